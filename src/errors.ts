@@ -1,0 +1,48 @@
+/**
+ * What can go wrong, in one table: a stable code, its HTTP status, and a title. The code is part of the
+ * wire contract (RFC 9457 `application/problem+json`); the `detail` that goes with it is for people and may change.
+ */
+export const PROBLEMS = {
+  'invalid-request': [400, 'The request is not well formed'],
+  'invalid-topic': [400, 'The topic is not valid'],
+  'invalid-event': [400, 'The event name is not valid'],
+  'invalid-data': [400, 'The data is not valid'],
+  'invalid-cursor': [400, 'The cursor is not valid'],
+  'invalid-ttl': [400, 'The TTL is not valid'],
+  'invalid-key': [400, 'The idempotency key is not valid'],
+  'invalid-batch': [400, 'The batch is not valid'],
+  'cross-origin': [403, 'Pages of this origin may not publish'],
+  'not-found': [404, 'Nothing is here'],
+  'message-not-found': [404, 'No such message'],
+  'method-not-allowed': [405, 'The method is not allowed here'],
+  'not-acceptable': [406, 'The answer is not available in the format asked for'],
+  'too-large': [413, 'The message is too large'],
+  'uri-too-long': [414, 'The URL is too long'],
+  'unsupported-media-type': [415, 'The content type is not supported'],
+  'key-reused': [422, 'The idempotency key was used for another request'],
+  'header-too-large': [431, 'The request header is too large'],
+  internal: [500, 'Something went wrong here'],
+  overloaded: [503, 'Too many messages are waiting to be stored'],
+  unavailable: [503, 'The message log is not available'],
+  'outcome-unknown': [503, 'It is not known whether the message was stored'],
+} as const satisfies Record<string, readonly [status: number, title: string]>;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** An error that a client may see: its text holds nothing of the inside. */
+export class Problem extends Error {
+  override name = 'Problem';
+  readonly code: ProblemCode;
+  /** The part of the request that was wrong: `topic`, `[3].ttl`, `Idempotency-Key`. */
+  readonly field: string | undefined;
+
+  constructor(code: ProblemCode, detail: string, options: { field?: string; cause?: unknown } = {}) {
+    super(detail, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.field = options.field;
+  }
+
+  get status(): number {
+    return PROBLEMS[this.code][0];
+  }
+}

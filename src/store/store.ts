@@ -1,0 +1,152 @@
+import type { LogState } from '../cursor.ts';
+import type { Draft, Message } from '../message.ts';
+import type { Filter } from '../topic.ts';
+
+/**
+ * The message log in a database. Every number from `oldest` to `head` is there, and in the order of its commit.
+ * What an implementation must guarantee stands at each method; `test/contract/store.ts` checks it of all of them.
+ *
+ * No method blocks the event loop: not for a lock, not for a disk. Each rejects with a `StoreError` and nothing else.
+ */
+export interface Store {
+  /** The log's own lasting id (random, made with the database): what keeps two logs apart on one bus. Known once `open` resolved. */
+  readonly logId: string;
+
+  /**
+   * Opens the database, brings its schema up to date and begins a new epoch. Safe when many processes do it at once.
+   * May be called again after it rejected. Every other method rejects with `unavailable` until it has resolved.
+   */
+  open(): Promise<LogState>;
+
+  /**
+   * Stores requests in one commit, in the order given, and resolves once they are durable (invariant 1): they survive
+   * `kill -9` and a power cut. Numbers are taken from the head row under its lock, only by rows that are inserted
+   * (invariant 2); the messages of one request follow each other. Keys are looked up under that lock, in a snapshot
+   * taken after it; two requests with one key, also within one call, are stored once. `time` is the store's clock,
+   * read under the lock, and at least the last message's (invariant 10).
+   *
+   * All or nothing: when it rejects with `unavailable` or `refused`, nothing was stored, for certain. An empty list is
+   * allowed and writes nothing that a reader could see: it shows that the log can be written.
+   */
+  append(requests: readonly AppendRequest[]): Promise<Appended>;
+
+  /** The messages behind a number, in order, with the state of the log from the same snapshot (invariant 9). */
+  read(query: ReadQuery): Promise<Page>;
+
+  /** The state of the log now: never from a snapshot that is older than the call. */
+  state(): Promise<LogState>;
+
+  /**
+   * Turns a time into a number: the last one whose message is older than `time` (milliseconds since 1970), never below
+   * `oldest` - 1; and whether messages of that time or later were deleted already.
+   */
+  seek(time: number): Promise<Sought>;
+
+  /**
+   * One small batch of retention: deletes a prefix of the log and moves `oldest` in the same transaction (invariant 9),
+   * at most `rows` rows; and as many idempotency keys that have expired. Never takes the head's lock where the database
+   * has more than one. Call again while `more`.
+   */
+  trim(policy: TrimPolicy): Promise<Trimmed>;
+
+  /** Lets what is under way finish, then releases the database. Resolves at once when called again. */
+  close(): Promise<void>;
+}
+
+/** One publish request: its messages are stored all or none. */
+export interface AppendRequest {
+  readonly drafts: readonly Draft[];
+  readonly key: IdempotencyKey | undefined;
+}
+
+export interface IdempotencyKey {
+  /** Whose key it is: two scopes never share one. '' where there are no credentials. */
+  readonly scope: string;
+  readonly key: string;
+  /** A digest of everything in the request that the answer depends on, 32 bytes. */
+  readonly fingerprint: Uint8Array;
+  /** How long the key is remembered, in milliseconds; after that it is free again. */
+  readonly window: number;
+}
+
+export interface Appended {
+  /** One outcome for each request, in order. */
+  readonly outcomes: readonly Outcome[];
+  readonly log: LogState;
+}
+
+/**
+ * What became of a request. `stored` and `replayed` name the first of its numbers: the others follow it, with the same
+ * epoch and time. `replayed`: the key was known, and this is the first answer again. `conflict`: the key was used for
+ * another request; nothing was stored.
+ */
+export type Outcome =
+  | { readonly kind: 'stored' | 'replayed'; readonly epoch: string; readonly first: number; readonly time: number }
+  | { readonly kind: 'conflict' };
+
+export interface ReadQuery {
+  /** The number to read behind: the first message is at least `after` + 1. */
+  readonly after: number;
+  /** undefined: every message. Otherwise only rows in proportion to the matches are read, where an index can do it. */
+  readonly filter: Filter | undefined;
+  /** At most so many messages, at least 1. */
+  readonly limit: number;
+  /** Stops behind the message with which their data exceeds so many bytes; so at least one message always fits. */
+  readonly maxBytes: number;
+}
+
+export interface Page {
+  /** In order of their numbers; those whose TTL has passed are among them. */
+  readonly messages: readonly Message[];
+  /**
+   * Everything from `after` + 1 (or `oldest`, where that is larger) to this number was looked at: the next read goes on
+   * behind it. At least `after`, unless that is beyond the head; less than `log.head` when a limit stopped the read. Moves on in every
+   * read that is below the head, also in one that finds nothing.
+   */
+  readonly scanned: number;
+  readonly log: LogState;
+  /** How many rows or index entries the database had to look at: what tests and metrics watch. */
+  readonly examined: number;
+}
+
+export interface Sought {
+  readonly seq: number;
+  readonly missing: boolean;
+  readonly log: LogState;
+}
+
+export interface TrimPolicy {
+  /** Messages older than this are deleted: milliseconds; 0 keeps them however old. */
+  readonly maxAge: number;
+  /** Above so many bytes of messages the oldest are deleted; 0 keeps them however many. */
+  readonly maxBytes: number;
+  readonly rows: number;
+}
+
+export interface Trimmed {
+  readonly messages: number;
+  readonly keys: number;
+  /** Whether another call would delete more. */
+  readonly more: boolean;
+  /** Bytes of messages held after this. */
+  readonly bytes: number;
+  readonly log: LogState;
+}
+
+/**
+ * - `unavailable`: the database cannot be reached, is locked, full, read-only, damaged, replaced or too new. Nothing was stored.
+ * - `outcome-unknown`: it is not known whether the commit happened. It is never sent again.
+ * - `refused`: the database works, but not with this request: one of its rows is the reason. Nothing was stored.
+ */
+export type StoreErrorKind = 'unavailable' | 'outcome-unknown' | 'refused';
+
+/** The only error a store rejects with. Its message is for the log, not for clients. */
+export class StoreError extends Error {
+  override name = 'StoreError';
+  readonly kind: StoreErrorKind;
+
+  constructor(kind: StoreErrorKind, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.kind = kind;
+  }
+}
