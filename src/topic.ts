@@ -89,6 +89,3 @@ export class Filter {
     return this.#patterns.some((pattern) => matchesSegments(pattern, segments));
   }
 }
-
-/** Every message there is, reserved topics included: what the tail reads. */
-export const EVERYTHING = undefined;
