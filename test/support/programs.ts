@@ -1,0 +1,73 @@
+import { execFileSync } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+/** A program that tests start. To need another one, add it to `PROGRAMS`. */
+export interface Program {
+  /** The environment variable that names the executable, before any other place. */
+  readonly variable: string;
+  /** What it may be called on the path. */
+  readonly names: readonly string[];
+  /** Where it may be besides the path. */
+  readonly places: readonly string[];
+  /** The Debian package that has it. */
+  readonly debian: string;
+  /** How to get it where apt-get does not have it. */
+  readonly otherwise: string;
+}
+
+export const PROGRAMS = {
+  'redis-server': {
+    variable: 'REDIS_SERVER_PATH',
+    names: ['redis-server'],
+    places: ['/usr/local/bin/redis-server', '/opt/homebrew/bin/redis-server', '/usr/local/opt/redis/bin/redis-server'],
+    debian: 'redis-server',
+    otherwise: 'brew install redis',
+  },
+  chromium: {
+    variable: 'CHROMIUM_PATH',
+    names: ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome'],
+    places: ['/Applications/Chromium.app/Contents/MacOS/Chromium', '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'],
+    debian: 'chromium',
+    otherwise: 'brew install --cask chromium',
+  },
+  strace: {
+    variable: 'STRACE_PATH',
+    names: ['strace'],
+    places: [],
+    debian: 'strace',
+    otherwise: 'run the tests on Linux, with strace',
+  },
+} as const satisfies Record<string, Program>;
+
+export type ProgramName = keyof typeof PROGRAMS;
+
+/** The path of a program's executable, or undefined where there is none that starts. */
+export function find(name: ProgramName): string | undefined {
+  const { variable, names, places }: Program = PROGRAMS[name];
+  const named = process.env[variable];
+  // A variable that names something that does not work is a mistake to report, not one to work around.
+  if (named !== undefined && named !== '') return starts(named) ? named : undefined;
+  // /usr/sbin and the like are on root's path only.
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/bin', '/usr/sbin', '/usr/local/bin', '/snap/bin'];
+  const candidates = names.flatMap((file) => folders.filter((folder) => folder !== '').map((folder) => join(folder, file)));
+  return [...candidates, ...places].find(starts);
+}
+
+/** The path of a program that a test needs. `npm test` has made sure of it before. */
+export function need(name: ProgramName): string {
+  const path = find(name);
+  if (path === undefined) throw new Error(`${name} is missing: run "node test/support/requirements.ts", or set ${PROGRAMS[name].variable}`);
+  return path;
+}
+
+/** On Ubuntu the package of Chromium may install a script that only asks for a snap; so being there is not enough. */
+function starts(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    execFileSync(path, ['--version'], { stdio: 'ignore', timeout: 30_000 });
+    return true;
+  } catch {
+    return false;
+  }
+}
