@@ -1,0 +1,78 @@
+import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
+import type { Scope } from './temp.ts';
+
+/** How a process ended. */
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** Stops a service that fails to start from hanging the run. Milliseconds. */
+const START_LIMIT = 60_000;
+
+/** A process that a test started: what it printed, how it ended. Killed by its pid when the test is over. */
+export class Child {
+  /** Everything it printed so far, on both outputs. */
+  output = '';
+  readonly exited: Promise<Exit>;
+  readonly #process: ChildProcess;
+
+  constructor(t: Scope, command: string, args: readonly string[], options: SpawnOptions = {}) {
+    this.#process = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+    for (const stream of [this.#process.stdout!, this.#process.stderr!]) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        this.output += text;
+      });
+    }
+    this.exited = new Promise((resolve) => {
+      // A command that cannot be started ends without having begun.
+      this.#process.once('error', (error) => {
+        this.output += String(error);
+        resolve({ code: null, signal: null });
+      });
+      this.#process.once('close', (code, signal) => resolve({ code, signal }));
+    });
+    // When the test's own process ends before its teardown, nothing is left behind either.
+    const kill = (): void => this.kill('SIGKILL');
+    process.once('exit', kill);
+    void this.exited.then(() => process.removeListener('exit', kill));
+    t.teardown(async () => {
+      kill();
+      await this.exited;
+    });
+  }
+
+  get pid(): number {
+    if (this.#process.pid === undefined) throw new Error(`The process did not start: ${this.output}`);
+    return this.#process.pid;
+  }
+
+  get running(): boolean {
+    return this.#process.pid !== undefined && this.#process.exitCode === null && this.#process.signalCode === null;
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    if (this.running) this.#process.kill(signal);
+  }
+
+  /** Waits until its output says so. Rejects with that output when it ends before. */
+  async says(text: string | RegExp): Promise<void> {
+    const said = (): boolean => (typeof text === 'string' ? this.output.includes(text) : text.test(this.output));
+    if (said()) return;
+    await new Promise<void>((resolve, reject) => {
+      const streams = [this.#process.stdout!, this.#process.stderr!];
+      const settle = (error?: Error): void => {
+        clearTimeout(limit);
+        for (const stream of streams) stream.removeListener('data', look);
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      const look = (): void => {
+        if (said()) settle();
+      };
+      const limit = setTimeout(() => settle(new Error(`It did not say ${text}:\n${this.output}`)), START_LIMIT);
+      for (const stream of streams) stream.on('data', look);
+      void this.exited.then((exit) => settle(new Error(`It ended (${exit.code ?? exit.signal}) and did not say ${text}:\n${this.output}`)));
+    });
+  }
+}

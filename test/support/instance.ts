@@ -1,0 +1,107 @@
+import { get } from 'node:http';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Child, type Exit } from './child.ts';
+import { freePort } from './ports.ts';
+import { tempFolder, type Scope } from './temp.ts';
+
+const MAIN = join(import.meta.dirname, '../../src/main.ts');
+
+/** Stops an instance that never becomes ready from hanging the run. Milliseconds. */
+const READY_LIMIT = 60_000;
+const READY_POLL = 20;
+
+export interface InstanceOptions {
+  /** When it counts as started; answers are asked for until one is true. By default when GET /readyz is 200. */
+  readonly ready?: (instance: Instance) => boolean | Promise<boolean>;
+}
+
+/**
+ * Tidings as it is run: a process of its own, from its entry point, in an empty folder, on a free port of 127.0.0.1. Its
+ * environment is what the test gives it and nothing from around, tap's NODE_OPTIONS among the rest: they slow its start
+ * and change its memory.
+ */
+export class Instance {
+  readonly port: number;
+  readonly url: string;
+  /** Its working directory; without DATABASE_URL its database is there. */
+  readonly folder: string;
+  readonly #scope: Scope;
+  readonly #env: Readonly<Record<string, string>>;
+  readonly #ready: (instance: Instance) => boolean | Promise<boolean>;
+  #child: Child;
+
+  constructor(t: Scope, port: number, env: Readonly<Record<string, string>>, options: InstanceOptions) {
+    this.port = port;
+    this.url = `http://127.0.0.1:${port}`;
+    this.folder = tempFolder(t);
+    this.#scope = t;
+    this.#env = env;
+    this.#ready = options.ready ?? (async () => await status(`${this.url}/readyz`) === 200);
+    this.#child = this.#spawn();
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Everything the running process has printed: one JSON object a line. */
+  get output(): string {
+    return this.#child.output;
+  }
+
+  /** Resolves when the running process has ended. */
+  get exited(): Promise<Exit> {
+    return this.#child.exited;
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** Waits until its output says so. */
+  says(text: string | RegExp): Promise<void> {
+    return this.#child.says(text);
+  }
+
+  /** Ends it with a signal if it still runs, and starts it again: same port, folder and environment. */
+  async restart(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    this.kill(signal);
+    await this.exited;
+    this.#child = this.#spawn();
+    await this.started();
+  }
+
+  async started(): Promise<void> {
+    const limit = Date.now() + READY_LIMIT;
+    while (!await this.#ready(this)) {
+      if (!this.#child.running) throw new Error(`The instance ended while it started:\n${this.output}`);
+      if (Date.now() > limit) throw new Error(`The instance did not become ready:\n${this.output}`);
+      await sleep(READY_POLL);
+    }
+  }
+
+  #spawn(): Child {
+    const env = { PATH: process.env['PATH'], PORT: String(this.port), HOST: '127.0.0.1', ...this.#env };
+    return new Child(this.#scope, process.execPath, [MAIN], { cwd: this.folder, env });
+  }
+}
+
+/** Starts an instance and waits until it is ready. It is killed when the test is over. */
+export async function startInstance(t: Scope, env: Readonly<Record<string, string>> = {}, options: InstanceOptions = {}): Promise<Instance> {
+  const instance = new Instance(t, await freePort(), env, options);
+  await instance.started();
+  return instance;
+}
+
+/** The status of an answer to GET, over a connection of its own; undefined when there is none. */
+function status(url: string): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const request = get(url, { agent: false, timeout: READY_LIMIT }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    });
+    request.once('timeout', () => request.destroy());
+    request.on('error', () => resolve(undefined));
+  });
+}
