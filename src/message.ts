@@ -23,7 +23,8 @@ export class Message implements Position {
   readonly topic: string;
   readonly event: string | undefined;
   readonly json: boolean;
-  readonly data: Uint8Array;
+  /** UTF-8. The same bytes for ever, though not always in the same buffer. */
+  data: Uint8Array;
   /** Milliseconds since 1970 by the store's clock; never decreases along the log. */
   readonly time: number;
   /** The time from which delivery must not begin any more; 0 is never. */
@@ -31,6 +32,8 @@ export class Message implements Position {
   /** The SSE frames of this message, encoded when first needed (wire.ts) and shared by every reader. */
   dataFrame: Buffer | undefined = undefined;
   objectFrame: Buffer | undefined = undefined;
+  /** Whether `data` is a part of `dataFrame`. */
+  dataInFrame = false;
 
   constructor(epoch: string, seq: number, time: number, expires: number, draft: Omit<Draft, 'ttl'>) {
     this.epoch = epoch;
@@ -49,7 +52,7 @@ export class Message implements Position {
 
   /** Roughly what it holds in memory, in bytes. */
   get size(): number {
-    return OBJECT_BYTES + this.data.length + this.topic.length
+    return OBJECT_BYTES + this.topic.length + (this.dataInFrame ? 0 : this.data.length)
       + (this.dataFrame?.length ?? 0) + (this.objectFrame?.length ?? 0);
   }
 

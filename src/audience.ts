@@ -1,0 +1,133 @@
+import type { Message } from './message.ts';
+import type { Reader } from './reader.ts';
+import { Filter } from './topic.ts';
+
+/** Those who want the same: what is done for one of them is done once for all. */
+export class Group {
+  readonly filter: Filter;
+  readonly readers = new Set<Reader>();
+  /** Called once each when a message of the group was written; then forgotten. */
+  readonly waiters = new Set<() => void>();
+  /** Messages of this turn that its live readers have not been sent yet. */
+  pending: Message[] = [];
+  /** Readers that are behind and can be written to. */
+  readonly behind = new Set<Reader>();
+  /** Whether the log is being read for those behind, and the number behind which the last read of it ended. */
+  reading = false;
+  sweep = 0;
+  /** The last match that found this group: a message that several of its names match is found once. */
+  found = 0;
+
+  constructor(filter: Filter) {
+    this.filter = filter;
+  }
+
+  get isEmpty(): boolean {
+    return this.readers.size === 0 && this.waiters.size === 0;
+  }
+}
+
+/**
+ * Topic to readers. Exact names are looked up in a map, patterns in a tree with one level for each segment; so finding
+ * who wants a message costs the length of its topic, not the number of readers.
+ */
+export class Audience {
+  readonly #groups = new Map<string, Group>();
+  readonly #exact = new Map<string, Set<Group>>();
+  readonly #patterns: Branch = new Branch();
+  #matches = 0;
+
+  get groups(): Iterable<Group> {
+    return this.#groups.values();
+  }
+
+  /** How many distinct wishes there are. */
+  get size(): number {
+    return this.#groups.size;
+  }
+
+  /** The group of a filter; a new one is put into the index. Whoever joins it adds itself, and calls `leave` afterwards. */
+  join(filter: Filter): Group {
+    let group = this.#groups.get(filter.key);
+    if (group === undefined) {
+      group = new Group(filter);
+      this.#groups.set(filter.key, group);
+      for (const topic of filter.topics) {
+        const there = this.#exact.get(topic);
+        if (there === undefined) this.#exact.set(topic, new Set([group]));
+        else there.add(group);
+      }
+      for (const pattern of filter.patterns) this.#patterns.add(pattern.split('.'), group);
+    }
+    return group;
+  }
+
+  /** Takes a group that has become empty out of the index. */
+  leave(group: Group): void {
+    if (!group.isEmpty || this.#groups.get(group.filter.key) !== group) return;
+    this.#groups.delete(group.filter.key);
+    for (const topic of group.filter.topics) {
+      const there = this.#exact.get(topic);
+      there?.delete(group);
+      if (there?.size === 0) this.#exact.delete(topic);
+    }
+    for (const pattern of group.filter.patterns) this.#patterns.remove(pattern.split('.'), group);
+  }
+
+  /** Calls `visit` once with every group that wants the topic. */
+  match(topic: string, visit: (group: Group) => void): void {
+    const match = ++this.#matches;
+    const once = (group: Group): void => {
+      if (group.found === match) return;
+      group.found = match;
+      visit(group);
+    };
+    const exact = this.#exact.get(topic);
+    if (exact !== undefined) for (const group of exact) once(group);
+    if (!this.#patterns.isEmpty && !topic.startsWith('$')) this.#patterns.match(topic.split('.'), 0, once);
+  }
+}
+
+/** A place in the tree of patterns: what stands there, and what goes on from it. */
+class Branch {
+  readonly #next = new Map<string, Branch>();
+  readonly #here = new Set<Group>();
+  readonly #rest = new Set<Group>();
+
+  get isEmpty(): boolean {
+    return this.#next.size === 0 && this.#here.size === 0 && this.#rest.size === 0;
+  }
+
+  add(segments: readonly string[], group: Group, at = 0): void {
+    const segment = segments[at];
+    if (segment === undefined) this.#here.add(group);
+    else if (segment === '>') this.#rest.add(group);
+    else {
+      let next = this.#next.get(segment);
+      if (next === undefined) this.#next.set(segment, (next = new Branch()));
+      next.add(segments, group, at + 1);
+    }
+  }
+
+  remove(segments: readonly string[], group: Group, at = 0): void {
+    const segment = segments[at];
+    if (segment === undefined) this.#here.delete(group);
+    else if (segment === '>') this.#rest.delete(group);
+    else {
+      const next = this.#next.get(segment);
+      next?.remove(segments, group, at + 1);
+      if (next?.isEmpty === true) this.#next.delete(segment);
+    }
+  }
+
+  match(topic: readonly string[], at: number, visit: (group: Group) => void): void {
+    const segment = topic[at];
+    if (segment === undefined) {
+      for (const group of this.#here) visit(group);
+      return;
+    }
+    for (const group of this.#rest) visit(group);
+    this.#next.get(segment)?.match(topic, at + 1, visit);
+    this.#next.get('*')?.match(topic, at + 1, visit);
+  }
+}

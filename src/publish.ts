@@ -1,0 +1,201 @@
+import type { Bus } from './bus/bus.ts';
+import type { Clock } from './clock.ts';
+import type { Counters } from './counters.ts';
+import type { LogState } from './cursor.ts';
+import { Problem, type ProblemCode } from './errors.ts';
+import type { Log } from './log.ts';
+import { numbered, type Draft, type Message } from './message.ts';
+import { StoreError, type AppendRequest, type IdempotencyKey, type Outcome, type Store, type StoreErrorKind } from './store/store.ts';
+import type { Tail } from './tail.ts';
+
+/** Bounds one commit, so that none takes long and what it reads back stays small. Messages, and bytes of data. */
+const COMMIT_MESSAGES = 2_000;
+const COMMIT_BYTES = 8 * 1024 * 1024;
+
+/** What a publisher gets for one request: its messages have the numbers `first`, `first` + 1, … and one time. */
+export interface Receipt {
+  readonly epoch: string;
+  readonly first: number;
+  readonly time: number;
+  /** Whether this is the answer of an earlier request with the same key. */
+  readonly replayed: boolean;
+}
+
+interface Waiting {
+  readonly request: AppendRequest;
+  readonly bytes: number;
+  readonly resolve: (receipt: Receipt) => void;
+  readonly reject: (problem: Problem) => void;
+}
+
+const PROBLEM_OF: Record<StoreErrorKind, readonly [ProblemCode, string]> = {
+  unavailable: ['unavailable', 'The message log is not available just now. Nothing was stored.'],
+  'outcome-unknown': ['outcome-unknown', 'The connection to the message log was lost during the commit: retry only with an Idempotency-Key.'],
+  refused: ['internal', 'The message log cannot store this message. Nothing was stored.'],
+};
+
+/**
+ * The only way into the log: group commit. One commit is under way at a time; what arrives meanwhile goes into the
+ * next. So a single publisher waits for one commit, and a thousand wait for two.
+ */
+export class Publisher {
+  readonly #store: Store;
+  readonly #tail: Tail;
+  readonly #bus: Bus;
+  readonly #clock: Clock;
+  readonly #counters: Counters;
+  readonly #logger: Log;
+  /** Bound what waits for its commit: past them a publish is refused, rather than wait without end. */
+  readonly #maxMessages: number;
+  readonly #maxBytes: number;
+  #queue: Waiting[] = [];
+  #messages = 0;
+  #bytes = 0;
+  #busy = false;
+  /** Why the last append failed; undefined when it did not. */
+  #failure: string | undefined;
+
+  constructor(options: {
+    store: Store; tail: Tail; bus: Bus; clock: Clock; counters: Counters; logger: Log; maxMessages: number; maxBytes: number;
+  }) {
+    this.#store = options.store;
+    this.#tail = options.tail;
+    this.#bus = options.bus;
+    this.#clock = options.clock;
+    this.#counters = options.counters;
+    this.#logger = options.logger;
+    this.#maxMessages = options.maxMessages;
+    this.#maxBytes = options.maxBytes;
+  }
+
+  /** Messages that wait for their commit. */
+  get waiting(): number {
+    return this.#messages;
+  }
+
+  get failure(): string | undefined {
+    return this.#failure;
+  }
+
+  /**
+   * Resolves once the messages are durable (invariant 1). Rejects with a `Problem`: `overloaded`, `unavailable` and
+   * `internal` mean that nothing was stored, `outcome-unknown` that nobody can say, `key-reused` that the key belongs
+   * to another request.
+   */
+  publish(drafts: readonly Draft[], key: IdempotencyKey | undefined): Promise<Receipt> {
+    const bytes = drafts.reduce((sum, { data }) => sum + data.length, 0);
+    if (this.#messages + drafts.length > this.#maxMessages || this.#bytes + bytes > this.#maxBytes) {
+      return Promise.reject(this.#problem('overloaded', 'More messages are waiting to be stored than this instance holds. Nothing was stored.'));
+    }
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ request: { drafts, key }, bytes, resolve, reject });
+      this.#messages += drafts.length;
+      this.#bytes += bytes;
+      if (!this.#busy) {
+        this.#busy = true;
+        this.#clock.soon(() => void this.#run());
+      }
+    });
+  }
+
+  /** Shows whether the log can be written again after it could not be, without waiting for a publisher to find out. */
+  async probe(): Promise<void> {
+    if (this.#failure === undefined || this.#busy) return;
+    try {
+      await this.#store.append([]);
+      this.#worked();
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      this.#failure = error.message;
+    }
+  }
+
+  async #run(): Promise<void> {
+    while (this.#queue.length > 0) await this.#commit(this.#take());
+    this.#busy = false;
+  }
+
+  #take(): readonly Waiting[] {
+    let count = 0;
+    for (let messages = 0, bytes = 0; count < this.#queue.length; count++) {
+      const next = this.#queue[count]!;
+      messages += next.request.drafts.length;
+      bytes += next.bytes;
+      if (count > 0 && (messages > COMMIT_MESSAGES || bytes > COMMIT_BYTES)) break;
+    }
+    return this.#queue.splice(0, count);
+  }
+
+  async #commit(batch: readonly Waiting[]): Promise<void> {
+    const began = this.#clock.monotonic();
+    try {
+      const { outcomes, log } = await this.#store.append(batch.map(({ request }) => request));
+      this.#counters.commitMilliseconds.observe(this.#clock.monotonic() - began);
+      this.#worked();
+      this.#settle(batch, outcomes, log);
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      if (error.kind === 'refused' && batch.length > 1) {
+        // Invariant 13: one of them is the reason, and only that one shall fail.
+        const middle = batch.length >> 1;
+        await this.#commit(batch.slice(0, middle));
+        await this.#commit(batch.slice(middle));
+        return;
+      }
+      this.#fail(batch, error);
+    }
+  }
+
+  #settle(batch: readonly Waiting[], outcomes: readonly Outcome[], log: LogState): void {
+    const messages: Message[] = [];
+    outcomes.forEach((outcome, index) => {
+      if (outcome.kind !== 'stored') return;
+      batch[index]!.request.drafts.forEach((draft, at) => messages.push(numbered(draft, outcome.epoch, outcome.first + at, outcome.time)));
+    });
+    this.#counters.published += messages.length;
+    if (messages.length > 0) {
+      this.#counters.commitMessages.observe(messages.length);
+      this.#tail.committed(messages, log);
+      // Invariant 6: told, not waited for; what the bus does not carry is found by the next look at the log.
+      this.#bus.publish(messages);
+    }
+    batch.forEach((waiting, index) => {
+      this.#release(waiting);
+      const outcome = outcomes[index]!;
+      if (outcome.kind === 'conflict') {
+        waiting.reject(this.#problem('key-reused', 'This key was used for a request with another topic, event, TTL, kind or body.', 'Idempotency-Key'));
+        return;
+      }
+      if (outcome.kind === 'replayed') this.#counters.replayed++;
+      const { epoch, first, time } = outcome;
+      waiting.resolve({ epoch, first, time, replayed: outcome.kind === 'replayed' });
+    });
+  }
+
+  #fail(batch: readonly Waiting[], error: StoreError): void {
+    this.#logger.error({ err: error, requests: batch.length }, 'messages could not be stored');
+    if (error.kind !== 'refused') this.#failure = error.message;
+    const [code, detail] = PROBLEM_OF[error.kind];
+    for (const waiting of batch) {
+      this.#release(waiting);
+      waiting.reject(this.#problem(code, detail));
+    }
+    // The commit may have happened after all: then its messages are in the log, and the tail must not wait for its next look.
+    if (error.kind === 'outcome-unknown') void this.#tail.look();
+  }
+
+  #release({ request, bytes }: Waiting): void {
+    this.#messages -= request.drafts.length;
+    this.#bytes -= bytes;
+  }
+
+  #problem(code: ProblemCode, detail: string, field?: string): Problem {
+    this.#counters.refuse(code);
+    return new Problem(code, detail, field === undefined ? {} : { field });
+  }
+
+  #worked(): void {
+    if (this.#failure !== undefined) this.#logger.info('the log can be written again');
+    this.#failure = undefined;
+  }
+}

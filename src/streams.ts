@@ -1,0 +1,178 @@
+import type { Audience } from './audience.ts';
+import type { Catchup } from './catchup.ts';
+import type { Clock, Timer } from './clock.ts';
+import type { Start } from './cursor.ts';
+import type { Fanout } from './fanout.ts';
+import { Reader, type Outlet, type StreamOptions, type Surroundings } from './reader.ts';
+import { busyFrame, retryLine, unchunked } from './wire.ts';
+import type { Filter } from './topic.ts';
+
+/** How often the streams are looked after: the grain of heartbeats, of stalls, and of the drain. Milliseconds. */
+const TICK_MS = 100;
+/** The part of the drain window in which streams are closed; the rest is for the last of them to leave. */
+const DRAIN_SHARE = 0.9;
+
+export interface StreamSettings {
+  readonly maxStreams: number;
+  readonly heartbeatMs: number;
+  readonly stallMs: number;
+  readonly retryMinMs: number;
+  readonly retryMaxMs: number;
+}
+
+/**
+ * The open streams of this instance: how many there may be, their heartbeats, and their end.
+ *
+ * One timer serves all. The streams are spread over as many slots as there are ticks in a heartbeat's interval, and each
+ * tick sees to one slot: so heartbeats never come in a burst, also after thousands of streams were opened at once.
+ */
+export class Streams {
+  readonly #audience: Audience;
+  readonly #fanout: Fanout;
+  readonly #catchup: Catchup;
+  readonly #around: Surroundings;
+  readonly #clock: Clock;
+  readonly #settings: StreamSettings;
+  readonly #slots: Set<Reader>[];
+  readonly #slotOf = new Map<Reader, Set<Reader>>();
+  #nextSlot = 0;
+  #tick = 0;
+  #timer: Timer | undefined;
+  #drain: { readonly until: number; readonly done: () => void } | undefined;
+
+  constructor(options: { audience: Audience; fanout: Fanout; catchup: Catchup; around: Surroundings; settings: StreamSettings }) {
+    this.#audience = options.audience;
+    this.#fanout = options.fanout;
+    this.#catchup = options.catchup;
+    this.#around = options.around;
+    this.#clock = options.around.clock;
+    this.#settings = options.settings;
+    this.#slots = Array.from({ length: Math.max(1, Math.round(options.settings.heartbeatMs / TICK_MS)) }, () => new Set<Reader>());
+    this.#schedule();
+  }
+
+  get open(): number {
+    return this.#slotOf.size;
+  }
+
+  /** Readers that are not live, and how many numbers the furthest of them is behind the tail. */
+  get behind(): { readonly readers: number; readonly furthest: number } {
+    let readers = 0;
+    let furthest = 0;
+    for (const reader of this.#slotOf.keys()) {
+      if (reader.live) continue;
+      readers++;
+      furthest = Math.max(furthest, this.#around.tail.last - reader.seq);
+    }
+    return { readers, furthest };
+  }
+
+  get isFull(): boolean {
+    return this.#drain !== undefined || this.open >= this.#settings.maxStreams;
+  }
+
+  /** The reconnection time for one client: spread, so that those who were cut together do not come back together. Milliseconds. */
+  retryMs(): number {
+    const { retryMinMs, retryMaxMs } = this.#settings;
+    return Math.round(retryMinMs + Math.random() * (retryMaxMs - retryMinMs));
+  }
+
+  /** Begins a stream on a socket whose response head was flushed. Call `drained` and `closed` when the socket says so. */
+  start(filter: Filter, options: StreamOptions, outlet: Outlet, start: Start): Reader {
+    const group = this.#audience.join(filter);
+    const reader = new Reader(group, options, outlet, start.at, this.#around);
+    group.readers.add(reader);
+    const slot = this.#slots[this.#nextSlot++ % this.#slots.length]!;
+    slot.add(reader);
+    this.#slotOf.set(reader, slot);
+    this.#around.counters.opened++;
+    reader.open(start, this.retryMs());
+    this.#catchup.resume(reader);
+    return reader;
+  }
+
+  /** Refuses a stream without an error status, which would end a browser's EventSource for good. */
+  refuse(options: StreamOptions, outlet: Outlet): void {
+    const retry = this.retryMs();
+    const frame = options.control ? busyFrame(retry) : retryLine(retry);
+    outlet.write(options.chunked ? frame : unchunked(frame));
+    this.#around.counters.busy++;
+    outlet.destroySoon();
+  }
+
+  /** The socket has room again. */
+  drained(reader: Reader): void {
+    if (!reader.isBlocked) return;
+    reader.blockedSince = undefined;
+    this.#around.blocked.delete(reader);
+    this.#catchup.resume(reader);
+  }
+
+  /** The socket is gone. */
+  closed(reader: Reader): void {
+    const slot = this.#slotOf.get(reader);
+    if (slot === undefined) return;
+    reader.closed = true;
+    reader.live = false;
+    slot.delete(reader);
+    this.#slotOf.delete(reader);
+    this.#around.blocked.delete(reader);
+    reader.group.readers.delete(reader);
+    this.#catchup.forget(reader);
+    this.#audience.leave(reader.group);
+    this.#around.counters.closed++;
+    this.#finishDrain();
+  }
+
+  /** Closes all streams, evenly over the window, each with a reconnection time of its own; takes no new ones. */
+  drain(windowMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#drain = { until: this.#clock.monotonic() + windowMs * DRAIN_SHARE, done: resolve };
+    if (windowMs === 0) this.#dismissSome();
+    this.#finishDrain();
+    return promise;
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    for (const reader of this.#slotOf.keys()) reader.abort();
+  }
+
+  #schedule(): void {
+    this.#timer = this.#clock.after(TICK_MS, () => {
+      this.#schedule();
+      this.#lookAfter();
+    });
+  }
+
+  #lookAfter(): void {
+    // Invariant 4: what waits for the end of the turn goes first, so that no position is written before what lies up to it.
+    this.#fanout.flush();
+    for (const reader of this.#slots[this.#tick++ % this.#slots.length]!) reader.beat();
+    this.#closeStalled();
+    if (this.#drain !== undefined) this.#dismissSome();
+  }
+
+  #closeStalled(): void {
+    const limit = this.#clock.monotonic() - this.#settings.stallMs;
+    for (const reader of this.#around.blocked) {
+      // They stand in the order in which they were found full.
+      if (reader.blockedSince! > limit) break;
+      this.#around.counters.stalled++;
+      this.#around.blocked.delete(reader);
+      reader.abort();
+    }
+  }
+
+  #dismissSome(): void {
+    const left = this.#drain!.until - this.#clock.monotonic();
+    const open = [...this.#slotOf.keys()].filter((reader) => !reader.closed);
+    const ticks = Math.max(1, Math.ceil(left / TICK_MS));
+    this.#fanout.flush();
+    for (const reader of open.slice(0, Math.ceil(open.length / ticks))) reader.dismiss(this.retryMs());
+  }
+
+  #finishDrain(): void {
+    if (this.#drain !== undefined && this.open === 0) this.#drain.done();
+  }
+}

@@ -1,0 +1,358 @@
+import type { Clock, StoreClock, Timer } from './clock.ts';
+import type { Counters } from './counters.ts';
+import { locate, type LogState, type Position } from './cursor.ts';
+import type { Log } from './log.ts';
+import type { Message } from './message.ts';
+import { StoreError, type Page, type Store } from './store/store.ts';
+import { frame, type Form } from './wire.ts';
+
+/** How long a message that came out of order waits for the one before it, until that is read from the log. Milliseconds. */
+const REORDER_MS = 20;
+/** Bounds what waits out of order; what is dropped beyond it is read from the log. Messages, and bytes of them. */
+const REORDER_MESSAGES = 10_000;
+const REORDER_BYTES = 16 * 1024 * 1024;
+/** One read of the log for the tail: bounds what a catch-up of the tail handles in one turn. Messages and bytes. */
+const FILL_MESSAGES = 1_000;
+const FILL_BYTES = 1024 * 1024;
+/** How far back a new instance's tail begins: so that the clients of the one before it, which return at once, need no read each. Messages. */
+const WARM_MESSAGES = 10_000;
+
+/** Who is told what becomes of the tail. */
+export interface TailListener {
+  /** A message was added at the end. */
+  append(message: Message): void;
+  /**
+   * The end of the tail is about to change otherwise than by growing: readers stop being live, `change` is applied, and
+   * all of them look where they stand.
+   */
+  disturb(change: () => void): void;
+}
+
+/**
+ * The newest stretch of the log, in order and without gaps (invariant 3), bounded in bytes.
+ *
+ * Messages come from this instance's own commits and from the bus, in any order, doubled, or not at all. What carries
+ * the next number is added. What is further on waits for REORDER_MS; then the numbers before it are read from the log.
+ * The head of the log is looked at every POLL_MS in any case, so a lost message is late, never missing (invariant 6).
+ *
+ * Every look also says which epochs the log has. If the tail's own end is not a position of that log any more, the log
+ * was exchanged for an older copy of itself: the tail goes back to the last place that both share (invariant 8). If the
+ * end lies below the oldest number, retention was faster than this instance: the tail jumps.
+ */
+export class Tail {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #storeClock: StoreClock;
+  readonly #counters: Counters;
+  readonly #logger: Log;
+  readonly #maxBytes: number;
+  readonly #pollMs: number;
+  #listener: TailListener | undefined;
+
+  /** The messages from `#start` on; those before it were dropped and are cut off now and then. */
+  #messages: Message[] = [];
+  #start = 0;
+  #bytes = 0;
+  #position: Position = { epoch: '', seq: 0 };
+  #log: LogState | undefined;
+
+  readonly #early = new Map<number, Message>();
+  #earlyBytes = 0;
+  #reorder: Timer | undefined;
+  #poll: Timer | undefined;
+  #filling = false;
+  #fillAgain = false;
+  #target = 0;
+  #looking: Promise<void> | undefined;
+  #lookAgain = false;
+  #failure: string | undefined;
+  #stopped = false;
+
+  constructor(options: { store: Store; clock: Clock; storeClock: StoreClock; counters: Counters; logger: Log; maxBytes: number; pollMs: number }) {
+    this.#store = options.store;
+    this.#clock = options.clock;
+    this.#storeClock = options.storeClock;
+    this.#counters = options.counters;
+    this.#logger = options.logger;
+    this.#maxBytes = options.maxBytes;
+    this.#pollMs = options.pollMs;
+  }
+
+  /** Begins with a log that was just opened; resolves when the tail has reached its head. */
+  async start(log: LogState, listener: TailListener): Promise<void> {
+    this.#listener = listener;
+    this.#position = log.lineage.at(Math.max(log.oldest - 1, log.head - WARM_MESSAGES));
+    this.#adopt(log);
+    this.#schedulePoll();
+    await this.#fill();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#poll?.cancel();
+    this.#reorder?.cancel();
+  }
+
+  /** What is known of the log, undefined before the start. */
+  get log(): LogState | undefined {
+    return this.#log;
+  }
+
+  /** Why the log could not be read at the last look; undefined when it could. */
+  get failure(): string | undefined {
+    return this.#failure;
+  }
+
+  /** The end: everything up to here has been added, or lies before the tail. */
+  get position(): Position {
+    return this.#position;
+  }
+
+  get last(): number {
+    return this.#position.seq;
+  }
+
+  /** The number of the oldest message in memory; `last` + 1 when there is none. */
+  get first(): number {
+    return this.last - this.length + 1;
+  }
+
+  get length(): number {
+    return this.#messages.length - this.#start;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Whether everything behind a number is in memory. */
+  covers(seq: number): boolean {
+    return seq >= this.first - 1;
+  }
+
+  /** Whether a position is one that the tail knows to be good. A no says nothing: the log must be asked. */
+  knows({ epoch, seq }: Position): boolean {
+    if (seq === this.last) return epoch === this.#position.epoch;
+    return seq >= this.first && seq < this.last && this.#at(seq).epoch === epoch;
+  }
+
+  /** The messages behind a number that pass `wanted`, in order. `covers(seq)` must hold. */
+  behind(seq: number, wanted: (topic: string) => boolean): Message[] {
+    const found: Message[] = [];
+    for (let index = Math.max(this.#start, this.#start + seq + 1 - this.first); index < this.#messages.length; index++) {
+      const message = this.#messages[index]!;
+      if (wanted(message.topic)) found.push(message);
+    }
+    return found;
+  }
+
+  /** The frame of a message, with what it adds to the memory of the tail counted. */
+  readonly frame = (message: Message, form: Form): Buffer => {
+    const before = message.size;
+    const encoded = frame(message, form);
+    if (message.seq >= this.first && message.seq <= this.last) this.#bytes += message.size - before;
+    return encoded;
+  };
+
+  /** What this instance itself committed. */
+  committed(messages: readonly Message[], log: LogState): void {
+    this.#adopt(log);
+    this.offer(messages);
+  }
+
+  /** Messages of one commit, in order, from wherever they came. */
+  offer(messages: readonly Message[]): void {
+    if (this.#log === undefined || this.#stopped) return;
+    for (const message of messages) this.#take(message);
+    this.#awaitMissing();
+  }
+
+  /** Looks at the log now. Calls during a look are answered by one more. */
+  look(): Promise<void> {
+    if (this.#looking !== undefined) {
+      this.#lookAgain = true;
+      return this.#looking;
+    }
+    this.#looking = this.#lookOnce().finally(() => {
+      this.#looking = undefined;
+      if (!this.#lookAgain || this.#stopped) return undefined;
+      this.#lookAgain = false;
+      return this.look();
+    });
+    return this.#looking;
+  }
+
+  async #lookOnce(): Promise<void> {
+    if (this.#log === undefined) return;
+    const before = this.#position;
+    try {
+      const log = await this.#store.state();
+      this.#worked();
+      this.#verify(before, log);
+    } catch (error) {
+      this.#failed(error);
+      return;
+    }
+    if (this.#target > this.last) await this.#fill();
+  }
+
+  #schedulePoll(): void {
+    if (this.#stopped) return;
+    this.#poll = this.#clock.after(this.#pollMs, () => {
+      void this.look().finally(() => this.#schedulePoll());
+    });
+  }
+
+  #take(message: Message): void {
+    const { seq } = message;
+    if (seq <= this.last) {
+      // Twice is nothing new; the same number under another epoch means that the log was exchanged.
+      if (seq >= this.first && this.#at(seq).epoch !== message.epoch) void this.look();
+      return;
+    }
+    if (!this.#log!.lineage.isGood(message)) {
+      // Another log's, or of an epoch not heard of yet: the log says which, and has it in the second case.
+      void this.look();
+      return;
+    }
+    if (seq === this.last + 1) {
+      this.#append(message);
+      if (this.#early.size > 0) this.#takeEarly();
+    } else if (this.#early.size < REORDER_MESSAGES && this.#earlyBytes < REORDER_BYTES) {
+      if (!this.#early.has(seq)) this.#earlyBytes += message.size;
+      this.#early.set(seq, message);
+    } else {
+      this.#target = Math.max(this.#target, seq);
+      void this.#fill();
+    }
+  }
+
+  /** Adds what waited for the message that just came, and forgets what came otherwise. */
+  #takeEarly(): void {
+    for (let next = this.#early.get(this.last + 1); next !== undefined; next = this.#early.get(this.last + 1)) {
+      this.#forget(next);
+      this.#append(next);
+    }
+  }
+
+  /** Gives what is missing before an early message a short while to come by itself. */
+  #awaitMissing(): void {
+    if (this.#early.size === 0 || this.#filling || this.#stopped) return;
+    this.#reorder ??= this.#clock.after(REORDER_MS, () => {
+      this.#reorder = undefined;
+      if (this.#early.size > 0) void this.#fill();
+    });
+  }
+
+  #forget(message: Message): void {
+    this.#early.delete(message.seq);
+    this.#earlyBytes -= message.size;
+  }
+
+  #append(message: Message): void {
+    // Invariant 3: the one place where the tail grows, by the next number and no other.
+    if (message.seq !== this.last + 1) throw new Error(`the tail ends at ${this.last} and cannot go on with ${message.seq}`);
+    this.#messages.push(message);
+    this.#bytes += message.size;
+    this.#position = message;
+    this.#listener!.append(message);
+    while (this.#bytes > this.#maxBytes && this.length > 1) this.#bytes -= this.#messages[this.#start++]!.size;
+    if (this.#start > 1024 && this.#start * 2 > this.#messages.length) {
+      this.#messages = this.#messages.slice(this.#start);
+      this.#start = 0;
+    }
+  }
+
+  /** Reads the log from the end of the tail to the head. One at a time: what comes up meanwhile is seen to by the one that runs. */
+  async #fill(): Promise<void> {
+    if (this.#filling) {
+      this.#fillAgain = true;
+      return;
+    }
+    this.#filling = true;
+    try {
+      do {
+        this.#fillAgain = false;
+        for (let goOn = true; goOn && !this.#stopped; ) goOn = await this.#fillOnce();
+      } while (this.#fillAgain && !this.#stopped);
+    } catch (error) {
+      this.#failed(error);
+    } finally {
+      this.#filling = false;
+    }
+    if (this.#failure === undefined) this.#awaitMissing();
+  }
+
+  /** Whether there is more to read. */
+  async #fillOnce(): Promise<boolean> {
+    const before = this.#position;
+    const expected = Math.max(0, ...this.#early.keys());
+    const page = await this.#store.read({ after: before.seq, filter: undefined, limit: FILL_MESSAGES, maxBytes: FILL_BYTES });
+    this.#worked();
+    if (!this.#verify(before, page.log)) return true;
+    this.#takePage(page);
+    // Numbers beyond the head of a snapshot that is newer than they are belong to no commit of this log.
+    for (const message of this.#early.values()) {
+      if (message.seq <= this.last || (message.seq <= expected && message.seq > page.log.head)) this.#forget(message);
+    }
+    this.#takeEarly();
+    return this.last < page.log.head;
+  }
+
+  #takePage(page: Page): void {
+    for (const message of page.messages) {
+      if (message.seq !== this.last + 1) continue;
+      this.#append(message);
+      this.#counters.filled++;
+    }
+  }
+
+  /**
+   * Compares the end of the tail, as it was before a snapshot was asked for, with what the snapshot says. Only a snapshot that is
+   * newer than the position can tell that the position is none: an older one may simply not know it yet.
+   */
+  #verify(before: Position, log: LogState): boolean {
+    const { at, gap } = locate(before, log);
+    if (gap === undefined) {
+      this.#adopt(log);
+      return true;
+    }
+    this.#logger.warn({ reason: gap.reason, tail: gap.requested, resumed: gap.resumed }, gap.reason === 'expired'
+      ? 'retention overtook this instance: the tail goes on at the oldest message'
+      : 'the log is not the one it was: the tail goes back to what both share');
+    this.#listener!.disturb(() => {
+      this.#log = log;
+      this.#early.clear();
+      this.#earlyBytes = 0;
+      const kept = at.seq <= this.last ? Math.max(0, this.length - (this.last - at.seq)) : 0;
+      this.#messages = this.#messages.slice(this.#start, this.#start + kept);
+      this.#start = 0;
+      this.#bytes = this.#messages.reduce((sum, message) => sum + message.size, 0);
+      this.#position = at;
+    });
+    this.#target = log.head;
+    return false;
+  }
+
+  /** Takes over what a snapshot says, unless something newer is known already. */
+  #adopt(log: LogState): void {
+    this.#storeClock.observe(log.now);
+    if (this.#log === undefined || log.head >= this.#log.head) this.#log = log;
+    this.#target = Math.max(this.#log.head, this.last);
+  }
+
+  #at(seq: number): Message {
+    return this.#messages[this.#start + seq - this.first]!;
+  }
+
+  #worked(): void {
+    if (this.#failure !== undefined) this.#logger.info('the log can be read again');
+    this.#failure = undefined;
+  }
+
+  #failed(error: unknown): void {
+    if (!(error instanceof StoreError)) throw error;
+    if (this.#failure === undefined) this.#logger.error({ err: error }, 'the log cannot be read; streams stay open and wait');
+    this.#failure = error.message;
+  }
+}
