@@ -1,0 +1,56 @@
+/** The parameters of a query string: a text, or a list where the name was given more than once. */
+export type Query = Readonly<Record<string, string | readonly string[]>>;
+
+/** Under this key stands the name of the first parameter that could not be decoded. */
+const MALFORMED = Symbol('malformed');
+
+/**
+ * Reads a query string as browsers write it: `+` is a space. Strict, unlike most parsers: what is no percent-encoding
+ * of UTF-8 is not guessed at. It must not throw, since the router calls it outside of any request; `malformedQuery`
+ * tells what was wrong.
+ */
+export function parseQuery(text: string): Query {
+  const query: Record<string | symbol, string | string[]> = Object.create(null) as Record<string, never>;
+  if (text === '') return query;
+  for (const part of text.split('&')) {
+    if (part === '') continue;
+    const equals = part.indexOf('=');
+    const rawName = equals === -1 ? part : part.slice(0, equals);
+    const name = decode(rawName);
+    const value = equals === -1 ? '' : decode(part.slice(equals + 1));
+    if (name === undefined || value === undefined) {
+      query[MALFORMED] ??= name ?? rawName;
+      continue;
+    }
+    const before = query[name];
+    if (before === undefined) query[name] = value;
+    else if (typeof before === 'string') query[name] = [before, value];
+    else before.push(value);
+  }
+  return query;
+}
+
+/** The name of the parameter that is not percent-encoded UTF-8, if there is one. */
+export function malformedQuery(query: object): string | undefined {
+  return (query as { [MALFORMED]?: string })[MALFORMED];
+}
+
+function decode(text: string): string | undefined {
+  const spaced = text.includes('+') ? text.replaceAll('+', ' ') : text;
+  if (!spaced.includes('%')) return spaced;
+  try {
+    return decodeURIComponent(spaced);
+  } catch {
+    return undefined;
+  }
+}
+
+const NOT_ASCII = /[^\0-\x7f]/g;
+
+/**
+ * A URL's bytes beyond ASCII, percent-encoded. They do not belong there, but `curl` sends what was typed, and Node hands
+ * each byte over as a character of its own: untouched, `/topics/bücher` would quietly become another topic.
+ */
+export function encodeRawBytes(url: string): string {
+  return url.replace(NOT_ASCII, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`);
+}

@@ -1,0 +1,66 @@
+import type { FastifyRequest } from 'fastify';
+import type { Config } from '../config.ts';
+import { parseId } from '../cursor.ts';
+import { Problem } from '../errors.ts';
+import { parseSince } from '../since.ts';
+import type { StartRequest } from '../start.ts';
+import { checkPattern, Filter } from '../topic.ts';
+
+/** What a route that reads is asked: which topics, and from where on. The same for streams and for history. */
+type ReadRequest = Pick<FastifyRequest, 'headers' | 'params' | 'query'>;
+
+/** The word for the oldest message held, where an id could stand. */
+const START = 'start';
+
+/**
+ * Where the client asks to begin: the header `Last-Event-ID`, else `lastEventId`, else `after`, else `since`; what is
+ * empty counts as absent.
+ *
+ * A header that is no id of ours is a position that nobody knows, not an error: a browser's EventSource would never come
+ * back from a 400. (Two such headers arrive joined by a comma: no id either.)
+ *
+ * @param otherwise Where to begin when the client does not say.
+ * @throws Problem `invalid-cursor`
+ */
+export function startFromRequest(request: ReadRequest, otherwise: StartRequest): StartRequest {
+  const header = request.headers['last-event-id'];
+  if (header !== undefined && header !== '') {
+    return header === START ? { kind: 'start' } : { kind: 'after', position: parseId(String(header)) };
+  }
+  for (const field of ['lastEventId', 'after'] as const) {
+    const text = single(request, field);
+    if (text === START) return { kind: 'start' };
+    if (text === '') continue;
+    const position = parseId(text);
+    if (position === undefined) throw new Problem('invalid-cursor', `${field} must be the id of a message, a cursor, or ${START}.`, { field });
+    return { kind: 'after', position };
+  }
+  const since = single(request, 'since');
+  if (since === '') return otherwise;
+  const start = parseSince(since);
+  if (start === undefined) throw new Problem('invalid-cursor', 'since must be a duration such as 90s, 10m, 2h30m or 7d, or a time such as 2026-11-22T10:15:30Z.', { field: 'since' });
+  return start;
+}
+
+/** The value of a parameter that may be given once; empty when it is absent. */
+function single({ query }: ReadRequest, field: string): string {
+  const value = (query as Readonly<Record<string, unknown>>)[field] ?? '';
+  if (typeof value !== 'string') throw new Problem('invalid-cursor', `${field} was given more than once.`, { field });
+  return value;
+}
+
+/** The topic or pattern in the path. Throws `invalid-topic`. */
+export function filterFromPath({ params }: ReadRequest): Filter {
+  return new Filter([checkPattern((params as { readonly topic: string }).topic)]);
+}
+
+/** The topics and patterns of `?topic=…&topic=…`, at least one. Throws `invalid-topic`. */
+export function filterFromQuery({ query }: ReadRequest, { TOPICS_PER_STREAM }: Pick<Config, 'TOPICS_PER_STREAM'>): Filter {
+  const { topic } = query as { readonly topic?: string | readonly string[] };
+  const names = topic === undefined ? [] : typeof topic === 'string' ? [topic] : topic;
+  if (names.length === 0) throw new Problem('invalid-topic', 'topic is missing.', { field: 'topic' });
+  if (names.length > TOPICS_PER_STREAM) {
+    throw new Problem('invalid-topic', `There are ${names.length} topics, and ${TOPICS_PER_STREAM} are allowed.`, { field: 'topic' });
+  }
+  return new Filter(names.map((name) => checkPattern(name)));
+}
