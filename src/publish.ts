@@ -1,5 +1,5 @@
 import type { Bus } from './bus/bus.ts';
-import type { Clock } from './clock.ts';
+import type { Clock, Timer } from './clock.ts';
 import type { Counters } from './counters.ts';
 import type { LogState } from './cursor.ts';
 import { Problem, type ProblemCode } from './errors.ts';
@@ -11,6 +11,9 @@ import type { Tail } from './tail.ts';
 /** Bounds one commit, so that none takes long and what it reads back stays small. Messages, and bytes of data. */
 const COMMIT_MESSAGES = 2_000;
 const COMMIT_BYTES = 8 * 1024 * 1024;
+
+/** How often a log that could not be written is tried again when nobody publishes. Milliseconds. */
+const PROBE_MS = 1_000;
 
 /** What a publisher gets for one request: its messages have the numbers `first`, `first` + 1, … and one time. */
 export interface Receipt {
@@ -54,6 +57,8 @@ export class Publisher {
   #busy = false;
   /** Why the last append failed; undefined when it did not. */
   #failure: string | undefined;
+  #probe: Timer | undefined;
+  #stopped = false;
 
   constructor(options: {
     store: Store; tail: Tail; bus: Bus; clock: Clock; counters: Counters; logger: Log; maxMessages: number; maxBytes: number;
@@ -98,16 +103,22 @@ export class Publisher {
     });
   }
 
-  /** Shows whether the log can be written again after it could not be, without waiting for a publisher to find out. */
-  async probe(): Promise<void> {
-    if (this.#failure === undefined || this.#busy) return;
-    try {
-      await this.#store.append([]);
-      this.#worked();
-    } catch (error) {
-      if (!(error instanceof StoreError)) throw error;
-      this.#failure = error.message;
-    }
+  stop(): void {
+    this.#probe?.cancel();
+    this.#stopped = true;
+  }
+
+  /**
+   * Shows whether the log can be written again, without waiting for a publisher to find out: as long as it cannot be, this
+   * instance is not ready, and a load balancer sends no publishers.
+   */
+  #probeLater(): void {
+    if (this.#stopped) return;
+    this.#probe ??= this.#clock.after(PROBE_MS, () => {
+      this.#probe = undefined;
+      if (this.#failure === undefined) return;
+      this.#store.append([]).then(() => this.#worked(), (error: unknown) => this.#failed(error));
+    });
   }
 
   async #run(): Promise<void> {
@@ -174,7 +185,7 @@ export class Publisher {
 
   #fail(batch: readonly Waiting[], error: StoreError): void {
     this.#logger.error({ err: error, requests: batch.length }, 'messages could not be stored');
-    if (error.kind !== 'refused') this.#failure = error.message;
+    if (error.kind !== 'refused') this.#failed(error);
     const [code, detail] = PROBLEM_OF[error.kind];
     for (const waiting of batch) {
       this.#release(waiting);
@@ -192,6 +203,12 @@ export class Publisher {
   #problem(code: ProblemCode, detail: string, field?: string): Problem {
     this.#counters.refuse(code);
     return new Problem(code, detail, field === undefined ? {} : { field });
+  }
+
+  #failed(error: unknown): void {
+    if (!(error instanceof StoreError)) throw error;
+    this.#failure = error.message;
+    this.#probeLater();
   }
 
   #worked(): void {

@@ -1,4 +1,4 @@
-import type { Clock, StoreClock } from './clock.ts';
+import type { StoreClock } from './clock.ts';
 import { locate, startWithGap, type LogState, type Position, type Start } from './cursor.ts';
 import type { Store } from './store/store.ts';
 import type { Tail } from './tail.ts';
@@ -22,7 +22,7 @@ export class Starts {
   readonly #storeClock: StoreClock;
   readonly #states: SharedStates;
 
-  constructor(options: { store: Store; tail: Tail; clock: Clock; storeClock: StoreClock }) {
+  constructor(options: { store: Store; tail: Tail; storeClock: StoreClock }) {
     this.#store = options.store;
     this.#tail = options.tail;
     this.#storeClock = options.storeClock;

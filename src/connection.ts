@@ -1,0 +1,25 @@
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+
+/**
+ * Takes the socket of a response over from the HTTP server, once the response owns it and its head is flushed: with pipelined
+ * requests that is when the answers before it have left. From then on nothing more is parsed on the connection: what
+ * the client sends is read, so that its end is noticed, and thrown away.
+ */
+export function takeOver(response: ServerResponse, begin: (socket: Socket) => void): void {
+  const start = (socket: Socket): void => {
+    // Called while the socket is being assigned, when writing must wait until that is over.
+    response.flushHeaders();
+    const parsers = socket.listeners('data');
+    // This listener takes the socket back from the parser's fast path, which reads it below the events.
+    socket.on('data', discard);
+    for (const parser of parsers) socket.removeListener('data', parser as (chunk: Buffer) => void);
+    begin(socket);
+  };
+  if (response.socket !== null) start(response.socket);
+  else response.once('socket', start);
+}
+
+function discard(): void {
+  // Nothing that a client sends on its stream means anything.
+}

@@ -1,0 +1,187 @@
+import closeWithGrace from 'close-with-grace';
+import type { AddressInfo } from 'node:net';
+import { resolve } from 'node:path';
+import { pino } from 'pino';
+import { buildApp } from './app.ts';
+import { Audience } from './audience.ts';
+import type { Bus } from './bus/bus.ts';
+import { LocalBus } from './bus/local.ts';
+import { RedisBus } from './bus/redis.ts';
+import { Catchup } from './catchup.ts';
+import { StoreClock, systemClock } from './clock.ts';
+import { ConfigError, readConfig, type Config } from './config.ts';
+import { Counters } from './counters.ts';
+import type { LogState } from './cursor.ts';
+import { Fanout } from './fanout.ts';
+import { History } from './history.ts';
+import { Publisher } from './publish.ts';
+import type { Reader } from './reader.ts';
+import { Retention } from './retention.ts';
+import type { Gauges, Readiness, Service } from './service.ts';
+import { Starts } from './start.ts';
+import { SqliteStore } from './store/sqlite.ts';
+import { StoreError, type Store } from './store/store.ts';
+import { Streams } from './streams.ts';
+import { Tail } from './tail.ts';
+
+/** The composition root: configuration, store, bus, the spine, the HTTP server; and their end in reverse. */
+
+/** Between two tries to open a database that could not be opened; doubled each time, up to the second. Milliseconds. */
+const OPEN_RETRY_MS = 1_000;
+const OPEN_RETRY_MAX_MS = 30_000;
+/** What the end may take beyond the drain window, before the process is ended as it is. Milliseconds. */
+const CLOSE_MS = 10_000;
+/** For the last words of streams whose sockets are full, when the window is over. Milliseconds. */
+const LAST_WORDS_MS = 1_000;
+
+const config = configure();
+const logger = pino({ level: config.LOG_LEVEL });
+const clock = systemClock;
+const storeClock = new StoreClock(clock);
+const counters = new Counters();
+const file = resolve(config.DATABASE_URL.file);
+
+const store: Store = new SqliteStore({ file, log: logger });
+const bus: Bus = config.REDIS_URL === undefined ? new LocalBus() : new RedisBus({ url: config.REDIS_URL, log: logger });
+const tail = new Tail({ store, clock, storeClock, counters, logger, maxBytes: config.TAIL_BYTES, pollMs: config.POLL_MS });
+const audience = new Audience();
+const catchup = new Catchup({ store, tail, clock, storeClock, counters, logger });
+const fanout = new Fanout({ tail, audience, catchup, clock, storeClock, counters });
+const streams = new Streams({
+  audience, fanout, catchup,
+  around: { tail, counters, clock, blocked: new Set<Reader>() },
+  settings: {
+    maxStreams: config.MAX_STREAMS,
+    heartbeatMs: config.HEARTBEAT_SECONDS * 1000,
+    stallMs: config.STALL_SECONDS * 1000,
+    retryMinMs: config.RETRY_MIN_MS,
+    retryMaxMs: config.RETRY_MAX_MS,
+  },
+});
+const starts = new Starts({ store, tail, storeClock });
+const history = new History({ store, tail, audience, starts, clock, storeClock, maxWaiting: config.MAX_STREAMS });
+const publisher = new Publisher({
+  store, tail, bus, clock, counters, logger, maxMessages: config.APPEND_QUEUE_MESSAGES, maxBytes: config.APPEND_QUEUE_BYTES,
+});
+const retention = new Retention({
+  store, clock, counters, logger, maxAge: config.RETENTION_SECONDS * 1000, maxBytes: config.RETENTION_BYTES,
+});
+
+let draining = false;
+let opening = true;
+const service: Service = {
+  config, log: logger, publisher, history, starts, streams, counters, readiness, gauges,
+  get draining() {
+    return draining;
+  },
+};
+const app = buildApp(service);
+
+closeWithGrace({ delay: config.DRAIN_SECONDS * 1000 + CLOSE_MS, logger }, async ({ signal, err }) => {
+  if (err !== undefined) logger.fatal({ err }, 'the service ends because of an error');
+  // Whoever presses Ctrl-C wants it to end now; an orchestrator's SIGTERM leaves time for a drain.
+  await close(signal === 'SIGTERM' ? config.DRAIN_SECONDS * 1000 : 0);
+});
+await listen();
+await openLog();
+
+function configure(): Config {
+  try {
+    return readConfig(process.env);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    for (const line of error.lines) process.stderr.write(`${line}\n`);
+    process.exit(1);
+  }
+}
+
+async function listen(): Promise<void> {
+  try {
+    await app.listen({ host: config.HOST, port: config.PORT });
+  } catch (error) {
+    process.stderr.write(`HOST, PORT: cannot listen on ${config.HOST}:${config.PORT} (${error instanceof Error ? error.message : String(error)})\n`);
+    process.exit(1);
+  }
+  const { port } = app.server.address() as AddressInfo;
+  const url = `http://${config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST}:${port}`;
+  process.stdout.write([
+    `Tidings listens on ${url}`,
+    `Its messages are in ${file}${config.REDIS_URL === undefined ? '' : '; other instances are told through Redis'}`,
+    'Try it:',
+    `  curl -N ${url}/topics/hello/events`,
+    `  curl -d 'Hello, world' ${url}/topics/hello`,
+    '',
+  ].join('\n'));
+}
+
+/** Opens the log, and goes on trying where it cannot be opened: meanwhile publishes get 503 and streams `$busy`. */
+async function openLog(): Promise<void> {
+  for (let wait = OPEN_RETRY_MS; !draining; wait = Math.min(wait * 2, OPEN_RETRY_MAX_MS)) {
+    let log: LogState;
+    try {
+      log = await store.open();
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      logger.error({ err: error, retryMs: wait }, `the log cannot be opened: ${error.message}`);
+      await new Promise((done) => setTimeout(done, wait));
+      continue;
+    }
+    await tail.start(log, fanout);
+    bus.join(store.logId, { receive: (messages) => tail.offer(messages), wake: () => void tail.look() });
+    retention.start();
+    opening = false;
+    logger.info({ oldest: log.oldest, head: log.head }, 'the log is open');
+    return;
+  }
+}
+
+function readiness(): Readiness {
+  if (draining) return { ready: false, status: 'draining' };
+  if (opening) return { ready: false, status: 'starting', detail: { database: 'opening', bus: bus.state } };
+  const failure = tail.failure ?? publisher.failure;
+  if (failure !== undefined) return { ready: false, status: 'unavailable', detail: { database: 'unavailable', bus: bus.state } };
+  return { ready: true, status: bus.state === 'degraded' ? 'degraded' : 'ready', detail: { database: 'up', bus: bus.state } };
+}
+
+function gauges(): Gauges {
+  const behind = streams.behind;
+  return {
+    streams: streams.open,
+    readersBehind: behind.readers,
+    furthestBehind: behind.furthest,
+    tailMessages: tail.length,
+    tailBytes: tail.bytes,
+    tailFirst: tail.first,
+    tailLast: tail.last,
+    head: tail.log?.head ?? 0,
+    oldest: tail.log?.oldest ?? 0,
+    logBytes: retention.bytes,
+    appendsWaiting: publisher.waiting,
+    bus: bus.state === 'degraded' ? 0 : 1,
+    database: opening || tail.failure !== undefined || publisher.failure !== undefined ? 0 : 1,
+    draining: draining ? 1 : 0,
+  };
+}
+
+/** Publishes are taken until the window is over; by then every stream was closed and every long poll answered. */
+async function close(windowMs: number): Promise<void> {
+  if (draining) return;
+  draining = true;
+  logger.info({ streams: streams.open, seconds: windowMs / 1000 }, 'draining');
+  history.drain();
+  const drained = streams.drain(windowMs);
+  await pause(windowMs);
+  await Promise.race([drained, pause(LAST_WORDS_MS)]);
+  streams.stop();
+  await app.close();
+  publisher.stop();
+  retention.stop();
+  catchup.stop();
+  tail.stop();
+  await bus.close();
+  await store.close();
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, milliseconds));
+}

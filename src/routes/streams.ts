@@ -1,0 +1,97 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Socket } from 'node:net';
+import type { App } from '../app.ts';
+import { takeOver } from '../connection.ts';
+import type { Start } from '../cursor.ts';
+import { Problem } from '../errors.ts';
+import type { Reader, StreamOptions } from '../reader.ts';
+import type { Service } from '../service.ts';
+import type { StartRequest } from '../start.ts';
+import { StoreError } from '../store/store.ts';
+import type { Filter } from '../topic.ts';
+import type { Form } from '../wire.ts';
+import { filterFromPath, filterFromQuery, startFromRequest } from './cursor.ts';
+
+/** A socket carries its reader, so that one function serves the events of all sockets and none needs a closure. */
+const READER = Symbol('reader');
+
+interface StreamSocket extends Socket {
+  [READER]?: Reader;
+}
+
+const HEADERS = {
+  'content-type': 'text/event-stream',
+  // no-transform: a proxy that compresses would hold events back.
+  'cache-control': 'no-cache, no-transform',
+  'x-accel-buffering': 'no',
+} as const;
+
+/** `GET /topics/{topic-or-pattern}/events` and `GET /events?topic=…`: Server-Sent Events. */
+export function streamRoutes(app: App, service: Service): void {
+  const { config, streams } = service;
+
+  function drained(this: StreamSocket): void {
+    streams.drained(this[READER]!);
+  }
+  function closed(this: StreamSocket): void {
+    const reader = this[READER]!;
+    streams.closed(reader);
+    service.log.debug({ at: reader.position().seq }, 'stream closed');
+  }
+
+  async function stream(request: FastifyRequest, reply: FastifyReply, filter: Filter, form: Form): Promise<FastifyReply | void> {
+    const wanted = startFromRequest(request);
+    const control = readControl(request);
+    void reply.headers(HEADERS);
+    if (request.method === 'HEAD') return reply.send();
+    const start = streams.isFull ? undefined : await resolve(wanted);
+    if (reply.raw.destroyed) return reply.hijack();
+    reply.sse.keepAlive();
+    if (request.raw.httpVersionMinor === 0) void reply.header('connection', 'close');
+    reply.sse.sendHeaders();
+    reply.hijack();
+    takeOver(reply.raw, (socket) => begin(socket, filter, { form, control, chunked: reply.raw.chunkedEncoding }, wanted, start));
+  }
+
+  /** undefined where the log cannot be asked. */
+  async function resolve(wanted: StartRequest): Promise<Start | undefined> {
+    if (!service.starts.isReady) return undefined;
+    try {
+      return await service.starts.resolve(wanted);
+    } catch (error) {
+      if (error instanceof StoreError) return undefined;
+      throw error;
+    }
+  }
+
+  function begin(socket: StreamSocket, filter: Filter, options: StreamOptions, wanted: StartRequest, start: Start | undefined): void {
+    // Asked again: others were opened since.
+    if (start === undefined || streams.isFull) {
+      streams.refuse(options, socket);
+      return;
+    }
+    const reader = streams.start(filter, options, socket, start);
+    socket[READER] = reader;
+    socket.on('drain', drained);
+    socket.once('close', closed);
+    service.log.debug({ topics: filter.key, at: start.at.seq, start: wanted.kind, gap: start.gap?.reason }, 'stream opened');
+  }
+
+  const sse = { kind: 'only', heartbeat: false } as const;
+  const method = ['GET', 'HEAD'];
+  app.route<{ Params: { topic: string } }>({
+    method, url: '/topics/:topic/events', sse,
+    handler: (request, reply) => stream(request, reply, filterFromPath(request), 'data'),
+  });
+  app.route({
+    method, url: '/events', sse,
+    handler: (request, reply) => stream(request, reply, filterFromQuery(request, config.TOPICS_PER_STREAM), 'object'),
+  });
+}
+
+/** `?control=0` leaves the control events out, for scripts that read every line of data. */
+function readControl(request: FastifyRequest): boolean {
+  const { control = '1' } = request.query as { control?: unknown };
+  if (control !== '0' && control !== '1') throw new Problem('invalid-request', 'control must be 0 or 1.', { field: 'control' });
+  return control === '1';
+}
