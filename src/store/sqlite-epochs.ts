@@ -1,0 +1,41 @@
+import { randomInt } from 'node:crypto';
+import type Database from 'better-sqlite3';
+import { and, count, desc, lt, lte, max, notInArray } from 'drizzle-orm';
+import { drizzle } from 'drizzle-orm/better-sqlite3';
+import { epochs, head, keys, retention } from './sqlite-schema.ts';
+
+/** Epochs that are kept although nothing of them is: a client that comes back late is told `expired`, not `unknown-log`. */
+const KEPT_EPOCHS = 1_000;
+
+const ALPHABET = 'abcdefghijklmnopqrstuvwxyz0123456789';
+
+export function randomName(length: number): string {
+  let name = '';
+  while (name.length < length) name += ALPHABET[randomInt(ALPHABET.length)];
+  return name;
+}
+
+/** Begins a new epoch at head + 1 (invariant 8), inside the caller's write transaction. Makes the one row of each state on first use. */
+export function beginEpoch(db: Database.Database): { logId: string } {
+  const orm = drizzle(db);
+  orm.insert(head).values({ id: 1, log: randomName(16), seq: 0, epoch: 0, time: 0, bytes: 0 }).onConflictDoNothing().run();
+  orm.insert(retention).values({ id: 1, oldest: 1, bytes: 0, time: null }).onConflictDoNothing().run();
+  const { log, seq } = orm.select({ log: head.log, seq: head.seq }).from(head).all()[0]!;
+  const { id } = orm.insert(epochs).values({ epoch: randomName(10), first: seq + 1 }).returning({ id: epochs.id }).all()[0]!;
+  orm.update(head).set({ epoch: id }).run();
+  prune(db);
+  return { logId: log };
+}
+
+/** Forgets the oldest epochs of which neither a message nor an idempotency key is left. */
+function prune(db: Database.Database): void {
+  const orm = drizzle(db);
+  const { total } = orm.select({ total: count() }).from(epochs).all()[0]!;
+  if (total <= KEPT_EPOCHS) return;
+  const { oldest } = orm.select({ oldest: retention.oldest }).from(retention).all()[0]!;
+  // The epoch of the oldest number is the latest that began at or before it; those before it have nothing left.
+  const [current] = orm.select({ id: max(epochs.id) }).from(epochs).where(lte(epochs.first, oldest)).all();
+  const [kept] = orm.select({ id: epochs.id }).from(epochs).orderBy(desc(epochs.id)).limit(1).offset(KEPT_EPOCHS - 1).all();
+  const before = Math.min(current?.id ?? 0, kept?.id ?? 0);
+  orm.delete(epochs).where(and(lt(epochs.id, before), notInArray(epochs.id, orm.selectDistinct({ id: keys.epoch }).from(keys)))).run();
+}
