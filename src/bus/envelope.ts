@@ -63,14 +63,14 @@ export function encode(sender: Buffer, messages: readonly Message[]): Buffer {
       epoch = message.epoch;
       flags |= HAS_EPOCH;
       at = bytes.writeUInt8(epoch.length, at);
-      at += bytes.latin1Write(epoch, at);
+      at += bytes.write(epoch, at, 'latin1');
     }
-    const topic = bytes.utf8Write(message.topic, at);
+    const topic = bytes.write(message.topic, at);
     at += topic;
     let event = 0;
     if (message.event !== undefined) {
       flags |= HAS_EVENT;
-      event = bytes.utf8Write(message.event, at);
+      event = bytes.write(message.event, at);
       at += event;
     }
     bytes.set(message.data, at);
@@ -118,15 +118,15 @@ function decodeMessages(bytes: Buffer, count: number): Message[] | undefined {
     if ((flags & ~KNOWN_FLAGS) !== 0 || !Number.isSafeInteger(seq) || seq <= last || !isTime(time) || !isTime(expires)) return undefined;
     if ((flags & HAS_EPOCH) !== 0) {
       const length = bytes[at] ?? 0;
-      epoch = bytes.latin1Slice(at + 1, Math.min(at + 1 + length, bytes.length));
+      epoch = bytes.toString('latin1', at + 1, at + 1 + length);
       at += 1 + length;
       if (!EPOCH.test(epoch)) return undefined;
     }
     if (epoch === undefined || at + topicLength + eventLength + dataLength > bytes.length) return undefined;
     const topic = name(bytes, at, topicLength);
     at += topicLength;
-    const event = (flags & HAS_EVENT) === 0 ? undefined : name(bytes, at, eventLength);
-    if (topic === undefined || (event === undefined) !== (eventLength === 0)) return undefined;
+    const event = eventLength === 0 ? undefined : name(bytes, at, eventLength);
+    if (topic === undefined || (event !== undefined) !== ((flags & HAS_EVENT) !== 0)) return undefined;
     at += eventLength;
     const data = bytes.subarray(at, at + dataLength);
     at += dataLength;
@@ -146,6 +146,6 @@ function isTime(value: number): boolean {
 function name(bytes: Buffer, at: number, length: number): string | undefined {
   const part = bytes.subarray(at, at + length);
   if (length === 0 || !isUtf8(part)) return undefined;
-  const text = part.utf8Slice();
+  const text = part.toString();
   return CONTROL.test(text) ? undefined : text;
 }

@@ -1,0 +1,178 @@
+import t from 'tap';
+import type { Bus, BusListener } from '../../src/bus/bus.ts';
+import { Message } from '../../src/message.ts';
+import type { Scope } from '../support/temp.ts';
+import { until } from '../support/until.ts';
+
+export const EPOCH = 'abcdefgh1234';
+
+/** A message for the bus; what does not matter to a test has a value. */
+export function message(seq: number, data: string | Uint8Array = `data ${seq}`, parts: { topic?: string; event?: string; json?: boolean; epoch?: string; expires?: number } = {}): Message {
+  return new Message(parts.epoch ?? EPOCH, seq, 1_700_000_000_000 + seq, parts.expires ?? 0, {
+    topic: parts.topic ?? 'orders.new', event: parts.event, json: parts.json ?? false, data: typeof data === 'string' ? Buffer.from(data) : data,
+  });
+}
+
+/** A listener that remembers what it heard. */
+export class Ear implements BusListener {
+  readonly commits: (readonly Message[])[] = [];
+  wakes = 0;
+
+  get messages(): readonly Message[] {
+    return this.commits.flat();
+  }
+
+  get seqs(): readonly number[] {
+    return this.messages.map(({ seq }) => seq);
+  }
+
+  receive(messages: readonly Message[]): void {
+    this.commits.push(messages);
+  }
+
+  wake(): void {
+    this.wakes += 1;
+  }
+
+  async hears(seq: number): Promise<void> {
+    await until(`number ${seq} was heard`, () => this.messages.some((one) => one.seq === seq));
+  }
+}
+
+/** What must arrive of a message. */
+export function content(messages: readonly Message[]): object[] {
+  return messages.map(({ epoch, seq, time, expires, topic, event, json, data }) => ({ epoch, seq, time, expires, topic, event, json, data: Buffer.from(data).toString('hex') }));
+}
+
+export interface BusKind {
+  readonly name: string;
+  /** A bus of another instance at every call, all with the same channel; the test closes it. */
+  readonly make: () => Bus;
+  /** Why its instances do not hear each other, where they do not. */
+  readonly alone?: string;
+}
+
+/** Joins, and waits until the bus carries messages. */
+export async function joined(t: Scope, bus: Bus, logId: string): Promise<{ bus: Bus; ear: Ear }> {
+  const ear = new Ear();
+  t.teardown(() => bus.close());
+  bus.join(logId, ear);
+  await until('the bus is up', () => bus.state !== 'degraded');
+  return { bus, ear };
+}
+
+/** What every bus must do: see the comments of `Bus`. */
+export function busContract(prepare: (t: Scope) => Promise<BusKind>): void {
+  t.test('the contract of a bus', async (t) => {
+    const { make, alone } = await prepare(t);
+    const between = { skip: alone ?? false };
+
+    t.test('joining calls nothing on the listener before it returns', async (t) => {
+      const bus = make();
+      t.teardown(() => bus.close());
+      const ear = new Ear();
+      bus.join('log-turn', ear);
+      t.same([ear.wakes, ear.commits.length], [0, 0]);
+    });
+
+    t.test('publishing never throws: before joining, of nothing, after closing', async (t) => {
+      const bus = make();
+      bus.publish([message(1)]);
+      bus.join('log-throw', new Ear());
+      bus.publish([message(2)]);
+      bus.publish([]);
+      await bus.close();
+      bus.publish([message(3)]);
+      t.pass('it did not');
+    });
+
+    t.test('it closes without ever having joined, and twice', async (t) => {
+      const bus = make();
+      await bus.close();
+      await bus.close();
+      const other = make();
+      other.join('log-close', new Ear());
+      await Promise.all([other.close(), other.close()]);
+      t.pass('it did');
+    });
+
+    t.test('the sender hears nothing of itself', async (t) => {
+      const { bus, ear } = await joined(t, make(), 'log-self');
+      const other = await joined(t, make(), 'log-self');
+      bus.publish([message(1)]);
+      if (alone === undefined) {
+        // What the other one says after it heard comes behind whatever the first one might hear of itself.
+        await other.ear.hears(1);
+        other.bus.publish([message(2)]);
+        await ear.hears(2);
+        t.same(ear.seqs, [2]);
+      } else {
+        await new Promise((resolve) => setImmediate(resolve));
+        t.same(ear.seqs, []);
+      }
+    });
+
+    t.test('others hear each commit once, whole, and in order', between, async (t) => {
+      const { bus } = await joined(t, make(), 'log-order');
+      const ears = [(await joined(t, make(), 'log-order')).ear, (await joined(t, make(), 'log-order')).ear];
+      for (let first = 1; first <= 900; first += 3) bus.publish([message(first), message(first + 1), message(first + 2)]);
+      for (const ear of ears) {
+        await ear.hears(900);
+        t.same(ear.seqs, Array.from({ length: 900 }, (_, index) => index + 1));
+        t.ok(ear.commits.every((commit) => commit.length === 3), 'a commit arrives in one piece');
+      }
+    });
+
+    t.test('every part of a message arrives as it was', between, async (t) => {
+      const { bus } = await joined(t, make(), 'log-parts');
+      const { ear } = await joined(t, make(), 'log-parts');
+      const bytes = Uint8Array.from({ length: 256 }, (_, index) => index);
+      const sent = [
+        message(1, bytes),
+        message(2, '\0\0\r\n\0', { event: 'zero' }),
+        message(3, '', { topic: 'größe.日本.🚀' }),
+        message(4, '{"a":12345678901234567890}', { json: true, event: 'order created' }),
+        message(5, Buffer.alloc(300_000, 'é\0'), { expires: 1_700_000_000_999 }),
+        message(Number.MAX_SAFE_INTEGER, 'x', { epoch: 'anotherepoch99', topic: 'x'.repeat(255) }),
+      ];
+      bus.publish(sent);
+      await ear.hears(Number.MAX_SAFE_INTEGER);
+      t.same(content(ear.messages), content(sent));
+    });
+
+    t.test('two logs never hear each other', between, async (t) => {
+      const here = await joined(t, make(), 'log-one');
+      const alsoHere = await joined(t, make(), 'log-one');
+      const there = await joined(t, make(), 'log-two');
+      const alsoThere = await joined(t, make(), 'log-two');
+      here.bus.publish([message(1)]);
+      await alsoHere.ear.hears(1);
+      there.bus.publish([message(2)]);
+      await alsoThere.ear.hears(2);
+      alsoThere.bus.publish([message(3)]);
+      await there.ear.hears(3);
+      t.same([here.ear.seqs, alsoHere.ear.seqs, there.ear.seqs, alsoThere.ear.seqs], [[], [1], [3], [2]]);
+    });
+
+    t.test('a commit too large for it wakes the others instead', between, async (t) => {
+      const { bus } = await joined(t, make(), 'log-large');
+      const { ear } = await joined(t, make(), 'log-large');
+      const wakes = ear.wakes;
+      bus.publish([message(1, Buffer.alloc(4 * 1024 * 1024))]);
+      await until('the listener was woken', () => ear.wakes === wakes + 1);
+      t.same(ear.seqs, []);
+    });
+
+    t.test('what was closed hears nothing more', between, async (t) => {
+      const { bus } = await joined(t, make(), 'log-closed');
+      const { ear } = await joined(t, make(), 'log-closed');
+      const gone = await joined(t, make(), 'log-closed');
+      const wakes = gone.ear.wakes;
+      const closing = gone.bus.close();
+      bus.publish([message(1)]);
+      await closing;
+      await ear.hears(1);
+      t.same([gone.ear.seqs, gone.ear.wakes], [[], wakes]);
+    });
+  });
+}

@@ -1,0 +1,14 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Stops a wait for what never happens from hanging the run. Milliseconds. */
+const LIMIT = 30_000;
+const STEP = 5;
+
+/** Waits until something holds that no event tells. `what` is for the failure: "the bus is up". */
+export async function until(what: string, holds: () => boolean | Promise<boolean>, limit = LIMIT): Promise<void> {
+  const end = performance.now() + limit;
+  while (!await holds()) {
+    if (performance.now() > end) throw new Error(`After ${limit} ms still not true: ${what}`);
+    await sleep(STEP);
+  }
+}
