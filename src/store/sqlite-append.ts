@@ -1,7 +1,6 @@
 import type Database from 'better-sqlite3';
 import { CONFLICT, DRAFT_NUMBERS, OUTCOME_NUMBERS, REPLAYED, STORED, type PackedKey, type PackedOutcomes, type PackedRequests } from './sqlite-packing.ts';
-import { ROW_OVERHEAD_BYTES } from './sqlite-schema.ts';
-import { clock, type LogReader, type LogRow } from './sqlite-state.ts';
+import { clock, ROW_OVERHEAD_BYTES, type LogReader, type LogRow } from './sqlite-state.ts';
 
 interface KeyRow {
   readonly fingerprint: Buffer;

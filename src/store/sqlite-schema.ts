@@ -1,9 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { blob, index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 
-/** What a row costs beyond its topic and data: its own fields and the entries of two indexes. Part of the log's size. */
-export const ROW_OVERHEAD_BYTES = 64;
-
 /** The end of the log: one row. Every append reads and writes it under the write lock (invariant 2). */
 export const head = sqliteTable('head', {
   id: integer('id').primaryKey(),

@@ -1,8 +1,8 @@
 import type Database from 'better-sqlite3';
-import { asc } from 'drizzle-orm';
-import { drizzle } from 'drizzle-orm/better-sqlite3';
-import { epochs } from './sqlite-schema.ts';
 import { StoreError } from './store.ts';
+
+/** What a message costs beyond its topic and data: its other fields, and its entries in two indexes. Part of the log's size. */
+export const ROW_OVERHEAD_BYTES = 64;
 
 /** An epoch as it crosses to the main thread. */
 export interface EpochRow {
@@ -34,13 +34,13 @@ export interface LogRow {
 /** Reads the state of the log inside the caller's transaction. */
 export class LogReader {
   readonly #row: Database.Statement<[], LogRow>;
-  readonly #epochs: () => EpochRow[];
+  readonly #epochs: Database.Statement<[], EpochRow>;
   readonly #logId: Database.Statement<[], string>;
 
   constructor(db: Database.Database) {
     this.#row = db.prepare('SELECT head.seq, head.epoch, head.time, head.bytes, retention.oldest, retention.bytes AS deletedBytes, '
       + 'retention.time AS deletedTime FROM head, retention');
-    this.#epochs = () => drizzle(db).select().from(epochs).orderBy(asc(epochs.id)).all();
+    this.#epochs = db.prepare('SELECT id, epoch, first FROM epochs ORDER BY id');
     this.#logId = db.prepare<[], string>('SELECT log FROM head').pluck();
   }
 
@@ -54,7 +54,7 @@ export class LogReader {
 
   /** @param known The newest epoch that the main thread knows. */
   snapshot(row: LogRow, known: number): Snapshot {
-    const list = row.epoch === known ? undefined : this.#epochs();
+    const list = row.epoch === known ? undefined : this.#epochs.all();
     if (list !== undefined && list.at(-1)?.id !== row.epoch) throw new StoreError('unavailable', 'the database file is damaged: its epochs do not end in the one of its head');
     return { head: row.seq, oldest: row.oldest, now: clock(row), epoch: row.epoch, epochs: list };
   }

@@ -1,6 +1,5 @@
 import type Database from 'better-sqlite3';
-import { ROW_OVERHEAD_BYTES } from './sqlite-schema.ts';
-import { clock, type LogReader, type LogRow } from './sqlite-state.ts';
+import { clock, ROW_OVERHEAD_BYTES, type LogReader, type LogRow } from './sqlite-state.ts';
 import type { TrimPolicy } from './store.ts';
 
 interface OldRow {

@@ -2,9 +2,7 @@ import { statSync } from 'node:fs';
 import { parentPort, workerData, type Transferable } from 'node:worker_threads';
 import { Appender } from './sqlite-append.ts';
 import { connect, isInPlace, read, write, type Connection, type FileIdentity } from './sqlite-connection.ts';
-import { beginEpoch } from './sqlite-epochs.ts';
 import { isOfConnection, toStoreError } from './sqlite-errors.ts';
-import { applyMigrations, makeFolder } from './sqlite-migrate.ts';
 import type { Call, Calls, Job, Reply, WorkerData } from './sqlite-protocol.ts';
 import { Reader } from './sqlite-read.ts';
 import { Seeker } from './sqlite-seek.ts';
@@ -21,7 +19,7 @@ import { StoreError } from './store.ts';
  * The write-ahead log's file at which the writer waits for readers to leave it, so that it can begin anew: stops it
  * from growing for ever where some read is always under way.
  */
-const WAL_MAX_BYTES = 64 * 1024 * 1024;
+const WAL_MAX_BYTES = 128 * 1024 * 1024;
 
 /** How long it waits for them, in milliseconds. */
 const WAL_WAIT = 200;
@@ -41,11 +39,15 @@ const { file } = workerData as WorkerData;
 /** What the log was when the store opened it: no other is ever used. */
 let opened: { identity: FileIdentity; logId: string } | undefined = (workerData as WorkerData).opened;
 let session: Session | undefined;
+/** Only for the first worker that writes: drizzle takes half a second to load. */
+const first = opened === undefined ? { ...await import('./sqlite-migrate.ts'), ...await import('./sqlite-epochs.ts') } : undefined;
 /** The newest epoch that the main thread has heard of from this thread. */
 let knownEpoch = 0;
 
 const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: number) => [value: Calls[Name]['value'], transfer: Transferable[]] } = {
   open(_, deadline) {
+    if (first === undefined) throw new StoreError('unavailable', 'the store was opened before');
+    const { makeFolder, applyMigrations, beginEpoch } = first;
     makeFolder(file);
     disconnect();
     const connection = connect(file, deadline, opened?.identity);
