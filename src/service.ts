@@ -3,6 +3,8 @@ import type { Config } from './config.ts';
 import type { Counters } from './counters.ts';
 import type { History } from './history.ts';
 import type { Publisher } from './publish.ts';
+import type { Starts } from './start.ts';
+import type { Streams } from './streams.ts';
 
 /** Everything that routes are handed: what this instance can do, and how it is. */
 export interface Service {
@@ -10,6 +12,8 @@ export interface Service {
   readonly log: Logger;
   readonly publisher: Pick<Publisher, 'publish'>;
   readonly history: Pick<History, 'page' | 'message'>;
+  readonly starts: Starts;
+  readonly streams: Streams;
   readonly counters: Counters;
   /** From the first SIGTERM on. */
   readonly draining: boolean;

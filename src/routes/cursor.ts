@@ -1,5 +1,4 @@
 import type { FastifyRequest } from 'fastify';
-import type { Config } from '../config.ts';
 import { parseId } from '../cursor.ts';
 import { Problem } from '../errors.ts';
 import { parseSince } from '../since.ts';
@@ -22,7 +21,7 @@ const START = 'start';
  * @param otherwise Where to begin when the client does not say.
  * @throws Problem `invalid-cursor`
  */
-export function startFromRequest(request: ReadRequest, otherwise: StartRequest): StartRequest {
+export function startFromRequest(request: ReadRequest, otherwise: StartRequest = { kind: 'now' }): StartRequest {
   const header = request.headers['last-event-id'];
   if (header !== undefined && header !== '') {
     return header === START ? { kind: 'start' } : { kind: 'after', position: parseId(String(header)) };
@@ -54,13 +53,13 @@ export function filterFromPath({ params }: ReadRequest): Filter {
   return new Filter([checkPattern((params as { readonly topic: string }).topic)]);
 }
 
-/** The topics and patterns of `?topic=…&topic=…`, at least one. Throws `invalid-topic`. */
-export function filterFromQuery({ query }: ReadRequest, { TOPICS_PER_STREAM }: Pick<Config, 'TOPICS_PER_STREAM'>): Filter {
+/** The topics and patterns of `?topic=…&topic=…`, at least one and at most so many. Throws `invalid-topic`. */
+export function filterFromQuery({ query }: ReadRequest, max: number): Filter {
   const { topic } = query as { readonly topic?: string | readonly string[] };
   const names = topic === undefined ? [] : typeof topic === 'string' ? [topic] : topic;
   if (names.length === 0) throw new Problem('invalid-topic', 'topic is missing.', { field: 'topic' });
-  if (names.length > TOPICS_PER_STREAM) {
-    throw new Problem('invalid-topic', `There are ${names.length} topics, and ${TOPICS_PER_STREAM} are allowed.`, { field: 'topic' });
+  if (names.length > max) {
+    throw new Problem('invalid-topic', `There are ${names.length} topics, and ${max} are allowed.`, { field: 'topic' });
   }
   return new Filter(names.map((name) => checkPattern(name)));
 }

@@ -1,6 +1,5 @@
 import { STATUS_CODES } from 'node:http';
-import { Problem, PROBLEMS, type ProblemCode } from './errors.ts';
-import type { Query } from './query.ts';
+import { Problem, PROBLEMS, type ProblemCode } from '../errors.ts';
 
 /** Errors as clients see them: RFC 9457 problem details. */
 export const PROBLEM_TYPE = 'application/problem+json';
@@ -35,12 +34,11 @@ export function rawProblem(problem: Problem): Buffer {
   return Buffer.concat([Buffer.from(head), body]);
 }
 
-/** What an error of the framework is to the client; undefined when it is none of the client's making. */
-export function knownProblem(error: unknown, query: Query): Problem | undefined {
+/** What an error is to the client; undefined when it is none of the client's making. */
+export function knownProblem(error: unknown): Problem | undefined {
   if (error instanceof Problem) return error;
   if (!(error instanceof Error)) return undefined;
-  const { code, validation, validationContext, statusCode } = error as FrameworkError;
-  if (validation !== undefined) return invalidInput(validation, validationContext, query, error);
+  const { code, statusCode } = error as Error & { readonly code?: string; readonly statusCode?: number };
   const known = code === undefined ? undefined : FRAMEWORK[code];
   if (known !== undefined) return new Problem(known[0], known[1], { cause: error });
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
@@ -49,35 +47,9 @@ export function knownProblem(error: unknown, query: Query): Problem | undefined 
   return undefined;
 }
 
-interface FrameworkError extends Error {
-  readonly code?: string;
-  readonly statusCode?: number;
-  readonly validation?: readonly ValidationError[];
-  readonly validationContext?: string;
-}
-
-interface ValidationError {
-  readonly keyword: string;
-  readonly instancePath: string;
-  readonly params: Readonly<Record<string, unknown>>;
-  readonly message?: string;
-}
-
+/** Errors of the framework that have a code of their own here. */
 const FRAMEWORK: Readonly<Record<string, readonly [ProblemCode, string]>> = {
   FST_ERR_BAD_URL: ['invalid-request', 'The path of the URL is not percent-encoded UTF-8.'],
   FST_ERR_MAX_PARAM_LENGTH: ['uri-too-long', 'A part of the path is too long.'],
   FST_ERR_CTP_INVALID_MEDIA_TYPE: ['unsupported-media-type', 'The Content-Type is no media type.'],
 };
-
-/** Parameters whose problems have a code of their own. */
-const CODES: Readonly<Record<string, ProblemCode>> = { topic: 'invalid-topic', event: 'invalid-event', after: 'invalid-cursor', since: 'invalid-cursor', lastEventId: 'invalid-cursor' };
-
-function invalidInput(errors: readonly ValidationError[], where: string | undefined, query: Query, cause: Error): Problem {
-  const [first] = errors;
-  const missing = first?.keyword === 'required' ? String(first.params['missingProperty']) : undefined;
-  const field = missing ?? first?.instancePath.split('/')[1];
-  if (field === undefined || field === '') return new Problem('invalid-request', 'The request is not well formed.', { cause });
-  const twice = where === 'querystring' && Array.isArray(query[field]);
-  const why = missing !== undefined ? 'is missing' : twice ? 'was given more than once' : first?.message ?? 'is not valid';
-  return new Problem(CODES[field] ?? 'invalid-request', `${field} ${why}.`, { field, cause });
-}

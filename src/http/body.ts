@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { Problem } from './errors.ts';
+import { Problem } from '../errors.ts';
 
 /** Stops bodies that are still arriving, over all connections, from taking all the memory. Bytes. */
 const ARRIVING_BYTES_MAX = 128 * 1024 * 1024;
@@ -69,7 +69,7 @@ const FIRST_CAPACITY = 64 * 1024;
  */
 class Growing {
   readonly #expected: number;
-  #bytes = Buffer.alloc(0);
+  #bytes: Buffer = Buffer.alloc(0);
   length = 0;
 
   constructor(expected: number) {

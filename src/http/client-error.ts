@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { Problem, type ProblemCode } from './errors.ts';
+import { Problem, type ProblemCode } from '../errors.ts';
 import { rawProblem } from './problem.ts';
 
 const PARSER: Readonly<Record<string, readonly [ProblemCode, string]>> = {
