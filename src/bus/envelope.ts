@@ -140,7 +140,7 @@ function decodeMessages(bytes: Buffer, count: number): Message[] | undefined {
 const MAX_TIME = 8.64e15;
 
 function isTime(value: number): boolean {
-  return Number.isInteger(value) && value >= 0 && value <= MAX_TIME;
+  return value >= 0 && value <= MAX_TIME;
 }
 
 function name(bytes: Buffer, at: number, length: number): string | undefined {

@@ -8,7 +8,7 @@ export const EPOCH = 'abcdefgh1234';
 
 /** A message for the bus; what does not matter to a test has a value. */
 export function message(seq: number, data: string | Uint8Array = `data ${seq}`, parts: { topic?: string; event?: string; json?: boolean; epoch?: string; expires?: number } = {}): Message {
-  return new Message(parts.epoch ?? EPOCH, seq, 1_700_000_000_000 + seq, parts.expires ?? 0, {
+  return new Message(parts.epoch ?? EPOCH, seq, 1_700_000_000_000 + (seq % 1_000_000), parts.expires ?? 0, {
     topic: parts.topic ?? 'orders.new', event: parts.event, json: parts.json ?? false, data: typeof data === 'string' ? Buffer.from(data) : data,
   });
 }
