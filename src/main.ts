@@ -102,6 +102,9 @@ async function listen(): Promise<void> {
     process.stderr.write(`HOST, PORT: cannot listen on ${config.HOST}:${config.PORT} (${error instanceof Error ? error.message : String(error)})\n`);
     process.exit(1);
   }
+}
+
+function greet(): void {
   const { port } = app.server.address() as AddressInfo;
   const url = `http://${config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST}:${port}`;
   process.stdout.write([
@@ -122,7 +125,7 @@ async function openLog(): Promise<void> {
       log = await store.open();
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      logger.error({ err: error, retryMs: wait }, `the log cannot be opened: ${error.message}`);
+      logger.error({ retryMs: wait }, `the log cannot be opened: ${error.message}`);
       await new Promise((done) => setTimeout(done, wait));
       continue;
     }
@@ -131,6 +134,7 @@ async function openLog(): Promise<void> {
     retention.start();
     opening = false;
     logger.info({ oldest: log.oldest, head: log.head }, 'the log is open');
+    greet();
     return;
   }
 }
