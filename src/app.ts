@@ -12,7 +12,7 @@ import { answerClientError } from './http/client-error.ts';
 import { openapi } from './http/openapi.ts';
 import { isForeignPage } from './http/origin.ts';
 import { knownProblem, PROBLEM_TYPE, problemBody, problemHeaders } from './http/problem.ts';
-import { encodeRawBytes, malformedQuery, parseQuery } from './http/query.ts';
+import { malformedQuery, parseQuery } from './http/query.ts';
 import { validatorCompiler } from './http/validator.ts';
 import { historyRoutes } from './routes/history.ts';
 import { operationRoutes } from './routes/operations.ts';
@@ -63,11 +63,12 @@ export function buildApp(service: Service): App {
     return503OnClosing: false,
     // A topic that is too long gets its own problem, rather than the router's.
     routerOptions: { maxParamLength: URL_BYTES_MAX, querystringParser: parseQuery },
-    rewriteUrl: (request) => encodeRawBytes(request.url ?? ''),
     frameworkErrors: (error, request, reply) => { answerError(error, request, reply); },
     clientErrorHandler: answerClientError,
   });
 
+  // Whatever else a client expects, it gets an answer; Node's own would be a bare 417.
+  app.server.on('checkExpectation', (request, response) => app.routing(request, response));
   app.setValidatorCompiler(validatorCompiler);
   readBodies(app);
   allowOrigins(app, config);

@@ -86,6 +86,7 @@ function named(name: string, help: string, registry: Registry): { name: string; 
 /** A histogram whose counts were made elsewhere: prom-client's own can only be filled one value at a time. */
 class CountedHistogram extends Histogram {
   readonly #name: string;
+  readonly #help: string;
   readonly #counts: Counts;
   readonly #unit: number;
 
@@ -93,16 +94,13 @@ class CountedHistogram extends Histogram {
   constructor(config: { name: string; help: string; registers: Registry[] }, counts: Counts, unit: number) {
     super(config);
     this.#name = config.name;
+    this.#help = config.help;
     this.#counts = counts;
     this.#unit = unit;
   }
 
-  /** What the registry asks, in preference to `get`. */
-  getForPromString(): ReturnType<Histogram['get']> {
-    return this.get();
-  }
-
-  override async get(): ReturnType<Histogram['get']> {
+  /** What the registry asks for the text format. */
+  getForPromString(): Promise<object> {
     let total = 0;
     const values: { metricName: string; labels: { le?: string }; value: number }[] = this.#counts.counts.map((count, index) => {
       total += count;
@@ -111,6 +109,6 @@ class CountedHistogram extends Histogram {
     });
     values.push({ metricName: `${this.#name}_sum`, labels: {}, value: this.#counts.sum / this.#unit });
     values.push({ metricName: `${this.#name}_count`, labels: {}, value: total });
-    return { ...await super.get(), values };
+    return Promise.resolve({ name: this.#name, help: this.#help, type: 'histogram', values });
   }
 }

@@ -44,13 +44,3 @@ function decode(text: string): string | undefined {
     return undefined;
   }
 }
-
-const NOT_ASCII = /[^\0-\x7f]/g;
-
-/**
- * A URL's bytes beyond ASCII, percent-encoded. They do not belong there, but `curl` sends what was typed, and Node hands
- * each byte over as a character of its own: untouched, `/topics/bücher` would quietly become another topic.
- */
-export function encodeRawBytes(url: string): string {
-  return url.replace(NOT_ASCII, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`);
-}
