@@ -1,0 +1,132 @@
+import { t } from 'tap';
+import type { Bus } from '../src/bus/bus.ts';
+import { StoreClock } from '../src/clock.ts';
+import { Counters } from '../src/counters.ts';
+import type { Log } from '../src/log.ts';
+import type { Draft, Message } from '../src/message.ts';
+import { Publisher, type Receipt } from '../src/publish.ts';
+import type { IdempotencyKey } from '../src/store/store.ts';
+import { Tail } from '../src/tail.ts';
+import { settle, TestClock } from './support/clock.ts';
+import { MemoryStore } from './support/memory-store.ts';
+import type { Scope } from './support/temp.ts';
+
+const quiet: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
+function draft(data: string): Draft {
+  return { topic: 'a', event: undefined, json: false, data: Buffer.from(data), ttl: 0 };
+}
+
+function key(name: string, fingerprint = 'f'): IdempotencyKey {
+  return { scope: '', key: name, fingerprint: Buffer.alloc(32, fingerprint), window: 1000 };
+}
+
+async function begin(t: Scope, bounds: { maxMessages?: number; maxBytes?: number } = {}) {
+  const store = new MemoryStore();
+  const clock = new TestClock();
+  const counters = new Counters();
+  const storeClock = new StoreClock(clock);
+  const tail = new Tail({ store, clock, storeClock, counters, logger: quiet, maxBytes: 1_000_000, pollMs: 1000 });
+  const told: number[] = [];
+  await tail.start(await store.open(), { append: ({ seq }) => void told.push(seq), disturb: (change) => change() });
+  const sent: number[][] = [];
+  const bus: Bus = {
+    join: () => undefined,
+    publish: (messages: readonly Message[]) => void sent.push(messages.map(({ seq }) => seq)),
+    state: 'up',
+    close: () => Promise.resolve(),
+  };
+  const publisher = new Publisher({ store, tail, bus, clock, counters, logger: quiet, maxMessages: 100, maxBytes: 10_000, ...bounds });
+  t.teardown(() => {
+    tail.stop();
+    publisher.stop();
+  });
+  return { store, clock, counters, publisher, told, sent };
+}
+
+/** How a publish ended: its number, or the code of its problem. */
+async function ends(promise: Promise<Receipt>): Promise<number | string> {
+  return promise.then(({ first }) => first, (problem: { code: string }) => problem.code);
+}
+
+t.test('what arrives during a commit goes into the next one, in order', async (t) => {
+  const { store, publisher, told, sent } = await begin(t);
+  const first = publisher.publish([draft('1')], undefined);
+  await new Promise((done) => setImmediate(done));
+  const rest = ['2', '3', '4', '5'].map((data) => publisher.publish([draft(data)], undefined));
+  t.same((await Promise.all([first, ...rest])).map((receipt) => receipt.first), [1, 2, 3, 4, 5]);
+  t.equal(store.appends, 2);
+  t.same(told, [1, 2, 3, 4, 5], 'the own tail has them without the bus');
+  t.same(sent, [[1], [2, 3, 4, 5]], 'the bus hears of each commit once');
+  t.equal(publisher.waiting, 0);
+});
+
+t.test('one bad message hurts only its publisher', async (t) => {
+  const { store, publisher, told } = await begin(t);
+  store.poison = 'bad';
+  const ended = await Promise.all(['a', 'b', 'bad', 'c', 'd', 'e'].map((data) => ends(publisher.publish([draft(data)], undefined))));
+  t.same(ended, [1, 2, 'internal', 3, 4, 5]);
+  t.same(told, [1, 2, 3, 4, 5]);
+  t.same(await ends(publisher.publish([draft('ok'), draft('bad')], undefined)), 'internal', 'a batch is stored all or none');
+  t.equal(store.head, 5);
+  t.equal(publisher.failure, undefined, 'the log itself is well');
+});
+
+t.test('past its bounds a publish is refused at once, and nothing of it is stored', async (t) => {
+  const { store, publisher, counters } = await begin(t, { maxMessages: 3, maxBytes: 10 });
+  const taken = [publisher.publish([draft('1'), draft('2')], undefined), publisher.publish([draft('3')], undefined)];
+  t.equal(await ends(publisher.publish([draft('4')], undefined)), 'overloaded');
+  await Promise.all(taken);
+  t.equal(await ends(publisher.publish([draft('x'.repeat(11))], undefined)), 'overloaded');
+  t.equal(await ends(publisher.publish([draft('x'.repeat(10))], undefined)), 4, 'there is room again');
+  t.equal(store.head, 4);
+  t.equal(counters.refused.get('overloaded'), 2);
+});
+
+t.test('a batch whose outcome is unknown is never sent again', async (t) => {
+  const { store, publisher, told, clock } = await begin(t);
+  store.appendFailures.push('outcome-unknown');
+  const ended = Promise.all([ends(publisher.publish([draft('1')], undefined)), ends(publisher.publish([draft('2')], undefined))]);
+  // It was committed after all: the answer alone was lost.
+  store.commit();
+  store.commit();
+  t.same(await ended, ['outcome-unknown', 'outcome-unknown']);
+  t.equal(store.appends, 1);
+  await settle();
+  t.same(told, [1, 2], 'and its messages are found without waiting for the next look');
+  await clock.advance(1_000);
+  t.equal(publisher.failure, undefined);
+  t.equal(store.head, 2);
+});
+
+t.test('a log that cannot be written is tried again without a publisher', async (t) => {
+  const { store, publisher, clock } = await begin(t);
+  store.failure = 'unavailable';
+  t.equal(await ends(publisher.publish([draft('1')], undefined)), 'unavailable');
+  t.equal(publisher.failure, 'unavailable');
+  await clock.advance(5_000);
+  t.equal(publisher.failure, 'unavailable');
+  store.failure = undefined;
+  await clock.advance(1_000);
+  t.equal(publisher.failure, undefined);
+  const { appends } = store;
+  await clock.advance(10_000);
+  t.equal(store.appends, appends, 'a log that works is left alone');
+  t.equal(store.head, 0);
+});
+
+t.test('a key answers the first answer again, also within one commit', async (t) => {
+  const { store, publisher, counters, sent } = await begin(t);
+  const [first, again, other] = await Promise.allSettled([
+    publisher.publish([draft('1')], key('k')),
+    publisher.publish([draft('1')], key('k')),
+    publisher.publish([draft('1')], key('k', 'g')),
+  ]);
+  t.match(first, { value: { first: 1, replayed: false } });
+  t.match(again, { value: { first: 1, replayed: true } });
+  t.match(other, { reason: { code: 'key-reused', field: 'Idempotency-Key' } });
+  t.equal(store.head, 1);
+  t.same(sent, [[1]]);
+  t.equal(counters.replayed, 1);
+  t.equal(counters.published, 1);
+});

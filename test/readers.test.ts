@@ -1,0 +1,304 @@
+import { createParser } from 'eventsource-parser';
+import { t } from 'tap';
+import { Audience } from '../src/audience.ts';
+import { Catchup } from '../src/catchup.ts';
+import { StoreClock } from '../src/clock.ts';
+import { Counters } from '../src/counters.ts';
+import { locate, type Position } from '../src/cursor.ts';
+import { Fanout } from '../src/fanout.ts';
+import type { Log } from '../src/log.ts';
+import type { Outlet, Reader } from '../src/reader.ts';
+import { Streams } from '../src/streams.ts';
+import { Tail } from '../src/tail.ts';
+import { Filter } from '../src/topic.ts';
+import { unchunked } from '../src/wire.ts';
+import { settle, TestClock } from './support/clock.ts';
+import { MemoryStore } from './support/memory-store.ts';
+import type { Scope } from './support/temp.ts';
+
+const quiet: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
+/** A socket whose client reads, or does not, as the test says. */
+class TestOutlet implements Outlet {
+  readonly seen: string[] = [];
+  writes = 0;
+  writableLength = 0;
+  writableNeedDrain = false;
+  ended: 'soon' | 'now' | undefined;
+  isStuck = false;
+  readonly #parser = createParser({
+    onEvent: ({ event, id, data }) => void this.seen.push(event?.startsWith('$') === true ? `${event} ${id ?? ''}`.trim() : `${id?.split('-')[1]}=${data}`),
+    onComment: () => void this.seen.push(':'),
+  });
+
+  write(bytes: Uint8Array): boolean {
+    this.writes++;
+    // Several chunks may be in one write.
+    for (let rest = Buffer.from(bytes); rest.length > 0; ) {
+      const start = rest.indexOf('\r\n') + 2;
+      const length = Number.parseInt(rest.subarray(0, start).toString(), 16);
+      this.#parser.feed(unchunked(rest.subarray(0, start + length + 2)).toString());
+      rest = rest.subarray(start + length + 2);
+    }
+    if (this.isStuck) {
+      this.writableLength += bytes.length;
+      this.writableNeedDrain = true;
+    }
+    return !this.isStuck;
+  }
+
+  destroySoon(): void {
+    this.ended = 'soon';
+  }
+
+  destroy(): void {
+    this.ended = 'now';
+  }
+}
+
+async function begin(t: Scope, options: { messages?: number; tailBytes?: number } = {}) {
+  const store = new MemoryStore();
+  await store.open();
+  for (let count = 0; count < (options.messages ?? 0); count++) store.commit({ topic: count % 2 === 0 ? 'even' : 'odd' });
+  const clock = new TestClock();
+  const storeClock = new StoreClock(clock);
+  const counters = new Counters();
+  const tail = new Tail({ store, clock, storeClock, counters, logger: quiet, maxBytes: options.tailBytes ?? 10_000_000, pollMs: 1000 });
+  const audience = new Audience();
+  const catchup = new Catchup({ store, tail, clock, storeClock, counters, logger: quiet });
+  const fanout = new Fanout({ tail, audience, catchup, clock, storeClock, counters });
+  const streams = new Streams({
+    audience, fanout, catchup,
+    around: { tail, counters, clock, blocked: new Set<Reader>() },
+    settings: { maxStreams: 1000, heartbeatMs: 10_000, stallMs: 30_000, retryMinMs: 1000, retryMaxMs: 4000 },
+  });
+  await tail.start(store.log(), fanout);
+  t.teardown(() => {
+    tail.stop();
+    catchup.stop();
+    streams.stop();
+  });
+  const open = (names: string[], at: Position = tail.position): { outlet: TestOutlet; reader: Reader } => {
+    const outlet = new TestOutlet();
+    const reader = streams.start(new Filter(names), { form: 'data', control: true, chunked: true }, outlet, locate(at, store.log()));
+    return { outlet, reader };
+  };
+  const publish = (topic: string, data = 'x', ttl = 0): void => {
+    const message = store.commit({ topic, data: Buffer.from(data), ttl });
+    tail.offer([message]);
+  };
+  const drain = (outlet: TestOutlet, reader: Reader): void => {
+    outlet.writableLength = 0;
+    outlet.writableNeedDrain = false;
+    streams.drained(reader);
+  };
+  return { store, clock, counters, tail, audience, streams, open, publish, drain, at: (seq: number): Position => store.log().lineage.at(seq) };
+}
+
+const numbers = (outlet: TestOutlet): number[] => outlet.seen.filter((line) => /^\d/.test(line)).map((line) => Number(line.split('=')[0]));
+
+t.test('all messages of one turn go to a socket in one write', async (t) => {
+  const { open, publish, counters } = await begin(t);
+  const readers = [open(['a']), open(['a']), open(['*'])];
+  await settle();
+  const before = readers.map(({ outlet }) => outlet.writes);
+  for (const data of ['1', '2', '3']) publish('a', data);
+  await settle();
+  for (const [index, { outlet }] of readers.entries()) {
+    t.equal(outlet.writes, before[index]! + 1);
+    t.same(outlet.seen.slice(1), ['1=1', '2=2', '3=3']);
+  }
+  t.equal(counters.delivered, 9);
+});
+
+t.test('a reader whose names overlap gets each message once', async (t) => {
+  const { open, publish } = await begin(t);
+  const { outlet } = open(['a.b', 'a.*', '>', '*.b']);
+  await settle();
+  publish('a.b');
+  publish('c');
+  await settle();
+  t.same(numbers(outlet), [1, 2]);
+});
+
+t.test('replay from the tail becomes live without a seam, whatever is published meanwhile', async (t) => {
+  const { open, publish, at } = await begin(t, { messages: 1000 });
+  const readers = [0, 1, 499, 999, 1000].map((seq) => ({ seq, ...open(['even'], at(seq)) }));
+  for (let count = 0; count < 50; count++) {
+    publish(count % 2 === 0 ? 'even' : 'odd');
+    if (count % 7 === 0) await new Promise((done) => setImmediate(done));
+  }
+  await settle();
+  const all = Array.from({ length: 1050 }, (_, index) => index + 1).filter((seq) => seq % 2 === 1);
+  for (const { seq, outlet, reader } of readers) {
+    t.same(numbers(outlet), all.filter((number) => number > seq), `from ${seq}`);
+    t.ok(reader.live);
+  }
+});
+
+t.test('what the tail no longer has is read from the log, once for all who stand near each other', async (t) => {
+  const { open, publish, at, counters } = await begin(t, { messages: 4000, tailBytes: 100_000 });
+  const readers = Array.from({ length: 300 }, (_, index) => ({ seq: index * 7, ...open(['>'], at(index * 7)) }));
+  for (let count = 0; count < 20; count++) publish('even');
+  for (let turn = 0; turn < 10; turn++) await settle();
+  for (const { seq, outlet, reader } of readers) {
+    t.same(numbers(outlet), Array.from({ length: 4020 - seq }, (_, index) => seq + index + 1), `from ${seq}`);
+    t.ok(reader.live);
+  }
+  t.ok(counters.reads < 50, `${counters.reads} reads served ${counters.readsServed} steps of 300 readers`);
+});
+
+t.test('a reader whose socket is full is written nothing, and reads on when it drains', async (t) => {
+  const { open, publish, drain, tail, counters } = await begin(t);
+  const { outlet, reader } = open(['a']);
+  const other = open(['a']);
+  await settle();
+  outlet.isStuck = true;
+  publish('a');
+  await settle();
+  const { writes } = outlet;
+  for (let count = 0; count < 1000; count++) publish('a');
+  await settle();
+  t.equal(outlet.writes, writes);
+  t.notOk(reader.live);
+  t.equal(counters.fellBehind, 1);
+  t.equal(numbers(other.outlet).length, 1001, 'the other one is not held up');
+  outlet.isStuck = false;
+  drain(outlet, reader);
+  await settle();
+  t.same(numbers(outlet), Array.from({ length: tail.last }, (_, index) => index + 1));
+  t.ok(reader.live);
+});
+
+t.test('a socket that does not drain is closed', async (t) => {
+  const { open, publish, clock, counters, streams } = await begin(t);
+  const { outlet, reader } = open(['a']);
+  await settle();
+  outlet.isStuck = true;
+  publish('a');
+  await clock.advance(29_000);
+  t.equal(outlet.ended, undefined);
+  await clock.advance(2_000);
+  t.equal(outlet.ended, 'now');
+  t.equal(counters.stalled, 1);
+  streams.closed(reader);
+  t.equal(streams.open, 0);
+});
+
+t.test('a quiet stream gets a sign of life, and its cursor when the log has moved on', async (t) => {
+  const { open, publish, clock, at } = await begin(t, { messages: 3 });
+  const { outlet } = open(['quiet']);
+  const id = (seq: number): string => `${at(seq).epoch}-${seq}`;
+  await clock.advance(10_000);
+  await clock.advance(10_000);
+  publish('even');
+  await clock.advance(10_000);
+  publish('quiet');
+  await clock.advance(10_000);
+  t.same(outlet.seen, [`$open ${id(3)}`, ':', `$cursor ${id(3)}`, `$cursor ${id(4)}`, '5=x', `$cursor ${id(5)}`]);
+});
+
+t.test('heartbeats are spread, also when all streams were opened at once', async (t) => {
+  const { open, clock } = await begin(t);
+  const all = Array.from({ length: 100 }, () => open(['quiet']).outlet);
+  const counts: number[] = [];
+  for (let tick = 0; tick < 100; tick++) {
+    const before = all.reduce((sum, { writes }) => sum + writes, 0);
+    await clock.advance(100);
+    counts.push(all.reduce((sum, { writes }) => sum + writes, 0) - before);
+  }
+  t.ok(Math.max(...counts) <= 2, `${Math.max(...counts)}`);
+});
+
+t.test('a message whose TTL has passed is not begun, neither live nor from behind', async (t) => {
+  const { open, publish, clock, store, drain, at } = await begin(t);
+  const { outlet, reader } = open(['a']);
+  await settle();
+  outlet.isStuck = true;
+  publish('a', 'first');
+  await settle();
+  publish('a', 'short', 1);
+  publish('a', 'long', 100);
+  store.now += 2_000;
+  await clock.advance(2_000);
+  outlet.isStuck = false;
+  drain(outlet, reader);
+  await settle();
+  t.same(outlet.seen.slice(1).filter((line) => line !== ':'), ['1=first', '3=long']);
+  const late = open(['a'], at(0));
+  await settle();
+  t.same(numbers(late.outlet), [1, 3]);
+});
+
+t.test('a log that went back to an older copy is told to everyone who had read beyond it', async (t) => {
+  const { open, publish, clock, store, at } = await begin(t, { messages: 4 });
+  const { outlet } = open(['>'], at(2));
+  await settle();
+  t.same(numbers(outlet), [3, 4]);
+  await store.restore(3);
+  await clock.advance(1_000);
+  publish('even', 'new');
+  await settle();
+  t.match(outlet.seen.slice(-2), [`$gap ${at(3).epoch}-3`, '4=new']);
+});
+
+t.test('a slow reader that retention overtakes is told in the middle of its stream', async (t) => {
+  const { open, publish, drain, store, clock, at } = await begin(t, { tailBytes: 2_000 });
+  const { outlet, reader } = open(['>']);
+  await settle();
+  outlet.isStuck = true;
+  publish('a');
+  await settle();
+  for (let count = 0; count < 100; count++) publish('a');
+  await store.trim({ maxAge: 0, maxBytes: 20, rows: 1000 });
+  await clock.advance(1_000);
+  outlet.isStuck = false;
+  drain(outlet, reader);
+  await settle();
+  t.match(outlet.seen.filter((line) => line !== ':').slice(0, 4), [/^\$open/, '1=x', `$gap ${at(81).epoch}-81`, '82=x']);
+  t.same(numbers(outlet), [1, ...Array.from({ length: 20 }, (_, index) => 82 + index)]);
+});
+
+t.test('while the log cannot be read, streams that are behind stay open and wait', async (t) => {
+  const { open, store, clock, at } = await begin(t, { messages: 500, tailBytes: 2_000 });
+  store.failure = 'unavailable';
+  const { outlet } = open(['>'], at(10));
+  await clock.advance(3_000);
+  t.same(numbers(outlet), []);
+  t.equal(outlet.ended, undefined);
+  store.failure = undefined;
+  await clock.advance(3_000);
+  t.equal(numbers(outlet).length, 490);
+});
+
+t.test('a drain closes streams evenly over the window, each with its own time to return', async (t) => {
+  const { open, clock, streams } = await begin(t);
+  const all = Array.from({ length: 90 }, () => open(['a']));
+  await settle();
+  const done = streams.drain(10_000);
+  t.ok(streams.isFull, 'nobody is let in');
+  const closed: number[] = [];
+  for (let second = 0; second < 10; second++) {
+    await clock.advance(1_000);
+    closed.push(all.filter(({ outlet }) => outlet.ended === 'soon').length);
+  }
+  t.same(closed.slice(0, 9).map((count, index) => Math.abs(count - (index + 1) * 10) <= 2), Array.from({ length: 9 }, () => true), closed.join(' '));
+  t.equal(closed[9], 90);
+  for (const { reader, outlet } of all) {
+    t.match(outlet.seen.at(-1), '$busy');
+    streams.closed(reader);
+  }
+  await done;
+});
+
+t.test('when the last stream is gone nothing is left in the index', async (t) => {
+  const { open, publish, audience, streams } = await begin(t, { messages: 10 });
+  const all = Array.from({ length: 50 }, (_, index) => open([`topic${index}`, 'a.*', `p${index}.>`]));
+  publish('a.b');
+  await settle();
+  for (const { reader } of all) streams.closed(reader);
+  t.equal(audience.size, 0);
+  t.equal(streams.open, 0);
+  publish('a.b');
+  await settle();
+});

@@ -1,0 +1,141 @@
+import { Lineage, type Epoch, type LogState } from '../../src/cursor.ts';
+import { numbered, type Draft, type Message } from '../../src/message.ts';
+import { StoreError, type Appended, type AppendRequest, type Outcome, type Page, type ReadQuery, type Sought, type Store, type StoreErrorKind, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
+
+/**
+ * A log in memory for tests of the spine, which can fail, lose its newest part, and be told to wait. It runs the same contract suite as
+ * the stores that last.
+ */
+export class MemoryStore implements Store {
+  readonly logId = 'memory';
+  /** The next calls of append fail like this, one for each entry. */
+  readonly appendFailures: StoreErrorKind[] = [];
+  /** While set, every call fails. */
+  failure: StoreErrorKind | undefined;
+  /** Refuses requests that hold such data. */
+  poison: string | undefined;
+  appends = 0;
+  reads: ReadQuery[] = [];
+  now = 1_000_000;
+  messages: Message[] = [];
+  #keys = new Map<string, { fingerprint: string; outcome: Outcome; expires: number }>();
+  #epochs: Epoch[] = [];
+  #oldest = 1;
+  #trimmedTime = 0;
+
+  open(): Promise<LogState> {
+    return this.#reply(() => {
+      this.#epochs = [...this.#epochs, { epoch: `epoch${String(this.#epochs.length + 1).padStart(5, '0')}`, first: this.head + 1 }];
+      return this.log();
+    });
+  }
+
+  get head(): number {
+    return this.#oldest - 1 + this.messages.length;
+  }
+
+  log(): LogState {
+    return { lineage: new Lineage(this.#epochs), oldest: this.#oldest, head: this.head, now: this.now };
+  }
+
+  append(requests: readonly AppendRequest[]): Promise<Appended> {
+    this.appends++;
+    const failure = this.appendFailures.shift();
+    if (failure !== undefined) return Promise.reject(new StoreError(failure, failure));
+    return this.#reply(() => {
+      if (requests.some(({ drafts }) => drafts.some(({ data }) => this.poison !== undefined && Buffer.from(data).toString() === this.poison))) {
+        throw new StoreError('refused', 'poison');
+      }
+      return { outcomes: requests.map((request) => this.#store(request)), log: this.log() };
+    });
+  }
+
+  #store({ drafts, key }: AppendRequest): Outcome {
+    const name = key === undefined ? '' : JSON.stringify([key.scope, key.key]);
+    const known = this.#keys.get(name);
+    const fingerprint = key === undefined ? '' : Buffer.from(key.fingerprint).toString('hex');
+    if (key !== undefined && known !== undefined && known.expires > this.now) {
+      return known.fingerprint === fingerprint ? { ...known.outcome, kind: 'replayed' } as Outcome : { kind: 'conflict' };
+    }
+    const time = Math.max(this.now, this.messages.at(-1)?.time ?? 0, this.#trimmedTime);
+    const outcome = { kind: 'stored', epoch: this.#epochs.at(-1)!.epoch, first: this.head + 1, time } as const;
+    for (const draft of drafts) this.commit(draft, time);
+    if (key !== undefined) this.#keys.set(name, { fingerprint, outcome, expires: time + key.window });
+    return outcome;
+  }
+
+  /** Another instance's commit. */
+  commit(draft: Partial<Draft> = {}, time = this.now): Message {
+    const whole: Draft = { topic: 'a', event: undefined, json: false, data: Buffer.from('x'), ttl: 0, ...draft };
+    const message = numbered(whole, this.#epochs.at(-1)!.epoch, this.head + 1, time);
+    this.messages.push(message);
+    return numbered(whole, message.epoch, message.seq, time);
+  }
+
+  /** What a restored copy does: it knows nothing of what came behind `seq`, and begins a new epoch there. */
+  async restore(seq: number): Promise<void> {
+    this.messages = this.messages.filter((message) => message.seq <= seq);
+    this.#epochs = this.#epochs.filter(({ first }) => first <= seq + 1);
+    this.#epochs = [...this.#epochs, { epoch: `fork${Math.random().toString(36).slice(2, 10).padEnd(8, '0')}`, first: this.head + 1 }];
+    await Promise.resolve();
+  }
+
+  read({ after, filter, limit, maxBytes }: ReadQuery): Promise<Page> {
+    this.reads.push({ after, filter, limit, maxBytes });
+    return this.#reply(() => {
+      const messages: Message[] = [];
+      let bytes = 0;
+      let scanned = Math.max(after, this.#oldest - 1);
+      for (const message of this.messages) {
+        if (message.seq <= after) continue;
+        if (messages.length >= limit || bytes >= maxBytes) return { messages, scanned, log: this.log(), examined: messages.length };
+        scanned = message.seq;
+        if (filter !== undefined && !filter.matches(message.topic)) continue;
+        messages.push(numbered({ ...message, ttl: message.expires === 0 ? 0 : (message.expires - message.time) / 1000 }, message.epoch, message.seq, message.time));
+        bytes += message.data.length;
+      }
+      return { messages, scanned: Math.min(scanned, Math.max(this.head, 0)), log: this.log(), examined: messages.length };
+    });
+  }
+
+  state(): Promise<LogState> {
+    return this.#reply(() => this.log());
+  }
+
+  seek(time: number): Promise<Sought> {
+    return this.#reply(() => {
+      const index = this.messages.findIndex((message) => message.time >= time);
+      return { seq: index === -1 ? this.head : this.#oldest - 1 + index, missing: this.#oldest > 1 && time <= this.#trimmedTime, log: this.log() };
+    });
+  }
+
+  trim({ maxAge, maxBytes, rows }: TrimPolicy): Promise<Trimmed> {
+    return this.#reply(() => {
+      const bytes = (): number => this.messages.reduce((sum, { data }) => sum + data.length, 0);
+      const isDue = (): boolean => {
+        const [oldest] = this.messages;
+        return oldest !== undefined && ((maxAge > 0 && oldest.time < this.now - maxAge) || (maxBytes > 0 && bytes() > maxBytes));
+      };
+      let messages = 0;
+      for (; messages < rows && isDue(); messages++) {
+        this.#trimmedTime = this.messages.shift()!.time;
+        this.#oldest++;
+      }
+      const expired = [...this.#keys].filter(([, { expires }]) => expires <= this.now).slice(0, rows);
+      for (const [name] of expired) this.#keys.delete(name);
+      return { messages, keys: expired.length, more: isDue(), bytes: bytes(), log: this.log() };
+    });
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async #reply<T>(answer: () => T): Promise<T> {
+    if (this.failure !== undefined) throw new StoreError(this.failure, this.failure);
+    // The snapshot is taken now, the answer arrives later, as with any database.
+    const value = answer();
+    await new Promise((done) => setImmediate(done));
+    return value;
+  }
+}
