@@ -1,7 +1,6 @@
 import { randomInt } from 'node:crypto';
 import type Database from 'better-sqlite3';
-import { and, count, desc, lt, lte, max, notInArray } from 'drizzle-orm';
-import { drizzle } from 'drizzle-orm/better-sqlite3';
+import { and, count, desc, drizzle, lt, lte, max, notInArray } from './drizzle.ts';
 import { epochs, head, keys, retention } from './sqlite-schema.ts';
 
 /** Epochs that are kept although nothing of them is: a client that comes back late is told `expired`, not `unknown-log`. */

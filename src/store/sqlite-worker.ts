@@ -39,7 +39,7 @@ const { file } = workerData as WorkerData;
 /** What the log was when the store opened it: no other is ever used. */
 let opened: { identity: FileIdentity; logId: string } | undefined = (workerData as WorkerData).opened;
 let session: Session | undefined;
-/** Only for the first worker that writes: drizzle takes half a second to load. */
+/** Only for the first worker that writes: the reader, and a worker that starts again, need no drizzle. */
 const first = opened === undefined ? { ...await import('./sqlite-migrate.ts'), ...await import('./sqlite-epochs.ts') } : undefined;
 /** The newest epoch that the main thread has heard of from this thread. */
 let knownEpoch = 0;

@@ -1,0 +1,16 @@
+import { createRequire } from 'node:module';
+import type * as Core from 'drizzle-orm';
+import type * as Driver from 'drizzle-orm/better-sqlite3';
+import type * as Migrator from 'drizzle-orm/migrator';
+import type * as Sqlite from 'drizzle-orm/sqlite-core';
+
+/**
+ * drizzle, in its CommonJS form: imported as ES modules, Node 24 reads its very large package.json again for each of its
+ * hundreds of files, which costs every start of a process half a second of CPU.
+ */
+const load = createRequire(import.meta.url);
+
+export const { and, count, desc, lt, lte, max, notInArray, sql } = load('drizzle-orm') as typeof Core;
+export const { drizzle } = load('drizzle-orm/better-sqlite3') as typeof Driver;
+export const { readMigrationFiles } = load('drizzle-orm/migrator') as typeof Migrator;
+export const { blob, index, integer, primaryKey, sqliteTable, text } = load('drizzle-orm/sqlite-core') as typeof Sqlite;
