@@ -228,6 +228,13 @@ t.test('a message whose TTL has passed is not begun, neither live nor from behin
   const late = open(['a'], at(0));
   await settle();
   t.same(numbers(late.outlet), [1, 3]);
+  const message = store.commit({ topic: 'a', ttl: 1 });
+  store.now += 2_000;
+  await clock.advance(2_000);
+  publish('a', 'next');
+  t.equal(message.seq, 4);
+  await clock.advance(100);
+  t.same(numbers(outlet), [1, 3, 5], 'a live reader, when the message itself was late');
 });
 
 t.test('a log that went back to an older copy is told to everyone who had read beyond it', async (t) => {

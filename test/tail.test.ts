@@ -166,6 +166,24 @@ t.test('a log that lost its newest part and has counted past it is recognised al
   t.equal(tail.last, 27);
 });
 
+t.test('the first number that comes with another epoch is enough to look', async (t) => {
+  const { tail, store, told, clock } = await begin(t, 10);
+  await store.restore(6);
+  tail.offer([store.commit()]);
+  await clock.advance(0);
+  t.same(told, ['!6', 7]);
+});
+
+t.test('a gap that is read from a log which lost its newest part takes the tail back too', async (t) => {
+  const { tail, store, told, clock } = await begin(t, 10);
+  store.commit();
+  tail.offer([store.commit()]);
+  await store.restore(6);
+  store.commit();
+  await clock.advance(100);
+  t.same(told, ['!6', 7]);
+});
+
 t.test('retention that overtook the tail makes it jump', async (t) => {
   const { tail, store, told, clock } = await begin(t, 3);
   for (let count = 0; count < 20; count++) store.commit();
