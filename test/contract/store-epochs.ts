@@ -1,0 +1,70 @@
+import type { Test } from 'tap';
+import type { Position } from '../../src/cursor.ts';
+import { draft, openStore, readMessages, request, stored, type StoreFactory } from './store-kit.ts';
+
+/** Invariant 8: a lost or restored log is recognised. */
+export async function epochs(t: Test, factory: StoreFactory): Promise<void> {
+  await t.test('every start begins a new epoch at head + 1, and every instance learns of it', async (t) => {
+    const database = await factory(t);
+    const store = await openStore(t, database);
+    await stored(store, [request(draft('a'), draft('b'))]);
+    const other = database.store();
+    t.teardown(() => other.close());
+    const { lineage } = await other.open();
+    t.same(lineage.epochs.map(({ first }) => first), [1, 3]);
+    t.equal(new Set(lineage.epochs.map(({ epoch }) => epoch)).size, 2);
+    t.ok(lineage.epochs.every(({ epoch }) => /^[a-z0-9]{8,32}$/.test(epoch)));
+    t.same((await store.state()).lineage.epochs, lineage.epochs);
+
+    const { outcomes, log } = await store.append([request(draft('c'))]);
+    t.match(outcomes, [{ first: 3, epoch: lineage.epochs[1]!.epoch }], 'an instance that was there before goes on in the new epoch');
+    const messages = await readMessages(store);
+    t.same(messages.map(({ epoch }) => epoch), [lineage.epochs[0]!.epoch, lineage.epochs[0]!.epoch, lineage.epochs[1]!.epoch]);
+    t.ok(messages.every((message) => log.lineage.isGood(message)), 'the ids of all epochs are good');
+    t.ok(messages.every(({ epoch, seq }) => log.lineage.at(seq).epoch === epoch), 'the lineage names each message\'s epoch');
+  });
+
+  await t.test('the lineage is one object as long as it is the same', async (t) => {
+    const database = await factory(t);
+    const store = await openStore(t, database);
+    const first = await store.state();
+    const second = await store.append([request(draft('a'))]);
+    const third = await store.read({ after: 0, filter: undefined, limit: 1, maxBytes: 1 });
+    t.equal(second.log.lineage, first.lineage);
+    t.equal(third.log.lineage, first.lineage);
+    await openStore(t, database);
+    t.not((await store.state()).lineage, first.lineage);
+  });
+
+  await t.test('epochs begun without a message between them: the last one counts', async (t) => {
+    const database = await factory(t);
+    const store = await openStore(t, database);
+    const { lineage: { epochs: [first] } } = await store.state();
+    await openStore(t, database);
+    const { log } = await store.append([request(draft('a'))]);
+    t.ok(log.lineage.isGood({ epoch: log.lineage.epochs[1]!.epoch, seq: 1 }));
+    t.notOk(log.lineage.isGood({ epoch: first!.epoch, seq: 1 }), 'number 1 was never given in the first');
+  });
+
+  await t.test('after an older copy was put in its place, no id means two messages', async (t) => {
+    const database = await factory(t);
+    let store = await openStore(t, database);
+    await stored(store, [request(draft('a', 'kept'), draft('a', 'kept too'))]);
+    await store.close();
+    const restore = await database.backup();
+    store = await openStore(t, database);
+    await stored(store, [request(draft('a', 'lost'), draft('a', 'lost too'))]);
+    const before: Position[] = await readMessages(store);
+    const lost = (await store.state()).lineage;
+    await store.close();
+    await restore();
+
+    store = await openStore(t, database);
+    t.equal((await store.state()).head, 2);
+    const { log } = await store.append([request(draft('a', 'new'), draft('a', 'new too'), draft('a', 'newest'))]);
+    t.same(before.map((position) => log.lineage.isGood(position)), [true, true, false, false]);
+    const after = await readMessages(store);
+    t.ok(after.every((message) => log.lineage.isGood(message)));
+    t.same(after.filter(({ seq }) => seq > 2).map((message) => lost.isGood(message)), [false, false, false], 'nor in the other direction');
+  });
+}

@@ -1,0 +1,108 @@
+import fc from 'fast-check';
+import type { Test } from 'tap';
+import type { Message } from '../../src/message.ts';
+import { Filter, matches } from '../../src/topic.ts';
+import { until } from '../support/until.ts';
+import { draft, EVERYTHING, openStore, range, readMessages, request, seqs, stored, texts, type StoreFactory } from './store-kit.ts';
+
+export async function reading(t: Test, factory: StoreFactory): Promise<void> {
+  const database = await factory(t);
+  const store = await openStore(t, database);
+  const topics = ['a', 'b', 'a.b', 'a.c', 'a.b.c', 'b.a', 'b.b.a', 'ab.c', 'ä.b', 'ä', 'a.ä', 'zz.top'];
+  // Long runs of one topic and rare others, so that scans need several chunks.
+  const names = range(0, 1_199).map((index) => (index % 10 < 7 ? topics[Math.floor(index / 300)]! : topics[(index * 7) % topics.length]!));
+  for (let at = 0; at < names.length; at += 100) {
+    await stored(store, names.slice(at, at + 100).map((topic, index) => request(draft(topic, `${at + index + 1}`))));
+  }
+  const log = await readMessages(store);
+
+  await t.test('without a filter it gives every number, in order', async (t) => {
+    t.same(seqs(log), range(1, names.length));
+    t.same(log.map(({ topic }) => topic), names);
+  });
+
+  await t.test('it stops at the limit, and says how far it got', async (t) => {
+    const page = await store.read({ ...EVERYTHING, after: 10, limit: 5 });
+    t.same(seqs(page.messages), range(11, 15));
+    t.equal(page.scanned, 15);
+    t.equal(page.log.head, names.length);
+    const last = await store.read({ ...EVERYTHING, after: names.length - 3, limit: 5 });
+    t.same(seqs(last.messages), range(names.length - 2, names.length));
+    t.equal(last.scanned, names.length);
+  });
+
+  await t.test('it stops behind the message with which the data exceed the bytes', async (t) => {
+    // Numbers 100 to 999 are three bytes of data each.
+    for (const filter of [undefined, new Filter(['>'])]) {
+      t.same(seqs((await store.read({ after: 99, filter, limit: 100, maxBytes: 1 })).messages), [100], 'one message always fits');
+      const page = await store.read({ after: 99, filter, limit: 100, maxBytes: 9 });
+      t.same(seqs(page.messages), [100, 101, 102, 103]);
+      t.equal(page.scanned, 103);
+    }
+  });
+
+  await t.test('at the head and beyond it there is nothing', async (t) => {
+    for (const filter of [undefined, new Filter(['a', 'b.*'])]) {
+      t.match(await store.read({ ...EVERYTHING, filter, after: names.length }), { messages: [], scanned: names.length });
+      t.match(await store.read({ ...EVERYTHING, filter, after: names.length + 50 }), { messages: [], log: { head: names.length } });
+    }
+  });
+
+  await t.test('a read that finds nothing gets to the head', async (t) => {
+    for (const wish of [['never'], ['never.*'], ['never', 'nothing.>', 'x.y.z'], ['*.never.*.*.*']]) {
+      t.match(await store.read({ ...EVERYTHING, filter: new Filter(wish) }), { messages: [], scanned: names.length });
+    }
+    t.match(await store.read({ ...EVERYTHING, filter: new Filter([]) }), { messages: [], scanned: names.length });
+  });
+
+  await t.test('with any filter, page by page, it gives what a plain comparison gives', async (t) => {
+    const segment = fc.constantFrom('a', 'b', 'c', 'ä', 'ab', 'zz', 'top', '*', '*');
+    const pattern = fc.tuple(fc.array(segment, { minLength: 1, maxLength: 3 }), fc.boolean()).map(([segments, rest]) => [...segments, ...(rest ? ['>'] : [])].join('.'));
+    const wishes = fc.array(fc.oneof(fc.constantFrom(...topics, '>', 'never'), pattern), { minLength: 1, maxLength: 6 });
+    await fc.assert(fc.asyncProperty(wishes, fc.nat(names.length), fc.integer({ min: 1, max: 400 }), fc.integer({ min: 1, max: 2_000 }), async (wish, from, limit, maxBytes) => {
+      const wanted = (message: Message): boolean => wish.some((name) => name === message.topic || matches(name, message.topic));
+      const filter = new Filter(wish);
+      const found: Message[] = [];
+      let after = from;
+      while (after < names.length) {
+        const page = await store.read({ after, filter, limit, maxBytes });
+        if (page.messages.length > limit) return false;
+        if (page.scanned <= after) return false;
+        // What was passed over must not match.
+        if (log.slice(after, page.scanned).filter(wanted).length !== page.messages.length) return false;
+        found.push(...page.messages);
+        after = page.scanned;
+      }
+      const expected = log.slice(from).filter(wanted);
+      return seqs(found).join() === seqs(expected).join() && texts(found).join() === texts(expected).join();
+    }), { numRuns: 150 });
+  });
+
+  await t.test('many topics at once', async (t) => {
+    const many = [...range(1, 95).map((index) => `nobody.${index}`), 'a.b.c', 'ä', 'b.a', 'nobody.*', 'b.b.>'];
+    const found = await readMessages(store, { filter: new Filter(many), limit: 17 });
+    t.same(seqs(found), seqs(log.filter(({ topic }) => ['a.b.c', 'ä', 'b.a', 'b.b.a'].includes(topic))));
+  });
+
+  await t.test('many reads at once each get their own answer', async (t) => {
+    const pages = await Promise.all(range(0, 99).map((after) => store.read({ ...EVERYTHING, after, limit: 3 })));
+    t.same(pages.map(({ messages }) => seqs(messages)), range(0, 99).map((after) => range(after + 1, after + 3)));
+  });
+
+  await t.test('a time becomes the last number before it', async (t) => {
+    const fresh = await openStore(t, await factory(t));
+    const times: number[] = [];
+    for (const _ of range(1, 12)) {
+      const { outcomes: [outcome] } = await fresh.append([request(draft('t'), draft('t'), draft('t'))]);
+      if (outcome?.kind !== 'stored') throw new Error(outcome?.kind);
+      times.push(outcome.time, outcome.time, outcome.time);
+      await until('the clock has moved on', async () => (await fresh.state()).now > outcome.time);
+    }
+    for (const time of [0, times[0]! - 1, ...times, ...times.map((one) => one + 1), times.at(-1)! + 1_000_000]) {
+      const sought = await fresh.seek(time);
+      const older = times.filter((one) => one < time).length;
+      if (sought.seq !== older || sought.missing) t.fail(`${time} became ${sought.seq}, not ${older}`);
+    }
+    t.equal((await fresh.seek(times[20]!)).log.head, 36);
+  });
+}

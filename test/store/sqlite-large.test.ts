@@ -1,0 +1,5 @@
+import t from 'tap';
+import { largeLog } from '../contract/store-large.ts';
+import { SqliteDatabase } from './sqlite-database.ts';
+
+largeLog(t, 'SQLite', async (scope) => new SqliteDatabase(scope));
