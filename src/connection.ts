@@ -1,6 +1,23 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
+/** Sockets on which a stream was asked for: they are that stream's alone, whatever else was sent along. */
+const claimed = new WeakSet<Socket>();
+
+/**
+ * Says that a request asks for a stream, as soon as its head was parsed. False when an earlier one on the same connection
+ * did so already: then this request stands behind a response that never ends, and must not be carried out.
+ */
+export function claim(socket: Socket): boolean {
+  if (claimed.has(socket)) return false;
+  claimed.add(socket);
+  return true;
+}
+
+export function isClaimed(socket: Socket): boolean {
+  return claimed.has(socket);
+}
+
 /**
  * Takes the socket of a response over from the HTTP server, once the response owns it and its head is flushed: with pipelined
  * requests that is when the answers before it have left. From then on nothing more is parsed on the connection: what
@@ -8,7 +25,6 @@ import type { Socket } from 'node:net';
  */
 export function takeOver(response: ServerResponse, begin: (socket: Socket) => void): void {
   const start = (socket: Socket): void => {
-    // Called while the socket is being assigned, when writing must wait until that is over.
     response.flushHeaders();
     const parsers = socket.listeners('data');
     // This listener takes the socket back from the parser's fast path, which reads it below the events.

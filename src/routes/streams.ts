@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Socket } from 'node:net';
-import type { App } from '../app.ts';
-import { takeOver } from '../connection.ts';
+import type { App } from '../http/app.ts';
+import { claim, isClaimed, takeOver } from '../connection.ts';
 import type { Start } from '../cursor.ts';
 import { Problem } from '../errors.ts';
 import type { Reader, StreamOptions } from '../reader.ts';
@@ -18,6 +18,10 @@ const READER = Symbol('reader');
 interface StreamSocket extends Socket {
   [READER]?: Reader;
 }
+
+/** One topic or pattern, with the data alone; and many, with the message around it. */
+const URLS = { one: '/topics/:topic/events', many: '/events' } as const;
+const STREAM_URLS: readonly string[] = Object.values(URLS);
 
 const HEADERS = {
   'content-type': 'text/event-stream',
@@ -47,7 +51,7 @@ export function streamRoutes(app: App, service: Service): void {
     const start = streams.isFull ? undefined : await resolve(wanted);
     if (reply.raw.destroyed) return reply.hijack();
     reply.sse.keepAlive();
-    if (request.raw.httpVersionMinor === 0) void reply.header('connection', 'close');
+    if (request.raw.httpVersionMinor !== 0) void reply.header('connection', 'keep-alive');
     reply.sse.sendHeaders();
     reply.hijack();
     takeOver(reply.raw, (socket) => begin(socket, filter, { form, control, chunked: reply.raw.chunkedEncoding }, wanted, start));
@@ -77,14 +81,27 @@ export function streamRoutes(app: App, service: Service): void {
     service.log.debug({ topics: filter.key, at: start.at.seq, start: wanted.kind, gap: start.gap?.reason }, 'stream opened');
   }
 
+  // Runs in the turn in which a request's head is parsed, before what is pipelined behind it.
+  app.addHook('onRequest', (request, reply, done) => {
+    const { socket } = request.raw;
+    const isStream = request.method === 'GET' && request.routeOptions.url !== undefined && STREAM_URLS.includes(request.routeOptions.url);
+    if (isStream ? !claim(socket) : isClaimed(socket)) {
+      reply.hijack();
+      return;
+    }
+    // Should it be refused, whatever stands behind it was not carried out: the client shall see that by the end of the connection.
+    if (isStream) void reply.header('connection', 'close');
+    done();
+  });
+
   const sse = { kind: 'only', heartbeat: false } as const;
   const method = ['GET', 'HEAD'];
   app.route<{ Params: { topic: string } }>({
-    method, url: '/topics/:topic/events', sse,
+    method, url: URLS.one, sse,
     handler: (request, reply) => stream(request, reply, filterFromPath(request), 'data'),
   });
   app.route({
-    method, url: '/events', sse,
+    method, url: URLS.many, sse,
     handler: (request, reply) => stream(request, reply, filterFromQuery(request, config.TOPICS_PER_STREAM), 'object'),
   });
 }
