@@ -158,8 +158,8 @@ function readOrigins(text: string): '*' | readonly string[] {
   if (text === '*') return '*';
   return Object.freeze(text.split(',').map((part) => part.trim()).filter((part) => part !== '').map((origin) => {
     const url = URL.parse(origin);
-    if (url !== null && /^https?:$/.test(url.protocol) && url.origin === origin) return origin;
-    const meant = url !== null && /^https?:$/.test(url.protocol) ? ` (${url.origin} is)` : '';
-    throw new WrongValue(`${JSON.stringify(origin)} is not an origin${meant}; it must be * or origins such as https://app.example.com, separated by commas`);
+    const meant = url !== null && /^https?:$/.test(url.protocol) && !url.hostname.includes('*') ? url.origin : undefined;
+    if (meant === origin) return origin;
+    throw new WrongValue(`${JSON.stringify(origin)} is not an origin${meant === undefined ? '' : ` (${meant} is)`}; it must be * or origins such as https://app.example.com, separated by commas`);
   }));
 }

@@ -12,8 +12,8 @@ export interface Service {
   readonly log: Logger;
   readonly publisher: Pick<Publisher, 'publish'>;
   readonly history: Pick<History, 'page' | 'message'>;
-  readonly starts: Starts;
-  readonly streams: Streams;
+  readonly starts: Pick<Starts, 'isReady' | 'resolve'>;
+  readonly streams: Pick<Streams, 'isFull' | 'start' | 'refuse' | 'drained' | 'closed'>;
   readonly counters: Counters;
   /** From the first SIGTERM on. */
   readonly draining: boolean;
