@@ -98,7 +98,9 @@ function readEvent(query: string | undefined, header: string | undefined, maxByt
 
 function readKey(request: FastifyRequest, { config }: Service, identity: RequestIdentity): IdempotencyKey | undefined {
   if (request.headers['idempotency-key'] === undefined) return undefined;
-  const key = parseKey(request.raw.headersDistinct['idempotency-key']);
+  // Two headers of one name arrive joined by a comma, which a key may contain.
+  const { rawHeaders } = request.raw;
+  const key = parseKey(rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]!.toLowerCase() === 'idempotency-key'));
   return key === undefined ? undefined : { scope: '', key, fingerprint: fingerprint(identity), window: config.IDEMPOTENCY_SECONDS * 1000 };
 }
 

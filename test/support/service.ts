@@ -1,0 +1,30 @@
+import { pino } from 'pino';
+import { readConfig } from '../../src/config.ts';
+import { Counters } from '../../src/counters.ts';
+import type { HistoryPage } from '../../src/history.ts';
+import type { Receipt } from '../../src/publish.ts';
+import type { Service } from '../../src/service.ts';
+
+function never(): never {
+  throw new Error('No test of the HTTP edge alone comes here.');
+}
+
+/** A service without a log behind it, for what no real one does on request: fail in odd ways. */
+export function fakeService(parts: Partial<Service> = {}, environment: Record<string, string> = {}): Service {
+  return {
+    config: readConfig(environment, { dotenv: false }),
+    log: pino({ level: 'silent' }),
+    counters: new Counters(),
+    publisher: { publish: (): Promise<Receipt> => Promise.resolve({ epoch: 'abcdefgh', first: 7, time: 0, replayed: false }) },
+    history: { page: (): Promise<HistoryPage> => Promise.resolve({ messages: [], cursor: 'abcdefgh-7', more: false, gap: undefined }), message: () => Promise.resolve(undefined) },
+    starts: { isReady: false, resolve: never },
+    streams: { isFull: true, start: never, refuse: never, drained: never, closed: never },
+    draining: false,
+    readiness: () => ({ ready: true, status: 'ready' }),
+    gauges: () => ({
+      streams: 0, readersBehind: 0, furthestBehind: 0, tailMessages: 0, tailBytes: 0, tailFirst: 0, tailLast: 0,
+      head: 0, oldest: 0, logBytes: 0, appendsWaiting: 0, bus: 1, database: 1, draining: 0,
+    }),
+    ...parts,
+  };
+}
