@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Socket } from 'node:net';
+import { Type } from 'typebox';
 import type { App } from '../http/app.ts';
 import { claim, isClaimed, takeOver } from '../connection.ts';
 import type { Start } from '../cursor.ts';
@@ -11,6 +12,7 @@ import { StoreError } from '../store/store.ts';
 import type { Filter } from '../topic.ts';
 import type { Form } from '../wire.ts';
 import { filterFromPath, filterFromQuery, startFromRequest } from './cursor.ts';
+import { cursorQuery, PatternPath, problems, topicsQuery } from './schemas.ts';
 
 /** A socket carries its reader, so that one function serves the events of all sockets and none needs a closure. */
 const READER = Symbol('reader');
@@ -22,6 +24,16 @@ interface StreamSocket extends Socket {
 /** One topic or pattern, with the data alone; and many, with the message around it. */
 const URLS = { one: '/topics/:topic/events', many: '/events' } as const;
 const STREAM_URLS: readonly string[] = Object.values(URLS);
+
+const streamQuery = {
+  ...cursorQuery,
+  control: Type.Optional(Type.String({ enum: ['0', '1'], description: '`0` leaves out the control events, for scripts that read every line of data.' })),
+};
+const headers = Type.Object({ 'last-event-id': Type.Optional(Type.String({ description: 'What an EventSource sends when it comes back.' })) });
+const response = {
+  200: { description: 'Events, until the client or the service ends it.', content: { 'text/event-stream': { schema: Type.String() } } },
+  ...problems('invalid-request', 'invalid-topic', 'invalid-cursor', 'not-acceptable'),
+};
 
 const HEADERS = {
   'content-type': 'text/event-stream',
@@ -43,17 +55,21 @@ export function streamRoutes(app: App, service: Service): void {
     service.log.debug({ at: reader.position().seq }, 'stream closed');
   }
 
-  async function stream(request: FastifyRequest, reply: FastifyReply, filter: Filter, form: Form): Promise<FastifyReply | void> {
+  async function stream(request: FastifyRequest, reply: FastifyReply, filter: Filter, form: Form): Promise<void> {
     const wanted = startFromRequest(request);
     const control = readControl(request);
     void reply.headers(HEADERS);
-    if (request.method === 'HEAD') return reply.send();
+    if (request.method === 'HEAD') {
+      void reply.send();
+      return;
+    }
     const start = streams.isFull ? undefined : await resolve(wanted);
-    if (reply.raw.destroyed) return reply.hijack();
+    // From here on the response is not the framework's; a client that has left meanwhile gets nothing.
+    reply.hijack();
+    if (reply.raw.destroyed) return;
     reply.sse.keepAlive();
     if (request.raw.httpVersionMinor !== 0) void reply.header('connection', 'keep-alive');
     reply.sse.sendHeaders();
-    reply.hijack();
     takeOver(reply.raw, (socket) => begin(socket, filter, { form, control, chunked: reply.raw.chunkedEncoding }, wanted, start));
   }
 
@@ -94,21 +110,33 @@ export function streamRoutes(app: App, service: Service): void {
     done();
   });
 
-  const sse = { kind: 'only', heartbeat: false } as const;
-  const method = ['GET', 'HEAD'];
-  app.route<{ Params: { topic: string } }>({
-    method, url: URLS.one, sse,
+  const common = {
+    method: ['GET', 'HEAD'],
+    sse: { kind: 'only', heartbeat: false },
+    // The one answer that the plugin gives by itself: here it looks like every other refusal.
+    preSerialization: (_request: FastifyRequest, reply: FastifyReply, _payload: unknown, done: (error: Error | null) => void): void => {
+      done(reply.statusCode === 406 ? new Problem('not-acceptable', 'This is a stream of text/event-stream, which Accept refuses.', { field: 'Accept' }) : null);
+    },
+  } as const;
+  app.route({
+    ...common, method: [...common.method], url: URLS.one,
+    schema: {
+      tags: ['stream'], summary: 'Stream a topic or pattern: each event is the data of a message', params: PatternPath,
+      querystring: Type.Object(streamQuery), headers, response,
+    },
     handler: (request, reply) => stream(request, reply, filterFromPath(request), 'data'),
   });
   app.route({
-    method, url: URLS.many, sse,
+    ...common, method: [...common.method], url: URLS.many,
+    schema: {
+      tags: ['stream'], summary: 'Stream many topics and patterns: each event is a message as JSON',
+      querystring: Type.Object({ ...topicsQuery(config.TOPICS_PER_STREAM), ...streamQuery }), headers, response,
+    },
     handler: (request, reply) => stream(request, reply, filterFromQuery(request, config.TOPICS_PER_STREAM), 'object'),
   });
 }
 
 /** `?control=0` leaves the control events out, for scripts that read every line of data. */
 function readControl(request: FastifyRequest): boolean {
-  const { control = '1' } = request.query as { control?: unknown };
-  if (control !== '0' && control !== '1') throw new Problem('invalid-request', 'control must be 0 or 1.', { field: 'control' });
-  return control === '1';
+  return (request.query as { control?: '0' | '1' }).control !== '0';
 }
