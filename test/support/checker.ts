@@ -1,0 +1,228 @@
+/**
+ * Says what a run of the service did wrong, from nothing but what its clients wrote down: what publishers sent and were
+ * answered, what each stream received, and what the history shows afterwards. It shares no code with the service.
+ */
+
+/** One thing that a publisher wanted stored once: all requests it sent for it carry one text that no other has. */
+export interface Publication {
+  readonly topic: string;
+  /** The text that was published, and what it is recognised by. */
+  readonly text: string;
+  /** When its first request was sent: milliseconds of any clock that streams are noted with too. */
+  readonly sentAt: number;
+  /** What came back with a 201: once for each of its requests that were answered. */
+  readonly answers: readonly { readonly id: string; readonly topic: string; readonly time: string }[];
+  /** It had a TTL: nobody need see it. */
+  readonly fleeting?: boolean;
+}
+
+/** What a stream was handed by its client, in order, over all of its connections. */
+export type Entry =
+  | { readonly kind: 'message'; readonly id: string; readonly text: string; /** Where the stream says it. */ readonly topic?: string }
+  | { readonly kind: 'gap'; readonly id: string; readonly reason: string };
+
+export interface StreamRecord {
+  readonly name: string;
+  /** Topics and patterns that it asked for. */
+  readonly wants: readonly string[];
+  /** The cursor of its first `$open`: it gets everything behind it. */
+  readonly cursor: string;
+  /** When that came, by the clock of `Publication.sentAt`. */
+  readonly openedAt: number;
+  readonly entries: readonly Entry[];
+}
+
+/** A message as GET shows it. */
+export interface Stored {
+  readonly id: string;
+  readonly topic: string;
+  readonly data: string;
+  readonly time: string;
+}
+
+export type FaultKind =
+  /** A stream did not get it, and nothing that came behind it either. */
+  | 'lost'
+  /** A stream did not get it, but got later ones, and no `$gap` between them. */
+  | 'unannounced gap'
+  /** A `$gap`, where the log holds everything. */
+  | 'needless gap'
+  | 'doubled'
+  | 'out of order'
+  /** A stream got what it did not ask for. */
+  | 'wrong topic'
+  /** A stream or the history has it with another topic, text or id than it was published with. */
+  | 'altered'
+  /** A stream or the history has what nobody published. */
+  | 'foreign'
+  /** A stream opened before a message was sent begins behind it. */
+  | 'late start'
+  /** It got its 201 and is not in the history. */
+  | 'absent'
+  | 'stored twice'
+  /** Two answers to requests for one thing name two ids. */
+  | 'two answers'
+  /** A number of the log is not there. */
+  | 'hole'
+  | 'history out of order'
+  /** A time that is smaller than the one before. */
+  | 'time went back';
+
+export interface Fault {
+  readonly kind: FaultKind;
+  /** The stream, the publication or the number. */
+  readonly who: string;
+  readonly what: string;
+}
+
+export interface Run {
+  readonly publications: readonly Publication[];
+  readonly streams: readonly StreamRecord[];
+  /** Everything that the history holds at the end, as it was answered; undefined when nobody looked. */
+  readonly history?: readonly Stored[];
+}
+
+/** Everything that was wrong with a run; empty when nothing was. Nothing may have been deleted meanwhile. */
+export function check(run: Run): Fault[] {
+  const expected = whatIsStored(run);
+  return [
+    ...run.publications.flatMap((publication) => checkAnswers(publication)),
+    ...(run.history === undefined ? [] : checkHistory(run.history, run.publications)),
+    ...run.streams.flatMap((stream) => checkStream(stream, expected, run.publications)),
+  ];
+}
+
+/** How many messages a stream has to get, of those that were answered or that the history holds. */
+export function owed(stream: Pick<StreamRecord, 'wants' | 'cursor'>, run: Pick<Run, 'publications' | 'history'>): number {
+  return whatIsStored({ ...run, streams: [] }).filter((message) => isOwed(message, stream)).length;
+}
+
+interface Expected {
+  readonly id: string;
+  readonly topic: string;
+  readonly text: string;
+  readonly fleeting: boolean;
+}
+
+/** By their numbers: what was answered, and what is in the history though its answer was lost. */
+function whatIsStored({ publications, history }: Run): Expected[] {
+  const byId = new Map<string, Expected>();
+  for (const { topic, text, answers, fleeting } of publications) {
+    for (const { id } of answers) byId.set(id, { id, topic, text, fleeting: fleeting === true });
+  }
+  for (const { id, topic, data } of history ?? []) if (!byId.has(id)) byId.set(id, { id, topic, text: data, fleeting: false });
+  return [...byId.values()].sort((one, other) => numberOf(one.id) - numberOf(other.id));
+}
+
+function isOwed({ id, topic, fleeting }: Expected, { wants, cursor }: Pick<StreamRecord, 'wants' | 'cursor'>): boolean {
+  return !fleeting && numberOf(id) > numberOf(cursor) && wants.some((pattern) => fits(pattern, topic));
+}
+
+function checkAnswers({ topic, text, answers }: Publication): Fault[] {
+  const faults: Fault[] = [];
+  const ids = [...new Set(answers.map(({ id }) => id))];
+  if (ids.length > 1) faults.push({ kind: 'two answers', who: text, what: ids.join(', ') });
+  for (const answer of answers) {
+    if (answer.topic !== topic) faults.push({ kind: 'altered', who: text, what: `sent to ${topic}, answered with ${answer.topic}` });
+  }
+  return faults;
+}
+
+function checkHistory(history: readonly Stored[], publications: readonly Publication[]): Fault[] {
+  const faults: Fault[] = [];
+  const byId = new Map(history.map((message) => [message.id, message]));
+  const idsOf = Map.groupBy(history, ({ data }) => data);
+  const published = new Map(publications.map((publication) => [publication.text, publication]));
+
+  for (const { text, answers, fleeting } of publications) {
+    const [answer] = answers;
+    if (answer === undefined || fleeting === true) continue;
+    const stored = byId.get(answer.id);
+    if (stored === undefined) faults.push({ kind: 'absent', who: text, what: answer.id });
+    else if (stored.data !== text || stored.topic !== answer.topic || stored.time !== answer.time) {
+      faults.push({ kind: 'altered', who: text, what: `${JSON.stringify(stored)}, answered with ${JSON.stringify(answer)}` });
+    }
+  }
+  for (const [text, messages] of idsOf) {
+    if (messages.length > 1) faults.push({ kind: 'stored twice', who: text, what: messages.map(({ id }) => id).join(', ') });
+    const publication = published.get(text);
+    if (publication === undefined) faults.push({ kind: 'foreign', who: 'history', what: JSON.stringify(messages[0]) });
+    else if (messages[0]!.topic !== publication.topic) faults.push({ kind: 'altered', who: text, what: `sent to ${publication.topic}, stored for ${messages[0]!.topic}` });
+  }
+  return [...faults, ...checkNumbers(history, publications)];
+}
+
+function checkNumbers(history: readonly Stored[], publications: readonly Publication[]): Fault[] {
+  const faults: Fault[] = [];
+  // What had a TTL is a number too, and need not be shown.
+  const hidden = new Set(publications.filter(({ fleeting }) => fleeting === true).flatMap(({ answers }) => answers.map(({ id }) => numberOf(id))));
+  let last = 0;
+  let time = '';
+  for (const message of history) {
+    const number = numberOf(message.id);
+    if (number <= last) faults.push({ kind: 'history out of order', who: message.id, what: `behind ${last}` });
+    for (let missing = last + 1; missing < number; missing++) {
+      if (!hidden.has(missing)) faults.push({ kind: 'hole', who: String(missing), what: `between ${last} and ${number}` });
+    }
+    if (message.time < time) faults.push({ kind: 'time went back', who: message.id, what: `${time}, then ${message.time}` });
+    last = Math.max(last, number);
+    ({ time } = message);
+  }
+  return faults;
+}
+
+function checkStream(stream: StreamRecord, expected: readonly Expected[], publications: readonly Publication[]): Fault[] {
+  const faults: Fault[] = [];
+  const fault = (kind: FaultKind, what: string): void => void faults.push({ kind, who: stream.name, what });
+  const known = new Map(expected.map((message) => [message.id, message]));
+  const seen = new Set<string>();
+  // A stream never goes back behind the place where it began.
+  let furthest = numberOf(stream.cursor);
+
+  for (const entry of stream.entries) {
+    if (entry.kind === 'gap') {
+      fault('needless gap', `${entry.reason}, goes on at ${entry.id}`);
+      continue;
+    }
+    const { id, text, topic } = entry;
+    const message = known.get(id);
+    if (seen.has(id)) fault('doubled', id);
+    else if (numberOf(id) <= furthest) fault('out of order', `${id} behind ${furthest}`);
+    if (message === undefined) fault('foreign', `${id}: ${text}`);
+    else {
+      if (!stream.wants.some((pattern) => fits(pattern, message.topic))) fault('wrong topic', `${id} of ${message.topic}`);
+      if (message.text !== text || (topic !== undefined && message.topic !== topic)) fault('altered', `${id}: ${topic} ${text}, published ${message.topic} ${message.text}`);
+    }
+    seen.add(id);
+    furthest = Math.max(furthest, numberOf(id));
+  }
+
+  for (const message of expected) {
+    if (!isOwed(message, stream) || seen.has(message.id)) continue;
+    fault(numberOf(message.id) < furthest ? 'unannounced gap' : 'lost', `${message.id} of ${message.topic}`);
+  }
+  for (const { sentAt, answers, text } of publications) {
+    const [answer] = answers;
+    if (answer !== undefined && sentAt > stream.openedAt && numberOf(answer.id) <= numberOf(stream.cursor)) {
+      fault('late start', `begins at ${stream.cursor}, but ${text} was sent later and is ${answer.id}`);
+    }
+  }
+  return faults;
+}
+
+/** The number in an id: clients must not look inside, but numbers without holes are what is checked here. */
+function numberOf(id: string): number {
+  const number = Number(id.slice(id.lastIndexOf('-') + 1));
+  if (!Number.isSafeInteger(number)) throw new Error(`No id: ${JSON.stringify(id)}`);
+  return number;
+}
+
+/** Whether a topic fits a pattern, the simplest way: `*` is one segment, `>` at the end is one or more. */
+export function fits(pattern: string, topic: string): boolean {
+  const [head, ...rest] = pattern.split('.');
+  const [segment, ...segments] = topic.split('.');
+  if (head === '>') return true;
+  if (head !== '*' && head !== segment) return false;
+  if (rest.length === 0 || segments.length === 0) return rest.length === 0 && segments.length === 0;
+  return fits(rest.join('.'), segments.join('.'));
+}
