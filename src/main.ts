@@ -9,7 +9,7 @@ import { LocalBus } from './bus/local.ts';
 import { RedisBus } from './bus/redis.ts';
 import { Catchup } from './catchup.ts';
 import { StoreClock, systemClock } from './clock.ts';
-import { ConfigError, readConfig, type Config } from './config.ts';
+import { configure } from './configure.ts';
 import { Counters } from './counters.ts';
 import type { LogState } from './cursor.ts';
 import { Fanout } from './fanout.ts';
@@ -84,16 +84,6 @@ closeWithGrace({ delay: config.DRAIN_SECONDS * 1000 + CLOSE_MS, logger }, async 
 });
 await listen();
 await openLog();
-
-function configure(): Config {
-  try {
-    return readConfig(process.env);
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    for (const line of error.lines) process.stderr.write(`${line}\n`);
-    process.exit(1);
-  }
-}
 
 async function listen(): Promise<void> {
   try {
