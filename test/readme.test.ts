@@ -1,0 +1,27 @@
+import { readFile } from 'node:fs/promises';
+import { t } from 'tap';
+import { SETTINGS } from '../src/config.ts';
+
+const root = new URL('../', import.meta.url);
+
+t.test('the table of settings says what the program does', async (t) => {
+  const readme = await readFile(new URL('README.md', root), 'utf8');
+  const rows = readme.split('<!-- settings -->')[1]!.split('<!-- /settings -->')[0]!.trim().split('\n').slice(2);
+  t.same(rows, Object.entries(SETTINGS).map(([name, setting]) => {
+    const value = setting.default === '' ? '' : `\`${setting.default}\``;
+    return `| \`${name}\` | ${setting.type} | ${setting.unit} | ${value} | ${setting.meaning} |`;
+  }));
+});
+
+t.test('every file that the documents name is there', async (t) => {
+  for (const name of ['README.md', 'CONTRIBUTING.md', 'docs/architecture.md', 'docs/protocol.md']) {
+    const text = await readFile(new URL(name, root), 'utf8');
+    for (const [, target] of text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
+      await t.resolves(readFile(new URL(target!, new URL(name, root))), `${name}: ${target}`);
+    }
+    // Files of src are named without it, those of test with it.
+    for (const [, path] of text.matchAll(/`((?:test|store|bus|routes|http)\/[\w./-]+\.ts)`/g)) {
+      await t.resolves(readFile(new URL(path!.startsWith('test/') ? path! : `src/${path}`, root)), `${name}: ${path}`);
+    }
+  }
+});
