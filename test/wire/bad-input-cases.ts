@@ -1,0 +1,235 @@
+import type { ProblemCode } from '../../src/errors.ts';
+import { requestBytes } from '../support/raw.ts';
+
+/** What the service must refuse, as a table: topics, cursors, names, bodies, batches, paths, methods, headers, and what is no HTTP. */
+
+/** A request that must be refused, and how. */
+export interface BadInput {
+  readonly name: string;
+  readonly request: Buffer;
+  readonly status: number;
+  readonly code: ProblemCode;
+  /** The part of the request that is said to be wrong; undefined where it is the request as a whole. */
+  readonly field: string | undefined;
+  /** What the answer's `Allow` says. */
+  readonly allow: string | undefined;
+}
+
+/** The service's own bounds, as they are by default: the data of a message and the body of a batch, in bytes; messages; topics. */
+const MESSAGE_BYTES = 256 * 1024;
+const BATCH_BYTES = 16 * 1024 * 1024;
+const BATCH_MESSAGES = 1000;
+const TOPICS_PER_STREAM = 100;
+
+const JSON_TYPE = { 'Content-Type': 'application/json' };
+const NDJSON_TYPE = { 'Content-Type': 'application/x-ndjson' };
+const STREAM = { Accept: 'text/event-stream' };
+
+const cases: BadInput[] = [];
+
+function add(name: string, request: Buffer, [status, code]: readonly [number, ProblemCode], field?: string, allow?: string): void {
+  cases.push({ name, request, status, code, field, allow });
+}
+
+const post = (path: string, headers: Readonly<Record<string, string>> = {}, body: string | Uint8Array = 'x'): Buffer => requestBytes('POST', path, headers, body);
+const get = (path: string, headers: Readonly<Record<string, string>> = {}): Buffer => requestBytes('GET', path, headers);
+const raw = (text: string): Buffer => Buffer.from(text, 'latin1');
+
+const REQUEST = [400, 'invalid-request'] as const;
+const TOPIC = [400, 'invalid-topic'] as const;
+const EVENT = [400, 'invalid-event'] as const;
+const DATA = [400, 'invalid-data'] as const;
+const CURSOR = [400, 'invalid-cursor'] as const;
+const TTL = [400, 'invalid-ttl'] as const;
+const KEY = [400, 'invalid-key'] as const;
+const BATCH = [400, 'invalid-batch'] as const;
+const ORIGIN = [403, 'cross-origin'] as const;
+const NOT_FOUND = [404, 'not-found'] as const;
+const NO_MESSAGE = [404, 'message-not-found'] as const;
+const METHOD = [405, 'method-not-allowed'] as const;
+const NOT_ACCEPTABLE = [406, 'not-acceptable'] as const;
+const LARGE = [413, 'too-large'] as const;
+const LONG_URL = [414, 'uri-too-long'] as const;
+const MEDIA_TYPE = [415, 'unsupported-media-type'] as const;
+const LARGE_HEAD = [431, 'header-too-large'] as const;
+
+// Topics to publish to.
+for (const topic of ['*', '>', 'a.*', 'a.>', 'a*', 'a.b>', '$', '$sys.a', 'a%20b', 'a%09b', 'a%0D%0Ab', 'a%00b', 'a%7Fb', 'a%C2%85b', 'a%C2%A0b', 'a%E2%80%A8b', '.a', 'a.', 'a..b', '.']) {
+  add(`topic ${topic}`, post(`/topics/${topic}`), TOPIC, 'topic');
+}
+add('a topic of 256 bytes', post(`/topics/${'a'.repeat(256)}`), TOPIC, 'topic');
+add('a topic of 256 bytes that is 128 characters', post(`/topics/${'%C3%A9'.repeat(128)}`), TOPIC, 'topic');
+for (const topic of ['%FF', '%C3', '%ED%A0%80', '%C0%AF', '%zz', '%2']) add(`a path that is no UTF-8: ${topic}`, post(`/topics/${topic}`), REQUEST);
+
+// Patterns to read.
+for (const pattern of ['%3E.a', 'a.%3E.b', 'a.b%3E', 'a*', '**', 'a.*b', 'a..%3E', '.%3E', 'a%20b', 'a%0Ab', 'a'.repeat(256)]) {
+  add(`history of ${pattern.slice(0, 20)}`, get(`/topics/${pattern}/messages`), TOPIC, 'topic');
+  add(`a stream of ${pattern.slice(0, 20)}`, get(`/topics/${pattern}/events`, STREAM), TOPIC, 'topic');
+}
+for (const path of ['/messages', '/events']) {
+  add(`${path} without a topic`, get(path), TOPIC, 'topic');
+  add(`${path} with an empty topic`, get(`${path}?topic=`), TOPIC, 'topic');
+  add(`${path} with one bad topic of three`, get(`${path}?topic=a&topic=b..c&topic=d`), TOPIC, 'topic');
+  add(`${path} with a topic too many`, get(`${path}?${Array.from({ length: TOPICS_PER_STREAM + 1 }, (_, index) => `topic=t${index}`).join('&')}`), TOPIC, 'topic');
+  add(`${path} with a topic that is no UTF-8`, get(`${path}?topic=a&topic=%C3%28`), REQUEST, 'topic');
+  add(`${path} with half a percent-encoding`, get(`${path}?topic=a&after=%`), REQUEST, 'after');
+  add(`${path} with a topic as it is forbidden in frames`, get(`${path}?topic=a%0Adata:%20x`), TOPIC, 'topic');
+}
+
+// Cursors in the query; the header is never refused.
+for (const path of ['/topics/a/messages?', '/messages?topic=a&', '/topics/a/events?', '/events?topic=a&']) {
+  for (const value of ['1', 'abc-1', 'abcdefgh', 'abcdefgh-', 'abcdefgh-01', 'abcdefgh--1', 'abcdefgh-1.5', 'ABCDEFGH-1', 'abcdefgh-99999999999999999999', 'abcdefgh-1%0Adata', 'latest', '%20']) {
+    add(`${path}after=${value}`, get(`${path}after=${value}`), CURSOR, 'after');
+  }
+  add(`${path}lastEventId`, get(`${path}lastEventId=x&after=start`), CURSOR, 'lastEventId');
+  for (const value of ['10', '1y', '-1m', 'm', '1m30', '99999999999d', '2026-11-22', '2026-11-22T10:15', '2026-11-22T10:15:30', '2026-02-30T00:00:00Z', '2026-11-22T24:00:00Z', '2026-11-22T10:15:30%2B2', '%00']) {
+    add(`${path}since=${value}`, get(`${path}since=${value}`), CURSOR, 'since');
+  }
+}
+add('two cursors', get('/topics/a/messages?after=start&after=start'), REQUEST, 'after');
+add('two cursors of a stream', get('/topics/a/events?after=start&after=start', STREAM), REQUEST, 'after');
+for (const value of ['0', '1001', '-1', '1.5', '1e2', 'ten', '', '0x10', '99999999999999999999']) add(`limit=${value}`, get(`/topics/a/messages?limit=${value}`), REQUEST, 'limit');
+for (const value of ['51', '-1', '0.5', 'true', '']) add(`wait=${value}`, get(`/topics/a/messages?wait=${value}`), REQUEST, 'wait');
+for (const value of ['2', 'true', '']) add(`control=${value}`, get(`/topics/a/events?control=${value}`, STREAM), REQUEST, 'control');
+for (const id of ['x', 'abcdefgh-1', 'abcdefgh-0', '%00', 'a%2Fb']) add(`message ${id}`, get(`/messages/${id}`), NO_MESSAGE);
+
+// Event names.
+for (const event of ['', 'a%0Ab', 'a%0Db', 'a%0D%0Adata:%20x', 'a%00b', '%24open', '$x', 'error', 'open', 'e'.repeat(129), '%C3%A9'.repeat(65)]) {
+  add(`event ${JSON.stringify(event.slice(0, 30))}`, post(`/topics/a?event=${event}`), EVENT, 'event');
+}
+for (const event of ['$open', 'error', 'open', '', 'e'.repeat(129), 'caf\u{e9}', 'a\tb']) add(`Tidings-Event: ${event.slice(0, 30)}`, post('/topics/a', { 'Tidings-Event': event }), EVENT, 'Tidings-Event');
+add('two event names', post('/topics/a?event=x&event=x'), REQUEST, 'event');
+add('an event name in the query and another in the header', post('/topics/a?event=x', { 'Tidings-Event': 'y' }), EVENT, 'event');
+add('an event name that is no UTF-8', post('/topics/a?event=%FF'), REQUEST, 'event');
+
+// TTLs and keys.
+for (const value of ['0', '-1', '1.5', '1e3', 'soon', '', '1s', '315360001', '99999999999999999999']) add(`TTL: ${value}`, post('/topics/a', { TTL: value }), TTL, 'TTL');
+add('two TTLs', raw('POST /topics/a HTTP/1.1\r\nHost: test\r\nTTL: 1\r\nTTL: 2\r\nContent-Length: 1\r\n\r\nx'), TTL, 'TTL');
+for (const value of ['', '""', '"a', '"a"b"', '"a\\b"', 'k'.repeat(256), `"${'k'.repeat(256)}"`, 'caf\u{e9}', '"caf\u{e9}"', 'a\tb']) {
+  add(`Idempotency-Key: ${value.slice(0, 20)}`, post('/topics/a', { 'Idempotency-Key': value }), KEY, 'Idempotency-Key');
+}
+add('two keys', raw('POST /topics/a HTTP/1.1\r\nHost: test\r\nIdempotency-Key: a\r\nIdempotency-Key: a\r\nContent-Length: 1\r\n\r\nx'), KEY, 'Idempotency-Key');
+
+// Bodies of one message.
+const BAD_UTF8 = Buffer.from([0x22, 0xc3, 0x28, 0x22]);
+add('text that is no UTF-8', post('/topics/a', {}, BAD_UTF8), DATA, 'body');
+add('text that ends within a character', post('/topics/a', { 'Content-Type': 'text/plain' }, Buffer.from([0x61, 0xe2, 0x82])), DATA, 'body');
+add('JSON that is no UTF-8', post('/topics/a', JSON_TYPE, BAD_UTF8), DATA, 'body');
+for (const body of ['', ' ', '{', '{"a":1,}', "{'a':1}", '01', 'NaN', '1 2', '[1,]', '"a\nb"', '"\\x41"', '\u{feff}1', 'undefined']) {
+  add(`JSON ${JSON.stringify(body)}`, post('/topics/a', JSON_TYPE, body), DATA, 'body');
+}
+add('a message of one byte too much', post('/topics/a', {}, Buffer.alloc(MESSAGE_BYTES + 1, 'x')), LARGE);
+add('JSON of one byte too much', post('/topics/a', JSON_TYPE, `"${'x'.repeat(MESSAGE_BYTES - 1)}"`), LARGE);
+add('a Content-Length beyond reason, of which nothing is sent', raw('POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Length: 9999999999\r\n\r\n'), LARGE);
+add('a Content-Length beyond reason, which waits to be told to go on', raw('POST /topics/a HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 9999999999\r\n\r\n'), LARGE);
+add('chunks that are too much together', Buffer.concat([requestBytes('POST', '/topics/a', { 'Transfer-Encoding': 'chunked' }), raw(`10000\r\n${'x'.repeat(0x10000)}\r\n`.repeat(5)), raw('0\r\n\r\n')]), LARGE);
+
+// Content types and encodings.
+for (const type of ['garbage', 'application/', '/json', 'text plain']) add(`Content-Type: ${type}`, post('/topics/a', { 'Content-Type': type }), MEDIA_TYPE);
+for (const path of ['/topics/a', '/messages']) {
+  for (const charset of ['iso-8859-1', 'UTF-16', '"windows-1252"']) add(`${path} in ${charset}`, post(path, { 'Content-Type': `application/json; charset=${charset}` }, '[]'), MEDIA_TYPE, 'Content-Type');
+  for (const encoding of ['gzip', 'br', 'identity, gzip', 'x']) add(`${path} in ${encoding}`, post(path, { ...JSON_TYPE, 'Content-Encoding': encoding }, '[]'), MEDIA_TYPE, 'Content-Encoding');
+}
+for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/json-seq', 'application/problem+json', 'multipart/form-data; boundary=x']) add(`a batch as ${type}`, post('/messages', { 'Content-Type': type }, '[]'), MEDIA_TYPE, 'Content-Type');
+add('a batch without a content type', post('/messages', {}, '[{"topic":"a","data":1}]'), MEDIA_TYPE, 'Content-Type');
+
+// Batches: one mistake is the whole batch's, and it is said where it is.
+const GOOD = '{"topic":"a","data":1}';
+const ITEMS: readonly (readonly [name: string, item: string, kind: readonly [number, ProblemCode], member: string])[] = [
+  ['no object', '1', BATCH, ''],
+  ['null', 'null', BATCH, ''],
+  ['an array', '[]', BATCH, ''],
+  ['no topic', '{"data":1}', TOPIC, '.topic'],
+  ['a topic that is no text', '{"topic":7,"data":1}', TOPIC, '.topic'],
+  ['a pattern for a topic', '{"topic":"a.*","data":1}', TOPIC, '.topic'],
+  ['a reserved topic', '{"topic":"$a","data":1}', TOPIC, '.topic'],
+  ['half a surrogate pair in its topic', '{"topic":"\\ud800","data":1}', TOPIC, '.topic'],
+  ['no data', '{"topic":"a"}', DATA, '.data'],
+  ['an unknown member', '{"topic":"a","data":1,"TTL":5}', BATCH, '.TTL'],
+  ['__proto__', '{"topic":"a","data":1,"__proto__":{"ttl":5}}', BATCH, '.__proto__'],
+  ['a member twice', '{"topic":"a","data":1,"data":2}', BATCH, '.data'],
+  ['a member twice, once escaped', '{"topic":"a","data":1,"t\\u006fpic":"b"}', BATCH, '.topic'],
+  ['an empty event', '{"topic":"a","data":1,"event":""}', EVENT, '.event'],
+  ['a line feed in its event', '{"topic":"a","data":1,"event":"x\\ndata: y"}', EVENT, '.event'],
+  ['a carriage return in its event', '{"topic":"a","data":1,"event":"x\\u000dy"}', EVENT, '.event'],
+  ['NUL in its event', '{"topic":"a","data":1,"event":"x\\u0000"}', EVENT, '.event'],
+  ['half a surrogate pair in its event', '{"topic":"a","data":1,"event":"\\udc00"}', EVENT, '.event'],
+  ['a reserved event', '{"topic":"a","data":1,"event":"$gap"}', EVENT, '.event'],
+  ['an event of its own of EventSource', '{"topic":"a","data":1,"event":"error"}', EVENT, '.event'],
+  ['an event that is null', '{"topic":"a","data":1,"event":null}', EVENT, '.event'],
+  ['a TTL of 0', '{"topic":"a","data":1,"ttl":0}', TTL, '.ttl'],
+  ['a TTL that is text', '{"topic":"a","data":1,"ttl":"5"}', TTL, '.ttl'],
+  ['half a second of TTL', '{"topic":"a","data":1,"ttl":0.5}', TTL, '.ttl'],
+  ['too much data', `{"topic":"a","data":"${'x'.repeat(MESSAGE_BYTES)}"}`, LARGE, '.data'],
+];
+for (const [name, item, kind, member] of ITEMS) {
+  add(`an array whose third message has ${name}`, post('/messages', JSON_TYPE, `[${GOOD}, ${GOOD},\n${item},${GOOD}]`), kind, `[2]${member}`);
+  add(`NDJSON whose fourth line has ${name}`, post('/messages', NDJSON_TYPE, `${GOOD}\n\n${GOOD}\r\n${item}\n${GOOD}`), kind, `line 4${member}`);
+}
+add('an array with a message that is no JSON', post('/messages', JSON_TYPE, `[${GOOD},{"topic":"a","data":01}]`), BATCH, '[1]');
+add('NDJSON with a line that is no JSON', post('/messages', NDJSON_TYPE, `${GOOD}\n{"topic":"a","data":\n1}\n${GOOD}\n`), BATCH, 'line 2');
+add('NDJSON with two messages on a line', post('/messages', NDJSON_TYPE, `${GOOD}${GOOD}\n`), BATCH, 'line 1');
+add('NDJSON that is an array', post('/messages', NDJSON_TYPE, `[${GOOD}]`), BATCH, 'line 1');
+for (const body of ['', '{}', GOOD, 'null', '[]', `[${GOOD}`, `[${GOOD},]`, `[${GOOD} ${GOOD}]`, `[${GOOD}]]`, `[${GOOD}] x`]) add(`the batch ${JSON.stringify(body)}`, post('/messages', JSON_TYPE, body), BATCH);
+for (const body of ['', '\n', ' \r\n\t\n']) add(`the NDJSON ${JSON.stringify(body)}`, post('/messages', NDJSON_TYPE, body), BATCH);
+add('a message too many', post('/messages', JSON_TYPE, `[${Array<string>(BATCH_MESSAGES + 1).fill(GOOD).join(',')}]`), BATCH);
+add('a line too many', post('/messages', NDJSON_TYPE, `${GOOD}\n`.repeat(BATCH_MESSAGES + 1)), BATCH);
+add('a batch that is no UTF-8', post('/messages', JSON_TYPE, Buffer.concat([Buffer.from('[{"topic":"a","data":'), BAD_UTF8, Buffer.from('}]')])), DATA, 'body');
+add('a batch that is too large', post('/messages', JSON_TYPE, Buffer.alloc(BATCH_BYTES + 1, ' ')), LARGE);
+add('a batch with two keys', raw(`POST /messages HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nIdempotency-Key: a\r\nIdempotency-Key: b\r\nContent-Length: ${GOOD.length + 2}\r\n\r\n[${GOOD}]`), KEY, 'Idempotency-Key');
+
+// Paths and methods.
+for (const path of ['/', '/topics', '/topics/a/', '/topics/a/b', '/topics/a/events/', '/topics/a/messages/', '/topics/a/b/events', '/Topics/a', '/events/', '/events/a', '/messages/a/b', '/healthz/', '/admin', '/.env', '/topics/a;x=1/nothing', '/topics/..%2F..%2Fetc/passwd', '//topics/a']) {
+  add(`GET ${path}`, get(path), NOT_FOUND);
+}
+add('POST with a trailing slash', post('/topics/a/'), NOT_FOUND);
+add('an empty topic', post('/topics/'), TOPIC, 'topic');
+add('POST to a topic with a bare slash', post('/topics/a/b'), NOT_FOUND);
+const PATHS: Readonly<Record<string, string>> = {
+  '/topics/a': 'POST', '/topics/': 'POST', '/messages': 'GET, HEAD, POST', '/topics/a/events': 'GET, HEAD', '/events?topic=a': 'GET, HEAD', '/topics/a/messages': 'GET, HEAD',
+  '/messages/abcdefgh-1': 'GET, HEAD', '/healthz': 'GET, HEAD', '/readyz': 'GET, HEAD', '/metrics': 'GET, HEAD', '/openapi.json': 'GET, HEAD',
+};
+for (const [path, allow] of Object.entries(PATHS)) {
+  for (const method of ['PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'QUERY', 'PROPFIND', 'GET', 'POST']) {
+    if (!allow.includes(method)) add(`${method} ${path}`, requestBytes(method, path, {}, method === 'PUT' ? 'x' : ''), METHOD, undefined, allow);
+  }
+}
+
+// What a client says of the answer, and of itself.
+for (const accept of ['application/json', 'text/html', 'text/event-stream;q=0', '*/*, text/event-stream;q=0.0', 'text/plain, application/*']) {
+  for (const path of ['/topics/a/events', '/events?topic=a']) add(`${path} for ${accept}`, get(path, { Accept: accept }), NOT_ACCEPTABLE, 'Accept');
+}
+for (const path of ['/topics/a', '/messages']) {
+  add(`${path} from a page of another origin`, post(path, { ...JSON_TYPE, Origin: 'https://elsewhere.example' }, `[${GOOD}]`), ORIGIN, 'Origin');
+  add(`${path} from a page of another site`, post(path, { ...JSON_TYPE, 'Sec-Fetch-Site': 'cross-site', Origin: 'http://test' }, `[${GOOD}]`), ORIGIN, 'Origin');
+  add(`${path} from a page without an origin`, post(path, { ...JSON_TYPE, Origin: 'null' }, `[${GOOD}]`), ORIGIN, 'Origin');
+}
+add('HTTP/1.1 without Host', raw('GET /healthz HTTP/1.1\r\n\r\n'), REQUEST, 'Host');
+
+// Bounds of the head.
+add('a path that is too long', post(`/topics/${'a'.repeat(33 * 1024)}`), LONG_URL);
+add('a query that is too long', get(`/events?topic=a&x=${'a'.repeat(33 * 1024)}`), LONG_URL);
+add('headers that are too large', get('/healthz', { 'X-Large': 'a'.repeat(70 * 1024) }), LARGE_HEAD);
+add('too many headers', get('/healthz', Object.fromEntries(Array.from({ length: 3000 }, (_, index) => [`X-Header-Number-${index}`, 'x'.repeat(10)]))), LARGE_HEAD);
+
+// No HTTP at all.
+for (const [name, text] of [
+  ['no request line', 'hello\r\n\r\n'],
+  ['an unknown version', 'GET /healthz HTTP/9.9\r\nHost: test\r\n\r\n'],
+  ['an unknown method', 'PUBLISH /topics/a HTTP/1.1\r\nHost: test\r\n\r\n'],
+  ['a space in the path', 'POST /topics/a b HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\nx'],
+  ['a header without a colon', 'GET /healthz HTTP/1.1\r\nHost: test\r\nnonsense\r\n\r\n'],
+  ['a space before a header\u{2019}s colon', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Length : 1\r\n\r\nx'],
+  ['a NUL in a header', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nTidings-Event: a\0b\r\nContent-Length: 1\r\n\r\nx'],
+  ['a folded header', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nTidings-Event: a\r\n data: x\r\nContent-Length: 1\r\n\r\nx'],
+  ['a length that is no number', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Length: x\r\n\r\nx'],
+  ['a negative length', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Length: -1\r\n\r\nx'],
+  ['two lengths', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxy'],
+  ['a length and chunks', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+  ['a chunk that is no number', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nx\r\n'],
+  ['a chunk that is longer than it says', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxxxxx\r\n0\r\n\r\n'],
+  ['an encoding of the transfer that nobody knows', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: gzip\r\n\r\nx'],
+  ['TLS', '\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03'],
+] as const) add(name, raw(text), REQUEST);
+
+export const BAD_INPUT: readonly BadInput[] = cases;
