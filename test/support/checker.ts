@@ -85,20 +85,27 @@ export interface Run {
 /** Everything that was wrong with a run; empty when nothing was. Nothing may have been deleted meanwhile. */
 export function check(run: Run): Fault[] {
   const expected = whatIsStored(run);
+  const log = { expected, known: new Map(expected.map((message) => [message.id, message])), topics: topicsOf(expected) };
   return [
     ...run.publications.flatMap((publication) => checkAnswers(publication)),
     ...(run.history === undefined ? [] : checkHistory(run.history, run.publications)),
-    ...run.streams.flatMap((stream) => checkStream(stream, expected, run.publications)),
+    ...run.streams.flatMap((stream) => checkStream(stream, log, run.publications)),
   ];
 }
 
-/** How many messages a stream has to get, of those that were answered or that the history holds. */
-export function owed(stream: Pick<StreamRecord, 'wants' | 'cursor'>, run: Pick<Run, 'publications' | 'history'>): number {
-  return whatIsStored({ ...run, streams: [] }).filter((message) => isOwed(message, stream)).length;
+/** How many messages each stream has to get, of those that were answered or that the history holds. */
+export function owed(run: Run): number[] {
+  const expected = whatIsStored(run);
+  const topics = topicsOf(expected);
+  return run.streams.map((stream) => {
+    const wanted = wantedOf(stream, topics);
+    return expected.filter((message) => isOwed(message, stream, wanted)).length;
+  });
 }
 
 interface Expected {
   readonly id: string;
+  readonly number: number;
   readonly topic: string;
   readonly text: string;
   readonly fleeting: boolean;
@@ -108,14 +115,23 @@ interface Expected {
 function whatIsStored({ publications, history }: Run): Expected[] {
   const byId = new Map<string, Expected>();
   for (const { topic, text, answers, fleeting } of publications) {
-    for (const { id } of answers) byId.set(id, { id, topic, text, fleeting: fleeting === true });
+    for (const { id } of answers) byId.set(id, { id, number: numberOf(id), topic, text, fleeting: fleeting === true });
   }
-  for (const { id, topic, data } of history ?? []) if (!byId.has(id)) byId.set(id, { id, topic, text: data, fleeting: false });
-  return [...byId.values()].sort((one, other) => numberOf(one.id) - numberOf(other.id));
+  for (const { id, topic, data } of history ?? []) if (!byId.has(id)) byId.set(id, { id, number: numberOf(id), topic, text: data, fleeting: false });
+  return [...byId.values()].sort((one, other) => one.number - other.number);
 }
 
-function isOwed({ id, topic, fleeting }: Expected, { wants, cursor }: Pick<StreamRecord, 'wants' | 'cursor'>): boolean {
-  return !fleeting && numberOf(id) > numberOf(cursor) && wants.some((pattern) => fits(pattern, topic));
+function topicsOf(expected: readonly Expected[]): readonly string[] {
+  return [...new Set(expected.map(({ topic }) => topic))];
+}
+
+/** Of all topics there are, those that a stream asked for. */
+function wantedOf({ wants }: StreamRecord, topics: readonly string[]): ReadonlySet<string> {
+  return new Set(topics.filter((topic) => wants.some((pattern) => fits(pattern, topic))));
+}
+
+function isOwed({ number, topic, fleeting }: Expected, { cursor }: StreamRecord, wanted: ReadonlySet<string>): boolean {
+  return !fleeting && wanted.has(topic) && number > numberOf(cursor);
 }
 
 function checkAnswers({ topic, text, answers }: Publication): Fault[] {
@@ -171,10 +187,16 @@ function checkNumbers(history: readonly Stored[], publications: readonly Publica
   return faults;
 }
 
-function checkStream(stream: StreamRecord, expected: readonly Expected[], publications: readonly Publication[]): Fault[] {
+interface Log {
+  readonly expected: readonly Expected[];
+  readonly known: ReadonlyMap<string, Expected>;
+  readonly topics: readonly string[];
+}
+
+function checkStream(stream: StreamRecord, { expected, known, topics }: Log, publications: readonly Publication[]): Fault[] {
   const faults: Fault[] = [];
   const fault = (kind: FaultKind, what: string): void => void faults.push({ kind, who: stream.name, what });
-  const known = new Map(expected.map((message) => [message.id, message]));
+  const wanted = wantedOf(stream, topics);
   const seen = new Set<string>();
   // A stream never goes back behind the place where it began.
   let furthest = numberOf(stream.cursor);
@@ -190,7 +212,7 @@ function checkStream(stream: StreamRecord, expected: readonly Expected[], public
     else if (numberOf(id) <= furthest) fault('out of order', `${id} behind ${furthest}`);
     if (message === undefined) fault('foreign', `${id}: ${text}`);
     else {
-      if (!stream.wants.some((pattern) => fits(pattern, message.topic))) fault('wrong topic', `${id} of ${message.topic}`);
+      if (!wanted.has(message.topic)) fault('wrong topic', `${id} of ${message.topic}`);
       if (message.text !== text || (topic !== undefined && message.topic !== topic)) fault('altered', `${id}: ${topic} ${text}, published ${message.topic} ${message.text}`);
     }
     seen.add(id);
@@ -198,8 +220,8 @@ function checkStream(stream: StreamRecord, expected: readonly Expected[], public
   }
 
   for (const message of expected) {
-    if (!isOwed(message, stream) || seen.has(message.id)) continue;
-    fault(numberOf(message.id) < furthest ? 'unannounced gap' : 'lost', `${message.id} of ${message.topic}`);
+    if (!isOwed(message, stream, wanted) || seen.has(message.id)) continue;
+    fault(message.number < furthest ? 'unannounced gap' : 'lost', `${message.id} of ${message.topic}`);
   }
   for (const { sentAt, answers, text } of publications) {
     const [answer] = answers;

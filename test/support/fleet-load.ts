@@ -1,0 +1,131 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { check, owed, type Fault, type StreamRecord } from './checker.ts';
+import { Publishers, readHistory } from './fleet-publishers.ts';
+import type { Random } from './fleet-random.ts';
+import { RoamingStream } from './fleet-stream.ts';
+import { Http } from './http.ts';
+import type { Scope } from './temp.ts';
+
+export interface LoadOptions {
+  readonly urls: readonly string[];
+  readonly random: Random;
+  readonly publishers: number;
+  readonly streams: number;
+  /** After how many messages with their 201 another stream is cut, wherever it is. */
+  readonly cutEvery: number;
+}
+
+/** The longest pause of a publisher between two requests. Milliseconds. */
+const THINK = 60;
+/** One request in so many is a batch. */
+const BATCHES = 6;
+const BATCH_MAX = 8;
+
+/** Stops a wait for messages that never come; then the checker says which. Milliseconds. */
+const ARRIVAL_LIMIT = 45_000;
+
+const CITIES = ['bern', 'oslo', 'riga', 'rome', 'wien'];
+const SUBJECTS = ['news', 'price', 'stock', 'orders.new'];
+const TOPICS = CITIES.flatMap((city) => SUBJECTS.map((subject) => `shops.${city}.${subject}`));
+/** Patterns that meet each other and the topics in every way: exact, one segment, the rest, everything. */
+const PATTERNS = ['shops.*.news', 'shops.*.price', 'shops.oslo.*', 'shops.rome.>', 'shops.*.orders.new', '*.wien.stock', 'shops.*.*.new', '>'];
+
+/** Many publishers and many streams on some instances, until what was published has arrived. */
+export class Load {
+  readonly publishers: Publishers;
+  readonly streams: RoamingStream[] = [];
+  readonly #t: Scope;
+  readonly #options: LoadOptions;
+  #running: Promise<unknown> | undefined;
+  #stopped = false;
+  #count = 0;
+
+  constructor(t: Scope, options: LoadOptions) {
+    this.#t = t;
+    this.#options = options;
+    this.publishers = new Publishers(t, options.urls, options.random.fork());
+  }
+
+  /** Opens the streams; resolves when each of them has had its `$open`. */
+  async open(): Promise<void> {
+    const { streams, urls, random } = this.#options;
+    for (let index = 0; index < streams; index++) {
+      const wants = choose(index, random);
+      // Some ask for all there is: at the beginning, that is nothing.
+      const after = index % 5 === 0 ? { after: 'start' } as const : {};
+      this.streams.push(new RoamingStream(this.#t, { name: `stream ${index} (${wants.join(' ')})`, wants, urls, random: random.fork(), ...after }, index));
+    }
+    await Promise.all(this.streams.map((stream) => stream.when(() => stream.isOpen)));
+  }
+
+  start(): void {
+    this.#running = Promise.all(Array.from({ length: this.#options.publishers }, (_, index) => this.#publishOn(index, this.#options.random.fork())));
+    // Whoever waits for the end is told; until then it counts as seen to.
+    this.#running.catch(() => undefined);
+  }
+
+  /** Resolves when so many more messages than now have got their 201. */
+  async more(count: number): Promise<void> {
+    const reached = this.publishers.reached(this.publishers.acknowledged + count);
+    await Promise.race([reached, this.#running?.then(() => reached)]);
+  }
+
+  /** Publishes once more on every topic, so that whatever came twice before has come, and waits until all has arrived. */
+  async finish(): Promise<void> {
+    this.#stopped = true;
+    await this.#running;
+    for (const topic of TOPICS) await this.publishers.publish(topic, `the last of ${topic}`);
+    for (const stream of this.streams) stream.calm();
+    const limit = AbortSignal.timeout(ARRIVAL_LIMIT);
+    const late = new Promise<void>((resolve) => limit.addEventListener('abort', () => resolve()));
+    const counts = owed({ publications: this.publishers.notes, streams: this.#records });
+    await Promise.race([late, Promise.all(this.streams.map((stream, index) => stream.when(() => stream.messages >= counts[index]!)))]);
+  }
+
+  /** What was wrong, with the history that an instance shows. */
+  async faults(url: string): Promise<Fault[]> {
+    const history = await readHistory(new Http(this.#t, url));
+    return check({ publications: this.publishers.notes, streams: this.#records, history });
+  }
+
+  /** What happened, for the one who reads the test's output. */
+  get summary(): string {
+    const sum = (count: (stream: RoamingStream) => number): number => this.streams.reduce((total, stream) => total + count(stream), 0);
+    const { acknowledged, refused, replayed } = this.publishers;
+    return `${acknowledged} messages, ${refused} requests sent again, ${replayed} replayed; ${this.streams.length} streams, `
+      + `${sum(({ connections }) => connections)} connections, ${sum(({ messages }) => messages)} deliveries`;
+  }
+
+  /** Streams that a browser would never have reopened, and why. */
+  get gaveUp(): string[] {
+    return this.streams.filter(({ gaveUp }) => gaveUp !== undefined).map(({ name, gaveUp }) => `${name}: ${gaveUp}`);
+  }
+
+  get #records(): StreamRecord[] {
+    return this.streams.map(({ record }) => record);
+  }
+
+  async #publishOn(publisher: number, random: Random): Promise<void> {
+    while (!this.#stopped) {
+      if (random.below(BATCHES) === 0) {
+        await this.publishers.publishBatch(Array.from({ length: 1 + random.below(BATCH_MAX) }, () => this.#item(publisher, random)));
+      } else {
+        const { topic, text } = this.#item(publisher, random);
+        await this.publishers.publish(topic, text);
+      }
+      if (this.#count % this.#options.cutEvery === 0) random.one(this.streams).cut();
+      await sleep(random.below(THINK));
+    }
+  }
+
+  #item(publisher: number, random: Random): { readonly topic: string; readonly text: string } {
+    return { topic: random.one(TOPICS), text: `${++this.#count} of publisher ${publisher}${'.'.repeat(random.below(60))}` };
+  }
+}
+
+/** Half of them one topic, a quarter a pattern, a quarter many at once, some of which overlap. */
+function choose(index: number, random: Random): string[] {
+  if (index % 4 < 2) return [random.one(TOPICS)];
+  if (index % 4 === 2) return [index % 100 === 2 ? '>' : random.one(PATTERNS.slice(0, -1))];
+  return [random.one(TOPICS), random.one(TOPICS), random.one(PATTERNS.slice(0, -1)), ...(random.below(2) === 0 ? [random.one(TOPICS)] : [])];
+}

@@ -1,0 +1,126 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Publication, Stored } from './checker.ts';
+import type { Random } from './fleet-random.ts';
+import { Http, type Answer } from './http.ts';
+import type { Scope } from './temp.ts';
+
+/** The pause before a request is sent again. Milliseconds. */
+const RETRY_MIN = 10;
+const RETRY_SPREAD = 60;
+/** Stops a publisher that nobody ever answers. */
+const ATTEMPTS = 500;
+
+export interface Note extends Publication {
+  readonly answers: { readonly id: string; readonly topic: string; readonly time: string }[];
+  /** When its first 201 was there: the clock of `sentAt`. */
+  answeredAt: number | undefined;
+}
+
+interface Item {
+  readonly topic: string;
+  readonly text: string;
+}
+
+interface Receipt {
+  readonly id: string;
+  readonly topic: string;
+  readonly time: string;
+}
+
+/** Publishes on any of several instances, and writes down what was sent and what was answered. */
+export class Publishers {
+  readonly notes: Note[] = [];
+  readonly #instances: readonly Http[];
+  readonly #random: Random;
+  readonly #watchers = new Set<() => void>();
+  /** Messages that got their 201. */
+  acknowledged = 0;
+  /** Requests that got no answer, or a 503. */
+  refused = 0;
+  /** Answers that said that a request with the same key was answered before. */
+  replayed = 0;
+
+  constructor(t: Scope, urls: readonly string[], random: Random) {
+    this.#instances = urls.map((url) => new Http(t, url, 64));
+    this.#random = random;
+  }
+
+  /** One message, until it has its 201: with one key, on the next instance each time. */
+  async publish(topic: string, text: string, headers: Readonly<Record<string, string>> = {}): Promise<Note> {
+    const [note] = this.note([{ topic, text }], headers['ttl'] !== undefined);
+    const path = `/topics/${encodeURIComponent(topic)}`;
+    const answer = await this.#insist(path, { 'content-type': 'text/plain', ...headers }, text);
+    this.answered([note!], answer);
+    return note!;
+  }
+
+  /** Several messages in one batch, all or none. */
+  async publishBatch(items: readonly Item[]): Promise<readonly Note[]> {
+    const notes = this.note(items);
+    const lines = items.map(({ topic, text }) => ({ topic, data: text }));
+    const answer = await (this.#random.below(2) === 0
+      ? this.#insist('/messages', { 'content-type': 'application/json' }, JSON.stringify(lines))
+      : this.#insist('/messages', { 'content-type': 'application/x-ndjson' }, lines.map((line) => JSON.stringify(line)).join('\n')));
+    this.answered(notes, answer);
+    return notes;
+  }
+
+  /** Writes down what is about to be sent. */
+  note(items: readonly Item[], fleeting = false): readonly Note[] {
+    const notes = items.map(({ topic, text }): Note => ({ topic, text, sentAt: performance.now(), answers: [], answeredAt: undefined, fleeting }));
+    this.notes.push(...notes);
+    return notes;
+  }
+
+  /** Writes down a 201. */
+  answered(notes: readonly Note[], { headers, body }: Answer): void {
+    const parsed = JSON.parse(body) as Receipt | { readonly messages: readonly Receipt[] };
+    const receipts = 'messages' in parsed ? parsed.messages : [parsed];
+    if (receipts.length !== notes.length) throw new Error(`${notes.length} messages were sent, ${receipts.length} answered`);
+    if (headers['idempotency-replayed'] === 'true') this.replayed++;
+    notes.forEach((note, index) => {
+      const { id, topic, time } = receipts[index]!;
+      if (note.answers.length === 0) this.acknowledged++;
+      note.answers.push({ id, topic, time });
+      note.answeredAt ??= performance.now();
+    });
+    for (const watcher of this.#watchers) watcher();
+  }
+
+  /** Resolves when so many messages have got their 201. */
+  async reached(count: number): Promise<void> {
+    while (this.acknowledged < count) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#watchers.add(resolve);
+      await promise;
+      this.#watchers.delete(resolve);
+    }
+  }
+
+  async #insist(path: string, headers: Readonly<Record<string, string>>, body: string): Promise<Answer> {
+    const key = randomUUID();
+    const start = this.#random.below(this.#instances.length);
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const http = this.#instances[(start + attempt) % this.#instances.length]!;
+      const answer = await http.send('POST', path, { ...headers, 'idempotency-key': key }, body).catch(() => undefined);
+      if (answer?.status === 201) return answer;
+      if (answer !== undefined && answer.status !== 503) throw new Error(`POST ${path}: ${answer.status} ${answer.body}`);
+      this.refused++;
+      await sleep(RETRY_MIN + this.#random.below(RETRY_SPREAD));
+    }
+    throw new Error(`POST ${path} was never answered`);
+  }
+}
+
+/** Everything that the log holds, page by page, as GET shows it. */
+export async function readHistory(http: Pick<Http, 'json'>, topic = '>'): Promise<Stored[]> {
+  const all: Stored[] = [];
+  for (let after = 'start'; ; ) {
+    const page = await http.json<{ messages: Stored[]; cursor: string; more: boolean; gap?: object }>(`/messages?${new URLSearchParams({ topic, after, limit: '1000' }).toString()}`);
+    if (page.gap !== undefined) throw new Error(`A gap in the history: ${JSON.stringify(page.gap)}`);
+    all.push(...page.messages);
+    if (!page.more) return all;
+    after = page.cursor;
+  }
+}

@@ -1,0 +1,198 @@
+import { request, type ClientRequest } from 'node:http';
+import { createParser, type EventSourceMessage } from 'eventsource-parser';
+import type { Entry, StreamRecord } from './checker.ts';
+import type { Random } from './fleet-random.ts';
+import type { Scope } from './temp.ts';
+
+export interface RoamingOptions {
+  readonly name: string;
+  /** One topic or pattern is asked for by its path, several through `/events`. */
+  readonly wants: readonly string[];
+  /** The instances: each connection goes to the one after the last. */
+  readonly urls: readonly string[];
+  /** Where it begins, as in the query: `start`, or live from now. */
+  readonly after?: 'start';
+  /** Decides where it is cut; without it, it is cut only from outside. */
+  readonly random?: Random;
+}
+
+/** Before the server has said anything. Milliseconds. */
+const FIRST_RETRY = 50;
+/** Each connection lasts for a random number of bytes up to this; one in SHORT for a few only, which may end in its first event. */
+const LIFE_BYTES = 8_000;
+const SHORT_BYTES = 150;
+const SHORT = 8;
+
+/**
+ * A client with the rules of a browser's EventSource (https://html.spec.whatwg.org/multipage/server-sent-events.html): when
+ * its connection ends, or there is none, it comes back after the time it was told, with the last id; on any status but 200 it
+ * gives up for good. It is cut at random bytes and goes to the next instance each time.
+ */
+export class RoamingStream {
+  readonly entries: (Entry & { readonly at: number })[] = [];
+  readonly #options: RoamingOptions;
+  readonly #path: string;
+  #lastEventId = '';
+  #retry = FIRST_RETRY;
+  #cursor: string | undefined;
+  #openedAt = 0;
+  #request: ClientRequest | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #random: Random | undefined;
+  #stopped = false;
+  #watchers = new Set<() => void>();
+  /** How many connections were answered. */
+  connections = 0;
+  /** How often it was told to come back: `$busy`. */
+  busy = 0;
+  /** Why it will never come back; undefined while it would. */
+  gaveUp: string | undefined;
+  messages = 0;
+
+  constructor(t: Scope, options: RoamingOptions, first = 0) {
+    this.#options = options;
+    this.#random = options.random;
+    const { wants, after } = options;
+    const query = new URLSearchParams(after === undefined ? [] : [['after', after]]);
+    if (wants.length === 1) this.#path = `/topics/${encodeURIComponent(wants[0]!)}/events?${query.toString()}`;
+    else {
+      for (const topic of wants) query.append('topic', topic);
+      this.#path = `/events?${query.toString()}`;
+    }
+    t.teardown(() => this.stop());
+    this.#connect(first);
+  }
+
+  get name(): string {
+    return this.#options.name;
+  }
+
+  get record(): StreamRecord {
+    if (this.#cursor === undefined) throw new Error(`${this.name} was never opened`);
+    return { name: this.name, wants: this.#options.wants, cursor: this.#cursor, openedAt: this.#openedAt, entries: this.entries };
+  }
+
+  get isOpen(): boolean {
+    return this.#cursor !== undefined;
+  }
+
+  /** Resolves when something holds that depends on what came in, or when it has given up for good. */
+  async when(holds: () => boolean): Promise<void> {
+    while (!holds() && this.gaveUp === undefined) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#watchers.add(resolve);
+      await promise;
+      this.#watchers.delete(resolve);
+    }
+  }
+
+  /** Cuts its connection, wherever it is. */
+  cut(): void {
+    this.#request?.destroy();
+  }
+
+  /** From now on it is not cut by chance. */
+  calm(): void {
+    this.#random = undefined;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    this.cut();
+  }
+
+  #connect(attempt: number): void {
+    const url = this.#options.urls[attempt % this.#options.urls.length]! + this.#path;
+    const headers = { accept: 'text/event-stream', ...(this.#lastEventId === '' ? {} : { 'last-event-id': this.#lastEventId }) };
+    const again = (): void => {
+      if (this.#stopped || this.gaveUp !== undefined) return;
+      this.#timer = setTimeout(() => this.#connect(attempt + 1), this.#retry);
+    };
+    const outgoing = request(url, { agent: false, headers }, (response) => {
+      if (response.statusCode !== 200 || response.headers['content-type'] !== 'text/event-stream') {
+        this.#giveUp(`${response.statusCode} ${response.headers['content-type']}`);
+        outgoing.destroy();
+        return;
+      }
+      this.connections++;
+      let left = this.#life();
+      const decoder = new TextDecoder();
+      const parser = createParser({
+        onEvent: (event) => this.#take(event),
+        onRetry: (retry) => {
+          this.#retry = retry;
+        },
+        onError: (error) => this.#giveUp(`the format is broken: ${error.message}`),
+      });
+      response.on('data', (chunk: Buffer) => {
+        if (left <= 0) return;
+        const whole = left > chunk.length || this.#random === undefined;
+        parser.feed(decoder.decode(whole ? chunk : chunk.subarray(0, left), { stream: true }));
+        left -= chunk.length;
+        if (!whole) outgoing.destroy();
+        this.#notify();
+      });
+      // How it ends makes no difference to an EventSource.
+      response.on('error', () => this.#notify());
+    });
+    outgoing.on('error', () => this.#notify()).on('close', again).end();
+    this.#request = outgoing;
+  }
+
+  #life(): number {
+    if (this.#random === undefined) return Infinity;
+    return 1 + this.#random.below(this.#random.below(SHORT) === 0 ? SHORT_BYTES : LIFE_BYTES);
+  }
+
+  #take({ event, id, data }: EventSourceMessage): void {
+    if (id !== undefined) this.#lastEventId = id;
+    switch (event) {
+      case '$open': {
+        if (this.#cursor !== undefined) return;
+        const { cursor } = JSON.parse(data) as { readonly cursor: string | null };
+        if (cursor === null) return;
+        this.#cursor = cursor;
+        this.#openedAt = performance.now();
+        return;
+      }
+      case '$cursor':
+        return;
+      case '$busy':
+        this.busy++;
+        return;
+      case '$gap':
+        this.#cursor ??= id ?? '';
+        this.#note({ kind: 'gap', id: id ?? '', reason: data });
+        return;
+      case undefined:
+      default:
+        this.messages++;
+        this.#note(this.#options.wants.length === 1 ? { kind: 'message', id: id ?? '', text: textOf(data) } : fromObject(id, data));
+    }
+  }
+
+  #note(entry: Entry): void {
+    this.entries.push({ ...entry, at: performance.now() });
+  }
+
+  #giveUp(why: string): void {
+    this.gaveUp ??= why;
+    this.#notify();
+  }
+
+  #notify(): void {
+    for (const watcher of this.#watchers) watcher();
+  }
+}
+
+/** Batches carry a text as a JSON string, and a stream of one topic hands it out as it was published. */
+function textOf(data: string): string {
+  return data.startsWith('"') ? String(JSON.parse(data)) : data;
+}
+
+/** What `/events` says of a message. Where its id is not the event's, it is no message that anyone published. */
+function fromObject(eventId: string | undefined, data: string): Entry {
+  const { id, topic, data: text } = JSON.parse(data) as { readonly id: string; readonly topic: string; readonly data: string };
+  return { kind: 'message', id: eventId ?? '', text: id === eventId ? text : `the message of ${id}`, topic };
+}
