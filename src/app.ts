@@ -38,6 +38,9 @@ const REQUEST_CHECK_INTERVAL = 5_000;
 /** How long an idle connection is kept: longer than the 60 s of common load balancers, or they would send a request into a closing one. Milliseconds. */
 const KEEP_ALIVE_TIME = 72_000;
 
+/** Connections besides those of streams: more are dropped, before files are too many for the database to open its own. */
+const OTHER_CONNECTIONS_MAX = 4096;
+
 /** For how long a browser may remember that a cross-origin request is allowed. Seconds. */
 const PREFLIGHT_SECONDS = 3600;
 
@@ -67,6 +70,7 @@ export function buildApp(service: Service): App {
     clientErrorHandler: answerClientError,
   });
 
+  app.server.maxConnections = config.MAX_STREAMS + OTHER_CONNECTIONS_MAX;
   // Whatever else a client expects, it gets an answer; Node's own would be a bare 417.
   app.server.on('checkExpectation', (request, response) => app.routing(request, response));
   app.setValidatorCompiler(validatorCompiler);

@@ -40,7 +40,7 @@ export interface RequestIdentity {
   readonly body: Uint8Array;
 }
 
-/** A digest of a request, 32 bytes. The parts cannot run into each other: JSON delimits them, and has no raw line feed. */
+/** A digest of a request, 32 bytes. The parts cannot run into each other: a JSON array says itself where it ends. */
 export function fingerprint({ kind, topic, event, ttl, body }: RequestIdentity): Uint8Array {
-  return createHash('sha256').update(JSON.stringify([kind, topic ?? null, event ?? null, ttl ?? 0])).update('\n').update(body).digest();
+  return createHash('sha256').update(JSON.stringify([kind, topic ?? null, event ?? null, ttl ?? 0])).update(body).digest();
 }

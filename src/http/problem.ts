@@ -20,10 +20,12 @@ export function problemBody(problem: Problem): Buffer {
   }));
 }
 
-/** The headers that belong to a problem because of its kind, besides its content type. */
+/** The headers that belong to a problem, besides its content type. */
 export function problemHeaders(problem: Problem): Readonly<Record<string, string>> {
-  if (problem.status !== 503) return {};
-  return { 'retry-after': String(RETRY_AFTER_MIN + Math.floor(Math.random() * (RETRY_AFTER_MAX - RETRY_AFTER_MIN + 1))) };
+  // Some statuses, 404 among them, may otherwise be kept by caches (RFC 9111, section 4.2.2).
+  const headers = { 'cache-control': 'no-store' };
+  if (problem.status !== 503) return headers;
+  return { ...headers, 'retry-after': String(RETRY_AFTER_MIN + Math.floor(Math.random() * (RETRY_AFTER_MAX - RETRY_AFTER_MIN + 1))) };
 }
 
 /** A whole HTTP answer, for a connection on which nothing could be parsed. It is the last one there. */
