@@ -24,7 +24,7 @@ const CHECKPOINT_PAGES = 8000;
  * What is left of the write-ahead log's file after a burst. Above what it needs at all times: a file that is cut and
  * grows again costs a sync of the file system's own records each time.
  */
-const WAL_BYTES = 64 * 1024 * 1024;
+export const WAL_BYTES = 64 * 1024 * 1024;
 
 /** Memory for pages of one connection, in KiB: the upper pages of the indexes of a few million messages. */
 const CACHE_KIB = 32_768;

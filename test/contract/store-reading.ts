@@ -55,7 +55,7 @@ export async function reading(t: Test, factory: StoreFactory): Promise<void> {
     t.match(await store.read({ ...EVERYTHING, filter: new Filter([]) }), { messages: [], scanned: names.length });
   });
 
-  await t.test('with any filter, page by page, it gives what a plain comparison gives', async (t) => {
+  await t.test('with any filter, page by page, it gives what a plain comparison gives', async () => {
     const segment = fc.constantFrom('a', 'b', 'c', 'ä', 'ab', 'zz', 'top', '*', '*');
     const pattern = fc.tuple(fc.array(segment, { minLength: 1, maxLength: 3 }), fc.boolean()).map(([segments, rest]) => [...segments, ...(rest ? ['>'] : [])].join('.'));
     const wishes = fc.array(fc.oneof(fc.constantFrom(...topics, '>', 'never'), pattern), { minLength: 1, maxLength: 6 });

@@ -154,11 +154,11 @@ async function life(t: Test, factory: StoreFactory): Promise<void> {
 
   await t.test('before it is open and after it was closed, everything is unavailable', async (t) => {
     const store = database.store();
-    const all = (): Promise<unknown>[] => [store.append([]), store.read(EVERYTHING), store.state(), store.seek(0), store.trim({ maxAge: 1, maxBytes: 1, rows: 1 })];
-    for (const call of all()) t.equal(await failure(call), 'unavailable');
+    const calls = [() => store.append([]), () => store.read(EVERYTHING), () => store.state(), () => store.seek(0), () => store.trim({ maxAge: 1, maxBytes: 1, rows: 1 })];
+    for (const call of calls) t.equal(await failure(call()), 'unavailable');
     await store.open();
     await store.close();
-    for (const call of all()) t.equal(await failure(call), 'unavailable');
+    for (const call of calls) t.equal(await failure(call()), 'unavailable');
     t.equal(await failure(store.open()), 'unavailable');
   });
 

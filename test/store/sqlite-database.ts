@@ -4,6 +4,7 @@ import Database from 'better-sqlite3';
 import { SqliteStore, type SqliteOptions } from '../../src/store/sqlite.ts';
 import type { TestDatabase } from '../contract/store-kit.ts';
 import { recordingLog } from '../support/log.ts';
+import { Child } from '../support/child.ts';
 import { tempFolder, type Scope } from '../support/temp.ts';
 
 /** A database file in a folder of its own. */
@@ -46,4 +47,12 @@ export class SqliteDatabase implements TestDatabase {
       db.close();
     }
   }
+}
+
+const CHILD = join(import.meta.dirname, 'sqlite-child.ts');
+
+/** Starts sqlite-child.ts, through another program if one is named: `child(t, ['open', file], 'strace', '-f')`. */
+export function child(t: Scope, args: readonly string[], ...through: readonly string[]): Child {
+  const [command, ...rest] = [...through, process.execPath, CHILD, ...args];
+  return new Child(t, command!, rest, { env: { PATH: process.env['PATH'] } });
 }
