@@ -1,0 +1,55 @@
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { extname, join, normalize } from 'node:path';
+import { chromium, type Browser } from 'playwright-core';
+import { need } from './programs.ts';
+import type { Scope } from './temp.ts';
+
+/** A sandbox needs rights that a container does not give; the others stop it from asking servers of its maker. */
+const ARGUMENTS = ['--no-sandbox', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'];
+
+/** Chromium, without a window. Closed when the test is over. */
+export async function startBrowser(t: Scope): Promise<Browser> {
+  const browser = await chromium.launch({ executablePath: need('chromium'), args: ARGUMENTS });
+  t.teardown(() => browser.close());
+  return browser;
+}
+
+const PACKAGES = join(import.meta.dirname, '../../node_modules');
+const NPM = '/npm/';
+const HTML = '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>Test</title>';
+
+/**
+ * Serves an empty page at `/`, with one module in it if its file is named, and the files of npm packages below `/npm/`. Returns its origin.
+ * A path without an extension is a module that its package imports without one: browsers do not add `.js`, bundlers do.
+ */
+export async function servePage(t: Scope, module?: string): Promise<string> {
+  const server = createServer((request, response) => {
+    void (async () => {
+      const { pathname } = new URL(request.url ?? '/', 'http://page');
+      if (pathname === '/') {
+        response.setHeader('content-type', 'text/html').end(HTML + (module === undefined ? '' : '<script type="module" src="/module.js"></script>'));
+        return;
+      }
+      const file = pathname === '/module.js' ? module : packageFile(pathname);
+      const source = file === undefined ? undefined : await readFile(file).catch(() => undefined);
+      if (source === undefined) response.writeHead(404).end();
+      else response.setHeader('content-type', 'text/javascript').end(source);
+    })();
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject).listen(0, '127.0.0.1', resolve);
+  });
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+function packageFile(pathname: string): string | undefined {
+  if (!pathname.startsWith(NPM)) return undefined;
+  const path = normalize(join(PACKAGES, pathname.slice(NPM.length)));
+  return extname(path) === '' ? `${path}.js` : path;
+}
