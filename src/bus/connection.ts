@@ -43,7 +43,8 @@ export class Connection {
       // In ioredis this destroys the socket when it owes an answer and nothing comes for so long; commandTimeout would only
       // reject the promise, and the command would stay in its queue.
       socketTimeout: ANSWER_LIMIT,
-      // ioredis waits so long for the other end to say goodbye, on a timer that outlives the connection.
+      // ioredis waits so long for the other end to say goodbye before it destroys the socket, and a frozen one never does; also
+      // when the socket is closed already, on a timer that keeps the process alive.
       disconnectTimeout: 1,
       enableOfflineQueue: false,
       autoResendUnfulfilledCommands: false,
@@ -97,15 +98,13 @@ export class Connection {
       await Promise.race([limit.promise, this.redis.quit().then(ignore, ignore)]);
       clearTimeout(timer);
     }
-    this.redis.disconnect();
-    // There is none before the first attempt. A server that does not answer would not say goodbye either.
+    // There is none before the first attempt, and none that is open while it waits for the next.
     const stream: typeof this.redis.stream | undefined = this.redis.stream;
-    if (stream !== undefined && !stream.closed) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      stream.once('close', resolve);
-      stream.destroy();
-      await promise;
-    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    if (stream === undefined || stream.closed) resolve();
+    else stream.once('close', resolve);
+    this.redis.disconnect();
+    await promise;
   }
 
   #ask(): void {

@@ -122,7 +122,7 @@ function decodeMessages(bytes: Buffer, count: number): Message[] | undefined {
       at += 1 + length;
       if (!EPOCH.test(epoch)) return undefined;
     }
-    if (epoch === undefined || at + topicLength + eventLength + dataLength > bytes.length) return undefined;
+    if (epoch === undefined) return undefined;
     const topic = name(bytes, at, topicLength);
     at += topicLength;
     const event = eventLength === 0 ? undefined : name(bytes, at, eventLength);
@@ -133,6 +133,7 @@ function decodeMessages(bytes: Buffer, count: number): Message[] | undefined {
     messages.push(new Message(epoch, seq, time, expires, { topic, event, json: (flags & JSON_DATA) !== 0, data }));
     last = seq;
   }
+  // A length that reaches beyond the end ends up here too: what it measured was cut short, and `at` only grows.
   return at === bytes.length ? messages : undefined;
 }
 

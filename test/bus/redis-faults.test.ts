@@ -191,6 +191,9 @@ t.test('a Redis that stays frozen is given up, what it owes is let go, and it is
     await until('both are up', () => bus.state === 'up' && other.state === 'up');
     await flows(bus, ear);
     t.notOk(ear.seqs.includes(500), `round ${round}`);
+    // As large as those that filled the bound: there is room for it only if they were let go.
+    bus.publish([message(600 + round, data)]);
+    await ear.hears(600 + round);
   }
   t.same(states(lines), ['up', 'degraded', 'up', 'degraded', 'up']);
 });
