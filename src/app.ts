@@ -10,7 +10,7 @@ import type { App } from './http/app.ts';
 import { BodyReader } from './http/body.ts';
 import { answerClientError } from './http/client-error.ts';
 import { openapi } from './http/openapi.ts';
-import { isForeignPage } from './http/origin.ts';
+import { EXPOSED_HEADERS, isForeignPage, originHeaders } from './http/origin.ts';
 import { knownProblem, PROBLEM_TYPE, problemBody, problemHeaders } from './http/problem.ts';
 import { malformedQuery, parseQuery } from './http/query.ts';
 import { validatorCompiler } from './http/validator.ts';
@@ -64,9 +64,12 @@ export function buildApp(service: Service): App {
     // A GET route's handler may wait or stream: routes say themselves what HEAD is.
     exposeHeadRoutes: false,
     return503OnClosing: false,
-    // A topic that is too long gets its own problem, rather than the router's.
-    routerOptions: { maxParamLength: URL_BYTES_MAX, querystringParser: parseQuery },
-    frameworkErrors: (error, request, reply) => { answerError(error, request, reply); },
+    // A topic that is too long gets its own problem, rather than the router's, which no hook sees.
+    routerOptions: { maxParamLength: HEAD_BYTES_MAX, querystringParser: parseQuery },
+    frameworkErrors: (error, request, reply) => {
+      void reply.headers(originHeaders(request.headers.origin, config.CORS_ORIGINS));
+      answerError(error, request, reply);
+    },
     clientErrorHandler: answerClientError,
   });
 
@@ -120,7 +123,7 @@ function allowOrigins(app: App, { CORS_ORIGINS }: Config): void {
     origin: CORS_ORIGINS === '*' ? '*' : [...CORS_ORIGINS],
     methods: [...METHODS],
     allowedHeaders: ['Content-Type', 'Last-Event-ID', 'Idempotency-Key', 'TTL', 'Tidings-Event', 'Authorization', 'Cache-Control'],
-    exposedHeaders: ['Location', 'Idempotency-Replayed', 'Retry-After', 'Allow'],
+    exposedHeaders: [...EXPOSED_HEADERS],
     maxAge: PREFLIGHT_SECONDS,
     // Any OPTIONS is answered, rather than with an error of a form of its own.
     strictPreflight: false,

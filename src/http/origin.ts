@@ -17,3 +17,20 @@ export function isForeignPage(headers: IncomingHttpHeaders, allowed: Config['COR
   if (site === undefined && (origin === undefined || URL.parse(origin)?.host === headers.host)) return false;
   return !(allowed === '*' || (origin !== undefined && allowed.includes(origin)));
 }
+
+/** What a page may see of an answer's headers, besides those that it always may. */
+export const EXPOSED_HEADERS = ['Location', 'Idempotency-Replayed', 'Retry-After', 'Allow'] as const;
+
+/**
+ * What lets a page of an allowed origin read an answer (https://fetch.spec.whatwg.org/#http-responses): for the few that
+ * no hook sees. All others get the same from @fastify/cors.
+ */
+export function originHeaders(origin: string | undefined, allowed: Config['CORS_ORIGINS']): Readonly<Record<string, string>> {
+  if (allowed.length === 0) return {};
+  const isAllowed = allowed === '*' || (origin !== undefined && allowed.includes(origin));
+  return {
+    ...(allowed === '*' ? {} : { vary: 'Origin' }),
+    ...(isAllowed ? { 'access-control-allow-origin': allowed === '*' ? '*' : origin! } : {}),
+    'access-control-expose-headers': EXPOSED_HEADERS.join(', '),
+  };
+}
