@@ -1,0 +1,110 @@
+import t from 'tap';
+import { openStream } from '../support/client.ts';
+import { Http } from '../support/http.ts';
+import { startInstance } from '../support/instance.ts';
+
+/** Pages of other origins: what their browsers are told, on every answer. */
+
+const PAGE = 'https://page.example';
+const OTHER = 'https://other.example';
+
+const instance = await startInstance(t, { LOG_LEVEL: 'warn', CORS_ORIGINS: `${PAGE}, ${OTHER}`, MAX_STREAMS: '1' });
+const http = new Http(t, instance.url);
+
+const ANSWERS: readonly (readonly [method: string, path: string, status: number, body?: string])[] = [
+  ['POST', '/topics/a', 201, 'x'],
+  ['POST', '/topics/a..b', 400, 'x'],
+  ['POST', '/topics/%FF', 400, 'x'],
+  ['POST', '/topics/a', 413, 'x'.repeat(256 * 1024 + 1)],
+  ['POST', '/messages', 415, 'x'],
+  ['POST', `/topics/${'a'.repeat(33 * 1024)}`, 414, 'x'],
+  ['GET', '/topics/a/messages', 200],
+  ['HEAD', '/topics/a/messages', 200],
+  ['GET', '/messages?topic=a&limit=0', 400],
+  ['GET', '/messages/abcdefgh-1', 404],
+  ['GET', '/nothing', 404],
+  ['GET', '/topics/a', 405],
+  ['GET', '/topics/a/events?after=x', 400],
+  ['HEAD', '/topics/a/events', 200],
+  ['GET', '/healthz', 200],
+  ['GET', '/readyz', 200],
+  ['GET', '/metrics', 200],
+  ['GET', '/openapi.json', 200],
+];
+
+await t.test('every answer to a page that is allowed says so', async (t) => {
+  for (const origin of [PAGE, OTHER]) {
+    for (const [method, path, status, body] of ANSWERS) {
+      const answer = await http.send(method, path, { origin }, body);
+      const name = `${method} ${path.slice(0, 40)} ${status}`;
+      t.equal(answer.status, status, name);
+      t.equal(answer.headers['access-control-allow-origin'], origin, name);
+      t.match(answer.headers.vary, /origin/i, `${name}: no cache may give it to another origin`);
+      t.match(answer.headers['access-control-expose-headers'], /Location.*Idempotency-Replayed.*Retry-After/, name);
+    }
+    const refused = await http.send('GET', '/events?topic=a', { origin, accept: 'application/json' });
+    t.strictSame([refused.status, refused.headers['access-control-allow-origin']], [406, origin]);
+  }
+});
+
+await t.test('a stream says so, and one that is refused with $busy too', async (t) => {
+  for (const path of ['/topics/a/events', '/events?topic=a']) {
+    const stream = await openStream(t, instance.url + path, { headers: { origin: PAGE } });
+    t.equal(stream.headers['access-control-allow-origin'], PAGE);
+    await stream.next(({ event }) => event === '$open');
+    const busy = await openStream(t, instance.url + path, { headers: { origin: PAGE } });
+    t.equal((await busy.next()).event, '$busy');
+    t.strictSame([busy.status, busy.headers['content-type'], busy.headers['access-control-allow-origin']], [200, 'text/event-stream', PAGE]);
+    t.match(busy.headers['cache-control'], 'no-cache, no-transform');
+    stream.destroy();
+    await stream.ended;
+  }
+});
+
+await t.test('a browser that asks first is told what is allowed', async (t) => {
+  for (const path of ['/topics/a', '/messages', '/topics/a/events', '/events', '/messages/x']) {
+    const answer = await http.send('OPTIONS', path, {
+      origin: PAGE, 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type,idempotency-key,ttl,tidings-event,last-event-id',
+    });
+    t.equal(answer.status, 204, path);
+    t.match(answer.headers, {
+      'access-control-allow-origin': PAGE,
+      'access-control-allow-methods': /GET.*HEAD.*POST/,
+      'access-control-allow-headers': /Content-Type.*Last-Event-ID.*Idempotency-Key.*TTL.*Tidings-Event/,
+      'access-control-max-age': /^[0-9]+$/,
+    }, path);
+  }
+});
+
+await t.test('a page that is not allowed is not told that it is, and cannot publish', async (t) => {
+  for (const origin of ['https://evil.example', 'null', `${PAGE}.evil.example`, PAGE.replace('https', 'http'), `${PAGE}:444`]) {
+    const read = await http.get('/topics/a/messages', { origin });
+    t.not(read.headers['access-control-allow-origin'], origin, origin);
+    t.not(read.headers['access-control-allow-origin'], '*', origin);
+    const written = await http.send('POST', '/topics/a', { origin }, 'x');
+    t.strictSame([written.status, (JSON.parse(written.body) as { code: string }).code], [403, 'cross-origin'], origin);
+  }
+});
+
+await t.test('with *, every page may read and publish', async (t) => {
+  const open = await startInstance(t, { LOG_LEVEL: 'warn', CORS_ORIGINS: '*' });
+  const client = new Http(t, open.url);
+  for (const [method, path, status, body] of ANSWERS) {
+    const answer = await client.send(method, path, { origin: 'https://any.example' }, body);
+    t.strictSame([answer.status, answer.headers['access-control-allow-origin']], [status, '*'], `${method} ${path.slice(0, 40)}`);
+  }
+  const stream = await openStream(t, `${open.url}/topics/a/events`, { headers: { origin: 'https://any.example' } });
+  t.equal(stream.headers['access-control-allow-origin'], '*');
+});
+
+await t.test('without CORS_ORIGINS nothing is said of origins', async (t) => {
+  const closed = await startInstance(t, { LOG_LEVEL: 'warn' });
+  const client = new Http(t, closed.url);
+  for (const [method, path, , body] of ANSWERS) {
+    const { headers } = await client.send(method, path, { origin: PAGE }, body);
+    t.strictSame(Object.keys(headers).filter((name) => name.startsWith('access-control')), [], `${method} ${path.slice(0, 40)}`);
+  }
+  t.equal((await client.send('POST', '/topics/a', { origin: PAGE }, 'x')).status, 403);
+  t.equal((await client.send('POST', '/topics/a', { origin: closed.url }, 'x')).status, 201, 'its own origin may');
+  t.equal((await client.send('OPTIONS', '/topics/a', { origin: PAGE, 'access-control-request-method': 'POST' })).status, 405);
+});
