@@ -8,6 +8,8 @@ const WAIT_LIMIT = 30_000;
 export interface StreamOptions {
   readonly headers?: Readonly<Record<string, string>>;
   readonly method?: string;
+  /** Sees the bytes of the body as they come, before the parser does. */
+  readonly onData?: (chunk: Buffer) => void;
 }
 
 /**
@@ -137,7 +139,10 @@ export function openStream(t: Scope, url: string, options: StreamOptions = {}): 
       method: options.method ?? 'GET',
       agent: false,
       headers: { accept: 'text/event-stream', ...options.headers },
-    }, (response) => resolve(new SseStream(response)));
+    }, (response) => {
+      if (options.onData !== undefined) response.on('data', options.onData);
+      resolve(new SseStream(response));
+    });
     outgoing.on('error', reject).end();
     t.teardown(() => outgoing.destroy());
   });

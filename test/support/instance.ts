@@ -14,6 +14,8 @@ const READY_POLL = 20;
 export interface InstanceOptions {
   /** When it counts as started; answers are asked for until one is true. By default when GET /readyz is 200. */
   readonly ready?: (instance: Instance) => boolean | Promise<boolean>;
+  /** A command that it is started by, and that becomes it: `strace -D …`, `setpriv …`. */
+  readonly by?: readonly string[];
 }
 
 /**
@@ -29,6 +31,7 @@ export class Instance {
   readonly #scope: Scope;
   readonly #env: Readonly<Record<string, string>>;
   readonly #ready: (instance: Instance) => boolean | Promise<boolean>;
+  readonly #by: readonly string[];
   #child: Child;
 
   constructor(t: Scope, port: number, env: Readonly<Record<string, string>>, options: InstanceOptions) {
@@ -38,6 +41,7 @@ export class Instance {
     this.#scope = t;
     this.#env = env;
     this.#ready = options.ready ?? (async () => await status(`${this.url}/readyz`) === 200);
+    this.#by = options.by ?? [];
     this.#child = this.#spawn();
   }
 
@@ -83,7 +87,8 @@ export class Instance {
 
   #spawn(): Child {
     const env = { PATH: process.env['PATH'], PORT: String(this.port), HOST: '127.0.0.1', ...this.#env };
-    return new Child(this.#scope, process.execPath, [MAIN], { cwd: this.folder, env });
+    const line = [...this.#by, process.execPath, MAIN];
+    return new Child(this.#scope, line[0]!, line.slice(1), { cwd: this.folder, env });
   }
 }
 
