@@ -16,6 +16,9 @@ export interface RoamingOptions {
   readonly random?: Random;
 }
 
+/** Stops a wait for what never comes. Milliseconds. */
+const WAIT_LIMIT = 30_000;
+
 /** Before the server has said anything. Milliseconds. */
 const FIRST_RETRY = 50;
 /** Each connection lasts for a random number of bytes up to this; one in SHORT for a few only, which may end in its first event. */
@@ -76,12 +79,18 @@ export class RoamingStream {
     return this.#cursor !== undefined;
   }
 
-  /** Resolves when something holds that depends on what came in, or when it has given up for good. */
-  async when(holds: () => boolean): Promise<void> {
-    while (!holds() && this.gaveUp === undefined) {
+  /**
+   * Resolves when something holds that depends on what came in, when it has given up for good, or when it has taken too long:
+   * what is missing then is for the checker to say.
+   */
+  async when(holds: () => boolean, limit = WAIT_LIMIT): Promise<void> {
+    const end = performance.now() + limit;
+    while (!holds() && this.gaveUp === undefined && performance.now() < end) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#watchers.add(resolve);
+      const timer = setTimeout(resolve, end - performance.now());
       await promise;
+      clearTimeout(timer);
       this.#watchers.delete(resolve);
     }
   }

@@ -1,0 +1,189 @@
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import t, { type Test } from 'tap';
+import { check } from '../support/checker.ts';
+import { Load } from '../support/fleet-load.ts';
+import { Publishers, readHistory } from '../support/fleet-publishers.ts';
+import { Random, seeded } from '../support/fleet-random.ts';
+import { RoamingStream } from '../support/fleet-stream.ts';
+import { Http } from '../support/http.ts';
+import { startInstance, type Instance } from '../support/instance.ts';
+import { startRedis, type RedisServer } from '../support/redis.ts';
+import { tempFolder, type Scope } from '../support/temp.ts';
+import { until } from '../support/until.ts';
+
+/** A time after which no look at the log comes to the rescue within a test: what arrives, arrived by the bus. Milliseconds. */
+const NO_POLL = '60000';
+/** Far above what the bus takes, so that the two cannot be mistaken for each other. Milliseconds. */
+const POLL = 3_000;
+/** What a busy machine may add to it. Milliseconds. */
+const MACHINE = 5_000;
+
+const BURST = 20;
+
+function environment(t: Scope, redisUrl: string, more: Readonly<Record<string, string>> = {}): Record<string, string> {
+  return { DATABASE_URL: `file:${join(tempFolder(t), 'log.db')}`, REDIS_URL: redisUrl, LOG_LEVEL: 'warn', RETRY_MIN_MS: '20', RETRY_MAX_MS: '200', ...more };
+}
+
+function startTwo(t: Scope, env: Readonly<Record<string, string>>): Promise<[Instance, Instance]> {
+  return Promise.all([startInstance(t, env), startInstance(t, env)]);
+}
+
+/** A client of Redis that is not ours. */
+function client(t: Scope, { url }: RedisServer): Redis {
+  const redis = new Redis(url);
+  redis.on('error', () => undefined);
+  t.teardown(() => redis.disconnect());
+  return redis;
+}
+
+/** Waits until every instance says that its bus is so; each answer of /readyz must be 200 whatever it says. */
+async function allSay(t: Test, status: 'ready' | 'degraded', instances: readonly Instance[]): Promise<void> {
+  for (const { url } of instances) {
+    const http = new Http(t, url);
+    await until(`${url} says ${status}`, async () => {
+      const answer = await http.get('/readyz');
+      if (answer.status !== 200) throw new Error(`/readyz: ${answer.status} ${answer.body}`);
+      return (JSON.parse(answer.body) as { readonly status: string }).status === status;
+    });
+  }
+}
+
+/** One stream on one instance, live from now. */
+async function streamOn(t: Scope, { url }: Instance, ...wants: string[]): Promise<RoamingStream> {
+  const stream = new RoamingStream(t, { name: `stream of ${url}`, wants, urls: [url] });
+  await stream.when(() => stream.isOpen);
+  return stream;
+}
+
+async function burst(publishers: Publishers, topic: string): Promise<void> {
+  for (let index = 0; index < BURST; index++) await publishers.publish(topic, `message ${publishers.notes.length}`);
+}
+
+t.test('under load, Redis is stopped and started, cuts its listeners off, and pauses: every stream gets every message once, in order', async (t) => {
+  const random = seeded(t);
+  const redis = await startRedis(t);
+  const [one, two] = await startTwo(t, environment(t, redis.url));
+  const load = new Load(t, { urls: [one.url, two.url], random, publishers: 8, streams: 60, cutEvery: 10 });
+  await load.open();
+  load.start();
+
+  await load.more(150);
+  await redis.stop();
+  await load.more(200);
+  await redis.start();
+  await allSay(t, 'ready', [one, two]);
+  await load.more(100);
+
+  const admin = client(t, redis);
+  t.equal(await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub'), 2, 'both listened');
+  await load.more(200);
+  await allSay(t, 'ready', [one, two]);
+
+  await admin.call('CLIENT', 'PAUSE', '1500', 'ALL');
+  await load.more(200);
+  await admin.call('CLIENT', 'UNPAUSE');
+  await load.more(100);
+  await load.finish();
+
+  t.comment(load.summary);
+  t.same(load.gaveUp, []);
+  t.same(await load.faults(one.url), []);
+});
+
+t.test('without Redis, a message arrives on the other instance by its next look at the log, the last of a burst too', async (t) => {
+  const redis = await startRedis(t);
+  const [one, two] = await startTwo(t, environment(t, redis.url, { POLL_MS: String(POLL) }));
+  const stream = await streamOn(t, two, 'news.*');
+  await redis.stop();
+  await allSay(t, 'degraded', [one, two]);
+
+  const publishers = new Publishers(t, [one.url], new Random(1));
+  await burst(publishers, 'news.today');
+  // Nothing else is published: whatever brings the last one is not another message.
+  await stream.when(() => stream.messages >= BURST);
+
+  t.same(check({ publications: publishers.notes, streams: [stream.record] }), []);
+  const late = Math.max(...stream.entries.map(({ at }, index) => at - publishers.notes[index]!.answeredAt!));
+  t.comment(`late by ${Math.round(late)} ms at most`);
+  t.ok(late <= POLL + MACHINE, `late by ${late} ms, and the log is looked at every ${POLL} ms`);
+});
+
+t.test('what went past while Redis was away, or had cut its listeners off, comes when it is back, once, without a look by the clock', async (t) => {
+  const redis = await startRedis(t);
+  const [one, two] = await startTwo(t, environment(t, redis.url, { POLL_MS: NO_POLL }));
+  await allSay(t, 'ready', [one, two]);
+  const streams = [await streamOn(t, one, '>'), await streamOn(t, two, '>'), await streamOn(t, two, 'news.today', 'news.*')];
+  const publishers = new Publishers(t, [one.url], new Random(2));
+  const arrived = (): Promise<unknown> => Promise.all(streams.map((stream) => stream.when(() => stream.messages >= publishers.notes.length)));
+
+  await burst(publishers, 'news.today');
+  await arrived();
+  t.same(streams.map(({ messages }) => messages), [BURST, BURST, BURST], 'with Redis, it comes by the bus');
+
+  await redis.stop();
+  await allSay(t, 'degraded', [one, two]);
+  await burst(publishers, 'news.today');
+  await redis.start();
+  await arrived();
+  t.same(streams.map(({ messages }) => messages), [2 * BURST, 2 * BURST, 2 * BURST], 'it comes when Redis is back, though nothing else is published');
+
+  await allSay(t, 'ready', [one, two]);
+  const admin = client(t, redis);
+  t.equal(await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub'), 2);
+  await burst(publishers, 'news.today');
+  await arrived();
+  t.same(streams.map(({ messages }) => messages), [3 * BURST, 3 * BURST, 3 * BURST], 'listeners that were cut off listen again, and look');
+
+  await allSay(t, 'ready', [one, two]);
+  await admin.call('CLIENT', 'PAUSE', '1000', 'ALL');
+  await burst(publishers, 'news.today');
+  await arrived();
+  t.same(streams.map(({ messages }) => messages), [4 * BURST, 4 * BURST, 4 * BURST], 'a pause makes it late');
+
+  // Whatever came twice would have come before this one.
+  await allSay(t, 'ready', [one, two]);
+  await publishers.publish('news.today', 'the last');
+  await arrived();
+  t.same(check({ publications: publishers.notes, streams: streams.map(({ record }) => record), history: await readHistory(new Http(t, two.url)) }), []);
+});
+
+t.test('Redis away at the start: the service starts, says so, works, and needs no restart when it comes', async (t) => {
+  const redis = await startRedis(t);
+  await redis.stop();
+  const [one, two] = await startTwo(t, environment(t, redis.url, { POLL_MS: '200' }));
+  await allSay(t, 'degraded', [one, two]);
+  const stream = await streamOn(t, two, 'news.today');
+  const publishers = new Publishers(t, [one.url], new Random(3));
+  await burst(publishers, 'news.today');
+  await stream.when(() => stream.messages >= BURST);
+  t.equal(stream.messages, BURST, 'the log carries what the bus cannot');
+
+  await redis.start();
+  await allSay(t, 'ready', [one, two]);
+  await burst(publishers, 'news.today');
+  await stream.when(() => stream.messages >= 2 * BURST);
+  t.same(check({ publications: publishers.notes, streams: [stream.record] }), []);
+  const channels = (await client(t, redis).pubsub('CHANNELS')) as string[];
+  t.same(await client(t, redis).pubsub('NUMSUB', ...channels), [channels[0], 2], 'both listen, on one channel');
+});
+
+t.test('two services that share one Redis never see messages of each other, whatever database their URLs name', async (t) => {
+  const redis = await startRedis(t);
+  const logs = [environment(t, redis.url, { POLL_MS: NO_POLL }), environment(t, `${redis.url}/3`, { POLL_MS: NO_POLL })];
+  const services = await Promise.all(logs.map(async (env) => {
+    const instances = await startTwo(t, env);
+    await allSay(t, 'ready', instances);
+    const [one, two] = instances;
+    const streams = [await streamOn(t, one, '>'), await streamOn(t, two, '>')];
+    return { one, two, streams, publishers: new Publishers(t, [one.url], new Random(4)) };
+  }));
+  // Both logs give the same numbers, to the same topics, at the same time.
+  await Promise.all(services.map(({ publishers }, index) => Promise.all(Array.from({ length: BURST }, (_, at) => publishers.publish('news.today', `message ${at} of service ${index}`)))));
+
+  for (const { two, streams, publishers } of services) {
+    await Promise.all(streams.map((stream) => stream.when(() => stream.messages >= BURST)));
+    t.same(check({ publications: publishers.notes, streams: streams.map(({ record }) => record), history: await readHistory(new Http(t, two.url)) }), []);
+  }
+  t.equal(((await client(t, redis).pubsub('CHANNELS')) as string[]).length, 2, 'each log has a channel of its own');
+});
