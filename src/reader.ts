@@ -168,13 +168,16 @@ export class Reader {
     } else this.#control(HEARTBEAT);
   }
 
-  /** Sends the client away: it comes back after `retryMs`. */
+  /** Sends the client away: it comes back after `retryMs`. Its connection is to be closed a little later (streams.ts). */
   dismiss(retryMs: number): void {
     if (this.closed) return;
     this.#control(this.options.control ? busyFrame(retryMs) : retryLine(retryMs));
     this.closed = true;
     this.live = false;
-    // No last chunk: some clients take a clean end for "finished" and never come back.
+  }
+
+  /** Closes the connection behind what was written, without the last chunk: some clients take a clean end for "finished" and never come back. */
+  destroySoon(): void {
     this.#outlet.destroySoon();
   }
 

@@ -12,6 +12,11 @@ const TICK_MS = 100;
 /** The part of the drain window in which streams are closed; the rest is for the last of them to leave. */
 const DRAIN_SHARE = 0.9;
 
+/** A connection that has said its last words. */
+interface Leaving {
+  destroySoon(): void;
+}
+
 export interface StreamSettings {
   readonly maxStreams: number;
   readonly heartbeatMs: number;
@@ -38,6 +43,13 @@ export class Streams {
   #nextSlot = 0;
   #tick = 0;
   #timer: Timer | undefined;
+  /**
+   * Connections that were sent `$busy` since the last tick, and those of the tick before, which are closed at the next one. When a
+   * connection ends without the last chunk, Chromium throws away what its page has not read yet: closed at once behind it, up to a
+   * third of all `$busy` never arrived, and with them the time to come back. How long they stay bounds how many there are.
+   */
+  #leaving: Leaving[] = [];
+  #leavingNext: Leaving[] = [];
   #drain: { readonly until: number; readonly done: () => void } | undefined;
 
   constructor(options: { audience: Audience; fanout: Fanout; catchup: Catchup; around: Surroundings; settings: StreamSettings }) {
@@ -97,7 +109,7 @@ export class Streams {
     const frame = options.control ? busyFrame(retry) : retryLine(retry);
     outlet.write(options.chunked ? frame : unchunked(frame));
     this.#around.counters.busy++;
-    outlet.destroySoon();
+    this.#leavingNext.push(outlet);
   }
 
   /** The socket has room again. */
@@ -135,6 +147,8 @@ export class Streams {
 
   stop(): void {
     this.#timer?.cancel();
+    this.#closeLeaving();
+    this.#closeLeaving();
     for (const reader of this.#slotOf.keys()) reader.abort();
   }
 
@@ -150,7 +164,14 @@ export class Streams {
     this.#fanout.flush();
     for (const reader of this.#slots[this.#tick++ % this.#slots.length]!) reader.beat();
     this.#closeStalled();
+    this.#closeLeaving();
     if (this.#drain !== undefined) this.#dismissSome();
+  }
+
+  #closeLeaving(): void {
+    for (const outlet of this.#leaving) outlet.destroySoon();
+    this.#leaving = this.#leavingNext;
+    this.#leavingNext = [];
   }
 
   #closeStalled(): void {
@@ -169,7 +190,10 @@ export class Streams {
     const open = [...this.#slotOf.keys()].filter((reader) => !reader.closed);
     const ticks = Math.max(1, Math.ceil(left / TICK_MS));
     this.#fanout.flush();
-    for (const reader of open.slice(0, Math.ceil(open.length / ticks))) reader.dismiss(this.retryMs());
+    for (const reader of open.slice(0, Math.ceil(open.length / ticks))) {
+      reader.dismiss(this.retryMs());
+      this.#leavingNext.push(reader);
+    }
   }
 
   #finishDrain(): void {

@@ -298,6 +298,22 @@ t.test('a drain closes streams evenly over the window, each with its own time to
   await done;
 });
 
+t.test('a connection stays open for a moment behind $busy, so that a browser has read it before the end', async (t) => {
+  const { open, streams, clock } = await begin(t);
+  const refused = new TestOutlet();
+  streams.refuse({ form: 'data', control: true, chunked: true }, refused);
+  const { outlet: dismissed } = open(['a']);
+  void streams.drain(0);
+  for (const outlet of [refused, dismissed]) {
+    t.match(outlet.seen.at(-1), '$busy');
+    t.equal(outlet.ended, undefined);
+  }
+  await clock.advance(100);
+  for (const outlet of [refused, dismissed]) t.equal(outlet.ended, undefined, 'a tick may come at once');
+  await clock.advance(100);
+  for (const outlet of [refused, dismissed]) t.equal(outlet.ended, 'soon');
+});
+
 t.test('when the last stream is gone nothing is left in the index', async (t) => {
   const { open, publish, audience, streams } = await begin(t, { messages: 10 });
   const all = Array.from({ length: 50 }, (_, index) => open([`topic${index}`, 'a.*', `p${index}.>`]));
