@@ -1,0 +1,138 @@
+import t from 'tap';
+import { Http, type Answer } from '../support/http.ts';
+import { startInstance } from '../support/instance.ts';
+import { until } from '../support/until.ts';
+
+/** The Idempotency-Key: what is sent again is stored once. */
+
+const JSON_TYPE = { 'content-type': 'application/json' };
+const NDJSON_TYPE = { 'content-type': 'application/x-ndjson' };
+
+const instance = await startInstance(t, { LOG_LEVEL: 'warn' });
+const http = new Http(t, instance.url);
+
+const keyed = (key: string, more: Readonly<Record<string, string>> = {}): Record<string, string> => ({ 'content-type': 'text/plain', 'idempotency-key': key, ...more });
+const isReplay = ({ headers }: Answer): boolean => headers['idempotency-replayed'] === 'true';
+const code = ({ body }: Answer): unknown => (JSON.parse(body) as { code?: unknown }).code;
+
+await t.test('the same request with the same key gets the same answer, and is stored once', async (t) => {
+  const head = await http.metric('log_head');
+  const first = await http.post('keys', 'x', keyed('one', { TTL: '600' }));
+  t.equal(first.status, 201);
+  t.equal(first.headers['idempotency-replayed'], undefined);
+  await http.publish('keys', 'in between');
+  for (const key of ['one', '"one"']) {
+    const again = await http.post('keys', 'x', keyed(key, { TTL: '600' }));
+    t.strictSame([again.status, again.body, again.headers.location, isReplay(again)], [201, first.body, first.headers.location, true], `sent as ${key}`);
+  }
+  t.equal(await http.metric('log_head'), head + 2);
+});
+
+await t.test('a key in quotes is the one without, escapes and all', async (t) => {
+  for (const [quoted, bare] of [['"two words"', 'two words'], ['"with \\"quotes\\" and \\\\"', 'with "quotes" and \\'], [`"${'k'.repeat(255)}"`, 'k'.repeat(255)]] as const) {
+    const first = await http.post('quoted', 'x', keyed(quoted));
+    const again = await http.post('quoted', 'x', keyed(bare));
+    t.strictSame([first.status, again.body, isReplay(again)], [201, first.body, true], bare.slice(0, 30));
+  }
+  const upper = await http.post('quoted', 'x', keyed('TWO WORDS'));
+  t.equal(isReplay(upper), false, 'capitals are another key');
+});
+
+await t.test('the same key with any other request is refused, and stores nothing', async (t) => {
+  const first = await http.send('POST', '/topics/reuse?event=e', keyed('reuse', { TTL: '60' }), '[{"topic":"reuse","data":1}]');
+  t.equal(first.status, 201);
+  const head = await http.metric('log_head');
+  const body = '[{"topic":"reuse","data":1}]';
+  const others: readonly (readonly [name: string, path: string, headers: Record<string, string>, body: string])[] = [
+    ['topic', '/topics/reuse.other?event=e', keyed('reuse', { TTL: '60' }), body],
+    ['event', '/topics/reuse?event=f', keyed('reuse', { TTL: '60' }), body],
+    ['no event', '/topics/reuse', keyed('reuse', { TTL: '60' }), body],
+    ['TTL', '/topics/reuse?event=e', keyed('reuse', { TTL: '61' }), body],
+    ['no TTL', '/topics/reuse?event=e', keyed('reuse'), body],
+    ['kind', '/topics/reuse?event=e', keyed('reuse', { TTL: '60', ...JSON_TYPE }), body],
+    ['body', '/topics/reuse?event=e', keyed('reuse', { TTL: '60' }), `${body} `],
+    ['batch', '/messages', keyed('reuse', JSON_TYPE), body],
+    ['NDJSON', '/messages', keyed('"reuse"', NDJSON_TYPE), '{"topic":"reuse","data":1}'],
+  ];
+  for (const [name, path, headers, text] of others) {
+    const answer = await http.send('POST', path, headers, text);
+    t.strictSame([answer.status, code(answer), answer.headers['content-type']], [422, 'key-reused', 'application/problem+json'], name);
+    t.equal((JSON.parse(answer.body) as { field: string }).field, 'Idempotency-Key');
+  }
+  t.equal(await http.metric('log_head'), head);
+  const again = await http.send('POST', '/topics/reuse?event=e', keyed('reuse', { TTL: '60' }), body);
+  t.strictSame([again.body, isReplay(again)], [first.body, true], 'the first request still gets its answer');
+});
+
+await t.test('how the same request is written does not matter', async (t) => {
+  const first = await http.send('POST', '/topics/same.%C3%A9?event=e', keyed('same'), 'x');
+  const again = await http.send('POST', '/topics/s%61me.%c3%a9', { ...keyed('same'), 'content-type': 'text/html; charset=utf-8', 'tidings-event': 'e' }, 'x');
+  t.strictSame([first.status, again.status, again.body, isReplay(again)], [201, 201, first.body, true]);
+});
+
+await t.test('of many at once with one key, one is stored and all are answered alike', async (t) => {
+  const head = await http.metric('log_head');
+  const answers = await Promise.all(Array.from({ length: 16 }, () => http.post('concurrent', 'x', keyed('concurrent'))));
+  t.strictSame([...new Set(answers.map(({ status, body }) => `${status} ${body}`))].length, 1);
+  t.equal(answers[0]!.status, 201);
+  t.equal(answers.filter(isReplay).length, 15);
+  t.equal(await http.metric('log_head'), head + 1);
+  const different = await Promise.all(Array.from({ length: 8 }, (_, index) => http.post('concurrent', `body ${index}`, keyed('different'))));
+  t.strictSame(different.map(({ status }) => status).sort(), [201, ...Array<number>(7).fill(422)], 'of different requests one wins');
+  t.equal(await http.metric('log_head'), head + 2);
+});
+
+await t.test('batches take keys too', async (t) => {
+  for (const [name, headers, body] of [
+    ['array', JSON_TYPE, '[{"topic":"keyed.batch","data":1},{"topic":"keyed.batch","data":2,"ttl":60}]'],
+    ['ndjson', NDJSON_TYPE, '{"topic":"keyed.batch","data":1}\n{"topic":"keyed.batch","data":2}\n'],
+  ] as const) {
+    const head = await http.metric('log_head');
+    const first = await http.send('POST', '/messages', keyed(name, headers), body);
+    const again = await http.send('POST', '/messages', keyed(`"${name}"`, headers), body);
+    t.strictSame([first.status, isReplay(first), again.status, again.body, isReplay(again)], [201, false, 201, first.body, true], name);
+    t.equal(await http.metric('log_head'), head + 2, name);
+    const other = await http.send('POST', '/messages', keyed(name, headers), body.replace('1', '3'));
+    t.strictSame([other.status, code(other)], [422, 'key-reused'], name);
+  }
+});
+
+await t.test('a request that was refused does not use its key up', async (t) => {
+  t.equal((await http.send('POST', '/topics/refused', keyed('refused', JSON_TYPE), '{')).status, 400);
+  t.equal((await http.post('refused', 'x'.repeat(256 * 1024 + 1), keyed('refused'))).status, 413);
+  const good = await http.send('POST', '/topics/refused', keyed('refused', JSON_TYPE), '{}');
+  t.strictSame([good.status, isReplay(good)], [201, false]);
+});
+
+await t.test('the answer is the first one also when the message itself is gone, or the service was started again', async (t) => {
+  const small = await startInstance(t, { LOG_LEVEL: 'warn', RETENTION_BYTES: '1KiB' });
+  const client = new Http(t, small.url);
+  const first = await client.post('trimmed', 'x', keyed('trimmed'));
+  const brief = await client.post('trimmed', 'x', keyed('brief', { TTL: '1' }));
+  for (let count = 0; count < 10; count++) await client.publish('trimmed', 'y'.repeat(500));
+  await until('retention has deleted it', async () => (await client.get(first.headers.location!)).status === 404);
+  t.equal((await client.get(brief.headers.location!)).status, 404);
+  await small.restart('SIGKILL');
+  for (const [key, answer, headers] of [['trimmed', first, {}], ['brief', brief, { TTL: '1' }]] as const) {
+    const again = await client.post('trimmed', 'x', keyed(key, headers));
+    t.strictSame([again.status, again.body, again.headers.location, isReplay(again)], [201, answer.body, answer.headers.location, true], key);
+  }
+});
+
+await t.test('when its window is over, a key is free again', async (t) => {
+  const brief = await startInstance(t, { LOG_LEVEL: 'warn', IDEMPOTENCY_SECONDS: '1' });
+  const client = new Http(t, brief.url);
+  const first = await client.post('window', 'first', keyed('window'));
+  let second: Answer | undefined;
+  await until('another request may use the key', async () => {
+    second = await client.post('window', 'second', keyed('window'));
+    return second.status === 201;
+  });
+  t.equal(isReplay(second!), false);
+  t.not(second!.body, first.body);
+  const again = await client.post('window', 'second', keyed('window'));
+  t.strictSame([again.body, isReplay(again)], [second!.body, true], 'and remembers that one from then on');
+  const page = await client.json<{ messages: { data: string; time: string }[] }>('/topics/window/messages');
+  t.strictSame(page.messages.map(({ data }) => data), ['first', 'second']);
+  t.ok(Date.parse(page.messages[1]!.time) - Date.parse(page.messages[0]!.time) >= 1000, 'not before the window was over');
+});
