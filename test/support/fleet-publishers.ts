@@ -34,6 +34,7 @@ export class Publishers {
   readonly #instances: readonly Http[];
   readonly #random: Random;
   readonly #watchers = new Set<() => void>();
+  #held: PromiseWithResolvers<void> | undefined;
   /** Messages that got their 201. */
   acknowledged = 0;
   /** Requests that got no answer, or a 503. */
@@ -53,6 +54,16 @@ export class Publishers {
     const answer = await this.#insist(path, { 'content-type': 'text/plain', ...headers }, text);
     this.answered([note!], answer);
     return note!;
+  }
+
+  /** One message in one request without a key: where no answer comes, nobody knows whether it was stored. */
+  async publishOnce(topic: string, text: string): Promise<void> {
+    await this.#held?.promise;
+    const notes = this.note([{ topic, text }]);
+    const answer = await this.#random.one(this.#instances).post(topic, text).catch(() => undefined);
+    if (answer?.status === 201) this.answered(notes, answer);
+    else if (answer === undefined || answer.status === 503) this.refused++;
+    else throw new Error(`POST ${topic}: ${answer.status} ${answer.body}`);
   }
 
   /** Several messages in one batch, all or none. */
@@ -88,6 +99,16 @@ export class Publishers {
     for (const watcher of this.#watchers) watcher();
   }
 
+  /** Sends nothing more until `release`: while nobody is there to answer, asking only takes the machine from those who start. */
+  hold(): void {
+    this.#held ??= Promise.withResolvers();
+  }
+
+  release(): void {
+    this.#held?.resolve();
+    this.#held = undefined;
+  }
+
   /** Resolves when so many messages have got their 201. */
   async reached(count: number): Promise<void> {
     while (this.acknowledged < count) {
@@ -102,6 +123,7 @@ export class Publishers {
     const key = randomUUID();
     const start = this.#random.below(this.#instances.length);
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      await this.#held?.promise;
       const http = this.#instances[(start + attempt) % this.#instances.length]!;
       const answer = await http.send('POST', path, { ...headers, 'idempotency-key': key }, body).catch(() => undefined);
       if (answer?.status === 201) return answer;
