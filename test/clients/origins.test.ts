@@ -1,0 +1,98 @@
+import type { Page } from 'playwright-core';
+import t from 'tap';
+import { servePage, startBrowser } from '../support/browser.ts';
+import { Http } from '../support/http.ts';
+import { startInstance, type Instance } from '../support/instance.ts';
+import type { Scope } from '../support/temp.ts';
+
+/** Pages of other origins, in Chromium: those that CORS_ORIGINS names may read and publish, the others may not even write blindly. */
+
+const browser = await startBrowser(t);
+
+async function openPage(t: Scope, origin: string): Promise<Page> {
+  const page = await browser.newPage();
+  t.teardown(() => page.close());
+  await page.goto(origin);
+  return page;
+}
+
+/** Opens an EventSource in the page: resolves with `closed` when it gave up, or with the first message that follows what `then` does. */
+function firstMessage(page: Page, url: string, then: string): Promise<string> {
+  return page.evaluate<string>(`new Promise((resolve, reject) => {
+    const source = new EventSource(${JSON.stringify(url)});
+    source.addEventListener('$open', () => (async () => { ${then} })().catch(reject), { once: true });
+    source.onmessage = ({ data }) => { source.close(); resolve(data); };
+    source.onerror = () => { if (source.readyState === EventSource.CLOSED) resolve('closed'); };
+  })`);
+}
+
+/** Every way in which a page can send data anywhere without being asked whether it may. */
+function sendBlindly(page: Page, url: string): Promise<unknown[]> {
+  return page.evaluate<unknown[]>(`Promise.all([
+    fetch(${JSON.stringify(url)}, { method: 'POST', body: 'simple' }).then(({ status }) => status, ({ name }) => name),
+    fetch(${JSON.stringify(url)}, { method: 'POST', body: 'no-cors', mode: 'no-cors' }).then(({ type }) => type, ({ name }) => name),
+    new Promise((resolve) => {
+      const request = new XMLHttpRequest();
+      request.onloadend = () => resolve(request.status);
+      request.open('POST', ${JSON.stringify(url)});
+      request.send(new URLSearchParams({ form: 'urlencoded' }));
+    }),
+  ])`);
+}
+
+/** Submits a form to the URL, as any page can; answers with the status that the browser was shown. */
+async function submitForm(page: Page, url: string): Promise<number | undefined> {
+  const [answer] = await Promise.all([
+    page.waitForResponse(url),
+    page.evaluate(`(() => {
+      const form = document.createElement('form');
+      Object.assign(form, { method: 'post', enctype: 'text/plain', action: ${JSON.stringify(url)} });
+      document.body.append(form);
+      form.submit();
+    })()`),
+  ]);
+  return answer.status();
+}
+
+async function held(t: Scope, instance: Instance, topic: string): Promise<unknown[]> {
+  const { messages } = await new Http(t, instance.url).json<{ messages: { data: unknown }[] }>(`/topics/${topic}/messages`);
+  return messages.map(({ data }) => data);
+}
+
+void t.test('a page of an origin in CORS_ORIGINS reads a stream and publishes, with a preflight and the headers of the answer', async (t) => {
+  const origin = await servePage(t);
+  const instance = await startInstance(t, { CORS_ORIGINS: `https://elsewhere.example,${origin}` });
+  const page = await openPage(t, origin);
+  const url = `${instance.url}/topics/shared`;
+  // The content type and each of the other headers make the browser ask first whether it may.
+  const publish = `const answer = await fetch(${JSON.stringify(url)}, {
+    method: 'POST', headers: { 'Content-Type': 'application/json', 'Idempotency-Key': 'one', 'TTL': '60', 'Tidings-Event': 'message' }, body: '{"a":1}',
+  });
+  globalThis.answers = [...(globalThis.answers ?? []), {
+    status: answer.status, location: answer.headers.get('Location'), replayed: answer.headers.get('Idempotency-Replayed'), ...await answer.json(),
+  }];`;
+  t.equal(await firstMessage(page, `${url}/events`, publish), '{"a":1}', 'the message came over its EventSource');
+  await page.evaluate(`(async () => { ${publish} })()`);
+  const answers = await page.evaluate<{ status: number; id: string; location: string | null; replayed: string | null }[]>('globalThis.answers');
+  t.match(answers, [{ status: 201, replayed: null }, { status: 201, replayed: 'true' }], 'stored once, answered twice');
+  for (const { id, location } of answers) t.equal(location, `/messages/${id}`, 'the page can read the Location header');
+  t.strictSame(await held(t, instance, 'shared'), [{ a: 1 }]);
+  // What a library that sends the cursor as a header of its own needs.
+  const resumed = await page.evaluate<{ status: number; type: string | null }>(`fetch(${JSON.stringify(`${url}/events`)}, { headers: { 'Last-Event-ID': 'anotherlog-1' } })
+    .then((answer) => { const { status } = answer; void answer.body.cancel(); return { status, type: answer.headers.get('Content-Type') }; })`);
+  t.strictSame(resumed, { status: 200, type: 'text/event-stream' }, 'Last-Event-ID may be sent');
+});
+
+for (const [what, settings] of [['CORS_ORIGINS unset', {}], ['an origin that CORS_ORIGINS does not name', { CORS_ORIGINS: 'https://elsewhere.example' }]] as const) {
+  void t.test(`a page of another origin, with ${what}, neither reads nor writes`, async (t) => {
+    const instance = await startInstance(t, settings);
+    const page = await openPage(t, await servePage(t));
+    const url = `${instance.url}/topics/private`;
+    t.equal(await firstMessage(page, `${url}/events`, ''), 'closed', 'its EventSource is refused');
+    t.strictSame(await sendBlindly(page, url), ['TypeError', 'opaque', 0], 'it learns nothing of what it sends');
+    const metric = await new Http(t, instance.url).metric('publishes_refused_total{code="cross-origin"}');
+    t.equal(metric, 3, 'all of it reached the service, and was refused');
+    t.equal(await submitForm(page, url), 403, 'so is a form');
+    t.strictSame(await held(t, instance, 'private'), [], 'nothing was stored');
+  });
+}
