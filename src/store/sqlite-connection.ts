@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { isBusy, toCommitError, toStoreError } from './sqlite-errors.ts';
 import { StoreError } from './store.ts';
@@ -11,6 +11,8 @@ export interface Connection {
   readonly db: Database.Database;
   readonly file: string;
   readonly identity: FileIdentity;
+  /** The write-ahead log: it lies beside the file itself, where `file` is a link. */
+  readonly wal: string;
   readonly begin: Database.Statement;
   readonly beginImmediate: Database.Statement;
   readonly commit: Database.Statement;
@@ -25,6 +27,12 @@ const CHECKPOINT_PAGES = 8000;
  * grows again costs a sync of the file system's own records each time.
  */
 export const WAL_BYTES = 64 * 1024 * 1024;
+
+/**
+ * The length of the write-ahead log's file at which the writer waits for readers to leave it, so that it can begin anew:
+ * stops it from growing for ever where some read is always under way.
+ */
+export const WAL_MAX_BYTES = 96 * 1024 * 1024;
 
 /** Memory for pages of one connection, in KiB: the upper pages of the indexes of a few million messages. */
 const CACHE_KIB = 32_768;
@@ -62,6 +70,7 @@ export function connect(file: string, deadline: number, expected?: FileIdentity)
       db,
       file,
       identity,
+      wal: `${realpathSync(file)}-wal`,
       begin: db.prepare('BEGIN'),
       beginImmediate: db.prepare('BEGIN IMMEDIATE'),
       commit: db.prepare('COMMIT'),

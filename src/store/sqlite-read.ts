@@ -43,7 +43,7 @@ export class Reader {
 
   read(query: PackedQuery): PackedPage {
     const log = this.#log.row();
-    const after = Math.min(Math.max(query.after, log.oldest - 1), log.seq);
+    const after = Math.min(query.after, log.seq);
     const { rows, scanned, examined } = query.names === undefined
       ? this.#readAll(after, query, log.seq)
       : this.#readMatching(after, query, this.#filter(query.names), log.seq);

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { parentPort, workerData, type Transferable } from 'node:worker_threads';
 import { Appender } from './sqlite-append.ts';
-import { connect, isInPlace, read, write, type Connection, type FileIdentity } from './sqlite-connection.ts';
+import { connect, isInPlace, read, WAL_MAX_BYTES, write, type Connection, type FileIdentity } from './sqlite-connection.ts';
 import { isOfConnection, toStoreError } from './sqlite-errors.ts';
 import type { Call, Calls, Job, Reply, WorkerData } from './sqlite-protocol.ts';
 import { Reader } from './sqlite-read.ts';
@@ -15,13 +15,7 @@ import { StoreError } from './store.ts';
  * as the one that reads, so that reads go on while a write waits. One job after the other, in the order they came.
  */
 
-/**
- * The write-ahead log's file at which the writer waits for readers to leave it, so that it can begin anew: stops it
- * from growing for ever where some read is always under way.
- */
-const WAL_MAX_BYTES = 128 * 1024 * 1024;
-
-/** How long it waits for them, in milliseconds. */
+/** How long the writer waits for readers to leave a write-ahead log that is too long, in milliseconds. */
 const WAL_WAIT = 200;
 
 /** A connection with its prepared statements. */
@@ -153,10 +147,10 @@ function perform<Name extends Call>({ id, name, argument, deadline }: Job<Name>)
 }
 
 /** After the reply, so that no publisher waits for it. */
-function shortenWal({ connection: { db } }: Session): void {
-  const wal = statSync(`${file}-wal`, { throwIfNoEntry: false });
-  if (wal === undefined || wal.size < WAL_MAX_BYTES) return;
+function shortenWal({ connection: { db, wal } }: Session): void {
   try {
+    const { size } = statSync(wal);
+    if (size < WAL_MAX_BYTES) return;
     db.pragma(`busy_timeout = ${WAL_WAIT}`);
     db.pragma('wal_checkpoint(TRUNCATE)');
     db.pragma('busy_timeout = 0');

@@ -26,8 +26,10 @@ export async function epochs(t: Test, factory: StoreFactory): Promise<void> {
 
   await t.test('the lineage is one object as long as it is the same', async (t) => {
     const database = await factory(t);
-    const store = await openStore(t, database);
-    const first = await store.state();
+    const store = database.store();
+    t.teardown(() => store.close());
+    const first = await store.open();
+    t.equal((await store.state()).lineage, first.lineage);
     const second = await store.append([request(draft('a'))]);
     const third = await store.read({ after: 0, filter: undefined, limit: 1, maxBytes: 1 });
     t.equal(second.log.lineage, first.lineage);

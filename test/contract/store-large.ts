@@ -58,6 +58,12 @@ export function largeLog(t: Test, name: string, factory: StoreFactory): void {
       t.ok(page.examined <= 50_000, `${page.examined} examined`);
     });
 
+    await t.test('what is rare far ahead does not come before what a long scan finds on the way', async (t) => {
+      const filter = new Filter(['rooms.*.deep', 'rare']);
+      const expected = range(1, ROWS / RARE).flatMap((index) => [index * RARE - RARE / 2, index * RARE]);
+      t.same(seqs(await readMessages(store, { filter })), expected);
+    });
+
     await t.test('a time', async (t) => {
       const [middle] = (await store.read({ ...EVERYTHING, after: ROWS / 2 - 1, limit: 1 })).messages;
       const { seq } = await store.seek(middle!.time);
@@ -69,6 +75,7 @@ export function largeLog(t: Test, name: string, factory: StoreFactory): void {
 
 function topicOf(number: number): string {
   if (number % RARE === 0) return 'rare';
+  if (number % RARE === RARE / 2) return 'rooms.x.deep';
   if (number % RARE === RARE - 1) return `family.member${(number + 1) / RARE}`;
   return number % 10 < 5 ? `common${number % 10}` : `rooms.room${number % 5_000}`;
 }
