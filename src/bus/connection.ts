@@ -1,4 +1,6 @@
-import { Redis } from 'ioredis';
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { AbstractConnector, Redis } from 'ioredis';
 
 /** The wait before the first and at most between two attempts to connect: milliseconds. Stop a Redis that comes back from being met by every instance at once, again and again. */
 const RETRY_FIRST = 100;
@@ -37,15 +39,17 @@ export class Connection {
   constructor(to: Endpoint, name: string, events: ConnectionEvents) {
     this.redis = new Redis({
       ...to,
+      Connector: class extends Dialer {
+        constructor() {
+          super(to);
+        }
+      },
       connectionName: name,
       disableClientInfo: true,
       connectTimeout: CONNECT_LIMIT,
       // In ioredis this destroys the socket when it owes an answer and nothing comes for so long; commandTimeout would only
       // reject the promise, and the command would stay in its queue.
       socketTimeout: ANSWER_LIMIT,
-      // ioredis waits so long for the other end to say goodbye before it destroys the socket, and a frozen one never does; also
-      // when the socket is closed already, on a timer that keeps the process alive.
-      disconnectTimeout: 1,
       enableOfflineQueue: false,
       autoResendUnfulfilledCommands: false,
       // Rejects what was not answered as soon as a connection breaks; otherwise it is kept until there is a new one, and then
@@ -118,6 +122,36 @@ export class Connection {
   }
 }
 
+/**
+ * Opens the sockets, and closes them at once. The one of ioredis listens to one error of a socket, and a second one ends the
+ * process: TLS reports two when a connection is given up in its handshake. It also waits for the other end to say goodbye,
+ * which a frozen one never does, on a timer that outlives the socket.
+ */
+class Dialer extends AbstractConnector {
+  readonly #to: Endpoint;
+
+  constructor(to: Endpoint) {
+    super(0);
+    this.#to = to;
+  }
+
+  override connect(): Promise<Socket> {
+    const { host, port, tls } = this.#to;
+    this.connecting = true;
+    this.stream = tls === undefined ? connectTcp({ host, port }) : connectTls({ host, port, ...tls });
+    this.stream.on('error', (error) => {
+      this.firstError = error;
+    });
+    return Promise.resolve(this.stream);
+  }
+
+  override disconnect(): void {
+    this.connecting = false;
+    const stream: Socket | undefined = this.stream;
+    stream?.destroy();
+  }
+}
+
 function ignore(): void {
   // The connection's own events tell how it is.
 }
@@ -146,14 +180,13 @@ export function endpoint(url: string): Endpoint {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed === undefined || !/^rediss?:$/.test(parsed.protocol) || parsed.hostname === '') throw new Error('The URL of Redis is not redis://… or rediss://…');
   const host = parsed.hostname.replace(/^\[|\]$/g, '');
-  const isAddress = parsed.hostname.startsWith('[') || /^[0-9.]+$/.test(host);
   return {
     host,
     port: parsed.port === '' ? 6379 : Number(parsed.port),
     ...(parsed.username === '' ? {} : { username: decode(parsed.username) }),
     ...(parsed.password === '' ? {} : { password: decode(parsed.password) }),
     // Hosted servers find the certificate, and some the database, by the name; TLS knows none for an address.
-    ...(parsed.protocol === 'rediss:' ? { tls: isAddress ? {} : { servername: host } } : {}),
+    ...(parsed.protocol === 'rediss:' ? { tls: isIP(host) === 0 ? { servername: host } : {} } : {}),
   };
 }
 

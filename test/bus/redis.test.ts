@@ -75,6 +75,17 @@ t.test('a certificate that nobody vouches for is not accepted', async (t) => {
   t.equal(bus.state, 'degraded');
 });
 
+t.test('it can be closed at any point of a TLS handshake', async (t) => {
+  const secure = await startRedis(t, { tls: true });
+  for (let turns = 0; turns < 40; turns++) {
+    const bus = new RedisBus({ url: secure.url, log });
+    bus.join('log-tls', new Ear());
+    for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
+    await bus.close();
+  }
+  t.pass('nothing was thrown');
+});
+
 t.test('no secret of the URL reaches the log, an error, or the console', async (t) => {
   const server = await startRedis(t, { password: 'right-secret' });
   const shown: unknown[] = [];
