@@ -31,7 +31,7 @@ const OPEN_RETRY_MS = 1_000;
 const OPEN_RETRY_MAX_MS = 30_000;
 /** What the end may take beyond the drain window, before the process is ended as it is. Milliseconds. */
 const CLOSE_MS = 10_000;
-/** For the last words of streams whose sockets are full, when the window is over. Milliseconds. */
+/** For last words to leave, when the window is over: those of streams whose sockets are full, and answers. Milliseconds. */
 const LAST_WORDS_MS = 1_000;
 
 const config = configure();
@@ -167,13 +167,23 @@ async function close(windowMs: number): Promise<void> {
   await pause(windowMs);
   await Promise.race([drained, pause(LAST_WORDS_MS)]);
   streams.stop();
-  await app.close();
+  const closed = app.close();
+  await Promise.race([closed, answered()]);
+  // Whatever is left is a request that was never sent to its end: it must not keep the process from ending.
+  app.server.closeAllConnections();
+  await closed;
   publisher.stop();
   retention.stop();
   catchup.stop();
   tail.stop();
   await bus.close();
   await store.close();
+}
+
+/** Resolves when every publish that was sent has been answered, and the answers have had time to leave. */
+async function answered(): Promise<void> {
+  do await pause(LAST_WORDS_MS);
+  while (publisher.waiting > 0);
 }
 
 function pause(milliseconds: number): Promise<void> {
