@@ -3,8 +3,7 @@ import { numbered, type Draft, type Message } from '../../src/message.ts';
 import { StoreError, type Appended, type AppendRequest, type Outcome, type Page, type ReadQuery, type Sought, type Store, type StoreErrorKind, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
 
 /**
- * A log in memory for tests of the spine, which can fail, lose its newest part, and be told to wait. It runs the same contract suite as
- * the stores that last.
+ * A log in memory for tests of the spine, which can fail and lose its newest part when a test says so.
  */
 export class MemoryStore implements Store {
   readonly logId = 'memory';
