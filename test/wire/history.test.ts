@@ -1,0 +1,141 @@
+import t from 'tap';
+import { openStream } from '../support/client.ts';
+import { Http, seqOf } from '../support/http.ts';
+import { startInstance } from '../support/instance.ts';
+import { exchange, requestBytes } from '../support/raw.ts';
+import { until } from '../support/until.ts';
+
+/** The log in pages, and one message at a time. */
+
+interface Page {
+  readonly messages: readonly { readonly id: string; readonly topic: string; readonly data: unknown }[];
+  readonly cursor: string;
+  readonly more: boolean;
+  readonly gap?: { readonly requested: string | null; readonly resumed: string; readonly oldest: string; readonly reason: string };
+}
+
+const instance = await startInstance(t, { LOG_LEVEL: 'warn' });
+const http = new Http(t, instance.url);
+
+/** Every page from a place to the end, as a client reads them: each with the cursor of the one before. */
+async function pages(client: Http, path: string, first = ''): Promise<Page[]> {
+  const all: Page[] = [];
+  for (let query = first; ;) {
+    const page = await client.json<Page>(`${path}${path.includes('?') ? '&' : '?'}${query}`);
+    all.push(page);
+    if (!page.more) return all;
+    query = [`after=${page.cursor}`, ...first.split('&').filter((part) => part.startsWith('limit='))].join('&');
+  }
+}
+
+await t.test('pages lead from the oldest message to the newest, each message once', async (t) => {
+  await http.batch(Array.from({ length: 250 }, (_, index) => ({ topic: 'paged', data: index })));
+  const expected = Array.from({ length: 250 }, (_, index) => index);
+  for (const [limit, sizes] of [['', [100, 100, 50]], ['limit=70', [70, 70, 70, 40]], ['limit=1000', [250]], ['limit=250', [250]]] as const) {
+    const all = await pages(http, '/topics/paged/messages', limit);
+    t.strictSame(all.map(({ messages }) => messages.length), sizes, `${limit}: oldest first, and not a page more than needed`);
+    t.strictSame(all.flatMap(({ messages }) => messages.map(({ data }) => data)), expected, limit);
+    t.strictSame(all.map(({ more }) => more), sizes.map((_, index) => index < sizes.length - 1), limit);
+    for (const page of all) t.equal(page.cursor, page.messages.at(-1)!.id);
+  }
+  t.strictSame((await pages(http, '/topics/paged/messages', 'limit=1')).length, 250);
+});
+
+await t.test('a page holds 1,000 messages and 4 MiB of data at most', async (t) => {
+  for (let batch = 0; batch < 2; batch++) await http.batch(Array.from({ length: 600 }, (_, index) => ({ topic: 'long', data: batch * 600 + index })));
+  t.strictSame((await pages(http, '/topics/long/messages', 'limit=1000')).map(({ messages }) => messages.length), [1000, 200]);
+  for (let batch = 0; batch < 3; batch++) await http.batch(Array.from({ length: 10 }, (_, index) => ({ topic: 'wide', data: `${batch * 10 + index}${'x'.repeat(250_000)}` })));
+  const wide = await pages(http, '/topics/wide/messages', 'limit=1000');
+  t.ok(wide.length > 1 && wide[0]!.messages.length < 20, 'large messages make smaller pages');
+  t.strictSame(wide.flatMap(({ messages }) => messages.map(({ data }) => parseInt(data as string, 10))), Array.from({ length: 30 }, (_, index) => index));
+});
+
+await t.test('rare topics are found among many others, in memory and in the database', async (t) => {
+  const small = await startInstance(t, { LOG_LEVEL: 'warn', TAIL_BYTES: '1KiB' });
+  for (const [name, client] of [['from memory', http], ['from the database', new Http(t, small.url)]] as const) {
+    const expected: string[] = [];
+    for (let batch = 0; batch < 6; batch++) {
+      const ids = await client.batch(Array.from({ length: 1000 }, (_, index) => ({ topic: index === 500 ? `rare.${batch}` : `common.${index % 7}`, data: index })));
+      expected.push(ids[500]!);
+    }
+    for (const [path, first, wanted] of [
+      ['/topics/rare.%3E/messages', '', expected], ['/topics/rare.*/messages', 'limit=2', expected], ['/messages?topic=rare.*&topic=rare.3', 'limit=1', expected],
+      ['/topics/rare.3/messages', 'after=start', [expected[3]]], ['/topics/*.4/messages', 'since=1h&limit=1000', [expected[4]]],
+    ] as const) {
+      const all = await pages(client, path, first);
+      t.strictSame(all.flatMap(({ messages }) => messages).filter(({ topic }) => topic.startsWith('rare')).map(({ id }) => id), wanted, `${name}: ${path} ${first}`);
+    }
+    const [page] = await pages(client, '/topics/rare.%3E/messages');
+    t.ok(seqOf(page!.cursor) > seqOf(expected.at(-1)), `${name}: the cursor went past the others behind the last match`);
+  }
+});
+
+await t.test('a page without messages has a cursor that works, for history and for streams', async (t) => {
+  const empty = await http.json<Page>('/topics/none.yet/messages');
+  t.match(empty, { messages: [], more: false, gap: undefined });
+  t.match(empty.cursor, /^[a-z0-9]{8,}-[0-9]+$/);
+  await http.publish('another', 'x');
+  const again = await http.json<Page>(`/topics/none.yet/messages?after=${empty.cursor}`);
+  t.ok(seqOf(again.cursor) > seqOf(empty.cursor), 'it moves on with the log');
+  const id = await http.publish('none.yet', 'first');
+  for (const { cursor } of [empty, again]) {
+    t.match(await http.json<Page>(`/topics/none.yet/messages?after=${cursor}`), { messages: [{ id, data: 'first' }], cursor: id, more: false });
+    const stream = await openStream(t, `${instance.url}/topics/none.yet/events`, { headers: { 'Last-Event-ID': cursor } });
+    t.strictSame([(await stream.next()).event, (await stream.next()).id], ['$open', id]);
+  }
+  t.strictSame((await http.json<Page>(`/topics/none.yet/messages?after=${id}`)).messages, []);
+});
+
+await t.test('many topics and patterns make one page in the order of the log', async (t) => {
+  const ids = await http.batch(['m.a', 'm.b', 'm.c', 'm.a.x', 'm.b', 'm.a'].map((topic) => ({ topic, data: topic })));
+  const of = async (query: string): Promise<number[]> => (await http.json<Page>(`/messages?${query}`)).messages.map(({ id }) => ids.indexOf(id));
+  t.strictSame(await of('topic=m.a&topic=m.b'), [0, 1, 4, 5]);
+  t.strictSame(await of('topic=m.b&topic=m.*&topic=m.b&topic=m.%3E'), [0, 1, 2, 3, 4, 5]);
+  t.strictSame(await of('topic=m.a.*&topic=nothing'), [3]);
+});
+
+await t.test('one message, by its id', async (t) => {
+  const ids = await http.batch([{ topic: 'single', data: { a: 1 }, event: 'e' }, { topic: 'single', data: 2 }]);
+  const message = await http.json<object>(`/messages/${ids[0]}`);
+  t.strictSame(Object.keys(message), ['id', 'topic', 'event', 'time', 'data']);
+  t.match(message, { id: ids[0], topic: 'single', event: 'e', data: { a: 1 } });
+  const [epoch, seq] = ids[1]!.split('-');
+  for (const id of [`${epoch}-0`, `${epoch}-${Number(seq) + 1}`, `${epoch}-0${seq}`, `abcdefgh-${seq}`, `${epoch}-9007199254740991`, `${epoch}-${seq}-1`, epoch, 'start']) {
+    const answer = await http.get(`/messages/${id}`);
+    t.match([answer.status, JSON.parse(answer.body)], [404, { code: 'message-not-found' }], `${id}`);
+  }
+  await instance.restart('SIGKILL');
+  t.strictSame(await http.json(`/messages/${ids[0]}`), message, 'after a restart it has its id still');
+  const [newEpoch] = (await http.publish('single', 'x')).split('-');
+  t.not(newEpoch, epoch);
+  t.equal((await http.get(`/messages/${newEpoch}-${seq}`)).status, 404, 'no id means two messages, and no message has two ids');
+});
+
+await t.test('what retention has deleted is a gap for whoever missed it, and no message any more', async (t) => {
+  const brief = await startInstance(t, { LOG_LEVEL: 'warn', RETENTION_BYTES: '4KiB' });
+  const client = new Http(t, brief.url);
+  const first = await client.publish('trimmed', 'first');
+  const begin = `${first.split('-')[0]}-0`;
+  for (let count = 0; count < 20; count++) await client.publish('trimmed', `${count}${'x'.repeat(500)}`);
+  await until('retention has deleted it', async () => (await client.get(`/messages/${first}`)).status === 404);
+  await until('it has come to rest', async () => await client.metric('log_bytes') > 0 && await client.metric('log_bytes') <= 4096);
+  const page = await client.json<Page>(`/topics/trimmed/messages?after=${begin}`);
+  t.ok(page.messages.length > 0 && page.messages.length < 20);
+  const oldest = page.messages[0]!.id;
+  t.strictSame(page.gap, { requested: begin, resumed: `${oldest.split('-')[0]}-${seqOf(oldest) - 1}`, oldest, reason: 'expired' });
+  t.equal((await client.json<Page>(`/topics/none/messages?after=${begin}`)).gap!.reason, 'expired', 'whichever topic it was, nobody can say');
+  for (const query of ['', '?after=start', `?after=${page.gap!.resumed}`, `?after=${oldest}`]) {
+    t.equal((await client.json<Page>(`/topics/trimmed/messages${query}`)).gap, undefined, query);
+  }
+  t.strictSame((await client.json<Page>('/topics/trimmed/messages')).messages, page.messages, 'without a cursor, from the oldest held');
+  t.equal((await client.json<Page>('/topics/trimmed/messages?since=1h')).gap!.reason, 'expired', 'of that time some are gone');
+  t.ok(await client.metric('messages_trimmed_total') > 0);
+});
+
+await t.test('while the log cannot be read, history says so and for how long', async (t) => {
+  const blind = await startInstance(t, { LOG_LEVEL: 'silent', DATABASE_URL: 'file:/dev/null/no.db' }, {
+    ready: async ({ url }) => (await new Http(t, url).get('/healthz').catch(() => undefined))?.status === 200,
+  });
+  const answer = await exchange(t, blind, requestBytes('GET', '/topics/a/messages'));
+  t.match(answer, { status: 503, headers: { 'content-type': 'application/problem+json', 'retry-after': /^[1-9]$/ }, body: /"code":"unavailable"/ });
+});

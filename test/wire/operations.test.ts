@@ -1,0 +1,186 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { openStream } from '../support/client.ts';
+import { Http } from '../support/http.ts';
+import { startInstance, type Instance } from '../support/instance.ts';
+import { freePort } from '../support/ports.ts';
+import { tempFolder } from '../support/temp.ts';
+import { until } from '../support/until.ts';
+
+/** Health, readiness and metrics: what those who run it go by. */
+
+const instance = await startInstance(t, { LOG_LEVEL: 'warn' });
+const http = new Http(t, instance.url);
+
+/** For an instance that is not to become ready: whether it answers at all. */
+const lives = { ready: async ({ url }: Instance): Promise<boolean> => (await new Http(t, url).get('/healthz').catch(() => undefined))?.status === 200 };
+
+interface Metric {
+  readonly type: string;
+  readonly samples: ReadonlyMap<string, number>;
+}
+
+/** Reads Prometheus' text format (https://prometheus.io/docs/instrumenting/exposition_formats), and throws at whatever is not of it. */
+function parseMetrics(text: string): Map<string, Metric> {
+  const metrics = new Map<string, { help: string; type: string; samples: Map<string, number> }>();
+  if (!text.endsWith('\n')) throw new Error('the last line does not end');
+  for (const line of text.split('\n').filter((one) => one !== '')) {
+    const help = /^# HELP ([a-z_][a-z0-9_]*) (.+)$/.exec(line);
+    if (help !== null) {
+      if (metrics.has(help[1]!)) throw new Error(`twice: ${line}`);
+      metrics.set(help[1]!, { help: help[2]!, type: '', samples: new Map() });
+      continue;
+    }
+    const type = /^# TYPE ([a-z_][a-z0-9_]*) (counter|gauge|histogram|summary)$/.exec(line);
+    if (type !== null) {
+      metrics.get(type[1]!)!.type = type[2]!;
+      continue;
+    }
+    const sample = /^(([a-z_][a-z0-9_]*)(?:\{(?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)+\})?) (-?[0-9.]+(?:e[+-]?[0-9]+)?|\+Inf|NaN)$/.exec(line);
+    if (sample === null) throw new Error(`no sample: ${line}`);
+    const metric = metrics.get(sample[2]!) ?? metrics.get(sample[2]!.replace(/_(bucket|sum|count)$/, ''));
+    if (metric === undefined || metric.type === '' || metric.samples.has(sample[1]!)) throw new Error(`out of place: ${line}`);
+    metric.samples.set(sample[1]!, Number(sample[3]!.replace('+Inf', 'Infinity')));
+  }
+  return metrics;
+}
+
+await t.test('the process lives, and can take work', async (t) => {
+  const [health, ready] = [await http.get('/healthz'), await http.get('/readyz')];
+  t.match([health.status, JSON.parse(health.body)], [200, { status: 'ok' }]);
+  t.match([ready.status, JSON.parse(ready.body)], [200, { status: 'ready' }]);
+});
+
+await t.test('without its bus it works, degraded', async (t) => {
+  const alone = await startInstance(t, { LOG_LEVEL: 'silent', REDIS_URL: `redis://127.0.0.1:${await freePort()}` });
+  const client = new Http(t, alone.url);
+  const { status, body } = await client.get('/readyz');
+  t.match([status, JSON.parse(body)], [200, { status: 'degraded' }]);
+  t.equal(await client.metric('bus_up'), 0);
+  t.equal((await client.post('a', 'x')).status, 201);
+});
+
+await t.test('without its database it lives, is not ready, and says nothing untrue', async (t) => {
+  const file = join(tempFolder(t), 'no.db');
+  writeFileSync(file, 'This is no database. '.repeat(1000));
+  const blind = await startInstance(t, { LOG_LEVEL: 'silent', DATABASE_URL: `file:${file}` }, lives);
+  const client = new Http(t, blind.url);
+  const ready = await client.get('/readyz');
+  t.equal(ready.status, 503);
+  t.not((JSON.parse(ready.body) as { status: string }).status, 'ready');
+  t.equal(await client.metric('database_up'), 0);
+  const publish = await client.post('a', 'x');
+  t.match([publish.status, publish.headers['retry-after'], JSON.parse(publish.body)], [503, /^[1-9]$/, { code: 'unavailable' }]);
+  const stream = await openStream(t, `${blind.url}/topics/a/events`);
+  t.equal((await stream.next()).event, '$busy', 'a stream is never refused with an error that would end it for good');
+  t.equal(stream.status, 200);
+  for (const { body } of [ready, publish]) t.notMatch(body, /sqlite|no\.db|\/tmp|SQLITE|Error/, 'nothing of the inside');
+  t.equal(readFileSync(file, 'utf8'), 'This is no database. '.repeat(1000), 'the file was left as it is');
+  t.equal((await client.get('/healthz')).status, 200);
+});
+
+await t.test('an instance that is told to end is not ready, but answers until it is gone', async (t) => {
+  const leaving = await startInstance(t, { LOG_LEVEL: 'warn', DRAIN_SECONDS: '2' });
+  const client = new Http(t, leaving.url);
+  const stream = await openStream(t, `${leaving.url}/topics/a/events`);
+  leaving.kill('SIGTERM');
+  await until('it is not ready', async () => (await client.get('/readyz')).status === 503);
+  const ready = await client.get('/readyz');
+  t.match([JSON.parse(ready.body), ready.headers.connection], [{ status: 'draining' }, 'close']);
+  t.equal((await client.get('/healthz')).status, 200);
+  t.equal(await client.metric('draining'), 1);
+  const publish = await client.post('a', 'last');
+  t.strictSame([publish.status, publish.headers.connection], [201, 'close']);
+  t.equal((await (await openStream(t, `${leaving.url}/topics/a/events`)).next()).event, '$busy');
+  t.equal((await stream.ended).clean, false);
+  t.equal(stream.events.at(-1)!.event, '$busy');
+  t.strictSame(await leaving.exited, { code: 0, signal: null });
+});
+
+await t.test('metrics are in the text format of Prometheus, all that are promised', async (t) => {
+  const { headers, body } = await http.get('/metrics');
+  t.match(headers['content-type'], /^text\/plain; version=0\.0\.4/);
+  const metrics = parseMetrics(body);
+  const PROMISED: Readonly<Record<string, string>> = {
+    tidings_streams: 'gauge', tidings_streams_opened_total: 'counter', tidings_streams_closed_total: 'counter', tidings_streams_busy_total: 'counter',
+    tidings_messages_published_total: 'counter', tidings_messages_delivered_total: 'counter', tidings_delivered_bytes_total: 'counter',
+    tidings_readers_behind: 'gauge', tidings_readers_behind_max_messages: 'gauge',
+    tidings_tail_first: 'gauge', tidings_tail_last: 'gauge', tidings_tail_messages: 'gauge', tidings_tail_bytes: 'gauge', tidings_tail_filled_total: 'counter',
+    tidings_commit_messages: 'histogram', tidings_commit_seconds: 'histogram', tidings_appends_waiting: 'gauge',
+    tidings_log_head: 'gauge', tidings_log_oldest: 'gauge', tidings_bus_up: 'gauge', tidings_database_up: 'gauge',
+    tidings_publishes_refused_total: 'counter', tidings_publishes_replayed_total: 'counter', tidings_gaps_total: 'counter',
+    nodejs_eventloop_lag_p99_seconds: 'gauge', nodejs_eventloop_lag_max_seconds: 'gauge', process_resident_memory_bytes: 'gauge', nodejs_heap_size_used_bytes: 'gauge',
+  };
+  for (const [name, type] of Object.entries(PROMISED)) t.equal(metrics.get(name)?.type, type, name);
+  for (const [name, { samples }] of metrics) t.ok([...samples.values()].every((value) => !Number.isNaN(value)), `${name} is a number`);
+  t.ok(metrics.get('nodejs_eventloop_lag_max_seconds')!.samples.get('nodejs_eventloop_lag_max_seconds')! > 0);
+});
+
+await t.test('they count what happens', async (t) => {
+  const before = await http.metrics();
+  const stream = await openStream(t, `${instance.url}/topics/count.*/events`);
+  const other = await openStream(t, `${instance.url}/events?topic=count.a`, { headers: { 'Last-Event-ID': 'none of ours' } });
+  await other.next(({ event }) => event === '$gap');
+  await http.publish('count.a', 'x');
+  await http.batch(Array.from({ length: 7 }, (_, index) => ({ topic: 'count.b', data: index })));
+  for (let round = 0; round < 2; round++) await http.post('count.c', 'x', { 'Idempotency-Key': 'k' });
+  await http.post('count..', 'x');
+  await http.post('count.c', 'y', { 'Idempotency-Key': 'k' });
+  for (let message = 0; message < 9; message++) await stream.next(({ event }) => event === undefined);
+  await other.next(({ event }) => event === undefined);
+  const { body } = await http.get('/metrics');
+  const now = await http.metrics();
+  const grown = (name: string): number => (now.get(`tidings_${name}`) ?? NaN) - (before.get(`tidings_${name}`) ?? 0);
+  t.match({
+    published: grown('messages_published_total'), delivered: grown('messages_delivered_total'), replayed: grown('publishes_replayed_total'), opened: grown('streams_opened_total'),
+    open: grown('streams'), gaps: grown('gaps_total'), topic: grown('publishes_refused_total{code="invalid-topic"}'), reused: grown('publishes_refused_total{code="key-reused"}'),
+    head: grown('log_head'), tail: grown('tail_last'), inTail: grown('tail_messages'), committed: grown('commit_messages_sum'),
+  }, { published: 9, delivered: 10, replayed: 1, opened: 2, open: 2, gaps: 1, topic: 1, reused: 1, head: 9, tail: 9, inTail: 9, committed: 9 });
+  t.ok(grown('delivered_bytes_total') >= stream.bytes + other.bytes, 'framing included');
+  t.ok(grown('tail_bytes') > 0);
+  t.ok(grown('commit_messages_count') >= 3 && grown('commit_messages_count') <= 9);
+  t.ok(grown('commit_seconds_sum') > 0);
+  t.ok((now.get('tidings_tail_first') ?? NaN) >= 1);
+  for (const name of ['tidings_commit_messages', 'tidings_commit_seconds']) {
+    const { samples } = parseMetrics(body).get(name)!;
+    const buckets = [...samples].filter(([sample]) => sample.includes('_bucket')).map(([, value]) => value);
+    t.strictSame(buckets, [...buckets].sort((one, two) => one - two), `${name}: each bucket holds those before it`);
+    t.equal(buckets.at(-1), samples.get(`${name}_count`));
+  }
+  stream.destroy();
+  other.destroy();
+  await until('both are closed', async () => await http.metric('streams_closed_total') === (before.get('tidings_streams_closed_total') ?? 0) + 2);
+  t.equal(await http.metric('streams'), before.get('tidings_streams'));
+});
+
+await t.test('a reader that takes nothing is behind, until it takes again', async (t) => {
+  const stream = await openStream(t, `${instance.url}/topics/slow/events`);
+  await stream.next();
+  stream.pause();
+  const data = 'x'.repeat(200_000);
+  let sent = 0;
+  await until('it is behind by a few', async () => {
+    await http.batch(Array.from({ length: 10 }, () => ({ topic: 'slow', data })));
+    sent += 10;
+    return await http.metric('readers_behind') === 1 && await http.metric('readers_behind_max_messages') >= 5;
+  });
+  t.ok(await http.metric('readers_fell_behind_total') >= 1);
+  stream.resume();
+  await stream.until(() => stream.events.length === sent + 1);
+  await until('it is live', async () => await http.metric('readers_behind') === 0);
+  t.equal(await http.metric('readers_behind_max_messages'), 0);
+  stream.destroy();
+});
+
+await t.test('what another instance stored and no bus told of is counted as filled from the log', async (t) => {
+  const file = join(tempFolder(t), 'shared.db');
+  const shared = { LOG_LEVEL: 'warn', DATABASE_URL: `file:${file}`, POLL_MS: '50' };
+  const [one, two] = [await startInstance(t, shared), await startInstance(t, shared)];
+  const stream = await openStream(t, `${one.url}/topics/a/events`);
+  await stream.next();
+  const id = await new Http(t, two.url).publish('a', 'x');
+  t.equal((await stream.next()).id, id);
+  t.equal(await new Http(t, one.url).metric('tail_filled_total'), 1);
+  t.equal(await new Http(t, two.url).metric('tail_filled_total'), 0, 'its own it knows without asking');
+});
