@@ -49,8 +49,8 @@ export class Tail {
   readonly #pollMs: number;
   #listener: TailListener | undefined;
 
-  /** The messages from `#start` on; those before it were dropped and are cut off now and then. */
-  #messages: Message[] = [];
+  /** The messages from `#start` on; the places before it are empty, and are cut off now and then. */
+  #messages: (Message | undefined)[] = [];
   #start = 0;
   #bytes = 0;
   #position: Position = { epoch: '', seq: 0 };
@@ -256,7 +256,11 @@ export class Tail {
     this.#bytes += message.size;
     this.#position = message;
     this.#listener!.append(message);
-    while (this.#bytes > this.#maxBytes && this.length > 1) this.#bytes -= this.#messages[this.#start++]!.size;
+    while (this.#bytes > this.#maxBytes && this.length > 1) {
+      this.#bytes -= this.#messages[this.#start]!.size;
+      // Let go of now: until its place is cut off, a thousand others may come, and each may be large.
+      this.#messages[this.#start++] = undefined;
+    }
     if (this.#start > 1024 && this.#start * 2 > this.#messages.length) {
       this.#messages = this.#messages.slice(this.#start);
       this.#start = 0;
@@ -327,7 +331,7 @@ export class Tail {
       const kept = at.seq <= this.last ? Math.max(0, this.length - (this.last - at.seq)) : 0;
       this.#messages = this.#messages.slice(this.#start, this.#start + kept);
       this.#start = 0;
-      this.#bytes = this.#messages.reduce((sum, message) => sum + message.size, 0);
+      this.#bytes = this.#messages.reduce((sum, message) => sum + message!.size, 0);
       this.#position = at;
     });
     this.#target = log.head;

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { t } from 'tap';
 import { StoreClock } from '../src/clock.ts';
 import { Counters } from '../src/counters.ts';
@@ -141,6 +143,21 @@ t.test('the tail is bounded in bytes and keeps the newest', async (t) => {
   t.ok(tail.length >= 8 && tail.length <= 10, `${tail.length}`);
   t.same(tail.behind(97, () => true).map(({ seq }) => seq), [98, 99, 100]);
   t.notOk(tail.covers(50));
+});
+
+t.test('what the tail drops is let go of at once, however few messages it holds', async (t) => {
+  const { tail, store } = await begin(t, 0, 50_000);
+  const offered = Array.from({ length: 100 }, () => {
+    const message = store.commit({ data: Buffer.alloc(5_000) });
+    tail.offer([message]);
+    return new WeakRef(message);
+  });
+  await settle();
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  collect();
+  const held = offered.filter((message) => message.deref() !== undefined).length;
+  t.ok(held <= tail.length + 1, `${held} of 100 are held, ${tail.length} are in the tail`);
 });
 
 t.test('a log that lost its newest part takes the tail back to what both share', async (t) => {
