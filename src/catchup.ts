@@ -13,6 +13,11 @@ const READS = 4;
 /** One read, and one write to a reader that is behind: bounds what a slow socket holds. Messages, and bytes of data. */
 const STEP_MESSAGES = 512;
 const STEP_BYTES = 64 * 1024;
+/**
+ * How far behind a reader may be to be served from the tail: what it wants is looked for message by message there, while the
+ * log has an index. Bounds that search. Messages.
+ */
+const WALK_MESSAGES = 20_000;
 /** How long readers are served before the event loop goes on with other things. Milliseconds. */
 const TURN_MS = 8;
 /** How long a group waits after the log could not be read. Milliseconds. */
@@ -21,7 +26,7 @@ const RETRY_MS = 500;
 /**
  * Readers that are behind, until they are live.
  *
- * Those whose place is still in the tail are served from memory; for the others the log is read. One read serves all
+ * Those whose place is in the newer part of the tail are served from memory; for the others the log is read. One read serves all
  * readers of a group whose place it covers: it starts at the smallest place that lies ahead of the last read, as an
  * elevator does, so thousands that come back at once with cursors close to each other cost a few reads, and none starves.
  *
@@ -97,7 +102,7 @@ export class Catchup {
     const covered: Reader[] = [];
     let below: Reader[] | undefined;
     for (const reader of group.behind) {
-      if (this.#tail.covers(reader.seq)) covered.push(reader);
+      if (this.#isNear(reader.seq)) covered.push(reader);
       else (below ??= []).push(reader);
     }
     if (covered.length > 0) this.#serveFromTail(group, covered, until);
@@ -112,7 +117,7 @@ export class Catchup {
       if (!log.lineage.isGood(at)) reader.gap(locate(at, log));
       lowest = Math.min(lowest, reader.seq);
     }
-    if (!this.#tail.covers(lowest)) return this.#enqueue(group);
+    if (!this.#isNear(lowest)) return this.#enqueue(group);
     const messages = this.#tail.behind(lowest, (topic) => group.filter.matches(topic));
     const steps = new Steps(messages, this.#storeClock.now(), this.#tail.frame);
     let served = 0;
@@ -127,6 +132,10 @@ export class Catchup {
       if (++served % 64 === 0 && this.#clock.monotonic() >= until) break;
     }
     if (group.behind.size > 0) this.#enqueue(group);
+  }
+
+  #isNear(seq: number): boolean {
+    return this.#tail.covers(seq) && seq >= this.#tail.last - WALK_MESSAGES;
   }
 
   /** At the end of the tail: live from now on, unless the socket is full. */
@@ -175,7 +184,7 @@ export class Catchup {
       return;
     }
     this.#distribute(group, after, page);
-    if (page.scanned <= after && !this.#tail.covers(after)) this.#disagree(group, page.log);
+    if (page.scanned <= after && !this.#isNear(after)) this.#disagree(group, page.log);
     else if (group.behind.size > 0) this.#enqueue(group);
   }
 

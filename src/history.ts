@@ -32,6 +32,9 @@ export interface HistoryPage {
   readonly gap: Gap | undefined;
 }
 
+/** How far behind the end of the tail a page may begin to be read from memory: whoever waits is near; further back the log's index is quicker. Messages. */
+const NEAR_MESSAGES = 1_000;
+
 interface Found {
   readonly messages: Message[];
   readonly at: Position;
@@ -143,9 +146,9 @@ export class History {
     return { messages, at, more: true, gap };
   }
 
-  /** Whether the tail has everything behind a position. What retention has deleted is not shown, though it may still be in memory. */
+  /** Whether to read from the tail. What retention has deleted is not shown, though it may still be in memory. */
   #holds(at: Position): boolean {
-    return this.#tail.knows(at) && at.seq >= this.#tail.log!.oldest - 1;
+    return this.#tail.knows(at) && at.seq >= this.#tail.last - NEAR_MESSAGES && at.seq >= this.#tail.log!.oldest - 1;
   }
 
   /** Waits until a message that is wanted may lie behind `at`, the time is up, or nobody waits any more. */
