@@ -1,0 +1,90 @@
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { openStream } from '../support/client.ts';
+import { Http } from '../support/http.ts';
+import { startInstance, type Instance } from '../support/instance.ts';
+import { until } from '../support/until.ts';
+
+interface Page {
+  readonly messages: readonly { data: string }[];
+  readonly cursor: string;
+  readonly more: boolean;
+}
+
+const SHORT = { ttl: '1' };
+
+async function gone(http: Http, id: string): Promise<void> {
+  await until('the message has expired', async () => (await http.get(`/messages/${id}`)).status === 404);
+}
+
+/** Opens a stream, waits for a message that says so, and answers with everything that came. */
+async function everythingUpTo(t: Test, url: string, text: string): Promise<string[]> {
+  const stream = await openStream(t, url);
+  await stream.next(({ event, data }) => event === undefined && (data === text || data.includes(`"data":"${text}"`)));
+  stream.destroy();
+  return stream.events.filter(({ event }) => event === undefined).map(({ data }) => (data.startsWith('{') ? (JSON.parse(data) as { data: string }).data : data));
+}
+
+// Once from memory, once from the log.
+for (const tail of ['64MiB', '1KiB']) {
+  t.test(`messages whose TTL has passed are nowhere, and hold nothing up: a tail of ${tail}`, async (t) => {
+    const instance: Instance = await startInstance(t, { TAIL_BYTES: tail, HEARTBEAT_SECONDS: '3600' });
+    const http = new Http(t, instance.url);
+    const live = await openStream(t, `${instance.url}/topics/a/events`);
+    await live.next();
+    const kept = await http.publish('a', 'kept 1');
+    const short = await http.publish('a', 'short 1', SHORT);
+    await http.publish('a', 'short 2', SHORT);
+    await http.publish('a', 'kept 2', { ttl: '1000' });
+    const last = await http.publish('a', 'short 3', SHORT);
+    await live.next(({ data }) => data === 'short 3');
+    t.same(live.events.slice(1).map(({ data }) => data), ['kept 1', 'short 1', 'short 2', 'kept 2', 'short 3'], 'while they last they are like any other');
+    await gone(http, last);
+
+    t.equal((await http.get(`/messages/${short}`)).status, 404);
+    t.equal((await http.get(`/messages/${kept}`)).status, 200);
+    t.same(await everythingUpTo(t, `${instance.url}/topics/a/events?after=start`, 'kept 2'), ['kept 1', 'kept 2']);
+    t.same(await everythingUpTo(t, `${instance.url}/events?topic=a&topic=b&since=1h`, 'kept 2'), ['kept 1', 'kept 2']);
+    // From the id of one that is gone, and from one at the end of the log.
+    const streams = await Promise.all([short, last, kept].map((id) => openStream(t, `${instance.url}/topics/a/events?after=${id}`)));
+    const next = await http.publish('a', 'next');
+    await Promise.all(streams.map((stream) => stream.next(({ id, event }) => event === undefined && id === next)));
+    t.same(streams.map(({ events }) => events.map(({ event, data }) => event ?? data)), [['$open', 'kept 2', 'next'], ['$open', 'next'], ['$open', 'kept 2', 'next']]);
+
+    const page = await http.json<Page>('/topics/a/messages');
+    t.same(page.messages.map(({ data }) => data), ['kept 1', 'kept 2', 'next']);
+    const pages: string[] = [];
+    let query = 'limit=1';
+    for (let more = true; more;) {
+      const one = await http.json<Page>(`/topics/a/messages?${query}`);
+      pages.push(...one.messages.map(({ data }) => data));
+      ({ more } = one);
+      query = `limit=1&after=${one.cursor}`;
+    }
+    t.same(pages, ['kept 1', 'kept 2', 'next'], 'page by page too');
+    t.equal(await http.metric('readers_behind'), 0);
+  });
+}
+
+t.test('an instance that hears of messages only after they expired goes on to the next one, and a long poll waits for that', async (t) => {
+  const one = await startInstance(t, { HEARTBEAT_SECONDS: '3600' });
+  const DATABASE_URL = `file:${join(one.folder, 'data/tidings.db')}`;
+  // It looks at the log less often than the messages last, and nothing else tells it.
+  const other = await startInstance(t, { DATABASE_URL, POLL_MS: '4000', HEARTBEAT_SECONDS: '3600' });
+  const [http, late] = [new Http(t, one.url), new Http(t, other.url)];
+  const stream = await openStream(t, `${other.url}/topics/a/events`);
+  await stream.next(({ event }) => event === '$open');
+  // Behind a look that has just been: the first message of this one tells.
+  await http.publish('b', 'mark');
+  await until('it has just looked', async () => await late.metric('log_head') === 1);
+  const poll = late.json<Page>('/topics/a/messages?wait=30');
+  const short = await http.publish('a', 'short', SHORT);
+  await gone(http, short);
+  t.equal(await late.metric('log_head'), 1, 'it has not heard of it');
+  await until('it has heard of it', async () => await late.metric('tail_last') === 2);
+  await http.publish('a', 'long');
+  await stream.next(({ data }) => data === 'long');
+  t.same(stream.events.map(({ event, data }) => event ?? data), ['$open', 'long']);
+  t.same((await poll).messages.map(({ data }) => data), ['long']);
+  t.equal((await late.get('/readyz')).status, 200);
+});

@@ -1,0 +1,24 @@
+import { pathToFileURL } from 'node:url';
+import { join } from 'node:path';
+import type { Instance } from './instance.ts';
+
+/** What is left in the memory of an instance after a collection. */
+export interface Remains {
+  readonly objects: Readonly<Record<'Reader' | 'Group' | 'Socket' | 'IncomingMessage' | 'ServerResponse' | 'AbortController' | 'Map' | 'Set', number>>;
+  /** Timers, sockets and the like that keep it alive, by their kind. */
+  readonly handles: Readonly<Record<string, number>>;
+  /** Of the heap, and of what it holds outside of itself. */
+  readonly bytes: number;
+}
+
+/** In the environment of an instance whose remains are asked for. */
+export const PROBED = { NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, 'probe.ts')).href}` };
+
+const LINE = /^remains (.*)$/gm;
+
+export async function remainsOf(instance: Instance): Promise<Remains> {
+  const told = instance.output.match(LINE)?.length ?? 0;
+  instance.kill('SIGWINCH');
+  await instance.says(new RegExp(`(?:^remains .*\n[^]*){${told + 1}}`, 'm'));
+  return JSON.parse(instance.output.match(LINE)!.at(-1)!.slice('remains '.length)) as Remains;
+}
