@@ -15,7 +15,7 @@ const http = new Http(t, instance.url);
 const inChromium = await chromiumKinds(t);
 const kinds: readonly Kind[] = [...programs, ...inChromium.kinds];
 
-const HEARTBEAT = '\r\n:\n\r\n';
+const HEARTBEAT = '\r\n:\n';
 
 function isControl({ event }: Received): boolean {
   return event.startsWith('$');
