@@ -168,7 +168,7 @@ export class Catchup {
     this.#reads++;
     let page: Page | undefined;
     try {
-      page = await this.#store.read({ after, filter: group.filter, limit: STEP_MESSAGES, maxBytes: STEP_BYTES });
+      page = await this.#tail.ask(() => this.#store.read({ after, filter: group.filter, limit: STEP_MESSAGES, maxBytes: STEP_BYTES }));
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       this.#logger.warn({ err: error }, 'the log cannot be read for streams that are behind; they wait');

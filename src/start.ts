@@ -26,7 +26,7 @@ export class Starts {
     this.#store = options.store;
     this.#tail = options.tail;
     this.#storeClock = options.storeClock;
-    this.#states = new SharedStates(options.store);
+    this.#states = new SharedStates(options.store, options.tail);
   }
 
   /** Whether the log was opened: before that there is nowhere to start. */
@@ -38,7 +38,7 @@ export class Starts {
   async resolve(request: StartRequest): Promise<Start> {
     switch (request.kind) {
       case 'now':
-        return { at: this.#tail.position, gap: undefined };
+        return { at: this.#tail.head, gap: undefined };
       case 'start': {
         const log = await this.#states.fresh();
         return { at: log.lineage.at(log.oldest - 1), gap: undefined };
@@ -56,7 +56,7 @@ export class Starts {
 
   /** Invariant 10: a time becomes a number here, once; everything after it follows the number. */
   async #seek(time: number): Promise<Start> {
-    const { seq, missing, log } = await this.#store.seek(time);
+    const { seq, missing, log } = await this.#tail.ask(() => this.#store.seek(time));
     return missing ? startWithGap(undefined, seq, 'expired', log) : { at: log.lineage.at(seq), gap: undefined };
   }
 }
@@ -67,11 +67,13 @@ export class Starts {
  */
 class SharedStates {
   readonly #store: Store;
+  readonly #tail: Tail;
   #current: Promise<unknown> | undefined;
   #next: Promise<LogState> | undefined;
 
-  constructor(store: Store) {
+  constructor(store: Store, tail: Tail) {
     this.#store = store;
+    this.#tail = tail;
   }
 
   fresh(): Promise<LogState> {
@@ -81,9 +83,9 @@ class SharedStates {
   async #begin(): Promise<LogState> {
     await this.#current;
     this.#next = undefined;
-    const state = this.#store.state();
+    const asked = this.#tail.ask(async () => ({ log: await this.#store.state() }));
     // Whoever waits for this one asked for the next; how it ends is told to those who asked for it.
-    this.#current = state.then(() => undefined, () => undefined);
-    return state;
+    this.#current = asked.then(() => undefined, () => undefined);
+    return (await asked).log;
   }
 }

@@ -108,6 +108,12 @@ export class Tail {
     return this.#position;
   }
 
+  /** The newest place that is known of: the head of the log, which a tail that is being filled has yet to reach. */
+  get head(): Position {
+    const { lineage, head } = this.#log!;
+    return head > this.last ? lineage.at(head) : this.#position;
+  }
+
   get last(): number {
     return this.#position.seq;
   }
@@ -165,6 +171,17 @@ export class Tail {
     if (this.#log === undefined || this.#stopped) return;
     for (const message of messages) this.#take(message);
     this.#awaitMissing();
+  }
+
+  /**
+   * Asks the store, and takes over what the answer says of the log before anybody goes by it. So a reader never stands at a place
+   * of which the tail has not heard: an epoch that began in another process, say, which it would take for another log's.
+   */
+  async ask<Answer extends { readonly log: LogState }>(question: () => Promise<Answer>): Promise<Answer> {
+    const before = this.#position;
+    const answer = await question();
+    if (this.#log !== undefined && !this.#stopped && !this.#verify(before, answer.log)) void this.look();
+    return answer;
   }
 
   /** Looks at the log now. Calls during a look are answered by one more. */

@@ -8,6 +8,7 @@ import { locate, type Position } from '../src/cursor.ts';
 import { Fanout } from '../src/fanout.ts';
 import type { Log } from '../src/log.ts';
 import type { Outlet, Reader } from '../src/reader.ts';
+import { Starts, type StartRequest } from '../src/start.ts';
 import { Streams } from '../src/streams.ts';
 import { Tail } from '../src/tail.ts';
 import { Filter } from '../src/topic.ts';
@@ -83,6 +84,12 @@ async function begin(t: Scope, options: { messages?: number; tailBytes?: number 
     const reader = streams.start(new Filter(names), { form: 'data', control: true, chunked: true }, outlet, locate(at, store.log()));
     return { outlet, reader };
   };
+  const starts = new Starts({ store, tail, storeClock });
+  const ask = async (names: string[], request: StartRequest): Promise<{ outlet: TestOutlet; reader: Reader }> => {
+    const start = await starts.resolve(request);
+    const outlet = new TestOutlet();
+    return { outlet, reader: streams.start(new Filter(names), { form: 'data', control: true, chunked: true }, outlet, start) };
+  };
   const publish = (topic: string, data = 'x', ttl = 0): void => {
     const message = store.commit({ topic, data: Buffer.from(data), ttl });
     tail.offer([message]);
@@ -92,7 +99,7 @@ async function begin(t: Scope, options: { messages?: number; tailBytes?: number 
     outlet.writableNeedDrain = false;
     streams.drained(reader);
   };
-  return { store, clock, counters, tail, audience, streams, open, publish, drain, at: (seq: number): Position => store.log().lineage.at(seq) };
+  return { store, clock, counters, tail, audience, streams, open, ask, publish, drain, at: (seq: number): Position => store.log().lineage.at(seq) };
 }
 
 const numbers = (outlet: TestOutlet): number[] => outlet.seen.filter((line) => /^\d/.test(line)).map((line) => Number(line.split('=')[0]));
@@ -324,4 +331,33 @@ t.test('when the last stream is gone nothing is left in the index', async (t) =>
   t.equal(streams.open, 0);
   publish('a.b');
   await settle();
+});
+
+t.test('an id of an epoch that another process began a moment ago is no gap', async (t) => {
+  const { store, ask } = await begin(t, { messages: 3 });
+  await store.open();
+  const elsewhere = store.commit({ topic: 'even' });
+  for (const request of [{ kind: 'after', position: elsewhere }, { kind: 'since', time: store.now + 1 }, { kind: 'ago', milliseconds: -1 }] as const) {
+    const { outlet } = await ask(['>'], request);
+    await settle();
+    t.same(outlet.seen, [`$open ${elsewhere.id}`], request.kind);
+  }
+});
+
+t.test('nor is the place that a slow reader reached in the log, in such an epoch', async (t) => {
+  const { store, ask, drain } = await begin(t, { messages: 3, tailBytes: 1 });
+  const { outlet, reader } = await ask(['>'], { kind: 'start' });
+  outlet.isStuck = true;
+  // Before the reader's first read of the log, in the same turn.
+  const opened = store.open();
+  const elsewhere = store.commit({ topic: 'even' });
+  await opened;
+  await settle();
+  t.equal(reader.position().epoch, elsewhere.epoch);
+  t.ok(reader.isBlocked);
+  outlet.isStuck = false;
+  drain(outlet, reader);
+  await settle();
+  t.ok(reader.live);
+  t.same(outlet.seen.slice(1), ['1=x', '2=x', '3=x', '4=x']);
 });
