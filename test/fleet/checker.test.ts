@@ -1,5 +1,5 @@
 import t from 'tap';
-import { check, fits, owed, type Entry, type FaultKind, type Publication, type Run, type Stored, type StreamRecord } from '../support/checker.ts';
+import { check, fits, owed, summarise, type Entry, type FaultKind, type Publication, type Run, type Stored, type StreamRecord } from '../support/checker.ts';
 
 /** A checker that finds nothing is worth nothing: here it is shown histories that are damaged, and has to say how. */
 
@@ -66,6 +66,11 @@ t.test('a damaged stream is named with its fault', async (t) => {
   t.same(found({ streams: [{ ...some, entries: [...some.entries, entry(12)] }] }), only('wrong topic', 'some'), 'one that was not asked for');
   t.same(found({ streams: [{ ...some, entries: [entry(2), ...some.entries] }] }), only('out of order', 'some'), 'what lies before the place where it began');
   t.same(found({ streams: [{ ...some, openedAt: 1.5, cursor: idOf(2) }] }), only('late start', 'some'), 'it begins behind what was sent after it was open');
+});
+
+t.test('what is wrong often is said once, with how often', async (t) => {
+  const faults = check({ ...sound, streams: [{ ...all, entries: all.entries.slice(0, -3) }, { ...some, entries: some.entries.toSpliced(1, 1) }] });
+  t.same(summarise(faults), ['lost: all: 3, first epochone-10 of a.b', 'unannounced gap: some: 1, first epochone-5 of a.b']);
 });
 
 t.test('a message in another epoch with the same number is another message', async (t) => {

@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { once } from 'node:events';
 import t from 'tap';
-import { check, type Stored } from '../support/checker.ts';
+import { check, summarise, type Stored } from '../support/checker.ts';
 import { openStream, type SseStream } from '../support/client.ts';
 import { Publishers, readHistory } from '../support/fleet-publishers.ts';
 import { Random } from '../support/fleet-random.ts';
@@ -175,7 +175,7 @@ t.test('SIGTERM under 500 streams and publishes: each publish answered, streams 
 
   await instance.restart();
   const history = await readHistory(new Http(t, url));
-  t.same(check({ publications: publishers.notes, streams: [], history }), [], 'what got its 201 is there, once');
+  t.same(summarise(check({ publications: publishers.notes, streams: [], history })), [], 'what got its 201 is there, once');
   const ids = history.map(({ id }) => id);
   for (const { stream } of closings) {
     const received = stream.events.flatMap(({ id, event }) => (event === undefined ? [id!] : []));

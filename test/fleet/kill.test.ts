@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { check } from '../support/checker.ts';
+import { check, summarise } from '../support/checker.ts';
 import { Publishers, readHistory } from '../support/fleet-publishers.ts';
 import { seeded } from '../support/fleet-random.ts';
 import { Http } from '../support/http.ts';
@@ -68,7 +68,7 @@ t.test('kill -9 while publishing, 50 times: what got its 201 is there, no number
 
   const { acknowledged, refused, replayed } = publishers;
   t.comment(`${acknowledged} messages, ${refused} requests without an answer, ${replayed} of those sent again were stored before; the slowest start of two: ${Math.round(slowest)} ms`);
-  const faults = await Promise.all([one, two].map(async ({ url }) => check({ publications: publishers.notes, streams: [], history: await readHistory(new Http(t, url)) })));
+  const faults = await Promise.all([one, two].map(async ({ url }) => summarise(check({ publications: publishers.notes, streams: [], history: await readHistory(new Http(t, url)) }))));
   t.same(faults, [[], []]);
   t.ok(refused > ROUNDS, 'kills met requests that were under way');
 });

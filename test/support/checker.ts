@@ -75,6 +75,9 @@ export interface Fault {
   readonly what: string;
 }
 
+/** Stops a run that went wrong altogether from printing for ever. */
+const SUMMARY = 20;
+
 export interface Run {
   readonly publications: readonly Publication[];
   readonly streams: readonly StreamRecord[];
@@ -91,6 +94,11 @@ export function check(run: Run): Fault[] {
     ...(run.history === undefined ? [] : checkHistory(run.history, run.publications)),
     ...run.streams.flatMap((stream) => checkStream(stream, log, run.publications)),
   ];
+}
+
+/** Faults for people: those of one kind and one stream in one line, since what is wrong once is mostly wrong often. */
+export function summarise(faults: readonly Fault[]): string[] {
+  return [...Map.groupBy(faults, ({ kind, who }) => `${kind}: ${who}`)].map(([name, some]) => `${name}: ${some.length}, first ${some[0]!.what}`).slice(0, SUMMARY);
 }
 
 /** How many messages each stream has to get, of those that were answered or that the history holds. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { check, owed, type Fault, type StreamRecord } from './checker.ts';
+import { check, owed, summarise, type StreamRecord } from './checker.ts';
 import { Publishers, readHistory } from './fleet-publishers.ts';
 import type { Random } from './fleet-random.ts';
 import { RoamingStream } from './fleet-stream.ts';
@@ -15,8 +15,8 @@ export interface LoadOptions {
   readonly cutEvery: number;
 }
 
-/** The longest pause of a publisher between two requests. Milliseconds. */
-const THINK = 60;
+/** The longest pause of a publisher between two requests, for each publisher there is: so they leave the machine some room. Milliseconds. */
+const THINK = 6;
 /** One request in so many is a batch. */
 const BATCHES = 6;
 const BATCH_MAX = 8;
@@ -36,6 +36,7 @@ export class Load {
   #running: Promise<unknown> | undefined;
   #stopped = false;
   #count = 0;
+  #cuts = 0;
 
   constructor(t: Scope, options: LoadOptions) {
     this.#t = t;
@@ -78,9 +79,9 @@ export class Load {
   }
 
   /** What was wrong, with the history that an instance shows. */
-  async faults(url: string): Promise<Fault[]> {
+  async faults(url: string): Promise<string[]> {
     const history = await readHistory(new Http(this.#t, url));
-    return check({ publications: this.publishers.notes, streams: this.#records, history });
+    return summarise(check({ publications: this.publishers.notes, streams: this.#records, history }));
   }
 
   /** What happened, for the one who reads the test's output. */
@@ -108,9 +109,14 @@ export class Load {
         const { topic, text } = this.#item(publisher, random);
         await this.publishers.publish(topic, text);
       }
-      if (this.#count % this.#options.cutEvery === 0) random.one(this.streams).cut();
-      await sleep(random.below(THINK));
+      this.#cutSome();
+      await sleep(random.below(THINK * this.#options.publishers));
     }
+  }
+
+  /** One after the other, so that each has its turn. */
+  #cutSome(): void {
+    for (; this.#cuts < this.#count / this.#options.cutEvery; this.#cuts++) this.streams[this.#cuts % this.streams.length]!.cut();
   }
 
   #item(publisher: number, random: Random): { readonly topic: string; readonly text: string } {

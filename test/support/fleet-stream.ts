@@ -135,11 +135,10 @@ export class RoamingStream {
         onError: (error) => this.#giveUp(`the format is broken: ${error.message}`),
       });
       response.on('data', (chunk: Buffer) => {
-        if (left <= 0) return;
-        const whole = left > chunk.length || this.#random === undefined;
-        parser.feed(decoder.decode(whole ? chunk : chunk.subarray(0, left), { stream: true }));
+        if (this.#random === undefined) left = Infinity;
+        parser.feed(decoder.decode(chunk.subarray(0, left), { stream: true }));
         left -= chunk.length;
-        if (!whole) outgoing.destroy();
+        if (left <= 0) outgoing.destroy();
         this.#notify();
       });
       // How it ends makes no difference to an EventSource.
