@@ -15,6 +15,8 @@ export class Group {
   /** Whether the log is being read for those behind, and the number behind which the last read of it ended. */
   reading = false;
   sweep = 0;
+  /** The same for the tail: the number up to which the last walk through it went. */
+  walked = 0;
   /** The last match that found this group: a message that several of its names match is found once. */
   found = 0;
 

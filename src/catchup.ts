@@ -17,7 +17,7 @@ const STEP_BYTES = 64 * 1024;
  * How far behind a reader may be to be served from the tail: what it wants is looked for message by message there, while the
  * log has an index. Bounds that search. Messages.
  */
-const WALK_MESSAGES = 20_000;
+const NEAR_MESSAGES = 20_000;
 /** How long readers are served before the event loop goes on with other things. Milliseconds. */
 const TURN_MS = 8;
 /** How long a group waits after the log could not be read. Milliseconds. */
@@ -111,31 +111,39 @@ export class Catchup {
 
   #serveFromTail(group: Group, readers: readonly Reader[], until: number): void {
     const log = this.#tail.log!;
-    let lowest = Infinity;
     for (const reader of readers) {
       const at = reader.position();
       if (!log.lineage.isGood(at)) reader.gap(locate(at, log));
-      lowest = Math.min(lowest, reader.seq);
     }
-    if (!this.#isNear(lowest)) return this.#enqueue(group);
-    const messages = this.#tail.behind(lowest, (topic) => group.filter.matches(topic));
+    const from = placeAhead(readers, group.walked);
+    if (!this.#isNear(from)) return this.#enqueue(group);
+    const { messages, end } = this.#tail.behind(from, (topic) => group.filter.matches(topic), STEP_MESSAGES);
+    const isEnd = end.seq === this.#tail.last;
+    group.walked = end.seq;
     const steps = new Steps(messages, this.#storeClock.now(), this.#tail.frame);
     let served = 0;
     for (const reader of readers) {
+      // Another walk comes to those who stand elsewhere.
+      if (reader.seq < from || (reader.seq >= end.seq && !isEnd)) continue;
       group.behind.delete(reader);
       const step = steps.after(reader.seq);
       reader.deliver(step.bundle);
       // Invariant 4: the cursor moves once its frames are written, in the same turn, and never before.
-      if (step.isLast) this.#arrive(reader);
-      else reader.moveTo(messages[step.end - 1]!);
+      if (!step.isLast) reader.moveTo(messages[step.end - 1]!);
+      else if (isEnd) this.#arrive(reader);
+      else reader.moveTo(end);
       this.#goOn(reader);
-      if (++served % 64 === 0 && this.#clock.monotonic() >= until) break;
+      if (++served % 64 === 0 && this.#clock.monotonic() >= until) {
+        // The others of this stretch come first in the next turn.
+        group.walked = from;
+        break;
+      }
     }
     if (group.behind.size > 0) this.#enqueue(group);
   }
 
   #isNear(seq: number): boolean {
-    return this.#tail.covers(seq) && seq >= this.#tail.last - WALK_MESSAGES;
+    return this.#tail.covers(seq) && seq >= this.#tail.last - NEAR_MESSAGES;
   }
 
   /** At the end of the tail: live from now on, unless the socket is full. */
@@ -154,13 +162,7 @@ export class Catchup {
       this.#starved.add(group);
       return;
     }
-    let next: number | undefined;
-    let lowest = Infinity;
-    for (const { seq } of readers) {
-      lowest = Math.min(lowest, seq);
-      if (seq >= group.sweep && (next === undefined || seq < next)) next = seq;
-    }
-    void this.#read(group, next ?? lowest);
+    void this.#read(group, placeAhead(readers, group.sweep));
   }
 
   async #read(group: Group, after: number): Promise<void> {
@@ -222,6 +224,17 @@ export class Catchup {
     void this.#tail.look();
     this.#clock.after(RETRY_MS, () => this.#enqueue(group));
   }
+}
+
+/** The smallest place that lies ahead of the last read, or else the smallest of all: as an elevator goes, so that nobody starves. */
+function placeAhead(readers: readonly Reader[], last: number): number {
+  let next = Infinity;
+  let lowest = Infinity;
+  for (const { seq } of readers) {
+    lowest = Math.min(lowest, seq);
+    if (seq >= last) next = Math.min(next, seq);
+  }
+  return next === Infinity ? lowest : next;
 }
 
 interface Step {

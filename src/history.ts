@@ -126,9 +126,11 @@ export class History {
     };
     for (let reads = 0; reads < PAGE_READS; reads++) {
       if (this.#holds(at)) {
-        const { position } = this.#tail;
-        const last = take(this.#tail.behind(at.seq, (topic) => filter.matches(topic)));
-        return { messages, at: last ?? position, more: last !== undefined && last.seq < position.seq, gap };
+        const { messages: some, end } = this.#tail.behind(at.seq, (topic) => filter.matches(topic), limit - messages.length);
+        const last = take(some);
+        at = last ?? end;
+        if (last !== undefined || end.seq === this.#tail.last) return { messages, at, more: at.seq < this.#tail.last, gap };
+        continue;
       }
       const page = await this.#store.read({ after: at.seq, filter, limit: limit - messages.length, maxBytes: PAGE_BYTES - bytes });
       // Invariant 9: a place that is good when it is chosen may not be when it is read.

@@ -17,6 +17,16 @@ const FILL_BYTES = 1024 * 1024;
 /** How far back a new instance's tail begins: so that the clients of the one before it, which return at once, need no read each. Messages. */
 const WARM_MESSAGES = 10_000;
 
+/** One walk through the tail: stops a filter that matches little from holding up everything else. Messages. */
+const WALK_MESSAGES = 2_000;
+
+/** A part of the tail, as far as a filter wants it. */
+export interface Stretch {
+  readonly messages: readonly Message[];
+  /** Everything up to here was looked at. */
+  readonly end: Position;
+}
+
 /** Who is told what becomes of the tail. */
 export interface TailListener {
   /** A message was added at the end. */
@@ -142,14 +152,20 @@ export class Tail {
     return seq >= this.first && seq < this.last && this.#at(seq).epoch === epoch;
   }
 
-  /** The messages behind a number that pass `wanted`, in order. `covers(seq)` must hold. */
-  behind(seq: number, wanted: (topic: string) => boolean): Message[] {
-    const found: Message[] = [];
-    for (let index = Math.max(this.#start, this.#start + seq + 1 - this.first); index < this.#messages.length; index++) {
+  /**
+   * The next stretch behind a number: at most `limit` messages that pass `wanted`, in order, and how far the tail was looked at,
+   * which moves on in every call until it is the end of the tail. `covers(seq)` must hold.
+   */
+  behind(seq: number, wanted: (topic: string) => boolean, limit: number): Stretch {
+    const messages: Message[] = [];
+    const from = Math.max(this.#start, this.#start + seq + 1 - this.first);
+    const until = Math.min(this.#messages.length, from + WALK_MESSAGES);
+    let index = from;
+    for (; index < until && messages.length < limit; index++) {
       const message = this.#messages[index]!;
-      if (wanted(message.topic)) found.push(message);
+      if (wanted(message.topic)) messages.push(message);
     }
-    return found;
+    return { messages, end: index < this.#messages.length ? this.#messages[index - 1]! : this.#position };
   }
 
   /** The frame of a message, with what it adds to the memory of the tail counted. */

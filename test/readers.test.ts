@@ -361,3 +361,19 @@ t.test('nor is the place that a slow reader reached in the log, in such an epoch
   t.ok(reader.live);
   t.same(outlet.seen.slice(1), ['1=x', '2=x', '3=x', '4=x']);
 });
+
+t.test('readers that stand all over a long tail get the rest of it, each message once, while more is published', async (t) => {
+  const { open, publish, tail, at } = await begin(t, { messages: 6_000 });
+  const places = Array.from({ length: 60 }, (_, index) => 1 + index * 100);
+  const readers = places.map((seq) => ({ seq, ...open([seq % 200 === 1 ? 'even' : '>'], at(seq)) }));
+  for (let count = 0; count < 20; count++) {
+    publish(count % 2 === 0 ? 'even' : 'odd');
+    await new Promise((done) => setImmediate(done));
+  }
+  await settle();
+  for (const { seq, outlet, reader } of readers) {
+    const wanted = Array.from({ length: tail.last - seq }, (_, index) => seq + 1 + index).filter((number) => seq % 200 !== 1 || number % 2 === 1);
+    t.same(numbers(outlet), wanted, `from ${seq}`);
+    t.ok(reader.live);
+  }
+});

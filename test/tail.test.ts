@@ -141,8 +141,24 @@ t.test('the tail is bounded in bytes and keeps the newest', async (t) => {
   t.ok(tail.bytes <= 50_000);
   t.equal(tail.last, 100);
   t.ok(tail.length >= 8 && tail.length <= 10, `${tail.length}`);
-  t.same(tail.behind(97, () => true).map(({ seq }) => seq), [98, 99, 100]);
+  t.same(tail.behind(97, () => true, 10).messages.map(({ seq }) => seq), [98, 99, 100]);
   t.notOk(tail.covers(50));
+});
+
+t.test('a walk through the tail has a bound, whatever a filter leaves out, and says how far it went', async (t) => {
+  const { tail } = await begin(t, 7_000, 64_000_000);
+  const looked: number[] = [];
+  for (let at = 0; at < tail.last; ) {
+    let count = 0;
+    const { messages, end } = tail.behind(at, () => ++count < 0, 10);
+    t.same(messages, []);
+    t.ok(end.seq > at && count === end.seq - at, `from ${at} to ${end.seq}`);
+    t.ok(tail.knows(end));
+    looked.push(count);
+    at = end.seq;
+  }
+  t.ok(Math.max(...looked) <= 2_000, looked.join());
+  t.same(tail.behind(0, () => true, 10).end.seq, 10, 'nor does it go further than what was asked for');
 });
 
 t.test('what the tail drops is let go of at once, however few messages it holds', async (t) => {
