@@ -1,6 +1,6 @@
 import type { Message } from './message.ts';
 import type { Reader } from './reader.ts';
-import { Filter } from './topic.ts';
+import type { Filter } from './topic.ts';
 
 /** Those who want the same: what is done for one of them is done once for all. */
 export class Group {
@@ -90,21 +90,31 @@ export class Audience {
   }
 }
 
-/** A place in the tree of patterns: what stands there, and what goes on from it. */
+/**
+ * How deep the tree of patterns is; those that go on beyond are compared. Stops one stream, whose URL has room for thousands of
+ * segments, from taking a branch for each of them.
+ */
+const DEPTH = 8;
+
+/** A place in the tree of patterns: what ends there, and what goes on from it. Most are empty but for one thing. */
 class Branch {
-  readonly #next = new Map<string, Branch>();
-  readonly #here = new Set<Group>();
-  readonly #rest = new Set<Group>();
+  #next: Map<string, Branch> | undefined;
+  #here: Set<Group> | undefined;
+  #rest: Set<Group> | undefined;
+  /** Those with a pattern that goes on beyond the tree. */
+  #beyond: Set<Group> | undefined;
 
   get isEmpty(): boolean {
-    return this.#next.size === 0 && this.#here.size === 0 && this.#rest.size === 0;
+    return this.#next === undefined && this.#here === undefined && this.#rest === undefined && this.#beyond === undefined;
   }
 
   add(segments: readonly string[], group: Group, at = 0): void {
     const segment = segments[at];
-    if (segment === undefined) this.#here.add(group);
-    else if (segment === '>') this.#rest.add(group);
+    if (segment === undefined) (this.#here ??= new Set()).add(group);
+    else if (segment === '>') (this.#rest ??= new Set()).add(group);
+    else if (at === DEPTH) (this.#beyond ??= new Set()).add(group);
     else {
+      this.#next ??= new Map();
       let next = this.#next.get(segment);
       if (next === undefined) this.#next.set(segment, (next = new Branch()));
       next.add(segments, group, at + 1);
@@ -113,23 +123,33 @@ class Branch {
 
   remove(segments: readonly string[], group: Group, at = 0): void {
     const segment = segments[at];
-    if (segment === undefined) this.#here.delete(group);
-    else if (segment === '>') this.#rest.delete(group);
+    if (segment === undefined) this.#here = without(this.#here, group);
+    else if (segment === '>') this.#rest = without(this.#rest, group);
+    else if (at === DEPTH) this.#beyond = without(this.#beyond, group);
     else {
-      const next = this.#next.get(segment);
+      const next = this.#next?.get(segment);
       next?.remove(segments, group, at + 1);
-      if (next?.isEmpty === true) this.#next.delete(segment);
+      if (next?.isEmpty === true) this.#next?.delete(segment);
+      if (this.#next?.size === 0) this.#next = undefined;
     }
   }
 
   match(topic: readonly string[], at: number, visit: (group: Group) => void): void {
     const segment = topic[at];
     if (segment === undefined) {
-      for (const group of this.#here) visit(group);
+      for (const group of this.#here ?? NOBODY) visit(group);
       return;
     }
-    for (const group of this.#rest) visit(group);
-    this.#next.get(segment)?.match(topic, at + 1, visit);
-    this.#next.get('*')?.match(topic, at + 1, visit);
+    for (const group of this.#rest ?? NOBODY) visit(group);
+    for (const group of this.#beyond ?? NOBODY) if (group.filter.matches(topic.join('.'))) visit(group);
+    this.#next?.get(segment)?.match(topic, at + 1, visit);
+    this.#next?.get('*')?.match(topic, at + 1, visit);
   }
+}
+
+const NOBODY: readonly Group[] = [];
+
+function without(groups: Set<Group> | undefined, group: Group): Set<Group> | undefined {
+  groups?.delete(group);
+  return groups?.size === 0 ? undefined : groups;
 }

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { t } from 'tap';
 import { Audience, type Group } from '../src/audience.ts';
@@ -30,23 +32,46 @@ t.test('a pattern matches what the rules say', (t) => {
   t.end();
 });
 
-t.test('the index finds the same groups as asking each filter', (t) => {
-  fc.assert(fc.property(fc.array(fc.array(fc.oneof(topic, pattern), { minLength: 1, maxLength: 4 }), { maxLength: 20 }), fc.array(topic, { maxLength: 10 }), (wishes, topics) => {
-    const audience = new Audience();
-    const groups = new Set(wishes.map((names) => audience.join(new Filter(names))));
-    for (const candidate of topics) {
-      const found: Group[] = [];
-      audience.match(candidate, (group) => found.push(group));
-      t.equal(new Set(found).size, found.length, 'each group once');
-      const expected = [...groups].filter(({ filter }) => filter.matches(candidate));
-      t.same(new Set(found.map(({ filter }) => filter.key)), new Set(expected.map(({ filter }) => filter.key)));
-    }
-    for (const group of groups) audience.leave(group);
-    t.equal(audience.size, 0);
-    const left: Group[] = [];
-    for (const candidate of topics) audience.match(candidate, (group) => left.push(group));
-    t.equal(left.length, 0, 'nothing stays in the index');
-  }), { numRuns: 300 });
+/** The second makes some names longer than the tree of patterns is deep, and others just as long. */
+for (const before of ['', 'a.*.c.d.e.f.']) {
+  t.test(`the index finds the same groups as asking each filter; names begin with '${before}'`, (t) => {
+    fc.assert(fc.property(fc.array(fc.array(fc.oneof(topic, pattern), { minLength: 1, maxLength: 4 }), { maxLength: 20 }), fc.array(topic, { maxLength: 10 }), (wishes, rest) => {
+      const topics = rest.map((name) => before.replace('*', 'b') + name);
+      const audience = new Audience();
+      const groups = new Set(wishes.map((names) => audience.join(new Filter(names.map((name) => before + name)))));
+      for (const candidate of topics) {
+        const found: Group[] = [];
+        audience.match(candidate, (group) => found.push(group));
+        t.equal(new Set(found).size, found.length, 'each group once');
+        const expected = [...groups].filter(({ filter }) => filter.matches(candidate));
+        t.same(new Set(found.map(({ filter }) => filter.key)), new Set(expected.map(({ filter }) => filter.key)));
+      }
+      for (const group of groups) audience.leave(group);
+      t.equal(audience.size, 0);
+      const left: Group[] = [];
+      for (const candidate of topics) audience.match(candidate, (group) => left.push(group));
+      t.equal(left.length, 0, 'nothing stays in the index');
+    }), { numRuns: 300 });
+    t.end();
+  });
+}
+
+t.test('what a stream takes in the index is bounded, however many segments its patterns have', (t) => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const audience = new Audience();
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  const streams = 20;
+  for (let stream = 0; stream < streams; stream++) {
+    // As many as a URL has room for.
+    const names = Array.from({ length: 100 }, (_, index) => checkPattern(`s${stream}p${index}.${'a.'.repeat(120)}*`));
+    audience.join(new Filter(names)).waiters.add(() => undefined);
+  }
+  collect();
+  const each = (process.memoryUsage().heapUsed - before) / streams;
+  t.ok(each < 1024 * 1024, `${Math.round(each / 1024)} KiB for each`);
+  t.equal(audience.size, streams);
   t.end();
 });
 
