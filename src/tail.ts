@@ -202,17 +202,16 @@ export class Tail {
 
   /** Looks at the log now. Calls during a look are answered by one more. */
   look(): Promise<void> {
-    if (this.#looking !== undefined) {
-      this.#lookAgain = true;
-      return this.#looking;
-    }
-    this.#looking = this.#lookOnce().finally(() => {
-      this.#looking = undefined;
-      if (!this.#lookAgain || this.#stopped) return undefined;
+    this.#lookAgain = true;
+    return (this.#looking ??= this.#lookWhileAsked());
+  }
+
+  async #lookWhileAsked(): Promise<void> {
+    while (this.#lookAgain && !this.#stopped) {
       this.#lookAgain = false;
-      return this.look();
-    });
-    return this.#looking;
+      await this.#lookOnce();
+    }
+    this.#looking = undefined;
   }
 
   async #lookOnce(): Promise<void> {

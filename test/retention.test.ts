@@ -14,7 +14,7 @@ async function begin(t: Scope, policy: { maxAge?: number; maxBytes?: number }) {
   const clock = new TestClock();
   const counters = new Counters();
   const said: string[] = [];
-  const logger: Log = { debug: () => undefined, info: (facts: object | string) => void said.push(String(facts)), warn: (_, text) => void said.push(text), error: (_, text) => void said.push(text) };
+  const logger: Log = { debug: () => undefined, info: (facts: object | string) => void said.push(typeof facts === 'string' ? facts : ''), warn: (_, text) => void said.push(text), error: (_, text) => void said.push(text) };
   const retention = new Retention({ store, clock, counters, logger, maxAge: 0, maxBytes: 0, ...policy });
   t.teardown(() => retention.stop());
   /** Both clocks go on, as they do. */

@@ -1,5 +1,5 @@
 import { Lineage, type Epoch, type LogState } from '../../src/cursor.ts';
-import { numbered, type Draft, type Message } from '../../src/message.ts';
+import { Message, numbered, type Draft } from '../../src/message.ts';
 import { StoreError, type Appended, type AppendRequest, type Outcome, type Page, type ReadQuery, type Sought, type Store, type StoreErrorKind, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
 
 /**
@@ -90,7 +90,7 @@ export class MemoryStore implements Store {
         if (messages.length >= limit || bytes >= maxBytes) return { messages, scanned, log: this.log(), examined: messages.length };
         scanned = message.seq;
         if (filter !== undefined && !filter.matches(message.topic)) continue;
-        messages.push(numbered({ ...message, ttl: message.expires === 0 ? 0 : (message.expires - message.time) / 1000 }, message.epoch, message.seq, message.time));
+        messages.push(new Message(message.epoch, message.seq, message.time, message.expires, message));
         bytes += message.data.length;
       }
       return { messages, scanned: Math.min(scanned, Math.max(this.head, 0)), log: this.log(), examined: messages.length };
