@@ -38,6 +38,12 @@ const REQUEST_CHECK_INTERVAL = 5_000;
 /** How long an idle connection is kept: longer than the 60 s of common load balancers, or they would send a request into a closing one. Milliseconds. */
 const KEEP_ALIVE_TIME = 72_000;
 
+/**
+ * How long a connection may stand still, with an answer that its client does not take or one that does not come: longer than the
+ * longest poll. Stops clients that stopped reading from holding their answers for ever. Milliseconds.
+ */
+const STANDSTILL_TIME_MAX = 120_000;
+
 /** Connections besides those of streams: more are dropped, before files are too many for the database to open its own. */
 const OTHER_CONNECTIONS_MAX = 4096;
 
@@ -60,6 +66,7 @@ export function buildApp(service: Service): App {
     http: { maxHeaderSize: HEAD_BYTES_MAX, requireHostHeader: false, headersTimeout: HEAD_TIME_MAX, requestTimeout: REQUEST_TIME_MAX, connectionsCheckingInterval: REQUEST_CHECK_INTERVAL },
     requestTimeout: REQUEST_TIME_MAX,
     keepAliveTimeout: KEEP_ALIVE_TIME,
+    connectionTimeout: STANDSTILL_TIME_MAX,
     bodyLimit: BODY_BYTES_MAX,
     // A GET route's handler may wait or stream: routes say themselves what HEAD is.
     exposeHeadRoutes: false,

@@ -26,6 +26,8 @@ export function isClaimed(socket: Socket): boolean {
 export function takeOver(response: ServerResponse, begin: (socket: Socket) => void): void {
   const start = (socket: Socket): void => {
     response.flushHeaders();
+    // A stream may be quiet for as long as it likes: the limit for other connections is not its own.
+    socket.setTimeout(0);
     const parsers = socket.listeners('data');
     // This listener takes the socket back from the parser's fast path, which reads it below the events.
     socket.on('data', discard);

@@ -2,6 +2,7 @@ import type { Audience } from './audience.ts';
 import type { Clock, StoreClock } from './clock.ts';
 import { formatId, locate, type Gap, type LogState, type Position, type Start } from './cursor.ts';
 import { Problem } from './errors.ts';
+import { Gate } from './gate.ts';
 import type { Message } from './message.ts';
 import type { Starts, StartRequest } from './start.ts';
 import { StoreError, type Store } from './store/store.ts';
@@ -12,6 +13,10 @@ import type { Filter } from './topic.ts';
 const PAGE_BYTES = 4 * 1024 * 1024;
 /** Bounds the reads for one answer; what they did not reach is left to the next request, which the cursor leads on. */
 const PAGE_READS = 16;
+
+/** Reads of the log under way for pages, so that a burst of requests leaves it to streams and publishers; and how many may wait for one. */
+const READS = 4;
+const READS_WAITING = 1_000;
 
 export interface HistoryRequest {
   readonly filter: Filter;
@@ -51,6 +56,7 @@ export class History {
   readonly #clock: Clock;
   readonly #storeClock: StoreClock;
   readonly #maxWaiting: number;
+  readonly #reads = new Gate({ places: READS, maxWaiting: READS_WAITING });
   #waiting = new Set<() => void>();
   #draining = false;
 
@@ -85,10 +91,8 @@ export class History {
       let found = await this.#find({ at, gap }, request);
       while (found.messages.length === 0 && found.gap === undefined && !request.signal.aborted && !this.#draining) {
         const left = until - this.#clock.monotonic();
-        if (!found.more) {
-          if (left <= 0) break;
-          await this.#wait(found.at, request, left);
-        } else if (request.wait === 0) break;
+        if (left <= 0) break;
+        if (!found.more) await this.#wait(found.at, request, left);
         found = await this.#find({ at: found.at, gap: undefined }, request);
       }
       return { messages: found.messages, cursor: formatId(found.at.epoch, found.at.seq), more: found.more, gap: found.gap };
@@ -101,7 +105,7 @@ export class History {
   async message(position: Position): Promise<Message | undefined> {
     if (position.seq < 1) return undefined;
     try {
-      const page = await this.#store.read({ after: position.seq - 1, filter: undefined, limit: 1, maxBytes: 1 });
+      const page = await this.#reads.pass(() => this.#store.read({ after: position.seq - 1, filter: undefined, limit: 1, maxBytes: 1 }));
       const [message] = page.messages;
       if (message === undefined || message.seq !== position.seq || message.epoch !== position.epoch) return undefined;
       return message.isExpired(page.log.now) ? undefined : message;
@@ -132,7 +136,8 @@ export class History {
         if (last !== undefined || end.seq === this.#tail.last) return { messages, at, more: at.seq < this.#tail.last, gap };
         continue;
       }
-      const page = await this.#store.read({ after: at.seq, filter, limit: limit - messages.length, maxBytes: PAGE_BYTES - bytes });
+      const { seq } = at;
+      const page = await this.#reads.pass(() => this.#store.read({ after: seq, filter, limit: limit - messages.length, maxBytes: PAGE_BYTES - bytes }));
       // Invariant 9: a place that is good when it is chosen may not be when it is read.
       const there = locate(at, page.log);
       if (there.gap !== undefined) {

@@ -4,6 +4,7 @@ import { parseId } from '../cursor.ts';
 import { Problem } from '../errors.ts';
 import type { HistoryPage } from '../history.ts';
 import type { App } from '../http/app.ts';
+import { Outgoing } from '../http/outgoing.ts';
 import { toJson } from '../message.ts';
 import type { Service } from '../service.ts';
 import type { Filter } from '../topic.ts';
@@ -34,6 +35,12 @@ const method = ['GET', 'HEAD'] as const;
 /** `GET /topics/{topic-or-pattern}/messages`, `GET /messages?topic=…`, and `GET /messages/{id}`. */
 export function historyRoutes(app: App, service: Service): void {
   const { config, history } = service;
+  const outgoing = new Outgoing();
+
+  function answer(request: FastifyRequest, reply: FastifyReply, body: Buffer): FastifyReply {
+    if (!outgoing.admit(request.raw.socket, reply.raw, body.length)) throw new Problem('overloaded', 'Too many answers are waiting to be taken by their clients.');
+    return reply.type('application/json').header('cache-control', 'no-store').send(body);
+  }
 
   async function page(request: FastifyRequest, reply: FastifyReply, filter: Filter): Promise<FastifyReply> {
     const { limit = LIMIT_DEFAULT, wait = 0 } = request.query as { readonly limit?: number; readonly wait?: number };
@@ -44,7 +51,7 @@ export function historyRoutes(app: App, service: Service): void {
     const seconds = request.method === 'HEAD' ? 0 : wait;
     const found = await history.page({ filter, start, limit, wait: seconds * 1000, signal: left.signal });
     reply.raw.off('close', leave);
-    return reply.type('application/json').header('cache-control', 'no-store').send(pageBody(found));
+    return answer(request, reply, pageBody(found));
   }
 
   app.route({
@@ -61,13 +68,13 @@ export function historyRoutes(app: App, service: Service): void {
     method: [...method], url: '/messages/:id',
     schema: {
       tags: ['history'], summary: 'Read one message', params: Type.Object({ id: Type.String() }),
-      response: { 200: json('The message.', FullMessage), ...problems('message-not-found', 'unavailable') },
+      response: { 200: json('The message.', FullMessage), ...problems('message-not-found', 'overloaded', 'unavailable') },
     },
     handler: async (request, reply) => {
       const position = parseId(request.params.id);
       const message = position === undefined ? undefined : await history.message(position);
       if (message === undefined) throw new Problem('message-not-found', 'There is no message with this id, or not any more.');
-      return reply.type('application/json').header('cache-control', 'no-store').send(toJson(message));
+      return answer(request, reply, toJson(message));
     },
   });
 }
