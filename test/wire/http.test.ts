@@ -215,6 +215,31 @@ await t.test('a body that ends before its length is refused', async (t) => {
   t.equal(await http.metric('log_head'), head);
 });
 
+await t.test('what is no HTTP behind a request does not take its answer', async (t) => {
+  const head = await http.metric('log_head');
+  const short = 'POST /topics/short HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\nhi, of which the length told only a part\r\n\r\n';
+  const whole = requestBytes('POST', '/topics/short', {}, 'hi').toString();
+  for (const [name, bytes, statuses] of [
+    ['a body that is longer than its length', short, [201, 400]],
+    ['the same in a pipeline', whole + whole + short, [201, 201, 201, 400]],
+    ['behind a last request', requestBytes('POST', '/topics/short', { Connection: 'close' }, 'hi').toString() + whole, [201]],
+    ['behind one that waits', `${requestBytes('GET', '/topics/none/messages?wait=1').toString()}${short}`, [200, 201, 400]],
+  ] as const) {
+    const connection = await RawConnection.open(t, instance);
+    connection.send(bytes);
+    await connection.untilClosed();
+    t.strictSame(connection.answers(...Array<string>(4).fill('POST')).map(({ status }) => status), statuses, name);
+  }
+  t.equal(await http.metric('log_head'), head + 6, 'what was answered with 201 was stored, and nothing else');
+  const stream = await RawConnection.open(t, instance);
+  stream.send(Buffer.concat([requestBytes('GET', '/topics/short/events', STREAM), Buffer.from('this is no HTTP\r\n\r\n')]));
+  await stream.until('$open', () => stream.text.includes('$open'));
+  const id = await http.publish('short', 'x');
+  await stream.until('a message', () => stream.text.includes(`id: ${id}\n\n`));
+  stream.destroy();
+  await noStreams();
+});
+
 await t.test('a client that waits to be told to go on with its body is told', async (t) => {
   const connection = await RawConnection.open(t, instance);
   connection.send('POST /topics/expect HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n');
