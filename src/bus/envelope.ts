@@ -26,8 +26,8 @@ const HAS_EPOCH = 4;
 const KNOWN_FLAGS = JSON_DATA | HAS_EVENT | HAS_EPOCH;
 
 const EPOCH = /^[a-z0-9]{8,32}$/;
-/** What no name may hold, wherever it comes from: it could end a line of a frame. */
-const CONTROL = /\p{Cc}/u;
+/** What neither a topic nor an event name may hold, wherever it comes from: it could end a line of a frame. */
+const LINE_END = /[\r\n\0]/;
 
 export type Envelope =
   | { readonly kind: 'messages'; readonly messages: readonly Message[] }
@@ -148,5 +148,5 @@ function name(bytes: Buffer, at: number, length: number): string | undefined {
   const part = bytes.subarray(at, at + length);
   if (length === 0 || !isUtf8(part)) return undefined;
   const text = part.toString();
-  return CONTROL.test(text) ? undefined : text;
+  return LINE_END.test(text) ? undefined : text;
 }
