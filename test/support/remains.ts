@@ -1,6 +1,7 @@
 import { pathToFileURL } from 'node:url';
 import { join } from 'node:path';
 import type { Instance } from './instance.ts';
+import { until } from './until.ts';
 
 /** What is left in the memory of an instance after a collection. */
 export interface Remains {
@@ -14,11 +15,12 @@ export interface Remains {
 /** In the environment of an instance whose remains are asked for. */
 export const PROBED = { NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, 'probe.ts')).href}` };
 
-const LINE = /^remains (.*)$/gm;
+const LINE = /^remains (.*)\n/gm;
 
 export async function remainsOf(instance: Instance): Promise<Remains> {
-  const told = instance.output.match(LINE)?.length ?? 0;
+  const told = (): RegExpMatchArray[] => [...instance.output.matchAll(LINE)];
+  const before = told().length;
   instance.kill('SIGWINCH');
-  await instance.says(new RegExp(`(?:^remains .*\n[^]*){${told + 1}}`, 'm'));
-  return JSON.parse(instance.output.match(LINE)!.at(-1)!.slice('remains '.length)) as Remains;
+  await until('it has told what is left', () => told().length > before);
+  return JSON.parse(told().at(-1)![1]!) as Remains;
 }
