@@ -45,6 +45,8 @@ export class Catchup {
   readonly #starved = new Set<Group>();
   #scheduled = false;
   #reads = 0;
+  /** Whether the last read failed: that is said once, not for each group and try. */
+  #failed = false;
   #stopped = false;
 
   constructor(options: { store: Store; tail: Tail; clock: Clock; storeClock: StoreClock; counters: Counters; logger: Log }) {
@@ -173,7 +175,8 @@ export class Catchup {
       page = await this.#tail.ask(() => this.#store.read({ after, filter: group.filter, limit: STEP_MESSAGES, maxBytes: STEP_BYTES }));
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      this.#logger.warn({ err: error }, 'the log cannot be read for streams that are behind; they wait');
+      if (!this.#failed) this.#logger.warn({ err: error }, 'the log cannot be read for streams that are behind; they wait');
+      this.#failed = true;
     } finally {
       group.reading = false;
       this.#reads--;
@@ -185,6 +188,7 @@ export class Catchup {
       this.#clock.after(RETRY_MS, () => this.#enqueue(group));
       return;
     }
+    this.#failed = false;
     this.#distribute(group, after, page);
     if (page.scanned <= after && !this.#isNear(after)) this.#disagree(group, page.log);
     else if (group.behind.size > 0) this.#enqueue(group);

@@ -184,7 +184,8 @@ export class Publisher {
   }
 
   #fail(batch: readonly Waiting[], error: StoreError): void {
-    this.#logger.error({ err: error, requests: batch.length }, 'messages could not be stored');
+    // As long as the log is away every publish fails alike; what may have been stored, or was refused for itself, is always said.
+    if (error.kind !== 'unavailable' || this.#failure === undefined) this.#logger.error({ err: error, requests: batch.length }, 'messages could not be stored');
     if (error.kind !== 'refused') this.#failed(error);
     const [code, detail] = PROBLEM_OF[error.kind];
     for (const waiting of batch) {

@@ -36,12 +36,14 @@ async function begin(t: Scope, bounds: { maxMessages?: number; maxBytes?: number
     state: 'up',
     close: () => Promise.resolve(),
   };
-  const publisher = new Publisher({ store, tail, bus, clock, counters, logger: quiet, maxMessages: 100, maxBytes: 10_000, ...bounds });
+  const errors: string[] = [];
+  const logger: Log = { ...quiet, error: (_facts: object, sentence: string) => void errors.push(sentence) };
+  const publisher = new Publisher({ store, tail, bus, clock, counters, logger, maxMessages: 100, maxBytes: 10_000, ...bounds });
   t.teardown(() => {
     tail.stop();
     publisher.stop();
   });
-  return { store, clock, counters, publisher, told, sent };
+  return { store, clock, counters, publisher, told, sent, errors };
 }
 
 /** How a publish ended: its number, or the code of its problem. */
@@ -129,4 +131,17 @@ t.test('a key answers the first answer again, also within one commit', async (t)
   t.same(sent, [[1]]);
   t.equal(counters.replayed, 1);
   t.equal(counters.published, 1);
+});
+
+t.test('a log that is away is said once; an outcome that nobody knows is said each time', async (t) => {
+  const { store, publisher, errors, clock } = await begin(t);
+  store.failure = 'unavailable';
+  for (let count = 0; count < 5; count++) t.equal(await ends(publisher.publish([draft('x')], undefined)), 'unavailable');
+  t.equal(errors.length, 1);
+  store.failure = undefined;
+  await clock.advance(1_000);
+  t.equal(publisher.failure, undefined);
+  store.appendFailures.push('unavailable', 'outcome-unknown', 'outcome-unknown');
+  for (let count = 0; count < 3; count++) await ends(publisher.publish([draft('x')], undefined));
+  t.equal(errors.length, 4);
 });

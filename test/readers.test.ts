@@ -66,7 +66,8 @@ async function begin(t: Scope, options: { messages?: number; tailBytes?: number 
   const counters = new Counters();
   const tail = new Tail({ store, clock, storeClock, counters, logger: quiet, maxBytes: options.tailBytes ?? 10_000_000, pollMs: 1000 });
   const audience = new Audience();
-  const catchup = new Catchup({ store, tail, clock, storeClock, counters, logger: quiet });
+  const warnings: string[] = [];
+  const catchup = new Catchup({ store, tail, clock, storeClock, counters, logger: { ...quiet, warn: (_facts: object, sentence: string) => void warnings.push(sentence) } });
   const fanout = new Fanout({ tail, audience, catchup, clock, storeClock, counters });
   const streams = new Streams({
     audience, fanout, catchup,
@@ -99,7 +100,7 @@ async function begin(t: Scope, options: { messages?: number; tailBytes?: number 
     outlet.writableNeedDrain = false;
     streams.drained(reader);
   };
-  return { store, clock, counters, tail, audience, streams, open, ask, publish, drain, at: (seq: number): Position => store.log().lineage.at(seq) };
+  return { store, clock, counters, tail, audience, streams, open, ask, publish, drain, warnings, at: (seq: number): Position => store.log().lineage.at(seq) };
 }
 
 const numbers = (outlet: TestOutlet): number[] => outlet.seen.filter((line) => /^\d/.test(line)).map((line) => Number(line.split('=')[0]));
@@ -283,6 +284,20 @@ t.test('while the log cannot be read, streams that are behind stay open and wait
   store.failure = undefined;
   await clock.advance(3_000);
   t.equal(numbers(outlet).length, 490);
+});
+
+t.test('that is said once for each time, however many streams wait', async (t) => {
+  const { open, store, clock, at, warnings } = await begin(t, { messages: 500, tailBytes: 2_000 });
+  for (const _time of [1, 2]) {
+    warnings.length = 0;
+    store.failure = 'unavailable';
+    const streams = ['even', 'odd', '*', '>', 'even.*'].map((name) => open([name], at(10)).reader);
+    await clock.advance(5_000);
+    t.equal(warnings.length, 1, warnings.join('; '));
+    store.failure = undefined;
+    await clock.advance(5_000);
+    t.ok(streams.every(({ live }) => live));
+  }
 });
 
 t.test('a drain closes streams evenly over the window, each with its own time to return', async (t) => {
