@@ -58,6 +58,7 @@ for (const topic of ['*', '>', 'a.*', 'a.>', 'a*', 'a.b>', '$', '$sys.a', 'a%20b
   add(`topic ${topic}`, post(`/topics/${topic}`), TOPIC, 'topic');
 }
 add('a topic of 256 bytes', post(`/topics/${'a'.repeat(256)}`), TOPIC, 'topic');
+add('a topic of 20,000 bytes, which is no URL that is too long', post(`/topics/${'a'.repeat(20_000)}`), TOPIC, 'topic');
 add('a topic of 256 bytes that is 128 characters', post(`/topics/${'%C3%A9'.repeat(128)}`), TOPIC, 'topic');
 for (const topic of ['%FF', '%C3', '%ED%A0%80', '%C0%AF', '%zz', '%2']) add(`a path that is no UTF-8: ${topic}`, post(`/topics/${topic}`), REQUEST);
 
