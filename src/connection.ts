@@ -1,8 +1,14 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** Sockets on which a stream was asked for: they are that stream's alone, whatever else was sent along. */
-const claimed = new WeakSet<Socket>();
+/**
+ * How many requests that stand behind one for a stream are passed over on a connection, before it is closed. Nothing is ever written for them, so
+ * nothing holds back who sends them while the stream itself waits for the answers before it. Requests.
+ */
+const PASSED_OVER_MAX = 100;
+
+/** Sockets on which a stream was asked for: they are that stream's alone. With how much else was sent along and passed over. */
+const claimed = new WeakMap<Socket, number>();
 
 /**
  * Says that a request asks for a stream, as soon as its head was parsed. False when an earlier one on the same connection
@@ -10,12 +16,19 @@ const claimed = new WeakSet<Socket>();
  */
 export function claim(socket: Socket): boolean {
   if (claimed.has(socket)) return false;
-  claimed.add(socket);
+  claimed.set(socket, 0);
   return true;
 }
 
 export function isClaimed(socket: Socket): boolean {
   return claimed.has(socket);
+}
+
+/** Says that a request on a claimed socket is not carried out. */
+export function passOver(socket: Socket): void {
+  const count = (claimed.get(socket) ?? 0) + 1;
+  claimed.set(socket, count);
+  if (count > PASSED_OVER_MAX) socket.destroy();
 }
 
 /**

@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Socket } from 'node:net';
 import { Type } from 'typebox';
 import type { App } from '../http/app.ts';
-import { claim, isClaimed, takeOver } from '../connection.ts';
+import { claim, isClaimed, passOver, takeOver } from '../connection.ts';
 import type { Start } from '../cursor.ts';
 import { Problem } from '../errors.ts';
 import type { Reader, StreamOptions } from '../reader.ts';
@@ -103,6 +103,7 @@ export function streamRoutes(app: App, service: Service): void {
     const isStream = request.method === 'GET' && request.routeOptions.url !== undefined && STREAM_URLS.includes(request.routeOptions.url);
     if (isStream ? !claim(socket) : isClaimed(socket)) {
       reply.hijack();
+      passOver(socket);
       return;
     }
     // Should it be refused, whatever stands behind it was not carried out: the client shall see that by the end of the connection.

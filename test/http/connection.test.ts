@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { t } from 'tap';
 import { buildApp, URL_BYTES_MAX } from '../../src/app.ts';
+import type { HistoryPage } from '../../src/history.ts';
 import type { Service } from '../../src/service.ts';
 import { exchange, RawConnection, requestBytes, type Answer } from '../support/raw.ts';
 import { fakeService } from '../support/service.ts';
@@ -180,4 +181,30 @@ t.test('nothing is written into an answer that is under way', async (t) => {
   await connection.untilClosed();
   t.match(connection.answers('GET'), [{ status: 200, body: 'the first half', complete: false }]);
   t.equal(connection.text.split('HTTP/1.1').length, 2);
+});
+
+t.test('what stands behind a stream that waits for its turn is passed over, and a flood of it ends the connection', async (t) => {
+  const { promise: polled, resolve: answerPoll } = Promise.withResolvers<HistoryPage>();
+  let streams = 0;
+  const server = await serve(t, fakeService({
+    history: { page: () => polled, message: () => Promise.resolve(undefined) },
+    streams: { isFull: true, start: () => {
+      throw new Error('No stream is begun.');
+    }, drained: () => undefined, closed: () => undefined, refuse: (_options, outlet) => {
+      streams++;
+      outlet.destroySoon();
+    } },
+  }));
+  const before = `${requestBytes('GET', '/topics/a/messages?wait=50').toString()}${requestBytes('GET', '/topics/a/events').toString()}`;
+  const behind = requestBytes('GET', '/healthz').toString();
+  const [few, many] = [await RawConnection.open(t, server), await RawConnection.open(t, server)];
+  few.send(before + behind.repeat(50));
+  many.send(before + behind.repeat(5000));
+  await many.untilClosed();
+  t.equal(many.text, '');
+  t.equal(few.closed, false);
+  answerPoll({ messages: [], cursor: 'abcdefgh-7', more: false, gap: undefined });
+  await few.untilClosed();
+  t.match(few.answers('GET', 'GET'), [{ status: 200, headers: { 'content-type': 'application/json' } }, { status: 200, headers: { 'content-type': 'text/event-stream' } }]);
+  t.equal(streams, 1);
 });
