@@ -2,6 +2,9 @@ import type Database from 'better-sqlite3';
 import { clock, ROW_OVERHEAD_BYTES, type LogReader, type LogRow } from './sqlite-state.ts';
 import type { TrimPolicy } from './store.ts';
 
+/** One batch also ends with so many bytes: a large row takes as long as a hundred small ones, and everybody's appends wait for it. */
+const BATCH_BYTES = 4 * 1024 * 1024;
+
 interface OldRow {
   readonly seq: number;
   readonly time: number;
@@ -38,9 +41,11 @@ export class Trimmer {
   trim({ maxAge, maxBytes, rows }: TrimPolicy): PackedTrimmed {
     const before = this.#log.row();
     const now = clock(before);
+    // Age is counted by the machine's clock, unlike all else: after one message from a clock that was ahead, the log's own stands at that
+    // message's time, and the whole log before it would seem as old as the clock was wrong (invariant 10).
+    const tooOld = maxAge > 0 ? Date.now() - maxAge : -Infinity;
     const size = before.bytes - before.deletedBytes;
-    const isDue = (row: OldRow, freed: number): boolean =>
-      (maxAge > 0 && row.time < now - maxAge) || (maxBytes > 0 && size - freed > maxBytes);
+    const isDue = (row: OldRow, freed: number): boolean => row.time < tooOld || (maxBytes > 0 && size - freed > maxBytes);
 
     // Invariant 9: only a prefix goes, so the first row that may stay ends it.
     let messages = 0;
@@ -49,7 +54,7 @@ export class Trimmer {
     let more = false;
     for (const row of this.#oldest.iterate(before.oldest, rows + 1)) {
       if (!isDue(row, freed)) break;
-      if (messages === rows) {
+      if (messages === rows || freed >= BATCH_BYTES) {
         more = true;
         break;
       }
