@@ -251,8 +251,10 @@ export class Tail {
       this.#append(message);
       if (this.#early.size > 0) this.#takeEarly();
     } else if (this.#early.size < REORDER_MESSAGES && this.#earlyBytes < REORDER_BYTES) {
-      if (!this.#early.has(seq)) this.#earlyBytes += message.size;
+      const before = this.#early.get(seq);
+      if (before !== undefined) this.#forget(before);
       this.#early.set(seq, message);
+      this.#earlyBytes += message.size;
     } else {
       this.#target = Math.max(this.#target, seq);
       void this.#fill();
@@ -263,6 +265,8 @@ export class Tail {
   #takeEarly(): void {
     for (let next = this.#early.get(this.last + 1); next !== undefined; next = this.#early.get(this.last + 1)) {
       this.#forget(next);
+      // Since it came, the log may have been exchanged for a copy that gave its number to another message.
+      if (!this.#log!.lineage.isGood(next)) return;
       this.#append(next);
     }
   }

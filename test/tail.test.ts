@@ -188,6 +188,23 @@ t.test('a log that lost its newest part takes the tail back to what both share',
   t.ok(tail.knows(seven));
 });
 
+t.test('what waits out of order is of no use when the log was exchanged meanwhile', async (t) => {
+  const { tail, store, told, clock } = await begin(t, 10);
+  store.commit();
+  const lost = store.commit();
+  tail.offer([lost]);
+  await store.restore(10);
+  const eleven = store.commit();
+  await tail.ask(async () => ({ log: await store.state() }));
+  tail.offer([eleven]);
+  t.same(told, [11]);
+  t.equal(tail.position.epoch, eleven.epoch);
+  const twelve = store.commit();
+  await clock.advance(1_000);
+  t.same(told, [11, 12]);
+  t.equal(tail.position.epoch, twelve.epoch);
+});
+
 t.test('a log that lost its newest part and has counted past it is recognised all the same', async (t) => {
   const { tail, store, told, clock } = await begin(t, 10);
   await store.restore(6);
