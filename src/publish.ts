@@ -1,5 +1,5 @@
 import type { Bus } from './bus/bus.ts';
-import type { Clock, Timer } from './clock.ts';
+import { Patience, SILENT, type Clock, type Timer } from './clock.ts';
 import type { Counters } from './counters.ts';
 import type { LogState } from './cursor.ts';
 import { Problem, type ProblemCode } from './errors.ts';
@@ -57,6 +57,7 @@ export class Publisher {
   #busy = false;
   /** Why the last append failed; undefined when it did not. */
   #failure: string | undefined;
+  readonly #patience: Patience;
   #probe: Timer | undefined;
   #stopped = false;
 
@@ -67,6 +68,7 @@ export class Publisher {
     this.#tail = options.tail;
     this.#bus = options.bus;
     this.#clock = options.clock;
+    this.#patience = new Patience(options.clock);
     this.#counters = options.counters;
     this.#logger = options.logger;
     this.#maxMessages = options.maxMessages;
@@ -78,8 +80,9 @@ export class Publisher {
     return this.#messages;
   }
 
+  /** Why messages cannot be stored; undefined when they can. */
   get failure(): string | undefined {
-    return this.#failure;
+    return this.#failure ?? (this.#patience.isOver ? SILENT : undefined);
   }
 
   /**
@@ -140,7 +143,7 @@ export class Publisher {
   async #commit(batch: readonly Waiting[]): Promise<void> {
     const began = this.#clock.monotonic();
     try {
-      const { outcomes, log } = await this.#store.append(batch.map(({ request }) => request));
+      const { outcomes, log } = await this.#patience.await(() => this.#store.append(batch.map(({ request }) => request)));
       this.#counters.commitMilliseconds.observe(this.#clock.monotonic() - began);
       this.#worked();
       this.#settle(batch, outcomes, log);

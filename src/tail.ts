@@ -1,4 +1,4 @@
-import type { Clock, StoreClock, Timer } from './clock.ts';
+import { Patience, SILENT, type Clock, type StoreClock, type Timer } from './clock.ts';
 import type { Counters } from './counters.ts';
 import { locate, type LogState, type Position } from './cursor.ts';
 import type { Log } from './log.ts';
@@ -76,11 +76,13 @@ export class Tail {
   #looking: Promise<void> | undefined;
   #lookAgain = false;
   #failure: string | undefined;
+  readonly #patience: Patience;
   #stopped = false;
 
   constructor(options: { store: Store; clock: Clock; storeClock: StoreClock; counters: Counters; logger: Log; maxBytes: number; pollMs: number }) {
     this.#store = options.store;
     this.#clock = options.clock;
+    this.#patience = new Patience(options.clock);
     this.#storeClock = options.storeClock;
     this.#counters = options.counters;
     this.#logger = options.logger;
@@ -108,9 +110,9 @@ export class Tail {
     return this.#log;
   }
 
-  /** Why the log could not be read at the last look; undefined when it could. */
+  /** Why the log cannot be read, as the last look found it; undefined when it can. */
   get failure(): string | undefined {
-    return this.#failure;
+    return this.#failure ?? (this.#patience.isOver ? SILENT : undefined);
   }
 
   /** The end: everything up to here has been added, or lies before the tail. */
@@ -218,7 +220,7 @@ export class Tail {
     if (this.#log === undefined) return;
     const before = this.#position;
     try {
-      const log = await this.#store.state();
+      const log = await this.#patience.await(() => this.#store.state());
       this.#worked();
       this.#verify(before, log);
     } catch (error) {

@@ -145,3 +145,18 @@ t.test('a log that is away is said once; an outcome that nobody knows is said ea
   for (let count = 0; count < 3; count++) await ends(publisher.publish([draft('x')], undefined));
   t.equal(errors.length, 4);
 });
+
+t.test('a commit that does not end makes the instance one that cannot store', async (t) => {
+  const { store, publisher, clock } = await begin(t);
+  const append = store.append.bind(store);
+  const { promise: hang, resolve: goOn } = Promise.withResolvers<void>();
+  store.append = (requests) => hang.then(() => append(requests));
+  const published = publisher.publish([draft('x')], undefined);
+  await clock.advance(6_000);
+  t.equal(publisher.failure, undefined);
+  await clock.advance(10_000);
+  t.equal(publisher.failure, 'the log does not answer');
+  goOn();
+  t.equal(await ends(published), 1, 'the publisher hears what became of it');
+  t.equal(publisher.failure, undefined);
+});

@@ -257,3 +257,17 @@ t.test('while the log cannot be read nothing is passed on but what comes in orde
   t.same(told, [4, 5, 6]);
   t.equal(tail.failure, undefined);
 });
+
+t.test('a log that does not answer at all is no log that can be read', async (t) => {
+  const { tail, store, clock } = await begin(t);
+  const state = store.state.bind(store);
+  const { promise: hang, resolve: goOn } = Promise.withResolvers<void>();
+  store.state = () => hang.then(state);
+  await clock.advance(2_000);
+  t.equal(tail.failure, undefined, 'it may be waiting for a lock');
+  await clock.advance(20_000);
+  t.equal(tail.failure, 'the log does not answer');
+  goOn();
+  await clock.advance(0);
+  t.equal(tail.failure, undefined);
+});
