@@ -5,7 +5,7 @@ import { until } from './until.ts';
 
 /** What is left in the memory of an instance after a collection. */
 export interface Remains {
-  readonly objects: Readonly<Record<'Reader' | 'Group' | 'Socket' | 'IncomingMessage' | 'ServerResponse' | 'AbortController' | 'Map' | 'Set', number>>;
+  readonly objects: Readonly<Record<'Reader' | 'Group' | 'Socket' | 'Map' | 'Set', number>>;
   /** Timers, sockets and the like that keep it alive, by their kind. */
   readonly handles: Readonly<Record<string, number>>;
   /** Of the heap, and of what it holds outside of itself. */
