@@ -6,8 +6,11 @@ import type { Message } from './message.ts';
 import { Bundle, type Reader } from './reader.ts';
 import type { Tail, TailListener } from './tail.ts';
 
-/** Bounds what is written to one socket at once, and so what a socket that turns out to be full holds. Bytes of data. */
-const FLUSH_BYTES = 1024 * 1024;
+/**
+ * Bounds what is written to one socket at once, and so what a socket that turns out to be full holds: of as many streams as there may be, whose
+ * filters are all different, each may hold one. Larger writes cost no less. Bytes of data.
+ */
+const FLUSH_BYTES = 128 * 1024;
 
 /**
  * New messages to the readers that are live.

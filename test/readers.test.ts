@@ -23,6 +23,7 @@ const quiet: Log = { debug: () => undefined, info: () => undefined, warn: () => 
 class TestOutlet implements Outlet {
   readonly seen: string[] = [];
   writes = 0;
+  largest = 0;
   writableLength = 0;
   writableNeedDrain = false;
   ended: 'soon' | 'now' | undefined;
@@ -34,6 +35,7 @@ class TestOutlet implements Outlet {
 
   write(bytes: Uint8Array): boolean {
     this.writes++;
+    this.largest = Math.max(this.largest, bytes.length);
     // Several chunks may be in one write.
     for (let rest = Buffer.from(bytes); rest.length > 0; ) {
       const start = rest.indexOf('\r\n') + 2;
@@ -176,6 +178,22 @@ t.test('a reader whose socket is full is written nothing, and reads on when it d
   await settle();
   t.same(numbers(outlet), Array.from({ length: tail.last }, (_, index) => index + 1));
   t.ok(reader.live);
+});
+
+t.test('what one turn brings is written in pieces, so that a socket which turns out to be full holds little', async (t) => {
+  const { open, publish, drain } = await begin(t);
+  const [fast, slow] = [open(['a', 'b']), open(['a', 'c'])];
+  await settle();
+  slow.outlet.isStuck = true;
+  for (let count = 0; count < 1000; count++) publish('a', 'x'.repeat(2_000));
+  await settle();
+  t.ok(fast.outlet.largest < 200_000, `${fast.outlet.largest}`);
+  t.ok(slow.outlet.writableLength < 200_000, `${slow.outlet.writableLength}`);
+  t.equal(numbers(fast.outlet).length, 1000);
+  slow.outlet.isStuck = false;
+  drain(slow.outlet, slow.reader);
+  await settle();
+  t.same(numbers(slow.outlet), numbers(fast.outlet));
 });
 
 t.test('a socket that does not drain is closed', async (t) => {
