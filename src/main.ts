@@ -87,7 +87,7 @@ await openLog();
 
 async function listen(): Promise<void> {
   try {
-    await app.listen({ host: config.HOST, port: config.PORT });
+    await app.listen({ host: config.HOST, port: config.PORT, listenTextResolver: (address) => `HTTP answers at ${address}; the log is being opened` });
   } catch (error) {
     process.stderr.write(`HOST, PORT: cannot listen on ${config.HOST}:${config.PORT} (${error instanceof Error ? error.message : String(error)})\n`);
     process.exit(1);
@@ -97,7 +97,8 @@ async function listen(): Promise<void> {
 function greet(): void {
   const { port } = app.server.address() as AddressInfo;
   const url = `http://${config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST}:${port}`;
-  process.stdout.write([
+  // Not on standard output, where every line is a line of the log.
+  process.stderr.write([
     `Tidings listens on ${url}`,
     `Its messages are in ${file}${config.REDIS_URL === undefined ? '' : '; other instances are told through Redis'}`,
     'Try it:',

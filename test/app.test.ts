@@ -131,11 +131,11 @@ t.test('what a history request asks for reaches the log, and data comes back ver
     const page = await app.inject('/messages?topic=a&topic=b.*&limit=2&wait=5&after=abcdefgh-6&unknown=1');
     t.equal(page.body, '{"messages":[{"id":"abcdefgh-7","topic":"a","event":"message","time":"1970-01-01T00:00:00.000Z","data":{"n": 12345678901234567890}},'
       + '{"id":"abcdefgh-8","topic":"a","event":"message","time":"1970-01-01T00:00:00.001Z","data":"a\\"\\u0000b"}],'
-      + '"cursor":"abcdefgh-9","more":true,"gap":{"requested":null,"resumed":"abcdefgh-6","oldest":"abcdefgh-7","reason":"unknown-log"}}');
+      + '"cursor":"abcdefgh-9","more":true,"gap":{"requested":null,"resumed":"abcdefgh-6","oldest":"abcdefgh-7","reason":"unknown-log"}}\n');
     t.match(page.headers, { 'content-type': 'application/json', 'cache-control': 'no-store' });
     await app.inject('/topics/%3E/messages');
     await app.inject({ method: 'HEAD', url: '/topics/a/messages?wait=50&since=10m' });
-    t.equal((await app.inject('/messages/abcdefgh-7')).body, '{"id":"abcdefgh-7","topic":"a","event":"message","time":"1970-01-01T00:00:00.000Z","data":{"n": 12345678901234567890}}');
+    t.equal((await app.inject('/messages/abcdefgh-7')).body, '{"id":"abcdefgh-7","topic":"a","event":"message","time":"1970-01-01T00:00:00.000Z","data":{"n": 12345678901234567890}}\n');
     for (const id of ['abcdefgh-8', 'abcdefgh', 'x', 'abcdefgh-07', '%20']) t.match((await app.inject(`/messages/${id}`)).json(), { status: 404, code: 'message-not-found' }, id);
   });
   t.match(asked, [

@@ -60,10 +60,10 @@ t.test('sizes are written in bytes or with a unit', (t) => {
 t.test('each wrong value gets a line of its own, all at once', (t) => {
   t.same(lines({ PORT: 'x', MESSAGE_BYTES: '12 apples', LOG_LEVEL: 'loud', AUTH: 'on', EVENT_BYTES: '0' }), [
     'PORT: "x" is not allowed; it must be a whole number from 0 to 65535',
-    'AUTH: "on" is not allowed; it must be unset, off',
+    'AUTH: "on" is not allowed; it must be unset or off',
     'MESSAGE_BYTES: "12 apples" is not allowed; it must be from 1 to 16777216 bytes, also written as 64KiB, 64MiB or 1GiB',
     'EVENT_BYTES: "0" is not allowed; it must be a whole number from 1 to 1024',
-    'LOG_LEVEL: "loud" is not allowed; it must be fatal, error, warn, info, debug, trace, silent',
+    'LOG_LEVEL: "loud" is not allowed; it must be fatal or error or warn or info or debug or trace or silent',
   ]);
   t.end();
 });

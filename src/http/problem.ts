@@ -10,14 +10,15 @@ const RETRY_AFTER_MAX = 5;
 
 export function problemBody(problem: Problem): Buffer {
   const [status, title] = PROBLEMS[problem.code];
-  return Buffer.from(JSON.stringify({
+  const body = JSON.stringify({
     type: `urn:tidings:problem:${problem.code}`,
     title,
     status,
     code: problem.code,
     detail: problem.message,
     field: problem.field,
-  }));
+  });
+  return Buffer.from(`${body}\n`);
 }
 
 /** The headers that belong to a problem, besides its content type. */

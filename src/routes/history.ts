@@ -74,13 +74,15 @@ export function historyRoutes(app: App, service: Service): void {
       const position = parseId(request.params.id);
       const message = position === undefined ? undefined : await history.message(position);
       if (message === undefined) throw new Problem('message-not-found', 'There is no message with this id, or not any more.');
-      return answer(request, reply, toJson(message));
+      return answer(request, reply, Buffer.concat([toJson(message), LINE_END]));
     },
   });
 }
 
 const OPEN = Buffer.from('{"messages":[');
 const COMMA = Buffer.from(',');
+/** For those who read it in a terminal. */
+const LINE_END = Buffer.from('\n');
 
 /** The data of messages stands in it as it was published: it is put together, not serialised. */
 function pageBody({ messages, cursor, more, gap }: HistoryPage): Buffer {
@@ -90,6 +92,6 @@ function pageBody({ messages, cursor, more, gap }: HistoryPage): Buffer {
     parts.push(toJson(message));
   });
   const rest = JSON.stringify({ cursor, more, gap });
-  parts.push(Buffer.from(`],${rest.slice(1)}`));
+  parts.push(Buffer.from(`],${rest.slice(1)}`), LINE_END);
   return Buffer.concat(parts);
 }

@@ -77,11 +77,11 @@ export function publishRoutes(app: App, service: Service): void {
   });
 }
 
-/** As a text, not as bytes: so that Node sends it in one piece with its head. */
+/** As a text, not as bytes: so that Node sends it in one piece with its head. The line ends, for those who read it in a terminal. */
 function answer(reply: FastifyReply, { replayed }: Receipt, json: string): string {
   void reply.code(201).type('application/json; charset=utf-8');
   if (replayed) void reply.header('idempotency-replayed', 'true');
-  return json;
+  return `${json}\n`;
 }
 
 /** What was sent as the body: nothing at all is the empty text. */

@@ -52,6 +52,7 @@ const REPLACED = 'was replaced or removed while in use; restart Tidings when the
  */
 export function connect(file: string, deadline: number, expected?: FileIdentity): Connection {
   if (expected !== undefined) check(file, expected);
+  if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true) throw new StoreError('unavailable', `${file} is a folder; it must be a file, or a name where one can be made`);
   const db = new Database(file, { timeout: 0, fileMustExist: expected !== undefined });
   try {
     const identity = identityOf(file);

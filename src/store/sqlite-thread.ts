@@ -8,6 +8,12 @@ import { StoreError } from './store.ts';
 const RESTART_MIN = 100;
 const RESTART_MAX = 5_000;
 
+/**
+ * How many times longer than other calls the opening of a database waits for the lock: others may be migrating it one after
+ * the other, and the worker's own start is a part of it.
+ */
+const OPEN_PATIENCE = 6;
+
 /** How long a worker may take to finish and close, in milliseconds, beyond what it may wait for a lock. */
 const CLOSE_WAIT = 5_000;
 
@@ -49,7 +55,8 @@ export class Thread {
     const worker = this.#worker;
     if (worker === undefined) return Promise.reject(new StoreError('unavailable', `the database's ${this.#name} has ended and starts again soon`));
     return new Promise((resolve, reject) => {
-      const job: Job<Name> = { id: this.#nextId++, name, argument, deadline: monotonic() + this.#lockWait };
+      const patience = name === 'open' ? this.#lockWait * OPEN_PATIENCE : this.#lockWait;
+      const job: Job<Name> = { id: this.#nextId++, name, argument, deadline: monotonic() + patience };
       this.#waiting.set(job.id, { name, resolve, reject });
       worker.postMessage(job, transfer);
     });

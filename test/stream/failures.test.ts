@@ -108,7 +108,7 @@ t.test('a database that cannot be used at the start', { jobs: 4 }, async (t) => 
       t.teardown(() => chmodSync(folder, 0o755));
       const options: InstanceOptions = { ready: ({ output }) => /the log cannot be opened/.test(output), by };
       const instance = await startInstance(t, { DATABASE_URL: `file:${file}`, TAIL_BYTES: '1KiB' }, options);
-      t.match(instance.output, says);
+      await t.resolves(instance.says(says));
       t.notMatch(instance.output, /Tidings listens/, 'nobody is invited yet');
       await isUnavailable(t, instance, 'starting');
       await until('it has tried again', () => instance.output.match(/the log cannot be opened/g)!.length >= 2);
@@ -130,7 +130,7 @@ t.test('a file that is replaced under a running service: nothing is stored in ei
   renameSync(file, `${file}.own`);
   renameSync(`${file}.copy`, file);
   await until('it has noticed', async () => (await http.get('/readyz')).status === 503);
-  t.match(instance.output, /was replaced or removed while in use; restart Tidings/);
+  await t.resolves(instance.says(/was replaced or removed while in use; restart Tidings/));
   await isUnavailable(t, instance, 'unavailable');
 
   rmSync(file);
@@ -171,7 +171,7 @@ t.test('a disk that is full', { skip: mayMount() ? false : 'this user may not mo
     kept.push(text);
   }
   t.ok(kept.length > 5, `${kept.length} fitted`);
-  t.match(instance.output, /the disk, or the quota on it, is full/);
+  await t.resolves(instance.says(/the disk, or the quota on it, is full/));
   const ready = await http.get('/readyz');
   t.match([ready.status, JSON.parse(ready.body)], [503, { status: 'unavailable' }]);
   const signs = stream.comments.length + stream.events.length;

@@ -7,6 +7,9 @@ import { tempFolder, type Scope } from './temp.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts');
 
+/** Where Node keeps what it has compiled: hundreds of instances are started in a run, and each would compile the same again. */
+const COMPILE_CACHE = join(import.meta.dirname, '../../node_modules/.cache/tidings');
+
 /** Stops an instance that never becomes ready from hanging the run. Milliseconds. */
 const READY_LIMIT = 60_000;
 const READY_POLL = 20;
@@ -86,7 +89,7 @@ export class Instance {
   }
 
   #spawn(): Child {
-    const env = { PATH: process.env['PATH'], PORT: String(this.port), HOST: '127.0.0.1', ...this.#env };
+    const env = { PATH: process.env['PATH'], PORT: String(this.port), HOST: '127.0.0.1', NODE_COMPILE_CACHE: COMPILE_CACHE, ...this.#env };
     const line = [...this.#by, process.execPath, MAIN];
     return new Child(this.#scope, line[0]!, line.slice(1), { cwd: this.folder, env });
   }

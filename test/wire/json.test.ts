@@ -45,7 +45,7 @@ async function everyWayOut(t: Test, topic: string, sources: readonly string[], s
   let at = 0;
   for (const [index, source] of sources.entries()) {
     const { id } = messages[index]!;
-    const single = (await http.get(`/messages/${id}`)).body;
+    const single = (await http.get(`/messages/${id}`)).body.replace(/\n$/, '');
     t.ok(single.endsWith(`,"data":${source}}`), `GET /messages/{id}: ${shown(source)}`);
     const found = body.indexOf(single, at);
     t.ok(found >= at, `history: ${shown(source)}`);
