@@ -30,25 +30,29 @@ t.test('a slow reader that retention overtakes is told in the middle of its stre
     const metrics = await http.metrics();
     return metrics.get('tidings_log_oldest')! > fellBehindAt && metrics.get('tidings_log_bytes')! <= RETENTION_BYTES;
   });
-  const oldest = await http.metric('log_oldest');
 
   slow.resume();
   await slow.next(({ id }) => id !== undefined && seqOf(id) === published);
-  const messages = slow.events.filter(({ event }) => event === undefined).map(({ id }) => seqOf(id));
-  const gaps = slow.events.filter(({ event }) => event === '$gap');
-  t.equal(gaps.length, 1);
-  const at = slow.events.indexOf(gaps[0]!);
-  const before = slow.events[at - 1]!.id!;
-  const resumed = opened.id!.replace(/\d+$/, String(oldest - 1));
-  t.same(JSON.parse(gaps[0]!.data), { requested: before, resumed, oldest: slow.events[at + 1]!.id, reason: 'expired' });
-  t.equal(gaps[0]!.id, resumed);
-  t.ok(seqOf(before) > 1 && seqOf(before) <= fellBehindAt, `it was told behind ${seqOf(before)}`);
-  const expected = Array.from({ length: published }, (_, index) => index + 1).filter((seq) => seq <= seqOf(before) || seq >= oldest);
-  t.same(messages, expected, 'all but what the gap names, once, in order');
+  // Retention may come once more meanwhile: then there is one more gap, which has to be as exact.
+  let at = seqOf(opened.id);
+  const missed: string[] = [];
+  for (const { event, id, data } of slow.events.slice(1)) {
+    if (event === '$gap') {
+      const gap = JSON.parse(data) as { requested: string; resumed: string; oldest: string; reason: string };
+      t.match([gap.reason, id, seqOf(gap.requested)], ['expired', gap.resumed, at], `it was told behind ${at}`);
+      t.ok(at > 1 && seqOf(gap.resumed) > at);
+      t.equal(seqOf(gap.oldest), seqOf(gap.resumed) + 1);
+      missed.push(gap.requested.replace(/\d+$/, String(at + 1)), gap.resumed);
+    } else if (seqOf(id) !== at + 1) t.fail(`${id} came behind ${at}`);
+    at = seqOf(id);
+  }
+  t.equal(at, published, 'all but what a gap names, once, in order');
+  t.ok(missed.length > 0);
+  for (const id of missed) t.equal((await http.get(`/messages/${id}`)).status, 404, `${id} is gone`);
 
   silent.resume();
   await silent.next(({ id }) => id !== undefined && seqOf(id) === published);
-  t.same(silent.comments.map((comment) => comment.trim()), [`gap expired, resumed at ${resumed}`], 'as a comment where no control events are wanted');
+  t.match(silent.comments[0], /^\s*gap expired, resumed at [a-z0-9]+-\d+\s*$/, 'as a comment where no control events are wanted');
   t.ok(silent.events.every(({ event }) => event === undefined));
-  t.equal(await http.metric('gaps_total'), 2);
+  t.equal(await http.metric('gaps_total'), missed.length / 2 + silent.comments.length);
 });
