@@ -1,16 +1,15 @@
 import { Patience, SILENT, type Clock, type StoreClock, type Timer } from './clock.ts';
 import type { Counters } from './counters.ts';
 import { locate, type LogState, type Position } from './cursor.ts';
+import { Early } from './early.ts';
 import type { Log } from './log.ts';
 import type { Message } from './message.ts';
+import { Recent } from './recent.ts';
 import { StoreError, type Page, type Store } from './store/store.ts';
 import { frame, type Form } from './wire.ts';
 
 /** How long a message that came out of order waits for the one before it, until that is read from the log. Milliseconds. */
 const REORDER_MS = 20;
-/** Bounds what waits out of order; what is dropped beyond it is read from the log. Messages, and bytes of them. */
-const REORDER_MESSAGES = 10_000;
-const REORDER_BYTES = 16 * 1024 * 1024;
 /** One read of the log for the tail: bounds what a catch-up of the tail handles in one turn. Messages and bytes. */
 const FILL_MESSAGES = 1_000;
 const FILL_BYTES = 1024 * 1024;
@@ -55,19 +54,15 @@ export class Tail {
   readonly #storeClock: StoreClock;
   readonly #counters: Counters;
   readonly #logger: Log;
-  readonly #maxBytes: number;
   readonly #pollMs: number;
   #listener: TailListener | undefined;
 
-  /** The messages from `#start` on; the places before it are empty, and are cut off now and then. */
-  #messages: (Message | undefined)[] = [];
-  #start = 0;
-  #bytes = 0;
+  /** The messages up to the end. */
+  readonly #recent: Recent;
   #position: Position = { epoch: '', seq: 0 };
   #log: LogState | undefined;
 
-  readonly #early = new Map<number, Message>();
-  #earlyBytes = 0;
+  readonly #early = new Early();
   #reorder: Timer | undefined;
   #poll: Timer | undefined;
   #filling = false;
@@ -86,7 +81,7 @@ export class Tail {
     this.#storeClock = options.storeClock;
     this.#counters = options.counters;
     this.#logger = options.logger;
-    this.#maxBytes = options.maxBytes;
+    this.#recent = new Recent(options.maxBytes);
     this.#pollMs = options.pollMs;
   }
 
@@ -136,11 +131,11 @@ export class Tail {
   }
 
   get length(): number {
-    return this.#messages.length - this.#start;
+    return this.#recent.length;
   }
 
   get bytes(): number {
-    return this.#bytes;
+    return this.#recent.bytes;
   }
 
   /** Whether everything behind a number is in memory. */
@@ -160,21 +155,21 @@ export class Tail {
    */
   behind(seq: number, wanted: (topic: string) => boolean, limit: number): Stretch {
     const messages: Message[] = [];
-    const from = Math.max(this.#start, this.#start + seq + 1 - this.first);
-    const until = Math.min(this.#messages.length, from + WALK_MESSAGES);
+    const from = Math.max(0, seq + 1 - this.first);
+    const until = Math.min(this.length, from + WALK_MESSAGES);
     let index = from;
     for (; index < until && messages.length < limit; index++) {
-      const message = this.#messages[index]!;
+      const message = this.#recent.at(index);
       if (wanted(message.topic)) messages.push(message);
     }
-    return { messages, end: index < this.#messages.length ? this.#messages[index - 1]! : this.#position };
+    return { messages, end: index < this.length ? this.#recent.at(index - 1) : this.#position };
   }
 
   /** The frame of a message, with what it adds to the memory of the tail counted. */
   readonly frame = (message: Message, form: Form): Buffer => {
     const before = message.size;
     const encoded = frame(message, form);
-    if (message.seq >= this.first && message.seq <= this.last) this.#bytes += message.size - before;
+    if (message.seq >= this.first && message.seq <= this.last) this.#recent.grew(message.size - before);
     return encoded;
   };
 
@@ -252,12 +247,7 @@ export class Tail {
     if (seq === this.last + 1) {
       this.#append(message);
       if (this.#early.size > 0) this.#takeEarly();
-    } else if (this.#early.size < REORDER_MESSAGES && this.#earlyBytes < REORDER_BYTES) {
-      const before = this.#early.get(seq);
-      if (before !== undefined) this.#forget(before);
-      this.#early.set(seq, message);
-      this.#earlyBytes += message.size;
-    } else {
+    } else if (!this.#early.add(message)) {
       this.#target = Math.max(this.#target, seq);
       void this.#fill();
     }
@@ -265,8 +255,7 @@ export class Tail {
 
   /** Adds what waited for the message that just came, and forgets what came otherwise. */
   #takeEarly(): void {
-    for (let next = this.#early.get(this.last + 1); next !== undefined; next = this.#early.get(this.last + 1)) {
-      this.#forget(next);
+    for (let next = this.#early.take(this.last + 1); next !== undefined; next = this.#early.take(this.last + 1)) {
       // Since it came, the log may have been exchanged for a copy that gave its number to another message.
       if (!this.#log!.lineage.isGood(next)) return;
       this.#append(next);
@@ -282,27 +271,12 @@ export class Tail {
     });
   }
 
-  #forget(message: Message): void {
-    this.#early.delete(message.seq);
-    this.#earlyBytes -= message.size;
-  }
-
   #append(message: Message): void {
     // Invariant 3: the one place where the tail grows, by the next number and no other.
     if (message.seq !== this.last + 1) throw new Error(`the tail ends at ${this.last} and cannot go on with ${message.seq}`);
-    this.#messages.push(message);
-    this.#bytes += message.size;
+    this.#recent.push(message);
     this.#position = message;
     this.#listener!.append(message);
-    while (this.#bytes > this.#maxBytes && this.length > 1) {
-      this.#bytes -= this.#messages[this.#start]!.size;
-      // Let go of now: until its place is cut off, a thousand others may come, and each may be large.
-      this.#messages[this.#start++] = undefined;
-    }
-    if (this.#start > 1024 && this.#start * 2 > this.#messages.length) {
-      this.#messages = this.#messages.slice(this.#start);
-      this.#start = 0;
-    }
   }
 
   /** Reads the log from the end of the tail to the head. One at a time: what comes up meanwhile is seen to by the one that runs. */
@@ -328,15 +302,13 @@ export class Tail {
   /** Whether there is more to read. */
   async #fillOnce(): Promise<boolean> {
     const before = this.#position;
-    const expected = Math.max(0, ...this.#early.keys());
+    const expected = this.#early.highest;
     const page = await this.#store.read({ after: before.seq, filter: undefined, limit: FILL_MESSAGES, maxBytes: FILL_BYTES });
     this.#worked();
     if (!this.#verify(before, page.log)) return true;
     this.#takePage(page);
     // Numbers beyond the head of a snapshot that is newer than they are belong to no commit of this log.
-    for (const message of this.#early.values()) {
-      if (message.seq <= this.last || (message.seq <= expected && message.seq > page.log.head)) this.#forget(message);
-    }
+    this.#early.forget((seq) => seq <= this.last || (seq <= expected && seq > page.log.head));
     this.#takeEarly();
     return this.last < page.log.head;
   }
@@ -365,11 +337,7 @@ export class Tail {
     this.#listener!.disturb(() => {
       this.#log = log;
       this.#early.clear();
-      this.#earlyBytes = 0;
-      const kept = at.seq <= this.last ? Math.max(0, this.length - (this.last - at.seq)) : 0;
-      this.#messages = this.#messages.slice(this.#start, this.#start + kept);
-      this.#start = 0;
-      this.#bytes = this.#messages.reduce((sum, message) => sum + message!.size, 0);
+      this.#recent.keep(at.seq <= this.last ? Math.max(0, this.length - (this.last - at.seq)) : 0);
       this.#position = at;
     });
     this.#target = log.head;
@@ -384,7 +352,7 @@ export class Tail {
   }
 
   #at(seq: number): Message {
-    return this.#messages[this.#start + seq - this.first]!;
+    return this.#recent.at(seq - this.first);
   }
 
   #worked(): void {
