@@ -142,6 +142,7 @@ function gauges(): Gauges {
   const behind = streams.behind;
   return {
     streams: streams.open,
+    longPolls: history.waiting,
     readersBehind: behind.readers,
     furthestBehind: behind.furthest,
     tailMessages: tail.length,

@@ -25,6 +25,7 @@ const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help
 
 const GAUGES: Readonly<Record<keyof Gauges, readonly [name: string, help: string]>> = {
   streams: ['streams', 'Streams open'],
+  longPolls: ['long_polls', 'History requests that wait for a first message'],
   readersBehind: ['readers_behind', 'Streams that read from the log rather than from the tail'],
   furthestBehind: ['readers_behind_max_messages', 'How many numbers of the log the last of them is behind'],
   tailMessages: ['tail_messages', 'Messages in memory'],

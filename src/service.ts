@@ -32,6 +32,8 @@ export interface Readiness {
 /** What metrics show as of now. */
 export interface Gauges {
   readonly streams: number;
+  /** History requests that wait for a first message. */
+  readonly longPolls: number;
   /** Streams that read the log since they are not at the tail's end, and by how many numbers the last of them is behind. */
   readonly readersBehind: number;
   readonly furthestBehind: number;
