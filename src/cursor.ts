@@ -57,6 +57,10 @@ export class Lineage {
     return next === undefined || seq < next.first ? seq : next.first - 1;
   }
 
+  knows(epoch: string): boolean {
+    return this.#index.has(epoch);
+  }
+
   isGood(position: Position): boolean {
     return this.shared(position) === position.seq;
   }

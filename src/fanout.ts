@@ -76,6 +76,18 @@ export class Fanout implements TailListener {
     }
   }
 
+  renew(): void {
+    for (const group of this.#audience.groups) {
+      for (const reader of group.readers) {
+        // The tail's own end is judged by the tail, and with it whoever stands there. Who came here from further on, before the log was
+        // exchanged, would otherwise wait there for numbers that are others' by now.
+        if (!reader.live || reader.seq <= this.#tail.last) continue;
+        reader.fallBehind();
+        this.#catchup.resume(reader);
+      }
+    }
+  }
+
   #flushGroup(group: Group, now: number): void {
     const pending = group.pending.filter((message) => !message.isExpired(now));
     group.pending = [];

@@ -1,6 +1,6 @@
 import { Patience, SILENT, type Clock, type StoreClock, type Timer } from './clock.ts';
 import type { Counters } from './counters.ts';
-import { locate, type LogState, type Position } from './cursor.ts';
+import { locate, type LogState, type Position, type Start } from './cursor.ts';
 import { Early } from './early.ts';
 import type { Log } from './log.ts';
 import type { Message } from './message.ts';
@@ -35,6 +35,8 @@ export interface TailListener {
    * all of them look where they stand.
    */
   disturb(change: () => void): void;
+  /** The log has an epoch that it did not have: readers that are ahead of the tail look whether they stand in it. */
+  renew(): void;
 }
 
 /**
@@ -175,7 +177,8 @@ export class Tail {
 
   /** What this instance itself committed. */
   committed(messages: readonly Message[], log: LogState): void {
-    this.#adopt(log);
+    if (this.#log !== undefined && this.#isForked(log)) this.#goBack(locate(this.#position, log), log);
+    else this.#adopt(log);
     this.offer(messages);
   }
 
@@ -326,12 +329,26 @@ export class Tail {
    * newer than the position can tell that the position is none: an older one may simply not know it yet.
    */
   #verify(before: Position, log: LogState): boolean {
-    const { at, gap } = locate(before, log);
-    if (gap === undefined) {
+    const start = locate(this.#isForked(log) ? this.#position : before, log);
+    if (start.gap === undefined) {
       this.#adopt(log);
       return true;
     }
-    this.#logger.warn({ reason: gap.reason, tail: gap.requested, resumed: gap.resumed }, gap.reason === 'expired'
+    this.#goBack(start, log);
+    return false;
+  }
+
+  /**
+   * Whether the end of the tail is a place that the log has given to others: it came between the question and the answer, perhaps, from the
+   * log that was exchanged. That is certain however old the snapshot is; and nothing may be added behind such an end.
+   */
+  #isForked(log: LogState): boolean {
+    const shared = log.lineage.shared(this.#position);
+    return shared === undefined ? isNewer(log, this.#log!) : shared < this.last;
+  }
+
+  #goBack({ at, gap }: Start, log: LogState): void {
+    this.#logger.warn({ reason: gap?.reason, tail: gap?.requested, resumed: gap?.resumed }, gap?.reason === 'expired'
       ? 'retention overtook this instance: the tail goes on at the oldest message'
       : 'the log is not the one it was: the tail goes back to what both share');
     this.#listener!.disturb(() => {
@@ -341,14 +358,15 @@ export class Tail {
       this.#position = at;
     });
     this.#target = log.head;
-    return false;
   }
 
   /** Takes over what a snapshot says, unless something newer is known already. */
   #adopt(log: LogState): void {
     this.#storeClock.observe(log.now);
-    if (this.#log === undefined || log.head >= this.#log.head) this.#log = log;
-    this.#target = Math.max(this.#log.head, this.last);
+    const before = this.#log;
+    if (before === undefined || isNewer(log, before) || (log.head >= before.head && !isNewer(before, log))) this.#log = log;
+    if (before !== undefined && isNewer(this.#log!, before)) this.#listener!.renew();
+    this.#target = Math.max(this.#log!.head, this.last);
   }
 
   #at(seq: number): Message {
@@ -365,4 +383,9 @@ export class Tail {
     if (this.#failure === undefined) this.#logger.error({ err: error }, 'the log cannot be read; streams stay open and wait');
     this.#failure = error.message;
   }
+}
+
+/** Whether a snapshot has an epoch that another has not heard of. Then it is the newer one, though its head may lie before the other's: the log was exchanged. */
+function isNewer(log: LogState, than: LogState): boolean {
+  return log.lineage !== than.lineage && !than.lineage.knows(log.lineage.epochs.at(-1)!.epoch);
 }

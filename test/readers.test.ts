@@ -275,6 +275,19 @@ t.test('a log that went back to an older copy is told to everyone who had read b
   t.match(outlet.seen.slice(-2), [`$gap ${at(3).epoch}-3`, '4=new']);
 });
 
+t.test('also to one who is ahead of a tail that never heard of what was lost', async (t) => {
+  const { store, open, clock, at } = await begin(t, { messages: 3 });
+  store.commit();
+  store.commit();
+  const { outlet, reader } = open(['>'], at(5));
+  await settle();
+  t.ok(reader.live);
+  await store.restore(3);
+  for (const topic of ['a', 'b', 'c']) store.commit({ topic });
+  await clock.advance(2_000);
+  t.same(outlet.seen.slice(1).filter((line) => line !== ':'), [`$gap ${at(3).epoch}-3`, '4=x', '5=x', '6=x']);
+});
+
 t.test('a slow reader that retention overtakes is told in the middle of its stream', async (t) => {
   const { open, publish, drain, store, clock, at } = await begin(t, { tailBytes: 2_000 });
   const { outlet, reader } = open(['>']);

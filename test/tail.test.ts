@@ -31,6 +31,7 @@ async function begin(t: Scope, messages = 3, maxBytes = 1_000_000): Promise<Sett
   const told: (number | string)[] = [];
   const listener = {
     append: (message: Message) => void told.push(message.seq),
+    renew: () => undefined,
     disturb: (change: () => void) => {
       change();
       told.push(`!${tail.last}`);
@@ -203,6 +204,35 @@ t.test('what waits out of order is of no use when the log was exchanged meanwhil
   await clock.advance(1_000);
   t.same(told, [11, 12]);
   t.equal(tail.position.epoch, twelve.epoch);
+});
+
+t.test('a log that is exchanged between a question and its answer takes back what came meanwhile', async (t) => {
+  const { tail, store, told, clock } = await begin(t, 10);
+  await tail.ask(async () => {
+    tail.offer([store.commit()]);
+    await store.restore(10);
+    store.commit();
+    return { log: await store.state() };
+  });
+  t.same(told, [11, '!10']);
+  tail.offer([store.commit()]);
+  await clock.advance(1_000);
+  t.same(told, [11, '!10', 11, 12]);
+  t.ok(tail.knows(store.messages[10]!));
+});
+
+t.test('the older copy counts, though its head lies before the one that was known: what comes late from the other is refused', async (t) => {
+  const { tail, store, told, clock } = await begin(t, 10);
+  const lost = [store.commit(), store.commit(), store.commit()];
+  await tail.ask(async () => ({ log: await store.state() }));
+  await store.restore(10);
+  await clock.advance(1_000);
+  tail.offer(lost);
+  t.same(told, []);
+  const eleven = store.commit();
+  await clock.advance(1_000);
+  t.same(told, [11]);
+  t.equal(tail.position.epoch, eleven.epoch);
 });
 
 t.test('a log that lost its newest part and has counted past it is recognised all the same', async (t) => {
