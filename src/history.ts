@@ -88,12 +88,13 @@ export class History {
     try {
       const { at, gap } = await this.#starts.resolve(request.start);
       const until = this.#clock.monotonic() + request.wait;
-      let found = await this.#find({ at, gap }, request);
+      // The first look is at the log itself: what another instance has acknowledged is seen here at once, though the tail may not have it yet.
+      let found = await this.#find({ at, gap }, request, false);
       while (found.messages.length === 0 && found.gap === undefined && !request.signal.aborted && !this.#draining) {
         const left = until - this.#clock.monotonic();
         if (left <= 0) break;
         if (!found.more) await this.#wait(found.at, request, left);
-        found = await this.#find({ at: found.at, gap: undefined }, request);
+        found = await this.#find({ at: found.at, gap: undefined }, request, true);
       }
       return { messages: found.messages, cursor: formatId(found.at.epoch, found.at.seq), more: found.more, gap: found.gap };
     } catch (error) {
@@ -114,8 +115,8 @@ export class History {
     }
   }
 
-  /** What lies behind a position: from the tail where it is in memory, else from the log. */
-  async #find({ at, gap }: Start, { filter, limit, start }: HistoryRequest): Promise<Found> {
+  /** What lies behind a position: for those whom the tail has woken from the tail, so that many cost no read each; else from the log. */
+  async #find({ at, gap }: Start, { filter, limit, start }: HistoryRequest, wasWoken: boolean): Promise<Found> {
     const messages: Message[] = [];
     let bytes = 0;
     const take = (candidates: readonly Message[]): Message | undefined => {
@@ -129,7 +130,7 @@ export class History {
       return undefined;
     };
     for (let reads = 0; reads < PAGE_READS; reads++) {
-      if (this.#holds(at)) {
+      if (wasWoken && this.#holds(at)) {
         const { messages: some, end } = this.#tail.behind(at.seq, (topic) => filter.matches(topic), limit - messages.length);
         const last = take(some);
         at = last ?? end;
