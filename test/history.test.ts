@@ -6,7 +6,7 @@ import { Counters } from '../src/counters.ts';
 import { Fanout } from '../src/fanout.ts';
 import { History } from '../src/history.ts';
 import type { Log } from '../src/log.ts';
-import { Starts } from '../src/start.ts';
+import { Starts, type StartRequest } from '../src/start.ts';
 import { Tail } from '../src/tail.ts';
 import { Filter } from '../src/topic.ts';
 import { settle, TestClock } from './support/clock.ts';
@@ -31,7 +31,7 @@ async function begin(t: Scope) {
   });
   const starts = new Starts({ store, tail, storeClock });
   const history = new History({ store, tail, audience, starts, clock, storeClock, maxWaiting: 10 });
-  const page = (wait = 0) => history.page({ filter: new Filter(['a']), start: { kind: 'start' }, limit: 100, wait, signal: new AbortController().signal });
+  const page = (wait = 0, start: StartRequest = { kind: 'start' }) => history.page({ filter: new Filter(['a']), start, limit: 100, wait, signal: new AbortController().signal });
   return { store, tail, history, audience, page };
 }
 
@@ -40,10 +40,11 @@ t.test('a page shows what another instance has committed, before this one has he
   tail.offer([store.commit({ topic: 'a' })]);
   store.commit({ topic: 'a' });
   t.equal(tail.last, 1);
-  const { messages, more, cursor } = await page();
-  t.same(messages.map(({ seq }) => seq), [1, 2]);
+  const { messages, more, cursor } = await page(0, { kind: 'after', position: tail.position });
+  t.same(messages.map(({ seq }) => seq), [2]);
   t.equal(more, false);
   t.match(cursor, /-2$/);
+  t.same((await page()).messages.map(({ seq }) => seq), [1, 2]);
 });
 
 t.test('many long polls are answered from memory, without a read each', async (t) => {
