@@ -68,7 +68,7 @@ export class Catchup {
 
   /** Goes on with a reader: it was just opened, its socket has drained, or the tail has changed under it. */
   resume(reader: Reader): void {
-    if (reader.live || reader.closed || reader.isBlocked) return;
+    if (reader.live || !canGoOn(reader)) return;
     reader.group.behind.add(reader);
     this.#enqueue(reader.group);
   }
@@ -104,7 +104,8 @@ export class Catchup {
     const covered: Reader[] = [];
     let below: Reader[] | undefined;
     for (const reader of group.behind) {
-      if (this.#isNear(reader.seq)) covered.push(reader);
+      if (!canGoOn(reader)) group.behind.delete(reader);
+      else if (this.#isNear(reader.seq)) covered.push(reader);
       else (below ??= []).push(reader);
     }
     if (covered.length > 0) this.#serveFromTail(group, covered, until);
@@ -155,7 +156,7 @@ export class Catchup {
   }
 
   #goOn(reader: Reader): void {
-    if (!reader.live && !reader.isBlocked && !reader.closed) reader.group.behind.add(reader);
+    if (!reader.live && canGoOn(reader)) reader.group.behind.add(reader);
   }
 
   #serveFromLog(group: Group, readers: readonly Reader[]): void {
@@ -202,7 +203,7 @@ export class Catchup {
     const end = log.lineage.at(page.scanned);
     const steps = new Steps(page.messages, this.#storeClock.now());
     for (const reader of group.behind) {
-      if (reader.isBlocked) {
+      if (!canGoOn(reader)) {
         group.behind.delete(reader);
         continue;
       }
@@ -228,6 +229,11 @@ export class Catchup {
     void this.#tail.look();
     this.#clock.after(RETRY_MS, () => this.#enqueue(group));
   }
+}
+
+/** Since it was put among those behind, a reader may have been sent away, or a heartbeat have found its socket full. */
+function canGoOn(reader: Reader): boolean {
+  return !reader.closed && !reader.isBlocked;
 }
 
 /** The smallest place that lies ahead of the last read, or else the smallest of all: as an elevator goes, so that nobody starves. */

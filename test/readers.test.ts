@@ -367,6 +367,21 @@ t.test('a connection stays open for a moment behind $busy, so that a browser has
   for (const outlet of [refused, dismissed]) t.equal(outlet.ended, 'soon');
 });
 
+t.test('a reader that was sent away is written nothing more, though it was behind', async (t) => {
+  // Once from the tail, once from the log.
+  for (const tailBytes of [10_000_000, 2_000]) {
+    const { open, publish, at } = await begin(t, { messages: 1000, tailBytes });
+    const { outlet, reader } = open(['>'], at(0));
+    reader.dismiss(1);
+    await settle();
+    publish('even');
+    await settle();
+    t.match(outlet.seen, [/^\$open/, '$busy']);
+    t.equal(outlet.seen.length, 2);
+    t.notOk(reader.live);
+  }
+});
+
 t.test('when the last stream is gone nothing is left in the index', async (t) => {
   const { open, publish, audience, streams } = await begin(t, { messages: 10 });
   const all = Array.from({ length: 50 }, (_, index) => open([`topic${index}`, 'a.*', `p${index}.>`]));
