@@ -1,0 +1,80 @@
+/** What the parts of the benchmark agree on. */
+
+/** How a peer's clients talk to it. The load process has one implementation of each; names cross the process boundary, not code. */
+export type WireName = 'tidings' | 'nchan' | 'sse' | 'socket.io';
+
+/** A server under test, started fresh: every process of it, Redis included where it uses it. */
+export interface Server {
+  readonly wire: WireName;
+  /** On 127.0.0.1; one for each instance. */
+  readonly ports: readonly number[];
+  /** All processes of it that are running now. */
+  readonly pids: readonly number[];
+  /** Where the peer says something about itself that a scenario wants: an event-loop delay, for example. undefined where there is nothing. */
+  readonly metricsPath?: string;
+  /** Kills the instance with SIGKILL and starts it again on the same port and the same data. */
+  restart?(instance: number): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface ServerOptions {
+  /** How many instances share the log or the Redis; 1 if absent. */
+  readonly instances?: number;
+  /** With Redis between the instances; as the peer's default if absent. */
+  readonly redis?: boolean;
+  /** Settings of the service under test, beyond those that the peer sets itself. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** A command that the server is started by: a slow disk, a profiler. */
+  readonly by?: readonly string[];
+  /** A folder with data of an earlier server; a new one if absent. */
+  readonly folder?: string;
+}
+
+export interface Peer {
+  /** As the tables call it. */
+  readonly name: string;
+  readonly durable: boolean;
+  readonly versions: () => Promise<Readonly<Record<string, string>>>;
+  /** Why it cannot run here, with the line that installs it; undefined where it can. */
+  missing(): string | undefined;
+  start(options?: ServerOptions): Promise<Server>;
+}
+
+/** CPU seconds, resident memory and proportional set size of all processes of a server, at one moment. */
+export interface Usage {
+  readonly cpuSeconds: number;
+  readonly rssBytes: number;
+  readonly pssBytes: number;
+}
+
+/** Of values in milliseconds. */
+export interface Percentiles {
+  readonly count: number;
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+  readonly p999: number;
+  readonly max: number;
+}
+
+/** What a load process found out. Times count from the scheduled moment of a publish, not from when it could be sent. */
+export interface Delivery {
+  /** Publishes that were due, that were answered with success, and that failed. */
+  readonly scheduled: number;
+  readonly accepted: number;
+  readonly refused: number;
+  /** Over all streams. What is expected is the sum of what each stream asked for. */
+  readonly expected: number;
+  readonly delivered: number;
+  readonly lost: number;
+  readonly doubled: number;
+  readonly reordered: number;
+  /** From the scheduled publish to the parsed event. */
+  readonly latency: Percentiles;
+  /** From the scheduled publish to its answer. */
+  readonly answer: Percentiles;
+  /** From the first scheduled publish to the last delivery. */
+  readonly seconds: number;
+  /** The share of one core that the load process itself used in that time: near 1, the figure is the load process's limit and not the server's. */
+  readonly busy: number;
+}
