@@ -1,0 +1,51 @@
+import type { Row } from './report/results.ts';
+import type { Case, Round, Scenario } from './scenarios/scenario.ts';
+import type { Peer } from './types.ts';
+
+/**
+ * One scenario: case by case, and in each the peers take turns, round after round, so that all of them see the
+ * same machine; it may be slower in an hour, or while something else runs. A peer that fails is named and left
+ * out of the rounds that follow; the others go on.
+ */
+
+export interface Measuring {
+  readonly peers: readonly Peer[];
+  readonly all: boolean;
+  readonly rounds: number;
+  readonly quick: boolean;
+  readonly scratch: string;
+  say(progress: string): void;
+}
+
+export async function measure(scenario: Scenario, measuring: Measuring): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const one of scenario.cases) rows.push(...await measureCase(scenario, one, measuring));
+  return rows;
+}
+
+/** Those that take part in a case, whether they can run here or not. */
+export function peersOf(scenario: Scenario, one: Case, measuring: Pick<Measuring, 'peers' | 'all'>): Peer[] {
+  const named = one.peers ?? scenario.peers;
+  return measuring.peers.filter((peer) => named.includes(peer.name) || (measuring.all && one.peers === undefined));
+}
+
+async function measureCase(scenario: Scenario, one: Case, measuring: Measuring): Promise<Row[]> {
+  const { rounds, quick, scratch, say } = measuring;
+  const lines = peersOf(scenario, one, measuring).map((peer) => ({ peer, rounds: [] as Round[], failed: peer.missing() }));
+  for (let round = 0; round < rounds; round += 1) {
+    for (const line of lines) {
+      if (line.failed !== undefined) continue;
+      const told = `${scenario.name}: ${one.title}: ${line.peer.name}, round ${round + 1} of ${rounds}`;
+      say(told);
+      try {
+        line.rounds.push(await one.run(line.peer, { quick, round, scratch, before: [...line.rounds], say: (progress) => say(`${told}: ${progress}`) }));
+      } catch (error) {
+        line.failed = `failed in round ${round + 1}: ${error instanceof Error ? error.message : String(error)}`;
+        say(`${told}: ${error instanceof Error ? error.stack ?? error.message : String(error)}`);
+      }
+    }
+  }
+  return lines.map(({ peer, rounds: measured, failed }) => ({
+    case: one.title, peer: peer.name, rounds: measured, ...failed === undefined ? {} : { failed },
+  }));
+}

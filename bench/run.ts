@@ -1,0 +1,78 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { measure, peersOf } from './measure.ts';
+import { readOptions, WrongUse, type Options } from './options.ts';
+import { peers } from './peers/index.ts';
+import { commit, machine, versions } from './report/machine.ts';
+import { writePage } from './report/page.ts';
+import { readResults, writeResults, type Outcome, type Row } from './report/results.ts';
+import { asText, tables } from './report/table.ts';
+import { asSentence, verdicts } from './report/verdict.ts';
+import { scenarios } from './scenarios/index.ts';
+import { SUBJECT } from './scenarios/names.ts';
+import type { Scenario } from './scenarios/scenario.ts';
+
+/** `npm run bench`: measures what was named, prints it, keeps it, and makes the page from everything that is kept. */
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function progress(text: string): void {
+  process.stderr.write(`${new Date().toTimeString().slice(0, 8)} ${text}\n`);
+}
+
+async function run(options: Options): Promise<boolean> {
+  const chosen = scenarios.filter((one) => options.names.length > 0 ? options.names.includes(one.name) : one.onDemand !== true);
+  const command = ['npm run bench', ...process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : []].join(' ');
+  const scratch = await mkdtemp(join(tmpdir(), 'tidings-bench-'));
+  let sound = true;
+  try {
+    for (const scenario of chosen) {
+      const outcome = await outcomeOf(scenario, options, command, scratch);
+      show(scenario, outcome.rows);
+      sound &&= isSound(outcome.rows);
+      // After each, so that a run that is ended early keeps what it has.
+      if (options.write) await writeResults({ ...await readResults(), [scenario.name]: outcome });
+    }
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+  if (options.write) await writePage(await readResults());
+  return sound;
+}
+
+async function outcomeOf(scenario: Scenario, options: Options, command: string, scratch: string): Promise<Outcome> {
+  const { all, rounds, quick } = options;
+  const begun = Date.now();
+  const used = new Set(scenario.cases.flatMap((one) => peersOf(scenario, one, { peers, all })));
+  const about = { date: new Date(begun).toISOString(), command, commit: await commit(), machine: machine(), versions: await versions(used) };
+  const rows = await measure(scenario, { peers, all, rounds, quick, scratch, say: progress });
+  return { ...about, seconds: Math.round((Date.now() - begun) / 1000), rows };
+}
+
+function show(scenario: Scenario, rows: readonly Row[]): void {
+  print(`\n${scenario.title} (${scenario.name})\n`);
+  for (const table of tables(scenario, rows)) print(`${asText(table)}\n`);
+  for (const verdict of verdicts(scenario, rows)) print(asSentence(verdict));
+}
+
+/** Of the service itself. What its peers lose is a figure in the table. */
+function isSound(rows: readonly Row[]): boolean {
+  return rows.filter((row) => row.peer === SUBJECT).every((row) => row.failed === undefined
+    && row.rounds.every(({ faults }) => faults.lost === 0 && faults.doubled === 0 && faults.reordered === 0));
+}
+
+try {
+  const options = readOptions(process.argv.slice(2), scenarios.map(({ name }) => name));
+  if (options.reportOnly) await writePage(await readResults());
+  else if (!await run(options)) {
+    print('\nMessages were lost, doubled or out of order, or the service failed: see the tables.');
+    process.exitCode = 1;
+  }
+} catch (error) {
+  if (!(error instanceof WrongUse)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 2;
+}
