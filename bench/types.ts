@@ -1,6 +1,17 @@
 /** What the parts of the benchmark agree on. */
 
-/** How a peer's clients talk to it. The load process has one implementation of each; names cross the process boundary, not code. */
+/**
+ * How a peer's clients talk to it. The load process has one implementation of each; names cross the process boundary, not code.
+ *
+ * | name | a stream | a publish |
+ * |---|---|---|
+ * | `tidings` | `GET /topics/<topic>/events` | `POST /topics/<topic>`: 201 |
+ * | `nchan` | `GET /sub/<topic>`; the body is not chunked, it ends with the connection | `POST /pub/<topic>`: 201, or 202 while nobody listens |
+ * | `sse` | `GET /events/<topic>` | `POST /publish/<topic>`: 201 |
+ * | `socket.io` | Socket.IO over WebSocket; the client emits `join` with the topic and an acknowledgement, and gets the event `message` with the body as a string | `POST /publish/<topic>`: 201 |
+ *
+ * The body of a publish is the event's data, text as it is. Streams are asked for with `Accept: text/event-stream`.
+ */
 export type WireName = 'tidings' | 'nchan' | 'sse' | 'socket.io';
 
 /** A server under test, started fresh: every process of it, Redis included where it uses it. */
@@ -31,8 +42,10 @@ export interface ServerOptions {
 }
 
 export interface Peer {
-  /** As the tables call it. */
+  /** As the tables call it, and as it is named on the command line. */
   readonly name: string;
+  /** One sentence for the report: what it is, and how it is set up. */
+  readonly about?: string;
   readonly durable: boolean;
   readonly versions: () => Promise<Readonly<Record<string, string>>>;
   /** Why it cannot run here, with the line that installs it; undefined where it can. */

@@ -1,0 +1,63 @@
+import { readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
+
+/**
+ * The processes of a process group, from /proc. Every server is started as the leader of a group of its own, so that
+ * its workers, and a tracer that it was started by, are found and ended with it.
+ */
+
+interface Member {
+  readonly pid: number;
+  /** Ended, and only waiting for its parent to ask how. */
+  readonly isOver: boolean;
+}
+
+/** The members of a group that still run. */
+export function running(group: number): number[] {
+  return members(group).filter(({ isOver }) => !isOver).map(({ pid }) => pid);
+}
+
+/** Those of them that run a program: a server and its workers, but not the tracer that started it. */
+export function runningProgram(group: number, command: string): number[] {
+  const program = realpathSync(command);
+  return running(group).filter((pid) => programOf(pid) === program);
+}
+
+/** Ends all of them at once. Nothing happens when there are none left. */
+export function killGroup(group: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-group, signal);
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
+}
+
+function members(group: number): Member[] {
+  const found: Member[] = [];
+  for (const name of readdirSync('/proc')) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid)) continue;
+    const text = readOrGone(() => readFileSync(`/proc/${pid}/stat`, 'latin1'));
+    // The command's name is in brackets and may hold anything; behind it come state, parent and group.
+    const [state, , its] = text?.slice(text.lastIndexOf(')') + 2).split(' ') ?? [];
+    if (Number(its) === group) found.push({ pid, isOver: state === 'Z' || state === 'X' });
+  }
+  return found;
+}
+
+function programOf(pid: number): string | undefined {
+  return readOrGone(() => readlinkSync(`/proc/${pid}/exe`));
+}
+
+/** A process may end between being listed and being read. */
+function readOrGone(read: () => string): string | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    throw error;
+  }
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH');
+}

@@ -1,0 +1,65 @@
+import type { Server, ServerOptions, WireName } from '../types.ts';
+import { removeFolder, temporaryFolder } from './leftovers.ts';
+import { ServerProcess, type Program } from './process.ts';
+import { startRedis } from './redis.ts';
+
+/** What is the same for all instances of a server. */
+export interface Place {
+  readonly folder: string;
+  readonly redisUrl: string | undefined;
+}
+
+export interface Plan {
+  readonly wire: WireName;
+  readonly metricsPath?: string;
+  readonly instances: number;
+  readonly redis: boolean;
+  readonly folder: string | undefined;
+  /** Called once for each instance. */
+  readonly program: (port: number, place: Place) => Program;
+}
+
+/** Starts all processes of a server, each when the one before can be used, and ends those that run if one does not start. */
+export async function startServer(plan: Plan): Promise<Server> {
+  const own = temporaryFolder();
+  const started: ServerProcess[] = [];
+  const stop = async (): Promise<void> => {
+    await Promise.all(started.map((server) => server.stop()));
+    removeFolder(own);
+  };
+  try {
+    const redis = plan.redis ? await startRedis(own) : undefined;
+    if (redis !== undefined) started.push(redis);
+    const place = { folder: plan.folder ?? own, redisUrl: redis === undefined ? undefined : `redis://127.0.0.1:${redis.port}` };
+    const instances: ServerProcess[] = [];
+    for (let index = 0; index < plan.instances; index++) {
+      const instance = await ServerProcess.start((port) => plan.program(port, place));
+      instances.push(instance);
+      started.push(instance);
+    }
+    return {
+      wire: plan.wire,
+      ports: instances.map(({ port }) => port),
+      ...(plan.metricsPath === undefined ? {} : { metricsPath: plan.metricsPath }),
+      get pids() {
+        return started.flatMap(({ pids }) => pids);
+      },
+      async restart(index) {
+        const instance = instances[index];
+        if (instance === undefined) throw new Error(`There is no instance ${index}`);
+        await instance.kill();
+        await instance.start();
+      },
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** The number of instances, for a peer that knows nothing beyond its process. */
+export function onlyOne(name: string, options: ServerOptions): 1 {
+  if ((options.instances ?? 1) !== 1 || options.redis === true) throw new Error(`${name} knows only what is in its own process`);
+  return 1;
+}

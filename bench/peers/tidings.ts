@@ -1,0 +1,72 @@
+import { get } from 'node:http';
+import { join } from 'node:path';
+import type { Peer } from '../types.ts';
+import { packageVersion, readPackage } from './programs.ts';
+import { redisMissing, redisVersion } from './redis.ts';
+import { startServer } from './server.ts';
+
+/** The tree that this folder lies in. */
+const ROOT = join(import.meta.dirname, '../..');
+
+/**
+ * The service under test, from its real entry point and with its own defaults, but for
+ * - MAX_STREAMS: the default stops below the streams that are measured;
+ * - LOG_LEVEL=warn: none of the peers logs either;
+ * - DRAIN_SECONDS=0: only the end of a run would wait for it.
+ * Instances share the file, and Redis where it is asked for.
+ */
+export const tidings: Peer = {
+  name: 'tidings',
+  about: 'This service, started as `npm start` starts it; SQLite with every publish on disk before its answer. MAX_STREAMS=20000, LOG_LEVEL=warn.',
+  durable: true,
+  versions: async () => ({
+    node: process.version,
+    tidings: packageVersion(ROOT),
+    'better-sqlite3': packageVersion(join(ROOT, 'node_modules/better-sqlite3')),
+    ...(redisMissing() === undefined ? { redis: await redisVersion() } : {}),
+  }),
+  missing: () => undefined,
+  start: (options = {}) => startServer({
+    wire: 'tidings',
+    metricsPath: '/metrics',
+    instances: options.instances ?? 1,
+    redis: options.redis ?? false,
+    folder: options.folder,
+    program: (port, { folder, redisUrl }) => ({
+      command: process.execPath,
+      args: startArguments(),
+      env: {
+        PORT: String(port),
+        DATABASE_URL: `file:${join(folder, 'tidings.db')}`,
+        ...(redisUrl === undefined ? {} : { REDIS_URL: redisUrl }),
+        MAX_STREAMS: '20000',
+        LOG_LEVEL: 'warn',
+        DRAIN_SECONDS: '0',
+        ...options.env,
+      },
+      folder,
+      ready: () => isReady(port),
+      ...(options.by === undefined ? {} : { by: options.by }),
+    }),
+  }),
+};
+
+/** What `npm start` gives to node: a flag that is added there is measured here. The entry point in full, as the working directory is another. */
+function startArguments(): string[] {
+  const script = readPackage(ROOT).scripts?.['start'] ?? '';
+  const [command, ...args] = script.split(' ');
+  if (command !== 'node' || !/^[\w=./ -]+$/.test(script)) throw new Error(`npm start is no plain call of node any more: ${script}`);
+  const entry = args.findIndex((word) => !word.startsWith('-'));
+  if (entry === -1) throw new Error(`npm start names no entry point: ${script}`);
+  return args.map((word, index) => (index === entry ? join(ROOT, word) : word));
+}
+
+/** It answers before its log is open. */
+function isReady(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    get({ host: '127.0.0.1', port, path: '/readyz', agent: false }, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode === 200);
+    }).once('error', () => resolve(false));
+  });
+}
