@@ -14,7 +14,7 @@ export interface Measuring {
   readonly rounds: number;
   readonly quick: boolean;
   readonly scratch: string;
-  say(progress: string): void;
+  readonly say: (progress: string) => void;
 }
 
 export async function measure(scenario: Scenario, measuring: Measuring): Promise<Row[]> {
@@ -29,12 +29,19 @@ export function peersOf(scenario: Scenario, one: Case, measuring: Pick<Measuring
   return measuring.peers.filter((peer) => named.includes(peer.name) || (measuring.all && one.peers === undefined));
 }
 
+interface Line {
+  readonly peer: Peer;
+  readonly rounds: Round[];
+  readonly missing: string | undefined;
+  failed: string | undefined;
+}
+
 async function measureCase(scenario: Scenario, one: Case, measuring: Measuring): Promise<Row[]> {
   const { rounds, quick, scratch, say } = measuring;
-  const lines = peersOf(scenario, one, measuring).map((peer) => ({ peer, rounds: [] as Round[], failed: peer.missing() }));
+  const lines = peersOf(scenario, one, measuring).map((peer): Line => ({ peer, rounds: [], missing: peer.missing() ?? one.missing?.(), failed: undefined }));
   for (let round = 0; round < rounds; round += 1) {
     for (const line of lines) {
-      if (line.failed !== undefined) continue;
+      if (line.missing !== undefined || line.failed !== undefined) continue;
       const told = `${scenario.name}: ${one.title}: ${line.peer.name}, round ${round + 1} of ${rounds}`;
       say(told);
       try {
@@ -45,7 +52,7 @@ async function measureCase(scenario: Scenario, one: Case, measuring: Measuring):
       }
     }
   }
-  return lines.map(({ peer, rounds: measured, failed }) => ({
-    case: one.title, peer: peer.name, rounds: measured, ...failed === undefined ? {} : { failed },
+  return lines.map(({ peer, rounds: measured, missing, failed }) => ({
+    case: one.title, peer: peer.name, rounds: measured, ...missing === undefined ? {} : { missing }, ...failed === undefined ? {} : { failed },
   }));
 }

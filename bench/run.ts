@@ -1,17 +1,15 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { measure, peersOf } from './measure.ts';
 import { readOptions, WrongUse, type Options } from './options.ts';
-import { peers } from './peers/index.ts';
+import { removeFolder, temporaryFolder } from './peers/leftovers.ts';
 import { commit, machine, versions } from './report/machine.ts';
 import { writePage } from './report/page.ts';
 import { readResults, writeResults, type Outcome, type Row } from './report/results.ts';
 import { asText, tables } from './report/table.ts';
 import { asSentence, verdicts } from './report/verdict.ts';
 import { scenarios } from './scenarios/index.ts';
-import { SUBJECT } from './scenarios/names.ts';
+import { peers, SUBJECT } from './scenarios/names.ts';
 import type { Scenario } from './scenarios/scenario.ts';
+import { isSound } from './scenarios/session.ts';
 
 /** `npm run bench`: measures what was named, prints it, keeps it, and makes the page from everything that is kept. */
 
@@ -26,18 +24,18 @@ function progress(text: string): void {
 async function run(options: Options): Promise<boolean> {
   const chosen = scenarios.filter((one) => options.names.length > 0 ? options.names.includes(one.name) : one.onDemand !== true);
   const command = ['npm run bench', ...process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : []].join(' ');
-  const scratch = await mkdtemp(join(tmpdir(), 'tidings-bench-'));
+  const scratch = temporaryFolder();
   let sound = true;
   try {
     for (const scenario of chosen) {
       const outcome = await outcomeOf(scenario, options, command, scratch);
       show(scenario, outcome.rows);
-      sound &&= isSound(outcome.rows);
+      sound &&= isServiceSound(outcome.rows);
       // After each, so that a run that is ended early keeps what it has.
       if (options.write) await writeResults({ ...await readResults(), [scenario.name]: outcome });
     }
   } finally {
-    await rm(scratch, { recursive: true, force: true });
+    removeFolder(scratch);
   }
   if (options.write) await writePage(await readResults());
   return sound;
@@ -48,7 +46,7 @@ async function outcomeOf(scenario: Scenario, options: Options, command: string, 
   const begun = Date.now();
   const used = new Set(scenario.cases.flatMap((one) => peersOf(scenario, one, { peers, all })));
   const about = { date: new Date(begun).toISOString(), command, commit: await commit(), machine: machine(), versions: await versions(used) };
-  const rows = await measure(scenario, { peers, all, rounds, quick, scratch, say: progress });
+  const rows = await measure(scenario, { peers, all, rounds: scenario.rounds ?? rounds, quick, scratch, say: progress });
   return { ...about, seconds: Math.round((Date.now() - begun) / 1000), rows };
 }
 
@@ -59,9 +57,9 @@ function show(scenario: Scenario, rows: readonly Row[]): void {
 }
 
 /** Of the service itself. What its peers lose is a figure in the table. */
-function isSound(rows: readonly Row[]): boolean {
+function isServiceSound(rows: readonly Row[]): boolean {
   return rows.filter((row) => row.peer === SUBJECT).every((row) => row.failed === undefined
-    && row.rounds.every(({ faults }) => faults.lost === 0 && faults.doubled === 0 && faults.reordered === 0));
+    && row.rounds.every(({ faults }) => isSound(faults)));
 }
 
 try {

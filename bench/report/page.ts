@@ -1,9 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { peers } from '../peers/index.ts';
 import { charts } from '../scenarios/charts.ts';
 import { scenarios } from '../scenarios/index.ts';
-import { SUBJECT } from '../scenarios/names.ts';
+import { peers, SUBJECT } from '../scenarios/names.ts';
 import type { Scenario } from '../scenarios/scenario.ts';
 import { barChart } from './charts.ts';
 import { lookup, type Outcome, type Results } from './results.ts';

@@ -11,7 +11,9 @@ export interface Row {
   readonly case: string;
   readonly peer: string;
   readonly rounds: readonly Round[];
-  /** Why it could not be measured, or why it ended before its last round. */
+  /** What is not installed here, so that there are no rounds. */
+  readonly missing?: string;
+  /** Why it ended before its last round. */
   readonly failed?: string;
 }
 

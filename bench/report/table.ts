@@ -29,7 +29,7 @@ function table(heading: string | undefined, cases: readonly Case[], figures: rea
     heading,
     head: ['', 'server', ...filled.map((figure) => figure.title), 'lost / doubled / out of order', 'load tool, of a core'],
     body: ordered.map((row) => {
-      if (row.rounds.length === 0) return [row.case, row.peer, ...filled.map(() => ''), row.failed ?? '', ''];
+      if (row.rounds.length === 0) return [row.case, row.peer, ...filled.map(() => ''), row.missing ?? row.failed ?? '', ''];
       const limited = median(row.rounds, (round) => round.busy) > LIMITED_BY_LOAD ? ` ${LIMITED_MARK}` : '';
       return [
         row.case, row.peer, ...filled.map((figure) => `${cell(row.rounds, figure)}${limited}`),
@@ -61,8 +61,10 @@ export function decimal(value: number, digits: number): string {
 function faults(rounds: readonly Round[]): string {
   const worst = (of: (round: Round) => number) => Math.max(...rounds.map(of));
   const refused = worst((round) => round.faults.refused);
+  const ended = worst((round) => round.faults.ended);
   const told = [worst((round) => round.faults.lost), worst((round) => round.faults.doubled), worst((round) => round.faults.reordered)];
-  return `${told.map((count) => decimal(count, 0)).join(' / ')}${refused > 0 ? `; ${decimal(refused, 0)} publishes refused` : ''}`;
+  const more = [[refused, 'publishes refused'], [ended, 'streams ended or told of a gap']] as const;
+  return [told.map((count) => decimal(count, 0)).join(' / '), ...more.flatMap(([count, what]) => count > 0 ? [`${decimal(count, 0)} ${what}`] : [])].join('; ');
 }
 
 function median(rounds: readonly Round[], of: (round: Round) => number): number {

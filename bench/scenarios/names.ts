@@ -1,4 +1,23 @@
-/** The peers as the scenarios and targets name them; each is the `name` of a peer in their list. */
+import { peer, peers as plain } from '../peers/index.ts';
+import type { Peer } from '../types.ts';
 
 /** What all this is about: its faults end a run with exit code 1. */
-export const SUBJECT = 'Tidings';
+export const SUBJECT = 'tidings';
+export const NCHAN = 'nchan';
+export const NCHAN_REDIS = 'nchan-redis';
+export const FASTIFY_SSE = 'fastify-sse';
+export const SOCKET_IO = 'socket.io';
+export const BARE_NET = 'bare-net';
+
+const nchan = peer('nchan');
+
+/** Nchan keeps its messages in its own memory or in Redis: for the tables, two servers. */
+const nchanRedis: Peer = {
+  ...nchan,
+  name: NCHAN_REDIS,
+  about: 'The same, messages in Redis.',
+  start: (options = {}) => nchan.start({ ...options, redis: true }),
+};
+
+/** All servers, in the order of the tables. */
+export const peers: readonly Peer[] = plain.flatMap((one) => one.name === NCHAN ? [one, nchanRedis] : [one]);

@@ -25,9 +25,11 @@ export interface Faults {
   readonly doubled: number;
   readonly reordered: number;
   readonly refused: number;
+  /** Streams that ended though nobody cut them, and that were told of a gap. */
+  readonly ended: number;
 }
 
-export const NO_FAULTS: Faults = { lost: 0, doubled: 0, reordered: 0, refused: 0 };
+export const NO_FAULTS: Faults = { lost: 0, doubled: 0, reordered: 0, refused: 0, ended: 0 };
 
 /** What a case is given besides the peer. */
 export interface Setting {
@@ -39,7 +41,7 @@ export interface Setting {
   readonly scratch: string;
   /** What the same case gave for the same peer in the rounds before: where a search begins. */
   readonly before: readonly Round[];
-  say(progress: string): void;
+  readonly say: (progress: string) => void;
 }
 
 /** One line of the table for each peer. */
@@ -49,6 +51,8 @@ export interface Case {
   readonly table?: string;
   /** The peers of this case alone, where they differ from the scenario's; `--all` does not widen these. */
   readonly peers?: readonly string[];
+  /** What this case needs beyond the peer and is not installed, with the line that installs it. */
+  missing?(): string | undefined;
   run(peer: Peer, setting: Setting): Promise<Round>;
 }
 
@@ -85,4 +89,6 @@ export interface Scenario {
   readonly targets: readonly Target[];
   /** Not part of a run that names no scenario. */
   readonly onDemand?: boolean;
+  /** Where one measurement is long: how many, whatever the command line says. */
+  readonly rounds?: number;
 }

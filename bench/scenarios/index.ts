@@ -1,0 +1,20 @@
+import { burst } from './burst.ts';
+import { fanout } from './fanout.ts';
+import { growth } from './growth.ts';
+import { memory } from './memory.ts';
+import { opening } from './opening.ts';
+import { patterns } from './patterns.ts';
+import { publish } from './publish.ts';
+import { redis } from './redis.ts';
+import { replay } from './replay.ts';
+import { saturation } from './saturation.ts';
+import type { Scenario } from './scenario.ts';
+import { slow } from './slow.ts';
+import { soak } from './soak.ts';
+import { storm } from './storm.ts';
+import { topics } from './topics.ts';
+
+/** All there are, in the order in which they run and stand on the page. */
+export const scenarios: readonly Scenario[] = [
+  fanout, saturation, burst, memory, opening, topics, patterns, publish, redis, storm, slow, replay, growth, soak,
+];

@@ -1,0 +1,111 @@
+import { spawnSync } from 'node:child_process';
+import type { FloodOptions } from '../load/protocol.ts';
+import type { Peer } from '../types.ts';
+import { valueOf } from './compare.ts';
+import { CORE, LOOP_MAX, LOOP_P99, MESSAGE_BYTES, P50, P99 } from './figures.ts';
+import { withLoopDelay } from './loop.ts';
+import { SUBJECT } from './names.ts';
+import { NO_FAULTS, type Round, type Scenario, type Setting } from './scenario.ts';
+import { costOf, faultsOf, sum, withServer } from './session.ts';
+
+const CONNECTIONS = 64;
+const SINGLE_BYTES = 1_024;
+const TOPICS = 100;
+const WARM_SECONDS = 1;
+const SECONDS = 5;
+
+const BATCH = 1_000;
+const BATCH_CONNECTIONS = 4;
+
+const SLOW_MS = 5;
+const SLOW_STREAMS = 1_000;
+const SLOW_RATE = 500;
+/** What runs of the slow disk have in common with each other: only the disk differs. */
+const STEADY_TOPICS = 10;
+
+const SINGLE = '1 KB, one to a request, 64 connections, idempotency keys';
+const NDJSON = '200 bytes, NDJSON of 1,000, 4 connections';
+const QUICK_DISK = '500 messages a second to 1,000 streams, this machine\'s disk';
+const SLOW_DISK = '500 messages a second to 1,000 streams, 5 ms more for each fsync';
+const SLOW_FLOOD = '1 KB, one to a request, 64 connections, 5 ms more for each fsync';
+
+const FLOODED = 'As fast as answers come';
+const STEADY = 'On a slow disk: what streams notice';
+
+const PER_SECOND = { key: 'perSecond', title: 'messages a second', digits: 0 };
+const ANSWER_P50 = { key: 'answerP50', title: 'answered p50, ms', digits: 1 };
+const ANSWER_P99 = { key: 'answerP99', title: 'answered p99, ms', digits: 1 };
+
+/** Every fsync takes so much longer: what a cloud volume does. */
+const SLOW_DISK_BY = ['strace', '-f', '-qq', '--seccomp-bpf', '-o', '/dev/null', '-e', 'trace=fdatasync,fsync', '-e', `inject=fdatasync,fsync:delay_exit=${SLOW_MS * 1000}`];
+
+/** A hundredth of the messages goes to a stream, so that loss and doubles are seen. */
+async function flood(peer: Peer, { quick }: Setting, what: Pick<FloodOptions, 'connections' | 'bytes' | 'batch' | 'key'>, by?: readonly string[]): Promise<Round> {
+  return withServer(peer, by === undefined ? {} : { by }, async ({ server, load, target, open }) => {
+    await open(1, 'bench.t0');
+    const whole = { ...target, ...what, topics: { name: 'bench.t{i}', count: TOPICS } };
+    const warm = await load.flood({ ...whole, seconds: quick ? 1 : WARM_SECONDS });
+    const { cpu, result: { result, delay } } = await costOf(server, () => withLoopDelay(server, () => load.flood({ ...whole, seconds: quick ? 2 : SECONDS })));
+    const faults = sum([warm, result].map(({ delivery, refused }) => ({ ...delivery === undefined ? NO_FAULTS : faultsOf(delivery), refused })));
+    return {
+      figures: {
+        perSecond: result.perSecond, answerP50: result.answer.p50, answerP99: result.answer.p99,
+        // A tracer's work is not the server's.
+        ...by === undefined ? { core: cpu / result.seconds } : {}, ...delay,
+      },
+      faults,
+      busy: result.busy,
+    };
+  });
+}
+
+async function steady(peer: Peer, { quick }: Setting, by?: readonly string[]): Promise<Round> {
+  return withServer(peer, by === undefined ? {} : { by }, async ({ server, load, target, open }) => {
+    await open(SLOW_STREAMS, `bench.t{i%${STEADY_TOPICS}}`);
+    const what = { ...target, rate: SLOW_RATE, bytes: MESSAGE_BYTES, topics: { name: 'bench.t{i}', count: STEADY_TOPICS }, connections: 16 };
+    await load.publish({ ...what, seconds: WARM_SECONDS });
+    const { result, delay } = await withLoopDelay(server, () => load.publish({ ...what, seconds: quick ? 2 : SECONDS }));
+    return {
+      figures: { p50: result.latency.p50, p99: result.latency.p99, most: result.latency.max, answerP50: result.answer.p50, answerP99: result.answer.p99, ...delay },
+      faults: faultsOf(result),
+      busy: result.busy,
+    };
+  });
+}
+
+function straceMissing(): string | undefined {
+  return spawnSync('strace', ['-V']).error === undefined ? undefined : 'strace is not installed: apt-get install strace';
+}
+
+export const publish: Scenario = {
+  name: 'publish',
+  title: 'Durable publishing',
+  how: `Messages are published for ${SECONDS} seconds, after ${WARM_SECONDS} to warm up, over ${TOPICS} topics; each connection sends its next request when the last one was answered. A message is answered when it is on disk (SQLite, WAL, \`synchronous=FULL\`). `
+    + 'A hundredth of them goes to a stream, so that loss and doubles are seen. '
+    + `The slow disk: each \`fsync\` and \`fdatasync\` of the service takes ${SLOW_MS} ms longer (\`strace\` holds it up); there, messages are also published on a schedule, and what counts is when streams have them.`,
+  caveats: [
+    'Nothing is pinned to a core: the service commits on a thread of its own.',
+    'The event loop\'s delay is the service\'s own figure (`nodejs_eventloop_lag_p99_seconds` of `/metrics`), less its sampling interval of 10 ms.',
+  ],
+  peers: [SUBJECT],
+  figures: [PER_SECOND, P50, P99, { key: 'most', title: 'latency max, ms', digits: 1 }, ANSWER_P50, ANSWER_P99, LOOP_P99, LOOP_MAX, CORE],
+  cases: [
+    { title: SINGLE, table: FLOODED, run: (peer, setting) => flood(peer, setting, { connections: CONNECTIONS, bytes: SINGLE_BYTES, key: peer.name === SUBJECT }) },
+    { title: NDJSON, table: FLOODED, peers: [SUBJECT], run: (peer, setting) => flood(peer, setting, { connections: BATCH_CONNECTIONS, bytes: MESSAGE_BYTES, batch: BATCH }) },
+    {
+      title: SLOW_FLOOD, table: FLOODED, peers: [SUBJECT],
+      missing: straceMissing, run: (peer, setting) => flood(peer, setting, { connections: CONNECTIONS, bytes: SINGLE_BYTES, key: true }, SLOW_DISK_BY),
+    },
+    { title: QUICK_DISK, table: STEADY, peers: [SUBJECT], run: (peer, setting) => steady(peer, setting) },
+    { title: SLOW_DISK, table: STEADY, peers: [SUBJECT], missing: straceMissing, run: (peer, setting) => steady(peer, setting, SLOW_DISK_BY) },
+  ],
+  targets: [
+    { number: 6, says: 'durable publishes of 1 KB a second, SQLite, 64 connections', at: 'least', limit: 28_000, unit: '', digits: 0, value: valueOf(SINGLE, SUBJECT, PER_SECOND.key) },
+    { number: 6, says: 'the same: answered p99', at: 'most', limit: 20, unit: ' ms', digits: 1, value: valueOf(SINGLE, SUBJECT, ANSWER_P99.key) },
+    { number: 6, says: 'the same: event-loop delay p99', at: 'most', limit: 10, unit: ' ms', digits: 1, value: valueOf(SINGLE, SUBJECT, LOOP_P99.key) },
+    { number: 6, says: 'NDJSON, messages of 200 bytes a second', at: 'least', limit: 150_000, unit: '', digits: 0, value: valueOf(NDJSON, SUBJECT, PER_SECOND.key) },
+    // What "must not stutter" is taken to be: the loop as free as with a quick disk, and messages later by the commits that they wait for, their own and the one before.
+    { number: 6, says: '5 ms more for each fsync: event-loop delay p99', at: 'most', limit: 10, unit: ' ms', digits: 1, value: valueOf(SLOW_DISK, SUBJECT, LOOP_P99.key) },
+    { number: 6, says: '5 ms more for each fsync: latency p99 of deliveries', at: 'most', limit: 50, unit: ' ms', digits: 1, value: valueOf(SLOW_DISK, SUBJECT, P99.key) },
+  ],
+};
