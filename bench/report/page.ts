@@ -31,7 +31,7 @@ export async function writePage(results: Results): Promise<void> {
   await writeFile(new URL('performance.md', DOCS), page(results, drawn, await notes()));
 }
 
-function page(results: Results, drawn: readonly string[], handWritten: string | undefined): string {
+export function page(results: Results, drawn: readonly string[], handWritten: string | undefined): string {
   const measured = scenarios.flatMap((scenario) => {
     const outcome = results[scenario.name];
     return outcome === undefined ? [] : [{ scenario, outcome }];
