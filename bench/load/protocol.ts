@@ -49,7 +49,7 @@ export interface PublishOptions extends Target {
   /** Messages a second, on a schedule that waits for nothing. */
   readonly rate: number;
   readonly seconds: number;
-  /** Of a message's data: a JSON string. At least `MARKER_BYTES` + 2. */
+  /** Of a message's data, a JSON string: at least `DATA_BYTES_MIN` of wires.ts. */
   readonly bytes: number;
   /** Each in turn. */
   readonly topics: Names;
@@ -77,7 +77,9 @@ export interface Delivered extends Delivery {
   readonly caughtUpAt?: number;
   /** Apart from the others: how late the messages of slow streams were. Their losses and doubles are in the sums above. */
   readonly slow?: { readonly streams: number; readonly latency: Percentiles };
-  /** When each message was sent, by its schedule: how late the load process itself was. */
+  /** Why publishes were refused: by status, and by what broke a connection. */
+  readonly reasons: Readonly<Record<string, number>>;
+  /** How much later than on schedule the load process itself was. */
   readonly sent: Percentiles;
 }
 
@@ -123,6 +125,8 @@ export interface ReadOptions extends Target {
 }
 
 export interface ReadResult {
+  /** Streams that could not be opened. */
+  readonly failed: number;
   readonly events: number;
   readonly perSecond: number;
   /** Until the last of them had everything. */

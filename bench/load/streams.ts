@@ -1,0 +1,267 @@
+import type { Sink } from './events.ts';
+import { now } from './clock.ts';
+import { nameOf } from './names.ts';
+import type { Opened, OpenOptions, Reopened, Streams as Counts } from './protocol.ts';
+import { Stream, type StreamHost } from './stream.ts';
+import { wires } from './wires.ts';
+
+/** A process's part of the streams that are to be opened: numbers `first`, `first + step` and so on, `count` of them. */
+export interface Part {
+  readonly first: number;
+  readonly step: number;
+  readonly count: number;
+}
+
+/** Each source address has 28,000 ports: so many that none runs short, while ports of closed connections rest. */
+const ADDRESSES = 200;
+/** As many as wait to be accepted at a server of Node's by default (511): more would be dropped, and tried again by the kernel after a second. */
+const CONCURRENCY = 500;
+/** A stream that is not open by then never will be. */
+const OPEN_MS = 15_000;
+/** A connection that was refused on the way back is tried again after so long. */
+const RETRY_MS = 100;
+
+
+
+/** What came of a stream's opening, told to who waits for it. */
+interface Batch {
+  waiting: number;
+  failed: number;
+  readonly reasons: Record<string, number>;
+  done(): void;
+}
+
+/** The streams of one process. Each is opening, open, or away: cut, or waiting to come back. */
+export class Streams implements StreamHost {
+  /** For what comes outside of a run. */
+  static readonly nowhere: Sink = { events: () => undefined, gap: () => undefined };
+  sink: Sink = Streams.nowhere;
+  /** Ended by the server while they were open. */
+  endedCount = 0;
+  /** When the last was opened. */
+  openedAt = 0;
+  readonly #all = new Set<Stream>();
+  /** Opened for the first time, and by whom. */
+  readonly #batches = new Map<Stream, Batch>();
+  readonly #away = new Set<Stream>();
+  readonly #reconnectMs = new Map<Stream, number>();
+  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #opening = new Set<Stream>();
+  /** Those that are to be opened, from `#head` on. */
+  #queue: Stream[] = [];
+  #head = 0;
+  /** Those that nobody but `reopen` brings back. */
+  #cut: Stream[] = [];
+  #concurrency = CONCURRENCY;
+  /** From when on so many a second may have been opened. */
+  #pace: { since: number; rate: number; begun: number } | undefined;
+  #ticker: NodeJS.Timeout | undefined;
+  #retried = 0;
+  #busyAnswers = 0;
+  #waiters: (() => void)[] = [];
+  readonly #changed: (isWhole: boolean) => void;
+  readonly #added: (stream: Stream) => void;
+
+  /** @param changed Streams are away, or all are back. @param added A stream is open for the first time. */
+  constructor(changed: (isWhole: boolean) => void, added: (stream: Stream) => void) {
+    this.#changed = changed;
+    this.#added = added;
+  }
+
+  get counts(): Counts {
+    let open = 0;
+    for (const stream of this.#all) if (stream.isOpen) open++;
+    return { open, away: this.#away.size };
+  }
+
+  get all(): readonly Stream[] {
+    return [...this.#all];
+  }
+
+  get isWhole(): boolean {
+    return this.#away.size === 0;
+  }
+
+  async open(options: Omit<OpenOptions, 'streams'> & { topics: string | readonly string[]; after?: string }, part: Part): Promise<Opened> {
+    const started = now();
+    const cpu = process.cpuUsage();
+    const templates = typeof options.topics === 'string' ? [options.topics] : options.topics;
+    const batch: Batch = { waiting: part.count, failed: 0, reasons: {}, done: () => undefined };
+    const done = new Promise<void>((resolve) => (batch.done = resolve));
+    for (let index = 0; index < part.count; index++) {
+      const number = part.first + index * part.step;
+      const stream = new Stream({
+        number,
+        names: templates.map((template) => nameOf(template, number)),
+        wire: wires[options.wire],
+        port: options.ports[number % options.ports.length]!,
+        localAddress: `127.0.0.${2 + number % ADDRESSES}`,
+        after: options.after,
+      }, this);
+      this.#batches.set(stream, batch);
+      this.#all.add(stream);
+      if (options.reconnectMs !== undefined) this.#reconnectMs.set(stream, options.reconnectMs);
+      this.#queue.push(stream);
+    }
+    this.#concurrency = options.concurrency ?? CONCURRENCY;
+    this.#pace = options.rate === undefined ? undefined : { since: started, rate: options.rate, begun: 0 };
+    this.#pump();
+    if (part.count > 0) await done;
+    const used = process.cpuUsage(cpu);
+    const seconds = (now() - started) / 1000;
+    return {
+      open: this.counts.open, failed: batch.failed, reasons: batch.reasons, seconds, perSecond: (part.count - batch.failed) / seconds,
+      at: this.openedAt, busy: (used.user + used.system) / 1e6 / seconds,
+    };
+  }
+
+  cut(): void {
+    this.#cut = [...this.#all].filter((stream) => !this.#batches.has(stream));
+    for (const stream of this.#cut) {
+      stream.cut();
+      this.#opening.delete(stream);
+      this.#leave(stream);
+    }
+    this.#unqueue((stream) => this.#batches.has(stream));
+    this.#clearTimers();
+  }
+
+  /** Brings back all that were cut. */
+  async reopen(concurrency: number | undefined): Promise<Reopened> {
+    this.#concurrency = concurrency ?? CONCURRENCY;
+    this.#pace = undefined;
+    for (const stream of this.#cut.splice(0)) this.#queue.push(stream);
+    this.#pump();
+    return this.whole();
+  }
+
+  /** Waits until none is away. */
+  async whole(): Promise<Reopened> {
+    const started = now();
+    const cpu = process.cpuUsage();
+    if (!this.isWhole) await new Promise<void>((resolve) => this.#waiters.push(resolve));
+    const used = process.cpuUsage(cpu);
+    const seconds = (now() - started) / 1000;
+    const { open } = this.counts;
+    return {
+      open, failed: 0, reasons: {}, seconds, perSecond: open / seconds, at: this.openedAt, busy: (used.user + used.system) / 1e6 / seconds,
+      retried: this.#retried, busyAnswers: this.#busyAnswers,
+    };
+  }
+
+  close(streams: Iterable<Stream> = this.#all): void {
+    for (const stream of [...streams]) {
+      stream.cut();
+      this.#all.delete(stream);
+      this.#opening.delete(stream);
+      this.#away.delete(stream);
+    }
+    this.#unqueue((stream) => this.#all.has(stream));
+    if (this.#all.size > 0) return;
+    this.#clearTimers();
+    this.#retried = this.#busyAnswers = 0;
+  }
+
+  opened(stream: Stream): void {
+    this.#opening.delete(stream);
+    this.openedAt = now();
+    const batch = this.#batches.get(stream);
+    if (batch !== undefined) {
+      this.#batches.delete(stream);
+      this.#added(stream);
+      this.#count(batch);
+    } else if (this.#away.delete(stream) && this.isWhole) {
+      this.#changed(true);
+      for (const resolve of this.#waiters.splice(0)) resolve();
+    }
+    this.#pump();
+  }
+
+  ended(stream: Stream, reason: string, retryMs: number | undefined): void {
+    this.#opening.delete(stream);
+    const batch = this.#batches.get(stream);
+    if (batch !== undefined) {
+      this.#batches.delete(stream);
+      this.#all.delete(stream);
+      batch.failed++;
+      batch.reasons[reason] = (batch.reasons[reason] ?? 0) + 1;
+      this.#count(batch);
+    } else {
+      if (retryMs !== undefined) this.#busyAnswers++;
+      if (stream.isOpen) this.#lost(stream, retryMs);
+      else {
+        if (retryMs === undefined) this.#retried++;
+        this.#later(stream, retryMs ?? RETRY_MS);
+      }
+    }
+    this.#pump();
+  }
+
+  #lost(stream: Stream, retryMs: number | undefined): void {
+    this.endedCount++;
+    const reconnectMs = this.#reconnectMs.get(stream);
+    if (reconnectMs === undefined) return;
+    this.#leave(stream);
+    this.#later(stream, retryMs ?? reconnectMs);
+  }
+
+  #leave(stream: Stream): void {
+    if (this.isWhole) this.#changed(false);
+    this.#away.add(stream);
+  }
+
+  #later(stream: Stream, delay: number): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      if (!this.#all.has(stream)) return;
+      this.#queue.push(stream);
+      this.#pump();
+    }, delay);
+    this.#timers.add(timer);
+  }
+
+  #count(batch: Batch): void {
+    if (--batch.waiting === 0) batch.done();
+  }
+
+  #pump(): void {
+    const allowed = this.#pace === undefined ? Infinity : Math.floor((now() - this.#pace.since) / 1000 * this.#pace.rate) + 1 - this.#pace.begun;
+    const free = Math.max(0, Math.min(allowed, this.#concurrency - this.#opening.size));
+    const end = Math.min(this.#queue.length, this.#head + free);
+    if (this.#pace !== undefined) this.#pace.begun += end - this.#head;
+    while (this.#head < end) {
+      const stream = this.#queue[this.#head++]!;
+      this.#opening.add(stream);
+      stream.open();
+    }
+    const isDone = this.#head === this.#queue.length;
+    if (isDone) this.#unqueue(() => false);
+    if (!isDone || this.#opening.size > 0) this.#ticker ??= setInterval(() => this.#tick(), TICK_MS);
+    else if (this.#ticker !== undefined) {
+      clearInterval(this.#ticker);
+      this.#ticker = undefined;
+    }
+  }
+
+  /** Opens on at its pace, and gives up what takes too long. In the order in which they were begun: the first that is young ends it. */
+  #tick(): void {
+    const oldest = now() - OPEN_MS;
+    for (const stream of this.#opening) {
+      if (stream.connectedAt > oldest) break;
+      stream.fail('no answer');
+    }
+    this.#pump();
+  }
+
+  #unqueue(keep: (stream: Stream) => boolean): void {
+    this.#queue = this.#queue.slice(this.#head).filter(keep);
+    this.#head = 0;
+  }
+
+  #clearTimers(): void {
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+  }
+}
+
+const TICK_MS = 5;
