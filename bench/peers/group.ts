@@ -37,9 +37,11 @@ function members(group: number): Member[] {
     const pid = Number(name);
     if (!Number.isInteger(pid)) continue;
     const text = readOrGone(() => readFileSync(`/proc/${pid}/stat`, 'latin1'));
-    // The command's name is in brackets and may hold anything; behind it come state, parent and group.
-    const [state, , its] = text?.slice(text.lastIndexOf(')') + 2).split(' ') ?? [];
-    if (Number(its) === group) found.push({ pid, isOver: state === 'Z' || state === 'X' });
+    // The command's name is in brackets and may hold anything; behind it come state, parent and group, and 15 fields on the number of threads.
+    const fields = text?.slice(text.lastIndexOf(')') + 2).split(' ') ?? [];
+    const [state, , its] = fields;
+    // While another thread has not ended, the first one's state says nothing yet: sockets are still open, and take connections.
+    if (Number(its) === group) found.push({ pid, isOver: (state === 'Z' || state === 'X') && Number(fields[17]) <= 1 });
   }
   return found;
 }

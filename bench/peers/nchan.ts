@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Peer } from '../types.ts';
+import { answers } from './ports.ts';
 import { findProgram, needProgram, said } from './programs.ts';
 import { redisMissing, redisVersion } from './redis.ts';
 import { startServer, type Place } from './server.ts';
@@ -44,6 +45,8 @@ export const nchan: Peer = {
           command,
           args: ['-p', folder, '-c', 'nginx.conf'],
           folder,
+          // While it connects to Redis, a stream is refused with 503.
+          ready: async () => await answers(port, '/sub/ready') === 200,
           ...(options.env === undefined ? {} : { env: options.env }),
           ...(options.by === undefined ? {} : { by: options.by }),
         };
@@ -65,6 +68,8 @@ export const nchan: Peer = {
  */
 function configuration(port: number, folder: string, { redisUrl }: Place): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${join(folder, kind)};`);
+  // In the locations themselves: given once for the server, it is taken and does nothing.
+  const pass = redisUrl === undefined ? '' : 'nchan_redis_pass redis;';
   return `
 load_module ${findModule()};
 daemon off;
@@ -85,13 +90,14 @@ http {
   ${redisUrl === undefined ? '' : `upstream redis { nchan_redis_server ${redisUrl}; }`}
   server {
     listen 127.0.0.1:${port};
-    ${redisUrl === undefined ? '' : 'nchan_redis_pass redis;'}
     location ~ ^/sub/(.+)$ {
+      ${pass}
       nchan_subscriber eventsource;
       nchan_subscriber_first_message newest;
       nchan_channel_id $1;
     }
     location ~ ^/pub/(.+)$ {
+      ${pass}
       nchan_publisher http;
       nchan_channel_id $1;
     }

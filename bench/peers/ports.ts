@@ -1,3 +1,4 @@
+import { request } from 'node:http';
 import { connect, createServer } from 'node:net';
 
 /** Below the ports that systems give to outgoing connections: none of the load's thousands takes one while a server is started again. */
@@ -36,5 +37,16 @@ export function accepts(port: number): Promise<boolean> {
       socket.destroy();
       resolve(true);
     });
+  });
+}
+
+/** The status that a server there answers a GET with, whatever follows the head; undefined if nothing. For a stream too. */
+export function answers(port: number, path: string): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const asked = request({ host: '127.0.0.1', port, path, agent: false, headers: { accept: 'text/event-stream' } }, (answer) => {
+      resolve(answer.statusCode);
+      asked.destroy();
+    });
+    asked.once('error', () => resolve(undefined)).end();
   });
 }

@@ -1,6 +1,6 @@
-import { get } from 'node:http';
 import { join } from 'node:path';
 import type { Peer } from '../types.ts';
+import { answers } from './ports.ts';
 import { packageVersion, readPackage } from './programs.ts';
 import { redisMissing, redisVersion } from './redis.ts';
 import { startServer } from './server.ts';
@@ -45,7 +45,8 @@ export const tidings: Peer = {
         ...options.env,
       },
       folder,
-      ready: () => isReady(port),
+      // It answers before its log is open.
+      ready: async () => await answers(port, '/readyz') === 200,
       ...(options.by === undefined ? {} : { by: options.by }),
     }),
   }),
@@ -59,14 +60,4 @@ function startArguments(): string[] {
   const entry = args.findIndex((word) => !word.startsWith('-'));
   if (entry === -1) throw new Error(`npm start names no entry point: ${script}`);
   return args.map((word, index) => (index === entry ? join(ROOT, word) : word));
-}
-
-/** It answers before its log is open. */
-function isReady(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    get({ host: '127.0.0.1', port, path: '/readyz', agent: false }, (answer) => {
-      answer.resume();
-      resolve(answer.statusCode === 200);
-    }).once('error', () => resolve(false));
-  });
 }

@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { request, type ClientRequest, type IncomingMessage } from 'node:http';
+import { test, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { io } from 'socket.io-client';
+import { peers } from '../peers/index.ts';
+import type { Peer, Server, ServerOptions, WireName } from '../types.ts';
+import { usage } from '../usage.ts';
+
+/** Each server that is measured, tried once: a stream, a publish, and the event, with a client of another hand for Socket.IO. */
+
+const TOPIC = 'news.today';
+/** Longer than all of it takes on a slow machine: a server that does not deliver fails here. Milliseconds. */
+const LIMIT_MS = 60_000;
+
+const PATHS: Readonly<Record<Exclude<WireName, 'socket.io'>, { readonly stream: string; readonly publish: string }>> = {
+  tidings: { stream: `/topics/${TOPIC}/events`, publish: `/topics/${TOPIC}` },
+  nchan: { stream: `/sub/${TOPIC}`, publish: `/pub/${TOPIC}` },
+  sse: { stream: `/events/${TOPIC}`, publish: `/publish/${TOPIC}` },
+};
+
+for (const peer of peers) {
+  test(`${peer.name} delivers what is published to it`, { skip: reason(peer), timeout: LIMIT_MS }, async (t) => {
+    const server = await started(t, peer, {});
+    assert.ok(usage(server.pids).rssBytes > 0);
+    const [port = 0] = server.ports;
+    const stream = await listen(t, server.wire, port);
+    await publish(server.wire, port, 'one: ä');
+    await stream.gets('one: ä');
+    await publish(server.wire, port, '{"two":2}');
+    await stream.gets('{"two":2}');
+  });
+
+  if (['bare-net', 'bare-http', 'better-sse'].includes(peer.name)) continue;
+  test(`${peer.name} delivers through Redis to its other process, and after it was killed and came back`, { skip: reason(peer), timeout: LIMIT_MS }, async (t) => {
+    const server = await started(t, peer, { instances: 2, redis: true });
+    const [here = 0, there = 0] = server.ports;
+    assert.notEqual(here, there);
+    const stream = await listen(t, server.wire, there);
+    await publishUntil(stream, server.wire, here, 'across');
+    const before = server.pids;
+    await server.restart?.(1);
+    assert.equal(server.pids.length, before.length);
+    const again = await listen(t, server.wire, there);
+    await publishUntil(again, server.wire, here, 'again');
+  });
+}
+
+test('a server that is started by a tracer counts without it', { skip: reason(peers[0]!) }, async (t) => {
+  const server = await started(t, peers[0]!, { by: ['strace', '-f', '-o', '/dev/null', '-e', 'trace=fdatasync'] });
+  assert.equal(server.pids.length, 1);
+});
+
+/** Why it is not tried here; said in the run's output. */
+function reason(peer: Peer): string | false {
+  return peer.missing() ?? false;
+}
+
+async function started(t: TestContext, peer: Peer, options: ServerOptions): Promise<Server> {
+  const server = await peer.start(options);
+  t.after(async () => {
+    const { pids } = server;
+    await server.stop();
+    for (const pid of pids) assert.throws(() => usage([pid]), `process ${pid} is left`);
+  });
+  return server;
+}
+
+interface Listener {
+  gets(data: string): Promise<void>;
+}
+
+/** An open stream, once the server is known to have it. */
+async function listen(t: TestContext, wire: WireName, port: number): Promise<Listener> {
+  const got: string[] = [];
+  let look: () => void = () => undefined;
+  const receive = (data: string): void => {
+    got.push(data);
+    look();
+  };
+  if (wire === 'socket.io') {
+    const socket = io(`http://127.0.0.1:${port}`, { transports: ['websocket'], forceNew: true });
+    t.after(() => socket.disconnect());
+    socket.on('message', receive);
+    await socket.emitWithAck('join', TOPIC);
+  } else {
+    const { response, request: open } = await opened(port, PATHS[wire].stream);
+    t.after(() => open.destroy());
+    let text = '';
+    response.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+      for (let end = text.indexOf('\n\n'); end !== -1; end = text.indexOf('\n\n')) {
+        const data = /^data: ?(.*)$/m.exec(text.slice(0, end))?.[1];
+        if (data !== undefined) receive(data);
+        text = text.slice(end + 2);
+      }
+    }).on('error', () => undefined);
+  }
+  return {
+    gets: (data) => new Promise((resolve) => {
+      look = () => {
+        if (got.includes(data)) resolve();
+      };
+      look();
+    }),
+  };
+}
+
+function opened(port: number, path: string): Promise<{ response: IncomingMessage; request: ClientRequest }> {
+  return new Promise((resolve, reject) => {
+    const open = request({ host: '127.0.0.1', port, path, agent: false, headers: { accept: 'text/event-stream' } }, (response) => resolve({ response, request: open }));
+    open.once('error', reject).end();
+  });
+}
+
+/** A stream of another process may be open before Redis knows of it: what is published then is lost, so it is said again. */
+async function publishUntil(stream: Listener, wire: WireName, port: number, body: string): Promise<void> {
+  let got = false;
+  void stream.gets(body).then(() => {
+    got = true;
+  });
+  while (!got) {
+    await publish(wire, port, body);
+    await sleep(20);
+  }
+}
+
+async function publish(wire: WireName, port: number, body: string): Promise<void> {
+  const path = wire === 'socket.io' ? PATHS.sse.publish : PATHS[wire].publish;
+  const answer = await fetch(`http://127.0.0.1:${port}${path}`, { method: 'POST', body, headers: { 'Content-Type': 'text/plain' } });
+  await answer.text();
+  assert.ok([200, 201, 202].includes(answer.status), `${answer.status}`);
+}
