@@ -5,19 +5,20 @@ import Fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest, RawRequestDefaultExpression } from 'fastify';
 import { randomBytes } from 'node:crypto';
 import type { Config } from './config.ts';
+import { DirectConnections } from './direct/connections.ts';
 import { Problem } from './errors.ts';
 import type { App } from './http/app.ts';
 import { BodyReader } from './http/body.ts';
 import { answerClientError } from './http/client-error.ts';
 import { openapi } from './http/openapi.ts';
 import { EXPOSED_HEADERS, isForeignPage, originHeaders } from './http/origin.ts';
-import { knownProblem, PROBLEM_TYPE, problemBody, problemHeaders } from './http/problem.ts';
+import { knownProblem, PROBLEM_TYPE, problemBody, problemHeaders, unexpected } from './http/problem.ts';
 import { malformedQuery, parseQuery } from './http/query.ts';
 import { validatorCompiler } from './http/validator.ts';
 import { historyRoutes } from './routes/history.ts';
 import { operationRoutes } from './routes/operations.ts';
-import { publishRoutes } from './routes/publish.ts';
-import { streamRoutes } from './routes/streams.ts';
+import { directPublish, publishRoutes } from './routes/publish.ts';
+import { directStream, streamRoutes } from './routes/streams.ts';
 import type { Service } from './service.ts';
 
 /** The longest URL, so that one request costs bounded work: 100 topics of 255 ASCII characters fit. Bytes. */
@@ -59,10 +60,11 @@ const METHODS = ['GET', 'HEAD', 'POST'] as const;
 export function buildApp(service: Service): App {
   const { config } = service;
   const logger: FastifyBaseLogger = service.log;
+  const requestId = requestIds();
   const app: App = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request' }),
-    genReqId: requestIds(),
+    genReqId: requestId,
     http: { maxHeaderSize: HEAD_BYTES_MAX, requireHostHeader: false, headersTimeout: HEAD_TIME_MAX, requestTimeout: REQUEST_TIME_MAX, connectionsCheckingInterval: REQUEST_CHECK_INTERVAL },
     requestTimeout: REQUEST_TIME_MAX,
     keepAliveTimeout: KEEP_ALIVE_TIME,
@@ -75,7 +77,7 @@ export function buildApp(service: Service): App {
     routerOptions: { maxParamLength: HEAD_BYTES_MAX, querystringParser: parseQuery },
     frameworkErrors: (error, request, reply) => {
       void reply.headers(originHeaders(request.headers.origin, config.CORS_ORIGINS));
-      answerError(error, request, reply);
+      answerError(error, request, reply, service);
     },
     clientErrorHandler: answerClientError,
   });
@@ -83,6 +85,7 @@ export function buildApp(service: Service): App {
   app.server.maxConnections = config.MAX_STREAMS + OTHER_CONNECTIONS_MAX;
   // Whatever else a client expects, it gets an answer; Node's own would be a bare 417.
   app.server.on('checkExpectation', (request, response) => app.routing(request, response));
+  takeDirectly(app, service, requestId);
   app.setValidatorCompiler(validatorCompiler);
   readBodies(app);
   allowOrigins(app, config);
@@ -93,7 +96,7 @@ export function buildApp(service: Service): App {
     done();
   });
   app.setErrorHandler((error, request, reply) => {
-    const problem = answerError(error, request, reply);
+    const problem = answerError(error, request, reply, service);
     // The publisher counts its own, which are the others.
     if (request.method === 'POST' && problem.status < 500 && problem.code !== 'key-reused') service.counters.refuse(problem.code);
   });
@@ -105,6 +108,16 @@ export function buildApp(service: Service): App {
     operationRoutes(app, service);
   });
   return app;
+}
+
+/** Streams and single publishes go past the framework where they are plain; what leaves an instance that is going says so there. */
+function takeDirectly(app: App, service: Service, requestId: () => string): void {
+  const publish = directPublish(service, requestId);
+  const stream = directStream(service, requestId);
+  new DirectConnections(app.server, (request, connection) => {
+    if (service.draining) return false;
+    return request.method === 'POST' ? publish(request, connection) : stream(request, connection);
+  }, { firstRequestMs: HEAD_TIME_MAX, keepAliveMs: KEEP_ALIVE_TIME });
 }
 
 /** Ids that tell requests apart in the log, also those of several instances. */
@@ -158,12 +171,9 @@ function refusal(app: App, config: Config, request: FastifyRequest, reply: Fasti
 }
 
 /** The one place where an error becomes an answer. */
-function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): Problem {
-  let problem = knownProblem(error);
-  if (problem === undefined || problem.code === 'internal') {
-    request.log.error({ err: error }, 'a request failed');
-    problem = new Problem('internal', `It is not your fault; the log has it under request ${request.id}.`);
-  }
+function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply, service: Service): Problem {
+  const known = knownProblem(error);
+  const problem = known === undefined || known.code === 'internal' ? unexpected(error, service.log, request.id) : known;
   void reply.code(problem.status).type(PROBLEM_TYPE).headers(problemHeaders(problem)).send(problemBody(problem));
   return problem;
 }

@@ -32,7 +32,7 @@ export function passOver(socket: Socket): void {
 }
 
 /**
- * Takes the socket of a response over from the HTTP server, once the response owns it and its head is flushed: with pipelined
+ * Takes the socket of a response over from the HTTP server, for the stream that begins there, once the response owns it and its head is flushed: with pipelined
  * requests that is when the answers before it have left. From then on nothing more is parsed on the connection: what
  * the client sends is read, so that its end is noticed, and thrown away.
  */
@@ -42,15 +42,10 @@ export function takeOver(response: ServerResponse, begin: (socket: Socket) => vo
     // A stream may be quiet for as long as it likes: the limit for other connections is not its own.
     socket.setTimeout(0);
     const parsers = socket.listeners('data');
-    // This listener takes the socket back from the parser's fast path, which reads it below the events.
-    socket.on('data', discard);
-    for (const parser of parsers) socket.removeListener('data', parser as (chunk: Buffer) => void);
+    // Whoever begins listens for data, and so takes the socket back from the parser's fast path, which reads it below the events.
     begin(socket);
+    for (const parser of parsers) socket.removeListener('data', parser as (chunk: Buffer) => void);
   };
   if (response.socket !== null) start(response.socket);
   else response.once('socket', start);
-}
-
-function discard(): void {
-  // Nothing that a client sends on its stream means anything.
 }

@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import { Problem, PROBLEMS, type ProblemCode } from '../errors.ts';
+import type { Log } from '../log.ts';
 
 /** Errors as clients see them: RFC 9457 problem details. */
 export const PROBLEM_TYPE = 'application/problem+json';
@@ -35,6 +36,12 @@ export function rawProblem(problem: Problem): Buffer {
   const head = `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\nContent-Type: ${PROBLEM_TYPE}\r\n`
     + `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n`;
   return Buffer.concat([Buffer.from(head), body]);
+}
+
+/** What a client is told of an error that is not its own; the log has the rest. */
+export function unexpected(error: unknown, log: Pick<Log, 'error'>, request: string): Problem {
+  log.error({ err: error, request }, 'a request failed');
+  return new Problem('internal', `It is not your fault; the log has it under request ${request}.`);
 }
 
 /** What an error is to the client; undefined when it is none of the client's making. */

@@ -1,14 +1,20 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { IncomingHttpHeaders } from 'node:http';
 import { Type } from 'typebox';
 import { BatchMessage, parseBatch } from '../batch.ts';
+import type { Config } from '../config.ts';
 import { formatId } from '../cursor.ts';
+import type { DirectConnection } from '../direct/connections.ts';
+import type { PlainRequest } from '../direct/request.ts';
+import type { Response } from '../direct/response.ts';
 import { checkEvent, checkJson, checkText, parseTtl } from '../draft.ts';
 import { Problem } from '../errors.ts';
 import type { App } from '../http/app.ts';
 import { contentProblem, mediaType } from '../http/content.ts';
+import { isForeignPage, originHeaders } from '../http/origin.ts';
+import { problemBody, problemHeaders, PROBLEM_TYPE, unexpected } from '../http/problem.ts';
 import { fingerprint, parseKey, type RequestIdentity } from '../idempotency.ts';
 import { describe, type Draft } from '../message.ts';
-import type { Receipt } from '../publish.ts';
 import type { Service } from '../service.ts';
 import type { IdempotencyKey } from '../store/store.ts';
 import { checkTopic } from '../topic.ts';
@@ -40,18 +46,9 @@ export function publishRoutes(app: App, service: Service): void {
       response: { 201: json('It is stored, durably.', StoredMessage), ...problems('invalid-request', 'invalid-topic', 'invalid-event', 'invalid-data', 'invalid-ttl', 'invalid-key', ...FAILURES) },
     },
   }, async (request, reply) => {
-    const topic = checkTopic(request.params.topic);
-    const event = readEvent(request.query.event, request.headers['tidings-event'], config.EVENT_BYTES);
-    const ttl = parseTtl(request.headers.ttl);
-    const body = bodyOf(request);
-    const isJson = mediaType(request.headers) === 'application/json';
-    const key = readKey(request, service, { kind: isJson ? 'json' : 'text', topic, event, ttl, body });
-    (isJson ? checkJson : checkText)(body);
-    const draft: Draft = { topic, event, json: isJson, data: body, ttl };
-    const receipt = await service.publisher.publish([draft], key);
-    const id = formatId(receipt.epoch, receipt.first);
-    request.log.debug({ topic, id, bytes: body.length, replayed: receipt.replayed }, 'published');
-    return reply.headers({ location: `/messages/${id}` }).send(answer(reply, receipt, `${describe({ ...draft, time: receipt.time }, id)}}`));
+    const { draft, key } = readPublish({ topic: request.params.topic, event: request.query.event, headers: request.headers, keys: keyHeaders(request), body: bodyOf(request) }, config);
+    const { location, json: text, replayed } = await store(service, draft, key);
+    return reply.header('location', location).send(answer(reply, replayed, text));
   });
 
   app.post('/messages', {
@@ -68,20 +65,91 @@ export function publishRoutes(app: App, service: Service): void {
   }, async (request, reply) => {
     const format = batchFormat(mediaType(request.headers));
     const body = bodyOf(request);
-    const key = readKey(request, service, { kind: format, body });
+    const key = readKey(keyHeaders(request), config, { kind: format, body });
     const drafts = await parseBatch(body, format, { messages: config.BATCH_MESSAGES, messageBytes: config.MESSAGE_BYTES, eventBytes: config.EVENT_BYTES });
     const receipt = await service.publisher.publish(drafts, key);
     request.log.debug({ messages: drafts.length, id: formatId(receipt.epoch, receipt.first), bytes: body.length, replayed: receipt.replayed }, 'published');
     const stored = drafts.map((draft, index) => `${describe({ ...draft, time: receipt.time }, formatId(receipt.epoch, receipt.first + index))}}`);
-    return reply.send(answer(reply, receipt, `{"messages":[${stored.join(',')}]}`));
+    return reply.send(answer(reply, receipt.replayed, `{"messages":[${stored.join(',')}]}\n`));
   });
 }
 
+/** `POST /topics/{topic}` on the short way (direct/connections.ts): the same, where there is nothing to refuse. */
+export function directPublish(service: Service, requestId: () => string): (request: PlainRequest, connection: DirectConnection) => boolean {
+  const { config } = service;
+
+  async function publish(draft: Draft, key: IdempotencyKey | undefined, connection: DirectConnection, common: Readonly<Record<string, string>>): Promise<void> {
+    let response: Response;
+    try {
+      const { location, json: body, replayed } = await store(service, draft, key);
+      response = { status: 201, headers: { 'content-type': JSON_TYPE, location, ...(replayed ? REPLAYED : {}), ...common }, body };
+    } catch (error) {
+      const problem = error instanceof Problem ? error : unexpected(error, service.log, requestId());
+      response = { status: problem.status, headers: { 'content-type': PROBLEM_TYPE, ...problemHeaders(problem), ...common }, body: problemBody(problem).toString() };
+    }
+    connection.answer(response, service.draining);
+  }
+
+  return ({ path, query, headers, body }, connection) => {
+    const [collection, topic] = path;
+    if (collection !== 'topics' || topic === undefined || path.length !== 2) return false;
+    if (body.length > config.MESSAGE_BYTES || Array.isArray(query.event) || isForeignPage(headers, config.CORS_ORIGINS) || contentProblem(headers) !== undefined) return false;
+    const key = headers['idempotency-key'];
+    let given: Publish;
+    try {
+      given = readPublish({ topic, event: query.event as string | undefined, headers, keys: key === undefined ? undefined : [String(key)], body }, config);
+    } catch (error) {
+      if (error instanceof Problem) return false;
+      throw error;
+    }
+    // In memory of its own: what was read holds the head too, and would hold it for as long as the message is in memory.
+    const data = Buffer.allocUnsafeSlow(body.length);
+    body.copy(data);
+    void publish({ ...given.draft, data }, given.key, connection, originHeaders(headers.origin, config.CORS_ORIGINS));
+    return true;
+  };
+}
+
+/** What the parts of a request say that publishes one message. */
+interface Given {
+  readonly topic: string;
+  readonly event: string | undefined;
+  readonly headers: IncomingHttpHeaders;
+  /** What each `Idempotency-Key` header says. */
+  readonly keys: readonly string[] | undefined;
+  readonly body: Buffer;
+}
+
+interface Publish {
+  readonly draft: Draft;
+  readonly key: IdempotencyKey | undefined;
+}
+
+function readPublish({ topic: name, event: queried, headers, keys, body }: Given, config: Config): Publish {
+  const topic = checkTopic(name);
+  const event = readEvent(queried, headers['tidings-event'] as string | undefined, config.EVENT_BYTES);
+  const ttl = parseTtl(headers.ttl as string | undefined);
+  const isJson = mediaType(headers) === 'application/json';
+  const key = readKey(keys, config, { kind: isJson ? 'json' : 'text', topic, event, ttl, body });
+  (isJson ? checkJson : checkText)(body);
+  return { draft: { topic, event, json: isJson, data: body, ttl }, key };
+}
+
+async function store(service: Service, draft: Draft, key: IdempotencyKey | undefined): Promise<{ location: string; json: string; replayed: boolean }> {
+  const { epoch, first, time, replayed } = await service.publisher.publish([draft], key);
+  const id = formatId(epoch, first);
+  service.log.debug({ topic: draft.topic, id, bytes: draft.data.length, replayed }, 'published');
+  return { location: `/messages/${id}`, json: `${describe({ ...draft, time }, id)}}\n`, replayed };
+}
+
+const JSON_TYPE = 'application/json; charset=utf-8';
+const REPLAYED = { 'idempotency-replayed': 'true' } as const;
+
 /** As a text, not as bytes: so that Node sends it in one piece with its head. The line ends, for those who read it in a terminal. */
-function answer(reply: FastifyReply, { replayed }: Receipt, json: string): string {
-  void reply.code(201).type('application/json; charset=utf-8');
-  if (replayed) void reply.header('idempotency-replayed', 'true');
-  return `${json}\n`;
+function answer(reply: FastifyReply, replayed: boolean, text: string): string {
+  void reply.code(201).type(JSON_TYPE);
+  if (replayed) void reply.headers(REPLAYED);
+  return text;
 }
 
 /** What was sent as the body: nothing at all is the empty text. */
@@ -97,11 +165,14 @@ function readEvent(query: string | undefined, header: string | undefined, maxByt
   return header === undefined ? undefined : checkEvent(header, maxBytes, 'Tidings-Event');
 }
 
-function readKey(request: FastifyRequest, { config }: Service, identity: RequestIdentity): IdempotencyKey | undefined {
-  if (request.headers['idempotency-key'] === undefined) return undefined;
-  // Two headers of one name arrive joined by a comma, which a key may contain.
-  const { rawHeaders } = request.raw;
-  const key = parseKey(rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]!.toLowerCase() === 'idempotency-key'));
+/** Two headers of one name arrive joined by a comma, which a key may contain: so they are looked for where they are apart. */
+function keyHeaders({ headers, raw: { rawHeaders } }: FastifyRequest): readonly string[] | undefined {
+  if (headers['idempotency-key'] === undefined) return undefined;
+  return rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]!.toLowerCase() === 'idempotency-key');
+}
+
+function readKey(values: readonly string[] | undefined, config: Config, identity: RequestIdentity): IdempotencyKey | undefined {
+  const key = parseKey(values);
   return key === undefined ? undefined : { scope: '', key, fingerprint: fingerprint(identity), window: config.IDEMPOTENCY_SECONDS * 1000 };
 }
 

@@ -4,7 +4,13 @@ import { Type } from 'typebox';
 import type { App } from '../http/app.ts';
 import { claim, isClaimed, passOver, takeOver } from '../connection.ts';
 import type { Start } from '../cursor.ts';
+import type { DirectConnection } from '../direct/connections.ts';
+import type { PlainRequest } from '../direct/request.ts';
+import { streamHead } from '../direct/response.ts';
+import { own, type Owner } from '../direct/socket.ts';
 import { Problem } from '../errors.ts';
+import { originHeaders } from '../http/origin.ts';
+import { unexpected } from '../http/problem.ts';
 import type { Reader, StreamOptions } from '../reader.ts';
 import type { Service } from '../service.ts';
 import type { StartRequest } from '../start.ts';
@@ -13,13 +19,6 @@ import type { Filter } from '../topic.ts';
 import type { Form } from '../wire.ts';
 import { filterFromPath, filterFromQuery, startFromRequest } from './cursor.ts';
 import { cursorQuery, PatternPath, problems, topicsQuery } from './schemas.ts';
-
-/** A socket carries its reader, so that one function serves the events of all sockets and none needs a closure. */
-const READER = Symbol('reader');
-
-interface StreamSocket extends Socket {
-  [READER]?: Reader;
-}
 
 /** One topic or pattern, with the data alone; and many, with the message around it. */
 const URLS = { one: '/topics/:topic/events', many: '/events' } as const;
@@ -46,55 +45,26 @@ const HEADERS = {
 export function streamRoutes(app: App, service: Service): void {
   const { config, streams } = service;
 
-  function drained(this: StreamSocket): void {
-    streams.drained(this[READER]!);
-  }
-  function closed(this: StreamSocket): void {
-    const reader = this[READER]!;
-    streams.closed(reader);
-    service.log.debug({ at: reader.position().seq }, 'stream closed');
-  }
-
   async function stream(request: FastifyRequest, reply: FastifyReply, filter: Filter, form: Form): Promise<void> {
     const wanted = startFromRequest(request);
-    const control = readControl(request);
+    const control = readControl(request.query);
     void reply.headers(HEADERS);
     if (request.method === 'HEAD') {
       void reply.send();
       return;
     }
-    const start = streams.isFull ? undefined : await resolve(wanted);
+    const start = streams.isFull ? undefined : await resolve(service, wanted);
     // From here on the response is not the framework's; a client that has left meanwhile gets nothing.
     reply.hijack();
     if (reply.raw.destroyed) return;
     reply.sse.keepAlive();
     if (request.raw.httpVersionMinor !== 0) void reply.header('connection', 'keep-alive');
     reply.sse.sendHeaders();
-    takeOver(reply.raw, (socket) => begin(socket, filter, { form, control, chunked: reply.raw.chunkedEncoding }, wanted, start));
-  }
-
-  /** undefined where the log cannot be asked. */
-  async function resolve(wanted: StartRequest): Promise<Start | undefined> {
-    if (!service.starts.isReady) return undefined;
-    try {
-      return await service.starts.resolve(wanted);
-    } catch (error) {
-      if (error instanceof StoreError) return undefined;
-      throw error;
-    }
-  }
-
-  function begin(socket: StreamSocket, filter: Filter, options: StreamOptions, wanted: StartRequest, start: Start | undefined): void {
-    // Asked again: others were opened since.
-    if (start === undefined || streams.isFull) {
-      streams.refuse(options, socket);
-      return;
-    }
-    const reader = streams.start(filter, options, socket, start);
-    socket[READER] = reader;
-    socket.on('drain', drained);
-    socket.once('close', closed);
-    service.log.debug({ topics: filter.key, at: start.at.seq, start: wanted.kind, gap: start.gap?.reason }, 'stream opened');
+    takeOver(reply.raw, (socket) => {
+      const stream = new Stream(socket, service);
+      own(socket, stream);
+      stream.begin(filter, { form, control, chunked: reply.raw.chunkedEncoding }, wanted, start);
+    });
   }
 
   // Runs in the turn in which a request's head is parsed, before what is pipelined behind it.
@@ -137,7 +107,106 @@ export function streamRoutes(app: App, service: Service): void {
   });
 }
 
+/** What the schema of the query says, of one that is all right. */
+const CONTROLS: readonly unknown[] = [undefined, '0', '1'];
+/** What browsers and common clients send; other words of `Accept` are weighed by the framework. */
+const ACCEPTED: readonly unknown[] = [undefined, 'text/event-stream', '*/*'];
+
+/** Both stream routes on the short way (direct/connections.ts): the same, where there is nothing to refuse. */
+export function directStream(service: Service, requestId: () => string): (request: PlainRequest, connection: DirectConnection) => boolean {
+  const { config, streams } = service;
+
+  async function open(stream: Stream, filter: Filter, options: StreamOptions, wanted: StartRequest, head: string): Promise<void> {
+    const start = streams.isFull ? undefined : await resolve(service, wanted);
+    if (stream.socket.destroyed) return;
+    stream.socket.write(head, 'latin1');
+    stream.begin(filter, options, wanted, start);
+  }
+
+  return ({ path, query, headers }, connection) => {
+    const one = path.length === 3 && path[0] === 'topics' && path[2] === 'events';
+    if (!one && !(path.length === 1 && path[0] === 'events')) return false;
+    if (!CONTROLS.includes(query.control) || !ACCEPTED.includes(headers.accept)) return false;
+    if (Array.isArray(query.after) || Array.isArray(query.lastEventId) || Array.isArray(query.since)) return false;
+    let filter: Filter;
+    let wanted: StartRequest;
+    try {
+      const request = { headers, query, params: { topic: path[1] } };
+      filter = one ? filterFromPath(request) : filterFromQuery(request, config.TOPICS_PER_STREAM);
+      wanted = startFromRequest(request);
+    } catch (error) {
+      if (error instanceof Problem) return false;
+      throw error;
+    }
+    const stream = new Stream(connection.socket, service);
+    connection.give(stream);
+    const options = { form: one ? 'data' : 'object', control: readControl(query), chunked: true } as const;
+    open(stream, filter, options, wanted, streamHead(HEADERS, originHeaders(headers.origin, config.CORS_ORIGINS))).catch((error: unknown) => {
+      unexpected(error, service.log, requestId());
+      stream.socket.destroy();
+    });
+    return true;
+  };
+}
+
+/** Where a stream begins; undefined where the log cannot be asked. */
+async function resolve({ starts }: Service, wanted: StartRequest): Promise<Start | undefined> {
+  if (!starts.isReady) return undefined;
+  try {
+    return await starts.resolve(wanted);
+  } catch (error) {
+    if (error instanceof StoreError) return undefined;
+    throw error;
+  }
+}
+
+/** A socket and its reader, once there is one: refused streams have none. */
+class Stream implements Owner {
+  readonly socket: Socket;
+  readonly #service: Service;
+  #reader: Reader | undefined;
+
+  constructor(socket: Socket, service: Service) {
+    this.socket = socket;
+    this.#service = service;
+  }
+
+  /** Begins behind the head of the response, which was written. */
+  begin(filter: Filter, options: StreamOptions, wanted: StartRequest, start: Start | undefined): void {
+    const { streams, log } = this.#service;
+    // Asked again: others were opened since.
+    if (start === undefined || streams.isFull) {
+      streams.refuse(options, this.socket);
+      return;
+    }
+    this.#reader = streams.start(filter, options, this.socket, start);
+    log.debug({ topics: filter.key, at: start.at.seq, start: wanted.kind, gap: start.gap?.reason }, 'stream opened');
+  }
+
+  received(): void {
+    // Nothing that a client sends on its stream means anything.
+  }
+
+  ended(): void {
+    this.socket.destroySoon();
+  }
+
+  idle(): void {
+    // A stream may be quiet for as long as it likes.
+  }
+
+  drained(): void {
+    if (this.#reader !== undefined) this.#service.streams.drained(this.#reader);
+  }
+
+  closed(): void {
+    if (this.#reader === undefined) return;
+    this.#service.streams.closed(this.#reader);
+    this.#service.log.debug({ at: this.#reader.position().seq }, 'stream closed');
+  }
+}
+
 /** `?control=0` leaves the control events out, for scripts that read every line of data. */
-function readControl(request: FastifyRequest): boolean {
-  return (request.query as { control?: '0' | '1' }).control !== '0';
+function readControl(query: unknown): boolean {
+  return (query as { control?: '0' | '1' }).control !== '0';
 }

@@ -1,0 +1,79 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { malformedQuery, parseQuery, type Query } from '../http/query.ts';
+
+/** A request that is so plain that two parsers cannot disagree about it. */
+export interface PlainRequest {
+  readonly method: 'GET' | 'POST';
+  /** The segments of the path, percent-decoded. */
+  readonly path: readonly string[];
+  readonly query: Query;
+  /** By their names in lower case. None is there twice. */
+  readonly headers: IncomingHttpHeaders;
+  /** A part of the bytes that were read. */
+  readonly body: Buffer;
+}
+
+/** Longer heads are left to the HTTP server, which has bounds and answers for them. Bytes. */
+const HEAD_BYTES_MAX = 8 * 1024;
+
+const REQUEST_LINE = /^(GET|POST) (\/[!-~]*) HTTP\/1\.1$/;
+/** RFC 9110, section 5.6.2, is what a name may be; values are printable ASCII here, without white space around them. */
+const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+): ?([!-~]|[!-~][ -~]*[!-~]|)$/;
+const LENGTH = /^(?:0|[1-9][0-9]{0,8})$/;
+
+/** What changes how a connection or a body is read: requests with one of these are the HTTP server's. */
+const NOT_PLAIN = new Set(['transfer-encoding', 'content-encoding', 'expect', 'upgrade', 'trailer', 'te', 'proxy-connection', 'http2-settings']);
+
+/** Fragments, which no client sends, and percent-encoded percent signs and slashes, about which routers have ideas of their own. */
+const ODD_TARGET = /#|%25|%2f/i;
+
+const HEAD_END = Buffer.from('\r\n\r\n');
+
+/**
+ * Reads exactly one whole request, and only if it is plain: HTTP/1.1, one line for each header, lengths that add up to what
+ * was read. undefined is anything else, well-formed or not: the HTTP server reads it, and says what is wrong with it.
+ * So this accepts a part of what that server accepts (RFC 9112), and nothing can be smuggled past the difference.
+ */
+export function readPlain(bytes: Buffer): PlainRequest | undefined {
+  const end = bytes.indexOf(HEAD_END);
+  if (end === -1 || end > HEAD_BYTES_MAX) return undefined;
+  const lines = bytes.toString('latin1', 0, end).split('\r\n');
+  const start = REQUEST_LINE.exec(lines[0] ?? '');
+  if (start === null) return undefined;
+  const headers = readHeaders(lines);
+  if (headers === undefined) return undefined;
+  const length = headers['content-length'];
+  const method = start[1] as 'GET' | 'POST';
+  if (method === 'GET' ? length !== undefined : length === undefined || !LENGTH.test(length)) return undefined;
+  const bodyStart = end + HEAD_END.length;
+  if (bytes.length !== bodyStart + Number(length ?? 0)) return undefined;
+  const target = readTarget(start[2]!);
+  return target && { method, ...target, headers, body: bytes.subarray(bodyStart) };
+}
+
+function readHeaders(lines: readonly string[]): IncomingHttpHeaders | undefined {
+  const headers = Object.create(null) as IncomingHttpHeaders;
+  for (let index = 1; index < lines.length; index++) {
+    const header = HEADER.exec(lines[index]!);
+    if (header === null) return undefined;
+    const name = header[1]!.toLowerCase();
+    if (NOT_PLAIN.has(name) || name in headers) return undefined;
+    headers[name] = header[2]!;
+  }
+  if (headers.host === undefined) return undefined;
+  return headers.connection === undefined || headers.connection.toLowerCase() === 'keep-alive' ? headers : undefined;
+}
+
+function readTarget(target: string): { readonly path: readonly string[]; readonly query: Query } | undefined {
+  if (ODD_TARGET.test(target)) return undefined;
+  const mark = target.indexOf('?');
+  const query = parseQuery(mark === -1 ? '' : target.slice(mark + 1));
+  const path = (mark === -1 ? target : target.slice(0, mark)).slice(1).split('/');
+  if (malformedQuery(query) !== undefined) return undefined;
+  try {
+    return { path: target.includes('%') ? path.map(decodeURIComponent) : path, query };
+  } catch {
+    // No percent-encoded UTF-8: there is an answer for that elsewhere.
+    return undefined;
+  }
+}

@@ -1,0 +1,57 @@
+import type { Socket } from 'node:net';
+
+/** Who is told what happens on a socket. It changes hands without a change of listeners, which would cost more than most requests do. */
+export interface Owner {
+  received(bytes: Buffer): void;
+  /** The client has closed its side. */
+  ended(): void;
+  /** Nothing was read or written for as long as `Socket.setTimeout` said. */
+  idle(): void;
+  /** It takes more, after a write that it did not take at once. */
+  drained(): void;
+  closed(): void;
+}
+
+const OWNER = Symbol('owner');
+
+interface OwnedSocket extends Socket {
+  [OWNER]?: Owner;
+}
+
+/** Makes `owner` the one who is told. An error needs no telling: `closed` follows. */
+export function own(socket: OwnedSocket, owner: Owner): void {
+  const isFirst = socket[OWNER] === undefined;
+  socket[OWNER] = owner;
+  if (isFirst) socket.on('data', onData).on('end', onEnd).on('timeout', onTimeout).on('drain', onDrain).on('close', onClose).on('error', onError);
+}
+
+/** Leaves the socket to somebody who does not know of owners. Nothing is read before somebody listens and resumes it. */
+export function disown(socket: OwnedSocket): void {
+  socket.pause();
+  socket.off('data', onData).off('end', onEnd).off('timeout', onTimeout).off('drain', onDrain).off('close', onClose).off('error', onError);
+  delete socket[OWNER];
+}
+
+function onData(this: OwnedSocket, bytes: Buffer): void {
+  this[OWNER]!.received(bytes);
+}
+
+function onEnd(this: OwnedSocket): void {
+  this[OWNER]!.ended();
+}
+
+function onTimeout(this: OwnedSocket): void {
+  this[OWNER]!.idle();
+}
+
+function onDrain(this: OwnedSocket): void {
+  this[OWNER]!.drained();
+}
+
+function onClose(this: OwnedSocket): void {
+  this[OWNER]!.closed();
+}
+
+function onError(): void {
+  // The connection is lost.
+}
