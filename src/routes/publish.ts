@@ -47,7 +47,7 @@ export function publishRoutes(app: App, service: Service): void {
     },
   }, async (request, reply) => {
     const { draft, key } = readPublish({ topic: request.params.topic, event: request.query.event, headers: request.headers, keys: keyHeaders(request), body: bodyOf(request) }, config);
-    const { location, json: text, replayed } = await store(service, draft, key);
+    const { location, json: text, replayed } = await store(service, draft, key, () => request.id);
     return reply.header('location', location).send(answer(reply, replayed, text));
   });
 
@@ -74,6 +74,9 @@ export function publishRoutes(app: App, service: Service): void {
   });
 }
 
+/** A media type that needs no second look, or none. */
+const PLAIN_TYPE = /^(?:[a-z]+\/[a-z0-9.+-]+(?:; ?charset=utf-8)?)?$/i;
+
 /** `POST /topics/{topic}` on the short way (direct/connections.ts): the same, where there is nothing to refuse. */
 export function directPublish(service: Service, requestId: () => string): (request: PlainRequest, connection: DirectConnection) => boolean {
   const { config } = service;
@@ -81,7 +84,7 @@ export function directPublish(service: Service, requestId: () => string): (reque
   async function publish(draft: Draft, key: IdempotencyKey | undefined, connection: DirectConnection, common: Readonly<Record<string, string>>): Promise<void> {
     let response: Response;
     try {
-      const { location, json: body, replayed } = await store(service, draft, key);
+      const { location, json: body, replayed } = await store(service, draft, key, requestId);
       response = { status: 201, headers: { 'content-type': JSON_TYPE, location, ...(replayed ? REPLAYED : {}), ...common }, body };
     } catch (error) {
       const problem = error instanceof Problem ? error : unexpected(error, service.log, requestId());
@@ -93,6 +96,7 @@ export function directPublish(service: Service, requestId: () => string): (reque
   return ({ path, query, headers, body }, connection) => {
     const [collection, topic] = path;
     if (collection !== 'topics' || topic === undefined || path.length !== 2) return false;
+    if (!PLAIN_TYPE.test(headers['content-type'] ?? '')) return false;
     if (body.length > config.MESSAGE_BYTES || Array.isArray(query.event) || isForeignPage(headers, config.CORS_ORIGINS) || contentProblem(headers) !== undefined) return false;
     const key = headers['idempotency-key'];
     let given: Publish;
@@ -135,10 +139,10 @@ function readPublish({ topic: name, event: queried, headers, keys, body }: Given
   return { draft: { topic, event, json: isJson, data: body, ttl }, key };
 }
 
-async function store(service: Service, draft: Draft, key: IdempotencyKey | undefined): Promise<{ location: string; json: string; replayed: boolean }> {
-  const { epoch, first, time, replayed } = await service.publisher.publish([draft], key);
+async function store({ publisher, log }: Service, draft: Draft, key: IdempotencyKey | undefined, requestId: () => string): Promise<{ location: string; json: string; replayed: boolean }> {
+  const { epoch, first, time, replayed } = await publisher.publish([draft], key);
   const id = formatId(epoch, first);
-  service.log.debug({ topic: draft.topic, id, bytes: draft.data.length, replayed }, 'published');
+  if (log.isLevelEnabled('debug')) log.debug({ request: requestId(), topic: draft.topic, id, bytes: draft.data.length, replayed }, 'published');
   return { location: `/messages/${id}`, json: `${describe({ ...draft, time }, id)}}\n`, replayed };
 }
 
