@@ -2,7 +2,6 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Type } from 'typebox';
 import { BatchMessage, parseBatch } from '../batch.ts';
-import type { Config } from '../config.ts';
 import { formatId } from '../cursor.ts';
 import type { DirectConnection } from '../direct/connections.ts';
 import type { PlainRequest } from '../direct/request.ts';
@@ -129,7 +128,7 @@ interface Publish {
   readonly key: IdempotencyKey | undefined;
 }
 
-function readPublish({ topic: name, event: queried, headers, keys, body }: Given, config: Config): Publish {
+function readPublish({ topic: name, event: queried, headers, keys, body }: Given, config: Service['config']): Publish {
   const topic = checkTopic(name);
   const event = readEvent(queried, headers['tidings-event'] as string | undefined, config.EVENT_BYTES);
   const ttl = parseTtl(headers.ttl as string | undefined);
@@ -175,7 +174,7 @@ function keyHeaders({ headers, raw: { rawHeaders } }: FastifyRequest): readonly 
   return rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]!.toLowerCase() === 'idempotency-key');
 }
 
-function readKey(values: readonly string[] | undefined, config: Config, identity: RequestIdentity): IdempotencyKey | undefined {
+function readKey(values: readonly string[] | undefined, config: Service['config'], identity: RequestIdentity): IdempotencyKey | undefined {
   const key = parseKey(values);
   return key === undefined ? undefined : { scope: '', key, fingerprint: fingerprint(identity), window: config.IDEMPOTENCY_SECONDS * 1000 };
 }
