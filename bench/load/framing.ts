@@ -1,5 +1,3 @@
-import type { Stream } from './stream.ts';
-
 /**
  * From the bytes of a connection to whole events: HTTP's chunks and WebSocket's frames are taken away, and what ends in the middle of an event
  * is kept until the rest has come. An event counts when it is whole, as for any client: what is cut in the middle comes again.
@@ -8,7 +6,16 @@ import type { Stream } from './stream.ts';
  */
 export interface Framing {
   /** Throws where the bytes are none that a server may send. */
-  read(stream: Stream, bytes: Buffer, from: number, to: number, now: number): void;
+  read(stream: Receiver, bytes: Buffer, from: number, to: number, now: number): void;
+}
+
+/** Whoever reads a connection. What it is given is valid during the call only. */
+export interface Receiver {
+  readonly position: Position;
+  /** Whole events of SSE, one or more. @param now In milliseconds. */
+  events(bytes: Buffer, from: number, to: number, now: number): void;
+  /** One message of WebSocket. */
+  message(bytes: Buffer, from: number, to: number, now: number): void;
 }
 
 /** What is left over between two reads. */
@@ -50,7 +57,7 @@ const CR = 13;
 const BLANK_LINE = Buffer.from('\n\n');
 
 /** SSE: events end with a blank line. Takes the bytes of a body, in any pieces. */
-function readText(stream: Stream, bytes: Buffer, from: number, to: number, now: number): void {
+function readText(stream: Receiver, bytes: Buffer, from: number, to: number, now: number): void {
   const { position } = stream;
   if (position.keptLength === 0) {
     const end = endOfEvents(bytes, from, to);

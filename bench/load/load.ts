@@ -65,14 +65,14 @@ export class Load {
     // With several connections for one topic there is no telling which message is first.
     const inOrder = connections <= options.topics.count;
     const run = this.#run(options, inOrder, options.slow ?? 0);
-    const [outcome, findings] = await this.#follow(run, () => this.#publisher.call('publish', { ...options, ports: [...options.ports] }, { run, connections }));
+    const [outcome, findings] = await this.#follow(run, () => this.#publisher.call('publish', asData(options), { run, connections }));
     return delivered(outcome, findings);
   }
 
   /** Publishes as fast as answers come. */
   async flood(options: FloodOptions): Promise<Flooded> {
     const run = this.#run(options, false, 0);
-    const [outcome, findings] = await this.#follow(run, () => this.#publisher.call('flood', { ...options, ports: [...options.ports] }, { run, connections: options.connections }));
+    const [outcome, findings] = await this.#follow(run, () => this.#publisher.call('flood', asData(options), { run, connections: options.connections }));
     const seconds = Math.max(0, outcome.to - outcome.from) / 1000;
     const delivery = delivered(outcome, findings);
     return {
@@ -84,7 +84,7 @@ export class Load {
   /** Opens streams that read old messages as fast as they come (Tidings only), and closes them again. */
   async read(options: ReadOptions): Promise<ReadResult> {
     const parts = this.#parts(options.count, 0);
-    const all = await Promise.all(this.#readers.map((reader, index) => reader.call('read', { ...options, ports: [...options.ports] }, parts[index]!)));
+    const all = await Promise.all(this.#readers.map((reader, index) => reader.call('read', asData(options), parts[index]!)));
     const seconds = Math.max(...all.map((one) => one.lastMs)) / 1000;
     const events = sum(all, (one) => one.events);
     return {
@@ -150,6 +150,11 @@ export class Load {
     }
     return [outcome, await Promise.all(this.#readers.map((reader) => reader.call('settle', outcome)))];
   }
+}
+
+/** What can leave the process: a target may be a server, with functions. */
+function asData<Options extends object>(options: Options): Options {
+  return JSON.parse(JSON.stringify(options)) as Options;
 }
 
 function sum<Item>(items: readonly Item[], value: (item: Item) => number): number {

@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { now } from './clock.ts';
 import type { Sink } from './events.ts';
-import { chunked, plain, Position, type Framing } from './framing.ts';
+import { chunked, plain, Position, type Framing, type Receiver } from './framing.ts';
 import type { Subscriber } from './ledger.ts';
 import { textFrame, websocket } from './websocket.ts';
 import type { Wire } from './wires.ts';
@@ -37,7 +37,7 @@ const ID_MAX = 128;
 const CONTROL = /(?:^|\n)event: (\$\w+)\n(?:retry: (\d+)\n)?/g;
 
 /** One stream over a socket of its own: opened, read, cut, opened again with its last id. */
-export class Stream implements Subscriber {
+export class Stream implements Subscriber, Receiver {
   readonly number: number;
   readonly names: readonly string[];
   readonly position = new Position();
@@ -105,7 +105,6 @@ export class Stream implements Subscriber {
     this.#socket?.resume();
   }
 
-  /** Whole events of SSE, one or more. */
   events(bytes: Buffer, from: number, to: number, at: number): void {
     const { wire } = this.#options;
     if (wire.opensItself && this.#isControl(bytes, from, to)) {

@@ -74,8 +74,9 @@ export class Streams implements StreamHost {
     return { open, away: this.#away.size };
   }
 
+  /** Those that were open once. */
   get all(): readonly Stream[] {
-    return [...this.#all];
+    return [...this.#all].filter((stream) => !this.#batches.has(stream));
   }
 
   get isWhole(): boolean {
