@@ -2,12 +2,19 @@ import type { Histogram } from './histogram.ts';
 import type { Ledger } from './ledger.ts';
 import { isMarker, MAGIC, MARKER_BYTES, runOf, seqOf, timeOf, topicOf } from './marker.ts';
 import type { Run } from './run.ts';
-import type { Stream } from './stream.ts';
+
+/** The stream that events came on. */
+export interface Origin {
+  readonly number: number;
+  readonly slow: boolean;
+  /** When it was asked for, in milliseconds. */
+  readonly connectedAt: number;
+}
 
 /** What is done with the events of a stream. */
 export interface Sink {
   /** Whole events, one or more: `bytes` from `from` to `to`. They are valid during the call only. @param now In milliseconds. */
-  events(stream: Stream, bytes: Buffer, from: number, to: number, now: number): void;
+  events(stream: Origin, bytes: Buffer, from: number, to: number, now: number): void;
   /** A control event of Tidings among them. */
   gap(): void;
 }
@@ -35,7 +42,8 @@ export class Counting implements Sink {
   gaps = 0;
   lastAt = 0;
   /**
-   * Messages that were due until here, in microseconds of the run, are what streams that were away have to catch up on; and when the last of those came.
+   * Messages that were due until here, in microseconds of the run, are what streams that were away have to catch up on; and when all were back, or
+   * the last of those came.
    */
   boundary = -1;
   caughtUpAt: number | undefined;
@@ -49,7 +57,7 @@ export class Counting implements Sink {
     this.#slowLatency = slowLatency;
   }
 
-  events(stream: Stream, bytes: Buffer, from: number, to: number, now: number): void {
+  events(stream: Origin, bytes: Buffer, from: number, to: number, now: number): void {
     const micros = (now - this.#base) * 1000;
     const latency = stream.slow ? this.#slowLatency : this.#latency;
     const ledger = this.#ledger;

@@ -131,9 +131,10 @@ export const chunked: Framing = {
 
 function beginChunk(position: Position, size: number): void {
   if (size > KEPT_MAX * 16) throw new Error('a chunk that is too long');
+  // The connection may stay, but the stream is over.
+  if (size === 0) throw new Error('ended');
   position.left = size;
-  // After the last chunk there is only a line end.
-  position.step = size === 0 ? DATA_END : DATA;
+  position.step = DATA;
 }
 
 function hexDigit(byte: number): number {

@@ -73,7 +73,7 @@ export interface Delivered extends Delivery {
   readonly ended: number;
   /** `$gap` events of Tidings. */
   readonly gaps: number;
-  /** When streams were away meanwhile: the moment (`now()` of clock.ts) at which the last of them had what was due before they were all back. */
+  /** When streams were away meanwhile: the moment (`now()` of clock.ts) at which all of them were back and had what was due before that. */
   readonly caughtUpAt?: number;
   /** Apart from the others: how late the messages of slow streams were. Their losses and doubles are in the sums above. */
   readonly slow?: { readonly streams: number; readonly latency: Percentiles };

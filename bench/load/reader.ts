@@ -71,7 +71,9 @@ class Following {
 
   /** As long as a stream is away, everything is to be caught up on; when all are back, what is published from then on is not. */
   changed(isWhole: boolean): void {
-    this.#counting.boundary = isWhole ? (now() - this.#run.base) * 1000 : Infinity;
+    const at = now();
+    this.#counting.boundary = isWhole ? (at - this.#run.base) * 1000 : Infinity;
+    if (isWhole) this.#counting.caughtUpAt = at;
   }
 
   async settle(outcome: Outcome): Promise<Findings> {
@@ -85,7 +87,7 @@ class Following {
     return {
       expected, lost, delivered: delivered + deliveredSlow, doubled: ledger.doubled, reordered: ledger.reordered, unasked: ledger.unasked,
       ended: this.#streams.endedCount - this.#endedBefore, gaps, latency: this.#latency.counts, slow: isSlow.size, slowLatency: this.#slowLatency.counts,
-      lastAt, caughtUpAt, cpuMs: this.#cpuMs,
+      lastAt, caughtUpAt: this.#streams.isWhole ? caughtUpAt : undefined, cpuMs: this.#cpuMs,
     };
   }
 

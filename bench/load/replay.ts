@@ -1,9 +1,8 @@
 import { now } from './clock.ts';
-import type { Sink } from './events.ts';
+import type { Origin, Sink } from './events.ts';
 import { Gaps } from './gaps.ts';
 import { Histogram, type Counts } from './histogram.ts';
 import type { ReadOptions } from './protocol.ts';
-import type { Stream } from './stream.ts';
 import { Streams, type Part } from './streams.ts';
 
 /** What came of reading old messages on the streams of one process. */
@@ -54,7 +53,7 @@ class Replay implements Sink {
     this.#contiguous = contiguous;
   }
 
-  events(stream: Stream, bytes: Buffer, from: number, to: number, at: number): void {
+  events(stream: Origin, bytes: Buffer, from: number, to: number, at: number): void {
     let progress = this.#progress.get(stream.number);
     for (let begin = from; begin < to;) {
       // Heartbeats are lines of their own, and no events.
@@ -92,7 +91,7 @@ class Replay implements Sink {
     return this.#progress.size;
   }
 
-  #take(stream: Stream, progress: Progress, seq: number, at: number): void {
+  #take(stream: Origin, progress: Progress, seq: number, at: number): void {
     this.lastAt = at;
     if (seq >= progress.next) {
       if (seq > progress.next) this.#gaps.add(stream.number, progress.next, seq);
