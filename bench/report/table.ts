@@ -30,14 +30,18 @@ function table(heading: string | undefined, cases: readonly Case[], figures: rea
     head: ['', 'server', ...filled.map((figure) => figure.title), 'lost / doubled / out of order', 'load tool, of a core'],
     body: ordered.map((row) => {
       if (row.rounds.length === 0) return [row.case, row.peer, ...filled.map(() => ''), row.missing ?? row.failed ?? '', ''];
-      const limited = median(row.rounds, (round) => round.busy) > LIMITED_BY_LOAD ? ` ${LIMITED_MARK}` : '';
+      const limited = median(row.rounds, (round) => round.busy) > LIMITED_BY_LOAD;
       return [
-        row.case, row.peer, ...filled.map((figure) => `${cell(row.rounds, figure)}${limited}`),
+        row.case, row.peer, ...filled.map((figure) => marked(cell(row.rounds, figure), limited)),
         row.failed === undefined ? faults(row.rounds) : `${faults(row.rounds)}; ${row.failed}`,
-        row.rounds.every((round) => round.busy === 0) ? '' : `${percent(row.rounds)}${limited}`,
+        row.rounds.every((round) => round.busy === 0) ? '' : marked(percent(row.rounds), limited),
       ];
     }),
   };
+}
+
+function marked(text: string, limited: boolean): string {
+  return limited && text !== '' ? `${text} ${LIMITED_MARK}` : text;
 }
 
 function cell(rounds: readonly Round[], figure: Figure): string {

@@ -14,16 +14,23 @@ export const KEEP = { RETENTION_SECONDS: '0', RETENTION_BYTES: '0' };
 /** Messages of one request: the service's own bound. */
 const BATCH = 1_000;
 const CONNECTIONS = 4;
+/** What can be published within a second. */
+const SMALL = 10_000;
 /** Looked at so often whether there are enough. Seconds. */
 const STRETCH_SECONDS = 5;
 /** Of messages of one topic in a prepared log. */
-export const PER_TOPIC = 1_000;
+const PER_TOPIC = 1_000;
+/** Topics of the log's end. */
+const LAST_TOPICS = 10;
+/** Its messages are spread over the whole log, and those of the other stand among its last ten thousand. */
+export const OLD_TOPIC = 'bench.t0';
+export const LAST_TOPIC = 'bench.last0';
 
 const made = new Map<string, Promise<string>>();
 
 /**
- * The folder of a log with at least so many messages, on so many topics (`bench.t0` and on) that each has PER_TOPIC of
- * them, spread over the whole log.
+ * The folder of a log with at least so many messages: on so many topics (`bench.t0` and on) that each has a thousand,
+ * spread over the whole log, and behind them a thousand on each of ten more.
  */
 export function preparedLog(peer: Peer, messages: number, { scratch, say }: Setting): Promise<string> {
   const folder = join(scratch, `log-${messages}`);
@@ -34,14 +41,17 @@ export function preparedLog(peer: Peer, messages: number, { scratch, say }: Sett
 
 async function make(peer: Peer, folder: string, messages: number, say: (progress: string) => void): Promise<string> {
   await mkdir(folder);
-  const topics = { name: 'bench.t{i}', count: Math.max(1, messages / PER_TOPIC) };
+  const old = { name: 'bench.t{i}', count: Math.max(1, messages / PER_TOPIC) };
+  const last = { name: 'bench.last{i}', count: LAST_TOPICS };
   await withServer(peer, { folder, env: KEEP }, async ({ server, load, target }) => {
+    const what = { ...target, bytes: MESSAGE_BYTES, batch: BATCH, connections: 1 };
     for (let there = 0; there < messages; there = await held(server)) {
       say(`making a log of ${messages} messages: ${there}`);
       // A small log takes no stretch of seconds: it is published by count.
-      if (messages - there <= BATCH * CONNECTIONS * 10) await load.publish({ ...target, rate: messages - there, seconds: 1, bytes: MESSAGE_BYTES, topics, batch: Math.min(BATCH, messages - there), connections: 1 });
-      else await load.flood({ ...target, connections: CONNECTIONS, seconds: STRETCH_SECONDS, bytes: MESSAGE_BYTES, topics, batch: BATCH });
+      if (messages <= SMALL) await load.publish({ ...what, topics: old, rate: messages, seconds: 1 });
+      else await load.flood({ ...what, topics: old, connections: CONNECTIONS, seconds: STRETCH_SECONDS });
     }
+    await load.publish({ ...what, topics: last, rate: PER_TOPIC * LAST_TOPICS, seconds: 1 });
   });
   return folder;
 }

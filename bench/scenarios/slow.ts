@@ -9,20 +9,23 @@ import { costOf, faultsOf, withServer } from './session.ts';
 
 const STREAMS = 1_000;
 const SHARE = 0.05;
-/** Large, so that what the kernel holds for a socket is soon full: 16 KiB at 25 a second are 400 KiB a second. */
-const BYTES = 16_384;
-const RATE = 25;
+/** The slow ones listen to all topics and the others to the first: 2 MB a second, so that what the kernel holds for a socket is full in a few seconds. */
+const TOPICS = 20;
+const BYTES = 4_096;
+const RATE = 500;
 const WARM_SECONDS = 1;
 const SECONDS = 10;
 const MIB = 1024 * 1024;
 
 const WITHOUT = 'all of 1,000 read';
-const WITH = '50 of 1,000 do not read for 10 s';
+const WITH = '50 of 1,000 read nothing for 10 s';
 
 async function read(peer: Peer, { quick }: Setting, slow: number): Promise<Round> {
   return withServer(peer, { pinned: true }, async ({ server, load, target, open }) => {
-    await open(STREAMS, 'bench.one');
-    const what = { ...target, rate: RATE, bytes: BYTES, topics: { name: 'bench.one', count: 1 } };
+    // The first ones that were opened are those that become slow.
+    await open(STREAMS * SHARE, 'bench.>');
+    await open(STREAMS * (1 - SHARE), 'bench.t0');
+    const what = { ...target, rate: RATE, bytes: BYTES, topics: { name: 'bench.t{i}', count: TOPICS } };
     await load.publish({ ...what, seconds: WARM_SECONDS });
     const before = usage(server.pids);
     const { cpu, result } = await costOf(server, () => load.publish({ ...what, seconds: quick ? 3 : SECONDS, ...slow > 0 ? { slow } : {} }));
@@ -43,7 +46,8 @@ async function read(peer: Peer, { quick }: Setting, slow: number): Promise<Round
 export const slow: Scenario = {
   name: 'slow',
   title: 'Slow readers',
-  how: `${STREAMS.toLocaleString('en')} streams of one topic; ${RATE} messages of ${BYTES / 1024} KiB a second for ${SECONDS} seconds. ${SHARE * 100} % of the streams read nothing meanwhile, and read on afterwards: they must get everything too. Latency is that of the others.`,
+  how: `${STREAMS.toLocaleString('en')} streams; ${RATE} messages of ${BYTES / 1024} KiB a second on ${TOPICS} topics for ${SECONDS} seconds. ${SHARE * 100} % of the streams listen to all of them, the others to one. `
+    + 'In the second case that 5 % reads nothing meanwhile, and reads on afterwards: they must get everything too. Latency is that of the streams that read.',
   caveats: ['The server\'s processes are kept on one core and the load on the other.', 'The kernel holds some megabytes for a socket that nobody reads; only what goes beyond is the server\'s business.'],
   peers: [SUBJECT],
   figures: [
