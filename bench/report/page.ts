@@ -6,7 +6,7 @@ import { peers, SUBJECT } from '../scenarios/names.ts';
 import type { Scenario } from '../scenarios/scenario.ts';
 import { barChart } from './charts.ts';
 import { lookup, type Outcome, type Results } from './results.ts';
-import { asMarkdown, LIMITED_BY_LOAD, LIMITED_MARK, range, tables } from './table.ts';
+import { asMarkdown, DISTURBED_BY_OTHERS, DISTURBED_MARK, LIMITED_BY_LOAD, LIMITED_MARK, range, tables } from './table.ts';
 import { asSentence, verdicts } from './verdict.ts';
 
 /** docs/performance.md and its charts: whole, from what is kept. Nothing is measured here. */
@@ -62,7 +62,8 @@ A load process of its own opens the streams, publishes on a fixed schedule (open
 a stall shows), reads every event, and checks for each stream that nothing is lost, doubled or out of order. The peers take turns, round after
 round, each time with a fresh server. Figures are medians of the rounds; the least and the most are in brackets. CPU is the time of all processes
 of the server, Redis included where it uses one, from \`/proc/<pid>/stat\`. "${LIMITED_MARK}" marks figures during which the load process used
-more than ${LIMITED_BY_LOAD * 100} % of its core: they may be its limit and not the server's.`;
+more than ${LIMITED_BY_LOAD * 100} % of its core: they may be its limit and not the server's. "${DISTURBED_MARK}" marks figures during which something else in the machine used more than
+${DISTURBED_BY_OTHERS * 100} % of a core.`;
 
 function repeat(): string {
   const list = scenarios.map((scenario) => `npm run bench -- ${scenario.name.padEnd(12)} # ${scenario.title}${scenario.onDemand === true ? ' (only when named)' : ''}`);

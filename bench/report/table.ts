@@ -7,6 +7,9 @@ import { spread } from './statistics.ts';
 /** Above this share of a core, the load process may have been what limited the figure. */
 export const LIMITED_BY_LOAD = 0.9;
 export const LIMITED_MARK = '†';
+/** Above this share of a core, something else in the machine may have disturbed the figure. */
+export const DISTURBED_BY_OTHERS = 0.15;
+export const DISTURBED_MARK = '‡';
 
 export interface Table {
   readonly heading: string | undefined;
@@ -27,21 +30,25 @@ function table(heading: string | undefined, cases: readonly Case[], figures: rea
   const ordered = cases.flatMap((one) => rows.filter((row) => row.case === one.title));
   return {
     heading,
-    head: ['', 'server', ...filled.map((figure) => figure.title), 'lost / doubled / out of order', 'load tool, of a core'],
+    head: ['', 'server', ...filled.map((figure) => figure.title), 'lost / doubled / out of order', 'load tool, of a core', 'anything else'],
     body: ordered.map((row) => {
-      if (row.rounds.length === 0) return [row.case, row.peer, ...filled.map(() => ''), row.missing ?? row.failed ?? '', ''];
-      const limited = median(row.rounds, (round) => round.busy) > LIMITED_BY_LOAD;
+      if (row.rounds.length === 0) return [row.case, row.peer, ...filled.map(() => ''), row.missing ?? row.failed ?? '', '', ''];
+      const marks = [
+        ...median(row.rounds, (round) => round.busy) > LIMITED_BY_LOAD ? [LIMITED_MARK] : [],
+        ...median(row.rounds, (round) => round.others ?? 0) > DISTURBED_BY_OTHERS ? [DISTURBED_MARK] : [],
+      ];
       return [
-        row.case, row.peer, ...filled.map((figure) => marked(cell(row.rounds, figure), limited)),
+        row.case, row.peer, ...filled.map((figure) => marked(cell(row.rounds, figure), marks)),
         row.failed === undefined ? faults(row.rounds) : `${faults(row.rounds)}; ${row.failed}`,
-        row.rounds.every((round) => round.busy === 0) ? '' : marked(percent(row.rounds), limited),
+        row.rounds.every((round) => round.busy === 0) ? '' : marked(percent(row.rounds, (round) => round.busy), marks),
+        row.rounds.every((round) => round.others === undefined) ? '' : percent(row.rounds, (round) => round.others ?? 0),
       ];
     }),
   };
 }
 
-function marked(text: string, limited: boolean): string {
-  return limited && text !== '' ? `${text} ${LIMITED_MARK}` : text;
+function marked(text: string, marks: readonly string[]): string {
+  return text === '' ? text : [text, ...marks].join(' ');
 }
 
 function cell(rounds: readonly Round[], figure: Figure): string {
@@ -75,8 +82,8 @@ function median(rounds: readonly Round[], of: (round: Round) => number): number 
   return spread(rounds.map(of)).median;
 }
 
-function percent(rounds: readonly Round[]): string {
-  return `${decimal(median(rounds, (round) => round.busy) * 100, 0)} %`;
+function percent(rounds: readonly Round[], of: (round: Round) => number): string {
+  return `${decimal(median(rounds, of) * 100, 0)} %`;
 }
 
 /** For the terminal: columns as wide as their widest cell, figures to the right. */

@@ -2,7 +2,7 @@ import { valueOf } from './compare.ts';
 import { CORE, CPU, DELIVERIES, MESSAGE_BYTES, MICROSECONDS, P50, P99 } from './figures.ts';
 import { SUBJECT } from './names.ts';
 import type { Scenario } from './scenario.ts';
-import { costOf, faultsOf, withServer } from './session.ts';
+import { costOf, faultsOf, measured } from './session.ts';
 
 const STREAMS = 1_000;
 const RATE = 1_600;
@@ -21,7 +21,7 @@ export const burst: Scenario = {
   figures: [DELIVERIES, SHARE, CORE, CPU, P50, P99],
   cases: [{
     title: CASE,
-    run: (peer, { quick }) => withServer(peer, { pinned: true }, async ({ server, load, target, open }) => {
+    run: (peer, { quick }) => measured(peer, { pinned: true }, async ({ server, load, target, open }) => {
       await open(quick ? STREAMS / 10 : STREAMS, 'bench.one');
       const what = { ...target, rate: RATE, bytes: MESSAGE_BYTES, topics: { name: 'bench.one', count: 1 } };
       await load.publish({ ...what, seconds: WARM_SECONDS });

@@ -2,7 +2,7 @@ import { ratioTo } from './compare.ts';
 import { CORE, CPU, MESSAGE_BYTES, MICROSECONDS, P50, P99 } from './figures.ts';
 import { BARE_NET, FASTIFY_SSE, NCHAN, SUBJECT } from './names.ts';
 import type { Case, Scenario } from './scenario.ts';
-import { costOf, faultsOf, withServer } from './session.ts';
+import { costOf, faultsOf, measured } from './session.ts';
 
 const WARM_SECONDS = 1;
 const SECONDS = 5;
@@ -13,7 +13,7 @@ const FEWER = '1,000 streams, 50 messages a second';
 function fixedRate(title: string, streams: number, rate: number): Case {
   return {
     title,
-    run: (peer, { quick }) => withServer(peer, { pinned: true }, async ({ server, load, target, open }) => {
+    run: (peer, { quick }) => measured(peer, { pinned: true }, async ({ server, load, target, open }) => {
       await open(quick ? streams / 10 : streams, 'bench.one');
       const what = { ...target, rate, bytes: MESSAGE_BYTES, topics: { name: 'bench.one', count: 1 } };
       await load.publish({ ...what, seconds: quick ? 1 : WARM_SECONDS });

@@ -4,7 +4,7 @@ import type { Peer } from '../types.ts';
 import { MESSAGE_BYTES, MICROSECONDS } from './figures.ts';
 import { countOf, KEEP, LAST_TOPIC, OLD_TOPIC, preparedLog } from './logs.ts';
 import type { Round, Setting } from './scenario.ts';
-import { costOf, faultsOf, faultsOfReading, sum, withServer, type Session } from './session.ts';
+import { costOf, faultsOf, faultsOfReading, sum, measured, type Session } from './session.ts';
 
 /** What the scenario `growth` measures while one thing grows. */
 
@@ -27,7 +27,7 @@ const READINGS = 9;
 const ONE = { name: 'bench.one', count: 1 };
 
 export async function growingStreams(peer: Peer, { quick }: Setting, streams: number): Promise<Round> {
-  return withServer(peer, { loadProcesses: 2 }, async (session) => {
+  return measured(peer, { loadProcesses: 2 }, async (session) => {
     const rate = Math.min(MOST_RATE, DELIVERIES / streams);
     const alone = await publishing(session, ONE, quick, rate);
     await session.open(streams, ONE.name);
@@ -41,7 +41,7 @@ export async function growingStreams(peer: Peer, { quick }: Setting, streams: nu
 }
 
 export async function growingTopics(peer: Peer, { quick }: Setting, count: number): Promise<Round> {
-  return withServer(peer, {}, async (session) => {
+  return measured(peer, {}, async (session) => {
     const { load, target, open } = session;
     const topics = { name: 'bench.t{i}', count };
     const rate = Math.min(count, KNOWN_RATE);
@@ -59,7 +59,7 @@ export async function growingTopics(peer: Peer, { quick }: Setting, count: numbe
 
 export async function growingLog(peer: Peer, setting: Setting, messages: number): Promise<Round> {
   const folder = await preparedLog(peer, setting.quick ? messages / 10 : messages, setting);
-  return withServer(peer, { folder, env: KEEP }, async (session) => {
+  return measured(peer, { folder, env: KEEP }, async (session) => {
     const { open } = session;
     const last = await readings(session, LAST_TOPIC);
     const spreadOut = await readings(session, OLD_TOPIC);

@@ -2,7 +2,7 @@ import { usage } from '../usage.ts';
 import { valueOf } from './compare.ts';
 import { NCHAN, SUBJECT } from './names.ts';
 import { NO_FAULTS, type Scenario } from './scenario.ts';
-import { pause, withServer } from './session.ts';
+import { pause, measured } from './session.ts';
 
 const STREAMS = 10_000;
 const KIB = 1024;
@@ -27,7 +27,7 @@ export const memory: Scenario = {
   ],
   cases: [{
     title: CASE,
-    run: (peer, { quick }) => withServer(peer, peer.name === SUBJECT ? { env: { HEARTBEAT_SECONDS: String(HEARTBEAT_SECONDS) } } : {}, async ({ server, open }) => {
+    run: (peer, { quick }) => measured(peer, peer.name === SUBJECT ? { env: { HEARTBEAT_SECONDS: String(HEARTBEAT_SECONDS) } } : {}, async ({ server, open }) => {
       const streams = quick ? STREAMS / 10 : STREAMS;
       await pause(SETTLE_MS);
       const before = usage(server.pids);

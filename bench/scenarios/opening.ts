@@ -2,7 +2,7 @@ import { valueOf } from './compare.ts';
 import { MICROSECONDS } from './figures.ts';
 import { NCHAN, SUBJECT } from './names.ts';
 import { NO_FAULTS, type Scenario } from './scenario.ts';
-import { costOf, withServer } from './session.ts';
+import { costOf, measured } from './session.ts';
 
 const STREAMS = 10_000;
 const CASE = '10,000 streams';
@@ -17,7 +17,7 @@ export const opening: Scenario = {
   figures: [OPENED, { key: 'cpu', title: 'CPU per stream opened, µs', digits: 0 }],
   cases: [{
     title: CASE,
-    run: (peer, { quick }) => withServer(peer, { pinned: true }, async ({ server, open }) => {
+    run: (peer, { quick }) => measured(peer, { pinned: true }, async ({ server, open }) => {
       const { cpu, result } = await costOf(server, () => open(quick ? STREAMS / 10 : STREAMS, 'bench.one'));
       return { figures: { opened: result.perSecond, cpu: cpu * MICROSECONDS / result.open }, faults: NO_FAULTS, busy: result.busy };
     }),

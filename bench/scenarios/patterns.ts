@@ -2,7 +2,7 @@ import { ratioOfCases } from './compare.ts';
 import { CORE, CPU, MESSAGE_BYTES, MICROSECONDS, P50, P99 } from './figures.ts';
 import { SUBJECT } from './names.ts';
 import type { Case, Scenario } from './scenario.ts';
-import { costOf, faultsOf, withServer } from './session.ts';
+import { costOf, faultsOf, measured } from './session.ts';
 
 const STREAMS = 10_000;
 const RATE = 4_000;
@@ -18,7 +18,7 @@ const AT_START = '10,000 patterns, the wildcard first';
 function subscribed(title: string, topics: string): Case {
   return {
     title,
-    run: (peer, { quick }) => withServer(peer, { pinned: true }, async ({ server, load, target, open }) => {
+    run: (peer, { quick }) => measured(peer, { pinned: true }, async ({ server, load, target, open }) => {
       await open(STREAMS, topics);
       const what = { ...target, rate: RATE, bytes: MESSAGE_BYTES, topics: { name: 'bench.t{i}.new', count: STREAMS }, batch: BATCH };
       await load.publish({ ...what, seconds: WARM_SECONDS });

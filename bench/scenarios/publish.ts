@@ -6,7 +6,7 @@ import { CORE, LOOP_MAX, LOOP_P99, MESSAGE_BYTES, P50, P99 } from './figures.ts'
 import { withLoopDelay } from './loop.ts';
 import { SUBJECT } from './names.ts';
 import { NO_FAULTS, type Round, type Scenario, type Setting } from './scenario.ts';
-import { costOf, faultsOf, sum, withServer } from './session.ts';
+import { costOf, faultsOf, sum, measured } from './session.ts';
 
 const CONNECTIONS = 64;
 const SINGLE_BYTES = 1_024;
@@ -41,7 +41,7 @@ const SLOW_DISK_BY = ['strace', '-f', '-qq', '--seccomp-bpf', '-o', '/dev/null',
 
 /** A hundredth of the messages goes to a stream, so that loss and doubles are seen. */
 async function flood(peer: Peer, { quick }: Setting, what: Pick<FloodOptions, 'connections' | 'bytes' | 'batch' | 'key'>, by?: readonly string[]): Promise<Round> {
-  return withServer(peer, by === undefined ? {} : { by }, async ({ server, load, target, open }) => {
+  return measured(peer, by === undefined ? {} : { by }, async ({ server, load, target, open }) => {
     await open(1, 'bench.t0');
     const whole = { ...target, ...what, topics: { name: 'bench.t{i}', count: TOPICS } };
     const warm = await load.flood({ ...whole, seconds: quick ? 1 : WARM_SECONDS });
@@ -60,7 +60,7 @@ async function flood(peer: Peer, { quick }: Setting, what: Pick<FloodOptions, 'c
 }
 
 async function steady(peer: Peer, { quick }: Setting, by?: readonly string[]): Promise<Round> {
-  return withServer(peer, by === undefined ? {} : { by }, async ({ server, load, target, open }) => {
+  return measured(peer, by === undefined ? {} : { by }, async ({ server, load, target, open }) => {
     await open(SLOW_STREAMS, `bench.t{i%${STEADY_TOPICS}}`);
     const what = { ...target, rate: SLOW_RATE, bytes: MESSAGE_BYTES, topics: { name: 'bench.t{i}', count: STEADY_TOPICS }, connections: 16 };
     await load.publish({ ...what, seconds: WARM_SECONDS });

@@ -3,7 +3,7 @@ import { differenceOfCases } from './compare.ts';
 import { MESSAGE_BYTES } from './figures.ts';
 import { SUBJECT } from './names.ts';
 import type { Round, Scenario, Setting } from './scenario.ts';
-import { faultsOf, withServer } from './session.ts';
+import { faultsOf, measured } from './session.ts';
 
 const STREAMS = 10;
 const RATE = 50;
@@ -14,7 +14,7 @@ const SAME = 'published on the same instance';
 const OTHER = 'published on the other instance, through Redis';
 
 async function across(peer: Peer, { quick }: Setting, publishedOn: 0 | 1): Promise<Round> {
-  return withServer(peer, { instances: 2, redis: true }, async ({ server, load, target, open }) => {
+  return measured(peer, { instances: 2, redis: true }, async ({ server, load, target, open }) => {
     const [streamsOn, other] = server.ports;
     if (streamsOn === undefined || other === undefined) throw new Error('there are no two instances');
     await open(STREAMS, 'bench.one', { ports: [streamsOn] });

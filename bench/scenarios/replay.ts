@@ -3,14 +3,14 @@ import { CORE, MICROSECONDS } from './figures.ts';
 import { held, KEEP, preparedLog } from './logs.ts';
 import { SUBJECT } from './names.ts';
 import type { Round, Scenario, Setting } from './scenario.ts';
-import { costOf, faultsOfReading, withServer } from './session.ts';
+import { costOf, faultsOfReading, measured } from './session.ts';
 
 const MESSAGES = 1_000_000;
 const FEWER = 100_000;
 
 async function from(peer: Peer, setting: Setting, messages: number, streams: number): Promise<Round> {
   const folder = await preparedLog(peer, setting.quick ? messages / 100 : messages, setting);
-  return withServer(peer, { folder, env: KEEP }, async ({ server, load, target }) => {
+  return measured(peer, { folder, env: KEEP }, async ({ server, load, target }) => {
     const expected = await held(server);
     const { cpu, result } = await costOf(server, () => load.read({ ...target, count: streams, topics: 'bench.>', after: 'start', expected, contiguous: true }));
     return {

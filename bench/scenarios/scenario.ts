@@ -17,6 +17,8 @@ export interface Round {
   readonly faults: Faults;
   /** The share of a core that the busiest load process used; 0 where none could have been the limit. */
   readonly busy: number;
+  /** The share of a core that anything else in the machine used meanwhile; absent where that cannot be told. */
+  readonly others?: number;
 }
 
 /** What must be zero. Publishes that were refused are told apart, since a service may say no and keep its promise. */

@@ -3,7 +3,7 @@ import type { Peer } from '../types.ts';
 import { MESSAGE_BYTES } from './figures.ts';
 import { spread } from '../report/statistics.ts';
 import type { Round, Setting } from './scenario.ts';
-import { costOf, faultsOf, isSound, pause, withServer, type Session } from './session.ts';
+import { costOf, faultsOf, isSound, pause, measured, type Session } from './session.ts';
 
 /**
  * The most that a server delivers: the highest rate of publishes at which every stream gets everything and 99 of 100
@@ -40,7 +40,7 @@ export interface Search {
 }
 
 export async function mostDeliveries(peer: Peer, setting: Setting, search: Search): Promise<Round> {
-  return withServer(peer, { pinned: true }, async (session) => {
+  return measured(peer, { pinned: true }, async (session) => {
     await session.open(search.streams, TOPIC);
     const attempt = (rate: number) => tryRate(session, search, rate, setting);
     await attempt(search.from / 2);

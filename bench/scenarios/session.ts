@@ -4,7 +4,8 @@ import { Load, type LoadOptions } from '../load/load.ts';
 import type { Delivered, Opened, OpenOptions, ReadResult } from '../load/protocol.ts';
 import type { Peer, Server, ServerOptions } from '../types.ts';
 import { cpuSeconds } from '../usage.ts';
-import { NO_FAULTS, type Faults } from './scenario.ts';
+import { watchOthers } from './others.ts';
+import { NO_FAULTS, type Faults, type Round } from './scenario.ts';
 
 /** A fresh server and a fresh load generator, for one measurement; both are gone when it ends. */
 
@@ -53,6 +54,16 @@ export async function withServer<Result>(peer: Peer, options: SessionOptions, bo
       if (opened.failed > 0) throw new Error(`${opened.failed} of ${count} streams did not open: ${JSON.stringify(opened.reasons)}`);
       return opened;
     },
+  });
+}
+
+/** The same for a measurement: what else went on in the machine meanwhile is told with it. */
+export function measured(peer: Peer, options: SessionOptions, body: (session: Session) => Promise<Round>): Promise<Round> {
+  return withServer(peer, options, async (session) => {
+    const others = watchOthers(() => [...session.server.pids, ...session.load.pids]);
+    const round = await body(session);
+    const share = others();
+    return { ...round, ...share === undefined ? {} : { others: share } };
   });
 }
 

@@ -5,7 +5,7 @@ import { CORE, P50, P99 } from './figures.ts';
 import { gauge, scrape } from './loop.ts';
 import { SUBJECT } from './names.ts';
 import type { Round, Scenario, Setting } from './scenario.ts';
-import { costOf, faultsOf, withServer } from './session.ts';
+import { costOf, faultsOf, measured } from './session.ts';
 
 const STREAMS = 1_000;
 const SHARE = 0.05;
@@ -21,7 +21,7 @@ const WITHOUT = 'all of 1,000 read';
 const WITH = '50 of 1,000 read nothing for 10 s';
 
 async function read(peer: Peer, { quick }: Setting, slow: number): Promise<Round> {
-  return withServer(peer, { pinned: true }, async ({ server, load, target, open }) => {
+  return measured(peer, { pinned: true }, async ({ server, load, target, open }) => {
     // The first ones that were opened are those that become slow.
     await open(STREAMS * SHARE, 'bench.>');
     await open(STREAMS * (1 - SHARE), 'bench.t0');

@@ -5,7 +5,7 @@ import { valueOf } from './compare.ts';
 import { CORE, CPU, DELIVERIES, MESSAGE_BYTES, MICROSECONDS, P99 } from './figures.ts';
 import { SUBJECT } from './names.ts';
 import type { Round, Scenario, Setting } from './scenario.ts';
-import { costOf, faultsOf, withServer } from './session.ts';
+import { costOf, faultsOf, measured } from './session.ts';
 
 const STREAMS = 10_000;
 /** 200,000 deliveries a second. */
@@ -18,7 +18,7 @@ const CASE = '10 minutes, 10,000 streams, 20 messages a second';
 const GROWN = { key: 'grown', title: 'last two minutes to the third and fourth', digits: 2 };
 
 async function soaked(peer: Peer, { quick, say }: Setting): Promise<Round> {
-  return withServer(peer, { pinned: true }, async ({ server, load, target, open }) => {
+  return measured(peer, { pinned: true }, async ({ server, load, target, open }) => {
     await open(STREAMS, 'bench.one');
     const rss: number[] = [];
     const sampling = setInterval(() => {

@@ -2,7 +2,7 @@ import { ratioTo, valueOf } from './compare.ts';
 import { CORE, CPU, MESSAGE_BYTES, MICROSECONDS, P50, P99 } from './figures.ts';
 import { FASTIFY_SSE, NCHAN_REDIS, SUBJECT } from './names.ts';
 import type { Scenario } from './scenario.ts';
-import { costOf, faultsOf, withServer } from './session.ts';
+import { costOf, faultsOf, measured } from './session.ts';
 
 const STREAMS = 10_000;
 const TOPICS = 1_000;
@@ -22,7 +22,7 @@ export const topics: Scenario = {
   figures: [CPU, CORE, P50, P99, { key: 'answer', title: 'publish answered p99, ms', digits: 1 }],
   cases: [{
     title: CASE,
-    run: (peer, { quick }) => withServer(peer, {}, async ({ server, load, target, open }) => {
+    run: (peer, { quick }) => measured(peer, {}, async ({ server, load, target, open }) => {
       await open(quick ? STREAMS / 10 : STREAMS, `bench.t{i%${TOPICS}}`);
       const what = { ...target, rate: RATE, bytes: MESSAGE_BYTES, topics: { name: 'bench.t{i}', count: TOPICS } };
       await load.publish({ ...what, seconds: quick ? 1 : WARM_SECONDS });

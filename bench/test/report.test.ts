@@ -75,6 +75,11 @@ describe('tables', () => {
     assert.equal(table?.body[1]?.[2], '7.0');
     assert.match(table === undefined ? '' : asMarkdown(table), /\| 95 % † \|/);
   });
+  it('mark what something else in the machine may have disturbed', () => {
+    const [table] = tables(scenario, rows([round(7, { others: 0.5, busy: 0.95 })], [round(7, { others: 0.1 })]));
+    assert.equal(table?.body[0]?.[2], '7.0 † ‡');
+    assert.equal(table?.body[1]?.[2], '7.0');
+  });
   it('tell why there is no figure', () => {
     const [table] = tables(scenario, [{ case: 'all', peer: 'nchan', rounds: [], missing: 'nginx is not installed' }]);
     assert.ok(table?.body[0]?.includes('nginx is not installed'));
