@@ -58,7 +58,7 @@ export const nchan: Peer = {
 /**
  * nginx's and Nchan's defaults, but for
  * - one worker: with two, the second would share a core with the load, and Nchan passes each message between workers;
- * - as many connections as a process may have here;
+ * - as many connections as a process may have open files here, and a sixteenth more: below that nginx begins to close streams;
  * - `newest`: a new stream gets what is published from then on, like everybody else's; the default begins with the oldest message held;
  * - the buffer: 10 messages by default, too few to come back to. A thousand for a minute, and the shared memory to hold
  *   them; the message is held once, its streams only point to it;
@@ -78,7 +78,7 @@ worker_processes 1;
 worker_rlimit_nofile 20000;
 pid ${join(folder, 'nginx.pid')};
 error_log stderr warn;
-events { worker_connections 20000; }
+events { worker_connections 24000; }
 http {
   access_log off;
   ${temporary.join('\n  ')}
