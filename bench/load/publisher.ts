@@ -129,16 +129,16 @@ export async function flood(options: FloodOptions, { run, connections: count }: 
   const connections = await connectAll(options.ports, count, books);
   const cpu = process.cpuUsage();
   const from = now();
-  const end = from + options.seconds * 1000;
   const perRequest = options.batch ?? 1;
   let turn = 0;
+  let isOver = false;
   try {
     for (const connection of connections) {
       // While it is answered, others may use the same request: the bytes on their way are the connection's own.
       let own = Buffer.alloc(0);
       connection.whenIdle = () => {
+        if (isOver) return;
         const at = now();
-        if (at >= end) return;
         const topic = turn++ % run.topics.count;
         const seq = books.sent[topic]!;
         const { bytes } = requests.next(topic, at);
@@ -148,7 +148,8 @@ export async function flood(options: FloodOptions, { run, connections: count }: 
       };
       connection.whenIdle();
     }
-    await new Promise((resolve) => setTimeout(resolve, Math.max(0, end - now())));
+    await new Promise((resolve) => setTimeout(resolve, options.seconds * 1000));
+    isOver = true;
     await Promise.race([Promise.all(connections.map((connection) => connection.idle())), new Promise((resolve) => setTimeout(resolve, ANSWER_MS).unref())]);
     for (const connection of connections) connection.giveUp('no answer');
     return books.outcome(from, new Histogram(), cpu);

@@ -124,6 +124,21 @@ t.test('a server that stands still is late for every message that was due meanwh
   t.ok(delivered.answer.p90 >= 240, `${delivered.answer.p90}`);
 });
 
+t.test('when the load itself stands still, that shows too', async (t) => {
+  const server = await FaultyServer.start(t, {
+    published({ seq }) {
+      if (seq !== 10) return;
+      const publisher = load.pids.at(-1)!;
+      process.kill(publisher, 'SIGSTOP');
+      setTimeout(() => process.kill(publisher, 'SIGCONT'), 300);
+    },
+  });
+  await open(server);
+  const delivered = await publish(server, { seconds: 0.5 });
+  same(t, delivered, { accepted: 100, expected: 100 * STREAMS });
+  for (const { p90 } of [delivered.sent, delivered.latency, delivered.answer]) t.ok(p90 >= 240, `${p90}`);
+});
+
 t.test('what was refused is not expected, and is no loss', async (t) => {
   const delivered = await found(t, { status: (before) => (before % 5 === 4 ? 503 : 201) });
   same(t, delivered, { accepted: MESSAGES * 0.8, refused: MESSAGES * 0.2, expected: MESSAGES * 0.8 * STREAMS });

@@ -48,6 +48,14 @@ t.test('an open-loop publish of batches reaches every stream', async (t) => {
   t.equal(server.requests.length, 10);
 });
 
+t.test('with fewer connections than topics, each topic keeps to one of them', async (t) => {
+  const server = await FaultyServer.start(t);
+  await load.publish({ ...server.target, rate: 500, seconds: 0.1, bytes: 50, topics: { name: 'a.{i}', count: 3 }, connections: 2 });
+  const sockets = (topic: number): Set<unknown> => new Set(server.requests.filter(({ path }) => path === `/topics/a.${topic}`).map(({ socket }) => socket));
+  t.same([0, 1, 2].map((topic) => sockets(topic).size), [1, 1, 1]);
+  t.equal(new Set(server.requests.map(({ socket }) => socket)).size, 2);
+});
+
 t.test('old messages are read, and what is wrong with them is found', async (t) => {
   const cases = [
     { title: 'nothing', wrong: {}, faults: {} },

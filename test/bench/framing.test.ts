@@ -112,6 +112,16 @@ t.test('many frames in one chunk, with other things between them, are all counte
   t.end();
 });
 
+t.test('no message is passed over, where something else stood in the place of one before', (t) => {
+  const frame = (seq: number): string => `data: ${data(0, seq)}\nid: bench-${seq + 10}\n\n`;
+  const other = `event: x\ndata: ${'y'.repeat(frame(0).length - 17)}\n\n`;
+  t.equal(other.length, frame(0).length);
+  const reading = new Reading(chunked);
+  for (const body of [other + frame(0), frame(1) + frame(2), frame(3) + other + frame(4), frame(5) + frame(6) + frame(7)]) reading.read(Buffer.from(chunk(body)));
+  t.same(reading.found, found(8));
+  t.end();
+});
+
 t.test('a message that is there twice, in one chunk or in two, is counted as doubled', (t) => {
   const frame = `data: ${data(0, 0)}\nid: bench-10\n\n`;
   const other = `data: ${data(0, 1)}\nid: bench-11\n\n`;
