@@ -12,7 +12,7 @@ import { BodyReader } from './http/body.ts';
 import { answerClientError } from './http/client-error.ts';
 import { openapi } from './http/openapi.ts';
 import { EXPOSED_HEADERS, isForeignPage, originHeaders } from './http/origin.ts';
-import { knownProblem, PROBLEM_TYPE, problemBody, problemHeaders, unexpected } from './http/problem.ts';
+import { PROBLEM_TYPE, problemBody, problemHeaders, problemOf } from './http/problem.ts';
 import { malformedQuery, parseQuery } from './http/query.ts';
 import { validatorCompiler } from './http/validator.ts';
 import { historyRoutes } from './routes/history.ts';
@@ -172,8 +172,7 @@ function refusal(app: App, config: Config, request: FastifyRequest, reply: Fasti
 
 /** The one place where an error becomes an answer. */
 function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply, service: Service): Problem {
-  const known = knownProblem(error);
-  const problem = known === undefined || known.code === 'internal' ? unexpected(error, service.log, request.id) : known;
+  const problem = problemOf(error, service.log, () => request.id);
   void reply.code(problem.status).type(PROBLEM_TYPE).headers(problemHeaders(problem)).send(problemBody(problem));
   return problem;
 }

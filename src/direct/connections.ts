@@ -4,13 +4,19 @@ import { readPlain, type PlainRequest } from './request.ts';
 import { responseText, type Response } from './response.ts';
 import { disown, own, type Owner } from './socket.ts';
 
-/** Takes a request, or leaves it: then the HTTP server gets it. Whoever takes it answers once, or takes the socket. */
+/**
+ * Takes a request, or leaves it, with false or an error: then the HTTP server gets it, and says what is wrong with it. Whoever takes one
+ * answers it once, or begins an answer that does not end.
+ */
 export type DirectHandler = (request: PlainRequest, connection: DirectConnection) => boolean;
+
+/** A connection is kept so much longer than its client is told, so that a request which it sends at the last moment does not meet its end. Milliseconds. */
+const KEEP_ALIVE_SLACK = 1_000;
 
 export interface DirectLimits {
   /** Stops a client from holding a connection on which it says nothing. Milliseconds. */
   readonly firstRequestMs: number;
-  /** How long a connection is kept behind an answer. Milliseconds. */
+  /** How long a client is told that its connection is kept behind an answer. Milliseconds. */
   readonly keepAliveMs: number;
 }
 
@@ -76,9 +82,10 @@ export class DirectConnection implements Owner {
   /** A request is under way. What comes behind it waits, and then nothing more is read. */
   #busy = false;
   #waiting: Buffer | undefined;
-  /** Nothing follows: the client has closed its side, or the service ends. */
+  /** Nothing that follows is taken: the client has closed its side, the service ends, or the answer does not. */
   #last = false;
   #answered = false;
+  #begun = false;
 
   constructor(socket: Socket, all: DirectConnections) {
     this.#socket = socket;
@@ -91,6 +98,11 @@ export class DirectConnection implements Owner {
   answer(response: Response, close: boolean): void {
     const socket = this.#socket;
     if (socket.destroyed) return;
+    if (this.#begun) {
+      // No other answer can stand in the middle of one.
+      socket.destroy();
+      return;
+    }
     this.#last ||= close;
     const { text, encoding } = responseText(response, this.#last ? undefined : this.#all.limits.keepAliveMs);
     socket.write(text, encoding);
@@ -99,24 +111,30 @@ export class DirectConnection implements Owner {
       socket.destroySoon();
       return;
     }
-    if (!this.#answered) socket.setTimeout(this.#all.limits.keepAliveMs);
+    if (!this.#answered) socket.setTimeout(this.#all.limits.keepAliveMs + KEEP_ALIVE_SLACK);
     this.#answered = true;
-    const waiting = this.#waiting;
-    if (waiting === undefined) return;
-    this.#waiting = undefined;
-    socket.resume();
-    this.received(waiting);
+    this.#next();
   }
 
-  /** Gives the socket to another owner: nothing more is parsed on it. */
+  /** Begins an answer that does not end, in which the socket is written to; undefined if the client has left, or the service is about to. */
+  begin(head: string): Socket | undefined {
+    const socket = this.#socket;
+    if (this.#last) socket.destroySoon();
+    if (this.#last || socket.destroyed) return undefined;
+    this.#begun = true;
+    this.#last = true;
+    this.#waiting = undefined;
+    socket.setTimeout(0);
+    // What comes is read, so that the client's end is noticed, and thrown away.
+    socket.resume();
+    socket.write(head, 'latin1');
+    return socket;
+  }
+
+  /** Gives the socket of such an answer to another owner: the server's ways to close its connections do not find it any more. */
   give(owner: Owner): void {
     this.#all.forget(this);
-    this.#socket.setTimeout(0);
     own(this.#socket, owner);
-  }
-
-  get socket(): Socket {
-    return this.#socket;
   }
 
   /** Ends now, or behind the answer that is due. */
@@ -130,16 +148,35 @@ export class DirectConnection implements Owner {
   }
 
   received(bytes: Buffer): void {
-    if (this.#busy) {
+    if (this.#last) return;
+    if (this.#busy || this.#socket.writableNeedDrain) {
       this.#waiting = this.#waiting === undefined ? bytes : Buffer.concat([this.#waiting, bytes]);
       this.#socket.pause();
       return;
     }
     this.#busy = true;
-    const request = readPlain(bytes);
-    if (request !== undefined && this.#all.handler(request, this)) return;
+    if (this.#isTaken(bytes)) return;
     this.#all.forget(this);
     this.#all.handOver(this.#socket, bytes);
+  }
+
+  #isTaken(bytes: Buffer): boolean {
+    try {
+      const request = readPlain(bytes);
+      return request !== undefined && this.#all.handler(request, this);
+    } catch {
+      // Nothing was done yet. The HTTP server answers the same error, and logs it if it is ours; here it would end the process.
+      return false;
+    }
+  }
+
+  /** Takes what has come meanwhile, once the client has taken its answers: or those of one that does not would fill the memory. */
+  #next(): void {
+    const waiting = this.#waiting;
+    if (waiting === undefined || this.#busy || this.#socket.writableNeedDrain) return;
+    this.#waiting = undefined;
+    this.#socket.resume();
+    this.received(waiting);
   }
 
   ended(): void {
@@ -149,12 +186,13 @@ export class DirectConnection implements Owner {
   idle(): void {
     // What the service itself takes its time for has bounds of its own.
     if (this.#busy) return;
+    this.#last = true;
     if (this.#answered) this.#socket.destroy();
     else this.#all.expired(this.#socket);
   }
 
   drained(): void {
-    // Answers are small, and the next request is read only behind the one before.
+    this.#next();
   }
 
   closed(): void {

@@ -1,10 +1,17 @@
 import { STATUS_CODES } from 'node:http';
+import type { Problem } from '../errors.ts';
+import { problemBody, PROBLEM_TYPE, problemHeaders } from '../http/problem.ts';
 
 /** A whole answer, but for what belongs to its connection. */
 export interface Response {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
+}
+
+/** @param common The headers that every answer to this request has. */
+export function problemResponse(problem: Problem, common: Readonly<Record<string, string>>): Response {
+  return { status: problem.status, headers: { ...common, 'content-type': PROBLEM_TYPE, ...problemHeaders(problem) }, body: problemBody(problem).toString() };
 }
 
 /** The answer as it is written (RFC 9112), in one piece; `keepAliveMs` is undefined where the connection ends behind it. */
@@ -19,9 +26,9 @@ export function responseText({ status, headers, body }: Response, keepAliveMs: n
 }
 
 /** The head of a response whose body goes on for ever, in chunks. */
-export function streamHead(...headers: readonly Readonly<Record<string, string>>[]): string {
+export function streamHead(headers: Readonly<Record<string, string>>): string {
   let head = 'HTTP/1.1 200 OK\r\n';
-  for (const some of headers) for (const name in some) head += `${name}: ${some[name]}\r\n`;
+  for (const name in headers) head += `${name}: ${headers[name]}\r\n`;
   return `${head}date: ${httpDate()}\r\nconnection: keep-alive\r\ntransfer-encoding: chunked\r\n\r\n`;
 }
 

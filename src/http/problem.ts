@@ -38,14 +38,17 @@ export function rawProblem(problem: Problem): Buffer {
   return Buffer.concat([Buffer.from(head), body]);
 }
 
-/** What a client is told of an error that is not its own; the log has the rest. */
-export function unexpected(error: unknown, log: Pick<Log, 'error'>, request: string): Problem {
+/** What a client is told of an error. Of one that is not its own the log has more, under the id of the request. */
+export function problemOf(error: unknown, log: Pick<Log, 'error'>, requestId: () => string): Problem {
+  const known = knownProblem(error);
+  if (known !== undefined && known.code !== 'internal') return known;
+  const request = requestId();
   log.error({ err: error, request }, 'a request failed');
   return new Problem('internal', `It is not your fault; the log has it under request ${request}.`);
 }
 
 /** What an error is to the client; undefined when it is none of the client's making. */
-export function knownProblem(error: unknown): Problem | undefined {
+function knownProblem(error: unknown): Problem | undefined {
   if (error instanceof Problem) return error;
   if (!(error instanceof Error)) return undefined;
   const { code, statusCode } = error as Error & { readonly code?: string; readonly statusCode?: number };

@@ -5,13 +5,13 @@ import { BatchMessage, parseBatch } from '../batch.ts';
 import { formatId } from '../cursor.ts';
 import type { DirectConnection } from '../direct/connections.ts';
 import type { PlainRequest } from '../direct/request.ts';
-import type { Response } from '../direct/response.ts';
+import { problemResponse, type Response } from '../direct/response.ts';
 import { checkEvent, checkJson, checkText, parseTtl } from '../draft.ts';
 import { Problem } from '../errors.ts';
 import type { App } from '../http/app.ts';
 import { contentProblem, mediaType } from '../http/content.ts';
 import { isForeignPage, originHeaders } from '../http/origin.ts';
-import { problemBody, problemHeaders, PROBLEM_TYPE, unexpected } from '../http/problem.ts';
+import { problemOf } from '../http/problem.ts';
 import { fingerprint, parseKey, type RequestIdentity } from '../idempotency.ts';
 import { describe, type Draft } from '../message.ts';
 import type { Service } from '../service.ts';
@@ -73,8 +73,8 @@ export function publishRoutes(app: App, service: Service): void {
   });
 }
 
-/** A media type that needs no second look, or none. */
-const PLAIN_TYPE = /^(?:[a-z]+\/[a-z0-9.+-]+(?:; ?charset=utf-8)?)?$/i;
+/** A media type that needs no second look. */
+const PLAIN_TYPE = /^[a-z]+\/[a-z0-9.+-]+(?:; ?charset=utf-8)?$/i;
 
 /** `POST /topics/{topic}` on the short way (direct/connections.ts): the same, where there is nothing to refuse. */
 export function directPublish(service: Service, requestId: () => string): (request: PlainRequest, connection: DirectConnection) => boolean {
@@ -86,8 +86,7 @@ export function directPublish(service: Service, requestId: () => string): (reque
       const { location, json: body, replayed } = await store(service, draft, key, requestId);
       response = { status: 201, headers: { 'content-type': JSON_TYPE, location, ...(replayed ? REPLAYED : {}), ...common }, body };
     } catch (error) {
-      const problem = error instanceof Problem ? error : unexpected(error, service.log, requestId());
-      response = { status: problem.status, headers: { 'content-type': PROBLEM_TYPE, ...problemHeaders(problem), ...common }, body: problemBody(problem).toString() };
+      response = problemResponse(problemOf(error, service.log, requestId), common);
     }
     connection.answer(response, service.draining);
   }
@@ -95,16 +94,11 @@ export function directPublish(service: Service, requestId: () => string): (reque
   return ({ path, query, headers, body }, connection) => {
     const [collection, topic] = path;
     if (collection !== 'topics' || topic === undefined || path.length !== 2) return false;
-    if (!PLAIN_TYPE.test(headers['content-type'] ?? '')) return false;
+    // An empty one is none, for which there is an answer elsewhere.
+    if (headers['content-type'] !== undefined && !PLAIN_TYPE.test(headers['content-type'])) return false;
     if (body.length > config.MESSAGE_BYTES || Array.isArray(query.event) || isForeignPage(headers, config.CORS_ORIGINS) || contentProblem(headers) !== undefined) return false;
     const key = headers['idempotency-key'];
-    let given: Publish;
-    try {
-      given = readPublish({ topic, event: query.event as string | undefined, headers, keys: key === undefined ? undefined : [String(key)], body }, config);
-    } catch (error) {
-      if (error instanceof Problem) return false;
-      throw error;
-    }
+    const given = readPublish({ topic, event: query.event as string | undefined, headers, keys: key === undefined ? undefined : [String(key)], body }, config);
     // In memory of its own: what was read holds the head too, and would hold it for as long as the message is in memory.
     const data = Buffer.allocUnsafeSlow(body.length);
     body.copy(data);

@@ -6,11 +6,11 @@ import { claim, isClaimed, passOver, takeOver } from '../connection.ts';
 import type { Start } from '../cursor.ts';
 import type { DirectConnection } from '../direct/connections.ts';
 import type { PlainRequest } from '../direct/request.ts';
-import { streamHead } from '../direct/response.ts';
+import { problemResponse, streamHead } from '../direct/response.ts';
 import { own, type Owner } from '../direct/socket.ts';
 import { Problem } from '../errors.ts';
 import { originHeaders } from '../http/origin.ts';
-import { unexpected } from '../http/problem.ts';
+import { problemOf } from '../http/problem.ts';
 import type { Reader, StreamOptions } from '../reader.ts';
 import type { Service } from '../service.ts';
 import type { StartRequest } from '../start.ts';
@@ -116,11 +116,13 @@ const ACCEPTED: readonly unknown[] = [undefined, 'text/event-stream', '*/*'];
 export function directStream(service: Service, requestId: () => string): (request: PlainRequest, connection: DirectConnection) => boolean {
   const { config, streams } = service;
 
-  async function open(stream: Stream, filter: Filter, options: StreamOptions, wanted: StartRequest, head: string): Promise<void> {
+  async function open(connection: DirectConnection, filter: Filter, options: StreamOptions, wanted: StartRequest, head: string): Promise<void> {
     const start = streams.isFull ? undefined : await resolve(service, wanted);
-    if (stream.socket.destroyed) return;
-    stream.socket.write(head, 'latin1');
-    stream.begin(filter, options, wanted, start);
+    const socket = connection.begin(head);
+    if (socket === undefined) return;
+    const stream = new Stream(socket, service);
+    // What was refused is closed a little later; until then the server can close it too.
+    if (stream.begin(filter, options, wanted, start)) connection.give(stream);
   }
 
   return ({ path, query, headers }, connection) => {
@@ -128,22 +130,13 @@ export function directStream(service: Service, requestId: () => string): (reques
     if (!one && !(path.length === 1 && path[0] === 'events')) return false;
     if (!CONTROLS.includes(query.control) || !ACCEPTED.includes(headers.accept)) return false;
     if (Array.isArray(query.after) || Array.isArray(query.lastEventId) || Array.isArray(query.since)) return false;
-    let filter: Filter;
-    let wanted: StartRequest;
-    try {
-      const request = { headers, query, params: { topic: path[1] } };
-      filter = one ? filterFromPath(request) : filterFromQuery(request, config.TOPICS_PER_STREAM);
-      wanted = startFromRequest(request);
-    } catch (error) {
-      if (error instanceof Problem) return false;
-      throw error;
-    }
-    const stream = new Stream(connection.socket, service);
-    connection.give(stream);
+    const request = { headers, query, params: { topic: path[1] } };
+    const filter = one ? filterFromPath(request) : filterFromQuery(request, config.TOPICS_PER_STREAM);
+    const wanted = startFromRequest(request);
     const options = { form: one ? 'data' : 'object', control: readControl(query), chunked: true } as const;
-    open(stream, filter, options, wanted, streamHead(HEADERS, originHeaders(headers.origin, config.CORS_ORIGINS))).catch((error: unknown) => {
-      unexpected(error, service.log, requestId());
-      stream.socket.destroy();
+    const common = { ...HEADERS, ...originHeaders(headers.origin, config.CORS_ORIGINS) };
+    open(connection, filter, options, wanted, streamHead(common)).catch((error: unknown) => {
+      connection.answer(problemResponse(problemOf(error, service.log, requestId), common), true);
     });
     return true;
   };
@@ -171,16 +164,17 @@ class Stream implements Owner {
     this.#service = service;
   }
 
-  /** Begins behind the head of the response, which was written. */
-  begin(filter: Filter, options: StreamOptions, wanted: StartRequest, start: Start | undefined): void {
+  /** Begins behind the head of the response, which was written. False where it was refused, and ends by itself. */
+  begin(filter: Filter, options: StreamOptions, wanted: StartRequest, start: Start | undefined): boolean {
     const { streams, log } = this.#service;
     // Asked again: others were opened since.
     if (start === undefined || streams.isFull) {
       streams.refuse(options, this.socket);
-      return;
+      return false;
     }
     this.#reader = streams.start(filter, options, this.socket, start);
     log.debug({ topics: filter.key, at: start.at.seq, start: wanted.kind, gap: start.gap?.reason }, 'stream opened');
+    return true;
   }
 
   received(): void {
