@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import { parseId } from '../cursor.ts';
 import { Problem } from '../errors.ts';
+import { detached } from '../http/detached.ts';
 import { parseSince } from '../since.ts';
 import type { StartRequest } from '../start.ts';
 import { checkPattern, Filter } from '../topic.ts';
@@ -50,7 +51,7 @@ function single({ query }: ReadRequest, field: string): string {
 
 /** The topic or pattern in the path. Throws `invalid-topic`. */
 export function filterFromPath({ params }: ReadRequest): Filter {
-  return new Filter([checkPattern((params as { readonly topic: string }).topic)]);
+  return new Filter([detached(checkPattern((params as { readonly topic: string }).topic))]);
 }
 
 /** The topics and patterns of `?topic=…&topic=…`, at least one and at most so many. Throws `invalid-topic`. */
@@ -61,5 +62,5 @@ export function filterFromQuery({ query }: ReadRequest, max: number): Filter {
   if (names.length > max) {
     throw new Problem('invalid-topic', `There are ${names.length} topics, and ${max} are allowed.`, { field: 'topic' });
   }
-  return new Filter(names.map((name) => checkPattern(name)));
+  return new Filter(names.map((name) => detached(checkPattern(name))));
 }

@@ -10,6 +10,7 @@ import { checkEvent, checkJson, checkText, parseTtl } from '../draft.ts';
 import { Problem } from '../errors.ts';
 import type { App } from '../http/app.ts';
 import { contentProblem, mediaType } from '../http/content.ts';
+import { detached } from '../http/detached.ts';
 import { isForeignPage, originHeaders } from '../http/origin.ts';
 import { problemOf } from '../http/problem.ts';
 import { fingerprint, parseKey, type RequestIdentity } from '../idempotency.ts';
@@ -123,8 +124,9 @@ interface Publish {
 }
 
 function readPublish({ topic: name, event: queried, headers, keys, body }: Given, config: Service['config']): Publish {
-  const topic = checkTopic(name);
-  const event = readEvent(queried, headers['tidings-event'] as string | undefined, config.EVENT_BYTES);
+  const topic = detached(checkTopic(name));
+  const named = readEvent(queried, headers['tidings-event'] as string | undefined, config.EVENT_BYTES);
+  const event = named && detached(named);
   const ttl = parseTtl(headers.ttl as string | undefined);
   const isJson = mediaType(headers) === 'application/json';
   const key = readKey(keys, config, { kind: isJson ? 'json' : 'text', topic, event, ttl, body });
