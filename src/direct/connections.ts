@@ -13,6 +13,9 @@ export type DirectHandler = (request: PlainRequest, connection: DirectConnection
 /** A connection is kept so much longer than its client is told, so that a request which it sends at the last moment does not meet its end. Milliseconds. */
 const KEEP_ALIVE_SLACK = 1_000;
 
+/** How long the rest of a request is waited for here: pieces of one come right behind each other, unless something is slow. Milliseconds. */
+const PART_MS = 1_000;
+
 export interface DirectLimits {
   /** Stops a client from holding a connection on which it says nothing. Milliseconds. */
   readonly firstRequestMs: number;
@@ -25,7 +28,7 @@ export interface DirectLimits {
  * and answered on it, without the objects that the HTTP server and the framework make for each: for a publish those cost more than
  * storing it does, and for a stream they would stay for as long as it is open.
  *
- * It keeps nothing half-read. A request that did not come in one piece, is not plain, asks for anything else, or is wrong in any way, is handed
+ * It keeps next to nothing half-read. A request that came in more than two pieces, is not plain, asks for anything else, or is wrong in any way, is handed
  * over to the HTTP server with its connection, which stays there. So requests are refused in one place, and whatever is rare
  * or hostile takes the ordinary way.
  */
@@ -65,9 +68,9 @@ export class DirectConnections {
     socket.resume();
   }
 
-  /** A connection that never said anything gets the answer of one that stopped in the middle of a request. */
-  expired(socket: Socket): void {
-    this.#server.emit('clientError', Object.assign(new Error('no request came in time'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }), socket);
+  /** Says what the HTTP server would say of such an end: that no request came in time, or that it stopped in the middle. */
+  refuse(socket: Socket, code: 'ERR_HTTP_REQUEST_TIMEOUT' | 'HPE_INVALID_EOF_STATE'): void {
+    this.#server.emit('clientError', Object.assign(new Error('there is no whole request'), { code }), socket);
   }
 
   forget(connection: DirectConnection): void {
@@ -82,6 +85,8 @@ export class DirectConnection implements Owner {
   /** A request is under way. What comes behind it waits, and then nothing more is read. */
   #busy = false;
   #waiting: Buffer | undefined;
+  /** The beginning of a request whose next piece must be its last. */
+  #part: Buffer | undefined;
   /** Nothing that follows is taken: the client has closed its side, the service ends, or the answer does not. */
   #last = false;
   #answered = false;
@@ -154,16 +159,37 @@ export class DirectConnection implements Owner {
       this.#socket.pause();
       return;
     }
+    const front = this.#part;
+    if (front !== undefined) this.#endPart();
+    const whole = front === undefined ? bytes : Buffer.concat([front, bytes]);
+    const read = readPlain(whole);
+    if (read.kind === 'incomplete' && front === undefined) {
+      this.#part = whole;
+      this.#socket.setTimeout(PART_MS);
+      return;
+    }
     this.#busy = true;
-    if (this.#isTaken(bytes)) return;
+    if (read.kind === 'plain') {
+      if (read.length < whole.length) this.#waiting = whole.subarray(read.length);
+      if (this.#isTaken(read.request)) return;
+    }
+    this.#handOver(whole);
+  }
+
+  #handOver(bytes: Buffer): void {
     this.#all.forget(this);
     this.#all.handOver(this.#socket, bytes);
   }
 
-  #isTaken(bytes: Buffer): boolean {
+  #endPart(): void {
+    this.#part = undefined;
+    const { firstRequestMs, keepAliveMs } = this.#all.limits;
+    this.#socket.setTimeout(this.#answered ? keepAliveMs + KEEP_ALIVE_SLACK : firstRequestMs);
+  }
+
+  #isTaken(request: PlainRequest): boolean {
     try {
-      const request = readPlain(bytes);
-      return request !== undefined && this.#all.handler(request, this);
+      return this.#all.handler(request, this);
     } catch {
       // Nothing was done yet. The HTTP server answers the same error, and logs it if it is ours; here it would end the process.
       return false;
@@ -180,15 +206,20 @@ export class DirectConnection implements Owner {
   }
 
   ended(): void {
-    this.endWhenIdle();
+    if (this.#part === undefined) this.endWhenIdle();
+    else this.#all.refuse(this.#socket, 'HPE_INVALID_EOF_STATE');
   }
 
   idle(): void {
     // What the service itself takes its time for has bounds of its own.
     if (this.#busy) return;
+    if (this.#part !== undefined) {
+      this.#handOver(this.#part);
+      return;
+    }
     this.#last = true;
     if (this.#answered) this.#socket.destroy();
-    else this.#all.expired(this.#socket);
+    else this.#all.refuse(this.#socket, 'ERR_HTTP_REQUEST_TIMEOUT');
   }
 
   drained(): void {

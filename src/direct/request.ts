@@ -29,26 +29,51 @@ const ODD_TARGET = /#|%25|%2f/i;
 
 const HEAD_END = Buffer.from('\r\n\r\n');
 
+/** What stands at the front of what was read. */
+export type Read =
+  /** A whole request, and its length in bytes; more may stand behind it. */
+  | { readonly kind: 'plain'; readonly request: PlainRequest; readonly length: number }
+  /** The beginning of what could be one. */
+  | { readonly kind: 'incomplete' }
+  /** Anything else, well-formed or not. */
+  | { readonly kind: 'other' };
+
+const INCOMPLETE: Read = { kind: 'incomplete' };
+const OTHER: Read = { kind: 'other' };
+
+/** Longer requests are left to the HTTP server, which reads them piece by piece and counts what it holds. Bytes. */
+const REQUEST_BYTES_MAX = 64 * 1024;
+
 /**
- * Reads exactly one whole request, and only if it is plain: HTTP/1.1, one line for each header, lengths that add up to what
- * was read. undefined is anything else, well-formed or not: the HTTP server reads it, and says what is wrong with it.
+ * Reads a request, only if it is plain: HTTP/1.1, one line for each header, a length in digits. Anything else is for the HTTP server, which says what is wrong with it.
  * So this accepts a part of what that server accepts (RFC 9112), and nothing can be smuggled past the difference.
  */
-export function readPlain(bytes: Buffer): PlainRequest | undefined {
+export function readPlain(bytes: Buffer): Read {
   const end = bytes.indexOf(HEAD_END);
-  if (end === -1 || end > HEAD_BYTES_MAX) return undefined;
+  if (end === -1) return bytes.length <= HEAD_BYTES_MAX && BEGINNINGS.some((one) => isBeginning(bytes, one)) ? INCOMPLETE : OTHER;
+  if (end > HEAD_BYTES_MAX) return OTHER;
   const lines = bytes.toString('latin1', 0, end).split('\r\n');
   const start = REQUEST_LINE.exec(lines[0] ?? '');
-  if (start === null) return undefined;
+  if (start === null) return OTHER;
   const headers = readHeaders(lines);
-  if (headers === undefined) return undefined;
-  const length = headers['content-length'];
+  if (headers === undefined) return OTHER;
+  const declared = headers['content-length'];
   const method = start[1] as 'GET' | 'POST';
-  if (method === 'GET' ? length !== undefined : length === undefined || !LENGTH.test(length)) return undefined;
+  if (method === 'GET' ? declared !== undefined : declared === undefined || !LENGTH.test(declared)) return OTHER;
   const bodyStart = end + HEAD_END.length;
-  if (bytes.length !== bodyStart + Number(length ?? 0)) return undefined;
+  const length = bodyStart + Number(declared ?? 0);
+  if (length > REQUEST_BYTES_MAX) return OTHER;
   const target = readTarget(start[2]!);
-  return target && { method, ...target, headers, body: bytes.subarray(bodyStart) };
+  if (target === undefined) return OTHER;
+  if (bytes.length < length) return INCOMPLETE;
+  return { kind: 'plain', request: { method, ...target, headers, body: bytes.subarray(bodyStart, length) }, length };
+}
+
+const BEGINNINGS = [Buffer.from('GET /'), Buffer.from('POST /')] as const;
+
+function isBeginning(bytes: Buffer, of: Buffer): boolean {
+  const length = Math.min(bytes.length, of.length);
+  return bytes.compare(of, 0, length, 0, length) === 0;
 }
 
 function readHeaders(lines: readonly string[]): IncomingHttpHeaders | undefined {

@@ -16,7 +16,8 @@ interface Way {
 
 const WAYS: readonly Way[] = [
   { name: 'the short way', direct: true, short: true, pieces: (request) => [request] },
-  { name: 'in two pieces', direct: true, short: false, pieces: (request) => [request.subarray(0, 1), request.subarray(1)] },
+  { name: 'in two pieces', direct: true, short: true, pieces: (request) => [request.subarray(0, 1), request.subarray(1)] },
+  { name: 'in three pieces', direct: true, short: false, pieces: (request) => [request.subarray(0, 1), request.subarray(1, 2), request.subarray(2)] },
   { name: 'with a header that the short way does not take', direct: true, short: false, pieces: (request) => [withHeader(request, 'Proxy-Connection: keep-alive')] },
   { name: 'an instance without a short way', direct: false, short: false, pieces: (request) => [request] },
 ];
