@@ -56,10 +56,11 @@ const SILENCE_MS = 15_000;
 /** What is said of one. */
 export const SILENT = 'the log does not answer';
 
-/** Watches over one question at a time. */
+/** Watches over questions that are open. */
 export class Patience {
   readonly #clock: Clock;
-  #since: number | undefined;
+  /** When each was asked; the first is the oldest. */
+  readonly #open = new Set<{ readonly since: number }>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -67,15 +68,17 @@ export class Patience {
 
   /** Passes an answer on, however long it takes. */
   async await<Answer>(question: () => Promise<Answer>): Promise<Answer> {
-    this.#since = this.#clock.monotonic();
+    const asked = { since: this.#clock.monotonic() };
+    this.#open.add(asked);
     try {
       return await question();
     } finally {
-      this.#since = undefined;
+      this.#open.delete(asked);
     }
   }
 
   get isOver(): boolean {
-    return this.#since !== undefined && this.#clock.monotonic() - this.#since > SILENCE_MS;
+    const [oldest] = this.#open;
+    return oldest !== undefined && this.#clock.monotonic() - oldest.since > SILENCE_MS;
   }
 }
