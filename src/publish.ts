@@ -152,7 +152,10 @@ export class Publisher {
     this.#lastMessages = messages;
     this.#inFlight += messages;
     this.#underWay++;
-    await this.#commit(batch);
+    const ended = this.#commit(batch);
+    // What did not fit into it.
+    this.#schedule();
+    await ended;
     this.#underWay--;
     this.#inFlight -= messages;
     if (this.#isDue) void this.#run();
