@@ -25,7 +25,7 @@ export async function measure(scenario: Scenario, measuring: Measuring): Promise
 
 /** Those that take part in a case, whether they can run here or not. */
 export function peersOf(scenario: Scenario, one: Case, measuring: Pick<Measuring, 'peers' | 'all'>): Peer[] {
-  const named = one.peers ?? scenario.peers;
+  const named = one.peers ?? one.usual ?? scenario.peers;
   return measuring.peers.filter((peer) => named.includes(peer.name) || (measuring.all && one.peers === undefined));
 }
 

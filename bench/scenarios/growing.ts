@@ -13,14 +13,15 @@ const DELIVERIES = 50_000;
 const MOST_RATE = 100;
 const PUBLISHES = 2_000;
 const WARM_SECONDS = 1;
-const SECONDS = 4;
+const SHORT_WARM_SECONDS = 0.5;
+const SECONDS = 3;
 /** Streams of all topics, while the topics grow. */
 const WIDE_STREAMS = 100;
 const WIDE_RATE = 1_000;
 const WIDE_BATCH = 50;
 /** At which all topics are published to once, before anything is measured. */
 const KNOWN_RATE = 20_000;
-const LOG_STREAMS = 10_000;
+const LOG_STREAMS = 1_000;
 const READINGS = 9;
 
 /** Apart from every topic of a prepared log. */
@@ -93,7 +94,7 @@ type Topics = Parameters<Session['load']['publish']>[0]['topics'];
 /** Microseconds for each publish while nobody listens. */
 async function publishing({ server, load, target }: Session, topics: Topics, quick: boolean, rate = PUBLISHES) {
   const what = { ...target, rate, bytes: MESSAGE_BYTES, topics };
-  await load.publish({ ...what, seconds: WARM_SECONDS });
+  await load.publish({ ...what, seconds: SHORT_WARM_SECONDS });
   const { cpu, result: delivered } = await costOf(server, () => load.publish({ ...what, seconds: quick ? 1 : SECONDS }));
   return { cpu: cpu * MICROSECONDS / delivered.accepted, delivered };
 }

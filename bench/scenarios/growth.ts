@@ -30,7 +30,7 @@ export const growth: Scenario = {
   how: 'The same work while one thing grows. **Streams**: all on one topic, 50,000 deliveries a second (10,000 to 100 streams, so that messages do not come together); before they are opened, the same publishes with nobody listening, whose CPU is taken off in "without its publish". '
     + '**Topics**: all of them have been published to; then 2,000 publishes a second to all in turn with nobody listening, and 1,000 messages a second (50 to a request) to 100 streams of `bench.>`. '
     + '**Log**: it holds so many messages of 200 bytes, and the server was just started on it. One stream reads a topic from `start` to its end, median of nine readings: one that has 1,000 messages among the last 10,000 of the log, and one whose 1,000 are spread over the whole log. '
-    + 'Then 2,000 publishes a second with nobody listening, and 50,000 deliveries a second to 10,000 streams.',
+    + 'Then 2,000 publishes a second with nobody listening, and 50,000 deliveries a second to 1,000 streams.',
   caveats: [
     'Two load processes hold the streams of the first table, since one may not open so many files. Nothing is pinned to a core.',
     'The large logs are made by publishing NDJSON to the service itself.',

@@ -14,10 +14,12 @@ export const KEEP = { RETENTION_SECONDS: '0', RETENTION_BYTES: '0' };
 /** Messages of one request: the service's own bound. */
 const BATCH = 1_000;
 const CONNECTIONS = 4;
-/** What can be published within a second. */
-const SMALL = 10_000;
-/** Looked at so often whether there are enough. Seconds. */
-const STRETCH_SECONDS = 5;
+/** Messages a second, before it is known what the service takes. */
+const FIRST_GUESS = 50_000;
+const LEAST_SECONDS = 0.5;
+const MOST_SECONDS = 20;
+/** The last messages are published on a schedule, so many a second: every service takes that. */
+const EXACTLY = 20_000;
 /** Of messages of one topic in a prepared log. */
 const PER_TOPIC = 1_000;
 /** Topics of the log's end. */
@@ -29,7 +31,7 @@ export const LAST_TOPIC = 'bench.last0';
 const made = new Map<string, Promise<string>>();
 
 /**
- * The folder of a log with at least so many messages: on so many topics (`bench.t0` and on) that each has a thousand,
+ * The folder of a log with so many messages: on so many topics (`bench.t0` and on) that each has a thousand,
  * spread over the whole log, and behind them a thousand on each of ten more.
  */
 export function preparedLog(peer: Peer, messages: number, { scratch, say }: Setting): Promise<string> {
@@ -45,11 +47,13 @@ async function make(peer: Peer, folder: string, messages: number, say: (progress
   const last = { name: 'bench.last{i}', count: LAST_TOPICS };
   await withServer(peer, { folder, env: KEEP }, async ({ server, load, target }) => {
     const what = { ...target, bytes: MESSAGE_BYTES, batch: BATCH, connections: 1 };
-    for (let there = 0; there < messages; there = await held(server)) {
-      say(`making a log of ${messages} messages: ${there}`);
-      // A small log takes no stretch of seconds: it is published by count.
-      if (messages <= SMALL) await load.publish({ ...what, topics: old, rate: messages, seconds: 1 });
-      else await load.flood({ ...what, topics: old, connections: CONNECTIONS, seconds: STRETCH_SECONDS });
+    let perSecond = FIRST_GUESS;
+    for (let missing = messages; missing > 0; missing = messages - await held(server)) {
+      say(`making a log of ${messages} messages: ${missing} are missing`);
+      const seconds = Math.min(MOST_SECONDS, (missing - EXACTLY) / perSecond);
+      // As fast as it goes; the end by count, so that the log is as long as it is called.
+      if (seconds > LEAST_SECONDS) perSecond = (await load.flood({ ...what, topics: old, connections: CONNECTIONS, seconds })).perSecond;
+      else await load.publish({ ...what, topics: old, rate: EXACTLY, seconds: missing / EXACTLY });
     }
     await load.publish({ ...what, topics: last, rate: PER_TOPIC * LAST_TOPICS, seconds: 1 });
   });

@@ -12,7 +12,7 @@ const CONNECTIONS = 64;
 const SINGLE_BYTES = 1_024;
 const TOPICS = 100;
 const WARM_SECONDS = 1;
-const SECONDS = 5;
+const SECONDS = 4;
 
 const BATCH = 1_000;
 const BATCH_CONNECTIONS = 4;

@@ -6,7 +6,7 @@ import type { Round, Scenario, Setting } from './scenario.ts';
 import { costOf, faultsOfReading, measured } from './session.ts';
 
 const MESSAGES = 1_000_000;
-const FEWER = 100_000;
+const FEWER = 50_000;
 
 async function from(peer: Peer, setting: Setting, messages: number, streams: number): Promise<Round> {
   const folder = await preparedLog(peer, setting.quick ? messages / 100 : messages, setting);
@@ -33,7 +33,7 @@ export const replay: Scenario = {
   ],
   cases: [
     { title: '1,000,000 messages to 1 stream', peers: [SUBJECT], run: (peer, setting) => from(peer, setting, MESSAGES, 1) },
-    { title: '100,000 messages to 100 streams', peers: [SUBJECT], run: (peer, setting) => from(peer, setting, FEWER, 100) },
+    { title: '50,000 messages to 100 streams', peers: [SUBJECT], run: (peer, setting) => from(peer, setting, FEWER, 100) },
   ],
   targets: [],
 };

@@ -51,8 +51,10 @@ export interface Case {
   readonly title: string;
   /** The heading of the table that it stands in, where a scenario has more than one; a table shows the columns that its cases fill. */
   readonly table?: string;
-  /** The peers of this case alone, where they differ from the scenario's; `--all` does not widen these. */
+  /** The only peers that can do this; `--all` does not widen it. */
   readonly peers?: readonly string[];
+  /** The peers of this case, where a target names fewer of them than of the scenario. */
+  readonly usual?: readonly string[];
   /** What this case needs beyond the peer and is not installed, with the line that installs it. */
   missing?(): string | undefined;
   run(peer: Peer, setting: Setting): Promise<Round>;

@@ -16,8 +16,8 @@ export const QUICK_MS = 250;
 
 const TOPIC = 'bench.one';
 
-/** How often the space between the last rate that held and the first that did not is halved, each time in the logarithm: to 4 %. */
-const HALVINGS = 4;
+/** How often the space between the last rate that held and the first that did not is halved, each time in the logarithm: to 9 %; the rounds after the first go on from there. */
+const HALVINGS = 3;
 /** Of the rounds after the first. */
 const STEP = 1.05;
 /** Neither way can go on without an end, whatever the machine does meanwhile. */

@@ -14,11 +14,11 @@ const TOPICS = 20;
 const BYTES = 4_096;
 const RATE = 500;
 const WARM_SECONDS = 1;
-const SECONDS = 10;
+const SECONDS = 6;
 const MIB = 1024 * 1024;
 
 const WITHOUT = 'all of 1,000 read';
-const WITH = '50 of 1,000 read nothing for 10 s';
+const WITH = '50 of 1,000 read nothing for 6 s';
 
 async function read(peer: Peer, { quick }: Setting, slow: number): Promise<Round> {
   return measured(peer, { pinned: true }, async ({ server, load, target, open }) => {
