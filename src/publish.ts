@@ -152,10 +152,7 @@ export class Publisher {
     this.#lastMessages = messages;
     this.#inFlight += messages;
     this.#underWay++;
-    const ended = this.#commit(batch);
-    // What did not fit into it.
-    this.#schedule();
-    await ended;
+    await this.#commit(batch);
     this.#underWay--;
     this.#inFlight -= messages;
     if (this.#isDue) void this.#run();
