@@ -56,11 +56,10 @@ const SILENCE_MS = 15_000;
 /** What is said of one. */
 export const SILENT = 'the log does not answer';
 
-/** Watches over questions that are open. */
+/** Watches over one question at a time. */
 export class Patience {
   readonly #clock: Clock;
-  /** When each was asked; the first is the oldest. */
-  readonly #open = new Set<{ readonly since: number }>();
+  #since: number | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -68,17 +67,15 @@ export class Patience {
 
   /** Passes an answer on, however long it takes. */
   async await<Answer>(question: () => Promise<Answer>): Promise<Answer> {
-    const asked = { since: this.#clock.monotonic() };
-    this.#open.add(asked);
+    this.#since = this.#clock.monotonic();
     try {
       return await question();
     } finally {
-      this.#open.delete(asked);
+      this.#since = undefined;
     }
   }
 
   get isOver(): boolean {
-    const [oldest] = this.#open;
-    return oldest !== undefined && this.#clock.monotonic() - oldest.since > SILENCE_MS;
+    return this.#since !== undefined && this.#clock.monotonic() - this.#since > SILENCE_MS;
   }
 }

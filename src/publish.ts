@@ -12,12 +12,6 @@ import type { Tail } from './tail.ts';
 const COMMIT_MESSAGES = 2_000;
 const COMMIT_BYTES = 8 * 1024 * 1024;
 
-/**
- * Commits that may be under way at once: the one that the store works on, and one that waits there, so that the store never waits for this
- * thread. The second is sent only when it has grown as large as the first: smaller ones would be more commits for the same messages.
- */
-const COMMITS_UNDER_WAY = 2;
-
 /** How often a log that could not be written is tried again when nobody publishes. Milliseconds. */
 const PROBE_MS = 1_000;
 
@@ -44,8 +38,8 @@ const PROBLEM_OF: Record<StoreErrorKind, readonly [ProblemCode, string]> = {
 };
 
 /**
- * The only way into the log: group commit. While a commit is under way, what arrives is gathered for the next. So a single publisher waits for
- * one commit, and a thousand wait for two.
+ * The only way into the log: group commit. One commit is under way at a time; what arrives meanwhile goes into the
+ * next. So a single publisher waits for one commit, and a thousand wait for two.
  */
 export class Publisher {
   readonly #store: Store;
@@ -60,11 +54,7 @@ export class Publisher {
   #queue: Waiting[] = [];
   #messages = 0;
   #bytes = 0;
-  #scheduled = false;
-  /** Commits under way, the messages in them, and those in the last of them. */
-  #underWay = 0;
-  #inFlight = 0;
-  #lastMessages = 0;
+  #busy = false;
   /** Why the last append failed; undefined when it did not. */
   #failure: string | undefined;
   readonly #patience: Patience;
@@ -109,7 +99,10 @@ export class Publisher {
       this.#queue.push({ request: { drafts, key }, bytes, resolve, reject });
       this.#messages += drafts.length;
       this.#bytes += bytes;
-      this.#schedule();
+      if (!this.#busy) {
+        this.#busy = true;
+        this.#clock.soon(() => void this.#run());
+      }
     });
   }
 
@@ -131,31 +124,9 @@ export class Publisher {
     });
   }
 
-  /** At the end of the turn, so that what comes in it goes into one commit. */
-  #schedule(): void {
-    if (this.#scheduled || !this.#isDue) return;
-    this.#scheduled = true;
-    this.#clock.soon(() => {
-      this.#scheduled = false;
-      if (this.#isDue) void this.#run();
-    });
-  }
-
-  get #isDue(): boolean {
-    if (this.#queue.length === 0 || this.#underWay === COMMITS_UNDER_WAY) return false;
-    return this.#underWay === 0 || this.#messages - this.#inFlight >= this.#lastMessages;
-  }
-
   async #run(): Promise<void> {
-    const batch = this.#take();
-    const messages = batch.reduce((sum, { request }) => sum + request.drafts.length, 0);
-    this.#lastMessages = messages;
-    this.#inFlight += messages;
-    this.#underWay++;
-    await this.#commit(batch);
-    this.#underWay--;
-    this.#inFlight -= messages;
-    if (this.#isDue) void this.#run();
+    while (this.#queue.length > 0) await this.#commit(this.#take());
+    this.#busy = false;
   }
 
   #take(): readonly Waiting[] {
