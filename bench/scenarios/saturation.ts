@@ -13,7 +13,7 @@ export const saturation: Scenario = {
   name: 'saturation',
   title: 'Saturation: the most deliveries a second',
   how: `All streams listen to one topic; the highest rate of ${MESSAGE_BYTES}-byte messages is searched at which nothing is lost and the p99 of the latency is under ${QUICK_MS} ms, `
-    + `${SECONDS} seconds for each rate, to within 5 to 10 %. The other figures are those of that rate.`,
+    + `${SECONDS} seconds for each rate, published over 16 connections, to within 5 to 10 %. The other figures are those of that rate.`,
   caveats: ['The server\'s processes are kept on one core and the load on the other, for all servers alike.'],
   peers: [SUBJECT, NCHAN],
   figures: [DELIVERIES, { key: 'rate', title: 'messages a second', digits: 1 }, CPU, CORE, P50, P99],

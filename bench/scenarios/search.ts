@@ -7,7 +7,7 @@ import { costOf, faultsOf, isSound, pause, measured, type Session } from './sess
 
 /**
  * The most that a server delivers: the highest rate of publishes at which every stream gets everything and 99 of 100
- * deliveries are quick. The first round doubles the rate until that fails and then halves the steps; the ones after it
+ * deliveries are quick. The first round doubles the rate until that fails twice and then halves the steps; the ones after it
  * begin where it ended and go up or down by small steps. The streams stay open from one rate to the next.
  */
 
@@ -18,8 +18,13 @@ const TOPIC = 'bench.one';
 
 /** How often the space between the last rate that held and the first that did not is halved, each time in the logarithm: to 9 %; the rounds after the first go on from there. */
 const HALVINGS = 3;
+/** A server that writes several messages at once may deliver more when more is published: one rate that fails is not the end. */
+const FAILURES = 2;
 /** Of the rounds after the first. */
-const STEP = 1.05;
+const STEP_UP = 1.05;
+const STEP_DOWN = 1.1;
+/** Publishers of one topic. */
+const CONNECTIONS = 16;
 /** Neither way can go on without an end, whatever the machine does meanwhile. */
 const MOST_STEPS = 12;
 /** For what a server still does about a rate that was too much. Milliseconds. */
@@ -63,18 +68,25 @@ interface Best {
 
 async function narrow(from: number, attempt: Attempt): Promise<Best> {
   let best = await holding(from, attempt);
-  let tooMuch: number | undefined;
-  for (let step = 0; step < MOST_STEPS && tooMuch === undefined; step += 1) {
-    const tried = await attempt(best.rate * 2);
-    if (tried.holds) best = { rate: best.rate * 2, tried };
-    else tooMuch = best.rate * 2;
-  }
-  if (tooMuch === undefined) return best;
-  for (let step = 0; step < HALVINGS; step += 1) {
-    const rate = Math.sqrt(best.rate * tooMuch);
+  let tooMuch = Number.POSITIVE_INFINITY;
+  let rate = best.rate;
+  for (let failures = 0, step = 0; failures < FAILURES && step < MOST_STEPS; step += 1) {
+    rate *= 2;
     const tried = await attempt(rate);
-    if (tried.holds) best = { rate, tried };
-    else tooMuch = rate;
+    if (tried.holds) {
+      best = { rate, tried };
+      tooMuch = Number.POSITIVE_INFINITY;
+      failures = 0;
+    } else {
+      tooMuch = Math.min(tooMuch, rate);
+      failures += 1;
+    }
+  }
+  for (let step = 0; step < HALVINGS && Number.isFinite(tooMuch); step += 1) {
+    const between = Math.sqrt(best.rate * tooMuch);
+    const tried = await attempt(between);
+    if (tried.holds) best = { rate: between, tried };
+    else tooMuch = between;
   }
   return best;
 }
@@ -84,7 +96,7 @@ async function walk(from: number, attempt: Attempt): Promise<Best> {
   // Where the first did not hold, the way was down, and what is above it is known.
   if (best.rate < from) return best;
   for (let step = 0; step < MOST_STEPS; step += 1) {
-    const rate = best.rate * STEP;
+    const rate = best.rate * STEP_UP;
     const tried = await attempt(rate);
     if (!tried.holds) break;
     best = { rate, tried };
@@ -98,14 +110,14 @@ async function holding(from: number, attempt: Attempt): Promise<Best> {
   for (let step = 0; step < MOST_STEPS; step += 1) {
     const tried = await attempt(rate);
     if (tried.holds) return { rate, tried };
-    rate /= STEP;
+    rate /= STEP_DOWN;
   }
   throw new Error(`not even ${rate.toFixed(1)} messages a second were delivered to all streams in time`);
 }
 
 async function tryRate({ server, load, target, open }: Session, { streams, seconds }: Search, rate: number, { quick, say }: Setting): Promise<Tried> {
   const { cpu, result: delivered } = await costOf(server, () => load.publish({
-    ...target, rate, seconds: quick ? 1 : seconds, bytes: MESSAGE_BYTES, topics: { name: TOPIC, count: 1 },
+    ...target, rate, seconds: quick ? 1 : seconds, bytes: MESSAGE_BYTES, topics: { name: TOPIC, count: 1 }, connections: CONNECTIONS,
   }));
   const faults = faultsOf(delivered);
   const holds = isSound(faults) && faults.refused === 0 && delivered.latency.p99 < QUICK_MS;
