@@ -6,10 +6,6 @@ import type { Filter } from './topic.ts';
 export class Group {
   readonly filter: Filter;
   readonly readers = new Set<Reader>();
-  /** Called once each when a message of the group was written; then forgotten. */
-  readonly waiters = new Set<() => void>();
-  /** Messages of this turn that its live readers have not been sent yet. */
-  pending: Message[] = [];
   /** Readers that are behind and can be written to. */
   readonly behind = new Set<Reader>();
   /** Whether the log is being read for those behind, and the number behind which the last read of it ended. */
@@ -19,13 +15,54 @@ export class Group {
   walked = 0;
   /** The last match that found this group: a message that several of its names match is found once. */
   found = 0;
+  /** Whether a sweep is going through its readers just now (sweep.ts). */
+  isSwept = false;
+  #waiters: Set<() => void> | undefined;
+  #messages: Message[] = [];
+  #bytes = 0;
 
   constructor(filter: Filter) {
     this.filter = filter;
   }
 
   get isEmpty(): boolean {
-    return this.readers.size === 0 && this.waiters.size === 0;
+    return this.readers.size === 0 && (this.#waiters === undefined || this.#waiters.size === 0);
+  }
+
+  /** Called once each when messages of the group were written; then forgotten. */
+  get waiters(): Set<() => void> {
+    return (this.#waiters ??= new Set());
+  }
+
+  wake(): void {
+    const waiters = this.#waiters;
+    this.#waiters = undefined;
+    if (waiters !== undefined) for (const wake of waiters) wake();
+  }
+
+  /** Whether messages wait for its live readers. */
+  get isListed(): boolean {
+    return this.#messages.length > 0;
+  }
+
+  /** Whether there may be live readers that are not at the end of the tail: all others are. */
+  get isWaiting(): boolean {
+    return this.isListed || this.isSwept;
+  }
+
+  /** Puts a message on the list of those that wait; how many bytes of data are on it. */
+  add(message: Message): number {
+    this.#messages.push(message);
+    this.#bytes += message.data.length;
+    return this.#bytes;
+  }
+
+  /** Takes the list. */
+  take(): Message[] {
+    const messages = this.#messages;
+    this.#messages = [];
+    this.#bytes = 0;
+    return messages;
   }
 }
 

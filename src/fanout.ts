@@ -1,117 +1,133 @@
-import type { Audience, Group } from './audience.ts';
+import type { Group } from './audience.ts';
 import type { Catchup } from './catchup.ts';
-import type { Clock, StoreClock } from './clock.ts';
-import type { Counters } from './counters.ts';
 import type { Message } from './message.ts';
-import { Bundle, type Reader } from './reader.ts';
-import type { Tail, TailListener } from './tail.ts';
+import { Sweep, type SweepOptions } from './sweep.ts';
+import type { TailListener } from './tail.ts';
 
 /**
  * Bounds what is written to one socket at once, and so what a socket that turns out to be full holds: of as many streams as there may be, whose
  * filters are all different, each may hold one. Larger writes cost no less. Bytes of data.
  */
-const FLUSH_BYTES = 128 * 1024;
+const WRITE_BYTES = 128 * 1024;
+/** Bounds what waits to be written altogether, and so for how long messages are held that the tail has let go. Bytes of data. */
+const WAITING_BYTES = 1024 * 1024;
+
+/**
+ * After a sweep there is none for as long as it took, times the number of messages that shared a write in it, up to this many times. So sweeps
+ * take half of the time at most where they could keep up with one write for each message; and where they could not, a fifth.
+ */
+const REST_TIMES_MAX = 4;
+/** But no rest is longer than this: what a message may be late by for it, however many readers there are. Milliseconds. */
+const REST_MAX_MS = 20;
+/** How long readers are written to before the event loop goes on with other things: so long may a publisher wait for a sweep. Milliseconds. */
+const PART_MS = 8;
 
 /**
  * New messages to the readers that are live.
  *
- * The cost of delivery is in the writes to sockets, not in the messages; so all messages of one turn of the event loop go to a
- * socket in one write. A message is put on the list of each group that wants it; when the turn is over, each list becomes
- * one buffer, and that buffer is written to every reader of the group. Per reader and message nothing is done at all.
+ * The cost of delivery is in the writes to sockets, hardly in the messages. So messages are put on a list of each group that wants them, and
+ * from time to time a sweep makes one buffer of each list and writes that to every reader of the group. Per reader and message nothing
+ * is done at all.
+ *
+ * A sweep begins at the end of the turn of the event loop in which a message came, unless the last one was a moment ago: each is followed
+ * by a rest that is measured by what it took. Where a sweep for each message would leave time to spare, a rest is over before the next message comes,
+ * and nothing waits. Where it would not, messages gather in the rests, and each that shares a write makes the next rest longer,
+ * until little of the time is spent on sweeps, whatever is published. A rest of fixed length would be a delay for those who have few readers, and too short for those
+ * who have many.
+ *
+ * Long sweeps are taken in parts. Therefore a live reader is at the end of the tail only while nothing waits for its group and it is not being
+ * swept; `Group.isWaiting` says so, and who would write anything else to a reader asks it, or calls `flush` first. So nothing
+ * overtakes a message (invariant 4).
  */
 export class Fanout implements TailListener {
-  readonly #tail: Tail;
-  readonly #audience: Audience;
+  readonly #with: SweepOptions;
   readonly #catchup: Catchup;
-  readonly #clock: Clock;
-  readonly #storeClock: StoreClock;
-  readonly #counters: Counters;
-  #dirty: Group[] = [];
+  /** Groups for which messages wait. */
+  #waiting: Group[] = [];
   #bytes = 0;
+  #sweep: Sweep | undefined;
+  /** When the rest after the last sweep is over. */
+  #restUntil = 0;
   #scheduled = false;
 
-  constructor(options: { tail: Tail; audience: Audience; catchup: Catchup; clock: Clock; storeClock: StoreClock; counters: Counters }) {
-    this.#tail = options.tail;
-    this.#audience = options.audience;
-    this.#catchup = options.catchup;
-    this.#clock = options.clock;
-    this.#storeClock = options.storeClock;
-    this.#counters = options.counters;
+  constructor({ catchup, ...others }: SweepOptions & { catchup: Catchup }) {
+    this.#catchup = catchup;
+    this.#with = others;
   }
 
   append(message: Message): void {
-    this.#audience.match(message.topic, (group) => {
-      if (group.pending.length === 0) this.#dirty.push(group);
-      group.pending.push(message);
+    let isFull = false;
+    this.#with.audience.match(message.topic, (group) => {
+      if (!group.isListed) this.#waiting.push(group);
+      isFull = group.add(message) >= WRITE_BYTES || isFull;
     });
-    if (this.#dirty.length === 0) return;
+    if (this.#waiting.length === 0) return;
     this.#bytes += message.data.length;
-    if (this.#bytes >= FLUSH_BYTES) this.flush();
-    else if (!this.#scheduled) {
-      this.#scheduled = true;
-      this.#clock.soon(() => {
-        this.#scheduled = false;
-        this.flush();
-      });
-    }
+    if (isFull || this.#bytes >= WAITING_BYTES) this.flush();
+    else this.#schedule();
   }
 
-  /** Writes everything that waits. Whoever writes anything else to a reader calls this first, so that nothing is overtaken. */
+  /** Writes everything that waits, at once. */
   flush(): void {
-    if (this.#dirty.length === 0) return;
-    const dirty = this.#dirty;
-    this.#dirty = [];
-    this.#bytes = 0;
-    const now = this.#storeClock.now();
-    for (const group of dirty) this.#flushGroup(group, now);
+    if (this.#sweep !== undefined) this.#goOn(Infinity);
+    if (this.#waiting.length === 0) return;
+    this.#begin();
+    this.#goOn(Infinity);
   }
 
   disturb(change: () => void): void {
     this.flush();
-    for (const group of this.#audience.groups) for (const reader of group.readers) reader.fallBehind();
+    for (const group of this.#with.audience.groups) for (const reader of group.readers) reader.fallBehind();
     change();
-    for (const group of this.#audience.groups) {
+    for (const group of this.#with.audience.groups) {
       for (const reader of group.readers) this.#catchup.resume(reader);
-      this.#wake(group);
+      group.wake();
+      this.#with.audience.leave(group);
     }
   }
 
   renew(): void {
-    for (const group of this.#audience.groups) {
+    for (const group of this.#with.audience.groups) {
       for (const reader of group.readers) {
         // The tail's own end is judged by the tail, and with it whoever stands there. Who came here from further on, before the log was
         // exchanged, would otherwise wait there for numbers that are others' by now.
-        if (!reader.live || reader.seq <= this.#tail.last) continue;
+        if (!reader.live || reader.seq <= this.#with.tail.last) continue;
         reader.fallBehind();
         this.#catchup.resume(reader);
       }
     }
   }
 
-  #flushGroup(group: Group, now: number): void {
-    const pending = group.pending.filter((message) => !message.isExpired(now));
-    group.pending = [];
-    const bundle = new Bundle(pending, this.#tail.frame);
-    const first = pending[0]?.seq ?? Infinity;
-    for (const reader of group.readers) {
-      if (!reader.live) continue;
-      // A reader may be ahead of the tail: it read the log, or came from another instance (invariant 4).
-      if (reader.seq < first) reader.deliver(bundle);
-      else reader.deliver(new Bundle(pending.filter((message) => message.seq > reader.seq), this.#tail.frame));
-      if (reader.isBlocked) this.#leaveBehind(reader);
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    const rest = this.#sweep === undefined ? this.#restUntil - this.#with.clock.monotonic() : 0;
+    if (rest > 0) this.#with.clock.after(Math.ceil(rest), this.#turn);
+    else this.#with.clock.soon(this.#turn);
+  }
+
+  readonly #turn = (): void => {
+    this.#scheduled = false;
+    if (this.#sweep === undefined && this.#waiting.length > 0) {
+      // There may have been a flush since, and a new rest with it.
+      if (this.#with.clock.monotonic() < this.#restUntil) return this.#schedule();
+      this.#begin();
     }
-    this.#wake(group);
+    if (this.#sweep !== undefined) this.#goOn(PART_MS);
+    if (this.#sweep !== undefined || this.#waiting.length > 0) this.#schedule();
+  };
+
+  #begin(): void {
+    this.#sweep = new Sweep(this.#waiting, this.#with);
+    this.#waiting = [];
+    this.#bytes = 0;
   }
 
-  #leaveBehind(reader: Reader): void {
-    reader.fallBehind();
-    this.#counters.fellBehind++;
-  }
-
-  #wake(group: Group): void {
-    const waiters = [...group.waiters];
-    group.waiters.clear();
-    for (const wake of waiters) wake();
-    this.#audience.leave(group);
+  #goOn(milliseconds: number): void {
+    const sweep = this.#sweep!;
+    if (!sweep.goOn(milliseconds)) return;
+    this.#sweep = undefined;
+    const times = Math.min(Math.max(1, sweep.shared), REST_TIMES_MAX);
+    this.#restUntil = this.#with.clock.monotonic() + Math.min(times * sweep.cost, REST_MAX_MS);
   }
 }

@@ -110,10 +110,14 @@ export class Reader {
     return this.#seq;
   }
 
-  /** Where the stream is: everything up to here that it wants has been written to its socket. */
-  position(): Position {
-    const { tail } = this.#around;
-    return this.live && tail.last >= this.#seq ? tail.position : { epoch: this.#epoch, seq: this.#seq };
+  /**
+   * Where the stream is: everything up to here that it wants has been written to its socket. True only while nothing
+   * waits for its group (`Group.isWaiting`).
+   *
+   * @param end Where those are who were written everything.
+   */
+  position(end: Position = this.#around.tail.position): Position {
+    return this.live && end.seq >= this.#seq ? end : { epoch: this.#epoch, seq: this.#seq };
   }
 
   /** Moves the cursor of a reader that is behind, after what lies before it was written. */
@@ -122,10 +126,10 @@ export class Reader {
     this.#seq = seq;
   }
 
-  /** Stops being live, at the place it has reached. Everything pending must have been written. */
-  fallBehind(): void {
+  /** Stops being live, at the place it has reached: it must have been written everything that its group was, up to `end`. */
+  fallBehind(end?: Position): void {
     if (!this.live) return;
-    this.moveTo(this.position());
+    this.moveTo(this.position(end));
     this.live = false;
   }
 
@@ -160,6 +164,8 @@ export class Reader {
    */
   beat(): void {
     if (this.isBlocked || this.closed) return;
+    // Messages are about to be written to it, and its place lies before them: a comment says nothing of places.
+    if (this.live && this.group.isWaiting) return this.#control(HEARTBEAT);
     const at = this.position();
     this.#beats++;
     if (this.options.control && (at.seq !== this.#sent || this.#beats % 2 === 0)) {

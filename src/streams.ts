@@ -160,8 +160,6 @@ export class Streams {
   }
 
   #lookAfter(): void {
-    // Invariant 4: what waits for the end of the turn goes first, so that no position is written before what lies up to it.
-    this.#fanout.flush();
     for (const reader of this.#slots[this.#tick++ % this.#slots.length]!) reader.beat();
     this.#closeStalled();
     this.#closeLeaving();
@@ -189,6 +187,7 @@ export class Streams {
     const left = this.#drain!.until - this.#clock.monotonic();
     const open = [...this.#slotOf.keys()].filter((reader) => !reader.closed);
     const ticks = Math.max(1, Math.ceil(left / TICK_MS));
+    // Invariant 4: nothing overtakes a message.
     this.#fanout.flush();
     for (const reader of open.slice(0, Math.ceil(open.length / ticks))) {
       reader.dismiss(this.retryMs());

@@ -19,6 +19,18 @@ export class TestClock implements Clock {
     setImmediate(task);
   }
 
+  /** Lets time pass as work does: nothing runs meanwhile, whether it is due or not. */
+  spend(milliseconds: number): void {
+    this.#now += milliseconds;
+  }
+
+  /** Runs what is due by now, and nothing that follows from it: as in a turn of the event loop that comes before others. */
+  runDue(): void {
+    const due = this.#timers.filter(({ at }) => at <= this.#now).sort((a, b) => a.at - b.at);
+    this.#timers = this.#timers.filter((timer) => !due.includes(timer));
+    for (const { task } of due) task();
+  }
+
   /** Lets the time pass, runs what is due in its order, and lets all that follows from it happen. */
   async advance(milliseconds: number): Promise<void> {
     const until = this.#now + milliseconds;
@@ -30,7 +42,7 @@ export class TestClock implements Clock {
       this.#timers = this.#timers.filter((other) => other !== due);
       due.task();
     }
-    this.#now = until;
+    this.#now = Math.max(this.#now, until);
     await settle();
   }
 }
