@@ -47,7 +47,7 @@ async function outcomeOf(scenario: Scenario, options: Options, command: string, 
   const used = new Set(scenario.cases.flatMap((one) => peersOf(scenario, one, { peers, all })));
   const about = { date: new Date(begun).toISOString(), command, commit: await commit(), machine: machine(), versions: await versions(used) };
   const rows = await measure(scenario, { peers, all, rounds: scenario.rounds ?? rounds, quick, scratch, say: progress });
-  return { ...about, seconds: Math.round((Date.now() - begun) / 1000), rows };
+  return { ...about, how: scenario.how, seconds: Math.round((Date.now() - begun) / 1000), rows };
 }
 
 function show(scenario: Scenario, rows: readonly Row[]): void {

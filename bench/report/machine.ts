@@ -26,9 +26,9 @@ export function machine(): Machine {
   };
 }
 
-/** Of Node and of everything that was measured. */
+/** Of everything that was measured. */
 export async function versions(peers: Iterable<Peer>): Promise<Record<string, string>> {
-  const found: Record<string, string> = { Node: process.versions.node, V8: process.versions.v8 };
+  const found: Record<string, string> = { V8: process.versions.v8 };
   for (const peer of peers) if (peer.missing() === undefined) Object.assign(found, await peer.versions());
   return found;
 }

@@ -67,7 +67,7 @@ ${DISTURBED_BY_OTHERS * 100} % of a core.`;
 
 function repeat(): string {
   const list = scenarios.map((scenario) => `npm run bench -- ${scenario.name.padEnd(12)} # ${scenario.title}${scenario.onDemand === true ? ' (only when named)' : ''}`);
-  return ['```sh', `npm ci && npm run bench${' '.repeat(10)} # everything but what runs only when named`, ...list, 'npm run bench -- fanout --all --rounds 5', '```', '',
+  return ['```sh', `npm ci && npm run bench       # everything but what runs only when named`, ...list, 'npm run bench -- fanout --all --rounds 5', '```', '',
     'It needs Linux, and takes what is installed: nginx with Nchan (`libnginx-mod-nchan`), `redis-server`, `strace`. What is missing is named and left out.'].join('\n');
 }
 
@@ -92,7 +92,7 @@ function section(scenario: Scenario, outcome: Outcome): string[] {
   const sentences = verdicts(scenario, outcome.rows).map((verdict) => `- ${asSentence(verdict)}`);
   return [
     `## ${scenario.title}`,
-    scenario.how,
+    outcome.how,
     ...tables(scenario, outcome.rows).map(asMarkdown),
     ...sentences.length > 0 ? [sentences.join('\n')] : [],
     ...scenario.caveats.length > 0 ? [scenario.caveats.map((caveat) => `- ${caveat}`).join('\n')] : [],

@@ -24,6 +24,8 @@ export interface Outcome {
   /** The commit of the service; with "+" where files of it were changed. */
   readonly commit: string;
   readonly seconds: number;
+  /** As the scenario told it when it ran: its numbers may have changed since. */
+  readonly how: string;
   readonly machine: Machine;
   readonly versions: Readonly<Record<string, string>>;
   readonly rows: readonly Row[];

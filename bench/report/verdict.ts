@@ -25,6 +25,6 @@ export function verdicts(scenario: Scenario, rows: readonly Row[]): Verdict[] {
 export function asSentence({ target, values, reached }: Verdict): string {
   const limit = `at ${target.at} ${range([target.limit], target.digits)}${target.unit}`;
   const wish = target.wish === true ? ' (tried for)' : '';
-  if (values === undefined) return `${target.number}. ${target.says}: ${limit}${wish}: not measured here`;
-  return `${target.number}. ${target.says}: ${limit}${wish}: ${range(values, target.digits)}${target.unit}: ${reached === true ? 'reached' : 'NOT reached'}`;
+  if (values === undefined) return `target ${target.number}, ${target.says}: ${limit}${wish}: not measured here`;
+  return `target ${target.number}, ${target.says}: ${limit}${wish}: ${range(values, target.digits)}${target.unit}: ${reached === true ? 'reached' : 'NOT reached'}`;
 }

@@ -1,7 +1,7 @@
-import { ratios } from '../report/statistics.ts';
+import { ratios, spread } from '../report/statistics.ts';
 import type { Lookup, Target } from './scenario.ts';
 
-/** How targets look at the rounds of a run: one value for each round. */
+/** How targets look at the rounds of a run: one value for each round, or one for all. */
 
 type Value = Target['value'];
 
@@ -33,15 +33,11 @@ export function differenceOfCases(title: string, minus: string, peer: string, ke
   };
 }
 
-/** The largest of several cases over the smallest. */
+/** The largest of several cases over the smallest, by the medians of each: the spread of single rounds would be that of the noise. */
 export function spreadOfCases(titles: readonly string[], peer: string, key: string): Value {
   return (lookup) => {
-    const cases = titles.map((title) => figure(lookup, title, peer, key));
-    const first = cases[0];
-    if (first === undefined || cases.includes(undefined)) return undefined;
-    return first.map((_, round) => {
-      const values = cases.flatMap((one) => one?.[round] ?? []);
-      return Math.max(...values) / Math.min(...values);
-    });
+    const medians = titles.map((title) => figure(lookup, title, peer, key)).map((values) => values === undefined ? undefined : spread(values).median);
+    const known = medians.filter((value) => value !== undefined);
+    return known.length < titles.length ? undefined : [Math.max(...known) / Math.min(...known)];
   };
 }

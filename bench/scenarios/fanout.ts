@@ -30,7 +30,7 @@ function fixedRate(title: string, streams: number, rate: number): Case {
 export const fanout: Scenario = {
   name: 'fanout',
   title: 'Fan-out at a fixed rate',
-  how: `All streams listen to one topic; messages of ${MESSAGE_BYTES} bytes are published at a fixed rate for ${SECONDS} seconds, after ${WARM_SECONDS} seconds to warm up. `
+  how: `All streams listen to one topic; messages of ${MESSAGE_BYTES} bytes are published at a fixed rate for ${SECONDS} s, after ${WARM_SECONDS} s to warm up. `
     + 'CPU of all processes of the server by the events that streams received; latency from the moment that a publish was due to the moment that a stream had it whole.',
   caveats: ['The server\'s processes are kept on one core and the load on the other (`taskset`), for all servers alike.'],
   peers: [SUBJECT, BARE_NET, NCHAN, FASTIFY_SSE],

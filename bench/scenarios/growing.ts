@@ -12,6 +12,8 @@ const DELIVERIES = 50_000;
 /** Faster, and messages would be written several at a time to few streams and one by one to many: not the same work. */
 const MOST_RATE = 100;
 const PUBLISHES = 2_000;
+/** So that publishes are stored together in each case, also with one topic. */
+const CONNECTIONS = 16;
 const WARM_SECONDS = 1;
 const SHORT_WARM_SECONDS = 0.5;
 const SECONDS = 3;
@@ -93,7 +95,7 @@ type Topics = Parameters<Session['load']['publish']>[0]['topics'];
 
 /** Microseconds for each publish while nobody listens. */
 async function publishing({ server, load, target }: Session, topics: Topics, quick: boolean, rate = PUBLISHES) {
-  const what = { ...target, rate, bytes: MESSAGE_BYTES, topics };
+  const what = { ...target, rate, bytes: MESSAGE_BYTES, topics, connections: CONNECTIONS };
   await load.publish({ ...what, seconds: SHORT_WARM_SECONDS });
   const { cpu, result: delivered } = await costOf(server, () => load.publish({ ...what, seconds: quick ? 1 : SECONDS }));
   return { cpu: cpu * MICROSECONDS / delivered.accepted, delivered };

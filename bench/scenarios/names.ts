@@ -1,4 +1,5 @@
 import { peer, peers as plain } from '../peers/index.ts';
+import { redisMissing } from '../peers/redis.ts';
 import type { Peer } from '../types.ts';
 
 /** What all this is about: its faults end a run with exit code 1. */
@@ -16,6 +17,7 @@ const nchanRedis: Peer = {
   ...nchan,
   name: NCHAN_REDIS,
   about: 'The same, messages in Redis.',
+  missing: () => nchan.missing() ?? redisMissing(),
   start: (options = {}) => nchan.start({ ...options, redis: true }),
 };
 

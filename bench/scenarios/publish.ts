@@ -80,7 +80,7 @@ function straceMissing(): string | undefined {
 export const publish: Scenario = {
   name: 'publish',
   title: 'Durable publishing',
-  how: `Messages are published for ${SECONDS} seconds, after ${WARM_SECONDS} to warm up, over ${TOPICS} topics; each connection sends its next request when the last one was answered. A message is answered when it is on disk (SQLite, WAL, \`synchronous=FULL\`). `
+  how: `Messages are published for ${SECONDS} s, after ${WARM_SECONDS} s to warm up, over ${TOPICS} topics; each connection sends its next request when the last one was answered. A message is answered when it is on disk (SQLite, WAL, \`synchronous=FULL\`). `
     + 'A hundredth of them goes to a stream, so that loss and doubles are seen. '
     + `The slow disk: each \`fsync\` and \`fdatasync\` of the service takes ${SLOW_MS} ms longer (\`strace\` holds it up); there, messages are also published on a schedule, and what counts is when streams have them.`,
   caveats: [

@@ -70,7 +70,7 @@ export interface Target {
   readonly limit: number;
   readonly unit: string;
   readonly digits: number;
-  /** One value for each round; undefined where something that it needs was not measured. */
+  /** One value for each round, or one for all of them; undefined where something that it needs was not measured. */
   value(rounds: Lookup): readonly number[] | undefined;
   /** Tried for, but not demanded. */
   readonly wish?: boolean;
