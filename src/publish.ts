@@ -12,6 +12,12 @@ import type { Tail } from './tail.ts';
 const COMMIT_MESSAGES = 2_000;
 const COMMIT_BYTES = 8 * 1024 * 1024;
 
+/**
+ * Commits that are handed to the store at a time: while it writes one, the next lies there already, so that it never waits
+ * for this thread. A third would only keep messages from going into the second.
+ */
+const COMMITS = 2;
+
 /** How often a log that could not be written is tried again when nobody publishes. Milliseconds. */
 const PROBE_MS = 1_000;
 
@@ -37,9 +43,17 @@ const PROBLEM_OF: Record<StoreErrorKind, readonly [ProblemCode, string]> = {
   refused: ['internal', 'The message log cannot store this message. Nothing was stored.'],
 };
 
+/** A commit that was handed to the store and not answered yet. */
+interface Commit {
+  readonly messages: number;
+  readonly patience: Patience;
+}
+
 /**
- * The only way into the log: group commit. One commit is under way at a time; what arrives meanwhile goes into the
- * next. So a single publisher waits for one commit, and a thousand wait for two.
+ * The only way into the log: group commit. What arrives while a commit is under way goes into the next. That one is handed to the
+ * store as soon as it is as large as the one before it, and at the latest when the store has done that: small commits
+ * cost more for each message than large ones, but nobody waits while the store has nothing to do. The store takes them
+ * one after the other and each stands for itself: one that fails says nothing of the one behind it.
  */
 export class Publisher {
   readonly #store: Store;
@@ -52,12 +66,18 @@ export class Publisher {
   readonly #maxMessages: number;
   readonly #maxBytes: number;
   #queue: Waiting[] = [];
+  /** Messages in the queue; below, those that the store has are counted too. */
+  #queued = 0;
   #messages = 0;
   #bytes = 0;
-  #busy = false;
+  /** Whether this turn of the event loop ends with a look at the queue. */
+  #looking = false;
+  /** In the order in which the store has them. */
+  #commits: Commit[] = [];
+  /** When the last commit was answered. */
+  #answered = 0;
   /** Why the last append failed; undefined when it did not. */
   #failure: string | undefined;
-  readonly #patience: Patience;
   #probe: Timer | undefined;
   #stopped = false;
 
@@ -68,7 +88,6 @@ export class Publisher {
     this.#tail = options.tail;
     this.#bus = options.bus;
     this.#clock = options.clock;
-    this.#patience = new Patience(options.clock);
     this.#counters = options.counters;
     this.#logger = options.logger;
     this.#maxMessages = options.maxMessages;
@@ -82,7 +101,7 @@ export class Publisher {
 
   /** Why messages cannot be stored; undefined when they can. */
   get failure(): string | undefined {
-    return this.#failure ?? (this.#patience.isOver ? SILENT : undefined);
+    return this.#failure ?? (this.#commits.some(({ patience }) => patience.isOver) ? SILENT : undefined);
   }
 
   /**
@@ -97,12 +116,15 @@ export class Publisher {
     }
     return new Promise((resolve, reject) => {
       this.#queue.push({ request: { drafts, key }, bytes, resolve, reject });
+      this.#queued += drafts.length;
       this.#messages += drafts.length;
       this.#bytes += bytes;
-      if (!this.#busy) {
-        this.#busy = true;
-        this.#clock.soon(() => void this.#run());
-      }
+      if (this.#looking || this.#commits.length === COMMITS) return;
+      this.#looking = true;
+      this.#clock.soon(() => {
+        this.#looking = false;
+        this.#next();
+      });
     });
   }
 
@@ -124,27 +146,48 @@ export class Publisher {
     });
   }
 
-  async #run(): Promise<void> {
-    while (this.#queue.length > 0) await this.#commit(this.#take());
-    this.#busy = false;
+  /** Hands the next commit to the store, if it is time for it. */
+  #next(): void {
+    const before = this.#commits.at(-1);
+    if (before !== undefined && (this.#commits.length === COMMITS || this.#queued < Math.min(before.messages, COMMIT_MESSAGES))) return;
+    if (this.#queue.length === 0) return;
+    const queued = this.#queued;
+    const batch = this.#take();
+    const commit: Commit = { messages: queued - this.#queued, patience: new Patience(this.#clock) };
+    this.#commits.push(commit);
+    void this.#commit(batch, commit.patience, () => {
+      this.#commits.splice(this.#commits.indexOf(commit), 1);
+      // Before anybody is answered: the store may have nothing to do by now.
+      this.#next();
+    });
+    // What did not fit into it.
+    this.#next();
   }
 
   #take(): readonly Waiting[] {
     let count = 0;
-    for (let messages = 0, bytes = 0; count < this.#queue.length; count++) {
+    let messages = 0;
+    for (let bytes = 0; count < this.#queue.length; count++) {
       const next = this.#queue[count]!;
-      messages += next.request.drafts.length;
+      const more = messages + next.request.drafts.length;
       bytes += next.bytes;
-      if (count > 0 && (messages > COMMIT_MESSAGES || bytes > COMMIT_BYTES)) break;
+      if (count > 0 && (more > COMMIT_MESSAGES || bytes > COMMIT_BYTES)) break;
+      messages = more;
     }
+    this.#queued -= messages;
     return this.#queue.splice(0, count);
   }
 
-  async #commit(batch: readonly Waiting[]): Promise<void> {
+  /** @param done Called when the store has nothing to do for this batch any more, before its publishers hear of it. */
+  async #commit(batch: readonly Waiting[], patience: Patience, done: () => void): Promise<void> {
     const began = this.#clock.monotonic();
     try {
-      const { outcomes, log } = await this.#patience.await(() => this.#store.append(batch.map(({ request }) => request)));
-      this.#counters.commitMilliseconds.observe(this.#clock.monotonic() - began);
+      const { outcomes, log } = await patience.await(() => this.#store.append(batch.map(({ request }) => request)));
+      const now = this.#clock.monotonic();
+      // What it waited for the commit before it is not its own time.
+      this.#counters.commitMilliseconds.observe(now - Math.max(began, this.#answered));
+      this.#answered = now;
+      done();
       this.#worked();
       this.#settle(batch, outcomes, log);
     } catch (error) {
@@ -152,10 +195,11 @@ export class Publisher {
       if (error.kind === 'refused' && batch.length > 1) {
         // Invariant 13: one of them is the reason, and only that one shall fail.
         const middle = batch.length >> 1;
-        await this.#commit(batch.slice(0, middle));
-        await this.#commit(batch.slice(middle));
+        await this.#commit(batch.slice(0, middle), patience, () => undefined);
+        await this.#commit(batch.slice(middle), patience, done);
         return;
       }
+      done();
       this.#fail(batch, error);
     }
   }

@@ -160,3 +160,67 @@ t.test('a commit that does not end makes the instance one that cannot store', as
   t.equal(await ends(published), 1, 'the publisher hears what became of it');
   t.equal(publisher.failure, undefined);
 });
+
+t.test('behind a commit that is under way another is sent once it is as large, and no third', async (t) => {
+  const { store, publisher, clock, told } = await begin(t);
+  const append = store.append.bind(store);
+  const ended: (() => void)[] = [];
+  const sizes: number[] = [];
+  store.append = async (requests) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    ended.push(resolve);
+    sizes.push(requests.length);
+    await promise;
+    return append(requests);
+  };
+  const receipts: Promise<Receipt>[] = [];
+  const publish = async (count: number): Promise<void> => {
+    for (let index = 0; index < count; index++) receipts.push(publisher.publish([draft('x')], undefined));
+    await settle();
+  };
+  await publish(3);
+  t.same(sizes, [3]);
+  await publish(2);
+  t.same(sizes, [3], 'it gathers');
+  await publish(1);
+  t.same(sizes, [3, 3], 'the store has its next when it is done');
+  await publish(9);
+  t.same(sizes, [3, 3], 'whatever comes');
+  // The first ends and the second does not: it is the one that hangs now.
+  ended[0]!();
+  await settle();
+  t.same(sizes, [3, 3, 9]);
+  await clock.advance(16_000);
+  t.equal(publisher.failure, 'the log does not answer');
+  for (const end of ended) end();
+  t.same((await Promise.all(receipts)).map(({ first }) => first), Array.from({ length: 15 }, (_, index) => index + 1));
+  t.same(told, Array.from({ length: 15 }, (_, index) => index + 1));
+  t.equal(publisher.failure, undefined);
+});
+
+t.test('what becomes of a commit says nothing of the one behind it', async (t) => {
+  const { store, publisher } = await begin(t);
+  store.poison = 'poison';
+  store.appendFailures.push('outcome-unknown');
+  const first = ends(publisher.publish([draft('1')], undefined));
+  await new Promise((done) => setImmediate(done));
+  const second = ['2', 'poison', '4'].map((data) => ends(publisher.publish([draft(data)], undefined)));
+  t.same(await Promise.all([first, ...second]), ['outcome-unknown', 1, 'internal', 2]);
+});
+
+t.test('what does not fit into a commit is behind it at once', async (t) => {
+  const { store, publisher } = await begin(t, { maxMessages: 10_000, maxBytes: 1_000_000 });
+  const append = store.append.bind(store);
+  const sizes: number[] = [];
+  const { promise: hang, resolve: goOn } = Promise.withResolvers<void>();
+  store.append = (requests) => {
+    sizes.push(requests.reduce((sum, { drafts }) => sum + drafts.length, 0));
+    return hang.then(() => append(requests));
+  };
+  const receipts = Array.from({ length: 5 }, () => publisher.publish(Array.from({ length: 1_000 }, () => draft('x')), undefined));
+  await settle();
+  t.same(sizes, [2_000, 2_000]);
+  goOn();
+  t.same((await Promise.all(receipts)).map(({ first }) => first), [1, 1_001, 2_001, 3_001, 4_001]);
+  t.same(sizes, [2_000, 2_000, 1_000]);
+});

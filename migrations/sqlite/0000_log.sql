@@ -15,17 +15,17 @@ CREATE TABLE `head` (
 );
 --> statement-breakpoint
 CREATE TABLE `keys` (
+	`id` integer PRIMARY KEY NOT NULL,
 	`scope` text NOT NULL,
 	`key` text NOT NULL,
 	`fingerprint` blob NOT NULL,
 	`epoch` integer NOT NULL,
 	`first` integer NOT NULL,
 	`time` integer NOT NULL,
-	`expires` integer NOT NULL,
-	PRIMARY KEY(`scope`, `key`)
+	`expires` integer NOT NULL
 );
 --> statement-breakpoint
-CREATE INDEX `keys_expires` ON `keys` (`expires`);--> statement-breakpoint
+CREATE UNIQUE INDEX `keys_scope_key` ON `keys` (`scope`,`key`);--> statement-breakpoint
 CREATE TABLE `messages` (
 	`seq` integer PRIMARY KEY NOT NULL,
 	`epoch` integer NOT NULL,
@@ -34,15 +34,30 @@ CREATE TABLE `messages` (
 	`topic` text NOT NULL,
 	`event` text,
 	`json` integer NOT NULL,
-	`data` blob NOT NULL,
-	`segment` text GENERATED ALWAYS AS (substr("topic", 1, instr("topic", '.') - 1)) VIRTUAL
+	`data` blob NOT NULL
 );
 --> statement-breakpoint
-CREATE INDEX `messages_topic` ON `messages` (`topic`);--> statement-breakpoint
-CREATE INDEX `messages_segment` ON `messages` (`segment`) WHERE "segment" <> '';--> statement-breakpoint
+CREATE TABLE `recent` (
+	`topic` text NOT NULL,
+	`seq` integer NOT NULL,
+	PRIMARY KEY(`topic`, `seq`)
+) WITHOUT ROWID;
+--> statement-breakpoint
 CREATE TABLE `retention` (
 	`id` integer PRIMARY KEY NOT NULL,
 	`oldest` integer NOT NULL,
 	`bytes` integer NOT NULL,
 	`time` integer
 );
+--> statement-breakpoint
+CREATE TABLE `segments` (
+	`segment` text NOT NULL,
+	`seq` integer NOT NULL,
+	PRIMARY KEY(`segment`, `seq`)
+) WITHOUT ROWID;
+--> statement-breakpoint
+CREATE TABLE `topics` (
+	`topic` text NOT NULL,
+	`seq` integer NOT NULL,
+	PRIMARY KEY(`topic`, `seq`)
+) WITHOUT ROWID;

@@ -10,7 +10,7 @@ import type * as Sqlite from 'drizzle-orm/sqlite-core';
  */
 const load = createRequire(import.meta.url);
 
-export const { and, count, desc, lt, lte, max, notInArray, sql } = load('drizzle-orm') as typeof Core;
+export const { and, count, desc, lt, lte, max, notInArray } = load('drizzle-orm') as typeof Core;
 export const { drizzle } = load('drizzle-orm/better-sqlite3') as typeof Driver;
 export const { readMigrationFiles } = load('drizzle-orm/migrator') as typeof Migrator;
-export const { blob, index, integer, primaryKey, sqliteTable, text } = load('drizzle-orm/sqlite-core') as typeof Sqlite;
+export const { blob, integer, primaryKey, sqliteTable, text, uniqueIndex } = load('drizzle-orm/sqlite-core') as typeof Sqlite;

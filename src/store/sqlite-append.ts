@@ -1,6 +1,11 @@
 import type Database from 'better-sqlite3';
-import { CONFLICT, DRAFT_NUMBERS, OUTCOME_NUMBERS, REPLAYED, STORED, type PackedKey, type PackedOutcomes, type PackedRequests } from './sqlite-packing.ts';
+import type { Index } from './sqlite-index.ts';
+import { Inserter } from './sqlite-insert.ts';
+import { CONFLICT, OUTCOME_NUMBERS, REPLAYED, Requests, STORED, type PackedOutcomes, type PackedRequests } from './sqlite-packing.ts';
 import { clock, ROW_OVERHEAD_BYTES, type LogReader, type LogRow } from './sqlite-state.ts';
+
+const MESSAGE_COLUMNS = ['seq', 'epoch', 'time', 'expires', 'topic', 'event', 'json', 'data'];
+const KEY_COLUMNS = ['scope', 'key', 'fingerprint', 'epoch', 'first', 'time', 'expires'];
 
 interface KeyRow {
   readonly fingerprint: Buffer;
@@ -9,118 +14,105 @@ interface KeyRow {
   readonly time: number;
 }
 
+/** What becomes of requests: their outcomes, and the rows that are to be inserted, as `Inserter` takes them. */
+interface Plan {
+  readonly outcomes: PackedOutcomes;
+  readonly keys: readonly unknown[];
+  readonly messages: readonly unknown[];
+  readonly seq: number;
+  readonly bytes: number;
+}
+
 /** Stores requests, inside the caller's write transaction. The driver's own statements: this is the hot path. */
 export class Appender {
   readonly #log: LogReader;
-  readonly #insert: Database.Statement;
-  readonly #moveHead: Database.Statement;
+  readonly #index: Index;
+  readonly #messages: Inserter;
+  readonly #newKeys: Inserter;
+  readonly #keys: Inserter;
   readonly #findKey: Database.Statement<[string, string, number], KeyRow>;
-  readonly #keepKey: Database.Statement;
+  readonly #forgetKeys: Database.Statement<[number]>;
+  readonly #moveHead: Database.Statement<[number, number, number]>;
 
-  constructor(db: Database.Database, log: LogReader) {
+  constructor(db: Database.Database, log: LogReader, index: Index) {
     this.#log = log;
-    this.#insert = db.prepare('INSERT INTO messages (seq, epoch, time, expires, topic, event, json, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)');
-    this.#moveHead = db.prepare('UPDATE head SET seq = ?, time = ?, bytes = ?');
+    this.#index = index;
+    this.#messages = new Inserter(db, 'INSERT INTO messages', MESSAGE_COLUMNS);
+    this.#newKeys = new Inserter(db, 'INSERT INTO keys', KEY_COLUMNS, 'ON CONFLICT DO NOTHING');
+    this.#keys = new Inserter(db, 'INSERT OR REPLACE INTO keys', KEY_COLUMNS);
     this.#findKey = db.prepare('SELECT fingerprint, epoch, first, time FROM keys WHERE scope = ? AND key = ? AND expires > ?');
-    // Only a key that expired can be there already.
-    this.#keepKey = db.prepare('INSERT OR REPLACE INTO keys (scope, key, fingerprint, epoch, first, time, expires) VALUES (?, ?, ?, ?, ?, ?, ?)');
+    this.#forgetKeys = db.prepare('DELETE FROM keys WHERE id > (SELECT max(id) FROM keys) - ?');
+    this.#moveHead = db.prepare('UPDATE head SET seq = ?, time = ?, bytes = ?');
   }
 
-  append(requests: PackedRequests): { outcomes: PackedOutcomes; log: LogRow } {
+  append(packed: PackedRequests): { outcomes: PackedOutcomes; log: LogRow } {
     // Invariant 2: the number comes from the head row, read under the write lock that this transaction began with.
     const before = this.#log.row();
     const now = clock(before);
-    const batch = new Batch(requests);
-    const outcomes = new Float64Array(requests.counts.length * OUTCOME_NUMBERS);
-    let { seq, bytes } = before;
-    for (let request = 0; request < requests.counts.length; request++) {
-      const count = requests.counts[request]!;
-      const key = batch.keyOf(request);
-      const known = key && this.#findKey.get(key.scope, key.key, now);
-      if (key && known) {
-        const same = known.fingerprint.equals(batch.fingerprint());
-        outcomes.set(same ? [REPLAYED, known.epoch, known.first, known.time] : [CONFLICT, 0, 0, 0], request * OUTCOME_NUMBERS);
-        batch.skip(count);
-        continue;
-      }
-      const first = seq + 1;
-      for (let index = 0; index < count; index++) bytes += this.#store(++seq, before.epoch, now, batch);
-      if (key) this.#keepKey.run(key.scope, key.key, batch.fingerprint(), before.epoch, first, now, now + key.window);
-      outcomes.set([STORED, before.epoch, first, now], request * OUTCOME_NUMBERS);
-    }
+    const plan = this.#withNewKeys(packed, before, now) ?? this.#withKnownKeys(packed, before, now);
+    this.#messages.insert(plan.messages);
+    const { outcomes, seq, bytes } = plan;
+    this.#index.add(before.seq, seq);
     // Written also when nothing was stored: an empty append has to find out whether the log can be written.
     const time = seq === before.seq ? before.time : now;
     this.#moveHead.run(seq, time, bytes);
     return { outcomes, log: { ...before, seq, time, bytes } };
   }
 
-  #store(seq: number, epoch: number, time: number, batch: Batch): number {
-    const { topic, ttl } = batch;
-    const data = batch.data();
-    this.#insert.run(seq, epoch, time, ttl === 0 ? 0 : time + ttl * 1000, topic, batch.event, batch.json, data);
-    batch.skip(1);
-    return data.length + Buffer.byteLength(topic) + ROW_OVERHEAD_BYTES;
+  /** Almost always every key is new: then inserting them is all that it takes to know that. undefined if one is there already. */
+  #withNewKeys(packed: PackedRequests, before: LogRow, now: number): Plan | undefined {
+    const plan = planOf(packed, before, now, undefined);
+    const inserted = this.#newKeys.insert(plan.keys);
+    if (inserted * KEY_COLUMNS.length === plan.keys.length) return plan;
+    this.#forgetKeys.run(inserted);
+    return undefined;
+  }
+
+  #withKnownKeys(packed: PackedRequests, before: LogRow, now: number): Plan {
+    const plan = planOf(packed, before, now, (scope, key) => this.#findKey.get(scope, key, now));
+    // Those that are there have expired.
+    this.#keys.insert(plan.keys);
+    return plan;
   }
 }
 
-/** Walks over packed requests: the message that comes next, and the key that comes next. */
-class Batch {
-  readonly #requests: PackedRequests;
-  readonly #bytes: Buffer;
-  #message = 0;
-  #offset = 0;
-  #key = 0;
-  #keyOffset: number;
-
-  constructor(requests: PackedRequests) {
-    this.#requests = requests;
-    this.#bytes = Buffer.from(requests.bytes);
-    this.#keyOffset = requests.keys.reduce((offset, key) => offset - key.length, requests.bytes.byteLength);
-  }
-
-  get topic(): string {
-    return this.#requests.topics[this.#message]!;
-  }
-
-  get event(): string | null {
-    return this.#requests.events?.[this.#message] ?? null;
-  }
-
-  get ttl(): number {
-    return this.#requests.numbers[this.#message * DRAFT_NUMBERS + 1]!;
-  }
-
-  get json(): number {
-    return this.#requests.numbers[this.#message * DRAFT_NUMBERS + 2]!;
-  }
-
-  data(): Buffer {
-    return this.#bytes.subarray(this.#offset, this.#offset + this.#length());
-  }
-
-  #length(): number {
-    return this.#requests.numbers[this.#message * DRAFT_NUMBERS]!;
-  }
-
-  skip(messages: number): void {
-    for (let index = 0; index < messages; index++) {
-      this.#offset += this.#length();
-      this.#message += 1;
+/** @param find What was stored with a key that has not expired. If it is left out, every key is taken for new. */
+function planOf(packed: PackedRequests, before: LogRow, now: number, find: ((scope: string, key: string) => KeyRow | undefined) | undefined): Plan {
+  const requests = new Requests(packed);
+  const outcomes = new Float64Array(packed.requests * OUTCOME_NUMBERS);
+  const keys: unknown[] = [];
+  const messages: unknown[] = [];
+  /** Keys of this plan. */
+  const added = new Map<string, KeyRow>();
+  const { epoch } = before;
+  let { seq, bytes } = before;
+  let at = 0;
+  const settle = (kind: number, answer: Omit<KeyRow, 'fingerprint'>): void => {
+    outcomes[at++] = kind;
+    outcomes[at++] = answer.epoch;
+    outcomes[at++] = answer.first;
+    outcomes[at++] = answer.time;
+  };
+  while (requests.next()) {
+    const { scope, key, fingerprint, window } = requests;
+    if (find !== undefined && requests.hasKey) {
+      const name = `${scope.length} ${scope}${key}`;
+      const known = find(scope, key) ?? added.get(name);
+      if (known !== undefined) {
+        requests.skip();
+        settle(known.fingerprint.equals(fingerprint) ? REPLAYED : CONFLICT, known);
+        continue;
+      }
+      added.set(name, { fingerprint, epoch, first: seq + 1, time: now });
+    }
+    settle(STORED, { epoch, first: seq + 1, time: now });
+    if (requests.hasKey) keys.push(scope, key, fingerprint, epoch, seq + 1, now, now + window);
+    for (let message = 0; message < requests.messages; message++) {
+      requests.nextDraft();
+      const { topic, event, json, data, ttl } = requests;
+      messages.push(++seq, epoch, now, ttl === 0 ? 0 : now + ttl * 1000, topic, event, json, data);
+      bytes += data.length + Buffer.byteLength(topic) + ROW_OVERHEAD_BYTES;
     }
   }
-
-  /** The key of a request. Requests are asked for in their order. */
-  keyOf(request: number): PackedKey | undefined {
-    const key = this.#requests.keys[this.#key];
-    if (key === undefined || key.request > request) return undefined;
-    if (key.request === request) return key;
-    this.#keyOffset += key.length;
-    this.#key += 1;
-    return this.keyOf(request);
-  }
-
-  /** The fingerprint of the key that `keyOf` answered with. */
-  fingerprint(): Buffer {
-    return this.#bytes.subarray(this.#keyOffset, this.#keyOffset + this.#requests.keys[this.#key]!.length);
-  }
+  return { outcomes, keys, messages, seq, bytes };
 }

@@ -12,29 +12,42 @@ type Entry = readonly [seq: number, topic: string];
 /** Entries behind a number, in order, at most so many. */
 type Scan = (after: number, limit: number) => Entry[];
 
-/** The three ways to look for messages. The indexes are named: without statistics SQLite could choose to walk the log. */
+/** The ways to look for messages: in the large tables of the index and in its newest part (sqlite-index.ts), and one by one. */
 export class Scans {
   readonly #topic: Database.Statement<[string, number, number], Entry>;
+  readonly #recentTopic: Database.Statement<[string, number, number], Entry>;
   readonly #segment: Database.Statement<[string, number, number], Entry>;
+  readonly #recentSegment: Database.Statement<[string, string, number, number], Entry>;
   readonly #everything: Database.Statement<[number, number], Entry>;
 
   constructor(db: Database.Database) {
-    const entries = 'SELECT seq, topic FROM messages';
-    this.#topic = db.prepare<[string, number, number], Entry>(`${entries} INDEXED BY messages_topic WHERE topic = ? AND seq > ? ORDER BY seq LIMIT ?`).raw();
-    this.#segment = db.prepare<[string, number, number], Entry>(`${entries} INDEXED BY messages_segment WHERE segment = ? AND segment <> '' AND seq > ? ORDER BY seq LIMIT ?`).raw();
-    this.#everything = db.prepare<[number, number], Entry>(`${entries} WHERE seq > ? ORDER BY seq LIMIT ?`).raw();
+    const behind = 'seq > ? ORDER BY seq LIMIT ?';
+    this.#topic = db.prepare<[string, number, number], Entry>(`SELECT seq, topic FROM topics WHERE topic = ? AND ${behind}`).raw();
+    this.#recentTopic = db.prepare<[string, number, number], Entry>(`SELECT seq, topic FROM recent WHERE topic = ? AND ${behind}`).raw();
+    // CROSS JOIN: without statistics SQLite could choose to walk the log.
+    this.#segment = db.prepare<[string, number, number], Entry>('SELECT segments.seq, topic FROM segments CROSS JOIN messages ON messages.seq = segments.seq '
+      + 'WHERE segment = ? AND segments.seq > ? ORDER BY segments.seq LIMIT ?').raw();
+    this.#recentSegment = db.prepare<[string, string, number, number], Entry>(`SELECT seq, topic FROM recent WHERE topic > ? AND topic < ? AND ${behind}`).raw();
+    this.#everything = db.prepare<[number, number], Entry>(`SELECT seq, topic FROM messages WHERE ${behind}`).raw();
   }
 
   /**
-   * One index scan for each topic, and one for each first segment that patterns begin with; the whole log, and that
+   * Two index scans for each topic, and for each first segment that patterns begin with; the whole log, and that
    * alone, where a pattern begins with a wildcard.
    */
   of(filter: Filter): Scan[] {
     const segments = new Set(filter.patterns.map((pattern) => pattern.split('.', 1)[0]!));
     if (segments.has('*') || segments.has('>')) return [(after, limit) => this.#everything.all(after, limit)];
     const scans: Scan[] = [];
-    for (const topic of filter.topics) scans.push((after, limit) => this.#topic.all(topic, after, limit));
-    for (const segment of segments) scans.push((after, limit) => this.#segment.all(segment, after, limit));
+    for (const topic of filter.topics) {
+      scans.push((after, limit) => this.#topic.all(topic, after, limit));
+      scans.push((after, limit) => this.#recentTopic.all(topic, after, limit));
+    }
+    for (const segment of segments) {
+      scans.push((after, limit) => this.#segment.all(segment, after, limit));
+      // Every topic that begins with the segment and goes on: the slash is the character behind the dot.
+      scans.push((after, limit) => this.#recentSegment.all(`${segment}.`, `${segment}/`, after, limit));
+    }
     return scans;
   }
 }

@@ -2,70 +2,134 @@ import { Message } from '../message.ts';
 import type { AppendRequest, Outcome } from './store.ts';
 
 /**
- * How lists of requests and messages cross between threads: numbers in one typed array, all data in one block of
- * memory that is handed over and not copied. A structured clone of each message would cost more than storing it, and
- * one of a small `Buffer` copies the whole pool that it lies in.
+ * How lists of requests and messages cross between threads: numbers in one typed array, all text in one string, and all
+ * data in one block of memory that is handed over and not copied. A structured clone of each message would cost more
+ * than storing it, and one of a small `Buffer` copies the whole pool that it lies in.
  */
 
+/** Requests and their messages one after the other: what `Requests` walks over. */
 export interface PackedRequests {
-  /** How many messages each request has. */
-  readonly counts: Uint32Array;
-  /** Of each message: the bytes of its data, its TTL in seconds, 1 if it is JSON. */
-  readonly numbers: Float64Array;
-  readonly topics: readonly string[];
-  /** undefined when every message has the default event name. */
-  readonly events: readonly (string | undefined)[] | undefined;
-  /** In the order of their requests. */
-  readonly keys: readonly PackedKey[];
-  /** The data of every message, then the fingerprint of every key. */
+  readonly requests: number;
+  /** Of each request REQUEST_NUMBERS, and behind them DRAFT_NUMBERS of each of its messages. */
+  readonly numbers: Float64Array<ArrayBuffer>;
+  /** Of each request its key's scope and name, and behind them topic and event of each of its messages. */
+  readonly text: string;
+  /** Of each request its key's fingerprint, and behind it the data of each of its messages. */
   readonly bytes: ArrayBuffer;
 }
 
-export interface PackedKey {
-  readonly request: number;
-  readonly scope: string;
-  readonly key: string;
-  readonly window: number;
-  /** The length of its fingerprint. */
-  readonly length: number;
-}
-
-/** Numbers of each message in `PackedRequests.numbers`. */
-export const DRAFT_NUMBERS = 3;
+/** How many messages; the lengths of scope, name and fingerprint; the window. */
+const REQUEST_NUMBERS = 5;
+/** The lengths of topic, event and data; the TTL in seconds; 1 if it is JSON. */
+const DRAFT_NUMBERS = 5;
+/** The length of what is not there: a key, or an event name that is the default. */
+const ABSENT = -1;
 
 export function packRequests(requests: readonly AppendRequest[]): PackedRequests {
   let messages = 0;
   let total = 0;
-  let named = false;
   for (const { drafts, key } of requests) {
     messages += drafts.length;
-    for (const draft of drafts) {
-      total += draft.data.length;
-      named ||= draft.event !== undefined;
-    }
+    for (const { data } of drafts) total += data.length;
     if (key !== undefined) total += key.fingerprint.length;
   }
-  const counts = new Uint32Array(requests.length);
-  const numbers = new Float64Array(messages * DRAFT_NUMBERS);
-  const topics: string[] = [];
-  const events: (string | undefined)[] | undefined = named ? [] : undefined;
-  const keys: PackedKey[] = [];
+  const numbers = new Float64Array(requests.length * REQUEST_NUMBERS + messages * DRAFT_NUMBERS);
   const block = new Block(total);
+  let text = '';
   let at = 0;
-  requests.forEach(({ drafts, key }, request) => {
-    counts[request] = drafts.length;
-    for (const draft of drafts) {
-      numbers[at++] = draft.data.length;
-      numbers[at++] = draft.ttl;
-      numbers[at++] = draft.json ? 1 : 0;
-      topics.push(draft.topic);
-      events?.push(draft.event);
-      block.add(draft.data);
+  for (const { drafts, key } of requests) {
+    numbers[at++] = drafts.length;
+    if (key === undefined) {
+      numbers[at++] = ABSENT;
+      at += 3;
+    } else {
+      numbers[at++] = key.scope.length;
+      numbers[at++] = key.key.length;
+      numbers[at++] = key.fingerprint.length;
+      numbers[at++] = key.window;
+      text += key.scope + key.key;
+      block.add(key.fingerprint);
     }
-    if (key !== undefined) keys.push({ request, scope: key.scope, key: key.key, window: key.window, length: key.fingerprint.length });
-  });
-  for (const { key } of requests) if (key !== undefined) block.add(key.fingerprint);
-  return { counts, numbers, topics, events, keys, bytes: block.bytes };
+    for (const { topic, event, data, ttl, json } of drafts) {
+      numbers[at++] = topic.length;
+      numbers[at++] = event === undefined ? ABSENT : event.length;
+      numbers[at++] = data.length;
+      numbers[at++] = ttl;
+      numbers[at++] = json ? 1 : 0;
+      text += topic;
+      if (event !== undefined) text += event;
+      block.add(data);
+    }
+  }
+  return { requests: requests.length, numbers, text, bytes: block.bytes };
+}
+
+/** Walks over packed requests: `next` goes to the next request, if there is one, and then each `nextDraft` to the next of its messages. */
+export class Requests {
+  /** How many messages the request has. */
+  messages = 0;
+  /** Whether it has a key; then what the key is. */
+  hasKey = false;
+  scope = '';
+  key = '';
+  fingerprint: Buffer = Buffer.alloc(0);
+  window = 0;
+  /** The message. */
+  topic = '';
+  event: string | null = null;
+  data: Buffer = Buffer.alloc(0);
+  ttl = 0;
+  json = 0;
+  readonly #numbers: Float64Array;
+  readonly #text: string;
+  readonly #bytes: Buffer;
+  #number = 0;
+  #character = 0;
+  #byte = 0;
+
+  constructor({ numbers, text, bytes }: PackedRequests) {
+    this.#numbers = numbers;
+    this.#text = text;
+    this.#bytes = Buffer.from(bytes);
+  }
+
+  next(): boolean {
+    if (this.#number === this.#numbers.length) return false;
+    const scopeLength = this.#numbers[this.#number + 1]!;
+    this.messages = this.#numbers[this.#number]!;
+    this.hasKey = scopeLength !== ABSENT;
+    if (this.hasKey) {
+      this.scope = this.#take(scopeLength);
+      this.key = this.#take(this.#numbers[this.#number + 2]!);
+      this.fingerprint = this.#takeBytes(this.#numbers[this.#number + 3]!);
+      this.window = this.#numbers[this.#number + 4]!;
+    }
+    this.#number += REQUEST_NUMBERS;
+    return true;
+  }
+
+  nextDraft(): void {
+    const eventLength = this.#numbers[this.#number + 1]!;
+    this.topic = this.#take(this.#numbers[this.#number]!);
+    this.event = eventLength === ABSENT ? null : this.#take(eventLength);
+    this.data = this.#takeBytes(this.#numbers[this.#number + 2]!);
+    this.ttl = this.#numbers[this.#number + 3]!;
+    this.json = this.#numbers[this.#number + 4]!;
+    this.#number += DRAFT_NUMBERS;
+  }
+
+  /** Passes over the request's messages: in place of `nextDraft`. */
+  skip(): void {
+    for (let count = 0; count < this.messages; count++) this.nextDraft();
+  }
+
+  #take(length: number): string {
+    return this.#text.slice(this.#character, this.#character += length);
+  }
+
+  #takeBytes(length: number): Buffer {
+    return this.#bytes.subarray(this.#byte, this.#byte += length);
+  }
 }
 
 /** What became of each request, four numbers each: kind, epoch id, first number, time. */

@@ -1,4 +1,4 @@
-import { blob, index, integer, primaryKey, sql, sqliteTable, text } from './drizzle.ts';
+import { blob, integer, primaryKey, sqliteTable, text, uniqueIndex } from './drizzle.ts';
 
 /** The end of the log: one row. Every append reads and writes it under the write lock (invariant 2). */
 export const head = sqliteTable('head', {
@@ -44,17 +44,34 @@ export const messages = sqliteTable('messages', {
   json: integer('json').notNull(),
   /** Last, so that a scan over topics does not read the pages that long data runs over into. */
   data: blob('data', { mode: 'buffer' }).notNull(),
-  /** The topic's first segment; '' where it has only one. Never stored, but in the index. */
-  segment: text('segment').generatedAlwaysAs(sql`substr("topic", 1, instr("topic", '.') - 1)`, { mode: 'virtual' }),
-}, (table) => [
-  // Both end in the row's number, as every index does: one topic is scanned in the order of the log.
-  index('messages_topic').on(table.topic),
-  // Only topics of several segments: a pattern that begins with a name and goes on matches no other.
-  index('messages_segment').on(table.segment).where(sql`"segment" <> ''`),
-]);
+});
 
-/** Idempotency keys, and the answer that each stands for. */
+/**
+ * The index of topics, in three tables (sqlite-index.ts). All end in the number, so one topic is scanned in the order of the log. In the
+ * migration they are WITHOUT ROWID, which drizzle cannot say: the primary key is all that there is of them.
+ */
+export const recent = sqliteTable('recent', {
+  topic: text('topic').notNull(),
+  seq: integer('seq').notNull(),
+}, (table) => [primaryKey({ columns: [table.topic, table.seq] })]);
+
+export const topics = sqliteTable('topics', {
+  topic: text('topic').notNull(),
+  seq: integer('seq').notNull(),
+}, (table) => [primaryKey({ columns: [table.topic, table.seq] })]);
+
+/** By the topic's first segment; only topics of several: a pattern that begins with a name and goes on matches no other. */
+export const segments = sqliteTable('segments', {
+  segment: text('segment').notNull(),
+  seq: integer('seq').notNull(),
+}, (table) => [primaryKey({ columns: [table.segment, table.seq] })]);
+
+/**
+ * Idempotency keys, and the answer that each stands for. They expire in the order of their ids, or later: no index says which
+ * have, and where the window was made shorter they wait for those before them.
+ */
 export const keys = sqliteTable('keys', {
+  id: integer('id').primaryKey(),
   scope: text('scope').notNull(),
   key: text('key').notNull(),
   fingerprint: blob('fingerprint', { mode: 'buffer' }).notNull(),
@@ -62,7 +79,4 @@ export const keys = sqliteTable('keys', {
   first: integer('first').notNull(),
   time: integer('time').notNull(),
   expires: integer('expires').notNull(),
-}, (table) => [
-  primaryKey({ columns: [table.scope, table.key] }),
-  index('keys_expires').on(table.expires),
-]);
+}, (table) => [uniqueIndex('keys_scope_key').on(table.scope, table.key)]);

@@ -1,4 +1,5 @@
 import type Database from 'better-sqlite3';
+import type { Index } from './sqlite-index.ts';
 import { clock, ROW_OVERHEAD_BYTES, type LogReader, type LogRow } from './sqlite-state.ts';
 import type { TrimPolicy } from './store.ts';
 
@@ -8,7 +9,13 @@ const BATCH_BYTES = 4 * 1024 * 1024;
 interface OldRow {
   readonly seq: number;
   readonly time: number;
+  readonly topic: string;
   readonly bytes: number;
+}
+
+interface OldKey {
+  readonly id: number;
+  readonly expires: number;
 }
 
 export interface PackedTrimmed {
@@ -25,17 +32,19 @@ export class Trimmer {
   readonly #oldest: Database.Statement<[number, number], OldRow>;
   readonly #delete: Database.Statement<[number]>;
   readonly #moveOldest: Database.Statement<[number, number, number]>;
-  readonly #deleteKeys: Database.Statement<[number, number]>;
-  readonly #expiredKey: Database.Statement<[number]>;
+  readonly #index: Index;
+  readonly #oldestKeys: Database.Statement<[number], OldKey>;
+  readonly #deleteKeys: Database.Statement<[number]>;
 
-  constructor(db: Database.Database, log: LogReader) {
+  constructor(db: Database.Database, log: LogReader, index: Index) {
     this.#log = log;
-    this.#oldest = db.prepare<[number, number], OldRow>('SELECT seq, time, octet_length(data) + octet_length(topic) '
+    this.#index = index;
+    this.#oldest = db.prepare<[number, number], OldRow>('SELECT seq, time, topic, octet_length(data) + octet_length(topic) '
       + `+ ${ROW_OVERHEAD_BYTES} AS bytes FROM messages WHERE seq >= ? ORDER BY seq LIMIT ?`);
     this.#delete = db.prepare('DELETE FROM messages WHERE seq < ?');
     this.#moveOldest = db.prepare('UPDATE retention SET oldest = ?, bytes = bytes + ?, time = ?');
-    this.#deleteKeys = db.prepare('DELETE FROM keys WHERE rowid IN (SELECT rowid FROM keys WHERE expires <= ? ORDER BY expires LIMIT ?)');
-    this.#expiredKey = db.prepare('SELECT 1 FROM keys WHERE expires <= ? LIMIT 1');
+    this.#oldestKeys = db.prepare<[number], OldKey>('SELECT id, expires FROM keys ORDER BY id LIMIT ?');
+    this.#deleteKeys = db.prepare('DELETE FROM keys WHERE id <= ?');
   }
 
   trim({ maxAge, maxBytes, rows }: TrimPolicy): PackedTrimmed {
@@ -52,6 +61,7 @@ export class Trimmer {
     let freed = 0;
     let last: OldRow | undefined;
     let more = false;
+    const topics = new Set<string>();
     for (const row of this.#oldest.iterate(before.oldest, rows + 1)) {
       if (!isDue(row, freed)) break;
       if (messages === rows || freed >= BATCH_BYTES) {
@@ -61,14 +71,31 @@ export class Trimmer {
       messages += 1;
       freed += row.bytes;
       last = row;
+      topics.add(row.topic);
     }
-    const keys = this.#deleteKeys.run(now, rows).changes;
-    more ||= keys === rows && this.#expiredKey.get(now) !== undefined;
+    const { keys, moreKeys } = this.#trimKeys(now, rows);
+    more ||= moreKeys;
     if (last === undefined) return { messages, keys, more, bytes: size, log: before };
 
+    this.#index.remove(topics, last.seq);
     this.#delete.run(last.seq + 1);
     this.#moveOldest.run(last.seq + 1, freed, last.time);
     const log = { ...before, oldest: last.seq + 1, deletedBytes: before.deletedBytes + freed, deletedTime: last.time };
     return { messages, keys, more, bytes: size - freed, log };
+  }
+  /** Only a prefix goes here too: keys stand in the order in which they were used, and mostly expire in it. */
+  #trimKeys(now: number, rows: number): { keys: number; moreKeys: boolean } {
+    let keys = 0;
+    let last: number | undefined;
+    let moreKeys = false;
+    for (const { id, expires } of this.#oldestKeys.iterate(rows + 1)) {
+      if (expires > now) break;
+      moreKeys = keys === rows;
+      if (moreKeys) break;
+      keys += 1;
+      last = id;
+    }
+    if (last !== undefined) this.#deleteKeys.run(last);
+    return { keys, moreKeys };
   }
 }

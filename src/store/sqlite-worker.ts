@@ -3,6 +3,7 @@ import { parentPort, workerData, type Transferable } from 'node:worker_threads';
 import { Appender } from './sqlite-append.ts';
 import { connect, isInPlace, read, WAL_MAX_BYTES, write, type Connection, type FileIdentity } from './sqlite-connection.ts';
 import { isOfConnection, toStoreError } from './sqlite-errors.ts';
+import { Index } from './sqlite-index.ts';
 import type { Call, Calls, Job, Reply, WorkerData } from './sqlite-protocol.ts';
 import { Reader } from './sqlite-read.ts';
 import { Seeker } from './sqlite-seek.ts';
@@ -126,7 +127,10 @@ function use(deadline: number): Session {
 function sessionOf(connection: Connection): Session {
   const { db } = connection;
   const log = new LogReader(db);
-  return { connection, log, appender: new Appender(db, log), reader: new Reader(db, log), seeker: new Seeker(db, log), trimmer: new Trimmer(db, log) };
+  const index = new Index(db);
+  return {
+    connection, log, appender: new Appender(db, log, index), reader: new Reader(db, log), seeker: new Seeker(db, log), trimmer: new Trimmer(db, log, index),
+  };
 }
 
 function disconnect(): void {

@@ -64,7 +64,7 @@ export class SqliteStore implements Store {
   async append(requests: readonly AppendRequest[]): Promise<Appended> {
     const writer = this.#use(this.#writer);
     const packed = packRequests(requests);
-    const { outcomes, log } = await writer.call('append', packed, [packed.bytes, packed.numbers.buffer as ArrayBuffer]);
+    const { outcomes, log } = await writer.call('append', packed, [packed.bytes, packed.numbers.buffer]);
     const state = this.#state(log);
     return { outcomes: unpackOutcomes(outcomes, this.#epochs.name), log: state };
   }

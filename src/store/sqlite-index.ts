@@ -1,0 +1,62 @@
+import type Database from 'better-sqlite3';
+
+/**
+ * The messages of each topic, and of each first segment of topics.
+ *
+ * Indexes of SQLite's own would cost most of what a commit costs: thirty messages on thirty topics change thirty pages far apart,
+ * and a commit writes every changed page in full. So the newest entries lie together in a small table of their own, `recent`,
+ * and are moved to the large ones, `topics` and `segments`, many at a time. A message is in either `recent` or `topics`, never in
+ * both; in `segments`, if its topic has several, exactly when it is in `topics`.
+ */
+
+/** Entries at which `recent` is emptied: a few pages, so that a small commit changes few of them. More would make the move a pause. */
+export const RECENT_ENTRIES = 1_000;
+
+/** Keeps the index, inside the caller's write transaction. */
+export class Index {
+  readonly #count: Database.Statement<[], number>;
+  readonly #add: Database.Statement<[number]>;
+  readonly #moveTopics: Database.Statement<[number]>;
+  readonly #moveSegments: Database.Statement<[number]>;
+  readonly #empty: Database.Statement<[]>;
+  readonly #removeRecent: Database.Statement<[string, number]>;
+  readonly #removeTopic: Database.Statement<[string, number]>;
+  readonly #removeSegment: Database.Statement<[string, number]>;
+
+  constructor(db: Database.Database) {
+    const all = 'SELECT topic, seq FROM recent UNION ALL SELECT topic, seq FROM messages WHERE seq > ?';
+    this.#count = db.prepare<[], number>('SELECT count(*) FROM recent').pluck();
+    this.#add = db.prepare('INSERT INTO recent (topic, seq) SELECT topic, seq FROM messages WHERE seq > ?');
+    // In the order of the index, so that each of its pages is looked for once.
+    this.#moveTopics = db.prepare(`INSERT INTO topics (topic, seq) SELECT topic, seq FROM (${all}) ORDER BY topic, seq`);
+    this.#moveSegments = db.prepare(`INSERT INTO segments (segment, seq) SELECT substr(topic, 1, instr(topic, '.') - 1) AS segment, seq FROM (${all}) `
+      + "WHERE instr(topic, '.') > 0 ORDER BY segment, seq");
+    this.#empty = db.prepare('DELETE FROM recent');
+    this.#removeRecent = db.prepare('DELETE FROM recent WHERE topic = ? AND seq <= ?');
+    this.#removeTopic = db.prepare('DELETE FROM topics WHERE topic = ? AND seq <= ?');
+    this.#removeSegment = db.prepare('DELETE FROM segments WHERE segment = ? AND seq <= ?');
+  }
+
+  /** Adds the messages behind a number, up to the head of the log. */
+  add(before: number, head: number): void {
+    if (head === before) return;
+    if (this.#count.get()! + head - before < RECENT_ENTRIES) {
+      this.#add.run(before);
+      return;
+    }
+    this.#moveTopics.run(before);
+    this.#moveSegments.run(before);
+    this.#empty.run();
+  }
+
+  /** Removes the messages of some topics, up to a number. */
+  remove(topics: ReadonlySet<string>, until: number): void {
+    const segments = new Set<string>();
+    for (const topic of topics) {
+      this.#removeTopic.run(topic, until);
+      this.#removeRecent.run(topic, until);
+      if (topic.includes('.')) segments.add(topic.slice(0, topic.indexOf('.')));
+    }
+    for (const segment of segments) this.#removeSegment.run(segment, until);
+  }
+}
