@@ -11,6 +11,8 @@ export interface LoadOptions {
   readonly processes?: number;
   /** A command that they are started by: `['taskset', '-c', '1']`. */
   readonly by?: readonly string[];
+  /** Compiles what opens streams before anything is measured; takes a second or more. For figures of opening. */
+  readonly warm?: boolean;
 }
 
 /** If nothing is said: a connection for each topic, but so many at most. */
@@ -29,10 +31,11 @@ export class Load {
   #cutAt = 0;
 
   static async start(options: LoadOptions = {}): Promise<Load> {
-    const { processes = 1, by = [] } = options;
+    const { processes = 1, by = [], warm = false } = options;
     const load = new Load(Array.from({ length: processes }, () => new Child(by)), new Child(by));
     // So that what is wrong with the command shows here, and nothing waits for their start later.
     await Promise.all([...load.#readers, load.#publisher].map((child) => child.call('streams')));
+    if (warm) await Promise.all(load.#readers.map((reader) => reader.call('warm')));
     return load;
   }
 

@@ -5,6 +5,7 @@ import { Reader } from './reader.ts';
 import { replay } from './replay.ts';
 import type { Outcome, Run } from './run.ts';
 import type { Part } from './streams.ts';
+import { warm } from './warm.ts';
 
 /** A load process: carries out one operation for each message of its parent, several at once, and ends when the parent is gone. */
 
@@ -27,6 +28,7 @@ export const operations = {
   reopen: (concurrency: number | undefined) => streams.reopen(concurrency),
   whole: () => streams.whole(),
   streams: () => streams.counts,
+  warm: () => warm(),
   close: () => streams.close(),
 };
 

@@ -71,13 +71,13 @@ export class Stream implements Subscriber, Receiver {
     this.#framing = undefined;
     this.#retryMs = undefined;
     this.connectedAt = now();
-    const socket: Socket = connect({ port, host: '127.0.0.1', localAddress, noDelay: true, onread: { buffer: shared, callback: (length) => this.#read(socket, length) } });
+    const socket: Socket = connect({ port, host: '127.0.0.1', localAddress, onread: { buffer: shared, callback: (length) => this.#read(socket, length) } });
     let reason = 'ended';
     this.#socket = socket;
     socket.on('error', (error: NodeJS.ErrnoException) => {
       reason = error.code ?? error.message;
     });
-    socket.once('close', () => this.#end(socket, reason));
+    socket.on('close', () => this.#end(socket, reason));
     socket.write(wire.open(this.names, this.id, after));
   }
 
@@ -150,22 +150,24 @@ export class Stream implements Subscriber, Receiver {
 
   #readHead(length: number, at: number): void {
     const { position } = this;
-    position.keep(shared, 0, length);
-    const head = position.kept.toString('latin1', 0, position.keptLength);
+    if (position.keptLength > 0) position.keep(shared, 0, length);
+    const [bytes, to] = position.keptLength > 0 ? [position.kept, position.keptLength] : [shared, length];
+    const head = bytes.toString('latin1', 0, to);
     const end = head.indexOf('\r\n\r\n');
     if (end === -1) {
-      if (head.length > HEAD_MAX) throw new Error('the head of the answer has no end');
+      if (to > HEAD_MAX) throw new Error('the head of the answer has no end');
+      if (position.keptLength === 0) position.keep(shared, 0, length);
       return;
     }
     const { wire } = this.#options;
     const status = /^HTTP\/1\.1 (\d{3})/.exec(head)?.[1];
     if (status !== (wire.framing === 'websocket' ? '101' : '200')) throw new Error(`status ${status ?? 'unknown'}`);
     this.#framing = wire.framing === 'websocket' ? websocket : /\r\ntransfer-encoding:[ \t]*chunked/i.test(head.slice(0, end + 2)) ? chunked : plain;
-    // What came with the head was copied there: it is given on from a copy of its own, as what is kept is written over.
-    const rest = Buffer.from(position.kept.subarray(end + 4, position.keptLength));
+    // Where the head came in pieces, what came with its end is given on from a copy of its own, as what is kept is written over.
+    const rest = bytes === shared ? shared : Buffer.from(bytes.subarray(0, to));
     position.reset();
     if (!wire.opensItself) this.#opened();
-    if (rest.length > 0) this.#framing.read(this, rest, 0, rest.length, at);
+    if (to > end + 4) this.#framing.read(this, rest, end + 4, to, at);
   }
 
   #isControl(bytes: Buffer, from: number, to: number): boolean {
@@ -206,7 +208,7 @@ export class Stream implements Subscriber, Receiver {
     }
     at += ID_LINE.length;
     let length = 0;
-    if (this.#id.length === 0) this.#id = Buffer.alloc(ID_MAX);
+    if (this.#id.length === 0) this.#id = Buffer.allocUnsafe(ID_MAX);
     for (; at < to && bytes[at] !== LINE_END && length < ID_MAX; at++) this.#id[length++] = bytes[at]!;
     this.#idLength = length;
     return true;
