@@ -2,6 +2,7 @@ import type { Sink } from './events.ts';
 import { now } from './clock.ts';
 import { nameOf } from './names.ts';
 import type { Opened, OpenOptions, Reopened, Streams as Counts } from './protocol.ts';
+import { OpeningQueue } from './queue.ts';
 import { Stream, type StreamHost } from './stream.ts';
 import { wires } from './wires.ts';
 
@@ -14,10 +15,6 @@ export interface Part {
 
 /** Each source address has 28,000 ports: so many that none runs short, while ports of closed connections rest. */
 const ADDRESSES = 200;
-/** As many as wait to be accepted at a server of Node's by default (511): more would be dropped, and tried again by the kernel after a second. */
-const CONCURRENCY = 500;
-/** A stream that is not open by then never will be. */
-const OPEN_MS = 15_000;
 /** A connection that was refused on the way back is tried again after so long. */
 const RETRY_MS = 100;
 
@@ -46,16 +43,9 @@ export class Streams implements StreamHost {
   readonly #away = new Set<Stream>();
   readonly #reconnectMs = new Map<Stream, number>();
   readonly #timers = new Set<NodeJS.Timeout>();
-  readonly #opening = new Set<Stream>();
-  /** Those that are to be opened, from `#head` on. */
-  #queue: Stream[] = [];
-  #head = 0;
+  readonly #queue = new OpeningQueue();
   /** Those that nobody but `reopen` brings back. */
   #cut: Stream[] = [];
-  #concurrency = CONCURRENCY;
-  /** From when on so many a second may have been opened. */
-  #pace: { since: number; rate: number; begun: number } | undefined;
-  #ticker: NodeJS.Timeout | undefined;
   #retried = 0;
   #busyAnswers = 0;
   #waiters: (() => void)[] = [];
@@ -89,6 +79,7 @@ export class Streams implements StreamHost {
     const templates = typeof options.topics === 'string' ? [options.topics] : options.topics;
     const batch: Batch = { waiting: part.count, failed: 0, reasons: {}, done: () => undefined };
     const done = new Promise<void>((resolve) => (batch.done = resolve));
+    const streams: Stream[] = [];
     for (let index = 0; index < part.count; index++) {
       const number = part.first + index * part.step;
       const stream = new Stream({
@@ -102,11 +93,10 @@ export class Streams implements StreamHost {
       this.#batches.set(stream, batch);
       this.#all.add(stream);
       if (options.reconnectMs !== undefined) this.#reconnectMs.set(stream, options.reconnectMs);
-      this.#queue.push(stream);
+      streams.push(stream);
     }
-    this.#concurrency = options.concurrency ?? CONCURRENCY;
-    this.#pace = options.rate === undefined ? undefined : { since: started, rate: options.rate, begun: 0 };
-    this.#pump();
+    this.#queue.configure(options.concurrency, options.rate);
+    this.#queue.add(streams);
     if (part.count > 0) await done;
     const used = process.cpuUsage(cpu);
     const seconds = (now() - started) / 1000;
@@ -120,19 +110,16 @@ export class Streams implements StreamHost {
     this.#cut = [...this.#all].filter((stream) => !this.#batches.has(stream));
     for (const stream of this.#cut) {
       stream.cut();
-      this.#opening.delete(stream);
       this.#leave(stream);
     }
-    this.#unqueue((stream) => this.#batches.has(stream));
+    this.#queue.keep((stream) => this.#batches.has(stream));
     this.#clearTimers();
   }
 
   /** Brings back all that were cut. */
   async reopen(concurrency: number | undefined): Promise<Reopened> {
-    this.#concurrency = concurrency ?? CONCURRENCY;
-    this.#pace = undefined;
-    for (const stream of this.#cut.splice(0)) this.#queue.push(stream);
-    this.#pump();
+    this.#queue.configure(concurrency);
+    this.#queue.add(this.#cut.splice(0));
     return this.whole();
   }
 
@@ -154,17 +141,15 @@ export class Streams implements StreamHost {
     for (const stream of [...streams]) {
       stream.cut();
       this.#all.delete(stream);
-      this.#opening.delete(stream);
       this.#away.delete(stream);
     }
-    this.#unqueue((stream) => this.#all.has(stream));
+    this.#queue.keep((stream) => this.#all.has(stream));
     if (this.#all.size > 0) return;
     this.#clearTimers();
     this.#retried = this.#busyAnswers = 0;
   }
 
   opened(stream: Stream): void {
-    this.#opening.delete(stream);
     this.openedAt = now();
     const batch = this.#batches.get(stream);
     if (batch !== undefined) {
@@ -175,11 +160,10 @@ export class Streams implements StreamHost {
       this.#changed(true);
       for (const resolve of this.#waiters.splice(0)) resolve();
     }
-    this.#pump();
+    this.#queue.done(stream);
   }
 
   ended(stream: Stream, reason: string, retryMs: number | undefined): void {
-    this.#opening.delete(stream);
     const batch = this.#batches.get(stream);
     if (batch !== undefined) {
       this.#batches.delete(stream);
@@ -195,7 +179,7 @@ export class Streams implements StreamHost {
         this.#later(stream, retryMs ?? RETRY_MS);
       }
     }
-    this.#pump();
+    this.#queue.done(stream);
   }
 
   #lost(stream: Stream, retryMs: number | undefined): void {
@@ -215,8 +199,7 @@ export class Streams implements StreamHost {
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
       if (!this.#all.has(stream)) return;
-      this.#queue.push(stream);
-      this.#pump();
+      this.#queue.add([stream]);
     }, delay);
     this.#timers.add(timer);
   }
@@ -225,44 +208,8 @@ export class Streams implements StreamHost {
     if (--batch.waiting === 0) batch.done();
   }
 
-  #pump(): void {
-    const allowed = this.#pace === undefined ? Infinity : Math.floor((now() - this.#pace.since) / 1000 * this.#pace.rate) + 1 - this.#pace.begun;
-    const free = Math.max(0, Math.min(allowed, this.#concurrency - this.#opening.size));
-    const end = Math.min(this.#queue.length, this.#head + free);
-    if (this.#pace !== undefined) this.#pace.begun += end - this.#head;
-    while (this.#head < end) {
-      const stream = this.#queue[this.#head++]!;
-      this.#opening.add(stream);
-      stream.open();
-    }
-    const isDone = this.#head === this.#queue.length;
-    if (isDone) this.#unqueue(() => false);
-    if (!isDone || this.#opening.size > 0) this.#ticker ??= setInterval(() => this.#tick(), TICK_MS);
-    else if (this.#ticker !== undefined) {
-      clearInterval(this.#ticker);
-      this.#ticker = undefined;
-    }
-  }
-
-  /** Opens on at its pace, and gives up what takes too long. In the order in which they were begun: the first that is young ends it. */
-  #tick(): void {
-    const oldest = now() - OPEN_MS;
-    for (const stream of this.#opening) {
-      if (stream.connectedAt > oldest) break;
-      stream.fail('no answer');
-    }
-    this.#pump();
-  }
-
-  #unqueue(keep: (stream: Stream) => boolean): void {
-    this.#queue = this.#queue.slice(this.#head).filter(keep);
-    this.#head = 0;
-  }
-
   #clearTimers(): void {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
   }
 }
-
-const TICK_MS = 5;
