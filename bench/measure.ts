@@ -36,6 +36,11 @@ interface Line {
   failed: string | undefined;
 }
 
+/** For the table; all of it is told as it goes. */
+function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? '';
+}
+
 async function measureCase(scenario: Scenario, one: Case, measuring: Measuring): Promise<Row[]> {
   const { rounds, quick, scratch, say } = measuring;
   const lines = peersOf(scenario, one, measuring).map((peer): Line => ({ peer, rounds: [], missing: peer.missing() ?? one.missing?.(), failed: undefined }));
@@ -47,7 +52,7 @@ async function measureCase(scenario: Scenario, one: Case, measuring: Measuring):
       try {
         line.rounds.push(await one.run(line.peer, { quick, round, scratch, before: [...line.rounds], say: (progress) => say(`${told}: ${progress}`) }));
       } catch (error) {
-        line.failed = `failed in round ${round + 1}: ${error instanceof Error ? error.message : String(error)}`;
+        line.failed = `failed in round ${round + 1}: ${firstLine(error)}`;
         say(`${told}: ${error instanceof Error ? error.stack ?? error.message : String(error)}`);
       }
     }

@@ -14,6 +14,7 @@ const run = promisify(execFile);
 /** Where the server's processes and the load's go when they are kept apart. */
 const SERVER_CORE = '0';
 const LOAD_CORE = '1';
+const PIN_ATTEMPTS = 10;
 
 export interface SessionOptions extends ServerOptions {
   /**
@@ -39,7 +40,7 @@ export async function withServer<Result>(peer: Peer, options: SessionOptions, bo
   await using stack = new AsyncDisposableStack();
   const server = await peer.start(serverOptions);
   stack.defer(() => server.stop());
-  if (apart) for (const pid of server.pids) await run('taskset', ['-acp', SERVER_CORE, String(pid)]);
+  if (apart) for (const pid of server.pids) await pin(pid);
   const loadOptions: LoadOptions = {
     ...loadProcesses === undefined ? {} : { processes: loadProcesses },
     ...apart ? { by: ['taskset', '-c', LOAD_CORE] } : {},
@@ -65,6 +66,18 @@ export function measured(peer: Peer, options: SessionOptions, body: (session: Se
     const share = others();
     return { ...round, ...share === undefined ? {} : { others: share } };
   });
+}
+
+/** All threads of a process. One that ends while they are gone through makes `taskset` fail: then once more. */
+async function pin(pid: number): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await run('taskset', ['-acp', SERVER_CORE, String(pid)]);
+      return;
+    } catch (error) {
+      if (attempt === PIN_ATTEMPTS) throw error;
+    }
+  }
 }
 
 async function canPin(): Promise<boolean> {

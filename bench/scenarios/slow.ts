@@ -55,8 +55,8 @@ export const slow: Scenario = {
     { key: 'slowMost', title: 'latest message to a slow one, s', digits: 1 },
   ],
   cases: [
-    { title: WITHOUT, run: (peer, setting) => read(peer, setting, 0) },
-    { title: WITH, run: (peer, setting) => read(peer, setting, SHARE) },
+    { title: WITHOUT, peers: [SUBJECT], run: (peer, setting) => read(peer, setting, 0) },
+    { title: WITH, peers: [SUBJECT], run: (peer, setting) => read(peer, setting, SHARE) },
   ],
   targets: [
     // "A slow reader slows nobody" as a number; within what two rounds of the same thing differ by.
