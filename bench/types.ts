@@ -88,6 +88,6 @@ export interface Delivery {
   readonly answer: Percentiles;
   /** From the first scheduled publish to the last delivery. */
   readonly seconds: number;
-  /** The share of one core that the load process itself used in that time: near 1, the figure is the load process's limit and not the server's. */
+  /** CPU time of all load processes by that time: near 1, the figure is the load's limit and not the server's, as it has one core of two. */
   readonly busy: number;
 }

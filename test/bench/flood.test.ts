@@ -89,6 +89,15 @@ t.test('streams that cannot be opened are counted by their reasons', async (t) =
   t.match(await load.open({ wire: 'tidings', ports, streams: { count: 4, topics: 'a' } }), { failed: 4, reasons: { ECONNREFUSED: 4 } });
 });
 
+t.test('a load that is warmed first is as new', async (t) => {
+  const server = await FaultyServer.start(t);
+  const warmed = await Load.start({ warm: true });
+  t.teardown(() => warmed.stop());
+  t.same(await warmed.streams(), { open: 0, away: 0 });
+  t.match(await warmed.open({ ...server.target, streams: { count: 5, topics: 'a' } }), { open: 5, failed: 0 });
+  t.match(await warmed.publish({ ...server.target, rate: 100, seconds: 0.1, bytes: 50, topics: { name: 'a', count: 1 } }), { expected: 50, delivered: 50, lost: 0, doubled: 0, ended: 0 });
+});
+
 t.test('Socket.IO: a stream joins its topic, answers pings, and gets its messages', async (t) => {
   const rooms = new Map<string, Set<Duplex>>();
   let pongs = 0;
