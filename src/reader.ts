@@ -49,7 +49,7 @@ export class Bundle {
     this.#frame = frameOf;
   }
 
-  bytes({ form, chunked }: StreamOptions): Buffer {
+  bytes(form: Form, chunked: boolean): Buffer {
     const way = (form === 'data' ? 0 : 1) + (chunked ? 0 : 2);
     return (this.#forms[way] ??= this.#join(form, chunked));
   }
@@ -77,9 +77,11 @@ export class Bundle {
  */
 export class Reader {
   readonly group: Group;
-  readonly options: StreamOptions;
   readonly #outlet: Outlet;
   readonly #around: Surroundings;
+  readonly #form: Form;
+  readonly #control: boolean;
+  readonly #chunked: boolean;
   /** While behind: where it is. While live: a number below which it must not be written to again. */
   #epoch: string;
   #seq: number;
@@ -90,10 +92,14 @@ export class Reader {
   /** When its socket was found full, by the monotonic clock; undefined while it is not. */
   blockedSince: number | undefined = undefined;
   closed = false;
+  /** With which others its heartbeat comes (streams.ts). */
+  slot = 0;
 
   constructor(group: Group, options: StreamOptions, outlet: Outlet, at: Position, around: Surroundings) {
     this.group = group;
-    this.options = options;
+    this.#form = options.form;
+    this.#control = options.control;
+    this.#chunked = options.chunked;
     this.#outlet = outlet;
     this.#around = around;
     this.#epoch = at.epoch;
@@ -136,22 +142,22 @@ export class Reader {
   /** Writes messages that lie behind the cursor, and nothing if there are none. */
   deliver(bundle: Bundle): void {
     if (bundle.last === undefined) return;
-    this.#write(bundle.bytes(this.options));
+    this.#write(bundle.bytes(this.#form, this.#chunked));
     this.#sent = bundle.last.seq;
     this.#around.counters.delivered += bundle.messages.length;
   }
 
   /** The stream's first words. */
   open({ at, gap }: Start, retryMs: number): void {
-    if (this.options.control) this.#control(openFrame(gap === undefined ? at : undefined, retryMs));
-    else this.#control(retryLine(retryMs));
+    if (this.#control) this.#say(openFrame(gap === undefined ? at : undefined, retryMs));
+    else this.#say(retryLine(retryMs));
     if (gap !== undefined) this.gap({ at, gap });
   }
 
   /** Says that something may be missing, and goes on from `at`. */
   gap({ at, gap }: Start): void {
     if (gap !== undefined) {
-      this.#control(this.options.control ? gapFrame(at, gap) : gapComment(gap));
+      this.#say(this.#control ? gapFrame(at, gap) : gapComment(gap));
       this.#around.counters.gaps++;
     }
     this.moveTo(at);
@@ -165,19 +171,19 @@ export class Reader {
   beat(): void {
     if (this.isBlocked || this.closed) return;
     // Messages are about to be written to it, and its place lies before them: a comment says nothing of places.
-    if (this.live && this.group.isWaiting) return this.#control(HEARTBEAT);
+    if (this.live && this.group.isWaiting) return this.#say(HEARTBEAT);
     const at = this.position();
     this.#beats++;
-    if (this.options.control && (at.seq !== this.#sent || this.#beats % 2 === 0)) {
-      this.#control(cursorFrame(at));
+    if (this.#control && (at.seq !== this.#sent || this.#beats % 2 === 0)) {
+      this.#say(cursorFrame(at));
       this.#sent = at.seq;
-    } else this.#control(HEARTBEAT);
+    } else this.#say(HEARTBEAT);
   }
 
   /** Sends the client away: it comes back after `retryMs`. Its connection is to be closed a little later (streams.ts). */
   dismiss(retryMs: number): void {
     if (this.closed) return;
-    this.#control(this.options.control ? busyFrame(retryMs) : retryLine(retryMs));
+    this.#say(this.#control ? busyFrame(retryMs) : retryLine(retryMs));
     this.closed = true;
     this.live = false;
   }
@@ -194,8 +200,8 @@ export class Reader {
     this.#outlet.destroy();
   }
 
-  #control(chunk: Buffer): void {
-    this.#write(this.options.chunked ? chunk : unchunked(chunk));
+  #say(chunk: Buffer): void {
+    this.#write(this.#chunked ? chunk : unchunked(chunk));
   }
 
   #write(bytes: Buffer): void {

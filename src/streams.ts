@@ -39,8 +39,8 @@ export class Streams {
   readonly #clock: Clock;
   readonly #settings: StreamSettings;
   readonly #slots: Set<Reader>[];
-  readonly #slotOf = new Map<Reader, Set<Reader>>();
   #nextSlot = 0;
+  #open = 0;
   #tick = 0;
   #timer: Timer | undefined;
   /**
@@ -64,14 +64,14 @@ export class Streams {
   }
 
   get open(): number {
-    return this.#slotOf.size;
+    return this.#open;
   }
 
   /** Readers that are not live, and how many numbers the furthest of them is behind the tail. */
   get behind(): { readonly readers: number; readonly furthest: number } {
     let readers = 0;
     let furthest = 0;
-    for (const reader of this.#slotOf.keys()) {
+    for (const reader of this.#all()) {
       if (reader.live) continue;
       readers++;
       furthest = Math.max(furthest, this.#around.tail.last - reader.seq);
@@ -94,9 +94,9 @@ export class Streams {
     const group = this.#audience.join(filter);
     const reader = new Reader(group, options, outlet, start.at, this.#around);
     group.readers.add(reader);
-    const slot = this.#slots[this.#nextSlot++ % this.#slots.length]!;
-    slot.add(reader);
-    this.#slotOf.set(reader, slot);
+    reader.slot = this.#nextSlot++ % this.#slots.length;
+    this.#slots[reader.slot]!.add(reader);
+    this.#open++;
     this.#around.counters.opened++;
     reader.open(start, this.retryMs());
     this.#catchup.resume(reader);
@@ -122,12 +122,10 @@ export class Streams {
 
   /** The socket is gone. */
   closed(reader: Reader): void {
-    const slot = this.#slotOf.get(reader);
-    if (slot === undefined) return;
+    if (!this.#slots[reader.slot]!.delete(reader)) return;
+    this.#open--;
     reader.closed = true;
     reader.live = false;
-    slot.delete(reader);
-    this.#slotOf.delete(reader);
     this.#around.blocked.delete(reader);
     reader.group.readers.delete(reader);
     this.#catchup.forget(reader);
@@ -149,7 +147,11 @@ export class Streams {
     this.#timer?.cancel();
     this.#closeLeaving();
     this.#closeLeaving();
-    for (const reader of this.#slotOf.keys()) reader.abort();
+    for (const reader of this.#all()) reader.abort();
+  }
+
+  *#all(): Iterable<Reader> {
+    for (const slot of this.#slots) yield* slot;
   }
 
   #schedule(): void {
@@ -185,7 +187,7 @@ export class Streams {
 
   #dismissSome(): void {
     const left = this.#drain!.until - this.#clock.monotonic();
-    const open = [...this.#slotOf.keys()].filter((reader) => !reader.closed);
+    const open = [...this.#all()].filter((reader) => !reader.closed);
     const ticks = Math.max(1, Math.ceil(left / TICK_MS));
     // Invariant 4: nothing overtakes a message.
     this.#fanout.flush();
