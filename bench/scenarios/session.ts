@@ -23,6 +23,8 @@ export interface SessionOptions extends ServerOptions {
    */
   readonly pinned?: boolean;
   readonly loadProcesses?: number;
+  /** The load's own code is compiled before: where what is measured is over before that would be. */
+  readonly warmLoad?: boolean;
 }
 
 export interface Session {
@@ -35,7 +37,7 @@ export interface Session {
 }
 
 export async function withServer<Result>(peer: Peer, options: SessionOptions, body: (session: Session) => Promise<Result>): Promise<Result> {
-  const { pinned = false, loadProcesses, ...serverOptions } = options;
+  const { pinned = false, loadProcesses, warmLoad = false, ...serverOptions } = options;
   const apart = pinned && await canPin();
   await using stack = new AsyncDisposableStack();
   const server = await peer.start(serverOptions);
@@ -43,6 +45,7 @@ export async function withServer<Result>(peer: Peer, options: SessionOptions, bo
   if (apart) for (const pid of server.pids) await pin(pid);
   const loadOptions: LoadOptions = {
     ...loadProcesses === undefined ? {} : { processes: loadProcesses },
+    warm: warmLoad,
     ...apart ? { by: ['taskset', '-c', LOAD_CORE] } : {},
   };
   const load = await Load.start(loadOptions);

@@ -21,7 +21,7 @@ const CAUGHT_UP = { key: 'caughtUp', title: 'all caught up after, s', digits: 2 
 
 /** All connections are cut from the client's side; the server stays. */
 async function cut(peer: Peer, { quick }: Setting): Promise<Round> {
-  return measured(peer, {}, async ({ load, target, open }) => {
+  return measured(peer, { warmLoad: true }, async ({ load, target, open }) => {
     await open(quick ? STREAMS / 10 : STREAMS, 'bench.one');
     const [delivered, { gone, back }] = await Promise.all([load.publish({ ...target, ...FLOW }), (async () => {
       await pause(BEFORE_MS);
@@ -39,7 +39,7 @@ async function cut(peer: Peer, { quick }: Setting): Promise<Round> {
 
 /** The server is killed with SIGKILL and started again at once; each client comes back a second after it was cut off. */
 async function killed(peer: Peer, { quick }: Setting): Promise<Round> {
-  return measured(peer, {}, async ({ server, load, target, open }) => {
+  return measured(peer, { warmLoad: true }, async ({ server, load, target, open }) => {
     await open(quick ? STREAMS / 10 : STREAMS, 'bench.one', { reconnectMs: AWAY_MS });
     const [delivered, { died, up, back }] = await Promise.all([load.publish({ ...target, ...FLOW }), (async () => {
       await pause(BEFORE_MS);
