@@ -85,6 +85,7 @@ export const publish: Scenario = {
     + `The slow disk: each \`fsync\` and \`fdatasync\` of the service takes ${SLOW_MS} ms longer (\`strace\` holds it up); there, messages are also published on a schedule, and what counts is when streams have them.`,
   caveats: [
     'Nothing is pinned to a core: the service commits on a thread of its own.',
+    'Idempotency keys are sent to Tidings alone; its peers, where they are measured here, know none and store nothing durably.',
     'The event loop\'s delay is the service\'s own figure (`nodejs_eventloop_lag_p99_seconds` of `/metrics`), less its sampling interval of 10 ms.',
   ],
   peers: [SUBJECT],
