@@ -40,6 +40,15 @@ export class Group {
     if (waiters !== undefined) for (const wake of waiters) wake();
   }
 
+  /** What waits for its live readers, and how many bytes of data it has. */
+  get messages(): readonly Message[] {
+    return this.#messages;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** Whether messages wait for its live readers. */
   get isListed(): boolean {
     return this.#messages.length > 0;
@@ -50,11 +59,10 @@ export class Group {
     return this.isListed || this.isSwept;
   }
 
-  /** Puts a message on the list of those that wait; how many bytes of data are on it. */
-  add(message: Message): number {
+  /** Puts a message on the list of those that wait. */
+  add(message: Message): void {
     this.#messages.push(message);
     this.#bytes += message.data.length;
-    return this.#bytes;
   }
 
   /** Takes the list. */

@@ -1,14 +1,9 @@
 import type { Group } from './audience.ts';
 import type { Catchup } from './catchup.ts';
 import type { Message } from './message.ts';
-import { Sweep, type SweepOptions } from './sweep.ts';
+import { Sweep, WRITE_BYTES, type SweepOptions } from './sweep.ts';
 import type { TailListener } from './tail.ts';
 
-/**
- * Bounds what is written to one socket at once, and so what a socket that turns out to be full holds: of as many streams as there may be, whose
- * filters are all different, each may hold one. Larger writes cost no less. Bytes of data.
- */
-const WRITE_BYTES = 128 * 1024;
 /** Bounds what waits to be written altogether, and so for how long messages are held that the tail has let go. Bytes of data. */
 const WAITING_BYTES = 1024 * 1024;
 
@@ -20,7 +15,7 @@ const REST_TIMES_MAX = 4;
 /** But no rest is longer than this: what a message may be late by for it, however many readers there are. Milliseconds. */
 const REST_MAX_MS = 20;
 /** How long readers are written to before the event loop goes on with other things: so long may a publisher wait for a sweep. Milliseconds. */
-const PART_MS = 8;
+const PART_MS = 4;
 
 /**
  * New messages to the readers that are live.
@@ -59,7 +54,8 @@ export class Fanout implements TailListener {
     let isFull = false;
     this.#with.audience.match(message.topic, (group) => {
       if (!group.isListed) this.#waiting.push(group);
-      isFull = group.add(message) >= WRITE_BYTES || isFull;
+      group.add(message);
+      isFull ||= group.bytes >= WRITE_BYTES;
     });
     if (this.#waiting.length === 0) return;
     this.#bytes += message.data.length;

@@ -2,11 +2,18 @@ import type { Audience, Group } from './audience.ts';
 import type { Clock, StoreClock } from './clock.ts';
 import type { Counters } from './counters.ts';
 import type { Position } from './cursor.ts';
+import type { Message } from './message.ts';
 import { Bundle, type Reader } from './reader.ts';
 import type { Tail } from './tail.ts';
 
 /** How many readers and groups are seen to between two looks at the clock, which cost little, but not nothing. */
 const LOOK_EVERY = 64;
+
+/**
+ * Bounds what is written to one socket at once, and so what a socket that turns out to be full holds: of as many streams as there may be, whose
+ * filters are all different, each may hold one. Larger writes cost no less. Bytes of data.
+ */
+export const WRITE_BYTES = 128 * 1024;
 
 export interface SweepOptions {
   readonly tail: Tail;
@@ -19,9 +26,11 @@ export interface SweepOptions {
 /**
  * One walk through the live readers of some groups, which writes each of them what waits for its group.
  *
- * It can be taken in parts, with anything else between them: the tail may grow, readers may come, go, fall behind and catch up. What holds all the
- * while is that each reader is at one of two places, which are those before and behind the messages of its group's list; and that
- * messages which come between two parts go onto a new list, which the next sweep takes.
+ * It can be taken in parts, with anything else between them: the tail may grow, readers may come, go, fall behind and catch up. Messages that come
+ * between two parts are written to those whom the sweep has yet to come to together with what they were to get, and stay on their
+ * group's list for the next sweep, which passes over who has them already. So a message is never later than by one sweep and one rest, and who
+ * comes first in one sweep waits no longer than who comes last. What holds all the while is that each live reader has been written everything that its
+ * group was up to one place: the end of the tail where this part, the last sweep, or its own replay left it.
  */
 export class Sweep {
   readonly #with: SweepOptions;
@@ -55,7 +64,7 @@ export class Sweep {
 
   #writeUntil(until: number): boolean {
     const now = this.#with.storeClock.now();
-    this.#part?.expire(now);
+    this.#part?.renew(now);
     for (;;) {
       this.#part ??= this.#nextPart(now);
       if (this.#part === undefined) return true;
@@ -87,6 +96,8 @@ export class Sweep {
     if (bundle.last !== undefined) this.#writes++;
     this.#delivered += bundle.messages.length;
     if (reader.isBlocked) this.#leaveBehind(reader, part.end);
+    // The next sweep has to know who has been written what is still on the list.
+    else if (part.isAhead && reader.seq < part.end.seq) reader.moveTo(part.end);
   }
 
   #isOver(until: number): boolean {
@@ -109,10 +120,15 @@ export class Sweep {
 class Part {
   readonly group: Group;
   readonly readers: SetIterator<Reader>;
-  /** Where a reader is that was written the bundle. The tail may be further by now: what came since waits for the next sweep. */
-  readonly end: Position;
+  /** Where a reader is that was written the bundle. The tail may be further by now. */
+  end: Position;
+  /** Whether the bundle has messages that are still on the group's list. */
+  isAhead = false;
   readonly #tail: Tail;
   #bundle: Bundle;
+  #bytes: number;
+  /** How many of the group's list are in the bundle. */
+  #joined = 0;
   /** What is left of it for readers ahead of its beginning; those who came together stand together. */
   #rest: Bundle | undefined;
   #restAfter = 0;
@@ -120,21 +136,31 @@ class Part {
   constructor(group: Group, tail: Tail, now: number) {
     this.group = group;
     this.#tail = tail;
-    this.#bundle = new Bundle(group.take().filter((message) => !message.isExpired(now)), tail.frame);
+    this.#bytes = group.bytes;
+    this.#bundle = this.#bundleOf(group.take(), now);
     this.readers = group.readers.values();
     this.end = tail.position;
     group.isSwept = true;
   }
 
-  /** Takes out what has expired since the last part: it was begun for others, but not for those who are still to come. */
-  expire(now: number): void {
+  /** Takes in what came since the last part, and out what has expired: it was begun for others, but not for those who are still to come. */
+  renew(now: number): void {
     const { messages } = this.#bundle;
-    if (!messages.some((message) => message.isExpired(now))) return;
-    this.#bundle = new Bundle(messages.filter((message) => !message.isExpired(now)), this.#tail.frame);
+    const came = this.#bytes + this.group.bytes <= WRITE_BYTES ? this.group.messages.slice(this.#joined) : [];
+    if (came.length === 0 && !messages.some((message) => message.isExpired(now))) return;
+    this.#bundle = this.#bundleOf([...messages, ...came], now);
     this.#rest = undefined;
+    if (came.length === 0) return;
+    this.#joined += came.length;
+    this.isAhead = true;
+    this.end = this.#tail.position;
   }
 
-  /** What a reader at a number has not been written. It may be ahead: it read the log, or came from another instance (invariant 4). */
+  #bundleOf(messages: readonly Message[], now: number): Bundle {
+    return new Bundle(messages.filter((message) => !message.isExpired(now)), this.#tail.frame);
+  }
+
+  /** What a reader at a number has not been written. It may be ahead: of the last sweep, or it read the log, or came from another instance (invariant 4). */
   bundleFor(seq: number): Bundle {
     const { messages } = this.#bundle;
     if (messages.length === 0 || seq < messages[0]!.seq) return this.#bundle;
