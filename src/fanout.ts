@@ -8,9 +8,10 @@ import type { TailListener } from './tail.ts';
 const WAITING_BYTES = 1024 * 1024;
 
 /**
- * After a sweep there is none for as long as it took, times the number of messages that shared a write in it, up to this many times. So sweeps
- * take half of the time at most where they could keep up with one write for each message; and where they could not, a fifth.
+ * After a sweep there is none for a part of the time that it took, and for that time again for each message by which a write had more than one, up to so
+ * many times. So sweeps take four fifths of the time at most where they can keep up with one write for each message; and where they cannot, a fifth.
  */
+const REST_TIMES_MIN = 0.25;
 const REST_TIMES_MAX = 4;
 /** But no rest is longer than this: what a message may be late by for it, however many readers there are. Milliseconds. */
 const REST_MAX_MS = 20;
@@ -123,7 +124,7 @@ export class Fanout implements TailListener {
     const sweep = this.#sweep!;
     if (!sweep.goOn(milliseconds)) return;
     this.#sweep = undefined;
-    const times = Math.min(Math.max(1, sweep.shared), REST_TIMES_MAX);
+    const times = Math.min(Math.max(0, sweep.shared - 1) + REST_TIMES_MIN, REST_TIMES_MAX);
     this.#restUntil = this.#with.clock.monotonic() + Math.min(times * sweep.cost, REST_MAX_MS);
   }
 }
