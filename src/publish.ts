@@ -18,6 +18,12 @@ const COMMIT_BYTES = 8 * 1024 * 1024;
  */
 const COMMITS = 2;
 
+/**
+ * Where the last commit took longer than this, the time that a second one saves is nothing to what it costs those who come too late for it: they wait for
+ * both. Only what is full is handed over all the same, for nobody could come into it. Milliseconds.
+ */
+const COMMIT_QUICK_MS = 3;
+
 /** How often a log that could not be written is tried again when nobody publishes. Milliseconds. */
 const PROBE_MS = 1_000;
 
@@ -52,7 +58,7 @@ interface Commit {
 /**
  * The only way into the log: group commit. What arrives while a commit is under way goes into the next. That one is handed to the
  * store as soon as it is as large as the one before it, and at the latest when the store has done that: small commits
- * cost more for each message than large ones, but nobody waits while the store has nothing to do. The store takes them
+ * cost more for each message than large ones, but nobody waits while the store has nothing to do. On a slow disk it is always the latter. The store takes them
  * one after the other and each stands for itself: one that fails says nothing of the one behind it.
  */
 export class Publisher {
@@ -74,8 +80,9 @@ export class Publisher {
   #looking = false;
   /** In the order in which the store has them. */
   #commits: Commit[] = [];
-  /** When the last commit was answered. */
+  /** When the last commit was answered, and what it took. */
   #answered = 0;
+  #took = 0;
   /** Why the last append failed; undefined when it did not. */
   #failure: string | undefined;
   #probe: Timer | undefined;
@@ -148,9 +155,7 @@ export class Publisher {
 
   /** Hands the next commit to the store, if it is time for it. */
   #next(): void {
-    const before = this.#commits.at(-1);
-    if (before !== undefined && (this.#commits.length === COMMITS || this.#queued < Math.min(before.messages, COMMIT_MESSAGES))) return;
-    if (this.#queue.length === 0) return;
+    if (this.#queue.length === 0 || !this.#isTime()) return;
     const queued = this.#queued;
     const batch = this.#take();
     const commit: Commit = { messages: queued - this.#queued, patience: new Patience(this.#clock) };
@@ -162,6 +167,13 @@ export class Publisher {
     });
     // What did not fit into it.
     this.#next();
+  }
+
+  #isTime(): boolean {
+    const before = this.#commits.at(-1);
+    if (before === undefined) return true;
+    if (this.#commits.length === COMMITS) return false;
+    return this.#queued >= (this.#took > COMMIT_QUICK_MS ? COMMIT_MESSAGES : Math.min(before.messages, COMMIT_MESSAGES));
   }
 
   #take(): readonly Waiting[] {
@@ -185,7 +197,8 @@ export class Publisher {
       const { outcomes, log } = await patience.await(() => this.#store.append(batch.map(({ request }) => request)));
       const now = this.#clock.monotonic();
       // What it waited for the commit before it is not its own time.
-      this.#counters.commitMilliseconds.observe(now - Math.max(began, this.#answered));
+      this.#took = now - Math.max(began, this.#answered);
+      this.#counters.commitMilliseconds.observe(this.#took);
       this.#answered = now;
       done();
       this.#worked();

@@ -161,8 +161,10 @@ t.test('a commit that does not end makes the instance one that cannot store', as
   t.equal(publisher.failure, undefined);
 });
 
-t.test('behind a commit that is under way another is sent once it is as large, and no third', async (t) => {
-  const { store, publisher, clock, told } = await begin(t);
+/** A publisher whose commits end when the test ends them; how many requests each of them has. */
+async function beginHeld(t: Scope, bounds: { maxMessages?: number; maxBytes?: number } = {}) {
+  const begun = await begin(t, bounds);
+  const { store, publisher } = begun;
   const append = store.append.bind(store);
   const ended: (() => void)[] = [];
   const sizes: number[] = [];
@@ -178,6 +180,37 @@ t.test('behind a commit that is under way another is sent once it is as large, a
     for (let index = 0; index < count; index++) receipts.push(publisher.publish([draft('x')], undefined));
     await settle();
   };
+  return { ...begun, ended, sizes, receipts, publish };
+}
+
+t.test('where commits take long, nobody waits for two of them: the second is sent when the first has ended, or when it is full', async (t) => {
+  const { clock, ended, sizes, receipts, publish } = await beginHeld(t, { maxMessages: 10_000, maxBytes: 1_000_000 });
+  await publish(1);
+  clock.spend(4);
+  ended[0]!();
+  await settle();
+  await publish(1);
+  await publish(5);
+  t.same(sizes, [1, 1], 'it gathers, though it is larger than the one before');
+  await publish(1_995);
+  t.same(sizes, [1, 1, 2_000], 'nobody could come into it');
+  await publish(5);
+  clock.spend(2);
+  ended[1]!();
+  await settle();
+  t.same(sizes, [1, 1, 2_000]);
+  clock.spend(2);
+  ended[2]!();
+  await settle();
+  t.same(sizes, [1, 1, 2_000, 5]);
+  await publish(5);
+  t.same(sizes, [1, 1, 2_000, 5, 5], 'the last ones were quick');
+  for (const end of ended) end();
+  t.same((await Promise.all(receipts)).map(({ first }) => first), Array.from({ length: 2_012 }, (_, index) => index + 1));
+});
+
+t.test('behind a commit that is under way another is sent once it is as large, and no third', async (t) => {
+  const { publisher, clock, told, ended, sizes, receipts, publish } = await beginHeld(t);
   await publish(3);
   t.same(sizes, [3]);
   await publish(2);
