@@ -26,8 +26,8 @@ const PART_MS = 4;
  * is done at all.
  *
  * A sweep begins at the end of the turn of the event loop in which a message came, unless the last one was a moment ago: each is followed
- * by a rest that is measured by what it took. Where a sweep for each message would leave time to spare, a rest is over before the next message comes,
- * and nothing waits. Where it would not, messages gather in the rests, and each that shares a write makes the next rest longer,
+ * by a rest that is measured by what it took. Where a sweep for each message leaves time to spare, a rest is over before the next message comes,
+ * and nothing waits. Where it does not, messages gather in the rests, and each that shares a write makes the next rest longer,
  * until little of the time is spent on sweeps, whatever is published. A rest of fixed length would be a delay for those who have few readers, and too short for those
  * who have many.
  *

@@ -57,9 +57,9 @@ t.test('nothing waits while there is little to do: each message is written once 
   t.ok(outlets.every((outlet) => writesOfMessages(outlet) === 50), 'each in a write of its own');
 });
 
-t.test('nor while sweeps take less than half of the time; after a moment in which it was more, soon again', async (t) => {
+t.test('nor while sweeps take less than four fifths of the time; after a moment in which it was more, soon again', async (t) => {
   const spine = await begin(t);
-  const outlets = await openMany(spine, 100, 0.09);
+  const outlets = await openMany(spine, 100, 0.15);
   for (let count = 0; count < 10; count++) {
     spine.publish('a');
     spine.clock.spend(5);
@@ -69,7 +69,7 @@ t.test('nor while sweeps take less than half of the time; after a moment in whic
   const had = numbers(outlets[0]!).length;
   const late = await publishEvery(spine, 20, 50, outlets.at(-1)!);
   t.equal(had + late.length, 60);
-  t.ok(late.slice(20).every((milliseconds) => milliseconds < 9.1), late.join(' '));
+  t.ok(late.slice(20).every((milliseconds) => milliseconds < 15.1), late.join(' '));
 });
 
 t.test('the more there is to do, the more messages share a write: sweeps take a fifth of the time, and no message waits long', async (t) => {
