@@ -1,7 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { envSchema } from 'env-schema';
-import { Type } from 'typebox';
+import { parseEnv } from 'node:util';
 import { choice, size, text, wholeNumber, WrongValue, type Setting } from './setting.ts';
 
 const KIB = 1024;
@@ -94,13 +94,14 @@ export function readConfig(environment: NodeJS.ProcessEnv, options: { dotenv: st
   return Object.freeze(config);
 }
 
-/** The texts of all settings that are set somewhere. */
-function readTexts(environment: NodeJS.ProcessEnv, dotenv: string | false): Partial<Record<string, string>> {
-  const schema = Type.Object(Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, Type.Optional(Type.String())])));
+/** What is set in either place. */
+function readTexts(environment: NodeJS.ProcessEnv, dotenv: string | false): Readonly<Record<string, string | undefined>> {
+  if (dotenv === false) return environment;
   try {
-    return envSchema<Partial<Record<string, string>>>({ schema, env: false, data: { ...environment }, dotenv: dotenv === false ? false : { path: dotenv } });
+    return { ...parseEnv(readFileSync(dotenv, 'utf8')), ...environment };
   } catch (error) {
-    throw new ConfigError([`${String(dotenv)}: it cannot be read (${error instanceof Error ? error.message : String(error)})`]);
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return environment;
+    throw new ConfigError([`${dotenv}: it cannot be read (${error instanceof Error ? error.message : String(error)})`]);
   }
 }
 

@@ -2,11 +2,9 @@ import closeWithGrace from 'close-with-grace';
 import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
 import { pino } from 'pino';
-import { buildApp } from './app.ts';
 import { Audience } from './audience.ts';
 import type { Bus } from './bus/bus.ts';
 import { LocalBus } from './bus/local.ts';
-import { RedisBus } from './bus/redis.ts';
 import { Catchup } from './catchup.ts';
 import { StoreClock, systemClock } from './clock.ts';
 import { configure } from './configure.ts';
@@ -29,6 +27,13 @@ import { Tail } from './tail.ts';
 /** Between two tries to open a database that could not be opened; doubled each time, up to the second. Milliseconds. */
 const OPEN_RETRY_MS = 1_000;
 const OPEN_RETRY_MAX_MS = 30_000;
+/**
+ * For how long the port stays closed while the log is opened for the first time: clients that came earlier would be told `$busy`, and be away
+ * for longer than the opening takes. Past it, or when the log cannot be opened, whoever asks for the health is answered. Milliseconds.
+ */
+const OPEN_FIRST_MS = 5_000;
+/** Connections that wait to be accepted; the system may allow fewer. Of thousands that come back at once, those beyond Node's 511 would try again after a second. */
+const BACKLOG = 4_096;
 /** What the end may take beyond the drain window, before the process is ended as it is. Milliseconds. */
 const CLOSE_MS = 10_000;
 /** For last words to leave, when the window is over: those of streams whose sockets are full, and answers. Milliseconds. */
@@ -42,7 +47,7 @@ const counters = new Counters();
 const file = resolve(config.DATABASE_URL.file);
 
 const store: Store = new SqliteStore({ file, log: logger });
-const bus: Bus = config.REDIS_URL === undefined ? new LocalBus() : new RedisBus({ url: config.REDIS_URL, log: logger });
+const bus: Bus = await connectBus();
 const tail = new Tail({ store, clock, storeClock, counters, logger, maxBytes: config.TAIL_BYTES, pollMs: config.POLL_MS });
 const audience = new Audience();
 const catchup = new Catchup({ store, tail, clock, storeClock, counters, logger });
@@ -75,6 +80,9 @@ const service: Service = {
     return draining;
   },
 };
+// The HTTP side is most of what a start loads: meanwhile the database's thread opens the log.
+const firstTry = openOnce();
+const { buildApp } = await import('./app.ts');
 const app = buildApp(service);
 
 closeWithGrace({ delay: config.DRAIN_SECONDS * 1000 + CLOSE_MS, logger }, async ({ signal, err }) => {
@@ -82,12 +90,24 @@ closeWithGrace({ delay: config.DRAIN_SECONDS * 1000 + CLOSE_MS, logger }, async 
   // Whoever presses Ctrl-C wants it to end now; an orchestrator's SIGTERM leaves time for a drain.
   await close(signal === 'SIGTERM' ? config.DRAIN_SECONDS * 1000 : 0);
 });
-await listen();
-await openLog();
+await Promise.race([firstTry, pause(OPEN_FIRST_MS)]);
+if (!draining) await listen();
+await opened(firstTry);
+if (!draining) greet();
+
+/** ioredis is loaded where it is used: that takes a while. */
+async function connectBus(): Promise<Bus> {
+  if (config.REDIS_URL === undefined) return new LocalBus();
+  const { RedisBus } = await import('./bus/redis.ts');
+  return new RedisBus({ url: config.REDIS_URL, log: logger });
+}
 
 async function listen(): Promise<void> {
   try {
-    await app.listen({ host: config.HOST, port: config.PORT, listenTextResolver: (address) => `HTTP answers at ${address}; the log is being opened` });
+    await app.listen({
+      host: config.HOST, port: config.PORT, backlog: BACKLOG,
+      listenTextResolver: (address) => `HTTP answers at ${address}${opening ? '; the log is being opened' : ''}`,
+    });
   } catch (error) {
     process.stderr.write(`HOST, PORT: cannot listen on ${config.HOST}:${config.PORT} (${error instanceof Error ? error.message : String(error)})\n`);
     process.exit(1);
@@ -108,25 +128,33 @@ function greet(): void {
   ].join('\n'));
 }
 
-/** Opens the log, and goes on trying where it cannot be opened: meanwhile publishes get 503 and streams `$busy`. */
-async function openLog(): Promise<void> {
-  for (let wait = OPEN_RETRY_MS; !draining; wait = Math.min(wait * 2, OPEN_RETRY_MAX_MS)) {
-    let log: LogState;
-    try {
-      log = await store.open();
-    } catch (error) {
-      if (!(error instanceof StoreError)) throw error;
-      logger.error({ retryMs: wait }, `the log cannot be opened: ${error.message}`);
-      await new Promise((done) => setTimeout(done, wait));
-      continue;
-    }
-    await tail.start(log, fanout);
-    bus.join(store.logId, { receive: (messages) => tail.offer(messages), wake: () => void tail.look() });
-    retention.start();
-    opening = false;
-    logger.info({ oldest: log.oldest, head: log.head }, 'the log is open');
-    greet();
-    return;
+/** Opens the log; answers with why it cannot be opened. */
+async function openOnce(): Promise<StoreError | undefined> {
+  let log: LogState;
+  try {
+    log = await store.open();
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    return error;
+  }
+  await tail.start(log, fanout);
+  if (draining) return undefined;
+  bus.join(store.logId, { receive: (messages) => tail.offer(messages), wake: () => void tail.look() });
+  retention.start();
+  opening = false;
+  logger.info({ oldest: log.oldest, head: log.head }, 'the log is open');
+  return undefined;
+}
+
+/** Goes on trying where the log cannot be opened: meanwhile publishes get 503 and streams `$busy`. */
+async function opened(tried: Promise<StoreError | undefined>): Promise<void> {
+  for (let wait = OPEN_RETRY_MS; ; wait = Math.min(wait * 2, OPEN_RETRY_MAX_MS)) {
+    const failure = await tried;
+    if (failure === undefined || draining) return;
+    logger.error({ retryMs: wait }, `the log cannot be opened: ${failure.message}`);
+    await pause(wait);
+    if (draining) return;
+    tried = openOnce();
   }
 }
 

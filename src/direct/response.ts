@@ -1,6 +1,6 @@
-import { STATUS_CODES } from 'node:http';
 import type { Problem } from '../errors.ts';
 import { problemBody, PROBLEM_TYPE, problemHeaders } from '../http/problem.ts';
+import { STATUS_CODES } from '../http/status.ts';
 
 /** A whole answer, but for what belongs to its connection. */
 export interface Response {

@@ -1,6 +1,6 @@
-import { STATUS_CODES } from 'node:http';
 import { Problem, PROBLEMS, type ProblemCode } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { STATUS_CODES } from './status.ts';
 
 /** Errors as clients see them: RFC 9457 problem details. */
 export const PROBLEM_TYPE = 'application/problem+json';

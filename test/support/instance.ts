@@ -19,6 +19,8 @@ export interface InstanceOptions {
   readonly ready?: (instance: Instance) => boolean | Promise<boolean>;
   /** A command that it is started by, and that becomes it: `strace -D …`, `setpriv …`. */
   readonly by?: readonly string[];
+  /** Its entry point, and nothing compiled before; by default src/main.ts. */
+  readonly entry?: string;
 }
 
 /**
@@ -35,6 +37,7 @@ export class Instance {
   readonly #env: Readonly<Record<string, string>>;
   readonly #ready: (instance: Instance) => boolean | Promise<boolean>;
   readonly #by: readonly string[];
+  readonly #entry: string | undefined;
   #child: Child;
 
   constructor(t: Scope, port: number, env: Readonly<Record<string, string>>, options: InstanceOptions) {
@@ -45,6 +48,7 @@ export class Instance {
     this.#env = env;
     this.#ready = options.ready ?? (async () => await status(`${this.url}/readyz`) === 200);
     this.#by = options.by ?? [];
+    this.#entry = options.entry;
     this.#child = this.#spawn();
   }
 
@@ -89,8 +93,8 @@ export class Instance {
   }
 
   #spawn(): Child {
-    const env = { PATH: process.env['PATH'], PORT: String(this.port), HOST: '127.0.0.1', NODE_COMPILE_CACHE: COMPILE_CACHE, ...this.#env };
-    const line = [...this.#by, process.execPath, MAIN];
+    const env = { PATH: process.env['PATH'], PORT: String(this.port), HOST: '127.0.0.1', ...(this.#entry === undefined ? { NODE_COMPILE_CACHE: COMPILE_CACHE } : {}), ...this.#env };
+    const line = [...this.#by, process.execPath, this.#entry ?? MAIN];
     return new Child(this.#scope, line[0]!, line.slice(1), { cwd: this.folder, env });
   }
 }

@@ -1,0 +1,70 @@
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, statSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { startInstance, type InstanceOptions } from './support/instance.ts';
+import { tempFolder } from './support/temp.ts';
+
+/** The entry point of `npm start`: what Node has compiled is kept for the next start. */
+
+const ROOT = join(import.meta.dirname, '..');
+const ENV = { DRAIN_SECONDS: '0' };
+/** Root may write everything, unless it is told not to. */
+const AS_OTHERS = process.getuid?.() === 0 ? ['setpriv', '--bounding-set=-dac_override,-dac_read_search,-fowner'] : [];
+
+interface Tree {
+  readonly entry: string;
+  readonly packages: string;
+  readonly cache: string;
+}
+
+/** The program in a folder of its own, with a node_modules into which something may be written. */
+function copyOfProgram(t: Test): Tree {
+  const folder = tempFolder(t);
+  for (const name of ['src', 'migrations', 'package.json']) cpSync(join(ROOT, name), join(folder, name), { recursive: true });
+  const packages = join(folder, 'node_modules');
+  mkdirSync(packages);
+  for (const name of readdirSync(join(ROOT, 'node_modules'))) if (!name.startsWith('.')) symlinkSync(join(ROOT, 'node_modules', name), join(packages, name));
+  return { entry: join(folder, 'src/serve.js'), packages, cache: join(packages, '.cache/tidings') };
+}
+
+/** Starts it, ends it in order, and answers with what it said. */
+async function run(t: Test, env: Readonly<Record<string, string>>, options: InstanceOptions): Promise<string> {
+  const instance = await startInstance(t, { ...ENV, ...env }, options);
+  instance.kill('SIGTERM');
+  t.strictSame(await instance.exited, { code: 0, signal: null });
+  return instance.output;
+}
+
+t.test('what was compiled is kept for the next start, also that of the database\'s threads, and is its user\'s alone', async (t) => {
+  const { entry, cache } = copyOfProgram(t);
+  await run(t, {}, { entry });
+  t.equal(statSync(cache).mode & 0o077, 0);
+  const output = await run(t, { NODE_DEBUG_NATIVE: 'COMPILE_CACHE' }, { entry });
+  for (const file of ['main.ts', 'store/sqlite-worker.ts']) {
+    t.match(output, new RegExp(`V8 code cache for ESM file://.*/src/${file} was accepted`), file);
+  }
+});
+
+t.test('where nothing may be written it starts all the same', async (t) => {
+  const { entry, packages, cache } = copyOfProgram(t);
+  chmodSync(packages, 0o555);
+  t.teardown(() => chmodSync(packages, 0o755));
+  await run(t, {}, { entry, by: AS_OTHERS });
+  t.notOk(existsSync(cache));
+});
+
+t.test('a folder into which others may write is not used: what lies in it would be run', async (t) => {
+  const { entry, cache } = copyOfProgram(t);
+  mkdirSync(cache, { recursive: true });
+  chmodSync(cache, 0o777);
+  await run(t, {}, { entry });
+  t.same(readdirSync(cache), []);
+});
+
+t.test('a folder that the environment names is used instead', async (t) => {
+  const { entry, cache } = copyOfProgram(t);
+  const own = join(tempFolder(t), 'own');
+  await run(t, { NODE_COMPILE_CACHE: own }, { entry });
+  t.ok(readdirSync(own).length > 0);
+  t.notOk(existsSync(cache));
+});
