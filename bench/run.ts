@@ -2,6 +2,7 @@ import { measure, peersOf } from './measure.ts';
 import { readOptions, WrongUse, type Options } from './options.ts';
 import { removeFolder, temporaryFolder } from './peers/leftovers.ts';
 import { commit, machine, versions } from './report/machine.ts';
+import { writeHeadline } from './report/headline.ts';
 import { writePage } from './report/page.ts';
 import { readResults, writeResults, type Outcome, type Row } from './report/results.ts';
 import { asText, tables } from './report/table.ts';
@@ -37,8 +38,14 @@ async function run(options: Options): Promise<boolean> {
   } finally {
     removeFolder(scratch);
   }
-  if (options.write) await writePage(await readResults());
+  if (options.write) await writeDocuments();
   return sound;
+}
+
+async function writeDocuments(): Promise<void> {
+  const results = await readResults();
+  await writePage(results);
+  await writeHeadline(results);
 }
 
 async function outcomeOf(scenario: Scenario, options: Options, command: string, scratch: string): Promise<Outcome> {
@@ -64,7 +71,7 @@ function isServiceSound(rows: readonly Row[]): boolean {
 
 try {
   const options = readOptions(process.argv.slice(2), scenarios.map(({ name }) => name));
-  if (options.reportOnly) await writePage(await readResults());
+  if (options.reportOnly) await writeDocuments();
   else if (!await run(options)) {
     print('\nMessages were lost, doubled or out of order, or the service failed: see the tables.');
     process.exitCode = 1;

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { measure } from '../measure.ts';
 import { readOptions, WrongUse } from '../options.ts';
 import { barChart } from '../report/charts.ts';
+import { headline, withHeadline } from '../report/headline.ts';
 import { page } from '../report/page.ts';
 import type { Outcome, Row } from '../report/results.ts';
 import { ratios, spread } from '../report/statistics.ts';
@@ -130,5 +131,29 @@ describe('the page', () => {
     const svg = barChart('Title', 'µs', 1, [{ name: 'tidings', values: [7, 7.1], emphasised: true }, { name: 'nchan', values: [9], emphasised: false }]);
     assert.match(svg, /^<svg/);
     for (const part of ['tidings', 'nchan', 'Title', '7.1', '9.0']) assert.ok(svg.includes(part), part);
+  });
+});
+
+describe('the headline', () => {
+  const outcome = (named: Row[]): Outcome => ({
+    date: '2026-01-01T00:00:00Z', command: 'npm run bench', commit: 'abc', seconds: 1, how: '', machine: { cpu: 'c', cores: 2, memoryGiB: 1, kernel: 'k', node: 'n' } as Outcome['machine'], versions: {}, rows: named,
+  });
+  const row = (title: string, peer: string, figures: Record<string, number>): Row => ({ case: title, peer, rounds: [{ ...round(1), figures }] });
+  const results = {
+    saturation: outcome([row('10,000 streams', 'tidings', { deliveries: 1_533_919 }), row('10,000 streams', 'nchan', { deliveries: 90_158 })]),
+    fanout: outcome([row('10,000 streams, 5 messages a second', 'tidings', { cpu: 10.51 }), row('10,000 streams, 5 messages a second', 'bare-net', { cpu: 9.3 })]),
+  };
+  it('says medians, and nothing while one is missing', () => {
+    assert.match(headline(results) ?? '', /delivers 1,500,000 messages .*: 90,000\).* 10\.5 µs .* 9\.3 µs there/);
+    assert.equal(headline({ saturation: results.saturation }), undefined);
+    assert.equal(headline({}), undefined);
+  });
+  it('stands between its marks, and only there', () => {
+    const readme = 'a\n<!-- Made by `npm run bench`. -->\nold\n<!-- End of what is made. -->\nb\n';
+    const once = withHeadline(readme, 'new');
+    assert.equal(once, readme.replace('old', 'new'));
+    assert.equal(withHeadline(once, 'new'), once);
+    assert.equal(withHeadline(readme, undefined), readme);
+    assert.equal(withHeadline('no marks', 'new'), 'no marks');
   });
 });
