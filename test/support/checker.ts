@@ -14,12 +14,17 @@ export interface Publication {
   readonly answers: readonly { readonly id: string; readonly topic: string; readonly time: string }[];
   /** It had a TTL: nobody need see it. */
   readonly fleeting?: boolean;
+  /** The one request sent for it was refused with a code that says that nothing was stored. */
+  readonly refused?: string | undefined;
+  /** When the first 201 was there: for reports. */
+  readonly answeredAt?: number | undefined;
 }
 
 /** What a stream was handed by its client, in order, over all of its connections. */
-export type Entry =
+export type Entry = (
   | { readonly kind: 'message'; readonly id: string; readonly text: string; /** Where the stream says it. */ readonly topic?: string }
-  | { readonly kind: 'gap'; readonly id: string; readonly reason: string };
+  | { readonly kind: 'gap'; readonly id: string; readonly reason: string }
+) & { /** When it came: for reports, nothing is decided by it. */ readonly at?: number };
 
 export interface StreamRecord {
   readonly name: string;
@@ -30,6 +35,8 @@ export interface StreamRecord {
   /** When that came, by the clock of `Publication.sentAt`. */
   readonly openedAt: number;
   readonly entries: readonly Entry[];
+  /** Why a browser would never have come back: it was answered with something else than a stream. */
+  readonly gaveUp?: string | undefined;
 }
 
 /** A message as GET shows it. */
@@ -55,10 +62,14 @@ export type FaultKind =
   | 'altered'
   /** A stream or the history has what nobody published. */
   | 'foreign'
+  /** A stream was answered in a way that ends a browser's EventSource for good. */
+  | 'gave up'
   /** A stream opened before a message was sent begins behind it. */
   | 'late start'
   /** It got its 201 and is not in the history. */
   | 'absent'
+  /** It was refused as certainly not stored, and is in the history. */
+  | 'refused and stored'
   | 'stored twice'
   /** Two answers to requests for one thing name two ids. */
   | 'two answers'
@@ -83,6 +94,8 @@ export interface Run {
   readonly streams: readonly StreamRecord[];
   /** Everything that the history holds at the end, as it was answered; undefined when nobody looked. */
   readonly history?: readonly Stored[];
+  /** The history is shown from behind this number on; without it, from the first. */
+  readonly behind?: number;
 }
 
 /** Everything that was wrong with a run; empty when nothing was. Nothing may have been deleted meanwhile. */
@@ -91,7 +104,7 @@ export function check(run: Run): Fault[] {
   const log = { expected, known: new Map(expected.map((message) => [message.id, message])), topics: topicsOf(expected) };
   return [
     ...run.publications.flatMap((publication) => checkAnswers(publication)),
-    ...(run.history === undefined ? [] : checkHistory(run.history, run.publications)),
+    ...(run.history === undefined ? [] : checkHistory(run.history, run.publications, run.behind ?? 0)),
     ...run.streams.flatMap((stream) => checkStream(stream, log, run.publications)),
   ];
 }
@@ -101,13 +114,15 @@ export function summarise(faults: readonly Fault[]): string[] {
   return [...Map.groupBy(faults, ({ kind, who }) => `${kind}: ${who}`)].map(([name, some]) => `${name}: ${some.length}, first ${some[0]!.what}`).slice(0, SUMMARY);
 }
 
-/** How many messages each stream has to get, of those that were answered or that the history holds. */
-export function owed(run: Run): number[] {
+/** What each stream has to get and has not got: ids. */
+export function missing(run: Run): Set<string>[] {
   const expected = whatIsStored(run);
   const topics = topicsOf(expected);
   return run.streams.map((stream) => {
     const wanted = wantedOf(stream, topics);
-    return expected.filter((message) => isOwed(message, stream, wanted)).length;
+    const ids = new Set(expected.filter((message) => isOwed(message, stream, wanted)).map(({ id }) => id));
+    for (const { id } of stream.entries) ids.delete(id);
+    return ids;
   });
 }
 
@@ -152,13 +167,14 @@ function checkAnswers({ topic, text, answers }: Publication): Fault[] {
   return faults;
 }
 
-function checkHistory(history: readonly Stored[], publications: readonly Publication[]): Fault[] {
+function checkHistory(history: readonly Stored[], publications: readonly Publication[], behind: number): Fault[] {
   const faults: Fault[] = [];
   const byId = new Map(history.map((message) => [message.id, message]));
   const idsOf = Map.groupBy(history, ({ data }) => data);
   const published = new Map(publications.map((publication) => [publication.text, publication]));
 
-  for (const { text, answers, fleeting } of publications) {
+  for (const { text, answers, fleeting, refused } of publications) {
+    if (refused !== undefined && idsOf.has(text)) faults.push({ kind: 'refused and stored', who: text, what: `${refused}, and it is ${idsOf.get(text)![0]!.id}` });
     const [answer] = answers;
     if (answer === undefined || fleeting === true) continue;
     const stored = byId.get(answer.id);
@@ -173,14 +189,14 @@ function checkHistory(history: readonly Stored[], publications: readonly Publica
     if (publication === undefined) faults.push({ kind: 'foreign', who: 'history', what: JSON.stringify(messages[0]) });
     else if (messages[0]!.topic !== publication.topic) faults.push({ kind: 'altered', who: text, what: `sent to ${publication.topic}, stored for ${messages[0]!.topic}` });
   }
-  return [...faults, ...checkNumbers(history, publications)];
+  return [...faults, ...checkNumbers(history, publications, behind)];
 }
 
-function checkNumbers(history: readonly Stored[], publications: readonly Publication[]): Fault[] {
+function checkNumbers(history: readonly Stored[], publications: readonly Publication[], behind: number): Fault[] {
   const faults: Fault[] = [];
   // What had a TTL is a number too, and need not be shown.
   const hidden = new Set(publications.filter(({ fleeting }) => fleeting === true).flatMap(({ answers }) => answers.map(({ id }) => numberOf(id))));
-  let last = 0;
+  let last = behind;
   let time = '';
   for (const message of history) {
     const number = numberOf(message.id);
@@ -206,6 +222,7 @@ function checkStream(stream: StreamRecord, { expected, known, topics }: Log, pub
   const fault = (kind: FaultKind, what: string): void => void faults.push({ kind, who: stream.name, what });
   const wanted = wantedOf(stream, topics);
   const seen = new Set<string>();
+  if (stream.gaveUp !== undefined) fault('gave up', stream.gaveUp);
   // A stream never goes back behind the place where it began.
   let furthest = numberOf(stream.cursor);
 

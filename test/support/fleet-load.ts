@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { check, owed, summarise, type StreamRecord } from './checker.ts';
-import { Publishers, readHistory } from './fleet-publishers.ts';
+import { check, missing, summarise, type Stored, type StreamRecord } from './checker.ts';
+import { Publishers, readHistory, type Patience } from './fleet-publishers.ts';
 import type { Random } from './fleet-random.ts';
 import { RoamingStream } from './fleet-stream.ts';
 import { Http } from './http.ts';
@@ -13,9 +13,18 @@ export interface LoadOptions {
   readonly streams: number;
   /** After how many messages with their 201 another stream is cut, wherever it is. */
   readonly cutEvery: number;
+  /** One request in so many is sent once, without a key. */
+  readonly careless?: number;
+  /** The longest pause of a publisher between two requests, for each publisher there is. Milliseconds. */
+  readonly think?: number;
+  readonly patience?: Patience;
+  /** Streams are cut by `cutEvery` alone, not at random bytes of each connection. */
+  readonly calm?: boolean;
+  /** How long the last messages may take to arrive. Milliseconds. */
+  readonly arrival?: number;
 }
 
-/** The longest pause of a publisher between two requests, for each publisher there is: so they leave the machine some room. Milliseconds. */
+/** By default, publishers leave the machine some room. Milliseconds. */
 const THINK = 6;
 /** One request in so many is a batch. */
 const BATCHES = 6;
@@ -37,21 +46,22 @@ export class Load {
   #stopped = false;
   #count = 0;
   #cuts = 0;
+  readonly #kept = new Map<string, string>();
 
   constructor(t: Scope, options: LoadOptions) {
     this.#t = t;
     this.#options = options;
-    this.publishers = new Publishers(t, options.urls, options.random.fork());
+    this.publishers = new Publishers(t, options.urls, options.random.fork(), options.patience);
   }
 
   /** Opens the streams; resolves when each of them has had its `$open`. */
   async open(): Promise<void> {
-    const { streams, urls, random } = this.#options;
+    const { streams, urls, random, calm } = this.#options;
     for (let index = 0; index < streams; index++) {
       const wants = choose(index, random);
       // Some ask for all there is: at the beginning, that is nothing.
       const after = index % 5 === 0 ? { after: 'start' } as const : {};
-      this.streams.push(new RoamingStream(this.#t, { name: `stream ${index} (${wants.join(' ')})`, wants, urls, random: random.fork(), ...after }, index));
+      this.streams.push(new RoamingStream(this.#t, { name: `stream ${index} (${wants.join(' ')})`, wants, urls, ...(calm === true ? {} : { random: random.fork() }), keep: (text) => this.#keep(text), ...after }, index));
     }
     await Promise.all(this.streams.map((stream) => stream.when(() => stream.isOpen)));
   }
@@ -68,20 +78,31 @@ export class Load {
     await Promise.race([reached, this.#running?.then(() => reached)]);
   }
 
-  /** Publishes once more on every topic, so that whatever came twice before has come, and waits until all has arrived. */
-  async finish(): Promise<void> {
+  /**
+   * Publishes once more on every topic, so that whatever came twice before has come, and waits until all has arrived.
+   * @param read Shows what is stored: where some are careless, more than was answered.
+   */
+  async finish(read?: () => Promise<readonly Stored[]>): Promise<void> {
     this.#stopped = true;
     await this.#running;
     for (const topic of TOPICS) await this.publishers.publish(topic, `the last of ${topic}`);
     for (const stream of this.streams) stream.calm();
-    const counts = owed({ publications: this.publishers.notes, streams: this.#records });
-    await Promise.all(this.streams.map((stream, index) => stream.when(() => stream.messages >= counts[index]!)));
+    const history = await read?.();
+    const awaited = missing({ publications: this.publishers.notes, streams: this.records, ...(history === undefined ? {} : { history }) });
+    await Promise.all(this.streams.map((stream, index) => {
+      const ids = awaited[index]!;
+      let seen = 0;
+      return stream.when(() => {
+        for (; seen < stream.entries.length; seen++) ids.delete(stream.entries[seen]!.id);
+        return ids.size === 0;
+      }, this.#options.arrival);
+    }));
   }
 
   /** What was wrong, with the history that an instance shows. */
   async faults(url: string): Promise<string[]> {
     const history = await readHistory(new Http(this.#t, url));
-    return summarise(check({ publications: this.publishers.notes, streams: this.#records, history }));
+    return summarise(check({ publications: this.publishers.notes, streams: this.records, history }));
   }
 
   /** What happened, for the one who reads the test's output. */
@@ -97,21 +118,32 @@ export class Load {
     return this.streams.filter(({ gaveUp }) => gaveUp !== undefined).map(({ name, gaveUp }) => `${name}: ${gaveUp}`);
   }
 
-  get #records(): StreamRecord[] {
+  get records(): StreamRecord[] {
     return this.streams.map(({ record }) => record);
   }
 
   async #publishOn(publisher: number, random: Random): Promise<void> {
+    const { careless, think = THINK, publishers } = this.#options;
     while (!this.#stopped) {
-      if (random.below(BATCHES) === 0) {
+      if (careless !== undefined && random.below(careless) === 0) {
+        const { topic, text } = this.#item(publisher, random);
+        await this.publishers.publishOnce(topic, text);
+      } else if (random.below(BATCHES) === 0) {
         await this.publishers.publishBatch(Array.from({ length: 1 + random.below(BATCH_MAX) }, () => this.#item(publisher, random)));
       } else {
         const { topic, text } = this.#item(publisher, random);
         await this.publishers.publish(topic, text);
       }
       this.#cutSome();
-      await sleep(random.below(THINK * this.#options.publishers));
+      await sleep(random.below(think * publishers));
     }
+  }
+
+  #keep(text: string): string {
+    const kept = this.#kept.get(text);
+    if (kept !== undefined) return kept;
+    this.#kept.set(text, text);
+    return text;
   }
 
   /** One after the other, so that each has its turn. */

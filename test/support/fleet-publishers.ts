@@ -5,13 +5,27 @@ import type { Random } from './fleet-random.ts';
 import { Http, type Answer } from './http.ts';
 import type { Scope } from './temp.ts';
 
-/** The pause before a request is sent again. Milliseconds. */
-const RETRY_MIN = 10;
-const RETRY_SPREAD = 60;
-/** Stops a publisher that nobody ever answers. */
-const ATTEMPTS = 500;
+export interface Patience {
+  /** The pause before a request is sent again. Milliseconds. */
+  readonly retryMin: number;
+  readonly retrySpread: number;
+  /** Stops a publisher that nobody ever answers. */
+  readonly attempts: number;
+  /** How long it waits for an answer, before it sends the request again. Milliseconds; without it, for ever. */
+  readonly timeout?: number;
+  /** One request in so many is sent once more though it was answered, as by one whose answer was lost. */
+  readonly again?: number;
+}
+
+const PATIENCE: Patience = { retryMin: 10, retrySpread: 60, attempts: 500 };
+
+/** "Not now": of these only the first says that nothing was done, and only with one of the codes below. The others are a load balancer's. */
+const NOT_NOW: ReadonlySet<number> = new Set([503, 502, 504]);
+/** Codes that say: certainly not stored. */
+const NOT_STORED: ReadonlySet<string> = new Set(['unavailable', 'overloaded']);
 
 export interface Note extends Publication {
+  refused: string | undefined;
   readonly answers: { readonly id: string; readonly topic: string; readonly time: string }[];
   /** When its first 201 was there: the clock of `sentAt`. */
   answeredAt: number | undefined;
@@ -33,6 +47,7 @@ export class Publishers {
   readonly notes: Note[] = [];
   readonly #instances: readonly Http[];
   readonly #random: Random;
+  readonly #patience: Patience;
   readonly #watchers = new Set<() => void>();
   #held: PromiseWithResolvers<void> | undefined;
   /** Messages that got their 201. */
@@ -42,17 +57,17 @@ export class Publishers {
   /** Answers that said that a request with the same key was answered before. */
   replayed = 0;
 
-  constructor(t: Scope, urls: readonly string[], random: Random) {
-    this.#instances = urls.map((url) => new Http(t, url, 64));
+  constructor(t: Scope, urls: readonly string[], random: Random, patience = PATIENCE) {
+    this.#instances = urls.map((url) => new Http(t, url, 64, patience.timeout));
     this.#random = random;
+    this.#patience = patience;
   }
 
   /** One message, until it has its 201: with one key, on the next instance each time. */
   async publish(topic: string, text: string, headers: Readonly<Record<string, string>> = {}): Promise<Note> {
     const [note] = this.note([{ topic, text }], headers['ttl'] !== undefined);
     const path = `/topics/${encodeURIComponent(topic)}`;
-    const answer = await this.#insist(path, { 'content-type': 'text/plain', ...headers }, text);
-    this.answered([note!], answer);
+    await this.#insist([note!], path, { 'content-type': 'text/plain', ...headers }, text);
     return note!;
   }
 
@@ -62,7 +77,11 @@ export class Publishers {
     const notes = this.note([{ topic, text }]);
     const answer = await this.#random.one(this.#instances).post(topic, text).catch(() => undefined);
     if (answer?.status === 201) this.answered(notes, answer);
-    else if (answer === undefined || answer.status === 503) this.refused++;
+    else if (answer === undefined || NOT_NOW.has(answer.status)) {
+      this.refused++;
+      const code = answer?.status === 503 ? (JSON.parse(answer.body) as { readonly code: string }).code : 'no answer';
+      if (NOT_STORED.has(code)) notes[0]!.refused = code;
+    }
     else throw new Error(`POST ${topic}: ${answer.status} ${answer.body}`);
   }
 
@@ -70,16 +89,15 @@ export class Publishers {
   async publishBatch(items: readonly Item[]): Promise<readonly Note[]> {
     const notes = this.note(items);
     const lines = items.map(({ topic, text }) => ({ topic, data: text }));
-    const answer = await (this.#random.below(2) === 0
-      ? this.#insist('/messages', { 'content-type': 'application/json' }, JSON.stringify(lines))
-      : this.#insist('/messages', { 'content-type': 'application/x-ndjson' }, lines.map((line) => JSON.stringify(line)).join('\n')));
-    this.answered(notes, answer);
+    await (this.#random.below(2) === 0
+      ? this.#insist(notes, '/messages', { 'content-type': 'application/json' }, JSON.stringify(lines))
+      : this.#insist(notes, '/messages', { 'content-type': 'application/x-ndjson' }, lines.map((line) => JSON.stringify(line)).join('\n')));
     return notes;
   }
 
   /** Writes down what is about to be sent. */
   note(items: readonly Item[], fleeting = false): readonly Note[] {
-    const notes = items.map(({ topic, text }): Note => ({ topic, text, sentAt: performance.now(), answers: [], answeredAt: undefined, fleeting }));
+    const notes = items.map(({ topic, text }): Note => ({ topic, text, sentAt: performance.now(), answers: [], answeredAt: undefined, fleeting, refused: undefined }));
     this.notes.push(...notes);
     return notes;
   }
@@ -119,17 +137,23 @@ export class Publishers {
     }
   }
 
-  async #insist(path: string, headers: Readonly<Record<string, string>>, body: string): Promise<Answer> {
+  async #insist(notes: readonly Note[], path: string, headers: Readonly<Record<string, string>>, body: string): Promise<void> {
     const key = randomUUID();
     const start = this.#random.below(this.#instances.length);
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const { retryMin, retrySpread, attempts, again } = this.#patience;
+    let more = again !== undefined && this.#random.below(again) === 0 ? 1 : 0;
+    for (let attempt = 0; attempt < attempts; attempt++) {
       await this.#held?.promise;
       const http = this.#instances[(start + attempt) % this.#instances.length]!;
       const answer = await http.send('POST', path, { ...headers, 'idempotency-key': key }, body).catch(() => undefined);
-      if (answer?.status === 201) return answer;
-      if (answer !== undefined && answer.status !== 503) throw new Error(`POST ${path}: ${answer.status} ${answer.body}`);
+      if (answer?.status === 201) {
+        this.answered(notes, answer);
+        if (more-- === 0) return;
+        continue;
+      }
+      if (answer !== undefined && !NOT_NOW.has(answer.status)) throw new Error(`POST ${path}: ${answer.status} ${answer.body}`);
       this.refused++;
-      await sleep(RETRY_MIN + this.#random.below(RETRY_SPREAD));
+      await sleep(retryMin + this.#random.below(retrySpread));
     }
     throw new Error(`POST ${path} was never answered`);
   }

@@ -19,9 +19,12 @@ export interface BatchEntry {
 export class Http {
   readonly #url: string;
   readonly #agent: Agent;
+  readonly #timeout: number | undefined;
 
-  constructor(t: Scope, url: string, connections = 16) {
+  /** @param timeout After so many milliseconds of silence a request counts as failed; without it, it waits. */
+  constructor(t: Scope, url: string, connections = 16, timeout?: number) {
     this.#url = url;
+    this.#timeout = timeout;
     this.#agent = new Agent({ keepAlive: true, maxSockets: connections });
     t.teardown(() => this.#agent.destroy());
   }
@@ -35,6 +38,7 @@ export class Http {
         response.on('error', reject);
         response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, body: Buffer.concat(parts).toString() }));
       });
+      if (this.#timeout !== undefined) outgoing.setTimeout(this.#timeout, () => outgoing.destroy(new Error(`no answer for ${this.#timeout} ms`)));
       outgoing.on('error', reject).end(body);
     });
   }

@@ -10,6 +10,8 @@ export interface Program {
   readonly names: readonly string[];
   /** Where it may be besides the path. */
   readonly places: readonly string[];
+  /** The argument that it answers by printing its version, where that is not `--version`. */
+  readonly version?: string;
   /** The Debian package that has it. */
   readonly debian: string;
   /** How to get it where apt-get does not have it. */
@@ -38,13 +40,22 @@ export const PROGRAMS = {
     debian: 'strace',
     otherwise: 'run the tests on Linux, with strace',
   },
+  haproxy: {
+    variable: 'HAPROXY_PATH',
+    names: ['haproxy'],
+    places: ['/usr/local/sbin/haproxy', '/opt/homebrew/bin/haproxy'],
+    version: '-v',
+    debian: 'haproxy',
+    otherwise: 'brew install haproxy',
+  },
 } as const satisfies Record<string, Program>;
 
 export type ProgramName = keyof typeof PROGRAMS;
 
 /** The path of a program's executable, or undefined where there is none that starts. */
 export function find(name: ProgramName): string | undefined {
-  const { variable, names, places }: Program = PROGRAMS[name];
+  const { variable, names, places, version = '--version' }: Program = PROGRAMS[name];
+  const starts = (path: string): boolean => answers(path, version);
   const named = process.env[variable];
   // A variable that names something that does not work is a mistake to report, not one to work around.
   if (named !== undefined && named !== '') return starts(named) ? named : undefined;
@@ -62,10 +73,10 @@ export function need(name: ProgramName): string {
 }
 
 /** On Ubuntu the package of Chromium may install a script that only asks for a snap; so being there is not enough. */
-function starts(path: string): boolean {
+function answers(path: string, version: string): boolean {
   try {
     accessSync(path, constants.X_OK);
-    execFileSync(path, ['--version'], { stdio: 'ignore', timeout: 30_000 });
+    execFileSync(path, [version], { stdio: 'ignore', timeout: 30_000 });
     return true;
   } catch {
     return false;

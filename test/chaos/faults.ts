@@ -1,0 +1,205 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import type { Fleet } from './fleet.ts';
+
+export type FaultKind =
+  | 'instance killed'
+  | 'instance frozen'
+  | 'instance drained and replaced'
+  | 'Redis restarted'
+  | 'Redis listeners cut off'
+  | 'Redis paused'
+  | 'network cut'
+  | 'network slow'
+  | 'network half open'
+  // SQLite
+  | 'disk full'
+  | 'database locked'
+  // PostgreSQL
+  | 'database restarted'
+  | 'database connections cut off'
+  | 'database paused';
+
+/** One thing that goes wrong, as the seed has decided it. */
+export interface Fault {
+  readonly kind: FaultKind;
+  /** What it happens to. Two faults at once never have one target. */
+  readonly target: string;
+  /** How long it lasts. */
+  readonly milliseconds: number;
+  /** From 0 to below 1: whatever else is to be decided. */
+  readonly chance: number;
+}
+
+interface Rule {
+  /** What such a fault can happen to. */
+  targets(fleet: Fleet): readonly string[];
+  /** The longest that it may last, milliseconds. */
+  readonly longest: number;
+  /** Does it, and undoes it: what it resolves with is well again. */
+  inflict(fleet: Fleet, fault: Fault): Promise<void>;
+}
+
+/** The longest delay of what passes a slow network, each way. Milliseconds. */
+const SLOW = 500;
+
+const RULES: Readonly<Record<FaultKind, Rule>> = {
+  'instance killed': {
+    targets: instances,
+    longest: 5_000,
+    inflict: async (fleet, fault) => {
+      const instance = instanceOf(fleet, fault);
+      instance.kill('SIGKILL');
+      await instance.exited;
+      await sleep(fault.milliseconds);
+      await instance.restart();
+    },
+  },
+  'instance frozen': {
+    targets: instances,
+    longest: 20_000,
+    inflict: async (fleet, fault) => {
+      const instance = instanceOf(fleet, fault);
+      instance.kill('SIGSTOP');
+      await sleep(fault.milliseconds);
+      instance.kill('SIGCONT');
+    },
+  },
+  'instance drained and replaced': {
+    targets: instances,
+    longest: 2_000,
+    inflict: async (fleet, fault) => {
+      const instance = instanceOf(fleet, fault);
+      instance.kill('SIGTERM');
+      const { code } = await instance.exited;
+      if (code !== 0) throw new Error(`The instance that was drained ended with ${code}:\n${instance.output}`);
+      await sleep(fault.milliseconds);
+      await instance.restart();
+    },
+  },
+  'Redis restarted': {
+    targets: redis,
+    longest: 10_000,
+    inflict: async (fleet, { milliseconds }) => {
+      await fleet.redis.stop();
+      await sleep(milliseconds);
+      await fleet.redis.start();
+    },
+  },
+  'Redis listeners cut off': {
+    targets: redis,
+    longest: 500,
+    inflict: async (fleet, { milliseconds }) => {
+      await tell(fleet, 'CLIENT', 'KILL', 'TYPE', 'pubsub');
+      await sleep(milliseconds);
+      // Once more: perhaps they were just about to listen again.
+      await tell(fleet, 'CLIENT', 'KILL', 'TYPE', 'pubsub');
+    },
+  },
+  'Redis paused': {
+    targets: redis,
+    longest: 10_000,
+    inflict: async (fleet, { milliseconds, chance }) => {
+      if (chance < 0.5) {
+        await tell(fleet, 'CLIENT', 'PAUSE', String(milliseconds), 'ALL');
+        await sleep(milliseconds);
+        return;
+      }
+      process.kill(fleet.redis.pid, 'SIGSTOP');
+      await sleep(milliseconds);
+      process.kill(fleet.redis.pid, 'SIGCONT');
+    },
+  },
+  'network cut': {
+    targets: links,
+    longest: 5_000,
+    inflict: async (fleet, { target, milliseconds, chance }) => {
+      const link = linkOf(fleet, target);
+      if (chance < 0.5) link.reset();
+      else link.cut();
+      await sleep(milliseconds);
+      link.heal();
+    },
+  },
+  'network slow': {
+    targets: links,
+    longest: 8_000,
+    inflict: async (fleet, { target, milliseconds, chance }) => {
+      const link = linkOf(fleet, target);
+      link.slow(SLOW * chance);
+      await sleep(milliseconds);
+      link.heal();
+    },
+  },
+  'network half open': {
+    targets: links,
+    longest: 15_000,
+    inflict: async (fleet, { target, milliseconds, chance }) => {
+      const link = linkOf(fleet, target);
+      link.silence(chance < 0.5);
+      await sleep(milliseconds);
+      link.heal();
+    },
+  },
+  'disk full': ofDatabase(5_000),
+  'database locked': ofDatabase(10_000),
+  'database restarted': ofDatabase(5_000),
+  'database connections cut off': ofDatabase(500),
+  'database paused': ofDatabase(20_000),
+};
+
+/** What can happen to this fleet, and to which of its parts. */
+export function possible(fleet: Fleet): readonly { readonly kind: FaultKind; readonly targets: readonly string[]; readonly longest: number }[] {
+  return (Object.keys(RULES) as FaultKind[])
+    .map((kind) => ({ kind, targets: RULES[kind].targets(fleet), longest: RULES[kind].longest }))
+    .filter(({ kind, targets }) => targets.length > 0 && (targets[0] !== DATABASE || fleet.database.faults.has(kind)));
+}
+
+/** Does it; resolves when it is over and what was hurt is well again. */
+export async function inflict(fleet: Fleet, fault: Fault): Promise<void> {
+  await RULES[fault.kind].inflict(fleet, fault);
+}
+
+const DATABASE = 'the database';
+
+function ofDatabase(longest: number): Rule {
+  return {
+    targets: () => [DATABASE],
+    longest,
+    inflict: async (fleet, { kind, milliseconds }) => {
+      await fleet.database.faults.get(kind)!(milliseconds);
+    },
+  };
+}
+
+function instances(fleet: Fleet): string[] {
+  return fleet.instances.map((_, index) => `instance ${index + 1}`);
+}
+
+function instanceOf(fleet: Fleet, { target }: Fault): Fleet['instances'][number] {
+  return fleet.instances[Number(target.slice('instance '.length)) - 1]!;
+}
+
+function redis(): string[] {
+  return ['Redis'];
+}
+
+function links(fleet: Fleet): string[] {
+  return [...fleet.links.keys()];
+}
+
+function linkOf(fleet: Fleet, target: string): NonNullable<ReturnType<Fleet['links']['get']>> {
+  return fleet.links.get(target)!;
+}
+
+/** One command to Redis, past the links. */
+async function tell(fleet: Fleet, command: string, ...args: readonly string[]): Promise<void> {
+  const client = new Redis(fleet.redis.url, { lazyConnect: true, retryStrategy: null });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    await client.call(command, ...args);
+  } finally {
+    client.disconnect();
+  }
+}

@@ -1,0 +1,75 @@
+import type { FaultKind } from './faults.ts';
+import type { Injected, Recording } from './recording.ts';
+
+/** What a run was, as tables in Markdown. */
+export function report(recording: Recording, skipped: readonly string[]): string {
+  const { seed, store, duration, publications, streams, history, faults } = recording;
+  const delays = delaysOf(recording);
+  const kinds = [...new Set(faults.map(({ kind }) => kind))].sort();
+  const sorted = Float64Array.from(delays, ({ delay }) => delay).sort();
+  const longest = longestByKind(delays, faults);
+  const answered = publications.filter(({ answers }) => answers.length > 0).length;
+  return [
+    `Seed ${seed}, ${store}, ${(duration / 60_000).toFixed(1)} minutes, ${streams.length} streams, three instances behind HAProxy, one Redis.`,
+    '',
+    '| fault | times | together | longest delay of a message |',
+    '|---|---|---|---|',
+    ...kinds.map((kind) => {
+      const some = faults.filter((fault) => fault.kind === kind);
+      return `| ${kind} | ${some.length} | ${seconds(some.reduce((sum, { milliseconds }) => sum + milliseconds, 0))} | ${seconds(longest.get(kind) ?? 0)} |`;
+    }),
+    ...skipped.map((what) => `| not done: ${what} | | | |`),
+    '',
+    '| | |',
+    '|---|---|',
+    `| messages that publishers got a 201 for | ${number(answered)} |`,
+    `| messages in the log | ${number(history.length)} |`,
+    `| deliveries | ${number(delays.length)} |`,
+    `| delay from the 201 to the arrival: half of them at most, 99 of 100, the longest | ${[0.5, 0.99, 1].map((part) => seconds(at(sorted, part))).join(', ')} |`,
+    '',
+  ].join('\n');
+}
+
+interface Delay {
+  /** When its publisher had the 201, and when the stream had it. */
+  readonly answeredAt: number;
+  readonly at: number;
+  readonly delay: number;
+}
+
+function delaysOf({ publications, streams }: Recording): Delay[] {
+  const answered = new Map(publications.map(({ text, answeredAt }) => [text, answeredAt]));
+  const delays: Delay[] = [];
+  for (const { entries } of streams) {
+    for (const entry of entries) {
+      const answeredAt = entry.kind === 'message' ? answered.get(entry.text) : undefined;
+      // Where the 201 came late, or never, it is the publisher that was kept waiting.
+      if (answeredAt !== undefined && entry.at !== undefined) delays.push({ answeredAt, at: entry.at, delay: Math.max(0, entry.at - answeredAt) });
+    }
+  }
+  return delays;
+}
+
+/** Counted for the fault that acted longest while the message was awaited; if there was none, for the last before: streams come back after it. */
+function longestByKind(delays: readonly Delay[], faults: readonly Injected[]): ReadonlyMap<FaultKind, number> {
+  const longest = new Map<FaultKind, number>();
+  for (const { answeredAt, at, delay } of delays) {
+    const before = faults.filter(({ began }) => began < at);
+    const acted = ({ began, ended }: Injected): number => Math.max(0, Math.min(at, ended) - Math.max(answeredAt, began));
+    const cause = before.reduceRight<Injected | undefined>((most, fault) => (most === undefined || acted(fault) > acted(most) ? fault : most), undefined);
+    if (cause !== undefined) longest.set(cause.kind, Math.max(longest.get(cause.kind) ?? 0, delay));
+  }
+  return longest;
+}
+
+function at(sorted: Float64Array, part: number): number {
+  return sorted.length === 0 ? 0 : sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))]!;
+}
+
+function seconds(milliseconds: number): string {
+  return milliseconds < 10_000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
+}
+
+function number(count: number): string {
+  return count.toLocaleString('en');
+}

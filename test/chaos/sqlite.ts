@@ -1,0 +1,90 @@
+import { execFileSync } from 'node:child_process';
+import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Child } from '../support/child.ts';
+import type { Link } from '../support/link.ts';
+import { tempFolder, type Scope } from '../support/temp.ts';
+import type { FleetDatabase, Hurt } from './database.ts';
+import type { FaultKind } from './faults.ts';
+
+const LOCKER = join(import.meta.dirname, '../support/locker.ts');
+/** Far above what a run stores: filling it takes the machine's memory. */
+const DISK = '256m';
+const BLOCK = Buffer.alloc(1 << 20);
+
+/** One file for all instances of one host; where the machine lets us, on a small disk of its own. */
+export async function startSqlite(t: Scope): Promise<FleetDatabase> {
+  const folder = tempFolder(t);
+  const file = join(folder, 'log.db');
+  const faults = new Map<FaultKind, Hurt>();
+  const shared = { url: () => `file:${file}`, faults, links: new Map<string, Link>() };
+  if (!mayMount()) {
+    faults.set('database locked', (milliseconds) => lock(t, [], file, milliseconds));
+    return { ...shared, by: [], skipped: ['a full disk: this user may not mount one in a namespace of its own'] };
+  }
+  // The namespace lives as long as this process; the instances join it.
+  const holder = new Child(t, 'unshare', ['--user', '--map-root-user', '--mount', 'sh', '-c', `mount -t tmpfs -o size=${DISK},mode=700 tmpfs "$0" && echo mounted && exec sleep infinity`, folder]);
+  await holder.says('mounted');
+  const by = ['nsenter', '--target', String(holder.pid), '--user', '--mount', '--preserve-credentials', '--'];
+  faults.set('database locked', (milliseconds) => lock(t, by, file, milliseconds));
+  faults.set('disk full', (milliseconds) => fill(`/proc/${holder.pid}/root${folder}`, milliseconds));
+  return { ...shared, by, skipped: [] };
+}
+
+/** Another process holds the lock for writing: it was stopped in the middle of a commit. */
+async function lock(t: Scope, by: readonly string[], file: string, milliseconds: number): Promise<void> {
+  const line = [...by, process.execPath, LOCKER, file];
+  const locker = new Child(t, line[0]!, line.slice(1));
+  await locker.says('stopped inside a commit');
+  await sleep(milliseconds);
+  while (locker.running) {
+    // It says so before it stops itself: told to go on in between, it would stop after.
+    locker.kill('SIGCONT');
+    await Promise.race([locker.exited, sleep(50)]);
+  }
+}
+
+/** Nothing is left of the disk, again and again: what is freed meanwhile is taken too. */
+async function fill(folder: string, milliseconds: number): Promise<void> {
+  const filler = join(folder, 'filler');
+  const end = performance.now() + milliseconds;
+  try {
+    do {
+      takeAll(filler);
+      await sleep(50);
+    } while (performance.now() < end);
+  } finally {
+    rmSync(filler, { force: true });
+  }
+}
+
+function takeAll(filler: string): void {
+  const file = openSync(filler, 'a');
+  try {
+    for (let size = BLOCK.length; size >= 1; size = Math.floor(size / 16)) {
+      while (writes(file, size));
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+function writes(file: number, size: number): boolean {
+  try {
+    return writeSync(file, BLOCK, 0, size) === size;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOSPC') return false;
+    throw error;
+  }
+}
+
+/** Namespaces of users and mounts let a normal user mount a disk of its own; root in a container may lack the right to make them. */
+function mayMount(): boolean {
+  try {
+    execFileSync('unshare', ['--user', '--map-root-user', '--mount', 'sh', '-c', 'mount -t tmpfs tmpfs /tmp && exec nsenter --version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
