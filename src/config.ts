@@ -15,8 +15,9 @@ export const SETTINGS = {
     meaning: 'The address to listen on. As long as there is no access control, any but a loopback address needs `AUTH=off`.' }),
   PORT: wholeNumber({ default: '8080', min: 0, max: 65_535, meaning: 'The port to listen on; 0 takes any free one.' }),
   AUTH: choice({ default: '', choices: ['', 'off'], meaning: '`off`: everybody who reaches the port may publish and read.' }),
-  DATABASE_URL: text({ type: 'URL', default: 'file:data/tidings.db', secret: true, allowed: 'file:<path of an SQLite database>', read: readDatabase,
-    meaning: 'Where the log is. Several processes of one host may share the file.' }),
+  DATABASE_URL: text({ type: 'URL', default: 'file:data/tidings.db', secret: true, allowed: 'file:<path of an SQLite database> or postgres://…', read: readDatabase,
+    meaning: 'Where the log is: a file, which several processes of one host may share, or PostgreSQL, for any number of hosts.' }),
+  DATABASE_CONNECTIONS: wholeNumber({ default: '10', unit: 'connections', min: 2, max: 1000, meaning: 'The most connections of this instance to PostgreSQL; one of them is for publishing.' }),
   REDIS_URL: text({ type: 'URL', default: '', secret: true, allowed: 'redis://… or rediss://…', read: readRedis,
     meaning: 'What tells other instances of new messages at once. Unset: there is one process, or they poll.' }),
   CORS_ORIGINS: text({ type: 'list', default: '', allowed: '* or origins such as https://app.example.com, separated by commas', read: readOrigins,
@@ -51,11 +52,10 @@ export type SettingName = keyof typeof SETTINGS;
 /** Every setting under its own name, as a checked value in the unit that its name or the table says. */
 export type Config = { readonly [Name in SettingName]: ReturnType<(typeof SETTINGS)[Name]['read']> };
 
-/** Where the log is. */
-export interface DatabaseLocation {
-  readonly kind: 'sqlite';
-  readonly file: string;
-}
+/** Where the log is. `shown` is what may be said of it: it holds no password. */
+export type DatabaseLocation =
+  | { readonly kind: 'sqlite'; readonly file: string }
+  | { readonly kind: 'postgres'; readonly url: string; readonly shown: string };
 
 /** The start is refused: one line for every wrong value. */
 export class ConfigError extends Error {
@@ -136,7 +136,7 @@ function isLoopback(host: string): boolean {
 }
 
 function readDatabase(text: string): DatabaseLocation {
-  if (/^postgres(ql)?:/i.test(text)) throw new WrongValue('PostgreSQL is not supported yet; it must be file:<path of an SQLite database>');
+  if (/^postgres(ql)?:/i.test(text)) return readPostgres(text);
   const path = /^file:([^?#]+)$/i.exec(text)?.[1];
   if (path === undefined || path.endsWith('/')) throw new WrongValue();
   // In memory, a log would keep none of its promises.
@@ -146,6 +146,17 @@ function readDatabase(text: string): DatabaseLocation {
   } catch {
     throw new WrongValue();
   }
+}
+
+function readPostgres(text: string): DatabaseLocation {
+  // A socket's folder may stand in the query, with no host where hosts stand.
+  const url = URL.parse(text.replace('@/', '@localhost/'));
+  if (url === null || !/^postgres(ql)?:\/\//i.test(text)) {
+    throw new WrongValue('that is no URL of PostgreSQL; it must be postgres://user:password@host:port/database, with what is special in user or password percent-encoded');
+  }
+  const host = url.searchParams.get('host') ?? (url.host === '' ? 'localhost' : url.host);
+  if (host.includes(',')) throw new WrongValue('it names several hosts; it must name one, which stands for the primary');
+  return { kind: 'postgres', url: text, shown: `PostgreSQL at ${host.replaceAll('%2F', '/')}${url.pathname}` };
 }
 
 function readRedis(text: string): string | undefined {

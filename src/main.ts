@@ -17,7 +17,6 @@ import type { Reader } from './reader.ts';
 import { Retention } from './retention.ts';
 import type { Gauges, Readiness, Service } from './service.ts';
 import { Starts } from './start.ts';
-import { SqliteStore } from './store/sqlite.ts';
 import { StoreError, type Store } from './store/store.ts';
 import { Streams } from './streams.ts';
 import { Tail } from './tail.ts';
@@ -44,9 +43,9 @@ const logger = pino({ level: config.LOG_LEVEL });
 const clock = systemClock;
 const storeClock = new StoreClock(clock);
 const counters = new Counters();
-const file = resolve(config.DATABASE_URL.file);
+const database = config.DATABASE_URL;
 
-const store: Store = new SqliteStore({ file, log: logger });
+const store: Store = await makeStore();
 const bus: Bus = await connectBus();
 const tail = new Tail({ store, clock, storeClock, counters, logger, maxBytes: config.TAIL_BYTES, pollMs: config.POLL_MS });
 const audience = new Audience();
@@ -102,6 +101,12 @@ async function connectBus(): Promise<Bus> {
   return new RedisBus({ url: config.REDIS_URL, log: logger });
 }
 
+/** Only what is needed is loaded: the driver of the one or of the other. */
+async function makeStore(): Promise<Store> {
+  if (database.kind === 'sqlite') return new (await import('./store/sqlite.ts')).SqliteStore({ file: resolve(database.file), log: logger });
+  return new (await import('./store/postgres.ts')).PostgresStore({ url: database.url, connections: config.DATABASE_CONNECTIONS });
+}
+
 async function listen(): Promise<void> {
   try {
     await app.listen({
@@ -120,7 +125,7 @@ function greet(): void {
   // Not on standard output, where every line is a line of the log.
   process.stderr.write([
     `Tidings listens on ${url}`,
-    `Its messages are in ${file}${config.REDIS_URL === undefined ? '' : '; other instances are told through Redis'}`,
+    `Its messages are in ${database.kind === 'sqlite' ? resolve(database.file) : database.shown}${config.REDIS_URL === undefined ? '' : '; other instances are told through Redis'}`,
     'Try it:',
     `  curl -N ${url}/topics/hello/events`,
     `  curl -d 'Hello, world' ${url}/topics/hello`,

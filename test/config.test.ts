@@ -22,7 +22,7 @@ function lines(environment: Record<string, string>, dotenv: string | false = fal
 t.test('without an environment everything has its default', (t) => {
   const config = read({});
   t.match(config, {
-    HOST: '127.0.0.1', PORT: 8080, AUTH: '', DATABASE_URL: { kind: 'sqlite', file: 'data/tidings.db' }, REDIS_URL: undefined, CORS_ORIGINS: [],
+    HOST: '127.0.0.1', PORT: 8080, AUTH: '', DATABASE_URL: { kind: 'sqlite', file: 'data/tidings.db' }, DATABASE_CONNECTIONS: 10, REDIS_URL: undefined, CORS_ORIGINS: [],
     MESSAGE_BYTES: 262_144, EVENT_BYTES: 128, BATCH_MESSAGES: 1000, MAX_STREAMS: 15_000, TOPICS_PER_STREAM: 100, TAIL_BYTES: 64 * 1024 ** 2,
     APPEND_QUEUE_MESSAGES: 10_000, APPEND_QUEUE_BYTES: 64 * 1024 ** 2, RETENTION_SECONDS: 7 * 86_400, RETENTION_BYTES: 1024 ** 3,
     IDEMPOTENCY_SECONDS: 86_400, HEARTBEAT_SECONDS: 25, STALL_SECONDS: 120, DRAIN_SECONDS: 20, RETRY_MIN_MS: 1000, RETRY_MAX_MS: 4000, POLL_MS: 1000, LOG_LEVEL: 'info',
@@ -87,22 +87,26 @@ t.test('an address that others reach needs AUTH=off', (t) => {
 t.test('a URL is checked, and no line repeats its password', (t) => {
   const secret = 'hunter2';
   const refused = [
-    ...['postgres', 'mysql', 'http'].flatMap((scheme) => lines({ DATABASE_URL: `${scheme}://u:${secret}@h/d` })),
+    ...[`postgres://u:${secret}@a,b/d`, `postgres://u:${secret}#@h/d`, `postgres:u:${secret}@h/d`, `mysql://u:${secret}@h/d`].flatMap((DATABASE_URL) => lines({ DATABASE_URL })),
     ...lines({ REDIS_URL: `http://u:${secret}@h` }),
     ...lines({ REDIS_URL: `redis://u:${secret}@h/name` }),
   ];
-  t.equal(refused.length, 5);
+  t.equal(refused.length, 6);
   t.notOk(refused.some((line) => line.includes(secret)));
-  t.match(refused[0], /^DATABASE_URL: PostgreSQL is not supported yet/);
+  t.match(refused[0], /^DATABASE_URL: it names several hosts/);
   for (const url of ['redis://h', 'redis://h:6379/3', `rediss://:${secret}@h:6380`, 'redis://[::1]:6379']) t.equal(read({ REDIS_URL: url }).REDIS_URL, url);
   t.end();
 });
 
-t.test('a database is a file', (t) => {
+t.test('a database is a file, or PostgreSQL', (t) => {
   for (const [url, file] of [['file:data/x.db', 'data/x.db'], ['file:/srv/x.db', '/srv/x.db'], ['file:///srv/a%20b.db', '/srv/a b.db'], ['FILE:x', 'x']] as const) {
     t.same(read({ DATABASE_URL: url }).DATABASE_URL, { kind: 'sqlite', file }, url);
   }
   for (const url of ['data/x.db', 'file:', 'file:data/', 'file:x.db?mode=ro', 'file::memory:', 'file://host/x.db', ':memory:']) t.match(lines({ DATABASE_URL: url }), [/^DATABASE_URL: /], url);
+  for (const [url, shown] of [
+    ['postgres://u:hunter2@db.internal:5433/log?sslmode=verify-full', 'db.internal:5433/log'], ['postgresql://u@h/d', 'h/d'], ['postgres://[::1]/d', '[::1]/d'],
+    ['postgres://%2Frun%2Fpg/d', '/run/pg/d'], ['postgres://u:hunter2@/d?host=/run/pg', '/run/pg/d'], ['postgres:///d', 'localhost/d'],
+  ] as const) t.same(read({ DATABASE_URL: url }).DATABASE_URL, { kind: 'postgres', url, shown: `PostgreSQL at ${shown}` }, url);
   t.end();
 });
 

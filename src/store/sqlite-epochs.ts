@@ -1,26 +1,15 @@
-import { randomInt } from 'node:crypto';
 import type Database from 'better-sqlite3';
 import { and, count, desc, drizzle, lt, lte, max, notInArray } from './drizzle.ts';
+import { EPOCH_NAME, KEPT_EPOCHS, LOG_NAME, randomName } from './names.ts';
 import { epochs, head, keys, retention } from './sqlite-schema.ts';
-
-/** Epochs that are kept although nothing of them is: a client that comes back late is told `expired`, not `unknown-log`. */
-const KEPT_EPOCHS = 1_000;
-
-const ALPHABET = 'abcdefghijklmnopqrstuvwxyz0123456789';
-
-export function randomName(length: number): string {
-  let name = '';
-  while (name.length < length) name += ALPHABET[randomInt(ALPHABET.length)];
-  return name;
-}
 
 /** Begins a new epoch at head + 1 (invariant 8), inside the caller's write transaction. Makes the one row of each state on first use. */
 export function beginEpoch(db: Database.Database): { logId: string } {
   const orm = drizzle(db);
-  orm.insert(head).values({ id: 1, log: randomName(16), seq: 0, epoch: 0, time: 0, bytes: 0 }).onConflictDoNothing().run();
+  orm.insert(head).values({ id: 1, log: randomName(LOG_NAME), seq: 0, epoch: 0, time: 0, bytes: 0 }).onConflictDoNothing().run();
   orm.insert(retention).values({ id: 1, oldest: 1, bytes: 0, time: null }).onConflictDoNothing().run();
   const { log, seq } = orm.select({ log: head.log, seq: head.seq }).from(head).all()[0]!;
-  const { id } = orm.insert(epochs).values({ epoch: randomName(10), first: seq + 1 }).returning({ id: epochs.id }).all()[0]!;
+  const { id } = orm.insert(epochs).values({ epoch: randomName(EPOCH_NAME), first: seq + 1 }).returning({ id: epochs.id }).all()[0]!;
   orm.update(head).set({ epoch: id }).run();
   prune(db);
   return { logId: log };

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** A program that tests start. To need another one, add it to `PROGRAMS`. */
@@ -18,6 +18,17 @@ export interface Program {
   readonly otherwise: string;
 }
 
+/** Where Debian keeps the programs of each of its PostgreSQL versions, the newest first; what stands on the path is a part of them. */
+const POSTGRES = '/usr/lib/postgresql';
+
+function postgresPlaces(): string[] {
+  try {
+    return readdirSync(POSTGRES).sort((one, other) => Number(other) - Number(one)).map((version) => join(POSTGRES, version, 'bin/postgres'));
+  } catch {
+    return [];
+  }
+}
+
 export const PROGRAMS = {
   'redis-server': {
     variable: 'REDIS_SERVER_PATH',
@@ -25,6 +36,13 @@ export const PROGRAMS = {
     places: ['/usr/local/bin/redis-server', '/opt/homebrew/bin/redis-server', '/usr/local/opt/redis/bin/redis-server'],
     debian: 'redis-server',
     otherwise: 'brew install redis',
+  },
+  postgres: {
+    variable: 'POSTGRES_PATH',
+    names: ['postgres'],
+    places: [...postgresPlaces(), '/opt/homebrew/bin/postgres', '/usr/local/opt/postgresql/bin/postgres'],
+    debian: 'postgresql',
+    otherwise: 'brew install postgresql',
   },
   chromium: {
     variable: 'CHROMIUM_PATH',

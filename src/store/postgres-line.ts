@@ -1,0 +1,48 @@
+import { Socket } from 'node:net';
+import pg from 'pg';
+
+/** A server that answers nothing for so long, though its own limits are shorter, has vanished: the connection is cut. Milliseconds. */
+const ANSWER_MS = 12_000;
+/** More time for an answer that lies in the socket already: this process itself may have been stopped meanwhile. Milliseconds. */
+const GRACE_MS = 500;
+
+/** A row as text, column by column. */
+export type Row = readonly (string | null)[];
+
+/** Text stays text: whoever asks knows what the columns are. */
+const types: pg.CustomTypesConfig = { getTypeParser: () => (value: string) => value };
+
+/** One connection, which ends when the server falls silent. */
+export class Line extends pg.Client {
+  readonly #socket: Socket;
+  #unanswered = 0;
+  #patience: NodeJS.Timeout | undefined;
+
+  constructor(config: pg.ClientConfig = {}) {
+    const socket = new Socket();
+    super({ ...config, stream: () => socket });
+    this.#socket = socket;
+    // Whoever asks hears of it from the question; and what nobody is told of would end the process.
+    this.on('error', () => undefined);
+  }
+
+  /** Sends SQL in one message, which is one transaction unless it says otherwise, and answers with the rows of its last statement. */
+  async ask(text: string): Promise<readonly Row[]> {
+    this.#unanswered += 1;
+    if (this.#unanswered === 1) this.#wait();
+    try {
+      const result: pg.QueryArrayResult<string[]> | readonly pg.QueryArrayResult<string[]>[] = await this.query<string[]>({ text, rowMode: 'array', types });
+      return Array.isArray(result) ? result.at(-1)!.rows : result.rows;
+    } finally {
+      this.#unanswered -= 1;
+      clearTimeout(this.#patience);
+      if (this.#unanswered > 0) this.#wait();
+    }
+  }
+
+  #wait(): void {
+    this.#patience = setTimeout(() => {
+      this.#patience = setTimeout(() => this.#socket.destroy(new Error(`the server did not answer for ${ANSWER_MS / 1000} s`)), GRACE_MS);
+    }, ANSWER_MS);
+  }
+}

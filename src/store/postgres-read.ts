@@ -1,0 +1,60 @@
+import type { Lineage } from '../cursor.ts';
+import { Message } from '../message.ts';
+import { newestOf } from './postgres-append.ts';
+import type { Row } from './postgres-line.ts';
+import { literal, strings } from './postgres-literals.ts';
+import type { ReadQuery } from './store.ts';
+
+/** Entries that one read looks at: stops a filter that matches little from holding a connection for long. */
+const SCAN_ROWS = 10_000;
+
+/**
+ * One statement, and so one snapshot (invariant 9): a row of what was found and of the state of the log, and one row for each message.
+ * Data come as hexadecimal digits, which no setting of the server changes.
+ */
+export function readCall({ after, filter, limit, maxBytes }: ReadQuery, known: Lineage): string {
+  const segments = new Set(filter?.patterns.map((pattern) => pattern.split('.', 1)[0]!));
+  const found = `tidings.find(${[
+    after,
+    filter === undefined ? 'NULL' : strings(filter.topics),
+    strings([...segments]),
+    literal(regularExpression(filter?.patterns ?? [])),
+    Math.min(limit, SCAN_ROWS), maxBytes, SCAN_ROWS,
+  ].join(', ')})`;
+  return `WITH found AS MATERIALIZED (SELECT * FROM ${found})
+    SELECT scanned::text, examined::text, NULL, NULL, NULL, NULL, NULL, s.head, s.oldest, s.now, s.epoch, s.epochs, s.standby
+      FROM found, tidings.state(${literal(newestOf(known))}) s
+    UNION ALL
+    SELECT m.seq::text, m.time::text, m.expires::text, m.json::text, m.topic, m.event, encode(m.data, 'hex'), NULL, NULL, NULL, NULL, NULL, NULL
+      FROM found, unnest(found.seqs) AS n, LATERAL (SELECT * FROM tidings.messages WHERE seq = n OFFSET 0) AS m`;
+}
+
+/** The row that says what was found. */
+export function isSummary(row: Row): boolean {
+  return row[2] === null;
+}
+
+export function summaryOf(row: Row): { readonly scanned: number; readonly examined: number } {
+  return { scanned: Number(row[0]), examined: Number(row[1]) };
+}
+
+/** The messages of the other rows, in order. */
+export function messagesOf(rows: readonly Row[], lineage: Lineage): Message[] {
+  const messages = rows.map((row) => {
+    const [number, time, expires, json, topic, event, data] = row as readonly string[];
+    const seq = Number(number);
+    return new Message(lineage.at(seq).epoch, seq, Number(time), Number(expires), {
+      topic: topic!, event: event ?? undefined, json: json === 'true', data: Buffer.from(data!, 'hex'),
+    });
+  });
+  return messages.sort((one, other) => one.seq - other.seq);
+}
+
+/** What any of the patterns matches. One that has no segment before its wildcards matches by this alone. */
+function regularExpression(patterns: readonly string[]): string {
+  const alternatives = patterns.map((pattern) => pattern.split('.').map((segment) => {
+    if (segment === '*') return '[^.]+';
+    return segment === '>' ? '.+' : segment.replace(/[^\p{L}\p{N}_-]/gu, (character) => `\\u${character.codePointAt(0)!.toString(16).padStart(4, '0')}`);
+  }).join('\\.'));
+  return `^(?:${alternatives.join('|')})$`;
+}
