@@ -138,13 +138,16 @@ export class History {
         continue;
       }
       const { seq } = at;
-      const page = await this.#reads.pass(() => this.#store.read({ after: seq, filter, limit: limit - messages.length, maxBytes: PAGE_BYTES - bytes }));
+      // The tail hears of it first: who is told that a message was lost with a log must not be handed it by a tail that still has it.
+      const page = await this.#tail.ask(() => this.#reads.pass(() => this.#store.read({ after: seq, filter, limit: limit - messages.length, maxBytes: PAGE_BYTES - bytes })));
       // Invariant 9: a place that is good when it is chosen may not be when it is read.
       const there = locate(at, page.log);
       if (there.gap !== undefined) {
+        // A page says of a gap before its messages only. One behind them is told to who asks on from there.
+        if (messages.length > 0) return { messages, at, more: true, gap };
         ({ at } = there);
-        // Whoever asked for the oldest message held gets it, whichever that is by now.
-        if (start.kind !== 'start') gap ??= there.gap;
+        // Whoever asked for the oldest message held gets it, whichever that is by now. Two gaps in a row are one.
+        if (start.kind !== 'start') gap = gap === undefined ? there.gap : { ...there.gap, requested: gap.requested, reason: gap.reason };
         if (there.gap.reason !== 'expired') continue;
       }
       const last = take(page.messages);

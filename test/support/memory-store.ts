@@ -19,14 +19,20 @@ export class MemoryStore implements Store {
   messages: Message[] = [];
   #keys = new Map<string, { fingerprint: string; outcome: Outcome; expires: number }>();
   #epochs: Epoch[] = [];
+  /** How many epochs ever began: none has the name of another, also of one that a restored copy has forgotten. */
+  #begun = 0;
   #oldest = 1;
   #trimmedTime = 0;
 
   open(): Promise<LogState> {
     return this.#reply(() => {
-      this.#epochs = [...this.#epochs, { epoch: `epoch${String(this.#epochs.length + 1).padStart(5, '0')}`, first: this.head + 1 }];
+      this.#begin();
       return this.log();
     });
+  }
+
+  #begin(): void {
+    this.#epochs = [...this.#epochs, { epoch: `epoch${String(++this.#begun).padStart(5, '0')}`, first: this.head + 1 }];
   }
 
   get head(): number {
@@ -75,7 +81,8 @@ export class MemoryStore implements Store {
   async restore(seq: number): Promise<void> {
     this.messages = this.messages.filter((message) => message.seq <= seq);
     this.#epochs = this.#epochs.filter(({ first }) => first <= seq + 1);
-    this.#epochs = [...this.#epochs, { epoch: `fork${Math.random().toString(36).slice(2, 10).padEnd(8, '0')}`, first: this.head + 1 }];
+    for (const [name, { outcome }] of this.#keys) if (outcome.kind !== 'conflict' && outcome.first > seq) this.#keys.delete(name);
+    this.#begin();
     await Promise.resolve();
   }
 

@@ -1,0 +1,192 @@
+import { Audience } from '../../src/audience.ts';
+import { Catchup } from '../../src/catchup.ts';
+import { StoreClock, type Clock, type Timer } from '../../src/clock.ts';
+import { Counters } from '../../src/counters.ts';
+import type { Start } from '../../src/cursor.ts';
+import { Problem } from '../../src/errors.ts';
+import { Fanout } from '../../src/fanout.ts';
+import { History, type HistoryPage, type HistoryRequest } from '../../src/history.ts';
+import type { Log } from '../../src/log.ts';
+import type { Draft } from '../../src/message.ts';
+import { Publisher, type Receipt } from '../../src/publish.ts';
+import type { Reader, StreamOptions } from '../../src/reader.ts';
+import { Starts, type StartRequest } from '../../src/start.ts';
+import { StoreError, type IdempotencyKey } from '../../src/store/store.ts';
+import { Streams } from '../../src/streams.ts';
+import { Tail } from '../../src/tail.ts';
+import type { Filter } from '../../src/topic.ts';
+import type { MemoryStore } from '../support/memory-store.ts';
+import { SimulatedBus, type Exchange } from './bus.ts';
+import type { SimulatedSocket } from './socket.ts';
+import { SimulatedStore } from './store.ts';
+import type { Troubles } from './trouble.ts';
+import type { Place, World } from './world.ts';
+
+const quiet: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
+/** How much later than due a timer fires, and what comes after a turn of the event loop. Milliseconds. */
+const TIMER_LAG_MS = 2;
+const TURN_MS = 0.5;
+/** Between two tries to open the log. Milliseconds. */
+const OPEN_RETRY_MS = 200;
+/** The time after which clients are told to come back. Milliseconds. */
+export const RETRY_MS = 300;
+
+/** What the process of an instance is like. */
+export interface Make {
+  /** Memory for the newest messages. Bytes. */
+  readonly tailBytes: number;
+  /** What a write to a socket costs. Milliseconds. */
+  readonly writeMs: number;
+}
+
+/** What is open between a client and an instance; told when the process ends. */
+export interface Connection {
+  lost(): void;
+}
+
+/** One process: the spine as `src/main.ts` puts it together, and the little that routes do between it and a connection. */
+export class Instance implements Place {
+  readonly number: number;
+  isGone = false;
+  isFrozen = false;
+  busyUntil = 0;
+  readonly connections = new Set<Connection>();
+  readonly #world: World;
+  readonly #exchange: Exchange;
+  readonly #make: Make;
+  readonly #store: SimulatedStore;
+  readonly #tail: Tail;
+  readonly #fanout: Fanout;
+  readonly #streams: Streams;
+  readonly #starts: Starts;
+  readonly #history: History;
+  readonly #publisher: Publisher;
+  /** What this turn of its event loop has taken so far. Milliseconds. */
+  #spent = 0;
+  #turnAt = 0;
+
+  constructor(number: number, { world, log, troubles, exchange, make }: { world: World; log: MemoryStore; troubles: Troubles; exchange: Exchange; make: Make }) {
+    this.number = number;
+    this.#world = world;
+    this.#exchange = exchange;
+    this.#make = make;
+    const clock = this.#clock();
+    const storeClock = new StoreClock(clock);
+    const counters = new Counters();
+    const logger = quiet;
+    const store = new SimulatedStore({ log, world, troubles, instance: number, place: this });
+    const tail = new Tail({ store, clock, storeClock, counters, logger, maxBytes: make.tailBytes, pollMs: 1000 });
+    const audience = new Audience();
+    const catchup = new Catchup({ store, tail, clock, storeClock, counters, logger });
+    const fanout = new Fanout({ tail, audience, catchup, clock, storeClock, counters });
+    this.#streams = new Streams({
+      audience, fanout, catchup,
+      around: { tail, counters, clock, blocked: new Set<Reader>() },
+      settings: { maxStreams: 1000, heartbeatMs: 400, stallMs: 3000, retryMinMs: RETRY_MS, retryMaxMs: RETRY_MS },
+    });
+    this.#starts = new Starts({ store, tail, storeClock });
+    this.#history = new History({ store, tail, audience, starts: this.#starts, clock, storeClock, maxWaiting: 1000 });
+    this.#publisher = new Publisher({
+      store, tail, bus: new SimulatedBus(exchange, number, this), clock, counters, logger, maxMessages: 50, maxBytes: 1_000_000,
+    });
+    this.#store = store;
+    this.#tail = tail;
+    this.#fanout = fanout;
+  }
+
+  /** What its event loop does takes time, and while it does one thing, nothing else happens. */
+  #clock(): Clock {
+    const chance = this.#world.chance(`clock ${this.number}`);
+    return {
+      monotonic: () => this.#time(),
+      after: (milliseconds, task): Timer => ({ cancel: this.#world.at(this.#time() + milliseconds + chance.next() * TIMER_LAG_MS, this, task) }),
+      soon: (task) => {
+        // In the order of the calls, whatever else happens between.
+        this.#turnAt = Math.max(this.#turnAt, this.#time() + chance.next() * TURN_MS);
+        this.#world.at(this.#turnAt, this, task);
+      },
+    };
+  }
+
+  #time(): number {
+    return Math.max(this.#world.now, this.busyUntil) + this.#spent;
+  }
+
+  settle(): void {
+    this.busyUntil = this.#time();
+    this.#spent = 0;
+  }
+
+  spend(): void {
+    this.#spent += this.#make.writeMs;
+  }
+
+  async start(): Promise<void> {
+    for (;;) {
+      try {
+        const log = await this.#store.open();
+        await this.#tail.start(log, this.#fanout);
+        break;
+      } catch (error) {
+        if (!(error instanceof StoreError)) throw error;
+        await new Promise<void>((done) => void this.#world.after(OPEN_RETRY_MS, this, done));
+      }
+    }
+    this.#exchange.join({ instance: this.number, place: this, listener: { receive: (messages) => this.#tail.offer(messages), wake: () => void this.#tail.look() } });
+  }
+
+  /** `kill -9`, or the power: nothing of what it was about to do is done any more. */
+  kill(): void {
+    this.isGone = true;
+    for (const connection of this.connections) connection.lost();
+    this.connections.clear();
+  }
+
+  freeze(): void {
+    this.isFrozen = true;
+  }
+
+  thaw(): void {
+    this.isFrozen = false;
+    this.#world.thawed(this);
+  }
+
+  /** SIGTERM: all streams are closed over so many milliseconds. */
+  drain(milliseconds: number): void {
+    this.#history.drain();
+    void this.#streams.drain(milliseconds);
+  }
+
+  publish(drafts: readonly Draft[], key: IdempotencyKey | undefined): Promise<Receipt> {
+    return this.#publisher.publish(drafts, key);
+  }
+
+  async page(request: HistoryRequest): Promise<HistoryPage> {
+    if (!this.#starts.isReady) throw new Problem('unavailable', 'starting');
+    return this.#history.page(request);
+  }
+
+  /** A stream as `src/routes/streams.ts` opens it. */
+  async stream(socket: SimulatedSocket, filter: Filter, options: StreamOptions, wanted: StartRequest): Promise<void> {
+    const start = this.#streams.isFull ? undefined : await this.#resolve(wanted);
+    if (!socket.isOpen) return;
+    if (start === undefined || this.#streams.isFull) {
+      this.#streams.refuse(options, socket);
+      return;
+    }
+    const reader = this.#streams.start(filter, options, socket, start);
+    socket.onDrain = () => this.#streams.drained(reader);
+    socket.onClose = () => this.#streams.closed(reader);
+  }
+
+  async #resolve(wanted: StartRequest): Promise<Start | undefined> {
+    if (!this.#starts.isReady) return undefined;
+    try {
+      return await this.#starts.resolve(wanted);
+    } catch (error) {
+      if (error instanceof StoreError) return undefined;
+      throw error;
+    }
+  }
+}

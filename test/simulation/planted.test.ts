@@ -1,0 +1,95 @@
+import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { Child } from '../support/child.ts';
+import { tempFolder, type Scope } from '../support/temp.ts';
+
+/**
+ * A simulation that finds nothing is worth nothing: here it is given a spine with a mistake in it, and has to find and name that. Each is
+ * made in a copy of the source. Where the text that it replaces is not there any more, the test fails: then the mistake has to be made where the code is now.
+ */
+
+const ROOT = join(import.meta.dirname, '../..');
+/** So many schedules may be needed. The first that fails is among the first fifty or so. */
+const SEEDS = 2000;
+/** The longest that a schedule may be that shows one of these. Commands. */
+const SHORT = 20;
+
+interface Mistake {
+  readonly name: string;
+  readonly file: string;
+  readonly right: string;
+  readonly wrong: string;
+  /** What a run that shows it breaks. */
+  readonly invariants: readonly string[];
+}
+
+const MISTAKES: readonly Mistake[] = [
+  {
+    name: 'the seam between replay and live is off by one',
+    file: 'catchup.ts',
+    right: 'if (reader.seq >= this.#tail.last) this.#arrive(reader);',
+    wrong: 'if (reader.seq >= this.#tail.last - 1) this.#arrive(reader);',
+    invariants: ['lost', 'unannounced gap', 'cursor ahead of its frames'],
+  },
+  {
+    name: 'a gap of the tail is filled twice',
+    file: 'tail.ts',
+    right: 'if (message.seq !== this.last + 1) continue;',
+    wrong: 'if (message.seq !== this.last + 1) { this.#listener!.append(message); continue; }',
+    invariants: ['doubled', 'out of order'],
+  },
+  {
+    name: 'a cursor moves before its frame is written',
+    file: 'reader.ts',
+    right: 'if (this.live && this.group.isWaiting) return this.#say(HEARTBEAT);',
+    wrong: '',
+    invariants: ['cursor ahead of its frames'],
+  },
+  {
+    name: 'a wake-up between a read of the log and the wait behind it is lost',
+    file: 'history.ts',
+    right: 'if (this.#tail.last > at.seq) wake();',
+    wrong: '',
+    invariants: ['lost'],
+  },
+  {
+    name: 'readers that come while the log is being read for others are not woken behind it',
+    file: 'catchup.ts',
+    right: 'else if (group.behind.size > 0) this.#enqueue(group);',
+    wrong: '',
+    invariants: ['lost'],
+  },
+  {
+    name: 'the tail is trimmed under a reader',
+    file: 'catchup.ts',
+    right: 'return this.#tail.covers(seq) && seq >= this.#tail.last - NEAR_MESSAGES;',
+    wrong: 'return seq >= this.#tail.last - NEAR_MESSAGES;',
+    invariants: ['unannounced gap', 'cursor ahead of its frames', 'lost'],
+  },
+];
+
+/** A copy of what the simulation needs, with a mistake in it. */
+function plant(t: Scope, { file, right, wrong }: Mistake): string {
+  const copy = tempFolder(t);
+  for (const part of ['src', 'test/simulation', 'test/support', 'package.json']) cpSync(join(ROOT, part), join(copy, part), { recursive: true });
+  symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
+  const path = join(copy, 'src', file);
+  const source = readFileSync(path, 'utf8');
+  if (source.split(right).length !== 2) throw new Error(`${file} does not have this exactly once any more: ${right}`);
+  writeFileSync(path, source.replace(right, wrong));
+  return copy;
+}
+
+for (const mistake of MISTAKES) {
+  t.test(`it is found and named when ${mistake.name}`, async (t) => {
+    const copy = plant(t, mistake);
+    const child = new Child(t, process.execPath, ['test/simulation/simulate.ts', '--seeds', String(SEEDS)], { cwd: copy });
+    const { code } = await child.exited;
+    const [, seed, invariant] = /^seed (\d+): (.+)$/m.exec(child.output) ?? [];
+    const [, shortest] = /(\d+) of \d+ commands/.exec(child.output) ?? [];
+    t.comment(child.output);
+    t.ok(code === 1 && seed !== undefined && mistake.invariants.includes(invariant ?? '') && Number(shortest) <= SHORT,
+      `seed ${seed}: ${invariant}, shrunk to ${shortest} commands`, { output: child.output });
+  });
+}

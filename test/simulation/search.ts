@@ -1,0 +1,54 @@
+import fc from 'fast-check';
+import { check, type Fault } from './checker.ts';
+import { describe, schedules, type Schedule } from './schedule.ts';
+import { shrink } from './shrink.ts';
+import { simulate } from './simulation.ts';
+
+/** What the search for the shortest schedule may cost. Counted in happenings, not timed, so that a seed always ends in the same one. Some seconds. */
+const SHRINK_COST = 500_000;
+
+/** A schedule that broke an invariant. */
+export interface Failure {
+  readonly seed: number;
+  readonly faults: readonly Fault[];
+  /** The shortest schedule that was found, and how many commands the first one had. */
+  readonly shortest: Schedule;
+  readonly commands: number;
+}
+
+/** The schedule of a seed. */
+export function scheduleOf(seed: number): Schedule {
+  return fc.sample(schedules, { seed, numRuns: 1 })[0]!;
+}
+
+/** Runs the schedule of a seed; where it breaks an invariant, looks for the shortest one that breaks the same. */
+export async function search(seed: number): Promise<Failure | undefined> {
+  const schedule = scheduleOf(seed);
+  const [first] = check((await simulate(schedule)).run);
+  if (first === undefined) return undefined;
+  const broken = async (candidate: Schedule): Promise<{ faults: readonly Fault[]; cost: number }> => {
+    const { run, happened } = await simulate(candidate);
+    return { faults: check(run).filter(({ invariant }) => invariant === first.invariant), cost: happened };
+  };
+  const shortest = await shrink(schedule, async (candidate) => {
+    const { faults, cost } = await broken(candidate);
+    return { fails: faults.length > 0, cost };
+  }, SHRINK_COST);
+  return { seed, faults: (await broken(shortest)).faults, shortest, commands: schedule.commands.length };
+}
+
+/** Faults that are printed of one schedule. */
+const FAULTS_MAX = 5;
+
+/** A failure for people. */
+export function report({ seed, faults, shortest, commands }: Failure): string {
+  return [
+    `seed ${seed}: ${faults[0]!.invariant}`,
+    ...faults.slice(0, FAULTS_MAX).map(({ invariant, who, what }) => `  ${invariant}: ${who}: ${what}`),
+    ...(faults.length > FAULTS_MAX ? [`  and ${faults.length - FAULTS_MAX} more`] : []),
+    `the shortest schedule that was found, ${shortest.commands.length} of ${commands} commands:`,
+    describe(shortest),
+    'the same for a test:',
+    JSON.stringify(shortest),
+  ].join('\n');
+}

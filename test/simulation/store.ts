@@ -1,0 +1,122 @@
+import type { LogState } from '../../src/cursor.ts';
+import { StoreError, type Appended, type AppendRequest, type Page, type ReadQuery, type Sought, type Store, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
+import type { MemoryStore } from '../support/memory-store.ts';
+import type { Troubles } from './trouble.ts';
+import type { Place, World } from './world.ts';
+
+/** The store's clock when a simulation begins. Milliseconds since 1970. */
+const EPOCH_MS = 1_700_000_000_000;
+
+/** How long a question is on its way to the database, and an answer on its way back: mostly, and seldom. Milliseconds. */
+const USUAL_MS = 2;
+const SELDOM_MS = 60;
+
+interface Call {
+  /** The names of chance. */
+  readonly name: string;
+  /** Whether it comes behind those of its kind that were made before it, as on one connection. */
+  readonly inOrder: boolean;
+  /** Whether it changes the log: then a connection that breaks leaves it unknown whether it did. */
+  readonly changes: boolean;
+}
+
+/**
+ * An instance's way to the one log: the contract of `store.ts`, over a line on which every question and answer takes its time,
+ * overtakes others, or gets lost together with the connection. What is asked is answered from the snapshot of one moment.
+ */
+export class SimulatedStore implements Store {
+  readonly #log: MemoryStore;
+  readonly #world: World;
+  readonly #troubles: Troubles;
+  readonly #instance: number;
+  readonly #place: Place;
+  #isOpen = false;
+  #doneAt = 0;
+  #answeredAt = 0;
+
+  constructor(options: { log: MemoryStore; world: World; troubles: Troubles; instance: number; place: Place }) {
+    this.#log = options.log;
+    this.#world = options.world;
+    this.#troubles = options.troubles;
+    this.#instance = options.instance;
+    this.#place = options.place;
+  }
+
+  get logId(): string {
+    return this.#log.logId;
+  }
+
+  async open(): Promise<LogState> {
+    const log = await this.#call({ name: 'open', inOrder: false, changes: true }, () => this.#log.open());
+    this.#isOpen = true;
+    return log;
+  }
+
+  append(requests: readonly AppendRequest[]): Promise<Appended> {
+    return this.#whenOpen({ name: 'append', inOrder: true, changes: true }, () => this.#log.append(requests));
+  }
+
+  read(query: ReadQuery): Promise<Page> {
+    return this.#whenOpen({ name: 'read', inOrder: false, changes: false }, () => this.#log.read(query));
+  }
+
+  state(): Promise<LogState> {
+    return this.#whenOpen({ name: 'state', inOrder: false, changes: false }, () => this.#log.state());
+  }
+
+  seek(time: number): Promise<Sought> {
+    return this.#whenOpen({ name: 'seek', inOrder: false, changes: false }, () => this.#log.seek(time));
+  }
+
+  trim(policy: TrimPolicy): Promise<Trimmed> {
+    return this.#whenOpen({ name: 'trim', inOrder: false, changes: true }, () => this.#log.trim(policy));
+  }
+
+  async close(): Promise<void> {
+    // The log is everybody's.
+  }
+
+  #whenOpen<Answer>(call: Call, work: () => Promise<Answer>): Promise<Answer> {
+    return this.#isOpen ? this.#call(call, work) : Promise.reject(new StoreError('unavailable', 'not open'));
+  }
+
+  #call<Answer>(call: Call, work: () => Promise<Answer>): Promise<Answer> {
+    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+    const chance = this.#world.chance(`${call.name} ${this.#instance}`);
+    // Always drawn, so that a trouble less does not shift everything behind it.
+    const [there, back, isDone, breaksAt] = [latency(chance.next()), latency(chance.next()), chance.next() < 0.5, chance.next()];
+    const fail = (kind: 'unavailable' | 'outcome-unknown'): void => reject(new StoreError(kind, kind));
+    const doneAt = Math.max(this.#world.now + there, this.#trouble('stalled') ?? 0, call.inOrder ? this.#doneAt : 0);
+    if (call.inOrder) this.#doneAt = doneAt;
+
+    this.#world.at(doneAt, undefined, () => {
+      const isBreaking = this.#trouble('breaking') !== undefined && breaksAt < 0.7;
+      const isAway = this.#trouble('away') !== undefined;
+      if (this.#place.isGone && !isDone) return;
+      if (isAway || (isBreaking && !(call.changes && isDone))) {
+        this.#answer(call, back, () => fail(isBreaking && call.changes ? 'outcome-unknown' : 'unavailable'));
+        return;
+      }
+      this.#log.now = EPOCH_MS + Math.round(this.#world.now);
+      work().then(
+        (answer) => this.#answer(call, back, () => (isBreaking ? fail('outcome-unknown') : resolve(answer))),
+        (error: unknown) => this.#answer(call, back, () => reject(error)),
+      );
+    });
+    return promise;
+  }
+
+  #answer(call: Call, back: number, settle: () => void): void {
+    const at = Math.max(this.#world.now + back, this.#trouble('mute') ?? 0, call.inOrder ? this.#answeredAt : 0);
+    if (call.inOrder) this.#answeredAt = at;
+    this.#world.at(at, this.#place, settle);
+  }
+
+  #trouble(kind: 'away' | 'breaking' | 'stalled' | 'mute'): number | undefined {
+    return this.#troubles.until(kind, this.#instance);
+  }
+}
+
+function latency(chance: number): number {
+  return chance < 0.9 ? chance * USUAL_MS : (chance - 0.9) * 10 * SELDOM_MS;
+}
