@@ -220,7 +220,8 @@ t.test('closing ends soon, frozen Redis or not, and with much unanswered', async
   const begun = performance.now();
   await Promise.all([bus.close(), other.close(), third.close()]);
   const took = performance.now() - begun;
-  t.ok(took < 3_000, `it took ${Math.round(took)} ms`);
+  // Half a second each, at the same time. Whoever waited for Redis would wait for ever.
+  t.ok(took < 15_000, `it took ${Math.round(took)} ms`);
 });
 
 t.test('closing lets what was just published arrive', async (t) => {

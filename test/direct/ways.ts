@@ -7,7 +7,7 @@ import { RawConnection } from '../support/raw.ts';
 import type { Scope } from '../support/temp.ts';
 
 /** Stops a wait for what never happens from hanging the run. Milliseconds. */
-const WAIT_LIMIT = 20_000;
+const WAIT_LIMIT = 120_000;
 
 /** An instance's HTTP side on a free port, and what a test can see of the way that requests took. */
 export interface Served {

@@ -29,7 +29,8 @@ t.test('processes that create a database at the same moment', async (t) => {
 });
 
 t.test('a process that is frozen while it holds the lock', async (t) => {
-  const lockWait = 1_000;
+  // Long beside what a busy machine keeps a thread waiting for.
+  const lockWait = 4_000;
   const database = new SqliteDatabase(t, { lockWait });
   const store = await openStore(t, database);
   await stored(store, [request(draft('a', 'before'))]);

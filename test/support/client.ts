@@ -3,7 +3,7 @@ import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import type { Scope } from './temp.ts';
 
 /** Stops a wait for an event that never comes long before tap's own limit, so that the failure tells what did come. Milliseconds. */
-const WAIT_LIMIT = 30_000;
+const WAIT_LIMIT = 120_000;
 
 export interface StreamOptions {
   readonly headers?: Readonly<Record<string, string>>;

@@ -19,7 +19,7 @@ export interface RoamingOptions {
 }
 
 /** Stops a wait for what never comes. Milliseconds. */
-const WAIT_LIMIT = 30_000;
+const WAIT_LIMIT = 120_000;
 
 /** Before the server has said anything. Milliseconds. */
 const FIRST_RETRY = 50;

@@ -11,7 +11,7 @@ const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const COMPILE_CACHE = join(import.meta.dirname, '../../node_modules/.cache/tidings');
 
 /** Stops an instance that never becomes ready from hanging the run. Milliseconds. */
-const READY_LIMIT = 60_000;
+const READY_LIMIT = 120_000;
 const READY_POLL = 20;
 
 export interface InstanceOptions {

@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net';
 import type { Scope } from './temp.ts';
 
 /** Stops a wait for bytes that never come long before tap's own limit, so that the failure tells what did come. Milliseconds. */
-const WAIT_LIMIT = 30_000;
+const WAIT_LIMIT = 120_000;
 
 /** What is shown of the bytes that came, when a wait fails. */
 const SHOWN = 1000;

@@ -24,3 +24,9 @@ export async function remainsOf(instance: Instance): Promise<Remains> {
   await until('it has told what is left', () => told().length > before);
   return JSON.parse(told().at(-1)![1]!) as Remains;
 }
+
+/** What there is more of than there was. Fewer are no leak: some may have been there for a moment only. */
+export function more(after: Remains, before: Remains): string[] {
+  const had: Readonly<Record<string, number>> = { ...before.objects, ...before.handles };
+  return Object.entries({ ...after.objects, ...after.handles }).filter(([kind, count]) => count > (had[kind] ?? 0)).map(([kind, count]) => `${kind}: ${had[kind] ?? 0} became ${count}`);
+}
