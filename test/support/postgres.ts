@@ -125,10 +125,10 @@ export class PostgresServer {
     }
   }
 
-  /** A copy of this server that follows it, a standby: `promote` makes a primary of it. */
-  async standby(): Promise<PostgresServer> {
+  /** A copy of this server that follows it, a standby, over a link that can break. */
+  async standby(link: { readonly port: number }): Promise<PostgresServer> {
     const copy = new PostgresServer(this.#scope, this.#options);
-    await copy.#run('pg_basebackup', ['-D', copy.#data, '-h', '127.0.0.1', '-p', String(this.port), '-U', USER, '-R', '-c', 'fast', '--no-sync']);
+    await copy.#run('pg_basebackup', ['-D', copy.#data, '-h', '127.0.0.1', '-p', String(link.port), '-U', USER, '-R', '-c', 'fast', '--no-sync']);
     await copy.start();
     return copy;
   }
@@ -136,6 +136,14 @@ export class PostgresServer {
   /** As after the loss of the primary: what did not arrive here is lost. Resolves when it takes messages. */
   async promote(): Promise<void> {
     await this.ask('postgres', 'SELECT pg_promote()');
+  }
+
+  /** Takes the place of another, which is gone for good: what reached that one by its port reaches this one. */
+  async replace(other: PostgresServer): Promise<void> {
+    await this.stop('fast');
+    this.port = other.port;
+    await this.start();
+    await this.promote();
   }
 
   async #run(name: string, args: readonly string[]): Promise<void> {
