@@ -38,7 +38,7 @@ t.test('a database that vanishes: publishes get 503, streams stay open, and all 
   await stream.next((event) => event.data === 'before');
   const { pid } = instance;
 
-  for (const [index, break_] of [() => link.cut(), () => server.stop('immediate')].entries()) {
+  for (const [index, break_] of [async () => link.cut(), () => server.stop('immediate')].entries()) {
     await break_();
     const first = await http.post('a', 'unknown');
     t.match([first.status, (JSON.parse(first.body) as { code: string }).code], [503, /^(outcome-unknown|unavailable)$/]);

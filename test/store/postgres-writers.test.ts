@@ -47,7 +47,7 @@ t.test('of two writers, the one with the lower number commits last: no reader sk
     const { head } = await reader.state();
     await client.query('BEGIN');
     await client.query(await message(store, 'held'));
-    const behind = stored(store, [request(draft('a', expected.at(-1)!))]);
+    const behind = stored(store, [request(draft('a', expected.at(-1)))]);
     await until('the second writer waits', async () => await waiting(database) === 1);
     t.equal((await reader.state()).head, head, 'nobody sees a number before the one below it is decided');
     t.same(texts(await readMessages(reader, { after: head })), []);
