@@ -148,7 +148,7 @@ class Checker {
     const topics = new Set([...new Set(this.#inOrder.map(({ topic }) => topic))].filter((topic) => wants.some((pattern) => fits(pattern, topic))));
     const wanted = this.#inOrder.filter(({ topic }) => topics.has(topic));
     /** What lies behind `at`, up to `to`, and was not handed over. */
-    const missing = (to: Place): readonly Known[] => wanted.filter((message) => message.seq > at!.seq && message.seq < to.seq && !message.isFleeting
+    const missing = (to: Place): readonly Known[] => between(wanted, at!.seq, to.seq).filter((message) => !message.isFleeting
       && message.epoch <= to.epoch && this.#isHeld(message, to.epoch));
     const goTo = (id: string, invariant: Invariant, isIncluded: boolean): void => {
       const to = placeOf(id);
@@ -180,8 +180,8 @@ class Checker {
           start ??= at;
           // It goes on at the oldest, and whoever is handed that again was told so.
           if (entry.reason === 'unknown-log') seen.clear();
-          // What was lost with a log may come once more from an instance that has yet to look: the client was told that it counts for nothing.
-          for (const id of seen) if (!this.#isHeld(placeOf(id), LAST)) seen.delete(id);
+          // What was lost with a log may come once more from another instance, which has yet to look: the client was told that it counts for nothing.
+          if (this.#run.deeds.instances > 1) for (const id of seen) if (!this.#isHeld(placeOf(id), LAST)) seen.delete(id);
           break;
         case 'message': {
           const { id } = entry;
@@ -224,6 +224,21 @@ class Checker {
     if (skipped !== undefined) this.#fault('needless gap', name, `${gap.reason} from ${placeName(at)} to ${gap.id}, over ${skipped.id}, which the log holds`);
   }
 }
+
+/** Of messages in the order of their numbers, those behind one number and before another. */
+function between(messages: readonly Known[], after: number, before: number): readonly Known[] {
+  let low = 0;
+  for (let high = messages.length; low < high; ) {
+    const middle = (low + high) >> 1;
+    if (messages[middle]!.seq <= after) low = middle + 1;
+    else high = middle;
+  }
+  let end = low;
+  while (end < messages.length && messages[end]!.seq < before) end++;
+  return end === low ? NONE : messages.slice(low, end);
+}
+
+const NONE: readonly Known[] = [];
 
 /** The name of an epoch behind all others. */
 const LAST = '~';

@@ -2,6 +2,14 @@ import type { Schedule } from './schedule.ts';
 
 /** The shortest schedules that showed a mistake in the service, as they were printed. */
 export const FOUND: readonly (readonly [what: string, schedule: Schedule])[] = [
+  ['a page is told that a message was lost with its log, and the next is handed it from the tail', {
+    chance: 1, instances: 1, tailBytes: 1_000_000, writeMs: 0, bus: 'good', commands: [
+      { wait: 0, name: 'first', do: 'publish', topic: 'a', messages: 1, times: 1, padding: 0, kind: 'plain' },
+      { wait: 100, name: 'second', do: 'publish', topic: 'a', messages: 1, times: 1, padding: 0, kind: 'plain' },
+      { wait: 30, name: 'copy', do: 'restore', lost: 1 },
+      { wait: 0, name: 'poll', do: 'poll', wants: ['a'], from: 'now' },
+    ],
+  }],
   ['retention deletes between the look that finds the start of a page and its first read', {
     chance: 1621523036, instances: 3, tailBytes: 3000, writeMs: 0, bus: 'good', commands: [
       { wait: 1500, name: 'ytujp2', do: 'publish', topic: 'a.x', messages: 2, times: 3, padding: 0, kind: 'plain' },

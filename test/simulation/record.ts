@@ -41,6 +41,7 @@ export interface ClientRecord {
 
 /** What was done to the log from outside, which excuses some of what clients see. */
 export interface Deeds {
+  readonly instances: number;
   /** The highest number that retention has deleted. */
   trimmedTo: number;
   /** Older copies that took the log's place: the last number each held, and the epoch that began behind it. Epochs sort by their names. */

@@ -13,7 +13,7 @@ import { World } from './world.ts';
 const CLIENTS_MAX = 150;
 /** From the end of all troubles until the last messages are published, and from then until everybody must have everything. Milliseconds. */
 const HEAL_MS = 4_000;
-const SETTLE_MS = 8_000;
+const SETTLE_MS = 4_000;
 
 /** One run of the spine of some instances, on a store, a bus, sockets and a clock that a schedule and its chance drive. */
 class Simulation {
@@ -27,7 +27,7 @@ class Simulation {
   readonly #draining = new Set<Instance>();
   readonly #clients: (Streamer | Poller)[] = [];
   readonly #publications: Publishing[] = [];
-  readonly #deeds: Deeds = { trimmedTo: 0, restores: [] };
+  readonly #deeds: Deeds;
 
   constructor(schedule: Schedule) {
     this.#schedule = schedule;
@@ -35,6 +35,7 @@ class Simulation {
     this.#troubles = new Troubles(this.world);
     this.#exchange = new Exchange(this.world, this.#troubles, QUALITIES[schedule.bus]);
     this.#log.poison = POISON;
+    this.#deeds = { instances: schedule.instances, trimmedTo: 0, restores: [] };
   }
 
   async run(): Promise<Run> {

@@ -1,4 +1,3 @@
-import { setImmediate as turnOver } from 'node:timers/promises';
 import { Random } from '../support/fleet-random.ts';
 
 /** Something that can be busy, stand still, or be gone: what is to happen in it waits, or never happens. */
@@ -101,7 +100,7 @@ export class World {
     } catch (error) {
       this.crashes.push(error);
     }
-    await turnOver();
+    await new Promise((done) => setImmediate(done));
     happening.place?.settle();
   }
 }
