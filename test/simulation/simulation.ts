@@ -13,7 +13,7 @@ import { World } from './world.ts';
 const CLIENTS_MAX = 150;
 /** From the end of all troubles until the last messages are published, and from then until everybody must have everything. Milliseconds. */
 const HEAL_MS = 4_000;
-const SETTLE_MS = 4_000;
+const SETTLE_MS = 8_000;
 
 /** One run of the spine of some instances, on a store, a bus, sockets and a clock that a schedule and its chance drive. */
 class Simulation {
