@@ -19,6 +19,8 @@ export interface ChaosOptions extends FleetOptions {
   readonly longest: number;
   readonly streams: number;
   readonly publishers: number;
+  /** How long the service may take, when nothing is wrong any more, to be well again, and to deliver the last message. Milliseconds. */
+  readonly recovery?: number;
   /** Hears what goes on. */
   readonly say: (line: string) => void;
 }
@@ -45,17 +47,17 @@ const PATIENCE: Patience = { retryMin: 200, retrySpread: 1_000, attempts: 1_000,
 
 /** How long a step waits for messages before it begins anyway: nobody may be able to publish. Milliseconds. */
 const STUCK = 10_000;
-/** How long the service may take, when nothing is wrong any more, to be well again, and to deliver the last message. Milliseconds. */
+/** Generous: a machine may be busy with other things. Milliseconds. */
 const RECOVERY = 120_000;
 
 /** Publishes and listens while things go wrong, until all that was published has arrived or never will. */
 export async function chaos(t: Scope, options: ChaosOptions): Promise<Outcome> {
-  const { seed, store, say } = options;
+  const { seed, store, say, recovery = RECOVERY } = options;
   const random = new Random(seed);
   const fleet = await Fleet.start(t, options);
   const load = new Load(t, {
     urls: [fleet.front.url], random: random.fork(), publishers: options.publishers, streams: options.streams,
-    cutEvery: CUT_EVERY, careless: CARELESS, think: THINK, patience: PATIENCE, calm: true, arrival: RECOVERY,
+    cutEvery: CUT_EVERY, careless: CARELESS, think: THINK, patience: PATIENCE, calm: true, arrival: recovery,
   });
   await load.open();
   say(`${options.streams} streams are open`);

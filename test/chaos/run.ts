@@ -7,6 +7,7 @@ import { STORES, type StoreName } from './fleet.ts';
 import { save } from './recording.ts';
 import { report } from './report.ts';
 import { shortest } from './shortest.ts';
+import { Teardowns } from './teardowns.ts';
 
 const { values } = parseArgs({
   options: {
@@ -20,9 +21,7 @@ const { values } = parseArgs({
   },
 });
 
-/** As in a test: what was started last is stopped first. */
-const handlers: (() => unknown)[] = [];
-const scope = { teardown: (handler: () => unknown) => handlers.push(handler) };
+const scope = new Teardowns();
 
 function say(line: string): void {
   process.stderr.write(`${new Date().toISOString()} ${line}\n`);
@@ -61,5 +60,5 @@ try {
     process.exitCode = 1;
   }
 } finally {
-  for (const handler of handlers.reverse()) await handler();
+  await scope.run();
 }

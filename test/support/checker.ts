@@ -179,6 +179,7 @@ function checkHistory(history: readonly Stored[], publications: readonly Publica
     if (answer === undefined || fleeting === true) continue;
     const stored = byId.get(answer.id);
     if (stored === undefined) faults.push({ kind: 'absent', who: text, what: answer.id });
+    else if (!idsOf.has(text)) faults.push({ kind: 'absent', who: text, what: `${answer.id} is ${JSON.stringify(stored.data)}` });
     else if (stored.data !== text || stored.topic !== answer.topic || stored.time !== answer.time) {
       faults.push({ kind: 'altered', who: text, what: `${JSON.stringify(stored)}, answered with ${JSON.stringify(answer)}` });
     }

@@ -63,7 +63,7 @@ export class Load {
       const after = index % 5 === 0 ? { after: 'start' } as const : {};
       this.streams.push(new RoamingStream(this.#t, { name: `stream ${index} (${wants.join(' ')})`, wants, urls, ...(calm === true ? {} : { random: random.fork() }), keep: (text) => this.#keep(text), ...after }, index));
     }
-    await Promise.all(this.streams.map((stream) => stream.when(() => stream.isOpen)));
+    await Promise.all(this.streams.map((stream) => stream.when(() => stream.isOpen, this.#options.arrival)));
   }
 
   start(): void {

@@ -1,0 +1,68 @@
+import type { FaultKind } from '../support/checker.ts';
+
+/** One deliberate mistake in a copy of `src/`, and what the checker has to call it. */
+export interface Breakage {
+  readonly name: string;
+  /** What is wrong, in words. */
+  readonly what: string;
+  readonly file: string;
+  /** Texts of that file, and what stands there instead. */
+  readonly instead: Readonly<Record<string, string>>;
+  readonly shows: FaultKind;
+  /** What else is wrong where this is: a message that was forgotten is foreign to the streams that had it. */
+  readonly follows: readonly FaultKind[];
+}
+
+export const BREAKAGES: readonly Breakage[] = [
+  {
+    name: 'forgotten',
+    what: 'one commit in thirty is rolled back, and answered with 201',
+    file: 'store/sqlite-connection.ts',
+    instead: {
+      'connection.commit.run();': '(++commits % 30 === 0 ? connection.rollback : connection.commit).run();',
+      'export function write<T>': 'let commits = 0;\nexport function write<T>',
+    },
+    shows: 'absent',
+    follows: ['altered', 'two answers', 'stored twice', 'foreign', 'lost', 'unannounced gap', 'doubled', 'out of order', 'late start', 'needless gap', 'wrong topic'],
+  },
+  {
+    name: 'keyless',
+    what: 'an Idempotency-Key that was used before is not looked at',
+    file: 'store/sqlite-append.ts',
+    instead: { 'if (inserted * KEY_COLUMNS.length === plan.keys.length) return plan;': 'if (inserted >= 0) return plan;' },
+    shows: 'stored twice',
+    follows: ['two answers', 'altered'],
+  },
+  {
+    name: 'seam',
+    what: 'a stream that comes back gets the message of its Last-Event-ID once more',
+    file: 'start.ts',
+    instead: { 'return { at: request.position, gap: undefined };': 'return { at: { epoch: request.position.epoch, seq: Math.max(0, request.position.seq - 1) }, gap: undefined };' },
+    shows: 'doubled',
+    follows: ['late start', 'out of order', 'needless gap'],
+  },
+  {
+    name: 'unfilled',
+    what: 'what an instance did not hear of and read from the log is not passed on to its live streams',
+    file: 'tail.ts',
+    instead: { 'this.#append(message);\n      this.#counters.filled++;': 'this.#recent.push(message);\n      this.#position = message;\n      this.#counters.filled++;' },
+    shows: 'unannounced gap',
+    follows: ['lost'],
+  },
+  {
+    name: 'reversed',
+    what: 'messages that share a write are in the wrong order',
+    file: 'sweep.ts',
+    instead: { 'messages.filter((message) => !message.isExpired(now)), this.#tail.frame': 'messages.filter((message) => !message.isExpired(now)).reverse(), this.#tail.frame' },
+    shows: 'out of order',
+    follows: ['doubled', 'unannounced gap', 'lost'],
+  },
+  {
+    name: 'prefix',
+    what: 'a replay takes a pattern for a prefix',
+    file: 'topic.ts',
+    instead: { 'return pattern.length === topic.length;': 'return pattern.length <= topic.length;' },
+    shows: 'wrong topic',
+    follows: [],
+  },
+];

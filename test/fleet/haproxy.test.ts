@@ -1,0 +1,99 @@
+import { once } from 'node:events';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import t, { type Test } from 'tap';
+import { openStream } from '../support/client.ts';
+import { Haproxy } from '../support/haproxy.ts';
+import { Http } from '../support/http.ts';
+import { startInstance } from '../support/instance.ts';
+import { freePort } from '../support/ports.ts';
+import type { Scope } from '../support/temp.ts';
+
+/** The configuration that is shipped, before servers that do what no real one does on request. */
+
+const STREAMS = ['/topics/news/events', '/events?topic=news&topic=a.*'];
+/** What a stream is told by HAProxy lies between these. Milliseconds. */
+const RETRY_MIN = 1_000;
+const RETRY_MAX = 5_000;
+
+/** A server that says it is ready, and does this with everything else. Its port. */
+async function serve(t: Scope, listener: RequestListener): Promise<number> {
+  const server = createServer((request, response) => {
+    if (request.url === '/readyz') response.end('{}');
+    else listener(request, response);
+  });
+  t.teardown(() => server.close().closeAllConnections());
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+/** HAProxy before three of them. */
+async function before(t: Scope, listener: RequestListener, replace: Readonly<Record<string, string>> = {}): Promise<Haproxy> {
+  return await Haproxy.start(t, await Promise.all([0, 1, 2].map(() => serve(t, listener))), { replace });
+}
+
+/** What a browser's EventSource goes on after: 200, the right type, and a time to come back. The time. */
+async function sentBack(t: Test, url: string, headers: Readonly<Record<string, string>> = {}): Promise<number> {
+  const stream = await openStream(t, url, { headers });
+  t.equal(stream.status, 200);
+  t.equal(stream.headers['content-type'], 'text/event-stream');
+  t.equal(stream.headers['access-control-allow-origin'], headers['origin'], 'a page of another origin may see it');
+  await stream.ended;
+  t.same([stream.events, stream.faults], [[], []]);
+  t.ok(stream.retry! >= RETRY_MIN && stream.retry! < RETRY_MAX, `retry: ${stream.retry}`);
+  return stream.retry!;
+}
+
+t.test('with no instance there, streams are told to come back, each at another time, and publishers that nothing was stored', async (t) => {
+  const { url } = await Haproxy.start(t, [await freePort(), await freePort(), await freePort()]);
+  const retries = new Set<number>();
+  for (const path of STREAMS) for (let count = 0; count < 5; count++) retries.add(await sentBack(t, url + path));
+  t.ok(retries.size > 5, `${retries.size} times for 10 streams`);
+  await sentBack(t, url + STREAMS[0], { origin: 'https://app.example.com' });
+
+  const { status, headers, body } = await new Http(t, url).post('news', 'text');
+  t.equal(status, 503);
+  t.equal(headers['content-type'], 'application/problem+json');
+  t.equal(headers['retry-after'], '1');
+  t.match(JSON.parse(body), { status: 503, code: 'unavailable' });
+});
+
+t.test('an instance that breaks off before it has answered', async (t) => {
+  const { url } = await before(t, (request) => request.socket.destroy());
+  for (const path of STREAMS) await sentBack(t, url + path);
+  const { status, headers, body } = await new Http(t, url).post('news', 'text');
+  t.equal(status, 502);
+  t.equal(headers['retry-after'], '1');
+  t.match(JSON.parse(body), { status: 502, code: 'outcome-unknown' });
+});
+
+t.test('an instance that never answers', async (t) => {
+  const { url } = await before(t, () => undefined, { 'timeout server 75s': 'timeout server 300ms' });
+  for (const path of STREAMS) await sentBack(t, url + path);
+  const { status, headers, body } = await new Http(t, url).post('news', 'text');
+  t.equal(status, 504);
+  t.equal(headers['retry-after'], '1');
+  t.match(JSON.parse(body), { status: 504, code: 'outcome-unknown' });
+});
+
+t.test('what an instance answers itself passes as it is', async (t) => {
+  const { url } = await before(t, (request, response) => {
+    response.writeHead(request.url!.includes('bad') ? 400 : 503, { 'content-type': 'text/plain' }).end('mine');
+  });
+  const http = new Http(t, url);
+  for (const [path, status] of [['/topics/bad/events', 400], ['/topics/news/events', 503], ['/topics/news/messages', 503]] as const) {
+    const answer = await http.get(path);
+    t.same([answer.status, answer.headers['content-type'], answer.body], [status, 'text/plain', 'mine'], path);
+  }
+});
+
+t.test('a message goes through as soon as it is there', async (t) => {
+  const { port } = await startInstance(t);
+  const { url } = await Haproxy.start(t, [port, port, port]);
+  for (const path of STREAMS) {
+    const stream = await openStream(t, url + path);
+    await stream.next(({ event }) => event === '$open');
+    const id = await new Http(t, url).publish('news', 'now');
+    t.equal((await stream.next()).id, id);
+  }
+});
