@@ -1,8 +1,8 @@
-import type { FaultKind } from './faults.ts';
 import type { Link } from '../support/link.ts';
+import type { Fault, FaultKind } from './faults.ts';
 
 /** What is done to a database; resolves when it is well again. */
-export type Hurt = (milliseconds: number) => Promise<void>;
+export type Hurt = (fault: Fault) => Promise<void>;
 
 /** The database under a fleet, whichever it is: how instances reach it, and what can befall it. */
 export interface FleetDatabase {

@@ -166,8 +166,8 @@ function ofDatabase(longest: number): Rule {
   return {
     targets: () => [DATABASE],
     longest,
-    inflict: async (fleet, { kind, milliseconds }) => {
-      await fleet.database.faults.get(kind)!(milliseconds);
+    inflict: async (fleet, fault) => {
+      await fleet.database.faults.get(fault.kind)!(fault);
     },
   };
 }

@@ -5,9 +5,10 @@ import { freePort } from '../support/ports.ts';
 import { startRedis, type RedisServer } from '../support/redis.ts';
 import type { Scope } from '../support/temp.ts';
 import type { FleetDatabase } from './database.ts';
+import { startPostgresOf } from './postgres.ts';
 import { startSqlite } from './sqlite.ts';
 
-export const STORES = ['sqlite'] as const;
+export const STORES = ['sqlite', 'postgres'] as const;
 export type StoreName = (typeof STORES)[number];
 
 export interface FleetOptions {
@@ -71,5 +72,6 @@ export class Fleet {
 function startDatabase(t: Scope, store: StoreName): Promise<FleetDatabase> {
   switch (store) {
     case 'sqlite': return startSqlite(t);
+    case 'postgres': return startPostgresOf(t, INSTANCES);
   }
 }

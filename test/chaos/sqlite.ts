@@ -20,15 +20,15 @@ export async function startSqlite(t: Scope): Promise<FleetDatabase> {
   const faults = new Map<FaultKind, Hurt>();
   const shared = { url: () => `file:${file}`, faults, links: new Map<string, Link>() };
   if (!mayMount()) {
-    faults.set('database locked', (milliseconds) => lock(t, [], file, milliseconds));
+    faults.set('database locked', ({ milliseconds }) => lock(t, [], file, milliseconds));
     return { ...shared, by: [], skipped: ['a full disk: this user may not mount one in a namespace of its own'] };
   }
   // The namespace lives as long as this process; the instances join it.
   const holder = new Child(t, 'unshare', ['--user', '--map-root-user', '--mount', 'sh', '-c', `mount -t tmpfs -o size=${DISK},mode=700 tmpfs "$0" && echo mounted && exec sleep infinity`, folder]);
   await holder.says('mounted');
   const by = ['nsenter', '--target', String(holder.pid), '--user', '--mount', '--preserve-credentials', '--'];
-  faults.set('database locked', (milliseconds) => lock(t, by, file, milliseconds));
-  faults.set('disk full', (milliseconds) => fill(`/proc/${holder.pid}/root${folder}`, milliseconds));
+  faults.set('database locked', ({ milliseconds }) => lock(t, by, file, milliseconds));
+  faults.set('disk full', ({ milliseconds }) => fill(`/proc/${holder.pid}/root${folder}`, milliseconds));
   return { ...shared, by, skipped: [] };
 }
 

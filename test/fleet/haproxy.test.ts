@@ -29,7 +29,8 @@ async function serve(t: Scope, listener: RequestListener): Promise<number> {
 
 /** HAProxy before three of them. */
 async function before(t: Scope, listener: RequestListener, replace: Readonly<Record<string, string>> = {}): Promise<Haproxy> {
-  return await Haproxy.start(t, await Promise.all([0, 1, 2].map(() => serve(t, listener))), { replace });
+  const servers = await Promise.all([0, 1, 2].map(() => serve(t, listener)));
+  return Haproxy.start(t, servers, { replace });
 }
 
 /** What a browser's EventSource goes on after: 200, the right type, and a time to come back. The time. */
