@@ -1,4 +1,4 @@
-import { Haproxy } from '../support/haproxy.ts';
+import { startHaproxy } from '../support/haproxy.ts';
 import { Instance } from '../support/instance.ts';
 import { Link } from '../support/link.ts';
 import { freePort } from '../support/ports.ts';
@@ -62,7 +62,7 @@ export class Fleet {
     }
     for (const [name, link] of database.links) links.set(name, link);
     await Promise.all(instances.map((instance) => instance.started()));
-    const haproxy = await Haproxy.start(t, inner);
+    const haproxy = await startHaproxy(t, inner);
     const front = await Link.start(t, haproxy.port);
     links.set('clients and HAProxy', front);
     return new Fleet(database, redis, instances, links, front);

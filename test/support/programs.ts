@@ -66,6 +66,14 @@ export const PROGRAMS = {
     debian: 'haproxy',
     otherwise: 'brew install haproxy',
   },
+  nginx: {
+    variable: 'NGINX_PATH',
+    names: ['nginx'],
+    places: ['/usr/local/sbin/nginx', '/opt/homebrew/bin/nginx'],
+    version: '-v',
+    debian: 'nginx',
+    otherwise: 'brew install nginx',
+  },
 } as const satisfies Record<string, Program>;
 
 export type ProgramName = keyof typeof PROGRAMS;

@@ -1,0 +1,167 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { EventSource } from 'eventsource';
+import t from 'tap';
+import { openStream, type SseStream } from '../support/client.ts';
+import { Http, type Answer } from '../support/http.ts';
+import type { Instance } from '../support/instance.ts';
+import type { Scope } from '../support/temp.ts';
+import { until } from '../support/until.ts';
+import { startBalanced } from '../support/balancers.ts';
+
+/** The shipped configurations of both load balancers, as they run before three instances. */
+
+const { instances, balancers } = await startBalanced(t);
+
+const ONE_BY_ONE = 5;
+/** More than MESSAGE_BYTES. */
+const LARGE = 300 * 1024;
+/** More than what a balancer holds of a body in memory, and less than the service's own bound. */
+const BATCH = 40;
+/** A balancer that has just seen an instance away gives it streams again after a while; so many are opened in that time, and more. */
+const ATTEMPTS = 500;
+const BATCH_DATA = 'x'.repeat(100 * 1024);
+
+for (const [name, { url }] of balancers) {
+  void t.test(`${name}: a message passes at once, and so do heartbeats`, async (t) => {
+    const http = new Http(t, url);
+    const streams = await Promise.all([`${url}/topics/one.*/events`, `${url}/events?topic=one.a&topic=other`].map((path) => openStream(t, path)));
+    for (const stream of streams) {
+      t.equal(stream.status, 200);
+      t.equal(stream.headers['content-type'], 'text/event-stream');
+      await stream.next(({ event }) => event === '$open');
+    }
+    // Each is waited for before the next: what gathers anywhere would never come.
+    for (let index = 0; index < ONE_BY_ONE; index++) {
+      const id = await http.publish('one.a', `message ${index}`);
+      for (const stream of streams) t.equal((await stream.next(({ event }) => event === undefined)).id, id);
+    }
+    for (const stream of streams) await stream.until(() => stream.comments.length >= 1 && stream.events.some(({ event }) => event === '$cursor'));
+  });
+
+  void t.test(`${name}: a stream goes on from its Last-Event-ID, on whichever instance it comes to`, async (t) => {
+    const http = new Http(t, url);
+    const ids: string[] = [];
+    for (let index = 0; index < 4; index++) ids.push(await http.publish('two', String(index)));
+    const opened = async (): Promise<number[]> => Promise.all(instances.map(({ url: own }) => new Http(t, own).metric('streams_opened_total')));
+    const before = await opened();
+    for (const _ of instances) {
+      const stream = await openStream(t, `${url}/topics/two/events`, { headers: { 'last-event-id': ids[0]! } });
+      for (const id of ids.slice(1)) t.equal((await stream.next(({ event }) => event === undefined)).id, id);
+    }
+    t.ok((await opened()).filter((count, index) => count > before[index]!).length > 1, 'more than one instance had them');
+  });
+
+  void t.test(`${name}: publishing, and what the service itself refuses`, async (t) => {
+    const http = new Http(t, url);
+    // A page of the same origin: the balancer has to pass on the host that the browser asked.
+    const stored = await http.post('three', 'once', { 'idempotency-key': `${name} 1`, origin: url });
+    t.equal(stored.status, 201, stored.body);
+    t.match(stored.headers.location, /^\/messages\//);
+    const again = await http.post('three', 'once', { 'idempotency-key': `${name} 1` });
+    t.equal(again.headers['idempotency-replayed'], 'true');
+    t.equal(again.body, stored.body);
+    t.equal((await http.batch(Array.from({ length: BATCH }, () => ({ topic: 'three', data: BATCH_DATA })))).length, BATCH, 'a batch of megabytes');
+    t.equal((await http.get(`/messages/${(JSON.parse(stored.body) as { id: string }).id}`)).status, 200);
+    for (const [refused, status, code] of [
+      [await http.post('three', 'another', { 'idempotency-key': `${name} 1` }), 422, 'key-reused'],
+      [await http.post('three', 'x'.repeat(LARGE)), 413, 'too-large'],
+      [await http.get('/topics/a..b/events'), 400, 'invalid-topic'],
+      [await http.send('DELETE', '/events'), 405, 'method-not-allowed'],
+    ] as [Answer, number, string][]) {
+      t.equal(refused.status, status, refused.body);
+      t.match(refused.headers['content-type'], 'application/problem+json');
+      t.equal((JSON.parse(refused.body) as { code: string }).code, code);
+    }
+  });
+}
+
+void t.test('two instances are replaced and one is killed: streams end as they do without a balancer, come back and miss nothing', async (t) => {
+  const all = [...balancers].map(([name, { url }]) => {
+    const texts: string[] = [];
+    const got: string[] = [];
+    // By the rules of the standard: it comes back as it is told, and gives up for good on any status but 200.
+    const source = new EventSource(`${url}/topics/four.${name}/events?after=start`);
+    source.onmessage = ({ data }) => void got.push(String(data));
+    t.teardown(() => source.close());
+    return { name, url, texts, got, source, publishing: publishAlways(t, url, `four.${name}`, texts) };
+  });
+  await until('messages come', () => all.every(({ got }) => got.length > 0));
+  for (const [index, signal] of (['SIGTERM', 'SIGKILL', 'SIGTERM'] as const).entries()) {
+    const instance = instances[index]!;
+    const streams: SseStream[] = [];
+    await until('all have come back', () => all.every(({ source }) => source.readyState === source.OPEN));
+    for (const { url } of all) streams.push(await streamOn(t, url, instance));
+    await instance.restart(signal);
+    for (const [at, { name }] of all.entries()) {
+      // What an instance says last passes, and so does the way it ends.
+      const { clean } = await streams[at]!.ended;
+      if (signal === 'SIGTERM') t.equal(streams[at]!.events.at(-1)?.event, '$busy', `${name}: when it drains, it says when to come back`);
+      t.equal(clean, false, `${name}: a stream ends without the last chunk`);
+    }
+    const reached = all.map(({ texts }) => texts.length + 3);
+    await until('messages are stored again', () => all.every(({ texts }, at) => texts.length >= reached[at]!));
+  }
+  for (const { name, texts, got, source, publishing } of all) {
+    const { answers, unanswered } = await publishing.stop();
+    await until('the last message is there', () => got.at(-1) === texts.at(-1)).catch((error: unknown) => t.fail(`${name}: ${String(error)}`));
+    t.same(got, texts, `${name}: every message once, in order`);
+    t.not(source.readyState, source.CLOSED, `${name}: it did not give up`);
+    const refused = answers.filter(({ status }) => status !== 201);
+    t.comment(`${name}: ${texts.length} messages, ${refused.length} of ${answers.length} requests refused, ${unanswered} not answered`);
+    t.same(refused.filter(({ status, headers }) => status !== 503 || headers['retry-after'] === undefined || headers['content-type'] !== 'application/problem+json'), []);
+  }
+});
+
+// The processes above keep it from ending by itself.
+t.end();
+
+/** A stream through a balancer that this instance has got: opens one after the other, until one is. */
+async function streamOn(t: Scope, url: string, instance: Instance): Promise<SseStream> {
+  const own = new Http(t, instance.url);
+  const before = await own.metric('streams_opened_total');
+  for (let attempt = 1; ; attempt++) {
+    const stream = await openStream(t, `${url}/topics/quiet/events`);
+    await stream.next(({ event }) => event === '$open');
+    if (await own.metric('streams_opened_total') > before) return stream;
+    if (attempt === ATTEMPTS) throw new Error('The balancer gives this instance no streams');
+  }
+}
+
+interface Published {
+  readonly answers: readonly Answer[];
+  readonly unanswered: number;
+}
+
+/** One message after the other, each until it is stored, with a key. @param texts Gets those that are. */
+function publishAlways(t: Scope, url: string, topic: string, texts: string[]): { stop(): Promise<Published> } {
+  const http = new Http(t, url);
+  const answers: Answer[] = [];
+  let unanswered = 0;
+  let stopped = false;
+  const isStored = async (text: string): Promise<boolean> => {
+    try {
+      const answer = await http.post(topic, text, { 'idempotency-key': `${topic} ${text}` });
+      answers.push(answer);
+      return answer.status === 201;
+    } catch {
+      unanswered++;
+      return false;
+    }
+  };
+  const done = (async () => {
+    for (let number = 1; !stopped; number++) {
+      const text = String(number);
+      while (!stopped && !await isStored(text)) await sleep(50);
+      if (stopped && answers.at(-1)?.status !== 201) break;
+      texts.push(text);
+      await sleep(10);
+    }
+    return { answers, unanswered };
+  })();
+  const stop = (): Promise<Published> => {
+    stopped = true;
+    return done;
+  };
+  t.teardown(stop);
+  return { stop };
+}

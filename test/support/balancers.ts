@@ -1,0 +1,33 @@
+import { join } from 'node:path';
+import type { Balancer } from './balancer.ts';
+import { startHaproxy } from './haproxy.ts';
+import { Instance } from './instance.ts';
+import { startNginx } from './nginx.ts';
+import { freePort } from './ports.ts';
+import { tempFolder, type Scope } from './temp.ts';
+
+/** Short times, so that a test is quick; without Redis the others hear of a message by looking. */
+const SETTINGS = { LOG_LEVEL: 'warn', POLL_MS: '100', HEARTBEAT_SECONDS: '1', DRAIN_SECONDS: '1', RETRY_MIN_MS: '100', RETRY_MAX_MS: '300', CORS_ORIGINS: 'https://app.example' };
+
+/** As many as the shipped configurations name. */
+const INSTANCES = 3;
+
+/** Three instances on one log, and both load balancers before them. */
+export interface Balanced {
+  readonly instances: readonly Instance[];
+  /** By name. */
+  readonly balancers: ReadonlyMap<string, Balancer>;
+  /** One more instance on the same log that no balancer knows of. */
+  readonly outside: Instance;
+}
+
+export async function startBalanced(t: Scope, settings: Readonly<Record<string, string>> = {}): Promise<Balanced> {
+  const env = { ...SETTINGS, DATABASE_URL: `file:${join(tempFolder(t), 'tidings.db')}`, ...settings };
+  const all: Instance[] = [];
+  for (let index = 0; index <= INSTANCES; index++) all.push(new Instance(t, await freePort(), env, {}));
+  await Promise.all(all.map((instance) => instance.started()));
+  const [outside, ...instances] = all;
+  const ports = instances.map(({ port }) => port);
+  const [haproxy, nginx] = await Promise.all([startHaproxy(t, ports), startNginx(t, ports)]);
+  return { instances, outside: outside!, balancers: new Map([['HAProxy', haproxy], ['nginx', nginx]]) };
+}
