@@ -1,11 +1,10 @@
-import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
 import { openStream, type SseStream } from '../support/client.ts';
+import { emptyDatabase } from '../support/database.ts';
 import { Http, seqOf } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { startRedis } from '../support/redis.ts';
-import { tempFolder } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
 /** A time after which no look at the log comes to the rescue within a test: what arrives, arrived by the bus. Milliseconds. */
@@ -30,7 +29,7 @@ function isText(text: string): (event: { readonly data: string }) => boolean {
 
 /** Messages whose TTL runs out before the other instance hears of them, then one that it does hear of. */
 async function loseThenGoOn(t: Test, urls: readonly [string, string], loss: Loss): Promise<void> {
-  const shared = { DATABASE_URL: `file:${join(tempFolder(t), 'log.db')}`, LOG_LEVEL: 'warn', HEARTBEAT_SECONDS: '1', POLL_MS: NO_POLL };
+  const shared = { DATABASE_URL: await emptyDatabase(t), LOG_LEVEL: 'warn', HEARTBEAT_SECONDS: '1', POLL_MS: NO_POLL };
   const [one, two] = await Promise.all(urls.map((url) => startInstance(t, { ...shared, REDIS_URL: url })));
   const [here, there] = [new Http(t, one!.url), new Http(t, two!.url)];
   const bothUp = (): Promise<void> => until('both listen', async () => (await Promise.all([here.metric('bus_up'), there.metric('bus_up')])).every((up) => up === 1));

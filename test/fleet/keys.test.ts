@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { check, summarise } from '../support/checker.ts';
+import { emptyDatabase } from '../support/database.ts';
 import { Publishers, readHistory } from '../support/fleet-publishers.ts';
 import { seeded } from '../support/fleet-random.ts';
 import { each, Http } from '../support/http.ts';
 import { startInstance, type Instance } from '../support/instance.ts';
-import { tempFolder, type Scope } from '../support/temp.ts';
+import type { Scope } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
 /** Requests in two or more copies: enough to meet each other before, in, and after each other's commit. */
@@ -24,8 +24,8 @@ const [one, two] = instances.map(({ url }) => new Http(t, url, 3 * AT_ONCE)) as 
 /** Everything that any of the tests sent: numbers without holes are a matter of the whole log. */
 const publishers = new Publishers(t, [], random);
 
-function startTwo(t: Scope): Promise<[Instance, Instance]> {
-  const env = { DATABASE_URL: `file:${join(tempFolder(t), 'log.db')}`, LOG_LEVEL: 'warn' };
+async function startTwo(t: Scope): Promise<[Instance, Instance]> {
+  const env = { DATABASE_URL: await emptyDatabase(t), LOG_LEVEL: 'warn' };
   return Promise.all([startInstance(t, env), startInstance(t, env)]);
 }
 

@@ -1,22 +1,21 @@
-import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { emptyDatabase } from '../support/database.ts';
 import { Load } from '../support/fleet-load.ts';
 import { seeded } from '../support/fleet-random.ts';
 import { startInstance, type Instance } from '../support/instance.ts';
 import { startRedis } from '../support/redis.ts';
-import { tempFolder } from '../support/temp.ts';
 
 /** Short, so that a run sees many reconnections. Milliseconds. */
 const RETRY = { RETRY_MIN_MS: '20', RETRY_MAX_MS: '200' };
 
-/** Two instances on one file, with one Redis. */
+/** Two instances on one log, with one Redis. */
 async function startTwo(t: Test, more: Readonly<Record<string, string>> = {}): Promise<[Instance, Instance]> {
   const redis = await startRedis(t);
-  const env = { DATABASE_URL: `file:${join(tempFolder(t), 'log.db')}`, REDIS_URL: redis.url, LOG_LEVEL: 'warn', ...RETRY, ...more };
+  const env = { DATABASE_URL: await emptyDatabase(t), REDIS_URL: redis.url, LOG_LEVEL: 'warn', ...RETRY, ...more };
   return Promise.all([startInstance(t, env), startInstance(t, env)]);
 }
 
-t.test('two instances, one Redis, one file: every stream gets every message once, in order, though it is cut and one instance is killed', async (t) => {
+t.test('two instances, one Redis, one log: every stream gets every message once, in order, though it is cut and one instance is killed', async (t) => {
   const random = seeded(t);
   const [one, two] = await startTwo(t);
   const load = new Load(t, { urls: [one.url, two.url], random, publishers: 20, streams: 200, cutEvery: 4 });

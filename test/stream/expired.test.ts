@@ -1,6 +1,6 @@
-import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { openStream } from '../support/client.ts';
+import { emptyDatabase } from '../support/database.ts';
 import { Http } from '../support/http.ts';
 import { startInstance, type Instance } from '../support/instance.ts';
 import { until } from '../support/until.ts';
@@ -67,8 +67,8 @@ for (const tail of ['64MiB', '1KiB']) {
 }
 
 t.test('an instance that hears of messages only after they expired goes on to the next one, and a long poll waits for that', async (t) => {
-  const one = await startInstance(t, { HEARTBEAT_SECONDS: '3600' });
-  const DATABASE_URL = `file:${join(one.folder, 'data/tidings.db')}`;
+  const DATABASE_URL = await emptyDatabase(t);
+  const one = await startInstance(t, { DATABASE_URL, HEARTBEAT_SECONDS: '3600' });
   // It looks at the log less often than the messages last, and nothing else tells it.
   const other = await startInstance(t, { DATABASE_URL, POLL_MS: '4000', HEARTBEAT_SECONDS: '3600' });
   const [http, late] = [new Http(t, one.url), new Http(t, other.url)];

@@ -2,6 +2,7 @@ import { get } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Child, type Exit } from './child.ts';
+import { emptyDatabase, isPostgres } from './database.ts';
 import { freePort } from './ports.ts';
 import { tempFolder, type Scope } from './temp.ts';
 
@@ -31,7 +32,7 @@ export interface InstanceOptions {
 export class Instance {
   readonly port: number;
   readonly url: string;
-  /** Its working directory; without DATABASE_URL its database is there. */
+  /** Its working directory; without DATABASE_URL its database is there, unless the tests run on PostgreSQL. */
   readonly folder: string;
   readonly #scope: Scope;
   readonly #env: Readonly<Record<string, string>>;
@@ -99,9 +100,10 @@ export class Instance {
   }
 }
 
-/** Starts an instance and waits until it is ready. It is killed when the test is over. */
+/** Starts an instance, on a log of its own unless it is told another, and waits until it is ready. It is killed when the test is over. */
 export async function startInstance(t: Scope, env: Readonly<Record<string, string>> = {}, options: InstanceOptions = {}): Promise<Instance> {
-  const instance = new Instance(t, await freePort(), env, options);
+  const where: Record<string, string> = isPostgres && env['DATABASE_URL'] === undefined ? { DATABASE_URL: await emptyDatabase(t) } : {};
+  const instance = new Instance(t, await freePort(), { ...where, ...env }, options);
   await instance.started();
   return instance;
 }
