@@ -1,4 +1,4 @@
 import { onPostgres } from './behaviour.ts';
 
 /** Several instances on one log. */
-await onPostgres(['expired', 'keys', 'kill', 'two-instances'].map((name) => `fleet/${name}.test.ts`));
+await onPostgres(['expired', 'keys'].map((name) => `fleet/${name}.test.ts`));
