@@ -2,8 +2,9 @@ import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
+import type { Balancer } from '../support/balancer.ts';
 import { openStream } from '../support/client.ts';
-import { Haproxy } from '../support/haproxy.ts';
+import { startHaproxy } from '../support/haproxy.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { freePort } from '../support/ports.ts';
@@ -28,9 +29,9 @@ async function serve(t: Scope, listener: RequestListener): Promise<number> {
 }
 
 /** HAProxy before three of them. */
-async function before(t: Scope, listener: RequestListener, replace: Readonly<Record<string, string>> = {}): Promise<Haproxy> {
+async function before(t: Scope, listener: RequestListener, replace: Readonly<Record<string, string>> = {}): Promise<Balancer> {
   const servers = await Promise.all([0, 1, 2].map(() => serve(t, listener)));
-  return Haproxy.start(t, servers, { replace });
+  return startHaproxy(t, servers, { replace });
 }
 
 /** What a browser's EventSource goes on after: 200, the right type, and a time to come back. The time. */
@@ -46,7 +47,7 @@ async function sentBack(t: Test, url: string, headers: Readonly<Record<string, s
 }
 
 t.test('with no instance there, streams are told to come back, each at another time, and publishers that nothing was stored', async (t) => {
-  const { url } = await Haproxy.start(t, [await freePort(), await freePort(), await freePort()]);
+  const { url } = await startHaproxy(t, [await freePort(), await freePort(), await freePort()]);
   const retries = new Set<number>();
   for (const path of STREAMS) for (let count = 0; count < 5; count++) retries.add(await sentBack(t, url + path));
   t.ok(retries.size > 5, `${retries.size} times for 10 streams`);
@@ -63,18 +64,18 @@ t.test('an instance that breaks off before it has answered', async (t) => {
   const { url } = await before(t, (request) => request.socket.destroy());
   for (const path of STREAMS) await sentBack(t, url + path);
   const { status, headers, body } = await new Http(t, url).post('news', 'text');
-  t.equal(status, 502);
+  t.equal(status, 503);
   t.equal(headers['retry-after'], '1');
-  t.match(JSON.parse(body), { status: 502, code: 'outcome-unknown' });
+  t.match(JSON.parse(body), { status: 503, code: 'outcome-unknown' });
 });
 
 t.test('an instance that never answers', async (t) => {
   const { url } = await before(t, () => undefined, { 'timeout server 75s': 'timeout server 300ms' });
   for (const path of STREAMS) await sentBack(t, url + path);
   const { status, headers, body } = await new Http(t, url).post('news', 'text');
-  t.equal(status, 504);
+  t.equal(status, 503);
   t.equal(headers['retry-after'], '1');
-  t.match(JSON.parse(body), { status: 504, code: 'outcome-unknown' });
+  t.match(JSON.parse(body), { status: 503, code: 'outcome-unknown' });
 });
 
 t.test('what an instance answers itself passes as it is', async (t) => {
@@ -90,7 +91,7 @@ t.test('what an instance answers itself passes as it is', async (t) => {
 
 t.test('a message goes through as soon as it is there', async (t) => {
   const { port } = await startInstance(t);
-  const { url } = await Haproxy.start(t, [port, port, port]);
+  const { url } = await startHaproxy(t, [port, port, port]);
   for (const path of STREAMS) {
     const stream = await openStream(t, url + path);
     await stream.next(({ event }) => event === '$open');
