@@ -13,8 +13,8 @@ import { schedule } from './schedule.ts';
 
 export interface ChaosOptions extends FleetOptions {
   readonly seed: number;
-  /** Whether to go on, before each step. */
-  readonly more: (steps: number) => boolean;
+  /** Whether to go on, before each step: what has gone wrong so far, and what can. */
+  readonly more: (faults: readonly Fault[], possible: readonly FaultKind[]) => boolean;
   /** No fault lasts longer. Milliseconds. */
   readonly longest: number;
   readonly streams: number;
@@ -66,7 +66,8 @@ export async function chaos(t: Scope, options: ChaosOptions): Promise<Outcome> {
   const faults: Injected[] = [];
   const can = possible(fleet);
   const steps = schedule({ random: random.fork(), possible: can, longest: options.longest });
-  for (let count = 0; options.more(count); count++) {
+  const kinds = can.map(({ kind }) => kind);
+  while (options.more(faults, kinds)) {
     const step = steps.next().value;
     await Promise.race([load.more(step.messages), sleep(STUCK, undefined, { ref: false })]);
     faults.push(...await Promise.all(step.faults.map((fault) => injected(fleet, fault, say))));
@@ -81,7 +82,7 @@ export async function chaos(t: Scope, options: ChaosOptions): Promise<Outcome> {
   const recording: Recording = {
     seed, store, publications: load.publishers.notes, streams: load.records, history, faults, duration: performance.now() - began,
   };
-  return { recording, summary: load.summary, skipped: fleet.database.skipped, possible: can.map(({ kind }) => kind) };
+  return { recording, summary: load.summary, skipped: fleet.database.skipped, possible: kinds };
 }
 
 async function injected(fleet: Fleet, fault: Fault, say: (line: string) => void): Promise<Injected> {

@@ -16,7 +16,7 @@ const HISTORIES = join(import.meta.dirname, 'histories');
 
 /** Another run, when the mistake did not show: not every moment brings every mistake to light. */
 const SEEDS = [1, 2, 3, 4, 5];
-const STEPS = 4;
+const FAULTS = 5;
 const LONGEST = 1_500;
 const STREAMS = 12;
 
@@ -29,7 +29,7 @@ async function record(breakage: Breakage): Promise<void> {
     try {
       const { recording } = await chaos(scope, {
         seed, store: 'sqlite', entry: broken(scope, breakage), streams: STREAMS, publishers: 4, longest: LONGEST, recovery: 10_000,
-        more: (steps) => steps < STEPS, say: () => undefined,
+        more: (faults) => faults.length < FAULTS, say: () => undefined,
       });
       const found = check(recording);
       process.stdout.write(`${breakage.name}, seed ${seed}:\n${summarise(found).map((line) => `  ${line}\n`).join('')}`);

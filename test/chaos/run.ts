@@ -27,10 +27,10 @@ function say(line: string): void {
   process.stderr.write(`${new Date().toISOString()} ${line}\n`);
 }
 
-function whole(name: 'seed' | 'streams' | 'publishers'): number {
-  const number = Number(values[name]);
-  if (!Number.isSafeInteger(number) || number < 0) throw new Error(`--${name}: ${values[name]} is no whole number`);
-  return number;
+function number(name: 'minutes' | 'seed' | 'streams' | 'publishers'): number {
+  const given = Number(values[name]);
+  if (!(given >= 0) || (name !== 'minutes' && !Number.isSafeInteger(given))) throw new Error(`--${name}: ${values[name]} is not a number that makes sense there`);
+  return given;
 }
 
 function storeName(): StoreName {
@@ -39,14 +39,14 @@ function storeName(): StoreName {
   return store;
 }
 
-const seed = whole('seed');
+const seed = number('seed');
 const store = storeName();
-const end = Date.now() + Number(values.minutes) * 60_000;
+const end = Date.now() + number('minutes') * 60_000;
 say(`seed ${seed}`);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 try {
   const { recording, summary, skipped } = await chaos(scope, {
-    seed, store, streams: whole('streams'), publishers: whole('publishers'), longest: Infinity, more: () => Date.now() < end, say,
+    seed, store, streams: number('streams'), publishers: number('publishers'), longest: Infinity, more: () => Date.now() < end, say,
   });
   say(summary);
   const faults = check(recording);
