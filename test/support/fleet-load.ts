@@ -64,6 +64,8 @@ export class Load {
       this.streams.push(new RoamingStream(this.#t, { name: `stream ${index} (${wants.join(' ')})`, wants, urls, ...(calm === true ? {} : { random: random.fork() }), keep: (text) => this.#keep(text), ...after }, index));
     }
     await Promise.all(this.streams.map((stream) => stream.when(() => stream.isOpen, this.#options.arrival)));
+    // Reading it throws where one is not.
+    void this.records;
   }
 
   start(): void {

@@ -73,7 +73,7 @@ export class RoamingStream {
   }
 
   get record(): StreamRecord {
-    if (this.#cursor === undefined) throw new Error(`${this.name} was never opened`);
+    if (this.#cursor === undefined) throw new Error(`${this.name} was never opened: ${this.gaveUp ?? `${this.connections} connections, ${this.busy} times $busy, nothing else`}`);
     return { name: this.name, wants: this.#options.wants, cursor: this.#cursor, openedAt: this.#openedAt, entries: this.entries, gaveUp: this.gaveUp };
   }
 

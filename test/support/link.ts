@@ -116,7 +116,11 @@ class Connection {
   }
 
   reset(): void {
-    for (const end of this.#ends) end.resetAndDestroy();
+    // Node forgets a socket that is to be reset while its end is being sent: it is never closed, and no process that has one ends.
+    for (const end of this.#ends) {
+      if (end.writableEnded) end.destroy();
+      else end.resetAndDestroy();
+    }
   }
 }
 
