@@ -25,6 +25,8 @@ export interface Server {
   readonly metricsPath?: string;
   /** Kills the instance with SIGKILL and starts it again on the same port and the same data. */
   restart?(instance: number): Promise<void>;
+  /** As a deploy does it: ends the instance with SIGTERM, waits until it is gone, and starts it again, on the same port and the same data. */
+  replace?(instance: number, limitMs: number): Promise<void>;
   stop(): Promise<void>;
 }
 

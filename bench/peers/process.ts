@@ -92,6 +92,14 @@ export class ServerProcess {
     await this.kill();
   }
 
+  /** Ends it in order. Fails if it takes longer. */
+  async drain(limitMs: number): Promise<void> {
+    await this.#end('SIGTERM', limitMs);
+    const left = running(this.#group).length;
+    await this.kill();
+    if (left > 0) throw new Error(`${this.#program.command} did not end by itself in ${limitMs / 1000} s`);
+  }
+
   /** As when the power goes: no last words. */
   async kill(): Promise<void> {
     await this.#end('SIGKILL', KILL_LIMIT_MS);

@@ -50,6 +50,12 @@ export async function startServer(plan: Plan): Promise<Server> {
         await instance.kill();
         await instance.start();
       },
+      async replace(index, limitMs) {
+        const instance = instances[index];
+        if (instance === undefined) throw new Error(`There is no instance ${index}`);
+        await instance.drain(limitMs);
+        await instance.start();
+      },
       stop,
     };
   } catch (error) {

@@ -1,4 +1,5 @@
 import { burst } from './burst.ts';
+import { comeback } from './comeback.ts';
 import { fanout } from './fanout.ts';
 import { growth } from './growth.ts';
 import { memory } from './memory.ts';
@@ -7,6 +8,7 @@ import { patterns } from './patterns.ts';
 import { publish } from './publish.ts';
 import { redis } from './redis.ts';
 import { replay } from './replay.ts';
+import { rolling } from './rolling.ts';
 import { saturation } from './saturation.ts';
 import type { Scenario } from './scenario.ts';
 import { slow } from './slow.ts';
@@ -16,5 +18,5 @@ import { topics } from './topics.ts';
 
 /** All there are, in the order in which they run and stand on the page. */
 export const scenarios: readonly Scenario[] = [
-  fanout, saturation, burst, memory, opening, topics, patterns, publish, redis, storm, slow, replay, growth, soak,
+  fanout, saturation, burst, memory, opening, topics, patterns, publish, redis, storm, comeback, rolling, slow, replay, growth, soak,
 ];
