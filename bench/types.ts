@@ -14,7 +14,7 @@
  */
 export type WireName = 'tidings' | 'nchan' | 'sse' | 'socket.io';
 
-/** A server under test, started fresh: every process of it, Redis included where it uses it. */
+/** A server under test, started fresh: every process of it, Redis and PostgreSQL included where it uses them. */
 export interface Server {
   readonly wire: WireName;
   /** On 127.0.0.1; one for each instance. */
@@ -35,6 +35,8 @@ export interface ServerOptions {
   readonly instances?: number;
   /** With Redis between the instances; as the peer's default if absent. */
   readonly redis?: boolean;
+  /** The service under test keeps its log in a PostgreSQL of its own, made empty; in a file if absent. */
+  readonly postgres?: boolean;
   /** Settings of the service under test, beyond those that the peer sets itself. */
   readonly env?: Readonly<Record<string, string>>;
   /** A command that the server is started by: a slow disk, a profiler. */

@@ -27,15 +27,16 @@ export function cpuSeconds(pids: readonly number[]): number {
 }
 
 /**
- * User and system time of a process, of all its threads, those that have ended too. A tick is 10 ms, so a measurement
+ * User and system time of a process, of all its threads, those that have ended too, and of its children that have ended: PostgreSQL begins
+ * and ends processes by itself. A tick is 10 ms, so a measurement
  * should take a second of CPU at least. The scheduler's own count in nanoseconds (`schedstat`) is no better here: it is
  * kept for each thread, and lost when the thread ends.
  */
 function cpuOf(pid: number): number {
   const stat = read(pid, 'stat');
-  // The command's name is in brackets and may hold spaces; the 14th and 15th fields of all are utime and stime.
+  // The command's name is in brackets and may hold spaces; the 14th to 17th fields of all are utime, stime, cutime and cstime.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+  return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / TICKS_PER_SECOND;
 }
 
 function kibibytes(text: string, name: string): number {

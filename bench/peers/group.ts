@@ -2,7 +2,8 @@ import { readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
 
 /**
  * The processes of a process group, from /proc. Every server is started as the leader of a group of its own, so that
- * its workers, and a tracer that it was started by, are found and ended with it.
+ * its workers, and a tracer that it was started by, are found and ended with it. PostgreSQL's workers each begin a group
+ * of their own: they are found as children of the leader, and end when it has.
  */
 
 interface Member {
@@ -11,7 +12,7 @@ interface Member {
   readonly isOver: boolean;
 }
 
-/** The members of a group that still run. */
+/** The members of a group, and its leader's children in others, that still run. */
 export function running(group: number): number[] {
   return members(group).filter(({ isOver }) => !isOver).map(({ pid }) => pid);
 }
@@ -22,7 +23,15 @@ export function runningProgram(group: number, command: string): number[] {
   return running(group).filter((pid) => programOf(pid) === program);
 }
 
-/** Ends all of them at once. Nothing happens when there are none left. */
+/** Those of these processes that still run: a leader that was killed cannot be asked for its children any more. */
+export function stillRunning(pids: readonly number[]): number[] {
+  return pids.filter((pid) => {
+    const found = stateOf(pid);
+    return found !== undefined && !found.isOver;
+  });
+}
+
+/** Ends all of the group at once. Nothing happens when there are none left. */
 export function killGroup(group: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-group, signal);
@@ -36,14 +45,20 @@ function members(group: number): Member[] {
   for (const name of readdirSync('/proc')) {
     const pid = Number(name);
     if (!Number.isInteger(pid)) continue;
-    const text = readOrGone(() => readFileSync(`/proc/${pid}/stat`, 'latin1'));
-    // The command's name is in brackets and may hold anything; behind it come state, parent and group, and 15 fields on the number of threads.
-    const fields = text?.slice(text.lastIndexOf(')') + 2).split(' ') ?? [];
-    const [state, , its] = fields;
-    // While another thread has not ended, the first one's state says nothing yet: sockets are still open, and take connections.
-    if (Number(its) === group) found.push({ pid, isOver: (state === 'Z' || state === 'X') && Number(fields[17]) <= 1 });
+    const member = stateOf(pid);
+    if (member?.group === group || member?.parent === group) found.push({ pid, isOver: member.isOver });
   }
   return found;
+}
+
+function stateOf(pid: number): { readonly parent: number; readonly group: number; readonly isOver: boolean } | undefined {
+  const text = readOrGone(() => readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  if (text === undefined) return undefined;
+  // The command's name is in brackets and may hold anything; behind it come state, parent and group, and 15 fields on the number of threads.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const [state, parent, group] = fields;
+  // While another thread has not ended, the first one's state says nothing yet: sockets are still open, and take connections.
+  return { parent: Number(parent), group: Number(group), isOver: (state === 'Z' || state === 'X') && Number(fields[17]) <= 1 };
 }
 
 function programOf(pid: number): string | undefined {

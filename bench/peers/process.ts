@@ -1,8 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { killGroup, running, runningProgram } from './group.ts';
+import { killGroup, running, runningProgram, stillRunning } from './group.ts';
 import { forgetGroup, watchGroup } from './leftovers.ts';
 import { accepts, freePort } from './ports.ts';
+
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
 
 /** A program that listens on a port, as a process of its own. */
 export interface Program {
@@ -11,6 +16,10 @@ export interface Program {
   /** Its whole environment but for PATH, HOME and the temporary folder: a NODE_OPTIONS around the benchmark would change what is measured. */
   readonly env?: Readonly<Record<string, string>>;
   readonly folder: string;
+  /** The user that it runs as, if not the one that runs the benchmark. */
+  readonly owner?: Owner | undefined;
+  /** What makes it end in order; SIGTERM if absent. */
+  readonly stopSignal?: NodeJS.Signals;
   /** A command that it is started by. */
   readonly by?: readonly string[];
   /** Whether it can be used; asked for only once it accepts connections. */
@@ -20,7 +29,7 @@ export interface Program {
 /** Stops a server that never becomes ready from hanging the run; a log of ten million rows may take its time. Milliseconds. */
 const READY_LIMIT_MS = 120_000;
 const POLL_MS = 10;
-/** How long a server may take after SIGTERM, before it is killed. Milliseconds. */
+/** How long a server may take to end in order, before it is killed. Milliseconds. */
 const STOP_LIMIT_MS = 5_000;
 /** Stops a process that cannot even be killed (it waits for a disk) from hanging the run. Milliseconds. */
 const KILL_LIMIT_MS = 30_000;
@@ -34,6 +43,8 @@ export class ServerProcess {
   readonly port: number;
   readonly #program: Program;
   #group = 0;
+  /** What was told to end last. */
+  #ended: readonly number[] = [];
   #child: ChildProcess | undefined;
   #output = '';
 
@@ -64,9 +75,9 @@ export class ServerProcess {
   /** Again, on the same port, when it was stopped or killed. */
   async start(): Promise<void> {
     this.#output = '';
-    const { command, args, by = [], folder, env } = this.#program;
+    const { command, args, by = [], folder, env, owner } = this.#program;
     const [first = command, ...rest] = [...by, command, ...args];
-    const child = spawn(first, rest, { cwd: folder, env: { ...surroundings(), ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(first, rest, { cwd: folder, env: { ...surroundings(), ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'], ...owner });
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
         this.#output = (this.#output + text).slice(-OUTPUT_LIMIT);
@@ -88,7 +99,7 @@ export class ServerProcess {
 
   /** Ends it in order if it will, by force if not. */
   async stop(): Promise<void> {
-    await this.#end('SIGTERM', STOP_LIMIT_MS);
+    await this.#end(this.#program.stopSignal ?? 'SIGTERM', STOP_LIMIT_MS);
     await this.kill();
   }
 
@@ -104,17 +115,24 @@ export class ServerProcess {
   async kill(): Promise<void> {
     await this.#end('SIGKILL', KILL_LIMIT_MS);
     if (this.#group === 0) return;
-    const left = running(this.#group);
+    const left = this.#left();
     if (left.length > 0) throw new Error(`${this.#program.command} does not end: ${left.join(', ')}`);
     forgetGroup(this.#group);
     // From here on the system may give the number to someone else.
     this.#group = 0;
+    this.#ended = [];
+  }
+
+  /** What was to end and has not. */
+  #left(): number[] {
+    return [...new Set([...running(this.#group), ...stillRunning(this.#ended)])];
   }
 
   async #end(signal: NodeJS.Signals, limitMs: number): Promise<void> {
     if (this.#group === 0) return;
+    this.#ended = this.#left();
     killGroup(this.#group, signal);
-    for (const end = performance.now() + limitMs; performance.now() < end && running(this.#group).length > 0;) await sleep(POLL_MS);
+    for (const end = performance.now() + limitMs; performance.now() < end && this.#left().length > 0;) await sleep(POLL_MS);
   }
 
   async #becomesReady(): Promise<void> {

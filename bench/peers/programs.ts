@@ -9,7 +9,12 @@ const SYSTEM_FOLDERS = ['/usr/sbin', '/usr/local/sbin', '/usr/bin', '/usr/local/
 /** The full path of a program of the machine; undefined where it is not installed. */
 export function findProgram(name: string): string | undefined {
   const folders = [...(process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== ''), ...SYSTEM_FOLDERS];
-  return folders.map((folder) => join(folder, name)).find(isExecutable);
+  return findExecutable(folders.map((folder) => join(folder, name)));
+}
+
+/** The first of these paths that is a program. */
+export function findExecutable(paths: readonly string[]): string | undefined {
+  return paths.find(isExecutable);
 }
 
 export function needProgram(name: string): string {

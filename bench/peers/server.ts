@@ -1,5 +1,6 @@
 import type { Server, ServerOptions, WireName } from '../types.ts';
 import { removeFolder, temporaryFolder } from './leftovers.ts';
+import { postgresUrl, startPostgres } from './postgres.ts';
 import { ServerProcess, type Program } from './process.ts';
 import { startRedis } from './redis.ts';
 
@@ -7,6 +8,7 @@ import { startRedis } from './redis.ts';
 export interface Place {
   readonly folder: string;
   readonly redisUrl: string | undefined;
+  readonly postgresUrl: string | undefined;
 }
 
 export interface Plan {
@@ -14,6 +16,7 @@ export interface Plan {
   readonly metricsPath?: string;
   readonly instances: number;
   readonly redis: boolean;
+  readonly postgres?: boolean;
   readonly folder: string | undefined;
   /** Called once for each instance. */
   readonly program: (port: number, place: Place) => Program;
@@ -22,15 +25,24 @@ export interface Plan {
 /** Starts all processes of a server, each when the one before can be used, and ends those that run if one does not start. */
 export async function startServer(plan: Plan): Promise<Server> {
   const own = temporaryFolder();
+  // Another user may own PostgreSQL's.
+  const data = plan.postgres === true ? temporaryFolder() : undefined;
   const started: ServerProcess[] = [];
   const stop = async (): Promise<void> => {
-    await Promise.all(started.map((server) => server.stop()));
-    removeFolder(own);
+    // The instances first: PostgreSQL would end their connections under them.
+    for (const server of started.toReversed()) await server.stop();
+    for (const folder of [own, data]) if (folder !== undefined) removeFolder(folder);
   };
   try {
     const redis = plan.redis ? await startRedis(own) : undefined;
     if (redis !== undefined) started.push(redis);
-    const place = { folder: plan.folder ?? own, redisUrl: redis === undefined ? undefined : `redis://127.0.0.1:${redis.port}` };
+    const postgres = data === undefined ? undefined : await startPostgres(data);
+    if (postgres !== undefined) started.push(postgres);
+    const place = {
+      folder: plan.folder ?? own,
+      redisUrl: redis === undefined ? undefined : `redis://127.0.0.1:${redis.port}`,
+      postgresUrl: postgres === undefined ? undefined : postgresUrl(postgres.port),
+    };
     const instances: ServerProcess[] = [];
     for (let index = 0; index < plan.instances; index++) {
       const instance = await ServerProcess.start((port) => plan.program(port, place));

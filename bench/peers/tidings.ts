@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Peer } from '../types.ts';
 import { answers } from './ports.ts';
+import { postgresMissing, postgresVersion } from './postgres.ts';
 import { packageVersion, readPackage } from './programs.ts';
 import { redisMissing, redisVersion } from './redis.ts';
 import { startServer } from './server.ts';
@@ -13,17 +14,18 @@ const ROOT = join(import.meta.dirname, '../..');
  * - MAX_STREAMS: the default stops below the streams that are measured;
  * - LOG_LEVEL=warn: none of the peers logs either;
  * - DRAIN_SECONDS=0: only the end of a run would wait for it.
- * Instances share the file, and Redis where it is asked for.
+ * Instances share the file, or the PostgreSQL that is asked for, and Redis where it is.
  */
 export const tidings: Peer = {
   name: 'tidings',
-  about: 'This service, started as `npm start` starts it; SQLite with every publish on disk before its answer. MAX_STREAMS=20000, LOG_LEVEL=warn.',
+  about: 'This service, started as `npm start` starts it; SQLite with every publish on disk before its answer, or PostgreSQL where a table says so. MAX_STREAMS=20000, LOG_LEVEL=warn.',
   durable: true,
   versions: async () => ({
     node: process.version,
     tidings: packageVersion(ROOT),
     'better-sqlite3': packageVersion(join(ROOT, 'node_modules/better-sqlite3')),
     ...(redisMissing() === undefined ? { redis: await redisVersion() } : {}),
+    ...(postgresMissing() === undefined ? { postgres: await postgresVersion() } : {}),
   }),
   missing: () => undefined,
   start: (options = {}) => startServer({
@@ -31,13 +33,14 @@ export const tidings: Peer = {
     metricsPath: '/metrics',
     instances: options.instances ?? 1,
     redis: options.redis ?? false,
+    postgres: options.postgres ?? false,
     folder: options.folder,
-    program: (port, { folder, redisUrl }) => ({
+    program: (port, { folder, redisUrl, postgresUrl }) => ({
       command: process.execPath,
       args: startArguments(),
       env: {
         PORT: String(port),
-        DATABASE_URL: `file:${join(folder, 'tidings.db')}`,
+        DATABASE_URL: postgresUrl ?? `file:${join(folder, 'tidings.db')}`,
         ...(redisUrl === undefined ? {} : { REDIS_URL: redisUrl }),
         MAX_STREAMS: '20000',
         LOG_LEVEL: 'warn',

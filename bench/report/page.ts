@@ -68,7 +68,7 @@ ${DISTURBED_BY_OTHERS * 100} % of a core.`;
 function repeat(): string {
   const list = scenarios.map((scenario) => `npm run bench -- ${scenario.name.padEnd(12)} # ${scenario.title}${scenario.onDemand === true ? ' (only when named)' : ''}`);
   return ['```sh', `npm ci && npm run bench       # everything but what runs only when named`, ...list, 'npm run bench -- fanout --all --rounds 5', '```', '',
-    'It needs Linux, and takes what is installed: nginx with Nchan (`libnginx-mod-nchan`), `redis-server`, `strace`. What is missing is named and left out.'].join('\n');
+    'It needs Linux, and takes what is installed: nginx with Nchan (`libnginx-mod-nchan`), `redis-server`, `postgresql`, `strace`. What is missing is named and left out.'].join('\n');
 }
 
 function servers(outcomes: readonly Outcome[]): string {

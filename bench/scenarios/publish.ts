@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import type { FloodOptions } from '../load/protocol.ts';
-import type { Peer } from '../types.ts';
+import { postgresMissing } from '../peers/postgres.ts';
+import type { Peer, ServerOptions } from '../types.ts';
 import { valueOf } from './compare.ts';
 import { CORE, LOOP_MAX, LOOP_P99, MESSAGE_BYTES, P50, P99 } from './figures.ts';
 import { withLoopDelay } from './loop.ts';
@@ -25,6 +26,8 @@ const STEADY_TOPICS = 10;
 
 const SINGLE = '1 KB, one to a request, 64 connections, idempotency keys';
 const NDJSON = '200 bytes, NDJSON of 1,000, 4 connections';
+const POSTGRES_SINGLE = `PostgreSQL: ${SINGLE}`;
+const POSTGRES_NDJSON = `PostgreSQL: ${NDJSON}`;
 const QUICK_DISK = '500 messages a second to 1,000 streams, this machine\'s disk';
 const SLOW_DISK = '500 messages a second to 1,000 streams, 5 ms more for each fsync';
 const SLOW_FLOOD = '1 KB, one to a request, 64 connections, 5 ms more for each fsync';
@@ -40,8 +43,8 @@ const ANSWER_P99 = { key: 'answerP99', title: 'answered p99, ms', digits: 1 };
 const SLOW_DISK_BY = ['strace', '-f', '-qq', '--seccomp-bpf', '-o', '/dev/null', '-e', 'trace=fdatasync,fsync', '-e', `inject=fdatasync,fsync:delay_exit=${SLOW_MS * 1000}`];
 
 /** A hundredth of the messages goes to a stream, so that loss and doubles are seen. */
-async function flood(peer: Peer, { quick }: Setting, what: Pick<FloodOptions, 'connections' | 'bytes' | 'batch' | 'key'>, by?: readonly string[]): Promise<Round> {
-  return measured(peer, by === undefined ? {} : { by }, async ({ server, load, target, open }) => {
+async function flood(peer: Peer, { quick }: Setting, what: Pick<FloodOptions, 'connections' | 'bytes' | 'batch' | 'key'>, options: ServerOptions = {}): Promise<Round> {
+  return measured(peer, options, async ({ server, load, target, open }) => {
     await open(1, 'bench.t0');
     const whole = { ...target, ...what, topics: { name: 'bench.t{i}', count: TOPICS } };
     const warm = await load.flood({ ...whole, seconds: quick ? 1 : WARM_SECONDS });
@@ -51,7 +54,7 @@ async function flood(peer: Peer, { quick }: Setting, what: Pick<FloodOptions, 'c
       figures: {
         perSecond: result.perSecond, answerP50: result.answer.p50, answerP99: result.answer.p99,
         // A tracer's work is not the server's.
-        ...by === undefined ? { core: cpu / result.seconds } : {}, ...delay,
+        ...options.by === undefined ? { core: cpu / result.seconds } : {}, ...delay,
       },
       faults,
       busy: result.busy,
@@ -80,11 +83,11 @@ function straceMissing(): string | undefined {
 export const publish: Scenario = {
   name: 'publish',
   title: 'Durable publishing',
-  how: `Messages are published for ${SECONDS} s, after ${WARM_SECONDS} s to warm up, over ${TOPICS} topics; each connection sends its next request when the last one was answered. A message is answered when it is on disk (SQLite, WAL, \`synchronous=FULL\`). `
+  how: `Messages are published for ${SECONDS} s, after ${WARM_SECONDS} s to warm up, over ${TOPICS} topics; each connection sends its next request when the last one was answered. A message is answered when it is on disk (SQLite, WAL, \`synchronous=FULL\`; PostgreSQL, \`synchronous_commit=on\`). `
     + 'A hundredth of them goes to a stream, so that loss and doubles are seen. '
     + `The slow disk: each \`fsync\` and \`fdatasync\` of the service takes ${SLOW_MS} ms longer (\`strace\` holds it up); there, messages are also published on a schedule, and what counts is when streams have them.`,
   caveats: [
-    'Nothing is pinned to a core: the service commits on a thread of its own.',
+    'Nothing is pinned to a core: the service commits on a thread of its own, or in a PostgreSQL beside it, whose CPU time counts as the service\'s.',
     'Idempotency keys are sent to Tidings alone; its peers, where they are measured here, know none and store nothing durably.',
     'The event loop\'s delay is the service\'s own figure (`nodejs_eventloop_lag_p99_seconds` of `/metrics`), less its sampling interval of 10 ms.',
   ],
@@ -95,7 +98,15 @@ export const publish: Scenario = {
     { title: NDJSON, table: FLOODED, peers: [SUBJECT], run: (peer, setting) => flood(peer, setting, { connections: BATCH_CONNECTIONS, bytes: MESSAGE_BYTES, batch: BATCH }) },
     {
       title: SLOW_FLOOD, table: FLOODED, peers: [SUBJECT],
-      missing: straceMissing, run: (peer, setting) => flood(peer, setting, { connections: CONNECTIONS, bytes: SINGLE_BYTES, key: true }, SLOW_DISK_BY),
+      missing: straceMissing, run: (peer, setting) => flood(peer, setting, { connections: CONNECTIONS, bytes: SINGLE_BYTES, key: true }, { by: SLOW_DISK_BY }),
+    },
+    {
+      title: POSTGRES_SINGLE, table: FLOODED, peers: [SUBJECT], missing: postgresMissing,
+      run: (peer, setting) => flood(peer, setting, { connections: CONNECTIONS, bytes: SINGLE_BYTES, key: true }, { postgres: true }),
+    },
+    {
+      title: POSTGRES_NDJSON, table: FLOODED, peers: [SUBJECT], missing: postgresMissing,
+      run: (peer, setting) => flood(peer, setting, { connections: BATCH_CONNECTIONS, bytes: MESSAGE_BYTES, batch: BATCH }, { postgres: true }),
     },
     { title: QUICK_DISK, table: STEADY, peers: [SUBJECT], run: (peer, setting) => steady(peer, setting) },
     { title: SLOW_DISK, table: STEADY, peers: [SUBJECT], missing: straceMissing, run: (peer, setting) => steady(peer, setting, SLOW_DISK_BY) },
@@ -105,6 +116,8 @@ export const publish: Scenario = {
     { number: 6, says: 'the same: answered p99', at: 'most', limit: 20, unit: ' ms', digits: 1, value: valueOf(SINGLE, SUBJECT, ANSWER_P99.key) },
     { number: 6, says: 'the same: event-loop delay p99', at: 'most', limit: 10, unit: ' ms', digits: 1, value: valueOf(SINGLE, SUBJECT, LOOP_P99.key) },
     { number: 6, says: 'NDJSON, messages of 200 bytes a second', at: 'least', limit: 150_000, unit: '', digits: 0, value: valueOf(NDJSON, SUBJECT, PER_SECOND.key) },
+    { number: 6, says: 'durable publishes of 1 KB a second, PostgreSQL, 64 connections', at: 'least', limit: 12_000, unit: '', digits: 0, value: valueOf(POSTGRES_SINGLE, SUBJECT, PER_SECOND.key) },
+    { number: 6, says: 'NDJSON, messages of 200 bytes a second, PostgreSQL', at: 'least', limit: 100_000, unit: '', digits: 0, value: valueOf(POSTGRES_NDJSON, SUBJECT, PER_SECOND.key) },
     // What "must not stutter" is taken to be: the loop as free as with a quick disk, and messages later by the commits that they wait for, their own and the one before.
     { number: 6, says: '5 ms more for each fsync: event-loop delay p99', at: 'most', limit: 10, unit: ' ms', digits: 1, value: valueOf(SLOW_DISK, SUBJECT, LOOP_P99.key) },
     { number: 6, says: '5 ms more for each fsync: latency p99 of deliveries', at: 'most', limit: 50, unit: ' ms', digits: 1, value: valueOf(SLOW_DISK, SUBJECT, P99.key) },

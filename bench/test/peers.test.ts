@@ -1,12 +1,18 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readlinkSync, realpathSync } from 'node:fs';
 import { request, type ClientRequest, type IncomingMessage } from 'node:http';
+import { basename } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { io } from 'socket.io-client';
 import { peer, peers } from '../peers/index.ts';
+import { removeFolder, temporaryFolder } from '../peers/leftovers.ts';
+import { postgresMissing, startPostgres } from '../peers/postgres.ts';
 import { findProgram } from '../peers/programs.ts';
 import type { Peer, Server, ServerOptions, WireName } from '../types.ts';
-import { usage } from '../usage.ts';
+import { cpuSeconds, usage } from '../usage.ts';
 
 /** Each server that is measured, tried once: a stream, a publish, and the event, with a client of another hand for Socket.IO. */
 
@@ -46,6 +52,47 @@ for (const peer of peers) {
     await publishUntil(again, server.wire, here, 'again');
   });
 }
+
+test('tidings on PostgreSQL counts PostgreSQL\'s processes, stores what is published to it, and leaves nothing', { skip: postgresMissing() ?? false, timeout: LIMIT_MS }, async (t) => {
+  const server = await started(t, peer('tidings'), { postgres: true });
+  const [port = 0] = server.ports;
+  const programs = server.pids.map((pid) => readlinkSync(`/proc/${pid}/exe`));
+  assert.equal(programs.filter((program) => program === realpathSync(process.execPath)).length, 1);
+  // The one that waits for connections, those that write in the background, and one for each connection.
+  assert.ok(programs.filter((program) => basename(program) === 'postgres').length > 2, programs.join());
+  const stream = await listen(t, server.wire, port);
+  await publish(server.wire, port, 'one');
+  await stream.gets('one');
+  // The instance alone is killed: what it had stored is there.
+  await server.restart?.(0);
+  const answer = await fetch(`http://127.0.0.1:${port}/topics/${TOPIC}/messages`);
+  assert.match(await answer.text(), /"one"/);
+});
+
+test('a PostgreSQL that is killed leaves no process, and comes back with what it had', { skip: postgresMissing() ?? false, timeout: LIMIT_MS }, async (t) => {
+  const folder = temporaryFolder();
+  t.after(() => removeFolder(folder));
+  const postgres = await startPostgres(folder);
+  t.after(() => postgres.stop());
+  const { pids } = postgres;
+  assert.ok(pids.length > 1);
+  await postgres.kill();
+  for (const pid of pids) assert.throws(() => usage([pid]), `process ${pid} is left`);
+  await postgres.start();
+  assert.ok(postgres.pids.length > 1);
+});
+
+test('of a server whose processes come and go, no CPU time is lost', async (t) => {
+  // Half a second of work in a process that ends, and that the one that started it waits for.
+  const script = "const { spawn } = require('node:child_process'); process.stdin.once('data', () => "
+    + "spawn(process.execPath, ['-e', 'while (process.cpuUsage().user < 5e5);']).on('exit', () => console.log('over'))); setInterval(() => {}, 1e6);";
+  const child = spawn(process.execPath, ['-e', script], { stdio: ['pipe', 'pipe', 'inherit'] });
+  t.after(() => child.kill('SIGKILL'));
+  const before = cpuSeconds([child.pid!]);
+  child.stdin.write('go');
+  await once(child.stdout, 'data');
+  assert.ok(cpuSeconds([child.pid!]) - before >= 0.4);
+});
 
 test('a server that is started by a tracer counts without it', { skip: findProgram('strace') === undefined && 'strace is not installed: apt-get install strace' }, async (t) => {
   const server = await started(t, peer('tidings'), { by: ['strace', '-f', '-o', '/dev/null', '-e', 'trace=fdatasync'] });
