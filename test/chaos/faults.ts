@@ -52,7 +52,7 @@ const RULES: Readonly<Record<FaultKind, Rule>> = {
       instance.kill('SIGKILL');
       await instance.exited;
       await sleep(fault.milliseconds);
-      await instance.restart();
+      await fleet.replace(indexOf(fault));
     },
   },
   'instance frozen': {
@@ -73,7 +73,7 @@ const RULES: Readonly<Record<FaultKind, Rule>> = {
       instance.kill('SIGTERM');
       await instance.exited;
       await sleep(fault.milliseconds);
-      await instance.restart();
+      await fleet.replace(indexOf(fault));
     },
   },
   'Redis restarted': {
@@ -82,7 +82,7 @@ const RULES: Readonly<Record<FaultKind, Rule>> = {
     inflict: async (fleet, { milliseconds }) => {
       await fleet.redis.stop();
       await sleep(milliseconds);
-      await fleet.redis.start();
+      await fleet.startRedis();
     },
   },
   'Redis listeners cut off': {
@@ -175,8 +175,12 @@ function instances(fleet: Fleet): string[] {
   return fleet.instances.map((_, index) => `instance ${index + 1}`);
 }
 
-function instanceOf(fleet: Fleet, { target }: Fault): Fleet['instances'][number] {
-  return fleet.instances[Number(target.slice('instance '.length)) - 1]!;
+function indexOf({ target }: Fault): number {
+  return Number(target.slice('instance '.length)) - 1;
+}
+
+function instanceOf(fleet: Fleet, fault: Fault): Fleet['instances'][number] {
+  return fleet.instances[indexOf(fault)]!;
 }
 
 function redis(): string[] {

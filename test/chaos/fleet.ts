@@ -19,6 +19,9 @@ export interface FleetOptions {
 
 export const INSTANCES = 3;
 
+/** How often another port is tried when someone else took the one that was free. */
+const PORT_ATTEMPTS = 5;
+
 /** Short, so that a drain fits between two faults. Seconds. */
 const DRAIN_SECONDS = 3;
 
@@ -31,12 +34,14 @@ const DRAIN_SECONDS = 3;
 export class Fleet {
   readonly database: FleetDatabase;
   readonly redis: RedisServer;
-  readonly instances: readonly Instance[];
+  readonly instances: Instance[];
   /** By what they lie between. */
   readonly links: ReadonlyMap<string, Link>;
   readonly front: Link;
+  readonly #make: (index: number) => Promise<Instance>;
 
-  private constructor(database: FleetDatabase, redis: RedisServer, instances: readonly Instance[], links: ReadonlyMap<string, Link>, front: Link) {
+  private constructor(database: FleetDatabase, redis: RedisServer, instances: Instance[], links: ReadonlyMap<string, Link>, front: Link, make: (index: number) => Promise<Instance>) {
+    this.#make = make;
     this.database = database;
     this.redis = redis;
     this.instances = instances;
@@ -49,24 +54,57 @@ export class Fleet {
     const links = new Map<string, Link>();
     const instances: Instance[] = [];
     const inner: number[] = [];
-    for (let index = 0; index < INSTANCES; index++) {
-      const toRedis = await Link.start(t, redis.port);
+    const make = async (index: number): Promise<Instance> => {
       const env = {
-        DATABASE_URL: database.url(index), REDIS_URL: `redis://127.0.0.1:${toRedis.port}`, LOG_LEVEL: 'warn', DRAIN_SECONDS: String(DRAIN_SECONDS),
+        DATABASE_URL: database.url(index), REDIS_URL: links.get(toRedis(index))!.url.replace('http:', 'redis:'), LOG_LEVEL: 'warn', DRAIN_SECONDS: String(DRAIN_SECONDS),
       };
-      const instance = new Instance(t, await freePort(), env, { by: database.by, ...(entry === undefined ? {} : { entry }) });
-      const toInstance = await Link.start(t, instance.port);
+      return new Instance(t, await freePort(), env, { by: database.by, ...(entry === undefined ? {} : { entry }) });
+    };
+    for (let index = 0; index < INSTANCES; index++) {
+      links.set(toRedis(index), await Link.start(t, redis.port));
+      const instance = await make(index);
+      const link = await Link.start(t, instance.port);
       instances.push(instance);
-      inner.push(toInstance.port);
-      links.set(`instance ${index + 1} and Redis`, toRedis).set(`HAProxy and instance ${index + 1}`, toInstance);
+      inner.push(link.port);
+      links.set(toInstance(index), link);
     }
     for (const [name, link] of database.links) links.set(name, link);
     await Promise.all(instances.map((instance) => instance.started()));
     const haproxy = await startHaproxy(t, inner);
     const front = await Link.start(t, haproxy.port);
     links.set('clients and HAProxy', front);
-    return new Fleet(database, redis, instances, links, front);
+    return new Fleet(database, redis, instances, links, front, make);
   }
+
+  /** Starts another instance in the place of one that has ended; resolves when it is ready. On a port of its own: the old one may be somebody's by now. */
+  async replace(index: number): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      const instance = await this.#make(index);
+      this.instances[index] = instance;
+      this.links.get(toInstance(index))!.lead(instance.port);
+      try {
+        await instance.started();
+        return;
+      } catch (error) {
+        if (attempt === PORT_ATTEMPTS || !instance.output.includes('EADDRINUSE')) throw error;
+      }
+    }
+  }
+
+  /** Starts Redis again, on a port of its own. */
+  async startRedis(): Promise<void> {
+    this.redis.port = 0;
+    await this.redis.start();
+    for (let index = 0; index < INSTANCES; index++) this.links.get(toRedis(index))!.lead(this.redis.port);
+  }
+}
+
+function toRedis(index: number): string {
+  return `instance ${index + 1} and Redis`;
+}
+
+function toInstance(index: number): string {
+  return `HAProxy and instance ${index + 1}`;
 }
 
 function startDatabase(t: Scope, store: StoreName): Promise<FleetDatabase> {

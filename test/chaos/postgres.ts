@@ -16,7 +16,10 @@ export async function startPostgresOf(t: Scope, instances: number): Promise<Flee
     ['database restarted', async ({ milliseconds, chance }) => {
       await server.stop(chance < 0.5 ? 'fast' : 'immediate');
       await sleep(milliseconds);
+      // On a port of its own: the old one may be somebody's by now.
+      server.port = 0;
       await server.start();
+      for (const link of links.values()) link.lead(server.port);
     }],
     ['database connections cut off', async ({ milliseconds }) => {
       await terminate(server, database);

@@ -6,7 +6,7 @@ import type { Scope } from './temp.ts';
  * is told to break.
  */
 export class Link {
-  readonly #target: number;
+  #target: number;
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
   #state: 'well' | 'cut' | 'silent' = 'well';
@@ -33,6 +33,11 @@ export class Link {
 
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** New connections go to another port: what it leads to has moved. */
+  lead(target: number): void {
+    this.#target = target;
   }
 
   /** Every connection is reset, and so is each that is made from now on, until `heal`. */
