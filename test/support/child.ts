@@ -10,14 +10,19 @@ export interface Exit {
 /** Stops a service that fails to start from hanging the run. Milliseconds. */
 const START_LIMIT = 60_000;
 
-/** A process that a test started: what it printed, how it ended. Killed by its pid when the test is over. */
+export interface ChildOptions extends SpawnOptions {
+  /** What ends it when the test is over: SIGKILL, but for a program that leaves something behind when it is killed. */
+  readonly ending?: NodeJS.Signals;
+}
+
+/** A process that a test started: what it printed, how it ended. Ended by its pid when the test is over. */
 export class Child {
   /** Everything it printed so far, on both outputs. */
   output = '';
   readonly exited: Promise<Exit>;
   readonly #process: ChildProcess;
 
-  constructor(t: Scope, command: string, args: readonly string[], options: SpawnOptions = {}) {
+  constructor(t: Scope, command: string, args: readonly string[], { ending = 'SIGKILL', ...options }: ChildOptions = {}) {
     this.#process = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [this.#process.stdout!, this.#process.stderr!]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
@@ -33,11 +38,15 @@ export class Child {
       this.#process.once('close', (code, signal) => resolve({ code, signal }));
     });
     // When the test's own process ends before its teardown, nothing is left behind either.
-    const kill = (): void => this.kill('SIGKILL');
-    process.once('exit', kill);
-    void this.exited.then(() => process.removeListener('exit', kill));
+    const end = (): void => {
+      this.kill(ending);
+      // One that was stopped obeys nothing but SIGKILL before it goes on.
+      this.kill('SIGCONT');
+    };
+    process.once('exit', end);
+    void this.exited.then(() => process.removeListener('exit', end));
     t.teardown(async () => {
-      kill();
+      end();
       await this.exited;
     });
   }

@@ -92,7 +92,8 @@ export class PostgresServer {
     const again = this.port !== 0;
     for (let attempt = 1; ; attempt++) {
       if (!again) this.port = await freePort();
-      this.#child = new Child(this.#scope, program('postgres'), ['-D', this.#data, '-p', String(this.port)], { cwd: this.#folder, ...OWNER });
+      // SIGQUIT is a crash to it too; killed, it would leave its shared memory to the machine, of which containers have little.
+      this.#child = new Child(this.#scope, program('postgres'), ['-D', this.#data, '-p', String(this.port)], { cwd: this.#folder, ...OWNER, ending: 'SIGQUIT' });
       try {
         await this.#child.says('ready to accept');
         return;
