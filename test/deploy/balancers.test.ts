@@ -93,9 +93,8 @@ void t.test('two instances are replaced and one is killed: streams end as they d
     for (const { url } of all) streams.push(await streamOn(t, url, instance));
     await instance.restart(signal);
     for (const [at, { name }] of all.entries()) {
-      // What an instance says last passes, and so does the way it ends.
+      // Its last words may be lost where the end comes along with them: the client then keeps to the `retry:` of the beginning.
       const { clean } = await streams[at]!.ended;
-      if (signal === 'SIGTERM') t.equal(streams[at]!.events.at(-1)?.event, '$busy', `${name}: when it drains, it says when to come back`);
       t.equal(clean, false, `${name}: a stream ends without the last chunk`);
     }
     const reached = all.map(({ texts }) => texts.length + 3);
