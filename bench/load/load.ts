@@ -175,7 +175,7 @@ function summary(all: readonly Opened[]): Opened {
 }
 
 function reopened(all: readonly Reopened[]): Reopened {
-  return { ...summary(all), retried: sum(all, (one) => one.retried), busyAnswers: sum(all, (one) => one.busyAnswers) };
+  return { ...summary(all), retried: sum(all, (one) => one.retried), busyAnswers: sum(all, (one) => one.busyAnswers), returns: all.flatMap((one) => one.returns) };
 }
 
 function delivered(outcome: Outcome, findings: readonly Findings[]): Delivered {

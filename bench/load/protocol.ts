@@ -121,6 +121,8 @@ export interface ReadOptions extends Target {
   readonly expected: number;
   /** The numbers of the ids must follow each other without a hole: the topics are all that there are. */
   readonly contiguous?: boolean;
+  /** Streams that get `$busy` come back when it says; without it they have failed. */
+  readonly patient?: boolean;
   readonly quietMs?: number;
 }
 
@@ -154,6 +156,8 @@ export interface Reopened extends Opened {
   readonly retried: number;
   /** `$busy` answers of Tidings, whose `retry:` was kept to. */
   readonly busyAnswers: number;
+  /** The moments (`now()` of clock.ts) at which streams that had been away were open again, since the first was opened. */
+  readonly returns: readonly number[];
 }
 
 export interface Streams {

@@ -25,6 +25,8 @@ interface Batch {
   waiting: number;
   failed: number;
   readonly reasons: Record<string, number>;
+  /** Who is told that the server is busy comes back when it says, rather than having failed. */
+  readonly isPatient: boolean;
   done(): void;
 }
 
@@ -46,6 +48,8 @@ export class Streams implements StreamHost {
   readonly #queue = new OpeningQueue();
   /** Those that nobody but `reopen` brings back. */
   #cut: Stream[] = [];
+  /** When streams were open again, each time: since the last `close`. */
+  #returns: number[] = [];
   #retried = 0;
   #busyAnswers = 0;
   #waiters: (() => void)[] = [];
@@ -73,11 +77,11 @@ export class Streams implements StreamHost {
     return this.#away.size === 0;
   }
 
-  async open(options: Omit<OpenOptions, 'streams'> & { topics: string | readonly string[]; after?: string }, part: Part): Promise<Opened> {
+  async open(options: Omit<OpenOptions, 'streams'> & { topics: string | readonly string[]; after?: string; patient?: boolean }, part: Part): Promise<Opened> {
     const started = now();
     const cpu = process.cpuUsage();
     const templates = typeof options.topics === 'string' ? [options.topics] : options.topics;
-    const batch: Batch = { waiting: part.count, failed: 0, reasons: {}, done: () => undefined };
+    const batch: Batch = { waiting: part.count, failed: 0, reasons: {}, isPatient: options.patient ?? false, done: () => undefined };
     const done = new Promise<void>((resolve) => (batch.done = resolve));
     const streams: Stream[] = [];
     for (let index = 0; index < part.count; index++) {
@@ -133,7 +137,7 @@ export class Streams implements StreamHost {
     const { open } = this.counts;
     return {
       open, failed: 0, reasons: {}, seconds, perSecond: open / seconds, at: this.openedAt, busy: (used.user + used.system) / 1e6 / seconds,
-      retried: this.#retried, busyAnswers: this.#busyAnswers,
+      retried: this.#retried, busyAnswers: this.#busyAnswers, returns: this.#returns,
     };
   }
 
@@ -147,6 +151,7 @@ export class Streams implements StreamHost {
     if (this.#all.size > 0) return;
     this.#clearTimers();
     this.#retried = this.#busyAnswers = 0;
+    this.#returns = [];
   }
 
   opened(stream: Stream): void {
@@ -156,16 +161,22 @@ export class Streams implements StreamHost {
       this.#batches.delete(stream);
       this.#added(stream);
       this.#count(batch);
-    } else if (this.#away.delete(stream) && this.isWhole) {
-      this.#changed(true);
-      for (const resolve of this.#waiters.splice(0)) resolve();
+    } else if (this.#away.delete(stream)) {
+      this.#returns.push(this.openedAt);
+      if (this.isWhole) {
+        this.#changed(true);
+        for (const resolve of this.#waiters.splice(0)) resolve();
+      }
     }
     this.#queue.done(stream);
   }
 
   ended(stream: Stream, reason: string, retryMs: number | undefined): void {
     const batch = this.#batches.get(stream);
-    if (batch !== undefined) {
+    if (batch?.isPatient === true && retryMs !== undefined) {
+      this.#busyAnswers++;
+      this.#later(stream, retryMs);
+    } else if (batch !== undefined) {
       this.#batches.delete(stream);
       this.#all.delete(stream);
       batch.failed++;
