@@ -49,12 +49,14 @@ END $$;
 -- Stores requests. The columns of the requests stand in arrays, and so do those of all their messages, one request's behind the other's; their data in
 -- one block of bytes. `scopes` to `owners` are NULL when no request has a key; then the numbers follow each other, and nothing needs to be answered but the first.
 -- `seen_epoch` and `seen_seq` are the newest place of the log that the caller has seen: if it is not in the log any more, the log was exchanged.
+-- The settings keep to the index of keys: a plan that was made while there were few would read all of them, with each append, until the table is analysed.
 CREATE FUNCTION tidings.append(
   counts integer[], scopes text[], keys text[], fingerprints text[], windows bigint[], owners integer[],
   topics text[], events text[], json boolean[], ttls bigint[], lengths integer[], data text, overhead integer,
   new_epoch text, kept integer, begin_now boolean, seen_epoch text, seen_seq bigint, known text
 ) RETURNS TABLE (before bigint, stored_time bigint, stored_epoch text, kinds integer[], answer_epochs text[], firsts bigint[], times bigint[],
-  head bigint, oldest bigint, now bigint, epoch text, epochs json, standby boolean) LANGUAGE plpgsql ROWS 1 AS $$
+  head bigint, oldest bigint, now bigint, epoch text, epochs json, standby boolean) LANGUAGE plpgsql ROWS 1
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
   was tidings.head;

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import t from 'tap';
 import { Lineage } from '../../src/cursor.ts';
+import { appendCall } from '../../src/store/postgres-append.ts';
 import { readCall } from '../../src/store/postgres-read.ts';
 import { Filter } from '../../src/topic.ts';
 import { EVERYTHING } from '../contract/store-kit.ts';
@@ -42,4 +43,30 @@ t.test('the server itself reads no more than that: no plan sorts or filters all 
   }
   // So the count counts.
   t.ok(await readFor(['*.nothing']) >= 10_000);
+});
+
+t.test('an append looks at none of the keys that it does not name, also over a connection that knew the table when it was small', async (t) => {
+  const client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  t.teardown(() => client.end());
+  let named = 0;
+  /** Appends as many messages, each with a key of its own, and tells how many remembered keys the server has fetched for it. */
+  const readFor = async (messages: number): Promise<number> => {
+    const requests = Array.from({ length: messages }, () => ({
+      drafts: [{ topic: 'news', event: undefined, json: false, ttl: 0, data: Buffer.from('x') }],
+      key: { scope: '', key: `key${named++}`, fingerprint: Buffer.alloc(32), window: 86_400_000 },
+    }));
+    await client.query('BEGIN');
+    await client.query(appendCall(requests, { begin: false, seen: { epoch: '', seq: 0 }, known: new Lineage([]) }).text);
+    // Of this transaction, before anybody else is told.
+    const { rows } = await client.query<{ sum: string }>("SELECT seq_tup_read + idx_tup_fetch AS sum FROM pg_stat_xact_user_tables WHERE schemaname = 'tidings' AND relname = 'keys'");
+    await client.query('COMMIT');
+    return Number(rows[0]!.sum);
+  };
+  for (let call = 0; call < 20; call++) await readFor(10);
+  await readFor(5_000);
+  t.equal(await readFor(10), 0);
+  // So the count counts.
+  named -= 10;
+  t.ok(await readFor(10) >= 10);
 });
