@@ -2,15 +2,18 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { check, summarise } from '../support/checker.ts';
-import { emptyDatabase } from '../support/database.ts';
+import { emptyDatabase, isPostgres } from '../support/database.ts';
 import { Publishers, readHistory } from '../support/fleet-publishers.ts';
 import { seeded } from '../support/fleet-random.ts';
 import { Http } from '../support/http.ts';
 import { startInstance, type Instance } from '../support/instance.ts';
 import { tempFolder } from '../support/temp.ts';
 
-/** Two instances share the log and both are killed in each round: 50 kills, after half of which nobody has it open. */
-const ROUNDS = 25;
+/**
+ * Two instances share the log and both are killed in each round, after which nobody has it open. A file of theirs has more to lose by that than the
+ * database of a server which goes on running.
+ */
+const ROUNDS = isPostgres ? 8 : 25;
 /** Publishers that send again with the same key what got no answer, and some that have no key and send nothing again. */
 const INSISTENT = 12;
 const CARELESS = 4;
@@ -18,10 +21,10 @@ const CARELESS = 4;
 const MORE = 40;
 const MOMENT = 6;
 
-t.test('kill -9 while publishing, 50 times: what got its 201 is there, no number is missing, nothing is stored twice', async (t) => {
+t.test(`kill -9 while publishing, ${2 * ROUNDS} times: what got its 201 is there, no number is missing, nothing is stored twice`, async (t) => {
   const random = seeded(t);
   const folder = tempFolder(t);
-  // Compiled code is kept from one start to the next, only so that 50 of them take less time.
+  // Compiled code is kept from one start to the next, only so that all of them take less time.
   const env = { DATABASE_URL: await emptyDatabase(t), LOG_LEVEL: 'warn', NODE_COMPILE_CACHE: join(folder, 'compiled') };
   const one = await startInstance(t, env);
   await one.restart('SIGINT');
