@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { isAnswer, isOfServer, toStoreError } from './postgres-errors.ts';
 import { Line, type Row } from './postgres-line.ts';
+import { isOfStandby } from './postgres-log.ts';
 import { StoreError } from './store.ts';
 
 /** How long a call waits for a connection, and a connection for the server with its TLS and login. Milliseconds. */
@@ -51,14 +52,19 @@ export class Connections {
     return this.#losses;
   }
 
-  /** One call that reads, in a transaction of its own. */
+  /** One call that reads, in a transaction of its own. Its rows end with the state of the log. */
   read(call: string): Promise<readonly Row[]> {
     return this.glance(`${SETTINGS}; ${call}`);
   }
 
-  /** A call that is too short to need limits on the server: all that an instance without traffic asks for every second. */
+  /** A call that is too short to need limits on the server: all that an instance without traffic asks for every second. Its rows end with the state of the log. */
   glance(call: string): Promise<readonly Row[]> {
-    return this.#borrow((line) => line.ask(call), (error) => isAnswer(error) && !isOfServer(error));
+    return this.#borrow(async (line) => {
+      const rows = await line.ask(call);
+      // The connection ends with that: another may reach the primary, where this one would lead to the standby for good.
+      if (rows.some(isOfStandby)) throw new StoreError('unavailable', 'the server is a standby: what it knows of the log may be old');
+      return rows;
+    }, (error) => isAnswer(error) && !isOfServer(error));
   }
 
   /** Several messages over one connection. When `work` fails the connection ends, and with it whatever was begun. */
@@ -70,7 +76,7 @@ export class Connections {
   write(call: string): Promise<readonly Row[]> {
     return this.#track(async () => {
       let line: Line;
-      const connecting = (this.#writer ??= this.#connect());
+      const connecting = this.#writer ?? this.#connect();
       try {
         line = await connecting;
       } catch (error) {
@@ -80,10 +86,9 @@ export class Connections {
       try {
         return await line.ask(`${SETTINGS}; ${call}`);
       } catch (error) {
-        if (!isAnswer(error) || isOfServer(error)) {
-          this.#forget(connecting);
-          line.end().catch(() => undefined);
-        }
+        if (!isAnswer(error)) this.#lostWriter(connecting);
+        else if (isOfServer(error)) this.#forget(connecting);
+        if (this.#writer !== connecting) line.end().catch(() => undefined);
         throw toStoreError(error, 'outcome-unknown');
       }
     });
@@ -117,20 +122,25 @@ export class Connections {
     });
   }
 
-  async #connect(): Promise<Line> {
+  #connect(): Promise<Line> {
     // Several messages may be under way: the server takes the next without waiting for this process.
     const line = new Line({ ...this.#config, pipeline: true });
-    line.on('error', () => {
-      this.#writer = undefined;
-      this.#lost();
-    });
-    await line.connect();
-    return line;
+    const writer = (this.#writer = line.connect().then(() => line));
+    // Said twice where the server gives a reason before it ends the connection: by then another may have taken its place.
+    line.on('error', () => this.#lostWriter(writer));
+    return writer;
   }
 
   /** The next call opens another one. */
   #forget(writer: Promise<Line>): void {
     if (this.#writer === writer) this.#writer = undefined;
+  }
+
+  /** Counted once, whoever hears of it first: the connection itself, or one of those whose calls were under way. */
+  #lostWriter(writer: Promise<Line>): void {
+    if (this.#writer !== writer) return;
+    this.#writer = undefined;
+    this.#lost();
   }
 
   #lost(): void {

@@ -13,6 +13,7 @@ const SENTENCES: Readonly<Record<string, string>> = {
   '53100': 'the disk of the server is full',
   '53300': 'the server has no connection left: raise its max_connections, or lower DATABASE_CONNECTIONS',
   '53': 'the server has run out of something',
+  '55000': 'the server is a standby: it does not take messages',
   '55P03': 'another instance kept the log locked for too long',
   '57014': 'the server took too long',
   '57P03': 'the server is starting or stopping',
@@ -31,7 +32,7 @@ export function isAnswer(error: unknown): error is pg.DatabaseError {
 
 /** Whether the server that answered is one that another connection might not reach: a standby, behind a name that now stands for the primary. */
 export function isOfServer(error: pg.DatabaseError): boolean {
-  return error.code === '25006' || error.code === '0A000';
+  return error.code === '25006' || error.code === '0A000' || error.code === '55000';
 }
 
 /** @param lost What it is when the connection was the reason: before a message was sent, or after it. */

@@ -1,12 +1,16 @@
 import { Lineage, type Epoch, type LogState, type Position } from '../cursor.ts';
 import type { Row } from './postgres-line.ts';
-import { StoreError } from './store.ts';
 
 /** Lineages that are kept besides the newest: answers that are under way at the same time may be of one or the other. */
 const KEPT_LINEAGES = 4;
 
 /** The columns of `tidings.state`, in the order in which every call answers them, last. */
 const STATE_COLUMNS = 6;
+
+/** Whether a row that ends with the state of the log comes from a standby, which may be behind. */
+export function isOfStandby(row: Row): boolean {
+  return row.at(-1) === 't';
+}
 
 /**
  * What the answers said of the log. A lineage is known again by the name of its newest epoch, which nobody else has: a number would not do, because a log
@@ -29,8 +33,7 @@ export class KnownLog {
 
   /** The state of the log, from the last columns of a row. */
   state(row: Row, asked: Lineage): LogState {
-    const [head, oldest, now, , epochs = null, standby] = row.slice(-STATE_COLUMNS);
-    if (standby === 't') throw new StoreError('unavailable', 'the server is a standby: what it knows of the log may be old');
+    const [head, oldest, now, , epochs = null] = row.slice(-STATE_COLUMNS);
     const state = { lineage: epochs === null ? asked : this.#learn(epochs), oldest: Number(oldest), head: Number(head), now: Number(now) };
     this.see(state);
     return state;

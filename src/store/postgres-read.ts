@@ -3,10 +3,18 @@ import { Message } from '../message.ts';
 import { newestOf } from './postgres-append.ts';
 import type { Row } from './postgres-line.ts';
 import { literal, strings } from './postgres-literals.ts';
+import type { Filter } from '../topic.ts';
 import type { ReadQuery } from './store.ts';
 
 /** Entries that one read looks at: stops a filter that matches little from holding a connection for long. */
 const SCAN_ROWS = 10_000;
+
+/**
+ * Segments that the server compares, of one pattern and of all of a filter; the rest is compared here. Comparing costs the server their number for each
+ * character of each topic: without a bound one stream whose URL is full of wildcards would keep it busy until every read is given up.
+ */
+const PATTERN_SEGMENTS = 8;
+const ALL_SEGMENTS = 300;
 
 /**
  * One statement, and so one snapshot (invariant 9): a row of what was found and of the state of the log, and one row for each message.
@@ -29,6 +37,11 @@ export function readCall({ after, filter, limit, maxBytes }: ReadQuery, known: L
       FROM found, unnest(found.seqs) AS n, LATERAL (SELECT * FROM tidings.messages WHERE seq = n OFFSET 0) AS m`;
 }
 
+/** The beginning of a pattern as a pattern: it matches what the whole one does, and more. */
+function begin(segments: readonly string[], most: number): readonly string[] {
+  return segments.length > most + 1 ? [...segments.slice(0, most), '>'] : segments;
+}
+
 /** The row that says what was found. */
 export function isSummary(row: Row): boolean {
   return row[2] === null;
@@ -38,9 +51,10 @@ export function summaryOf(row: Row): { readonly scanned: number; readonly examin
   return { scanned: Number(row[0]), examined: Number(row[1]) };
 }
 
-/** The messages of the other rows, in order. */
-export function messagesOf(rows: readonly Row[], lineage: Lineage): Message[] {
-  const messages = rows.map((row) => {
+/** The messages of the other rows, in order, without those that were found only because a pattern was too long to be compared there. */
+export function messagesOf(rows: readonly Row[], filter: Filter | undefined, lineage: Lineage): Message[] {
+  const wanted = filter === undefined ? rows : rows.filter((row) => filter.matches(row[4]!));
+  const messages = wanted.map((row) => {
     const [number, time, expires, json, topic, event, data] = row as readonly string[];
     const seq = Number(number);
     return new Message(lineage.at(seq).epoch, seq, Number(time), Number(expires), {
@@ -50,11 +64,14 @@ export function messagesOf(rows: readonly Row[], lineage: Lineage): Message[] {
   return messages.sort((one, other) => one.seq - other.seq);
 }
 
-/** What any of the patterns matches. One that has no segment before its wildcards matches by this alone. */
+/**
+ * What any of the patterns matches, and where they are long or many also more than that. One that has no segment before its wildcards matches by this alone.
+ */
 function regularExpression(patterns: readonly string[]): string {
-  const alternatives = patterns.map((pattern) => pattern.split('.').map((segment) => {
+  const most = Math.max(1, Math.min(PATTERN_SEGMENTS, Math.floor(ALL_SEGMENTS / patterns.length)));
+  const alternatives = patterns.map((pattern) => begin(pattern.split('.'), most).map((segment) => {
     if (segment === '*') return '[^.]+';
-    return segment === '>' ? '.+' : segment.replace(/[^\p{L}\p{N}_-]/gu, (character) => `\\u${character.codePointAt(0)!.toString(16).padStart(4, '0')}`);
+    return segment === '>' ? '.+' : segment.replace(/[^\p{L}\p{N}_-]/gu, (character) => `\\U${character.codePointAt(0)!.toString(16).padStart(8, '0')}`);
   }).join('\\.'));
   return `^(?:${alternatives.join('|')})$`;
 }

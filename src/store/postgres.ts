@@ -88,9 +88,9 @@ export class PostgresStore implements Store {
     const rows = await this.#use().read(readCall(query, known));
     const summary = rows.find(isSummary)!;
     const log = this.#known.state(summary, known);
-    const messages = messagesOf(rows.filter((row) => row !== summary), log.lineage);
+    const found = rows.filter((row) => row !== summary);
     const { scanned, examined } = summaryOf(summary);
-    return { messages, scanned, examined: examined + messages.length, log };
+    return { messages: messagesOf(found, query.filter, log.lineage), scanned, examined: examined + found.length, log };
   }
 
   async state(): Promise<LogState> {

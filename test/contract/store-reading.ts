@@ -84,6 +84,34 @@ export async function reading(t: Test, factory: StoreFactory): Promise<void> {
     t.same(seqs(found), seqs(log.filter(({ topic }) => ['a.b.c', 'ä', 'b.a', 'b.b.a'].includes(topic))));
   });
 
+  await t.test('names may have any characters', async (t) => {
+    const odd = await openStore(t, await factory(t));
+    const others = ['😀.a', 'a.😀', '😀😀.𝒳', "o'b.x", 'a\\b.c', '"q".z', '{x},y.z', '(a|b)+.c', '[^.].d', '\\U0001f600.e', 'ὠ0.f'];
+    await stored(odd, others.map((topic) => request(draft(topic))));
+    for (const topic of others) {
+      const [first, second] = topic.split('.', 2) as [string, string];
+      for (const wish of [topic, `${first}.*`, `${first}.>`, `*.${second}`]) {
+        const filter = new Filter([wish]);
+        t.same((await readMessages(odd, { filter })).map((message) => message.topic), others.filter((other) => filter.matches(other)), wish);
+      }
+    }
+  });
+
+  await t.test('patterns may be long, and many', async (t) => {
+    const long = await openStore(t, await factory(t));
+    const segments = range(1, 60).map(String);
+    const ends = [...range(1, 20).map((index) => [...segments, index].join('.')), segments.slice(0, 12).join('.'), segments.join('.'), 'a.b', 'x'];
+    await stored(long, ends.map((topic) => request(draft(topic))));
+    const stars = '*.'.repeat(60);
+    for (const wish of [
+      range(5, 100).map((index) => `${stars}${index}`), [`${stars}3`], [`${stars}>`], [`${'*.'.repeat(11)}*`], [`${'*.'.repeat(8)}>`], [`${'*.'.repeat(12)}>`],
+      [...range(1, 90).map((index) => `1.*.3.4.5.6.7.8.9.*.${index}.>`), '*.b', 'x'], [`1.2.*.${segments.slice(3).join('.')}.7`, '>'],
+    ]) {
+      const filter = new Filter(wish);
+      t.same((await readMessages(long, { filter, limit: 5 })).map((message) => message.topic), ends.filter((topic) => filter.matches(topic)), wish[0]!);
+    }
+  });
+
   await t.test('many reads at once each get their own answer', async (t) => {
     const pages = await Promise.all(range(0, 99).map((after) => store.read({ ...EVERYTHING, after, limit: 3 })));
     t.same(pages.map(({ messages }) => seqs(messages)), range(0, 99).map((after) => range(after + 1, after + 3)));

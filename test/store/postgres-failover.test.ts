@@ -36,6 +36,10 @@ async function lose(t: Test): Promise<Pair> {
   return { primary, standby, database, store, lost };
 }
 
+async function complaint(call: Promise<unknown>): Promise<string> {
+  return call.then(() => '', String);
+}
+
 t.test('a standby takes no messages, and its state is not taken for the log\'s', async (t) => {
   const { standby, database } = await lose(t);
   const store = new PostgresStore({ url: standby.url(database.name), connections: 2 });
@@ -44,6 +48,26 @@ t.test('a standby takes no messages, and its state is not taken for the log\'s',
   await standby.promote();
   await store.open();
   t.equal((await store.state()).head, 5);
+});
+
+t.test('who was led to a standby for a while is not stuck with it', async (t) => {
+  const primary = await startPostgres(t);
+  const database = await PostgresDatabase.create(primary);
+  const standby = await primary.standby(primary);
+  const link = await Link.start(t, primary.port);
+  const store = new PostgresStore({ url: primary.url(database.name, link), connections: 3 });
+  t.teardown(() => store.close());
+  await store.open();
+  await stored(store, numberedRequests(5));
+  await until('the standby has them', async () => String(await standby.ask(database.name, 'SELECT seq FROM tidings.head').catch(() => '')) === '5');
+  link.lead(standby.port);
+  link.reset();
+  await until('it asks the standby', async () => /standby/.test(await complaint(store.state())));
+  await until('it writes to the standby', async () => /standby/.test(await complaint(store.append([]))));
+  link.lead(primary.port);
+  t.same(await stored(store, [request(draft('a', 'after'))]), [6], 'the standby goes on, and so would a connection to it');
+  t.equal((await store.state()).head, 6);
+  t.same(seqs(await readMessages(store)), range(1, 6));
 });
 
 t.test('an append that meets a promoted standby begins an epoch, though no connection was lost and no checkpoint was made', async (t) => {

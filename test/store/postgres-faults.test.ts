@@ -1,5 +1,8 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import pg from 'pg';
 import t from 'tap';
+import { Connections } from '../../src/store/postgres-connections.ts';
 import { migrate } from '../../src/store/postgres-migrate.ts';
 import { PostgresStore } from '../../src/store/postgres.ts';
 import { StoreError } from '../../src/store/store.ts';
@@ -63,6 +66,58 @@ t.test('what was sent when the connection broke may have been stored: nobody say
   link.heal();
   await until('it was stored all the same', async () => (await store.state()).head === 1);
 });
+
+t.test('a connection that the server ends in the middle of an append is a lost one: the next begins an epoch', async (t) => {
+  const { store, database } = await overLink(t);
+  await stored(store, [request(draft('a'))]);
+  const holder = new pg.Client({ connectionString: database.url });
+  await holder.connect();
+  t.teardown(() => holder.end());
+  await holder.query('BEGIN; SELECT * FROM tidings.head FOR UPDATE');
+  const appending = failure(store.append([request(draft('a'))]));
+  await until('it waits for the lock', async () => (await database.ask("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'")).length === 1);
+  await database.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'");
+  t.equal(await appending, 'outcome-unknown');
+  await holder.query('COMMIT');
+  t.match((await store.append([request(draft('a'))])).log.lineage.epochs, [{ first: 1 }, { first: 2 }]);
+  t.equal((await store.append([request(draft('a'))])).log.lineage.epochs.length, 2);
+});
+
+t.test('a connection of which the server said that it ends does not take its successor with it', async (t) => {
+  const database = await PostgresDatabase.create(server);
+  const { port, clients } = await holdingEnds(t);
+  const connections = new Connections(server.url(database.name, { port }), 1);
+  t.teardown(() => connections.close());
+  const backend = async (): Promise<unknown> => (await connections.write('SELECT pg_backend_pid()'))[0]![0];
+  const first = await backend();
+  await database.ask(`SELECT pg_terminate_backend(${String(first)})`);
+  await until('it has read the reason', () => connections.losses === 1);
+  const second = await backend();
+  clients[0]!.end();
+  await once(clients[0]!, 'close');
+  t.equal(await backend(), second, 'nor is a third made beside it, which would leave it open for ever');
+  t.equal(connections.losses, 1, 'one was lost');
+});
+
+/** A way to the server on which its words pass, but not the end of a connection: that comes later, or when the test says so. */
+async function holdingEnds(t: Scope): Promise<{ readonly port: number; readonly clients: readonly Socket[] }> {
+  const clients: Socket[] = [];
+  const way = createServer((client) => {
+    clients.push(client);
+    const upstream = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
+    client.pipe(upstream);
+    upstream.pipe(client, { end: false });
+    for (const socket of [client, upstream]) socket.on('error', () => undefined);
+    client.on('close', () => upstream.destroy());
+  });
+  way.listen(0, '127.0.0.1');
+  await once(way, 'listening');
+  t.teardown(() => {
+    for (const client of clients) client.destroy();
+    way.close();
+  });
+  return { port: (way.address() as AddressInfo).port, clients };
+}
 
 t.test('a server that was stopped and comes back', async (t) => {
   const database = await PostgresDatabase.create(server);
