@@ -38,6 +38,8 @@ t.test('where a request begins', (t) => {
     [`lastEventId=${ID}&after=start`, undefined, { kind: 'after', position }],
     [`after=${ID}&since=10m`, undefined, { kind: 'after', position }],
     [`lastEventId=&after=${ID}`, undefined, { kind: 'after', position }],
+    ['lastEventId=null', undefined, { kind: 'after', position: undefined }],
+    ['lastEventId=x&after=start', undefined, { kind: 'after', position: undefined }],
     ['after=&since=', undefined, { kind: 'now' }],
     ['after=start', undefined, { kind: 'start' }],
     ['lastEventId=start', undefined, { kind: 'start' }],
@@ -52,7 +54,7 @@ t.test('where a request begins', (t) => {
 
 t.test('a cursor in the query must be one', (t) => {
   for (const [query, field] of [
-    ['after=x', 'after'], ['after=abcdefgh-07', 'after'], ['lastEventId=x', 'lastEventId'], ['lastEventId=x&after=start', 'lastEventId'],
+    ['after=x', 'after'], ['after=abcdefgh-07', 'after'], ['lastEventId=x&lastEventId=y', 'lastEventId'],
     ['since=x', 'since'], ['since=start', 'since'], ['since=10', 'since'], ['after=start&after=start', 'after'], ['since=1m&since=2m', 'since'],
   ] as const) t.same(problem(() => startFromRequest(asked(query))), { code: 'invalid-cursor', field }, query);
   t.end();

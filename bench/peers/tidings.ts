@@ -57,7 +57,7 @@ export const tidings: Peer = {
 
 /** What `npm start` gives to node: a flag that is added there is measured here. The entry point in full, as the working directory is another. */
 function startArguments(): string[] {
-  const script = readPackage(ROOT).scripts?.['start'] ?? '';
+  const script = readPackage(ROOT).scripts?.['start']?.replace(/^exec /, '') ?? '';
   const [command, ...args] = script.split(' ');
   if (command !== 'node' || !/^[\w=./ -]+$/.test(script)) throw new Error(`npm start is no plain call of node any more: ${script}`);
   const entry = args.findIndex((word) => !word.startsWith('-'));

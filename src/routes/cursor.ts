@@ -16,23 +16,21 @@ const START = 'start';
  * Where the client asks to begin: the header `Last-Event-ID`, else `lastEventId`, else `after`, else `since`; what is
  * empty counts as absent.
  *
- * A header that is no id of ours is a position that nobody knows, not an error: a browser's EventSource would never come
- * back from a 400. (Two such headers arrive joined by a comma: no id either.)
+ * A header or `lastEventId` that is no id of ours is a position that nobody knows, not an error: a browser's EventSource would never come
+ * back from a 400, and pages pass on what they remember, which may be `null`. (Two such headers arrive joined by a comma: no id either.)
  *
  * @param otherwise Where to begin when the client does not say.
  * @throws Problem `invalid-cursor`
  */
 export function startFromRequest(request: ReadRequest, otherwise: StartRequest = { kind: 'now' }): StartRequest {
   const header = request.headers['last-event-id'];
-  if (header !== undefined && header !== '') {
-    return header === START ? { kind: 'start' } : { kind: 'after', position: parseId(String(header)) };
-  }
-  for (const field of ['lastEventId', 'after'] as const) {
-    const text = single(request, field);
-    if (text === START) return { kind: 'start' };
-    if (text === '') continue;
-    const position = parseId(text);
-    if (position === undefined) throw new Problem('invalid-cursor', `${field} must be the id of a message, a cursor, or ${START}.`, { field });
+  const last = header === undefined || header === '' ? single(request, 'lastEventId') : String(header);
+  if (last !== '') return last === START ? { kind: 'start' } : { kind: 'after', position: parseId(last) };
+  const after = single(request, 'after');
+  if (after === START) return { kind: 'start' };
+  if (after !== '') {
+    const position = parseId(after);
+    if (position === undefined) throw new Problem('invalid-cursor', `after must be the id of a message, a cursor, or ${START}.`, { field: 'after' });
     return { kind: 'after', position };
   }
   const since = single(request, 'since');

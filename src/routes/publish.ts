@@ -64,6 +64,7 @@ export function publishRoutes(app: App, service: Service): void {
     },
   }, async (request, reply) => {
     const format = batchFormat(mediaType(request.headers));
+    refuseHeadersOfOne(request.headers);
     const body = bodyOf(request);
     const key = readKey(keyHeaders(request), config, { kind: format, body });
     const drafts = await parseBatch(body, format, { messages: config.BATCH_MESSAGES, messageBytes: config.MESSAGE_BYTES, eventBytes: config.EVENT_BYTES });
@@ -173,6 +174,12 @@ function keyHeaders({ headers, raw: { rawHeaders } }: FastifyRequest): readonly 
 function readKey(values: readonly string[] | undefined, config: Service['config'], identity: RequestIdentity): IdempotencyKey | undefined {
   const key = parseKey(values);
   return key === undefined ? undefined : { scope: '', key, fingerprint: fingerprint(identity), window: config.IDEMPOTENCY_SECONDS * 1000 };
+}
+
+/** What would be ignored if it came with a batch, whose messages say it each for itself. */
+function refuseHeadersOfOne({ ttl, 'tidings-event': event }: IncomingHttpHeaders): void {
+  if (ttl !== undefined) throw new Problem('invalid-ttl', 'A batch takes no TTL header: each message has a member "ttl".', { field: 'TTL' });
+  if (event !== undefined) throw new Problem('invalid-event', 'A batch takes no Tidings-Event header: each message has a member "event".', { field: 'Tidings-Event' });
 }
 
 function batchFormat(type: string): 'array' | 'ndjson' {

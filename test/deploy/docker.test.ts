@@ -55,7 +55,7 @@ t.test('the image: small, nobody\'s root, signals arrive', (t) => {
   t.match(environment()['DATABASE_URL'], /^file:\/data\//, 'the log is on the volume');
   t.throws(() => readConfig(environment(), { dotenv: false }), /AUTH/, 'it is not open to everybody unless somebody says so');
   const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
-  t.equal((JSON.parse(one('CMD')) as string[]).join(' '), scripts['start'], 'started as npm start does, without a shell');
+  t.equal(`exec ${(JSON.parse(one('CMD')) as string[]).join(' ')}`, scripts['start'], 'started as npm start does, without a shell');
   t.end();
 });
 

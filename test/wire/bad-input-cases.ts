@@ -77,12 +77,11 @@ for (const path of ['/messages', '/events']) {
   add(`${path} with a topic as it is forbidden in frames`, get(`${path}?topic=a%0Adata:%20x`), TOPIC, 'topic');
 }
 
-// Cursors in the query; the header is never refused.
+// Cursors in the query; the header is never refused, nor is what pages pass on in its place.
 for (const path of ['/topics/a/messages?', '/messages?topic=a&', '/topics/a/events?', '/events?topic=a&']) {
   for (const value of ['1', 'abc-1', 'abcdefgh', 'abcdefgh-', 'abcdefgh-01', 'abcdefgh--1', 'abcdefgh-1.5', 'ABCDEFGH-1', 'abcdefgh-99999999999999999999', 'abcdefgh-1%0Adata', 'latest', '%20']) {
     add(`${path}after=${value}`, get(`${path}after=${value}`), CURSOR, 'after');
   }
-  add(`${path}lastEventId`, get(`${path}lastEventId=x&after=start`), CURSOR, 'lastEventId');
   for (const value of ['10', '1y', '-1m', 'm', '1m30', '99999999999d', '2026-11-22', '2026-11-22T10:15', '2026-11-22T10:15:30', '2026-02-30T00:00:00Z', '2026-11-22T24:00:00Z', '2026-11-22T10:15:30%2B2', '%00']) {
     add(`${path}since=${value}`, get(`${path}since=${value}`), CURSOR, 'since');
   }
@@ -167,6 +166,8 @@ for (const [name, item, kind, member] of ITEMS) {
   add(`an array whose third message has ${name}`, post('/messages', JSON_TYPE, `[${GOOD}, ${GOOD},\n${item},${GOOD}]`), kind, `[2]${member}`);
   add(`NDJSON whose fourth line has ${name}`, post('/messages', NDJSON_TYPE, `${GOOD}\n\n${GOOD}\r\n${item}\n${GOOD}`), kind, `line 4${member}`);
 }
+add('a batch with a TTL header', post('/messages', { ...NDJSON_TYPE, TTL: '5' }, GOOD), TTL, 'TTL');
+add('a batch with an event header', post('/messages', { ...JSON_TYPE, 'Tidings-Event': 'x' }, `[${GOOD}]`), EVENT, 'Tidings-Event');
 add('an array with a message that is no JSON', post('/messages', JSON_TYPE, `[${GOOD},{"topic":"a","data":01}]`), BATCH, '[1]');
 add('NDJSON with a line that is no JSON', post('/messages', NDJSON_TYPE, `${GOOD}\n{"topic":"a","data":\n1}\n${GOOD}\n`), BATCH, 'line 2');
 add('NDJSON with two messages on a line', post('/messages', NDJSON_TYPE, `${GOOD}${GOOD}\n`), BATCH, 'line 1');

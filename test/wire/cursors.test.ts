@@ -94,6 +94,18 @@ await t.test('a stream begins where it is asked to', async (t) => {
   for (const stream of atTheEnd) t.equal((await stream.next()).id, next);
 });
 
+await t.test('what a page remembers and passes on is never refused: what is no id is a place that nobody knows', async (t) => {
+  for (const path of ['/topics/cursors/events?', '/events?topic=cursors&']) {
+    for (const remembered of ['null', 'undefined', '1', 'abcdefgh-01']) {
+      const stream = await openStream(t, `${instance.url}${path}lastEventId=${remembered}`);
+      t.same([stream.status, (await stream.next()).event], [200, '$open'], remembered);
+      const gap = await stream.next();
+      t.match([gap.event, JSON.parse(gap.data)], ['$gap', { requested: null, reason: 'unknown-log' }]);
+      stream.destroy();
+    }
+  }
+});
+
 await t.test('history takes the same, and begins at the oldest when it is not told', async (t) => {
   for (const path of ['/topics/cursors/messages?', '/messages?topic=cursors&']) {
     for (const { name, query = '', header, expected, page: wanted = `${expected}6` } of WAYS) {
