@@ -118,5 +118,7 @@ export const comeback: Scenario = {
     { title: REPLACED, peers: [SUBJECT], run: (peer, setting) => replaced(peer, setting, {}) },
     { title: SMALL, peers: [SUBJECT], run: (peer, setting) => replaced(peer, setting, LITTLE) },
   ],
+  // A drill for operators: the run of everything is long enough.
+  onDemand: true,
   targets: [],
 };
