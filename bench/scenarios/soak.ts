@@ -12,6 +12,8 @@ const STREAMS = 10_000;
 const RATE = 75;
 const SECONDS = 600;
 const SAMPLE_MS = 10_000;
+/** What the service holds in memory of the newest messages has a bound, which is reached before anything counts: more than twice as much is published. */
+const FILL = { connections: 4, bytes: MESSAGE_BYTES, batch: 1_000, topics: { name: 'bench.old', count: 100 }, seconds: 5 };
 const MIB = 1024 * 1024;
 
 const CASE = `10 minutes, 10,000 streams, ${RATE} messages a second`;
@@ -19,6 +21,7 @@ const GROWN = { key: 'grown', title: 'last two minutes to the third and fourth',
 
 async function soaked(peer: Peer, { quick, say }: Setting): Promise<Round> {
   return measured(peer, { pinned: true }, async ({ server, load, target, open }) => {
+    await load.flood({ ...target, ...FILL });
     await open(STREAMS, 'bench.one');
     const rss: number[] = [];
     const sampling = setInterval(() => {
@@ -49,7 +52,7 @@ async function soaked(peer: Peer, { quick, say }: Setting): Promise<Round> {
 export const soak: Scenario = {
   name: 'soak',
   title: 'Ten minutes at half load',
-  how: `${STREAMS.toLocaleString('en')} streams of one topic, ${RATE} messages of ${MESSAGE_BYTES} bytes a second for ${SECONDS / 60} minutes; RSS every ${SAMPLE_MS / 1000} seconds. `
+  how: `${STREAMS.toLocaleString('en')} streams of one topic, ${RATE} messages of ${MESSAGE_BYTES} bytes a second for ${SECONDS / 60} minutes; RSS every ${SAMPLE_MS / 1000} seconds. Before, so much is published in ${FILL.seconds} seconds that what is held in memory of the newest messages has reached its bound. `
     + 'Flat means that the median of the last two minutes is no higher than that of the third and fourth.',
   caveats: ['One round. The server\'s processes are kept on one core and the load on the other.'],
   peers: [SUBJECT],
