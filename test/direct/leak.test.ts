@@ -91,11 +91,18 @@ t.test('thousands of connections that came and went in every way leave nothing b
     await until('all are gone', async () => await http.metric('streams') === 0);
   }
 
+  // A connection is closed here a little later than there.
+  const settled = async (): Promise<number> => {
+    let least = await descriptors();
+    for (let look = 0; look < 20; look++) least = Math.min(least, await descriptors());
+    return least;
+  };
+
   for (let count = 0; count < 2; count++) await wave();
-  const open = await descriptors();
+  const open = await settled();
   const before = await remainsOf(instance);
   for (let count = 0; count < WAVES; count++) await wave();
-  await until('its files are closed', async () => await descriptors() === open);
+  await until('its files are closed', async () => await descriptors() <= open);
   let after = await remainsOf(instance);
   // What is there for a moment only is gone at the next look; a leak is not.
   for (let look = 0; look < 20 && more(after, before).length > 0; look++) after = await remainsOf(instance);

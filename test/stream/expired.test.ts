@@ -28,7 +28,7 @@ async function everythingUpTo(t: Test, url: string, text: string): Promise<strin
 // Once from memory, once from the log.
 for (const tail of ['64MiB', '1KiB']) {
   t.test(`messages whose TTL has passed are nowhere, and hold nothing up: a tail of ${tail}`, async (t) => {
-    const instance: Instance = await startInstance(t, { TAIL_BYTES: tail, HEARTBEAT_SECONDS: '3600' });
+    const instance: Instance = await startInstance(t, { TAIL_BYTES: tail });
     const http = new Http(t, instance.url);
     const live = await openStream(t, `${instance.url}/topics/a/events`);
     await live.next();
@@ -68,9 +68,9 @@ for (const tail of ['64MiB', '1KiB']) {
 
 t.test('an instance that hears of messages only after they expired goes on to the next one, and a long poll waits for that', async (t) => {
   const DATABASE_URL = await emptyDatabase(t);
-  const one = await startInstance(t, { DATABASE_URL, HEARTBEAT_SECONDS: '3600' });
+  const one = await startInstance(t, { DATABASE_URL });
   // It looks at the log less often than the messages last, and nothing else tells it.
-  const other = await startInstance(t, { DATABASE_URL, POLL_MS: '4000', HEARTBEAT_SECONDS: '3600' });
+  const other = await startInstance(t, { DATABASE_URL, POLL_MS: '4000' });
   const [http, late] = [new Http(t, one.url), new Http(t, other.url)];
   const stream = await openStream(t, `${other.url}/topics/a/events`);
   await stream.next(({ event }) => event === '$open');

@@ -121,7 +121,7 @@ t.test('a cursor that missed deleted messages is told, before the replay, what i
 
   const silent = await openStream(t, `${url}?control=0`, { headers: { 'last-event-id': ids[3]! } });
   t.equal((await silent.next()).id, oldest, 'without control events the first is a message');
-  t.same(silent.comments.map((comment) => comment.trim()), [`gap expired, resumed at ${before}`]);
+  t.same(silent.comments.map((comment) => comment.trim()).filter((comment) => comment !== ''), [`gap expired, resumed at ${before}`]);
 
   const page = await http.json<Page>(`/topics/noise/messages?after=${ids[3]}&limit=1000`);
   t.same(page.gap, expected);

@@ -9,7 +9,7 @@ const MESSAGE_BYTES = 128 * 1024;
 const RETENTION_BYTES = 4 * MIB;
 
 t.test('a slow reader that retention overtakes is told in the middle of its stream what it missed, and gets the rest', async (t) => {
-  const instance = await startInstance(t, { RETENTION_BYTES: '4MiB', TAIL_BYTES: '1MiB', HEARTBEAT_SECONDS: '3600', STALL_SECONDS: '3600', POLL_MS: '50' });
+  const instance = await startInstance(t, { RETENTION_BYTES: '4MiB', TAIL_BYTES: '1MiB', STALL_SECONDS: '3600', POLL_MS: '50' });
   const http = new Http(t, instance.url);
   const url = `${instance.url}/topics/load/events`;
   const slow = await openStream(t, url);

@@ -27,7 +27,7 @@ function data(index: number): string {
  * of it was seen as there ever will be. And the tail is small, so that it is full by then.
  */
 t.test('one stream of a hundred stops reading for 200 MB: memory stays, the others are served, and it gets everything later', async (t) => {
-  const instance = await startInstance(t, { TAIL_BYTES: '8MiB', STALL_SECONDS: NEVER, HEARTBEAT_SECONDS: NEVER });
+  const instance = await startInstance(t, { TAIL_BYTES: '8MiB', STALL_SECONDS: NEVER });
   const http = new Http(t, instance.url);
   const url = `${instance.url}/topics/load/events`;
 
@@ -86,7 +86,7 @@ t.test('one stream of a hundred stops reading for 200 MB: memory stays, the othe
 });
 
 t.test('a stream whose client takes nothing for STALL_SECONDS is closed, and comes back to where it was', async (t) => {
-  const instance = await startInstance(t, { TAIL_BYTES: '1MiB', STALL_SECONDS: '1', HEARTBEAT_SECONDS: NEVER });
+  const instance = await startInstance(t, { TAIL_BYTES: '1MiB', STALL_SECONDS: '1' });
   const http = new Http(t, instance.url);
   const url = `${instance.url}/topics/load/events`;
   const stalled = await openStream(t, url);
