@@ -20,7 +20,7 @@ const COMMITS = 2;
 
 /**
  * Where the last commit took longer than this, the time that a second one saves is nothing to what it costs those who come too late for it: they wait for
- * both. Only what is full is handed over all the same, for nobody could come into it. Milliseconds.
+ * both. Only as many messages as one may have are handed over all the same, for none could come into it. Milliseconds.
  */
 const COMMIT_QUICK_MS = 3;
 

@@ -122,8 +122,6 @@ class Part {
   readonly readers: SetIterator<Reader>;
   /** Where a reader is that was written the bundle. The tail may be further by now. */
   end: Position;
-  /** Whether the bundle has messages that are still on the group's list. */
-  isAhead = false;
   readonly #tail: Tail;
   #bundle: Bundle;
   #bytes: number;
@@ -143,6 +141,11 @@ class Part {
     group.isSwept = true;
   }
 
+  /** Whether the bundle has messages that are still on the group's list. */
+  get isAhead(): boolean {
+    return this.#joined > 0;
+  }
+
   /** Takes in what came since the last part, and out what has expired: it was begun for others, but not for those who are still to come. */
   renew(now: number): void {
     const { messages } = this.#bundle;
@@ -152,7 +155,6 @@ class Part {
     this.#rest = undefined;
     if (came.length === 0) return;
     this.#joined += came.length;
-    this.isAhead = true;
     this.end = this.#tail.position;
   }
 

@@ -48,7 +48,7 @@ export const tidings: Peer = {
         ...options.env,
       },
       folder,
-      // It answers before its log is open.
+      // Where its log takes long to open it answers before.
       ready: async () => await answers(port, '/readyz') === 200,
       ...(options.by === undefined ? {} : { by: options.by }),
     }),

@@ -25,7 +25,7 @@ const KEEPALIVE_MS = 10_000;
  */
 export const SETTINGS = 'SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT '
   + Object.entries({
-    statement_timeout: STATEMENT_MS, lock_timeout: LOCK_MS, idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS, synchronous_commit: 'on', jit: 'off',
+    statement_timeout: STATEMENT_MS, lock_timeout: LOCK_MS, idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS, synchronous_commit: 'on', array_nulls: 'on', jit: 'off',
   }).map(([name, value]) => `set_config('${name}', '${value}', true)`).join(', ');
 
 /** The connections of one store: a pool that reads, and one connection that writes. */

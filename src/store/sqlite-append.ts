@@ -99,7 +99,7 @@ function planOf(packed: PackedRequests, before: LogRow, now: number, find: ((sco
       const name = `${scope.length} ${scope}${key}`;
       const known = find(scope, key) ?? added.get(name);
       if (known !== undefined) {
-        requests.skip();
+        requests.passOver();
         settle(known.fingerprint.equals(fingerprint) ? REPLAYED : CONFLICT, known);
         continue;
       }

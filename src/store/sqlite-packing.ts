@@ -119,7 +119,7 @@ export class Requests {
   }
 
   /** Passes over the request's messages: in place of `nextDraft`. */
-  skip(): void {
+  passOver(): void {
     for (let count = 0; count < this.messages; count++) this.nextDraft();
   }
 
