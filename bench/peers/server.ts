@@ -56,6 +56,9 @@ export async function startServer(plan: Plan): Promise<Server> {
       get pids() {
         return started.flatMap(({ pids }) => pids);
       },
+      get parts() {
+        return { instances: instances.flatMap(({ pids }) => pids), redis: redis?.pids ?? [], postgres: postgres?.pids ?? [] };
+      },
       async restart(index) {
         const instance = instances[index];
         if (instance === undefined) throw new Error(`There is no instance ${index}`);

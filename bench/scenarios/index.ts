@@ -11,6 +11,7 @@ import { replay } from './replay.ts';
 import { rolling } from './rolling.ts';
 import { saturation } from './saturation.ts';
 import type { Scenario } from './scenario.ts';
+import { sizing } from './sizing.ts';
 import { slow } from './slow.ts';
 import { soak } from './soak.ts';
 import { storm } from './storm.ts';
@@ -18,5 +19,5 @@ import { topics } from './topics.ts';
 
 /** All there are, in the order in which they run and stand on the page. */
 export const scenarios: readonly Scenario[] = [
-  fanout, saturation, burst, memory, opening, topics, patterns, publish, redis, storm, comeback, rolling, slow, replay, growth, soak,
+  fanout, saturation, burst, memory, opening, topics, patterns, publish, redis, storm, comeback, rolling, slow, replay, growth, soak, sizing,
 ];
