@@ -158,7 +158,7 @@ function refusal(app: App, config: Config, request: FastifyRequest, reply: Fasti
   if (raw.headers.host === undefined && raw.httpVersion === '1.1') return new Problem('invalid-request', 'The Host header is missing.', { field: 'Host' });
   if (request.is404) {
     const allowed = METHODS.filter((method) => (app.findRoute({ method, url: raw.url ?? '' }) as object | null) !== null);
-    if (allowed.length === 0) return new Problem('not-found', 'There is nothing at this path.');
+    if (allowed.length === 0) return new Problem('not-found', 'There is nothing at this path; /openapi.json lists what there is.');
     reply.header('allow', allowed.join(', '));
     return new Problem('method-not-allowed', `${request.method} is not possible here; ${allowed.join(' and ')} ${allowed.length === 1 ? 'is' : 'are'}.`);
   }

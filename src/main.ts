@@ -12,6 +12,7 @@ import { Counters } from './counters.ts';
 import type { LogState } from './cursor.ts';
 import { Fanout } from './fanout.ts';
 import { History } from './history.ts';
+import { checkOpenFiles } from './open-files.ts';
 import { Publisher } from './publish.ts';
 import type { Reader } from './reader.ts';
 import { Retention } from './retention.ts';
@@ -40,6 +41,7 @@ const LAST_WORDS_MS = 1_000;
 
 const config = configure();
 const logger = pino({ level: config.LOG_LEVEL });
+checkOpenFiles(config.MAX_STREAMS, logger);
 const clock = systemClock;
 const storeClock = new StoreClock(clock);
 const counters = new Counters();

@@ -35,7 +35,7 @@ export function checker(schema: TSchema, otherwise: ProblemCode): (value: unknow
       return new Problem(CODES[field] ?? otherwise, `${field} is missing.`, { field });
     }
     const field = error?.instancePath.split('/')[1];
-    const why = error?.message ?? 'is not valid';
+    const why = error?.keyword === 'enum' ? `must be one of ${error.params.allowedValues.join(', ')}` : error?.message ?? 'is not valid';
     return field === undefined ? new Problem(otherwise, `It ${why}.`) : new Problem(CODES[field] ?? otherwise, `${field} ${why}.`, { field });
   };
 }

@@ -30,6 +30,13 @@ await t.test('every request that cannot be carried out is refused with what is w
   }
 });
 
+await t.test('where there are only a few things to say, or to ask for, the answer says which', async (t) => {
+  const detail = async (path: string): Promise<string> => (JSON.parse((await http.get(path)).body) as { detail: string }).detail;
+  t.equal(await detail('/topics/a/events?control=yes'), 'control must be one of 0, 1.');
+  t.match(await detail('/topic/a'), '/openapi.json');
+  t.equal((await http.get('/openapi.json')).status, 200);
+});
+
 await t.test('nothing of it was stored, and nothing of it broke the service', async (t) => {
   t.equal(await http.metric('log_head'), 0, 'no number was given');
   t.strictSame((await http.json<{ messages: unknown[] }>('/topics/%3E/messages')).messages, []);
