@@ -81,10 +81,12 @@ const service: Service = {
     return draining;
   },
 };
-// The HTTP side is most of what a start loads: meanwhile the database's thread opens the log.
-const firstTry = openOnce();
+// The HTTP side is most of what a start loads: meanwhile SQLite's thread opens the log. PostgreSQL would be asked from this thread, which on a busy
+// machine would then be too late to hear the answer.
+const early = database.kind === 'sqlite' ? openOnce() : undefined;
 const { buildApp } = await import('./app.ts');
 const app = buildApp(service);
+const firstTry = early ?? openOnce();
 
 closeWithGrace({ delay: config.DRAIN_SECONDS * 1000 + CLOSE_MS, logger }, async ({ signal, err }) => {
   if (err !== undefined) logger.fatal({ err }, 'the service ends because of an error');
