@@ -7,7 +7,7 @@ import { StoreError } from './store.ts';
 /** How long a call waits for a connection, and a connection for the server with its TLS and login. Milliseconds. */
 const CONNECT_MS = 5_000;
 /** How long an append waits for the head's lock, which another instance has: only for as long as its commit takes. Milliseconds. */
-const LOCK_MS = 5_000;
+export const LOCK_MS = 5_000;
 /** How long the server works at one call before it gives up. Milliseconds. */
 const STATEMENT_MS = 10_000;
 /** The server ends a transaction that waits for its client for so long: none of ours does, but migrations. Milliseconds. */

@@ -15,7 +15,12 @@ const PUBLISHERS = 10;
 const LONG_POLLS = 5;
 /** Connections that are kept open and idle when the drain begins. */
 const IDLE = 5;
-const WINDOW_SECONDS = 3;
+/** Long enough that what is asked meanwhile is asked within it, on a machine that stands still for seconds too. */
+const WINDOW_SECONDS = 10;
+/** Far more than where all are closed in the same moment. */
+const STEPS = 10;
+/** The part of the window after which the last stream is closed. */
+const CLOSED_BY = 0.9;
 const RETRY_MIN = 1_000;
 const RETRY_MAX = 4_000;
 /** Longer than any test takes: who ends before it did not wait for it. Seconds. */
@@ -23,7 +28,7 @@ const LONG_WINDOW = '120';
 
 interface Closing {
   readonly stream: SseStream;
-  /** Milliseconds after the signal. */
+  /** Milliseconds since before the signal. */
   readonly after: number;
   readonly clean: boolean;
 }
@@ -95,9 +100,12 @@ t.test('SIGTERM under 500 streams and publishes: each publish answered, streams 
   // Each on a connection of its own, which is kept, one publish after the other.
   let stopped = false;
   let draining = false;
+  const closings: Closing[] = [];
   const answers: Answer[] = [];
+  /** How many streams were closed when each came. */
+  const closedAtAnswer = new Set<number>();
   const kept: Answer[] = [];
-  const unanswered: unknown[] = [];
+  const unanswered: { readonly at: number; readonly error: unknown }[] = [];
   const running = Promise.all(Array.from({ length: PUBLISHERS }, async (_, publisher) => {
     const own = new Http(t, url, 1);
     for (let count = 0; !stopped; count++) {
@@ -106,10 +114,13 @@ t.test('SIGTERM under 500 streams and publishes: each publish answered, streams 
       try {
         const answer = await own.post('news', notes[0]!.text);
         answers.push(answer);
+        closedAtAnswer.add(closings.length);
         if (late && answer.headers.connection !== 'close') kept.push(answer);
         if (answer.status === 201) publishers.answered(notes, answer);
       } catch (error) {
-        unanswered.push(error);
+        unanswered.push({ at: performance.now(), error });
+        // Nobody is there any more, or soon nobody will be.
+        if (draining) return;
       }
     }
   }));
@@ -117,7 +128,6 @@ t.test('SIGTERM under 500 streams and publishes: each publish answered, streams 
   t.equal(polled, 0, 'long polls wait');
 
   const began = performance.now();
-  const closings: Closing[] = [];
   const closed = Promise.all(streams.map(async (stream) => {
     const { clean } = await stream.ended;
     closings.push({ stream, after: performance.now() - began, clean });
@@ -151,7 +161,7 @@ t.test('SIGTERM under 500 streams and publishes: each publish answered, streams 
   }
   t.match(await slow.finish(), /^HTTP\/1.1 201 [^]*\r\nconnection: close\r\n/i, 'a publish that was half sent is taken');
   publishers.note([{ topic: 'news', text: 'sent in two parts' }]);
-  await publishers.reached(before + IDLE + PUBLISHERS);
+  await Promise.race([publishers.reached(before + IDLE + PUBLISHERS), running]);
   await until('most of the streams are closed', () => closings.length >= STREAMS * 3 / 4);
   stopped = true;
   await running;
@@ -159,7 +169,8 @@ t.test('SIGTERM under 500 streams and publishes: each publish answered, streams 
 
   t.same(await instance.exited, { code: 0, signal: null });
   t.ok(await isRefused(port), 'nothing listens any more');
-  t.same(unanswered, []);
+  // By the time of the failure the window was open for sure, since it began later; behind it, only this process was late.
+  t.same(unanswered.filter(({ at }) => at < began + WINDOW_SECONDS * 1000), []);
   t.same(answers.filter(({ status }) => status !== 201).map(({ status, body }) => `${status} ${body}`), [], 'the log was there all the time');
   t.same(kept.length, 0, 'every answer ends its connection');
 
@@ -171,7 +182,10 @@ t.test('SIGTERM under 500 streams and publishes: each publish answered, streams 
   const quarters = [0, 0, 0, 0];
   for (const { after } of closings) quarters[Math.min(3, Math.floor(after / (WINDOW_SECONDS * 1000 / 4)))]!++;
   t.comment(`closed in each quarter of the window: ${quarters.join(', ')}; ${publishers.acknowledged} messages`);
-  t.ok(Math.max(...quarters) <= STREAMS / 2, 'closed over the whole window');
+  // A machine that is busy closes them later, never sooner. That they are not all closed at its end shows in what was answered between them.
+  const early = closings.filter(({ after }, index) => index + 1 > STREAMS * after / (WINDOW_SECONDS * 1000 * CLOSED_BY) + STREAMS / 10);
+  t.same(early.map(({ after }) => after), [], 'closed over the whole window');
+  t.ok(closedAtAnswer.size > STEPS, `answers came at ${closedAtAnswer.size} numbers of streams that were closed`);
 
   await instance.restart();
   const history = await readHistory(new Http(t, url));

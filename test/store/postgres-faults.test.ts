@@ -11,7 +11,7 @@ import { Link } from '../support/link.ts';
 import { startPostgres } from '../support/postgres.ts';
 import type { Scope } from '../support/temp.ts';
 import { until } from '../support/until.ts';
-import { PostgresDatabase } from './postgres-database.ts';
+import { duringLockWait, PostgresDatabase } from './postgres-database.ts';
 
 const server = await startPostgres(t);
 
@@ -53,35 +53,46 @@ t.test('connections that are reset cost what was under way, and nothing else', a
 });
 
 t.test('what was sent when the connection broke may have been stored: nobody says that it was not', async (t) => {
-  const { store, link, database } = await overLink(t);
-  const holder = new pg.Client({ connectionString: database.url });
-  await holder.connect();
-  t.teardown(() => holder.end());
-  await holder.query('BEGIN; SELECT * FROM tidings.head FOR UPDATE');
-  const appending = failure(store.append([request(draft('a', 'sent'))]));
-  await until('it waits for the lock', async () => (await database.ask("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'")).length === 1);
-  link.cut();
-  t.equal(await appending, 'outcome-unknown');
-  await holder.query('COMMIT');
-  link.heal();
+  const { store, outcome } = await duringLockWait(async () => {
+    const { store, link, database } = await overLink(t);
+    const holder = await holdHead(t, database);
+    const appending = failure(store.append([request(draft('a', 'sent'))]));
+    await database.locked(1, appending);
+    link.cut();
+    const outcome = await appending;
+    await holder.query('COMMIT');
+    link.heal();
+    return { store, outcome };
+  });
+  t.equal(outcome, 'outcome-unknown');
   await until('it was stored all the same', async () => (await store.state()).head === 1);
 });
 
 t.test('a connection that the server ends in the middle of an append is a lost one: the next begins an epoch', async (t) => {
-  const { store, database } = await overLink(t);
-  await stored(store, [request(draft('a'))]);
+  const { store, outcome } = await duringLockWait(async () => {
+    const { store, database } = await overLink(t);
+    await stored(store, [request(draft('a'))]);
+    const holder = await holdHead(t, database);
+    const appending = failure(store.append([request(draft('a'))]));
+    await database.locked(1, appending);
+    await database.ask(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${database.name}' AND wait_event_type = 'Lock'`);
+    const outcome = await appending;
+    await holder.query('COMMIT');
+    return { store, outcome };
+  });
+  t.equal(outcome, 'outcome-unknown');
+  t.match((await store.append([request(draft('a'))])).log.lineage.epochs, [{ first: 1 }, { first: 2 }]);
+  t.equal((await store.append([request(draft('a'))])).log.lineage.epochs.length, 2);
+});
+
+/** A connection past the store that has the head's lock, until it commits. */
+async function holdHead(t: Scope, database: PostgresDatabase): Promise<pg.Client> {
   const holder = new pg.Client({ connectionString: database.url });
   await holder.connect();
   t.teardown(() => holder.end());
   await holder.query('BEGIN; SELECT * FROM tidings.head FOR UPDATE');
-  const appending = failure(store.append([request(draft('a'))]));
-  await until('it waits for the lock', async () => (await database.ask("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'")).length === 1);
-  await database.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'");
-  t.equal(await appending, 'outcome-unknown');
-  await holder.query('COMMIT');
-  t.match((await store.append([request(draft('a'))])).log.lineage.epochs, [{ first: 1 }, { first: 2 }]);
-  t.equal((await store.append([request(draft('a'))])).log.lineage.epochs.length, 2);
-});
+  return holder;
+}
 
 t.test('a connection of which the server said that it ends does not take its successor with it', async (t) => {
   const database = await PostgresDatabase.create(server);

@@ -2,6 +2,7 @@ import pg from 'pg';
 import t from 'tap';
 import { Lineage } from '../../src/cursor.ts';
 import { appendCall } from '../../src/store/postgres-append.ts';
+import { SETTINGS } from '../../src/store/postgres-connections.ts';
 import { readCall } from '../../src/store/postgres-read.ts';
 import { Filter } from '../../src/topic.ts';
 import { EVERYTHING } from '../contract/store-kit.ts';
@@ -57,7 +58,8 @@ t.test('an append looks at none of the keys that it does not name, also over a c
       key: { scope: '', key: `key${named++}`, fingerprint: Buffer.alloc(32), window: 86_400_000 },
     }));
     await client.query('BEGIN');
-    await client.query(appendCall(requests, { begin: false, seen: { epoch: '', seq: 0 }, known: new Lineage([]) }).text);
+    // With its settings, as an instance sends it: without them each call would be compiled first.
+    await client.query(`${SETTINGS}; ${appendCall(requests, { begin: false, seen: { epoch: '', seq: 0 }, known: new Lineage([]) }).text}`);
     // Of this transaction, before anybody else is told.
     const { rows } = await client.query<{ sum: string }>("SELECT seq_tup_read + idx_tup_fetch AS sum FROM pg_stat_xact_user_tables WHERE schemaname = 'tidings' AND relname = 'keys'");
     await client.query('COMMIT');

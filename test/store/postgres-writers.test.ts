@@ -8,7 +8,7 @@ import type { Store } from '../../src/store/store.ts';
 import { draft, keyed, numberedRequests, openStore, range, readMessages, request, seqs, stored, texts } from '../contract/store-kit.ts';
 import { startPostgres } from '../support/postgres.ts';
 import { until } from '../support/until.ts';
-import { PostgresDatabase } from './postgres-database.ts';
+import { duringLockWait, PostgresDatabase } from './postgres-database.ts';
 
 /** Invariant 2 on PostgreSQL: sequence order is commit order, without holes, whoever stops where. */
 
@@ -30,34 +30,29 @@ async function connect(t: Test, database: PostgresDatabase): Promise<{ readonly 
   return { client, socket };
 }
 
-/** How many wait for a lock. */
-async function waiting(database: PostgresDatabase): Promise<number> {
-  const [[count] = []] = await database.ask(`SELECT count(*) FROM pg_stat_activity WHERE datname = '${database.name}' AND wait_event_type = 'Lock'`);
-  return Number(count);
-}
-
-t.test('of two writers, the one with the lower number commits last: no reader skips it', async (t) => {
-  const database = await PostgresDatabase.create(server);
-  const store = await openStore(t, database);
-  const reader = await openStore(t, database);
-  await stored(store, [request(draft('a', 'first'))]);
-  const { client } = await connect(t, database);
-
-  for (const [end, expected] of [['COMMIT', ['first', 'held', 'behind it']], ['ROLLBACK', ['first', 'held', 'behind it', 'in its place']]] as const) {
-    const { head } = await reader.state();
-    await client.query('BEGIN');
-    await client.query(await message(store, 'held'));
-    const behind = stored(store, [request(draft('a', expected.at(-1)))]);
-    await until('the second writer waits', async () => await waiting(database) === 1);
-    t.equal((await reader.state()).head, head, 'nobody sees a number before the one below it is decided');
-    t.same(texts(await readMessages(reader, { after: head })), []);
-    await client.query(end);
-    t.same(await behind, [end === 'COMMIT' ? head + 2 : head + 1]);
+for (const { end, expected } of [{ end: 'COMMIT', expected: ['first', 'held', 'behind it'] }, { end: 'ROLLBACK', expected: ['first', 'in its place'] }]) {
+  t.test(`of two writers, the one with the lower number ends last, with a ${end}: no reader skips it`, async (t) => {
+    const { reader, seen, behind } = await duringLockWait(async () => {
+      const database = await PostgresDatabase.create(server);
+      const store = await openStore(t, database);
+      const reader = await openStore(t, database);
+      await stored(store, [request(draft('a', 'first'))]);
+      const { client } = await connect(t, database);
+      await client.query('BEGIN');
+      await client.query(await message(store, 'held'));
+      const appending = stored(store, [request(draft('a', expected.at(-1)))]);
+      await database.locked(1, appending);
+      const seen = { head: (await reader.state()).head, texts: texts(await readMessages(reader)) };
+      await client.query(end);
+      return { reader, seen, behind: await appending };
+    });
+    t.same(seen, { head: 1, texts: ['first'] }, 'nobody sees a number before the one below it is decided');
+    t.same(behind, [expected.length]);
     const messages = await readMessages(reader);
     t.same(texts(messages), expected);
     t.same(seqs(messages), range(1, expected.length), 'and there is no hole');
-  }
-});
+  });
+}
 
 t.test('an instance that is stopped at any point of an append leaves the others publishing', async (t) => {
   const database = await PostgresDatabase.create(server);
@@ -124,7 +119,7 @@ t.test('one that is cut off in the middle of the migration leaves it to the next
   const store = database.store();
   t.teardown(() => store.close());
   const opened = store.open();
-  await until('the next one waits', async () => await waiting(database) === 1);
+  await database.locked(1, opened);
   await client.end();
   t.match(await opened, { head: 0, oldest: 1 });
 });
