@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 import { Redis } from 'ioredis';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { RedisBus } from '../../src/bus/redis.ts';
 import { Ear, joined, message } from '../contract/bus.ts';
 import { recordingLog } from '../support/log.ts';
@@ -43,8 +43,18 @@ async function flows(bus: RedisBus, ear: Ear): Promise<void> {
   });
 }
 
-function states(lines: readonly string[]): (string | undefined)[] {
-  return lines.map((line) => /is (up|degraded)/.exec(line)?.[1]);
+/** Each change was told once, from being up to being up again, with so many losses between or more: a machine that stands still costs a connection too. */
+function toldOnce(t: Test, lines: readonly string[], losses: number): void {
+  const states = lines.map((line) => /is (up|degraded)/.exec(line)?.[1]);
+  t.ok(states.length >= 2 * losses + 1, states.join());
+  t.same(states, states.map((_, index) => (index % 2 === 0 ? 'up' : 'degraded')));
+  t.equal(states.at(-1), 'up');
+}
+
+/** Cuts off both of those that listen. */
+async function cutListeners(admin: Redis): Promise<void> {
+  let cut = 0;
+  await until('both were cut off', async () => (cut += Number(await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub'))) >= 2);
 }
 
 function freeze(t: Scope, redis: RedisServer): void {
@@ -71,10 +81,10 @@ t.test('Redis goes and comes back: it tries for ever, says so once each, and loo
   const { wakes } = ear;
   await redis.start();
   await until('both are up', () => bus.state === 'up' && other.state === 'up');
-  t.equal(ear.wakes, wakes + 1);
+  t.ok(ear.wakes > wakes);
   await flows(bus, ear);
   t.notOk(ear.seqs.includes(1), 'what was published meanwhile was dropped');
-  t.same(states(lines), ['up', 'degraded', 'up']);
+  toldOnce(t, lines, 1);
 });
 
 t.test('Redis away at the start: joining returns, and it is found once it is there', async (t) => {
@@ -91,7 +101,7 @@ t.test('Redis away at the start: joining returns, and it is found once it is the
   await redis.start();
   await until('it is up', () => bus.state === 'up');
   t.equal(ear.wakes, 1);
-  t.same(states(lines), ['degraded', 'up']);
+  t.match(lines, [/is degraded/, /is up/]);
 });
 
 t.test('a killed subscriber listens again and looks at the log', async (t) => {
@@ -100,7 +110,7 @@ t.test('a killed subscriber listens again and looks at the log', async (t) => {
   const admin = client(t, redis.url);
   for (const round of [1, 2, 3]) {
     const { wakes } = ear;
-    t.equal(await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub'), 2);
+    await cutListeners(admin);
     await until('it was woken', () => ear.wakes > wakes && bus.state === 'up' && other.state === 'up');
     bus.publish([message(round)]);
     await ear.hears(round);
@@ -137,7 +147,7 @@ t.test('paused for everything and for long, its connections are given up and mad
   await until('it is degraded', () => bus.state === 'degraded');
   await until('it is up again', () => bus.state === 'up');
   await flows(bus, ear);
-  t.same(states(lines), ['up', 'degraded', 'up']);
+  toldOnce(t, lines, 1);
 });
 
 t.test('a frozen Redis: what is published and not answered stays under its bound, and the rest is dropped', async (t) => {
@@ -195,7 +205,7 @@ t.test('a Redis that stays frozen is given up, what it owes is let go, and it is
     bus.publish([message(600 + round, data)]);
     await ear.hears(600 + round);
   }
-  t.same(states(lines), ['up', 'degraded', 'up', 'degraded', 'up']);
+  toldOnce(t, lines, 2);
 });
 
 t.test('an idle connection to a frozen Redis is noticed', async (t) => {

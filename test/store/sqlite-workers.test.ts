@@ -30,7 +30,7 @@ t.test('the writer ends in the middle of an append: nobody knows, and a new one 
   t.same(await Promise.all(calls), ['outcome-unknown', 'outcome-unknown', 'unavailable']);
   t.same(texts(await readMessages(store)), ['before'], 'reads go on');
   holder.exec('COMMIT');
-  await until('a new writer has started', () => workers.length === 3);
+  await until('a new writer has started', () => workers.length >= 3);
   t.same(await stored(store, [request(draft('a', 'after'))]), [2]);
   t.same(texts(await readMessages(store)), ['before', 'after']);
   t.match(database.lines.join(''), /the database's writer ended; it starts again in 100 ms/);
@@ -46,7 +46,7 @@ t.test('a writer that ends while it writes leaves no lock and no half of a list'
     await small;
     await workers.at(round === 1 ? 0 : -1)!.terminate();
     outcomes.push(await large);
-    await until('a new writer has started', () => workers.length === 2 + round);
+    await until('a new writer has started', () => workers.length >= 2 + round);
   }
   // Each one had begun when its worker ended, or had been done just before.
   t.ok(outcomes.every((outcome) => outcome === 'outcome-unknown' || outcome === 'none'), outcomes.join());
@@ -60,7 +60,7 @@ t.test('an error that nobody catches in a worker ends neither the process nor th
   const { store, workers } = await openWatched(t, database);
   await stored(store, numberedRequests(3));
   for (const index of [0, 1]) workers[index]!.postMessage(undefined);
-  await until('both have started again', () => workers.length === 4);
+  await until('both have started again', () => workers.length >= 4);
   t.match(database.lines.join(''), /"err":\{"type":"TypeError"/);
   await until('both answer', async () => await failure(store.state()) === 'none' && await failure(store.append([])) === 'none');
   t.same(seqs(await readMessages(store)), [1, 2, 3]);
@@ -76,7 +76,7 @@ t.test('a worker that starts again does not go on in another file', async (t) =>
   await workers[1]!.terminate();
   // While nobody has it open: its device and inode may be given to the next file.
   renameSync(database.file, `${database.file}.moved`);
-  await until('both have started again', () => workers.length === 4);
+  await until('both have started again', () => workers.length >= 4);
   const replaced = { kind: 'unavailable', message: /was replaced or removed while in use/ };
   await t.rejects(store.state(), replaced);
   await copy();
