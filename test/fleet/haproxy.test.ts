@@ -17,6 +17,9 @@ const STREAMS = ['/topics/news/events', '/events?topic=news&topic=a.*'];
 const RETRY_MIN = 1_000;
 const RETRY_MAX = 5_000;
 
+/** The servers are in this process: one that stands still is none that has failed, and what is said of servers that have is another test. */
+const PATIENT = { 'timeout check 2s': 'timeout check 60s' };
+
 /** A server that says it is ready, and does this with everything else. Its port. */
 async function serve(t: Scope, listener: RequestListener): Promise<number> {
   const server = createServer((request, response) => {
@@ -31,7 +34,7 @@ async function serve(t: Scope, listener: RequestListener): Promise<number> {
 /** HAProxy before three of them. */
 async function before(t: Scope, listener: RequestListener, replace: Readonly<Record<string, string>> = {}): Promise<Balancer> {
   const servers = await Promise.all([0, 1, 2].map(() => serve(t, listener)));
-  return startHaproxy(t, servers, { replace });
+  return startHaproxy(t, servers, { replace: { ...PATIENT, ...replace } });
 }
 
 /** What a browser's EventSource goes on after: 200, the right type, and a time to come back. The time. */
@@ -91,7 +94,7 @@ t.test('what an instance answers itself passes as it is', async (t) => {
 
 t.test('a message goes through as soon as it is there', async (t) => {
   const { port } = await startInstance(t);
-  const { url } = await startHaproxy(t, [port, port, port]);
+  const { url } = await startHaproxy(t, [port, port, port], { replace: PATIENT });
   for (const path of STREAMS) {
     const stream = await openStream(t, url + path);
     await stream.next(({ event }) => event === '$open');
