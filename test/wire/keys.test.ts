@@ -111,7 +111,7 @@ await t.test('the answer is the first one also when the message itself is gone, 
   const brief = await client.post('trimmed', 'x', keyed('brief', { TTL: '1' }));
   for (let count = 0; count < 10; count++) await client.publish('trimmed', 'y'.repeat(500));
   await until('retention has deleted it', async () => (await client.get(first.headers.location!)).status === 404);
-  t.equal((await client.get(brief.headers.location!)).status, 404);
+  await until('the other one too', async () => (await client.get(brief.headers.location!)).status === 404);
   await small.restart('SIGKILL');
   for (const [key, answer, headers] of [['trimmed', first, {}], ['brief', brief, { TTL: '1' }]] as const) {
     const again = await client.post('trimmed', 'x', keyed(key, headers));
@@ -122,17 +122,29 @@ await t.test('the answer is the first one also when the message itself is gone, 
 await t.test('when its window is over, a key is free again', async (t) => {
   const brief = await startInstance(t, { LOG_LEVEL: 'warn', IDEMPOTENCY_SECONDS: '1' });
   const client = new Http(t, brief.url);
-  const first = await client.post('window', 'first', keyed('window'));
-  let second: Answer | undefined;
-  await until('another request may use the key', async () => {
-    second = await client.post('window', 'second', keyed('window'));
-    return second.status === 201;
-  });
-  t.equal(isReplay(second!), false);
-  t.not(second!.body, first.body);
-  const again = await client.post('window', 'second', keyed('window'));
-  t.strictSame([again.body, isReplay(again)], [second!.body, true], 'and remembers that one from then on');
+  const texts = ['first'];
+  let answers = [await client.post('window', 'first', keyed('window'))];
+  // The second request comes again at once; where that took longer than its window, the next one takes its place.
+  let isRemembered = false;
+  for (let round = 0; round < 5 && !isRemembered; round++) {
+    const text = `${texts.length + 1}`;
+    let next: Answer | undefined;
+    await until('another request may use the key', async () => {
+      next = await client.post('window', text, keyed('window'));
+      return next.status === 201;
+    });
+    t.equal(isReplay(next!), false);
+    t.notOk(answers.some(({ body }) => body === next!.body));
+    answers = [...answers, next!];
+    texts.push(text);
+    const again = await client.post('window', text, keyed('window'));
+    isRemembered = isReplay(again);
+    if (isRemembered) t.equal(again.body, next!.body, 'and remembers that one from then on');
+    else texts.push(text);
+  }
   const page = await client.json<{ messages: { data: string; time: string }[] }>('/topics/window/messages');
-  t.strictSame(page.messages.map(({ data }) => data), ['first', 'second']);
-  t.ok(Date.parse(page.messages[1]!.time) - Date.parse(page.messages[0]!.time) >= 1000, 'not before the window was over');
+  t.strictSame(page.messages.map(({ data }) => data), texts);
+  t.ok(isRemembered, 'a key that was just used is remembered');
+  const times = page.messages.map(({ time }) => Date.parse(time));
+  t.ok(times.every((time, index) => index === 0 || time - times[index - 1]! >= 1000), 'not before the window was over');
 });
