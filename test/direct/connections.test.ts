@@ -270,9 +270,9 @@ t.test('a connection on which nothing is said is told so, and closed', async (t)
 t.test('a connection is kept a little longer than its client was told, and then closed without a word', async (t) => {
   const { port } = await bare(t, answering, { firstRequestMs: LONG, keepAliveMs: 1000 });
   const connection = await RawConnection.open(t, { port });
+  const began = performance.now();
   connection.send(PUBLISH);
   await connection.answered(1, 'POST');
-  const began = performance.now();
   await connection.untilClosed();
   t.ok(performance.now() - began >= 1500, `it was kept for ${performance.now() - began} ms`);
   t.match(connection.answers('POST'), [{ status: 200, headers: { connection: 'keep-alive', 'keep-alive': 'timeout=1' } }]);
@@ -283,10 +283,12 @@ t.test('a request that is under way is not cut off by the limits for connections
   const { port, sockets } = await bare(t, (_request, connection) => {
     taken.push(connection);
     return true;
-  }, { firstRequestMs: 50, keepAliveMs: LONG });
+  }, { firstRequestMs: LONG, keepAliveMs: LONG });
   const connection = await RawConnection.open(t, { port });
   connection.send(PUBLISH);
   await turns('it is under way', () => taken.length === 1);
+  // The limit ends now, and not before the request is there.
+  sockets[0]!.setTimeout(1);
   await new Promise<void>((resolve) => void sockets[0]!.once('timeout', resolve));
   taken[0]!.answer(DONE, false);
   t.match(await connection.answered(1, 'POST'), [{ status: 200, body: 'done' }]);
