@@ -162,7 +162,7 @@ export function busContract(prepare: (t: Scope) => Promise<BusKind>): void {
       const { ear } = await joined(t, make(), 'log-large');
       const wakes = ear.wakes;
       bus.publish([message(1, Buffer.alloc(4 * 1024 * 1024))]);
-      await until('the listener was woken', () => ear.wakes === wakes + 1);
+      await until('the listener was woken', () => ear.wakes > wakes);
       t.same(ear.seqs, []);
     });
 

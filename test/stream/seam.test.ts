@@ -2,6 +2,7 @@ import t from 'tap';
 import { openStream, type SseStream } from '../support/client.ts';
 import { each, Http, seqOf } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
+import { until } from '../support/until.ts';
 
 const TOPICS = ['a.b.c', 'a.x.c', 'a.b', 'd', 'd.e.f', 'quiet'];
 
@@ -79,9 +80,8 @@ for (const [tail, messages, streams] of [['16KiB', 4_000, 100], ['64MiB', 4_000,
       const same = got.length === expected.length && got.every(({ id, data }, index) => id === expected[index]!.id && text(data) === expected[index]!.data);
       t.ok(same, `${path} from ${start}: ${got.length} of ${expected.length}`);
     }
-    const metrics = await http.metrics();
-    t.equal(metrics.get('tidings_readers_behind'), 0, 'all are live');
-    const served = metrics.get('tidings_catchup_streams_served_total')!;
+    await until('all are live', async () => await http.metric('readers_behind') === 0);
+    const served = await http.metric('catchup_streams_served_total');
     if (tail === '16KiB') t.ok(served > streams / 2, `${served} steps were read from the log`);
     else t.equal(served, 0, 'nothing was read from the log');
   });

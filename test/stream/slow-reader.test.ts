@@ -61,7 +61,7 @@ t.test('one stream of a hundred stops reading for 200 MB: memory stays, the othe
   const stalledAt = published;
   const during = median(await load(200 * MIB));
   // The slow one stands still until here: whatever the others wait for, it is not that one.
-  await until('the others have got everything', caughtUp, 60_000);
+  await until('the others have got everything', caughtUp);
   const grown = during - before;
   t.ok(grown < 64 * MIB, `the process grew by ${Math.round(grown / MIB)} MiB`);
   t.comment(`it grew from ${Math.round(before / MIB)} by ${Math.round(grown / MIB)} MiB`);
@@ -86,7 +86,7 @@ t.test('one stream of a hundred stops reading for 200 MB: memory stays, the othe
 });
 
 t.test('a stream whose client takes nothing for STALL_SECONDS is closed, and comes back to where it was', async (t) => {
-  const instance = await startInstance(t, { TAIL_BYTES: '1MiB', STALL_SECONDS: '1' });
+  const instance = await startInstance(t, { TAIL_BYTES: '1MiB', STALL_SECONDS: '3' });
   const http = new Http(t, instance.url);
   const url = `${instance.url}/topics/load/events`;
   const stalled = await openStream(t, url);
@@ -101,7 +101,7 @@ t.test('a stream whose client takes nothing for STALL_SECONDS is closed, and com
     });
   }
   await until('it is closed', async () => await http.metric('streams_stalled_total') === 1);
-  t.ok(performance.now() - untilThen >= 1000, 'not before the time is over');
+  t.ok(performance.now() - untilThen >= 3000, 'not before the time is over');
   t.equal(await http.metric('streams'), 1);
   t.equal(await http.metric('readers_behind'), 0);
 

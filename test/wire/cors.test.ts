@@ -2,6 +2,7 @@ import t from 'tap';
 import { openStream } from '../support/client.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
+import { until } from '../support/until.ts';
 
 /** Pages of other origins: what their browsers are told, on every answer. */
 
@@ -57,7 +58,7 @@ await t.test('a stream says so, and one that is refused with $busy too', async (
     t.strictSame([busy.status, busy.headers['content-type'], busy.headers['access-control-allow-origin']], [200, 'text/event-stream', PAGE]);
     t.match(busy.headers['cache-control'], 'no-cache, no-transform');
     stream.destroy();
-    await stream.ended;
+    await until('it has left', async () => await http.metric('streams') === 0);
   }
 });
 
