@@ -8,6 +8,8 @@ import { tempFolder } from './support/temp.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const ENV = { DRAIN_SECONDS: '0' };
+/** How often it is asked what of the cache it uses. */
+const STARTS = 5;
 /** Root may write everything, unless it is told not to. */
 const AS_OTHERS = process.getuid?.() === 0 ? ['setpriv', '--bounding-set=-dac_override,-dac_read_search,-fowner'] : [];
 
@@ -39,10 +41,14 @@ t.test('what was compiled is kept for the next start, also that of the database\
   const { entry, cache } = copyOfProgram(t);
   await run(t, {}, { entry });
   t.equal(statSync(cache).mode & 0o077, 0);
-  const output = await run(t, { NODE_DEBUG_NATIVE: 'COMPILE_CACHE' }, { entry });
-  for (const file of ['main.ts', 'store/sqlite-worker.ts']) {
-    t.match(output, new RegExp(`V8 code cache for ESM file://.*/src/${file} was accepted`), file);
+  const accepted = (output: string, file: string): boolean => new RegExp(`V8 code cache for ESM file://.*/src/${file} was accepted`).test(output);
+  const wanted = new Set(['main.ts', 'store/sqlite-worker.ts']);
+  // The threads say it all at the same time, now and then within each other's lines.
+  for (let start = 0; start < STARTS && wanted.size > 0; start++) {
+    const output = await run(t, { NODE_DEBUG_NATIVE: 'COMPILE_CACHE' }, { entry });
+    for (const file of wanted) if (accepted(output, file)) wanted.delete(file);
   }
+  t.same([...wanted], []);
 });
 
 t.test('where nothing may be written it starts all the same', async (t) => {

@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core';
 import t from 'tap';
-import { servePage, startBrowser } from '../support/browser.ts';
+import { newPage, servePage, startBrowser } from '../support/browser.ts';
 import { Http } from '../support/http.ts';
 import { startInstance, type Instance } from '../support/instance.ts';
 import type { Scope } from '../support/temp.ts';
@@ -10,7 +10,7 @@ import type { Scope } from '../support/temp.ts';
 const browser = await startBrowser(t);
 
 async function openPage(t: Scope, origin: string): Promise<Page> {
-  const page = await browser.newPage();
+  const page = await newPage(browser);
   t.teardown(() => page.close());
   await page.goto(origin);
   return page;

@@ -2,18 +2,28 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
-import { chromium, type Browser } from 'playwright-core';
+import { chromium, type Browser, type Page } from 'playwright-core';
 import { need } from './programs.ts';
 import type { Scope } from './temp.ts';
 
 /** A sandbox needs rights that a container does not give; the others stop it from asking servers of its maker. */
 const ARGUMENTS = ['--no-sandbox', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'];
 
+/** Stops what Chromium never does from hanging the run; on a busy machine it may take long to start. Milliseconds. */
+const LIMIT = 120_000;
+
 /** Chromium, without a window. Closed when the test is over. */
 export async function startBrowser(t: Scope): Promise<Browser> {
-  const browser = await chromium.launch({ executablePath: need('chromium'), args: ARGUMENTS });
+  const browser = await chromium.launch({ executablePath: need('chromium'), args: ARGUMENTS, timeout: LIMIT });
   t.teardown(() => browser.close());
   return browser;
+}
+
+/** An empty page, which waits for as long as everything else does. */
+export async function newPage(browser: Browser): Promise<Page> {
+  const page = await browser.newPage();
+  page.setDefaultTimeout(LIMIT);
+  return page;
 }
 
 const PACKAGES = join(import.meta.dirname, '../../node_modules');

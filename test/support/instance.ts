@@ -14,6 +14,8 @@ const COMPILE_CACHE = join(import.meta.dirname, '../../node_modules/.cache/tidin
 /** Stops an instance that never becomes ready from hanging the run. Milliseconds. */
 const READY_LIMIT = 120_000;
 const READY_POLL = 20;
+/** How often another port is tried when someone else took the one that was free. */
+const PORT_ATTEMPTS = 5;
 
 export interface InstanceOptions {
   /** When it counts as started; answers are asked for until one is true. By default when GET /readyz is 200. */
@@ -106,9 +108,15 @@ const QUIET = { HEARTBEAT_SECONDS: '3600' };
 /** Starts an instance, on a log of its own unless it is told another, and waits until it is ready. It is killed when the test is over. */
 export async function startInstance(t: Scope, env: Readonly<Record<string, string>> = {}, options: InstanceOptions = {}): Promise<Instance> {
   const where: Record<string, string> = isPostgres && env['DATABASE_URL'] === undefined ? { DATABASE_URL: await emptyDatabase(t) } : {};
-  const instance = new Instance(t, await freePort(), { ...QUIET, ...where, ...env }, options);
-  await instance.started();
-  return instance;
+  for (let attempt = 1; ; attempt++) {
+    const instance = new Instance(t, await freePort(), { ...QUIET, ...where, ...env }, options);
+    try {
+      await instance.started();
+      return instance;
+    } catch (error) {
+      if (attempt === PORT_ATTEMPTS || !instance.output.includes('EADDRINUSE')) throw error;
+    }
+  }
 }
 
 /** The status of an answer to GET, over a connection of its own; undefined when there is none. */

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { servePage, startBrowser } from '../../support/browser.ts';
+import { newPage, servePage, startBrowser } from '../../support/browser.ts';
 import type { Scope } from '../../support/temp.ts';
 import { NAMED_EVENTS, type Client, type Kind, type Received } from './kinds.ts';
 
@@ -12,7 +12,7 @@ interface Mutable extends Client {
 
 /** The clients that run in Chromium, all in one page of an origin of its own: the service needs CORS_ORIGINS for it. */
 export async function chromiumKinds(t: Scope): Promise<{ kinds: readonly Kind[]; faults: readonly string[] }> {
-  const page = await (await startBrowser(t)).newPage();
+  const page = await newPage(await startBrowser(t));
   const clients: Mutable[] = [];
   const faults: string[] = [];
   page.on('pageerror', (error) => void faults.push(String(error)));
