@@ -28,10 +28,11 @@ t.test('all instances are gone for 10 s: a page comes back by itself and misses 
     { name: `${name}, ${path}`, client: eventSource.open(t, url + path) })));
   const opened = ({ client }: (typeof all)[number]): number => client.received.filter(({ event }) => event === '$open').length;
   const messages = ({ client }: (typeof all)[number]): string[] => client.received.filter(({ event }) => event === 'message').map(({ id }) => id);
-  await until('all are open', () => all.every((one) => opened(one) === 1));
+  await until('all are open', () => all.every((one) => opened(one) > 0));
   const ids = [await http.publish('news.today', 'before')];
-  await until('all are live', () => all.every((one) => messages(one).length === 1));
+  await until('all are live', () => all.every((one) => messages(one).length > 0));
 
+  const before = all.map(opened);
   for (const instance of instances) instance.kill('SIGKILL');
   await Promise.all(instances.map(({ exited }) => exited));
   const gone = performance.now();
@@ -65,7 +66,7 @@ t.test('all instances are gone for 10 s: a page comes back by itself and misses 
   ids.push(await http.publish('news.today', 'still gone'));
 
   await Promise.all(instances.map((instance) => instance.restart()));
-  await until('all are back', () => all.every((one) => opened(one) === 2)).catch((error: unknown) => t.fail(String(error)));
+  await until('all are back', () => all.every((one, index) => opened(one) > before[index]!)).catch((error: unknown) => t.fail(String(error)));
   ids.push(await http.publish('news.today', 'afterwards'));
   await until('all have the last message', () => all.every((one) => messages(one).at(-1) === ids.at(-1))).catch((error: unknown) => t.fail(String(error)));
   for (const one of all) {
