@@ -102,6 +102,7 @@ class Following {
   /** Until those streams have everything that was accepted, or nothing has come for long enough. */
   async #wait(outcome: Outcome, streams: readonly Stream[], delivered: () => number): Promise<{ expected: number; lost: number }> {
     const begun = now();
+    let looked = begun;
     let seen = -1;
     let result = this.ledger.settle(outcome, streams);
     for (;;) {
@@ -114,7 +115,10 @@ class Following {
         if (current >= result.expected) result = this.ledger.settle(outcome, streams);
       }
       const at = now();
-      const isQuiet = this.#streams.isWhole && at - Math.max(begun, this.#counting.lastAt, this.#streams.openedAt) >= this.#run.quietMs;
+      // Whoever stood still hears what has come meanwhile before it says that nothing has.
+      const stoodStill = at - looked >= this.#run.quietMs / 2;
+      looked = at;
+      const isQuiet = !stoodStill && this.#streams.isWhole && at - Math.max(begun, this.#counting.lastAt, this.#streams.openedAt) >= this.#run.quietMs;
       if (result.lost === 0 || isQuiet || at - begun >= SETTLE_MS) return this.ledger.settle(outcome, streams);
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }

@@ -99,7 +99,11 @@ export class FaultyServer {
     const stream: Stream = {
       number: this.#opened++, topic, request,
       write: ({ data, seq }) => void response.write(`data: ${data}\nid: ${EPOCH}-${seq}\n\n`),
-      end: () => request.socket.destroy(),
+      // What was written before goes out first.
+      end: () => {
+        this.streams.delete(stream);
+        request.socket.destroySoon();
+      },
     };
     this.streams.add(stream);
     response.once('close', () => this.streams.delete(stream));

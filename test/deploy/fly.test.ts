@@ -72,7 +72,8 @@ t.test('it fits the service', (t) => {
   t.ok(Number(fly['kill_timeout']) <= 300, 'the most that Fly.io allows');
   t.same(fly['deploy'], { ...fly['deploy'] as Table, strategy: 'rolling', max_unavailable: 1 });
   t.equal(service['internal_port'], config.PORT);
-  t.equal(service['auto_stop_machines'], 'off');
+  t.equal(config.HOST, '0.0.0.0', 'the proxy, which is elsewhere, reaches it');
+  t.match(service, { auto_stop_machines: 'off', auto_start_machines: true, min_machines_running: 1 }, 'it runs, whether anybody asks or not');
   t.equal(check!['path'], '/readyz');
   t.equal(type, 'connections');
   t.ok(Number(soft) < config.MAX_STREAMS && config.MAX_STREAMS < Number(hard), 'the service says "full" before the proxy does');

@@ -16,9 +16,15 @@ function said(key: string): string | undefined {
 t.test('the unit fits the service', (t) => {
   const environment = Object.fromEntries(said('Environment')!.split(' ').map((pair) => pair.split('=') as [string, string]));
   t.ok(Number(said('TimeoutStopSec')) >= Number(environment['DRAIN_SECONDS']) + 10, 'a drain is over before it is killed');
+  t.same(Object.keys(environment).filter((name) => name !== 'NODE_ENV' && !(name in SETTINGS)), [], 'it sets nothing that is no setting');
+  t.equal(environment['NODE_ENV'], 'production');
   t.equal(said('KillSignal'), 'SIGTERM');
+  t.equal(said('Restart'), 'always');
   t.ok(Number(said('LimitNOFILE')) > 2 * Number(SETTINGS.MAX_STREAMS.default));
   t.equal(said('ExecStart'), `${NODE} /opt/tidings/src/serve.js`);
+  t.equal(said('WorkingDirectory'), `/var/lib/${said('StateDirectory')}`, 'where it stands, it may write');
+  t.equal(said('DynamicUser'), 'yes', 'it is not root');
+  t.equal(said('MemoryDenyWriteExecute'), undefined, 'V8 compiles at run time');
   t.end();
 });
 
