@@ -15,8 +15,9 @@ const CLOCK_JUMP_MS = 60 * 60 * 1000;
 /**
  * Deletes what is too old or too much, from the oldest on, in small batches.
  *
- * Invariant 10: when the store's clock jumps forward by more than CLOCK_JUMP_MS, everything would seem old at once. Then
- * deletion by age pauses, and says so, until the clock is back or the service is started again; deletion by size goes on.
+ * Invariant 10: when the clock that age is counted by jumps forward by more than CLOCK_JUMP_MS, everything would seem old
+ * at once. Then deletion by age pauses, and says so, until the clock is back or the service is started again; deletion by
+ * size goes on. The store itself looks before it deletes: a clock that was right when it was asked for may be stepped by then.
  */
 export class Retention {
   readonly #store: Store;
@@ -29,7 +30,7 @@ export class Retention {
   #stopped = false;
   #jumped = false;
   #failed = false;
-  /** The store's clock less the machine's count of time, when retention began. */
+  /** The clock that age is counted by less this machine's count of time, as far as it is believed. */
   #offset: number | undefined;
   /** Bytes of messages held, at the last look. */
   bytes = 0;
@@ -62,8 +63,8 @@ export class Retention {
   /** Whether there is more to delete. */
   async #batch(): Promise<boolean> {
     try {
-      const maxAge = this.#hasJumped((await this.#store.state()).now) ? 0 : this.#maxAge;
-      const trimmed = await this.#store.trim({ maxAge, maxBytes: this.#maxBytes, rows: BATCH_ROWS });
+      const trimmed = await this.#store.trim({ maxAge: this.#maxAge, maxBytes: this.#maxBytes, rows: BATCH_ROWS, ...this.#believed });
+      this.#watch(trimmed.clock);
       this.#counters.trimmed += trimmed.messages;
       this.#counters.trimmedKeys += trimmed.keys;
       this.bytes = trimmed.bytes;
@@ -77,8 +78,13 @@ export class Retention {
     }
   }
 
-  #hasJumped(now: number): boolean {
-    const offset = now - this.#clock.monotonic();
+  /** How far the clock may have come by now. What it shows first is believed. */
+  get #believed(): { readonly latest?: number } {
+    return this.#offset === undefined ? {} : { latest: this.#clock.monotonic() + this.#offset + CLOCK_JUMP_MS };
+  }
+
+  #watch(clock: number): void {
+    const offset = clock - this.#clock.monotonic();
     this.#offset ??= offset;
     const jumped = offset - this.#offset > CLOCK_JUMP_MS;
     // What the clock loses, or gains slowly, is followed.
@@ -89,6 +95,5 @@ export class Retention {
     }
     if (!jumped && this.#jumped) this.#logger.info('the clock is back: deletion by age goes on');
     this.#jumped = jumped;
-    return jumped;
   }
 }

@@ -15,8 +15,6 @@ async function begin(t: Scope, policy: { maxAge?: number; maxBytes?: number }) {
   const counters = new Counters();
   const said: string[] = [];
   const logger: Log = { debug: () => undefined, info: (facts: object | string) => void said.push(typeof facts === 'string' ? facts : ''), warn: (_, text) => void said.push(text), error: (_, text) => void said.push(text) };
-  const retention = new Retention({ store, clock, counters, logger, maxAge: 0, maxBytes: 0, ...policy });
-  t.teardown(() => retention.stop());
   /** Both clocks go on, as they do. */
   const pass = async (milliseconds: number): Promise<void> => {
     for (let left = milliseconds; left > 0; left -= 60_000) {
@@ -24,7 +22,12 @@ async function begin(t: Scope, policy: { maxAge?: number; maxBytes?: number }) {
       await clock.advance(Math.min(left, 60_000));
     }
   };
-  return { store, clock, counters, retention, said, pass };
+  const another = (): Retention => {
+    const other = new Retention({ store, clock, counters, logger, maxAge: 0, maxBytes: 0, ...policy });
+    t.teardown(() => other.stop());
+    return other;
+  };
+  return { store, clock, counters, retention: another(), another, said, pass };
 }
 
 t.test('messages that are too old are deleted, in small batches, from the oldest on', async (t) => {
@@ -69,6 +72,48 @@ t.test('a clock that jumps forward pauses deletion by age and is logged; deletio
   t.match(said.at(-1), /clock is back/);
   await pass(HOUR);
   t.equal(store.log().oldest, 4, 'what has really become old is deleted');
+});
+
+t.test('a clock that jumped forward is believed once the service was started again', async (t) => {
+  const { store, retention, another, pass } = await begin(t, { maxAge: HOUR });
+  store.commit();
+  retention.start();
+  await pass(10_000);
+  store.now += 100 * HOUR;
+  await pass(10_000);
+  t.equal(store.log().oldest, 1);
+  retention.stop();
+  another().start();
+  await pass(10_000);
+  t.equal(store.log().oldest, 2);
+});
+
+t.test('a clock that jumps after it was looked at, just before the deletion, deletes nothing by age', async (t) => {
+  const { store, retention, said, pass } = await begin(t, { maxAge: HOUR, maxBytes: 25 });
+  for (let count = 0; count < 3; count++) store.commit({ data: Buffer.alloc(10) });
+  retention.start();
+  await pass(10_000);
+  const trim = store.trim.bind(store);
+  store.trim = (policy) => {
+    store.now += 100 * HOUR;
+    store.trim = trim;
+    return trim(policy);
+  };
+  await pass(10_000);
+  t.equal(store.log().oldest, 2, 'by size only');
+  t.match(said.join('; '), /jumped forward/);
+});
+
+t.test('a second jump is one too, also where the log stands ahead since the first and the service was started again', async (t) => {
+  const { store, retention, said, pass } = await begin(t, { maxAge: HOUR });
+  store.commit();
+  store.commit({}, store.now + 100 * HOUR);
+  retention.start();
+  await pass(10_000);
+  store.now += 100 * HOUR;
+  await pass(10_000);
+  t.equal(store.log().oldest, 1);
+  t.match(said.join('; '), /jumped forward/);
 });
 
 t.test('a log that cannot be written is tried again', async (t) => {

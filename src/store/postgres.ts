@@ -107,11 +107,14 @@ export class PostgresStore implements Store {
     return { seq: Number(row![0]), missing: row![1] === 't', log: this.#known.state(row!, known) };
   }
 
-  async trim({ maxAge, maxBytes, rows }: TrimPolicy): Promise<Trimmed> {
+  async trim({ maxAge, maxBytes, rows, latest = Infinity }: TrimPolicy): Promise<Trimmed> {
     const known = this.#known.lineage;
-    const [row] = await this.#use().read(`SELECT * FROM tidings.trim(${[Math.floor(maxAge), Math.floor(maxBytes), rows, TRIM_BYTES, ROW_OVERHEAD_BYTES, literal(newestOf(known))].join(', ')})`);
-    const [messages, keys, more, bytes] = row!;
-    return { messages: Number(messages), keys: Number(keys), more: more === 't', bytes: Number(bytes), log: this.#known.state(row!, known) };
+    // The server's clock is looked at where it is used: between an answer and the next question it may be stepped.
+    const age = `CASE WHEN machine.clock <= ${Math.floor(Math.min(latest, Number.MAX_SAFE_INTEGER))} THEN ${Math.floor(maxAge)} ELSE 0 END`;
+    const [row] = await this.#use().read('SELECT machine.clock, t.* FROM (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock) AS machine, '
+      + `tidings.trim(${[age, Math.floor(maxBytes), rows, TRIM_BYTES, ROW_OVERHEAD_BYTES, literal(newestOf(known))].join(', ')}) AS t`);
+    const [clock, messages, keys, more, bytes] = row!;
+    return { messages: Number(messages), keys: Number(keys), more: more === 't', bytes: Number(bytes), clock: Number(clock), log: this.#known.state(row!, known) };
   }
 
   close(): Promise<void> {

@@ -11,7 +11,7 @@ export interface Calls {
   read: { argument: PackedQuery; value: { messages: PackedMessages; scanned: number; examined: number; log: Snapshot } };
   state: { argument: undefined; value: { log: Snapshot } };
   seek: { argument: { time: number }; value: { seq: number; missing: boolean; log: Snapshot } };
-  trim: { argument: TrimPolicy; value: { messages: number; keys: number; more: boolean; bytes: number; log: Snapshot } };
+  trim: { argument: TrimPolicy; value: { messages: number; keys: number; more: boolean; bytes: number; clock: number; log: Snapshot } };
   close: { argument: undefined; value: undefined };
 }
 

@@ -1,6 +1,6 @@
 import type Database from 'better-sqlite3';
 import type { Index } from './sqlite-index.ts';
-import { clock, ROW_OVERHEAD_BYTES, type LogReader, type LogRow } from './sqlite-state.ts';
+import { clock as clockOfLog, ROW_OVERHEAD_BYTES, type LogReader, type LogRow } from './sqlite-state.ts';
 import type { TrimPolicy } from './store.ts';
 
 /** One batch also ends with so many bytes: a large row takes as long as a hundred small ones, and everybody's appends wait for it. */
@@ -23,6 +23,7 @@ export interface PackedTrimmed {
   readonly keys: number;
   readonly more: boolean;
   readonly bytes: number;
+  readonly clock: number;
   readonly log: LogRow;
 }
 
@@ -47,12 +48,12 @@ export class Trimmer {
     this.#deleteKeys = db.prepare('DELETE FROM keys WHERE id <= ?');
   }
 
-  trim({ maxAge, maxBytes, rows }: TrimPolicy): PackedTrimmed {
+  trim({ maxAge, maxBytes, rows, latest = Infinity }: TrimPolicy): PackedTrimmed {
     const before = this.#log.row();
-    const now = clock(before);
     // Age is counted by the machine's clock, unlike all else: after one message from a clock that was ahead, the log's own stands at that
-    // message's time, and the whole log before it would seem as old as the clock was wrong (invariant 10).
-    const tooOld = maxAge > 0 ? Date.now() - maxAge : -Infinity;
+    // message's time, and the whole log before it would seem as old as the clock was wrong (invariant 10). It is read once: what was believed is what counts.
+    const clock = Date.now();
+    const tooOld = maxAge > 0 && clock <= latest ? clock - maxAge : -Infinity;
     const size = before.bytes - before.deletedBytes;
     const isDue = (row: OldRow, freed: number): boolean => row.time < tooOld || (maxBytes > 0 && size - freed > maxBytes);
 
@@ -73,16 +74,17 @@ export class Trimmer {
       last = row;
       topics.add(row.topic);
     }
-    const { keys, moreKeys } = this.#trimKeys(now, rows);
+    const { keys, moreKeys } = this.#trimKeys(clockOfLog(before), rows);
     more ||= moreKeys;
-    if (last === undefined) return { messages, keys, more, bytes: size, log: before };
+    if (last === undefined) return { messages, keys, more, bytes: size, clock, log: before };
 
     this.#index.remove(topics, last.seq);
     this.#delete.run(last.seq + 1);
     this.#moveOldest.run(last.seq + 1, freed, last.time);
     const log = { ...before, oldest: last.seq + 1, deletedBytes: before.deletedBytes + freed, deletedTime: last.time };
-    return { messages, keys, more, bytes: size - freed, log };
+    return { messages, keys, more, bytes: size - freed, clock, log };
   }
+
   /** Only a prefix goes here too: keys stand in the order in which they were used, and mostly expire in it. */
   #trimKeys(now: number, rows: number): { keys: number; moreKeys: boolean } {
     let keys = 0;

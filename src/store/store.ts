@@ -118,6 +118,8 @@ export interface Sought {
 export interface TrimPolicy {
   /** Messages older than this are deleted: milliseconds; 0 keeps them however old. */
   readonly maxAge: number;
+  /** Where the machine's clock, which age is counted by, stands behind this, nothing is old: milliseconds since 1970. Without it, the clock is believed. */
+  readonly latest?: number;
   /** Above so many bytes of messages the oldest are deleted; 0 keeps them however many. */
   readonly maxBytes: number;
   readonly rows: number;
@@ -130,6 +132,8 @@ export interface Trimmed {
   readonly more: boolean;
   /** Bytes of messages held after this. */
   readonly bytes: number;
+  /** Where the machine's clock stood: milliseconds since 1970. Unlike `log.now` it may stand before the newest message. */
+  readonly clock: number;
   readonly log: LogState;
 }
 

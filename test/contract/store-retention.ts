@@ -39,6 +39,21 @@ export async function retention(t: Test, factory: StoreFactory): Promise<void> {
     t.equal(steps.reduce((sum, { messages }) => sum + messages, 0), oldest - 1);
   });
 
+  await t.test('by a clock that is later than it can be nothing is old, and the answer says where it stood; by size it goes on', async (t) => {
+    const database = await factory(t);
+    const store = await openStore(t, database);
+    await stored(store, numberedRequests(10));
+    await age(store, 20);
+    const before = Date.now();
+    const { clock, ...kept } = await store.trim({ ...NOTHING, maxAge: 1, latest: before - 3_600_000 });
+    t.match(kept, { messages: 0, more: false, log: { oldest: 1 } });
+    t.ok(Math.abs(clock - before) < 60_000, `${clock}, ${before}`);
+    await database.clockWasAhead(3_600_000);
+    t.ok((await store.trim(NOTHING)).clock < before + 1_800_000, 'the machine\'s clock, not the one of the log');
+    t.match(await store.trim({ ...NOTHING, maxAge: 1, maxBytes: kept.bytes * 0.55, latest: before - 3_600_000 }), { messages: 5, log: { oldest: 6 } });
+    t.match(await store.trim({ ...NOTHING, maxAge: 1, latest: clock + 3_600_000 }), { messages: 5, log: { oldest: 11 } });
+  });
+
   await t.test('above a size the oldest go, until the rest is within it', async (t) => {
     const store = await openStore(t, await factory(t));
     await stored(store, range(1, 100).map(() => request(draft('größe.🚀', Buffer.alloc(10_000)))));

@@ -39,8 +39,13 @@ export class MemoryStore implements Store {
     return this.#oldest - 1 + this.messages.length;
   }
 
+  /** The log's own clock: never before the newest message. */
+  get #time(): number {
+    return Math.max(this.now, this.messages.at(-1)?.time ?? 0, this.#trimmedTime);
+  }
+
   log(): LogState {
-    return { lineage: new Lineage(this.#epochs), oldest: this.#oldest, head: this.head, now: this.now };
+    return { lineage: new Lineage(this.#epochs), oldest: this.#oldest, head: this.head, now: this.#time };
   }
 
   append(requests: readonly AppendRequest[]): Promise<Appended> {
@@ -62,7 +67,7 @@ export class MemoryStore implements Store {
     if (key !== undefined && known !== undefined && known.expires > this.now) {
       return known.fingerprint === fingerprint ? { ...known.outcome, kind: 'replayed' } as Outcome : { kind: 'conflict' };
     }
-    const time = Math.max(this.now, this.messages.at(-1)?.time ?? 0, this.#trimmedTime);
+    const time = this.#time;
     const outcome = { kind: 'stored', epoch: this.#epochs.at(-1)!.epoch, first: this.head + 1, time } as const;
     for (const draft of drafts) this.commit(draft, time);
     if (key !== undefined) this.#keys.set(name, { fingerprint, outcome, expires: time + key.window });
@@ -115,12 +120,12 @@ export class MemoryStore implements Store {
     });
   }
 
-  trim({ maxAge, maxBytes, rows }: TrimPolicy): Promise<Trimmed> {
+  trim({ maxAge, maxBytes, rows, latest = Infinity }: TrimPolicy): Promise<Trimmed> {
     return this.#reply(() => {
       const bytes = (): number => this.messages.reduce((sum, { data }) => sum + data.length, 0);
       const isDue = (): boolean => {
         const [oldest] = this.messages;
-        return oldest !== undefined && ((maxAge > 0 && oldest.time < this.now - maxAge) || (maxBytes > 0 && bytes() > maxBytes));
+        return oldest !== undefined && ((maxAge > 0 && this.now <= latest && oldest.time < this.now - maxAge) || (maxBytes > 0 && bytes() > maxBytes));
       };
       let messages = 0;
       for (; messages < rows && isDue(); messages++) {
@@ -129,7 +134,7 @@ export class MemoryStore implements Store {
       }
       const expired = [...this.#keys].filter(([, { expires }]) => expires <= this.now).slice(0, rows);
       for (const [name] of expired) this.#keys.delete(name);
-      return { messages, keys: expired.length, more: isDue(), bytes: bytes(), log: this.log() };
+      return { messages, keys: expired.length, more: isDue(), bytes: bytes(), clock: this.now, log: this.log() };
     });
   }
 
