@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
+import { stepped } from './clocks.ts';
 import type { Fleet } from './fleet.ts';
 
 export type FaultKind =
   | 'instance killed'
   | 'instance frozen'
   | 'instance drained and replaced'
+  | 'instance clock stepped'
   | 'Redis restarted'
   | 'Redis listeners cut off'
   | 'Redis paused'
@@ -17,8 +19,10 @@ export type FaultKind =
   | 'database locked'
   // PostgreSQL
   | 'database restarted'
+  | 'database failed over'
   | 'database connections cut off'
-  | 'database paused';
+  | 'database paused'
+  | 'database clock stepped';
 
 /** One thing that goes wrong, as the seed has decided it. */
 export interface Fault {
@@ -75,6 +79,12 @@ const RULES: Readonly<Record<FaultKind, Rule>> = {
       await sleep(fault.milliseconds);
       await fleet.replace(indexOf(fault));
     },
+  },
+  'instance clock stepped': {
+    targets: instances,
+    // Longer than the pause of retention: it looks meanwhile.
+    longest: 10_000,
+    inflict: (fleet, fault) => stepped(fault, (step) => fleet.clocks[indexOf(fault)]!.step(step)),
   },
   'Redis restarted': {
     targets: redis,
@@ -143,8 +153,10 @@ const RULES: Readonly<Record<FaultKind, Rule>> = {
   'disk full': ofDatabase(5_000),
   'database locked': ofDatabase(10_000),
   'database restarted': ofDatabase(5_000),
+  'database failed over': ofDatabase(5_000),
   'database connections cut off': ofDatabase(500),
   'database paused': ofDatabase(20_000),
+  'database clock stepped': ofDatabase(10_000),
 };
 
 /** What can happen to this fleet, and to which of its parts. */

@@ -4,6 +4,8 @@ import { Link } from '../support/link.ts';
 import { freePort } from '../support/ports.ts';
 import { startRedis, type RedisServer } from '../support/redis.ts';
 import type { Scope } from '../support/temp.ts';
+import { WallClock } from '../support/wall-clock.ts';
+import { KEEP } from './clocks.ts';
 import type { FleetDatabase } from './database.ts';
 import { startPostgresOf } from './postgres.ts';
 import { startSqlite } from './sqlite.ts';
@@ -13,6 +15,8 @@ export type StoreName = (typeof STORES)[number];
 
 export interface FleetOptions {
   readonly store: StoreName;
+  /** How long messages are kept, seconds; by default long enough for a run of an hour. */
+  readonly keep?: number;
   /** Another entry point than that of this project: one that is broken on purpose. */
   readonly entry?: string;
 }
@@ -35,28 +39,33 @@ export class Fleet {
   readonly database: FleetDatabase;
   readonly redis: RedisServer;
   readonly instances: Instance[];
+  /** What each of them takes for the time. */
+  readonly clocks: readonly WallClock[];
   /** By what they lie between. */
   readonly links: ReadonlyMap<string, Link>;
   readonly front: Link;
   readonly #make: (index: number) => Promise<Instance>;
 
-  private constructor(database: FleetDatabase, redis: RedisServer, instances: Instance[], links: ReadonlyMap<string, Link>, front: Link, make: (index: number) => Promise<Instance>) {
+  private constructor(database: FleetDatabase, redis: RedisServer, instances: Instance[], clocks: readonly WallClock[], links: ReadonlyMap<string, Link>, front: Link, make: (index: number) => Promise<Instance>) {
     this.#make = make;
     this.database = database;
     this.redis = redis;
     this.instances = instances;
+    this.clocks = clocks;
     this.links = links;
     this.front = front;
   }
 
-  static async start(t: Scope, { store, entry }: FleetOptions): Promise<Fleet> {
+  static async start(t: Scope, { store, entry, keep = KEEP }: FleetOptions): Promise<Fleet> {
     const [database, redis] = await Promise.all([startDatabase(t, store), startRedis(t)]);
     const links = new Map<string, Link>();
     const instances: Instance[] = [];
+    const clocks = Array.from({ length: INSTANCES }, () => new WallClock(t));
     const inner: number[] = [];
     const make = async (index: number): Promise<Instance> => {
       const env = {
         DATABASE_URL: database.url(index), REDIS_URL: links.get(toRedis(index))!.url.replace('http:', 'redis:'), LOG_LEVEL: 'warn', DRAIN_SECONDS: String(DRAIN_SECONDS),
+        RETENTION_SECONDS: String(keep), ...clocks[index]!.env,
       };
       return new Instance(t, await freePort(), env, { by: database.by, ...(entry === undefined ? {} : { entry }) });
     };
@@ -73,7 +82,7 @@ export class Fleet {
     const haproxy = await startHaproxy(t, inner);
     const front = await Link.start(t, haproxy.port);
     links.set('clients and HAProxy', front);
-    return new Fleet(database, redis, instances, links, front, make);
+    return new Fleet(database, redis, instances, clocks, links, front, make);
   }
 
   /** Starts another instance in the place of one that has ended; resolves when it is ready. On a port of its own: the old one may be somebody's by now. */

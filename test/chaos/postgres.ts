@@ -1,39 +1,59 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Link } from '../support/link.ts';
-import { startPostgres, type PostgresServer } from '../support/postgres.ts';
+import type { PostgresServer } from '../support/postgres.ts';
 import type { Scope } from '../support/temp.ts';
 import type { FleetDatabase, Hurt } from './database.ts';
+import { stepped } from './clocks.ts';
 import type { FaultKind } from './faults.ts';
+import { Pair } from './pair.ts';
 
-/** A server of PostgreSQL, with a link to it from each instance. */
+/** A server of PostgreSQL with a synchronous standby, and a link to it from each instance. */
 export async function startPostgresOf(t: Scope, instances: number): Promise<FleetDatabase> {
-  const server = await startPostgres(t);
-  const database = await server.database();
+  const pair = await Pair.start(t);
+  const database = await pair.primary.database();
+  await makeClock(pair.primary, database);
   const links = new Map<string, Link>();
-  for (let index = 0; index < instances; index++) links.set(nameOf(index), await Link.start(t, server.port));
+  for (let index = 0; index < instances; index++) links.set(nameOf(index), await Link.start(t, pair.primary.port));
+  const lead = (): void => {
+    for (const link of links.values()) link.lead(pair.primary.port);
+  };
   const faults = new Map<FaultKind, Hurt>([
-    ['database restarted', async ({ milliseconds, chance }) => {
-      await server.stop(chance < 0.5 ? 'fast' : 'immediate');
-      await sleep(milliseconds);
-      // On a port of its own: the old one may be somebody's by now.
-      server.port = 0;
-      await server.start();
-      for (const link of links.values()) link.lead(server.port);
+    ['database restarted', async (fault) => {
+      await pair.restart(fault);
+      lead();
+    }],
+    ['database failed over', async (fault) => {
+      await pair.failOver(fault);
+      lead();
+      await pair.renew();
     }],
     ['database connections cut off', async ({ milliseconds }) => {
-      await terminate(server, database);
+      await terminate(pair.primary, database);
       await sleep(milliseconds);
       // Once more: perhaps they had just come back.
-      await terminate(server, database);
+      await terminate(pair.primary, database);
     }],
-    ['database paused', ({ milliseconds }) => pause(server, milliseconds)],
+    ['database paused', ({ milliseconds }) => pause(pair.primary, milliseconds)],
+    ['database clock stepped', (fault) => stepped(fault, (step) => setClock(pair.primary, database, step))],
   ]);
-  return { url: (instance) => server.url(database, links.get(nameOf(instance))), by: [], links, faults, skipped: [] };
+  return { url: (instance) => pair.primary.url(database, links.get(nameOf(instance))), by: [], links, faults, skipped: [] };
 }
 
 function nameOf(instance: number): string {
   return `instance ${instance + 1} and PostgreSQL`;
+}
+
+/** Makes a clock for a database that can be set: what the service asks there finds another `clock_timestamp` before PostgreSQL's own. */
+export async function makeClock(server: PostgresServer, database: string): Promise<void> {
+  await server.ask(database, `CREATE SCHEMA stepped; CREATE TABLE stepped.clock (step interval NOT NULL); INSERT INTO stepped.clock VALUES ('0');
+    CREATE FUNCTION stepped.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS 'SELECT pg_catalog.clock_timestamp() + step FROM stepped.clock';
+    ALTER DATABASE ${database} SET search_path = stepped, pg_catalog, public`);
+}
+
+/** Sets it so many milliseconds before the machine's own, or behind it where they are negative. */
+export async function setClock(server: PostgresServer, database: string, step: number): Promise<void> {
+  await server.ask(database, `UPDATE stepped.clock SET step = '${step} milliseconds'`);
 }
 
 async function terminate(server: PostgresServer, database: string): Promise<void> {

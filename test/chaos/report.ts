@@ -1,3 +1,4 @@
+import { stepOf } from './clocks.ts';
 import type { FaultKind } from './faults.ts';
 import type { Injected, Recording } from './recording.ts';
 
@@ -26,8 +27,17 @@ export function report(recording: Recording, skipped: readonly string[]): string
     `| messages in the log | ${number(history.length)} |`,
     `| deliveries | ${number(delays.length)} |`,
     `| delay from the 201 to the arrival: half of them at most, 99 of 100, the longest | ${[0.5, 0.99, 1].map((part) => seconds(at(sorted, part))).join(', ')} |`,
+    ...clocks(faults),
     '',
   ].join('\n');
+}
+
+/** By how much clocks were wrong: below zero, they were behind. */
+function clocks(faults: readonly Injected[]): string[] {
+  const steps = faults.filter(({ kind }) => kind === 'instance clock stepped' || kind === 'database clock stepped').map(stepOf).sort((one, other) => one - other);
+  if (steps.length === 0) return [];
+  const minutes = (step: number | undefined): string => `${((step ?? 0) / 60_000).toFixed(1)}`;
+  return [`| by how many minutes clocks were set: the least, half of them at most, the most | ${[0, steps.length >> 1, steps.length - 1].map((index) => minutes(steps[index])).join(', ')} |`];
 }
 
 interface Delay {

@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { appendFileSync, chownSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chownSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
@@ -107,6 +107,11 @@ export class PostgresServer {
   async stop(mode: 'fast' | 'immediate' = 'immediate'): Promise<void> {
     this.#child?.kill(mode === 'fast' ? 'SIGINT' : 'SIGQUIT');
     await this.#child?.exited;
+  }
+
+  /** What is left of it once it has stopped for good: copies of servers would fill the disk. */
+  remove(): void {
+    rmSync(this.#data, { recursive: true, force: true });
   }
 
   /** An empty database of this name, or of a new one. */

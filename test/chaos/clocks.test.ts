@@ -1,0 +1,76 @@
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { readHistory } from '../support/fleet-publishers.ts';
+import { Random } from '../support/fleet-random.ts';
+import { Http } from '../support/http.ts';
+import { startInstance } from '../support/instance.ts';
+import { startPostgres } from '../support/postgres.ts';
+import { tempFolder } from '../support/temp.ts';
+import { until } from '../support/until.ts';
+import { WallClock } from '../support/wall-clock.ts';
+import { KEEP, stepOf } from './clocks.ts';
+import { STORES, type StoreName } from './fleet.ts';
+import { makeClock, setClock } from './postgres.ts';
+
+const HOUR = 3_600_000;
+
+/** Where a log is, and how to set the clock that its times are from. */
+async function logOf(t: Test, store: StoreName): Promise<{ readonly env: Readonly<Record<string, string>>; readonly set: (step: number) => Promise<void> | void }> {
+  if (store === 'sqlite') {
+    const clock = new WallClock(t);
+    return { env: { ...clock.env, DATABASE_URL: `file:${join(tempFolder(t), 'log.db')}` }, set: (step) => clock.step(step) };
+  }
+  const server = await startPostgres(t);
+  const database = await server.database();
+  await makeClock(server, database);
+  return { env: { DATABASE_URL: server.url(database) }, set: (step) => setClock(server, database, step) };
+}
+
+// Both wait for retention to look.
+t.jobs = STORES.length;
+
+for (const store of STORES) {
+  t.test(`${store}: a clock that is stepped ahead by hours, and back: no time goes back, TTLs and keys end as the clock says, and nothing is too old`, { buffered: true }, async (t) => {
+    const { env, set } = await logOf(t, store);
+    const instance = await startInstance(t, { ...env, RETENTION_SECONDS: String(KEEP) });
+    const http = new Http(t, instance.url);
+    const began = Date.now();
+    await http.publish('a', 'before');
+    const keyed = async (): Promise<unknown> => (await http.post('b', 'keyed', { 'idempotency-key': 'one' })).headers['idempotency-replayed'];
+    t.equal(await keyed(), undefined);
+    await http.publish('a', 'fleeting', { ttl: '7200' });
+    t.equal((await readHistory(http, 'a')).length, 2);
+    await until('retention has looked', async () => await http.metric('log_bytes') > 0);
+
+    await set(3 * HOUR);
+    await http.publish('a', 'ahead');
+    await instance.says('jumped forward');
+    t.equal(await keyed(), 'true', 'a key is remembered for a day');
+    await until('the TTL is over', async () => (await readHistory(http, 'a')).length === 2);
+    await set(-3 * HOUR);
+    await http.publish('a', 'back');
+    await set(0);
+    await http.publish('a', 'right');
+
+    const history = await readHistory(http, 'a');
+    t.same(history.map(({ data }) => data), ['before', 'ahead', 'back', 'right']);
+    const times = history.map(({ time }) => Date.parse(time) - began);
+    t.ok(times[0]! < HOUR && times[1]! >= 3 * HOUR, times.join());
+    t.same([times[2], times[3]], [times[1], times[1]], 'while the clock is behind, the time stands still');
+    await instance.says('clock is back');
+    await set(25 * HOUR);
+    t.equal(await keyed(), undefined);
+    t.equal(await http.metric('messages_trimmed_total'), 0);
+  });
+}
+
+t.test('steps go both ways, from a second to minutes, some by hours: beyond what is kept, and below what a key is remembered for', async (t) => {
+  const random = new Random(1);
+  const steps = Array.from({ length: 2_000 }, () => stepOf({ chance: random.next() }));
+  const sizes = steps.map(Math.abs);
+  t.ok(Math.abs(steps.filter((step) => step > 0).length - 1_000) < 150);
+  t.ok(sizes.every((size) => (size >= 1_000 && size <= 300_000) || (size >= 1_000 * KEEP && size < 12 * HOUR)));
+  t.ok(Math.abs(sizes.filter((size) => size >= HOUR).length - 250) < 80);
+  t.ok(sizes.filter((size) => size < 20_000).length > 500);
+  t.equal(stepOf({ chance: 0.3 }), stepOf({ chance: 0.3 }));
+});
