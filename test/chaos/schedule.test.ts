@@ -21,6 +21,14 @@ t.test('a seed decides what goes wrong, where, and for how long', async (t) => {
   t.notSame(steps(1, 200), steps(2, 200));
 });
 
+t.test('a round has each kind once: one that had to wait for its target does not wait for the next round', async (t) => {
+  for (let seed = 1; seed <= 200; seed++) {
+    const faults = steps(seed, 20).flatMap((step) => step.faults).map(({ kind }) => kind);
+    const round = new Set(faults.slice(0, POSSIBLE.length + 1));
+    if (round.size !== POSSIBLE.length) t.fail(`seed ${seed}: ${faults.join(', ')}`);
+  }
+});
+
 t.test('each kind comes as often as the others, none lasts too long, and two at once have two targets', async (t) => {
   const all = steps(3, 2_000);
   const faults = all.flatMap((step) => step.faults);

@@ -31,10 +31,10 @@ export function* schedule({ random, possible, longest }: ScheduleOptions): Gener
     const [{ kind, targets, longest: own }, ...rest] = bag as [(typeof possible)[number], ...typeof bag];
     bag = rest;
     const free = targets.filter((target) => taken.every((other) => other.target !== target));
-    // Where its only target is taken it waits, and the next of the bag comes first.
+    // Where its only target is taken it waits for the next fault, and the next of the bag comes first.
     if (free.length === 0) {
       const fault = draw(taken);
-      bag = [...bag, { kind, targets, longest: own }];
+      bag = [{ kind, targets, longest: own }, ...bag];
       return fault;
     }
     const milliseconds = SHORTEST + random.below(Math.min(own, longest) - SHORTEST);
