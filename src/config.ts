@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { parseEnv } from 'node:util';
+import { readRedisUrl } from './redis-url.ts';
 import { choice, size, text, wholeNumber, WrongValue, type Setting } from './setting.ts';
 
 const KIB = 1024;
@@ -18,8 +19,8 @@ export const SETTINGS = {
   DATABASE_URL: text({ type: 'URL', default: 'file:data/tidings.db', secret: true, allowed: 'file:<path of an SQLite database> or postgres://…', read: readDatabase,
     meaning: 'Where the log is: a file, which several processes of one host may share, or PostgreSQL, for any number of hosts.' }),
   DATABASE_CONNECTIONS: wholeNumber({ default: '10', unit: 'connections', min: 2, max: 1000, meaning: 'The most connections of this instance to PostgreSQL; one of them is for publishing.' }),
-  REDIS_URL: text({ type: 'URL', default: '', secret: true, allowed: 'redis://… or rediss://…', read: readRedis,
-    meaning: 'What tells other instances of new messages at once. Unset: there is one process, or they poll.' }),
+  REDIS_URL: text({ type: 'URL', default: '', secret: true, allowed: 'a URL of Redis', read: readRedis,
+    meaning: 'What tells other instances of new messages at once: `redis://host:port`, `redis+sentinel://host:port,host:port/master` or `redis+cluster://host:port,host:port`; `rediss` for TLS, `user:password@` before the first host. Unset: there is one process, or they poll.' }),
   CORS_ORIGINS: text({ type: 'list', default: '', allowed: '* or origins such as https://app.example.com, separated by commas', read: readOrigins,
     meaning: 'The origins whose pages may read and publish from a browser, separated by commas, or `*` for all.' }),
 
@@ -161,8 +162,7 @@ function readPostgres(text: string): DatabaseLocation {
 
 function readRedis(text: string): string | undefined {
   if (text === '') return undefined;
-  const url = URL.parse(text);
-  if (url === null || !/^rediss?:$/.test(url.protocol) || url.hostname === '' || !/^(\/[0-9]{0,5})?$/.test(url.pathname)) throw new WrongValue();
+  readRedisUrl(text);
   return text;
 }
 

@@ -90,11 +90,13 @@ t.test('a URL is checked, and no line repeats its password', (t) => {
     ...[`postgres://u:${secret}@a,b/d`, `postgres://u:${secret}#@h/d`, `postgres:u:${secret}@h/d`, `mysql://u:${secret}@h/d`].flatMap((DATABASE_URL) => lines({ DATABASE_URL })),
     ...lines({ REDIS_URL: `http://u:${secret}@h` }),
     ...lines({ REDIS_URL: `redis://u:${secret}@h/name` }),
+    ...lines({ REDIS_URL: `redis+sentinel://u:${secret}@h1,h2` }),
   ];
-  t.equal(refused.length, 6);
+  t.equal(refused.length, 7);
   t.notOk(refused.some((line) => line.includes(secret)));
   t.match(refused[0], /^DATABASE_URL: it names several hosts/);
-  for (const url of ['redis://h', 'redis://h:6379/3', `rediss://:${secret}@h:6380`, 'redis://[::1]:6379']) t.equal(read({ REDIS_URL: url }).REDIS_URL, url);
+  t.match(refused[6], /^REDIS_URL: behind the sentinels the name of their master is missing/);
+  for (const url of ['redis://h', 'redis://h:6379/3', `rediss://:${secret}@h:6380`, 'redis://[::1]:6379', `redis+sentinel://u:${secret}@h1,h2/name`, 'redis+cluster://h1,h2']) t.equal(read({ REDIS_URL: url }).REDIS_URL, url);
   t.end();
 });
 

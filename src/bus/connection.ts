@@ -1,6 +1,7 @@
-import { connect as connectTcp, isIP, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
-import { AbstractConnector, Redis } from 'ioredis';
+import { Redis } from 'ioredis';
+import type { Address } from '../redis-url.ts';
+import { Dialer } from './dialer.ts';
+import type { Route } from './route.ts';
 
 /** The wait before the first and at most between two attempts to connect: milliseconds. Stop a Redis that comes back from being met by every instance at once, again and again. */
 const RETRY_FIRST = 100;
@@ -31,17 +32,30 @@ export interface ConnectionEvents {
  */
 export class Connection {
   readonly redis: Redis;
+  readonly #route: Route;
+  readonly #events: ConnectionEvents;
   readonly #ping: NodeJS.Timeout;
+  /** Where the newest attempt led. */
+  #at: Address | undefined;
+  /** It leads where it should, as far as the route can tell. */
+  #isRight = false;
   #failures = 0;
   #reason = 'the connection was closed';
   #closed: Promise<void> | undefined;
 
-  constructor(to: Endpoint, name: string, events: ConnectionEvents) {
+  constructor(route: Route, name: string, events: ConnectionEvents) {
+    this.#route = route;
+    this.#events = events;
+    const dialed = (at: Address): void => {
+      this.#at = at;
+    };
+    const { isTls, ...user } = route.access;
     this.redis = new Redis({
-      ...to,
+      ...user,
+      ...(isTls ? { tls: {} } : {}),
       Connector: class extends Dialer {
         constructor() {
-          super(to);
+          super(route, dialed);
         }
       },
       connectionName: name,
@@ -60,12 +74,13 @@ export class Connection {
       enableReadyCheck: false,
       retryStrategy: () => this.#delay(),
     });
-    this.redis.on('ready', () => events.ready());
+    this.redis.on('ready', () => void this.#check());
     // Only texts are taken from errors: ioredis hangs the arguments of the command on them, and those of the first hold the password.
     this.redis.on('error', (error: Error) => {
       this.#reason = describe(error);
     });
     this.redis.on('close', () => {
+      this.#isRight = false;
       if (this.#closed !== undefined) return;
       events.lost(this.#reason);
       this.#reason = 'the connection was closed';
@@ -74,6 +89,10 @@ export class Connection {
   }
 
   get isReady(): boolean {
+    return this.#isRight && this.#isOpen;
+  }
+
+  get #isOpen(): boolean {
     return this.redis.status === 'ready' && this.redis.stream.writable;
   }
 
@@ -96,7 +115,7 @@ export class Connection {
 
   async #release(): Promise<void> {
     clearInterval(this.#ping);
-    if (this.isReady) {
+    if (this.#isOpen) {
       const limit = Promise.withResolvers<void>();
       const timer = setTimeout(limit.resolve, CLOSE_LIMIT);
       await Promise.race([limit.promise, this.redis.quit().then(ignore, ignore)]);
@@ -113,42 +132,26 @@ export class Connection {
 
   #ask(): void {
     // A connection that does not answer is torn down by ANSWER_LIMIT, and that is what tells.
-    if (this.isReady) this.redis.ping().then(ignore, ignore);
+    if (!this.#isOpen) return;
+    this.redis.ping().then(ignore, ignore);
+    void this.#check();
+  }
+
+  /** Asks the route, first before the connection is used and then again and again: a server goes on answering when it is not the right one any more. */
+  async #check(): Promise<void> {
+    const { stream } = this.redis;
+    const wrong = this.#at === undefined ? undefined : await this.#route.wrong?.(this.redis, this.#at);
+    if (this.#closed !== undefined || this.redis.stream !== stream || !this.#isOpen) return;
+    if (wrong !== undefined) this.fail(new Error(wrong));
+    else if (!this.#isRight) {
+      this.#isRight = true;
+      this.#events.ready();
+    }
   }
 
   #delay(): number {
     const longest = Math.min(RETRY_LONGEST, RETRY_FIRST * 2 ** Math.min(this.#failures++, 16));
     return longest * (0.5 + Math.random() / 2);
-  }
-}
-
-/**
- * Opens the sockets, and closes them at once. The one of ioredis listens to one error of a socket, and a second one ends the
- * process: TLS reports two when a connection is given up in its handshake. It also waits for the other end to say goodbye,
- * which a frozen one never does, on a timer that outlives the socket.
- */
-class Dialer extends AbstractConnector {
-  readonly #to: Endpoint;
-
-  constructor(to: Endpoint) {
-    super(0);
-    this.#to = to;
-  }
-
-  override connect(): Promise<Socket> {
-    const { host, port, tls } = this.#to;
-    this.connecting = true;
-    this.stream = tls === undefined ? connectTcp({ host, port }) : connectTls({ host, port, ...tls });
-    this.stream.on('error', (error) => {
-      this.firstError = error;
-    });
-    return Promise.resolve(this.stream);
-  }
-
-  override disconnect(): void {
-    this.connecting = false;
-    const stream: Socket | undefined = this.stream;
-    stream?.destroy();
   }
 }
 
@@ -162,38 +165,4 @@ export function describe(error: unknown): string {
   // A host name with several addresses fails with one error for all of them, and that has no text of its own.
   if (error instanceof AggregateError && error.message === '') return error.errors.map(describe).join('; ');
   return error.message;
-}
-
-export interface Endpoint {
-  readonly host: string;
-  readonly port: number;
-  readonly username?: string;
-  readonly password?: string;
-  readonly tls?: { readonly servername?: string };
-}
-
-/**
- * Where a `redis://` or `rediss://` URL leads. A database's number is not selected: publishing knows none. Throws without the
- * URL in the text or the cause, since it may hold a password.
- */
-export function endpoint(url: string): Endpoint {
-  const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  if (parsed === undefined || !/^rediss?:$/.test(parsed.protocol) || parsed.hostname === '') throw new Error('The URL of Redis is not redis://… or rediss://…');
-  const host = parsed.hostname.replace(/^\[|\]$/g, '');
-  return {
-    host,
-    port: parsed.port === '' ? 6379 : Number(parsed.port),
-    ...(parsed.username === '' ? {} : { username: decode(parsed.username) }),
-    ...(parsed.password === '' ? {} : { password: decode(parsed.password) }),
-    // Hosted servers find the certificate, and some the database, by the name; TLS knows none for an address.
-    ...(parsed.protocol === 'rediss:' ? { tls: isIP(host) === 0 ? { servername: host } : {} } : {}),
-  };
-}
-
-function decode(part: string): string {
-  try {
-    return decodeURIComponent(part);
-  } catch (error) {
-    throw new Error('The user or password in the URL of Redis is not percent-encoded properly', { cause: error });
-  }
 }

@@ -1,9 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Message } from '../message.ts';
+import { readRedisUrl, type RedisLocation } from '../redis-url.ts';
 import type { Bus, BusListener, BusState } from './bus.ts';
-import { Connection, describe, endpoint, type Endpoint } from './connection.ts';
+import { ClusterRoute } from './cluster.ts';
+import { Connection, describe } from './connection.ts';
 import { decode, encode, envelopeSize, SENDER_BYTES } from './envelope.ts';
+import { fixedRoute, type Route } from './route.ts';
+import { SentinelRoute } from './sentinel.ts';
 
 /** Above so many bytes a commit travels as "look at the head". Stops large messages from crossing Redis once for each instance, at the cost of the small ones behind them. */
 const BUS_MESSAGE_BYTES = 1024 * 1024;
@@ -15,7 +19,7 @@ const BUS_OUTSTANDING_BYTES = 8 * 1024 * 1024;
 const COMMAND_BYTES = 1024;
 
 export interface RedisBusOptions {
-  /** `redis://` or `rediss://`, with user and password where there are any. */
+  /** One server, the sentinels of a master, or nodes of a cluster: see `readRedisUrl`. */
   readonly url: string;
   readonly log: Pick<Logger, 'info' | 'warn'>;
 }
@@ -26,10 +30,11 @@ export interface RedisBusOptions {
  * the publisher with it.
  */
 export class RedisBus implements Bus {
-  readonly #endpoint: Endpoint;
+  readonly #location: RedisLocation;
   readonly #log: Pick<Logger, 'info' | 'warn'>;
   readonly #sender = randomBytes(SENDER_BYTES);
   #channel = '';
+  #route: Route | undefined;
   #publisher: Connection | undefined;
   #subscriber: Connection | undefined;
   #listening = false;
@@ -43,7 +48,7 @@ export class RedisBus implements Bus {
 
   /** Throws when the URL is none of Redis; the text holds nothing of it. */
   constructor(options: RedisBusOptions) {
-    this.#endpoint = endpoint(options.url);
+    this.#location = readRedisUrl(options.url);
     this.#log = options.log;
   }
 
@@ -53,14 +58,15 @@ export class RedisBus implements Bus {
 
   join(logId: string, listener: BusListener): void {
     this.#channel = `tidings:${logId}`;
-    const publisher = new Connection(this.#endpoint, 'tidings-publisher', {
+    const route = routeTo(this.#location);
+    const publisher = new Connection(route, 'tidings-publisher', {
       ready: () => {
         publisher.succeeded();
         this.#tell();
       },
       lost: (reason) => this.#tell(reason),
     });
-    const subscriber = new Connection(this.#endpoint, 'tidings-subscriber', {
+    const subscriber = new Connection(route, 'tidings-subscriber', {
       ready: () => void this.#listen(subscriber, listener),
       lost: (reason) => {
         this.#listening = false;
@@ -70,6 +76,7 @@ export class RedisBus implements Bus {
     subscriber.redis.on('messageBuffer', (channel: Buffer, payload: Buffer) => {
       if (!this.#closed && channel.toString() === this.#channel) this.#receive(payload, listener);
     });
+    this.#route = route;
     this.#publisher = publisher;
     this.#subscriber = subscriber;
   }
@@ -91,7 +98,7 @@ export class RedisBus implements Bus {
 
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.all([this.#publisher?.close(), this.#subscriber?.close()]);
+    await Promise.all([this.#publisher?.close(), this.#subscriber?.close(), this.#route?.close?.()]);
   }
 
   #answered(cost: number, error?: unknown): void {
@@ -149,5 +156,13 @@ export class RedisBus implements Bus {
     if (this.#warned.has(text)) return;
     this.#warned.add(text);
     this.#log.warn(text);
+  }
+}
+
+function routeTo(location: RedisLocation): Route {
+  switch (location.kind) {
+    case 'server': return fixedRoute(location.server, location.access);
+    case 'sentinel': return new SentinelRoute(location.sentinels, location.sentinelAccess, location.master, location.access);
+    case 'cluster': return new ClusterRoute(location.nodes, location.access);
   }
 }

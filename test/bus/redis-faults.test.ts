@@ -1,8 +1,9 @@
 import { createServer } from 'node:net';
 import { Redis } from 'ioredis';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { RedisBus } from '../../src/bus/redis.ts';
 import { Ear, joined, message } from '../contract/bus.ts';
+import { flows, toldOnce } from '../support/bus.ts';
 import { recordingLog } from '../support/log.ts';
 import { startRedis, type RedisServer } from '../support/redis.ts';
 import { freePort } from '../support/ports.ts';
@@ -30,25 +31,6 @@ async function pair(t: Scope, url: string): Promise<{ bus: RedisBus; other: Redi
   await joined(t, bus, 'log-faults');
   const { ear } = await joined(t, other, 'log-faults');
   return { bus, other, ear, lines };
-}
-
-/** Publishes until something arrives: whatever was sent before on the same connection is there then too. */
-async function flows(bus: RedisBus, ear: Ear): Promise<void> {
-  let seq = 1_000_000;
-  const before = ear.commits.length;
-  const marked = (): boolean => ear.commits.slice(before).some(([first]) => first!.seq >= 1_000_000);
-  await until('messages flow', () => {
-    if (!marked()) bus.publish([message(seq++)]);
-    return marked();
-  });
-}
-
-/** Each change was told once, from being up to being up again, with so many losses between or more: a machine that stands still costs a connection too. */
-function toldOnce(t: Test, lines: readonly string[], losses: number): void {
-  const states = lines.map((line) => /is (up|degraded)/.exec(line)?.[1]);
-  t.ok(states.length >= 2 * losses + 1, states.join());
-  t.same(states, states.map((_, index) => (index % 2 === 0 ? 'up' : 'degraded')));
-  t.equal(states.at(-1), 'up');
 }
 
 /** Cuts off both of those that listen. */

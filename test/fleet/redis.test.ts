@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { check, summarise } from '../support/checker.ts';
 import { Load } from '../support/fleet-load.ts';
 import { Publishers, readHistory } from '../support/fleet-publishers.ts';
@@ -8,6 +8,7 @@ import { Random, seeded } from '../support/fleet-random.ts';
 import { RoamingStream } from '../support/fleet-stream.ts';
 import { Http } from '../support/http.ts';
 import { startInstance, type Instance } from '../support/instance.ts';
+import { allSay } from '../support/readiness.ts';
 import { startRedis, type RedisServer } from '../support/redis.ts';
 import { tempFolder, type Scope } from '../support/temp.ts';
 import { until } from '../support/until.ts';
@@ -35,18 +36,6 @@ function client(t: Scope, { url }: RedisServer): Redis {
   redis.on('error', () => undefined);
   t.teardown(() => redis.disconnect());
   return redis;
-}
-
-/** Waits until every instance says that its bus is so; each answer of /readyz must be 200 whatever it says. */
-async function allSay(t: Test, status: 'ready' | 'degraded', instances: readonly Instance[]): Promise<void> {
-  for (const { url } of instances) {
-    const http = new Http(t, url);
-    await until(`${url} says ${status}`, async () => {
-      const answer = await http.get('/readyz');
-      if (answer.status !== 200) throw new Error(`/readyz: ${answer.status} ${answer.body}`);
-      return (JSON.parse(answer.body) as { readonly status: string }).status === status;
-    });
-  }
 }
 
 /** Cuts off what each of these instances listens with. */

@@ -9,12 +9,27 @@ const SHARES = 4;
 const SHARE = Number(process.env['TAP_JOB_ID'] ?? 0) % SHARES;
 const given = new Set<number>();
 
+/** How far above its port a node of a Redis cluster hears the other nodes. */
+const CLUSTER_OFFSET = 10_000;
+/** Below this, that one is not a port that systems give to outgoing connections either. */
+const CLUSTER_HIGHEST = 22_000;
+
 /** A port of 127.0.0.1 that nothing listens on, for a server that cannot be told to take any and say which. */
-export async function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
+  return find(HIGHEST, [0]);
+}
+
+/** The same for a node of a Redis cluster, which takes two. */
+export function freeClusterPort(): Promise<number> {
+  return find(CLUSTER_HIGHEST, [0, CLUSTER_OFFSET]);
+}
+
+async function find(highest: number, offsets: readonly number[]): Promise<number> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST) / SHARES) * SHARES + SHARE;
-    if (given.has(port) || !await isFree(port)) continue;
-    given.add(port);
+    const port = LOWEST + Math.floor(Math.random() * (highest - LOWEST) / SHARES) * SHARES + SHARE;
+    const wanted = offsets.map((offset) => port + offset);
+    if (wanted.some((one) => given.has(one)) || (await Promise.all(wanted.map(isFree))).includes(false)) continue;
+    for (const one of wanted) given.add(one);
     return port;
   }
   throw new Error('No free port was found');

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Child } from './child.ts';
-import { freePort } from './ports.ts';
+import { freeClusterPort, freePort } from './ports.ts';
 import { need } from './programs.ts';
 import { tempFolder, type Scope } from './temp.ts';
 
@@ -10,6 +10,8 @@ export interface RedisOptions {
   readonly password?: string;
   /** Speaks TLS only, with a certificate for 127.0.0.1 that vouches for itself (`certificate`). */
   readonly tls?: boolean;
+  /** A node of a cluster, of which it knows nothing yet. */
+  readonly cluster?: boolean;
   /** More settings, as on redis-server's command line. */
   readonly settings?: readonly string[];
 }
@@ -20,21 +22,22 @@ const PORT_ATTEMPTS = 5;
 /** A redis-server of this test alone, on loopback, without persistence. */
 export class RedisServer {
   port = 0;
+  /** Where its files are: with TLS, cert.pem and key.pem too. */
+  readonly folder: string;
   /** The certificate to trust, with TLS: PEM. */
   readonly certificate: string | undefined;
   readonly #scope: Scope;
   readonly #options: RedisOptions;
-  readonly #folder: string;
   #child: Child | undefined;
 
   constructor(t: Scope, options: RedisOptions) {
     this.#scope = t;
     this.#options = options;
-    this.#folder = tempFolder(t);
+    this.folder = tempFolder(t);
     if (options.tls === true) {
       execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=127.0.0.1',
-        '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', join(this.#folder, 'key.pem'), '-out', join(this.#folder, 'cert.pem')], { stdio: 'ignore' });
-      this.certificate = readFileSync(join(this.#folder, 'cert.pem'), 'utf8');
+        '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', join(this.folder, 'key.pem'), '-out', join(this.folder, 'cert.pem')], { stdio: 'ignore' });
+      this.certificate = readFileSync(join(this.folder, 'cert.pem'), 'utf8');
     }
   }
 
@@ -52,8 +55,8 @@ export class RedisServer {
   async start(): Promise<void> {
     const again = this.port !== 0;
     for (let attempt = 1; ; attempt++) {
-      if (!again) this.port = await freePort();
-      this.#child = new Child(this.#scope, need('redis-server'), this.#args(), { cwd: this.#folder });
+      if (!again) this.port = await (this.#options.cluster === true ? freeClusterPort() : freePort());
+      this.#child = new Child(this.#scope, need('redis-server'), this.#args(), { cwd: this.folder });
       try {
         await this.#child.says('Ready to accept connections');
         return;
@@ -70,13 +73,14 @@ export class RedisServer {
   }
 
   #args(): string[] {
-    const { password, tls, settings } = this.#options;
+    const { password, tls, cluster, settings } = this.#options;
     return [
-      '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', this.#folder,
+      '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', this.folder,
       ...(tls === true
         ? ['--port', '0', '--tls-port', String(this.port), '--tls-cert-file', 'cert.pem', '--tls-key-file', 'key.pem', '--tls-auth-clients', 'no']
         : ['--port', String(this.port)]),
       ...(password === undefined ? [] : ['--requirepass', password]),
+      ...(cluster === true ? ['--cluster-enabled', 'yes', '--cluster-config-file', 'nodes.conf'] : []),
       ...(settings ?? []),
     ];
   }
