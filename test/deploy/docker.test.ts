@@ -49,7 +49,9 @@ function productionPackages(): string[] {
 t.test('the image: small, nobody\'s root, signals arrive', (t) => {
   t.same(instructions.filter(({ name }) => name === 'FROM').map(({ rest }) => rest.split(' ')[0]), ['node:24-slim', 'node:24-slim'], 'packages are installed in a stage of their own');
   t.equal(instructions.find(({ name, rest }) => name === 'RUN' && rest.startsWith('npm'))!.rest, 'npm ci --omit=dev --ignore-scripts');
+  t.ok(last.some(({ name, rest }) => name === 'COPY' && rest === '--from=dependencies /app/node_modules node_modules'), 'and are here');
   t.equal(one('USER'), 'node');
+  t.match(one('RUN'), /mkdir \/data .*chown node:node \/data/, 'who may write to the volume');
   t.equal(one('VOLUME'), '/data');
   t.equal(readConfig({ ...environment(), AUTH: 'off' }, { dotenv: false }).PORT, Number(one('EXPOSE')));
   t.match(environment()['DATABASE_URL'], /^file:\/data\//, 'the log is on the volume');
@@ -92,6 +94,7 @@ t.test('what it copies is enough to run: it starts, is healthy, takes a message,
   });
   await http.publish('news', 'from the image');
   const check = one('HEALTHCHECK');
+  t.match(check, '/healthz', 'whether it lives, not whether it can take work');
   const [, ...asked] = JSON.parse(check.slice(check.indexOf('['))) as string[];
   const healthy = (): number | null => spawnSync(process.execPath, asked, { env }).status;
   t.equal(healthy(), 0);
