@@ -65,4 +65,12 @@ export const BREAKAGES: readonly Breakage[] = [
     shows: 'wrong topic',
     follows: [],
   },
+  {
+    name: 'backwards',
+    what: 'a message has the time of the machine, wherever its clock was set',
+    file: 'store/sqlite-state.ts',
+    instead: { 'return Math.max(Date.now(), row.time);': 'return Date.now();' },
+    shows: 'time went back',
+    follows: [],
+  },
 ];
