@@ -113,6 +113,7 @@ interface Service {
   readonly networks?: { readonly default: { readonly ipv4_address: string } };
   readonly ports?: readonly string[];
   readonly volumes?: readonly string[];
+  readonly ulimits?: { readonly nofile: number };
   readonly healthcheck?: object;
 }
 
@@ -129,9 +130,14 @@ t.test('compose.yaml: three instances on one log, behind the shipped configurati
     t.ok(parseInt(grace!, 10) >= config.DRAIN_SECONDS + SLACK, 'a drain is over before it is killed');
     t.ok(Object.entries(needs!).every(([other, { condition }]) => condition === 'service_healthy' && services[other]?.healthcheck !== undefined));
     t.same([new URL(set!['DATABASE_URL']!).hostname, new URL(set!['REDIS_URL']!).hostname].map((host) => host in services), [true, true]);
+    t.ok(services[name]!.ulimits!.nofile > 2 * config.MAX_STREAMS);
+    const { username, password, pathname } = new URL(set!['DATABASE_URL']!);
+    t.match(services['postgres']!.environment, { POSTGRES_USER: username, POSTGRES_PASSWORD: password, POSTGRES_DB: pathname.slice(1) });
     t.equal(haproxy!.environment![name.toUpperCase().replace('-', '_')], `${networks!.default.ipv4_address}:${config.PORT}`, `HAProxy knows ${name}`);
   }
-  t.ok(haproxy!.volumes!.every((mount) => existsSync(join(ROOT, mount.split(':')[0]!))));
+  t.same(haproxy!.volumes, ['./deploy/haproxy.cfg:/usr/local/etc/haproxy/haproxy.cfg:ro'], 'where its image looks');
+  t.ok(existsSync(join(ROOT, 'deploy/haproxy.cfg')));
+  t.equal(haproxy!.environment!['TIDINGS_BIND'], `:${haproxy!.ports![0]!.split(':').at(-1)}`);
   t.ok(Object.values(services).flatMap(({ ports = [] }) => ports).every((port) => port.startsWith('127.0.0.1:')), 'nothing is open to the network');
   t.ok(services['postgres']!.volumes!.every((mount) => mount.split(':')[0]! in volumes));
   t.end();
