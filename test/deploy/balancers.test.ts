@@ -17,6 +17,8 @@ const ONE_BY_ONE = 5;
 const LARGE = 300 * 1024;
 /** More than what a balancer holds of a body in memory, and less than the service's own bound. */
 const BATCH = 40;
+/** So many streams are kept open until one is where it is to be: several times the instances. */
+const MEANWHILE = 30;
 const BATCH_DATA = 'x'.repeat(100 * 1024);
 
 for (const [name, { url }] of balancers) {
@@ -114,19 +116,23 @@ void t.test('two instances are replaced and one is killed: streams end as they d
 // The processes above keep it from ending by itself.
 t.end();
 
-/** A stream through a balancer that this instance has got: opens one after the other, until one is. A balancer that has just seen an instance away gives it streams again after a while. */
+/**
+ * A stream through a balancer that this instance has got: opens one after the other, until one is. A balancer that has just seen an instance away gives
+ * it streams again after a while. Those before stay open, or it would never be the turn of an instance that has one already.
+ */
 async function streamOn(t: Scope, url: string, instance: Instance): Promise<SseStream> {
   const own = new Http(t, instance.url);
   const before = await own.metric('streams_opened_total');
-  let stream: SseStream | undefined;
+  const streams: SseStream[] = [];
   await until('the balancer gives the instance a stream', async () => {
-    stream?.destroy();
-    stream = await openStream(t, `${url}/topics/quiet/events`);
+    const stream = await openStream(t, `${url}/topics/quiet/events`);
+    streams.push(stream);
+    if (streams.length > MEANWHILE) streams.shift()!.destroy();
     // One that is sent away ends.
     const isOpen = await stream.next(({ event }) => event === '$open').then(() => true, () => false);
     return isOpen && await own.metric('streams_opened_total') > before;
   });
-  return stream!;
+  return streams.at(-1)!;
 }
 
 interface Published {
