@@ -53,7 +53,7 @@ t.test('all instances are gone for 10 s: a page comes back by itself and misses 
     const balanced = new Http(t, url);
     // Publishing to a topic whose name looks like a stream's path is publishing all the same: no 200 for what was not stored.
     for (const answer of [
-      await balanced.post('news/events', 'lost'), await balanced.send('POST', '/events'), await balanced.get('/messages?topic=a'), await balanced.get('/topics/a%2Fevents'),
+      await balanced.post('news/events', 'lost'), await balanced.send('POST', '/events'), await balanced.get('/messages?topic=a'), await balanced.get('/topics/a%2Fevents'), await balanced.get('/topics/a/eventsful'),
     ]) {
       t.equal(answer.status, 503);
       t.equal(answer.headers['content-type'], 'application/problem+json');
