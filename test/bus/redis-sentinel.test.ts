@@ -108,7 +108,7 @@ t.test('sentinels that are dead, or frozen, are not waited for; without any, it 
   await dead!.stop();
   const both = await pair(t, fleet.url);
   const admin = client(t, await fleet.master());
-  for (const trouble of [() => process.kill(frozen!.pid, 'SIGSTOP'), () => last!.stop()]) {
+  for (const trouble of [() => process.kill(frozen!.pid, 'SIGSTOP'), () => Promise.all([frozen!.stop(), last!.stop()])]) {
     await trouble();
     const wakes = both.ears.map((ear) => ear.wakes);
     await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
