@@ -54,7 +54,7 @@ export function serverName(host: string): { readonly servername?: string } {
 }
 
 function readUser(text: string): { username?: string; password?: string } {
-  const [, username = '', password = ''] = /^([^:]*):?(.*)$/.exec(text) ?? [];
+  const [, username = '', password = ''] = /^([^:]*):?(.*)$/s.exec(text) ?? [];
   return { ...(username === '' ? {} : { username: decode(username) }), ...(password === '' ? {} : { password: decode(password) }) };
 }
 
@@ -78,7 +78,7 @@ function readMaster(path: string): string {
 
 function readSentinelUser(query: string): { username?: string; password?: string } {
   const given = new Map(query.split('&').filter((part) => part !== '').map((part) => {
-    const [, name, value] = /^([^=]*)=?(.*)$/.exec(part)!;
+    const [, name, value] = /^([^=]*)=?(.*)$/s.exec(part)!;
     return [name, decode(value!)];
   }));
   const [username, password] = ['sentinelUsername', 'sentinelPassword'].map((name) => {

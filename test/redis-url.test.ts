@@ -4,6 +4,7 @@ import { readRedisUrl } from '../src/redis-url.ts';
 t.test('one server', (t) => {
   t.same(readRedisUrl('redis://h'), { kind: 'server', access: { isTls: false }, server: { host: 'h', port: 6379 } });
   t.same(readRedisUrl('REDISS://u%20x:p%40%2F@cache.internal:6380/3'), { kind: 'server', access: { isTls: true, username: 'u x', password: 'p@/' }, server: { host: 'cache.internal', port: 6380 } });
+  t.same(readRedisUrl('redis://u:p\nq@h'), { kind: 'server', access: { isTls: false, username: 'u', password: 'p\nq' }, server: { host: 'h', port: 6379 } });
   t.same(readRedisUrl('redis://:p@ss@[::1]:6390'), { kind: 'server', access: { isTls: false, password: 'p@ss' }, server: { host: '::1', port: 6390 } });
   t.end();
 });
@@ -13,6 +14,7 @@ t.test('the sentinels of a master', (t) => {
     kind: 'sentinel', master: 'mymaster', access: { isTls: false, username: 'u', password: 'p' }, sentinelAccess: { isTls: false, username: 'w&', password: 'x=y' },
     sentinels: [{ host: 's1', port: 26379 }, { host: 's2', port: 26380 }, { host: 'fd00::1', port: 5 }],
   });
+  t.match(readRedisUrl('redis+sentinel://s1/m?sentinelPassword=x\ny'), { sentinelAccess: { password: 'x\ny' } });
   t.same(readRedisUrl('rediss+sentinel://s1/m'), { kind: 'sentinel', master: 'm', access: { isTls: true }, sentinelAccess: { isTls: true }, sentinels: [{ host: 's1', port: 26379 }] });
   t.end();
 });

@@ -19,6 +19,9 @@ const CONNECT_LIMIT = 5_000;
 /** How long `close` waits for answers to what was sent: milliseconds. */
 const CLOSE_LIMIT = 500;
 
+/** How much of an error's text is told: characters. Stops whatever answers in the place of Redis from filling the log. */
+const REASON_LENGTH = 500;
+
 export interface ConnectionEvents {
   /** It can be used; called again after every reconnection. */
   ready(): void;
@@ -164,5 +167,6 @@ export function describe(error: unknown): string {
   if (!(error instanceof Error)) return 'an error without a text';
   // A host name with several addresses fails with one error for all of them, and that has no text of its own.
   if (error instanceof AggregateError && error.message === '') return error.errors.map(describe).join('; ');
-  return error.message;
+  // To a command that it does not know Redis repeats what followed it: behind AUTH, the password.
+  return error.message.replace(/, with args beginning with.*/s, '').slice(0, REASON_LENGTH);
 }

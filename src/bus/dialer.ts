@@ -23,11 +23,15 @@ export class Dialer extends AbstractConnector {
   /** Never rejects: ioredis gives up for good when it gets no socket, and tries again later when it gets a broken one. */
   override async connect(): Promise<Socket> {
     this.connecting = true;
-    const address = await this.#route.next().catch((error: unknown) => {
+    try {
+      const address = await this.#route.next();
+      // It may have been closed meanwhile.
+      this.stream = this.connecting ? this.#dial(address) : new Socket().destroy();
+    } catch (error) {
+      // There is nowhere to go, or that is no address.
       this.firstError = error instanceof Error ? error : new Error(String(error));
-    });
-    // It may have been closed meanwhile.
-    this.stream = address === undefined || !this.connecting ? new Socket().destroy() : this.#dial(address);
+      this.stream = new Socket().destroy();
+    }
     this.stream.on('error', (error) => {
       this.firstError = error;
     });

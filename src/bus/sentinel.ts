@@ -94,11 +94,12 @@ class Sentinel {
     const epoch = redis.call('SENTINEL', 'MASTER', this.#name).then(configEpoch, () => 0);
     try {
       const address = await redis.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', this.#name);
-      if (!Array.isArray(address)) this.#forget('it knows no master of that name');
-      else {
-        this.answer = { master: { host: String(address[0]), port: Number(address[1]) }, epoch: await epoch };
-        this.#told();
-      }
+      if (!Array.isArray(address)) return this.#forget('it knows no master of that name');
+      const [host, port] = [String(address[0] ?? ''), Number(address[1])];
+      // One that cannot resolve its master's name has no host to tell, and without a host a socket would lead to this one.
+      if (host === '' || !Number.isInteger(port) || port < 1 || port > 65_535) return this.#forget('it knows no address of the master');
+      this.answer = { master: { host, port }, epoch: await epoch };
+      this.#told();
     } catch (error) {
       this.#forget(describe(error));
     }
