@@ -12,7 +12,7 @@ import { Counters } from './counters.ts';
 import type { LogState } from './cursor.ts';
 import { Fanout } from './fanout.ts';
 import { History } from './history.ts';
-import { checkOpenFiles } from './open-files.ts';
+import { streamsThatFit } from './open-files.ts';
 import { Publisher } from './publish.ts';
 import type { Reader } from './reader.ts';
 import { Retention } from './retention.ts';
@@ -41,7 +41,7 @@ const LAST_WORDS_MS = 1_000;
 
 const config = configure();
 const logger = pino({ level: config.LOG_LEVEL });
-checkOpenFiles(config.MAX_STREAMS, logger);
+const maxStreams = streamsThatFit(config.MAX_STREAMS, logger);
 const clock = systemClock;
 const storeClock = new StoreClock(clock);
 const counters = new Counters();
@@ -57,7 +57,7 @@ const streams = new Streams({
   audience, fanout, catchup,
   around: { tail, counters, clock, blocked: new Set<Reader>() },
   settings: {
-    maxStreams: config.MAX_STREAMS,
+    maxStreams,
     heartbeatMs: config.HEARTBEAT_SECONDS * 1000,
     stallMs: config.STALL_SECONDS * 1000,
     retryMinMs: config.RETRY_MIN_MS,
@@ -65,7 +65,7 @@ const streams = new Streams({
   },
 });
 const starts = new Starts({ store, tail, storeClock });
-const history = new History({ store, tail, audience, starts, clock, storeClock, maxWaiting: config.MAX_STREAMS });
+const history = new History({ store, tail, audience, starts, clock, storeClock, maxWaiting: maxStreams });
 const publisher = new Publisher({
   store, tail, bus, clock, counters, logger, maxMessages: config.APPEND_QUEUE_MESSAGES, maxBytes: config.APPEND_QUEUE_BYTES,
 });

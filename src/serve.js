@@ -1,6 +1,6 @@
 // @ts-check
 import { lstatSync, mkdirSync } from 'node:fs';
-import { constants, enableCompileCache, getCompileCacheDir } from 'node:module';
+import module from 'node:module';
 import { join } from 'node:path';
 
 /**
@@ -11,13 +11,21 @@ import { join } from 'node:path';
  * The cache is not written before the end: that takes a third of a second, which a container whose files do not outlive it would lose at every start.
  */
 
+/** The oldest Node that runs TypeScript as it is, and has all that is used: as package.json says. */
+const NODE_MAJOR = 24;
+
+if (Number.parseInt(process.versions.node, 10) < NODE_MAJOR) {
+  process.stderr.write(`Tidings needs Node.js ${NODE_MAJOR} or newer; this is ${process.versions.node}\n`);
+  process.exit(1);
+}
+
 /** Beside what it was compiled from: whoever replaces the packages (`npm ci`) removes it with them. Node keeps versions and users of its own apart in it. */
 const FOLDER = join(import.meta.dirname, '../node_modules/.cache/tidings');
 
 /** By permissions: writing by the group, and by all others. */
 const WRITABLE_BY_OTHERS = 0o022;
 
-if (getCompileCacheDir() === undefined && isOwn(FOLDER) && enableCompileCache(FOLDER).status === constants.compileCacheStatus.ENABLED) {
+if (module.getCompileCacheDir() === undefined && isOwn(FOLDER) && module.enableCompileCache(FOLDER).status === module.constants.compileCacheStatus.ENABLED) {
   // For the threads of the database: each enables its own.
   process.env['NODE_COMPILE_CACHE'] = FOLDER;
 }

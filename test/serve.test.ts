@@ -1,6 +1,7 @@
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { Child } from './support/child.ts';
 import { startInstance, type InstanceOptions } from './support/instance.ts';
 import { tempFolder } from './support/temp.ts';
 
@@ -73,4 +74,11 @@ t.test('a folder that the environment names is used instead', async (t) => {
   await run(t, { NODE_COMPILE_CACHE: own }, { entry });
   t.ok(readdirSync(own).length > 0);
   t.notOk(existsSync(cache));
+});
+
+t.test('an older Node is told which one is needed', async (t) => {
+  const older = 'data:text/javascript,Object.defineProperty(process,"versions",{value:{...process.versions,node:"20.20.2"}})';
+  const child = new Child(t, process.execPath, ['--import', older, join(ROOT, 'src/serve.js')], { env: {} });
+  t.strictSame(await child.exited, { code: 1, signal: null });
+  t.equal(child.output, 'Tidings needs Node.js 24 or newer; this is 20.20.2\n');
 });

@@ -1,11 +1,22 @@
 import { parseArgs } from 'node:util';
 import { report, search } from './search.ts';
 
-/** `npm run simulate -- --seeds N [--seed S]`: the schedules of N seeds, from S on. Stops at the first that breaks an invariant, and says how. */
+const USAGE = `npm run simulate -- [options]: plays schedules from seeds, and stops at the first that breaks an invariant.
 
-const { values } = parseArgs({ options: { seeds: { type: 'string' }, seed: { type: 'string', default: '1' } } });
-const first = wholeNumber('--seed', values.seed);
-const count = values.seeds === undefined ? 1 : wholeNumber('--seeds', values.seeds);
+  --seeds N   how many; 1 without it
+  --seed S    the first; 1 without it
+  --help      prints this
+
+It ends with 0 when every invariant held, with 1 when one did not, and with 2 when an option is wrong.
+`;
+
+const { values } = options();
+if (values.help === true) {
+  process.stdout.write(USAGE);
+  process.exit(0);
+}
+const first = wholeNumber('--seed', values.seed, 0);
+const count = wholeNumber('--seeds', values.seeds, 1);
 
 for (let seed = first; seed < first + count; seed++) {
   const failure = await search(seed);
@@ -16,11 +27,20 @@ for (let seed = first; seed < first + count; seed++) {
 }
 process.stdout.write(`${count} schedules, seeds ${first} to ${first + count - 1}: every invariant held\n`);
 
-function wholeNumber(name: string, text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 0) {
-    process.stderr.write(`${name}: ${JSON.stringify(text)} is no whole number\n`);
-    process.exit(2);
+function options() {
+  try {
+    return parseArgs({ options: { seeds: { type: 'string', default: '1' }, seed: { type: 'string', default: '1' }, help: { type: 'boolean' } } });
+  } catch (error) {
+    return refuse(error instanceof Error ? error.message : String(error));
   }
-  return value;
+}
+
+function wholeNumber(name: string, text: string, least: number): number {
+  const value = Number(text);
+  return Number.isSafeInteger(value) && value >= least && text !== '' ? value : refuse(`${name}: ${JSON.stringify(text)} is no whole number from ${least} on`);
+}
+
+function refuse(why: string): never {
+  process.stderr.write(`${why}\n\n${USAGE}`);
+  process.exit(2);
 }
