@@ -32,12 +32,12 @@ export function report(recording: Recording, skipped: readonly string[]): string
   ].join('\n');
 }
 
-/** By how much clocks were wrong: below zero, they were behind. */
+/** By how much clocks were wrong. */
 function clocks(faults: readonly Injected[]): string[] {
-  const steps = faults.filter(({ kind }) => kind === 'instance clock stepped' || kind === 'database clock stepped').map(stepOf).sort((one, other) => one - other);
+  const steps = faults.filter(({ kind }) => kind === 'instance clock stepped' || kind === 'database clock stepped').map(stepOf);
   if (steps.length === 0) return [];
-  const minutes = (step: number | undefined): string => `${((step ?? 0) / 60_000).toFixed(1)}`;
-  return [`| by how many minutes clocks were set: the least, half of them at most, the most | ${[0, steps.length >> 1, steps.length - 1].map((index) => minutes(steps[index])).join(', ')} |`];
+  const sizes = Float64Array.from(steps, Math.abs).sort();
+  return [`| steps of clocks: half of them at most, the furthest back, the furthest ahead | ${[at(sizes, 0.5), Math.max(0, -Math.min(...steps)), Math.max(0, ...steps)].map(seconds).join(', ')} |`];
 }
 
 interface Delay {
@@ -77,6 +77,7 @@ function at(sorted: Float64Array, part: number): number {
 }
 
 function seconds(milliseconds: number): string {
+  if (milliseconds >= 3_600_000) return `${(milliseconds / 3_600_000).toFixed(1)} h`;
   return milliseconds < 10_000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
 }
 
