@@ -3,6 +3,7 @@ import { Type, type Static } from 'typebox';
 import { checkEvent, checkText, TTL_MAX, whyNotJson } from './draft.ts';
 import { Problem } from './errors.ts';
 import { DuplicateMember, elementSpans, memberSpan, NotAnArray, type Span } from './json-source.ts';
+import { inOneBlock } from './memory.ts';
 import type { Draft } from './message.ts';
 import { checkTopic } from './topic.ts';
 import { checker } from './validation.ts';
@@ -48,7 +49,8 @@ export async function parseBatch(body: Buffer, format: 'array' | 'ndjson', bound
     }
   }
   if (drafts.length === 0) throw new Problem('invalid-batch', 'There is no message in it.');
-  return drafts;
+  const data = inOneBlock(drafts.map((draft) => draft.data));
+  return drafts.map((draft, index) => ({ ...draft, data: data[index]! }));
 }
 
 interface Place {

@@ -30,10 +30,10 @@ const CR = 13;
 function encode(message: Message, data: Uint8Array): Buffer {
   const event = message.event === undefined ? '' : `event: ${message.event}\n`;
   const id = `id: ${formatId(message.epoch, message.seq)}\n\n`;
-  if (!data.includes(LF) && !data.includes(CR)) return chunk(Buffer.from(`${event}data: `), data, Buffer.from(`\n${id}`));
+  if (!data.includes(LF) && !data.includes(CR)) return keptChunk(Buffer.from(`${event}data: `), data, Buffer.from(`\n${id}`));
   // Invariant of the format: whichever of CRLF, CR and LF a text uses, each of its lines becomes a `data:` line of its own.
   const lines = decode(data).split(/\r\n|\r|\n/).map((line) => `data: ${line}\n`).join('');
-  return chunk(Buffer.from(event + lines + id));
+  return keptChunk(Buffer.from(event + lines + id));
 }
 
 function decode(data: Uint8Array): string {
@@ -52,10 +52,19 @@ const CHUNK_END = '\r\n';
 
 /** One chunk of `Transfer-Encoding: chunked` (RFC 9112, section 7.1). */
 function chunk(...parts: readonly Uint8Array[]): Buffer {
+  return fill(parts, (length) => Buffer.allocUnsafe(length));
+}
+
+/** One that stays in memory with its message: in memory of its own (memory.ts). */
+function keptChunk(...parts: readonly Uint8Array[]): Buffer {
+  return fill(parts, (length) => Buffer.allocUnsafeSlow(length));
+}
+
+function fill(parts: readonly Uint8Array[], allocate: (length: number) => Buffer): Buffer {
   let length = 0;
   for (const part of parts) length += part.length;
   const start = `${length.toString(16)}\r\n`;
-  const buffer = Buffer.allocUnsafe(start.length + length + CHUNK_END.length);
+  const buffer = allocate(start.length + length + CHUNK_END.length);
   let at = buffer.write(start, 'latin1');
   for (const part of parts) {
     buffer.set(part, at);

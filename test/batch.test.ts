@@ -26,6 +26,12 @@ async function problem(text: string | Buffer, format: 'array' | 'ndjson'): Promi
 
 const A = '{"topic":"a","data":1}';
 
+t.test('the data of a batch hold no memory but their own', async (t) => {
+  const drafts = await parseBatch(Buffer.from(`[${A},${A.replace('1', '234')},${A.replace('1', '"ü"')}]`), 'array', BOUNDS);
+  t.same(drafts.map(({ data }) => Buffer.from(data).toString()), ['1', '234', '"ü"']);
+  for (const { data } of drafts) t.equal(data.buffer.byteLength, 1 + 3 + 4);
+});
+
 t.test('messages of an array and of lines are the same', async (t) => {
   const messages = ['{"topic":"a","data":1.0}', ' {"data": {"b" : [1e400,"\\u00e9"]} ,"ttl":5,"event":"e","topic":"b.c"} ', '{"topic":"\\u0061","data":"ü","event":"message"}'];
   const expected = [

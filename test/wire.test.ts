@@ -49,6 +49,16 @@ t.test('the id is the last field of a frame, the event the first', (t) => {
   t.end();
 });
 
+t.test('what is kept with a message holds no memory but its own', (t) => {
+  for (const form of ['data', 'object'] as const) {
+    for (const text of ['x', 'two\nlines']) {
+      const encoded = frame(message(Buffer.from(text)), form);
+      t.equal(encoded.buffer.byteLength, encoded.length, `${form} ${text}`);
+    }
+  }
+  t.end();
+});
+
 t.test('a frame is one chunk, encoded once, and holds the data of its message', (t) => {
   const one = message(Buffer.from('x'.repeat(5000)));
   const encoded = frame(one, 'data');
