@@ -60,7 +60,7 @@ async function fleet(peer: Peer, { quick }: Setting, work: (session: Session, se
         core: (each('instances') + each('redis') + each('postgres')) / seconds,
       },
       faults: sum([faults(warm), faults(result)]),
-      busy: result.busy,
+      busy: result.busy * result.seconds / seconds,
     };
   });
 }
