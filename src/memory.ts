@@ -1,11 +1,11 @@
 /**
- * A text's bytes in memory of their own, for what is kept. Node cuts small buffers out of blocks that they share (`Buffer.poolSize`, 64 KiB),
- * and each holds its whole block: a few hundred bytes of a message, kept for hours, would hold all that was written in between.
+ * A copy in memory of its own, for what is kept. Node cuts small buffers out of blocks that they share (`Buffer.poolSize`, 64 KiB), and what is read from a
+ * socket out of what came with it; each holds its whole block: a few hundred bytes of a message, kept for hours, would hold all that was written in between.
  */
-export function ownBytes(text: string, encoding: BufferEncoding = 'utf8'): Buffer {
-  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text, encoding));
-  bytes.write(text, encoding);
-  return bytes;
+export function ownCopy(bytes: Uint8Array): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  copy.set(bytes);
+  return copy;
 }
 
 /** The same for several that are kept for about as long as each other: one block for all, in their order. */

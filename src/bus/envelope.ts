@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { ownCopy } from '../memory.ts';
 import { Message } from '../message.ts';
 
 /**
@@ -92,9 +93,7 @@ export function decode(payload: Buffer, sender: Buffer): Envelope {
   const count = payload.readUInt32BE(1 + SENDER_BYTES);
   if (count === 0) return payload.length === HEADER_BYTES ? { kind: 'look' } : MALFORMED;
   // The payload is a piece of what was read from the socket at once; kept as it is, a small message would hold all of that.
-  const own = Buffer.allocUnsafeSlow(payload.length);
-  payload.copy(own);
-  const messages = decodeMessages(own, count);
+  const messages = decodeMessages(ownCopy(payload), count);
   return messages === undefined ? MALFORMED : { kind: 'messages', messages };
 }
 

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import { Problem } from '../errors.ts';
+import { ownCopy } from '../memory.ts';
 
 /** Stops bodies that are still arriving, over all connections, from taking all the memory. Bytes. */
 const ARRIVING_BYTES_MAX = 128 * 1024 * 1024;
@@ -98,8 +99,6 @@ class Growing {
 
   take(): Buffer {
     if (this.length === this.#bytes.length) return this.#bytes;
-    const exact = Buffer.allocUnsafeSlow(this.length);
-    this.#bytes.copy(exact, 0, 0, this.length);
-    return exact;
+    return ownCopy(this.#bytes.subarray(0, this.length));
   }
 }

@@ -14,6 +14,7 @@ import { detached } from '../http/detached.ts';
 import { isForeignPage, originHeaders } from '../http/origin.ts';
 import { problemOf } from '../http/problem.ts';
 import { fingerprint, parseKey, type RequestIdentity } from '../idempotency.ts';
+import { ownCopy } from '../memory.ts';
 import { describe, type Draft } from '../message.ts';
 import type { Service } from '../service.ts';
 import type { IdempotencyKey } from '../store/store.ts';
@@ -102,9 +103,7 @@ export function directPublish(service: Service, requestId: () => string): (reque
     const key = headers['idempotency-key'];
     const given = readPublish({ topic, event: query.event as string | undefined, headers, keys: key === undefined ? undefined : [String(key)], body }, config);
     // In memory of its own: what was read holds the head too, and would hold it for as long as the message is in memory.
-    const data = Buffer.allocUnsafeSlow(body.length);
-    body.copy(data);
-    void publish({ ...given.draft, data }, given.key, connection, originHeaders(headers.origin, config.CORS_ORIGINS));
+    void publish({ ...given.draft, data: ownCopy(body) }, given.key, connection, originHeaders(headers.origin, config.CORS_ORIGINS));
     return true;
   };
 }

@@ -1,5 +1,5 @@
 import type { Lineage } from '../cursor.ts';
-import { ownBytes } from '../memory.ts';
+import { ownCopy } from '../memory.ts';
 import { Message } from '../message.ts';
 import { newestOf } from './postgres-append.ts';
 import type { Row } from './postgres-line.ts';
@@ -59,7 +59,7 @@ export function messagesOf(rows: readonly Row[], filter: Filter | undefined, lin
     const [number, time, expires, json, topic, event, data] = row as readonly string[];
     const seq = Number(number);
     return new Message(lineage.at(seq).epoch, seq, Number(time), Number(expires), {
-      topic: topic!, event: event ?? undefined, json: json === 'true', data: ownBytes(data!, 'hex'),
+      topic: topic!, event: event ?? undefined, json: json === 'true', data: ownCopy(Buffer.from(data!, 'hex')),
     });
   });
   return messages.sort((one, other) => one.seq - other.seq);

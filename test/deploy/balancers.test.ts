@@ -4,6 +4,7 @@ import t from 'tap';
 import { openStream, type SseStream } from '../support/client.ts';
 import { Http, type Answer } from '../support/http.ts';
 import type { Instance } from '../support/instance.ts';
+import { RawConnection } from '../support/raw.ts';
 import type { Scope } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 import { startBalanced } from '../support/balancers.ts';
@@ -76,6 +77,13 @@ for (const [name, { url }] of balancers) {
     }
   });
 }
+
+void t.test('HAProxy: a request that never comes to its end is closed without an answer: 408 would end an EventSource for good', async (t) => {
+  const connection = await RawConnection.open(t, balancers.get('HAProxy')!);
+  connection.send('GET /topics/a/events HT');
+  await connection.untilClosed();
+  t.equal(connection.text, '');
+});
 
 void t.test('two instances are replaced and one is killed: streams end as they do without a balancer, come back and miss nothing', async (t) => {
   const all = [...balancers].map(([name, { url }]) => {
