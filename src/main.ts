@@ -2,25 +2,25 @@ import closeWithGrace from 'close-with-grace';
 import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
 import { pino } from 'pino';
-import { Audience } from './audience.ts';
+import { Audience } from './delivery/audience.ts';
 import type { Bus } from './bus/bus.ts';
 import { LocalBus } from './bus/local.ts';
-import { Catchup } from './catchup.ts';
-import { StoreClock, systemClock } from './clock.ts';
-import { configure } from './configure.ts';
-import { Counters } from './counters.ts';
-import type { LogState } from './cursor.ts';
-import { Fanout } from './fanout.ts';
-import { History } from './history.ts';
-import { streamsThatFit } from './open-files.ts';
-import { Publisher } from './publish.ts';
-import type { Reader } from './reader.ts';
-import { Retention } from './retention.ts';
-import type { Gauges, Readiness, Service } from './service.ts';
-import { Starts } from './start.ts';
+import { Catchup } from './delivery/catchup.ts';
+import { StoreClock, systemClock } from './runtime/clock.ts';
+import { configure } from './config/configure.ts';
+import { Counters } from './runtime/counters.ts';
+import type { LogState } from './model/position.ts';
+import { Fanout } from './delivery/fanout.ts';
+import { History } from './log/history.ts';
+import { streamsThatFit } from './config/file-limit.ts';
+import { Publisher } from './log/publisher.ts';
+import type { Reader } from './delivery/reader.ts';
+import { Retention } from './log/retention.ts';
+import type { Gauges, Readiness, Service } from './http/service.ts';
+import { Starts } from './log/start.ts';
 import { StoreError, type Store } from './store/store.ts';
-import { Streams } from './streams.ts';
-import { Tail } from './tail.ts';
+import { Streams } from './delivery/stream-registry.ts';
+import { Tail } from './log/tail.ts';
 
 /** The composition root: configuration, store, bus, the spine, the HTTP server; and their end in reverse. */
 
@@ -101,14 +101,14 @@ if (!draining) greet();
 /** ioredis is loaded where it is used: that takes a while. */
 async function connectBus(): Promise<Bus> {
   if (config.REDIS_URL === undefined) return new LocalBus();
-  const { RedisBus } = await import('./bus/redis.ts');
+  const { RedisBus } = await import('./bus/redis/redis.ts');
   return new RedisBus({ url: config.REDIS_URL, log: logger });
 }
 
 /** Only what is needed is loaded: the driver of the one or of the other. */
 async function makeStore(): Promise<Store> {
-  if (database.kind === 'sqlite') return new (await import('./store/sqlite.ts')).SqliteStore({ file: resolve(database.file), log: logger });
-  return new (await import('./store/postgres.ts')).PostgresStore({ url: database.url, connections: config.DATABASE_CONNECTIONS });
+  if (database.kind === 'sqlite') return new (await import('./store/sqlite/sqlite.ts')).SqliteStore({ file: resolve(database.file), log: logger });
+  return new (await import('./store/postgres/postgres.ts')).PostgresStore({ url: database.url, connections: config.DATABASE_CONNECTIONS });
 }
 
 async function listen(): Promise<void> {

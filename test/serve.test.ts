@@ -43,7 +43,7 @@ t.test('what was compiled is kept for the next start, also that of the database\
   await run(t, {}, { entry });
   t.equal(statSync(cache).mode & 0o077, 0);
   const accepted = (output: string, file: string): boolean => new RegExp(`V8 code cache for ESM file://.*/src/${file} was accepted`).test(output);
-  const wanted = new Set(['main.ts', 'store/sqlite-worker.ts']);
+  const wanted = new Set(['main.ts', 'store/sqlite/worker.ts']);
   // The threads say it all at the same time, now and then within each other's lines.
   for (let start = 0; start < STARTS && wanted.size > 0; start++) {
     const output = await run(t, { NODE_DEBUG_NATIVE: 'COMPILE_CACHE' }, { entry });

@@ -1,4 +1,4 @@
-import type { Message } from '../message.ts';
+import type { Message } from '../model/message.ts';
 
 /**
  * Tells the other instances what was just committed, so that they need not wait for their next look at the log. It is a

@@ -1,6 +1,6 @@
-import type { LogState } from '../cursor.ts';
-import type { Draft, Message } from '../message.ts';
-import type { Filter } from '../topic.ts';
+import type { LogState } from '../model/position.ts';
+import type { Draft, Message } from '../model/message.ts';
+import type { Filter } from '../model/topic.ts';
 
 /**
  * The message log in a database. Every number from `oldest` to `head` is there, and in the order of its commit.

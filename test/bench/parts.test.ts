@@ -7,7 +7,7 @@ import { Histogram, percentilesOf } from '../../bench/load/histogram.ts';
 import { isMarker, makeMarker, runOf, seqOf, stamp, timeOf, topicOf } from '../../bench/load/marker.ts';
 import { nameOf, TopicIndex } from '../../bench/load/names.ts';
 import { makeRequest, wires } from '../../bench/load/wires.ts';
-import { matches } from '../../src/topic.ts';
+import { matches } from '../../src/model/topic.ts';
 
 /** What the load generator is made of. */
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import t from 'tap';
 import { decode, encode, envelopeSize, SENDER_BYTES } from '../../src/bus/envelope.ts';
-import { Message } from '../../src/message.ts';
+import { Message } from '../../src/model/message.ts';
 import { content, message } from '../contract/bus.ts';
 
 const HERE = randomBytes(SENDER_BYTES);

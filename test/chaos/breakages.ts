@@ -17,7 +17,7 @@ export const BREAKAGES: readonly Breakage[] = [
   {
     name: 'forgotten',
     what: 'one commit in thirty is rolled back, and answered with 201',
-    file: 'store/sqlite-connection.ts',
+    file: 'store/sqlite/connection.ts',
     instead: {
       'connection.commit.run();': '(++commits % 30 === 0 ? connection.rollback : connection.commit).run();',
       'export function write<T>': 'let commits = 0;\nexport function write<T>',
@@ -28,7 +28,7 @@ export const BREAKAGES: readonly Breakage[] = [
   {
     name: 'keyless',
     what: 'an Idempotency-Key that was used before is not looked at',
-    file: 'store/sqlite-append.ts',
+    file: 'store/sqlite/append.ts',
     instead: { 'if (inserted * KEY_COLUMNS.length === plan.keys.length) return plan;': 'if (inserted >= 0) return plan;' },
     shows: 'stored twice',
     follows: ['two answers', 'altered'],
@@ -36,7 +36,7 @@ export const BREAKAGES: readonly Breakage[] = [
   {
     name: 'seam',
     what: 'a stream that comes back gets the message of its Last-Event-ID once more',
-    file: 'start.ts',
+    file: 'log/start.ts',
     instead: { 'return { at: request.position, gap: undefined };': 'return { at: { epoch: request.position.epoch, seq: Math.max(0, request.position.seq - 1) }, gap: undefined };' },
     shows: 'doubled',
     follows: ['late start', 'out of order', 'needless gap'],
@@ -44,7 +44,7 @@ export const BREAKAGES: readonly Breakage[] = [
   {
     name: 'unfilled',
     what: 'what an instance did not hear of and read from the log is not passed on to its live streams',
-    file: 'tail.ts',
+    file: 'log/tail.ts',
     instead: { 'this.#append(message);\n      this.#counters.filled++;': 'this.#recent.push(message);\n      this.#position = message;\n      this.#counters.filled++;' },
     shows: 'unannounced gap',
     follows: ['lost'],
@@ -52,7 +52,7 @@ export const BREAKAGES: readonly Breakage[] = [
   {
     name: 'reversed',
     what: 'messages that share a write are in the wrong order',
-    file: 'sweep.ts',
+    file: 'delivery/sweep.ts',
     instead: { 'messages.filter((message) => !message.isExpired(now)), this.#tail.frame': 'messages.filter((message) => !message.isExpired(now)).reverse(), this.#tail.frame' },
     shows: 'out of order',
     follows: ['doubled', 'unannounced gap', 'lost'],
@@ -60,7 +60,7 @@ export const BREAKAGES: readonly Breakage[] = [
   {
     name: 'prefix',
     what: 'a replay takes a pattern for a prefix',
-    file: 'topic.ts',
+    file: 'model/topic.ts',
     instead: { 'return pattern.length === topic.length;': 'return pattern.length <= topic.length;' },
     shows: 'wrong topic',
     follows: [],
@@ -68,7 +68,7 @@ export const BREAKAGES: readonly Breakage[] = [
   {
     name: 'backwards',
     what: 'a message has the time of the machine, wherever its clock was set',
-    file: 'store/sqlite-state.ts',
+    file: 'store/sqlite/log-state.ts',
     instead: { 'return Math.max(Date.now(), row.time);': 'return Date.now();' },
     shows: 'time went back',
     follows: [],

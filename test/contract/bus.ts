@@ -1,6 +1,6 @@
 import t from 'tap';
 import type { Bus, BusListener } from '../../src/bus/bus.ts';
-import { Message } from '../../src/message.ts';
+import { Message } from '../../src/model/message.ts';
 import type { Scope } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 

@@ -1,5 +1,5 @@
 import type { Test } from 'tap';
-import type { Position } from '../../src/cursor.ts';
+import type { Position } from '../../src/model/position.ts';
 import { draft, openStore, readMessages, request, stored, type StoreFactory } from './store-kit.ts';
 
 /** Invariant 8: a lost or restored log is recognised. */

@@ -1,4 +1,4 @@
-import type { Draft, Message } from '../../src/message.ts';
+import type { Draft, Message } from '../../src/model/message.ts';
 import { StoreError, type AppendRequest, type Outcome, type Page, type ReadQuery, type Store, type StoreErrorKind } from '../../src/store/store.ts';
 import type { Scope } from '../support/temp.ts';
 

@@ -1,5 +1,5 @@
 import type { Test } from 'tap';
-import { Filter } from '../../src/topic.ts';
+import { Filter } from '../../src/model/topic.ts';
 import { draft, EVERYTHING, openStore, range, readMessages, request, seqs, type StoreFactory } from './store-kit.ts';
 
 const BATCH = 10_000;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { Test } from 'tap';
-import type { Message } from '../../src/message.ts';
-import { Filter, matches } from '../../src/topic.ts';
+import type { Message } from '../../src/model/message.ts';
+import { Filter, matches } from '../../src/model/topic.ts';
 import { until } from '../support/until.ts';
 import { draft, EVERYTHING, openStore, range, readMessages, request, seqs, stored, texts, type StoreFactory } from './store-kit.ts';
 

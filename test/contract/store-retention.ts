@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Test } from 'tap';
-import { Filter } from '../../src/topic.ts';
+import { Filter } from '../../src/model/topic.ts';
 import type { Store, TrimPolicy, Trimmed } from '../../src/store/store.ts';
 import { until } from '../support/until.ts';
 import { draft, EVERYTHING, keyed, numberedRequests, openStore, range, readMessages, request, seqs, stored, type StoreFactory } from './store-kit.ts';

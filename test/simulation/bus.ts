@@ -1,5 +1,5 @@
 import type { Bus, BusListener } from '../../src/bus/bus.ts';
-import { Message } from '../../src/message.ts';
+import { Message } from '../../src/model/message.ts';
 import type { Troubles } from './trouble.ts';
 import type { Place, World } from './world.ts';
 

@@ -1,8 +1,8 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
-import { parseId } from '../../src/cursor.ts';
-import type { HistoryPage } from '../../src/history.ts';
-import type { StartRequest } from '../../src/start.ts';
-import { Filter } from '../../src/topic.ts';
+import { parseId } from '../../src/model/position.ts';
+import type { HistoryPage } from '../../src/log/history.ts';
+import type { StartRequest } from '../../src/log/start.ts';
+import { Filter } from '../../src/model/topic.ts';
 import type { Connection, Instance } from './instance.ts';
 import type { ClientRecord, Entry } from './record.ts';
 import { SimulatedSocket, type Receiver } from './socket.ts';

@@ -1,20 +1,20 @@
-import { Audience } from '../../src/audience.ts';
-import { Catchup } from '../../src/catchup.ts';
-import { StoreClock, type Clock, type Timer } from '../../src/clock.ts';
-import { Counters } from '../../src/counters.ts';
-import type { Start } from '../../src/cursor.ts';
-import { Problem } from '../../src/errors.ts';
-import { Fanout } from '../../src/fanout.ts';
-import { History, type HistoryPage, type HistoryRequest } from '../../src/history.ts';
-import type { Log } from '../../src/log.ts';
-import type { Draft } from '../../src/message.ts';
-import { Publisher, type Receipt } from '../../src/publish.ts';
-import type { Reader, StreamOptions } from '../../src/reader.ts';
-import { Starts, type StartRequest } from '../../src/start.ts';
+import { Audience } from '../../src/delivery/audience.ts';
+import { Catchup } from '../../src/delivery/catchup.ts';
+import { StoreClock, type Clock, type Timer } from '../../src/runtime/clock.ts';
+import { Counters } from '../../src/runtime/counters.ts';
+import type { Start } from '../../src/model/position.ts';
+import { Problem } from '../../src/model/problem.ts';
+import { Fanout } from '../../src/delivery/fanout.ts';
+import { History, type HistoryPage, type HistoryRequest } from '../../src/log/history.ts';
+import type { Log } from '../../src/runtime/logger.ts';
+import type { Draft } from '../../src/model/message.ts';
+import { Publisher, type Receipt } from '../../src/log/publisher.ts';
+import type { Reader, StreamOptions } from '../../src/delivery/reader.ts';
+import { Starts, type StartRequest } from '../../src/log/start.ts';
 import { StoreError, type IdempotencyKey } from '../../src/store/store.ts';
-import { Streams } from '../../src/streams.ts';
-import { Tail } from '../../src/tail.ts';
-import type { Filter } from '../../src/topic.ts';
+import { Streams } from '../../src/delivery/stream-registry.ts';
+import { Tail } from '../../src/log/tail.ts';
+import type { Filter } from '../../src/model/topic.ts';
 import type { MemoryStore } from '../support/memory-store.ts';
 import { SimulatedBus, type Exchange } from './bus.ts';
 import type { SimulatedSocket } from './socket.ts';
@@ -167,7 +167,7 @@ export class Instance implements Place {
     return this.#history.page(request);
   }
 
-  /** A stream as `src/routes/streams.ts` opens it. */
+  /** A stream as `src/http/routes/streams.ts` opens it. */
   async stream(socket: SimulatedSocket, filter: Filter, options: StreamOptions, wanted: StartRequest): Promise<void> {
     const start = this.#streams.isFull ? undefined : await this.#resolve(wanted);
     if (!socket.isOpen) return;

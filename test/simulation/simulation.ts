@@ -1,4 +1,4 @@
-import type { Message } from '../../src/message.ts';
+import type { Message } from '../../src/model/message.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { Exchange, QUALITIES } from './bus.ts';
 import { Poller, Streamer, type Beginning } from './clients.ts';

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../../src/clock.ts';
+import type { Clock, Timer } from '../../src/runtime/clock.ts';
 
 /** A clock that stands until the test moves it. `soon` is the event loop's own. */
 export class TestClock implements Clock {

@@ -8,8 +8,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { isMainThread } from 'node:worker_threads';
 import { queryObjects, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { Group } from '../../src/audience.ts';
-import { Reader } from '../../src/reader.ts';
+import { Group } from '../../src/delivery/audience.ts';
+import { Reader } from '../../src/delivery/reader.ts';
 import type { Remains } from './remains.ts';
 
 /** Few: each is a walk through the whole heap, which takes half a second on a busy machine. */

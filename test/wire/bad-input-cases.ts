@@ -1,4 +1,4 @@
-import type { ProblemCode } from '../../src/errors.ts';
+import type { ProblemCode } from '../../src/model/problem.ts';
 import { requestBytes } from '../support/raw.ts';
 
 /** What the service must refuse, as a table: topics, cursors, names, bodies, batches, paths, methods, headers, and what is no HTTP. */

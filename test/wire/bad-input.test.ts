@@ -1,5 +1,5 @@
 import t from 'tap';
-import { PROBLEMS } from '../../src/errors.ts';
+import { PROBLEMS } from '../../src/model/problem.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { exchange } from '../support/raw.ts';

@@ -1,0 +1,99 @@
+import { isIP } from 'node:net';
+import { WrongValue } from './setting-kinds.ts';
+
+/** Where a server listens. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Who is let in, and how. */
+export interface Access {
+  readonly username?: string;
+  readonly password?: string;
+  readonly isTls: boolean;
+}
+
+/** What `REDIS_URL` can name: one server, the sentinels that know a master, or nodes of one cluster. `access` is to the servers that carry messages. */
+export type RedisLocation = { readonly access: Access } & (
+  | { readonly kind: 'server'; readonly server: Address }
+  | { readonly kind: 'sentinel'; readonly sentinels: readonly Address[]; readonly master: string; readonly sentinelAccess: Access }
+  | { readonly kind: 'cluster'; readonly nodes: readonly Address[] }
+);
+
+const SERVER_PORT = 6379;
+const SENTINEL_PORT = 26379;
+
+/** Its parts, as loosely as they can be told apart: what is wrong with one of them is said by who reads it. */
+const FORM = /^(rediss?)(\+sentinel|\+cluster)?:\/\/(?:([^/?#]*)@)?([^/?#@]*)([^?#]*)(?:\?([^#]*))?$/i;
+
+/**
+ * Reads a URL of Redis. Those that name several servers have the form that most programs know which take such a URL; their parameters
+ * have ioredis' names. A database's number is allowed and not used: publishing knows none.
+ * @throws WrongValue Its text says what is wrong and repeats nothing of the URL, which may hold a password anywhere.
+ */
+export function readRedisUrl(text: string): RedisLocation {
+  const [, scheme, kind = '', user = '', hosts = '', path = '', query = ''] = FORM.exec(text) ?? [];
+  if (scheme === undefined) throw new WrongValue('that is no URL of Redis; it must begin with redis://, redis+sentinel:// or redis+cluster:// (rediss for TLS), with what is special in user or password percent-encoded');
+  const isTls = scheme.toLowerCase() === 'rediss';
+  const access = { ...readUser(user), isTls };
+  if (kind.toLowerCase() === '+sentinel') {
+    return { kind: 'sentinel', access, sentinels: readHosts(hosts, SENTINEL_PORT), master: readMaster(path), sentinelAccess: { ...readSentinelUser(query), isTls } };
+  }
+  const servers = readHosts(hosts, SERVER_PORT);
+  if (!/^(\/[0-9]{0,5})?$/.test(path)) throw new WrongValue('what follows the host can only be / and the number of a database');
+  if (kind.toLowerCase() === '+cluster') return { kind: 'cluster', access, nodes: servers };
+  const [server] = servers;
+  if (server === undefined || servers.length > 1) throw new WrongValue('it names several hosts; nodes of a cluster are named by redis+cluster://, sentinels by redis+sentinel://');
+  return { kind: 'server', access, server };
+}
+
+/** The name that a server's certificate must be for, and by which hosted servers find it; TLS knows none for an address. */
+export function serverName(host: string): { readonly servername?: string } {
+  return isIP(host) === 0 ? { servername: host } : {};
+}
+
+function readUser(text: string): { username?: string; password?: string } {
+  const [, username = '', password = ''] = /^([^:]*):?(.*)$/s.exec(text) ?? [];
+  return { ...(username === '' ? {} : { username: decode(username) }), ...(password === '' ? {} : { password: decode(password) }) };
+}
+
+function readHosts(text: string, usualPort: number): Address[] {
+  const parts = text.split(',');
+  return parts.map((part, index) => {
+    const [, six, name, port = String(usualPort)] = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+))(?::([0-9]{1,5}))?$/i.exec(part) ?? [];
+    const host = six ?? name;
+    if (host === undefined || (six !== undefined && isIP(six) !== 6) || Number(port) < 1 || Number(port) > 65_535) {
+      throw new WrongValue(`${parts.length === 1 ? 'its host' : `host ${index + 1} of ${parts.length}`} is not a name or an address, with or without :port`);
+    }
+    return { host, port: Number(port) };
+  });
+}
+
+function readMaster(path: string): string {
+  const name = /^\/([a-z0-9._-]+)(\/[0-9]{0,5})?$/i.exec(path)?.[1];
+  if (name === undefined) throw new WrongValue('behind the sentinels the name of their master is missing, or has letters that no such name has; it must be redis+sentinel://host:26379,host:26379/name');
+  return name;
+}
+
+function readSentinelUser(query: string): { username?: string; password?: string } {
+  const given = new Map(query.split('&').filter((part) => part !== '').map((part) => {
+    const [, name, value] = /^([^=]*)=?(.*)$/s.exec(part)!;
+    return [name, decode(value!)];
+  }));
+  const [username, password] = ['sentinelUsername', 'sentinelPassword'].map((name) => {
+    const value = given.get(name);
+    given.delete(name);
+    return value;
+  });
+  if (given.size > 0) throw new WrongValue('it has a parameter that is neither sentinelUsername nor sentinelPassword');
+  return { ...(username === undefined ? {} : { username }), ...(password === undefined ? {} : { password }) };
+}
+
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw new WrongValue('a user or password in it is not percent-encoded properly');
+  }
+}

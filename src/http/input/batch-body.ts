@@ -1,0 +1,129 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Type, type Static } from 'typebox';
+import { checkEvent, checkText, TTL_MAX, whyNotJson } from './message-fields.ts';
+import { Problem } from '../../model/problem.ts';
+import { DuplicateMember, elementSpans, memberSpan, NotAnArray, type Span } from './json-source.ts';
+import { inOneBlock } from '../../runtime/memory.ts';
+import type { Draft } from '../../model/message.ts';
+import { checkTopic } from '../../model/topic.ts';
+import { checker } from './validation.ts';
+
+/** One message of a batch. `data` is any JSON value; its source text is what is stored. */
+export const BatchMessage = Type.Object({
+  topic: Type.String({ description: 'Where the message goes.' }),
+  event: Type.Optional(Type.String({ description: 'The SSE event name.' })),
+  data: Type.Unknown({ description: 'Any JSON value, kept as it is written.' }),
+  ttl: Type.Optional(Type.Integer({ minimum: 1, maximum: TTL_MAX, description: 'Seconds after which it is not delivered any more.' })),
+}, { additionalProperties: false });
+
+export interface BatchBounds {
+  readonly messages: number;
+  readonly messageBytes: number;
+  readonly eventBytes: number;
+}
+
+/** How long a batch is read before everything else gets its turn: it bounds what a large one delays. Milliseconds. */
+const SLICE_MS = 5;
+
+/** A message takes at most so much of a batch's text besides its data, white space included: stops a parse of what can only be refused. */
+const ENVELOPE_LENGTH = 16 * 1024;
+
+const check = checker(BatchMessage, 'invalid-batch');
+
+/**
+ * The messages of a batch: a JSON array, or NDJSON, where blank lines count as lines but hold no message. One mistake is
+ * the whole batch's; the problem says where it is: `[3].ttl` counts elements from 0, `line 4.ttl` lines from 1.
+ * @throws Problem
+ */
+export async function parseBatch(body: Buffer, format: 'array' | 'ndjson', bounds: BatchBounds): Promise<Draft[]> {
+  checkText(body);
+  const source = body.toString();
+  const drafts: Draft[] = [];
+  let began = performance.now();
+  for (const { where, span } of format === 'array' ? elements(source) : lines(source)) {
+    if (drafts.length === bounds.messages) throw new Problem('invalid-batch', `There are more than ${bounds.messages} messages.`);
+    drafts.push(readMessage(source.slice(span.start, span.end), where, bounds));
+    if (performance.now() - began > SLICE_MS) {
+      await nextTurn();
+      began = performance.now();
+    }
+  }
+  if (drafts.length === 0) throw new Problem('invalid-batch', 'There is no message in it.');
+  const data = inOneBlock(drafts.map((draft) => draft.data));
+  return drafts.map((draft, index) => ({ ...draft, data: data[index]! }));
+}
+
+interface Place {
+  /** As the field of a problem calls it. Called only when there is one. */
+  readonly where: () => string;
+  readonly span: Span;
+}
+
+function* elements(source: string): Generator<Place, void> {
+  let index = 0;
+  try {
+    for (const span of elementSpans(source)) {
+      const at = index++;
+      yield { where: () => `[${at}]`, span };
+    }
+  } catch (error) {
+    if (!(error instanceof NotAnArray)) throw error;
+    throw new Problem('invalid-batch', error.index === 0 ? 'The body is no JSON array.' : `The body is no JSON array: behind [${error.index - 1}] it does not go on as one.`, { cause: error });
+  }
+}
+
+function* lines(source: string): Generator<Place, void> {
+  let number = 0;
+  for (let start = 0; start < source.length;) {
+    const feed = source.indexOf('\n', start);
+    const end = feed === -1 ? source.length : feed;
+    const line = ++number;
+    if (!isBlank(source, start, end)) yield { where: () => `line ${line}`, span: { start, end } };
+    start = end + 1;
+  }
+}
+
+function isBlank(source: string, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) {
+    const code = source.charCodeAt(at);
+    if (code !== 0x20 && code !== 0x09 && code !== 0x0d) return false;
+  }
+  return true;
+}
+
+function readMessage(source: string, where: () => string, bounds: BatchBounds): Draft {
+  try {
+    if (source.length > bounds.messageBytes + ENVELOPE_LENGTH) throw tooLarge(bounds);
+    const value = parse(source);
+    const problem = check(value);
+    if (problem !== undefined) throw problem;
+    const { topic, event, ttl = 0 } = value as Static<typeof BatchMessage>;
+    const { start, end } = memberSpan(source, 'data')!;
+    const data = Buffer.from(source.slice(start, end));
+    if (data.length > bounds.messageBytes) throw tooLarge(bounds);
+    return { topic: checkTopic(topic), event: event === undefined ? undefined : checkEvent(event, bounds.eventBytes), json: true, data, ttl };
+  } catch (error) {
+    if (error instanceof DuplicateMember) throw located(new Problem('invalid-batch', `${error.member} is there twice.`, { field: error.member }), where());
+    if (error instanceof Problem) throw located(error, where());
+    throw error;
+  }
+}
+
+function parse(source: string): unknown {
+  try {
+    return JSON.parse(source);
+  } catch (error) {
+    throw new Problem('invalid-batch', `It is not JSON: ${whyNotJson(error)}.`, { cause: error });
+  }
+}
+
+function tooLarge({ messageBytes }: BatchBounds): Problem {
+  return new Problem('too-large', `The data is larger than ${messageBytes} bytes.`, { field: 'data' });
+}
+
+function located(problem: Problem, where: string): Problem {
+  return new Problem(problem.code, `At ${where}: ${problem.message}`, {
+    field: problem.field === undefined ? where : `${where}.${problem.field}`,
+    cause: problem.cause,
+  });
+}

@@ -1,0 +1,104 @@
+import type { Readable } from 'node:stream';
+import { Problem } from '../../model/problem.ts';
+import { ownCopy } from '../../runtime/memory.ts';
+
+/** Stops bodies that are still arriving, over all connections, from taking all the memory. Bytes. */
+const ARRIVING_BYTES_MAX = 128 * 1024 * 1024;
+
+/**
+ * So much of a body that is too large is read and thrown away before the refusal is sent: a connection that is closed
+ * with bytes unread is reset, and its sender would often never see the answer. Bytes.
+ */
+const DISCARDED_BYTES_MAX = 8 * 1024 * 1024;
+
+/** Reads the bodies of requests into memory, within bounds. */
+export class BodyReader {
+  #arriving = 0;
+
+  /**
+   * @param declared The Content-Length, if there is one.
+   * @param limit The largest body, in bytes.
+   * @returns The body, in memory of its own that holds nothing else.
+   * @throws Problem `too-large` or `overloaded`; `invalid-request` when the sender left before the end.
+   */
+  read(stream: Readable, declared: number | undefined, limit: number): Promise<Buffer> {
+    if (declared !== undefined && declared > limit + DISCARDED_BYTES_MAX) return Promise.reject(tooLarge(limit));
+    return new Promise((resolve, reject) => {
+      const body = new Growing(Math.min(declared ?? limit, limit));
+      let received = 0;
+      let refusal: Problem | undefined;
+
+      const settle = (problem: Problem | undefined): void => {
+        stream.off('data', onData).off('end', onEnd).off('error', onLeft).off('close', onLeft);
+        this.#arriving -= body.length;
+        if (problem === undefined) resolve(body.take());
+        else reject(problem);
+      };
+      const onData = (chunk: Buffer): void => {
+        received += chunk.length;
+        if (refusal === undefined) {
+          if (received > limit) refusal = tooLarge(limit);
+          else if (this.#arriving + chunk.length > ARRIVING_BYTES_MAX) refusal = new Problem('overloaded', 'Too many requests are arriving at once.');
+          else {
+            this.#arriving += chunk.length;
+            body.add(chunk);
+            return;
+          }
+          this.#arriving -= body.length;
+          body.clear();
+        }
+        if (received > limit + DISCARDED_BYTES_MAX) settle(refusal);
+      };
+      const onEnd = (): void => settle(refusal);
+      const onLeft = (): void => settle(new Problem('invalid-request', 'The request ended before its body did.'));
+
+      stream.on('data', onData).on('end', onEnd).on('error', onLeft).on('close', onLeft);
+    });
+  }
+}
+
+function tooLarge(limit: number): Problem {
+  return new Problem('too-large', `The body is larger than ${limit} bytes.`);
+}
+
+/** The smallest memory that a body of more than one piece is given. Bytes. */
+const FIRST_CAPACITY = 64 * 1024;
+
+/**
+ * Bytes that arrive in pieces. They are copied into one buffer rather than kept as they are: of a body that comes a byte
+ * at a time, the objects around the pieces would take a hundred times its size.
+ */
+class Growing {
+  readonly #expected: number;
+  #bytes: Buffer = Buffer.alloc(0);
+  length = 0;
+
+  constructor(expected: number) {
+    this.#expected = expected;
+  }
+
+  add(piece: Buffer): void {
+    const length = this.length + piece.length;
+    if (this.length === 0) {
+      this.#bytes = piece;
+    } else {
+      if (length > this.#bytes.length) {
+        const grown = Buffer.allocUnsafeSlow(Math.max(length, Math.min(Math.max(2 * length, FIRST_CAPACITY), this.#expected)));
+        this.#bytes.copy(grown, 0, 0, this.length);
+        this.#bytes = grown;
+      }
+      piece.copy(this.#bytes, this.length);
+    }
+    this.length = length;
+  }
+
+  clear(): void {
+    this.#bytes = Buffer.alloc(0);
+    this.length = 0;
+  }
+
+  take(): Buffer {
+    if (this.length === this.#bytes.length) return this.#bytes;
+    return ownCopy(this.#bytes.subarray(0, this.length));
+  }
+}

@@ -1,0 +1,23 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { Problem } from '../../model/problem.ts';
+
+/** The encodings that text may have: UTF-8, and what is a part of it. */
+const CHARSETS = new Set(['utf-8', 'utf8', 'us-ascii', 'ascii']);
+
+/** The media type of a body, in lower case, empty where none is given. */
+export function mediaType(headers: IncomingHttpHeaders): string {
+  return (headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase();
+}
+
+/** Refuses bodies that would have to be decoded before they are text: compressed, or in another character set. */
+export function contentProblem(headers: IncomingHttpHeaders): Problem | undefined {
+  const encoding = headers['content-encoding'];
+  if (encoding !== undefined && encoding.trim().toLowerCase() !== 'identity') {
+    return new Problem('unsupported-media-type', 'The body must not be compressed.', { field: 'Content-Encoding' });
+  }
+  const charset = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(headers['content-type'] ?? '')?.[1];
+  if (charset !== undefined && !CHARSETS.has(charset.toLowerCase())) {
+    return new Problem('unsupported-media-type', 'The body must be UTF-8.', { field: 'Content-Type' });
+  }
+  return undefined;
+}

@@ -1,0 +1,46 @@
+import { createHash } from 'node:crypto';
+import { Problem } from '../../model/problem.ts';
+
+/** The longest key, once it is unquoted: it is stored with each request. Bytes. */
+export const KEY_MAX = 255;
+
+const BARE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
+/** A string of RFC 9651, section 4.2.5. */
+const QUOTED = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/;
+
+/**
+ * The key of an `Idempotency-Key` header. The IETF's draft has it quoted, most clients send it bare; both are the same key.
+ * @param values What each of the request's headers of that name says.
+ * @throws Problem `invalid-key`
+ */
+export function parseKey(values: readonly string[] | undefined): string | undefined {
+  if (values === undefined) return undefined;
+  const [value = ''] = values;
+  if (values.length > 1) throw invalid('it was given more than once');
+  const quoted = QUOTED.exec(value)?.[1];
+  const key = quoted === undefined ? value : quoted.replace(/\\(["\\])/g, '$1');
+  if (key === '') throw invalid('it is empty');
+  if (quoted === undefined && value.startsWith('"')) throw invalid('its quoting is broken');
+  if (quoted === undefined && !BARE.test(value)) throw invalid('it has characters other than printable ASCII');
+  if (key.length > KEY_MAX) throw invalid(`it is longer than ${KEY_MAX} characters`);
+  return key;
+}
+
+function invalid(why: string): Problem {
+  return new Problem('invalid-key', `The Idempotency-Key is not valid: ${why}.`, { field: 'Idempotency-Key' });
+}
+
+/** What must be the same for a request to be the same one again. */
+export interface RequestIdentity {
+  readonly kind: 'text' | 'json' | 'array' | 'ndjson';
+  /** undefined in a batch, whose body says it. */
+  readonly topic?: string | undefined;
+  readonly event?: string | undefined;
+  readonly ttl?: number | undefined;
+  readonly body: Uint8Array;
+}
+
+/** A digest of a request, 32 bytes. The parts cannot run into each other: a JSON array says itself where it ends. */
+export function fingerprint({ kind, topic, event, ttl, body }: RequestIdentity): Uint8Array {
+  return createHash('sha256').update(JSON.stringify([kind, topic ?? null, event ?? null, ttl ?? 0])).update(body).digest();
+}

@@ -1,0 +1,58 @@
+import { isUtf8 } from 'node:buffer';
+import { Problem } from '../../model/problem.ts';
+
+/**
+ * The parts of a message that a publisher gives, checked one by one; `topic.ts` checks the topic. Each function throws a
+ * `Problem` that names the field.
+ */
+
+/** The longest TTL, ten years: longer is a mistake, a time in milliseconds perhaps. Seconds. */
+export const TTL_MAX = 315_360_000;
+
+/** What has no name of its own: `event:` is left out of its frame. */
+const DEFAULT_EVENT = 'message';
+
+/** A name that a native EventSource fires by itself: its handlers would take the message for a lost or open connection. */
+const RESERVED_EVENTS = new Set(['error', 'open']);
+
+/** The event name of a message; undefined is the default. */
+export function checkEvent(event: string, maxBytes: number, field = 'event'): string | undefined {
+  if (event === DEFAULT_EVENT) return undefined;
+  const why = event === '' ? 'it is empty'
+    : /[\r\n\0]/.test(event) ? 'it contains a line break or NUL'
+    : event.startsWith('$') ? 'names that begin with $ are reserved'
+    : RESERVED_EVENTS.has(event) ? "a browser's EventSource uses it for itself"
+    : !event.isWellFormed() ? 'it is not well-formed Unicode'
+    : Buffer.byteLength(event) > maxBytes ? `it is longer than ${maxBytes} bytes`
+    : undefined;
+  if (why !== undefined) throw new Problem('invalid-event', `The event name is not valid: ${why}.`, { field });
+  return event;
+}
+
+/** The seconds that a `TTL` header asks for (RFC 8030, section 5.2); 0 when it is absent. */
+export function parseTtl(header: string | undefined): number {
+  if (header === undefined) return 0;
+  const seconds = /^[0-9]{1,12}$/.test(header) ? Number(header) : NaN;
+  if (!(seconds >= 1 && seconds <= TTL_MAX)) throw new Problem('invalid-ttl', `TTL must be a whole number of seconds from 1 to ${TTL_MAX}.`, { field: 'TTL' });
+  return seconds;
+}
+
+/** Text may be anything that is UTF-8. */
+export function checkText(data: Uint8Array, what = 'The body'): void {
+  if (!isUtf8(data)) throw new Problem('invalid-data', `${what} is not UTF-8.`, { field: 'body' });
+}
+
+/** JSON is kept as it is written; here it must only be JSON. A byte order mark is none (RFC 8259, section 8.1). */
+export function checkJson(data: Buffer): void {
+  checkText(data);
+  try {
+    JSON.parse(data.toString());
+  } catch (error) {
+    throw new Problem('invalid-data', `The body is not JSON: ${whyNotJson(error)}.`, { field: 'body', cause: error });
+  }
+}
+
+/** What a parser says of the text that it was given; the caller sent that text. */
+export function whyNotJson(error: unknown): string {
+  return error instanceof SyntaxError ? error.message : 'it cannot be parsed';
+}

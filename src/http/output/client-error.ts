@@ -1,0 +1,38 @@
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { Problem, type ProblemCode } from '../../model/problem.ts';
+import { rawProblem } from './problem-response.ts';
+
+const PARSER: Readonly<Record<string, readonly [ProblemCode, string]>> = {
+  HPE_HEADER_OVERFLOW: ['header-too-large', 'The head of the request, its URL included, is too large.'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['request-timeout', 'The request did not arrive in time.'],
+};
+
+/** Connections whose last answer waits for those before it: the parser complains again of whatever else arrives there. */
+const ending = new WeakSet<Socket>();
+
+/** Answers what never became a request: an error of the parser or of the connection. No hook and no route saw it. */
+export function answerClientError(error: Error & { readonly code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET') {
+    socket.destroySoon();
+    return;
+  }
+  if (ending.has(socket)) return;
+  ending.add(socket);
+  const [code, detail] = PARSER[error.code ?? ''] ?? ['invalid-request', 'The request is not well-formed HTTP.'];
+  endWith(new Problem(code, detail), socket);
+}
+
+function endWith(problem: Problem, socket: Socket): void {
+  const underWay = (socket as Socket & { readonly _httpMessage?: ServerResponse | null })._httpMessage;
+  const isHalfSent = underWay?.headersSent === true && !underWay.writableEnded;
+  if (socket.writable && underWay?.req.complete === true && !isHalfSent) {
+    // A request before this one arrived in whole, and is carried out. Its own answer goes first: a refusal in its place would
+    // say that nothing was done.
+    underWay.once('close', () => endWith(problem, socket));
+    return;
+  }
+  // Nothing of ours may stand in the middle of an answer.
+  if (socket.writable && underWay?.headersSent !== true) socket.end(rawProblem(problem));
+  socket.destroySoon();
+}

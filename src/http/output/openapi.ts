@@ -1,0 +1,36 @@
+import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger';
+import { PROBLEMS } from '../../model/problem.ts';
+
+const CONTROL_EVENTS = `
+Streams carry control events besides messages. Their names begin with \`$\` and their data is JSON:
+
+| event | when | data |
+|---|---|---|
+| \`$open\` | first, with \`retry:\`; its id is where reading starts | \`{"cursor"}\` |
+| \`$cursor\` | now and then on a quiet stream; its id keeps the cursor fresh | \`{}\` |
+| \`$gap\` | messages after the cursor may be gone | \`{"requested","resumed","oldest","reason"}\`; reason \`expired\`, \`unknown-log\`, \`ahead\` or \`forked\` |
+| \`$busy\` | the instance is full, draining, or cannot read its log; the stream ends and the client comes back | \`{"retryMs"}\` |
+
+\`control=0\` leaves them out.`;
+
+/** All of them: some are answered on every path, before there is a route. */
+const ERRORS = `
+Every error is \`application/problem+json\` (RFC 9457) with a stable \`code\`:
+
+| code | status | meaning |
+|---|---|---|
+${Object.entries(PROBLEMS).map(([code, [status, title]]) => `| \`${code}\` | ${status} | ${title} |`).join('\n')}`;
+
+/** What is said of the service as a whole; the rest of the document comes from the schemas of the routes. */
+export const openapi: FastifyDynamicSwaggerOptions = {
+  openapi: {
+    openapi: '3.1.0',
+    info: { title: 'Tidings', version: '1', description: `A notification service over Server-Sent Events: curl in, EventSource out.\n${CONTROL_EVENTS}\n${ERRORS}` },
+    tags: [
+      { name: 'publish', description: 'Put messages in' },
+      { name: 'stream', description: 'Get them as they come, as Server-Sent Events' },
+      { name: 'history', description: 'Get what is held, one page at a time' },
+      { name: 'operations', description: 'Health, metrics, and this document' },
+    ],
+  },
+};

@@ -1,0 +1,68 @@
+import { Problem, PROBLEMS, type ProblemCode } from '../../model/problem.ts';
+import type { Log } from '../../runtime/logger.ts';
+import { STATUS_CODES } from './status.ts';
+
+/** Errors as clients see them: RFC 9457 problem details. */
+export const PROBLEM_TYPE = 'application/problem+json';
+
+/** The shortest and longest `Retry-After` of a 503, in whole seconds: spread, so that all do not come back at once. */
+const RETRY_AFTER_MIN = 1;
+const RETRY_AFTER_MAX = 5;
+
+export function problemBody(problem: Problem): Buffer {
+  const [status, title] = PROBLEMS[problem.code];
+  const body = JSON.stringify({
+    type: `urn:tidings:problem:${problem.code}`,
+    title,
+    status,
+    code: problem.code,
+    detail: problem.message,
+    field: problem.field,
+  });
+  return Buffer.from(`${body}\n`);
+}
+
+/** The headers that belong to a problem, besides its content type. */
+export function problemHeaders(problem: Problem): Readonly<Record<string, string>> {
+  // Some statuses, 404 among them, may otherwise be kept by caches (RFC 9111, section 4.2.2).
+  const headers = { 'cache-control': 'no-store' };
+  if (problem.status !== 503) return headers;
+  return { ...headers, 'retry-after': String(RETRY_AFTER_MIN + Math.floor(Math.random() * (RETRY_AFTER_MAX - RETRY_AFTER_MIN + 1))) };
+}
+
+/** A whole HTTP answer, for a connection on which nothing could be parsed. It is the last one there. */
+export function rawProblem(problem: Problem): Buffer {
+  const body = problemBody(problem);
+  const head = `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\nContent-Type: ${PROBLEM_TYPE}\r\n`
+    + `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n`;
+  return Buffer.concat([Buffer.from(head), body]);
+}
+
+/** What a client is told of an error. Of one that is not its own the log has more, under the id of the request. */
+export function problemOf(error: unknown, log: Pick<Log, 'error'>, requestId: () => string): Problem {
+  const known = knownProblem(error);
+  if (known !== undefined && known.code !== 'internal') return known;
+  const request = requestId();
+  log.error({ err: error, request }, 'a request failed');
+  return new Problem('internal', `It is not your fault; the log has it under request ${request}.`);
+}
+
+/** What an error is to the client; undefined when it is none of the client's making. */
+function knownProblem(error: unknown): Problem | undefined {
+  if (error instanceof Problem) return error;
+  if (!(error instanceof Error)) return undefined;
+  const { code, statusCode } = error as Error & { readonly code?: string; readonly statusCode?: number };
+  const known = code === undefined ? undefined : FRAMEWORK[code];
+  if (known !== undefined) return new Problem(known[0], known[1], { cause: error });
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
+    return new Problem('invalid-request', 'The request is not well formed.', { cause: error });
+  }
+  return undefined;
+}
+
+/** Errors of the framework that have a code of their own here. */
+const FRAMEWORK: Readonly<Record<string, readonly [ProblemCode, string]>> = {
+  FST_ERR_BAD_URL: ['invalid-request', 'The path of the URL is not percent-encoded UTF-8.'],
+  FST_ERR_MAX_PARAM_LENGTH: ['uri-too-long', 'A part of the path is too long.'],
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: ['unsupported-media-type', 'The Content-Type is no media type.'],
+};

@@ -1,0 +1,97 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { parseId } from '../../model/position.ts';
+import { Problem } from '../../model/problem.ts';
+import type { HistoryPage } from '../../log/history.ts';
+import type { App } from '../app-type.ts';
+import { Outgoing } from '../output/outgoing.ts';
+import { toJson } from '../../model/message.ts';
+import type { Service } from '../service.ts';
+import type { Filter } from '../../model/topic.ts';
+import { filterFromPath, filterFromQuery, startFromRequest } from '../input/cursor-query.ts';
+import { cursorQuery, FullMessage, Gap, json, PatternPath, problems, topicsQuery } from './schemas.ts';
+
+/** Bounds one page. Messages. */
+const LIMIT_MAX = 1000;
+const LIMIT_DEFAULT = 100;
+/** The longest poll: below the 60 s after which common proxies cut. Seconds. */
+const WAIT_MAX = 50;
+
+const pageQuery = {
+  ...cursorQuery,
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: LIMIT_MAX, description: `How many messages at most; ${LIMIT_DEFAULT} by default.` })),
+  wait: Type.Optional(Type.Integer({ minimum: 0, maximum: WAIT_MAX, description: 'Seconds to wait for a message when there is none.' })),
+};
+const Page = Type.Object({
+  messages: Type.Array(FullMessage),
+  cursor: Type.String({ description: 'What the next request passes as `after`.' }),
+  more: Type.Boolean(),
+  gap: Type.Optional(Gap),
+});
+
+const response = { 200: json('Oldest first.', Page), ...problems('invalid-request', 'invalid-topic', 'invalid-cursor', 'overloaded', 'unavailable') };
+const method = ['GET', 'HEAD'] as const;
+
+/** `GET /topics/{topic-or-pattern}/messages`, `GET /messages?topic=…`, and `GET /messages/{id}`. */
+export function historyRoutes(app: App, service: Service): void {
+  const { config, history } = service;
+  const outgoing = new Outgoing();
+
+  function answer(request: FastifyRequest, reply: FastifyReply, body: Buffer): FastifyReply {
+    if (!outgoing.admit(request.raw.socket, reply.raw, body.length)) throw new Problem('overloaded', 'Too many answers are waiting to be taken by their clients.');
+    return reply.type('application/json').header('cache-control', 'no-store').send(body);
+  }
+
+  async function page(request: FastifyRequest, reply: FastifyReply, filter: Filter): Promise<FastifyReply> {
+    const { limit = LIMIT_DEFAULT, wait = 0 } = request.query as { readonly limit?: number; readonly wait?: number };
+    const start = startFromRequest(request, { kind: 'start' });
+    const left = new AbortController();
+    const leave = (): void => left.abort();
+    reply.raw.once('close', leave);
+    const seconds = request.method === 'HEAD' ? 0 : wait;
+    const found = await history.page({ filter, start, limit, wait: seconds * 1000, signal: left.signal });
+    reply.raw.off('close', leave);
+    return answer(request, reply, pageBody(found));
+  }
+
+  app.route({
+    method: [...method], url: '/topics/:topic/messages',
+    schema: { tags: ['history'], summary: 'Read a topic or pattern', params: PatternPath, querystring: Type.Object(pageQuery), response },
+    handler: (request, reply) => page(request, reply, filterFromPath(request)),
+  });
+  app.route({
+    method: [...method], url: '/messages',
+    schema: { tags: ['history'], summary: 'Read many topics and patterns', querystring: Type.Object({ ...topicsQuery(config.TOPICS_PER_STREAM), ...pageQuery }), response },
+    handler: (request, reply) => page(request, reply, filterFromQuery(request, config.TOPICS_PER_STREAM)),
+  });
+  app.route({
+    method: [...method], url: '/messages/:id',
+    schema: {
+      tags: ['history'], summary: 'Read one message', params: Type.Object({ id: Type.String() }),
+      response: { 200: json('The message.', FullMessage), ...problems('message-not-found', 'overloaded', 'unavailable') },
+    },
+    handler: async (request, reply) => {
+      const position = parseId(request.params.id);
+      const message = position === undefined ? undefined : await history.message(position);
+      if (message === undefined) throw new Problem('message-not-found', 'There is no message with this id, or not any more.');
+      return answer(request, reply, Buffer.concat([toJson(message), LINE_END]));
+    },
+  });
+}
+
+const OPEN = Buffer.from('{"messages":[');
+const COMMA = Buffer.from(',');
+/** For those who read it in a terminal. */
+const LINE_END = Buffer.from('\n');
+
+/** The data of messages stands in it as it was published: it is put together, not serialised. */
+function pageBody({ messages, cursor, more, gap }: HistoryPage): Buffer {
+  const parts: Buffer[] = [OPEN];
+  messages.forEach((message, index) => {
+    if (index > 0) parts.push(COMMA);
+    parts.push(toJson(message));
+  });
+  const rest = JSON.stringify({ cursor, more, gap });
+  parts.push(Buffer.from(`],${rest.slice(1)}`), LINE_END);
+  return Buffer.concat(parts);
+}

@@ -1,0 +1,60 @@
+import { Type, type TSchema } from 'typebox';
+import { PROBLEMS, type ProblemCode } from '../../model/problem.ts';
+import { PROBLEM_TYPE } from '../output/problem-response.ts';
+
+/** What several routes have in common, for checks and for the OpenAPI document. */
+
+const members = {
+  id: Type.String({ description: 'Opaque. Where a client can go on from.' }),
+  topic: Type.String(),
+  event: Type.String(),
+  time: Type.String({ format: 'date-time' }),
+};
+
+/** The answer to a publish. */
+export const StoredMessage = Type.Object(members);
+
+export const FullMessage = Type.Object({ ...members, data: Type.Unknown({ description: 'The JSON that was published, or a string if text was.' }) });
+
+export const Gap = Type.Object({
+  requested: Type.Union([Type.String(), Type.Null()]),
+  resumed: Type.String(),
+  oldest: Type.String(),
+  reason: Type.Union([Type.Literal('expired'), Type.Literal('unknown-log'), Type.Literal('ahead'), Type.Literal('forked')]),
+}, { description: 'What may be missing before the first message.' });
+
+const ProblemDetails = Type.Object({
+  type: Type.String(),
+  title: Type.String(),
+  status: Type.Integer(),
+  code: Type.String({ description: 'Stable: what a program goes by.' }),
+  detail: Type.String({ description: 'For people; it may change.' }),
+  field: Type.Optional(Type.String({ description: 'The part of the request that is wrong.' })),
+}, { description: 'RFC 9457' });
+
+export const TopicPath = Type.Object({ topic: Type.String({ description: 'A topic, percent-encoded.' }) });
+export const PatternPath = Type.Object({ topic: Type.String({ description: 'A topic, or a pattern with * and >, percent-encoded.' }) });
+
+export function topicsQuery(max: number) {
+  return { topic: Type.Array(Type.String(), { minItems: 1, maxItems: max, description: 'Topics and patterns.' }) };
+}
+
+export const cursorQuery = {
+  after: Type.Optional(Type.String({ description: 'An id or cursor to go on behind, or `start`: the oldest message held.' })),
+  lastEventId: Type.Optional(Type.String({ description: 'The same as the header Last-Event-ID.' })),
+  since: Type.Optional(Type.String({ description: 'A duration (`10m`) back from now, or a time of RFC 3339.' })),
+};
+
+/** A response with a JSON body. Routes send bytes that they assembled themselves: this is for the document. */
+export function json(description: string, schema: TSchema): object {
+  return { description, content: { 'application/json': { schema } } };
+}
+
+/** The responses for problems, by status. */
+export function problems(...codes: readonly ProblemCode[]): Record<number, object> {
+  const byStatus = Map.groupBy(codes, (code) => PROBLEMS[code][0]);
+  return Object.fromEntries([...byStatus].map(([status, some]) => [status, {
+    description: some.map((code) => `\`${code}\`: ${PROBLEMS[code][1]}`).join('. '),
+    content: { [PROBLEM_TYPE]: { schema: ProblemDetails } },
+  }]));
+}

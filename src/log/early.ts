@@ -1,0 +1,48 @@
+import type { Message } from '../model/message.ts';
+
+/** Bounds what waits out of order; what is refused beyond it is read from the log. Messages, and bytes of them. */
+const REORDER_MESSAGES = 10_000;
+const REORDER_BYTES = 16 * 1024 * 1024;
+
+/** Messages that came before others with smaller numbers, by number. */
+export class Early {
+  readonly #messages = new Map<number, Message>();
+  #bytes = 0;
+
+  get size(): number {
+    return this.#messages.size;
+  }
+
+  /** The highest number; 0 when there is none. */
+  get highest(): number {
+    let highest = 0;
+    for (const seq of this.#messages.keys()) highest = Math.max(highest, seq);
+    return highest;
+  }
+
+  /** Whether there was room. The later one of two with the same number stays. */
+  add(message: Message): boolean {
+    this.take(message.seq);
+    if (this.#messages.size >= REORDER_MESSAGES || this.#bytes >= REORDER_BYTES) return false;
+    this.#messages.set(message.seq, message);
+    this.#bytes += message.size;
+    return true;
+  }
+
+  take(seq: number): Message | undefined {
+    const message = this.#messages.get(seq);
+    if (message === undefined) return undefined;
+    this.#messages.delete(seq);
+    this.#bytes -= message.size;
+    return message;
+  }
+
+  forget(unwanted: (seq: number) => boolean): void {
+    for (const seq of this.#messages.keys()) if (unwanted(seq)) this.take(seq);
+  }
+
+  clear(): void {
+    this.#messages.clear();
+    this.#bytes = 0;
+  }
+}

@@ -1,0 +1,279 @@
+import type { Bus } from '../bus/bus.ts';
+import { Patience, SILENT, type Clock, type Timer } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
+import type { LogState } from '../model/position.ts';
+import { Problem, type ProblemCode } from '../model/problem.ts';
+import type { Log } from '../runtime/logger.ts';
+import { numbered, type Draft, type Message } from '../model/message.ts';
+import { StoreError, type AppendRequest, type IdempotencyKey, type Outcome, type Store, type StoreErrorKind } from '../store/store.ts';
+import type { Tail } from './tail.ts';
+
+/** Bounds one commit, so that none takes long and what it reads back stays small. Messages, and bytes of data. */
+const COMMIT_MESSAGES = 2_000;
+const COMMIT_BYTES = 8 * 1024 * 1024;
+
+/**
+ * Commits that are handed to the store at a time: while it writes one, the next lies there already, so that it never waits
+ * for this thread. A third would only keep messages from going into the second.
+ */
+const COMMITS = 2;
+
+/**
+ * Where the last commit took longer than this, the time that a second one saves is nothing to what it costs those who come too late for it: they wait for
+ * both. Only as many messages as one may have are handed over all the same, for none could come into it. Milliseconds.
+ */
+const COMMIT_QUICK_MS = 3;
+
+/** How often a log that could not be written is tried again when nobody publishes. Milliseconds. */
+const PROBE_MS = 1_000;
+
+/** What a publisher gets for one request: its messages have the numbers `first`, `first` + 1, … and one time. */
+export interface Receipt {
+  readonly epoch: string;
+  readonly first: number;
+  readonly time: number;
+  /** Whether this is the answer of an earlier request with the same key. */
+  readonly replayed: boolean;
+}
+
+interface Waiting {
+  readonly request: AppendRequest;
+  readonly bytes: number;
+  readonly resolve: (receipt: Receipt) => void;
+  readonly reject: (problem: Problem) => void;
+}
+
+const PROBLEM_OF: Record<StoreErrorKind, readonly [ProblemCode, string]> = {
+  unavailable: ['unavailable', 'The message log is not available just now. Nothing was stored.'],
+  'outcome-unknown': ['outcome-unknown', 'The connection to the message log was lost during the commit: retry only with an Idempotency-Key.'],
+  refused: ['internal', 'The message log cannot store this message. Nothing was stored.'],
+};
+
+/** A commit that was handed to the store and not answered yet. */
+interface Commit {
+  readonly messages: number;
+  readonly patience: Patience;
+}
+
+/**
+ * The only way into the log: group commit. What arrives while a commit is under way goes into the next. That one is handed to the
+ * store as soon as it is as large as the one before it, and at the latest when the store has done that: small commits
+ * cost more for each message than large ones, but nobody waits while the store has nothing to do. On a slow disk it is always the latter. The store takes them
+ * one after the other and each stands for itself: one that fails says nothing of the one behind it.
+ */
+export class Publisher {
+  readonly #store: Store;
+  readonly #tail: Tail;
+  readonly #bus: Bus;
+  readonly #clock: Clock;
+  readonly #counters: Counters;
+  readonly #logger: Log;
+  /** Bound what waits for its commit: past them a publish is refused, rather than wait without end. */
+  readonly #maxMessages: number;
+  readonly #maxBytes: number;
+  #queue: Waiting[] = [];
+  /** Messages in the queue; below, those that the store has are counted too. */
+  #queued = 0;
+  #messages = 0;
+  #bytes = 0;
+  /** Whether this turn of the event loop ends with a look at the queue. */
+  #looking = false;
+  /** In the order in which the store has them. */
+  #commits: Commit[] = [];
+  /** When the last commit was answered, and what it took. */
+  #answered = 0;
+  #took = 0;
+  /** Why the last append failed; undefined when it did not. */
+  #failure: string | undefined;
+  #probe: Timer | undefined;
+  #stopped = false;
+
+  constructor(options: {
+    store: Store; tail: Tail; bus: Bus; clock: Clock; counters: Counters; logger: Log; maxMessages: number; maxBytes: number;
+  }) {
+    this.#store = options.store;
+    this.#tail = options.tail;
+    this.#bus = options.bus;
+    this.#clock = options.clock;
+    this.#counters = options.counters;
+    this.#logger = options.logger;
+    this.#maxMessages = options.maxMessages;
+    this.#maxBytes = options.maxBytes;
+  }
+
+  /** Messages that wait for their commit. */
+  get waiting(): number {
+    return this.#messages;
+  }
+
+  /** Why messages cannot be stored; undefined when they can. */
+  get failure(): string | undefined {
+    return this.#failure ?? (this.#commits.some(({ patience }) => patience.isOver) ? SILENT : undefined);
+  }
+
+  /**
+   * Resolves once the messages are durable (invariant 1). Rejects with a `Problem`: `overloaded`, `unavailable` and
+   * `internal` mean that nothing was stored, `outcome-unknown` that nobody can say, `key-reused` that the key belongs
+   * to another request.
+   */
+  publish(drafts: readonly Draft[], key: IdempotencyKey | undefined): Promise<Receipt> {
+    const bytes = drafts.reduce((sum, { data }) => sum + data.length, 0);
+    if (this.#messages + drafts.length > this.#maxMessages || this.#bytes + bytes > this.#maxBytes) {
+      return Promise.reject(this.#problem('overloaded', 'More messages are waiting to be stored than this instance holds. Nothing was stored.'));
+    }
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ request: { drafts, key }, bytes, resolve, reject });
+      this.#queued += drafts.length;
+      this.#messages += drafts.length;
+      this.#bytes += bytes;
+      if (this.#looking || this.#commits.length === COMMITS) return;
+      this.#looking = true;
+      this.#clock.soon(() => {
+        this.#looking = false;
+        this.#next();
+      });
+    });
+  }
+
+  stop(): void {
+    this.#probe?.cancel();
+    this.#stopped = true;
+  }
+
+  /**
+   * Shows whether the log can be written again, without waiting for a publisher to find out: as long as it cannot be, this
+   * instance is not ready, and a load balancer sends no publishers.
+   */
+  #probeLater(): void {
+    if (this.#stopped) return;
+    this.#probe ??= this.#clock.after(PROBE_MS, () => {
+      this.#probe = undefined;
+      if (this.#failure === undefined) return;
+      this.#store.append([]).then(() => this.#worked(), (error: unknown) => this.#failed(error));
+    });
+  }
+
+  /** Hands the next commit to the store, if it is time for it. */
+  #next(): void {
+    if (this.#queue.length === 0 || !this.#isTime()) return;
+    const queued = this.#queued;
+    const batch = this.#take();
+    const commit: Commit = { messages: queued - this.#queued, patience: new Patience(this.#clock) };
+    this.#commits.push(commit);
+    void this.#commit(batch, commit.patience, () => {
+      this.#commits.splice(this.#commits.indexOf(commit), 1);
+      // Before anybody is answered: the store may have nothing to do by now.
+      this.#next();
+    });
+    // What did not fit into it.
+    this.#next();
+  }
+
+  #isTime(): boolean {
+    const before = this.#commits.at(-1);
+    if (before === undefined) return true;
+    if (this.#commits.length === COMMITS) return false;
+    return this.#queued >= (this.#took > COMMIT_QUICK_MS ? COMMIT_MESSAGES : Math.min(before.messages, COMMIT_MESSAGES));
+  }
+
+  #take(): readonly Waiting[] {
+    let count = 0;
+    let messages = 0;
+    for (let bytes = 0; count < this.#queue.length; count++) {
+      const next = this.#queue[count]!;
+      const more = messages + next.request.drafts.length;
+      bytes += next.bytes;
+      if (count > 0 && (more > COMMIT_MESSAGES || bytes > COMMIT_BYTES)) break;
+      messages = more;
+    }
+    this.#queued -= messages;
+    return this.#queue.splice(0, count);
+  }
+
+  /** @param done Called when the store has nothing to do for this batch any more, before its publishers hear of it. */
+  async #commit(batch: readonly Waiting[], patience: Patience, done: () => void): Promise<void> {
+    const began = this.#clock.monotonic();
+    try {
+      const { outcomes, log } = await patience.await(() => this.#store.append(batch.map(({ request }) => request)));
+      const now = this.#clock.monotonic();
+      // What it waited for the commit before it is not its own time.
+      this.#took = now - Math.max(began, this.#answered);
+      this.#counters.commitMilliseconds.observe(this.#took);
+      this.#answered = now;
+      done();
+      this.#worked();
+      this.#settle(batch, outcomes, log);
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      if (error.kind === 'refused' && batch.length > 1) {
+        // Invariant 13: one of them is the reason, and only that one shall fail.
+        const middle = batch.length >> 1;
+        await this.#commit(batch.slice(0, middle), patience, () => undefined);
+        await this.#commit(batch.slice(middle), patience, done);
+        return;
+      }
+      done();
+      this.#fail(batch, error);
+    }
+  }
+
+  #settle(batch: readonly Waiting[], outcomes: readonly Outcome[], log: LogState): void {
+    const messages: Message[] = [];
+    outcomes.forEach((outcome, index) => {
+      if (outcome.kind !== 'stored') return;
+      batch[index]!.request.drafts.forEach((draft, at) => messages.push(numbered(draft, outcome.epoch, outcome.first + at, outcome.time)));
+    });
+    this.#counters.published += messages.length;
+    if (messages.length > 0) {
+      this.#counters.commitMessages.observe(messages.length);
+      this.#tail.committed(messages, log);
+      // Invariant 6: told, not waited for; what the bus does not carry is found by the next look at the log.
+      this.#bus.publish(messages);
+    }
+    batch.forEach((waiting, index) => {
+      this.#release(waiting);
+      const outcome = outcomes[index]!;
+      if (outcome.kind === 'conflict') {
+        waiting.reject(this.#problem('key-reused', 'This key was used for a request with another topic, event, TTL, kind or body.', 'Idempotency-Key'));
+        return;
+      }
+      if (outcome.kind === 'replayed') this.#counters.replayed++;
+      const { epoch, first, time } = outcome;
+      waiting.resolve({ epoch, first, time, replayed: outcome.kind === 'replayed' });
+    });
+  }
+
+  #fail(batch: readonly Waiting[], error: StoreError): void {
+    // As long as the log is away every publish fails alike; what may have been stored, or was refused for itself, is always said.
+    if (error.kind !== 'unavailable' || this.#failure === undefined) this.#logger.error({ err: error, requests: batch.length }, 'messages could not be stored');
+    if (error.kind !== 'refused') this.#failed(error);
+    const [code, detail] = PROBLEM_OF[error.kind];
+    for (const waiting of batch) {
+      this.#release(waiting);
+      waiting.reject(this.#problem(code, detail));
+    }
+    // The commit may have happened after all: then its messages are in the log, and the tail must not wait for its next look.
+    if (error.kind === 'outcome-unknown') void this.#tail.look();
+  }
+
+  #release({ request, bytes }: Waiting): void {
+    this.#messages -= request.drafts.length;
+    this.#bytes -= bytes;
+  }
+
+  #problem(code: ProblemCode, detail: string, field?: string): Problem {
+    this.#counters.refuse(code);
+    return new Problem(code, detail, field === undefined ? {} : { field });
+  }
+
+  #failed(error: unknown): void {
+    if (!(error instanceof StoreError)) throw error;
+    this.#failure = error.message;
+    this.#probeLater();
+  }
+
+  #worked(): void {
+    if (this.#failure !== undefined) this.#logger.info('the log can be written again');
+    this.#failure = undefined;
+  }
+}

@@ -1,0 +1,91 @@
+import type { StoreClock } from '../runtime/clock.ts';
+import { locate, startWithGap, type LogState, type Position, type Start } from '../model/position.ts';
+import type { Store } from '../store/store.ts';
+import type { Tail } from './tail.ts';
+
+/** Where a client asks to begin reading. */
+export type StartRequest =
+  /** From now on: only what is published later. */
+  | { readonly kind: 'now' }
+  /** From the oldest message held, without a `$gap`. */
+  | { readonly kind: 'start' }
+  /** Behind an id; undefined is an id that is none of ours (`$gap`, reason `unknown-log`). */
+  | { readonly kind: 'after'; readonly position: Position | undefined }
+  /** From a time on: milliseconds since 1970, or so many milliseconds ago by the store's clock. */
+  | { readonly kind: 'since'; readonly time: number }
+  | { readonly kind: 'ago'; readonly milliseconds: number };
+
+/** Turns what a client asks for into a place in the log, and says what may be missing before it. */
+export class Starts {
+  readonly #store: Store;
+  readonly #tail: Tail;
+  readonly #storeClock: StoreClock;
+  readonly #states: SharedStates;
+
+  constructor(options: { store: Store; tail: Tail; storeClock: StoreClock }) {
+    this.#store = options.store;
+    this.#tail = options.tail;
+    this.#storeClock = options.storeClock;
+    this.#states = new SharedStates(options.store, options.tail);
+  }
+
+  /** Whether the log was opened: before that there is nowhere to start. */
+  get isReady(): boolean {
+    return this.#tail.log !== undefined;
+  }
+
+  /** Rejects with a `StoreError` when the log must be asked and cannot be. */
+  async resolve(request: StartRequest): Promise<Start> {
+    switch (request.kind) {
+      case 'now':
+        return { at: this.#tail.head, gap: undefined };
+      case 'start': {
+        const log = await this.#states.fresh();
+        return { at: log.lineage.at(log.oldest - 1), gap: undefined };
+      }
+      case 'after':
+        // Only a yes may come from the tail: whether a cursor is ahead of the log is asked of the database (invariant 4).
+        if (request.position !== undefined && this.#tail.knows(request.position)) return { at: request.position, gap: undefined };
+        return locate(request.position, await this.#states.fresh());
+      case 'since':
+        return this.#seek(request.time);
+      case 'ago':
+        return this.#seek(this.#storeClock.now() - request.milliseconds);
+    }
+  }
+
+  /** Invariant 10: a time becomes a number here, once; everything after it follows the number. */
+  async #seek(time: number): Promise<Start> {
+    const { seq, missing, log } = await this.#tail.ask(() => this.#store.seek(time));
+    return missing ? startWithGap(undefined, seq, 'expired', log) : { at: log.lineage.at(seq), gap: undefined };
+  }
+}
+
+/**
+ * One look at the log for all who ask at about the same time: one is under way and one waits, whoever comes while one is
+ * under way gets the answer of the next, so no answer is older than its question.
+ */
+class SharedStates {
+  readonly #store: Store;
+  readonly #tail: Tail;
+  #current: Promise<unknown> | undefined;
+  #next: Promise<LogState> | undefined;
+
+  constructor(store: Store, tail: Tail) {
+    this.#store = store;
+    this.#tail = tail;
+  }
+
+  fresh(): Promise<LogState> {
+    return (this.#next ??= this.#begin());
+  }
+
+  async #begin(): Promise<LogState> {
+    await this.#current;
+    this.#next = undefined;
+    const asked = this.#tail.ask(async () => ({ log: await this.#store.state() }));
+    // Whoever waits for this one asked for the next; how it ends is told to those who asked for it.
+    this.#current = asked.then(() => undefined, () => undefined);
+    return (await asked).log;
+  }
+}

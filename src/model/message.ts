@@ -1,0 +1,82 @@
+import { formatId, type Position } from './position.ts';
+
+/** What a publisher asks to have stored: checked, but without number and time. */
+export interface Draft {
+  readonly topic: string;
+  /** The SSE event name; undefined is the default, `message`. */
+  readonly event: string | undefined;
+  /** Whether `data` is JSON source text; otherwise it is plain text. */
+  readonly json: boolean;
+  /** UTF-8, exactly as it was published. */
+  readonly data: Uint8Array;
+  /** Seconds after which delivery must not begin any more (RFC 8030 TTL); 0 is never. */
+  readonly ttl: number;
+}
+
+/** What a message costs in memory besides its bytes: the objects around it. An estimate, for bounds only. */
+const OBJECT_BYTES = 256;
+
+/** A message of the log. */
+export class Message implements Position {
+  readonly epoch: string;
+  readonly seq: number;
+  readonly topic: string;
+  readonly event: string | undefined;
+  readonly json: boolean;
+  /** UTF-8. The same bytes for ever, though not always in the same buffer. */
+  data: Uint8Array;
+  /** Milliseconds since 1970 by the store's clock; never decreases along the log. */
+  readonly time: number;
+  /** The time from which delivery must not begin any more; 0 is never. */
+  readonly expires: number;
+  /** The SSE frames of this message, encoded when first needed (wire.ts) and shared by every reader. */
+  dataFrame: Buffer | undefined = undefined;
+  objectFrame: Buffer | undefined = undefined;
+  /** Whether `data` is a part of `dataFrame`. */
+  dataInFrame = false;
+
+  constructor(epoch: string, seq: number, time: number, expires: number, draft: Omit<Draft, 'ttl'>) {
+    this.epoch = epoch;
+    this.seq = seq;
+    this.topic = draft.topic;
+    this.event = draft.event;
+    this.json = draft.json;
+    this.data = draft.data;
+    this.time = time;
+    this.expires = expires;
+  }
+
+  get id(): string {
+    return formatId(this.epoch, this.seq);
+  }
+
+  /** Roughly what it holds in memory, in bytes. */
+  get size(): number {
+    return OBJECT_BYTES + this.topic.length + (this.dataInFrame ? 0 : this.data.length)
+      + (this.dataFrame?.length ?? 0) + (this.objectFrame?.length ?? 0);
+  }
+
+  /** Invariant 4, the TTL's side: from then on its frame is not begun any more. */
+  isExpired(now: number): boolean {
+    return this.expires !== 0 && this.expires <= now;
+  }
+}
+
+/** The message a draft becomes when the log gives it a number and a time. */
+export function numbered(draft: Draft, epoch: string, seq: number, time: number): Message {
+  return new Message(epoch, seq, time, draft.ttl === 0 ? 0 : time + draft.ttl * 1000, draft);
+}
+
+/** The members of a message that every form of it begins with, as JSON source text without the closing brace. */
+export function describe(message: Pick<Message, 'topic' | 'event' | 'time'>, id: string): string {
+  return `{"id":${JSON.stringify(id)},"topic":${JSON.stringify(message.topic)},"event":${JSON.stringify(message.event ?? 'message')},`
+    + `"time":"${new Date(message.time).toISOString()}"`;
+}
+
+/** The message as JSON: its data verbatim if it is JSON (large integers and key order survive), else as a string. */
+export function toJson(message: Message): Buffer {
+  const data = message.json ? message.data : Buffer.from(JSON.stringify(Buffer.from(message.data.buffer, message.data.byteOffset, message.data.length).toString()));
+  return Buffer.concat([Buffer.from(`${describe(message, message.id)},"data":`), data, CLOSE]);
+}
+
+const CLOSE = Buffer.from('}');

@@ -1,0 +1,77 @@
+import type { Lineage, Position } from '../../model/position.ts';
+import { EPOCH_NAME, KEPT_EPOCHS, randomName } from '../names.ts';
+import type { Row } from './connection.ts';
+import { booleans, elements, literal, numbers, strings } from './literals.ts';
+import type { AppendRequest, Outcome } from '../store.ts';
+
+/** What a message costs beyond its topic and data: its other fields, and its entries in three indexes. Part of the log's size. */
+export const ROW_OVERHEAD_BYTES = 128;
+
+/** What an append says of the log, beside its requests. */
+export interface Circumstances {
+  /** Whether connections were lost since the last append: then a new epoch begins, for the log may be another one (invariant 8). */
+  readonly begin: boolean;
+  readonly seen: Position;
+  readonly known: Lineage;
+}
+
+/** A call of `tidings.append`. */
+export interface AppendCall {
+  readonly text: string;
+  /** The name of the epoch that begins with this call, if one does. */
+  readonly epoch: string;
+}
+
+export function appendCall(requests: readonly AppendRequest[], { begin, seen, known }: Circumstances): AppendCall {
+  const drafts = requests.flatMap((request) => request.drafts);
+  const epoch = randomName(EPOCH_NAME);
+  const text = `SELECT * FROM tidings.append(${[
+    numbers(requests.map((request) => request.drafts.length), 'integer'),
+    ...keyColumns(requests),
+    strings(drafts.map(({ topic }) => topic)),
+    strings(drafts.map(({ event }) => event ?? null)),
+    booleans(drafts.map(({ json }) => json)),
+    numbers(drafts.map(({ ttl }) => ttl), 'bigint'),
+    numbers(drafts.map(({ data }) => data.length), 'integer'),
+    `'${Buffer.concat(drafts.map(({ data }) => data)).toString('base64')}'`,
+    ROW_OVERHEAD_BYTES,
+    `'${epoch}'`, KEPT_EPOCHS, begin, literal(seen.epoch), seen.seq, literal(newestOf(known)),
+  ].join(', ')})`;
+  return { text, epoch };
+}
+
+function keyColumns(requests: readonly AppendRequest[]): string[] {
+  const keys = requests.map(({ key }) => key);
+  if (keys.every((key) => key === undefined)) return Array<string>(5).fill('NULL');
+  return [
+    strings(keys.map((key) => key?.scope ?? null)),
+    strings(keys.map((key) => key?.key ?? null)),
+    strings(keys.map((key) => (key === undefined ? null : Buffer.from(key.fingerprint).toString('hex')))),
+    numbers(keys.map((key) => key?.window ?? null), 'bigint'),
+    numbers(requests.flatMap(({ drafts }, index) => drafts.map(() => index + 1)), 'integer'),
+  ];
+}
+
+/** What became of each request, from the first columns of the row that `tidings.append` answers; and whether it began the epoch of its call. */
+export function outcomesOf(row: Row, requests: readonly AppendRequest[], call: AppendCall): { readonly outcomes: Outcome[]; readonly began: boolean } {
+  const [before, storedTime, epoch, kinds, epochs, firsts, times] = row as readonly string[];
+  const began = epoch === call.epoch;
+  if (kinds === null) {
+    let first = Number(before) + 1;
+    const time = Number(storedTime);
+    return { began, outcomes: requests.map(({ drafts }): Outcome => {
+      const outcome: Outcome = { kind: 'stored', epoch: epoch!, first, time };
+      first += drafts.length;
+      return outcome;
+    }) };
+  }
+  const [names, numbered, clocks] = [elements(epochs!), elements(firsts!), elements(times!)];
+  return { began, outcomes: elements(kinds!).map((kind, index): Outcome => (kind === '2'
+    ? { kind: 'conflict' }
+    : { kind: kind === '0' ? 'stored' : 'replayed', epoch: names[index]!, first: Number(numbered[index]), time: Number(clocks[index]) })) };
+}
+
+/** The name of the newest epoch; '' where none is known. */
+export function newestOf(lineage: Lineage): string {
+  return lineage.epochs.at(-1)?.epoch ?? '';
+}

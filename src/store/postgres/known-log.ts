@@ -1,0 +1,60 @@
+import { Lineage, type Epoch, type LogState, type Position } from '../../model/position.ts';
+import type { Row } from './connection.ts';
+
+/** Lineages that are kept besides the newest: answers that are under way at the same time may be of one or the other. */
+const KEPT_LINEAGES = 4;
+
+/** The columns of `tidings.state`, in the order in which every call answers them, last. */
+const STATE_COLUMNS = 6;
+
+/** Whether a row that ends with the state of the log comes from a standby, which may be behind. */
+export function isOfStandby(row: Row): boolean {
+  return row.at(-1) === 't';
+}
+
+/**
+ * What the answers said of the log. A lineage is known again by the name of its newest epoch, which nobody else has: a number would not do, because a log
+ * that lost its newest epochs gives their numbers again.
+ */
+export class KnownLog {
+  #lineages = new Map<string, Lineage>();
+  #newest = new Lineage([]);
+  #seen: Position = { epoch: '', seq: 0 };
+
+  /** The lineage that a question need not be answered with again. It goes with the question, and back to `state` with its answer. */
+  get lineage(): Lineage {
+    return this.#newest;
+  }
+
+  /** The newest epoch and the highest number in it that this instance has seen. If the log has not come so far, it was exchanged (invariant 8). */
+  get seen(): Position {
+    return this.#seen;
+  }
+
+  /** The state of the log, from the last columns of a row. */
+  state(row: Row, asked: Lineage): LogState {
+    const [head, oldest, now, , epochs = null] = row.slice(-STATE_COLUMNS);
+    const state = { lineage: epochs === null ? asked : this.#learn(epochs), oldest: Number(oldest), head: Number(head), now: Number(now) };
+    this.see(state);
+    return state;
+  }
+
+  #learn(epochs: string): Lineage {
+    const list = (JSON.parse(epochs) as [string, number][]).map(([epoch, first]): Epoch => ({ epoch, first }));
+    const name = list.at(-1)!.epoch;
+    const lineage = this.#lineages.get(name) ?? new Lineage(list);
+    this.#lineages.delete(name);
+    this.#lineages.set(name, lineage);
+    if (this.#lineages.size > KEPT_LINEAGES) this.#lineages.delete(this.#lineages.keys().next().value!);
+    this.#newest = lineage;
+    return lineage;
+  }
+
+  /** @param isOurs When this instance has just begun the newest epoch: then that is how the log goes on, whatever was before. */
+  see({ lineage, head }: LogState, isOurs = false): void {
+    const { epoch } = lineage.epochs.at(-1)!;
+    // Answers may cross: what does not know the epoch that was seen is older, or of a log that lost it, which the next append finds out.
+    const isNewer = epoch === this.#seen.epoch ? head >= this.#seen.seq : lineage.knows(this.#seen.epoch);
+    if (isOurs || isNewer || this.#seen.epoch === '') this.#seen = { epoch, seq: head };
+  }
+}

@@ -1,0 +1,31 @@
+import { StoreError } from '../store.ts';
+
+/**
+ * Values as SQL text. A call travels as one message with its values in it, and not as a prepared statement: that takes several
+ * messages, and between the one that executes it and the one that ends its transaction an instance could freeze, with the head's lock held.
+ */
+
+/** A string. Right whatever `standard_conforming_strings` is set to. */
+export function literal(text: string): string {
+  if (text.includes('\0')) throw new StoreError('refused', 'the database cannot store a text with a NUL character');
+  const quoted = text.replaceAll("'", "''");
+  return text.includes('\\') ? ` E'${quoted.replaceAll('\\', '\\\\')}'` : `'${quoted}'`;
+}
+
+export function strings(texts: readonly (string | null)[]): string {
+  return `${literal(`{${texts.map((text) => (text === null ? 'NULL' : `"${text.replace(/["\\]/g, '\\$&')}"`)).join()}}`)}::text[]`;
+}
+
+/** Numbers that are none are left to the database to refuse. */
+export function numbers(values: readonly (number | null)[], type: 'integer' | 'bigint'): string {
+  return `'{${values.map((value) => value ?? 'NULL').join()}}'::${type}[]`;
+}
+
+export function booleans(values: readonly boolean[]): string {
+  return `'{${values.map((value) => (value ? 't' : 'f')).join()}}'::boolean[]`;
+}
+
+/** What an array of numbers or plain names is answered as; `{}` is empty. */
+export function elements(array: string): string[] {
+  return array === '{}' ? [] : array.slice(1, -1).split(',');
+}

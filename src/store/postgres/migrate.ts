@@ -1,0 +1,65 @@
+import { fileURLToPath } from 'node:url';
+import { Connections, SETTINGS } from './connections.ts';
+import { readMigrationFiles } from './drizzle.ts';
+import type { Row } from './connection.ts';
+import { literal } from './literals.ts';
+import { StoreError } from '../store.ts';
+
+const FOLDER = fileURLToPath(new URL('../../../migrations/postgres', import.meta.url));
+
+/** What all who migrate lock, so that one of them does it and the others wait: the word as a number. */
+const LOCK = Buffer.from('tidings\0').readBigInt64BE();
+
+type Ask = (text: string) => Promise<readonly Row[]>;
+
+/** Brings the schema of a database up to date, without beginning an epoch. For the command line. Answers with the number of migrations applied; rejects with a `StoreError`. */
+export async function migrate(url: string): Promise<number> {
+  const connections = new Connections(url, 1);
+  try {
+    return await applyMigrations(connections);
+  } finally {
+    await connections.close();
+  }
+}
+
+/**
+ * Applies what is missing, all or nothing, under a lock: any number of instances may start at once. drizzle's own `migrate` takes none; its
+ * table is kept. A database that is up to date is only looked at.
+ */
+export function applyMigrations(connections: Connections): Promise<number> {
+  return connections.session(async (ask) => {
+    const known = readMigrationFiles({ migrationsFolder: FOLDER });
+    const newestKnown = Math.max(...known.map((migration) => migration.folderMillis));
+    if (await newestApplied(ask) === newestKnown) return 0;
+    await ask(`BEGIN; ${SETTINGS}, pg_advisory_xact_lock(${LOCK})`);
+    const newest = await newestApplied(ask);
+    if (newest > newestKnown) {
+      throw new StoreError('unavailable', `the database was made by a newer version of Tidings (its schema is of ${new Date(newest).toISOString()}, `
+        + `this program knows schemas up to ${new Date(newestKnown).toISOString()}): start that version, or restore a copy from before the update`);
+    }
+    if (newest === 0) await prepare(ask);
+    const missing = known.filter((migration) => migration.folderMillis > newest);
+    for (const migration of missing) {
+      await ask([...migration.sql, `INSERT INTO tidings.__drizzle_migrations (hash, created_at) VALUES (${literal(migration.hash)}, ${migration.folderMillis})`].join(';\n'));
+    }
+    await ask('COMMIT');
+    return missing.length;
+  });
+}
+
+async function newestApplied(ask: Ask): Promise<number> {
+  // Not by to_regclass, which may answer from what this connection knew before it waited for the lock.
+  const [[tables] = []] = await ask("SELECT count(*) FROM pg_tables WHERE schemaname = 'tidings' AND tablename = '__drizzle_migrations'");
+  if (tables === '0') return 0;
+  const [[newest] = []] = await ask('SELECT max(created_at) FROM tidings.__drizzle_migrations');
+  return Number(newest ?? 0);
+}
+
+async function prepare(ask: Ask): Promise<void> {
+  const [[encoding] = []] = await ask('SHOW server_encoding');
+  if (encoding !== 'UTF8') throw new StoreError('unavailable', `the database is encoded in ${encoding}, and topics may be any text: make it with ENCODING 'UTF8' TEMPLATE template0`);
+  // Whoever may not make schemas in this database may be given one.
+  const [[schemas] = []] = await ask("SELECT count(*) FROM pg_namespace WHERE nspname = 'tidings'");
+  if (schemas === '0') await ask('CREATE SCHEMA tidings');
+  await ask('CREATE TABLE IF NOT EXISTS tidings.__drizzle_migrations (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at bigint)');
+}

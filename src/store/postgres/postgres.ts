@@ -1,0 +1,147 @@
+import type { LogState } from '../../model/position.ts';
+import { EPOCH_NAME, KEPT_EPOCHS, LOG_NAME, randomName } from '../names.ts';
+import { appendCall, newestOf, outcomesOf, ROW_OVERHEAD_BYTES } from './append.ts';
+import { Connections } from './connections.ts';
+import { toStoreError } from './errors.ts';
+import { literal } from './literals.ts';
+import { KnownLog } from './known-log.ts';
+import { applyMigrations } from './migrate.ts';
+import { isSummary, messagesOf, readCall, summaryOf } from './query.ts';
+import { StoreError, type Appended, type AppendRequest, type Page, type ReadQuery, type Sought, type Store, type Trimmed, type TrimPolicy } from '../store.ts';
+
+/** A batch of retention also ends with so many bytes: a large row takes as long as a hundred small ones. */
+const TRIM_BYTES = 4 * 1024 * 1024;
+
+export interface PostgresOptions {
+  /** postgres://…, with every option that pg-connection-string takes. */
+  readonly url: string;
+  /** The most connections at a time, one of them for writing; at least 2. */
+  readonly connections: number;
+}
+
+/**
+ * The log in PostgreSQL, which instances on any number of hosts share. Each call is one message to the server and one transaction there: no lock is
+ * ever held while an instance thinks, or is stopped.
+ */
+export class PostgresStore implements Store {
+  readonly #options: PostgresOptions;
+  readonly #known = new KnownLog();
+  #connections: Connections | undefined;
+  #opening: Promise<LogState> | undefined;
+  #closing: Promise<void> | undefined;
+  #logId: string | undefined;
+  /** The losses of connections after which an epoch was begun, or is being begun. */
+  #answeredLosses = 0;
+
+  constructor(options: PostgresOptions) {
+    this.#options = options;
+  }
+
+  get logId(): string {
+    if (this.#logId === undefined) throw notOpen();
+    return this.#logId;
+  }
+
+  open(): Promise<LogState> {
+    if (this.#closing !== undefined) return Promise.reject(notOpen());
+    this.#opening ??= this.#open().catch((error: unknown) => {
+      this.#opening = undefined;
+      throw error;
+    });
+    return this.#opening;
+  }
+
+  async #open(): Promise<LogState> {
+    const connections = (this.#connections ??= this.#connect());
+    await applyMigrations(connections);
+    const { losses } = connections;
+    const [row] = await connections.write(`SELECT * FROM tidings.open('${randomName(LOG_NAME)}', '${randomName(EPOCH_NAME)}', ${KEPT_EPOCHS})`);
+    const state = this.#known.state(row!, this.#known.lineage);
+    this.#known.see(state, true);
+    this.#answeredLosses = losses;
+    this.#logId = row![0]!;
+    return state;
+  }
+
+  async append(requests: readonly AppendRequest[]): Promise<Appended> {
+    const connections = this.#use();
+    const known = this.#known.lineage;
+    const { losses } = connections;
+    const before = this.#answeredLosses;
+    const call = appendCall(requests, { begin: losses !== before, seen: this.#known.seen, known });
+    // Those behind this one need not begin another.
+    this.#answeredLosses = losses;
+    try {
+      const [row] = await connections.write(call.text);
+      const log = this.#known.state(row!, known);
+      const { outcomes, began } = outcomesOf(row!, requests, call);
+      if (began) this.#known.see(log, true);
+      return { outcomes, log };
+    } catch (error) {
+      if (losses !== before) this.#answeredLosses = NaN;
+      throw error;
+    }
+  }
+
+  async read(query: ReadQuery): Promise<Page> {
+    const known = this.#known.lineage;
+    const rows = await this.#use().read(readCall(query, known));
+    const summary = rows.find(isSummary)!;
+    const log = this.#known.state(summary, known);
+    const found = rows.filter((row) => row !== summary);
+    const { scanned, examined } = summaryOf(summary);
+    return { messages: messagesOf(found, query.filter, log.lineage), scanned, examined: examined + found.length, log };
+  }
+
+  async state(): Promise<LogState> {
+    const known = this.#known.lineage;
+    const [row] = await this.#use().glance(`SELECT * FROM tidings.state(${literal(newestOf(known))})`);
+    return this.#known.state(row!, known);
+  }
+
+  async seek(time: number): Promise<Sought> {
+    const known = this.#known.lineage;
+    // Times beyond those that a number can hold are as good as the furthest.
+    const asked = Math.max(Number.MIN_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(time)));
+    const [row] = await this.#use().read(`SELECT k.seq, k.missing, s.* FROM tidings.seek(${asked}) k, tidings.state(${literal(newestOf(known))}) s`);
+    return { seq: Number(row![0]), missing: row![1] === 't', log: this.#known.state(row!, known) };
+  }
+
+  async trim({ maxAge, maxBytes, rows, latest = Infinity }: TrimPolicy): Promise<Trimmed> {
+    const known = this.#known.lineage;
+    // The server's clock is looked at where it is used: between an answer and the next question it may be stepped.
+    const age = `CASE WHEN machine.clock <= ${Math.floor(Math.min(latest, Number.MAX_SAFE_INTEGER))} THEN ${Math.floor(maxAge)} ELSE 0 END`;
+    const [row] = await this.#use().read('SELECT machine.clock, t.* FROM (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock) AS machine, '
+      + `tidings.trim(${[age, Math.floor(maxBytes), rows, TRIM_BYTES, ROW_OVERHEAD_BYTES, literal(newestOf(known))].join(', ')}) AS t`);
+    const [clock, messages, keys, more, bytes] = row!;
+    return { messages: Number(messages), keys: Number(keys), more: more === 't', bytes: Number(bytes), clock: Number(clock), log: this.#known.state(row!, known) };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#opening?.catch(() => undefined);
+    await this.#connections?.close();
+  }
+
+  #connect(): Connections {
+    try {
+      return new Connections(this.#options.url, this.#options.connections - 1);
+    } catch (error) {
+      // The URL names a certificate that cannot be read, say.
+      throw toStoreError(error, 'unavailable');
+    }
+  }
+
+  #use(): Connections {
+    if (this.#connections === undefined || this.#logId === undefined || this.#closing !== undefined) throw notOpen();
+    return this.#connections;
+  }
+}
+
+function notOpen(): StoreError {
+  return new StoreError('unavailable', 'the store is not open');
+}

@@ -1,0 +1,78 @@
+import type { Lineage } from '../../model/position.ts';
+import { ownCopy } from '../../runtime/memory.ts';
+import { Message } from '../../model/message.ts';
+import { newestOf } from './append.ts';
+import type { Row } from './connection.ts';
+import { literal, strings } from './literals.ts';
+import type { Filter } from '../../model/topic.ts';
+import type { ReadQuery } from '../store.ts';
+
+/** Entries that one read looks at: stops a filter that matches little from holding a connection for long. */
+const SCAN_ROWS = 10_000;
+
+/**
+ * Segments that the server compares, of one pattern and of all of a filter; the rest is compared here. Comparing costs the server their number for each
+ * character of each topic: without a bound one stream whose URL is full of wildcards would keep it busy until every read is given up.
+ */
+const PATTERN_SEGMENTS = 8;
+const ALL_SEGMENTS = 300;
+
+/**
+ * One statement, and so one snapshot (invariant 9): a row of what was found and of the state of the log, and one row for each message.
+ * Data come as hexadecimal digits, which no setting of the server changes.
+ */
+export function readCall({ after, filter, limit, maxBytes }: ReadQuery, known: Lineage): string {
+  const segments = new Set(filter?.patterns.map((pattern) => pattern.split('.', 1)[0]!));
+  const found = `tidings.find(${[
+    after,
+    filter === undefined ? 'NULL' : strings(filter.topics),
+    strings([...segments]),
+    literal(regularExpression(filter?.patterns ?? [])),
+    Math.min(limit, SCAN_ROWS), maxBytes, SCAN_ROWS,
+  ].join(', ')})`;
+  return `WITH found AS MATERIALIZED (SELECT * FROM ${found})
+    SELECT scanned::text, examined::text, NULL, NULL, NULL, NULL, NULL, s.head, s.oldest, s.now, s.epoch, s.epochs, s.standby
+      FROM found, tidings.state(${literal(newestOf(known))}) s
+    UNION ALL
+    SELECT m.seq::text, m.time::text, m.expires::text, m.json::text, m.topic, m.event, encode(m.data, 'hex'), NULL, NULL, NULL, NULL, NULL, NULL
+      FROM found, unnest(found.seqs) AS n, LATERAL (SELECT * FROM tidings.messages WHERE seq = n OFFSET 0) AS m`;
+}
+
+/** The beginning of a pattern as a pattern: it matches what the whole one does, and more. */
+function begin(segments: readonly string[], most: number): readonly string[] {
+  return segments.length > most + 1 ? [...segments.slice(0, most), '>'] : segments;
+}
+
+/** The row that says what was found. */
+export function isSummary(row: Row): boolean {
+  return row[2] === null;
+}
+
+export function summaryOf(row: Row): { readonly scanned: number; readonly examined: number } {
+  return { scanned: Number(row[0]), examined: Number(row[1]) };
+}
+
+/** The messages of the other rows, in order, without those that were found only because a pattern was too long to be compared there. */
+export function messagesOf(rows: readonly Row[], filter: Filter | undefined, lineage: Lineage): Message[] {
+  const wanted = filter === undefined ? rows : rows.filter((row) => filter.matches(row[4]!));
+  const messages = wanted.map((row) => {
+    const [number, time, expires, json, topic, event, data] = row as readonly string[];
+    const seq = Number(number);
+    return new Message(lineage.at(seq).epoch, seq, Number(time), Number(expires), {
+      topic: topic!, event: event ?? undefined, json: json === 'true', data: ownCopy(Buffer.from(data!, 'hex')),
+    });
+  });
+  return messages.sort((one, other) => one.seq - other.seq);
+}
+
+/**
+ * What any of the patterns matches, and where they are long or many also more than that. One that has no segment before its wildcards matches by this alone.
+ */
+function regularExpression(patterns: readonly string[]): string {
+  const most = Math.max(1, Math.min(PATTERN_SEGMENTS, Math.floor(ALL_SEGMENTS / patterns.length)));
+  const alternatives = patterns.map((pattern) => begin(pattern.split('.'), most).map((segment) => {
+    if (segment === '*') return '[^.]+';
+    return segment === '>' ? '.+' : segment.replace(/[^\p{L}\p{N}_-]/gu, (character) => `\\U${character.codePointAt(0)!.toString(16).padStart(8, '0')}`);
+  }).join('\\.'));
+  return `^(?:${alternatives.join('|')})$`;
+}

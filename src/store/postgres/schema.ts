@@ -1,0 +1,75 @@
+import { bigint, boolean, customType, index, integer, pgSchema, primaryKey, smallint, sql, text } from './drizzle.ts';
+
+/**
+ * The tables. What reads and writes them are functions in the database (migrations/postgres/0001_functions.sql): an append must be one round trip.
+ * A schema of their own, so that a database which others use too may hold them.
+ */
+const tidings = pgSchema('tidings');
+
+const bytea = customType<{ data: Buffer }>({ dataType: () => 'bytea' });
+/** Compared byte by byte: the same on every machine, and faster than any language's order. */
+const name = customType<{ data: string }>({ dataType: () => 'text COLLATE "C"' });
+const number = (column: string) => bigint(column, { mode: 'number' }).notNull();
+
+/** The end of the log: one row. Every append locks it first (invariant 2). */
+export const head = tidings.table('head', {
+  id: smallint('id').primaryKey(),
+  /** The log's own lasting id. */
+  log: text('log').notNull(),
+  /** The newest number given. */
+  seq: number('seq'),
+  /** The epoch of the next message. */
+  epoch: text('epoch').notNull(),
+  /** The newest message's time, below which no later one may be (invariant 10). */
+  time: number('time'),
+  /** The bytes of all messages ever appended; less `retention.bytes` it is the log's size. */
+  bytes: number('bytes'),
+  /** Which server, in which of its lives, the last append met: `tidings.server()`. Another one may have lost messages (invariant 8). */
+  server: text('server').notNull(),
+});
+
+/** What retention has deleted: one row, apart from the head, whose lock it must never take (invariant 9). */
+export const retention = tidings.table('retention', {
+  id: smallint('id').primaryKey(),
+  /** The smallest number still held. */
+  oldest: number('oldest'),
+  /** The bytes of all messages ever deleted. */
+  bytes: number('bytes'),
+  /** The time of the newest message deleted; null when none was. */
+  time: bigint('time', { mode: 'number' }),
+});
+
+/** In the order of their ids; see `Lineage`. The ids are given under the head's lock and mean nothing outside one snapshot: a log that lost some gives them again. */
+export const epochs = tidings.table('epochs', {
+  id: integer('id').primaryKey(),
+  epoch: text('epoch').notNull().unique(),
+  first: number('first'),
+});
+
+/** The epoch of a message is the latest that began at or before it: `Lineage.at` says which. */
+export const messages = tidings.table('messages', {
+  seq: bigint('seq', { mode: 'number' }).primaryKey(),
+  time: number('time'),
+  /** 0 is never. */
+  expires: number('expires'),
+  json: boolean('json').notNull(),
+  topic: name('topic').notNull(),
+  event: text('event'),
+  data: bytea('data').notNull(),
+}, (table) => [
+  // `+ 0` keeps the planner from walking the log by its primary key instead, where it takes a rare topic for a common one.
+  index('messages_topic').on(table.topic, sql`(${table.seq} + 0)`),
+  // By the topic's first segment; only topics of several: a pattern that begins with a name and goes on matches no other.
+  index('messages_segment').on(sql`split_part(${table.topic}, '.', 1)`, sql`(${table.seq} + 0)`).where(sql`strpos(${table.topic}, '.') > 0`),
+]);
+
+/** Idempotency keys, and the answer that each stands for. */
+export const keys = tidings.table('keys', {
+  scope: name('scope').notNull(),
+  key: name('key').notNull(),
+  fingerprint: bytea('fingerprint').notNull(),
+  epoch: text('epoch').notNull(),
+  first: number('first'),
+  time: number('time'),
+  expires: number('expires'),
+}, (table) => [primaryKey({ columns: [table.scope, table.key] }), index('keys_expires').on(table.expires)]);

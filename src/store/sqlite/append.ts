@@ -1,0 +1,118 @@
+import type Database from 'better-sqlite3';
+import type { Index } from './topic-index.ts';
+import { Inserter } from './insert.ts';
+import { CONFLICT, OUTCOME_NUMBERS, REPLAYED, Requests, STORED, type PackedOutcomes, type PackedRequests } from './packing.ts';
+import { clock, ROW_OVERHEAD_BYTES, type LogReader, type LogRow } from './log-state.ts';
+
+const MESSAGE_COLUMNS = ['seq', 'epoch', 'time', 'expires', 'topic', 'event', 'json', 'data'];
+const KEY_COLUMNS = ['scope', 'key', 'fingerprint', 'epoch', 'first', 'time', 'expires'];
+
+interface KeyRow {
+  readonly fingerprint: Buffer;
+  readonly epoch: number;
+  readonly first: number;
+  readonly time: number;
+}
+
+/** What becomes of requests: their outcomes, and the rows that are to be inserted, as `Inserter` takes them. */
+interface Plan {
+  readonly outcomes: PackedOutcomes;
+  readonly keys: readonly unknown[];
+  readonly messages: readonly unknown[];
+  readonly seq: number;
+  readonly bytes: number;
+}
+
+/** Stores requests, inside the caller's write transaction. The driver's own statements: this is the hot path. */
+export class Appender {
+  readonly #log: LogReader;
+  readonly #index: Index;
+  readonly #messages: Inserter;
+  readonly #newKeys: Inserter;
+  readonly #keys: Inserter;
+  readonly #findKey: Database.Statement<[string, string, number], KeyRow>;
+  readonly #forgetKeys: Database.Statement<[number]>;
+  readonly #moveHead: Database.Statement<[number, number, number]>;
+
+  constructor(db: Database.Database, log: LogReader, index: Index) {
+    this.#log = log;
+    this.#index = index;
+    this.#messages = new Inserter(db, 'INSERT INTO messages', MESSAGE_COLUMNS);
+    this.#newKeys = new Inserter(db, 'INSERT INTO keys', KEY_COLUMNS, 'ON CONFLICT DO NOTHING');
+    this.#keys = new Inserter(db, 'INSERT OR REPLACE INTO keys', KEY_COLUMNS);
+    this.#findKey = db.prepare('SELECT fingerprint, epoch, first, time FROM keys WHERE scope = ? AND key = ? AND expires > ?');
+    this.#forgetKeys = db.prepare('DELETE FROM keys WHERE id > (SELECT max(id) FROM keys) - ?');
+    this.#moveHead = db.prepare('UPDATE head SET seq = ?, time = ?, bytes = ?');
+  }
+
+  append(packed: PackedRequests): { outcomes: PackedOutcomes; log: LogRow } {
+    // Invariant 2: the number comes from the head row, read under the write lock that this transaction began with.
+    const before = this.#log.row();
+    const now = clock(before);
+    const plan = this.#withNewKeys(packed, before, now) ?? this.#withKnownKeys(packed, before, now);
+    this.#messages.insert(plan.messages);
+    const { outcomes, seq, bytes } = plan;
+    this.#index.add(before.seq, seq);
+    // Written also when nothing was stored: an empty append has to find out whether the log can be written.
+    const time = seq === before.seq ? before.time : now;
+    this.#moveHead.run(seq, time, bytes);
+    return { outcomes, log: { ...before, seq, time, bytes } };
+  }
+
+  /** Almost always every key is new: then inserting them is all that it takes to know that. undefined if one is there already. */
+  #withNewKeys(packed: PackedRequests, before: LogRow, now: number): Plan | undefined {
+    const plan = planOf(packed, before, now, undefined);
+    const inserted = this.#newKeys.insert(plan.keys);
+    if (inserted * KEY_COLUMNS.length === plan.keys.length) return plan;
+    this.#forgetKeys.run(inserted);
+    return undefined;
+  }
+
+  #withKnownKeys(packed: PackedRequests, before: LogRow, now: number): Plan {
+    const plan = planOf(packed, before, now, (scope, key) => this.#findKey.get(scope, key, now));
+    // Those that are there have expired.
+    this.#keys.insert(plan.keys);
+    return plan;
+  }
+}
+
+/** @param find What was stored with a key that has not expired. If it is left out, every key is taken for new. */
+function planOf(packed: PackedRequests, before: LogRow, now: number, find: ((scope: string, key: string) => KeyRow | undefined) | undefined): Plan {
+  const requests = new Requests(packed);
+  const outcomes = new Float64Array(packed.requests * OUTCOME_NUMBERS);
+  const keys: unknown[] = [];
+  const messages: unknown[] = [];
+  /** Keys of this plan. */
+  const added = new Map<string, KeyRow>();
+  const { epoch } = before;
+  let { seq, bytes } = before;
+  let at = 0;
+  const settle = (kind: number, answer: Omit<KeyRow, 'fingerprint'>): void => {
+    outcomes[at++] = kind;
+    outcomes[at++] = answer.epoch;
+    outcomes[at++] = answer.first;
+    outcomes[at++] = answer.time;
+  };
+  while (requests.next()) {
+    const { scope, key, fingerprint, window } = requests;
+    if (find !== undefined && requests.hasKey) {
+      const name = `${scope.length} ${scope}${key}`;
+      const known = find(scope, key) ?? added.get(name);
+      if (known !== undefined) {
+        requests.passOver();
+        settle(known.fingerprint.equals(fingerprint) ? REPLAYED : CONFLICT, known);
+        continue;
+      }
+      added.set(name, { fingerprint, epoch, first: seq + 1, time: now });
+    }
+    settle(STORED, { epoch, first: seq + 1, time: now });
+    if (requests.hasKey) keys.push(scope, key, fingerprint, epoch, seq + 1, now, now + window);
+    for (let message = 0; message < requests.messages; message++) {
+      requests.nextDraft();
+      const { topic, event, json, data, ttl } = requests;
+      messages.push(++seq, epoch, now, ttl === 0 ? 0 : now + ttl * 1000, topic, event, json, data);
+      bytes += data.length + Buffer.byteLength(topic) + ROW_OVERHEAD_BYTES;
+    }
+  }
+  return { outcomes, keys, messages, seq, bytes };
+}

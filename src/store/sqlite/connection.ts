@@ -1,0 +1,169 @@
+import { realpathSync, statSync } from 'node:fs';
+import Database from 'better-sqlite3';
+import { isBusy, toCommitError, toStoreError } from './errors.ts';
+import { StoreError } from '../store.ts';
+
+/** Which file a name stood for: device and inode. */
+export type FileIdentity = string;
+
+/** A connection of a worker to the database, and the file that it has open. */
+export interface Connection {
+  readonly db: Database.Database;
+  readonly file: string;
+  readonly identity: FileIdentity;
+  /** The write-ahead log: it lies beside the file itself, where `file` is a link. */
+  readonly wal: string;
+  readonly begin: Database.Statement;
+  readonly beginImmediate: Database.Statement;
+  readonly commit: Database.Statement;
+  readonly rollback: Database.Statement;
+}
+
+/** Pages in the write-ahead log at which a commit copies them into the database: 32 MB. Fewer would mean more syncs. */
+const CHECKPOINT_PAGES = 8000;
+
+/**
+ * What is left of the write-ahead log's file after a burst. Above what it needs at all times: a file that is cut and
+ * grows again costs a sync of the file system's own records each time.
+ */
+export const WAL_BYTES = 64 * 1024 * 1024;
+
+/**
+ * The length of the write-ahead log's file at which the writer waits for readers to leave it, so that it can begin anew:
+ * stops it from growing for ever where some read is always under way.
+ */
+export const WAL_MAX_BYTES = 96 * 1024 * 1024;
+
+/** Memory for pages of one connection, in KiB: the upper pages of the indexes of a few million messages. */
+const CACHE_KIB = 32_768;
+
+/**
+ * The pause between two attempts at a lock, in milliseconds. SQLite's own grows to 100 ms: then a process that waits
+ * hardly ever meets the gap between two commits of one that is busy.
+ */
+const RETRY_MIN = 1;
+const RETRY_MAX = 5;
+
+const REPLACED = 'was replaced or removed while in use; restart Tidings when the new file is complete';
+
+/**
+ * Opens the database. With `expected`, only if the name still stands for that file: a worker that starts again must
+ * not go on in a copy that someone is still restoring.
+ */
+export function connect(file: string, deadline: number, expected?: FileIdentity): Connection {
+  if (expected !== undefined) check(file, expected);
+  if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true) throw new StoreError('unavailable', `${file} is a folder; it must be a file, or a name where one can be made`);
+  const db = new Database(file, { timeout: 0, fileMustExist: expected !== undefined });
+  try {
+    const identity = identityOf(file);
+    if (identity === undefined || (expected !== undefined && identity !== expected)) throw replaced(file);
+    const mode = patiently(deadline, () => db.pragma('journal_mode = WAL', { simple: true }));
+    if (mode !== 'wal') throw new StoreError('unavailable', `SQLite cannot keep a write-ahead log beside ${file}: the file must be on a local disk`);
+    // Invariant 1: the driver's default in WAL mode leaves the last commits to a power cut.
+    db.pragma('synchronous = FULL');
+    // macOS: fsync alone does not reach the disk there.
+    db.pragma('fullfsync = ON');
+    db.pragma('checkpoint_fullfsync = ON');
+    db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
+    db.pragma(`journal_size_limit = ${WAL_BYTES}`);
+    db.pragma(`cache_size = -${CACHE_KIB}`);
+    return {
+      db,
+      file,
+      identity,
+      wal: `${realpathSync(file)}-wal`,
+      begin: db.prepare('BEGIN'),
+      beginImmediate: db.prepare('BEGIN IMMEDIATE'),
+      commit: db.prepare('COMMIT'),
+      rollback: db.prepare('ROLLBACK'),
+    };
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+/**
+ * One write transaction under the database's write lock, waiting for it until `deadline`. An error before the COMMIT
+ * leaves nothing behind; an error of the COMMIT says itself what is known.
+ */
+export function write<T>(connection: Connection, deadline: number, body: () => T): T {
+  check(connection.file, connection.identity);
+  patiently(deadline, () => connection.beginImmediate.run());
+  let result: T;
+  try {
+    result = body();
+  } catch (error) {
+    rollBack(connection);
+    throw error;
+  }
+  try {
+    connection.commit.run();
+  } catch (error) {
+    rollBack(connection);
+    throw toCommitError(error);
+  }
+  if (identityOf(connection.file) !== connection.identity) throw new StoreError('outcome-unknown', `the database file ${connection.file} ${REPLACED}`);
+  return result;
+}
+
+/** One read transaction: everything that `body` reads is from one snapshot, taken after the call. */
+export function read<T>(connection: Connection, deadline: number, body: () => T): T {
+  check(connection.file, connection.identity);
+  return patiently(deadline, () => {
+    connection.begin.run();
+    try {
+      return body();
+    } finally {
+      rollBack(connection);
+    }
+  });
+}
+
+/** Ends a transaction without a trace. SQLite has done so itself after some errors. */
+function rollBack(connection: Connection): void {
+  if (!connection.db.inTransaction) return;
+  try {
+    connection.rollback.run();
+  } catch {
+    // Closing rolls back too, and the worker opens a new connection for the next call. The first error is the one to tell.
+    connection.db.close();
+  }
+}
+
+/** Milliseconds of a clock that all threads share and that nobody sets. */
+export function monotonic(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
+
+const gate = new Int32Array(new SharedArrayBuffer(4));
+
+/** Tries again while another process holds the lock. Blocks the thread: for workers only. */
+function patiently<T>(deadline: number, attempt: () => T): T {
+  for (;;) {
+    try {
+      return attempt();
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+      if (monotonic() >= deadline) throw toStoreError(error, 'unavailable');
+      Atomics.wait(gate, 0, 0, RETRY_MIN + Math.random() * (RETRY_MAX - RETRY_MIN));
+    }
+  }
+}
+
+export function isInPlace({ file, identity }: Connection): boolean {
+  return identityOf(file) === identity;
+}
+
+function check(file: string, identity: FileIdentity): void {
+  if (identityOf(file) !== identity) throw replaced(file);
+}
+
+function replaced(file: string): StoreError {
+  return new StoreError('unavailable', `the database file ${file} ${REPLACED}`);
+}
+
+function identityOf(file: string): FileIdentity | undefined {
+  const stat = statSync(file, { bigint: true, throwIfNoEntry: false });
+  return stat === undefined ? undefined : `${stat.dev}:${stat.ino}`;
+}

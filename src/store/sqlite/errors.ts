@@ -1,0 +1,70 @@
+import Database from 'better-sqlite3';
+import { StoreError, type StoreErrorKind } from '../store.ts';
+
+/** What SQLite's result codes mean to the person who reads the log (https://www.sqlite.org/rescode.html). */
+const SENTENCES: Readonly<Record<string, string>> = {
+  SQLITE_BUSY: 'another process kept the database locked for too long',
+  SQLITE_LOCKED: 'another process kept the database locked for too long',
+  SQLITE_PROTOCOL: 'another process kept the database locked for too long',
+  SQLITE_FULL: 'the disk, or the quota on it, is full',
+  SQLITE_READONLY: 'the database file or its folder cannot be written to',
+  SQLITE_PERM: 'the database file or its folder may not be used by this user',
+  SQLITE_CANTOPEN: 'the database file cannot be opened: its folder must exist, and this user must be able to write there',
+  SQLITE_CORRUPT: 'the database file is damaged: stop Tidings and restore a copy',
+  SQLITE_NOTADB: 'the file is not a SQLite database',
+  SQLITE_IOERR: 'the disk reported an error',
+  SQLITE_NOMEM: 'there is not enough memory',
+  // Not the row's fault: the head row and the rows behind it disagree.
+  SQLITE_CONSTRAINT_PRIMARYKEY: 'the database file is damaged: the log holds numbers beyond its head',
+};
+
+/** Codes whose reason is one row of the request (invariant 13). */
+const OF_A_ROW = new Set(['SQLITE_TOOBIG', 'SQLITE_CONSTRAINT', 'SQLITE_MISMATCH', 'SQLITE_RANGE']);
+
+/** Codes after which the connection itself may be the reason: it is closed, and opened anew for the next call. */
+const OF_A_CONNECTION = new Set(['SQLITE_READONLY', 'SQLITE_CANTOPEN', 'SQLITE_CORRUPT', 'SQLITE_NOTADB', 'SQLITE_IOERR', 'SQLITE_NOMEM']);
+
+/** An error from before the COMMIT, so that nothing was stored. `other`: what an error that SQLite did not report is. */
+export function toStoreError(error: unknown, other: StoreErrorKind): StoreError {
+  if (error instanceof StoreError) return error;
+  const code = codeOf(error);
+  const text = error instanceof Error ? error.message : String(error);
+  if (code === undefined) return new StoreError(other, `the database could not be used: ${text}`, error);
+  const sentence = SENTENCES[code] ?? SENTENCES[primary(code)];
+  if (sentence === undefined && OF_A_ROW.has(primary(code))) return new StoreError('refused', `the database refused a row (${code}: ${text})`, error);
+  return new StoreError('unavailable', `${sentence ?? 'the database could not be used'} (${code}: ${text})`, error);
+}
+
+/**
+ * An error of the COMMIT itself. BUSY and FULL come before the frame that makes a transaction part of the write-ahead
+ * log is complete, and SQLite has rolled back. After an I/O error that frame may be in the file although the sync
+ * failed: this process will write over it, but a recovery after a crash may find it and take the transaction as
+ * committed. So nobody can say (invariant 1).
+ */
+export function toCommitError(error: unknown): StoreError {
+  const certain = toStoreError(error, 'outcome-unknown');
+  const code = codeOf(error);
+  if (code !== undefined && primary(code) !== 'SQLITE_IOERR') return certain;
+  return new StoreError('outcome-unknown', `the commit failed half-way: ${certain.message}`, error);
+}
+
+export function isBusy(error: unknown): boolean {
+  const code = codeOf(error);
+  return code !== undefined && SENTENCES[primary(code)] === SENTENCES['SQLITE_BUSY'];
+}
+
+export function isOfConnection(error: unknown): boolean {
+  const code = codeOf(error);
+  return code !== undefined && OF_A_CONNECTION.has(primary(code));
+}
+
+/** SQLite's code for an error; drizzle and our own errors carry it as their cause. */
+function codeOf(error: unknown): string | undefined {
+  if (error instanceof Database.SqliteError) return error.code;
+  return error instanceof Error && error.cause !== undefined ? codeOf(error.cause) : undefined;
+}
+
+/** SQLITE_IOERR_FSYNC is a kind of SQLITE_IOERR. */
+function primary(code: string): string {
+  return code.split('_', 2).join('_');
+}

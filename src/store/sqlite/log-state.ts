@@ -1,0 +1,66 @@
+import type Database from 'better-sqlite3';
+import { StoreError } from '../store.ts';
+
+/** What a message costs beyond its topic and data: its other fields, and its entries in two indexes. Part of the log's size. */
+export const ROW_OVERHEAD_BYTES = 64;
+
+/** An epoch as it crosses to the main thread. */
+export interface EpochRow {
+  readonly id: number;
+  readonly epoch: string;
+  readonly first: number;
+}
+
+/** What one snapshot says about the log; the epochs only when they are not those that were asked for last. */
+export interface Snapshot {
+  readonly head: number;
+  readonly oldest: number;
+  readonly now: number;
+  readonly epoch: number;
+  readonly epochs: readonly EpochRow[] | undefined;
+}
+
+/** The rows that describe the log. */
+export interface LogRow {
+  readonly seq: number;
+  readonly epoch: number;
+  readonly time: number;
+  readonly bytes: number;
+  readonly oldest: number;
+  readonly deletedBytes: number;
+  readonly deletedTime: number | null;
+}
+
+/** Reads the state of the log inside the caller's transaction. */
+export class LogReader {
+  readonly #row: Database.Statement<[], LogRow>;
+  readonly #epochs: Database.Statement<[], EpochRow>;
+  readonly #logId: Database.Statement<[], string>;
+
+  constructor(db: Database.Database) {
+    this.#row = db.prepare('SELECT head.seq, head.epoch, head.time, head.bytes, retention.oldest, retention.bytes AS deletedBytes, '
+      + 'retention.time AS deletedTime FROM head, retention');
+    this.#epochs = db.prepare('SELECT id, epoch, first FROM epochs ORDER BY id');
+    this.#logId = db.prepare<[], string>('SELECT log FROM head').pluck();
+  }
+
+  row(): LogRow {
+    return this.#row.get()!;
+  }
+
+  logId(): string | undefined {
+    return this.#logId.get();
+  }
+
+  /** @param known The newest epoch that the main thread knows. */
+  snapshot(row: LogRow, known: number): Snapshot {
+    const list = row.epoch === known ? undefined : this.#epochs.all();
+    if (list !== undefined && list.at(-1)?.id !== row.epoch) throw new StoreError('unavailable', 'the database file is damaged: its epochs do not end in the one of its head');
+    return { head: row.seq, oldest: row.oldest, now: clock(row), epoch: row.epoch, epochs: list };
+  }
+}
+
+/** Invariant 10: the store's clock never stands before the newest message, wherever the machine's was set. */
+export function clock(row: Pick<LogRow, 'time'>): number {
+  return Math.max(Date.now(), row.time);
+}

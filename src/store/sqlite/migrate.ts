@@ -1,0 +1,73 @@
+import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type Database from 'better-sqlite3';
+import { readMigrationFiles } from './drizzle.ts';
+import { connect, monotonic, write } from './connection.ts';
+import { toStoreError } from './errors.ts';
+import { StoreError } from '../store.ts';
+
+const FOLDER = fileURLToPath(new URL('../../../migrations/sqlite', import.meta.url));
+
+/** How long `migrate` waits for another process to let go of the database, in milliseconds. */
+const MIGRATE_WAIT = 30_000;
+
+/**
+ * Brings the schema of a database file up to date, without beginning an epoch; creates file and folder where they are
+ * missing. Blocks the thread: for the command line. Answers with the number of migrations applied; throws a `StoreError`.
+ */
+export function migrate(file: string): number {
+  try {
+    makeFolder(file);
+    const connection = connect(resolve(file), monotonic() + MIGRATE_WAIT);
+    try {
+      return write(connection, monotonic() + MIGRATE_WAIT, () => applyMigrations(connection.db));
+    } finally {
+      connection.db.close();
+    }
+  } catch (error) {
+    throw toStoreError(error, 'unavailable');
+  }
+}
+
+/**
+ * Applies what is missing, inside the caller's write transaction. drizzle's own `migrate` reads what was applied before
+ * its transaction begins, so that two processes that start at once both apply the first; its table is kept.
+ */
+export function applyMigrations(db: Database.Database): number {
+  const known = readMigrationFiles({ migrationsFolder: FOLDER });
+  db.exec('CREATE TABLE IF NOT EXISTS "__drizzle_migrations" (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at numeric)');
+  const applied = db.prepare<[], { hash: string; created_at: number }>('SELECT hash, created_at FROM "__drizzle_migrations"').all();
+  const newest = Math.max(0, ...applied.map((migration) => Number(migration.created_at)));
+  const newestKnown = Math.max(0, ...known.map((migration) => migration.folderMillis));
+  if (newest > newestKnown) {
+    throw new StoreError('unavailable', `the database was made by a newer version of Tidings (its schema is of ${new Date(newest).toISOString()}, `
+      + `this program knows schemas up to ${new Date(newestKnown).toISOString()}): start that version, or restore a copy from before the update`);
+  }
+  const missing = known.filter((migration) => migration.folderMillis > newest);
+  const record = db.prepare('INSERT INTO "__drizzle_migrations" ("hash", "created_at") VALUES (?, ?)');
+  for (const migration of missing) {
+    for (const statement of migration.sql) db.exec(statement);
+    record.run(migration.hash, migration.folderMillis);
+  }
+  return missing.length;
+}
+
+/** Makes the database's folder, and makes it last: a power cut must not take the folder away from under what was stored. */
+export function makeFolder(file: string): void {
+  const folder = dirname(resolve(file));
+  const first = mkdirSync(folder, { recursive: true });
+  if (first === undefined) return;
+  for (let made = folder; made.length >= first.length; made = dirname(made)) syncFolder(dirname(made));
+}
+
+function syncFolder(folder: string): void {
+  // Windows cannot open folders, and needs no sync for them.
+  if (process.platform === 'win32') return;
+  const descriptor = openSync(folder, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}

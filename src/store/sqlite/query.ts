@@ -1,0 +1,94 @@
+import type Database from 'better-sqlite3';
+import { Filter } from '../../model/topic.ts';
+import { Merge, Scans } from './scan-merge.ts';
+import { packMessages, type MessageRow, type PackedMessages } from './packing.ts';
+import type { LogReader, LogRow } from './log-state.ts';
+
+/** Rows and index entries that one read examines: stops a filter that matches little from keeping every other read waiting. */
+export const SCAN_ROWS = 10_000;
+
+/** Filters kept between reads: what readers that are behind at the same time ask for. */
+const FILTERS = 500;
+
+/** A `ReadQuery` as it crosses to the reader: a filter goes by its names. */
+export interface PackedQuery {
+  readonly after: number;
+  readonly names: readonly string[] | undefined;
+  readonly limit: number;
+  readonly maxBytes: number;
+}
+
+export interface PackedPage {
+  readonly messages: PackedMessages;
+  readonly scanned: number;
+  readonly examined: number;
+  readonly log: LogRow;
+}
+
+/** Reads messages, inside the caller's read transaction. */
+export class Reader {
+  readonly #scans: Scans;
+  readonly #log: LogReader;
+  readonly #all: Database.Statement<[number, number], MessageRow>;
+  readonly #one: Database.Statement<[number], MessageRow>;
+  readonly #filters = new Map<string, Filter>();
+
+  constructor(db: Database.Database, log: LogReader) {
+    const columns = 'SELECT seq, epoch, time, expires, topic, event, json, data FROM messages';
+    this.#scans = new Scans(db);
+    this.#log = log;
+    this.#all = db.prepare<[number, number], MessageRow>(`${columns} WHERE seq > ? ORDER BY seq LIMIT ?`).raw();
+    this.#one = db.prepare<[number], MessageRow>(`${columns} WHERE seq = ?`).raw();
+  }
+
+  read(query: PackedQuery): PackedPage {
+    const log = this.#log.row();
+    const after = Math.min(query.after, log.seq);
+    const { rows, scanned, examined } = query.names === undefined
+      ? this.#readAll(after, query, log.seq)
+      : this.#readMatching(after, query, this.#filter(query.names), log.seq);
+    return { messages: packMessages(rows), scanned, examined, log };
+  }
+
+  #readAll(after: number, { limit, maxBytes }: PackedQuery, head: number): Rows {
+    const rows: MessageRow[] = [];
+    let bytes = 0;
+    for (const row of this.#all.iterate(after, Math.min(limit, SCAN_ROWS))) {
+      rows.push(row);
+      bytes += row[7].length;
+      if (bytes > maxBytes) break;
+    }
+    // Every number up to the head is there: when a limit did not end the read, the head did.
+    return { rows, scanned: rows.at(-1)?.[0] ?? head, examined: rows.length };
+  }
+
+  #readMatching(after: number, { limit, maxBytes }: PackedQuery, filter: Filter, head: number): Rows {
+    const rows: MessageRow[] = [];
+    const merge = new Merge(this.#scans, filter, after, SCAN_ROWS);
+    let bytes = 0;
+    while (rows.length < limit && bytes <= maxBytes) {
+      const seq = merge.next();
+      if (seq === undefined) return { rows, scanned: Math.min(merge.scanned, head), examined: merge.examined + rows.length };
+      const row = this.#one.get(seq)!;
+      rows.push(row);
+      bytes += row[7].length;
+    }
+    return { rows, scanned: rows.at(-1)?.[0] ?? after, examined: merge.examined + rows.length };
+  }
+
+  #filter(names: readonly string[]): Filter {
+    const key = names.join(' ');
+    const known = this.#filters.get(key);
+    if (known !== undefined) return known;
+    const filter = new Filter(names);
+    if (this.#filters.size >= FILTERS) this.#filters.delete(this.#filters.keys().next().value!);
+    this.#filters.set(key, filter);
+    return filter;
+  }
+}
+
+interface Rows {
+  readonly rows: MessageRow[];
+  readonly scanned: number;
+  readonly examined: number;
+}

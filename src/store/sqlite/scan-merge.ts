@@ -1,0 +1,135 @@
+import type Database from 'better-sqlite3';
+import type { Filter } from '../../model/topic.ts';
+
+/** Entries that a source fetches at first: few, because of a hundred sources most may be needed for one message only. */
+const FIRST_CHUNK = 16;
+
+/** Entries that a source fetches at once in the end: bounds what is fetched in vain when the read stops. */
+const LAST_CHUNK = 1_024;
+
+type Entry = readonly [seq: number, topic: string];
+
+/** Entries behind a number, in order, at most so many. */
+type Scan = (after: number, limit: number) => Entry[];
+
+/** The ways to look for messages: in the large tables of the index and in its newest part (topic-index.ts), and one by one. */
+export class Scans {
+  readonly #topic: Database.Statement<[string, number, number], Entry>;
+  readonly #recentTopic: Database.Statement<[string, number, number], Entry>;
+  readonly #segment: Database.Statement<[string, number, number], Entry>;
+  readonly #recentSegment: Database.Statement<[string, string, number, number], Entry>;
+  readonly #everything: Database.Statement<[number, number], Entry>;
+
+  constructor(db: Database.Database) {
+    const behind = 'seq > ? ORDER BY seq LIMIT ?';
+    this.#topic = db.prepare<[string, number, number], Entry>(`SELECT seq, topic FROM topics WHERE topic = ? AND ${behind}`).raw();
+    this.#recentTopic = db.prepare<[string, number, number], Entry>(`SELECT seq, topic FROM recent WHERE topic = ? AND ${behind}`).raw();
+    // CROSS JOIN: without statistics SQLite could choose to walk the log.
+    this.#segment = db.prepare<[string, number, number], Entry>('SELECT segments.seq, topic FROM segments CROSS JOIN messages ON messages.seq = segments.seq '
+      + 'WHERE segment = ? AND segments.seq > ? ORDER BY segments.seq LIMIT ?').raw();
+    this.#recentSegment = db.prepare<[string, string, number, number], Entry>(`SELECT seq, topic FROM recent WHERE topic > ? AND topic < ? AND ${behind}`).raw();
+    this.#everything = db.prepare<[number, number], Entry>(`SELECT seq, topic FROM messages WHERE ${behind}`).raw();
+  }
+
+  /**
+   * Two index scans for each topic, and for each first segment that patterns begin with; the whole log, and that
+   * alone, where a pattern begins with a wildcard.
+   */
+  of(filter: Filter): Scan[] {
+    const segments = new Set(filter.patterns.map((pattern) => pattern.split('.', 1)[0]!));
+    if (segments.has('*') || segments.has('>')) return [(after, limit) => this.#everything.all(after, limit)];
+    const scans: Scan[] = [];
+    for (const topic of filter.topics) {
+      scans.push((after, limit) => this.#topic.all(topic, after, limit));
+      scans.push((after, limit) => this.#recentTopic.all(topic, after, limit));
+    }
+    for (const segment of segments) {
+      scans.push((after, limit) => this.#segment.all(segment, after, limit));
+      // Every topic that begins with the segment and goes on: the slash is the character behind the dot.
+      scans.push((after, limit) => this.#recentSegment.all(`${segment}.`, `${segment}/`, after, limit));
+    }
+    return scans;
+  }
+}
+
+/** The numbers of the messages that a filter matches, in order: its scans merged, all inside the caller's snapshot. */
+export class Merge {
+  readonly #sources: readonly Source[];
+  readonly #budget: number;
+  #last: number;
+  #scanned: number;
+
+  /** @param budget Looks at about so many entries at most. */
+  constructor(scans: Scans, filter: Filter, after: number, budget: number) {
+    this.#sources = scans.of(filter).map((scan) => new Source(scan, filter, after));
+    this.#budget = budget;
+    this.#last = after;
+    this.#scanned = after;
+  }
+
+  /** How far the log was looked at when `next` found no more; Infinity when that is its end. */
+  get scanned(): number {
+    return this.#scanned;
+  }
+
+  get examined(): number {
+    return this.#sources.reduce((sum, source) => sum + source.examined, 0);
+  }
+
+  next(): number | undefined {
+    // What a source has not looked at yet could come before what the others have found: nothing behind `known` is certain.
+    let known = Infinity;
+    let seq = Infinity;
+    for (const source of this.#sources) {
+      source.drop(this.#last);
+      // The first chunk comes whatever the budget, so that every read moves on.
+      while (source.found === undefined && source.looked < Infinity && (source.examined === 0 || this.examined < this.#budget)) source.fetch();
+      if (source.found === undefined) known = Math.min(known, source.looked);
+      else seq = Math.min(seq, source.found);
+    }
+    if (seq === Infinity || seq > known) {
+      this.#scanned = known;
+      return undefined;
+    }
+    this.#last = seq;
+    return seq;
+  }
+}
+
+/** One scan, fetched in chunks that grow. */
+class Source {
+  /** Everything up to this number was looked at; Infinity at the end of the log. */
+  looked: number;
+  examined = 0;
+  readonly #scan: Scan;
+  readonly #filter: Filter;
+  #chunk = FIRST_CHUNK;
+  #found: number[] = [];
+  #at = 0;
+
+  constructor(scan: Scan, filter: Filter, after: number) {
+    this.#scan = scan;
+    this.#filter = filter;
+    this.looked = after;
+  }
+
+  /** The next number that matches, among those fetched. */
+  get found(): number | undefined {
+    return this.#found[this.#at];
+  }
+
+  /** Lets go of everything up to a number. */
+  drop(seq: number): void {
+    while (this.#at < this.#found.length && this.#found[this.#at]! <= seq) this.#at += 1;
+  }
+
+  fetch(): void {
+    const entries = this.#scan(this.looked, this.#chunk);
+    this.examined += entries.length;
+    this.looked = entries.length < this.#chunk ? Infinity : entries.at(-1)![0];
+    this.#found = [];
+    for (const [seq, topic] of entries) if (this.#filter.matches(topic)) this.#found.push(seq);
+    this.#at = 0;
+    this.#chunk = Math.min(this.#chunk * 2, LAST_CHUNK);
+  }
+}

@@ -1,0 +1,82 @@
+import { blob, integer, primaryKey, sqliteTable, text, uniqueIndex } from './drizzle.ts';
+
+/** The end of the log: one row. Every append reads and writes it under the write lock (invariant 2). */
+export const head = sqliteTable('head', {
+  id: integer('id').primaryKey(),
+  /** The log's own lasting id. */
+  log: text('log').notNull(),
+  /** The newest number given. */
+  seq: integer('seq').notNull(),
+  /** The epoch of the next message: the id of a row of `epochs`. */
+  epoch: integer('epoch').notNull(),
+  /** The newest message's time, below which no later one may be (invariant 10). */
+  time: integer('time').notNull(),
+  /** The bytes of all messages ever appended; less `retention.bytes` it is the log's size. */
+  bytes: integer('bytes').notNull(),
+});
+
+/** What retention has deleted: one row, apart from the head so that PostgreSQL's twin never waits for the head's lock. */
+export const retention = sqliteTable('retention', {
+  id: integer('id').primaryKey(),
+  /** The smallest number still held. */
+  oldest: integer('oldest').notNull(),
+  /** The bytes of all messages ever deleted. */
+  bytes: integer('bytes').notNull(),
+  /** The time of the newest message deleted; null when none was. */
+  time: integer('time'),
+});
+
+/** In the order of their ids; see `Lineage`. */
+export const epochs = sqliteTable('epochs', {
+  id: integer('id').primaryKey(),
+  epoch: text('epoch').notNull().unique(),
+  first: integer('first').notNull(),
+});
+
+export const messages = sqliteTable('messages', {
+  seq: integer('seq').primaryKey(),
+  epoch: integer('epoch').notNull(),
+  time: integer('time').notNull(),
+  /** 0 is never. */
+  expires: integer('expires').notNull(),
+  topic: text('topic').notNull(),
+  event: text('event'),
+  json: integer('json').notNull(),
+  /** Last, so that a scan over topics does not read the pages that long data runs over into. */
+  data: blob('data', { mode: 'buffer' }).notNull(),
+});
+
+/**
+ * The index of topics, in three tables (topic-index.ts). All end in the number, so one topic is scanned in the order of the log. In the
+ * migration they are WITHOUT ROWID, which drizzle cannot say: the primary key is all that there is of them.
+ */
+export const recent = sqliteTable('recent', {
+  topic: text('topic').notNull(),
+  seq: integer('seq').notNull(),
+}, (table) => [primaryKey({ columns: [table.topic, table.seq] })]);
+
+export const topics = sqliteTable('topics', {
+  topic: text('topic').notNull(),
+  seq: integer('seq').notNull(),
+}, (table) => [primaryKey({ columns: [table.topic, table.seq] })]);
+
+/** By the topic's first segment; only topics of several: a pattern that begins with a name and goes on matches no other. */
+export const segments = sqliteTable('segments', {
+  segment: text('segment').notNull(),
+  seq: integer('seq').notNull(),
+}, (table) => [primaryKey({ columns: [table.segment, table.seq] })]);
+
+/**
+ * Idempotency keys, and the answer that each stands for. They expire in the order of their ids, or later: no index says which
+ * have, and where the window was made shorter they wait for those before them.
+ */
+export const keys = sqliteTable('keys', {
+  id: integer('id').primaryKey(),
+  scope: text('scope').notNull(),
+  key: text('key').notNull(),
+  fingerprint: blob('fingerprint', { mode: 'buffer' }).notNull(),
+  epoch: integer('epoch').notNull(),
+  first: integer('first').notNull(),
+  time: integer('time').notNull(),
+  expires: integer('expires').notNull(),
+}, (table) => [uniqueIndex('keys_scope_key').on(table.scope, table.key)]);

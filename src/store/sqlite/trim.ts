@@ -1,0 +1,103 @@
+import type Database from 'better-sqlite3';
+import type { Index } from './topic-index.ts';
+import { clock as clockOfLog, ROW_OVERHEAD_BYTES, type LogReader, type LogRow } from './log-state.ts';
+import type { TrimPolicy } from '../store.ts';
+
+/** One batch also ends with so many bytes: a large row takes as long as a hundred small ones, and everybody's appends wait for it. */
+const BATCH_BYTES = 4 * 1024 * 1024;
+
+interface OldRow {
+  readonly seq: number;
+  readonly time: number;
+  readonly topic: string;
+  readonly bytes: number;
+}
+
+interface OldKey {
+  readonly id: number;
+  readonly expires: number;
+}
+
+export interface PackedTrimmed {
+  readonly messages: number;
+  readonly keys: number;
+  readonly more: boolean;
+  readonly bytes: number;
+  readonly clock: number;
+  readonly log: LogRow;
+}
+
+/** Deletes what is too old or too much, inside the caller's write transaction. */
+export class Trimmer {
+  readonly #log: LogReader;
+  readonly #oldest: Database.Statement<[number, number], OldRow>;
+  readonly #delete: Database.Statement<[number]>;
+  readonly #moveOldest: Database.Statement<[number, number, number]>;
+  readonly #index: Index;
+  readonly #oldestKeys: Database.Statement<[number], OldKey>;
+  readonly #deleteKeys: Database.Statement<[number]>;
+
+  constructor(db: Database.Database, log: LogReader, index: Index) {
+    this.#log = log;
+    this.#index = index;
+    this.#oldest = db.prepare<[number, number], OldRow>('SELECT seq, time, topic, octet_length(data) + octet_length(topic) '
+      + `+ ${ROW_OVERHEAD_BYTES} AS bytes FROM messages WHERE seq >= ? ORDER BY seq LIMIT ?`);
+    this.#delete = db.prepare('DELETE FROM messages WHERE seq < ?');
+    this.#moveOldest = db.prepare('UPDATE retention SET oldest = ?, bytes = bytes + ?, time = ?');
+    this.#oldestKeys = db.prepare<[number], OldKey>('SELECT id, expires FROM keys ORDER BY id LIMIT ?');
+    this.#deleteKeys = db.prepare('DELETE FROM keys WHERE id <= ?');
+  }
+
+  trim({ maxAge, maxBytes, rows, latest = Infinity }: TrimPolicy): PackedTrimmed {
+    const before = this.#log.row();
+    // Age is counted by the machine's clock, unlike all else: after one message from a clock that was ahead, the log's own stands at that
+    // message's time, and the whole log before it would seem as old as the clock was wrong (invariant 10). It is read once: what was believed is what counts.
+    const clock = Date.now();
+    const tooOld = maxAge > 0 && clock <= latest ? clock - maxAge : -Infinity;
+    const size = before.bytes - before.deletedBytes;
+    const isDue = (row: OldRow, freed: number): boolean => row.time < tooOld || (maxBytes > 0 && size - freed > maxBytes);
+
+    // Invariant 9: only a prefix goes, so the first row that may stay ends it.
+    let messages = 0;
+    let freed = 0;
+    let last: OldRow | undefined;
+    let more = false;
+    const topics = new Set<string>();
+    for (const row of this.#oldest.iterate(before.oldest, rows + 1)) {
+      if (!isDue(row, freed)) break;
+      if (messages === rows || freed >= BATCH_BYTES) {
+        more = true;
+        break;
+      }
+      messages += 1;
+      freed += row.bytes;
+      last = row;
+      topics.add(row.topic);
+    }
+    const { keys, moreKeys } = this.#trimKeys(clockOfLog(before), rows);
+    more ||= moreKeys;
+    if (last === undefined) return { messages, keys, more, bytes: size, clock, log: before };
+
+    this.#index.remove(topics, last.seq);
+    this.#delete.run(last.seq + 1);
+    this.#moveOldest.run(last.seq + 1, freed, last.time);
+    const log = { ...before, oldest: last.seq + 1, deletedBytes: before.deletedBytes + freed, deletedTime: last.time };
+    return { messages, keys, more, bytes: size - freed, clock, log };
+  }
+
+  /** Only a prefix goes here too: keys stand in the order in which they were used, and mostly expire in it. */
+  #trimKeys(now: number, rows: number): { keys: number; moreKeys: boolean } {
+    let keys = 0;
+    let last: number | undefined;
+    let moreKeys = false;
+    for (const { id, expires } of this.#oldestKeys.iterate(rows + 1)) {
+      if (expires > now) break;
+      moreKeys = keys === rows;
+      if (moreKeys) break;
+      keys += 1;
+      last = id;
+    }
+    if (last !== undefined) this.#deleteKeys.run(last);
+    return { keys, moreKeys };
+  }
+}

@@ -1,0 +1,220 @@
+import { randomBytes } from 'node:crypto';
+import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { inspect } from 'node:util';
+import { Redis } from 'ioredis';
+import t from 'tap';
+import { encode, SENDER_BYTES } from '../../../src/bus/envelope.ts';
+import { RedisBus } from '../../../src/bus/redis/redis.ts';
+import { busContract, content, Ear, joined, message } from '../../contract/bus.ts';
+import { recordingLog } from '../../support/log.ts';
+import { freePort } from '../../support/ports.ts';
+import { startRedis } from '../../support/redis.ts';
+import type { Scope } from '../../support/temp.ts';
+import { until } from '../../support/until.ts';
+
+/** Of the event loop, a millisecond each or more: fewer than any timer takes that could be left. */
+const TURNS = 200;
+
+const { log } = recordingLog();
+
+/** A client of Redis that is not ours. */
+function client(t: Scope, url: string): Redis {
+  const redis = new Redis(url);
+  t.teardown(() => redis.disconnect());
+  return redis;
+}
+
+busContract(async (t) => {
+  const { url } = await startRedis(t);
+  return { name: 'redis', make: () => new RedisBus({ url, log }) };
+});
+
+t.test('the number of a database in the URL keeps no log together or apart: its id does', async (t) => {
+  const { url } = await startRedis(t);
+  const one = await joined(t, new RedisBus({ url: `${url}/1`, log }), 'log-a');
+  const same = await joined(t, new RedisBus({ url: `${url}/7`, log }), 'log-a');
+  const other = await joined(t, new RedisBus({ url: `${url}/1`, log }), 'log-b');
+  const otherSame = await joined(t, new RedisBus({ url, log }), 'log-b');
+  one.bus.publish([message(1)]);
+  await same.ear.hears(1);
+  otherSame.bus.publish([message(2)]);
+  await other.ear.hears(2);
+  t.same([one.ear.seqs, same.ear.seqs, other.ear.seqs, otherSame.ear.seqs], [[], [1], [2], []]);
+});
+
+t.test('it works with a password, with a user, and over TLS', async (t) => {
+  const secret = await startRedis(t, { password: 'p@ss/w:rd %' });
+  const admin = client(t, secret.url);
+  await admin.call('ACL', 'SETUSER', 'tidings@app', 'on', '>us€r?pw', 'allchannels', '+@pubsub', '+@connection');
+  const secure = await startRedis(t, { tls: true, password: 'over-tls' });
+  const before = getCACertificates('default');
+  setDefaultCACertificates([...before, secure.certificate!]);
+  t.teardown(() => setDefaultCACertificates(before));
+  const urls = {
+    password: secret.url,
+    user: secret.url.replace(/\/\/.*@/, `//${encodeURIComponent('tidings@app')}:${encodeURIComponent('us€r?pw')}@`),
+    TLS: secure.url,
+    // The scheme of a URL is the same in any case; in capitals it must not fall back to plain text.
+    'TLS in capitals': secure.url.replace('rediss:', 'REDISS:'),
+  };
+  for (const [what, url] of Object.entries(urls)) {
+    const { bus } = await joined(t, new RedisBus({ url, log }), 'log-access');
+    const { ear } = await joined(t, new RedisBus({ url, log }), 'log-access');
+    bus.publish([message(1, what)]);
+    await ear.hears(1);
+    t.same(content(ear.messages), content([message(1, what)]), what);
+  }
+});
+
+t.test('a certificate that nobody vouches for is not accepted', async (t) => {
+  const secure = await startRedis(t, { tls: true });
+  const { log, lines } = recordingLog();
+  const bus = new RedisBus({ url: secure.url, log });
+  t.teardown(() => bus.close());
+  bus.join('log-tls', new Ear());
+  await until('the log tells', () => lines.length > 0);
+  t.match(lines[0], /self.signed certificate/);
+  t.equal(bus.state, 'degraded');
+});
+
+t.test('it can be closed at any point of a TLS handshake', async (t) => {
+  const secure = await startRedis(t, { tls: true });
+  for (let turns = 0; turns < 40; turns++) {
+    const bus = new RedisBus({ url: secure.url, log });
+    bus.join('log-tls', new Ear());
+    for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
+    await bus.close();
+  }
+  t.pass('nothing was thrown');
+});
+
+t.test('no secret of the URL reaches the log, an error, or the console', async (t) => {
+  const server = await startRedis(t, { password: 'right-secret' });
+  const shown: unknown[] = [];
+  for (const level of ['log', 'info', 'warn', 'error', 'debug'] as const) {
+    const original = console[level];
+    console[level] = (...args: unknown[]) => void shown.push(args);
+    t.teardown(() => {
+      console[level] = original;
+    });
+  }
+  const { log, lines } = recordingLog();
+  const admin = client(t, server.url);
+  await admin.call('ACL', 'SETUSER', 'mute', 'on', '>right-secret', 'resetchannels', '+@all');
+  const at = `127.0.0.1:${server.port}`;
+  const open = await startRedis(t);
+  const urls = [
+    server.url, `redis://:wrong-secret@${at}`, `redis://someone:wrong-secret@${at}`, `redis://mute:right-secret@${at}`,
+    // A password that nobody asked for, nobody there, nobody of that name, and TLS where there is none.
+    `redis://:wrong-secret@127.0.0.1:${open.port}`, `redis://:wrong-secret@127.0.0.1:${await freePort()}`, 'redis://:wrong-secret@no-such-host.invalid', `rediss://:right-secret@${at}`,
+  ];
+  for (const url of urls) {
+    const before = lines.length;
+    const bus = new RedisBus({ url, log });
+    t.teardown(() => bus.close());
+    bus.join('log-secret', new Ear());
+    await until('the log tells', () => lines.length > before);
+    bus.publish([message(1)]);
+    await bus.close();
+  }
+  t.equal(lines.length, urls.length, 'one line each');
+  for (const url of ['http://:wrong-secret@host', 'redis://:wrong-secret@[', 'redis://:wrong-secret%zz@host', ':wrong-secret@']) {
+    try {
+      t.fail(`${new RedisBus({ url, log }).state}: it should not have been accepted`);
+    } catch (error) {
+      shown.push(error);
+    }
+  }
+  t.notMatch(inspect([lines, shown], { depth: 20, maxStringLength: null }), /(right|wrong)-secret/);
+});
+
+t.test('without the right to subscribe or to publish it is degraded, says so once, and recovers when it gets it', async (t) => {
+  const server = await startRedis(t);
+  const admin = client(t, server.url);
+  await admin.call('ACL', 'SETUSER', 'app', 'on', '>pw', 'allchannels', '+@all', '-publish');
+  const { log, lines } = recordingLog();
+  const bus = new RedisBus({ url: `redis://app:pw@127.0.0.1:${server.port}`, log });
+  const { ear } = await joined(t, bus, 'log-right');
+  bus.publish([message(1)]);
+  await until('publishing is refused', () => bus.state === 'degraded');
+  await admin.call('ACL', 'SETUSER', 'app', '+publish');
+  bus.publish([message(2)]);
+  await until('publishing works', () => bus.state === 'up');
+  // Taking a channel away cuts its subscribers off.
+  await admin.call('ACL', 'SETUSER', 'app', 'resetchannels');
+  await until('listening is refused', () => bus.state === 'degraded');
+  await until('it was tried more than once', async () => ((await admin.call('ACL', 'LOG')) as unknown[]).length > 0 && /reason=channel/.test(String(await admin.call('ACL', 'LOG')).replaceAll(',', '=')));
+  const { wakes } = ear;
+  await admin.call('ACL', 'SETUSER', 'app', 'allchannels');
+  await until('listening works', () => bus.state === 'up' && ear.wakes > wakes);
+  t.same(lines.map((line) => /is (up|degraded)/.exec(line)?.[1]), ['up', 'degraded', 'up', 'degraded', 'up']);
+});
+
+t.test('what is not ours on the channel does no harm', async (t) => {
+  const { url } = await startRedis(t);
+  const { log, lines } = recordingLog();
+  const { bus } = await joined(t, new RedisBus({ url, log }), 'log-noise');
+  const { ear } = await joined(t, new RedisBus({ url, log }), 'log-noise');
+  const { wakes } = ear;
+  const noise = client(t, url);
+  const whole = encode(randomBytes(SENDER_BYTES), [message(9, 'cut')]);
+  const channel = 'tidings:log-noise';
+  for (let length = 1; length < whole.length; length++) await noise.publish(channel, whole.subarray(0, length));
+  for (let length = 0; length < 100; length++) await noise.publish(channel, Buffer.concat([Buffer.of(1), randomBytes(length)]));
+  await noise.publish(channel, '');
+  await noise.publish(channel, 'hello');
+  bus.publish([message(10)]);
+  await ear.hears(10);
+  t.same(ear.seqs, [10]);
+  t.equal(ear.wakes, wakes + 1, 'what another version wrote is a reason to look at the log');
+  const warnings = lines.filter((line) => line.includes('"level":40'));
+  t.equal(warnings.length, 4, 'each of the two listeners warns once of either kind');
+});
+
+t.test('a listener that Redis cuts off as too slow comes back and looks at the log', async (t) => {
+  const { url } = await startRedis(t, { settings: ['--client-output-buffer-limit', 'pubsub', '16kb', '16kb', '1'] });
+  const { bus } = await joined(t, new RedisBus({ url, log }), 'log-slow');
+  const { ear } = await joined(t, new RedisBus({ url, log }), 'log-slow');
+  const { wakes } = ear;
+  bus.publish([message(1, Buffer.alloc(512 * 1024))]);
+  await until('it was woken', () => ear.wakes > wakes);
+  bus.publish([message(2)]);
+  await ear.hears(2);
+  t.same(ear.seqs, [2]);
+});
+
+t.test('closing leaves no socket and no timer, wherever the connections are', async (t) => {
+  const { url } = await startRedis(t);
+  const silent = createServer(() => undefined);
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => silent.close());
+  const address = silent.address();
+  if (address === null || typeof address === 'string') return t.fail('no port');
+  /** What is there besides what was: some of that may have been about to go. */
+  const more = (before: readonly string[]): string => {
+    const left = resources();
+    for (const one of before) if (left.includes(one)) left.splice(left.indexOf(one), 1);
+    return left.join(' ');
+  };
+  const resources = (): string[] => process.getActiveResourcesInfo().filter((name) => /TCPSocket|TCPWRAP|TCPConnect|TLS|Timeout|DNS|GETADDR/i.test(name));
+  const places: [string, string, (bus: RedisBus, ear: Ear) => Promise<void>][] = [
+    ['up', url, (bus) => until('up', () => bus.state === 'up')],
+    ['just begun', url, async () => undefined],
+    ['nobody there', `redis://127.0.0.1:${await freePort()}`, () => new Promise((resolve) => setTimeout(resolve, 30))],
+    ['never answered', `redis://127.0.0.1:${address.port}`, () => new Promise((resolve) => silent.once('connection', () => resolve()))],
+  ];
+  for (const [where, at, reach] of places) {
+    const before = resources();
+    const bus = new RedisBus({ url: at, log });
+    const ear = new Ear();
+    bus.join('log-handles', ear);
+    await reach(bus, ear);
+    bus.publish([message(1)]);
+    await bus.close();
+    // The other end of a socket closes a few turns later. A timer that is left goes too, in the end; a busy machine makes turns longer, not more.
+    for (let turn = 0; turn < TURNS && more(before) !== ''; turn++) await sleep(1);
+    t.equal(more(before), '', where);
+  }
+});

@@ -1,0 +1,157 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { t } from 'tap';
+import { ConfigError, readConfig, SETTINGS, type Config } from '../../src/config/config.ts';
+import { tempFolder } from '../support/temp.ts';
+
+function read(environment: Record<string, string>, dotenv: string | false = false): Config {
+  return readConfig(environment, { dotenv });
+}
+
+/** What the start is refused with; none when it is not. */
+function lines(environment: Record<string, string>, dotenv: string | false = false): readonly string[] {
+  try {
+    read(environment, dotenv);
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.lines;
+    throw error;
+  }
+}
+
+t.test('without an environment everything has its default', (t) => {
+  const config = read({});
+  t.match(config, {
+    HOST: '127.0.0.1', PORT: 8080, AUTH: '', DATABASE_URL: { kind: 'sqlite', file: 'data/tidings.db' }, DATABASE_CONNECTIONS: 10, REDIS_URL: undefined, CORS_ORIGINS: [],
+    MESSAGE_BYTES: 262_144, EVENT_BYTES: 128, BATCH_MESSAGES: 1000, MAX_STREAMS: 15_000, TOPICS_PER_STREAM: 100, TAIL_BYTES: 64 * 1024 ** 2,
+    APPEND_QUEUE_MESSAGES: 10_000, APPEND_QUEUE_BYTES: 64 * 1024 ** 2, RETENTION_SECONDS: 7 * 86_400, RETENTION_BYTES: 1024 ** 3,
+    IDEMPOTENCY_SECONDS: 86_400, HEARTBEAT_SECONDS: 25, STALL_SECONDS: 120, DRAIN_SECONDS: 20, RETRY_MIN_MS: 1000, RETRY_MAX_MS: 4000, POLL_MS: 1000, LOG_LEVEL: 'info',
+  });
+  t.same(Object.keys(config).sort(), Object.keys(SETTINGS).sort());
+  t.end();
+});
+
+t.test('the value cannot be changed afterwards', (t) => {
+  t.throws(() => Object.assign(read({}), { PORT: 1 }), TypeError);
+  t.end();
+});
+
+t.test('an empty variable counts as unset', (t) => {
+  t.same(read({ PORT: '', HOST: ' ', REDIS_URL: '', CORS_ORIGINS: '' }), read({}));
+  t.end();
+});
+
+t.test('the defaults of the table are within what it allows', (t) => {
+  for (const [name, setting] of Object.entries(SETTINGS)) {
+    t.doesNotThrow(() => setting.read(setting.default), name);
+    t.not(setting.meaning, '', name);
+  }
+  t.end();
+});
+
+t.test('sizes are written in bytes or with a unit', (t) => {
+  for (const [text, bytes] of [['65536', 65_536], ['64KiB', 65_536], ['64kib', 65_536], ['1 MiB', 1024 ** 2], ['2GiB', 2 * 1024 ** 3], ['2048B', 2048]] as const) {
+    t.equal(read({ TAIL_BYTES: text }).TAIL_BYTES, bytes, text);
+  }
+  for (const text of ['64KB', '1.5MiB', '-1', '1e6', '0x10', 'MiB', '64 Ki B', '99999999GiB']) t.equal(lines({ TAIL_BYTES: text }).length, 1, text);
+  t.end();
+});
+
+t.test('each wrong value gets a line of its own, all at once', (t) => {
+  t.same(lines({ PORT: 'x', MESSAGE_BYTES: '12 apples', LOG_LEVEL: 'loud', AUTH: 'on', EVENT_BYTES: '0' }), [
+    'PORT: "x" is not allowed; it must be a whole number from 0 to 65535',
+    'AUTH: "on" is not allowed; it must be unset or off',
+    'MESSAGE_BYTES: "12 apples" is not allowed; it must be from 1 to 16777216 bytes, also written as 64KiB, 64MiB or 1GiB',
+    'EVENT_BYTES: "0" is not allowed; it must be a whole number from 1 to 1024',
+    'LOG_LEVEL: "loud" is not allowed; it must be fatal or error or warn or info or debug or trace or silent',
+  ]);
+  t.end();
+});
+
+t.test('whole numbers are nothing else', (t) => {
+  for (const text of ['-1', '1.5', '1e3', '0x1F', '65536', '９', '1 000', 'NaN']) t.equal(lines({ PORT: text }).length, 1, text);
+  t.equal(read({ PORT: ' 0 ' }).PORT, 0);
+  t.end();
+});
+
+t.test('an address that others reach needs AUTH=off', (t) => {
+  for (const HOST of ['0.0.0.0', '::', '192.168.1.5', 'example.com', '127.0.0.1.example.com', '::ffff:10.0.0.1']) {
+    t.match(lines({ HOST }), [new RegExp(`^HOST: ${HOST.replaceAll('.', '\\.')} .*AUTH=off`)], HOST);
+    t.equal(read({ HOST, AUTH: 'off' }).HOST, HOST);
+  }
+  for (const HOST of ['127.0.0.1', '127.9.9.9', '::1', 'localhost']) t.equal(read({ HOST }).HOST, HOST);
+  for (const HOST of ['a b', 'http://x', '-x', 'x:80', '[::1]']) t.match(lines({ HOST, AUTH: 'off' }), [/^HOST: /], HOST);
+  t.end();
+});
+
+t.test('a URL is checked, and no line repeats its password', (t) => {
+  const secret = 'hunter2';
+  const refused = [
+    ...[`postgres://u:${secret}@a,b/d`, `postgres://u:${secret}#@h/d`, `postgres:u:${secret}@h/d`, `mysql://u:${secret}@h/d`].flatMap((DATABASE_URL) => lines({ DATABASE_URL })),
+    ...lines({ REDIS_URL: `http://u:${secret}@h` }),
+    ...lines({ REDIS_URL: `redis://u:${secret}@h/name` }),
+    ...lines({ REDIS_URL: `redis+sentinel://u:${secret}@h1,h2` }),
+  ];
+  t.equal(refused.length, 7);
+  t.notOk(refused.some((line) => line.includes(secret)));
+  t.match(refused[0], /^DATABASE_URL: it names several hosts/);
+  t.match(refused[6], /^REDIS_URL: behind the sentinels the name of their master is missing/);
+  for (const url of ['redis://h', 'redis://h:6379/3', `rediss://:${secret}@h:6380`, 'redis://[::1]:6379', `redis+sentinel://u:${secret}@h1,h2/name`, 'redis+cluster://h1,h2']) t.equal(read({ REDIS_URL: url }).REDIS_URL, url);
+  t.end();
+});
+
+t.test('a database is a file, or PostgreSQL', (t) => {
+  for (const [url, file] of [['file:data/x.db', 'data/x.db'], ['file:/srv/x.db', '/srv/x.db'], ['file:///srv/a%20b.db', '/srv/a b.db'], ['FILE:x', 'x']] as const) {
+    t.same(read({ DATABASE_URL: url }).DATABASE_URL, { kind: 'sqlite', file }, url);
+  }
+  for (const url of ['data/x.db', 'file:', 'file:data/', 'file:x.db?mode=ro', 'file::memory:', 'file://host/x.db', ':memory:']) t.match(lines({ DATABASE_URL: url }), [/^DATABASE_URL: /], url);
+  for (const [url, shown] of [
+    ['postgres://u:hunter2@db.internal:5433/log?sslmode=verify-full', 'db.internal:5433/log'], ['postgresql://u@h/d', 'h/d'], ['postgres://[::1]/d', '[::1]/d'],
+    ['postgres://%2Frun%2Fpg/d', '/run/pg/d'], ['postgres://u:hunter2@/d?host=/run/pg', '/run/pg/d'], ['postgres:///d', 'localhost/d'],
+  ] as const) t.same(read({ DATABASE_URL: url }).DATABASE_URL, { kind: 'postgres', url, shown: `PostgreSQL at ${shown}` }, url);
+  t.end();
+});
+
+t.test('origins are origins', (t) => {
+  t.equal(read({ CORS_ORIGINS: '*' }).CORS_ORIGINS, '*');
+  t.same(read({ CORS_ORIGINS: 'https://a.example, http://localhost:3000,' }).CORS_ORIGINS, ['https://a.example', 'http://localhost:3000']);
+  for (const CORS_ORIGINS of ['https://a.example/', 'https://a.example/x', 'a.example', 'https://*.example', 'null', '*,https://a.example', 'https://A.example', 'https://a.example:443', 'ftp://a.example']) {
+    t.match(lines({ CORS_ORIGINS }), [/^CORS_ORIGINS: "/], CORS_ORIGINS);
+  }
+  t.match(lines({ CORS_ORIGINS: 'https://a.example/x' }), [/\(https:\/\/a\.example is\)/]);
+  t.end();
+});
+
+t.test('settings that contradict each other are refused', (t) => {
+  t.match(lines({ RETRY_MIN_MS: '5000' }), [/^RETRY_MIN_MS: 5000 is more than RETRY_MAX_MS, which is 4000/]);
+  t.match(lines({ BATCH_MESSAGES: '100', APPEND_QUEUE_MESSAGES: '99' }), [/^BATCH_MESSAGES: /]);
+  t.match(lines({ APPEND_QUEUE_BYTES: '1MiB' }), [/^BATCH_BYTES: /]);
+  t.match(lines({ MESSAGE_BYTES: '2MiB', BATCH_BYTES: '1MiB' }), [/^MESSAGE_BYTES: /]);
+  t.same(lines({ RETRY_MIN_MS: '2', RETRY_MAX_MS: '2' }), []);
+  t.end();
+});
+
+t.test('the file .env is read, and the environment wins', (t) => {
+  const dotenv = join(tempFolder(t), '.env');
+  t.equal(readConfig({ PORT: '1' }, { dotenv }).PORT, 1, 'there need be no file');
+  writeFileSync(dotenv, '# comment\nPORT=9000\nLOG_LEVEL="debug"\nUNKNOWN=1\n');
+  t.match(readConfig({ PORT: '9001' }, { dotenv }), { PORT: 9001, LOG_LEVEL: 'debug' });
+  t.equal(readConfig({}, { dotenv }).PORT, 9000);
+  writeFileSync(dotenv, 'PORT=many\n');
+  t.match(lines({}, dotenv), [/^PORT: "many"/]);
+  t.end();
+});
+
+t.test('a .env that cannot be read stops the start', (t) => {
+  const dotenv = join(tempFolder(t), '.env');
+  mkdirSync(dotenv);
+  t.match(lines({}, dotenv), [/\.env: it cannot be read/]);
+  t.end();
+});
+
+t.test('the environment itself is left as it was', (t) => {
+  const environment = { PORT: '1', OTHER: 'x' };
+  read(environment);
+  t.same(environment, { PORT: '1', OTHER: 'x' });
+  t.end();
+});

@@ -1,0 +1,179 @@
+import { t } from 'tap';
+import { buildApp } from '../../src/app.ts';
+import { Problem, PROBLEMS, type ProblemCode } from '../../src/model/problem.ts';
+import type { HistoryPage, HistoryRequest } from '../../src/log/history.ts';
+import type { App } from '../../src/http/app-type.ts';
+import { Message, type Draft } from '../../src/model/message.ts';
+import type { IdempotencyKey } from '../../src/store/store.ts';
+import type { Service } from '../../src/http/service.ts';
+import { recordingLog } from '../support/log.ts';
+import { fakeService } from '../support/service.ts';
+
+/** The HTTP edge with a service whose answers the test chooses; `http.test.ts` has the real one. */
+
+function failing(error: Error): Service {
+  return fakeService({ publisher: { publish: () => Promise.reject(error) } });
+}
+
+async function closed<Result>(app: App, run: () => Promise<Result>): Promise<Result> {
+  try {
+    return await run();
+  } finally {
+    await app.close();
+  }
+}
+
+t.test('every problem is answered with its code and status, in the form of RFC 9457', async (t) => {
+  for (const code of Object.keys(PROBLEMS) as ProblemCode[]) {
+    if (code === 'internal') continue;
+    const [status, title] = PROBLEMS[code];
+    const app = buildApp(failing(new Problem(code, 'So it is.', { field: 'x', cause: new Error('of the inside') })));
+    const answer = await closed(app, () => app.inject({ method: 'POST', url: '/topics/a', payload: 'x' }));
+    t.equal(answer.statusCode, status, code);
+    t.equal(answer.headers['content-type'], 'application/problem+json', code);
+    t.same(answer.json(), { type: `urn:tidings:problem:${code}`, title, status, code, detail: 'So it is.', field: 'x' }, code);
+    const retryAfter = answer.headers['retry-after'];
+    if (status === 503) t.match(retryAfter, /^[1-5]$/, code);
+    else t.equal(retryAfter, undefined, code);
+  }
+});
+
+t.test('what nobody expected is internal: its text is in the log, and the answer leads there', async (t) => {
+  for (const error of [new TypeError('secret of the inside'), Object.assign(new Error('secret of the inside'), { statusCode: 500 }), new Problem('internal', 'secret of the inside')]) {
+    const { log, lines } = recordingLog();
+    const app = buildApp({ ...failing(error), log });
+    const answer = await closed(app, () => app.inject({ method: 'POST', url: '/topics/a', payload: 'x' }));
+    t.equal(answer.statusCode, 500);
+    t.notMatch(answer.body, /secret/);
+    const { code, detail } = answer.json<{ code: string; detail: string }>();
+    t.equal(code, 'internal');
+    const request = /request (\S+)\.$/.exec(detail)?.[1];
+    const line = lines.map((text) => JSON.parse(text) as { request?: string; err?: { message: string } }).find(({ err }) => err !== undefined);
+    t.match(line, { request, err: { message: 'secret of the inside' } });
+  }
+});
+
+t.test('nothing of a message stands in the log', async (t) => {
+  const { log, lines } = recordingLog();
+  const app = buildApp(fakeService({ log }));
+  await closed(app, async () => {
+    for (const [url, type, payload] of [
+      ['/topics/a?event=e', 'text/plain', 'confidential'], ['/topics/a', 'application/json', '{"confidential":1}'], ['/topics/a', 'application/json', '{confidential}'],
+      ['/messages', 'application/json', '[{"topic":"a","data":"confidential"}]'], ['/messages', 'application/x-ndjson', '{"topic":"a","data":"confidential"}\n{confidential'],
+    ] as const) await app.inject({ method: 'POST', url, headers: { 'content-type': type, authorization: 'Bearer confidential', 'idempotency-key': 'confidential' }, payload });
+  });
+  t.notMatch(lines.join(''), /confidential/);
+  const published = lines.map((line) => JSON.parse(line) as { level: number; msg: string; request?: string }).filter(({ msg }) => msg === 'published');
+  t.equal(published.length, 3, 'one line for each publish');
+  t.ok(published.every(({ level, request }) => level === 20 && request !== undefined), 'at debug, with the id of its request');
+});
+
+t.test('while draining, publishes are taken, and every answer ends its connection', async (t) => {
+  const app = buildApp(fakeService({ draining: true, readiness: () => ({ ready: false, status: 'draining' }) }));
+  await closed(app, async () => {
+    const publish = await app.inject({ method: 'POST', url: '/topics/a', payload: 'x' });
+    t.equal(publish.statusCode, 201);
+    const ready = await app.inject('/readyz');
+    t.equal(ready.statusCode, 503);
+    t.same(ready.json(), { status: 'draining' });
+    const answers = [publish, ready, await app.inject('/healthz'), await app.inject('/nope'), await app.inject('/topics/a/messages'), await app.inject({ method: 'PUT', url: '/topics/a' })];
+    for (const { headers, body } of answers) t.equal(headers.connection, 'close', body);
+  });
+});
+
+t.test('degraded is still ready', async (t) => {
+  const app = buildApp(fakeService({ readiness: () => ({ ready: true, status: 'degraded', detail: { bus: 'degraded' } }) }));
+  const answer = await closed(app, () => app.inject('/readyz'));
+  t.equal(answer.statusCode, 200);
+  t.same(answer.json(), { status: 'degraded', detail: { bus: 'degraded' } });
+});
+
+t.test('what a publish asks for reaches the log', async (t) => {
+  const asked: (readonly [readonly Draft[], IdempotencyKey | undefined])[] = [];
+  const app = buildApp(fakeService({ publisher: { publish: (drafts, key) => {
+    asked.push([drafts, key]);
+    return Promise.resolve({ epoch: 'abcdefgh', first: 7, time: 1_790_000_000_123, replayed: key !== undefined });
+  } } }, { IDEMPOTENCY_SECONDS: '60' }));
+  await closed(app, async () => {
+    const single = await app.inject({ method: 'POST', url: '/topics/b%C3%BC.%2F?event=e%C3%BC', headers: { ttl: '60', 'idempotency-key': '"k"', 'content-type': 'application/json; charset=UTF-8' }, payload: ' {"a": 1e400}\n' });
+    t.equal(single.statusCode, 201);
+    t.equal(single.headers.location, '/messages/abcdefgh-7');
+    t.equal(single.headers['idempotency-replayed'], 'true');
+    t.same(single.json(), { id: 'abcdefgh-7', topic: 'bü./', event: 'eü', time: '2026-09-21T14:13:20.123Z' });
+    const batch = await app.inject({ method: 'POST', url: '/messages', headers: { 'content-type': 'application/json' }, payload: '[{"topic":"a","data":1},{"topic":"b","data":2,"event":"e"}]' });
+    t.same(batch.json(), { messages: [
+      { id: 'abcdefgh-7', topic: 'a', event: 'message', time: '2026-09-21T14:13:20.123Z' },
+      { id: 'abcdefgh-8', topic: 'b', event: 'e', time: '2026-09-21T14:13:20.123Z' },
+    ] });
+    t.notOk('idempotency-replayed' in batch.headers);
+  });
+  const [[[draft], key], [drafts, none]] = asked as [(typeof asked)[0], (typeof asked)[0]];
+  t.match(draft, { topic: 'bü./', event: 'eü', json: true, ttl: 60 });
+  t.equal(Buffer.from(draft!.data).toString(), ' {"a": 1e400}\n', 'byte for byte');
+  t.match(key, { scope: '', key: 'k', window: 60_000 });
+  t.equal(key!.fingerprint.length, 32);
+  t.equal(drafts.length, 2);
+  t.equal(none, undefined);
+});
+
+t.test('what a history request asks for reaches the log, and data comes back verbatim', async (t) => {
+  const asked: HistoryRequest[] = [];
+  const draft = { topic: 'a', event: undefined, json: true, data: Buffer.from('{"n": 12345678901234567890}') };
+  const found: HistoryPage = {
+    messages: [new Message('abcdefgh', 7, 0, 0, draft), new Message('abcdefgh', 8, 1, 0, { ...draft, json: false, data: Buffer.from('a"\u0000b') })],
+    cursor: 'abcdefgh-9', more: true, gap: { requested: null, resumed: 'abcdefgh-6', oldest: 'abcdefgh-7', reason: 'unknown-log' },
+  };
+  const app = buildApp(fakeService({ history: { page: (request) => {
+    asked.push(request);
+    return Promise.resolve(found);
+  }, message: (position) => Promise.resolve(position.seq === 7 ? found.messages[0] : undefined) } }));
+  await closed(app, async () => {
+    const page = await app.inject('/messages?topic=a&topic=b.*&limit=2&wait=5&after=abcdefgh-6&unknown=1');
+    t.equal(page.body, '{"messages":[{"id":"abcdefgh-7","topic":"a","event":"message","time":"1970-01-01T00:00:00.000Z","data":{"n": 12345678901234567890}},'
+      + '{"id":"abcdefgh-8","topic":"a","event":"message","time":"1970-01-01T00:00:00.001Z","data":"a\\"\\u0000b"}],'
+      + '"cursor":"abcdefgh-9","more":true,"gap":{"requested":null,"resumed":"abcdefgh-6","oldest":"abcdefgh-7","reason":"unknown-log"}}\n');
+    t.match(page.headers, { 'content-type': 'application/json', 'cache-control': 'no-store' });
+    await app.inject('/topics/%3E/messages');
+    await app.inject({ method: 'HEAD', url: '/topics/a/messages?wait=50&since=10m' });
+    t.equal((await app.inject('/messages/abcdefgh-7')).body, '{"id":"abcdefgh-7","topic":"a","event":"message","time":"1970-01-01T00:00:00.000Z","data":{"n": 12345678901234567890}}\n');
+    for (const id of ['abcdefgh-8', 'abcdefgh', 'x', 'abcdefgh-07', '%20']) t.match((await app.inject(`/messages/${id}`)).json(), { status: 404, code: 'message-not-found' }, id);
+  });
+  t.match(asked, [
+    { filter: { key: 'a b.*' }, start: { kind: 'after', position: { epoch: 'abcdefgh', seq: 6 } }, limit: 2, wait: 5000 },
+    { filter: { key: '>' }, start: { kind: 'start' }, limit: 100, wait: 0 },
+    { filter: { key: 'a' }, start: { kind: 'ago', milliseconds: 600_000 }, limit: 100, wait: 0 },
+  ]);
+});
+
+t.test('the document describes every route, and refers to nothing that is not there', async (t) => {
+  const app = buildApp(fakeService());
+  const answer = await closed(app, () => app.inject('/openapi.json'));
+  const document = answer.json<{ openapi: string; paths: Record<string, Record<string, { responses: Record<string, unknown> }>> }>();
+  t.match(document.openapi, /^3\./);
+  t.same(Object.keys(document.paths).sort(), ['/events', '/healthz', '/messages', '/messages/{id}', '/metrics', '/readyz', '/topics/{topic}', '/topics/{topic}/events', '/topics/{topic}/messages']);
+  t.same(Object.keys(document.paths['/messages']!).sort(), ['get', 'head', 'post']);
+  t.notMatch(answer.body, /\$ref/);
+  for (const status of ['201', '400', '403', '413', '415', '422', '503']) t.ok(document.paths['/topics/{topic}']!['post']!.responses[status], status);
+});
+
+t.test('metrics show what was counted', async (t) => {
+  const service = fakeService();
+  const app = buildApp(service);
+  const body = await closed(app, async () => {
+    service.counters.published = 3;
+    service.counters.commitMilliseconds.observe(1.5);
+    service.counters.commitMilliseconds.observe(9000);
+    await app.inject({ method: 'POST', url: '/topics/*', payload: 'x' });
+    await app.inject({ method: 'POST', url: '/topics/*', payload: 'x' });
+    await app.inject('/metrics');
+    const answer = await app.inject('/metrics');
+    t.equal(answer.headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8');
+    return answer.body;
+  });
+  for (const line of [
+    'tidings_messages_published_total 3', 'tidings_publishes_refused_total{code="invalid-topic"} 2', 'tidings_bus_up 1',
+    'tidings_commit_seconds_bucket{le="0.001"} 0', 'tidings_commit_seconds_bucket{le="0.002"} 1', 'tidings_commit_seconds_bucket{le="5"} 1', 'tidings_commit_seconds_bucket{le="+Inf"} 2',
+    'tidings_commit_seconds_count 2', 'tidings_commit_seconds_sum 9.0015', '# TYPE tidings_commit_seconds histogram',
+  ]) t.ok(body.split('\n').includes(line), line);
+  t.match(body, /^nodejs_eventloop_lag_p99_seconds [0-9.e-]+$/m);
+});

@@ -1,0 +1,69 @@
+import { createServer } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { buildApp } from '../../../src/app.ts';
+import type { App } from '../../../src/http/app-type.ts';
+import type { Service } from '../../../src/http/service.ts';
+import { RawConnection } from '../../support/raw.ts';
+import type { Scope } from '../../support/temp.ts';
+
+/** Stops a wait for what never happens from hanging the run. Milliseconds. */
+const WAIT_LIMIT = 120_000;
+
+/** An instance's HTTP side on a free port, and what a test can see of the way that requests took. */
+export interface Served {
+  readonly app: App;
+  readonly port: number;
+  /** How many requests the HTTP server was given: all but those that took the short way. */
+  readonly ordinary: () => number;
+  /** The server's ends of all connections, in the order in which they were accepted. */
+  readonly sockets: readonly Socket[];
+}
+
+/** @param direct Whether it has the short way; without it every request takes the ordinary one. */
+export async function serve(t: Scope, service: Service, { direct = true, prepare = (): void => undefined }: { direct?: boolean; prepare?: (app: App) => void } = {}): Promise<Served> {
+  const app = buildApp(service);
+  prepare(app);
+  if (!direct) app.server.removeAllListeners('connection').on('connection', createServer().listeners('connection')[0] as (socket: Socket) => void);
+  const sockets: Socket[] = [];
+  let ordinary = 0;
+  app.server.on('connection', (socket) => void sockets.push(socket)).on('request', () => void ordinary++);
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  t.teardown(async () => {
+    const closed = app.close();
+    for (const socket of sockets) socket.destroy();
+    await closed;
+  });
+  return { app, port: (app.server.address() as AddressInfo).port, ordinary: () => ordinary, sockets };
+}
+
+/** A connection with both of its ends. */
+export interface Pair {
+  readonly client: RawConnection;
+  readonly server: Socket;
+}
+
+export async function connectTo(t: Scope, served: Pick<Served, 'port' | 'sockets'>): Promise<Pair> {
+  const before = served.sockets.length;
+  const client = await RawConnection.open(t, served);
+  await turns('the connection is accepted', () => served.sockets.length > before);
+  return { client, server: served.sockets.at(-1)! };
+}
+
+/** Sends bytes in pieces, each only when the server has read the one before: so none is read together with the next. */
+export async function sendApart({ client, server }: Pair, ...pieces: readonly Uint8Array[]): Promise<void> {
+  let sent = server.bytesRead;
+  for (const piece of pieces) {
+    client.send(piece);
+    sent += piece.length;
+    await turns('the piece is read', () => server.destroyed || server.bytesRead >= sent);
+  }
+}
+
+/** Waits, turn by turn of the event loop, for what no event tells of. `found` is for the failure: what there is instead. */
+export async function turns(what: string, holds: () => boolean, found = (): string => ''): Promise<void> {
+  const limit = performance.now() + WAIT_LIMIT;
+  while (!holds()) {
+    if (performance.now() > limit) throw new Error(`Not in time: ${what}. ${found()}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}

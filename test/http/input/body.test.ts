@@ -1,0 +1,86 @@
+import fc from 'fast-check';
+import { once } from 'node:events';
+import { PassThrough } from 'node:stream';
+import { t } from 'tap';
+import { BodyReader } from '../../../src/http/input/body.ts';
+
+const LIMIT = 100_000;
+const MEBIBYTE = 1024 * 1024;
+
+t.test('a body arrives whole, in whatever pieces', async (t) => {
+  await fc.assert(fc.asyncProperty(fc.array(fc.uint8Array({ minLength: 1, maxLength: 40_000, size: 'max' }), { maxLength: 8 }), fc.boolean(), async (pieces, declared) => {
+    const whole = Buffer.concat(pieces);
+    fc.pre(whole.length <= LIMIT);
+    const stream = new PassThrough();
+    const read = new BodyReader().read(stream, declared ? whole.length : undefined, LIMIT);
+    for (const piece of pieces) stream.write(piece);
+    stream.end();
+    const body = await read;
+    t.ok(body.equals(whole));
+    t.ok(pieces.length < 2 || body.buffer.byteLength === body.length, 'and holds no other memory');
+  }), { numRuns: 50 });
+});
+
+t.test('a byte at a time costs no more than its bytes', async (t) => {
+  const stream = new PassThrough();
+  const read = new BodyReader().read(stream, undefined, MEBIBYTE);
+  const before = process.memoryUsage().heapUsed;
+  for (let sent = 0; sent < 400_000; sent++) if (!stream.write(Buffer.from([sent]))) await once(stream, 'drain');
+  const grown = process.memoryUsage().heapUsed - before;
+  stream.end();
+  t.equal((await read).length, 400_000);
+  t.ok(grown < 32 * MEBIBYTE, `${grown} bytes`);
+});
+
+t.test('one byte too many is too large, and the rest is read before the refusal', async (t) => {
+  const exact = new PassThrough();
+  exact.end(Buffer.alloc(LIMIT));
+  t.equal((await new BodyReader().read(exact, LIMIT, LIMIT)).length, LIMIT);
+  const stream = new PassThrough({ highWaterMark: 16 * MEBIBYTE });
+  const read = new BodyReader().read(stream, undefined, LIMIT);
+  stream.write(Buffer.alloc(LIMIT + 1));
+  let refused = false;
+  const refusal = read.catch((error: unknown) => {
+    refused = true;
+    return error;
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  t.notOk(refused, 'while its sender still sends');
+  stream.end();
+  t.match(await refusal, { code: 'too-large' });
+});
+
+t.test('much too large is refused at once', async (t) => {
+  const stream = new PassThrough();
+  await t.rejects(new BodyReader().read(stream, 1024 * MEBIBYTE, LIMIT), { code: 'too-large' });
+  const endless = new PassThrough();
+  const read = new BodyReader().read(endless, undefined, LIMIT);
+  const pump = setInterval(() => endless.write(Buffer.alloc(MEBIBYTE)), 0);
+  await t.rejects(read, { code: 'too-large' });
+  clearInterval(pump);
+});
+
+t.test('all that arrives at once has one bound, and what is over is given back', async (t) => {
+  const reader = new BodyReader();
+  const streams = Array.from({ length: 9 }, () => new PassThrough({ highWaterMark: 64 * MEBIBYTE }));
+  const reads = streams.map((stream) => reader.read(stream, undefined, 64 * MEBIBYTE));
+  const outcomes = Promise.allSettled(reads);
+  for (const stream of streams) {
+    stream.write(Buffer.alloc(15 * MEBIBYTE));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  for (const stream of streams) stream.end();
+  t.match((await outcomes).map((outcome) => outcome.status === 'fulfilled' ? 'read' : (outcome.reason as { code: string }).code), [...Array.from({ length: 8 }, () => 'read'), 'overloaded']);
+  const next = new PassThrough({ highWaterMark: 64 * MEBIBYTE });
+  next.end(Buffer.alloc(60 * MEBIBYTE));
+  t.equal((await reader.read(next, undefined, 64 * MEBIBYTE)).length, 60 * MEBIBYTE);
+});
+
+t.test('a sender that leaves is no failure of ours', async (t) => {
+  const stream = new PassThrough();
+  const read = new BodyReader().read(stream, 10, LIMIT);
+  stream.write('abc');
+  stream.destroy();
+  await t.rejects(read, { code: 'invalid-request' });
+  t.same(stream.eventNames().filter((name) => name === 'data'), []);
+});

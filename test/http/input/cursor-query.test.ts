@@ -1,0 +1,72 @@
+import { t } from 'tap';
+import type { FastifyRequest } from 'fastify';
+import { Problem } from '../../../src/model/problem.ts';
+import { parseQuery } from '../../../src/http/input/query.ts';
+import { filterFromPath, filterFromQuery, startFromRequest } from '../../../src/http/input/cursor-query.ts';
+import type { StartRequest } from '../../../src/log/start.ts';
+
+const ID = 'abcdefgh-7';
+const position = { epoch: 'abcdefgh', seq: 7 };
+type Asked = Pick<FastifyRequest, 'headers' | 'params' | 'query'>;
+
+function asked(query: string, header?: string): Asked {
+  return { query: parseQuery(query), headers: header === undefined ? {} : { 'last-event-id': header }, params: {} };
+}
+
+function problem(run: () => unknown): { code: string; field: string | undefined } | undefined {
+  try {
+    run();
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    return { code: error.code, field: error.field };
+  }
+}
+
+t.test('where a request begins', (t) => {
+  const cases: readonly (readonly [query: string, header: string | undefined, start: StartRequest])[] = [
+    ['', undefined, { kind: 'now' }],
+    ['', '', { kind: 'now' }],
+    ['', ID, { kind: 'after', position }],
+    ['', 'start', { kind: 'start' }],
+    ['', 'Start', { kind: 'after', position: undefined }],
+    ['', `${ID}, ${ID}`, { kind: 'after', position: undefined }],
+    ['', 'abc\u00ff', { kind: 'after', position: undefined }],
+    ['after=start', ID, { kind: 'after', position }],
+    ['lastEventId=garbage', ID, { kind: 'after', position }],
+    ['after=abcdefgh-9', '', { kind: 'after', position: { epoch: 'abcdefgh', seq: 9 } }],
+    [`lastEventId=${ID}&after=start`, undefined, { kind: 'after', position }],
+    [`after=${ID}&since=10m`, undefined, { kind: 'after', position }],
+    [`lastEventId=&after=${ID}`, undefined, { kind: 'after', position }],
+    ['lastEventId=null', undefined, { kind: 'after', position: undefined }],
+    ['lastEventId=x&after=start', undefined, { kind: 'after', position: undefined }],
+    ['after=&since=', undefined, { kind: 'now' }],
+    ['after=start', undefined, { kind: 'start' }],
+    ['lastEventId=start', undefined, { kind: 'start' }],
+    ['since=10m', undefined, { kind: 'ago', milliseconds: 600_000 }],
+    ['since=1970-01-01T02:00:01+02:00', undefined, { kind: 'since', time: 1000 }],
+    ['since=1970-01-01T02:00:01%2B02:00', undefined, { kind: 'since', time: 1000 }],
+  ];
+  for (const [query, header, start] of cases) t.same(startFromRequest(asked(query, header)), start, `${query} ${header}`);
+  t.same(startFromRequest(asked(''), { kind: 'start' }), { kind: 'start' });
+  t.end();
+});
+
+t.test('a cursor in the query must be one', (t) => {
+  for (const [query, field] of [
+    ['after=x', 'after'], ['after=abcdefgh-07', 'after'], ['lastEventId=x&lastEventId=y', 'lastEventId'],
+    ['since=x', 'since'], ['since=start', 'since'], ['since=10', 'since'], ['after=start&after=start', 'after'], ['since=1m&since=2m', 'since'],
+  ] as const) t.same(problem(() => startFromRequest(asked(query))), { code: 'invalid-cursor', field }, query);
+  t.end();
+});
+
+t.test('topics and patterns of a request', (t) => {
+  t.same(filterFromPath({ ...asked(''), params: { topic: 'a.*' } }).patterns, ['a.*']);
+  t.same(filterFromQuery(asked('topic=b&topic=a&topic=b&topic=%3E'), 4).key, '> a b');
+  t.same(filterFromQuery(asked('topic=a'), 1).topics, ['a']);
+  t.same(problem(() => filterFromPath({ ...asked(''), params: { topic: 'a..b' } })), { code: 'invalid-topic', field: 'topic' });
+  for (const query of ['', 'topics=a', 'topic=a&topic=b', 'topic=', 'topic=a&topic=>.b']) {
+    t.same(problem(() => filterFromQuery(asked(query), query.includes('>') ? 2 : 1)), { code: 'invalid-topic', field: 'topic' }, query);
+  }
+  t.end();
+});

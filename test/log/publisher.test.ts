@@ -1,0 +1,259 @@
+import { t } from 'tap';
+import type { Bus } from '../../src/bus/bus.ts';
+import { StoreClock } from '../../src/runtime/clock.ts';
+import { Counters } from '../../src/runtime/counters.ts';
+import type { Log } from '../../src/runtime/logger.ts';
+import type { Draft, Message } from '../../src/model/message.ts';
+import { Publisher, type Receipt } from '../../src/log/publisher.ts';
+import type { IdempotencyKey } from '../../src/store/store.ts';
+import { Tail } from '../../src/log/tail.ts';
+import { settle, TestClock } from '../support/clock.ts';
+import { MemoryStore } from '../support/memory-store.ts';
+import type { Scope } from '../support/temp.ts';
+
+const quiet: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
+function draft(data: string): Draft {
+  return { topic: 'a', event: undefined, json: false, data: Buffer.from(data), ttl: 0 };
+}
+
+function key(name: string, fingerprint = 'f'): IdempotencyKey {
+  return { scope: '', key: name, fingerprint: Buffer.alloc(32, fingerprint), window: 1000 };
+}
+
+async function begin(t: Scope, bounds: { maxMessages?: number; maxBytes?: number } = {}) {
+  const store = new MemoryStore();
+  const clock = new TestClock();
+  const counters = new Counters();
+  const storeClock = new StoreClock(clock);
+  const tail = new Tail({ store, clock, storeClock, counters, logger: quiet, maxBytes: 1_000_000, pollMs: 1000 });
+  const told: number[] = [];
+  await tail.start(await store.open(), { append: ({ seq }) => void told.push(seq), disturb: (change) => change(), renew: () => undefined });
+  const sent: number[][] = [];
+  const bus: Bus = {
+    join: () => undefined,
+    publish: (messages: readonly Message[]) => void sent.push(messages.map(({ seq }) => seq)),
+    state: 'up',
+    close: () => Promise.resolve(),
+  };
+  const errors: string[] = [];
+  const logger: Log = { ...quiet, error: (_facts: object, sentence: string) => void errors.push(sentence) };
+  const publisher = new Publisher({ store, tail, bus, clock, counters, logger, maxMessages: 100, maxBytes: 10_000, ...bounds });
+  t.teardown(() => {
+    tail.stop();
+    publisher.stop();
+  });
+  return { store, clock, counters, publisher, told, sent, errors };
+}
+
+/** How a publish ended: its number, or the code of its problem. */
+async function ends(promise: Promise<Receipt>): Promise<number | string> {
+  return promise.then(({ first }) => first, (problem: { code: string }) => problem.code);
+}
+
+t.test('what arrives during a commit goes into the next one, in order', async (t) => {
+  const { store, publisher, told, sent } = await begin(t);
+  const first = publisher.publish([draft('1')], undefined);
+  await new Promise((done) => setImmediate(done));
+  const rest = ['2', '3', '4', '5'].map((data) => publisher.publish([draft(data)], undefined));
+  t.same((await Promise.all([first, ...rest])).map((receipt) => receipt.first), [1, 2, 3, 4, 5]);
+  t.equal(store.appends, 2);
+  t.same(told, [1, 2, 3, 4, 5], 'the own tail has them without the bus');
+  t.same(sent, [[1], [2, 3, 4, 5]], 'the bus hears of each commit once');
+  t.equal(publisher.waiting, 0);
+});
+
+t.test('one bad message hurts only its publisher', async (t) => {
+  const { store, publisher, told } = await begin(t);
+  store.poison = 'bad';
+  const ended = await Promise.all(['a', 'b', 'bad', 'c', 'd', 'e'].map((data) => ends(publisher.publish([draft(data)], undefined))));
+  t.same(ended, [1, 2, 'internal', 3, 4, 5]);
+  t.same(told, [1, 2, 3, 4, 5]);
+  t.same(await ends(publisher.publish([draft('ok'), draft('bad')], undefined)), 'internal', 'a batch is stored all or none');
+  t.equal(store.head, 5);
+  t.equal(publisher.failure, undefined, 'the log itself is well');
+});
+
+t.test('past its bounds a publish is refused at once, and nothing of it is stored', async (t) => {
+  const { store, publisher, counters } = await begin(t, { maxMessages: 3, maxBytes: 10 });
+  const taken = [publisher.publish([draft('1'), draft('2')], undefined), publisher.publish([draft('3')], undefined)];
+  t.equal(await ends(publisher.publish([draft('4')], undefined)), 'overloaded');
+  await Promise.all(taken);
+  t.equal(await ends(publisher.publish([draft('x'.repeat(11))], undefined)), 'overloaded');
+  t.equal(await ends(publisher.publish([draft('x'.repeat(10))], undefined)), 4, 'there is room again');
+  t.equal(store.head, 4);
+  t.equal(counters.refused.get('overloaded'), 2);
+});
+
+t.test('a batch whose outcome is unknown is never sent again', async (t) => {
+  const { store, publisher, told, clock } = await begin(t);
+  store.appendFailures.push('outcome-unknown');
+  const ended = Promise.all([ends(publisher.publish([draft('1')], undefined)), ends(publisher.publish([draft('2')], undefined))]);
+  // It was committed after all: the answer alone was lost.
+  store.commit();
+  store.commit();
+  t.same(await ended, ['outcome-unknown', 'outcome-unknown']);
+  t.equal(store.appends, 1);
+  await settle();
+  t.same(told, [1, 2], 'and its messages are found without waiting for the next look');
+  await clock.advance(1_000);
+  t.equal(publisher.failure, undefined);
+  t.equal(store.head, 2);
+});
+
+t.test('a log that cannot be written is tried again without a publisher', async (t) => {
+  const { store, publisher, clock } = await begin(t);
+  store.failure = 'unavailable';
+  t.equal(await ends(publisher.publish([draft('1')], undefined)), 'unavailable');
+  t.equal(publisher.failure, 'unavailable');
+  await clock.advance(5_000);
+  t.equal(publisher.failure, 'unavailable');
+  store.failure = undefined;
+  await clock.advance(1_000);
+  t.equal(publisher.failure, undefined);
+  const { appends } = store;
+  await clock.advance(10_000);
+  t.equal(store.appends, appends, 'a log that works is left alone');
+  t.equal(store.head, 0);
+});
+
+t.test('a key answers the first answer again, also within one commit', async (t) => {
+  const { store, publisher, counters, sent } = await begin(t);
+  const [first, again, other] = await Promise.allSettled([
+    publisher.publish([draft('1')], key('k')),
+    publisher.publish([draft('1')], key('k')),
+    publisher.publish([draft('1')], key('k', 'g')),
+  ]);
+  t.match(first, { value: { first: 1, replayed: false } });
+  t.match(again, { value: { first: 1, replayed: true } });
+  t.match(other, { reason: { code: 'key-reused', field: 'Idempotency-Key' } });
+  t.equal(store.head, 1);
+  t.same(sent, [[1]]);
+  t.equal(counters.replayed, 1);
+  t.equal(counters.published, 1);
+});
+
+t.test('a log that is away is said once; an outcome that nobody knows is said each time', async (t) => {
+  const { store, publisher, errors, clock } = await begin(t);
+  store.failure = 'unavailable';
+  for (let count = 0; count < 5; count++) t.equal(await ends(publisher.publish([draft('x')], undefined)), 'unavailable');
+  t.equal(errors.length, 1);
+  store.failure = undefined;
+  await clock.advance(1_000);
+  t.equal(publisher.failure, undefined);
+  store.appendFailures.push('unavailable', 'outcome-unknown', 'outcome-unknown');
+  for (let count = 0; count < 3; count++) await ends(publisher.publish([draft('x')], undefined));
+  t.equal(errors.length, 4);
+});
+
+t.test('a commit that does not end makes the instance one that cannot store', async (t) => {
+  const { store, publisher, clock } = await begin(t);
+  const append = store.append.bind(store);
+  const { promise: hang, resolve: goOn } = Promise.withResolvers<void>();
+  store.append = (requests) => hang.then(() => append(requests));
+  const published = publisher.publish([draft('x')], undefined);
+  await clock.advance(6_000);
+  t.equal(publisher.failure, undefined);
+  await clock.advance(10_000);
+  t.equal(publisher.failure, 'the log does not answer');
+  goOn();
+  t.equal(await ends(published), 1, 'the publisher hears what became of it');
+  t.equal(publisher.failure, undefined);
+});
+
+/** A publisher whose commits end when the test ends them; how many requests each of them has. */
+async function beginHeld(t: Scope, bounds: { maxMessages?: number; maxBytes?: number } = {}) {
+  const begun = await begin(t, bounds);
+  const { store, publisher } = begun;
+  const append = store.append.bind(store);
+  const ended: (() => void)[] = [];
+  const sizes: number[] = [];
+  store.append = async (requests) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    ended.push(resolve);
+    sizes.push(requests.length);
+    await promise;
+    return append(requests);
+  };
+  const receipts: Promise<Receipt>[] = [];
+  const publish = async (count: number): Promise<void> => {
+    for (let index = 0; index < count; index++) receipts.push(publisher.publish([draft('x')], undefined));
+    await settle();
+  };
+  return { ...begun, ended, sizes, receipts, publish };
+}
+
+t.test('where commits take long, nobody waits for two of them: the second is sent when the first has ended, or when it is full', async (t) => {
+  const { clock, ended, sizes, receipts, publish } = await beginHeld(t, { maxMessages: 10_000, maxBytes: 1_000_000 });
+  await publish(1);
+  clock.spend(4);
+  ended[0]!();
+  await settle();
+  await publish(1);
+  await publish(5);
+  t.same(sizes, [1, 1], 'it gathers, though it is larger than the one before');
+  await publish(1_995);
+  t.same(sizes, [1, 1, 2_000], 'nobody could come into it');
+  await publish(5);
+  clock.spend(2);
+  ended[1]!();
+  await settle();
+  t.same(sizes, [1, 1, 2_000]);
+  clock.spend(2);
+  ended[2]!();
+  await settle();
+  t.same(sizes, [1, 1, 2_000, 5]);
+  await publish(5);
+  t.same(sizes, [1, 1, 2_000, 5, 5], 'the last ones were quick');
+  for (const end of ended) end();
+  t.same((await Promise.all(receipts)).map(({ first }) => first), Array.from({ length: 2_012 }, (_, index) => index + 1));
+});
+
+t.test('behind a commit that is under way another is sent once it is as large, and no third', async (t) => {
+  const { publisher, clock, told, ended, sizes, receipts, publish } = await beginHeld(t);
+  await publish(3);
+  t.same(sizes, [3]);
+  await publish(2);
+  t.same(sizes, [3], 'it gathers');
+  await publish(1);
+  t.same(sizes, [3, 3], 'the store has its next when it is done');
+  await publish(9);
+  t.same(sizes, [3, 3], 'whatever comes');
+  // The first ends and the second does not: it is the one that hangs now.
+  ended[0]!();
+  await settle();
+  t.same(sizes, [3, 3, 9]);
+  await clock.advance(16_000);
+  t.equal(publisher.failure, 'the log does not answer');
+  for (const end of ended) end();
+  t.same((await Promise.all(receipts)).map(({ first }) => first), Array.from({ length: 15 }, (_, index) => index + 1));
+  t.same(told, Array.from({ length: 15 }, (_, index) => index + 1));
+  t.equal(publisher.failure, undefined);
+});
+
+t.test('what becomes of a commit says nothing of the one behind it', async (t) => {
+  const { store, publisher } = await begin(t);
+  store.poison = 'poison';
+  store.appendFailures.push('outcome-unknown');
+  const first = ends(publisher.publish([draft('1')], undefined));
+  await new Promise((done) => setImmediate(done));
+  const second = ['2', 'poison', '4'].map((data) => ends(publisher.publish([draft(data)], undefined)));
+  t.same(await Promise.all([first, ...second]), ['outcome-unknown', 1, 'internal', 2]);
+});
+
+t.test('what does not fit into a commit is behind it at once', async (t) => {
+  const { store, publisher } = await begin(t, { maxMessages: 10_000, maxBytes: 1_000_000 });
+  const append = store.append.bind(store);
+  const sizes: number[] = [];
+  const { promise: hang, resolve: goOn } = Promise.withResolvers<void>();
+  store.append = (requests) => {
+    sizes.push(requests.reduce((sum, { drafts }) => sum + drafts.length, 0));
+    return hang.then(() => append(requests));
+  };
+  const receipts = Array.from({ length: 5 }, () => publisher.publish(Array.from({ length: 1_000 }, () => draft('x')), undefined));
+  await settle();
+  t.same(sizes, [2_000, 2_000]);
+  goOn();
+  t.same((await Promise.all(receipts)).map(({ first }) => first), [1, 1_001, 2_001, 3_001, 4_001]);
+  t.same(sizes, [2_000, 2_000, 1_000]);
+});

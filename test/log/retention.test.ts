@@ -1,0 +1,129 @@
+import { t } from 'tap';
+import { Counters } from '../../src/runtime/counters.ts';
+import type { Log } from '../../src/runtime/logger.ts';
+import { Retention } from '../../src/log/retention.ts';
+import { TestClock } from '../support/clock.ts';
+import { MemoryStore } from '../support/memory-store.ts';
+import type { Scope } from '../support/temp.ts';
+
+const HOUR = 3_600_000;
+
+async function begin(t: Scope, policy: { maxAge?: number; maxBytes?: number }) {
+  const store = new MemoryStore();
+  await store.open();
+  const clock = new TestClock();
+  const counters = new Counters();
+  const said: string[] = [];
+  const logger: Log = { debug: () => undefined, info: (facts: object | string) => void said.push(typeof facts === 'string' ? facts : ''), warn: (_, text) => void said.push(text), error: (_, text) => void said.push(text) };
+  /** Both clocks go on, as they do. */
+  const pass = async (milliseconds: number): Promise<void> => {
+    for (let left = milliseconds; left > 0; left -= 60_000) {
+      store.now += Math.min(left, 60_000);
+      await clock.advance(Math.min(left, 60_000));
+    }
+  };
+  const another = (): Retention => {
+    const other = new Retention({ store, clock, counters, logger, maxAge: 0, maxBytes: 0, ...policy });
+    t.teardown(() => other.stop());
+    return other;
+  };
+  return { store, clock, counters, retention: another(), another, said, pass };
+}
+
+t.test('messages that are too old are deleted, in small batches, from the oldest on', async (t) => {
+  const { store, clock, counters, retention, pass } = await begin(t, { maxAge: HOUR });
+  for (let count = 0; count < 1_800; count++) store.commit();
+  store.now += HOUR / 2;
+  store.commit();
+  retention.start();
+  await pass(HOUR / 2 - 60_000);
+  t.equal(store.log().oldest, 1);
+  store.now += 61_000;
+  await clock.advance(5_000);
+  t.equal(counters.trimmed, 500, 'one batch');
+  await clock.advance(100);
+  t.equal(counters.trimmed, 1_800, 'and the next ones soon');
+  t.equal(store.log().oldest, 1_801);
+  t.equal(retention.bytes, 1);
+});
+
+t.test('above the size the oldest are deleted, and no more than needed', async (t) => {
+  const { store, retention, pass } = await begin(t, { maxBytes: 100 });
+  for (let count = 0; count < 30; count++) store.commit({ data: Buffer.alloc(10) });
+  retention.start();
+  await pass(10_000);
+  t.equal(store.log().oldest, 21);
+  t.equal(retention.bytes, 100);
+});
+
+t.test('a clock that jumps forward pauses deletion by age and is logged; deletion by size goes on; then it is back', async (t) => {
+  const { store, retention, said, pass } = await begin(t, { maxAge: HOUR, maxBytes: 25 });
+  retention.start();
+  await pass(10_000);
+  for (let count = 0; count < 3; count++) store.commit({ data: Buffer.alloc(10) });
+  store.now += 100 * HOUR;
+  await pass(10_000);
+  t.equal(store.log().oldest, 2, 'by size only');
+  t.match(said.join('; '), /jumped forward/);
+  t.equal(said.length, 1, 'said once');
+  store.now -= 100 * HOUR;
+  await pass(10_000);
+  t.equal(store.log().oldest, 2);
+  t.match(said.at(-1), /clock is back/);
+  await pass(HOUR);
+  t.equal(store.log().oldest, 4, 'what has really become old is deleted');
+});
+
+t.test('a clock that jumped forward is believed once the service was started again', async (t) => {
+  const { store, retention, another, pass } = await begin(t, { maxAge: HOUR });
+  store.commit();
+  retention.start();
+  await pass(10_000);
+  store.now += 100 * HOUR;
+  await pass(10_000);
+  t.equal(store.log().oldest, 1);
+  retention.stop();
+  another().start();
+  await pass(10_000);
+  t.equal(store.log().oldest, 2);
+});
+
+t.test('a clock that jumps after it was looked at, just before the deletion, deletes nothing by age', async (t) => {
+  const { store, retention, said, pass } = await begin(t, { maxAge: HOUR, maxBytes: 25 });
+  for (let count = 0; count < 3; count++) store.commit({ data: Buffer.alloc(10) });
+  retention.start();
+  await pass(10_000);
+  const trim = store.trim.bind(store);
+  store.trim = (policy) => {
+    store.now += 100 * HOUR;
+    store.trim = trim;
+    return trim(policy);
+  };
+  await pass(10_000);
+  t.equal(store.log().oldest, 2, 'by size only');
+  t.match(said.join('; '), /jumped forward/);
+});
+
+t.test('a second jump is one too, also where the log stands ahead since the first and the service was started again', async (t) => {
+  const { store, retention, said, pass } = await begin(t, { maxAge: HOUR });
+  store.commit();
+  store.commit({}, store.now + 100 * HOUR);
+  retention.start();
+  await pass(10_000);
+  store.now += 100 * HOUR;
+  await pass(10_000);
+  t.equal(store.log().oldest, 1);
+  t.match(said.join('; '), /jumped forward/);
+});
+
+t.test('a log that cannot be written is tried again', async (t) => {
+  const { store, retention, said, pass } = await begin(t, { maxBytes: 1 });
+  store.failure = 'unavailable';
+  retention.start();
+  await pass(30_000);
+  t.equal(said.length, 1);
+  store.failure = undefined;
+  store.commit({ data: Buffer.alloc(10) });
+  await pass(10_000);
+  t.equal(store.log().oldest, 2);
+});

@@ -1,0 +1,28 @@
+import { t } from 'tap';
+import { StoreClock } from '../../src/runtime/clock.ts';
+import { Counters } from '../../src/runtime/counters.ts';
+import type { Log } from '../../src/runtime/logger.ts';
+import { Starts } from '../../src/log/start.ts';
+import { Tail } from '../../src/log/tail.ts';
+import { TestClock } from '../support/clock.ts';
+import { MemoryStore } from '../support/memory-store.ts';
+
+const quiet: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
+t.test('now is the head of the log, also while a new instance still fills its tail', async (t) => {
+  const store = new MemoryStore();
+  await store.open();
+  for (let count = 0; count < 5; count++) store.commit();
+  const clock = new TestClock();
+  const storeClock = new StoreClock(clock);
+  const tail = new Tail({ store, clock, storeClock, counters: new Counters(), logger: quiet, maxBytes: 1_000_000, pollMs: 1000 });
+  t.teardown(() => tail.stop());
+  const starts = new Starts({ store, tail, storeClock });
+  const started = tail.start(store.log(), { append: () => undefined, disturb: (change) => change(), renew: () => undefined });
+  t.ok(starts.isReady);
+  t.equal(tail.last, 0, 'nothing has been read yet');
+  t.equal((await starts.resolve({ kind: 'now' })).at.seq, 5);
+  await started;
+  tail.offer([store.commit()]);
+  t.equal((await starts.resolve({ kind: 'now' })).at.seq, 6);
+});

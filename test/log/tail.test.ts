@@ -1,0 +1,303 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { t } from 'tap';
+import { StoreClock } from '../../src/runtime/clock.ts';
+import { Counters } from '../../src/runtime/counters.ts';
+import type { Log } from '../../src/runtime/logger.ts';
+import type { Message } from '../../src/model/message.ts';
+import { Tail } from '../../src/log/tail.ts';
+import type { Scope } from '../support/temp.ts';
+import { settle, TestClock } from '../support/clock.ts';
+import { MemoryStore } from '../support/memory-store.ts';
+
+const quiet: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
+interface Setting {
+  readonly store: MemoryStore;
+  readonly tail: Tail;
+  readonly clock: TestClock;
+  readonly counters: Counters;
+  /** What readers were told, in order: numbers, and `!n` where the tail changed otherwise and then ended at n. */
+  readonly told: (number | string)[];
+}
+
+async function begin(t: Scope, messages = 3, maxBytes = 1_000_000): Promise<Setting> {
+  const store = new MemoryStore();
+  await store.open();
+  for (let count = 0; count < messages; count++) store.commit();
+  const clock = new TestClock();
+  const counters = new Counters();
+  const tail = new Tail({ store, clock, storeClock: new StoreClock(clock), counters, logger: quiet, maxBytes, pollMs: 1000 });
+  const told: (number | string)[] = [];
+  const listener = {
+    append: (message: Message) => void told.push(message.seq),
+    renew: () => undefined,
+    disturb: (change: () => void) => {
+      change();
+      told.push(`!${tail.last}`);
+    },
+  };
+  await tail.start(store.log(), listener);
+  t.teardown(() => tail.stop());
+  told.length = 0;
+  return { store, tail, clock, counters, told };
+}
+
+t.test('a new tail holds the newest messages, so that those who return at once need no read', async (t) => {
+  const { tail, store } = await begin(t, 12_000, 64_000_000);
+  t.equal(tail.last, 12_000);
+  t.equal(tail.first, 2_001);
+  t.ok(tail.knows(store.messages[5_000]!));
+  t.notOk(tail.knows({ epoch: 'epoch99999', seq: 5_001 }));
+});
+
+t.test('messages in order are passed on as they come; twice is once', async (t) => {
+  const { tail, store, told, counters } = await begin(t);
+  const [four, five] = [store.commit(), store.commit()];
+  tail.offer([four]);
+  tail.offer([four, five]);
+  tail.offer([five]);
+  t.same(told, [4, 5]);
+  t.equal(counters.filled, 3, 'nothing but the start was read from the log');
+});
+
+t.test('what comes out of order waits a short while, and is not read from the log if the rest comes', async (t) => {
+  const { tail, store, told, clock } = await begin(t);
+  const [four, five, six] = [store.commit(), store.commit(), store.commit()];
+  const reads = store.reads.length;
+  tail.offer([six]);
+  tail.offer([five]);
+  t.same(told, []);
+  tail.offer([four]);
+  t.same(told, [4, 5, 6]);
+  await clock.advance(100);
+  t.equal(store.reads.length, reads);
+});
+
+t.test('what is missing is read from the log', async (t) => {
+  const { tail, store, told, clock } = await begin(t);
+  store.commit();
+  tail.offer([store.commit()]);
+  await settle();
+  t.same(told, [], 'it may still come');
+  await clock.advance(100);
+  t.same(told, [4, 5]);
+});
+
+t.test('a message that nothing told of is found by the next look at the head', async (t) => {
+  const { store, told, clock } = await begin(t);
+  store.commit();
+  await clock.advance(999);
+  t.same(told, []);
+  await clock.advance(1);
+  t.same(told, [4]);
+});
+
+t.test('a message behind one that was lost while the log was being read is not forgotten until the next look', async (t) => {
+  const { tail, store, told, clock } = await begin(t);
+  store.commit();
+  tail.offer([store.commit()]);
+  const filling = clock.advance(20);
+  while (store.reads.at(-1)?.after !== 3) await new Promise((done) => setImmediate(done));
+  // Behind the snapshot that is being read: 6 is lost, 7 arrives.
+  store.commit();
+  tail.offer([store.commit()]);
+  await filling;
+  await clock.advance(100);
+  t.same(told, [4, 5, 6, 7]);
+});
+
+t.test('messages of another log, and numbers that the log never gave, are dropped', async (t) => {
+  const { tail, store, told, clock } = await begin(t);
+  const other = new MemoryStore();
+  await other.open();
+  await other.open();
+  for (let count = 0; count < 5; count++) tail.offer([other.commit()]);
+  await clock.advance(5_000);
+  t.same(told, []);
+  // A number beyond the head, in a known epoch: nothing waits for it for ever.
+  const bogus = store.commit();
+  store.messages.pop();
+  tail.offer([Object.assign(Object.create(Object.getPrototypeOf(bogus) as object) as Message, bogus, { seq: 900 })]);
+  await clock.advance(5_000);
+  const reads = store.reads.length;
+  await clock.advance(500);
+  t.equal(store.reads.length, reads, 'the log is not read again and again for it');
+  tail.offer([store.commit()]);
+  t.same(told, [4]);
+});
+
+t.test('an epoch that began elsewhere is learnt from the log', async (t) => {
+  const { tail, store, told, clock } = await begin(t);
+  await store.open();
+  tail.offer([store.commit()]);
+  await clock.advance(0);
+  t.same(told, [4]);
+  t.equal(tail.position.epoch, 'epoch00002');
+});
+
+t.test('the tail is bounded in bytes and keeps the newest', async (t) => {
+  const { tail, store } = await begin(t, 0, 50_000);
+  for (let count = 0; count < 100; count++) tail.offer([store.commit({ data: Buffer.alloc(5_000) })]);
+  t.ok(tail.bytes <= 50_000);
+  t.equal(tail.last, 100);
+  t.ok(tail.length >= 8 && tail.length <= 10, `${tail.length}`);
+  t.same(tail.behind(97, () => true, 10).messages.map(({ seq }) => seq), [98, 99, 100]);
+  t.notOk(tail.covers(50));
+});
+
+t.test('a walk through the tail has a bound, whatever a filter leaves out, and says how far it went', async (t) => {
+  const { tail } = await begin(t, 7_000, 64_000_000);
+  const looked: number[] = [];
+  for (let at = 0; at < tail.last; ) {
+    let count = 0;
+    const { messages, end } = tail.behind(at, () => ++count < 0, 10);
+    t.same(messages, []);
+    t.ok(end.seq > at && count === end.seq - at, `from ${at} to ${end.seq}`);
+    t.ok(tail.knows(end));
+    looked.push(count);
+    at = end.seq;
+  }
+  t.ok(Math.max(...looked) <= 2_000, looked.join());
+  t.same(tail.behind(0, () => true, 10).end.seq, 10, 'nor does it go further than what was asked for');
+});
+
+t.test('what the tail drops is let go of at once, however few messages it holds', async (t) => {
+  const { tail, store } = await begin(t, 0, 50_000);
+  const offered = Array.from({ length: 100 }, () => {
+    const message = store.commit({ data: Buffer.alloc(5_000) });
+    tail.offer([message]);
+    return new WeakRef(message);
+  });
+  await settle();
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  collect();
+  const held = offered.filter((message) => message.deref() !== undefined).length;
+  t.ok(held <= tail.length + 1, `${held} of 100 are held, ${tail.length} are in the tail`);
+});
+
+t.test('a log that lost its newest part takes the tail back to what both share', async (t) => {
+  const { tail, store, told, clock } = await begin(t, 10);
+  await store.restore(6);
+  await clock.advance(1_000);
+  t.same(told, ['!6']);
+  t.equal(tail.last, 6);
+  const seven = store.commit();
+  tail.offer([seven]);
+  t.same(told, ['!6', 7]);
+  t.ok(tail.knows(seven));
+});
+
+t.test('what waits out of order is of no use when the log was exchanged meanwhile', async (t) => {
+  const { tail, store, told, clock } = await begin(t, 10);
+  store.commit();
+  const lost = store.commit();
+  tail.offer([lost]);
+  await store.restore(10);
+  const eleven = store.commit();
+  await tail.ask(async () => ({ log: await store.state() }));
+  tail.offer([eleven]);
+  t.same(told, [11]);
+  t.equal(tail.position.epoch, eleven.epoch);
+  const twelve = store.commit();
+  await clock.advance(1_000);
+  t.same(told, [11, 12]);
+  t.equal(tail.position.epoch, twelve.epoch);
+});
+
+t.test('a log that is exchanged between a question and its answer takes back what came meanwhile', async (t) => {
+  const { tail, store, told, clock } = await begin(t, 10);
+  await tail.ask(async () => {
+    tail.offer([store.commit()]);
+    await store.restore(10);
+    store.commit();
+    return { log: await store.state() };
+  });
+  t.same(told, [11, '!10']);
+  tail.offer([store.commit()]);
+  await clock.advance(1_000);
+  t.same(told, [11, '!10', 11, 12]);
+  t.ok(tail.knows(store.messages[10]!));
+});
+
+t.test('the older copy counts, though its head lies before the one that was known: what comes late from the other is refused', async (t) => {
+  const { tail, store, told, clock } = await begin(t, 10);
+  const lost = [store.commit(), store.commit(), store.commit()];
+  await tail.ask(async () => ({ log: await store.state() }));
+  await store.restore(10);
+  await clock.advance(1_000);
+  tail.offer(lost);
+  t.same(told, []);
+  const eleven = store.commit();
+  await clock.advance(1_000);
+  t.same(told, [11]);
+  t.equal(tail.position.epoch, eleven.epoch);
+});
+
+t.test('a log that lost its newest part and has counted past it is recognised all the same', async (t) => {
+  const { tail, store, told, clock } = await begin(t, 10);
+  await store.restore(6);
+  for (let count = 0; count < 20; count++) store.commit();
+  tail.offer([store.commit()]);
+  await clock.advance(1_000);
+  t.equal(told[0], '!6');
+  t.same(told.slice(1), Array.from({ length: 21 }, (_, index) => 7 + index));
+  t.equal(tail.last, 27);
+});
+
+t.test('the first number that comes with another epoch is enough to look', async (t) => {
+  const { tail, store, told, clock } = await begin(t, 10);
+  await store.restore(6);
+  tail.offer([store.commit()]);
+  await clock.advance(0);
+  t.same(told, ['!6', 7]);
+});
+
+t.test('a gap that is read from a log which lost its newest part takes the tail back too', async (t) => {
+  const { tail, store, told, clock } = await begin(t, 10);
+  store.commit();
+  tail.offer([store.commit()]);
+  await store.restore(6);
+  store.commit();
+  await clock.advance(100);
+  t.same(told, ['!6', 7]);
+});
+
+t.test('retention that overtook the tail makes it jump', async (t) => {
+  const { tail, store, told, clock } = await begin(t, 3);
+  for (let count = 0; count < 20; count++) store.commit();
+  await store.trim({ maxAge: 0, maxBytes: 5, rows: 100 });
+  await clock.advance(1_000);
+  t.same(told, ['!18', 19, 20, 21, 22, 23]);
+  t.equal(tail.first, 19);
+});
+
+t.test('while the log cannot be read nothing is passed on but what comes in order; then everything goes on by itself', async (t) => {
+  const { tail, store, told, clock } = await begin(t);
+  store.failure = 'unavailable';
+  tail.offer([store.commit()]);
+  store.commit();
+  tail.offer([store.commit()]);
+  await clock.advance(3_000);
+  t.same(told, [4]);
+  t.equal(tail.failure, 'unavailable');
+  store.failure = undefined;
+  await clock.advance(1_000);
+  t.same(told, [4, 5, 6]);
+  t.equal(tail.failure, undefined);
+});
+
+t.test('a log that does not answer at all is no log that can be read', async (t) => {
+  const { tail, store, clock } = await begin(t);
+  const state = store.state.bind(store);
+  const { promise: hang, resolve: goOn } = Promise.withResolvers<void>();
+  store.state = () => hang.then(state);
+  await clock.advance(2_000);
+  t.equal(tail.failure, undefined, 'it may be waiting for a lock');
+  await clock.advance(20_000);
+  t.equal(tail.failure, 'the log does not answer');
+  goOn();
+  await clock.advance(0);
+  t.equal(tail.failure, undefined);
+});

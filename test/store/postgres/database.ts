@@ -1,0 +1,92 @@
+import pg from 'pg';
+import { LOCK_MS } from '../../../src/store/postgres/connections.ts';
+import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
+import type { TestDatabase } from '../../contract/store-kit.ts';
+import type { PostgresServer } from '../../support/postgres.ts';
+import { until } from '../../support/until.ts';
+
+/** A database of a test's own. */
+export class PostgresDatabase implements TestDatabase {
+  readonly server: PostgresServer;
+  readonly name: string;
+
+  private constructor(server: PostgresServer, name: string) {
+    this.server = server;
+    this.name = name;
+  }
+
+  static async create(server: PostgresServer): Promise<PostgresDatabase> {
+    return new PostgresDatabase(server, await server.database());
+  }
+
+  get url(): string {
+    return this.server.url(this.name);
+  }
+
+  store(): PostgresStore {
+    return new PostgresStore({ url: this.url, connections: 4 });
+  }
+
+  async backup(): Promise<() => Promise<void>> {
+    await this.#alone(`CREATE DATABASE ${this.name}_copy TEMPLATE ${this.name}`);
+    return async () => {
+      await this.#alone(`DROP DATABASE ${this.name}`);
+      await this.#alone(`ALTER DATABASE ${this.name}_copy RENAME TO ${this.name}`);
+    };
+  }
+
+  /** Asks for what may be done only while nobody is in the database. Connections that were ended are there a little longer, for the server. */
+  async #alone(text: string): Promise<void> {
+    await until('the last connection has ended', async () => {
+      try {
+        await this.server.ask('postgres', text);
+        return true;
+      } catch (error) {
+        if (error instanceof pg.DatabaseError && error.code === '55006') return false;
+        throw error;
+      }
+    });
+  }
+
+  /** Waits until so many of its connections wait for a lock, or a call that should wait is over. */
+  async locked(count: number, call?: Promise<unknown>): Promise<void> {
+    let isOver = false;
+    const over = (): void => {
+      isOver = true;
+    };
+    call?.then(over, over);
+    await until('it waits for the lock', async () => {
+      const [[waiting] = []] = await this.ask(`SELECT count(*) FROM pg_stat_activity WHERE datname = '${this.name}' AND wait_event_type = 'Lock'`);
+      return isOver || Number(waiting) === count;
+    });
+  }
+
+  async clockWasAhead(milliseconds: number): Promise<void> {
+    await this.ask(`UPDATE tidings.head SET time = ${Date.now() + milliseconds}`);
+  }
+
+  /** Asks something past the store. */
+  ask(text: string): Promise<unknown[][]> {
+    return this.server.ask(this.name, text);
+  }
+}
+
+/** Stops a test that always takes too long. */
+const ATTEMPTS = 5;
+
+/**
+ * What is shown while an append waits for the head's lock, which it does for a few seconds only: where the machine stood still for longer, nothing was
+ * shown, and it is done once more, from the beginning.
+ */
+export async function duringLockWait<Result>(show: () => Promise<Result>): Promise<Result> {
+  for (let attempt = 1; ; attempt++) {
+    const began = performance.now();
+    const isLate = (): boolean => performance.now() - began >= LOCK_MS && attempt < ATTEMPTS;
+    try {
+      const result = await show();
+      if (!isLate()) return result;
+    } catch (error) {
+      if (!isLate()) throw error;
+    }
+  }
+}

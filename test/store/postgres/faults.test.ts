@@ -1,0 +1,206 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import pg from 'pg';
+import t from 'tap';
+import { Connections } from '../../../src/store/postgres/connections.ts';
+import { migrate } from '../../../src/store/postgres/migrate.ts';
+import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
+import { StoreError } from '../../../src/store/store.ts';
+import { draft, EVERYTHING, failure, openStore, range, readMessages, request, seqs, stored } from '../../contract/store-kit.ts';
+import { Link } from '../../support/link.ts';
+import { startPostgres } from '../../support/postgres.ts';
+import type { Scope } from '../../support/temp.ts';
+import { until } from '../../support/until.ts';
+import { duringLockWait, PostgresDatabase } from './database.ts';
+
+const server = await startPostgres(t);
+
+/** A store that reaches its database over a network that can break. */
+async function overLink(t: Scope): Promise<{ readonly store: PostgresStore; readonly link: Link; readonly database: PostgresDatabase }> {
+  const database = await PostgresDatabase.create(server);
+  const link = await Link.start(t, server.port);
+  const store = new PostgresStore({ url: server.url(database.name, link), connections: 4 });
+  t.teardown(() => store.close());
+  await store.open();
+  return { store, link, database };
+}
+
+/** The message of the `StoreError` with which a call fails. */
+async function complaint(call: Promise<unknown>): Promise<string> {
+  try {
+    await call;
+  } catch (error) {
+    if (error instanceof StoreError) return error.message;
+    throw error;
+  }
+  throw new Error('It did not fail');
+}
+
+t.test('connections that are reset cost what was under way, and nothing else', async (t) => {
+  const { store, link } = await overLink(t);
+  await stored(store, [request(draft('a'))]);
+  const [{ epoch } = { epoch: '' }] = (await store.state()).lineage.epochs;
+  link.cut();
+  t.equal(await failure(store.state()), 'unavailable');
+  t.not(await failure(store.append([request(draft('a'))])), 'none');
+  t.equal(await failure(store.append([request(draft('a'))])), 'unavailable', 'what cannot be sent was not stored, for certain');
+  link.heal();
+  const { outcomes, log } = await store.append([request(draft('a'))]);
+  t.match(outcomes, [{ kind: 'stored', first: 2 }]);
+  t.match(log.lineage.epochs, [{ epoch, first: 1 }, { first: 2 }], 'the first append after a loss of connections begins an epoch');
+  t.match((await store.append([request(draft('a'))])).log.lineage.epochs.length, 2, 'the one behind it does not');
+  t.same(seqs(await readMessages(store)), range(1, 3));
+});
+
+t.test('what was sent when the connection broke may have been stored: nobody says that it was not', async (t) => {
+  const { store, outcome } = await duringLockWait(async () => {
+    const { store, link, database } = await overLink(t);
+    const holder = await holdHead(t, database);
+    const appending = failure(store.append([request(draft('a', 'sent'))]));
+    await database.locked(1, appending);
+    link.cut();
+    const outcome = await appending;
+    await holder.query('COMMIT');
+    link.heal();
+    return { store, outcome };
+  });
+  t.equal(outcome, 'outcome-unknown');
+  await until('it was stored all the same', async () => (await store.state()).head === 1);
+});
+
+t.test('a connection that the server ends in the middle of an append is a lost one: the next begins an epoch', async (t) => {
+  const { store, outcome } = await duringLockWait(async () => {
+    const { store, database } = await overLink(t);
+    await stored(store, [request(draft('a'))]);
+    const holder = await holdHead(t, database);
+    const appending = failure(store.append([request(draft('a'))]));
+    await database.locked(1, appending);
+    await database.ask(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${database.name}' AND wait_event_type = 'Lock'`);
+    const outcome = await appending;
+    await holder.query('COMMIT');
+    return { store, outcome };
+  });
+  t.equal(outcome, 'outcome-unknown');
+  t.match((await store.append([request(draft('a'))])).log.lineage.epochs, [{ first: 1 }, { first: 2 }]);
+  t.equal((await store.append([request(draft('a'))])).log.lineage.epochs.length, 2);
+});
+
+/** A connection past the store that has the head's lock, until it commits. */
+async function holdHead(t: Scope, database: PostgresDatabase): Promise<pg.Client> {
+  const holder = new pg.Client({ connectionString: database.url });
+  await holder.connect();
+  t.teardown(() => holder.end());
+  await holder.query('BEGIN; SELECT * FROM tidings.head FOR UPDATE');
+  return holder;
+}
+
+t.test('a connection of which the server said that it ends does not take its successor with it', async (t) => {
+  const database = await PostgresDatabase.create(server);
+  const { port, clients } = await holdingEnds(t);
+  const connections = new Connections(server.url(database.name, { port }), 1);
+  t.teardown(() => connections.close());
+  const backend = async (): Promise<unknown> => (await connections.write('SELECT pg_backend_pid()'))[0]![0];
+  const first = await backend();
+  await database.ask(`SELECT pg_terminate_backend(${String(first)})`);
+  await until('it has read the reason', () => connections.losses === 1);
+  const second = await backend();
+  clients[0]!.end();
+  await once(clients[0]!, 'close');
+  t.equal(await backend(), second, 'nor is a third made beside it, which would leave it open for ever');
+  t.equal(connections.losses, 1, 'one was lost');
+});
+
+/** A way to the server on which its words pass, but not the end of a connection: that comes later, or when the test says so. */
+async function holdingEnds(t: Scope): Promise<{ readonly port: number; readonly clients: readonly Socket[] }> {
+  const clients: Socket[] = [];
+  const way = createServer((client) => {
+    clients.push(client);
+    const upstream = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
+    client.pipe(upstream);
+    upstream.pipe(client, { end: false });
+    for (const socket of [client, upstream]) socket.on('error', () => undefined);
+    client.on('close', () => upstream.destroy());
+  });
+  way.listen(0, '127.0.0.1');
+  await once(way, 'listening');
+  t.teardown(() => {
+    for (const client of clients) client.destroy();
+    way.close();
+  });
+  return { port: (way.address() as AddressInfo).port, clients };
+}
+
+t.test('a server that was stopped and comes back', async (t) => {
+  const database = await PostgresDatabase.create(server);
+  const store = await openStore(t, database);
+  await stored(store, [request(draft('a'))]);
+  await server.stop('fast');
+  t.equal(await failure(store.state()), 'unavailable');
+  t.equal(await failure(store.read(EVERYTHING)), 'unavailable');
+  t.not(await failure(store.append([request(draft('a'))])), 'none');
+  await server.start();
+  await until('it answers', async () => await failure(store.state()) === 'none');
+  await until('it stores', async () => await failure(store.append([request(draft('a', 'after'))])) === 'none');
+  const { lineage, head } = await store.state();
+  t.equal(head, 2);
+  t.ok(lineage.epochs.length >= 2, 'in a new epoch: a server that comes back may have lost what it had answered');
+});
+
+t.test('a server that falls silent is given up, in a time that has a bound', async (t) => {
+  const { store, link } = await overLink(t);
+  await stored(store, [request(draft('a'))]);
+  link.silence(true);
+  const began = performance.now();
+  const [read, append] = await Promise.all([complaint(store.state()), complaint(store.append([request(draft('a'))]))]);
+  t.match(read, /did not answer for 12 s/);
+  t.match(append, /lost during the commit.*did not answer for 12 s/);
+  t.equal(await failure(store.append([request(draft('a'))])), 'unavailable', 'no connection can be made');
+  t.ok(performance.now() - began > 12_000);
+  link.heal();
+  await until('it goes on', async () => await failure(store.append([request(draft('a'))])) === 'none');
+});
+
+t.test('over TLS, and with a password', async (t) => {
+  const secret = 'p@ss/w:rd';
+  const secured = await startPostgres(t, { tls: true, password: secret });
+  const name = await secured.database();
+  const open = async (url: string): Promise<string> => {
+    const store = new PostgresStore({ url, connections: 2 });
+    try {
+      await store.open();
+      return 'opened';
+    } catch (error) {
+      return (error as Error).message;
+    } finally {
+      await store.close();
+    }
+  };
+  const url = secured.url(name);
+  t.equal(await open(`${url}?sslmode=verify-full&sslrootcert=${encodeURIComponent(secured.certificate)}`), 'opened');
+  t.equal(await open(`${url}?sslmode=no-verify`), 'opened');
+  t.match(await open(`${url}?sslmode=verify-full`), /the database cannot be reached: self-signed certificate/);
+  const wrong = await open(`${url.replace(encodeURIComponent(secret), 'wr0ng-secret')}?sslmode=no-verify`);
+  t.match(wrong, /the server does not let this user in/);
+  t.match(await open(`${url}?sslmode=verify-full&sslrootcert=/nowhere.pem`), /nowhere/);
+  t.match(await open(`${url.replace(name, 'nothing')}?sslmode=no-verify`), /there is no such database/);
+  t.notOk(wrong.includes('wr0ng-secret'));
+});
+
+t.test('databases that cannot hold a log say so', async (t) => {
+  await server.ask('postgres', "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0");
+  t.match(await complaint(migrate(server.url('latin'))), /encoded in LATIN1/);
+  const database = await PostgresDatabase.create(server);
+  t.equal(await migrate(database.url), 2);
+  t.equal(await migrate(database.url), 0);
+  await database.ask('UPDATE tidings.__drizzle_migrations SET created_at = created_at + 1000000000');
+  t.match(await complaint(database.store().open()), /made by a newer version/);
+});
+
+t.test('text that the database cannot store is refused, whatever it looks like', async (t) => {
+  const store = await openStore(t, await PostgresDatabase.create(server));
+  const odd = ["'; DROP SCHEMA tidings CASCADE; --", '\\', "\\'", '"', '{a,b}', 'NULL', '$1', "E'\\n'", '}\\"'];
+  t.same(await stored(store, odd.map((event) => request(draft('a', event, { event })))), range(1, odd.length));
+  t.same((await readMessages(store)).map(({ event }) => event), odd);
+  t.equal(await failure(store.append([request(draft('a', '', { event: 'a\0b' }))])), 'refused');
+  t.equal((await store.state()).head, odd.length);
+});

@@ -1,5 +1,0 @@
-import t from 'tap';
-import { storeContract } from '../contract/store.ts';
-import { SqliteDatabase } from './sqlite-database.ts';
-
-storeContract(t, 'SQLite', async (scope) => new SqliteDatabase(scope));

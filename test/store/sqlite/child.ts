@@ -1,0 +1,98 @@
+/**
+ * A process of its own with the database: `node child.ts <what> <file> [<target>]`. It prints one line for each thing that
+ * it did. Without tap's NODE_OPTIONS, which would slow its start.
+ */
+import { copyFileSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import Database from 'better-sqlite3';
+import { pino } from 'pino';
+import { SqliteStore } from '../../../src/store/sqlite/sqlite.ts';
+import { StoreError } from '../../../src/store/store.ts';
+import { draft, request } from '../../contract/store-kit.ts';
+
+const [what, file, target] = process.argv.slice(2) as [string, string, string | undefined];
+const store = new SqliteStore({ file, log: pino({ level: 'silent' }) });
+
+function say(...words: unknown[]): void {
+  process.stdout.write(`${words.join(' ')}\n`);
+}
+
+/** Appends one request, and says what became of it: `stored <first> <name>`, or the kind of the error. */
+async function append(name: string, messages: number): Promise<string> {
+  try {
+    const { outcomes: [outcome] } = await store.append([request(...Array.from({ length: messages }, (_, index) => draft('child', `${name}.${index}`)))]);
+    say('stored', outcome!.kind === 'stored' && outcome!.first, name);
+    return 'stored';
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    say(error.kind, 0, name, `(${error.message})`);
+    return error.kind;
+  }
+}
+
+const programs: Record<string, () => Promise<void>> = {
+  /** Opens, appends one message, and ends by itself. */
+  async once() {
+    await store.open();
+    await append(`once ${process.pid}`, 1);
+    await store.close();
+  },
+
+  /** Appends until it is killed. */
+  async forever() {
+    await store.open();
+    for (let round = 0; ; round++) await append(`${process.pid}.${round}`, 1 + (round % 5));
+  },
+
+  /** Appends until that has failed, and then has worked again ten times in a row. */
+  async untilItFailed() {
+    await store.open();
+    let failed = false;
+    let worked = 0;
+    for (let round = 0; !failed || worked < 10; round++) {
+      const stored = await append(`${process.pid}.${round}`, 10) === 'stored';
+      failed ||= !stored;
+      worked = stored ? worked + 1 : 0;
+    }
+    await store.close();
+  },
+
+  /** Appends until the disk is full; then removes `filler` from it, goes on until that works, and copies the database away. */
+  async untilItIsFull() {
+    await store.open();
+    for (let round = 0; await append(`${process.pid}.${round}`, 1_000) === 'stored'; round++);
+    rmSync(join(dirname(file), 'filler'));
+    while (await append('again', 1) !== 'stored');
+    await store.close();
+    copyFileSync(file, target!);
+  },
+
+  /** Tries to open, and says how that went. */
+  async open() {
+    try {
+      await store.open();
+      say('opened');
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      say('open:', error.kind, error.message);
+    }
+    await store.close();
+  },
+
+  /** Holds the write lock until SIGUSR2 comes. */
+  async lock() {
+    const db = new Database(file);
+    db.exec('BEGIN IMMEDIATE');
+    process.once('SIGUSR2', () => {
+      db.exec('COMMIT');
+      db.close();
+      clearInterval(alive);
+      say('released');
+    });
+    const alive = setInterval(() => undefined, 1_000);
+    say('locked');
+  },
+};
+
+await programs[what]!();
+say('done');

@@ -1,0 +1,58 @@
+import { copyFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { SqliteStore, type SqliteOptions } from '../../../src/store/sqlite/sqlite.ts';
+import type { TestDatabase } from '../../contract/store-kit.ts';
+import { recordingLog } from '../../support/log.ts';
+import { Child } from '../../support/child.ts';
+import { tempFolder, type Scope } from '../../support/temp.ts';
+
+/** A database file in a folder of its own. */
+export class SqliteDatabase implements TestDatabase {
+  readonly file: string;
+  /** What its stores logged. */
+  readonly lines: string[];
+  readonly #options: SqliteOptions;
+
+  constructor(t: Scope, options: { lockWait?: number } = {}) {
+    const { log, lines } = recordingLog();
+    this.file = join(tempFolder(t), 'tidings.db');
+    this.lines = lines;
+    this.#options = { ...options, file: this.file, log };
+  }
+
+  store(): SqliteStore {
+    return new SqliteStore(this.#options);
+  }
+
+  async backup(): Promise<() => Promise<void>> {
+    const copy = `${this.file}.copy`;
+    copyFileSync(this.file, copy);
+    return async () => {
+      for (const suffix of ['', '-wal', '-shm']) rmSync(this.file + suffix, { force: true });
+      copyFileSync(copy, this.file);
+    };
+  }
+
+  async clockWasAhead(milliseconds: number): Promise<void> {
+    this.direct((db) => db.prepare('UPDATE head SET time = ?').run(Date.now() + milliseconds));
+  }
+
+  /** Does something to the file past the store. */
+  direct<T>(action: (db: Database.Database) => T): T {
+    const db = new Database(this.file);
+    try {
+      return action(db);
+    } finally {
+      db.close();
+    }
+  }
+}
+
+const CHILD = join(import.meta.dirname, 'child.ts');
+
+/** Starts child.ts, through another program if one is named: `child(t, ['open', file], 'strace', '-f')`. */
+export function child(t: Scope, args: readonly string[], ...through: readonly string[]): Child {
+  const [command, ...rest] = [...through, process.execPath, CHILD, ...args];
+  return new Child(t, command!, rest, { env: { PATH: process.env['PATH'] } });
+}

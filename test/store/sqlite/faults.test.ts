@@ -1,0 +1,103 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import t, { type Test } from 'tap';
+import { openStore, range, readMessages, request, draft, seqs, stored, texts } from '../../contract/store-kit.ts';
+import { need } from '../../support/programs.ts';
+import { tempFolder } from '../../support/temp.ts';
+import { child, SqliteDatabase } from './database.ts';
+
+/** Lets system calls on the write-ahead log fail, from the first to the last number given, in a child that appends. */
+async function appendWithFault(t: Test, database: SqliteDatabase, fault: string): Promise<string[][]> {
+  const calls = fault.split(':', 1)[0]!;
+  const one = child(t, ['untilItFailed', database.file], need('strace'), '-f', '-qq', '-o', '/dev/null', '-P', `${database.file}-wal`, '-e', `trace=${calls}`, '-e', `inject=${fault}`);
+  t.match(await one.exited, { code: 0 }, one.output);
+  return one.output.trim().split('\n').map((line) => line.split(' '));
+}
+
+t.test('a write that finds no space: certainly nothing was stored, and it goes on when there is some again', async (t) => {
+  const database = new SqliteDatabase(t);
+  const lines = await appendWithFault(t, database, 'pwrite64:error=ENOSPC:when=100..130');
+  const failed = lines.filter(([word]) => word !== 'stored' && word !== 'done');
+  t.ok(failed.length > 0);
+  t.same(failed.filter(([kind]) => kind !== 'unavailable'), []);
+  t.match(failed[0]!.join(' '), /the disk, or the quota on it, is full/);
+  const names = lines.filter(([word]) => word === 'stored').flatMap(([, , name]) => range(0, 9).map((part) => `${name}.${part}`));
+  t.same(texts(await readMessages(await openStore(t, database))), names, 'the log holds what was reported and nothing else');
+});
+
+t.test('a sync that fails: nobody knows, and it goes on when the disk works again', async (t) => {
+  const database = new SqliteDatabase(t);
+  const lines = await appendWithFault(t, database, 'fsync,fdatasync:error=EIO:when=20..22');
+  const failed = lines.filter(([word]) => word !== 'stored' && word !== 'done');
+  t.ok(failed.length > 0);
+  t.same(failed.filter(([kind]) => kind !== 'outcome-unknown'), []);
+  t.match(failed[0]!.join(' '), /the disk reported an error/);
+  const messages = await readMessages(await openStore(t, database));
+  t.same(seqs(messages), range(1, messages.length));
+  const unknown = new Set(failed.map(([, , name]) => name));
+  const known = texts(messages).filter((text) => !unknown.has(text.split('.', 2).join('.')));
+  t.same(known, lines.filter(([word]) => word === 'stored').flatMap(([, , name]) => range(0, 9).map((part) => `${name}.${part}`)));
+});
+
+/** Namespaces of users and mounts let a normal user mount a disk of its own; root in a container may lack the right to make them. */
+const mayMount = works('unshare', '--user', '--map-root-user', '--mount', 'sh', '-c', 'mount -t tmpfs tmpfs /tmp');
+
+t.test('a disk that is full', { skip: mayMount ? false : 'this user may not mount in a namespace of its own' }, async (t) => {
+  const disk = tempFolder(t);
+  const database = new SqliteDatabase(t);
+  const script = 'mount -t tmpfs -o size=8m tmpfs "$0" && head -c 4000000 /dev/zero > "$0/filler" && exec "$@"';
+  const one = child(t, ['untilItIsFull', join(disk, 't.db'), database.file], 'unshare', '--user', '--map-root-user', '--mount', 'sh', '-c', script, disk);
+  t.match(await one.exited, { code: 0 }, one.output);
+  const lines = one.output.trim().split('\n').map((line) => line.split(' '));
+  const failed = lines.filter(([word]) => word !== 'stored' && word !== 'done');
+  t.ok(failed.length > 0);
+  t.match(failed[0]!.join(' '), /^unavailable .*the disk, or the quota on it, is full/);
+  const names = lines.filter(([word]) => word === 'stored').map(([, , name]) => name!);
+  t.equal(names.at(-1), 'again', 'it went on when there was room');
+  t.same(texts(await readMessages(await openStore(t, database))), names.flatMap((name) => (name === 'again' ? ['again.0'] : range(0, 999).map((part) => `${name}.${part}`))));
+});
+
+// chmod does not hold root back. In a namespace of its own root is an ordinary owner of its files.
+const isRoot = process.getuid?.() === 0;
+const asOwner = isRoot ? ['unshare', '--user', '--map-user=1000', '--map-group=1000'] : [];
+
+t.test('a database that may only be read', { skip: !isRoot || works('unshare', ...asOwner.slice(1), 'true') ? false : 'root may not make a namespace here' }, async (t) => {
+  const database = new SqliteDatabase(t);
+  const store = database.store();
+  await store.open();
+  await stored(store, [request(draft('a', 'kept'))]);
+  await store.close();
+  const folder = dirname(database.file);
+
+  for (const [what, fileMode, folderMode] of [['the file', 0o444, 0o755], ['file and folder', 0o444, 0o555], ['the folder', 0o644, 0o555]] as const) {
+    chmodSync(database.file, fileMode);
+    chmodSync(folder, folderMode);
+    const one = child(t, ['open', database.file], ...asOwner);
+    t.match(await one.exited, { code: 0 }, one.output);
+    t.match(one.output, /^open: unavailable the database file (or its folder cannot be written to|cannot be opened)/, what);
+  }
+  chmodSync(folder, 0o755);
+  chmodSync(database.file, 0o644);
+  t.same(texts(await readMessages(await openStore(t, database))), ['kept']);
+});
+
+t.test('a folder that cannot be made', async (t) => {
+  const folder = tempFolder(t);
+  writeFileSync(join(folder, 'file'), '');
+  mkdirSync(join(folder, 'directory'));
+  for (const file of [join(folder, 'file', 'below', 't.db'), join(folder, 'directory')]) {
+    const one = child(t, ['open', file]);
+    t.match(await one.exited, { code: 0 });
+    t.match(one.output, /^open: unavailable (the database |.* is a folder; it must be a file)/);
+  }
+});
+
+function works(command: string | undefined, ...args: string[]): boolean {
+  try {
+    execFileSync(command!, args, { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}

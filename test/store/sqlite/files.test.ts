@@ -1,0 +1,216 @@
+import { closeSync, copyFileSync, existsSync, openSync, readFileSync, renameSync, statSync, truncateSync, unlinkSync, writeFileSync, writeSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import t from 'tap';
+import { migrate } from '../../../src/store/sqlite/migrate.ts';
+import { WAL_BYTES, WAL_MAX_BYTES } from '../../../src/store/sqlite/connection.ts';
+import { SqliteStore } from '../../../src/store/sqlite/sqlite.ts';
+import type { Store } from '../../../src/store/store.ts';
+import { draft, EVERYTHING, failure, numberedRequests, openStore, range, readMessages, request, stored, texts } from '../../contract/store-kit.ts';
+import { recordingLog } from '../../support/log.ts';
+import { tempFolder } from '../../support/temp.ts';
+import { SqliteDatabase } from './database.ts';
+
+const REPLACED = /was replaced or removed while in use; restart Tidings when the new file is complete/;
+
+function everyCall(store: Store): (() => Promise<unknown>)[] {
+  return [
+    () => store.append([request(draft('a', 'lost'))]), () => store.append([]), () => store.read(EVERYTHING), () => store.state(), () => store.seek(0),
+    () => store.trim({ maxAge: 1, maxBytes: 1, rows: 1 }),
+  ];
+}
+
+t.test('the folder of the database is made', async (t) => {
+  const file = join(tempFolder(t), 'two', 'folders', 'tidings.db');
+  const store = new SqliteStore({ file, log: recordingLog().log });
+  t.teardown(() => store.close());
+  await store.open();
+  t.ok(existsSync(file));
+});
+
+t.test('a file that is no database is left as it is, and opening works once there is a good one', async (t) => {
+  const database = new SqliteDatabase(t);
+  const text = 'This is a letter to my aunt, and no database. '.repeat(200);
+  writeFileSync(database.file, text);
+  const store = database.store();
+  t.teardown(() => store.close());
+  await t.rejects(store.open(), { kind: 'unavailable', message: /not a SQLite database/ });
+  await t.rejects(store.open(), { kind: 'unavailable', message: /not a SQLite database/ });
+  t.equal(readFileSync(database.file, 'utf8'), text);
+  unlinkSync(database.file);
+  t.match(await store.open(), { head: 0 });
+  t.same(await stored(store, [request(draft('a'))]), [1]);
+});
+
+t.test('a database that is damaged', async (t) => {
+  const whole = new SqliteDatabase(t);
+  const store = whole.store();
+  await store.open();
+  await stored(store, numberedRequests(3_000));
+  await store.close();
+  const { size } = statSync(whole.file);
+
+  await t.test('its first pages are noise', async (t) => {
+    const broken = new SqliteDatabase(t);
+    copyFileSync(whole.file, broken.file);
+    const descriptor = openSync(broken.file, 'r+');
+    writeSync(descriptor, Buffer.alloc(40_000, 0xa5), 0, 40_000, 4_096);
+    closeSync(descriptor);
+    const one = broken.store();
+    t.teardown(() => one.close());
+    await t.rejects(one.open(), { kind: 'unavailable', message: /damaged/ });
+  });
+
+  await t.test('its end is missing', async (t) => {
+    const broken = new SqliteDatabase(t);
+    copyFileSync(whole.file, broken.file);
+    truncateSync(broken.file, Math.floor(size / 2));
+    const one = broken.store();
+    t.teardown(() => one.close());
+    // Depending on which pages are gone, it shows on opening or on the first use.
+    await t.rejects(one.open().then(() => one.append([request(draft('numbers'))])), { kind: 'unavailable', message: /damaged/ });
+  });
+
+  await t.test('its head was put back, but not its messages', async (t) => {
+    const broken = new SqliteDatabase(t);
+    copyFileSync(whole.file, broken.file);
+    broken.direct((db) => db.exec('UPDATE head SET seq = 1000'));
+    const one = await openStore(t, broken);
+    await t.rejects(one.append([request(draft('a'))]), { kind: 'unavailable', message: /numbers beyond its head/ });
+  });
+});
+
+t.test('a file that is replaced, moved or removed under the store', async (t) => {
+  const database = new SqliteDatabase(t);
+  const store = await openStore(t, database);
+  await stored(store, [request(draft('a', 'kept'))]);
+
+  await t.test('moved away: unavailable; nothing is written to it', async (t) => {
+    renameSync(database.file, `${database.file}.moved`);
+    for (const call of everyCall(store)) await t.rejects(call(), { kind: 'unavailable', message: REPLACED });
+    t.notOk(existsSync(database.file), 'and no new file is made');
+  });
+
+  await t.test('put back: it goes on', async (t) => {
+    renameSync(`${database.file}.moved`, database.file);
+    t.same(await stored(store, [request(draft('a', 'kept too'))]), [2]);
+    t.same(texts(await readMessages(store)), ['kept', 'kept too']);
+  });
+
+  await t.test('replaced: unavailable; the new file is left alone', async (t) => {
+    const other = new SqliteDatabase(t);
+    const another = other.store();
+    await another.open();
+    await stored(another, [request(draft('a', 'another log'))]);
+    await another.close();
+    renameSync(other.file, database.file);
+    const bytes = readFileSync(database.file);
+    for (const call of everyCall(store)) await t.rejects(call(), { kind: 'unavailable', message: REPLACED });
+    await store.close();
+    t.ok(readFileSync(database.file).equals(bytes));
+  });
+});
+
+t.test('a file that is replaced during the commit: nobody knows', async (t) => {
+  for (let pause = 50; ; pause *= 2) {
+    const database = new SqliteDatabase(t, { lockWait: 60_000 });
+    const store = await openStore(t, database);
+    const holder = new Database(database.file);
+    t.teardown(() => holder.close());
+    holder.exec('BEGIN IMMEDIATE');
+    const outcome = failure(store.append([request(draft('a'))]));
+    // Nothing tells when it has begun to wait for the lock: where the pause was too short, it noticed before.
+    await sleep(pause);
+    renameSync(database.file, `${database.file}.moved`);
+    holder.exec('COMMIT');
+    if (await outcome === 'unavailable' && pause < 10_000) continue;
+    t.equal(await outcome, 'outcome-unknown');
+    return;
+  }
+});
+
+t.test('a schema that is newer than the program', async (t) => {
+  const database = new SqliteDatabase(t);
+  const store = await openStore(t, database);
+  await store.close();
+  database.direct((db) => db.prepare('INSERT INTO "__drizzle_migrations" (hash, created_at) VALUES (?, ?)').run('from the future', Date.now() + 1e11));
+  const older = database.store();
+  t.teardown(() => older.close());
+  await t.rejects(older.open(), { kind: 'unavailable', message: /made by a newer version of Tidings .*: start that version, or restore a copy/ });
+  t.throws(() => migrate(database.file), { name: 'StoreError', kind: 'unavailable', message: /newer version/ });
+  t.equal(database.direct((db) => db.prepare('SELECT count(*) FROM epochs').pluck().get()), 1, 'it wrote nothing');
+});
+
+t.test('migrating without opening', async (t) => {
+  const database = new SqliteDatabase(t);
+  const file = join(tempFolder(t), 'new', 'tidings.db');
+  t.ok(migrate(file) > 0, 'makes a new database');
+  t.equal(migrate(file), 0, 'and does nothing the second time');
+  renameSync(file, database.file);
+  const store = await openStore(t, database);
+  t.same((await store.state()).lineage.epochs.map(({ first }) => first), [1], 'it began no epoch');
+  t.same(await stored(store, [request(draft('a'))]), [1]);
+});
+
+t.test('of many epochs, those without a message or key are forgotten beyond the newest thousand', async (t) => {
+  const database = new SqliteDatabase(t);
+  const store = await openStore(t, database);
+  const [old] = (await store.append([{ drafts: [draft('a')], key: { scope: '', key: 'k', fingerprint: new Uint8Array(32), window: 1e9 } }])).outcomes;
+  database.direct((db) => {
+    const insert = db.prepare('INSERT INTO epochs (epoch, first) VALUES (?, ?)');
+    db.transaction(() => range(1, 1_500).forEach((index) => insert.run(`spare${index}`, 2)))();
+    db.exec('UPDATE head SET epoch = (SELECT max(id) FROM epochs)');
+  });
+  await openStore(t, database);
+  t.equal((await store.state()).lineage.epochs.length, 1_502, 'none while the log goes back to the first');
+  await stored(store, [request(draft('a'))]);
+  await store.trim({ maxAge: 0, maxBytes: 1, rows: 10 });
+  await openStore(t, database);
+  const { lineage } = await store.state();
+  t.equal(lineage.epochs.length, 1_001);
+  t.same((await store.append([{ drafts: [draft('a')], key: { scope: '', key: 'k', fingerprint: new Uint8Array(32), window: 1e9 } }])).outcomes, [{ ...old, kind: 'replayed' }]);
+});
+
+t.test('after a burst the write-ahead log shrinks, also when a reader kept it from being emptied', async (t) => {
+  const database = new SqliteDatabase(t);
+  const store = await openStore(t, database);
+  const wal = (): number => statSync(`${database.file}-wal`).size;
+  const reader = new Database(database.file);
+  t.teardown(() => reader.close());
+  reader.exec('BEGIN');
+  reader.prepare('SELECT * FROM head').get();
+  for (const _ of range(1, 2)) await stored(store, [request(...range(1, 40).map(() => draft('big', Buffer.alloc(1_000_000))))]);
+  t.ok(wal() > WAL_BYTES && wal() < WAL_MAX_BYTES, 'the reader keeps it');
+  reader.exec('COMMIT');
+  reader.close();
+  await stored(store, [request(draft('a'))]);
+  await stored(store, [request(draft('a'))]);
+  t.ok(wal() <= WAL_BYTES, `${wal()} bytes are left`);
+  await store.close();
+  t.notOk(existsSync(`${database.file}-wal`), 'and nothing when the last store has closed');
+});
+
+t.test('the write-ahead log does not grow for ever where some read is always under way', async (t) => {
+  const database = new SqliteDatabase(t);
+  const store = await openStore(t, database);
+  const readers = range(1, 2).map(() => new Database(database.file));
+  t.teardown(() => readers.forEach((reader) => reader.close()));
+  const begin = (reader: Database.Database): unknown => reader.exec('BEGIN').prepare('SELECT * FROM head').get();
+  let [current, next] = readers as [Database.Database, Database.Database];
+  begin(current);
+  const turns = setInterval(() => {
+    // One begins before the other ends.
+    begin(next);
+    current.exec('COMMIT');
+    [current, next] = [next, current];
+  }, 10);
+  t.teardown(() => clearInterval(turns));
+  const request10MB = request(...range(1, 10).map(() => draft('big', Buffer.alloc(1_000_000))));
+  const sizes: number[] = [];
+  for (const _ of range(1, 20)) {
+    await stored(store, [request10MB]);
+    sizes.push(statSync(`${database.file}-wal`).size);
+  }
+  t.ok(Math.max(...sizes) < WAL_MAX_BYTES + 30_000_000, `${Math.max(...sizes)} bytes at most, of 200 MB written`);
+});

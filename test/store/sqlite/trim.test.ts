@@ -1,0 +1,33 @@
+import t from 'tap';
+import { draft, openStore, request, stored } from '../../contract/store-kit.ts';
+import { SqliteDatabase } from './database.ts';
+
+const DAY = 86_400_000;
+
+t.test('one message from a clock that was ahead does not make the log before it old, also after a restart', async (t) => {
+  const database = new SqliteDatabase(t);
+  const before = await openStore(t, database);
+  for (const text of ['1', '2', '3']) await stored(before, [request(draft('a', text))]);
+  await database.clockWasAhead(30 * DAY);
+  await stored(before, [request(draft('a', 'from the clock that was ahead'))]);
+  await before.close();
+
+  const store = await openStore(t, database);
+  t.ok((await store.state()).now > Date.now() + 29 * DAY, 'the log\'s own clock stands there');
+  t.match(await store.trim({ maxAge: 7 * DAY, maxBytes: 0, rows: 100 }), { messages: 0, more: false, log: { oldest: 1, head: 4 } });
+  t.match(await store.trim({ maxAge: 0, maxBytes: 1, rows: 2 }), { messages: 2, more: true }, 'by size it goes on');
+});
+
+t.test('a batch of large messages has a bound in bytes, and all go in the end', async (t) => {
+  const store = await openStore(t, new SqliteDatabase(t));
+  const mebibyte = 'x'.repeat(1024 * 1024);
+  for (let count = 0; count < 5; count++) await stored(store, Array.from({ length: 4 }, () => request(draft('a', mebibyte))));
+  const batches: number[] = [];
+  for (let more = true; more; ) {
+    const trimmed = await store.trim({ maxAge: 0, maxBytes: 1, rows: 500 });
+    batches.push(trimmed.messages);
+    more = trimmed.more;
+  }
+  t.equal(batches.reduce((sum, messages) => sum + messages, 0), 20);
+  t.ok(Math.max(...batches) <= 5, batches.join());
+});
