@@ -84,7 +84,7 @@ const service: Service = {
 // The HTTP side is most of what a start loads: meanwhile SQLite's thread opens the log. PostgreSQL would be asked from this thread, which on a busy
 // machine would then be too late to hear the answer.
 const early = database.kind === 'sqlite' ? openOnce() : undefined;
-const { buildApp } = await import('./app.ts');
+const { buildApp } = await import('./http/app.ts');
 const app = buildApp(service);
 const firstTry = early ?? openOnce();
 

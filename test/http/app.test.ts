@@ -1,5 +1,5 @@
 import { t } from 'tap';
-import { buildApp } from '../../src/app.ts';
+import { buildApp } from '../../src/http/app.ts';
 import { Problem, PROBLEMS, type ProblemCode } from '../../src/model/problem.ts';
 import type { HistoryPage, HistoryRequest } from '../../src/log/history.ts';
 import type { App } from '../../src/http/app-type.ts';

@@ -1,6 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import { t } from 'tap';
-import { buildApp, URL_BYTES_MAX } from '../../src/app.ts';
+import { buildApp, URL_BYTES_MAX } from '../../src/http/app.ts';
 import type { HistoryPage } from '../../src/log/history.ts';
 import type { Service } from '../../src/http/service.ts';
 import { exchange, RawConnection, requestBytes, type Answer } from '../support/raw.ts';

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { t } from 'tap';
-import { buildApp } from '../../../src/app.ts';
+import { buildApp } from '../../../src/http/app.ts';
 import { takeOver } from '../../../src/http/takeover.ts';
 import type { HistoryPage } from '../../../src/log/history.ts';
 import { Message } from '../../../src/model/message.ts';
