@@ -76,7 +76,7 @@ const retention = new Retention({
 let draining = false;
 let opening = true;
 const service: Service = {
-  config, log: logger, publisher, history, starts, streams, counters, readiness, gauges,
+  config, logger, publisher, history, starts, streams, counters, readiness, gauges,
   get draining() {
     return draining;
   },
@@ -102,12 +102,12 @@ if (!draining) greet();
 async function connectBus(): Promise<Bus> {
   if (config.REDIS_URL === undefined) return new LocalBus();
   const { RedisBus } = await import('./bus/redis/redis.ts');
-  return new RedisBus({ url: config.REDIS_URL, log: logger });
+  return new RedisBus({ url: config.REDIS_URL, logger });
 }
 
 /** Only what is needed is loaded: the driver of the one or of the other. */
 async function makeStore(): Promise<Store> {
-  if (database.kind === 'sqlite') return new (await import('./store/sqlite/sqlite.ts')).SqliteStore({ file: resolve(database.file), log: logger });
+  if (database.kind === 'sqlite') return new (await import('./store/sqlite/sqlite.ts')).SqliteStore({ file: resolve(database.file), logger });
   return new (await import('./store/postgres/postgres.ts')).PostgresStore({ url: database.url, connections: config.DATABASE_CONNECTIONS });
 }
 

@@ -2,7 +2,7 @@ import type { Group } from './audience.ts';
 import type { Clock, StoreClock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import { locate, startWithGap, type LogState } from '../model/position.ts';
-import type { Log } from '../runtime/logger.ts';
+import type { Logger } from '../runtime/logger.ts';
 import type { Message } from '../model/message.ts';
 import { Bundle, type Reader } from './reader.ts';
 import { StoreError, type Page, type Store } from '../store/store.ts';
@@ -39,7 +39,7 @@ export class Catchup {
   readonly #clock: Clock;
   readonly #storeClock: StoreClock;
   readonly #counters: Counters;
-  readonly #logger: Log;
+  readonly #logger: Logger;
   readonly #queue = new Set<Group>();
   /** Groups that wait for one of the reads to end. */
   readonly #starved = new Set<Group>();
@@ -49,7 +49,7 @@ export class Catchup {
   #failed = false;
   #stopped = false;
 
-  constructor(options: { store: Store; tail: Tail; clock: Clock; storeClock: StoreClock; counters: Counters; logger: Log }) {
+  constructor(options: { store: Store; tail: Tail; clock: Clock; storeClock: StoreClock; counters: Counters; logger: Logger }) {
     this.#store = options.store;
     this.#tail = options.tail;
     this.#clock = options.clock;

@@ -59,7 +59,7 @@ const METHODS = ['GET', 'HEAD', 'POST'] as const;
 /** Builds the HTTP side of an instance: routes, errors, and what holds for every request. It does not listen yet. */
 export function buildApp(service: Service): App {
   const { config } = service;
-  const logger: FastifyBaseLogger = service.log;
+  const logger: FastifyBaseLogger = service.logger;
   const requestId = requestIds();
   const app: App = Fastify({
     loggerInstance: logger,
@@ -172,7 +172,7 @@ function refusal(app: App, config: Config, request: FastifyRequest, reply: Fasti
 
 /** The one place where an error becomes an answer. */
 function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply, service: Service): Problem {
-  const problem = problemOf(error, service.log, () => request.id);
+  const problem = problemOf(error, service.logger, () => request.id);
   void reply.code(problem.status).type(PROBLEM_TYPE).headers(problemHeaders(problem)).send(problemBody(problem));
   return problem;
 }

@@ -9,7 +9,7 @@ import type { Streams } from '../delivery/stream-registry.ts';
 /** Everything that routes are handed: what this instance can do, and how it is. */
 export interface Service {
   readonly config: Config;
-  readonly log: Logger;
+  readonly logger: Logger;
   readonly publisher: Pick<Publisher, 'publish'>;
   readonly history: Pick<History, 'page' | 'message'>;
   readonly starts: Pick<Starts, 'isReady' | 'resolve'>;

@@ -3,7 +3,7 @@ import { Patience, SILENT, type Clock, type Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { LogState } from '../model/position.ts';
 import { Problem, type ProblemCode } from '../model/problem.ts';
-import type { Log } from '../runtime/logger.ts';
+import type { Logger } from '../runtime/logger.ts';
 import { numbered, type Draft, type Message } from '../model/message.ts';
 import { StoreError, type AppendRequest, type IdempotencyKey, type Outcome, type Store, type StoreErrorKind } from '../store/store.ts';
 import type { Tail } from './tail.ts';
@@ -67,7 +67,7 @@ export class Publisher {
   readonly #bus: Bus;
   readonly #clock: Clock;
   readonly #counters: Counters;
-  readonly #logger: Log;
+  readonly #logger: Logger;
   /** Bound what waits for its commit: past them a publish is refused, rather than wait without end. */
   readonly #maxMessages: number;
   readonly #maxBytes: number;
@@ -89,7 +89,7 @@ export class Publisher {
   #stopped = false;
 
   constructor(options: {
-    store: Store; tail: Tail; bus: Bus; clock: Clock; counters: Counters; logger: Log; maxMessages: number; maxBytes: number;
+    store: Store; tail: Tail; bus: Bus; clock: Clock; counters: Counters; logger: Logger; maxMessages: number; maxBytes: number;
   }) {
     this.#store = options.store;
     this.#tail = options.tail;

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import type { Log } from '../runtime/logger.ts';
+import type { Logger } from '../runtime/logger.ts';
 import { StoreError, type Store } from '../store/store.ts';
 
 /** How often retention looks. Milliseconds. */
@@ -23,7 +23,7 @@ export class Retention {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #counters: Counters;
-  readonly #logger: Log;
+  readonly #logger: Logger;
   readonly #maxAge: number;
   readonly #maxBytes: number;
   #timer: Timer | undefined;
@@ -35,7 +35,7 @@ export class Retention {
   /** Bytes of messages held, at the last look. */
   bytes = 0;
 
-  constructor(options: { store: Store; clock: Clock; counters: Counters; logger: Log; maxAge: number; maxBytes: number }) {
+  constructor(options: { store: Store; clock: Clock; counters: Counters; logger: Logger; maxAge: number; maxBytes: number }) {
     this.#store = options.store;
     this.#clock = options.clock;
     this.#counters = options.counters;

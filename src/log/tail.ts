@@ -2,7 +2,7 @@ import { Patience, SILENT, type Clock, type StoreClock, type Timer } from '../ru
 import type { Counters } from '../runtime/counters.ts';
 import { locate, type LogState, type Position, type Start } from '../model/position.ts';
 import { Early } from './early.ts';
-import type { Log } from '../runtime/logger.ts';
+import type { Logger } from '../runtime/logger.ts';
 import type { Message } from '../model/message.ts';
 import { Recent } from './recent.ts';
 import { StoreError, type Page, type Store } from '../store/store.ts';
@@ -55,7 +55,7 @@ export class Tail {
   readonly #clock: Clock;
   readonly #storeClock: StoreClock;
   readonly #counters: Counters;
-  readonly #logger: Log;
+  readonly #logger: Logger;
   readonly #pollMs: number;
   #listener: TailListener | undefined;
 
@@ -76,7 +76,7 @@ export class Tail {
   readonly #patience: Patience;
   #stopped = false;
 
-  constructor(options: { store: Store; clock: Clock; storeClock: StoreClock; counters: Counters; logger: Log; maxBytes: number; pollMs: number }) {
+  constructor(options: { store: Store; clock: Clock; storeClock: StoreClock; counters: Counters; logger: Logger; maxBytes: number; pollMs: number }) {
     this.#store = options.store;
     this.#clock = options.clock;
     this.#patience = new Patience(options.clock);

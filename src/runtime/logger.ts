@@ -1,5 +1,5 @@
 /** The part of a pino logger that the spine uses. */
-export interface Log {
+export interface Logger {
   debug(facts: object, sentence: string): void;
   info(facts: object, sentence: string): void;
   info(sentence: string): void;

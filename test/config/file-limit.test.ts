@@ -3,7 +3,7 @@ import { streamsThatFit } from '../../src/config/file-limit.ts';
 import { openStream } from '../support/client.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
-import { recordingLog } from '../support/log.ts';
+import { recordingLogger } from '../support/logger.ts';
 
 const LIMITS = (files: string): string => `Limit                     Soft Limit           Hard Limit           Units     \nMax processes             5                    5                    processes \nMax open files            ${files} files     \n`;
 
@@ -23,9 +23,9 @@ t.test('who may open few files takes fewer streams, says so, and goes on taking 
 });
 
 t.test('where there are enough, or no bound, or nothing is known, it takes as many as it was told, and nothing is said', async (t) => {
-  const { log, lines } = recordingLog();
-  for (const limits of [LIMITS('1100                 1100'), LIMITS('unlimited            unlimited'), '']) t.equal(streamsThatFit(100, log, limits), 100);
+  const { logger, lines } = recordingLogger();
+  for (const limits of [LIMITS('1100                 1100'), LIMITS('unlimited            unlimited'), '']) t.equal(streamsThatFit(100, logger, limits), 100);
   t.same(lines, []);
-  t.equal(streamsThatFit(5000, log, LIMITS('4096                 1048576')), 3096, 'the soft limit is the one that holds');
+  t.equal(streamsThatFit(5000, logger, LIMITS('4096                 1048576')), 3096, 'the soft limit is the one that holds');
   t.equal(lines.length, 1);
 });

@@ -6,7 +6,7 @@ import type { App } from '../../src/http/app-type.ts';
 import { Message, type Draft } from '../../src/model/message.ts';
 import type { IdempotencyKey } from '../../src/store/store.ts';
 import type { Service } from '../../src/http/service.ts';
-import { recordingLog } from '../support/log.ts';
+import { recordingLogger } from '../support/logger.ts';
 import { fakeService } from '../support/service.ts';
 
 /** The HTTP edge with a service whose answers the test chooses; `http.test.ts` has the real one. */
@@ -40,8 +40,8 @@ t.test('every problem is answered with its code and status, in the form of RFC 9
 
 t.test('what nobody expected is internal: its text is in the log, and the answer leads there', async (t) => {
   for (const error of [new TypeError('secret of the inside'), Object.assign(new Error('secret of the inside'), { statusCode: 500 }), new Problem('internal', 'secret of the inside')]) {
-    const { log, lines } = recordingLog();
-    const app = buildApp({ ...failing(error), log });
+    const { logger, lines } = recordingLogger();
+    const app = buildApp({ ...failing(error), logger });
     const answer = await closed(app, () => app.inject({ method: 'POST', url: '/topics/a', payload: 'x' }));
     t.equal(answer.statusCode, 500);
     t.notMatch(answer.body, /secret/);
@@ -54,8 +54,8 @@ t.test('what nobody expected is internal: its text is in the log, and the answer
 });
 
 t.test('nothing of a message stands in the log', async (t) => {
-  const { log, lines } = recordingLog();
-  const app = buildApp(fakeService({ log }));
+  const { logger, lines } = recordingLogger();
+  const app = buildApp(fakeService({ logger }));
   await closed(app, async () => {
     for (const [url, type, payload] of [
       ['/topics/a?event=e', 'text/plain', 'confidential'], ['/topics/a', 'application/json', '{"confidential":1}'], ['/topics/a', 'application/json', '{confidential}'],

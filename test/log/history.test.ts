@@ -5,15 +5,13 @@ import { StoreClock } from '../../src/runtime/clock.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import { Fanout } from '../../src/delivery/fanout.ts';
 import { History } from '../../src/log/history.ts';
-import type { Log } from '../../src/runtime/logger.ts';
 import { Starts, type StartRequest } from '../../src/log/start.ts';
 import { Tail } from '../../src/log/tail.ts';
 import { Filter } from '../../src/model/topic.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import type { Scope } from '../support/temp.ts';
-
-const quiet: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+import { quietLogger } from '../support/logger.ts';
 
 async function begin(t: Scope) {
   const store = new MemoryStore();
@@ -21,9 +19,9 @@ async function begin(t: Scope) {
   const clock = new TestClock();
   const storeClock = new StoreClock(clock);
   const counters = new Counters();
-  const tail = new Tail({ store, clock, storeClock, counters, logger: quiet, maxBytes: 1_000_000, pollMs: 60_000 });
+  const tail = new Tail({ store, clock, storeClock, counters, logger: quietLogger, maxBytes: 1_000_000, pollMs: 60_000 });
   const audience = new Audience();
-  const catchup = new Catchup({ store, tail, clock, storeClock, counters, logger: quiet });
+  const catchup = new Catchup({ store, tail, clock, storeClock, counters, logger: quietLogger });
   await tail.start(store.log(), new Fanout({ tail, audience, catchup, clock, storeClock, counters }));
   t.teardown(() => {
     tail.stop();

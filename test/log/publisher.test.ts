@@ -2,7 +2,7 @@ import { t } from 'tap';
 import type { Bus } from '../../src/bus/bus.ts';
 import { StoreClock } from '../../src/runtime/clock.ts';
 import { Counters } from '../../src/runtime/counters.ts';
-import type { Log } from '../../src/runtime/logger.ts';
+import type { Logger } from '../../src/runtime/logger.ts';
 import type { Draft, Message } from '../../src/model/message.ts';
 import { Publisher, type Receipt } from '../../src/log/publisher.ts';
 import type { IdempotencyKey } from '../../src/store/store.ts';
@@ -10,8 +10,7 @@ import { Tail } from '../../src/log/tail.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import type { Scope } from '../support/temp.ts';
-
-const quiet: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+import { quietLogger } from '../support/logger.ts';
 
 function draft(data: string): Draft {
   return { topic: 'a', event: undefined, json: false, data: Buffer.from(data), ttl: 0 };
@@ -26,7 +25,7 @@ async function begin(t: Scope, bounds: { maxMessages?: number; maxBytes?: number
   const clock = new TestClock();
   const counters = new Counters();
   const storeClock = new StoreClock(clock);
-  const tail = new Tail({ store, clock, storeClock, counters, logger: quiet, maxBytes: 1_000_000, pollMs: 1000 });
+  const tail = new Tail({ store, clock, storeClock, counters, logger: quietLogger, maxBytes: 1_000_000, pollMs: 1000 });
   const told: number[] = [];
   await tail.start(await store.open(), { append: ({ seq }) => void told.push(seq), disturb: (change) => change(), renew: () => undefined });
   const sent: number[][] = [];
@@ -37,7 +36,7 @@ async function begin(t: Scope, bounds: { maxMessages?: number; maxBytes?: number
     close: () => Promise.resolve(),
   };
   const errors: string[] = [];
-  const logger: Log = { ...quiet, error: (_facts: object, sentence: string) => void errors.push(sentence) };
+  const logger: Logger = { ...quietLogger, error: (_facts: object, sentence: string) => void errors.push(sentence) };
   const publisher = new Publisher({ store, tail, bus, clock, counters, logger, maxMessages: 100, maxBytes: 10_000, ...bounds });
   t.teardown(() => {
     tail.stop();

@@ -1,6 +1,6 @@
 import { t } from 'tap';
 import { Counters } from '../../src/runtime/counters.ts';
-import type { Log } from '../../src/runtime/logger.ts';
+import type { Logger } from '../../src/runtime/logger.ts';
 import { Retention } from '../../src/log/retention.ts';
 import { TestClock } from '../support/clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
@@ -14,7 +14,7 @@ async function begin(t: Scope, policy: { maxAge?: number; maxBytes?: number }) {
   const clock = new TestClock();
   const counters = new Counters();
   const said: string[] = [];
-  const logger: Log = { debug: () => undefined, info: (facts: object | string) => void said.push(typeof facts === 'string' ? facts : ''), warn: (_, text) => void said.push(text), error: (_, text) => void said.push(text) };
+  const logger: Logger = { debug: () => undefined, info: (facts: object | string) => void said.push(typeof facts === 'string' ? facts : ''), warn: (_, text) => void said.push(text), error: (_, text) => void said.push(text) };
   /** Both clocks go on, as they do. */
   const pass = async (milliseconds: number): Promise<void> => {
     for (let left = milliseconds; left > 0; left -= 60_000) {

@@ -1,13 +1,11 @@
 import { t } from 'tap';
 import { StoreClock } from '../../src/runtime/clock.ts';
 import { Counters } from '../../src/runtime/counters.ts';
-import type { Log } from '../../src/runtime/logger.ts';
 import { Starts } from '../../src/log/start.ts';
 import { Tail } from '../../src/log/tail.ts';
 import { TestClock } from '../support/clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
-
-const quiet: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+import { quietLogger } from '../support/logger.ts';
 
 t.test('now is the head of the log, also while a new instance still fills its tail', async (t) => {
   const store = new MemoryStore();
@@ -15,7 +13,7 @@ t.test('now is the head of the log, also while a new instance still fills its ta
   for (let count = 0; count < 5; count++) store.commit();
   const clock = new TestClock();
   const storeClock = new StoreClock(clock);
-  const tail = new Tail({ store, clock, storeClock, counters: new Counters(), logger: quiet, maxBytes: 1_000_000, pollMs: 1000 });
+  const tail = new Tail({ store, clock, storeClock, counters: new Counters(), logger: quietLogger, maxBytes: 1_000_000, pollMs: 1000 });
   t.teardown(() => tail.stop());
   const starts = new Starts({ store, tail, storeClock });
   const started = tail.start(store.log(), { append: () => undefined, disturb: (change) => change(), renew: () => undefined });

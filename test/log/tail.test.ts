@@ -3,14 +3,12 @@ import { runInNewContext } from 'node:vm';
 import { t } from 'tap';
 import { StoreClock } from '../../src/runtime/clock.ts';
 import { Counters } from '../../src/runtime/counters.ts';
-import type { Log } from '../../src/runtime/logger.ts';
 import type { Message } from '../../src/model/message.ts';
 import { Tail } from '../../src/log/tail.ts';
 import type { Scope } from '../support/temp.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
-
-const quiet: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+import { quietLogger } from '../support/logger.ts';
 
 interface Setting {
   readonly store: MemoryStore;
@@ -27,7 +25,7 @@ async function begin(t: Scope, messages = 3, maxBytes = 1_000_000): Promise<Sett
   for (let count = 0; count < messages; count++) store.commit();
   const clock = new TestClock();
   const counters = new Counters();
-  const tail = new Tail({ store, clock, storeClock: new StoreClock(clock), counters, logger: quiet, maxBytes, pollMs: 1000 });
+  const tail = new Tail({ store, clock, storeClock: new StoreClock(clock), counters, logger: quietLogger, maxBytes, pollMs: 1000 });
   const told: (number | string)[] = [];
   const listener = {
     append: (message: Message) => void told.push(message.seq),

@@ -6,7 +6,6 @@ import type { Start } from '../../src/model/position.ts';
 import { Problem } from '../../src/model/problem.ts';
 import { Fanout } from '../../src/delivery/fanout.ts';
 import { History, type HistoryPage, type HistoryRequest } from '../../src/log/history.ts';
-import type { Log } from '../../src/runtime/logger.ts';
 import type { Draft } from '../../src/model/message.ts';
 import { Publisher, type Receipt } from '../../src/log/publisher.ts';
 import type { Reader, StreamOptions } from '../../src/delivery/reader.ts';
@@ -21,8 +20,7 @@ import type { SimulatedSocket } from './socket.ts';
 import { SimulatedStore } from './store.ts';
 import type { Troubles } from './trouble.ts';
 import type { Place, World } from './world.ts';
-
-const quiet: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+import { quietLogger } from '../support/logger.ts';
 
 /** How much later than due a timer fires, and what comes after a turn of the event loop. Milliseconds. */
 const TIMER_LAG_MS = 2;
@@ -74,7 +72,7 @@ export class Instance implements Place {
     const clock = this.#clock();
     const storeClock = new StoreClock(clock);
     const counters = new Counters();
-    const logger = quiet;
+    const logger = quietLogger;
     const store = new SimulatedStore({ log, world, troubles, instance: number, place: this });
     const tail = new Tail({ store, clock, storeClock, counters, logger, maxBytes: make.tailBytes, pollMs: 1000 });
     const audience = new Audience();

@@ -10,7 +10,7 @@ import { Streams } from '../../src/delivery/stream-registry.ts';
 import { Tail } from '../../src/log/tail.ts';
 import { Filter } from '../../src/model/topic.ts';
 import { settle } from '../support/clock.ts';
-import { recordingLog } from '../support/log.ts';
+import { recordingLogger } from '../support/logger.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 
 /** As in catchup.ts. */
@@ -56,7 +56,7 @@ t.test('however many streams are behind in however many topics, a few reads of t
   const store = new HeldStore();
   await store.open();
   for (let count = 0; count < 30 * TOPICS; count++) store.commit({ topic: `topic${count % TOPICS}` });
-  const { log: logger } = recordingLog();
+  const { logger } = recordingLogger();
   const clock = systemClock;
   const storeClock = new StoreClock(clock);
   const counters = new Counters();

@@ -13,7 +13,7 @@ function never(): never {
 export function fakeService(parts: Partial<Service> = {}, environment: Record<string, string> = {}): Service {
   return {
     config: readConfig(environment, { dotenv: false }),
-    log: pino({ level: 'silent' }),
+    logger: pino({ level: 'silent' }),
     counters: new Counters(),
     publisher: { publish: (): Promise<Receipt> => Promise.resolve({ epoch: 'abcdefgh', first: 7, time: 0, replayed: false }) },
     history: { page: (): Promise<HistoryPage> => Promise.resolve({ messages: [], cursor: 'abcdefgh-7', more: false, gap: undefined }), message: () => Promise.resolve(undefined) },

@@ -5,7 +5,6 @@ import { StoreClock } from '../../src/runtime/clock.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import { locate, type Position } from '../../src/model/position.ts';
 import { Fanout } from '../../src/delivery/fanout.ts';
-import type { Log } from '../../src/runtime/logger.ts';
 import type { Outlet, Reader } from '../../src/delivery/reader.ts';
 import { Starts, type StartRequest } from '../../src/log/start.ts';
 import { Streams } from '../../src/delivery/stream-registry.ts';
@@ -15,8 +14,7 @@ import { unchunked } from '../../src/delivery/sse.ts';
 import { TestClock } from './clock.ts';
 import { MemoryStore } from './memory-store.ts';
 import type { Scope } from './temp.ts';
-
-const quiet: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+import { quietLogger } from './logger.ts';
 
 /** A socket whose client reads, or does not, as the test says. */
 export class TestOutlet implements Outlet {
@@ -73,10 +71,10 @@ export async function begin(t: Scope, options: { messages?: number; tailBytes?: 
   const clock = new TestClock();
   const storeClock = new StoreClock(clock);
   const counters = new Counters();
-  const tail = new Tail({ store, clock, storeClock, counters, logger: quiet, maxBytes: options.tailBytes ?? 10_000_000, pollMs: 1000 });
+  const tail = new Tail({ store, clock, storeClock, counters, logger: quietLogger, maxBytes: options.tailBytes ?? 10_000_000, pollMs: 1000 });
   const audience = new Audience();
   const warnings: string[] = [];
-  const catchup = new Catchup({ store, tail, clock, storeClock, counters, logger: { ...quiet, warn: (_facts: object, sentence: string) => void warnings.push(sentence) } });
+  const catchup = new Catchup({ store, tail, clock, storeClock, counters, logger: { ...quietLogger, warn: (_facts: object, sentence: string) => void warnings.push(sentence) } });
   const fanout = new Fanout({ tail, audience, catchup, clock, storeClock, counters });
   const streams = new Streams({
     audience, fanout, catchup,

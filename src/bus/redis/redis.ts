@@ -21,7 +21,7 @@ const COMMAND_BYTES = 1024;
 export interface RedisBusOptions {
   /** One server, the sentinels of a master, or nodes of a cluster: see `readRedisUrl`. */
   readonly url: string;
-  readonly log: Pick<Logger, 'info' | 'warn'>;
+  readonly logger: Pick<Logger, 'info' | 'warn'>;
 }
 
 /**
@@ -31,7 +31,7 @@ export interface RedisBusOptions {
  */
 export class RedisBus implements Bus {
   readonly #location: RedisLocation;
-  readonly #log: Pick<Logger, 'info' | 'warn'>;
+  readonly #logger: Pick<Logger, 'info' | 'warn'>;
   readonly #sender = randomBytes(SENDER_BYTES);
   #channel = '';
   #route: Route | undefined;
@@ -49,7 +49,7 @@ export class RedisBus implements Bus {
   /** Throws when the URL is none of Redis; the text holds nothing of it. */
   constructor(options: RedisBusOptions) {
     this.#location = readRedisUrl(options.url);
-    this.#log = options.log;
+    this.#logger = options.logger;
   }
 
   get state(): BusState {
@@ -145,17 +145,17 @@ export class RedisBus implements Bus {
   #tell(error?: unknown): void {
     const { state } = this;
     if (this.#closed || state === this.#told) return;
-    if (state === 'up') this.#log.info('The bus is up');
+    if (state === 'up') this.#logger.info('The bus is up');
     // At the start it is not up yet, and nothing has gone wrong.
     else if (error === undefined) return;
-    else this.#log.warn({ reason: typeof error === 'string' ? error : describe(error) }, 'The bus is degraded: other instances learn of messages at their next look at the log');
+    else this.#logger.warn({ reason: typeof error === 'string' ? error : describe(error) }, 'The bus is degraded: other instances learn of messages at their next look at the log');
     this.#told = state;
   }
 
   #warnOnce(text: string): void {
     if (this.#warned.has(text)) return;
     this.#warned.add(text);
-    this.#log.warn(text);
+    this.#logger.warn(text);
   }
 }
 

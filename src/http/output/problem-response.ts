@@ -1,5 +1,5 @@
 import { Problem, PROBLEMS, type ProblemCode } from '../../model/problem.ts';
-import type { Log } from '../../runtime/logger.ts';
+import type { Logger } from '../../runtime/logger.ts';
 import { STATUS_CODES } from './status.ts';
 
 /** Errors as clients see them: RFC 9457 problem details. */
@@ -39,11 +39,11 @@ export function rawProblem(problem: Problem): Buffer {
 }
 
 /** What a client is told of an error. Of one that is not its own the log has more, under the id of the request. */
-export function problemOf(error: unknown, log: Pick<Log, 'error'>, requestId: () => string): Problem {
+export function problemOf(error: unknown, logger: Pick<Logger, 'error'>, requestId: () => string): Problem {
   const known = knownProblem(error);
   if (known !== undefined && known.code !== 'internal') return known;
   const request = requestId();
-  log.error({ err: error, request }, 'a request failed');
+  logger.error({ err: error, request }, 'a request failed');
   return new Problem('internal', `It is not your fault; the log has it under request ${request}.`);
 }
 

@@ -89,7 +89,7 @@ export function directPublish(service: Service, requestId: () => string): (reque
       const { location, json: body, replayed } = await store(service, draft, key, requestId);
       response = { status: 201, headers: { 'content-type': JSON_TYPE, location, ...(replayed ? REPLAYED : {}), ...common }, body };
     } catch (error) {
-      response = problemResponse(problemOf(error, service.log, requestId), common);
+      response = problemResponse(problemOf(error, service.logger, requestId), common);
     }
     connection.answer(response, service.draining);
   }
@@ -134,10 +134,10 @@ function readPublish({ topic: name, event: queried, headers, keys, body }: Given
   return { draft: { topic, event, json: isJson, data: body, ttl }, key };
 }
 
-async function store({ publisher, log }: Service, draft: Draft, key: IdempotencyKey | undefined, requestId: () => string): Promise<{ location: string; json: string; replayed: boolean }> {
+async function store({ publisher, logger }: Service, draft: Draft, key: IdempotencyKey | undefined, requestId: () => string): Promise<{ location: string; json: string; replayed: boolean }> {
   const { epoch, first, time, replayed } = await publisher.publish([draft], key);
   const id = formatId(epoch, first);
-  if (log.isLevelEnabled('debug')) log.debug({ request: requestId(), topic: draft.topic, id, bytes: draft.data.length, replayed }, 'published');
+  if (logger.isLevelEnabled('debug')) logger.debug({ request: requestId(), topic: draft.topic, id, bytes: draft.data.length, replayed }, 'published');
   return { location: `/messages/${id}`, json: `${describe({ ...draft, time }, id)}}\n`, replayed };
 }
 

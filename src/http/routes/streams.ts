@@ -136,7 +136,7 @@ export function directStream(service: Service, requestId: () => string): (reques
     const options = { form: one ? 'data' : 'object', control: readControl(query), chunked: true } as const;
     const common = { ...HEADERS, ...originHeaders(headers.origin, config.CORS_ORIGINS) };
     open(connection, filter, options, wanted, streamHead(common)).catch((error: unknown) => {
-      connection.answer(problemResponse(problemOf(error, service.log, requestId), common), true);
+      connection.answer(problemResponse(problemOf(error, service.logger, requestId), common), true);
     });
     return true;
   };
@@ -166,14 +166,14 @@ class Stream implements Owner {
 
   /** Begins behind the head of the response, which was written. False where it was refused, and ends by itself. */
   begin(filter: Filter, options: StreamOptions, wanted: StartRequest, start: Start | undefined): boolean {
-    const { streams, log } = this.#service;
+    const { streams, logger } = this.#service;
     // Asked again: others were opened since.
     if (start === undefined || streams.isFull) {
       streams.refuse(options, this.socket);
       return false;
     }
     this.#reader = streams.start(filter, options, this.socket, start);
-    log.debug({ topics: filter.key, at: start.at.seq, start: wanted.kind, gap: start.gap?.reason }, 'stream opened');
+    logger.debug({ topics: filter.key, at: start.at.seq, start: wanted.kind, gap: start.gap?.reason }, 'stream opened');
     return true;
   }
 
@@ -196,7 +196,7 @@ class Stream implements Owner {
   closed(): void {
     if (this.#reader === undefined) return;
     this.#service.streams.closed(this.#reader);
-    this.#service.log.debug({ at: this.#reader.position().seq }, 'stream closed');
+    this.#service.logger.debug({ at: this.#reader.position().seq }, 'stream closed');
   }
 }
 

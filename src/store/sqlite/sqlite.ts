@@ -12,7 +12,7 @@ export const LOCK_WAIT = 5_000;
 export interface SqliteOptions {
   /** The path of the database. It and its folder are made if they are missing. */
   readonly file: string;
-  readonly log: Pick<Logger, 'error'>;
+  readonly logger: Pick<Logger, 'error'>;
   /** In milliseconds; `LOCK_WAIT` if absent. */
   readonly lockWait?: number;
 }
@@ -24,7 +24,7 @@ export interface SqliteOptions {
 export class SqliteStore implements Store {
   readonly #file: string;
   readonly #lockWait: number;
-  readonly #log: Pick<Logger, 'error'>;
+  readonly #logger: Pick<Logger, 'error'>;
   readonly #epochs = new Epochs();
   #writer: Thread | undefined;
   #reader: Thread | undefined;
@@ -32,9 +32,9 @@ export class SqliteStore implements Store {
   #closing: Promise<void> | undefined;
   #logId: string | undefined;
 
-  constructor({ file, log, lockWait = LOCK_WAIT }: SqliteOptions) {
+  constructor({ file, logger, lockWait = LOCK_WAIT }: SqliteOptions) {
     this.#file = resolve(file);
-    this.#log = log;
+    this.#logger = logger;
     this.#lockWait = lockWait;
   }
 
@@ -53,10 +53,10 @@ export class SqliteStore implements Store {
   }
 
   async #open(): Promise<LogState> {
-    this.#writer ??= new Thread('writer', this.#file, this.#lockWait, this.#log);
+    this.#writer ??= new Thread('writer', this.#file, this.#lockWait, this.#logger);
     const { opened, log } = await this.#writer.call('open', undefined);
     this.#writer.opened = opened;
-    this.#reader = new Thread('reader', this.#file, this.#lockWait, this.#log, opened);
+    this.#reader = new Thread('reader', this.#file, this.#lockWait, this.#logger, opened);
     this.#logId = opened.logId;
     return this.#state(log);
   }

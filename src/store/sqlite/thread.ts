@@ -28,7 +28,7 @@ export class Thread {
   readonly #name: string;
   readonly #file: string;
   readonly #lockWait: number;
-  readonly #log: Pick<Logger, 'error'>;
+  readonly #logger: Pick<Logger, 'error'>;
   readonly #waiting = new Map<number, Waiting>();
   #worker: Worker | undefined;
   #opened: Opened | undefined;
@@ -37,11 +37,11 @@ export class Thread {
   #restart: NodeJS.Timeout | undefined;
   #closed: Promise<void> | undefined;
 
-  constructor(name: string, file: string, lockWait: number, log: Pick<Logger, 'error'>, opened?: Opened) {
+  constructor(name: string, file: string, lockWait: number, logger: Pick<Logger, 'error'>, opened?: Opened) {
     this.#name = name;
     this.#file = file;
     this.#lockWait = lockWait;
-    this.#log = log;
+    this.#logger = logger;
     this.#opened = opened;
     this.#start();
   }
@@ -74,12 +74,12 @@ export class Thread {
     if (worker === undefined) return;
     const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
     const timer = setTimeout(() => {
-      this.#log.error(`the database's ${this.#name} did not end in time`);
+      this.#logger.error(`the database's ${this.#name} did not end in time`);
       void worker.terminate();
     }, this.#lockWait + CLOSE_WAIT);
     // It fails where the worker fails to close: then it ends all the same.
     this.call('close', undefined).catch((error: unknown) => {
-      this.#log.error({ err: error }, `the database's ${this.#name} did not close`);
+      this.#logger.error({ err: error }, `the database's ${this.#name} did not close`);
       void worker.terminate();
     });
     await ended;
@@ -93,9 +93,9 @@ export class Thread {
     });
     worker.on('message', (reply: Reply) => this.#settle(reply));
     // Without this listener an error in the worker would end the process. 'exit' follows.
-    worker.on('error', (error) => this.#log.error({ err: error }, `the database's ${this.#name} failed`));
+    worker.on('error', (error) => this.#logger.error({ err: error }, `the database's ${this.#name} failed`));
     worker.on('messageerror', (error) => {
-      this.#log.error({ err: error }, `an answer of the database's ${this.#name} could not be read`);
+      this.#logger.error({ err: error }, `an answer of the database's ${this.#name} could not be read`);
       void worker.terminate();
     });
     worker.on('exit', () => this.#ended());
@@ -119,7 +119,7 @@ export class Thread {
     }
     this.#waiting.clear();
     if (this.#closed !== undefined) return;
-    this.#log.error(`the database's ${this.#name} ended; it starts again in ${this.#restartDelay} ms`);
+    this.#logger.error(`the database's ${this.#name} ended; it starts again in ${this.#restartDelay} ms`);
     this.#restart = setTimeout(() => this.#start(), this.#restartDelay);
     this.#restartDelay = Math.min(this.#restartDelay * 2, RESTART_MAX);
   }

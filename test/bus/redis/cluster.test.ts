@@ -2,28 +2,28 @@ import t from 'tap';
 import { RedisBus } from '../../../src/bus/redis/redis.ts';
 import { busContract, Ear, joined } from '../../contract/bus.ts';
 import { flows, states } from '../../support/bus.ts';
-import { recordingLog } from '../../support/log.ts';
+import { recordingLogger } from '../../support/logger.ts';
 import { clusterInfo, startCluster } from '../../support/redis-cluster.ts';
 import { startRedis } from '../../support/redis.ts';
 import { until } from '../../support/until.ts';
 
-const { log } = recordingLog();
+const { logger } = recordingLogger();
 
 /** After how long a node counts as dead: milliseconds. A busy machine shall not be taken for that too often; a test that it happens to goes on. */
 const NODE_TIMEOUT = 5_000;
 
 busContract(async (t) => {
   const { url } = await startCluster(t);
-  return { name: 'redis cluster', make: () => new RedisBus({ url, log }) };
+  return { name: 'redis cluster', make: () => new RedisBus({ url, logger }) };
 });
 
 t.test('a master is killed: connections go to another node at once, and its replica is promoted', async (t) => {
   const cluster = await startCluster(t, { nodeTimeout: NODE_TIMEOUT, replicas: true });
-  const { log: recorded, lines } = recordingLog();
-  const bus = new RedisBus({ url: cluster.url, log: recorded });
+  const { logger: recorded, lines } = recordingLogger();
+  const bus = new RedisBus({ url: cluster.url, logger: recorded });
   const { ear } = await joined(t, bus, 'log-cluster');
   const killed = await cluster.of('tidings-subscriber');
-  const other = new RedisBus({ url: cluster.url, log });
+  const other = new RedisBus({ url: cluster.url, logger });
   const { ear: otherEar } = await joined(t, other, 'log-cluster');
   const { wakes } = ear;
   await killed.server.stop();
@@ -43,10 +43,10 @@ t.test('a master is killed: connections go to another node at once, and its repl
 t.test('a node that is cut off from most others is not used, though it answers', async (t) => {
   const cluster = await startCluster(t, { nodeTimeout: NODE_TIMEOUT });
   const [last, ...rest] = cluster.masters;
-  const { log: recorded, lines } = recordingLog();
+  const { logger: recorded, lines } = recordingLogger();
   const url = `redis+cluster://127.0.0.1:${last!.server.port}`;
-  const bus = new RedisBus({ url, log: recorded });
-  const other = new RedisBus({ url: cluster.url, log });
+  const bus = new RedisBus({ url, logger: recorded });
+  const other = new RedisBus({ url: cluster.url, logger });
   const { ear } = await joined(t, bus, 'log-cluster');
   const { ear: otherEar } = await joined(t, other, 'log-cluster');
   for (const { server } of rest) process.kill(server.pid, 'SIGSTOP');
@@ -61,8 +61,8 @@ t.test('a node that is cut off from most others is not used, though it answers',
 
 t.test('a server that is no cluster is not taken for one', async (t) => {
   const { port } = await startRedis(t);
-  const { log, lines } = recordingLog();
-  const bus = new RedisBus({ url: `redis+cluster://127.0.0.1:${port}`, log });
+  const { logger, lines } = recordingLogger();
+  const bus = new RedisBus({ url: `redis+cluster://127.0.0.1:${port}`, logger });
   t.teardown(() => bus.close());
   bus.join('log-cluster', new Ear());
   await until('the log tells', () => lines.length > 0);
@@ -74,9 +74,9 @@ t.test('a user who may not ask about the cluster can use it', async (t) => {
   const cluster = await startCluster(t);
   for (const { client } of cluster.masters) await client.call('ACL', 'SETUSER', 'app', 'on', '>us€r?pw', 'allchannels', '+@pubsub', '+@connection');
   const url = cluster.url.replace('//', `//app:${encodeURIComponent('us€r?pw')}@`);
-  const bus = new RedisBus({ url, log });
+  const bus = new RedisBus({ url, logger });
   await joined(t, bus, 'log-cluster');
-  const { ear } = await joined(t, new RedisBus({ url, log }), 'log-cluster');
+  const { ear } = await joined(t, new RedisBus({ url, logger }), 'log-cluster');
   await flows(bus, ear);
   t.pass('messages flow');
 });

@@ -4,7 +4,7 @@ import t from 'tap';
 import { RedisBus } from '../../../src/bus/redis/redis.ts';
 import { Ear, joined, message } from '../../contract/bus.ts';
 import { flows, toldOnce } from '../../support/bus.ts';
-import { recordingLog } from '../../support/log.ts';
+import { recordingLogger } from '../../support/logger.ts';
 import { startRedis, type RedisServer } from '../../support/redis.ts';
 import { freePort } from '../../support/ports.ts';
 import type { Scope } from '../../support/temp.ts';
@@ -15,7 +15,7 @@ const MIB = 1024 * 1024;
 /** The bound that the bus promises: see BUS_OUTSTANDING_BYTES. */
 const OUTSTANDING = 8 * MIB;
 
-const { log } = recordingLog();
+const { logger } = recordingLogger();
 
 /** A client of Redis that is not ours. */
 function client(t: Scope, url: string): Redis {
@@ -25,9 +25,9 @@ function client(t: Scope, url: string): Redis {
 }
 
 async function pair(t: Scope, url: string): Promise<{ bus: RedisBus; other: RedisBus; ear: Ear; lines: string[] }> {
-  const { log: recorded, lines } = recordingLog();
-  const bus = new RedisBus({ url, log: recorded });
-  const other = new RedisBus({ url, log });
+  const { logger: recorded, lines } = recordingLogger();
+  const bus = new RedisBus({ url, logger: recorded });
+  const other = new RedisBus({ url, logger });
   await joined(t, bus, 'log-faults');
   const { ear } = await joined(t, other, 'log-faults');
   return { bus, other, ear, lines };
@@ -72,8 +72,8 @@ t.test('Redis goes and comes back: it tries for ever, says so once each, and loo
 t.test('Redis away at the start: joining returns, and it is found once it is there', async (t) => {
   const redis = await startRedis(t);
   await redis.stop();
-  const { log, lines } = recordingLog();
-  const bus = new RedisBus({ url: redis.url, log });
+  const { logger, lines } = recordingLogger();
+  const bus = new RedisBus({ url: redis.url, logger });
   t.teardown(() => bus.close());
   const ear = new Ear();
   bus.join('log-faults', ear);
@@ -205,7 +205,7 @@ t.test('an idle connection to a frozen Redis is noticed', async (t) => {
 t.test('closing ends soon, frozen Redis or not, and with much unanswered', async (t) => {
   const redis = await startRedis(t);
   const { bus, other } = await pair(t, redis.url);
-  const third = new RedisBus({ url: redis.url, log });
+  const third = new RedisBus({ url: redis.url, logger });
   freeze(t, redis);
   third.join('log-faults', new Ear());
   for (let seq = 1; seq <= 100; seq++) bus.publish([message(seq, Buffer.alloc(512 * 1024))]);
@@ -226,8 +226,8 @@ t.test('closing lets what was just published arrive', async (t) => {
 });
 
 t.test('a name with several addresses of which none answers is tried like any other', async (t) => {
-  const { log, lines } = recordingLog();
-  const bus = new RedisBus({ url: `redis://localhost:${await freePort()}`, log });
+  const { logger, lines } = recordingLogger();
+  const bus = new RedisBus({ url: `redis://localhost:${await freePort()}`, logger });
   t.teardown(() => bus.close());
   bus.join('log-faults', new Ear());
   await until('the log tells', () => lines.length > 0);

@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import t from 'tap';
 import { RedisBus } from '../../../src/bus/redis/redis.ts';
 import { Ear } from '../../contract/bus.ts';
-import { recordingLog } from '../../support/log.ts';
+import { recordingLogger } from '../../support/logger.ts';
 import { freePort } from '../../support/ports.ts';
 import { startRedis } from '../../support/redis.ts';
 import type { Scope } from '../../support/temp.ts';
@@ -39,8 +39,8 @@ const ATTEMPTS = 5;
 /** A bus that is degraded, and what it said of it first. */
 async function degraded(t: Scope, url: string, reason: RegExp): Promise<{ readonly bus: RedisBus; readonly lines: readonly string[] }> {
   for (let attempt = 1; ; attempt++) {
-    const { log, lines } = recordingLog();
-    const bus = new RedisBus({ url, log });
+    const { logger, lines } = recordingLogger();
+    const bus = new RedisBus({ url, logger });
     t.teardown(() => bus.close());
     bus.join('log-nonsense', new Ear());
     await until('the log tells', () => lines.length > 0);

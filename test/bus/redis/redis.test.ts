@@ -8,7 +8,7 @@ import t from 'tap';
 import { encode, SENDER_BYTES } from '../../../src/bus/envelope.ts';
 import { RedisBus } from '../../../src/bus/redis/redis.ts';
 import { busContract, content, Ear, joined, message } from '../../contract/bus.ts';
-import { recordingLog } from '../../support/log.ts';
+import { recordingLogger } from '../../support/logger.ts';
 import { freePort } from '../../support/ports.ts';
 import { startRedis } from '../../support/redis.ts';
 import type { Scope } from '../../support/temp.ts';
@@ -17,7 +17,7 @@ import { until } from '../../support/until.ts';
 /** Of the event loop, a millisecond each or more: fewer than any timer takes that could be left. */
 const TURNS = 200;
 
-const { log } = recordingLog();
+const { logger } = recordingLogger();
 
 /** A client of Redis that is not ours. */
 function client(t: Scope, url: string): Redis {
@@ -28,15 +28,15 @@ function client(t: Scope, url: string): Redis {
 
 busContract(async (t) => {
   const { url } = await startRedis(t);
-  return { name: 'redis', make: () => new RedisBus({ url, log }) };
+  return { name: 'redis', make: () => new RedisBus({ url, logger }) };
 });
 
 t.test('the number of a database in the URL keeps no log together or apart: its id does', async (t) => {
   const { url } = await startRedis(t);
-  const one = await joined(t, new RedisBus({ url: `${url}/1`, log }), 'log-a');
-  const same = await joined(t, new RedisBus({ url: `${url}/7`, log }), 'log-a');
-  const other = await joined(t, new RedisBus({ url: `${url}/1`, log }), 'log-b');
-  const otherSame = await joined(t, new RedisBus({ url, log }), 'log-b');
+  const one = await joined(t, new RedisBus({ url: `${url}/1`, logger }), 'log-a');
+  const same = await joined(t, new RedisBus({ url: `${url}/7`, logger }), 'log-a');
+  const other = await joined(t, new RedisBus({ url: `${url}/1`, logger }), 'log-b');
+  const otherSame = await joined(t, new RedisBus({ url, logger }), 'log-b');
   one.bus.publish([message(1)]);
   await same.ear.hears(1);
   otherSame.bus.publish([message(2)]);
@@ -60,8 +60,8 @@ t.test('it works with a password, with a user, and over TLS', async (t) => {
     'TLS in capitals': secure.url.replace('rediss:', 'REDISS:'),
   };
   for (const [what, url] of Object.entries(urls)) {
-    const { bus } = await joined(t, new RedisBus({ url, log }), 'log-access');
-    const { ear } = await joined(t, new RedisBus({ url, log }), 'log-access');
+    const { bus } = await joined(t, new RedisBus({ url, logger }), 'log-access');
+    const { ear } = await joined(t, new RedisBus({ url, logger }), 'log-access');
     bus.publish([message(1, what)]);
     await ear.hears(1);
     t.same(content(ear.messages), content([message(1, what)]), what);
@@ -70,8 +70,8 @@ t.test('it works with a password, with a user, and over TLS', async (t) => {
 
 t.test('a certificate that nobody vouches for is not accepted', async (t) => {
   const secure = await startRedis(t, { tls: true });
-  const { log, lines } = recordingLog();
-  const bus = new RedisBus({ url: secure.url, log });
+  const { logger, lines } = recordingLogger();
+  const bus = new RedisBus({ url: secure.url, logger });
   t.teardown(() => bus.close());
   bus.join('log-tls', new Ear());
   await until('the log tells', () => lines.length > 0);
@@ -82,7 +82,7 @@ t.test('a certificate that nobody vouches for is not accepted', async (t) => {
 t.test('it can be closed at any point of a TLS handshake', async (t) => {
   const secure = await startRedis(t, { tls: true });
   for (let turns = 0; turns < 40; turns++) {
-    const bus = new RedisBus({ url: secure.url, log });
+    const bus = new RedisBus({ url: secure.url, logger });
     bus.join('log-tls', new Ear());
     for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
     await bus.close();
@@ -100,7 +100,7 @@ t.test('no secret of the URL reaches the log, an error, or the console', async (
       console[level] = original;
     });
   }
-  const { log, lines } = recordingLog();
+  const { logger, lines } = recordingLogger();
   const admin = client(t, server.url);
   await admin.call('ACL', 'SETUSER', 'mute', 'on', '>right-secret', 'resetchannels', '+@all');
   const at = `127.0.0.1:${server.port}`;
@@ -112,7 +112,7 @@ t.test('no secret of the URL reaches the log, an error, or the console', async (
   ];
   for (const url of urls) {
     const before = lines.length;
-    const bus = new RedisBus({ url, log });
+    const bus = new RedisBus({ url, logger });
     t.teardown(() => bus.close());
     bus.join('log-secret', new Ear());
     await until('the log tells', () => lines.length > before);
@@ -122,7 +122,7 @@ t.test('no secret of the URL reaches the log, an error, or the console', async (
   t.equal(lines.length, urls.length, 'one line each');
   for (const url of ['http://:wrong-secret@host', 'redis://:wrong-secret@[', 'redis://:wrong-secret%zz@host', ':wrong-secret@']) {
     try {
-      t.fail(`${new RedisBus({ url, log }).state}: it should not have been accepted`);
+      t.fail(`${new RedisBus({ url, logger }).state}: it should not have been accepted`);
     } catch (error) {
       shown.push(error);
     }
@@ -134,8 +134,8 @@ t.test('without the right to subscribe or to publish it is degraded, says so onc
   const server = await startRedis(t);
   const admin = client(t, server.url);
   await admin.call('ACL', 'SETUSER', 'app', 'on', '>pw', 'allchannels', '+@all', '-publish');
-  const { log, lines } = recordingLog();
-  const bus = new RedisBus({ url: `redis://app:pw@127.0.0.1:${server.port}`, log });
+  const { logger, lines } = recordingLogger();
+  const bus = new RedisBus({ url: `redis://app:pw@127.0.0.1:${server.port}`, logger });
   const { ear } = await joined(t, bus, 'log-right');
   bus.publish([message(1)]);
   await until('publishing is refused', () => bus.state === 'degraded');
@@ -154,9 +154,9 @@ t.test('without the right to subscribe or to publish it is degraded, says so onc
 
 t.test('what is not ours on the channel does no harm', async (t) => {
   const { url } = await startRedis(t);
-  const { log, lines } = recordingLog();
-  const { bus } = await joined(t, new RedisBus({ url, log }), 'log-noise');
-  const { ear } = await joined(t, new RedisBus({ url, log }), 'log-noise');
+  const { logger, lines } = recordingLogger();
+  const { bus } = await joined(t, new RedisBus({ url, logger }), 'log-noise');
+  const { ear } = await joined(t, new RedisBus({ url, logger }), 'log-noise');
   const { wakes } = ear;
   const noise = client(t, url);
   const whole = encode(randomBytes(SENDER_BYTES), [message(9, 'cut')]);
@@ -175,8 +175,8 @@ t.test('what is not ours on the channel does no harm', async (t) => {
 
 t.test('a listener that Redis cuts off as too slow comes back and looks at the log', async (t) => {
   const { url } = await startRedis(t, { settings: ['--client-output-buffer-limit', 'pubsub', '16kb', '16kb', '1'] });
-  const { bus } = await joined(t, new RedisBus({ url, log }), 'log-slow');
-  const { ear } = await joined(t, new RedisBus({ url, log }), 'log-slow');
+  const { bus } = await joined(t, new RedisBus({ url, logger }), 'log-slow');
+  const { ear } = await joined(t, new RedisBus({ url, logger }), 'log-slow');
   const { wakes } = ear;
   bus.publish([message(1, Buffer.alloc(512 * 1024))]);
   await until('it was woken', () => ear.wakes > wakes);
@@ -207,7 +207,7 @@ t.test('closing leaves no socket and no timer, wherever the connections are', as
   ];
   for (const [where, at, reach] of places) {
     const before = resources();
-    const bus = new RedisBus({ url: at, log });
+    const bus = new RedisBus({ url: at, logger });
     const ear = new Ear();
     bus.join('log-handles', ear);
     await reach(bus, ear);

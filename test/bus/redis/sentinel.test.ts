@@ -7,14 +7,14 @@ import t from 'tap';
 import { RedisBus } from '../../../src/bus/redis/redis.ts';
 import { busContract, Ear, joined } from '../../contract/bus.ts';
 import { flows, states, toldOnce } from '../../support/bus.ts';
-import { recordingLog } from '../../support/log.ts';
+import { recordingLogger } from '../../support/logger.ts';
 import { freePort } from '../../support/ports.ts';
 import { MASTER, SentinelServer, startSentinels } from '../../support/redis-sentinel.ts';
 import { startRedis, type RedisServer } from '../../support/redis.ts';
 import type { Scope } from '../../support/temp.ts';
 import { until } from '../../support/until.ts';
 
-const { log } = recordingLog();
+const { logger } = recordingLogger();
 
 /** After how long a master counts as dead: milliseconds. A busy machine shall not be taken for that too often; a test that it happens to goes on. */
 const DOWN_AFTER = 5_000;
@@ -44,9 +44,9 @@ interface Pair {
 }
 
 async function pair(t: Scope, url: string): Promise<Pair> {
-  const { log: recorded, lines } = recordingLog();
-  const bus = new RedisBus({ url, log: recorded });
-  const other = new RedisBus({ url, log });
+  const { logger: recorded, lines } = recordingLogger();
+  const bus = new RedisBus({ url, logger: recorded });
+  const other = new RedisBus({ url, logger });
   const { ear } = await joined(t, bus, 'log-failover');
   const { ear: otherEar } = await joined(t, other, 'log-failover');
   return { bus, other, ears: [ear, otherEar], lines };
@@ -60,7 +60,7 @@ async function bothFlow({ bus, other, ears }: Pair): Promise<void> {
 
 busContract(async (t) => {
   const { url } = await startSentinels(t, { password: 'p@ss/w:rd %', sentinelPassword: 'of?the&sentinels=' });
-  return { name: 'redis through sentinels', make: () => new RedisBus({ url, log }) };
+  return { name: 'redis through sentinels', make: () => new RedisBus({ url, logger }) };
 });
 
 t.test('the master is killed: it is degraded, and goes on with the one that is promoted', async (t) => {
@@ -121,8 +121,8 @@ t.test('sentinels that are dead, or frozen, are not waited for; without any, it 
 t.test('no sentinel at the start: joining returns, and the master is found once one is there', async (t) => {
   const fleet = await startSentinels(t);
   for (const sentinel of fleet.sentinels) await sentinel.stop();
-  const { log, lines } = recordingLog();
-  const bus = new RedisBus({ url: fleet.url, log });
+  const { logger, lines } = recordingLogger();
+  const bus = new RedisBus({ url: fleet.url, logger });
   t.teardown(() => bus.close());
   const ear = new Ear();
   bus.join('log-failover', ear);
@@ -151,8 +151,8 @@ t.test('a wrong name, a wrong password, and no password: the log says which, and
     [':right-secret@', ':wrong-secret@', /"WRONGPASS/],
   ];
   for (const [part, instead, reason] of wrong) {
-    const { log, lines } = recordingLog();
-    const bus = new RedisBus({ url: fleet.url.replace(part, instead), log });
+    const { logger, lines } = recordingLogger();
+    const bus = new RedisBus({ url: fleet.url.replace(part, instead), logger });
     t.teardown(() => bus.close());
     bus.join('log-failover', new Ear());
     await until('the log tells', () => lines.length > 0);
@@ -196,8 +196,8 @@ t.test('closing leaves no socket and no timer, wherever sentinels and master are
   ];
   for (const [where, url, reach] of places) {
     const before = open();
-    const { log, lines } = recordingLog();
-    const bus = new RedisBus({ url, log });
+    const { logger, lines } = recordingLogger();
+    const bus = new RedisBus({ url, logger });
     bus.join('log-handles', new Ear());
     await reach(bus, lines);
     await bus.close();

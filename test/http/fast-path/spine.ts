@@ -13,7 +13,7 @@ import type { Service } from '../../../src/http/service.ts';
 import { Starts } from '../../../src/log/start.ts';
 import { Streams } from '../../../src/delivery/stream-registry.ts';
 import { Tail } from '../../../src/log/tail.ts';
-import { recordingLog } from '../../support/log.ts';
+import { recordingLogger } from '../../support/logger.ts';
 import { MemoryStore } from '../../support/memory-store.ts';
 import { fakeService } from '../../support/service.ts';
 import type { Scope } from '../../support/temp.ts';
@@ -31,13 +31,13 @@ export interface Spine {
 
 export async function startSpine(t: Scope, environment: Readonly<Record<string, string>> = {}): Promise<Spine> {
   const config = readConfig(environment, { dotenv: false });
-  const { log, lines }: { log: Logger; lines: string[] } = recordingLog();
+  const { logger, lines }: { logger: Logger; lines: string[] } = recordingLogger();
   const store = new MemoryStore();
   const storeClock = new StoreClock(clock);
   const counters = new Counters();
   const audience = new Audience();
-  const tail = new Tail({ store, clock, storeClock, counters, logger: log, maxBytes: config.TAIL_BYTES, pollMs: config.POLL_MS });
-  const catchup = new Catchup({ store, tail, clock, storeClock, counters, logger: log });
+  const tail = new Tail({ store, clock, storeClock, counters, logger, maxBytes: config.TAIL_BYTES, pollMs: config.POLL_MS });
+  const catchup = new Catchup({ store, tail, clock, storeClock, counters, logger });
   const fanout = new Fanout({ tail, audience, catchup, clock, storeClock, counters });
   let look = (): void => undefined;
   const steps: Clock = { ...clock, after: (_milliseconds, task) => {
@@ -55,7 +55,7 @@ export async function startSpine(t: Scope, environment: Readonly<Record<string, 
   const starts = new Starts({ store, tail, storeClock });
   const history = new History({ store, tail, audience, starts, clock, storeClock, maxWaiting: config.MAX_STREAMS });
   const publisher = new Publisher({
-    store, tail, bus: new LocalBus(), clock, counters, logger: log, maxMessages: config.APPEND_QUEUE_MESSAGES, maxBytes: config.APPEND_QUEUE_BYTES,
+    store, tail, bus: new LocalBus(), clock, counters, logger, maxMessages: config.APPEND_QUEUE_MESSAGES, maxBytes: config.APPEND_QUEUE_BYTES,
   });
   await tail.start(await store.open(), fanout);
   t.teardown(() => {
@@ -66,7 +66,7 @@ export async function startSpine(t: Scope, environment: Readonly<Record<string, 
   });
   const fake = fakeService();
   const service: Service = {
-    ...fake, config, log, counters, publisher, history, starts, streams,
+    ...fake, config, logger, counters, publisher, history, starts, streams,
     gauges: () => ({ ...fake.gauges(), streams: streams.open, head: tail.log?.head ?? 0, tailMessages: tail.length, tailBytes: tail.bytes, appendsWaiting: publisher.waiting }),
   };
   return { service, store, streams, tick: () => look(), lines };

@@ -11,7 +11,7 @@ import { StoreError } from '../../../src/store/store.ts';
 import { draft, request } from '../../contract/store-kit.ts';
 
 const [what, file, target] = process.argv.slice(2) as [string, string, string | undefined];
-const store = new SqliteStore({ file, log: pino({ level: 'silent' }) });
+const store = new SqliteStore({ file, logger: pino({ level: 'silent' }) });
 
 function say(...words: unknown[]): void {
   process.stdout.write(`${words.join(' ')}\n`);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { SqliteStore, type SqliteOptions } from '../../../src/store/sqlite/sqlite.ts';
 import type { TestDatabase } from '../../contract/store-kit.ts';
-import { recordingLog } from '../../support/log.ts';
+import { recordingLogger } from '../../support/logger.ts';
 import { Child } from '../../support/child.ts';
 import { tempFolder, type Scope } from '../../support/temp.ts';
 
@@ -15,10 +15,10 @@ export class SqliteDatabase implements TestDatabase {
   readonly #options: SqliteOptions;
 
   constructor(t: Scope, options: { lockWait?: number } = {}) {
-    const { log, lines } = recordingLog();
+    const { logger, lines } = recordingLogger();
     this.file = join(tempFolder(t), 'tidings.db');
     this.lines = lines;
-    this.#options = { ...options, file: this.file, log };
+    this.#options = { ...options, file: this.file, logger };
   }
 
   store(): SqliteStore {

@@ -8,7 +8,7 @@ import { WAL_BYTES, WAL_MAX_BYTES } from '../../../src/store/sqlite/connection.t
 import { SqliteStore } from '../../../src/store/sqlite/sqlite.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { draft, EVERYTHING, failure, numberedRequests, openStore, range, readMessages, request, stored, texts } from '../../contract/store-kit.ts';
-import { recordingLog } from '../../support/log.ts';
+import { recordingLogger } from '../../support/logger.ts';
 import { tempFolder } from '../../support/temp.ts';
 import { SqliteDatabase } from './database.ts';
 
@@ -23,7 +23,7 @@ function everyCall(store: Store): (() => Promise<unknown>)[] {
 
 t.test('the folder of the database is made', async (t) => {
   const file = join(tempFolder(t), 'two', 'folders', 'tidings.db');
-  const store = new SqliteStore({ file, log: recordingLog().log });
+  const store = new SqliteStore({ file, logger: recordingLogger().logger });
   t.teardown(() => store.close());
   await store.open();
   t.ok(existsSync(file));
