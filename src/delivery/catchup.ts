@@ -1,7 +1,9 @@
 import type { Group } from './audience.ts';
-import type { Clock, StoreClock } from '../runtime/clock.ts';
+import type { StoreClock } from '../log/store-clock.ts';
+import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import { locate, startWithGap, type LogState } from '../model/position.ts';
+import type { LogState } from '../model/epochs.ts';
+import { locate, startWithGap } from '../model/gap.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Message } from '../model/message.ts';
 import { Bundle, type Reader } from './reader.ts';

@@ -1,4 +1,5 @@
-import { formatId, type Gap, type Position } from '../model/position.ts';
+import type { Gap } from '../model/gap.ts';
+import { formatId, type Position } from '../model/position.ts';
 import { toJson, type Message } from '../model/message.ts';
 
 /**

@@ -1,7 +1,7 @@
 import type { Audience } from './audience.ts';
 import type { Catchup } from './catchup.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
-import type { Start } from '../model/position.ts';
+import type { Start } from '../model/gap.ts';
 import type { Fanout } from './fanout.ts';
 import { Reader, type Outlet, type StreamOptions, type Surroundings } from './reader.ts';
 import { busyFrame, retryLine, unchunked } from './sse.ts';

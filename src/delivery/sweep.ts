@@ -1,5 +1,6 @@
 import type { Audience, Group } from './audience.ts';
-import type { Clock, StoreClock } from '../runtime/clock.ts';
+import type { StoreClock } from '../log/store-clock.ts';
+import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Position } from '../model/position.ts';
 import type { Message } from '../model/message.ts';

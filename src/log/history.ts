@@ -1,6 +1,9 @@
 import type { Audience } from '../delivery/audience.ts';
-import type { Clock, StoreClock } from '../runtime/clock.ts';
-import { formatId, locate, type Gap, type LogState, type Position, type Start } from '../model/position.ts';
+import type { StoreClock } from './store-clock.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { LogState } from '../model/epochs.ts';
+import { locate, type Gap, type Start } from '../model/gap.ts';
+import { formatId, type Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
 import { Gate } from './read-limiter.ts';
 import type { Message } from '../model/message.ts';

@@ -1,7 +1,8 @@
 import type { Bus } from '../bus/bus.ts';
-import { Patience, SILENT, type Clock, type Timer } from '../runtime/clock.ts';
+import { Patience, SILENT } from './store-silence.ts';
+import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import type { LogState } from '../model/position.ts';
+import type { LogState } from '../model/epochs.ts';
 import { Problem, type ProblemCode } from '../model/problem.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { numbered, type Draft, type Message } from '../model/message.ts';

@@ -1,5 +1,7 @@
-import type { StoreClock } from '../runtime/clock.ts';
-import { locate, startWithGap, type LogState, type Position, type Start } from '../model/position.ts';
+import type { StoreClock } from './store-clock.ts';
+import type { LogState } from '../model/epochs.ts';
+import { locate, startWithGap, type Start } from '../model/gap.ts';
+import type { Position } from '../model/position.ts';
 import type { Store } from '../store/store.ts';
 import type { Tail } from './tail.ts';
 

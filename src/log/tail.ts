@@ -1,6 +1,10 @@
-import { Patience, SILENT, type Clock, type StoreClock, type Timer } from '../runtime/clock.ts';
+import type { StoreClock } from './store-clock.ts';
+import { Patience, SILENT } from './store-silence.ts';
+import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import { locate, type LogState, type Position, type Start } from '../model/position.ts';
+import type { LogState } from '../model/epochs.ts';
+import { locate, type Start } from '../model/gap.ts';
+import type { Position } from '../model/position.ts';
 import { Early } from './early.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Message } from '../model/message.ts';

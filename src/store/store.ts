@@ -1,4 +1,4 @@
-import type { LogState } from '../model/position.ts';
+import type { LogState } from '../model/epochs.ts';
 import type { Draft, Message } from '../model/message.ts';
 import type { Filter } from '../model/topic.ts';
 

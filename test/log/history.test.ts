@@ -1,7 +1,7 @@
 import { t } from 'tap';
 import { Audience } from '../../src/delivery/audience.ts';
 import { Catchup } from '../../src/delivery/catchup.ts';
-import { StoreClock } from '../../src/runtime/clock.ts';
+import { StoreClock } from '../../src/log/store-clock.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import { Fanout } from '../../src/delivery/fanout.ts';
 import { History } from '../../src/log/history.ts';

@@ -1,6 +1,6 @@
 import { t } from 'tap';
 import type { Bus } from '../../src/bus/bus.ts';
-import { StoreClock } from '../../src/runtime/clock.ts';
+import { StoreClock } from '../../src/log/store-clock.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import type { Logger } from '../../src/runtime/logger.ts';
 import type { Draft, Message } from '../../src/model/message.ts';

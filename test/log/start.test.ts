@@ -1,5 +1,5 @@
 import { t } from 'tap';
-import { StoreClock } from '../../src/runtime/clock.ts';
+import { StoreClock } from '../../src/log/store-clock.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import { Starts } from '../../src/log/start.ts';
 import { Tail } from '../../src/log/tail.ts';

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { t } from 'tap';
-import { StoreClock } from '../../src/runtime/clock.ts';
+import { StoreClock } from '../../src/log/store-clock.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import type { Message } from '../../src/model/message.ts';
 import { Tail } from '../../src/log/tail.ts';

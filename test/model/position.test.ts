@@ -1,5 +1,7 @@
 import { t } from 'tap';
-import { formatId, Lineage, locate, parseId, type LogState } from '../../src/model/position.ts';
+import { Lineage, type LogState } from '../../src/model/epochs.ts';
+import { locate } from '../../src/model/gap.ts';
+import { formatId, parseId } from '../../src/model/position.ts';
 
 const lineage = new Lineage([
   { epoch: 'aaaaaaaa01', first: 1 },

@@ -1,8 +1,9 @@
 import { Audience } from '../../src/delivery/audience.ts';
 import { Catchup } from '../../src/delivery/catchup.ts';
-import { StoreClock, type Clock, type Timer } from '../../src/runtime/clock.ts';
+import { StoreClock } from '../../src/log/store-clock.ts';
+import type { Clock, Timer } from '../../src/runtime/clock.ts';
 import { Counters } from '../../src/runtime/counters.ts';
-import type { Start } from '../../src/model/position.ts';
+import type { Start } from '../../src/model/gap.ts';
 import { Problem } from '../../src/model/problem.ts';
 import { Fanout } from '../../src/delivery/fanout.ts';
 import { History, type HistoryPage, type HistoryRequest } from '../../src/log/history.ts';

@@ -1,4 +1,4 @@
-import type { LogState } from '../../src/model/position.ts';
+import type { LogState } from '../../src/model/epochs.ts';
 import { StoreError, type Appended, type AppendRequest, type Page, type ReadQuery, type Sought, type Store, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
 import type { MemoryStore } from '../support/memory-store.ts';
 import type { Troubles } from './trouble.ts';

@@ -1,7 +1,8 @@
 import { t } from 'tap';
 import { Audience } from '../../src/delivery/audience.ts';
 import { Catchup } from '../../src/delivery/catchup.ts';
-import { StoreClock, systemClock } from '../../src/runtime/clock.ts';
+import { StoreClock } from '../../src/log/store-clock.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import { Fanout } from '../../src/delivery/fanout.ts';
 import type { Outlet, Reader } from '../../src/delivery/reader.ts';

@@ -1,4 +1,4 @@
-import { Lineage, type Epoch, type LogState } from '../../src/model/position.ts';
+import { Lineage, type Epoch, type LogState } from '../../src/model/epochs.ts';
 import { Message, numbered, type Draft } from '../../src/model/message.ts';
 import { StoreError, type Appended, type AppendRequest, type Outcome, type Page, type ReadQuery, type Sought, type Store, type StoreErrorKind, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
 

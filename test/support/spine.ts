@@ -1,9 +1,10 @@
 import { createParser } from 'eventsource-parser';
 import { Audience } from '../../src/delivery/audience.ts';
 import { Catchup } from '../../src/delivery/catchup.ts';
-import { StoreClock } from '../../src/runtime/clock.ts';
+import { StoreClock } from '../../src/log/store-clock.ts';
 import { Counters } from '../../src/runtime/counters.ts';
-import { locate, type Position } from '../../src/model/position.ts';
+import { locate } from '../../src/model/gap.ts';
+import type { Position } from '../../src/model/position.ts';
 import { Fanout } from '../../src/delivery/fanout.ts';
 import type { Outlet, Reader } from '../../src/delivery/reader.ts';
 import { Starts, type StartRequest } from '../../src/log/start.ts';

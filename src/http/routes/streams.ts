@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { Type } from 'typebox';
 import type { App } from '../app-type.ts';
 import { claim, isClaimed, passOver, takeOver } from '../takeover.ts';
-import type { Start } from '../../model/position.ts';
+import type { Start } from '../../model/gap.ts';
 import type { DirectConnection } from '../fast-path/connections.ts';
 import type { PlainRequest } from '../fast-path/request.ts';
 import { problemResponse, streamHead } from '../fast-path/response.ts';

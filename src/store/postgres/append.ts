@@ -1,4 +1,5 @@
-import type { Lineage, Position } from '../../model/position.ts';
+import type { Lineage } from '../../model/epochs.ts';
+import type { Position } from '../../model/position.ts';
 import { EPOCH_NAME, KEPT_EPOCHS, randomName } from '../names.ts';
 import type { Row } from './connection.ts';
 import { booleans, elements, literal, numbers, strings } from './literals.ts';

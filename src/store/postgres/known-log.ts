@@ -1,4 +1,5 @@
-import { Lineage, type Epoch, type LogState, type Position } from '../../model/position.ts';
+import { Lineage, type Epoch, type LogState } from '../../model/epochs.ts';
+import type { Position } from '../../model/position.ts';
 import type { Row } from './connection.ts';
 
 /** Lineages that are kept besides the newest: answers that are under way at the same time may be of one or the other. */

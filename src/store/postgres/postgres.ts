@@ -1,4 +1,4 @@
-import type { LogState } from '../../model/position.ts';
+import type { LogState } from '../../model/epochs.ts';
 import { EPOCH_NAME, KEPT_EPOCHS, LOG_NAME, randomName } from '../names.ts';
 import { appendCall, newestOf, outcomesOf, ROW_OVERHEAD_BYTES } from './append.ts';
 import { Connections } from './connections.ts';

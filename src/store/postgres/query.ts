@@ -1,4 +1,4 @@
-import type { Lineage } from '../../model/position.ts';
+import type { Lineage } from '../../model/epochs.ts';
 import { ownCopy } from '../../runtime/memory.ts';
 import { Message } from '../../model/message.ts';
 import { newestOf } from './append.ts';

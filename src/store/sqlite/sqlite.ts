@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
-import { Lineage, type LogState } from '../../model/position.ts';
+import { Lineage, type LogState } from '../../model/epochs.ts';
 import { packRequests, unpackMessages, unpackOutcomes } from './packing.ts';
 import type { EpochRow, Snapshot } from './log-state.ts';
 import { Thread } from './thread.ts';

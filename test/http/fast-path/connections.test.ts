@@ -6,7 +6,7 @@ import type { PlainRequest } from '../../../src/http/fast-path/request.ts';
 import { answerClientError } from '../../../src/http/output/client-error.ts';
 import type { Receipt } from '../../../src/log/publisher.ts';
 import type { Service } from '../../../src/http/service.ts';
-import type { Start } from '../../../src/model/position.ts';
+import type { Start } from '../../../src/model/gap.ts';
 import { exchange, RawConnection, requestBytes, type Answer } from '../../support/raw.ts';
 import { fakeService } from '../../support/service.ts';
 import type { Scope } from '../../support/temp.ts';

@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap';
-import { Lineage, type Position } from '../../../src/model/position.ts';
+import { Lineage } from '../../../src/model/epochs.ts';
+import type { Position } from '../../../src/model/position.ts';
 import { appendCall } from '../../../src/store/postgres/append.ts';
 import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
 import type { Store } from '../../../src/store/store.ts';

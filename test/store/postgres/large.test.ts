@@ -1,6 +1,6 @@
 import pg from 'pg';
 import t from 'tap';
-import { Lineage } from '../../../src/model/position.ts';
+import { Lineage } from '../../../src/model/epochs.ts';
 import { appendCall } from '../../../src/store/postgres/append.ts';
 import { SETTINGS } from '../../../src/store/postgres/connections.ts';
 import { readCall } from '../../../src/store/postgres/query.ts';

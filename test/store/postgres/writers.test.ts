@@ -1,7 +1,7 @@
 import { Socket } from 'node:net';
 import pg from 'pg';
 import t, { type Test } from 'tap';
-import { Lineage } from '../../../src/model/position.ts';
+import { Lineage } from '../../../src/model/epochs.ts';
 import { appendCall } from '../../../src/store/postgres/append.ts';
 import { SETTINGS } from '../../../src/store/postgres/connections.ts';
 import type { Store } from '../../../src/store/store.ts';

@@ -1,0 +1,67 @@
+import type { Position } from './position.ts';
+
+/** An epoch of the log and the first number that could be given in it. */
+export interface Epoch {
+  readonly epoch: string;
+  readonly first: number;
+}
+
+/**
+ * The epochs of a log in the order in which they began. A new one begins at head + 1 whenever the log might have
+ * been exchanged for an older copy of itself; so a number that two copies both gave out carries two different epochs,
+ * and an id from the copy that was lost is recognised.
+ */
+export class Lineage {
+  readonly epochs: readonly Epoch[];
+  readonly #index = new Map<string, number>();
+
+  constructor(epochs: readonly Epoch[]) {
+    this.epochs = epochs;
+    epochs.forEach(({ epoch }, index) => this.#index.set(epoch, index));
+  }
+
+  /**
+   * Invariant 8: an id is good only if its epoch is known and its number lies before the first of the epoch after it.
+   * Answers with the last number this log shares with the one the id is from: `seq` itself when the id is good, a
+   * smaller one when the logs forked, undefined when the id is from another log altogether.
+   */
+  shared({ epoch, seq }: Position): number | undefined {
+    const index = this.#index.get(epoch);
+    if (index === undefined) return undefined;
+    const first = this.epochs[index]!.first;
+    if (seq < first && !(index === 0 && seq === first - 1)) return undefined;
+    const next = this.epochs[index + 1];
+    return next === undefined || seq < next.first ? seq : next.first - 1;
+  }
+
+  knows(epoch: string): boolean {
+    return this.#index.has(epoch);
+  }
+
+  isGood(position: Position): boolean {
+    return this.shared(position) === position.seq;
+  }
+
+  /** The position at a number: its epoch is the latest that began at or before it. */
+  at(seq: number): Position {
+    let low = 0;
+    let high = this.epochs.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.epochs[middle]!.first <= seq) low = middle;
+      else high = middle - 1;
+    }
+    return { epoch: this.epochs[low]!.epoch, seq };
+  }
+}
+
+/** What one snapshot of the store says about the log as a whole. */
+export interface LogState {
+  readonly lineage: Lineage;
+  /** The smallest number still held; head + 1 when nothing is. */
+  readonly oldest: number;
+  /** The newest number given; 0 when there is none. */
+  readonly head: number;
+  /** The store's clock when the snapshot was taken, in milliseconds since 1970. */
+  readonly now: number;
+}

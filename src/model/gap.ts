@@ -1,0 +1,45 @@
+import type { LogState } from './epochs.ts';
+import { formatId, type Position } from './position.ts';
+
+export type GapReason = 'expired' | 'unknown-log' | 'ahead' | 'forked';
+
+/** What a reader may have missed: the `$gap` event's data. */
+export interface Gap {
+  readonly requested: string | null;
+  readonly resumed: string;
+  readonly oldest: string;
+  readonly reason: GapReason;
+}
+
+/** Where reading goes on, and what may be missing before it. */
+export interface Start {
+  readonly at: Position;
+  readonly gap: Gap | undefined;
+}
+
+/** Where a reader that holds `cursor` goes on in this log; undefined stands for an id that is no id of ours. */
+export function locate(cursor: Position | undefined, log: LogState): Start {
+  const shared = cursor === undefined ? undefined : log.lineage.shared(cursor);
+  if (cursor === undefined || shared === undefined) return startWithGap(cursor, log.oldest - 1, 'unknown-log', log);
+  // Only the last epoch has no successor that bounds it: a number past the head there was never given by this log.
+  const there = Math.min(shared, log.head);
+  if (there < log.oldest - 1) return startWithGap(cursor, log.oldest - 1, 'expired', log);
+  if (shared < cursor.seq) return startWithGap(cursor, there, 'forked', log);
+  if (there < cursor.seq) return startWithGap(cursor, there, 'ahead', log);
+  return { at: cursor, gap: undefined };
+}
+
+/** A start at number `seq` that says why it is not where the reader asked to be. */
+export function startWithGap(requested: Position | undefined, seq: number, reason: GapReason, log: LogState): Start {
+  const at = log.lineage.at(seq);
+  const oldest = log.lineage.at(log.oldest);
+  return {
+    at,
+    gap: {
+      requested: requested === undefined ? null : formatId(requested.epoch, requested.seq),
+      resumed: formatId(at.epoch, at.seq),
+      oldest: formatId(oldest.epoch, oldest.seq),
+      reason,
+    },
+  };
+}
