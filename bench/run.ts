@@ -1,8 +1,8 @@
 import { measure, peersOf } from './measure.ts';
 import { readOptions, WrongUse, type Options } from './options.ts';
 import { removeFolder, temporaryFolder } from './peers/leftovers.ts';
-import { commit, machine, versions } from './report/machine.ts';
 import { writeHeadline } from './report/headline.ts';
+import { commit, machine, versions } from './report/machine.ts';
 import { writePage } from './report/page.ts';
 import { readResults, writeResults, type Outcome, type Row } from './report/results.ts';
 import { asText, tables } from './report/table.ts';

@@ -1,5 +1,5 @@
-import type { Sink } from './events.ts';
 import { now } from './clock.ts';
+import type { Sink } from './events.ts';
 import { nameOf } from './names.ts';
 import type { Opened, OpenOptions, Reopened, Streams as Counts } from './protocol.ts';
 import { OpeningQueue } from './queue.ts';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { findProgram, needProgram } from './programs.ts';
 import { ServerProcess } from './process.ts';
+import { findProgram, needProgram } from './programs.ts';
 
 /** The configuration that operators are given, as it is. */
 const CONFIGURATION = join(import.meta.dirname, '../../deploy/haproxy.cfg');

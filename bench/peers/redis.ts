@@ -1,5 +1,5 @@
-import { findProgram, needProgram, said } from './programs.ts';
 import { ServerProcess } from './process.ts';
+import { findProgram, needProgram, said } from './programs.ts';
 
 /** A redis-server of one server under test alone, without persistence: what peers share messages through. */
 export function startRedis(folder: string): Promise<ServerProcess> {

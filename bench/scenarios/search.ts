@@ -1,7 +1,7 @@
 import type { Delivered } from '../load/protocol.ts';
+import { spread } from '../report/statistics.ts';
 import type { Peer } from '../types.ts';
 import { MESSAGE_BYTES } from './figures.ts';
-import { spread } from '../report/statistics.ts';
 import type { Round, Setting } from './scenario.ts';
 import { costOf, faultsOf, isSound, pause, measured, type Session } from './session.ts';
 

@@ -1,6 +1,6 @@
+import type { Delivered, Flooded } from '../load/protocol.ts';
 import { postgresMissing } from '../peers/postgres.ts';
 import { redisMissing } from '../peers/redis.ts';
-import type { Delivered, Flooded } from '../load/protocol.ts';
 import type { Peer, Server } from '../types.ts';
 import { cpuSeconds } from '../usage.ts';
 import { CORE, MESSAGE_BYTES, MICROSECONDS } from './figures.ts';

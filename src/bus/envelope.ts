@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
-import { ownCopy } from '../runtime/memory.ts';
 import { Message } from '../model/message.ts';
+import { ownCopy } from '../runtime/memory.ts';
 
 /**
  * What travels on the bus, one envelope for one commit:

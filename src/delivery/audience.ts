@@ -1,6 +1,6 @@
 import type { Message } from '../model/message.ts';
-import type { Reader } from './reader.ts';
 import type { Filter } from '../model/topic.ts';
+import type { Reader } from './reader.ts';
 
 /** Those who want the same: what is done for one of them is done once for all. */
 export class Group {

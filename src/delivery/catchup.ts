@@ -1,14 +1,14 @@
-import type { Group } from './audience.ts';
 import type { StoreClock } from '../log/store-clock.ts';
-import type { Clock } from '../runtime/clock.ts';
-import type { Counters } from '../runtime/counters.ts';
+import type { Tail } from '../log/tail.ts';
 import type { LogState } from '../model/epochs.ts';
 import { locate, startWithGap } from '../model/gap.ts';
-import type { Logger } from '../runtime/logger.ts';
 import type { Message } from '../model/message.ts';
-import { Bundle, type Reader } from './reader.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
+import type { Logger } from '../runtime/logger.ts';
 import { StoreError, type Page, type Store } from '../store/store.ts';
-import type { Tail } from '../log/tail.ts';
+import type { Group } from './audience.ts';
+import { Bundle, type Reader } from './reader.ts';
 
 /** Bounds the reads of the log under way for readers, so that a storm of them leaves the database to the publishers. */
 const READS = 4;

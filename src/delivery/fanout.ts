@@ -1,8 +1,8 @@
+import type { TailListener } from '../log/tail.ts';
+import type { Message } from '../model/message.ts';
 import type { Group } from './audience.ts';
 import type { Catchup } from './catchup.ts';
-import type { Message } from '../model/message.ts';
 import { Sweep, WRITE_BYTES, type SweepOptions } from './sweep.ts';
-import type { TailListener } from '../log/tail.ts';
 
 /** Bounds what waits to be written altogether, and so for how long messages are held that the tail has let go. Bytes of data. */
 const WAITING_BYTES = 1024 * 1024;

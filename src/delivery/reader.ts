@@ -1,10 +1,10 @@
-import type { Group } from './audience.ts';
+import type { Tail } from '../log/tail.ts';
+import type { Start } from '../model/gap.ts';
+import type { Message } from '../model/message.ts';
+import type { Position } from '../model/position.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import type { Start } from '../model/gap.ts';
-import type { Position } from '../model/position.ts';
-import type { Message } from '../model/message.ts';
-import type { Tail } from '../log/tail.ts';
+import type { Group } from './audience.ts';
 import { busyFrame, cursorFrame, frame, gapComment, gapFrame, HEARTBEAT, openFrame, retryLine, unchunked, type Form } from './sse.ts';
 
 /** The socket of a stream, as far as a reader needs it: `net.Socket` is one. */

@@ -1,6 +1,6 @@
 import type { Gap } from '../model/gap.ts';
-import { formatId, type Position } from '../model/position.ts';
 import { toJson, type Message } from '../model/message.ts';
+import { formatId, type Position } from '../model/position.ts';
 
 /**
  * The SSE frames (https://html.spec.whatwg.org/multipage/server-sent-events.html), each encoded once as an HTTP/1.1

@@ -1,11 +1,11 @@
+import type { Start } from '../model/gap.ts';
+import type { Filter } from '../model/topic.ts';
+import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Audience } from './audience.ts';
 import type { Catchup } from './catchup.ts';
-import type { Clock, Timer } from '../runtime/clock.ts';
-import type { Start } from '../model/gap.ts';
 import type { Fanout } from './fanout.ts';
 import { Reader, type Outlet, type StreamOptions, type Surroundings } from './reader.ts';
 import { busyFrame, retryLine, unchunked } from './sse.ts';
-import type { Filter } from '../model/topic.ts';
 
 /** How often the streams are looked after: the grain of heartbeats, of stalls, and of the drain. Milliseconds. */
 const TICK_MS = 100;

@@ -1,11 +1,11 @@
-import type { Audience, Group } from './audience.ts';
 import type { StoreClock } from '../log/store-clock.ts';
+import type { Tail } from '../log/tail.ts';
+import type { Message } from '../model/message.ts';
+import type { Position } from '../model/position.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import type { Position } from '../model/position.ts';
-import type { Message } from '../model/message.ts';
+import type { Audience, Group } from './audience.ts';
 import { Bundle, type Reader } from './reader.ts';
-import type { Tail } from '../log/tail.ts';
 
 /** How many readers and groups are seen to between two looks at the clock, which cost little, but not nothing. */
 const LOOK_EVERY = 64;

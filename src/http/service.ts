@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
-import type { Counters } from '../runtime/counters.ts';
+import type { Streams } from '../delivery/stream-registry.ts';
 import type { History } from '../log/history.ts';
 import type { Publisher } from '../log/publisher.ts';
 import type { Starts } from '../log/start.ts';
-import type { Streams } from '../delivery/stream-registry.ts';
+import type { Counters } from '../runtime/counters.ts';
 
 /** Everything that routes are handed: what this instance can do, and how it is. */
 export interface Service {

@@ -1,16 +1,16 @@
 import type { Audience } from '../delivery/audience.ts';
-import type { StoreClock } from './store-clock.ts';
-import type { Clock } from '../runtime/clock.ts';
 import type { LogState } from '../model/epochs.ts';
 import { locate, type Gap, type Start } from '../model/gap.ts';
+import type { Message } from '../model/message.ts';
 import { formatId, type Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
-import { Gate } from './read-limiter.ts';
-import type { Message } from '../model/message.ts';
-import type { Starts, StartRequest } from './start.ts';
-import { StoreError, type Store } from '../store/store.ts';
-import type { Tail } from './tail.ts';
 import type { Filter } from '../model/topic.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { StoreError, type Store } from '../store/store.ts';
+import { Gate } from './read-limiter.ts';
+import type { Starts, StartRequest } from './start.ts';
+import type { StoreClock } from './store-clock.ts';
+import type { Tail } from './tail.ts';
 
 /** Bounds one answer, whatever its messages weigh. Bytes of data. */
 const PAGE_BYTES = 4 * 1024 * 1024;

@@ -1,12 +1,12 @@
 import type { Bus } from '../bus/bus.ts';
-import { Patience, SILENT } from './store-silence.ts';
+import type { LogState } from '../model/epochs.ts';
+import { numbered, type Draft, type Message } from '../model/message.ts';
+import { Problem, type ProblemCode } from '../model/problem.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import type { LogState } from '../model/epochs.ts';
-import { Problem, type ProblemCode } from '../model/problem.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { numbered, type Draft, type Message } from '../model/message.ts';
 import { StoreError, type AppendRequest, type IdempotencyKey, type Outcome, type Store, type StoreErrorKind } from '../store/store.ts';
+import { Patience, SILENT } from './store-silence.ts';
 import type { Tail } from './tail.ts';
 
 /** Bounds one commit, so that none takes long and what it reads back stays small. Messages, and bytes of data. */

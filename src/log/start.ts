@@ -1,8 +1,8 @@
-import type { StoreClock } from './store-clock.ts';
 import type { LogState } from '../model/epochs.ts';
 import { locate, startWithGap, type Start } from '../model/gap.ts';
 import type { Position } from '../model/position.ts';
 import type { Store } from '../store/store.ts';
+import type { StoreClock } from './store-clock.ts';
 import type { Tail } from './tail.ts';
 
 /** Where a client asks to begin reading. */

@@ -1,16 +1,16 @@
-import type { StoreClock } from './store-clock.ts';
-import { Patience, SILENT } from './store-silence.ts';
-import type { Clock, Timer } from '../runtime/clock.ts';
-import type { Counters } from '../runtime/counters.ts';
+import { frame, type Form } from '../delivery/sse.ts';
 import type { LogState } from '../model/epochs.ts';
 import { locate, type Start } from '../model/gap.ts';
-import type { Position } from '../model/position.ts';
-import { Early } from './early.ts';
-import type { Logger } from '../runtime/logger.ts';
 import type { Message } from '../model/message.ts';
-import { Recent } from './recent.ts';
+import type { Position } from '../model/position.ts';
+import type { Clock, Timer } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
+import type { Logger } from '../runtime/logger.ts';
 import { StoreError, type Page, type Store } from '../store/store.ts';
-import { frame, type Form } from '../delivery/sse.ts';
+import { Early } from './early.ts';
+import { Recent } from './recent.ts';
+import type { StoreClock } from './store-clock.ts';
+import { Patience, SILENT } from './store-silence.ts';
 
 /** How long a message that came out of order waits for the one before it, until that is read from the log. Milliseconds. */
 const REORDER_MS = 20;

@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { Counters, Histogram as Counts } from './counters.ts';
 import type { Gauges } from '../http/service.ts';
+import type { Counters, Histogram as Counts } from './counters.ts';
 
 type NumberOf<Source> = { [Name in keyof Source]: Source[Name] extends number ? Name : never }[keyof Source];
 

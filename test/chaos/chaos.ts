@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Stored } from '../support/checker.ts';
 import { Load } from '../support/fleet-load.ts';
 import { readHistory, type Patience } from '../support/fleet-publishers.ts';
 import { Random } from '../support/fleet-random.ts';
 import { Http } from '../support/http.ts';
-import type { Stored } from '../support/checker.ts';
 import type { Scope } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 import { inflict, possible, type Fault, type FaultKind } from './faults.ts';

@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Link } from '../support/link.ts';
 import type { PostgresServer } from '../support/postgres.ts';
 import type { Scope } from '../support/temp.ts';
-import type { FleetDatabase, Hurt } from './database.ts';
 import { stepped } from './clocks.ts';
+import type { FleetDatabase, Hurt } from './database.ts';
 import type { FaultKind } from './faults.ts';
 import { Pair } from './pair.ts';
 

@@ -1,9 +1,9 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Test } from 'tap';
 import type { Store } from '../../src/store/store.ts';
-import { draft, EVERYTHING, failure, firstOf, impossible, keyed, numberedRequests, openStore, range, readMessages, readPages, request, seqs, stored, texts, type StoreFactory } from './store-kit.ts';
 import { epochs } from './store-epochs.ts';
 import { keys } from './store-keys.ts';
+import { draft, EVERYTHING, failure, firstOf, impossible, keyed, numberedRequests, openStore, range, readMessages, readPages, request, seqs, stored, texts, type StoreFactory } from './store-kit.ts';
 import { reading } from './store-reading.ts';
 import { retention } from './store-retention.ts';
 

@@ -1,8 +1,8 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import fc from 'fast-check';
 import { t } from 'tap';
-import { Message, toJson } from '../../src/model/message.ts';
 import { busyFrame, cursorFrame, frame, gapFrame, HEARTBEAT, openFrame, unchunked } from '../../src/delivery/sse.ts';
+import { Message, toJson } from '../../src/model/message.ts';
 
 function parse(...frames: readonly Buffer[]): EventSourceMessage[] {
   const events: EventSourceMessage[] = [];

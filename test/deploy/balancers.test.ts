@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EventSource } from 'eventsource';
 import t from 'tap';
+import { startBalanced } from '../support/balancers.ts';
 import { openStream, type SseStream } from '../support/client.ts';
 import { Http, type Answer } from '../support/http.ts';
 import type { Instance } from '../support/instance.ts';
 import { RawConnection } from '../support/raw.ts';
 import type { Scope } from '../support/temp.ts';
 import { until } from '../support/until.ts';
-import { startBalanced } from '../support/balancers.ts';
 
 /** The shipped configurations of both load balancers, as they run before three instances. */
 

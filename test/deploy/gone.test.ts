@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { openStream } from '../support/client.ts';
+import { chromiumKinds } from '../clients/support/chromium.ts';
 import { startBalanced } from '../support/balancers.ts';
+import { openStream } from '../support/client.ts';
 import { Http } from '../support/http.ts';
 import { until } from '../support/until.ts';
-import { chromiumKinds } from '../clients/support/chromium.ts';
 
 /**
  * All instances are gone. A balancer's own 502, 503 or 504 would be the end of every EventSource, until somebody loads the page again:

@@ -1,11 +1,11 @@
 import { t } from 'tap';
-import { buildApp } from '../../src/http/app.ts';
-import { Problem, PROBLEMS, type ProblemCode } from '../../src/model/problem.ts';
-import type { HistoryPage, HistoryRequest } from '../../src/log/history.ts';
 import type { App } from '../../src/http/app-type.ts';
-import { Message, type Draft } from '../../src/model/message.ts';
-import type { IdempotencyKey } from '../../src/store/store.ts';
+import { buildApp } from '../../src/http/app.ts';
 import type { Service } from '../../src/http/service.ts';
+import type { HistoryPage, HistoryRequest } from '../../src/log/history.ts';
+import { Message, type Draft } from '../../src/model/message.ts';
+import { Problem, PROBLEMS, type ProblemCode } from '../../src/model/problem.ts';
+import type { IdempotencyKey } from '../../src/store/store.ts';
 import { recordingLogger } from '../support/logger.ts';
 import { fakeService } from '../support/service.ts';
 

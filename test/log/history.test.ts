@@ -1,17 +1,17 @@
 import { t } from 'tap';
 import { Audience } from '../../src/delivery/audience.ts';
 import { Catchup } from '../../src/delivery/catchup.ts';
-import { StoreClock } from '../../src/log/store-clock.ts';
-import { Counters } from '../../src/runtime/counters.ts';
 import { Fanout } from '../../src/delivery/fanout.ts';
 import { History } from '../../src/log/history.ts';
 import { Starts, type StartRequest } from '../../src/log/start.ts';
+import { StoreClock } from '../../src/log/store-clock.ts';
 import { Tail } from '../../src/log/tail.ts';
 import { Filter } from '../../src/model/topic.ts';
+import { Counters } from '../../src/runtime/counters.ts';
 import { settle, TestClock } from '../support/clock.ts';
+import { quietLogger } from '../support/logger.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import type { Scope } from '../support/temp.ts';
-import { quietLogger } from '../support/logger.ts';
 
 async function begin(t: Scope) {
   const store = new MemoryStore();

@@ -1,16 +1,16 @@
 import { t } from 'tap';
 import type { Bus } from '../../src/bus/bus.ts';
+import { Publisher, type Receipt } from '../../src/log/publisher.ts';
 import { StoreClock } from '../../src/log/store-clock.ts';
+import { Tail } from '../../src/log/tail.ts';
+import type { Draft, Message } from '../../src/model/message.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import type { Logger } from '../../src/runtime/logger.ts';
-import type { Draft, Message } from '../../src/model/message.ts';
-import { Publisher, type Receipt } from '../../src/log/publisher.ts';
 import type { IdempotencyKey } from '../../src/store/store.ts';
-import { Tail } from '../../src/log/tail.ts';
 import { settle, TestClock } from '../support/clock.ts';
+import { quietLogger } from '../support/logger.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import type { Scope } from '../support/temp.ts';
-import { quietLogger } from '../support/logger.ts';
 
 function draft(data: string): Draft {
   return { topic: 'a', event: undefined, json: false, data: Buffer.from(data), ttl: 0 };

@@ -1,11 +1,11 @@
 import { t } from 'tap';
-import { StoreClock } from '../../src/log/store-clock.ts';
-import { Counters } from '../../src/runtime/counters.ts';
 import { Starts } from '../../src/log/start.ts';
+import { StoreClock } from '../../src/log/store-clock.ts';
 import { Tail } from '../../src/log/tail.ts';
+import { Counters } from '../../src/runtime/counters.ts';
 import { TestClock } from '../support/clock.ts';
-import { MemoryStore } from '../support/memory-store.ts';
 import { quietLogger } from '../support/logger.ts';
+import { MemoryStore } from '../support/memory-store.ts';
 
 t.test('now is the head of the log, also while a new instance still fills its tail', async (t) => {
   const store = new MemoryStore();

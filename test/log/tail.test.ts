@@ -2,13 +2,13 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { t } from 'tap';
 import { StoreClock } from '../../src/log/store-clock.ts';
-import { Counters } from '../../src/runtime/counters.ts';
-import type { Message } from '../../src/model/message.ts';
 import { Tail } from '../../src/log/tail.ts';
-import type { Scope } from '../support/temp.ts';
+import type { Message } from '../../src/model/message.ts';
+import { Counters } from '../../src/runtime/counters.ts';
 import { settle, TestClock } from '../support/clock.ts';
-import { MemoryStore } from '../support/memory-store.ts';
 import { quietLogger } from '../support/logger.ts';
+import { MemoryStore } from '../support/memory-store.ts';
+import type { Scope } from '../support/temp.ts';
 
 interface Setting {
   readonly store: MemoryStore;

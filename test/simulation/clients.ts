@@ -1,7 +1,7 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
-import { parseId } from '../../src/model/position.ts';
 import type { HistoryPage } from '../../src/log/history.ts';
 import type { StartRequest } from '../../src/log/start.ts';
+import { parseId } from '../../src/model/position.ts';
 import { Filter } from '../../src/model/topic.ts';
 import type { Connection, Instance } from './instance.ts';
 import type { ClientRecord, Entry } from './record.ts';

@@ -1,7 +1,7 @@
+import type { Receipt } from '../../src/log/publisher.ts';
+import type { Draft } from '../../src/model/message.ts';
 import { formatId } from '../../src/model/position.ts';
 import { Problem } from '../../src/model/problem.ts';
-import type { Draft } from '../../src/model/message.ts';
-import type { Receipt } from '../../src/log/publisher.ts';
 import type { IdempotencyKey } from '../../src/store/store.ts';
 import type { Balancer } from './clients.ts';
 import type { Publication } from './record.ts';

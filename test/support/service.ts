@@ -1,9 +1,9 @@
 import { pino } from 'pino';
 import { readConfig } from '../../src/config/config.ts';
-import { Counters } from '../../src/runtime/counters.ts';
+import type { Service } from '../../src/http/service.ts';
 import type { HistoryPage } from '../../src/log/history.ts';
 import type { Receipt } from '../../src/log/publisher.ts';
-import type { Service } from '../../src/http/service.ts';
+import { Counters } from '../../src/runtime/counters.ts';
 
 function never(): never {
   throw new Error('No test of the HTTP edge alone comes here.');

@@ -1,21 +1,21 @@
 import { createParser } from 'eventsource-parser';
 import { Audience } from '../../src/delivery/audience.ts';
 import { Catchup } from '../../src/delivery/catchup.ts';
-import { StoreClock } from '../../src/log/store-clock.ts';
-import { Counters } from '../../src/runtime/counters.ts';
-import { locate } from '../../src/model/gap.ts';
-import type { Position } from '../../src/model/position.ts';
 import { Fanout } from '../../src/delivery/fanout.ts';
 import type { Outlet, Reader } from '../../src/delivery/reader.ts';
-import { Starts, type StartRequest } from '../../src/log/start.ts';
-import { Streams } from '../../src/delivery/stream-registry.ts';
-import { Tail } from '../../src/log/tail.ts';
-import { Filter } from '../../src/model/topic.ts';
 import { unchunked } from '../../src/delivery/sse.ts';
+import { Streams } from '../../src/delivery/stream-registry.ts';
+import { Starts, type StartRequest } from '../../src/log/start.ts';
+import { StoreClock } from '../../src/log/store-clock.ts';
+import { Tail } from '../../src/log/tail.ts';
+import { locate } from '../../src/model/gap.ts';
+import type { Position } from '../../src/model/position.ts';
+import { Filter } from '../../src/model/topic.ts';
+import { Counters } from '../../src/runtime/counters.ts';
 import { TestClock } from './clock.ts';
+import { quietLogger } from './logger.ts';
 import { MemoryStore } from './memory-store.ts';
 import type { Scope } from './temp.ts';
-import { quietLogger } from './logger.ts';
 
 /** A socket whose client reads, or does not, as the test says. */
 export class TestOutlet implements Outlet {

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { Message } from '../../model/message.ts';
 import { readRedisUrl, type RedisLocation } from '../../config/redis-url.ts';
+import type { Message } from '../../model/message.ts';
 import type { Bus, BusListener, BusState } from '../bus.ts';
+import { decode, encode, envelopeSize, SENDER_BYTES } from '../envelope.ts';
 import { ClusterRoute } from './cluster.ts';
 import { Connection, describe } from './connection.ts';
-import { decode, encode, envelopeSize, SENDER_BYTES } from '../envelope.ts';
 import { fixedRoute, type Route } from './route.ts';
 import { SentinelRoute } from './sentinel.ts';
 

@@ -1,8 +1,8 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
+import { disown, own, type Owner } from '../socket-owner.ts';
 import { readPlain, type PlainRequest } from './request.ts';
 import { responseText, type Response } from './response.ts';
-import { disown, own, type Owner } from '../socket-owner.ts';
 
 /**
  * Takes a request, or leaves it, with false or an error: then the HTTP server gets it, and says what is wrong with it. Whoever takes one

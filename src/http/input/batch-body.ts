@@ -1,11 +1,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Type, type Static } from 'typebox';
-import { checkEvent, checkText, TTL_MAX, whyNotJson } from './message-fields.ts';
-import { Problem } from '../../model/problem.ts';
-import { DuplicateMember, elementSpans, memberSpan, NotAnArray, type Span } from './json-source.ts';
-import { inOneBlock } from '../../runtime/memory.ts';
 import type { Draft } from '../../model/message.ts';
+import { Problem } from '../../model/problem.ts';
 import { checkTopic } from '../../model/topic.ts';
+import { inOneBlock } from '../../runtime/memory.ts';
+import { DuplicateMember, elementSpans, memberSpan, NotAnArray, type Span } from './json-source.ts';
+import { checkEvent, checkText, TTL_MAX, whyNotJson } from './message-fields.ts';
 import { checker } from './validation.ts';
 
 /** One message of a batch. `data` is any JSON value; its source text is what is stored. */

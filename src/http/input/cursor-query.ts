@@ -1,10 +1,10 @@
 import type { FastifyRequest } from 'fastify';
+import type { StartRequest } from '../../log/start.ts';
 import { parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
+import { checkPattern, Filter } from '../../model/topic.ts';
 import { detached } from './detached.ts';
 import { parseSince } from './since.ts';
-import type { StartRequest } from '../../log/start.ts';
-import { checkPattern, Filter } from '../../model/topic.ts';
 
 /** What a route that reads is asked: which topics, and from where on. The same for streams and for history. */
 type ReadRequest = Pick<FastifyRequest, 'headers' | 'params' | 'query'>;

@@ -1,8 +1,8 @@
 import type { FastifySchemaCompiler } from 'fastify';
 import type { TSchema } from 'typebox';
 import { Problem } from '../../model/problem.ts';
-import { checker } from './validation.ts';
 import type { Query } from './query.ts';
+import { checker } from './validation.ts';
 
 const WHOLE_NUMBER = /^[0-9]{1,15}$/;
 

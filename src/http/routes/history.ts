@@ -1,14 +1,14 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import type { HistoryPage } from '../../log/history.ts';
+import { toJson } from '../../model/message.ts';
 import { parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
-import type { HistoryPage } from '../../log/history.ts';
-import type { App } from '../app-type.ts';
-import { Outgoing } from '../output/outgoing.ts';
-import { toJson } from '../../model/message.ts';
-import type { Service } from '../service.ts';
 import type { Filter } from '../../model/topic.ts';
+import type { App } from '../app-type.ts';
 import { filterFromPath, filterFromQuery, startFromRequest } from '../input/cursor-query.ts';
+import { Outgoing } from '../output/outgoing.ts';
+import type { Service } from '../service.ts';
 import { cursorQuery, FullMessage, Gap, json, PatternPath, problems, topicsQuery } from './schemas.ts';
 
 /** Bounds one page. Messages. */

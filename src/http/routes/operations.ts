@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
-import type { App } from '../app-type.ts';
 import { buildMetrics } from '../../runtime/metrics.ts';
+import type { App } from '../app-type.ts';
 import type { Service } from '../service.ts';
 import { json } from './schemas.ts';
 

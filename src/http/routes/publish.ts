@@ -1,24 +1,24 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Type } from 'typebox';
-import { BatchMessage, parseBatch } from '../input/batch-body.ts';
+import { describe, type Draft } from '../../model/message.ts';
 import { formatId } from '../../model/position.ts';
+import { Problem } from '../../model/problem.ts';
+import { checkTopic } from '../../model/topic.ts';
+import { ownCopy } from '../../runtime/memory.ts';
+import type { IdempotencyKey } from '../../store/store.ts';
+import type { App } from '../app-type.ts';
 import type { DirectConnection } from '../fast-path/connections.ts';
 import type { PlainRequest } from '../fast-path/request.ts';
 import { problemResponse, type Response } from '../fast-path/response.ts';
-import { checkEvent, checkJson, checkText, parseTtl } from '../input/message-fields.ts';
-import { Problem } from '../../model/problem.ts';
-import type { App } from '../app-type.ts';
+import { BatchMessage, parseBatch } from '../input/batch-body.ts';
 import { contentProblem, mediaType } from '../input/content.ts';
 import { detached } from '../input/detached.ts';
+import { fingerprint, parseKey, type RequestIdentity } from '../input/idempotency-key.ts';
+import { checkEvent, checkJson, checkText, parseTtl } from '../input/message-fields.ts';
 import { isForeignPage, originHeaders } from '../origin.ts';
 import { problemOf } from '../output/problem-response.ts';
-import { fingerprint, parseKey, type RequestIdentity } from '../input/idempotency-key.ts';
-import { ownCopy } from '../../runtime/memory.ts';
-import { describe, type Draft } from '../../model/message.ts';
 import type { Service } from '../service.ts';
-import type { IdempotencyKey } from '../../store/store.ts';
-import { checkTopic } from '../../model/topic.ts';
 import { json, problems, StoredMessage, TopicPath } from './schemas.ts';
 
 const Headers = Type.Object({

@@ -1,23 +1,23 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Socket } from 'node:net';
 import { Type } from 'typebox';
-import type { App } from '../app-type.ts';
-import { claim, isClaimed, passOver, takeOver } from '../takeover.ts';
+import type { Reader, StreamOptions } from '../../delivery/reader.ts';
+import type { Form } from '../../delivery/sse.ts';
+import type { StartRequest } from '../../log/start.ts';
 import type { Start } from '../../model/gap.ts';
+import { Problem } from '../../model/problem.ts';
+import type { Filter } from '../../model/topic.ts';
+import { StoreError } from '../../store/store.ts';
+import type { App } from '../app-type.ts';
 import type { DirectConnection } from '../fast-path/connections.ts';
 import type { PlainRequest } from '../fast-path/request.ts';
 import { problemResponse, streamHead } from '../fast-path/response.ts';
-import { own, type Owner } from '../socket-owner.ts';
-import { Problem } from '../../model/problem.ts';
+import { filterFromPath, filterFromQuery, startFromRequest } from '../input/cursor-query.ts';
 import { originHeaders } from '../origin.ts';
 import { problemOf } from '../output/problem-response.ts';
-import type { Reader, StreamOptions } from '../../delivery/reader.ts';
 import type { Service } from '../service.ts';
-import type { StartRequest } from '../../log/start.ts';
-import { StoreError } from '../../store/store.ts';
-import type { Filter } from '../../model/topic.ts';
-import type { Form } from '../../delivery/sse.ts';
-import { filterFromPath, filterFromQuery, startFromRequest } from '../input/cursor-query.ts';
+import { own, type Owner } from '../socket-owner.ts';
+import { claim, isClaimed, passOver, takeOver } from '../takeover.ts';
 import { cursorQuery, PatternPath, problems, topicsQuery } from './schemas.ts';
 
 /** One topic or pattern, with the data alone; and many, with the message around it. */

@@ -1,9 +1,9 @@
 import type { Lineage } from '../../model/epochs.ts';
 import type { Position } from '../../model/position.ts';
 import { EPOCH_NAME, KEPT_EPOCHS, randomName } from '../names.ts';
+import type { AppendRequest, Outcome } from '../store.ts';
 import type { Row } from './connection.ts';
 import { booleans, elements, literal, numbers, strings } from './literals.ts';
-import type { AppendRequest, Outcome } from '../store.ts';
 
 /** What a message costs beyond its topic and data: its other fields, and its entries in three indexes. Part of the log's size. */
 export const ROW_OVERHEAD_BYTES = 128;

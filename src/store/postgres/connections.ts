@@ -1,8 +1,8 @@
 import pg from 'pg';
-import { isAnswer, isOfServer, toStoreError } from './errors.ts';
-import { Line, type Row } from './connection.ts';
-import { isOfStandby } from './known-log.ts';
 import { StoreError } from '../store.ts';
+import { Line, type Row } from './connection.ts';
+import { isAnswer, isOfServer, toStoreError } from './errors.ts';
+import { isOfStandby } from './known-log.ts';
 
 /** How long a call waits for a connection, and a connection for the server with its TLS and login. Milliseconds. */
 const CONNECT_MS = 5_000;

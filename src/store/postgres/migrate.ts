@@ -1,9 +1,9 @@
 import { fileURLToPath } from 'node:url';
+import { StoreError } from '../store.ts';
+import type { Row } from './connection.ts';
 import { Connections, SETTINGS } from './connections.ts';
 import { readMigrationFiles } from './drizzle.ts';
-import type { Row } from './connection.ts';
 import { literal } from './literals.ts';
-import { StoreError } from '../store.ts';
 
 const FOLDER = fileURLToPath(new URL('../../../migrations/postgres', import.meta.url));
 

@@ -1,13 +1,13 @@
 import type { LogState } from '../../model/epochs.ts';
 import { EPOCH_NAME, KEPT_EPOCHS, LOG_NAME, randomName } from '../names.ts';
+import { StoreError, type Appended, type AppendRequest, type Page, type ReadQuery, type Sought, type Store, type Trimmed, type TrimPolicy } from '../store.ts';
 import { appendCall, newestOf, outcomesOf, ROW_OVERHEAD_BYTES } from './append.ts';
 import { Connections } from './connections.ts';
 import { toStoreError } from './errors.ts';
-import { literal } from './literals.ts';
 import { KnownLog } from './known-log.ts';
+import { literal } from './literals.ts';
 import { applyMigrations } from './migrate.ts';
 import { isSummary, messagesOf, readCall, summaryOf } from './query.ts';
-import { StoreError, type Appended, type AppendRequest, type Page, type ReadQuery, type Sought, type Store, type Trimmed, type TrimPolicy } from '../store.ts';
 
 /** A batch of retention also ends with so many bytes: a large row takes as long as a hundred small ones. */
 const TRIM_BYTES = 4 * 1024 * 1024;

@@ -1,11 +1,11 @@
 import type { Lineage } from '../../model/epochs.ts';
-import { ownCopy } from '../../runtime/memory.ts';
 import { Message } from '../../model/message.ts';
+import type { Filter } from '../../model/topic.ts';
+import { ownCopy } from '../../runtime/memory.ts';
+import type { ReadQuery } from '../store.ts';
 import { newestOf } from './append.ts';
 import type { Row } from './connection.ts';
 import { literal, strings } from './literals.ts';
-import type { Filter } from '../../model/topic.ts';
-import type { ReadQuery } from '../store.ts';
 
 /** Entries that one read looks at: stops a filter that matches little from holding a connection for long. */
 const SCAN_ROWS = 10_000;

@@ -1,8 +1,8 @@
 import type Database from 'better-sqlite3';
-import type { Index } from './topic-index.ts';
 import { Inserter } from './insert.ts';
-import { CONFLICT, OUTCOME_NUMBERS, REPLAYED, Requests, STORED, type PackedOutcomes, type PackedRequests } from './packing.ts';
 import { clock, ROW_OVERHEAD_BYTES, type LogReader, type LogRow } from './log-state.ts';
+import { CONFLICT, OUTCOME_NUMBERS, REPLAYED, Requests, STORED, type PackedOutcomes, type PackedRequests } from './packing.ts';
+import type { Index } from './topic-index.ts';
 
 const MESSAGE_COLUMNS = ['seq', 'epoch', 'time', 'expires', 'topic', 'event', 'json', 'data'];
 const KEY_COLUMNS = ['scope', 'key', 'fingerprint', 'epoch', 'first', 'time', 'expires'];

@@ -1,7 +1,7 @@
 import { realpathSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
-import { isBusy, toCommitError, toStoreError } from './errors.ts';
 import { StoreError } from '../store.ts';
+import { isBusy, toCommitError, toStoreError } from './errors.ts';
 
 /** Which file a name stood for: device and inode. */
 export type FileIdentity = string;

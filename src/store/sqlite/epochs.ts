@@ -1,6 +1,6 @@
 import type Database from 'better-sqlite3';
-import { and, count, desc, drizzle, lt, lte, max, notInArray } from './drizzle.ts';
 import { EPOCH_NAME, KEPT_EPOCHS, LOG_NAME, randomName } from '../names.ts';
+import { and, count, desc, drizzle, lt, lte, max, notInArray } from './drizzle.ts';
 import { epochs, head, keys, retention } from './schema.ts';
 
 /** Begins a new epoch at head + 1 (invariant 8), inside the caller's write transaction. Makes the one row of each state on first use. */

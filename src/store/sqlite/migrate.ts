@@ -2,10 +2,10 @@ import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type Database from 'better-sqlite3';
-import { readMigrationFiles } from './drizzle.ts';
-import { connect, monotonic, write } from './connection.ts';
-import { toStoreError } from './errors.ts';
 import { StoreError } from '../store.ts';
+import { connect, monotonic, write } from './connection.ts';
+import { readMigrationFiles } from './drizzle.ts';
+import { toStoreError } from './errors.ts';
 
 const FOLDER = fileURLToPath(new URL('../../../migrations/sqlite', import.meta.url));
 

@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { Lineage, type LogState } from '../../model/epochs.ts';
-import { packRequests, unpackMessages, unpackOutcomes } from './packing.ts';
-import type { EpochRow, Snapshot } from './log-state.ts';
-import { Thread } from './thread.ts';
 import { StoreError, type Appended, type AppendRequest, type Page, type ReadQuery, type Sought, type Store, type Trimmed, type TrimPolicy } from '../store.ts';
+import type { EpochRow, Snapshot } from './log-state.ts';
+import { packRequests, unpackMessages, unpackOutcomes } from './packing.ts';
+import { Thread } from './thread.ts';
 
 /** How long a call waits for the lock that another process holds on the database, in milliseconds. */
 export const LOCK_WAIT = 5_000;

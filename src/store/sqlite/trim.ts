@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
-import type { Index } from './topic-index.ts';
-import { clock as clockOfLog, ROW_OVERHEAD_BYTES, type LogReader, type LogRow } from './log-state.ts';
 import type { TrimPolicy } from '../store.ts';
+import { clock as clockOfLog, ROW_OVERHEAD_BYTES, type LogReader, type LogRow } from './log-state.ts';
+import type { Index } from './topic-index.ts';
 
 /** One batch also ends with so many bytes: a large row takes as long as a hundred small ones, and everybody's appends wait for it. */
 const BATCH_BYTES = 4 * 1024 * 1024;

@@ -1,15 +1,15 @@
 import { statSync } from 'node:fs';
 import { parentPort, workerData, type Transferable } from 'node:worker_threads';
+import { StoreError } from '../store.ts';
 import { Appender } from './append.ts';
 import { connect, isInPlace, read, WAL_MAX_BYTES, write, type Connection, type FileIdentity } from './connection.ts';
 import { isOfConnection, toStoreError } from './errors.ts';
-import { Index } from './topic-index.ts';
+import { LogReader } from './log-state.ts';
 import type { Call, Calls, Job, Reply, WorkerData } from './protocol.ts';
 import { Reader } from './query.ts';
 import { Seeker } from './seek.ts';
-import { LogReader } from './log-state.ts';
+import { Index } from './topic-index.ts';
 import { Trimmer } from './trim.ts';
-import { StoreError } from '../store.ts';
 
 /**
  * The thread that may wait: for SQLite's lock, and for the disk. The store starts it twice, as the one that writes and

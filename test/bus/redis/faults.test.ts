@@ -5,8 +5,8 @@ import { RedisBus } from '../../../src/bus/redis/redis.ts';
 import { Ear, joined, message } from '../../contract/bus.ts';
 import { flows, toldOnce } from '../../support/bus.ts';
 import { recordingLogger } from '../../support/logger.ts';
-import { startRedis, type RedisServer } from '../../support/redis.ts';
 import { freePort } from '../../support/ports.ts';
+import { startRedis, type RedisServer } from '../../support/redis.ts';
 import type { Scope } from '../../support/temp.ts';
 import { until } from '../../support/until.ts';
 

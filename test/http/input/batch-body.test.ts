@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { t } from 'tap';
 import { parseBatch } from '../../../src/http/input/batch-body.ts';
-import { Problem } from '../../../src/model/problem.ts';
 import type { Draft } from '../../../src/model/message.ts';
+import { Problem } from '../../../src/model/problem.ts';
 
 const BOUNDS = { messages: 100, messageBytes: 1000, eventBytes: 16 };
 

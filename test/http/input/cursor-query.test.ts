@@ -1,9 +1,9 @@
 import { t } from 'tap';
 import type { FastifyRequest } from 'fastify';
-import { Problem } from '../../../src/model/problem.ts';
-import { parseQuery } from '../../../src/http/input/query.ts';
 import { filterFromPath, filterFromQuery, startFromRequest } from '../../../src/http/input/cursor-query.ts';
+import { parseQuery } from '../../../src/http/input/query.ts';
 import type { StartRequest } from '../../../src/log/start.ts';
+import { Problem } from '../../../src/model/problem.ts';
 
 const ID = 'abcdefgh-7';
 const position = { epoch: 'abcdefgh', seq: 7 };

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { t } from 'tap';
-import { Problem } from '../../../src/model/problem.ts';
 import { fingerprint, KEY_MAX, parseKey, type RequestIdentity } from '../../../src/http/input/idempotency-key.ts';
+import { Problem } from '../../../src/model/problem.ts';
 
 const key = fc.string({ unit: fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code)), minLength: 1, maxLength: KEY_MAX });
 

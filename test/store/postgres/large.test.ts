@@ -1,10 +1,10 @@
 import pg from 'pg';
 import t from 'tap';
 import { Lineage } from '../../../src/model/epochs.ts';
+import { Filter } from '../../../src/model/topic.ts';
 import { appendCall } from '../../../src/store/postgres/append.ts';
 import { SETTINGS } from '../../../src/store/postgres/connections.ts';
 import { readCall } from '../../../src/store/postgres/query.ts';
-import { Filter } from '../../../src/model/topic.ts';
 import { EVERYTHING } from '../../contract/store-kit.ts';
 import { largeLog } from '../../contract/store-large.ts';
 import { startPostgres } from '../../support/postgres.ts';

@@ -1,6 +1,6 @@
 import t from 'tap';
-import { storeContract } from '../../contract/store.ts';
 import { draft, openStore, readMessages, request, stored, texts } from '../../contract/store-kit.ts';
+import { storeContract } from '../../contract/store.ts';
 import { startPostgres } from '../../support/postgres.ts';
 import { PostgresDatabase } from './database.ts';
 

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { SqliteStore, type SqliteOptions } from '../../../src/store/sqlite/sqlite.ts';
 import type { TestDatabase } from '../../contract/store-kit.ts';
-import { recordingLogger } from '../../support/logger.ts';
 import { Child } from '../../support/child.ts';
+import { recordingLogger } from '../../support/logger.ts';
 import { tempFolder, type Scope } from '../../support/temp.ts';
 
 /** A database file in a folder of its own. */
