@@ -1,94 +1,107 @@
-import type { TailListener } from '../log/tail.ts';
+import type { Tail, TailListener } from '../log/tail.ts';
 import type { Message } from '../model/message.ts';
-import type { Group } from './audience.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Audience } from './audience.ts';
 import type { Catchup } from './catchup.ts';
-import { Sweep, WRITE_BYTES, type SweepOptions } from './sweep.ts';
+import { tailChunks } from './frame-cache.ts';
+import type { Group } from './group.ts';
+import { Sweep, WRITE_BYTES, type SweepDependencies } from './sweep.ts';
 
-/** Bounds what waits to be written altogether, and so for how long messages are held that the tail has let go. Bytes of data. */
-const WAITING_BYTES = 1024 * 1024;
+/** Bounds what is pending for all groups together, and so how long messages are held that the tail has let go. Bytes of data. */
+const PENDING_BYTES = 1024 * 1024;
 
 /**
- * After a sweep there is none for a part of the time that it took, and for that time again for each message by which a write had more than one, up to so
- * many times. So sweeps take four fifths of the time at most where they can keep up with one write for each message; and where they cannot, a fifth.
+ * A rest follows each sweep: a quarter of the time that the sweep took, and that time again for each message beyond the first that shared a write, up to
+ * four times. So sweeps take four fifths of the time at most where they can keep up with one write for each message, and a fifth where they cannot.
  */
-const REST_TIMES_MIN = 0.25;
-const REST_TIMES_MAX = 4;
-/** But no rest is longer than this: what a message may be late by for it, however many readers there are. Milliseconds. */
+const REST_FACTOR_MIN = 0.25;
+const REST_FACTOR_MAX = 4;
+/** No rest is longer than this: it bounds what a rest makes a message late by, however many readers there are. */
 const REST_MAX_MS = 20;
-/** How long readers are written to before the event loop goes on with other things: so long may a publisher wait for a sweep. Milliseconds. */
-const PART_MS = 4;
+/** How long readers are written to before the event loop goes on with other things. It bounds how long a publisher waits for a sweep. */
+const SWEEP_PART_MS = 4;
+
+export interface FanoutDependencies extends Omit<SweepDependencies, 'chunkOf'> {
+  readonly catchup: Catchup;
+}
 
 /**
- * New messages to the readers that are live.
+ * Delivers new messages to the readers that are live.
  *
- * The cost of delivery is in the writes to sockets, hardly in the messages. So messages are put on a list of each group that wants them, and
- * from time to time a sweep makes one buffer of each list and writes that to every reader of the group. Per reader and message nothing
- * is done at all.
+ * The cost of delivery is in the writes to sockets, hardly in the messages. So each message becomes pending for the groups that want it, and
+ * from time to time a sweep makes one buffer of what is pending for a group and writes that to every reader of it. Nothing is done per reader and
+ * message.
  *
- * A sweep begins at the end of the turn of the event loop in which a message came, unless the last one was a moment ago: each is followed
- * by a rest that is measured by what it took. Where a sweep for each message leaves time to spare, a rest is over before the next message comes,
- * and nothing waits. Where it does not, messages gather in the rests, and each that shares a write makes the next rest longer,
- * until little of the time is spent on sweeps, whatever is published. A rest of fixed length would be a delay for those who have few readers, and too short for those
- * who have many.
+ * A sweep begins at the end of the turn of the event loop in which a message came, unless a rest is under way. A rest follows each sweep, and is
+ * measured by what the sweep took. Where a sweep for each message leaves time to spare, the rest is over before the next message comes, and nothing
+ * waits. Where it does not, messages gather in the rests; each message that shares a write makes the next rest longer, until little of the time
+ * is spent on sweeps, whatever is published. A rest of fixed length would delay messages needlessly with few readers, and be too short with many.
  *
- * Long sweeps are taken in parts. Therefore a live reader is at the end of the tail only while nothing waits for its group and it is not being
- * swept; `Group.isWaiting` says so, and who would write anything else to a reader asks it, or calls `flush` first. So nothing
- * overtakes a message (invariant 4).
+ * Long sweeps are taken in parts. So a live reader is at the end of the tail only while nothing is pending for its group and no sweep is in it:
+ * `Group.isWaiting` says so. Code that would write anything else to a reader asks it, or calls `flush` first. So nothing overtakes a
+ * message (invariant 4).
  */
 export class Fanout implements TailListener {
-  readonly #with: SweepOptions;
+  readonly #tail: Tail;
+  readonly #audience: Audience;
   readonly #catchup: Catchup;
-  /** Groups for which messages wait. */
-  #waiting: Group[] = [];
-  #bytes = 0;
+  readonly #clock: Clock;
+  readonly #sweepDependencies: SweepDependencies;
+  /** Groups for which messages are pending. */
+  #pendingGroups: Group[] = [];
+  #pendingBytes = 0;
   #sweep: Sweep | undefined;
   /** When the rest after the last sweep is over. */
   #restUntil = 0;
-  #scheduled = false;
+  #isScheduled = false;
 
-  constructor({ catchup, ...others }: SweepOptions & { catchup: Catchup }) {
+  constructor({ tail, audience, catchup, clock, storeClock }: FanoutDependencies) {
+    this.#tail = tail;
+    this.#audience = audience;
     this.#catchup = catchup;
-    this.#with = others;
+    this.#clock = clock;
+    this.#sweepDependencies = { tail, audience, clock, storeClock, chunkOf: tailChunks(tail) };
   }
 
   append(message: Message): void {
     let isFull = false;
-    this.#with.audience.match(message.topic, (group) => {
-      if (!group.isListed) this.#waiting.push(group);
-      group.add(message);
-      isFull ||= group.bytes >= WRITE_BYTES;
+    this.#audience.match(message.topic, (group) => {
+      const { pending } = group;
+      if (!pending.hasMessages) this.#pendingGroups.push(group);
+      pending.add(message);
+      isFull ||= pending.bytes >= WRITE_BYTES;
     });
-    if (this.#waiting.length === 0) return;
-    this.#bytes += message.data.length;
-    if (isFull || this.#bytes >= WAITING_BYTES) this.flush();
+    if (this.#pendingGroups.length === 0) return;
+    this.#pendingBytes += message.data.length;
+    if (isFull || this.#pendingBytes >= PENDING_BYTES) this.flush();
     else this.#schedule();
   }
 
-  /** Writes everything that waits, at once. */
+  /** Writes everything that is pending, at once. */
   flush(): void {
     if (this.#sweep !== undefined) this.#goOn(Infinity);
-    if (this.#waiting.length === 0) return;
+    if (this.#pendingGroups.length === 0) return;
     this.#begin();
     this.#goOn(Infinity);
   }
 
   disturb(change: () => void): void {
     this.flush();
-    for (const group of this.#with.audience.groups) for (const reader of group.readers) reader.fallBehind();
+    for (const group of this.#audience.groups) for (const reader of group.readers) reader.fallBehind();
     change();
-    for (const group of this.#with.audience.groups) {
+    for (const group of this.#audience.groups) {
       for (const reader of group.readers) this.#catchup.resume(reader);
       group.wake();
-      this.#with.audience.leave(group);
+      this.#audience.leave(group);
     }
   }
 
   renew(): void {
-    for (const group of this.#with.audience.groups) {
+    for (const group of this.#audience.groups) {
       for (const reader of group.readers) {
-        // The tail's own end is judged by the tail, and with it whoever stands there. Who came here from further on, before the log was
-        // exchanged, would otherwise wait there for numbers that are others' by now.
-        if (!reader.live || reader.seq <= this.#with.tail.last) continue;
+        // The tail judges its own end, and with it the readers there. A reader ahead of the tail is judged here: if the log was exchanged,
+        // it would wait for sequence numbers that were reassigned.
+        if (!reader.isLive || reader.writtenSeq <= this.#tail.last) continue;
         reader.fallBehind();
         this.#catchup.resume(reader);
       }
@@ -96,35 +109,35 @@ export class Fanout implements TailListener {
   }
 
   #schedule(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    const rest = this.#sweep === undefined ? this.#restUntil - this.#with.clock.monotonic() : 0;
-    if (rest > 0) this.#with.clock.after(Math.ceil(rest), this.#turn);
-    else this.#with.clock.soon(this.#turn);
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    const rest = this.#sweep === undefined ? this.#restUntil - this.#clock.monotonic() : 0;
+    if (rest > 0) this.#clock.after(Math.ceil(rest), this.#turn);
+    else this.#clock.soon(this.#turn);
   }
 
   readonly #turn = (): void => {
-    this.#scheduled = false;
-    if (this.#sweep === undefined && this.#waiting.length > 0) {
-      // There may have been a flush since, and a new rest with it.
-      if (this.#with.clock.monotonic() < this.#restUntil) return this.#schedule();
+    this.#isScheduled = false;
+    if (this.#sweep === undefined && this.#pendingGroups.length > 0) {
+      // A flush may have come in between, and a new rest with it.
+      if (this.#clock.monotonic() < this.#restUntil) return this.#schedule();
       this.#begin();
     }
-    if (this.#sweep !== undefined) this.#goOn(PART_MS);
-    if (this.#sweep !== undefined || this.#waiting.length > 0) this.#schedule();
+    if (this.#sweep !== undefined) this.#goOn(SWEEP_PART_MS);
+    if (this.#sweep !== undefined || this.#pendingGroups.length > 0) this.#schedule();
   };
 
   #begin(): void {
-    this.#sweep = new Sweep(this.#waiting, this.#with);
-    this.#waiting = [];
-    this.#bytes = 0;
+    this.#sweep = new Sweep(this.#pendingGroups, this.#sweepDependencies);
+    this.#pendingGroups = [];
+    this.#pendingBytes = 0;
   }
 
   #goOn(milliseconds: number): void {
     const sweep = this.#sweep!;
     if (!sweep.goOn(milliseconds)) return;
     this.#sweep = undefined;
-    const times = Math.min(Math.max(0, sweep.shared - 1) + REST_TIMES_MIN, REST_TIMES_MAX);
-    this.#restUntil = this.#with.clock.monotonic() + Math.min(times * sweep.cost, REST_MAX_MS);
+    const factor = Math.min(Math.max(0, sweep.messagesPerWrite - 1) + REST_FACTOR_MIN, REST_FACTOR_MAX);
+    this.#restUntil = this.#clock.monotonic() + Math.min(factor * sweep.costMs, REST_MAX_MS);
   }
 }

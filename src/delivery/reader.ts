@@ -1,18 +1,19 @@
 import type { Tail } from '../log/tail.ts';
 import type { Start } from '../model/gap.ts';
-import type { Message } from '../model/message.ts';
 import type { Position } from '../model/position.ts';
-import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import type { Group } from './audience.ts';
-import { busyFrame, cursorFrame, frame, gapComment, gapFrame, HEARTBEAT, openFrame, retryLine, unchunked, type Form } from './sse.ts';
+import type { Bundle } from './bundle.ts';
+import type { FullSockets } from './full-sockets.ts';
+import type { Group } from './group.ts';
+import { httpChunk } from './http-chunk.ts';
+import { busyFrame, cursorFrame, gapComment, gapFrame, HEARTBEAT, openFrame, retryLine, type Form } from './sse.ts';
 
 /** The socket of a stream, as far as a reader needs it: `net.Socket` is one. */
 export interface Outlet {
   write(bytes: Uint8Array): boolean;
   /** Bytes that the kernel has not taken yet. */
   readonly writableLength: number;
-  /** Whether a `drain` will tell when it has. */
+  /** Whether a `drain` event will tell when it has. */
   readonly writableNeedDrain: boolean;
   /** Closes once everything written has left. */
   destroySoon(): void;
@@ -28,190 +29,252 @@ export interface StreamOptions {
   readonly chunked: boolean;
 }
 
-/** What all readers of an instance share. */
-export interface Surroundings {
+export interface ReaderDependencies {
   readonly tail: Tail;
   readonly counters: Counters;
-  readonly clock: Clock;
-  /** Those whose socket is full, the longest first. */
-  readonly blocked: Set<Reader>;
+  readonly fullSockets: FullSockets;
 }
 
-/** The frames of some messages as one buffer for each way of writing them: encoded once, shared by all who are written the same. */
-export class Bundle {
-  readonly messages: readonly Message[];
-  readonly last: Message | undefined;
-  #forms: (Buffer | undefined)[] = [];
-  readonly #frame: (message: Message, form: Form) => Buffer;
-
-  constructor(messages: readonly Message[], frameOf: (message: Message, form: Form) => Buffer = frame) {
-    this.messages = messages;
-    this.last = messages.at(-1);
-    this.#frame = frameOf;
-  }
-
-  bytes(form: Form, chunked: boolean): Buffer {
-    const way = (form === 'data' ? 0 : 1) + (chunked ? 0 : 2);
-    return (this.#forms[way] ??= this.#join(form, chunked));
-  }
-
-  #join(form: Form, chunked: boolean): Buffer {
-    const frames = this.messages.map((message) => {
-      const whole = this.#frame(message, form);
-      return chunked ? whole : unchunked(whole);
-    });
-    return frames.length === 1 ? frames[0]! : Buffer.concat(frames);
-  }
+/** What one reader is made of, besides what it shares with all others. */
+export interface ReaderParts {
+  readonly group: Group;
+  readonly options: StreamOptions;
+  readonly outlet: Outlet;
+  /** Where reading begins. */
+  readonly at: Position;
 }
 
 /**
- * A cursor, a filter, and a socket. A reader is in one of three states:
+ * - `behind`: everything up to the cursor has been written; catchup.ts reads on from there.
+ * - `live`: everything up to the end of the tail has been written, or up to the place where it became live, if that is further. The fan-out
+ *   writes new messages to it as they come.
+ * - `blocked`: behind, with a full socket. Nothing is written to it before the socket drains, so a reader costs bounded memory, however
+ *   slow it is (invariant 5): the socket holds at most one write, which has a bound of its own, and one heartbeat.
+ * - `dismissed`: the client was sent away. The connection closes a little later.
+ * - `closed`: the socket is gone, or about to be.
+ */
+export type ReaderState = 'behind' | 'live' | 'blocked' | 'dismissed' | 'closed';
+
+const HEARTBEAT_CHUNK = httpChunk([HEARTBEAT]);
+
+/**
+ * One stream: a cursor, a filter (its group's), and a socket.
  *
- * - live: it has been written everything up to the end of the tail, or to its cursor if that is further; new messages are
- *   written to it as they come (fanout.ts);
- * - behind: it has been written everything up to its cursor, and is read on for from there (catchup.ts);
- * - blocked, which is behind with a socket that is full: nothing is written to it before it drains. So what it costs is
- *   bounded, however slow it is (invariant 5): the socket holds at most one write, which has a bound of its own.
- *
- * Everything a stream ever sends passes through `#write`, control events too: so the order on the socket is the order
- * of the calls (invariant 4), and the position in a control event is true at that place of the stream.
+ * Everything that a stream ever sends passes through `#write`, control events too. So the order on the socket is the order of the calls
+ * (invariant 4), and the position in a control event is true at that place of the stream.
  */
 export class Reader {
   readonly group: Group;
+  /** Kept by heartbeats.ts. */
+  heartbeatSlot = 0;
+  readonly #tail: Tail;
+  readonly #counters: Counters;
+  readonly #fullSockets: FullSockets;
   readonly #outlet: Outlet;
-  readonly #around: Surroundings;
   readonly #form: Form;
   readonly #control: boolean;
   readonly #chunked: boolean;
-  /** While behind: where it is. While live: a number below which it must not be written to again. */
-  #epoch: string;
-  #seq: number;
+  #state: ReaderState = 'behind';
+  /** While it is not live: everything up to here has been written. */
+  #cursorEpoch: string;
+  #cursorSeq: number;
+  /** While it is live: everything up to here has been written, and perhaps more. Nothing up to here may be written again. */
+  #writtenEpoch = '';
+  #writtenSeq = 0;
   /** The number in the last id that was sent. */
-  #sent: number;
+  #sentSeq: number;
   #beats = 0;
-  live = false;
-  /** When its socket was found full, by the monotonic clock; undefined while it is not. */
-  blockedSince: number | undefined = undefined;
-  closed = false;
-  /** With which others its heartbeat comes (streams.ts). */
-  slot = 0;
+  /** Whether a write has found the socket full since it last drained. A heartbeat may find that of a live reader, which then stays live until the next sweep. */
+  #isFull = false;
 
-  constructor(group: Group, options: StreamOptions, outlet: Outlet, at: Position, around: Surroundings) {
+  constructor({ group, options, outlet, at }: ReaderParts, { tail, counters, fullSockets }: ReaderDependencies) {
     this.group = group;
+    this.#tail = tail;
+    this.#counters = counters;
+    this.#fullSockets = fullSockets;
+    this.#outlet = outlet;
     this.#form = options.form;
     this.#control = options.control;
     this.#chunked = options.chunked;
-    this.#outlet = outlet;
-    this.#around = around;
-    this.#epoch = at.epoch;
-    this.#seq = at.seq;
-    this.#sent = at.seq;
+    this.#cursorEpoch = at.epoch;
+    this.#cursorSeq = at.seq;
+    this.#sentSeq = at.seq;
   }
 
-  get isBlocked(): boolean {
-    return this.blockedSince !== undefined;
+  get state(): ReaderState {
+    return this.#state;
   }
 
-  /** The number up to which it must not be written to again. */
-  get seq(): number {
-    return this.#seq;
+  get isLive(): boolean {
+    return this.#state === 'live';
+  }
+
+  /** Whether nothing is written to it any more. */
+  get isGone(): boolean {
+    return this.#state === 'dismissed' || this.#state === 'closed';
+  }
+
+  /** While it is not live: the number of its cursor. */
+  get cursorSeq(): number {
+    return this.#cursorSeq;
+  }
+
+  /** While it is live: nothing up to this number may be written to it again. */
+  get writtenSeq(): number {
+    return this.#writtenSeq;
   }
 
   /**
-   * Where the stream is: everything up to here that it wants has been written to its socket. True only while nothing
-   * waits for its group (`Group.isWaiting`).
+   * Where the stream is: everything up to here that it wants has been written to its socket. True only while its group is
+   * not waiting (`Group.isWaiting`).
    *
-   * @param end Where those are who were written everything.
+   * @param end How far its group has been written.
    */
-  position(end: Position = this.#around.tail.position): Position {
-    return this.live && end.seq >= this.#seq ? end : { epoch: this.#epoch, seq: this.#seq };
+  position(end: Position = this.#tail.position): Position {
+    if (!this.isLive) return { epoch: this.#cursorEpoch, seq: this.#cursorSeq };
+    return end.seq >= this.#writtenSeq ? end : { epoch: this.#writtenEpoch, seq: this.#writtenSeq };
   }
 
-  /** Moves the cursor of a reader that is behind, after what lies before it was written. */
-  moveTo({ epoch, seq }: Position): void {
-    this.#epoch = epoch;
-    this.#seq = seq;
-  }
-
-  /** Stops being live, at the place it has reached: it must have been written everything that its group was, up to `end`. */
-  fallBehind(end?: Position): void {
-    if (!this.live) return;
-    this.moveTo(this.position(end));
-    this.live = false;
-  }
-
-  /** Writes messages that lie behind the cursor, and nothing if there are none. */
-  deliver(bundle: Bundle): void {
-    if (bundle.last === undefined) return;
-    this.#write(bundle.bytes(this.#form, this.#chunked));
-    this.#sent = bundle.last.seq;
-    this.#around.counters.delivered += bundle.messages.length;
-  }
-
-  /** The stream's first words. */
+  /** Writes the stream's first frames. */
   open({ at, gap }: Start, retryMs: number): void {
     if (this.#control) this.#say(openFrame(gap === undefined ? at : undefined, retryMs));
     else this.#say(retryLine(retryMs));
     if (gap !== undefined) this.gap({ at, gap });
   }
 
-  /** Says that something may be missing, and goes on from `at`. */
+  /** Says that something may be missing, and moves the cursor to `at`. The reader is not live. */
   gap({ at, gap }: Start): void {
     if (gap !== undefined) {
       this.#say(this.#control ? gapFrame(at, gap) : gapComment(gap));
-      this.#around.counters.gaps++;
+      this.#counters.gaps++;
     }
-    this.moveTo(at);
-    this.#sent = at.seq;
+    this.#moveCursor(at);
+    this.#sentSeq = at.seq;
   }
 
   /**
-   * A sign of life: where the log has moved on without a message for this stream, the cursor, which keeps its replay short and
-   * inside the retention; and in any case every second time, so that a page can notice a dead connection.
+   * Writes messages after the cursor of a reader that is behind, and moves the cursor to `end`. Invariant 4: both happen in one turn of the event
+   * loop, the frames first.
+   */
+  catchUp(bundle: Bundle, end: Position): void {
+    this.#deliver(bundle);
+    if (end.seq > this.#cursorSeq) this.#moveCursor(end);
+  }
+
+  /** The cursor has reached the end of the tail: from now on the fan-out writes to the reader, unless its socket is full. */
+  goLive(): void {
+    const end = this.#tail.position;
+    if (this.#cursorSeq < end.seq) this.#moveCursor(end);
+    if (this.#state !== 'behind') return;
+    this.#state = 'live';
+    this.#writtenEpoch = this.#cursorEpoch;
+    this.#writtenSeq = this.#cursorSeq;
+  }
+
+  /**
+   * Writes new messages to a live reader. If that fills its socket, it falls behind.
+   *
+   * @param end How far it has been written then.
+   */
+  passOn(bundle: Bundle, end: Position): void {
+    this.#deliver(bundle);
+    if (!this.#isFull) return;
+    this.fallBehind(end);
+    this.#counters.fellBehind++;
+  }
+
+  /** The live reader has been written everything up to `end`, which its group has not. */
+  skipTo({ epoch, seq }: Position): void {
+    if (!this.isLive || seq <= this.#writtenSeq) return;
+    this.#writtenEpoch = epoch;
+    this.#writtenSeq = seq;
+  }
+
+  /**
+   * Ends being live, at the place that the reader has reached.
+   *
+   * @param end How far its group has been written.
+   */
+  fallBehind(end?: Position): void {
+    if (!this.isLive) return;
+    this.#moveCursor(this.position(end));
+    this.#state = this.#isFull ? 'blocked' : 'behind';
+  }
+
+  /**
+   * Writes a sign of life. That is the cursor where the log has moved on without a message for this stream: it keeps the replay short and
+   * inside the retention. It is the cursor every second time in any case, so that a page can notice a dead connection.
    */
   beat(): void {
-    if (this.isBlocked || this.closed) return;
-    // Messages are about to be written to it, and its place lies before them: a comment says nothing of places.
-    if (this.live && this.group.isWaiting) return this.#say(HEARTBEAT);
+    if (this.#isFull || this.isGone) return;
+    // Messages are about to be written to it, and its place lies before them: a comment names no place.
+    if (this.isLive && this.group.isWaiting) return this.#write(this.#chunked ? HEARTBEAT_CHUNK : HEARTBEAT);
     const at = this.position();
     this.#beats++;
-    if (this.#control && (at.seq !== this.#sent || this.#beats % 2 === 0)) {
+    if (this.#control && (at.seq !== this.#sentSeq || this.#beats % 2 === 0)) {
       this.#say(cursorFrame(at));
-      this.#sent = at.seq;
-    } else this.#say(HEARTBEAT);
+      this.#sentSeq = at.seq;
+    } else this.#write(this.#chunked ? HEARTBEAT_CHUNK : HEARTBEAT);
   }
 
-  /** Sends the client away: it comes back after `retryMs`. Its connection is to be closed a little later (streams.ts). */
+  /** The socket has room again. Returns whether it was full. */
+  drained(): boolean {
+    if (!this.#isFull) return false;
+    this.#isFull = false;
+    this.#fullSockets.delete(this);
+    if (this.#state === 'blocked') this.#state = 'behind';
+    return true;
+  }
+
+  /** Sends the client away: it comes back after `retryMs`. Its connection is closed a little later (delayed-close.ts). */
   dismiss(retryMs: number): void {
-    if (this.closed) return;
+    if (this.isGone) return;
     this.#say(this.#control ? busyFrame(retryMs) : retryLine(retryMs));
-    this.closed = true;
-    this.live = false;
+    this.fallBehind();
+    this.#state = 'dismissed';
   }
 
-  /** Closes the connection behind what was written, without the last chunk: some clients take a clean end for "finished" and never come back. */
+  /** Closes the connection after what was written, without the last chunk: some clients take a clean end for "finished" and never come back. */
   destroySoon(): void {
     this.#outlet.destroySoon();
   }
 
-  /** Ends a stream whose socket no longer takes anything. */
+  /** Ends the stream at once. */
   abort(): void {
-    this.closed = true;
-    this.live = false;
+    this.closed();
     this.#outlet.destroy();
   }
 
-  #say(chunk: Buffer): void {
-    this.#write(this.#chunked ? chunk : unchunked(chunk));
+  /** The socket is gone. */
+  closed(): void {
+    this.fallBehind();
+    this.#state = 'closed';
+    this.#fullSockets.delete(this);
+  }
+
+  #moveCursor({ epoch, seq }: Position): void {
+    this.#cursorEpoch = epoch;
+    this.#cursorSeq = seq;
+  }
+
+  #deliver(bundle: Bundle): void {
+    if (bundle.last === undefined) return;
+    this.#write(bundle.bytes(this.#form, this.#chunked));
+    this.#sentSeq = bundle.last.seq;
+    this.#counters.delivered += bundle.messages.length;
+  }
+
+  #say(frame: Buffer): void {
+    this.#write(this.#chunked ? httpChunk([frame]) : frame);
   }
 
   #write(bytes: Buffer): void {
     this.#outlet.write(bytes);
-    this.#around.counters.deliveredBytes += bytes.length;
+    this.#counters.deliveredBytes += bytes.length;
     // A large write returns false even where the kernel took it all; only what is left over means that the socket is full.
-    if (this.blockedSince === undefined && this.#outlet.writableLength > 0 && this.#outlet.writableNeedDrain) {
-      this.blockedSince = this.#around.clock.monotonic();
-      this.#around.blocked.add(this);
-    }
+    if (this.#isFull || this.#outlet.writableLength === 0 || !this.#outlet.writableNeedDrain) return;
+    this.#isFull = true;
+    this.#fullSockets.add(this);
+    if (this.#state === 'behind') this.#state = 'blocked';
   }
 }

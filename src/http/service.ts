@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
-import type { Streams } from '../delivery/stream-registry.ts';
+import type { LongPolls } from '../delivery/long-polls.ts';
+import type { StreamRegistry } from '../delivery/stream-registry.ts';
 import type { History } from '../log/history.ts';
 import type { Publisher } from '../log/publisher.ts';
 import type { Starts } from '../log/start.ts';
@@ -11,9 +12,9 @@ export interface Service {
   readonly config: Config;
   readonly logger: Logger;
   readonly publisher: Pick<Publisher, 'publish'>;
-  readonly history: Pick<History, 'page' | 'message'>;
+  readonly history: Pick<LongPolls, 'page'> & Pick<History, 'message'>;
   readonly starts: Pick<Starts, 'isReady' | 'resolve'>;
-  readonly streams: Pick<Streams, 'isFull' | 'start' | 'refuse' | 'drained' | 'closed'>;
+  readonly streams: Pick<StreamRegistry, 'isFull' | 'open' | 'refuse' | 'drained' | 'closed'>;
   readonly counters: Counters;
   /** From the first SIGTERM on. */
   readonly draining: boolean;

@@ -20,7 +20,7 @@ export class Early {
     return highest;
   }
 
-  /** Whether there was room. The later one of two with the same number stays. */
+  /** Returns whether there was room. Of two messages with the same number, the later one stays. */
   add(message: Message): boolean {
     this.take(message.seq);
     if (this.#messages.size >= REORDER_MESSAGES || this.#bytes >= REORDER_BYTES) return false;

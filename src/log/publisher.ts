@@ -14,18 +14,18 @@ const COMMIT_MESSAGES = 2_000;
 const COMMIT_BYTES = 8 * 1024 * 1024;
 
 /**
- * Commits that are handed to the store at a time: while it writes one, the next lies there already, so that it never waits
+ * How many commits the store has at a time: while it writes one, the next one is there already, so the store never waits
  * for this thread. A third would only keep messages from going into the second.
  */
-const COMMITS = 2;
+const COMMITS_UNDER_WAY = 2;
 
 /**
- * Where the last commit took longer than this, the time that a second one saves is nothing to what it costs those who come too late for it: they wait for
- * both. Only as many messages as one may have are handed over all the same, for none could come into it. Milliseconds.
+ * On a slow disk, where the last commit took longer than this, a second one is not queued: everyone who just missed the first would wait for both.
+ * A full commit is queued even there, because nothing more could go into it.
  */
 const COMMIT_QUICK_MS = 3;
 
-/** How often a log that could not be written is tried again when nobody publishes. Milliseconds. */
+/** How often a log that could not be written is tried again when nobody publishes. */
 const PROBE_MS = 1_000;
 
 /** What a publisher gets for one request: its messages have the numbers `first`, `first` + 1, … and one time. */
@@ -50,17 +50,29 @@ const PROBLEM_OF: Record<StoreErrorKind, readonly [ProblemCode, string]> = {
   refused: ['internal', 'The message log cannot store this message. Nothing was stored.'],
 };
 
-/** A commit that was handed to the store and not answered yet. */
+/** A commit that the store has, and has not answered yet. */
 interface Commit {
   readonly messages: number;
   readonly patience: Patience;
 }
 
+export interface PublisherDependencies {
+  readonly store: Store;
+  readonly tail: Tail;
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly counters: Counters;
+  readonly logger: Logger;
+  /** Bound what waits for its commit: past them a publish is refused, rather than wait without end. */
+  readonly maxMessages: number;
+  readonly maxBytes: number;
+}
+
 /**
- * The only way into the log: group commit. What arrives while a commit is under way goes into the next. That one is handed to the
- * store as soon as it is as large as the one before it, and at the latest when the store has done that: small commits
- * cost more for each message than large ones, but nobody waits while the store has nothing to do. On a slow disk it is always the latter. The store takes them
- * one after the other and each stands for itself: one that fails says nothing of the one behind it.
+ * The only way into the log: group commit. What arrives while a commit is under way goes into the next one. The store gets that one as soon as
+ * it is as large as the one before it, and at the latest when the store has finished that one. Small commits cost more for each message than
+ * large ones, but no publisher waits while the store has nothing to do. The store takes commits one after the other, and each stands for
+ * itself: one that fails says nothing of the next.
  */
 export class Publisher {
   readonly #store: Store;
@@ -69,42 +81,39 @@ export class Publisher {
   readonly #clock: Clock;
   readonly #counters: Counters;
   readonly #logger: Logger;
-  /** Bound what waits for its commit: past them a publish is refused, rather than wait without end. */
   readonly #maxMessages: number;
   readonly #maxBytes: number;
   #queue: Waiting[] = [];
-  /** Messages in the queue; below, those that the store has are counted too. */
-  #queued = 0;
-  #messages = 0;
-  #bytes = 0;
+  #queuedMessages = 0;
+  /** In the queue, and in commits that the store has. */
+  #waitingMessages = 0;
+  #waitingBytes = 0;
   /** Whether this turn of the event loop ends with a look at the queue. */
-  #looking = false;
+  #willLook = false;
   /** In the order in which the store has them. */
   #commits: Commit[] = [];
-  /** When the last commit was answered, and what it took. */
-  #answered = 0;
-  #took = 0;
+  /** When the last commit was answered, and how long it took. */
+  #answeredAt = 0;
+  #tookMs = 0;
   /** Why the last append failed; undefined when it did not. */
   #failure: string | undefined;
   #probe: Timer | undefined;
-  #stopped = false;
+  #isStopped = false;
 
-  constructor(options: {
-    store: Store; tail: Tail; bus: Bus; clock: Clock; counters: Counters; logger: Logger; maxMessages: number; maxBytes: number;
-  }) {
-    this.#store = options.store;
-    this.#tail = options.tail;
-    this.#bus = options.bus;
-    this.#clock = options.clock;
-    this.#counters = options.counters;
-    this.#logger = options.logger;
-    this.#maxMessages = options.maxMessages;
-    this.#maxBytes = options.maxBytes;
+  constructor({ store, tail, bus, clock, counters, logger, maxMessages, maxBytes }: PublisherDependencies) {
+    this.#store = store;
+    this.#tail = tail;
+    this.#bus = bus;
+    this.#clock = clock;
+    this.#counters = counters;
+    this.#logger = logger;
+    this.#maxMessages = maxMessages;
+    this.#maxBytes = maxBytes;
   }
 
   /** Messages that wait for their commit. */
   get waiting(): number {
-    return this.#messages;
+    return this.#waitingMessages;
   }
 
   /** Why messages cannot be stored; undefined when they can. */
@@ -119,18 +128,18 @@ export class Publisher {
    */
   publish(drafts: readonly Draft[], key: IdempotencyKey | undefined): Promise<Receipt> {
     const bytes = drafts.reduce((sum, { data }) => sum + data.length, 0);
-    if (this.#messages + drafts.length > this.#maxMessages || this.#bytes + bytes > this.#maxBytes) {
+    if (this.#waitingMessages + drafts.length > this.#maxMessages || this.#waitingBytes + bytes > this.#maxBytes) {
       return Promise.reject(this.#problem('overloaded', 'More messages are waiting to be stored than this instance holds. Nothing was stored.'));
     }
     return new Promise((resolve, reject) => {
       this.#queue.push({ request: { drafts, key }, bytes, resolve, reject });
-      this.#queued += drafts.length;
-      this.#messages += drafts.length;
-      this.#bytes += bytes;
-      if (this.#looking || this.#commits.length === COMMITS) return;
-      this.#looking = true;
+      this.#queuedMessages += drafts.length;
+      this.#waitingMessages += drafts.length;
+      this.#waitingBytes += bytes;
+      if (this.#willLook || this.#commits.length === COMMITS_UNDER_WAY) return;
+      this.#willLook = true;
       this.#clock.soon(() => {
-        this.#looking = false;
+        this.#willLook = false;
         this.#next();
       });
     });
@@ -138,7 +147,7 @@ export class Publisher {
 
   stop(): void {
     this.#probe?.cancel();
-    this.#stopped = true;
+    this.#isStopped = true;
   }
 
   /**
@@ -146,7 +155,7 @@ export class Publisher {
    * instance is not ready, and a load balancer sends no publishers.
    */
   #probeLater(): void {
-    if (this.#stopped) return;
+    if (this.#isStopped) return;
     this.#probe ??= this.#clock.after(PROBE_MS, () => {
       this.#probe = undefined;
       if (this.#failure === undefined) return;
@@ -157,13 +166,13 @@ export class Publisher {
   /** Hands the next commit to the store, if it is time for it. */
   #next(): void {
     if (this.#queue.length === 0 || !this.#isTime()) return;
-    const queued = this.#queued;
-    const batch = this.#take();
-    const commit: Commit = { messages: queued - this.#queued, patience: new Patience(this.#clock) };
+    const queued = this.#queuedMessages;
+    const requests = this.#take();
+    const commit: Commit = { messages: queued - this.#queuedMessages, patience: new Patience(this.#clock) };
     this.#commits.push(commit);
-    void this.#commit(batch, commit.patience, () => {
+    void this.#commit(requests, commit.patience, () => {
       this.#commits.splice(this.#commits.indexOf(commit), 1);
-      // Before anybody is answered: the store may have nothing to do by now.
+      // Before any publisher is answered: the store may have nothing to do.
       this.#next();
     });
     // What did not fit into it.
@@ -173,8 +182,8 @@ export class Publisher {
   #isTime(): boolean {
     const before = this.#commits.at(-1);
     if (before === undefined) return true;
-    if (this.#commits.length === COMMITS) return false;
-    return this.#queued >= (this.#took > COMMIT_QUICK_MS ? COMMIT_MESSAGES : Math.min(before.messages, COMMIT_MESSAGES));
+    if (this.#commits.length === COMMITS_UNDER_WAY) return false;
+    return this.#queuedMessages >= (this.#tookMs > COMMIT_QUICK_MS ? COMMIT_MESSAGES : Math.min(before.messages, COMMIT_MESSAGES));
   }
 
   #take(): readonly Waiting[] {
@@ -187,51 +196,51 @@ export class Publisher {
       if (count > 0 && (more > COMMIT_MESSAGES || bytes > COMMIT_BYTES)) break;
       messages = more;
     }
-    this.#queued -= messages;
+    this.#queuedMessages -= messages;
     return this.#queue.splice(0, count);
   }
 
-  /** @param done Called when the store has nothing to do for this batch any more, before its publishers hear of it. */
-  async #commit(batch: readonly Waiting[], patience: Patience, done: () => void): Promise<void> {
+  /** @param done Called when the store has nothing more to do for these requests, before their publishers are answered. */
+  async #commit(requests: readonly Waiting[], patience: Patience, done: () => void): Promise<void> {
     const began = this.#clock.monotonic();
     try {
-      const { outcomes, log } = await patience.await(() => this.#store.append(batch.map(({ request }) => request)));
+      const { outcomes, log } = await patience.await(() => this.#store.append(requests.map(({ request }) => request)));
       const now = this.#clock.monotonic();
-      // What it waited for the commit before it is not its own time.
-      this.#took = now - Math.max(began, this.#answered);
-      this.#counters.commitMilliseconds.observe(this.#took);
-      this.#answered = now;
+      // While it waited for the commit before it, it took no time itself.
+      this.#tookMs = now - Math.max(began, this.#answeredAt);
+      this.#counters.commitMilliseconds.observe(this.#tookMs);
+      this.#answeredAt = now;
       done();
       this.#worked();
-      this.#settle(batch, outcomes, log);
+      this.#settle(requests, outcomes, log);
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      if (error.kind === 'refused' && batch.length > 1) {
-        // Invariant 13: one of them is the reason, and only that one shall fail.
-        const middle = batch.length >> 1;
-        await this.#commit(batch.slice(0, middle), patience, () => undefined);
-        await this.#commit(batch.slice(middle), patience, done);
+      if (error.kind === 'refused' && requests.length > 1) {
+        // Invariant 13: one of the requests is the reason, and only that one shall fail.
+        const middle = requests.length >> 1;
+        await this.#commit(requests.slice(0, middle), patience, () => undefined);
+        await this.#commit(requests.slice(middle), patience, done);
         return;
       }
       done();
-      this.#fail(batch, error);
+      this.#fail(requests, error);
     }
   }
 
-  #settle(batch: readonly Waiting[], outcomes: readonly Outcome[], log: LogState): void {
+  #settle(requests: readonly Waiting[], outcomes: readonly Outcome[], log: LogState): void {
     const messages: Message[] = [];
     outcomes.forEach((outcome, index) => {
       if (outcome.kind !== 'stored') return;
-      batch[index]!.request.drafts.forEach((draft, at) => messages.push(numbered(draft, outcome.epoch, outcome.first + at, outcome.time)));
+      requests[index]!.request.drafts.forEach((draft, at) => messages.push(numbered(draft, outcome.epoch, outcome.first + at, outcome.time)));
     });
     this.#counters.published += messages.length;
     if (messages.length > 0) {
       this.#counters.commitMessages.observe(messages.length);
       this.#tail.committed(messages, log);
-      // Invariant 6: told, not waited for; what the bus does not carry is found by the next look at the log.
+      // Invariant 6: a hint, not waited for. The next look at the log finds what the bus does not carry.
       this.#bus.publish(messages);
     }
-    batch.forEach((waiting, index) => {
+    requests.forEach((waiting, index) => {
       this.#release(waiting);
       const outcome = outcomes[index]!;
       if (outcome.kind === 'conflict') {
@@ -244,12 +253,12 @@ export class Publisher {
     });
   }
 
-  #fail(batch: readonly Waiting[], error: StoreError): void {
+  #fail(requests: readonly Waiting[], error: StoreError): void {
     // As long as the log is away every publish fails alike; what may have been stored, or was refused for itself, is always said.
-    if (error.kind !== 'unavailable' || this.#failure === undefined) this.#logger.error({ err: error, requests: batch.length }, 'messages could not be stored');
+    if (error.kind !== 'unavailable' || this.#failure === undefined) this.#logger.error({ err: error, requests: requests.length }, 'messages could not be stored');
     if (error.kind !== 'refused') this.#failed(error);
     const [code, detail] = PROBLEM_OF[error.kind];
-    for (const waiting of batch) {
+    for (const waiting of requests) {
       this.#release(waiting);
       waiting.reject(this.#problem(code, detail));
     }
@@ -258,8 +267,8 @@ export class Publisher {
   }
 
   #release({ request, bytes }: Waiting): void {
-    this.#messages -= request.drafts.length;
-    this.#bytes -= bytes;
+    this.#waitingMessages -= request.drafts.length;
+    this.#waitingBytes -= bytes;
   }
 
   #problem(code: ProblemCode, detail: string, field?: string): Problem {

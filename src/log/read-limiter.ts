@@ -1,7 +1,7 @@
 import { Problem } from '../model/problem.ts';
 
-/** Lets a few do something at once. The others wait in their order, up to a bound; beyond it they are sent away. */
-export class Gate {
+/** Lets a few reads of the log run at the same time. Others wait in their order, up to a bound; beyond it they are refused. */
+export class ReadLimiter {
   readonly #maxWaiting: number;
   readonly #waiting: (() => void)[] = [];
   #free: number;
@@ -11,14 +11,14 @@ export class Gate {
     this.#maxWaiting = options.maxWaiting;
   }
 
-  /** Does the work when it is its turn. Rejects with what the work does, or with a Problem `overloaded`. */
-  async pass<Result>(work: () => Promise<Result>): Promise<Result> {
+  /** Runs `read` when it is its turn. Rejects with the error of `read`, or with a Problem `overloaded`. */
+  async pass<Result>(read: () => Promise<Result>): Promise<Result> {
     if (this.#free > 0) this.#free--;
     else if (this.#waiting.length >= this.#maxWaiting) throw new Problem('overloaded', 'Too many requests are waiting for the message log.');
-    // Whoever leaves hands its place on, so that nobody who comes meanwhile takes it.
+    // A read that ends hands its place on, so that no newcomer takes it.
     else await new Promise<void>((enter) => void this.#waiting.push(enter));
     try {
-      return await work();
+      return await read();
     } finally {
       const next = this.#waiting.shift();
       if (next === undefined) this.#free++;

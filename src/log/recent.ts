@@ -1,14 +1,14 @@
 import type { Message } from '../model/message.ts';
 
-/** From so many places that have become empty on, they are cut off: seldom enough to cost nothing for each message. */
+/** The array is cut when so many places at its front are empty: seldom enough to cost nothing for each message. */
 const EMPTY_PLACES = 1024;
 
 /** Messages in a row, of which the oldest make room for the newest: bounded in bytes. */
 export class Recent {
   readonly #maxBytes: number;
-  /** The messages from `#start` on; the places before it are empty. */
+  /** The messages from index `#first` on; the places before it are empty. */
   #messages: (Message | undefined)[] = [];
-  #start = 0;
+  #first = 0;
   #bytes = 0;
 
   constructor(maxBytes: number) {
@@ -16,31 +16,31 @@ export class Recent {
   }
 
   get length(): number {
-    return this.#messages.length - this.#start;
+    return this.#messages.length - this.#first;
   }
 
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** The message that so many others precede. */
+  /** @param index 0 is the oldest message. */
   at(index: number): Message {
-    return this.#messages[this.#start + index]!;
+    return this.#messages[this.#first + index]!;
   }
 
-  /** One always fits. */
+  /** Adds the newest message, and removes the oldest ones until the bound holds again. One message always fits. */
   push(message: Message): void {
     this.#messages.push(message);
     this.#bytes += message.size;
     while (this.#bytes > this.#maxBytes && this.length > 1) {
-      this.#bytes -= this.#messages[this.#start]!.size;
-      // Let go of now: until its place is cut off, a thousand others may come, and each may be large.
-      this.#messages[this.#start++] = undefined;
+      this.#bytes -= this.#messages[this.#first]!.size;
+      // Released now: before the array is cut, a thousand more may be removed, and each may be large.
+      this.#messages[this.#first++] = undefined;
     }
-    if (this.#start > EMPTY_PLACES && this.#start * 2 > this.#messages.length) this.#cut(this.length);
+    if (this.#first > EMPTY_PLACES && this.#first * 2 > this.#messages.length) this.#cut(this.length);
   }
 
-  /** Keeps the oldest ones only, so many. */
+  /** Keeps only so many messages, the oldest ones. */
   keep(count: number): void {
     this.#cut(count);
     this.#bytes = this.#messages.reduce((sum, message) => sum + message!.size, 0);
@@ -52,7 +52,7 @@ export class Recent {
   }
 
   #cut(count: number): void {
-    this.#messages = this.#messages.slice(this.#start, this.#start + count);
-    this.#start = 0;
+    this.#messages = this.#messages.slice(this.#first, this.#first + count);
+    this.#first = 0;
   }
 }

@@ -3,20 +3,31 @@ import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { StoreError, type Store } from '../store/store.ts';
 
-/** How often retention looks. Milliseconds. */
-const INTERVAL_MS = 5_000;
-/** One batch: small enough that a publish which meets it waits for a few milliseconds at most. Rows. */
-const BATCH_ROWS = 500;
-/** The pause between batches, which leaves the database to the publishers. Milliseconds. */
-const PAUSE_MS = 20;
-/** A clock that gains more than this on the machine's own count of time was stepped, not kept well. Milliseconds. */
+/** How often retention looks for what it may delete. */
+const RETENTION_INTERVAL_MS = 5_000;
+/** One step: small enough that a publish which meets it waits for a few milliseconds at most. */
+const RETENTION_STEP_ROWS = 500;
+/** The pause between steps, which leaves the database to the publishers. */
+const RETENTION_PAUSE_MS = 20;
+/** A clock that gains more than this on the machine's own count of time was stepped. */
 const CLOCK_JUMP_MS = 60 * 60 * 1000;
 
+export interface RetentionDependencies {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly counters: Counters;
+  readonly logger: Logger;
+  /** Messages older than this are deleted; 0 disables the limit. Milliseconds. */
+  readonly maxAge: number;
+  /** Above so many bytes of messages the oldest are deleted; 0 disables the limit. */
+  readonly maxBytes: number;
+}
+
 /**
- * Deletes what is too old or too much, from the oldest on, in small batches.
+ * Deletes what is too old or too much, from the oldest on, in small steps.
  *
  * Invariant 10: when the clock that age is counted by jumps forward by more than CLOCK_JUMP_MS, everything would seem old
- * at once. Then deletion by age pauses, and says so, until the clock is back or the service is started again; deletion by
+ * at once. Then deletion by age pauses, and says so, until the clock is back or the process is restarted; deletion by
  * size goes on. The store itself looks before it deletes: a clock that was right when it was asked for may be stepped by then.
  */
 export class Retention {
@@ -27,47 +38,52 @@ export class Retention {
   readonly #maxAge: number;
   readonly #maxBytes: number;
   #timer: Timer | undefined;
-  #stopped = false;
+  #isStopped = false;
   #jumped = false;
   #failed = false;
   /** The clock that age is counted by less this machine's count of time, as far as it is believed. */
   #offset: number | undefined;
-  /** Bytes of messages held, at the last look. */
-  bytes = 0;
+  #bytes = 0;
 
-  constructor(options: { store: Store; clock: Clock; counters: Counters; logger: Logger; maxAge: number; maxBytes: number }) {
-    this.#store = options.store;
-    this.#clock = options.clock;
-    this.#counters = options.counters;
-    this.#logger = options.logger;
-    this.#maxAge = options.maxAge;
-    this.#maxBytes = options.maxBytes;
+  constructor({ store, clock, counters, logger, maxAge, maxBytes }: RetentionDependencies) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#counters = counters;
+    this.#logger = logger;
+    this.#maxAge = maxAge;
+    this.#maxBytes = maxBytes;
   }
 
-  start(): void {
+  /** Bytes of messages held, at the last look. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Deletes from now on, in the background. */
+  run(): void {
     this.#schedule(0);
   }
 
   stop(): void {
-    this.#stopped = true;
+    this.#isStopped = true;
     this.#timer?.cancel();
   }
 
   #schedule(milliseconds: number): void {
-    if (this.#stopped) return;
+    if (this.#isStopped) return;
     this.#timer = this.#clock.after(milliseconds, () => {
-      void this.#batch().then((more) => this.#schedule(more ? PAUSE_MS : INTERVAL_MS));
+      void this.#step().then((more) => this.#schedule(more ? RETENTION_PAUSE_MS : RETENTION_INTERVAL_MS));
     });
   }
 
   /** Whether there is more to delete. */
-  async #batch(): Promise<boolean> {
+  async #step(): Promise<boolean> {
     try {
-      const trimmed = await this.#store.trim({ maxAge: this.#maxAge, maxBytes: this.#maxBytes, rows: BATCH_ROWS, ...this.#believed });
+      const trimmed = await this.#store.trim({ maxAge: this.#maxAge, maxBytes: this.#maxBytes, rows: RETENTION_STEP_ROWS, ...this.#believed });
       this.#watch(trimmed.clock);
       this.#counters.trimmed += trimmed.messages;
       this.#counters.trimmedKeys += trimmed.keys;
-      this.bytes = trimmed.bytes;
+      this.#bytes = trimmed.bytes;
       this.#failed = false;
       return trimmed.more;
     } catch (error) {

@@ -11,11 +11,17 @@ export type StartRequest =
   | { readonly kind: 'now' }
   /** From the oldest message held, without a `$gap`. */
   | { readonly kind: 'start' }
-  /** Behind an id; undefined is an id that is none of ours (`$gap`, reason `unknown-log`). */
+  /** After an id; undefined is an id that is none of ours (`$gap`, reason `unknown-log`). */
   | { readonly kind: 'after'; readonly position: Position | undefined }
   /** From a time on: milliseconds since 1970, or so many milliseconds ago by the store's clock. */
   | { readonly kind: 'since'; readonly time: number }
   | { readonly kind: 'ago'; readonly milliseconds: number };
+
+export interface StartsDependencies {
+  readonly store: Store;
+  readonly tail: Tail;
+  readonly storeClock: StoreClock;
+}
 
 /** Turns what a client asks for into a place in the log, and says what may be missing before it. */
 export class Starts {
@@ -24,14 +30,14 @@ export class Starts {
   readonly #storeClock: StoreClock;
   readonly #states: SharedStates;
 
-  constructor(options: { store: Store; tail: Tail; storeClock: StoreClock }) {
-    this.#store = options.store;
-    this.#tail = options.tail;
-    this.#storeClock = options.storeClock;
-    this.#states = new SharedStates(options.store, options.tail);
+  constructor({ store, tail, storeClock }: StartsDependencies) {
+    this.#store = store;
+    this.#tail = tail;
+    this.#storeClock = storeClock;
+    this.#states = new SharedStates(store, tail);
   }
 
-  /** Whether the log was opened: before that there is nowhere to start. */
+  /** Whether the log is open: before that there is nowhere to start. */
   get isReady(): boolean {
     return this.#tail.log !== undefined;
   }
@@ -64,8 +70,8 @@ export class Starts {
 }
 
 /**
- * One look at the log for all who ask at about the same time: one is under way and one waits, whoever comes while one is
- * under way gets the answer of the next, so no answer is older than its question.
+ * One look at the log for all requests that come at about the same time. A request that comes while a look is under way shares the next look, so
+ * no answer is older than its question.
  */
 class SharedStates {
   readonly #store: Store;
@@ -86,7 +92,7 @@ class SharedStates {
     await this.#current;
     this.#next = undefined;
     const asked = this.#tail.ask(async () => ({ log: await this.#store.state() }));
-    // Whoever waits for this one asked for the next; how it ends is told to those who asked for it.
+    // Only the next look waits for this one to end; how it ends, its own requests are told.
     this.#current = asked.then(() => undefined, () => undefined);
     return (await asked).log;
   }

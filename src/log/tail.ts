@@ -1,36 +1,30 @@
-import { frame, type Form } from '../delivery/sse.ts';
 import type { LogState } from '../model/epochs.ts';
 import { locate, type Start } from '../model/gap.ts';
 import type { Message } from '../model/message.ts';
 import type { Position } from '../model/position.ts';
-import type { Clock, Timer } from '../runtime/clock.ts';
+import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { StoreError, type Page, type Store } from '../store/store.ts';
+import type { Page, Store } from '../store/store.ts';
 import { Early } from './early.ts';
 import { Recent } from './recent.ts';
+import { Refill } from './refill.ts';
 import type { StoreClock } from './store-clock.ts';
-import { Patience, SILENT } from './store-silence.ts';
 
-/** How long a message that came out of order waits for the one before it, until that is read from the log. Milliseconds. */
-const REORDER_MS = 20;
-/** One read of the log for the tail: bounds what a catch-up of the tail handles in one turn. Messages and bytes. */
-const FILL_MESSAGES = 1_000;
-const FILL_BYTES = 1024 * 1024;
-/** How far back a new instance's tail begins: so that the clients of the one before it, which return at once, need no read each. Messages. */
+/** How far back a new instance's tail begins: so clients of the instance before it, which return at once, need no read each. */
 const WARM_MESSAGES = 10_000;
 
-/** One walk through the tail: stops a filter that matches little from holding up everything else. Messages. */
+/** One walk through the tail: stops a filter that matches little from holding up everything else. */
 const WALK_MESSAGES = 2_000;
 
-/** A part of the tail, as far as a filter wants it. */
+/** A part of the tail, as far as a filter matches it. */
 export interface Stretch {
   readonly messages: readonly Message[];
   /** Everything up to here was looked at. */
   readonly end: Position;
 }
 
-/** Who is told what becomes of the tail. */
+/** Is told what becomes of the tail: the fan-out. */
 export interface TailListener {
   /** A message was added at the end. */
   append(message: Message): void;
@@ -43,24 +37,33 @@ export interface TailListener {
   renew(): void;
 }
 
+export interface TailDependencies {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly storeClock: StoreClock;
+  readonly counters: Counters;
+  readonly logger: Logger;
+  /** Bounds its memory; one message always fits. */
+  readonly maxBytes: number;
+  /** How often the head of the log is looked at. */
+  readonly pollMs: number;
+}
+
 /**
  * The newest stretch of the log, in order and without gaps (invariant 3), bounded in bytes.
  *
- * Messages come from this instance's own commits and from the bus, in any order, doubled, or not at all. What carries
- * the next number is added. What is further on waits for REORDER_MS; then the numbers before it are read from the log.
- * The head of the log is looked at every POLL_MS in any case, so a lost message is late, never missing (invariant 6).
+ * Messages come from this instance's own commits and from the bus, in any order, twice, or not at all. The message with
+ * the next number is added. One that is further on waits for a short while; then the numbers before it are read from the log (refill.ts).
  *
- * Every look also says which epochs the log has. If the tail's own end is not a position of that log any more, the log
+ * Every snapshot of the log also says which epochs the log has. If the tail's own end is not a position of that log any more, the log
  * was exchanged for an older copy of itself: the tail goes back to the last place that both share (invariant 8). If the
  * end lies below the oldest number, retention was faster than this instance: the tail jumps.
  */
 export class Tail {
-  readonly #store: Store;
-  readonly #clock: Clock;
   readonly #storeClock: StoreClock;
   readonly #counters: Counters;
   readonly #logger: Logger;
-  readonly #pollMs: number;
+  readonly #refill: Refill;
   #listener: TailListener | undefined;
 
   /** The messages up to the end. */
@@ -69,51 +72,48 @@ export class Tail {
   #log: LogState | undefined;
 
   readonly #early = new Early();
-  #reorder: Timer | undefined;
-  #poll: Timer | undefined;
-  #filling = false;
-  #fillAgain = false;
+  /** The newest number of the log that is known of. */
   #target = 0;
-  #looking: Promise<void> | undefined;
-  #lookAgain = false;
-  #failure: string | undefined;
-  readonly #patience: Patience;
-  #stopped = false;
+  #isStopped = false;
 
-  constructor(options: { store: Store; clock: Clock; storeClock: StoreClock; counters: Counters; logger: Logger; maxBytes: number; pollMs: number }) {
-    this.#store = options.store;
-    this.#clock = options.clock;
-    this.#patience = new Patience(options.clock);
-    this.#storeClock = options.storeClock;
-    this.#counters = options.counters;
-    this.#logger = options.logger;
-    this.#recent = new Recent(options.maxBytes);
-    this.#pollMs = options.pollMs;
+  constructor({ store, clock, storeClock, counters, logger, maxBytes, pollMs }: TailDependencies) {
+    this.#storeClock = storeClock;
+    this.#counters = counters;
+    this.#logger = logger;
+    this.#recent = new Recent(maxBytes);
+    this.#refill = new Refill({ store, clock, logger, pollMs, tail: {
+      isOpen: () => this.#log !== undefined,
+      position: () => this.#position,
+      target: () => this.#target,
+      hasEarly: () => this.#early.size > 0,
+      highestEarly: () => this.#early.highest,
+      verify: (before, log) => this.#verify(before, log),
+      takePage: (page, expected) => this.#takePage(page, expected),
+    } });
   }
 
   /** Begins with a log that was just opened; resolves when the tail has reached its head. */
-  async start(log: LogState, listener: TailListener): Promise<void> {
+  async open(log: LogState, listener: TailListener): Promise<void> {
     this.#listener = listener;
     this.#position = log.lineage.at(Math.max(log.oldest - 1, log.head - WARM_MESSAGES));
     this.#adopt(log);
-    this.#schedulePoll();
-    await this.#fill();
+    this.#refill.poll();
+    await this.#refill.fill();
   }
 
   stop(): void {
-    this.#stopped = true;
-    this.#poll?.cancel();
-    this.#reorder?.cancel();
+    this.#isStopped = true;
+    this.#refill.stop();
   }
 
-  /** What is known of the log, undefined before the start. */
+  /** What is known of the log; undefined before it is open. */
   get log(): LogState | undefined {
     return this.#log;
   }
 
   /** Why the log cannot be read, as the last look found it; undefined when it can. */
   get failure(): string | undefined {
-    return this.#failure ?? (this.#patience.isOver ? SILENT : undefined);
+    return this.#refill.failure;
   }
 
   /** The end: everything up to here has been added, or lies before the tail. */
@@ -144,7 +144,7 @@ export class Tail {
     return this.#recent.bytes;
   }
 
-  /** Whether everything behind a number is in memory. */
+  /** Whether everything after a number is in memory. */
   covers(seq: number): boolean {
     return seq >= this.first - 1;
   }
@@ -156,10 +156,10 @@ export class Tail {
   }
 
   /**
-   * The next stretch behind a number: at most `limit` messages that pass `wanted`, in order, and how far the tail was looked at,
+   * The next stretch after a number: at most `limit` messages that pass `wanted`, in order, and how far the tail was looked at,
    * which moves on in every call until it is the end of the tail. `covers(seq)` must hold.
    */
-  behind(seq: number, wanted: (topic: string) => boolean, limit: number): Stretch {
+  after(seq: number, wanted: (topic: string) => boolean, limit: number): Stretch {
     const messages: Message[] = [];
     const from = Math.max(0, seq + 1 - this.first);
     const until = Math.min(this.length, from + WALK_MESSAGES);
@@ -171,13 +171,10 @@ export class Tail {
     return { messages, end: index < this.length ? this.#recent.at(index - 1) : this.#position };
   }
 
-  /** The frame of a message, with what it adds to the memory of the tail counted. */
-  readonly frame = (message: Message, form: Form): Buffer => {
-    const before = message.size;
-    const encoded = frame(message, form);
-    if (message.seq >= this.first && message.seq <= this.last) this.#recent.grew(message.size - before);
-    return encoded;
-  };
+  /** Counts what a message's frame adds to the memory of the tail, if the message is in it. Bytes. */
+  grew({ seq }: Message, bytes: number): void {
+    if (seq >= this.first && seq <= this.last) this.#recent.grew(bytes);
+  }
 
   /** What this instance itself committed. */
   committed(messages: readonly Message[], log: LogState): void {
@@ -188,9 +185,9 @@ export class Tail {
 
   /** Messages of one commit, in order, from wherever they came. */
   offer(messages: readonly Message[]): void {
-    if (this.#log === undefined || this.#stopped) return;
+    if (this.#log === undefined || this.#isStopped) return;
     for (const message of messages) this.#take(message);
-    this.#awaitMissing();
+    this.#refill.awaitMissing();
   }
 
   /**
@@ -200,43 +197,13 @@ export class Tail {
   async ask<Answer extends { readonly log: LogState }>(question: () => Promise<Answer>): Promise<Answer> {
     const before = this.#position;
     const answer = await question();
-    if (this.#log !== undefined && !this.#stopped && !this.#verify(before, answer.log)) void this.look();
+    if (this.#log !== undefined && !this.#isStopped && !this.#verify(before, answer.log)) void this.look();
     return answer;
   }
 
   /** Looks at the log now. Calls during a look are answered by one more. */
   look(): Promise<void> {
-    this.#lookAgain = true;
-    return (this.#looking ??= this.#lookWhileAsked());
-  }
-
-  async #lookWhileAsked(): Promise<void> {
-    while (this.#lookAgain && !this.#stopped) {
-      this.#lookAgain = false;
-      await this.#lookOnce();
-    }
-    this.#looking = undefined;
-  }
-
-  async #lookOnce(): Promise<void> {
-    if (this.#log === undefined) return;
-    const before = this.#position;
-    try {
-      const log = await this.#patience.await(() => this.#store.state());
-      this.#worked();
-      this.#verify(before, log);
-    } catch (error) {
-      this.#failed(error);
-      return;
-    }
-    if (this.#target > this.last) await this.#fill();
-  }
-
-  #schedulePoll(): void {
-    if (this.#stopped) return;
-    this.#poll = this.#clock.after(this.#pollMs, () => {
-      void this.look().finally(() => this.#schedulePoll());
-    });
+    return this.#refill.look();
   }
 
   #take(message: Message): void {
@@ -256,7 +223,7 @@ export class Tail {
       if (this.#early.size > 0) this.#takeEarly();
     } else if (!this.#early.add(message)) {
       this.#target = Math.max(this.#target, seq);
-      void this.#fill();
+      void this.#refill.fill();
     }
   }
 
@@ -269,15 +236,6 @@ export class Tail {
     }
   }
 
-  /** Gives what is missing before an early message a short while to come by itself. */
-  #awaitMissing(): void {
-    if (this.#early.size === 0 || this.#filling || this.#stopped) return;
-    this.#reorder ??= this.#clock.after(REORDER_MS, () => {
-      this.#reorder = undefined;
-      if (this.#early.size > 0) void this.#fill();
-    });
-  }
-
   #append(message: Message): void {
     // Invariant 3: the one place where the tail grows, by the next number and no other.
     if (message.seq !== this.last + 1) throw new Error(`the tail ends at ${this.last} and cannot go on with ${message.seq}`);
@@ -286,46 +244,15 @@ export class Tail {
     this.#listener!.append(message);
   }
 
-  /** Reads the log from the end of the tail to the head. One at a time: what comes up meanwhile is seen to by the one that runs. */
-  async #fill(): Promise<void> {
-    if (this.#filling) {
-      this.#fillAgain = true;
-      return;
-    }
-    this.#filling = true;
-    try {
-      do {
-        this.#fillAgain = false;
-        for (let goOn = true; goOn && !this.#stopped; ) goOn = await this.#fillOnce();
-      } while (this.#fillAgain && !this.#stopped);
-    } catch (error) {
-      this.#failed(error);
-    } finally {
-      this.#filling = false;
-    }
-    if (this.#failure === undefined) this.#awaitMissing();
-  }
-
-  /** Whether there is more to read. */
-  async #fillOnce(): Promise<boolean> {
-    const before = this.#position;
-    const expected = this.#early.highest;
-    const page = await this.#store.read({ after: before.seq, filter: undefined, limit: FILL_MESSAGES, maxBytes: FILL_BYTES });
-    this.#worked();
-    if (!this.#verify(before, page.log)) return true;
-    this.#takePage(page);
-    // Numbers beyond the head of a snapshot that is newer than they are belong to no commit of this log.
-    this.#early.forget((seq) => seq <= this.last || (seq <= expected && seq > page.log.head));
-    this.#takeEarly();
-    return this.last < page.log.head;
-  }
-
-  #takePage(page: Page): void {
-    for (const message of page.messages) {
+  #takePage({ messages, log }: Page, expected: number): void {
+    for (const message of messages) {
       if (message.seq !== this.last + 1) continue;
       this.#append(message);
       this.#counters.filled++;
     }
+    // An early message that was here before the snapshot, and is beyond its head, belongs to no commit of this log.
+    this.#early.forget((seq) => seq <= this.last || (seq <= expected && seq > log.head));
+    this.#takeEarly();
   }
 
   /**
@@ -377,16 +304,6 @@ export class Tail {
     return this.#recent.at(seq - this.first);
   }
 
-  #worked(): void {
-    if (this.#failure !== undefined) this.#logger.info('the log can be read again');
-    this.#failure = undefined;
-  }
-
-  #failed(error: unknown): void {
-    if (!(error instanceof StoreError)) throw error;
-    if (this.#failure === undefined) this.#logger.error({ err: error }, 'the log cannot be read; streams stay open and wait');
-    this.#failure = error.message;
-  }
 }
 
 /** Whether a snapshot has an epoch that another has not heard of. Then it is the newer one, though its head may lie before the other's: the log was exchanged. */

@@ -53,7 +53,7 @@ export const BREAKAGES: readonly Breakage[] = [
     name: 'reversed',
     what: 'messages that share a write are in the wrong order',
     file: 'delivery/sweep.ts',
-    instead: { 'messages.filter((message) => !message.isExpired(now)), this.#tail.frame': 'messages.filter((message) => !message.isExpired(now)).reverse(), this.#tail.frame' },
+    instead: { 'messages.filter((message) => !message.isExpired(now)), this.#chunkOf': 'messages.filter((message) => !message.isExpired(now)).reverse(), this.#chunkOf' },
     shows: 'out of order',
     follows: ['doubled', 'unannounced gap', 'lost'],
   },

@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { t } from 'tap';
 import { buildApp, URL_BYTES_MAX } from '../../src/http/app.ts';
 import type { Service } from '../../src/http/service.ts';
-import type { HistoryPage } from '../../src/log/history.ts';
+import type { HistoryPage } from '../../src/delivery/long-polls.ts';
 import { exchange, RawConnection, requestBytes, type Answer } from '../support/raw.ts';
 import { fakeService } from '../support/service.ts';
 import type { Scope } from '../support/temp.ts';
@@ -188,7 +188,7 @@ t.test('what stands behind a stream that waits for its turn is passed over, and 
   let streams = 0;
   const server = await serve(t, fakeService({
     history: { page: () => polled, message: () => Promise.resolve(undefined) },
-    streams: { isFull: true, start: () => {
+    streams: { isFull: true, open: () => {
       throw new Error('No stream is begun.');
     }, drained: () => undefined, closed: () => undefined, refuse: (_options, outlet) => {
       streams++;

@@ -1,12 +1,12 @@
 import { t } from 'tap';
-import { Gate } from '../../src/log/read-limiter.ts';
+import { ReadLimiter } from '../../src/log/read-limiter.ts';
 import { settle } from '../support/clock.ts';
 
 t.test('a few are let in at once, the others in their order, and those beyond the bound are sent away', async (t) => {
-  const gate = new Gate({ places: 2, maxWaiting: 3 });
+  const limiter = new ReadLimiter({ places: 2, maxWaiting: 3 });
   const begun: number[] = [];
   const works = Array.from({ length: 6 }, () => Promise.withResolvers<number>());
-  const passed = works.map(({ promise }, index) => gate.pass(() => {
+  const passed = works.map(({ promise }, index) => limiter.pass(() => {
     begun.push(index);
     return promise;
   }));
@@ -26,5 +26,5 @@ t.test('a few are let in at once, the others in their order, and those beyond th
   works[3]!.resolve(13);
   works[4]!.resolve(14);
   t.same(await Promise.all(passed.slice(2, 5)), [12, 13, 14]);
-  t.equal(await gate.pass(() => Promise.resolve(1)), 1);
+  t.equal(await limiter.pass(() => Promise.resolve(1)), 1);
 });

@@ -35,7 +35,7 @@ t.test('messages that are too old are deleted, in small batches, from the oldest
   for (let count = 0; count < 1_800; count++) store.commit();
   store.now += HOUR / 2;
   store.commit();
-  retention.start();
+  retention.run();
   await pass(HOUR / 2 - 60_000);
   t.equal(store.log().oldest, 1);
   store.now += 61_000;
@@ -50,7 +50,7 @@ t.test('messages that are too old are deleted, in small batches, from the oldest
 t.test('above the size the oldest are deleted, and no more than needed', async (t) => {
   const { store, retention, pass } = await begin(t, { maxBytes: 100 });
   for (let count = 0; count < 30; count++) store.commit({ data: Buffer.alloc(10) });
-  retention.start();
+  retention.run();
   await pass(10_000);
   t.equal(store.log().oldest, 21);
   t.equal(retention.bytes, 100);
@@ -58,7 +58,7 @@ t.test('above the size the oldest are deleted, and no more than needed', async (
 
 t.test('a clock that jumps forward pauses deletion by age and is logged; deletion by size goes on; then it is back', async (t) => {
   const { store, retention, said, pass } = await begin(t, { maxAge: HOUR, maxBytes: 25 });
-  retention.start();
+  retention.run();
   await pass(10_000);
   for (let count = 0; count < 3; count++) store.commit({ data: Buffer.alloc(10) });
   store.now += 100 * HOUR;
@@ -77,13 +77,13 @@ t.test('a clock that jumps forward pauses deletion by age and is logged; deletio
 t.test('a clock that jumped forward is believed once the service was started again', async (t) => {
   const { store, retention, another, pass } = await begin(t, { maxAge: HOUR });
   store.commit();
-  retention.start();
+  retention.run();
   await pass(10_000);
   store.now += 100 * HOUR;
   await pass(10_000);
   t.equal(store.log().oldest, 1);
   retention.stop();
-  another().start();
+  another().run();
   await pass(10_000);
   t.equal(store.log().oldest, 2);
 });
@@ -91,7 +91,7 @@ t.test('a clock that jumped forward is believed once the service was started aga
 t.test('a clock that jumps after it was looked at, just before the deletion, deletes nothing by age', async (t) => {
   const { store, retention, said, pass } = await begin(t, { maxAge: HOUR, maxBytes: 25 });
   for (let count = 0; count < 3; count++) store.commit({ data: Buffer.alloc(10) });
-  retention.start();
+  retention.run();
   await pass(10_000);
   const trim = store.trim.bind(store);
   store.trim = (policy) => {
@@ -108,7 +108,7 @@ t.test('a second jump is one too, also where the log stands ahead since the firs
   const { store, retention, said, pass } = await begin(t, { maxAge: HOUR });
   store.commit();
   store.commit({}, store.now + 100 * HOUR);
-  retention.start();
+  retention.run();
   await pass(10_000);
   store.now += 100 * HOUR;
   await pass(10_000);
@@ -119,7 +119,7 @@ t.test('a second jump is one too, also where the log stands ahead since the firs
 t.test('a log that cannot be written is tried again', async (t) => {
   const { store, retention, said, pass } = await begin(t, { maxBytes: 1 });
   store.failure = 'unavailable';
-  retention.start();
+  retention.run();
   await pass(30_000);
   t.equal(said.length, 1);
   store.failure = undefined;

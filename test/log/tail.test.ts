@@ -35,7 +35,7 @@ async function begin(t: Scope, messages = 3, maxBytes = 1_000_000): Promise<Sett
       told.push(`!${tail.last}`);
     },
   };
-  await tail.start(store.log(), listener);
+  await tail.open(store.log(), listener);
   t.teardown(() => tail.stop());
   told.length = 0;
   return { store, tail, clock, counters, told };
@@ -140,7 +140,7 @@ t.test('the tail is bounded in bytes and keeps the newest', async (t) => {
   t.ok(tail.bytes <= 50_000);
   t.equal(tail.last, 100);
   t.ok(tail.length >= 8 && tail.length <= 10, `${tail.length}`);
-  t.same(tail.behind(97, () => true, 10).messages.map(({ seq }) => seq), [98, 99, 100]);
+  t.same(tail.after(97, () => true, 10).messages.map(({ seq }) => seq), [98, 99, 100]);
   t.notOk(tail.covers(50));
 });
 
@@ -149,7 +149,7 @@ t.test('a walk through the tail has a bound, whatever a filter leaves out, and s
   const looked: number[] = [];
   for (let at = 0; at < tail.last; ) {
     let count = 0;
-    const { messages, end } = tail.behind(at, () => ++count < 0, 10);
+    const { messages, end } = tail.after(at, () => ++count < 0, 10);
     t.same(messages, []);
     t.ok(end.seq > at && count === end.seq - at, `from ${at} to ${end.seq}`);
     t.ok(tail.knows(end));
@@ -157,7 +157,7 @@ t.test('a walk through the tail has a bound, whatever a filter leaves out, and s
     at = end.seq;
   }
   t.ok(Math.max(...looked) <= 2_000, looked.join());
-  t.same(tail.behind(0, () => true, 10).end.seq, 10, 'nor does it go further than what was asked for');
+  t.same(tail.after(0, () => true, 10).end.seq, 10, 'nor does it go further than what was asked for');
 });
 
 t.test('what the tail drops is let go of at once, however few messages it holds', async (t) => {

@@ -1,5 +1,5 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
-import type { HistoryPage } from '../../src/log/history.ts';
+import type { HistoryPage } from '../../src/delivery/long-polls.ts';
 import type { StartRequest } from '../../src/log/start.ts';
 import { parseId } from '../../src/model/position.ts';
 import { Filter } from '../../src/model/topic.ts';

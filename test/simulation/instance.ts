@@ -1,22 +1,17 @@
-import { Audience } from '../../src/delivery/audience.ts';
-import { Catchup } from '../../src/delivery/catchup.ts';
-import { Fanout } from '../../src/delivery/fanout.ts';
-import type { Reader, StreamOptions } from '../../src/delivery/reader.ts';
-import { Streams } from '../../src/delivery/stream-registry.ts';
-import { History, type HistoryPage, type HistoryRequest } from '../../src/log/history.ts';
-import { Publisher, type Receipt } from '../../src/log/publisher.ts';
-import { Starts, type StartRequest } from '../../src/log/start.ts';
-import { StoreClock } from '../../src/log/store-clock.ts';
-import { Tail } from '../../src/log/tail.ts';
+import type { Delivery } from '../../src/delivery/delivery.ts';
+import type { HistoryPage, HistoryRequest } from '../../src/delivery/long-polls.ts';
+import type { StreamOptions } from '../../src/delivery/reader.ts';
+import type { MessageLog } from '../../src/log/log.ts';
+import type { Receipt } from '../../src/log/publisher.ts';
+import type { StartRequest } from '../../src/log/start.ts';
 import type { Start } from '../../src/model/gap.ts';
 import type { Draft } from '../../src/model/message.ts';
 import { Problem } from '../../src/model/problem.ts';
 import type { Filter } from '../../src/model/topic.ts';
 import type { Clock, Timer } from '../../src/runtime/clock.ts';
-import { Counters } from '../../src/runtime/counters.ts';
 import { StoreError, type IdempotencyKey } from '../../src/store/store.ts';
-import { quietLogger } from '../support/logger.ts';
 import type { MemoryStore } from '../support/memory-store.ts';
+import { buildSpine } from '../support/spine.ts';
 import { SimulatedBus, type Exchange } from './bus.ts';
 import type { SimulatedSocket } from './socket.ts';
 import { SimulatedStore } from './store.ts';
@@ -55,12 +50,8 @@ export class Instance implements Place {
   readonly #exchange: Exchange;
   readonly #make: Make;
   readonly #store: SimulatedStore;
-  readonly #tail: Tail;
-  readonly #fanout: Fanout;
-  readonly #streams: Streams;
-  readonly #starts: Starts;
-  readonly #history: History;
-  readonly #publisher: Publisher;
+  readonly #log: MessageLog;
+  readonly #delivery: Delivery;
   /** What this turn of its event loop has taken so far. Milliseconds. */
   #spent = 0;
   #turnAt = 0;
@@ -71,27 +62,14 @@ export class Instance implements Place {
     this.#exchange = exchange;
     this.#make = make;
     const clock = this.#clock();
-    const storeClock = new StoreClock(clock);
-    const counters = new Counters();
-    const logger = quietLogger;
     const store = new SimulatedStore({ log, world, troubles, instance: number, place: this });
-    const tail = new Tail({ store, clock, storeClock, counters, logger, maxBytes: make.tailBytes, pollMs: 1000 });
-    const audience = new Audience();
-    const catchup = new Catchup({ store, tail, clock, storeClock, counters, logger });
-    const fanout = new Fanout({ tail, audience, catchup, clock, storeClock, counters });
-    this.#streams = new Streams({
-      audience, fanout, catchup,
-      around: { tail, counters, clock, blocked: new Set<Reader>() },
-      settings: { maxStreams: 1000, heartbeatMs: 400, stallMs: 3000, retryMinMs: RETRY_MS, retryMaxMs: RETRY_MS },
-    });
-    this.#starts = new Starts({ store, tail, storeClock });
-    this.#history = new History({ store, tail, audience, starts: this.#starts, clock, storeClock, maxWaiting: 1000 });
-    this.#publisher = new Publisher({
-      store, tail, bus: new SimulatedBus(exchange, number, this), clock, counters, logger, maxMessages: 50, maxBytes: 1_000_000,
+    const spine = buildSpine({
+      store, clock, bus: new SimulatedBus(exchange, number, this),
+      settings: { tailBytes: make.tailBytes, queueMessages: 50, queueBytes: 1_000_000, heartbeatMs: 400, stallMs: 3000, retryMinMs: RETRY_MS, retryMaxMs: RETRY_MS },
     });
     this.#store = store;
-    this.#tail = tail;
-    this.#fanout = fanout;
+    this.#log = spine.log;
+    this.#delivery = spine.delivery;
   }
 
   /** What its event loop does takes time, and while it does one thing, nothing else happens. */
@@ -121,18 +99,18 @@ export class Instance implements Place {
     this.#spent += this.#make.writeMs;
   }
 
-  async start(): Promise<void> {
+  async boot(): Promise<void> {
     for (;;) {
       try {
         const log = await this.#store.open();
-        await this.#tail.start(log, this.#fanout);
+        await this.#log.open(log, this.#delivery.fanout);
         break;
       } catch (error) {
         if (!(error instanceof StoreError)) throw error;
         await new Promise<void>((done) => void this.#world.after(OPEN_RETRY_MS, this, done));
       }
     }
-    this.#exchange.join({ instance: this.number, place: this, listener: { receive: (messages) => this.#tail.offer(messages), wake: () => void this.#tail.look() } });
+    this.#exchange.join({ instance: this.number, place: this, listener: { receive: (messages) => this.#log.tail.offer(messages), wake: () => void this.#log.tail.look() } });
   }
 
   /** `kill -9`, or the power: nothing of what it was about to do is done any more. */
@@ -153,36 +131,36 @@ export class Instance implements Place {
 
   /** SIGTERM: all streams are closed over so many milliseconds. */
   drain(milliseconds: number): void {
-    this.#history.drain();
-    void this.#streams.drain(milliseconds);
+    this.#delivery.longPolls.drain();
+    void this.#delivery.streams.drain(milliseconds);
   }
 
   publish(drafts: readonly Draft[], key: IdempotencyKey | undefined): Promise<Receipt> {
-    return this.#publisher.publish(drafts, key);
+    return this.#log.publisher.publish(drafts, key);
   }
 
   async page(request: HistoryRequest): Promise<HistoryPage> {
-    if (!this.#starts.isReady) throw new Problem('unavailable', 'starting');
-    return this.#history.page(request);
+    if (!this.#log.starts.isReady) throw new Problem('unavailable', 'starting');
+    return this.#delivery.longPolls.page(request);
   }
 
   /** A stream as `src/http/routes/streams.ts` opens it. */
   async stream(socket: SimulatedSocket, filter: Filter, options: StreamOptions, wanted: StartRequest): Promise<void> {
-    const start = this.#streams.isFull ? undefined : await this.#resolve(wanted);
+    const start = this.#delivery.streams.isFull ? undefined : await this.#resolve(wanted);
     if (!socket.isOpen) return;
-    if (start === undefined || this.#streams.isFull) {
-      this.#streams.refuse(options, socket);
+    if (start === undefined || this.#delivery.streams.isFull) {
+      this.#delivery.streams.refuse(options, socket);
       return;
     }
-    const reader = this.#streams.start(filter, options, socket, start);
-    socket.onDrain = () => this.#streams.drained(reader);
-    socket.onClose = () => this.#streams.closed(reader);
+    const reader = this.#delivery.streams.open(filter, options, socket, start);
+    socket.onDrain = () => this.#delivery.streams.drained(reader);
+    socket.onClose = () => this.#delivery.streams.closed(reader);
   }
 
   async #resolve(wanted: StartRequest): Promise<Start | undefined> {
-    if (!this.#starts.isReady) return undefined;
+    if (!this.#log.starts.isReady) return undefined;
     try {
-      return await this.#starts.resolve(wanted);
+      return await this.#log.starts.resolve(wanted);
     } catch (error) {
       if (error instanceof StoreError) return undefined;
       throw error;

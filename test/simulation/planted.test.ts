@@ -28,8 +28,8 @@ const MISTAKES: readonly Mistake[] = [
   {
     name: 'the seam between replay and live is off by one',
     file: 'delivery/catchup.ts',
-    right: 'if (reader.seq >= this.#tail.last) this.#arrive(reader);',
-    wrong: 'if (reader.seq >= this.#tail.last - 1) this.#arrive(reader);',
+    right: 'if (reader.cursorSeq >= this.#tail.last) reader.goLive();',
+    wrong: 'if (reader.cursorSeq >= this.#tail.last - 1) reader.goLive();',
     invariants: ['lost', 'unannounced gap', 'cursor ahead of its frames'],
   },
   {
@@ -42,29 +42,29 @@ const MISTAKES: readonly Mistake[] = [
   {
     name: 'a cursor moves before its frame is written',
     file: 'delivery/reader.ts',
-    right: 'if (this.live && this.group.isWaiting) return this.#say(HEARTBEAT);',
+    right: 'if (this.isLive && this.group.isWaiting) return this.#write(this.#chunked ? HEARTBEAT_CHUNK : HEARTBEAT);',
     wrong: '',
     invariants: ['cursor ahead of its frames'],
   },
   {
-    name: 'a wake-up between a read of the log and the wait behind it is lost',
-    file: 'log/history.ts',
+    name: 'a wake-up between a read of the log and the wait after it is lost',
+    file: 'delivery/long-polls.ts',
     right: 'if (this.#tail.last > at.seq) wake();',
     wrong: '',
     invariants: ['lost'],
   },
   {
-    name: 'readers that come while the log is being read for others are not woken behind it',
+    name: 'readers that come while the log is being read for others are not woken after it',
     file: 'delivery/catchup.ts',
-    right: 'else if (group.behind.size > 0) this.#enqueue(group);',
+    right: 'else if (backlog.readers.size > 0) this.#enqueue(group);',
     wrong: '',
     invariants: ['lost'],
   },
   {
     name: 'the tail is trimmed under a reader',
     file: 'delivery/catchup.ts',
-    right: 'return this.#tail.covers(seq) && seq >= this.#tail.last - NEAR_MESSAGES;',
-    wrong: 'return seq >= this.#tail.last - NEAR_MESSAGES;',
+    right: 'return this.#tail.covers(seq) && seq >= this.#tail.last - NEAR_TAIL_MESSAGES;',
+    wrong: 'return seq >= this.#tail.last - NEAR_TAIL_MESSAGES;',
     invariants: ['unannounced gap', 'cursor ahead of its frames', 'lost'],
   },
 ];

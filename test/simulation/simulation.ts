@@ -61,7 +61,7 @@ class Simulation {
   #start(number: number): void {
     const instance = new Instance(number, { world: this.world, log: this.#log, troubles: this.#troubles, exchange: this.#exchange, make: this.#schedule });
     this.#instances[number] = instance;
-    this.world.after(0, instance, () => void instance.start());
+    this.world.after(0, instance, () => void instance.boot());
   }
 
   #balance = (chance: string): Instance | undefined => {

@@ -1,18 +1,11 @@
 import { t } from 'tap';
-import { Audience } from '../../src/delivery/audience.ts';
-import { Catchup } from '../../src/delivery/catchup.ts';
-import { Fanout } from '../../src/delivery/fanout.ts';
-import type { Outlet, Reader } from '../../src/delivery/reader.ts';
-import { Streams } from '../../src/delivery/stream-registry.ts';
-import { StoreClock } from '../../src/log/store-clock.ts';
-import { Tail } from '../../src/log/tail.ts';
+import type { Outlet } from '../../src/delivery/reader.ts';
 import { Filter } from '../../src/model/topic.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
-import { Counters } from '../../src/runtime/counters.ts';
 import type { Page, ReadQuery } from '../../src/store/store.ts';
 import { settle } from '../support/clock.ts';
-import { recordingLogger } from '../support/logger.ts';
 import { MemoryStore } from '../support/memory-store.ts';
+import { buildSpine } from '../support/spine.ts';
 
 /** As in catchup.ts. */
 const READS = 4;
@@ -57,30 +50,20 @@ t.test('however many streams are behind in however many topics, a few reads of t
   const store = new HeldStore();
   await store.open();
   for (let count = 0; count < 30 * TOPICS; count++) store.commit({ topic: `topic${count % TOPICS}` });
-  const { logger } = recordingLogger();
-  const clock = systemClock;
-  const storeClock = new StoreClock(clock);
-  const counters = new Counters();
-  const tail = new Tail({ store, clock, storeClock, counters, logger, maxBytes: 1, pollMs: 60_000 });
-  const audience = new Audience();
-  const catchup = new Catchup({ store, tail, clock, storeClock, counters, logger });
-  const fanout = new Fanout({ tail, audience, catchup, clock, storeClock, counters });
-  const streams = new Streams({
-    audience, fanout, catchup,
-    around: { tail, counters, clock, blocked: new Set<Reader>() },
-    settings: { maxStreams: 10_000, heartbeatMs: 60_000, stallMs: 60_000, retryMinMs: 1, retryMaxMs: 1 },
+  const { log, delivery, counters } = buildSpine({
+    store, clock: systemClock, settings: { tailBytes: 1, pollMs: 60_000, maxStreams: 10_000, heartbeatMs: 60_000, stallMs: 60_000, retryMinMs: 1, retryMaxMs: 1 },
   });
-  await tail.start(store.log(), fanout);
+  const { catchup, streams } = delivery;
+  await log.open(store.log(), delivery.fanout);
   t.teardown(() => {
-    streams.stop();
-    catchup.stop();
-    tail.stop();
+    log.stop();
+    delivery.stop();
   });
 
   const at = store.log().lineage.at(0);
   const outlets = Array.from({ length: 10 * TOPICS }, (_, index) => {
     const outlet = new CountingOutlet();
-    streams.start(new Filter([`topic${index % TOPICS}`]), { form: 'data', control: false, chunked: true }, outlet, { at, gap: undefined });
+    streams.open(new Filter([`topic${index % TOPICS}`]), { form: 'data', control: false, chunked: true }, outlet, { at, gap: undefined });
     return outlet;
   });
   await settle();

@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { readConfig } from '../../src/config/config.ts';
 import type { Service } from '../../src/http/service.ts';
-import type { HistoryPage } from '../../src/log/history.ts';
+import type { HistoryPage } from '../../src/delivery/long-polls.ts';
 import type { Receipt } from '../../src/log/publisher.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 
@@ -18,7 +18,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     publisher: { publish: (): Promise<Receipt> => Promise.resolve({ epoch: 'abcdefgh', first: 7, time: 0, replayed: false }) },
     history: { page: (): Promise<HistoryPage> => Promise.resolve({ messages: [], cursor: 'abcdefgh-7', more: false, gap: undefined }), message: () => Promise.resolve(undefined) },
     starts: { isReady: false, resolve: never },
-    streams: { isFull: true, start: never, refuse: never, drained: never, closed: never },
+    streams: { isFull: true, open: never, refuse: never, drained: never, closed: never },
     draining: false,
     readiness: () => ({ ready: true, status: 'ready' }),
     gauges: () => ({

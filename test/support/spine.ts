@@ -1,21 +1,32 @@
 import { createParser } from 'eventsource-parser';
-import { Audience } from '../../src/delivery/audience.ts';
-import { Catchup } from '../../src/delivery/catchup.ts';
-import { Fanout } from '../../src/delivery/fanout.ts';
+import { LocalBus } from '../../src/bus/local.ts';
+import { Delivery } from '../../src/delivery/delivery.ts';
 import type { Outlet, Reader } from '../../src/delivery/reader.ts';
-import { unchunked } from '../../src/delivery/sse.ts';
-import { Streams } from '../../src/delivery/stream-registry.ts';
-import { Starts, type StartRequest } from '../../src/log/start.ts';
-import { StoreClock } from '../../src/log/store-clock.ts';
-import { Tail } from '../../src/log/tail.ts';
+import type { StreamSettings } from '../../src/delivery/stream-registry.ts';
+import { MessageLog, type MessageLogDependencies, type MessageLogSettings } from '../../src/log/log.ts';
+import type { StartRequest } from '../../src/log/start.ts';
 import { locate } from '../../src/model/gap.ts';
 import type { Position } from '../../src/model/position.ts';
 import { Filter } from '../../src/model/topic.ts';
 import { Counters } from '../../src/runtime/counters.ts';
+import { chunksOf } from './chunks.ts';
 import { TestClock } from './clock.ts';
 import { quietLogger } from './logger.ts';
 import { MemoryStore } from './memory-store.ts';
 import type { Scope } from './temp.ts';
+
+const SETTINGS: MessageLogSettings & StreamSettings = {
+  tailBytes: 10_000_000, pollMs: 1000, queueMessages: 10_000, queueBytes: 64 * 1024 * 1024, retentionMs: 0, retentionBytes: 0,
+  maxStreams: 1000, heartbeatMs: 10_000, stallMs: 30_000, retryMinMs: 1000, retryMaxMs: 4000,
+};
+
+/** Everything between the store and the sockets, put together as src/main.ts does it. Nothing is open yet. */
+export function buildSpine({ bus = new LocalBus(), counters = new Counters(), logger = quietLogger, settings = {}, ...rest }:
+Pick<MessageLogDependencies, 'store' | 'clock'> & Partial<Omit<MessageLogDependencies, 'settings'>> & { readonly settings?: Partial<typeof SETTINGS> }) {
+  const dependencies = { ...rest, bus, counters, logger, settings: { ...SETTINGS, ...settings } };
+  const log = new MessageLog(dependencies);
+  return { log, delivery: new Delivery({ ...dependencies, log }), counters };
+}
 
 /** A socket whose client reads, or does not, as the test says. */
 export class TestOutlet implements Outlet {
@@ -32,7 +43,7 @@ export class TestOutlet implements Outlet {
     onComment: () => void this.seen.push(':'),
   });
 
-  /** @param onWrite Called behind each write: it may let time pass. */
+  /** @param onWrite Called after each write: it may let time pass. */
   constructor(onWrite: (outlet: TestOutlet) => void = () => undefined) {
     this.#onWrite = onWrite;
   }
@@ -41,12 +52,7 @@ export class TestOutlet implements Outlet {
     this.writes++;
     this.largest = Math.max(this.largest, bytes.length);
     // Several chunks may be in one write.
-    for (let rest = Buffer.from(bytes); rest.length > 0; ) {
-      const start = rest.indexOf('\r\n') + 2;
-      const length = Number.parseInt(rest.subarray(0, start).toString(), 16);
-      this.#parser.feed(unchunked(rest.subarray(0, start + length + 2)).toString());
-      rest = rest.subarray(start + length + 2);
-    }
+    for (const frame of chunksOf(bytes)) this.#parser.feed(frame.toString());
     if (this.isStuck) {
       this.writableLength += bytes.length;
       this.writableNeedDrain = true;
@@ -70,36 +76,30 @@ export async function begin(t: Scope, options: { messages?: number; tailBytes?: 
   await store.open();
   for (let count = 0; count < (options.messages ?? 0); count++) store.commit({ topic: count % 2 === 0 ? 'even' : 'odd' });
   const clock = new TestClock();
-  const storeClock = new StoreClock(clock);
-  const counters = new Counters();
-  const tail = new Tail({ store, clock, storeClock, counters, logger: quietLogger, maxBytes: options.tailBytes ?? 10_000_000, pollMs: 1000 });
-  const audience = new Audience();
   const warnings: string[] = [];
-  const catchup = new Catchup({ store, tail, clock, storeClock, counters, logger: { ...quietLogger, warn: (_facts: object, sentence: string) => void warnings.push(sentence) } });
-  const fanout = new Fanout({ tail, audience, catchup, clock, storeClock, counters });
-  const streams = new Streams({
-    audience, fanout, catchup,
-    around: { tail, counters, clock, blocked: new Set<Reader>() },
-    settings: { maxStreams: 1000, heartbeatMs: options.heartbeatMs ?? 10_000, stallMs: 30_000, retryMinMs: 1000, retryMaxMs: 4000 },
+  const { log, delivery, counters } = buildSpine({
+    store, clock,
+    logger: { ...quietLogger, warn: (_facts: object, sentence: string) => void warnings.push(sentence) },
+    settings: { tailBytes: options.tailBytes ?? 10_000_000, heartbeatMs: options.heartbeatMs ?? 10_000 },
   });
-  await tail.start(store.log(), fanout);
+  const { tail, starts } = log;
+  const { audience, catchup, fanout, streams } = delivery;
+  await log.open(store.log(), fanout);
   t.teardown(() => {
-    tail.stop();
-    catchup.stop();
-    streams.stop();
+    log.stop();
+    delivery.stop();
   });
-  /** What happens behind each write to a stream. */
+  /** What happens after each write to a stream. */
   const hooks = { written: (_outlet: TestOutlet): void => undefined };
   const open = (names: string[], at: Position = tail.position): { outlet: TestOutlet; reader: Reader } => {
     const outlet = new TestOutlet((written) => hooks.written(written));
-    const reader = streams.start(new Filter(names), { form: 'data', control: true, chunked: true }, outlet, locate(at, store.log()));
+    const reader = streams.open(new Filter(names), { form: 'data', control: true, chunked: true }, outlet, locate(at, store.log()));
     return { outlet, reader };
   };
-  const starts = new Starts({ store, tail, storeClock });
   const ask = async (names: string[], request: StartRequest): Promise<{ outlet: TestOutlet; reader: Reader }> => {
     const start = await starts.resolve(request);
     const outlet = new TestOutlet();
-    return { outlet, reader: streams.start(new Filter(names), { form: 'data', control: true, chunked: true }, outlet, start) };
+    return { outlet, reader: streams.open(new Filter(names), { form: 'data', control: true, chunked: true }, outlet, start) };
   };
   const publish = (topic: string, data = 'x', ttl = 0): void => {
     const message = store.commit({ topic, data: Buffer.from(data), ttl });

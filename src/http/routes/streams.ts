@@ -172,7 +172,7 @@ class Stream implements Owner {
       streams.refuse(options, this.socket);
       return false;
     }
-    this.#reader = streams.start(filter, options, this.socket, start);
+    this.#reader = streams.open(filter, options, this.socket, start);
     logger.debug({ topics: filter.key, at: start.at.seq, start: wanted.kind, gap: start.gap?.reason }, 'stream opened');
     return true;
   }

@@ -81,7 +81,7 @@ async function compare(t: Test, environment: Readonly<Record<string, string>>, c
  */
 async function ask(t: Test, { streams, tick }: Spine, served: Served, { request, stays, holds, what }: Case, way: Way): Promise<{ readonly answer: Answer; readonly isSlow: boolean }> {
   const pair = await connectTo(t, served);
-  const open = streams.open;
+  const open = streams.size;
   const began = performance.now();
   await sendApart(pair, ...way.pieces(request));
   const isSlow = performance.now() - began >= PART_MS;
@@ -93,7 +93,7 @@ async function ask(t: Test, { streams, tick }: Spine, served: Served, { request,
   }, () => pair.client.text);
   const whole = answer()!;
   pair.client.destroy();
-  await turns('the connection is gone', () => pair.server.destroyed && streams.open === open);
+  await turns('the connection is gone', () => pair.server.destroyed && streams.size === open);
   return { answer: whole, isSlow };
 }
 

@@ -185,7 +185,7 @@ t.test('a stream behind a publish on one connection begins behind its answer', a
     t.match(pair.client.answers('POST', 'GET'), [{ status: 201 }, { status: 200, headers: { 'content-type': 'text/event-stream' } }]);
     pair.client.end();
     await pair.client.untilClosed();
-    await turns('it is gone', () => streams.open === 0);
+    await turns('it is gone', () => streams.size === 0);
   }
 });
 
@@ -388,7 +388,7 @@ t.test('a client that leaves before its stream is open gets none, and nothing is
   begin(await real.resolve({ kind: 'now' }));
   await turns('all are gone', () => pairs.every(({ server }) => server.destroyed));
   t.same(pairs.map(({ client }) => client.text), pairs.map(() => ''));
-  t.same([streams.open, service.counters.opened], [0, 0]);
+  t.same([streams.size, service.counters.opened], [0, 0]);
 });
 
 t.test('while the service drains, the answer that is due ends its connection, and the next request too', async (t) => {
@@ -442,7 +442,7 @@ t.test('the end of the service does not wait for what is stuck', async (t) => {
     get isFull() {
       return isFull;
     },
-    start: () => {
+    open: () => {
       throw new Error('No stream is begun.');
     }, drained: () => undefined, closed: () => undefined, refuse: (_options, outlet) => void outlets.push(outlet),
   } });

@@ -3,7 +3,7 @@ import { connect, type AddressInfo, type Socket } from 'node:net';
 import { t } from 'tap';
 import { buildApp } from '../../../src/http/app.ts';
 import { takeOver } from '../../../src/http/takeover.ts';
-import type { HistoryPage } from '../../../src/log/history.ts';
+import type { HistoryPage } from '../../../src/delivery/long-polls.ts';
 import { Message } from '../../../src/model/message.ts';
 import { fakeService } from '../../support/service.ts';
 import type { Scope } from '../../support/temp.ts';

@@ -1,0 +1,24 @@
+import type { Reader } from './reader.ts';
+
+/** What catch-up knows of a group while some of its readers are behind, or the log is being read for them. */
+export class Backlog {
+  /** Readers that are behind and can be written to. */
+  readonly readers = new Set<Reader>();
+  /** Whether the log is being read for the group. */
+  isReading = false;
+
+  get isDone(): boolean {
+    return this.readers.size === 0 && !this.isReading;
+  }
+}
+
+/** The smallest cursor at or after the place where the last read ended, or else the smallest of all. An elevator goes like this, so no reader starves. */
+export function nextPlace(readers: readonly Reader[], last: number): number {
+  let next = Infinity;
+  let lowest = Infinity;
+  for (const { cursorSeq } of readers) {
+    lowest = Math.min(lowest, cursorSeq);
+    if (cursorSeq >= last) next = Math.min(next, cursorSeq);
+  }
+  return next === Infinity ? lowest : next;
+}

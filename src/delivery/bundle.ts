@@ -1,0 +1,33 @@
+import type { Message } from '../model/message.ts';
+import type { ChunkSource } from './frame-cache.ts';
+import { messageFrame, type Form } from './sse.ts';
+
+/** The frames of some messages as one buffer for each way of writing them: encoded once, shared by every reader that is written the same. */
+export class Bundle {
+  readonly messages: readonly Message[];
+  readonly last: Message | undefined;
+  readonly #chunkOf: ChunkSource;
+  /** By form, and by whether the client reads chunks. */
+  readonly #encoded: (Buffer | undefined)[] = [];
+
+  constructor(messages: readonly Message[], chunkOf: ChunkSource) {
+    this.messages = messages;
+    this.last = messages.at(-1);
+    this.#chunkOf = chunkOf;
+  }
+
+  /** @param chunked False for a client of HTTP/1.0, which knows no chunks. */
+  bytes(form: Form, chunked: boolean): Buffer {
+    const way = (form === 'data' ? 0 : 1) + (chunked ? 0 : 2);
+    return (this.#encoded[way] ??= chunked ? this.#chunks(form) : this.#plain(form));
+  }
+
+  #chunks(form: Form): Buffer {
+    const chunks = this.messages.map((message) => this.#chunkOf(message, form));
+    return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+  }
+
+  #plain(form: Form): Buffer {
+    return Buffer.concat(this.messages.flatMap((message) => messageFrame(message, form)));
+  }
+}

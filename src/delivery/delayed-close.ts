@@ -1,0 +1,31 @@
+/** A connection on which the last frame of a stream has been written. */
+export interface Closing {
+  destroySoon(): void;
+}
+
+/**
+ * Closes connections after their last frame (`$busy`), but not at once: one tick later. When a connection ends without the last chunk, Chromium
+ * throws away what its page has not read yet. Closed at once, up to a third of all `$busy` frames never arrived, and with them the time to
+ * come back. How long the connections stay bounds how many there are.
+ */
+export class DelayedClose {
+  /** Added since the last tick, and during the tick before. */
+  #added: Closing[] = [];
+  #due: Closing[] = [];
+
+  add(closing: Closing): void {
+    this.#added.push(closing);
+  }
+
+  tick(): void {
+    for (const closing of this.#due) closing.destroySoon();
+    this.#due = this.#added;
+    this.#added = [];
+  }
+
+  /** Closes all of them. */
+  finish(): void {
+    this.tick();
+    this.tick();
+  }
+}

@@ -1,0 +1,48 @@
+import type { MessageLog } from '../log/log.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
+import type { Logger } from '../runtime/logger.ts';
+import type { Store } from '../store/store.ts';
+import { Audience } from './audience.ts';
+import { Catchup } from './catchup.ts';
+import { Fanout } from './fanout.ts';
+import { LongPolls } from './long-polls.ts';
+import { StreamRegistry, type StreamSettings } from './stream-registry.ts';
+
+export interface DeliveryDependencies {
+  readonly store: Store;
+  readonly log: MessageLog;
+  readonly clock: Clock;
+  readonly counters: Counters;
+  readonly logger: Logger;
+  readonly settings: StreamSettings;
+}
+
+/**
+ * This room brings messages to clients. The tail hands each new message to the fan-out, which finds the groups of readers that want it (audience)
+ * and writes to their sockets in sweeps. A reader that is behind is served by catch-up, from the tail or from the log, until it is live. The stream registry
+ * opens and ends streams. What goes out are SSE frames in HTTP chunks. Long polls wait at the same place, and are answered with a page of history.
+ */
+export class Delivery {
+  readonly audience = new Audience();
+  readonly catchup: Catchup;
+  readonly fanout: Fanout;
+  readonly streams: StreamRegistry;
+  readonly longPolls: LongPolls;
+
+  constructor({ store, log: { tail, storeClock, history, starts }, clock, counters, logger, settings }: DeliveryDependencies) {
+    const { audience } = this;
+    const catchup = new Catchup({ store, tail, clock, storeClock, counters, logger });
+    const fanout = new Fanout({ tail, audience, catchup, clock, storeClock });
+    this.catchup = catchup;
+    this.fanout = fanout;
+    this.streams = new StreamRegistry({ tail, audience, fanout, catchup, clock, counters, settings });
+    this.longPolls = new LongPolls({ history, tail, audience, starts, clock, maxWaiting: settings.maxStreams });
+  }
+
+  /** Ends all streams at once, and stops reading the log for them. */
+  stop(): void {
+    this.streams.stop();
+    this.catchup.stop();
+  }
+}

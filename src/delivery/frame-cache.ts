@@ -1,0 +1,36 @@
+import type { Tail } from '../log/tail.ts';
+import type { Message } from '../model/message.ts';
+import { keptHttpChunk } from './http-chunk.ts';
+import { messageFrame, type Form } from './sse.ts';
+
+/** Gives the chunk of a message's frame in one form: what an HTTP/1.1 stream is written. */
+export type ChunkSource = (message: Message, form: Form) => Buffer;
+
+/** Encodes a message's chunk when it is first asked for, and keeps it with the message: every reader of the message shares it. */
+export const cachedChunk: ChunkSource = (message, form) => {
+  if (form === 'object') return (message.objectFrame ??= keptHttpChunk(messageFrame(message, form)));
+  if (message.dataFrame === undefined) {
+    const encoded = keptHttpChunk(messageFrame(message, form));
+    message.dataFrame = encoded;
+    adoptData(message, encoded);
+  }
+  return message.dataFrame;
+};
+
+/** The same for messages of the tail, which counts what their frames add to its memory. */
+export function tailChunks(tail: Tail): ChunkSource {
+  return (message, form) => {
+    const before = message.size;
+    const encoded = cachedChunk(message, form);
+    tail.grew(message, message.size - before);
+    return encoded;
+  };
+}
+
+/** Makes the message's data a part of its frame, where it stands there unchanged, so that memory holds it once. */
+function adoptData(message: Message, encoded: Buffer): void {
+  const at = encoded.indexOf(message.data);
+  if (message.data.length === 0 || at === -1) return;
+  message.data = encoded.subarray(at, at + message.data.length);
+  message.dataInFrame = true;
+}

@@ -1,0 +1,89 @@
+import type { Message } from '../model/message.ts';
+import type { Filter } from '../model/topic.ts';
+import type { Reader } from './reader.ts';
+
+/**
+ * Readers and long polls with equal filters: what is done for one of them is done once for all. Each field has one owner, the only
+ * one that changes it.
+ */
+export class Group {
+  readonly filter: Filter;
+  /** Kept by the stream registry. */
+  readonly readers = new Set<Reader>();
+  /** Kept by the fan-out and its sweeps. */
+  readonly pending = new Pending();
+  /** Kept by catch-up: the numbers at which its last read of the log ended, and its last walk through the tail. */
+  readUpTo = 0;
+  walkedUpTo = 0;
+  /** Kept by the audience: the last match that found this group, so that a message which several of its names match is found once. */
+  lastMatch = 0;
+  #waiters: Set<() => void> | undefined;
+
+  constructor(filter: Filter) {
+    this.filter = filter;
+  }
+
+  get isEmpty(): boolean {
+    return this.readers.size === 0 && (this.#waiters === undefined || this.#waiters.size === 0);
+  }
+
+  /** Kept by long polls: each is called once when messages of the group have been written, and then forgotten. */
+  get waiters(): Set<() => void> {
+    return (this.#waiters ??= new Set());
+  }
+
+  wake(): void {
+    const waiters = this.#waiters;
+    this.#waiters = undefined;
+    if (waiters !== undefined) for (const wake of waiters) wake();
+  }
+
+  /** Whether some live readers may not have reached the end of the tail. While this is false, all of them have. */
+  get isWaiting(): boolean {
+    return this.pending.hasMessages || this.pending.isSwept;
+  }
+}
+
+/** Messages that a group's live readers have not been written yet. */
+class Pending {
+  #messages: Message[] = [];
+  #bytes = 0;
+  #isSwept = false;
+
+  get messages(): readonly Message[] {
+    return this.#messages;
+  }
+
+  /** Bytes of the messages' data. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get hasMessages(): boolean {
+    return this.#messages.length > 0;
+  }
+
+  /** Whether a sweep is going through the group's readers. */
+  get isSwept(): boolean {
+    return this.#isSwept;
+  }
+
+  add(message: Message): void {
+    this.#messages.push(message);
+    this.#bytes += message.data.length;
+  }
+
+  /** Begins a sweep through the group, with all messages that were pending. */
+  take(): Message[] {
+    const messages = this.#messages;
+    this.#messages = [];
+    this.#bytes = 0;
+    this.#isSwept = true;
+    return messages;
+  }
+
+  /** The sweep has reached every reader of the group. */
+  swept(): void {
+    this.#isSwept = false;
+  }
+}

@@ -1,0 +1,58 @@
+import type { Bus } from './bus/bus.ts';
+import type { Delivery } from './delivery/delivery.ts';
+import type { Gauges, Readiness } from './http/service.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import type { MessageLog } from './log/log.ts';
+
+export interface HealthDependencies {
+  readonly lifecycle: Pick<Lifecycle, 'isOpening' | 'isDraining'>;
+  readonly bus: Bus;
+  readonly log: MessageLog;
+  readonly delivery: Delivery;
+}
+
+/** How this instance is: for load balancers (`/readyz`) and for Prometheus (`/metrics`). */
+export class Health {
+  readonly #lifecycle: Pick<Lifecycle, 'isOpening' | 'isDraining'>;
+  readonly #bus: Bus;
+  readonly #log: MessageLog;
+  readonly #delivery: Delivery;
+
+  constructor({ lifecycle, bus, log, delivery }: HealthDependencies) {
+    this.#lifecycle = lifecycle;
+    this.#bus = bus;
+    this.#log = log;
+    this.#delivery = delivery;
+  }
+
+  readiness(): Readiness {
+    const bus = this.#bus.state;
+    if (this.#lifecycle.isDraining) return { ready: false, status: 'draining' };
+    if (this.#lifecycle.isOpening) return { ready: false, status: 'starting', detail: { database: 'opening', bus } };
+    if (this.#log.failure !== undefined) return { ready: false, status: 'unavailable', detail: { database: 'unavailable', bus } };
+    return { ready: true, status: bus === 'degraded' ? 'degraded' : 'ready', detail: { database: 'up', bus } };
+  }
+
+  gauges(): Gauges {
+    const { streams, longPolls } = this.#delivery;
+    const { tail, publisher, retention } = this.#log;
+    const behind = streams.behind;
+    return {
+      streams: streams.size,
+      longPolls: longPolls.waiting,
+      readersBehind: behind.readers,
+      furthestBehind: behind.furthest,
+      tailMessages: tail.length,
+      tailBytes: tail.bytes,
+      tailFirst: tail.first,
+      tailLast: tail.last,
+      head: tail.log?.head ?? 0,
+      oldest: tail.log?.oldest ?? 0,
+      logBytes: retention.bytes,
+      appendsWaiting: publisher.waiting,
+      bus: this.#bus.state === 'degraded' ? 0 : 1,
+      database: this.#lifecycle.isOpening || this.#log.failure !== undefined ? 0 : 1,
+      draining: this.#lifecycle.isDraining ? 1 : 0,
+    };
+  }
+}

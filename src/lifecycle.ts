@@ -1,0 +1,177 @@
+import closeWithGrace from 'close-with-grace';
+import type { AddressInfo } from 'node:net';
+import type { Logger } from 'pino';
+import type { Bus } from './bus/bus.ts';
+import type { Config } from './config/config.ts';
+import type { Delivery } from './delivery/delivery.ts';
+import type { App } from './http/app-type.ts';
+import type { MessageLog } from './log/log.ts';
+import type { LogState } from './model/epochs.ts';
+import { StoreError, type Store } from './store/store.ts';
+
+/** The pause before the log that could not be opened is opened again; it doubles each time, up to the second. */
+const OPEN_RETRY_MIN_MS = 1_000;
+const OPEN_RETRY_MAX_MS = 30_000;
+/**
+ * How long the port stays closed while the log is opened for the first time: earlier clients would be told `$busy`, and stay away for
+ * longer than that takes. After it, or when the log cannot be opened, `/healthz` answers.
+ */
+const OPEN_FIRST_MS = 5_000;
+/** How many connections may wait to be accepted; the system may allow fewer. When thousands come back at once, those beyond Node's 511 would try again after a second. */
+const BACKLOG_CONNECTIONS = 4_096;
+/** What the end may take beyond the drain window, before the process is killed. */
+const CLOSE_MS = 10_000;
+/** How long last frames and answers have to leave when the window is over. */
+const LAST_WORDS_MS = 1_000;
+
+export interface LifecycleDependencies {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly store: Store;
+  readonly bus: Bus;
+  readonly log: MessageLog;
+  readonly delivery: Delivery;
+  /** What is told of the database, without secrets. */
+  readonly databaseName: string;
+}
+
+/** The life of an instance: it opens the log, listens, drains, and closes everything in the reverse order. */
+export class Lifecycle {
+  readonly #config: Config;
+  readonly #logger: Logger;
+  readonly #store: Store;
+  readonly #bus: Bus;
+  readonly #log: MessageLog;
+  readonly #delivery: Delivery;
+  readonly #databaseName: string;
+  #isOpening = true;
+  #isDraining = false;
+
+  constructor({ config, logger, store, bus, log, delivery, databaseName }: LifecycleDependencies) {
+    this.#config = config;
+    this.#logger = logger;
+    this.#store = store;
+    this.#bus = bus;
+    this.#log = log;
+    this.#delivery = delivery;
+    this.#databaseName = databaseName;
+  }
+
+  /** Until the log was opened for the first time. */
+  get isOpening(): boolean {
+    return this.#isOpening;
+  }
+
+  /** From the first SIGTERM on. */
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  /** Opens the log. Resolves with the reason if it cannot be opened. */
+  async openLog(): Promise<StoreError | undefined> {
+    let state: LogState;
+    try {
+      state = await this.#store.open();
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      return error;
+    }
+    await this.#log.open(state, this.#delivery.fanout);
+    if (this.#isDraining) return undefined;
+    const { tail, retention } = this.#log;
+    this.#bus.join(this.#store.logId, { receive: (messages) => tail.offer(messages), wake: () => void tail.look() });
+    retention.run();
+    this.#isOpening = false;
+    this.#logger.info({ oldest: state.oldest, head: state.head }, 'the log is open');
+    return undefined;
+  }
+
+  /**
+   * Serves until a signal ends the process. Resolves when the log is open and the port listens.
+   *
+   * @param firstTry What `openLog` returned when it was first called.
+   */
+  async serve(app: App, firstTry: Promise<StoreError | undefined>): Promise<void> {
+    const drainMs = this.#config.DRAIN_SECONDS * 1000;
+    closeWithGrace({ delay: drainMs + CLOSE_MS, logger: this.#logger }, async ({ signal, err }) => {
+      if (err !== undefined) this.#logger.fatal({ err }, 'the service ends because of an error');
+      // Ctrl-C means now; an orchestrator's SIGTERM leaves time for a drain.
+      await this.#close(app, signal === 'SIGTERM' ? drainMs : 0);
+    });
+    await Promise.race([firstTry, pause(OPEN_FIRST_MS)]);
+    if (!this.#isDraining) await this.#listen(app);
+    await this.#keepOpening(firstTry);
+    if (!this.#isDraining) this.#greet(app);
+  }
+
+  async #listen(app: App): Promise<void> {
+    const { HOST: host, PORT: port } = this.#config;
+    try {
+      await app.listen({
+        host, port, backlog: BACKLOG_CONNECTIONS,
+        listenTextResolver: (address) => `HTTP answers at ${address}${this.#isOpening ? '; the log is being opened' : ''}`,
+      });
+    } catch (error) {
+      process.stderr.write(`HOST, PORT: cannot listen on ${host}:${port} (${error instanceof Error ? error.message : String(error)})\n`);
+      process.exit(1);
+    }
+  }
+
+  /** Opens the log again and again until it is open. Meanwhile publishes get 503 and streams `$busy`. */
+  async #keepOpening(tried: Promise<StoreError | undefined>): Promise<void> {
+    for (let wait = OPEN_RETRY_MIN_MS; ; wait = Math.min(wait * 2, OPEN_RETRY_MAX_MS)) {
+      const failure = await tried;
+      if (failure === undefined || this.#isDraining) return;
+      this.#logger.error({ retryMs: wait }, `the log cannot be opened: ${failure.message}`);
+      await pause(wait);
+      if (this.#isDraining) return;
+      tried = this.openLog();
+    }
+  }
+
+  #greet(app: App): void {
+    const { HOST, REDIS_URL } = this.#config;
+    const { port } = app.server.address() as AddressInfo;
+    const url = `http://${HOST.includes(':') ? `[${HOST}]` : HOST}:${port}`;
+    // Not on standard output, where every line is a line of the logger.
+    process.stderr.write([
+      `Tidings listens on ${url}`,
+      `Its messages are in ${this.#databaseName}${REDIS_URL === undefined ? '' : '; other instances are told through Redis'}`,
+      'Try it:',
+      `  curl -N ${url}/topics/hello/events`,
+      `  curl -d 'Hello, world' ${url}/topics/hello`,
+      '',
+    ].join('\n'));
+  }
+
+  /** Publishes are taken until the window is over; until then every stream is closed and every long poll answered. */
+  async #close(app: App, windowMs: number): Promise<void> {
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    const { streams, longPolls } = this.#delivery;
+    this.#logger.info({ streams: streams.size, seconds: windowMs / 1000 }, 'draining');
+    longPolls.drain();
+    const drained = streams.drain(windowMs);
+    await pause(windowMs);
+    await Promise.race([drained, pause(LAST_WORDS_MS)]);
+    this.#delivery.stop();
+    const closed = app.close();
+    await Promise.race([closed, this.#answered()]);
+    // What is left are requests that never came to their end: they must not keep the process from ending.
+    app.server.closeAllConnections();
+    await closed;
+    this.#log.stop();
+    await this.#bus.close();
+    await this.#store.close();
+  }
+
+  /** Resolves when every publish has been answered, and the answers have had time to leave. */
+  async #answered(): Promise<void> {
+    do await pause(LAST_WORDS_MS);
+    while (this.#log.publisher.waiting > 0);
+  }
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, milliseconds));
+}

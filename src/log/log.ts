@@ -1,0 +1,76 @@
+import type { Bus } from '../bus/bus.ts';
+import type { LogState } from '../model/epochs.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
+import type { Logger } from '../runtime/logger.ts';
+import type { Store } from '../store/store.ts';
+import { History } from './history.ts';
+import { Publisher } from './publisher.ts';
+import { Retention } from './retention.ts';
+import { Starts } from './start.ts';
+import { StoreClock } from './store-clock.ts';
+import { Tail, type TailListener } from './tail.ts';
+
+export interface MessageLogSettings {
+  /** Memory for the newest messages. Bytes. */
+  readonly tailBytes: number;
+  /** How often the head of the log is looked at. */
+  readonly pollMs: number;
+  /** How much may wait for its commit. Messages, and bytes of data. */
+  readonly queueMessages: number;
+  readonly queueBytes: number;
+  /** Older messages are deleted; 0 disables the limit. */
+  readonly retentionMs: number;
+  /** Above so many bytes of messages the oldest are deleted; 0 disables the limit. */
+  readonly retentionBytes: number;
+}
+
+export interface MessageLogDependencies {
+  readonly store: Store;
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly counters: Counters;
+  readonly logger: Logger;
+  readonly settings: MessageLogSettings;
+}
+
+/**
+ * This room is the message log as one instance sees it. Drafts come in through the publisher, which stores them in group commits and tells the bus.
+ * The tail holds the newest messages in order, from this instance's commits, from the bus, and from the store; it passes each on to its listener,
+ * the room delivery. `Starts` turns what a client asks for into a place in the log, `History` reads pages from there, and retention deletes the oldest messages.
+ */
+export class MessageLog {
+  readonly storeClock: StoreClock;
+  readonly tail: Tail;
+  readonly publisher: Publisher;
+  readonly starts: Starts;
+  readonly history: History;
+  readonly retention: Retention;
+
+  constructor({ store, bus, clock, counters, logger, settings }: MessageLogDependencies) {
+    const storeClock = new StoreClock(clock);
+    const tail = new Tail({ store, clock, storeClock, counters, logger, maxBytes: settings.tailBytes, pollMs: settings.pollMs });
+    this.storeClock = storeClock;
+    this.tail = tail;
+    this.publisher = new Publisher({ store, tail, bus, clock, counters, logger, maxMessages: settings.queueMessages, maxBytes: settings.queueBytes });
+    this.starts = new Starts({ store, tail, storeClock });
+    this.history = new History({ store, tail, storeClock });
+    this.retention = new Retention({ store, clock, counters, logger, maxAge: settings.retentionMs, maxBytes: settings.retentionBytes });
+  }
+
+  /** Why the log cannot be read or written; undefined when it can. */
+  get failure(): string | undefined {
+    return this.tail.failure ?? this.publisher.failure;
+  }
+
+  /** Begins with a log that the store has just opened; resolves when the tail has reached its head. */
+  open(log: LogState, listener: TailListener): Promise<void> {
+    return this.tail.open(log, listener);
+  }
+
+  stop(): void {
+    this.publisher.stop();
+    this.retention.stop();
+    this.tail.stop();
+  }
+}

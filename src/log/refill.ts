@@ -1,0 +1,171 @@
+import type { LogState } from '../model/epochs.ts';
+import type { Position } from '../model/position.ts';
+import type { Clock, Timer } from '../runtime/clock.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { StoreError, type Page, type Store } from '../store/store.ts';
+import { Patience, SILENT } from './store-silence.ts';
+
+/** How long a message that came out of order waits for the one before it, until that one is read from the log. */
+const REORDER_MS = 20;
+/** One read of the log for the tail: bounds what the tail takes in within one turn of the event loop. Messages, and bytes of data. */
+const REFILL_MESSAGES = 1_000;
+const REFILL_BYTES = 1024 * 1024;
+
+/** The tail, as far as reading the log for it needs to know. */
+export interface RefilledTail {
+  /** Whether the log was opened. */
+  readonly isOpen: () => boolean;
+  /** The end of the tail. */
+  readonly position: () => Position;
+  /** The newest number of the log that the tail knows of. */
+  readonly target: () => number;
+  /** Whether messages wait for an earlier one that is missing. */
+  readonly hasEarly: () => boolean;
+  /** The highest number among them; 0 when there is none. */
+  readonly highestEarly: () => number;
+  /**
+   * Takes over what a snapshot says of the log. Returns false if the tail had to go back.
+   *
+   * @param before The end of the tail before the snapshot was asked for.
+   */
+  readonly verify: (before: Position, log: LogState) => boolean;
+  /** @param expected `highestEarly` before the page was asked for. */
+  readonly takePage: (page: Page, expected: number) => void;
+}
+
+export interface RefillDependencies {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** How often the head of the log is looked at in any case. */
+  readonly pollMs: number;
+  readonly tail: RefilledTail;
+}
+
+/**
+ * Reads the log for the tail: its head every `pollMs`, and whenever something seems to be missing; then every message between the end of the tail
+ * and that head. So a message that the bus lost is late, never missing (invariant 6).
+ */
+export class Refill {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #pollMs: number;
+  readonly #tail: RefilledTail;
+  readonly #patience: Patience;
+  #reorder: Timer | undefined;
+  #poll: Timer | undefined;
+  #isFilling = false;
+  #fillAgain = false;
+  #looking: Promise<void> | undefined;
+  #lookAgain = false;
+  #failure: string | undefined;
+  #isStopped = false;
+
+  constructor({ store, clock, logger, pollMs, tail }: RefillDependencies) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#pollMs = pollMs;
+    this.#tail = tail;
+    this.#patience = new Patience(clock);
+  }
+
+  /** Why the log cannot be read, as the last look found it; undefined when it can. */
+  get failure(): string | undefined {
+    return this.#failure ?? (this.#patience.isOver ? SILENT : undefined);
+  }
+
+  /** Begins to look at the head of the log every now and then. */
+  poll(): void {
+    if (this.#isStopped) return;
+    this.#poll = this.#clock.after(this.#pollMs, () => {
+      void this.look().finally(() => this.poll());
+    });
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#poll?.cancel();
+    this.#reorder?.cancel();
+  }
+
+  /** Looks at the log now. Calls during a look are answered by one more. */
+  look(): Promise<void> {
+    this.#lookAgain = true;
+    return (this.#looking ??= this.#lookWhileAsked());
+  }
+
+  async #lookWhileAsked(): Promise<void> {
+    while (this.#lookAgain && !this.#isStopped) {
+      this.#lookAgain = false;
+      await this.#lookOnce();
+    }
+    this.#looking = undefined;
+  }
+
+  async #lookOnce(): Promise<void> {
+    if (!this.#tail.isOpen()) return;
+    const before = this.#tail.position();
+    try {
+      const log = await this.#patience.await(() => this.#store.state());
+      this.#worked();
+      this.#tail.verify(before, log);
+    } catch (error) {
+      this.#failed(error);
+      return;
+    }
+    if (this.#tail.target() > this.#tail.position().seq) await this.fill();
+  }
+
+  /** Gives what is missing before an early message a short while to come by itself. */
+  awaitMissing(): void {
+    if (!this.#tail.hasEarly() || this.#isFilling || this.#isStopped) return;
+    this.#reorder ??= this.#clock.after(REORDER_MS, () => {
+      this.#reorder = undefined;
+      if (this.#tail.hasEarly()) void this.fill();
+    });
+  }
+
+  /** Reads the log from the end of the tail to the head. One fill runs at a time: a call during a fill makes that one go on. */
+  async fill(): Promise<void> {
+    if (this.#isFilling) {
+      this.#fillAgain = true;
+      return;
+    }
+    this.#isFilling = true;
+    try {
+      do {
+        this.#fillAgain = false;
+        for (let goOn = true; goOn && !this.#isStopped; ) goOn = await this.#fillOnce();
+      } while (this.#fillAgain && !this.#isStopped);
+    } catch (error) {
+      this.#failed(error);
+    } finally {
+      this.#isFilling = false;
+    }
+    if (this.#failure === undefined) this.awaitMissing();
+  }
+
+  /** Whether there is more to read. */
+  async #fillOnce(): Promise<boolean> {
+    const before = this.#tail.position();
+    const expected = this.#tail.highestEarly();
+    const page = await this.#store.read({ after: before.seq, filter: undefined, limit: REFILL_MESSAGES, maxBytes: REFILL_BYTES });
+    this.#worked();
+    if (!this.#tail.verify(before, page.log)) return true;
+    this.#tail.takePage(page, expected);
+    return this.#tail.position().seq < page.log.head;
+  }
+
+  #worked(): void {
+    if (this.#failure !== undefined) this.#logger.info('the log can be read again');
+    this.#failure = undefined;
+  }
+
+  #failed(error: unknown): void {
+    if (!(error instanceof StoreError)) throw error;
+    if (this.#failure === undefined) this.#logger.error({ err: error }, 'the log cannot be read; streams stay open and wait');
+    this.#failure = error.message;
+  }
+}
