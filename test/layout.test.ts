@@ -1,86 +1,123 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
-import { dirname, join, posix, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import t from 'tap';
 
 /**
- * Imports point one way: contracts and plain types, then the spine, then routes, then app, then main. The spine gets its
- * store, bus and clock handed in; only the composition root names what they are.
+ * The plan of the house. Imports go down the list of rooms, never up: a file may import its own room and the rooms below it. Only the roots name
+ * an implementation of a store or a bus. Each technology stays in its room.
  */
 
-const SRC = join(import.meta.dirname, '../src');
-const EDGE = new Set(['serve.ts', 'main.ts', 'app.ts', 'config.ts', 'migrate.ts']);
-const ROOTS = new Set(['main.ts', 'migrate.ts']);
-/** What only makes ready for a root, and then imports it. */
-const BEFORE = new Map([['serve.ts', 'main.ts']]);
-const CONTRACTS = new Set(['store/store.ts', 'bus/bus.ts']);
-const TECHNOLOGY = /^(@?fastify|drizzle-orm|ioredis|better-sqlite3|pg|postgres)(\/|$)/;
+const ROOT = join(import.meta.dirname, '..');
+const SRC = join(ROOT, 'src');
+
+interface Room {
+  /** A folder of src, with a slash at its end, or one file. The longest one that a path begins with is its room. */
+  readonly place: string;
+  /** The file that opens with the room's paragraph. */
+  readonly opening?: string;
+}
+
+/** From the top to the bottom. */
+const ROOMS: readonly Room[] = [
+  { place: 'serve.js' },
+  { place: 'main.ts' },
+  { place: 'cli/', opening: 'migrate.ts' },
+  { place: 'health.ts' },
+  { place: 'lifecycle.ts' },
+  { place: 'http/app.ts' },
+  { place: 'http/routes/', opening: 'routes.ts' },
+  { place: 'http/fast-path/', opening: 'fast-path.ts' },
+  { place: 'http/', opening: 'app.ts' },
+  { place: 'http/input/', opening: 'validation.ts' },
+  { place: 'http/output/', opening: 'problem-response.ts' },
+  { place: 'delivery/', opening: 'delivery.ts' },
+  { place: 'log/', opening: 'log.ts' },
+  { place: 'bus/redis/', opening: 'redis.ts' },
+  { place: 'bus/', opening: 'bus.ts' },
+  { place: 'store/sqlite/', opening: 'sqlite.ts' },
+  { place: 'store/postgres/', opening: 'postgres.ts' },
+  { place: 'store/', opening: 'store.ts' },
+  { place: 'model/', opening: 'message.ts' },
+  { place: 'config/', opening: 'config.ts' },
+  { place: 'runtime/', opening: 'clock.ts' },
+];
+
+/** Only these may name an implementation of a store or a bus. */
+const ROOTS: readonly string[] = ['main.ts', 'cli/'];
+const IMPLEMENTATIONS: readonly string[] = ['bus/local.ts', 'bus/redis/', 'store/sqlite/', 'store/postgres/'];
+
+/** Where a package may be imported; other packages may be imported anywhere. */
+const TECHNOLOGIES: readonly { readonly packages: RegExp; readonly places: readonly string[] }[] = [
+  { packages: /^@?fastify(\/|$)/, places: ['http/'] },
+  { packages: /^(drizzle-orm|better-sqlite3)(\/|$)/, places: ['store/sqlite/', 'store/postgres/'] },
+  { packages: /^pg(\/|$)/, places: ['store/postgres/'] },
+  { packages: /^ioredis$/, places: ['bus/redis/'] },
+  { packages: /^prom-client$/, places: ['runtime/metrics.ts'] },
+];
+
+/** Pairs of files whose types know each other. */
+const MUTUAL: readonly (readonly [string, string, why: string])[] = [
+  ['delivery/group.ts', 'delivery/reader.ts', 'a group has readers, and a reader knows its group'],
+];
 
 /** From a file's path below src, with `/`, to what it imports: paths below src, or the names of packages. */
 type Imports = ReadonlyMap<string, readonly string[]>;
 
-interface Import {
-  readonly target: string;
-  /** Gone when it runs: `import type`. */
-  readonly typeOnly: boolean;
-}
-
-// Comments and template literals may contain words that look like imports; what stands in ordinary strings may not, because
-// every form below is tied to its keyword.
+// Comments and template literals may contain words that look like imports; ordinary strings may not, because every form below is tied to its
+// keyword.
 const NOISE = /\/\*[^]*?\*\/|(?<=^|\s)\/\/[^\n]*|`(?:\\[^]|[^\\`])*`/g;
 const FORMS = [
-  /(?:^|[;}\n])\s*(?:import|export)\b(?<type>\s+type\s+[{*\w])?[^;'"()]*?\bfrom\s*(['"])(?<target>[^'"\n]+)\2/g,
+  /(?:^|[;}\n])\s*(?:import|export)\b[^;'"()]*?\bfrom\s*(['"])(?<target>[^'"\n]+)\1/g,
   /(?:^|[;}\n])\s*import\s*(['"])(?<target>[^'"\n]+)\1/g,
-  /\b(?:import|require|createRequire\([^)]*\))\s*\(\s*(['"])(?<target>[^'"\n]+)\1/g,
+  /\b(?:import|require|load|createRequire\([^)]*\))\s*\(\s*(['"])(?<target>[^'"\n]+)\1/g,
 ];
 
-function importsOf(source: string): Import[] {
+function importsOf(source: string): string[] {
   const code = source.replace(NOISE, ' ');
-  return FORMS.flatMap((form) => [...code.matchAll(form)].map(({ groups }) => ({ target: groups!['target']!, typeOnly: groups!['type'] !== undefined })));
+  return FORMS.flatMap((form) => [...code.matchAll(form)].map(({ groups }) => groups!['target']!));
 }
 
-function readImports(counts: (one: Import) => boolean = () => true): Imports {
-  const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
-  return new Map(files.map((name) => {
-    const path = name.replaceAll('\\', '/');
-    const targets = importsOf(readFileSync(join(SRC, name), 'utf8')).filter(counts).map(({ target }) => target);
-    return [path, targets.map((target) => (target.startsWith('.') ? relative(SRC, join(SRC, dirname(path), target)).replaceAll('\\', '/') : target))];
-  }));
+const FILES = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).map((name) => name.replaceAll('\\', '/')).filter((name) => /\.[tj]s$/.test(name));
+
+function readImports(): Imports {
+  return new Map(FILES.map((path) => [path, importsOf(readFileSync(join(SRC, path), 'utf8'))
+    .map((target) => (target.startsWith('.') ? relative(SRC, join(SRC, dirname(path), target)).replaceAll('\\', '/') : target))]));
 }
 
-function isImplementation(path: string): boolean {
-  return /^(store|bus)\//.test(path) && !CONTRACTS.has(path);
+function isIn(path: string, place: string): boolean {
+  return place.endsWith('/') ? path.startsWith(place) : path === place;
 }
 
-function isSpine(path: string): boolean {
-  return !path.includes('/') && !EDGE.has(path);
+/** How far down the list the room of a file is; -1 where it has none. */
+function floorOf(path: string): number {
+  let floor = -1;
+  ROOMS.forEach(({ place }, index) => {
+    if (isIn(path, place) && (floor === -1 || place.length > ROOMS[floor]!.place.length)) floor = index;
+  });
+  return floor;
 }
 
-/** Every import that goes the wrong way, as `file -> import`. */
+/** Why a file of src may not import this; undefined if it may. */
+function wrong(file: string, target: string): string | undefined {
+  const places = TECHNOLOGIES.find(({ packages }) => packages.test(target))?.places;
+  if (places?.every((place) => !isIn(file, place)) === true) return 'this package belongs to another room';
+  if (!/\.[tj]s$/.test(target)) return undefined;
+  const implementation = IMPLEMENTATIONS.find((place) => isIn(target, place));
+  if (implementation !== undefined && !isIn(file, implementation) && !ROOTS.some((place) => isIn(file, place))) return 'only a root names an implementation';
+  return floorOf(target) < floorOf(file) ? 'this goes up' : undefined;
+}
+
 function wrongWay(imports: Imports): string[] {
-  const wrong: string[] = [];
-  for (const [file, targets] of imports) {
-    const folder = posix.dirname(file);
-    for (const target of targets) {
-      const bad = (isSpine(file) && (TECHNOLOGY.test(target) || target.startsWith('routes/') || target === 'app.ts'))
-        || (isImplementation(target) && !ROOTS.has(file) && posix.dirname(target).split('/')[0] !== folder.split('/')[0])
-        || (CONTRACTS.has(file) && (TECHNOLOGY.test(target) || isImplementation(target) || EDGE.has(target) || target.startsWith('routes/')))
-        || (isImplementation(file) && (/^@?fastify(\/|$)/.test(target) || EDGE.has(target) || target.startsWith('routes/')))
-        || (folder.startsWith('routes') && (/^(drizzle-orm|ioredis|better-sqlite3|pg|postgres)(\/|$)/.test(target) || EDGE.has(target)))
-        || (ROOTS.has(target) && BEFORE.get(file) !== target)
-        || BEFORE.has(target);
-      if (bad) wrong.push(`${file} -> ${target}`);
-    }
-  }
-  return wrong;
+  return [...imports].flatMap(([file, targets]) => targets.filter((target) => wrong(file, target) !== undefined).map((target) => `${file} -> ${target}: ${wrong(file, target)}`));
 }
 
 /** The first chain of imports that comes back to where it began. */
-function cycle(imports: Imports): string[] | undefined {
+function circle(imports: Imports): string[] | undefined {
   const done = new Set<string>();
   const visit = (file: string, path: readonly string[]): string[] | undefined => {
-    const start = path.indexOf(file);
-    if (start !== -1) return [...path.slice(start), file];
+    const first = path.indexOf(file);
+    if (first !== -1) return [...path.slice(first), file];
     if (done.has(file)) return undefined;
     done.add(file);
     for (const target of imports.get(file) ?? []) {
@@ -96,18 +133,29 @@ function cycle(imports: Imports): string[] | undefined {
   return undefined;
 }
 
-t.test('imports in src point one way', async (t) => {
+/** The imports without one direction of each pair that may know each other. */
+function withoutMutual(imports: Imports): Imports {
+  return new Map([...imports].map(([file, targets]) => [file, targets.filter((target) => !MUTUAL.some(([one, other]) => one === file && other === target))]));
+}
+
+t.test('every file of src has a room, and every room has files', async (t) => {
+  t.same(FILES.filter((path) => floorOf(path) === -1), []);
+  t.same(ROOMS.filter((_room, floor) => !FILES.some((path) => floorOf(path) === floor)), []);
+});
+
+t.test('imports in src go down the rooms, never up', async (t) => {
   t.same(wrongWay(readImports()), []);
 });
 
-t.test('no file of src imports itself by a detour', async (t) => {
-  // Two types may know each other; two files that run may not need each other first.
-  t.equal(cycle(readImports(({ typeOnly }) => !typeOnly))?.join(' -> '), undefined);
+t.test('no file of src imports itself by a detour, not even for its types', async (t) => {
+  t.equal(circle(withoutMutual(readImports()))?.join(' -> '), undefined);
+  const imports = readImports();
+  for (const [one, other, why] of MUTUAL) t.ok(imports.get(one)?.includes(other) === true && imports.get(other)?.includes(one) === true, `${one} and ${other}: ${why}`);
 });
 
 t.test('every import in src is a file of src, a dependency, or a part of Node', async (t) => {
   const imports = readImports();
-  const manifest: { dependencies: Record<string, string> } = JSON.parse(readFileSync(join(SRC, '../package.json'), 'utf8'));
+  const manifest: { dependencies: Record<string, string> } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
   const packages = Object.keys(manifest.dependencies);
   const isKnown = (target: string): boolean => imports.has(target)
     || target === '../package.json'
@@ -116,27 +164,53 @@ t.test('every import in src is a file of src, a dependency, or a part of Node', 
   t.same([...imports].flatMap(([file, targets]) => targets.filter((target) => !isKnown(target)).map((target) => `${file} -> ${target}`)), []);
 });
 
+t.test('every room opens with its paragraph', async (t) => {
+  for (const { place, opening } of ROOMS) {
+    if (opening === undefined) continue;
+    const source = readFileSync(join(SRC, place, opening), 'utf8');
+    const paragraph = /\/\*\*\s+(?:\*\s+)?(This room [^]*?)\*\//.exec(source)?.[1] ?? '';
+    t.ok(paragraph.length > 150, `${place}${opening} says what its room is for, what comes in, what goes out`);
+  }
+});
+
+t.test("CONTRIBUTING.md's layout names every file of src, each in its folder, and no other", async (t) => {
+  const layout = readFileSync(join(ROOT, 'CONTRIBUTING.md'), 'utf8').split('<!-- layout -->')[1]!.split('<!-- /layout -->')[0]!;
+  const named = [...layout.matchAll(/^\| `src\/([^`]*)` \|.*\| ([^|]*) \|$/gm)].flatMap(([, folder, files]) => [...files!.matchAll(/`([^`]+)`/g)].map(([, name]) => `${folder}${name}`));
+  t.same(named.toSorted(), FILES.toSorted());
+});
+
+const NUMBER = /^(?:export )?const ([A-Z][A-Z0-9_]*)(?:: number)? = ((?:[\d_.]+|[A-Z][A-Z0-9_]*)(?: [*+] (?:[\d_.]+|[A-Z][A-Z0-9_]*))*);/gm;
+
+t.test('two constants of one name have one value', async (t) => {
+  const values = new Map<string, Set<string>>();
+  for (const path of FILES) {
+    for (const [, name, value] of readFileSync(join(SRC, path), 'utf8').matchAll(NUMBER)) values.set(name!, (values.get(name!) ?? new Set()).add(value!));
+  }
+  t.ok(values.size > 50, 'they were found');
+  t.same([...values].filter(([, all]) => all.size > 1).map(([name, all]) => `${name}: ${[...all].join(', ')}`), []);
+});
+
 t.test('the rules themselves find what breaks them', async (t) => {
-  t.same(importsOf("import type { A } from 'a';\nimport { type B } from 'b';\nimport type from 'c';\nexport type { D } from 'd';\nexport type * from 'e'")
-    .filter(({ typeOnly }) => typeOnly).map(({ target }) => target), ['a', 'd', 'e']);
   t.same(importsOf([
     "import { a } from './a.ts';", "import type {\n  B,\n  C,\n} from \"./b.ts\";", "import './c.ts';", "export * from './d.ts';", "export { e } from './e.ts';",
     "import f, { type G } from 'f';", "const h = await import('./h.ts');", "type I = import('./i.ts').I;", "import type * as j from './j.ts'",
     "// import './comment.ts';", "/* import k from './k.ts'; */", "const url = 'https://example.org'; import './l.ts';",
-    "const text = `\nimport m from './m.ts';\n`;", 'const from = 5; call(from);',
-  ].join('\n')).map(({ target }) => target).sort(), ['./a.ts', './b.ts', './c.ts', './d.ts', './e.ts', './h.ts', './i.ts', './j.ts', './l.ts', 'f']);
-  const wrong = (file: string, target: string): boolean => wrongWay(new Map([[file, [target]]])).length > 0;
+    "const text = `\nimport m from './m.ts';\n`;", 'const from = 5; call(from);', "const { n } = load('n');",
+  ].join('\n')).sort(), ['./a.ts', './b.ts', './c.ts', './d.ts', './e.ts', './h.ts', './i.ts', './j.ts', './l.ts', 'f', 'n']);
   for (const [file, target] of [
-    ['tail.ts', 'fastify'], ['tail.ts', '@fastify/sse'], ['tail.ts', 'drizzle-orm/pg-core'], ['reader.ts', 'ioredis'], ['reader.ts', 'better-sqlite3'],
-    ['publish.ts', 'routes/events.ts'], ['publish.ts', 'store/sqlite.ts'], ['publish.ts', 'bus/redis.ts'], ['publish.ts', 'app.ts'], ['publish.ts', 'main.ts'],
-    ['routes/events.ts', 'store/sqlite.ts'], ['routes/events.ts', 'ioredis'], ['routes/events.ts', 'app.ts'], ['app.ts', 'bus/local.ts'], ['config.ts', 'store/postgres.ts'],
-    ['store/store.ts', 'drizzle-orm'], ['store/sqlite.ts', 'bus/redis.ts'], ['store/sqlite.ts', 'fastify'], ['bus/redis.ts', 'config.ts'], ['app.ts', 'main.ts'], ['serve.ts', 'migrate.ts'], ['main.ts', 'serve.ts'],
+    ['log/tail.ts', 'fastify'], ['log/tail.ts', '@fastify/sse'], ['log/tail.ts', 'drizzle-orm/pg-core'], ['delivery/reader.ts', 'ioredis'], ['delivery/reader.ts', 'better-sqlite3'],
+    ['log/publisher.ts', 'http/routes/streams.ts'], ['log/publisher.ts', 'store/sqlite/sqlite.ts'], ['log/publisher.ts', 'bus/redis/redis.ts'], ['log/publisher.ts', 'http/app.ts'], ['log/tail.ts', 'delivery/sse.ts'],
+    ['http/routes/streams.ts', 'store/sqlite/sqlite.ts'], ['http/routes/streams.ts', 'ioredis'], ['http/routes/streams.ts', 'http/app.ts'], ['http/app.ts', 'bus/local.ts'], ['config/config.ts', 'store/postgres/postgres.ts'],
+    ['http/input/body.ts', 'http/takeover.ts'], ['http/output/outgoing.ts', 'http/input/body.ts'], ['http/fast-path/request.ts', 'http/routes/streams.ts'], ['http/takeover.ts', 'http/fast-path/request.ts'],
+    ['store/store.ts', 'drizzle-orm'], ['store/sqlite/sqlite.ts', 'bus/redis/redis.ts'], ['store/sqlite/sqlite.ts', 'fastify'], ['store/sqlite/query.ts', 'store/postgres/query.ts'], ['store/sqlite/query.ts', 'pg'],
+    ['store/store.ts', 'bus/redis/redis.ts'], ['http/app.ts', 'main.ts'], ['main.ts', 'serve.js'], ['runtime/metrics.ts', 'http/service.ts'], ['log/publisher.ts', 'prom-client'],
   ] as const) t.ok(wrong(file, target), `${file} must not import ${target}`);
   for (const [file, target] of [
-    ['tail.ts', 'store/store.ts'], ['publish.ts', 'bus/bus.ts'], ['main.ts', 'store/sqlite.ts'], ['main.ts', 'bus/redis.ts'], ['serve.ts', 'main.ts'], ['migrate.ts', 'store/postgres.ts'],
-    ['routes/events.ts', 'fastify'], ['routes/events.ts', 'tail.ts'], ['app.ts', 'routes/events.ts'], ['store/sqlite.ts', 'drizzle-orm'],
-    ['store/sqlite.ts', 'store/sqlite/schema.ts'], ['bus/redis.ts', 'bus/envelope.ts'], ['bus/redis.ts', 'message.ts'], ['app.ts', 'config.ts'],
+    ['log/tail.ts', 'store/store.ts'], ['log/publisher.ts', 'bus/bus.ts'], ['main.ts', 'store/sqlite/sqlite.ts'], ['main.ts', 'bus/redis/redis.ts'], ['serve.js', 'main.ts'], ['cli/migrate.ts', 'store/postgres/postgres.ts'],
+    ['http/routes/streams.ts', 'fastify'], ['http/routes/streams.ts', 'log/tail.ts'], ['http/app.ts', 'http/routes/streams.ts'], ['store/sqlite/sqlite.ts', 'drizzle-orm'], ['http/routes/streams.ts', 'http/takeover.ts'],
+    ['store/sqlite/sqlite.ts', 'store/sqlite/schema.ts'], ['bus/redis/redis.ts', 'bus/envelope.ts'], ['bus/redis/redis.ts', 'model/message.ts'], ['http/app.ts', 'config/config.ts'], ['runtime/metrics.ts', 'prom-client'],
   ] as const) t.notOk(wrong(file, target), `${file} may import ${target}`);
-  t.same(cycle(new Map([['a.ts', ['b.ts', 'fastify']], ['b.ts', ['c.ts']], ['c.ts', ['b.ts']]])), ['b.ts', 'c.ts', 'b.ts']);
-  t.equal(cycle(new Map([['a.ts', ['b.ts', 'c.ts']], ['b.ts', ['c.ts']], ['c.ts', []]])), undefined);
+  t.same(circle(new Map([['a.ts', ['b.ts', 'fastify']], ['b.ts', ['c.ts']], ['c.ts', ['b.ts']]])), ['b.ts', 'c.ts', 'b.ts']);
+  t.equal(circle(new Map([['a.ts', ['b.ts', 'c.ts']], ['b.ts', ['c.ts']], ['c.ts', []]])), undefined);
+  t.same([...'const A_MS = 5;\nexport const B_BYTES = 64 * KIB;\nconst C = f();\n'.matchAll(NUMBER)].map(([, name, value]) => [name, value]), [['A_MS', '5'], ['B_BYTES', '64 * KIB']]);
 });

@@ -1,5 +1,5 @@
 import type { Message } from '../model/message.ts';
-import type { ChunkSource } from './frame-cache.ts';
+import type { ChunkSource } from './chunk-cache.ts';
 import { messageFrame, type Form } from './sse.ts';
 
 /** The frames of some messages as one buffer for each way of writing them: encoded once, shared by every reader that is written the same. */

@@ -7,7 +7,7 @@ import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { StoreError, type Page, type Store } from '../store/store.ts';
 import { Backlog, nextPlace } from './backlog.ts';
-import { cachedChunk, tailChunks, type ChunkSource } from './frame-cache.ts';
+import { cachedChunk, tailChunks, type ChunkSource } from './chunk-cache.ts';
 import type { Group } from './group.ts';
 import type { Reader } from './reader.ts';
 import { STEP_BYTES, STEP_MESSAGES, Steps } from './steps.ts';

@@ -3,7 +3,7 @@ import type { Message } from '../model/message.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Audience } from './audience.ts';
 import type { Catchup } from './catchup.ts';
-import { tailChunks } from './frame-cache.ts';
+import { tailChunks } from './chunk-cache.ts';
 import type { Group } from './group.ts';
 import { Sweep, WRITE_BYTES, type SweepDependencies } from './sweep.ts';
 

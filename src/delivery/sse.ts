@@ -4,7 +4,7 @@ import { formatId, type Position } from '../model/position.ts';
 
 /**
  * The frames of Server-Sent Events (https://html.spec.whatwg.org/multipage/server-sent-events.html), as text for the body of
- * a response. http-chunk.ts puts HTTP/1.1's chunk around one; frame-cache.ts keeps a message's frames with the message.
+ * a response. http-chunk.ts puts HTTP/1.1's chunk around one; chunk-cache.ts keeps a message's frames with the message.
  *
  * The order of the fields is part of the contract: `event:` first and `id:` last. `@microsoft/fetch-event-source` resumes
  * from an id as soon as it has read that line: if the connection broke after an id that stood first, the message would be lost.

@@ -5,7 +5,7 @@ import type { Position } from '../model/position.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Audience } from './audience.ts';
 import { Bundle } from './bundle.ts';
-import type { ChunkSource } from './frame-cache.ts';
+import type { ChunkSource } from './chunk-cache.ts';
 import type { Group } from './group.ts';
 import type { Reader } from './reader.ts';
 

@@ -271,7 +271,7 @@ export class Tail {
 
   /**
    * Whether the end of the tail is a place that the log has given to others: it came between the question and the answer, perhaps, from the
-   * log that was exchanged. That is certain however old the snapshot is; and nothing may be added behind such an end.
+   * log that was exchanged. That is certain however old the snapshot is; and nothing may be added after such an end.
    */
   #isForked(log: LogState): boolean {
     const shared = log.lineage.shared(this.#position);

@@ -1,5 +1,10 @@
 import { formatId, type Position } from './position.ts';
 
+/**
+ * This room holds the plain types that every other room speaks of: drafts and messages, topics and filters, positions and epochs of the log, gaps,
+ * and problems. Nothing here does input or output, keeps state, or knows another room.
+ */
+
 /** What a publisher asks to have stored: checked, but without number and time. */
 export interface Draft {
   readonly topic: string;
@@ -9,7 +14,7 @@ export interface Draft {
   readonly json: boolean;
   /** UTF-8, exactly as it was published. */
   readonly data: Uint8Array;
-  /** Seconds after which delivery must not begin any more (RFC 8030 TTL); 0 is never. */
+  /** Seconds after which delivery must not begin (RFC 8030 TTL); 0 is never. */
   readonly ttl: number;
 }
 
@@ -23,17 +28,17 @@ export class Message implements Position {
   readonly topic: string;
   readonly event: string | undefined;
   readonly json: boolean;
-  /** UTF-8. The same bytes for ever, though not always in the same buffer. */
+  /** UTF-8. The bytes never change, but the buffer that holds them may. */
   data: Uint8Array;
   /** Milliseconds since 1970 by the store's clock; never decreases along the log. */
   readonly time: number;
-  /** The time from which delivery must not begin any more; 0 is never. */
+  /** From this time on delivery must not begin; 0 is never. Milliseconds since 1970. */
   readonly expires: number;
-  /** The SSE frames of this message, encoded when first needed (wire.ts) and shared by every reader. */
-  dataFrame: Buffer | undefined = undefined;
-  objectFrame: Buffer | undefined = undefined;
-  /** Whether `data` is a part of `dataFrame`. */
-  dataInFrame = false;
+  /** The message's frames as HTTP chunks (delivery/chunk-cache.ts): encoded when first needed, and shared by every reader. */
+  dataChunk: Buffer | undefined = undefined;
+  objectChunk: Buffer | undefined = undefined;
+  /** Whether `data` is a part of `dataChunk`. */
+  dataInChunk = false;
 
   constructor(epoch: string, seq: number, time: number, expires: number, draft: Omit<Draft, 'ttl'>) {
     this.epoch = epoch;
@@ -52,11 +57,11 @@ export class Message implements Position {
 
   /** Roughly what it holds in memory, in bytes. */
   get size(): number {
-    return OBJECT_BYTES + this.topic.length + (this.dataInFrame ? 0 : this.data.length)
-      + (this.dataFrame?.length ?? 0) + (this.objectFrame?.length ?? 0);
+    return OBJECT_BYTES + this.topic.length + (this.dataInChunk ? 0 : this.data.length)
+      + (this.dataChunk?.length ?? 0) + (this.objectChunk?.length ?? 0);
   }
 
-  /** Invariant 4, the TTL's side: from then on its frame is not begun any more. */
+  /** Invariant 4: a message whose TTL has passed is not delivered, unless its frame was begun before. */
   isExpired(now: number): boolean {
     return this.expires !== 0 && this.expires <= now;
   }

@@ -1,5 +1,5 @@
 import { t } from 'tap';
-import { cachedChunk } from '../../src/delivery/frame-cache.ts';
+import { cachedChunk } from '../../src/delivery/chunk-cache.ts';
 import { Message } from '../../src/model/message.ts';
 import { chunksOf } from '../support/chunks.ts';
 

@@ -8,13 +8,13 @@ export type ChunkSource = (message: Message, form: Form) => Buffer;
 
 /** Encodes a message's chunk when it is first asked for, and keeps it with the message: every reader of the message shares it. */
 export const cachedChunk: ChunkSource = (message, form) => {
-  if (form === 'object') return (message.objectFrame ??= keptHttpChunk(messageFrame(message, form)));
-  if (message.dataFrame === undefined) {
+  if (form === 'object') return (message.objectChunk ??= keptHttpChunk(messageFrame(message, form)));
+  if (message.dataChunk === undefined) {
     const encoded = keptHttpChunk(messageFrame(message, form));
-    message.dataFrame = encoded;
+    message.dataChunk = encoded;
     adoptData(message, encoded);
   }
-  return message.dataFrame;
+  return message.dataChunk;
 };
 
 /** The same for messages of the tail, which counts what their frames add to its memory. */
@@ -32,5 +32,5 @@ function adoptData(message: Message, encoded: Buffer): void {
   const at = encoded.indexOf(message.data);
   if (message.data.length === 0 || at === -1) return;
   message.data = encoded.subarray(at, at + message.data.length);
-  message.dataInFrame = true;
+  message.dataInChunk = true;
 }
