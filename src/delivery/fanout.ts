@@ -85,7 +85,7 @@ export class Fanout implements TailListener {
     this.#goOn(Infinity);
   }
 
-  disturb(change: () => void): void {
+  moveEnd(change: () => void): void {
     this.flush();
     for (const group of this.#audience.groups) for (const reader of group.readers) reader.fallBehind();
     change();
@@ -96,7 +96,7 @@ export class Fanout implements TailListener {
     }
   }
 
-  renew(): void {
+  epochAdded(): void {
     for (const group of this.#audience.groups) {
       for (const reader of group.readers) {
         // The tail judges its own end, and with it the readers there. A reader ahead of the tail is judged here: if the log was exchanged,

@@ -32,9 +32,9 @@ export interface TailListener {
    * The end of the tail is about to change otherwise than by growing: readers stop being live, `change` is applied, and
    * all of them look where they stand.
    */
-  disturb(change: () => void): void;
+  moveEnd(change: () => void): void;
   /** The log has an epoch that it did not have: readers that are ahead of the tail look whether they stand in it. */
-  renew(): void;
+  epochAdded(): void;
 }
 
 export interface TailDependencies {
@@ -282,7 +282,7 @@ export class Tail {
     this.#logger.warn({ reason: gap?.reason, tail: gap?.requested, resumed: gap?.resumed }, gap?.reason === 'expired'
       ? 'retention overtook this instance: the tail goes on at the oldest message'
       : 'the log is not the one it was: the tail goes back to what both share');
-    this.#listener!.disturb(() => {
+    this.#listener!.moveEnd(() => {
       this.#log = log;
       this.#early.clear();
       this.#recent.keep(at.seq <= this.last ? Math.max(0, this.length - (this.last - at.seq)) : 0);
@@ -296,7 +296,7 @@ export class Tail {
     this.#storeClock.observe(log.now);
     const before = this.#log;
     if (before === undefined || isNewer(log, before) || (log.head >= before.head && !isNewer(before, log))) this.#log = log;
-    if (before !== undefined && isNewer(this.#log!, before)) this.#listener!.renew();
+    if (before !== undefined && isNewer(this.#log!, before)) this.#listener!.epochAdded();
     this.#target = Math.max(this.#log!.head, this.last);
   }
 
