@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
-import { Inserter } from './insert.ts';
+import { Inserter } from './multi-row-insert.ts';
 import { clock, ROW_OVERHEAD_BYTES, type LogReader, type LogRow } from './log-state.ts';
-import { CONFLICT, OUTCOME_NUMBERS, REPLAYED, Requests, STORED, type PackedOutcomes, type PackedRequests } from './packing.ts';
+import { CONFLICT, OUTCOME_NUMBERS, REPLAYED, Requests, STORED, type PackedOutcomes, type PackedRequests } from './worker-packing.ts';
 import type { Index } from './topic-index.ts';
 
 const MESSAGE_COLUMNS = ['seq', 'epoch', 'time', 'expires', 'topic', 'event', 'json', 'data'];

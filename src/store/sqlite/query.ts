@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
 import { Filter } from '../../model/topic.ts';
 import type { LogReader, LogRow } from './log-state.ts';
-import { packMessages, type MessageRow, type PackedMessages } from './packing.ts';
+import { packMessages, type MessageRow, type PackedMessages } from './worker-packing.ts';
 import { Merge, Scans } from './scan-merge.ts';
 
 /** Rows and index entries that one read examines: stops a filter that matches little from keeping every other read waiting. */

@@ -3,8 +3,8 @@ import type { Logger } from 'pino';
 import { Lineage, type LogState } from '../../model/epochs.ts';
 import { StoreError, type Appended, type AppendRequest, type Page, type ReadQuery, type Sought, type Store, type Trimmed, type TrimPolicy } from '../store.ts';
 import type { EpochRow, Snapshot } from './log-state.ts';
-import { packRequests, unpackMessages, unpackOutcomes } from './packing.ts';
-import { Thread } from './thread.ts';
+import { packRequests, unpackMessages, unpackOutcomes } from './worker-packing.ts';
+import { Thread } from './supervised-worker.ts';
 
 /** How long a call waits for the lock that another process holds on the database, in milliseconds. */
 export const LOCK_WAIT = 5_000;

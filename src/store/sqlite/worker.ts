@@ -5,7 +5,7 @@ import { Appender } from './append.ts';
 import { connect, isInPlace, read, WAL_MAX_BYTES, write, type Connection, type FileIdentity } from './connection.ts';
 import { isOfConnection, toStoreError } from './errors.ts';
 import { LogReader } from './log-state.ts';
-import type { Call, Calls, Job, Reply, WorkerData } from './protocol.ts';
+import type { Call, Calls, Job, Reply, WorkerData } from './worker-protocol.ts';
 import { Reader } from './query.ts';
 import { Seeker } from './seek.ts';
 import { Index } from './topic-index.ts';

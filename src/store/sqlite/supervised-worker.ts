@@ -2,7 +2,7 @@ import { Worker, type Transferable } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { StoreError } from '../store.ts';
 import { monotonic } from './connection.ts';
-import type { Call, Calls, Job, Opened, Reply, WorkerData } from './protocol.ts';
+import type { Call, Calls, Job, Opened, Reply, WorkerData } from './worker-protocol.ts';
 
 /** The pause before a worker that ended is started again, in milliseconds; it doubles up to the second each time. */
 const RESTART_MIN = 100;

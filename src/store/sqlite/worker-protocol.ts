@@ -1,7 +1,7 @@
 import type { StoreErrorKind, TrimPolicy } from '../store.ts';
 import type { FileIdentity } from './connection.ts';
 import type { Snapshot } from './log-state.ts';
-import type { PackedMessages, PackedOutcomes, PackedRequests } from './packing.ts';
+import type { PackedMessages, PackedOutcomes, PackedRequests } from './worker-packing.ts';
 import type { PackedQuery } from './query.ts';
 
 /** What the store's threads say to each other: jobs to a worker, one reply to each. */
