@@ -109,7 +109,7 @@ async function connectBus(): Promise<Bus> {
 /** Only what is needed is loaded: the driver of the one or of the other. */
 async function makeStore(): Promise<Store> {
   if (database.kind === 'sqlite') return new (await import('./store/sqlite/sqlite.ts')).SqliteStore({ file: resolve(database.file), logger });
-  return new (await import('./store/postgres/postgres.ts')).PostgresStore({ url: database.url, connections: config.DATABASE_CONNECTIONS });
+  return new (await import('./store/postgres/postgres.ts')).PostgresStore({ url: database.url, maxPgConnections: config.DATABASE_CONNECTIONS });
 }
 
 async function listen(): Promise<void> {

@@ -66,7 +66,7 @@ export async function readPages(store: Store, query: Partial<ReadQuery> = {}): P
     const page = await store.read({ ...EVERYTHING, ...query, after });
     pages.push(page);
     if (page.scanned >= page.log.head) return pages;
-    if (page.scanned <= after) throw new Error(`a read behind ${after} did not move on`);
+    if (page.scanned <= after) throw new Error(`a read after ${after} did not move on`);
     after = page.scanned;
   }
 }

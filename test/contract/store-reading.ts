@@ -31,7 +31,7 @@ export async function reading(t: Test, factory: StoreFactory): Promise<void> {
     t.equal(last.scanned, names.length);
   });
 
-  await t.test('it stops behind the message with which the data exceed the bytes', async (t) => {
+  await t.test('it stops after the message with which the data exceed the bytes', async (t) => {
     // Numbers 100 to 999 are three bytes of data each.
     for (const filter of [undefined, new Filter(['>'])]) {
       t.same(seqs((await store.read({ after: 99, filter, limit: 100, maxBytes: 1 })).messages), [100], 'one message always fits');

@@ -30,7 +30,7 @@ export function isAnswer(error: unknown): error is pg.DatabaseError {
   return error instanceof pg.DatabaseError && error.severity === 'ERROR';
 }
 
-/** Whether the server that answered is one that another connection might not reach: a standby, behind a name that now stands for the primary. */
+/** Whether a standby answered. A new `PgConnection` may reach the primary: the server's name may stand for that now. */
 export function isOfServer(error: pg.DatabaseError): boolean {
   return error.code === '25006' || error.code === '0A000' || error.code === '55000';
 }

@@ -1,24 +1,24 @@
 import { fileURLToPath } from 'node:url';
 import { StoreError } from '../store.ts';
 import type { Row } from './connection.ts';
-import { Connections, SETTINGS } from './connections.ts';
+import { PgConnections, SETTINGS } from './connections.ts';
 import { readMigrationFiles } from './drizzle.ts';
 import { literal } from './literals.ts';
 
 const FOLDER = fileURLToPath(new URL('../../../migrations/postgres', import.meta.url));
 
-/** What all who migrate lock, so that one of them does it and the others wait: the word as a number. */
-const LOCK = Buffer.from('tidings\0').readBigInt64BE();
+/** The advisory lock that every migration takes, so that one instance migrates and the others wait: the word as a number. */
+const MIGRATION_LOCK = Buffer.from('tidings\0').readBigInt64BE();
 
 type Ask = (text: string) => Promise<readonly Row[]>;
 
-/** Brings the schema of a database up to date, without beginning an epoch. For the command line. Answers with the number of migrations applied; rejects with a `StoreError`. */
+/** Brings the schema of a database up to date, without beginning an epoch. For the command line. Resolves to the number of migrations applied; rejects with a `StoreError`. */
 export async function migrate(url: string): Promise<number> {
-  const connections = new Connections(url, 1);
+  const pgConnections = new PgConnections({ url, maxQueryConnections: 1 });
   try {
-    return await applyMigrations(connections);
+    return await applyMigrations(pgConnections);
   } finally {
-    await connections.close();
+    await pgConnections.close();
   }
 }
 
@@ -26,12 +26,12 @@ export async function migrate(url: string): Promise<number> {
  * Applies what is missing, all or nothing, under a lock: any number of instances may start at once. drizzle's own `migrate` takes none; its
  * table is kept. A database that is up to date is only looked at.
  */
-export function applyMigrations(connections: Connections): Promise<number> {
-  return connections.session(async (ask) => {
+export function applyMigrations(pgConnections: PgConnections): Promise<number> {
+  return pgConnections.session(async (ask) => {
     const known = readMigrationFiles({ migrationsFolder: FOLDER });
     const newestKnown = Math.max(...known.map((migration) => migration.folderMillis));
     if (await newestApplied(ask) === newestKnown) return 0;
-    await ask(`BEGIN; ${SETTINGS}, pg_advisory_xact_lock(${LOCK})`);
+    await ask(`BEGIN; ${SETTINGS}, pg_advisory_xact_lock(${MIGRATION_LOCK})`);
     const newest = await newestApplied(ask);
     if (newest > newestKnown) {
       throw new StoreError('unavailable', `the database was made by a newer version of Tidings (its schema is of ${new Date(newest).toISOString()}, `

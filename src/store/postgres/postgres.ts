@@ -1,22 +1,19 @@
 import type { LogState } from '../../model/epochs.ts';
-import { EPOCH_NAME, KEPT_EPOCHS, LOG_NAME, randomName } from '../names.ts';
+import { KEPT_EPOCHS, TRIM_STEP_BYTES } from '../limits.ts';
+import { EPOCH_NAME_CHARACTERS, LOG_NAME_CHARACTERS, randomName } from '../names.ts';
 import { StoreError, type Appended, type AppendRequest, type Page, type ReadQuery, type Sought, type Store, type Trimmed, type TrimPolicy } from '../store.ts';
-import { appendCall, newestOf, outcomesOf, ROW_OVERHEAD_BYTES } from './append.ts';
-import { Connections } from './connections.ts';
-import { toStoreError } from './errors.ts';
+import { appendCall, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES } from './append.ts';
+import { PgConnections } from './connections.ts';
 import { KnownLog } from './known-log.ts';
 import { literal } from './literals.ts';
 import { applyMigrations } from './migrate.ts';
 import { isSummary, messagesOf, readCall, summaryOf } from './query.ts';
 
-/** A batch of retention also ends with so many bytes: a large row takes as long as a hundred small ones. */
-const TRIM_BYTES = 4 * 1024 * 1024;
-
 export interface PostgresOptions {
   /** postgres://…, with every option that pg-connection-string takes. */
   readonly url: string;
   /** The most connections at a time, one of them for writing; at least 2. */
-  readonly connections: number;
+  readonly maxPgConnections: number;
 }
 
 /**
@@ -24,17 +21,16 @@ export interface PostgresOptions {
  * ever held while an instance thinks, or is stopped.
  */
 export class PostgresStore implements Store {
-  readonly #options: PostgresOptions;
+  readonly #pgConnections: PgConnections;
   readonly #known = new KnownLog();
-  #connections: Connections | undefined;
   #opening: Promise<LogState> | undefined;
   #closing: Promise<void> | undefined;
   #logId: string | undefined;
-  /** The losses of connections after which an epoch was begun, or is being begun. */
+  /** The losses of `PgConnection`s after which an epoch was begun, or is being begun. */
   #answeredLosses = 0;
 
-  constructor(options: PostgresOptions) {
-    this.#options = options;
+  constructor({ url, maxPgConnections }: PostgresOptions) {
+    this.#pgConnections = new PgConnections({ url, maxQueryConnections: maxPgConnections - 1 });
   }
 
   get logId(): string {
@@ -52,10 +48,9 @@ export class PostgresStore implements Store {
   }
 
   async #open(): Promise<LogState> {
-    const connections = (this.#connections ??= this.#connect());
-    await applyMigrations(connections);
-    const { losses } = connections;
-    const [row] = await connections.write(`SELECT * FROM tidings.open('${randomName(LOG_NAME)}', '${randomName(EPOCH_NAME)}', ${KEPT_EPOCHS})`);
+    await applyMigrations(this.#pgConnections);
+    const { losses } = this.#pgConnections;
+    const [row] = await this.#pgConnections.write(`SELECT * FROM tidings.open('${randomName(LOG_NAME_CHARACTERS)}', '${randomName(EPOCH_NAME_CHARACTERS)}', ${KEPT_EPOCHS})`);
     const state = this.#known.state(row!, this.#known.lineage);
     this.#known.see(state, true);
     this.#answeredLosses = losses;
@@ -64,15 +59,15 @@ export class PostgresStore implements Store {
   }
 
   async append(requests: readonly AppendRequest[]): Promise<Appended> {
-    const connections = this.#use();
+    const pgConnections = this.#use();
     const known = this.#known.lineage;
-    const { losses } = connections;
+    const { losses } = pgConnections;
     const before = this.#answeredLosses;
     const call = appendCall(requests, { begin: losses !== before, seen: this.#known.seen, known });
-    // Those behind this one need not begin another.
+    // The next appends need not begin another epoch.
     this.#answeredLosses = losses;
     try {
-      const [row] = await connections.write(call.text);
+      const [row] = await pgConnections.write(call.text);
       const log = this.#known.state(row!, known);
       const { outcomes, began } = outcomesOf(row!, requests, call);
       if (began) this.#known.see(log, true);
@@ -112,7 +107,7 @@ export class PostgresStore implements Store {
     // The server's clock is looked at where it is used: between an answer and the next question it may be stepped.
     const age = `CASE WHEN machine.clock <= ${Math.floor(Math.min(latest, Number.MAX_SAFE_INTEGER))} THEN ${Math.floor(maxAge)} ELSE 0 END`;
     const [row] = await this.#use().read('SELECT machine.clock, t.* FROM (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock) AS machine, '
-      + `tidings.trim(${[age, Math.floor(maxBytes), rows, TRIM_BYTES, ROW_OVERHEAD_BYTES, literal(newestOf(known))].join(', ')}) AS t`);
+      + `tidings.trim(${[age, Math.floor(maxBytes), rows, TRIM_STEP_BYTES, PG_ROW_OVERHEAD_BYTES, literal(newestOf(known))].join(', ')}) AS t`);
     const [clock, messages, keys, more, bytes] = row!;
     return { messages: Number(messages), keys: Number(keys), more: more === 't', bytes: Number(bytes), clock: Number(clock), log: this.#known.state(row!, known) };
   }
@@ -124,21 +119,12 @@ export class PostgresStore implements Store {
 
   async #close(): Promise<void> {
     await this.#opening?.catch(() => undefined);
-    await this.#connections?.close();
+    await this.#pgConnections.close();
   }
 
-  #connect(): Connections {
-    try {
-      return new Connections(this.#options.url, this.#options.connections - 1);
-    } catch (error) {
-      // The URL names a certificate that cannot be read, say.
-      throw toStoreError(error, 'unavailable');
-    }
-  }
-
-  #use(): Connections {
-    if (this.#connections === undefined || this.#logId === undefined || this.#closing !== undefined) throw notOpen();
-    return this.#connections;
+  #use(): PgConnections {
+    if (this.#logId === undefined || this.#closing !== undefined) throw notOpen();
+    return this.#pgConnections;
   }
 }
 

@@ -14,7 +14,7 @@ const SENTENCES: Readonly<Record<string, string>> = {
   SQLITE_NOTADB: 'the file is not a SQLite database',
   SQLITE_IOERR: 'the disk reported an error',
   SQLITE_NOMEM: 'there is not enough memory',
-  // Not the row's fault: the head row and the rows behind it disagree.
+  // Not the row's fault: the head row and the messages disagree.
   SQLITE_CONSTRAINT_PRIMARYKEY: 'the database file is damaged: the log holds numbers beyond its head',
 };
 

@@ -3,14 +3,14 @@ import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type Database from 'better-sqlite3';
 import { StoreError } from '../store.ts';
-import { connect, monotonic, write } from './connection.ts';
+import { connect, monotonic, writeTransaction } from './connection.ts';
 import { readMigrationFiles } from './drizzle.ts';
 import { toStoreError } from './errors.ts';
 
 const FOLDER = fileURLToPath(new URL('../../../migrations/sqlite', import.meta.url));
 
-/** How long `migrate` waits for another process to let go of the database, in milliseconds. */
-const MIGRATE_WAIT = 30_000;
+/** How long `migrate` waits for another process to let go of the database. */
+const MIGRATE_WAIT_MS = 30_000;
 
 /**
  * Brings the schema of a database file up to date, without beginning an epoch; creates file and folder where they are
@@ -19,11 +19,11 @@ const MIGRATE_WAIT = 30_000;
 export function migrate(file: string): number {
   try {
     makeFolder(file);
-    const connection = connect(resolve(file), monotonic() + MIGRATE_WAIT);
+    const sqliteConnection = connect(resolve(file), monotonic() + MIGRATE_WAIT_MS);
     try {
-      return write(connection, monotonic() + MIGRATE_WAIT, () => applyMigrations(connection.db));
+      return writeTransaction(sqliteConnection, monotonic() + MIGRATE_WAIT_MS, () => applyMigrations(sqliteConnection.db));
     } finally {
-      connection.db.close();
+      sqliteConnection.db.close();
     }
   } catch (error) {
     throw toStoreError(error, 'unavailable');

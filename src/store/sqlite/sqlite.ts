@@ -3,39 +3,39 @@ import type { Logger } from 'pino';
 import { Lineage, type LogState } from '../../model/epochs.ts';
 import { StoreError, type Appended, type AppendRequest, type Page, type ReadQuery, type Sought, type Store, type Trimmed, type TrimPolicy } from '../store.ts';
 import type { EpochRow, Snapshot } from './log-state.ts';
+import { SupervisedWorker } from './supervised-worker.ts';
 import { packRequests, unpackMessages, unpackOutcomes } from './worker-packing.ts';
-import { Thread } from './supervised-worker.ts';
 
-/** How long a call waits for the lock that another process holds on the database, in milliseconds. */
-export const LOCK_WAIT = 5_000;
+/** How long a call waits for the lock that another process holds on the database. */
+const LOCK_WAIT_MS = 5_000;
 
 export interface SqliteOptions {
   /** The path of the database. It and its folder are made if they are missing. */
   readonly file: string;
   readonly logger: Pick<Logger, 'error'>;
-  /** In milliseconds; `LOCK_WAIT` if absent. */
-  readonly lockWait?: number;
+  /** `LOCK_WAIT_MS` if absent. */
+  readonly lockWaitMs?: number;
 }
 
 /**
  * The log in a SQLite file, which several processes of one host may share. SQLite waits for locks and disks in the
- * thread that calls it: here these are two workers, one that writes and one that reads.
+ * thread that calls it: here these are two workers, the writer and the query worker.
  */
 export class SqliteStore implements Store {
   readonly #file: string;
-  readonly #lockWait: number;
+  readonly #lockWaitMs: number;
   readonly #logger: Pick<Logger, 'error'>;
   readonly #epochs = new Epochs();
-  #writer: Thread | undefined;
-  #reader: Thread | undefined;
+  #writer: SupervisedWorker | undefined;
+  #queryWorker: SupervisedWorker | undefined;
   #opening: Promise<LogState> | undefined;
   #closing: Promise<void> | undefined;
   #logId: string | undefined;
 
-  constructor({ file, logger, lockWait = LOCK_WAIT }: SqliteOptions) {
+  constructor({ file, logger, lockWaitMs = LOCK_WAIT_MS }: SqliteOptions) {
     this.#file = resolve(file);
     this.#logger = logger;
-    this.#lockWait = lockWait;
+    this.#lockWaitMs = lockWaitMs;
   }
 
   get logId(): string {
@@ -53,10 +53,10 @@ export class SqliteStore implements Store {
   }
 
   async #open(): Promise<LogState> {
-    this.#writer ??= new Thread('writer', this.#file, this.#lockWait, this.#logger);
+    this.#writer ??= new SupervisedWorker({ name: 'writer', file: this.#file, lockWaitMs: this.#lockWaitMs, logger: this.#logger });
     const { opened, log } = await this.#writer.call('open', undefined);
     this.#writer.opened = opened;
-    this.#reader = new Thread('reader', this.#file, this.#lockWait, this.#logger, opened);
+    this.#queryWorker = new SupervisedWorker({ name: 'query worker', file: this.#file, lockWaitMs: this.#lockWaitMs, logger: this.#logger, opened });
     this.#logId = opened.logId;
     return this.#state(log);
   }
@@ -71,18 +71,18 @@ export class SqliteStore implements Store {
 
   async read({ after, filter, limit, maxBytes }: ReadQuery): Promise<Page> {
     const names = filter && [...filter.topics, ...filter.patterns];
-    const { messages, scanned, examined, log } = await this.#use(this.#reader).call('read', { after, names, limit, maxBytes });
+    const { messages, scanned, examined, log } = await this.#use(this.#queryWorker).call('read', { after, names, limit, maxBytes });
     const state = this.#state(log);
     return { messages: unpackMessages(messages, this.#epochs.name), scanned, examined, log: state };
   }
 
   async state(): Promise<LogState> {
-    const { log } = await this.#use(this.#reader).call('state', undefined);
+    const { log } = await this.#use(this.#queryWorker).call('state', undefined);
     return this.#state(log);
   }
 
   async seek(time: number): Promise<Sought> {
-    const { log, ...sought } = await this.#use(this.#reader).call('seek', { time });
+    const { log, ...sought } = await this.#use(this.#queryWorker).call('seek', { time });
     return { ...sought, log: this.#state(log) };
   }
 
@@ -97,16 +97,16 @@ export class SqliteStore implements Store {
   }
 
   async #close(): Promise<void> {
-    // One that is under way would start the reader after this.
+    // An opening that is under way would boot the query worker after this.
     await this.#opening?.catch(() => undefined);
-    await this.#reader?.close();
-    // Last, because the last connection to close is the one that can clear the write-ahead log away.
+    await this.#queryWorker?.close();
+    // Last, because only the last connection to the file that closes can clear the write-ahead log away.
     await this.#writer?.close();
   }
 
-  #use(thread: Thread | undefined): Thread {
-    if (thread === undefined || this.#logId === undefined || this.#closing !== undefined) throw notOpen();
-    return thread;
+  #use(worker: SupervisedWorker | undefined): SupervisedWorker {
+    if (worker === undefined || this.#logId === undefined || this.#closing !== undefined) throw notOpen();
+    return worker;
   }
 
   #state({ head, oldest, now, epochs }: Snapshot): LogState {

@@ -10,11 +10,11 @@ import type { AppendRequest, Outcome } from '../store.ts';
 /** Requests and their messages one after the other: what `Requests` walks over. */
 export interface PackedRequests {
   readonly requests: number;
-  /** Of each request REQUEST_NUMBERS, and behind them DRAFT_NUMBERS of each of its messages. */
+  /** Of each request REQUEST_NUMBERS, followed by DRAFT_NUMBERS of each of its messages. */
   readonly numbers: Float64Array<ArrayBuffer>;
-  /** Of each request its key's scope and name, and behind them topic and event of each of its messages. */
+  /** Of each request its key's scope and name, followed by topic and event of each of its messages. */
   readonly text: string;
-  /** Of each request its key's fingerprint, and behind it the data of each of its messages. */
+  /** Of each request its key's fingerprint, followed by the data of each of its messages. */
   readonly bytes: ArrayBuffer;
 }
 

@@ -32,7 +32,7 @@ export interface Reply {
   readonly failure?: { readonly kind: StoreErrorKind; readonly message: string };
 }
 
-/** The database that a store has opened, by which a worker that comes later knows it again. */
+/** The database that a store has opened, by which a worker that boots later knows it again. */
 export interface Opened {
   readonly identity: FileIdentity;
   readonly logId: string;

@@ -24,7 +24,7 @@ export class PostgresDatabase implements TestDatabase {
   }
 
   store(): PostgresStore {
-    return new PostgresStore({ url: this.url, connections: 4 });
+    return new PostgresStore({ url: this.url, maxPgConnections: 4 });
   }
 
   async backup(): Promise<() => Promise<void>> {

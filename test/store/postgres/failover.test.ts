@@ -43,7 +43,7 @@ async function complaint(call: Promise<unknown>): Promise<string> {
 
 t.test('a standby takes no messages, and its state is not taken for the log\'s', async (t) => {
   const { standby, database } = await lose(t);
-  const store = new PostgresStore({ url: standby.url(database.name), connections: 2 });
+  const store = new PostgresStore({ url: standby.url(database.name), maxPgConnections: 2 });
   t.teardown(() => store.close());
   t.equal(await failure(store.open()), 'unavailable');
   await standby.promote();
@@ -56,7 +56,7 @@ t.test('who was led to a standby for a while is not stuck with it', async (t) =>
   const database = await PostgresDatabase.create(primary);
   const standby = await primary.standby(primary);
   const link = await Link.start(t, primary.port);
-  const store = new PostgresStore({ url: primary.url(database.name, link), connections: 3 });
+  const store = new PostgresStore({ url: primary.url(database.name, link), maxPgConnections: 3 });
   t.teardown(() => store.close());
   await store.open();
   await stored(store, numberedRequests(5));
@@ -77,7 +77,7 @@ t.test('an append that meets a promoted standby begins an epoch, though no conne
   const [[timeline, epoch] = []] = await standby.ask(database.name, 'SELECT split_part(server, \'/\', 2), epoch FROM tidings.head');
   t.equal(timeline, '00000001', 'the head still names the server that was lost');
   t.equal(epoch, lost[0]!.epoch);
-  // As it comes from an instance that has not heard of anything behind a pooler, say.
+  // As it comes from an instance that a pooler hides the promotion from, say.
   const call = appendCall([request(draft('a', 'new'))], { begin: false, seen: { epoch: String(epoch), seq: 5 }, known: new Lineage([]) });
   const [[, , storedEpoch] = []] = await standby.ask(database.name, call.text);
   t.equal(storedEpoch, call.epoch);

@@ -10,21 +10,21 @@ import { largeLog } from '../../contract/store-large.ts';
 import { startPostgres } from '../../support/postgres.ts';
 import { PostgresDatabase } from './database.ts';
 
-/** A message takes ten times as long to store as on SQLite. */
-const ROWS = 100_000;
-/** What the server may read for some twenty messages: it fetches ahead. Rows. */
-const READ = 200;
+/** A tenth of SQLite's: PostgreSQL takes ten times as long to store a message. */
+const LOG_MESSAGES = 100_000;
+/** What the server may read for some twenty messages: it fetches ahead. */
+const READ_MAX_ROWS = 200;
 
 const server = await startPostgres(t);
 const database = await PostgresDatabase.create(server);
 
-largeLog(t, 'PostgreSQL', async () => database, ROWS);
+largeLog(t, 'PostgreSQL', async () => database, LOG_MESSAGES);
 
 t.test('the server itself reads no more than that: no plan sorts or filters all of a common topic', async (t) => {
   const client = new pg.Client({ connectionString: database.url });
   await client.connect();
   t.teardown(() => client.end());
-  /** Rows that this connection has fetched from the table since it last told the others. */
+  /** Rows that this client has fetched from the table and not yet reported to the server's other sessions. */
   const fetched = async (): Promise<number> => {
     const { rows } = await client.query<{ sum: string }>("SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables WHERE schemaname = 'tidings' AND relname = 'messages'");
     return Number(rows[0]!.sum);
@@ -33,14 +33,14 @@ t.test('the server itself reads no more than that: no plan sorts or filters all 
     // It tells them between transactions only.
     await client.query('BEGIN');
     const before = await fetched();
-    await client.query(readCall({ ...EVERYTHING, after: ROWS / 2, filter: new Filter(names), limit }, new Lineage([])));
+    await client.query(readCall({ ...EVERYTHING, after: LOG_MESSAGES / 2, filter: new Filter(names), limit }, new Lineage([])));
     const read = await fetched() - before;
     await client.query('COMMIT');
     return read;
   };
   for (const [names, limit] of [[['rare']], [['family.*', 'rare', 'never']], [['common3'], 5], [['common3', 'rare', 'rooms.>'], 5], [['>'], 5]] as const) {
     const read = await readFor(names, limit);
-    t.ok(read > 0 && read <= READ, `${read} rows for ${names.join(' and ')}`);
+    t.ok(read > 0 && read <= READ_MAX_ROWS, `${read} rows for ${names.join(' and ')}`);
   }
   // So the count counts.
   t.ok(await readFor(['*.nothing']) >= 10_000);
