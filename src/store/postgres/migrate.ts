@@ -1,11 +1,8 @@
-import { fileURLToPath } from 'node:url';
+import { missingMigrations } from '../migrations.ts';
 import { StoreError } from '../store.ts';
 import type { Row } from './connection.ts';
 import { PgConnections, SETTINGS } from './connections.ts';
-import { readMigrationFiles } from './drizzle.ts';
 import { literal } from './literals.ts';
-
-const FOLDER = fileURLToPath(new URL('../../../migrations/postgres', import.meta.url));
 
 /** The advisory lock that every migration takes, so that one instance migrates and the others wait: the word as a number. */
 const MIGRATION_LOCK = Buffer.from('tidings\0').readBigInt64BE();
@@ -28,17 +25,11 @@ export async function migrate(url: string): Promise<number> {
  */
 export function applyMigrations(pgConnections: PgConnections): Promise<number> {
   return pgConnections.session(async (ask) => {
-    const known = readMigrationFiles({ migrationsFolder: FOLDER });
-    const newestKnown = Math.max(...known.map((migration) => migration.folderMillis));
-    if (await newestApplied(ask) === newestKnown) return 0;
+    if (missingMigrations('postgres', await newestApplied(ask)).length === 0) return 0;
     await ask(`BEGIN; ${SETTINGS}, pg_advisory_xact_lock(${MIGRATION_LOCK})`);
     const newest = await newestApplied(ask);
-    if (newest > newestKnown) {
-      throw new StoreError('unavailable', `the database was made by a newer version of Tidings (its schema is of ${new Date(newest).toISOString()}, `
-        + `this program knows schemas up to ${new Date(newestKnown).toISOString()}): start that version, or restore a copy from before the update`);
-    }
+    const missing = missingMigrations('postgres', newest);
     if (newest === 0) await prepare(ask);
-    const missing = known.filter((migration) => migration.folderMillis > newest);
     for (const migration of missing) {
       await ask([...migration.sql, `INSERT INTO tidings.__drizzle_migrations (hash, created_at) VALUES (${literal(migration.hash)}, ${migration.folderMillis})`].join(';\n'));
     }
@@ -48,7 +39,7 @@ export function applyMigrations(pgConnections: PgConnections): Promise<number> {
 }
 
 async function newestApplied(ask: Ask): Promise<number> {
-  // Not by to_regclass, which may answer from what this connection knew before it waited for the lock.
+  // Not by to_regclass, which may answer from what this session knew before it waited for the lock.
   const [[tables] = []] = await ask("SELECT count(*) FROM pg_tables WHERE schemaname = 'tidings' AND tablename = '__drizzle_migrations'");
   if (tables === '0') return 0;
   const [[newest] = []] = await ask('SELECT max(created_at) FROM tidings.__drizzle_migrations');

@@ -1,7 +1,8 @@
 import type { LogState } from '../../model/epochs.ts';
+import { Lifecycle } from '../lifecycle.ts';
 import { KEPT_EPOCHS, TRIM_STEP_BYTES } from '../limits.ts';
 import { EPOCH_NAME_CHARACTERS, LOG_NAME_CHARACTERS, randomName } from '../names.ts';
-import { StoreError, type Appended, type AppendRequest, type Page, type ReadQuery, type Sought, type Store, type Trimmed, type TrimPolicy } from '../store.ts';
+import type { Appended, AppendRequest, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
 import { appendCall, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES } from './append.ts';
 import { PgConnections } from './connections.ts';
 import { KnownLog } from './known-log.ts';
@@ -22,10 +23,8 @@ export interface PostgresOptions {
  */
 export class PostgresStore implements Store {
   readonly #pgConnections: PgConnections;
+  readonly #lifecycle = new Lifecycle({ open: () => this.#open(), close: () => this.#pgConnections.close() });
   readonly #known = new KnownLog();
-  #opening: Promise<LogState> | undefined;
-  #closing: Promise<void> | undefined;
-  #logId: string | undefined;
   /** The losses of `PgConnection`s after which an epoch was begun, or is being begun. */
   #answeredLosses = 0;
 
@@ -34,32 +33,15 @@ export class PostgresStore implements Store {
   }
 
   get logId(): string {
-    if (this.#logId === undefined) throw notOpen();
-    return this.#logId;
+    return this.#lifecycle.logId;
   }
 
   open(): Promise<LogState> {
-    if (this.#closing !== undefined) return Promise.reject(notOpen());
-    this.#opening ??= this.#open().catch((error: unknown) => {
-      this.#opening = undefined;
-      throw error;
-    });
-    return this.#opening;
-  }
-
-  async #open(): Promise<LogState> {
-    await applyMigrations(this.#pgConnections);
-    const { losses } = this.#pgConnections;
-    const [row] = await this.#pgConnections.write(`SELECT * FROM tidings.open('${randomName(LOG_NAME_CHARACTERS)}', '${randomName(EPOCH_NAME_CHARACTERS)}', ${KEPT_EPOCHS})`);
-    const state = this.#known.state(row!, this.#known.lineage);
-    this.#known.see(state, true);
-    this.#answeredLosses = losses;
-    this.#logId = row![0]!;
-    return state;
+    return this.#lifecycle.open();
   }
 
   async append(requests: readonly AppendRequest[]): Promise<Appended> {
-    const pgConnections = this.#use();
+    const pgConnections = this.#lifecycle.use(this.#pgConnections);
     const known = this.#known.lineage;
     const { losses } = pgConnections;
     const before = this.#answeredLosses;
@@ -80,7 +62,7 @@ export class PostgresStore implements Store {
 
   async read(query: ReadQuery): Promise<Page> {
     const known = this.#known.lineage;
-    const rows = await this.#use().read(readCall(query, known));
+    const rows = await this.#lifecycle.use(this.#pgConnections).read(readCall(query, known));
     const summary = rows.find(isSummary)!;
     const log = this.#known.state(summary, known);
     const found = rows.filter((row) => row !== summary);
@@ -90,7 +72,7 @@ export class PostgresStore implements Store {
 
   async state(): Promise<LogState> {
     const known = this.#known.lineage;
-    const [row] = await this.#use().glance(`SELECT * FROM tidings.state(${literal(newestOf(known))})`);
+    const [row] = await this.#lifecycle.use(this.#pgConnections).glance(`SELECT * FROM tidings.state(${literal(newestOf(known))})`);
     return this.#known.state(row!, known);
   }
 
@@ -98,7 +80,7 @@ export class PostgresStore implements Store {
     const known = this.#known.lineage;
     // Times beyond those that a number can hold are as good as the furthest.
     const asked = Math.max(Number.MIN_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(time)));
-    const [row] = await this.#use().read(`SELECT k.seq, k.missing, s.* FROM tidings.seek(${asked}) k, tidings.state(${literal(newestOf(known))}) s`);
+    const [row] = await this.#lifecycle.use(this.#pgConnections).read(`SELECT k.seq, k.missing, s.* FROM tidings.seek(${asked}) k, tidings.state(${literal(newestOf(known))}) s`);
     return { seq: Number(row![0]), missing: row![1] === 't', log: this.#known.state(row!, known) };
   }
 
@@ -106,28 +88,23 @@ export class PostgresStore implements Store {
     const known = this.#known.lineage;
     // The server's clock is looked at where it is used: between an answer and the next question it may be stepped.
     const age = `CASE WHEN machine.clock <= ${Math.floor(Math.min(latest, Number.MAX_SAFE_INTEGER))} THEN ${Math.floor(maxAge)} ELSE 0 END`;
-    const [row] = await this.#use().read('SELECT machine.clock, t.* FROM (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock) AS machine, '
+    const [row] = await this.#lifecycle.use(this.#pgConnections).read('SELECT machine.clock, t.* FROM (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock) AS machine, '
       + `tidings.trim(${[age, Math.floor(maxBytes), rows, TRIM_STEP_BYTES, PG_ROW_OVERHEAD_BYTES, literal(newestOf(known))].join(', ')}) AS t`);
     const [clock, messages, keys, more, bytes] = row!;
     return { messages: Number(messages), keys: Number(keys), more: more === 't', bytes: Number(bytes), clock: Number(clock), log: this.#known.state(row!, known) };
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+    return this.#lifecycle.close();
   }
 
-  async #close(): Promise<void> {
-    await this.#opening?.catch(() => undefined);
-    await this.#pgConnections.close();
+  async #open(): Promise<{ logId: string; log: LogState }> {
+    await applyMigrations(this.#pgConnections);
+    const { losses } = this.#pgConnections;
+    const [row] = await this.#pgConnections.write(`SELECT * FROM tidings.open('${randomName(LOG_NAME_CHARACTERS)}', '${randomName(EPOCH_NAME_CHARACTERS)}', ${KEPT_EPOCHS})`);
+    const log = this.#known.state(row!, this.#known.lineage);
+    this.#known.see(log, true);
+    this.#answeredLosses = losses;
+    return { logId: row![0]!, log };
   }
-
-  #use(): PgConnections {
-    if (this.#logId === undefined || this.#closing !== undefined) throw notOpen();
-    return this.#pgConnections;
-  }
-}
-
-function notOpen(): StoreError {
-  return new StoreError('unavailable', 'the store is not open');
 }

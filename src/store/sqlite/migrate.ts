@@ -1,13 +1,9 @@
 import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type Database from 'better-sqlite3';
-import { StoreError } from '../store.ts';
+import { missingMigrations } from '../migrations.ts';
 import { connect, monotonic, writeTransaction } from './connection.ts';
-import { readMigrationFiles } from './drizzle.ts';
 import { toStoreError } from './errors.ts';
-
-const FOLDER = fileURLToPath(new URL('../../../migrations/sqlite', import.meta.url));
 
 /** How long `migrate` waits for another process to let go of the database. */
 const MIGRATE_WAIT_MS = 30_000;
@@ -35,16 +31,9 @@ export function migrate(file: string): number {
  * its transaction begins, so that two processes that start at once both apply the first; its table is kept.
  */
 export function applyMigrations(db: Database.Database): number {
-  const known = readMigrationFiles({ migrationsFolder: FOLDER });
   db.exec('CREATE TABLE IF NOT EXISTS "__drizzle_migrations" (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at numeric)');
-  const applied = db.prepare<[], { hash: string; created_at: number }>('SELECT hash, created_at FROM "__drizzle_migrations"').all();
-  const newest = Math.max(0, ...applied.map((migration) => Number(migration.created_at)));
-  const newestKnown = Math.max(0, ...known.map((migration) => migration.folderMillis));
-  if (newest > newestKnown) {
-    throw new StoreError('unavailable', `the database was made by a newer version of Tidings (its schema is of ${new Date(newest).toISOString()}, `
-      + `this program knows schemas up to ${new Date(newestKnown).toISOString()}): start that version, or restore a copy from before the update`);
-  }
-  const missing = known.filter((migration) => migration.folderMillis > newest);
+  const newest = db.prepare<[], number | null>('SELECT max(created_at) FROM "__drizzle_migrations"').pluck().get();
+  const missing = missingMigrations('sqlite', Number(newest ?? 0));
   const record = db.prepare('INSERT INTO "__drizzle_migrations" ("hash", "created_at") VALUES (?, ?)');
   for (const migration of missing) {
     for (const statement of migration.sql) db.exec(statement);

@@ -1,8 +1,10 @@
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
-import { Lineage, type LogState } from '../../model/epochs.ts';
-import { StoreError, type Appended, type AppendRequest, type Page, type ReadQuery, type Sought, type Store, type Trimmed, type TrimPolicy } from '../store.ts';
-import type { EpochRow, Snapshot } from './log-state.ts';
+import type { LogState } from '../../model/epochs.ts';
+import { Lifecycle } from '../lifecycle.ts';
+import type { Appended, AppendRequest, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
+import { KnownEpochs } from './known-epochs.ts';
+import type { Snapshot } from './log-state.ts';
 import { SupervisedWorker } from './supervised-worker.ts';
 import { packRequests, unpackMessages, unpackOutcomes } from './worker-packing.ts';
 
@@ -23,14 +25,12 @@ export interface SqliteOptions {
  */
 export class SqliteStore implements Store {
   readonly #file: string;
-  readonly #lockWaitMs: number;
   readonly #logger: Pick<Logger, 'error'>;
-  readonly #epochs = new Epochs();
+  readonly #lockWaitMs: number;
+  readonly #lifecycle = new Lifecycle({ open: () => this.#open(), close: () => this.#close() });
+  readonly #epochs = new KnownEpochs();
   #writer: SupervisedWorker | undefined;
   #queryWorker: SupervisedWorker | undefined;
-  #opening: Promise<LogState> | undefined;
-  #closing: Promise<void> | undefined;
-  #logId: string | undefined;
 
   constructor({ file, logger, lockWaitMs = LOCK_WAIT_MS }: SqliteOptions) {
     this.#file = resolve(file);
@@ -39,30 +39,15 @@ export class SqliteStore implements Store {
   }
 
   get logId(): string {
-    if (this.#logId === undefined) throw notOpen();
-    return this.#logId;
+    return this.#lifecycle.logId;
   }
 
   open(): Promise<LogState> {
-    if (this.#closing !== undefined) return Promise.reject(notOpen());
-    this.#opening ??= this.#open().catch((error: unknown) => {
-      this.#opening = undefined;
-      throw error;
-    });
-    return this.#opening;
-  }
-
-  async #open(): Promise<LogState> {
-    this.#writer ??= new SupervisedWorker({ name: 'writer', file: this.#file, lockWaitMs: this.#lockWaitMs, logger: this.#logger });
-    const { opened, log } = await this.#writer.call('open', undefined);
-    this.#writer.opened = opened;
-    this.#queryWorker = new SupervisedWorker({ name: 'query worker', file: this.#file, lockWaitMs: this.#lockWaitMs, logger: this.#logger, opened });
-    this.#logId = opened.logId;
-    return this.#state(log);
+    return this.#lifecycle.open();
   }
 
   async append(requests: readonly AppendRequest[]): Promise<Appended> {
-    const writer = this.#use(this.#writer);
+    const writer = this.#lifecycle.use(this.#writer);
     const packed = packRequests(requests);
     const { outcomes, log } = await writer.call('append', packed, [packed.bytes, packed.numbers.buffer]);
     const state = this.#state(log);
@@ -70,74 +55,49 @@ export class SqliteStore implements Store {
   }
 
   async read({ after, filter, limit, maxBytes }: ReadQuery): Promise<Page> {
+    const queryWorker = this.#lifecycle.use(this.#queryWorker);
     const names = filter && [...filter.topics, ...filter.patterns];
-    const { messages, scanned, examined, log } = await this.#use(this.#queryWorker).call('read', { after, names, limit, maxBytes });
+    const { messages, scanned, examined, log } = await queryWorker.call('read', { after, names, limit, maxBytes });
     const state = this.#state(log);
     return { messages: unpackMessages(messages, this.#epochs.name), scanned, examined, log: state };
   }
 
   async state(): Promise<LogState> {
-    const { log } = await this.#use(this.#queryWorker).call('state', undefined);
+    const { log } = await this.#lifecycle.use(this.#queryWorker).call('state', undefined);
     return this.#state(log);
   }
 
   async seek(time: number): Promise<Sought> {
-    const { log, ...sought } = await this.#use(this.#queryWorker).call('seek', { time });
+    const { log, ...sought } = await this.#lifecycle.use(this.#queryWorker).call('seek', { time });
     return { ...sought, log: this.#state(log) };
   }
 
   async trim(policy: TrimPolicy): Promise<Trimmed> {
-    const { log, ...trimmed } = await this.#use(this.#writer).call('trim', policy);
+    const { log, ...trimmed } = await this.#lifecycle.use(this.#writer).call('trim', policy);
     return { ...trimmed, log: this.#state(log) };
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+    return this.#lifecycle.close();
+  }
+
+  async #open(): Promise<{ logId: string; log: LogState }> {
+    const options = { file: this.#file, lockWaitMs: this.#lockWaitMs, logger: this.#logger };
+    this.#writer ??= new SupervisedWorker({ ...options, name: 'writer' });
+    const { opened, log } = await this.#writer.call('open', undefined);
+    this.#writer.opened = opened;
+    this.#queryWorker = new SupervisedWorker({ ...options, name: 'query worker', opened });
+    return { logId: opened.logId, log: this.#state(log) };
   }
 
   async #close(): Promise<void> {
-    // An opening that is under way would boot the query worker after this.
-    await this.#opening?.catch(() => undefined);
     await this.#queryWorker?.close();
     // Last, because only the last connection to the file that closes can clear the write-ahead log away.
     await this.#writer?.close();
-  }
-
-  #use(worker: SupervisedWorker | undefined): SupervisedWorker {
-    if (worker === undefined || this.#logId === undefined || this.#closing !== undefined) throw notOpen();
-    return worker;
   }
 
   #state({ head, oldest, now, epochs }: Snapshot): LogState {
     if (epochs !== undefined) this.#epochs.learn(epochs);
     return { lineage: this.#epochs.lineage, oldest, head, now };
   }
-}
-
-/** The epochs of the log, as far as either worker has reported them; one `Lineage` is shared by every state. */
-class Epochs {
-  lineage = new Lineage([]);
-  #newest = 0;
-  #names = new Map<number, string>();
-
-  learn(rows: readonly EpochRow[]): void {
-    const newest = rows.at(-1)?.id ?? 0;
-    // The workers' reports may cross: the shorter one is the older.
-    if (newest <= this.#newest) return;
-    this.#newest = newest;
-    this.#names = new Map(rows.map(({ id, epoch }) => [id, epoch]));
-    this.lineage = new Lineage(rows.map(({ epoch, first }) => ({ epoch, first })));
-  }
-
-  /** The name of an epoch that a row refers to. */
-  readonly name = (id: number): string => {
-    const name = this.#names.get(id);
-    if (name === undefined) throw new StoreError('unavailable', `the database file is damaged: it names an epoch (${id}) that it does not hold`);
-    return name;
-  };
-}
-
-function notOpen(): StoreError {
-  return new StoreError('unavailable', 'the store is not open');
 }
