@@ -14,6 +14,12 @@ interface KeyRow {
   readonly time: number;
 }
 
+/** An `Appended` as it crosses to the main thread. */
+export interface PackedAppended {
+  readonly outcomes: PackedOutcomes;
+  readonly log: LogRow;
+}
+
 /** What becomes of requests: their outcomes, and the rows that are to be inserted, as `MultiRowInsert` takes them. */
 interface Plan {
   readonly outcomes: PackedOutcomes;
@@ -51,7 +57,7 @@ export class Appender {
     this.#moveHead = db.prepare('UPDATE head SET seq = ?, time = ?, bytes = ?');
   }
 
-  append(packed: PackedRequests): { outcomes: PackedOutcomes; log: LogRow } {
+  append(packed: PackedRequests): PackedAppended {
     // Invariant 2: the number comes from the head row, read under the write lock that this transaction began with.
     const before = this.#logState.row();
     const now = clock(before);

@@ -31,6 +31,9 @@ export interface LogRow {
   readonly deletedTime: number | null;
 }
 
+/** An answer of the store that carries the log's state in another form. */
+export type AnswerWith<Log, Answer> = Omit<Answer, 'log'> & { readonly log: Log };
+
 /** Asks for the state of the log, inside the caller's transaction. */
 export class LogStateQuery {
   readonly #row: Database.Statement<[], LogRow>;

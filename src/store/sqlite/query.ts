@@ -1,6 +1,7 @@
 import type Database from 'better-sqlite3';
 import { Filter } from '../../model/topic.ts';
 import { SCAN_MAX_ROWS } from '../limits.ts';
+import type { Page } from '../store.ts';
 import type { LogRow, LogStateQuery } from './log-state.ts';
 import { ScanMerge, Scans } from './scan-merge.ts';
 import { packMessages, type MessageRow, type PackedMessages } from './worker-packing.ts';
@@ -16,10 +17,9 @@ export interface PackedQuery {
   readonly maxBytes: number;
 }
 
-export interface PackedPage {
+/** A `Page` as it crosses to the main thread. */
+export interface PackedPage extends Omit<Page, 'messages' | 'log'> {
   readonly messages: PackedMessages;
-  readonly scanned: number;
-  readonly examined: number;
   readonly log: LogRow;
 }
 

@@ -1,5 +1,6 @@
 import type Database from 'better-sqlite3';
-import type { LogRow, LogStateQuery } from './log-state.ts';
+import type { Sought } from '../store.ts';
+import type { AnswerWith, LogRow, LogStateQuery } from './log-state.ts';
 
 export interface SeekerDependencies {
   readonly db: Database.Database;
@@ -17,7 +18,7 @@ export class Seeker {
   }
 
   /** By halving: time never decreases along the log (invariant 10), so it needs no index. */
-  seek(time: number): { seq: number; missing: boolean; log: LogRow } {
+  seek(time: number): AnswerWith<LogRow, Sought> {
     const log = this.#logState.row();
     let older = log.oldest - 1;
     let beyond = log.seq + 1;

@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
 import { TRIM_STEP_BYTES } from '../limits.ts';
-import type { TrimPolicy } from '../store.ts';
-import { clock as clockOfLog, SQLITE_ROW_OVERHEAD_BYTES, type LogRow, type LogStateQuery } from './log-state.ts';
+import type { Trimmed, TrimPolicy } from '../store.ts';
+import { clock as clockOfLog, SQLITE_ROW_OVERHEAD_BYTES, type AnswerWith, type LogRow, type LogStateQuery } from './log-state.ts';
 import type { TopicIndex } from './topic-index.ts';
 
 interface OldRow {
@@ -14,15 +14,6 @@ interface OldRow {
 interface OldKey {
   readonly id: number;
   readonly expires: number;
-}
-
-export interface PackedTrimmed {
-  readonly messages: number;
-  readonly keys: number;
-  readonly more: boolean;
-  readonly bytes: number;
-  readonly clock: number;
-  readonly log: LogRow;
 }
 
 export interface TrimmerDependencies {
@@ -52,7 +43,7 @@ export class Trimmer {
     this.#deleteKeys = db.prepare('DELETE FROM keys WHERE id <= ?');
   }
 
-  trim({ maxAge, maxBytes, rows, latest = Infinity }: TrimPolicy): PackedTrimmed {
+  trim({ maxAge, maxBytes, rows, latest = Infinity }: TrimPolicy): AnswerWith<LogRow, Trimmed> {
     const before = this.#logState.row();
     // Age is counted by the machine's clock, unlike all else: after one message from a clock that was ahead, the log's own stands at that
     // message's time, and the whole log before it would seem as old as the clock was wrong (invariant 10). It is read once: what was believed is what counts.

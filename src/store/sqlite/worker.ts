@@ -4,7 +4,7 @@ import { StoreError } from '../store.ts';
 import { Appender } from './append.ts';
 import { connect, isInPlace, readTransaction, WAL_MAX_BYTES, writeTransaction, type FileIdentity, type SqliteConnection } from './connection.ts';
 import { isOfConnection, toStoreError } from './errors.ts';
-import { LogStateQuery, type Snapshot } from './log-state.ts';
+import { LogStateQuery, type AnswerWith, type LogRow, type Snapshot } from './log-state.ts';
 import { MessageQuery } from './query.ts';
 import { Seeker } from './seek.ts';
 import { TopicIndex } from './topic-index.ts';
@@ -53,48 +53,32 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
       });
       opened = { identity: sqliteConnection.identity, logId };
       session = sessionOf(sqliteConnection);
-      return [{ opened, log: stateOf(session, deadline) }, []];
+      return [{ opened, ...state(deadline) }, []];
     } finally {
       if (session === undefined) sqliteConnection.db.close();
     }
   },
 
   append(requests, deadline) {
-    const { sqliteConnection, appender, logState } = use(deadline);
-    const { outcomes, snapshot } = writeTransaction(sqliteConnection, deadline, () => {
-      const appended = appender.append(requests);
-      return { outcomes: appended.outcomes, snapshot: logState.snapshot(appended.log, knownEpoch) };
-    });
-    return [{ outcomes, log: snapshot }, [outcomes.buffer]];
+    const answer = transact(writeTransaction, deadline, ({ appender }) => appender.append(requests));
+    return [answer, [answer.outcomes.buffer]];
   },
 
   read(query, deadline) {
-    const { sqliteConnection, messageQuery, logState } = use(deadline);
-    const { page, snapshot } = readTransaction(sqliteConnection, deadline, () => {
-      const found = messageQuery.read(query);
-      return { page: found, snapshot: logState.snapshot(found.log, knownEpoch) };
-    });
-    return [{ ...page, log: snapshot }, [page.messages.numbers.buffer, page.messages.bytes]];
+    const answer = transact(readTransaction, deadline, ({ messageQuery }) => messageQuery.read(query));
+    return [answer, [answer.messages.numbers.buffer, answer.messages.bytes]];
   },
 
   state(_, deadline) {
-    return [{ log: stateOf(use(deadline), deadline) }, []];
+    return [state(deadline), []];
   },
 
   seek({ time }, deadline) {
-    const { sqliteConnection, seeker, logState } = use(deadline);
-    return [readTransaction(sqliteConnection, deadline, () => {
-      const sought = seeker.seek(time);
-      return { ...sought, log: logState.snapshot(sought.log, knownEpoch) };
-    }), []];
+    return [transact(readTransaction, deadline, ({ seeker }) => seeker.seek(time)), []];
   },
 
   trim(policy, deadline) {
-    const { sqliteConnection, trimmer, logState } = use(deadline);
-    return [writeTransaction(sqliteConnection, deadline, () => {
-      const trimmed = trimmer.trim(policy);
-      return { ...trimmed, log: logState.snapshot(trimmed.log, knownEpoch) };
-    }), []];
+    return [transact(writeTransaction, deadline, ({ trimmer }) => trimmer.trim(policy)), []];
   },
 
   close() {
@@ -136,8 +120,19 @@ function sessionOf(sqliteConnection: SqliteConnection): Session {
   };
 }
 
-function stateOf({ sqliteConnection, logState }: Session, deadline: number): Snapshot {
-  return readTransaction(sqliteConnection, deadline, () => logState.snapshot(logState.row(), knownEpoch));
+/** Does one piece of work in one transaction. Its answer says of the log what the same snapshot says. */
+function transact<Answer extends { readonly log: LogRow }>(
+  transaction: typeof readTransaction, deadline: number, work: (session: Session) => Answer,
+): AnswerWith<Snapshot, Answer> {
+  const current = use(deadline);
+  return transaction(current.sqliteConnection, deadline, () => {
+    const answer = work(current);
+    return { ...answer, log: current.logState.snapshot(answer.log, knownEpoch) };
+  });
+}
+
+function state(deadline: number): { readonly log: Snapshot } {
+  return transact(readTransaction, deadline, ({ logState }) => ({ log: logState.row() }));
 }
 
 function disconnect(): void {
