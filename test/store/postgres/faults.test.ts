@@ -1,12 +1,11 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
-import pg from 'pg';
+import type { Client } from 'pg';
 import t from 'tap';
 import { PgConnections } from '../../../src/store/postgres/connections.ts';
 import { migrate } from '../../../src/store/postgres/migrate.ts';
 import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
-import { StoreError } from '../../../src/store/store.ts';
-import { draft, EVERYTHING, failure, openStore, range, readMessages, request, seqs, stored } from '../../contract/store-kit.ts';
+import { complaint, draft, EVERYTHING, failure, openStore, range, readMessages, request, seqs, stored } from '../../contract/store-kit.ts';
 import { Link } from '../../support/link.ts';
 import { startPostgres } from '../../support/postgres.ts';
 import type { Scope } from '../../support/temp.ts';
@@ -23,17 +22,6 @@ async function overLink(t: Scope): Promise<{ readonly store: PostgresStore; read
   t.teardown(() => store.close());
   await store.open();
   return { store, link, database };
-}
-
-/** The message of the `StoreError` with which a call fails. */
-async function complaint(call: Promise<unknown>): Promise<string> {
-  try {
-    await call;
-  } catch (error) {
-    if (error instanceof StoreError) return error.message;
-    throw error;
-  }
-  throw new Error('It did not fail');
 }
 
 t.test('connections that are reset cost what was under way, and nothing else', async (t) => {
@@ -86,10 +74,8 @@ t.test('a connection that the server ends in the middle of an append is a lost o
 });
 
 /** A connection past the store that has the head's lock, until it commits. */
-async function holdHead(t: Scope, database: PostgresDatabase): Promise<pg.Client> {
-  const holder = new pg.Client({ connectionString: database.url });
-  await holder.connect();
-  t.teardown(() => holder.end());
+async function holdHead(t: Scope, database: PostgresDatabase): Promise<Client> {
+  const holder = await database.client(t);
   await holder.query('BEGIN; SELECT * FROM tidings.head FOR UPDATE');
   return holder;
 }

@@ -1,4 +1,3 @@
-import pg from 'pg';
 import t from 'tap';
 import { Lineage } from '../../../src/model/epochs.ts';
 import { Filter } from '../../../src/model/topic.ts';
@@ -21,9 +20,7 @@ const database = await PostgresDatabase.create(server);
 largeLog(t, 'PostgreSQL', async () => database, LOG_MESSAGES);
 
 t.test('the server itself reads no more than that: no plan sorts or filters all of a common topic', async (t) => {
-  const client = new pg.Client({ connectionString: database.url });
-  await client.connect();
-  t.teardown(() => client.end());
+  const client = await database.client(t);
   /** Rows that this client has fetched from the table and not yet reported to the server's other sessions. */
   const fetched = async (): Promise<number> => {
     const { rows } = await client.query<{ sum: string }>("SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables WHERE schemaname = 'tidings' AND relname = 'messages'");
@@ -47,9 +44,7 @@ t.test('the server itself reads no more than that: no plan sorts or filters all 
 });
 
 t.test('an append looks at none of the keys that it does not name, also over a connection that knew the table when it was small', async (t) => {
-  const client = new pg.Client({ connectionString: database.url });
-  await client.connect();
-  t.teardown(() => client.end());
+  const client = await database.client(t);
   let named = 0;
   /** Appends as many messages, each with a key of its own, and tells how many remembered keys the server has fetched for it. */
   const readFor = async (messages: number): Promise<number> => {

@@ -1,5 +1,5 @@
 import { Socket } from 'node:net';
-import pg from 'pg';
+import type { Client } from 'pg';
 import t, { type Test } from 'tap';
 import { Lineage } from '../../../src/model/epochs.ts';
 import { appendCall } from '../../../src/store/postgres/append.ts';
@@ -20,14 +20,10 @@ async function message(store: Store, text: string): Promise<string> {
   return appendCall([request(draft('a', text))], { begin: false, seen: { epoch: lineage.epochs.at(-1)!.epoch, seq: head }, known: new Lineage([]) }).text;
 }
 
-/** A connection past the stores, whose socket the test has in hand. */
-async function connect(t: Test, database: PostgresDatabase): Promise<{ readonly client: pg.Client; readonly socket: Socket }> {
+/** A client past the stores, whose socket the test has in hand. */
+async function connect(t: Test, database: PostgresDatabase): Promise<{ readonly client: Client; readonly socket: Socket }> {
   const socket = new Socket();
-  const client = new pg.Client({ connectionString: database.url, stream: () => socket });
-  client.on('error', () => undefined);
-  await client.connect();
-  t.teardown(() => client.end());
-  return { client, socket };
+  return { client: await database.client(t, { stream: () => socket }), socket };
 }
 
 for (const { end, expected } of [{ end: 'COMMIT', expected: ['first', 'held', 'after it'] }, { end: 'ROLLBACK', expected: ['first', 'in its place'] }]) {

@@ -6,20 +6,12 @@ import t from 'tap';
 import { WAL_KEPT_BYTES, WAL_MAX_BYTES } from '../../../src/store/sqlite/connection.ts';
 import { migrate } from '../../../src/store/sqlite/migrate.ts';
 import { SqliteStore } from '../../../src/store/sqlite/sqlite.ts';
-import type { Store } from '../../../src/store/store.ts';
-import { draft, EVERYTHING, failure, numberedRequests, openStore, range, readMessages, request, stored, texts } from '../../contract/store-kit.ts';
+import { draft, everyCall, failure, numberedRequests, openStore, range, readMessages, request, stored, texts } from '../../contract/store-kit.ts';
 import { recordingLogger } from '../../support/logger.ts';
 import { tempFolder } from '../../support/temp.ts';
 import { SqliteDatabase } from './database.ts';
 
 const REPLACED = /was replaced or removed while in use; restart Tidings when the new file is complete/;
-
-function everyCall(store: Store): (() => Promise<unknown>)[] {
-  return [
-    () => store.append([request(draft('a', 'lost'))]), () => store.append([]), () => store.read(EVERYTHING), () => store.state(), () => store.seek(0),
-    () => store.trim({ maxAge: 1, maxBytes: 1, rows: 1 }),
-  ];
-}
 
 t.test('the folder of the database is made', async (t) => {
   const file = join(tempFolder(t), 'two', 'folders', 'tidings.db');
