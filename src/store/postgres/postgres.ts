@@ -10,6 +10,12 @@ import { literal } from './literals.ts';
 import { applyMigrations } from './migrate.ts';
 import { isSummary, messagesOf, readCall, summaryOf } from './query.ts';
 
+/**
+ * The room `postgres` keeps the log in PostgreSQL, which instances on any number of hosts share. Each call of the store becomes one SQL
+ * text, which travels to the server in one message and is one transaction there. So no instance holds a lock while it thinks, or is
+ * stopped. Functions in the database do the work (migrations/postgres); the rows that they return become messages and the state of the log.
+ */
+
 export interface PostgresOptions {
   /** postgres://…, with every option that pg-connection-string takes. */
   readonly url: string;
@@ -17,15 +23,12 @@ export interface PostgresOptions {
   readonly maxPgConnections: number;
 }
 
-/**
- * The log in PostgreSQL, which instances on any number of hosts share. Each call is one message to the server and one transaction there: no lock is
- * ever held while an instance thinks, or is stopped.
- */
+/** Turns each call into SQL, and the answer into what `Store` promises. */
 export class PostgresStore implements Store {
   readonly #pgConnections: PgConnections;
   readonly #lifecycle = new Lifecycle({ open: () => this.#open(), close: () => this.#pgConnections.close() });
   readonly #known = new KnownLog();
-  /** The losses of `PgConnection`s after which an epoch was begun, or is being begun. */
+  /** How many losses of `PgConnection`s an epoch was begun for, or is being begun for. NaN when that epoch may not have begun. */
   #answeredLosses = 0;
 
   constructor({ url, maxPgConnections }: PostgresOptions) {
@@ -46,7 +49,7 @@ export class PostgresStore implements Store {
     const { losses } = pgConnections;
     const before = this.#answeredLosses;
     const call = appendCall(requests, { begin: losses !== before, seen: this.#known.seen, known });
-    // The next appends need not begin another epoch.
+    // The appends after this one need not begin another epoch.
     this.#answeredLosses = losses;
     try {
       const [row] = await pgConnections.write(call.text);

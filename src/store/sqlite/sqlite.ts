@@ -8,6 +8,12 @@ import type { Snapshot } from './log-state.ts';
 import { SupervisedWorker } from './supervised-worker.ts';
 import { packRequests, unpackMessages, unpackOutcomes } from './worker-packing.ts';
 
+/**
+ * The room `sqlite` keeps the log in a file, which several processes of one host may share. SQLite waits for locks and disks in the thread
+ * that calls it, so two workers call it: the writer and the query worker (worker.ts). Calls of the store come in on the main thread and go
+ * to a worker as jobs (supervised-worker.ts), packed so that little is copied (worker-packing.ts). What a worker answers is unpacked here.
+ */
+
 /** How long a call waits for the lock that another process holds on the database. */
 const LOCK_WAIT_MS = 5_000;
 
@@ -19,10 +25,7 @@ export interface SqliteOptions {
   readonly lockWaitMs?: number;
 }
 
-/**
- * The log in a SQLite file, which several processes of one host may share. SQLite waits for locks and disks in the
- * thread that calls it: here these are two workers, the writer and the query worker.
- */
+/** The store's main-thread side. It begins no transaction and touches no file. */
 export class SqliteStore implements Store {
   readonly #file: string;
   readonly #logger: Pick<Logger, 'error'>;
