@@ -126,12 +126,19 @@ export class PgConnections {
   }
 
   #connect(): Promise<PgConnection> {
+    const connecting = this.#connectWriter(() => this.#lostWriter(connecting));
+    this.#writer = connecting;
+    return connecting;
+  }
+
+  /** Rejects also where the URL names a certificate that cannot be read. */
+  async #connectWriter(lost: () => void): Promise<PgConnection> {
     // Several messages may be under way: the server takes the next without waiting for this process.
     const pgConnection = new PgConnection({ ...this.#config, pipeline: true });
-    const writer = (this.#writer = pgConnection.connect().then(() => pgConnection));
     // It comes twice when the server gives a reason before it closes: `#writer` may be a later `PgConnection` at the second.
-    pgConnection.on('error', () => this.#lostWriter(writer));
-    return writer;
+    pgConnection.on('error', lost);
+    await pgConnection.connect();
+    return pgConnection;
   }
 
   /** The next write connects anew. */

@@ -1,5 +1,7 @@
 import { once } from 'node:events';
+import { copyFileSync, rmSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { join } from 'node:path';
 import type { Client } from 'pg';
 import t from 'tap';
 import { PgConnections } from '../../../src/store/postgres/connections.ts';
@@ -8,7 +10,7 @@ import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
 import { complaint, draft, EVERYTHING, failure, openStore, range, readMessages, request, seqs, stored } from '../../contract/store-kit.ts';
 import { Link } from '../../support/link.ts';
 import { startPostgres } from '../../support/postgres.ts';
-import type { Scope } from '../../support/temp.ts';
+import { tempFolder, type Scope } from '../../support/temp.ts';
 import { until } from '../../support/until.ts';
 import { duringLockWait, PostgresDatabase } from './database.ts';
 
@@ -170,6 +172,24 @@ t.test('over TLS, and with a password', async (t) => {
   t.match(await open(`${url}?sslmode=verify-full&sslrootcert=/nowhere.pem`), /nowhere/);
   t.match(await open(`${url.replace(name, 'nothing')}?sslmode=no-verify`), /there is no such database/);
   t.notOk(wrong.includes('wr0ng-secret'));
+});
+
+t.test('a certificate that vanished is missed at the next connection, and found when it is back', async (t) => {
+  const secured = await startPostgres(t, { tls: true });
+  const name = await secured.database();
+  const certificate = join(tempFolder(t), 'root.pem');
+  copyFileSync(secured.certificate, certificate);
+  const store = new PostgresStore({ url: `${secured.url(name)}?sslmode=verify-full&sslrootcert=${encodeURIComponent(certificate)}`, maxPgConnections: 2 });
+  t.teardown(() => store.close());
+  await store.open();
+  await stored(store, [request(draft('a'))]);
+  rmSync(certificate);
+  await secured.ask('postgres', `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`);
+  for (const call of [() => store.append([]), () => store.state()]) {
+    await until('it connects anew', async () => /the database cannot be reached: .*root\.pem/.test(await complaint(call())));
+  }
+  copyFileSync(secured.certificate, certificate);
+  t.same(await stored(store, [request(draft('a'))]), [2]);
 });
 
 t.test('databases that cannot hold a log say so', async (t) => {
