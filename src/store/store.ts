@@ -3,8 +3,8 @@ import type { Draft, Message } from '../model/message.ts';
 import type { Filter } from '../model/topic.ts';
 
 /**
- * The room `store` keeps the message log in a database. Publish requests come in, and each takes the next numbers of the log; messages
- * go out again by their numbers, with the state of the log at that moment. The log holds every number from `oldest` to `head`, in the
+ * The room `store` keeps the message log in a database. Publish requests come in, and each takes the next numbers of the log. Messages
+ * go out by their numbers, with the state of the log at that moment. The log holds every number from `oldest` to `head`, in the
  * order of the commits. `sqlite/` and `postgres/` implement this contract, and `test/contract/store.ts` checks them both. No other
  * room knows which of them it has.
  *
@@ -45,9 +45,9 @@ export interface Store {
   seek(time: number): Promise<Sought>;
 
   /**
-   * One small step of retention: deletes a prefix of the log and moves `oldest` in the same transaction (invariant 9),
-   * at most `rows` rows; and as many idempotency keys that have expired. Never takes the head's lock where the database
-   * has more than one. Call again while `more`.
+   * One small step of retention: deletes a prefix of the log, at most `rows` messages, and moves `oldest` in the same
+   * transaction (invariant 9). Also deletes at most `rows` idempotency keys that have expired. Never takes the head's lock
+   * where the database has more than one. Call again while `more`.
    */
   trim(policy: TrimPolicy): Promise<Trimmed>;
 

@@ -23,14 +23,14 @@ export interface SqliteConnection {
 const CHECKPOINT_PAGES = 8000;
 
 /**
- * What a burst leaves of the write-ahead log's file. It is more than the file needs at quiet times: a file that is cut and
- * grows again costs a sync of the file system's own records each time.
+ * What a burst leaves of the write-ahead log's file. Quiet times need less: but a file that is cut and grows again costs
+ * a sync of the file system's own records each time.
  */
 export const WAL_KEPT_BYTES = 64 * 1024 * 1024;
 
 /**
- * The length of the write-ahead log's file at which the writer waits for read transactions to leave it, so that it can
- * begin anew: stops it from growing for ever where some read is always under way.
+ * At this length of the write-ahead log's file the writer waits for read transactions to leave it, so that it can begin
+ * anew. Stops it from growing for ever where some read is always under way.
  */
 export const WAL_MAX_BYTES = 96 * 1024 * 1024;
 

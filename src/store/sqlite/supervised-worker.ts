@@ -9,12 +9,12 @@ const WORKER_BOOT_MIN_MS = 100;
 const WORKER_BOOT_MAX_MS = 5_000;
 
 /**
- * How many times longer than other calls the opening of a database waits for the lock: other processes may be migrating
- * it one after the other, and the worker's own boot is a part of it.
+ * How many times longer than other calls `open` waits for the lock. Other processes may be migrating the database one
+ * after the other, and the worker boots first.
  */
 const OPEN_PATIENCE_FACTOR = 6;
 
-/** How long a worker may take to finish and close, beyond what it may wait for a lock: then it is terminated. */
+/** How long a worker may take to close, beyond what it may wait for a lock. Stops a worker that hangs from keeping the process alive. */
 const WORKER_CLOSE_MS = 5_000;
 
 interface Waiting {
