@@ -23,7 +23,7 @@ const KEEPALIVE_MS = 10_000;
  * sees everything that was committed under it (invariant 2). `synchronous_commit` makes an answer a promise (invariant 1). Compiling statements so short
  * takes a hundred times as long as running them.
  */
-export const SETTINGS = 'SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT '
+export const TRANSACTION_SETTINGS = 'SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT '
   + Object.entries({
     statement_timeout: STATEMENT_MS, lock_timeout: LOCK_MS, idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS, synchronous_commit: 'on', array_nulls: 'on', jit: 'off',
   }).map(([name, value]) => `set_config('${name}', '${value}', true)`).join(', ');
@@ -57,7 +57,7 @@ export class PgConnections {
 
   /** One call that reads, in a transaction of its own. Its rows end with the state of the log. */
   read(call: string): Promise<readonly Row[]> {
-    return this.glance(`${SETTINGS}; ${call}`);
+    return this.glance(`${TRANSACTION_SETTINGS}; ${call}`);
   }
 
   /** A call that is too short to need limits on the server: all that an instance without traffic asks for every second. Its rows end with the state of the log. */
@@ -87,7 +87,7 @@ export class PgConnections {
         throw toStoreError(error, 'unavailable');
       }
       try {
-        return await pgConnection.ask(`${SETTINGS}; ${call}`);
+        return await pgConnection.ask(`${TRANSACTION_SETTINGS}; ${call}`);
       } catch (error) {
         if (!isAnswer(error)) this.#lostWriter(connecting);
         else if (isOfServer(error)) this.#forget(connecting);

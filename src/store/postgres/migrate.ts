@@ -1,7 +1,7 @@
 import { missingMigrations } from '../migrations.ts';
 import { StoreError } from '../store.ts';
 import type { Row } from './connection.ts';
-import { PgConnections, SETTINGS } from './connections.ts';
+import { PgConnections, TRANSACTION_SETTINGS } from './connections.ts';
 import { literal } from './literals.ts';
 
 /** The advisory lock that every migration takes, so that one instance migrates and the others wait: the word as a number. */
@@ -26,7 +26,7 @@ export async function migrate(url: string): Promise<number> {
 export function applyMigrations(pgConnections: PgConnections): Promise<number> {
   return pgConnections.session(async (ask) => {
     if (missingMigrations('postgres', await newestApplied(ask)).length === 0) return 0;
-    await ask(`BEGIN; ${SETTINGS}, pg_advisory_xact_lock(${MIGRATION_LOCK})`);
+    await ask(`BEGIN; ${TRANSACTION_SETTINGS}, pg_advisory_xact_lock(${MIGRATION_LOCK})`);
     const newest = await newestApplied(ask);
     const missing = missingMigrations('postgres', newest);
     if (newest === 0) await prepare(ask);

@@ -2,7 +2,7 @@ import type Database from 'better-sqlite3';
 import { clock, SQLITE_ROW_OVERHEAD_BYTES, type LogRow, type LogStateQuery } from './log-state.ts';
 import { MultiRowInsert } from './multi-row-insert.ts';
 import type { TopicIndex } from './topic-index.ts';
-import { CONFLICT, OUTCOME_NUMBERS, REPLAYED, Requests, STORED, type PackedOutcomes, type PackedRequests } from './worker-packing.ts';
+import { CONFLICT_CODE, OUTCOME_NUMBERS, REPLAYED_CODE, Requests, STORED_CODE, type PackedOutcomes, type PackedRequests } from './worker-packing.ts';
 
 const MESSAGE_COLUMNS = ['seq', 'epoch', 'time', 'expires', 'topic', 'event', 'json', 'data'];
 const KEY_COLUMNS = ['scope', 'key', 'fingerprint', 'epoch', 'first', 'time', 'expires'];
@@ -112,12 +112,12 @@ function planOf(packed: PackedRequests, before: LogRow, now: number, find: ((sco
       const known = find(scope, key) ?? added.get(name);
       if (known !== undefined) {
         requests.passOver();
-        settle(known.fingerprint.equals(fingerprint) ? REPLAYED : CONFLICT, known);
+        settle(known.fingerprint.equals(fingerprint) ? REPLAYED_CODE : CONFLICT_CODE, known);
         continue;
       }
       added.set(name, { fingerprint, epoch, first: seq + 1, time: now });
     }
-    settle(STORED, { epoch, first: seq + 1, time: now });
+    settle(STORED_CODE, { epoch, first: seq + 1, time: now });
     if (requests.hasKey) keys.push(scope, key, fingerprint, epoch, seq + 1, now, now + window);
     for (let message = 0; message < requests.messages; message++) {
       requests.nextDraft();

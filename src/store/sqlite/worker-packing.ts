@@ -136,15 +136,15 @@ export class Requests {
 export type PackedOutcomes = Float64Array<ArrayBuffer>;
 
 export const OUTCOME_NUMBERS = 4;
-export const STORED = 0;
-export const REPLAYED = 1;
-export const CONFLICT = 2;
+export const STORED_CODE = 0;
+export const REPLAYED_CODE = 1;
+export const CONFLICT_CODE = 2;
 
 export function unpackOutcomes(packed: PackedOutcomes, epochOf: (id: number) => string): Outcome[] {
   const outcomes: Outcome[] = [];
   for (let at = 0; at < packed.length; at += OUTCOME_NUMBERS) {
-    if (packed[at] === CONFLICT) outcomes.push({ kind: 'conflict' });
-    else outcomes.push({ kind: packed[at] === STORED ? 'stored' : 'replayed', epoch: epochOf(packed[at + 1]!), first: packed[at + 2]!, time: packed[at + 3]! });
+    if (packed[at] === CONFLICT_CODE) outcomes.push({ kind: 'conflict' });
+    else outcomes.push({ kind: packed[at] === STORED_CODE ? 'stored' : 'replayed', epoch: epochOf(packed[at + 1]!), first: packed[at + 2]!, time: packed[at + 3]! });
   }
   return outcomes;
 }

@@ -2,7 +2,7 @@ import t from 'tap';
 import { Lineage } from '../../../src/model/epochs.ts';
 import { Filter } from '../../../src/model/topic.ts';
 import { appendCall } from '../../../src/store/postgres/append.ts';
-import { SETTINGS } from '../../../src/store/postgres/connections.ts';
+import { TRANSACTION_SETTINGS } from '../../../src/store/postgres/connections.ts';
 import { readCall } from '../../../src/store/postgres/query.ts';
 import { EVERYTHING } from '../../contract/store-kit.ts';
 import { largeLog } from '../../contract/store-large.ts';
@@ -54,7 +54,7 @@ t.test('an append looks at none of the keys that it does not name, also over a c
     }));
     await client.query('BEGIN');
     // With its settings, as an instance sends it: without them each call would be compiled first.
-    await client.query(`${SETTINGS}; ${appendCall(requests, { begin: false, seen: { epoch: '', seq: 0 }, known: new Lineage([]) }).text}`);
+    await client.query(`${TRANSACTION_SETTINGS}; ${appendCall(requests, { begin: false, seen: { epoch: '', seq: 0 }, known: new Lineage([]) }).text}`);
     // Of this transaction, before anybody else is told.
     const { rows } = await client.query<{ sum: string }>("SELECT seq_tup_read + idx_tup_fetch AS sum FROM pg_stat_xact_user_tables WHERE schemaname = 'tidings' AND relname = 'keys'");
     await client.query('COMMIT');

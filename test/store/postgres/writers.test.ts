@@ -3,7 +3,7 @@ import type { Client } from 'pg';
 import t, { type Test } from 'tap';
 import { Lineage } from '../../../src/model/epochs.ts';
 import { appendCall } from '../../../src/store/postgres/append.ts';
-import { SETTINGS } from '../../../src/store/postgres/connections.ts';
+import { TRANSACTION_SETTINGS } from '../../../src/store/postgres/connections.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { draft, keyed, numberedRequests, openStore, range, readMessages, request, seqs, stored, texts } from '../../contract/store-kit.ts';
 import { startPostgres } from '../../support/postgres.ts';
@@ -53,7 +53,7 @@ for (const { end, expected } of [{ end: 'COMMIT', expected: ['first', 'held', 'a
 t.test('an instance that is stopped at any point of an append leaves the others publishing', async (t) => {
   const database = await PostgresDatabase.create(server);
   const store = await openStore(t, database);
-  const bytes = Buffer.from(`${SETTINGS}; ${await message(store, 'from the one that was stopped')}\0`);
+  const bytes = Buffer.from(`${TRANSACTION_SETTINGS}; ${await message(store, 'from the one that was stopped')}\0`);
   const packet = Buffer.concat([Buffer.from('Q'), Buffer.alloc(4), bytes]);
   packet.writeInt32BE(bytes.length + 4, 1);
   // All that the server ever needs of an instance is this one message: before its last byte it does nothing, and after it nothing is left to wait for.
