@@ -9,9 +9,6 @@ export function randomName(length: number): string {
   return name;
 }
 
-/** Long enough that no two logs, and no two epochs of one log, are ever called alike. Characters. */
-export const LOG_NAME = 16;
-export const EPOCH_NAME = 10;
-
-/** Epochs that are kept although nothing of them is: a client that comes back late is told `expired`, not `unknown-log`. */
-export const KEPT_EPOCHS = 1_000;
+/** Long enough that no two logs, and no two epochs of one log, are ever called alike. */
+export const LOG_NAME_CHARACTERS = 16;
+export const EPOCH_NAME_CHARACTERS = 10;

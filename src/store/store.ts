@@ -3,13 +3,15 @@ import type { Draft, Message } from '../model/message.ts';
 import type { Filter } from '../model/topic.ts';
 
 /**
- * The message log in a database. Every number from `oldest` to `head` is there, and in the order of its commit.
- * What an implementation must guarantee stands at each method; `test/contract/store.ts` checks it of all of them.
+ * The room `store` keeps the message log in a database. Publish requests come in, and each takes the next numbers of the log. Messages
+ * go out by their numbers, with the state of the log at that moment. The log holds every number from `oldest` to `head`, in the
+ * order of the commits. `sqlite/` and `postgres/` implement this contract, and `test/contract/store.ts` checks them both. No other
+ * room knows which of them it has.
  *
  * No method blocks the event loop: not for a lock, not for a disk. Each rejects with a `StoreError` and nothing else.
  */
 export interface Store {
-  /** The log's own lasting id (random, made with the database): what keeps two logs apart on one bus. Known once `open` resolved. */
+  /** The log's own lasting id (random, made with the database): what keeps two logs apart on one bus. Throws before `open` has resolved. */
   readonly logId: string;
 
   /**
@@ -26,11 +28,11 @@ export interface Store {
    * read under the lock, and at least the last message's (invariant 10).
    *
    * All or nothing: when it rejects with `unavailable` or `refused`, nothing was stored, for certain. An empty list is
-   * allowed and writes nothing that a reader could see: it shows that the log can be written.
+   * allowed and writes nothing that a read could see: it shows that the log can be written.
    */
   append(requests: readonly AppendRequest[]): Promise<Appended>;
 
-  /** The messages behind a number, in order, with the state of the log from the same snapshot (invariant 9). */
+  /** The messages after a number, in order, with the state of the log from the same snapshot (invariant 9). */
   read(query: ReadQuery): Promise<Page>;
 
   /** The state of the log now: never from a snapshot that is older than the call. */
@@ -43,9 +45,9 @@ export interface Store {
   seek(time: number): Promise<Sought>;
 
   /**
-   * One small batch of retention: deletes a prefix of the log and moves `oldest` in the same transaction (invariant 9),
-   * at most `rows` rows; and as many idempotency keys that have expired. Never takes the head's lock where the database
-   * has more than one. Call again while `more`.
+   * One small step of retention: deletes a prefix of the log, at most `rows` messages, and moves `oldest` in the same
+   * transaction (invariant 9). Also deletes at most `rows` idempotency keys that have expired. Never takes the head's lock
+   * where the database has more than one. Call again while `more`.
    */
   trim(policy: TrimPolicy): Promise<Trimmed>;
 
@@ -85,23 +87,23 @@ export type Outcome =
   | { readonly kind: 'conflict' };
 
 export interface ReadQuery {
-  /** The number to read behind: the first message is at least `after` + 1. */
+  /** The number to read after: the first message is at least `after` + 1. */
   readonly after: number;
   /** undefined: every message. Otherwise only rows in proportion to the matches are read, where an index can do it. */
   readonly filter: Filter | undefined;
-  /** At most so many messages, at least 1. */
+  /** The most messages that are read, at least 1. */
   readonly limit: number;
-  /** Stops behind the message with which their data exceeds so many bytes; so at least one message always fits. */
+  /** The read stops after the message with which the data exceed these bytes; so at least one message always fits. */
   readonly maxBytes: number;
 }
 
 export interface Page {
-  /** In order of their numbers; those whose TTL has passed are among them. */
+  /** In order of their numbers; messages whose TTL has passed are among them. */
   readonly messages: readonly Message[];
   /**
    * Everything from `after` + 1 (or `oldest`, where that is larger) to this number was looked at: the next read goes on
-   * behind it. At least `after`, unless that is beyond the head; less than `log.head` when a limit stopped the read. Moves on in every
-   * read that is below the head, also in one that finds nothing.
+   * after it. At least `after`, unless that is beyond the head; less than `log.head` when a limit stopped the read. Moves on in every
+   * read that is below the head, also in a read that finds nothing.
    */
   readonly scanned: number;
   readonly log: LogState;
@@ -116,12 +118,13 @@ export interface Sought {
 }
 
 export interface TrimPolicy {
-  /** Messages older than this are deleted: milliseconds; 0 keeps them however old. */
+  /** Messages older than this are deleted, in milliseconds; 0 disables the limit. */
   readonly maxAge: number;
-  /** Where the machine's clock, which age is counted by, stands behind this, nothing is old: milliseconds since 1970. Without it, the clock is believed. */
+  /** While the machine's clock, which age is counted by, is later than this, nothing is too old: milliseconds since 1970. Without it, the clock is believed. */
   readonly latest?: number;
-  /** Above so many bytes of messages the oldest are deleted; 0 keeps them however many. */
+  /** While the messages have more bytes than this, the oldest are deleted; 0 disables the limit. */
   readonly maxBytes: number;
+  /** The most messages, and the most keys, of this step. */
   readonly rows: number;
 }
 

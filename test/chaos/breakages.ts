@@ -19,8 +19,8 @@ export const BREAKAGES: readonly Breakage[] = [
     what: 'one commit in thirty is rolled back, and answered with 201',
     file: 'store/sqlite/connection.ts',
     instead: {
-      'connection.commit.run();': '(++commits % 30 === 0 ? connection.rollback : connection.commit).run();',
-      'export function write<T>': 'let commits = 0;\nexport function write<T>',
+      'sqliteConnection.commit.run();': '(++commits % 30 === 0 ? sqliteConnection.rollback : sqliteConnection.commit).run();',
+      'export function writeTransaction<T>': 'let commits = 0;\nexport function writeTransaction<T>',
     },
     shows: 'absent',
     follows: ['altered', 'two answers', 'stored twice', 'foreign', 'lost', 'unannounced gap', 'doubled', 'out of order', 'late start', 'needless gap', 'wrong topic'],

@@ -57,6 +57,12 @@ export function firstOf(outcome: Outcome): number {
   return outcome.first;
 }
 
+/** The outcome of a request that was not stored before. */
+export function newlyStored(outcome: Outcome | undefined): Exclude<Outcome, { kind: 'conflict' }> {
+  if (outcome?.kind !== 'stored') throw new Error(outcome?.kind ?? 'no outcome');
+  return outcome;
+}
+
 export const EVERYTHING: ReadQuery = { after: 0, filter: undefined, limit: 1_000, maxBytes: 1_000_000 };
 
 export async function readPages(store: Store, query: Partial<ReadQuery> = {}): Promise<Page[]> {
@@ -66,7 +72,7 @@ export async function readPages(store: Store, query: Partial<ReadQuery> = {}): P
     const page = await store.read({ ...EVERYTHING, ...query, after });
     pages.push(page);
     if (page.scanned >= page.log.head) return pages;
-    if (page.scanned <= after) throw new Error(`a read behind ${after} did not move on`);
+    if (page.scanned <= after) throw new Error(`a read after ${after} did not move on`);
     after = page.scanned;
   }
 }
@@ -88,13 +94,30 @@ export function range(first: number, last: number): number[] {
   return Array.from({ length: Math.max(0, last - first + 1) }, (_, index) => first + index);
 }
 
-/** How a call failed: the kind of its `StoreError`, or the error itself if it is another one. */
+/** How a call failed: the kind of its `StoreError`. Throws any other error. */
 export async function failure(call: Promise<unknown>): Promise<StoreErrorKind | 'none'> {
+  return (await failed(call))?.kind ?? 'none';
+}
+
+/** The message of the `StoreError` with which a call failed; '' when it did not fail. Throws any other error. */
+export async function complaint(call: Promise<unknown>): Promise<string> {
+  return (await failed(call))?.message ?? '';
+}
+
+async function failed(call: Promise<unknown>): Promise<StoreError | undefined> {
   try {
     await call;
-    return 'none';
+    return undefined;
   } catch (error) {
-    if (error instanceof StoreError) return error.kind;
+    if (error instanceof StoreError) return error;
     throw error;
   }
+}
+
+/** Each method that needs an open store, as a call that can be made again. */
+export function everyCall(store: Store): (() => Promise<unknown>)[] {
+  return [
+    () => store.append([request(draft('a', 'lost'))]), () => store.append([]), () => store.read(EVERYTHING), () => store.state(), () => store.seek(0),
+    () => store.trim({ maxAge: 1, maxBytes: 1, rows: 1 }),
+  ];
 }

@@ -2,49 +2,50 @@ import type { Test } from 'tap';
 import { Filter } from '../../src/model/topic.ts';
 import { draft, EVERYTHING, openStore, range, readMessages, request, seqs, type StoreFactory } from './store-kit.ts';
 
-const BATCH = 10_000;
-/** So many messages are of the rare topic, and as many of a rare family. */
-const FEW = 10;
-/** What a read looks at that finds so few: a bound that no part of the log comes near. */
-const EXAMINED = 100;
+/** Messages of one request. */
+const REQUEST_MESSAGES = 10_000;
+/** Messages of the rare topic, and as many of a rare family. */
+const RARE_MESSAGES = 10;
+/** What a read may examine to find these few: a bound that no part of the log comes near. */
+const EXAMINED_MAX_ROWS = 100;
 
 /** Reading costs what is found, not what is there, in a log of so many messages: enough that a look at all of a common topic is many times what a read may cost. */
 export function largeLog(t: Test, name: string, factory: StoreFactory, rows: number): void {
   t.test(`${name}: a log of ${rows} messages`, async (t) => {
     const store = await openStore(t, await factory(t));
     /** Every so many-th message is a rare one. */
-    const rare = rows / FEW;
-    for (let seq = 1; seq <= rows; seq += BATCH) {
-      await store.append([request(...range(seq, seq + BATCH - 1).map((number) => draft(topicOf(number, rare))))]);
+    const rare = rows / RARE_MESSAGES;
+    for (let seq = 1; seq <= rows; seq += REQUEST_MESSAGES) {
+      await store.append([request(...range(seq, seq + REQUEST_MESSAGES - 1).map((number) => draft(topicOf(number, rare))))]);
     }
 
     await t.test('a rare topic', async (t) => {
       const page = await store.read({ ...EVERYTHING, filter: new Filter(['rare']) });
-      t.same(seqs(page.messages), range(1, FEW).map((index) => index * rare));
+      t.same(seqs(page.messages), range(1, RARE_MESSAGES).map((index) => index * rare));
       t.equal(page.scanned, rows);
-      t.ok(page.examined <= EXAMINED, `${page.examined} examined`);
+      t.ok(page.examined <= EXAMINED_MAX_ROWS, `${page.examined} examined`);
     });
 
     await t.test('patterns with a first segment', async (t) => {
       const page = await store.read({ ...EVERYTHING, filter: new Filter(['family.*', 'family.x.>', 'family.member7']) });
-      t.same(seqs(page.messages), range(1, FEW).map((index) => index * rare - 1));
+      t.same(seqs(page.messages), range(1, RARE_MESSAGES).map((index) => index * rare - 1));
       t.equal(page.scanned, rows);
-      t.ok(page.examined <= EXAMINED, `${page.examined} examined`);
+      t.ok(page.examined <= EXAMINED_MAX_ROWS, `${page.examined} examined`);
     });
 
     await t.test('a hundred topics of which most never come', async (t) => {
       const names = [...range(1, 98).map((index) => `never${index}`), 'rare', 'family.*'];
       const page = await store.read({ ...EVERYTHING, filter: new Filter(names) });
-      t.equal(page.messages.length, 2 * FEW);
+      t.equal(page.messages.length, 2 * RARE_MESSAGES);
       t.equal(page.scanned, rows);
-      t.ok(page.examined <= EXAMINED, `${page.examined} examined`);
+      t.ok(page.examined <= EXAMINED_MAX_ROWS, `${page.examined} examined`);
     });
 
     await t.test('a common topic, a few messages from the middle', async (t) => {
       const page = await store.read({ ...EVERYTHING, after: rows / 2, filter: new Filter(['common3', 'rare']), limit: 5 });
       t.same(seqs(page.messages), range(1, 5).map((index) => rows / 2 + 10 * (index - 1) + 3));
       t.equal(page.scanned, seqs(page.messages).at(-1));
-      t.ok(page.examined <= EXAMINED, `${page.examined} examined`);
+      t.ok(page.examined <= EXAMINED_MAX_ROWS, `${page.examined} examined`);
     });
 
     await t.test('a pattern that begins with a wildcard looks at a bounded stretch at a time', async (t) => {
@@ -63,14 +64,14 @@ export function largeLog(t: Test, name: string, factory: StoreFactory, rows: num
 
     await t.test('what is rare far ahead does not come before what a long scan finds on the way', async (t) => {
       const filter = new Filter(['rooms.*.deep', 'rare']);
-      const expected = range(1, FEW).flatMap((index) => [index * rare - rare / 2, index * rare]);
+      const expected = range(1, RARE_MESSAGES).flatMap((index) => [index * rare - rare / 2, index * rare]);
       t.same(seqs(await readMessages(store, { filter })), expected);
     });
 
     await t.test('a time', async (t) => {
       const [middle] = (await store.read({ ...EVERYTHING, after: rows / 2 - 1, limit: 1 })).messages;
       const { seq } = await store.seek(middle!.time);
-      t.equal(seq % BATCH, 0, 'the messages of one batch have one time');
+      t.equal(seq % REQUEST_MESSAGES, 0, 'the messages of one request have one time');
       t.ok(seq < rows / 2);
     });
   });

@@ -3,7 +3,7 @@ import type { Test } from 'tap';
 import type { Message } from '../../src/model/message.ts';
 import { Filter, matches } from '../../src/model/topic.ts';
 import { until } from '../support/until.ts';
-import { draft, EVERYTHING, openStore, range, readMessages, request, seqs, stored, texts, type StoreFactory } from './store-kit.ts';
+import { draft, EVERYTHING, newlyStored, openStore, range, readMessages, request, seqs, stored, texts, type StoreFactory } from './store-kit.ts';
 
 export async function reading(t: Test, factory: StoreFactory): Promise<void> {
   const database = await factory(t);
@@ -31,7 +31,7 @@ export async function reading(t: Test, factory: StoreFactory): Promise<void> {
     t.equal(last.scanned, names.length);
   });
 
-  await t.test('it stops behind the message with which the data exceed the bytes', async (t) => {
+  await t.test('it stops after the message with which the data exceed the bytes', async (t) => {
     // Numbers 100 to 999 are three bytes of data each.
     for (const filter of [undefined, new Filter(['>'])]) {
       t.same(seqs((await store.read({ after: 99, filter, limit: 100, maxBytes: 1 })).messages), [100], 'one message always fits');
@@ -127,10 +127,9 @@ export async function reading(t: Test, factory: StoreFactory): Promise<void> {
     const fresh = await openStore(t, await factory(t));
     const times: number[] = [];
     for (const _ of range(1, 12)) {
-      const { outcomes: [outcome] } = await fresh.append([request(draft('t'), draft('t'), draft('t'))]);
-      if (outcome?.kind !== 'stored') throw new Error(outcome?.kind);
-      times.push(outcome.time, outcome.time, outcome.time);
-      await until('the clock has moved on', async () => (await fresh.state()).now > outcome.time);
+      const { time } = newlyStored((await fresh.append([request(draft('t'), draft('t'), draft('t'))])).outcomes[0]);
+      times.push(time, time, time);
+      await until('the clock has moved on', async () => (await fresh.state()).now > time);
     }
     for (const time of [0, times[0]! - 1, ...times, ...times.map((one) => one + 1), times.at(-1)! + 1_000_000]) {
       const sought = await fresh.seek(time);

@@ -3,7 +3,7 @@ import type { Test } from 'tap';
 import { Filter } from '../../src/model/topic.ts';
 import type { Store, TrimPolicy, Trimmed } from '../../src/store/store.ts';
 import { until } from '../support/until.ts';
-import { draft, EVERYTHING, keyed, numberedRequests, openStore, range, readMessages, request, seqs, stored, type StoreFactory } from './store-kit.ts';
+import { draft, EVERYTHING, keyed, newlyStored, numberedRequests, openStore, range, readMessages, request, seqs, stored, type StoreFactory } from './store-kit.ts';
 
 /** Keeps everything. */
 const NOTHING: TrimPolicy = { maxAge: 0, maxBytes: 0, rows: 1_000 };
@@ -86,9 +86,7 @@ export async function retention(t: Test, factory: StoreFactory): Promise<void> {
     const store = await openStore(t, await factory(t));
     const times: number[] = [];
     for (const _ of range(1, 4)) {
-      const { outcomes: [outcome] } = await store.append([request(draft('a', 'x'.repeat(100)))]);
-      if (outcome?.kind !== 'stored') throw new Error(outcome?.kind);
-      times.push(outcome.time);
+      times.push(newlyStored((await store.append([request(draft('a', 'x'.repeat(100)))])).outcomes[0]).time);
       await age(store, 2);
     }
     const { bytes } = await store.trim(NOTHING);

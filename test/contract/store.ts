@@ -3,7 +3,7 @@ import type { Test } from 'tap';
 import type { Store } from '../../src/store/store.ts';
 import { epochs } from './store-epochs.ts';
 import { keys } from './store-keys.ts';
-import { draft, EVERYTHING, failure, firstOf, impossible, keyed, numberedRequests, openStore, range, readMessages, readPages, request, seqs, stored, texts, type StoreFactory } from './store-kit.ts';
+import { draft, everyCall, EVERYTHING, failure, firstOf, impossible, keyed, newlyStored, numberedRequests, openStore, range, readMessages, readPages, request, seqs, stored, texts, type StoreFactory } from './store-kit.ts';
 import { reading } from './store-reading.ts';
 import { retention } from './store-retention.ts';
 
@@ -55,9 +55,7 @@ async function appending(t: Test, factory: StoreFactory): Promise<void> {
       draft('large', Buffer.alloc(3_000_000, 'é\0')),
     ];
     const { outcomes, log } = await store.append([request(...drafts)]);
-    const outcome = outcomes[0]!;
-    if (outcome.kind !== 'stored') throw new Error(outcome.kind);
-    const { epoch, time } = outcome;
+    const { epoch, time } = newlyStored(outcomes[0]);
     const messages = await readMessages(other, { after: head });
     const shown = (one: { topic: string; event: string | undefined; json: boolean; data: Uint8Array }): unknown[] =>
       [one.topic, one.event, one.json, Buffer.from(one.data).toString('base64')];
@@ -103,8 +101,7 @@ async function appending(t: Test, factory: StoreFactory): Promise<void> {
     const ahead = Date.now() + 3_600_000;
     await database.clockWasAhead(3_600_000);
     const { outcomes, log } = await other.append([request(draft('later', '', { ttl: 10 }))]);
-    const outcome = outcomes[0]!;
-    if (outcome.kind !== 'stored') throw new Error(outcome.kind);
+    const outcome = newlyStored(outcomes[0]);
     t.ok(outcome.time >= ahead, 'a message is not older than the one before it');
     t.ok(log.now >= outcome.time, 'nor is the store\'s clock');
     t.ok((await store.state()).now >= outcome.time);
@@ -154,11 +151,10 @@ async function life(t: Test, factory: StoreFactory): Promise<void> {
 
   await t.test('before it is open and after it was closed, everything is unavailable', async (t) => {
     const store = database.store();
-    const calls = [() => store.append([]), () => store.read(EVERYTHING), () => store.state(), () => store.seek(0), () => store.trim({ maxAge: 1, maxBytes: 1, rows: 1 })];
-    for (const call of calls) t.equal(await failure(call()), 'unavailable');
+    for (const call of everyCall(store)) t.equal(await failure(call()), 'unavailable');
     await store.open();
     await store.close();
-    for (const call of calls) t.equal(await failure(call()), 'unavailable');
+    for (const call of everyCall(store)) t.equal(await failure(call()), 'unavailable');
     t.equal(await failure(store.open()), 'unavailable');
   });
 

@@ -1,16 +1,17 @@
 import type { Lineage } from '../../model/epochs.ts';
 import type { Position } from '../../model/position.ts';
-import { EPOCH_NAME, KEPT_EPOCHS, randomName } from '../names.ts';
+import { KEPT_EPOCHS } from '../limits.ts';
+import { EPOCH_NAME_CHARACTERS, randomName } from '../names.ts';
 import type { AppendRequest, Outcome } from '../store.ts';
 import type { Row } from './connection.ts';
 import { booleans, elements, literal, numbers, strings } from './literals.ts';
 
 /** What a message costs beyond its topic and data: its other fields, and its entries in three indexes. Part of the log's size. */
-export const ROW_OVERHEAD_BYTES = 128;
+export const PG_ROW_OVERHEAD_BYTES = 128;
 
 /** What an append says of the log, beside its requests. */
 export interface Circumstances {
-  /** Whether connections were lost since the last append: then a new epoch begins, for the log may be another one (invariant 8). */
+  /** Whether a `PgConnection` was lost after the last append: then a new epoch begins, because the log may be another one (invariant 8). */
   readonly begin: boolean;
   readonly seen: Position;
   readonly known: Lineage;
@@ -25,7 +26,7 @@ export interface AppendCall {
 
 export function appendCall(requests: readonly AppendRequest[], { begin, seen, known }: Circumstances): AppendCall {
   const drafts = requests.flatMap((request) => request.drafts);
-  const epoch = randomName(EPOCH_NAME);
+  const epoch = randomName(EPOCH_NAME_CHARACTERS);
   const text = `SELECT * FROM tidings.append(${[
     numbers(requests.map((request) => request.drafts.length), 'integer'),
     ...keyColumns(requests),
@@ -35,7 +36,7 @@ export function appendCall(requests: readonly AppendRequest[], { begin, seen, kn
     numbers(drafts.map(({ ttl }) => ttl), 'bigint'),
     numbers(drafts.map(({ data }) => data.length), 'integer'),
     `'${Buffer.concat(drafts.map(({ data }) => data)).toString('base64')}'`,
-    ROW_OVERHEAD_BYTES,
+    PG_ROW_OVERHEAD_BYTES,
     `'${epoch}'`, KEPT_EPOCHS, begin, literal(seen.epoch), seen.seq, literal(newestOf(known)),
   ].join(', ')})`;
   return { text, epoch };

@@ -1,19 +1,19 @@
 import { Socket } from 'node:net';
 import pg from 'pg';
 
-/** A server that answers nothing for so long, though its own limits are shorter, has vanished: the connection is cut. Milliseconds. */
+/** A server that answers nothing for this long, though its own limits are shorter, has vanished: the `PgConnection` is cut. */
 const ANSWER_MS = 12_000;
-/** More time for an answer that lies in the socket already: this process itself may have been stopped meanwhile. Milliseconds. */
-const GRACE_MS = 500;
+/** More time for an answer that lies in the socket already: this process itself may have been stopped meanwhile. */
+const ANSWER_GRACE_MS = 500;
 
 /** A row as text, column by column. */
 export type Row = readonly (string | null)[];
 
-/** Text stays text: whoever asks knows what the columns are. */
+/** Text stays text: the caller knows what the columns are. */
 const types: pg.CustomTypesConfig = { getTypeParser: () => (value: string) => value };
 
-/** One connection, which ends when the server falls silent. */
-export class Line extends pg.Client {
+/** A connection to the server, which ends when the server falls silent. */
+export class PgConnection extends pg.Client {
   readonly #socket: Socket;
   #unanswered = 0;
   #patience: NodeJS.Timeout | undefined;
@@ -22,11 +22,11 @@ export class Line extends pg.Client {
     const socket = new Socket();
     super({ ...config, stream: () => socket });
     this.#socket = socket;
-    // Whoever asks hears of it from the question; and what nobody is told of would end the process.
+    // Each `ask` under way rejects with the error. Without a listener, Node would also end the process.
     this.on('error', () => undefined);
   }
 
-  /** Sends SQL in one message, which is one transaction unless it says otherwise, and answers with the rows of its last statement. */
+  /** Sends SQL in one message, which is one transaction unless it says otherwise, and returns the rows of its last statement. */
   async ask(text: string): Promise<readonly Row[]> {
     this.#unanswered += 1;
     if (this.#unanswered === 1) this.#wait();
@@ -42,7 +42,7 @@ export class Line extends pg.Client {
 
   #wait(): void {
     this.#patience = setTimeout(() => {
-      this.#patience = setTimeout(() => this.#socket.destroy(new Error(`the server did not answer for ${ANSWER_MS / 1000} s`)), GRACE_MS);
+      this.#patience = setTimeout(() => this.#socket.destroy(new Error(`the server did not answer for ${ANSWER_MS / 1000} s`)), ANSWER_GRACE_MS);
     }, ANSWER_MS);
   }
 }

@@ -1,20 +1,20 @@
 import pg from 'pg';
 import { StoreError } from '../store.ts';
-import { Line, type Row } from './connection.ts';
+import { PgConnection, type Row } from './connection.ts';
 import { isAnswer, isOfServer, toStoreError } from './errors.ts';
 import { isOfStandby } from './known-log.ts';
 
-/** How long a call waits for a connection, and a connection for the server with its TLS and login. Milliseconds. */
+/** How long a call waits for a `PgConnection`, and a `PgConnection` for the server with its TLS and login. */
 const CONNECT_MS = 5_000;
-/** How long an append waits for the head's lock, which another instance has: only for as long as its commit takes. Milliseconds. */
+/** How long an append waits for the head's lock. Another instance holds it only as long as its commit takes. */
 export const LOCK_MS = 5_000;
-/** How long the server works at one call before it gives up. Milliseconds. */
+/** How long the server works at one call before it gives up. */
 const STATEMENT_MS = 10_000;
-/** The server ends a transaction that waits for its client for so long: none of ours does, but migrations. Milliseconds. */
+/** The server ends a transaction that waits this long for its client. Only our migrations ever wait. */
 const IDLE_IN_TRANSACTION_MS = 10_000;
-/** Connections that nobody needs are kept for so long: each costs the server a process, and its return a login. Milliseconds. */
+/** How long an unused `PgConnection` stays open: each costs the server a process, and a new one costs a login. */
 const IDLE_MS = 60_000;
-/** When an idle connection is probed by TCP. Milliseconds. */
+/** How long a `PgConnection` is idle before TCP probes it. */
 const KEEPALIVE_MS = 10_000;
 
 /**
@@ -23,121 +23,131 @@ const KEEPALIVE_MS = 10_000;
  * sees everything that was committed under it (invariant 2). `synchronous_commit` makes an answer a promise (invariant 1). Compiling statements so short
  * takes a hundred times as long as running them.
  */
-export const SETTINGS = 'SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT '
+export const TRANSACTION_SETTINGS = 'SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT '
   + Object.entries({
     statement_timeout: STATEMENT_MS, lock_timeout: LOCK_MS, idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS, synchronous_commit: 'on', array_nulls: 'on', jit: 'off',
   }).map(([name, value]) => `set_config('${name}', '${value}', true)`).join(', ');
 
-/** The connections of one store: a pool that reads, and one connection that writes. */
-export class Connections {
+export interface PgConnectionsOptions {
+  /** With every option that pg-connection-string takes. */
+  readonly url: string;
+  /** The most connections at a time in the query pool. */
+  readonly maxQueryConnections: number;
+}
+
+/** The connections of one store to its server: a pool for queries, and one connection that writes. */
+export class PgConnections {
   readonly #config: pg.ClientConfig;
-  readonly #readers: pg.Pool;
-  #writer: Promise<Line> | undefined;
+  readonly #queryPool: pg.Pool;
+  #writer: Promise<PgConnection> | undefined;
   readonly #pending = new Set<Promise<unknown>>();
   #losses = 0;
 
-  /**
-   * @param url With every option that pg-connection-string takes. Throws when it names a file that cannot be read.
-   * @param readers The most connections at a time for reading.
-   */
-  constructor(url: string, readers: number) {
+  constructor({ url, maxQueryConnections }: PgConnectionsOptions) {
     this.#config = { connectionString: url, connectionTimeoutMillis: CONNECT_MS, keepAlive: true, keepAliveInitialDelayMillis: KEEPALIVE_MS, fallback_application_name: 'tidings' };
-    this.#readers = new pg.Pool({ ...this.#config, Client: Line, max: readers, idleTimeoutMillis: IDLE_MS });
-    // Of a connection that nobody uses just now; the pool removes it.
-    this.#readers.on('error', () => this.#lost());
+    this.#queryPool = new pg.Pool({ ...this.#config, Client: PgConnection, max: maxQueryConnections, idleTimeoutMillis: IDLE_MS });
+    // An idle `PgConnection` was lost; the pool removes it.
+    this.#queryPool.on('error', () => this.#lost());
   }
 
-  /** How many connections ended otherwise than by this process. */
+  /** How many `PgConnection`s ended otherwise than by this process. */
   get losses(): number {
     return this.#losses;
   }
 
   /** One call that reads, in a transaction of its own. Its rows end with the state of the log. */
   read(call: string): Promise<readonly Row[]> {
-    return this.glance(`${SETTINGS}; ${call}`);
+    return this.glance(`${TRANSACTION_SETTINGS}; ${call}`);
   }
 
   /** A call that is too short to need limits on the server: all that an instance without traffic asks for every second. Its rows end with the state of the log. */
   glance(call: string): Promise<readonly Row[]> {
-    return this.#borrow(async (line) => {
-      const rows = await line.ask(call);
-      // The connection ends with that: another may reach the primary, where this one would lead to the standby for good.
+    return this.#borrow(async (pgConnection) => {
+      const rows = await pgConnection.ask(call);
+      // This error ends the `PgConnection`, which would lead to the standby for good: a new one may reach the primary.
       if (rows.some(isOfStandby)) throw new StoreError('unavailable', 'the server is a standby: what it knows of the log may be old');
       return rows;
     }, (error) => isAnswer(error) && !isOfServer(error));
   }
 
-  /** Several messages over one connection. When `work` fails the connection ends, and with it whatever was begun. */
+  /** Several messages over one `PgConnection`. When `work` fails, the `PgConnection` ends, and with it the transaction that was begun. */
   session<Result>(work: (ask: (text: string) => Promise<readonly Row[]>) => Promise<Result>): Promise<Result> {
-    return this.#borrow((line) => work((text) => line.ask(text)), () => false);
+    return this.#borrow((pgConnection) => work((text) => pgConnection.ask(text)), () => false);
   }
 
-  /** One call that writes. Those of one store are sent at once, and committed in the order in which they were made. */
+  /** One call that writes. A store's calls are sent at once, and committed in the order in which they were made. */
   write(call: string): Promise<readonly Row[]> {
     return this.#track(async () => {
-      let line: Line;
+      let pgConnection: PgConnection;
       const connecting = this.#writer ?? this.#connect();
       try {
-        line = await connecting;
+        pgConnection = await connecting;
       } catch (error) {
         this.#forget(connecting);
         throw toStoreError(error, 'unavailable');
       }
       try {
-        return await line.ask(`${SETTINGS}; ${call}`);
+        return await pgConnection.ask(`${TRANSACTION_SETTINGS}; ${call}`);
       } catch (error) {
         if (!isAnswer(error)) this.#lostWriter(connecting);
         else if (isOfServer(error)) this.#forget(connecting);
-        if (this.#writer !== connecting) line.end().catch(() => undefined);
+        if (this.#writer !== connecting) pgConnection.end().catch(() => undefined);
         throw toStoreError(error, 'outcome-unknown');
       }
     });
   }
 
-  /** Lets what is under way finish. */
+  /** Lets the calls under way finish, then ends every `PgConnection`. */
   async close(): Promise<void> {
     await Promise.allSettled(this.#pending);
-    await Promise.all([this.#readers.end(), this.#writer?.then((line) => line.end(), () => undefined)]);
+    await Promise.all([this.#queryPool.end(), this.#writer?.then((pgConnection) => pgConnection.end(), () => undefined)]);
   }
 
-  /** @param survives Whether the connection can be used again after an error. */
-  #borrow<Result>(work: (line: Line) => Promise<Result>, survives: (error: unknown) => boolean): Promise<Result> {
+  /** @param survives Whether the `PgConnection` can be used again after an error. */
+  #borrow<Result>(work: (pgConnection: PgConnection) => Promise<Result>, survives: (error: unknown) => boolean): Promise<Result> {
     return this.#track(async () => {
-      let line: pg.PoolClient & Line;
+      let pgConnection: pg.PoolClient & PgConnection;
       try {
-        line = await this.#readers.connect() as pg.PoolClient & Line;
+        pgConnection = await this.#queryPool.connect() as pg.PoolClient & PgConnection;
       } catch (error) {
         throw toStoreError(error, 'unavailable');
       }
       let broken = false;
       try {
-        return await work(line);
+        return await work(pgConnection);
       } catch (error) {
         broken = !survives(error);
         if (!isAnswer(error) && !(error instanceof StoreError)) this.#lost();
         throw toStoreError(error, 'unavailable');
       } finally {
-        line.release(broken);
+        pgConnection.release(broken);
       }
     });
   }
 
-  #connect(): Promise<Line> {
-    // Several messages may be under way: the server takes the next without waiting for this process.
-    const line = new Line({ ...this.#config, pipeline: true });
-    const writer = (this.#writer = line.connect().then(() => line));
-    // Said twice where the server gives a reason before it ends the connection: by then another may have taken its place.
-    line.on('error', () => this.#lostWriter(writer));
-    return writer;
+  #connect(): Promise<PgConnection> {
+    const connecting = this.#connectWriter(() => this.#lostWriter(connecting));
+    this.#writer = connecting;
+    return connecting;
   }
 
-  /** The next call opens another one. */
-  #forget(writer: Promise<Line>): void {
+  /** Rejects also where the URL names a certificate that cannot be read. */
+  async #connectWriter(lost: () => void): Promise<PgConnection> {
+    // Several messages may be under way: the server takes the next without waiting for this process.
+    const pgConnection = new PgConnection({ ...this.#config, pipeline: true });
+    // It comes twice when the server gives a reason before it closes: `#writer` may be a later `PgConnection` at the second.
+    pgConnection.on('error', lost);
+    await pgConnection.connect();
+    return pgConnection;
+  }
+
+  /** The next write connects anew. */
+  #forget(writer: Promise<PgConnection>): void {
     if (this.#writer === writer) this.#writer = undefined;
   }
 
-  /** Counted once, whoever hears of it first: the connection itself, or one of those whose calls were under way. */
-  #lostWriter(writer: Promise<Line>): void {
+  /** Counts the loss once, whichever comes first: the `PgConnection`'s own error, or a call's that was under way. */
+  #lostWriter(writer: Promise<PgConnection>): void {
     if (this.#writer !== writer) return;
     this.#writer = undefined;
     this.#lost();

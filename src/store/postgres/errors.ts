@@ -2,7 +2,7 @@ import pg from 'pg';
 import { StoreError, type StoreErrorKind } from '../store.ts';
 
 /** What PostgreSQL's codes mean to the person who reads the log (https://www.postgresql.org/docs/current/errcodes-appendix.html): codes, or classes of two characters. */
-const SENTENCES: Readonly<Record<string, string>> = {
+const PG_SENTENCES: Readonly<Record<string, string>> = {
   '0A000': 'the server is a standby: it does not take messages',
   '25006': 'the server does not take messages: it is a standby, or read-only',
   '23505': 'the database is damaged: the log holds numbers beyond its head',
@@ -23,14 +23,14 @@ const SENTENCES: Readonly<Record<string, string>> = {
 };
 
 /** Classes whose reason is one row of the request (invariant 13): its data, a constraint, a limit. */
-const OF_A_ROW = new Set(['22', '23', '54']);
+const PG_ROW_CLASSES = new Set(['22', '23', '54']);
 
 /** An answer of the server, after which the connection goes on; whatever else fails, the connection is the reason. */
 export function isAnswer(error: unknown): error is pg.DatabaseError {
   return error instanceof pg.DatabaseError && error.severity === 'ERROR';
 }
 
-/** Whether the server that answered is one that another connection might not reach: a standby, behind a name that now stands for the primary. */
+/** Whether a standby answered. A new `PgConnection` may reach the primary: the server's name may stand for that now. */
 export function isOfServer(error: pg.DatabaseError): boolean {
   return error.code === '25006' || error.code === '0A000' || error.code === '55000';
 }
@@ -41,10 +41,10 @@ export function toStoreError(error: unknown, lost: StoreErrorKind): StoreError {
   const text = error instanceof AggregateError && error.message === '' ? error.errors.map(messageOf).join('; ') : messageOf(error);
   if (!(error instanceof pg.DatabaseError)) return new StoreError(lost, `${lost === 'outcome-unknown' ? 'the connection to the database was lost during the commit' : 'the database cannot be reached'}: ${text}`);
   const { code = '' } = error;
-  const sentence = SENTENCES[code] ?? SENTENCES[code.slice(0, 2)];
+  const sentence = PG_SENTENCES[code] ?? PG_SENTENCES[code.slice(0, 2)];
   // The server rolls back before it answers with an error; only a connection that it ended leaves the outcome open.
   if (!isAnswer(error)) return new StoreError(lost, `${sentence ?? 'the server ended the connection'} (${code}: ${text})`);
-  if (sentence === undefined && OF_A_ROW.has(code.slice(0, 2))) return new StoreError('refused', `the database refused a row (${code}: ${text})`);
+  if (sentence === undefined && PG_ROW_CLASSES.has(code.slice(0, 2))) return new StoreError('refused', `the database refused a row (${code}: ${text})`);
   return new StoreError('unavailable', `${sentence ?? 'the database could not be used'} (${code}: ${text})`);
 }
 

@@ -2,7 +2,7 @@ import { Lineage, type Epoch, type LogState } from '../../model/epochs.ts';
 import type { Position } from '../../model/position.ts';
 import type { Row } from './connection.ts';
 
-/** Lineages that are kept besides the newest: answers that are under way at the same time may be of one or the other. */
+/** Lineages that are kept besides the newest: bounds their memory. Answers that are under way at the same time may be of several. */
 const KEPT_LINEAGES = 4;
 
 /** The columns of `tidings.state`, in the order in which every call answers them, last. */

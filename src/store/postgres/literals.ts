@@ -1,3 +1,4 @@
+import { escapeLiteral } from 'pg';
 import { StoreError } from '../store.ts';
 
 /**
@@ -8,8 +9,7 @@ import { StoreError } from '../store.ts';
 /** A string. Right whatever `standard_conforming_strings` is set to. */
 export function literal(text: string): string {
   if (text.includes('\0')) throw new StoreError('refused', 'the database cannot store a text with a NUL character');
-  const quoted = text.replaceAll("'", "''");
-  return text.includes('\\') ? ` E'${quoted.replaceAll('\\', '\\\\')}'` : `'${quoted}'`;
+  return escapeLiteral(text);
 }
 
 export function strings(texts: readonly (string | null)[]): string {

@@ -1,24 +1,21 @@
-import { fileURLToPath } from 'node:url';
+import { missingMigrations } from '../migrations.ts';
 import { StoreError } from '../store.ts';
 import type { Row } from './connection.ts';
-import { Connections, SETTINGS } from './connections.ts';
-import { readMigrationFiles } from './drizzle.ts';
+import { PgConnections, TRANSACTION_SETTINGS } from './connections.ts';
 import { literal } from './literals.ts';
 
-const FOLDER = fileURLToPath(new URL('../../../migrations/postgres', import.meta.url));
-
-/** What all who migrate lock, so that one of them does it and the others wait: the word as a number. */
-const LOCK = Buffer.from('tidings\0').readBigInt64BE();
+/** The advisory lock that every migration takes, so that one instance migrates and the others wait: the word as a number. */
+const MIGRATION_LOCK = Buffer.from('tidings\0').readBigInt64BE();
 
 type Ask = (text: string) => Promise<readonly Row[]>;
 
-/** Brings the schema of a database up to date, without beginning an epoch. For the command line. Answers with the number of migrations applied; rejects with a `StoreError`. */
+/** Brings the schema of a database up to date, without beginning an epoch. For the command line. Resolves to the number of migrations applied; rejects with a `StoreError`. */
 export async function migrate(url: string): Promise<number> {
-  const connections = new Connections(url, 1);
+  const pgConnections = new PgConnections({ url, maxQueryConnections: 1 });
   try {
-    return await applyMigrations(connections);
+    return await applyMigrations(pgConnections);
   } finally {
-    await connections.close();
+    await pgConnections.close();
   }
 }
 
@@ -26,19 +23,13 @@ export async function migrate(url: string): Promise<number> {
  * Applies what is missing, all or nothing, under a lock: any number of instances may start at once. drizzle's own `migrate` takes none; its
  * table is kept. A database that is up to date is only looked at.
  */
-export function applyMigrations(connections: Connections): Promise<number> {
-  return connections.session(async (ask) => {
-    const known = readMigrationFiles({ migrationsFolder: FOLDER });
-    const newestKnown = Math.max(...known.map((migration) => migration.folderMillis));
-    if (await newestApplied(ask) === newestKnown) return 0;
-    await ask(`BEGIN; ${SETTINGS}, pg_advisory_xact_lock(${LOCK})`);
+export function applyMigrations(pgConnections: PgConnections): Promise<number> {
+  return pgConnections.session(async (ask) => {
+    if (missingMigrations('postgres', await newestApplied(ask)).length === 0) return 0;
+    await ask(`BEGIN; ${TRANSACTION_SETTINGS}, pg_advisory_xact_lock(${MIGRATION_LOCK})`);
     const newest = await newestApplied(ask);
-    if (newest > newestKnown) {
-      throw new StoreError('unavailable', `the database was made by a newer version of Tidings (its schema is of ${new Date(newest).toISOString()}, `
-        + `this program knows schemas up to ${new Date(newestKnown).toISOString()}): start that version, or restore a copy from before the update`);
-    }
+    const missing = missingMigrations('postgres', newest);
     if (newest === 0) await prepare(ask);
-    const missing = known.filter((migration) => migration.folderMillis > newest);
     for (const migration of missing) {
       await ask([...migration.sql, `INSERT INTO tidings.__drizzle_migrations (hash, created_at) VALUES (${literal(migration.hash)}, ${migration.folderMillis})`].join(';\n'));
     }
@@ -48,7 +39,7 @@ export function applyMigrations(connections: Connections): Promise<number> {
 }
 
 async function newestApplied(ask: Ask): Promise<number> {
-  // Not by to_regclass, which may answer from what this connection knew before it waited for the lock.
+  // Not by to_regclass, which may answer from what this session knew before it waited for the lock.
   const [[tables] = []] = await ask("SELECT count(*) FROM pg_tables WHERE schemaname = 'tidings' AND tablename = '__drizzle_migrations'");
   if (tables === '0') return 0;
   const [[newest] = []] = await ask('SELECT max(created_at) FROM tidings.__drizzle_migrations');

@@ -1,78 +1,58 @@
 import type { LogState } from '../../model/epochs.ts';
-import { EPOCH_NAME, KEPT_EPOCHS, LOG_NAME, randomName } from '../names.ts';
-import { StoreError, type Appended, type AppendRequest, type Page, type ReadQuery, type Sought, type Store, type Trimmed, type TrimPolicy } from '../store.ts';
-import { appendCall, newestOf, outcomesOf, ROW_OVERHEAD_BYTES } from './append.ts';
-import { Connections } from './connections.ts';
-import { toStoreError } from './errors.ts';
+import { Lifecycle } from '../lifecycle.ts';
+import { KEPT_EPOCHS, TRIM_STEP_BYTES } from '../limits.ts';
+import { EPOCH_NAME_CHARACTERS, LOG_NAME_CHARACTERS, randomName } from '../names.ts';
+import type { Appended, AppendRequest, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
+import { appendCall, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES } from './append.ts';
+import { PgConnections } from './connections.ts';
 import { KnownLog } from './known-log.ts';
 import { literal } from './literals.ts';
 import { applyMigrations } from './migrate.ts';
 import { isSummary, messagesOf, readCall, summaryOf } from './query.ts';
 
-/** A batch of retention also ends with so many bytes: a large row takes as long as a hundred small ones. */
-const TRIM_BYTES = 4 * 1024 * 1024;
+/**
+ * The room `postgres` keeps the log in PostgreSQL, which instances on any number of hosts share. Each call of the store becomes one SQL
+ * text, which travels to the server in one message and is one transaction there. So no instance holds a lock while it thinks, or is
+ * stopped. Functions in the database do the work (migrations/postgres); the rows that they return become messages and the state of the log.
+ */
 
 export interface PostgresOptions {
   /** postgres://…, with every option that pg-connection-string takes. */
   readonly url: string;
   /** The most connections at a time, one of them for writing; at least 2. */
-  readonly connections: number;
+  readonly maxPgConnections: number;
 }
 
-/**
- * The log in PostgreSQL, which instances on any number of hosts share. Each call is one message to the server and one transaction there: no lock is
- * ever held while an instance thinks, or is stopped.
- */
+/** Turns each call into SQL, and the answer into what `Store` promises. */
 export class PostgresStore implements Store {
-  readonly #options: PostgresOptions;
+  readonly #pgConnections: PgConnections;
+  readonly #lifecycle = new Lifecycle({ open: () => this.#open(), close: () => this.#pgConnections.close() });
   readonly #known = new KnownLog();
-  #connections: Connections | undefined;
-  #opening: Promise<LogState> | undefined;
-  #closing: Promise<void> | undefined;
-  #logId: string | undefined;
-  /** The losses of connections after which an epoch was begun, or is being begun. */
+  /** How many losses of `PgConnection`s an epoch was begun for, or is being begun for. NaN when that epoch may not have begun. */
   #answeredLosses = 0;
 
-  constructor(options: PostgresOptions) {
-    this.#options = options;
+  constructor({ url, maxPgConnections }: PostgresOptions) {
+    this.#pgConnections = new PgConnections({ url, maxQueryConnections: maxPgConnections - 1 });
   }
 
   get logId(): string {
-    if (this.#logId === undefined) throw notOpen();
-    return this.#logId;
+    return this.#lifecycle.logId;
   }
 
   open(): Promise<LogState> {
-    if (this.#closing !== undefined) return Promise.reject(notOpen());
-    this.#opening ??= this.#open().catch((error: unknown) => {
-      this.#opening = undefined;
-      throw error;
-    });
-    return this.#opening;
-  }
-
-  async #open(): Promise<LogState> {
-    const connections = (this.#connections ??= this.#connect());
-    await applyMigrations(connections);
-    const { losses } = connections;
-    const [row] = await connections.write(`SELECT * FROM tidings.open('${randomName(LOG_NAME)}', '${randomName(EPOCH_NAME)}', ${KEPT_EPOCHS})`);
-    const state = this.#known.state(row!, this.#known.lineage);
-    this.#known.see(state, true);
-    this.#answeredLosses = losses;
-    this.#logId = row![0]!;
-    return state;
+    return this.#lifecycle.open();
   }
 
   async append(requests: readonly AppendRequest[]): Promise<Appended> {
-    const connections = this.#use();
+    const pgConnections = this.#lifecycle.use(this.#pgConnections);
     const known = this.#known.lineage;
-    const { losses } = connections;
+    const { losses } = pgConnections;
     const before = this.#answeredLosses;
     const call = appendCall(requests, { begin: losses !== before, seen: this.#known.seen, known });
-    // Those behind this one need not begin another.
+    // The appends after this one need not begin another epoch.
     this.#answeredLosses = losses;
     try {
-      const [row] = await connections.write(call.text);
+      const [row] = await pgConnections.write(call.text);
       const log = this.#known.state(row!, known);
       const { outcomes, began } = outcomesOf(row!, requests, call);
       if (began) this.#known.see(log, true);
@@ -85,7 +65,7 @@ export class PostgresStore implements Store {
 
   async read(query: ReadQuery): Promise<Page> {
     const known = this.#known.lineage;
-    const rows = await this.#use().read(readCall(query, known));
+    const rows = await this.#lifecycle.use(this.#pgConnections).read(readCall(query, known));
     const summary = rows.find(isSummary)!;
     const log = this.#known.state(summary, known);
     const found = rows.filter((row) => row !== summary);
@@ -95,7 +75,7 @@ export class PostgresStore implements Store {
 
   async state(): Promise<LogState> {
     const known = this.#known.lineage;
-    const [row] = await this.#use().glance(`SELECT * FROM tidings.state(${literal(newestOf(known))})`);
+    const [row] = await this.#lifecycle.use(this.#pgConnections).glance(`SELECT * FROM tidings.state(${literal(newestOf(known))})`);
     return this.#known.state(row!, known);
   }
 
@@ -103,7 +83,7 @@ export class PostgresStore implements Store {
     const known = this.#known.lineage;
     // Times beyond those that a number can hold are as good as the furthest.
     const asked = Math.max(Number.MIN_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(time)));
-    const [row] = await this.#use().read(`SELECT k.seq, k.missing, s.* FROM tidings.seek(${asked}) k, tidings.state(${literal(newestOf(known))}) s`);
+    const [row] = await this.#lifecycle.use(this.#pgConnections).read(`SELECT k.seq, k.missing, s.* FROM tidings.seek(${asked}) k, tidings.state(${literal(newestOf(known))}) s`);
     return { seq: Number(row![0]), missing: row![1] === 't', log: this.#known.state(row!, known) };
   }
 
@@ -111,37 +91,23 @@ export class PostgresStore implements Store {
     const known = this.#known.lineage;
     // The server's clock is looked at where it is used: between an answer and the next question it may be stepped.
     const age = `CASE WHEN machine.clock <= ${Math.floor(Math.min(latest, Number.MAX_SAFE_INTEGER))} THEN ${Math.floor(maxAge)} ELSE 0 END`;
-    const [row] = await this.#use().read('SELECT machine.clock, t.* FROM (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock) AS machine, '
-      + `tidings.trim(${[age, Math.floor(maxBytes), rows, TRIM_BYTES, ROW_OVERHEAD_BYTES, literal(newestOf(known))].join(', ')}) AS t`);
+    const [row] = await this.#lifecycle.use(this.#pgConnections).read('SELECT machine.clock, t.* FROM (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock) AS machine, '
+      + `tidings.trim(${[age, Math.floor(maxBytes), rows, TRIM_STEP_BYTES, PG_ROW_OVERHEAD_BYTES, literal(newestOf(known))].join(', ')}) AS t`);
     const [clock, messages, keys, more, bytes] = row!;
     return { messages: Number(messages), keys: Number(keys), more: more === 't', bytes: Number(bytes), clock: Number(clock), log: this.#known.state(row!, known) };
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+    return this.#lifecycle.close();
   }
 
-  async #close(): Promise<void> {
-    await this.#opening?.catch(() => undefined);
-    await this.#connections?.close();
+  async #open(): Promise<{ logId: string; log: LogState }> {
+    await applyMigrations(this.#pgConnections);
+    const { losses } = this.#pgConnections;
+    const [row] = await this.#pgConnections.write(`SELECT * FROM tidings.open('${randomName(LOG_NAME_CHARACTERS)}', '${randomName(EPOCH_NAME_CHARACTERS)}', ${KEPT_EPOCHS})`);
+    const log = this.#known.state(row!, this.#known.lineage);
+    this.#known.see(log, true);
+    this.#answeredLosses = losses;
+    return { logId: row![0]!, log };
   }
-
-  #connect(): Connections {
-    try {
-      return new Connections(this.#options.url, this.#options.connections - 1);
-    } catch (error) {
-      // The URL names a certificate that cannot be read, say.
-      throw toStoreError(error, 'unavailable');
-    }
-  }
-
-  #use(): Connections {
-    if (this.#connections === undefined || this.#logId === undefined || this.#closing !== undefined) throw notOpen();
-    return this.#connections;
-  }
-}
-
-function notOpen(): StoreError {
-  return new StoreError('unavailable', 'the store is not open');
 }

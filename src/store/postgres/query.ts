@@ -2,20 +2,18 @@ import type { Lineage } from '../../model/epochs.ts';
 import { Message } from '../../model/message.ts';
 import type { Filter } from '../../model/topic.ts';
 import { ownCopy } from '../../runtime/memory.ts';
+import { SCAN_MAX_ROWS } from '../limits.ts';
 import type { ReadQuery } from '../store.ts';
 import { newestOf } from './append.ts';
 import type { Row } from './connection.ts';
 import { literal, strings } from './literals.ts';
 
-/** Entries that one read looks at: stops a filter that matches little from holding a connection for long. */
-const SCAN_ROWS = 10_000;
-
 /**
  * Segments that the server compares, of one pattern and of all of a filter; the rest is compared here. Comparing costs the server their number for each
  * character of each topic: without a bound one stream whose URL is full of wildcards would keep it busy until every read is given up.
  */
-const PATTERN_SEGMENTS = 8;
-const ALL_SEGMENTS = 300;
+const PATTERN_MAX_SEGMENTS = 8;
+const FILTER_MAX_SEGMENTS = 300;
 
 /**
  * One statement, and so one snapshot (invariant 9): a row of what was found and of the state of the log, and one row for each message.
@@ -28,7 +26,7 @@ export function readCall({ after, filter, limit, maxBytes }: ReadQuery, known: L
     filter === undefined ? 'NULL' : strings(filter.topics),
     strings([...segments]),
     literal(regularExpression(filter?.patterns ?? [])),
-    Math.min(limit, SCAN_ROWS), maxBytes, SCAN_ROWS,
+    Math.min(limit, SCAN_MAX_ROWS), maxBytes, SCAN_MAX_ROWS,
   ].join(', ')})`;
   return `WITH found AS MATERIALIZED (SELECT * FROM ${found})
     SELECT scanned::text, examined::text, NULL, NULL, NULL, NULL, NULL, s.head, s.oldest, s.now, s.epoch, s.epochs, s.standby
@@ -69,7 +67,7 @@ export function messagesOf(rows: readonly Row[], filter: Filter | undefined, lin
  * What any of the patterns matches, and where they are long or many also more than that. One that has no segment before its wildcards matches by this alone.
  */
 function regularExpression(patterns: readonly string[]): string {
-  const most = Math.max(1, Math.min(PATTERN_SEGMENTS, Math.floor(ALL_SEGMENTS / patterns.length)));
+  const most = Math.max(1, Math.min(PATTERN_MAX_SEGMENTS, Math.floor(FILTER_MAX_SEGMENTS / patterns.length)));
   const alternatives = patterns.map((pattern) => begin(pattern.split('.'), most).map((segment) => {
     if (segment === '*') return '[^.]+';
     return segment === '>' ? '.+' : segment.replace(/[^\p{L}\p{N}_-]/gu, (character) => `\\U${character.codePointAt(0)!.toString(16).padStart(8, '0')}`);

@@ -1,8 +1,9 @@
-import { bigint, boolean, customType, index, integer, pgSchema, primaryKey, smallint, sql, text } from './drizzle.ts';
+import { sql } from 'drizzle-orm';
+import { bigint, boolean, customType, index, integer, pgSchema, primaryKey, smallint, text } from 'drizzle-orm/pg-core';
 
 /**
- * The tables. What reads and writes them are functions in the database (migrations/postgres/0001_functions.sql): an append must be one round trip.
- * A schema of their own, so that a database which others use too may hold them.
+ * The tables, for drizzle-kit only. Functions in the database read and write them (migrations/postgres/0001_functions.sql), because an
+ * append must be one round trip. They have a PostgreSQL schema of their own, so that they fit into a database that other programs use, too.
  */
 const tidings = pgSchema('tidings');
 

@@ -1,8 +1,8 @@
 import type Database from 'better-sqlite3';
-import { Inserter } from './insert.ts';
-import { clock, ROW_OVERHEAD_BYTES, type LogReader, type LogRow } from './log-state.ts';
-import { CONFLICT, OUTCOME_NUMBERS, REPLAYED, Requests, STORED, type PackedOutcomes, type PackedRequests } from './packing.ts';
-import type { Index } from './topic-index.ts';
+import { clock, SQLITE_ROW_OVERHEAD_BYTES, type LogRow, type LogStateQuery } from './log-state.ts';
+import { MultiRowInsert } from './multi-row-insert.ts';
+import type { TopicIndex } from './topic-index.ts';
+import { CONFLICT_CODE, OUTCOME_NUMBERS, REPLAYED_CODE, Requests, STORED_CODE, type PackedOutcomes, type PackedRequests } from './worker-packing.ts';
 
 const MESSAGE_COLUMNS = ['seq', 'epoch', 'time', 'expires', 'topic', 'event', 'json', 'data'];
 const KEY_COLUMNS = ['scope', 'key', 'fingerprint', 'epoch', 'first', 'time', 'expires'];
@@ -14,7 +14,13 @@ interface KeyRow {
   readonly time: number;
 }
 
-/** What becomes of requests: their outcomes, and the rows that are to be inserted, as `Inserter` takes them. */
+/** An `Appended` as it crosses to the main thread. */
+export interface PackedAppended {
+  readonly outcomes: PackedOutcomes;
+  readonly log: LogRow;
+}
+
+/** What becomes of requests: their outcomes, and the rows that are to be inserted, as `MultiRowInsert` takes them. */
 interface Plan {
   readonly outcomes: PackedOutcomes;
   readonly keys: readonly unknown[];
@@ -23,36 +29,42 @@ interface Plan {
   readonly bytes: number;
 }
 
+export interface AppenderDependencies {
+  readonly db: Database.Database;
+  readonly logState: LogStateQuery;
+  readonly topicIndex: TopicIndex;
+}
+
 /** Stores requests, inside the caller's write transaction. The driver's own statements: this is the hot path. */
 export class Appender {
-  readonly #log: LogReader;
-  readonly #index: Index;
-  readonly #messages: Inserter;
-  readonly #newKeys: Inserter;
-  readonly #keys: Inserter;
+  readonly #logState: LogStateQuery;
+  readonly #topicIndex: TopicIndex;
+  readonly #messages: MultiRowInsert;
+  readonly #newKeys: MultiRowInsert;
+  readonly #keys: MultiRowInsert;
   readonly #findKey: Database.Statement<[string, string, number], KeyRow>;
   readonly #forgetKeys: Database.Statement<[number]>;
   readonly #moveHead: Database.Statement<[number, number, number]>;
 
-  constructor(db: Database.Database, log: LogReader, index: Index) {
-    this.#log = log;
-    this.#index = index;
-    this.#messages = new Inserter(db, 'INSERT INTO messages', MESSAGE_COLUMNS);
-    this.#newKeys = new Inserter(db, 'INSERT INTO keys', KEY_COLUMNS, 'ON CONFLICT DO NOTHING');
-    this.#keys = new Inserter(db, 'INSERT OR REPLACE INTO keys', KEY_COLUMNS);
+  constructor({ db, logState, topicIndex }: AppenderDependencies) {
+    this.#logState = logState;
+    this.#topicIndex = topicIndex;
+    this.#messages = new MultiRowInsert({ db, into: 'INSERT INTO messages', columns: MESSAGE_COLUMNS });
+    this.#newKeys = new MultiRowInsert({ db, into: 'INSERT INTO keys', columns: KEY_COLUMNS, otherwise: 'ON CONFLICT DO NOTHING' });
+    this.#keys = new MultiRowInsert({ db, into: 'INSERT OR REPLACE INTO keys', columns: KEY_COLUMNS });
     this.#findKey = db.prepare('SELECT fingerprint, epoch, first, time FROM keys WHERE scope = ? AND key = ? AND expires > ?');
     this.#forgetKeys = db.prepare('DELETE FROM keys WHERE id > (SELECT max(id) FROM keys) - ?');
     this.#moveHead = db.prepare('UPDATE head SET seq = ?, time = ?, bytes = ?');
   }
 
-  append(packed: PackedRequests): { outcomes: PackedOutcomes; log: LogRow } {
+  append(packed: PackedRequests): PackedAppended {
     // Invariant 2: the number comes from the head row, read under the write lock that this transaction began with.
-    const before = this.#log.row();
+    const before = this.#logState.row();
     const now = clock(before);
     const plan = this.#withNewKeys(packed, before, now) ?? this.#withKnownKeys(packed, before, now);
     this.#messages.insert(plan.messages);
     const { outcomes, seq, bytes } = plan;
-    this.#index.add(before.seq, seq);
+    this.#topicIndex.add(before.seq, seq);
     // Written also when nothing was stored: an empty append has to find out whether the log can be written.
     const time = seq === before.seq ? before.time : now;
     this.#moveHead.run(seq, time, bytes);
@@ -100,18 +112,18 @@ function planOf(packed: PackedRequests, before: LogRow, now: number, find: ((sco
       const known = find(scope, key) ?? added.get(name);
       if (known !== undefined) {
         requests.passOver();
-        settle(known.fingerprint.equals(fingerprint) ? REPLAYED : CONFLICT, known);
+        settle(known.fingerprint.equals(fingerprint) ? REPLAYED_CODE : CONFLICT_CODE, known);
         continue;
       }
       added.set(name, { fingerprint, epoch, first: seq + 1, time: now });
     }
-    settle(STORED, { epoch, first: seq + 1, time: now });
+    settle(STORED_CODE, { epoch, first: seq + 1, time: now });
     if (requests.hasKey) keys.push(scope, key, fingerprint, epoch, seq + 1, now, now + window);
     for (let message = 0; message < requests.messages; message++) {
       requests.nextDraft();
       const { topic, event, json, data, ttl } = requests;
       messages.push(++seq, epoch, now, ttl === 0 ? 0 : now + ttl * 1000, topic, event, json, data);
-      bytes += data.length + Buffer.byteLength(topic) + ROW_OVERHEAD_BYTES;
+      bytes += data.length + Buffer.byteLength(topic) + SQLITE_ROW_OVERHEAD_BYTES;
     }
   }
   return { outcomes, keys, messages, seq, bytes };

@@ -6,8 +6,8 @@ import { isBusy, toCommitError, toStoreError } from './errors.ts';
 /** Which file a name stood for: device and inode. */
 export type FileIdentity = string;
 
-/** A connection of a worker to the database, and the file that it has open. */
-export interface Connection {
+/** What a worker reads and writes the database through, and the file that it has open. */
+export interface SqliteConnection {
   readonly db: Database.Database;
   readonly file: string;
   readonly identity: FileIdentity;
@@ -23,26 +23,26 @@ export interface Connection {
 const CHECKPOINT_PAGES = 8000;
 
 /**
- * What is left of the write-ahead log's file after a burst. Above what it needs at all times: a file that is cut and
- * grows again costs a sync of the file system's own records each time.
+ * What a burst leaves of the write-ahead log's file. Quiet times need less: but a file that is cut and grows again costs
+ * a sync of the file system's own records each time.
  */
-export const WAL_BYTES = 64 * 1024 * 1024;
+export const WAL_KEPT_BYTES = 64 * 1024 * 1024;
 
 /**
- * The length of the write-ahead log's file at which the writer waits for readers to leave it, so that it can begin anew:
- * stops it from growing for ever where some read is always under way.
+ * At this length of the write-ahead log's file the writer waits for read transactions to leave it, so that it can begin
+ * anew. Stops it from growing for ever where some read is always under way.
  */
 export const WAL_MAX_BYTES = 96 * 1024 * 1024;
 
-/** Memory for pages of one connection, in KiB: the upper pages of the indexes of a few million messages. */
+/** Memory for pages of one `SqliteConnection`: room for the upper pages of the indexes of a few million messages. */
 const CACHE_KIB = 32_768;
 
 /**
- * The pause between two attempts at a lock, in milliseconds. SQLite's own grows to 100 ms: then a process that waits
- * hardly ever meets the gap between two commits of one that is busy.
+ * The pause between two attempts at a lock. SQLite's own pause grows to 100 ms: then a process that waits
+ * hardly ever meets the gap between two commits of a busy process.
  */
-const RETRY_MIN = 1;
-const RETRY_MAX = 5;
+const LOCK_RETRY_MIN_MS = 1;
+const LOCK_RETRY_MAX_MS = 5;
 
 const REPLACED = 'was replaced or removed while in use; restart Tidings when the new file is complete';
 
@@ -50,7 +50,7 @@ const REPLACED = 'was replaced or removed while in use; restart Tidings when the
  * Opens the database. With `expected`, only if the name still stands for that file: a worker that starts again must
  * not go on in a copy that someone is still restoring.
  */
-export function connect(file: string, deadline: number, expected?: FileIdentity): Connection {
+export function connect(file: string, deadline: number, expected?: FileIdentity): SqliteConnection {
   if (expected !== undefined) check(file, expected);
   if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true) throw new StoreError('unavailable', `${file} is a folder; it must be a file, or a name where one can be made`);
   const db = new Database(file, { timeout: 0, fileMustExist: expected !== undefined });
@@ -65,7 +65,7 @@ export function connect(file: string, deadline: number, expected?: FileIdentity)
     db.pragma('fullfsync = ON');
     db.pragma('checkpoint_fullfsync = ON');
     db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
-    db.pragma(`journal_size_limit = ${WAL_BYTES}`);
+    db.pragma(`journal_size_limit = ${WAL_KEPT_BYTES}`);
     db.pragma(`cache_size = -${CACHE_KIB}`);
     return {
       db,
@@ -85,49 +85,49 @@ export function connect(file: string, deadline: number, expected?: FileIdentity)
 
 /**
  * One write transaction under the database's write lock, waiting for it until `deadline`. An error before the COMMIT
- * leaves nothing behind; an error of the COMMIT says itself what is known.
+ * leaves nothing in the database; an error of the COMMIT says itself what is known.
  */
-export function write<T>(connection: Connection, deadline: number, body: () => T): T {
-  check(connection.file, connection.identity);
-  patiently(deadline, () => connection.beginImmediate.run());
+export function writeTransaction<T>(sqliteConnection: SqliteConnection, deadline: number, body: () => T): T {
+  check(sqliteConnection.file, sqliteConnection.identity);
+  patiently(deadline, () => sqliteConnection.beginImmediate.run());
   let result: T;
   try {
     result = body();
   } catch (error) {
-    rollBack(connection);
+    rollBack(sqliteConnection);
     throw error;
   }
   try {
-    connection.commit.run();
+    sqliteConnection.commit.run();
   } catch (error) {
-    rollBack(connection);
+    rollBack(sqliteConnection);
     throw toCommitError(error);
   }
-  if (identityOf(connection.file) !== connection.identity) throw new StoreError('outcome-unknown', `the database file ${connection.file} ${REPLACED}`);
+  if (identityOf(sqliteConnection.file) !== sqliteConnection.identity) throw new StoreError('outcome-unknown', `the database file ${sqliteConnection.file} ${REPLACED}`);
   return result;
 }
 
 /** One read transaction: everything that `body` reads is from one snapshot, taken after the call. */
-export function read<T>(connection: Connection, deadline: number, body: () => T): T {
-  check(connection.file, connection.identity);
+export function readTransaction<T>(sqliteConnection: SqliteConnection, deadline: number, body: () => T): T {
+  check(sqliteConnection.file, sqliteConnection.identity);
   return patiently(deadline, () => {
-    connection.begin.run();
+    sqliteConnection.begin.run();
     try {
       return body();
     } finally {
-      rollBack(connection);
+      rollBack(sqliteConnection);
     }
   });
 }
 
 /** Ends a transaction without a trace. SQLite has done so itself after some errors. */
-function rollBack(connection: Connection): void {
-  if (!connection.db.inTransaction) return;
+function rollBack(sqliteConnection: SqliteConnection): void {
+  if (!sqliteConnection.db.inTransaction) return;
   try {
-    connection.rollback.run();
+    sqliteConnection.rollback.run();
   } catch {
-    // Closing rolls back too, and the worker opens a new connection for the next call. The first error is the one to tell.
-    connection.db.close();
+    // Closing rolls back too, and the worker connects anew for the next call. The first error is the one to tell.
+    sqliteConnection.db.close();
   }
 }
 
@@ -146,12 +146,12 @@ function patiently<T>(deadline: number, attempt: () => T): T {
     } catch (error) {
       if (!isBusy(error)) throw error;
       if (monotonic() >= deadline) throw toStoreError(error, 'unavailable');
-      Atomics.wait(gate, 0, 0, RETRY_MIN + Math.random() * (RETRY_MAX - RETRY_MIN));
+      Atomics.wait(gate, 0, 0, LOCK_RETRY_MIN_MS + Math.random() * (LOCK_RETRY_MAX_MS - LOCK_RETRY_MIN_MS));
     }
   }
 }
 
-export function isInPlace({ file, identity }: Connection): boolean {
+export function isInPlace({ file, identity }: SqliteConnection): boolean {
   return identityOf(file) === identity;
 }
 

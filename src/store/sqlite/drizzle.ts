@@ -1,7 +1,6 @@
 import { createRequire } from 'node:module';
 import type * as Core from 'drizzle-orm';
 import type * as Driver from 'drizzle-orm/better-sqlite3';
-import type * as Migrator from 'drizzle-orm/migrator';
 import type * as Sqlite from 'drizzle-orm/sqlite-core';
 
 /**
@@ -12,5 +11,4 @@ const load = createRequire(import.meta.url);
 
 export const { and, count, desc, lt, lte, max, notInArray } = load('drizzle-orm') as typeof Core;
 export const { drizzle } = load('drizzle-orm/better-sqlite3') as typeof Driver;
-export const { readMigrationFiles } = load('drizzle-orm/migrator') as typeof Migrator;
 export const { blob, integer, primaryKey, sqliteTable, text, uniqueIndex } = load('drizzle-orm/sqlite-core') as typeof Sqlite;

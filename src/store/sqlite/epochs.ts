@@ -1,27 +1,28 @@
 import type Database from 'better-sqlite3';
-import { EPOCH_NAME, KEPT_EPOCHS, LOG_NAME, randomName } from '../names.ts';
+import { KEPT_EPOCHS } from '../limits.ts';
+import { EPOCH_NAME_CHARACTERS, LOG_NAME_CHARACTERS, randomName } from '../names.ts';
 import { and, count, desc, drizzle, lt, lte, max, notInArray } from './drizzle.ts';
 import { epochs, head, keys, retention } from './schema.ts';
 
 /** Begins a new epoch at head + 1 (invariant 8), inside the caller's write transaction. Makes the one row of each state on first use. */
 export function beginEpoch(db: Database.Database): { logId: string } {
   const orm = drizzle(db);
-  orm.insert(head).values({ id: 1, log: randomName(LOG_NAME), seq: 0, epoch: 0, time: 0, bytes: 0 }).onConflictDoNothing().run();
+  orm.insert(head).values({ id: 1, log: randomName(LOG_NAME_CHARACTERS), seq: 0, epoch: 0, time: 0, bytes: 0 }).onConflictDoNothing().run();
   orm.insert(retention).values({ id: 1, oldest: 1, bytes: 0, time: null }).onConflictDoNothing().run();
   const { log, seq } = orm.select({ log: head.log, seq: head.seq }).from(head).all()[0]!;
-  const { id } = orm.insert(epochs).values({ epoch: randomName(EPOCH_NAME), first: seq + 1 }).returning({ id: epochs.id }).all()[0]!;
+  const { id } = orm.insert(epochs).values({ epoch: randomName(EPOCH_NAME_CHARACTERS), first: seq + 1 }).returning({ id: epochs.id }).all()[0]!;
   orm.update(head).set({ epoch: id }).run();
   prune(db);
   return { logId: log };
 }
 
-/** Forgets the oldest epochs of which neither a message nor an idempotency key is left. */
+/** Forgets the oldest epochs that have neither a message nor an idempotency key left. */
 function prune(db: Database.Database): void {
   const orm = drizzle(db);
   const { total } = orm.select({ total: count() }).from(epochs).all()[0]!;
   if (total <= KEPT_EPOCHS) return;
   const { oldest } = orm.select({ oldest: retention.oldest }).from(retention).all()[0]!;
-  // The epoch of the oldest number is the latest that began at or before it; those before it have nothing left.
+  // The epoch of the oldest number is the latest that began at or before it; no message is left of the epochs before.
   const [current] = orm.select({ id: max(epochs.id) }).from(epochs).where(lte(epochs.first, oldest)).all();
   const [kept] = orm.select({ id: epochs.id }).from(epochs).orderBy(desc(epochs.id)).limit(1).offset(KEPT_EPOCHS - 1).all();
   const before = Math.min(current?.id ?? 0, kept?.id ?? 0);

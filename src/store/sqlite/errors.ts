@@ -2,7 +2,7 @@ import Database from 'better-sqlite3';
 import { StoreError, type StoreErrorKind } from '../store.ts';
 
 /** What SQLite's result codes mean to the person who reads the log (https://www.sqlite.org/rescode.html). */
-const SENTENCES: Readonly<Record<string, string>> = {
+const SQLITE_SENTENCES: Readonly<Record<string, string>> = {
   SQLITE_BUSY: 'another process kept the database locked for too long',
   SQLITE_LOCKED: 'another process kept the database locked for too long',
   SQLITE_PROTOCOL: 'another process kept the database locked for too long',
@@ -14,15 +14,15 @@ const SENTENCES: Readonly<Record<string, string>> = {
   SQLITE_NOTADB: 'the file is not a SQLite database',
   SQLITE_IOERR: 'the disk reported an error',
   SQLITE_NOMEM: 'there is not enough memory',
-  // Not the row's fault: the head row and the rows behind it disagree.
+  // Not the row's fault: the head row and the messages disagree.
   SQLITE_CONSTRAINT_PRIMARYKEY: 'the database file is damaged: the log holds numbers beyond its head',
 };
 
 /** Codes whose reason is one row of the request (invariant 13). */
-const OF_A_ROW = new Set(['SQLITE_TOOBIG', 'SQLITE_CONSTRAINT', 'SQLITE_MISMATCH', 'SQLITE_RANGE']);
+const SQLITE_ROW_CODES = new Set(['SQLITE_TOOBIG', 'SQLITE_CONSTRAINT', 'SQLITE_MISMATCH', 'SQLITE_RANGE']);
 
 /** Codes after which the connection itself may be the reason: it is closed, and opened anew for the next call. */
-const OF_A_CONNECTION = new Set(['SQLITE_READONLY', 'SQLITE_CANTOPEN', 'SQLITE_CORRUPT', 'SQLITE_NOTADB', 'SQLITE_IOERR', 'SQLITE_NOMEM']);
+const SQLITE_CONNECTION_CODES = new Set(['SQLITE_READONLY', 'SQLITE_CANTOPEN', 'SQLITE_CORRUPT', 'SQLITE_NOTADB', 'SQLITE_IOERR', 'SQLITE_NOMEM']);
 
 /** An error from before the COMMIT, so that nothing was stored. `other`: what an error that SQLite did not report is. */
 export function toStoreError(error: unknown, other: StoreErrorKind): StoreError {
@@ -30,8 +30,8 @@ export function toStoreError(error: unknown, other: StoreErrorKind): StoreError 
   const code = codeOf(error);
   const text = error instanceof Error ? error.message : String(error);
   if (code === undefined) return new StoreError(other, `the database could not be used: ${text}`, error);
-  const sentence = SENTENCES[code] ?? SENTENCES[primary(code)];
-  if (sentence === undefined && OF_A_ROW.has(primary(code))) return new StoreError('refused', `the database refused a row (${code}: ${text})`, error);
+  const sentence = SQLITE_SENTENCES[code] ?? SQLITE_SENTENCES[primary(code)];
+  if (sentence === undefined && SQLITE_ROW_CODES.has(primary(code))) return new StoreError('refused', `the database refused a row (${code}: ${text})`, error);
   return new StoreError('unavailable', `${sentence ?? 'the database could not be used'} (${code}: ${text})`, error);
 }
 
@@ -50,12 +50,12 @@ export function toCommitError(error: unknown): StoreError {
 
 export function isBusy(error: unknown): boolean {
   const code = codeOf(error);
-  return code !== undefined && SENTENCES[primary(code)] === SENTENCES['SQLITE_BUSY'];
+  return code !== undefined && SQLITE_SENTENCES[primary(code)] === SQLITE_SENTENCES['SQLITE_BUSY'];
 }
 
 export function isOfConnection(error: unknown): boolean {
   const code = codeOf(error);
-  return code !== undefined && OF_A_CONNECTION.has(primary(code));
+  return code !== undefined && SQLITE_CONNECTION_CODES.has(primary(code));
 }
 
 /** SQLite's code for an error; drizzle and our own errors carry it as their cause. */

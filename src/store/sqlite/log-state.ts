@@ -2,7 +2,7 @@ import type Database from 'better-sqlite3';
 import { StoreError } from '../store.ts';
 
 /** What a message costs beyond its topic and data: its other fields, and its entries in two indexes. Part of the log's size. */
-export const ROW_OVERHEAD_BYTES = 64;
+export const SQLITE_ROW_OVERHEAD_BYTES = 64;
 
 /** An epoch as it crosses to the main thread. */
 export interface EpochRow {
@@ -11,7 +11,7 @@ export interface EpochRow {
   readonly first: number;
 }
 
-/** What one snapshot says about the log; the epochs only when they are not those that were asked for last. */
+/** What one snapshot says about the log; the epochs only when the main thread does not know the newest one. */
 export interface Snapshot {
   readonly head: number;
   readonly oldest: number;
@@ -31,13 +31,16 @@ export interface LogRow {
   readonly deletedTime: number | null;
 }
 
-/** Reads the state of the log inside the caller's transaction. */
-export class LogReader {
+/** An answer of the store that carries the log's state in another form. */
+export type AnswerWith<Log, Answer> = Omit<Answer, 'log'> & { readonly log: Log };
+
+/** Asks for the state of the log, inside the caller's transaction. */
+export class LogStateQuery {
   readonly #row: Database.Statement<[], LogRow>;
   readonly #epochs: Database.Statement<[], EpochRow>;
   readonly #logId: Database.Statement<[], string>;
 
-  constructor(db: Database.Database) {
+  constructor({ db }: { db: Database.Database }) {
     this.#row = db.prepare('SELECT head.seq, head.epoch, head.time, head.bytes, retention.oldest, retention.bytes AS deletedBytes, '
       + 'retention.time AS deletedTime FROM head, retention');
     this.#epochs = db.prepare('SELECT id, epoch, first FROM epochs ORDER BY id');

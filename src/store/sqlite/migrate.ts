@@ -1,16 +1,12 @@
 import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type Database from 'better-sqlite3';
-import { StoreError } from '../store.ts';
-import { connect, monotonic, write } from './connection.ts';
-import { readMigrationFiles } from './drizzle.ts';
+import { missingMigrations } from '../migrations.ts';
+import { connect, monotonic, writeTransaction } from './connection.ts';
 import { toStoreError } from './errors.ts';
 
-const FOLDER = fileURLToPath(new URL('../../../migrations/sqlite', import.meta.url));
-
-/** How long `migrate` waits for another process to let go of the database, in milliseconds. */
-const MIGRATE_WAIT = 30_000;
+/** How long `migrate` waits for another process to let go of the database. */
+const MIGRATE_WAIT_MS = 30_000;
 
 /**
  * Brings the schema of a database file up to date, without beginning an epoch; creates file and folder where they are
@@ -19,11 +15,11 @@ const MIGRATE_WAIT = 30_000;
 export function migrate(file: string): number {
   try {
     makeFolder(file);
-    const connection = connect(resolve(file), monotonic() + MIGRATE_WAIT);
+    const sqliteConnection = connect(resolve(file), monotonic() + MIGRATE_WAIT_MS);
     try {
-      return write(connection, monotonic() + MIGRATE_WAIT, () => applyMigrations(connection.db));
+      return writeTransaction(sqliteConnection, monotonic() + MIGRATE_WAIT_MS, () => applyMigrations(sqliteConnection.db));
     } finally {
-      connection.db.close();
+      sqliteConnection.db.close();
     }
   } catch (error) {
     throw toStoreError(error, 'unavailable');
@@ -35,16 +31,9 @@ export function migrate(file: string): number {
  * its transaction begins, so that two processes that start at once both apply the first; its table is kept.
  */
 export function applyMigrations(db: Database.Database): number {
-  const known = readMigrationFiles({ migrationsFolder: FOLDER });
   db.exec('CREATE TABLE IF NOT EXISTS "__drizzle_migrations" (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at numeric)');
-  const applied = db.prepare<[], { hash: string; created_at: number }>('SELECT hash, created_at FROM "__drizzle_migrations"').all();
-  const newest = Math.max(0, ...applied.map((migration) => Number(migration.created_at)));
-  const newestKnown = Math.max(0, ...known.map((migration) => migration.folderMillis));
-  if (newest > newestKnown) {
-    throw new StoreError('unavailable', `the database was made by a newer version of Tidings (its schema is of ${new Date(newest).toISOString()}, `
-      + `this program knows schemas up to ${new Date(newestKnown).toISOString()}): start that version, or restore a copy from before the update`);
-  }
-  const missing = known.filter((migration) => migration.folderMillis > newest);
+  const newest = db.prepare<[], number | null>('SELECT max(created_at) FROM "__drizzle_migrations"').pluck().get();
+  const missing = missingMigrations('sqlite', Number(newest ?? 0));
   const record = db.prepare('INSERT INTO "__drizzle_migrations" ("hash", "created_at") VALUES (?, ?)');
   for (const migration of missing) {
     for (const statement of migration.sql) db.exec(statement);

@@ -1,16 +1,15 @@
 import type Database from 'better-sqlite3';
 import { Filter } from '../../model/topic.ts';
-import type { LogReader, LogRow } from './log-state.ts';
-import { packMessages, type MessageRow, type PackedMessages } from './packing.ts';
-import { Merge, Scans } from './scan-merge.ts';
+import { SCAN_MAX_ROWS } from '../limits.ts';
+import type { Page } from '../store.ts';
+import type { LogRow, LogStateQuery } from './log-state.ts';
+import { ScanMerge, Scans } from './scan-merge.ts';
+import { packMessages, type MessageRow, type PackedMessages } from './worker-packing.ts';
 
-/** Rows and index entries that one read examines: stops a filter that matches little from keeping every other read waiting. */
-export const SCAN_ROWS = 10_000;
+/** Filters kept between reads: bounds their memory. Readers that are behind at the same time ask for each of theirs again and again. */
+const KEPT_FILTERS = 500;
 
-/** Filters kept between reads: what readers that are behind at the same time ask for. */
-const FILTERS = 500;
-
-/** A `ReadQuery` as it crosses to the reader: a filter goes by its names. */
+/** A `ReadQuery` as it crosses to the query worker: a filter goes by its names. */
 export interface PackedQuery {
   readonly after: number;
   readonly names: readonly string[] | undefined;
@@ -18,31 +17,35 @@ export interface PackedQuery {
   readonly maxBytes: number;
 }
 
-export interface PackedPage {
+/** A `Page` as it crosses to the main thread. */
+export interface PackedPage extends Omit<Page, 'messages' | 'log'> {
   readonly messages: PackedMessages;
-  readonly scanned: number;
-  readonly examined: number;
   readonly log: LogRow;
 }
 
-/** Reads messages, inside the caller's read transaction. */
-export class Reader {
+export interface MessageQueryDependencies {
+  readonly db: Database.Database;
+  readonly logState: LogStateQuery;
+}
+
+/** Asks for messages, inside the caller's read transaction. */
+export class MessageQuery {
   readonly #scans: Scans;
-  readonly #log: LogReader;
+  readonly #logState: LogStateQuery;
   readonly #all: Database.Statement<[number, number], MessageRow>;
   readonly #one: Database.Statement<[number], MessageRow>;
   readonly #filters = new Map<string, Filter>();
 
-  constructor(db: Database.Database, log: LogReader) {
+  constructor({ db, logState }: MessageQueryDependencies) {
     const columns = 'SELECT seq, epoch, time, expires, topic, event, json, data FROM messages';
-    this.#scans = new Scans(db);
-    this.#log = log;
+    this.#scans = new Scans({ db });
+    this.#logState = logState;
     this.#all = db.prepare<[number, number], MessageRow>(`${columns} WHERE seq > ? ORDER BY seq LIMIT ?`).raw();
     this.#one = db.prepare<[number], MessageRow>(`${columns} WHERE seq = ?`).raw();
   }
 
   read(query: PackedQuery): PackedPage {
-    const log = this.#log.row();
+    const log = this.#logState.row();
     const after = Math.min(query.after, log.seq);
     const { rows, scanned, examined } = query.names === undefined
       ? this.#readAll(after, query, log.seq)
@@ -53,7 +56,7 @@ export class Reader {
   #readAll(after: number, { limit, maxBytes }: PackedQuery, head: number): Rows {
     const rows: MessageRow[] = [];
     let bytes = 0;
-    for (const row of this.#all.iterate(after, Math.min(limit, SCAN_ROWS))) {
+    for (const row of this.#all.iterate(after, Math.min(limit, SCAN_MAX_ROWS))) {
       rows.push(row);
       bytes += row[7].length;
       if (bytes > maxBytes) break;
@@ -64,7 +67,7 @@ export class Reader {
 
   #readMatching(after: number, { limit, maxBytes }: PackedQuery, filter: Filter, head: number): Rows {
     const rows: MessageRow[] = [];
-    const merge = new Merge(this.#scans, filter, after, SCAN_ROWS);
+    const merge = new ScanMerge({ scans: this.#scans, filter, after, budget: SCAN_MAX_ROWS });
     let bytes = 0;
     while (rows.length < limit && bytes <= maxBytes) {
       const seq = merge.next();
@@ -81,7 +84,7 @@ export class Reader {
     const known = this.#filters.get(key);
     if (known !== undefined) return known;
     const filter = new Filter(names);
-    if (this.#filters.size >= FILTERS) this.#filters.delete(this.#filters.keys().next().value!);
+    if (this.#filters.size >= KEPT_FILTERS) this.#filters.delete(this.#filters.keys().next().value!);
     this.#filters.set(key, filter);
     return filter;
   }

@@ -2,14 +2,14 @@ import type Database from 'better-sqlite3';
 import type { Filter } from '../../model/topic.ts';
 
 /** Entries that a source fetches at first: few, because of a hundred sources most may be needed for one message only. */
-const FIRST_CHUNK = 16;
+const CHUNK_MIN_ENTRIES = 16;
 
 /** Entries that a source fetches at once in the end: bounds what is fetched in vain when the read stops. */
-const LAST_CHUNK = 1_024;
+const CHUNK_MAX_ENTRIES = 1_024;
 
 type Entry = readonly [seq: number, topic: string];
 
-/** Entries behind a number, in order, at most so many. */
+/** The first `limit` entries after a number, in order. */
 type Scan = (after: number, limit: number) => Entry[];
 
 /** The ways to look for messages: in the large tables of the index and in its newest part (topic-index.ts), and one by one. */
@@ -20,15 +20,15 @@ export class Scans {
   readonly #recentSegment: Database.Statement<[string, string, number, number], Entry>;
   readonly #everything: Database.Statement<[number, number], Entry>;
 
-  constructor(db: Database.Database) {
-    const behind = 'seq > ? ORDER BY seq LIMIT ?';
-    this.#topic = db.prepare<[string, number, number], Entry>(`SELECT seq, topic FROM topics WHERE topic = ? AND ${behind}`).raw();
-    this.#recentTopic = db.prepare<[string, number, number], Entry>(`SELECT seq, topic FROM recent WHERE topic = ? AND ${behind}`).raw();
+  constructor({ db }: { db: Database.Database }) {
+    const next = 'seq > ? ORDER BY seq LIMIT ?';
+    this.#topic = db.prepare<[string, number, number], Entry>(`SELECT seq, topic FROM topics WHERE topic = ? AND ${next}`).raw();
+    this.#recentTopic = db.prepare<[string, number, number], Entry>(`SELECT seq, topic FROM recent WHERE topic = ? AND ${next}`).raw();
     // CROSS JOIN: without statistics SQLite could choose to walk the log.
     this.#segment = db.prepare<[string, number, number], Entry>('SELECT segments.seq, topic FROM segments CROSS JOIN messages ON messages.seq = segments.seq '
       + 'WHERE segment = ? AND segments.seq > ? ORDER BY segments.seq LIMIT ?').raw();
-    this.#recentSegment = db.prepare<[string, string, number, number], Entry>(`SELECT seq, topic FROM recent WHERE topic > ? AND topic < ? AND ${behind}`).raw();
-    this.#everything = db.prepare<[number, number], Entry>(`SELECT seq, topic FROM messages WHERE ${behind}`).raw();
+    this.#recentSegment = db.prepare<[string, string, number, number], Entry>(`SELECT seq, topic FROM recent WHERE topic > ? AND topic < ? AND ${next}`).raw();
+    this.#everything = db.prepare<[number, number], Entry>(`SELECT seq, topic FROM messages WHERE ${next}`).raw();
   }
 
   /**
@@ -45,23 +45,31 @@ export class Scans {
     }
     for (const segment of segments) {
       scans.push((after, limit) => this.#segment.all(segment, after, limit));
-      // Every topic that begins with the segment and goes on: the slash is the character behind the dot.
+      // Every topic that begins with the segment and goes on: the slash is the next character after the dot.
       scans.push((after, limit) => this.#recentSegment.all(`${segment}.`, `${segment}/`, after, limit));
     }
     return scans;
   }
 }
 
+export interface ScanMergeOptions {
+  readonly scans: Scans;
+  readonly filter: Filter;
+  /** The number after which the scans begin. */
+  readonly after: number;
+  /** About how many entries the merge may look at. */
+  readonly budget: number;
+}
+
 /** The numbers of the messages that a filter matches, in order: its scans merged, all inside the caller's snapshot. */
-export class Merge {
+export class ScanMerge {
   readonly #sources: readonly Source[];
   readonly #budget: number;
   #last: number;
   #scanned: number;
 
-  /** @param budget Looks at about so many entries at most. */
-  constructor(scans: Scans, filter: Filter, after: number, budget: number) {
-    this.#sources = scans.of(filter).map((scan) => new Source(scan, filter, after));
+  constructor({ scans, filter, after, budget }: ScanMergeOptions) {
+    this.#sources = scans.of(filter).map((scan) => new Source({ scan, filter, after }));
     this.#budget = budget;
     this.#last = after;
     this.#scanned = after;
@@ -77,7 +85,7 @@ export class Merge {
   }
 
   next(): number | undefined {
-    // What a source has not looked at yet could come before what the others have found: nothing behind `known` is certain.
+    // What a source has not looked at yet could come before what the others have found: nothing after `known` is certain.
     let known = Infinity;
     let seq = Infinity;
     for (const source of this.#sources) {
@@ -103,11 +111,11 @@ class Source {
   examined = 0;
   readonly #scan: Scan;
   readonly #filter: Filter;
-  #chunk = FIRST_CHUNK;
+  #chunk = CHUNK_MIN_ENTRIES;
   #found: number[] = [];
   #at = 0;
 
-  constructor(scan: Scan, filter: Filter, after: number) {
+  constructor({ scan, filter, after }: { scan: Scan; filter: Filter; after: number }) {
     this.#scan = scan;
     this.#filter = filter;
     this.looked = after;
@@ -130,6 +138,6 @@ class Source {
     this.#found = [];
     for (const [seq, topic] of entries) if (this.#filter.matches(topic)) this.#found.push(seq);
     this.#at = 0;
-    this.#chunk = Math.min(this.#chunk * 2, LAST_CHUNK);
+    this.#chunk = Math.min(this.#chunk * 2, CHUNK_MAX_ENTRIES);
   }
 }

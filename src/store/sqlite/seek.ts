@@ -1,19 +1,25 @@
 import type Database from 'better-sqlite3';
-import type { LogReader, LogRow } from './log-state.ts';
+import type { Sought } from '../store.ts';
+import type { AnswerWith, LogRow, LogStateQuery } from './log-state.ts';
+
+export interface SeekerDependencies {
+  readonly db: Database.Database;
+  readonly logState: LogStateQuery;
+}
 
 /** Finds the number that stands for a time, inside the caller's read transaction. */
 export class Seeker {
-  readonly #log: LogReader;
+  readonly #logState: LogStateQuery;
   readonly #timeOf: Database.Statement<[number], number>;
 
-  constructor(db: Database.Database, log: LogReader) {
-    this.#log = log;
+  constructor({ db, logState }: SeekerDependencies) {
+    this.#logState = logState;
     this.#timeOf = db.prepare<[number], number>('SELECT time FROM messages WHERE seq = ?').pluck();
   }
 
   /** By halving: time never decreases along the log (invariant 10), so it needs no index. */
-  seek(time: number): { seq: number; missing: boolean; log: LogRow } {
-    const log = this.#log.row();
+  seek(time: number): AnswerWith<LogRow, Sought> {
+    const log = this.#logState.row();
     let older = log.oldest - 1;
     let beyond = log.seq + 1;
     while (beyond - older > 1) {

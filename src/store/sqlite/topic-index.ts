@@ -10,10 +10,10 @@ import type Database from 'better-sqlite3';
  */
 
 /** Entries at which `recent` is emptied: a few pages, so that a small commit changes few of them. More would make the move a pause. */
-export const RECENT_ENTRIES = 1_000;
+const RECENT_MAX_ENTRIES = 1_000;
 
 /** Keeps the index, inside the caller's write transaction. */
-export class Index {
+export class TopicIndex {
   readonly #count: Database.Statement<[], number>;
   readonly #add: Database.Statement<[number]>;
   readonly #moveTopics: Database.Statement<[number]>;
@@ -23,7 +23,7 @@ export class Index {
   readonly #removeTopic: Database.Statement<[string, number]>;
   readonly #removeSegment: Database.Statement<[string, number]>;
 
-  constructor(db: Database.Database) {
+  constructor({ db }: { db: Database.Database }) {
     const all = 'SELECT topic, seq FROM recent UNION ALL SELECT topic, seq FROM messages WHERE seq > ?';
     this.#count = db.prepare<[], number>('SELECT count(*) FROM recent').pluck();
     this.#add = db.prepare('INSERT INTO recent (topic, seq) SELECT topic, seq FROM messages WHERE seq > ?');
@@ -37,10 +37,10 @@ export class Index {
     this.#removeSegment = db.prepare('DELETE FROM segments WHERE segment = ? AND seq <= ?');
   }
 
-  /** Adds the messages behind a number, up to the head of the log. */
+  /** Adds the messages after a number, up to the head of the log. */
   add(before: number, head: number): void {
     if (head === before) return;
-    if (this.#count.get()! + head - before < RECENT_ENTRIES) {
+    if (this.#count.get()! + head - before < RECENT_MAX_ENTRIES) {
       this.#add.run(before);
       return;
     }

@@ -1,10 +1,8 @@
 import type Database from 'better-sqlite3';
-import type { TrimPolicy } from '../store.ts';
-import { clock as clockOfLog, ROW_OVERHEAD_BYTES, type LogReader, type LogRow } from './log-state.ts';
-import type { Index } from './topic-index.ts';
-
-/** One batch also ends with so many bytes: a large row takes as long as a hundred small ones, and everybody's appends wait for it. */
-const BATCH_BYTES = 4 * 1024 * 1024;
+import { TRIM_STEP_BYTES } from '../limits.ts';
+import type { Trimmed, TrimPolicy } from '../store.ts';
+import { clock as clockOfLog, SQLITE_ROW_OVERHEAD_BYTES, type AnswerWith, type LogRow, type LogStateQuery } from './log-state.ts';
+import type { TopicIndex } from './topic-index.ts';
 
 interface OldRow {
   readonly seq: number;
@@ -18,38 +16,35 @@ interface OldKey {
   readonly expires: number;
 }
 
-export interface PackedTrimmed {
-  readonly messages: number;
-  readonly keys: number;
-  readonly more: boolean;
-  readonly bytes: number;
-  readonly clock: number;
-  readonly log: LogRow;
+export interface TrimmerDependencies {
+  readonly db: Database.Database;
+  readonly logState: LogStateQuery;
+  readonly topicIndex: TopicIndex;
 }
 
 /** Deletes what is too old or too much, inside the caller's write transaction. */
 export class Trimmer {
-  readonly #log: LogReader;
+  readonly #logState: LogStateQuery;
   readonly #oldest: Database.Statement<[number, number], OldRow>;
   readonly #delete: Database.Statement<[number]>;
   readonly #moveOldest: Database.Statement<[number, number, number]>;
-  readonly #index: Index;
+  readonly #topicIndex: TopicIndex;
   readonly #oldestKeys: Database.Statement<[number], OldKey>;
   readonly #deleteKeys: Database.Statement<[number]>;
 
-  constructor(db: Database.Database, log: LogReader, index: Index) {
-    this.#log = log;
-    this.#index = index;
+  constructor({ db, logState, topicIndex }: TrimmerDependencies) {
+    this.#logState = logState;
+    this.#topicIndex = topicIndex;
     this.#oldest = db.prepare<[number, number], OldRow>('SELECT seq, time, topic, octet_length(data) + octet_length(topic) '
-      + `+ ${ROW_OVERHEAD_BYTES} AS bytes FROM messages WHERE seq >= ? ORDER BY seq LIMIT ?`);
+      + `+ ${SQLITE_ROW_OVERHEAD_BYTES} AS bytes FROM messages WHERE seq >= ? ORDER BY seq LIMIT ?`);
     this.#delete = db.prepare('DELETE FROM messages WHERE seq < ?');
     this.#moveOldest = db.prepare('UPDATE retention SET oldest = ?, bytes = bytes + ?, time = ?');
     this.#oldestKeys = db.prepare<[number], OldKey>('SELECT id, expires FROM keys ORDER BY id LIMIT ?');
     this.#deleteKeys = db.prepare('DELETE FROM keys WHERE id <= ?');
   }
 
-  trim({ maxAge, maxBytes, rows, latest = Infinity }: TrimPolicy): PackedTrimmed {
-    const before = this.#log.row();
+  trim({ maxAge, maxBytes, rows, latest = Infinity }: TrimPolicy): AnswerWith<LogRow, Trimmed> {
+    const before = this.#logState.row();
     // Age is counted by the machine's clock, unlike all else: after one message from a clock that was ahead, the log's own stands at that
     // message's time, and the whole log before it would seem as old as the clock was wrong (invariant 10). It is read once: what was believed is what counts.
     const clock = Date.now();
@@ -65,7 +60,7 @@ export class Trimmer {
     const topics = new Set<string>();
     for (const row of this.#oldest.iterate(before.oldest, rows + 1)) {
       if (!isDue(row, freed)) break;
-      if (messages === rows || freed >= BATCH_BYTES) {
+      if (messages === rows || freed >= TRIM_STEP_BYTES) {
         more = true;
         break;
       }
@@ -78,7 +73,7 @@ export class Trimmer {
     more ||= moreKeys;
     if (last === undefined) return { messages, keys, more, bytes: size, clock, log: before };
 
-    this.#index.remove(topics, last.seq);
+    this.#topicIndex.remove(topics, last.seq);
     this.#delete.run(last.seq + 1);
     this.#moveOldest.run(last.seq + 1, freed, last.time);
     const log = { ...before, oldest: last.seq + 1, deletedBytes: before.deletedBytes + freed, deletedTime: last.time };

@@ -2,29 +2,29 @@ import { statSync } from 'node:fs';
 import { parentPort, workerData, type Transferable } from 'node:worker_threads';
 import { StoreError } from '../store.ts';
 import { Appender } from './append.ts';
-import { connect, isInPlace, read, WAL_MAX_BYTES, write, type Connection, type FileIdentity } from './connection.ts';
+import { connect, isInPlace, readTransaction, WAL_MAX_BYTES, writeTransaction, type FileIdentity, type SqliteConnection } from './connection.ts';
 import { isOfConnection, toStoreError } from './errors.ts';
-import { LogReader } from './log-state.ts';
-import type { Call, Calls, Job, Reply, WorkerData } from './protocol.ts';
-import { Reader } from './query.ts';
+import { LogStateQuery, type AnswerWith, type LogRow, type Snapshot } from './log-state.ts';
+import { MessageQuery } from './query.ts';
 import { Seeker } from './seek.ts';
-import { Index } from './topic-index.ts';
+import { TopicIndex } from './topic-index.ts';
 import { Trimmer } from './trim.ts';
+import type { Call, Calls, Job, Reply, WorkerData } from './worker-protocol.ts';
 
 /**
- * The thread that may wait: for SQLite's lock, and for the disk. The store starts it twice, as the one that writes and
- * as the one that reads, so that reads go on while a write waits. One job after the other, in the order they came.
+ * The thread that may wait: for SQLite's lock, and for the disk. The store runs it twice, as the writer and as the query
+ * worker, so that reads go on while a write waits. One job after the other, in the order they came.
  */
 
-/** How long the writer waits for readers to leave a write-ahead log that is too long, in milliseconds. */
-const WAL_WAIT = 200;
+/** How long the writer waits for read transactions to leave a write-ahead log that is too long. */
+const WAL_WAIT_MS = 200;
 
-/** A connection with its prepared statements. */
+/** A `SqliteConnection` with its prepared statements. */
 interface Session {
-  readonly connection: Connection;
-  readonly log: LogReader;
+  readonly sqliteConnection: SqliteConnection;
+  readonly logState: LogStateQuery;
   readonly appender: Appender;
-  readonly reader: Reader;
+  readonly messageQuery: MessageQuery;
   readonly seeker: Seeker;
   readonly trimmer: Trimmer;
 }
@@ -34,7 +34,7 @@ const { file } = workerData as WorkerData;
 /** What the log was when the store opened it: no other is ever used. */
 let opened: { identity: FileIdentity; logId: string } | undefined = (workerData as WorkerData).opened;
 let session: Session | undefined;
-/** Only for the first worker that writes: the reader, and a worker that starts again, need no drizzle. */
+/** Only for the first writer: the query worker, and a worker that boots again, need no drizzle. */
 const first = opened === undefined ? { ...await import('./migrate.ts'), ...await import('./epochs.ts') } : undefined;
 /** The newest epoch that the main thread has heard of from this thread. */
 let knownEpoch = 0;
@@ -45,64 +45,46 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
     const { makeFolder, applyMigrations, beginEpoch } = first;
     makeFolder(file);
     disconnect();
-    const connection = connect(file, deadline, opened?.identity);
+    const sqliteConnection = connect(file, deadline, opened?.identity);
     try {
-      const { logId } = write(connection, deadline, () => {
-        applyMigrations(connection.db);
-        return beginEpoch(connection.db);
+      const { logId } = writeTransaction(sqliteConnection, deadline, () => {
+        applyMigrations(sqliteConnection.db);
+        return beginEpoch(sqliteConnection.db);
       });
-      opened = { identity: connection.identity, logId };
-      session = sessionOf(connection);
-      const { log } = session;
-      return [{ opened, log: read(connection, deadline, () => log.snapshot(log.row(), knownEpoch)) }, []];
+      opened = { identity: sqliteConnection.identity, logId };
+      session = sessionOf(sqliteConnection);
+      return [{ opened, ...state(deadline) }, []];
     } finally {
-      if (session === undefined) connection.db.close();
+      if (session === undefined) sqliteConnection.db.close();
     }
   },
 
   append(requests, deadline) {
-    const { connection, appender, log } = use(deadline);
-    const { outcomes, snapshot } = write(connection, deadline, () => {
-      const appended = appender.append(requests);
-      return { outcomes: appended.outcomes, snapshot: log.snapshot(appended.log, knownEpoch) };
-    });
-    return [{ outcomes, log: snapshot }, [outcomes.buffer]];
+    const answer = transact(writeTransaction, deadline, ({ appender }) => appender.append(requests));
+    return [answer, [answer.outcomes.buffer]];
   },
 
   read(query, deadline) {
-    const { connection, reader, log } = use(deadline);
-    const { page, snapshot } = read(connection, deadline, () => {
-      const found = reader.read(query);
-      return { page: found, snapshot: log.snapshot(found.log, knownEpoch) };
-    });
-    return [{ ...page, log: snapshot }, [page.messages.numbers.buffer, page.messages.bytes]];
+    const answer = transact(readTransaction, deadline, ({ messageQuery }) => messageQuery.read(query));
+    return [answer, [answer.messages.numbers.buffer, answer.messages.bytes]];
   },
 
   state(_, deadline) {
-    const { connection, log } = use(deadline);
-    return [{ log: read(connection, deadline, () => log.snapshot(log.row(), knownEpoch)) }, []];
+    return [state(deadline), []];
   },
 
   seek({ time }, deadline) {
-    const { connection, seeker, log } = use(deadline);
-    return [read(connection, deadline, () => {
-      const sought = seeker.seek(time);
-      return { ...sought, log: log.snapshot(sought.log, knownEpoch) };
-    }), []];
+    return [transact(readTransaction, deadline, ({ seeker }) => seeker.seek(time)), []];
   },
 
   trim(policy, deadline) {
-    const { connection, trimmer, log } = use(deadline);
-    return [write(connection, deadline, () => {
-      const trimmed = trimmer.trim(policy);
-      return { ...trimmed, log: log.snapshot(trimmed.log, knownEpoch) };
-    }), []];
+    return [transact(writeTransaction, deadline, ({ trimmer }) => trimmer.trim(policy)), []];
   },
 
   close() {
     try {
       // Not for a file that took the old one's place.
-      if (session !== undefined && isInPlace(session.connection)) session.connection.db.pragma('wal_checkpoint(TRUNCATE)');
+      if (session !== undefined && isInPlace(session.sqliteConnection)) session.sqliteConnection.db.pragma('wal_checkpoint(TRUNCATE)');
     } finally {
       disconnect();
     }
@@ -114,27 +96,47 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
 function use(deadline: number): Session {
   if (session !== undefined) return session;
   if (opened === undefined) throw new StoreError('unavailable', 'the store is not open');
-  const connection = connect(file, deadline, opened.identity);
-  const made = sessionOf(connection);
-  if (made.log.logId() !== opened.logId) {
-    connection.db.close();
+  const sqliteConnection = connect(file, deadline, opened.identity);
+  const made = sessionOf(sqliteConnection);
+  if (made.logState.logId() !== opened.logId) {
+    sqliteConnection.db.close();
     throw new StoreError('unavailable', `the database file ${file} holds another log; restart Tidings`);
   }
   session = made;
   return made;
 }
 
-function sessionOf(connection: Connection): Session {
-  const { db } = connection;
-  const log = new LogReader(db);
-  const index = new Index(db);
+function sessionOf(sqliteConnection: SqliteConnection): Session {
+  const { db } = sqliteConnection;
+  const logState = new LogStateQuery({ db });
+  const topicIndex = new TopicIndex({ db });
   return {
-    connection, log, appender: new Appender(db, log, index), reader: new Reader(db, log), seeker: new Seeker(db, log), trimmer: new Trimmer(db, log, index),
+    sqliteConnection,
+    logState,
+    appender: new Appender({ db, logState, topicIndex }),
+    messageQuery: new MessageQuery({ db, logState }),
+    seeker: new Seeker({ db, logState }),
+    trimmer: new Trimmer({ db, logState, topicIndex }),
   };
 }
 
+/** Does one piece of work in one transaction. Its answer says of the log what the same snapshot says. */
+function transact<Answer extends { readonly log: LogRow }>(
+  transaction: typeof readTransaction, deadline: number, work: (session: Session) => Answer,
+): AnswerWith<Snapshot, Answer> {
+  const current = use(deadline);
+  return transaction(current.sqliteConnection, deadline, () => {
+    const answer = work(current);
+    return { ...answer, log: current.logState.snapshot(answer.log, knownEpoch) };
+  });
+}
+
+function state(deadline: number): { readonly log: Snapshot } {
+  return transact(readTransaction, deadline, ({ logState }) => ({ log: logState.row() }));
+}
+
 function disconnect(): void {
-  session?.connection.db.close();
+  session?.sqliteConnection.db.close();
   session = undefined;
 }
 
@@ -146,20 +148,20 @@ function perform<Name extends Call>({ id, name, argument, deadline }: Job<Name>)
   } catch (error) {
     const failure = toStoreError(error, name === 'append' ? 'refused' : 'unavailable');
     port.postMessage({ id, failure: { kind: failure.kind, message: failure.message } } satisfies Reply);
-    if (session !== undefined && (isOfConnection(error) || !session.connection.db.open)) disconnect();
+    if (session !== undefined && (isOfConnection(error) || !session.sqliteConnection.db.open)) disconnect();
   }
 }
 
 /** After the reply, so that no publisher waits for it. */
-function shortenWal({ connection: { db, wal } }: Session): void {
+function shortenWal({ sqliteConnection: { db, wal } }: Session): void {
   try {
     const { size } = statSync(wal);
     if (size < WAL_MAX_BYTES) return;
-    db.pragma(`busy_timeout = ${WAL_WAIT}`);
+    db.pragma(`busy_timeout = ${WAL_WAIT_MS}`);
     db.pragma('wal_checkpoint(TRUNCATE)');
     db.pragma('busy_timeout = 0');
   } catch {
-    // The next job opens a new connection, and reports what is wrong if it still is.
+    // The next job connects anew, and reports what is wrong if it still is.
     disconnect();
   }
 }

@@ -3,6 +3,7 @@ import { LOCK_MS } from '../../../src/store/postgres/connections.ts';
 import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
 import type { TestDatabase } from '../../contract/store-kit.ts';
 import type { PostgresServer } from '../../support/postgres.ts';
+import type { Scope } from '../../support/temp.ts';
 import { until } from '../../support/until.ts';
 
 /** A database of a test's own. */
@@ -24,7 +25,7 @@ export class PostgresDatabase implements TestDatabase {
   }
 
   store(): PostgresStore {
-    return new PostgresStore({ url: this.url, connections: 4 });
+    return new PostgresStore({ url: this.url, maxPgConnections: 4 });
   }
 
   async backup(): Promise<() => Promise<void>> {
@@ -63,6 +64,16 @@ export class PostgresDatabase implements TestDatabase {
 
   async clockWasAhead(milliseconds: number): Promise<void> {
     await this.ask(`UPDATE tidings.head SET time = ${Date.now() + milliseconds}`);
+  }
+
+  /** A client past the stores, which goes away with the test. */
+  async client(t: Scope, config: pg.ClientConfig = {}): Promise<pg.Client> {
+    const client = new pg.Client({ ...config, connectionString: this.url });
+    // A test may cut it off.
+    client.on('error', () => undefined);
+    await client.connect();
+    t.teardown(() => client.end());
+    return client;
   }
 
   /** Asks something past the store. */

@@ -4,7 +4,7 @@ import type { Position } from '../../../src/model/position.ts';
 import { appendCall } from '../../../src/store/postgres/append.ts';
 import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
 import type { Store } from '../../../src/store/store.ts';
-import { draft, failure, numberedRequests, openStore, range, readMessages, request, seqs, stored, texts } from '../../contract/store-kit.ts';
+import { complaint, draft, failure, numberedRequests, openStore, range, readMessages, request, seqs, stored, texts } from '../../contract/store-kit.ts';
 import { Link } from '../../support/link.ts';
 import { startPostgres, type PostgresServer } from '../../support/postgres.ts';
 import { until } from '../../support/until.ts';
@@ -29,7 +29,7 @@ async function lose(t: Test): Promise<Pair> {
   const link = await Link.start(t, primary.port);
   const standby = await primary.standby(link);
   await stored(store, numberedRequests(5));
-  await until('the standby has them', async () => String(await standby.ask(database.name, 'SELECT seq FROM tidings.head')) === '5');
+  await replicated(standby, database);
   link.cut();
   await stored(store, numberedRequests(5, 'lost', 6));
   const lost = (await readMessages(store)).slice(5);
@@ -37,13 +37,14 @@ async function lose(t: Test): Promise<Pair> {
   return { primary, standby, database, store, lost };
 }
 
-async function complaint(call: Promise<unknown>): Promise<string> {
-  return call.then(() => '', String);
+/** Waits until a standby has the five messages that were stored first. */
+async function replicated(standby: PostgresServer, database: PostgresDatabase): Promise<void> {
+  await until('the standby has them', async () => String(await standby.ask(database.name, 'SELECT seq FROM tidings.head').catch(() => '')) === '5');
 }
 
 t.test('a standby takes no messages, and its state is not taken for the log\'s', async (t) => {
   const { standby, database } = await lose(t);
-  const store = new PostgresStore({ url: standby.url(database.name), connections: 2 });
+  const store = new PostgresStore({ url: standby.url(database.name), maxPgConnections: 2 });
   t.teardown(() => store.close());
   t.equal(await failure(store.open()), 'unavailable');
   await standby.promote();
@@ -56,11 +57,11 @@ t.test('who was led to a standby for a while is not stuck with it', async (t) =>
   const database = await PostgresDatabase.create(primary);
   const standby = await primary.standby(primary);
   const link = await Link.start(t, primary.port);
-  const store = new PostgresStore({ url: primary.url(database.name, link), connections: 3 });
+  const store = new PostgresStore({ url: primary.url(database.name, link), maxPgConnections: 3 });
   t.teardown(() => store.close());
   await store.open();
   await stored(store, numberedRequests(5));
-  await until('the standby has them', async () => String(await standby.ask(database.name, 'SELECT seq FROM tidings.head').catch(() => '')) === '5');
+  await replicated(standby, database);
   link.lead(standby.port);
   link.reset();
   await until('it asks the standby', async () => /standby/.test(await complaint(store.state())));
@@ -77,7 +78,7 @@ t.test('an append that meets a promoted standby begins an epoch, though no conne
   const [[timeline, epoch] = []] = await standby.ask(database.name, 'SELECT split_part(server, \'/\', 2), epoch FROM tidings.head');
   t.equal(timeline, '00000001', 'the head still names the server that was lost');
   t.equal(epoch, lost[0]!.epoch);
-  // As it comes from an instance that has not heard of anything behind a pooler, say.
+  // As it comes from an instance that a pooler hides the promotion from, say.
   const call = appendCall([request(draft('a', 'new'))], { begin: false, seen: { epoch: String(epoch), seq: 5 }, known: new Lineage([]) });
   const [[, , storedEpoch] = []] = await standby.ask(database.name, call.text);
   t.equal(storedEpoch, call.epoch);
@@ -109,7 +110,7 @@ t.test('an epoch that was lost with its messages is not taken for the one that h
   await stored(store, numberedRequests(5));
   const link = await Link.start(t, primary.port);
   const standby = await primary.standby(link);
-  await until('the standby has them', async () => String(await standby.ask(database.name, 'SELECT seq FROM tidings.head').catch(() => '')) === '5');
+  await replicated(standby, database);
   link.cut();
   const other = await openStore(t, database);
   await stored(other, numberedRequests(5, 'lost', 6));

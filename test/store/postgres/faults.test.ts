@@ -1,15 +1,16 @@
 import { once } from 'node:events';
+import { copyFileSync, rmSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
-import pg from 'pg';
+import { join } from 'node:path';
+import type { Client } from 'pg';
 import t from 'tap';
-import { Connections } from '../../../src/store/postgres/connections.ts';
+import { PgConnections } from '../../../src/store/postgres/connections.ts';
 import { migrate } from '../../../src/store/postgres/migrate.ts';
 import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
-import { StoreError } from '../../../src/store/store.ts';
-import { draft, EVERYTHING, failure, openStore, range, readMessages, request, seqs, stored } from '../../contract/store-kit.ts';
+import { complaint, draft, EVERYTHING, failure, openStore, range, readMessages, request, seqs, stored } from '../../contract/store-kit.ts';
 import { Link } from '../../support/link.ts';
 import { startPostgres } from '../../support/postgres.ts';
-import type { Scope } from '../../support/temp.ts';
+import { tempFolder, type Scope } from '../../support/temp.ts';
 import { until } from '../../support/until.ts';
 import { duringLockWait, PostgresDatabase } from './database.ts';
 
@@ -19,21 +20,10 @@ const server = await startPostgres(t);
 async function overLink(t: Scope): Promise<{ readonly store: PostgresStore; readonly link: Link; readonly database: PostgresDatabase }> {
   const database = await PostgresDatabase.create(server);
   const link = await Link.start(t, server.port);
-  const store = new PostgresStore({ url: server.url(database.name, link), connections: 4 });
+  const store = new PostgresStore({ url: server.url(database.name, link), maxPgConnections: 4 });
   t.teardown(() => store.close());
   await store.open();
   return { store, link, database };
-}
-
-/** The message of the `StoreError` with which a call fails. */
-async function complaint(call: Promise<unknown>): Promise<string> {
-  try {
-    await call;
-  } catch (error) {
-    if (error instanceof StoreError) return error.message;
-    throw error;
-  }
-  throw new Error('It did not fail');
 }
 
 t.test('connections that are reset cost what was under way, and nothing else', async (t) => {
@@ -48,7 +38,7 @@ t.test('connections that are reset cost what was under way, and nothing else', a
   const { outcomes, log } = await store.append([request(draft('a'))]);
   t.match(outcomes, [{ kind: 'stored', first: 2 }]);
   t.match(log.lineage.epochs, [{ epoch, first: 1 }, { first: 2 }], 'the first append after a loss of connections begins an epoch');
-  t.match((await store.append([request(draft('a'))])).log.lineage.epochs.length, 2, 'the one behind it does not');
+  t.match((await store.append([request(draft('a'))])).log.lineage.epochs.length, 2, 'the next append does not');
   t.same(seqs(await readMessages(store)), range(1, 3));
 });
 
@@ -86,10 +76,8 @@ t.test('a connection that the server ends in the middle of an append is a lost o
 });
 
 /** A connection past the store that has the head's lock, until it commits. */
-async function holdHead(t: Scope, database: PostgresDatabase): Promise<pg.Client> {
-  const holder = new pg.Client({ connectionString: database.url });
-  await holder.connect();
-  t.teardown(() => holder.end());
+async function holdHead(t: Scope, database: PostgresDatabase): Promise<Client> {
+  const holder = await database.client(t);
   await holder.query('BEGIN; SELECT * FROM tidings.head FOR UPDATE');
   return holder;
 }
@@ -97,17 +85,17 @@ async function holdHead(t: Scope, database: PostgresDatabase): Promise<pg.Client
 t.test('a connection of which the server said that it ends does not take its successor with it', async (t) => {
   const database = await PostgresDatabase.create(server);
   const { port, clients } = await holdingEnds(t);
-  const connections = new Connections(server.url(database.name, { port }), 1);
-  t.teardown(() => connections.close());
-  const backend = async (): Promise<unknown> => (await connections.write('SELECT pg_backend_pid()'))[0]![0];
+  const pgConnections = new PgConnections({ url: server.url(database.name, { port }), maxQueryConnections: 1 });
+  t.teardown(() => pgConnections.close());
+  const backend = async (): Promise<unknown> => (await pgConnections.write('SELECT pg_backend_pid()'))[0]![0];
   const first = await backend();
   await database.ask(`SELECT pg_terminate_backend(${String(first)})`);
-  await until('it has read the reason', () => connections.losses === 1);
+  await until('it has read the reason', () => pgConnections.losses === 1);
   const second = await backend();
   clients[0]!.end();
   await once(clients[0]!, 'close');
   t.equal(await backend(), second, 'nor is a third made beside it, which would leave it open for ever');
-  t.equal(connections.losses, 1, 'one was lost');
+  t.equal(pgConnections.losses, 1, 'one was lost');
 });
 
 /** A way to the server on which its words pass, but not the end of a connection: that comes later, or when the test says so. */
@@ -165,7 +153,7 @@ t.test('over TLS, and with a password', async (t) => {
   const secured = await startPostgres(t, { tls: true, password: secret });
   const name = await secured.database();
   const open = async (url: string): Promise<string> => {
-    const store = new PostgresStore({ url, connections: 2 });
+    const store = new PostgresStore({ url, maxPgConnections: 2 });
     try {
       await store.open();
       return 'opened';
@@ -184,6 +172,24 @@ t.test('over TLS, and with a password', async (t) => {
   t.match(await open(`${url}?sslmode=verify-full&sslrootcert=/nowhere.pem`), /nowhere/);
   t.match(await open(`${url.replace(name, 'nothing')}?sslmode=no-verify`), /there is no such database/);
   t.notOk(wrong.includes('wr0ng-secret'));
+});
+
+t.test('a certificate that vanished is missed at the next connection, and found when it is back', async (t) => {
+  const secured = await startPostgres(t, { tls: true });
+  const name = await secured.database();
+  const certificate = join(tempFolder(t), 'root.pem');
+  copyFileSync(secured.certificate, certificate);
+  const store = new PostgresStore({ url: `${secured.url(name)}?sslmode=verify-full&sslrootcert=${encodeURIComponent(certificate)}`, maxPgConnections: 2 });
+  t.teardown(() => store.close());
+  await store.open();
+  await stored(store, [request(draft('a'))]);
+  rmSync(certificate);
+  await secured.ask('postgres', `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`);
+  for (const call of [() => store.append([]), () => store.state()]) {
+    await until('it connects anew', async () => /the database cannot be reached: .*root\.pem/.test(await complaint(call())));
+  }
+  copyFileSync(secured.certificate, certificate);
+  t.same(await stored(store, [request(draft('a'))]), [2]);
 });
 
 t.test('databases that cannot hold a log say so', async (t) => {

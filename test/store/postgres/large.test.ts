@@ -1,30 +1,27 @@
-import pg from 'pg';
 import t from 'tap';
 import { Lineage } from '../../../src/model/epochs.ts';
 import { Filter } from '../../../src/model/topic.ts';
 import { appendCall } from '../../../src/store/postgres/append.ts';
-import { SETTINGS } from '../../../src/store/postgres/connections.ts';
+import { TRANSACTION_SETTINGS } from '../../../src/store/postgres/connections.ts';
 import { readCall } from '../../../src/store/postgres/query.ts';
 import { EVERYTHING } from '../../contract/store-kit.ts';
 import { largeLog } from '../../contract/store-large.ts';
 import { startPostgres } from '../../support/postgres.ts';
 import { PostgresDatabase } from './database.ts';
 
-/** A message takes ten times as long to store as on SQLite. */
-const ROWS = 100_000;
-/** What the server may read for some twenty messages: it fetches ahead. Rows. */
-const READ = 200;
+/** A tenth of SQLite's: PostgreSQL takes ten times as long to store a message. */
+const LOG_MESSAGES = 100_000;
+/** What the server may read for some twenty messages: it fetches ahead. */
+const READ_MAX_ROWS = 200;
 
 const server = await startPostgres(t);
 const database = await PostgresDatabase.create(server);
 
-largeLog(t, 'PostgreSQL', async () => database, ROWS);
+largeLog(t, 'PostgreSQL', async () => database, LOG_MESSAGES);
 
 t.test('the server itself reads no more than that: no plan sorts or filters all of a common topic', async (t) => {
-  const client = new pg.Client({ connectionString: database.url });
-  await client.connect();
-  t.teardown(() => client.end());
-  /** Rows that this connection has fetched from the table since it last told the others. */
+  const client = await database.client(t);
+  /** Rows that this client has fetched from the table and not yet reported to the server's other sessions. */
   const fetched = async (): Promise<number> => {
     const { rows } = await client.query<{ sum: string }>("SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables WHERE schemaname = 'tidings' AND relname = 'messages'");
     return Number(rows[0]!.sum);
@@ -33,23 +30,21 @@ t.test('the server itself reads no more than that: no plan sorts or filters all 
     // It tells them between transactions only.
     await client.query('BEGIN');
     const before = await fetched();
-    await client.query(readCall({ ...EVERYTHING, after: ROWS / 2, filter: new Filter(names), limit }, new Lineage([])));
+    await client.query(readCall({ ...EVERYTHING, after: LOG_MESSAGES / 2, filter: new Filter(names), limit }, new Lineage([])));
     const read = await fetched() - before;
     await client.query('COMMIT');
     return read;
   };
   for (const [names, limit] of [[['rare']], [['family.*', 'rare', 'never']], [['common3'], 5], [['common3', 'rare', 'rooms.>'], 5], [['>'], 5]] as const) {
     const read = await readFor(names, limit);
-    t.ok(read > 0 && read <= READ, `${read} rows for ${names.join(' and ')}`);
+    t.ok(read > 0 && read <= READ_MAX_ROWS, `${read} rows for ${names.join(' and ')}`);
   }
   // So the count counts.
   t.ok(await readFor(['*.nothing']) >= 10_000);
 });
 
 t.test('an append looks at none of the keys that it does not name, also over a connection that knew the table when it was small', async (t) => {
-  const client = new pg.Client({ connectionString: database.url });
-  await client.connect();
-  t.teardown(() => client.end());
+  const client = await database.client(t);
   let named = 0;
   /** Appends as many messages, each with a key of its own, and tells how many remembered keys the server has fetched for it. */
   const readFor = async (messages: number): Promise<number> => {
@@ -59,7 +54,7 @@ t.test('an append looks at none of the keys that it does not name, also over a c
     }));
     await client.query('BEGIN');
     // With its settings, as an instance sends it: without them each call would be compiled first.
-    await client.query(`${SETTINGS}; ${appendCall(requests, { begin: false, seen: { epoch: '', seq: 0 }, known: new Lineage([]) }).text}`);
+    await client.query(`${TRANSACTION_SETTINGS}; ${appendCall(requests, { begin: false, seen: { epoch: '', seq: 0 }, known: new Lineage([]) }).text}`);
     // Of this transaction, before anybody else is told.
     const { rows } = await client.query<{ sum: string }>("SELECT seq_tup_read + idx_tup_fetch AS sum FROM pg_stat_xact_user_tables WHERE schemaname = 'tidings' AND relname = 'keys'");
     await client.query('COMMIT');

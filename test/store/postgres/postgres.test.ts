@@ -1,5 +1,5 @@
 import t from 'tap';
-import { draft, openStore, readMessages, request, stored, texts } from '../../contract/store-kit.ts';
+import { draft, keyed, openStore, readMessages, request, stored } from '../../contract/store-kit.ts';
 import { storeContract } from '../../contract/store.ts';
 import { startPostgres } from '../../support/postgres.ts';
 import { PostgresDatabase } from './database.ts';
@@ -14,8 +14,11 @@ t.test('what the database is set to changes nothing of what is stored', async (t
     await server.ask('postgres', `ALTER DATABASE ${database.name} SET ${setting}`);
   }
   const store = await openStore(t, database);
-  await stored(store, [request(draft('a', "it's a \\ \"text\"")), request({ ...draft('a', 'named'), event: 'NULL' })]);
+  const odd = ["it's a \\ \"text\"", '\\', "\\'", "\\\\''", "'; DROP SCHEMA tidings CASCADE; --", '\\n', "E'\\n'", '{a,b}', 'NULL', '"NULL"'];
+  const { outcomes } = await store.append(odd.map((text) => keyed(text, [draft(`a.${text.replaceAll(' ', '_')}`, text, { event: text })])));
+  await stored(store, [request(draft('a', 'unnamed'))]);
   const messages = await readMessages(store);
-  t.same(texts(messages), ["it's a \\ \"text\"", 'named']);
-  t.same(messages.map(({ event }) => event), [undefined, 'NULL']);
+  t.same(messages.map(({ topic, event, data }) => [topic, event, Buffer.from(data).toString()]),
+    [...odd.map((text) => [`a.${text.replaceAll(' ', '_')}`, text, text]), ['a', undefined, 'unnamed']]);
+  t.same((await store.append(odd.map((text) => keyed(text, [draft('a')])))).outcomes, outcomes.map((outcome) => ({ ...outcome, kind: 'replayed' })));
 });

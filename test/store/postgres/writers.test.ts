@@ -1,9 +1,9 @@
 import { Socket } from 'node:net';
-import pg from 'pg';
+import type { Client } from 'pg';
 import t, { type Test } from 'tap';
 import { Lineage } from '../../../src/model/epochs.ts';
 import { appendCall } from '../../../src/store/postgres/append.ts';
-import { SETTINGS } from '../../../src/store/postgres/connections.ts';
+import { TRANSACTION_SETTINGS } from '../../../src/store/postgres/connections.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { draft, keyed, numberedRequests, openStore, range, readMessages, request, seqs, stored, texts } from '../../contract/store-kit.ts';
 import { startPostgres } from '../../support/postgres.ts';
@@ -20,35 +20,31 @@ async function message(store: Store, text: string): Promise<string> {
   return appendCall([request(draft('a', text))], { begin: false, seen: { epoch: lineage.epochs.at(-1)!.epoch, seq: head }, known: new Lineage([]) }).text;
 }
 
-/** A connection past the stores, whose socket the test has in hand. */
-async function connect(t: Test, database: PostgresDatabase): Promise<{ readonly client: pg.Client; readonly socket: Socket }> {
+/** A client past the stores, whose socket the test has in hand. */
+async function connect(t: Test, database: PostgresDatabase): Promise<{ readonly client: Client; readonly socket: Socket }> {
   const socket = new Socket();
-  const client = new pg.Client({ connectionString: database.url, stream: () => socket });
-  client.on('error', () => undefined);
-  await client.connect();
-  t.teardown(() => client.end());
-  return { client, socket };
+  return { client: await database.client(t, { stream: () => socket }), socket };
 }
 
-for (const { end, expected } of [{ end: 'COMMIT', expected: ['first', 'held', 'behind it'] }, { end: 'ROLLBACK', expected: ['first', 'in its place'] }]) {
-  t.test(`of two writers, the one with the lower number ends last, with a ${end}: no reader skips it`, async (t) => {
-    const { reader, seen, behind } = await duringLockWait(async () => {
+for (const { end, expected } of [{ end: 'COMMIT', expected: ['first', 'held', 'after it'] }, { end: 'ROLLBACK', expected: ['first', 'in its place'] }]) {
+  t.test(`of two writers, the one with the lower number ends last, with a ${end}: no read skips it`, async (t) => {
+    const { other, seen, next } = await duringLockWait(async () => {
       const database = await PostgresDatabase.create(server);
       const store = await openStore(t, database);
-      const reader = await openStore(t, database);
+      const other = await openStore(t, database);
       await stored(store, [request(draft('a', 'first'))]);
       const { client } = await connect(t, database);
       await client.query('BEGIN');
       await client.query(await message(store, 'held'));
       const appending = stored(store, [request(draft('a', expected.at(-1)))]);
       await database.locked(1, appending);
-      const seen = { head: (await reader.state()).head, texts: texts(await readMessages(reader)) };
+      const seen = { head: (await other.state()).head, texts: texts(await readMessages(other)) };
       await client.query(end);
-      return { reader, seen, behind: await appending };
+      return { other, seen, next: await appending };
     });
     t.same(seen, { head: 1, texts: ['first'] }, 'nobody sees a number before the one below it is decided');
-    t.same(behind, [expected.length]);
-    const messages = await readMessages(reader);
+    t.same(next, [expected.length]);
+    const messages = await readMessages(other);
     t.same(texts(messages), expected);
     t.same(seqs(messages), range(1, expected.length), 'and there is no hole');
   });
@@ -57,10 +53,10 @@ for (const { end, expected } of [{ end: 'COMMIT', expected: ['first', 'held', 'b
 t.test('an instance that is stopped at any point of an append leaves the others publishing', async (t) => {
   const database = await PostgresDatabase.create(server);
   const store = await openStore(t, database);
-  const bytes = Buffer.from(`${SETTINGS}; ${await message(store, 'from the one that was stopped')}\0`);
+  const bytes = Buffer.from(`${TRANSACTION_SETTINGS}; ${await message(store, 'from the one that was stopped')}\0`);
   const packet = Buffer.concat([Buffer.from('Q'), Buffer.alloc(4), bytes]);
   packet.writeInt32BE(bytes.length + 4, 1);
-  // All that the server ever needs of an instance is this one message: before its last byte it does nothing, and behind it nothing is left to wait for.
+  // All that the server ever needs of an instance is this one message: before its last byte it does nothing, and after it nothing is left to wait for.
   const points = [1, 5, 6, packet.length >> 1, packet.length - 2, packet.length - 1, packet.length];
   for (const point of points) {
     const { socket } = await connect(t, database);

@@ -14,7 +14,7 @@ export class SqliteDatabase implements TestDatabase {
   readonly lines: string[];
   readonly #options: SqliteOptions;
 
-  constructor(t: Scope, options: { lockWait?: number } = {}) {
+  constructor(t: Scope, options: { lockWaitMs?: number } = {}) {
     const { logger, lines } = recordingLogger();
     this.file = join(tempFolder(t), 'tidings.db');
     this.lines = lines;

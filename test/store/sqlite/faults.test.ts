@@ -7,29 +7,42 @@ import { need } from '../../support/programs.ts';
 import { tempFolder } from '../../support/temp.ts';
 import { child, SqliteDatabase } from './database.ts';
 
+/** What a child reported of its appends: the names of the stored requests, and the words of each failure, the kind first. */
+interface Report {
+  readonly stored: readonly string[];
+  readonly failed: readonly (readonly string[])[];
+}
+
+function reportOf(output: string): Report {
+  const lines = output.trim().split('\n').map((line) => line.split(' '));
+  return { stored: lines.filter(([word]) => word === 'stored').map(([, , name]) => name!), failed: lines.filter(([word]) => word !== 'stored' && word !== 'done') };
+}
+
+/** The texts of the messages of a stored request. */
+function messagesOf(name: string, count: number): string[] {
+  return range(0, count - 1).map((part) => `${name}.${part}`);
+}
+
 /** Lets system calls on the write-ahead log fail, from the first to the last number given, in a child that appends. */
-async function appendWithFault(t: Test, database: SqliteDatabase, fault: string): Promise<string[][]> {
+async function appendWithFault(t: Test, database: SqliteDatabase, fault: string): Promise<Report> {
   const calls = fault.split(':', 1)[0]!;
   const one = child(t, ['untilItFailed', database.file], need('strace'), '-f', '-qq', '-o', '/dev/null', '-P', `${database.file}-wal`, '-e', `trace=${calls}`, '-e', `inject=${fault}`);
   t.match(await one.exited, { code: 0 }, one.output);
-  return one.output.trim().split('\n').map((line) => line.split(' '));
+  return reportOf(one.output);
 }
 
 t.test('a write that finds no space: certainly nothing was stored, and it goes on when there is some again', async (t) => {
   const database = new SqliteDatabase(t);
-  const lines = await appendWithFault(t, database, 'pwrite64:error=ENOSPC:when=100..130');
-  const failed = lines.filter(([word]) => word !== 'stored' && word !== 'done');
+  const { stored: names, failed } = await appendWithFault(t, database, 'pwrite64:error=ENOSPC:when=100..130');
   t.ok(failed.length > 0);
   t.same(failed.filter(([kind]) => kind !== 'unavailable'), []);
   t.match(failed[0]!.join(' '), /the disk, or the quota on it, is full/);
-  const names = lines.filter(([word]) => word === 'stored').flatMap(([, , name]) => range(0, 9).map((part) => `${name}.${part}`));
-  t.same(texts(await readMessages(await openStore(t, database))), names, 'the log holds what was reported and nothing else');
+  t.same(texts(await readMessages(await openStore(t, database))), names.flatMap((name) => messagesOf(name, 10)), 'the log holds what was reported and nothing else');
 });
 
 t.test('a sync that fails: nobody knows, and it goes on when the disk works again', async (t) => {
   const database = new SqliteDatabase(t);
-  const lines = await appendWithFault(t, database, 'fsync,fdatasync:error=EIO:when=20..22');
-  const failed = lines.filter(([word]) => word !== 'stored' && word !== 'done');
+  const { stored: names, failed } = await appendWithFault(t, database, 'fsync,fdatasync:error=EIO:when=20..22');
   t.ok(failed.length > 0);
   t.same(failed.filter(([kind]) => kind !== 'outcome-unknown'), []);
   t.match(failed[0]!.join(' '), /the disk reported an error/);
@@ -37,7 +50,7 @@ t.test('a sync that fails: nobody knows, and it goes on when the disk works agai
   t.same(seqs(messages), range(1, messages.length));
   const unknown = new Set(failed.map(([, , name]) => name));
   const known = texts(messages).filter((text) => !unknown.has(text.split('.', 2).join('.')));
-  t.same(known, lines.filter(([word]) => word === 'stored').flatMap(([, , name]) => range(0, 9).map((part) => `${name}.${part}`)));
+  t.same(known, names.flatMap((name) => messagesOf(name, 10)));
 });
 
 /** Namespaces of users and mounts let a normal user mount a disk of its own; root in a container may lack the right to make them. */
@@ -49,13 +62,11 @@ t.test('a disk that is full', { skip: mayMount ? false : 'this user may not moun
   const script = 'mount -t tmpfs -o size=8m tmpfs "$0" && head -c 4000000 /dev/zero > "$0/filler" && exec "$@"';
   const one = child(t, ['untilItIsFull', join(disk, 't.db'), database.file], 'unshare', '--user', '--map-root-user', '--mount', 'sh', '-c', script, disk);
   t.match(await one.exited, { code: 0 }, one.output);
-  const lines = one.output.trim().split('\n').map((line) => line.split(' '));
-  const failed = lines.filter(([word]) => word !== 'stored' && word !== 'done');
+  const { stored: names, failed } = reportOf(one.output);
   t.ok(failed.length > 0);
   t.match(failed[0]!.join(' '), /^unavailable .*the disk, or the quota on it, is full/);
-  const names = lines.filter(([word]) => word === 'stored').map(([, , name]) => name!);
   t.equal(names.at(-1), 'again', 'it went on when there was room');
-  t.same(texts(await readMessages(await openStore(t, database))), names.flatMap((name) => (name === 'again' ? ['again.0'] : range(0, 999).map((part) => `${name}.${part}`))));
+  t.same(texts(await readMessages(await openStore(t, database))), names.flatMap((name) => messagesOf(name, name === 'again' ? 1 : 1_000)));
 });
 
 // chmod does not hold root back. In a namespace of its own root is an ordinary owner of its files.

@@ -3,23 +3,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t from 'tap';
-import { WAL_BYTES, WAL_MAX_BYTES } from '../../../src/store/sqlite/connection.ts';
+import { WAL_KEPT_BYTES, WAL_MAX_BYTES } from '../../../src/store/sqlite/connection.ts';
 import { migrate } from '../../../src/store/sqlite/migrate.ts';
 import { SqliteStore } from '../../../src/store/sqlite/sqlite.ts';
-import type { Store } from '../../../src/store/store.ts';
-import { draft, EVERYTHING, failure, numberedRequests, openStore, range, readMessages, request, stored, texts } from '../../contract/store-kit.ts';
+import { draft, everyCall, failure, numberedRequests, openStore, range, readMessages, request, stored, texts } from '../../contract/store-kit.ts';
 import { recordingLogger } from '../../support/logger.ts';
 import { tempFolder } from '../../support/temp.ts';
 import { SqliteDatabase } from './database.ts';
 
 const REPLACED = /was replaced or removed while in use; restart Tidings when the new file is complete/;
-
-function everyCall(store: Store): (() => Promise<unknown>)[] {
-  return [
-    () => store.append([request(draft('a', 'lost'))]), () => store.append([]), () => store.read(EVERYTHING), () => store.state(), () => store.seek(0),
-    () => store.trim({ maxAge: 1, maxBytes: 1, rows: 1 }),
-  ];
-}
 
 t.test('the folder of the database is made', async (t) => {
   const file = join(tempFolder(t), 'two', 'folders', 'tidings.db');
@@ -114,7 +106,7 @@ t.test('a file that is replaced, moved or removed under the store', async (t) =>
 
 t.test('a file that is replaced during the commit: nobody knows', async (t) => {
   for (let pause = 50; ; pause *= 2) {
-    const database = new SqliteDatabase(t, { lockWait: 60_000 });
+    const database = new SqliteDatabase(t, { lockWaitMs: 60_000 });
     const store = await openStore(t, database);
     const holder = new Database(database.file);
     t.teardown(() => holder.close());
@@ -172,21 +164,21 @@ t.test('of many epochs, those without a message or key are forgotten beyond the 
   t.same((await store.append([{ drafts: [draft('a')], key: { scope: '', key: 'k', fingerprint: new Uint8Array(32), window: 1e9 } }])).outcomes, [{ ...old, kind: 'replayed' }]);
 });
 
-t.test('after a burst the write-ahead log shrinks, also when a reader kept it from being emptied', async (t) => {
+t.test('after a burst the write-ahead log shrinks, also when a read transaction kept it from being emptied', async (t) => {
   const database = new SqliteDatabase(t);
   const store = await openStore(t, database);
   const wal = (): number => statSync(`${database.file}-wal`).size;
-  const reader = new Database(database.file);
-  t.teardown(() => reader.close());
-  reader.exec('BEGIN');
-  reader.prepare('SELECT * FROM head').get();
+  const sqliteConnection = new Database(database.file);
+  t.teardown(() => sqliteConnection.close());
+  sqliteConnection.exec('BEGIN');
+  sqliteConnection.prepare('SELECT * FROM head').get();
   for (const _ of range(1, 2)) await stored(store, [request(...range(1, 40).map(() => draft('big', Buffer.alloc(1_000_000))))]);
-  t.ok(wal() > WAL_BYTES && wal() < WAL_MAX_BYTES, 'the reader keeps it');
-  reader.exec('COMMIT');
-  reader.close();
+  t.ok(wal() > WAL_KEPT_BYTES && wal() < WAL_MAX_BYTES, 'the read transaction keeps it');
+  sqliteConnection.exec('COMMIT');
+  sqliteConnection.close();
   await stored(store, [request(draft('a'))]);
   await stored(store, [request(draft('a'))]);
-  t.ok(wal() <= WAL_BYTES, `${wal()} bytes are left`);
+  t.ok(wal() <= WAL_KEPT_BYTES, `${wal()} bytes are left`);
   await store.close();
   t.notOk(existsSync(`${database.file}-wal`), 'and nothing when the last store has closed');
 });
@@ -194,10 +186,10 @@ t.test('after a burst the write-ahead log shrinks, also when a reader kept it fr
 t.test('the write-ahead log does not grow for ever where some read is always under way', async (t) => {
   const database = new SqliteDatabase(t);
   const store = await openStore(t, database);
-  const readers = range(1, 2).map(() => new Database(database.file));
-  t.teardown(() => readers.forEach((reader) => reader.close()));
-  const begin = (reader: Database.Database): unknown => reader.exec('BEGIN').prepare('SELECT * FROM head').get();
-  let [current, next] = readers as [Database.Database, Database.Database];
+  const sqliteConnections = range(1, 2).map(() => new Database(database.file));
+  t.teardown(() => sqliteConnections.forEach((sqliteConnection) => sqliteConnection.close()));
+  const begin = (sqliteConnection: Database.Database): unknown => sqliteConnection.exec('BEGIN').prepare('SELECT * FROM head').get();
+  let [current, next] = sqliteConnections as [Database.Database, Database.Database];
   begin(current);
   const turns = setInterval(() => {
     // One begins before the other ends.

@@ -33,14 +33,14 @@ t.test('processes that create a database at the same moment', async (t) => {
 
 t.test('a process that is frozen while it holds the lock', async (t) => {
   // Long beside what a busy machine keeps a thread waiting for.
-  const lockWait = 4_000;
-  const database = new SqliteDatabase(t, { lockWait });
+  const lockWaitMs = 4_000;
+  const database = new SqliteDatabase(t, { lockWaitMs });
   const store = await openStore(t, database);
   await stored(store, [request(draft('a', 'before'))]);
   const holder = child(t, ['lock', database.file]);
   await holder.says('locked');
   holder.kill('SIGSTOP');
-  // The reader starts with its first call, and that takes as long as the machine is busy.
+  // The query worker boots with its first call, and that takes as long as the machine is busy.
   t.same(texts(await readMessages(store)), ['before']);
 
   for (let attempt = 1; ; attempt++) {
@@ -54,12 +54,12 @@ t.test('a process that is frozen while it holds the lock', async (t) => {
     t.equal(await append, 'unavailable');
     t.equal(await more, 'unavailable');
     const waited = performance.now() - start;
-    t.ok(waited >= lockWait, `it waited ${waited} ms for the lock`);
+    t.ok(waited >= lockWaitMs, `it waited ${waited} ms for the lock`);
     t.same(reads.filter((read) => read !== 'before'), []);
     // A machine that stood still meanwhile proves nothing; one that does so each time is no machine to test on.
-    const isSeen = waited < 2 * lockWait && reads.length > 10;
+    const isSeen = waited < 2 * lockWaitMs && reads.length > 10;
     if (!isSeen && attempt < ATTEMPTS) continue;
-    t.ok(waited < 2 * lockWait, `both waited at the same time: ${waited} ms`);
+    t.ok(waited < 2 * lockWaitMs, `both waited at the same time: ${waited} ms`);
     t.ok(reads.length > 10, `${reads.length} reads went on meanwhile: the event loop did not wait`);
     break;
   }

@@ -18,16 +18,16 @@ t.test('one message from a clock that was ahead does not make the log before it 
   t.match(await store.trim({ maxAge: 0, maxBytes: 1, rows: 2 }), { messages: 2, more: true }, 'by size it goes on');
 });
 
-t.test('a batch of large messages has a bound in bytes, and all go in the end', async (t) => {
+t.test('a step of retention over large messages has a bound in bytes, and all go in the end', async (t) => {
   const store = await openStore(t, new SqliteDatabase(t));
   const mebibyte = 'x'.repeat(1024 * 1024);
   for (let count = 0; count < 5; count++) await stored(store, Array.from({ length: 4 }, () => request(draft('a', mebibyte))));
-  const batches: number[] = [];
+  const steps: number[] = [];
   for (let more = true; more; ) {
     const trimmed = await store.trim({ maxAge: 0, maxBytes: 1, rows: 500 });
-    batches.push(trimmed.messages);
+    steps.push(trimmed.messages);
     more = trimmed.more;
   }
-  t.equal(batches.reduce((sum, messages) => sum + messages, 0), 20);
-  t.ok(Math.max(...batches) <= 5, batches.join());
+  t.equal(steps.reduce((sum, messages) => sum + messages, 0), 20);
+  t.ok(Math.max(...steps) <= 5, steps.join());
 });

@@ -7,7 +7,7 @@ import { draft, failure, impossible, numberedRequests, openStore, range, readMes
 import { until } from '../../support/until.ts';
 import { SqliteDatabase } from './database.ts';
 
-/** Opens a store, and answers with its workers too: the writer, the reader, then those that take their places. */
+/** Opens a store, and returns its workers too: the writer, the query worker, then the workers that take their places. */
 async function openWatched(t: Test, database: SqliteDatabase): Promise<{ store: Store; workers: Worker[] }> {
   const workers: Worker[] = [];
   const watch = (worker: Worker): number => workers.push(worker);
@@ -19,7 +19,7 @@ async function openWatched(t: Test, database: SqliteDatabase): Promise<{ store: 
 }
 
 t.test('the writer ends in the middle of an append: nobody knows, and a new one goes on', async (t) => {
-  const database = new SqliteDatabase(t, { lockWait: 60_000 });
+  const database = new SqliteDatabase(t, { lockWaitMs: 60_000 });
   const { store, workers } = await openWatched(t, database);
   await stored(store, [request(draft('a', 'before'))]);
   const holder = new Database(database.file);
@@ -30,10 +30,10 @@ t.test('the writer ends in the middle of an append: nobody knows, and a new one 
   t.same(await Promise.all(calls), ['outcome-unknown', 'outcome-unknown', 'unavailable']);
   t.same(texts(await readMessages(store)), ['before'], 'reads go on');
   holder.exec('COMMIT');
-  await until('a new writer has started', () => workers.length >= 3);
+  await until('a new writer has booted', () => workers.length >= 3);
   t.same(await stored(store, [request(draft('a', 'after'))]), [2]);
   t.same(texts(await readMessages(store)), ['before', 'after']);
-  t.match(database.lines.join(''), /the database's writer ended; it starts again in 100 ms/);
+  t.match(database.lines.join(''), /the database's writer ended; it boots again in 100 ms/);
 });
 
 t.test('a writer that ends while it writes leaves no lock and no half of a list', async (t) => {
@@ -46,7 +46,7 @@ t.test('a writer that ends while it writes leaves no lock and no half of a list'
     await small;
     await workers.at(round === 1 ? 0 : -1)!.terminate();
     outcomes.push(await large);
-    await until('a new writer has started', () => workers.length >= 2 + round);
+    await until('a new writer has booted', () => workers.length >= 2 + round);
   }
   // Each one had begun when its worker ended, or had been done just before.
   t.ok(outcomes.every((outcome) => outcome === 'outcome-unknown' || outcome === 'none'), outcomes.join());
@@ -60,14 +60,14 @@ t.test('an error that nobody catches in a worker ends neither the process nor th
   const { store, workers } = await openWatched(t, database);
   await stored(store, numberedRequests(3));
   for (const index of [0, 1]) workers[index]!.postMessage(undefined);
-  await until('both have started again', () => workers.length >= 4);
+  await until('both have booted again', () => workers.length >= 4);
   t.match(database.lines.join(''), /"err":\{"type":"TypeError"/);
   await until('both answer', async () => await failure(store.state()) === 'none' && await failure(store.append([])) === 'none');
   t.same(seqs(await readMessages(store)), [1, 2, 3]);
-  t.equal((await store.state()).lineage.epochs.length, 1, 'it is the same start of the same process');
+  t.equal((await store.state()).lineage.epochs.length, 1, 'it is the same run of the same process');
 });
 
-t.test('a worker that starts again does not go on in another file', async (t) => {
+t.test('a worker that boots again does not go on in another file', async (t) => {
   const database = new SqliteDatabase(t);
   const { store, workers } = await openWatched(t, database);
   await stored(store, numberedRequests(3));
@@ -76,7 +76,7 @@ t.test('a worker that starts again does not go on in another file', async (t) =>
   await workers[1]!.terminate();
   // While nobody has it open: its device and inode may be given to the next file.
   renameSync(database.file, `${database.file}.moved`);
-  await until('both have started again', () => workers.length >= 4);
+  await until('both have booted again', () => workers.length >= 4);
   const replaced = { kind: 'unavailable', message: /was replaced or removed while in use/ };
   await t.rejects(store.state(), replaced);
   await copy();
@@ -85,7 +85,7 @@ t.test('a worker that starts again does not go on in another file', async (t) =>
 });
 
 t.test('closing while a worker is away, or waits for a lock', async (t) => {
-  const database = new SqliteDatabase(t, { lockWait: 500 });
+  const database = new SqliteDatabase(t, { lockWaitMs: 500 });
   const { store, workers } = await openWatched(t, database);
   const holder = new Database(database.file);
   t.teardown(() => holder.close());

@@ -10,11 +10,11 @@ import type { AppendRequest, Outcome } from '../store.ts';
 /** Requests and their messages one after the other: what `Requests` walks over. */
 export interface PackedRequests {
   readonly requests: number;
-  /** Of each request REQUEST_NUMBERS, and behind them DRAFT_NUMBERS of each of its messages. */
+  /** Of each request REQUEST_NUMBERS, followed by DRAFT_NUMBERS of each of its messages. */
   readonly numbers: Float64Array<ArrayBuffer>;
-  /** Of each request its key's scope and name, and behind them topic and event of each of its messages. */
+  /** Of each request its key's scope and name, followed by topic and event of each of its messages. */
   readonly text: string;
-  /** Of each request its key's fingerprint, and behind it the data of each of its messages. */
+  /** Of each request its key's fingerprint, followed by the data of each of its messages. */
   readonly bytes: ArrayBuffer;
 }
 
@@ -136,15 +136,15 @@ export class Requests {
 export type PackedOutcomes = Float64Array<ArrayBuffer>;
 
 export const OUTCOME_NUMBERS = 4;
-export const STORED = 0;
-export const REPLAYED = 1;
-export const CONFLICT = 2;
+export const STORED_CODE = 0;
+export const REPLAYED_CODE = 1;
+export const CONFLICT_CODE = 2;
 
 export function unpackOutcomes(packed: PackedOutcomes, epochOf: (id: number) => string): Outcome[] {
   const outcomes: Outcome[] = [];
   for (let at = 0; at < packed.length; at += OUTCOME_NUMBERS) {
-    if (packed[at] === CONFLICT) outcomes.push({ kind: 'conflict' });
-    else outcomes.push({ kind: packed[at] === STORED ? 'stored' : 'replayed', epoch: epochOf(packed[at + 1]!), first: packed[at + 2]!, time: packed[at + 3]! });
+    if (packed[at] === CONFLICT_CODE) outcomes.push({ kind: 'conflict' });
+    else outcomes.push({ kind: packed[at] === STORED_CODE ? 'stored' : 'replayed', epoch: epochOf(packed[at + 1]!), first: packed[at + 2]!, time: packed[at + 3]! });
   }
   return outcomes;
 }

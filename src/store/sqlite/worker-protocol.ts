@@ -1,17 +1,18 @@
-import type { StoreErrorKind, TrimPolicy } from '../store.ts';
+import type { Sought, StoreErrorKind, Trimmed, TrimPolicy } from '../store.ts';
+import type { PackedAppended } from './append.ts';
 import type { FileIdentity } from './connection.ts';
-import type { Snapshot } from './log-state.ts';
-import type { PackedMessages, PackedOutcomes, PackedRequests } from './packing.ts';
-import type { PackedQuery } from './query.ts';
+import type { AnswerWith, Snapshot } from './log-state.ts';
+import type { PackedPage, PackedQuery } from './query.ts';
+import type { PackedRequests } from './worker-packing.ts';
 
 /** What the store's threads say to each other: jobs to a worker, one reply to each. */
 export interface Calls {
   open: { argument: undefined; value: { opened: Opened; log: Snapshot } };
-  append: { argument: PackedRequests; value: { outcomes: PackedOutcomes; log: Snapshot } };
-  read: { argument: PackedQuery; value: { messages: PackedMessages; scanned: number; examined: number; log: Snapshot } };
+  append: { argument: PackedRequests; value: AnswerWith<Snapshot, PackedAppended> };
+  read: { argument: PackedQuery; value: AnswerWith<Snapshot, PackedPage> };
   state: { argument: undefined; value: { log: Snapshot } };
-  seek: { argument: { time: number }; value: { seq: number; missing: boolean; log: Snapshot } };
-  trim: { argument: TrimPolicy; value: { messages: number; keys: number; more: boolean; bytes: number; clock: number; log: Snapshot } };
+  seek: { argument: { time: number }; value: AnswerWith<Snapshot, Sought> };
+  trim: { argument: TrimPolicy; value: AnswerWith<Snapshot, Trimmed> };
   close: { argument: undefined; value: undefined };
 }
 
@@ -32,7 +33,7 @@ export interface Reply {
   readonly failure?: { readonly kind: StoreErrorKind; readonly message: string };
 }
 
-/** The database that a store has opened, by which a worker that comes later knows it again. */
+/** The database that a store has opened, by which a worker that boots later knows it again. */
 export interface Opened {
   readonly identity: FileIdentity;
   readonly logId: string;

@@ -2,20 +2,20 @@ import { Worker, type Transferable } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { StoreError } from '../store.ts';
 import { monotonic } from './connection.ts';
-import type { Call, Calls, Job, Opened, Reply, WorkerData } from './protocol.ts';
+import type { Call, Calls, Job, Opened, Reply, WorkerData } from './worker-protocol.ts';
 
-/** The pause before a worker that ended is started again, in milliseconds; it doubles up to the second each time. */
-const RESTART_MIN = 100;
-const RESTART_MAX = 5_000;
+/** The pause before a worker that ended boots again; it doubles up to the maximum each time. */
+const WORKER_BOOT_MIN_MS = 100;
+const WORKER_BOOT_MAX_MS = 5_000;
 
 /**
- * How many times longer than other calls the opening of a database waits for the lock: others may be migrating it one after
- * the other, and the worker's own start is a part of it.
+ * How many times longer than other calls `open` waits for the lock. Other processes may be migrating the database one
+ * after the other, and the worker boots first.
  */
-const OPEN_PATIENCE = 6;
+const OPEN_PATIENCE_FACTOR = 6;
 
-/** How long a worker may take to finish and close, in milliseconds, beyond what it may wait for a lock. */
-const CLOSE_WAIT = 5_000;
+/** How long a worker may take to close, beyond what it may wait for a lock. Stops a worker that hangs from keeping the process alive. */
+const WORKER_CLOSE_MS = 5_000;
 
 interface Waiting {
   readonly name: Call;
@@ -23,61 +23,73 @@ interface Waiting {
   readonly reject: (error: StoreError) => void;
 }
 
-/** The main thread's end of one worker. Its calls reject with a `StoreError` and nothing else. */
-export class Thread {
+export interface SupervisedWorkerOptions {
+  /** What the worker is called in the logs. */
+  readonly name: 'writer' | 'query worker';
+  /** The path of the database. */
+  readonly file: string;
+  /** How long a call waits for the lock that another process holds on the database, in milliseconds. */
+  readonly lockWaitMs: number;
+  readonly logger: Pick<Logger, 'error'>;
+  /** The database that the worker must find. The worker that opens the database finds out itself. */
+  readonly opened?: Opened;
+}
+
+/** The main thread's end of one worker, which boots again when it ends. Its calls reject with a `StoreError` and nothing else. */
+export class SupervisedWorker {
   readonly #name: string;
   readonly #file: string;
-  readonly #lockWait: number;
+  readonly #lockWaitMs: number;
   readonly #logger: Pick<Logger, 'error'>;
   readonly #waiting = new Map<number, Waiting>();
   #worker: Worker | undefined;
   #opened: Opened | undefined;
   #nextId = 1;
-  #restartDelay = RESTART_MIN;
-  #restart: NodeJS.Timeout | undefined;
+  #bootDelay = WORKER_BOOT_MIN_MS;
+  #bootTimer: NodeJS.Timeout | undefined;
   #closed: Promise<void> | undefined;
 
-  constructor(name: string, file: string, lockWait: number, logger: Pick<Logger, 'error'>, opened?: Opened) {
+  constructor({ name, file, lockWaitMs, logger, opened }: SupervisedWorkerOptions) {
     this.#name = name;
     this.#file = file;
-    this.#lockWait = lockWait;
+    this.#lockWaitMs = lockWaitMs;
     this.#logger = logger;
     this.#opened = opened;
-    this.#start();
+    this.#boot();
   }
 
-  /** What workers started from now on must find. */
+  /** What workers that boot from now on must find. */
   set opened(opened: Opened) {
     this.#opened = opened;
   }
 
   call<Name extends Call>(name: Name, argument: Calls[Name]['argument'], transfer: Transferable[] = []): Promise<Calls[Name]['value']> {
     const worker = this.#worker;
-    if (worker === undefined) return Promise.reject(new StoreError('unavailable', `the database's ${this.#name} has ended and starts again soon`));
+    if (worker === undefined) return Promise.reject(new StoreError('unavailable', `the database's ${this.#name} has ended and boots again soon`));
     return new Promise((resolve, reject) => {
-      const patience = name === 'open' ? this.#lockWait * OPEN_PATIENCE : this.#lockWait;
+      const patience = name === 'open' ? this.#lockWaitMs * OPEN_PATIENCE_FACTOR : this.#lockWaitMs;
       const job: Job<Name> = { id: this.#nextId++, name, argument, deadline: monotonic() + patience };
       this.#waiting.set(job.id, { name, resolve, reject });
       worker.postMessage(job, transfer);
     });
   }
 
-  /** Lets the jobs that it has finish, and ends the worker. Never rejects. */
+  /** Lets the worker finish its jobs, and ends it. Never rejects. */
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
   }
 
   async #close(): Promise<void> {
-    clearTimeout(this.#restart);
+    clearTimeout(this.#bootTimer);
     const worker = this.#worker;
     if (worker === undefined) return;
     const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
     const timer = setTimeout(() => {
       this.#logger.error(`the database's ${this.#name} did not end in time`);
       void worker.terminate();
-    }, this.#lockWait + CLOSE_WAIT);
-    // It fails where the worker fails to close: then it ends all the same.
+    }, this.#lockWaitMs + WORKER_CLOSE_MS);
+    // A worker that fails to close ends here, too.
     this.call('close', undefined).catch((error: unknown) => {
       this.#logger.error({ err: error }, `the database's ${this.#name} did not close`);
       void worker.terminate();
@@ -86,7 +98,7 @@ export class Thread {
     clearTimeout(timer);
   }
 
-  #start(): void {
+  #boot(): void {
     const worker = new Worker(new URL('./worker.ts', import.meta.url), {
       name: `sqlite ${this.#name}`,
       workerData: { file: this.#file, opened: this.#opened } satisfies WorkerData,
@@ -106,7 +118,7 @@ export class Thread {
     const waiting = this.#waiting.get(id);
     if (waiting === undefined) return;
     this.#waiting.delete(id);
-    this.#restartDelay = RESTART_MIN;
+    this.#bootDelay = WORKER_BOOT_MIN_MS;
     if (failure === undefined) waiting.resolve(value as never);
     else waiting.reject(new StoreError(failure.kind, failure.message));
   }
@@ -114,13 +126,13 @@ export class Thread {
   #ended(): void {
     this.#worker = undefined;
     for (const { name, reject } of this.#waiting.values()) {
-      // Invariant 1: it may have ended before the commit or after it.
+      // Invariant 1: the worker may have ended before the commit or after it.
       reject(new StoreError(name === 'append' ? 'outcome-unknown' : 'unavailable', `the database's ${this.#name} ended in the middle of its work`));
     }
     this.#waiting.clear();
     if (this.#closed !== undefined) return;
-    this.#logger.error(`the database's ${this.#name} ended; it starts again in ${this.#restartDelay} ms`);
-    this.#restart = setTimeout(() => this.#start(), this.#restartDelay);
-    this.#restartDelay = Math.min(this.#restartDelay * 2, RESTART_MAX);
+    this.#logger.error(`the database's ${this.#name} ended; it boots again in ${this.#bootDelay} ms`);
+    this.#bootTimer = setTimeout(() => this.#boot(), this.#bootDelay);
+    this.#bootDelay = Math.min(this.#bootDelay * 2, WORKER_BOOT_MAX_MS);
   }
 }

@@ -1,0 +1,10 @@
+/** Limits that both stores keep. */
+
+/** How many rows and index entries one read examines: stops a filter that matches little from keeping every other read waiting. */
+export const SCAN_MAX_ROWS = 10_000;
+
+/** A step of retention also ends after this many bytes: a large row takes as long as a hundred small ones, and appends may wait for the step. */
+export const TRIM_STEP_BYTES = 4 * 1024 * 1024;
+
+/** How many of the newest epochs stay known after their messages are gone: a client that comes back late is told `expired`, not `unknown-log`. */
+export const KEPT_EPOCHS = 1_000;
