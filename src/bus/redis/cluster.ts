@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Access, Address } from '../../config/redis-url.ts';
-import type { Route } from './route.ts';
+import type { Route } from './discovery.ts';
 
 /**
  * To any node of a cluster. What is published on one node reaches the subscribers of all, masters and replicas, so one that

@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import type { Address } from '../../config/redis-url.ts';
 import { Dialer } from './dialer.ts';
-import type { Route } from './route.ts';
+import type { Route } from './discovery.ts';
 
 /** The wait before the first and at most between two attempts to connect: milliseconds. Stop a Redis that comes back from being met by every instance at once, again and again. */
 const RETRY_FIRST = 100;

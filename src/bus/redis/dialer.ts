@@ -2,7 +2,7 @@ import { connect as connectTcp, Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { AbstractConnector } from 'ioredis';
 import { serverName, type Address } from '../../config/redis-url.ts';
-import type { Route } from './route.ts';
+import type { Route } from './discovery.ts';
 
 /**
  * Opens the sockets, and closes them at once. Those of ioredis listen to one error of a socket, and a second one ends the

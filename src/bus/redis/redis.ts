@@ -6,7 +6,7 @@ import type { Bus, BusListener, BusState } from '../bus.ts';
 import { decode, encode, envelopeSize, SENDER_BYTES } from '../envelope.ts';
 import { ClusterRoute } from './cluster.ts';
 import { Connection, describe } from './connection.ts';
-import { fixedRoute, type Route } from './route.ts';
+import { fixedRoute, type Route } from './discovery.ts';
 import { SentinelRoute } from './sentinel.ts';
 
 /** Above so many bytes a commit travels as "look at the head". Stops large messages from crossing Redis once for each instance, at the cost of the small ones behind them. */

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { Access, Address } from '../../config/redis-url.ts';
 import { Connection, describe } from './connection.ts';
-import { fixedRoute, type Route } from './route.ts';
+import { fixedRoute, type Route } from './discovery.ts';
 
 /** How long those sentinels are waited for that do not answer, when others may: milliseconds. Stops a frozen one from holding up what the others know. */
 const ANSWERS_LIMIT = 500;
