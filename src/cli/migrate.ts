@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { DatabaseLocation } from '../config/config.ts';
+import type { DatabaseLocation } from '../config/database-url.ts';
 import { configure } from '../config/configure.ts';
 import { StoreError } from '../store/store.ts';
 

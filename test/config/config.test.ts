@@ -1,7 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { t } from 'tap';
-import { ConfigError, readConfig, SETTINGS, type Config } from '../../src/config/config.ts';
+import { ConfigError, readConfig, type Config } from '../../src/config/config.ts';
+import { SETTINGS } from '../../src/config/settings.ts';
 import { tempFolder } from '../support/temp.ts';
 
 function read(environment: Record<string, string>, dotenv: string | false = false): Config {
