@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { pino } from 'pino';
 import type { Bus } from './bus/bus.ts';
 import { LocalBus } from './bus/local.ts';
-import { configure } from './config/configure.ts';
+import { configure } from './config/config.ts';
 import { streamsThatFit } from './config/file-limit.ts';
 import { Audience } from './delivery/audience.ts';
 import { Catchup } from './delivery/catchup.ts';

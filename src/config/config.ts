@@ -4,10 +4,16 @@ import { parseEnv } from 'node:util';
 import { WrongValue, type Setting } from './setting-kinds.ts';
 import { SETTINGS, type SettingName } from './settings.ts';
 
+/**
+ * What the operator decides. The room `config` reads environment variables and the file `.env`, checks every value, and returns one
+ * frozen, typed object; nothing else in the service reads the environment. `settings.ts` lists all settings with their defaults and
+ * bounds. A wrong value keeps the process from booting: it gets one line for each, which never shows a password.
+ */
+
 /** Every setting under its own name, as a checked value in the unit that its name or the table says. */
 export type Config = { readonly [Name in SettingName]: ReturnType<(typeof SETTINGS)[Name]['read']> };
 
-/** The start is refused: one line for every wrong value. */
+/** The process must not boot with these settings: one line for every wrong value. */
 export class ConfigError extends Error {
   override name = 'ConfigError';
   readonly lines: readonly string[];
@@ -15,6 +21,17 @@ export class ConfigError extends Error {
   constructor(lines: readonly string[]) {
     super(lines.join('\n'));
     this.lines = lines;
+  }
+}
+
+/** The settings of this process. Writes a line to standard error for each wrong value, and exits. */
+export function configure(): Config {
+  try {
+    return readConfig(process.env);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    for (const line of error.lines) process.stderr.write(`${line}\n`);
+    process.exit(1);
   }
 }
 
@@ -44,7 +61,7 @@ export function readConfig(environment: NodeJS.ProcessEnv, options: { dotenv: st
   return Object.freeze(config);
 }
 
-/** What is set in either place. */
+/** The texts of the environment and of the file, before any is checked. */
 function readTexts(environment: NodeJS.ProcessEnv, dotenv: string | false): Readonly<Record<string, string | undefined>> {
   if (dotenv === false) return environment;
   try {
@@ -55,7 +72,7 @@ function readTexts(environment: NodeJS.ProcessEnv, dotenv: string | false): Read
   }
 }
 
-/** What is wrong only together with another setting. A value that was refused already is not there. */
+/** Lines about values that are wrong only together with another one. A value that was refused before is missing in `config`. */
 function contradictions(config: Partial<Config>): string[] {
   const lines: string[] = [];
   if (config.HOST !== undefined && config.AUTH === '' && !isLoopback(config.HOST)) {

@@ -1,16 +1,20 @@
 import { fileURLToPath } from 'node:url';
 import { WrongValue } from './setting-kinds.ts';
 
-/** Where the log is. `shown` is what may be said of it: it holds no password. */
+/** Where the message log is stored. `shown` names the database without its password, for log lines. */
 export type DatabaseLocation =
   | { readonly kind: 'sqlite'; readonly file: string }
   | { readonly kind: 'postgres'; readonly url: string; readonly shown: string };
 
+/**
+ * Reads `DATABASE_URL`: the path of an SQLite file, or a URL that the driver of PostgreSQL understands.
+ * @throws WrongValue Its text repeats nothing of the URL, which may hold a password.
+ */
 export function readDatabaseUrl(text: string): DatabaseLocation {
   if (/^postgres(ql)?:/i.test(text)) return readPostgres(text);
   const path = /^file:([^?#]+)$/i.exec(text)?.[1];
   if (path === undefined || path.endsWith('/')) throw new WrongValue();
-  // In memory, a log would keep none of its promises.
+  // A log in memory could not keep the promise of a 201: the message survives a crash.
   if (path.includes(':memory:')) throw new WrongValue('a database in memory would lose every message; it must be file:<path of an SQLite database>');
   try {
     return { kind: 'sqlite', file: path.startsWith('//') ? fileURLToPath(text) : path };
@@ -20,7 +24,7 @@ export function readDatabaseUrl(text: string): DatabaseLocation {
 }
 
 function readPostgres(text: string): DatabaseLocation {
-  // A socket's folder may stand in the query, with no host where hosts stand.
+  // The folder of a Unix socket may stand in the query, and then no host precedes the path.
   const url = URL.parse(text.replace('@/', '@localhost/'));
   if (url === null || !/^postgres(ql)?:\/\//i.test(text)) {
     throw new WrongValue('that is no URL of PostgreSQL; it must be postgres://user:password@host:port/database, with what is special in user or password percent-encoded');

@@ -96,7 +96,7 @@ t.test('a URL is checked, and no line repeats its password', (t) => {
   t.equal(refused.length, 7);
   t.notOk(refused.some((line) => line.includes(secret)));
   t.match(refused[0], /^DATABASE_URL: it names several hosts/);
-  t.match(refused[6], /^REDIS_URL: behind the sentinels the name of their master is missing/);
+  t.match(refused[6], /^REDIS_URL: after the sentinels the name of their master is missing/);
   for (const url of ['redis://h', 'redis://h:6379/3', `rediss://:${secret}@h:6380`, 'redis://[::1]:6379', `redis+sentinel://u:${secret}@h1,h2/name`, 'redis+cluster://h1,h2']) t.equal(read({ REDIS_URL: url }).REDIS_URL, url);
   t.end();
 });
