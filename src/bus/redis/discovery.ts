@@ -1,24 +1,25 @@
 import type { Redis } from 'ioredis';
 import type { Access, Address } from '../../config/redis-url.ts';
 
-/** Where the connections of a bus lead: which server, and whether it is still the right one. */
-export interface Route {
+/** Finds the server that a connection should lead to: one fixed server, the master that sentinels name, or a node of a cluster. */
+export interface ServerDiscovery {
+  /** How a client gets into the servers that it finds. */
   readonly access: Access;
 
-  /** Where the next attempt leads. Rejects with why there is nowhere to go yet; it is asked again. `close` ends its waiting. */
+  /** The server for the next attempt to connect. Rejects with the reason if there is none yet; the connection asks again later. `close` ends the wait. */
   next(): Promise<Address>;
 
   /**
-   * Why a connection that is open leads to the wrong server; undefined when it does not, or when nobody can tell. Asked before the
-   * connection is used, and again and again. Never rejects; waits no longer than the connection itself does. Without it, no server is wrong.
+   * Why an open connection leads to the wrong server; undefined if it does not, or if nobody can tell. A connection asks before it is used,
+   * and every few seconds after that. Never rejects; waits no longer than the connection waits for an answer.
    */
-  wrong?(redis: Redis, at: Address): Promise<string | undefined>;
+  reasonToLeave(redis: Redis, address: Address): Promise<string | undefined>;
 
-  /** Releases what it holds; waits for none that hangs. */
-  close?(): Promise<void>;
+  /** Releases connections of its own; does not wait for one that hangs. */
+  close(): Promise<void>;
 }
 
-/** To one server, always. */
-export function fixedRoute(address: Address, access: Access): Route {
-  return { access, next: () => Promise.resolve(address) };
+/** Always the same server. */
+export function fixedServer(address: Address, access: Access): ServerDiscovery {
+  return { access, next: () => Promise.resolve(address), reasonToLeave: () => Promise.resolve(undefined), close: () => Promise.resolve() };
 }
