@@ -4,6 +4,7 @@ import t from 'tap';
 import { RedisBus } from '../../../src/bus/redis/redis.ts';
 import { Ear, joined, message } from '../../contract/bus.ts';
 import { flows, toldOnce } from '../../support/bus.ts';
+import { listening } from '../../support/listening.ts';
 import { recordingLogger } from '../../support/logger.ts';
 import { freePort } from '../../support/ports.ts';
 import { startRedis, type RedisServer } from '../../support/redis.ts';
@@ -56,7 +57,7 @@ t.test('Redis goes and comes back: it tries for ever, says so once each, and loo
     attempts += 1;
     socket.on('error', () => undefined).destroy();
   });
-  await new Promise<void>((resolve) => impostor.listen(redis.port, '127.0.0.1', resolve));
+  await listening(impostor, redis.port);
   await until('it was tried often', () => attempts >= 10);
   t.equal(bus.state, 'degraded');
   await new Promise((resolve) => impostor.close(resolve));

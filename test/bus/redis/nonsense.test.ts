@@ -3,6 +3,7 @@ import { inspect } from 'node:util';
 import t from 'tap';
 import { RedisBus } from '../../../src/bus/redis/redis.ts';
 import { Ear } from '../../contract/bus.ts';
+import { listening } from '../../support/listening.ts';
 import { recordingLogger } from '../../support/logger.ts';
 import { freePort } from '../../support/ports.ts';
 import { startRedis } from '../../support/redis.ts';
@@ -26,11 +27,9 @@ async function impostor(t: Scope, where: () => string): Promise<number> {
       }
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const port = await listening(server);
   t.teardown(() => server.close());
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
+  return port;
 }
 
 /** A machine that stands still for seconds shows a server that is too slow, whatever it would say: then it is tried again. */

@@ -8,6 +8,7 @@ import t from 'tap';
 import { encode, SENDER_BYTES } from '../../../src/bus/envelope.ts';
 import { RedisBus } from '../../../src/bus/redis/redis.ts';
 import { busContract, content, Ear, joined, message } from '../../contract/bus.ts';
+import { listening } from '../../support/listening.ts';
 import { recordingLogger } from '../../support/logger.ts';
 import { freePort } from '../../support/ports.ts';
 import { startRedis } from '../../support/redis.ts';
@@ -188,10 +189,8 @@ t.test('a listener that Redis cuts off as too slow comes back and looks at the l
 t.test('closing leaves no socket and no timer, wherever the connections are', async (t) => {
   const { url } = await startRedis(t);
   const silent = createServer(() => undefined);
-  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  const silentPort = await listening(silent);
   t.teardown(() => silent.close());
-  const address = silent.address();
-  if (address === null || typeof address === 'string') return t.fail('no port');
   /** What is there besides what was: some of that may have been about to go. */
   const more = (before: readonly string[]): string => {
     const left = resources();
@@ -203,7 +202,7 @@ t.test('closing leaves no socket and no timer, wherever the connections are', as
     ['up', url, (bus) => until('up', () => bus.state === 'up')],
     ['just begun', url, async () => undefined],
     ['nobody there', `redis://127.0.0.1:${await freePort()}`, () => new Promise((resolve) => setTimeout(resolve, 30))],
-    ['never answered', `redis://127.0.0.1:${address.port}`, () => new Promise((resolve) => silent.once('connection', () => resolve()))],
+    ['never answered', `redis://127.0.0.1:${silentPort}`, () => new Promise((resolve) => silent.once('connection', () => resolve()))],
   ];
   for (const [where, at, reach] of places) {
     const before = resources();

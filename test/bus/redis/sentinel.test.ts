@@ -7,6 +7,7 @@ import t from 'tap';
 import { RedisBus } from '../../../src/bus/redis/redis.ts';
 import { busContract, Ear, joined } from '../../contract/bus.ts';
 import { flows, states, toldOnce } from '../../support/bus.ts';
+import { listening } from '../../support/listening.ts';
 import { recordingLogger } from '../../support/logger.ts';
 import { freePort } from '../../support/ports.ts';
 import { MASTER, SentinelServer, startSentinels } from '../../support/redis-sentinel.ts';
@@ -183,16 +184,14 @@ t.test('it works over TLS, to the sentinel and to the master', async (t) => {
 t.test('closing leaves no socket and no timer, wherever sentinels and master are', async (t) => {
   const fleet = await startSentinels(t);
   const silent = createServer(() => undefined);
-  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  const silentPort = await listening(silent);
   t.teardown(() => silent.close());
-  const address = silent.address();
-  if (address === null || typeof address === 'string') return t.fail('no port');
   const open = (): string => process.getActiveResourcesInfo().filter((name) => /TCPSocket|TCPWRAP|TCPConnect|TLS|Timeout|DNS|GETADDR/i.test(name)).sort().join(' ');
   const places: [string, string, (bus: RedisBus, lines: readonly string[]) => Promise<void>][] = [
     ['up', fleet.url, (bus) => until('up', () => bus.state === 'up')],
     ['just begun', fleet.url, async () => undefined],
     ['nobody there', `redis+sentinel://127.0.0.1:${await freePort()}/${MASTER}`, (_, lines) => until('it was tried', () => lines.length > 0)],
-    ['never answered', `redis+sentinel://127.0.0.1:${address.port}/${MASTER}`, () => new Promise((resolve) => silent.once('connection', () => resolve()))],
+    ['never answered', `redis+sentinel://127.0.0.1:${silentPort}/${MASTER}`, () => new Promise((resolve) => silent.once('connection', () => resolve()))],
   ];
   for (const [where, url, reach] of places) {
     const before = open();

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import pg from 'pg';
 import t from 'tap';
 import { Connections } from '../../../src/store/postgres/connections.ts';
@@ -8,6 +8,7 @@ import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
 import { StoreError } from '../../../src/store/store.ts';
 import { draft, EVERYTHING, failure, openStore, range, readMessages, request, seqs, stored } from '../../contract/store-kit.ts';
 import { Link } from '../../support/link.ts';
+import { listening } from '../../support/listening.ts';
 import { startPostgres } from '../../support/postgres.ts';
 import type { Scope } from '../../support/temp.ts';
 import { until } from '../../support/until.ts';
@@ -121,13 +122,12 @@ async function holdingEnds(t: Scope): Promise<{ readonly port: number; readonly 
     for (const socket of [client, upstream]) socket.on('error', () => undefined);
     client.on('close', () => upstream.destroy());
   });
-  way.listen(0, '127.0.0.1');
-  await once(way, 'listening');
+  const port = await listening(way);
   t.teardown(() => {
     for (const client of clients) client.destroy();
     way.close();
   });
-  return { port: (way.address() as AddressInfo).port, clients };
+  return { port, clients };
 }
 
 t.test('a server that was stopped and comes back', async (t) => {
