@@ -11,7 +11,7 @@ import { Catchup } from './delivery/catchup.ts';
 import { Fanout } from './delivery/fanout.ts';
 import type { Reader } from './delivery/reader.ts';
 import { Streams } from './delivery/stream-registry.ts';
-import type { Gauges, Readiness, Service } from './http/service.ts';
+import type { Readiness, Service } from './http/service.ts';
 import { History } from './log/history.ts';
 import { Publisher } from './log/publisher.ts';
 import { Retention } from './log/retention.ts';
@@ -20,7 +20,7 @@ import { StoreClock } from './log/store-clock.ts';
 import { Tail } from './log/tail.ts';
 import type { LogState } from './model/epochs.ts';
 import { systemClock } from './runtime/clock.ts';
-import { Counters } from './runtime/counters.ts';
+import { Metrics, type Gauges } from './runtime/metrics.ts';
 import { StoreError, type Store } from './store/store.ts';
 
 /** The composition root: configuration, store, bus, the spine, the HTTP server; and their end in reverse. */
@@ -45,7 +45,8 @@ const logger = pino({ level: config.LOG_LEVEL });
 const maxStreams = streamsThatFit(config.MAX_STREAMS, logger);
 const clock = systemClock;
 const storeClock = new StoreClock(clock);
-const counters = new Counters();
+const metrics = new Metrics();
+const { counters } = metrics;
 const database = config.DATABASE_URL;
 
 const store: Store = await makeStore();
@@ -77,7 +78,7 @@ const retention = new Retention({
 let draining = false;
 let opening = true;
 const service: Service = {
-  config, logger, publisher, history, starts, streams, counters, readiness, gauges,
+  config, logger, publisher, history, starts, streams, counters, metrics, readiness, gauges,
   get draining() {
     return draining;
   },

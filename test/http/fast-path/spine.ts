@@ -13,7 +13,6 @@ import { Starts } from '../../../src/log/start.ts';
 import { StoreClock } from '../../../src/log/store-clock.ts';
 import { Tail } from '../../../src/log/tail.ts';
 import { systemClock as clock, type Clock } from '../../../src/runtime/clock.ts';
-import { Counters } from '../../../src/runtime/counters.ts';
 import { recordingLogger } from '../../support/logger.ts';
 import { MemoryStore } from '../../support/memory-store.ts';
 import { fakeService } from '../../support/service.ts';
@@ -35,7 +34,8 @@ export async function startSpine(t: Scope, environment: Readonly<Record<string, 
   const { logger, lines }: { logger: Logger; lines: string[] } = recordingLogger();
   const store = new MemoryStore();
   const storeClock = new StoreClock(clock);
-  const counters = new Counters();
+  const fake = fakeService();
+  const { counters } = fake;
   const audience = new Audience();
   const tail = new Tail({ store, clock, storeClock, counters, logger, maxBytes: config.TAIL_BYTES, pollMs: config.POLL_MS });
   const catchup = new Catchup({ store, tail, clock, storeClock, counters, logger });
@@ -65,9 +65,8 @@ export async function startSpine(t: Scope, environment: Readonly<Record<string, 
     catchup.stop();
     tail.stop();
   });
-  const fake = fakeService();
   const service: Service = {
-    ...fake, config, logger, counters, publisher, history, starts, streams,
+    ...fake, config, logger, publisher, history, starts, streams,
     gauges: () => ({ ...fake.gauges(), streams: streams.open, head: tail.log?.head ?? 0, tailMessages: tail.length, tailBytes: tail.bytes, appendsWaiting: publisher.waiting }),
   };
   return { service, store, streams, tick: () => look(), lines };
