@@ -9,7 +9,7 @@ function read(environment: Record<string, string>, dotenv: string | false = fals
   return readConfig(environment, { dotenv });
 }
 
-/** What the start is refused with; none when it is not. */
+/** The lines of the refusal; none if the settings are accepted. */
 function lines(environment: Record<string, string>, dotenv: string | false = false): readonly string[] {
   try {
     read(environment, dotenv);
@@ -143,7 +143,7 @@ t.test('the file .env is read, and the environment wins', (t) => {
   t.end();
 });
 
-t.test('a .env that cannot be read stops the start', (t) => {
+t.test('a .env that cannot be read refuses the settings', (t) => {
   const dotenv = join(tempFolder(t), '.env');
   mkdirSync(dotenv);
   t.match(lines({}, dotenv), [/\.env: it cannot be read/]);

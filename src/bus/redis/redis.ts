@@ -10,6 +10,12 @@ import { fixedServer, type ServerDiscovery } from './discovery.ts';
 import { redactedReason } from './redacted-reason.ts';
 import { SentinelDiscovery } from './sentinel.ts';
 
+/**
+ * The bus of several instances, over Redis pub/sub. Commits come in and leave as `PUBLISH` commands; messages of the channel come in and leave as
+ * calls of the `BusListener`. The room finds the right server (`discovery.ts`, `sentinel.ts`, `cluster.ts`), opens the sockets to it
+ * (`dialer.ts`), and reconnects for ever (`connection.ts`). A Redis that is away, frozen or refuses us delays messages between instances, and nothing else.
+ */
+
 /** A larger commit travels as "look at the head". Stops large messages from crossing Redis once for each instance and delaying the small ones after them. */
 const ENVELOPE_MAX_BYTES = 1024 * 1024;
 
@@ -26,11 +32,9 @@ export interface RedisBusOptions {
 }
 
 /**
- * The bus of several instances, over Redis pub/sub. This room turns commits into `PUBLISH` commands, and what it hears into calls of the listener.
- * It finds the server (`discovery.ts`, `sentinel.ts`, `cluster.ts`), opens its sockets (`dialer.ts`), and reconnects for ever (`connection.ts`).
- *
- * The channel's name carries the log's own id, because pub/sub ignores the numbers of databases. One connection publishes and another
- * subscribes: Redis cuts off a subscriber that reads too slowly, and the publisher must survive that.
+ * Publishes each commit on a channel of Redis, and passes on the commits that others publish there. The channel's name carries the log's own id,
+ * because pub/sub ignores the numbers of databases. One connection publishes and another subscribes: Redis cuts off a subscriber that reads
+ * too slowly, and the publisher must survive that.
  */
 export class RedisBus implements Bus {
   readonly #location: RedisLocation;
