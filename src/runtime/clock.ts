@@ -28,3 +28,14 @@ export const systemClock: Clock = {
     setImmediate(task);
   },
 };
+
+/** Waits until `promise` settles, but no longer than the given milliseconds. Leaves no timer behind. */
+export async function waitAtMost(milliseconds: number, promise: Promise<unknown>): Promise<void> {
+  const limit = Promise.withResolvers<void>();
+  const timer = setTimeout(limit.resolve, milliseconds);
+  try {
+    await Promise.race([limit.promise, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 import type { Address } from '../../config/redis-url.ts';
+import { waitAtMost } from '../../runtime/clock.ts';
 import { Dialer } from './dialer.ts';
 import type { ServerDiscovery } from './discovery.ts';
 import { redactedReason } from './redacted-reason.ts';
@@ -121,12 +122,7 @@ export class RedisConnection {
 
   async #release(): Promise<void> {
     clearInterval(this.#ping);
-    if (this.#isOpen) {
-      const limit = Promise.withResolvers<void>();
-      const timer = setTimeout(limit.resolve, REDIS_CLOSE_MAX_MS);
-      await Promise.race([limit.promise, this.redis.quit().then(ignore, ignore)]);
-      clearTimeout(timer);
-    }
+    if (this.#isOpen) await waitAtMost(REDIS_CLOSE_MAX_MS, this.redis.quit().then(ignore, ignore));
     // There is no socket before the first attempt, and no open one during the wait for the next.
     const stream: typeof this.redis.stream | undefined = this.redis.stream;
     const { promise, resolve } = Promise.withResolvers<void>();

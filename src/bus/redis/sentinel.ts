@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Access, Address, SentinelLocation } from '../../config/redis-url.ts';
+import { waitAtMost } from '../../runtime/clock.ts';
 import { RedisConnection } from './connection.ts';
 import { fixedServer, type ServerDiscovery } from './discovery.ts';
 import { redactedReason } from './redacted-reason.ts';
@@ -47,10 +48,7 @@ export class SentinelDiscovery implements ServerDiscovery {
 
   /** During a failover, and for a while after it, sentinels may disagree. The newest configuration wins, as it does among themselves. */
   async #consult(): Promise<Address | undefined> {
-    const limit = Promise.withResolvers<void>();
-    const timer = setTimeout(limit.resolve, SENTINEL_ROUND_MAX_MS);
-    await Promise.race([limit.promise, Promise.all(this.#sentinels.map((sentinel) => sentinel.ask()))]);
-    clearTimeout(timer);
+    await waitAtMost(SENTINEL_ROUND_MAX_MS, Promise.all(this.#sentinels.map((sentinel) => sentinel.ask())));
     let newest: Answer | undefined;
     for (const { answer } of this.#sentinels) if (answer !== undefined && answer.configEpoch > (newest?.configEpoch ?? -1)) newest = answer;
     this.#master = newest?.master ?? this.#master;
