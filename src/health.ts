@@ -1,8 +1,9 @@
 import type { Bus } from './bus/bus.ts';
 import type { Delivery } from './delivery/delivery.ts';
-import type { Gauges, Readiness } from './http/service.ts';
+import type { Readiness } from './http/service.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { MessageLog } from './log/log.ts';
+import type { Gauges } from './runtime/metrics.ts';
 
 export interface HealthDependencies {
   readonly lifecycle: Pick<Lifecycle, 'isOpening' | 'isDraining'>;

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { pino } from 'pino';
 import type { Bus } from './bus/bus.ts';
 import { LocalBus } from './bus/local.ts';
-import { configure } from './config/configure.ts';
+import { configure } from './config/config.ts';
 import { streamsThatFit } from './config/file-limit.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { Health } from './health.ts';
@@ -10,7 +10,7 @@ import type { Service } from './http/service.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { MessageLog } from './log/log.ts';
 import { systemClock as clock } from './runtime/clock.ts';
-import { Counters } from './runtime/counters.ts';
+import { Metrics } from './runtime/metrics.ts';
 import type { Store } from './store/store.ts';
 
 /** The composition root: what an instance is made of, in the order of the rooms from the bottom up. Only this file and cli/ name a store or a bus. */
@@ -18,7 +18,8 @@ import type { Store } from './store/store.ts';
 const config = configure();
 const database = config.DATABASE_URL;
 const logger = pino({ level: config.LOG_LEVEL });
-const counters = new Counters();
+const metrics = new Metrics();
+const { counters } = metrics;
 
 const store: Store = await makeStore();
 const bus: Bus = await makeBus();
@@ -53,7 +54,7 @@ const lifecycle = new Lifecycle({
 const health = new Health({ lifecycle, bus, log, delivery });
 
 const service: Service = {
-  config, logger, counters,
+  config, logger, counters, metrics,
   publisher: log.publisher,
   starts: log.starts,
   streams: delivery.streams,

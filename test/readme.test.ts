@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { t } from 'tap';
-import { SETTINGS } from '../src/config/config.ts';
+import { SETTINGS } from '../src/config/settings.ts';
 
 const root = new URL('../', import.meta.url);
 

@@ -1,35 +1,37 @@
 import type { Message } from '../model/message.ts';
 
 /**
- * Tells the other instances what was just committed, so that they need not wait for their next look at the log. It is a
- * hint that may be lost, doubled, late or out of order: nothing depends on it but how soon a message arrives
- * (invariant 6). `test/contract/bus.ts` checks every implementation.
+ * Tells other instances at once what an instance just committed. A commit's messages come in through `publish`; on every other instance that
+ * joined the same log they come out at its `BusListener`. Without the bus an instance finds them a little later, when it polls the log.
+ *
+ * A call of the listener is a hint. It may be lost, doubled, late or out of order; only the delay of messages depends on it (invariant 6).
+ * `local.ts` is the bus of a single process, `redis/` that of several. `test/contract/bus.ts` checks every implementation.
  */
 export interface Bus {
   /**
-   * Joins the channel of one log and begins to listen; calls nothing on `listener` before it returns. Never rejects
-   * and never waits for a server: a bus that cannot be reached goes on trying by itself. Called once.
+   * Joins the channel of one log and begins to listen. Called once. Does not call `listener` before it returns, never throws, and never waits
+   * for a server: a bus whose server is away goes on trying by itself.
    */
   join(logId: string, listener: BusListener): void;
 
   /**
-   * Sends what one commit stored, in order, once. Never throws, never waits, queues nothing for a server that is away:
-   * what cannot be sent now is dropped. The sender hears nothing of it itself.
+   * Sends one commit's messages, in order, once. Never throws, never waits, and drops what it cannot send now: it queues nothing for a server
+   * that is away. The sender's own listener does not hear them.
    */
   publish(messages: readonly Message[]): void;
 
   readonly state: BusState;
 
-  /** Leaves the channel and releases connections; waits for none that hangs. */
+  /** Leaves the channel and releases connections; does not wait for one that hangs. */
   close(): Promise<void>;
 }
 
 export interface BusListener {
-  /** What another instance committed: `messages` of one commit, in order. */
+  /** The messages of one commit of another instance, in order. */
   receive(messages: readonly Message[]): void;
-  /** Something was or may have been committed that is not in a `receive`: look at the log's head. */
+  /** Something was or may have been committed that no `receive` brings: look at the log's head. */
   wake(): void;
 }
 
-/** `degraded`: delivery between instances waits for the next look at the log. `local`: there is one process only. */
+/** `degraded`: delivery between instances waits for their next look at the log. `local`: there is only one process. */
 export type BusState = 'local' | 'up' | 'degraded';

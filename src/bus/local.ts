@@ -1,15 +1,15 @@
 import type { Bus } from './bus.ts';
 
-/** The bus of a single process: there is nobody else to tell. */
+/** The bus of a single process: it has no other instance to tell. */
 export class LocalBus implements Bus {
   readonly state = 'local';
 
   join(): void {
-    // Nobody else writes, so there is nothing to listen for; polling the head finds what another process of this host stores.
+    // No other instance publishes. If another process of this host stores a message, polling the log's head finds it.
   }
 
   publish(): void {
-    // The instance that stored a message knows of it already.
+    // The instance that stored a message knows it already.
   }
 
   async close(): Promise<void> {

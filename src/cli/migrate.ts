@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
-import type { DatabaseLocation } from '../config/config.ts';
-import { configure } from '../config/configure.ts';
+import { configure } from '../config/config.ts';
+import type { DatabaseLocation } from '../config/database-url.ts';
 import { StoreError } from '../store/store.ts';
 
-/** `npm run migrate`: brings the schema of the database up to date without starting the service, which does so by itself. */
+/** `npm run migrate`: brings the schema of the database up to date. The service does the same when it boots. */
 const database = configure().DATABASE_URL;
 try {
   const applied = await migrate(database);
@@ -15,7 +15,7 @@ try {
   process.exitCode = 1;
 }
 
-/** Only what is needed is loaded: the driver of the one or of the other. */
+/** Loads only the driver of the database that is used. */
 async function migrate(to: DatabaseLocation): Promise<number> {
   if (to.kind === 'sqlite') return (await import('../store/sqlite/migrate.ts')).migrate(resolve(to.file));
   return (await import('../store/postgres/migrate.ts')).migrate(to.url);

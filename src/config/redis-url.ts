@@ -7,40 +7,59 @@ export interface Address {
   readonly port: number;
 }
 
-/** Who is let in, and how. */
+/** How a client gets in: its user and password, and whether it speaks TLS. */
 export interface Access {
   readonly username?: string;
   readonly password?: string;
   readonly isTls: boolean;
 }
 
-/** What `REDIS_URL` can name: one server, the sentinels that know a master, or nodes of one cluster. `access` is to the servers that carry messages. */
-export type RedisLocation = { readonly access: Access } & (
-  | { readonly kind: 'server'; readonly server: Address }
-  | { readonly kind: 'sentinel'; readonly sentinels: readonly Address[]; readonly master: string; readonly sentinelAccess: Access }
-  | { readonly kind: 'cluster'; readonly nodes: readonly Address[] }
-);
+/** What `REDIS_URL` can name: one server, the sentinels that know a master, or nodes of one cluster. */
+export type RedisLocation = ServerLocation | SentinelLocation | ClusterLocation;
 
-const SERVER_PORT = 6379;
-const SENTINEL_PORT = 26379;
+export interface ServerLocation {
+  readonly kind: 'server';
+  readonly server: Address;
+  readonly access: Access;
+}
 
-/** Its parts, as loosely as they can be told apart: what is wrong with one of them is said by who reads it. */
-const FORM = /^(rediss?)(\+sentinel|\+cluster)?:\/\/(?:([^/?#]*)@)?([^/?#@]*)([^?#]*)(?:\?([^#]*))?$/i;
+export interface SentinelLocation {
+  readonly kind: 'sentinel';
+  readonly sentinels: readonly Address[];
+  readonly sentinelAccess: Access;
+  /** The name by which the sentinels know the master. */
+  readonly master: string;
+  /** To the master itself. */
+  readonly access: Access;
+}
+
+export interface ClusterLocation {
+  readonly kind: 'cluster';
+  readonly nodes: readonly Address[];
+  readonly access: Access;
+}
+
+/** The ports that a URL means when it names none. */
+const DEFAULT_SERVER_PORT = 6379;
+const DEFAULT_SENTINEL_PORT = 26379;
+
+/** The parts of a URL, as loosely as they can be told apart: the function that reads a part says what is wrong with it. */
+const URL_FORM = /^(rediss?)(\+sentinel|\+cluster)?:\/\/(?:([^/?#]*)@)?([^/?#@]*)([^?#]*)(?:\?([^#]*))?$/i;
 
 /**
- * Reads a URL of Redis. Those that name several servers have the form that most programs know which take such a URL; their parameters
- * have ioredis' names. A database's number is allowed and not used: publishing knows none.
+ * Reads a URL of Redis. URLs of several servers have the form that most programs accept; their parameters have ioredis' names. The number
+ * of a database is allowed and ignored, because Redis' pub/sub knows no databases.
  * @throws WrongValue Its text says what is wrong and repeats nothing of the URL, which may hold a password anywhere.
  */
 export function readRedisUrl(text: string): RedisLocation {
-  const [, scheme, kind = '', user = '', hosts = '', path = '', query = ''] = FORM.exec(text) ?? [];
+  const [, scheme, kind = '', user = '', hosts = '', path = '', query = ''] = URL_FORM.exec(text) ?? [];
   if (scheme === undefined) throw new WrongValue('that is no URL of Redis; it must begin with redis://, redis+sentinel:// or redis+cluster:// (rediss for TLS), with what is special in user or password percent-encoded');
   const isTls = scheme.toLowerCase() === 'rediss';
   const access = { ...readUser(user), isTls };
   if (kind.toLowerCase() === '+sentinel') {
-    return { kind: 'sentinel', access, sentinels: readHosts(hosts, SENTINEL_PORT), master: readMaster(path), sentinelAccess: { ...readSentinelUser(query), isTls } };
+    return { kind: 'sentinel', access, sentinels: readHosts(hosts, DEFAULT_SENTINEL_PORT), master: readMaster(path), sentinelAccess: { ...readSentinelUser(query), isTls } };
   }
-  const servers = readHosts(hosts, SERVER_PORT);
+  const servers = readHosts(hosts, DEFAULT_SERVER_PORT);
   if (!/^(\/[0-9]{0,5})?$/.test(path)) throw new WrongValue('what follows the host can only be / and the number of a database');
   if (kind.toLowerCase() === '+cluster') return { kind: 'cluster', access, nodes: servers };
   const [server] = servers;
@@ -48,7 +67,7 @@ export function readRedisUrl(text: string): RedisLocation {
   return { kind: 'server', access, server };
 }
 
-/** The name that a server's certificate must be for, and by which hosted servers find it; TLS knows none for an address. */
+/** The name that a server's certificate must be for, and by which hosted servers choose one. TLS allows no IP address here. */
 export function serverName(host: string): { readonly servername?: string } {
   return isIP(host) === 0 ? { servername: host } : {};
 }
@@ -72,7 +91,7 @@ function readHosts(text: string, usualPort: number): Address[] {
 
 function readMaster(path: string): string {
   const name = /^\/([a-z0-9._-]+)(\/[0-9]{0,5})?$/i.exec(path)?.[1];
-  if (name === undefined) throw new WrongValue('behind the sentinels the name of their master is missing, or has letters that no such name has; it must be redis+sentinel://host:26379,host:26379/name');
+  if (name === undefined) throw new WrongValue('after the sentinels the name of their master is missing, or has letters that no such name has; it must be redis+sentinel://host:26379,host:26379/name');
   return name;
 }
 

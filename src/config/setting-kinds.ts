@@ -1,23 +1,23 @@
 /**
- * The kinds of values that a setting can have: how the text of an environment variable becomes one, and what is said
- * when it cannot. `config.ts` holds the settings themselves.
+ * A setting: how the text of an environment variable becomes a value, and which line the operator reads when it cannot. The functions
+ * below make the kinds of settings; `settings.ts` holds the settings themselves.
  */
 export interface Setting<Value> {
   /** What the README calls it: `number`, `size`, `text`, `URL`, `list`, `choice`. */
   readonly type: string;
   readonly unit: string;
-  /** What holds when the variable is unset or empty, as one would write it there; empty where nothing is. */
+  /** The text that counts when the variable is unset or empty; empty if there is none. */
   readonly default: string;
   readonly meaning: string;
-  /** What may stand there, in words: the end of the line that refuses anything else. */
+  /** The allowed values in words: the end of the line that refuses any other. */
   readonly allowed: string;
-  /** Its value may hold a password: no line repeats it. */
+  /** The value may hold a password, so no line repeats it. */
   readonly secret: boolean;
-  /** Called with the text or, where that is empty, with the default. Throws `WrongValue`. */
+  /** Called with the text, or with the default if the text is empty. Throws `WrongValue`. */
   readonly read: (text: string) => Value;
 }
 
-/** Why a text is no value of its setting. Without a reason of its own, the line says only what is allowed. */
+/** Why a setting refuses a text. With an empty message, the operator's line says only which values are allowed. */
 export class WrongValue extends Error {
   override name = 'WrongValue';
 }
@@ -40,7 +40,8 @@ export function wholeNumber(facts: Bounds & { readonly unit?: string }): Setting
   };
 }
 
-const UNITS = { '': 1, b: 1, kib: 1024, mib: 1024 ** 2, gib: 1024 ** 3 } as const;
+/** How many bytes each suffix of a size stands for, in lower case. */
+const SIZE_SUFFIX_BYTES = { '': 1, b: 1, kib: 1024, mib: 1024 ** 2, gib: 1024 ** 3 } as const;
 
 /** A number of bytes: `65536`, `64KiB`, `64MiB`, `1GiB`. */
 export function size(facts: Bounds): Setting<number> {
@@ -49,7 +50,7 @@ export function size(facts: Bounds): Setting<number> {
     allowed: `from ${facts.min} to ${facts.max} bytes, also written as 64KiB, 64MiB or 1GiB`,
     read: (text) => {
       const match = /^([0-9]{1,15}) ?(b|kib|mib|gib|)$/i.exec(text);
-      return within(facts, match === null ? NaN : Number(match[1]) * UNITS[match[2]!.toLowerCase() as keyof typeof UNITS]);
+      return within(facts, match === null ? NaN : Number(match[1]) * SIZE_SUFFIX_BYTES[match[2]!.toLowerCase() as keyof typeof SIZE_SUFFIX_BYTES]);
     },
   };
 }
@@ -71,7 +72,7 @@ export function choice<const Choice extends string>(facts: Facts & { readonly ch
   };
 }
 
-/** Any other text, read by a function of its own. */
+/** Any other text; the setting brings its own function to read it. */
 export function text<Value>(facts: Facts & {
   readonly type: string;
   readonly allowed: string;

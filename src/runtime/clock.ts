@@ -1,8 +1,13 @@
+/**
+ * What a process itself offers to the code that runs in it: time (here), memory, counting, metrics and a logger. The room `runtime` knows nothing
+ * of messages and imports no other room, so every room may use it. Its parts are handed in, and a test or a simulation hands in its own.
+ */
+
 /** Time as the spine sees it, handed in so that a test can drive it. */
 export interface Clock {
-  /** Milliseconds that only ever grow; what they count from means nothing. */
+  /** Milliseconds that never decrease. They count from no particular moment. */
   monotonic(): number;
-  /** Runs `task` after so many milliseconds, without keeping the process alive for it. */
+  /** Runs `task` after the given milliseconds. The wait does not keep the process alive. */
   after(milliseconds: number, task: () => void): Timer;
   /** Runs `task` once this turn of the event loop is over. */
   soon(task: () => void): void;
@@ -23,3 +28,14 @@ export const systemClock: Clock = {
     setImmediate(task);
   },
 };
+
+/** Waits until `promise` settles, but no longer than the given milliseconds. Leaves no timer behind. */
+export async function waitAtMost(milliseconds: number, promise: Promise<unknown>): Promise<void> {
+  const limit = Promise.withResolvers<void>();
+  const timer = setTimeout(limit.resolve, milliseconds);
+  try {
+    await Promise.race([limit.promise, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,6 +1,20 @@
+/** Takes one value at a time, such as a histogram does. */
+export interface Observer {
+  observe(value: number): void;
+}
+
+/** Who sees the size and the duration of each commit. */
+export interface CommitObservers {
+  readonly messages: Observer;
+  readonly milliseconds: Observer;
+}
+
+/** The null object: counters that no metrics show need no histograms. */
+const UNOBSERVED: Observer = { observe: () => undefined };
+
 /**
- * What the spine counts as it goes: plain numbers, so that counting costs nothing on the fan-out path. The metrics
- * route reads them when it is asked.
+ * What the spine counts as it goes: plain numbers, so that counting costs nothing on the fan-out path. `Metrics` reads them when Prometheus
+ * asks. Only commits, which are few, are handed to observers one by one.
  */
 export class Counters {
   /** Messages that this instance stored. */
@@ -13,7 +27,7 @@ export class Counters {
   delivered = 0;
   /** Bytes handed to sockets of streams, framing included. */
   deliveredBytes = 0;
-  /** Streams opened and closed since the start. */
+  /** Streams opened and closed since the process booted. */
   opened = 0;
   closed = 0;
   /** Streams refused with `$busy`. */
@@ -30,33 +44,19 @@ export class Counters {
   reads = 0;
   readsServed = 0;
   rowsExamined = 0;
-  /** Commits, the messages in them, and the time they took, in milliseconds. */
-  readonly commitMessages: Histogram = new Histogram([1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000]);
-  readonly commitMilliseconds: Histogram = new Histogram([1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000]);
+  /** The messages of each commit, and the time it took. */
+  readonly commitMessages: Observer;
+  readonly commitMilliseconds: Observer;
   /** Messages and keys that retention deleted. */
   trimmed = 0;
   trimmedKeys = 0;
 
+  constructor(commits: CommitObservers = { messages: UNOBSERVED, milliseconds: UNOBSERVED }) {
+    this.commitMessages = commits.messages;
+    this.commitMilliseconds = commits.milliseconds;
+  }
+
   refuse(code: string): void {
     this.refused.set(code, (this.refused.get(code) ?? 0) + 1);
-  }
-}
-
-/** Counts of values up to each bound, the last for everything above; with their sum. */
-export class Histogram {
-  readonly bounds: readonly number[];
-  readonly counts: number[];
-  sum = 0;
-
-  constructor(bounds: readonly number[]) {
-    this.bounds = bounds;
-    this.counts = new Array<number>(bounds.length + 1).fill(0);
-  }
-
-  observe(value: number): void {
-    const index = this.bounds.findIndex((bound) => value <= bound);
-    const at = index === -1 ? this.bounds.length : index;
-    this.counts[at] = this.counts[at]! + 1;
-    this.sum += value;
   }
 }

@@ -1,6 +1,34 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { Gauges } from '../http/service.ts';
-import type { Counters, Histogram as Counts } from './counters.ts';
+import { Counters } from './counters.ts';
+
+/** The upper bounds of the histograms' buckets. */
+const COMMIT_BUCKETS_MESSAGES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
+const COMMIT_BUCKETS_SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5];
+
+/** What an instance holds at this moment, as metrics show it. */
+export interface Gauges {
+  readonly streams: number;
+  /** History requests that wait for a first message. */
+  readonly longPolls: number;
+  /** Streams that are behind and read from the log, and by how many numbers of the log the last of them is behind. */
+  readonly readersBehind: number;
+  readonly furthestBehind: number;
+  /** The tail: how many messages, their bytes, and its first and last number. */
+  readonly tailMessages: number;
+  readonly tailBytes: number;
+  readonly tailFirst: number;
+  readonly tailLast: number;
+  /** The log when it was last looked at: its newest number, its oldest, and the bytes of its messages. */
+  readonly head: number;
+  readonly oldest: number;
+  readonly logBytes: number;
+  /** Messages waiting to be stored. */
+  readonly appendsWaiting: number;
+  /** 1 or 0. */
+  readonly bus: number;
+  readonly database: number;
+  readonly draining: number;
+}
 
 type NumberOf<Source> = { [Name in keyof Source]: Source[Name] extends number ? Name : never }[keyof Source];
 
@@ -12,10 +40,10 @@ const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help
   opened: ['streams_opened_total', 'Streams opened'],
   closed: ['streams_closed_total', 'Streams closed'],
   busy: ['streams_busy_total', 'Streams refused with $busy'],
-  stalled: ['streams_stalled_total', 'Streams closed since their client took nothing any more'],
+  stalled: ['streams_stalled_total', 'Streams closed because their client took nothing any more'],
   gaps: ['gaps_total', '$gap events written'],
   fellBehind: ['readers_fell_behind_total', 'Times that a live stream fell behind'],
-  filled: ['tail_filled_total', 'Messages that the tail read from the log since the bus did not bring them'],
+  filled: ['tail_filled_total', 'Messages that the tail read from the log because the bus did not bring them'],
   reads: ['catchup_reads_total', 'Reads of the log for streams that are behind'],
   readsServed: ['catchup_streams_served_total', 'Streams served by those reads'],
   rowsExamined: ['catchup_rows_examined_total', 'Rows that the database looked at for them'],
@@ -41,75 +69,53 @@ const GAUGES: Readonly<Record<keyof Gauges, readonly [name: string, help: string
   draining: ['draining', 'Whether the instance is going'],
 };
 
-export interface Metrics {
-  readonly contentType: string;
-  render(): Promise<string>;
-}
-
 /**
- * Everything that Prometheus is shown: the spine's own numbers, read when they are asked for, and what prom-client
- * knows of the process, the delay of the event loop among it (`nodejs_eventloop_lag_*`, by perf_hooks).
+ * Everything that Prometheus is shown: the spine's counters and gauges, the histograms of commits, and prom-client's own metrics of the process.
+ * Among those is the delay of the event loop (`nodejs_eventloop_lag_*`, from perf_hooks).
  */
-export function buildMetrics(counters: Counters, gauges: () => Gauges): Metrics {
-  const registry = new Registry();
-  let now = gauges();
-  collectDefaultMetrics({ register: registry });
-  for (const [source, [name, help]] of Object.entries(COUNTERS) as [NumberOf<Counters>, readonly [string, string]][]) {
-    new Counter({ ...named(name, help, registry), collect() {
-      this.reset();
-      this.inc(counters[source]);
-    } });
-  }
-  new Counter({ ...named('publishes_refused_total', 'Publishes that failed, by the code of their problem', registry), labelNames: ['code'], collect() {
-    this.reset();
-    for (const [code, count] of counters.refused) this.inc({ code }, count);
-  } });
-  for (const [source, [name, help]] of Object.entries(GAUGES) as [keyof Gauges, readonly [string, string]][]) {
-    new Gauge({ ...named(name, help, registry), collect() {
-      this.set(now[source]);
-    } });
-  }
-  new CountedHistogram(named('commit_messages', 'Messages of one commit', registry), counters.commitMessages, 1);
-  new CountedHistogram(named('commit_seconds', 'How long a commit took', registry), counters.commitMilliseconds, 1000);
-  return {
-    contentType: registry.contentType,
-    render() {
-      now = gauges();
-      return registry.metrics();
-    },
-  };
-}
+export class Metrics {
+  /** For the spine to count with. */
+  readonly counters: Counters;
+  readonly #registry = new Registry();
+  readonly #gauges: readonly (readonly [keyof Gauges, Gauge])[];
 
-function named(name: string, help: string, registry: Registry): { name: string; help: string; registers: Registry[] } {
-  return { name: `tidings_${name}`, help, registers: [registry] };
-}
-
-/** A histogram whose counts were made elsewhere: prom-client's own can only be filled one value at a time. */
-class CountedHistogram extends Histogram {
-  readonly #name: string;
-  readonly #help: string;
-  readonly #counts: Counts;
-  readonly #unit: number;
-
-  /** @param unit What the values are divided by, to be in Prometheus' base unit. */
-  constructor(config: { name: string; help: string; registers: Registry[] }, counts: Counts, unit: number) {
-    super(config);
-    this.#name = config.name;
-    this.#help = config.help;
-    this.#counts = counts;
-    this.#unit = unit;
-  }
-
-  /** What the registry asks for the text format. */
-  getForPromString(): Promise<object> {
-    let total = 0;
-    const values: { metricName: string; labels: { le?: string }; value: number }[] = this.#counts.counts.map((count, index) => {
-      total += count;
-      const bound = this.#counts.bounds[index];
-      return { metricName: `${this.#name}_bucket`, labels: { le: bound === undefined ? '+Inf' : String(bound / this.#unit) }, value: total };
+  constructor() {
+    const seconds = new Histogram({ ...this.#named('commit_seconds', 'How long a commit took'), buckets: COMMIT_BUCKETS_SECONDS });
+    const counters = new Counters({
+      messages: new Histogram({ ...this.#named('commit_messages', 'Messages of one commit'), buckets: COMMIT_BUCKETS_MESSAGES }),
+      milliseconds: { observe: (value) => seconds.observe(value / 1000) },
     });
-    values.push({ metricName: `${this.#name}_sum`, labels: {}, value: this.#counts.sum / this.#unit });
-    values.push({ metricName: `${this.#name}_count`, labels: {}, value: total });
-    return Promise.resolve({ name: this.#name, help: this.#help, type: 'histogram', values });
+    this.counters = counters;
+    for (const [source, [name, help]] of Object.entries(COUNTERS) as [NumberOf<Counters>, readonly [string, string]][]) {
+      new Counter({ ...this.#named(name, help), collect() {
+        this.reset();
+        this.inc(counters[source]);
+      } });
+    }
+    new Counter({ ...this.#named('publishes_refused_total', 'Publishes that failed, by the code of their problem'), labelNames: ['code'], collect() {
+      this.reset();
+      for (const [code, count] of counters.refused) this.inc({ code }, count);
+    } });
+    this.#gauges = (Object.entries(GAUGES) as [keyof Gauges, readonly [string, string]][]).map(([source, [name, help]]) => [source, new Gauge(this.#named(name, help))]);
+  }
+
+  /** Begins to measure the process. Called when its modules are loaded: loading blocks the event loop, and that delay says nothing of how it serves. */
+  watchProcess(): void {
+    collectDefaultMetrics({ register: this.#registry });
+  }
+
+  /** The media type of `render`'s text. */
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** All metrics in Prometheus' text format. */
+  render(now: Gauges): Promise<string> {
+    for (const [source, gauge] of this.#gauges) gauge.set(now[source]);
+    return this.#registry.metrics();
+  }
+
+  #named(name: string, help: string): { name: string; help: string; registers: Registry[] } {
+    return { name: `tidings_${name}`, help, registers: [this.#registry] };
   }
 }

@@ -1,8 +1,8 @@
-import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import type { Target } from '../../bench/load/protocol.ts';
+import { listening } from '../support/listening.ts';
 import type { Scope } from '../support/temp.ts';
 
 export interface Message {
@@ -59,7 +59,7 @@ export class FaultyServer {
   static async start(t: Scope, faults: Faults = {}): Promise<FaultyServer> {
     const server = new FaultyServer(faults);
     t.teardown(() => server.stop());
-    await server.listen(0);
+    await server.listen();
     return server;
   }
 
@@ -67,9 +67,8 @@ export class FaultyServer {
     return { wire: 'tidings', ports: [(this.#server.address() as AddressInfo).port] };
   }
 
-  async listen(port: number): Promise<void> {
-    this.#server.listen(port, '127.0.0.1');
-    await once(this.#server, 'listening');
+  async listen(port?: number): Promise<void> {
+    await listening(this.#server, port);
   }
 
   /** Closes its port and cuts every connection, at once. */

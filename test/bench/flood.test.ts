@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import type { Duplex } from 'node:stream';
 import t from 'tap';
 import { Load } from '../../bench/load/load.ts';
+import { listening } from '../support/listening.ts';
 import { FaultyServer } from './faulty-server.ts';
 
 /** After so much silence, what is missing is lost: longer than a busy machine keeps anybody waiting. */
@@ -141,14 +140,13 @@ t.test('Socket.IO: a stream joins its topic, answers pings, and gets its message
       }
     });
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const port = await listening(server);
   t.teardown(() => {
     for (const socket of sockets) socket.destroy();
     server.close();
     server.closeAllConnections();
   });
-  const target = { wire: 'socket.io', ports: [(server.address() as AddressInfo).port] } as const;
+  const target = { wire: 'socket.io', ports: [port] } as const;
   t.match(await load.open({ ...target, streams: { count: 6, topics: 'a.{i%2}' } }), { open: 6, failed: 0 });
   const delivered = await load.publish({ ...target, rate: 200, seconds: 0.2, bytes: 60, topics: { name: 'a.{i}', count: 2 }, quietMs: QUIET_MS });
   t.match(delivered, { accepted: 40, expected: 120, delivered: 120, lost: 0, doubled: 0, reordered: 0, unasked: 0, ended: 0 });

@@ -1,6 +1,4 @@
-import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import t from 'tap';
 import { now } from '../../bench/load/clock.ts';
 import { Counting } from '../../bench/load/events.ts';
@@ -10,6 +8,7 @@ import { Load } from '../../bench/load/load.ts';
 import { makeMarker, stamp } from '../../bench/load/marker.ts';
 import type { Run } from '../../bench/load/run.ts';
 import { Streams } from '../../bench/load/streams.ts';
+import { listening } from '../support/listening.ts';
 import { until } from '../support/until.ts';
 import { BUSY_MS, FaultyServer, type Faults } from './faulty-server.ts';
 
@@ -120,8 +119,8 @@ t.test('cut anywhere, a stream goes on behind the last event that it has whole',
       const from = id === undefined ? 0 : Number(id.split('-')[1]) - 9;
       socket.write(Buffer.concat([head, ...frames.slice(from).map(chunk)]));
     });
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  });
+  const port = await listening(server);
   t.teardown(() => {
     for (const socket of sockets) socket.destroy();
     server.close();
@@ -133,7 +132,7 @@ t.test('cut anywhere, a stream goes on behind the last event that it has whole',
   t.teardown(() => streams.close());
   const counting = new Counting(run, ledger, new Histogram(), new Histogram());
   streams.sink = counting;
-  await streams.open({ wire: 'nchan', ports: [(server.address() as AddressInfo).port], topics: '{i}', reconnectMs: 1 }, { first: 0, step: 1, count });
+  await streams.open({ wire: 'nchan', ports: [port], topics: '{i}', reconnectMs: 1 }, { first: 0, step: 1, count });
   await until('all have come back and have everything', () => resumed.size === count && counting.delivered === count * frames.length);
 
   t.equal(ledger.doubled + ledger.reordered + ledger.unasked, 0);

@@ -55,7 +55,7 @@ t.test('another version is recognised by its first byte, whatever follows', asyn
   for (const version of [0, 2, 255]) t.equal(decode(Buffer.from([version]), THERE).kind, 'other-version');
 });
 
-t.test('cut anywhere, or with something behind it, it is malformed', async (t) => {
+t.test('cut anywhere, or with a byte after its end, it is malformed', async (t) => {
   const whole = encode(HERE, [message(1, 'some data', { event: 'e' }), message(2, '{}', { json: true, epoch: 'otherepoch00' })]);
   for (let length = 0; length < whole.length; length++) t.equal(decode(whole.subarray(0, length), THERE).kind, 'malformed', `${length} bytes`);
   t.equal(decode(Buffer.concat([whole, Buffer.of(0)]), THERE).kind, 'malformed');

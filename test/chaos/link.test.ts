@@ -1,14 +1,14 @@
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { Link } from '../support/link.ts';
+import { listening } from '../support/listening.ts';
 
 /** A link to a server that sends back what it gets. */
 async function echo(t: Test): Promise<Link> {
   const server = createServer({ allowHalfOpen: true }, (socket) => socket.on('error', () => socket.destroy()).pipe(socket));
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  const link = await Link.start(t, (server.address() as AddressInfo).port);
+  const link = await Link.start(t, await listening(server));
   t.teardown(() => server.close());
   return link;
 }

@@ -1,14 +1,15 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { t } from 'tap';
-import { ConfigError, readConfig, SETTINGS, type Config } from '../../src/config/config.ts';
+import { ConfigError, readConfig, type Config } from '../../src/config/config.ts';
+import { SETTINGS } from '../../src/config/settings.ts';
 import { tempFolder } from '../support/temp.ts';
 
 function read(environment: Record<string, string>, dotenv: string | false = false): Config {
   return readConfig(environment, { dotenv });
 }
 
-/** What the start is refused with; none when it is not. */
+/** The lines of the refusal; none if the settings are accepted. */
 function lines(environment: Record<string, string>, dotenv: string | false = false): readonly string[] {
   try {
     read(environment, dotenv);
@@ -95,7 +96,7 @@ t.test('a URL is checked, and no line repeats its password', (t) => {
   t.equal(refused.length, 7);
   t.notOk(refused.some((line) => line.includes(secret)));
   t.match(refused[0], /^DATABASE_URL: it names several hosts/);
-  t.match(refused[6], /^REDIS_URL: behind the sentinels the name of their master is missing/);
+  t.match(refused[6], /^REDIS_URL: after the sentinels the name of their master is missing/);
   for (const url of ['redis://h', 'redis://h:6379/3', `rediss://:${secret}@h:6380`, 'redis://[::1]:6379', `redis+sentinel://u:${secret}@h1,h2/name`, 'redis+cluster://h1,h2']) t.equal(read({ REDIS_URL: url }).REDIS_URL, url);
   t.end();
 });
@@ -142,7 +143,7 @@ t.test('the file .env is read, and the environment wins', (t) => {
   t.end();
 });
 
-t.test('a .env that cannot be read stops the start', (t) => {
+t.test('a .env that cannot be read refuses the settings', (t) => {
   const dotenv = join(tempFolder(t), '.env');
   mkdirSync(dotenv);
   t.match(lines({}, dotenv), [/\.env: it cannot be read/]);

@@ -104,7 +104,7 @@ export function busContract(prepare: (t: Scope) => Promise<BusKind>): void {
       const other = await joined(t, make(), 'log-self');
       bus.publish([message(1)]);
       if (alone === undefined) {
-        // What the other one says after it heard comes behind whatever the first one might hear of itself.
+        // The other one answers after it heard: by then the first would have heard itself too.
         await other.ear.hears(1);
         other.bus.publish([message(2)]);
         await ear.hears(2);

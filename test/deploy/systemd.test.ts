@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { SETTINGS } from '../../src/config/config.ts';
+import { SETTINGS } from '../../src/config/settings.ts';
 import { tempFolder } from '../support/temp.ts';
 
 const UNIT = readFileSync(join(import.meta.dirname, '../../deploy/tidings.service'), 'utf8');

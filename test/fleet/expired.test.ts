@@ -1,9 +1,9 @@
-import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
 import { openStream, type SseStream } from '../support/client.ts';
 import { emptyDatabase } from '../support/database.ts';
 import { Http, seqOf } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
+import { redisClient } from '../support/redis-client.ts';
 import { startRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
@@ -84,8 +84,7 @@ async function loseThenGoOn(t: Test, urls: readonly [string, string], loss: Loss
 
 t.test('numbers whose TTL ran out, lost on the bus: the next message arrives, and no stream waits for them', async (t) => {
   const redis = await startRedis(t);
-  const admin = new Redis(redis.url);
-  t.teardown(() => admin.disconnect());
+  const admin = redisClient(t, redis);
   // One may not publish for a while; the other's connections are not touched, so nothing but the next message tells it.
   await admin.call('ACL', 'SETUSER', 'muted', 'on', '>secret', '~*', '&*', '+@all');
   await loseThenGoOn(t, [redis.url.replace('://', '://muted:secret@'), redis.url], {

@@ -1,12 +1,11 @@
-import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import type { Balancer } from '../support/balancer.ts';
 import { openStream } from '../support/client.ts';
 import { startHaproxy } from '../support/haproxy.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
+import { listening } from '../support/listening.ts';
 import { freePort } from '../support/ports.ts';
 import type { Scope } from '../support/temp.ts';
 
@@ -27,8 +26,7 @@ async function serve(t: Scope, listener: RequestListener): Promise<number> {
     else listener(request, response);
   });
   t.teardown(() => server.close().closeAllConnections());
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  return (server.address() as AddressInfo).port;
+  return listening(server);
 }
 
 /** HAProxy before three of them. */

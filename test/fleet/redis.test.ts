@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { Redis } from 'ioredis';
 import t from 'tap';
 import { check, summarise } from '../support/checker.ts';
 import { Load } from '../support/fleet-load.ts';
@@ -9,7 +8,8 @@ import { RoamingStream } from '../support/fleet-stream.ts';
 import { Http } from '../support/http.ts';
 import { startInstance, type Instance } from '../support/instance.ts';
 import { allSay } from '../support/readiness.ts';
-import { startRedis, type RedisServer } from '../support/redis.ts';
+import { cutSubscribers, redisClient } from '../support/redis-client.ts';
+import { startRedis } from '../support/redis.ts';
 import { tempFolder, type Scope } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
@@ -28,20 +28,6 @@ function environment(t: Scope, redisUrl: string, more: Readonly<Record<string, s
 
 function startTwo(t: Scope, env: Readonly<Record<string, string>>): Promise<[Instance, Instance]> {
   return Promise.all([startInstance(t, env), startInstance(t, env)]);
-}
-
-/** A client of Redis that is not ours. */
-function client(t: Scope, { url }: RedisServer): Redis {
-  const redis = new Redis(url);
-  redis.on('error', () => undefined);
-  t.teardown(() => redis.disconnect());
-  return redis;
-}
-
-/** Cuts off what each of these instances listens with. */
-async function cutListeners(admin: Redis, { length }: readonly Instance[]): Promise<void> {
-  let cut = 0;
-  await until('all that listened are cut off', async () => (cut += Number(await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub'))) >= length);
 }
 
 /** One stream on one instance, live from now. */
@@ -70,8 +56,8 @@ t.test('under load, Redis is stopped and started, cuts its listeners off, and pa
   await allSay(t, 'ready', [one, two]);
   await load.more(100);
 
-  const admin = client(t, redis);
-  await cutListeners(admin, [one, two]);
+  const admin = redisClient(t, redis);
+  await cutSubscribers(admin, 2);
   await load.more(150);
   await allSay(t, 'ready', [one, two]);
 
@@ -124,8 +110,8 @@ t.test('what went past while Redis was away, or had cut its listeners off, comes
   t.same(streams.map(({ messages }) => messages), [2 * BURST, 2 * BURST, 2 * BURST], 'it comes when Redis is back, though nothing else is published');
 
   await allSay(t, 'ready', [one, two]);
-  const admin = client(t, redis);
-  await cutListeners(admin, [one, two]);
+  const admin = redisClient(t, redis);
+  await cutSubscribers(admin, 2);
   await burst(publishers, 'news.today');
   await arrived();
   t.same(streams.map(({ messages }) => messages), [3 * BURST, 3 * BURST, 3 * BURST], 'listeners that were cut off listen again, and look');
@@ -159,7 +145,7 @@ t.test('Redis away at the start: the service starts, says so, works, and needs n
   await burst(publishers, 'news.today');
   await stream.when(() => stream.messages >= 2 * BURST);
   t.same(summarise(check({ publications: publishers.notes, streams: [stream.record] })), []);
-  const admin = client(t, redis);
+  const admin = redisClient(t, redis);
   await until('both listen, on one channel', async () => {
     const channels = (await admin.pubsub('CHANNELS')) as string[];
     return channels.length === 1 && (await admin.pubsub('NUMSUB', ...channels) as [string, number])[1] === 2;
@@ -183,6 +169,6 @@ t.test('two services that share one Redis never see messages of each other, what
     await Promise.all(streams.map((stream) => stream.when(() => stream.messages >= BURST)));
     t.same(summarise(check({ publications: publishers.notes, streams: streams.map(({ record }) => record), history: await readHistory(new Http(t, two.url)) })), []);
   }
-  const admin = client(t, redis);
+  const admin = redisClient(t, redis);
   await until('each log has a channel of its own', async () => ((await admin.pubsub('CHANNELS')) as string[]).length === 2);
 });

@@ -161,8 +161,8 @@ t.test('metrics show what was counted', async (t) => {
   const app = buildApp(service);
   const body = await closed(app, async () => {
     service.counters.published = 3;
-    service.counters.commitMilliseconds.observe(1.5);
-    service.counters.commitMilliseconds.observe(9000);
+    for (const milliseconds of [1, 1.5, 9000]) service.counters.commitMilliseconds.observe(milliseconds);
+    for (const messages of [1, 2, 3, 5000, 5001]) service.counters.commitMessages.observe(messages);
     await app.inject({ method: 'POST', url: '/topics/*', payload: 'x' });
     await app.inject({ method: 'POST', url: '/topics/*', payload: 'x' });
     await app.inject('/metrics');
@@ -172,8 +172,16 @@ t.test('metrics show what was counted', async (t) => {
   });
   for (const line of [
     'tidings_messages_published_total 3', 'tidings_publishes_refused_total{code="invalid-topic"} 2', 'tidings_bus_up 1',
-    'tidings_commit_seconds_bucket{le="0.001"} 0', 'tidings_commit_seconds_bucket{le="0.002"} 1', 'tidings_commit_seconds_bucket{le="5"} 1', 'tidings_commit_seconds_bucket{le="+Inf"} 2',
-    'tidings_commit_seconds_count 2', 'tidings_commit_seconds_sum 9.0015', '# TYPE tidings_commit_seconds histogram',
+    '# TYPE tidings_commit_seconds histogram', '# TYPE tidings_commit_messages histogram',
   ]) t.ok(body.split('\n').includes(line), line);
+  const samples = (name: string): string[] => body.split('\n').filter((line) => line.startsWith(`tidings_${name}_`)).map((line) => line.replace(`tidings_${name}_`, ''));
+  t.same(samples('commit_seconds'), [
+    'bucket{le="0.001"} 1', 'bucket{le="0.002"} 2', 'bucket{le="0.005"} 2', 'bucket{le="0.01"} 2', 'bucket{le="0.02"} 2', 'bucket{le="0.05"} 2', 'bucket{le="0.1"} 2',
+    'bucket{le="0.2"} 2', 'bucket{le="0.5"} 2', 'bucket{le="1"} 2', 'bucket{le="2"} 2', 'bucket{le="5"} 2', 'bucket{le="+Inf"} 3', 'sum 9.0025', 'count 3',
+  ]);
+  t.same(samples('commit_messages'), [
+    'bucket{le="1"} 1', 'bucket{le="2"} 2', 'bucket{le="5"} 3', 'bucket{le="10"} 3', 'bucket{le="20"} 3', 'bucket{le="50"} 3', 'bucket{le="100"} 3',
+    'bucket{le="200"} 3', 'bucket{le="500"} 3', 'bucket{le="1000"} 3', 'bucket{le="2000"} 3', 'bucket{le="5000"} 4', 'bucket{le="+Inf"} 5', 'sum 10007', 'count 5',
+  ]);
   t.match(body, /^nodejs_eventloop_lag_p99_seconds [0-9.e-]+$/m);
 });

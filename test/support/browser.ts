@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
 import { chromium, type Browser, type Page } from 'playwright-core';
+import { listening } from './listening.ts';
 import { need } from './programs.ts';
 import type { Scope } from './temp.ts';
 
@@ -48,14 +48,12 @@ export async function servePage(t: Scope, module?: string): Promise<string> {
       else response.setHeader('content-type', 'text/javascript').end(source);
     })();
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject).listen(0, '127.0.0.1', resolve);
-  });
+  const port = await listening(server);
   t.teardown(() => {
     server.closeAllConnections();
     server.close();
   });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return `http://127.0.0.1:${port}`;
 }
 
 function packageFile(pathname: string): string | undefined {

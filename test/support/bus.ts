@@ -1,9 +1,42 @@
 import type { Test } from 'tap';
 import type { Bus } from '../../src/bus/bus.ts';
-import { message, type Ear } from '../contract/bus.ts';
+import { RedisBus } from '../../src/bus/redis/redis.ts';
+import { Ear, message } from '../contract/bus.ts';
+import { recordingLogger } from './logger.ts';
+import type { Scope } from './temp.ts';
 import { until } from './until.ts';
 
-/** Publishes until something arrives: whatever was sent before on the same connection is there then too. */
+export interface OpenBus {
+  readonly bus: RedisBus;
+  readonly ear: Ear;
+  /** What the bus logged. */
+  readonly lines: string[];
+}
+
+/** The bus of one more instance. It has joined the log, but need not be up. */
+export function openBus(t: Scope, url: string, logId: string): OpenBus {
+  const { logger, lines } = recordingLogger();
+  const bus = new RedisBus({ url, logger });
+  t.teardown(() => bus.close());
+  const ear = new Ear();
+  bus.join(logId, ear);
+  return { bus, ear, lines };
+}
+
+export interface BusPair extends OpenBus {
+  readonly other: RedisBus;
+  readonly otherEar: Ear;
+}
+
+/** The buses of two instances, both up. */
+export async function busPair(t: Scope, url: string, logId: string): Promise<BusPair> {
+  const { bus: other, ear: otherEar } = openBus(t, url, logId);
+  const pair = { ...openBus(t, url, logId), other, otherEar };
+  await bothAre(pair, 'up');
+  return pair;
+}
+
+/** Publishes until a message arrives: everything sent before on the same connection has arrived then too. */
 export async function flows(bus: Bus, ear: Ear): Promise<void> {
   let seq = 1_000_000;
   const before = ear.commits.length;
@@ -14,15 +47,34 @@ export async function flows(bus: Bus, ear: Ear): Promise<void> {
   });
 }
 
-/** What a bus told the log of how it is, in order. */
+/** Messages flow both ways. */
+export async function bothFlow({ bus, ear, other, otherEar }: Omit<BusPair, 'lines'>): Promise<void> {
+  await flows(bus, otherEar);
+  await flows(other, ear);
+}
+
+/** Waits until both buses of a pair are up, or both are degraded. */
+export async function bothAre({ bus, other }: Pick<BusPair, 'bus' | 'other'>, state: 'up' | 'degraded'): Promise<void> {
+  await until(`both are ${state}`, () => bus.state === state && other.state === state);
+}
+
+/** The states that a bus logged, in order. */
 export function states(lines: readonly string[]): (string | undefined)[] {
   return lines.map((line) => /is (up|degraded)/.exec(line)?.[1]);
 }
 
-/** Each change was told once, from being up to being up again, with so many losses between or more: a machine that stands still costs a connection too. */
-export function toldOnce(t: Test, lines: readonly string[], losses: number): void {
-  const told = states(lines);
-  t.ok(told.length >= 2 * losses + 1, told.join());
-  t.same(told, told.map((_, index) => (index % 2 === 0 ? 'up' : 'degraded')));
-  t.equal(told.at(-1), 'up');
+/**
+ * Each change was logged once, from being up to being up again. There may be more losses than the test caused: a machine that stands still costs
+ * a connection too.
+ */
+export function loggedOnce(t: Test, lines: readonly string[], losses: number): void {
+  const logged = states(lines);
+  t.ok(logged.length >= 2 * losses + 1, logged.join());
+  t.same(logged, logged.map((_, index) => (index % 2 === 0 ? 'up' : 'degraded')));
+  t.equal(logged.at(-1), 'up');
+}
+
+/** The sockets, name look-ups and timers of this process: what a bus must not leave behind. */
+export function openResources(): string[] {
+  return process.getActiveResourcesInfo().filter((name) => /TCPSocket|TCPWRAP|TCPConnect|TLS|Timeout|DNS|GETADDR/i.test(name));
 }

@@ -1,4 +1,5 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { listening } from './listening.ts';
 import type { Scope } from './temp.ts';
 
 /** Where a stream is cut: after so many bytes of its head, or of its body (chunk framing included). */
@@ -50,9 +51,7 @@ export class CuttingProxy {
   /** @param cuts For the first answers, in order, one each; those after them are not cut. */
   static async start(t: Scope, target: number, cuts: readonly Cut[] = []): Promise<CuttingProxy> {
     const proxy = new CuttingProxy(target, cuts);
-    await new Promise<void>((resolve, reject) => {
-      proxy.#server.once('error', reject).listen(0, '127.0.0.1', resolve);
-    });
+    await listening(proxy.#server);
     t.teardown(() => proxy.close());
     return proxy;
   }

@@ -1,4 +1,5 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { listening } from './listening.ts';
 import type { Scope } from './temp.ts';
 
 /**
@@ -20,9 +21,7 @@ export class Link {
 
   static async start(t: Scope, target: number): Promise<Link> {
     const link = new Link(target);
-    await new Promise<void>((resolve, reject) => {
-      link.#server.once('error', reject).listen(0, '127.0.0.1', resolve);
-    });
+    await listening(link.#server);
     t.teardown(() => link.#close());
     return link;
   }

@@ -1,4 +1,5 @@
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
+import { redisClient } from './redis-client.ts';
 import { RedisServer } from './redis.ts';
 import type { Scope } from './temp.ts';
 import { until } from './until.ts';
@@ -56,10 +57,7 @@ export async function startCluster(t: Scope, { nodeTimeout = 60_000, replicas: w
   for (let index = 0; index < MASTERS * (wanted ? 2 : 1); index++) {
     const server = new RedisServer(t, { cluster: true, settings: ['--cluster-node-timeout', String(nodeTimeout), '--cluster-replica-validity-factor', '0', '--repl-diskless-sync-delay', '0'] });
     await server.start();
-    const client = new Redis(server.url);
-    client.on('error', () => undefined);
-    t.teardown(() => client.disconnect());
-    nodes.push({ server, client });
+    nodes.push({ server, client: redisClient(t, server) });
   }
   const masters = nodes.slice(0, MASTERS);
   const replicas = nodes.slice(MASTERS);

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { Child } from './child.ts';
 import { freeClusterPort, freePort } from './ports.ts';
 import { need } from './programs.ts';
@@ -49,6 +50,13 @@ export class RedisServer {
   get pid(): number {
     if (this.#child === undefined) throw new Error('Redis is not running');
     return this.#child.pid;
+  }
+
+  /** Makes this process trust its certificate until the test is over. */
+  trust(): void {
+    const before = getCACertificates('default');
+    setDefaultCACertificates([...before, this.certificate!]);
+    this.#scope.teardown(() => setDefaultCACertificates(before));
   }
 
   /** Starts it, again on the same port, and waits until it takes connections. */

@@ -3,7 +3,7 @@ import { readConfig } from '../../src/config/config.ts';
 import type { Service } from '../../src/http/service.ts';
 import type { HistoryPage } from '../../src/delivery/long-polls.ts';
 import type { Receipt } from '../../src/log/publisher.ts';
-import { Counters } from '../../src/runtime/counters.ts';
+import { Metrics } from '../../src/runtime/metrics.ts';
 
 function never(): never {
   throw new Error('No test of the HTTP edge alone comes here.');
@@ -11,10 +11,12 @@ function never(): never {
 
 /** A service without a log behind it, for what no real one does on request: fail in odd ways. */
 export function fakeService(parts: Partial<Service> = {}, environment: Record<string, string> = {}): Service {
+  const metrics = new Metrics();
   return {
     config: readConfig(environment, { dotenv: false }),
     logger: pino({ level: 'silent' }),
-    counters: new Counters(),
+    counters: metrics.counters,
+    metrics,
     publisher: { publish: (): Promise<Receipt> => Promise.resolve({ epoch: 'abcdefgh', first: 7, time: 0, replayed: false }) },
     history: { page: (): Promise<HistoryPage> => Promise.resolve({ messages: [], cursor: 'abcdefgh-7', more: false, gap: undefined }), message: () => Promise.resolve(undefined) },
     starts: { isReady: false, resolve: never },

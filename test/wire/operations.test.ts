@@ -21,6 +21,12 @@ interface Metric {
   readonly samples: ReadonlyMap<string, number>;
 }
 
+/** The upper bounds that dashboards rely on. */
+const BUCKETS = {
+  tidings_commit_messages: ['1', '2', '5', '10', '20', '50', '100', '200', '500', '1000', '2000', '5000', '+Inf'],
+  tidings_commit_seconds: ['0.001', '0.002', '0.005', '0.01', '0.02', '0.05', '0.1', '0.2', '0.5', '1', '2', '5', '+Inf'],
+};
+
 /** Reads Prometheus' text format (https://prometheus.io/docs/instrumenting/exposition_formats), and throws at whatever is not of it. */
 function parseMetrics(text: string): Map<string, Metric> {
   const metrics = new Map<string, { help: string; type: string; samples: Map<string, number> }>();
@@ -126,6 +132,7 @@ await t.test('metrics are in the text format of Prometheus, all that are promise
 
 await t.test('they count what happens', async (t) => {
   const before = await http.metrics();
+  const began = performance.now();
   const stream = await openStream(t, `${instance.url}/topics/count.*/events`);
   const other = await openStream(t, `${instance.url}/events?topic=count.a`, { headers: { 'Last-Event-ID': 'none of ours' } });
   await other.next(({ event }) => event === '$gap');
@@ -138,6 +145,7 @@ await t.test('they count what happens', async (t) => {
   await other.next(({ event }) => event === undefined);
   const { body } = await http.get('/metrics');
   const now = await http.metrics();
+  const took = performance.now() - began;
   const grown = (name: string): number => (now.get(`tidings_${name}`) ?? NaN) - (before.get(`tidings_${name}`) ?? 0);
   t.match({
     published: grown('messages_published_total'), delivered: grown('messages_delivered_total'), replayed: grown('publishes_replayed_total'), opened: grown('streams_opened_total'),
@@ -147,13 +155,19 @@ await t.test('they count what happens', async (t) => {
   t.ok(grown('delivered_bytes_total') >= stream.bytes + other.bytes, 'framing included');
   t.ok(grown('tail_bytes') > 0);
   t.ok(grown('commit_messages_count') >= 3 && grown('commit_messages_count') <= 9);
-  t.ok(grown('commit_seconds_sum') > 0);
+  t.ok(grown('commit_seconds_count') >= grown('commit_messages_count'), 'a commit of replays alone takes time and stores nothing');
+  t.ok(grown('commit_seconds_sum') > 0 && grown('commit_seconds_sum') < took / 1000, `commits took ${grown('commit_seconds_sum')} of ${took / 1000} s`);
   t.ok((now.get('tidings_tail_first') ?? NaN) >= 1);
-  for (const name of ['tidings_commit_messages', 'tidings_commit_seconds']) {
+  // A commit of seven messages at least, and no commit of more than nine.
+  t.ok(grown('commit_messages_bucket{le="10"}') > grown('commit_messages_bucket{le="5"}'));
+  t.equal(grown('commit_messages_bucket{le="10"}'), grown('commit_messages_count'));
+  for (const [name, bounds] of Object.entries(BUCKETS)) {
     const { samples } = parseMetrics(body).get(name)!;
-    const buckets = [...samples].filter(([sample]) => sample.includes('_bucket')).map(([, value]) => value);
-    t.strictSame(buckets, [...buckets].sort((one, two) => one - two), `${name}: each bucket holds those before it`);
-    t.equal(buckets.at(-1), samples.get(`${name}_count`));
+    const buckets = [...samples].filter(([sample]) => sample.includes('_bucket'));
+    t.strictSame(buckets.map(([sample]) => sample), bounds.map((bound) => `${name}_bucket{le="${bound}"}`));
+    const counts = buckets.map(([, count]) => count);
+    t.strictSame(counts, [...counts].sort((one, two) => one - two), `${name}: each bucket contains the smaller ones`);
+    t.equal(counts.at(-1), samples.get(`${name}_count`));
   }
   stream.destroy();
   other.destroy();

@@ -1,94 +1,98 @@
 import { Redis } from 'ioredis';
 import type { Address } from '../../config/redis-url.ts';
+import { waitAtMost } from '../../runtime/clock.ts';
 import { Dialer } from './dialer.ts';
-import type { Route } from './route.ts';
+import type { ServerDiscovery } from './discovery.ts';
+import { redactedReason } from './redacted-reason.ts';
 
-/** The wait before the first and at most between two attempts to connect: milliseconds. Stop a Redis that comes back from being met by every instance at once, again and again. */
-const RETRY_FIRST = 100;
-const RETRY_LONGEST = 5_000;
+/**
+ * The wait before the first attempt to reconnect, doubled for each attempt after it up to the second bound; a random part of up to half is taken
+ * off. Stop a Redis that comes back from being met by every instance at once, again and again.
+ */
+const REDIS_RECONNECT_FIRST_MS = 100;
+const REDIS_RECONNECT_MAX_MS = 5_000;
 
-/** How often a connection is asked whether it still lives: milliseconds. Stops one whose other end vanished without a word from looking alive. */
-const PING_INTERVAL = 3_000;
+/** How often a connection is probed. Stops a connection whose other end vanished without a word from looking alive. */
+const REDIS_PING_INTERVAL_MS = 3_000;
 
-/** How long a connection may owe an answer before it is torn down: milliseconds. Stops one that hangs from holding what was sent on it. */
-const ANSWER_LIMIT = 4_000;
+/** How long a connection may owe an answer before it is torn down. Stops a connection that hangs from holding its unanswered commands. */
+const REDIS_ANSWER_MAX_MS = 4_000;
 
-/** How long setting up a connection may take: milliseconds. */
-const CONNECT_LIMIT = 5_000;
+/** How long setting up a connection may take. Stops a server that never finishes the handshake from being waited for. */
+const REDIS_CONNECT_MAX_MS = 5_000;
 
-/** How long `close` waits for answers to what was sent: milliseconds. */
-const CLOSE_LIMIT = 500;
+/** How long `close` waits for answers to commands already sent. Stops a frozen Redis from delaying the end of the process. */
+const REDIS_CLOSE_MAX_MS = 500;
 
-/** How much of an error's text is told: characters. Stops whatever answers in the place of Redis from filling the log. */
-const REASON_LENGTH = 500;
-
-export interface ConnectionEvents {
-  /** It can be used; called again after every reconnection. */
-  ready(): void;
-  /** It cannot be used, and is being tried again. The reason holds no secret. */
-  lost(reason: string): void;
+export interface RedisConnectionOptions {
+  readonly discovery: ServerDiscovery;
+  /** What `CLIENT LIST` shows of it. */
+  readonly name: string;
+  /** The connection can be used. Called again after every reconnection. */
+  readonly onReady: () => void;
+  /** The connection cannot be used, and is being tried again. The reason holds no secret. */
+  readonly onLost: (reason: string) => void;
 }
 
 /**
- * One connection to Redis that comes back for ever by itself and keeps nothing: what cannot be sent now is rejected at once,
- * and what was not answered when it broke is rejected then, not sent again.
+ * One connection to Redis that reconnects for ever by itself and queues nothing. A command that cannot be sent now is rejected at once.
+ * A command that was not answered when the connection broke is rejected then, and not sent again.
  */
-export class Connection {
+export class RedisConnection {
   readonly redis: Redis;
-  readonly #route: Route;
-  readonly #events: ConnectionEvents;
+  readonly #discovery: ServerDiscovery;
+  readonly #onReady: () => void;
   readonly #ping: NodeJS.Timeout;
-  /** Where the newest attempt led. */
-  #at: Address | undefined;
-  /** It leads where it should, as far as the route can tell. */
+  /** The server of the newest attempt. */
+  #address: Address | undefined;
+  /** Whether it leads to the right server, as far as discovery can tell. */
   #isRight = false;
   #failures = 0;
   #reason = 'the connection was closed';
   #closed: Promise<void> | undefined;
 
-  constructor(route: Route, name: string, events: ConnectionEvents) {
-    this.#route = route;
-    this.#events = events;
-    const dialed = (at: Address): void => {
-      this.#at = at;
+  constructor({ discovery, name, onReady, onLost }: RedisConnectionOptions) {
+    this.#discovery = discovery;
+    this.#onReady = onReady;
+    const onDial = (address: Address): void => {
+      this.#address = address;
     };
-    const { isTls, ...user } = route.access;
+    const { isTls, ...user } = discovery.access;
     this.redis = new Redis({
       ...user,
       ...(isTls ? { tls: {} } : {}),
       Connector: class extends Dialer {
         constructor() {
-          super(route, dialed);
+          super({ discovery, onDial });
         }
       },
       connectionName: name,
       disableClientInfo: true,
-      connectTimeout: CONNECT_LIMIT,
-      // In ioredis this destroys the socket when it owes an answer and nothing comes for so long; commandTimeout would only
-      // reject the promise, and the command would stay in its queue.
-      socketTimeout: ANSWER_LIMIT,
+      connectTimeout: REDIS_CONNECT_MAX_MS,
+      // ioredis destroys the socket when it owes an answer and is silent for this long. commandTimeout would only reject the promise, and
+      // leave the command in ioredis' queue.
+      socketTimeout: REDIS_ANSWER_MAX_MS,
       enableOfflineQueue: false,
       autoResendUnfulfilledCommands: false,
-      // Rejects what was not answered as soon as a connection breaks; otherwise it is kept until there is a new one, and then
-      // forgotten without an answer.
+      // Rejects unanswered commands as soon as the connection breaks. Otherwise ioredis keeps them until the next connection, and then
+      // drops them without settling their promises.
       maxRetriesPerRequest: 0,
       autoResubscribe: false,
-      // INFO, which it asks for, may be forbidden; and Redis publishes while it loads.
+      // The check sends INFO, which may be forbidden; and Redis publishes while it loads its data.
       enableReadyCheck: false,
-      retryStrategy: () => this.#delay(),
+      retryStrategy: () => this.#reconnectDelay(),
     });
-    this.redis.on('ready', () => void this.#check());
-    // Only texts are taken from errors: ioredis hangs the arguments of the command on them, and those of the first hold the password.
+    this.redis.on('ready', () => void this.#verify());
     this.redis.on('error', (error: Error) => {
-      this.#reason = describe(error);
+      this.#reason = redactedReason(error);
     });
     this.redis.on('close', () => {
       this.#isRight = false;
       if (this.#closed !== undefined) return;
-      events.lost(this.#reason);
+      onLost(this.#reason);
       this.#reason = 'the connection was closed';
     });
-    this.#ping = setInterval(() => this.#ask(), PING_INTERVAL);
+    this.#ping = setInterval(() => this.#probe(), REDIS_PING_INTERVAL_MS);
   }
 
   get isReady(): boolean {
@@ -99,18 +103,18 @@ export class Connection {
     return this.redis.status === 'ready' && this.redis.stream.writable;
   }
 
-  /** It does what it is for: when it breaks, the first attempt comes soon again. */
+  /** Resets the backoff: the connection does its work, so the next break is followed by a quick attempt. */
   succeeded(): void {
     this.#failures = 0;
   }
 
-  /** Breaks it, to try again: it is there, but cannot be used. */
+  /** Breaks a connection that is open but of no use, so that it is tried again. */
   fail(error: unknown): void {
-    this.#reason = describe(error);
+    this.#reason = redactedReason(error);
     this.redis.stream.destroy();
   }
 
-  /** Lets what was sent be answered, if that does not take long, and releases the socket. */
+  /** Waits a moment for the answers to commands already sent, then releases the socket. */
   close(): Promise<void> {
     this.#closed ??= this.#release();
     return this.#closed;
@@ -118,13 +122,8 @@ export class Connection {
 
   async #release(): Promise<void> {
     clearInterval(this.#ping);
-    if (this.#isOpen) {
-      const limit = Promise.withResolvers<void>();
-      const timer = setTimeout(limit.resolve, CLOSE_LIMIT);
-      await Promise.race([limit.promise, this.redis.quit().then(ignore, ignore)]);
-      clearTimeout(timer);
-    }
-    // There is none before the first attempt, and none that is open while it waits for the next.
+    if (this.#isOpen) await waitAtMost(REDIS_CLOSE_MAX_MS, this.redis.quit().then(ignore, ignore));
+    // There is no socket before the first attempt, and no open one during the wait for the next.
     const stream: typeof this.redis.stream | undefined = this.redis.stream;
     const { promise, resolve } = Promise.withResolvers<void>();
     if (stream === undefined || stream.closed) resolve();
@@ -133,40 +132,32 @@ export class Connection {
     await promise;
   }
 
-  #ask(): void {
-    // A connection that does not answer is torn down by ANSWER_LIMIT, and that is what tells.
+  #probe(): void {
+    // A missing answer needs no handler here: REDIS_ANSWER_MAX_MS tears the connection down.
     if (!this.#isOpen) return;
     this.redis.ping().then(ignore, ignore);
-    void this.#check();
+    void this.#verify();
   }
 
-  /** Asks the route, first before the connection is used and then again and again: a server goes on answering when it is not the right one any more. */
-  async #check(): Promise<void> {
+  /** Asks discovery, before the connection is used and every few seconds after that: a server that became the wrong one goes on answering. */
+  async #verify(): Promise<void> {
     const { stream } = this.redis;
-    const wrong = this.#at === undefined ? undefined : await this.#route.wrong?.(this.redis, this.#at);
+    const reason = this.#address === undefined ? undefined : await this.#discovery.reasonToLeave(this.redis, this.#address);
     if (this.#closed !== undefined || this.redis.stream !== stream || !this.#isOpen) return;
-    if (wrong !== undefined) this.fail(new Error(wrong));
+    if (reason !== undefined) this.fail(new Error(reason));
     else if (!this.#isRight) {
       this.#isRight = true;
-      this.#events.ready();
+      this.#onReady();
     }
   }
 
-  #delay(): number {
-    const longest = Math.min(RETRY_LONGEST, RETRY_FIRST * 2 ** Math.min(this.#failures++, 16));
+  /** Exponential backoff with jitter. */
+  #reconnectDelay(): number {
+    const longest = Math.min(REDIS_RECONNECT_MAX_MS, REDIS_RECONNECT_FIRST_MS * 2 ** Math.min(this.#failures++, 16));
     return longest * (0.5 + Math.random() / 2);
   }
 }
 
 function ignore(): void {
-  // The connection's own events tell how it is.
-}
-
-/** What an error says, without what hangs on it. */
-export function describe(error: unknown): string {
-  if (!(error instanceof Error)) return 'an error without a text';
-  // A host name with several addresses fails with one error for all of them, and that has no text of its own.
-  if (error instanceof AggregateError && error.message === '') return error.errors.map(describe).join('; ');
-  // To a command that it does not know Redis repeats what followed it: behind AUTH, the password.
-  return error.message.replace(/, with args beginning with.*/s, '').slice(0, REASON_LENGTH);
+  // The connection's events tell how it is.
 }

@@ -2,33 +2,39 @@ import { connect as connectTcp, Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { AbstractConnector } from 'ioredis';
 import { serverName, type Address } from '../../config/redis-url.ts';
-import type { Route } from './route.ts';
+import type { ServerDiscovery } from './discovery.ts';
+
+export interface DialerOptions {
+  readonly discovery: ServerDiscovery;
+  /** Called with the server of each attempt, before the socket connects. */
+  readonly onDial: (address: Address) => void;
+}
 
 /**
- * Opens the sockets, and closes them at once. Those of ioredis listen to one error of a socket, and a second one ends the
- * process: TLS reports two when a connection is given up in its handshake. They also wait for the other end to say goodbye,
- * which a frozen one never does, on a timer that outlives the socket; and the one for sentinels leaves questions behind when it is
- * closed, and makes an end of the client when it has no answer.
+ * Opens the sockets of a connection, and destroys them at once when it is closed. ioredis' own connectors fail here:
+ * - They listen to one error of a socket. TLS reports two when its handshake is aborted, and the second would end the process.
+ * - They wait for the other end to close its side, on a timer that outlives the socket. A frozen server never closes.
+ * - Their connector for sentinels leaves questions unanswered when it is closed, and ends the client when no sentinel answers.
  */
 export class Dialer extends AbstractConnector {
-  readonly #route: Route;
-  readonly #dialed: (at: Address) => void;
+  readonly #discovery: ServerDiscovery;
+  readonly #onDial: (address: Address) => void;
 
-  constructor(route: Route, dialed: (at: Address) => void) {
+  constructor({ discovery, onDial }: DialerOptions) {
     super(0);
-    this.#route = route;
-    this.#dialed = dialed;
+    this.#discovery = discovery;
+    this.#onDial = onDial;
   }
 
-  /** Never rejects: ioredis gives up for good when it gets no socket, and tries again later when it gets a broken one. */
+  /** Never rejects: without a socket ioredis gives up for good, and with a broken one it tries again later. */
   override async connect(): Promise<Socket> {
     this.connecting = true;
     try {
-      const address = await this.#route.next();
-      // It may have been closed meanwhile.
+      const address = await this.#discovery.next();
+      // `disconnect` may have been called during the wait.
       this.stream = this.connecting ? this.#dial(address) : new Socket().destroy();
     } catch (error) {
-      // There is nowhere to go, or that is no address.
+      // No server is known, or its address is none.
       this.firstError = error instanceof Error ? error : new Error(String(error));
       this.stream = new Socket().destroy();
     }
@@ -45,8 +51,8 @@ export class Dialer extends AbstractConnector {
   }
 
   #dial(address: Address): Socket {
-    this.#dialed(address);
+    this.#onDial(address);
     const { host, port } = address;
-    return this.#route.access.isTls ? connectTls({ host, port, ...serverName(host) }) : connectTcp({ host, port });
+    return this.#discovery.access.isTls ? connectTls({ host, port, ...serverName(host) }) : connectTcp({ host, port });
   }
 }

@@ -1,22 +1,29 @@
 import { randomBytes } from 'node:crypto';
-import type { Logger } from 'pino';
 import { readRedisUrl, type RedisLocation } from '../../config/redis-url.ts';
 import type { Message } from '../../model/message.ts';
+import type { Logger } from '../../runtime/logger.ts';
 import type { Bus, BusListener, BusState } from '../bus.ts';
 import { decode, encode, envelopeSize, SENDER_BYTES } from '../envelope.ts';
-import { ClusterRoute } from './cluster.ts';
-import { Connection, describe } from './connection.ts';
-import { fixedRoute, type Route } from './route.ts';
-import { SentinelRoute } from './sentinel.ts';
+import { ClusterDiscovery } from './cluster.ts';
+import { RedisConnection } from './connection.ts';
+import { fixedServer, type ServerDiscovery } from './discovery.ts';
+import { redactedReason } from './redacted-reason.ts';
+import { SentinelDiscovery } from './sentinel.ts';
 
-/** Above so many bytes a commit travels as "look at the head". Stops large messages from crossing Redis once for each instance, at the cost of the small ones behind them. */
-const BUS_MESSAGE_BYTES = 1024 * 1024;
+/**
+ * The bus of several instances, over Redis pub/sub. Commits come in and leave as `PUBLISH` commands; messages of the channel come in and leave as
+ * calls of the `BusListener`. The room finds the right server (`discovery.ts`, `sentinel.ts`, `cluster.ts`), opens the sockets to it
+ * (`dialer.ts`), and reconnects for ever (`connection.ts`). A Redis that is away, frozen or refuses us delays messages between instances, and nothing else.
+ */
 
-/** At most so many bytes are published and not yet answered. Stops a Redis that is slow, paused or vanished from filling the memory. */
-const BUS_OUTSTANDING_BYTES = 8 * 1024 * 1024;
+/** A larger commit travels as "look at the head". Stops large messages from crossing Redis once for each instance and delaying the small ones after them. */
+const ENVELOPE_MAX_BYTES = 1024 * 1024;
 
-/** What a command costs in memory besides its bytes. An estimate, for the bound above only: many small commands fill it too. */
-const COMMAND_BYTES = 1024;
+/** How much may be published and not yet answered. Stops a Redis that is slow, paused or vanished from filling the memory. */
+const UNANSWERED_MAX_BYTES = 8 * 1024 * 1024;
+
+/** An estimate of what a command costs in memory besides its envelope. Lets many small commands reach the bound above too. */
+const COMMAND_OVERHEAD_BYTES = 1024;
 
 export interface RedisBusOptions {
   /** One server, the sentinels of a master, or nodes of a cluster: see `readRedisUrl`. */
@@ -25,58 +32,60 @@ export interface RedisBusOptions {
 }
 
 /**
- * The bus of several instances: Redis pub/sub, on a channel that carries the log's own id, since pub/sub ignores the numbers
- * of databases. One connection publishes and one listens, so that a listener that Redis cuts off as too slow does not take
- * the publisher with it.
+ * Publishes each commit on a channel of Redis, and passes on the commits that others publish there. The channel's name carries the log's own id,
+ * because pub/sub ignores the numbers of databases. One connection publishes and another subscribes: Redis cuts off a subscriber that reads
+ * too slowly, and the publisher must survive that.
  */
 export class RedisBus implements Bus {
   readonly #location: RedisLocation;
   readonly #logger: Pick<Logger, 'info' | 'warn'>;
   readonly #sender = randomBytes(SENDER_BYTES);
   #channel = '';
-  #route: Route | undefined;
-  #publisher: Connection | undefined;
-  #subscriber: Connection | undefined;
-  #listening = false;
+  #discovery: ServerDiscovery | undefined;
+  #publisher: RedisConnection | undefined;
+  #subscriber: RedisConnection | undefined;
+  #isSubscribed = false;
   /** Redis answers, but does not let us publish. */
-  #refused = false;
-  #outstanding = 0;
-  /** What the log was told last. */
-  #told: BusState | undefined;
+  #isRefused = false;
+  #unansweredBytes = 0;
+  /** The state that the logger was told last. */
+  #loggedState: BusState | undefined;
   #closed = false;
   readonly #warned = new Set<string>();
 
-  /** Throws when the URL is none of Redis; the text holds nothing of it. */
-  constructor(options: RedisBusOptions) {
-    this.#location = readRedisUrl(options.url);
-    this.#logger = options.logger;
+  /** Throws when the URL is none of Redis; the error repeats nothing of it. */
+  constructor({ url, logger }: RedisBusOptions) {
+    this.#location = readRedisUrl(url);
+    this.#logger = logger;
   }
 
   get state(): BusState {
-    return this.#publisher?.isReady === true && this.#subscriber?.isReady === true && this.#listening && !this.#refused ? 'up' : 'degraded';
+    return this.#publisher?.isReady === true && this.#subscriber?.isReady === true && this.#isSubscribed && !this.#isRefused ? 'up' : 'degraded';
   }
 
   join(logId: string, listener: BusListener): void {
     this.#channel = `tidings:${logId}`;
-    const route = routeTo(this.#location);
-    const publisher = new Connection(route, 'tidings-publisher', {
-      ready: () => {
+    const discovery = discoveryFor(this.#location);
+    const publisher = new RedisConnection({
+      discovery, name: 'tidings-publisher',
+      onReady: () => {
         publisher.succeeded();
-        this.#tell();
+        this.#logState();
       },
-      lost: (reason) => this.#tell(reason),
+      onLost: (reason) => this.#logState(reason),
     });
-    const subscriber = new Connection(route, 'tidings-subscriber', {
-      ready: () => void this.#listen(subscriber, listener),
-      lost: (reason) => {
-        this.#listening = false;
-        this.#tell(reason);
+    const subscriber = new RedisConnection({
+      discovery, name: 'tidings-subscriber',
+      onReady: () => void this.#subscribe(subscriber, listener),
+      onLost: (reason) => {
+        this.#isSubscribed = false;
+        this.#logState(reason);
       },
     });
     subscriber.redis.on('messageBuffer', (channel: Buffer, payload: Buffer) => {
       if (!this.#closed && channel.toString() === this.#channel) this.#receive(payload, listener);
     });
-    this.#route = route;
+    this.#discovery = discovery;
     this.#publisher = publisher;
     this.#subscriber = subscriber;
   }
@@ -85,11 +94,11 @@ export class RedisBus implements Bus {
     const publisher = this.#publisher;
     if (messages.length === 0 || this.#closed || publisher === undefined || !publisher.isReady) return;
     const size = envelopeSize(messages);
-    const fits = size <= BUS_MESSAGE_BYTES;
-    const cost = COMMAND_BYTES + (fits ? size : 0);
-    // Invariant 6: nothing is queued for a bus that is away. The others find it at their next look at the log.
-    if (this.#outstanding + cost > BUS_OUTSTANDING_BYTES) return;
-    this.#outstanding += cost;
+    const fits = size <= ENVELOPE_MAX_BYTES;
+    const cost = COMMAND_OVERHEAD_BYTES + (fits ? size : 0);
+    // Invariant 6: nothing is queued for a bus that is away. Other instances find the messages at their next look at the log.
+    if (this.#unansweredBytes + cost > UNANSWERED_MAX_BYTES) return;
+    this.#unansweredBytes += cost;
     publisher.redis.publish(this.#channel, encode(this.#sender, fits ? messages : [])).then(
       () => this.#answered(cost),
       (error: unknown) => this.#answered(cost, error),
@@ -98,29 +107,29 @@ export class RedisBus implements Bus {
 
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.all([this.#publisher?.close(), this.#subscriber?.close(), this.#route?.close?.()]);
+    await Promise.all([this.#publisher?.close(), this.#subscriber?.close(), this.#discovery?.close()]);
   }
 
   #answered(cost: number, error?: unknown): void {
-    this.#outstanding -= cost;
-    // Any other error is of the connection, which tells for itself.
-    this.#refused = error instanceof Error && error.name === 'ReplyError';
-    this.#tell(error);
+    this.#unansweredBytes -= cost;
+    // Any other error belongs to the connection, which reports it itself.
+    this.#isRefused = error instanceof Error && error.name === 'ReplyError';
+    this.#logState(error);
   }
 
-  async #listen(subscriber: Connection, listener: BusListener): Promise<void> {
+  async #subscribe(subscriber: RedisConnection, listener: BusListener): Promise<void> {
     try {
       await subscriber.redis.subscribe(this.#channel);
     } catch (error) {
-      // Refused: a new connection tries again, later each time. If it broke meanwhile, that happens by itself.
+      // Redis refused: a new connection tries again, later each time. A connection that broke meanwhile does so by itself.
       if (subscriber.isReady) subscriber.fail(error);
       return;
     }
     if (this.#closed || !subscriber.isReady) return;
     subscriber.succeeded();
-    this.#listening = true;
-    this.#tell();
-    // Whatever was published while nobody listened here went past.
+    this.#isSubscribed = true;
+    this.#logState();
+    // Messages that were published while this instance did not listen have passed it.
     listener.wake();
   }
 
@@ -141,28 +150,28 @@ export class RedisBus implements Bus {
     }
   }
 
-  /** Says once that the bus went away and once that it came back, however often that is tried in between. */
-  #tell(error?: unknown): void {
+  /** Logs once that the bus went away and once that it came back, however many attempts lie between. */
+  #logState(error?: unknown): void {
     const { state } = this;
-    if (this.#closed || state === this.#told) return;
+    if (this.#closed || state === this.#loggedState) return;
     if (state === 'up') this.#logger.info('The bus is up');
-    // At the start it is not up yet, and nothing has gone wrong.
+    // While the first connections open, the bus is not up yet, and nothing has gone wrong.
     else if (error === undefined) return;
-    else this.#logger.warn({ reason: typeof error === 'string' ? error : describe(error) }, 'The bus is degraded: other instances learn of messages at their next look at the log');
-    this.#told = state;
+    else this.#logger.warn({ reason: typeof error === 'string' ? error : redactedReason(error) }, 'The bus is degraded: other instances learn of messages at their next look at the log');
+    this.#loggedState = state;
   }
 
   #warnOnce(text: string): void {
     if (this.#warned.has(text)) return;
     this.#warned.add(text);
-    this.#logger.warn(text);
+    this.#logger.warn({}, text);
   }
 }
 
-function routeTo(location: RedisLocation): Route {
+function discoveryFor(location: RedisLocation): ServerDiscovery {
   switch (location.kind) {
-    case 'server': return fixedRoute(location.server, location.access);
-    case 'sentinel': return new SentinelRoute(location.sentinels, location.sentinelAccess, location.master, location.access);
-    case 'cluster': return new ClusterRoute(location.nodes, location.access);
+    case 'server': return fixedServer(location.server, location.access);
+    case 'sentinel': return new SentinelDiscovery(location);
+    case 'cluster': return new ClusterDiscovery(location);
   }
 }

@@ -1,57 +1,56 @@
 import type { Redis } from 'ioredis';
-import type { Access, Address } from '../../config/redis-url.ts';
-import { Connection, describe } from './connection.ts';
-import { fixedRoute, type Route } from './route.ts';
+import type { Access, Address, SentinelLocation } from '../../config/redis-url.ts';
+import { waitAtMost } from '../../runtime/clock.ts';
+import { RedisConnection } from './connection.ts';
+import { fixedServer, type ServerDiscovery } from './discovery.ts';
+import { redactedReason } from './redacted-reason.ts';
 
-/** How long those sentinels are waited for that do not answer, when others may: milliseconds. Stops a frozen one from holding up what the others know. */
-const ANSWERS_LIMIT = 500;
+/** How long one round of questions waits for the slowest sentinel. Stops a frozen sentinel from holding up the answers of the others. */
+const SENTINEL_ROUND_MAX_MS = 500;
 
 /**
- * To the master that the sentinels name. A connection that breaks finds the new one by itself; but a master that was replaced may go on
- * living, as a replica or cut off: it takes what is published, and nobody else hears it. So both connections are asked about,
- * before they are used and every few seconds, and go where the sentinels say.
+ * Finds the master that the sentinels name. A connection that breaks finds the new master at its next attempt. But a replaced master may live
+ * on, as a replica or cut off: it takes published messages, and nobody else hears them. So each connection asks before it is used, and every
+ * few seconds after that, and goes where the sentinels say.
  */
-export class SentinelRoute implements Route {
+export class SentinelDiscovery implements ServerDiscovery {
   readonly access: Access;
   readonly #sentinels: readonly Sentinel[];
-  /** Until one sentinel has answered, or each has failed, nobody can say where the master is, and nothing is wrong yet. */
-  readonly #begun = Promise.withResolvers<void>();
-  /** The newest known, also while no sentinel answers. */
+  /** Resolves once one sentinel has answered, or all have failed. Before that nobody can say where the master is, and nothing is wrong yet. */
+  readonly #heard = Promise.withResolvers<void>();
+  /** The newest master known; kept while no sentinel answers. */
   #master: Address | undefined;
 
-  constructor(sentinels: readonly Address[], sentinelAccess: Access, master: string, access: Access) {
+  constructor({ sentinels, sentinelAccess, master, access }: SentinelLocation) {
     this.access = access;
-    const told = (): void => {
-      if (this.#sentinels.some(({ answer }) => answer !== undefined) || this.#sentinels.every(({ silence }) => silence !== undefined)) this.#begun.resolve();
+    const onChange = (): void => {
+      if (this.#sentinels.some(({ answer }) => answer !== undefined) || this.#sentinels.every(({ silence }) => silence !== undefined)) this.#heard.resolve();
     };
-    this.#sentinels = sentinels.map((address) => new Sentinel(address, sentinelAccess, master, told));
+    this.#sentinels = sentinels.map((address) => new Sentinel({ address, access: sentinelAccess, master, onChange }));
   }
 
   async next(): Promise<Address> {
-    await this.#begun.promise;
+    await this.#heard.promise;
     const master = await this.#consult();
     if (master === undefined) throw new Error(`No sentinel names a master (${[...new Set(this.#sentinels.map(({ silence }) => silence))].join('; ')})`);
     return master;
   }
 
-  async wrong(_: Redis, at: Address): Promise<string | undefined> {
+  async reasonToLeave(_: Redis, address: Address): Promise<string | undefined> {
     const master = await this.#consult();
-    return master === undefined || (master.host === at.host && master.port === at.port) ? undefined : 'the sentinels name another master';
+    return master === undefined || (master.host === address.host && master.port === address.port) ? undefined : 'the sentinels name another master';
   }
 
   async close(): Promise<void> {
-    this.#begun.resolve();
+    this.#heard.resolve();
     await Promise.all(this.#sentinels.map((sentinel) => sentinel.close()));
   }
 
-  /** In and after a failover they may not agree for a while: the newest configuration is right, as it is among themselves. */
+  /** During a failover, and for a while after it, sentinels may disagree. The newest configuration wins, as it does among themselves. */
   async #consult(): Promise<Address | undefined> {
-    const limit = Promise.withResolvers<void>();
-    const timer = setTimeout(limit.resolve, ANSWERS_LIMIT);
-    await Promise.race([limit.promise, Promise.all(this.#sentinels.map((sentinel) => sentinel.ask()))]);
-    clearTimeout(timer);
+    await waitAtMost(SENTINEL_ROUND_MAX_MS, Promise.all(this.#sentinels.map((sentinel) => sentinel.ask())));
     let newest: Answer | undefined;
-    for (const { answer } of this.#sentinels) if (answer !== undefined && answer.epoch > (newest?.epoch ?? -1)) newest = answer;
+    for (const { answer } of this.#sentinels) if (answer !== undefined && answer.configEpoch > (newest?.configEpoch ?? -1)) newest = answer;
     this.#master = newest?.master ?? this.#master;
     return this.#master;
   }
@@ -59,49 +58,58 @@ export class SentinelRoute implements Route {
 
 interface Answer {
   readonly master: Address;
-  /** Of the configuration that names it; grows with each failover. */
-  readonly epoch: number;
+  /** Numbers the configuration that names this master; grows with each failover. */
+  readonly configEpoch: number;
 }
 
-/** One sentinel: a connection to it, and what it said last. */
-class Sentinel {
-  /** Nothing while it is away. */
-  answer: Answer | undefined;
-  /** Why there is no answer; nothing before the first attempt is over. */
-  silence: string | undefined;
-  readonly #name: string;
-  readonly #told: () => void;
-  readonly #connection: Connection;
+interface SentinelOptions {
+  readonly address: Address;
+  readonly access: Access;
+  /** The name of the master to ask for. */
+  readonly master: string;
+  /** Called whenever the sentinel has answered, or cannot. */
+  readonly onChange: () => void;
+}
 
-  /** @param told Called whenever it has answered, or cannot. */
-  constructor(address: Address, access: Access, name: string, told: () => void) {
-    this.#name = name;
-    this.#told = told;
-    this.#connection = new Connection(fixedRoute(address, access), 'tidings-sentinel', {
-      ready: () => {
+/** One sentinel: a connection to it, and its last answer. */
+class Sentinel {
+  /** Undefined while the sentinel is away. */
+  answer: Answer | undefined;
+  /** Why there is no answer; undefined before the first attempt is over. */
+  silence: string | undefined;
+  readonly #master: string;
+  readonly #onChange: () => void;
+  readonly #connection: RedisConnection;
+
+  constructor({ address, access, master, onChange }: SentinelOptions) {
+    this.#master = master;
+    this.#onChange = onChange;
+    this.#connection = new RedisConnection({
+      discovery: fixedServer(address, access), name: 'tidings-sentinel',
+      onReady: () => {
         this.#connection.succeeded();
         void this.ask();
       },
-      lost: (reason) => this.#forget(reason),
+      onLost: (reason) => this.#forget(reason),
     });
   }
 
-  /** Settles when it has answered, or cannot. Never rejects. */
+  /** Settles when the sentinel has answered, or cannot. Never rejects. */
   async ask(): Promise<void> {
     if (!this.#connection.isReady) return;
     const { redis } = this.#connection;
-    // Both in one go, since in a failover only the first says at once where the new master is. The second may be forbidden.
-    const epoch = redis.call('SENTINEL', 'MASTER', this.#name).then(configEpoch, () => 0);
+    // Both questions leave at once: during a failover only GET-MASTER-ADDR-BY-NAME names the new master immediately. MASTER may be forbidden.
+    const epoch = redis.call('SENTINEL', 'MASTER', this.#master).then(configEpoch, () => 0);
     try {
-      const address = await redis.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', this.#name);
+      const address = await redis.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', this.#master);
       if (!Array.isArray(address)) return this.#forget('it knows no master of that name');
       const [host, port] = [String(address[0] ?? ''), Number(address[1])];
-      // One that cannot resolve its master's name has no host to tell, and without a host a socket would lead to this one.
+      // A sentinel that cannot resolve its master's name tells an empty host; a socket without a host would lead to this machine.
       if (host === '' || !Number.isInteger(port) || port < 1 || port > 65_535) return this.#forget('it knows no address of the master');
-      this.answer = { master: { host, port }, epoch: await epoch };
-      this.#told();
+      this.answer = { master: { host, port }, configEpoch: await epoch };
+      this.#onChange();
     } catch (error) {
-      this.#forget(describe(error));
+      this.#forget(redactedReason(error));
     }
   }
 
@@ -112,11 +120,11 @@ class Sentinel {
   #forget(reason: string): void {
     this.answer = undefined;
     this.silence = reason;
-    this.#told();
+    this.#onChange();
   }
 }
 
-/** From names and values that take turns. */
+/** Reads the config epoch out of Redis' list, in which names and values alternate. */
 function configEpoch(facts: unknown): number {
   const epoch = Array.isArray(facts) ? Number(facts[facts.indexOf('config-epoch') + 1]) : 0;
   return Number.isSafeInteger(epoch) ? epoch : 0;

@@ -1,5 +1,4 @@
 import { Type } from 'typebox';
-import { buildMetrics } from '../../runtime/metrics.ts';
 import type { App } from '../app-type.ts';
 import type { Service } from '../service.ts';
 import { json } from './schemas.ts';
@@ -10,7 +9,8 @@ const Status = Type.Object({ status: Type.String(), detail: Type.Optional(Type.R
 
 /** Health, readiness, metrics, and the description of the whole. Nothing of it is ever cached. */
 export function operationRoutes(app: App, service: Service): void {
-  const metrics = buildMetrics(service.counters, () => service.gauges());
+  const { metrics } = service;
+  metrics.watchProcess();
 
   app.route({
     method: [...method], url: '/healthz',
@@ -30,7 +30,7 @@ export function operationRoutes(app: App, service: Service): void {
   app.route({
     method: [...method], url: '/metrics',
     schema: { tags, summary: 'Metrics for Prometheus', response: { 200: { description: 'In the text format.', content: { 'text/plain': { schema: Type.String() } } } } },
-    handler: async (_request, reply) => reply.header('cache-control', 'no-store').type(metrics.contentType).send(await metrics.render()),
+    handler: async (_request, reply) => reply.header('cache-control', 'no-store').type(metrics.contentType).send(await metrics.render(service.gauges())),
   });
 
   app.route({

@@ -1,9 +1,9 @@
 import { createServer } from 'node:net';
 import { inspect } from 'node:util';
 import t from 'tap';
-import { RedisBus } from '../../../src/bus/redis/redis.ts';
-import { Ear } from '../../contract/bus.ts';
-import { recordingLogger } from '../../support/logger.ts';
+import type { RedisBus } from '../../../src/bus/redis/redis.ts';
+import { openBus } from '../../support/bus.ts';
+import { listening } from '../../support/listening.ts';
 import { freePort } from '../../support/ports.ts';
 import { startRedis } from '../../support/redis.ts';
 import type { Scope } from '../../support/temp.ts';
@@ -26,24 +26,19 @@ async function impostor(t: Scope, where: () => string): Promise<number> {
       }
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const port = await listening(server);
   t.teardown(() => server.close());
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
+  return port;
 }
 
-/** A machine that stands still for seconds shows a server that is too slow, whatever it would say: then it is tried again. */
+/** How often a test tries to see one answer. On a machine that stands still for seconds, the server looks too slow instead. */
 const ATTEMPTS = 5;
 
-/** A bus that is degraded, and what it said of it first. */
+/** A bus that is degraded, and logged this reason first. */
 async function degraded(t: Scope, url: string, reason: RegExp): Promise<{ readonly bus: RedisBus; readonly lines: readonly string[] }> {
   for (let attempt = 1; ; attempt++) {
-    const { logger, lines } = recordingLogger();
-    const bus = new RedisBus({ url, logger });
-    t.teardown(() => bus.close());
-    bus.join('log-nonsense', new Ear());
-    await until('the log tells', () => lines.length > 0);
+    const { bus, lines } = openBus(t, url, 'log-nonsense');
+    await until('it is logged', () => lines.length > 0);
     if (attempt === ATTEMPTS || reason.test(lines[0]!)) return { bus, lines };
     await bus.close();
   }
@@ -73,7 +68,7 @@ t.test('a sentinel that names no address, or none that there can be, is told of 
   }));
 });
 
-t.test('a server that does not know how to take a password repeats it; the log does not', async (t) => {
+t.test('a server that does not know how to take a password repeats it; the logger never sees it', async (t) => {
   const { port } = await startRedis(t, { settings: ['--rename-command', 'AUTH', '', '--rename-command', 'HELLO', ''] });
   for (const url of [`redis://us3r:hunter2@127.0.0.1:${port}`, `redis+sentinel://127.0.0.1:${port},127.0.0.1:${await freePort()}/m?sentinelPassword=hunter2`]) {
     const { bus, lines } = await degraded(t, url, /unknown command 'auth'/i);

@@ -1,30 +1,23 @@
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { inspect } from 'node:util';
-import { Redis } from 'ioredis';
 import t from 'tap';
 import { encode, SENDER_BYTES } from '../../../src/bus/envelope.ts';
 import { RedisBus } from '../../../src/bus/redis/redis.ts';
 import { busContract, content, Ear, joined, message } from '../../contract/bus.ts';
+import { openBus, openResources } from '../../support/bus.ts';
+import { listening } from '../../support/listening.ts';
 import { recordingLogger } from '../../support/logger.ts';
 import { freePort } from '../../support/ports.ts';
+import { redisClient } from '../../support/redis-client.ts';
 import { startRedis } from '../../support/redis.ts';
-import type { Scope } from '../../support/temp.ts';
 import { until } from '../../support/until.ts';
 
-/** Of the event loop, a millisecond each or more: fewer than any timer takes that could be left. */
+/** Turns of the event loop, a millisecond each or more. They end sooner than any timer that the bus could leave. */
 const TURNS = 200;
 
 const { logger } = recordingLogger();
-
-/** A client of Redis that is not ours. */
-function client(t: Scope, url: string): Redis {
-  const redis = new Redis(url);
-  t.teardown(() => redis.disconnect());
-  return redis;
-}
 
 busContract(async (t) => {
   const { url } = await startRedis(t);
@@ -46,12 +39,10 @@ t.test('the number of a database in the URL keeps no log together or apart: its 
 
 t.test('it works with a password, with a user, and over TLS', async (t) => {
   const secret = await startRedis(t, { password: 'p@ss/w:rd %' });
-  const admin = client(t, secret.url);
+  const admin = redisClient(t, secret);
   await admin.call('ACL', 'SETUSER', 'tidings@app', 'on', '>us€r?pw', 'allchannels', '+@pubsub', '+@connection');
   const secure = await startRedis(t, { tls: true, password: 'over-tls' });
-  const before = getCACertificates('default');
-  setDefaultCACertificates([...before, secure.certificate!]);
-  t.teardown(() => setDefaultCACertificates(before));
+  secure.trust();
   const urls = {
     password: secret.url,
     user: secret.url.replace(/\/\/.*@/, `//${encodeURIComponent('tidings@app')}:${encodeURIComponent('us€r?pw')}@`),
@@ -70,11 +61,8 @@ t.test('it works with a password, with a user, and over TLS', async (t) => {
 
 t.test('a certificate that nobody vouches for is not accepted', async (t) => {
   const secure = await startRedis(t, { tls: true });
-  const { logger, lines } = recordingLogger();
-  const bus = new RedisBus({ url: secure.url, logger });
-  t.teardown(() => bus.close());
-  bus.join('log-tls', new Ear());
-  await until('the log tells', () => lines.length > 0);
+  const { bus, lines } = openBus(t, secure.url, 'log-tls');
+  await until('it is logged', () => lines.length > 0);
   t.match(lines[0], /self.signed certificate/);
   t.equal(bus.state, 'degraded');
 });
@@ -90,7 +78,7 @@ t.test('it can be closed at any point of a TLS handshake', async (t) => {
   t.pass('nothing was thrown');
 });
 
-t.test('no secret of the URL reaches the log, an error, or the console', async (t) => {
+t.test('no secret of the URL reaches the logger, an error, or the console', async (t) => {
   const server = await startRedis(t, { password: 'right-secret' });
   const shown: unknown[] = [];
   for (const level of ['log', 'info', 'warn', 'error', 'debug'] as const) {
@@ -101,7 +89,7 @@ t.test('no secret of the URL reaches the log, an error, or the console', async (
     });
   }
   const { logger, lines } = recordingLogger();
-  const admin = client(t, server.url);
+  const admin = redisClient(t, server);
   await admin.call('ACL', 'SETUSER', 'mute', 'on', '>right-secret', 'resetchannels', '+@all');
   const at = `127.0.0.1:${server.port}`;
   const open = await startRedis(t);
@@ -115,7 +103,7 @@ t.test('no secret of the URL reaches the log, an error, or the console', async (
     const bus = new RedisBus({ url, logger });
     t.teardown(() => bus.close());
     bus.join('log-secret', new Ear());
-    await until('the log tells', () => lines.length > before);
+    await until('it is logged', () => lines.length > before);
     bus.publish([message(1)]);
     await bus.close();
   }
@@ -132,7 +120,7 @@ t.test('no secret of the URL reaches the log, an error, or the console', async (
 
 t.test('without the right to subscribe or to publish it is degraded, says so once, and recovers when it gets it', async (t) => {
   const server = await startRedis(t);
-  const admin = client(t, server.url);
+  const admin = redisClient(t, server);
   await admin.call('ACL', 'SETUSER', 'app', 'on', '>pw', 'allchannels', '+@all', '-publish');
   const { logger, lines } = recordingLogger();
   const bus = new RedisBus({ url: `redis://app:pw@127.0.0.1:${server.port}`, logger });
@@ -158,7 +146,7 @@ t.test('what is not ours on the channel does no harm', async (t) => {
   const { bus } = await joined(t, new RedisBus({ url, logger }), 'log-noise');
   const { ear } = await joined(t, new RedisBus({ url, logger }), 'log-noise');
   const { wakes } = ear;
-  const noise = client(t, url);
+  const noise = redisClient(t, { url });
   const whole = encode(randomBytes(SENDER_BYTES), [message(9, 'cut')]);
   const channel = 'tidings:log-noise';
   for (let length = 1; length < whole.length; length++) await noise.publish(channel, whole.subarray(0, length));
@@ -188,25 +176,22 @@ t.test('a listener that Redis cuts off as too slow comes back and looks at the l
 t.test('closing leaves no socket and no timer, wherever the connections are', async (t) => {
   const { url } = await startRedis(t);
   const silent = createServer(() => undefined);
-  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  const silentPort = await listening(silent);
   t.teardown(() => silent.close());
-  const address = silent.address();
-  if (address === null || typeof address === 'string') return t.fail('no port');
-  /** What is there besides what was: some of that may have been about to go. */
+  /** The resources that were not there before. Some of those before may have been about to go. */
   const more = (before: readonly string[]): string => {
-    const left = resources();
+    const left = openResources();
     for (const one of before) if (left.includes(one)) left.splice(left.indexOf(one), 1);
     return left.join(' ');
   };
-  const resources = (): string[] => process.getActiveResourcesInfo().filter((name) => /TCPSocket|TCPWRAP|TCPConnect|TLS|Timeout|DNS|GETADDR/i.test(name));
   const places: [string, string, (bus: RedisBus, ear: Ear) => Promise<void>][] = [
     ['up', url, (bus) => until('up', () => bus.state === 'up')],
     ['just begun', url, async () => undefined],
     ['nobody there', `redis://127.0.0.1:${await freePort()}`, () => new Promise((resolve) => setTimeout(resolve, 30))],
-    ['never answered', `redis://127.0.0.1:${address.port}`, () => new Promise((resolve) => silent.once('connection', () => resolve()))],
+    ['never answered', `redis://127.0.0.1:${silentPort}`, () => new Promise((resolve) => silent.once('connection', () => resolve()))],
   ];
   for (const [where, at, reach] of places) {
-    const before = resources();
+    const before = openResources();
     const bus = new RedisBus({ url: at, logger });
     const ear = new Ear();
     bus.join('log-handles', ear);

@@ -1,5 +1,5 @@
 import { createServer, type Server } from 'node:http';
-import { connect, type AddressInfo, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { t } from 'tap';
 import { DirectConnections, type DirectConnection, type DirectHandler } from '../../../src/http/fast-path/connections.ts';
 import type { PlainRequest } from '../../../src/http/fast-path/request.ts';
@@ -7,6 +7,7 @@ import { answerClientError } from '../../../src/http/output/client-error.ts';
 import type { Service } from '../../../src/http/service.ts';
 import type { Receipt } from '../../../src/log/publisher.ts';
 import type { Start } from '../../../src/model/gap.ts';
+import { listening } from '../../support/listening.ts';
 import { exchange, RawConnection, requestBytes, type Answer } from '../../support/raw.ts';
 import { fakeService } from '../../support/service.ts';
 import type { Scope } from '../../support/temp.ts';
@@ -244,12 +245,12 @@ async function bare(t: Scope, handler: DirectHandler, limits: { firstRequestMs: 
   const direct = new DirectConnections(server, handler, limits);
   const sockets: Socket[] = [];
   server.on('connection', (socket) => void sockets.push(socket));
-  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  const port = await listening(server);
   t.teardown(() => {
     server.closeAllConnections();
     server.close();
   });
-  return { server, direct, port: (server.address() as AddressInfo).port, sockets };
+  return { server, direct, port, sockets };
 }
 
 const LONG = 60_000;

@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import { connect, type AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import { inspect, isDeepStrictEqual } from 'node:util';
 import { t } from 'tap';
 import { readPlain, type PlainRequest } from '../../../src/http/fast-path/request.ts';
 import type { Service } from '../../../src/http/service.ts';
+import { listening } from '../../support/listening.ts';
 import { requestBytes } from '../../support/raw.ts';
 import { fakeService } from '../../support/service.ts';
 import type { Scope } from '../../support/temp.ts';
@@ -108,12 +109,12 @@ async function bareServer(t: Scope): Promise<{ port: number; take: () => Seen[] 
       response.end('.');
     });
   });
-  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  const port = await listening(server);
   t.teardown(() => {
     server.closeAllConnections();
     server.close();
   });
-  return { port: (server.address() as AddressInfo).port, take: () => {
+  return { port, take: () => {
     const taken = seen;
     seen = [];
     return taken;

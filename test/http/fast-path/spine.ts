@@ -23,6 +23,7 @@ export async function startSpine(t: Scope, environment: Readonly<Record<string, 
   const config = readConfig(environment, { dotenv: false });
   const { logger, lines } = recordingLogger();
   const store = new MemoryStore();
+  const fake = fakeService();
   let look = (): void => undefined;
   // The registry of streams alone sets this timer.
   const steps: Clock = { ...clock, after: (milliseconds, task) => {
@@ -30,7 +31,7 @@ export async function startSpine(t: Scope, environment: Readonly<Record<string, 
     look = task;
     return { cancel: () => void (look = () => undefined) };
   } };
-  const { log, delivery, counters } = buildSpine({ store, clock: steps, logger, settings: {
+  const { log, delivery } = buildSpine({ store, clock: steps, counters: fake.counters, logger, settings: {
     tailBytes: config.TAIL_BYTES, pollMs: config.POLL_MS, queueMessages: config.APPEND_QUEUE_MESSAGES, queueBytes: config.APPEND_QUEUE_BYTES,
     maxStreams: config.MAX_STREAMS, heartbeatMs: config.HEARTBEAT_SECONDS * 1000, stallMs: config.STALL_SECONDS * 1000,
     retryMinMs: config.RETRY_MIN_MS, retryMaxMs: config.RETRY_MAX_MS,
@@ -42,9 +43,8 @@ export async function startSpine(t: Scope, environment: Readonly<Record<string, 
     log.stop();
     delivery.stop();
   });
-  const fake = fakeService();
   const service: Service = {
-    ...fake, config, logger, counters, publisher, starts, streams,
+    ...fake, config, logger, publisher, starts, streams,
     history: { page: (request) => delivery.longPolls.page(request), message: (position) => log.history.message(position) },
     gauges: () => ({ ...fake.gauges(), streams: streams.size, head: tail.log?.head ?? 0, tailMessages: tail.length, tailBytes: tail.bytes, appendsWaiting: publisher.waiting }),
   };

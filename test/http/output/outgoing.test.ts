@@ -5,6 +5,7 @@ import { buildApp } from '../../../src/http/app.ts';
 import { takeOver } from '../../../src/http/takeover.ts';
 import type { HistoryPage } from '../../../src/delivery/long-polls.ts';
 import { Message } from '../../../src/model/message.ts';
+import { listening } from '../../support/listening.ts';
 import { fakeService } from '../../support/service.ts';
 import type { Scope } from '../../support/temp.ts';
 import { until } from '../../support/until.ts';
@@ -83,12 +84,11 @@ t.test('a stream is not: its connection may stand still', async (t) => {
   const server = createServer((_request, response) => {
     response.writeHead(200);
     takeOver(response, taken.resolve);
-  }).listen(0, '127.0.0.1');
+  });
   server.timeout = 50_000;
   t.teardown(() => void server.close());
   t.teardown(() => server.closeAllConnections());
-  await new Promise((listening) => server.once('listening', listening));
-  const client = connect((server.address() as AddressInfo).port, '127.0.0.1', () => void client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n'));
+  const client = connect(await listening(server), '127.0.0.1', () => void client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n'));
   t.teardown(() => client.destroy());
   t.equal((await taken.promise).timeout, 0);
 });

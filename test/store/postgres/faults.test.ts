@@ -1,14 +1,15 @@
 import { once } from 'node:events';
 import { copyFileSync, rmSync } from 'node:fs';
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import type { Client } from 'pg';
+import pg from 'pg';
 import t from 'tap';
 import { PgConnections } from '../../../src/store/postgres/connections.ts';
 import { migrate } from '../../../src/store/postgres/migrate.ts';
 import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
 import { complaint, draft, EVERYTHING, failure, openStore, range, readMessages, request, seqs, stored } from '../../contract/store-kit.ts';
 import { Link } from '../../support/link.ts';
+import { listening } from '../../support/listening.ts';
 import { startPostgres } from '../../support/postgres.ts';
 import { tempFolder, type Scope } from '../../support/temp.ts';
 import { until } from '../../support/until.ts';
@@ -76,7 +77,7 @@ t.test('a connection that the server ends in the middle of an append is a lost o
 });
 
 /** A connection past the store that has the head's lock, until it commits. */
-async function holdHead(t: Scope, database: PostgresDatabase): Promise<Client> {
+async function holdHead(t: Scope, database: PostgresDatabase): Promise<pg.Client> {
   const holder = await database.client(t);
   await holder.query('BEGIN; SELECT * FROM tidings.head FOR UPDATE');
   return holder;
@@ -109,13 +110,12 @@ async function holdingEnds(t: Scope): Promise<{ readonly port: number; readonly 
     for (const socket of [client, upstream]) socket.on('error', () => undefined);
     client.on('close', () => upstream.destroy());
   });
-  way.listen(0, '127.0.0.1');
-  await once(way, 'listening');
+  const port = await listening(way);
   t.teardown(() => {
     for (const client of clients) client.destroy();
     way.close();
   });
-  return { port: (way.address() as AddressInfo).port, clients };
+  return { port, clients };
 }
 
 t.test('a server that was stopped and comes back', async (t) => {

@@ -1,0 +1,35 @@
+import { fileURLToPath } from 'node:url';
+import { WrongValue } from './setting-kinds.ts';
+
+/** Where the message log is stored. `shown` names the database without its password, for log lines. */
+export type DatabaseLocation =
+  | { readonly kind: 'sqlite'; readonly file: string }
+  | { readonly kind: 'postgres'; readonly url: string; readonly shown: string };
+
+/**
+ * Reads `DATABASE_URL`: the path of an SQLite file, or a URL that the driver of PostgreSQL understands.
+ * @throws WrongValue Its text repeats nothing of the URL, which may hold a password.
+ */
+export function readDatabaseUrl(text: string): DatabaseLocation {
+  if (/^postgres(ql)?:/i.test(text)) return readPostgres(text);
+  const path = /^file:([^?#]+)$/i.exec(text)?.[1];
+  if (path === undefined || path.endsWith('/')) throw new WrongValue();
+  // A log in memory could not keep the promise of a 201: the message survives a crash.
+  if (path.includes(':memory:')) throw new WrongValue('a database in memory would lose every message; it must be file:<path of an SQLite database>');
+  try {
+    return { kind: 'sqlite', file: path.startsWith('//') ? fileURLToPath(text) : path };
+  } catch {
+    throw new WrongValue();
+  }
+}
+
+function readPostgres(text: string): DatabaseLocation {
+  // The folder of a Unix socket may stand in the query, and then no host precedes the path.
+  const url = URL.parse(text.replace('@/', '@localhost/'));
+  if (url === null || !/^postgres(ql)?:\/\//i.test(text)) {
+    throw new WrongValue('that is no URL of PostgreSQL; it must be postgres://user:password@host:port/database, with what is special in user or password percent-encoded');
+  }
+  const host = url.searchParams.get('host') ?? (url.host === '' ? 'localhost' : url.host);
+  if (host.includes(',')) throw new WrongValue('it names several hosts; it must name one, which stands for the primary');
+  return { kind: 'postgres', url: text, shown: `PostgreSQL at ${host.replaceAll('%2F', '/')}${url.pathname}` };
+}

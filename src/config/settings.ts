@@ -1,0 +1,70 @@
+import { isIP } from 'node:net';
+import { readDatabaseUrl } from './database-url.ts';
+import { readRedisUrl } from './redis-url.ts';
+import { choice, size, text, wholeNumber, WrongValue, type Setting } from './setting-kinds.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+const DAY_SECONDS = 86_400;
+
+/** Every setting there is. A test compares the README's table with this one. */
+export const SETTINGS = {
+  HOST: text({ type: 'text', default: '127.0.0.1', allowed: 'an IP address or a host name', read: readHost,
+    meaning: 'The address to listen on. As long as there is no access control, any but a loopback address needs `AUTH=off`.' }),
+  PORT: wholeNumber({ default: '8080', min: 0, max: 65_535, meaning: 'The port to listen on; 0 takes any free one.' }),
+  AUTH: choice({ default: '', choices: ['', 'off'], meaning: '`off`: everybody who reaches the port may publish and read.' }),
+  DATABASE_URL: text({ type: 'URL', default: 'file:data/tidings.db', secret: true, allowed: 'file:<path of an SQLite database> or postgres://…', read: readDatabaseUrl,
+    meaning: 'Where the log is: a file, which several processes of one host may share, or PostgreSQL, for any number of hosts.' }),
+  DATABASE_CONNECTIONS: wholeNumber({ default: '10', unit: 'connections', min: 2, max: 1000, meaning: 'The most connections of this instance to PostgreSQL; one of them is for publishing.' }),
+  REDIS_URL: text({ type: 'URL', default: '', secret: true, allowed: 'a URL of Redis', read: readRedis,
+    meaning: 'What tells other instances of new messages at once: `redis://host:port`, `redis+sentinel://host:port,host:port/master` or `redis+cluster://host:port,host:port`; `rediss` for TLS, `user:password@` before the first host. Unset: there is one process, or they poll.' }),
+  CORS_ORIGINS: text({ type: 'list', default: '', allowed: '* or origins such as https://app.example.com, separated by commas', read: readOrigins,
+    meaning: 'The origins whose pages may read and publish from a browser, separated by commas, or `*` for all.' }),
+
+  MESSAGE_BYTES: size({ default: '256KiB', min: 1, max: 16 * MIB, meaning: 'The largest data of a message.' }),
+  EVENT_BYTES: wholeNumber({ default: '128', unit: 'bytes', min: 1, max: 1024, meaning: 'The longest event name.' }),
+  BATCH_MESSAGES: wholeNumber({ default: '1000', unit: 'messages', min: 1, max: 10_000, meaning: 'The most messages of one batch.' }),
+  BATCH_BYTES: size({ default: '16MiB', min: 1, max: 256 * MIB, meaning: 'The largest body of a batch.' }),
+  MAX_STREAMS: wholeNumber({ default: '15000', unit: 'streams', min: 0, max: 1_000_000, meaning: 'Streams open at once on this instance; the next gets `$busy`.' }),
+  TOPICS_PER_STREAM: wholeNumber({ default: '100', unit: 'topics', min: 1, max: 1000, meaning: 'The most topics and patterns of one stream or history request.' }),
+  TAIL_BYTES: size({ default: '64MiB', min: KIB, max: 16 * GIB, meaning: 'Memory for the newest messages: what streams that keep up are served from.' }),
+  APPEND_QUEUE_MESSAGES: wholeNumber({ default: '10000', unit: 'messages', min: 1, max: 1_000_000, meaning: 'Messages that may wait to be stored; beyond that a publish gets 503.' }),
+  APPEND_QUEUE_BYTES: size({ default: '64MiB', min: 1, max: 16 * GIB, meaning: 'Bytes that may wait to be stored; beyond that a publish gets 503.' }),
+
+  RETENTION_SECONDS: wholeNumber({ default: '604800', unit: 'seconds', min: 0, max: 36_500 * DAY_SECONDS, meaning: 'Older messages are deleted; 0 keeps them however old.' }),
+  RETENTION_BYTES: size({ default: '1GiB', min: 0, max: 1024 * 1024 * GIB, meaning: 'Above so many bytes of messages the oldest are deleted; 0 keeps them however many.' }),
+  IDEMPOTENCY_SECONDS: wholeNumber({ default: '86400', unit: 'seconds', min: 1, max: 365 * DAY_SECONDS, meaning: 'How long an `Idempotency-Key` is remembered.' }),
+
+  HEARTBEAT_SECONDS: wholeNumber({ default: '25', unit: 'seconds', min: 1, max: 3600, meaning: 'A quiet stream gets a line so often; keep it below the idle timeout of every proxy between.' }),
+  STALL_SECONDS: wholeNumber({ default: '120', unit: 'seconds', min: 1, max: 3600, meaning: 'A stream whose client took nothing for so long is closed.' }),
+  DRAIN_SECONDS: wholeNumber({ default: '20', unit: 'seconds', min: 0, max: 3600, meaning: 'After SIGTERM, open streams are closed evenly over this time.' }),
+  RETRY_MIN_MS: wholeNumber({ default: '1000', unit: 'milliseconds', min: 1, max: 600_000, meaning: 'The shortest time after which a client is told to come back.' }),
+  RETRY_MAX_MS: wholeNumber({ default: '4000', unit: 'milliseconds', min: 1, max: 600_000, meaning: 'The longest; each stream gets its own time between the two.' }),
+  POLL_MS: wholeNumber({ default: '1000', unit: 'milliseconds', min: 10, max: 60_000, meaning: 'How often the log is looked at for messages that nothing told of.' }),
+
+  LOG_LEVEL: choice({ default: 'info', choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], meaning: 'The least serious log lines that are written.' }),
+} as const satisfies Record<string, Setting<unknown>>;
+
+export type SettingName = keyof typeof SETTINGS;
+
+function readHost(text: string): string {
+  if (isIP(text) === 0 && !/^[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?$/i.test(text)) throw new WrongValue();
+  return text;
+}
+
+function readRedis(text: string): string | undefined {
+  if (text === '') return undefined;
+  readRedisUrl(text);
+  return text;
+}
+
+function readOrigins(text: string): '*' | readonly string[] {
+  if (text === '*') return '*';
+  return Object.freeze(text.split(',').map((part) => part.trim()).filter((part) => part !== '').map((origin) => {
+    const url = URL.parse(origin);
+    const meant = url !== null && /^https?:$/.test(url.protocol) && !url.hostname.includes('*') ? url.origin : undefined;
+    if (meant === origin) return origin;
+    throw new WrongValue(`${JSON.stringify(origin)} is not an origin${meant === undefined ? '' : ` (${meant} is)`}; it must be * or origins such as https://app.example.com, separated by commas`);
+  }));
+}
