@@ -1,7 +1,7 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { disown, own, type Owner } from '../socket-owner.ts';
-import { readPlain, type PlainRequest } from './request.ts';
+import { readPlain, type PlainRequest } from './plain-request.ts';
 import { responseText, type Response } from './response.ts';
 
 /**

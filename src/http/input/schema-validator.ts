@@ -1,7 +1,7 @@
 import type { FastifySchemaCompiler } from 'fastify';
 import type { TSchema } from 'typebox';
 import { Problem } from '../../model/problem.ts';
-import type { Query } from './query.ts';
+import type { Query } from './query-string.ts';
 import { checker } from './validation.ts';
 
 const WHOLE_NUMBER = /^[0-9]{1,15}$/;

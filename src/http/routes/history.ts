@@ -7,7 +7,7 @@ import { Problem } from '../../model/problem.ts';
 import type { Filter } from '../../model/topic.ts';
 import type { App } from '../app-type.ts';
 import { filterFromPath, filterFromQuery, startFromRequest } from '../input/cursor-query.ts';
-import { Outgoing } from '../output/outgoing.ts';
+import { Outgoing } from '../output/outgoing-bytes.ts';
 import type { Service } from '../service.ts';
 import { cursorQuery, FullMessage, Gap, json, PatternPath, problems, topicsQuery } from './schemas.ts';
 

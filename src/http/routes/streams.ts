@@ -10,7 +10,7 @@ import type { Filter } from '../../model/topic.ts';
 import { StoreError } from '../../store/store.ts';
 import type { App } from '../app-type.ts';
 import type { DirectConnection } from '../fast-path/connections.ts';
-import type { PlainRequest } from '../fast-path/request.ts';
+import type { PlainRequest } from '../fast-path/plain-request.ts';
 import { problemResponse, streamHead } from '../fast-path/response.ts';
 import { filterFromPath, filterFromQuery, startFromRequest } from '../input/cursor-query.ts';
 import { originHeaders } from '../origin.ts';

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { t } from 'tap';
 import { DirectConnections, type DirectConnection, type DirectHandler } from '../../../src/http/fast-path/connections.ts';
-import type { PlainRequest } from '../../../src/http/fast-path/request.ts';
+import type { PlainRequest } from '../../../src/http/fast-path/plain-request.ts';
 import { answerClientError } from '../../../src/http/output/client-error.ts';
 import type { Service } from '../../../src/http/service.ts';
 import type { Receipt } from '../../../src/log/publisher.ts';

@@ -1,7 +1,7 @@
 import { t } from 'tap';
 import type { FastifyRequest } from 'fastify';
 import { filterFromPath, filterFromQuery, startFromRequest } from '../../../src/http/input/cursor-query.ts';
-import { parseQuery } from '../../../src/http/input/query.ts';
+import { parseQuery } from '../../../src/http/input/query-string.ts';
 import type { StartRequest } from '../../../src/log/start.ts';
 import { Problem } from '../../../src/model/problem.ts';
 

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { inspect, isDeepStrictEqual } from 'node:util';
 import { t } from 'tap';
-import { readPlain, type PlainRequest } from '../../../src/http/fast-path/request.ts';
+import { readPlain, type PlainRequest } from '../../../src/http/fast-path/plain-request.ts';
 import type { Service } from '../../../src/http/service.ts';
 import { requestBytes } from '../../support/raw.ts';
 import { fakeService } from '../../support/service.ts';

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { malformedQuery, parseQuery, type Query } from '../input/query.ts';
+import { malformedQuery, parseQuery, type Query } from '../input/query-string.ts';
 
 /** A request that is so plain that two parsers cannot disagree about it. */
 export interface PlainRequest {
