@@ -3,7 +3,7 @@ import type { StartRequest } from '../../log/start.ts';
 import { parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
 import { checkPattern, Filter } from '../../model/topic.ts';
-import { detached } from './detached.ts';
+import { ownText } from '../../runtime/memory.ts';
 import { parseSince } from './since.ts';
 
 /** What a route that reads is asked: which topics, and from where on. The same for streams and for history. */
@@ -49,7 +49,7 @@ function single({ query }: ReadRequest, field: string): string {
 
 /** The topic or pattern in the path. Throws `invalid-topic`. */
 export function filterFromPath({ params }: ReadRequest): Filter {
-  return new Filter([detached(checkPattern((params as { readonly topic: string }).topic))]);
+  return new Filter([ownText(checkPattern((params as { readonly topic: string }).topic))]);
 }
 
 /** The topics and patterns of `?topic=…&topic=…`, at least one and at most so many. Throws `invalid-topic`. */
@@ -60,5 +60,5 @@ export function filterFromQuery({ query }: ReadRequest, max: number): Filter {
   if (names.length > max) {
     throw new Problem('invalid-topic', `There are ${names.length} topics, and ${max} are allowed.`, { field: 'topic' });
   }
-  return new Filter(names.map((name) => detached(checkPattern(name))));
+  return new Filter(names.map((name) => ownText(checkPattern(name))));
 }

@@ -5,7 +5,7 @@ import { describe, type Draft } from '../../model/message.ts';
 import { formatId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
 import { checkTopic } from '../../model/topic.ts';
-import { ownCopy } from '../../runtime/memory.ts';
+import { ownCopy, ownText } from '../../runtime/memory.ts';
 import type { IdempotencyKey } from '../../store/store.ts';
 import type { App } from '../app-type.ts';
 import type { DirectConnection } from '../fast-path/connections.ts';
@@ -13,7 +13,6 @@ import type { PlainRequest } from '../fast-path/plain-request.ts';
 import { problemResponse, type Response } from '../fast-path/response.ts';
 import { BatchMessage, parseBatch } from '../input/batch-body.ts';
 import { contentProblem, mediaType } from '../input/content-headers.ts';
-import { detached } from '../input/detached.ts';
 import { fingerprint, parseKey, type RequestIdentity } from '../input/idempotency-key.ts';
 import { checkEvent, checkJson, checkText, parseTtl } from '../input/message-fields.ts';
 import { isForeignPage, originHeaders } from '../origin.ts';
@@ -124,9 +123,9 @@ interface Publish {
 }
 
 function readPublish({ topic: name, event: queried, headers, keys, body }: Given, config: Service['config']): Publish {
-  const topic = detached(checkTopic(name));
+  const topic = ownText(checkTopic(name));
   const named = readEvent(queried, headers['tidings-event'] as string | undefined, config.EVENT_BYTES);
-  const event = named && detached(named);
+  const event = named && ownText(named);
   const ttl = parseTtl(headers.ttl as string | undefined);
   const isJson = mediaType(headers) === 'application/json';
   const key = readKey(keys, config, { kind: isJson ? 'json' : 'text', topic, event, ttl, body });
