@@ -11,7 +11,7 @@ import { Catchup } from './delivery/catchup.ts';
 import { Fanout } from './delivery/fanout.ts';
 import type { Reader } from './delivery/reader.ts';
 import { Streams } from './delivery/stream-registry.ts';
-import type { Gauges, Readiness, Service } from './http/service.ts';
+import type { Readiness, Service } from './http/service.ts';
 import { History } from './log/history.ts';
 import { Publisher } from './log/publisher.ts';
 import { Retention } from './log/retention.ts';
@@ -21,6 +21,7 @@ import { Tail } from './log/tail.ts';
 import type { LogState } from './model/epochs.ts';
 import { systemClock } from './runtime/clock.ts';
 import { Counters } from './runtime/counters.ts';
+import type { Gauges } from './runtime/metrics.ts';
 import { StoreError, type Store } from './store/store.ts';
 
 /** The composition root: configuration, store, bus, the spine, the HTTP server; and their end in reverse. */

@@ -6,7 +6,6 @@ import type { FastifyBaseLogger, FastifyReply, FastifyRequest, RawRequestDefault
 import { randomBytes } from 'node:crypto';
 import type { Config } from '../config/config.ts';
 import { Problem } from '../model/problem.ts';
-import type { App } from './app-type.ts';
 import { DirectConnections } from './fast-path/connections.ts';
 import { BodyReader } from './input/body.ts';
 import { malformedQuery, parseQuery } from './input/query-string.ts';
@@ -19,7 +18,7 @@ import { historyRoutes } from './routes/history.ts';
 import { operationRoutes } from './routes/operations.ts';
 import { directPublish, publishRoutes } from './routes/publish.ts';
 import { directStream, streamRoutes } from './routes/streams.ts';
-import type { Service } from './service.ts';
+import type { App, Service } from './service.ts';
 
 /** The longest URL, so that one request costs bounded work: 100 topics of 255 ASCII characters fit. Bytes. */
 export const URL_BYTES_MAX = 32 * 1024;

@@ -1,3 +1,5 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { FastifyBaseLogger, FastifyInstance, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault } from 'fastify';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import type { Streams } from '../delivery/stream-registry.ts';
@@ -5,6 +7,10 @@ import type { History } from '../log/history.ts';
 import type { Publisher } from '../log/publisher.ts';
 import type { Starts } from '../log/start.ts';
 import type { Counters } from '../runtime/counters.ts';
+import type { Gauges } from '../runtime/metrics.ts';
+
+/** The Fastify instance with its types: routes are added to it. */
+export type App = FastifyInstance<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, FastifyBaseLogger, TypeBoxTypeProvider>;
 
 /** Everything that routes are handed: what this instance can do, and how it is. */
 export interface Service {
@@ -24,32 +30,7 @@ export interface Service {
 export interface Readiness {
   /** Whether a load balancer should send requests here. */
   readonly ready: boolean;
-  /** `degraded`: it works, but messages of other instances come later, since the bus is away. */
+  /** `degraded`: it works, but messages of other instances come later, because the bus is away. */
   readonly status: 'ready' | 'degraded' | 'starting' | 'draining' | 'unavailable';
   readonly detail?: Readonly<Record<string, string | number | boolean>>;
-}
-
-/** What metrics show as of now. */
-export interface Gauges {
-  readonly streams: number;
-  /** History requests that wait for a first message. */
-  readonly longPolls: number;
-  /** Streams that read the log since they are not at the tail's end, and by how many numbers the last of them is behind. */
-  readonly readersBehind: number;
-  readonly furthestBehind: number;
-  /** The tail: how many messages, their bytes, and its first and last number. */
-  readonly tailMessages: number;
-  readonly tailBytes: number;
-  readonly tailFirst: number;
-  readonly tailLast: number;
-  /** The log, as it was last seen: its newest number, its oldest, and the bytes of its messages. */
-  readonly head: number;
-  readonly oldest: number;
-  readonly logBytes: number;
-  /** Messages waiting to be stored. */
-  readonly appendsWaiting: number;
-  /** 1 or 0. */
-  readonly bus: number;
-  readonly database: number;
-  readonly draining: number;
 }

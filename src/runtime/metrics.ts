@@ -1,6 +1,30 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { Gauges } from '../http/service.ts';
 import type { Counters, Histogram as Counts } from './counters.ts';
+
+/** What metrics show as of now. */
+export interface Gauges {
+  readonly streams: number;
+  /** History requests that wait for a first message. */
+  readonly longPolls: number;
+  /** Streams that are behind, so that they read the log; and by how many numbers the last of them is. */
+  readonly readersBehind: number;
+  readonly furthestBehind: number;
+  /** The tail: how many messages, their bytes, and its first and last number. */
+  readonly tailMessages: number;
+  readonly tailBytes: number;
+  readonly tailFirst: number;
+  readonly tailLast: number;
+  /** The log, as it was last seen: its newest number, its oldest, and the bytes of its messages. */
+  readonly head: number;
+  readonly oldest: number;
+  readonly logBytes: number;
+  /** Messages waiting to be stored. */
+  readonly appendsWaiting: number;
+  /** 1 or 0. */
+  readonly bus: number;
+  readonly database: number;
+  readonly draining: number;
+}
 
 type NumberOf<Source> = { [Name in keyof Source]: Source[Name] extends number ? Name : never }[keyof Source];
 

@@ -1,7 +1,6 @@
 import { t } from 'tap';
-import type { App } from '../../src/http/app-type.ts';
 import { buildApp } from '../../src/http/app.ts';
-import type { Service } from '../../src/http/service.ts';
+import type { App, Service } from '../../src/http/service.ts';
 import type { HistoryPage, HistoryRequest } from '../../src/log/history.ts';
 import { Message, type Draft } from '../../src/model/message.ts';
 import { Problem, PROBLEMS, type ProblemCode } from '../../src/model/problem.ts';

@@ -5,10 +5,9 @@ import { toJson } from '../../model/message.ts';
 import { parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
 import type { Filter } from '../../model/topic.ts';
-import type { App } from '../app-type.ts';
 import { filterFromPath, filterFromQuery, startFromRequest } from '../input/cursor-query.ts';
 import { Outgoing } from '../output/outgoing-bytes.ts';
-import type { Service } from '../service.ts';
+import type { App, Service } from '../service.ts';
 import { cursorQuery, FullMessage, Gap, json, PatternPath, problems, topicsQuery } from './schemas.ts';
 
 /** Bounds one page. Messages. */

@@ -1,7 +1,6 @@
 import { Type } from 'typebox';
 import { buildMetrics } from '../../runtime/metrics.ts';
-import type { App } from '../app-type.ts';
-import type { Service } from '../service.ts';
+import type { App, Service } from '../service.ts';
 import { json } from './schemas.ts';
 
 const tags = ['operations'];

@@ -7,7 +7,6 @@ import { Problem } from '../../model/problem.ts';
 import { checkTopic } from '../../model/topic.ts';
 import { ownCopy, ownText } from '../../runtime/memory.ts';
 import type { IdempotencyKey } from '../../store/store.ts';
-import type { App } from '../app-type.ts';
 import type { DirectConnection } from '../fast-path/connections.ts';
 import type { PlainRequest } from '../fast-path/plain-request.ts';
 import { problemResponse, type Response } from '../fast-path/response.ts';
@@ -17,7 +16,7 @@ import { fingerprint, parseKey, type RequestIdentity } from '../input/idempotenc
 import { checkEvent, checkJson, checkText, parseTtl } from '../input/message-fields.ts';
 import { isForeignPage, originHeaders } from '../origin.ts';
 import { problemOf } from '../output/problem-response.ts';
-import type { Service } from '../service.ts';
+import type { App, Service } from '../service.ts';
 import { json, problems, StoredMessage, TopicPath } from './schemas.ts';
 
 const Headers = Type.Object({

@@ -1,8 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import type { App } from '../../../src/http/app-type.ts';
 import { buildApp } from '../../../src/http/app.ts';
-import type { Service } from '../../../src/http/service.ts';
+import type { App, Service } from '../../../src/http/service.ts';
 import { RawConnection } from '../../support/raw.ts';
 import type { Scope } from '../../support/temp.ts';
 
