@@ -9,7 +9,7 @@ import { Problem } from '../model/problem.ts';
 import { DirectConnections } from './fast-path/connections.ts';
 import { BodyReader } from './input/body.ts';
 import { malformedQuery, parseQuery } from './input/query-string.ts';
-import { validatorCompiler } from './input/schema-validator.ts';
+import { validatorCompiler } from './input/validation.ts';
 import { EXPOSED_HEADERS, isForeignPage, originHeaders } from './origin.ts';
 import { answerClientError } from './output/client-error.ts';
 import { openapi } from './output/openapi.ts';
