@@ -6,8 +6,8 @@ import { STATUS_CODES } from './status.ts';
 export const PROBLEM_TYPE = 'application/problem+json';
 
 /** The shortest and longest `Retry-After` of a 503, in whole seconds: spread, so that all do not come back at once. */
-const RETRY_AFTER_MIN = 1;
-const RETRY_AFTER_MAX = 5;
+const RETRY_AFTER_MIN_SECONDS = 1;
+const RETRY_AFTER_MAX_SECONDS = 5;
 
 export function problemBody(problem: Problem): Buffer {
   const [status, title] = PROBLEMS[problem.code];
@@ -27,7 +27,7 @@ export function problemHeaders(problem: Problem): Readonly<Record<string, string
   // Some statuses, 404 among them, may otherwise be kept by caches (RFC 9111, section 4.2.2).
   const headers = { 'cache-control': 'no-store' };
   if (problem.status !== 503) return headers;
-  return { ...headers, 'retry-after': String(RETRY_AFTER_MIN + Math.floor(Math.random() * (RETRY_AFTER_MAX - RETRY_AFTER_MIN + 1))) };
+  return { ...headers, 'retry-after': String(RETRY_AFTER_MIN_SECONDS + Math.floor(Math.random() * (RETRY_AFTER_MAX_SECONDS - RETRY_AFTER_MIN_SECONDS + 1))) };
 }
 
 /** A whole HTTP answer, for a connection on which nothing could be parsed. It is the last one there. */
