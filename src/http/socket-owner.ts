@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 
 /** Who is told what happens on a socket. It changes hands without a change of listeners, which would cost more than most requests do. */
-export interface Owner {
+export interface SocketOwner {
   received(bytes: Buffer): void;
   /** The client has closed its side. */
   ended(): void;
@@ -15,11 +15,11 @@ export interface Owner {
 const OWNER = Symbol('owner');
 
 interface OwnedSocket extends Socket {
-  [OWNER]?: Owner;
+  [OWNER]?: SocketOwner;
 }
 
 /** Makes `owner` the one who is told. An error needs no telling: `closed` follows. */
-export function own(socket: OwnedSocket, owner: Owner): void {
+export function own(socket: OwnedSocket, owner: SocketOwner): void {
   const isFirst = socket[OWNER] === undefined;
   socket[OWNER] = owner;
   if (isFirst) socket.on('data', onData).on('end', onEnd).on('timeout', onTimeout).on('drain', onDrain).on('close', onClose).on('error', onError);

@@ -1,6 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import { t } from 'tap';
-import { buildApp, URL_BYTES_MAX } from '../../src/http/app.ts';
+import { buildApp, URL_MAX_BYTES } from '../../src/http/app.ts';
 import type { Service } from '../../src/http/service.ts';
 import type { HistoryPage } from '../../src/log/history.ts';
 import { exchange, RawConnection, requestBytes, type Answer } from '../support/raw.ts';
@@ -23,7 +23,7 @@ function code({ body }: Answer): string {
 
 t.test('what is no HTTP gets a problem, and the end of its connection', async (t) => {
   const server = await serve(t);
-  const padding = 'x'.repeat(2 * URL_BYTES_MAX);
+  const padding = 'x'.repeat(2 * URL_MAX_BYTES);
   for (const [bytes, status, expected] of [
     ['garbage\r\n\r\n', 400, 'invalid-request'],
     ['\u0000\u0001\r\n\r\n', 400, 'invalid-request'],
@@ -47,7 +47,7 @@ t.test('a URL of 100 long topics fits, and a longer one is 414', async (t) => {
   const server = await serve(t);
   const path = `/messages?${Array.from({ length: 100 }, (_, index) => `topic=${String(index).padStart(3, '0')}${'a'.repeat(252)}`).join('&')}`;
   t.equal((await exchange(t, server, requestBytes('GET', path))).status, 200);
-  const answer = await exchange(t, server, requestBytes('GET', `/messages?topic=${'a'.repeat(URL_BYTES_MAX)}`));
+  const answer = await exchange(t, server, requestBytes('GET', `/messages?topic=${'a'.repeat(URL_MAX_BYTES)}`));
   t.equal(answer.status, 414);
   t.equal(code(answer), 'uri-too-long');
 });

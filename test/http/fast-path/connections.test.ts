@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { t } from 'tap';
-import { DirectConnections, type DirectConnection, type DirectHandler } from '../../../src/http/fast-path/connections.ts';
+import { FastPathConnections, type FastPathConnection, type FastPathHandler } from '../../../src/http/fast-path/connections.ts';
 import type { PlainRequest } from '../../../src/http/fast-path/plain-request.ts';
 import { answerClientError } from '../../../src/http/output/client-error.ts';
 import type { Service } from '../../../src/http/service.ts';
@@ -239,9 +239,9 @@ t.test('a client that leaves before its answer has published all the same', asyn
 });
 
 /** A server with nothing but the short way before it, and limits that end within the test. */
-async function bare(t: Scope, handler: DirectHandler, limits: { firstRequestMs: number; keepAliveMs: number }): Promise<{ server: Server; direct: DirectConnections; port: number; sockets: Socket[] }> {
+async function bare(t: Scope, handler: FastPathHandler, limits: { firstRequestMs: number; keepAliveMs: number }): Promise<{ server: Server; port: number; sockets: Socket[] }> {
   const server = createServer((_request, response) => void response.end('ordinary')).on('clientError', answerClientError);
-  const direct = new DirectConnections(server, handler, limits);
+  new FastPathConnections({ server, handler, limits });
   const sockets: Socket[] = [];
   server.on('connection', (socket) => void sockets.push(socket));
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
@@ -249,13 +249,13 @@ async function bare(t: Scope, handler: DirectHandler, limits: { firstRequestMs: 
     server.closeAllConnections();
     server.close();
   });
-  return { server, direct, port: (server.address() as AddressInfo).port, sockets };
+  return { server, port: (server.address() as AddressInfo).port, sockets };
 }
 
 const LONG = 60_000;
 const LARGE = 'x'.repeat(50_000);
 const DONE = { status: 200, headers: {}, body: 'done' };
-const answering: DirectHandler = (_request, connection) => {
+const answering: FastPathHandler = (_request, connection) => {
   connection.answer(DONE, false);
   return true;
 };
@@ -279,7 +279,7 @@ t.test('a connection is kept a little longer than its client was told, and then 
 });
 
 t.test('a request that is under way is not cut off by the limits for connections', async (t) => {
-  const taken: DirectConnection[] = [];
+  const taken: FastPathConnection[] = [];
   const { port, sockets } = await bare(t, (_request, connection) => {
     taken.push(connection);
     return true;
