@@ -106,7 +106,7 @@ export function buildApp(service: Service): App {
   return app;
 }
 
-/** Ids that tell requests apart in the log, also those of several instances. */
+/** Ids that tell requests apart in the lines of all instances' loggers. */
 function requestIds(): () => string {
   const instance = randomBytes(4).toString('hex');
   let count = 0;

@@ -12,8 +12,8 @@ const PREFLIGHT_SECONDS = 3600;
 
 /**
  * Whether a request that changes something comes from a page of another origin that is not allowed to. A browser sends a
- * plain-text POST to anywhere without asking first, and CORS keeps the page only from reading the answer; so without
- * this check, any web page that somebody opens could publish to the service on that person's own machine or network.
+ * plain-text POST to anywhere without asking first; CORS only keeps the page from reading the answer. Without this check,
+ * any web page that somebody opens could publish to a service on that person's own machine or network.
  *
  * Browsers say with `Sec-Fetch-Site` where a request comes from, on localhost and https; a page cannot forge it. To a plain
  * http address they send `Origin` only, which is then compared with the host that was asked. Programs send neither, or

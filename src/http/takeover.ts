@@ -11,8 +11,8 @@ const PASSED_OVER_MAX_REQUESTS = 100;
 const claimed = new WeakMap<Socket, number>();
 
 /**
- * Says that a request asks for a stream, as soon as its head was parsed. False when an earlier one on the same connection
- * did so already: then this request comes after a response that never ends, and must not be carried out.
+ * Claims the socket of a request that asks for a stream, as soon as its head was parsed. False when an earlier request claimed it:
+ * this request comes after a response that never ends, and must not be carried out.
  */
 export function claim(socket: Socket): boolean {
   if (claimed.has(socket)) return false;

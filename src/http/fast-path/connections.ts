@@ -5,7 +5,7 @@ import { readPlain, type PlainRequest } from './plain-request.ts';
 import { responseText, type Response } from './response.ts';
 
 /**
- * Takes a request: then it answers once, or begins an answer that does not end. Returns false, or throws, to decline the request: then the
+ * Takes a request: then it answers once, or begins an answer that does not end. Returns false, or throws, to decline the request. Then the
  * HTTP server gets it, and says what is wrong with it.
  */
 export type FastPathHandler = (request: PlainRequest, connection: FastPathConnection) => boolean;

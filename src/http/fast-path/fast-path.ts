@@ -5,12 +5,12 @@ import { fastPublish } from './publish.ts';
 import { fastStreams } from './streams.ts';
 
 /**
- * The fast path, for the requests that are nearly all of the work: publishing one message, and opening a stream. Bytes come in from every
- * new connection; a plain request is read from them and answered on the socket. So it needs none of the objects that the HTTP server and
- * the framework make: they cost more than storing a message does, and an open stream would keep them.
+ * The fast path serves the requests that are nearly all of the work: publishing one message, and opening a stream. It reads the bytes of
+ * every new connection, and answers a plain request on its socket. So it needs none of the objects that the HTTP server and the framework
+ * make. They cost more than storing a message does, and an open stream would keep them.
  *
- * A request that is not plain, asks for anything else, or is wrong in any way, goes to the HTTP server together with its connection, which
- * stays there. So requests are refused in one place, and rare or hostile requests take the ordinary path.
+ * Every other request goes to the HTTP server, together with its connection, which stays there: a request that is not plain, asks for
+ * anything else, or is wrong in any way. So requests are refused in one place, and rare or hostile requests take the ordinary path.
  */
 
 export interface FastPathOptions {

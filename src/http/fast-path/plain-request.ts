@@ -13,7 +13,7 @@ export interface PlainRequest {
   readonly body: Buffer;
 }
 
-/** Longer heads are left to the HTTP server, which has bounds and answers for them. */
+/** Stops this parser from holding long heads: the HTTP server reads them, which has bounds and answers for them. */
 const PLAIN_HEAD_MAX_BYTES = 8 * 1024;
 
 const REQUEST_LINE = /^(GET|POST) (\/[!-~]*) HTTP\/1\.1$/;
@@ -41,12 +41,12 @@ export type Read =
 const INCOMPLETE: Read = { kind: 'incomplete' };
 const OTHER: Read = { kind: 'other' };
 
-/** Longer requests are left to the HTTP server, which reads them piece by piece and counts what it holds. */
+/** Stops this parser from holding long bodies: the HTTP server reads them piece by piece, and counts what it holds. */
 const PLAIN_REQUEST_MAX_BYTES = 64 * 1024;
 
 /**
- * Reads a request, only if it is plain: HTTP/1.1, one line for each header, a length in digits. Anything else is for the HTTP server, which says what is wrong with it.
- * So this accepts a part of what that server accepts (RFC 9112), and nothing can be smuggled past the difference.
+ * Reads a request, only if it is plain: HTTP/1.1, one line for each header, a length in digits. The HTTP server reads all others, and says
+ * what is wrong with them. So this accepts a part of what that server accepts (RFC 9112), and nothing can be smuggled past the difference.
  */
 export function readPlain(bytes: Buffer): Read {
   const end = bytes.indexOf(HEAD_END);

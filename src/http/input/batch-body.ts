@@ -29,7 +29,7 @@ export interface BatchBounds {
 /** For so long a batch is read before everything else gets its turn: stops a large one from delaying everybody. */
 const SLICE_MS = 5;
 
-/** Of a batch's text, a message takes at most so much besides its data, white space included: stops a parse of what can only be refused. */
+/** The longest text of a message in a batch, besides its data. White space counts. Stops a parse of what can only be refused. */
 const ENVELOPE_MAX_CHARACTERS = 16 * 1024;
 
 const check = checker(BatchMessage, 'invalid-batch');

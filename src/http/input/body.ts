@@ -6,8 +6,8 @@ import { ownCopy } from '../../runtime/memory.ts';
 const ARRIVING_MAX_BYTES = 128 * 1024 * 1024;
 
 /**
- * So much of a body that is too large is read and thrown away before the refusal is sent: a connection that is closed
- * with bytes unread is reset, and its sender would often never see the answer.
+ * So much of a body that is too large is read and thrown away before it is refused. Stops refusals from getting lost: a connection
+ * that is closed with bytes unread is reset, and its sender often never sees the answer.
  */
 const DISCARDED_MAX_BYTES = 8 * 1024 * 1024;
 

@@ -14,11 +14,11 @@ export interface CursorParts {
 const START = 'start';
 
 /**
- * Where the client asks to start: the header `Last-Event-ID`, else `lastEventId`, else `after`, else `since`; what is
- * empty counts as absent.
+ * Where the client asks to start: the header `Last-Event-ID`, else `lastEventId`, else `after`, else `since`. An empty value
+ * counts as absent.
  *
- * A header or `lastEventId` that is no id of ours is a position that nobody knows, not an error: a browser's EventSource would never come
- * back from a 400, and pages pass on what they remember, which may be `null`. (Two such headers arrive joined by a comma: no id either.)
+ * A header or `lastEventId` that is no id of ours is not an error, but a position that nobody knows. A browser's EventSource would never
+ * come back from a 400, and pages pass on what they remember, which may be `null`. (Two such headers arrive joined by a comma: no id either.)
  *
  * @param otherwise Where to start when the client does not say.
  * @throws Problem `invalid-cursor`

@@ -2,8 +2,8 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 /**
- * Stops large answers that their clients do not take, over all connections, from filling the memory: a thousand requests for
- * 4 MiB each fit into one packet.
+ * Stops answers that their clients do not take, over all connections, from filling the memory. One packet can hold a thousand
+ * requests for 4 MiB each.
  */
 const OUTGOING_MAX_BYTES = 128 * 1024 * 1024;
 

@@ -2,10 +2,16 @@ import { Problem, PROBLEMS, type ProblemCode } from '../../model/problem.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { STATUS_CODES } from './status.ts';
 
-/** Errors as clients see them: RFC 9457 problem details. */
+/**
+ * What goes back to a client, except for the frames of streams. Results and errors of the service come in; bodies and headers go out, the same
+ * on both edges. The room also bounds the bytes of answers that wait for their clients, and describes the whole interface (openapi.ts).
+ *
+ * This file shows errors as clients see them: RFC 9457 problem details. Nothing of the inside is in them.
+ */
+
 export const PROBLEM_TYPE = 'application/problem+json';
 
-/** The shortest and longest `Retry-After` of a 503, in whole seconds: spread, so that all do not come back at once. */
+/** The shortest and longest `Retry-After` of a 503. Stops all clients from coming back at once. */
 const RETRY_AFTER_MIN_SECONDS = 1;
 const RETRY_AFTER_MAX_SECONDS = 5;
 
@@ -38,7 +44,7 @@ export function rawProblem(problem: Problem): Buffer {
   return Buffer.concat([Buffer.from(head), body]);
 }
 
-/** What a client is told of an error. Of one that is not its own the log has more, under the id of the request. */
+/** What a client is told of an error. Where the error is ours, the service's own lines have more, under the id of the request. */
 export function problemOf(error: unknown, logger: Pick<Logger, 'error'>, requestId: () => string): Problem {
   const known = knownProblem(error);
   if (known !== undefined && known.code !== 'internal') return known;

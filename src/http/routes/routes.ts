@@ -5,7 +5,7 @@ import { publishRoutes } from './publish.ts';
 import { streamRoutes } from './streams.ts';
 
 /**
- * The routes: one thin file for each resource. A request comes in from Fastify, after the hooks of app.ts; a route reads it with input/,
+ * The routes: one thin file for each resource. A request comes in from Fastify, after the hooks of app.ts. Its route reads it with input/,
  * asks the service, and hands the answer to Fastify. Rules live elsewhere: a route only says which apply. The schemas of the routes
  * (schemas.ts) check URLs and headers, and are the source of the OpenAPI document.
  */
