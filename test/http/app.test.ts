@@ -8,7 +8,7 @@ import type { IdempotencyKey } from '../../src/store/store.ts';
 import { recordingLogger } from '../support/logger.ts';
 import { fakeService } from '../support/service.ts';
 
-/** The HTTP edge with a service whose answers the test chooses; `http.test.ts` has the real one. */
+/** The HTTP edge with a service whose answers the test chooses; `test/wire/http.test.ts` has the real one. */
 
 function failing(error: Error): Service {
   return fakeService({ publisher: { publish: () => Promise.reject(error) } });

@@ -101,7 +101,7 @@ t.test('every method but its own is 405 at every path, with Allow', async (t) =>
   }
 });
 
-t.test('what is not there is 404: other paths, and a slash behind', async (t) => {
+t.test('what is not there is 404: other paths, and a slash at the end', async (t) => {
   const server = await serve(t);
   for (const path of ['/', '/topics', '/topics/', '/topics/a/', '/topics/a/b', '/topics/a/messages/', '/messages/', '/healthz/', '//healthz', '/Healthz', '/events/', '/*']) {
     const answer = await exchange(t, server, requestBytes('GET', path));
@@ -183,7 +183,7 @@ t.test('nothing is written into an answer that is under way', async (t) => {
   t.equal(connection.text.split('HTTP/1.1').length, 2);
 });
 
-t.test('what stands behind a stream that waits for its turn is passed over, and a flood of it ends the connection', async (t) => {
+t.test('what follows a stream that waits for its turn is passed over, and a flood of it ends the connection', async (t) => {
   const { promise: polled, resolve: answerPoll } = Promise.withResolvers<HistoryPage>();
   let streams = 0;
   const server = await serve(t, fakeService({
@@ -196,10 +196,10 @@ t.test('what stands behind a stream that waits for its turn is passed over, and 
     } },
   }));
   const before = `${requestBytes('GET', '/topics/a/messages?wait=50').toString()}${requestBytes('GET', '/topics/a/events').toString()}`;
-  const behind = requestBytes('GET', '/healthz').toString();
+  const later = requestBytes('GET', '/healthz').toString();
   const [few, many] = [await RawConnection.open(t, server), await RawConnection.open(t, server)];
-  few.send(before + behind.repeat(50));
-  many.send(before + behind.repeat(5000));
+  few.send(before + later.repeat(50));
+  many.send(before + later.repeat(5000));
   await many.untilClosed();
   t.equal(many.text, '');
   t.equal(few.closed, false);

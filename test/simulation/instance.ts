@@ -166,7 +166,7 @@ export class Instance implements Place {
     return this.#history.page(request);
   }
 
-  /** A stream as `src/http/routes/streams.ts` opens it. */
+  /** A stream as `src/http/event-stream.ts` opens it. */
   async stream(socket: SimulatedSocket, filter: Filter, options: StreamOptions, wanted: StartRequest): Promise<void> {
     const start = this.#streams.isFull ? undefined : await this.#resolve(wanted);
     if (!socket.isOpen) return;
