@@ -37,7 +37,7 @@ t.test('every problem is answered with its code and status, in the form of RFC 9
   }
 });
 
-t.test('what nobody expected is internal: its text is in the log, and the answer leads there', async (t) => {
+t.test('what nobody expected is internal: its text is logged, and the answer leads there', async (t) => {
   for (const error of [new TypeError('secret of the inside'), Object.assign(new Error('secret of the inside'), { statusCode: 500 }), new Problem('internal', 'secret of the inside')]) {
     const { logger, lines } = recordingLogger();
     const app = buildApp({ ...failing(error), logger });
@@ -52,7 +52,7 @@ t.test('what nobody expected is internal: its text is in the log, and the answer
   }
 });
 
-t.test('nothing of a message stands in the log', async (t) => {
+t.test('nothing of a message is logged', async (t) => {
   const { logger, lines } = recordingLogger();
   const app = buildApp(fakeService({ logger }));
   await closed(app, async () => {

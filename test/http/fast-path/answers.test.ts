@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap';
 import { exchange, requestBytes, type Answer } from '../../support/raw.ts';
-import { startSpine, type Spine } from './spine.ts';
+import { openSpine, type Spine } from './spine.ts';
 import { connectTo, sendApart, serve, turns, type Served } from './ways.ts';
 
 /** The same requests on every path, one after the other on instances that began alike: no answer tells which path its request took. */
@@ -55,7 +55,7 @@ async function compare(t: Test, environment: Readonly<Record<string, string>>, c
   const instances = [];
   for (const way of WAYS) {
     // Nothing is left to chance: when to come back, and when the log is looked at.
-    const spine = await startSpine(t, { RETRY_MIN_MS: '2000', RETRY_MAX_MS: '2000', POLL_MS: '60000', ...environment });
+    const spine = await openSpine(t, { RETRY_MIN_MS: '2000', RETRY_MAX_MS: '2000', POLL_MS: '60000', ...environment });
     instances.push({ way, spine, served: await serve(t, spine.service, { fastPath: way.fastPath }) });
   }
   for (const one of cases) {
@@ -97,7 +97,7 @@ async function ask(t: Test, { streams, tick }: Spine, served: Served, { request,
   return { answer: whole, isSlow };
 }
 
-/** Leaves out what differs between two answers on one way too; but the log must have what is said to be there. */
+/** Leaves out what differs between two answers on one path too; but what an answer says was logged must have been. */
 function normal({ headers, body, ...rest }: Answer, { lines }: Spine): Record<string, unknown> {
   const { date, 'retry-after': retry, ...others } = headers;
   const id = /(?<=under request )[^. ]+/.exec(body)?.[0];
@@ -276,12 +276,12 @@ t.test('streams for pages', async (t) => {
 
 t.test('streams that come back later', async (t) => {
   const busy = (what: string, path: string, rest: Partial<Case> = {}): Case => stream(what, path, {}, /^(?:event: \$busy\n)?retry: 2000\n/, { stays: false, ...rest });
-  await t.test('since there are too many', (t) => compare(t, { MAX_STREAMS: '0' }, [
+  await t.test('because there are too many', (t) => compare(t, { MAX_STREAMS: '0' }, [
     busy('full', '/topics/a/events', { holds: /^event: \$busy\nretry: 2000\ndata: \{"retryMs":2000\}\n\n$/ }),
     busy('full, without control events', '/events?topic=a&control=0', { holds: /^retry: 2000\n/ }),
     busy('full, from an id', '/topics/a/events?after=start'),
   ]));
-  await t.test('since the log cannot be read', (t) => compare(t, { CORS_ORIGINS: 'https://app.example' }, [
+  await t.test('because the log cannot be read', (t) => compare(t, { CORS_ORIGINS: 'https://app.example' }, [
     busy('away', '/topics/a/events?after=start', { before: ({ store }) => void (store.failure = 'unavailable'), headers: { vary: 'Origin' } }),
     busy('away, from a time', '/topics/a/events?since=1h'),
     stream('away, but from now on', '/topics/a/events', {}, /event: \$open[^]*\n\n$/),

@@ -10,7 +10,7 @@ import type { Start } from '../../../src/model/gap.ts';
 import { exchange, RawConnection, requestBytes, type Answer } from '../../support/raw.ts';
 import { fakeService } from '../../support/service.ts';
 import type { Scope } from '../../support/temp.ts';
-import { startSpine } from './spine.ts';
+import { openSpine } from './spine.ts';
 import { connectTo, sendApart, serve, turns, type Pair } from './ways.ts';
 
 /** What happens on connections of the fast path, and where they are handed over. */
@@ -41,7 +41,7 @@ function locations(answers: readonly Answer[]): (string | undefined)[] {
 }
 
 t.test('hundreds of requests follow one another on a connection, and none takes the ordinary path', async (t) => {
-  const { service, store } = await startSpine(t);
+  const { service, store } = await openSpine(t);
   const served = await serve(t, service);
   const { client } = await connectTo(t, served);
   for (let count = 1; count <= 500; count++) {
@@ -55,7 +55,7 @@ t.test('hundreds of requests follow one another on a connection, and none takes 
 });
 
 t.test('pipelined requests are answered in their order, however they are packed', async (t) => {
-  const { service, store } = await startSpine(t);
+  const { service, store } = await openSpine(t);
   const served = await serve(t, service);
   const texts = Array.from({ length: 100 }, (_, index) => `text ${index} ${'x'.repeat(index * 7)}`);
   const requests = texts.map(publish);
@@ -82,7 +82,7 @@ function pieces(bytes: Buffer, length: number): Buffer[] {
 }
 
 t.test('plain requests and odd ones follow one another', async (t) => {
-  const { service } = await startSpine(t);
+  const { service } = await openSpine(t);
   const served = await serve(t, service);
   for (const [first, ...others] of [
     [PUBLISH, ODD, PUBLISH, ODD], [ODD, PUBLISH, ODD, PUBLISH], [PUBLISH, PUBLISH, requestBytes('POST', '/messages', { 'Content-Type': 'application/json' }, '[{"topic":"a","data":1}]'), PUBLISH],
@@ -126,7 +126,7 @@ t.test('a refusal after a publish, and a publish after a refusal', async (t) => 
 });
 
 t.test('a request that is cut anywhere into two packets is the same request', async (t) => {
-  const { service, store } = await startSpine(t);
+  const { service, store } = await openSpine(t);
   const served = await serve(t, service);
   const two = Buffer.concat([publish('first'), publish('second')]);
   for (let cut = 1; cut < two.length; cut++) {
@@ -174,7 +174,7 @@ t.test('a request that is cut anywhere, after a request that is under way, waits
 });
 
 t.test('a stream after a publish on one connection begins after its answer', async (t) => {
-  const { service, streams } = await startSpine(t);
+  const { service, streams } = await openSpine(t);
   const served = await serve(t, service);
   for (const pieces of [[PUBLISH, STREAM], [PUBLISH, STREAM.subarray(0, 9), STREAM.subarray(9)], [Buffer.concat([PUBLISH, STREAM])], [PUBLISH, Buffer.concat([STREAM, PUBLISH, PUBLISH])]]) {
     const pair = await connectTo(t, served);
@@ -330,7 +330,7 @@ t.test('a client that does not take its answers is not read from', async (t) => 
 });
 
 t.test('what is sent on an open stream is thrown away', async (t) => {
-  const { service, store } = await startSpine(t);
+  const { service, store } = await openSpine(t);
   const served = await serve(t, service);
   const { client, server } = await connectTo(t, served);
   client.send(STREAM);
@@ -353,7 +353,7 @@ t.test('what is sent on an open stream is thrown away', async (t) => {
 
 t.test('what is sent after a stream that is still being opened waits within bounds, and is thrown away', async (t) => {
   const { promise: start, resolve: begin } = Promise.withResolvers<Start>();
-  const { service, store } = await startSpine(t);
+  const { service, store } = await openSpine(t);
   const real = service.starts;
   const served = await serve(t, { ...service, starts: { isReady: true, resolve: () => start } });
   const { client, server } = await connectTo(t, served);
@@ -373,7 +373,7 @@ t.test('what is sent after a stream that is still being opened waits within boun
 
 t.test('a client that leaves before its stream is open gets none, and nothing is left of it', async (t) => {
   const { promise: start, resolve: begin } = Promise.withResolvers<Start>();
-  const { service, streams } = await startSpine(t);
+  const { service, streams } = await openSpine(t);
   const real = service.starts;
   const served = await serve(t, { ...service, starts: { isReady: true, resolve: () => start } });
   const pairs: Pair[] = [];

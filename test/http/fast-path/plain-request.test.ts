@@ -81,14 +81,14 @@ const body = oneof(
 );
 const end = mostly(constant('\r\n\r\n'), constantFrom('\n\n', '\r\n\n', '\n\r\n', '\r\r', '\r\n', '\r\n \r\n\r\n', '\r\n\r\n\r\n'));
 
-const request = record({ start: mostly(constant(''), constantFrom('\r\n', '\n', ' ', '\0')), requestLine, host, headers: array(oneof({ arbitrary: ordinaryHeader, weight: 5 }, { arbitrary: specialHeader, weight: 1 }), { maxLength: 3 }), lengthForm, body, end, place: nat(), line: mostly(constant('\r\n'), constantFrom('\n', '\r')), tail: mostly(constant(''), constantFrom('x', '\r\n', '\0')), odd: integer({ min: 0, max: 9 }) })
-  .map(({ start, requestLine: first, host: named, headers, lengthForm: form, body: text, end: last, place, line, tail, odd }) => {
+const request = record({ front: mostly(constant(''), constantFrom('\r\n', '\n', ' ', '\0')), requestLine, host, headers: array(oneof({ arbitrary: ordinaryHeader, weight: 5 }, { arbitrary: specialHeader, weight: 1 }), { maxLength: 3 }), lengthForm, body, end, place: nat(), line: mostly(constant('\r\n'), constantFrom('\n', '\r')), tail: mostly(constant(''), constantFrom('x', '\r\n', '\0')), odd: integer({ min: 0, max: 9 }) })
+  .map(({ front, requestLine: first, host: named, headers, lengthForm: form, body: text, end: last, place, line, tail, odd }) => {
     const hasBody = first.startsWith('POST') ? odd > 0 : odd === 0;
     const length = Buffer.byteLength(text, 'latin1');
     const lines = [...headers];
     lines.splice(place % (lines.length + 1), 0, named);
     if (hasBody) lines.splice((place >> 3) % (lines.length + 1), 0, form(length));
-    return Buffer.from(`${start}${[first, ...lines.filter((one) => one !== '')].join(line)}${last}${hasBody ? text : ''}${tail}`, 'latin1');
+    return Buffer.from(`${front}${[first, ...lines.filter((one) => one !== '')].join(line)}${last}${hasBody ? text : ''}${tail}`, 'latin1');
   });
 
 interface Seen {
