@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import type { Bus } from './bus/bus.ts';
 import type { Config } from './config/config.ts';
 import type { Delivery } from './delivery/delivery.ts';
-import type { App } from './http/app-type.ts';
+import type { App } from './http/service.ts';
 import type { MessageLog } from './log/log.ts';
 import type { LogState } from './model/epochs.ts';
 import { StoreError, type Store } from './store/store.ts';

@@ -1,3 +1,5 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { FastifyBaseLogger, FastifyInstance, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault } from 'fastify';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import type { LongPolls } from '../delivery/long-polls.ts';
@@ -7,6 +9,9 @@ import type { Publisher } from '../log/publisher.ts';
 import type { Starts } from '../log/start.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Gauges, Metrics } from '../runtime/metrics.ts';
+
+/** The Fastify instance with its types: routes are added to it. */
+export type App = FastifyInstance<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, FastifyBaseLogger, TypeBoxTypeProvider>;
 
 /** Everything that routes are handed: what this instance can do, and how it is. */
 export interface Service {
@@ -27,7 +32,7 @@ export interface Service {
 export interface Readiness {
   /** Whether a load balancer should send requests here. */
   readonly ready: boolean;
-  /** `degraded`: it works, but messages of other instances come later, since the bus is away. */
+  /** `degraded`: it works, but messages of other instances come later, because the bus is away. */
   readonly status: 'ready' | 'degraded' | 'starting' | 'draining' | 'unavailable';
   readonly detail?: Readonly<Record<string, string | number | boolean>>;
 }

@@ -1,13 +1,13 @@
 import type { Socket } from 'node:net';
 
-/** Who is told what happens on a socket. It changes hands without a change of listeners, which would cost more than most requests do. */
-export interface Owner {
+/** The owner of a socket is told what happens on it. A socket changes hands without a change of listeners: that would cost more than most requests do. */
+export interface SocketOwner {
   received(bytes: Buffer): void;
   /** The client has closed its side. */
   ended(): void;
   /** Nothing was read or written for as long as `Socket.setTimeout` said. */
   idle(): void;
-  /** It takes more, after a write that it did not take at once. */
+  /** The socket takes more, after a write that it did not take at once. */
   drained(): void;
   closed(): void;
 }
@@ -15,17 +15,17 @@ export interface Owner {
 const OWNER = Symbol('owner');
 
 interface OwnedSocket extends Socket {
-  [OWNER]?: Owner;
+  [OWNER]?: SocketOwner;
 }
 
-/** Makes `owner` the one who is told. An error needs no telling: `closed` follows. */
-export function own(socket: OwnedSocket, owner: Owner): void {
+/** Makes `owner` the owner of a socket. It is not told of errors: `closed` follows them. */
+export function own(socket: OwnedSocket, owner: SocketOwner): void {
   const isFirst = socket[OWNER] === undefined;
   socket[OWNER] = owner;
   if (isFirst) socket.on('data', onData).on('end', onEnd).on('timeout', onTimeout).on('drain', onDrain).on('close', onClose).on('error', onError);
 }
 
-/** Leaves the socket to somebody who does not know of owners. Nothing is read before somebody listens and resumes it. */
+/** Leaves the socket to code that does not know of owners. Nothing is read until that code listens and resumes the socket. */
 export function disown(socket: OwnedSocket): void {
   socket.pause();
   socket.off('data', onData).off('end', onEnd).off('timeout', onTimeout).off('drain', onDrain).off('close', onClose).off('error', onError);

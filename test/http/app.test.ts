@@ -1,15 +1,14 @@
 import { t } from 'tap';
-import type { App } from '../../src/http/app-type.ts';
 import { buildApp } from '../../src/http/app.ts';
-import type { Service } from '../../src/http/service.ts';
 import type { HistoryPage, HistoryRequest } from '../../src/delivery/long-polls.ts';
+import type { App, Service } from '../../src/http/service.ts';
 import { Message, type Draft } from '../../src/model/message.ts';
 import { Problem, PROBLEMS, type ProblemCode } from '../../src/model/problem.ts';
 import type { IdempotencyKey } from '../../src/store/store.ts';
 import { recordingLogger } from '../support/logger.ts';
 import { fakeService } from '../support/service.ts';
 
-/** The HTTP edge with a service whose answers the test chooses; `http.test.ts` has the real one. */
+/** The HTTP edge with a service whose answers the test chooses; `test/wire/http.test.ts` has the real one. */
 
 function failing(error: Error): Service {
   return fakeService({ publisher: { publish: () => Promise.reject(error) } });
@@ -38,7 +37,7 @@ t.test('every problem is answered with its code and status, in the form of RFC 9
   }
 });
 
-t.test('what nobody expected is internal: its text is in the log, and the answer leads there', async (t) => {
+t.test('what nobody expected is internal: its text is logged, and the answer leads there', async (t) => {
   for (const error of [new TypeError('secret of the inside'), Object.assign(new Error('secret of the inside'), { statusCode: 500 }), new Problem('internal', 'secret of the inside')]) {
     const { logger, lines } = recordingLogger();
     const app = buildApp({ ...failing(error), logger });
@@ -53,7 +52,7 @@ t.test('what nobody expected is internal: its text is in the log, and the answer
   }
 });
 
-t.test('nothing of a message stands in the log', async (t) => {
+t.test('nothing of a message is logged', async (t) => {
   const { logger, lines } = recordingLogger();
   const app = buildApp(fakeService({ logger }));
   await closed(app, async () => {

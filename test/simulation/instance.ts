@@ -144,7 +144,7 @@ export class Instance implements Place {
     return this.#delivery.longPolls.page(request);
   }
 
-  /** A stream as `src/http/routes/streams.ts` opens it. */
+  /** A stream as `src/http/event-stream.ts` opens it. */
   async stream(socket: SimulatedSocket, filter: Filter, options: StreamOptions, wanted: StartRequest): Promise<void> {
     const start = this.#delivery.streams.isFull ? undefined : await this.#resolve(wanted);
     if (!socket.isOpen) return;

@@ -135,7 +135,7 @@ await t.test('an id that is none of ours is a gap, not an error, and nothing of 
     t.equal(stream.status, 200);
     const open = await stream.next();
     const gap = await stream.next();
-    t.strictSame([open.event, open.id, JSON.parse(open.data)], ['$open', undefined, { cursor: null }], 'a cut behind $open must not hide the gap');
+    t.strictSame([open.event, open.id, JSON.parse(open.data)], ['$open', undefined, { cursor: null }], 'a cut after $open must not hide the gap');
     t.strictSame([gap.event, JSON.parse(gap.data)], ['$gap', { requested: null, resumed: `${epoch}-0`, oldest: `${epoch}-1`, reason: 'unknown-log' }], header.slice(0, 20));
     t.equal(gap.id, `${epoch}-0`);
     t.equal((await stream.next()).id, ids[0], 'and goes on at the oldest message held');

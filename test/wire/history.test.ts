@@ -66,7 +66,7 @@ await t.test('rare topics are found among many others, in memory and in the data
       t.strictSame(all.flatMap(({ messages }) => messages).filter(({ topic }) => topic.startsWith('rare')).map(({ id }) => id), wanted, `${name}: ${path} ${first}`);
     }
     const [page] = await pages(client, '/topics/rare.%3E/messages');
-    t.ok(seqOf(page!.cursor) > seqOf(expected.at(-1)), `${name}: the cursor went past the others behind the last match`);
+    t.ok(seqOf(page!.cursor) > seqOf(expected.at(-1)), `${name}: the cursor went past the messages after the last match`);
   }
 });
 
@@ -116,7 +116,7 @@ await t.test('what retention has deleted is a gap for whoever missed it, and no 
   const client = new Http(t, brief.url);
   const first = await client.publish('trimmed', 'first');
   const begin = `${first.split('-')[0]}-0`;
-  // In one commit: whenever retention looks, it finds none of them or all, and has come to rest behind the one look that finds them.
+  // In one commit: whenever retention looks, it finds none of them or all, and has come to rest after the one look that finds them.
   await client.batch(Array.from({ length: 20 }, (_, count) => ({ topic: 'trimmed', data: `${count}${'x'.repeat(500)}` })));
   await until('retention has deleted it', async () => (await client.get(`/messages/${first}`)).status === 404);
   await until('it has come to rest', async () => await client.metric('log_bytes') > 0 && await client.metric('log_bytes') <= 4096);

@@ -56,7 +56,7 @@ await t.test('HEAD is answered on every path that GET is, with the same headers 
     const connection = await RawConnection.open(t, instance);
     connection.send(requestBytes('HEAD', path));
     await connection.answered(1, 'HEAD');
-    // What follows on the connection begins right behind the head: nothing of a body stood between.
+    // What follows on the connection begins right after the head: nothing of a body stood between.
     connection.send(requestBytes('HEAD', '/healthz', { Connection: 'close' }));
     await connection.untilClosed();
     const [head, next] = connection.answers('HEAD', 'HEAD');
@@ -81,7 +81,7 @@ await t.test('HEAD is answered on every path that GET is, with the same headers 
   t.ok(performance.now() - began < 25_000, 'HEAD does not wait for a message');
 });
 
-await t.test('a stream that is pipelined behind a publish begins behind its answer', async (t) => {
+await t.test('a stream that is pipelined after a publish begins after its answer', async (t) => {
   const connection = await RawConnection.open(t, instance);
   connection.send(Buffer.concat([
     requestBytes('POST', '/topics/pipe', {}, 'one'),
@@ -99,7 +99,7 @@ await t.test('a stream that is pipelined behind a publish begins behind its answ
   await noStreams();
 });
 
-await t.test('what stands behind a stream on its connection is never carried out', async (t) => {
+await t.test('what follows a stream on its connection is never carried out', async (t) => {
   const head = await http.metric('log_head');
   const connection = await RawConnection.open(t, instance);
   const publish = requestBytes('POST', '/topics/behind', {}, 'must not be stored');
@@ -111,7 +111,7 @@ await t.test('what stands behind a stream on its connection is never carried out
   await connection.until('the message', () => connection.text.includes('from elsewhere'));
   t.equal(await http.metric('streams'), 1, 'the second stream was not opened');
   connection.send(publish);
-  // The server reads the end of the connection behind everything that was sent before.
+  // The server reads the end of the connection after everything that was sent before.
   connection.end();
   await connection.untilClosed();
   const answers = connection.answers('GET');
@@ -121,7 +121,7 @@ await t.test('what stands behind a stream on its connection is never carried out
   t.equal(await http.metric('log_head'), head + 1, 'only the message from elsewhere was stored');
 });
 
-await t.test('a publish behind a stream that is refused is not carried out either, and the end of the connection says so', async (t) => {
+await t.test('a publish after a stream that is refused is not carried out either, and the end of the connection says so', async (t) => {
   const head = await http.metric('log_head');
   for (const refused of ['/topics/a..b/events', '/events', '/topics/a/events?after=x', '/topics/a/events?control=x']) {
     const connection = await RawConnection.open(t, instance);
@@ -215,15 +215,15 @@ await t.test('a body that ends before its length is refused', async (t) => {
   t.equal(await http.metric('log_head'), head);
 });
 
-await t.test('what is no HTTP behind a request does not take its answer', async (t) => {
+await t.test('what is no HTTP after a request does not take its answer', async (t) => {
   const head = await http.metric('log_head');
   const short = 'POST /topics/short HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\nhi, of which the length told only a part\r\n\r\n';
   const whole = requestBytes('POST', '/topics/short', {}, 'hi').toString();
   for (const [name, bytes, statuses] of [
     ['a body that is longer than its length', short, [201, 400]],
     ['the same in a pipeline', whole + whole + short, [201, 201, 201, 400]],
-    ['behind a last request', requestBytes('POST', '/topics/short', { Connection: 'close' }, 'hi').toString() + whole, [201]],
-    ['behind one that waits', `${requestBytes('GET', '/topics/none/messages?wait=1').toString()}${short}`, [200, 201, 400]],
+    ['after a last request', requestBytes('POST', '/topics/short', { Connection: 'close' }, 'hi').toString() + whole, [201]],
+    ['after one that waits', `${requestBytes('GET', '/topics/none/messages?wait=1').toString()}${short}`, [200, 201, 400]],
   ] as const) {
     const connection = await RawConnection.open(t, instance);
     connection.send(bytes);

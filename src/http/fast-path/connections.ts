@@ -1,52 +1,50 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { disown, own, type Owner } from '../socket-owner.ts';
-import { readPlain, type PlainRequest } from './request.ts';
+import { disown, own, type SocketOwner } from '../socket-owner.ts';
+import { readPlain, type PlainRequest } from './plain-request.ts';
 import { responseText, type Response } from './response.ts';
 
 /**
- * Takes a request, or leaves it, with false or an error: then the HTTP server gets it, and says what is wrong with it. Whoever takes one
- * answers it once, or begins an answer that does not end.
+ * Takes a request: then it answers once, or begins an answer that does not end. Returns false, or throws, to decline the request. Then the
+ * HTTP server gets it, and says what is wrong with it.
  */
-export type DirectHandler = (request: PlainRequest, connection: DirectConnection) => boolean;
+export type FastPathHandler = (request: PlainRequest, connection: FastPathConnection) => boolean;
 
-/** A connection is kept so much longer than its client is told, so that a request which it sends at the last moment does not meet its end. Milliseconds. */
-const KEEP_ALIVE_SLACK = 1_000;
+/** A connection is kept so much longer than its client is told. Stops a request that is sent at the last moment from meeting a closed connection. */
+const KEEP_ALIVE_SLACK_MS = 1_000;
 
-/** How long the rest of a request is waited for here: pieces of one come right behind each other, unless something is slow. Milliseconds. */
-const PART_MS = 1_000;
+/** How long the rest of a request is waited for here: unless something is slow, its pieces follow each other at once. */
+const REST_OF_REQUEST_MS = 1_000;
 
-export interface DirectLimits {
+export interface ConnectionLimits {
   /** Stops a client from holding a connection on which it says nothing. Milliseconds. */
   readonly firstRequestMs: number;
-  /** How long a client is told that its connection is kept behind an answer. Milliseconds. */
+  /** How long a client is told that its connection is kept after an answer. Milliseconds. */
   readonly keepAliveMs: number;
 }
 
-/**
- * The short way for the requests that are nearly all of the work: opening a stream, and publishing a message. They are read from their socket
- * and answered on it, without the objects that the HTTP server and the framework make for each: for a publish those cost more than
- * storing it does, and for a stream they would stay for as long as it is open.
- *
- * It keeps next to nothing half-read. A request that came in more than two pieces, is not plain, asks for anything else, or is wrong in any way, is handed
- * over to the HTTP server with its connection, which stays there. So requests are refused in one place, and whatever is rare
- * or hostile takes the ordinary way.
- */
-export class DirectConnections {
-  readonly handler: DirectHandler;
-  readonly limits: DirectLimits;
-  readonly #server: Server;
-  readonly #ordinary: readonly ((socket: Socket) => void)[];
-  readonly #open = new Set<DirectConnection>();
+export interface FastPathConnectionsOptions {
+  readonly server: Server;
+  readonly handler: FastPathHandler;
+  readonly limits: ConnectionLimits;
+}
 
-  /** Stands before the server's own listener for connections; and the server's ways to close its connections find these too. */
-  constructor(server: Server, handler: DirectHandler, limits: DirectLimits) {
+/** All connections of a server that are neither a stream's nor the HTTP server's own. */
+export class FastPathConnections {
+  readonly handler: FastPathHandler;
+  readonly limits: ConnectionLimits;
+  readonly #server: Server;
+  readonly #serverListeners: readonly ((socket: Socket) => void)[];
+  readonly #open = new Set<FastPathConnection>();
+
+  /** Stands before the server's own listeners for connections. The server's ways to close its connections find these too. */
+  constructor({ server, handler, limits }: FastPathConnectionsOptions) {
     this.handler = handler;
     this.limits = limits;
     this.#server = server;
-    this.#ordinary = server.listeners('connection') as ((socket: Socket) => void)[];
+    this.#serverListeners = server.listeners('connection') as ((socket: Socket) => void)[];
     server.removeAllListeners('connection');
-    server.on('connection', (socket) => void this.#open.add(new DirectConnection(socket, this)));
+    server.on('connection', (socket) => void this.#open.add(new FastPathConnection(socket, this)));
     const closeIdle = server.closeIdleConnections.bind(server);
     server.closeIdleConnections = () => {
       for (const connection of this.#open) connection.endWhenIdle();
@@ -64,7 +62,7 @@ export class DirectConnections {
     disown(socket);
     socket.setTimeout(0);
     socket.unshift(bytes);
-    for (const listener of this.#ordinary) listener.call(this.#server, socket);
+    for (const listener of this.#serverListeners) listener.call(this.#server, socket);
     socket.resume();
   }
 
@@ -73,29 +71,32 @@ export class DirectConnections {
     this.#server.emit('clientError', Object.assign(new Error('there is no whole request'), { code }), socket);
   }
 
-  forget(connection: DirectConnection): void {
+  forget(connection: FastPathConnection): void {
     this.#open.delete(connection);
   }
 }
 
-/** One connection, as long as it is neither a stream's nor the HTTP server's. */
-export class DirectConnection implements Owner {
+/**
+ * One connection, as long as it is neither a stream's nor the HTTP server's. It keeps next to nothing half-read: a request that
+ * came in more than two pieces is handed over.
+ */
+export class FastPathConnection implements SocketOwner {
   readonly #socket: Socket;
-  readonly #all: DirectConnections;
-  /** A request is under way. What comes behind it waits, and then nothing more is read. */
+  readonly #connections: FastPathConnections;
+  /** A request is under way. What comes after it waits, and then nothing more is read. */
   #busy = false;
   #waiting: Buffer | undefined;
-  /** The beginning of a request whose next piece must be its last. */
+  /** The first piece of a request whose next piece must be its last. */
   #part: Buffer | undefined;
   /** Nothing that follows is taken: the client has closed its side, the service ends, or the answer does not. */
   #last = false;
   #answered = false;
   #begun = false;
 
-  constructor(socket: Socket, all: DirectConnections) {
+  constructor(socket: Socket, connections: FastPathConnections) {
     this.#socket = socket;
-    this.#all = all;
-    socket.setTimeout(all.limits.firstRequestMs);
+    this.#connections = connections;
+    socket.setTimeout(connections.limits.firstRequestMs);
     own(socket, this);
   }
 
@@ -109,14 +110,14 @@ export class DirectConnection implements Owner {
       return;
     }
     this.#last ||= close;
-    const { text, encoding } = responseText(response, this.#last ? undefined : this.#all.limits.keepAliveMs);
+    const { text, encoding } = responseText(response, this.#last ? undefined : this.#connections.limits.keepAliveMs);
     socket.write(text, encoding);
     this.#busy = false;
     if (this.#last) {
       socket.destroySoon();
       return;
     }
-    if (!this.#answered) socket.setTimeout(this.#all.limits.keepAliveMs + KEEP_ALIVE_SLACK);
+    if (!this.#answered) socket.setTimeout(this.#connections.limits.keepAliveMs + KEEP_ALIVE_SLACK_MS);
     this.#answered = true;
     this.#next();
   }
@@ -137,12 +138,12 @@ export class DirectConnection implements Owner {
   }
 
   /** Gives the socket of such an answer to another owner: the server's ways to close its connections do not find it any more. */
-  give(owner: Owner): void {
-    this.#all.forget(this);
+  give(owner: SocketOwner): void {
+    this.#connections.forget(this);
     own(this.#socket, owner);
   }
 
-  /** Ends now, or behind the answer that is due. */
+  /** Ends now, or after the answer that is due. */
   endWhenIdle(): void {
     this.#last = true;
     if (!this.#busy) this.#socket.destroySoon();
@@ -165,7 +166,7 @@ export class DirectConnection implements Owner {
     const read = readPlain(whole);
     if (read.kind === 'incomplete' && front === undefined) {
       this.#part = whole;
-      this.#socket.setTimeout(PART_MS);
+      this.#socket.setTimeout(REST_OF_REQUEST_MS);
       return;
     }
     this.#busy = true;
@@ -177,26 +178,26 @@ export class DirectConnection implements Owner {
   }
 
   #handOver(bytes: Buffer): void {
-    this.#all.forget(this);
-    this.#all.handOver(this.#socket, bytes);
+    this.#connections.forget(this);
+    this.#connections.handOver(this.#socket, bytes);
   }
 
   #endPart(): void {
     this.#part = undefined;
-    const { firstRequestMs, keepAliveMs } = this.#all.limits;
-    this.#socket.setTimeout(this.#answered ? keepAliveMs + KEEP_ALIVE_SLACK : firstRequestMs);
+    const { firstRequestMs, keepAliveMs } = this.#connections.limits;
+    this.#socket.setTimeout(this.#answered ? keepAliveMs + KEEP_ALIVE_SLACK_MS : firstRequestMs);
   }
 
   #isTaken(request: PlainRequest): boolean {
     try {
-      return this.#all.handler(request, this);
+      return this.#connections.handler(request, this);
     } catch {
       // Nothing was done yet. The HTTP server answers the same error, and logs it if it is ours; here it would end the process.
       return false;
     }
   }
 
-  /** Takes what has come meanwhile, once the client has taken its answers: or those of one that does not would fill the memory. */
+  /** Takes what has come meanwhile, once the client has taken its answers. Stops the answers of a client that takes none from filling memory. */
   #next(): void {
     const waiting = this.#waiting;
     if (waiting === undefined || this.#busy || this.#socket.writableNeedDrain) return;
@@ -207,11 +208,11 @@ export class DirectConnection implements Owner {
 
   ended(): void {
     if (this.#part === undefined) this.endWhenIdle();
-    else this.#all.refuse(this.#socket, 'HPE_INVALID_EOF_STATE');
+    else this.#connections.refuse(this.#socket, 'HPE_INVALID_EOF_STATE');
   }
 
   idle(): void {
-    // What the service itself takes its time for has bounds of its own.
+    // A request that is under way has bounds of its own.
     if (this.#busy) return;
     if (this.#part !== undefined) {
       this.#handOver(this.#part);
@@ -219,7 +220,7 @@ export class DirectConnection implements Owner {
     }
     this.#last = true;
     if (this.#answered) this.#socket.destroy();
-    else this.#all.refuse(this.#socket, 'ERR_HTTP_REQUEST_TIMEOUT');
+    else this.#connections.refuse(this.#socket, 'ERR_HTTP_REQUEST_TIMEOUT');
   }
 
   drained(): void {
@@ -227,6 +228,6 @@ export class DirectConnection implements Owner {
   }
 
   closed(): void {
-    this.#all.forget(this);
+    this.#connections.forget(this);
   }
 }

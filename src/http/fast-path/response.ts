@@ -14,7 +14,7 @@ export function problemResponse(problem: Problem, common: Readonly<Record<string
   return { status: problem.status, headers: { ...common, 'content-type': PROBLEM_TYPE, ...problemHeaders(problem) }, body: problemBody(problem).toString() };
 }
 
-/** The answer as it is written (RFC 9112), in one piece; `keepAliveMs` is undefined where the connection ends behind it. */
+/** The answer as it is written (RFC 9112), in one piece; `keepAliveMs` is undefined where the connection ends after it. */
 export function responseText({ status, headers, body }: Response, keepAliveMs: number | undefined): { readonly text: string; readonly encoding: 'latin1' | 'utf8' } {
   const length = Buffer.byteLength(body);
   let head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n`;

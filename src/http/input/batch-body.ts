@@ -1,11 +1,13 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Type, type Static } from 'typebox';
 import type { Draft } from '../../model/message.ts';
 import { Problem } from '../../model/problem.ts';
 import { checkTopic } from '../../model/topic.ts';
 import { inOneBlock } from '../../runtime/memory.ts';
+import { mediaType } from './content-headers.ts';
 import { DuplicateMember, elementSpans, memberSpan, NotAnArray, type Span } from './json-source.ts';
-import { checkEvent, checkText, TTL_MAX, whyNotJson } from './message-fields.ts';
+import { checkEvent, checkText, TTL_MAX_SECONDS, whyNotJson } from './message-fields.ts';
 import { checker } from './validation.ts';
 
 /** One message of a batch. `data` is any JSON value; its source text is what is stored. */
@@ -13,8 +15,10 @@ export const BatchMessage = Type.Object({
   topic: Type.String({ description: 'Where the message goes.' }),
   event: Type.Optional(Type.String({ description: 'The SSE event name.' })),
   data: Type.Unknown({ description: 'Any JSON value, kept as it is written.' }),
-  ttl: Type.Optional(Type.Integer({ minimum: 1, maximum: TTL_MAX, description: 'Seconds after which it is not delivered any more.' })),
+  ttl: Type.Optional(Type.Integer({ minimum: 1, maximum: TTL_MAX_SECONDS, description: 'Seconds after which it is not delivered any more.' })),
 }, { additionalProperties: false });
+
+export type BatchFormat = 'array' | 'ndjson';
 
 export interface BatchBounds {
   readonly messages: number;
@@ -22,20 +26,35 @@ export interface BatchBounds {
   readonly eventBytes: number;
 }
 
-/** How long a batch is read before everything else gets its turn: it bounds what a large one delays. Milliseconds. */
+/** For so long a batch is read before everything else gets its turn: stops a large one from delaying everybody. */
 const SLICE_MS = 5;
 
-/** A message takes at most so much of a batch's text besides its data, white space included: stops a parse of what can only be refused. */
-const ENVELOPE_LENGTH = 16 * 1024;
+/** The longest text of a message in a batch, besides its data. White space counts. Stops a parse of what can only be refused. */
+const ENVELOPE_MAX_CHARACTERS = 16 * 1024;
 
 const check = checker(BatchMessage, 'invalid-batch');
+
+/**
+ * The format of a batch, by its media type. Headers that describe one message are refused: each message of a batch has members
+ * for that, and the headers would be ignored.
+ * @throws Problem
+ */
+export function batchFormat(headers: IncomingHttpHeaders): BatchFormat {
+  const format = FORMATS.get(mediaType(headers));
+  if (format === undefined) throw new Problem('unsupported-media-type', 'A batch is application/json or application/x-ndjson.', { field: 'Content-Type' });
+  if (headers.ttl !== undefined) throw new Problem('invalid-ttl', 'A batch takes no TTL header: each message has a member "ttl".', { field: 'TTL' });
+  if (headers['tidings-event'] !== undefined) throw new Problem('invalid-event', 'A batch takes no Tidings-Event header: each message has a member "event".', { field: 'Tidings-Event' });
+  return format;
+}
+
+const FORMATS: ReadonlyMap<string, BatchFormat> = new Map([['application/json', 'array'], ['application/x-ndjson', 'ndjson'], ['application/ndjson', 'ndjson']]);
 
 /**
  * The messages of a batch: a JSON array, or NDJSON, where blank lines count as lines but hold no message. One mistake is
  * the whole batch's; the problem says where it is: `[3].ttl` counts elements from 0, `line 4.ttl` lines from 1.
  * @throws Problem
  */
-export async function parseBatch(body: Buffer, format: 'array' | 'ndjson', bounds: BatchBounds): Promise<Draft[]> {
+export async function parseBatch(body: Buffer, format: BatchFormat, bounds: BatchBounds): Promise<Draft[]> {
   checkText(body);
   const source = body.toString();
   const drafts: Draft[] = [];
@@ -93,7 +112,7 @@ function isBlank(source: string, start: number, end: number): boolean {
 
 function readMessage(source: string, where: () => string, bounds: BatchBounds): Draft {
   try {
-    if (source.length > bounds.messageBytes + ENVELOPE_LENGTH) throw tooLarge(bounds);
+    if (source.length > bounds.messageBytes + ENVELOPE_MAX_CHARACTERS) throw tooLarge(bounds);
     const value = parse(source);
     const problem = check(value);
     if (problem !== undefined) throw problem;

@@ -2,17 +2,17 @@ import type { Readable } from 'node:stream';
 import { Problem } from '../../model/problem.ts';
 import { ownCopy } from '../../runtime/memory.ts';
 
-/** Stops bodies that are still arriving, over all connections, from taking all the memory. Bytes. */
-const ARRIVING_BYTES_MAX = 128 * 1024 * 1024;
+/** Stops bodies that are still arriving, over all connections, from taking all the memory. */
+const ARRIVING_MAX_BYTES = 128 * 1024 * 1024;
 
 /**
- * So much of a body that is too large is read and thrown away before the refusal is sent: a connection that is closed
- * with bytes unread is reset, and its sender would often never see the answer. Bytes.
+ * So much of a body that is too large is read and thrown away before it is refused. Stops refusals from getting lost: a connection
+ * that is closed with bytes unread is reset, and its sender often never sees the answer.
  */
-const DISCARDED_BYTES_MAX = 8 * 1024 * 1024;
+const DISCARDED_MAX_BYTES = 8 * 1024 * 1024;
 
-/** Reads the bodies of requests into memory, within bounds. */
-export class BodyReader {
+/** Collects the bodies of requests in memory, within bounds. */
+export class BodyCollector {
   #arriving = 0;
 
   /**
@@ -21,8 +21,8 @@ export class BodyReader {
    * @returns The body, in memory of its own that holds nothing else.
    * @throws Problem `too-large` or `overloaded`; `invalid-request` when the sender left before the end.
    */
-  read(stream: Readable, declared: number | undefined, limit: number): Promise<Buffer> {
-    if (declared !== undefined && declared > limit + DISCARDED_BYTES_MAX) return Promise.reject(tooLarge(limit));
+  collect(stream: Readable, declared: number | undefined, limit: number): Promise<Buffer> {
+    if (declared !== undefined && declared > limit + DISCARDED_MAX_BYTES) return Promise.reject(tooLarge(limit));
     return new Promise((resolve, reject) => {
       const body = new Growing(Math.min(declared ?? limit, limit));
       let received = 0;
@@ -38,7 +38,7 @@ export class BodyReader {
         received += chunk.length;
         if (refusal === undefined) {
           if (received > limit) refusal = tooLarge(limit);
-          else if (this.#arriving + chunk.length > ARRIVING_BYTES_MAX) refusal = new Problem('overloaded', 'Too many requests are arriving at once.');
+          else if (this.#arriving + chunk.length > ARRIVING_MAX_BYTES) refusal = new Problem('overloaded', 'Too many requests are arriving at once.');
           else {
             this.#arriving += chunk.length;
             body.add(chunk);
@@ -47,7 +47,7 @@ export class BodyReader {
           this.#arriving -= body.length;
           body.clear();
         }
-        if (received > limit + DISCARDED_BYTES_MAX) settle(refusal);
+        if (received > limit + DISCARDED_MAX_BYTES) settle(refusal);
       };
       const onEnd = (): void => settle(refusal);
       const onLeft = (): void => settle(new Problem('invalid-request', 'The request ended before its body did.'));
@@ -61,8 +61,8 @@ function tooLarge(limit: number): Problem {
   return new Problem('too-large', `The body is larger than ${limit} bytes.`);
 }
 
-/** The smallest memory that a body of more than one piece is given. Bytes. */
-const FIRST_CAPACITY = 64 * 1024;
+/** The smallest memory that a body of more than one piece gets: stops a copy for each of its first pieces. */
+const FIRST_CAPACITY_BYTES = 64 * 1024;
 
 /**
  * Bytes that arrive in pieces. They are copied into one buffer rather than kept as they are: of a body that comes a byte
@@ -83,7 +83,7 @@ class Growing {
       this.#bytes = piece;
     } else {
       if (length > this.#bytes.length) {
-        const grown = Buffer.allocUnsafeSlow(Math.max(length, Math.min(Math.max(2 * length, FIRST_CAPACITY), this.#expected)));
+        const grown = Buffer.allocUnsafeSlow(Math.max(length, Math.min(Math.max(2 * length, FIRST_CAPACITY_BYTES), this.#expected)));
         this.#bytes.copy(grown, 0, 0, this.length);
         this.#bytes = grown;
       }

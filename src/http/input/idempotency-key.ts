@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { Problem } from '../../model/problem.ts';
+import type { IdempotencyKey } from '../../store/store.ts';
 
-/** The longest key, once it is unquoted: it is stored with each request. Bytes. */
-export const KEY_MAX = 255;
+/** Stops keys from filling the database: each is stored with its request. What counts is the key without its quotes. */
+export const KEY_MAX_BYTES = 255;
 
 const BARE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 /** A string of RFC 9651, section 4.2.5. */
@@ -22,7 +23,7 @@ export function parseKey(values: readonly string[] | undefined): string | undefi
   if (key === '') throw invalid('it is empty');
   if (quoted === undefined && value.startsWith('"')) throw invalid('its quoting is broken');
   if (quoted === undefined && !BARE.test(value)) throw invalid('it has characters other than printable ASCII');
-  if (key.length > KEY_MAX) throw invalid(`it is longer than ${KEY_MAX} characters`);
+  if (key.length > KEY_MAX_BYTES) throw invalid(`it is longer than ${KEY_MAX_BYTES} characters`);
   return key;
 }
 
@@ -43,4 +44,14 @@ export interface RequestIdentity {
 /** A digest of a request, 32 bytes. The parts cannot run into each other: a JSON array says itself where it ends. */
 export function fingerprint({ kind, topic, event, ttl, body }: RequestIdentity): Uint8Array {
   return createHash('sha256').update(JSON.stringify([kind, topic ?? null, event ?? null, ttl ?? 0])).update(body).digest();
+}
+
+/**
+ * The key under which a request is stored once; undefined where it has none.
+ * @param values The value of each `Idempotency-Key` header.
+ * @throws Problem `invalid-key`
+ */
+export function requestKey(values: readonly string[] | undefined, identity: RequestIdentity, windowSeconds: number): IdempotencyKey | undefined {
+  const key = parseKey(values);
+  return key === undefined ? undefined : { scope: '', key, fingerprint: fingerprint(identity), window: windowSeconds * 1000 };
 }

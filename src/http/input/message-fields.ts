@@ -6,8 +6,8 @@ import { Problem } from '../../model/problem.ts';
  * `Problem` that names the field.
  */
 
-/** The longest TTL, ten years: longer is a mistake, a time in milliseconds perhaps. Seconds. */
-export const TTL_MAX = 315_360_000;
+/** The longest TTL, ten years. Stops mistakes, such as a time in milliseconds. */
+export const TTL_MAX_SECONDS = 315_360_000;
 
 /** What has no name of its own: `event:` is left out of its frame. */
 const DEFAULT_EVENT = 'message';
@@ -33,7 +33,7 @@ export function checkEvent(event: string, maxBytes: number, field = 'event'): st
 export function parseTtl(header: string | undefined): number {
   if (header === undefined) return 0;
   const seconds = /^[0-9]{1,12}$/.test(header) ? Number(header) : NaN;
-  if (!(seconds >= 1 && seconds <= TTL_MAX)) throw new Problem('invalid-ttl', `TTL must be a whole number of seconds from 1 to ${TTL_MAX}.`, { field: 'TTL' });
+  if (!(seconds >= 1 && seconds <= TTL_MAX_SECONDS)) throw new Problem('invalid-ttl', `TTL must be a whole number of seconds from 1 to ${TTL_MAX_SECONDS}.`, { field: 'TTL' });
   return seconds;
 }
 

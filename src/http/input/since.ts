@@ -1,11 +1,11 @@
 import type { StartRequest } from '../../log/start.ts';
 
-const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const DURATION = /^(?:[0-9]+(?:ms|[smhd]))+$/;
 const PART = /([0-9]+)(ms|[smhd])/g;
 
-/** No duration is longer: it stops sums that are no exact numbers any more. Milliseconds; some 285 years. */
-const DURATION_MAX = 9e12;
+/** No duration is longer, some 285 years: stops sums that are no exact numbers any more. */
+const DURATION_MAX_MS = 9e12;
 
 /**
  * A time to read from, as `?since=` says it: a duration back from now (`500ms`, `90s`, `10m`, `2h30m`, `7d`), or a time
@@ -22,8 +22,8 @@ export function parseSince(text: string): StartRequest | undefined {
 export function parseDuration(text: string): number | undefined {
   if (!DURATION.test(text)) return undefined;
   let sum = 0;
-  for (const [, count, unit] of text.matchAll(PART)) sum += Number(count) * UNITS[unit as keyof typeof UNITS];
-  return sum <= DURATION_MAX ? sum : undefined;
+  for (const [, count, unit] of text.matchAll(PART)) sum += Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS];
+  return sum <= DURATION_MAX_MS ? sum : undefined;
 }
 
 // In a query string a + means a space: an offset that was not percent-encoded arrives as ` 02:00`.
@@ -37,7 +37,7 @@ export function parseTime(text: string): number | undefined {
   const midnight = Date.parse(`${date}T00:00:00Z`);
   // A day that its month does not have is counted on into the next month.
   if (Number.isNaN(midnight) || !new Date(midnight).toISOString().startsWith(date!)) return undefined;
-  const offset = Number(offsetHours) * UNITS.h + Number(offsetMinutes) * UNITS.m;
-  return midnight + Number(hour) * UNITS.h + Number(minute) * UNITS.m + Number(second) * UNITS.s
+  const offset = Number(offsetHours) * UNIT_MS.h + Number(offsetMinutes) * UNIT_MS.m;
+  return midnight + Number(hour) * UNIT_MS.h + Number(minute) * UNIT_MS.m + Number(second) * UNIT_MS.s
     + Number(fraction.slice(0, 3).padEnd(3, '0')) + (sign === '-' ? offset : -offset);
 }

@@ -1,6 +1,16 @@
+import type { FastifySchemaCompiler } from 'fastify';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { Problem, type ProblemCode } from '../../model/problem.ts';
+import type { Query } from './query-string.ts';
+
+/**
+ * What a client sent, checked. The files of this room read the headers, the query string and the body of a request. They hand out
+ * what the service understands: drafts, idempotency keys, filters, and where reading starts. What is wrong becomes a `Problem` that
+ * names the field; nothing here answers. A body stays bytes, because its source text is what the log stores.
+ *
+ * This file checks values against schemas: what URLs and headers say, and the messages of a batch.
+ */
 
 /** Parts of a request whose problems have a code of their own. */
 const CODES: Readonly<Record<string, ProblemCode>> = {
@@ -39,3 +49,27 @@ export function checker(schema: TSchema, otherwise: ProblemCode): (value: unknow
     return field === undefined ? new Problem(otherwise, `It ${why}.`) : new Problem(CODES[field] ?? otherwise, `${field} ${why}.`, { field });
   };
 }
+
+const WHOLE_NUMBER = /^[0-9]{1,15}$/;
+
+/**
+ * Checks what a URL and headers say against the schema of the route. A text becomes a number or a list only where the schema
+ * wants one. It must also be written as one: the usual conversions take `true` for 1. Bodies are read by their routes.
+ */
+export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
+  if (httpPart === 'body') return () => true;
+  const { properties = {} } = schema as { readonly properties?: Readonly<Record<string, { readonly type?: string }>> };
+  const check = checker(schema, 'invalid-request');
+  const numbers = Object.keys(properties).filter((name) => properties[name]!.type === 'integer');
+  const lists = Object.keys(properties).filter((name) => properties[name]!.type === 'array');
+  const singles = Object.keys(properties).filter((name) => properties[name]!.type !== 'array');
+  return (given: Query) => {
+    const value: Record<string, unknown> = { ...given };
+    const twice = httpPart === 'querystring' ? singles.find((name) => Array.isArray(given[name])) : undefined;
+    if (twice !== undefined) return { error: new Problem('invalid-request', `${twice} was given more than once.`, { field: twice }) };
+    for (const name of numbers) if (typeof given[name] === 'string' && WHOLE_NUMBER.test(given[name])) value[name] = Number(given[name]);
+    for (const name of lists) if (typeof given[name] === 'string') value[name] = [given[name]];
+    const problem = check(value);
+    return problem === undefined ? { value } : { error: problem };
+  };
+};

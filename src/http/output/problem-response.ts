@@ -2,12 +2,18 @@ import { Problem, PROBLEMS, type ProblemCode } from '../../model/problem.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { STATUS_CODES } from './status.ts';
 
-/** Errors as clients see them: RFC 9457 problem details. */
+/**
+ * What goes back to a client, except for the frames of streams. Results and errors of the service come in; bodies and headers go out, the same
+ * on both edges. The room also bounds the bytes of answers that wait for their clients, and describes the whole interface (openapi.ts).
+ *
+ * This file shows errors as clients see them: RFC 9457 problem details. Nothing of the inside is in them.
+ */
+
 export const PROBLEM_TYPE = 'application/problem+json';
 
-/** The shortest and longest `Retry-After` of a 503, in whole seconds: spread, so that all do not come back at once. */
-const RETRY_AFTER_MIN = 1;
-const RETRY_AFTER_MAX = 5;
+/** The shortest and longest `Retry-After` of a 503. Stops all clients from coming back at once. */
+const RETRY_AFTER_MIN_SECONDS = 1;
+const RETRY_AFTER_MAX_SECONDS = 5;
 
 export function problemBody(problem: Problem): Buffer {
   const [status, title] = PROBLEMS[problem.code];
@@ -27,7 +33,7 @@ export function problemHeaders(problem: Problem): Readonly<Record<string, string
   // Some statuses, 404 among them, may otherwise be kept by caches (RFC 9111, section 4.2.2).
   const headers = { 'cache-control': 'no-store' };
   if (problem.status !== 503) return headers;
-  return { ...headers, 'retry-after': String(RETRY_AFTER_MIN + Math.floor(Math.random() * (RETRY_AFTER_MAX - RETRY_AFTER_MIN + 1))) };
+  return { ...headers, 'retry-after': String(RETRY_AFTER_MIN_SECONDS + Math.floor(Math.random() * (RETRY_AFTER_MAX_SECONDS - RETRY_AFTER_MIN_SECONDS + 1))) };
 }
 
 /** A whole HTTP answer, for a connection on which nothing could be parsed. It is the last one there. */
@@ -38,7 +44,7 @@ export function rawProblem(problem: Problem): Buffer {
   return Buffer.concat([Buffer.from(head), body]);
 }
 
-/** What a client is told of an error. Of one that is not its own the log has more, under the id of the request. */
+/** What a client is told of an error. Where the error is ours, the service's own lines have more, under the id of the request. */
 export function problemOf(error: unknown, logger: Pick<Logger, 'error'>, requestId: () => string): Problem {
   const known = knownProblem(error);
   if (known !== undefined && known.code !== 'internal') return known;

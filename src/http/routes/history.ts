@@ -5,22 +5,22 @@ import { toJson } from '../../model/message.ts';
 import { parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
 import type { Filter } from '../../model/topic.ts';
-import type { App } from '../app-type.ts';
-import { filterFromPath, filterFromQuery, startFromRequest } from '../input/cursor-query.ts';
-import { Outgoing } from '../output/outgoing.ts';
-import type { Service } from '../service.ts';
+import { startFromRequest } from '../input/cursor-query.ts';
+import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
+import { OutgoingBytes } from '../output/outgoing-bytes.ts';
+import type { App, Service } from '../service.ts';
 import { cursorQuery, FullMessage, Gap, json, PatternPath, problems, topicsQuery } from './schemas.ts';
 
-/** Bounds one page. Messages. */
-const LIMIT_MAX = 1000;
-const LIMIT_DEFAULT = 100;
-/** The longest poll: below the 60 s after which common proxies cut. Seconds. */
-const WAIT_MAX = 50;
+/** Stops one page from taking much memory and a long read. */
+const PAGE_MAX_MESSAGES = 1000;
+const PAGE_DEFAULT_MESSAGES = 100;
+/** The longest poll. Stops common proxies from cutting it: they do so after 60 s. */
+const POLL_MAX_SECONDS = 50;
 
 const pageQuery = {
   ...cursorQuery,
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: LIMIT_MAX, description: `How many messages at most; ${LIMIT_DEFAULT} by default.` })),
-  wait: Type.Optional(Type.Integer({ minimum: 0, maximum: WAIT_MAX, description: 'Seconds to wait for a message when there is none.' })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: PAGE_MAX_MESSAGES, description: `How many messages at most; ${PAGE_DEFAULT_MESSAGES} by default.` })),
+  wait: Type.Optional(Type.Integer({ minimum: 0, maximum: POLL_MAX_SECONDS, description: 'Seconds to wait for a message when there is none.' })),
 };
 const Page = Type.Object({
   messages: Type.Array(FullMessage),
@@ -35,7 +35,7 @@ const method = ['GET', 'HEAD'] as const;
 /** `GET /topics/{topic-or-pattern}/messages`, `GET /messages?topic=…`, and `GET /messages/{id}`. */
 export function historyRoutes(app: App, service: Service): void {
   const { config, history } = service;
-  const outgoing = new Outgoing();
+  const outgoing = new OutgoingBytes();
 
   function answer(request: FastifyRequest, reply: FastifyReply, body: Buffer): FastifyReply {
     if (!outgoing.admit(request.raw.socket, reply.raw, body.length)) throw new Problem('overloaded', 'Too many answers are waiting to be taken by their clients.');
@@ -43,7 +43,7 @@ export function historyRoutes(app: App, service: Service): void {
   }
 
   async function page(request: FastifyRequest, reply: FastifyReply, filter: Filter): Promise<FastifyReply> {
-    const { limit = LIMIT_DEFAULT, wait = 0 } = request.query as { readonly limit?: number; readonly wait?: number };
+    const { limit = PAGE_DEFAULT_MESSAGES, wait = 0 } = request.query as { readonly limit?: number; readonly wait?: number };
     const start = startFromRequest(request, { kind: 'start' });
     const left = new AbortController();
     const leave = (): void => left.abort();
@@ -57,12 +57,12 @@ export function historyRoutes(app: App, service: Service): void {
   app.route({
     method: [...method], url: '/topics/:topic/messages',
     schema: { tags: ['history'], summary: 'Read a topic or pattern', params: PatternPath, querystring: Type.Object(pageQuery), response },
-    handler: (request, reply) => page(request, reply, filterFromPath(request)),
+    handler: (request, reply) => page(request, reply, filterFromPath(request.params.topic)),
   });
   app.route({
     method: [...method], url: '/messages',
     schema: { tags: ['history'], summary: 'Read many topics and patterns', querystring: Type.Object({ ...topicsQuery(config.TOPICS_PER_STREAM), ...pageQuery }), response },
-    handler: (request, reply) => page(request, reply, filterFromQuery(request, config.TOPICS_PER_STREAM)),
+    handler: (request, reply) => page(request, reply, filterFromQuery(request.query, config.TOPICS_PER_STREAM)),
   });
   app.route({
     method: [...method], url: '/messages/:id',
@@ -74,24 +74,24 @@ export function historyRoutes(app: App, service: Service): void {
       const position = parseId(request.params.id);
       const message = position === undefined ? undefined : await history.message(position);
       if (message === undefined) throw new Problem('message-not-found', 'There is no message with this id, or not any more.');
-      return answer(request, reply, Buffer.concat([toJson(message), LINE_END]));
+      return answer(request, reply, Buffer.concat([toJson(message), NEW_LINE]));
     },
   });
 }
 
-const OPEN = Buffer.from('{"messages":[');
-const COMMA = Buffer.from(',');
-/** For those who read it in a terminal. */
-const LINE_END = Buffer.from('\n');
+const PAGE_BEGINNING = Buffer.from('{"messages":[');
+const BETWEEN_MESSAGES = Buffer.from(',');
+/** For people who read it in a terminal. */
+const NEW_LINE = Buffer.from('\n');
 
 /** The data of messages stands in it as it was published: it is put together, not serialised. */
 function pageBody({ messages, cursor, more, gap }: HistoryPage): Buffer {
-  const parts: Buffer[] = [OPEN];
+  const parts: Buffer[] = [PAGE_BEGINNING];
   messages.forEach((message, index) => {
-    if (index > 0) parts.push(COMMA);
+    if (index > 0) parts.push(BETWEEN_MESSAGES);
     parts.push(toJson(message));
   });
   const rest = JSON.stringify({ cursor, more, gap });
-  parts.push(Buffer.from(`],${rest.slice(1)}`), LINE_END);
+  parts.push(Buffer.from(`],${rest.slice(1)}`), NEW_LINE);
   return Buffer.concat(parts);
 }

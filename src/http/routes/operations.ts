@@ -1,6 +1,5 @@
 import { Type } from 'typebox';
-import type { App } from '../app-type.ts';
-import type { Service } from '../service.ts';
+import type { App, Service } from '../service.ts';
 import { json } from './schemas.ts';
 
 const tags = ['operations'];

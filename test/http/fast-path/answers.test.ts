@@ -1,40 +1,40 @@
 import t, { type Test } from 'tap';
 import { exchange, requestBytes, type Answer } from '../../support/raw.ts';
-import { startSpine, type Spine } from './spine.ts';
+import { openSpine, type Spine } from './spine.ts';
 import { connectTo, sendApart, serve, turns, type Served } from './ways.ts';
 
-/** The same requests on every way, one after the other on instances that began alike: no answer tells which way it came. */
+/** The same requests on every path, one after the other on instances that began alike: no answer tells which path its request took. */
 
-/** As in src/direct/connections.ts: less, by what timers may be early. Milliseconds. */
-const PART_MS = 990;
+/** As in src/http/fast-path/connections.ts: less, by what timers may be early. */
+const REST_OF_REQUEST_MS = 990;
 
 interface Way {
   readonly name: string;
-  /** Whether the instance has the short way at all. */
-  readonly direct: boolean;
+  /** Whether the instance has the fast path at all. */
+  readonly fastPath: boolean;
   /** Whether plain requests take it. */
-  readonly short: boolean;
+  readonly fast: boolean;
   readonly pieces: (request: Buffer) => readonly Buffer[];
 }
 
 const WAYS: readonly Way[] = [
-  { name: 'the short way', direct: true, short: true, pieces: (request) => [request] },
-  { name: 'in two pieces', direct: true, short: true, pieces: (request) => [request.subarray(0, 1), request.subarray(1)] },
-  { name: 'in three pieces', direct: true, short: false, pieces: (request) => [request.subarray(0, 1), request.subarray(1, 2), request.subarray(2)] },
-  { name: 'with a header that the short way does not take', direct: true, short: false, pieces: (request) => [withHeader(request, 'Proxy-Connection: keep-alive')] },
-  { name: 'an instance without a short way', direct: false, short: false, pieces: (request) => [request] },
+  { name: 'the fast path', fastPath: true, fast: true, pieces: (request) => [request] },
+  { name: 'in two pieces', fastPath: true, fast: true, pieces: (request) => [request.subarray(0, 1), request.subarray(1)] },
+  { name: 'in three pieces', fastPath: true, fast: false, pieces: (request) => [request.subarray(0, 1), request.subarray(1, 2), request.subarray(2)] },
+  { name: 'with a header that the fast path does not take', fastPath: true, fast: false, pieces: (request) => [withHeader(request, 'Proxy-Connection: keep-alive')] },
+  { name: 'an instance without a fast path', fastPath: false, fast: false, pieces: (request) => [request] },
 ];
 
 interface Case {
   readonly what: string;
   readonly request: Buffer;
   /** Whether it is plain, and there is nothing to refuse in it. */
-  readonly short: boolean;
+  readonly fast: boolean;
   readonly status: number;
   /** What its answer holds; for a stream that stays open, what its first words end with. */
   readonly holds?: RegExp;
   readonly headers?: Readonly<Record<string, string | RegExp | undefined>>;
-  /** What is done with the instance before, and undone behind. */
+  /** What is done with the instance before, and undone after. */
   readonly before?: (spine: Spine) => void;
   readonly after?: (spine: Spine) => void;
   /** Whether its connection stays open, as a stream's does. */
@@ -44,19 +44,19 @@ interface Case {
 const STREAM = { Accept: 'text/event-stream' };
 
 function publish(what: string, status: number, path: string, headers: Readonly<Record<string, string>>, body: string | Buffer, rest: Partial<Case> = {}): Case {
-  return { what, status, short: status === 201, request: requestBytes('POST', path, body.length === 0 ? { 'Content-Length': '0', ...headers } : headers, body), ...rest };
+  return { what, status, fast: status === 201, request: requestBytes('POST', path, body.length === 0 ? { 'Content-Length': '0', ...headers } : headers, body), ...rest };
 }
 
 function stream(what: string, path: string, headers: Readonly<Record<string, string>>, holds: RegExp, rest: Partial<Case> = {}): Case {
-  return { what, status: 200, short: true, holds, stays: true, request: requestBytes('GET', path, { ...STREAM, ...headers }), ...rest };
+  return { what, status: 200, fast: true, holds, stays: true, request: requestBytes('GET', path, { ...STREAM, ...headers }), ...rest };
 }
 
 async function compare(t: Test, environment: Readonly<Record<string, string>>, cases: readonly Case[]): Promise<void> {
   const instances = [];
   for (const way of WAYS) {
     // Nothing is left to chance: when to come back, and when the log is looked at.
-    const spine = await startSpine(t, { RETRY_MIN_MS: '2000', RETRY_MAX_MS: '2000', POLL_MS: '60000', ...environment });
-    instances.push({ way, spine, served: await serve(t, spine.service, { direct: way.direct }) });
+    const spine = await openSpine(t, { RETRY_MIN_MS: '2000', RETRY_MAX_MS: '2000', POLL_MS: '60000', ...environment });
+    instances.push({ way, spine, served: await serve(t, spine.service, { fastPath: way.fastPath }) });
   }
   for (const one of cases) {
     const outcomes = [];
@@ -66,7 +66,7 @@ async function compare(t: Test, environment: Readonly<Record<string, string>>, c
       const { answer, isSlow } = await ask(t, spine, served, one, way);
       one.after?.(spine);
       const ordinary: number = served.ordinary() - before;
-      if (!isSlow || ordinary !== 1) t.equal(ordinary, way.short && one.short ? 0 : 1, `${one.what}, ${way.name}: that is the way it took`);
+      if (!isSlow || ordinary !== 1) t.equal(ordinary, way.fast && one.fast ? 0 : 1, `${one.what}, ${way.name}: that is the path it took`);
       outcomes.push({ answer: normal(answer, spine), stored: stored(spine), counted: await counted(t, served) });
     }
     const [{ answer }] = outcomes as [typeof outcomes[0]];
@@ -77,14 +77,14 @@ async function compare(t: Test, environment: Readonly<Record<string, string>>, c
 
 /**
  * Sends a request on a connection of its own, and waits until all of the service has seen that it is over. It is slow when the service may have
- * given up waiting for its next piece on the short way: then the ordinary one is right too.
+ * given up waiting for its next piece on the fast path: then the ordinary path is right too.
  */
 async function ask(t: Test, { streams, tick }: Spine, served: Served, { request, stays, holds, what }: Case, way: Way): Promise<{ readonly answer: Answer; readonly isSlow: boolean }> {
   const pair = await connectTo(t, served);
   const open = streams.size;
   const began = performance.now();
   await sendApart(pair, ...way.pieces(request));
-  const isSlow = performance.now() - began >= PART_MS;
+  const isSlow = performance.now() - began >= REST_OF_REQUEST_MS;
   const answer = (): Answer | undefined => pair.client.answers('GET')[0];
   await turns(`${what}, ${way.name}`, () => {
     if (stays === true) return holds!.test(answer()?.body ?? '');
@@ -97,7 +97,7 @@ async function ask(t: Test, { streams, tick }: Spine, served: Served, { request,
   return { answer: whole, isSlow };
 }
 
-/** Leaves out what differs between two answers on one way too; but the log must have what is said to be there. */
+/** Leaves out what differs between two answers on one path too; but what an answer says was logged must have been. */
 function normal({ headers, body, ...rest }: Answer, { lines }: Spine): Record<string, unknown> {
   const { date, 'retry-after': retry, ...others } = headers;
   const id = /(?<=under request )[^. ]+/.exec(body)?.[0];
@@ -140,13 +140,13 @@ t.test('publishing', (t) => compare(t, { MESSAGE_BYTES: '1000' }, [
   publish('no type', 201, '/topics/a', {}, 'x'),
   publish('an empty type', 415, '/topics/a', { 'Content-Type': '' }, 'x'),
   publish('an empty type and nothing else', 415, '/topics/a', { 'Content-Type': '' }, ''),
-  publish('a type with a parameter', 201, '/topics/a', { 'Content-Type': 'text/plain; format=flowed' }, 'x', { short: false }),
+  publish('a type with a parameter', 201, '/topics/a', { 'Content-Type': 'text/plain; format=flowed' }, 'x', { fast: false }),
   publish('a type with another character set', 415, '/topics/a', { 'Content-Type': 'text/plain; charset=latin1' }, 'x'),
   publish('a type that is none', 415, '/topics/a', { 'Content-Type': 'text' }, 'x'),
   publish('nothing', 201, '/topics/a', {}, ''),
   publish('nothing, as text', 201, '/topics/a', { 'Content-Type': 'text/plain' }, ''),
   publish('nothing, as JSON', 400, '/topics/a', { 'Content-Type': 'application/json' }, '', { holds: /invalid-data/ }),
-  publish('no length', 201, '/topics/a', { 'Content-Type': 'text/plain', 'Transfer-Encoding': 'chunked' }, '1\r\nx\r\n0\r\n\r\n', { short: false }),
+  publish('no length', 201, '/topics/a', { 'Content-Type': 'text/plain', 'Transfer-Encoding': 'chunked' }, '1\r\nx\r\n0\r\n\r\n', { fast: false }),
   publish('an event in the query', 201, '/topics/a?event=deployed+now%21', {}, 'x', { holds: /"event":"deployed now!"/ }),
   publish('an event in the header', 201, '/topics/a', { 'Tidings-Event': 'deployed' }, 'x', { holds: /"event":"deployed"/ }),
   publish('an event in both', 201, '/topics/a?event=e', { 'Tidings-Event': 'e' }, 'x'),
@@ -161,11 +161,11 @@ t.test('publishing', (t) => compare(t, { MESSAGE_BYTES: '1000' }, [
   publish('the same key again', 201, '/topics/a', KEYED, 'once', { headers: { 'idempotency-replayed': 'true' } }),
   publish('the same key in quotes', 201, '/topics/a', { ...KEYED, 'Idempotency-Key': '"k-1"' }, 'once', { headers: { 'idempotency-replayed': 'true' } }),
   // What the publisher alone finds out is answered where the request was taken.
-  publish('the same key for something else', 422, '/topics/a', KEYED, 'twice', { short: true, headers: { 'content-type': 'application/problem+json', 'cache-control': 'no-store' }, holds: /"code":"key-reused"/ }),
+  publish('the same key for something else', 422, '/topics/a', KEYED, 'twice', { fast: true, headers: { 'content-type': 'application/problem+json', 'cache-control': 'no-store' }, holds: /"code":"key-reused"/ }),
   publish('an empty key', 400, '/topics/a', { 'Idempotency-Key': '' }, 'x'),
   publish('a topic of many letters', 201, '/topics/gr%C3%BC%C3%9Fe.%E2%82%AC', {}, 'x', { holds: /"topic":"grüße.€"/, headers: { 'content-length': '97' } }),
-  publish('a topic with a slash', 201, '/topics/a%2Fb', {}, 'x', { short: false, holds: /"topic":"a\/b"/ }),
-  publish('a topic with a percent sign', 201, '/topics/100%25', {}, 'x', { short: false, holds: /"topic":"100%"/ }),
+  publish('a topic with a slash', 201, '/topics/a%2Fb', {}, 'x', { fast: false, holds: /"topic":"a\/b"/ }),
+  publish('a topic with a percent sign', 201, '/topics/100%25', {}, 'x', { fast: false, holds: /"topic":"100%"/ }),
   publish('a topic that an object could have', 201, '/topics/__proto__', {}, 'x'),
   publish('no topic', 400, '/topics/', {}, 'x'),
   publish('a topic with a wildcard', 400, '/topics/a.*', {}, 'x'),
@@ -181,7 +181,7 @@ t.test('publishing', (t) => compare(t, { MESSAGE_BYTES: '1000' }, [
 
 t.test('publishing while the log cannot be written', (t) => {
   const failing = (what: string, code: string, status: number, failure: 'unavailable' | 'outcome-unknown' | 'refused', key: Record<string, string> = {}): Case => publish(what, status, '/topics/a', key, 'x', {
-    short: true, holds: new RegExp(`"code":"${code}"`), headers: { 'content-type': 'application/problem+json' },
+    fast: true, holds: new RegExp(`"code":"${code}"`), headers: { 'content-type': 'application/problem+json' },
     before: ({ store }) => void (store.failure = failure),
     after: ({ store }) => {
       store.failure = undefined;
@@ -197,7 +197,7 @@ t.test('publishing while the log cannot be written', (t) => {
 });
 
 t.test('publishing fails in a way that nobody thought of', (t) => compare(t, {}, [
-  publish('an error of ours', 500, '/topics/a', {}, 'x', { short: true, holds: /"code":"internal"/, before: ({ service }) => void (service.publisher.publish = () => Promise.reject(new RangeError('secret'))) }),
+  publish('an error of ours', 500, '/topics/a', {}, 'x', { fast: true, holds: /"code":"internal"/, before: ({ service }) => void (service.publisher.publish = () => Promise.reject(new RangeError('secret'))) }),
 ]));
 
 t.test('publishing from a page', async (t) => {
@@ -215,8 +215,8 @@ t.test('publishing from a page', async (t) => {
     page('of no origin', 201, {}, { vary: 'Origin', 'access-control-allow-origin': undefined }),
     page('of an allowed origin', 201, { Origin: 'https://two.example', 'Sec-Fetch-Site': 'cross-site' }, { vary: 'Origin', 'access-control-allow-origin': 'https://two.example', 'access-control-expose-headers': /Location/ }),
     page('of another origin', 403, { Origin: 'https://evil.example', 'Sec-Fetch-Site': 'cross-site' }, { vary: 'Origin', 'access-control-allow-origin': undefined }),
-    { ...page('of an allowed origin, refused', 422, { Origin: 'https://app.example', 'Idempotency-Key': 'k' }, { 'access-control-allow-origin': 'https://app.example' }), short: true, before: ({ store }) => void store.append([{ drafts: [], key: { scope: '', key: 'k', fingerprint: Buffer.from('other'), window: 1000 } }]) },
-    { ...page('of an allowed origin, while the log is away', 503, { Origin: 'https://app.example' }, { 'access-control-allow-origin': 'https://app.example' }), short: true, before: ({ store }) => void (store.failure = 'unavailable') },
+    { ...page('of an allowed origin, refused', 422, { Origin: 'https://app.example', 'Idempotency-Key': 'k' }, { 'access-control-allow-origin': 'https://app.example' }), fast: true, before: ({ store }) => void store.append([{ drafts: [], key: { scope: '', key: 'k', fingerprint: Buffer.from('other'), window: 1000 } }]) },
+    { ...page('of an allowed origin, while the log is away', 503, { Origin: 'https://app.example' }, { 'access-control-allow-origin': 'https://app.example' }), fast: true, before: ({ store }) => void (store.failure = 'unavailable') },
   ]));
   await t.test('where all are', (t) => compare(t, { CORS_ORIGINS: '*' }, [
     page('of any origin', 201, { Origin: 'https://any.example', 'Sec-Fetch-Site': 'cross-site' }, { vary: undefined, 'access-control-allow-origin': '*' }),
@@ -238,30 +238,30 @@ t.test('streams', (t) => compare(t, {}, [
   stream('of many', '/events?topic=a&topic=b.*', {}, OPENED),
   stream('by a browser', '/events?topic=a', { 'Sec-Fetch-Site': 'cross-site', Origin: 'https://app.example', 'Accept-Encoding': 'gzip, deflate, br', 'Cache-Control': 'no-cache' }, OPENED),
   stream('for whoever takes anything', '/topics/a/events', { Accept: '*/*' }, OPENED),
-  stream('for whoever weighs', '/topics/a/events', { Accept: 'text/html, text/event-stream;q=0.5' }, OPENED, { short: false }),
-  stream('for whoever takes something else', '/topics/a/events', { Accept: 'text/html' }, /not-acceptable/, { status: 406, short: false, stays: false }),
-  stream('for whoever takes nothing', '/topics/a/events', { Accept: '' }, OPENED, { short: false }),
+  stream('for whoever weighs', '/topics/a/events', { Accept: 'text/html, text/event-stream;q=0.5' }, OPENED, { fast: false }),
+  stream('for whoever takes something else', '/topics/a/events', { Accept: 'text/html' }, /not-acceptable/, { status: 406, fast: false, stays: false }),
+  stream('for whoever takes nothing', '/topics/a/events', { Accept: '' }, OPENED, { fast: false }),
   stream('without control events', '/topics/a/events?control=0&after=start', {}, /^retry: 2000\ndata: one\n[^]*id: epoch00001-3\n\n$/),
   stream('with control events, said so', '/topics/a/events?control=1', {}, OPENED),
-  stream('with something else', '/topics/a/events?control=2', {}, /"field":"control"/, { status: 400, short: false, stays: false }),
+  stream('with something else', '/topics/a/events?control=2', {}, /"field":"control"/, { status: 400, fast: false, stays: false }),
   stream('from the start', '/events?topic=a&topic=b&after=start', {}, /"data":"three\\nlines\\nlong"\}\nid: epoch00001-3\n\n$/),
-  stream('behind an id', '/topics/a/events', { 'Last-Event-ID': 'epoch00001-1' }, /data: long\nid: epoch00001-3\n\n$/),
-  stream('behind an empty id', '/topics/a/events', { 'Last-Event-ID': '' }, OPENED),
-  stream('behind an id of the query', '/topics/a/events?lastEventId=epoch00001-2', {}, /data: long\nid: epoch00001-3\n\n$/),
-  stream('behind one of three', '/topics/a/events?lastEventId=epoch00001-2&after=start&since=1h', { 'Last-Event-ID': 'epoch00001-3' }, OPENED),
-  stream('behind an id that is none', '/topics/a/events', { 'Last-Event-ID': '<none>' }, GAP('unknown-log')),
-  stream('behind an id of another log', '/topics/a/events', { 'Last-Event-ID': 'zzzzzzzzzz-1' }, GAP('unknown-log')),
-  stream('behind an id that does not exist yet', '/topics/a/events?after=epoch00001-99', {}, GAP('ahead')),
-  stream('behind a query that is none', '/topics/a/events?after=none', {}, /invalid-cursor/, { status: 400, short: false, stays: false }),
-  stream('behind two', '/topics/a/events?after=start&after=start', {}, /given more than once/, { status: 400, short: false, stays: false }),
+  stream('after an id', '/topics/a/events', { 'Last-Event-ID': 'epoch00001-1' }, /data: long\nid: epoch00001-3\n\n$/),
+  stream('after an empty id', '/topics/a/events', { 'Last-Event-ID': '' }, OPENED),
+  stream('after an id of the query', '/topics/a/events?lastEventId=epoch00001-2', {}, /data: long\nid: epoch00001-3\n\n$/),
+  stream('after one of three', '/topics/a/events?lastEventId=epoch00001-2&after=start&since=1h', { 'Last-Event-ID': 'epoch00001-3' }, OPENED),
+  stream('after an id that is none', '/topics/a/events', { 'Last-Event-ID': '<none>' }, GAP('unknown-log')),
+  stream('after an id of another log', '/topics/a/events', { 'Last-Event-ID': 'zzzzzzzzzz-1' }, GAP('unknown-log')),
+  stream('after an id that does not exist yet', '/topics/a/events?after=epoch00001-99', {}, GAP('ahead')),
+  stream('after a query that is none', '/topics/a/events?after=none', {}, /invalid-cursor/, { status: 400, fast: false, stays: false }),
+  stream('after two', '/topics/a/events?after=start&after=start', {}, /given more than once/, { status: 400, fast: false, stays: false }),
   stream('since a time', '/topics/a/events?since=1970-01-01T00:00:00Z', {}, /data: long\nid: epoch00001-3\n\n$/),
-  stream('since a time that is none', '/topics/a/events?since=yesterday', {}, /invalid-cursor/, { status: 400, short: false, stays: false }),
-  stream('of no topic', '/events', {}, /invalid-topic/, { status: 400, short: false, stays: false }),
-  stream('of a topic that is none', '/topics/a..b/events', {}, /invalid-topic/, { status: 400, short: false, stays: false }),
+  stream('since a time that is none', '/topics/a/events?since=yesterday', {}, /invalid-cursor/, { status: 400, fast: false, stays: false }),
+  stream('of no topic', '/events', {}, /invalid-topic/, { status: 400, fast: false, stays: false }),
+  stream('of a topic that is none', '/topics/a..b/events', {}, /invalid-topic/, { status: 400, fast: false, stays: false }),
   stream('of a topic that is reserved', '/topics/$a/events', {}, OPENED),
-  stream('of a query that is not well formed', '/topics/a/events?x=%', {}, /invalid-request/, { status: 400, short: false, stays: false }),
-  stream('with a body', '/topics/a/events', { 'Content-Length': '0' }, OPENED, { short: false }),
-  stream('of so many topics that there are too many', `/events?${'topic=a&'.repeat(101)}`, {}, /invalid-topic/, { status: 400, short: false, stays: false }),
+  stream('of a query that is not well formed', '/topics/a/events?x=%', {}, /invalid-request/, { status: 400, fast: false, stays: false }),
+  stream('with a body', '/topics/a/events', { 'Content-Length': '0' }, OPENED, { fast: false }),
+  stream('of so many topics that there are too many', `/events?${'topic=a&'.repeat(101)}`, {}, /invalid-topic/, { status: 400, fast: false, stays: false }),
 ]));
 
 t.test('streams for pages', async (t) => {
@@ -276,12 +276,12 @@ t.test('streams for pages', async (t) => {
 
 t.test('streams that come back later', async (t) => {
   const busy = (what: string, path: string, rest: Partial<Case> = {}): Case => stream(what, path, {}, /^(?:event: \$busy\n)?retry: 2000\n/, { stays: false, ...rest });
-  await t.test('since there are too many', (t) => compare(t, { MAX_STREAMS: '0' }, [
+  await t.test('because there are too many', (t) => compare(t, { MAX_STREAMS: '0' }, [
     busy('full', '/topics/a/events', { holds: /^event: \$busy\nretry: 2000\ndata: \{"retryMs":2000\}\n\n$/ }),
     busy('full, without control events', '/events?topic=a&control=0', { holds: /^retry: 2000\n/ }),
     busy('full, from an id', '/topics/a/events?after=start'),
   ]));
-  await t.test('since the log cannot be read', (t) => compare(t, { CORS_ORIGINS: 'https://app.example' }, [
+  await t.test('because the log cannot be read', (t) => compare(t, { CORS_ORIGINS: 'https://app.example' }, [
     busy('away', '/topics/a/events?after=start', { before: ({ store }) => void (store.failure = 'unavailable'), headers: { vary: 'Origin' } }),
     busy('away, from a time', '/topics/a/events?since=1h'),
     stream('away, but from now on', '/topics/a/events', {}, /event: \$open[^]*\n\n$/),

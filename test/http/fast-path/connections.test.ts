@@ -1,8 +1,8 @@
 import { createServer, type Server } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { t } from 'tap';
-import { DirectConnections, type DirectConnection, type DirectHandler } from '../../../src/http/fast-path/connections.ts';
-import type { PlainRequest } from '../../../src/http/fast-path/request.ts';
+import { FastPathConnections, type FastPathConnection, type FastPathHandler } from '../../../src/http/fast-path/connections.ts';
+import type { PlainRequest } from '../../../src/http/fast-path/plain-request.ts';
 import { answerClientError } from '../../../src/http/output/client-error.ts';
 import type { Service } from '../../../src/http/service.ts';
 import type { Receipt } from '../../../src/log/publisher.ts';
@@ -11,14 +11,14 @@ import { listening } from '../../support/listening.ts';
 import { exchange, RawConnection, requestBytes, type Answer } from '../../support/raw.ts';
 import { fakeService } from '../../support/service.ts';
 import type { Scope } from '../../support/temp.ts';
-import { startSpine } from './spine.ts';
+import { openSpine } from './spine.ts';
 import { connectTo, sendApart, serve, turns, type Pair } from './ways.ts';
 
-/** What happens on connections that are read directly, and where they are handed over. */
+/** What happens on connections of the fast path, and where they are handed over. */
 
 const PUBLISH = requestBytes('POST', '/topics/a', {}, 'Hello');
 const STREAM = requestBytes('GET', '/topics/a/events', { Accept: 'text/event-stream' });
-/** Nothing that the short way takes. */
+/** Nothing that the fast path takes. */
 const ODD = requestBytes('GET', '/healthz');
 
 function publish(text: string): Buffer {
@@ -41,8 +41,8 @@ function locations(answers: readonly Answer[]): (string | undefined)[] {
   return answers.map(({ headers }) => headers['location']);
 }
 
-t.test('hundreds of requests follow one another on a connection, and none takes the ordinary way', async (t) => {
-  const { service, store } = await startSpine(t);
+t.test('hundreds of requests follow one another on a connection, and none takes the ordinary path', async (t) => {
+  const { service, store } = await openSpine(t);
   const served = await serve(t, service);
   const { client } = await connectTo(t, served);
   for (let count = 1; count <= 500; count++) {
@@ -56,7 +56,7 @@ t.test('hundreds of requests follow one another on a connection, and none takes 
 });
 
 t.test('pipelined requests are answered in their order, however they are packed', async (t) => {
-  const { service, store } = await startSpine(t);
+  const { service, store } = await openSpine(t);
   const served = await serve(t, service);
   const texts = Array.from({ length: 100 }, (_, index) => `text ${index} ${'x'.repeat(index * 7)}`);
   const requests = texts.map(publish);
@@ -83,7 +83,7 @@ function pieces(bytes: Buffer, length: number): Buffer[] {
 }
 
 t.test('plain requests and odd ones follow one another', async (t) => {
-  const { service } = await startSpine(t);
+  const { service } = await openSpine(t);
   const served = await serve(t, service);
   for (const [first, ...others] of [
     [PUBLISH, ODD, PUBLISH, ODD], [ODD, PUBLISH, ODD, PUBLISH], [PUBLISH, PUBLISH, requestBytes('POST', '/messages', { 'Content-Type': 'application/json' }, '[{"topic":"a","data":1}]'), PUBLISH],
@@ -91,7 +91,7 @@ t.test('plain requests and odd ones follow one another', async (t) => {
   ] as const) {
     const all = [first, ...others];
     for (const [how, send] of [
-      ['each behind the answer', async (pair: Pair) => {
+      ['each after the answer', async (pair: Pair) => {
         for (const [index, request] of all.entries()) {
           pair.client.send(request);
           await pair.client.answered(index + 1, ...all.map(() => 'GET'));
@@ -110,12 +110,12 @@ t.test('plain requests and odd ones follow one another', async (t) => {
   }
 });
 
-t.test('a refusal behind a publish, and a publish behind a refusal', async (t) => {
+t.test('a refusal after a publish, and a publish after a refusal', async (t) => {
   const { service, waiting, published } = slowPublisher();
   const served = await serve(t, service);
   const pair = await connectTo(t, served);
   await sendApart(pair, PUBLISH, publish('two').subarray(0, 60), Buffer.concat([publish('two').subarray(60), requestBytes('POST', '/topics/a..b', {}, 'x'), Buffer.from('no HTTP\r\n\r\n')]));
-  t.same(published, ['Hello'], 'what stands behind is not carried out before the answer');
+  t.same(published, ['Hello'], 'what follows is not carried out before the answer');
   t.equal(pair.client.text, '');
   waiting[0]!();
   await turns('the second', () => waiting.length === 2);
@@ -127,7 +127,7 @@ t.test('a refusal behind a publish, and a publish behind a refusal', async (t) =
 });
 
 t.test('a request that is cut anywhere into two packets is the same request', async (t) => {
-  const { service, store } = await startSpine(t);
+  const { service, store } = await openSpine(t);
   const served = await serve(t, service);
   const two = Buffer.concat([publish('first'), publish('second')]);
   for (let cut = 1; cut < two.length; cut++) {
@@ -148,7 +148,7 @@ t.test('a request that is cut anywhere into two packets is the same request', as
   t.pass('at every byte');
 });
 
-t.test('a request that is cut anywhere behind one that is under way waits for it', async (t) => {
+t.test('a request that is cut anywhere, after a request that is under way, waits for it', async (t) => {
   const { service, waiting, published } = slowPublisher();
   const served = await serve(t, service);
   const second = publish('second');
@@ -156,7 +156,7 @@ t.test('a request that is cut anywhere behind one that is under way waits for it
     published.length = waiting.length = 0;
     const pair = await connectTo(t, served);
     await sendApart(pair, publish('first'), second.subarray(0, cut));
-    // Its answer leaves between the two pieces of what stands behind it, or behind both.
+    // Its answer leaves between the two pieces of the second request, or after both.
     if (cut % 2 === 0) {
       waiting[0]!();
       await pair.client.answered(1, 'POST');
@@ -174,8 +174,8 @@ t.test('a request that is cut anywhere behind one that is under way waits for it
   t.pass('at every byte');
 });
 
-t.test('a stream behind a publish on one connection begins behind its answer', async (t) => {
-  const { service, streams } = await startSpine(t);
+t.test('a stream after a publish on one connection begins after its answer', async (t) => {
+  const { service, streams } = await openSpine(t);
   const served = await serve(t, service);
   for (const pieces of [[PUBLISH, STREAM], [PUBLISH, STREAM.subarray(0, 9), STREAM.subarray(9)], [Buffer.concat([PUBLISH, STREAM])], [PUBLISH, Buffer.concat([STREAM, PUBLISH, PUBLISH])]]) {
     const pair = await connectTo(t, served);
@@ -202,14 +202,14 @@ t.test('a client that sends and closes its side gets its answer, and the end', a
   t.match(client.answers('POST'), [{ status: 201, complete: true, headers: { connection: 'close', 'keep-alive': undefined } }]);
   t.equal(client.reset, false);
 
-  const behind = await connectTo(t, served);
-  await sendApart(behind, PUBLISH, publish('two'));
-  behind.client.end();
+  const pipelined = await connectTo(t, served);
+  await sendApart(pipelined, PUBLISH, publish('two'));
+  pipelined.client.end();
   waiting[1]!();
   await turns('the second', () => waiting.length === 3);
   waiting[2]!();
-  await behind.client.untilClosed();
-  t.match(behind.client.answers('POST', 'POST'), [{ status: 201, headers: { connection: 'keep-alive' } }, { status: 201, headers: { connection: 'close' } }]);
+  await pipelined.client.untilClosed();
+  t.match(pipelined.client.answers('POST', 'POST'), [{ status: 201, headers: { connection: 'keep-alive' } }, { status: 201, headers: { connection: 'close' } }]);
 
   const silent = await connectTo(t, served);
   silent.client.end();
@@ -217,7 +217,7 @@ t.test('a client that sends and closes its side gets its answer, and the end', a
   t.equal(silent.client.text, '');
 });
 
-t.test('a client that leaves before its answer has published all the same', async (t) => {
+t.test('a client that leaves before its answer has still published', async (t) => {
   const { service, waiting, published } = slowPublisher();
   const served = await serve(t, service);
   const left: Socket[] = [];
@@ -226,7 +226,7 @@ t.test('a client that leaves before its answer has published all the same', asyn
     client.send(PUBLISH);
     await turns('it is under way', () => waiting.length === count + 1);
     const isAlone = count % 2 === 0;
-    if (!isAlone) client.send(publish('behind'));
+    if (!isAlone) client.send(publish('second'));
     client.destroy();
     if (isAlone) await turns('its end is seen', () => server.readableEnded);
     left.push(server);
@@ -239,10 +239,10 @@ t.test('a client that leaves before its answer has published all the same', asyn
   t.equal((await exchange(t, served, ODD)).status, 200);
 });
 
-/** A server with nothing but the short way before it, and limits that end within the test. */
-async function bare(t: Scope, handler: DirectHandler, limits: { firstRequestMs: number; keepAliveMs: number }): Promise<{ server: Server; direct: DirectConnections; port: number; sockets: Socket[] }> {
+/** A server with nothing but the fast path before it, and limits that end within the test. */
+async function bare(t: Scope, handler: FastPathHandler, limits: { firstRequestMs: number; keepAliveMs: number }): Promise<{ server: Server; port: number; sockets: Socket[] }> {
   const server = createServer((_request, response) => void response.end('ordinary')).on('clientError', answerClientError);
-  const direct = new DirectConnections(server, handler, limits);
+  new FastPathConnections({ server, handler, limits });
   const sockets: Socket[] = [];
   server.on('connection', (socket) => void sockets.push(socket));
   const port = await listening(server);
@@ -250,13 +250,13 @@ async function bare(t: Scope, handler: DirectHandler, limits: { firstRequestMs: 
     server.closeAllConnections();
     server.close();
   });
-  return { server, direct, port, sockets };
+  return { server, port, sockets };
 }
 
 const LONG = 60_000;
 const LARGE = 'x'.repeat(50_000);
 const DONE = { status: 200, headers: {}, body: 'done' };
-const answering: DirectHandler = (_request, connection) => {
+const answering: FastPathHandler = (_request, connection) => {
   connection.answer(DONE, false);
   return true;
 };
@@ -280,7 +280,7 @@ t.test('a connection is kept a little longer than its client was told, and then 
 });
 
 t.test('a request that is under way is not cut off by the limits for connections', async (t) => {
-  const taken: DirectConnection[] = [];
+  const taken: FastPathConnection[] = [];
   const { port, sockets } = await bare(t, (_request, connection) => {
     taken.push(connection);
     return true;
@@ -297,7 +297,7 @@ t.test('a request that is under way is not cut off by the limits for connections
   await turns('it is there for another', () => taken.length === 2);
 });
 
-t.test('an error in what takes requests ends nothing: the request takes the ordinary way', async (t) => {
+t.test('an error in what takes requests ends nothing: the request takes the ordinary path', async (t) => {
   const { port } = await bare(t, () => {
     throw new RangeError('of the inside');
   }, { firstRequestMs: LONG, keepAliveMs: LONG });
@@ -331,7 +331,7 @@ t.test('a client that does not take its answers is not read from', async (t) => 
 });
 
 t.test('what is sent on an open stream is thrown away', async (t) => {
-  const { service, store } = await startSpine(t);
+  const { service, store } = await openSpine(t);
   const served = await serve(t, service);
   const { client, server } = await connectTo(t, served);
   client.send(STREAM);
@@ -352,9 +352,9 @@ t.test('what is sent on an open stream is thrown away', async (t) => {
   await client.until('the message', () => client.text.includes('data: live'));
 });
 
-t.test('what is sent behind a stream that is still being opened waits within bounds, and is thrown away', async (t) => {
+t.test('what is sent after a stream that is still being opened waits within bounds, and is thrown away', async (t) => {
   const { promise: start, resolve: begin } = Promise.withResolvers<Start>();
-  const { service, store } = await startSpine(t);
+  const { service, store } = await openSpine(t);
   const real = service.starts;
   const served = await serve(t, { ...service, starts: { isReady: true, resolve: () => start } });
   const { client, server } = await connectTo(t, served);
@@ -374,7 +374,7 @@ t.test('what is sent behind a stream that is still being opened waits within bou
 
 t.test('a client that leaves before its stream is open gets none, and nothing is left of it', async (t) => {
   const { promise: start, resolve: begin } = Promise.withResolvers<Start>();
-  const { service, streams } = await startSpine(t);
+  const { service, streams } = await openSpine(t);
   const real = service.starts;
   const served = await serve(t, { ...service, starts: { isReady: true, resolve: () => start } });
   const pairs: Pair[] = [];
@@ -412,26 +412,26 @@ t.test('while the service drains, the answer that is due ends its connection, an
   t.match(idle.client.answers('POST', 'POST'), [{ headers: { connection: 'keep-alive' } }, { status: 201, headers: { connection: 'close' } }]);
 });
 
-t.test('the end of the service ends idle connections at once, and the others behind their answers', async (t) => {
+t.test('the end of the service ends idle connections at once, and the others after their answers', async (t) => {
   const { service, waiting, published } = slowPublisher();
   const served = await serve(t, service);
-  const [silent, idle, busy, behind] = [await connectTo(t, served), await connectTo(t, served), await connectTo(t, served), await connectTo(t, served)];
+  const [silent, idle, busy, pipelined] = [await connectTo(t, served), await connectTo(t, served), await connectTo(t, served), await connectTo(t, served)];
   await sendApart(idle, PUBLISH);
   waiting[0]!();
   await idle.client.answered(1, 'POST');
   await sendApart(busy, PUBLISH);
-  await sendApart(behind, PUBLISH, publish('behind'));
+  await sendApart(pipelined, PUBLISH, publish('second'));
   const closed = served.app.close();
   await Promise.all([silent.client.untilClosed(), idle.client.untilClosed()]);
-  t.same([silent.client.text, idle.client.reset, busy.client.closed, behind.client.closed], ['', false, false, false]);
+  t.same([silent.client.text, idle.client.reset, busy.client.closed, pipelined.client.closed], ['', false, false, false]);
   waiting[1]!();
   waiting[2]!();
   await closed;
-  for (const { client } of [busy, behind]) {
+  for (const { client } of [busy, pipelined]) {
     await client.untilClosed();
     t.match(client.answers('POST'), [{ status: 201, complete: true, headers: { connection: 'close' } }]);
   }
-  t.same(published, ['Hello', 'Hello', 'Hello'], 'what stands behind the last answer is not carried out');
+  t.same(published, ['Hello', 'Hello', 'Hello'], 'what follows the last answer is not carried out');
 });
 
 t.test('the end of the service does not wait for what is stuck', async (t) => {

@@ -32,7 +32,7 @@ t.test('nothing of a request stays with its message or its stream but what they 
     () => open(`/topics/${name()}/events`, { Cookie: padding }),
     () => open(`/events?topic=${name()}&topic=${name()}.%3E`, { Cookie: padding }),
     () => publish(`/topics/${name()}?event=also.a.long.name.${names}`, { Cookie: padding }),
-    // The ordinary way.
+    // On the ordinary path.
     () => publish(`/topics/${name()}?event=also.a.long.name.${names}&x=${padding}`, { 'Proxy-Connection': 'keep-alive' }),
   ];
   await each(COUNT, 20, (index) => kinds[index % kinds.length]!());

@@ -5,7 +5,7 @@ import { requestBytes } from '../../support/raw.ts';
 import { fakeService } from '../../support/service.ts';
 import { connectTo, serve, turns } from './ways.ts';
 
-/** Requests of all kinds behind one another, in whatever pieces they come and however long the service takes: each is carried out once, in order. */
+/** Requests of all kinds, one after the other, in whatever pieces they come and however long the service takes: each is carried out once, in order. */
 
 interface Kind {
   readonly bytes: (text: string) => Buffer;
@@ -31,11 +31,11 @@ const plan = fc.record({
   /** Where the bytes are cut: a share of their length, or right between two requests. */
   cuts: fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 6 }),
   between: fc.boolean(),
-  /** What is waited for behind each piece: nothing, some turns of the event loop, or that the server has read it. */
+  /** What is waited for after each piece: nothing, some turns of the event loop, or that the server has read it. */
   pauses: fc.array(fc.constantFrom(0, 1, 3, -1), { minLength: 1, maxLength: 5 }),
   /** In how many turns each publish is stored. */
   delays: fc.array(fc.constantFrom(0, 0, 1, 5, 20), { minLength: 1, maxLength: 5 }),
-  /** Whether the client closes its side behind the last piece. */
+  /** Whether the client closes its side after the last piece. */
   ends: fc.boolean(),
 });
 

@@ -19,7 +19,7 @@ export interface Spine {
   readonly lines: readonly string[];
 }
 
-export async function startSpine(t: Scope, environment: Readonly<Record<string, string>> = {}): Promise<Spine> {
+export async function openSpine(t: Scope, environment: Readonly<Record<string, string>> = {}): Promise<Spine> {
   const config = readConfig(environment, { dotenv: false });
   const { logger, lines } = recordingLogger();
   const store = new MemoryStore();

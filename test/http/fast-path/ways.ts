@@ -1,29 +1,28 @@
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import type { App } from '../../../src/http/app-type.ts';
 import { buildApp } from '../../../src/http/app.ts';
-import type { Service } from '../../../src/http/service.ts';
+import type { App, Service } from '../../../src/http/service.ts';
 import { RawConnection } from '../../support/raw.ts';
 import type { Scope } from '../../support/temp.ts';
 
 /** Stops a wait for what never happens from hanging the run. Milliseconds. */
 const WAIT_LIMIT = 120_000;
 
-/** An instance's HTTP side on a free port, and what a test can see of the way that requests took. */
+/** An instance's HTTP side on a free port, and what a test can see of the path that requests took. */
 export interface Served {
   readonly app: App;
   readonly port: number;
-  /** How many requests the HTTP server was given: all but those that took the short way. */
+  /** How many requests the HTTP server was given: all but those that took the fast path. */
   readonly ordinary: () => number;
   /** The server's ends of all connections, in the order in which they were accepted. */
   readonly sockets: readonly Socket[];
 }
 
-/** @param direct Whether it has the short way; without it every request takes the ordinary one. */
-export async function serve(t: Scope, service: Service, { direct = true, prepare = (): void => undefined }: { direct?: boolean; prepare?: (app: App) => void } = {}): Promise<Served> {
+/** @param fastPath Whether it has the fast path; without it every request takes the ordinary path. */
+export async function serve(t: Scope, service: Service, { fastPath = true, prepare = (): void => undefined }: { fastPath?: boolean; prepare?: (app: App) => void } = {}): Promise<Served> {
   const app = buildApp(service);
   prepare(app);
-  if (!direct) app.server.removeAllListeners('connection').on('connection', createServer().listeners('connection')[0] as (socket: Socket) => void);
+  if (!fastPath) app.server.removeAllListeners('connection').on('connection', createServer().listeners('connection')[0] as (socket: Socket) => void);
   const sockets: Socket[] = [];
   let ordinary = 0;
   app.server.on('connection', (socket) => void sockets.push(socket)).on('request', () => void ordinary++);

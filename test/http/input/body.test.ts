@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { t } from 'tap';
-import { BodyReader } from '../../../src/http/input/body.ts';
+import { BodyCollector } from '../../../src/http/input/body.ts';
 
 const LIMIT = 100_000;
 const MEBIBYTE = 1024 * 1024;
@@ -12,7 +12,7 @@ t.test('a body arrives whole, in whatever pieces', async (t) => {
     const whole = Buffer.concat(pieces);
     fc.pre(whole.length <= LIMIT);
     const stream = new PassThrough();
-    const read = new BodyReader().read(stream, declared ? whole.length : undefined, LIMIT);
+    const read = new BodyCollector().collect(stream, declared ? whole.length : undefined, LIMIT);
     for (const piece of pieces) stream.write(piece);
     stream.end();
     const body = await read;
@@ -23,7 +23,7 @@ t.test('a body arrives whole, in whatever pieces', async (t) => {
 
 t.test('a byte at a time costs no more than its bytes', async (t) => {
   const stream = new PassThrough();
-  const read = new BodyReader().read(stream, undefined, MEBIBYTE);
+  const read = new BodyCollector().collect(stream, undefined, MEBIBYTE);
   const before = process.memoryUsage().heapUsed;
   for (let sent = 0; sent < 400_000; sent++) if (!stream.write(Buffer.from([sent]))) await once(stream, 'drain');
   const grown = process.memoryUsage().heapUsed - before;
@@ -35,9 +35,9 @@ t.test('a byte at a time costs no more than its bytes', async (t) => {
 t.test('one byte too many is too large, and the rest is read before the refusal', async (t) => {
   const exact = new PassThrough();
   exact.end(Buffer.alloc(LIMIT));
-  t.equal((await new BodyReader().read(exact, LIMIT, LIMIT)).length, LIMIT);
+  t.equal((await new BodyCollector().collect(exact, LIMIT, LIMIT)).length, LIMIT);
   const stream = new PassThrough({ highWaterMark: 16 * MEBIBYTE });
-  const read = new BodyReader().read(stream, undefined, LIMIT);
+  const read = new BodyCollector().collect(stream, undefined, LIMIT);
   stream.write(Buffer.alloc(LIMIT + 1));
   let refused = false;
   const refusal = read.catch((error: unknown) => {
@@ -52,18 +52,18 @@ t.test('one byte too many is too large, and the rest is read before the refusal'
 
 t.test('much too large is refused at once', async (t) => {
   const stream = new PassThrough();
-  await t.rejects(new BodyReader().read(stream, 1024 * MEBIBYTE, LIMIT), { code: 'too-large' });
+  await t.rejects(new BodyCollector().collect(stream, 1024 * MEBIBYTE, LIMIT), { code: 'too-large' });
   const endless = new PassThrough();
-  const read = new BodyReader().read(endless, undefined, LIMIT);
+  const read = new BodyCollector().collect(endless, undefined, LIMIT);
   const pump = setInterval(() => endless.write(Buffer.alloc(MEBIBYTE)), 0);
   await t.rejects(read, { code: 'too-large' });
   clearInterval(pump);
 });
 
 t.test('all that arrives at once has one bound, and what is over is given back', async (t) => {
-  const reader = new BodyReader();
+  const bodies = new BodyCollector();
   const streams = Array.from({ length: 9 }, () => new PassThrough({ highWaterMark: 64 * MEBIBYTE }));
-  const reads = streams.map((stream) => reader.read(stream, undefined, 64 * MEBIBYTE));
+  const reads = streams.map((stream) => bodies.collect(stream, undefined, 64 * MEBIBYTE));
   const outcomes = Promise.allSettled(reads);
   for (const stream of streams) {
     stream.write(Buffer.alloc(15 * MEBIBYTE));
@@ -73,12 +73,12 @@ t.test('all that arrives at once has one bound, and what is over is given back',
   t.match((await outcomes).map((outcome) => outcome.status === 'fulfilled' ? 'read' : (outcome.reason as { code: string }).code), [...Array.from({ length: 8 }, () => 'read'), 'overloaded']);
   const next = new PassThrough({ highWaterMark: 64 * MEBIBYTE });
   next.end(Buffer.alloc(60 * MEBIBYTE));
-  t.equal((await reader.read(next, undefined, 64 * MEBIBYTE)).length, 60 * MEBIBYTE);
+  t.equal((await bodies.collect(next, undefined, 64 * MEBIBYTE)).length, 60 * MEBIBYTE);
 });
 
 t.test('a sender that leaves is no failure of ours', async (t) => {
   const stream = new PassThrough();
-  const read = new BodyReader().read(stream, 10, LIMIT);
+  const read = new BodyCollector().collect(stream, 10, LIMIT);
   stream.write('abc');
   stream.destroy();
   await t.rejects(read, { code: 'invalid-request' });

@@ -1,16 +1,14 @@
 import { t } from 'tap';
-import type { FastifyRequest } from 'fastify';
-import { filterFromPath, filterFromQuery, startFromRequest } from '../../../src/http/input/cursor-query.ts';
-import { parseQuery } from '../../../src/http/input/query.ts';
+import { startFromRequest, type CursorParts } from '../../../src/http/input/cursor-query.ts';
+import { parseQuery } from '../../../src/http/input/query-string.ts';
 import type { StartRequest } from '../../../src/log/start.ts';
 import { Problem } from '../../../src/model/problem.ts';
 
 const ID = 'abcdefgh-7';
 const position = { epoch: 'abcdefgh', seq: 7 };
-type Asked = Pick<FastifyRequest, 'headers' | 'params' | 'query'>;
 
-function asked(query: string, header?: string): Asked {
-  return { query: parseQuery(query), headers: header === undefined ? {} : { 'last-event-id': header }, params: {} };
+function asked(query: string, header?: string): CursorParts {
+  return { query: parseQuery(query), headers: header === undefined ? {} : { 'last-event-id': header } };
 }
 
 function problem(run: () => unknown): { code: string; field: string | undefined } | undefined {
@@ -57,16 +55,5 @@ t.test('a cursor in the query must be one', (t) => {
     ['after=x', 'after'], ['after=abcdefgh-07', 'after'], ['lastEventId=x&lastEventId=y', 'lastEventId'],
     ['since=x', 'since'], ['since=start', 'since'], ['since=10', 'since'], ['after=start&after=start', 'after'], ['since=1m&since=2m', 'since'],
   ] as const) t.same(problem(() => startFromRequest(asked(query))), { code: 'invalid-cursor', field }, query);
-  t.end();
-});
-
-t.test('topics and patterns of a request', (t) => {
-  t.same(filterFromPath({ ...asked(''), params: { topic: 'a.*' } }).patterns, ['a.*']);
-  t.same(filterFromQuery(asked('topic=b&topic=a&topic=b&topic=%3E'), 4).key, '> a b');
-  t.same(filterFromQuery(asked('topic=a'), 1).topics, ['a']);
-  t.same(problem(() => filterFromPath({ ...asked(''), params: { topic: 'a..b' } })), { code: 'invalid-topic', field: 'topic' });
-  for (const query of ['', 'topics=a', 'topic=a&topic=b', 'topic=', 'topic=a&topic=>.b']) {
-    t.same(problem(() => filterFromQuery(asked(query), query.includes('>') ? 2 : 1)), { code: 'invalid-topic', field: 'topic' }, query);
-  }
   t.end();
 });

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { t } from 'tap';
-import { fingerprint, KEY_MAX, parseKey, type RequestIdentity } from '../../../src/http/input/idempotency-key.ts';
+import { fingerprint, KEY_MAX_BYTES, parseKey, type RequestIdentity } from '../../../src/http/input/idempotency-key.ts';
 import { Problem } from '../../../src/model/problem.ts';
 
-const key = fc.string({ unit: fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code)), minLength: 1, maxLength: KEY_MAX });
+const key = fc.string({ unit: fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code)), minLength: 1, maxLength: KEY_MAX_BYTES });
 
 function quoted(text: string): string {
   return `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
@@ -25,10 +25,10 @@ t.test('no header is no key', (t) => {
 });
 
 t.test('a key that is none is refused', (t) => {
-  for (const values of [[''], ['""'], ['"a'], ['"a"b'], ['"a"; x=1'], ['"a\\n"'], ['"'], ['a\tb'], ['schlüssel'], ['"schlüssel"'], ['a\u0000'], ['a', 'b'], ['a', 'a'], ['k'.repeat(KEY_MAX + 1)], [quoted('k'.repeat(KEY_MAX + 1))]]) {
+  for (const values of [[''], ['""'], ['"a'], ['"a"b'], ['"a"; x=1'], ['"a\\n"'], ['"'], ['a\tb'], ['schlüssel'], ['"schlüssel"'], ['a\u0000'], ['a', 'b'], ['a', 'a'], ['k'.repeat(KEY_MAX_BYTES + 1)], [quoted('k'.repeat(KEY_MAX_BYTES + 1))]]) {
     t.throws(() => parseKey(values), { code: 'invalid-key', field: 'Idempotency-Key' }, JSON.stringify(values));
   }
-  t.equal(parseKey([quoted('"'.repeat(KEY_MAX))])?.length, KEY_MAX, 'what counts is the key, not its quoting');
+  t.equal(parseKey([quoted('"'.repeat(KEY_MAX_BYTES))])?.length, KEY_MAX_BYTES, 'what counts is the key, not its quoting');
   t.end();
 });
 

@@ -28,8 +28,8 @@ function quote(text: string, seed: number): string {
 
 t.test('what a member says is found as it is written', (t) => {
   const around = fc.tuple(space, space, space, space, fc.nat(), source, source);
-  fc.assert(fc.property(source, around, (data, [a, b, c, d, seed, before, behind]) => {
-    const text = `${a}{${b}"x":${before}${c},${b}${quote('data', seed)}${d}:${a}${data}${c},${d}"y"${a}:${behind}}${b}`;
+  fc.assert(fc.property(source, around, (data, [a, b, c, d, seed, before, after]) => {
+    const text = `${a}{${b}"x":${before}${c},${b}${quote('data', seed)}${d}:${a}${data}${c},${d}"y"${a}:${after}}${b}`;
     const span = memberSpan(text, 'data')!;
     t.equal(text.slice(span.start, span.end), data);
     t.same(JSON.parse(text.slice(span.start, span.end)), (JSON.parse(text) as { data: unknown }).data);
@@ -39,7 +39,7 @@ t.test('what a member says is found as it is written', (t) => {
 
 t.test('the elements of an array are found as they are written', (t) => {
   fc.assert(fc.property(fc.array(fc.tuple(source, space, space)), space, space, (items, a, b) => {
-    const text = `${a}[${b}${items.map(([value, before, behind]) => `${before}${value}${behind}`).join(',')}]${b}`;
+    const text = `${a}[${b}${items.map(([value, before, after]) => `${before}${value}${after}`).join(',')}]${b}`;
     t.same([...elementSpans(text)].map(({ start, end }) => text.slice(start, end)), items.map(([value]) => value));
   }), { numRuns: 300 });
   t.end();

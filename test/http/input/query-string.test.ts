@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { t } from 'tap';
-import { malformedQuery, parseQuery } from '../../../src/http/input/query.ts';
+import { malformedQuery, parseQuery } from '../../../src/http/input/query-string.ts';
 
 t.test('a query string is read as browsers write it', (t) => {
   const name = fc.constantFrom('topic', 'a', 'ü', '', '__proto__', 'constructor', 'a b', '%');

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { malformedQuery, parseQuery, type Query } from '../input/query.ts';
+import { malformedQuery, parseQuery, type Query } from '../input/query-string.ts';
 
 /** A request that is so plain that two parsers cannot disagree about it. */
 export interface PlainRequest {
@@ -13,8 +13,8 @@ export interface PlainRequest {
   readonly body: Buffer;
 }
 
-/** Longer heads are left to the HTTP server, which has bounds and answers for them. Bytes. */
-const HEAD_BYTES_MAX = 8 * 1024;
+/** Stops this parser from holding long heads: the HTTP server reads them, which has bounds and answers for them. */
+const PLAIN_HEAD_MAX_BYTES = 8 * 1024;
 
 const REQUEST_LINE = /^(GET|POST) (\/[!-~]*) HTTP\/1\.1$/;
 /** RFC 9110, section 5.6.2, is what a name may be; values are printable ASCII here, without white space around them. */
@@ -29,9 +29,9 @@ const ODD_TARGET = /#|%25|%2f/i;
 
 const HEAD_END = Buffer.from('\r\n\r\n');
 
-/** What stands at the front of what was read. */
+/** What the bytes that were read begin with. */
 export type Read =
-  /** A whole request, and its length in bytes; more may stand behind it. */
+  /** A whole request, and its length in bytes; more may follow. */
   | { readonly kind: 'plain'; readonly request: PlainRequest; readonly length: number }
   /** The beginning of what could be one. */
   | { readonly kind: 'incomplete' }
@@ -41,29 +41,29 @@ export type Read =
 const INCOMPLETE: Read = { kind: 'incomplete' };
 const OTHER: Read = { kind: 'other' };
 
-/** Longer requests are left to the HTTP server, which reads them piece by piece and counts what it holds. Bytes. */
-const REQUEST_BYTES_MAX = 64 * 1024;
+/** Stops this parser from holding long bodies: the HTTP server reads them piece by piece, and counts what it holds. */
+const PLAIN_REQUEST_MAX_BYTES = 64 * 1024;
 
 /**
- * Reads a request, only if it is plain: HTTP/1.1, one line for each header, a length in digits. Anything else is for the HTTP server, which says what is wrong with it.
- * So this accepts a part of what that server accepts (RFC 9112), and nothing can be smuggled past the difference.
+ * Reads a request, only if it is plain: HTTP/1.1, one line for each header, a length in digits. The HTTP server reads all others, and says
+ * what is wrong with them. So this accepts a part of what that server accepts (RFC 9112), and nothing can be smuggled past the difference.
  */
 export function readPlain(bytes: Buffer): Read {
   const end = bytes.indexOf(HEAD_END);
-  if (end === -1) return bytes.length <= HEAD_BYTES_MAX && BEGINNINGS.some((one) => isBeginning(bytes, one)) ? INCOMPLETE : OTHER;
-  if (end > HEAD_BYTES_MAX) return OTHER;
+  if (end === -1) return bytes.length <= PLAIN_HEAD_MAX_BYTES && BEGINNINGS.some((one) => isBeginning(bytes, one)) ? INCOMPLETE : OTHER;
+  if (end > PLAIN_HEAD_MAX_BYTES) return OTHER;
   const lines = bytes.toString('latin1', 0, end).split('\r\n');
-  const start = REQUEST_LINE.exec(lines[0] ?? '');
-  if (start === null) return OTHER;
+  const requestLine = REQUEST_LINE.exec(lines[0] ?? '');
+  if (requestLine === null) return OTHER;
   const headers = readHeaders(lines);
   if (headers === undefined) return OTHER;
   const declared = headers['content-length'];
-  const method = start[1] as 'GET' | 'POST';
+  const method = requestLine[1] as 'GET' | 'POST';
   if (method === 'GET' ? declared !== undefined : declared === undefined || !LENGTH.test(declared)) return OTHER;
   const bodyStart = end + HEAD_END.length;
   const length = bodyStart + Number(declared ?? 0);
-  if (length > REQUEST_BYTES_MAX) return OTHER;
-  const target = readTarget(start[2]!);
+  if (length > PLAIN_REQUEST_MAX_BYTES) return OTHER;
+  const target = readTarget(requestLine[2]!);
   if (target === undefined) return OTHER;
   if (bytes.length < length) return INCOMPLETE;
   return { kind: 'plain', request: { method, ...target, headers, body: bytes.subarray(bodyStart, length) }, length };

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { connect } from 'node:net';
 import { inspect, isDeepStrictEqual } from 'node:util';
 import { t } from 'tap';
-import { readPlain, type PlainRequest } from '../../../src/http/fast-path/request.ts';
+import { readPlain, type PlainRequest } from '../../../src/http/fast-path/plain-request.ts';
 import type { Service } from '../../../src/http/service.ts';
 import { listening } from '../../support/listening.ts';
 import { requestBytes } from '../../support/raw.ts';
@@ -11,13 +11,13 @@ import { fakeService } from '../../support/service.ts';
 import type { Scope } from '../../support/temp.ts';
 import { serve } from './ways.ts';
 
-/** What the short way reads is compared with what Node's own server and the framework's router read of the same bytes. */
+/** What the fast path reads is compared with what Node's own server and the framework's router read of the same bytes. */
 
 /** As many requests as are made up, and how many of them at least must be plain, or nothing would be compared. */
 const RUNS = 4_000;
 const PLAIN_MIN = RUNS / 10;
 
-/** As many whole requests are answered on both ways. */
+/** As many whole requests are answered on both paths. */
 const ANSWERED = 1_500;
 
 const { oneof, constantFrom, constant, array, record, string, integer, nat, tuple, option } = fc;
@@ -69,7 +69,7 @@ const lengthForm = mostly(
   constant((length: number) => `Content-Length: ${length}`),
   constantFrom(
     ...['+', '-', '0', '00', ' ', '0x', ''].map((before) => (length: number): string => `Content-Length: ${before}${length}`),
-    ...[' ', '\t', '.0', 'e0', ', ', ',', ';', 'x'].map((behind) => (length: number): string => `Content-Length: ${length}${behind}`),
+    ...[' ', '\t', '.0', 'e0', ', ', ',', ';', 'x'].map((suffix) => (length: number): string => `Content-Length: ${length}${suffix}`),
     (length: number) => `Content-Length: ${length}, ${length}`, (length: number) => `Content-Length: ${length}\r\nContent-Length: ${length}`,
     (length: number) => `Content-Length: ${length}\r\nContent-Length: ${length + 1}`, (length: number) => `Content-Length: ${length + 1}`, (length: number) => `Content-Length: ${Math.max(0, length - 1)}`,
     (length: number) => `Content-Length: ${length}\r\nTransfer-Encoding: chunked`, (length: number) => `Transfer-Encoding: chunked\r\nContent-Length: ${length}`, (length: number) => `content-length:${length}`,
@@ -82,14 +82,14 @@ const body = oneof(
 );
 const end = mostly(constant('\r\n\r\n'), constantFrom('\n\n', '\r\n\n', '\n\r\n', '\r\r', '\r\n', '\r\n \r\n\r\n', '\r\n\r\n\r\n'));
 
-const request = record({ start: mostly(constant(''), constantFrom('\r\n', '\n', ' ', '\0')), requestLine, host, headers: array(oneof({ arbitrary: ordinaryHeader, weight: 5 }, { arbitrary: specialHeader, weight: 1 }), { maxLength: 3 }), lengthForm, body, end, place: nat(), line: mostly(constant('\r\n'), constantFrom('\n', '\r')), behind: mostly(constant(''), constantFrom('x', '\r\n', '\0')), odd: integer({ min: 0, max: 9 }) })
-  .map(({ start, requestLine: first, host: named, headers, lengthForm: form, body: text, end: last, place, line, behind, odd }) => {
+const request = record({ front: mostly(constant(''), constantFrom('\r\n', '\n', ' ', '\0')), requestLine, host, headers: array(oneof({ arbitrary: ordinaryHeader, weight: 5 }, { arbitrary: specialHeader, weight: 1 }), { maxLength: 3 }), lengthForm, body, end, place: nat(), line: mostly(constant('\r\n'), constantFrom('\n', '\r')), tail: mostly(constant(''), constantFrom('x', '\r\n', '\0')), odd: integer({ min: 0, max: 9 }) })
+  .map(({ front, requestLine: first, host: named, headers, lengthForm: form, body: text, end: last, place, line, tail, odd }) => {
     const hasBody = first.startsWith('POST') ? odd > 0 : odd === 0;
     const length = Buffer.byteLength(text, 'latin1');
     const lines = [...headers];
     lines.splice(place % (lines.length + 1), 0, named);
     if (hasBody) lines.splice((place >> 3) % (lines.length + 1), 0, form(length));
-    return Buffer.from(`${start}${[first, ...lines.filter((one) => one !== '')].join(line)}${last}${hasBody ? text : ''}${behind}`, 'latin1');
+    return Buffer.from(`${front}${[first, ...lines.filter((one) => one !== '')].join(line)}${last}${hasBody ? text : ''}${tail}`, 'latin1');
   });
 
 interface Seen {
@@ -134,11 +134,11 @@ function answers(port: number, bytes: Buffer, isEnough: (text: string) => boolea
   });
 }
 
-/** Comes right behind a request: it is read as a request of its own only where nothing of the one before is left, and nothing of it was taken. */
+/** Is sent right after a request: it is read as a request of its own only where nothing of the request before is left, and nothing of it was taken. */
 const NEXT = requestBytes('GET', '/next', { Connection: 'close' });
 const NEXT_HEADERS = ['Host', 'test', 'Connection', 'close'];
 
-/** What the routes of the short way go by: the path taken apart. */
+/** What the routes of the fast path go by: the path taken apart. */
 function routeOf({ method, path: segments }: PlainRequest): { url: string; topic: string | undefined } | undefined {
   const [first, topic, last] = segments;
   if (method === 'POST') return segments.length === 2 && first === 'topics' ? { url: '/topics/:topic', topic: topic! } : undefined;
@@ -156,13 +156,13 @@ interface Routed {
 
 /** Compares, and tells what was different. Objects count by what is in them. */
 function same(what: string, found: unknown, expected: unknown): void {
-  if (!isDeepStrictEqual(found, expected)) throw new Error(`${what}: ${inspect(found, { depth: 5 })}, and on the short way: ${inspect(expected, { depth: 5 })}`);
+  if (!isDeepStrictEqual(found, expected)) throw new Error(`${what}: ${inspect(found, { depth: 5 })}, and on the fast path: ${inspect(expected, { depth: 5 })}`);
 }
 
 t.test('whatever is read here, Node reads as the same one request, and the framework finds the same route, path and query', async (t) => {
   const bare = await bareServer(t);
   let routed: Routed | undefined;
-  const app = await serve(t, fakeService(), { direct: false, prepare: (instance) => {
+  const app = await serve(t, fakeService(), { fastPath: false, prepare: (instance) => {
     instance.addHook('onRoute', (route) => {
       delete route.onRequest;
       delete route.schema;
@@ -184,7 +184,7 @@ t.test('whatever is read here, Node reads as the same one request, and the frame
     await answers(bare.port, Buffer.concat([bytes, NEXT]), () => false);
     const [seen, ...others] = bare.take();
     same('Node reads', seen && { ...seen, headers: pairs(seen.rawHeaders), rawHeaders: [] }, { method: read.method, url: seen?.url, rawHeaders: [], body: text, headers: Object.keys(read.headers).map((one) => [one, read.headers[one]]) });
-    same('behind it comes', others, [{ method: 'GET', url: '/next', rawHeaders: NEXT_HEADERS, body: '' }]);
+    same('after it comes', others, [{ method: 'GET', url: '/next', rawHeaders: NEXT_HEADERS, body: '' }]);
 
     const route = routeOf(read);
     // A topic that is empty is refused by the route, whichever the router takes it for.
@@ -221,7 +221,7 @@ t.test('whatever a plain request says, it is answered alike on both ways', async
     outlet.destroySoon();
   } };
   const service = (): Service => fakeService({ streams: refused }, { CORS_ORIGINS: 'https://app.example', MESSAGE_BYTES: '100' });
-  const [direct, ordinary] = [await serve(t, service()), await serve(t, service(), { direct: false })];
+  const [fast, ordinary] = [await serve(t, service()), await serve(t, service(), { fastPath: false })];
   const all = (text: string): string => text.split('\r\n').filter((line) => !/^date: /i.test(line)).map((line) => (line.includes(': ') ? line.toLowerCase() : line)).sort().join('\n');
   const whole = (text: string): boolean => {
     const [head, answer] = text.split('\r\n\r\n', 2);
@@ -230,11 +230,11 @@ t.test('whatever a plain request says, it is answered alike on both ways', async
   await fc.assert(fc.asyncProperty(saying, async ({ route, headers, body: text }) => {
     const lines = [`${route} HTTP/1.1`, 'Host: test', ...headers.map(([one, said]) => `${one}: ${said}`), ...(route.startsWith('POST') ? [`Content-Length: ${text.length}`] : [])];
     const bytes = Buffer.from(`${lines.join('\r\n')}\r\n\r\n${route.startsWith('POST') ? text : ''}`, 'latin1');
-    const [one, other] = [await answers(direct.port, bytes, whole), await answers(ordinary.port, bytes, whole)];
-    same('The ordinary way answers', all(other), all(one));
+    const [one, other] = [await answers(fast.port, bytes, whole), await answers(ordinary.port, bytes, whole)];
+    same('The ordinary path answers', all(other), all(one));
   }), { numRuns: ANSWERED });
-  t.equal(ordinary.ordinary(), direct.sockets.length);
-  t.ok(direct.ordinary() < 0.8 * ordinary.ordinary(), `${direct.ordinary()} of ${ordinary.ordinary()} took the ordinary way where there were two`);
+  t.equal(ordinary.ordinary(), fast.sockets.length);
+  t.ok(fast.ordinary() < 0.8 * ordinary.ordinary(), `${fast.ordinary()} of ${ordinary.ordinary()} took the ordinary path where there were two`);
 });
 
 /** As Node tells headers: name, value, name, value. Here names are in lower case. */

@@ -2,20 +2,20 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 /**
- * Stops large answers that their clients do not take, over all connections, from filling the memory: a thousand requests for
- * 4 MiB each fit into one packet. Bytes.
+ * Stops answers that their clients do not take, over all connections, from filling the memory. One packet can hold a thousand
+ * requests for 4 MiB each.
  */
-const OUTGOING_BYTES_MAX = 128 * 1024 * 1024;
+const OUTGOING_MAX_BYTES = 128 * 1024 * 1024;
 
 /** Counts the bytes of answers until their clients have taken them. */
-export class Outgoing {
+export class OutgoingBytes {
   #bytes = 0;
-  /** Of connections that are open. An answer behind others on its connection never hears that the connection has ended. */
+  /** Of connections that are open. An answer that waits for earlier ones on its connection never hears that the connection has ended. */
   readonly #held = new WeakMap<Socket, number>();
 
   /** Whether there is room for an answer. It then counts until it has left, or its client has. One is always let through. */
   admit(socket: Socket, response: ServerResponse, bytes: number): boolean {
-    if (this.#bytes > 0 && this.#bytes + bytes > OUTGOING_BYTES_MAX) return false;
+    if (this.#bytes > 0 && this.#bytes + bytes > OUTGOING_MAX_BYTES) return false;
     if (socket.destroyed) return true;
     if (!this.#held.has(socket)) {
       this.#held.set(socket, 0);

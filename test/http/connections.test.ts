@@ -1,6 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import { t } from 'tap';
-import { buildApp, URL_BYTES_MAX } from '../../src/http/app.ts';
+import { buildApp, URL_MAX_BYTES } from '../../src/http/app.ts';
 import type { Service } from '../../src/http/service.ts';
 import type { HistoryPage } from '../../src/delivery/long-polls.ts';
 import { exchange, RawConnection, requestBytes, type Answer } from '../support/raw.ts';
@@ -23,7 +23,7 @@ function code({ body }: Answer): string {
 
 t.test('what is no HTTP gets a problem, and the end of its connection', async (t) => {
   const server = await serve(t);
-  const padding = 'x'.repeat(2 * URL_BYTES_MAX);
+  const padding = 'x'.repeat(2 * URL_MAX_BYTES);
   for (const [bytes, status, expected] of [
     ['garbage\r\n\r\n', 400, 'invalid-request'],
     ['\u0000\u0001\r\n\r\n', 400, 'invalid-request'],
@@ -47,7 +47,7 @@ t.test('a URL of 100 long topics fits, and a longer one is 414', async (t) => {
   const server = await serve(t);
   const path = `/messages?${Array.from({ length: 100 }, (_, index) => `topic=${String(index).padStart(3, '0')}${'a'.repeat(252)}`).join('&')}`;
   t.equal((await exchange(t, server, requestBytes('GET', path))).status, 200);
-  const answer = await exchange(t, server, requestBytes('GET', `/messages?topic=${'a'.repeat(URL_BYTES_MAX)}`));
+  const answer = await exchange(t, server, requestBytes('GET', `/messages?topic=${'a'.repeat(URL_MAX_BYTES)}`));
   t.equal(answer.status, 414);
   t.equal(code(answer), 'uri-too-long');
 });
@@ -101,7 +101,7 @@ t.test('every method but its own is 405 at every path, with Allow', async (t) =>
   }
 });
 
-t.test('what is not there is 404: other paths, and a slash behind', async (t) => {
+t.test('what is not there is 404: other paths, and a slash at the end', async (t) => {
   const server = await serve(t);
   for (const path of ['/', '/topics', '/topics/', '/topics/a/', '/topics/a/b', '/topics/a/messages/', '/messages/', '/healthz/', '//healthz', '/Healthz', '/events/', '/*']) {
     const answer = await exchange(t, server, requestBytes('GET', path));
@@ -183,7 +183,7 @@ t.test('nothing is written into an answer that is under way', async (t) => {
   t.equal(connection.text.split('HTTP/1.1').length, 2);
 });
 
-t.test('what stands behind a stream that waits for its turn is passed over, and a flood of it ends the connection', async (t) => {
+t.test('what follows a stream that waits for its turn is passed over, and a flood of it ends the connection', async (t) => {
   const { promise: polled, resolve: answerPoll } = Promise.withResolvers<HistoryPage>();
   let streams = 0;
   const server = await serve(t, fakeService({
@@ -196,10 +196,10 @@ t.test('what stands behind a stream that waits for its turn is passed over, and 
     } },
   }));
   const before = `${requestBytes('GET', '/topics/a/messages?wait=50').toString()}${requestBytes('GET', '/topics/a/events').toString()}`;
-  const behind = requestBytes('GET', '/healthz').toString();
+  const later = requestBytes('GET', '/healthz').toString();
   const [few, many] = [await RawConnection.open(t, server), await RawConnection.open(t, server)];
-  few.send(before + behind.repeat(50));
-  many.send(before + behind.repeat(5000));
+  few.send(before + later.repeat(50));
+  many.send(before + later.repeat(5000));
   await many.untilClosed();
   t.equal(many.text, '');
   t.equal(few.closed, false);

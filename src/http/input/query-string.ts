@@ -2,7 +2,7 @@
 export type Query = Readonly<Record<string, string | readonly string[]>>;
 
 /** Under this key stands the name of the first parameter that could not be decoded. */
-const MALFORMED = Symbol('malformed');
+const MALFORMED_PARAMETER = Symbol('malformed');
 
 /**
  * Reads a query string as browsers write it: `+` is a space. Strict, unlike most parsers: what is no percent-encoding
@@ -19,7 +19,7 @@ export function parseQuery(text: string): Query {
     const name = decode(rawName);
     const value = equals === -1 ? '' : decode(part.slice(equals + 1));
     if (name === undefined || value === undefined) {
-      query[MALFORMED] ??= name ?? rawName;
+      query[MALFORMED_PARAMETER] ??= name ?? rawName;
       continue;
     }
     const before = query[name];
@@ -32,7 +32,7 @@ export function parseQuery(text: string): Query {
 
 /** The name of the parameter that is not percent-encoded UTF-8, if there is one. */
 export function malformedQuery(query: object): string | undefined {
-  return (query as { [MALFORMED]?: string })[MALFORMED];
+  return (query as { [MALFORMED_PARAMETER]?: string })[MALFORMED_PARAMETER];
 }
 
 function decode(text: string): string | undefined {

@@ -57,7 +57,7 @@ t.test('answers that are not taken are held up to a bound, then refused; who tak
   await until('the client has taken them', async () => await read() === 200);
 });
 
-t.test('a client that leaves gives the room of all its answers back, also of those behind the first', async (t) => {
+t.test('a client that leaves gives the room of all its answers back, also of those after the first', async (t) => {
   const { port, read, asked } = await serve(t);
   const socket = await greedy(t, port, 100);
   await until('all were asked for', () => asked() === 100);

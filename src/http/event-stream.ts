@@ -1,0 +1,77 @@
+import type { Socket } from 'node:net';
+import type { Reader, StreamOptions } from '../delivery/reader.ts';
+import type { StartRequest } from '../log/start.ts';
+import type { Start } from '../model/gap.ts';
+import type { Filter } from '../model/topic.ts';
+import { StoreError } from '../store/store.ts';
+import type { Service } from './service.ts';
+import type { SocketOwner } from './socket-owner.ts';
+
+/** The headers of every event stream. */
+export const EVENT_STREAM_HEADERS = {
+  'content-type': 'text/event-stream',
+  // no-transform: a proxy that compresses would hold events back.
+  'cache-control': 'no-cache, no-transform',
+  'x-accel-buffering': 'no',
+} as const;
+
+/** Where a stream starts; undefined where the log cannot be asked. */
+export async function resolveStart({ starts }: Service, wanted: StartRequest): Promise<Start | undefined> {
+  if (!starts.isReady) return undefined;
+  try {
+    return await starts.resolve(wanted);
+  } catch (error) {
+    if (error instanceof StoreError) return undefined;
+    throw error;
+  }
+}
+
+/** An event stream, on whichever edge it was asked for: a socket and its reader. A stream that was refused has no reader. */
+export class EventStream implements SocketOwner {
+  readonly #socket: Socket;
+  readonly #service: Service;
+  #reader: Reader | undefined;
+
+  constructor(socket: Socket, service: Service) {
+    this.#socket = socket;
+    this.#service = service;
+  }
+
+  /**
+   * Begins after the head of the response, which was written.
+   * @returns False where the stream is refused; then it ends by itself.
+   */
+  begin(filter: Filter, options: StreamOptions, wanted: StartRequest, start: Start | undefined): boolean {
+    const { streams, logger } = this.#service;
+    // Asked again: other streams were opened while the log was asked.
+    if (start === undefined || streams.isFull) {
+      streams.refuse(options, this.#socket);
+      return false;
+    }
+    this.#reader = streams.open(filter, options, this.#socket, start);
+    logger.debug({ topics: filter.key, at: start.at.seq, start: wanted.kind, gap: start.gap?.reason }, 'stream opened');
+    return true;
+  }
+
+  received(): void {
+    // Nothing that a client sends on its stream means anything.
+  }
+
+  ended(): void {
+    this.#socket.destroySoon();
+  }
+
+  idle(): void {
+    // A stream may be quiet for as long as it likes.
+  }
+
+  drained(): void {
+    if (this.#reader !== undefined) this.#service.streams.drained(this.#reader);
+  }
+
+  closed(): void {
+    if (this.#reader === undefined) return;
+    this.#service.streams.closed(this.#reader);
+    this.#service.logger.debug({ at: this.#reader.position().seq }, 'stream closed');
+  }
+}

@@ -1,0 +1,50 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Config } from '../../config/config.ts';
+import type { Draft } from '../../model/message.ts';
+import { Problem } from '../../model/problem.ts';
+import { checkTopic } from '../../model/topic.ts';
+import { ownText } from '../../runtime/memory.ts';
+import type { IdempotencyKey } from '../../store/store.ts';
+import { mediaType } from './content-headers.ts';
+import { requestKey } from './idempotency-key.ts';
+import { checkEvent, checkJson, checkText, parseTtl } from './message-fields.ts';
+
+/** The parts of a request that publishes one message, as they were sent. */
+export interface PublishParts {
+  readonly topic: string;
+  /** The event name in the query. */
+  readonly event: string | undefined;
+  readonly headers: IncomingHttpHeaders;
+  /** The value of each `Idempotency-Key` header. */
+  readonly keys: readonly string[] | undefined;
+  readonly body: Buffer;
+}
+
+/** What such a request asks for. */
+export interface PublishRequest {
+  readonly draft: Draft;
+  readonly key: IdempotencyKey | undefined;
+}
+
+/**
+ * Reads a request that publishes one message. The draft's data is the body itself, not a copy.
+ * @throws Problem
+ */
+export function readPublish({ topic: name, event: queried, headers, keys, body }: PublishParts, config: Config): PublishRequest {
+  const topic = ownText(checkTopic(name));
+  const named = readEvent(queried, headers['tidings-event'] as string | undefined, config.EVENT_BYTES);
+  const event = named && ownText(named);
+  const ttl = parseTtl(headers.ttl as string | undefined);
+  const isJson = mediaType(headers) === 'application/json';
+  const key = requestKey(keys, { kind: isJson ? 'json' : 'text', topic, event, ttl, body }, config.IDEMPOTENCY_SECONDS);
+  (isJson ? checkJson : checkText)(body);
+  return { draft: { topic, event, json: isJson, data: body, ttl }, key };
+}
+
+function readEvent(query: string | undefined, header: string | undefined, maxBytes: number): string | undefined {
+  // Node reads the bytes of a header as Latin-1: a name beyond ASCII would arrive as another name.
+  if (header !== undefined && /[^\x20-\x7e]/.test(header)) throw new Problem('invalid-event', 'The event name in a header must be ASCII; in the query it may be any.', { field: 'Tidings-Event' });
+  if (query !== undefined && header !== undefined && query !== header) throw new Problem('invalid-event', 'The event name in the query is not the one in the header.', { field: 'event' });
+  if (query !== undefined) return checkEvent(query, maxBytes);
+  return header === undefined ? undefined : checkEvent(header, maxBytes, 'Tidings-Event');
+}

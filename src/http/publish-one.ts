@@ -1,0 +1,27 @@
+import type { Draft } from '../model/message.ts';
+import { formatId } from '../model/position.ts';
+import type { IdempotencyKey } from '../store/store.ts';
+import { publishedMessage } from './output/published.ts';
+import type { Service } from './service.ts';
+
+/** What the publisher of one message is told. */
+export interface Published {
+  /** The path of the message. */
+  readonly location: string;
+  /** The message without its data, as JSON. */
+  readonly json: string;
+  /** Whether this is the answer of an earlier request with the same key. */
+  readonly replayed: boolean;
+}
+
+/**
+ * Publishes one message, on whichever edge it came in.
+ * @param requestId Called only when the request is logged.
+ * @throws Problem
+ */
+export async function publishOne({ publisher, logger }: Service, draft: Draft, key: IdempotencyKey | undefined, requestId: () => string): Promise<Published> {
+  const { epoch, first, time, replayed } = await publisher.publish([draft], key);
+  const id = formatId(epoch, first);
+  if (logger.isLevelEnabled('debug')) logger.debug({ request: requestId(), topic: draft.topic, id, bytes: draft.data.length, replayed }, 'published');
+  return { location: `/messages/${id}`, json: publishedMessage(draft, time, id), replayed };
+}

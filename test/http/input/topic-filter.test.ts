@@ -1,0 +1,16 @@
+import { t } from 'tap';
+import { parseQuery } from '../../../src/http/input/query-string.ts';
+import { filterFromPath, filterFromQuery } from '../../../src/http/input/topic-filter.ts';
+
+const INVALID = { name: 'Problem', code: 'invalid-topic', field: 'topic' };
+
+t.test('topics and patterns of a request', (t) => {
+  t.same(filterFromPath('a.*').patterns, ['a.*']);
+  t.same(filterFromQuery(parseQuery('topic=b&topic=a&topic=b&topic=%3E'), 4).key, '> a b');
+  t.same(filterFromQuery(parseQuery('topic=a'), 1).topics, ['a']);
+  t.throws(() => filterFromPath('a..b'), INVALID);
+  for (const query of ['', 'topics=a', 'topic=a&topic=b', 'topic=', 'topic=a&topic=>.b']) {
+    t.throws(() => filterFromQuery(parseQuery(query), query.includes('>') ? 2 : 1), INVALID, query);
+  }
+  t.end();
+});
