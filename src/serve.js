@@ -12,10 +12,10 @@ import { join } from 'node:path';
  */
 
 /** The oldest Node that runs TypeScript as it is, and has all that is used: as package.json says. */
-const NODE_MAJOR = 24;
+const NODE_MAJOR_VERSION = 24;
 
-if (Number.parseInt(process.versions.node, 10) < NODE_MAJOR) {
-  process.stderr.write(`Tidings needs Node.js ${NODE_MAJOR} or newer; this is ${process.versions.node}\n`);
+if (Number.parseInt(process.versions.node, 10) < NODE_MAJOR_VERSION) {
+  process.stderr.write(`Tidings needs Node.js ${NODE_MAJOR_VERSION} or newer; this is ${process.versions.node}\n`);
   process.exit(1);
 }
 

@@ -50,7 +50,7 @@ const IMPLEMENTATIONS: readonly string[] = ['bus/local.ts', 'bus/redis/', 'store
 /** Where a package may be imported; other packages may be imported anywhere. */
 const TECHNOLOGIES: readonly { readonly packages: RegExp; readonly places: readonly string[] }[] = [
   { packages: /^@?fastify(\/|$)/, places: ['http/'] },
-  { packages: /^(drizzle-orm|better-sqlite3)(\/|$)/, places: ['store/sqlite/', 'store/postgres/'] },
+  { packages: /^(drizzle-orm|better-sqlite3)(\/|$)/, places: ['store/sqlite/', 'store/postgres/', 'store/migrations.ts'] },
   { packages: /^pg(\/|$)/, places: ['store/postgres/'] },
   { packages: /^ioredis$/, places: ['bus/redis/'] },
   { packages: /^prom-client$/, places: ['runtime/metrics.ts'] },
@@ -167,9 +167,8 @@ t.test('every import in src is a file of src, a dependency, or a part of Node', 
 t.test('every room opens with its paragraph', async (t) => {
   for (const { place, opening } of ROOMS) {
     if (opening === undefined) continue;
-    const source = readFileSync(join(SRC, place, opening), 'utf8');
-    const paragraph = /\/\*\*\s+(?:\*\s+)?(This room [^]*?)\*\//.exec(source)?.[1] ?? '';
-    t.ok(paragraph.length > 150, `${place}${opening} says what its room is for, what comes in, what goes out`);
+    const paragraph = /\/\*\*([^]*?)\*\//.exec(readFileSync(join(SRC, place, opening), 'utf8'))?.[1] ?? '';
+    t.ok(paragraph.split(/[.:]\s/).length > 3, `${place}${opening} says what its room is for, what comes in, what goes out`);
   }
 });
 
@@ -180,6 +179,19 @@ t.test("CONTRIBUTING.md's layout names every file of src, each in its folder, an
 });
 
 const NUMBER = /^(?:export )?const ([A-Z][A-Z0-9_]*)(?:: number)? = ((?:[\d_.]+|[A-Z][A-Z0-9_]*)(?: [*+] (?:[\d_.]+|[A-Z][A-Z0-9_]*))*);/gm;
+
+/** What the name of a number ends in: its unit, or a word that says why it has none. */
+const UNIT = new RegExp(`_(${[
+  'MS', 'SECONDS', 'BYTES', 'KIB', 'MESSAGES', 'ROWS', 'PAGES', 'ENTRIES', 'NUMBERS', 'KEYS', 'EPOCHS', 'LINEAGES', 'FILTERS', 'CHARACTERS', 'SEGMENTS', 'PLACES', 'VISITS', 'READERS',
+  'STREAMS', 'REQUESTS', 'READS', 'COMMITS', 'CONNECTIONS', 'FILES', 'PORT', 'COLUMNS', 'FACTOR', 'SHARE', 'VERSION', 'CODE',
+].join('|')})$`);
+/** Characters by their code, flags, and multiples of a byte. */
+const UNITLESS = /^([KMG]IB|LF|CR|QUOTE|BACKSLASH|COMMA|(OPEN|CLOSE)_BRAC(E|KET)|FLAG_[A-Z]+)$/;
+
+t.test('the name of a number ends in its unit', async (t) => {
+  const names = FILES.flatMap((path) => [...readFileSync(join(SRC, path), 'utf8').matchAll(NUMBER)].map(([, name]) => name!));
+  t.same(names.filter((name) => !UNIT.test(name) && !UNITLESS.test(name)), []);
+});
 
 t.test('two constants of one name have one value', async (t) => {
   const values = new Map<string, Set<string>>();

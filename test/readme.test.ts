@@ -14,13 +14,13 @@ t.test('the table of settings says what the program does', async (t) => {
 });
 
 t.test('every file that the documents name is there', async (t) => {
-  for (const name of ['README.md', 'CONTRIBUTING.md', 'docs/architecture.md', 'docs/protocol.md', 'docs/deploy.md']) {
+  for (const name of ['README.md', 'CONTRIBUTING.md', 'docs/architecture.md', 'docs/protocol.md', 'docs/deploy.md', 'docs/postgresql.md', 'docs/guarantees.md', 'docs/testing.md']) {
     const text = await readFile(new URL(name, root), 'utf8');
     for (const [, target] of text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
       await t.resolves(readFile(new URL(target!, new URL(name, root))), `${name}: ${target}`);
     }
     // Files of src are named without it, those of test with it.
-    for (const [, path] of text.matchAll(/`((?:test|store|bus|routes|http)\/[\w./-]+\.ts)`/g)) {
+    for (const [, path] of text.matchAll(/`((?:test|cli|http|delivery|log|bus|store|model|config|runtime)\/[\w./-]+\.ts)`/g)) {
       await t.resolves(readFile(new URL(path!.startsWith('test/') ? path! : `src/${path}`, root)), `${name}: ${path}`);
     }
   }

@@ -3,7 +3,12 @@ import { configure } from '../config/config.ts';
 import type { DatabaseLocation } from '../config/database-url.ts';
 import { StoreError } from '../store/store.ts';
 
-/** `npm run migrate`: brings the schema of the database up to date. The service does the same when it boots. */
+/**
+ * This room is the command line. Each command is one file, named after it: it reads the settings, does one thing, prints what it did, and ends.
+ * A command names the implementation that it needs, as main.ts does.
+ *
+ * `npm run migrate` brings the schema of the database up to date. The service does the same when it boots.
+ */
 const database = configure().DATABASE_URL;
 try {
   const applied = await migrate(database);

@@ -9,6 +9,12 @@ import { Fanout } from './fanout.ts';
 import { LongPolls } from './long-polls.ts';
 import { StreamRegistry, type StreamSettings } from './stream-registry.ts';
 
+/**
+ * This room brings messages to clients. The tail hands each new message to the fan-out, which finds the groups of readers that want it (audience)
+ * and writes to their sockets in sweeps. A reader that is behind is served by catch-up, from the tail or from the log, until it is live. The stream registry
+ * opens and ends streams. What goes out are SSE frames in HTTP chunks. Long polls wait at the same place, and are answered with a page of history.
+ */
+
 export interface DeliveryDependencies {
   readonly store: Store;
   readonly log: MessageLog;
@@ -18,11 +24,7 @@ export interface DeliveryDependencies {
   readonly settings: StreamSettings;
 }
 
-/**
- * This room brings messages to clients. The tail hands each new message to the fan-out, which finds the groups of readers that want it (audience)
- * and writes to their sockets in sweeps. A reader that is behind is served by catch-up, from the tail or from the log, until it is live. The stream registry
- * opens and ends streams. What goes out are SSE frames in HTTP chunks. Long polls wait at the same place, and are answered with a page of history.
- */
+/** The parts of the room, put together. */
 export class Delivery {
   readonly audience = new Audience();
   readonly catchup: Catchup;

@@ -14,8 +14,8 @@ const PENDING_BYTES = 1024 * 1024;
  * A rest follows each sweep: a quarter of the time that the sweep took, and that time again for each message beyond the first that shared a write, up to
  * four times. So sweeps take four fifths of the time at most where they can keep up with one write for each message, and a fifth where they cannot.
  */
-const REST_FACTOR_MIN = 0.25;
-const REST_FACTOR_MAX = 4;
+const REST_MIN_FACTOR = 0.25;
+const REST_MAX_FACTOR = 4;
 /** No rest is longer than this: it bounds what a rest makes a message late by, however many readers there are. */
 const REST_MAX_MS = 20;
 /** How long readers are written to before the event loop goes on with other things. It bounds how long a publisher waits for a sweep. */
@@ -137,7 +137,7 @@ export class Fanout implements TailListener {
     const sweep = this.#sweep!;
     if (!sweep.goOn(milliseconds)) return;
     this.#sweep = undefined;
-    const factor = Math.min(Math.max(0, sweep.messagesPerWrite - 1) + REST_FACTOR_MIN, REST_FACTOR_MAX);
+    const factor = Math.min(Math.max(0, sweep.messagesPerWrite - 1) + REST_MIN_FACTOR, REST_MAX_FACTOR);
     this.#restUntil = this.#clock.monotonic() + Math.min(factor * sweep.costMs, REST_MAX_MS);
   }
 }

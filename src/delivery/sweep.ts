@@ -10,7 +10,7 @@ import type { Group } from './group.ts';
 import type { Reader } from './reader.ts';
 
 /** How many readers and groups a sweep visits between two looks at the clock, which cost little, but not nothing. */
-const LOOK_EVERY = 64;
+const LOOK_EVERY_VISITS = 64;
 
 /**
  * Bounds what is written to one socket at once, and so what a socket that turns out to be full holds: each of as many streams as there may be can
@@ -114,7 +114,7 @@ export class Sweep {
   }
 
   #isOver(until: number): boolean {
-    return ++this.#visited % LOOK_EVERY === 0 && this.#clock.monotonic() >= until;
+    return ++this.#visited % LOOK_EVERY_VISITS === 0 && this.#clock.monotonic() >= until;
   }
 
   #leave(group: Group): void {

@@ -16,7 +16,7 @@ const PAGE_READS = 16;
 /** Bounds the reads of the log under way for pages, so that a burst of requests leaves it to streams and publishers. */
 const HISTORY_READS = 4;
 /** Bounds how many reads may wait for one of these. */
-const HISTORY_READS_WAITING = 1_000;
+const HISTORY_WAITING_READS = 1_000;
 /** How far from the end of the tail a page may begin to be read from memory: a long poll is near; further back the log's index is quicker. */
 const NEAR_END_MESSAGES = 1_000;
 
@@ -49,7 +49,7 @@ export class History {
   readonly #store: Store;
   readonly #tail: Tail;
   readonly #storeClock: StoreClock;
-  readonly #reads = new ReadLimiter({ places: HISTORY_READS, maxWaiting: HISTORY_READS_WAITING });
+  readonly #reads = new ReadLimiter({ places: HISTORY_READS, maxWaiting: HISTORY_WAITING_READS });
 
   constructor({ store, tail, storeClock }: HistoryDependencies) {
     this.#store = store;

@@ -11,6 +11,12 @@ import { Starts } from './start.ts';
 import { StoreClock } from './store-clock.ts';
 import { Tail, type TailListener } from './tail.ts';
 
+/**
+ * This room is the message log as one instance sees it. Drafts come in through the publisher, which stores them in group commits and tells the bus.
+ * The tail holds the newest messages in order, from this instance's commits, from the bus, and from the store; it passes each on to its listener,
+ * the room delivery. `Starts` turns what a client asks for into a place in the log, `History` reads pages from there, and retention deletes the oldest messages.
+ */
+
 export interface MessageLogSettings {
   /** Memory for the newest messages. Bytes. */
   readonly tailBytes: number;
@@ -34,11 +40,7 @@ export interface MessageLogDependencies {
   readonly settings: MessageLogSettings;
 }
 
-/**
- * This room is the message log as one instance sees it. Drafts come in through the publisher, which stores them in group commits and tells the bus.
- * The tail holds the newest messages in order, from this instance's commits, from the bus, and from the store; it passes each on to its listener,
- * the room delivery. `Starts` turns what a client asks for into a place in the log, `History` reads pages from there, and retention deletes the oldest messages.
- */
+/** The parts of the room, put together. */
 export class MessageLog {
   readonly storeClock: StoreClock;
   readonly tail: Tail;

@@ -17,7 +17,7 @@ const COMMIT_BYTES = 8 * 1024 * 1024;
  * How many commits the store has at a time: while it writes one, the next one is there already, so the store never waits
  * for this thread. A third would only keep messages from going into the second.
  */
-const COMMITS_UNDER_WAY = 2;
+const CONCURRENT_COMMITS = 2;
 
 /**
  * On a slow disk, where the last commit took longer than this, a second one is not queued: everyone who just missed the first would wait for both.
@@ -136,7 +136,7 @@ export class Publisher {
       this.#queuedMessages += drafts.length;
       this.#waitingMessages += drafts.length;
       this.#waitingBytes += bytes;
-      if (this.#willLook || this.#commits.length === COMMITS_UNDER_WAY) return;
+      if (this.#willLook || this.#commits.length === CONCURRENT_COMMITS) return;
       this.#willLook = true;
       this.#clock.soon(() => {
         this.#willLook = false;
@@ -182,7 +182,7 @@ export class Publisher {
   #isTime(): boolean {
     const before = this.#commits.at(-1);
     if (before === undefined) return true;
-    if (this.#commits.length === COMMITS_UNDER_WAY) return false;
+    if (this.#commits.length === CONCURRENT_COMMITS) return false;
     return this.#queuedMessages >= (this.#tookMs > COMMIT_QUICK_MS ? COMMIT_MESSAGES : Math.min(before.messages, COMMIT_MESSAGES));
   }
 

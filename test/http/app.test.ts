@@ -1,6 +1,6 @@
 import { t } from 'tap';
-import { buildApp } from '../../src/http/app.ts';
 import type { HistoryPage, HistoryRequest } from '../../src/delivery/long-polls.ts';
+import { buildApp } from '../../src/http/app.ts';
 import type { App, Service } from '../../src/http/service.ts';
 import { Message, type Draft } from '../../src/model/message.ts';
 import { Problem, PROBLEMS, type ProblemCode } from '../../src/model/problem.ts';

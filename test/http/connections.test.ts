@@ -1,8 +1,8 @@
 import type { AddressInfo } from 'node:net';
 import { t } from 'tap';
+import type { HistoryPage } from '../../src/delivery/long-polls.ts';
 import { buildApp, URL_MAX_BYTES } from '../../src/http/app.ts';
 import type { Service } from '../../src/http/service.ts';
-import type { HistoryPage } from '../../src/delivery/long-polls.ts';
 import { exchange, RawConnection, requestBytes, type Answer } from '../support/raw.ts';
 import { fakeService } from '../support/service.ts';
 import type { Scope } from '../support/temp.ts';

@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { readConfig } from '../../src/config/config.ts';
-import type { Service } from '../../src/http/service.ts';
 import type { HistoryPage } from '../../src/delivery/long-polls.ts';
+import type { Service } from '../../src/http/service.ts';
 import type { Receipt } from '../../src/log/publisher.ts';
 import { Metrics } from '../../src/runtime/metrics.ts';
 

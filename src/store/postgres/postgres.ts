@@ -1,5 +1,5 @@
 import type { LogState } from '../../model/epochs.ts';
-import { Lifecycle } from '../lifecycle.ts';
+import { StoreLifecycle } from '../store-lifecycle.ts';
 import { KEPT_EPOCHS, TRIM_STEP_BYTES } from '../limits.ts';
 import { EPOCH_NAME_CHARACTERS, LOG_NAME_CHARACTERS, randomName } from '../names.ts';
 import type { Appended, AppendRequest, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
@@ -26,7 +26,7 @@ export interface PostgresOptions {
 /** Turns each call into SQL, and the answer into what `Store` promises. */
 export class PostgresStore implements Store {
   readonly #pgConnections: PgConnections;
-  readonly #lifecycle = new Lifecycle({ open: () => this.#open(), close: () => this.#pgConnections.close() });
+  readonly #lifecycle = new StoreLifecycle({ open: () => this.#open(), close: () => this.#pgConnections.close() });
   readonly #known = new KnownLog();
   /** How many losses of `PgConnection`s an epoch was begun for, or is being begun for. NaN when that epoch may not have begun. */
   #answeredLosses = 0;

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import type { LogState } from '../../model/epochs.ts';
-import { Lifecycle } from '../lifecycle.ts';
+import { StoreLifecycle } from '../store-lifecycle.ts';
 import type { Appended, AppendRequest, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
 import { KnownEpochs } from './known-epochs.ts';
 import type { Snapshot } from './log-state.ts';
@@ -30,7 +30,7 @@ export class SqliteStore implements Store {
   readonly #file: string;
   readonly #logger: Pick<Logger, 'error'>;
   readonly #lockWaitMs: number;
-  readonly #lifecycle = new Lifecycle({ open: () => this.#open(), close: () => this.#close() });
+  readonly #lifecycle = new StoreLifecycle({ open: () => this.#open(), close: () => this.#close() });
   readonly #epochs = new KnownEpochs();
   #writer: SupervisedWorker | undefined;
   #queryWorker: SupervisedWorker | undefined;

@@ -1,5 +1,5 @@
-import { REGISTRY_TICK_MS, type StreamRegistry } from '../../../src/delivery/stream-registry.ts';
 import { readConfig } from '../../../src/config/config.ts';
+import { REGISTRY_TICK_MS, type StreamRegistry } from '../../../src/delivery/stream-registry.ts';
 import type { Service } from '../../../src/http/service.ts';
 import { systemClock as clock, type Clock } from '../../../src/runtime/clock.ts';
 import { recordingLogger } from '../../support/logger.ts';

@@ -1,9 +1,9 @@
 import { createServer } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { t } from 'tap';
+import type { HistoryPage } from '../../../src/delivery/long-polls.ts';
 import { buildApp } from '../../../src/http/app.ts';
 import { takeOver } from '../../../src/http/takeover.ts';
-import type { HistoryPage } from '../../../src/delivery/long-polls.ts';
 import { Message } from '../../../src/model/message.ts';
 import { listening } from '../../support/listening.ts';
 import { fakeService } from '../../support/service.ts';

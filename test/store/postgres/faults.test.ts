@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { copyFileSync, rmSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import pg from 'pg';
+import type pg from 'pg';
 import t from 'tap';
 import { PgConnections } from '../../../src/store/postgres/connections.ts';
 import { migrate } from '../../../src/store/postgres/migrate.ts';

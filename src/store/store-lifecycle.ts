@@ -2,7 +2,7 @@ import type { LogState } from '../model/epochs.ts';
 import { StoreError } from './store.ts';
 
 /** How one store opens and closes its database. */
-export interface LifecycleSteps {
+export interface StoreLifecycleSteps {
   /** Opens the database. Runs again when it failed before. */
   open(): Promise<{ readonly logId: string; readonly log: LogState }>;
   /** Releases everything, also what a failed `open` acquired. Runs once, while no `open` is under way. */
@@ -10,13 +10,13 @@ export interface LifecycleSteps {
 }
 
 /** The life of a store, as `Store` promises it: opened once, closed once, and of no use before and after. */
-export class Lifecycle {
-  readonly #steps: LifecycleSteps;
+export class StoreLifecycle {
+  readonly #steps: StoreLifecycleSteps;
   #opening: Promise<LogState> | undefined;
   #closing: Promise<void> | undefined;
   #logId: string | undefined;
 
-  constructor(steps: LifecycleSteps) {
+  constructor(steps: StoreLifecycleSteps) {
     this.#steps = steps;
   }
 
