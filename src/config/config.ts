@@ -6,8 +6,8 @@ import { SETTINGS, type SettingName } from './settings.ts';
 
 /**
  * What the operator decides. The room `config` reads environment variables and the file `.env`, checks every value, and returns one
- * frozen, typed object; nothing else in the service reads the environment. `settings.ts` lists all settings with their defaults and
- * bounds. A wrong value keeps the process from booting: it gets one line for each, which never shows a password.
+ * frozen, typed object. No other room reads the environment. `settings.ts` lists all settings with their defaults and bounds.
+ * Wrong values keep the process from booting: each gets one line, which never shows a password.
  */
 
 /** Every setting under its own name, as a checked value in the unit that its name or the table says. */
