@@ -32,8 +32,8 @@ export const SETTINGS = {
   APPEND_QUEUE_MESSAGES: wholeNumber({ default: '10000', unit: 'messages', min: 1, max: 1_000_000, meaning: 'Messages that may wait to be stored; beyond that a publish gets 503.' }),
   APPEND_QUEUE_BYTES: size({ default: '64MiB', min: 1, max: 16 * GIB, meaning: 'Bytes that may wait to be stored; beyond that a publish gets 503.' }),
 
-  RETENTION_SECONDS: wholeNumber({ default: '604800', unit: 'seconds', min: 0, max: 36_500 * DAY_SECONDS, meaning: 'Older messages are deleted; 0 keeps them however old.' }),
-  RETENTION_BYTES: size({ default: '1GiB', min: 0, max: 1024 * 1024 * GIB, meaning: 'Above so many bytes of messages the oldest are deleted; 0 keeps them however many.' }),
+  RETENTION_SECONDS: wholeNumber({ default: '604800', unit: 'seconds', min: 0, max: 36_500 * DAY_SECONDS, meaning: 'Older messages are deleted; 0 disables the limit.' }),
+  RETENTION_BYTES: size({ default: '1GiB', min: 0, max: 1024 * 1024 * GIB, meaning: 'Above so many bytes of messages the oldest are deleted; 0 disables the limit.' }),
   IDEMPOTENCY_SECONDS: wholeNumber({ default: '86400', unit: 'seconds', min: 1, max: 365 * DAY_SECONDS, meaning: 'How long an `Idempotency-Key` is remembered.' }),
 
   HEARTBEAT_SECONDS: wholeNumber({ default: '25', unit: 'seconds', min: 1, max: 3600, meaning: 'A quiet stream gets a line so often; keep it below the idle timeout of every proxy between.' }),
@@ -41,7 +41,7 @@ export const SETTINGS = {
   DRAIN_SECONDS: wholeNumber({ default: '20', unit: 'seconds', min: 0, max: 3600, meaning: 'After SIGTERM, open streams are closed evenly over this time.' }),
   RETRY_MIN_MS: wholeNumber({ default: '1000', unit: 'milliseconds', min: 1, max: 600_000, meaning: 'The shortest time after which a client is told to come back.' }),
   RETRY_MAX_MS: wholeNumber({ default: '4000', unit: 'milliseconds', min: 1, max: 600_000, meaning: 'The longest; each stream gets its own time between the two.' }),
-  POLL_MS: wholeNumber({ default: '1000', unit: 'milliseconds', min: 10, max: 60_000, meaning: 'How often the log is looked at for messages that nothing told of.' }),
+  POLL_MS: wholeNumber({ default: '1000', unit: 'milliseconds', min: 10, max: 60_000, meaning: 'How often to poll the log for messages that the bus missed.' }),
 
   LOG_LEVEL: choice({ default: 'info', choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], meaning: 'The least serious log lines that are written.' }),
 } as const satisfies Record<string, Setting<unknown>>;

@@ -43,7 +43,7 @@ const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help
   stalled: ['streams_stalled_total', 'Streams closed because their client took nothing any more'],
   gaps: ['gaps_total', '$gap events written'],
   fellBehind: ['readers_fell_behind_total', 'Times that a live stream fell behind'],
-  filled: ['tail_filled_total', 'Messages that the tail read from the log because the bus did not bring them'],
+  filled: ['tail_filled_total', 'Messages that the tail read from the log because the bus missed them'],
   reads: ['catchup_reads_total', 'Reads of the log for streams that are behind'],
   readsServed: ['catchup_streams_served_total', 'Streams served by those reads'],
   rowsExamined: ['catchup_rows_examined_total', 'Rows that the database looked at for them'],
