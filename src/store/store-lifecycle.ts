@@ -40,7 +40,7 @@ export class StoreLifecycle {
     return log;
   }
 
-  /** Returns what a call works with. Throws when the store is not open, which every call must find out first. */
+  /** Returns what a call works with. Throws before the store is open, and after it was closed. */
   use<Resource>(resource: Resource | undefined): Resource {
     if (resource === undefined || this.#logId === undefined || this.#closing !== undefined) throw notOpen();
     return resource;

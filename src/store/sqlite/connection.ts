@@ -23,8 +23,8 @@ export interface SqliteConnection {
 const CHECKPOINT_PAGES = 8000;
 
 /**
- * What a burst leaves of the write-ahead log's file. Quiet times need less: but a file that is cut and grows again costs
- * a sync of the file system's own records each time.
+ * What a burst leaves of the write-ahead log's file. It is more than the file needs between bursts, because a file that
+ * is cut and grows again costs a sync of the file system's own records each time.
  */
 export const WAL_KEPT_BYTES = 64 * 1024 * 1024;
 
