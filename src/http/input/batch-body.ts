@@ -87,7 +87,7 @@ function* elements(source: string): Generator<Place, void> {
     }
   } catch (error) {
     if (!(error instanceof NotAnArray)) throw error;
-    throw new Problem('invalid-batch', error.index === 0 ? 'The body is no JSON array.' : `The body is no JSON array: behind [${error.index - 1}] it does not go on as one.`, { cause: error });
+    throw new Problem('invalid-batch', error.index === 0 ? 'The body is no JSON array.' : `The body is no JSON array: after [${error.index - 1}] it does not go on as one.`, { cause: error });
   }
 }
 

@@ -50,7 +50,7 @@ export function problemOf(error: unknown, logger: Pick<Logger, 'error'>, request
   if (known !== undefined && known.code !== 'internal') return known;
   const request = requestId();
   logger.error({ err: error, request }, 'a request failed');
-  return new Problem('internal', `It is not your fault; the log has it under request ${request}.`);
+  return new Problem('internal', `It is not your fault; the operator finds it under request ${request}.`);
 }
 
 /** What an error is to the client; undefined when it is none of the client's making. */

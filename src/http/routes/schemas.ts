@@ -40,7 +40,7 @@ export function topicsQuery(max: number) {
 }
 
 export const cursorQuery = {
-  after: Type.Optional(Type.String({ description: 'An id or cursor to go on behind, or `start`: the oldest message held.' })),
+  after: Type.Optional(Type.String({ description: 'An id or cursor to go on after, or `start`: the oldest message held.' })),
   lastEventId: Type.Optional(Type.String({ description: 'The same as the header Last-Event-ID.' })),
   since: Type.Optional(Type.String({ description: 'A duration (`10m`) back from now, or a time of RFC 3339.' })),
 };

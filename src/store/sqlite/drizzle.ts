@@ -5,7 +5,7 @@ import type * as Sqlite from 'drizzle-orm/sqlite-core';
 
 /**
  * drizzle, in its CommonJS form: imported as ES modules, Node 24 reads its very large package.json again for each of its
- * hundreds of files, which costs every start of a process half a second of CPU.
+ * hundreds of files, which costs every boot of a process half a second of CPU.
  */
 const load = createRequire(import.meta.url);
 
