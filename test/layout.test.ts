@@ -58,7 +58,7 @@ const TECHNOLOGIES: readonly { readonly packages: RegExp; readonly places: reado
 
 /** Pairs of files whose types know each other. */
 const MUTUAL: readonly (readonly [string, string, why: string])[] = [
-  ['delivery/group.ts', 'delivery/reader.ts', 'a group has readers, and a reader knows its group'],
+  ['delivery/reader-group.ts', 'delivery/reader.ts', 'a group has readers, and a reader knows its group'],
 ];
 
 /** From a file's path below src, with `/`, to what it imports: paths below src, or the names of packages. */

@@ -1,5 +1,5 @@
 import type { Filter } from '../model/topic.ts';
-import { Group } from './group.ts';
+import { Group } from './reader-group.ts';
 import { PatternTree } from './pattern-tree.ts';
 
 /**

@@ -4,8 +4,8 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Audience } from './audience.ts';
 import type { Catchup } from './catchup.ts';
 import { tailChunks } from './chunk-cache.ts';
-import type { Group } from './group.ts';
-import { Sweep, WRITE_BYTES, type SweepDependencies } from './sweep.ts';
+import type { Group } from './reader-group.ts';
+import { Sweep, WRITE_BYTES, type SweepDependencies } from './fanout-sweep.ts';
 
 /** Bounds what is pending for all groups together, and so how long messages are held that the tail has let go. Bytes of data. */
 const PENDING_BYTES = 1024 * 1024;

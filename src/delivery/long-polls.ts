@@ -1,5 +1,5 @@
 import { unavailable, type Found, type History, type Search } from '../log/history.ts';
-import type { StartRequest, Starts } from '../log/start.ts';
+import type { StartRequest, Starts } from '../log/start-position.ts';
 import type { Tail } from '../log/tail.ts';
 import type { Gap } from '../model/gap.ts';
 import type { Message } from '../model/message.ts';

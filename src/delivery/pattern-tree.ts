@@ -1,4 +1,4 @@
-import type { Group } from './group.ts';
+import type { Group } from './reader-group.ts';
 
 /**
  * How deep the tree is; longer patterns are compared one by one. Stops one stream, whose URL has room for thousands of

@@ -2,9 +2,9 @@ import type { Tail } from '../log/tail.ts';
 import type { Start } from '../model/gap.ts';
 import type { Position } from '../model/position.ts';
 import type { Counters } from '../runtime/counters.ts';
-import type { Bundle } from './bundle.ts';
+import type { Bundle } from './frame-bundle.ts';
 import type { FullSockets } from './full-sockets.ts';
-import type { Group } from './group.ts';
+import type { Group } from './reader-group.ts';
 import { httpChunk } from './http-chunk.ts';
 import { busyFrame, cursorFrame, gapComment, gapFrame, HEARTBEAT, openFrame, retryLine, type Form } from './sse.ts';
 

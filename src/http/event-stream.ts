@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Reader, StreamOptions } from '../delivery/reader.ts';
-import type { StartRequest } from '../log/start.ts';
+import type { StartRequest } from '../log/start-position.ts';
 import type { Start } from '../model/gap.ts';
 import type { Filter } from '../model/topic.ts';
 import { StoreError } from '../store/store.ts';

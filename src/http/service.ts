@@ -6,7 +6,7 @@ import type { LongPolls } from '../delivery/long-polls.ts';
 import type { StreamRegistry } from '../delivery/stream-registry.ts';
 import type { History } from '../log/history.ts';
 import type { Publisher } from '../log/publisher.ts';
-import type { Starts } from '../log/start.ts';
+import type { Starts } from '../log/start-position.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Gauges, Metrics } from '../runtime/metrics.ts';
 

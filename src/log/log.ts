@@ -7,7 +7,7 @@ import type { Store } from '../store/store.ts';
 import { History } from './history.ts';
 import { Publisher } from './publisher.ts';
 import { Retention } from './retention.ts';
-import { Starts } from './start.ts';
+import { Starts } from './start-position.ts';
 import { StoreClock } from './store-clock.ts';
 import { Tail, type TailListener } from './tail.ts';
 

@@ -6,9 +6,9 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Page, Store } from '../store/store.ts';
-import { Early } from './early.ts';
-import { Recent } from './recent.ts';
-import { Refill } from './refill.ts';
+import { Early } from './reorder-buffer.ts';
+import { Recent } from './recent-messages.ts';
+import { Refill } from './tail-refill.ts';
 import type { StoreClock } from './store-clock.ts';
 
 /** How far back a new instance's tail begins: so clients of the instance before it, which return at once, need no read each. */
@@ -53,7 +53,7 @@ export interface TailDependencies {
  * The newest stretch of the log, in order and without gaps (invariant 3), bounded in bytes.
  *
  * Messages come from this instance's own commits and from the bus, in any order, twice, or not at all. The message with
- * the next number is added. One that is further on waits for a short while; then the numbers before it are read from the log (refill.ts).
+ * the next number is added. One that is further on waits for a short while; then the numbers before it are read from the log (tail-refill.ts).
  *
  * Every snapshot of the log also says which epochs the log has. If the tail's own end is not a position of that log any more, the log
  * was exchanged for an older copy of itself: the tail goes back to the last place that both share (invariant 8). If the

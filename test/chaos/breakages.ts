@@ -36,7 +36,7 @@ export const BREAKAGES: readonly Breakage[] = [
   {
     name: 'seam',
     what: 'a stream that comes back gets the message of its Last-Event-ID once more',
-    file: 'log/start.ts',
+    file: 'log/start-position.ts',
     instead: { 'return { at: request.position, gap: undefined };': 'return { at: { epoch: request.position.epoch, seq: Math.max(0, request.position.seq - 1) }, gap: undefined };' },
     shows: 'doubled',
     follows: ['late start', 'out of order', 'needless gap'],
@@ -52,7 +52,7 @@ export const BREAKAGES: readonly Breakage[] = [
   {
     name: 'reversed',
     what: 'messages that share a write are in the wrong order',
-    file: 'delivery/sweep.ts',
+    file: 'delivery/fanout-sweep.ts',
     instead: { 'messages.filter((message) => !message.isExpired(now)), this.#chunkOf': 'messages.filter((message) => !message.isExpired(now)).reverse(), this.#chunkOf' },
     shows: 'out of order',
     follows: ['doubled', 'unannounced gap', 'lost'],

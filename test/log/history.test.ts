@@ -1,5 +1,5 @@
 import { t } from 'tap';
-import type { StartRequest } from '../../src/log/start.ts';
+import type { StartRequest } from '../../src/log/start-position.ts';
 import { Filter } from '../../src/model/topic.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';

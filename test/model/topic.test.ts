@@ -3,7 +3,7 @@ import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { t } from 'tap';
 import { Audience } from '../../src/delivery/audience.ts';
-import type { Group } from '../../src/delivery/group.ts';
+import type { Group } from '../../src/delivery/reader-group.ts';
 import { checkPattern, checkTopic, Filter, isPattern, matches } from '../../src/model/topic.ts';
 
 /** The rules once more, written as plainly as they are said. */

@@ -1,6 +1,6 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import type { HistoryPage } from '../../src/delivery/long-polls.ts';
-import type { StartRequest } from '../../src/log/start.ts';
+import type { StartRequest } from '../../src/log/start-position.ts';
 import { parseId } from '../../src/model/position.ts';
 import { Filter } from '../../src/model/topic.ts';
 import type { Connection, Instance } from './instance.ts';

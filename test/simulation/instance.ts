@@ -3,7 +3,7 @@ import type { HistoryPage, HistoryRequest } from '../../src/delivery/long-polls.
 import type { StreamOptions } from '../../src/delivery/reader.ts';
 import type { MessageLog } from '../../src/log/log.ts';
 import type { Receipt } from '../../src/log/publisher.ts';
-import type { StartRequest } from '../../src/log/start.ts';
+import type { StartRequest } from '../../src/log/start-position.ts';
 import type { Start } from '../../src/model/gap.ts';
 import type { Draft } from '../../src/model/message.ts';
 import { Problem } from '../../src/model/problem.ts';

@@ -8,7 +8,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { isMainThread } from 'node:worker_threads';
 import { queryObjects, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { Group } from '../../src/delivery/group.ts';
+import { Group } from '../../src/delivery/reader-group.ts';
 import { Reader } from '../../src/delivery/reader.ts';
 import type { Remains } from './remains.ts';
 

@@ -4,7 +4,7 @@ import { Delivery } from '../../src/delivery/delivery.ts';
 import type { Outlet, Reader } from '../../src/delivery/reader.ts';
 import type { StreamSettings } from '../../src/delivery/stream-registry.ts';
 import { MessageLog, type MessageLogDependencies, type MessageLogSettings } from '../../src/log/log.ts';
-import type { StartRequest } from '../../src/log/start.ts';
+import type { StartRequest } from '../../src/log/start-position.ts';
 import { locate } from '../../src/model/gap.ts';
 import type { Position } from '../../src/model/position.ts';
 import { Filter } from '../../src/model/topic.ts';

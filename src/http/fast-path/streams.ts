@@ -1,9 +1,9 @@
 import type { StreamOptions } from '../../delivery/reader.ts';
-import type { StartRequest } from '../../log/start.ts';
+import type { StartRequest } from '../../log/start-position.ts';
 import type { Filter } from '../../model/topic.ts';
 import { EVENT_STREAM_HEADERS, EventStream, resolveStart } from '../event-stream.ts';
 import { CONTROL_VALUES, wantsControl } from '../input/control-query.ts';
-import { startFromRequest } from '../input/cursor-query.ts';
+import { startFromRequest } from '../input/last-event-id.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
 import { originHeaders } from '../origin.ts';
 import { problemOf } from '../output/problem-response.ts';

@@ -5,7 +5,7 @@ import { Problem } from '../../model/problem.ts';
 import type { Filter } from '../../model/topic.ts';
 import { EVENT_STREAM_HEADERS, EventStream, resolveStart } from '../event-stream.ts';
 import { CONTROL_VALUES, wantsControl } from '../input/control-query.ts';
-import { startFromRequest } from '../input/cursor-query.ts';
+import { startFromRequest } from '../input/last-event-id.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
 import type { App, Service } from '../service.ts';
 import { own } from '../socket-owner.ts';

@@ -4,7 +4,7 @@ import { KEPT_EPOCHS, TRIM_STEP_BYTES } from '../limits.ts';
 import { EPOCH_NAME_CHARACTERS, LOG_NAME_CHARACTERS, randomName } from '../names.ts';
 import type { Appended, AppendRequest, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
 import { appendCall, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES } from './append.ts';
-import { PgConnections } from './connections.ts';
+import { PgConnections } from './connection-pool.ts';
 import { KnownLog } from './known-log.ts';
 import { literal } from './literals.ts';
 import { applyMigrations } from './migrate.ts';

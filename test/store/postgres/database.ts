@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { LOCK_MS } from '../../../src/store/postgres/connections.ts';
+import { LOCK_MS } from '../../../src/store/postgres/connection-pool.ts';
 import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
 import type { TestDatabase } from '../../contract/store-kit.ts';
 import type { PostgresServer } from '../../support/postgres.ts';

@@ -4,7 +4,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type pg from 'pg';
 import t from 'tap';
-import { PgConnections } from '../../../src/store/postgres/connections.ts';
+import { PgConnections } from '../../../src/store/postgres/connection-pool.ts';
 import { migrate } from '../../../src/store/postgres/migrate.ts';
 import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
 import { complaint, draft, EVERYTHING, failure, openStore, range, readMessages, request, seqs, stored } from '../../contract/store-kit.ts';

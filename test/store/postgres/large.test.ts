@@ -2,7 +2,7 @@ import t from 'tap';
 import { Lineage } from '../../../src/model/epochs.ts';
 import { Filter } from '../../../src/model/topic.ts';
 import { appendCall } from '../../../src/store/postgres/append.ts';
-import { TRANSACTION_SETTINGS } from '../../../src/store/postgres/connections.ts';
+import { TRANSACTION_SETTINGS } from '../../../src/store/postgres/connection-pool.ts';
 import { readCall } from '../../../src/store/postgres/query.ts';
 import { EVERYTHING } from '../../contract/store-kit.ts';
 import { largeLog } from '../../contract/store-large.ts';

@@ -1,5 +1,5 @@
 import type { Message } from '../model/message.ts';
-import { Bundle } from './bundle.ts';
+import { Bundle } from './frame-bundle.ts';
 import type { ChunkSource } from './chunk-cache.ts';
 
 /** One read for readers that are behind, and one write to each: bounds what a slow socket holds. Messages, and bytes of data. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { t } from 'tap';
-import { parseDuration, parseSince, parseTime } from '../../../src/http/input/since.ts';
+import { parseDuration, parseSince, parseTime } from '../../../src/http/input/since-time.ts';
 
 t.test('durations', (t) => {
   for (const [text, milliseconds] of [

@@ -4,9 +4,9 @@ import type { Message } from '../model/message.ts';
 import type { Position } from '../model/position.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Audience } from './audience.ts';
-import { Bundle } from './bundle.ts';
+import { Bundle } from './frame-bundle.ts';
 import type { ChunkSource } from './chunk-cache.ts';
-import type { Group } from './group.ts';
+import type { Group } from './reader-group.ts';
 import type { Reader } from './reader.ts';
 
 /** How many readers and groups a sweep visits between two looks at the clock, which cost little, but not nothing. */

@@ -1,5 +1,5 @@
 import { t } from 'tap';
-import { Starts } from '../../src/log/start.ts';
+import { Starts } from '../../src/log/start-position.ts';
 import { StoreClock } from '../../src/log/store-clock.ts';
 import { Tail } from '../../src/log/tail.ts';
 import { Counters } from '../../src/runtime/counters.ts';
