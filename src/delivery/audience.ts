@@ -1,6 +1,6 @@
 import type { Filter } from '../model/topic.ts';
-import { Group } from './reader-group.ts';
 import { PatternTree } from './pattern-tree.ts';
+import { Group } from './reader-group.ts';
 
 /**
  * The index from topics to groups of readers. Exact names are looked up in a map, patterns in a tree with one level for each segment;

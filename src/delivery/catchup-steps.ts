@@ -1,6 +1,6 @@
 import type { Message } from '../model/message.ts';
-import { Bundle } from './frame-bundle.ts';
 import type { ChunkSource } from './chunk-cache.ts';
+import { Bundle } from './frame-bundle.ts';
 
 /** One read for readers that are behind, and one write to each: bounds what a slow socket holds. Messages, and bytes of data. */
 export const STEP_MESSAGES = 512;

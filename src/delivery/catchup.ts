@@ -7,10 +7,10 @@ import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { StoreError, type Page, type Store } from '../store/store.ts';
 import { Backlog, nextPlace } from './catchup-backlog.ts';
+import { STEP_BYTES, STEP_MESSAGES, Steps } from './catchup-steps.ts';
 import { cachedChunk, tailChunks, type ChunkSource } from './chunk-cache.ts';
 import type { Group } from './reader-group.ts';
 import type { Reader } from './reader.ts';
-import { STEP_BYTES, STEP_MESSAGES, Steps } from './catchup-steps.ts';
 
 /** Bounds the reads of the log under way for readers, so that a storm of them leaves the database to the publishers. */
 const CATCHUP_READS = 4;

@@ -4,8 +4,8 @@ import type { Message } from '../model/message.ts';
 import type { Position } from '../model/position.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Audience } from './audience.ts';
-import { Bundle } from './frame-bundle.ts';
 import type { ChunkSource } from './chunk-cache.ts';
+import { Bundle } from './frame-bundle.ts';
 import type { Group } from './reader-group.ts';
 import type { Reader } from './reader.ts';
 

@@ -4,20 +4,13 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Audience } from './audience.ts';
 import type { Catchup } from './catchup.ts';
 import { tailChunks } from './chunk-cache.ts';
-import type { Group } from './reader-group.ts';
 import { Sweep, WRITE_BYTES, type SweepDependencies } from './fanout-sweep.ts';
+import type { Group } from './reader-group.ts';
+import { restAfter } from './write-coalescing.ts';
 
 /** Bounds what is pending for all groups together, and so how long messages are held that the tail has let go. Bytes of data. */
 const PENDING_BYTES = 1024 * 1024;
 
-/**
- * A rest follows each sweep: a quarter of the time that the sweep took, and that time again for each message beyond the first that shared a write, up to
- * four times. So sweeps take four fifths of the time at most where they can keep up with one write for each message, and a fifth where they cannot.
- */
-const REST_MIN_FACTOR = 0.25;
-const REST_MAX_FACTOR = 4;
-/** No rest is longer than this: it bounds what a rest makes a message late by, however many readers there are. */
-const REST_MAX_MS = 20;
 /** How long readers are written to before the event loop goes on with other things. It bounds how long a publisher waits for a sweep. */
 const SWEEP_PART_MS = 4;
 
@@ -33,9 +26,8 @@ export interface FanoutDependencies extends Omit<SweepDependencies, 'chunkOf'> {
  * message.
  *
  * A sweep begins at the end of the turn of the event loop in which a message came, unless a rest is under way. A rest follows each sweep, and is
- * measured by what the sweep took. Where a sweep for each message leaves time to spare, the rest is over before the next message comes, and nothing
- * waits. Where it does not, messages gather in the rests; each message that shares a write makes the next rest longer, until little of the time
- * is spent on sweeps, whatever is published. A rest of fixed length would delay messages needlessly with few readers, and be too short with many.
+ * measured by what the sweep took (write-coalescing.ts). Each message that shares a write makes the next rest longer, until little of the time is
+ * spent on sweeps, whatever is published. A rest of fixed length would delay messages needlessly with few readers, and be too short with many.
  *
  * Long sweeps are taken in parts. So a live reader is at the end of the tail only while nothing is pending for its group and no sweep is in it:
  * `Group.isWaiting` says so. Code that would write anything else to a reader asks it, or calls `flush` first. So nothing overtakes a
@@ -137,7 +129,6 @@ export class Fanout implements TailListener {
     const sweep = this.#sweep!;
     if (!sweep.goOn(milliseconds)) return;
     this.#sweep = undefined;
-    const factor = Math.min(Math.max(0, sweep.messagesPerWrite - 1) + REST_MIN_FACTOR, REST_MAX_FACTOR);
-    this.#restUntil = this.#clock.monotonic() + Math.min(factor * sweep.costMs, REST_MAX_MS);
+    this.#restUntil = this.#clock.monotonic() + restAfter(sweep);
   }
 }

@@ -1,35 +1,62 @@
-import type { Reader } from './reader.ts';
+import type { Position } from '../model/position.ts';
+import { cursorFrame, HEARTBEAT } from './sse.ts';
+
+/** A stream, as far as its heartbeats need it. */
+export interface Beating {
+  heartbeatSlot: number;
+  beat(): void;
+}
 
 /**
  * Signs of life for quiet streams, spread out. There are as many slots as ticks between two heartbeats of a stream; each stream has one
  * slot, and each tick serves one. So heartbeats never come in a burst, not even after thousands of streams were opened at once.
  */
-export class Heartbeats {
-  readonly #slots: Set<Reader>[];
+export class Heartbeats<Stream extends Beating> {
+  readonly #slots: Set<Stream>[];
   #nextSlot = 0;
   #tick = 0;
 
   constructor(ticks: number) {
-    this.#slots = Array.from({ length: Math.max(1, Math.round(ticks)) }, () => new Set<Reader>());
+    this.#slots = Array.from({ length: Math.max(1, Math.round(ticks)) }, () => new Set<Stream>());
   }
 
-  add(reader: Reader): void {
-    reader.heartbeatSlot = this.#nextSlot++ % this.#slots.length;
-    this.#slots[reader.heartbeatSlot]!.add(reader);
+  add(stream: Stream): void {
+    stream.heartbeatSlot = this.#nextSlot++ % this.#slots.length;
+    this.#slots[stream.heartbeatSlot]!.add(stream);
   }
 
-  /** Returns whether the reader was there. */
-  delete(reader: Reader): boolean {
-    return this.#slots[reader.heartbeatSlot]!.delete(reader);
+  /** Returns whether the stream was there. */
+  delete(stream: Stream): boolean {
+    return this.#slots[stream.heartbeatSlot]!.delete(stream);
   }
 
   /** Serves the next slot. */
   tick(): void {
-    for (const reader of this.#slots[this.#tick++ % this.#slots.length]!) reader.beat();
+    for (const stream of this.#slots[this.#tick++ % this.#slots.length]!) stream.beat();
   }
 
-  /** All readers. */
-  *[Symbol.iterator](): Iterator<Reader> {
+  /** All streams. */
+  *[Symbol.iterator](): Iterator<Stream> {
     for (const slot of this.#slots) yield* slot;
   }
+}
+
+/** What a stream says of itself when its heartbeat is due. */
+export interface HeartbeatState {
+  /** Whether the client wants control events. */
+  readonly control: boolean;
+  /** Where the stream is. */
+  readonly at: Position;
+  /** The number in the last id that it was sent. */
+  readonly sentSeq: number;
+  /** Counts its heartbeats, from 1 on. */
+  readonly beats: number;
+}
+
+/**
+ * The frame of a heartbeat. It is the cursor (`$cursor`) where the log has moved on without a message for this stream: that keeps the replay short and
+ * inside the retention. It is the cursor every second time in any case, so that a page can notice a dead connection. Else it is a comment.
+ */
+export function heartbeatFrame({ control, at, sentSeq, beats }: HeartbeatState): Buffer {
+  return control && (at.seq !== sentSeq || beats % 2 === 0) ? cursorFrame(at) : HEARTBEAT;
 }

@@ -9,6 +9,9 @@ import type { Filter } from '../model/topic.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Audience } from './audience.ts';
 
+/** The longest wait that a client may ask for: below the 60 s after which common proxies cut. */
+export const LONG_POLL_MAX_SECONDS = 50;
+
 export interface HistoryRequest {
   readonly filter: Filter;
   readonly start: StartRequest;

@@ -4,9 +4,10 @@ import type { Position } from '../model/position.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Bundle } from './frame-bundle.ts';
 import type { FullSockets } from './full-sockets.ts';
-import type { Group } from './reader-group.ts';
+import { heartbeatFrame } from './heartbeats.ts';
 import { httpChunk } from './http-chunk.ts';
-import { busyFrame, cursorFrame, gapComment, gapFrame, HEARTBEAT, openFrame, retryLine, type Form } from './sse.ts';
+import type { Group } from './reader-group.ts';
+import { busyFrame, gapComment, gapFrame, HEARTBEAT, openFrame, retryLine, type Form } from './sse.ts';
 
 /** The socket of a stream, as far as a reader needs it: `net.Socket` is one. */
 export interface Outlet {
@@ -55,6 +56,7 @@ export interface ReaderParts {
  */
 export type ReaderState = 'behind' | 'live' | 'blocked' | 'dismissed' | 'closed';
 
+/** The one control frame that is the same for all: encoded once. */
 const HEARTBEAT_CHUNK = httpChunk([HEARTBEAT]);
 
 /**
@@ -201,20 +203,15 @@ export class Reader {
     this.#state = this.#isFull ? 'blocked' : 'behind';
   }
 
-  /**
-   * Writes a sign of life. That is the cursor where the log has moved on without a message for this stream: it keeps the replay short and
-   * inside the retention. It is the cursor every second time in any case, so that a page can notice a dead connection.
-   */
+  /** Writes a sign of life (heartbeats.ts). */
   beat(): void {
     if (this.#isFull || this.isGone) return;
     // Messages are about to be written to it, and its place lies before them: a comment names no place.
-    if (this.isLive && this.group.isWaiting) return this.#write(this.#chunked ? HEARTBEAT_CHUNK : HEARTBEAT);
+    if (this.isLive && this.group.isWaiting) return this.#say(HEARTBEAT);
     const at = this.position();
-    this.#beats++;
-    if (this.#control && (at.seq !== this.#sentSeq || this.#beats % 2 === 0)) {
-      this.#say(cursorFrame(at));
-      this.#sentSeq = at.seq;
-    } else this.#write(this.#chunked ? HEARTBEAT_CHUNK : HEARTBEAT);
+    const frame = heartbeatFrame({ control: this.#control, at, sentSeq: this.#sentSeq, beats: ++this.#beats });
+    this.#say(frame);
+    if (frame !== HEARTBEAT) this.#sentSeq = at.seq;
   }
 
   /** The socket has room again. Returns whether it was full. */
@@ -265,7 +262,8 @@ export class Reader {
   }
 
   #say(frame: Buffer): void {
-    this.#write(this.#chunked ? httpChunk([frame]) : frame);
+    if (!this.#chunked) this.#write(frame);
+    else this.#write(frame === HEARTBEAT ? HEARTBEAT_CHUNK : httpChunk([frame]));
   }
 
   #write(bytes: Buffer): void {

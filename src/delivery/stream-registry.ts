@@ -12,11 +12,10 @@ import { Heartbeats } from './heartbeats.ts';
 import { httpChunk } from './http-chunk.ts';
 import { Reader, type Outlet, type ReaderDependencies, type StreamOptions } from './reader.ts';
 import { busyFrame, retryLine } from './sse.ts';
+import { StreamDrain } from './stream-drain.ts';
 
 /** How often the registry looks after its streams: the grain of heartbeats, stalls, and the drain. */
 export const REGISTRY_TICK_MS = 100;
-/** The part of the drain window in which streams are closed; the rest is for the last of them to leave. */
-const DRAIN_SHARE = 0.9;
 
 export interface StreamSettings {
   readonly maxStreams: number;
@@ -45,13 +44,13 @@ export class StreamRegistry {
   readonly #clock: Clock;
   readonly #counters: Counters;
   readonly #settings: StreamSettings;
-  readonly #readers: Heartbeats;
+  readonly #readers: Heartbeats<Reader>;
   readonly #fullSockets: FullSockets;
   readonly #delayedClose = new DelayedClose();
   readonly #readerDependencies: ReaderDependencies;
   #size = 0;
   #timer: Timer | undefined;
-  #drain: { readonly until: number; readonly done: () => void } | undefined;
+  #drain: StreamDrain | undefined;
 
   constructor({ tail, audience, fanout, catchup, clock, counters, settings }: StreamRegistryDependencies) {
     this.#tail = tail;
@@ -129,11 +128,11 @@ export class StreamRegistry {
 
   /** Closes all streams, evenly over the window, each with a reconnection time of its own; takes no new ones. */
   drain(windowMs: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#drain = { until: this.#clock.monotonic() + windowMs * DRAIN_SHARE, done: resolve };
-    if (windowMs === 0) this.#dismissSome();
+    const drain = new StreamDrain({ clock: this.#clock, windowMs, tickMs: REGISTRY_TICK_MS });
+    this.#drain = drain;
+    if (windowMs === 0) this.#dismissSome(drain);
     this.#finishDrain();
-    return promise;
+    return drain.done;
   }
 
   stop(): void {
@@ -159,22 +158,21 @@ export class StreamRegistry {
     this.#readers.tick();
     this.#counters.stalled += this.#fullSockets.abortStalled(this.#settings.stallMs);
     this.#delayedClose.tick();
-    if (this.#drain !== undefined) this.#dismissSome();
+    if (this.#drain !== undefined) this.#dismissSome(this.#drain);
   }
 
-  #dismissSome(): void {
-    const left = this.#drain!.until - this.#clock.monotonic();
+  #dismissSome(drain: StreamDrain): void {
     const open = [...this.#readers].filter((reader) => !reader.isGone);
-    const ticks = Math.max(1, Math.ceil(left / REGISTRY_TICK_MS));
+    const due = drain.due(open.length);
     // Invariant 4: nothing overtakes a message.
     this.#fanout.flush();
-    for (const reader of open.slice(0, Math.ceil(open.length / ticks))) {
+    for (const reader of open.slice(0, due)) {
       reader.dismiss(this.#retryMs());
       this.#delayedClose.add(reader);
     }
   }
 
   #finishDrain(): void {
-    if (this.#drain !== undefined && this.#size === 0) this.#drain.done();
+    if (this.#size === 0) this.#drain?.finish();
   }
 }

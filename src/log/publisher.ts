@@ -6,7 +6,7 @@ import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { StoreError, type AppendRequest, type IdempotencyKey, type Outcome, type Store, type StoreErrorKind } from '../store/store.ts';
-import { Patience, SILENT } from './store-silence.ts';
+import { StoreWatchdog, SILENT } from './store-watchdog.ts';
 import type { Tail } from './tail.ts';
 
 /** Bounds one commit, so that none takes long and what it reads back stays small. Messages, and bytes of data. */
@@ -53,7 +53,7 @@ const PROBLEM_OF: Record<StoreErrorKind, readonly [ProblemCode, string]> = {
 /** A commit that the store has, and has not answered yet. */
 interface Commit {
   readonly messages: number;
-  readonly patience: Patience;
+  readonly watchdog: StoreWatchdog;
 }
 
 export interface PublisherDependencies {
@@ -118,7 +118,7 @@ export class Publisher {
 
   /** Why messages cannot be stored; undefined when they can. */
   get failure(): string | undefined {
-    return this.#failure ?? (this.#commits.some(({ patience }) => patience.isOver) ? SILENT : undefined);
+    return this.#failure ?? (this.#commits.some(({ watchdog }) => watchdog.isOverdue) ? SILENT : undefined);
   }
 
   /**
@@ -168,9 +168,9 @@ export class Publisher {
     if (this.#queue.length === 0 || !this.#isTime()) return;
     const queued = this.#queuedMessages;
     const requests = this.#take();
-    const commit: Commit = { messages: queued - this.#queuedMessages, patience: new Patience(this.#clock) };
+    const commit: Commit = { messages: queued - this.#queuedMessages, watchdog: new StoreWatchdog(this.#clock) };
     this.#commits.push(commit);
-    void this.#commit(requests, commit.patience, () => {
+    void this.#commit(requests, commit.watchdog, () => {
       this.#commits.splice(this.#commits.indexOf(commit), 1);
       // Before any publisher is answered: the store may have nothing to do.
       this.#next();
@@ -201,10 +201,10 @@ export class Publisher {
   }
 
   /** @param done Called when the store has nothing more to do for these requests, before their publishers are answered. */
-  async #commit(requests: readonly Waiting[], patience: Patience, done: () => void): Promise<void> {
+  async #commit(requests: readonly Waiting[], watchdog: StoreWatchdog, done: () => void): Promise<void> {
     const began = this.#clock.monotonic();
     try {
-      const { outcomes, log } = await patience.await(() => this.#store.append(requests.map(({ request }) => request)));
+      const { outcomes, log } = await watchdog.watch(() => this.#store.append(requests.map(({ request }) => request)));
       const now = this.#clock.monotonic();
       // While it waited for the commit before it, it took no time itself.
       this.#tookMs = now - Math.max(began, this.#answeredAt);
@@ -218,8 +218,8 @@ export class Publisher {
       if (error.kind === 'refused' && requests.length > 1) {
         // Invariant 13: one of the requests is the reason, and only that one shall fail.
         const middle = requests.length >> 1;
-        await this.#commit(requests.slice(0, middle), patience, () => undefined);
-        await this.#commit(requests.slice(middle), patience, done);
+        await this.#commit(requests.slice(0, middle), watchdog, () => undefined);
+        await this.#commit(requests.slice(middle), watchdog, done);
         return;
       }
       done();

@@ -1,13 +1,30 @@
 import type { Message } from '../model/message.ts';
+import type { Clock, Timer } from '../runtime/clock.ts';
 
+/** How long a message that came out of order waits for the ones before it, until these are read from the log. */
+const REORDER_MS = 20;
 /** Bounds what waits out of order; what is refused beyond it is read from the log. Messages, and bytes of them. */
 const REORDER_MESSAGES = 10_000;
 const REORDER_BYTES = 16 * 1024 * 1024;
 
-/** Messages that came before others with smaller numbers, by number. */
-export class Early {
+export interface ReorderBufferOptions {
+  readonly clock: Clock;
+  /** Called when messages have waited long enough: the ones before them must be read from the log. */
+  readonly onOverdue: () => void;
+}
+
+/** Messages that came before others with smaller numbers, by number. They wait a short while for these to come by themselves. */
+export class ReorderBuffer {
+  readonly #clock: Clock;
+  readonly #onOverdue: () => void;
   readonly #messages = new Map<number, Message>();
   #bytes = 0;
+  #timer: Timer | undefined;
+
+  constructor({ clock, onOverdue }: ReorderBufferOptions) {
+    this.#clock = clock;
+    this.#onOverdue = onOverdue;
+  }
 
   get size(): number {
     return this.#messages.size;
@@ -44,5 +61,18 @@ export class Early {
   clear(): void {
     this.#messages.clear();
     this.#bytes = 0;
+  }
+
+  /** Begins the wait, if messages are here and it has not begun. */
+  wait(): void {
+    if (this.#messages.size === 0) return;
+    this.#timer ??= this.#clock.after(REORDER_MS, () => {
+      this.#timer = undefined;
+      if (this.#messages.size > 0) this.#onOverdue();
+    });
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
   }
 }

@@ -3,10 +3,8 @@ import type { Position } from '../model/position.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { StoreError, type Page, type Store } from '../store/store.ts';
-import { Patience, SILENT } from './store-silence.ts';
+import { StoreWatchdog, SILENT } from './store-watchdog.ts';
 
-/** How long a message that came out of order waits for the one before it, until that one is read from the log. */
-const REORDER_MS = 20;
 /** One read of the log for the tail: bounds what the tail takes in within one turn of the event loop. Messages, and bytes of data. */
 const REFILL_MESSAGES = 1_000;
 const REFILL_BYTES = 1024 * 1024;
@@ -19,9 +17,7 @@ export interface RefilledTail {
   readonly position: () => Position;
   /** The newest number of the log that the tail knows of. */
   readonly target: () => number;
-  /** Whether messages wait for an earlier one that is missing. */
-  readonly hasEarly: () => boolean;
-  /** The highest number among them; 0 when there is none. */
+  /** The highest number among messages that wait for an earlier one; 0 when there is none. */
   readonly highestEarly: () => number;
   /**
    * Takes over what a snapshot says of the log. Returns false if the tail had to go back.
@@ -31,6 +27,8 @@ export interface RefilledTail {
   readonly verify: (before: Position, log: LogState) => boolean;
   /** @param expected `highestEarly` before the page was asked for. */
   readonly takePage: (page: Page, expected: number) => void;
+  /** The tail has reached the head. */
+  readonly filled: () => void;
 }
 
 export interface RefillDependencies {
@@ -52,8 +50,7 @@ export class Refill {
   readonly #logger: Logger;
   readonly #pollMs: number;
   readonly #tail: RefilledTail;
-  readonly #patience: Patience;
-  #reorder: Timer | undefined;
+  readonly #watchdog: StoreWatchdog;
   #poll: Timer | undefined;
   #isFilling = false;
   #fillAgain = false;
@@ -68,12 +65,16 @@ export class Refill {
     this.#logger = logger;
     this.#pollMs = pollMs;
     this.#tail = tail;
-    this.#patience = new Patience(clock);
+    this.#watchdog = new StoreWatchdog(clock);
   }
 
   /** Why the log cannot be read, as the last look found it; undefined when it can. */
   get failure(): string | undefined {
-    return this.#failure ?? (this.#patience.isOver ? SILENT : undefined);
+    return this.#failure ?? (this.#watchdog.isOverdue ? SILENT : undefined);
+  }
+
+  get isFilling(): boolean {
+    return this.#isFilling;
   }
 
   /** Begins to look at the head of the log every now and then. */
@@ -87,7 +88,6 @@ export class Refill {
   stop(): void {
     this.#isStopped = true;
     this.#poll?.cancel();
-    this.#reorder?.cancel();
   }
 
   /** Looks at the log now. Calls during a look are answered by one more. */
@@ -108,7 +108,7 @@ export class Refill {
     if (!this.#tail.isOpen()) return;
     const before = this.#tail.position();
     try {
-      const log = await this.#patience.await(() => this.#store.state());
+      const log = await this.#watchdog.watch(() => this.#store.state());
       this.#worked();
       this.#tail.verify(before, log);
     } catch (error) {
@@ -116,15 +116,6 @@ export class Refill {
       return;
     }
     if (this.#tail.target() > this.#tail.position().seq) await this.fill();
-  }
-
-  /** Gives what is missing before an early message a short while to come by itself. */
-  awaitMissing(): void {
-    if (!this.#tail.hasEarly() || this.#isFilling || this.#isStopped) return;
-    this.#reorder ??= this.#clock.after(REORDER_MS, () => {
-      this.#reorder = undefined;
-      if (this.#tail.hasEarly()) void this.fill();
-    });
   }
 
   /** Reads the log from the end of the tail to the head. One fill runs at a time: a call during a fill makes that one go on. */
@@ -144,7 +135,7 @@ export class Refill {
     } finally {
       this.#isFilling = false;
     }
-    if (this.#failure === undefined) this.awaitMissing();
+    if (this.#failure === undefined) this.#tail.filled();
   }
 
   /** Whether there is more to read. */

@@ -6,10 +6,10 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Page, Store } from '../store/store.ts';
-import { Early } from './reorder-buffer.ts';
 import { Recent } from './recent-messages.ts';
-import { Refill } from './tail-refill.ts';
+import { ReorderBuffer } from './reorder-buffer.ts';
 import type { StoreClock } from './store-clock.ts';
+import { Refill } from './tail-refill.ts';
 
 /** How far back a new instance's tail begins: so clients of the instance before it, which return at once, need no read each. */
 const WARM_MESSAGES = 10_000;
@@ -53,7 +53,7 @@ export interface TailDependencies {
  * The newest stretch of the log, in order and without gaps (invariant 3), bounded in bytes.
  *
  * Messages come from this instance's own commits and from the bus, in any order, twice, or not at all. The message with
- * the next number is added. One that is further on waits for a short while; then the numbers before it are read from the log (tail-refill.ts).
+ * the next number is added. One that is further on waits for a short while (reorder-buffer.ts); then the numbers before it are read from the log (tail-refill.ts).
  *
  * Every snapshot of the log also says which epochs the log has. If the tail's own end is not a position of that log any more, the log
  * was exchanged for an older copy of itself: the tail goes back to the last place that both share (invariant 8). If the
@@ -71,7 +71,8 @@ export class Tail {
   #position: Position = { epoch: '', seq: 0 };
   #log: LogState | undefined;
 
-  readonly #early = new Early();
+  /** Messages that came too early. */
+  readonly #early: ReorderBuffer;
   /** The newest number of the log that is known of. */
   #target = 0;
   #isStopped = false;
@@ -81,14 +82,15 @@ export class Tail {
     this.#counters = counters;
     this.#logger = logger;
     this.#recent = new Recent(maxBytes);
+    this.#early = new ReorderBuffer({ clock, onOverdue: () => void this.#refill.fill() });
     this.#refill = new Refill({ store, clock, logger, pollMs, tail: {
       isOpen: () => this.#log !== undefined,
       position: () => this.#position,
       target: () => this.#target,
-      hasEarly: () => this.#early.size > 0,
       highestEarly: () => this.#early.highest,
       verify: (before, log) => this.#verify(before, log),
       takePage: (page, expected) => this.#takePage(page, expected),
+      filled: () => this.#awaitMissing(),
     } });
   }
 
@@ -104,6 +106,7 @@ export class Tail {
   stop(): void {
     this.#isStopped = true;
     this.#refill.stop();
+    this.#early.stop();
   }
 
   /** What is known of the log; undefined before it is open. */
@@ -187,7 +190,7 @@ export class Tail {
   offer(messages: readonly Message[]): void {
     if (this.#log === undefined || this.#isStopped) return;
     for (const message of messages) this.#take(message);
-    this.#refill.awaitMissing();
+    this.#awaitMissing();
   }
 
   /**
@@ -234,6 +237,11 @@ export class Tail {
       if (!this.#log!.lineage.isGood(next)) return;
       this.#append(next);
     }
+  }
+
+  /** Gives what is missing before an early message a short while to come by itself. */
+  #awaitMissing(): void {
+    if (!this.#refill.isFilling && !this.#isStopped) this.#early.wait();
   }
 
   #append(message: Message): void {

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import type { HistoryPage } from '../../delivery/long-polls.ts';
+import { LONG_POLL_MAX_SECONDS, type HistoryPage } from '../../delivery/long-polls.ts';
 import { toJson } from '../../model/message.ts';
 import { parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
@@ -14,13 +14,11 @@ import { cursorQuery, FullMessage, Gap, json, PatternPath, problems, topicsQuery
 /** Stops one page from taking much memory and a long read. */
 const PAGE_MAX_MESSAGES = 1000;
 const PAGE_DEFAULT_MESSAGES = 100;
-/** The longest poll. Stops common proxies from cutting it: they do so after 60 s. */
-const POLL_MAX_SECONDS = 50;
 
 const pageQuery = {
   ...cursorQuery,
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: PAGE_MAX_MESSAGES, description: `How many messages at most; ${PAGE_DEFAULT_MESSAGES} by default.` })),
-  wait: Type.Optional(Type.Integer({ minimum: 0, maximum: POLL_MAX_SECONDS, description: 'Seconds to wait for a message when there is none.' })),
+  wait: Type.Optional(Type.Integer({ minimum: 0, maximum: LONG_POLL_MAX_SECONDS, description: 'Seconds to wait for a message when there is none.' })),
 };
 const Page = Type.Object({
   messages: Type.Array(FullMessage),

@@ -2,7 +2,7 @@ import pg from 'pg';
 import { StoreError } from '../store.ts';
 import { PgConnection, type Row } from './connection.ts';
 import { isAnswer, isOfServer, toStoreError } from './errors.ts';
-import { isOfStandby } from './known-log.ts';
+import { refuseStandby } from './standby.ts';
 
 /** How long a call waits for a `PgConnection`, and a `PgConnection` for the server with its TLS and login. */
 const CONNECT_MS = 5_000;
@@ -64,8 +64,7 @@ export class PgConnections {
   glance(call: string): Promise<readonly Row[]> {
     return this.#borrow(async (pgConnection) => {
       const rows = await pgConnection.ask(call);
-      // This error ends the `PgConnection`, which would lead to the standby for good: a new one may reach the primary.
-      if (rows.some(isOfStandby)) throw new StoreError('unavailable', 'the server is a standby: what it knows of the log may be old');
+      refuseStandby(rows);
       return rows;
     }, (error) => isAnswer(error) && !isOfServer(error));
   }

@@ -8,11 +8,6 @@ const KEPT_LINEAGES = 4;
 /** The columns of `tidings.state`, in the order in which every call answers them, last. */
 const STATE_COLUMNS = 6;
 
-/** Whether a row that ends with the state of the log comes from a standby, which may be behind. */
-export function isOfStandby(row: Row): boolean {
-  return row.at(-1) === 't';
-}
-
 /**
  * What the answers said of the log. A lineage is known again by the name of its newest epoch, which nobody else has: a number would not do, because a log
  * that lost its newest epochs gives their numbers again.

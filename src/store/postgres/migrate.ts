@@ -1,7 +1,7 @@
 import { missingMigrations } from '../migrations.ts';
 import { StoreError } from '../store.ts';
-import type { Row } from './connection.ts';
 import { PgConnections, TRANSACTION_SETTINGS } from './connection-pool.ts';
+import type { Row } from './connection.ts';
 import { literal } from './literals.ts';
 
 /** The advisory lock that every migration takes, so that one instance migrates and the others wait: the word as a number. */

@@ -1,7 +1,7 @@
 import type { LogState } from '../../model/epochs.ts';
-import { StoreLifecycle } from '../store-lifecycle.ts';
 import { KEPT_EPOCHS, TRIM_STEP_BYTES } from '../limits.ts';
 import { EPOCH_NAME_CHARACTERS, LOG_NAME_CHARACTERS, randomName } from '../names.ts';
+import { StoreLifecycle } from '../store-lifecycle.ts';
 import type { Appended, AppendRequest, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
 import { appendCall, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES } from './append.ts';
 import { PgConnections } from './connection-pool.ts';

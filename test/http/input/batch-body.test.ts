@@ -97,8 +97,8 @@ t.test('one bad message: where it is, which member, and what', async (t) => {
 
 t.test('a batch that is none', async (t) => {
   for (const [text, format, detail] of [
-    ['', 'array', /no JSON array/], ['{}', 'array', /no JSON array/], [A, 'array', /no JSON array/], ['[]', 'array', /no message/], [`[${A}`, 'array', /behind \[0\]/], [`[${A},]`, 'array', /behind \[0\]/],
-    [`[${A}] x`, 'array', /behind \[0\]/], [`\ufeff[${A}]`, 'array', /no JSON array/], ['', 'ndjson', /no message/], ['\n\r\n \n', 'ndjson', /no message/],
+    ['', 'array', /no JSON array/], ['{}', 'array', /no JSON array/], [A, 'array', /no JSON array/], ['[]', 'array', /no message/], [`[${A}`, 'array', /after \[0\]/], [`[${A},]`, 'array', /after \[0\]/],
+    [`[${A}] x`, 'array', /after \[0\]/], [`\ufeff[${A}]`, 'array', /no JSON array/], ['', 'ndjson', /no message/], ['\n\r\n \n', 'ndjson', /no message/],
   ] as const) {
     const { code, field, detail: said } = await problem(text, format);
     t.same({ code, field }, { code: 'invalid-batch', field: undefined }, text);
