@@ -8,7 +8,7 @@ export interface Exit {
 }
 
 /** Stops a service that fails to start from hanging the run. Milliseconds. */
-const START_LIMIT = 60_000;
+const START_LIMIT = 120_000;
 
 export interface ChildOptions extends SpawnOptions {
   /** What ends it when the test is over: SIGKILL, but for a program that leaves something behind when it is killed. */

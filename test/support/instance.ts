@@ -14,11 +14,13 @@ const COMPILE_CACHE = join(import.meta.dirname, '../../node_modules/.cache/tidin
 /** Stops an instance that never becomes ready from hanging the run. Milliseconds. */
 const READY_LIMIT = 120_000;
 const READY_POLL = 20;
+/** What it prints once its log is open and its port listens. It is asked nothing before: questions would cost it and the test more than the start itself. */
+const GREETING = 'Tidings listens on';
 /** How often another port is tried when someone else took the one that was free. */
 const PORT_ATTEMPTS = 5;
 
 export interface InstanceOptions {
-  /** When it counts as started; answers are asked for until one is true. By default when GET /readyz is 200. */
+  /** When it counts as started; answers are asked for until one is true. By default when it has said that it listens, and GET /readyz is 200. */
   readonly ready?: (instance: Instance) => boolean | Promise<boolean>;
   /** A command that it is started by, and that becomes it: `strace -D …`, `setpriv …`. */
   readonly by?: readonly string[];
@@ -38,7 +40,7 @@ export class Instance {
   readonly folder: string;
   readonly #scope: Scope;
   readonly #env: Readonly<Record<string, string>>;
-  readonly #ready: (instance: Instance) => boolean | Promise<boolean>;
+  readonly #ready: ((instance: Instance) => boolean | Promise<boolean>) | undefined;
   readonly #by: readonly string[];
   readonly #entry: string | undefined;
   #child: Child;
@@ -49,7 +51,7 @@ export class Instance {
     this.folder = tempFolder(t);
     this.#scope = t;
     this.#env = env;
-    this.#ready = options.ready ?? (async () => await status(`${this.url}/readyz`) === 200);
+    this.#ready = options.ready;
     this.#by = options.by ?? [];
     this.#entry = options.entry;
     this.#child = this.#spawn();
@@ -88,7 +90,9 @@ export class Instance {
 
   async started(): Promise<void> {
     const limit = Date.now() + READY_LIMIT;
-    while (!await this.#ready(this)) {
+    if (this.#ready === undefined) await this.says(GREETING);
+    const ready = this.#ready ?? (async () => await status(`${this.url}/readyz`) === 200);
+    while (!await ready(this)) {
       if (!this.#child.running) throw new Error(`The instance ended while it started:\n${this.output}`);
       if (Date.now() > limit) throw new Error(`The instance did not become ready:\n${this.output}`);
       await sleep(READY_POLL);

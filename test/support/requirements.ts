@@ -1,11 +1,12 @@
 /**
  * Finds the programs that the tests start, installs with apt-get what is missing where it may, or says what to run.
- * Nothing is skipped when one is missing: the tests do not start then.
+ * Nothing is skipped when one is missing: the tests do not start then. Where all are there, the service is started once for what Node compiles of it.
  */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { find, PROGRAMS, type ProgramName } from './programs.ts';
+import { warmUp } from './warm-up.ts';
 
 const INSTALL = join(import.meta.dirname, 'install-debian.sh');
 
@@ -51,3 +52,5 @@ if (wanted.length > 0) {
     process.exitCode = 1;
   }
 }
+
+if (process.exitCode === undefined) await warmUp();
