@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, join, posix, relative } from 'node:path';
 import t from 'tap';
+import { importsOf, type Import } from './support/imports.ts';
 
 /**
  * Imports point one way: contracts and plain types, then the spine, then routes, then app, then main. The spine gets its
@@ -18,26 +19,6 @@ const TECHNOLOGY = /^(@?fastify|drizzle-orm|ioredis|better-sqlite3|pg|postgres)(
 
 /** From a file's path below src, with `/`, to what it imports: paths below src, or the names of packages. */
 type Imports = ReadonlyMap<string, readonly string[]>;
-
-interface Import {
-  readonly target: string;
-  /** Gone when it runs: `import type`. */
-  readonly typeOnly: boolean;
-}
-
-// Comments and template literals may contain words that look like imports; what stands in ordinary strings may not, because
-// every form below is tied to its keyword.
-const NOISE = /\/\*[^]*?\*\/|(?<=^|\s)\/\/[^\n]*|`(?:\\[^]|[^\\`])*`/g;
-const FORMS = [
-  /(?:^|[;}\n])\s*(?:import|export)\b(?<type>\s+type\s+[{*\w])?[^;'"()]*?\bfrom\s*(['"])(?<target>[^'"\n]+)\2/g,
-  /(?:^|[;}\n])\s*import\s*(['"])(?<target>[^'"\n]+)\1/g,
-  /\b(?:import|require|createRequire\([^)]*\))\s*\(\s*(['"])(?<target>[^'"\n]+)\1/g,
-];
-
-function importsOf(source: string): Import[] {
-  const code = source.replace(NOISE, ' ');
-  return FORMS.flatMap((form) => [...code.matchAll(form)].map(({ groups }) => ({ target: groups!['target']!, typeOnly: groups!['type'] !== undefined })));
-}
 
 function readImports(counts: (one: Import) => boolean = () => true): Imports {
   const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
