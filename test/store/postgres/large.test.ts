@@ -8,10 +8,11 @@ import { readCall } from '../../../src/store/postgres/query.ts';
 import { EVERYTHING } from '../../contract/store-kit.ts';
 import { largeLog } from '../../contract/store-large.ts';
 import { startPostgres } from '../../support/postgres.ts';
+import { rounds } from '../../support/rounds.ts';
 import { PostgresDatabase } from './database.ts';
 
 /** A message takes ten times as long to store as on SQLite. */
-const ROWS = 100_000;
+const ROWS = rounds(50_000, 100_000);
 /** What the server may read for some twenty messages: it fetches ahead. Rows. */
 const READ = 200;
 
