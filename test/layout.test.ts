@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import t from 'tap';
+import { importsOf } from './support/imports.ts';
 
 /**
  * The plan of the house. Imports go down the list of rooms, never up: a file may import its own room and the rooms below it. Only the roots name
@@ -64,25 +65,11 @@ const MUTUAL: readonly (readonly [string, string, why: string])[] = [
 /** From a file's path below src, with `/`, to what it imports: paths below src, or the names of packages. */
 type Imports = ReadonlyMap<string, readonly string[]>;
 
-// Comments and template literals may contain words that look like imports; ordinary strings may not, because every form below is tied to its
-// keyword.
-const NOISE = /\/\*[^]*?\*\/|(?<=^|\s)\/\/[^\n]*|`(?:\\[^]|[^\\`])*`/g;
-const FORMS = [
-  /(?:^|[;}\n])\s*(?:import|export)\b[^;'"()]*?\bfrom\s*(['"])(?<target>[^'"\n]+)\1/g,
-  /(?:^|[;}\n])\s*import\s*(['"])(?<target>[^'"\n]+)\1/g,
-  /\b(?:import|require|load|createRequire\([^)]*\))\s*\(\s*(['"])(?<target>[^'"\n]+)\1/g,
-];
-
-function importsOf(source: string): string[] {
-  const code = source.replace(NOISE, ' ');
-  return FORMS.flatMap((form) => [...code.matchAll(form)].map(({ groups }) => groups!['target']!));
-}
-
 const FILES = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).map((name) => name.replaceAll('\\', '/')).filter((name) => /\.[tj]s$/.test(name));
 
 function readImports(): Imports {
   return new Map(FILES.map((path) => [path, importsOf(readFileSync(join(SRC, path), 'utf8'))
-    .map((target) => (target.startsWith('.') ? relative(SRC, join(SRC, dirname(path), target)).replaceAll('\\', '/') : target))]));
+    .map(({ target }) => (target.startsWith('.') ? relative(SRC, join(SRC, dirname(path), target)).replaceAll('\\', '/') : target))]));
 }
 
 function isIn(path: string, place: string): boolean {
@@ -208,7 +195,7 @@ t.test('the rules themselves find what breaks them', async (t) => {
     "import f, { type G } from 'f';", "const h = await import('./h.ts');", "type I = import('./i.ts').I;", "import type * as j from './j.ts'",
     "// import './comment.ts';", "/* import k from './k.ts'; */", "const url = 'https://example.org'; import './l.ts';",
     "const text = `\nimport m from './m.ts';\n`;", 'const from = 5; call(from);', "const { n } = load('n');",
-  ].join('\n')).sort(), ['./a.ts', './b.ts', './c.ts', './d.ts', './e.ts', './h.ts', './i.ts', './j.ts', './l.ts', 'f', 'n']);
+  ].join('\n')).map(({ target }) => target).sort(), ['./a.ts', './b.ts', './c.ts', './d.ts', './e.ts', './h.ts', './i.ts', './j.ts', './l.ts', 'f', 'n']);
   for (const [file, target] of [
     ['log/tail.ts', 'fastify'], ['log/tail.ts', '@fastify/sse'], ['log/tail.ts', 'drizzle-orm/pg-core'], ['delivery/reader.ts', 'ioredis'], ['delivery/reader.ts', 'better-sqlite3'],
     ['log/publisher.ts', 'http/routes/streams.ts'], ['log/publisher.ts', 'store/sqlite/sqlite.ts'], ['log/publisher.ts', 'bus/redis/redis.ts'], ['log/publisher.ts', 'http/app.ts'], ['log/tail.ts', 'delivery/sse.ts'],

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { check, summarise } from '../support/checker.ts';
+import { rounds } from '../support/rounds.ts';
 import { chaos } from './chaos.ts';
 import type { Fault, FaultKind } from './faults.ts';
 import { STORES } from './fleet.ts';
@@ -10,11 +11,13 @@ import { shortest } from './shortest.ts';
 const SEED = Number(process.env['SEED'] || 4);
 /** Short, as the whole run is to be: `npm run chaos` has long ones. Milliseconds. */
 const LONGEST = 2_000;
+/** Every fourth asks for a pattern, and every fourth for several topics at once. */
+const STREAMS = rounds(60, 300);
 
 for (const store of STORES) {
   t.test(`${store}, three instances behind HAProxy, everything going wrong that can: every stream gets every message once, in order, and every 201 is kept`, async (t) => {
     const { recording, summary, skipped, possible } = await chaos(t, {
-      seed: SEED, store, streams: 300, publishers: 8, longest: LONGEST,
+      seed: SEED, store, streams: STREAMS, publishers: 8, longest: LONGEST,
       more: (faults, kinds) => !hasAll(faults, kinds), say: (line) => t.comment(line),
     });
     t.comment(`${summary}\n${report(recording, skipped)}`);

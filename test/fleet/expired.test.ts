@@ -2,7 +2,7 @@ import t, { type Test } from 'tap';
 import { openStream, type SseStream } from '../support/client.ts';
 import { emptyDatabase } from '../support/database.ts';
 import { Http, seqOf } from '../support/http.ts';
-import { startInstance } from '../support/instance.ts';
+import { startInstance, type Instance } from '../support/instance.ts';
 import { redisClient } from '../support/redis-client.ts';
 import { startRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
@@ -27,15 +27,21 @@ function isText(text: string): (event: { readonly data: string }) => boolean {
   return ({ data }) => data === text;
 }
 
+const redis = await startRedis(t);
+const admin = redisClient(t, redis);
+/** The user of one of the instances. What one instance may not publish the other does not hear; its own connections are not touched. */
+const MUTED = ['ACL', 'SETUSER', 'muted', 'on', '>secret', '~*', '&*', '+@all'] as const;
+await admin.call(...MUTED);
+const shared = { DATABASE_URL: await emptyDatabase(t), LOG_LEVEL: 'warn', HEARTBEAT_SECONDS: '1', POLL_MS: NO_POLL };
+const [one, two] = await Promise.all([redis.url.replace('://', '://muted:secret@'), redis.url].map((url) => startInstance(t, { ...shared, REDIS_URL: url }))) as [Instance, Instance];
+const [here, there] = [new Http(t, one.url), new Http(t, two.url)];
+
 /** Messages whose TTL runs out before the other instance hears of them, then one that it does hear of. */
-async function loseThenGoOn(t: Test, urls: readonly [string, string], loss: Loss): Promise<void> {
-  const shared = { DATABASE_URL: await emptyDatabase(t), LOG_LEVEL: 'warn', HEARTBEAT_SECONDS: '1', POLL_MS: NO_POLL };
-  const [one, two] = await Promise.all(urls.map((url) => startInstance(t, { ...shared, REDIS_URL: url })));
-  const [here, there] = [new Http(t, one!.url), new Http(t, two!.url)];
+async function loseThenGoOn(t: Test, loss: Loss): Promise<void> {
   const bothUp = (): Promise<void> => until('both listen', async () => (await Promise.all([here.metric('bus_up'), there.metric('bus_up')])).every((up) => up === 1));
   await bothUp();
-  const streams = await Promise.all([one!, two!].flatMap(({ url }) => ['orders', '>'].map((topic) => openStream(t, `${url}/topics/${topic}/events`))));
-  const quiet = await openStream(t, `${two!.url}/topics/quiet/events`);
+  const streams = await Promise.all([one, two].flatMap(({ url }) => ['orders', '>'].map((topic) => openStream(t, `${url}/topics/${topic}/events`))));
+  const quiet = await openStream(t, `${two.url}/topics/quiet/events`);
   const all = (text: string): Promise<unknown> => Promise.all(streams.map((stream) => stream.next(isText(text))));
   await Promise.all([...streams, quiet].map((stream) => stream.next(({ event }) => event === '$open')));
 
@@ -60,7 +66,7 @@ async function loseThenGoOn(t: Test, urls: readonly [string, string], loss: Loss
   t.equal(await there.metric('tail_last'), seqOf(next), 'the tail has every number');
   await quiet.next(({ event, id }) => event === '$cursor' && seqOf(id) === seqOf(next));
 
-  for (const { url } of [one!, two!]) {
+  for (const { url } of [one, two]) {
     const back = await openStream(t, `${url}/topics/orders/events`, { headers: { 'last-event-id': first } });
     await back.next(isText('next'));
     t.same(texts(back), ['"kept"', 'next'], 'who comes back from before them gets what is left');
@@ -71,7 +77,7 @@ async function loseThenGoOn(t: Test, urls: readonly [string, string], loss: Loss
   await loss.begin();
   const unheard = await here.publish('orders', 'unheard', TTL);
   await until('its TTL has passed', async () => (await here.get(`/messages/${unheard}`)).status === 404);
-  const ahead = await openStream(t, `${two!.url}/topics/orders/events`, { headers: { 'last-event-id': unheard } });
+  const ahead = await openStream(t, `${two.url}/topics/orders/events`, { headers: { 'last-event-id': unheard } });
   await ahead.next(({ event }) => event === '$open');
   await loss.end(bothUp);
   await here.publish('orders', 'the end');
@@ -83,22 +89,20 @@ async function loseThenGoOn(t: Test, urls: readonly [string, string], loss: Loss
 }
 
 t.test('numbers whose TTL ran out, lost on the bus: the next message arrives, and no stream waits for them', async (t) => {
-  const redis = await startRedis(t);
-  const admin = redisClient(t, redis);
-  // One may not publish for a while; the other's connections are not touched, so nothing but the next message tells it.
-  await admin.call('ACL', 'SETUSER', 'muted', 'on', '>secret', '~*', '&*', '+@all');
-  await loseThenGoOn(t, [redis.url.replace('://', '://muted:secret@'), redis.url], {
+  // Nothing but the next message tells the other one.
+  await loseThenGoOn(t, {
     begin: () => admin.call('ACL', 'SETUSER', 'muted', '-publish'),
     end: () => admin.call('ACL', 'SETUSER', 'muted', '+publish'),
   });
 });
 
 t.test('numbers whose TTL ran out while Redis was stopped: the same', async (t) => {
-  const redis = await startRedis(t);
-  await loseThenGoOn(t, [redis.url, redis.url], {
+  await loseThenGoOn(t, {
     begin: () => redis.stop(),
     end: async (bothUp) => {
       await redis.start();
+      // It keeps no users.
+      await admin.call(...MUTED);
       await bothUp();
     },
   });

@@ -5,11 +5,18 @@ import { each, Http, seqOf } from '../support/http.ts';
 import { startInstance, type Instance } from '../support/instance.ts';
 import { Link } from '../support/link.ts';
 import { startPostgres } from '../support/postgres.ts';
+import { rounds } from '../support/rounds.ts';
 import { until } from '../support/until.ts';
 
 /** Instances on PostgreSQL, and what becomes of their streams and publishers when it fails. */
 
+/** How often an instance is stopped in the middle of what it does. */
+const ROUNDS = rounds(6, 10);
+
 const QUICK = { LOG_LEVEL: 'warn', POLL_MS: '50', RETRY_MIN_MS: '20', RETRY_MAX_MS: '200' };
+
+/** For tests that leave it as it is in the end. */
+const server = await startPostgres(t, { password: 'hunter2-hunter2' });
 
 interface Gap {
   readonly requested: string | null;
@@ -29,7 +36,6 @@ async function publishes(t: Test, instance: Instance): Promise<boolean> {
 }
 
 t.test('a database that vanishes: publishes get 503, streams stay open, and all goes on by itself', async (t) => {
-  const server = await startPostgres(t, { password: 'hunter2-hunter2' });
   const link = await Link.start(t, server.port);
   const instance = await startInstance(t, { ...QUICK, LOG_LEVEL: 'trace', HEARTBEAT_SECONDS: '1', DATABASE_URL: server.url(await server.database(), link) });
   const http = new Http(t, instance.url);
@@ -111,13 +117,12 @@ t.test('a primary that is lost with its newest messages: every client is told, a
 });
 
 t.test('an instance that was stopped leaves the others publishing, and goes on where it stood', async (t) => {
-  const server = await startPostgres(t);
   const env = { ...QUICK, DATABASE_URL: server.url(await server.database()) };
   const [one, two] = await Promise.all([startInstance(t, env), startInstance(t, env)]);
   const [first, second] = [new Http(t, one.url), new Http(t, two.url)];
   const stream = await openStream(t, `${two.url}/topics/a/events`);
   const ids: string[] = [];
-  for (let round = 0; round < 10; round++) {
+  for (let round = 0; round < ROUNDS; round++) {
     // Stopped while it is at it, wherever that is.
     const busy = each(40, 40, async (index) => void ids.push(await first.publish('a', `${round}.${index}`)));
     await sleep(round);
@@ -127,20 +132,21 @@ t.test('an instance that was stopped leaves the others publishing, and goes on w
     await busy;
   }
   await stream.until(() => data(stream).length === ids.length);
-  t.equal(new Set(ids).size, 410);
+  t.equal(new Set(ids).size, 41 * ROUNDS);
   t.same(stream.events.filter(({ event }) => event === undefined).map(({ id }) => seqOf(id)), ids.map((_, index) => index + 1), 'every message once, in order');
 });
 
 t.test('without traffic, an instance asks its database at most twice a second', async (t) => {
-  const server = await startPostgres(t, { settings: ["log_statement = 'all'"] });
-  const env = { LOG_LEVEL: 'warn', DATABASE_URL: server.url(await server.database()) };
+  const name = await server.database();
+  await server.ask('postgres', `ALTER DATABASE ${name} SET log_statement = 'all'`);
+  const env = { LOG_LEVEL: 'warn', DATABASE_URL: server.url(name) };
   const instances = await Promise.all([startInstance(t, env), startInstance(t, env)]);
   for (const { url } of instances) await openStream(t, `${url}/topics/a/events`);
   const asked = (): number => server.output.split('LOG:  statement: ').length;
   // At first an instance looks at more: whether anything is to be deleted, and what was said meanwhile may be heard late.
   for (let attempt = 1; ; attempt++) {
     const [before, began] = [asked(), performance.now()];
-    await sleep(8_000);
+    await sleep(4_000);
     const count = asked() - before;
     const seconds = (performance.now() - began) / 1000;
     t.comment(`${count} queries of ${instances.length} instances in ${seconds.toFixed(1)} s`);

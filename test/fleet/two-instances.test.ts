@@ -4,9 +4,14 @@ import { Load } from '../support/fleet-load.ts';
 import { seeded } from '../support/fleet-random.ts';
 import { startInstance, type Instance } from '../support/instance.ts';
 import { startRedis } from '../support/redis.ts';
+import { rounds } from '../support/rounds.ts';
 
 /** Short, so that a run sees many reconnections. Milliseconds. */
 const RETRY = { RETRY_MIN_MS: '20', RETRY_MAX_MS: '200' };
+
+/** So many streams that each kind of wish is there several times, and messages before, while and after an instance is away. */
+const STREAMS = rounds(60, 200);
+const MESSAGES = rounds(200, 400);
 
 /** Two instances on one log, with one Redis. */
 async function startTwo(t: Test, more: Readonly<Record<string, string>> = {}): Promise<[Instance, Instance]> {
@@ -18,16 +23,16 @@ async function startTwo(t: Test, more: Readonly<Record<string, string>> = {}): P
 t.test('two instances, one Redis, one log: every stream gets every message once, in order, though it is cut and one instance is killed', async (t) => {
   const random = seeded(t);
   const [one, two] = await startTwo(t);
-  const load = new Load(t, { urls: [one.url, two.url], random, publishers: 20, streams: 200, cutEvery: 4 });
+  const load = new Load(t, { urls: [one.url, two.url], random, publishers: 20, streams: STREAMS, cutEvery: 4 });
 
   await load.open();
   load.start();
-  await load.more(600);
+  await load.more(1.5 * MESSAGES);
   one.kill('SIGKILL');
   await one.exited;
-  await load.more(200);
+  await load.more(MESSAGES / 2);
   await one.restart();
-  await load.more(400);
+  await load.more(MESSAGES);
   await load.finish();
 
   t.comment(load.summary);

@@ -7,10 +7,11 @@ import { readCall } from '../../../src/store/postgres/query.ts';
 import { EVERYTHING } from '../../contract/store-kit.ts';
 import { largeLog } from '../../contract/store-large.ts';
 import { startPostgres } from '../../support/postgres.ts';
+import { rounds } from '../../support/rounds.ts';
 import { PostgresDatabase } from './database.ts';
 
-/** A tenth of SQLite's: PostgreSQL takes ten times as long to store a message. */
-const LOG_MESSAGES = 100_000;
+/** PostgreSQL takes ten times as long as SQLite to store a message. */
+const LOG_MESSAGES = rounds(50_000, 100_000);
 /** What the server may read for some twenty messages: it fetches ahead. */
 const READ_MAX_ROWS = 200;
 
