@@ -1,4 +1,4 @@
-import { unavailable, type Found, type History, type Search } from '../log/history.ts';
+import { unavailable, type Found, type History, type Search } from '../log/history-pages.ts';
 import type { StartRequest, Starts } from '../log/start-position.ts';
 import type { Tail } from '../log/tail.ts';
 import type { Gap } from '../model/gap.ts';

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import type { LongPolls } from '../delivery/long-polls.ts';
 import type { StreamRegistry } from '../delivery/stream-registry.ts';
-import type { History } from '../log/history.ts';
+import type { History } from '../log/history-pages.ts';
 import type { Publisher } from '../log/publisher.ts';
 import type { Starts } from '../log/start-position.ts';
 import type { Counters } from '../runtime/counters.ts';

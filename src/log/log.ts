@@ -4,7 +4,7 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Store } from '../store/store.ts';
-import { History } from './history.ts';
+import { History } from './history-pages.ts';
 import { Publisher } from './publisher.ts';
 import { Retention } from './retention.ts';
 import { Starts } from './start-position.ts';

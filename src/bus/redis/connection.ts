@@ -2,7 +2,7 @@ import { Redis } from 'ioredis';
 import type { Address } from '../../config/redis-url.ts';
 import { waitAtMost } from '../../runtime/clock.ts';
 import { Dialer } from './dialer.ts';
-import type { ServerDiscovery } from './discovery.ts';
+import type { ServerDiscovery } from './discovery-contract.ts';
 import { redactedReason } from './redacted-reason.ts';
 
 /**

@@ -2,7 +2,7 @@ import { connect as connectTcp, Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { AbstractConnector } from 'ioredis';
 import { serverName, type Address } from '../../config/redis-url.ts';
-import type { ServerDiscovery } from './discovery.ts';
+import type { ServerDiscovery } from './discovery-contract.ts';
 
 export interface DialerOptions {
   readonly discovery: ServerDiscovery;

@@ -4,15 +4,15 @@ import type { Message } from '../../model/message.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { Bus, BusListener, BusState } from '../bus.ts';
 import { decode, encode, envelopeSize, SENDER_BYTES } from '../envelope.ts';
-import { ClusterDiscovery } from './cluster.ts';
+import { ClusterDiscovery } from './cluster-discovery.ts';
 import { RedisConnection } from './connection.ts';
-import { fixedServer, type ServerDiscovery } from './discovery.ts';
+import { fixedServer, type ServerDiscovery } from './discovery-contract.ts';
 import { redactedReason } from './redacted-reason.ts';
-import { SentinelDiscovery } from './sentinel.ts';
+import { SentinelDiscovery } from './sentinel-discovery.ts';
 
 /**
  * The bus of several instances, over Redis pub/sub. Commits come in and leave as `PUBLISH` commands; messages of the channel come in and leave as
- * calls of the `BusListener`. The room finds the right server (`discovery.ts`, `sentinel.ts`, `cluster.ts`), opens the sockets to it
+ * calls of the `BusListener`. The room finds the right server (`discovery-contract.ts`, `sentinel-discovery.ts`, `cluster-discovery.ts`), opens the sockets to it
  * (`dialer.ts`), and reconnects for ever (`connection.ts`). A Redis that is away, frozen or refuses us delays messages between instances, and nothing else.
  */
 

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Access, Address, ClusterLocation } from '../../config/redis-url.ts';
-import type { ServerDiscovery } from './discovery.ts';
+import type { ServerDiscovery } from './discovery-contract.ts';
 
 /**
  * Finds a node of a cluster; any will do. Every node passes a published message on to the subscribers of all nodes, masters and replicas.

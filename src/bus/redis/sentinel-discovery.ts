@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Access, Address, SentinelLocation } from '../../config/redis-url.ts';
 import { waitAtMost } from '../../runtime/clock.ts';
 import { RedisConnection } from './connection.ts';
-import { fixedServer, type ServerDiscovery } from './discovery.ts';
+import { fixedServer, type ServerDiscovery } from './discovery-contract.ts';
 import { redactedReason } from './redacted-reason.ts';
 
 /** How long one round of questions waits for the slowest sentinel. Stops a frozen sentinel from holding up the answers of the others. */
