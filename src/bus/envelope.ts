@@ -53,6 +53,15 @@ export function envelopeSize(messages: readonly Message[]): number {
   return size;
 }
 
+/** A larger commit travels as "look at the head". Stops large messages from crossing the bus once for each instance and delaying the small ones after them. */
+const ENVELOPE_MAX_BYTES = 1024 * 1024;
+
+/** What an envelope carries of a commit: all of its messages, or none where they are too large; and the bytes that they take, or a little more. */
+export function carriedOf(messages: readonly Message[]): { readonly messages: readonly Message[]; readonly bytes: number } {
+  const bytes = envelopeSize(messages);
+  return bytes <= ENVELOPE_MAX_BYTES ? { messages, bytes } : { messages: [], bytes: 0 };
+}
+
 /** The envelope of one commit's messages. Without messages it says: look at the head. */
 export function encode(sender: Buffer, messages: readonly Message[]): Buffer {
   const bytes = Buffer.allocUnsafe(envelopeSize(messages));

@@ -2,6 +2,7 @@ import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { StoreError, type Store } from '../store/store.ts';
+import { ClockJump } from './clock-jump.ts';
 
 /** How often retention looks for what it may delete. */
 const RETENTION_INTERVAL_MS = 5_000;
@@ -9,8 +10,6 @@ const RETENTION_INTERVAL_MS = 5_000;
 const RETENTION_STEP_ROWS = 500;
 /** The pause between steps, which leaves the database to the publishers. */
 const RETENTION_PAUSE_MS = 20;
-/** A clock that gains more than this on the machine's own count of time was stepped. */
-const CLOCK_JUMP_MS = 60 * 60 * 1000;
 
 export interface RetentionDependencies {
   readonly store: Store;
@@ -26,9 +25,8 @@ export interface RetentionDependencies {
 /**
  * Deletes what is too old or too much, from the oldest on, in small steps.
  *
- * Invariant 10: when the clock that age is counted by jumps forward by more than CLOCK_JUMP_MS, everything would seem old
- * at once. Then deletion by age pauses, and says so, until the clock is back or the process is restarted; deletion by
- * size goes on. The store itself looks before it deletes: a clock that was right when it was asked for may be stepped by then.
+ * Deletion by age pauses while the clock is not believed (clock-jump.ts); deletion by size goes on. The store itself compares its clock with the
+ * latest believed time when it deletes: a clock that was right when it was asked for may have been stepped since.
  */
 export class Retention {
   readonly #store: Store;
@@ -39,10 +37,8 @@ export class Retention {
   readonly #maxBytes: number;
   #timer: Timer | undefined;
   #isStopped = false;
-  #jumped = false;
+  readonly #clockJump: ClockJump;
   #failed = false;
-  /** The clock that age is counted by less this machine's count of time, as far as it is believed. */
-  #offset: number | undefined;
   #bytes = 0;
 
   constructor({ store, clock, counters, logger, maxAge, maxBytes }: RetentionDependencies) {
@@ -52,6 +48,7 @@ export class Retention {
     this.#logger = logger;
     this.#maxAge = maxAge;
     this.#maxBytes = maxBytes;
+    this.#clockJump = new ClockJump({ clock, logger });
   }
 
   /** Bytes of messages held, at the last look. */
@@ -79,8 +76,9 @@ export class Retention {
   /** Whether there is more to delete. */
   async #step(): Promise<boolean> {
     try {
-      const trimmed = await this.#store.trim({ maxAge: this.#maxAge, maxBytes: this.#maxBytes, rows: RETENTION_STEP_ROWS, ...this.#believed });
-      this.#watch(trimmed.clock);
+      const latest = this.#clockJump.latestBelieved;
+      const trimmed = await this.#store.trim({ maxAge: this.#maxAge, maxBytes: this.#maxBytes, rows: RETENTION_STEP_ROWS, ...(latest === undefined ? {} : { latest }) });
+      this.#clockJump.observe(trimmed.clock);
       this.#counters.trimmed += trimmed.messages;
       this.#counters.trimmedKeys += trimmed.keys;
       this.#bytes = trimmed.bytes;
@@ -92,24 +90,5 @@ export class Retention {
       this.#failed = true;
       return false;
     }
-  }
-
-  /** How far the clock may have come by now. What it shows first is believed. */
-  get #believed(): { readonly latest?: number } {
-    return this.#offset === undefined ? {} : { latest: this.#clock.monotonic() + this.#offset + CLOCK_JUMP_MS };
-  }
-
-  #watch(clock: number): void {
-    const offset = clock - this.#clock.monotonic();
-    this.#offset ??= offset;
-    const jumped = offset - this.#offset > CLOCK_JUMP_MS;
-    // What the clock loses, or gains slowly, is followed.
-    if (!jumped) this.#offset = offset;
-    if (jumped && !this.#jumped) {
-      this.#logger.error({ seconds: Math.round((offset - this.#offset) / 1000) },
-        'the clock jumped forward: deletion by age is paused until it is back, or until a restart confirms it');
-    }
-    if (!jumped && this.#jumped) this.#logger.info('the clock is back: deletion by age goes on');
-    this.#jumped = jumped;
   }
 }

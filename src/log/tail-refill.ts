@@ -9,6 +9,14 @@ import { StoreWatchdog, SILENT } from './store-watchdog.ts';
 const REFILL_MESSAGES = 1_000;
 const REFILL_BYTES = 1024 * 1024;
 
+/** How far back a new instance's tail begins: so clients of the instance before it, which return at once, need no read each. */
+const WARM_MESSAGES = 10_000;
+
+/** Where the tail of a new instance begins. It is filled from there to the head. */
+export function warmStart({ lineage, oldest, head }: LogState): Position {
+  return lineage.at(Math.max(oldest - 1, head - WARM_MESSAGES));
+}
+
 /** The tail, as far as reading the log for it needs to know. */
 export interface RefilledTail {
   /** Whether the log was opened. */

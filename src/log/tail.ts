@@ -9,10 +9,7 @@ import type { Page, Store } from '../store/store.ts';
 import { Recent } from './recent-messages.ts';
 import { ReorderBuffer } from './reorder-buffer.ts';
 import type { StoreClock } from './store-clock.ts';
-import { Refill } from './tail-refill.ts';
-
-/** How far back a new instance's tail begins: so clients of the instance before it, which return at once, need no read each. */
-const WARM_MESSAGES = 10_000;
+import { Refill, warmStart } from './tail-refill.ts';
 
 /** One walk through the tail: stops a filter that matches little from holding up everything else. */
 const WALK_MESSAGES = 2_000;
@@ -97,7 +94,7 @@ export class Tail {
   /** Begins with a log that was just opened; resolves when the tail has reached its head. */
   async open(log: LogState, listener: TailListener): Promise<void> {
     this.#listener = listener;
-    this.#position = log.lineage.at(Math.max(log.oldest - 1, log.head - WARM_MESSAGES));
+    this.#position = warmStart(log);
     this.#adopt(log);
     this.#refill.poll();
     await this.#refill.fill();

@@ -3,7 +3,7 @@ import { readRedisUrl, type RedisLocation } from '../../config/redis-url.ts';
 import type { Message } from '../../model/message.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { Bus, BusListener, BusState } from '../bus.ts';
-import { decode, encode, envelopeSize, SENDER_BYTES } from '../envelope.ts';
+import { carriedOf, decode, encode, SENDER_BYTES } from '../envelope.ts';
 import { ClusterDiscovery } from './cluster-discovery.ts';
 import { RedisConnection } from './connection.ts';
 import { fixedServer, type ServerDiscovery } from './discovery-contract.ts';
@@ -15,9 +15,6 @@ import { SentinelDiscovery } from './sentinel-discovery.ts';
  * calls of the `BusListener`. The room finds the right server (`discovery-contract.ts`, `sentinel-discovery.ts`, `cluster-discovery.ts`), opens the sockets to it
  * (`dialer.ts`), and reconnects for ever (`connection.ts`). A Redis that is away, frozen or refuses us delays messages between instances, and nothing else.
  */
-
-/** A larger commit travels as "look at the head". Stops large messages from crossing Redis once for each instance and delaying the small ones after them. */
-const ENVELOPE_MAX_BYTES = 1024 * 1024;
 
 /** How much may be published and not yet answered. Stops a Redis that is slow, paused or vanished from filling the memory. */
 const UNANSWERED_MAX_BYTES = 8 * 1024 * 1024;
@@ -93,13 +90,12 @@ export class RedisBus implements Bus {
   publish(messages: readonly Message[]): void {
     const publisher = this.#publisher;
     if (messages.length === 0 || this.#closed || publisher === undefined || !publisher.isReady) return;
-    const size = envelopeSize(messages);
-    const fits = size <= ENVELOPE_MAX_BYTES;
-    const cost = COMMAND_OVERHEAD_BYTES + (fits ? size : 0);
+    const carried = carriedOf(messages);
+    const cost = COMMAND_OVERHEAD_BYTES + carried.bytes;
     // Invariant 6: nothing is queued for a bus that is away. Other instances find the messages at their next look at the log.
     if (this.#unansweredBytes + cost > UNANSWERED_MAX_BYTES) return;
     this.#unansweredBytes += cost;
-    publisher.redis.publish(this.#channel, encode(this.#sender, fits ? messages : [])).then(
+    publisher.redis.publish(this.#channel, encode(this.#sender, carried.messages)).then(
       () => this.#answered(cost),
       (error: unknown) => this.#answered(cost, error),
     );
