@@ -91,10 +91,14 @@ export function find(name: ProgramName): string | undefined {
   return [...candidates, ...places].find(starts);
 }
 
+/** Where each was found: a test file starts some of them dozens of times, and to look is to start one. */
+const found = new Map<ProgramName, string>();
+
 /** The path of a program that a test needs. `npm test` has made sure of it before. */
 export function need(name: ProgramName): string {
-  const path = find(name);
+  const path = found.get(name) ?? find(name);
   if (path === undefined) throw new Error(`${name} is missing: run "node test/support/requirements.ts", or set ${PROGRAMS[name].variable}`);
+  found.set(name, path);
   return path;
 }
 
