@@ -1,7 +1,9 @@
 import t from 'tap';
 import { openStream, type SseStream } from '../support/client.ts';
+import { isPostgres } from '../support/database.ts';
 import { each, Http, seqOf } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
+import { rounds } from '../support/rounds.ts';
 import { until } from '../support/until.ts';
 
 const TOPICS = ['a.b.c', 'a.x.c', 'a.b', 'd', 'd.e.f', 'quiet'];
@@ -24,6 +26,40 @@ function pick<T>(values: readonly T[]): T {
   return values[Math.floor(Math.random() * values.length)]!;
 }
 
+interface Stored {
+  readonly id: string;
+  readonly topic: string;
+  readonly data: string;
+}
+
+/** What was stored so far, and who waits until it is so much. */
+class Log {
+  readonly messages = new Map<number, Stored>();
+  #waiting: { readonly count: number; readonly go: () => void }[] = [];
+
+  keep(message: Stored): void {
+    this.messages.set(seqOf(message.id), message);
+    this.#release(this.messages.size);
+  }
+
+  /** Nothing more is stored: whoever waits goes on. */
+  close(): void {
+    this.#release(Infinity);
+  }
+
+  reached(count: number): Promise<void> {
+    return new Promise((go) => {
+      this.#waiting.push({ count, go });
+      this.#release(this.messages.size);
+    });
+  }
+
+  #release(size: number): void {
+    for (const { go } of this.#waiting.filter(({ count }) => count <= size)) go();
+    this.#waiting = this.#waiting.filter(({ count }) => count > size);
+  }
+}
+
 interface Opened {
   readonly stream: SseStream;
   readonly wanted: RegExp;
@@ -31,9 +67,9 @@ interface Opened {
 }
 
 /** Publishes so many messages in bursts of all sizes; `stored` is filled as the answers come in. */
-async function publishBursts(http: Http, count: number, stored: Map<number, { id: string; topic: string; data: string }>): Promise<void> {
+async function publishBursts(http: Http, count: number, stored: Log): Promise<void> {
   let next = 0;
-  const keep = (id: string, topic: string, data: string): void => void stored.set(seqOf(id), { id, topic, data });
+  const keep = (id: string, topic: string, data: string): void => stored.keep({ id, topic, data });
   await each(4, 4, async () => {
     while (next < count) {
       if (Math.random() < 0.7) {
@@ -49,27 +85,32 @@ async function publishBursts(http: Http, count: number, stored: Map<number, { id
   for (const topic of TOPICS) keep(await http.publish(topic, LAST), topic, LAST);
 }
 
-// With a small tail nearly every cursor is behind it and replayed from the log; with a large one from memory.
-for (const [tail, messages, streams] of [['16KiB', 4_000, 100], ['64MiB', 4_000, 100]] as const) {
-  t.test(`streams that open at any place while thousands of messages go by get each once, in order: a tail of ${tail}`, async (t) => {
-    const instance = await startInstance(t, { TAIL_BYTES: tail });
+const MESSAGES = rounds(2_000, 4_000);
+const STREAMS = rounds(60, 100);
+
+/** Most of what is asked of it is read from the log. */
+const small = await startInstance(t, { TAIL_BYTES: '16KiB' });
+
+// With a small tail nearly every cursor is behind it and replayed from the log; with a large one from memory, which is the same whatever the store is.
+for (const tail of isPostgres ? ['16KiB'] : ['16KiB', '64MiB']) {
+  void t.test(`streams that open at any place while thousands of messages go by get each once, in order: a tail of ${tail}`, async (t) => {
+    const instance = tail === '16KiB' ? small : await startInstance(t, { TAIL_BYTES: tail });
     const http = new Http(t, instance.url);
-    const stored = new Map<number, { id: string; topic: string; data: string }>();
-    let publishing = true;
-    const load = publishBursts(http, messages, stored).finally(() => { publishing = false; });
+    const stored = new Log();
+    const load = publishBursts(http, MESSAGES, stored).finally(() => stored.close());
     const opened: Opened[] = [];
-    await each(streams, 6, async (index) => {
+    await each(STREAMS, 6, async (index) => {
       // Spread over the load, rather than all at its beginning.
-      while (publishing && stored.size < messages * index / streams) await new Promise((done) => setImmediate(done));
+      await stored.reached(MESSAGES * index / STREAMS);
       const [path, wanted] = WISHES[index % WISHES.length]!;
-      const known = [...stored.values()];
+      const known = [...stored.messages.values()];
       const cursor = known.length === 0 || Math.random() < 0.1 ? '' : `after=${Math.random() < 0.1 ? 'start' : pick(known).id}`;
       opened.push({ stream: await openStream(t, `${instance.url}${path}${cursor}`), wanted, path: path + cursor });
     });
     await load;
 
-    const log = [...stored].sort(([a], [b]) => a - b).map(([, message]) => message);
-    t.equal(seqOf(log.at(-1)!.id), stored.size, 'the log has no holes');
+    const log = [...stored.messages].sort(([a], [b]) => a - b).map(([, message]) => message);
+    t.equal(seqOf(log.at(-1)!.id), log.length, 'the log has no holes');
     for (const { stream, wanted, path } of opened) {
       const start = seqOf((await stream.next(({ event }) => event === '$open')).id);
       const expected = log.filter(({ id, topic }) => seqOf(id) > start && wanted.test(topic));
@@ -82,20 +123,19 @@ for (const [tail, messages, streams] of [['16KiB', 4_000, 100], ['64MiB', 4_000,
     }
     await until('all are live', async () => await http.metric('readers_behind') === 0);
     const served = await http.metric('catchup_streams_served_total');
-    if (tail === '16KiB') t.ok(served > streams / 2, `${served} steps were read from the log`);
+    if (tail === '16KiB') t.ok(served > STREAMS / 2, `${served} steps were read from the log`);
     else t.equal(served, 0, 'nothing was read from the log');
   });
 }
 
-t.test('two hundred streams that come back at the same old place share their reads of the log', async (t) => {
-  const instance = await startInstance(t, { TAIL_BYTES: '16KiB' });
-  const http = new Http(t, instance.url);
+void t.test('two hundred streams that come back at the same old place share their reads of the log', async (t) => {
+  const http = new Http(t, small.url);
   const ids: string[] = [];
-  for (let batch = 0; batch < 4; batch++) {
+  for (let batch = 0; batch < 2; batch++) {
     ids.push(...await http.batch(Array.from({ length: 1000 }, (_, index) => ({ topic: index % 2 === 0 ? 'busy' : 'other', data: 'x'.repeat(500) }))));
   }
   const before = await http.metrics();
-  const streams = await Promise.all(Array.from({ length: 200 }, () => openStream(t, `${instance.url}/topics/busy/events?after=${ids[0]}`)));
+  const streams = await Promise.all(Array.from({ length: 200 }, () => openStream(t, `${small.url}/topics/busy/events?after=${ids[0]}`)));
   await Promise.all(streams.map((stream) => stream.next(({ id }) => id === ids.at(-2))));
   const after = await http.metrics();
   const grown = (name: string): number => after.get(`tidings_${name}`)! - before.get(`tidings_${name}`)!;

@@ -26,7 +26,31 @@ export async function remainsOf(instance: Instance): Promise<Remains> {
 }
 
 /** What there is more of than there was. Fewer are no leak: some may have been there for a moment only. */
-export function more(after: Remains, before: Remains): string[] {
+function more(after: Remains, before: Remains): string[] {
   const had: Readonly<Record<string, number>> = { ...before.objects, ...before.handles };
   return Object.entries({ ...after.objects, ...after.handles }).filter(([kind, count]) => count > (had[kind] ?? 0)).map(([kind, count]) => `${kind}: ${had[kind] ?? 0} became ${count}`);
+}
+
+/** How often it is looked at what is left, when it is more than there may be. */
+const LOOKS = 20;
+/** How often the visits are repeated until the memory stays as it is. */
+const REPEATS = 4;
+
+/**
+ * Lets clients come and go, and answers with what is left of them. What is left for a moment only, such as the end of the last request, is gone at the
+ * next look. And memory may change for a while because V8 optimises what runs and forgets what does not; but it changes less each time, where a leak does not.
+ *
+ * @param slack How many bytes the memory may change by in one call of `visits`.
+ */
+export async function leftBy(instance: Instance, visits: () => Promise<void>, slack: number): Promise<{ readonly more: readonly string[]; readonly grown: number; readonly last: Remains }> {
+  let before = await remainsOf(instance);
+  const first = before;
+  for (let repeat = 1; ; repeat++) {
+    await visits();
+    let last = await remainsOf(instance);
+    for (let look = 0; look < LOOKS && more(last, first).length > 0; look++) last = await remainsOf(instance);
+    const grown = last.bytes - before.bytes;
+    if (repeat === REPEATS || more(last, first).length > 0 || Math.abs(grown) < slack) return { more: more(last, first), grown, last };
+    before = last;
+  }
 }
