@@ -3,30 +3,14 @@ import { StoreError } from '../store.ts';
 import { PgConnection, type Row } from './connection.ts';
 import { isAnswer, isOfServer, toStoreError } from './errors.ts';
 import { refuseStandby } from './standby.ts';
+import { TRANSACTION_SETTINGS } from './transaction-settings.ts';
 
 /** How long a call waits for a `PgConnection`, and a `PgConnection` for the server with its TLS and login. */
 const CONNECT_MS = 5_000;
-/** How long an append waits for the head's lock. Another instance holds it only as long as its commit takes. */
-export const LOCK_MS = 5_000;
-/** How long the server works at one call before it gives up. */
-const STATEMENT_MS = 10_000;
-/** The server ends a transaction that waits this long for its client. Only our migrations ever wait. */
-const IDLE_IN_TRANSACTION_MS = 10_000;
 /** How long an unused `PgConnection` stays open: each costs the server a process, and a new one costs a login. */
 const IDLE_MS = 60_000;
 /** How long a `PgConnection` is idle before TCP probes it. */
 const KEEPALIVE_MS = 10_000;
-
-/**
- * What holds for each call, whatever the server, the database or the role are set to, and through a pooler such as PgBouncer too: it is set
- * inside the call's own transaction, and travels with it in one message. READ COMMITTED takes a snapshot for each statement: what follows a lock
- * sees everything that was committed under it (invariant 2). `synchronous_commit` makes an answer a promise (invariant 1). Compiling statements so short
- * takes a hundred times as long as running them.
- */
-export const TRANSACTION_SETTINGS = 'SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT '
-  + Object.entries({
-    statement_timeout: STATEMENT_MS, lock_timeout: LOCK_MS, idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS, synchronous_commit: 'on', array_nulls: 'on', jit: 'off',
-  }).map(([name, value]) => `set_config('${name}', '${value}', true)`).join(', ');
 
 export interface PgConnectionsOptions {
   /** With every option that pg-connection-string takes. */

@@ -1,8 +1,9 @@
 import { missingMigrations } from '../migrations.ts';
 import { StoreError } from '../store.ts';
-import { PgConnections, TRANSACTION_SETTINGS } from './connection-pool.ts';
+import { PgConnections } from './connection-pool.ts';
 import type { Row } from './connection.ts';
 import { literal } from './literals.ts';
+import { TRANSACTION_SETTINGS } from './transaction-settings.ts';
 
 /** The advisory lock that every migration takes, so that one instance migrates and the others wait: the word as a number. */
 const MIGRATION_LOCK = Buffer.from('tidings\0').readBigInt64BE();

@@ -2,6 +2,7 @@ import { realpathSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { StoreError } from '../store.ts';
 import { isBusy, toCommitError, toStoreError } from './errors.ts';
+import { CHECKPOINT_PAGES, WAL_KEPT_BYTES } from './write-ahead-log.ts';
 
 /** Which file a name stood for: device and inode. */
 export type FileIdentity = string;
@@ -18,21 +19,6 @@ export interface SqliteConnection {
   readonly commit: Database.Statement;
   readonly rollback: Database.Statement;
 }
-
-/** Pages in the write-ahead log at which a commit copies them into the database: 32 MB. Fewer would mean more syncs. */
-const CHECKPOINT_PAGES = 8000;
-
-/**
- * What a burst leaves of the write-ahead log's file. It is more than the file needs between bursts, because a file that
- * is cut and grows again costs a sync of the file system's own records each time.
- */
-export const WAL_KEPT_BYTES = 64 * 1024 * 1024;
-
-/**
- * At this length of the write-ahead log's file the writer waits for read transactions to leave it, so that it can begin
- * anew. Stops it from growing for ever where some read is always under way.
- */
-export const WAL_MAX_BYTES = 96 * 1024 * 1024;
 
 /** Memory for pages of one `SqliteConnection`: room for the upper pages of the indexes of a few million messages. */
 const CACHE_KIB = 32_768;

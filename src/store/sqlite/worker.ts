@@ -1,8 +1,7 @@
-import { statSync } from 'node:fs';
 import { parentPort, workerData, type Transferable } from 'node:worker_threads';
 import { StoreError } from '../store.ts';
 import { Appender } from './append.ts';
-import { connect, isInPlace, readTransaction, WAL_MAX_BYTES, writeTransaction, type FileIdentity, type SqliteConnection } from './connection.ts';
+import { connect, isInPlace, readTransaction, writeTransaction, type FileIdentity, type SqliteConnection } from './connection.ts';
 import { isOfConnection, toStoreError } from './errors.ts';
 import { LogStateQuery, type AnswerWith, type LogRow, type Snapshot } from './log-state.ts';
 import { MessageQuery } from './query.ts';
@@ -10,14 +9,12 @@ import { Seeker } from './seek.ts';
 import { TopicIndex } from './topic-index.ts';
 import { Trimmer } from './trim.ts';
 import type { Call, Calls, Job, Reply, WorkerData } from './worker-protocol.ts';
+import { shortenWal } from './write-ahead-log.ts';
 
 /**
  * The thread that may wait: for SQLite's lock, and for the disk. The store runs it twice, as the writer and as the query
  * worker, so that reads go on while a write waits. One job after the other, in the order they came.
  */
-
-/** How long the writer waits for read transactions to leave a write-ahead log that is too long. */
-const WAL_WAIT_MS = 200;
 
 /** A `SqliteConnection` with its prepared statements. */
 interface Session {
@@ -152,22 +149,16 @@ function perform<Name extends Call>({ id, name, argument, deadline }: Job<Name>)
   }
 }
 
-/** After the reply, so that no publisher waits for it. */
-function shortenWal({ sqliteConnection: { db, wal } }: Session): void {
-  try {
-    const { size } = statSync(wal);
-    if (size < WAL_MAX_BYTES) return;
-    db.pragma(`busy_timeout = ${WAL_WAIT_MS}`);
-    db.pragma('wal_checkpoint(TRUNCATE)');
-    db.pragma('busy_timeout = 0');
-  } catch {
-    // The next job connects anew, and reports what is wrong if it still is.
-    disconnect();
-  }
-}
-
 port.on('message', (job: Job<Call>) => {
   perform(job);
   if (job.name === 'close') port.close();
-  else if (job.name === 'append' && session !== undefined) shortenWal(session);
+  else if (job.name === 'append' && session !== undefined) {
+    try {
+      // After the reply, so that no publisher waits for it.
+      shortenWal(session.sqliteConnection);
+    } catch {
+      // The next job connects anew, and reports what is wrong if it still is.
+      disconnect();
+    }
+  }
 });

@@ -1,6 +1,6 @@
 import pg from 'pg';
-import { LOCK_MS } from '../../../src/store/postgres/connection-pool.ts';
 import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
+import { LOCK_MS } from '../../../src/store/postgres/transaction-settings.ts';
 import type { TestDatabase } from '../../contract/store-kit.ts';
 import type { PostgresServer } from '../../support/postgres.ts';
 import type { Scope } from '../../support/temp.ts';
