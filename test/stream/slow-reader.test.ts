@@ -4,11 +4,19 @@ import { openStream } from '../support/client.ts';
 import { each, Http, seqOf } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { median, residentBytes } from '../support/memory.ts';
+import { rounds } from '../support/rounds.ts';
 import { until } from '../support/until.ts';
 
 const MIB = 1024 * 1024;
 const MESSAGE_BYTES = 128 * 1024;
-const STREAMS = 100;
+/** Each of them is sent everything: for a hundred that is 16 GB. */
+const STREAMS = rounds(10, 100);
+
+/** What is published before, and while one stream stands still. */
+const BEFORE_BYTES = 100 * MIB;
+const LOAD_BYTES = 160 * MIB;
+/** Less than half of what the process grows by where all that is kept for the stream. */
+const GROWN_MAX_BYTES = 48 * MIB;
 
 /** So that neither a heartbeat nor a stall comes between: bytes are compared. Seconds. */
 const NEVER = '3600';
@@ -19,14 +27,14 @@ function data(index: number): string {
 }
 
 /**
- * Seen to fail without the last `if` of reader.ts, so that no socket ever counts as full: the process grew by 136 MiB,
+ * Seen to fail without the last `if` of reader.ts, so that no socket ever counts as full: the process grew by more than 100 MiB,
  * and nobody was behind.
  *
  * What is compared is the memory under the same load, before and while one stream stands still. The load comes with
- * garbage that lies around until a collection, more than 100 MiB of it; so the first measurement follows some 200 MB, when as much
+ * garbage that lies around until a collection, more than 100 MiB of it; so the first measurement follows some 100 MB, when as much
  * of it was seen as there ever will be. And the tail is small, so that it is full by then.
  */
-t.test('one stream of a hundred stops reading for 200 MB: memory stays, the others are served, and it gets everything later', async (t) => {
+t.test('one stream of many stops reading for 160 MB: memory stays, the others are served, and it gets everything later', async (t) => {
   const instance = await startInstance(t, { TAIL_BYTES: '8MiB', STALL_SECONDS: NEVER });
   const http = new Http(t, instance.url);
   const url = `${instance.url}/topics/load/events`;
@@ -50,7 +58,7 @@ t.test('one stream of a hundred stops reading for 200 MB: memory stays, the othe
   // With one stream, so that everything that the load alone takes is taken: garbage between two collections, most of all.
   const slow = await openStream(t, url);
   await slow.next(({ event }) => event === '$open');
-  const before = median(await load(200 * MIB));
+  const before = median(await load(BEFORE_BYTES));
   await slow.until(() => slow.events.length === published + 1);
 
   frames = 0;
@@ -59,17 +67,17 @@ t.test('one stream of a hundred stops reading for 200 MB: memory stays, the othe
   const caughtUp = (): boolean => others.every((other, index) => other.bytes - opened[index]! >= frames);
   slow.pause();
   const stalledAt = published;
-  const during = median(await load(200 * MIB));
+  const during = median(await load(LOAD_BYTES));
   // The slow one stands still until here: whatever the others wait for, it is not that one.
   await until('the others have got everything', caughtUp);
   const grown = during - before;
-  t.ok(grown < 64 * MIB, `the process grew by ${Math.round(grown / MIB)} MiB`);
+  t.ok(grown < GROWN_MAX_BYTES, `the process grew by ${Math.round(grown / MIB)} MiB`);
   t.comment(`it grew from ${Math.round(before / MIB)} by ${Math.round(grown / MIB)} MiB`);
 
   const metrics = await http.metrics();
   t.equal(metrics.get('tidings_readers_behind'), 1);
   const behind = metrics.get('tidings_readers_behind_max_messages')!;
-  t.ok(behind > 1000 && behind <= published - stalledAt, `it is ${behind} of ${published - stalledAt} messages behind`);
+  t.ok(behind > 0.8 * LOAD_BYTES / MESSAGE_BYTES && behind <= published - stalledAt, `it is ${behind} of ${published - stalledAt} messages behind`);
   t.ok(metrics.get('tidings_tail_bytes')! <= 8 * MIB);
   t.equal(metrics.get('tidings_readers_fell_behind_total'), 1, 'nobody else fell behind');
 
@@ -86,7 +94,7 @@ t.test('one stream of a hundred stops reading for 200 MB: memory stays, the othe
 });
 
 t.test('a stream whose client takes nothing for STALL_SECONDS is closed, and comes back to where it was', async (t) => {
-  const instance = await startInstance(t, { TAIL_BYTES: '1MiB', STALL_SECONDS: '3' });
+  const instance = await startInstance(t, { TAIL_BYTES: '1MiB', STALL_SECONDS: '2' });
   const http = new Http(t, instance.url);
   const url = `${instance.url}/topics/load/events`;
   const stalled = await openStream(t, url);
@@ -101,7 +109,7 @@ t.test('a stream whose client takes nothing for STALL_SECONDS is closed, and com
     });
   }
   await until('it is closed', async () => await http.metric('streams_stalled_total') === 1);
-  t.ok(performance.now() - untilThen >= 3000, 'not before the time is over');
+  t.ok(performance.now() - untilThen >= 2000, 'not before the time is over');
   t.equal(await http.metric('streams'), 1);
   t.equal(await http.metric('readers_behind'), 0);
 
