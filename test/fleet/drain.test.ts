@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { check, summarise, type Stored } from '../support/checker.ts';
 import { openStream, type SseStream } from '../support/client.ts';
@@ -7,11 +8,14 @@ import { Publishers, readHistory } from '../support/fleet-publishers.ts';
 import { Random } from '../support/fleet-random.ts';
 import { each, Http, type Answer } from '../support/http.ts';
 import { startInstance, type Instance } from '../support/instance.ts';
+import { rounds } from '../support/rounds.ts';
 import type { Scope } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
-const STREAMS = 500;
+const STREAMS = rounds(200, 500);
 const PUBLISHERS = 10;
+/** The longest pause of a publisher: every message goes to every stream. Milliseconds. */
+const THINK = 40;
 const LONG_POLLS = 5;
 /** Connections that are kept open and idle when the drain begins. */
 const IDLE = 5;
@@ -77,12 +81,13 @@ function slowPublish(t: Scope, port: number, text: string): { finish(): Promise<
   };
 }
 
-t.test('SIGTERM under 500 streams and publishes: each publish answered, streams closed evenly, code 0, nothing left', async (t) => {
+t.test(`SIGTERM under ${STREAMS} streams and publishes: each publish answered, streams closed evenly, code 0, nothing left`, async (t) => {
   const instance = await startInstance(t, {
     LOG_LEVEL: 'warn', DRAIN_SECONDS: String(WINDOW_SECONDS), RETRY_MIN_MS: String(RETRY_MIN), RETRY_MAX_MS: String(RETRY_MAX),
   });
   const { url, port } = instance;
-  const publishers = new Publishers(t, [url], new Random(1));
+  const random = new Random(1);
+  const publishers = new Publishers(t, [url], random.fork());
   const http = new Http(t, url);
   const streams = await openStreams(t, instance, STREAMS);
 
@@ -122,6 +127,7 @@ t.test('SIGTERM under 500 streams and publishes: each publish answered, streams 
         // Nobody is there any more, or soon nobody will be.
         if (draining) return;
       }
+      await sleep(random.below(THINK));
     }
   }));
   await publishers.reached(50);

@@ -11,13 +11,15 @@ import { until } from '../support/until.ts';
 
 /** After how long a server counts as dead: milliseconds. */
 const DOWN_AFTER = 5_000;
+/** The longest pause of a publisher, for each there is: most of what is sent is sent while a failover is waited for. Milliseconds. */
+const THINK = 30;
 
 /** Two instances under load; everybody sees every message once, in order, whatever `trouble` does to Redis. */
 async function under(t: Test, url: string, trouble: (load: Load, instances: readonly Instance[]) => Promise<void>): Promise<void> {
   const env = { DATABASE_URL: `file:${join(tempFolder(t), 'log.db')}`, REDIS_URL: url, LOG_LEVEL: 'info', RETRY_MIN_MS: '20', RETRY_MAX_MS: '200' };
   const instances = await Promise.all([startInstance(t, env), startInstance(t, env)]);
   await allSay(t, 'ready', instances);
-  const load = new Load(t, { urls: instances.map((one) => one.url), random: seeded(t), publishers: 4, streams: 30, cutEvery: 10 });
+  const load = new Load(t, { urls: instances.map((one) => one.url), random: seeded(t), publishers: 4, streams: 30, cutEvery: 10, think: THINK });
   await load.open();
   load.start();
   await load.more(100);

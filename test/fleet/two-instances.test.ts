@@ -12,6 +12,8 @@ const RETRY = { RETRY_MIN_MS: '20', RETRY_MAX_MS: '200' };
 /** So many streams that each kind of wish is there several times, and messages before, while and after an instance is away. */
 const STREAMS = rounds(60, 200);
 const MESSAGES = rounds(200, 400);
+/** Publishers take their time: what they send while an instance starts is more than is needed. Milliseconds. */
+const THINK = rounds(15, 6);
 
 /** Two instances on one log, with one Redis. */
 async function startTwo(t: Test, more: Readonly<Record<string, string>> = {}): Promise<[Instance, Instance]> {
@@ -23,7 +25,7 @@ async function startTwo(t: Test, more: Readonly<Record<string, string>> = {}): P
 t.test('two instances, one Redis, one log: every stream gets every message once, in order, though it is cut and one instance is killed', async (t) => {
   const random = seeded(t);
   const [one, two] = await startTwo(t);
-  const load = new Load(t, { urls: [one.url, two.url], random, publishers: 20, streams: STREAMS, cutEvery: 4 });
+  const load = new Load(t, { urls: [one.url, two.url], random, publishers: 20, streams: STREAMS, cutEvery: 4, think: THINK });
 
   await load.open();
   load.start();
@@ -45,7 +47,7 @@ t.test('two instances, one Redis, one log: every stream gets every message once,
 t.test('both instances are replaced one after the other under load: every stream gets every message once, in order', async (t) => {
   const random = seeded(t);
   const instances = await startTwo(t, { DRAIN_SECONDS: '1' });
-  const load = new Load(t, { urls: instances.map(({ url }) => url), random, publishers: 6, streams: 50, cutEvery: 10 });
+  const load = new Load(t, { urls: instances.map(({ url }) => url), random, publishers: 6, streams: 50, cutEvery: 10, think: THINK });
 
   await load.open();
   load.start();

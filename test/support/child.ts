@@ -15,6 +15,9 @@ export interface ChildOptions extends SpawnOptions {
   readonly ending?: NodeJS.Signals;
 }
 
+/** What a process has by default. tap's own options would be loaded into each that is Node: they slow its start and change its memory. */
+const ENVIRONMENT = { ...process.env, NODE_OPTIONS: undefined };
+
 /** A process that a test started: what it printed, how it ended. Ended by its pid when the test is over. */
 export class Child {
   /** Everything it printed so far, on both outputs. */
@@ -23,7 +26,7 @@ export class Child {
   readonly #process: ChildProcess;
 
   constructor(t: Scope, command: string, args: readonly string[], { ending = 'SIGKILL', ...options }: ChildOptions = {}) {
-    this.#process = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#process = spawn(command, args, { env: ENVIRONMENT, ...options, stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [this.#process.stdout!, this.#process.stderr!]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
         this.output += text;

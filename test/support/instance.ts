@@ -2,14 +2,12 @@ import { get } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Child, type Exit } from './child.ts';
+import { COMPILE_CACHE } from './compile-cache.ts';
 import { emptyDatabase, isPostgres } from './database.ts';
 import { freePort } from './ports.ts';
 import { tempFolder, type Scope } from './temp.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts');
-
-/** Where Node keeps what it has compiled: hundreds of instances are started in a run, and each would compile the same again. */
-const COMPILE_CACHE = join(import.meta.dirname, '../../node_modules/.cache/tidings');
 
 /** Stops an instance that never becomes ready from hanging the run. Milliseconds. */
 const READY_LIMIT = 120_000;

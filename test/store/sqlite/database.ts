@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { SqliteStore, type SqliteOptions } from '../../../src/store/sqlite/sqlite.ts';
 import type { TestDatabase } from '../../contract/store-kit.ts';
+import '../../support/bare-threads.ts';
 import { Child } from '../../support/child.ts';
+import { COMPILE_CACHE } from '../../support/compile-cache.ts';
 import { recordingLogger } from '../../support/logger.ts';
 import { tempFolder, type Scope } from '../../support/temp.ts';
 
@@ -54,5 +56,5 @@ const CHILD = join(import.meta.dirname, 'child.ts');
 /** Starts child.ts, through another program if one is named: `child(t, ['open', file], 'strace', '-f')`. */
 export function child(t: Scope, args: readonly string[], ...through: readonly string[]): Child {
   const [command, ...rest] = [...through, process.execPath, CHILD, ...args];
-  return new Child(t, command!, rest, { env: { PATH: process.env['PATH'] } });
+  return new Child(t, command!, rest, { env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: COMPILE_CACHE } });
 }
