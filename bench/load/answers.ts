@@ -1,5 +1,5 @@
 /**
- * The answers on one publishing connection, several behind each other when requests were pipelined: their status, and where each ends
+ * The answers on one publishing connection, several after each other when requests were pipelined: their status, and where each ends
  * (RFC 9112, section 6). No strings are made of what is usual.
  */
 export class Answers {

@@ -29,7 +29,7 @@ const ROOM = MARKER_BYTES + 12;
 export class Counting implements Sink {
   readonly #run: number;
   readonly #base: number;
-  /** Of a message's data behind its marker. */
+  /** Of a message's data after its marker. */
   readonly #rest: number;
   readonly #ledger: Ledger;
   readonly #latency: Histogram;

@@ -125,7 +125,7 @@ export class Ledger {
 /** How many of a topic's messages were accepted between two places. */
 class Tally {
   readonly #order: AgreedOrder | undefined;
-  /** Places that somebody got; those that nobody got lie behind them. */
+  /** Places that somebody got; those that nobody got lie after them. */
   readonly #length: number;
   #never = 0;
   /** Places of those that were not accepted, in ascending order. */

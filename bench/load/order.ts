@@ -1,5 +1,5 @@
 /**
- * The order of one topic's messages in a run. Where they were published one behind the other, over one connection, their numbers are it. Where
+ * The order of one topic's messages in a run. Where they were published one after the other, over one connection, their numbers are it. Where
  * they were published over several connections at once, any order is right, as long as all streams get the same: the first stream
  * to get a message fixes the message's place.
  */

@@ -7,7 +7,7 @@ import { PublishingConnection, type Publishes } from './publishing-connection.ts
 import type { Outcome, Run } from './run.ts';
 import { KEY_DIGITS, makeRequest, wires, type Request } from './wires.ts';
 
-/** Answers are waited for so long behind the last request. */
+/** Answers are waited for so long after the last request. */
 const ANSWER_MS = 15_000;
 /** A wait that is shorter than a timer's grain is slept through: it blocks the answers, but not for longer than this. */
 const SLEEP_MS = 1;

@@ -70,7 +70,7 @@ export class OpeningQueue {
   #tick(): void {
     const oldest = now() - OPEN_MS;
     for (const stream of this.#opening) {
-      // Those behind it are younger.
+      // Those after it are younger.
       if (stream.connectedAt > oldest) break;
       stream.fail('no answer');
     }

@@ -9,7 +9,7 @@ export interface Run {
   readonly topics: Names;
   /** Of a message's data. */
   readonly bytes: number;
-  /** Whether each topic's messages were published behind each other; otherwise the streams have to agree on an order. */
+  /** Whether each topic's messages were published after each other; otherwise the streams have to agree on an order. */
   readonly inOrder: boolean;
   /** The share of the streams that stops reading. */
   readonly slow: number;

@@ -54,7 +54,7 @@ function members(group: number): Member[] {
 function stateOf(pid: number): { readonly parent: number; readonly group: number; readonly isOver: boolean } | undefined {
   const text = readOrGone(() => readFileSync(`/proc/${pid}/stat`, 'latin1'));
   if (text === undefined) return undefined;
-  // The command's name is in brackets and may hold anything; behind it come state, parent and group, and 15 fields on the number of threads.
+  // The command's name is in brackets and may hold anything; after it come state, parent and group, and 15 fields on the number of threads.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const [state, parent, group] = fields;
   // While another thread has not ended, the first one's state says nothing yet: sockets are still open, and take connections.

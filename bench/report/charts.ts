@@ -58,7 +58,7 @@ export function barChart(title: string, unit: string, digits: number, bars: read
   return `${svg}\n`;
 }
 
-/** A line from the least to the most with the median in words behind it. */
+/** A line from the least to the most with the median in words after it. */
 function rangeOf(spreads: readonly Spread[], digits: number): CustomSeriesRenderItem {
   return (_params, api) => {
     const index = Number(api.value(0));

@@ -32,7 +32,7 @@ const made = new Map<string, Promise<string>>();
 
 /**
  * The folder of a log with so many messages: on so many topics (`bench.t0` and on) that each has a thousand,
- * spread over the whole log, and behind them a thousand on each of ten more.
+ * spread over the whole log, and after them a thousand on each of ten more.
  */
 export function preparedLog(peer: Peer, messages: number, { scratch, say }: Setting): Promise<string> {
   const folder = join(scratch, `log-${messages}`);

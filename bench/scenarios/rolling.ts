@@ -72,7 +72,7 @@ async function replaceAll(peer: Peer, { quick, say }: Setting): Promise<Round> {
   });
 }
 
-/** How the reconnects of one drain are spread over the time in which they can come: its window, and the longest `retry:` behind it. */
+/** How the reconnects of one drain are spread over the time in which they can come: its window, and the longest `retry:` after it. */
 function spreadOf(returns: readonly number[], drain: number): { readonly count: number; readonly busiest: number; readonly ratio: number } {
   const busiest = busiestSecond(returns);
   return { count: returns.length, busiest, ratio: busiest / (returns.length / (drain + RETRY_MAX_SECONDS)) };
@@ -132,7 +132,7 @@ export const rolling: Scenario = {
   name: 'rolling',
   title: 'A rolling deploy',
   how: `${STREAMS.toLocaleString('en')} streams of one topic on ${INSTANCES} instances with one log and Redis, behind HAProxy with \`deploy/haproxy.cfg\`; ${RATE} messages of ${MESSAGE_BYTES} bytes a second to all of them, and ${PUBLISHERS} publishers with keys that do as \`Retry-After\` says. `
-    + `One instance after the other gets SIGTERM, drains for ${DRAIN_SECONDS} seconds (\`DRAIN_SECONDS\`), ends, and is started again. Streams come back when \`retry:\` says. The mean of the reconnects is over the drain and the ${RETRY_MAX_SECONDS} seconds of the longest \`retry:\` behind it, and of the three drains the one with the worst ratio counts.`,
+    + `One instance after the other gets SIGTERM, drains for ${DRAIN_SECONDS} seconds (\`DRAIN_SECONDS\`), ends, and is started again. Streams come back when \`retry:\` says. The mean of the reconnects is over the drain and the ${RETRY_MAX_SECONDS} seconds of the longest \`retry:\` after it, and of the three drains the one with the worst ratio counts.`,
   caveats: ['Nothing is pinned to a core.', 'SQLite: all instances are on one host. "Lost" counts keyed publishes that were given up, too.', 'A stream can be sent on more than once: to an instance whose turn comes later.'],
   peers: [SUBJECT],
   figures: [

@@ -30,7 +30,7 @@ export interface Faults {
   status?(before: number): number;
   /** Called before a request to publish is answered. */
   published?(message: Message): Promise<void> | void;
-  /** Where a stream begins that wants everything behind a place. */
+  /** Where a stream begins that wants everything after a place. */
   resume?(after: number): number;
   /** Whether a stream is sent away for a while; so many were asked for before. */
   isBusy?(before: number): boolean;

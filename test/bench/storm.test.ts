@@ -16,7 +16,7 @@ import { BUSY_MS, FaultyServer, type Faults } from './faulty-server.ts';
 
 const STREAMS = 20;
 const RATE = 200;
-/** Most of it comes behind the cut, also where the machine takes its time to cut. */
+/** Most of it comes after the cut, also where the machine takes its time to cut. */
 const SECONDS = 2;
 const MESSAGES = RATE * SECONDS;
 
@@ -89,7 +89,7 @@ t.test('streams whose server is killed come back by themselves when there is one
   t.ok(delivered.caughtUpAt! >= returned);
 });
 
-t.test('cut anywhere, a stream goes on behind the last event that it has whole', async (t) => {
+t.test('cut anywhere, a stream goes on after the last event that it has whole', async (t) => {
   const run: Run = { number: 5, base: now(), topics: { name: 'a', count: 1 }, bytes: 34, inOrder: true, slow: 0, quietMs: 100 };
   const frames = Array.from({ length: 4 }, (_, seq) => {
     const frame = Buffer.from(`data: "${makeMarker(5, 0)}"\nid: bench-${seq + 10}\n\n`);

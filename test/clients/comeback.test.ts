@@ -52,7 +52,7 @@ async function checkAll(t: Test, all: readonly Opened[], published: readonly str
   t.strictSame(inChromium.faults, []);
 }
 
-/** Publishes numbered messages, one behind the other, whatever happens to the instance: each until it was stored. */
+/** Publishes numbered messages, one after the other, whatever happens to the instance: each until it was stored. */
 class Publishing {
   readonly stored: string[] = [];
   readonly #http: Http;

@@ -30,7 +30,7 @@ const PUBLISHED = [
 const LAST = 'after the cut';
 const ALL = ['message größer\n😀', 'update.done done', `message ${LAST}`];
 
-// No heartbeat falls into a round: it would shift the bytes behind it.
+// No heartbeat falls into a round: it would shift the bytes after it.
 const instance = await startInstance(t, { RETRY_MIN_MS: '10', RETRY_MAX_MS: '10', CORS_ORIGINS: '*' });
 const http = new Http(t, instance.url);
 // From here on numbers have four digits: so the frames of one round are as long as those of the next.
@@ -78,7 +78,7 @@ async function round(t: Scope, kind: Kind, form: keyof typeof FORMS, cuts: reado
   return { body, runs };
 }
 
-/** For each message, the byte behind its id's line and before the blank line that ends it. */
+/** For each message, the byte after its id's line and before the blank line that ends it. */
 function behindIds(body: Buffer): (number | undefined)[] {
   const ends = [...body.toString('latin1').matchAll(/\nid: \S+\n(?=\n\r\n)/g)].map(({ index, 0: text }) => index + text.length);
   // The first is that of `$open`, which is no message: a client that loses it comes back to the same place.

@@ -87,7 +87,7 @@ t.test('a rest is bounded, however long the sweep before it took', async (t) => 
   const spine = await begin(t);
   const outlets = await openMany(spine, 100, 2);
   const late = await publishEvery(spine, 200.5, 2, outlets.at(-1)!);
-  t.ok(late[1]! >= 200, 'the second one came just behind a sweep');
+  t.ok(late[1]! >= 200, 'the second one came just after a sweep');
   t.ok(late[1]! <= 200 + REST_MAX_MS, `${late[1]} ms`);
 });
 
@@ -293,7 +293,7 @@ class Watched {
       if (line === ':' || line === '$busy') continue;
       const isPlace = line.startsWith('$cursor');
       const seq = isPlace ? Number(line.split('-')[1]) : Number.parseInt(line, 10);
-      if (isPlace ? seq < this.#at : seq <= this.#at) throw new Error(`${line.slice(0, 30)} came behind ${this.#at}`);
+      if (isPlace ? seq < this.#at : seq <= this.#at) throw new Error(`${line.slice(0, 30)} came after ${this.#at}`);
       this.#expectNothing(isPlace ? seq : seq - 1, line.slice(0, 30));
       this.#at = seq;
     }

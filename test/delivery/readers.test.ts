@@ -246,7 +246,7 @@ t.test('a drain closes streams evenly over the window, each with its own time to
   await done;
 });
 
-t.test('a connection stays open for a moment behind $busy, so that a browser has read it before the end', async (t) => {
+t.test('a connection stays open for a moment after $busy, so that a browser has read it before the end', async (t) => {
   const { open, streams, clock } = await begin(t);
   const refused = new TestOutlet();
   streams.refuse({ form: 'data', control: true, chunked: true }, refused);

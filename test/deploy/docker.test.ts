@@ -17,7 +17,7 @@ import { until } from '../support/until.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
-/** Longer than DRAIN_SECONDS by so much: for what comes behind the window. Seconds. */
+/** Longer than DRAIN_SECONDS by so much: for what comes after the window. Seconds. */
 const SLACK = 10;
 
 interface Instruction {

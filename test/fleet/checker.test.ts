@@ -67,7 +67,7 @@ t.test('a damaged stream is named with its fault', async (t) => {
   t.same(found({ entries: entries.toSpliced(5, 0, { kind: 'gap', id: idOf(5), reason: 'expired' }) }), only('needless gap', 'all'), 'a gap where nothing is missing');
   t.same(found({ streams: [{ ...some, entries: [...some.entries, entry(12)] }] }), only('wrong topic', 'some'), 'one that was not asked for');
   t.same(found({ streams: [{ ...some, entries: [entry(2), ...some.entries] }] }), only('out of order', 'some'), 'what lies before the place where it began');
-  t.same(found({ streams: [{ ...some, openedAt: 1.5, cursor: idOf(2) }] }), only('late start', 'some'), 'it begins behind what was sent after it was open');
+  t.same(found({ streams: [{ ...some, openedAt: 1.5, cursor: idOf(2) }] }), only('late start', 'some'), 'it begins after what was sent after it was open');
 });
 
 t.test('what is wrong often is said once, with how often', async (t) => {

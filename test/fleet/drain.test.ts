@@ -175,7 +175,7 @@ t.test(`SIGTERM under ${STREAMS} streams and publishes: each publish answered, s
 
   t.same(await instance.exited, { code: 0, signal: null });
   t.ok(await isRefused(port), 'nothing listens any more');
-  // By the time of the failure the window was open for sure, since it began later; behind it, only this process was late.
+  // By the time of the failure the window was open for sure, since it began later; after it, only this process was late.
   t.same(unanswered.filter(({ at }) => at < began + WINDOW_SECONDS * 1000), []);
   t.same(answers.filter(({ status }) => status !== 201).map(({ status, body }) => `${status} ${body}`), [], 'the log was there all the time');
   t.same(kept.length, 0, 'every answer ends its connection');

@@ -51,7 +51,7 @@ async function loseThenGoOn(t: Test, loss: Loss): Promise<void> {
   await loss.begin();
   let last = '';
   for (let index = 0; index < EXPIRED; index++) last = await here.publish(index % 2 === 0 ? 'orders' : 'others', `expired ${index}`, TTL);
-  const [, kept] = await here.batch([{ topic: 'orders', data: 'expired in a batch', ttl: 1 }, { topic: 'orders', data: 'kept' }, { topic: 'orders', data: 'expired behind it', ttl: 1 }]);
+  const [, kept] = await here.batch([{ topic: 'orders', data: 'expired in a batch', ttl: 1 }, { topic: 'orders', data: 'kept' }, { topic: 'orders', data: 'expired after it', ttl: 1 }]);
   await until('their TTL has passed', async () => (await here.get(`/messages/${last}`)).status === 404 && (await here.get(`/messages/${kept!.replace(/[0-9]+$/, String(seqOf(kept) + 1))}`)).status === 404);
   await loss.end(bothUp);
   const next = await here.publish('orders', 'next');

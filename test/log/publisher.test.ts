@@ -208,7 +208,7 @@ t.test('where commits take long, nobody waits for two of them: the second is sen
   t.same((await Promise.all(receipts)).map(({ first }) => first), Array.from({ length: 2_012 }, (_, index) => index + 1));
 });
 
-t.test('behind a commit that is under way another is sent once it is as large, and no third', async (t) => {
+t.test('after a commit that is under way another is sent once it is as large, and no third', async (t) => {
   const { publisher, clock, told, ended, sizes, receipts, publish } = await beginHeld(t);
   await publish(3);
   t.same(sizes, [3]);
@@ -230,7 +230,7 @@ t.test('behind a commit that is under way another is sent once it is as large, a
   t.equal(publisher.failure, undefined);
 });
 
-t.test('what becomes of a commit says nothing of the one behind it', async (t) => {
+t.test('what becomes of a commit says nothing of the one after it', async (t) => {
   const { store, publisher } = await begin(t);
   store.poison = 'poison';
   store.appendFailures.push('outcome-unknown');

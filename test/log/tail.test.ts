@@ -91,7 +91,7 @@ t.test('a message that nothing told of is found by the next look at the head', a
   t.same(told, [4]);
 });
 
-t.test('a message behind one that was lost while the log was being read is not forgotten until the next look', async (t) => {
+t.test('a message after one that was lost while the log was being read is not forgotten until the next look', async (t) => {
   const { tail, store, told, clock } = await begin(t);
   store.commit();
   tail.offer([store.commit()]);

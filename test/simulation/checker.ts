@@ -3,11 +3,11 @@ import type { ClientRecord, Entry, Publication, Run } from './record.ts';
 
 /** What must hold, whatever happens: by these names a fault is reported. */
 export type Invariant =
-  /** A message that lies behind a client's start, and was neither handed to it nor announced by a gap; nothing behind it either. */
+  /** A message that lies after a client's start, and was neither handed to it nor announced by a gap; nothing after it either. */
   | 'lost'
-  /** The same, and the client was handed what lies behind it. */
+  /** The same, and the client was handed what lies after it. */
   | 'unannounced gap'
-  /** The client was told a place that lies behind a message that it had not been handed: cut there, it would come back without it. */
+  /** The client was told a place that lies after a message that it had not been handed: cut there, it would come back without it. */
   | 'cursor ahead of its frames'
   /** A gap over messages that the log holds, or without any reason. */
   | 'needless gap'
@@ -16,7 +16,7 @@ export type Invariant =
   | 'wrong topic'
   /** One id, two messages; or one message, two ids. */
   | 'id not unique'
-  /** A stream that was open before a message was sent begins behind it. */
+  /** A stream that was open before a message was sent begins after it. */
   | 'late start'
   | 'acknowledged and absent'
   | 'stored twice'
@@ -147,7 +147,7 @@ class Checker {
     const seen = new Set<string>();
     const topics = new Set([...new Set(this.#inOrder.map(({ topic }) => topic))].filter((topic) => wants.some((pattern) => fits(pattern, topic))));
     const wanted = this.#inOrder.filter(({ topic }) => topics.has(topic));
-    /** What lies behind `at`, up to `to`, and was not handed over. */
+    /** What lies after `at`, up to `to`, and was not handed over. */
     const missing = (to: Place): readonly Known[] => between(wanted, at!.seq, to.seq).filter((message) => !message.isFleeting
       && message.epoch <= to.epoch && this.#isHeld(message, to.epoch));
     const goTo = (id: string, invariant: Invariant, isIncluded: boolean): void => {
@@ -155,7 +155,7 @@ class Checker {
       if (at !== undefined) {
         if (!this.#isHeld(at, to.epoch)) this.#fault('unannounced gap', name, `${placeName(at)} was lost with a log that is not the one of ${id}`);
         const [first, ...others] = missing(isIncluded ? { ...to, seq: to.seq + 1 } : to);
-        if (first !== undefined) this.#fault(invariant, name, `${first.id} ${first.text}${others.length === 0 ? '' : ` and ${others.length} more`} behind ${placeName(at)}, and then ${id}`);
+        if (first !== undefined) this.#fault(invariant, name, `${first.id} ${first.text}${others.length === 0 ? '' : ` and ${others.length} more`} after ${placeName(at)}, and then ${id}`);
       }
       at = to;
     };
@@ -189,7 +189,7 @@ class Checker {
           if (!topics.has(message.topic) || (entry.topic !== undefined && entry.topic !== message.topic)) this.#fault('wrong topic', name, `${id} of ${message.topic}`);
           if (at === undefined) this.#fault('strange', name, `${id} before a start`);
           if (seen.has(id)) this.#fault('doubled', name, id);
-          else if (at !== undefined && message.seq <= at.seq) this.#fault('out of order', name, `${id} behind ${placeName(at)}`);
+          else if (at !== undefined && message.seq <= at.seq) this.#fault('out of order', name, `${id} after ${placeName(at)}`);
           else goTo(id, 'unannounced gap', false);
           seen.add(id);
           break;
@@ -225,7 +225,7 @@ class Checker {
   }
 }
 
-/** Of messages in the order of their numbers, those behind one number and before another. */
+/** Of messages in the order of their numbers, those after one number and before another. */
 function between(messages: readonly Known[], after: number, before: number): readonly Known[] {
   let low = 0;
   for (let high = messages.length; low < high; ) {
@@ -240,7 +240,7 @@ function between(messages: readonly Known[], after: number, before: number): rea
 
 const NONE: readonly Known[] = [];
 
-/** The name of an epoch behind all others. */
+/** The name of an epoch after all others. */
 const LAST = '~';
 
 function placeOf(id: string): Place {

@@ -44,7 +44,7 @@ export interface Deeds {
   readonly instances: number;
   /** The highest number that retention has deleted. */
   trimmedTo: number;
-  /** Older copies that took the log's place: the last number each held, and the epoch that began behind it. Epochs sort by their names. */
+  /** Older copies that took the log's place: the last number each held, and the epoch that began after it. Epochs sort by their names. */
   readonly restores: { readonly kept: number; readonly epoch: string }[];
 }
 

@@ -14,7 +14,7 @@ const SELDOM_MS = 60;
 interface Call {
   /** The names of chance. */
   readonly name: string;
-  /** Whether it comes behind those of its kind that were made before it, as on one connection. */
+  /** Whether it comes after those of its kind that were made before it, as on one connection. */
   readonly inOrder: boolean;
   /** Whether it changes the log: then a connection that breaks leaves it unknown whether it did. */
   readonly changes: boolean;
@@ -83,7 +83,7 @@ export class SimulatedStore implements Store {
   #call<Answer>(call: Call, work: () => Promise<Answer>): Promise<Answer> {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     const chance = this.#world.chance(`${call.name} ${this.#instance}`);
-    // Always drawn, so that a trouble less does not shift everything behind it.
+    // Always drawn, so that a trouble less does not shift everything after it.
     const [there, back, isDone, breaksAt] = [latency(chance.next()), latency(chance.next()), chance.next() < 0.5, chance.next()];
     const fail = (kind: 'unavailable' | 'outcome-unknown'): void => reject(new StoreError(kind, kind));
     const doneAt = Math.max(this.#world.now + there, this.#trouble('stalled') ?? 0, call.inOrder ? this.#doneAt : 0);

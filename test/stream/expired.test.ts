@@ -12,7 +12,7 @@ interface Page {
 }
 
 const SHORT = { ttl: '1' };
-/** As many messages may be heard of in time, one behind the other. */
+/** As many messages may be heard of in time, one after the other. */
 const ATTEMPTS = 20;
 
 async function isGone(http: Http, id: string): Promise<boolean> {

@@ -52,7 +52,7 @@ function gapIn(stream: SseStream): Gap {
 
 /** A log of which the first half and more was deleted; nothing more is published to it, so nothing more is deleted. */
 const { instance, http } = await start(t);
-// In one commit: retention looks behind it or not at all, and what is left of it leaves room for a few words more.
+// In one commit: retention looks after it or not at all, and what is left of it leaves room for a few words more.
 const ids = await http.batch([...noise, ...noise]);
 const timeOf = async (id: string): Promise<string> => (await http.json<{ time: string }>(`/messages/${id}`)).time;
 // They have one time: the last one has another.
@@ -103,12 +103,12 @@ t.test('a cursor that missed deleted messages is told, before the replay, what i
   t.same([gap!.event, gap!.id, JSON.parse(gap!.data)], ['$gap', before, expected]);
   t.same(rest.filter(({ event }) => event === undefined).map(({ id }) => id), held.map(({ id }) => id), 'then everything that is held');
 
-  // Cut behind any byte before the end of $gap, a client has no id but the one it came with.
+  // Cut after any byte before the end of $gap, a client has no id but the one it came with.
   const end = text.indexOf('\n\n', text.indexOf('$gap')) + 2;
   for (let cut = 0; cut < end; cut++) {
     let last: string | undefined;
     createParser({ onEvent: ({ id }) => { last = id ?? last; } }).feed(text.slice(0, cut));
-    if (last !== undefined) t.fail(`cut behind ${cut} of ${end} bytes, it would go on from ${last}`);
+    if (last !== undefined) t.fail(`cut after ${cut} of ${end} bytes, it would go on from ${last}`);
   }
   const cut = await openStream(t, url, { headers: { 'last-event-id': ids[3]! } });
   await cut.until(() => cut.events.length > 0);

@@ -7,7 +7,7 @@ const ATTEMPTS = 10;
 const COMMENT = /^:\n/;
 const CURSOR = /^event: \$cursor\ndata: \{\}\nid: (\S+)\n\n/;
 
-/** What a quiet stream was sent behind its `$open`, one sign of life after the other: ':' or the id of a `$cursor`. */
+/** What a quiet stream was sent after its `$open`, one sign of life after the other: ':' or the id of a `$cursor`. */
 function signs(text: string): string[] {
   const found: string[] = [];
   for (let rest = text.slice(text.indexOf('\n\n') + 2); rest !== '';) {
@@ -78,7 +78,7 @@ t.test('the id of a sign of life is the place of its own stream: nothing before 
     let at = 0;
     for (const { event, id } of stream.events) {
       // A message is new; a position may be the one that was just said.
-      if (event === undefined ? seqOf(id) <= at : seqOf(id) < at) t.fail(`${event ?? 'a message'} ${id} came behind ${at}`);
+      if (event === undefined ? seqOf(id) <= at : seqOf(id) < at) t.fail(`${event ?? 'a message'} ${id} came after ${at}`);
       at = seqOf(id);
       if (event === '$cursor' && at < head) amid++;
     }

@@ -39,11 +39,11 @@ t.test('a slow reader that retention overtakes is told in the middle of its stre
   for (const { event, id, data } of slow.events.slice(1)) {
     if (event === '$gap') {
       const gap = JSON.parse(data) as { requested: string; resumed: string; oldest: string; reason: string };
-      t.match([gap.reason, id, seqOf(gap.requested)], ['expired', gap.resumed, at], `it was told behind ${at}`);
+      t.match([gap.reason, id, seqOf(gap.requested)], ['expired', gap.resumed, at], `it was told after ${at}`);
       t.ok(at > 1 && seqOf(gap.resumed) > at);
       t.equal(seqOf(gap.oldest), seqOf(gap.resumed) + 1);
       missed.push(gap.requested.replace(/\d+$/, String(at + 1)), gap.resumed);
-    } else if (seqOf(id) !== at + 1) t.fail(`${id} came behind ${at}`);
+    } else if (seqOf(id) !== at + 1) t.fail(`${id} came after ${at}`);
     at = seqOf(id);
   }
   t.equal(at, published, 'all but what a gap names, once, in order');

@@ -75,7 +75,7 @@ t.test('an id that a restored copy never gave out is told so, also after the cop
   for (const id of lost) {
     const [gap, messages] = await comesBack(id, later.at(-1)!);
     t.match(gap, { requested: id, ...fork }, `${id}, after the copy has counted past it`);
-    t.same(messages, ['new 0', ...later.map((_, index) => `later ${index}`)], 'everything behind the fork');
+    t.same(messages, ['new 0', ...later.map((_, index) => `later ${index}`)], 'everything after the fork');
   }
   const [none, messages] = await comesBack(shared[3]!, later.at(-1)!);
   t.equal(none, undefined, 'an id from before the fork is good');

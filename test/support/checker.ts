@@ -30,7 +30,7 @@ export interface StreamRecord {
   readonly name: string;
   /** Topics and patterns that it asked for. */
   readonly wants: readonly string[];
-  /** The cursor of its first `$open`: it gets everything behind it. */
+  /** The cursor of its first `$open`: it gets everything after it. */
   readonly cursor: string;
   /** When that came, by the clock of `Publication.sentAt`. */
   readonly openedAt: number;
@@ -48,7 +48,7 @@ export interface Stored {
 }
 
 export type FaultKind =
-  /** A stream did not get it, and nothing that came behind it either. */
+  /** A stream did not get it, and nothing that came after it either. */
   | 'lost'
   /** A stream did not get it, but got later ones, and no `$gap` between them. */
   | 'unannounced gap'
@@ -64,7 +64,7 @@ export type FaultKind =
   | 'foreign'
   /** A stream was answered in a way that ends a browser's EventSource for good. */
   | 'gave up'
-  /** A stream opened before a message was sent begins behind it. */
+  /** A stream opened before a message was sent begins after it. */
   | 'late start'
   /** It got its 201 and is not in the history. */
   | 'absent'
@@ -94,7 +94,7 @@ export interface Run {
   readonly streams: readonly StreamRecord[];
   /** Everything that the history holds at the end, as it was answered; undefined when nobody looked. */
   readonly history?: readonly Stored[];
-  /** The history is shown from behind this number on; without it, from the first. */
+  /** The history is shown from after this number on; without it, from the first. */
   readonly behind?: number;
 }
 
@@ -201,7 +201,7 @@ function checkNumbers(history: readonly Stored[], publications: readonly Publica
   let time = '';
   for (const message of history) {
     const number = numberOf(message.id);
-    if (number <= last) faults.push({ kind: 'history out of order', who: message.id, what: `behind ${last}` });
+    if (number <= last) faults.push({ kind: 'history out of order', who: message.id, what: `after ${last}` });
     for (let missing = last + 1; missing < number; missing++) {
       if (!hidden.has(missing)) faults.push({ kind: 'hole', who: String(missing), what: `between ${last} and ${number}` });
     }
@@ -224,7 +224,7 @@ function checkStream(stream: StreamRecord, { expected, known, topics }: Log, pub
   const wanted = wantedOf(stream, topics);
   const seen = new Set<string>();
   if (stream.gaveUp !== undefined) fault('gave up', stream.gaveUp);
-  // A stream never goes back behind the place where it began.
+  // A stream never goes back to before the place where it began.
   let furthest = numberOf(stream.cursor);
 
   for (const entry of stream.entries) {
@@ -235,7 +235,7 @@ function checkStream(stream: StreamRecord, { expected, known, topics }: Log, pub
     const { id, text, topic } = entry;
     const message = known.get(id);
     if (seen.has(id)) fault('doubled', id);
-    else if (numberOf(id) <= furthest) fault('out of order', `${id} behind ${furthest}`);
+    else if (numberOf(id) <= furthest) fault('out of order', `${id} after ${furthest}`);
     if (message === undefined) fault('foreign', `${id}: ${text}`);
     else {
       if (!wanted.has(message.topic)) fault('wrong topic', `${id} of ${message.topic}`);

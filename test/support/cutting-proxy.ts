@@ -29,7 +29,7 @@ const HEAD_END = '\r\n\r\n';
 /**
  * A TCP proxy on a free port of 127.0.0.1, in front of a server of 127.0.0.1. It cuts answers to GET after an exact number
  * of bytes; everything else passes as it is. What a client was sent before a cut is what it gets: the end comes as FIN,
- * behind those bytes.
+ * after those bytes.
  */
 export class CuttingProxy {
   /** One for each GET that was answered, in the order in which their answers began. */

@@ -82,7 +82,7 @@ export class MemoryStore implements Store {
     return numbered(whole, message.epoch, message.seq, time);
   }
 
-  /** What a restored copy does: it knows nothing of what came behind `seq`, and begins a new epoch there. */
+  /** What a restored copy does: it knows nothing of what came after `seq`, and begins a new epoch there. */
   async restore(seq: number): Promise<void> {
     this.messages = this.messages.filter((message) => message.seq <= seq);
     this.#epochs = this.#epochs.filter(({ first }) => first <= seq + 1);

@@ -28,9 +28,9 @@ export interface Kind {
   /** Whether one handler gets events of every name. The others, as the standard has it, get an event only where they listen for its name. */
   readonly oneHandler: boolean;
   /**
-   * Whether it goes on behind an id as soon as the id's line is there, before it hands the event over at the blank line. Cut
+   * Whether it goes on after an id as soon as the id's line is there, before it hands the event over at the blank line. Cut
    * between the two it loses that event. No order of the fields can help: the blank line must come after some line. With the id's line last it is
-   * this one byte of a frame; with any other order it would be all that stands behind the id.
+   * this one byte of a frame; with any other order it would be all that stands after the id.
    */
   readonly trustsIdLine: boolean;
   /** Opens a stream, and closes it when the test is over. */
