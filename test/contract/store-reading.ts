@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import type { Test } from 'tap';
 import type { Message } from '../../src/model/message.ts';
 import { Filter, matches } from '../../src/model/topic.ts';
+import { rounds } from '../support/rounds.ts';
 import { until } from '../support/until.ts';
 import { draft, EVERYTHING, newlyStored, openStore, range, readMessages, request, seqs, stored, texts, type StoreFactory } from './store-kit.ts';
 
@@ -81,7 +82,7 @@ export async function reading(t: Test, factory: StoreFactory): Promise<void> {
       }
       const expected = log.slice(from).filter(wanted);
       return seqs(found).join() === seqs(expected).join() && texts(found).join() === texts(expected).join();
-    }), { numRuns: 150 });
+    }), { numRuns: rounds(60, 150) });
   });
 
   await t.test('many topics at once', async (t) => {

@@ -41,6 +41,47 @@ async function burst(publishers: Publishers, topic: string): Promise<void> {
   for (let index = 0; index < BURST; index++) await publishers.publish(topic, `message ${publishers.notes.length}`);
 }
 
+t.test('Redis away at the start: the service starts, says so, works, and needs no restart when it comes', async (t) => {
+  const redis = await startRedis(t);
+  await redis.stop();
+  const [one, two] = await startTwo(t, environment(t, redis.url, { POLL_MS: '200' }));
+  await allSay(t, 'degraded', [one, two]);
+  const stream = await streamOn(t, two, 'news.today');
+  const publishers = new Publishers(t, [one.url], new Random(3));
+  await burst(publishers, 'news.today');
+  await stream.when(() => stream.messages >= BURST);
+  t.equal(stream.messages, BURST, 'the log carries what the bus cannot');
+
+  await redis.start();
+  await allSay(t, 'ready', [one, two]);
+  await burst(publishers, 'news.today');
+  await stream.when(() => stream.messages >= 2 * BURST);
+  t.same(summarise(check({ publications: publishers.notes, streams: [stream.record] })), []);
+  const admin = redisClient(t, redis);
+  await until('both listen, on one channel', async () => {
+    const channels = (await admin.pubsub('CHANNELS')) as string[];
+    return channels.length === 1 && (await admin.pubsub('NUMSUB', ...channels) as [string, number])[1] === 2;
+  });
+});
+
+t.test('without Redis, a message arrives on the other instance by its next look at the log, the last of a burst too', async (t) => {
+  const redis = await startRedis(t);
+  const [one, two] = await startTwo(t, environment(t, redis.url, { POLL_MS: String(POLL) }));
+  const stream = await streamOn(t, two, 'news.*');
+  await redis.stop();
+  await allSay(t, 'degraded', [one, two]);
+
+  const publishers = new Publishers(t, [one.url], new Random(1));
+  await burst(publishers, 'news.today');
+  // Nothing else is published: whatever brings the last one is not another message.
+  await stream.when(() => stream.messages >= BURST);
+
+  t.same(summarise(check({ publications: publishers.notes, streams: [stream.record] })), []);
+  const late = Math.max(...stream.entries.map(({ at }, index) => at - publishers.notes[index]!.answeredAt!));
+  t.comment(`late by ${Math.round(late)} ms at most`);
+  t.ok(late <= POLL + MACHINE, `late by ${late} ms, and the log is looked at every ${POLL} ms`);
+});
+
 t.test('under load, Redis is stopped and started, cuts its listeners off, and pauses: every stream gets every message once, in order', async (t) => {
   const random = seeded(t);
   const redis = await startRedis(t);
@@ -72,22 +113,25 @@ t.test('under load, Redis is stopped and started, cuts its listeners off, and pa
   t.same(await load.faults(one.url), []);
 });
 
-t.test('without Redis, a message arrives on the other instance by its next look at the log, the last of a burst too', async (t) => {
+t.test('two services that share one Redis never see messages of each other, whatever database their URLs name', async (t) => {
   const redis = await startRedis(t);
-  const [one, two] = await startTwo(t, environment(t, redis.url, { POLL_MS: String(POLL) }));
-  const stream = await streamOn(t, two, 'news.*');
-  await redis.stop();
-  await allSay(t, 'degraded', [one, two]);
+  const logs = [environment(t, redis.url, { POLL_MS: NO_POLL }), environment(t, `${redis.url}/3`, { POLL_MS: NO_POLL })];
+  const services = await Promise.all(logs.map(async (env) => {
+    const instances = await startTwo(t, env);
+    await allSay(t, 'ready', instances);
+    const [one, two] = instances;
+    const streams = [await streamOn(t, one, '>'), await streamOn(t, two, '>')];
+    return { one, two, streams, publishers: new Publishers(t, [one.url], new Random(4)) };
+  }));
+  // Both logs give the same numbers, to the same topics, at the same time.
+  await Promise.all(services.map(({ publishers }, index) => Promise.all(Array.from({ length: BURST }, (_, at) => publishers.publish('news.today', `message ${at} of service ${index}`)))));
 
-  const publishers = new Publishers(t, [one.url], new Random(1));
-  await burst(publishers, 'news.today');
-  // Nothing else is published: whatever brings the last one is not another message.
-  await stream.when(() => stream.messages >= BURST);
-
-  t.same(summarise(check({ publications: publishers.notes, streams: [stream.record] })), []);
-  const late = Math.max(...stream.entries.map(({ at }, index) => at - publishers.notes[index]!.answeredAt!));
-  t.comment(`late by ${Math.round(late)} ms at most`);
-  t.ok(late <= POLL + MACHINE, `late by ${late} ms, and the log is looked at every ${POLL} ms`);
+  for (const { two, streams, publishers } of services) {
+    await Promise.all(streams.map((stream) => stream.when(() => stream.messages >= BURST)));
+    t.same(summarise(check({ publications: publishers.notes, streams: streams.map(({ record }) => record), history: await readHistory(new Http(t, two.url)) })), []);
+  }
+  const admin = redisClient(t, redis);
+  await until('each log has a channel of its own', async () => ((await admin.pubsub('CHANNELS')) as string[]).length === 2);
 });
 
 t.test('what went past while Redis was away, or had cut its listeners off, comes when it is back, once, without a look by the clock', async (t) => {
@@ -127,48 +171,4 @@ t.test('what went past while Redis was away, or had cut its listeners off, comes
   await publishers.publish('news.today', 'the last');
   await arrived();
   t.same(summarise(check({ publications: publishers.notes, streams: streams.map(({ record }) => record), history: await readHistory(new Http(t, two.url)) })), []);
-});
-
-t.test('Redis away at the start: the service starts, says so, works, and needs no restart when it comes', async (t) => {
-  const redis = await startRedis(t);
-  await redis.stop();
-  const [one, two] = await startTwo(t, environment(t, redis.url, { POLL_MS: '200' }));
-  await allSay(t, 'degraded', [one, two]);
-  const stream = await streamOn(t, two, 'news.today');
-  const publishers = new Publishers(t, [one.url], new Random(3));
-  await burst(publishers, 'news.today');
-  await stream.when(() => stream.messages >= BURST);
-  t.equal(stream.messages, BURST, 'the log carries what the bus cannot');
-
-  await redis.start();
-  await allSay(t, 'ready', [one, two]);
-  await burst(publishers, 'news.today');
-  await stream.when(() => stream.messages >= 2 * BURST);
-  t.same(summarise(check({ publications: publishers.notes, streams: [stream.record] })), []);
-  const admin = redisClient(t, redis);
-  await until('both listen, on one channel', async () => {
-    const channels = (await admin.pubsub('CHANNELS')) as string[];
-    return channels.length === 1 && (await admin.pubsub('NUMSUB', ...channels) as [string, number])[1] === 2;
-  });
-});
-
-t.test('two services that share one Redis never see messages of each other, whatever database their URLs name', async (t) => {
-  const redis = await startRedis(t);
-  const logs = [environment(t, redis.url, { POLL_MS: NO_POLL }), environment(t, `${redis.url}/3`, { POLL_MS: NO_POLL })];
-  const services = await Promise.all(logs.map(async (env) => {
-    const instances = await startTwo(t, env);
-    await allSay(t, 'ready', instances);
-    const [one, two] = instances;
-    const streams = [await streamOn(t, one, '>'), await streamOn(t, two, '>')];
-    return { one, two, streams, publishers: new Publishers(t, [one.url], new Random(4)) };
-  }));
-  // Both logs give the same numbers, to the same topics, at the same time.
-  await Promise.all(services.map(({ publishers }, index) => Promise.all(Array.from({ length: BURST }, (_, at) => publishers.publish('news.today', `message ${at} of service ${index}`)))));
-
-  for (const { two, streams, publishers } of services) {
-    await Promise.all(streams.map((stream) => stream.when(() => stream.messages >= BURST)));
-    t.same(summarise(check({ publications: publishers.notes, streams: streams.map(({ record }) => record), history: await readHistory(new Http(t, two.url)) })), []);
-  }
-  const admin = redisClient(t, redis);
-  await until('each log has a channel of its own', async () => ((await admin.pubsub('CHANNELS')) as string[]).length === 2);
 });

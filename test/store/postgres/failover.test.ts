@@ -42,18 +42,11 @@ async function replicated(standby: PostgresServer, database: PostgresDatabase): 
   await until('the standby has them', async () => String(await standby.ask(database.name, 'SELECT seq FROM tidings.head').catch(() => '')) === '5');
 }
 
-t.test('a standby takes no messages, and its state is not taken for the log\'s', async (t) => {
-  const { standby, database } = await lose(t);
-  const store = new PostgresStore({ url: standby.url(database.name), maxPgConnections: 2 });
-  t.teardown(() => store.close());
-  t.equal(await failure(store.open()), 'unavailable');
-  await standby.promote();
-  await store.open();
-  t.equal((await store.state()).head, 5);
-});
+/** For tests that leave it as it is. */
+const shared = await startPostgres(t);
 
 t.test('who was led to a standby for a while is not stuck with it', async (t) => {
-  const primary = await startPostgres(t);
+  const primary = shared;
   const database = await PostgresDatabase.create(primary);
   const standby = await primary.standby(primary);
   const link = await Link.start(t, primary.port);
@@ -72,17 +65,31 @@ t.test('who was led to a standby for a while is not stuck with it', async (t) =>
   t.same(seqs(await readMessages(store)), range(1, 6));
 });
 
-t.test('an append that meets a promoted standby begins an epoch, though no connection was lost and no checkpoint was made', async (t) => {
+t.test('a standby, and what becomes of it', async (t) => {
   const { standby, database, lost } = await lose(t);
+  const store = new PostgresStore({ url: standby.url(database.name), maxPgConnections: 2 });
+  t.teardown(() => store.close());
+
+  await t.test('it takes no messages, and its state is not taken for the log\'s', async (t) => {
+    t.equal(await failure(store.open()), 'unavailable');
+  });
+
   await standby.promote();
-  const [[timeline, epoch] = []] = await standby.ask(database.name, 'SELECT split_part(server, \'/\', 2), epoch FROM tidings.head');
-  t.equal(timeline, '00000001', 'the head still names the server that was lost');
-  t.equal(epoch, lost[0]!.epoch);
-  // As it comes from an instance that a pooler hides the promotion from, say.
-  const call = appendCall([request(draft('a', 'new'))], { begin: false, seen: { epoch: String(epoch), seq: 5 }, known: new Lineage([]) });
-  const [[, , storedEpoch] = []] = await standby.ask(database.name, call.text);
-  t.equal(storedEpoch, call.epoch);
-  t.same(await standby.ask(database.name, "SELECT split_part(server, '/', 2) FROM tidings.head"), [['00000002']]);
+  await t.test('an append that meets it when it was promoted begins an epoch, though no connection was lost and no checkpoint was made', async (t) => {
+    const [[timeline, epoch] = []] = await standby.ask(database.name, 'SELECT split_part(server, \'/\', 2), epoch FROM tidings.head');
+    t.equal(timeline, '00000001', 'the head still names the server that was lost');
+    t.equal(epoch, lost[0]!.epoch);
+    // As it comes from an instance that has not heard of anything, behind a pooler, say.
+    const call = appendCall([request(draft('a', 'new'))], { begin: false, seen: { epoch: String(epoch), seq: 5 }, known: new Lineage([]) });
+    const [[, , storedEpoch] = []] = await standby.ask(database.name, call.text);
+    t.equal(storedEpoch, call.epoch);
+    t.same(await standby.ask(database.name, "SELECT split_part(server, '/', 2) FROM tidings.head"), [['00000002']]);
+  });
+
+  await t.test('the store that it refused opens it', async (t) => {
+    await store.open();
+    t.equal((await store.state()).head, 6);
+  });
 });
 
 t.test('an instance that saw the lost messages goes on, and no id means two of them', async (t) => {
@@ -130,8 +137,7 @@ t.test('an epoch that was lost with its messages is not taken for the one that h
 });
 
 t.test('a copy that is put in the place of the database under running instances begins an epoch', async (t) => {
-  const server = await startPostgres(t);
-  const database = await PostgresDatabase.create(server);
+  const database = await PostgresDatabase.create(shared);
   const first = await openStore(t, database);
   await stored(first, numberedRequests(5));
   await first.close();
@@ -139,7 +145,7 @@ t.test('a copy that is put in the place of the database under running instances 
   const store = await openStore(t, database);
   await stored(store, numberedRequests(5, 'lost', 6));
   const lost = (await readMessages(store)).slice(5);
-  await server.ask('postgres', `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${database.name}'`);
+  await shared.ask('postgres', `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${database.name}'`);
   await restore();
   await until('it stores', async () => await failure(store.append(numberedRequests(10, 'new'))) === 'none');
   const { lineage } = await store.state();
@@ -148,8 +154,7 @@ t.test('a copy that is put in the place of the database under running instances 
 });
 
 t.test('a log that was set back past the store is noticed by the first append', async (t) => {
-  const server = await startPostgres(t);
-  const database = await PostgresDatabase.create(server);
+  const database = await PostgresDatabase.create(shared);
   const store = await openStore(t, database);
   await stored(store, numberedRequests(10));
   const lost = (await readMessages(store)).slice(5);

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { draft, failure, openStore, range, readMessages, request, seqs, stored, texts } from '../../contract/store-kit.ts';
+import { rounds } from '../../support/rounds.ts';
 import { until } from '../../support/until.ts';
 import { child, SqliteDatabase } from './database.ts';
 
@@ -20,7 +21,7 @@ function reported(output: string): Map<number, string> {
 }
 
 t.test('processes that create a database at the same moment', async (t) => {
-  for (const round of range(1, 3)) {
+  for (const round of range(1, rounds(2, 3))) {
     const database = new SqliteDatabase(t);
     const children = range(1, 4).map(() => child(t, ['once', database.file]));
     for (const one of children) t.match(await one.exited, { code: 0 }, `round ${round}: ${one.output}`);
