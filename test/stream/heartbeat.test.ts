@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { openStream } from '../support/client.ts';
 import { each, Http, seqOf } from '../support/http.ts';
@@ -66,7 +67,10 @@ void t.test('the id of a sign of life is the place of its own stream: nothing be
   const head = await http.metric('log_head');
   let publishing = true;
   const load = each(1, 1, async () => {
-    while (publishing) await batch();
+    while (publishing) {
+      await batch();
+      await sleep(50);
+    }
   });
   // Each wants something else, so that they share no read, and their replays take longer than a heartbeat.
   const streams = await Promise.all(Array.from({ length: 24 }, (_, index) =>
