@@ -36,25 +36,15 @@ async function isUnavailable(t: Test, instance: Instance, status: string): Promi
 }
 
 /** It goes on by itself, without a restart, and has everything. */
-async function recovers(t: Test, instance: Instance, kept: readonly string[]): Promise<void> {
+async function recovers(t: Test, instance: Instance, kept: readonly string[], text = 'after'): Promise<void> {
   const http = new Http(t, instance.url);
   const { pid } = instance;
   await until('it is ready', async () => (await http.get('/readyz')).status === 200);
-  await http.publish('a', 'after');
-  t.same(await texts(http), [...kept, 'after']);
+  await http.publish('a', text);
+  t.same(await texts(http), [...kept, text]);
   const stream = await openStream(t, `${instance.url}/topics/a/events?after=start`);
-  await stream.next(({ data }) => data === 'after');
+  await stream.next(({ data }) => data === text);
   t.equal(instance.pid, pid);
-}
-
-/** A database with a few messages, which nobody has open. */
-async function goodDatabase(t: Test): Promise<string> {
-  const instance = await startInstance(t, { DRAIN_SECONDS: '0' });
-  const http = new Http(t, instance.url);
-  for (const text of KEPT) await http.publish('a', text);
-  instance.kill('SIGTERM');
-  await instance.exited;
-  return join(instance.folder, 'data/tidings.db');
 }
 
 /** Root may write everything, unless it is told not to. */
@@ -96,32 +86,9 @@ const DAMAGES: Readonly<Record<string, { readonly make: (file: string) => void; 
   },
 };
 
-t.test('a database that cannot be used at the start', { jobs: 4 }, async (t) => {
-  const good = await goodDatabase(t);
-  await Promise.all(Object.entries(DAMAGES).map(([name, { make, says, mend, by = [] }]) =>
-    t.test(`its file ${name}: the service says so, refuses what it cannot do, and goes on once that is mended`, { buffered: true }, async (t) => {
-      const folder = join(tempFolder(t), 'data');
-      mkdirSync(folder);
-      const file = join(folder, 'tidings.db');
-      copyFileSync(good, file);
-      make(file);
-      t.teardown(() => chmodSync(folder, 0o755));
-      const options: InstanceOptions = { ready: ({ output }) => /the log cannot be opened/.test(output), by };
-      const instance = await startInstance(t, { DATABASE_URL: `file:${file}`, TAIL_BYTES: '1KiB' }, options);
-      await t.resolves(instance.says(says));
-      t.notMatch(instance.output, /Tidings listens/, 'nobody is invited yet');
-      await isUnavailable(t, instance, 'starting');
-      await until('it has tried again', () => instance.output.match(/the log cannot be opened/g)!.length >= 2);
-      if (mend === undefined) {
-        copyFileSync(good, join(folder, 'restored'));
-        renameSync(join(folder, 'restored'), file);
-      } else mend(file);
-      await recovers(t, instance, KEPT);
-    })));
-});
+const instance = await startInstance(t, { TAIL_BYTES: '1KiB', POLL_MS: '50', DRAIN_SECONDS: '0' });
 
-t.test('a file that is replaced under a running service: nothing is stored in either, and it goes on when its own is back', async (t) => {
-  const instance = await startInstance(t, { TAIL_BYTES: '1KiB', POLL_MS: '50' });
+void t.test('a file that is replaced under a running service: nothing is stored in either, and it goes on when its own is back', async (t) => {
   const http = new Http(t, instance.url);
   for (const text of KEPT) await http.publish('a', text);
   const stream = await openStream(t, `${instance.url}/topics/a/events`);
@@ -141,6 +108,33 @@ t.test('a file that is replaced under a running service: nothing is stored in ei
   t.pass('a stream that was open all the while goes on');
 });
 
+void t.test('a database that cannot be used at the start', { jobs: 4 }, async (t) => {
+  // As the test before has left it.
+  instance.kill('SIGTERM');
+  await instance.exited;
+  const good = join(instance.folder, 'data/tidings.db');
+  await Promise.all(Object.entries(DAMAGES).map(([name, { make, says, mend, by = [] }]) =>
+    t.test(`its file ${name}: the service says so, refuses what it cannot do, and goes on once that is mended`, { buffered: true }, async (t) => {
+      const folder = join(tempFolder(t), 'data');
+      mkdirSync(folder);
+      const file = join(folder, 'tidings.db');
+      copyFileSync(good, file);
+      make(file);
+      t.teardown(() => chmodSync(folder, 0o755));
+      const options: InstanceOptions = { ready: ({ output }) => /the log cannot be opened/.test(output), by };
+      const broken = await startInstance(t, { DATABASE_URL: `file:${file}`, TAIL_BYTES: '1KiB' }, options);
+      await t.resolves(broken.says(says));
+      t.notMatch(broken.output, /Tidings listens/, 'nobody is invited yet');
+      await isUnavailable(t, broken, 'starting');
+      await until('it has tried again', () => broken.output.match(/the log cannot be opened/g)!.length >= 2);
+      if (mend === undefined) {
+        copyFileSync(good, join(folder, 'restored'));
+        renameSync(join(folder, 'restored'), file);
+      } else mend(file);
+      await recovers(t, broken, [...KEPT, 'after'], 'again');
+    })));
+});
+
 /** Namespaces of users and mounts let anybody mount a disk of their own; a container may forbid them. */
 function mayMount(): boolean {
   try {
@@ -151,7 +145,7 @@ function mayMount(): boolean {
   }
 }
 
-t.test('a disk that is full', { skip: mayMount() ? false : 'this user may not mount in a namespace of its own' }, async (t) => {
+void t.test('a disk that is full', { skip: mayMount() ? false : 'this user may not mount in a namespace of its own' }, async (t) => {
   const disk = tempFolder(t);
   const script = 'mount -t tmpfs -o size=8m tmpfs "$0" && head -c 3000000 /dev/zero > "$0/filler" && exec "$@"';
   const instance = await startInstance(t, { DATABASE_URL: `file:${disk}/tidings.db`, HEARTBEAT_SECONDS: '1' }, {

@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { openStream } from '../support/client.ts';
 import { each, Http, seqOf } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
+import { RawConnection } from '../support/raw.ts';
 
 const ATTEMPTS = 10;
 const COMMENT = /^:\n/;
@@ -20,14 +22,18 @@ function signs(text: string): string[] {
   return found;
 }
 
-t.test('a quiet stream gets a comment line without a blank line, and every second time, or when the log moved on, its cursor', async (t) => {
-  const instance = await startInstance(t, { HEARTBEAT_SECONDS: '1' });
-  const http = new Http(t, instance.url);
+const instance = await startInstance(t, { HEARTBEAT_SECONDS: '1', TAIL_BYTES: '16KiB' });
+const http = new Http(t, instance.url);
+
+void t.test('a quiet stream gets a comment line without a blank line, and every second time, or when the log moved on, its cursor', async (t) => {
   const first = await http.publish('other', 'before');
   let text = '';
   const stream = await openStream(t, `${instance.url}/topics/quiet/events`, { onData: (chunk) => { text += chunk.toString(); } });
   let silent = '';
   const script = await openStream(t, `${instance.url}/topics/quiet/events?control=0`, { onData: (chunk) => { silent += chunk.toString(); } });
+
+  const unchunked = await RawConnection.open(t, instance);
+  unchunked.send('GET /topics/quiet/events?control=0 HTTP/1.0\r\n\r\n');
 
   const count = (): number => stream.comments.length + stream.events.length - 1;
   await stream.until(() => count() >= 4);
@@ -49,19 +55,22 @@ t.test('a quiet stream gets a comment line without a blank line, and every secon
   await script.until(() => script.comments.length >= 4);
   t.match(silent, /^retry: \d+\n(:\n)+$/, 'without control events there is nothing but comments');
   t.equal(script.events.length, 0);
+  await unchunked.until('heartbeats', () => unchunked.text.endsWith(':\n:\n'));
+  t.match(unchunked.answers('GET')[0]!.body, /^retry: \d+\n(:\n)+$/, 'nor without chunks around them');
   t.same([...stream.faults, ...script.faults], []);
 });
 
-t.test('the id of a sign of life is the place of its own stream: nothing before it comes later, also in the middle of a replay', async (t) => {
-  const instance = await startInstance(t, { HEARTBEAT_SECONDS: '1', TAIL_BYTES: '16KiB' });
-  const http = new Http(t, instance.url);
+void t.test('the id of a sign of life is the place of its own stream: nothing before it comes later, also in the middle of a replay', async (t) => {
   const topics = ['mine', 'other', 'other.too'];
   const batch = (): Promise<string[]> => http.batch(Array.from({ length: 100 }, (_, index) => ({ topic: topics[index % 3]!, data: 'x'.repeat(1000) })));
   await each(40, 2, batch);
   const head = await http.metric('log_head');
   let publishing = true;
   const load = each(1, 1, async () => {
-    while (publishing) await batch();
+    while (publishing) {
+      await batch();
+      await sleep(50);
+    }
   });
   // Each wants something else, so that they share no read, and their replays take longer than a heartbeat.
   const streams = await Promise.all(Array.from({ length: 24 }, (_, index) =>

@@ -1,4 +1,6 @@
-import t from 'tap';
+import t, { type Test } from 'tap';
+import { startSpine } from '../http/fast-path/spine.ts';
+import { serve } from '../http/fast-path/ways.ts';
 import { openStream } from '../support/client.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
@@ -87,25 +89,30 @@ await t.test('a page that is not allowed is not told that it is, and cannot publ
   }
 });
 
+/** The service with another configuration, in this process: whatever is said of origins is said by its HTTP side. */
+async function serveWith(t: Test, environment: Readonly<Record<string, string>>): Promise<{ url: string; client: Http }> {
+  const { port } = await serve(t, (await startSpine(t, environment)).service);
+  const url = `http://127.0.0.1:${port}`;
+  return { url, client: new Http(t, url) };
+}
+
 await t.test('with *, every page may read and publish', async (t) => {
-  const open = await startInstance(t, { LOG_LEVEL: 'warn', CORS_ORIGINS: '*' });
-  const client = new Http(t, open.url);
+  const { url, client } = await serveWith(t, { CORS_ORIGINS: '*' });
   for (const [method, path, status, body] of ANSWERS) {
     const answer = await client.send(method, path, { origin: 'https://any.example' }, body);
     t.strictSame([answer.status, answer.headers['access-control-allow-origin']], [status, '*'], `${method} ${path.slice(0, 40)}`);
   }
-  const stream = await openStream(t, `${open.url}/topics/a/events`, { headers: { origin: 'https://any.example' } });
+  const stream = await openStream(t, `${url}/topics/a/events`, { headers: { origin: 'https://any.example' } });
   t.equal(stream.headers['access-control-allow-origin'], '*');
 });
 
 await t.test('without CORS_ORIGINS nothing is said of origins', async (t) => {
-  const closed = await startInstance(t, { LOG_LEVEL: 'warn' });
-  const client = new Http(t, closed.url);
+  const { url, client } = await serveWith(t, {});
   for (const [method, path, , body] of ANSWERS) {
     const { headers } = await client.send(method, path, { origin: PAGE }, body);
     t.strictSame(Object.keys(headers).filter((name) => name.startsWith('access-control')), [], `${method} ${path.slice(0, 40)}`);
   }
   t.equal((await client.send('POST', '/topics/a', { origin: PAGE }, 'x')).status, 403);
-  t.equal((await client.send('POST', '/topics/a', { origin: closed.url }, 'x')).status, 201, 'its own origin may');
+  t.equal((await client.send('POST', '/topics/a', { origin: url }, 'x')).status, 201, 'its own origin may');
   t.equal((await client.send('OPTIONS', '/topics/a', { origin: PAGE, 'access-control-request-method': 'POST' })).status, 405);
 });

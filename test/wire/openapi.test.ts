@@ -1,7 +1,8 @@
 import t from 'tap';
 import { PROBLEMS } from '../../src/model/problem.ts';
+import { serve } from '../http/fast-path/ways.ts';
 import { Http } from '../support/http.ts';
-import { startInstance } from '../support/instance.ts';
+import { fakeService } from '../support/service.ts';
 import { BAD_INPUT } from './bad-input-cases.ts';
 
 /** The description of the whole: sound in itself (OpenAPI 3.1), and true. */
@@ -23,8 +24,8 @@ interface Document {
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
 }
 
-const instance = await startInstance(t, { LOG_LEVEL: 'warn' });
-const http = new Http(t, instance.url);
+const { port } = await serve(t, fakeService());
+const http = new Http(t, `http://127.0.0.1:${port}`);
 const document = await http.json<Document>('/openapi.json');
 const operations = Object.entries(document.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => ({ path, method, operation, name: `${method} ${path}` })));
 

@@ -10,8 +10,15 @@ import { until } from '../support/until.ts';
 
 /** Health, readiness and metrics: what those who run it go by. */
 
-const instance = await startInstance(t, { LOG_LEVEL: 'warn' });
-const http = new Http(t, instance.url);
+const DATABASE_URL = `file:${join(tempFolder(t), 'shared.db')}`;
+
+/** Another instance on the same log, which has no bus and never looks: a look might find its message before it has heard itself that it is stored. */
+async function startOther(drainSeconds: number): Promise<Instance> {
+  return startInstance(t, { LOG_LEVEL: 'silent', DATABASE_URL, POLL_MS: '60000', REDIS_URL: `redis://127.0.0.1:${await freePort()}`, DRAIN_SECONDS: String(drainSeconds) });
+}
+
+const [instance, other] = await Promise.all([startInstance(t, { LOG_LEVEL: 'warn', DATABASE_URL, POLL_MS: '50' }), startOther(2)]);
+const [http, there] = [new Http(t, instance.url), new Http(t, other.url)];
 
 /** For an instance that is not to become ready: whether it answers at all. */
 const lives = { ready: async ({ url }: Instance): Promise<boolean> => (await new Http(t, url).get('/healthz').catch(() => undefined))?.status === 200 };
@@ -58,15 +65,6 @@ await t.test('the process lives, and can take work', async (t) => {
   t.match([ready.status, JSON.parse(ready.body)], [200, { status: 'ready' }]);
 });
 
-await t.test('without its bus it works, degraded', async (t) => {
-  const alone = await startInstance(t, { LOG_LEVEL: 'silent', REDIS_URL: `redis://127.0.0.1:${await freePort()}` });
-  const client = new Http(t, alone.url);
-  const { status, body } = await client.get('/readyz');
-  t.match([status, JSON.parse(body)], [200, { status: 'degraded' }]);
-  t.equal(await client.metric('bus_up'), 0);
-  t.equal((await client.post('a', 'x')).status, 201);
-});
-
 await t.test('without its database it lives, is not ready, and says nothing untrue', async (t) => {
   const file = join(tempFolder(t), 'no.db');
   writeFileSync(file, 'This is no database. '.repeat(1000));
@@ -81,34 +79,11 @@ await t.test('without its database it lives, is not ready, and says nothing untr
   const stream = await openStream(t, `${blind.url}/topics/a/events`);
   t.equal((await stream.next()).event, '$busy', 'a stream is never refused with an error that would end it for good');
   t.equal(stream.status, 200);
-  for (const { body } of [ready, publish]) t.notMatch(body, /sqlite|no\.db|\/tmp|SQLITE|Error/, 'nothing of the inside');
+  const history = await client.get('/topics/a/messages');
+  t.match([history.status, history.headers['content-type'], history.headers['retry-after'], JSON.parse(history.body)], [503, 'application/problem+json', /^[1-9]$/, { code: 'unavailable' }]);
+  for (const { body } of [ready, publish, history]) t.notMatch(body, /sqlite|no\.db|\/tmp|SQLITE|Error/, 'nothing of the inside');
   t.equal(readFileSync(file, 'utf8'), 'This is no database. '.repeat(1000), 'the file was left as it is');
   t.equal((await client.get('/healthz')).status, 200);
-});
-
-await t.test('an instance that is told to end is not ready, but answers until it is gone', async (t) => {
-  /** What it answers while it leaves; it rejects when it is gone before it was asked everything. */
-  async function askWhileItLeaves(seconds: number) {
-    const leaving = await startInstance(t, { LOG_LEVEL: 'warn', DRAIN_SECONDS: String(seconds) });
-    const client = new Http(t, leaving.url);
-    const stream = await openStream(t, `${leaving.url}/topics/a/events`);
-    leaving.kill('SIGTERM');
-    await until('it is not ready', async () => (await client.get('/readyz')).status === 503);
-    const [ready, health, draining] = [await client.get('/readyz'), await client.get('/healthz'), await client.metric('draining')];
-    const publish = await client.post('a', 'last');
-    const refused = await (await openStream(t, `${leaving.url}/topics/a/events`)).next();
-    return { leaving, stream, ready, health, draining, publish, refused };
-  }
-  // On a machine that stands still for a while it has longer to leave.
-  const { leaving, stream, ready, health, draining, publish, refused } = await askWhileItLeaves(2).catch(() => askWhileItLeaves(30));
-  t.match([JSON.parse(ready.body), ready.headers.connection], [{ status: 'draining' }, 'close']);
-  t.equal(health.status, 200);
-  t.equal(draining, 1);
-  t.strictSame([publish.status, publish.headers.connection], [201, 'close']);
-  t.equal(refused.event, '$busy');
-  t.equal((await stream.ended).clean, false);
-  t.equal(stream.events.at(-1)!.event, '$busy');
-  t.strictSame(await leaving.exited, { code: 0, signal: null });
 });
 
 await t.test('metrics are in the text format of Prometheus, all that are promised', async (t) => {
@@ -194,15 +169,44 @@ await t.test('a reader that takes nothing is behind, until it takes again', asyn
   stream.destroy();
 });
 
+await t.test('without its bus it works, degraded', async (t) => {
+  const { status, body } = await there.get('/readyz');
+  t.match([status, JSON.parse(body)], [200, { status: 'degraded' }]);
+  t.equal(await there.metric('bus_up'), 0);
+  t.equal((await there.post('a', 'x')).status, 201);
+  await until('both know what the other has stored', async () => await http.metric('tail_last') === await there.metric('tail_last'));
+});
+
 await t.test('what another instance stored and no bus told of is counted as filled from the log', async (t) => {
-  const file = join(tempFolder(t), 'shared.db');
-  const shared = { LOG_LEVEL: 'warn', DATABASE_URL: `file:${file}` };
-  // The second never looks: a look might find its message before it has heard itself that it is stored.
-  const [one, two] = [await startInstance(t, { ...shared, POLL_MS: '50' }), await startInstance(t, { ...shared, POLL_MS: '60000' })];
-  const stream = await openStream(t, `${one.url}/topics/a/events`);
+  const stream = await openStream(t, `${instance.url}/topics/filled/events`);
   await stream.next();
-  const id = await new Http(t, two.url).publish('a', 'x');
+  const before = await Promise.all([http, there].map((one) => one.metric('tail_filled_total')));
+  const id = await there.publish('filled', 'x');
   t.equal((await stream.next()).id, id);
-  t.equal(await new Http(t, one.url).metric('tail_filled_total'), 1);
-  t.equal(await new Http(t, two.url).metric('tail_filled_total'), 0, 'its own it knows without asking');
+  t.equal(await http.metric('tail_filled_total'), before[0]! + 1);
+  t.equal(await there.metric('tail_filled_total'), before[1], 'its own it knows without asking');
+});
+
+await t.test('an instance that is told to end is not ready, but answers until it is gone', async (t) => {
+  /** What it answers while it leaves; it rejects when it is gone before it was asked everything. */
+  async function askWhileItLeaves(leaving: Instance) {
+    const client = new Http(t, leaving.url);
+    const stream = await openStream(t, `${leaving.url}/topics/a/events`);
+    leaving.kill('SIGTERM');
+    await until('it is not ready', async () => (await client.get('/readyz')).status === 503);
+    const [ready, health, draining] = [await client.get('/readyz'), await client.get('/healthz'), await client.metric('draining')];
+    const publish = await client.post('a', 'last');
+    const refused = await (await openStream(t, `${leaving.url}/topics/a/events`)).next();
+    return { leaving, stream, ready, health, draining, publish, refused };
+  }
+  // On a machine that stands still for a while it has longer to leave.
+  const { leaving, stream, ready, health, draining, publish, refused } = await askWhileItLeaves(other).catch(async () => askWhileItLeaves(await startOther(30)));
+  t.match([JSON.parse(ready.body), ready.headers.connection], [{ status: 'draining' }, 'close']);
+  t.equal(health.status, 200);
+  t.equal(draining, 1);
+  t.strictSame([publish.status, publish.headers.connection], [201, 'close']);
+  t.equal(refused.event, '$busy');
+  t.equal((await stream.ended).clean, false);
+  t.equal(stream.events.at(-1)!.event, '$busy');
+  t.strictSame(await leaving.exited, { code: 0, signal: null });
 });

@@ -16,8 +16,9 @@ interface Page {
 /** No answer that a message brings takes nearly so long; it is less than the 50 s that a request may wait. Milliseconds. */
 const SOON = 25_000;
 
-const instance = await startInstance(t, { LOG_LEVEL: 'warn' });
+const [instance, small] = await Promise.all([startInstance(t, { LOG_LEVEL: 'warn' }), startInstance(t, { LOG_LEVEL: 'warn', MAX_STREAMS: '2', DRAIN_SECONDS: '2' })]);
 const http = new Http(t, instance.url, 64);
+const client = new Http(t, small.url);
 
 /** A request that waits, on a connection of its own. It was read by the service when something that was sent later is answered. */
 async function poll(path: string): Promise<{ connection: RawConnection; page: () => Promise<Page> }> {
@@ -82,8 +83,6 @@ await t.test('one poll after the other misses nothing and repeats nothing', asyn
 });
 
 await t.test('so many may wait, and whoever leaves makes room', async (t) => {
-  const small = await startInstance(t, { LOG_LEVEL: 'warn', MAX_STREAMS: '2' });
-  const client = new Http(t, small.url);
   const waiting = (): Promise<number> => client.metric('long_polls');
   const connections = [];
   for (let count = 0; count < 2; count++) {
@@ -113,14 +112,12 @@ await t.test('so many may wait, and whoever leaves makes room', async (t) => {
 });
 
 await t.test('a poll ends with the instance: it is answered when the drain begins', async (t) => {
-  const leaving = await startInstance(t, { LOG_LEVEL: 'warn', DRAIN_SECONDS: '2', MAX_STREAMS: '1' });
-  const connection = await RawConnection.open(t, leaving);
-  connection.send(requestBytes('GET', '/topics/a/messages?wait=50'));
-  const client = new Http(t, leaving.url);
+  const connection = await RawConnection.open(t, small);
+  connection.send(requestBytes('GET', '/topics/none/messages?wait=50'));
   await until('it waits', async () => await client.metric('long_polls') === 1);
-  leaving.kill('SIGTERM');
+  small.kill('SIGTERM');
   const [answer] = await connection.answered(1, 'GET');
   t.match(answer, { status: 200, headers: { connection: 'close' } });
   t.match(JSON.parse(answer!.body), { messages: [], more: false });
-  t.strictSame(await leaving.exited, { code: 0, signal: null });
+  t.strictSame(await small.exited, { code: 0, signal: null });
 });

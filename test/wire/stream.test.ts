@@ -179,26 +179,6 @@ await t.test('control=0 leaves out everything but messages', async (t) => {
   t.strictSame([stream.comments, stream.faults, gap.faults], [[], [], []]);
 });
 
-await t.test('a quiet stream is kept alive, and its cursor fresh', async (t) => {
-  const quick = await startInstance(t, { LOG_LEVEL: 'warn', HEARTBEAT_SECONDS: '1' });
-  const client = new Http(t, quick.url);
-  const stream = await openStream(t, `${quick.url}/topics/quiet/events`);
-  const silent = await openStream(t, `${quick.url}/topics/quiet/events?control=0`);
-  const bytes = await RawConnection.open(t, quick);
-  bytes.send('GET /topics/quiet/events?control=0 HTTP/1.0\r\n\r\n');
-  const { id: first } = await stream.next();
-  const other = await client.publish('other', 'x');
-  const cursor = await stream.next(({ event, id }) => event === '$cursor' && id === other);
-  t.equal(cursor.data, '{}');
-  t.not(cursor.id, first);
-  await stream.until(() => stream.comments.length > 0);
-  t.equal((await stream.next()).event, '$cursor', 'every second time in any case');
-  await silent.until(() => silent.comments.length > 1);
-  t.strictSame([silent.events, silent.faults], [[], []]);
-  await bytes.until('heartbeats', () => bytes.text.endsWith(':\n:\n'));
-  t.match(bytes.answers('GET')[0]!.body, /^retry: [0-9]+\n(?::\n)+$/, 'no blank line anywhere: some clients take each for an event');
-});
-
 await t.test('an instance that is full answers 200, $busy, and an end that nobody takes for the end of it all', async (t) => {
   const small = await startInstance(t, { LOG_LEVEL: 'warn', MAX_STREAMS: '1' });
   const client = new Http(t, small.url);
