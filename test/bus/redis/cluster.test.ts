@@ -12,6 +12,9 @@ const { logger } = recordingLogger();
 /** After how long a node counts as dead: milliseconds. A busy machine shall not be taken for that too often; a test that it happens to goes on. */
 const NODE_TIMEOUT = 5_000;
 
+/** Most of it is waiting for nodes. */
+t.jobs = 2;
+
 busContract(async (t) => {
   const { url } = await startCluster(t);
   return { name: 'redis cluster', make: () => new RedisBus({ url, logger }) };

@@ -58,6 +58,9 @@ async function bothFlow({ bus, other, ears }: Pair): Promise<void> {
   await flows(other, ears[0]);
 }
 
+/** Most of it is waiting for sentinels. */
+t.jobs = 2;
+
 busContract(async (t) => {
   const { url } = await startSentinels(t, { password: 'p@ss/w:rd %', sentinelPassword: 'of?the&sentinels=' });
   return { name: 'redis through sentinels', make: () => new RedisBus({ url, logger }) };
@@ -180,7 +183,7 @@ t.test('it works over TLS, to the sentinel and to the master', async (t) => {
   t.equal(await listeners(client(t, master)), 2);
 });
 
-t.test('closing leaves no socket and no timer, wherever sentinels and master are', async (t) => {
+t.test('closing leaves no socket and no timer, wherever sentinels and master are', { buffered: false }, async (t) => {
   const fleet = await startSentinels(t);
   const silent = createServer(() => undefined);
   await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
