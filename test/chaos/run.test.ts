@@ -14,6 +14,9 @@ const LONGEST = 2_000;
 /** Every fourth asks for a pattern, and every fourth for several topics at once. */
 const STREAMS = rounds(60, 300);
 
+// Most of it is waiting for what is frozen, cut off or away.
+t.jobs = STORES.length;
+
 for (const store of STORES) {
   t.test(`${store}, three instances behind HAProxy, everything going wrong that can: every stream gets every message once, in order, and every 201 is kept`, async (t) => {
     const { recording, summary, skipped, possible } = await chaos(t, {

@@ -3,6 +3,7 @@ import { EventSource } from 'eventsource';
 import t from 'tap';
 import { startBalanced } from '../support/balancers.ts';
 import { openStream, type SseStream } from '../support/client.ts';
+import { startHaproxy } from '../support/haproxy.ts';
 import { Http, type Answer } from '../support/http.ts';
 import type { Instance } from '../support/instance.ts';
 import { RawConnection } from '../support/raw.ts';
@@ -79,7 +80,8 @@ for (const [name, { url }] of balancers) {
 }
 
 void t.test('HAProxy: a request that never comes to its end is closed without an answer: 408 would end an EventSource for good', async (t) => {
-  const connection = await RawConnection.open(t, balancers.get('HAProxy')!);
+  const haproxy = await startHaproxy(t, instances.map(({ port }) => port), { replace: { 'timeout http-request 10s': 'timeout http-request 500ms' } });
+  const connection = await RawConnection.open(t, haproxy);
   connection.send('GET /topics/a/events HT');
   await connection.untilClosed();
   t.equal(connection.text, '');

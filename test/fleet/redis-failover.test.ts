@@ -31,6 +31,9 @@ async function under(t: Test, url: string, trouble: (load: Load, instances: read
   t.same(await load.faults(instances[0].url), []);
 }
 
+/** Most of it is waiting for a failover. */
+t.jobs = 2;
+
 t.test('Sentinel promotes a replica for a master that was killed: nothing is lost, and /readyz says how it is', async (t) => {
   const fleet = await startSentinels(t, { downAfter: DOWN_AFTER });
   await under(t, fleet.url, async (load, instances) => {

@@ -21,6 +21,8 @@ const POLL = 3_000;
 const MACHINE = 30_000;
 
 const BURST = 20;
+/** The longest pause of a publisher, for each there is: most of what is sent is sent while Redis comes or goes. Milliseconds. */
+const THINK = 15;
 
 function environment(t: Scope, redisUrl: string, more: Readonly<Record<string, string>> = {}): Record<string, string> {
   return { DATABASE_URL: `file:${join(tempFolder(t), 'log.db')}`, REDIS_URL: redisUrl, LOG_LEVEL: 'warn', RETRY_MIN_MS: '20', RETRY_MAX_MS: '200', ...more };
@@ -41,55 +43,26 @@ async function burst(publishers: Publishers, topic: string): Promise<void> {
   for (let index = 0; index < BURST; index++) await publishers.publish(topic, `message ${publishers.notes.length}`);
 }
 
-t.test('Redis away at the start: the service starts, says so, works, and needs no restart when it comes', async (t) => {
-  const redis = await startRedis(t);
-  await redis.stop();
-  const [one, two] = await startTwo(t, environment(t, redis.url, { POLL_MS: '200' }));
-  await allSay(t, 'degraded', [one, two]);
-  const stream = await streamOn(t, two, 'news.today');
-  const publishers = new Publishers(t, [one.url], new Random(3));
-  await burst(publishers, 'news.today');
-  await stream.when(() => stream.messages >= BURST);
-  t.equal(stream.messages, BURST, 'the log carries what the bus cannot');
+/** On one log. Redis is not there when they start. */
+const redis = await startRedis(t);
+await redis.stop();
+const [one, two] = await startTwo(t, environment(t, redis.url, { POLL_MS: String(POLL) }));
 
-  await redis.start();
-  await allSay(t, 'ready', [one, two]);
-  await burst(publishers, 'news.today');
-  await stream.when(() => stream.messages >= 2 * BURST);
-  t.same(summarise(check({ publications: publishers.notes, streams: [stream.record] })), []);
-  const admin = redisClient(t, redis);
-  await until('both listen, on one channel', async () => {
-    const channels = (await admin.pubsub('CHANNELS')) as string[];
-    return channels.length === 1 && (await admin.pubsub('NUMSUB', ...channels) as [string, number])[1] === 2;
-  });
-});
-
-t.test('without Redis, a message arrives on the other instance by its next look at the log, the last of a burst too', async (t) => {
-  const redis = await startRedis(t);
-  const [one, two] = await startTwo(t, environment(t, redis.url, { POLL_MS: String(POLL) }));
-  const stream = await streamOn(t, two, 'news.*');
-  await redis.stop();
-  await allSay(t, 'degraded', [one, two]);
-
-  const publishers = new Publishers(t, [one.url], new Random(1));
-  await burst(publishers, 'news.today');
-  // Nothing else is published: whatever brings the last one is not another message.
-  await stream.when(() => stream.messages >= BURST);
-
-  t.same(summarise(check({ publications: publishers.notes, streams: [stream.record] })), []);
-  const late = Math.max(...stream.entries.map(({ at }, index) => at - publishers.notes[index]!.answeredAt!));
-  t.comment(`late by ${Math.round(late)} ms at most`);
-  t.ok(late <= POLL + MACHINE, `late by ${late} ms, and the log is looked at every ${POLL} ms`);
-});
-
-t.test('under load, Redis is stopped and started, cuts its listeners off, and pauses: every stream gets every message once, in order', async (t) => {
+t.test('under load, Redis is away at the start, comes, is stopped and started, cuts its listeners off, and pauses: every stream gets every message once, in order', async (t) => {
   const random = seeded(t);
-  const redis = await startRedis(t);
-  const [one, two] = await startTwo(t, environment(t, redis.url));
-  const load = new Load(t, { urls: [one.url, two.url], random, publishers: 6, streams: 50, cutEvery: 10 });
+  await allSay(t, 'degraded', [one, two]);
+  const load = new Load(t, { urls: [one.url, two.url], random, publishers: 6, streams: 50, cutEvery: 10, think: THINK });
   await load.open();
   load.start();
 
+  await load.more(100);
+  await redis.start();
+  await allSay(t, 'ready', [one, two]);
+  const admin = redisClient(t, redis);
+  await until('both listen, on one channel, without a restart', async () => {
+    const channels = (await admin.pubsub('CHANNELS')) as string[];
+    return channels.length === 1 && (await admin.pubsub('NUMSUB', ...channels) as [string, number])[1] === 2;
+  });
   await load.more(100);
   await redis.stop();
   await load.more(150);
@@ -97,7 +70,6 @@ t.test('under load, Redis is stopped and started, cuts its listeners off, and pa
   await allSay(t, 'ready', [one, two]);
   await load.more(100);
 
-  const admin = redisClient(t, redis);
   await cutSubscribers(admin, 2);
   await load.more(150);
   await allSay(t, 'ready', [one, two]);
@@ -113,62 +85,81 @@ t.test('under load, Redis is stopped and started, cuts its listeners off, and pa
   t.same(await load.faults(one.url), []);
 });
 
-t.test('two services that share one Redis never see messages of each other, whatever database their URLs name', async (t) => {
-  const redis = await startRedis(t);
-  const logs = [environment(t, redis.url, { POLL_MS: NO_POLL }), environment(t, `${redis.url}/3`, { POLL_MS: NO_POLL })];
-  const services = await Promise.all(logs.map(async (env) => {
-    const instances = await startTwo(t, env);
-    await allSay(t, 'ready', instances);
-    const [one, two] = instances;
-    const streams = [await streamOn(t, one, '>'), await streamOn(t, two, '>')];
-    return { one, two, streams, publishers: new Publishers(t, [one.url], new Random(4)) };
-  }));
-  // Both logs give the same numbers, to the same topics, at the same time.
-  await Promise.all(services.map(({ publishers }, index) => Promise.all(Array.from({ length: BURST }, (_, at) => publishers.publish('news.today', `message ${at} of service ${index}`)))));
-
-  for (const { two, streams, publishers } of services) {
-    await Promise.all(streams.map((stream) => stream.when(() => stream.messages >= BURST)));
-    t.same(summarise(check({ publications: publishers.notes, streams: streams.map(({ record }) => record), history: await readHistory(new Http(t, two.url)) })), []);
-  }
-  const admin = redisClient(t, redis);
-  await until('each log has a channel of its own', async () => ((await admin.pubsub('CHANNELS')) as string[]).length === 2);
-});
-
-t.test('what went past while Redis was away, or had cut its listeners off, comes when it is back, once, without a look by the clock', async (t) => {
-  const redis = await startRedis(t);
-  const [one, two] = await startTwo(t, environment(t, redis.url, { POLL_MS: NO_POLL }));
-  await allSay(t, 'ready', [one, two]);
-  const streams = [await streamOn(t, one, '>'), await streamOn(t, two, '>'), await streamOn(t, two, 'news.today', 'news.*')];
-  const publishers = new Publishers(t, [one.url], new Random(2));
-  const arrived = (): Promise<unknown> => Promise.all(streams.map((stream) => stream.when(() => stream.messages >= publishers.notes.length)));
-
-  await burst(publishers, 'news.today');
-  await arrived();
-  t.same(streams.map(({ messages }) => messages), [BURST, BURST, BURST], 'with Redis, it comes by the bus');
-
+t.test('without Redis, a message arrives on the other instance by its next look at the log, the last of a burst too', async (t) => {
+  const stream = await streamOn(t, two, 'news.*');
   await redis.stop();
   await allSay(t, 'degraded', [one, two]);
-  await burst(publishers, 'news.today');
-  await redis.start();
-  await arrived();
-  t.same(streams.map(({ messages }) => messages), [2 * BURST, 2 * BURST, 2 * BURST], 'it comes when Redis is back, though nothing else is published');
 
-  await allSay(t, 'ready', [one, two]);
-  const admin = redisClient(t, redis);
-  await cutSubscribers(admin, 2);
+  const publishers = new Publishers(t, [one.url], new Random(1));
   await burst(publishers, 'news.today');
-  await arrived();
-  t.same(streams.map(({ messages }) => messages), [3 * BURST, 3 * BURST, 3 * BURST], 'listeners that were cut off listen again, and look');
+  // Nothing else is published: whatever brings the last one is not another message.
+  await stream.when(() => stream.messages >= BURST);
 
-  await allSay(t, 'ready', [one, two]);
-  await admin.call('CLIENT', 'PAUSE', '1000', 'ALL');
-  await burst(publishers, 'news.today');
-  await arrived();
-  t.same(streams.map(({ messages }) => messages), [4 * BURST, 4 * BURST, 4 * BURST], 'a pause makes it late');
+  t.same(summarise(check({ publications: publishers.notes, streams: [stream.record] })), []);
+  const late = Math.max(...stream.entries.map(({ at }, index) => at - publishers.notes[index]!.answeredAt!));
+  t.comment(`late by ${Math.round(late)} ms at most`);
+  t.ok(late <= POLL + MACHINE, `late by ${late} ms, and the log is looked at every ${POLL} ms`);
+});
 
-  // Whatever came twice would have come before this one.
-  await allSay(t, 'ready', [one, two]);
-  await publishers.publish('news.today', 'the last');
-  await arrived();
-  t.same(summarise(check({ publications: publishers.notes, streams: streams.map(({ record }) => record), history: await readHistory(new Http(t, two.url)) })), []);
+t.test('without a look by the clock', async (t) => {
+  const redis = await startRedis(t);
+  const services = await Promise.all([redis.url, `${redis.url}/3`].map(async (url) => {
+    const [one, two] = await startTwo(t, environment(t, url, { POLL_MS: NO_POLL }));
+    return { one, two, publishers: new Publishers(t, [one.url], new Random(4)) };
+  }));
+
+  await t.test('two services that share one Redis never see messages of each other, whatever database their URLs name', async (t) => {
+    const streams = await Promise.all(services.map(async ({ one, two }) => {
+      await allSay(t, 'ready', [one, two]);
+      return [await streamOn(t, one, '>'), await streamOn(t, two, '>')];
+    }));
+    // Both logs give the same numbers, to the same topics, at the same time.
+    await Promise.all(services.map(({ publishers }, index) => Promise.all(Array.from({ length: BURST }, (_, at) => publishers.publish('news.today', `message ${at} of service ${index}`)))));
+
+    for (const [index, { two, publishers }] of services.entries()) {
+      await Promise.all(streams[index]!.map((stream) => stream.when(() => stream.messages >= BURST)));
+      t.same(summarise(check({ publications: publishers.notes, streams: streams[index]!.map(({ record }) => record), history: await readHistory(new Http(t, two.url)) })), []);
+    }
+    const admin = redisClient(t, redis);
+    await until('each log has a channel of its own', async () => ((await admin.pubsub('CHANNELS')) as string[]).length === 2);
+  });
+
+  const [{ one, two, publishers: before }, other] = services as [(typeof services)[number], (typeof services)[number]];
+  for (const instance of [other.one, other.two]) instance.kill('SIGKILL');
+  await t.test('what went past while Redis was away, or had cut its listeners off, comes when it is back, once, without a look by the clock', async (t) => {
+    await allSay(t, 'ready', [one, two]);
+    const streams = [await streamOn(t, one, '>'), await streamOn(t, two, '>'), await streamOn(t, two, 'news.today', 'news.*')];
+    const publishers = new Publishers(t, [one.url], new Random(2));
+    const arrived = (): Promise<unknown> => Promise.all(streams.map((stream) => stream.when(() => stream.messages >= publishers.notes.length)));
+
+    await burst(publishers, 'news.today');
+    await arrived();
+    t.same(streams.map(({ messages }) => messages), [BURST, BURST, BURST], 'with Redis, it comes by the bus');
+
+    await redis.stop();
+    await allSay(t, 'degraded', [one, two]);
+    await burst(publishers, 'news.today');
+    await redis.start();
+    await arrived();
+    t.same(streams.map(({ messages }) => messages), [2 * BURST, 2 * BURST, 2 * BURST], 'it comes when Redis is back, though nothing else is published');
+
+    await allSay(t, 'ready', [one, two]);
+    const admin = redisClient(t, redis);
+    await cutSubscribers(admin, 2);
+    await burst(publishers, 'news.today');
+    await arrived();
+    t.same(streams.map(({ messages }) => messages), [3 * BURST, 3 * BURST, 3 * BURST], 'listeners that were cut off listen again, and look');
+
+    await allSay(t, 'ready', [one, two]);
+    await admin.call('CLIENT', 'PAUSE', '1000', 'ALL');
+    await burst(publishers, 'news.today');
+    await arrived();
+    t.same(streams.map(({ messages }) => messages), [4 * BURST, 4 * BURST, 4 * BURST], 'a pause makes it late');
+
+    // Whatever came twice would have come before this one.
+    await allSay(t, 'ready', [one, two]);
+    await publishers.publish('news.today', 'the last');
+    await arrived();
+    t.same(summarise(check({ publications: [...before.notes, ...publishers.notes], streams: streams.map(({ record }) => record), history: await readHistory(new Http(t, two.url)) })), []);
+  });
 });

@@ -17,17 +17,16 @@ export interface Balanced {
   readonly instances: readonly Instance[];
   /** By name. */
   readonly balancers: ReadonlyMap<string, Balancer>;
-  /** One more instance on the same log that no balancer knows of. */
-  readonly outside: Instance;
+  /** For one more instance on the same log that no balancer knows of. */
+  readonly env: Readonly<Record<string, string>>;
 }
 
 export async function startBalanced(t: Scope, settings: Readonly<Record<string, string>> = {}): Promise<Balanced> {
   const env = { ...SETTINGS, DATABASE_URL: `file:${join(tempFolder(t), 'tidings.db')}`, ...settings };
-  const all: Instance[] = [];
-  for (let index = 0; index <= INSTANCES; index++) all.push(new Instance(t, await freePort(), env, {}));
-  await Promise.all(all.map((instance) => instance.started()));
-  const [outside, ...instances] = all;
+  const instances: Instance[] = [];
+  for (let index = 0; index < INSTANCES; index++) instances.push(new Instance(t, await freePort(), env, {}));
+  await Promise.all(instances.map((instance) => instance.started()));
   const ports = instances.map(({ port }) => port);
   const [haproxy, nginx] = await Promise.all([startHaproxy(t, ports), startNginx(t, ports)]);
-  return { instances, outside: outside!, balancers: new Map([['HAProxy', haproxy], ['nginx', nginx]]) };
+  return { instances, env, balancers: new Map([['HAProxy', haproxy], ['nginx', nginx]]) };
 }

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap';
-import { startSpine } from '../http/fast-path/spine.ts';
+import { openSpine } from '../http/fast-path/spine.ts';
 import { serve } from '../http/fast-path/ways.ts';
 import { openStream } from '../support/client.ts';
 import { Http } from '../support/http.ts';
@@ -91,7 +91,7 @@ await t.test('a page that is not allowed is not told that it is, and cannot publ
 
 /** The service with another configuration, in this process: whatever is said of origins is said by its HTTP side. */
 async function serveWith(t: Test, environment: Readonly<Record<string, string>>): Promise<{ url: string; client: Http }> {
-  const { port } = await serve(t, (await startSpine(t, environment)).service);
+  const { port } = await serve(t, (await openSpine(t, environment)).service);
   const url = `http://127.0.0.1:${port}`;
   return { url, client: new Http(t, url) };
 }

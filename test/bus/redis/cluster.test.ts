@@ -12,6 +12,9 @@ const { logger } = recordingLogger();
 /** After how long a node counts as dead. Long enough that a busy machine seldom looks dead; a test goes on when one does. */
 const NODE_TIMEOUT_MS = 5_000;
 
+/** Most of it is waiting for nodes. */
+t.jobs = 2;
+
 busContract(async (t) => {
   const { url } = await startCluster(t);
   return { name: 'redis cluster', make: () => new RedisBus({ url, logger }) };

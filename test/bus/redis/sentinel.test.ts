@@ -28,6 +28,9 @@ async function listeners(redis: Redis): Promise<number> {
   return count;
 }
 
+/** Most of it is waiting for sentinels. */
+t.jobs = 2;
+
 busContract(async (t) => {
   const { url } = await startSentinels(t, { password: 'p@ss/w:rd %', sentinelPassword: 'of?the&sentinels=' });
   return { name: 'redis through sentinels', make: () => new RedisBus({ url, logger }) };
@@ -142,7 +145,7 @@ t.test('it works over TLS, to the sentinel and to the master', async (t) => {
   t.equal(await listeners(redisClient(t, master)), 2);
 });
 
-t.test('closing leaves no socket and no timer, wherever sentinels and master are', async (t) => {
+t.test('closing leaves no socket and no timer, wherever sentinels and master are', { buffered: false }, async (t) => {
   const fleet = await startSentinels(t);
   const silent = createServer(() => undefined);
   const silentPort = await listening(silent);

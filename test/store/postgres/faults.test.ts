@@ -134,6 +134,9 @@ t.test('a server that was stopped and comes back', async (t) => {
   t.ok(lineage.epochs.length >= 2, 'in a new epoch: a server that comes back may have lost what it had answered');
 });
 
+// It waits for long, and uses a server that nothing is done to meanwhile.
+t.jobs = 2;
+
 t.test('a server that falls silent is given up, in a time that has a bound', async (t) => {
   const { store, link } = await overLink(t);
   await stored(store, [request(draft('a'))]);
