@@ -1,10 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EventSource } from 'eventsource';
 import t, { type Test } from 'tap';
 import { openStream } from '../support/client.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
 import { Http } from '../support/http.ts';
-import { startInstance, type Instance } from '../support/instance.ts';
+import { startInstance } from '../support/instance.ts';
 import type { Scope } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 import { chromiumKinds } from './support/chromium.ts';
@@ -16,7 +17,8 @@ const TOPIC = 'news.today';
 const PATHS = [`/topics/${TOPIC}/events?`, '/events?topic=other&topic=news.*&'];
 const SETTINGS = { RETRY_MIN_MS: '150', RETRY_MAX_MS: '300', CORS_ORIGINS: '*', DRAIN_SECONDS: '1' };
 
-const inChromium = await chromiumKinds(t);
+const [inChromium, instance] = await Promise.all([chromiumKinds(t), startInstance(t, SETTINGS)]);
+const http = new Http(t, instance.url);
 const kinds: readonly Kind[] = [...programs, ...inChromium.kinds];
 
 interface Opened {
@@ -56,11 +58,13 @@ async function checkAll(t: Test, all: readonly Opened[], published: readonly str
 class Publishing {
   readonly stored: string[] = [];
   readonly #http: Http;
+  /** Others have used numbers for keys before. */
+  readonly #prefix = randomUUID();
   #stopped = false;
   readonly #done: Promise<void>;
 
-  constructor(t: Scope, instance: Instance) {
-    this.#http = new Http(t, instance.url);
+  constructor(through: Http) {
+    this.#http = through;
     this.#done = this.#run();
   }
 
@@ -83,23 +87,23 @@ class Publishing {
   }
 
   async #isStored(text: string): Promise<boolean> {
-    const answer = await this.#http.post(TOPIC, text, { 'idempotency-key': `message ${text}` }).catch(() => undefined);
+    const answer = await this.#http.post(TOPIC, text, { 'idempotency-key': `${this.#prefix} ${text}` }).catch(() => undefined);
     return answer?.status === 201;
   }
 }
 
 void t.test('after $busy, when there is room again', async (t) => {
   const streams = kinds.length * PATHS.length;
-  const instance = await startInstance(t, { ...SETTINGS, MAX_STREAMS: String(streams) });
-  const http = new Http(t, instance.url);
-  const before = await http.publish(TOPIC, 'before');
-  const occupants = await Promise.all(Array.from({ length: streams }, () => openStream(t, `${instance.url}/topics/full/events`)));
-  const all = openAll(t, () => instance.url, before);
+  const full = await startInstance(t, { ...SETTINGS, MAX_STREAMS: String(streams) });
+  const client = new Http(t, full.url);
+  const before = await client.publish(TOPIC, 'before');
+  const occupants = await Promise.all(Array.from({ length: streams }, () => openStream(t, `${full.url}/topics/full/events`)));
+  const all = openAll(t, () => full.url, before);
   await until('everyone was refused twice', () => all.every((one) => controls(one, '$busy').length >= 2));
-  await http.publish(TOPIC, 'while it is full');
+  await client.publish(TOPIC, 'while it is full');
   for (const occupant of occupants) occupant.destroy();
   await until('everyone is in', () => all.every((one) => texts(one).length > 0));
-  await http.publish(TOPIC, 'afterwards');
+  await client.publish(TOPIC, 'afterwards');
   await checkAll(t, all, ['while it is full', 'afterwards']);
   for (const one of all) {
     const waits = controls(one, '$busy').map((data) => (JSON.parse(data) as { retryMs: number }).retryMs);
@@ -109,10 +113,9 @@ void t.test('after $busy, when there is room again', async (t) => {
 
 for (const [signal, what] of [['SIGTERM', 'a drain, when another instance has the port'], ['SIGKILL', 'kill -9 and a restart']] as const) {
   void t.test(`after ${what}`, async (t) => {
-    const instance = await startInstance(t, SETTINGS);
-    const before = await new Http(t, instance.url).publish(TOPIC, 'before');
+    const before = await http.publish(TOPIC, 'before');
     const all = openAll(t, () => instance.url, before);
-    const publishing = new Publishing(t, instance);
+    const publishing = new Publishing(http);
     await until('everyone gets messages', () => all.every((one) => texts(one).length >= 10));
     await instance.restart(signal);
     await checkAll(t, all, await publishing.finish(10));
@@ -121,8 +124,6 @@ for (const [signal, what] of [['SIGTERM', 'a drain, when another instance has th
 }
 
 void t.test('after the instance was gone for a while, behind a proxy that accepts connections and closes them', async (t) => {
-  const instance = await startInstance(t, SETTINGS);
-  const http = new Http(t, instance.url);
   await http.publish(TOPIC, 'before');
   const proxies = await Promise.all(Array.from({ length: kinds.length * PATHS.length }, () => CuttingProxy.start(t, instance.port)));
   // From now on, with no place in the URL: all they have when they are cut is the position in `$open`.
@@ -141,8 +142,6 @@ void t.test('after the instance was gone for a while, behind a proxy that accept
 // makes a new EventSource, which has no last id yet, and so names the id that it knows in the URL. It knows ids only of events that it
 // was asked to listen for with `addEventListener`: one that has only `onmessage` set begins anew, at that moment.
 void t.test('reconnecting-eventsource, after a proxy answered 502', async (t) => {
-  const instance = await startInstance(t, SETTINGS);
-  const http = new Http(t, instance.url);
   const proxy = await CuttingProxy.start(t, instance.port);
   const got: string[] = [];
   const source = new ReconnectingEventSource(`${proxy.url}/topics/${TOPIC}/events`, { eventSourceClass: EventSource, max_retry_time: 50 });

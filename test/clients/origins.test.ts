@@ -8,6 +8,12 @@ import type { Scope } from '../support/temp.ts';
 /** Pages of other origins, in Chromium: those that CORS_ORIGINS names may read and publish, the others may not even write blindly. */
 
 const browser = await startBrowser(t);
+/** The origin of a page that may do everything where it is named, and of one that is named nowhere. */
+const [named, unnamed] = [await servePage(t), await servePage(t)];
+const instances = {
+  'CORS_ORIGINS unset': await startInstance(t),
+  'an origin that CORS_ORIGINS does not name': await startInstance(t, { CORS_ORIGINS: `https://elsewhere.example,${named}` }),
+};
 
 async function openPage(t: Scope, origin: string): Promise<Page> {
   const page = await newPage(browser);
@@ -60,9 +66,8 @@ async function held(t: Scope, instance: Instance, topic: string): Promise<unknow
 }
 
 void t.test('a page of an origin in CORS_ORIGINS reads a stream and publishes, with a preflight and the headers of the answer', async (t) => {
-  const origin = await servePage(t);
-  const instance = await startInstance(t, { CORS_ORIGINS: `https://elsewhere.example,${origin}` });
-  const page = await openPage(t, origin);
+  const instance = instances['an origin that CORS_ORIGINS does not name'];
+  const page = await openPage(t, named);
   const url = `${instance.url}/topics/shared`;
   // The content type and each of the other headers make the browser ask first whether it may.
   const publish = `const answer = await fetch(${JSON.stringify(url)}, {
@@ -83,10 +88,9 @@ void t.test('a page of an origin in CORS_ORIGINS reads a stream and publishes, w
   t.strictSame(resumed, { status: 200, type: 'text/event-stream' }, 'Last-Event-ID may be sent');
 });
 
-for (const [what, settings] of [['CORS_ORIGINS unset', {}], ['an origin that CORS_ORIGINS does not name', { CORS_ORIGINS: 'https://elsewhere.example' }]] as const) {
+for (const [what, instance] of Object.entries(instances)) {
   void t.test(`a page of another origin, with ${what}, neither reads nor writes`, async (t) => {
-    const instance = await startInstance(t, settings);
-    const page = await openPage(t, await servePage(t));
+    const page = await openPage(t, unnamed);
     const url = `${instance.url}/topics/private`;
     t.equal(await firstMessage(page, `${url}/events`, ''), 'closed', 'its EventSource is refused');
     t.strictSame(await sendBlindly(page, url), ['TypeError', 'opaque', 0], 'it learns nothing of what it sends');

@@ -72,7 +72,7 @@ const WAYS: readonly Way[] = [
   { name: 'then after', query: `since=10m&after=${ids[1]}`, expected: '345' },
 ];
 
-await t.test('a stream begins where it is asked to', async (t) => {
+void t.test('a stream begins where it is asked to', async (t) => {
   for (const path of ['/topics/cursors/events?', '/events?topic=cursors&']) {
     for (const { name, query = '', header, expected } of WAYS) {
       const stream = await openStream(t, `${instance.url}${path}${query}`, { headers: header === undefined ? {} : { 'Last-Event-ID': header } });
@@ -94,7 +94,7 @@ await t.test('a stream begins where it is asked to', async (t) => {
   for (const stream of atTheEnd) t.equal((await stream.next()).id, next);
 });
 
-await t.test('what a page remembers and passes on is never refused: what is no id is a place that nobody knows', async (t) => {
+void t.test('what a page remembers and passes on is never refused: what is no id is a place that nobody knows', async (t) => {
   for (const path of ['/topics/cursors/events?', '/events?topic=cursors&']) {
     for (const remembered of ['null', 'undefined', '1', 'abcdefgh-01']) {
       const stream = await openStream(t, `${instance.url}${path}lastEventId=${remembered}`);
@@ -106,7 +106,7 @@ await t.test('what a page remembers and passes on is never refused: what is no i
   }
 });
 
-await t.test('history takes the same, and begins at the oldest when it is not told', async (t) => {
+void t.test('history takes the same, and begins at the oldest when it is not told', async (t) => {
   for (const path of ['/topics/cursors/messages?', '/messages?topic=cursors&']) {
     for (const { name, query = '', header, expected, page: wanted = `${expected}6` } of WAYS) {
       const { status, body } = await http.get(path + query, header === undefined ? {} : { 'Last-Event-ID': header });
@@ -118,7 +118,7 @@ await t.test('history takes the same, and begins at the oldest when it is not to
   }
 });
 
-await t.test('the place in $open is as good as a message', async (t) => {
+void t.test('the place in $open is as good as a message', async (t) => {
   const stream = await openStream(t, `${instance.url}/topics/cursors/events`);
   const { id } = await stream.next();
   stream.destroy();
@@ -128,7 +128,7 @@ await t.test('the place in $open is as good as a message', async (t) => {
   t.equal((await again.next()).id, missed);
 });
 
-await t.test('an id that is none of ours is a gap, not an error, and nothing of it is repeated', async (t) => {
+void t.test('an id that is none of ours is a gap, not an error, and nothing of it is repeated', async (t) => {
   const NONE = ['7', 'null', 'undefined', '0', '-1', 'ABCDEFGH-1', 'abcdefgh', 'abcdefgh-01', `${epoch}-1.5`, `${epoch}-99999999999999999999`, `${epoch}-1, ${epoch}-2`, '<script>', 'data: x', '\u00e9', 'x'.repeat(1000)];
   for (const header of NONE) {
     const stream = await openStream(t, `${instance.url}/topics/cursors/events`, { headers: { 'Last-Event-ID': header } });
@@ -143,7 +143,7 @@ await t.test('an id that is none of ours is a gap, not an error, and nothing of 
   }
 });
 
-await t.test('an id of another log, and one ahead of this one, are gaps that say so, in every form', async (t) => {
+void t.test('an id of another log, and one ahead of this one, are gaps that say so, in every form', async (t) => {
   const head = await http.metric('log_head');
   const OTHERS = [
     ['abcdefgh-3', { requested: 'abcdefgh-3', resumed: `${epoch}-0`, oldest: `${epoch}-1`, reason: 'unknown-log' }],

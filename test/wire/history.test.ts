@@ -32,7 +32,7 @@ async function pages(client: Http, path: string, first = ''): Promise<Page[]> {
   }
 }
 
-await t.test('pages lead from the oldest message to the newest, each message once', async (t) => {
+void t.test('pages lead from the oldest message to the newest, each message once', async (t) => {
   await http.batch(Array.from({ length: 250 }, (_, index) => ({ topic: 'paged', data: index })));
   const expected = Array.from({ length: 250 }, (_, index) => index);
   for (const [limit, sizes] of [['', [100, 100, 50]], ['limit=70', [70, 70, 70, 40]], ['limit=1000', [250]], ['limit=250', [250]]] as const) {
@@ -45,7 +45,7 @@ await t.test('pages lead from the oldest message to the newest, each message onc
   t.strictSame((await pages(http, '/topics/paged/messages', 'limit=1')).length, 250);
 });
 
-await t.test('a page holds 1,000 messages and 4 MiB of data at most', async (t) => {
+void t.test('a page holds 1,000 messages and 4 MiB of data at most', async (t) => {
   for (let batch = 0; batch < 2; batch++) await http.batch(Array.from({ length: 600 }, (_, index) => ({ topic: 'long', data: batch * 600 + index })));
   t.strictSame((await pages(http, '/topics/long/messages', 'limit=1000')).map(({ messages }) => messages.length), [1000, 200]);
   for (let batch = 0; batch < 3; batch++) await http.batch(Array.from({ length: 10 }, (_, index) => ({ topic: 'wide', data: `${batch * 10 + index}${'x'.repeat(250_000)}` })));
@@ -54,7 +54,7 @@ await t.test('a page holds 1,000 messages and 4 MiB of data at most', async (t) 
   t.strictSame(wide.flatMap(({ messages }) => messages.map(({ data }) => parseInt(data as string, 10))), Array.from({ length: 30 }, (_, index) => index));
 });
 
-await t.test('rare topics are found among many others, in memory and in the database', async (t) => {
+void t.test('rare topics are found among many others, in memory and in the database', async (t) => {
   for (const [name, client] of [['from memory', http], ['from the database', small]] as const) {
     const expected: string[] = [];
     for (let batch = 0; batch < 6; batch++) {
@@ -73,7 +73,7 @@ await t.test('rare topics are found among many others, in memory and in the data
   }
 });
 
-await t.test('a page without messages has a cursor that works, for history and for streams', async (t) => {
+void t.test('a page without messages has a cursor that works, for history and for streams', async (t) => {
   const empty = await http.json<Page>('/topics/none.yet/messages');
   t.match(empty, { messages: [], more: false, gap: undefined });
   t.match(empty.cursor, /^[a-z0-9]{8,}-[0-9]+$/);
@@ -89,7 +89,7 @@ await t.test('a page without messages has a cursor that works, for history and f
   t.strictSame((await http.json<Page>(`/topics/none.yet/messages?after=${id}`)).messages, []);
 });
 
-await t.test('many topics and patterns make one page in the order of the log', async (t) => {
+void t.test('many topics and patterns make one page in the order of the log', async (t) => {
   const ids = await http.batch(['m.a', 'm.b', 'm.c', 'm.a.x', 'm.b', 'm.a'].map((topic) => ({ topic, data: topic })));
   const of = async (query: string): Promise<number[]> => (await http.json<Page>(`/messages?${query}`)).messages.map(({ id }) => ids.indexOf(id));
   t.strictSame(await of('topic=m.a&topic=m.b'), [0, 1, 4, 5]);
@@ -97,7 +97,7 @@ await t.test('many topics and patterns make one page in the order of the log', a
   t.strictSame(await of('topic=m.a.*&topic=nothing'), [3]);
 });
 
-await t.test('one message, by its id', async (t) => {
+void t.test('one message, by its id', async (t) => {
   const ids = await http.batch([{ topic: 'single', data: { a: 1 }, event: 'e' }, { topic: 'single', data: 2 }]);
   const message = await http.json<object>(`/messages/${ids[0]}`);
   t.strictSame(Object.keys(message), ['id', 'topic', 'event', 'time', 'data']);
@@ -114,7 +114,7 @@ await t.test('one message, by its id', async (t) => {
   t.equal((await http.get(`/messages/${newEpoch}-${seq}`)).status, 404, 'no id means two messages, and no message has two ids');
 });
 
-await t.test('what retention has deleted is a gap for whoever missed it, and no message any more', async (t) => {
+void t.test('what retention has deleted is a gap for whoever missed it, and no message any more', async (t) => {
   const first = await small.publish('trimmed', 'first');
   const begin = `${first.split('-')[0]}-0`;
   // In one commit: whenever retention looks, it finds none of them or all, and has come to rest after the one look that finds them.

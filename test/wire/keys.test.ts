@@ -16,7 +16,7 @@ const keyed = (key: string, more: Readonly<Record<string, string>> = {}): Record
 const isReplay = ({ headers }: Answer): boolean => headers['idempotency-replayed'] === 'true';
 const code = ({ body }: Answer): unknown => (JSON.parse(body) as { code?: unknown }).code;
 
-await t.test('the same request with the same key gets the same answer, and is stored once', async (t) => {
+void t.test('the same request with the same key gets the same answer, and is stored once', async (t) => {
   const head = await http.metric('log_head');
   const first = await http.post('keys', 'x', keyed('one', { TTL: '600' }));
   t.equal(first.status, 201);
@@ -29,7 +29,7 @@ await t.test('the same request with the same key gets the same answer, and is st
   t.equal(await http.metric('log_head'), head + 2);
 });
 
-await t.test('a key in quotes is the one without, escapes and all', async (t) => {
+void t.test('a key in quotes is the one without, escapes and all', async (t) => {
   for (const [quoted, bare] of [['"two words"', 'two words'], ['"with \\"quotes\\" and \\\\"', 'with "quotes" and \\'], [`"${'k'.repeat(255)}"`, 'k'.repeat(255)]] as const) {
     const first = await http.post('quoted', 'x', keyed(quoted));
     const again = await http.post('quoted', 'x', keyed(bare));
@@ -39,7 +39,7 @@ await t.test('a key in quotes is the one without, escapes and all', async (t) =>
   t.equal(isReplay(upper), false, 'capitals are another key');
 });
 
-await t.test('the same key with any other request is refused, and stores nothing', async (t) => {
+void t.test('the same key with any other request is refused, and stores nothing', async (t) => {
   const first = await http.send('POST', '/topics/reuse?event=e', keyed('reuse', { TTL: '60' }), '[{"topic":"reuse","data":1}]');
   t.equal(first.status, 201);
   const head = await http.metric('log_head');
@@ -65,13 +65,13 @@ await t.test('the same key with any other request is refused, and stores nothing
   t.strictSame([again.body, isReplay(again)], [first.body, true], 'the first request still gets its answer');
 });
 
-await t.test('how the same request is written does not matter', async (t) => {
+void t.test('how the same request is written does not matter', async (t) => {
   const first = await http.send('POST', '/topics/same.%C3%A9?event=e', keyed('same'), 'x');
   const again = await http.send('POST', '/topics/s%61me.%c3%a9', { ...keyed('same'), 'content-type': 'text/html; charset=utf-8', 'tidings-event': 'e' }, 'x');
   t.strictSame([first.status, again.status, again.body, isReplay(again)], [201, 201, first.body, true]);
 });
 
-await t.test('of many at once with one key, one is stored and all are answered alike', async (t) => {
+void t.test('of many at once with one key, one is stored and all are answered alike', async (t) => {
   const head = await http.metric('log_head');
   const answers = await Promise.all(Array.from({ length: 16 }, () => http.post('concurrent', 'x', keyed('concurrent'))));
   t.strictSame([...new Set(answers.map(({ status, body }) => `${status} ${body}`))].length, 1);
@@ -83,7 +83,7 @@ await t.test('of many at once with one key, one is stored and all are answered a
   t.equal(await http.metric('log_head'), head + 2);
 });
 
-await t.test('batches take keys too', async (t) => {
+void t.test('batches take keys too', async (t) => {
   for (const [name, headers, body] of [
     ['array', JSON_TYPE, '[{"topic":"keyed.batch","data":1},{"topic":"keyed.batch","data":2,"ttl":60}]'],
     ['ndjson', NDJSON_TYPE, '{"topic":"keyed.batch","data":1}\n{"topic":"keyed.batch","data":2}\n'],
@@ -98,14 +98,14 @@ await t.test('batches take keys too', async (t) => {
   }
 });
 
-await t.test('a request that was refused does not use its key up', async (t) => {
+void t.test('a request that was refused does not use its key up', async (t) => {
   t.equal((await http.send('POST', '/topics/refused', keyed('refused', JSON_TYPE), '{')).status, 400);
   t.equal((await http.post('refused', 'x'.repeat(256 * 1024 + 1), keyed('refused'))).status, 413);
   const good = await http.send('POST', '/topics/refused', keyed('refused', JSON_TYPE), '{}');
   t.strictSame([good.status, isReplay(good)], [201, false]);
 });
 
-await t.test('the answer is the first one also when the message itself is gone, or the service was started again', async (t) => {
+void t.test('the answer is the first one also when the message itself is gone, or the service was started again', async (t) => {
   const first = await http.post('trimmed', 'x', keyed('trimmed'));
   const brief = await http.post('trimmed', 'x', keyed('brief', { TTL: '1' }));
   for (let count = 0; count < 10; count++) await http.publish('trimmed', 'y'.repeat(500));
@@ -118,7 +118,7 @@ await t.test('the answer is the first one also when the message itself is gone, 
   }
 });
 
-await t.test('when its window is over, a key is free again', async (t) => {
+void t.test('when its window is over, a key is free again', async (t) => {
   const brief = await startInstance(t, { LOG_LEVEL: 'warn', IDEMPOTENCY_SECONDS: '1' });
   const client = new Http(t, brief.url);
   const texts = ['first'];

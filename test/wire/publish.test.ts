@@ -24,7 +24,7 @@ interface Stored {
 const stored = (body: string): Stored => JSON.parse(body) as Stored;
 const history = async (topic: string): Promise<Stored[]> => (await http.json<{ messages: Stored[] }>(`/topics/${encodeURIComponent(topic)}/messages`)).messages;
 
-await t.test('a message is answered with what the log made of it, and where it is', async (t) => {
+void t.test('a message is answered with what the log made of it, and where it is', async (t) => {
   const before = Date.now();
   const { status, headers, body } = await http.send('POST', '/topics/answer?event=greeting', { 'content-type': 'text/plain' }, 'Hello');
   const message = stored(body);
@@ -39,7 +39,7 @@ await t.test('a message is answered with what the log made of it, and where it i
   t.equal(headers['idempotency-replayed'], undefined);
 });
 
-await t.test('without a content type, and as curl sends it, a body is text as it is', async (t) => {
+void t.test('without a content type, and as curl sends it, a body is text as it is', async (t) => {
   const TEXT = 'a=1&b=%20 {"x":+}';
   for (const type of [undefined, 'application/x-www-form-urlencoded', 'text/plain', 'TEXT/PLAIN; charset=UTF-8', 'application/octet-stream', 'application/vnd.api+json', 'text/csv;charset="utf8"']) {
     const topic = `text.${Buffer.from(type ?? 'none').toString('hex')}`;
@@ -48,7 +48,7 @@ await t.test('without a content type, and as curl sends it, a body is text as it
   }
 });
 
-await t.test('JSON is JSON under its own type only', async (t) => {
+void t.test('JSON is JSON under its own type only', async (t) => {
   for (const type of ['application/json', 'Application/JSON', 'application/json; charset=utf-8', 'application/json;profile=x']) {
     await http.send('POST', '/topics/typed', { 'content-type': type }, '{"version":42}');
   }
@@ -56,7 +56,7 @@ await t.test('JSON is JSON under its own type only', async (t) => {
   t.strictSame((await history('typed')).map(({ data }) => data), [...Array<object>(4).fill({ version: 42 }), '{"version":42}']);
 });
 
-await t.test('a batch is stored in its order, in one piece, and answered in that order', async (t) => {
+void t.test('a batch is stored in its order, in one piece, and answered in that order', async (t) => {
   const array = await http.send('POST', '/messages', JSON_TYPE, '[{"topic":"batch.a","data":1},{"topic":"batch.b","data":{"x":2},"event":"e"},\n {"data":null,"ttl":3600,"topic":"batch.a"}]');
   const lines = await http.send('POST', '/messages', { 'content-type': 'application/x-ndjson; charset=utf-8' }, '{"topic":"batch.a","data":"four"}\n\n \t\r\n{"topic":"batch.b","data":5}\r\n{"topic":"batch.b","data":[6]}');
   for (const { status, headers } of [array, lines]) t.match({ status, type: headers['content-type'] }, { status: 201, type: /^application\/json/ });
@@ -67,7 +67,7 @@ await t.test('a batch is stored in its order, in one piece, and answered in that
   t.strictSame((await history('batch.*')).map(({ id, data }) => [id, data]), all.map(({ id }, index) => [id, [1, { x: 2 }, null, 'four', 5, [6]][index]]));
 });
 
-await t.test('a batch holds up to 1,000 messages, each of up to 256 KiB', async (t) => {
+void t.test('a batch holds up to 1,000 messages, each of up to 256 KiB', async (t) => {
   const many = await http.batch(Array.from({ length: 1000 }, (_, index) => ({ topic: 'many', data: index })));
   t.equal(seqOf(many.at(-1)) - seqOf(many[0]), 999);
   const data = 'x'.repeat(MESSAGE_BYTES - 2);
@@ -76,7 +76,7 @@ await t.test('a batch holds up to 1,000 messages, each of up to 256 KiB', async 
   t.equal((await history('large'))[0]!.data, data);
 });
 
-await t.test('a message holds up to 256 KiB, however it is sent', async (t) => {
+void t.test('a message holds up to 256 KiB, however it is sent', async (t) => {
   const text = 'é'.repeat(MESSAGE_BYTES / 2);
   const json = `"${'x'.repeat(MESSAGE_BYTES - 2)}"`;
   for (const [name, type, body] of [['text', 'text/plain', text], ['json', 'application/json', json]] as const) {
@@ -89,7 +89,7 @@ await t.test('a message holds up to 256 KiB, however it is sent', async (t) => {
   }
 });
 
-await t.test('empty text is a message, and so is no body at all', async (t) => {
+void t.test('empty text is a message, and so is no body at all', async (t) => {
   const stream = await openStream(t, `${instance.url}/topics/empty/events?after=start`);
   const { status } = await exchange(t, instance, requestBytes('POST', '/topics/empty'));
   t.equal(status, 201);
@@ -98,7 +98,7 @@ await t.test('empty text is a message, and so is no body at all', async (t) => {
   for (let count = 0; count < 2; count++) t.match(await stream.next(({ event }) => event === undefined), { data: '' });
 });
 
-await t.test('topics: with a slash, with any letters, of up to 255 bytes', async (t) => {
+void t.test('topics: with a slash, with any letters, of up to 255 bytes', async (t) => {
   const stream = await openStream(t, `${instance.url}/events?topic=names.%3E`);
   await stream.next();
   for (const [encoded, topic] of [
@@ -114,7 +114,7 @@ await t.test('topics: with a slash, with any letters, of up to 255 bytes', async
   t.equal(stream.faults.length, 0);
 });
 
-await t.test('event names: from the query, from the header, from a batch, of up to 128 bytes', async (t) => {
+void t.test('event names: from the query, from the header, from a batch, of up to 128 bytes', async (t) => {
   const long = 'é'.repeat(64);
   for (const [query, header, event] of [
     ['?event=deploy', undefined, 'deploy'], ['', 'deploy', 'deploy'], ['?event=deploy', 'deploy', 'deploy'], ['?event=a+b%3A%20c', undefined, 'a b: c'], [`?event=${encodeURIComponent(long)}`, undefined, long],
@@ -127,7 +127,7 @@ await t.test('event names: from the query, from the header, from a batch, of up 
   t.equal((await history('named')).at(-1)!.event, long);
 });
 
-await t.test('a message whose TTL has passed is neither delivered nor replayed nor shown any more', async (t) => {
+void t.test('a message whose TTL has passed is neither delivered nor replayed nor shown any more', async (t) => {
   let topic = '';
   let ids: string[] = [];
   let came: string[] = [];

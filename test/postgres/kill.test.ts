@@ -1,4 +1,0 @@
-import { onPostgres } from './behaviour.ts';
-
-/** Instances that are killed while they publish. */
-await onPostgres(['fleet/kill.test.ts']);
