@@ -1,10 +1,10 @@
 import type { Tail } from '../log/tail.ts';
-import type { Message } from '../model/message.ts';
+import type { FrameChunk, Message } from '../model/message.ts';
 import { keptHttpChunk } from './http-chunk.ts';
 import { messageFrame, type Form } from './sse.ts';
 
-/** Gives the chunk of a message's frame in one form: what an HTTP/1.1 stream is written. */
-export type ChunkSource = (message: Message, form: Form) => Buffer;
+/** Gives the chunk of a message's frame in one form. */
+export type ChunkSource = (message: Message, form: Form) => FrameChunk;
 
 /** Encodes a message's chunk when it is first asked for, and keeps it with the message: every reader of the message shares it. */
 export const cachedChunk: ChunkSource = (message, form) => {
@@ -28,9 +28,9 @@ export function tailChunks(tail: Tail): ChunkSource {
 }
 
 /** Makes the message's data a part of its frame, where it stands there unchanged, so that memory holds it once. */
-function adoptData(message: Message, encoded: Buffer): void {
-  const at = encoded.indexOf(message.data);
+function adoptData(message: Message, { bytes }: FrameChunk): void {
+  const at = bytes.indexOf(message.data);
   if (message.data.length === 0 || at === -1) return;
-  message.data = encoded.subarray(at, at + message.data.length);
+  message.data = bytes.subarray(at, at + message.data.length);
   message.dataInChunk = true;
 }

@@ -1,6 +1,6 @@
 import type { Message } from '../model/message.ts';
 import type { ChunkSource } from './chunk-cache.ts';
-import { messageFrame, type Form } from './sse.ts';
+import type { Form } from './sse.ts';
 
 /** The frames of some messages as one buffer for each way of writing them: encoded once, shared by every reader that is written the same. */
 export class Bundle {
@@ -19,15 +19,14 @@ export class Bundle {
   /** @param chunked False for a client of HTTP/1.0, which knows no chunks. */
   bytes(form: Form, chunked: boolean): Buffer {
     const way = (form === 'data' ? 0 : 1) + (chunked ? 0 : 2);
-    return (this.#encoded[way] ??= chunked ? this.#chunks(form) : this.#plain(form));
+    return (this.#encoded[way] ??= this.#join(form, chunked));
   }
 
-  #chunks(form: Form): Buffer {
-    const chunks = this.messages.map((message) => this.#chunkOf(message, form));
-    return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
-  }
-
-  #plain(form: Form): Buffer {
-    return Buffer.concat(this.messages.flatMap((message) => messageFrame(message, form)));
+  #join(form: Form, chunked: boolean): Buffer {
+    const frames = this.messages.map((message) => {
+      const chunk = this.#chunkOf(message, form);
+      return chunked ? chunk.bytes : chunk.data;
+    });
+    return frames.length === 1 ? frames[0]! : Buffer.concat(frames);
   }
 }

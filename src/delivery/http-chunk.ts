@@ -1,21 +1,48 @@
+import type { FrameChunk } from '../model/message.ts';
+
 /** The end of a chunk, after its data. */
 const CHUNK_END = '\r\n';
 
+/** A chunk that is kept, and knows where its data begins. */
+export class HttpChunk implements FrameChunk {
+  readonly bytes: Buffer;
+  readonly #dataAt: number;
+
+  constructor(bytes: Buffer, dataAt: number) {
+    this.bytes = bytes;
+    this.#dataAt = dataAt;
+  }
+
+  /** What is inside, for clients of HTTP/1.0, which know no chunks: a part of the same memory. */
+  get data(): Buffer {
+    return this.bytes.subarray(this.#dataAt, this.bytes.length - CHUNK_END.length);
+  }
+}
+
 /** One chunk of `Transfer-Encoding: chunked` (RFC 9112, section 7.1) around some parts. */
 export function httpChunk(parts: readonly Uint8Array[]): Buffer {
-  return fill(parts, (length) => Buffer.allocUnsafe(length));
+  const size = sizeLine(parts);
+  return fill(parts, size, (length) => Buffer.allocUnsafe(length));
 }
 
 /** The same in memory of its own (runtime/memory.ts), for a chunk that is kept. */
-export function keptHttpChunk(parts: readonly Uint8Array[]): Buffer {
-  return fill(parts, (length) => Buffer.allocUnsafeSlow(length));
+export function keptHttpChunk(parts: readonly Uint8Array[]): HttpChunk {
+  const size = sizeLine(parts);
+  return new HttpChunk(fill(parts, size, (length) => Buffer.allocUnsafeSlow(length)), size.length);
 }
 
-function fill(parts: readonly Uint8Array[], allocate: (length: number) => Buffer): Buffer {
+function sizeLine(parts: readonly Uint8Array[]): string {
+  return `${lengthOf(parts).toString(16)}\r\n`;
+}
+
+function lengthOf(parts: readonly Uint8Array[]): number {
   let length = 0;
   for (const part of parts) length += part.length;
-  const size = `${length.toString(16)}\r\n`;
-  const buffer = allocate(size.length + length + CHUNK_END.length);
+  return length;
+}
+
+function fill(parts: readonly Uint8Array[], size: string, allocate: (length: number) => Buffer): Buffer {
+  const buffer = allocate(size.length + lengthOf(parts) + CHUNK_END.length);
   let at = buffer.write(size, 'latin1');
   for (const part of parts) {
     buffer.set(part, at);

@@ -244,7 +244,8 @@ export class Reader {
 
   /** The socket is gone. */
   closed(): void {
-    this.fallBehind();
+    // While its group is waiting, its place is not known.
+    if (!this.group.isWaiting) this.fallBehind();
     this.#state = 'closed';
     this.#fullSockets.delete(this);
   }

@@ -208,9 +208,9 @@ export class Publisher {
       const now = this.#clock.monotonic();
       // While it waited for the commit before it, it took no time itself.
       this.#tookMs = now - Math.max(began, this.#answeredAt);
-      this.#counters.commitMilliseconds.observe(this.#tookMs);
       this.#answeredAt = now;
       done();
+      this.#counters.commitMilliseconds.observe(this.#tookMs);
       this.#worked();
       this.#settle(requests, outcomes, log);
     } catch (error) {

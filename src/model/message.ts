@@ -18,6 +18,14 @@ export interface Draft {
   readonly ttl: number;
 }
 
+/** A message's frame as an HTTP chunk. */
+export interface FrameChunk {
+  /** The whole chunk: what an HTTP/1.1 stream is written. */
+  readonly bytes: Buffer;
+  /** The frame inside. */
+  readonly data: Buffer;
+}
+
 /** What a message costs in memory besides its bytes: the objects around it. An estimate, for bounds only. */
 const OBJECT_BYTES = 256;
 
@@ -35,8 +43,8 @@ export class Message implements Position {
   /** From this time on delivery must not begin; 0 is never. Milliseconds since 1970. */
   readonly expires: number;
   /** The message's frames as HTTP chunks (delivery/chunk-cache.ts): encoded when first needed, and shared by every reader. */
-  dataChunk: Buffer | undefined = undefined;
-  objectChunk: Buffer | undefined = undefined;
+  dataChunk: FrameChunk | undefined = undefined;
+  objectChunk: FrameChunk | undefined = undefined;
   /** Whether `data` is a part of `dataChunk`. */
   dataInChunk = false;
 
@@ -58,7 +66,7 @@ export class Message implements Position {
   /** Roughly what it holds in memory, in bytes. */
   get size(): number {
     return OBJECT_BYTES + this.topic.length + (this.dataInChunk ? 0 : this.data.length)
-      + (this.dataChunk?.length ?? 0) + (this.objectChunk?.length ?? 0);
+      + (this.dataChunk?.bytes.length ?? 0) + (this.objectChunk?.bytes.length ?? 0);
   }
 
   /** Invariant 4: a message whose TTL has passed is not delivered, unless its frame was begun before. */

@@ -1,5 +1,6 @@
 import { t } from 'tap';
 import { cachedChunk } from '../../src/delivery/chunk-cache.ts';
+import { Bundle } from '../../src/delivery/frame-bundle.ts';
 import { Message } from '../../src/model/message.ts';
 import { chunksOf } from '../support/chunks.ts';
 
@@ -10,7 +11,7 @@ function message(data: Buffer): Message {
 t.test('what is kept with a message holds no memory but its own', (t) => {
   for (const form of ['data', 'object'] as const) {
     for (const text of ['x', 'two\nlines']) {
-      const encoded = cachedChunk(message(Buffer.from(text)), form);
+      const encoded = cachedChunk(message(Buffer.from(text)), form).bytes;
       t.equal(encoded.buffer.byteLength, encoded.length, `${form} ${text}`);
     }
   }
@@ -19,12 +20,24 @@ t.test('what is kept with a message holds no memory but its own', (t) => {
 
 t.test('a frame is one chunk, encoded once, and holds the data of its message', (t) => {
   const one = message(Buffer.from('x'.repeat(5000)));
-  const encoded = cachedChunk(one, 'data');
-  t.equal(cachedChunk(one, 'data'), encoded);
+  const chunk = cachedChunk(one, 'data');
+  t.equal(cachedChunk(one, 'data'), chunk);
+  const encoded = chunk.bytes;
   const [length] = encoded.toString('latin1').split('\r\n');
   t.equal(Number.parseInt(length!, 16), [...chunksOf(encoded)][0]!.length);
   t.ok(encoded.toString('latin1').endsWith('\n\n\r\n'));
   t.equal(Buffer.from(one.data).toString(), 'x'.repeat(5000));
   t.equal(one.data.buffer, encoded.buffer, 'the data is not held twice');
+  t.end();
+});
+
+t.test('clients of HTTP/1.0 are written the frame inside the chunk, without a copy, however many groups want the message', (t) => {
+  for (const form of ['data', 'object'] as const) {
+    const one = message(Buffer.from('x'.repeat(5000)));
+    const [some, others] = [new Bundle([one], cachedChunk).bytes(form, false), new Bundle([one], cachedChunk).bytes(form, false)];
+    const { bytes } = cachedChunk(one, form);
+    t.equal(some.toString(), [...chunksOf(bytes)][0]!.toString(), form);
+    t.ok([some, others].every(({ buffer }) => buffer === bytes.buffer), `${form}: it is encoded and held once`);
+  }
   t.end();
 });
