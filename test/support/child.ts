@@ -15,8 +15,11 @@ export interface ChildOptions extends SpawnOptions {
   readonly ending?: NodeJS.Signals;
 }
 
-/** What a process has by default. tap's own options would be loaded into each that is Node: they slow its start and change its memory. */
-const ENVIRONMENT = { ...process.env, NODE_OPTIONS: undefined };
+/**
+ * What a process has by default. tap's own options would be loaded into each that is Node: they slow its start and change its memory. What Node compiles of a
+ * copy of the program is not kept: nobody would need it again.
+ */
+const ENVIRONMENT = { ...process.env, NODE_OPTIONS: undefined, NODE_COMPILE_CACHE: undefined };
 
 /** A process that a test started: what it printed, how it ended. Ended by its pid when the test is over. */
 export class Child {
