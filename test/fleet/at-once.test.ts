@@ -6,7 +6,7 @@ import { startPostgres } from '../support/postgres.ts';
 import { rounds } from '../support/rounds.ts';
 
 /** That ten stores agree is shown in test/store/postgres; here, whole instances do, with their streams. */
-const INSTANCES = rounds(4, 10);
+const INSTANCES = rounds(8, 10);
 
 t.test('instances that start at once on an empty database agree on one log', async (t) => {
   const server = await startPostgres(t);
