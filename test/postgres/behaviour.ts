@@ -11,7 +11,7 @@ const SETTINGS = ['fsync = off', 'full_page_writes = off', 'autovacuum = off'];
 export async function onPostgres(files: readonly string[]): Promise<void> {
   const server = await startPostgres(t, { settings: SETTINGS });
   process.env['TIDINGS_TEST_STORE'] = server.url('');
-  // Their tests come behind this one. tap would take the first moment without a test for the end.
+  // Their tests come after this one. tap would take the first moment without a test for the end.
   await t.test(`on PostgreSQL: ${files.join(', ')}`, async () => {
     for (const file of files) await import(`../${file}`);
   });
