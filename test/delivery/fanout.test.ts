@@ -3,6 +3,7 @@ import { t } from 'tap';
 import type { Reader } from '../../src/delivery/reader.ts';
 import { Filter } from '../../src/model/topic.ts';
 import { settle } from '../support/clock.ts';
+import { rounds } from '../support/rounds.ts';
 import { begin, numbers, type TestOutlet } from '../support/spine.ts';
 
 /** As in fanout.ts. Milliseconds. */
@@ -378,6 +379,6 @@ t.test('whatever happens in whatever order, each stream gets its messages once, 
     spine.streams.stop();
     spine.tail.stop();
     spine.catchup.stop();
-  }), { numRuns: 100 });
+  }), { numRuns: rounds(100, 100, 20) });
   t.ok(shared > 0 && beats > 0 && fell > 0, `${shared} streams got messages together, ${beats} places were said, ${fell} fell behind`);
 });

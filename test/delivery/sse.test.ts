@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { t } from 'tap';
 import { busyFrame, cursorFrame, gapFrame, HEARTBEAT, messageFrame, openFrame, type Form } from '../../src/delivery/sse.ts';
 import { Message, toJson } from '../../src/model/message.ts';
+import { rounds } from '../support/rounds.ts';
 
 function parse(...frames: readonly Buffer[]): EventSourceMessage[] {
   const events: EventSourceMessage[] = [];
@@ -29,7 +30,7 @@ t.test('whatever text is published, the parser reads the same text, with CR and 
     t.equal(read?.data, text.replaceAll(/\r\n|\r/g, '\n'));
     t.equal(read?.event, event);
     t.equal(read?.id, 'abcdefgh12-7');
-  }), { numRuns: 2000 });
+  }), { numRuns: rounds(2000, 2000, 200) });
   t.end();
 });
 
@@ -39,7 +40,7 @@ t.test('the whole message as JSON carries text unchanged, and JSON as its source
     t.equal((JSON.parse(asText!.data) as { data: string }).data, text);
     const [asJson] = parse(frame(message(Buffer.from(json), { json: true }), 'object'));
     t.ok(asJson!.data.endsWith(`,"data":${json}}`));
-  }), { numRuns: 500 });
+  }), { numRuns: rounds(500, 500, 100) });
   const source = '{ "z": 12345678901234567890, "a":1e400, "__proto__": 1 }';
   const [read] = parse(frame(message(Buffer.from(source), { json: true }), 'data'));
   t.equal(read!.data, source);

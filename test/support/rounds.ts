@@ -1,10 +1,10 @@
 /**
  * How often a test repeats what it does: rounds, seeds, runs of fast-check. `npm test` repeats it often enough to find a mistake that was planted
- * reliably; `npm run test:long` runs the same files with more. Cases are never left out by it.
+ * reliably; `npm run test:long` runs the same files with more, `npm run test:quick` with fewer. Cases are never left out by it.
  */
-const isLong = process.env['TIDINGS_TEST_ROUNDS'] === 'long';
+const SETTING = process.env['TIDINGS_TEST_ROUNDS'];
 
-/** @returns `long` where the environment asks for long rounds, otherwise `short`. */
-export function rounds(short: number, long: number): number {
-  return isLong ? long : short;
+/** @returns `long` or `quick` where the environment asks for such rounds, otherwise `short`. */
+export function rounds(short: number, long: number, quick = short): number {
+  return SETTING === 'long' ? long : SETTING === 'quick' ? quick : short;
 }
