@@ -21,33 +21,24 @@ export class HttpChunk implements FrameChunk {
 
 /** One chunk of `Transfer-Encoding: chunked` (RFC 9112, section 7.1) around some parts. */
 export function httpChunk(parts: readonly Uint8Array[]): Buffer {
-  const size = sizeLine(parts);
-  return fill(parts, size, (length) => Buffer.allocUnsafe(length));
+  return fill(parts, (length) => Buffer.allocUnsafe(length)).bytes;
 }
 
 /** The same in memory of its own (runtime/memory.ts), for a chunk that is kept. */
 export function keptHttpChunk(parts: readonly Uint8Array[]): HttpChunk {
-  const size = sizeLine(parts);
-  return new HttpChunk(fill(parts, size, (length) => Buffer.allocUnsafeSlow(length)), size.length);
+  return fill(parts, (length) => Buffer.allocUnsafeSlow(length));
 }
 
-function sizeLine(parts: readonly Uint8Array[]): string {
-  return `${lengthOf(parts).toString(16)}\r\n`;
-}
-
-function lengthOf(parts: readonly Uint8Array[]): number {
+function fill(parts: readonly Uint8Array[], allocate: (length: number) => Buffer): HttpChunk {
   let length = 0;
   for (const part of parts) length += part.length;
-  return length;
-}
-
-function fill(parts: readonly Uint8Array[], size: string, allocate: (length: number) => Buffer): Buffer {
-  const buffer = allocate(size.length + lengthOf(parts) + CHUNK_END.length);
+  const size = `${length.toString(16)}\r\n`;
+  const buffer = allocate(size.length + length + CHUNK_END.length);
   let at = buffer.write(size, 'latin1');
   for (const part of parts) {
     buffer.set(part, at);
     at += part.length;
   }
   buffer.write(CHUNK_END, at, 'latin1');
-  return buffer;
+  return new HttpChunk(buffer, size.length);
 }
