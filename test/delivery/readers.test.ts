@@ -333,3 +333,15 @@ t.test('readers that stand all over a long tail get the rest of it, each message
     t.ok(reader.isLive);
   }
 });
+
+t.test('a stream that was sent away is not counted among those that are behind', async (t) => {
+  const { open, streams, publish } = await begin(t);
+  const { outlet } = open(['>']);
+  await settle();
+  outlet.isStuck = true;
+  publish('a');
+  await settle();
+  t.equal(streams.behind.readers, 1);
+  void streams.drain(0);
+  t.same(streams.behind, { readers: 0, furthest: 0 });
+});
