@@ -57,7 +57,7 @@ export function buildApp(service: Service): App {
   app.server.maxConnections = config.MAX_STREAMS + OTHER_MAX_CONNECTIONS;
   // Whatever else a client expects, it gets an answer; Node's own would be a bare 417.
   app.server.on('checkExpectation', (request, response) => app.routing(request, response));
-  addFastPath({ server: app.server, service, requestId, limits: { firstRequestMs: HEAD_MAX_MS, keepAliveMs: KEEP_ALIVE_MS } });
+  if (config.HTTP_FAST_PATH === 'on') addFastPath({ server: app.server, service, requestId, limits: { firstRequestMs: HEAD_MAX_MS, keepAliveMs: KEEP_ALIVE_MS } });
   app.setValidatorCompiler(validatorCompiler);
   collectBodies(app);
   allowOrigins(app, config.CORS_ORIGINS, METHODS);
