@@ -58,7 +58,7 @@ const service: Service = {
   publisher: log.publisher,
   starts: log.starts,
   streams: delivery.streams,
-  history: { page: (request) => delivery.longPolls.page(request), message: (position) => log.history.message(position) },
+  history: { page: (request) => delivery.longPolls.page(request), message: (grant, position) => log.history.message(grant, position) },
   readiness: () => health.readiness(),
   gauges: () => health.gauges(),
   get draining() {

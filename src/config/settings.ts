@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { readDatabaseUrl } from './database-url.ts';
 import { readRedisUrl } from './redis-url.ts';
 import { choice, size, text, wholeNumber, WrongValue, type Setting } from './setting-kinds.ts';
+import { readTrustedProxies } from './trusted-proxies.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -21,6 +22,8 @@ export const SETTINGS = {
     meaning: 'What tells other instances of new messages at once: `redis://host:port`, `redis+sentinel://host:port,host:port/master` or `redis+cluster://host:port,host:port`; `rediss` for TLS, `user:password@` before the first host. Unset: there is one process, or they poll.' }),
   CORS_ORIGINS: text({ type: 'list', default: '', allowed: '* or origins such as https://app.example.com, separated by commas', read: readOrigins,
     meaning: 'The origins whose pages may read and publish from a browser, separated by commas, or `*` for all.' }),
+  TRUST_PROXY: text({ type: 'list', default: '', allowed: 'addresses, ranges or names, separated by commas', read: readTrustedProxies,
+    meaning: 'Proxies whose `X-Forwarded-For` is believed: addresses, ranges such as `10.0.0.0/8`, or `loopback`, `linklocal`, `uniquelocal`, separated by commas. Unset: nobody\'s, and the client is the other end of the connection.' }),
 
   MESSAGE_BYTES: size({ default: '256KiB', min: 1, max: 16 * MIB, meaning: 'The largest data of a message.' }),
   EVENT_BYTES: wholeNumber({ default: '128', unit: 'bytes', min: 1, max: 1024, meaning: 'The longest event name.' }),

@@ -2,6 +2,7 @@ import { unavailable, type Found, type History, type Search } from '../log/histo
 import type { StartRequest, Starts } from '../log/start-position.ts';
 import type { Tail } from '../log/tail.ts';
 import type { Gap } from '../model/gap.ts';
+import { readProblem, type Grant } from '../model/grant.ts';
 import type { Message } from '../model/message.ts';
 import { formatId, type Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
@@ -13,6 +14,7 @@ import type { Audience } from './audience.ts';
 export const LONG_POLL_MAX_SECONDS = 50;
 
 export interface HistoryRequest {
+  readonly grant: Grant;
   readonly filter: Filter;
   readonly start: StartRequest;
   /** Messages. */
@@ -73,8 +75,10 @@ export class LongPolls {
     for (const wake of this.#waiting) wake();
   }
 
-  /** Rejects with a `Problem`: `unavailable` when the log cannot be read, `overloaded` when too many requests wait already. */
-  async page({ filter, start, limit, wait, signal }: HistoryRequest): Promise<HistoryPage> {
+  /** Rejects with a `Problem`: `forbidden`, `unavailable` when the log cannot be read, `overloaded` when too many requests wait already. */
+  async page({ grant, filter, start, limit, wait, signal }: HistoryRequest): Promise<HistoryPage> {
+    const forbidden = readProblem(grant, filter);
+    if (forbidden !== undefined) throw forbidden;
     const search: Search = { filter, limit, fromOldest: start.kind === 'start' };
     try {
       const { at, gap } = await this.#starts.resolve(start);

@@ -1,5 +1,6 @@
 import type { Tail } from '../log/tail.ts';
 import type { Start } from '../model/gap.ts';
+import { readProblem, type Grant } from '../model/grant.ts';
 import type { Filter } from '../model/topic.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
@@ -87,8 +88,13 @@ export class StreamRegistry {
     return this.#drain !== undefined || this.#size >= this.#settings.maxStreams;
   }
 
-  /** Begins a stream on a socket whose response head was flushed. Call `drained` and `closed` when the socket says so. */
-  open(filter: Filter, options: StreamOptions, outlet: Outlet, start: Start): Reader {
+  /**
+   * Begins a stream on a socket whose response head was flushed. Call `drained` and `closed` when the socket says so.
+   * @throws Problem `forbidden`; then nothing has begun.
+   */
+  open(grant: Grant, filter: Filter, options: StreamOptions, outlet: Outlet, start: Start): Reader {
+    const forbidden = readProblem(grant, filter);
+    if (forbidden !== undefined) throw forbidden;
     const group = this.#audience.join(filter);
     const reader = new Reader({ group, options, outlet, at: start.at }, this.#readerDependencies);
     group.readers.add(reader);

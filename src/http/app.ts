@@ -3,18 +3,18 @@ import { fastifySwagger } from '@fastify/swagger';
 import Fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest, RawRequestDefaultExpression } from 'fastify';
 import { randomBytes } from 'node:crypto';
-import type { Config } from '../config/config.ts';
-import { Problem } from '../model/problem.ts';
+import type { Problem } from '../model/problem.ts';
+import { AdmissionPolicy, RULES, type Rule } from './admission.ts';
+import { addDoor, refusalOf } from './door.ts';
 import { addFastPath } from './fast-path/fast-path.ts';
 import { BodyCollector } from './input/body.ts';
-import { malformedQuery, parseQuery } from './input/query-string.ts';
+import { parseQuery } from './input/query-string.ts';
 import { validatorCompiler } from './input/validation.ts';
-import { allowOrigins, isForeignPage, originHeaders } from './origin.ts';
 import { answerClientError } from './output/client-error.ts';
 import { openapi } from './output/openapi.ts';
 import { PROBLEM_TYPE, problemBody, problemHeaders, problemOf } from './output/problem-response.ts';
 import { addRoutes } from './routes/routes.ts';
-import { BODY_MAX_BYTES, HEAD_MAX_BYTES, HEAD_MAX_MS, KEEP_ALIVE_MS, OTHER_MAX_CONNECTIONS, REQUEST_CHECK_MS, REQUEST_MAX_MS, STANDSTILL_MAX_MS, URL_MAX_BYTES } from './server-limits.ts';
+import { BODY_MAX_BYTES, HEAD_MAX_BYTES, HEAD_MAX_MS, KEEP_ALIVE_MS, OTHER_MAX_CONNECTIONS, REQUEST_CHECK_MS, REQUEST_MAX_MS, STANDSTILL_MAX_MS } from './server-limits.ts';
 import type { App, Service } from './service.ts';
 
 /**
@@ -23,14 +23,16 @@ import type { App, Service } from './service.ts';
  * (fast-path/) takes plain publishes and streams past the framework. Both read with input/, answer with output/, and share the files
  * beside this one.
  *
- * This file builds the server: its limits, the hooks that every request passes, and the one place where an error becomes an answer.
+ * This file builds the server: its limits, the door (door.ts) with its policy (admission.ts), and the one place where an error becomes an answer.
  */
 
-const METHODS = ['GET', 'HEAD', 'POST'] as const;
-
-/** Builds the HTTP side of an instance. It does not listen yet. */
-export function buildApp(service: Service): App {
+/**
+ * Builds the HTTP side of an instance. It does not listen yet.
+ * @param rules The door policy; a test may put rules of its own in front.
+ */
+export function buildApp(service: Service, rules: readonly Rule[] = RULES): App {
   const { config } = service;
+  const policy = new AdmissionPolicy(service, rules);
   const logger: FastifyBaseLogger = service.logger;
   const requestId = requestIds();
   const app: App = Fastify({
@@ -48,8 +50,7 @@ export function buildApp(service: Service): App {
     // A topic that is too long gets its own problem, rather than the router's, which no hook sees.
     routerOptions: { maxParamLength: HEAD_MAX_BYTES, querystringParser: parseQuery },
     frameworkErrors: (error, request, reply) => {
-      void reply.headers(originHeaders(request.headers.origin, config.CORS_ORIGINS));
-      answerError(error, request, reply, service);
+      void refusalOf(app, policy, error, request, reply).then((refusal) => answerError(refusal, request, reply, service));
     },
     clientErrorHandler: answerClientError,
   });
@@ -57,11 +58,10 @@ export function buildApp(service: Service): App {
   app.server.maxConnections = config.MAX_STREAMS + OTHER_MAX_CONNECTIONS;
   // Whatever else a client expects, it gets an answer; Node's own would be a bare 417.
   app.server.on('checkExpectation', (request, response) => app.routing(request, response));
-  if (config.HTTP_FAST_PATH === 'on') addFastPath({ server: app.server, service, requestId, limits: { firstRequestMs: HEAD_MAX_MS, keepAliveMs: KEEP_ALIVE_MS } });
+  if (config.HTTP_FAST_PATH === 'on') addFastPath({ server: app.server, service, policy, requestId, limits: { firstRequestMs: HEAD_MAX_MS, keepAliveMs: KEEP_ALIVE_MS } });
   app.setValidatorCompiler(validatorCompiler);
   collectBodies(app);
-  allowOrigins(app, config.CORS_ORIGINS, METHODS);
-  app.addHook('onRequest', (request, reply, done) => done(refusal(app, config, request, reply)));
+  addDoor(app, policy);
   app.addHook('onSend', (_request, reply, _payload, done) => {
     // A load balancer must not send the next request on this connection to an instance that is going.
     if (service.draining) reply.header('connection', 'close');
@@ -92,26 +92,6 @@ function collectBodies(app: App): void {
     const length = request.headers['content-length'];
     return bodies.collect(stream, length === undefined ? undefined : Number(length), request.routeOptions.bodyLimit);
   });
-}
-
-/** What is wrong with a request before its route is asked; undefined is nothing. */
-function refusal(app: App, config: Config, request: FastifyRequest, reply: FastifyReply): Problem | undefined {
-  const { raw } = request;
-  if ((raw.url ?? '').length > URL_MAX_BYTES) return new Problem('uri-too-long', `The URL is longer than ${URL_MAX_BYTES} bytes.`);
-  // RFC 9112, section 3.2. Node would answer this by itself, without a body.
-  if (raw.headers.host === undefined && raw.httpVersion === '1.1') return new Problem('invalid-request', 'The Host header is missing.', { field: 'Host' });
-  if (request.is404) {
-    const allowed = METHODS.filter((method) => (app.findRoute({ method, url: raw.url ?? '' }) as object | null) !== null);
-    if (allowed.length === 0) return new Problem('not-found', 'There is nothing at this path; /openapi.json lists what there is.');
-    reply.header('allow', allowed.join(', '));
-    return new Problem('method-not-allowed', `${request.method} is not possible here; ${allowed.join(' and ')} ${allowed.length === 1 ? 'is' : 'are'}.`);
-  }
-  const malformed = malformedQuery(request.query as object);
-  if (malformed !== undefined) return new Problem('invalid-request', `The parameter ${malformed} is not percent-encoded UTF-8.`, { field: malformed });
-  if (request.method === 'POST' && isForeignPage(raw.headers, config.CORS_ORIGINS)) {
-    return new Problem('cross-origin', 'A page of this origin may not publish here, unless CORS_ORIGINS names it.', { field: 'Origin' });
-  }
-  return undefined;
 }
 
 /** The one place where an error becomes an answer. */

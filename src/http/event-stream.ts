@@ -2,8 +2,10 @@ import type { Socket } from 'node:net';
 import type { Reader, StreamOptions } from '../delivery/reader.ts';
 import type { StartRequest } from '../log/start-position.ts';
 import type { Start } from '../model/gap.ts';
+import { readProblem } from '../model/grant.ts';
 import type { Filter } from '../model/topic.ts';
 import { StoreError } from '../store/store.ts';
+import type { Admission } from './admission.ts';
 import type { Service } from './service.ts';
 import type { SocketOwner } from './socket-owner.ts';
 
@@ -15,9 +17,14 @@ export const EVENT_STREAM_HEADERS = {
   'x-accel-buffering': 'no',
 } as const;
 
-/** Where a stream starts; undefined where the log cannot be asked. */
-export async function resolveStart({ starts }: Service, wanted: StartRequest): Promise<Start | undefined> {
-  if (!starts.isReady) return undefined;
+/**
+ * Where a stream starts; undefined where none can begin now, or the log cannot be asked.
+ * @throws Problem `forbidden`, before anything is written
+ */
+export async function resolveStart({ starts, streams }: Service, { grant, isBusy }: Admission, filter: Filter, wanted: StartRequest): Promise<Start | undefined> {
+  const forbidden = readProblem(grant, filter);
+  if (forbidden !== undefined) throw forbidden;
+  if (isBusy || streams.isFull || !starts.isReady) return undefined;
   try {
     return await starts.resolve(wanted);
   } catch (error) {
@@ -41,15 +48,15 @@ export class EventStream implements SocketOwner {
    * Begins after the head of the response, which was written.
    * @returns False where the stream is refused; then it ends by itself.
    */
-  begin(filter: Filter, options: StreamOptions, wanted: StartRequest, start: Start | undefined): boolean {
+  begin({ grant, clientAddress }: Admission, filter: Filter, options: StreamOptions, wanted: StartRequest, start: Start | undefined): boolean {
     const { streams, logger } = this.#service;
     // Asked again: other streams were opened while the log was asked.
     if (start === undefined || streams.isFull) {
       streams.refuse(options, this.#socket);
       return false;
     }
-    this.#reader = streams.open(filter, options, this.#socket, start);
-    logger.debug({ topics: filter.key, at: start.at.seq, start: wanted.kind, gap: start.gap?.reason }, 'stream opened');
+    this.#reader = streams.open(grant, filter, options, this.#socket, start);
+    if (logger.isLevelEnabled('debug')) logger.debug({ client: clientAddress(), topics: filter.key, at: start.at.seq, start: wanted.kind, gap: start.gap?.reason }, 'stream opened');
     return true;
   }
 

@@ -1,7 +1,5 @@
-import { fastifyCors } from '@fastify/cors';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Config } from '../config/config.ts';
-import type { App } from './service.ts';
 
 /** Web pages of other origins: which may publish, and which may read what is answered. */
 
@@ -27,33 +25,31 @@ export function isForeignPage(headers: IncomingHttpHeaders, allowed: Origins): b
   return !(allowed === '*' || (origin !== undefined && allowed.includes(origin)));
 }
 
-/** What a page may see of an answer's headers, besides those that it always may. */
-const EXPOSED_HEADERS = ['Location', 'Idempotency-Replayed', 'Retry-After', 'Allow'] as const;
+/** Headers of answers that a page may see, besides those that it always may. */
+const EXPOSED_HEADERS = 'Location, Idempotency-Replayed, Retry-After, Allow';
 
-/** Lets pages of allowed origins ask before they publish, and read every answer that passes the framework's hooks. */
-export function allowOrigins(app: App, allowed: Origins, methods: readonly string[]): void {
-  if (allowed.length === 0) return;
-  void app.register(fastifyCors, {
-    origin: allowed === '*' ? '*' : [...allowed],
-    methods: [...methods],
-    allowedHeaders: ['Content-Type', 'Last-Event-ID', 'Idempotency-Key', 'TTL', 'Tidings-Event', 'Authorization', 'Cache-Control'],
-    exposedHeaders: [...EXPOSED_HEADERS],
-    maxAge: PREFLIGHT_SECONDS,
-    // Any OPTIONS is answered, rather than with an error of a form of its own.
-    strictPreflight: false,
-  });
+/** What a page may send. */
+const PREFLIGHT_HEADERS = {
+  'access-control-allow-methods': 'GET, HEAD, POST',
+  'access-control-allow-headers': 'Content-Type, Last-Event-ID, Idempotency-Key, TTL, Tidings-Event, Authorization, Cache-Control',
+  'access-control-max-age': String(PREFLIGHT_SECONDS),
+} as const;
+
+/** Whether a browser asks which requests a page may send. Any OPTIONS counts, so that none is answered with an error in some other form. */
+export function isPreflight({ method }: { readonly method: string }, allowed: Origins): boolean {
+  return method === 'OPTIONS' && allowed.length > 0;
 }
 
-/**
- * What lets a page of an allowed origin read an answer (https://fetch.spec.whatwg.org/#http-responses), where no hook of the framework
- * sees the answer. All others get the same from @fastify/cors.
- */
-export function originHeaders(origin: string | undefined, allowed: Origins): Readonly<Record<string, string>> {
-  if (allowed.length === 0) return {};
+const NO_HEADERS = {};
+
+/** What lets a page of an allowed origin read an answer (https://fetch.spec.whatwg.org/#http-responses). */
+export function originHeaders(origin: string | undefined, allowed: Origins, preflight: boolean): Readonly<Record<string, string>> {
+  if (allowed.length === 0) return NO_HEADERS;
   const isAllowed = allowed === '*' || (origin !== undefined && allowed.includes(origin));
   return {
     ...(allowed === '*' ? {} : { vary: 'Origin' }),
     ...(isAllowed ? { 'access-control-allow-origin': allowed === '*' ? '*' : origin! } : {}),
-    'access-control-expose-headers': EXPOSED_HEADERS.join(', '),
+    'access-control-expose-headers': EXPOSED_HEADERS,
+    ...(preflight ? PREFLIGHT_HEADERS : {}),
   };
 }

@@ -1,5 +1,6 @@
 import type { LogState } from '../model/epochs.ts';
 import { locate, type Gap, type Start } from '../model/gap.ts';
+import type { Grant } from '../model/grant.ts';
 import type { Message } from '../model/message.ts';
 import type { Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
@@ -57,13 +58,13 @@ export class History {
     this.#storeClock = storeClock;
   }
 
-  /** The message with an id; undefined when it was deleted, has expired, or never was. Rejects with a `Problem`. */
-  async message(position: Position): Promise<Message | undefined> {
+  /** The message with an id; undefined when it may not be read, was deleted, has expired, or never was. Rejects with a `Problem`. */
+  async message(grant: Grant, position: Position): Promise<Message | undefined> {
     if (position.seq < 1) return undefined;
     try {
       const page = await this.#reads.pass(() => this.#store.read({ after: position.seq - 1, filter: undefined, limit: 1, maxBytes: 1 }));
       const [message] = page.messages;
-      if (message === undefined || message.seq !== position.seq || message.epoch !== position.epoch) return undefined;
+      if (message === undefined || message.seq !== position.seq || message.epoch !== position.epoch || !grant.mayRead(message.topic)) return undefined;
       return message.isExpired(page.log.now) ? undefined : message;
     } catch (error) {
       throw unavailable(error);

@@ -1,5 +1,6 @@
 import type { Bus } from '../bus/bus.ts';
 import type { LogState } from '../model/epochs.ts';
+import { publishProblem, type Grant } from '../model/grant.ts';
 import { numbered, type Draft, type Message } from '../model/message.ts';
 import { Problem, type ProblemCode } from '../model/problem.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
@@ -124,9 +125,11 @@ export class Publisher {
   /**
    * Resolves once the messages are durable (invariant 1). Rejects with a `Problem`: `overloaded`, `unavailable` and
    * `internal` mean that nothing was stored, `outcome-unknown` that nobody can say, `key-reused` that the key belongs
-   * to another request.
+   * to another request, `forbidden` that the grant leaves out one of the topics.
    */
-  publish(drafts: readonly Draft[], key: IdempotencyKey | undefined): Promise<Receipt> {
+  publish(grant: Grant, drafts: readonly Draft[], key: IdempotencyKey | undefined): Promise<Receipt> {
+    const forbidden = publishProblem(grant, drafts);
+    if (forbidden !== undefined) return Promise.reject(forbidden);
     const bytes = drafts.reduce((sum, { data }) => sum + data.length, 0);
     if (this.#waitingMessages + drafts.length > this.#maxMessages || this.#waitingBytes + bytes > this.#maxBytes) {
       return Promise.reject(this.#problem('overloaded', 'More messages are waiting to be stored than this instance holds. Nothing was stored.'));

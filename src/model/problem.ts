@@ -12,6 +12,7 @@ export const PROBLEMS = {
   'invalid-key': [400, 'The idempotency key is not valid'],
   'invalid-batch': [400, 'The batch is not valid'],
   'cross-origin': [403, 'Pages of this origin may not publish'],
+  forbidden: [403, 'This is not allowed'],
   'not-found': [404, 'Nothing is here'],
   'message-not-found': [404, 'No such message'],
   'method-not-allowed': [405, 'The method is not allowed here'],
@@ -37,10 +38,14 @@ export class Problem extends Error {
   /** The part of the request that was wrong: `topic`, `[3].ttl`, `Idempotency-Key`. */
   readonly field: string | undefined;
 
-  constructor(code: ProblemCode, detail: string, options: { field?: string; cause?: unknown } = {}) {
+  /** Methods that are possible instead. */
+  readonly allow: readonly string[] | undefined;
+
+  constructor(code: ProblemCode, detail: string, options: { field?: string; allow?: readonly string[]; cause?: unknown } = {}) {
     super(detail, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.field = options.field;
+    this.allow = options.allow;
   }
 
   get status(): number {

@@ -23,10 +23,10 @@ function lines(environment: Record<string, string>, dotenv: string | false = fal
 t.test('without an environment everything has its default', (t) => {
   const config = read({});
   t.match(config, {
-    HOST: '127.0.0.1', PORT: 8080, AUTH: '', DATABASE_URL: { kind: 'sqlite', file: 'data/tidings.db' }, DATABASE_CONNECTIONS: 10, REDIS_URL: undefined, CORS_ORIGINS: [],
+    HOST: '127.0.0.1', PORT: 8080, AUTH: '', DATABASE_URL: { kind: 'sqlite', file: 'data/tidings.db' }, DATABASE_CONNECTIONS: 10, REDIS_URL: undefined, CORS_ORIGINS: [], TRUST_PROXY: undefined,
     MESSAGE_BYTES: 262_144, EVENT_BYTES: 128, BATCH_MESSAGES: 1000, MAX_STREAMS: 15_000, TOPICS_PER_STREAM: 100, TAIL_BYTES: 64 * 1024 ** 2,
     APPEND_QUEUE_MESSAGES: 10_000, APPEND_QUEUE_BYTES: 64 * 1024 ** 2, RETENTION_SECONDS: 7 * 86_400, RETENTION_BYTES: 1024 ** 3,
-    IDEMPOTENCY_SECONDS: 86_400, HEARTBEAT_SECONDS: 25, STALL_SECONDS: 120, DRAIN_SECONDS: 20, RETRY_MIN_MS: 1000, RETRY_MAX_MS: 4000, POLL_MS: 1000, LOG_LEVEL: 'info',
+    IDEMPOTENCY_SECONDS: 86_400, HEARTBEAT_SECONDS: 25, STALL_SECONDS: 120, DRAIN_SECONDS: 20, RETRY_MIN_MS: 1000, RETRY_MAX_MS: 4000, POLL_MS: 1000, HTTP_FAST_PATH: 'on', LOG_LEVEL: 'info',
   });
   t.same(Object.keys(config).sort(), Object.keys(SETTINGS).sort());
   t.end();
@@ -154,5 +154,18 @@ t.test('the environment itself is left as it was', (t) => {
   const environment = { PORT: '1', OTHER: 'x' };
   read(environment);
   t.same(environment, { PORT: '1', OTHER: 'x' });
+  t.end();
+});
+
+t.test('trusted proxies are addresses, ranges and names', (t) => {
+  t.equal(read({}).TRUST_PROXY, undefined);
+  t.equal(read({ TRUST_PROXY: ' , ' }).TRUST_PROXY, undefined);
+  const trusted = read({ TRUST_PROXY: 'loopback, 10.0.0.0/8,192.0.2.7,fd00::/8' }).TRUST_PROXY!;
+  for (const address of ['127.0.0.1', '10.255.0.1', '192.0.2.7']) t.ok(trusted.check(address), address);
+  for (const address of ['::1', 'fd12::1']) t.ok(trusted.check(address, 'ipv6'), address);
+  for (const address of ['11.0.0.1', '192.0.2.8', '0.0.0.0']) t.notOk(trusted.check(address), address);
+  for (const TRUST_PROXY of ['yes', 'true', '1', '*', '10.0.0.0/33', '10.0.0.0/0', '::/0', '10.0.0.0/-1', '10.0.0.0/8/8', '10.0.0.0/', '10.0.0/8', 'fd00::/129', 'proxy.example', '127.0.0.1:80', 'loopback/8']) {
+    t.match(lines({ TRUST_PROXY }), [/^TRUST_PROXY: ".*" is no address and no range/], TRUST_PROXY);
+  }
   t.end();
 });

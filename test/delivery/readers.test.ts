@@ -1,4 +1,6 @@
 import { t } from 'tap';
+import type { Grant } from '../../src/model/grant.ts';
+import { Filter } from '../../src/model/topic.ts';
 import { settle } from '../support/clock.ts';
 import { begin, numbers, TestOutlet } from '../support/spine.ts';
 
@@ -344,4 +346,16 @@ t.test('a stream that was sent away is not counted among those that are behind',
   t.equal(streams.behind.readers, 1);
   void streams.drain(0);
   t.same(streams.behind, { readers: 0, furthest: 0 });
+});
+
+t.test('a reader whose filter the grant leaves out does not begin', async (t) => {
+  const { streams, at, counters } = await begin(t);
+  const narrow: Grant = { mayPublish: () => true, mayRead: (pattern) => pattern === 'a' };
+  const outlet = new TestOutlet();
+  for (const names of [['b'], ['a', 'b'], ['>']]) {
+    t.throws(() => streams.open(narrow, new Filter(names), { form: 'data', control: true, chunked: true }, outlet, { at: at(0), gap: undefined }), { code: 'forbidden' });
+  }
+  t.same([streams.size, counters.opened, outlet.seen], [0, 0, []]);
+  streams.open(narrow, new Filter(['a']), { form: 'data', control: true, chunked: true }, outlet, { at: at(0), gap: undefined });
+  t.equal(streams.size, 1);
 });

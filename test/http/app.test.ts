@@ -89,7 +89,7 @@ t.test('degraded is still ready', async (t) => {
 
 t.test('what a publish asks for reaches the log', async (t) => {
   const asked: (readonly [readonly Draft[], IdempotencyKey | undefined])[] = [];
-  const app = buildApp(fakeService({ publisher: { publish: (drafts, key) => {
+  const app = buildApp(fakeService({ publisher: { publish: (_grant, drafts, key) => {
     asked.push([drafts, key]);
     return Promise.resolve({ epoch: 'abcdefgh', first: 7, time: 1_790_000_000_123, replayed: key !== undefined });
   } } }, { IDEMPOTENCY_SECONDS: '60' }));
@@ -125,7 +125,7 @@ t.test('what a history request asks for reaches the log, and data comes back ver
   const app = buildApp(fakeService({ history: { page: (request) => {
     asked.push(request);
     return Promise.resolve(found);
-  }, message: (position) => Promise.resolve(position.seq === 7 ? found.messages[0] : undefined) } }));
+  }, message: (_grant, position) => Promise.resolve(position.seq === 7 ? found.messages[0] : undefined) } }));
   await closed(app, async () => {
     const page = await app.inject('/messages?topic=a&topic=b.*&limit=2&wait=5&after=abcdefgh-6&unknown=1');
     t.equal(page.body, '{"messages":[{"id":"abcdefgh-7","topic":"a","event":"message","time":"1970-01-01T00:00:00.000Z","data":{"n": 12345678901234567890}},'

@@ -1,5 +1,6 @@
 import { t } from 'tap';
 import type { StartRequest } from '../../src/log/start-position.ts';
+import { FULL_GRANT, type Grant } from '../../src/model/grant.ts';
 import { Filter } from '../../src/model/topic.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
@@ -16,8 +17,8 @@ async function begin(t: Scope) {
     log.stop();
     delivery.stop();
   });
-  const page = (wait = 0, start: StartRequest = { kind: 'start' }) => longPolls.page({ filter: new Filter(['a']), start, limit: 100, wait, signal: new AbortController().signal });
-  return { store, tail: log.tail, longPolls, audience, page };
+  const page = (wait = 0, start: StartRequest = { kind: 'start' }) => longPolls.page({ grant: FULL_GRANT, filter: new Filter(['a']), start, limit: 100, wait, signal: new AbortController().signal });
+  return { store, log, tail: log.tail, longPolls, audience, page };
 }
 
 t.test('a page shows what another instance has committed, before this one has heard of it', async (t) => {
@@ -44,4 +45,19 @@ t.test('many long polls are answered from memory, without a read each', async (t
   t.equal(store.reads.length, reads);
   t.equal(longPolls.waiting, 0);
   t.equal(audience.size, 0, 'nothing stays in the index');
+});
+
+t.test('what the grant leaves out is not read: a page is refused, and a message is not there', async (t) => {
+  const { store, log, longPolls, audience } = await begin(t);
+  const narrow: Grant = { mayPublish: () => true, mayRead: (pattern) => pattern === 'a' };
+  store.commit({ topic: 'a' });
+  store.commit({ topic: 'b' });
+  const page = (...names: string[]) => longPolls.page({ grant: narrow, filter: new Filter(names), start: { kind: 'start' }, limit: 100, wait: 30_000, signal: new AbortController().signal });
+  t.same((await page('a')).messages.map(({ seq }) => seq), [1]);
+  for (const names of [['b'], ['a', 'b'], ['*'], ['>']]) await t.rejects(page(...names), { code: 'forbidden' }, names.join(' '));
+  t.equal(audience.size, 0, 'nobody waits');
+  const at = (seq: number) => store.log().lineage.at(seq);
+  t.equal((await log.history.message(narrow, at(1)))?.topic, 'a');
+  t.equal(await log.history.message(narrow, at(2)), undefined);
+  t.equal((await log.history.message(FULL_GRANT, at(2)))?.topic, 'b');
 });

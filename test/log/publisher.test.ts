@@ -3,6 +3,7 @@ import type { Bus } from '../../src/bus/bus.ts';
 import { Publisher, type Receipt } from '../../src/log/publisher.ts';
 import { StoreClock } from '../../src/log/store-clock.ts';
 import { Tail } from '../../src/log/tail.ts';
+import { FULL_GRANT, type Grant } from '../../src/model/grant.ts';
 import type { Draft, Message } from '../../src/model/message.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import type { Logger } from '../../src/runtime/logger.ts';
@@ -52,9 +53,9 @@ async function ends(promise: Promise<Receipt>): Promise<number | string> {
 
 t.test('what arrives during a commit goes into the next one, in order', async (t) => {
   const { store, publisher, told, sent } = await begin(t);
-  const first = publisher.publish([draft('1')], undefined);
+  const first = publisher.publish(FULL_GRANT, [draft('1')], undefined);
   await new Promise((done) => setImmediate(done));
-  const rest = ['2', '3', '4', '5'].map((data) => publisher.publish([draft(data)], undefined));
+  const rest = ['2', '3', '4', '5'].map((data) => publisher.publish(FULL_GRANT, [draft(data)], undefined));
   t.same((await Promise.all([first, ...rest])).map((receipt) => receipt.first), [1, 2, 3, 4, 5]);
   t.equal(store.appends, 2);
   t.same(told, [1, 2, 3, 4, 5], 'the own tail has them without the bus');
@@ -65,21 +66,21 @@ t.test('what arrives during a commit goes into the next one, in order', async (t
 t.test('one bad message hurts only its publisher', async (t) => {
   const { store, publisher, told } = await begin(t);
   store.poison = 'bad';
-  const ended = await Promise.all(['a', 'b', 'bad', 'c', 'd', 'e'].map((data) => ends(publisher.publish([draft(data)], undefined))));
+  const ended = await Promise.all(['a', 'b', 'bad', 'c', 'd', 'e'].map((data) => ends(publisher.publish(FULL_GRANT, [draft(data)], undefined))));
   t.same(ended, [1, 2, 'internal', 3, 4, 5]);
   t.same(told, [1, 2, 3, 4, 5]);
-  t.same(await ends(publisher.publish([draft('ok'), draft('bad')], undefined)), 'internal', 'a batch is stored all or none');
+  t.same(await ends(publisher.publish(FULL_GRANT, [draft('ok'), draft('bad')], undefined)), 'internal', 'a batch is stored all or none');
   t.equal(store.head, 5);
   t.equal(publisher.failure, undefined, 'the log itself is well');
 });
 
 t.test('past its bounds a publish is refused at once, and nothing of it is stored', async (t) => {
   const { store, publisher, counters } = await begin(t, { maxMessages: 3, maxBytes: 10 });
-  const taken = [publisher.publish([draft('1'), draft('2')], undefined), publisher.publish([draft('3')], undefined)];
-  t.equal(await ends(publisher.publish([draft('4')], undefined)), 'overloaded');
+  const taken = [publisher.publish(FULL_GRANT, [draft('1'), draft('2')], undefined), publisher.publish(FULL_GRANT, [draft('3')], undefined)];
+  t.equal(await ends(publisher.publish(FULL_GRANT, [draft('4')], undefined)), 'overloaded');
   await Promise.all(taken);
-  t.equal(await ends(publisher.publish([draft('x'.repeat(11))], undefined)), 'overloaded');
-  t.equal(await ends(publisher.publish([draft('x'.repeat(10))], undefined)), 4, 'there is room again');
+  t.equal(await ends(publisher.publish(FULL_GRANT, [draft('x'.repeat(11))], undefined)), 'overloaded');
+  t.equal(await ends(publisher.publish(FULL_GRANT, [draft('x'.repeat(10))], undefined)), 4, 'there is room again');
   t.equal(store.head, 4);
   t.equal(counters.refused.get('overloaded'), 2);
 });
@@ -87,7 +88,7 @@ t.test('past its bounds a publish is refused at once, and nothing of it is store
 t.test('a batch whose outcome is unknown is never sent again', async (t) => {
   const { store, publisher, told, clock } = await begin(t);
   store.appendFailures.push('outcome-unknown');
-  const ended = Promise.all([ends(publisher.publish([draft('1')], undefined)), ends(publisher.publish([draft('2')], undefined))]);
+  const ended = Promise.all([ends(publisher.publish(FULL_GRANT, [draft('1')], undefined)), ends(publisher.publish(FULL_GRANT, [draft('2')], undefined))]);
   // It was committed after all: the answer alone was lost.
   store.commit();
   store.commit();
@@ -103,7 +104,7 @@ t.test('a batch whose outcome is unknown is never sent again', async (t) => {
 t.test('a log that cannot be written is tried again without a publisher', async (t) => {
   const { store, publisher, clock } = await begin(t);
   store.failure = 'unavailable';
-  t.equal(await ends(publisher.publish([draft('1')], undefined)), 'unavailable');
+  t.equal(await ends(publisher.publish(FULL_GRANT, [draft('1')], undefined)), 'unavailable');
   t.equal(publisher.failure, 'unavailable');
   await clock.advance(5_000);
   t.equal(publisher.failure, 'unavailable');
@@ -119,9 +120,9 @@ t.test('a log that cannot be written is tried again without a publisher', async 
 t.test('a key answers the first answer again, also within one commit', async (t) => {
   const { store, publisher, counters, sent } = await begin(t);
   const [first, again, other] = await Promise.allSettled([
-    publisher.publish([draft('1')], key('k')),
-    publisher.publish([draft('1')], key('k')),
-    publisher.publish([draft('1')], key('k', 'g')),
+    publisher.publish(FULL_GRANT, [draft('1')], key('k')),
+    publisher.publish(FULL_GRANT, [draft('1')], key('k')),
+    publisher.publish(FULL_GRANT, [draft('1')], key('k', 'g')),
   ]);
   t.match(first, { value: { first: 1, replayed: false } });
   t.match(again, { value: { first: 1, replayed: true } });
@@ -135,13 +136,13 @@ t.test('a key answers the first answer again, also within one commit', async (t)
 t.test('a log that is away is said once; an outcome that nobody knows is said each time', async (t) => {
   const { store, publisher, errors, clock } = await begin(t);
   store.failure = 'unavailable';
-  for (let count = 0; count < 5; count++) t.equal(await ends(publisher.publish([draft('x')], undefined)), 'unavailable');
+  for (let count = 0; count < 5; count++) t.equal(await ends(publisher.publish(FULL_GRANT, [draft('x')], undefined)), 'unavailable');
   t.equal(errors.length, 1);
   store.failure = undefined;
   await clock.advance(1_000);
   t.equal(publisher.failure, undefined);
   store.appendFailures.push('unavailable', 'outcome-unknown', 'outcome-unknown');
-  for (let count = 0; count < 3; count++) await ends(publisher.publish([draft('x')], undefined));
+  for (let count = 0; count < 3; count++) await ends(publisher.publish(FULL_GRANT, [draft('x')], undefined));
   t.equal(errors.length, 4);
 });
 
@@ -150,7 +151,7 @@ t.test('a commit that does not end makes the instance one that cannot store', as
   const append = store.append.bind(store);
   const { promise: hang, resolve: goOn } = Promise.withResolvers<void>();
   store.append = (requests) => hang.then(() => append(requests));
-  const published = publisher.publish([draft('x')], undefined);
+  const published = publisher.publish(FULL_GRANT, [draft('x')], undefined);
   await clock.advance(6_000);
   t.equal(publisher.failure, undefined);
   await clock.advance(10_000);
@@ -176,7 +177,7 @@ async function beginHeld(t: Scope, bounds: { maxMessages?: number; maxBytes?: nu
   };
   const receipts: Promise<Receipt>[] = [];
   const publish = async (count: number): Promise<void> => {
-    for (let index = 0; index < count; index++) receipts.push(publisher.publish([draft('x')], undefined));
+    for (let index = 0; index < count; index++) receipts.push(publisher.publish(FULL_GRANT, [draft('x')], undefined));
     await settle();
   };
   return { ...begun, ended, sizes, receipts, publish };
@@ -234,9 +235,9 @@ t.test('what becomes of a commit says nothing of the one after it', async (t) =>
   const { store, publisher } = await begin(t);
   store.poison = 'poison';
   store.appendFailures.push('outcome-unknown');
-  const first = ends(publisher.publish([draft('1')], undefined));
+  const first = ends(publisher.publish(FULL_GRANT, [draft('1')], undefined));
   await new Promise((done) => setImmediate(done));
-  const second = ['2', 'poison', '4'].map((data) => ends(publisher.publish([draft(data)], undefined)));
+  const second = ['2', 'poison', '4'].map((data) => ends(publisher.publish(FULL_GRANT, [draft(data)], undefined)));
   t.same(await Promise.all([first, ...second]), ['outcome-unknown', 1, 'internal', 2]);
 });
 
@@ -249,10 +250,22 @@ t.test('what does not fit into a commit is behind it at once', async (t) => {
     sizes.push(requests.reduce((sum, { drafts }) => sum + drafts.length, 0));
     return hang.then(() => append(requests));
   };
-  const receipts = Array.from({ length: 5 }, () => publisher.publish(Array.from({ length: 1_000 }, () => draft('x')), undefined));
+  const receipts = Array.from({ length: 5 }, () => publisher.publish(FULL_GRANT, Array.from({ length: 1_000 }, () => draft('x')), undefined));
   await settle();
   t.same(sizes, [2_000, 2_000]);
   goOn();
   t.same((await Promise.all(receipts)).map(({ first }) => first), [1, 1_001, 2_001, 3_001, 4_001]);
   t.same(sizes, [2_000, 2_000, 1_000]);
+});
+
+t.test('a message that the grant leaves out is not stored, and neither is its batch', async (t) => {
+  const { store, publisher } = await begin(t);
+  const narrow: Grant = { mayPublish: (topic) => topic === 'a', mayRead: () => true };
+  const other: Draft = { ...draft('2'), topic: 'b' };
+  t.equal(await ends(publisher.publish(narrow, [draft('1')], undefined)), 1);
+  t.equal(await ends(publisher.publish(narrow, [other], undefined)), 'forbidden');
+  t.equal(await ends(publisher.publish(narrow, [draft('3'), other], key('k'))), 'forbidden');
+  t.equal(publisher.waiting, 0);
+  t.equal(await ends(publisher.publish(narrow, [draft('4')], key('k'))), 2, 'the key was not used');
+  t.same(store.messages.map(({ data }) => Buffer.from(data).toString()), ['1', '4']);
 });

@@ -1,6 +1,7 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import type { HistoryPage } from '../../src/delivery/long-polls.ts';
 import type { StartRequest } from '../../src/log/start-position.ts';
+import { FULL_GRANT } from '../../src/model/grant.ts';
 import { parseId } from '../../src/model/position.ts';
 import { Filter } from '../../src/model/topic.ts';
 import type { Connection, Instance } from './instance.ts';
@@ -175,7 +176,7 @@ export class Poller extends Client {
     };
     this.#connection = connection;
     instance.connections.add(connection);
-    const request = { filter: this.filter, start: this.wanted(), limit: 5, wait: POLL_WAIT_MS, signal: abort.signal };
+    const request = { grant: FULL_GRANT, filter: this.filter, start: this.wanted(), limit: 5, wait: POLL_WAIT_MS, signal: abort.signal };
     this.world.after(this.within(REQUEST_MS), instance, () => {
       instance.page(request).then(
         (page) => this.world.after(this.within(REQUEST_MS), undefined, () => this.#answered(connection, page)),

@@ -5,6 +5,7 @@ import type { MessageLog } from '../../src/log/log.ts';
 import type { Receipt } from '../../src/log/publisher.ts';
 import type { StartRequest } from '../../src/log/start-position.ts';
 import type { Start } from '../../src/model/gap.ts';
+import { FULL_GRANT } from '../../src/model/grant.ts';
 import type { Draft } from '../../src/model/message.ts';
 import { Problem } from '../../src/model/problem.ts';
 import type { Filter } from '../../src/model/topic.ts';
@@ -136,7 +137,7 @@ export class Instance implements Place {
   }
 
   publish(drafts: readonly Draft[], key: IdempotencyKey | undefined): Promise<Receipt> {
-    return this.#log.publisher.publish(drafts, key);
+    return this.#log.publisher.publish(FULL_GRANT, drafts, key);
   }
 
   async page(request: HistoryRequest): Promise<HistoryPage> {
@@ -152,7 +153,7 @@ export class Instance implements Place {
       this.#delivery.streams.refuse(options, socket);
       return;
     }
-    const reader = this.#delivery.streams.open(filter, options, socket, start);
+    const reader = this.#delivery.streams.open(FULL_GRANT, filter, options, socket, start);
     socket.onDrain = () => this.#delivery.streams.drained(reader);
     socket.onClose = () => this.#delivery.streams.closed(reader);
   }

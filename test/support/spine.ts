@@ -6,6 +6,7 @@ import type { StreamSettings } from '../../src/delivery/stream-registry.ts';
 import { MessageLog, type MessageLogDependencies, type MessageLogSettings } from '../../src/log/log.ts';
 import type { StartRequest } from '../../src/log/start-position.ts';
 import { locate } from '../../src/model/gap.ts';
+import { FULL_GRANT } from '../../src/model/grant.ts';
 import type { Position } from '../../src/model/position.ts';
 import { Filter } from '../../src/model/topic.ts';
 import { Counters } from '../../src/runtime/counters.ts';
@@ -93,13 +94,13 @@ export async function begin(t: Scope, options: { messages?: number; tailBytes?: 
   const hooks = { written: (_outlet: TestOutlet): void => undefined };
   const open = (names: string[], at: Position = tail.position): { outlet: TestOutlet; reader: Reader } => {
     const outlet = new TestOutlet((written) => hooks.written(written));
-    const reader = streams.open(new Filter(names), { form: 'data', control: true, chunked: true }, outlet, locate(at, store.log()));
+    const reader = streams.open(FULL_GRANT, new Filter(names), { form: 'data', control: true, chunked: true }, outlet, locate(at, store.log()));
     return { outlet, reader };
   };
   const ask = async (names: string[], request: StartRequest): Promise<{ outlet: TestOutlet; reader: Reader }> => {
     const start = await starts.resolve(request);
     const outlet = new TestOutlet();
-    return { outlet, reader: streams.open(new Filter(names), { form: 'data', control: true, chunked: true }, outlet, start) };
+    return { outlet, reader: streams.open(FULL_GRANT, new Filter(names), { form: 'data', control: true, chunked: true }, outlet, start) };
   };
   const publish = (topic: string, data = 'x', ttl = 0): void => {
     const message = store.commit({ topic, data: Buffer.from(data), ttl });

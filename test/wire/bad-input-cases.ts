@@ -108,7 +108,12 @@ add('two TTLs', raw('POST /topics/a HTTP/1.1\r\nHost: test\r\nTTL: 1\r\nTTL: 2\r
 for (const value of ['', '""', '"a', '"a"b"', '"a\\b"', 'k'.repeat(256), `"${'k'.repeat(256)}"`, 'caf\u{e9}', '"caf\u{e9}"', 'a\tb']) {
   add(`Idempotency-Key: ${value.slice(0, 20)}`, post('/topics/a', { 'Idempotency-Key': value }), KEY, 'Idempotency-Key');
 }
-add('two keys', raw('POST /topics/a HTTP/1.1\r\nHost: test\r\nIdempotency-Key: a\r\nIdempotency-Key: a\r\nContent-Length: 1\r\n\r\nx'), KEY, 'Idempotency-Key');
+// Headers of which one counts, twice, whether they say the same or not.
+for (const [name, kind] of [
+  ['Host', REQUEST], ['Origin', REQUEST], ['Sec-Fetch-Site', REQUEST], ['Authorization', REQUEST], ['Content-Type', REQUEST], ['Idempotency-Key', KEY], ['Tidings-Event', EVENT], ['TTL', TTL],
+] as const) {
+  for (const second of ['1', '2']) add(`${name} twice, 1 and ${second}`, raw(`POST /topics/a HTTP/1.1\r\n${name === 'Host' ? '' : 'Host: test\r\n'}${name}: 1\r\n${name}: ${second}\r\nContent-Length: 1\r\n\r\nx`), kind, name);
+}
 
 // Bodies of one message.
 const BAD_UTF8 = Buffer.from([0x22, 0xc3, 0x28, 0x22]);
@@ -125,7 +130,7 @@ add('a Content-Length beyond reason, which waits to be told to go on', raw('POST
 add('chunks that are too much together', Buffer.concat([requestBytes('POST', '/topics/a', { 'Transfer-Encoding': 'chunked' }), raw(`10000\r\n${'x'.repeat(0x10000)}\r\n`.repeat(5)), raw('0\r\n\r\n')]), LARGE);
 
 // Content types and encodings.
-for (const type of ['garbage', 'application/', '/json', 'text plain']) add(`Content-Type: ${type}`, post('/topics/a', { 'Content-Type': type }), MEDIA_TYPE);
+for (const type of ['garbage', 'application/', '/json', 'text plain']) add(`Content-Type: ${type}`, post('/topics/a', { 'Content-Type': type }), MEDIA_TYPE, 'Content-Type');
 for (const path of ['/topics/a', '/messages']) {
   for (const charset of ['iso-8859-1', 'UTF-16', '"windows-1252"']) add(`${path} in ${charset}`, post(path, { 'Content-Type': `application/json; charset=${charset}` }, '[]'), MEDIA_TYPE, 'Content-Type');
   for (const encoding of ['gzip', 'br', 'identity, gzip', 'x']) add(`${path} in ${encoding}`, post(path, { ...JSON_TYPE, 'Content-Encoding': encoding }, '[]'), MEDIA_TYPE, 'Content-Encoding');

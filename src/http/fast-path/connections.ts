@@ -1,20 +1,34 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Admission } from '../admission.ts';
+import { handOver } from '../handed-over.ts';
 import { disown, own, type SocketOwner } from '../socket-owner.ts';
-import { readPlain, type PlainRequest } from './plain-request.ts';
+import { readHead, type PlainHead } from './plain-request.ts';
 import { responseText, type Response } from './response.ts';
+
+/** A request that is served, and where its answer goes. */
+export interface FastPathRequest {
+  readonly head: PlainHead;
+  /** A part of the bytes that were read. */
+  readonly body: Buffer;
+  readonly admission: Admission;
+  readonly connection: FastPathConnection;
+}
 
 /**
  * Takes a request: then it answers once, or begins an answer that does not end. Returns false, or throws, to decline the request. Then the
  * HTTP server gets it, and says what is wrong with it.
  */
-export type FastPathHandler = (request: PlainRequest, connection: FastPathConnection) => boolean;
+export type FastPathHandler = (request: FastPathRequest) => boolean;
 
 /** A connection is kept so much longer than its client is told. Stops a request that is sent at the last moment from meeting a closed connection. */
 const KEEP_ALIVE_SLACK_MS = 1_000;
 
-/** How long the rest of a request is waited for here: unless something is slow, its pieces follow each other at once. */
+/** How long the next piece of a request is waited for here: unless something is slow, pieces follow each other at once. */
 const REST_OF_REQUEST_MS = 1_000;
+
+/** A request in more pieces is handed over: stops one that comes a byte at a time from being put together again with each of them. */
+const REQUEST_MAX_READS = 8;
 
 export interface ConnectionLimits {
   /** Stops a client from holding a connection on which it says nothing. Milliseconds. */
@@ -25,21 +39,26 @@ export interface ConnectionLimits {
 
 export interface FastPathConnectionsOptions {
   readonly server: Server;
-  readonly handler: FastPathHandler;
+  /** Who serves a request; undefined leaves it to the HTTP server. */
+  readonly find: (head: PlainHead) => FastPathHandler | undefined;
+  /** Decides whether it is served: once, before its body is waited for. */
+  readonly admit: (head: PlainHead, socket: Socket) => Admission | Promise<Admission>;
   readonly limits: ConnectionLimits;
 }
 
 /** All connections of a server that are neither a stream's nor the HTTP server's own. */
 export class FastPathConnections {
-  readonly handler: FastPathHandler;
+  readonly find: FastPathConnectionsOptions['find'];
+  readonly admit: FastPathConnectionsOptions['admit'];
   readonly limits: ConnectionLimits;
   readonly #server: Server;
   readonly #serverListeners: readonly ((socket: Socket) => void)[];
   readonly #open = new Set<FastPathConnection>();
 
   /** Stands before the server's own listeners for connections. The server's ways to close its connections find these too. */
-  constructor({ server, handler, limits }: FastPathConnectionsOptions) {
-    this.handler = handler;
+  constructor({ server, find, admit, limits }: FastPathConnectionsOptions) {
+    this.find = find;
+    this.admit = admit;
     this.limits = limits;
     this.#server = server;
     this.#serverListeners = server.listeners('connection') as ((socket: Socket) => void)[];
@@ -57,9 +76,13 @@ export class FastPathConnections {
     };
   }
 
-  /** From now on the connection is the HTTP server's, which begins with the bytes that were read already. */
-  handOver(socket: Socket, bytes: Buffer): void {
+  /**
+   * From now on the connection is the HTTP server's, which begins with the bytes that were read already.
+   * @param admission What was decided of the request at their beginning.
+   */
+  handOver(socket: Socket, bytes: Buffer, admission: Admission | undefined): void {
     disown(socket);
+    if (admission !== undefined) handOver(socket, admission);
     socket.setTimeout(0);
     socket.unshift(bytes);
     for (const listener of this.#serverListeners) listener.call(this.#server, socket);
@@ -76,9 +99,25 @@ export class FastPathConnections {
   }
 }
 
+/** A head that was admitted and whose body is on its way, or the beginning of a head. */
+interface Part {
+  readonly bytes: Buffer;
+  readonly pieces: number;
+  readonly admitted?: Admitted;
+}
+
+interface Admitted {
+  readonly head: PlainHead;
+  readonly bodyStart: number;
+  /** Of the whole request. Bytes. */
+  readonly length: number;
+  readonly handler: FastPathHandler;
+  readonly admission: Admission;
+}
+
 /**
- * One connection, as long as it is neither a stream's nor the HTTP server's. It keeps next to nothing half-read: a request that
- * came in more than two pieces is handed over.
+ * One connection, as long as it is neither a stream's nor the HTTP server's. It keeps little half-read, and not for long: a request that
+ * comes slowly, or in many pieces, is handed over.
  */
 export class FastPathConnection implements SocketOwner {
   readonly #socket: Socket;
@@ -86,8 +125,7 @@ export class FastPathConnection implements SocketOwner {
   /** A request is under way. What comes after it waits, and then nothing more is read. */
   #busy = false;
   #waiting: Buffer | undefined;
-  /** The first piece of a request whose next piece must be its last. */
-  #part: Buffer | undefined;
+  #part: Part | undefined;
   /** Nothing that follows is taken: the client has closed its side, the service ends, or the answer does not. */
   #last = false;
   #answered = false;
@@ -160,26 +198,73 @@ export class FastPathConnection implements SocketOwner {
       this.#socket.pause();
       return;
     }
-    const front = this.#part;
-    if (front !== undefined) this.#endPart();
-    const whole = front === undefined ? bytes : Buffer.concat([front, bytes]);
-    const read = readPlain(whole);
-    if (read.kind === 'incomplete' && front === undefined) {
-      this.#part = whole;
-      this.#socket.setTimeout(REST_OF_REQUEST_MS);
+    const part = this.#part;
+    if (part === undefined) {
+      this.#read(bytes, 1);
       return;
     }
-    this.#busy = true;
-    if (read.kind === 'plain') {
-      if (read.length < whole.length) this.#waiting = whole.subarray(read.length);
-      if (this.#isTaken(read.request)) return;
-    }
-    this.#handOver(whole);
+    this.#endPart();
+    const whole = Buffer.concat([part.bytes, bytes]);
+    if (part.admitted === undefined) this.#read(whole, part.pieces + 1);
+    else this.#serve(whole, part.pieces + 1, part.admitted);
   }
 
-  #handOver(bytes: Buffer): void {
+  /** Reads a head, and asks whether it is admitted. */
+  #read(bytes: Buffer, pieces: number): void {
+    const read = readHead(bytes);
+    if (read.kind === 'incomplete' && pieces < REQUEST_MAX_READS) {
+      this.#wait({ bytes, pieces });
+      return;
+    }
+    const handler = read.kind === 'plain' ? this.#connections.find(read.head) : undefined;
+    if (read.kind !== 'plain' || handler === undefined) {
+      this.#handOver(bytes);
+      return;
+    }
+    const { head, bodyStart, length } = read;
+    this.#busy = true;
+    const admission = this.#connections.admit(head, this.#socket);
+    if (!(admission instanceof Promise)) this.#serve(bytes, pieces, { head, bodyStart, length, handler, admission });
+    else void admission.then((awaited) => this.#serve(this.#withWaiting(bytes), pieces, { head, bodyStart, length, handler, admission: awaited }));
+  }
+
+  /** What came while admission was awaited follows the bytes that were there. */
+  #withWaiting(bytes: Buffer): Buffer {
+    const waiting = this.#waiting;
+    if (waiting === undefined) return bytes;
+    this.#waiting = undefined;
+    return Buffer.concat([bytes, waiting]);
+  }
+
+  #serve(bytes: Buffer, pieces: number, admitted: Admitted): void {
+    const { head, bodyStart, length, handler, admission } = admitted;
+    this.#busy = true;
+    if (this.#socket.destroyed) return;
+    if (admission.refusal !== undefined) {
+      this.#handOver(bytes, admission);
+      return;
+    }
+    if (bytes.length < length) {
+      if (pieces < REQUEST_MAX_READS && !this.#socket.readableEnded) this.#wait({ bytes, pieces, admitted });
+      else this.#handOver(bytes, admission);
+      return;
+    }
+    if (bytes.length > length) this.#waiting = bytes.subarray(length);
+    if (!this.#isTaken(handler, { head, body: bytes.subarray(bodyStart, length), admission, connection: this })) this.#handOver(bytes, admission);
+  }
+
+  #wait(part: Part): void {
+    this.#busy = false;
+    this.#part = part;
+    this.#socket.setTimeout(REST_OF_REQUEST_MS);
+    // Reading stopped if more came while admission was awaited.
+    this.#socket.resume();
+  }
+
+  #handOver(bytes: Buffer, admission?: Admission): void {
     this.#connections.forget(this);
-    this.#connections.handOver(this.#socket, bytes);
+    if (this.#socket.readableEnded) this.#connections.refuse(this.#socket, 'HPE_INVALID_EOF_STATE');
+    else this.#connections.handOver(this.#socket, bytes, admission);
   }
 
   #endPart(): void {
@@ -188,9 +273,9 @@ export class FastPathConnection implements SocketOwner {
     this.#socket.setTimeout(this.#answered ? keepAliveMs + KEEP_ALIVE_SLACK_MS : firstRequestMs);
   }
 
-  #isTaken(request: PlainRequest): boolean {
+  #isTaken(handler: FastPathHandler, request: FastPathRequest): boolean {
     try {
-      return this.#connections.handler(request, this);
+      return handler(request);
     } catch {
       // Nothing was done yet. The HTTP server answers the same error, and logs it if it is ours; here it would end the process.
       return false;
@@ -215,7 +300,7 @@ export class FastPathConnection implements SocketOwner {
     // A request that is under way has bounds of its own.
     if (this.#busy) return;
     if (this.#part !== undefined) {
-      this.#handOver(this.#part);
+      this.#handOver(this.#part.bytes, this.#part.admitted?.admission);
       return;
     }
     this.#last = true;

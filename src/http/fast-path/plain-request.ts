@@ -1,39 +1,43 @@
-import type { IncomingHttpHeaders } from 'node:http';
+import { ENDPOINTS, type Endpoint } from '../endpoints.ts';
 import { malformedQuery, parseQuery, type Query } from '../input/query-string.ts';
+import type { RequestHead } from '../request-head.ts';
 
-/** A request that is so plain that two parsers cannot disagree about it. */
-export interface PlainRequest {
-  readonly method: 'GET' | 'POST';
+/** The head of a request that is so plain that two parsers cannot disagree about it. */
+export interface PlainHead extends RequestHead {
+  readonly method: 'GET' | 'POST' | 'OPTIONS';
   /** The segments of the path, percent-decoded. */
   readonly path: readonly string[];
-  readonly query: Query;
-  /** By their names in lower case. None is there twice. */
-  readonly headers: IncomingHttpHeaders;
-  /** A part of the bytes that were read. */
-  readonly body: Buffer;
+  /** Whether the client may send another request on the connection. */
+  readonly keepsAlive: boolean;
 }
 
 /** Stops this parser from holding long heads: the HTTP server reads them, which has bounds and answers for them. */
 const PLAIN_HEAD_MAX_BYTES = 8 * 1024;
 
-const REQUEST_LINE = /^(GET|POST) (\/[!-~]*) HTTP\/1\.1$/;
-/** RFC 9110, section 5.6.2, is what a name may be; values are printable ASCII here, without white space around them. */
-const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+): ?([!-~]|[!-~][ -~]*[!-~]|)$/;
+const REQUEST_LINE = /^(GET|POST|OPTIONS) (\/[!-~]*) HTTP\/(1\.[01])$/;
+/** RFC 9110, sections 5.5 and 5.6.2. Bytes beyond ASCII are one character each, as in Node. */
+const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)[ \t]*$/;
 const LENGTH = /^(?:0|[1-9][0-9]{0,8})$/;
 
-/** What changes how a connection or a body is read: requests with one of these are the HTTP server's. */
-const NOT_PLAIN = new Set(['transfer-encoding', 'content-encoding', 'expect', 'upgrade', 'trailer', 'te', 'proxy-connection', 'http2-settings']);
+/** What changes how a connection or a body is read, and what Node shows in a form of its own: requests with one of these are the HTTP server's. */
+const NOT_PLAIN = new Set(['transfer-encoding', 'content-encoding', 'expect', 'upgrade', 'trailer', 'proxy-connection', 'http2-settings', 'set-cookie', '__proto__']);
 
-/** Fragments, which no client sends, and percent-encoded percent signs and slashes, about which routers have ideas of their own. */
-const ODD_TARGET = /#|%25|%2f/i;
+/**
+ * Of a header that came more than once, Node joins the values, but for these: the first one counts, or the request is refused.
+ * (https://nodejs.org/api/http.html#messageheaders)
+ */
+const NOT_JOINED = new Set([
+  'age', 'authorization', 'content-length', 'content-type', 'etag', 'expires', 'from', 'host', 'if-modified-since', 'if-unmodified-since', 'last-modified',
+  'location', 'max-forwards', 'proxy-authorization', 'referer', 'retry-after', 'server', 'user-agent', 'connection',
+]);
 
 const HEAD_END = Buffer.from('\r\n\r\n');
 
 /** What the bytes that were read begin with. */
 export type Read =
-  /** A whole request, and its length in bytes; more may follow. */
-  | { readonly kind: 'plain'; readonly request: PlainRequest; readonly length: number }
-  /** The beginning of what could be one. */
+  /** A head. The body begins and ends there, in bytes; it may still be on its way, or more may follow. */
+  | { readonly kind: 'plain'; readonly head: PlainHead; readonly bodyStart: number; readonly length: number }
+  /** The beginning of a head. */
   | { readonly kind: 'incomplete' }
   /** Anything else, well-formed or not. */
   | { readonly kind: 'other' };
@@ -45,52 +49,86 @@ const OTHER: Read = { kind: 'other' };
 const PLAIN_REQUEST_MAX_BYTES = 64 * 1024;
 
 /**
- * Reads a request, only if it is plain: HTTP/1.1, one line for each header, a length in digits. The HTTP server reads all others, and says
- * what is wrong with them. So this accepts a part of what that server accepts (RFC 9112), and nothing can be smuggled past the difference.
+ * Reads the head of a request, only if it is plain: one line for each header, a length in digits, nothing that changes how a body is read. The HTTP
+ * server reads all others, and says what is wrong with them. So this accepts a part of what that server accepts (RFC 9112), and nothing can be
+ * smuggled past the difference.
  */
-export function readPlain(bytes: Buffer): Read {
+export function readHead(bytes: Buffer): Read {
   const end = bytes.indexOf(HEAD_END);
   if (end === -1) return bytes.length <= PLAIN_HEAD_MAX_BYTES && BEGINNINGS.some((one) => isBeginning(bytes, one)) ? INCOMPLETE : OTHER;
   if (end > PLAIN_HEAD_MAX_BYTES) return OTHER;
   const lines = bytes.toString('latin1', 0, end).split('\r\n');
   const requestLine = REQUEST_LINE.exec(lines[0] ?? '');
   if (requestLine === null) return OTHER;
-  const headers = readHeaders(lines);
-  if (headers === undefined) return OTHER;
+  const [, method, url, httpVersion] = requestLine as unknown as [string, PlainHead['method'], string, string];
+  const fields = readHeaders(lines);
+  if (fields === undefined) return OTHER;
+  const { headers } = fields;
+  const keepsAlive = persistence(httpVersion, headers.connection);
   const declared = headers['content-length'];
-  const method = requestLine[1] as 'GET' | 'POST';
-  if (method === 'GET' ? declared !== undefined : declared === undefined || !LENGTH.test(declared)) return OTHER;
+  if (keepsAlive === undefined || (method === 'POST' ? declared === undefined || !LENGTH.test(declared) : declared !== undefined)) return OTHER;
   const bodyStart = end + HEAD_END.length;
   const length = bodyStart + Number(declared ?? 0);
-  if (length > PLAIN_REQUEST_MAX_BYTES) return OTHER;
-  const target = readTarget(requestLine[2]!);
+  // Nothing follows the last request of a connection: the HTTP server refuses it.
+  if (length > PLAIN_REQUEST_MAX_BYTES || (!keepsAlive && bytes.length > length)) return OTHER;
+  const target = readTarget(url);
   if (target === undefined) return OTHER;
-  if (bytes.length < length) return INCOMPLETE;
-  return { kind: 'plain', request: { method, ...target, headers, body: bytes.subarray(bodyStart, length) }, length };
+  const head: PlainHead = { method, url, httpVersion, ...fields, ...target, endpoint: endpointAt(method, target.path), keepsAlive, allowedMethods: () => [] };
+  return { kind: 'plain', head, bodyStart, length };
 }
 
-const BEGINNINGS = [Buffer.from('GET /'), Buffer.from('POST /')] as const;
+const BEGINNINGS = [Buffer.from('GET /'), Buffer.from('POST /'), Buffer.from('OPTIONS /')] as const;
 
 function isBeginning(bytes: Buffer, of: Buffer): boolean {
   const length = Math.min(bytes.length, of.length);
   return bytes.compare(of, 0, length, 0, length) === 0;
 }
 
-function readHeaders(lines: readonly string[]): IncomingHttpHeaders | undefined {
-  const headers = Object.create(null) as IncomingHttpHeaders;
+const NONE: readonly string[] = [];
+
+function readHeaders(lines: readonly string[]): Pick<PlainHead, 'headers' | 'repeated'> | undefined {
+  const headers = Object.create(null) as Record<string, string>;
+  let repeated: string[] | undefined;
   for (let index = 1; index < lines.length; index++) {
     const header = HEADER.exec(lines[index]!);
     if (header === null) return undefined;
     const name = header[1]!.toLowerCase();
-    if (NOT_PLAIN.has(name) || name in headers) return undefined;
-    headers[name] = header[2]!;
+    if (NOT_PLAIN.has(name)) return undefined;
+    const before = headers[name];
+    if (before === undefined) {
+      headers[name] = header[2]!;
+      continue;
+    }
+    if (NOT_JOINED.has(name)) return undefined;
+    headers[name] = `${before}${name === 'cookie' ? '; ' : ', '}${header[2]!}`;
+    (repeated ??= []).push(name);
   }
-  if (headers.host === undefined) return undefined;
-  return headers.connection === undefined || headers.connection.toLowerCase() === 'keep-alive' ? headers : undefined;
+  return { headers, repeated: repeated ?? NONE };
+}
+
+/** One option, or several: `keep-alive`, `TE`, and `upgrade`, which means nothing without the header of that name. */
+const CONNECTION_OPTIONS = /^[a-z-]+(?:, ?[a-z-]+)*$/;
+
+/** Whether the connection goes on after the answer (RFC 9112, section 9.3); undefined where that takes a second look. */
+function persistence(httpVersion: string, connection: string | undefined): boolean | undefined {
+  const options = connection?.toLowerCase();
+  if (options === 'close') return false;
+  if (httpVersion === '1.0') return options === undefined ? false : undefined;
+  return options === undefined || options === 'keep-alive' || (CONNECTION_OPTIONS.test(options) && !options.includes('close')) ? true : undefined;
+}
+
+/** What the fast path serves; undefined where the HTTP server has to say what it is. */
+function endpointAt(method: string, path: readonly string[]): Endpoint | undefined {
+  const isTopic = path[0] === 'topics';
+  if (method === 'POST') return isTopic && path.length === 2 ? ENDPOINTS.publish : undefined;
+  if (method !== 'GET') return undefined;
+  if (path.length === 1) return path[0] === 'events' ? ENDPOINTS.streamTopics : undefined;
+  return isTopic && path.length === 3 && path[2] === 'events' ? ENDPOINTS.streamTopic : undefined;
 }
 
 function readTarget(target: string): { readonly path: readonly string[]; readonly query: Query } | undefined {
-  if (ODD_TARGET.test(target)) return undefined;
+  // Fragments, which no client sends.
+  if (target.includes('#')) return undefined;
   const mark = target.indexOf('?');
   const query = parseQuery(mark === -1 ? '' : target.slice(mark + 1));
   const path = (mark === -1 ? target : target.slice(0, mark)).slice(1).split('/');

@@ -25,11 +25,11 @@ export function responseText({ status, headers, body }: Response, keepAliveMs: n
   return { text, encoding: length === body.length ? 'latin1' : 'utf8' };
 }
 
-/** The head of a response whose body goes on for ever, in chunks. */
-export function streamHead(headers: Readonly<Record<string, string>>): string {
+/** The head of a response whose body goes on for ever. */
+export function streamHead(headers: Readonly<Record<string, string>>, chunked: boolean, keepsAlive: boolean): string {
   let head = 'HTTP/1.1 200 OK\r\n';
   for (const name in headers) head += `${name}: ${headers[name]}\r\n`;
-  return `${head}date: ${httpDate()}\r\nconnection: keep-alive\r\ntransfer-encoding: chunked\r\n\r\n`;
+  return `${head}date: ${httpDate()}\r\nconnection: ${keepsAlive ? 'keep-alive' : 'close'}\r\n${chunked ? 'transfer-encoding: chunked\r\n' : ''}\r\n`;
 }
 
 let second = 0;

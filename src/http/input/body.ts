@@ -11,6 +11,29 @@ const ARRIVING_MAX_BYTES = 128 * 1024 * 1024;
  */
 const DISCARDED_MAX_BYTES = 8 * 1024 * 1024;
 
+/**
+ * Reads the body of a request that is refused for its head, and throws it away.
+ * @param declared The Content-Length, if there is one.
+ * @param limit The largest body that would be taken, in bytes.
+ * @returns Resolves when the refusal may be written: at the body's end, at once where it is too long for that, or when its sender has left.
+ */
+export function discardBody(stream: Readable, declared: number | undefined, limit: number): Promise<void> {
+  const most = limit + DISCARDED_MAX_BYTES;
+  if (declared !== undefined && declared > most) return Promise.resolve();
+  return new Promise((resolve) => {
+    let received = 0;
+    const settle = (): void => {
+      stream.off('data', onData).off('end', settle).off('error', settle).off('close', settle);
+      resolve();
+    };
+    const onData = (chunk: Buffer): void => {
+      received += chunk.length;
+      if (received > most) settle();
+    };
+    stream.on('data', onData).on('end', settle).on('error', settle).on('close', settle);
+  });
+}
+
 /** Collects the bodies of requests in memory, within bounds. */
 export class BodyCollector {
   #arriving = 0;
@@ -22,7 +45,6 @@ export class BodyCollector {
    * @throws Problem `too-large` or `overloaded`; `invalid-request` when the sender left before the end.
    */
   collect(stream: Readable, declared: number | undefined, limit: number): Promise<Buffer> {
-    if (declared !== undefined && declared > limit + DISCARDED_MAX_BYTES) return Promise.reject(tooLarge(limit));
     return new Promise((resolve, reject) => {
       const body = new Growing(Math.min(declared ?? limit, limit));
       let received = 0;

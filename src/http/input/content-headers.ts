@@ -9,13 +9,19 @@ export function mediaType(headers: IncomingHttpHeaders): string {
   return (headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase();
 }
 
-/** Refuses bodies that would have to be decoded before they are text: compressed, or in another character set. */
+/** RFC 9110, section 8.3.1; what its parameters are is left open. */
+const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(?:;|$)/;
+
+/** Refuses bodies of no media type, and those that would have to be decoded before they are text: compressed, or in another character set. */
 export function contentProblem(headers: IncomingHttpHeaders): Problem | undefined {
   const encoding = headers['content-encoding'];
   if (encoding !== undefined && encoding.trim().toLowerCase() !== 'identity') {
     return new Problem('unsupported-media-type', 'The body must not be compressed.', { field: 'Content-Encoding' });
   }
-  const charset = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(headers['content-type'] ?? '')?.[1];
+  const type = headers['content-type'];
+  if (type === undefined) return undefined;
+  if (!MEDIA_TYPE.test(type)) return new Problem('unsupported-media-type', 'The Content-Type is no media type.', { field: 'Content-Type' });
+  const charset = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(type)?.[1];
   if (charset !== undefined && !CHARSETS.has(charset.toLowerCase())) {
     return new Problem('unsupported-media-type', 'The body must be UTF-8.', { field: 'Content-Type' });
   }

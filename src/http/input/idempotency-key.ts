@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import { Problem } from '../../model/problem.ts';
 import type { IdempotencyKey } from '../../store/store.ts';
 
@@ -11,13 +12,9 @@ const QUOTED = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/;
 
 /**
  * The key of an `Idempotency-Key` header. The IETF's draft has it quoted, most clients send it bare; both are the same key.
- * @param values What each of the request's headers of that name says.
  * @throws Problem `invalid-key`
  */
-export function parseKey(values: readonly string[] | undefined): string | undefined {
-  if (values === undefined) return undefined;
-  const [value = ''] = values;
-  if (values.length > 1) throw invalid('it was given more than once');
+export function parseKey(value: string): string {
   const quoted = QUOTED.exec(value)?.[1];
   const key = quoted === undefined ? value : quoted.replace(/\\(["\\])/g, '$1');
   if (key === '') throw invalid('it is empty');
@@ -48,10 +45,9 @@ export function fingerprint({ kind, topic, event, ttl, body }: RequestIdentity):
 
 /**
  * The key under which a request is stored once; undefined where it has none.
- * @param values The value of each `Idempotency-Key` header.
  * @throws Problem `invalid-key`
  */
-export function requestKey(values: readonly string[] | undefined, identity: RequestIdentity, windowSeconds: number): IdempotencyKey | undefined {
-  const key = parseKey(values);
-  return key === undefined ? undefined : { scope: '', key, fingerprint: fingerprint(identity), window: windowSeconds * 1000 };
+export function requestKey(headers: IncomingHttpHeaders, identity: RequestIdentity, windowSeconds: number): IdempotencyKey | undefined {
+  const value = headers['idempotency-key'];
+  return value === undefined ? undefined : { scope: '', key: parseKey(String(value)), fingerprint: fingerprint(identity), window: windowSeconds * 1000 };
 }

@@ -15,8 +15,6 @@ export interface PublishParts {
   /** The event name in the query. */
   readonly event: string | undefined;
   readonly headers: IncomingHttpHeaders;
-  /** The value of each `Idempotency-Key` header. */
-  readonly keys: readonly string[] | undefined;
   readonly body: Buffer;
 }
 
@@ -30,13 +28,13 @@ export interface PublishRequest {
  * Reads a request that publishes one message. The draft's data is the body itself, not a copy.
  * @throws Problem
  */
-export function readPublish({ topic: name, event: queried, headers, keys, body }: PublishParts, config: Config): PublishRequest {
+export function readPublish({ topic: name, event: queried, headers, body }: PublishParts, config: Config): PublishRequest {
   const topic = ownText(checkTopic(name));
   const named = readEvent(queried, headers['tidings-event'] as string | undefined, config.EVENT_BYTES);
   const event = named && ownText(named);
   const ttl = parseTtl(headers.ttl as string | undefined);
   const isJson = mediaType(headers) === 'application/json';
-  const key = requestKey(keys, { kind: isJson ? 'json' : 'text', topic, event, ttl, body }, config.IDEMPOTENCY_SECONDS);
+  const key = requestKey(headers, { kind: isJson ? 'json' : 'text', topic, event, ttl, body }, config.IDEMPOTENCY_SECONDS);
   (isJson ? checkJson : checkText)(body);
   return { draft: { topic, event, json: isJson, data: body, ttl }, key };
 }

@@ -62,11 +62,8 @@ export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, http
   const check = checker(schema, 'invalid-request');
   const numbers = Object.keys(properties).filter((name) => properties[name]!.type === 'integer');
   const lists = Object.keys(properties).filter((name) => properties[name]!.type === 'array');
-  const singles = Object.keys(properties).filter((name) => properties[name]!.type !== 'array');
   return (given: Query) => {
     const value: Record<string, unknown> = { ...given };
-    const twice = httpPart === 'querystring' ? singles.find((name) => Array.isArray(given[name])) : undefined;
-    if (twice !== undefined) return { error: new Problem('invalid-request', `${twice} was given more than once.`, { field: twice }) };
     for (const name of numbers) if (typeof given[name] === 'string' && WHOLE_NUMBER.test(given[name])) value[name] = Number(given[name]);
     for (const name of lists) if (typeof given[name] === 'string') value[name] = [given[name]];
     const problem = check(value);

@@ -1,4 +1,4 @@
-import { Problem, PROBLEMS, type ProblemCode } from '../../model/problem.ts';
+import { Problem, PROBLEMS } from '../../model/problem.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { STATUS_CODES } from './status.ts';
 
@@ -31,7 +31,7 @@ export function problemBody(problem: Problem): Buffer {
 /** The headers that belong to a problem, besides its content type. */
 export function problemHeaders(problem: Problem): Readonly<Record<string, string>> {
   // Some statuses, 404 among them, may otherwise be kept by caches (RFC 9111, section 4.2.2).
-  const headers = { 'cache-control': 'no-store' };
+  const headers = { 'cache-control': 'no-store', ...(problem.allow === undefined ? {} : { allow: problem.allow.join(', ') }) };
   if (problem.status !== 503) return headers;
   return { ...headers, 'retry-after': String(RETRY_AFTER_MIN_SECONDS + Math.floor(Math.random() * (RETRY_AFTER_MAX_SECONDS - RETRY_AFTER_MIN_SECONDS + 1))) };
 }
@@ -57,18 +57,9 @@ export function problemOf(error: unknown, logger: Pick<Logger, 'error'>, request
 function knownProblem(error: unknown): Problem | undefined {
   if (error instanceof Problem) return error;
   if (!(error instanceof Error)) return undefined;
-  const { code, statusCode } = error as Error & { readonly code?: string; readonly statusCode?: number };
-  const known = code === undefined ? undefined : FRAMEWORK[code];
-  if (known !== undefined) return new Problem(known[0], known[1], { cause: error });
+  const { statusCode } = error as Error & { readonly statusCode?: number };
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     return new Problem('invalid-request', 'The request is not well formed.', { cause: error });
   }
   return undefined;
 }
-
-/** Errors of the framework that have a code of their own here. */
-const FRAMEWORK: Readonly<Record<string, readonly [ProblemCode, string]>> = {
-  FST_ERR_BAD_URL: ['invalid-request', 'The path of the URL is not percent-encoded UTF-8.'],
-  FST_ERR_MAX_PARAM_LENGTH: ['uri-too-long', 'A part of the path is too long.'],
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: ['unsupported-media-type', 'The Content-Type is no media type.'],
-};

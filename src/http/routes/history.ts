@@ -5,11 +5,12 @@ import { toJson } from '../../model/message.ts';
 import { parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
 import type { Filter } from '../../model/topic.ts';
+import { ENDPOINTS } from '../endpoints.ts';
 import { startFromRequest } from '../input/last-event-id.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
 import { OutgoingBytes } from '../output/outgoing-bytes.ts';
 import type { App, Service } from '../service.ts';
-import { cursorQuery, FullMessage, Gap, json, PatternPath, problems, topicsQuery } from './schemas.ts';
+import { at, cursorQuery, FullMessage, Gap, json, PatternPath, problems, topicsQuery } from './schemas.ts';
 
 /** Stops one page from taking much memory and a long read. */
 const PAGE_MAX_MESSAGES = 1000;
@@ -28,7 +29,6 @@ const Page = Type.Object({
 });
 
 const response = { 200: json('Oldest first.', Page), ...problems('invalid-request', 'invalid-topic', 'invalid-cursor', 'overloaded', 'unavailable') };
-const method = ['GET', 'HEAD'] as const;
 
 /** `GET /topics/{topic-or-pattern}/messages`, `GET /messages?topic=…`, and `GET /messages/{id}`. */
 export function historyRoutes(app: App, service: Service): void {
@@ -47,30 +47,30 @@ export function historyRoutes(app: App, service: Service): void {
     const leave = (): void => left.abort();
     reply.raw.once('close', leave);
     const seconds = request.method === 'HEAD' ? 0 : wait;
-    const found = await history.page({ filter, start, limit, wait: seconds * 1000, signal: left.signal });
+    const found = await history.page({ grant: request.admission.grant, filter, start, limit, wait: seconds * 1000, signal: left.signal });
     reply.raw.off('close', leave);
     return answer(request, reply, pageBody(found));
   }
 
   app.route({
-    method: [...method], url: '/topics/:topic/messages',
+    ...at(ENDPOINTS.topicHistory, config),
     schema: { tags: ['history'], summary: 'Read a topic or pattern', params: PatternPath, querystring: Type.Object(pageQuery), response },
     handler: (request, reply) => page(request, reply, filterFromPath(request.params.topic)),
   });
   app.route({
-    method: [...method], url: '/messages',
+    ...at(ENDPOINTS.history, config),
     schema: { tags: ['history'], summary: 'Read many topics and patterns', querystring: Type.Object({ ...topicsQuery(config.TOPICS_PER_STREAM), ...pageQuery }), response },
     handler: (request, reply) => page(request, reply, filterFromQuery(request.query, config.TOPICS_PER_STREAM)),
   });
   app.route({
-    method: [...method], url: '/messages/:id',
+    ...at(ENDPOINTS.message, config),
     schema: {
       tags: ['history'], summary: 'Read one message', params: Type.Object({ id: Type.String() }),
       response: { 200: json('The message.', FullMessage), ...problems('message-not-found', 'overloaded', 'unavailable') },
     },
     handler: async (request, reply) => {
       const position = parseId(request.params.id);
-      const message = position === undefined ? undefined : await history.message(position);
+      const message = position === undefined ? undefined : await history.message(request.admission.grant, position);
       if (message === undefined) throw new Problem('message-not-found', 'There is no message with this id, or not any more.');
       return answer(request, reply, Buffer.concat([toJson(message), NEW_LINE]));
     },

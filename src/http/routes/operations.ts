@@ -1,24 +1,24 @@
 import { Type } from 'typebox';
+import { ENDPOINTS } from '../endpoints.ts';
 import type { App, Service } from '../service.ts';
-import { json } from './schemas.ts';
+import { at, json } from './schemas.ts';
 
 const tags = ['operations'];
-const method = ['GET', 'HEAD'] as const;
 const Status = Type.Object({ status: Type.String(), detail: Type.Optional(Type.Record(Type.String(), Type.Unknown())) });
 
 /** Health, readiness, metrics, and the description of the whole. Nothing of it is ever cached. */
 export function operationRoutes(app: App, service: Service): void {
-  const { metrics } = service;
+  const { metrics, config } = service;
   metrics.watchProcess();
 
   app.route({
-    method: [...method], url: '/healthz',
+    ...at(ENDPOINTS.healthz, config),
     schema: { tags, summary: 'Whether the process lives', response: { 200: json('It does.', Status) } },
     handler: (_request, reply) => reply.header('cache-control', 'no-store').send({ status: 'ok' }),
   });
 
   app.route({
-    method: [...method], url: '/readyz',
+    ...at(ENDPOINTS.readyz, config),
     schema: { tags, summary: 'Whether it can take work', response: { 200: json('It can, if perhaps degraded.', Status), 503: json('It cannot.', Status) } },
     handler: (_request, reply) => {
       const { ready, status, detail } = service.readiness();
@@ -27,13 +27,13 @@ export function operationRoutes(app: App, service: Service): void {
   });
 
   app.route({
-    method: [...method], url: '/metrics',
+    ...at(ENDPOINTS.metrics, config),
     schema: { tags, summary: 'Metrics for Prometheus', response: { 200: { description: 'In the text format.', content: { 'text/plain': { schema: Type.String() } } } } },
     handler: async (_request, reply) => reply.header('cache-control', 'no-store').type(metrics.contentType).send(await metrics.render(service.gauges())),
   });
 
   app.route({
-    method: [...method], url: '/openapi.json',
+    ...at(ENDPOINTS.openapi, config),
     schema: { hide: true },
     handler: (_request, reply) => reply.send(app.swagger()),
   });

@@ -1,14 +1,14 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { formatId } from '../../model/position.ts';
+import { ENDPOINTS } from '../endpoints.ts';
 import { BatchMessage, batchFormat, parseBatch } from '../input/batch-body.ts';
-import { contentProblem } from '../input/content-headers.ts';
 import { requestKey } from '../input/idempotency-key.ts';
 import { readPublish } from '../input/publish-request.ts';
 import { PUBLISHED_TYPE, publishedBatch, REPLAYED_HEADERS } from '../output/published.ts';
 import { publishOne } from '../publish-one.ts';
 import type { App, Service } from '../service.ts';
-import { json, problems, StoredMessage, TopicPath } from './schemas.ts';
+import { at, json, problems, StoredMessage, TopicPath } from './schemas.ts';
 
 const Headers = Type.Object({
   'idempotency-key': Type.Optional(Type.String({ description: 'The same key stores once, and gets the first answer again.' })),
@@ -28,25 +28,23 @@ const FAILURES = [
 /** `POST /topics/{topic}`, one message; and `POST /messages`, many at once. */
 export function publishRoutes(app: App, service: Service): void {
   const { config } = service;
-  const onRequest = (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void => done(contentProblem(request.headers));
 
-  app.post('/topics/:topic', {
-    onRequest,
-    bodyLimit: config.MESSAGE_BYTES,
+  app.route({
+    ...at(ENDPOINTS.publish, config),
     schema: {
       tags: ['publish'], summary: 'Publish a message', params: TopicPath, querystring: MessageQuery, headers: MessageHeaders,
       body: { content: { 'application/json': { schema: Type.Unknown() }, 'text/plain': { schema: Type.String() } } },
       response: { 201: json('It is stored, durably.', StoredMessage), ...problems('invalid-request', ...FAILURES) },
     },
-  }, async (request, reply) => {
-    const { draft, key } = readPublish({ topic: request.params.topic, event: request.query.event, headers: request.headers, keys: keyHeaders(request), body: bodyOf(request) }, config);
-    const { location, json: text, replayed } = await publishOne(service, draft, key, () => request.id);
-    return reply.header('location', location).send(published(reply, replayed, text));
+    handler: async (request, reply) => {
+      const { draft, key } = readPublish({ topic: request.params.topic, event: request.query.event, headers: request.headers, body: bodyOf(request) }, config);
+      const { location, json: text, replayed } = await publishOne(service, request.admission, draft, key, () => request.id);
+      return reply.header('location', location).send(published(reply, replayed, text));
+    },
   });
 
-  app.post('/messages', {
-    onRequest,
-    bodyLimit: config.BATCH_BYTES,
+  app.route({
+    ...at(ENDPOINTS.publishBatch, config),
     schema: {
       tags: ['publish'], summary: 'Publish many messages, all or none', headers: Headers,
       body: { content: {
@@ -55,14 +53,16 @@ export function publishRoutes(app: App, service: Service): void {
       } },
       response: { 201: json('All are stored, durably, in this order.', Type.Object({ messages: Type.Array(StoredMessage) })), ...problems('invalid-batch', ...FAILURES) },
     },
-  }, async (request, reply) => {
-    const format = batchFormat(request.headers);
-    const body = bodyOf(request);
-    const key = requestKey(keyHeaders(request), { kind: format, body }, config.IDEMPOTENCY_SECONDS);
-    const drafts = await parseBatch(body, format, { messages: config.BATCH_MESSAGES, messageBytes: config.MESSAGE_BYTES, eventBytes: config.EVENT_BYTES });
-    const receipt = await service.publisher.publish(drafts, key);
-    request.log.debug({ messages: drafts.length, id: formatId(receipt.epoch, receipt.first), bytes: body.length, replayed: receipt.replayed }, 'published');
-    return reply.send(published(reply, receipt.replayed, publishedBatch(drafts, receipt)));
+    handler: async (request, reply) => {
+      const { grant, clientAddress } = request.admission;
+      const format = batchFormat(request.headers);
+      const body = bodyOf(request);
+      const key = requestKey(request.headers, { kind: format, body }, config.IDEMPOTENCY_SECONDS);
+      const drafts = await parseBatch(body, format, { messages: config.BATCH_MESSAGES, messageBytes: config.MESSAGE_BYTES, eventBytes: config.EVENT_BYTES });
+      const receipt = await service.publisher.publish(grant, drafts, key);
+      if (service.logger.isLevelEnabled('debug')) request.log.debug({ client: clientAddress(), messages: drafts.length, id: formatId(receipt.epoch, receipt.first), bytes: body.length, replayed: receipt.replayed }, 'published');
+      return reply.send(published(reply, receipt.replayed, publishedBatch(drafts, receipt)));
+    },
   });
 }
 
@@ -76,10 +76,4 @@ function published(reply: FastifyReply, replayed: boolean, text: string): string
 /** The body as bytes; a request without a body has the empty text. */
 function bodyOf({ body }: FastifyRequest): Buffer {
   return Buffer.isBuffer(body) ? body : Buffer.alloc(0);
-}
-
-/** Node joins two headers of one name by a comma, which a key may contain: so the raw headers are searched. */
-function keyHeaders({ headers, raw: { rawHeaders } }: FastifyRequest): readonly string[] | undefined {
-  if (headers['idempotency-key'] === undefined) return undefined;
-  return rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]!.toLowerCase() === 'idempotency-key');
 }

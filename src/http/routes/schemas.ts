@@ -1,8 +1,16 @@
 import { Type, type TSchema } from 'typebox';
+import type { Config } from '../../config/config.ts';
 import { PROBLEMS, type ProblemCode } from '../../model/problem.ts';
+import { bodyMaxBytes } from '../admission.ts';
+import type { Endpoint, Method } from '../endpoints.ts';
 import { PROBLEM_TYPE } from '../output/problem-response.ts';
 
 /** What several routes have in common, for checks and for the OpenAPI document. */
+
+/** Where a route is, as the framework wants it. Admission finds the endpoint there: a route without one is refused. */
+export function at(endpoint: Endpoint, config: Config): { method: Method[]; url: string; bodyLimit: number; config: { endpoint: Endpoint } } {
+  return { method: [...endpoint.methods], url: endpoint.url, bodyLimit: bodyMaxBytes(endpoint, config), config: { endpoint } };
+}
 
 const members = {
   id: Type.String({ description: 'Opaque. Where a client can go on from.' }),

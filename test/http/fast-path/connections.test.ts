@@ -1,8 +1,9 @@
 import { createServer, type Server } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { t } from 'tap';
-import { FastPathConnections, type FastPathConnection, type FastPathHandler } from '../../../src/http/fast-path/connections.ts';
-import type { PlainRequest } from '../../../src/http/fast-path/plain-request.ts';
+import type { Admission } from '../../../src/http/admission.ts';
+import { FastPathConnections, type FastPathConnection, type FastPathHandler, type FastPathRequest } from '../../../src/http/fast-path/connections.ts';
+import { FULL_GRANT } from '../../../src/model/grant.ts';
 import { answerClientError } from '../../../src/http/output/client-error.ts';
 import type { Service } from '../../../src/http/service.ts';
 import type { Receipt } from '../../../src/log/publisher.ts';
@@ -29,7 +30,7 @@ function publish(text: string): Buffer {
 function slowPublisher(): { service: Service; waiting: (() => void)[]; published: string[] } {
   const waiting: (() => void)[] = [];
   const published: string[] = [];
-  const service = fakeService({ publisher: { publish: ([draft]) => {
+  const service = fakeService({ publisher: { publish: (_grant, [draft]) => {
     published.push(Buffer.from(draft!.data).toString());
     const first = published.length;
     return new Promise<Receipt>((resolve) => void waiting.push(() => resolve({ epoch: 'abcdefgh', first, time: 0, replayed: false })));
@@ -239,10 +240,12 @@ t.test('a client that leaves before its answer has still published', async (t) =
   t.equal((await exchange(t, served, ODD)).status, 200);
 });
 
+const ADMITTED: Admission = { grant: FULL_GRANT, headers: {}, refusal: undefined, isPreflight: false, isBusy: false, clientAddress: () => '' };
+
 /** A server with nothing but the fast path before it, and limits that end within the test. */
 async function bare(t: Scope, handler: FastPathHandler, limits: { firstRequestMs: number; keepAliveMs: number }): Promise<{ server: Server; port: number; sockets: Socket[] }> {
   const server = createServer((_request, response) => void response.end('ordinary')).on('clientError', answerClientError);
-  new FastPathConnections({ server, handler, limits });
+  new FastPathConnections({ server, find: () => handler, admit: () => ADMITTED, limits });
   const sockets: Socket[] = [];
   server.on('connection', (socket) => void sockets.push(socket));
   const port = await listening(server);
@@ -256,7 +259,7 @@ async function bare(t: Scope, handler: FastPathHandler, limits: { firstRequestMs
 const LONG = 60_000;
 const LARGE = 'x'.repeat(50_000);
 const DONE = { status: 200, headers: {}, body: 'done' };
-const answering: FastPathHandler = (_request, connection) => {
+const answering: FastPathHandler = ({ connection }) => {
   connection.answer(DONE, false);
   return true;
 };
@@ -281,7 +284,7 @@ t.test('a connection is kept a little longer than its client was told, and then 
 
 t.test('a request that is under way is not cut off by the limits for connections', async (t) => {
   const taken: FastPathConnection[] = [];
-  const { port, sockets } = await bare(t, (_request, connection) => {
+  const { port, sockets } = await bare(t, ({ connection }) => {
     taken.push(connection);
     return true;
   }, { firstRequestMs: LONG, keepAliveMs: LONG });
@@ -305,7 +308,7 @@ t.test('an error in what takes requests ends nothing: the request takes the ordi
 });
 
 t.test('a client that does not take its answers is not read from', async (t) => {
-  const { port, sockets } = await bare(t, (_request, connection) => {
+  const { port, sockets } = await bare(t, ({ connection }) => {
     connection.answer({ ...DONE, body: LARGE }, false);
     return true;
   }, { firstRequestMs: LONG, keepAliveMs: LONG });
@@ -466,10 +469,10 @@ t.test('the end of the service does not wait for what is stuck', async (t) => {
 });
 
 t.test('nothing is carried out on a connection that is being closed', async (t) => {
-  const requests: PlainRequest[] = [];
-  const { port, sockets, server } = await bare(t, (request, connection) => {
+  const requests: FastPathRequest[] = [];
+  const { port, sockets, server } = await bare(t, (request) => {
     requests.push(request);
-    return answering(request, connection);
+    return answering(request);
   }, { firstRequestMs: LONG, keepAliveMs: LONG });
   const connection = await RawConnection.open(t, { port });
   connection.send(PUBLISH);

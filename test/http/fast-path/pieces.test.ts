@@ -46,7 +46,7 @@ async function turn(count: number): Promise<void> {
 t.test('requests in whatever pieces are carried out once and answered in order', async (t) => {
   let published: string[] = [];
   let delays: readonly number[] = [0];
-  const served = await serve(t, fakeService({ publisher: { publish: async ([draft]): Promise<Receipt> => {
+  const served = await serve(t, fakeService({ publisher: { publish: async (_grant, [draft]): Promise<Receipt> => {
     published.push(Buffer.from(draft!.data).toString().split(/[ \r]/, 1)[0]!);
     const first = published.length;
     await turn(delays[first % delays.length]!);

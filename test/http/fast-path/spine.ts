@@ -45,7 +45,7 @@ export async function openSpine(t: Scope, environment: Readonly<Record<string, s
   });
   const service: Service = {
     ...fake, config, logger, publisher, starts, streams,
-    history: { page: (request) => delivery.longPolls.page(request), message: (position) => log.history.message(position) },
+    history: { page: (request) => delivery.longPolls.page(request), message: (grant, position) => log.history.message(grant, position) },
     gauges: () => ({ ...fake.gauges(), streams: streams.size, head: tail.log?.head ?? 0, tailMessages: tail.length, tailBytes: tail.bytes, appendsWaiting: publisher.waiting }),
   };
   return { service, store, streams, tick: () => look(), lines };

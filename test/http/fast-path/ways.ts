@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { buildApp } from '../../../src/http/app.ts';
+import { RULES, type Rule } from '../../../src/http/admission.ts';
 import type { App, Service } from '../../../src/http/service.ts';
 import { RawConnection } from '../../support/raw.ts';
 import type { Scope } from '../../support/temp.ts';
@@ -18,9 +19,12 @@ export interface Served {
   readonly sockets: readonly Socket[];
 }
 
-/** @param fastPath Whether it has the fast path; without it every request takes the ordinary path. */
-export async function serve(t: Scope, service: Service, { fastPath = true, prepare = (): void => undefined }: { fastPath?: boolean; prepare?: (app: App) => void } = {}): Promise<Served> {
-  const app = buildApp(service);
+/**
+ * @param fastPath Whether it has the fast path; without it every request takes the ordinary path.
+ * @param rules The door policy.
+ */
+export async function serve(t: Scope, service: Service, { fastPath = true, rules = RULES, prepare = (): void => undefined }: { fastPath?: boolean; rules?: readonly Rule[]; prepare?: (app: App) => void } = {}): Promise<Served> {
+  const app = buildApp(service, rules);
   prepare(app);
   if (!fastPath) app.server.removeAllListeners('connection').on('connection', createServer().listeners('connection')[0] as (socket: Socket) => void);
   const sockets: Socket[] = [];

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { t } from 'tap';
-import { BodyCollector } from '../../../src/http/input/body.ts';
+import { BodyCollector, discardBody } from '../../../src/http/input/body.ts';
 
 const LIMIT = 100_000;
 const MEBIBYTE = 1024 * 1024;
@@ -51,12 +51,30 @@ t.test('one byte too many is too large, and the rest is read before the refusal'
 });
 
 t.test('much too large is refused at once', async (t) => {
-  const stream = new PassThrough();
-  await t.rejects(new BodyCollector().collect(stream, 1024 * MEBIBYTE, LIMIT), { code: 'too-large' });
   const endless = new PassThrough();
   const read = new BodyCollector().collect(endless, undefined, LIMIT);
   const pump = setInterval(() => endless.write(Buffer.alloc(MEBIBYTE)), 0);
   await t.rejects(read, { code: 'too-large' });
+  clearInterval(pump);
+});
+
+t.test('the body of a request that is refused for its head is read to its end, as far as that is worth it', async (t) => {
+  await discardBody(new PassThrough(), 1024 * MEBIBYTE, LIMIT);
+  const stream = new PassThrough();
+  let isRead = false;
+  const read = discardBody(stream, LIMIT, LIMIT).then(() => void (isRead = true));
+  stream.write(Buffer.alloc(LIMIT));
+  await new Promise((resolve) => setImmediate(resolve));
+  t.notOk(isRead, 'while its sender still sends');
+  stream.end();
+  await read;
+  const gone = new PassThrough();
+  const left = discardBody(gone, undefined, LIMIT);
+  gone.destroy();
+  await left;
+  const endless = new PassThrough();
+  const pump = setInterval(() => endless.write(Buffer.alloc(MEBIBYTE)), 0);
+  await discardBody(endless, undefined, LIMIT);
   clearInterval(pump);
 });
 

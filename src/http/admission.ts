@@ -1,0 +1,195 @@
+import Negotiator from 'negotiator';
+import type { Config } from '../config/config.ts';
+import { FULL_GRANT, type Grant } from '../model/grant.ts';
+import { Problem, type ProblemCode } from '../model/problem.ts';
+import { clientAddress } from './client-address.ts';
+import type { Endpoint } from './endpoints.ts';
+import { contentProblem } from './input/content-headers.ts';
+import { malformedQuery } from './input/query-string.ts';
+import { isForeignPage, isPreflight, originHeaders } from './origin.ts';
+import type { Peer, RequestHead } from './request-head.ts';
+import { BODY_MAX_BYTES, URL_MAX_BYTES } from './server-limits.ts';
+
+/**
+ * The door policy: everything that a request's head decides about whether it is served. Both edges ask `admit` once for each request, before its body.
+ * No other file refuses a request for its head: a rule that only one edge knows is a hole in the other.
+ */
+
+/** What was decided of a request. */
+export interface Admission {
+  readonly grant: Grant;
+  /** What every answer to the request carries. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Why the request is not served; undefined where it is. */
+  readonly refusal: Error | undefined;
+  /** The request only asks which requests a page may send: its answer is these headers. */
+  readonly isPreflight: boolean;
+  /** A stream cannot begin now: it is answered with `$busy`, because an error would end a browser's EventSource for good. */
+  readonly isBusy: boolean;
+  /** Where the request comes from, for limits and log lines. */
+  readonly clientAddress: () => string;
+}
+
+/** What rules go by besides the request. */
+export interface Premises {
+  readonly config: Config;
+  /** From the first SIGTERM on. */
+  readonly draining: boolean;
+}
+
+/** Says why a request is not served; undefined is no objection. It may have to look something up. */
+export type Rule = (request: RequestHead, premises: Premises) => Problem | undefined | Promise<Problem | undefined>;
+
+/** All rules, in the order in which they are asked. The first objection counts. */
+export const RULES: readonly Rule[] = [
+  urlLength, hostMissing, repeatedHeader, pathOrMethod, queryEncoding, repeatedParameter, foreignPage, drain, contentHeaders, accepted, bodyLength,
+];
+
+export class AdmissionPolicy {
+  readonly #premises: Premises;
+  readonly #rules: readonly Rule[];
+
+  constructor(premises: Premises, rules: readonly Rule[] = RULES) {
+    this.#premises = premises;
+    this.#rules = rules;
+  }
+
+  /** Decides whether a request is served. It neither throws nor rejects: an error of a rule is a refusal. */
+  admit(request: RequestHead, peer: Peer): Admission | Promise<Admission> {
+    return this.#ask(request, peer, 0);
+  }
+
+  #ask(request: RequestHead, peer: Peer, from: number): Admission | Promise<Admission> {
+    try {
+      for (let index = from; index < this.#rules.length; index++) {
+        const objection = this.#rules[index]!(request, this.#premises);
+        if (objection instanceof Promise) {
+          return objection.then(
+            (awaited) => awaited === undefined ? this.#ask(request, peer, index + 1) : this.#decided(request, peer, awaited),
+            (error: unknown) => this.#decided(request, peer, asError(error)),
+          );
+        }
+        if (objection !== undefined) return this.#decided(request, peer, objection);
+      }
+    } catch (error) {
+      return this.#decided(request, peer, asError(error));
+    }
+    return this.#decided(request, peer, undefined);
+  }
+
+  #decided(request: RequestHead, peer: Peer, objection: Error | undefined): Admission {
+    const { config } = this.#premises;
+    const isBusy = objection instanceof Problem && objection.status === 503 && request.endpoint?.isStream === true;
+    const preflight = objection === undefined && isPreflight(request, config.CORS_ORIGINS);
+    return {
+      grant: FULL_GRANT,
+      headers: originHeaders(request.headers.origin, config.CORS_ORIGINS, preflight),
+      refusal: isBusy ? undefined : objection,
+      isPreflight: preflight,
+      isBusy,
+      clientAddress: () => clientAddress(request.headers, peer, config.TRUST_PROXY),
+    };
+  }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
+
+function urlLength({ url }: RequestHead): Problem | undefined {
+  return url.length > URL_MAX_BYTES ? new Problem('uri-too-long', `The URL is longer than ${URL_MAX_BYTES} bytes.`) : undefined;
+}
+
+/** RFC 9112, section 3.2. Node would answer this by itself, without a body. */
+function hostMissing({ headers, httpVersion }: RequestHead): Problem | undefined {
+  return headers.host === undefined && httpVersion === '1.1' ? new Problem('invalid-request', 'The Host header is missing.', { field: 'Host' }) : undefined;
+}
+
+/** Headers of which two would leave it to chance which one counts, by their names in lower case. */
+const ONCE: ReadonlyMap<string, readonly [name: string, code: ProblemCode]> = new Map([
+  ['host', ['Host', 'invalid-request']],
+  ['origin', ['Origin', 'invalid-request']],
+  ['sec-fetch-site', ['Sec-Fetch-Site', 'invalid-request']],
+  ['authorization', ['Authorization', 'invalid-request']],
+  ['content-type', ['Content-Type', 'invalid-request']],
+  ['idempotency-key', ['Idempotency-Key', 'invalid-key']],
+  ['tidings-event', ['Tidings-Event', 'invalid-event']],
+  ['ttl', ['TTL', 'invalid-ttl']],
+]);
+
+function repeatedHeader({ repeated }: RequestHead): Problem | undefined {
+  for (const header of repeated) {
+    const [name, code] = ONCE.get(header) ?? [];
+    if (name !== undefined) return new Problem(code!, `The header ${name} was given more than once.`, { field: name });
+  }
+  return undefined;
+}
+
+function pathOrMethod(request: RequestHead, { config }: Premises): Problem | undefined {
+  if (request.endpoint !== undefined) return undefined;
+  if (!isEncoded(request.url.split('?', 1)[0]!)) return new Problem('invalid-request', 'The path of the URL is not percent-encoded UTF-8.');
+  if (isPreflight(request, config.CORS_ORIGINS)) return undefined;
+  const allow = request.allowedMethods();
+  if (allow.length === 0) return new Problem('not-found', 'There is nothing at this path; /openapi.json lists what there is.');
+  return new Problem('method-not-allowed', `${request.method} is not possible here; ${allow.join(' and ')} ${allow.length === 1 ? 'is' : 'are'}.`, { allow });
+}
+
+function isEncoded(path: string): boolean {
+  try {
+    decodeURIComponent(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function queryEncoding({ query }: RequestHead): Problem | undefined {
+  const malformed = malformedQuery(query);
+  return malformed === undefined ? undefined : new Problem('invalid-request', `The parameter ${malformed} is not percent-encoded UTF-8.`, { field: malformed });
+}
+
+function repeatedParameter({ endpoint, query }: RequestHead): Problem | undefined {
+  const name = endpoint?.once.find((one) => Array.isArray(query[one]));
+  return name === undefined ? undefined : new Problem('invalid-request', `${name} was given more than once.`, { field: name });
+}
+
+/** Methods that change nothing (RFC 9110, section 9.2.1). */
+const SAFE: readonly string[] = ['GET', 'HEAD', 'OPTIONS'];
+
+/** An upgrade counts as a change, whatever its method: no browser asks anybody before a page opens a WebSocket to another origin. */
+function foreignPage({ method, headers }: RequestHead, { config }: Premises): Problem | undefined {
+  if ((SAFE.includes(method) && headers.upgrade === undefined) || !isForeignPage(headers, config.CORS_ORIGINS)) return undefined;
+  return new Problem('cross-origin', 'A page of this origin may not publish here, unless CORS_ORIGINS names it.', { field: 'Origin' });
+}
+
+/** A draining instance still takes publishes, and answers what reads; only streams would not last. */
+function drain({ endpoint }: RequestHead, { draining }: Premises): Problem | undefined {
+  return draining && endpoint?.isStream === true ? new Problem('unavailable', 'This instance is about to end.') : undefined;
+}
+
+function contentHeaders({ endpoint, headers }: RequestHead): Problem | undefined {
+  return endpoint?.body === undefined ? undefined : contentProblem(headers);
+}
+
+const EVENT_STREAM = 'text/event-stream';
+/** Values of `Accept` that need no second look. */
+const PLAIN_ACCEPT: readonly (string | undefined)[] = [undefined, '', EVENT_STREAM, '*/*'];
+
+/** RFC 9110, section 12.5.1. */
+function accepted({ endpoint, headers }: RequestHead): Problem | undefined {
+  if (endpoint?.isStream !== true || PLAIN_ACCEPT.includes(headers.accept)) return undefined;
+  if (new Negotiator({ headers }).mediaType([EVENT_STREAM]) !== undefined) return undefined;
+  return new Problem('not-acceptable', 'This is a stream of text/event-stream, which Accept refuses.', { field: 'Accept' });
+}
+
+/** A body of no declared length is measured as it arrives. */
+function bodyLength({ endpoint, headers }: RequestHead, { config }: Premises): Problem | undefined {
+  if (endpoint?.body === undefined) return undefined;
+  const most = bodyMaxBytes(endpoint, config);
+  return Number(headers['content-length'] ?? 0) > most ? new Problem('too-large', `The body is larger than ${most} bytes.`) : undefined;
+}
+
+/** The largest body that an endpoint takes, in bytes. */
+export function bodyMaxBytes(endpoint: Endpoint | undefined, config: Config): number {
+  return endpoint?.body === undefined ? BODY_MAX_BYTES : config[endpoint.body];
+}

@@ -1,0 +1,126 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Admission, AdmissionPolicy } from './admission.ts';
+import type { Endpoint } from './endpoints.ts';
+import { takeHandedOver } from './handed-over.ts';
+import { discardBody } from './input/body.ts';
+import type { Query } from './input/query-string.ts';
+import type { RequestHead } from './request-head.ts';
+import type { App } from './service.ts';
+import { claim, isClaimed, passOver } from './takeover.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What was decided before the route was asked. */
+    admission: Admission;
+  }
+  interface FastifyContextConfig {
+    endpoint?: Endpoint;
+  }
+}
+
+/** Puts the door policy in front of every route of the ordinary way. It runs in the turn in which a request's head was parsed. */
+export function addDoor(app: App, policy: AdmissionPolicy): void {
+  app.decorateRequest('admission');
+  app.addHook('onRequest', (request, reply, done) => {
+    const { socket } = request.raw;
+    const isStream = request.method === 'GET' && request.routeOptions.config.endpoint?.isStream === true;
+    // Before anything that is pipelined after it, and before anything is waited for.
+    if (isStream ? !claim(socket) : isClaimed(socket)) {
+      reply.hijack();
+      passOver(socket);
+      return;
+    }
+    // If it is refused, requests that were sent after it were not carried out: the end of the connection tells the client so.
+    if (isStream) void reply.header('connection', 'close');
+    void pass(app, policy, request, reply, done);
+  });
+}
+
+/** What an error of the framework becomes, for which no hook runs: a refusal of the policy, where it has one. */
+export async function refusalOf(app: App, policy: AdmissionPolicy, error: Error, request: FastifyRequest, reply: FastifyReply): Promise<Error> {
+  const { headers, refusal } = await policy.admit(new OrdinaryHead(app, request), request.raw.socket);
+  void reply.headers(headers);
+  return refusal ?? error;
+}
+
+function pass(app: App, policy: AdmissionPolicy, request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void | Promise<void> {
+  const admission = takeHandedOver(request.raw.socket) ?? policy.admit(new OrdinaryHead(app, request), request.raw.socket);
+  if (!(admission instanceof Promise)) return enter(admission, request, reply, done);
+  return admission.then((awaited) => enter(awaited, request, reply, done));
+}
+
+function enter(admission: Admission, request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
+  const { headers, refusal, isPreflight } = admission;
+  request.admission = admission;
+  void reply.headers(headers);
+  if (isPreflight) {
+    void reply.code(204).header('content-length', '0').send();
+    return;
+  }
+  if (refusal === undefined) {
+    done();
+    return;
+  }
+  void refuse(refusal, request, done);
+}
+
+/** Refuses a request, once its body is read: a client that still sends often never sees the answer. */
+async function refuse(refusal: Error, request: FastifyRequest, done: (error: Error) => void): Promise<void> {
+  const { 'content-length': length, 'transfer-encoding': coding } = request.raw.headers;
+  if (length !== undefined || coding !== undefined) await discardBody(request.raw, length === undefined ? undefined : Number(length), request.routeOptions.bodyLimit);
+  done(refusal);
+}
+
+/** A request as Node and the framework's router read it. */
+class OrdinaryHead implements RequestHead {
+  readonly #app: App;
+  readonly #request: FastifyRequest;
+
+  constructor(app: App, request: FastifyRequest) {
+    this.#app = app;
+    this.#request = request;
+  }
+
+  get method(): string {
+    return this.#request.method;
+  }
+
+  get url(): string {
+    return this.#request.raw.url ?? '';
+  }
+
+  get httpVersion(): string {
+    return this.#request.raw.httpVersion;
+  }
+
+  get headers(): IncomingHttpHeaders {
+    return this.#request.raw.headers;
+  }
+
+  get repeated(): readonly string[] {
+    const { rawHeaders } = this.#request.raw;
+    const seen = new Set<string>();
+    const repeated: string[] = [];
+    for (let index = 0; index < rawHeaders.length; index += 2) {
+      const name = rawHeaders[index]!.toLowerCase();
+      if (seen.has(name)) repeated.push(name);
+      seen.add(name);
+    }
+    return repeated;
+  }
+
+  get query(): Query {
+    return this.#request.query as Query;
+  }
+
+  get endpoint(): Endpoint | undefined {
+    return this.#request.routeOptions.config.endpoint;
+  }
+
+  allowedMethods(): readonly string[] {
+    return METHODS.filter((method) => (this.#app.findRoute({ method, url: this.url }) as object | null) !== null);
+  }
+}
+
+const METHODS = ['GET', 'HEAD', 'POST'] as const;
