@@ -30,3 +30,12 @@ function changed(t: Scope, replace: Readonly<Record<string, string>>): string {
   }, readFileSync(CONFIGURATION, 'utf8')));
   return file;
 }
+
+/** HAProxy as somebody begins with it: `mode http`, and these lines. It speaks HTTP/1.1, or HTTP/2 without TLS. */
+export function startPlainHaproxy(t: Scope, server: number, lines: readonly string[] = [], bind = ''): Promise<Balancer> {
+  const file = join(tempFolder(t), 'haproxy.cfg');
+  return startBalancer(t, 'HAProxy', (port) => {
+    writeFileSync(file, ['defaults', 'mode http', 'timeout connect 5s', 'timeout client 75s', 'timeout server 75s', 'listen plain', `bind 127.0.0.1:${port} ${bind}`, ...lines, `server one 127.0.0.1:${server}`, ''].join('\n'));
+    return { command: need('haproxy'), args: ['-db', '-f', file], env: {} };
+  });
+}

@@ -107,11 +107,20 @@ export class Instance {
 /** Signs of life come at any moment; a test that compares what a stream says sees some only if it asks for them. */
 const QUIET = { HEARTBEAT_SECONDS: '3600' };
 
+/**
+ * Whether instances under test have the fast path: the other switch, beside the one of database.ts. Unset, they do; with `TIDINGS_TEST_FAST_PATH=off npx tap
+ * test/wire` every request takes the ordinary way. test/ordinary runs what is to run both ways.
+ */
+function edge(): Readonly<Record<string, string>> {
+  const wanted = process.env['TIDINGS_TEST_FAST_PATH'];
+  return wanted === undefined ? {} : { HTTP_FAST_PATH: wanted };
+}
+
 /** Starts an instance, on a log of its own unless it is told another, and waits until it is ready. It is killed when the test is over. */
 export async function startInstance(t: Scope, env: Readonly<Record<string, string>> = {}, options: InstanceOptions = {}): Promise<Instance> {
   const where: Record<string, string> = isPostgres && env['DATABASE_URL'] === undefined ? { DATABASE_URL: await emptyDatabase(t) } : {};
   for (let attempt = 1; ; attempt++) {
-    const instance = new Instance(t, await freePort(), { ...QUIET, ...where, ...env }, options);
+    const instance = new Instance(t, await freePort(), { ...QUIET, ...edge(), ...where, ...env }, options);
     try {
       await instance.started();
       return instance;

@@ -12,9 +12,22 @@ const TEMPORARY = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
  * 127.0.0.1. @param servers Their ports: as many as the configuration has.
  */
 export function startNginx(t: Scope, servers: readonly number[]): Promise<Balancer> {
+  return startWith(t, (port) => withPorts(readFileSync(CONFIGURATION, 'utf8'), port, servers));
+}
+
+/** nginx as somebody begins with it: with `proxy_pass`, and these lines beside it. @param listen What is added to the port: `http2` is that without TLS. */
+export function startPlainNginx(t: Scope, server: number, lines: readonly string[] = [], listen = ''): Promise<Balancer> {
+  return startWith(t, (port) => [
+    `upstream tidings { server 127.0.0.1:${server}; keepalive 4; }`,
+    `server { listen 127.0.0.1:${port} ${listen}; location / { proxy_pass http://tidings; ${lines.join(' ')} } }`,
+  ].join('\n'));
+}
+
+/** @param configuration What stands inside `http { }`, for a port. */
+function startWith(t: Scope, configuration: (port: number) => string): Promise<Balancer> {
   return startBalancer(t, 'nginx', (port) => {
     const folder = tempFolder(t);
-    writeFileSync(join(folder, 'tidings.conf'), withPorts(readFileSync(CONFIGURATION, 'utf8'), port, servers));
+    writeFileSync(join(folder, 'tidings.conf'), configuration(port));
     writeFileSync(join(folder, 'nginx.conf'), [
       // Workers of root would become somebody who cannot read the folder.
       ...process.getuid?.() === 0 ? ['user root;'] : [],

@@ -74,6 +74,23 @@ export const PROGRAMS = {
     debian: 'nginx',
     otherwise: 'brew install nginx',
   },
+  caddy: {
+    variable: 'CADDY_PATH',
+    names: ['caddy'],
+    places: ['/opt/homebrew/bin/caddy', '/usr/local/opt/caddy/bin/caddy'],
+    version: 'version',
+    debian: 'caddy',
+    otherwise: 'brew install caddy',
+  },
+  // One that has the package for HTTP that most programs use: of several on the path only one may.
+  python3: {
+    variable: 'PYTHON3_PATH',
+    names: ['python3'],
+    places: ['/opt/homebrew/bin/python3'],
+    version: '-cimport requests',
+    debian: 'python3-requests',
+    otherwise: 'brew install python && pip3 install requests',
+  },
 } as const satisfies Record<string, Program>;
 
 export type ProgramName = keyof typeof PROGRAMS;

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { Page } from 'playwright-core';
 import { newPage, servePage, startBrowser } from '../../support/browser.ts';
 import type { Scope } from '../../support/temp.ts';
 import { NAMED_EVENTS, type Client, type Kind, type Received } from './kinds.ts';
@@ -11,7 +12,7 @@ interface Mutable extends Client {
 }
 
 /** The clients that run in Chromium, all in one page of an origin of its own: the service needs CORS_ORIGINS for it. */
-export async function chromiumKinds(t: Scope): Promise<{ kinds: readonly Kind[]; faults: readonly string[] }> {
+export async function chromiumKinds(t: Scope): Promise<{ page: Page; kinds: readonly Kind[]; faults: readonly string[] }> {
   const page = await newPage(await startBrowser(t));
   const clients: Mutable[] = [];
   const faults: string[] = [];
@@ -40,6 +41,7 @@ export async function chromiumKinds(t: Scope): Promise<{ kinds: readonly Kind[];
     };
   }
   return {
+    page,
     faults,
     kinds: [
       kind('EventSource', { name: "Chromium's EventSource", oneHandler: false, trustsIdLine: false }),
