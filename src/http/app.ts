@@ -16,6 +16,7 @@ import { PROBLEM_TYPE, problemBody, problemHeaders, problemOf } from './output/p
 import { addRoutes } from './routes/routes.ts';
 import { BODY_MAX_BYTES, HEAD_MAX_BYTES, HEAD_MAX_MS, KEEP_ALIVE_MS, OTHER_MAX_CONNECTIONS, REQUEST_CHECK_MS, REQUEST_MAX_MS, STANDSTILL_MAX_MS } from './server-limits.ts';
 import type { App, Service } from './service.ts';
+import { isClaimed } from './takeover.ts';
 
 /**
  * The HTTP side of an instance: requests come in from sockets, answers and event streams go out. In between, this room checks what a client
@@ -52,7 +53,10 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     frameworkErrors: (error, request, reply) => {
       void refusalOf(app, policy, error, request, reply).then((refusal) => answerError(refusal, request, reply, service));
     },
-    clientErrorHandler: answerClientError,
+    clientErrorHandler: (error, socket) => {
+      // What follows the request for a stream means nothing, well-formed or not.
+      if (!isClaimed(socket)) answerClientError(error, socket);
+    },
   });
 
   app.server.maxConnections = config.MAX_STREAMS + OTHER_MAX_CONNECTIONS;

@@ -28,12 +28,16 @@ export function addDoor(app: App, policy: AdmissionPolicy): void {
     // Before anything that is pipelined after it, and before anything is waited for.
     if (isStream ? !claim(socket) : isClaimed(socket)) {
       reply.hijack();
-      passOver(socket);
+      passOver(socket, request.raw);
       return;
     }
     // If it is refused, requests that were sent after it were not carried out: the end of the connection tells the client so.
     if (isStream) void reply.header('connection', 'close');
-    void pass(app, policy, request, reply, done);
+    const { admission = policy.admit(new OrdinaryHead(app, request), socket), takeBack } = takeHandedOver(socket) ?? {};
+    // On a later stack: what the HTTP server does at the end of an answer comes first.
+    if (takeBack !== undefined && !isStream) reply.raw.once('finish', () => void setImmediate(takeBack));
+    if (admission instanceof Promise) void admission.then((awaited) => enter(awaited, request, reply, done));
+    else enter(admission, request, reply, done);
   });
 }
 
@@ -42,12 +46,6 @@ export async function refusalOf(app: App, policy: AdmissionPolicy, error: Error,
   const { headers, refusal } = await policy.admit(new OrdinaryHead(app, request), request.raw.socket);
   void reply.headers(headers);
   return refusal ?? error;
-}
-
-function pass(app: App, policy: AdmissionPolicy, request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void | Promise<void> {
-  const admission = takeHandedOver(request.raw.socket) ?? policy.admit(new OrdinaryHead(app, request), request.raw.socket);
-  if (!(admission instanceof Promise)) return enter(admission, request, reply, done);
-  return admission.then((awaited) => enter(awaited, request, reply, done));
 }
 
 function enter(admission: Admission, request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {

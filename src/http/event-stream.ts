@@ -9,6 +9,18 @@ import type { Admission } from './admission.ts';
 import type { Service } from './service.ts';
 import type { SocketOwner } from './socket-owner.ts';
 
+/** What a stream is begun with. */
+export interface Beginning {
+  readonly admission: Admission;
+  /** The head of the response (RFC 9112). */
+  readonly head: string;
+  readonly filter: Filter;
+  readonly options: StreamOptions;
+  readonly wanted: StartRequest;
+  /** undefined where the stream is refused. */
+  readonly start: Start | undefined;
+}
+
 /** The headers of every event stream. */
 export const EVENT_STREAM_HEADERS = {
   'content-type': 'text/event-stream',
@@ -45,10 +57,19 @@ export class EventStream implements SocketOwner {
   }
 
   /**
-   * Begins after the head of the response, which was written.
+   * Writes the head of the response and what comes first.
    * @returns False where the stream is refused; then it ends by itself.
    */
-  begin({ grant, clientAddress }: Admission, filter: Filter, options: StreamOptions, wanted: StartRequest, start: Start | undefined): boolean {
+  begin(beginning: Beginning): boolean {
+    // One system call for both.
+    this.#socket.cork();
+    this.#socket.write(beginning.head, 'latin1');
+    const hasBegun = this.#begin(beginning);
+    this.#socket.uncork();
+    return hasBegun;
+  }
+
+  #begin({ admission: { grant, clientAddress }, filter, options, wanted, start }: Beginning): boolean {
     const { streams, logger } = this.#service;
     // Asked again: other streams were opened while the log was asked.
     if (start === undefined || streams.isFull) {

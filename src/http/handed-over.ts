@@ -1,17 +1,23 @@
 import type { Socket } from 'node:net';
 import type { Admission } from './admission.ts';
 
-/** Admissions of requests that the fast path hands over, until the ordinary way comes to them. */
-const admissions = new WeakMap<Socket, Admission>();
-
-/** The next request that the HTTP server reads from this socket was admitted already. */
-export function handOver(socket: Socket, admission: Admission): void {
-  admissions.set(socket, admission);
+/** What goes along with the first request of a connection that the fast path hands over. */
+export interface HandedOver {
+  /** What was decided of the request; undefined where nobody asked. */
+  readonly admission?: Admission | undefined;
+  /** Takes the connection back after the answer, if nothing followed the request. */
+  readonly takeBack?: () => void;
 }
 
-/** The admission of the first request after the hand-over; undefined for every other one. */
-export function takeHandedOver(socket: Socket): Admission | undefined {
-  const admission = admissions.get(socket);
-  if (admission !== undefined) admissions.delete(socket);
-  return admission;
+const handedOver = new WeakMap<Socket, HandedOver>();
+
+export function handOver(socket: Socket, along: HandedOver): void {
+  handedOver.set(socket, along);
+}
+
+/** What came along with the first request after the hand-over; undefined for every other one. */
+export function takeHandedOver(socket: Socket): HandedOver | undefined {
+  const along = handedOver.get(socket);
+  if (along !== undefined) handedOver.delete(socket);
+  return along;
 }

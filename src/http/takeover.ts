@@ -1,5 +1,6 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { letGoOf } from './let-go.ts';
 
 /**
  * How many requests are passed over on a connection on which a stream was asked for; then it is closed. Stops a flood of them: nothing is
@@ -25,27 +26,30 @@ export function isClaimed(socket: Socket): boolean {
 }
 
 /** Says that a request on a claimed socket is not carried out. */
-export function passOver(socket: Socket): void {
+export function passOver(socket: Socket, request: IncomingMessage): void {
+  // It never ends, and when the HTTP server lets go of the connection, it destroys requests that have not ended, together with their socket.
+  request.destroy = () => request;
   const count = (claimed.get(socket) ?? 0) + 1;
   claimed.set(socket, count);
   if (count > PASSED_OVER_MAX_REQUESTS) socket.destroy();
 }
 
 /**
- * Takes the socket of a response over from the HTTP server, for the stream that begins there, once the response owns it and its head is flushed: with pipelined
- * requests that is when the answers before it have left. From then on nothing more is parsed on the connection: what
- * the client sends is read, so that its end is noticed, and thrown away.
+ * Takes the socket of a response over from the HTTP server, for the stream that begins there, once the response owns it: with pipelined requests
+ * that is when the answers before it have left. From then on nothing is parsed on the connection, and the server keeps nothing of it.
+ * Call it on a later stack than the one on which the request was parsed.
  */
 export function takeOver(response: ServerResponse, begin: (socket: Socket) => void): void {
   const take = (socket: Socket): void => {
-    response.flushHeaders();
-    // A stream may be quiet for as long as it likes: the limit for other connections is not its own.
-    socket.setTimeout(0);
-    const parsers = socket.listeners('data');
-    // The stream listens for data. That takes the socket back from Node's parser, which reads it below the events.
+    if (socket.destroyed) return;
+    // The client closed its side, and the server has answered that with the end of its own.
+    if (!socket.writable) {
+      socket.destroySoon();
+      return;
+    }
+    letGoOf(response, socket);
     begin(socket);
-    for (const parser of parsers) socket.removeListener('data', parser as (chunk: Buffer) => void);
   };
   if (response.socket !== null) take(response.socket);
-  else response.once('socket', take);
+  else response.once('socket', (socket: Socket) => void setImmediate(take, socket));
 }

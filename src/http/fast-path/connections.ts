@@ -2,6 +2,7 @@ import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Admission } from '../admission.ts';
 import { handOver } from '../handed-over.ts';
+import { letGoOfIdle } from '../let-go.ts';
 import { disown, own, type SocketOwner } from '../socket-owner.ts';
 import { readHead, type PlainHead } from './plain-request.ts';
 import { responseText, type Response } from './response.ts';
@@ -26,6 +27,9 @@ const KEEP_ALIVE_SLACK_MS = 1_000;
 
 /** How long the next piece of a request is waited for here: unless something is slow, pieces follow each other at once. */
 const REST_OF_REQUEST_MS = 1_000;
+
+/** Stops the fast path from holding long bodies: the HTTP server reads them piece by piece, and counts what it holds. */
+const REQUEST_MAX_BYTES = 64 * 1024;
 
 /** A request in more pieces is handed over: stops one that comes a byte at a time from being put together again with each of them. */
 const REQUEST_MAX_READS = 8;
@@ -77,16 +81,25 @@ export class FastPathConnections {
   }
 
   /**
-   * From now on the connection is the HTTP server's, which begins with the bytes that were read already.
-   * @param admission What was decided of the request at their beginning.
+   * From now on the connection is the HTTP server's, which begins with the bytes that were read already. If nothing but one whole request comes before
+   * its answer has left, the server's parser is between two requests then: the connection comes back.
    */
-  handOver(socket: Socket, bytes: Buffer, admission: Admission | undefined): void {
+  handOver(socket: Socket, { bytes, admission, length }: HandOver): void {
     disown(socket);
-    if (admission !== undefined) handOver(socket, admission);
+    // What was read and not taken yet comes after these bytes.
+    const end = length === undefined ? undefined : socket.bytesRead - socket.readableLength - bytes.length + length;
+    handOver(socket, { admission, ...(end === undefined ? {} : { takeBack: () => this.#takeBack(socket, end) }) });
     socket.setTimeout(0);
     socket.unshift(bytes);
     for (const listener of this.#serverListeners) listener.call(this.#server, socket);
     socket.resume();
+  }
+
+  /** @param end How many bytes the socket has read where its last request ends. */
+  #takeBack(socket: Socket, end: number): void {
+    if (socket.destroyed || !socket.writable || socket.readableEnded || socket.bytesRead !== end) return;
+    letGoOfIdle(socket);
+    this.#open.add(new FastPathConnection(socket, this, true));
   }
 
   /** Says what the HTTP server would say of such an end: that no request came in time, or that it stopped in the middle. */
@@ -97,6 +110,15 @@ export class FastPathConnections {
   forget(connection: FastPathConnection): void {
     this.#open.delete(connection);
   }
+}
+
+/** A request that is handed over. */
+interface HandOver {
+  readonly bytes: Buffer;
+  /** What was decided of it. */
+  readonly admission?: Admission | undefined;
+  /** Of the whole request, where that is known. Bytes. */
+  readonly length?: number | undefined;
 }
 
 /** A head that was admitted and whose body is on its way, or the beginning of a head. */
@@ -131,11 +153,17 @@ export class FastPathConnection implements SocketOwner {
   #answered = false;
   #begun = false;
 
-  constructor(socket: Socket, connections: FastPathConnections) {
+  constructor(socket: Socket, connections: FastPathConnections, answered = false) {
     this.#socket = socket;
     this.#connections = connections;
-    socket.setTimeout(connections.limits.firstRequestMs);
+    this.#answered = answered;
+    socket.setTimeout(this.#idleMs);
     own(socket, this);
+  }
+
+  get #idleMs(): number {
+    const { firstRequestMs, keepAliveMs } = this.#connections.limits;
+    return this.#answered ? keepAliveMs + KEEP_ALIVE_SLACK_MS : firstRequestMs;
   }
 
   /** Answers the request that was taken. With `close` nothing more is taken on this connection. */
@@ -155,13 +183,15 @@ export class FastPathConnection implements SocketOwner {
       socket.destroySoon();
       return;
     }
-    if (!this.#answered) socket.setTimeout(this.#connections.limits.keepAliveMs + KEEP_ALIVE_SLACK_MS);
-    this.#answered = true;
+    if (!this.#answered) {
+      this.#answered = true;
+      socket.setTimeout(this.#idleMs);
+    }
     this.#next();
   }
 
   /** Begins an answer that does not end, in which the socket is written to; undefined if the client has left, or the service is about to. */
-  begin(head: string): Socket | undefined {
+  begin(): Socket | undefined {
     const socket = this.#socket;
     if (this.#last) socket.destroySoon();
     if (this.#last || socket.destroyed) return undefined;
@@ -171,7 +201,6 @@ export class FastPathConnection implements SocketOwner {
     socket.setTimeout(0);
     // What comes is read, so that the client's end is noticed, and thrown away.
     socket.resume();
-    socket.write(head, 'latin1');
     return socket;
   }
 
@@ -216,12 +245,16 @@ export class FastPathConnection implements SocketOwner {
       this.#wait({ bytes, pieces });
       return;
     }
-    const handler = read.kind === 'plain' ? this.#connections.find(read.head) : undefined;
-    if (read.kind !== 'plain' || handler === undefined) {
-      this.#handOver(bytes);
+    if (read.kind !== 'plain') {
+      this.#handOver({ bytes });
       return;
     }
     const { head, bodyStart, length } = read;
+    const handler = length > REQUEST_MAX_BYTES ? undefined : this.#connections.find(head);
+    if (handler === undefined) {
+      this.#handOver({ bytes, length });
+      return;
+    }
     this.#busy = true;
     const admission = this.#connections.admit(head, this.#socket);
     if (!(admission instanceof Promise)) this.#serve(bytes, pieces, { head, bodyStart, length, handler, admission });
@@ -241,16 +274,16 @@ export class FastPathConnection implements SocketOwner {
     this.#busy = true;
     if (this.#socket.destroyed) return;
     if (admission.refusal !== undefined) {
-      this.#handOver(bytes, admission);
+      this.#handOver({ bytes, admission, length });
       return;
     }
     if (bytes.length < length) {
       if (pieces < REQUEST_MAX_READS && !this.#socket.readableEnded) this.#wait({ bytes, pieces, admitted });
-      else this.#handOver(bytes, admission);
+      else this.#handOver({ bytes, admission, length });
       return;
     }
     if (bytes.length > length) this.#waiting = bytes.subarray(length);
-    if (!this.#isTaken(handler, { head, body: bytes.subarray(bodyStart, length), admission, connection: this })) this.#handOver(bytes, admission);
+    if (!this.#isTaken(handler, { head, body: bytes.subarray(bodyStart, length), admission, connection: this })) this.#handOver({ bytes, admission, length });
   }
 
   #wait(part: Part): void {
@@ -261,16 +294,15 @@ export class FastPathConnection implements SocketOwner {
     this.#socket.resume();
   }
 
-  #handOver(bytes: Buffer, admission?: Admission): void {
+  #handOver(request: HandOver): void {
     this.#connections.forget(this);
     if (this.#socket.readableEnded) this.#connections.refuse(this.#socket, 'HPE_INVALID_EOF_STATE');
-    else this.#connections.handOver(this.#socket, bytes, admission);
+    else this.#connections.handOver(this.#socket, request);
   }
 
   #endPart(): void {
     this.#part = undefined;
-    const { firstRequestMs, keepAliveMs } = this.#connections.limits;
-    this.#socket.setTimeout(this.#answered ? keepAliveMs + KEEP_ALIVE_SLACK_MS : firstRequestMs);
+    this.#socket.setTimeout(this.#idleMs);
   }
 
   #isTaken(handler: FastPathHandler, request: FastPathRequest): boolean {
@@ -300,7 +332,8 @@ export class FastPathConnection implements SocketOwner {
     // A request that is under way has bounds of its own.
     if (this.#busy) return;
     if (this.#part !== undefined) {
-      this.#handOver(this.#part.bytes, this.#part.admitted?.admission);
+      const { bytes, admitted } = this.#part;
+      this.#handOver({ bytes, admission: admitted?.admission, length: admitted?.length });
       return;
     }
     this.#last = true;

@@ -45,9 +45,6 @@ export type Read =
 const INCOMPLETE: Read = { kind: 'incomplete' };
 const OTHER: Read = { kind: 'other' };
 
-/** Stops this parser from holding long bodies: the HTTP server reads them piece by piece, and counts what it holds. */
-const PLAIN_REQUEST_MAX_BYTES = 64 * 1024;
-
 /**
  * Reads the head of a request, only if it is plain: one line for each header, a length in digits, nothing that changes how a body is read. The HTTP
  * server reads all others, and says what is wrong with them. So this accepts a part of what that server accepts (RFC 9112), and nothing can be
@@ -70,7 +67,7 @@ export function readHead(bytes: Buffer): Read {
   const bodyStart = end + HEAD_END.length;
   const length = bodyStart + Number(declared ?? 0);
   // Nothing follows the last request of a connection: the HTTP server refuses it.
-  if (length > PLAIN_REQUEST_MAX_BYTES || (!keepsAlive && bytes.length > length)) return OTHER;
+  if (!keepsAlive && bytes.length > length) return OTHER;
   const target = readTarget(url);
   if (target === undefined) return OTHER;
   const head: PlainHead = { method, url, httpVersion, ...fields, ...target, endpoint: endpointAt(method, target.path), keepsAlive, allowedMethods: () => [] };
@@ -106,7 +103,7 @@ function readHeaders(lines: readonly string[]): Pick<PlainHead, 'headers' | 'rep
   return { headers, repeated: repeated ?? NONE };
 }
 
-/** One option, or several: `keep-alive`, `TE`, and `upgrade`, which means nothing without the header of that name. */
+/** Several options: `keep-alive`, `TE`, and `upgrade`, which means nothing without the header of that name. */
 const CONNECTION_OPTIONS = /^[a-z-]+(?:, ?[a-z-]+)*$/;
 
 /** Whether the connection goes on after the answer (RFC 9112, section 9.3); undefined where that takes a second look. */
@@ -114,7 +111,8 @@ function persistence(httpVersion: string, connection: string | undefined): boole
   const options = connection?.toLowerCase();
   if (options === 'close') return false;
   if (httpVersion === '1.0') return options === undefined ? false : undefined;
-  return options === undefined || options === 'keep-alive' || (CONNECTION_OPTIONS.test(options) && !options.includes('close')) ? true : undefined;
+  if (options === undefined || options === 'keep-alive') return true;
+  return CONNECTION_OPTIONS.test(options) ? !options.split(/, ?/).includes('close') : undefined;
 }
 
 /** What the fast path serves; undefined where the HTTP server has to say what it is. */

@@ -9,7 +9,8 @@ import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
 import { problemOf } from '../output/problem-response.ts';
 import type { Service } from '../service.ts';
 import type { FastPathHandler, FastPathRequest } from './connections.ts';
-import { problemResponse, streamHead } from './response.ts';
+import { streamHead } from '../output/response-head.ts';
+import { problemResponse } from './response.ts';
 
 /** `GET /topics/{topic-or-pattern}/events` and `GET /events?topic=…`: the same as the routes in routes/streams.ts. */
 export function fastStreams(service: Service, requestId: () => string): FastPathHandler {
@@ -17,11 +18,12 @@ export function fastStreams(service: Service, requestId: () => string): FastPath
 
   async function open({ head, admission, connection }: FastPathRequest, filter: Filter, options: StreamOptions, wanted: StartRequest): Promise<void> {
     const start = await resolveStart(service, admission, filter, wanted);
-    const socket = connection.begin(streamHead({ ...EVENT_STREAM_HEADERS, ...admission.headers }, options.chunked, head.keepsAlive));
+    const socket = connection.begin();
     if (socket === undefined) return;
     const stream = new EventStream(socket, service);
+    const beginning = { admission, head: streamHead({ ...EVENT_STREAM_HEADERS, ...admission.headers }, options.chunked, head.keepsAlive), filter, options, wanted, start };
     // A refused stream is closed a little later; until then the server must find its connection to close it.
-    if (stream.begin(admission, filter, options, wanted, start)) connection.give(stream);
+    if (stream.begin(beginning)) connection.give(stream);
   }
 
   return (request) => {
@@ -34,7 +36,7 @@ export function fastStreams(service: Service, requestId: () => string): FastPath
     // HTTP/1.0 knows no chunks: the end of the connection is the end of the stream.
     const options = { form: isTopic ? 'data' : 'object', control: wantsControl(query), chunked: head.httpVersion !== '1.0' } as const;
     open(request, filter, options, wanted).catch((error: unknown) => {
-      connection.answer(problemResponse(problemOf(error, service.logger, requestId), { ...EVENT_STREAM_HEADERS, ...admission.headers }), true);
+      connection.answer(problemResponse(problemOf(error, service.logger, requestId), admission.headers), true);
     });
     return true;
   };

@@ -7,6 +7,7 @@ import { EVENT_STREAM_HEADERS, EventStream, resolveStart } from '../event-stream
 import { CONTROL_VALUES, wantsControl } from '../input/control-query.ts';
 import { startFromRequest } from '../input/last-event-id.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
+import { streamHead } from '../output/response-head.ts';
 import type { App, Service } from '../service.ts';
 import { own } from '../socket-owner.ts';
 import { takeOver } from '../takeover.ts';
@@ -29,23 +30,22 @@ export function streamRoutes(app: App, service: Service): void {
   async function stream(request: FastifyRequest, reply: FastifyReply, filter: Filter, form: Form): Promise<void> {
     const wanted = startFromRequest(request);
     const control = wantsControl(request.query);
-    void reply.headers(EVENT_STREAM_HEADERS);
     if (request.method === 'HEAD') {
-      void reply.send();
+      void reply.headers(EVENT_STREAM_HEADERS).send();
       return;
     }
     const { admission } = request;
     const start = await resolveStart(service, admission, filter, wanted);
     // From here on the response is not the framework's; a client that has left meanwhile gets nothing.
     reply.hijack();
-    if (reply.raw.destroyed) return;
     reply.sse.keepAlive();
-    void reply.header('connection', reply.raw.shouldKeepAlive ? 'keep-alive' : 'close');
-    reply.sse.sendHeaders();
+    // HTTP/1.0 knows no chunks: the end of the connection is the end of the stream.
+    const chunked = request.raw.httpVersion !== '1.0';
+    const head = streamHead({ ...EVENT_STREAM_HEADERS, ...admission.headers }, chunked, reply.raw.shouldKeepAlive);
     takeOver(reply.raw, (socket) => {
       const stream = new EventStream(socket, service);
       own(socket, stream);
-      stream.begin(admission, filter, { form, control, chunked: reply.raw.chunkedEncoding }, wanted, start);
+      stream.begin({ admission, head, filter, options: { form, control, chunked }, wanted, start });
     });
   }
 

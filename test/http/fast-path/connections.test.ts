@@ -501,3 +501,48 @@ t.test('there are no more connections than there may be', async (t) => {
   await open[2]!.client.answered(1, 'GET');
   t.equal((await exchange(t, served, PUBLISH)).status, 201);
 });
+
+t.test('a connection comes back to the fast path after an ordinary answer', async (t) => {
+  const served = await serve(t, fakeService());
+  const { client } = await connectTo(t, served);
+  for (let count = 1; count <= 3; count++) {
+    client.send(ODD);
+    await client.answered(2 * count - 1, ...Array<string>(2 * count - 1).fill('POST'));
+    await turns('the server has it back', () => served.sockets[0]!.listenerCount('close') === 1);
+    client.send(PUBLISH);
+    await client.answered(2 * count, ...Array<string>(2 * count).fill('POST'));
+    t.equal(served.ordinary(), count);
+  }
+  await served.app.close();
+  await client.untilClosed();
+});
+
+t.test('a connection does not come back while the HTTP server has something of it', async (t) => {
+  const { service, waiting } = slowPublisher();
+  const served = await serve(t, service);
+  const next = publish('next');
+  const [front, rest] = [next.subarray(0, 20), next.subarray(20)];
+  // What comes while an answer is due is read, but not taken; then the ordinary answer leaves, and then the rest comes.
+  for (const { what, early, late, publishes } of [
+    { what: 'a request', early: [next], late: [], publishes: 1 },
+    { what: 'a request and a half', early: [next, front], late: [rest], publishes: 2 },
+    { what: 'half a request', early: [front], late: [rest], publishes: 1 },
+    { what: 'an empty line', early: [Buffer.from('\r\n')], late: [next], publishes: 1 },
+  ]) {
+    const pair = await connectTo(t, served);
+    const before: number = waiting.length;
+    await sendApart(pair, PUBLISH, ODD, ...early);
+    waiting[before]!();
+    await pair.client.answered(2, 'POST', 'GET');
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    for (const piece of late) pair.client.send(piece);
+    for (let count = 1; count <= publishes; count++) {
+      await turns(what, () => waiting.length > before + count);
+      waiting[before + count]!();
+    }
+    const methods = Array<string>(2 + publishes).fill('POST');
+    await pair.client.answered(methods.length, ...methods);
+    t.same(pair.client.answers(...methods).map(({ status }) => status), [201, 200, ...Array<number>(publishes).fill(201)], what);
+    pair.client.destroy();
+  }
+});
