@@ -60,13 +60,15 @@ function enter(admission: Admission, request: FastifyRequest, reply: FastifyRepl
     done();
     return;
   }
-  void refuse(refusal, request, done);
+  void refuse(refusal, request, reply, done);
 }
 
-/** Refuses a request, once its body is read: a client that still sends often never sees the answer. */
-async function refuse(refusal: Error, request: FastifyRequest, done: (error: Error) => void): Promise<void> {
+/** Refuses a request, once its body is read: a client that still sends often never sees the answer. Where more comes, the connection ends. */
+async function refuse(refusal: Error, request: FastifyRequest, reply: FastifyReply, done: (error: Error) => void): Promise<void> {
   const { 'content-length': length, 'transfer-encoding': coding } = request.raw.headers;
-  if (length !== undefined || coding !== undefined) await discardBody(request.raw, length === undefined ? undefined : Number(length), request.routeOptions.bodyLimit);
+  const hasBody = length !== undefined || coding !== undefined;
+  const isRead = !hasBody || await discardBody(request.raw, length === undefined ? undefined : Number(length), request.routeOptions.bodyLimit);
+  if (!isRead) void reply.header('connection', 'close');
   done(refusal);
 }
 

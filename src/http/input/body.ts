@@ -15,22 +15,24 @@ const DISCARDED_MAX_BYTES = 8 * 1024 * 1024;
  * Reads the body of a request that is refused for its head, and throws it away.
  * @param declared The Content-Length, if there is one.
  * @param limit The largest body that would be taken, in bytes.
- * @returns Resolves when the refusal may be written: at the body's end, at once where it is too long for that, or when its sender has left.
+ * @returns Resolves when the refusal may be written, with whether the body was read to its end. Too long for that, it resolves early.
  */
-export function discardBody(stream: Readable, declared: number | undefined, limit: number): Promise<void> {
+export function discardBody(stream: Readable, declared: number | undefined, limit: number): Promise<boolean> {
   const most = limit + DISCARDED_MAX_BYTES;
-  if (declared !== undefined && declared > most) return Promise.resolve();
+  if (declared !== undefined && declared > most) return Promise.resolve(false);
   return new Promise((resolve) => {
     let received = 0;
-    const settle = (): void => {
-      stream.off('data', onData).off('end', settle).off('error', settle).off('close', settle);
-      resolve();
+    const settle = (isWhole: boolean): void => {
+      stream.off('data', onData).off('end', onEnd).off('error', onLeft).off('close', onLeft);
+      resolve(isWhole);
     };
     const onData = (chunk: Buffer): void => {
       received += chunk.length;
-      if (received > most) settle();
+      if (received > most) settle(false);
     };
-    stream.on('data', onData).on('end', settle).on('error', settle).on('close', settle);
+    const onEnd = (): void => settle(true);
+    const onLeft = (): void => settle(false);
+    stream.on('data', onData).on('end', onEnd).on('error', onLeft).on('close', onLeft);
   });
 }
 

@@ -59,22 +59,23 @@ t.test('much too large is refused at once', async (t) => {
 });
 
 t.test('the body of a request that is refused for its head is read to its end, as far as that is worth it', async (t) => {
-  await discardBody(new PassThrough(), 1024 * MEBIBYTE, LIMIT);
+  t.equal(await discardBody(new PassThrough(), 1024 * MEBIBYTE, LIMIT), false, 'not at all');
   const stream = new PassThrough();
-  let isRead = false;
-  const read = discardBody(stream, LIMIT, LIMIT).then(() => void (isRead = true));
+  let isRead: boolean | undefined;
+  const read = discardBody(stream, LIMIT, LIMIT).then((isWhole) => void (isRead = isWhole));
   stream.write(Buffer.alloc(LIMIT));
   await new Promise((resolve) => setImmediate(resolve));
-  t.notOk(isRead, 'while its sender still sends');
+  t.equal(isRead, undefined, 'while its sender still sends');
   stream.end();
   await read;
+  t.equal(isRead, true);
   const gone = new PassThrough();
   const left = discardBody(gone, undefined, LIMIT);
   gone.destroy();
-  await left;
+  t.equal(await left, false);
   const endless = new PassThrough();
   const pump = setInterval(() => endless.write(Buffer.alloc(MEBIBYTE)), 0);
-  await discardBody(endless, undefined, LIMIT);
+  t.equal(await discardBody(endless, undefined, LIMIT), false);
   clearInterval(pump);
 });
 
