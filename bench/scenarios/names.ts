@@ -4,6 +4,9 @@ import type { Peer } from '../types.ts';
 
 /** What all this is about: its faults end a run with exit code 1. */
 export const SUBJECT = 'tidings';
+/** Settings of an instance of which every request takes the ordinary way, through the framework. */
+export const ORDINARY = { HTTP_FAST_PATH: 'off' } as const;
+
 export const NCHAN = 'nchan';
 export const NCHAN_REDIS = 'nchan-redis';
 export const FASTIFY_SSE = 'fastify-sse';

@@ -5,7 +5,7 @@ import type { Peer, ServerOptions } from '../types.ts';
 import { valueOf } from './compare.ts';
 import { CORE, LOOP_MAX, LOOP_P99, MESSAGE_BYTES, P50, P99 } from './figures.ts';
 import { withLoopDelay } from './loop.ts';
-import { SUBJECT } from './names.ts';
+import { ORDINARY, SUBJECT } from './names.ts';
 import { NO_FAULTS, type Round, type Scenario, type Setting } from './scenario.ts';
 import { costOf, faultsOf, sum, measured } from './session.ts';
 
@@ -25,6 +25,7 @@ const SLOW_RATE = 500;
 const STEADY_TOPICS = 10;
 
 const SINGLE = '1 KB, one to a request, 64 connections, idempotency keys';
+const ORDINARY_SINGLE = `${SINGLE}, through the framework`;
 const NDJSON = '200 bytes, NDJSON of 1,000, 4 connections';
 const POSTGRES_SINGLE = `PostgreSQL: ${SINGLE}`;
 const POSTGRES_NDJSON = `PostgreSQL: ${NDJSON}`;
@@ -95,6 +96,7 @@ export const publish: Scenario = {
   figures: [PER_SECOND, P50, P99, { key: 'most', title: 'latency max, ms', digits: 1 }, ANSWER_P50, ANSWER_P99, LOOP_P99, LOOP_MAX, CORE],
   cases: [
     { title: SINGLE, table: FLOODED, run: (peer, setting) => flood(peer, setting, { connections: CONNECTIONS, bytes: SINGLE_BYTES, key: peer.name === SUBJECT }) },
+    { title: ORDINARY_SINGLE, table: FLOODED, peers: [SUBJECT], run: (peer, setting) => flood(peer, setting, { connections: CONNECTIONS, bytes: SINGLE_BYTES, key: true }, { env: ORDINARY }) },
     { title: NDJSON, table: FLOODED, peers: [SUBJECT], run: (peer, setting) => flood(peer, setting, { connections: BATCH_CONNECTIONS, bytes: MESSAGE_BYTES, batch: BATCH }) },
     {
       title: SLOW_FLOOD, table: FLOODED, peers: [SUBJECT],

@@ -65,7 +65,7 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
   if (config.HTTP_FAST_PATH === 'on') addFastPath({ server: app.server, service, policy, requestId, limits: { firstRequestMs: HEAD_MAX_MS, keepAliveMs: KEEP_ALIVE_MS } });
   app.setValidatorCompiler(validatorCompiler);
   collectBodies(app);
-  addDoor(app, policy);
+  addDoor(app, policy, service.counters);
   app.addHook('onSend', (_request, reply, _payload, done) => {
     // A load balancer must not send the next request on this connection to an instance that is going.
     if (service.draining) reply.header('connection', 'close');

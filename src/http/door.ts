@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { IncomingHttpHeaders } from 'node:http';
+import type { Counters } from '../runtime/counters.ts';
 import type { Admission, AdmissionPolicy } from './admission.ts';
 import type { Endpoint } from './endpoints.ts';
 import { takeHandedOver } from './handed-over.ts';
@@ -20,7 +21,7 @@ declare module 'fastify' {
 }
 
 /** Puts the door policy in front of every route of the ordinary way. It runs in the turn in which a request's head was parsed. */
-export function addDoor(app: App, policy: AdmissionPolicy): void {
+export function addDoor(app: App, policy: AdmissionPolicy, counters: Counters): void {
   app.decorateRequest('admission');
   app.addHook('onRequest', (request, reply, done) => {
     const { socket } = request.raw;
@@ -31,6 +32,7 @@ export function addDoor(app: App, policy: AdmissionPolicy): void {
       passOver(socket, request.raw);
       return;
     }
+    counters.requests.ordinary++;
     // If it is refused, requests that were sent after it were not carried out: the end of the connection tells the client so.
     if (isStream) void reply.header('connection', 'close');
     const { admission = policy.admit(new OrdinaryHead(app, request), socket), takeBack } = takeHandedOver(socket) ?? {};

@@ -23,6 +23,8 @@ export class Counters {
   replayed = 0;
   /** Publish requests that failed, by the code of their problem. */
   readonly refused = new Map<string, number>();
+  /** HTTP requests, by the way they took: past the framework, or through it. */
+  readonly requests = { fast: 0, ordinary: 0 };
   /** Messages written to streams of this instance, once for each stream. */
   delivered = 0;
   /** Bytes handed to sockets of streams, framing included. */

@@ -96,6 +96,10 @@ export class Metrics {
       this.reset();
       for (const [code, count] of counters.refused) this.inc({ code }, count);
     } });
+    new Counter({ ...this.#named('requests_total', 'HTTP requests, by the way they took: fast is past the framework'), labelNames: ['way'], collect() {
+      this.reset();
+      for (const [way, count] of Object.entries(counters.requests)) this.inc({ way }, count);
+    } });
     this.#gauges = (Object.entries(GAUGES) as [keyof Gauges, readonly [string, string]][]).map(([source, [name, help]]) => [source, new Gauge(this.#named(name, help))]);
   }
 

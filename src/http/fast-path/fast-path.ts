@@ -28,13 +28,18 @@ export interface FastPathOptions {
 /** Puts the fast path in front of a server. */
 export function addFastPath({ server, service, policy, requestId, limits }: FastPathOptions): void {
   const { CORS_ORIGINS } = service.config;
+  const counted = (handler: FastPathHandler): FastPathHandler => (request) => {
+    const isTaken = handler(request);
+    if (isTaken) service.counters.requests.fast++;
+    return isTaken;
+  };
   const publish = fastPublish(service, requestId);
   const stream = fastStreams(service, requestId);
-  const handlers = new Map<Endpoint, FastPathHandler>([[ENDPOINTS.publish, publish], [ENDPOINTS.streamTopic, stream], [ENDPOINTS.streamTopics, stream]]);
-  const preflight: FastPathHandler = ({ head, connection, admission: { headers } }) => {
+  const handlers = new Map<Endpoint, FastPathHandler>([[ENDPOINTS.publish, counted(publish)], [ENDPOINTS.streamTopic, counted(stream)], [ENDPOINTS.streamTopics, counted(stream)]]);
+  const preflight = counted(({ head, connection, admission: { headers } }) => {
     connection.answer({ status: 204, headers, body: '' }, !head.keepsAlive || service.draining);
     return true;
-  };
+  });
   new FastPathConnections({
     server, limits,
     find: (head) => head.endpoint === undefined ? (isPreflight(head, CORS_ORIGINS) ? preflight : undefined) : handlers.get(head.endpoint),

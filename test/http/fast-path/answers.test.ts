@@ -121,10 +121,10 @@ function stored({ store }: Spine): unknown {
   return store.messages.map(({ topic, event, json, data, expires }) => ({ topic, event, json, data: Buffer.from(data).toString('latin1'), expires }));
 }
 
-/** What /metrics shows of the service, but for how long things took. */
+/** What /metrics shows of the service, but for how long things took, and for the way they took. */
 async function counted(t: Test, served: Served): Promise<string> {
   const { body } = await exchange(t, served, requestBytes('GET', '/metrics'));
-  return body.split('\n').filter((line) => line.startsWith('tidings_') && !line.startsWith('tidings_commit_seconds')).join('\n');
+  return body.split('\n').filter((line) => line.startsWith('tidings_') && !/^tidings_(commit_seconds|requests_total)/.test(line)).join('\n');
 }
 
 function withHeader(request: Buffer, line: string): Buffer {
