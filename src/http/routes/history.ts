@@ -28,7 +28,7 @@ const Page = Type.Object({
   gap: Type.Optional(Gap),
 });
 
-const response = { 200: json('Oldest first.', Page), ...problems('invalid-request', 'invalid-topic', 'invalid-cursor', 'overloaded', 'unavailable') };
+const response = { 200: json('Oldest first.', Page), ...problems('invalid-request', 'invalid-topic', 'invalid-cursor', 'forbidden', 'overloaded', 'unavailable') };
 
 /** `GET /topics/{topic-or-pattern}/messages`, `GET /messages?topic=…`, and `GET /messages/{id}`. */
 export function historyRoutes(app: App, service: Service): void {

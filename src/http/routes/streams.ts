@@ -20,7 +20,7 @@ const streamQuery = {
 const headers = Type.Object({ 'last-event-id': Type.Optional(Type.String({ description: 'What an EventSource sends when it comes back.' })) });
 const response = {
   200: { description: 'Events, until the client or the service ends it.', content: { 'text/event-stream': { schema: Type.String() } } },
-  ...problems('invalid-request', 'invalid-topic', 'invalid-cursor', 'not-acceptable'),
+  ...problems('invalid-request', 'invalid-topic', 'invalid-cursor', 'forbidden', 'not-acceptable'),
 };
 
 /** `GET /topics/{topic-or-pattern}/events` and `GET /events?topic=…`: Server-Sent Events. */
