@@ -16,7 +16,7 @@ const PLAIN_HEAD_MAX_BYTES = 8 * 1024;
 
 const REQUEST_LINE = /^(GET|POST|OPTIONS) (\/[!-~]*) HTTP\/(1\.[01])$/;
 /** RFC 9110, sections 5.5 and 5.6.2. Bytes beyond ASCII are one character each, as in Node. */
-const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)[ \t]*$/;
+const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t -~\x80-\xff]*)$/;
 const LENGTH = /^(?:0|[1-9][0-9]{0,8})$/;
 
 /** What changes how a connection or a body is read, and what Node shows in a form of its own: requests with one of these are the HTTP server's. */
@@ -57,10 +57,12 @@ export function readHead(bytes: Buffer): Read {
   const lines = bytes.toString('latin1', 0, end).split('\r\n');
   const requestLine = REQUEST_LINE.exec(lines[0] ?? '');
   if (requestLine === null) return OTHER;
-  const [, method, url, httpVersion] = requestLine as unknown as [string, PlainHead['method'], string, string];
+  const method = requestLine[1] as PlainHead['method'];
+  const url = requestLine[2]!;
+  const httpVersion = requestLine[3]!;
   const fields = readHeaders(lines);
   if (fields === undefined) return OTHER;
-  const { headers } = fields;
+  const { headers, repeated } = fields;
   const keepsAlive = persistence(httpVersion, headers.connection);
   const declared = headers['content-length'];
   if (keepsAlive === undefined || (method === 'POST' ? declared === undefined || !LENGTH.test(declared) : declared !== undefined)) return OTHER;
@@ -70,7 +72,8 @@ export function readHead(bytes: Buffer): Read {
   if (!keepsAlive && bytes.length > length) return OTHER;
   const target = readTarget(url);
   if (target === undefined) return OTHER;
-  const head: PlainHead = { method, url, httpVersion, ...fields, ...target, endpoint: endpointAt(method, target.path), keepsAlive, allowedMethods: () => [] };
+  const { path, query } = target;
+  const head: PlainHead = { method, url, httpVersion, headers, repeated, path, query, endpoint: endpointAt(method, path), keepsAlive, allowedMethods };
   return { kind: 'plain', head, bodyStart, length };
 }
 
@@ -83,6 +86,9 @@ function isBeginning(bytes: Buffer, of: Buffer): boolean {
 
 const NONE: readonly string[] = [];
 
+/** The HTTP server is asked for them: what has no endpoint here is handed over. */
+const allowedMethods = (): readonly string[] => NONE;
+
 function readHeaders(lines: readonly string[]): Pick<PlainHead, 'headers' | 'repeated'> | undefined {
   const headers = Object.create(null) as Record<string, string>;
   let repeated: string[] | undefined;
@@ -91,16 +97,24 @@ function readHeaders(lines: readonly string[]): Pick<PlainHead, 'headers' | 'rep
     if (header === null) return undefined;
     const name = header[1]!.toLowerCase();
     if (NOT_PLAIN.has(name)) return undefined;
+    const value = withoutEnd(header[2]!);
     const before = headers[name];
     if (before === undefined) {
-      headers[name] = header[2]!;
+      headers[name] = value;
       continue;
     }
     if (NOT_JOINED.has(name)) return undefined;
-    headers[name] = `${before}${name === 'cookie' ? '; ' : ', '}${header[2]!}`;
+    headers[name] = `${before}${name === 'cookie' ? '; ' : ', '}${value}`;
     (repeated ??= []).push(name);
   }
   return { headers, repeated: repeated ?? NONE };
+}
+
+/** Without the blanks and tabs at its end, as Node shows it. A regular expression for that would take long where many are within. */
+function withoutEnd(value: string): string {
+  let end = value.length;
+  while (value[end - 1] === ' ' || value[end - 1] === '\t') end--;
+  return end === value.length ? value : value.slice(0, end);
 }
 
 /** Several options: `keep-alive`, `TE`, and `upgrade`, which means nothing without the header of that name. */
