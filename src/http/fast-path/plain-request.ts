@@ -16,7 +16,7 @@ const PLAIN_HEAD_MAX_BYTES = 8 * 1024;
 
 const REQUEST_LINE = /^(GET|POST|OPTIONS) (\/[!-~]*) HTTP\/(1\.[01])$/;
 /** RFC 9110, sections 5.5 and 5.6.2. Bytes beyond ASCII are one character each, as in Node. */
-const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t -~\x80-\xff]*)$/;
+const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([!-~\x80-\xff][\t -~\x80-\xff]*|)$/;
 const LENGTH = /^(?:0|[1-9][0-9]{0,8})$/;
 
 /** What changes how a connection or a body is read, and what Node shows in a form of its own: requests with one of these are the HTTP server's. */
