@@ -7,10 +7,10 @@ import { leftBy, PROBED, remainsOf } from '../../support/remains.ts';
 import { rounds } from '../../support/rounds.ts';
 import { until } from '../../support/until.ts';
 
-/** Of each kind, and what they may hold on the average: a message some 500 bytes, a stream some 3,500, but none of them the head of its request. */
+/** Of each kind, and what they may hold on the average: a message some 500 bytes, a stream some 3,500 (400 more on the ordinary path), but none of them the head of its request. */
 const COUNT = 400;
 const HEAD_BYTES = 7_000;
-const EACH_MAX = 2_200;
+const EACH_MAX = 2_900;
 
 t.test('nothing of a request stays with its message or its stream but what they need', async (t) => {
   const instance = await startInstance(t, { ...PROBED, LOG_LEVEL: 'warn' });
@@ -34,6 +34,7 @@ t.test('nothing of a request stays with its message or its stream but what they 
     () => open(`/events?topic=${name()}&topic=${name()}.%3E`, { Cookie: padding }),
     () => publish(`/topics/${name()}?event=also.a.long.name.${names}`, { Cookie: padding }),
     // On the ordinary path.
+    () => open(`/topics/${name()}/events`, { Cookie: padding, 'Proxy-Connection': 'keep-alive' }),
     () => publish(`/topics/${name()}?event=also.a.long.name.${names}&x=${padding}`, { 'Proxy-Connection': 'keep-alive' }),
   ];
   await each(COUNT, 20, (index) => kinds[index % kinds.length]!());
@@ -46,6 +47,8 @@ t.test('nothing of a request stays with its message or its stream but what they 
 const PUBLISH = requestBytes('POST', '/topics/a.b', {}, 'Hello');
 const STREAM = requestBytes('GET', '/topics/a.b/events', { Accept: 'text/event-stream' });
 const ODD = requestBytes('GET', '/healthz');
+/** On the ordinary path. */
+const ORDINARY_STREAM = requestBytes('GET', '/topics/a.b/events', { Accept: 'text/event-stream', 'Proxy-Connection': 'keep-alive' });
 
 /** What is sent in one go or in several, and how the client leaves: once so much has come, by itself or by closing its side. */
 const VISITS: readonly (readonly [sent: readonly Buffer[], leaves: 'at once' | 'answered' | 'half-closed' | 'reset'])[] = [
@@ -54,6 +57,8 @@ const VISITS: readonly (readonly [sent: readonly Buffer[], leaves: 'at once' | '
   [[PUBLISH, PUBLISH], 'answered'], [[PUBLISH, PUBLISH], 'reset'], [[PUBLISH, PUBLISH.subarray(0, 30)], 'half-closed'], [[PUBLISH, ODD], 'answered'], [[PUBLISH, ODD], 'reset'],
   [[ODD], 'answered'], [[ODD, PUBLISH], 'answered'], [[Buffer.concat([PUBLISH, PUBLISH, ODD])], 'half-closed'], [[Buffer.from('no HTTP\r\n\r\n')], 'answered'], [[PUBLISH, Buffer.from('no HTTP\r\n\r\n')], 'answered'],
   [[STREAM], 'at once'], [[STREAM], 'answered'], [[STREAM], 'half-closed'], [[STREAM], 'reset'], [[PUBLISH, STREAM], 'answered'], [[PUBLISH, STREAM], 'at once'], [[STREAM, PUBLISH], 'answered'], [[PUBLISH.subarray(0, 30), Buffer.concat([PUBLISH.subarray(30), STREAM])], 'reset'],
+  [[ORDINARY_STREAM], 'at once'], [[ORDINARY_STREAM], 'answered'], [[ORDINARY_STREAM], 'half-closed'], [[ORDINARY_STREAM], 'reset'], [[ODD, ORDINARY_STREAM], 'answered'], [[Buffer.concat([ORDINARY_STREAM, PUBLISH, PUBLISH.subarray(0, 30)])], 'answered'],
+  [[ODD, ODD, PUBLISH, ODD], 'answered'], [[ODD, PUBLISH, STREAM], 'reset'], [[ODD, ODD.subarray(0, 9)], 'half-closed'],
 ];
 const WAVE = VISITS.length * 10;
 /** Until what a connection needs is compiled and optimised, for the most part. */
