@@ -3,7 +3,8 @@ import type { Config } from '../config/config.ts';
 import { FULL_GRANT, type Grant } from '../model/grant.ts';
 import { Problem, type ProblemCode } from '../model/problem.ts';
 import { clientAddress } from './client-address.ts';
-import type { Endpoint } from './endpoints.ts';
+import { ENDPOINTS, type Endpoint } from './endpoints.ts';
+import { batchProblem } from './input/batch-body.ts';
 import { contentProblem } from './input/content-headers.ts';
 import { malformedQuery } from './input/query-string.ts';
 import { isForeignPage, isPreflight, originHeaders } from './origin.ts';
@@ -168,7 +169,8 @@ function drain({ endpoint }: RequestHead, { draining }: Premises): Problem | und
 }
 
 function contentHeaders({ endpoint, headers }: RequestHead): Problem | undefined {
-  return endpoint?.body === undefined ? undefined : contentProblem(headers);
+  if (endpoint?.body === undefined) return undefined;
+  return contentProblem(headers) ?? (endpoint === ENDPOINTS.publishBatch ? batchProblem(headers) : undefined);
 }
 
 const EVENT_STREAM = 'text/event-stream';

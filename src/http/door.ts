@@ -45,7 +45,8 @@ export function addDoor(app: App, policy: AdmissionPolicy, counters: Counters): 
 
 /** What an error of the framework becomes, for which no hook runs: a refusal of the policy, where it has one. */
 export async function refusalOf(app: App, policy: AdmissionPolicy, error: Error, request: FastifyRequest, reply: FastifyReply): Promise<Error> {
-  const { headers, refusal } = await policy.admit(new OrdinaryHead(app, request), request.raw.socket);
+  const { admission = policy.admit(new OrdinaryHead(app, request), request.raw.socket) } = takeHandedOver(request.raw.socket) ?? {};
+  const { headers, refusal } = await admission;
   void reply.headers(headers);
   return refusal ?? error;
 }

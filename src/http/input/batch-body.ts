@@ -34,17 +34,20 @@ const ENVELOPE_MAX_CHARACTERS = 16 * 1024;
 
 const check = checker(BatchMessage, 'invalid-batch');
 
+/** The format of a batch, by its media type; undefined where it has none. */
+export function batchFormat(headers: IncomingHttpHeaders): BatchFormat | undefined {
+  return FORMATS.get(mediaType(headers));
+}
+
 /**
- * The format of a batch, by its media type. Headers that describe one message are refused: each message of a batch has members
- * for that, and the headers would be ignored.
- * @throws Problem
+ * Why the headers of a batch do not do. Those that describe one message are refused: each message of a batch has members for that, and the headers
+ * would be ignored.
  */
-export function batchFormat(headers: IncomingHttpHeaders): BatchFormat {
-  const format = FORMATS.get(mediaType(headers));
-  if (format === undefined) throw new Problem('unsupported-media-type', 'A batch is application/json or application/x-ndjson.', { field: 'Content-Type' });
-  if (headers.ttl !== undefined) throw new Problem('invalid-ttl', 'A batch takes no TTL header: each message has a member "ttl".', { field: 'TTL' });
-  if (headers['tidings-event'] !== undefined) throw new Problem('invalid-event', 'A batch takes no Tidings-Event header: each message has a member "event".', { field: 'Tidings-Event' });
-  return format;
+export function batchProblem(headers: IncomingHttpHeaders): Problem | undefined {
+  if (batchFormat(headers) === undefined) return new Problem('unsupported-media-type', 'A batch is application/json or application/x-ndjson.', { field: 'Content-Type' });
+  if (headers.ttl !== undefined) return new Problem('invalid-ttl', 'A batch takes no TTL header: each message has a member "ttl".', { field: 'TTL' });
+  if (headers['tidings-event'] !== undefined) return new Problem('invalid-event', 'A batch takes no Tidings-Event header: each message has a member "event".', { field: 'Tidings-Event' });
+  return undefined;
 }
 
 const FORMATS: ReadonlyMap<string, BatchFormat> = new Map([['application/json', 'array'], ['application/x-ndjson', 'ndjson'], ['application/ndjson', 'ndjson']]);

@@ -55,7 +55,8 @@ export function publishRoutes(app: App, service: Service): void {
     },
     handler: async (request, reply) => {
       const { grant, clientAddress } = request.admission;
-      const format = batchFormat(request.headers);
+      // Admission lets no other format through.
+      const format = batchFormat(request.headers)!;
       const body = bodyOf(request);
       const key = requestKey(request.headers, { kind: format, body }, config.IDEMPOTENCY_SECONDS);
       const drafts = await parseBatch(body, format, { messages: config.BATCH_MESSAGES, messageBytes: config.MESSAGE_BYTES, eventBytes: config.EVENT_BYTES });
