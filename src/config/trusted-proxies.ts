@@ -13,7 +13,7 @@ export function readTrustedProxies(text: string): BlockList | undefined {
   const parts = text.split(',').map((part) => part.trim()).filter((part) => part !== '');
   if (parts.length === 0) return undefined;
   const list = new BlockList();
-  for (const part of parts) for (const range of NAMED[part] ?? [part]) add(list, range);
+  for (const part of parts) for (const range of Object.hasOwn(NAMED, part) ? NAMED[part]! : [part]) add(list, range);
   return list;
 }
 

@@ -52,6 +52,7 @@ export class StreamRegistry {
   #size = 0;
   #timer: Timer | undefined;
   #drain: StreamDrain | undefined;
+  #isStopped = false;
 
   constructor({ tail, audience, fanout, catchup, clock, counters, settings }: StreamRegistryDependencies) {
     this.#tail = tail;
@@ -108,6 +109,10 @@ export class StreamRegistry {
 
   /** Refuses a stream without an error status, which would end a browser's EventSource for good. */
   refuse(options: StreamOptions, outlet: Outlet): void {
+    if (this.#isStopped) {
+      outlet.destroySoon();
+      return;
+    }
     const retryMs = this.#retryMs();
     const frame = options.control ? busyFrame(retryMs) : retryLine(retryMs);
     outlet.write(options.chunked ? httpChunk([frame]) : frame);
@@ -142,6 +147,7 @@ export class StreamRegistry {
   }
 
   stop(): void {
+    this.#isStopped = true;
     this.#timer?.cancel();
     this.#delayedClose.finish();
     for (const reader of this.#readers) reader.abort();

@@ -3,6 +3,7 @@ import { fastifySwagger } from '@fastify/swagger';
 import Fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest, RawRequestDefaultExpression } from 'fastify';
 import { randomBytes } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Problem } from '../model/problem.ts';
 import { AdmissionPolicy, RULES, type Rule } from './admission.ts';
 import { addDoor, refusalOf } from './door.ts';
@@ -16,7 +17,7 @@ import { PROBLEM_TYPE, problemBody, problemHeaders, problemOf } from './output/p
 import { addRoutes } from './routes/routes.ts';
 import { BODY_MAX_BYTES, HEAD_MAX_BYTES, HEAD_MAX_MS, KEEP_ALIVE_MS, OTHER_MAX_CONNECTIONS, REQUEST_CHECK_MS, REQUEST_MAX_MS, STANDSTILL_MAX_MS } from './server-limits.ts';
 import type { App, Service } from './service.ts';
-import { isClaimed } from './takeover.ts';
+import { isClaimed, passOver } from './takeover.ts';
 
 /**
  * The HTTP side of an instance: requests come in from sockets, answers and event streams go out. In between, this room checks what a client
@@ -51,6 +52,11 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     // A topic that is too long gets its own problem, rather than the router's, which no hook sees.
     routerOptions: { maxParamLength: HEAD_MAX_BYTES, querystringParser: parseQuery },
     frameworkErrors: (error, request, reply) => {
+      if (isClaimed(request.raw.socket)) {
+        reply.hijack();
+        passOver(request.raw.socket, request.raw);
+        return;
+      }
       void refusalOf(app, policy, error, request, reply).then((refusal) => answerError(refusal, request, reply, service));
     },
     clientErrorHandler: (error, socket) => {
@@ -62,6 +68,10 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
   app.server.maxConnections = config.MAX_STREAMS + OTHER_MAX_CONNECTIONS;
   // Whatever else a client expects, it gets an answer; Node's own would be a bare 417.
   app.server.on('checkExpectation', (request, response) => app.routing(request, response));
+  app.server.on('checkContinue', (request, response) => {
+    tellToGoOn(request, response);
+    app.server.emit('request', request, response);
+  });
   if (config.HTTP_FAST_PATH === 'on') addFastPath({ server: app.server, service, policy, requestId, limits: { firstRequestMs: HEAD_MAX_MS, keepAliveMs: KEEP_ALIVE_MS } });
   app.setValidatorCompiler(validatorCompiler);
   collectBodies(app);
@@ -79,6 +89,20 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
 
   void app.register(fastifySwagger, openapi).register(fastifySSE).after(() => addRoutes(app, service));
   return app;
+}
+
+/**
+ * Tells a client to go on with its body (RFC 9110, section 10.1.1), when the answers before it have left. Node would queue the words, and write them into the middle of the answer
+ * if that is there first.
+ */
+function tellToGoOn(request: IncomingMessage, response: ServerResponse): void {
+  if (isClaimed(request.socket)) return;
+  if (response.socket !== null) response.writeContinue();
+  else {
+    response.once('socket', () => {
+      if (!response.headersSent && !request.complete) response.writeContinue();
+    });
+  }
 }
 
 /** Ids that tell requests apart in the lines of all instances' loggers. */

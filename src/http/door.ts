@@ -69,7 +69,8 @@ function enter(admission: Admission, request: FastifyRequest, reply: FastifyRepl
 /** Refuses a request, once its body is read: a client that still sends often never sees the answer. Where more comes, the connection ends. */
 async function refuse(refusal: Error, request: FastifyRequest, reply: FastifyReply, done: (error: Error) => void): Promise<void> {
   const { 'content-length': length, 'transfer-encoding': coding } = request.raw.headers;
-  const hasBody = length !== undefined || coding !== undefined;
+  // The answer to a refused stream ends its connection in any case.
+  const hasBody = (length !== undefined || coding !== undefined) && request.routeOptions.config.endpoint?.isStream !== true;
   const isRead = !hasBody || await discardBody(request.raw, length === undefined ? undefined : Number(length), request.routeOptions.bodyLimit);
   if (!isRead) void reply.header('connection', 'close');
   done(refusal);

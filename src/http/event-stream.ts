@@ -6,6 +6,7 @@ import { readProblem } from '../model/grant.ts';
 import type { Filter } from '../model/topic.ts';
 import { StoreError } from '../store/store.ts';
 import type { Admission } from './admission.ts';
+import { STANDSTILL_MAX_MS } from './server-limits.ts';
 import type { Service } from './service.ts';
 import type { SocketOwner } from './socket-owner.ts';
 
@@ -66,6 +67,8 @@ export class EventStream implements SocketOwner {
     this.#socket.write(beginning.head, 'latin1');
     const hasBegun = this.#begin(beginning);
     this.#socket.uncork();
+    // Nobody looks after a stream that is refused.
+    if (!hasBegun) this.#socket.setTimeout(STANDSTILL_MAX_MS);
     return hasBegun;
   }
 
@@ -91,6 +94,7 @@ export class EventStream implements SocketOwner {
 
   idle(): void {
     // A stream may be quiet for as long as it likes.
+    if (this.#reader === undefined) this.#socket.destroy();
   }
 
   drained(): void {

@@ -22,9 +22,11 @@ export function letGoOf(response: ServerResponse, socket: Socket): void {
 /** Lets go of a connection on which no request is under way and none has begun. */
 export function letGoOfIdle(socket: Socket): void {
   socket.setTimeout(0);
+  // The server may have stopped reading below the socket, where nothing but its own listener begins again.
+  (socket as Socket & { _paused?: boolean })._paused = false;
+  socket.emit('resume');
   // As if the connection had ended: the server forgets it, and frees the parser, which reads below the events of the socket.
   for (const listener of socket.listeners('close')) (listener as () => void).call(socket);
   socket.removeAllListeners();
-  // The server may have stopped reading until an answer is taken.
   socket.resume();
 }

@@ -21,8 +21,13 @@ export function isForeignPage(headers: IncomingHttpHeaders, allowed: Origins): b
   const { origin } = headers;
   const site = headers['sec-fetch-site'];
   if (site === 'same-origin' || site === 'none') return false;
-  if (site === undefined && (origin === undefined || URL.parse(origin)?.host === headers.host)) return false;
+  if (site === undefined && (origin === undefined || isSameHost(origin, headers.host))) return false;
   return !(allowed === '*' || (origin !== undefined && allowed.includes(origin)));
+}
+
+/** `null`, which is the origin of a sandboxed page, has no host. */
+function isSameHost(origin: string, host: string | undefined): boolean {
+  return host !== undefined && host !== '' && URL.parse(origin)?.host === host;
 }
 
 /** Headers of answers that a page may see, besides those that it always may. */

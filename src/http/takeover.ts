@@ -42,8 +42,8 @@ export function passOver(socket: Socket, request: IncomingMessage): void {
 export function takeOver(response: ServerResponse, begin: (socket: Socket) => void): void {
   const take = (socket: Socket): void => {
     if (socket.destroyed) return;
-    // The client closed its side, and the server has answered that with the end of its own.
-    if (!socket.writable) {
+    // The client has closed its side.
+    if (socket.readableEnded || !socket.writable) {
       socket.destroySoon();
       return;
     }

@@ -164,7 +164,7 @@ t.test('trusted proxies are addresses, ranges and names', (t) => {
   for (const address of ['127.0.0.1', '10.255.0.1', '192.0.2.7']) t.ok(trusted.check(address), address);
   for (const address of ['::1', 'fd12::1']) t.ok(trusted.check(address, 'ipv6'), address);
   for (const address of ['11.0.0.1', '192.0.2.8', '0.0.0.0']) t.notOk(trusted.check(address), address);
-  for (const TRUST_PROXY of ['yes', 'true', '1', '*', '10.0.0.0/33', '10.0.0.0/0', '::/0', '10.0.0.0/-1', '10.0.0.0/8/8', '10.0.0.0/', '10.0.0/8', 'fd00::/129', 'proxy.example', '127.0.0.1:80', 'loopback/8']) {
+  for (const TRUST_PROXY of ['yes', 'true', '1', '*', '10.0.0.0/33', '10.0.0.0/0', '::/0', '10.0.0.0/-1', '10.0.0.0/8/8', '10.0.0.0/', '10.0.0/8', 'fd00::/129', 'proxy.example', '127.0.0.1:80', 'loopback/8', 'constructor', '__proto__', 'toString']) {
     t.match(lines({ TRUST_PROXY }), [/^TRUST_PROXY: ".*" is no address and no range/], TRUST_PROXY);
   }
   t.end();

@@ -5,7 +5,7 @@ const HOST = 'tidings.example:8080';
 const APP = 'https://app.example';
 
 t.test('only pages of other origins are foreign', (t) => {
-  const cases: readonly (readonly [headers: Record<string, string>, foreign: boolean, what: string])[] = [
+  const cases: readonly (readonly [headers: Record<string, string | undefined>, foreign: boolean, what: string])[] = [
     [{}, false, 'a program'],
     [{ 'sec-fetch-mode': 'cors' }, false, "Node's fetch"],
     [{ 'sec-fetch-site': 'none' }, false, 'what somebody typed'],
@@ -22,6 +22,8 @@ t.test('only pages of other origins are foreign', (t) => {
     [{ origin: 'http://evil.example' }, true, 'a browser on plain http'],
     [{ origin: 'null' }, true, 'a sandboxed page on plain http'],
     [{ origin: APP }, false, 'a page that is allowed, on plain http'],
+    [{ origin: 'null', host: undefined }, true, 'a sandboxed page, where a proxy has dropped the host'],
+    [{ origin: 'file://', host: '' }, true, 'a file, where the host is empty'],
   ];
   for (const [headers, foreign, what] of cases) {
     t.equal(isForeignPage({ host: HOST, ...headers }, [APP]), foreign, what);

@@ -25,7 +25,7 @@ export type FastPathHandler = (request: FastPathRequest) => boolean;
 /** A connection is kept so much longer than its client is told. Stops a request that is sent at the last moment from meeting a closed connection. */
 const KEEP_ALIVE_SLACK_MS = 1_000;
 
-/** How long the next piece of a request is waited for here: unless something is slow, pieces follow each other at once. */
+/** How long the rest of a request is waited for here: unless something is slow, its pieces follow each other at once. Stops slow clients from holding memory that nobody counts. */
 const REST_OF_REQUEST_MS = 1_000;
 
 /** Stops the fast path from holding long bodies: the HTTP server reads them piece by piece, and counts what it holds. */
@@ -146,8 +146,12 @@ export class FastPathConnection implements SocketOwner {
   readonly #connections: FastPathConnections;
   /** A request is under way. What comes after it waits, and then nothing more is read. */
   #busy = false;
+  /** Its head is being admitted: what comes may be its body. */
+  #isAdmitting = false;
   #waiting: Buffer | undefined;
   #part: Part | undefined;
+  /** Until when its pieces are put together here. */
+  #deadline = 0;
   /** Nothing that follows is taken: the client has closed its side, the service ends, or the answer does not. */
   #last = false;
   #answered = false;
@@ -210,10 +214,10 @@ export class FastPathConnection implements SocketOwner {
     own(this.#socket, owner);
   }
 
-  /** Ends now, or after the answer that is due. */
+  /** Ends now, or after the answer that is due, also to a request that has begun to come. */
   endWhenIdle(): void {
     this.#last = true;
-    if (!this.#busy) this.#socket.destroySoon();
+    if (!this.#busy && this.#part === undefined) this.#socket.destroySoon();
   }
 
   destroy(): void {
@@ -221,7 +225,8 @@ export class FastPathConnection implements SocketOwner {
   }
 
   received(bytes: Buffer): void {
-    if (this.#last) return;
+    // What follows the last request; its own rest is still taken.
+    if (this.#last && this.#part === undefined && !this.#isAdmitting) return;
     if (this.#busy || this.#socket.writableNeedDrain) {
       this.#waiting = this.#waiting === undefined ? bytes : Buffer.concat([this.#waiting, bytes]);
       this.#socket.pause();
@@ -234,8 +239,9 @@ export class FastPathConnection implements SocketOwner {
     }
     this.#endPart();
     const whole = Buffer.concat([part.bytes, bytes]);
-    if (part.admitted === undefined) this.#read(whole, part.pieces + 1);
-    else this.#serve(whole, part.pieces + 1, part.admitted);
+    const pieces = performance.now() > this.#deadline ? REQUEST_MAX_READS : part.pieces + 1;
+    if (part.admitted === undefined) this.#read(whole, pieces);
+    else this.#serve(whole, pieces, part.admitted);
   }
 
   /** Reads a head, and asks whether it is admitted. */
@@ -257,8 +263,15 @@ export class FastPathConnection implements SocketOwner {
     }
     this.#busy = true;
     const admission = this.#connections.admit(head, this.#socket);
-    if (!(admission instanceof Promise)) this.#serve(bytes, pieces, { head, bodyStart, length, handler, admission });
-    else void admission.then((awaited) => this.#serve(this.#withWaiting(bytes), pieces, { head, bodyStart, length, handler, admission: awaited }));
+    if (!(admission instanceof Promise)) {
+      this.#serve(bytes, pieces, { head, bodyStart, length, handler, admission });
+      return;
+    }
+    this.#isAdmitting = true;
+    void admission.then((awaited) => {
+      this.#isAdmitting = false;
+      this.#serve(this.#withWaiting(bytes), pieces, { head, bodyStart, length, handler, admission: awaited });
+    });
   }
 
   /** What came while admission was awaited follows the bytes that were there. */
@@ -266,6 +279,7 @@ export class FastPathConnection implements SocketOwner {
     const waiting = this.#waiting;
     if (waiting === undefined) return bytes;
     this.#waiting = undefined;
+    this.#socket.resume();
     return Buffer.concat([bytes, waiting]);
   }
 
@@ -288,10 +302,9 @@ export class FastPathConnection implements SocketOwner {
 
   #wait(part: Part): void {
     this.#busy = false;
+    if (part.pieces === 1) this.#deadline = performance.now() + REST_OF_REQUEST_MS;
     this.#part = part;
     this.#socket.setTimeout(REST_OF_REQUEST_MS);
-    // Reading stopped if more came while admission was awaited.
-    this.#socket.resume();
   }
 
   #handOver(request: HandOver): void {
@@ -329,6 +342,11 @@ export class FastPathConnection implements SocketOwner {
   }
 
   idle(): void {
+    if (this.#begun) {
+      // A refused stream whose client does not take what it is told.
+      this.#socket.destroy();
+      return;
+    }
     // A request that is under way has bounds of its own.
     if (this.#busy) return;
     if (this.#part !== undefined) {

@@ -14,6 +14,9 @@ export interface PlainHead extends RequestHead {
 /** Stops this parser from holding long heads: the HTTP server reads them, which has bounds and answers for them. */
 const PLAIN_HEAD_MAX_BYTES = 8 * 1024;
 
+/** More headers are the HTTP server's to refuse. */
+const PLAIN_HEAD_MAX_ENTRIES = 1_000;
+
 const REQUEST_LINE = /^(GET|POST|OPTIONS) (\/[!-~]*) HTTP\/(1\.[01])$/;
 /** RFC 9110, sections 5.5 and 5.6.2. Bytes beyond ASCII are one character each, as in Node. */
 const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([!-~\x80-\xff][\t -~\x80-\xff]*|)$/;
@@ -56,7 +59,7 @@ export function readHead(bytes: Buffer): Read {
   if (end > PLAIN_HEAD_MAX_BYTES) return OTHER;
   const lines = bytes.toString('latin1', 0, end).split('\r\n');
   const requestLine = REQUEST_LINE.exec(lines[0] ?? '');
-  if (requestLine === null) return OTHER;
+  if (requestLine === null || lines.length > PLAIN_HEAD_MAX_ENTRIES) return OTHER;
   const method = requestLine[1] as PlainHead['method'];
   const url = requestLine[2]!;
   const httpVersion = requestLine[3]!;

@@ -546,3 +546,23 @@ t.test('a connection does not come back while the HTTP server has something of i
     pair.client.destroy();
   }
 });
+
+t.test('a request whose pieces come slowly is handed over, however few they are', async (t) => {
+  const { service, waiting } = slowPublisher();
+  const served = await serve(t, service);
+  const pair = await connectTo(t, served);
+  await sendApart(pair, PUBLISH.subarray(0, 10));
+  const began = performance.now();
+  // Each comes before the connection has been quiet for a second.
+  for (let at = 10; at < 13; at++) {
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    await sendApart(pair, PUBLISH.subarray(at, at + 1));
+  }
+  t.ok(performance.now() - began > 1_000);
+  t.equal(served.sockets[0]!.listenerCount('close') > 1, true, 'the HTTP server has it');
+  pair.client.send(PUBLISH.subarray(13));
+  await turns('it is taken', () => waiting.length === 1);
+  waiting[0]!();
+  t.match(await pair.client.answered(1, 'POST'), [{ status: 201 }]);
+  t.equal(served.ordinary(), 1);
+});
