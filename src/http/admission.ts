@@ -106,7 +106,7 @@ function hostMissing({ headers, httpVersion }: RequestHead): Problem | undefined
   return headers.host === undefined && httpVersion === '1.1' ? new Problem('invalid-request', 'The Host header is missing.', { field: 'Host' }) : undefined;
 }
 
-/** Headers of which two would leave it to chance which one counts, by their names in lower case. */
+/** Headers that may come once, by their names in lower case. With two of them, parsers disagree about which one counts. */
 const ONCE: ReadonlyMap<string, readonly [name: string, code: ProblemCode]> = new Map([
   ['host', ['Host', 'invalid-request']],
   ['origin', ['Origin', 'invalid-request']],

@@ -8,9 +8,9 @@ const WITH_PORT = /^(?:\[([^\]]+)\]|([^:]+))(?::[0-9]{1,5})?$/;
 const MAPPED = /^::ffff:(?=[0-9.]+$)/i;
 
 /**
- * The address of the client that sent a request. Where the other end of the connection is a trusted proxy, the last entry of its `X-Forwarded-For` says
- * who asked it; where that one is trusted too, the entry before counts, and so on. The first address that is not trusted is the client's: entries
- * before it are what that client says, and are not believed. Where an entry is no address, the proxy that sent it counts as the client.
+ * The address of the client that sent a request. A trusted proxy appended the address of its own client to `X-Forwarded-For`. So the list is read from
+ * its end, as long as the address is trusted; the first other address is the client's. The client wrote the entries before that itself, and nobody
+ * believes them. If an entry is no address, the proxy that sent it counts as the client.
  * @returns An empty text where the connection is gone.
  */
 export function clientAddress(headers: IncomingHttpHeaders, { remoteAddress }: Peer, trusted: BlockList | undefined): string {

@@ -2,14 +2,14 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 /**
- * How a connection leaves the HTTP server and stays open. Node has a way for that only where a client asks for an upgrade. Elsewhere the server would keep its request,
- * its response and its parser as long as the connection lasts: 18 KB for each stream, and an error with its stack when the stream ends. So the
- * server is told what it is told at an answer's end and at a connection's end; test/http/let-go.test.ts shows that nothing is left.
+ * How a connection leaves the HTTP server and stays open. Node offers that only for upgrades. Otherwise the server keeps the request, the response and
+ * the parser as long as the connection lasts, which is 18 KB for each stream. So these functions send the server the events of an answer's end and of
+ * a connection's end. They rely on how Node handles those; test/http/let-go.test.ts fails if a version of Node keeps anything.
  */
 
 /**
- * Lets go of the connection of a response whose turn has come. The response is never written to. Call it on a later stack than the one on which
- * the request was parsed, and own the socket in the same turn: nothing is left that listens.
+ * Lets go of the connection of a response that has the socket. The response must never be written to. Call it on a later stack than the one on
+ * which the request was parsed, and add an owner in the same turn, because no listener is left.
  */
 export function letGoOf(response: ServerResponse, socket: Socket): void {
   // As if the answer had left: the server forgets the request and the response.

@@ -35,8 +35,8 @@ export function passOver(socket: Socket, request: IncomingMessage): void {
 }
 
 /**
- * Takes the socket of a response over from the HTTP server, for the stream that begins there, once the response owns it: with pipelined requests
- * that is when the answers before it have left. From then on nothing is parsed on the connection, and the server keeps nothing of it.
+ * Takes a socket over from the HTTP server for the stream that begins there. It waits until the answers to earlier requests have left.
+ * Afterwards nothing is parsed on the connection, and the server keeps nothing of it.
  * Call it on a later stack than the one on which the request was parsed.
  */
 export function takeOver(response: ServerResponse, begin: (socket: Socket) => void): void {

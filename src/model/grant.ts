@@ -2,8 +2,8 @@ import { Problem } from './problem.ts';
 import type { Filter } from './topic.ts';
 
 /**
- * What the sender of a request may do with topics. Admission yields it from the request's head. The publisher and the readers require it, because
- * they alone learn every topic: those of a batch, and the topic of a message that is asked for by its id.
+ * What the sender of a request may do with topics. Admission yields it from the request's head. The publisher and the readers require it, because they
+ * alone learn all topics. A batch names its topics in its body, and only the log knows the topic of an id.
  */
 export interface Grant {
   /** Whether messages may be published to a topic. */

@@ -31,7 +31,7 @@ const REST_OF_REQUEST_MS = 1_000;
 /** Stops the fast path from holding long bodies: the HTTP server reads them piece by piece, and counts what it holds. */
 const REQUEST_MAX_BYTES = 64 * 1024;
 
-/** A request in more pieces is handed over: stops one that comes a byte at a time from being put together again with each of them. */
+/** A request in more pieces is handed over. Stops a request that comes a byte at a time from being copied with each byte. */
 const REQUEST_MAX_READS = 8;
 
 export interface ConnectionLimits {
@@ -81,8 +81,8 @@ export class FastPathConnections {
   }
 
   /**
-   * From now on the connection is the HTTP server's, which begins with the bytes that were read already. If nothing but one whole request comes before
-   * its answer has left, the server's parser is between two requests then: the connection comes back.
+   * Gives the connection to the HTTP server, which begins with the bytes that were read already. After the answer the connection comes back, if the
+   * socket has read nothing after the request: then the server's parser is between two requests.
    */
   handOver(socket: Socket, { bytes, admission, length }: HandOver): void {
     disown(socket);

@@ -12,9 +12,9 @@ import { fastStreams } from './streams.ts';
  * every new connection, and answers a plain request on its socket. So it needs none of the objects that the HTTP server and the framework
  * make. They cost more than storing a message does.
  *
- * Every other request goes to the HTTP server, together with its connection, which stays there: a request that is not plain, asks for
- * anything else, or is wrong in any way. So requests are refused in one place, and rare or hostile requests take the ordinary way. What
- * admission decided of a request goes along: it is asked once.
+ * The fast path hands every other request over to the HTTP server, together with its connection: a request that is not plain, asks for
+ * something else, or is wrong. So one place refuses requests, and rare or hostile ones take the ordinary way. The decision of admission goes
+ * along. The connection comes back after the answer, if nothing followed the request.
  */
 
 export interface FastPathOptions {

@@ -22,7 +22,7 @@ const REQUEST_LINE = /^(GET|POST|OPTIONS) (\/[!-~]*) HTTP\/(1\.[01])$/;
 const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([!-~\x80-\xff][\t -~\x80-\xff]*|)$/;
 const LENGTH = /^(?:0|[1-9][0-9]{0,8})$/;
 
-/** What changes how a connection or a body is read, and what Node shows in a form of its own: requests with one of these are the HTTP server's. */
+/** Headers that change how a connection or a body is read, or that Node shows in a form of its own. The HTTP server reads requests with one of these. */
 const NOT_PLAIN = new Set(['transfer-encoding', 'content-encoding', 'expect', 'upgrade', 'trailer', 'proxy-connection', 'http2-settings', 'set-cookie', '__proto__']);
 
 /**
