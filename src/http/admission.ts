@@ -160,7 +160,7 @@ const SAFE: readonly string[] = ['GET', 'HEAD', 'OPTIONS'];
 /** An upgrade counts as a change, whatever its method: no browser asks anybody before a page opens a WebSocket to another origin. */
 function foreignPage({ method, headers }: RequestHead, { config }: Premises): Problem | undefined {
   if ((SAFE.includes(method) && headers.upgrade === undefined) || !isForeignPage(headers, config.CORS_ORIGINS)) return undefined;
-  return new Problem('cross-origin', 'A page of this origin may not publish here, unless CORS_ORIGINS names it.', { field: 'Origin' });
+  return new Problem('cross-origin', 'A page of this origin may not publish here, unless CORS_ORIGINS names it.', { field: headers.origin === undefined ? 'Sec-Fetch-Site' : 'Origin' });
 }
 
 /** A draining instance still takes publishes, and answers what reads; only streams would not last. */

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { IncomingHttpHeaders } from 'node:http';
+import { Problem } from '../model/problem.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Admission, AdmissionPolicy } from './admission.ts';
 import type { Endpoint } from './endpoints.ts';
@@ -63,6 +64,7 @@ function enter(admission: Admission, request: FastifyRequest, reply: FastifyRepl
     done();
     return;
   }
+  request.log.debug({ client: admission.clientAddress(), code: refusal instanceof Problem ? refusal.code : 'internal' }, 'refused');
   void refuse(refusal, request, reply, done);
 }
 

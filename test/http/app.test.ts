@@ -67,6 +67,21 @@ t.test('nothing of a message is logged', async (t) => {
   t.ok(published.every(({ level, request }) => level === 20 && request !== undefined), 'at debug, with the id of its request');
 });
 
+t.test('the debug log says whose request was published, opened or refused, as the trusted proxy tells it', async (t) => {
+  const { logger, lines } = recordingLogger();
+  const app = buildApp(fakeService({ logger }, { TRUST_PROXY: 'loopback' }));
+  await closed(app, async () => {
+    for (const [url, type] of [['/topics/a', 'text/plain'], ['/messages', 'application/x-ndjson'], ['/topics/a', 'none']] as const) {
+      await app.inject({ method: 'POST', url, headers: { 'content-type': type, 'x-forwarded-for': '198.51.100.9, 203.0.113.7' }, payload: '{"topic":"a","data":1}' });
+    }
+  });
+  const told = lines.map((line) => JSON.parse(line) as { msg: string; client?: string; code?: string }).map(({ msg, client, code }) => ({ msg, client, code }));
+  t.same(told, [
+    { msg: 'published', client: '203.0.113.7', code: undefined }, { msg: 'published', client: '203.0.113.7', code: undefined },
+    { msg: 'refused', client: '203.0.113.7', code: 'unsupported-media-type' },
+  ]);
+});
+
 t.test('while draining, publishes are taken, and every answer ends its connection', async (t) => {
   const app = buildApp(fakeService({ draining: true, readiness: () => ({ ready: false, status: 'draining' }) }));
   await closed(app, async () => {

@@ -208,6 +208,7 @@ for (const accept of ['application/json', 'text/html', 'text/event-stream;q=0', 
 }
 for (const path of ['/topics/a', '/messages']) {
   add(`${path} from a page of another origin`, post(path, { ...JSON_TYPE, Origin: 'https://elsewhere.example' }, `[${GOOD}]`), ORIGIN, 'Origin');
+  add(`${path} from a page of another site that hides its origin`, post(path, { ...JSON_TYPE, 'Sec-Fetch-Site': 'cross-site' }, `[${GOOD}]`), ORIGIN, 'Sec-Fetch-Site');
   add(`${path} from a page of another site`, post(path, { ...JSON_TYPE, 'Sec-Fetch-Site': 'cross-site', Origin: 'http://test' }, `[${GOOD}]`), ORIGIN, 'Origin');
   add(`${path} from a page without an origin`, post(path, { ...JSON_TYPE, Origin: 'null' }, `[${GOOD}]`), ORIGIN, 'Origin');
 }
