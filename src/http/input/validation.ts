@@ -53,11 +53,12 @@ export function checker(schema: TSchema, otherwise: ProblemCode): (value: unknow
 const WHOLE_NUMBER = /^[0-9]{1,15}$/;
 
 /**
- * Checks what a URL and headers say against the schema of the route. A text becomes a number or a list only where the schema
- * wants one. It must also be written as one: the usual conversions take `true` for 1. Bodies are read by their routes.
+ * Checks what the query of a URL says against the schema of the route. A text becomes a number or a list only where the schema
+ * wants one. It must also be written as one: the usual conversions take `true` for 1.
  */
 export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
-  if (httpPart === 'body') return () => true;
+  // Parts of the path and headers are texts in any case, and nothing else is asked of them here. Bodies are read by their routes.
+  if (httpPart !== 'querystring') return () => true;
   const { properties = {} } = schema as { readonly properties?: Readonly<Record<string, { readonly type?: string }>> };
   const check = checker(schema, 'invalid-request');
   const numbers = Object.keys(properties).filter((name) => properties[name]!.type === 'integer');
