@@ -17,7 +17,7 @@ import { PROBLEM_TYPE, problemBody, problemHeaders, problemOf } from './output/p
 import { addRoutes } from './routes/routes.ts';
 import { BODY_MAX_BYTES, HEAD_MAX_BYTES, HEAD_MAX_MS, KEEP_ALIVE_MS, OTHER_MAX_CONNECTIONS, REQUEST_CHECK_MS, REQUEST_MAX_MS, STANDSTILL_MAX_MS } from './server-limits.ts';
 import type { App, Service } from './service.ts';
-import { isClaimed, passOver } from './takeover.ts';
+import { isClaimed } from './takeover.ts';
 
 /**
  * The HTTP side of an instance: requests come in from sockets, answers and event streams go out. In between, this room checks what a client
@@ -52,12 +52,7 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     // A topic that is too long gets its own problem, rather than the router's, which no hook sees.
     routerOptions: { maxParamLength: HEAD_MAX_BYTES, querystringParser: parseQuery },
     frameworkErrors: (error, request, reply) => {
-      if (isClaimed(request.raw.socket)) {
-        reply.hijack();
-        passOver(request.raw.socket, request.raw);
-        return;
-      }
-      void refusalOf(app, policy, error, request, reply).then((refusal) => answerError(refusal, request, reply, service));
+      void refusalOf(app, policy, error, request, reply).then((refusal) => refusal === undefined ? undefined : answerError(refusal, request, reply, service));
     },
     clientErrorHandler: (error, socket) => {
       // What follows the request for a stream means nothing, well-formed or not.

@@ -29,8 +29,7 @@ export function addDoor(app: App, policy: AdmissionPolicy, counters: Counters): 
     const isStream = request.method === 'GET' && request.routeOptions.config.endpoint?.isStream === true;
     // Before anything that is pipelined after it, and before anything is waited for.
     if (isStream ? !claim(socket) : isClaimed(socket)) {
-      reply.hijack();
-      passOver(socket, request.raw);
+      skip(request, reply);
       return;
     }
     counters.requests.ordinary++;
@@ -44,8 +43,21 @@ export function addDoor(app: App, policy: AdmissionPolicy, counters: Counters): 
   });
 }
 
-/** What an error of the framework becomes, for which no hook runs: a refusal of the policy, where it has one. */
-export async function refusalOf(app: App, policy: AdmissionPolicy, error: Error, request: FastifyRequest, reply: FastifyReply): Promise<Error> {
+/** The request comes after one for a stream: it is neither carried out nor answered. */
+function skip(request: FastifyRequest, reply: FastifyReply): void {
+  reply.hijack();
+  passOver(request.raw.socket, request.raw);
+}
+
+/**
+ * What an error of the framework becomes, for which no hook runs: a refusal of the policy, where it has one.
+ * @returns undefined where the request gets no answer.
+ */
+export async function refusalOf(app: App, policy: AdmissionPolicy, error: Error, request: FastifyRequest, reply: FastifyReply): Promise<Error | undefined> {
+  if (isClaimed(request.raw.socket)) {
+    skip(request, reply);
+    return undefined;
+  }
   const { admission = policy.admit(new OrdinaryHead(app, request), request.raw.socket) } = takeHandedOver(request.raw.socket) ?? {};
   const { headers, refusal } = await admission;
   void reply.headers(headers);

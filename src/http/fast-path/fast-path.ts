@@ -3,7 +3,8 @@ import type { AdmissionPolicy } from '../admission.ts';
 import { ENDPOINTS, type Endpoint } from '../endpoints.ts';
 import { isPreflight } from '../origin.ts';
 import type { Service } from '../service.ts';
-import { FastPathConnections, type ConnectionLimits, type FastPathHandler } from './connections.ts';
+import type { ConnectionLimits, FastPathHandler } from './connection.ts';
+import { FastPathConnections } from './connections.ts';
 import { fastPublish } from './publish.ts';
 import { fastStreams } from './streams.ts';
 

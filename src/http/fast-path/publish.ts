@@ -6,7 +6,7 @@ import { problemOf } from '../output/problem-response.ts';
 import { PUBLISHED_TYPE, REPLAYED_HEADERS } from '../output/published.ts';
 import { publishOne } from '../publish-one.ts';
 import type { Service } from '../service.ts';
-import type { FastPathHandler, FastPathRequest } from './connections.ts';
+import type { FastPathHandler, FastPathRequest } from './connection.ts';
 import { problemResponse, type Response } from './response.ts';
 
 /** `POST /topics/{topic}`: the same as the route in routes/publish.ts. */

@@ -8,7 +8,7 @@ import { startFromRequest } from '../input/last-event-id.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
 import { problemOf } from '../output/problem-response.ts';
 import type { Service } from '../service.ts';
-import type { FastPathHandler, FastPathRequest } from './connections.ts';
+import type { FastPathHandler, FastPathRequest } from './connection.ts';
 import { streamHead } from '../output/response-head.ts';
 import { problemResponse } from './response.ts';
 

@@ -9,7 +9,7 @@ import type { Query } from './query-string.ts';
  * what the service understands: drafts, idempotency keys, filters, and where reading starts. What is wrong becomes a `Problem` that
  * names the field; nothing here answers. A body stays bytes, because its source text is what the log stores.
  *
- * This file checks values against schemas: what URLs and headers say, and the messages of a batch.
+ * This file checks values against schemas: what the queries of URLs say, and the messages of a batch.
  */
 
 /** Parts of a request whose problems have a code of their own. */

@@ -7,7 +7,7 @@ import { streamRoutes } from './streams.ts';
 /**
  * The routes: one thin file for each resource. A request comes in from Fastify, after the hooks of app.ts. Its route reads it with input/,
  * asks the service, and hands the answer to Fastify. Rules live elsewhere: a route only says which apply. The schemas of the routes
- * (schemas.ts) check URLs and headers, and are the source of the OpenAPI document.
+ * (schemas.ts) check the queries of URLs, and are the source of the OpenAPI document.
  */
 export function addRoutes(app: App, service: Service): void {
   publishRoutes(app, service);

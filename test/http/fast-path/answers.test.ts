@@ -5,7 +5,7 @@ import { connectTo, sendApart, serve, turns, type Served } from './ways.ts';
 
 /** The same requests on every path, one after the other on instances that began alike: no answer tells which path its request took. */
 
-/** As in src/http/fast-path/connections.ts: less, by what timers may be early. */
+/** As in src/http/fast-path/connection.ts: less, by what timers may be early. */
 const REST_OF_REQUEST_MS = 990;
 
 interface Way {

@@ -1,0 +1,309 @@
+import type { Socket } from 'node:net';
+import type { Admission } from '../admission.ts';
+import { own, type SocketOwner } from '../socket-owner.ts';
+import { readHead, type PlainHead } from './plain-request.ts';
+import { responseText, type Response } from './response.ts';
+
+/** A request that is served, and where its answer goes. */
+export interface FastPathRequest {
+  readonly head: PlainHead;
+  /** A part of the bytes that were read. */
+  readonly body: Buffer;
+  readonly admission: Admission;
+  readonly connection: FastPathConnection;
+}
+
+/**
+ * Takes a request: then it answers once, or begins an answer that does not end. Returns false, or throws, to decline the request. Then the
+ * HTTP server gets it, and says what is wrong with it.
+ */
+export type FastPathHandler = (request: FastPathRequest) => boolean;
+
+/** A connection is kept so much longer than its client is told. Stops a request that is sent at the last moment from meeting a closed connection. */
+const KEEP_ALIVE_SLACK_MS = 1_000;
+
+/** How long the rest of a request is waited for here: unless something is slow, its pieces follow each other at once. Stops slow clients from holding memory that nobody counts. */
+const REST_OF_REQUEST_MS = 1_000;
+
+/** Stops the fast path from holding long bodies: the HTTP server reads them piece by piece, and counts what it holds. */
+const REQUEST_MAX_BYTES = 64 * 1024;
+
+/** A request in more pieces is handed over. Stops a request that comes a byte at a time from being copied with each byte. */
+const REQUEST_MAX_READS = 8;
+
+export interface ConnectionLimits {
+  /** Stops a client from holding a connection on which it says nothing. Milliseconds. */
+  readonly firstRequestMs: number;
+  /** How long a client is told that its connection is kept after an answer. Milliseconds. */
+  readonly keepAliveMs: number;
+}
+
+/** What a connection needs of the server that it belongs to. */
+export interface ConnectionHost {
+  readonly limits: ConnectionLimits;
+  /** Who serves a request; undefined leaves it to the HTTP server. */
+  readonly find: (head: PlainHead) => FastPathHandler | undefined;
+  /** Decides whether it is served: once, before its body is waited for. */
+  readonly admit: (head: PlainHead, socket: Socket) => Admission | Promise<Admission>;
+  /** Gives the connection to the HTTP server. */
+  handOver(socket: Socket, request: HandOver): void;
+  /** Says what the HTTP server would say of such an end: that no request came in time, or that it stopped in the middle. */
+  refuse(socket: Socket, code: 'ERR_HTTP_REQUEST_TIMEOUT' | 'HPE_INVALID_EOF_STATE'): void;
+  forget(connection: FastPathConnection): void;
+}
+
+/** A request that is handed over. */
+export interface HandOver {
+  readonly bytes: Buffer;
+  /** What was decided of it. */
+  readonly admission?: Admission | undefined;
+  /** Of the whole request, where that is known. Bytes. */
+  readonly length?: number | undefined;
+}
+
+/** A head that was admitted and whose body is on its way, or the beginning of a head. */
+interface Part {
+  readonly bytes: Buffer;
+  readonly pieces: number;
+  readonly admitted?: Admitted;
+}
+
+interface Admitted {
+  readonly head: PlainHead;
+  readonly bodyStart: number;
+  /** Of the whole request. Bytes. */
+  readonly length: number;
+  readonly handler: FastPathHandler;
+  readonly admission: Admission;
+}
+
+/**
+ * One connection, as long as it is neither a stream's nor the HTTP server's. It keeps little half-read, and not for long: a request that
+ * comes slowly, or in many pieces, is handed over.
+ */
+export class FastPathConnection implements SocketOwner {
+  readonly #socket: Socket;
+  readonly #connections: ConnectionHost;
+  /** A request is under way. What comes after it waits, and then nothing more is read. */
+  #busy = false;
+  /** Its head is being admitted: what comes may be its body. */
+  #isAdmitting = false;
+  #waiting: Buffer | undefined;
+  #part: Part | undefined;
+  /** Until when its pieces are put together here. */
+  #deadline = 0;
+  /** Nothing that follows is taken: the client has closed its side, the service ends, or the answer does not. */
+  #last = false;
+  #answered = false;
+  #begun = false;
+
+  constructor(socket: Socket, connections: ConnectionHost, answered = false) {
+    this.#socket = socket;
+    this.#connections = connections;
+    this.#answered = answered;
+    socket.setTimeout(this.#idleMs);
+    own(socket, this);
+  }
+
+  get #idleMs(): number {
+    const { firstRequestMs, keepAliveMs } = this.#connections.limits;
+    return this.#answered ? keepAliveMs + KEEP_ALIVE_SLACK_MS : firstRequestMs;
+  }
+
+  /** Answers the request that was taken. With `close` nothing more is taken on this connection. */
+  answer(response: Response, close: boolean): void {
+    const socket = this.#socket;
+    if (socket.destroyed) return;
+    if (this.#begun) {
+      // No other answer can stand in the middle of one.
+      socket.destroy();
+      return;
+    }
+    this.#last ||= close;
+    const { text, encoding } = responseText(response, this.#last ? undefined : this.#connections.limits.keepAliveMs);
+    socket.write(text, encoding);
+    this.#busy = false;
+    if (this.#last) {
+      socket.destroySoon();
+      return;
+    }
+    if (!this.#answered) {
+      this.#answered = true;
+      socket.setTimeout(this.#idleMs);
+    }
+    this.#next();
+  }
+
+  /** Begins an answer that does not end, in which the socket is written to; undefined if the client has left, or the service is about to. */
+  begin(): Socket | undefined {
+    const socket = this.#socket;
+    if (this.#last) socket.destroySoon();
+    if (this.#last || socket.destroyed) return undefined;
+    this.#begun = true;
+    this.#last = true;
+    this.#waiting = undefined;
+    socket.setTimeout(0);
+    // What comes is read, so that the client's end is noticed, and thrown away.
+    socket.resume();
+    return socket;
+  }
+
+  /** Gives the socket of such an answer to another owner: the server's ways to close its connections do not find it any more. */
+  give(owner: SocketOwner): void {
+    this.#connections.forget(this);
+    own(this.#socket, owner);
+  }
+
+  /** Ends now, or after the answer that is due, also to a request that has begun to come. */
+  endWhenIdle(): void {
+    this.#last = true;
+    if (!this.#busy && this.#part === undefined) this.#socket.destroySoon();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  received(bytes: Buffer): void {
+    // What follows the last request; its own rest is still taken.
+    if (this.#last && this.#part === undefined && !this.#isAdmitting) return;
+    if (this.#busy || this.#socket.writableNeedDrain) {
+      this.#waiting = this.#waiting === undefined ? bytes : Buffer.concat([this.#waiting, bytes]);
+      this.#socket.pause();
+      return;
+    }
+    const part = this.#part;
+    if (part === undefined) {
+      this.#read(bytes, 1);
+      return;
+    }
+    this.#endPart();
+    const whole = Buffer.concat([part.bytes, bytes]);
+    const pieces = performance.now() > this.#deadline ? REQUEST_MAX_READS : part.pieces + 1;
+    if (part.admitted === undefined) this.#read(whole, pieces);
+    else this.#serve(whole, pieces, part.admitted);
+  }
+
+  /** Reads a head, and asks whether it is admitted. */
+  #read(bytes: Buffer, pieces: number): void {
+    const read = readHead(bytes);
+    if (read.kind === 'incomplete' && pieces < REQUEST_MAX_READS) {
+      this.#wait({ bytes, pieces });
+      return;
+    }
+    if (read.kind !== 'plain') {
+      this.#handOver({ bytes });
+      return;
+    }
+    const { head, bodyStart, length } = read;
+    const handler = length > REQUEST_MAX_BYTES ? undefined : this.#connections.find(head);
+    if (handler === undefined) {
+      this.#handOver({ bytes, length });
+      return;
+    }
+    this.#busy = true;
+    const admission = this.#connections.admit(head, this.#socket);
+    if (!(admission instanceof Promise)) {
+      this.#serve(bytes, pieces, { head, bodyStart, length, handler, admission });
+      return;
+    }
+    this.#isAdmitting = true;
+    void admission.then((awaited) => {
+      this.#isAdmitting = false;
+      this.#serve(this.#withWaiting(bytes), pieces, { head, bodyStart, length, handler, admission: awaited });
+    });
+  }
+
+  /** What came while admission was awaited follows the bytes that were there. */
+  #withWaiting(bytes: Buffer): Buffer {
+    const waiting = this.#waiting;
+    if (waiting === undefined) return bytes;
+    this.#waiting = undefined;
+    this.#socket.resume();
+    return Buffer.concat([bytes, waiting]);
+  }
+
+  #serve(bytes: Buffer, pieces: number, admitted: Admitted): void {
+    const { head, bodyStart, length, handler, admission } = admitted;
+    this.#busy = true;
+    if (this.#socket.destroyed) return;
+    if (admission.refusal !== undefined) {
+      this.#handOver({ bytes, admission, length });
+      return;
+    }
+    if (bytes.length < length) {
+      if (pieces < REQUEST_MAX_READS && !this.#socket.readableEnded) this.#wait({ bytes, pieces, admitted });
+      else this.#handOver({ bytes, admission, length });
+      return;
+    }
+    if (bytes.length > length) this.#waiting = bytes.subarray(length);
+    if (!this.#isTaken(handler, { head, body: bytes.subarray(bodyStart, length), admission, connection: this })) this.#handOver({ bytes, admission, length });
+  }
+
+  #wait(part: Part): void {
+    this.#busy = false;
+    if (part.pieces === 1) this.#deadline = performance.now() + REST_OF_REQUEST_MS;
+    this.#part = part;
+    this.#socket.setTimeout(REST_OF_REQUEST_MS);
+  }
+
+  #handOver(request: HandOver): void {
+    this.#connections.forget(this);
+    if (this.#socket.readableEnded) this.#connections.refuse(this.#socket, 'HPE_INVALID_EOF_STATE');
+    else this.#connections.handOver(this.#socket, request);
+  }
+
+  #endPart(): void {
+    this.#part = undefined;
+    this.#socket.setTimeout(this.#idleMs);
+  }
+
+  #isTaken(handler: FastPathHandler, request: FastPathRequest): boolean {
+    try {
+      return handler(request);
+    } catch {
+      // Nothing was done yet. The HTTP server answers the same error, and logs it if it is ours; here it would end the process.
+      return false;
+    }
+  }
+
+  /** Takes what has come meanwhile, once the client has taken its answers. Stops the answers of a client that takes none from filling memory. */
+  #next(): void {
+    const waiting = this.#waiting;
+    if (waiting === undefined || this.#busy || this.#socket.writableNeedDrain) return;
+    this.#waiting = undefined;
+    this.#socket.resume();
+    this.received(waiting);
+  }
+
+  ended(): void {
+    if (this.#part === undefined) this.endWhenIdle();
+    else this.#connections.refuse(this.#socket, 'HPE_INVALID_EOF_STATE');
+  }
+
+  idle(): void {
+    if (this.#begun) {
+      // A refused stream whose client does not take what it is told.
+      this.#socket.destroy();
+      return;
+    }
+    // A request that is under way has bounds of its own.
+    if (this.#busy) return;
+    if (this.#part !== undefined) {
+      const { bytes, admitted } = this.#part;
+      this.#handOver({ bytes, admission: admitted?.admission, length: admitted?.length });
+      return;
+    }
+    this.#last = true;
+    if (this.#answered) this.#socket.destroy();
+    else this.#connections.refuse(this.#socket, 'ERR_HTTP_REQUEST_TIMEOUT');
+  }
+
+  drained(): void {
+    this.#next();
+  }
+
+  closed(): void {
+    this.#connections.forget(this);
+  }
+}
