@@ -10,10 +10,12 @@ export interface Beating {
 /**
  * Signs of life for quiet streams, spread out. There are as many slots as ticks between two heartbeats of a stream; each stream has one
  * slot, and each tick serves one. So heartbeats never come in a burst, not even after thousands of streams were opened at once.
+ *
+ * A stream's first heartbeat comes when at least half of the time between two of them is over: one that has just been opened needs none.
  */
 export class Heartbeats<Stream extends Beating> {
   readonly #slots: Set<Stream>[];
-  #nextSlot = 0;
+  #added = 0;
   #tick = 0;
 
   constructor(ticks: number) {
@@ -21,7 +23,9 @@ export class Heartbeats<Stream extends Beating> {
   }
 
   add(stream: Stream): void {
-    stream.heartbeatSlot = this.#nextSlot++ % this.#slots.length;
+    const ticks = this.#slots.length;
+    const half = Math.floor(ticks / 2);
+    stream.heartbeatSlot = (this.#tick + half + this.#added++ % (ticks - half)) % ticks;
     this.#slots[stream.heartbeatSlot]!.add(stream);
   }
 
