@@ -4,6 +4,22 @@ import type { Position } from './position.ts';
 export interface Epoch {
   readonly epoch: string;
   readonly first: number;
+  /** What proves on the bus that a sender can read the log, hexadecimal digits; undefined where a program that had none began the epoch. */
+  readonly secret?: string | undefined;
+}
+
+/** How many characters of an epoch's name are random, and how many stand for the epoch before it. */
+export const EPOCH_RANDOM_CHARACTERS = 8;
+const EPOCH_PARENT_CHARACTERS = 6;
+
+/**
+ * The name of an epoch that begins at a number: random characters, the first characters of the epoch before it, and the number in hexadecimal. So an id
+ * tells where its epoch came from to a log that has lost that epoch. The first epoch of a log has random characters only. Older programs gave 10 random ones.
+ *
+ * @param parent The epoch of the number before; undefined for the first.
+ */
+export function epochName(random: string, parent: string | undefined, first: number): string {
+  return parent === undefined ? random : `${random}${parent.slice(0, EPOCH_PARENT_CHARACTERS)}${first.toString(16)}`;
 }
 
 /**

@@ -1,18 +1,53 @@
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { readMigrationFiles, type MigrationMeta } from 'drizzle-orm/migrator';
+import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { StoreError } from './store.ts';
 
-/**
- * The migrations that a database lacks, oldest first, from the files that drizzle-kit wrote. Refuses a database that a newer version made.
- *
- * @param newestApplied When the newest migration that the database has was written, in milliseconds since 1970; 0 for a new database.
- */
-export function missingMigrations(kind: 'sqlite' | 'postgres', newestApplied: number): readonly MigrationMeta[] {
-  const known = readMigrationFiles({ migrationsFolder: fileURLToPath(new URL(`../../migrations/${kind}`, import.meta.url)) });
-  const newestKnown = Math.max(...known.map((migration) => migration.folderMillis));
-  if (newestApplied > newestKnown) {
-    throw new StoreError('unavailable', `the database was made by a newer version of Tidings (its schema is of ${new Date(newestApplied).toISOString()}, `
-      + `this program knows schemas up to ${new Date(newestKnown).toISOString()}): start that version, or restore a copy from before the update`);
+/** A migration, from the files that drizzle-kit wrote. Times are milliseconds since 1970. */
+export interface Migration {
+  readonly hash: string;
+  readonly statements: readonly string[];
+  /** When it was written: the version of the schema that it makes. */
+  readonly version: number;
+  /**
+   * The oldest version that programs must know to use the schema after this migration. Its file says which, in a line `-- compatible: <name of a migration>`;
+   * without that line it is the migration itself, and no older program opens the database any more.
+   */
+  readonly compatible: number;
+  /** Whether it takes too long to be waited for: it only makes indexes `CONCURRENTLY`, outside of a transaction. The program must do without them until they are there. */
+  readonly isLong: boolean;
+}
+
+/** What a database remembers of a migration. Databases of the first programs do not have `compatible`. */
+export interface AppliedMigration {
+  readonly version: number;
+  readonly compatible: number | undefined;
+}
+
+/** The name of a migration that a newer program may have applied without shutting this one out. */
+const COMPATIBLE = /^-- compatible: (\S+)$/m;
+const LONG_STATEMENT = /^(?:\s|--.*\n)*CREATE (UNIQUE )?INDEX CONCURRENTLY /;
+
+/** The migrations that a database lacks, oldest first. Throws where a newer version made the database so that this program cannot use it. */
+export function missingMigrations(kind: 'sqlite' | 'postgres', applied: readonly AppliedMigration[]): readonly Migration[] {
+  const known = readMigrations(fileURLToPath(new URL(`../../migrations/${kind}`, import.meta.url)));
+  const newestKnown = Math.max(...known.map(({ version }) => version));
+  const newer = applied.filter(({ version }) => version > newestKnown);
+  const needed = Math.max(0, ...newer.map(({ version, compatible }) => compatible ?? version));
+  if (needed > newestKnown) {
+    throw new StoreError('unavailable', `the database was made by a newer version of Tidings (it needs a program that knows its schema of ${new Date(needed).toISOString()}, `
+      + `this one knows schemas up to ${new Date(newestKnown).toISOString()}): start that version, or restore a copy from before the update`);
   }
-  return known.filter((migration) => migration.folderMillis > newestApplied);
+  const versions = new Set(applied.map(({ version }) => version));
+  return known.filter(({ version }) => !versions.has(version));
+}
+
+function readMigrations(folder: string): Migration[] {
+  const { entries } = JSON.parse(readFileSync(`${folder}/meta/_journal.json`, 'utf8')) as { entries: { tag: string; when: number }[] };
+  return readMigrationFiles({ migrationsFolder: folder }).map(({ sql, hash, folderMillis: version }) => {
+    const name = COMPATIBLE.exec(sql[0]!)?.[1];
+    const compatible = name === undefined ? version : entries.find(({ tag }) => tag === name)?.when;
+    if (compatible === undefined) throw new Error(`${folder}: there is no migration ${name}`);
+    return { hash, statements: sql, version, compatible, isLong: sql.every((statement) => LONG_STATEMENT.test(statement)) };
+  });
 }

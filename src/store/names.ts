@@ -1,4 +1,4 @@
-import { randomInt } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz0123456789';
 
@@ -9,6 +9,13 @@ export function randomName(length: number): string {
   return name;
 }
 
-/** Long enough that no two logs, and no two epochs of one log, are ever called alike. */
+/** Long enough that no two logs are ever called alike. */
 export const LOG_NAME_CHARACTERS = 16;
-export const EPOCH_NAME_CHARACTERS = 10;
+
+/** Bytes that an epoch's secret has: as many as the digest that is made with it. */
+const SECRET_BYTES = 32;
+
+/** What only who can read the log knows: hexadecimal digits. */
+export function randomSecret(): string {
+  return randomBytes(SECRET_BYTES).toString('hex');
+}

@@ -1,7 +1,8 @@
-import type { Lineage } from '../../model/epochs.ts';
+import { EPOCH_RANDOM_CHARACTERS, type Lineage } from '../../model/epochs.ts';
 import type { Position } from '../../model/position.ts';
+import { UNDERSTOOD_LEVEL } from '../level.ts';
 import { KEPT_EPOCHS } from '../limits.ts';
-import { EPOCH_NAME_CHARACTERS, randomName } from '../names.ts';
+import { randomName } from '../names.ts';
 import type { AppendRequest, Outcome } from '../store.ts';
 import type { Row } from './connection.ts';
 import { booleans, elements, literal, numbers, strings } from './literals.ts';
@@ -20,13 +21,13 @@ export interface Circumstances {
 /** A call of `tidings.append`. */
 export interface AppendCall {
   readonly text: string;
-  /** The name of the epoch that begins with this call, if one does. */
-  readonly epoch: string;
+  /** With these random characters the name of an epoch begins, if one begins with this call. */
+  readonly random: string;
 }
 
 export function appendCall(requests: readonly AppendRequest[], { begin, seen, known }: Circumstances): AppendCall {
   const drafts = requests.flatMap((request) => request.drafts);
-  const epoch = randomName(EPOCH_NAME_CHARACTERS);
+  const random = randomName(EPOCH_RANDOM_CHARACTERS);
   const text = `SELECT * FROM tidings.append(${[
     numbers(requests.map((request) => request.drafts.length), 'integer'),
     ...keyColumns(requests),
@@ -37,9 +38,9 @@ export function appendCall(requests: readonly AppendRequest[], { begin, seen, kn
     numbers(drafts.map(({ data }) => data.length), 'integer'),
     `'${Buffer.concat(drafts.map(({ data }) => data)).toString('base64')}'`,
     PG_ROW_OVERHEAD_BYTES,
-    `'${epoch}'`, KEPT_EPOCHS, begin, literal(seen.epoch), seen.seq, literal(newestOf(known)),
+    `'${random}'`, KEPT_EPOCHS, begin, literal(seen.epoch), seen.seq, literal(newestOf(known)), UNDERSTOOD_LEVEL,
   ].join(', ')})`;
-  return { text, epoch };
+  return { text, random };
 }
 
 function keyColumns(requests: readonly AppendRequest[]): string[] {
@@ -57,7 +58,7 @@ function keyColumns(requests: readonly AppendRequest[]): string[] {
 /** What became of each request, from the first columns of the row that `tidings.append` answers; and whether it began the epoch of its call. */
 export function outcomesOf(row: Row, requests: readonly AppendRequest[], call: AppendCall): { readonly outcomes: Outcome[]; readonly began: boolean } {
   const [before, storedTime, epoch, kinds, epochs, firsts, times] = row as readonly string[];
-  const began = epoch === call.epoch;
+  const began = epoch!.startsWith(call.random);
   if (kinds === null) {
     let first = Number(before) + 1;
     const time = Number(storedTime);
@@ -71,6 +72,11 @@ export function outcomesOf(row: Row, requests: readonly AppendRequest[], call: A
   return { began, outcomes: elements(kinds!).map((kind, index): Outcome => (kind === '2'
     ? { kind: 'conflict' }
     : { kind: kind === '0' ? 'stored' : 'replayed', epoch: names[index]!, first: Number(numbered[index]), time: Number(clocks[index]) })) };
+}
+
+/** A call of `tidings.state`, with which every answer ends. */
+export function stateCall(known: Lineage): string {
+  return `tidings.state(${literal(newestOf(known))}, ${UNDERSTOOD_LEVEL})`;
 }
 
 /** The name of the newest epoch; '' where none is known. */

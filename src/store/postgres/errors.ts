@@ -19,6 +19,7 @@ const PG_SENTENCES: Readonly<Record<string, string>> = {
   '57P03': 'the server is starting or stopping',
   '57': 'the server was stopped, or ended the connection',
   '58': 'the disk of the server reported an error',
+  TD001: 'this program does not understand the log: replace it by a newer version',
   XX: 'the server reported that its data are damaged',
 };
 

@@ -36,7 +36,7 @@ export class KnownLog {
   }
 
   #learn(epochs: string): Lineage {
-    const list = (JSON.parse(epochs) as [string, number][]).map(([epoch, first]): Epoch => ({ epoch, first }));
+    const list = (JSON.parse(epochs) as [string, number, string | null][]).map(([epoch, first, secret]): Epoch => ({ epoch, first, secret: secret ?? undefined }));
     const name = list.at(-1)!.epoch;
     const lineage = this.#lineages.get(name) ?? new Lineage(list);
     this.#lineages.delete(name);

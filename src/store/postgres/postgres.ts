@@ -1,9 +1,10 @@
-import type { LogState } from '../../model/epochs.ts';
+import { EPOCH_RANDOM_CHARACTERS, type LogState } from '../../model/epochs.ts';
+import { UNDERSTOOD_LEVEL } from '../level.ts';
 import { KEPT_EPOCHS, TRIM_STEP_BYTES } from '../limits.ts';
-import { EPOCH_NAME_CHARACTERS, LOG_NAME_CHARACTERS, randomName } from '../names.ts';
+import { LOG_NAME_CHARACTERS, randomName } from '../names.ts';
 import { StoreLifecycle } from '../store-lifecycle.ts';
 import type { Appended, AppendRequest, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
-import { appendCall, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES } from './append.ts';
+import { appendCall, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES, stateCall } from './append.ts';
 import { PgConnections } from './connection-pool.ts';
 import { KnownLog } from './known-log.ts';
 import { literal } from './literals.ts';
@@ -75,7 +76,7 @@ export class PostgresStore implements Store {
 
   async state(): Promise<LogState> {
     const known = this.#known.lineage;
-    const [row] = await this.#lifecycle.use(this.#pgConnections).glance(`SELECT * FROM tidings.state(${literal(newestOf(known))})`);
+    const [row] = await this.#lifecycle.use(this.#pgConnections).glance(`SELECT * FROM ${stateCall(known)}`);
     return this.#known.state(row!, known);
   }
 
@@ -83,7 +84,7 @@ export class PostgresStore implements Store {
     const known = this.#known.lineage;
     // Times beyond those that a number can hold are as good as the furthest.
     const asked = Math.max(Number.MIN_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(time)));
-    const [row] = await this.#lifecycle.use(this.#pgConnections).read(`SELECT k.seq, k.missing, s.* FROM tidings.seek(${asked}) k, tidings.state(${literal(newestOf(known))}) s`);
+    const [row] = await this.#lifecycle.use(this.#pgConnections).read(`SELECT k.seq, k.missing, s.* FROM tidings.seek(${asked}) k, ${stateCall(known)} s`);
     return { seq: Number(row![0]), missing: row![1] === 't', log: this.#known.state(row!, known) };
   }
 
@@ -104,7 +105,7 @@ export class PostgresStore implements Store {
   async #open(): Promise<{ logId: string; log: LogState }> {
     await applyMigrations(this.#pgConnections);
     const { losses } = this.#pgConnections;
-    const [row] = await this.#pgConnections.write(`SELECT * FROM tidings.open('${randomName(LOG_NAME_CHARACTERS)}', '${randomName(EPOCH_NAME_CHARACTERS)}', ${KEPT_EPOCHS})`);
+    const [row] = await this.#pgConnections.write(`SELECT * FROM tidings.open('${randomName(LOG_NAME_CHARACTERS)}', '${randomName(EPOCH_RANDOM_CHARACTERS)}', ${KEPT_EPOCHS}, ${UNDERSTOOD_LEVEL})`);
     const log = this.#known.state(row!, this.#known.lineage);
     this.#known.see(log, true);
     this.#answeredLosses = losses;

@@ -4,7 +4,7 @@ import type { Filter } from '../../model/topic.ts';
 import { ownCopy } from '../../runtime/memory.ts';
 import { SCAN_MAX_ROWS } from '../limits.ts';
 import type { ReadQuery } from '../store.ts';
-import { newestOf } from './append.ts';
+import { stateCall } from './append.ts';
 import type { Row } from './connection.ts';
 import { literal, strings } from './literals.ts';
 
@@ -30,7 +30,7 @@ export function readCall({ after, filter, limit, maxBytes }: ReadQuery, known: L
   ].join(', ')})`;
   return `WITH found AS MATERIALIZED (SELECT * FROM ${found})
     SELECT scanned::text, examined::text, NULL, NULL, NULL, NULL, NULL, s.head, s.oldest, s.now, s.epoch, s.epochs, s.standby
-      FROM found, tidings.state(${literal(newestOf(known))}) s
+      FROM found, ${stateCall(known)} s
     UNION ALL
     SELECT m.seq::text, m.time::text, m.expires::text, m.json::text, m.topic, m.event, encode(m.data, 'hex'), NULL, NULL, NULL, NULL, NULL, NULL
       FROM found, unnest(found.seqs) AS n, LATERAL (SELECT * FROM tidings.messages WHERE seq = n OFFSET 0) AS m`;

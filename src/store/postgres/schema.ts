@@ -27,6 +27,8 @@ export const head = tidings.table('head', {
   bytes: number('bytes'),
   /** Which server, in which of its lives, the last append met: `tidings.server()`. Another one may have lost messages (invariant 8). */
   server: text('server').notNull(),
+  /** What a program must understand to use this log: level.ts. */
+  level: integer('level').notNull().default(1),
 });
 
 /** What retention has deleted: one row, apart from the head, whose lock it must never take (invariant 9). */
@@ -38,6 +40,8 @@ export const retention = tidings.table('retention', {
   bytes: number('bytes'),
   /** The time of the newest message deleted; null when none was. */
   time: bigint('time', { mode: 'number' }),
+  /** The server's clock as far as it is believed, when retention last looked at it (invariant 10); null before the first look. Milliseconds since 1970. */
+  clock: bigint('clock', { mode: 'number' }),
 });
 
 /** In the order of their ids; see `Lineage`. The ids are given under the head's lock and mean nothing outside one snapshot: a log that lost some gives them again. */
@@ -45,6 +49,8 @@ export const epochs = tidings.table('epochs', {
   id: integer('id').primaryKey(),
   epoch: text('epoch').notNull().unique(),
   first: number('first'),
+  /** What proves on the bus that a sender can read this log: hexadecimal digits; null where a program that had none began the epoch. */
+  secret: text('secret'),
 });
 
 /** The epoch of a message is the latest that began at or before it: `Lineage.at` says which. */

@@ -1,16 +1,21 @@
 import type Database from 'better-sqlite3';
+import { EPOCH_RANDOM_CHARACTERS, epochName } from '../../model/epochs.ts';
 import { KEPT_EPOCHS } from '../limits.ts';
-import { EPOCH_NAME_CHARACTERS, LOG_NAME_CHARACTERS, randomName } from '../names.ts';
+import { UNDERSTOOD_LEVEL, refuseLevel } from '../level.ts';
+import { LOG_NAME_CHARACTERS, randomName, randomSecret } from '../names.ts';
 import { and, count, desc, drizzle, lt, lte, max, notInArray } from './drizzle.ts';
 import { epochs, head, keys, retention } from './schema.ts';
 
 /** Begins a new epoch at head + 1 (invariant 8), inside the caller's write transaction. Makes the one row of each state on first use. */
 export function beginEpoch(db: Database.Database): { logId: string } {
   const orm = drizzle(db);
-  orm.insert(head).values({ id: 1, log: randomName(LOG_NAME_CHARACTERS), seq: 0, epoch: 0, time: 0, bytes: 0 }).onConflictDoNothing().run();
+  orm.insert(head).values({ id: 1, log: randomName(LOG_NAME_CHARACTERS), seq: 0, epoch: 0, time: 0, bytes: 0, level: UNDERSTOOD_LEVEL }).onConflictDoNothing().run();
   orm.insert(retention).values({ id: 1, oldest: 1, bytes: 0, time: null }).onConflictDoNothing().run();
-  const { log, seq } = orm.select({ log: head.log, seq: head.seq }).from(head).all()[0]!;
-  const { id } = orm.insert(epochs).values({ epoch: randomName(EPOCH_NAME_CHARACTERS), first: seq + 1 }).returning({ id: epochs.id }).all()[0]!;
+  const { log, seq, level } = orm.select({ log: head.log, seq: head.seq, level: head.level }).from(head).all()[0]!;
+  refuseLevel(level);
+  const [parent] = orm.select({ epoch: epochs.epoch }).from(epochs).where(lte(epochs.first, seq)).orderBy(desc(epochs.id)).limit(1).all();
+  const epoch = epochName(randomName(EPOCH_RANDOM_CHARACTERS), parent?.epoch, seq + 1);
+  const { id } = orm.insert(epochs).values({ epoch, first: seq + 1, secret: randomSecret() }).returning({ id: epochs.id }).all()[0]!;
   orm.update(head).set({ epoch: id }).run();
   prune(db);
   return { logId: log };

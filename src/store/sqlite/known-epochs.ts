@@ -14,7 +14,7 @@ export class KnownEpochs {
     if (newest <= this.#newest) return;
     this.#newest = newest;
     this.#names = new Map(rows.map(({ id, epoch }) => [id, epoch]));
-    this.lineage = new Lineage(rows.map(({ epoch, first }) => ({ epoch, first })));
+    this.lineage = new Lineage(rows.map(({ epoch, first, secret }) => ({ epoch, first, secret: secret ?? undefined })));
   }
 
   /** The name of an epoch that a row refers to. */

@@ -1,4 +1,5 @@
 import type Database from 'better-sqlite3';
+import { refuseLevel } from '../level.ts';
 import { StoreError } from '../store.ts';
 
 /** What a message costs beyond its topic and data: its other fields, and its entries in two indexes. Part of the log's size. */
@@ -9,6 +10,7 @@ export interface EpochRow {
   readonly id: number;
   readonly epoch: string;
   readonly first: number;
+  readonly secret: string | null;
 }
 
 /** What one snapshot says about the log; the epochs only when the main thread does not know the newest one. */
@@ -29,6 +31,7 @@ export interface LogRow {
   readonly oldest: number;
   readonly deletedBytes: number;
   readonly deletedTime: number | null;
+  readonly level: number;
 }
 
 /** An answer of the store that carries the log's state in another form. */
@@ -42,13 +45,16 @@ export class LogStateQuery {
 
   constructor({ db }: { db: Database.Database }) {
     this.#row = db.prepare('SELECT head.seq, head.epoch, head.time, head.bytes, retention.oldest, retention.bytes AS deletedBytes, '
-      + 'retention.time AS deletedTime FROM head, retention');
-    this.#epochs = db.prepare('SELECT id, epoch, first FROM epochs ORDER BY id');
+      + 'retention.time AS deletedTime, head.level FROM head, retention');
+    this.#epochs = db.prepare('SELECT id, epoch, first, secret FROM epochs ORDER BY id');
     this.#logId = db.prepare<[], string>('SELECT log FROM head').pluck();
   }
 
+  /** Throws when this program does not understand the log. */
   row(): LogRow {
-    return this.#row.get()!;
+    const row = this.#row.get()!;
+    refuseLevel(row.level);
+    return row;
   }
 
   logId(): string | undefined {

@@ -1,7 +1,7 @@
 import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type Database from 'better-sqlite3';
-import { missingMigrations } from '../migrations.ts';
+import { missingMigrations, type AppliedMigration } from '../migrations.ts';
 import { connect, monotonic, writeTransaction } from './connection.ts';
 import { toStoreError } from './errors.ts';
 
@@ -31,15 +31,26 @@ export function migrate(file: string): number {
  * its transaction begins, so that two processes that start at once both apply the first; its table is kept.
  */
 export function applyMigrations(db: Database.Database): number {
-  db.exec('CREATE TABLE IF NOT EXISTS "__drizzle_migrations" (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at numeric)');
-  const newest = db.prepare<[], number | null>('SELECT max(created_at) FROM "__drizzle_migrations"').pluck().get();
-  const missing = missingMigrations('sqlite', Number(newest ?? 0));
-  const record = db.prepare('INSERT INTO "__drizzle_migrations" ("hash", "created_at") VALUES (?, ?)');
-  for (const migration of missing) {
-    for (const statement of migration.sql) db.exec(statement);
-    record.run(migration.hash, migration.folderMillis);
+  db.exec('CREATE TABLE IF NOT EXISTS "__drizzle_migrations" (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at numeric, compatible numeric)');
+  const missing = missingMigrations('sqlite', appliedMigrations(db));
+  if (missing.length === 0) return 0;
+  if (!remembersCompatible(db)) db.exec('ALTER TABLE "__drizzle_migrations" ADD COLUMN compatible numeric');
+  const record = db.prepare('INSERT INTO "__drizzle_migrations" ("hash", "created_at", "compatible") VALUES (?, ?, ?)');
+  for (const { statements, hash, version, compatible } of missing) {
+    for (const statement of statements) db.exec(statement);
+    record.run(hash, version, compatible);
   }
   return missing.length;
+}
+
+function appliedMigrations(db: Database.Database): AppliedMigration[] {
+  const rows = db.prepare<[], { created_at: number; compatible?: number | null }>('SELECT * FROM "__drizzle_migrations"').all();
+  return rows.map(({ created_at: version, compatible }) => ({ version, compatible: compatible ?? undefined }));
+}
+
+/** The first programs made the table without this column. */
+function remembersCompatible(db: Database.Database): boolean {
+  return db.prepare("SELECT 1 FROM pragma_table_info('__drizzle_migrations') WHERE name = 'compatible'").get() !== undefined;
 }
 
 /** Makes the database's folder, and makes it last: a power cut must not take the folder away from under what was stored. */

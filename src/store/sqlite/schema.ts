@@ -13,6 +13,8 @@ export const head = sqliteTable('head', {
   time: integer('time').notNull(),
   /** The bytes of all messages ever appended; less `retention.bytes` it is the log's size. */
   bytes: integer('bytes').notNull(),
+  /** What a program must understand to use this log: level.ts. */
+  level: integer('level').notNull().default(1),
 });
 
 /** What retention has deleted: one row, apart from the head so that PostgreSQL's twin never waits for the head's lock. */
@@ -24,6 +26,8 @@ export const retention = sqliteTable('retention', {
   bytes: integer('bytes').notNull(),
   /** The time of the newest message deleted; null when none was. */
   time: integer('time'),
+  /** The machine's clock as far as it is believed, when retention last looked at it (invariant 10); null before the first look. Milliseconds since 1970. */
+  clock: integer('clock'),
 });
 
 /** In the order of their ids; see `Lineage`. */
@@ -31,6 +35,8 @@ export const epochs = sqliteTable('epochs', {
   id: integer('id').primaryKey(),
   epoch: text('epoch').notNull().unique(),
   first: integer('first').notNull(),
+  /** What proves on the bus that a sender can read this log: hexadecimal digits; null where a program that had none began the epoch. */
+  secret: text('secret'),
 });
 
 export const messages = sqliteTable('messages', {
