@@ -116,7 +116,8 @@ export class History {
         ({ at } = there);
         // Two gaps in a row are one.
         if (!fromOldest) gap = gap === undefined ? there.gap : { ...there.gap, requested: gap.requested, reason: gap.reason };
-        if (there.gap.reason !== 'expired') continue;
+        // The page was read after the number of the place that is none: it lacks what comes before that.
+        if (at.seq < seq) continue;
       }
       const last = take(page.messages);
       at = last ?? scannedTo(at, page.scanned, page.log);
