@@ -1,6 +1,6 @@
 import { rounds } from '../support/rounds.ts';
 import { check } from './checker.ts';
-import { FOUND } from './found.ts';
+import { FOUND, MISJUDGED } from './found.ts';
 import { report, scheduleOf, search } from './search.ts';
 import { simulate } from './simulation.ts';
 
@@ -39,6 +39,12 @@ t.test('a seed gives the same run again, to the last happening', async (t) => {
 
 for (const [what, schedule] of FOUND) {
   t.test(`found once, and mended: ${what}`, async (t) => {
+    t.same(check((await simulate(schedule)).run), []);
+  });
+}
+
+for (const [what, schedule] of MISJUDGED) {
+  t.test(`misjudged once, and held: ${what}`, async (t) => {
     t.same(check((await simulate(schedule)).run), []);
   });
 }
