@@ -7,7 +7,8 @@ import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { StoreError, type Appended, type AppendRequest, type IdempotencyKey, type Store, type StoreErrorKind } from '../store/store.ts';
 import { StoreWatchdog, SILENT } from './store-watchdog.ts';
-import type { Knowledge, Tail } from './tail.ts';
+import type { Knowledge } from './tail-refill.ts';
+import type { Tail } from './tail.ts';
 
 /** Bounds one commit, so that none takes long and what it reads back stays small. Messages, and bytes of data. */
 const COMMIT_MESSAGES = 2_000;

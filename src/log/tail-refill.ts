@@ -4,7 +4,6 @@ import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { StoreError, type Page, type Store } from '../store/store.ts';
 import { StoreWatchdog, SILENT } from './store-watchdog.ts';
-import type { Knowledge } from './tail.ts';
 
 /** One read of the log for the tail: bounds what the tail takes in within one turn of the event loop. Messages, and bytes of data. */
 const REFILL_MESSAGES = 1_000;
@@ -16,6 +15,13 @@ const WARM_MESSAGES = 10_000;
 /** Where the tail of a new instance begins. It is filled from there to the head. */
 export function warmStart({ lineage, oldest, head }: LogState): Position {
   return lineage.at(Math.max(oldest - 1, head - WARM_MESSAGES));
+}
+
+/** What the tail knows when a question is put to the store. The answer is judged by it. */
+export interface Knowledge {
+  /** The end of the tail. */
+  readonly position: Position;
+  readonly log: LogState | undefined;
 }
 
 /** The tail, as far as reading the log for it needs to know. */

@@ -9,7 +9,7 @@ import type { Page, Store } from '../store/store.ts';
 import { Recent } from './recent-messages.ts';
 import { ReorderBuffer } from './reorder-buffer.ts';
 import type { StoreClock } from './store-clock.ts';
-import { Refill, warmStart } from './tail-refill.ts';
+import { Refill, warmStart, type Knowledge } from './tail-refill.ts';
 
 /** One walk through the tail: stops a filter that matches little from holding up everything else. */
 const WALK_MESSAGES = 2_000;
@@ -32,13 +32,6 @@ export interface TailListener {
   moveEnd(change: () => void): void;
   /** The log has an epoch that it did not have: readers that are ahead of the tail look whether they stand in it. */
   epochAdded(): void;
-}
-
-/** What the tail knows when a question is put to the store. The answer is judged by it. */
-export interface Knowledge {
-  /** The end of the tail. */
-  readonly position: Position;
-  readonly log: LogState | undefined;
 }
 
 export interface TailDependencies {
