@@ -114,9 +114,9 @@ export class History {
         // A page reports only the gap before its messages. The next page reports any later gap.
         if (messages.length > 0) return { messages, at, more: true, gap };
         ({ at } = there);
-        // Two gaps in a row are one.
-        if (!fromOldest) gap = gap === undefined ? there.gap : { ...there.gap, requested: gap.requested, reason: gap.reason };
-        if (there.gap.reason !== 'expired') continue;
+        if (!fromOldest) gap = gap === undefined ? there.gap : joined(gap, there.gap);
+        // The page was read after the number of the place that is none: it lacks what comes before that.
+        if (at.seq < seq) continue;
       }
       const last = take(page.messages);
       at = last ?? scannedTo(at, page.scanned, page.log);
@@ -129,6 +129,11 @@ export class History {
   #isInTail(at: Position): boolean {
     return this.#tail.knows(at) && at.seq >= this.#tail.last - NEAR_END_MESSAGES && at.seq >= this.#tail.log!.oldest - 1;
   }
+}
+
+/** Two gaps in a row are one. Where the second goes back to the oldest message held, that is what the client has to know. */
+function joined(first: Gap, second: Gap): Gap {
+  return { ...second, requested: first.requested, reason: second.reason === 'unknown-log' ? second.reason : first.reason };
 }
 
 function scannedTo(at: Position, scanned: number, log: LogState): Position {

@@ -1,13 +1,13 @@
 import type { Bus } from '../bus/bus.ts';
-import type { LogState } from '../model/epochs.ts';
 import { publishProblem, type Grant } from '../model/grant.ts';
 import { numbered, type Draft, type Message } from '../model/message.ts';
 import { Problem, type ProblemCode } from '../model/problem.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { StoreError, type AppendRequest, type IdempotencyKey, type Outcome, type Store, type StoreErrorKind } from '../store/store.ts';
+import { StoreError, type Appended, type AppendRequest, type IdempotencyKey, type Store, type StoreErrorKind } from '../store/store.ts';
 import { StoreWatchdog, SILENT } from './store-watchdog.ts';
+import type { Knowledge } from './tail-refill.ts';
 import type { Tail } from './tail.ts';
 
 /** Bounds one commit, so that none takes long and what it reads back stays small. Messages, and bytes of data. */
@@ -206,6 +206,7 @@ export class Publisher {
   /** @param done Called when the store has nothing more to do for these requests, before their publishers are answered. */
   async #commit(requests: readonly Waiting[], watchdog: StoreWatchdog, done: () => void): Promise<void> {
     const began = this.#clock.monotonic();
+    const before = this.#tail.knowledge;
     try {
       const { outcomes, log } = await watchdog.watch(() => this.#store.append(requests.map(({ request }) => request)));
       const now = this.#clock.monotonic();
@@ -215,7 +216,7 @@ export class Publisher {
       done();
       this.#counters.commitMilliseconds.observe(this.#tookMs);
       this.#worked();
-      this.#settle(requests, outcomes, log);
+      this.#settle(requests, before, { outcomes, log });
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       if (error.kind === 'refused' && requests.length > 1) {
@@ -230,7 +231,7 @@ export class Publisher {
     }
   }
 
-  #settle(requests: readonly Waiting[], outcomes: readonly Outcome[], log: LogState): void {
+  #settle(requests: readonly Waiting[], before: Knowledge, { outcomes, log }: Appended): void {
     const messages: Message[] = [];
     outcomes.forEach((outcome, index) => {
       if (outcome.kind !== 'stored') return;
@@ -239,7 +240,7 @@ export class Publisher {
     this.#counters.published += messages.length;
     if (messages.length > 0) {
       this.#counters.commitMessages.observe(messages.length);
-      this.#tail.committed(messages, log);
+      this.#tail.committed(messages, before, log);
       // Invariant 6: a hint, not waited for. The next look at the log finds what the bus does not carry.
       this.#bus.publish(messages);
     }

@@ -17,22 +17,28 @@ export function warmStart({ lineage, oldest, head }: LogState): Position {
   return lineage.at(Math.max(oldest - 1, head - WARM_MESSAGES));
 }
 
+/** What the tail knows when a question is put to the store. The answer is judged by it. */
+export interface Knowledge {
+  /** The end of the tail. */
+  readonly position: Position;
+  readonly log: LogState | undefined;
+}
+
 /** The tail, as far as reading the log for it needs to know. */
 export interface RefilledTail {
   /** Whether the log was opened. */
   readonly isOpen: () => boolean;
-  /** The end of the tail. */
-  readonly position: () => Position;
+  readonly knowledge: () => Knowledge;
   /** The newest number of the log that the tail knows of. */
   readonly target: () => number;
   /** The highest number among messages that wait for an earlier one; 0 when there is none. */
   readonly highestEarly: () => number;
   /**
-   * Takes over what a snapshot says of the log. Returns false if the tail had to go back.
+   * Takes over what a snapshot says of the log. Returns false if the tail had to go back, or the snapshot is outdated: what it holds is not to be used.
    *
-   * @param before The end of the tail before the snapshot was asked for.
+   * @param before What the tail knew before the snapshot was asked for.
    */
-  readonly verify: (before: Position, log: LogState) => boolean;
+  readonly verify: (before: Knowledge, log: LogState) => boolean;
   /** @param expected `highestEarly` before the page was asked for. */
   readonly takePage: (page: Page, expected: number) => void;
   /** The tail has reached the head. */
@@ -114,7 +120,7 @@ export class Refill {
 
   async #lookOnce(): Promise<void> {
     if (!this.#tail.isOpen()) return;
-    const before = this.#tail.position();
+    const before = this.#tail.knowledge();
     try {
       const log = await this.#watchdog.watch(() => this.#store.state());
       this.#worked();
@@ -123,7 +129,7 @@ export class Refill {
       this.#failed(error);
       return;
     }
-    if (this.#tail.target() > this.#tail.position().seq) await this.fill();
+    if (this.#tail.target() > this.#tail.knowledge().position.seq) await this.fill();
   }
 
   /** Reads the log from the end of the tail to the head. One fill runs at a time: a call during a fill makes that one go on. */
@@ -148,13 +154,13 @@ export class Refill {
 
   /** Whether there is more to read. */
   async #fillOnce(): Promise<boolean> {
-    const before = this.#tail.position();
+    const before = this.#tail.knowledge();
     const expected = this.#tail.highestEarly();
-    const page = await this.#store.read({ after: before.seq, filter: undefined, limit: REFILL_MESSAGES, maxBytes: REFILL_BYTES });
+    const page = await this.#store.read({ after: before.position.seq, filter: undefined, limit: REFILL_MESSAGES, maxBytes: REFILL_BYTES });
     this.#worked();
     if (!this.#tail.verify(before, page.log)) return true;
     this.#tail.takePage(page, expected);
-    return this.#tail.position().seq < page.log.head;
+    return this.#tail.knowledge().position.seq < page.log.head;
   }
 
   #worked(): void {

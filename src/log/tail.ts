@@ -9,7 +9,7 @@ import type { Page, Store } from '../store/store.ts';
 import { Recent } from './recent-messages.ts';
 import { ReorderBuffer } from './reorder-buffer.ts';
 import type { StoreClock } from './store-clock.ts';
-import { Refill, warmStart } from './tail-refill.ts';
+import { Refill, warmStart, type Knowledge } from './tail-refill.ts';
 
 /** One walk through the tail: stops a filter that matches little from holding up everything else. */
 const WALK_MESSAGES = 2_000;
@@ -82,7 +82,7 @@ export class Tail {
     this.#early = new ReorderBuffer({ clock, onOverdue: () => void this.#refill.fill() });
     this.#refill = new Refill({ store, clock, logger, pollMs, tail: {
       isOpen: () => this.#log !== undefined,
-      position: () => this.#position,
+      knowledge: () => this.knowledge,
       target: () => this.#target,
       highestEarly: () => this.#early.highest,
       verify: (before, log) => this.#verify(before, log),
@@ -131,6 +131,11 @@ export class Tail {
     return this.#position.seq;
   }
 
+  /** What the tail knows now. */
+  get knowledge(): Knowledge {
+    return { position: this.#position, log: this.#log };
+  }
+
   /** The number of the oldest message in memory; `last` + 1 when there is none. */
   get first(): number {
     return this.last - this.length + 1;
@@ -176,9 +181,14 @@ export class Tail {
     if (seq >= this.first && seq <= this.last) this.#recent.grew(bytes);
   }
 
-  /** What this instance itself committed. */
-  committed(messages: readonly Message[], log: LogState): void {
-    if (this.#log !== undefined && this.#isForked(log)) this.#goBack(locate(this.#position, log), log);
+  /**
+   * What this instance itself committed.
+   *
+   * @param before What the tail knew before the store was asked to commit it.
+   */
+  committed(messages: readonly Message[], before: Knowledge, log: LogState): void {
+    if (this.#isOutdated(before, log)) void this.look();
+    else if (this.#log !== undefined && this.#isForked(log)) this.#goBack(locate(this.#position, log), log);
     else this.#adopt(log);
     this.offer(messages);
   }
@@ -192,13 +202,17 @@ export class Tail {
 
   /**
    * Asks the store, and takes over what the answer says of the log before anybody goes by it. So a reader never stands at a place
-   * of which the tail has not heard: an epoch that began in another process, say, which it would take for another log's.
+   * of which the tail has not heard: an epoch that began in another process, say, which it would take for another log's. Nor at a place of
+   * a log that the tail knows to be lost: an answer that is outdated when it arrives is not used, and the question is put again.
    */
   async ask<Answer extends { readonly log: LogState }>(question: () => Promise<Answer>): Promise<Answer> {
-    const before = this.#position;
-    const answer = await question();
-    if (this.#log !== undefined && !this.#isStopped && !this.#verify(before, answer.log)) void this.look();
-    return answer;
+    for (;;) {
+      const before = this.knowledge;
+      const answer = await question();
+      if (this.#isOutdated(before, answer.log)) continue;
+      if (this.#log !== undefined && !this.#isStopped && !this.#verify(before, answer.log)) void this.look();
+      return answer;
+    }
   }
 
   /** Looks at the log now. Calls during a look are answered by one more. */
@@ -264,14 +278,27 @@ export class Tail {
    * Compares the end of the tail, as it was before a snapshot was asked for, with what the snapshot says. Only a snapshot that is
    * newer than the position can tell that the position is none: an older one may simply not know it yet.
    */
-  #verify(before: Position, log: LogState): boolean {
-    const start = locate(this.#isForked(log) ? this.#position : before, log);
+  #verify(before: Knowledge, log: LogState): boolean {
+    if (this.#isOutdated(before, log)) {
+      void this.look();
+      return false;
+    }
+    const start = locate(this.#isForked(log) ? this.#position : before.position, log);
     if (start.gap === undefined) {
       this.#adopt(log);
       return true;
     }
     this.#goBack(start, log);
     return false;
+  }
+
+  /**
+   * Whether a snapshot is of a log that has been exchanged since: while the answer was on its way, the tail has heard of an epoch that the
+   * snapshot does not have. Its messages may be lost, and their numbers given to others.
+   */
+  #isOutdated(before: Knowledge, log: LogState): boolean {
+    const known = this.#log;
+    return known !== before.log && known !== undefined && before.log !== undefined && isNewer(known, log) && isNewer(known, before.log);
   }
 
   /**
@@ -290,7 +317,9 @@ export class Tail {
     this.#listener!.moveEnd(() => {
       this.#log = log;
       this.#early.clear();
-      this.#recent.keep(at.seq <= this.last ? Math.max(0, this.length - (this.last - at.seq)) : 0);
+      // Where retention has gone past the place that both logs share, none of these messages leads to the new end.
+      const isShared = at.seq >= this.first && at.seq <= this.last && log.lineage.isGood(this.#at(at.seq));
+      this.#recent.keep(isShared ? at.seq - this.first + 1 : 0);
       this.#position = at;
     });
     this.#target = log.head;

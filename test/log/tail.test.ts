@@ -219,6 +219,24 @@ t.test('a log that is exchanged between a question and its answer takes back wha
   t.ok(tail.knows(store.messages[10]!));
 });
 
+t.test('a commit whose answer comes after its log was lost does not bring that log back', async (t) => {
+  const { tail, store, told } = await begin(t);
+  await store.open();
+  await tail.look();
+  const before = tail.knowledge;
+  const lost = store.commit();
+  const log = store.log();
+  // The copy has not heard of the epoch of that commit, as the lost log never heard of the copy's.
+  await store.restore(2);
+  store.commit();
+  store.commit();
+  await tail.look();
+  t.same(told, ['!2', 3, 4]);
+  tail.committed([lost], before, log);
+  await settle();
+  t.same([told, tail.position.epoch], [['!2', 3, 4], store.messages.at(-1)!.epoch]);
+});
+
 t.test('the older copy counts, though its head lies before the one that was known: what comes late from the other is refused', async (t) => {
   const { tail, store, told, clock } = await begin(t, 10);
   const lost = [store.commit(), store.commit(), store.commit()];

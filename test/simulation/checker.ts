@@ -220,7 +220,9 @@ class Checker {
     if (!isExcused) this.#fault('needless gap', name, `${gap.reason} at ${gap.id}`);
     if (at === undefined) return;
     const held = new Set(history.map(({ id }) => id));
-    const skipped = wanted.find((message) => message.seq > at.seq && message.seq <= to.seq && held.has(message.id) && !message.isFleeting && this.#isHeld(at, message.epoch));
+    // What was published only after the end of the gap was itself lost was no message that it could skip.
+    const skipped = wanted.find((message) => message.seq > at.seq && message.seq <= to.seq && held.has(message.id) && !message.isFleeting
+      && this.#isHeld(at, message.epoch) && this.#isHeld(to, message.epoch));
     if (skipped !== undefined) this.#fault('needless gap', name, `${gap.reason} from ${placeName(at)} to ${gap.id}, over ${skipped.id}, which the log holds`);
   }
 }

@@ -32,4 +32,93 @@ export const FOUND: readonly (readonly [what: string, schedule: Schedule])[] = [
       { wait: 30, name: 'rblocj', do: 'trim', messages: 50 },
     ],
   }],
+  ['a page of the log that was read before an older copy took its place is added to the tail after it', {
+    chance: 465381397, instances: 2, tailBytes: 1_000_000, writeMs: 0, bus: 'mixed', commands: [
+      { wait: 0, name: '7s3qic', do: 'publish', topic: 'a', messages: 2, times: 3, padding: 0, kind: 'plain' },
+      { wait: 0, name: '55grvj', do: 'poll', wants: ['*'], from: 'start' },
+      { wait: 100, name: '949gca', do: 'publish', topic: 'b', messages: 1, times: 3, padding: 0, kind: 'plain' },
+      { wait: 30, name: 'vqsxm2', do: 'restore', lost: 2 },
+      { wait: 0, name: 'kcktj8', do: 'publish', topic: 'a', messages: 5, times: 1, padding: 0, kind: 'plain' },
+    ],
+  }],
+  ['a page that was read before an older copy took the log\'s place makes a stream live after it', {
+    chance: 1230788891, instances: 2, tailBytes: 1_000_000, writeMs: 0, bus: 'good', commands: [
+      { wait: 0, name: 'y6t8ou', do: 'stream', wants: ['a', 'b'], from: 'start', capacity: 1_000_000, times: 2 },
+      { wait: 0, name: 'xeu5us', do: 'bus', trouble: 'late', instance: undefined, milliseconds: 4000 },
+      { wait: 0, name: 'nta04r', do: 'publish', topic: 'a.y', messages: 1, times: 1, padding: 0, kind: 'plain' },
+      { wait: 0, name: '9xv4jz', do: 'stream', wants: ['*'], from: 'now', capacity: 1_000_000, times: 1 },
+      { wait: 30, name: 'rh90dl', do: 'store', trouble: 'mute', instance: 2, milliseconds: 4000 },
+      { wait: 0, name: 'ozvp4u', do: 'trim', messages: 1 },
+      { wait: 0, name: 'xogrcu', do: 'publish', topic: 'b', messages: 1, times: 3, padding: 0, kind: 'plain' },
+      { wait: 3, name: 'h8h9sz', do: 'stream', wants: ['b'], from: { ago: 11 }, capacity: 1_000_000, times: 1 },
+      { wait: 10, name: 'm2lz7b', do: 'restore', lost: 1 },
+    ],
+  }],
+  ['the tail goes back to a copy in which retention has gone past the fork, and keeps lost messages', {
+    chance: 1765983130, instances: 2, tailBytes: 1_000_000, writeMs: 0, bus: 'good', commands: [
+      { wait: 0, name: 'dd0tc0', do: 'publish', topic: 'a.x', messages: 1, times: 1, padding: 0, kind: 'plain' },
+      { wait: 0, name: '5vuer8', do: 'poll', wants: ['a.x', 'a.>', 'b'], from: { ago: 19 } },
+      { wait: 0, name: '6egr8e', do: 'publish', topic: 'b', messages: 1, times: 1, padding: 0, kind: 'plain' },
+      { wait: 1500, name: '92osws', do: 'restore', lost: 5 },
+      { wait: 0, name: 'sulxkg', do: 'publish', topic: 'a.x', messages: 1, times: 1, padding: 0, kind: 'plain' },
+      { wait: 30, name: 'e9x7jj', do: 'trim', messages: 3 },
+      { wait: 0, name: '9iarh1', do: 'publish', topic: 'a.x', messages: 1, times: 1, padding: 0, kind: 'plain' },
+    ],
+  }],
+  ['a page is read after the number of a lost message, and its place lies before that', {
+    chance: 427891676, instances: 1, tailBytes: 1_000_000, writeMs: 0, bus: 'good', commands: [
+      { wait: 0, name: 'cinavc', do: 'publish', topic: 'a.x', messages: 1, times: 8, padding: 0, kind: 'plain' },
+      { wait: 0, name: 'djfdt3', do: 'poll', wants: ['a.*'], from: { ago: 2 } },
+      { wait: 100, name: 'whk32f', do: 'publish', topic: 'a', messages: 1, times: 1, padding: 0, kind: 'plain' },
+      { wait: 0, name: '5k2vc1', do: 'restore', lost: 5 },
+      { wait: 0, name: 'rymbrm', do: 'publish', topic: 'a.y', messages: 2, times: 8, padding: 0, kind: 'plain' },
+      { wait: 3, name: 'encu37', do: 'trim', messages: 50 },
+    ],
+  }],
+  ['two restored copies end one wait, and its gap to the oldest message is called a fork', {
+    chance: 1716989294, instances: 1, tailBytes: 1_000_000, writeMs: 0, bus: 'good', commands: [
+      { wait: 0, name: 'esx0ym', do: 'publish', topic: 'b', messages: 1, times: 1, padding: 0, kind: 'plain' },
+      { wait: 400, name: '8lxh2a', do: 'publish', topic: 'a.y', messages: 1, times: 1, padding: 0, kind: 'key' },
+      { wait: 3, name: 'lcrb3r', do: 'stream', wants: ['a.x', 'a.>', 'b'], from: 'now', capacity: 1_000_000, times: 2 },
+      { wait: 0, name: 'ozmcf1', do: 'kill', instance: 1, milliseconds: 20 },
+      { wait: 0, name: '3tmsho', do: 'poll', wants: ['a.x', 'a.>', 'b'], from: 'start' },
+      { wait: 0, name: 'ycas3i', do: 'publish', topic: 'a.y', messages: 5, times: 1, padding: 0, kind: 'plain' },
+      { wait: 0, name: 'z6qimg', do: 'publish', topic: 'a.x', messages: 1, times: 1, padding: 0, kind: 'plain' },
+      { wait: 400, name: 'yqtjvo', do: 'publish', topic: 'a.y', messages: 1, times: 1, padding: 0, kind: 'plain' },
+      { wait: 10, name: 'h6dfb1', do: 'cut', client: 7, isHalfOpen: false },
+      { wait: 0, name: 'jhqvyv', do: 'restore', lost: 5 },
+      { wait: 1, name: 'iz29ez', do: 'restore', lost: 20 },
+    ],
+  }],
+];
+
+/** The shortest schedules in which the simulation itself was wrong: what it does to the service, or what it makes of that. */
+export const MISJUDGED: readonly (readonly [what: string, schedule: Schedule])[] = [
+  ['a gap seems to go over messages that were published after its end was lost', {
+    chance: 1905976301, instances: 1, tailBytes: 1_000_000, writeMs: 0, bus: 'good', commands: [
+      { wait: 0, name: 'fl53hb', do: 'publish', topic: 'a.y', messages: 1, times: 8, padding: 0, kind: 'plain' },
+      { wait: 0, name: '6hjiug', do: 'stream', wants: ['b'], from: 'start', capacity: 1_000_000, times: 1 },
+      { wait: 30, name: 'l0u9uc', do: 'restore', lost: 5 },
+      { wait: 0, name: 'qv0kjc', do: 'publish', topic: 'a.x', messages: 1, times: 1, padding: 0, kind: 'plain' },
+      { wait: 30, name: '6hg4uu', do: 'restore', lost: 5 },
+    ],
+  }],
+  ['a poll that had no answer for four seconds asks again only after the last messages', {
+    chance: 1371117895, instances: 3, tailBytes: 1_000_000, writeMs: 0, bus: 'good', commands: [
+      { wait: 0, name: 'w2o7en', do: 'store', trouble: 'mute', instance: 2, milliseconds: 4000 },
+      { wait: 0, name: 'r3v7yt', do: 'store', trouble: 'away', instance: 2, milliseconds: 100 },
+      { wait: 0, name: '5fthqu', do: 'poll', wants: ['a', 'b'], from: 'now' },
+      { wait: 3, name: 'eqld17', do: 'publish', topic: 'b', messages: 1, times: 1, padding: 0, kind: 'plain' },
+    ],
+  }],
+  ['an instance cannot keep up with the heartbeats of its clients, and answers nobody else', {
+    chance: 1150007757, instances: 1, tailBytes: 1_000_000, writeMs: 4, bus: 'good', commands: [
+      { wait: 0, name: 'vm9og6', do: 'kill', instance: 0, milliseconds: 20 },
+      { wait: 10, name: 'drzll2', do: 'store', trouble: 'stalled', instance: 0, milliseconds: 4000 },
+      { wait: 10, name: 'e2u1ag', do: 'stream', wants: ['>'], from: 'now', capacity: 1_000_000, times: 70 },
+      { wait: 30, name: 'tf9u7l', do: 'publish', topic: 'a', messages: 1, times: 8, padding: 300, kind: 'ttl' },
+      { wait: 1, name: 'd7m1y6', do: 'stream', wants: ['>'], from: { ago: 1 }, capacity: 1_000_000, times: 70 },
+      { wait: 0, name: 'z8crch', do: 'publish', topic: 'a.y', messages: 1, times: 8, padding: 0, kind: 'poison' },
+    ],
+  }],
 ];

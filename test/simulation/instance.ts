@@ -32,7 +32,7 @@ export interface Make {
   /** Memory for the newest messages. Bytes. */
   readonly tailBytes: number;
   /** What a write to a socket costs. Milliseconds. */
-  readonly writeMs: number;
+  writeMs: number;
 }
 
 /** What is open between a client and an instance; told when the process ends. */

@@ -37,6 +37,15 @@ export async function search(seed: number): Promise<Failure | undefined> {
   return { seed, faults: (await broken(shortest)).faults, shortest, commands: schedule.commands.length };
 }
 
+/** The same with one seed after another. Stops at the first that breaks an invariant: the others would take long to shrink, and mostly show the same. */
+export async function searchRange(first: number, last: number): Promise<Failure | undefined> {
+  for (let seed = first; seed <= last; seed++) {
+    const failure = await search(seed);
+    if (failure !== undefined) return failure;
+  }
+  return undefined;
+}
+
 /** Faults that are printed of one schedule. */
 const FAULTS_MAX = 5;
 

@@ -1,10 +1,12 @@
 import { parseArgs } from 'node:util';
-import { report, search } from './search.ts';
+import { searchInJobs } from './search-jobs.ts';
+import { report, searchRange } from './search.ts';
 
 const USAGE = `npm run simulate -- [options]: plays schedules from seeds, and stops at the first that breaks an invariant.
 
   --seeds N   how many; 1 without it
   --seed S    the first; 1 without it
+  --jobs N    in how many threads; 1 without it
   --help      prints this
 
 It ends with 0 when every invariant held, with 1 when one did not, and with 2 when an option is wrong.
@@ -17,19 +19,19 @@ if (values.help === true) {
 }
 const first = wholeNumber('--seed', values.seed, 0);
 const count = wholeNumber('--seeds', values.seeds, 1);
+const jobs = wholeNumber('--jobs', values.jobs, 1);
 
-for (let seed = first; seed < first + count; seed++) {
-  const failure = await search(seed);
-  if (failure !== undefined) {
-    process.stdout.write(`${report(failure)}\nagain: npm run simulate -- --seed ${seed}\n`);
-    process.exit(1);
-  }
+const last = first + count - 1;
+const failure = jobs === 1 ? await searchRange(first, last) : await searchInJobs(first, last, jobs);
+if (failure !== undefined) {
+  process.stdout.write(`${report(failure)}\nagain: npm run simulate -- --seed ${failure.seed}\n`);
+  process.exit(1);
 }
-process.stdout.write(`${count} schedules, seeds ${first} to ${first + count - 1}: every invariant held\n`);
+process.stdout.write(`${count} schedules, seeds ${first} to ${last}: every invariant held\n`);
 
 function options() {
   try {
-    return parseArgs({ options: { seeds: { type: 'string', default: '1' }, seed: { type: 'string', default: '1' }, help: { type: 'boolean' } } });
+    return parseArgs({ options: { seeds: { type: 'string', default: '1' }, seed: { type: 'string', default: '1' }, jobs: { type: 'string', default: '1' }, help: { type: 'boolean' } } });
   } catch (error) {
     return refuse(error instanceof Error ? error.message : String(error));
   }

@@ -2,7 +2,7 @@ import type { Message } from '../../src/model/message.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { Exchange, QUALITIES } from './bus.ts';
 import { Poller, Streamer, type Beginning } from './clients.ts';
-import { Instance } from './instance.ts';
+import { Instance, type Make } from './instance.ts';
 import { POISON, Publishing, type PublicationOptions } from './publisher.ts';
 import type { Deeds, Run, Stored } from './record.ts';
 import { ALL_TOPICS, type Command, type From, type Schedule } from './schedule.ts';
@@ -11,14 +11,20 @@ import { World } from './world.ts';
 
 /** At most so many clients: what is asked for beyond is left out. */
 const CLIENTS_MAX = 150;
-/** From the end of all troubles until the last messages are published, and from then until everybody must have everything. Milliseconds. */
-const HEAL_MS = 4_000;
+/**
+ * From the end of all troubles until the last messages are published, and from then until everybody must have everything. Milliseconds. The first is
+ * longer than the longest trouble: an answer that it held back comes when the trouble would have been over, and only then is the question put again.
+ */
+const HEAL_MS = 6_000;
 const SETTLE_MS = 8_000;
+/** What a write to a socket costs at most once nothing is wrong any more: heartbeats for all clients must leave an instance time for everything else. Milliseconds. */
+const HEALED_WRITE_MS = 0.2;
 
 /** One run of the spine of some instances, on a store, a bus, sockets and a clock that a schedule and its chance drive. */
 class Simulation {
   readonly world: World;
   readonly #schedule: Schedule;
+  readonly #make: Make;
   readonly #log = new MemoryStore();
   readonly #troubles: Troubles;
   readonly #exchange: Exchange;
@@ -31,6 +37,7 @@ class Simulation {
 
   constructor(schedule: Schedule) {
     this.#schedule = schedule;
+    this.#make = { tailBytes: schedule.tailBytes, writeMs: schedule.writeMs };
     this.world = new World(schedule.chance);
     this.#troubles = new Troubles(this.world);
     this.#exchange = new Exchange(this.world, this.#troubles, QUALITIES[schedule.bus]);
@@ -59,7 +66,7 @@ class Simulation {
   }
 
   #start(number: number): void {
-    const instance = new Instance(number, { world: this.world, log: this.#log, troubles: this.#troubles, exchange: this.#exchange, make: this.#schedule });
+    const instance = new Instance(number, { world: this.world, log: this.#log, troubles: this.#troubles, exchange: this.#exchange, make: this.#make });
     this.#instances[number] = instance;
     this.world.after(0, instance, () => void instance.boot());
   }
@@ -176,6 +183,7 @@ class Simulation {
   #heal(): void {
     this.#troubles.endAll();
     this.#exchange.quality = QUALITIES.good;
+    this.#make.writeMs = Math.min(this.#make.writeMs, HEALED_WRITE_MS);
     for (const instance of this.#instances) {
       if (this.#draining.has(instance)) instance.kill();
       if (instance.isGone) this.#start(instance.number);
