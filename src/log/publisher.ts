@@ -31,10 +31,10 @@ const COMMIT_QUICK_MS = 3;
  * not the store that is silent.
  */
 const LOOK_MS = 1_000;
-/** After so many looks a publish that the store has not got is refused. Stops a store that fails slowly from making it wait for the failures of all before it. */
-const QUEUE_LOOKS = 10;
-/** After so many looks nobody knows what becomes of a publish that the store has. A store gives up sooner by itself; this stops one that does not. */
-const ANSWER_LOOKS = 14;
+/** How long a publish waits that the store has not got. Stops a store that fails slowly from making it wait for the failures of all before it. */
+const QUEUE_WAIT_MS = 10_000;
+/** How long a publish waits that the store has: then nobody knows. A store gives up sooner by itself; this stops one that does not. */
+const ANSWER_WAIT_MS = 14_000;
 
 /** How often a log that could not be written is tried again when nobody publishes. */
 const PROBE_MS = 1_000;
@@ -203,9 +203,13 @@ export class Publisher {
     });
   }
 
+  #waited(since: number): number {
+    return (this.#looks - since) * LOOK_MS;
+  }
+
   /** The store may still perform the commit: then its messages go to the tail, like those of any other. */
   #giveUpOverdue(commit: Commit): void {
-    const overdue = commit.requests.filter(({ since, isAnswered }) => !isAnswered && this.#looks - since > ANSWER_LOOKS);
+    const overdue = commit.requests.filter(({ since, isAnswered }) => !isAnswered && this.#waited(since) > ANSWER_WAIT_MS);
     if (overdue.length === 0) return;
     commit.isGivenUp = true;
     this.#fail(overdue, new StoreError('outcome-unknown', SILENT));
@@ -213,7 +217,7 @@ export class Publisher {
 
   /** The store has never heard of these, so nothing of them is stored, for certain. */
   #refuseOverdue(): void {
-    const mayWait = ({ since }: Waiting): boolean => !this.#isSilent && this.#looks - since <= QUEUE_LOOKS;
+    const mayWait = ({ since }: Waiting): boolean => !this.#isSilent && this.#waited(since) <= QUEUE_WAIT_MS;
     const first = this.#queue.findIndex(mayWait);
     const overdue = this.#queue.splice(0, first === -1 ? this.#queue.length : first);
     if (overdue.length === 0) return;

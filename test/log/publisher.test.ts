@@ -183,7 +183,7 @@ t.test('a commit that does not end: every publisher is answered in a time that h
 });
 
 t.test('a publish does not wait for one slow failure after the other', async (t) => {
-  const { publisher, clock, ended, receipts, publish } = await beginHeld(t, { maxMessages: 10_000, maxBytes: 1_000_000 });
+  const { clock, ended, receipts, publish } = await beginHeld(t, { maxMessages: 10_000, maxBytes: 1_000_000 });
   await publish(1);
   await publish(4_500);
   const answers = receipts.map(ends);
