@@ -6,7 +6,7 @@ import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { StoreError, type Appended, type AppendRequest, type IdempotencyKey, type Store, type StoreErrorKind } from '../store/store.ts';
-import { StoreWatchdog, SILENT } from './store-watchdog.ts';
+import { SILENT } from './store-watchdog.ts';
 import type { Knowledge } from './tail-refill.ts';
 import type { Tail } from './tail.ts';
 
@@ -26,6 +26,16 @@ const CONCURRENT_COMMITS = 2;
  */
 const COMMIT_QUICK_MS = 3;
 
+/**
+ * How often the publisher looks whether somebody waits for too long. It counts these looks rather than the time: while this process is stopped, it is
+ * not the store that is silent.
+ */
+const LOOK_MS = 1_000;
+/** How long a publish waits that the store has not got. Stops a store that fails slowly from making it wait for the failures of all before it. */
+const QUEUE_WAIT_MS = 10_000;
+/** How long a publish waits that the store has: then nobody knows. A store gives up sooner by itself; this stops one that does not. */
+const ANSWER_WAIT_MS = 14_000;
+
 /** How often a log that could not be written is tried again when nobody publishes. */
 const PROBE_MS = 1_000;
 
@@ -41,8 +51,11 @@ export interface Receipt {
 interface Waiting {
   readonly request: AppendRequest;
   readonly bytes: number;
+  /** The looks before it came. */
+  readonly since: number;
   readonly resolve: (receipt: Receipt) => void;
   readonly reject: (problem: Problem) => void;
+  isAnswered: boolean;
 }
 
 const PROBLEM_OF: Record<StoreErrorKind, readonly [ProblemCode, string]> = {
@@ -54,7 +67,9 @@ const PROBLEM_OF: Record<StoreErrorKind, readonly [ProblemCode, string]> = {
 /** A commit that the store has, and has not answered yet. */
 interface Commit {
   readonly messages: number;
-  readonly watchdog: StoreWatchdog;
+  readonly requests: readonly Waiting[];
+  /** Whether its publishers were answered without it. */
+  isGivenUp: boolean;
 }
 
 export interface PublisherDependencies {
@@ -99,6 +114,8 @@ export class Publisher {
   /** Why the last append failed; undefined when it did not. */
   #failure: string | undefined;
   #probe: Timer | undefined;
+  #looks = 0;
+  #lookTimer: Timer | undefined;
   #isStopped = false;
 
   constructor({ store, tail, bus, clock, counters, logger, maxMessages, maxBytes }: PublisherDependencies) {
@@ -119,13 +136,17 @@ export class Publisher {
 
   /** Why messages cannot be stored; undefined when they can. */
   get failure(): string | undefined {
-    return this.#failure ?? (this.#commits.some(({ watchdog }) => watchdog.isOverdue) ? SILENT : undefined);
+    return this.#failure;
+  }
+
+  get #isSilent(): boolean {
+    return this.#commits.some(({ isGivenUp }) => isGivenUp);
   }
 
   /**
    * Resolves once the messages are durable (invariant 1). Rejects with a `Problem`: `overloaded`, `unavailable` and
    * `internal` mean that nothing was stored, `outcome-unknown` that nobody can say, `key-reused` that the key belongs
-   * to another request, `forbidden` that the grant leaves out one of the topics.
+   * to another request, `forbidden` that the grant leaves out one of the topics. Answers within 15 seconds, whatever the store does.
    */
   publish(grant: Grant, drafts: readonly Draft[], key: IdempotencyKey | undefined): Promise<Receipt> {
     const forbidden = publishProblem(grant, drafts);
@@ -134,8 +155,10 @@ export class Publisher {
     if (this.#waitingMessages + drafts.length > this.#maxMessages || this.#waitingBytes + bytes > this.#maxBytes) {
       return Promise.reject(this.#problem('overloaded', 'More messages are waiting to be stored than this instance holds. Nothing was stored.'));
     }
+    if (this.#isSilent) return Promise.reject(this.#problem(...PROBLEM_OF.unavailable));
+    this.#lookLater();
     return new Promise((resolve, reject) => {
-      this.#queue.push({ request: { drafts, key }, bytes, resolve, reject });
+      this.#queue.push({ request: { drafts, key }, bytes, since: this.#looks, resolve, reject, isAnswered: false });
       this.#queuedMessages += drafts.length;
       this.#waitingMessages += drafts.length;
       this.#waitingBytes += bytes;
@@ -150,6 +173,7 @@ export class Publisher {
 
   stop(): void {
     this.#probe?.cancel();
+    this.#lookTimer?.cancel();
     this.#isStopped = true;
   }
 
@@ -162,8 +186,43 @@ export class Publisher {
     this.#probe ??= this.#clock.after(PROBE_MS, () => {
       this.#probe = undefined;
       if (this.#failure === undefined) return;
-      this.#store.append([]).then(() => this.#worked(), (error: unknown) => this.#failed(error));
+      // The answer that it owes tells, too.
+      if (this.#isSilent) this.#probeLater();
+      else this.#store.append([]).then(() => this.#worked(), (error: unknown) => this.#failed(error));
     });
+  }
+
+  #lookLater(): void {
+    if (this.#isStopped) return;
+    this.#lookTimer ??= this.#clock.after(LOOK_MS, () => {
+      this.#lookTimer = undefined;
+      this.#looks++;
+      for (const commit of this.#commits) this.#giveUpOverdue(commit);
+      this.#refuseOverdue();
+      if (this.#waitingMessages > 0) this.#lookLater();
+    });
+  }
+
+  #waited(since: number): number {
+    return (this.#looks - since) * LOOK_MS;
+  }
+
+  /** The store may still perform the commit: then its messages go to the tail, like those of any other. */
+  #giveUpOverdue(commit: Commit): void {
+    const overdue = commit.requests.filter(({ since, isAnswered }) => !isAnswered && this.#waited(since) > ANSWER_WAIT_MS);
+    if (overdue.length === 0) return;
+    commit.isGivenUp = true;
+    this.#fail(overdue, new StoreError('outcome-unknown', SILENT));
+  }
+
+  /** The store has never heard of these, so nothing of them is stored, for certain. */
+  #refuseOverdue(): void {
+    const mayWait = ({ since }: Waiting): boolean => !this.#isSilent && this.#waited(since) <= QUEUE_WAIT_MS;
+    const first = this.#queue.findIndex(mayWait);
+    const overdue = this.#queue.splice(0, first === -1 ? this.#queue.length : first);
+    if (overdue.length === 0) return;
+    this.#queuedMessages -= overdue.reduce((sum, { request }) => sum + request.drafts.length, 0);
+    this.#fail(overdue, new StoreError('unavailable', SILENT));
   }
 
   /** Hands the next commit to the store, if it is time for it. */
@@ -171,9 +230,9 @@ export class Publisher {
     if (this.#queue.length === 0 || !this.#isTime()) return;
     const queued = this.#queuedMessages;
     const requests = this.#take();
-    const commit: Commit = { messages: queued - this.#queuedMessages, watchdog: new StoreWatchdog(this.#clock) };
+    const commit: Commit = { messages: queued - this.#queuedMessages, requests, isGivenUp: false };
     this.#commits.push(commit);
-    void this.#commit(requests, commit.watchdog, () => {
+    void this.#commit(requests, () => {
       this.#commits.splice(this.#commits.indexOf(commit), 1);
       // Before any publisher is answered: the store may have nothing to do.
       this.#next();
@@ -204,11 +263,11 @@ export class Publisher {
   }
 
   /** @param done Called when the store has nothing more to do for these requests, before their publishers are answered. */
-  async #commit(requests: readonly Waiting[], watchdog: StoreWatchdog, done: () => void): Promise<void> {
+  async #commit(requests: readonly Waiting[], done: () => void): Promise<void> {
     const began = this.#clock.monotonic();
     const before = this.#tail.knowledge;
     try {
-      const { outcomes, log } = await watchdog.watch(() => this.#store.append(requests.map(({ request }) => request)));
+      const { outcomes, log } = await this.#store.append(requests.map(({ request }) => request));
       const now = this.#clock.monotonic();
       // While it waited for the commit before it, it took no time itself.
       this.#tookMs = now - Math.max(began, this.#answeredAt);
@@ -222,8 +281,8 @@ export class Publisher {
       if (error.kind === 'refused' && requests.length > 1) {
         // Invariant 13: one of the requests is the reason, and only that one shall fail.
         const middle = requests.length >> 1;
-        await this.#commit(requests.slice(0, middle), watchdog, () => undefined);
-        await this.#commit(requests.slice(middle), watchdog, done);
+        await this.#commit(requests.slice(0, middle), () => undefined);
+        await this.#commit(requests.slice(middle), done);
         return;
       }
       done();
@@ -245,6 +304,7 @@ export class Publisher {
       this.#bus.publish(messages);
     }
     requests.forEach((waiting, index) => {
+      if (waiting.isAnswered) return;
       this.#release(waiting);
       const outcome = outcomes[index]!;
       if (outcome.kind === 'conflict') {
@@ -263,6 +323,7 @@ export class Publisher {
     if (error.kind !== 'refused') this.#failed(error);
     const [code, detail] = PROBLEM_OF[error.kind];
     for (const waiting of requests) {
+      if (waiting.isAnswered) continue;
       this.#release(waiting);
       waiting.reject(this.#problem(code, detail));
     }
@@ -270,9 +331,10 @@ export class Publisher {
     if (error.kind === 'outcome-unknown') void this.#tail.look();
   }
 
-  #release({ request, bytes }: Waiting): void {
-    this.#waitingMessages -= request.drafts.length;
-    this.#waitingBytes -= bytes;
+  #release(waiting: Waiting): void {
+    waiting.isAnswered = true;
+    this.#waitingMessages -= waiting.request.drafts.length;
+    this.#waitingBytes -= waiting.bytes;
   }
 
   #problem(code: ProblemCode, detail: string, field?: string): Problem {

@@ -6,7 +6,7 @@ const STORE_SILENCE_MAX_MS = 15_000;
 /** What is said of a store that is away like this. */
 export const SILENT = 'the log does not answer';
 
-/** Watches over one question to the store at a time. */
+/** Watches over one question to the store at a time: a log that owes an answer is not ready, even before the store gives the question up. */
 export class StoreWatchdog {
   readonly #clock: Clock;
   #askedAt: number | undefined;

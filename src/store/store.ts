@@ -8,7 +8,8 @@ import type { Filter } from '../model/topic.ts';
  * order of the commits. `sqlite/` and `postgres/` implement this contract, and `test/contract/store.ts` checks them both. No other
  * room knows which of them it has.
  *
- * No method blocks the event loop: not for a lock, not for a disk. Each rejects with a `StoreError` and nothing else.
+ * No method blocks the event loop: not for a lock, not for a disk. Each rejects with a `StoreError` and nothing else. None waits without end
+ * for a disk or a server that hangs: it rejects, and what it then said was not stored is not stored later.
  */
 export interface Store {
   /** The log's own lasting id (random, made with the database): what keeps two logs apart on one bus. Throws before `open` has resolved. */

@@ -146,19 +146,54 @@ t.test('a log that is away is said once; an outcome that nobody knows is said ea
   t.equal(errors.length, 4);
 });
 
-t.test('a commit that does not end makes the instance one that cannot store', async (t) => {
-  const { store, publisher, clock } = await begin(t);
+t.test('a commit that does not end: every publisher is answered in a time that has a bound, and nothing that was refused is stored later', async (t) => {
+  const { store, publisher, told, clock } = await begin(t);
   const append = store.append.bind(store);
   const { promise: hang, resolve: goOn } = Promise.withResolvers<void>();
-  store.append = (requests) => hang.then(() => append(requests));
-  const published = publisher.publish(FULL_GRANT, [draft('x')], undefined);
+  let appends = 0;
+  store.append = (requests) => {
+    appends++;
+    return hang.then(() => append(requests));
+  };
+  const answers: string[] = [];
+  const publish = (data: string): void => void ends(publisher.publish(FULL_GRANT, [draft(data)], undefined)).then((end) => answers.push(`${data}: ${end}`));
+  publish('under way');
+  await settle();
+  for (const data of ['next, first half', 'next, second half']) publish(data);
   await clock.advance(6_000);
-  t.equal(publisher.failure, undefined);
-  await clock.advance(10_000);
+  publish('full');
+  await settle();
+  t.same([appends, answers, publisher.failure], [2, [], undefined]);
+  await clock.advance(9_000);
+  t.same(answers, ['under way: outcome-unknown', 'next, first half: outcome-unknown', 'next, second half: outcome-unknown', 'full: unavailable']);
   t.equal(publisher.failure, 'the log does not answer');
+  t.equal(publisher.waiting, 0);
+  publish('meanwhile');
+  await settle();
+  t.equal(answers.at(-1), 'meanwhile: unavailable', 'at once');
+  await clock.advance(60_000);
+  t.equal(appends, 2, 'nothing is asked of it as long as it owes an answer');
   goOn();
-  t.equal(await ends(published), 1, 'the publisher hears what became of it');
+  await settle();
   t.equal(publisher.failure, undefined);
+  t.equal(await ends(publisher.publish(FULL_GRANT, [draft('after')], undefined)), 4);
+  t.same(store.messages.map(({ data }) => Buffer.from(data).toString()), ['under way', 'next, first half', 'next, second half', 'after']);
+  t.same(told, [1, 2, 3, 4], 'what was stored after all is delivered');
+  t.equal(publisher.waiting, 0);
+});
+
+t.test('a publish does not wait for one slow failure after the other', async (t) => {
+  const { clock, ended, receipts, publish } = await beginHeld(t, { maxMessages: 10_000, maxBytes: 1_000_000 });
+  await publish(1);
+  await publish(4_500);
+  const answers = receipts.map(ends);
+  await clock.advance(9_000);
+  ended[0]!();
+  await clock.advance(3_000);
+  t.equal(await answers.at(-1), 'unavailable');
+  for (const end of ended) end();
+  await settle();
+  t.equal((await Promise.all(answers)).filter((end) => end === 'unavailable').length, 500);
 });
 
 /** A publisher whose commits end when the test ends them; how many requests each of them has. */
@@ -210,7 +245,7 @@ t.test('where commits take long, nobody waits for two of them: the second is sen
 });
 
 t.test('after a commit that is under way another is sent once it is as large, and no third', async (t) => {
-  const { publisher, clock, told, ended, sizes, receipts, publish } = await beginHeld(t);
+  const { publisher, told, ended, sizes, receipts, publish } = await beginHeld(t);
   await publish(3);
   t.same(sizes, [3]);
   await publish(2);
@@ -219,12 +254,9 @@ t.test('after a commit that is under way another is sent once it is as large, an
   t.same(sizes, [3, 3], 'the store has its next when it is done');
   await publish(9);
   t.same(sizes, [3, 3], 'whatever comes');
-  // The first ends and the second does not: it is the one that hangs now.
   ended[0]!();
   await settle();
   t.same(sizes, [3, 3, 9]);
-  await clock.advance(16_000);
-  t.equal(publisher.failure, 'the log does not answer');
   for (const end of ended) end();
   t.same((await Promise.all(receipts)).map(({ first }) => first), Array.from({ length: 15 }, (_, index) => index + 1));
   t.same(told, Array.from({ length: 15 }, (_, index) => index + 1));

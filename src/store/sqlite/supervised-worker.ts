@@ -2,6 +2,7 @@ import { Worker, type Transferable } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { StoreError } from '../store.ts';
 import { monotonic } from './connection.ts';
+import { JobClaims } from './job-claims.ts';
 import type { Call, Calls, Job, Opened, Reply, WorkerData } from './worker-protocol.ts';
 
 /** The pause before a worker that ended boots again; it doubles up to the maximum each time. */
@@ -14,11 +15,18 @@ const WORKER_BOOT_MAX_MS = 5_000;
  */
 const OPEN_PATIENCE_FACTOR = 6;
 
-/** How long a worker may take to close, beyond what it may wait for a lock. Stops a worker that hangs from keeping the process alive. */
-const WORKER_CLOSE_MS = 5_000;
+/**
+ * How long one job may take, beyond what it may wait for a lock. Then the worker counts as silent: a disk that hangs reports no error.
+ * Stops it from keeping publishers, readers and the end of the process waiting.
+ */
+const JOB_MS = 5_000;
+/** More time for an answer that is on its way already: this process itself may have been stopped meanwhile. */
+const JOB_GRACE_MS = 500;
 
 interface Waiting {
   readonly name: Call;
+  /** How long it may wait for a lock. */
+  readonly patience: number;
   readonly resolve: (value: never) => void;
   readonly reject: (error: StoreError) => void;
 }
@@ -35,7 +43,10 @@ export interface SupervisedWorkerOptions {
   readonly opened?: Opened;
 }
 
-/** The main thread's end of one worker, which boots again when it ends. Its calls reject with a `StoreError` and nothing else. */
+/**
+ * The main thread's end of one worker, which boots again when it ends. Its calls reject with a `StoreError` and nothing else, and never wait without
+ * end: a worker that does not answer is given up until it does. What it had not begun by then it never performs.
+ */
 export class SupervisedWorker {
   readonly #name: string;
   readonly #file: string;
@@ -43,6 +54,10 @@ export class SupervisedWorker {
   readonly #logger: Pick<Logger, 'error'>;
   readonly #waiting = new Map<number, Waiting>();
   #worker: Worker | undefined;
+  /** Those of the worker that runs. */
+  #claims = new JobClaims();
+  #silence: NodeJS.Timeout | undefined;
+  #isSilent = false;
   #opened: Opened | undefined;
   #nextId = 1;
   #bootDelay = WORKER_BOOT_MIN_MS;
@@ -58,6 +73,10 @@ export class SupervisedWorker {
     this.#boot();
   }
 
+  get #silenceSentence(): string {
+    return `the database's ${this.#name} does not answer: the disk may hang`;
+  }
+
   /** What workers that boot from now on must find. */
   set opened(opened: Opened) {
     this.#opened = opened;
@@ -66,10 +85,13 @@ export class SupervisedWorker {
   call<Name extends Call>(name: Name, argument: Calls[Name]['argument'], transfer: Transferable[] = []): Promise<Calls[Name]['value']> {
     const worker = this.#worker;
     if (worker === undefined) return Promise.reject(new StoreError('unavailable', `the database's ${this.#name} has ended and boots again soon`));
+    // It is still told to close, for when it goes on.
+    if (this.#isSilent && name !== 'close') return Promise.reject(new StoreError('unavailable', this.#silenceSentence));
     return new Promise((resolve, reject) => {
       const patience = name === 'open' ? this.#lockWaitMs * OPEN_PATIENCE_FACTOR : this.#lockWaitMs;
       const job: Job<Name> = { id: this.#nextId++, name, argument, deadline: monotonic() + patience };
-      this.#waiting.set(job.id, { name, resolve, reject });
+      this.#waiting.set(job.id, { name, patience, resolve, reject });
+      if (this.#waiting.size === 1) this.#listen();
       worker.postMessage(job, transfer);
     });
   }
@@ -84,11 +106,14 @@ export class SupervisedWorker {
     clearTimeout(this.#bootTimer);
     const worker = this.#worker;
     if (worker === undefined) return;
-    const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    worker.once('exit', end);
     const timer = setTimeout(() => {
       this.#logger.error(`the database's ${this.#name} did not end in time`);
       void worker.terminate();
-    }, this.#lockWaitMs + WORKER_CLOSE_MS);
+      // Not even that ends a thread whose disk hangs.
+      end();
+    }, this.#lockWaitMs + JOB_MS);
     // A worker that fails to close ends here, too.
     this.call('close', undefined).catch((error: unknown) => {
       this.#logger.error({ err: error }, `the database's ${this.#name} did not close`);
@@ -99,9 +124,11 @@ export class SupervisedWorker {
   }
 
   #boot(): void {
+    this.#claims = new JobClaims();
+    this.#claims.giveUp(this.#nextId - 1);
     const worker = new Worker(new URL('./worker.ts', import.meta.url), {
       name: `sqlite ${this.#name}`,
-      workerData: { file: this.#file, opened: this.#opened } satisfies WorkerData,
+      workerData: { file: this.#file, claims: this.#claims.shared, opened: this.#opened } satisfies WorkerData,
     });
     worker.on('message', (reply: Reply) => this.#settle(reply));
     // Without this listener an error in the worker would end the process. 'exit' follows.
@@ -114,10 +141,34 @@ export class SupervisedWorker {
     this.#worker = worker;
   }
 
+  /** Gives the job that is the worker's next some time from now on. */
+  #listen(): void {
+    clearTimeout(this.#silence);
+    const [next] = this.#waiting.values();
+    if (next === undefined) return;
+    this.#silence = setTimeout(() => {
+      this.#silence = setTimeout(() => this.#fallSilent(), JOB_GRACE_MS);
+    }, next.patience + JOB_MS);
+  }
+
+  /** The worker hangs in one job. The jobs after that one will not be performed, so nothing of them is stored, for certain. */
+  #fallSilent(): void {
+    this.#isSilent = true;
+    const begun = this.#claims.giveUp(this.#nextId - 1);
+    this.#logger.error(this.#silenceSentence);
+    for (const [id, { name, reject }] of this.#waiting) {
+      // Invariant 1: what has begun may be committed, now or when the worker goes on.
+      reject(new StoreError(name === 'append' && id <= begun ? 'outcome-unknown' : 'unavailable', this.#silenceSentence));
+    }
+    this.#waiting.clear();
+  }
+
   #settle({ id, value, failure }: Reply): void {
+    this.#isSilent = false;
     const waiting = this.#waiting.get(id);
     if (waiting === undefined) return;
     this.#waiting.delete(id);
+    this.#listen();
     this.#bootDelay = WORKER_BOOT_MIN_MS;
     if (failure === undefined) waiting.resolve(value as never);
     else waiting.reject(new StoreError(failure.kind, failure.message));
@@ -130,6 +181,8 @@ export class SupervisedWorker {
       reject(new StoreError(name === 'append' ? 'outcome-unknown' : 'unavailable', `the database's ${this.#name} ended in the middle of its work`));
     }
     this.#waiting.clear();
+    clearTimeout(this.#silence);
+    this.#isSilent = false;
     if (this.#closed !== undefined) return;
     this.#logger.error(`the database's ${this.#name} ended; it boots again in ${this.#bootDelay} ms`);
     this.#bootTimer = setTimeout(() => this.#boot(), this.#bootDelay);

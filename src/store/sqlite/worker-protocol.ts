@@ -41,5 +41,7 @@ export interface Opened {
 
 export interface WorkerData {
   readonly file: string;
+  /** `JobClaims.shared`. */
+  readonly claims: SharedArrayBuffer;
   readonly opened: Opened | undefined;
 }

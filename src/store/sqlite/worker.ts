@@ -3,6 +3,7 @@ import { StoreError } from '../store.ts';
 import { Appender } from './append.ts';
 import { connect, isInPlace, readTransaction, writeTransaction, type FileIdentity, type SqliteConnection } from './connection.ts';
 import { isOfConnection, toStoreError } from './errors.ts';
+import { JobClaims } from './job-claims.ts';
 import { LogStateQuery, type AnswerWith, type LogRow, type Snapshot } from './log-state.ts';
 import { MessageQuery } from './query.ts';
 import { Seeker } from './seek.ts';
@@ -28,6 +29,7 @@ interface Session {
 
 const port = parentPort!;
 const { file } = workerData as WorkerData;
+const claims = new JobClaims((workerData as WorkerData).claims);
 /** What the log was when the store opened it: no other is ever used. */
 let opened: { identity: FileIdentity; logId: string } | undefined = (workerData as WorkerData).opened;
 let session: Session | undefined;
@@ -150,6 +152,11 @@ function perform<Name extends Call>({ id, name, argument, deadline }: Job<Name>)
 }
 
 port.on('message', (job: Job<Call>) => {
+  if (!claims.claim(job.id)) {
+    // A sign of life: nobody waits for this answer any more.
+    port.postMessage({ id: job.id, failure: { kind: 'unavailable', message: 'the job was given up' } } satisfies Reply);
+    return;
+  }
   perform(job);
   if (job.name === 'close') port.close();
   else if (job.name === 'append' && session !== undefined) {

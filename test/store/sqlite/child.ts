@@ -4,6 +4,7 @@
  */
 import { copyFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { pino } from 'pino';
 import { SqliteStore } from '../../../src/store/sqlite/sqlite.ts';
@@ -54,6 +55,19 @@ const programs: Record<string, () => Promise<void>> = {
       failed ||= !stored;
       worked = stored ? worked + 1 : 0;
     }
+    await store.close();
+  },
+
+  /** Appends three requests at a time until one has failed; says so, and goes on until that works again. */
+  async untilItHangs() {
+    await store.open();
+    for (let round = 0, failed = false; !failed; round++) {
+      const ends = await Promise.all([0, 1, 2].map((index) => append(`${round}.${index}`, 1)));
+      failed = ends.some((end) => end !== 'stored');
+    }
+    await append('meanwhile', 1);
+    say('hangs');
+    while (await append('again', 1) !== 'stored') await sleep(20);
     await store.close();
   },
 

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { openStore, range, readMessages, request, draft, seqs, stored, texts } from '../../contract/store-kit.ts';
@@ -51,6 +51,27 @@ t.test('a sync that fails: nobody knows, and it goes on when the disk works agai
   const unknown = new Set(failed.map(([, , name]) => name));
   const known = texts(messages).filter((text) => !unknown.has(text.split('.', 2).join('.')));
   t.same(known, names.flatMap((name) => messagesOf(name, 10)));
+});
+
+t.test('a disk that hangs in a commit: only that one is unknown, nothing that waited for it is ever stored, and it goes on when the disk does', async (t) => {
+  const database = new SqliteDatabase(t);
+  // Far longer than the test: the disk comes back when strace goes.
+  const fault = 'fsync,fdatasync:delay_enter=600000000:when=20+';
+  const one = child(t, ['untilItHangs', database.file], need('strace'), '-D', '-f', '-qq', '-o', '/dev/null', '-P', `${database.file}-wal`, '-e', 'trace=fsync,fdatasync', '-e', `inject=${fault}`);
+  await one.says('hangs');
+  const [, tracer] = /^TracerPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${one.pid}/status`, 'utf8'))!;
+  process.kill(Number(tracer), 'SIGKILL');
+  t.match(await one.exited, { code: 0 }, one.output);
+  const report = reportOf(one.output.replace('hangs\n', ''));
+  const namesOf = (kind: string): string[] => report.failed.filter(([word]) => word === kind).map(([, , name]) => name!);
+  const [unknown, ...others] = namesOf('outcome-unknown');
+  t.same(others, []);
+  t.ok(namesOf('unavailable').includes('meanwhile'), 'at once');
+  t.ok(namesOf('unavailable').length >= 2, 'what waited behind it, too');
+  t.equal(report.stored.at(-1), 'again');
+  const kept = texts(await readMessages(await openStore(t, database)));
+  t.same(kept.filter((text) => text !== `${unknown!}.0`), report.stored.flatMap((name) => messagesOf(name, 1)), 'the log holds what was reported and nothing that was refused');
+  t.ok(kept.includes(`${unknown!}.0`), 'the commit that hung ended well');
 });
 
 /** Namespaces of users and mounts let a normal user mount a disk of its own; root in a container may lack the right to make them. */
