@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { copyFileSync, rmSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -93,8 +92,7 @@ t.test('a connection of which the server said that it ends does not take its suc
   await database.ask(`SELECT pg_terminate_backend(${String(first)})`);
   await until('it has read the reason', () => pgConnections.losses === 1);
   const second = await backend();
-  clients[0]!.end();
-  await once(clients[0]!, 'close');
+  await until('it has left the connection', () => clients[0]!.destroyed);
   t.equal(await backend(), second, 'nor is a third made beside it, which would leave it open for ever');
   t.equal(pgConnections.losses, 1, 'one was lost');
 });
