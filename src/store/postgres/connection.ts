@@ -36,10 +36,15 @@ export class PgConnection extends pg.Client {
   override connect(callback: (error: Error | null) => void): void;
   /** pg forgets a connection that could not be set up: the socket would be open until the server closes it. */
   override connect(callback?: (error: Error | null) => void): Promise<pg.Client> | undefined {
-    const connecting = super.connect();
-    connecting.catch(() => this.destroy());
-    if (callback === undefined) return connecting;
-    connecting.then(() => callback(null), callback);
+    const failed = (error: unknown): never => {
+      this.destroy();
+      throw error;
+    };
+    if (callback === undefined) return super.connect().catch(failed);
+    super.connect((error: Error | null) => {
+      if (error !== null) this.destroy();
+      callback(error);
+    });
     return undefined;
   }
 

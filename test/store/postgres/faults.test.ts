@@ -87,7 +87,7 @@ t.test('a connection of which the server said that it ends does not take its suc
   const { port, clients } = await holdingEnds(t);
   const pgConnections = new PgConnections({ url: server.url(database.name, { port }), maxQueryConnections: 1 });
   t.teardown(() => pgConnections.close());
-  const backend = async (): Promise<unknown> => (await pgConnections.write('SELECT pg_backend_pid()'))[0]![0];
+  const backend = (): Promise<unknown> => pgConnections.write('SELECT pg_backend_pid()', ([row]) => row![0]);
   const first = await backend();
   await database.ask(`SELECT pg_terminate_backend(${String(first)})`);
   await until('it has read the reason', () => pgConnections.losses === 1);
