@@ -66,7 +66,7 @@ export class PostgresStore implements Store {
 
   async read(query: ReadQuery): Promise<Page> {
     const known = this.#known.lineage;
-    return await this.#lifecycle.use(this.#pgConnections).read(readCall(query, known), (rows) => {
+    return this.#lifecycle.use(this.#pgConnections).read(readCall(query, known), (rows) => {
       const summary = rows.find(isSummary)!;
       const { scanned, examined } = summaryOf(summary);
       const log = this.#known.state(summary, known);
@@ -77,14 +77,14 @@ export class PostgresStore implements Store {
 
   async state(): Promise<LogState> {
     const known = this.#known.lineage;
-    return await this.#lifecycle.use(this.#pgConnections).glance(`SELECT * FROM tidings.state(${literal(newestOf(known))})`, ([row]) => this.#known.state(row!, known));
+    return this.#lifecycle.use(this.#pgConnections).glance(`SELECT * FROM tidings.state(${literal(newestOf(known))})`, ([row]) => this.#known.state(row!, known));
   }
 
   async seek(time: number): Promise<Sought> {
     const known = this.#known.lineage;
     // Times beyond those that a number can hold are as good as the furthest.
     const asked = Math.max(Number.MIN_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(time)));
-    return await this.#lifecycle.use(this.#pgConnections).read(`SELECT k.seq, k.missing, s.* FROM tidings.seek(${asked}) k, tidings.state(${literal(newestOf(known))}) s`,
+    return this.#lifecycle.use(this.#pgConnections).read(`SELECT k.seq, k.missing, s.* FROM tidings.seek(${asked}) k, tidings.state(${literal(newestOf(known))}) s`,
       ([row]) => ({ seq: wholeNumber(row![0]), missing: row![1] === 't', log: this.#known.state(row!, known) }));
   }
 
@@ -92,7 +92,7 @@ export class PostgresStore implements Store {
     const known = this.#known.lineage;
     // The server's clock is looked at where it is used: between an answer and the next question it may be stepped.
     const age = `CASE WHEN machine.clock <= ${Math.floor(Math.min(latest, Number.MAX_SAFE_INTEGER))} THEN ${Math.floor(maxAge)} ELSE 0 END`;
-    return await this.#lifecycle.use(this.#pgConnections).read('SELECT machine.clock, t.* FROM (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock) AS machine, '
+    return this.#lifecycle.use(this.#pgConnections).read('SELECT machine.clock, t.* FROM (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock) AS machine, '
       + `tidings.trim(${[age, Math.floor(maxBytes), rows, TRIM_STEP_BYTES, PG_ROW_OVERHEAD_BYTES, literal(newestOf(known))].join(', ')}) AS t`, ([row]) => {
       const [clock, messages, keys, more, bytes] = row!;
       return { messages: wholeNumber(messages), keys: wholeNumber(keys), more: more === 't', bytes: wholeNumber(bytes), clock: wholeNumber(clock), log: this.#known.state(row!, known) };
@@ -106,7 +106,7 @@ export class PostgresStore implements Store {
   async #open(): Promise<{ logId: string; log: LogState }> {
     await applyMigrations(this.#pgConnections);
     const { losses } = this.#pgConnections;
-    return await this.#pgConnections.write(`SELECT * FROM tidings.open('${randomName(LOG_NAME_CHARACTERS)}', '${randomName(EPOCH_NAME_CHARACTERS)}', ${KEPT_EPOCHS})`, ([row]) => {
+    return this.#pgConnections.write(`SELECT * FROM tidings.open('${randomName(LOG_NAME_CHARACTERS)}', '${randomName(EPOCH_NAME_CHARACTERS)}', ${KEPT_EPOCHS})`, ([row]) => {
       const logId = nameIn(row![0]);
       const log = this.#known.state(row!, this.#known.lineage);
       this.#known.see(log, true);
