@@ -11,12 +11,14 @@ const WORDS = [0, 1, 3, 4, 5, 6, 0x7fff, 0x8000, 0xffff, 0x1000000, 0x7fffffff, 
 const CHANGES = 3;
 const LONGEST = 40;
 
-/** A script with a few changes. `phrases` are what an attacker of this protocol would say. */
+/** A script with a few changes, all after some piece, so that often the beginning goes well. `phrases` are what an attacker of this protocol would say. */
 export function mutant(script: Script, random: Random, phrases: readonly Buffer[]): Script {
   const pieces = [...script];
+  const from = random.below(pieces.length);
   for (let changes = 1 + random.below(CHANGES); changes > 0; changes--) {
-    const index = random.below(pieces.length);
-    const [one, other] = [pieces[index]!, random.below(pieces.length)];
+    const index = from + random.below(pieces.length - from);
+    const other = from + random.below(pieces.length - from);
+    const one = pieces[index]!;
     if (random.below(10) > 0) pieces[index] = changed(one, random, phrases);
     else [pieces[index], pieces[other]] = [pieces[other]!, one];
   }

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { message } from '../../contract/bus.ts';
 import { flows, openBus } from '../../support/bus.ts';
-import { Random, seeded } from '../../support/fleet-random.ts';
+import { seeded, type Random } from '../../support/fleet-random.ts';
 import { Liar } from '../../support/liar.ts';
 import { mutant, type Script } from '../../support/mutants.ts';
 import { redisClient } from '../../support/redis-client.ts';
