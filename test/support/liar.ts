@@ -61,6 +61,11 @@ export class Liar {
     this.#play = undefined;
   }
 
+  /** Says something to everyone who talks to the honest server, as from that one. */
+  interject(bytes: Buffer): void {
+    for (const client of this.#clients) client.write(bytes);
+  }
+
   reset(): void {
     for (const client of this.#clients) client.destroy();
   }
