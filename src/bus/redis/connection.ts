@@ -4,6 +4,7 @@ import { waitAtMost } from '../../runtime/clock.ts';
 import { Dialer } from './dialer.ts';
 import type { ServerDiscovery } from './discovery-contract.ts';
 import { redactedReason } from './redacted-reason.ts';
+import type { Conversation } from './reply-framing.ts';
 
 /**
  * The wait before the first attempt to reconnect, doubled for each attempt after it up to the second bound; a random part of up to half is taken
@@ -57,13 +58,14 @@ export class RedisConnection {
     const onDial = (address: Address): void => {
       this.#address = address;
     };
+    const conversation = (): Conversation => ({ question: this.redis.commandQueue.peekFront()?.command.name.toLowerCase(), isSubscriber: this.redis.mode === 'subscriber' });
     const { isTls, ...user } = discovery.access;
     this.redis = new Redis({
       ...user,
       ...(isTls ? { tls: {} } : {}),
       Connector: class extends Dialer {
         constructor() {
-          super({ discovery, onDial });
+          super({ discovery, onDial, conversation });
         }
       },
       connectionName: name,

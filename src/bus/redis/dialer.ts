@@ -2,12 +2,16 @@ import { connect as connectTcp, Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { AbstractConnector } from 'ioredis';
 import { serverName, type Address } from '../../config/redis-url.ts';
+import { guardSocket } from '../../runtime/guarded-socket.ts';
 import type { ServerDiscovery } from './discovery-contract.ts';
+import { replyFraming, type Conversation } from './reply-framing.ts';
 
 export interface DialerOptions {
   readonly discovery: ServerDiscovery;
   /** Called with the server of each attempt, before the socket connects. */
   readonly onDial: (address: Address) => void;
+  /** What the next reply on the newest socket answers. */
+  readonly conversation: () => Conversation;
 }
 
 /**
@@ -15,15 +19,18 @@ export interface DialerOptions {
  * - They listen to one error of a socket. TLS reports two when its handshake is aborted, and the second would end the process.
  * - They wait for the other end to close its side, on a timer that outlives the socket. A frozen server never closes.
  * - Their connector for sentinels leaves questions unanswered when it is closed, and ends the client when no sentinel answers.
+ * - They hand ioredis every byte that comes, and some of those would end the process (`reply-framing.ts`).
  */
 export class Dialer extends AbstractConnector {
   readonly #discovery: ServerDiscovery;
   readonly #onDial: (address: Address) => void;
+  readonly #conversation: () => Conversation;
 
-  constructor({ discovery, onDial }: DialerOptions) {
+  constructor({ discovery, onDial, conversation }: DialerOptions) {
     super(0);
     this.#discovery = discovery;
     this.#onDial = onDial;
+    this.#conversation = conversation;
   }
 
   /** Never rejects: without a socket ioredis gives up for good, and with a broken one it tries again later. */
@@ -53,6 +60,8 @@ export class Dialer extends AbstractConnector {
   #dial(address: Address): Socket {
     this.#onDial(address);
     const { host, port } = address;
-    return this.#discovery.access.isTls ? connectTls({ host, port, ...serverName(host) }) : connectTcp({ host, port });
+    const socket = this.#discovery.access.isTls ? connectTls({ host, port, ...serverName(host) }) : connectTcp({ host, port });
+    guardSocket(socket, replyFraming(this.#conversation));
+    return socket;
   }
 }

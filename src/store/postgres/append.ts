@@ -5,7 +5,7 @@ import { KEPT_EPOCHS } from '../limits.ts';
 import { randomName } from '../names.ts';
 import type { AppendRequest, Outcome } from '../store.ts';
 import type { Row } from './connection.ts';
-import { booleans, elements, literal, numbers, strings } from './literals.ts';
+import { booleans, elements, literal, nameIn, numbers, strings, wholeNumber } from './literals.ts';
 
 /** What a message costs beyond its topic and data: its other fields, and its entries in three indexes. Part of the log's size. */
 export const PG_ROW_OVERHEAD_BYTES = 128;
@@ -60,18 +60,21 @@ export function outcomesOf(row: Row, requests: readonly AppendRequest[], call: A
   const [before, storedTime, epoch, kinds, epochs, firsts, times] = row as readonly string[];
   const began = epoch!.startsWith(call.random);
   if (kinds === null) {
-    let first = Number(before) + 1;
-    const time = Number(storedTime);
+    let first = wholeNumber(before) + 1;
+    const time = wholeNumber(storedTime);
+    const name = nameIn(epoch);
     return { began, outcomes: requests.map(({ drafts }): Outcome => {
-      const outcome: Outcome = { kind: 'stored', epoch: epoch!, first, time };
+      const outcome: Outcome = { kind: 'stored', epoch: name, first, time };
       first += drafts.length;
       return outcome;
     }) };
   }
   const [names, numbered, clocks] = [elements(epochs!), elements(firsts!), elements(times!)];
-  return { began, outcomes: elements(kinds!).map((kind, index): Outcome => (kind === '2'
+  const answers = elements(kinds!);
+  if (answers.length !== requests.length) throw new TypeError(`the database answered ${answers.length} of ${requests.length} requests`);
+  return { began, outcomes: answers.map((kind, index): Outcome => (kind === '2'
     ? { kind: 'conflict' }
-    : { kind: kind === '0' ? 'stored' : 'replayed', epoch: names[index]!, first: Number(numbered[index]), time: Number(clocks[index]) })) };
+    : { kind: kind === '0' ? 'stored' : 'replayed', epoch: nameIn(names[index]), first: wholeNumber(numbered[index]), time: wholeNumber(clocks[index]) })) };
 }
 
 /** A call of `tidings.state`, with which every answer ends. */

@@ -19,6 +19,9 @@ export interface PgConnectionsOptions {
   readonly maxQueryConnections: number;
 }
 
+/** Turns the rows of an answer into what they say. What it throws counts as a loss of the connection: who knows what comes on it next. */
+type Understand<Answer> = (rows: readonly Row[]) => Answer;
+
 /** The connections of one store to its server: a pool for queries, and one connection that writes. */
 export class PgConnections {
   readonly #config: pg.ClientConfig;
@@ -39,17 +42,17 @@ export class PgConnections {
     return this.#losses;
   }
 
-  /** One call that reads, in a transaction of its own. Its rows end with the state of the log. */
-  read(call: string): Promise<readonly Row[]> {
-    return this.glance(`${TRANSACTION_SETTINGS}; ${call}`);
+  /** One call that reads, in a transaction of its own. Its rows end with the state of the log. `understand` throws at an answer that makes no sense. */
+  read<Answer>(call: string, understand: Understand<Answer>): Promise<Answer> {
+    return this.glance(`${TRANSACTION_SETTINGS}; ${call}`, understand);
   }
 
   /** A call that is too short to need limits on the server: all that an instance without traffic asks for every second. Its rows end with the state of the log. */
-  glance(call: string): Promise<readonly Row[]> {
+  glance<Answer>(call: string, understand: Understand<Answer>): Promise<Answer> {
     return this.#borrow(async (pgConnection) => {
       const rows = await pgConnection.ask(call);
       refuseStandby(rows);
-      return rows;
+      return understand(rows);
     }, (error) => isAnswer(error) && !isOfServer(error));
   }
 
@@ -59,7 +62,7 @@ export class PgConnections {
   }
 
   /** One call that writes. A store's calls are sent at once, and committed in the order in which they were made. */
-  write(call: string): Promise<readonly Row[]> {
+  write<Answer>(call: string, understand: Understand<Answer>): Promise<Answer> {
     return this.#track(async () => {
       let pgConnection: PgConnection;
       const connecting = this.#writer ?? this.#connect();
@@ -70,12 +73,17 @@ export class PgConnections {
         throw toStoreError(error, 'unavailable');
       }
       try {
-        return await pgConnection.ask(`${TRANSACTION_SETTINGS}; ${call}`);
+        return understand(await pgConnection.ask(`${TRANSACTION_SETTINGS}; ${call}`));
       } catch (error) {
-        if (!isAnswer(error)) this.#lostWriter(connecting);
-        else if (isOfServer(error)) this.#forget(connecting);
-        if (this.#writer !== connecting) pgConnection.end().catch(() => undefined);
-        throw toStoreError(error, 'outcome-unknown');
+        const failure = toStoreError(error, 'outcome-unknown');
+        if (failure.kind === 'outcome-unknown') this.#lostWriter(connecting);
+        if (!isAnswer(error)) pgConnection.destroy();
+        else {
+          if (isOfServer(error)) this.#forget(connecting);
+          // The calls after this one may still be answered.
+          if (this.#writer !== connecting) pgConnection.end().catch(() => undefined);
+        }
+        throw failure;
       }
     });
   }
@@ -103,6 +111,8 @@ export class PgConnections {
         if (!isAnswer(error) && !(error instanceof StoreError)) this.#lost();
         throw toStoreError(error, 'unavailable');
       } finally {
+        // A server that we do not understand need not close what we end.
+        if (broken) pgConnection.destroy();
         pgConnection.release(broken);
       }
     });

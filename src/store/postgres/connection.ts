@@ -1,5 +1,8 @@
 import { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import pg from 'pg';
+import { guardSocket } from '../../runtime/guarded-socket.ts';
+import { answerFraming } from './answer-framing.ts';
 
 /** A server that answers nothing for this long, though its own limits are shorter, has vanished: the `PgConnection` is cut. */
 const ANSWER_MS = 12_000;
@@ -12,7 +15,7 @@ export type Row = readonly (string | null)[];
 /** Text stays text: the caller knows what the columns are. */
 const types: pg.CustomTypesConfig = { getTypeParser: () => (value: string) => value };
 
-/** A connection to the server, which ends when the server falls silent. */
+/** A connection to the server, which ends when the server falls silent, or says what no server may. */
 export class PgConnection extends pg.Client {
   readonly #socket: Socket;
   #unanswered = 0;
@@ -22,8 +25,32 @@ export class PgConnection extends pg.Client {
     const socket = new Socket();
     super({ ...config, stream: () => socket });
     this.#socket = socket;
-    // Each `ask` under way rejects with the error. Without a listener, Node would also end the process.
-    this.on('error', () => undefined);
+    // With TLS, pg reads another stream than the socket, and tells when it exists. The one byte before that is no message.
+    if (this.ssl) this.connection.once('sslconnect', () => guardSocket(this.connection.stream as TLSSocket, answerFraming()));
+    else guardSocket(socket, answerFraming());
+    // Each `ask` under way rejects with the error. Without a listener, Node would also end the process. pg itself leaves the socket open.
+    this.on('error', () => this.destroy());
+  }
+
+  override connect(): Promise<pg.Client>;
+  override connect(callback: (error: Error | null) => void): void;
+  /** pg forgets a connection that could not be set up: the socket would be open until the server closes it. */
+  override connect(callback?: (error: Error | null) => void): Promise<pg.Client> | undefined {
+    const failed = (error: unknown): never => {
+      this.destroy();
+      throw error;
+    };
+    if (callback === undefined) return super.connect().catch(failed);
+    super.connect((error: Error | null) => {
+      if (error !== null) this.destroy();
+      callback(error);
+    });
+    return undefined;
+  }
+
+  /** Ends it at once, whatever the server does. Each `ask` under way rejects. */
+  destroy(): void {
+    this.connection.stream.destroy();
   }
 
   /** Sends SQL in one message, which is one transaction unless it says otherwise, and returns the rows of its last statement. */

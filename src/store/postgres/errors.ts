@@ -3,6 +3,7 @@ import { StoreError, type StoreErrorKind } from '../store.ts';
 
 /** What PostgreSQL's codes mean to the person who reads the log (https://www.postgresql.org/docs/current/errcodes-appendix.html): codes, or classes of two characters. */
 const PG_SENTENCES: Readonly<Record<string, string>> = {
+  '08': 'the connection between a pooler and the server was lost',
   '0A000': 'the server is a standby: it does not take messages',
   '25006': 'the server does not take messages: it is a standby, or read-only',
   '23505': 'the database is damaged: the log holds numbers beyond its head',
@@ -26,9 +27,57 @@ const PG_SENTENCES: Readonly<Record<string, string>> = {
 /** Classes whose reason is one row of the request (invariant 13): its data, a constraint, a limit. */
 const PG_ROW_CLASSES = new Set(['22', '23', '54']);
 
+/**
+ * Classes of which an answer to an append proves that nothing was stored (invariant 1). The server raises them while it reads, plans or runs a statement,
+ * or before the record of the commit is written, and has rolled back when it answers. A failure after that point is no ERROR: the server ends the
+ * connection (FATAL), or restarts (PANIC). These are not among them, and leave the outcome open, also as an ERROR:
+ * - 08, connection, and 57P: a pooler reports so that it lost the server, maybe in the middle of the commit. Of class 57 only 57014, a cancelled statement, proves something.
+ * - 40003: by its definition nobody knows whether the statement was completed.
+ * - 58 and XX, system and internal errors: the server has rolled back, but poolers use the same codes for a server that they lost.
+ * - 00 to 03 are no errors; F0 and HV have nothing to do with an append; other classes are not PostgreSQL's.
+ */
+const PG_NOTHING_STORED: Readonly<Record<string, string>> = {
+  '0A': 'the statement uses what the server does not support; a standby answers so',
+  '20': 'a case in a function has no branch',
+  '21': 'a statement got several rows where one was wanted',
+  '22': 'a value cannot be used',
+  '23': 'a constraint was violated; one that is deferred is checked before the commit',
+  '25': 'the state of the transaction forbids the statement',
+  '26': 'no such prepared statement',
+  '28': 'the user was not let in',
+  '2F': 'a function failed',
+  '34': 'no such cursor',
+  '38': 'a function failed',
+  '39': 'a function failed',
+  '3D': 'no such database',
+  '3F': 'no such schema',
+  '40': 'the transaction was rolled back, for a deadlock for example',
+  '42': 'the statement is wrong, or the user may not do that',
+  '44': 'a row does not belong in the view',
+  '53': 'the server ran out of something while it ran the statement',
+  '54': 'the statement is beyond a limit of the server',
+  '55': 'something is not in the state that the statement needs, or locked for too long',
+  '57014': 'the statement was cancelled, by its timeout for example; a cancellation during the commit comes too late',
+  '72': 'the snapshot is too old',
+  P0: 'a function raised an error',
+};
+const PG_STATEMENT_COMPLETION_UNKNOWN = '40003';
+
+/** Errors of the connection to the server, not of a statement: of a pooler between us and the server, where their severity is ERROR. */
+const PG_OF_CONNECTION = /^(08|57P)/;
+
+/** The form of a code. */
+const PG_CODE = /^[0-9A-Z]{5}$/;
+
 /** An answer of the server, after which the connection goes on; whatever else fails, the connection is the reason. */
 export function isAnswer(error: unknown): error is pg.DatabaseError {
-  return error instanceof pg.DatabaseError && error.severity === 'ERROR';
+  return error instanceof pg.DatabaseError && error.severity === 'ERROR' && error.code !== undefined && PG_CODE.test(error.code) && !PG_OF_CONNECTION.test(error.code);
+}
+
+/** Whether an error answers a message, and proves that nothing was stored. */
+function provesNothingStored(error: pg.DatabaseError): boolean {
+  const { code = '' } = error;
+  return isAnswer(error) && code !== PG_STATEMENT_COMPLETION_UNKNOWN && (code in PG_NOTHING_STORED || code.slice(0, 2) in PG_NOTHING_STORED);
 }
 
 /** Whether a standby answered. A new `PgConnection` may reach the primary: the server's name may stand for that now. */
@@ -36,15 +85,14 @@ export function isOfServer(error: pg.DatabaseError): boolean {
   return error.code === '25006' || error.code === '0A000' || error.code === '55000';
 }
 
-/** @param lost What it is when the connection was the reason: before a message was sent, or after it. */
+/** @param lost What it is when nothing proves that the message was without effect: before it was sent, or after. */
 export function toStoreError(error: unknown, lost: StoreErrorKind): StoreError {
   if (error instanceof StoreError) return error;
   const text = error instanceof AggregateError && error.message === '' ? error.errors.map(messageOf).join('; ') : messageOf(error);
   if (!(error instanceof pg.DatabaseError)) return new StoreError(lost, `${lost === 'outcome-unknown' ? 'the connection to the database was lost during the commit' : 'the database cannot be reached'}: ${text}`);
   const { code = '' } = error;
   const sentence = PG_SENTENCES[code] ?? PG_SENTENCES[code.slice(0, 2)];
-  // The server rolls back before it answers with an error; only a connection that it ended leaves the outcome open.
-  if (!isAnswer(error)) return new StoreError(lost, `${sentence ?? 'the server ended the connection'} (${code}: ${text})`);
+  if (!provesNothingStored(error)) return new StoreError(lost, `${sentence ?? 'the server ended the connection'} (${code}: ${text})`);
   if (sentence === undefined && PG_ROW_CLASSES.has(code.slice(0, 2))) return new StoreError('refused', `the database refused a row (${code}: ${text})`);
   return new StoreError('unavailable', `${sentence ?? 'the database could not be used'} (${code}: ${text})`);
 }

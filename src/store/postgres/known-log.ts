@@ -1,6 +1,7 @@
 import { Lineage, type Epoch, type LogState } from '../../model/epochs.ts';
 import type { Position } from '../../model/position.ts';
 import type { Row } from './connection.ts';
+import { nameIn, wholeNumber } from './literals.ts';
 
 /** Lineages that are kept besides the newest: bounds their memory. Answers that are under way at the same time may be of several. */
 const KEPT_LINEAGES = 4;
@@ -30,13 +31,15 @@ export class KnownLog {
   /** The state of the log, from the last columns of a row. */
   state(row: Row, asked: Lineage): LogState {
     const [head, oldest, now, , epochs = null] = row.slice(-STATE_COLUMNS);
-    const state = { lineage: epochs === null ? asked : this.#learn(epochs), oldest: Number(oldest), head: Number(head), now: Number(now) };
+    const state = { lineage: epochs === null ? asked : this.#learn(epochs), oldest: wholeNumber(oldest), head: wholeNumber(head), now: wholeNumber(now) };
     this.see(state);
     return state;
   }
 
   #learn(epochs: string): Lineage {
-    const list = (JSON.parse(epochs) as [string, number, string | null][]).map(([epoch, first, secret]): Epoch => ({ epoch, first, secret: secret ?? undefined }));
+    const list = (JSON.parse(epochs) as [unknown, unknown, unknown][]).map(([epoch, first, secret]): Epoch => ({
+      epoch: nameIn(epoch), first: wholeNumber(String(first)), secret: secret === null ? undefined : nameIn(secret),
+    }));
     const name = list.at(-1)!.epoch;
     const lineage = this.#lineages.get(name) ?? new Lineage(list);
     this.#lineages.delete(name);

@@ -32,3 +32,21 @@ export function booleans(values: readonly boolean[]): string {
 export function elements(array: string): string[] {
   return array === '{}' ? [] : array.slice(1, -1).split(',');
 }
+
+/** A number in an answer. Throws where something else stands: a NaN in the state of the log would spread without a word. */
+export function wholeNumber(text: string | null | undefined): number {
+  const value = text === null || text === undefined || text === '' ? NaN : Number(text);
+  if (!Number.isSafeInteger(value)) throw new TypeError(`the database answered ${String(text).slice(0, ANSWER_SHOWN_CHARACTERS)} where a number belongs`);
+  return value;
+}
+
+/** A name of an epoch or a log in an answer. Throws where something else stands. */
+export function nameIn(value: unknown): string {
+  if (typeof value !== 'string' || !NAME.test(value)) throw new TypeError('the database answered something else where a name belongs');
+  return value;
+}
+
+const NAME = /^[a-z0-9]+$/;
+
+/** How much of an answer an error shows. Stops it from flooding the logger. */
+const ANSWER_SHOWN_CHARACTERS = 40;

@@ -7,7 +7,7 @@ import type { Appended, AppendRequest, Page, ReadQuery, Sought, Store, Trimmed, 
 import { appendCall, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES, stateCall } from './append.ts';
 import { PgConnections } from './connection-pool.ts';
 import { KnownLog } from './known-log.ts';
-import { literal } from './literals.ts';
+import { literal, nameIn, wholeNumber } from './literals.ts';
 import { applyMigrations } from './migrate.ts';
 import { isSummary, messagesOf, readCall, summaryOf } from './query.ts';
 
@@ -53,11 +53,12 @@ export class PostgresStore implements Store {
     // The appends after this one need not begin another epoch.
     this.#answeredLosses = losses;
     try {
-      const [row] = await pgConnections.write(call.text);
-      const log = this.#known.state(row!, known);
-      const { outcomes, began } = outcomesOf(row!, requests, call);
-      if (began) this.#known.see(log, true);
-      return { outcomes, log };
+      return await pgConnections.write(call.text, ([row]) => {
+        const { outcomes, began } = outcomesOf(row!, requests, call);
+        const log = this.#known.state(row!, known);
+        if (began) this.#known.see(log, true);
+        return { outcomes, log };
+      });
     } catch (error) {
       if (losses !== before) this.#answeredLosses = NaN;
       throw error;
@@ -66,36 +67,37 @@ export class PostgresStore implements Store {
 
   async read(query: ReadQuery): Promise<Page> {
     const known = this.#known.lineage;
-    const rows = await this.#lifecycle.use(this.#pgConnections).read(readCall(query, known));
-    const summary = rows.find(isSummary)!;
-    const log = this.#known.state(summary, known);
-    const found = rows.filter((row) => row !== summary);
-    const { scanned, examined } = summaryOf(summary);
-    return { messages: messagesOf(found, query.filter, log.lineage), scanned, examined: examined + found.length, log };
+    return this.#lifecycle.use(this.#pgConnections).read(readCall(query, known), (rows) => {
+      const summary = rows.find(isSummary)!;
+      const { scanned, examined } = summaryOf(summary);
+      const log = this.#known.state(summary, known);
+      const found = rows.filter((row) => row !== summary);
+      return { messages: messagesOf(found, query.filter, log.lineage), scanned, examined: examined + found.length, log };
+    });
   }
 
   async state(): Promise<LogState> {
     const known = this.#known.lineage;
-    const [row] = await this.#lifecycle.use(this.#pgConnections).glance(`SELECT * FROM ${stateCall(known)}`);
-    return this.#known.state(row!, known);
+    return this.#lifecycle.use(this.#pgConnections).glance(`SELECT * FROM ${stateCall(known)}`, ([row]) => this.#known.state(row!, known));
   }
 
   async seek(time: number): Promise<Sought> {
     const known = this.#known.lineage;
     // Times beyond those that a number can hold are as good as the furthest.
     const asked = Math.max(Number.MIN_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(time)));
-    const [row] = await this.#lifecycle.use(this.#pgConnections).read(`SELECT k.seq, k.missing, s.* FROM tidings.seek(${asked}) k, ${stateCall(known)} s`);
-    return { seq: Number(row![0]), missing: row![1] === 't', log: this.#known.state(row!, known) };
+    return this.#lifecycle.use(this.#pgConnections).read(`SELECT k.seq, k.missing, s.* FROM tidings.seek(${asked}) k, ${stateCall(known)} s`,
+      ([row]) => ({ seq: wholeNumber(row![0]), missing: row![1] === 't', log: this.#known.state(row!, known) }));
   }
 
   async trim({ maxAge, maxBytes, rows, latest = Infinity }: TrimPolicy): Promise<Trimmed> {
     const known = this.#known.lineage;
     // The server's clock is looked at where it is used: between an answer and the next question it may be stepped.
     const age = `CASE WHEN machine.clock <= ${Math.floor(Math.min(latest, Number.MAX_SAFE_INTEGER))} THEN ${Math.floor(maxAge)} ELSE 0 END`;
-    const [row] = await this.#lifecycle.use(this.#pgConnections).read('SELECT machine.clock, t.* FROM (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock) AS machine, '
-      + `tidings.trim(${[age, Math.floor(maxBytes), rows, TRIM_STEP_BYTES, PG_ROW_OVERHEAD_BYTES, literal(newestOf(known))].join(', ')}) AS t`);
-    const [clock, messages, keys, more, bytes] = row!;
-    return { messages: Number(messages), keys: Number(keys), more: more === 't', bytes: Number(bytes), clock: Number(clock), log: this.#known.state(row!, known) };
+    return this.#lifecycle.use(this.#pgConnections).read('SELECT machine.clock, t.* FROM (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock) AS machine, '
+      + `tidings.trim(${[age, Math.floor(maxBytes), rows, TRIM_STEP_BYTES, PG_ROW_OVERHEAD_BYTES, literal(newestOf(known))].join(', ')}) AS t`, ([row]) => {
+      const [clock, messages, keys, more, bytes] = row!;
+      return { messages: wholeNumber(messages), keys: wholeNumber(keys), more: more === 't', bytes: wholeNumber(bytes), clock: wholeNumber(clock), log: this.#known.state(row!, known) };
+    });
   }
 
   close(): Promise<void> {
@@ -105,10 +107,12 @@ export class PostgresStore implements Store {
   async #open(): Promise<{ logId: string; log: LogState }> {
     await applyMigrations(this.#pgConnections);
     const { losses } = this.#pgConnections;
-    const [row] = await this.#pgConnections.write(`SELECT * FROM tidings.open('${randomName(LOG_NAME_CHARACTERS)}', '${randomName(EPOCH_RANDOM_CHARACTERS)}', ${KEPT_EPOCHS}, ${UNDERSTOOD_LEVEL})`);
-    const log = this.#known.state(row!, this.#known.lineage);
-    this.#known.see(log, true);
-    this.#answeredLosses = losses;
-    return { logId: row![0]!, log };
+    return this.#pgConnections.write(`SELECT * FROM tidings.open('${randomName(LOG_NAME_CHARACTERS)}', '${randomName(EPOCH_RANDOM_CHARACTERS)}', ${KEPT_EPOCHS}, ${UNDERSTOOD_LEVEL})`, ([row]) => {
+      const logId = nameIn(row![0]);
+      const log = this.#known.state(row!, this.#known.lineage);
+      this.#known.see(log, true);
+      this.#answeredLosses = losses;
+      return { logId, log };
+    });
   }
 }

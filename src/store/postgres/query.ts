@@ -6,7 +6,7 @@ import { SCAN_MAX_ROWS } from '../limits.ts';
 import type { ReadQuery } from '../store.ts';
 import { stateCall } from './append.ts';
 import type { Row } from './connection.ts';
-import { literal, strings } from './literals.ts';
+import { literal, strings, wholeNumber } from './literals.ts';
 
 /**
  * Segments that the server compares, of one pattern and of all of a filter; the rest is compared here. Comparing costs the server their number for each
@@ -47,7 +47,7 @@ export function isSummary(row: Row): boolean {
 }
 
 export function summaryOf(row: Row): { readonly scanned: number; readonly examined: number } {
-  return { scanned: Number(row[0]), examined: Number(row[1]) };
+  return { scanned: wholeNumber(row[0]), examined: wholeNumber(row[1]) };
 }
 
 /** The messages of the other rows, in order, without those that were found only because a pattern was too long to be compared there. */
@@ -55,8 +55,8 @@ export function messagesOf(rows: readonly Row[], filter: Filter | undefined, lin
   const wanted = filter === undefined ? rows : rows.filter((row) => filter.matches(row[4]!));
   const messages = wanted.map((row) => {
     const [number, time, expires, json, topic, event, data] = row as readonly string[];
-    const seq = Number(number);
-    return new Message(lineage.at(seq).epoch, seq, Number(time), Number(expires), {
+    const seq = wholeNumber(number);
+    return new Message(lineage.at(seq).epoch, seq, wholeNumber(time), wholeNumber(expires), {
       topic: topic!, event: event ?? undefined, json: json === 'true', data: ownCopy(Buffer.from(data!, 'hex')),
     });
   });

@@ -36,16 +36,25 @@ export function toStoreError(error: unknown, other: StoreErrorKind): StoreError 
 }
 
 /**
- * An error of the COMMIT itself. BUSY and FULL come before the frame that makes a transaction part of the write-ahead
- * log is complete, and SQLite has rolled back. After an I/O error that frame may be in the file although the sync
- * failed: this process will write over it, but a recovery after a crash may find it and take the transaction as
- * committed. So nobody can say (invariant 1).
+ * Codes of which an error of the COMMIT proves that nothing was stored (invariant 1), with the reason. SQLite reports each before the frame that makes the
+ * transaction part of the write-ahead log is complete, and rolls back. After any other code that frame may be in the file:
+ * - IOERR: the sync failed, or the index of the write-ahead log could not be extended. This process writes over the frame, but a recovery after a crash may find it.
+ * - NOMEM, CANTOPEN, PROTOCOL, READONLY, CORRUPT and the rest: the index is updated after the frame was written, and may fail so.
  */
+const SQLITE_NOTHING_STORED: Readonly<Record<string, string>> = {
+  SQLITE_BUSY: 'a lock was missing, before anything was written',
+  SQLITE_LOCKED: 'a lock was missing, before anything was written',
+  SQLITE_CONSTRAINT: 'a deferred constraint was violated, before anything was written',
+  SQLITE_FULL: 'the frame found no place: where the sync finds out, the code is IOERR',
+  SQLITE_INTERRUPT: 'the statement was interrupted, before anything was written',
+};
+
+/** An error of the COMMIT itself. */
 export function toCommitError(error: unknown): StoreError {
-  const certain = toStoreError(error, 'outcome-unknown');
+  const failure = toStoreError(error, 'outcome-unknown');
   const code = codeOf(error);
-  if (code !== undefined && primary(code) !== 'SQLITE_IOERR') return certain;
-  return new StoreError('outcome-unknown', `the commit failed half-way: ${certain.message}`, error);
+  if (code !== undefined && primary(code) in SQLITE_NOTHING_STORED) return failure;
+  return new StoreError('outcome-unknown', `the commit failed half-way: ${failure.message}`, error);
 }
 
 export function isBusy(error: unknown): boolean {

@@ -1,13 +1,14 @@
-import { once } from 'node:events';
-import { copyFileSync, rmSync } from 'node:fs';
+import { copyFileSync, readFileSync, rmSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { createSecureContext, TLSSocket } from 'node:tls';
 import type pg from 'pg';
 import t from 'tap';
 import { PgConnections } from '../../../src/store/postgres/connection-pool.ts';
 import { migrate } from '../../../src/store/postgres/migrate.ts';
 import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
 import { complaint, draft, EVERYTHING, failure, openStore, range, readMessages, request, seqs, stored } from '../../contract/store-kit.ts';
+import { Liar } from '../../support/liar.ts';
 import { Link } from '../../support/link.ts';
 import { listening } from '../../support/listening.ts';
 import { startPostgres } from '../../support/postgres.ts';
@@ -83,18 +84,57 @@ async function holdHead(t: Scope, database: PostgresDatabase): Promise<pg.Client
   return holder;
 }
 
+t.test('a pooler that lost the server during a commit leaves the outcome open, and the next append begins an epoch', async (t) => {
+  const { store, outcome } = await duringLockWait(async () => {
+    const database = await PostgresDatabase.create(server);
+    const liar = await Liar.start(t, server.port);
+    const store = new PostgresStore({ url: server.url(database.name, liar), maxPgConnections: 2 });
+    t.teardown(() => store.close());
+    await store.open();
+    const holder = await holdHead(t, database);
+    const appending = failure(store.append([request(draft('a', 'sent'))]));
+    await database.locked(1, appending);
+    // PgBouncer's words for a server that crashed.
+    liar.interject(Buffer.from('E\0\0\0\x2aSERROR\0VERROR\0C08P01\0Mserver crashed\0\0', 'latin1'));
+    const outcome = await appending;
+    await holder.query('COMMIT');
+    return { store, outcome };
+  });
+  t.equal(outcome, 'outcome-unknown');
+  await until('it was stored all the same', async () => (await store.state()).head === 1);
+  t.match((await store.append([request(draft('a'))])).log.lineage.epochs, [{ first: 1 }, { first: 2 }]);
+});
+
+t.test('over TLS too, a server that makes no sense loses its connection, and the process lives', async (t) => {
+  const secured = await startPostgres(t, { tls: true });
+  const context = createSecureContext({ cert: readFileSync(secured.certificate), key: readFileSync(secured.certificate.replace('.crt', '.key')) });
+  const nonsense = createServer((client) => {
+    client.on('error', () => undefined);
+    client.once('data', () => {
+      client.write('S');
+      const told = new TLSSocket(client, { isServer: true, secureContext: context });
+      told.on('error', () => undefined);
+      told.once('data', () => told.write(Buffer.from('E\0\0\0\x04', 'latin1')));
+    });
+  });
+  const port = await listening(nonsense);
+  t.teardown(() => nonsense.close());
+  const store = new PostgresStore({ url: `${secured.url('postgres', { port })}?sslmode=no-verify`, maxPgConnections: 2 });
+  t.match(await complaint(store.open()), /malformed error/);
+  await store.close();
+});
+
 t.test('a connection of which the server said that it ends does not take its successor with it', async (t) => {
   const database = await PostgresDatabase.create(server);
   const { port, clients } = await holdingEnds(t);
   const pgConnections = new PgConnections({ url: server.url(database.name, { port }), maxQueryConnections: 1 });
   t.teardown(() => pgConnections.close());
-  const backend = async (): Promise<unknown> => (await pgConnections.write('SELECT pg_backend_pid()'))[0]![0];
+  const backend = (): Promise<unknown> => pgConnections.write('SELECT pg_backend_pid()', ([row]) => row![0]);
   const first = await backend();
   await database.ask(`SELECT pg_terminate_backend(${String(first)})`);
   await until('it has read the reason', () => pgConnections.losses === 1);
   const second = await backend();
-  clients[0]!.end();
-  await once(clients[0]!, 'close');
+  await until('it has left the connection', () => clients[0]!.destroyed);
   t.equal(await backend(), second, 'nor is a third made beside it, which would leave it open for ever');
   t.equal(pgConnections.losses, 1, 'one was lost');
 });

@@ -1,0 +1,158 @@
+import type { Framing } from '../../runtime/guarded-socket.ts';
+
+/**
+ * What Redis may say, checked before ioredis reads it (https://redis.io/docs/latest/develop/reference/protocol-spec). ioredis throws out of reach when a reply
+ * answers no question, or has another form than its question wants, and it reserves the memory that an array announces.
+ */
+
+/** The longest reply; an envelope is the longest that is expected, 1 MiB. Stops a reply without an end from filling the memory. */
+const REPLY_MAX_BYTES = 16 * 1024 * 1024;
+/** The most values in one reply, and how deep they may lie. HELLO lists the modules of a server, and SENTINEL MASTER some fifty fields. Stops what a reply announces from being reserved. */
+const REPLY_MAX_VALUES = 10_000;
+const REPLY_MAX_LEVELS = 8;
+/** The longest number, with its sign: those of Redis have 64 bits. */
+const NUMBER_MAX_CHARACTERS = 20;
+
+const NUMBER = /^[+-]?\d+$/;
+const CR = 13;
+const LF = 10;
+
+/** What a reply answers, at the moment when it is handed over. */
+export interface Conversation {
+  /** The oldest command that was not answered, in small letters; undefined if there is none. */
+  readonly question: string | undefined;
+  /** Whether messages come as ordinary arrays, as from a server that speaks RESP2 only. */
+  readonly isSubscriber: boolean;
+}
+
+/** A framing for one connection. It finds one reply at a time, since each answers a question. */
+export function replyFraming(conversation: () => Conversation): Framing {
+  return (bytes) => {
+    const reply = new Reply(bytes);
+    const end = reply.read();
+    if (end > REPLY_MAX_BYTES) throw new Error(`Redis announced a reply of ${end} bytes`);
+    if (end <= bytes.length) check(reply, conversation());
+    return end;
+  };
+}
+
+function check(reply: Reply, { question, isSubscriber }: Conversation): void {
+  const isPush = reply.type === '>';
+  const isList = reply.type === '*';
+  if (reply.isList('message', '$$$') && (isPush || isSubscriber)) return;
+  if (question === undefined) throw new Error('Redis sent a reply that answers no command');
+  if (question === 'subscribe') {
+    if (reply.type !== '-' && !((isPush || isList) && reply.isList('subscribe', '$$:'))) throw new Error('Redis answered SUBSCRIBE with something else');
+  } else if (isPush) throw new Error('Redis sent a push message that nobody asked for');
+  else if (isSubscriber && isList && !reply.isList('pong', '$$')) throw new Error('Redis sent a subscriber something that it did not ask for');
+}
+
+/** The first reply in some bytes. */
+class Reply {
+  readonly #bytes: Buffer;
+  /** The types of the values directly in it, if it is an array or a push message; `_` is null. */
+  #shape = '';
+  /** Its first value, if that is a text. */
+  #first = '';
+  #values = 0;
+  #at = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  get type(): string {
+    return String.fromCharCode(this.#bytes[0]!);
+  }
+
+  isList(first: string, shape: string): boolean {
+    return this.#shape === shape && this.#first === first;
+  }
+
+  /** Where it ends; beyond the bytes if it is not whole. */
+  read(): number {
+    this.#value(0);
+    return this.#at;
+  }
+
+  /** Reads one value, and stands after it then, or beyond the bytes. */
+  #value(depth: number): void {
+    const line = this.#line();
+    if (line === undefined) return;
+    if (++this.#values > REPLY_MAX_VALUES || depth > REPLY_MAX_LEVELS) throw new Error('Redis sent a reply of too many values');
+    const type = line[0] ?? '';
+    const text = line.slice(1);
+    let shown = type;
+    switch (type) {
+      case '+':
+        break;
+      case '-':
+        if (depth > 0) throw malformed(type);
+        break;
+      case ':':
+        number(text);
+        break;
+      case '_':
+        if (text !== '') throw malformed(type);
+        break;
+      case '$':
+      case '=':
+        if (type === '$' && text === '-1') shown = '_';
+        else this.#text(type, length(text, REPLY_MAX_BYTES), depth);
+        break;
+      case '*':
+      case '>':
+      case '%':
+        if (type === '>' && depth > 0) throw malformed(type);
+        if (type === '*' && text === '-1') shown = '_';
+        else this.#list(length(text, REPLY_MAX_VALUES) * (type === '%' ? 2 : 1), depth);
+        break;
+      default:
+        throw malformed(type);
+    }
+    if (depth === 1) this.#shape += shown;
+  }
+
+  #list(values: number, depth: number): void {
+    for (let value = 0; value < values && this.#at <= this.#bytes.length; value++) this.#value(depth + 1);
+  }
+
+  #text(type: string, bytes: number, depth: number): void {
+    // `=` has three letters for the kind of text, and a colon.
+    if (type === '=' && bytes < 4) throw malformed(type);
+    const from = this.#at;
+    this.#at += bytes + 2;
+    if (this.#at > this.#bytes.length) return;
+    if (this.#bytes[this.#at - 2] !== CR || this.#bytes[this.#at - 1] !== LF) throw malformed(type);
+    if (depth === 1 && this.#shape === '' && bytes <= NUMBER_MAX_CHARACTERS) this.#first = this.#bytes.toString('latin1', from, from + bytes);
+  }
+
+  /** The text up to the end of the line; undefined, and beyond the bytes, if that is not there yet. */
+  #line(): string | undefined {
+    const end = this.#bytes.indexOf(CR, this.#at);
+    if (end === -1 || end + 1 >= this.#bytes.length) {
+      this.#at = this.#bytes.length + 1;
+      if (this.#at > REPLY_MAX_BYTES) throw malformed('line');
+      return undefined;
+    }
+    if (this.#bytes[end + 1] !== LF) throw malformed('line');
+    const line = this.#bytes.toString('latin1', this.#at, Math.min(end, this.#at + 2 + NUMBER_MAX_CHARACTERS));
+    this.#at = end + 2;
+    return line;
+  }
+}
+
+function number(text: string): number {
+  if (text.length > NUMBER_MAX_CHARACTERS || !NUMBER.test(text)) throw malformed('number');
+  return Number(text);
+}
+
+function length(text: string, most: number): number {
+  const value = number(text);
+  if (value < 0 || value > most || text.startsWith('+')) throw new Error(`Redis announced ${value} bytes or values`);
+  return value;
+}
+
+function malformed(what: string): Error {
+  return new Error(`Redis sent a malformed reply (${JSON.stringify(what)})`);
+}

@@ -1,0 +1,54 @@
+import t from 'tap';
+import { replyFraming, type Conversation } from '../../../src/bus/redis/reply-framing.ts';
+
+/** What comes of a text: where its first reply ends, or why it is refused. */
+function read(text: string, question: string | null = 'ping', isSubscriber = false): number | string {
+  const conversation: Conversation = { question: question ?? undefined, isSubscriber };
+  try {
+    return replyFraming(() => conversation)(Buffer.from(text, 'latin1'));
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+const MESSAGE = '3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$2\r\nhi\r\n';
+const SUBSCRIBED = '3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n';
+const HELLO = '%3\r\n$6\r\nserver\r\n$5\r\nredis\r\n$5\r\nproto\r\n:3\r\n$7\r\nmodules\r\n*1\r\n%1\r\n$4\r\nargs\r\n*0\r\n';
+
+t.test('whole replies pass, one at a time, and parts of them wait', async (t) => {
+  for (const reply of ['+OK\r\n', '-ERR no\r\n', ':-5\r\n', '$-1\r\n', '$2\r\nhi\r\n', '$0\r\n\r\n', '*0\r\n', '*-1\r\n', '_\r\n', '=6\r\ntxt:ok\r\n', '*2\r\n*1\r\n:1\r\n$-1\r\n', HELLO]) {
+    t.equal(read(`${reply}+OK\r\n`), reply.length, JSON.stringify(reply));
+    for (let length = 1; length < reply.length; length++) t.ok((read(reply.slice(0, length)) as number) > length, `${length} of ${JSON.stringify(reply)}`);
+  }
+});
+
+t.test('a message passes at any time, and nothing else without a question', async (t) => {
+  t.equal(read(`>${MESSAGE}`, null), MESSAGE.length + 1);
+  t.equal(read(`*${MESSAGE}`, null, true), MESSAGE.length + 1);
+  for (const text of ['$-1\r\n', '+OK\r\n', '-ERR no\r\n', `*${MESSAGE}`, `>${SUBSCRIBED}`, '>0\r\n', `>${MESSAGE}`.replace('$2\r\nhi', '$-1')]) {
+    t.match(read(text, null), /answers no command/, JSON.stringify(text));
+  }
+});
+
+t.test('SUBSCRIBE is answered by its own form, or an error', async (t) => {
+  for (const type of ['>', '*']) t.equal(read(type + SUBSCRIBED, 'subscribe'), SUBSCRIBED.length + 1);
+  t.equal(read('-NOPERM\r\n', 'subscribe'), 9);
+  for (const text of ['$-1\r\n', ':1\r\n', '+OK\r\n', '*0\r\n', `>${SUBSCRIBED}`.replace('$1\r\nc', '$-1')]) t.match(read(text, 'subscribe'), /answered SUBSCRIBE with something else/, JSON.stringify(text));
+});
+
+t.test('push messages that nobody asked for are refused, and lists to a subscriber', async (t) => {
+  for (const text of [`>${SUBSCRIBED}`, '>0\r\n', '>1\r\n$-1\r\n', '>2\r\n$10\r\ninvalidate\r\n$-1\r\n']) t.match(read(text), /push message that nobody asked for/);
+  for (const text of ['*0\r\n', '*1\r\n$-1\r\n', '*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n']) t.match(read(text, 'ping', true), /subscriber/);
+  t.equal(read('*2\r\n$4\r\npong\r\n$0\r\n\r\n', 'ping', true), 20);
+});
+
+t.test('what is announced is bounded, and refused before it comes', async (t) => {
+  for (const text of ['$4294967295\r\n', '*4294967295\r\n', '*10001\r\n', '%30000000\r\n', '*1\r\n'.repeat(10), '$16777217\r\n', '$99999999999999999999\r\n', `:${'9'.repeat(30)}\r\n`]) t.type(read(text), 'string', text.slice(0, 30));
+  t.type(read(`*2\r\n${'$16777000\r\n'}${'x'.repeat(16_777_000)}\r\n$16777000\r\n`), 'string', 'in one reply');
+});
+
+t.test('what is no reply is refused', async (t) => {
+  for (const text of ['\r\n', 'HTTP/1.1 400\r\n', '$2\r\nhi!\r', '$x\r\n', '$-2\r\n', ':\r\n', ':1x\r\n', '+a\rb\r\n', '_x\r\n', '*1\r\n>0\r\n', '*1\r\n-ERR\r\n', '=3\r\ntxt\r\n', '#t\r\n', ',1\r\n', '(1\r\n', '~0\r\n', '|0\r\n', '!3\r\nERR\r\n']) {
+    t.type(read(text), 'string', JSON.stringify(text));
+  }
+});
