@@ -60,6 +60,7 @@ const PG_NOTHING_STORED: Readonly<Record<string, string>> = {
   '57014': 'the statement was cancelled, by its timeout for example; a cancellation during the commit comes too late',
   '72': 'the snapshot is too old',
   P0: 'a function raised an error',
+  TD001: 'the program does not understand the log',
 };
 const PG_STATEMENT_COMPLETION_UNKNOWN = '40003';
 
