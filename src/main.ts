@@ -75,7 +75,7 @@ await lifecycle.serve(buildApp(service), early ?? lifecycle.openLog());
 /** Loads only the driver that is used. */
 async function makeStore(): Promise<Store> {
   if (database.kind === 'sqlite') return new (await import('./store/sqlite/sqlite.ts')).SqliteStore({ file: resolve(database.file), logger });
-  return new (await import('./store/postgres/postgres.ts')).PostgresStore({ url: database.url, maxPgConnections: config.DATABASE_CONNECTIONS });
+  return new (await import('./store/postgres/postgres.ts')).PostgresStore({ url: database.url, maxPgConnections: config.DATABASE_CONNECTIONS, logger });
 }
 
 /** Loads ioredis only where it is used: that takes a while. */

@@ -1,8 +1,9 @@
-import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, statSync, symlinkSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Child } from './support/child.ts';
 import { startInstance, type InstanceOptions } from './support/instance.ts';
+import { copySources } from './support/program-copy.ts';
 import { tempFolder } from './support/temp.ts';
 
 /** The entry point of `npm start`: what Node has compiled is kept for the next start. */
@@ -22,8 +23,7 @@ interface Tree {
 
 /** The program in a folder of its own, with a node_modules into which something may be written. */
 function copyOfProgram(t: Test): Tree {
-  const folder = tempFolder(t);
-  for (const name of ['src', 'migrations', 'package.json']) cpSync(join(ROOT, name), join(folder, name), { recursive: true });
+  const folder = copySources(t);
   const packages = join(folder, 'node_modules');
   mkdirSync(packages);
   for (const name of readdirSync(join(ROOT, 'node_modules'))) if (!name.startsWith('.')) symlinkSync(join(ROOT, 'node_modules', name), join(packages, name));

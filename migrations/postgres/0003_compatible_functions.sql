@@ -36,7 +36,7 @@ CREATE FUNCTION tidings.open(new_log text, random text, kept integer, understood
 RETURNS TABLE (log text, head bigint, oldest bigint, now bigint, epoch text, epochs json, standby boolean) LANGUAGE plpgsql ROWS 1 AS $$
 #variable_conflict use_column
 BEGIN
-  INSERT INTO tidings.head (id, log, seq, epoch, time, bytes, server) VALUES (1, new_log, 0, '', 0, 0, '') ON CONFLICT (id) DO NOTHING;
+  INSERT INTO tidings.head (id, log, seq, epoch, time, bytes, server, level) VALUES (1, new_log, 0, '', 0, 0, '', understood) ON CONFLICT (id) DO NOTHING;
   INSERT INTO tidings.retention (id, oldest, bytes, time) VALUES (1, 1, 0, NULL) ON CONFLICT (id) DO NOTHING;
   PERFORM FROM tidings.head FOR UPDATE;
   PERFORM tidings.begin_epoch(random, kept, h.seq + 1) FROM tidings.head h;

@@ -2,16 +2,14 @@
  * Records what the clients of a broken service saw: `node test/chaos/record.ts [name]`, for one of `BREAKAGES` or all. What is
  * recorded is what `checker.test.ts` shows the checker; it is done again only when a recording has to change.
  */
-import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { check, summarise } from '../support/checker.ts';
-import { tempFolder } from '../support/temp.ts';
+import { copyProgram, replaceIn } from '../support/program-copy.ts';
 import { BREAKAGES, type Breakage } from './breakages.ts';
 import { chaos } from './chaos.ts';
 import { save } from './recording.ts';
 import { Teardowns } from './teardowns.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
 const HISTORIES = join(import.meta.dirname, 'histories');
 
 /** Another run, when the mistake did not show: not every moment brings every mistake to light. */
@@ -45,15 +43,7 @@ async function record(breakage: Breakage): Promise<void> {
 
 /** A copy of the service with the mistake in it: its entry point. */
 function broken(scope: Teardowns, { file, instead }: Breakage): string {
-  const folder = tempFolder(scope);
-  for (const part of ['src', 'migrations', 'package.json']) cpSync(join(ROOT, part), join(folder, part), { recursive: true });
-  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
-  const path = join(folder, 'src', file);
-  let text = readFileSync(path, 'utf8');
-  for (const [from, to] of Object.entries(instead)) {
-    if (!text.includes(from)) throw new Error(`${file} has no ${JSON.stringify(from)} any more`);
-    text = text.replace(from, to);
-  }
-  writeFileSync(path, text);
+  const folder = copyProgram(scope);
+  for (const [from, to] of Object.entries(instead)) replaceIn(folder, file, from, to);
   return join(folder, 'src/main.ts');
 }

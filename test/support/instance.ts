@@ -40,7 +40,7 @@ export class Instance {
   readonly #env: Readonly<Record<string, string>>;
   readonly #ready: ((instance: Instance) => boolean | Promise<boolean>) | undefined;
   readonly #by: readonly string[];
-  readonly #entry: string | undefined;
+  #entry: string | undefined;
   #child: Child;
 
   constructor(t: Scope, port: number, env: Readonly<Record<string, string>>, options: InstanceOptions) {
@@ -79,17 +79,23 @@ export class Instance {
   }
 
   /** Ends it with a signal if it still runs, and starts it again: same port, folder and environment. */
-  async restart(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+  async restart(signal: NodeJS.Signals = 'SIGKILL', ready = this.#ready): Promise<void> {
     this.kill(signal);
     await this.exited;
     this.#child = this.#spawn();
-    await this.started();
+    await this.started(ready);
   }
 
-  async started(): Promise<void> {
+  /** Ends it in order, and starts another version of the program in its place, which is restarted from then on. Without an entry point, this one. */
+  async replace(entry?: string): Promise<void> {
+    this.#entry = entry;
+    await this.restart('SIGTERM');
+  }
+
+  async started(isReady = this.#ready): Promise<void> {
     const limit = Date.now() + READY_LIMIT;
-    if (this.#ready === undefined) await this.says(GREETING);
-    const ready = this.#ready ?? (async () => await status(`${this.url}/readyz`) === 200);
+    if (isReady === undefined) await this.says(GREETING);
+    const ready = isReady ?? (async () => await status(`${this.url}/readyz`) === 200);
     while (!await ready(this)) {
       if (!this.#child.running) throw new Error(`The instance ended while it started:\n${this.output}`);
       if (Date.now() > limit) throw new Error(`The instance did not become ready:\n${this.output}`);

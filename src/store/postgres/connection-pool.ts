@@ -19,6 +19,11 @@ export interface PgConnectionsOptions {
   readonly maxQueryConnections: number;
 }
 
+/** What each connection to a server is made with. */
+export function connectionConfig(url: string): pg.ClientConfig {
+  return { connectionString: url, connectionTimeoutMillis: CONNECT_MS, keepAlive: true, keepAliveInitialDelayMillis: KEEPALIVE_MS, fallback_application_name: 'tidings' };
+}
+
 /** Turns the rows of an answer into what they say. What it throws counts as a loss of the connection: who knows what comes on it next. */
 type Understand<Answer> = (rows: readonly Row[]) => Answer;
 
@@ -31,7 +36,7 @@ export class PgConnections {
   #losses = 0;
 
   constructor({ url, maxQueryConnections }: PgConnectionsOptions) {
-    this.#config = { connectionString: url, connectionTimeoutMillis: CONNECT_MS, keepAlive: true, keepAliveInitialDelayMillis: KEEPALIVE_MS, fallback_application_name: 'tidings' };
+    this.#config = connectionConfig(url);
     this.#queryPool = new pg.Pool({ ...this.#config, Client: PgConnection, max: maxQueryConnections, idleTimeoutMillis: IDLE_MS });
     // An idle `PgConnection` was lost; the pool removes it.
     this.#queryPool.on('error', () => this.#lost());

@@ -15,16 +15,23 @@ export type Row = readonly (string | null)[];
 /** Text stays text: the caller knows what the columns are. */
 const types: pg.CustomTypesConfig = { getTypeParser: () => (value: string) => value };
 
+export interface PgConnectionConfig extends pg.ClientConfig {
+  /** How long an answer may take; `ANSWER_MS` if absent. Infinity for what takes as long as it takes. */
+  readonly answerMs?: number;
+}
+
 /** A connection to the server, which ends when the server falls silent, or says what no server may. */
 export class PgConnection extends pg.Client {
   readonly #socket: Socket;
+  readonly #answerMs: number;
   #unanswered = 0;
   #patience: NodeJS.Timeout | undefined;
 
-  constructor(config: pg.ClientConfig = {}) {
+  constructor({ answerMs = ANSWER_MS, ...config }: PgConnectionConfig = {}) {
     const socket = new Socket();
     super({ ...config, stream: () => socket });
     this.#socket = socket;
+    this.#answerMs = answerMs;
     // With TLS, pg reads another stream than the socket, and tells when it exists. The one byte before that is no message.
     if (this.ssl) this.connection.once('sslconnect', () => guardSocket(this.connection.stream as TLSSocket, answerFraming()));
     else guardSocket(socket, answerFraming());
@@ -68,8 +75,9 @@ export class PgConnection extends pg.Client {
   }
 
   #wait(): void {
+    if (this.#answerMs === Infinity) return;
     this.#patience = setTimeout(() => {
-      this.#patience = setTimeout(() => this.#socket.destroy(new Error(`the server did not answer for ${ANSWER_MS / 1000} s`)), ANSWER_GRACE_MS);
-    }, ANSWER_MS);
+      this.#patience = setTimeout(() => this.#socket.destroy(new Error(`the server did not answer for ${this.#answerMs / 1000} s`)), ANSWER_GRACE_MS);
+    }, this.#answerMs);
   }
 }

@@ -1,20 +1,34 @@
-import { missingMigrations, type AppliedMigration, type Migration } from '../migrations.ts';
+import { UNDERSTOOD_LEVEL } from '../level.ts';
 import { StoreError } from '../store.ts';
+import { beginMigration, missing, recordCall, type Ask } from './applied-migrations.ts';
 import { PgConnections } from './connection-pool.ts';
-import type { Row } from './connection.ts';
-import { literal } from './literals.ts';
-import { TRANSACTION_SETTINGS } from './transaction-settings.ts';
+import { wholeNumber } from './literals.ts';
+import { applyLongMigrations } from './long-migrations.ts';
 
-/** The advisory lock that every migration takes, so that one instance migrates and the others wait: the word as a number. */
-const MIGRATION_LOCK = Buffer.from('tidings\0').readBigInt64BE();
-
-export type Ask = (text: string) => Promise<readonly Row[]>;
-
-/** Brings the schema of a database up to date, without beginning an epoch. For the command line. Resolves to the number of migrations applied; rejects with a `StoreError`. */
-export async function migrate(url: string): Promise<number> {
+/**
+ * Brings the schema of a database up to date, the long migrations as well, without beginning an epoch. For the command line. Resolves to the number of
+ * migrations applied; rejects with a `StoreError`.
+ *
+ * @param waits Is called now and then while another session makes an index of a migration.
+ */
+export async function migrate(url: string, waits: () => void = () => undefined): Promise<number> {
   const pgConnections = new PgConnections({ url, maxQueryConnections: 1 });
   try {
-    return await applyMigrations(pgConnections);
+    const { applied, left } = await applyMigrations(pgConnections);
+    return applied + (left ? await applyLongMigrations({ url, waits }) : 0);
+  } finally {
+    await pgConnections.close();
+  }
+}
+
+/** Raises the level of a log to what this program understands. Resolves to the level that it has then; undefined when there is no log yet. */
+export async function raiseLevel(url: string): Promise<number | undefined> {
+  const pgConnections = new PgConnections({ url, maxQueryConnections: 1 });
+  try {
+    return await pgConnections.session(async (ask) => {
+      const [[level] = []] = await ask(`UPDATE tidings.head SET level = greatest(level, ${UNDERSTOOD_LEVEL}) RETURNING level`);
+      return level === undefined ? undefined : wholeNumber(level);
+    });
   } finally {
     await pgConnections.close();
   }
@@ -22,37 +36,20 @@ export async function migrate(url: string): Promise<number> {
 
 /**
  * Applies what is missing, all or nothing, under a lock: any number of instances may start at once. drizzle's own `migrate` takes none; its
- * table is kept. A database that is up to date is only looked at.
+ * table is kept. A database that is up to date is only looked at. Resolves to the number of migrations applied, and to whether long ones are left.
  */
-export function applyMigrations(pgConnections: PgConnections): Promise<number> {
+export function applyMigrations(pgConnections: PgConnections): Promise<{ readonly applied: number; readonly left: boolean }> {
   return pgConnections.session(async (ask) => {
-    if ((await missingSteps(ask)).length === 0) return 0;
-    await ask(`BEGIN; ${TRANSACTION_SETTINGS}, pg_advisory_xact_lock(${MIGRATION_LOCK})`);
-    const missing = await missingSteps(ask);
+    const seen = await missing(ask);
+    const left = seen.some(({ isLong }) => isLong);
+    if (seen.every(({ isLong }) => isLong)) return { applied: 0, left };
+    await beginMigration(ask);
+    const short = (await missing(ask)).filter(({ isLong }) => !isLong);
     await prepare(ask);
-    for (const migration of missing) await ask([...migration.statements, recordCall(migration)].join(';\n'));
+    for (const migration of short) await ask([...migration.statements, recordCall(migration)].join(';\n'));
     await ask('COMMIT');
-    return missing.length;
+    return { applied: short.length, left };
   });
-}
-
-/** The migrations that are applied before the store is open. */
-async function missingSteps(ask: Ask): Promise<readonly Migration[]> {
-  return missingMigrations('postgres', await appliedMigrations(ask)).filter(({ isLong }) => !isLong);
-}
-
-export async function appliedMigrations(ask: Ask): Promise<AppliedMigration[]> {
-  // Not by to_regclass, which may answer from what this session knew before it waited for the lock.
-  const [[tables] = []] = await ask("SELECT count(*) FROM pg_tables WHERE schemaname = 'tidings' AND tablename = '__drizzle_migrations'");
-  if (tables === '0') return [];
-  // The first programs made the table without the second column.
-  const rows = await ask("SELECT m.created_at, to_jsonb(m) ->> 'compatible' FROM tidings.__drizzle_migrations AS m");
-  return rows.map(([version, compatible]) => ({ version: Number(version), compatible: compatible === null ? undefined : Number(compatible) }));
-}
-
-/** Remembers that a migration was applied. */
-export function recordCall({ hash, version, compatible }: Migration): string {
-  return `INSERT INTO tidings.__drizzle_migrations (hash, created_at, compatible) VALUES (${literal(hash)}, ${version}, ${compatible})`;
 }
 
 /** Makes what migrations need, where it is missing. */

@@ -1,4 +1,5 @@
 import { EPOCH_RANDOM_CHARACTERS, type LogState } from '../../model/epochs.ts';
+import type { Logger } from '../../runtime/logger.ts';
 import { UNDERSTOOD_LEVEL } from '../level.ts';
 import { KEPT_EPOCHS, TRIM_STEP_BYTES } from '../limits.ts';
 import { LOG_NAME_CHARACTERS, randomName } from '../names.ts';
@@ -8,6 +9,7 @@ import { appendCall, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES, stateCall } fr
 import { PgConnections } from './connection-pool.ts';
 import { KnownLog } from './known-log.ts';
 import { literal, nameIn, wholeNumber } from './literals.ts';
+import { BackgroundMigrations } from './long-migrations.ts';
 import { applyMigrations } from './migrate.ts';
 import { isSummary, messagesOf, readCall, summaryOf } from './query.ts';
 
@@ -22,17 +24,20 @@ export interface PostgresOptions {
   readonly url: string;
   /** The most connections at a time, one of them for writing; at least 2. */
   readonly maxPgConnections: number;
+  readonly logger: Logger;
 }
 
 /** Turns each call into SQL, and the answer into what `Store` promises. */
 export class PostgresStore implements Store {
   readonly #pgConnections: PgConnections;
-  readonly #lifecycle = new StoreLifecycle({ open: () => this.#open(), close: () => this.#pgConnections.close() });
+  readonly #backgroundMigrations: BackgroundMigrations;
+  readonly #lifecycle = new StoreLifecycle({ open: () => this.#open(), close: () => this.#close() });
   readonly #known = new KnownLog();
   /** How many losses of `PgConnection`s an epoch was begun for, or is being begun for. NaN when that epoch may not have begun. */
   #answeredLosses = 0;
 
-  constructor({ url, maxPgConnections }: PostgresOptions) {
+  constructor({ url, maxPgConnections, logger }: PostgresOptions) {
+    this.#backgroundMigrations = new BackgroundMigrations({ url, logger });
     this.#pgConnections = new PgConnections({ url, maxQueryConnections: maxPgConnections - 1 });
   }
 
@@ -105,14 +110,19 @@ export class PostgresStore implements Store {
   }
 
   async #open(): Promise<{ logId: string; log: LogState }> {
-    await applyMigrations(this.#pgConnections);
+    const { left } = await applyMigrations(this.#pgConnections);
     const { losses } = this.#pgConnections;
     return this.#pgConnections.write(`SELECT * FROM tidings.open('${randomName(LOG_NAME_CHARACTERS)}', '${randomName(EPOCH_RANDOM_CHARACTERS)}', ${KEPT_EPOCHS}, ${UNDERSTOOD_LEVEL})`, ([row]) => {
       const logId = nameIn(row![0]);
       const log = this.#known.state(row!, this.#known.lineage);
       this.#known.see(log, true);
       this.#answeredLosses = losses;
+      if (left) this.#backgroundMigrations.run();
       return { logId, log };
     });
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([this.#backgroundMigrations.stop(), this.#pgConnections.close()]);
   }
 }

@@ -1,6 +1,7 @@
 import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type Database from 'better-sqlite3';
+import { UNDERSTOOD_LEVEL } from '../level.ts';
 import { missingMigrations, type AppliedMigration } from '../migrations.ts';
 import { connect, monotonic, writeTransaction } from './connection.ts';
 import { toStoreError } from './errors.ts';
@@ -13,11 +14,20 @@ const MIGRATE_WAIT_MS = 30_000;
  * missing. Blocks the thread: for the command line. Answers with the number of migrations applied; throws a `StoreError`.
  */
 export function migrate(file: string): number {
+  return write(file, applyMigrations);
+}
+
+/** Raises the level of a log to what this program understands. Answers with the level that it has then; undefined when there is no log yet. Throws a `StoreError`. */
+export function raiseLevel(file: string): number | undefined {
+  return write(file, (db) => db.prepare<[number], number>('UPDATE head SET level = max(level, ?) RETURNING level').pluck().get(UNDERSTOOD_LEVEL));
+}
+
+function write<Result>(file: string, work: (db: Database.Database) => Result): Result {
   try {
     makeFolder(file);
     const sqliteConnection = connect(resolve(file), monotonic() + MIGRATE_WAIT_MS);
     try {
-      return writeTransaction(sqliteConnection, monotonic() + MIGRATE_WAIT_MS, () => applyMigrations(sqliteConnection.db));
+      return writeTransaction(sqliteConnection, monotonic() + MIGRATE_WAIT_MS, () => work(sqliteConnection.db));
     } finally {
       sqliteConnection.db.close();
     }

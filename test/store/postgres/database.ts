@@ -2,6 +2,7 @@ import pg from 'pg';
 import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
 import { LOCK_MS } from '../../../src/store/postgres/transaction-settings.ts';
 import type { TestDatabase } from '../../contract/store-kit.ts';
+import { quietLogger } from '../../support/logger.ts';
 import type { PostgresServer } from '../../support/postgres.ts';
 import type { Scope } from '../../support/temp.ts';
 import { until } from '../../support/until.ts';
@@ -25,7 +26,7 @@ export class PostgresDatabase implements TestDatabase {
   }
 
   store(): PostgresStore {
-    return new PostgresStore({ url: this.url, maxPgConnections: 4 });
+    return new PostgresStore({ url: this.url, maxPgConnections: 4, logger: quietLogger });
   }
 
   async backup(): Promise<() => Promise<void>> {

@@ -6,6 +6,7 @@ import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { complaint, draft, failure, numberedRequests, openStore, range, readMessages, request, seqs, stored, texts } from '../../contract/store-kit.ts';
 import { Link } from '../../support/link.ts';
+import { quietLogger } from '../../support/logger.ts';
 import { startPostgres, type PostgresServer } from '../../support/postgres.ts';
 import { until } from '../../support/until.ts';
 import { PostgresDatabase } from './database.ts';
@@ -50,7 +51,7 @@ t.test('who was led to a standby for a while is not stuck with it', async (t) =>
   const database = await PostgresDatabase.create(primary);
   const standby = await primary.standby(primary);
   const link = await Link.start(t, primary.port);
-  const store = new PostgresStore({ url: primary.url(database.name, link), maxPgConnections: 3 });
+  const store = new PostgresStore({ url: primary.url(database.name, link), maxPgConnections: 3, logger: quietLogger });
   t.teardown(() => store.close());
   await store.open();
   await stored(store, numberedRequests(5));
@@ -67,7 +68,7 @@ t.test('who was led to a standby for a while is not stuck with it', async (t) =>
 
 t.test('a standby, and what becomes of it', async (t) => {
   const { standby, database, lost } = await lose(t);
-  const store = new PostgresStore({ url: standby.url(database.name), maxPgConnections: 2 });
+  const store = new PostgresStore({ url: standby.url(database.name), maxPgConnections: 2, logger: quietLogger });
   t.teardown(() => store.close());
 
   await t.test('it takes no messages, and its state is not taken for the log\'s', async (t) => {

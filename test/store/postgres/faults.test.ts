@@ -10,6 +10,7 @@ import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
 import { complaint, draft, EVERYTHING, failure, openStore, range, readMessages, request, seqs, stored } from '../../contract/store-kit.ts';
 import { Liar } from '../../support/liar.ts';
 import { Link } from '../../support/link.ts';
+import { quietLogger } from '../../support/logger.ts';
 import { listening } from '../../support/listening.ts';
 import { startPostgres } from '../../support/postgres.ts';
 import { tempFolder, type Scope } from '../../support/temp.ts';
@@ -22,7 +23,7 @@ const server = await startPostgres(t);
 async function overLink(t: Scope): Promise<{ readonly store: PostgresStore; readonly link: Link; readonly database: PostgresDatabase }> {
   const database = await PostgresDatabase.create(server);
   const link = await Link.start(t, server.port);
-  const store = new PostgresStore({ url: server.url(database.name, link), maxPgConnections: 4 });
+  const store = new PostgresStore({ url: server.url(database.name, link), maxPgConnections: 4, logger: quietLogger });
   t.teardown(() => store.close());
   await store.open();
   return { store, link, database };
@@ -88,7 +89,7 @@ t.test('a pooler that lost the server during a commit leaves the outcome open, a
   const { store, outcome } = await duringLockWait(async () => {
     const database = await PostgresDatabase.create(server);
     const liar = await Liar.start(t, server.port);
-    const store = new PostgresStore({ url: server.url(database.name, liar), maxPgConnections: 2 });
+    const store = new PostgresStore({ url: server.url(database.name, liar), maxPgConnections: 2, logger: quietLogger });
     t.teardown(() => store.close());
     await store.open();
     const holder = await holdHead(t, database);
@@ -119,7 +120,7 @@ t.test('over TLS too, a server that makes no sense loses its connection, and the
   });
   const port = await listening(nonsense);
   t.teardown(() => nonsense.close());
-  const store = new PostgresStore({ url: `${secured.url('postgres', { port })}?sslmode=no-verify`, maxPgConnections: 2 });
+  const store = new PostgresStore({ url: `${secured.url('postgres', { port })}?sslmode=no-verify`, maxPgConnections: 2, logger: quietLogger });
   t.match(await complaint(store.open()), /malformed error/);
   await store.close();
 });
@@ -196,7 +197,7 @@ t.test('over TLS, and with a password', async (t) => {
   const secured = await startPostgres(t, { tls: true, password: secret });
   const name = await secured.database();
   const open = async (url: string): Promise<string> => {
-    const store = new PostgresStore({ url, maxPgConnections: 2 });
+    const store = new PostgresStore({ url, maxPgConnections: 2, logger: quietLogger });
     try {
       await store.open();
       return 'opened';
@@ -222,7 +223,7 @@ t.test('a certificate that vanished is missed at the next connection, and found 
   const name = await secured.database();
   const certificate = join(tempFolder(t), 'root.pem');
   copyFileSync(secured.certificate, certificate);
-  const store = new PostgresStore({ url: `${secured.url(name)}?sslmode=verify-full&sslrootcert=${encodeURIComponent(certificate)}`, maxPgConnections: 2 });
+  const store = new PostgresStore({ url: `${secured.url(name)}?sslmode=verify-full&sslrootcert=${encodeURIComponent(certificate)}`, maxPgConnections: 2, logger: quietLogger });
   t.teardown(() => store.close());
   await store.open();
   await stored(store, [request(draft('a'))]);

@@ -5,6 +5,7 @@ import { draft, EVERYTHING, failure, keyed, request, stored } from '../../contra
 import { seeded, type Random } from '../../support/fleet-random.ts';
 import { Liar } from '../../support/liar.ts';
 import { mutant, type Script } from '../../support/mutants.ts';
+import { quietLogger } from '../../support/logger.ts';
 import { startPostgres } from '../../support/postgres.ts';
 import { rounds } from '../../support/rounds.ts';
 import { until } from '../../support/until.ts';
@@ -58,7 +59,7 @@ for (const password of [undefined, 'secret']) {
     const random = seeded(t);
     const server = await startPostgres(t, password === undefined ? {} : { password });
     const database = await PostgresDatabase.create(server);
-    const storeAt = (liar: Liar): PostgresStore => new PostgresStore({ url: server.url(database.name, liar), maxPgConnections: 2 });
+    const storeAt = (liar: Liar): PostgresStore => new PostgresStore({ url: server.url(database.name, liar), maxPgConnections: 2, logger: quietLogger });
     const liars = await Promise.all(Array.from({ length: LIARS }, () => Liar.start(t, server.port)));
     const recorder = liars[0]!;
     // The first opening migrates, which is another conversation.

@@ -1,0 +1,97 @@
+import { join } from 'node:path';
+import t from 'tap';
+import { Child } from '../support/child.ts';
+import { openStream } from '../support/client.ts';
+import { emptyDatabase } from '../support/database.ts';
+import { Load } from '../support/fleet-load.ts';
+import { seeded } from '../support/fleet-random.ts';
+import { Http } from '../support/http.ts';
+import { startInstance } from '../support/instance.ts';
+import { nextVersion } from '../support/program-copy.ts';
+import { rounds } from '../support/rounds.ts';
+import { until } from '../support/until.ts';
+
+/** Instances of two versions on one log: the present one, and the next, which changes the schema. */
+
+const ENV = { LOG_LEVEL: 'info', POLL_MS: '50', RETRY_MIN_MS: '20', RETRY_MAX_MS: '200', DRAIN_SECONDS: '1' };
+const STREAMS = rounds(20, 100);
+const MESSAGES = rounds(30, 400);
+
+const MAIN = 'src/main.ts';
+
+t.test('the next version changes the schema under load: instances of both are killed and restarted, it is taken back, and nothing is lost', async (t) => {
+  const random = seeded(t);
+  const env = { ...ENV, DATABASE_URL: await emptyDatabase(t) };
+  const next = join(nextVersion(t), MAIN);
+  const [one, two] = await Promise.all([startInstance(t, env), startInstance(t, env)]);
+  const load = new Load(t, { urls: [one.url, two.url], random, publishers: 6, streams: STREAMS, cutEvery: 8 });
+
+  await load.open();
+  load.start();
+  await load.more(MESSAGES);
+  await two.replace(next);
+  await load.more(MESSAGES);
+  await one.restart('SIGKILL');
+  await load.more(MESSAGES);
+  await two.restart('SIGKILL');
+  await load.more(MESSAGES);
+  await two.replace();
+  await load.more(MESSAGES);
+  await Promise.all([one.replace(next), two.replace(next)]);
+  await load.more(MESSAGES);
+  await load.finish();
+
+  t.comment(load.summary);
+  t.same(load.gaveUp, [], 'no stream was ever answered with anything but 200');
+  t.same(await load.faults(one.url), []);
+});
+
+t.test('a schema that the present version cannot use: an instance that runs goes on, one that starts says which version it needs', async (t) => {
+  const env = { ...ENV, DATABASE_URL: await emptyDatabase(t) };
+  const one = await startInstance(t, env);
+  await startInstance(t, env, { entry: join(nextVersion(t, { isCompatible: false }), MAIN) });
+  await new Http(t, one.url).publish('a', 'goes on');
+  const late = await startInstance(t, env, { ready: (instance) => instance.output.includes('cannot be opened') });
+  t.match(late.output, /made by a newer version of Tidings \(it needs a program that knows its schema of .*\): start that version/);
+  t.match(await new Http(t, late.url).post('a', 'x'), { status: 503 });
+});
+
+t.test('a level that an instance does not understand: it stores and sends nothing until it is replaced, and its streams lose nothing', async (t) => {
+  const env = { ...ENV, HEARTBEAT_SECONDS: '1', DATABASE_URL: await emptyDatabase(t) };
+  const folder = nextVersion(t, { level: 2 });
+  const next = join(folder, MAIN);
+  const one = await startInstance(t, env);
+  const two = await startInstance(t, env, { entry: next });
+  const [old, new_] = [new Http(t, one.url), new Http(t, two.url)];
+  const stream = await openStream(t, `${one.url}/topics/a/events`);
+  const first = await old.publish('a', 'before');
+  await stream.next(({ data }) => data === 'before');
+  await new_.publish('a', 'started by itself, the next version raises nothing');
+  await stream.next(({ data }) => data.startsWith('started'));
+
+  const raise = new Child(t, process.execPath, [join(folder, 'src/cli/migrate.ts'), '--raise-level'], { env: { PATH: process.env['PATH'], DATABASE_URL: env.DATABASE_URL } });
+  t.equal((await raise.exited).code, 0);
+  t.match(raise.output, /: up to date\n.*: the log is at level 2\n$/);
+  await new_.publish('a', 'after');
+  await until('the old one is not ready', async () => (await old.get('/readyz')).status === 503);
+  t.match(one.output, /the log is at level 2, and this program understands levels up to 1/);
+  t.match(await old.post('a', 'refused'), { status: 503, body: /"code":"unavailable"/ });
+  t.equal((await old.get('/messages?topic=a&after=start')).status, 503);
+  const comments = stream.comments.length;
+  await stream.until(() => stream.comments.length > comments + 1);
+  t.same(stream.events.filter(({ data }) => data === 'after'), [], 'it is open, and idle');
+
+  await one.restart('SIGKILL', (instance) => instance.output.includes('cannot be opened'));
+  t.match(one.output, /the log is at level 2/);
+  t.equal((await old.post('a', 'refused')).status, 503);
+  await one.replace(next);
+  await old.publish('a', 'replaced');
+  const again = await openStream(t, `${one.url}/topics/a/events`, { headers: { 'last-event-id': first } });
+  await again.next(({ data }) => data === 'replaced');
+  t.same(again.events.map(({ data }) => data).filter((data) => !data.startsWith('{')), ['started by itself, the next version raises nothing', 'after', 'replaced']);
+  t.same(again.events.filter(({ event }) => event === '$gap'), []);
+
+  const lower = new Child(t, process.execPath, [join(import.meta.dirname, '../../src/cli/migrate.ts'), '--raise-level'], { env: { PATH: process.env['PATH'], DATABASE_URL: env.DATABASE_URL } });
+  t.equal((await lower.exited).code, 0);
+  t.match(lower.output, /the log is at level 2\n$/, 'a program that understands less lowers nothing');
+});
