@@ -1,4 +1,4 @@
-import { Lineage, type Epoch, type LogState } from '../../src/model/epochs.ts';
+import { epochName, Lineage, type Epoch, type LogState } from '../../src/model/epochs.ts';
 import { Message, numbered, type Draft } from '../../src/model/message.ts';
 import { StoreError, type Appended, type AppendRequest, type Outcome, type Page, type ReadQuery, type Sought, type Store, type StoreErrorKind, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
 
@@ -32,7 +32,10 @@ export class MemoryStore implements Store {
   }
 
   #begin(): void {
-    this.#epochs = [...this.#epochs, { epoch: `epoch${String(++this.#begun).padStart(5, '0')}`, first: this.head + 1 }];
+    const parent = this.#epochs.findLast(({ first }) => first <= this.head);
+    // Not random, so that a simulation can be repeated: they sort by when they began, and no two begin with the same six characters.
+    const random = `e${String(++this.#begun).padStart(5, '0')}xx`;
+    this.#epochs = [...this.#epochs, { epoch: epochName(random, parent?.epoch, this.head + 1), first: this.head + 1 }];
   }
 
   get head(): number {
