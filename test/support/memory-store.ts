@@ -94,6 +94,13 @@ export class MemoryStore implements Store {
     await Promise.resolve();
   }
 
+  /** What a copy does that never heard of the newest epochs when it takes over: it has nothing that was published in them. */
+  async loseEpochs(count: number): Promise<void> {
+    const { first } = this.#epochs.at(-count)!;
+    this.#epochs = this.#epochs.slice(0, -count);
+    await this.restore(first - 1);
+  }
+
   read({ after, filter, limit, maxBytes }: ReadQuery): Promise<Page> {
     this.reads.push({ after, filter, limit, maxBytes });
     return this.#reply(() => {
