@@ -1,7 +1,7 @@
 import type { StoreClock } from '../log/store-clock.ts';
 import type { Tail } from '../log/tail.ts';
 import type { LogState } from '../model/epochs.ts';
-import { locate, startWithGap } from '../model/gap.ts';
+import { startWithGap } from '../model/gap.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
@@ -145,7 +145,7 @@ export class Catchup {
     const log = this.#tail.log!;
     for (const reader of readers) {
       const at = reader.position();
-      if (!log.lineage.isGood(at)) reader.gap(locate(at, log));
+      if (!log.lineage.isGood(at)) reader.gap(this.#tail.locate(at, log));
     }
     const from = nextPlace(readers, group.walkedUpTo);
     if (!this.#isNear(from)) return this.#enqueue(group);
@@ -232,7 +232,7 @@ export class Catchup {
       if (reader.cursorSeq < log.oldest - 1) reader.gap(startWithGap(reader.position(), log.oldest - 1, 'expired', log));
       if (reader.cursorSeq < after || reader.cursorSeq >= page.scanned) continue;
       backlog.readers.delete(reader);
-      if (!log.lineage.isGood(reader.position())) reader.gap(locate(reader.position(), log));
+      if (!log.lineage.isGood(reader.position())) reader.gap(this.#tail.locate(reader.position(), log));
       else {
         // The whole page: it has the bounds of a step.
         reader.catchUp(steps.after(reader.cursorSeq, Infinity).bundle, end);

@@ -1,5 +1,5 @@
 import type { LogState } from '../model/epochs.ts';
-import { locate, type Gap, type Start } from '../model/gap.ts';
+import type { Gap, Start } from '../model/gap.ts';
 import type { Grant } from '../model/grant.ts';
 import type { Message } from '../model/message.ts';
 import type { Position } from '../model/position.ts';
@@ -109,7 +109,7 @@ export class History {
       // The tail hears of the answer first: a client that is told that a message was lost with a log must not be handed it by a tail that still has it.
       const page = await this.#tail.ask(() => this.#reads.pass(() => this.#store.read({ after: seq, filter, limit: limit - messages.length, maxBytes: PAGE_BYTES - bytes })));
       // Invariant 9: a place that is good when it is chosen may not be when it is read.
-      const there = locate(at, page.log);
+      const there = this.#tail.locate(at, page.log);
       if (there.gap !== undefined) {
         // A page reports only the gap before its messages. The next page reports any later gap.
         if (messages.length > 0) return { messages, at, more: true, gap };

@@ -1,5 +1,5 @@
 import type { LogState } from '../model/epochs.ts';
-import { locate, startWithGap, type Start } from '../model/gap.ts';
+import { startWithGap, type Start } from '../model/gap.ts';
 import type { Position } from '../model/position.ts';
 import type { Store } from '../store/store.ts';
 import type { StoreClock } from './store-clock.ts';
@@ -54,7 +54,7 @@ export class Starts {
       case 'after':
         // Only a yes may come from the tail: whether a cursor is ahead of the log is asked of the database (invariant 4).
         if (request.position !== undefined && this.#tail.knows(request.position)) return { at: request.position, gap: undefined };
-        return locate(request.position, await this.#states.fresh());
+        return this.#tail.locate(request.position, await this.#states.fresh());
       case 'since':
         return this.#seek(request.time);
       case 'ago':

@@ -1,3 +1,4 @@
+import { Ancestry } from '../model/ancestry.ts';
 import type { LogState } from '../model/epochs.ts';
 import { locate, type Start } from '../model/gap.ts';
 import type { Message } from '../model/message.ts';
@@ -67,6 +68,8 @@ export class Tail {
   readonly #recent: Recent;
   #position: Position = { epoch: '', seq: 0 };
   #log: LogState | undefined;
+  /** Of the logs that it has seen. */
+  readonly #ancestry = new Ancestry();
 
   /** Messages that came too early. */
   readonly #early: ReorderBuffer;
@@ -188,7 +191,7 @@ export class Tail {
    */
   committed(messages: readonly Message[], before: Knowledge, log: LogState): void {
     if (this.#isOutdated(before, log)) void this.look();
-    else if (this.#log !== undefined && this.#isForked(log)) this.#goBack(locate(this.#position, log), log);
+    else if (this.#log !== undefined && this.#isForked(log)) this.#goBack(this.locate(this.#position, log), log);
     else this.#adopt(log);
     this.offer(messages);
   }
@@ -213,6 +216,11 @@ export class Tail {
       if (this.#log !== undefined && !this.#isStopped && !this.#verify(before, answer.log)) void this.look();
       return answer;
     }
+  }
+
+  /** Where a reader that holds `cursor` goes on in a log that `ask` answered with. The tail still knows what came before an epoch that the log has lost. */
+  locate(cursor: Position | undefined, log: LogState): Start {
+    return locate(cursor, log, this.#ancestry);
   }
 
   /** Looks at the log now. Calls during a look are answered by one more. */
@@ -283,7 +291,7 @@ export class Tail {
       void this.look();
       return false;
     }
-    const start = locate(this.#isForked(log) ? this.#position : before.position, log);
+    const start = this.locate(this.#isForked(log) ? this.#position : before.position, log);
     if (start.gap === undefined) {
       this.#adopt(log);
       return true;
@@ -314,6 +322,7 @@ export class Tail {
     this.#logger.warn({ reason: gap?.reason, tail: gap?.requested, resumed: gap?.resumed }, gap?.reason === 'expired'
       ? 'retention overtook this instance: the tail goes on at the oldest message'
       : 'the log is not the one it was: the tail goes back to what both share');
+    this.#ancestry.learn(log.lineage);
     this.#listener!.moveEnd(() => {
       this.#log = log;
       this.#early.clear();
@@ -328,6 +337,7 @@ export class Tail {
   /** Takes over what a snapshot says, unless something newer is known already. */
   #adopt(log: LogState): void {
     this.#storeClock.observe(log.now);
+    this.#ancestry.learn(log.lineage);
     const before = this.#log;
     if (before === undefined || isNewer(log, before) || (log.head >= before.head && !isNewer(before, log))) this.#log = log;
     if (before !== undefined && isNewer(this.#log!, before)) this.#listener!.epochAdded();

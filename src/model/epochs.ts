@@ -22,6 +22,15 @@ export function epochName(random: string, parent: string | undefined, first: num
   return parent === undefined ? random : `${random}${parent.slice(0, EPOCH_PARENT_CHARACTERS)}${first.toString(16)}`;
 }
 
+const NAME_WITH_ORIGIN = new RegExp(`^[a-z0-9]{${EPOCH_RANDOM_CHARACTERS}}([a-z0-9]{${EPOCH_PARENT_CHARACTERS}})([1-9a-f][0-9a-f]*)$`);
+
+/** What an epoch's name tells of where it came from: the first characters of the epoch before it, and the last number before its own. undefined: nothing. */
+export function namedOrigin(name: string): { readonly parent: string; readonly seq: number } | undefined {
+  const [, parent, digits = ''] = NAME_WITH_ORIGIN.exec(name) ?? [];
+  const first = Number.parseInt(digits, 16);
+  return parent !== undefined && Number.isSafeInteger(first) ? { parent, seq: first - 1 } : undefined;
+}
+
 /**
  * The epochs of a log in the order in which they began. A new one begins at head + 1 whenever the log might have
  * been exchanged for an older copy of itself; so a number that two copies both gave out carries two different epochs,
@@ -39,7 +48,7 @@ export class Lineage {
   /**
    * Invariant 8: an id is good only if its epoch is known and its number lies before the first of the epoch after it.
    * Answers with the last number this log shares with the one the id is from: `seq` itself when the id is good, a
-   * smaller one when the logs forked, undefined when the id is from another log altogether.
+   * smaller one when the logs forked, undefined when its epoch is not one of this log.
    */
   shared({ epoch, seq }: Position): number | undefined {
     const index = this.#index.get(epoch);

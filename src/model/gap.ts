@@ -1,3 +1,4 @@
+import type { Ancestry } from './ancestry.ts';
 import type { LogState } from './epochs.ts';
 import { formatId, type Position } from './position.ts';
 
@@ -18,8 +19,8 @@ export interface Start {
 }
 
 /** Where a reader that holds `cursor` goes on in this log; undefined stands for an id that is no id of ours. */
-export function locate(cursor: Position | undefined, log: LogState): Start {
-  const shared = cursor === undefined ? undefined : log.lineage.shared(cursor);
+export function locate(cursor: Position | undefined, log: LogState, ancestry: Ancestry): Start {
+  const shared = cursor === undefined ? undefined : ancestry.shared(cursor, log.lineage);
   if (cursor === undefined || shared === undefined) return startWithGap(cursor, log.oldest - 1, 'unknown-log', log);
   // Only the last epoch has no successor that bounds it: a number past the head there was never given by this log.
   const there = Math.min(shared, log.head);

@@ -1,6 +1,9 @@
 import type { Test } from 'tap';
+import { Ancestry } from '../../src/model/ancestry.ts';
+import { EPOCH_RANDOM_CHARACTERS, epochName } from '../../src/model/epochs.ts';
+import { locate } from '../../src/model/gap.ts';
 import type { Position } from '../../src/model/position.ts';
-import { draft, openStore, readMessages, request, stored, type StoreFactory } from './store-kit.ts';
+import { draft, numberedRequests, openStore, readMessages, request, stored, type StoreFactory } from './store-kit.ts';
 
 /** Invariant 8: a lost or restored log is recognised. */
 export async function epochs(t: Test, factory: StoreFactory): Promise<void> {
@@ -22,6 +25,19 @@ export async function epochs(t: Test, factory: StoreFactory): Promise<void> {
     t.same(messages.map(({ epoch }) => epoch), [lineage.epochs[0]!.epoch, lineage.epochs[0]!.epoch, lineage.epochs[1]!.epoch]);
     t.ok(messages.every((message) => log.lineage.isGood(message)), 'the ids of all epochs are good');
     t.ok(messages.every(({ epoch, seq }) => log.lineage.at(seq).epoch === epoch), 'the lineage names each message\'s epoch');
+  });
+
+  await t.test('the name of an epoch tells which one gave the number before it, and its own first', async (t) => {
+    const database = await factory(t);
+    await openStore(t, database);
+    await openStore(t, database);
+    const store = await openStore(t, database);
+    await stored(store, numberedRequests(20));
+    await openStore(t, database);
+    const { lineage: { epochs } } = await (await openStore(t, database)).state();
+    const parents = [undefined, undefined, undefined, epochs[2]!.epoch, epochs[2]!.epoch];
+    t.same(epochs.map(({ first }) => first), [1, 1, 1, 21, 21]);
+    t.same(epochs.map(({ epoch }) => epoch), epochs.map(({ epoch, first }, index) => epochName(epoch.slice(0, EPOCH_RANDOM_CHARACTERS), parents[index], first)));
   });
 
   await t.test('the lineage is one object as long as it is the same', async (t) => {
@@ -62,11 +78,17 @@ export async function epochs(t: Test, factory: StoreFactory): Promise<void> {
     await restore();
 
     store = await openStore(t, database);
-    t.equal((await store.state()).head, 2);
+    const copy = await store.state();
+    t.equal(copy.head, 2);
     const { log } = await store.append([request(draft('a', 'new'), draft('a', 'new too'), draft('a', 'newest'))]);
     t.same(before.map((position) => log.lineage.isGood(position)), [true, true, false, false]);
     const after = await readMessages(store);
     t.ok(after.every((message) => log.lineage.isGood(message)));
+    // The epoch of what was lost began after the copy was made: who has seen nothing of it goes by its name.
+    for (const state of [copy, log]) {
+      const places = before.slice(2).map((position) => locate(position, state, new Ancestry()));
+      t.match(places, Array(2).fill({ at: { epoch: before[1]!.epoch, seq: 2 }, gap: { reason: 'forked' } }), 'who had read what was lost goes on where both logs part');
+    }
     t.same(after.filter(({ seq }) => seq > 2).map((message) => lost.isGood(message)), [false, false, false], 'nor in the other direction');
   });
 }

@@ -131,7 +131,7 @@ t.test('an epoch that began elsewhere is learnt from the log', async (t) => {
   tail.offer([store.commit()]);
   await clock.advance(0);
   t.same(told, [4]);
-  t.equal(tail.position.epoch, 'epoch00002');
+  t.equal(tail.position.epoch, 'e00002xxe000014');
 });
 
 t.test('the tail is bounded in bytes and keeps the newest', async (t) => {
@@ -185,6 +185,24 @@ t.test('a log that lost its newest part takes the tail back to what both share',
   tail.offer([seven]);
   t.same(told, ['!6', 7]);
   t.ok(tail.knows(seven));
+});
+
+t.test('a log that lost epochs takes the tail back to what came before them, and those who held their ids too', async (t) => {
+  const { tail, store, told, clock } = await begin(t, 10);
+  const lost: Message[] = [];
+  for (let epochs = 0; epochs < 3; epochs++) {
+    await store.open();
+    lost.push(store.commit());
+    await clock.advance(1_000);
+  }
+  t.same(told.splice(0), [11, 12, 13]);
+  await store.restore(9);
+  await clock.advance(1_000);
+  t.same(told, ['!9']);
+  store.commit();
+  await clock.advance(1_000);
+  t.same(told, ['!9', 10]);
+  for (const message of lost) t.match(tail.locate(message, store.log()), { at: store.log().lineage.at(9), gap: { reason: 'forked' } }, message.id);
 });
 
 t.test('what waits out of order is of no use when the log was exchanged meanwhile', async (t) => {

@@ -1,4 +1,5 @@
 import { t } from 'tap';
+import { Ancestry } from '../../src/model/ancestry.ts';
 import { Lineage, type LogState } from '../../src/model/epochs.ts';
 import { locate } from '../../src/model/gap.ts';
 import { formatId, parseId } from '../../src/model/position.ts';
@@ -9,10 +10,12 @@ const lineage = new Lineage([
   { epoch: 'cccccccc03', first: 101 },
   { epoch: 'dddddddd04', first: 151 },
 ]);
+/** Of an instance that has seen nothing of another log. */
+const ancestry = new Ancestry();
 const log: LogState = { lineage, oldest: 51, head: 200, now: 0 };
 
 function where(id: string): string {
-  const { at, gap } = locate(parseId(id), log);
+  const { at, gap } = locate(parseId(id), log, ancestry);
   return `${formatId(at.epoch, at.seq)}${gap === undefined ? '' : ` ${gap.reason}`}`;
 }
 
@@ -45,16 +48,16 @@ t.test('a cursor is good only where its epoch gave its number', (t) => {
 });
 
 t.test('a gap says what was asked for, where it goes on, and what is the oldest', (t) => {
-  t.same(locate(parseId('aaaaaaaa01-3'), log).gap, { requested: 'aaaaaaaa01-3', resumed: 'aaaaaaaa01-50', oldest: 'aaaaaaaa01-51', reason: 'expired' });
-  t.equal(locate(undefined, log).gap?.requested, null);
+  t.same(locate(parseId('aaaaaaaa01-3'), log, ancestry).gap, { requested: 'aaaaaaaa01-3', resumed: 'aaaaaaaa01-50', oldest: 'aaaaaaaa01-51', reason: 'expired' });
+  t.equal(locate(undefined, log, ancestry).gap?.requested, null);
   t.end();
 });
 
 t.test('the place before the first message of a new log is good, and so after restarts without a message', (t) => {
   const fresh: LogState = { lineage: new Lineage([{ epoch: 'aaaaaaaa01', first: 1 }, { epoch: 'bbbbbbbb02', first: 1 }]), oldest: 1, head: 0, now: 0 };
   t.same(fresh.lineage.at(0), { epoch: 'aaaaaaaa01', seq: 0 });
-  t.equal(locate({ epoch: 'aaaaaaaa01', seq: 0 }, fresh).gap, undefined);
-  t.equal(locate({ epoch: 'aaaaaaaa01', seq: 1 }, fresh).gap?.reason, 'forked');
-  t.equal(locate({ epoch: 'bbbbbbbb02', seq: 1 }, fresh).gap?.reason, 'ahead');
+  t.equal(locate({ epoch: 'aaaaaaaa01', seq: 0 }, fresh, ancestry).gap, undefined);
+  t.equal(locate({ epoch: 'aaaaaaaa01', seq: 1 }, fresh, ancestry).gap?.reason, 'forked');
+  t.equal(locate({ epoch: 'bbbbbbbb02', seq: 1 }, fresh, ancestry).gap?.reason, 'ahead');
   t.end();
 });

@@ -105,6 +105,19 @@ class Checker {
     return !this.#run.deeds.restores.some((restore) => restore.epoch > epoch && restore.epoch <= upTo && seq > restore.kept);
   }
 
+  /** How far a place's log is the same as one that has come as far as `epoch`. */
+  #shared({ epoch, seq }: Place, upTo: string): number {
+    return Math.min(seq, ...this.#run.deeds.restores.filter((restore) => restore.epoch > epoch && restore.epoch <= upTo).map(({ kept }) => kept));
+  }
+
+  /** Whether an instance may know nothing of an epoch: it was lost, and the one that it came from was too. Then the client gets all that is held. */
+  #mayBeUnknown(epoch: string, handed: ReadonlySet<string>): boolean {
+    if (handed.has(epoch)) return false;
+    const lost = new Map(this.#run.deeds.restores.flatMap((restore) => restore.lost.map(({ epoch, parent }) => [epoch, parent])));
+    const parent = lost.get(epoch);
+    return parent !== undefined && lost.has(parent);
+  }
+
   #checkPublication({ name, texts, answers, failures, isPoison, hasKey }: Publication): void {
     if (isPoison) {
       if (answers.length > 0) this.#fault('refused and stored', name, 'it was answered');
@@ -145,6 +158,8 @@ class Checker {
     let start: Place | undefined;
     let openedAt = Infinity;
     const seen = new Set<string>();
+    /** The epochs of the ids that it was handed on the connection that it has: its instance knows where they came from. */
+    let handed = new Set<string>();
     const topics = new Set([...new Set(this.#inOrder.map(({ topic }) => topic))].filter((topic) => wants.some((pattern) => fits(pattern, topic))));
     const wanted = this.#inOrder.filter(({ topic }) => topics.has(topic));
     /** What lies after `at`, up to `to`, and was not handed over. */
@@ -161,8 +176,10 @@ class Checker {
     };
 
     for (const entry of entries) {
+      if (entry.kind !== 'asked' && entry.kind !== 'strange' && entry.kind !== 'gap' && entry.id !== undefined) handed.add(placeOf(entry.id).epoch);
       switch (entry.kind) {
         case 'asked':
+          handed = new Set();
           break;
         case 'open':
         case 'cursor':
@@ -175,7 +192,7 @@ class Checker {
           }
           break;
         case 'gap':
-          this.#checkGap(name, entry, at, wanted);
+          this.#checkGap(name, entry, at, wanted, handed);
           at = placeOf(entry.id);
           start ??= at;
           // It goes on at the oldest, and whoever is handed that again was told so.
@@ -213,16 +230,17 @@ class Checker {
     }
   }
 
-  #checkGap(name: string, gap: Entry & { readonly kind: 'gap' }, at: Place | undefined, wanted: readonly Known[]): void {
+  #checkGap(name: string, gap: Entry & { readonly kind: 'gap' }, at: Place | undefined, wanted: readonly Known[], handed: ReadonlySet<string>): void {
     const { deeds, history } = this.#run;
     const to = placeOf(gap.id);
-    const isExcused = gap.reason === 'expired' ? to.seq <= deeds.trimmedTo : deeds.restores.length > 0;
+    const isExcused = gap.reason === 'expired' ? to.seq <= deeds.trimmedTo
+      : gap.reason === 'unknown-log' ? gap.requested !== null && this.#mayBeUnknown(placeOf(gap.requested).epoch, handed) : deeds.restores.length > 0;
     if (!isExcused) this.#fault('needless gap', name, `${gap.reason} at ${gap.id}`);
     if (at === undefined) return;
     const held = new Set(history.map(({ id }) => id));
     // What was published only after the end of the gap was itself lost was no message that it could skip.
-    const skipped = wanted.find((message) => message.seq > at.seq && message.seq <= to.seq && held.has(message.id) && !message.isFleeting
-      && this.#isHeld(at, message.epoch) && this.#isHeld(to, message.epoch));
+    const skipped = wanted.find((message) => message.seq > this.#shared(at, message.epoch) && message.seq <= to.seq && held.has(message.id) && !message.isFleeting
+      && this.#isHeld(to, message.epoch));
     if (skipped !== undefined) this.#fault('needless gap', name, `${gap.reason} from ${placeName(at)} to ${gap.id}, over ${skipped.id}, which the log holds`);
   }
 }

@@ -10,7 +10,7 @@ import { tempFolder, type Scope } from '../support/temp.ts';
  */
 
 const ROOT = join(import.meta.dirname, '../..');
-/** So many schedules may be needed: no more than simulation.test.ts always plays. The first that fails is among the first fifty, or for one of them among 120. */
+/** So many schedules may be needed: no more than simulation.test.ts always plays. The first that fails is among the first fifty, or for two of them among 160. */
 const SEEDS = 400;
 /** The longest that a schedule may be that shows one of these. Commands. */
 const SHORT = 20;
@@ -66,6 +66,20 @@ const MISTAKES: readonly Mistake[] = [
     right: 'return this.#tail.covers(seq) && seq >= this.#tail.last - NEAR_TAIL_MESSAGES;',
     wrong: 'return seq >= this.#tail.last - NEAR_TAIL_MESSAGES;',
     invariants: ['unannounced gap', 'cursor ahead of its frames', 'lost'],
+  },
+  {
+    name: 'an id of an epoch that the log has lost leads to the oldest message',
+    file: 'model/gap.ts',
+    right: 'ancestry.shared(cursor, log.lineage);',
+    wrong: '(ancestry, log.lineage.shared(cursor));',
+    invariants: ['needless gap'],
+  },
+  {
+    name: 'an id of an epoch that the log has lost leads past what both logs share',
+    file: 'model/ancestry.ts',
+    right: 'return at === undefined ? undefined : lineage.shared(at);',
+    wrong: 'return at === undefined ? undefined : lineage.knows(position.epoch) ? lineage.shared(at) : at.seq;',
+    invariants: ['needless gap', 'unannounced gap', 'lost'],
   },
 ];
 

@@ -39,13 +39,19 @@ export interface ClientRecord {
   readonly entries: (Entry & { readonly time: number })[];
 }
 
+export interface LostEpoch {
+  readonly epoch: string;
+  /** The epoch of the number before its first; undefined when it gave the first of all. */
+  readonly parent: string | undefined;
+}
+
 /** What was done to the log from outside, which excuses some of what clients see. */
 export interface Deeds {
   readonly instances: number;
   /** The highest number that retention has deleted. */
   trimmedTo: number;
-  /** Older copies that took the log's place: the last number each held, and the epoch that began after it. Epochs sort by their names. */
-  readonly restores: { readonly kept: number; readonly epoch: string }[];
+  /** Older copies that took the log's place: the last number each held, the epoch that began after it, and those that it did not have. Epochs sort by their names. */
+  readonly restores: { readonly kept: number; readonly epoch: string; readonly lost: readonly LostEpoch[] }[];
 }
 
 export interface Stored {

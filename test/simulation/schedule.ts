@@ -30,6 +30,7 @@ export type Deed =
   | { readonly do: 'store' | 'bus'; readonly trouble: (typeof STORE_TROUBLES)[number] | (typeof BUS_TROUBLES)[number]; readonly instance: number | undefined; readonly milliseconds: number }
   | { readonly do: 'trim'; readonly messages: number }
   | { readonly do: 'restore'; readonly lost: number }
+  | { readonly do: 'lose epochs'; readonly epochs: number }
   | { readonly do: 'epoch' };
 
 /** Where a stream begins: `after` an id that was answered to a publisher so many answers ago, if there are as many. */
@@ -77,6 +78,7 @@ const DEEDS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrar
   { weight: 9, arbitrary: fc.record({ do: fc.constant('trim'), messages: fc.constantFrom(1, 3, 10, 50) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('restore'), lost: fc.constantFrom(1, 2, 5, 20) }) },
   { weight: 3, arbitrary: fc.constant({ do: 'epoch' }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('lose epochs'), epochs: fc.constantFrom(1, 1, 1, 2, 4) }) },
 ];
 
 const command: fc.Arbitrary<Command> = fc.tuple(pause, name, fc.oneof(...DEEDS)).map(([wait, name, deed]) => ({ wait, name, ...deed }));

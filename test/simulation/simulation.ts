@@ -132,14 +132,31 @@ class Simulation {
       }
       case 'restore': {
         const kept = this.#end(command.lost);
-        await this.#log.restore(kept);
-        this.#deeds.restores.push({ kept, epoch: this.#log.log().lineage.epochs.at(-1)!.epoch });
+        await this.#replace(() => this.#log.restore(kept));
+        return;
+      }
+      case 'lose epochs': {
+        const { lineage: { epochs }, oldest } = this.#log.log();
+        // What was deleted is deleted in the copy too, which holds something all the same.
+        const count = Math.min(command.epochs, epochs.filter(({ first }) => first > oldest).length);
+        if (count > 0) await this.#replace(() => this.#log.loseEpochs(count));
         return;
       }
       case 'epoch':
         await this.#log.open();
         return;
     }
+  }
+
+  /** An older copy takes the place of the log. */
+  async #replace(exchange: () => Promise<void>): Promise<void> {
+    const before = this.#log.log().lineage.epochs;
+    await exchange();
+    const after = this.#log.log().lineage.epochs;
+    const { epoch, first } = after.at(-1)!;
+    const lost = before.filter((one) => !after.some((other) => other.epoch === one.epoch))
+      .map((one) => ({ epoch: one.epoch, parent: before.findLast((other) => other.first < one.first)?.epoch }));
+    this.#deeds.restores.push({ kept: first - 1, epoch, lost });
   }
 
   #client(number: number): Streamer | Poller | undefined {

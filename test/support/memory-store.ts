@@ -1,4 +1,4 @@
-import { Lineage, type Epoch, type LogState } from '../../src/model/epochs.ts';
+import { epochName, Lineage, type Epoch, type LogState } from '../../src/model/epochs.ts';
 import { Message, numbered, type Draft } from '../../src/model/message.ts';
 import { StoreError, type Appended, type AppendRequest, type Outcome, type Page, type ReadQuery, type Sought, type Store, type StoreErrorKind, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
 
@@ -32,7 +32,10 @@ export class MemoryStore implements Store {
   }
 
   #begin(): void {
-    this.#epochs = [...this.#epochs, { epoch: `epoch${String(++this.#begun).padStart(5, '0')}`, first: this.head + 1 }];
+    const parent = this.#epochs.findLast(({ first }) => first <= this.head);
+    // Not random, so that a simulation can be repeated: they sort by when they began, and no two begin with the same six characters.
+    const random = `e${String(++this.#begun).padStart(5, '0')}xx`;
+    this.#epochs = [...this.#epochs, { epoch: epochName(random, parent?.epoch, this.head + 1), first: this.head + 1 }];
   }
 
   get head(): number {
@@ -89,6 +92,13 @@ export class MemoryStore implements Store {
     for (const [name, { outcome }] of this.#keys) if (outcome.kind !== 'conflict' && outcome.first > seq) this.#keys.delete(name);
     this.#begin();
     await Promise.resolve();
+  }
+
+  /** What a copy does that never heard of the newest epochs when it takes over: it has nothing that was published in them. */
+  async loseEpochs(count: number): Promise<void> {
+    const { first } = this.#epochs.at(-count)!;
+    this.#epochs = this.#epochs.slice(0, -count);
+    await this.restore(first - 1);
   }
 
   read({ after, filter, limit, maxBytes }: ReadQuery): Promise<Page> {

@@ -5,7 +5,6 @@ import type { Outlet, Reader } from '../../src/delivery/reader.ts';
 import type { StreamSettings } from '../../src/delivery/stream-registry.ts';
 import { MessageLog, type MessageLogDependencies, type MessageLogSettings } from '../../src/log/log.ts';
 import type { StartRequest } from '../../src/log/start-position.ts';
-import { locate } from '../../src/model/gap.ts';
 import { FULL_GRANT } from '../../src/model/grant.ts';
 import type { Position } from '../../src/model/position.ts';
 import { Filter } from '../../src/model/topic.ts';
@@ -94,7 +93,7 @@ export async function begin(t: Scope, options: { messages?: number; tailBytes?: 
   const hooks = { written: (_outlet: TestOutlet): void => undefined };
   const open = (names: string[], at: Position = tail.position): { outlet: TestOutlet; reader: Reader } => {
     const outlet = new TestOutlet((written) => hooks.written(written));
-    const reader = streams.open(FULL_GRANT, new Filter(names), { form: 'data', control: true, chunked: true }, outlet, locate(at, store.log()));
+    const reader = streams.open(FULL_GRANT, new Filter(names), { form: 'data', control: true, chunked: true }, outlet, tail.locate(at, store.log()));
     return { outlet, reader };
   };
   const ask = async (names: string[], request: StartRequest): Promise<{ outlet: TestOutlet; reader: Reader }> => {

@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap';
+import { Ancestry } from '../../../src/model/ancestry.ts';
 import { Lineage } from '../../../src/model/epochs.ts';
 import type { Position } from '../../../src/model/position.ts';
 import { appendCall } from '../../../src/store/postgres/append.ts';
@@ -130,6 +131,7 @@ t.test('an epoch that was lost with its messages is not taken for the one that h
     const { lineage } = await one.state();
     t.equal(lineage.epochs.filter(({ epoch }) => epoch === lost[0]!.epoch).length, 0);
     t.same(lost.map((position) => lineage.shared(position)), Array(5).fill(undefined), 'nothing of it is known');
+    t.same(lost.map((position) => new Ancestry().shared(position, lineage)), Array(5).fill(5), 'but for where it began');
   }
   t.same((await store.state()).lineage.epochs, (await other.state()).lineage.epochs);
   const messages = await readMessages(other);

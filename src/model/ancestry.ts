@@ -1,0 +1,55 @@
+import { namedOrigin, type Lineage } from './epochs.ts';
+import type { Position } from './position.ts';
+
+/** How many epochs are remembered after the log has lost them: bounds their memory. */
+const REMEMBERED_EPOCHS = 1_000;
+
+/**
+ * Where epochs came from that the log does not have. A failover or a restore can lose the newest epochs; then ids of them are still about, and what they share
+ * with the log is what came before these epochs. One instance remembers it of all epochs that it ever heard of. Of others, their names tell.
+ */
+export class Ancestry {
+  /** For each epoch, the place before its first number, in the log that had it. */
+  readonly #origins = new Map<string, Position>();
+
+  /** Remembers where the epochs of a log came from. */
+  learn(lineage: Lineage): void {
+    const { epochs } = lineage;
+    // Nobody else has the name of the newest: who knows it has heard of those before it.
+    if (this.#origins.has(epochs.at(-1)!.epoch)) return;
+    for (const { epoch, first } of epochs.slice(1)) this.#origins.set(epoch, lineage.at(first - 1));
+    for (const epoch of this.#origins.keys()) {
+      if (this.#origins.size <= REMEMBERED_EPOCHS) break;
+      this.#origins.delete(epoch);
+    }
+  }
+
+  /**
+   * The last number that a log shares with the one a position is from (invariant 8): as `Lineage.shared`, but an epoch that the log has lost counts as what it
+   * came from. Its own numbers are never shared, so a position in it always leads to a gap.
+   */
+  shared(position: Position, lineage: Lineage): number | undefined {
+    let at: Position | undefined = position;
+    // Each turn leads to a smaller number, so it ends.
+    while (at !== undefined && !lineage.knows(at.epoch)) at = this.#before(at, lineage);
+    return at === undefined ? undefined : lineage.shared(at);
+  }
+
+  /** The place before the epoch of a position; undefined when that is not known, or the epoch cannot have given such a number. */
+  #before({ epoch, seq }: Position, lineage: Lineage): Position | undefined {
+    const origin = this.#origins.get(epoch) ?? this.#named(epoch, lineage);
+    return origin !== undefined && origin.seq < seq ? origin : undefined;
+  }
+
+  /** The same from the epoch's name. Whoever makes a name up gets no further than with an id of the epoch that it names. */
+  #named(name: string, lineage: Lineage): Position | undefined {
+    const origin = namedOrigin(name);
+    if (origin === undefined) return undefined;
+    const { parent, seq } = origin;
+    // Should two begin with the same characters, the earlier one is safe: what is shared up to there is shared in any case.
+    const held = lineage.epochs.find(({ epoch, first }) => epoch.startsWith(parent) && first <= seq);
+    if (held !== undefined) return { epoch: held.epoch, seq };
+    for (const [epoch, before] of this.#origins) if (epoch.startsWith(parent) && before.seq < seq) return { epoch, seq };
+    return undefined;
+  }
+}
