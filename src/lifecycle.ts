@@ -79,7 +79,7 @@ export class Lifecycle {
     await this.#log.open(state, this.#delivery.fanout);
     if (this.#isDraining) return undefined;
     const { tail, retention } = this.#log;
-    this.#bus.join(this.#store.logId, { receive: (messages) => tail.offer(messages), wake: () => void tail.look() });
+    this.#bus.join(this.#store.logId, { receive: (messages) => tail.offer(messages), wake: () => void tail.look(), secretOf: (epoch) => this.#log.secretOf(epoch) });
     retention.run();
     this.#isOpening = false;
     this.#logger.info({ oldest: state.oldest, head: state.head }, 'the log is open');

@@ -82,5 +82,5 @@ async function makeStore(): Promise<Store> {
 async function makeBus(): Promise<Bus> {
   if (config.REDIS_URL === undefined) return new LocalBus();
   const { RedisBus } = await import('./bus/redis/redis.ts');
-  return new RedisBus({ url: config.REDIS_URL, logger });
+  return new RedisBus({ url: config.REDIS_URL, clock, counters, logger });
 }

@@ -4,7 +4,8 @@ import type { Message } from '../model/message.ts';
  * Tells other instances at once what an instance just committed. A commit's messages come in through `publish`; on every other instance that
  * joined the same log they come out at its `BusListener`. Without the bus an instance finds them a little later, when it polls the log.
  *
- * A call of the listener is a hint. It may be lost, doubled, late or out of order; only the delay of messages depends on it (invariant 6).
+ * A call of the listener is a hint. It may be lost, doubled, late or out of order; only the delay of messages depends on it (invariant 6). Strangers may
+ * publish on the bus too: `receive` brings only what a sender that can read the log has sent, and whatever else comes is at most a `wake`.
  * `local.ts` is the bus of a single process, `redis/` that of several. `test/contract/bus.ts` checks every implementation.
  */
 export interface Bus {
@@ -31,6 +32,8 @@ export interface BusListener {
   receive(messages: readonly Message[]): void;
   /** Something was or may have been committed that no `receive` brings: look at the log's head. */
   wake(): void;
+  /** The secret of an epoch, if it is the newest one of the log that this instance knows, and has a secret. Only who can read the log knows it. */
+  secretOf(epoch: string): string | undefined;
 }
 
 /** `degraded`: delivery between instances waits for their next look at the log. `local`: there is only one process. */

@@ -1,19 +1,29 @@
 import { isUtf8 } from 'node:buffer';
+import type { KeyObject } from 'node:crypto';
+import { EVENT_MAX_BYTES } from '../config/settings.ts';
+import { checkEvent, checkJson, checkText } from '../model/content.ts';
 import { Message } from '../model/message.ts';
+import { Problem } from '../model/problem.ts';
+import { checkTopic } from '../model/topic.ts';
 import { ownCopy } from '../runtime/memory.ts';
+import { isProof, proof, PROOF_BYTES, type EnvelopeKeys } from './envelope-keys.ts';
 
 /**
  * The binary format of the bus, one envelope for one commit:
  *
- *     version u8 | sender 8 bytes | count u32 | count messages
- *     message: flags u8 | seq f64 | time f64 | expires f64 | topic length u16 | event length u32 | data length u32
- *              | epoch length u8 and epoch, if flagged | topic | event, if flagged | data
+ *     version u8 | sender 8 bytes | count u32 | epoch length u8 | epoch | count messages | proof 16 bytes
+ *     message: flags u8 | seq f64 | time f64 | expires f64 | topic length u16 | event length u32 | data length u32 | topic | event, if flagged | data
  *
- * Numbers are big-endian. A message without an epoch has the epoch of the message before it. A count of 0 means: look at the head.
+ * Numbers are big-endian. All messages have the epoch of the envelope. An envelope of 13 bytes, with a count of 0, says: look at the head.
+ *
+ * Whoever may publish on the channel may send an envelope. The proof says that its sender knows the secret of the epoch, which is in the log: it covers
+ * all bytes before it (`envelope-keys.ts`). An envelope without a valid proof is at most a reason to look at the head. To look needs no proof: it carries no truth.
+ * An envelope that is sent again brings the same messages under the same ids, which the tail has. One that is sent on the channel of another log has an
+ * epoch that is none of that log.
  */
 
-/** Changes whenever the layout above does: instances of two versions meet on one bus during every deployment. */
-const ENVELOPE_VERSION = 1;
+/** Changes whenever the layout above does: instances of two versions meet on one bus during every deployment. Version 1 had no proof. */
+const ENVELOPE_VERSION = 2;
 
 /** The random number by which an instance knows its own envelopes. */
 export const SENDER_BYTES = 8;
@@ -25,13 +35,9 @@ const MESSAGE_HEAD_BYTES = 1 + 8 + 8 + 8 + MESSAGE_LENGTHS_BYTES;
 
 const FLAG_JSON = 1;
 const FLAG_EVENT = 2;
-const FLAG_EPOCH = 4;
-const KNOWN_FLAGS = FLAG_JSON | FLAG_EVENT | FLAG_EPOCH;
+const KNOWN_FLAGS = FLAG_JSON | FLAG_EVENT;
 
 const EPOCH_FORM = /^[a-z0-9]{8,32}$/;
-
-/** Stops a topic or an event name from the bus from ending a line of a frame. */
-const LINE_BREAK_OR_NUL = /[\r\n\0]/;
 
 /** The latest time that a Date can hold. Stops a later one from reaching `toISOString`, which would throw. */
 const DATE_MAX_MS = 8.64e15;
@@ -40,84 +46,95 @@ const MALFORMED_ENVELOPE: Envelope = { kind: 'malformed' };
 
 export type Envelope =
   | { readonly kind: 'messages'; readonly messages: readonly Message[] }
-  /** Something was committed that the envelope does not hold: too large for it, or in the layout of another version. */
-  | { readonly kind: 'look' | 'other-version' }
-  | { readonly kind: 'own' | 'malformed' };
-
-/** How many bytes `encode` needs for these messages, or a little more. */
-export function envelopeSize(messages: readonly Message[]): number {
-  let size = ENVELOPE_HEAD_BYTES;
-  for (const { epoch, topic, event, data } of messages) {
-    size += MESSAGE_HEAD_BYTES + 1 + epoch.length + Buffer.byteLength(topic) + (event === undefined ? 0 : Buffer.byteLength(event)) + data.length;
-  }
-  return size;
-}
+  /** `look`: something was committed that the envelope does not hold. */
+  | { readonly kind: 'own' | 'look' }
+  /**
+   * It is not used. `other-version`: it has the layout of another version. `other-epoch`: the receiver knows no secret for its epoch, perhaps because it has not
+   * heard of that yet. `forged`: its proof is wrong.
+   */
+  | { readonly kind: 'other-version' | 'other-epoch' | 'forged' | 'malformed' };
 
 /** A larger commit travels as "look at the head". Stops large messages from crossing the bus once for each instance and delaying the small ones after them. */
 const ENVELOPE_MAX_BYTES = 1024 * 1024;
 
-/** What an envelope carries of a commit: all of its messages, or none where they are too large; and the bytes that they take, or a little more. */
-export function carriedOf(messages: readonly Message[]): { readonly messages: readonly Message[]; readonly bytes: number } {
-  const bytes = envelopeSize(messages);
-  return bytes <= ENVELOPE_MAX_BYTES ? { messages, bytes } : { messages: [], bytes: 0 };
+/** The messages of an envelope, and what proves them. */
+export interface Carried {
+  readonly epoch: string;
+  readonly key: KeyObject;
+  readonly messages: readonly Message[];
+  /** How many bytes the envelope takes. */
+  readonly bytes: number;
 }
 
-/** The envelope of one commit's messages. Without messages it says: look at the head. */
-export function encode(sender: Buffer, messages: readonly Message[]): Buffer {
-  const bytes = Buffer.allocUnsafe(envelopeSize(messages));
+/** What an envelope carries of a commit: all of its messages, or nothing where they are too large or cannot be proved. */
+export function carriedOf(messages: readonly Message[], keys: EnvelopeKeys): Carried | undefined {
+  const { epoch } = messages[0]!;
+  if (messages.some((message) => message.epoch !== epoch)) return undefined;
+  const bytes = envelopeSize(epoch, messages);
+  const key = bytes <= ENVELOPE_MAX_BYTES ? keys.of(epoch) : undefined;
+  return key === undefined ? undefined : { epoch, key, messages, bytes };
+}
+
+function envelopeSize(epoch: string, messages: readonly Message[]): number {
+  let size = ENVELOPE_HEAD_BYTES + 1 + epoch.length + PROOF_BYTES;
+  for (const { topic, event, data } of messages) size += MESSAGE_HEAD_BYTES + Buffer.byteLength(topic) + (event === undefined ? 0 : Buffer.byteLength(event)) + data.length;
+  return size;
+}
+
+/** The envelope of one commit. Without messages it says: look at the head. */
+export function encode(sender: Buffer, carried: Carried | undefined): Buffer {
+  const bytes = Buffer.allocUnsafe(carried?.bytes ?? ENVELOPE_HEAD_BYTES);
   bytes[0] = ENVELOPE_VERSION;
   sender.copy(bytes, 1);
-  let at = bytes.writeUInt32BE(messages.length, 1 + SENDER_BYTES);
-  let epoch = '';
-  for (const message of messages) {
-    const flagsAt = at;
-    let flags = message.json ? FLAG_JSON : 0;
+  let at = bytes.writeUInt32BE(carried?.messages.length ?? 0, 1 + SENDER_BYTES);
+  if (carried === undefined) return bytes;
+  at = bytes.writeUInt8(carried.epoch.length, at);
+  at += bytes.write(carried.epoch, at, 'latin1');
+  for (const message of carried.messages) {
+    bytes[at] = (message.json ? FLAG_JSON : 0) | (message.event === undefined ? 0 : FLAG_EVENT);
     at = bytes.writeDoubleBE(message.seq, at + 1);
     at = bytes.writeDoubleBE(message.time, at);
     at = bytes.writeDoubleBE(message.expires, at);
     const lengthsAt = at;
     at += MESSAGE_LENGTHS_BYTES;
-    if (message.epoch !== epoch) {
-      epoch = message.epoch;
-      flags |= FLAG_EPOCH;
-      at = bytes.writeUInt8(epoch.length, at);
-      at += bytes.write(epoch, at, 'latin1');
-    }
     const topic = bytes.write(message.topic, at);
     at += topic;
-    let event = 0;
-    if (message.event !== undefined) {
-      flags |= FLAG_EVENT;
-      event = bytes.write(message.event, at);
-      at += event;
-    }
+    const event = message.event === undefined ? 0 : bytes.write(message.event, at);
+    at += event;
     bytes.set(message.data, at);
     at += message.data.length;
-    bytes[flagsAt] = flags;
     bytes.writeUInt16BE(topic, lengthsAt);
     bytes.writeUInt32BE(event, lengthsAt + 2);
     bytes.writeUInt32BE(message.data.length, lengthsAt + 6);
   }
-  return bytes.subarray(0, at);
+  bytes.set(proof(carried.key, bytes.subarray(0, at)), at);
+  return bytes;
 }
 
 /** Reads any bytes that came in on the bus. Never throws. */
-export function decode(payload: Buffer, sender: Buffer): Envelope {
+export function decode(payload: Buffer, sender: Buffer, keys: EnvelopeKeys): Envelope {
   if (payload.length < 1) return MALFORMED_ENVELOPE;
   if (payload[0] !== ENVELOPE_VERSION) return { kind: 'other-version' };
-  if (payload.length < ENVELOPE_HEAD_BYTES) return MALFORMED_ENVELOPE;
+  if (payload.length < ENVELOPE_HEAD_BYTES || payload.length > ENVELOPE_MAX_BYTES) return MALFORMED_ENVELOPE;
   if (payload.compare(sender, 0, SENDER_BYTES, 1, 1 + SENDER_BYTES) === 0) return { kind: 'own' };
   const count = payload.readUInt32BE(1 + SENDER_BYTES);
   if (count === 0) return payload.length === ENVELOPE_HEAD_BYTES ? { kind: 'look' } : MALFORMED_ENVELOPE;
+  const messagesAt = ENVELOPE_HEAD_BYTES + 1 + (payload[ENVELOPE_HEAD_BYTES] ?? 0);
+  const proofAt = payload.length - PROOF_BYTES;
+  const epoch = payload.toString('latin1', ENVELOPE_HEAD_BYTES + 1, messagesAt);
+  if (messagesAt > proofAt || !EPOCH_FORM.test(epoch)) return MALFORMED_ENVELOPE;
+  const key = keys.of(epoch);
+  if (key === undefined) return { kind: 'other-epoch' };
+  if (!isProof(key, payload.subarray(0, proofAt), payload.subarray(proofAt))) return { kind: 'forged' };
   // The payload is a slice of one large read from the socket. Without a copy, a small message would hold all of that read in memory.
-  const messages = decodeMessages(ownCopy(payload), count);
+  const messages = decodeMessages(ownCopy(payload.subarray(messagesAt, proofAt)), count, epoch);
   return messages === undefined ? MALFORMED_ENVELOPE : { kind: 'messages', messages };
 }
 
-function decodeMessages(bytes: Buffer, count: number): Message[] | undefined {
+/** A sender that proves itself may still be a program with a fault. So the messages are checked as those of a publish are. */
+function decodeMessages(bytes: Buffer, count: number, epoch: string): Message[] | undefined {
   const messages: Message[] = [];
-  let at = ENVELOPE_HEAD_BYTES;
-  let epoch: string | undefined;
+  let at = 0;
   let last = 0;
   for (let index = 0; index < count; index++) {
     if (at + MESSAGE_HEAD_BYTES > bytes.length) return undefined;
@@ -130,21 +147,16 @@ function decodeMessages(bytes: Buffer, count: number): Message[] | undefined {
     const dataLength = bytes.readUInt32BE(at + 31);
     at += MESSAGE_HEAD_BYTES;
     if ((flags & ~KNOWN_FLAGS) !== 0 || !Number.isSafeInteger(seq) || seq <= last || !isTime(time) || !isTime(expires)) return undefined;
-    if ((flags & FLAG_EPOCH) !== 0) {
-      const length = bytes[at] ?? 0;
-      epoch = bytes.toString('latin1', at + 1, at + 1 + length);
-      at += 1 + length;
-      if (!EPOCH_FORM.test(epoch)) return undefined;
-    }
-    if (epoch === undefined) return undefined;
-    const topic = readName(bytes, at, topicLength);
+    const json = (flags & FLAG_JSON) !== 0;
+    const topic = readText(bytes, at, topicLength);
     at += topicLength;
-    const event = eventLength === 0 ? undefined : readName(bytes, at, eventLength);
-    if (topic === undefined || (event !== undefined) !== ((flags & FLAG_EVENT) !== 0)) return undefined;
+    const event = (flags & FLAG_EVENT) === 0 ? undefined : readText(bytes, at, eventLength);
+    if (topic === undefined || (event === undefined && eventLength !== 0)) return undefined;
     at += eventLength;
     const data = bytes.subarray(at, at + dataLength);
     at += dataLength;
-    messages.push(new Message(epoch, seq, time, expires, { topic, event, json: (flags & FLAG_JSON) !== 0, data }));
+    if (!isPublishable(topic, event, json, data)) return undefined;
+    messages.push(new Message(epoch, seq, time, expires, { topic, event, json, data }));
     last = seq;
   }
   // A length that reaches beyond the end fails here too: `subarray` cut its part short, and `at` went past the end.
@@ -155,9 +167,20 @@ function isTime(value: number): boolean {
   return value >= 0 && value <= DATE_MAX_MS;
 }
 
-function readName(bytes: Buffer, at: number, length: number): string | undefined {
+function readText(bytes: Buffer, at: number, length: number): string | undefined {
   const part = bytes.subarray(at, at + length);
-  if (length === 0 || !isUtf8(part)) return undefined;
-  const text = part.toString();
-  return LINE_BREAK_OR_NUL.test(text) ? undefined : text;
+  return isUtf8(part) ? part.toString() : undefined;
+}
+
+function isPublishable(topic: string, event: string | undefined, json: boolean, data: Buffer): boolean {
+  try {
+    checkTopic(topic);
+    if (event !== undefined) checkEvent(event, EVENT_MAX_BYTES);
+    if (json) checkJson(data);
+    else checkText(data);
+    return true;
+  } catch (error) {
+    if (error instanceof Problem) return false;
+    throw error;
+  }
 }

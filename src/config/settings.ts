@@ -9,6 +9,9 @@ const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 const DAY_SECONDS = 86_400;
 
+/** The longest event name that any instance may be set to take. */
+export const EVENT_MAX_BYTES = 1024;
+
 /** Every setting there is. A test compares the README's table with this one. */
 export const SETTINGS = {
   HOST: text({ type: 'text', default: '127.0.0.1', allowed: 'an IP address or a host name', read: readHost,
@@ -26,7 +29,7 @@ export const SETTINGS = {
     meaning: 'Proxies whose `X-Forwarded-For` is believed: addresses, ranges such as `10.0.0.0/8`, or `loopback`, `linklocal`, `uniquelocal`, separated by commas. Unset: nobody\'s, and the client is the other end of the connection.' }),
 
   MESSAGE_BYTES: size({ default: '256KiB', min: 1, max: 16 * MIB, meaning: 'The largest data of a message.' }),
-  EVENT_BYTES: wholeNumber({ default: '128', unit: 'bytes', min: 1, max: 1024, meaning: 'The longest event name.' }),
+  EVENT_BYTES: wholeNumber({ default: '128', unit: 'bytes', min: 1, max: EVENT_MAX_BYTES, meaning: 'The longest event name.' }),
   BATCH_MESSAGES: wholeNumber({ default: '1000', unit: 'messages', min: 1, max: 10_000, meaning: 'The most messages of one batch.' }),
   BATCH_BYTES: size({ default: '16MiB', min: 1, max: 256 * MIB, meaning: 'The largest body of a batch.' }),
   MAX_STREAMS: wholeNumber({ default: '15000', unit: 'streams', min: 0, max: 1_000_000, meaning: 'Streams open at once on this instance; the next gets `$busy`.' }),

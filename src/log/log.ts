@@ -65,6 +65,15 @@ export class MessageLog {
     return this.tail.failure ?? this.publisher.failure;
   }
 
+  /**
+   * The secret of an epoch, if that is the newest epoch of the log: it proves on the bus that a sender can read the log. An older secret, perhaps out of an old
+   * backup, proves nothing. Undefined too where an older program began the epoch.
+   */
+  secretOf(epoch: string): string | undefined {
+    const newest = this.tail.log?.lineage.epochs.at(-1);
+    return newest?.epoch === epoch ? newest.secret : undefined;
+  }
+
   /** Begins with a log that the store has just opened; resolves when the tail has reached its head. */
   open(log: LogState, listener: TailListener): Promise<void> {
     return this.tail.open(log, listener);

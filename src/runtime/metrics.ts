@@ -100,6 +100,10 @@ export class Metrics {
       this.reset();
       for (const [way, count] of Object.entries(counters.requests)) this.inc({ way }, count);
     } });
+    new Counter({ ...this.#named('bus_refused_total', 'What came in on the bus and was not used, by the reason'), labelNames: ['reason'], collect() {
+      this.reset();
+      for (const [reason, count] of Object.entries(counters.busRefused)) this.inc({ reason }, count);
+    } });
     this.#gauges = (Object.entries(GAUGES) as [keyof Gauges, readonly [string, string]][]).map(([source, [name, help]]) => [source, new Gauge(this.#named(name, help))]);
   }
 

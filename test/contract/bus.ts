@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import t from 'tap';
 import type { Bus, BusListener } from '../../src/bus/bus.ts';
 import { Message } from '../../src/model/message.ts';
@@ -11,6 +12,11 @@ export function message(seq: number, data: string | Uint8Array = `data ${seq}`, 
   return new Message(parts.epoch ?? EPOCH, seq, 1_700_000_000_000 + (seq % 1_000_000), parts.expires ?? 0, {
     topic: parts.topic ?? 'orders.new', event: parts.event, json: parts.json ?? false, data: typeof data === 'string' ? Buffer.from(data) : data,
   });
+}
+
+/** The secret of an epoch, as every instance of a test has it. */
+export function secretOf(epoch: string): string {
+  return createHash('sha256').update(epoch).digest('hex');
 }
 
 /** A listener that remembers what it heard. */
@@ -35,6 +41,10 @@ export class Ear implements BusListener {
 
   wake(): void {
     this.wakes += 1;
+  }
+
+  secretOf(epoch: string): string | undefined {
+    return secretOf(epoch);
   }
 
   async hears(seq: number): Promise<void> {
@@ -129,14 +139,14 @@ export function busContract(prepare: (t: Scope) => Promise<BusKind>): void {
     t.test('every part of a message arrives as it was', between, async (t) => {
       const { bus } = await joined(t, make(), 'log-parts');
       const { ear } = await joined(t, make(), 'log-parts');
-      const bytes = Uint8Array.from({ length: 256 }, (_, index) => index);
+      const characters = Buffer.from(String.fromCodePoint(...Array.from({ length: 256 }, (_, index) => index), 0x2028, 0x1f680));
       const sent = [
-        message(1, bytes),
+        message(1, characters),
         message(2, '\0\0\r\n\0', { event: 'zero' }),
         message(3, '', { topic: 'größe.日本.🚀' }),
         message(4, '{"a":12345678901234567890}', { json: true, event: 'order created' }),
         message(5, Buffer.alloc(300_000, 'é\0'), { expires: 1_700_000_000_999 }),
-        message(Number.MAX_SAFE_INTEGER, 'x', { epoch: 'anotherepoch99', topic: 'x'.repeat(255) }),
+        message(Number.MAX_SAFE_INTEGER, 'x', { topic: 'x'.repeat(255) }),
       ];
       bus.publish(sent);
       await ear.hears(Number.MAX_SAFE_INTEGER);
@@ -163,6 +173,28 @@ export function busContract(prepare: (t: Scope) => Promise<BusKind>): void {
       const wakes = ear.wakes;
       bus.publish([message(1, Buffer.alloc(4 * 1024 * 1024))]);
       await until('the listener was woken', () => ear.wakes > wakes);
+      t.same(ear.seqs, []);
+    });
+
+    t.test('a commit whose sender cannot prove it wakes the others instead', between, async (t) => {
+      const { bus, ear: own } = await joined(t, make(), 'log-unproved');
+      const { ear } = await joined(t, make(), 'log-unproved');
+      own.secretOf = () => undefined;
+      const { wakes } = ear;
+      bus.publish([message(1)]);
+      await until('the listener was woken', () => ear.wakes > wakes);
+      t.same(ear.seqs, []);
+    });
+
+    t.test('what a listener cannot check wakes it instead', between, async (t) => {
+      const { bus } = await joined(t, make(), 'log-unchecked');
+      const { ear } = await joined(t, make(), 'log-unchecked');
+      for (const other of [undefined, secretOf('another')]) {
+        ear.secretOf = () => other;
+        const { wakes } = ear;
+        bus.publish([message(1)]);
+        await until('the listener was woken', () => ear.wakes > wakes);
+      }
       t.same(ear.seqs, []);
     });
 

@@ -111,7 +111,7 @@ export class Instance implements Place {
         await new Promise<void>((done) => void this.#world.after(OPEN_RETRY_MS, this, done));
       }
     }
-    this.#exchange.join({ instance: this.number, place: this, listener: { receive: (messages) => this.#log.tail.offer(messages), wake: () => void this.#log.tail.look() } });
+    this.#exchange.join({ instance: this.number, place: this, listener: { receive: (messages) => this.#log.tail.offer(messages), wake: () => void this.#log.tail.look(), secretOf: (epoch) => this.#log.secretOf(epoch) } });
   }
 
   /** `kill -9`, or the power: nothing of what it was about to do is done any more. */

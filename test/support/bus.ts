@@ -1,6 +1,8 @@
 import type { Test } from 'tap';
 import type { Bus } from '../../src/bus/bus.ts';
-import { RedisBus } from '../../src/bus/redis/redis.ts';
+import { RedisBus, type RedisBusOptions } from '../../src/bus/redis/redis.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { Counters } from '../../src/runtime/counters.ts';
 import { Ear, message } from '../contract/bus.ts';
 import { recordingLogger } from './logger.ts';
 import type { Scope } from './temp.ts';
@@ -11,16 +13,24 @@ export interface OpenBus {
   readonly ear: Ear;
   /** What the bus logged. */
   readonly lines: string[];
+  /** What the bus counted. */
+  readonly counters: Counters;
+}
+
+/** A bus that has joined no log yet. */
+export function redisBus({ clock = systemClock, counters = new Counters(), ...rest }: Pick<RedisBusOptions, 'url' | 'logger'> & Partial<RedisBusOptions>): RedisBus {
+  return new RedisBus({ clock, counters, ...rest });
 }
 
 /** The bus of one more instance. It has joined the log, but need not be up. */
 export function openBus(t: Scope, url: string, logId: string): OpenBus {
   const { logger, lines } = recordingLogger();
-  const bus = new RedisBus({ url, logger });
+  const counters = new Counters();
+  const bus = redisBus({ url, counters, logger });
   t.teardown(() => bus.close());
   const ear = new Ear();
   bus.join(logId, ear);
-  return { bus, ear, lines };
+  return { bus, ear, lines, counters };
 }
 
 export interface BusPair extends OpenBus {
@@ -48,7 +58,7 @@ export async function flows(bus: Bus, ear: Ear): Promise<void> {
 }
 
 /** Messages flow both ways. */
-export async function bothFlow({ bus, ear, other, otherEar }: Omit<BusPair, 'lines'>): Promise<void> {
+export async function bothFlow({ bus, ear, other, otherEar }: Pick<BusPair, 'bus' | 'ear' | 'other' | 'otherEar'>): Promise<void> {
   await flows(bus, otherEar);
   await flows(other, ear);
 }

@@ -1,9 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { readRedisUrl, type RedisLocation } from '../../config/redis-url.ts';
 import type { Message } from '../../model/message.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import type { Counters } from '../../runtime/counters.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { Bus, BusListener, BusState } from '../bus.ts';
+import { EnvelopeKeys } from '../envelope-keys.ts';
 import { carriedOf, decode, encode, SENDER_BYTES } from '../envelope.ts';
+import { WakeLimiter } from '../wake-limiter.ts';
 import { ClusterDiscovery } from './cluster-discovery.ts';
 import { RedisConnection } from './connection.ts';
 import { fixedServer, type ServerDiscovery } from './discovery-contract.ts';
@@ -22,10 +26,30 @@ const UNANSWERED_MAX_BYTES = 8 * 1024 * 1024;
 /** An estimate of what a command costs in memory besides its envelope. Lets many small commands reach the bound above too. */
 const COMMAND_OVERHEAD_BYTES = 1024;
 
+/** How often the same warning may be logged. Stops a stranger on the bus from filling the log of the process. */
+const WARN_INTERVAL_MS = 60_000;
+
+/** What is logged of envelopes that are not used. One of another epoch is usual while an instance starts: it is only counted. */
+const WARNINGS: Partial<Record<keyof Counters['busRefused'], string>> = {
+  'other-version': 'Another version of Tidings, or something else, publishes on this bus: looking at the log instead',
+  forged: 'A bus message is not from an instance that can read the log: somebody else may publish on this Redis. Looking at the log instead',
+  malformed: 'A bus message was malformed: looking at the log instead',
+};
+
 export interface RedisBusOptions {
   /** One server, the sentinels of a master, or nodes of a cluster: see `readRedisUrl`. */
   readonly url: string;
+  readonly clock: Clock;
+  readonly counters: Pick<Counters, 'busRefused'>;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
+}
+
+/** What it has once it has joined the channel of a log. */
+interface Joined {
+  readonly listener: BusListener;
+  readonly keys: EnvelopeKeys;
+  /** Whoever may publish on the channel can ask for looks at the log: they come one after the other, with a pause between. */
+  readonly wakes: WakeLimiter;
 }
 
 /**
@@ -35,9 +59,13 @@ export interface RedisBusOptions {
  */
 export class RedisBus implements Bus {
   readonly #location: RedisLocation;
+  readonly #clock: Clock;
+  readonly #counters: Pick<Counters, 'busRefused'>;
   readonly #logger: Pick<Logger, 'info' | 'warn'>;
   readonly #sender = randomBytes(SENDER_BYTES);
   #channel = '';
+  #keys: EnvelopeKeys | undefined;
+  #wakes: WakeLimiter | undefined;
   #discovery: ServerDiscovery | undefined;
   #publisher: RedisConnection | undefined;
   #subscriber: RedisConnection | undefined;
@@ -48,11 +76,14 @@ export class RedisBus implements Bus {
   /** The state that the logger was told last. */
   #loggedState: BusState | undefined;
   #closed = false;
-  readonly #warned = new Set<string>();
+  /** When each warning was logged last. */
+  readonly #warnedAt = new Map<string, number>();
 
   /** Throws when the URL is none of Redis; the error repeats nothing of it. */
-  constructor({ url, logger }: RedisBusOptions) {
+  constructor({ url, clock, counters, logger }: RedisBusOptions) {
     this.#location = readRedisUrl(url);
+    this.#clock = clock;
+    this.#counters = counters;
     this.#logger = logger;
   }
 
@@ -62,6 +93,10 @@ export class RedisBus implements Bus {
 
   join(logId: string, listener: BusListener): void {
     this.#channel = `tidings:${logId}`;
+    const keys = new EnvelopeKeys((epoch) => listener.secretOf(epoch));
+    const wakes = new WakeLimiter(this.#clock, () => listener.wake());
+    this.#keys = keys;
+    this.#wakes = wakes;
     const discovery = discoveryFor(this.#location);
     const publisher = new RedisConnection({
       discovery, name: 'tidings-publisher',
@@ -80,7 +115,7 @@ export class RedisBus implements Bus {
       },
     });
     subscriber.redis.on('messageBuffer', (channel: Buffer, payload: Buffer) => {
-      if (!this.#closed && channel.toString() === this.#channel) this.#receive(payload, listener);
+      if (!this.#closed && channel.toString() === this.#channel) this.#receive(payload, { listener, keys, wakes });
     });
     this.#discovery = discovery;
     this.#publisher = publisher;
@@ -89,13 +124,14 @@ export class RedisBus implements Bus {
 
   publish(messages: readonly Message[]): void {
     const publisher = this.#publisher;
-    if (messages.length === 0 || this.#closed || publisher === undefined || !publisher.isReady) return;
-    const carried = carriedOf(messages);
-    const cost = COMMAND_OVERHEAD_BYTES + carried.bytes;
+    const keys = this.#keys;
+    if (messages.length === 0 || this.#closed || publisher === undefined || keys === undefined || !publisher.isReady) return;
+    const carried = carriedOf(messages, keys);
+    const cost = COMMAND_OVERHEAD_BYTES + (carried?.bytes ?? 0);
     // Invariant 6: nothing is queued for a bus that is away. Other instances find the messages at their next look at the log.
     if (this.#unansweredBytes + cost > UNANSWERED_MAX_BYTES) return;
     this.#unansweredBytes += cost;
-    publisher.redis.publish(this.#channel, encode(this.#sender, carried.messages)).then(
+    publisher.redis.publish(this.#channel, encode(this.#sender, carried)).then(
       () => this.#answered(cost),
       (error: unknown) => this.#answered(cost, error),
     );
@@ -103,6 +139,7 @@ export class RedisBus implements Bus {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#wakes?.stop();
     await Promise.all([this.#publisher?.close(), this.#subscriber?.close(), this.#discovery?.close()]);
   }
 
@@ -129,20 +166,22 @@ export class RedisBus implements Bus {
     listener.wake();
   }
 
-  #receive(payload: Buffer, listener: BusListener): void {
-    const envelope = decode(payload, this.#sender);
+  #receive(payload: Buffer, { listener, keys, wakes }: Joined): void {
+    const envelope = decode(payload, this.#sender, keys);
     switch (envelope.kind) {
       case 'own':
         return;
       case 'messages':
         return listener.receive(envelope.messages);
       case 'look':
-        return listener.wake();
+        return wakes.wake();
       case 'other-version':
-        this.#warnOnce('Another version of Tidings, or something else, publishes on this bus: looking at the log instead');
-        return listener.wake();
+      case 'other-epoch':
+      case 'forged':
       case 'malformed':
-        this.#warnOnce('A bus message was malformed and is left out');
+        this.#refused(envelope.kind);
+        // It may have been the news of a commit, from another version or damaged.
+        return wakes.wake();
     }
   }
 
@@ -157,10 +196,13 @@ export class RedisBus implements Bus {
     this.#loggedState = state;
   }
 
-  #warnOnce(text: string): void {
-    if (this.#warned.has(text)) return;
-    this.#warned.add(text);
-    this.#logger.warn({}, text);
+  #refused(kind: keyof Counters['busRefused']): void {
+    this.#counters.busRefused[kind]++;
+    const warning = WARNINGS[kind];
+    const now = this.#clock.monotonic();
+    if (warning === undefined || now - (this.#warnedAt.get(kind) ?? -Infinity) < WARN_INTERVAL_MS) return;
+    this.#warnedAt.set(kind, now);
+    this.#logger.warn({}, warning);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Config } from '../../config/config.ts';
+import { checkEvent, checkJson, checkText } from '../../model/content.ts';
 import type { Draft } from '../../model/message.ts';
 import { Problem } from '../../model/problem.ts';
 import { checkTopic } from '../../model/topic.ts';
@@ -7,7 +8,7 @@ import { ownText } from '../../runtime/memory.ts';
 import type { IdempotencyKey } from '../../store/store.ts';
 import { mediaType } from './content-headers.ts';
 import { requestKey } from './idempotency-key.ts';
-import { checkEvent, checkJson, checkText, parseTtl } from './message-fields.ts';
+import { parseTtl } from './ttl.ts';
 
 /** The parts of a request that publishes one message, as they were sent. */
 export interface PublishParts {

@@ -1,7 +1,6 @@
 import t from 'tap';
-import { RedisBus } from '../../../src/bus/redis/redis.ts';
 import { busContract, joined } from '../../contract/bus.ts';
-import { bothAre, bothFlow, busPair, flows, openBus, states } from '../../support/bus.ts';
+import { bothAre, bothFlow, busPair, flows, openBus, redisBus, states } from '../../support/bus.ts';
 import { recordingLogger } from '../../support/logger.ts';
 import { clusterInfo, startCluster } from '../../support/redis-cluster.ts';
 import { startRedis } from '../../support/redis.ts';
@@ -17,16 +16,16 @@ t.jobs = 2;
 
 busContract(async (t) => {
   const { url } = await startCluster(t);
-  return { name: 'redis cluster', make: () => new RedisBus({ url, logger }) };
+  return { name: 'redis cluster', make: () => redisBus({ url, logger }) };
 });
 
 t.test('a master is killed: connections go to another node at once, and its replica is promoted', async (t) => {
   const cluster = await startCluster(t, { nodeTimeout: NODE_TIMEOUT_MS, replicas: true });
   const { logger: recorded, lines } = recordingLogger();
-  const bus = new RedisBus({ url: cluster.url, logger: recorded });
+  const bus = redisBus({ url: cluster.url, logger: recorded });
   const { ear } = await joined(t, bus, 'log-cluster');
   const killed = await cluster.of('tidings-subscriber');
-  const other = new RedisBus({ url: cluster.url, logger });
+  const other = redisBus({ url: cluster.url, logger });
   const { ear: otherEar } = await joined(t, other, 'log-cluster');
   const { wakes } = ear;
   await killed.server.stop();
@@ -46,8 +45,8 @@ t.test('a node that is cut off from most others is not used, though it answers',
   const [last, ...rest] = cluster.masters;
   const { logger: recorded, lines } = recordingLogger();
   const url = `redis+cluster://127.0.0.1:${last!.server.port}`;
-  const bus = new RedisBus({ url, logger: recorded });
-  const other = new RedisBus({ url: cluster.url, logger });
+  const bus = redisBus({ url, logger: recorded });
+  const other = redisBus({ url: cluster.url, logger });
   const { ear } = await joined(t, bus, 'log-cluster');
   const { ear: otherEar } = await joined(t, other, 'log-cluster');
   for (const { server } of rest) process.kill(server.pid, 'SIGSTOP');

@@ -1,8 +1,7 @@
 import { createServer } from 'node:net';
 import t from 'tap';
-import { RedisBus } from '../../../src/bus/redis/redis.ts';
 import { Ear, message } from '../../contract/bus.ts';
-import { bothAre, busPair, flows, loggedOnce, openBus } from '../../support/bus.ts';
+import { bothAre, busPair, flows, loggedOnce, openBus, redisBus } from '../../support/bus.ts';
 import { listening } from '../../support/listening.ts';
 import { recordingLogger } from '../../support/logger.ts';
 import { freePort } from '../../support/ports.ts';
@@ -185,7 +184,7 @@ t.test('an idle connection to a frozen Redis is noticed', async (t) => {
 t.test('closing ends soon, frozen Redis or not, and with much unanswered', async (t) => {
   const redis = await startRedis(t);
   const { bus, other } = await busPair(t, redis.url, LOG_ID);
-  const third = new RedisBus({ url: redis.url, logger });
+  const third = redisBus({ url: redis.url, logger });
   freeze(t, redis);
   third.join(LOG_ID, new Ear());
   for (let seq = 1; seq <= 100; seq++) bus.publish([message(seq, Buffer.alloc(512 * 1024))]);

@@ -3,10 +3,12 @@ import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import t from 'tap';
-import { encode, SENDER_BYTES } from '../../../src/bus/envelope.ts';
-import { RedisBus } from '../../../src/bus/redis/redis.ts';
-import { busContract, content, Ear, joined, message } from '../../contract/bus.ts';
-import { openBus, openResources } from '../../support/bus.ts';
+import { EnvelopeKeys } from '../../../src/bus/envelope-keys.ts';
+import { carriedOf, encode, SENDER_BYTES } from '../../../src/bus/envelope.ts';
+import type { RedisBus } from '../../../src/bus/redis/redis.ts';
+import { busContract, content, Ear, joined, message, secretOf } from '../../contract/bus.ts';
+import { openBus, openResources, redisBus } from '../../support/bus.ts';
+import { TestClock } from '../../support/clock.ts';
 import { listening } from '../../support/listening.ts';
 import { recordingLogger } from '../../support/logger.ts';
 import { freePort } from '../../support/ports.ts';
@@ -21,15 +23,15 @@ const { logger } = recordingLogger();
 
 busContract(async (t) => {
   const { url } = await startRedis(t);
-  return { name: 'redis', make: () => new RedisBus({ url, logger }) };
+  return { name: 'redis', make: () => redisBus({ url, logger }) };
 });
 
 t.test('the number of a database in the URL keeps no log together or apart: its id does', async (t) => {
   const { url } = await startRedis(t);
-  const one = await joined(t, new RedisBus({ url: `${url}/1`, logger }), 'log-a');
-  const same = await joined(t, new RedisBus({ url: `${url}/7`, logger }), 'log-a');
-  const other = await joined(t, new RedisBus({ url: `${url}/1`, logger }), 'log-b');
-  const otherSame = await joined(t, new RedisBus({ url, logger }), 'log-b');
+  const one = await joined(t, redisBus({ url: `${url}/1`, logger }), 'log-a');
+  const same = await joined(t, redisBus({ url: `${url}/7`, logger }), 'log-a');
+  const other = await joined(t, redisBus({ url: `${url}/1`, logger }), 'log-b');
+  const otherSame = await joined(t, redisBus({ url, logger }), 'log-b');
   one.bus.publish([message(1)]);
   await same.ear.hears(1);
   otherSame.bus.publish([message(2)]);
@@ -51,8 +53,8 @@ t.test('it works with a password, with a user, and over TLS', async (t) => {
     'TLS in capitals': secure.url.replace('rediss:', 'REDISS:'),
   };
   for (const [what, url] of Object.entries(urls)) {
-    const { bus } = await joined(t, new RedisBus({ url, logger }), 'log-access');
-    const { ear } = await joined(t, new RedisBus({ url, logger }), 'log-access');
+    const { bus } = await joined(t, redisBus({ url, logger }), 'log-access');
+    const { ear } = await joined(t, redisBus({ url, logger }), 'log-access');
     bus.publish([message(1, what)]);
     await ear.hears(1);
     t.same(content(ear.messages), content([message(1, what)]), what);
@@ -70,7 +72,7 @@ t.test('a certificate that nobody vouches for is not accepted', async (t) => {
 t.test('it can be closed at any point of a TLS handshake', async (t) => {
   const secure = await startRedis(t, { tls: true });
   for (let turns = 0; turns < 40; turns++) {
-    const bus = new RedisBus({ url: secure.url, logger });
+    const bus = redisBus({ url: secure.url, logger });
     bus.join('log-tls', new Ear());
     for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
     await bus.close();
@@ -100,7 +102,7 @@ t.test('no secret of the URL reaches the logger, an error, or the console', asyn
   ];
   for (const url of urls) {
     const before = lines.length;
-    const bus = new RedisBus({ url, logger });
+    const bus = redisBus({ url, logger });
     t.teardown(() => bus.close());
     bus.join('log-secret', new Ear());
     await until('it is logged', () => lines.length > before);
@@ -110,7 +112,7 @@ t.test('no secret of the URL reaches the logger, an error, or the console', asyn
   t.equal(lines.length, urls.length, 'one line each');
   for (const url of ['http://:wrong-secret@host', 'redis://:wrong-secret@[', 'redis://:wrong-secret%zz@host', ':wrong-secret@']) {
     try {
-      t.fail(`${new RedisBus({ url, logger }).state}: it should not have been accepted`);
+      t.fail(`${redisBus({ url, logger }).state}: it should not have been accepted`);
     } catch (error) {
       shown.push(error);
     }
@@ -123,7 +125,7 @@ t.test('without the right to subscribe or to publish it is degraded, says so onc
   const admin = redisClient(t, server);
   await admin.call('ACL', 'SETUSER', 'app', 'on', '>pw', 'allchannels', '+@all', '-publish');
   const { logger, lines } = recordingLogger();
-  const bus = new RedisBus({ url: `redis://app:pw@127.0.0.1:${server.port}`, logger });
+  const bus = redisBus({ url: `redis://app:pw@127.0.0.1:${server.port}`, logger });
   const { ear } = await joined(t, bus, 'log-right');
   bus.publish([message(1)]);
   await until('publishing is refused', () => bus.state === 'degraded');
@@ -140,31 +142,78 @@ t.test('without the right to subscribe or to publish it is degraded, says so onc
   t.same(lines.map((line) => /is (up|degraded)/.exec(line)?.[1]), ['up', 'degraded', 'up', 'degraded', 'up']);
 });
 
-t.test('what is not ours on the channel does no harm', async (t) => {
+t.test('what is not ours on the channel is counted, and does no harm', async (t) => {
   const { url } = await startRedis(t);
-  const { logger, lines } = recordingLogger();
-  const { bus } = await joined(t, new RedisBus({ url, logger }), 'log-noise');
-  const { ear } = await joined(t, new RedisBus({ url, logger }), 'log-noise');
+  const { bus } = await joined(t, redisBus({ url, logger }), 'log-noise');
+  const { ear, lines, counters } = openBus(t, url, 'log-noise');
+  await until('it listens', () => ear.wakes > 0);
   const { wakes } = ear;
   const noise = redisClient(t, { url });
-  const whole = encode(randomBytes(SENDER_BYTES), [message(9, 'cut')]);
+  const whole = encode(randomBytes(SENDER_BYTES), carriedOf([message(9, 'cut')], new EnvelopeKeys(secretOf)));
+  const head = encode(randomBytes(SENDER_BYTES), undefined);
   const channel = 'tidings:log-noise';
   for (let length = 1; length < whole.length; length++) await noise.publish(channel, whole.subarray(0, length));
-  for (let length = 0; length < 100; length++) await noise.publish(channel, Buffer.concat([Buffer.of(1), randomBytes(length)]));
+  for (let length = 1; length <= 100; length++) await noise.publish(channel, Buffer.concat([head, randomBytes(length)]));
   await noise.publish(channel, '');
   await noise.publish(channel, 'hello');
+  await noise.publish(channel, encode(randomBytes(SENDER_BYTES), carriedOf([message(9)], new EnvelopeKeys(() => secretOf('another')))));
   bus.publish([message(10)]);
   await ear.hears(10);
   t.same(ear.seqs, [10]);
-  t.equal(ear.wakes, wakes + 1, 'what another version wrote is a reason to look at the log');
+  await until('it was a reason to look at the log', () => ear.wakes > wakes);
+  const { forged, malformed, ...others } = counters.busRefused;
+  t.same(others, { 'other-version': 1, 'other-epoch': 0 });
+  t.ok(forged > 0 && malformed > 100);
+  t.equal(forged + malformed, whole.length - 1 + 100 + 1 + 1);
   const warnings = lines.filter((line) => line.includes('"level":40'));
-  t.equal(warnings.length, 4, 'each of the two listeners warns once of either kind');
+  t.equal(warnings.length, 3, 'it warns once of each kind');
+});
+
+t.test('warnings of one kind come once a minute, however much of it there is', async (t) => {
+  const { url } = await startRedis(t);
+  const { logger, lines } = recordingLogger();
+  const clock = new TestClock();
+  const { ear } = await joined(t, redisBus({ url, logger, clock }), 'log-warn');
+  const noise = redisClient(t, { url });
+  const { bus } = await joined(t, redisBus({ url, logger }), 'log-warn');
+  const warnings = (): number => lines.filter((line) => line.includes('"level":40')).length;
+  for (const [at, seq] of [[0, 1], [59_000, 2], [60_000, 3]] as const) {
+    await clock.advance(at - clock.monotonic());
+    for (let count = 0; count < 10; count++) await noise.publish('tidings:log-warn', 'hello');
+    bus.publish([message(seq)]);
+    await ear.hears(seq);
+    t.comment(`${at} ms: ${warnings()}`);
+  }
+  t.equal(warnings(), 3, 'two by one bus, and one by the other');
+});
+
+t.test('however many envelopes ask for a look at the log, there is one at once, and then one in 20 ms', async (t) => {
+  const { url } = await startRedis(t);
+  const clock = new TestClock();
+  const { ear } = await joined(t, redisBus({ url, logger, clock }), 'log-flood');
+  const { bus } = await joined(t, redisBus({ url, logger }), 'log-flood');
+  const noise = redisClient(t, { url });
+  const flood = async (seq: number): Promise<number> => {
+    const { wakes } = ear;
+    await Promise.all(Array.from({ length: 1_000 }, (_, index) => noise.publish('tidings:log-flood', index % 2 === 0 ? 'hello' : encode(randomBytes(SENDER_BYTES), undefined))));
+    bus.publish([message(seq)]);
+    await ear.hears(seq);
+    return ear.wakes - wakes;
+  };
+  t.equal(await flood(1), 1);
+  await clock.advance(20);
+  t.equal(await flood(2), 0, 'the one that was due came when the time was over');
+  const { wakes } = ear;
+  await clock.advance(20);
+  t.equal(ear.wakes, wakes + 1);
+  await clock.advance(1_000);
+  t.equal(ear.wakes, wakes + 1, 'no more than were asked for');
 });
 
 t.test('a listener that Redis cuts off as too slow comes back and looks at the log', async (t) => {
   const { url } = await startRedis(t, { settings: ['--client-output-buffer-limit', 'pubsub', '16kb', '16kb', '1'] });
-  const { bus } = await joined(t, new RedisBus({ url, logger }), 'log-slow');
-  const { ear } = await joined(t, new RedisBus({ url, logger }), 'log-slow');
+  const { bus } = await joined(t, redisBus({ url, logger }), 'log-slow');
+  const { ear } = await joined(t, redisBus({ url, logger }), 'log-slow');
   const { wakes } = ear;
   bus.publish([message(1, Buffer.alloc(512 * 1024))]);
   await until('it was woken', () => ear.wakes > wakes);
@@ -192,7 +241,7 @@ t.test('closing leaves no socket and no timer, wherever the connections are', as
   ];
   for (const [where, at, reach] of places) {
     const before = openResources();
-    const bus = new RedisBus({ url: at, logger });
+    const bus = redisBus({ url: at, logger });
     const ear = new Ear();
     bus.join('log-handles', ear);
     await reach(bus, ear);

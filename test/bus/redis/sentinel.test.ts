@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import type { Redis } from 'ioredis';
 import t from 'tap';
-import { RedisBus } from '../../../src/bus/redis/redis.ts';
+import type { RedisBus } from '../../../src/bus/redis/redis.ts';
 import { busContract } from '../../contract/bus.ts';
-import { bothAre, bothFlow, busPair, loggedOnce, openBus, openResources, states } from '../../support/bus.ts';
+import { bothAre, bothFlow, busPair, loggedOnce, openBus, openResources, redisBus, states } from '../../support/bus.ts';
 import { listening } from '../../support/listening.ts';
 import { recordingLogger } from '../../support/logger.ts';
 import { freePort } from '../../support/ports.ts';
@@ -33,7 +33,7 @@ t.jobs = 2;
 
 busContract(async (t) => {
   const { url } = await startSentinels(t, { password: 'p@ss/w:rd %', sentinelPassword: 'of?the&sentinels=' });
-  return { name: 'redis through sentinels', make: () => new RedisBus({ url, logger }) };
+  return { name: 'redis through sentinels', make: () => redisBus({ url, logger }) };
 });
 
 t.test('the master is killed: it is degraded, and goes on with the one that is promoted', async (t) => {

@@ -1,13 +1,10 @@
 import { isUtf8 } from 'node:buffer';
-import { Problem } from '../../model/problem.ts';
+import { Problem } from './problem.ts';
 
 /**
  * The parts of a message that a publisher gives, checked one by one; `topic.ts` checks the topic. Each function throws a
- * `Problem` that names the field.
+ * `Problem` that names the field. Messages from the bus pass the same checks.
  */
-
-/** The longest TTL, ten years. Stops mistakes, such as a time in milliseconds. */
-export const TTL_MAX_SECONDS = 315_360_000;
 
 /** What has no name of its own: `event:` is left out of its frame. */
 const DEFAULT_EVENT = 'message';
@@ -27,14 +24,6 @@ export function checkEvent(event: string, maxBytes: number, field = 'event'): st
     : undefined;
   if (why !== undefined) throw new Problem('invalid-event', `The event name is not valid: ${why}.`, { field });
   return event;
-}
-
-/** The seconds that a `TTL` header asks for (RFC 8030, section 5.2); 0 when it is absent. */
-export function parseTtl(header: string | undefined): number {
-  if (header === undefined) return 0;
-  const seconds = /^[0-9]{1,12}$/.test(header) ? Number(header) : NaN;
-  if (!(seconds >= 1 && seconds <= TTL_MAX_SECONDS)) throw new Problem('invalid-ttl', `TTL must be a whole number of seconds from 1 to ${TTL_MAX_SECONDS}.`, { field: 'TTL' });
-  return seconds;
 }
 
 /** Text may be anything that is UTF-8. */

@@ -1,0 +1,36 @@
+import { createHmac, createSecretKey, timingSafeEqual, type KeyObject } from 'node:crypto';
+
+/** The bytes of a proof: half of the digest, the least that RFC 2104 (section 5) recommends. */
+export const PROOF_BYTES = 16;
+
+/** Makes and checks the proof that the sender of an envelope can read the log: an HMAC-SHA256 with the secret of an epoch, cut to `PROOF_BYTES`. */
+export class EnvelopeKeys {
+  readonly #secretOf: (epoch: string) => string | undefined;
+  /** The key that was used last: making one costs more than using it. */
+  #secret = '';
+  #key: KeyObject | undefined;
+
+  /** @param secretOf The secret of an epoch whose messages are to be believed; hexadecimal digits. */
+  constructor(secretOf: (epoch: string) => string | undefined) {
+    this.#secretOf = secretOf;
+  }
+
+  /** Undefined if messages of this epoch cannot be proved. */
+  of(epoch: string): KeyObject | undefined {
+    const secret = this.#secretOf(epoch);
+    if (secret === undefined) return undefined;
+    if (secret !== this.#secret) {
+      this.#key = createSecretKey(secret, 'hex');
+      this.#secret = secret;
+    }
+    return this.#key;
+  }
+}
+
+export function proof(key: KeyObject, bytes: Uint8Array): Buffer {
+  return createHmac('sha256', key).update(bytes).digest().subarray(0, PROOF_BYTES);
+}
+
+export function isProof(key: KeyObject, bytes: Uint8Array, given: Uint8Array): boolean {
+  return timingSafeEqual(proof(key, bytes), given);
+}
