@@ -43,13 +43,18 @@ BEGIN
   RETURN QUERY SELECT h.log, s.* FROM tidings.head h, tidings.state(NULL, understood) s;
 END $$;
 --> statement-breakpoint
+-- Invariant 10: the server's clock as far as it is believed. NULL is what is not known. The twin of `believe` (store/believed-clock.ts), where it is explained.
+CREATE FUNCTION tidings.believe(machine bigint, known bigint, latest bigint, jump bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN machine - greatest(known, latest) > jump THEN greatest(known, latest) ELSE machine END
+$$;
+--> statement-breakpoint
 -- Stores requests. The columns of the requests stand in arrays, and so do those of all their messages, one request's behind the other's; their data in
 -- one block of bytes. `scopes` to `owners` are NULL when no request has a key; then the numbers follow each other, and nothing needs to be answered but the first.
 -- `seen_epoch` and `seen_seq` are the newest place of the log that the caller has seen: if it is not in the log any more, the log was exchanged.
 -- The settings keep to the index of keys: a plan that was made while there were few would read all of them, with each append, until the table is analysed.
 CREATE FUNCTION tidings.append(
   counts integer[], scopes text[], keys text[], fingerprints text[], windows bigint[], owners integer[],
-  topics text[], events text[], json boolean[], ttls bigint[], lengths integer[], data text, overhead integer,
+  topics text[], events text[], json boolean[], ttls bigint[], lengths integer[], data text, overhead integer, jump bigint,
   random text, kept integer, begin_now boolean, seen_epoch text, seen_seq bigint, known text, understood integer
 ) RETURNS TABLE (before bigint, stored_time bigint, stored_epoch text, kinds integer[], answer_epochs text[], firsts bigint[], times bigint[],
   head bigint, oldest bigint, now bigint, epoch text, epochs json, standby boolean) LANGUAGE plpgsql ROWS 1
@@ -58,7 +63,9 @@ SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SE
 DECLARE
   was tidings.head;
   this_server text := tidings.server();
+  machine_clock bigint;
   clock bigint;
+  believed_clock bigint;
   bytes bytea := decode(data, 'base64');
   is_stored boolean[];
   the_kinds integer[];
@@ -70,7 +77,8 @@ DECLARE
 BEGIN
   -- Invariant 2: the lock first. Every statement after it has a snapshot of its own, taken under the lock.
   SELECT * INTO STRICT was FROM tidings.head FOR UPDATE;
-  clock := greatest(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, was.time);
+  machine_clock := floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint;
+  clock := greatest(machine_clock, was.time);
 
   -- Invariant 8.
   IF begin_now OR was.server <> this_server OR (seen_epoch = was.epoch AND seen_seq > was.seq)
@@ -80,12 +88,14 @@ BEGIN
   END IF;
 
   IF keys IS NOT NULL THEN
+    -- Invariant 10: a clock that is far ahead forgets no key, or a publish would be stored twice.
+    SELECT tidings.believe(machine_clock, coalesce(r.clock, CASE WHEN was.seq > 0 THEN was.time END), NULL, jump) INTO STRICT believed_clock FROM tidings.retention r;
     WITH request AS (
       SELECT r.n, r.count, r.scope, r.key, decode(r.fingerprint, 'hex') AS fingerprint, clock + r.span AS expires,
         k.fingerprint AS known_fingerprint, k.epoch AS known_epoch, k.first AS known_first, k.time AS known_time,
         k.key IS NULL AND (r.key IS NULL OR row_number() OVER (PARTITION BY r.scope, r.key ORDER BY r.n) = 1) AS stored
       FROM unnest(counts, scopes, keys, fingerprints, windows) WITH ORDINALITY AS r (count, scope, key, fingerprint, span, n)
-      LEFT JOIN tidings.keys k ON k.scope = r.scope AND k.key = r.key AND k.expires > clock
+      LEFT JOIN tidings.keys k ON k.scope = r.scope AND k.key = r.key AND k.expires > believed_clock
     ), placed AS (
       SELECT *, was.seq + 1 + coalesce(sum(CASE WHEN stored THEN count ELSE 0 END) OVER (ORDER BY n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)::bigint AS first
       FROM request
@@ -133,8 +143,8 @@ LANGUAGE plpgsql ROWS 1 SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
   was tidings.retention;
-  clock bigint;
   machine_clock bigint := floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint;
+  newest bigint;
   believed_clock bigint;
   size bigint;
   row_ record;
@@ -146,18 +156,18 @@ DECLARE
   keys_due integer;
   is_more boolean := false;
 BEGIN
-  SELECT h.bytes, greatest(machine_clock, h.time), CASE WHEN h.seq = 0 THEN machine_clock ELSE h.time END INTO size, clock, believed_clock FROM tidings.head h;
+  SELECT h.bytes, CASE WHEN h.seq > 0 THEN h.time END INTO size, newest FROM tidings.head h;
   SELECT * INTO was FROM tidings.retention FOR UPDATE SKIP LOCKED;
   IF NOT FOUND THEN
-    RETURN QUERY SELECT 0, 0, false, size - r.bytes, machine_clock, coalesce(r.clock, believed_clock), s.* FROM tidings.retention r, tidings.state(known, understood) s;
+    RETURN QUERY SELECT 0, 0, false, size - r.bytes, machine_clock, tidings.believe(machine_clock, coalesce(r.clock, newest), latest, jump), s.*
+      FROM tidings.retention r, tidings.state(known, understood) s;
     RETURN;
   END IF;
   -- In a snapshot taken after the lock: what another instance deleted meanwhile is counted in `was`.
   SELECT h.bytes - was.bytes INTO size FROM tidings.head h;
-  -- Invariant 10. What was believed last time, or what the log's own past says, and what an instance counted since; a small step is believed at once.
-  believed_clock := greatest(coalesce(was.clock, believed_clock), latest);
-  believed_clock := CASE WHEN machine_clock - believed_clock <= jump THEN machine_clock ELSE believed_clock END;
-  IF was.clock IS NULL OR abs(believed_clock - was.clock) >= 60000 THEN UPDATE tidings.retention SET clock = believed_clock; END IF;
+  -- Kept where it moved on by a minute, and never where it went back: `isWorthKeeping` in store/believed-clock.ts.
+  believed_clock := tidings.believe(machine_clock, coalesce(was.clock, newest), latest, jump);
+  IF (was.clock IS NULL AND newest IS NOT NULL) OR believed_clock - was.clock >= 60000 THEN UPDATE tidings.retention SET clock = believed_clock; END IF;
   -- Only a prefix goes, so the first row that may stay ends it. Age is counted by the machine's clock, unlike all else: after one message from a clock that
   -- was ahead, the log's own stands at that message's time, and all before it would seem as old as the clock was wrong.
   FOR row_ IN SELECT m.seq, m.time, octet_length(m.data) + octet_length(m.topic) + overhead AS bytes
@@ -179,7 +189,7 @@ BEGIN
   END IF;
 
   -- Those that an append just uses again are passed over: waiting for them, with others deleted already, could be a deadlock.
-  WITH due AS (SELECT k.scope, k.key FROM tidings.keys k WHERE k.expires <= clock ORDER BY k.expires LIMIT most + 1 FOR UPDATE SKIP LOCKED),
+  WITH due AS (SELECT k.scope, k.key FROM tidings.keys k WHERE k.expires <= believed_clock ORDER BY k.expires LIMIT most + 1 FOR UPDATE SKIP LOCKED),
     few AS (SELECT * FROM due LIMIT most),
     deleted AS (DELETE FROM tidings.keys k USING few WHERE k.scope = few.scope AND k.key = few.key RETURNING 1)
   SELECT (SELECT count(*) FROM deleted), (SELECT count(*) FROM due) INTO keys_gone, keys_due;

@@ -1,4 +1,5 @@
 import type Database from 'better-sqlite3';
+import type { KnownTimes } from '../believed-clock.ts';
 import { refuseLevel } from '../level.ts';
 import { StoreError } from '../store.ts';
 
@@ -32,6 +33,8 @@ export interface LogRow {
   readonly deletedBytes: number;
   readonly deletedTime: number | null;
   readonly level: number;
+  /** `retention.clock`. */
+  readonly keptClock: number | null;
 }
 
 /** An answer of the store that carries the log's state in another form. */
@@ -45,7 +48,7 @@ export class LogStateQuery {
 
   constructor({ db }: { db: Database.Database }) {
     this.#row = db.prepare('SELECT head.seq, head.epoch, head.time, head.bytes, retention.oldest, retention.bytes AS deletedBytes, '
-      + 'retention.time AS deletedTime, head.level FROM head, retention');
+      + 'retention.time AS deletedTime, head.level, retention.clock AS keptClock FROM head, retention');
     this.#epochs = db.prepare('SELECT id, epoch, first, secret FROM epochs ORDER BY id');
     this.#logId = db.prepare<[], string>('SELECT log FROM head').pluck();
   }
@@ -67,6 +70,11 @@ export class LogStateQuery {
     if (list !== undefined && list.at(-1)?.id !== row.epoch) throw new StoreError('unavailable', 'the database file is damaged: its epochs do not end in the one of its head');
     return { head: row.seq, oldest: row.oldest, now: clock(row), epoch: row.epoch, epochs: list };
   }
+}
+
+/** What is known of the time when the machine's clock shows `machine`. */
+export function knownTimes({ seq, time, keptClock }: LogRow, machine: number): KnownTimes {
+  return { machine, kept: keptClock, newest: seq > 0 ? time : undefined };
 }
 
 /** Invariant 10: the store's clock never stands before the newest message, wherever the machine's was set. */
