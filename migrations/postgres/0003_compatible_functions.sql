@@ -195,3 +195,38 @@ BEGIN
   SELECT (SELECT count(*) FROM deleted), (SELECT count(*) FROM due) INTO keys_gone, keys_due;
   RETURN QUERY SELECT gone, keys_gone, is_more OR keys_due > most, size - freed, machine_clock, believed_clock, s.* FROM tidings.state(known, understood) s;
 END $$;
+--> statement-breakpoint
+-- One step of `npm run clock -- --accept`: the server's clock is right. What lies beyond it gets the time of now, and expires as long after it as it would have. Oldest
+-- first, so that time never decreases along the log, whatever is appended between two steps (invariant 10). With the last step the clock is believed.
+-- Takes both locks, the head's first: retention takes only its own, and passes by while another has it.
+CREATE FUNCTION tidings.accept_clock(most_messages integer, most_keys integer, understood integer) RETURNS TABLE (messages integer, keys integer, more boolean) LANGUAGE plpgsql ROWS 1
+SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  was tidings.head;
+  clock_ bigint;
+  beyond bigint;
+  messages_changed integer;
+  keys_changed integer;
+  is_more boolean;
+BEGIN
+  SELECT * INTO STRICT was FROM tidings.head FOR UPDATE;
+  PERFORM FROM tidings.retention FOR UPDATE;
+  IF was.level > understood THEN PERFORM tidings.refuse_level(was.level, understood); END IF;
+  clock_ := floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint;
+  SELECT s.seq + 1 INTO beyond FROM tidings.seek(clock_ + 1) s;
+  UPDATE tidings.messages m SET time = clock_, expires = CASE m.expires WHEN 0 THEN 0 ELSE clock_ + m.expires - m.time END
+    WHERE m.seq >= beyond AND m.seq < beyond + most_messages;
+  GET DIAGNOSTICS messages_changed = ROW_COUNT;
+  -- The first condition follows from the second, and is there for the index.
+  UPDATE tidings.keys k SET time = clock_, expires = clock_ + k.expires - k.time
+    FROM (SELECT b.scope, b.key FROM tidings.keys b WHERE b.expires > clock_ AND b.time > clock_ ORDER BY b.expires DESC LIMIT most_keys) AS few
+    WHERE k.scope = few.scope AND k.key = few.key;
+  GET DIAGNOSTICS keys_changed = ROW_COUNT;
+  is_more := beyond + most_messages <= was.seq OR keys_changed = most_keys;
+  IF NOT is_more THEN
+    UPDATE tidings.head SET time = least(time, clock_);
+    UPDATE tidings.retention SET time = CASE WHEN time > clock_ THEN clock_ ELSE time END, clock = clock_;
+  END IF;
+  RETURN QUERY SELECT messages_changed, keys_changed, is_more;
+END $$;

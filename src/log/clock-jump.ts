@@ -7,7 +7,7 @@ import type { Trimmed } from '../store/store.ts';
  * While the clock is not believed, what is believed goes on so many times as fast as the time. An instance that was switched off for a day is right again after eight
  * hours, and a clock that is eight days ahead has made messages three hours too old after one hour.
  */
-const CATCH_UP_RATE = 4;
+const CATCH_UP_FACTOR = 4;
 
 /** How the way out is named in the log. */
 const ACCEPT = '`npm run clock -- --accept`';
@@ -42,7 +42,7 @@ export class ClockJump {
   /** How late it may be by now, as this instance counts; undefined before its first look. Milliseconds since 1970. */
   get latest(): number | undefined {
     if (this.#believed === undefined) return undefined;
-    return this.#believed + Math.floor((this.#clock.monotonic() - this.#observedAt) * (this.#ahead > 0 ? CATCH_UP_RATE : 1));
+    return this.#believed + Math.floor((this.#clock.monotonic() - this.#observedAt) * (this.#ahead > 0 ? CATCH_UP_FACTOR : 1));
   }
 
   /** Takes over what the store said when retention looked. */

@@ -37,7 +37,7 @@ export function applyMigrations(pgConnections: PgConnections): Promise<number> {
 }
 
 /** The migrations that are applied before the store is open. */
-async function missingSteps(ask: Ask): Promise<readonly Migration[]> {
+export async function missingSteps(ask: Ask): Promise<readonly Migration[]> {
   return missingMigrations('postgres', await appliedMigrations(ask)).filter(({ isLong }) => !isLong);
 }
 
