@@ -48,6 +48,11 @@ CREATE FUNCTION tidings.believe(machine bigint, known bigint, latest bigint, jum
   SELECT CASE WHEN machine - greatest(known, latest) > jump THEN greatest(known, latest) ELSE machine END
 $$;
 --> statement-breakpoint
+-- What the log itself knows of the time: what was kept of it, or the time of the oldest message held; NULL when there is neither.
+CREATE FUNCTION tidings.known_clock(r tidings.retention) RETURNS bigint LANGUAGE sql STABLE AS $$
+  SELECT coalesce(r.clock, (SELECT m.time FROM tidings.messages m WHERE m.seq = r.oldest))
+$$;
+--> statement-breakpoint
 -- Stores requests. The columns of the requests stand in arrays, and so do those of all their messages, one request's behind the other's; their data in
 -- one block of bytes. `scopes` to `owners` are NULL when no request has a key; then the numbers follow each other, and nothing needs to be answered but the first.
 -- `seen_epoch` and `seen_seq` are the newest place of the log that the caller has seen: if it is not in the log any more, the log was exchanged.
@@ -89,7 +94,7 @@ BEGIN
 
   IF keys IS NOT NULL THEN
     -- Invariant 10: a clock that is far ahead forgets no key, or a publish would be stored twice.
-    SELECT tidings.believe(machine_clock, coalesce(r.clock, CASE WHEN was.seq > 0 THEN was.time END), NULL, jump) INTO STRICT believed_clock FROM tidings.retention r;
+    SELECT tidings.believe(machine_clock, tidings.known_clock(r), NULL, jump) INTO STRICT believed_clock FROM tidings.retention r;
     WITH request AS (
       SELECT r.n, r.count, r.scope, r.key, decode(r.fingerprint, 'hex') AS fingerprint, clock + r.span AS expires,
         k.fingerprint AS known_fingerprint, k.epoch AS known_epoch, k.first AS known_first, k.time AS known_time,
@@ -144,7 +149,7 @@ LANGUAGE plpgsql ROWS 1 SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   was tidings.retention;
   machine_clock bigint := floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint;
-  newest bigint;
+  known_time bigint;
   believed_clock bigint;
   size bigint;
   row_ record;
@@ -156,18 +161,19 @@ DECLARE
   keys_due integer;
   is_more boolean := false;
 BEGIN
-  SELECT h.bytes, CASE WHEN h.seq > 0 THEN h.time END INTO size, newest FROM tidings.head h;
+  SELECT h.bytes INTO size FROM tidings.head h;
   SELECT * INTO was FROM tidings.retention FOR UPDATE SKIP LOCKED;
   IF NOT FOUND THEN
-    RETURN QUERY SELECT 0, 0, false, size - r.bytes, machine_clock, tidings.believe(machine_clock, coalesce(r.clock, newest), latest, jump), s.*
+    RETURN QUERY SELECT 0, 0, false, size - r.bytes, machine_clock, tidings.believe(machine_clock, tidings.known_clock(r), latest, jump), s.*
       FROM tidings.retention r, tidings.state(known, understood) s;
     RETURN;
   END IF;
   -- In a snapshot taken after the lock: what another instance deleted meanwhile is counted in `was`.
   SELECT h.bytes - was.bytes INTO size FROM tidings.head h;
   -- Kept where it moved on by a minute, and never where it went back: `isWorthKeeping` in store/believed-clock.ts.
-  believed_clock := tidings.believe(machine_clock, coalesce(was.clock, newest), latest, jump);
-  IF (was.clock IS NULL AND newest IS NOT NULL) OR believed_clock - was.clock >= 60000 THEN UPDATE tidings.retention SET clock = believed_clock; END IF;
+  known_time := tidings.known_clock(was);
+  believed_clock := tidings.believe(machine_clock, known_time, latest, jump);
+  IF (was.clock IS NULL AND known_time IS NOT NULL) OR believed_clock - was.clock >= 60000 THEN UPDATE tidings.retention SET clock = believed_clock; END IF;
   -- Only a prefix goes, so the first row that may stay ends it. Age is counted by the machine's clock, unlike all else: after one message from a clock that
   -- was ahead, the log's own stands at that message's time, and all before it would seem as old as the clock was wrong.
   FOR row_ IN SELECT m.seq, m.time, octet_length(m.data) + octet_length(m.topic) + overhead AS bytes

@@ -7,10 +7,10 @@ const CLOCK_KEPT_MS = 60 * 1000;
 export interface KnownTimes {
   /** The machine's clock. */
   readonly machine: number;
-  /** The furthest that the clock was believed, as the log keeps it; null before its first message. */
+  /** The furthest that the clock was believed, as the log keeps it; null before retention has first looked at a message. */
   readonly kept: number | null;
-  /** The newest message's time; undefined when there never was one. */
-  readonly newest?: number | undefined;
+  /** Until then: the time of the oldest message held, since later ones may be from a clock that was wrong already; undefined when there is none. */
+  readonly oldest?: number | undefined;
   /** What the caller knows, who counts the time himself. */
   readonly latest?: number | undefined;
 }
@@ -20,8 +20,8 @@ export interface KnownTimes {
  * compared with what the log itself remembers, which outlasts every process. A clock that is behind is followed. A log that never had a message
  * has nothing to lose, and believes every clock. PostgreSQL's twin of this is `tidings.believe`.
  */
-export function believe({ machine, kept, newest, latest = -Infinity }: KnownTimes): number {
-  const known = Math.max(kept ?? newest ?? machine, latest);
+export function believe({ machine, kept, oldest, latest = -Infinity }: KnownTimes): number {
+  const known = Math.max(kept ?? oldest ?? machine, latest);
   return machine - known > CLOCK_JUMP_MS ? known : machine;
 }
 
@@ -29,6 +29,6 @@ export function believe({ machine, kept, newest, latest = -Infinity }: KnownTime
  * Whether the log has to remember a believed clock. Never one that is behind what it remembers: a machine that boots with its clock at 1970, and sets
  * it a minute later, would not be believed again.
  */
-export function isWorthKeeping(believed: number, { kept, newest }: KnownTimes): boolean {
-  return kept === null ? newest !== undefined : believed - kept >= CLOCK_KEPT_MS;
+export function isWorthKeeping(believed: number, { kept, oldest }: KnownTimes): boolean {
+  return kept === null ? oldest !== undefined : believed - kept >= CLOCK_KEPT_MS;
 }

@@ -47,7 +47,7 @@ export class MemoryStore implements Store {
   }
 
   get #knownTimes(): KnownTimes {
-    return { machine: this.now, kept: this.#keptClock, newest: this.head > 0 ? Math.max(this.messages.at(-1)?.time ?? 0, this.#trimmedTime) : undefined };
+    return { machine: this.now, kept: this.#keptClock, oldest: this.messages[0]?.time };
   }
 
   log(): LogState {

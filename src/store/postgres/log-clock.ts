@@ -9,7 +9,7 @@ import { TRANSACTION_SETTINGS } from './transaction-settings.ts';
 /** The clocks of a database. For the command line. Rejects with a `StoreError`. */
 export function readClocks(url: string): Promise<LogClocks> {
   return connected(url, async (ask) => {
-    const [row] = await ask(`SELECT m.clock, tidings.believe(m.clock, coalesce(r.clock, CASE WHEN h.seq > 0 THEN h.time END), NULL, ${CLOCK_JUMP_MS}), CASE WHEN h.seq > 0 THEN h.time END
+    const [row] = await ask(`SELECT m.clock, tidings.believe(m.clock, tidings.known_clock(r), NULL, ${CLOCK_JUMP_MS}), CASE WHEN h.seq > 0 THEN h.time END
       FROM tidings.head h, tidings.retention r, (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock) m`);
     if (row === undefined) throw neverOpened();
     const [machine, believed, newest] = row;

@@ -7,7 +7,7 @@ import { ACCEPT_STEP_KEYS, ACCEPT_STEP_MESSAGES, acceptInSteps, neverOpened, req
 import { missingMigrations } from '../migrations.ts';
 import { connect, monotonic, readTransaction, writeTransaction, type SqliteConnection } from './connection.ts';
 import { toStoreError } from './errors.ts';
-import { knownTimes, LogStateQuery, type LogRow } from './log-state.ts';
+import { LogStateQuery, type LogRow } from './log-state.ts';
 import { appliedMigrations } from './migrate.ts';
 import { Seeker } from './seek.ts';
 
@@ -17,8 +17,10 @@ const STEP_WAIT_MS = 5_000;
 /** The clocks of a database file. Blocks the thread, as all of this does: for the command line. Rejects with a `StoreError`. */
 export function readClocks(file: string): Promise<LogClocks> {
   return connected(file, (sqliteConnection) => readTransaction(sqliteConnection, monotonic() + STEP_WAIT_MS, () => {
-    const known = knownTimes(logRow(sqliteConnection.db), Date.now());
-    return { machine: known.machine, believed: believe(known), newest: known.newest };
+    const { db } = sqliteConnection;
+    const row = logRow(db);
+    const known = new LogStateQuery({ db }).times(row);
+    return { machine: known.machine, believed: believe(known), newest: row.seq > 0 ? row.time : undefined };
   }));
 }
 

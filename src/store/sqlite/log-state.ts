@@ -44,12 +44,14 @@ export type AnswerWith<Log, Answer> = Omit<Answer, 'log'> & { readonly log: Log 
 export class LogStateQuery {
   readonly #row: Database.Statement<[], LogRow>;
   readonly #epochs: Database.Statement<[], EpochRow>;
+  readonly #timeOf: Database.Statement<[number], number>;
   readonly #logId: Database.Statement<[], string>;
 
   constructor({ db }: { db: Database.Database }) {
     this.#row = db.prepare('SELECT head.seq, head.epoch, head.time, head.bytes, retention.oldest, retention.bytes AS deletedBytes, '
       + 'retention.time AS deletedTime, head.level, retention.clock AS keptClock FROM head, retention');
     this.#epochs = db.prepare('SELECT id, epoch, first, secret FROM epochs ORDER BY id');
+    this.#timeOf = db.prepare<[number], number>('SELECT time FROM messages WHERE seq = ?').pluck();
     this.#logId = db.prepare<[], string>('SELECT log FROM head').pluck();
   }
 
@@ -58,6 +60,11 @@ export class LogStateQuery {
     const row = this.#row.get()!;
     refuseLevel(row.level);
     return row;
+  }
+
+  /** What is known of the time, with the machine's clock of now. */
+  times({ oldest, keptClock }: LogRow): KnownTimes {
+    return { machine: Date.now(), kept: keptClock, oldest: keptClock === null ? this.#timeOf.get(oldest) : undefined };
   }
 
   logId(): string | undefined {
@@ -70,11 +77,6 @@ export class LogStateQuery {
     if (list !== undefined && list.at(-1)?.id !== row.epoch) throw new StoreError('unavailable', 'the database file is damaged: its epochs do not end in the one of its head');
     return { head: row.seq, oldest: row.oldest, now: clock(row), epoch: row.epoch, epochs: list };
   }
-}
-
-/** What is known of the time when the machine's clock shows `machine`. */
-export function knownTimes({ seq, time, keptClock }: LogRow, machine: number): KnownTimes {
-  return { machine, kept: keptClock, newest: seq > 0 ? time : undefined };
 }
 
 /** Invariant 10: the store's clock never stands before the newest message, wherever the machine's was set. */

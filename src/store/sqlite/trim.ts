@@ -2,7 +2,7 @@ import type Database from 'better-sqlite3';
 import { believe, isWorthKeeping } from '../believed-clock.ts';
 import { TRIM_STEP_BYTES } from '../limits.ts';
 import type { Trimmed, TrimPolicy } from '../store.ts';
-import { knownTimes, SQLITE_ROW_OVERHEAD_BYTES, type AnswerWith, type LogRow, type LogStateQuery } from './log-state.ts';
+import { SQLITE_ROW_OVERHEAD_BYTES, type AnswerWith, type LogRow, type LogStateQuery } from './log-state.ts';
 import type { TopicIndex } from './topic-index.ts';
 
 interface OldRow {
@@ -50,7 +50,7 @@ export class Trimmer {
     const before = this.#logState.row();
     // Age is counted by the machine's clock, unlike all else: after one message from a clock that was ahead, the log's own stands at that
     // message's time, and the whole log before it would seem as old as the clock was wrong (invariant 10). It is read once: what was believed is what counts.
-    const known = knownTimes(before, Date.now());
+    const known = this.#logState.times(before);
     const { machine } = known;
     const believed = believe({ ...known, latest });
     if (isWorthKeeping(believed, known)) this.#keepClock.run(believed);
