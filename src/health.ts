@@ -50,6 +50,7 @@ export class Health {
       head: tail.log?.head ?? 0,
       oldest: tail.log?.oldest ?? 0,
       logBytes: retention.bytes,
+      clockAhead: retention.clockAhead / 1000,
       appendsWaiting: publisher.waiting,
       bus: this.#bus.state === 'degraded' ? 0 : 1,
       database: this.#lifecycle.isOpening || this.#log.failure !== undefined ? 0 : 1,

@@ -43,13 +43,23 @@ BEGIN
   RETURN QUERY SELECT h.log, s.* FROM tidings.head h, tidings.state(NULL, understood) s;
 END $$;
 --> statement-breakpoint
+-- Invariant 10: the server's clock as far as it is believed. NULL is what is not known. The twin of `believe` (store/believed-clock.ts), where it is explained.
+CREATE FUNCTION tidings.believe(machine bigint, known bigint, latest bigint, jump bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN machine - greatest(known, latest) > jump THEN greatest(known, latest) ELSE machine END
+$$;
+--> statement-breakpoint
+-- What the log itself knows of the time: what was kept of it, or the time of the oldest message held; NULL when there is neither.
+CREATE FUNCTION tidings.known_clock(r tidings.retention) RETURNS bigint LANGUAGE sql STABLE AS $$
+  SELECT coalesce(r.clock, (SELECT m.time FROM tidings.messages m WHERE m.seq = r.oldest))
+$$;
+--> statement-breakpoint
 -- Stores requests. The columns of the requests stand in arrays, and so do those of all their messages, one request's behind the other's; their data in
 -- one block of bytes. `scopes` to `owners` are NULL when no request has a key; then the numbers follow each other, and nothing needs to be answered but the first.
 -- `seen_epoch` and `seen_seq` are the newest place of the log that the caller has seen: if it is not in the log any more, the log was exchanged.
 -- The settings keep to the index of keys: a plan that was made while there were few would read all of them, with each append, until the table is analysed.
 CREATE FUNCTION tidings.append(
   counts integer[], scopes text[], keys text[], fingerprints text[], windows bigint[], owners integer[],
-  topics text[], events text[], json boolean[], ttls bigint[], lengths integer[], data text, overhead integer,
+  topics text[], events text[], json boolean[], ttls bigint[], lengths integer[], data text, overhead integer, jump bigint,
   random text, kept integer, begin_now boolean, seen_epoch text, seen_seq bigint, known text, understood integer
 ) RETURNS TABLE (before bigint, stored_time bigint, stored_epoch text, kinds integer[], answer_epochs text[], firsts bigint[], times bigint[],
   head bigint, oldest bigint, now bigint, epoch text, epochs json, standby boolean) LANGUAGE plpgsql ROWS 1
@@ -58,7 +68,9 @@ SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SE
 DECLARE
   was tidings.head;
   this_server text := tidings.server();
+  machine_clock bigint;
   clock bigint;
+  believed_clock bigint;
   bytes bytea := decode(data, 'base64');
   is_stored boolean[];
   the_kinds integer[];
@@ -70,7 +82,8 @@ DECLARE
 BEGIN
   -- Invariant 2: the lock first. Every statement after it has a snapshot of its own, taken under the lock.
   SELECT * INTO STRICT was FROM tidings.head FOR UPDATE;
-  clock := greatest(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, was.time);
+  machine_clock := floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint;
+  clock := greatest(machine_clock, was.time);
 
   -- Invariant 8.
   IF begin_now OR was.server <> this_server OR (seen_epoch = was.epoch AND seen_seq > was.seq)
@@ -80,12 +93,14 @@ BEGIN
   END IF;
 
   IF keys IS NOT NULL THEN
+    -- Invariant 10: a clock that is far ahead forgets no key, or a publish would be stored twice.
+    SELECT tidings.believe(machine_clock, tidings.known_clock(r), NULL, jump) INTO STRICT believed_clock FROM tidings.retention r;
     WITH request AS (
       SELECT r.n, r.count, r.scope, r.key, decode(r.fingerprint, 'hex') AS fingerprint, clock + r.span AS expires,
         k.fingerprint AS known_fingerprint, k.epoch AS known_epoch, k.first AS known_first, k.time AS known_time,
         k.key IS NULL AND (r.key IS NULL OR row_number() OVER (PARTITION BY r.scope, r.key ORDER BY r.n) = 1) AS stored
       FROM unnest(counts, scopes, keys, fingerprints, windows) WITH ORDINALITY AS r (count, scope, key, fingerprint, span, n)
-      LEFT JOIN tidings.keys k ON k.scope = r.scope AND k.key = r.key AND k.expires > clock
+      LEFT JOIN tidings.keys k ON k.scope = r.scope AND k.key = r.key AND k.expires > believed_clock
     ), placed AS (
       SELECT *, was.seq + 1 + coalesce(sum(CASE WHEN stored THEN count ELSE 0 END) OVER (ORDER BY n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)::bigint AS first
       FROM request
@@ -133,8 +148,8 @@ LANGUAGE plpgsql ROWS 1 SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
   was tidings.retention;
-  clock bigint;
   machine_clock bigint := floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint;
+  known_time bigint;
   believed_clock bigint;
   size bigint;
   row_ record;
@@ -146,18 +161,19 @@ DECLARE
   keys_due integer;
   is_more boolean := false;
 BEGIN
-  SELECT h.bytes, greatest(machine_clock, h.time), CASE WHEN h.seq = 0 THEN machine_clock ELSE h.time END INTO size, clock, believed_clock FROM tidings.head h;
+  SELECT h.bytes INTO size FROM tidings.head h;
   SELECT * INTO was FROM tidings.retention FOR UPDATE SKIP LOCKED;
   IF NOT FOUND THEN
-    RETURN QUERY SELECT 0, 0, false, size - r.bytes, machine_clock, coalesce(r.clock, believed_clock), s.* FROM tidings.retention r, tidings.state(known, understood) s;
+    RETURN QUERY SELECT 0, 0, false, size - r.bytes, machine_clock, tidings.believe(machine_clock, tidings.known_clock(r), latest, jump), s.*
+      FROM tidings.retention r, tidings.state(known, understood) s;
     RETURN;
   END IF;
   -- In a snapshot taken after the lock: what another instance deleted meanwhile is counted in `was`.
   SELECT h.bytes - was.bytes INTO size FROM tidings.head h;
-  -- Invariant 10. What was believed last time, or what the log's own past says, and what an instance counted since; a small step is believed at once.
-  believed_clock := greatest(coalesce(was.clock, believed_clock), latest);
-  believed_clock := CASE WHEN machine_clock - believed_clock <= jump THEN machine_clock ELSE believed_clock END;
-  IF was.clock IS NULL OR abs(believed_clock - was.clock) >= 60000 THEN UPDATE tidings.retention SET clock = believed_clock; END IF;
+  -- Kept where it moved on by a minute, and never where it went back: `isWorthKeeping` in store/believed-clock.ts.
+  known_time := tidings.known_clock(was);
+  believed_clock := tidings.believe(machine_clock, known_time, latest, jump);
+  IF (was.clock IS NULL AND known_time IS NOT NULL) OR believed_clock - was.clock >= 60000 THEN UPDATE tidings.retention SET clock = believed_clock; END IF;
   -- Only a prefix goes, so the first row that may stay ends it. Age is counted by the machine's clock, unlike all else: after one message from a clock that
   -- was ahead, the log's own stands at that message's time, and all before it would seem as old as the clock was wrong.
   FOR row_ IN SELECT m.seq, m.time, octet_length(m.data) + octet_length(m.topic) + overhead AS bytes
@@ -179,9 +195,44 @@ BEGIN
   END IF;
 
   -- Those that an append just uses again are passed over: waiting for them, with others deleted already, could be a deadlock.
-  WITH due AS (SELECT k.scope, k.key FROM tidings.keys k WHERE k.expires <= clock ORDER BY k.expires LIMIT most + 1 FOR UPDATE SKIP LOCKED),
+  WITH due AS (SELECT k.scope, k.key FROM tidings.keys k WHERE k.expires <= believed_clock ORDER BY k.expires LIMIT most + 1 FOR UPDATE SKIP LOCKED),
     few AS (SELECT * FROM due LIMIT most),
     deleted AS (DELETE FROM tidings.keys k USING few WHERE k.scope = few.scope AND k.key = few.key RETURNING 1)
   SELECT (SELECT count(*) FROM deleted), (SELECT count(*) FROM due) INTO keys_gone, keys_due;
   RETURN QUERY SELECT gone, keys_gone, is_more OR keys_due > most, size - freed, machine_clock, believed_clock, s.* FROM tidings.state(known, understood) s;
+END $$;
+--> statement-breakpoint
+-- One step of `npm run clock -- --accept`: the server's clock is right. What lies beyond it gets the time of now, and expires as long after it as it would have. Oldest
+-- first, so that time never decreases along the log, whatever is appended between two steps (invariant 10). With the last step the clock is believed.
+-- Takes both locks, the head's first: retention takes only its own, and passes by while another has it.
+CREATE FUNCTION tidings.accept_clock(most_messages integer, most_keys integer, understood integer) RETURNS TABLE (messages integer, keys integer, more boolean) LANGUAGE plpgsql ROWS 1
+SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  was tidings.head;
+  clock_ bigint;
+  beyond bigint;
+  messages_changed integer;
+  keys_changed integer;
+  is_more boolean;
+BEGIN
+  SELECT * INTO STRICT was FROM tidings.head FOR UPDATE;
+  PERFORM FROM tidings.retention FOR UPDATE;
+  IF was.level > understood THEN PERFORM tidings.refuse_level(was.level, understood); END IF;
+  clock_ := floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint;
+  SELECT s.seq + 1 INTO beyond FROM tidings.seek(clock_ + 1) s;
+  UPDATE tidings.messages m SET time = clock_, expires = CASE m.expires WHEN 0 THEN 0 ELSE clock_ + m.expires - m.time END
+    WHERE m.seq >= beyond AND m.seq < beyond + most_messages;
+  GET DIAGNOSTICS messages_changed = ROW_COUNT;
+  -- The first condition follows from the second, and is there for the index.
+  UPDATE tidings.keys k SET time = clock_, expires = clock_ + k.expires - k.time
+    FROM (SELECT b.scope, b.key FROM tidings.keys b WHERE b.expires > clock_ AND b.time > clock_ ORDER BY b.expires DESC LIMIT most_keys) AS few
+    WHERE k.scope = few.scope AND k.key = few.key;
+  GET DIAGNOSTICS keys_changed = ROW_COUNT;
+  is_more := beyond + most_messages <= was.seq OR keys_changed = most_keys;
+  IF NOT is_more THEN
+    UPDATE tidings.head SET time = least(time, clock_);
+    UPDATE tidings.retention SET time = CASE WHEN time > clock_ THEN clock_ ELSE time END, clock = clock_;
+  END IF;
+  RETURN QUERY SELECT messages_changed, keys_changed, is_more;
 END $$;

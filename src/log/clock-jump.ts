@@ -1,8 +1,16 @@
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { CLOCK_JUMP_MS } from '../store/believed-clock.ts';
+import type { Trimmed } from '../store/store.ts';
 
-/** A clock that gains more than this on the machine's own count of time was stepped. */
-const CLOCK_JUMP_MS = 60 * 60 * 1000;
+/**
+ * While the clock is not believed, what is believed goes on so many times as fast as the time. An instance that was switched off for a day is right again after eight
+ * hours, and a clock that is eight days ahead has made messages three hours too old after one hour.
+ */
+const CATCH_UP_FACTOR = 4;
+
+/** How the way out is named in the log. */
+const ACCEPT = '`npm run clock -- --accept`';
 
 export interface ClockJumpDependencies {
   readonly clock: Clock;
@@ -10,38 +18,62 @@ export interface ClockJumpDependencies {
 }
 
 /**
- * Invariant 10: when the clock by which the age of messages is counted jumps forward by more than CLOCK_JUMP_MS, all messages would seem old
- * at once. Then it is not believed, and deletion by age pauses, until the clock is back or the process is restarted.
+ * Invariant 10: what one instance knows of the store's clock (store/believed-clock.ts decides what is believed). It counts the time since the last look, which
+ * nobody sets, and says in the log when the clock, or the newest message, is far from what it should be.
  */
 export class ClockJump {
   readonly #clock: Clock;
   readonly #logger: Logger;
-  #hasJumped = false;
-  /** The clock by which age is counted less this machine's count of time, as far as it is believed. Milliseconds. */
-  #offset: number | undefined;
+  #believed: number | undefined;
+  #observedAt = 0;
+  #ahead = 0;
+  #isMessageAhead = false;
 
   constructor({ clock, logger }: ClockJumpDependencies) {
     this.#clock = clock;
     this.#logger = logger;
   }
 
-  /** The latest time that the clock may show; undefined before it was first seen, since its first time is believed. Milliseconds since 1970. */
-  get latestBelieved(): number | undefined {
-    return this.#offset === undefined ? undefined : this.#clock.monotonic() + this.#offset + CLOCK_JUMP_MS;
+  /** By how much the clock is ahead of what is believed, at the last look; 0 while it is believed. Milliseconds. */
+  get ahead(): number {
+    return this.#ahead;
   }
 
-  /** Looks at the clock. */
-  observe(time: number): void {
-    const offset = time - this.#clock.monotonic();
-    this.#offset ??= offset;
-    const hasJumped = offset - this.#offset > CLOCK_JUMP_MS;
-    // What the clock loses, or gains slowly, is followed.
-    if (!hasJumped) this.#offset = offset;
-    if (hasJumped && !this.#hasJumped) {
-      this.#logger.error({ seconds: Math.round((offset - this.#offset) / 1000) },
-        'the clock jumped forward: deletion by age is paused until it is back, or until a restart confirms it');
-    }
-    if (!hasJumped && this.#hasJumped) this.#logger.info('the clock is back: deletion by age goes on');
-    this.#hasJumped = hasJumped;
+  /** How late it may be by now, as this instance counts; undefined before its first look. Milliseconds since 1970. */
+  get latest(): number | undefined {
+    if (this.#believed === undefined) return undefined;
+    return this.#believed + Math.floor((this.#clock.monotonic() - this.#observedAt) * (this.#ahead > 0 ? CATCH_UP_FACTOR : 1));
   }
+
+  /** Takes over what the store said when retention looked. */
+  observe({ machine, believed, log }: Pick<Trimmed, 'machine' | 'believed' | 'log'>): void {
+    this.#believed = believed;
+    this.#observedAt = this.#clock.monotonic();
+    this.#observeClock(machine - believed);
+    this.#observeMessage(log.now - machine);
+  }
+
+  #observeClock(ahead: number): void {
+    if (ahead > 0 && this.#ahead === 0) {
+      this.#logger.error({ seconds: seconds(ahead) }, 'the clock is far ahead of what the log knows of the time: either it jumped forward, or nothing ran for so long. '
+        + `Messages and keys expire slowly until it is believed. If it is wrong, set it; if it is right, ${ACCEPT} says so at once`);
+    }
+    if (ahead === 0 && this.#ahead > 0) this.#logger.info('the clock is believed again: messages and keys expire as it says');
+    this.#ahead = ahead;
+  }
+
+  /** @param ahead The store's clock never stands before the newest message, and so shows where that is ahead of the machine's. */
+  #observeMessage(ahead: number): void {
+    const isMessageAhead = ahead > CLOCK_JUMP_MS;
+    if (isMessageAhead && !this.#isMessageAhead) {
+      this.#logger.error({ seconds: seconds(ahead) }, 'the newest message is from far ahead of the clock: until the clock is there, the log\'s time stands still, and no TTL ends. '
+        + `If the clock is wrong, set it; if it is right, ${ACCEPT} gives such messages the time of now`);
+    }
+    if (!isMessageAhead && this.#isMessageAhead) this.#logger.info('the newest message is no longer ahead of the clock');
+    this.#isMessageAhead = isMessageAhead;
+  }
+}
+
+function seconds(milliseconds: number): number {
+  return Math.round(milliseconds / 1000);
 }

@@ -25,8 +25,8 @@ export interface RetentionDependencies {
 /**
  * Deletes what is too old or too much, from the oldest on, in small steps.
  *
- * Deletion by age pauses while the clock is not believed (clock-jump.ts); deletion by size goes on. The store itself compares its clock with the
- * latest believed time when it deletes: a clock that was right when it was asked for may have been stepped since.
+ * Age is counted by the clock as far as it is believed (clock-jump.ts). The store itself compares its clock with what is known when it deletes: a clock
+ * that was right when it was asked for may have been stepped since.
  */
 export class Retention {
   readonly #store: Store;
@@ -56,6 +56,11 @@ export class Retention {
     return this.#bytes;
   }
 
+  /** By how much the store's clock is ahead of what is believed, at the last look. Milliseconds. */
+  get clockAhead(): number {
+    return this.#clockJump.ahead;
+  }
+
   /** Deletes from now on, in the background. */
   run(): void {
     this.#schedule(0);
@@ -76,9 +81,9 @@ export class Retention {
   /** Whether there is more to delete. */
   async #step(): Promise<boolean> {
     try {
-      const latest = this.#clockJump.latestBelieved;
+      const { latest } = this.#clockJump;
       const trimmed = await this.#store.trim({ maxAge: this.#maxAge, maxBytes: this.#maxBytes, rows: RETENTION_STEP_ROWS, ...(latest === undefined ? {} : { latest }) });
-      this.#clockJump.observe(trimmed.clock);
+      this.#clockJump.observe(trimmed);
       this.#counters.trimmed += trimmed.messages;
       this.#counters.trimmedKeys += trimmed.keys;
       this.#bytes = trimmed.bytes;

@@ -22,6 +22,8 @@ export interface Gauges {
   readonly head: number;
   readonly oldest: number;
   readonly logBytes: number;
+  /** By how much the store's clock is ahead of what is believed. Seconds. */
+  readonly clockAhead: number;
   /** Messages waiting to be stored. */
   readonly appendsWaiting: number;
   /** 1 or 0. */
@@ -63,6 +65,7 @@ const GAUGES: Readonly<Record<keyof Gauges, readonly [name: string, help: string
   head: ['log_head', 'The newest number of the log, as last seen'],
   oldest: ['log_oldest', 'The oldest number of the log, as last seen'],
   logBytes: ['log_bytes', 'Bytes of the messages in the log, as last seen'],
+  clockAhead: ['clock_ahead_seconds', 'By how much the clock of the log is ahead of what is believed; 0 while it is believed'],
   appendsWaiting: ['appends_waiting', 'Messages waiting to be stored'],
   bus: ['bus_up', 'Whether other instances are told of messages at once'],
   database: ['database_up', 'Whether the log can be read and written'],

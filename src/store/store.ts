@@ -26,7 +26,7 @@ export interface Store {
    * `kill -9` and a power cut. Numbers are taken from the head row under its lock, only by rows that are inserted
    * (invariant 2); the messages of one request follow each other. Keys are looked up under that lock, in a snapshot
    * taken after it; two requests with one key, also within one call, are stored once. `time` is the store's clock,
-   * read under the lock, and at least the last message's (invariant 10).
+   * read under the lock, and at least the last message's; a key expires by the clock as far as it is believed (invariant 10).
    *
    * All or nothing: when it rejects with `unavailable` or `refused`, nothing was stored, for certain. An empty list is
    * allowed and writes nothing that a read could see: it shows that the log can be written.
@@ -47,8 +47,8 @@ export interface Store {
 
   /**
    * One small step of retention: deletes a prefix of the log, at most `rows` messages, and moves `oldest` in the same
-   * transaction (invariant 9). Also deletes at most `rows` idempotency keys that have expired. Never takes the head's lock
-   * where the database has more than one. Call again while `more`.
+   * transaction (invariant 9). Also deletes at most `rows` idempotency keys that have expired. What is too old is decided by the clock
+   * as far as it is believed; the log remembers how far that is. Never takes the head's lock where the database has more than one. Call again while `more`.
    */
   trim(policy: TrimPolicy): Promise<Trimmed>;
 
@@ -121,7 +121,7 @@ export interface Sought {
 export interface TrimPolicy {
   /** Messages older than this are deleted, in milliseconds; 0 disables the limit. */
   readonly maxAge: number;
-  /** While the machine's clock, which age is counted by, is later than this, nothing is too old: milliseconds since 1970. Without it, the clock is believed. */
+  /** How late it may be by now, as the caller counts. The store believes its clock where this, or what the log remembers, is not far behind it. Milliseconds since 1970. */
   readonly latest?: number;
   /** While the messages have more bytes than this, the oldest are deleted; 0 disables the limit. */
   readonly maxBytes: number;
@@ -137,7 +137,9 @@ export interface Trimmed {
   /** Bytes of messages held after this. */
   readonly bytes: number;
   /** Where the machine's clock stood: milliseconds since 1970. Unlike `log.now` it may stand before the newest message. */
-  readonly clock: number;
+  readonly machine: number;
+  /** The machine's clock as far as it is believed (believed-clock.ts), which age was counted by. Never later than `machine`. */
+  readonly believed: number;
   readonly log: LogState;
 }
 

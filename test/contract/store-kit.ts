@@ -13,6 +13,8 @@ export interface TestDatabase {
   backup(): Promise<() => Promise<void>>;
   /** Makes the newest message's time so many milliseconds later than the clock, as if the clock had been ahead and was set back. */
   clockWasAhead(milliseconds: number): Promise<void>;
+  /** Makes everything that the log remembers so many milliseconds older, as if the clock had jumped ahead since. */
+  clockJumped(milliseconds: number): Promise<void>;
 }
 
 /** Opens a store and closes it with the test. */

@@ -33,6 +33,10 @@ export interface Make {
   readonly tailBytes: number;
   /** What a write to a socket costs. Milliseconds. */
   writeMs: number;
+  /** By how much the store's clock is wrong. Milliseconds. */
+  clockMs: number;
+  /** How long messages are kept; 0: for ever. Milliseconds. */
+  readonly retentionMs: number;
 }
 
 /** What is open between a client and an instance; told when the process ends. */
@@ -63,10 +67,10 @@ export class Instance implements Place {
     this.#exchange = exchange;
     this.#make = make;
     const clock = this.#clock();
-    const store = new SimulatedStore({ log, world, troubles, instance: number, place: this });
+    const store = new SimulatedStore({ log, world, troubles, instance: number, place: this, make });
     const spine = buildSpine({
       store, clock, bus: new SimulatedBus(exchange, number, this),
-      settings: { tailBytes: make.tailBytes, queueMessages: 50, queueBytes: 1_000_000, heartbeatMs: 400, stallMs: 3000, retryMinMs: RETRY_MS, retryMaxMs: RETRY_MS },
+      settings: { tailBytes: make.tailBytes, retentionMs: make.retentionMs, queueMessages: 50, queueBytes: 1_000_000, heartbeatMs: 400, stallMs: 3000, retryMinMs: RETRY_MS, retryMaxMs: RETRY_MS },
     });
     this.#store = store;
     this.#log = spine.log;
@@ -111,6 +115,7 @@ export class Instance implements Place {
         await new Promise<void>((done) => void this.#world.after(OPEN_RETRY_MS, this, done));
       }
     }
+    if (this.#make.retentionMs > 0) this.#log.retention.run();
     this.#exchange.join({ instance: this.number, place: this, listener: { receive: (messages) => this.#log.tail.offer(messages), wake: () => void this.#log.tail.look(), secretOf: (epoch) => this.#log.secretOf(epoch) } });
   }
 

@@ -31,7 +31,9 @@ export type Deed =
   | { readonly do: 'trim'; readonly messages: number }
   | { readonly do: 'restore'; readonly lost: number }
   | { readonly do: 'lose epochs'; readonly epochs: number }
-  | { readonly do: 'epoch' };
+  | { readonly do: 'epoch' }
+  /** The store's clock is wrong from then on, by so many hours. */
+  | { readonly do: 'clock'; readonly hours: number };
 
 /** Where a stream begins: `after` an id that was answered to a publisher so many answers ago, if there are as many. */
 export type From = 'now' | 'start' | { readonly ago: number };
@@ -79,6 +81,8 @@ const DEEDS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrar
   { weight: 3, arbitrary: fc.record({ do: fc.constant('restore'), lost: fc.constantFrom(1, 2, 5, 20) }) },
   { weight: 3, arbitrary: fc.constant({ do: 'epoch' }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('lose epochs'), epochs: fc.constantFrom(1, 1, 1, 2, 4) }) },
+  // Small steps, and such as make everything too old at once. Never so far behind that what is stored then is too old when the clock is right again: its age is counted from the time it got.
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('clock'), hours: fc.constantFrom(-50, -3, 0, 0.5, 3, 200, 200, 20_000) }) },
 ];
 
 const command: fc.Arbitrary<Command> = fc.tuple(pause, name, fc.oneof(...DEEDS)).map(([wait, name, deed]) => ({ wait, name, ...deed }));

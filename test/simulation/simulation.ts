@@ -17,6 +17,8 @@ const CLIENTS_MAX = 150;
  */
 const HEAL_MS = 6_000;
 const SETTLE_MS = 8_000;
+/** How long messages are kept: longer than a run, also when what is believed of a wrong clock catches up; and no longer than the furthest wrong clocks are ahead. Milliseconds. */
+const RETENTION_MS = 100 * 3_600_000;
 /** What a write to a socket costs at most once nothing is wrong any more: heartbeats for all clients must leave an instance time for everything else. Milliseconds. */
 const HEALED_WRITE_MS = 0.2;
 
@@ -37,7 +39,9 @@ class Simulation {
 
   constructor(schedule: Schedule) {
     this.#schedule = schedule;
-    this.#make = { tailBytes: schedule.tailBytes, writeMs: schedule.writeMs };
+    // Without a wrong clock retention would have nothing to do, and its looks would shift everything that is left to chance.
+    const hasWrongClock = schedule.commands.some((command) => command.do === 'clock');
+    this.#make = { tailBytes: schedule.tailBytes, writeMs: schedule.writeMs, clockMs: 0, retentionMs: hasWrongClock ? RETENTION_MS : 0 };
     this.world = new World(schedule.chance);
     this.#troubles = new Troubles(this.world);
     this.#exchange = new Exchange(this.world, this.#troubles, QUALITIES[schedule.bus]);
@@ -145,6 +149,9 @@ class Simulation {
       case 'epoch':
         await this.#log.open();
         return;
+      case 'clock':
+        this.#make.clockMs = command.hours * 3_600_000;
+        return;
     }
   }
 
@@ -200,6 +207,7 @@ class Simulation {
   #heal(): void {
     this.#troubles.endAll();
     this.#exchange.quality = QUALITIES.good;
+    this.#make.clockMs = 0;
     this.#make.writeMs = Math.min(this.#make.writeMs, HEALED_WRITE_MS);
     for (const instance of this.#instances) {
       if (this.#draining.has(instance)) instance.kill();

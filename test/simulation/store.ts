@@ -1,6 +1,7 @@
 import type { LogState } from '../../src/model/epochs.ts';
 import { StoreError, type Appended, type AppendRequest, type Page, type ReadQuery, type Sought, type Store, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
 import type { MemoryStore } from '../support/memory-store.ts';
+import type { Make } from './instance.ts';
 import type { Troubles } from './trouble.ts';
 import type { Place, World } from './world.ts';
 
@@ -30,16 +31,18 @@ export class SimulatedStore implements Store {
   readonly #troubles: Troubles;
   readonly #instance: number;
   readonly #place: Place;
+  readonly #make: Pick<Make, 'clockMs'>;
   #isOpen = false;
   #doneAt = 0;
   #answeredAt = 0;
 
-  constructor(options: { log: MemoryStore; world: World; troubles: Troubles; instance: number; place: Place }) {
+  constructor(options: { log: MemoryStore; world: World; troubles: Troubles; instance: number; place: Place; make: Pick<Make, 'clockMs'> }) {
     this.#log = options.log;
     this.#world = options.world;
     this.#troubles = options.troubles;
     this.#instance = options.instance;
     this.#place = options.place;
+    this.#make = options.make;
   }
 
   get logId(): string {
@@ -97,7 +100,7 @@ export class SimulatedStore implements Store {
         this.#answer(call, back, () => fail(isBreaking && call.changes ? 'outcome-unknown' : 'unavailable'));
         return;
       }
-      this.#log.now = EPOCH_MS + Math.round(this.#world.now);
+      this.#log.now = EPOCH_MS + Math.round(this.#world.now) + this.#make.clockMs;
       work().then(
         (answer) => this.#answer(call, back, () => (isBreaking ? fail('outcome-unknown') : resolve(answer))),
         (error: unknown) => this.#answer(call, back, () => reject(error)),

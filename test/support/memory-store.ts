@@ -1,5 +1,6 @@
 import { epochName, Lineage, type Epoch, type LogState } from '../../src/model/epochs.ts';
 import { Message, numbered, type Draft } from '../../src/model/message.ts';
+import { believe, isWorthKeeping, type KnownTimes } from '../../src/store/believed-clock.ts';
 import { StoreError, type Appended, type AppendRequest, type Outcome, type Page, type ReadQuery, type Sought, type Store, type StoreErrorKind, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
 
 /**
@@ -23,6 +24,7 @@ export class MemoryStore implements Store {
   #begun = 0;
   #oldest = 1;
   #trimmedTime = 0;
+  #keptClock: number | null = null;
 
   open(): Promise<LogState> {
     return this.#reply(() => {
@@ -47,6 +49,10 @@ export class MemoryStore implements Store {
     return Math.max(this.now, this.messages.at(-1)?.time ?? 0, this.#trimmedTime);
   }
 
+  get #knownTimes(): KnownTimes {
+    return { machine: this.now, kept: this.#keptClock, oldest: this.messages[0]?.time };
+  }
+
   log(): LogState {
     return { lineage: new Lineage(this.#epochs), oldest: this.#oldest, head: this.head, now: this.#time };
   }
@@ -67,7 +73,7 @@ export class MemoryStore implements Store {
     const name = key === undefined ? '' : JSON.stringify([key.scope, key.key]);
     const known = this.#keys.get(name);
     const fingerprint = key === undefined ? '' : Buffer.from(key.fingerprint).toString('hex');
-    if (key !== undefined && known !== undefined && known.expires > this.now) {
+    if (key !== undefined && known !== undefined && known.expires > believe(this.#knownTimes)) {
       return known.fingerprint === fingerprint ? { ...known.outcome, kind: 'replayed' } as Outcome : { kind: 'conflict' };
     }
     const time = this.#time;
@@ -130,21 +136,24 @@ export class MemoryStore implements Store {
     });
   }
 
-  trim({ maxAge, maxBytes, rows, latest = Infinity }: TrimPolicy): Promise<Trimmed> {
+  trim({ maxAge, maxBytes, rows, latest }: TrimPolicy): Promise<Trimmed> {
     return this.#reply(() => {
+      const known = this.#knownTimes;
+      const believed = believe({ ...known, latest });
+      if (isWorthKeeping(believed, known)) this.#keptClock = believed;
       const bytes = (): number => this.messages.reduce((sum, { data }) => sum + data.length, 0);
       const isDue = (): boolean => {
         const [oldest] = this.messages;
-        return oldest !== undefined && ((maxAge > 0 && this.now <= latest && oldest.time < this.now - maxAge) || (maxBytes > 0 && bytes() > maxBytes));
+        return oldest !== undefined && ((maxAge > 0 && oldest.time < believed - maxAge) || (maxBytes > 0 && bytes() > maxBytes));
       };
       let messages = 0;
       for (; messages < rows && isDue(); messages++) {
         this.#trimmedTime = this.messages.shift()!.time;
         this.#oldest++;
       }
-      const expired = [...this.#keys].filter(([, { expires }]) => expires <= this.now).slice(0, rows);
+      const expired = [...this.#keys].filter(([, { expires }]) => expires <= believed).slice(0, rows);
       for (const [name] of expired) this.#keys.delete(name);
-      return { messages, keys: expired.length, more: isDue(), bytes: bytes(), clock: this.now, log: this.log() };
+      return { messages, keys: expired.length, more: isDue(), bytes: bytes(), machine: this.now, believed, log: this.log() };
     });
   }
 

@@ -1,5 +1,6 @@
 import { EPOCH_RANDOM_CHARACTERS, type Lineage } from '../../model/epochs.ts';
 import type { Position } from '../../model/position.ts';
+import { CLOCK_JUMP_MS } from '../believed-clock.ts';
 import { UNDERSTOOD_LEVEL } from '../level.ts';
 import { KEPT_EPOCHS } from '../limits.ts';
 import { randomName } from '../names.ts';
@@ -37,7 +38,7 @@ export function appendCall(requests: readonly AppendRequest[], { begin, seen, kn
     numbers(drafts.map(({ ttl }) => ttl), 'bigint'),
     numbers(drafts.map(({ data }) => data.length), 'integer'),
     `'${Buffer.concat(drafts.map(({ data }) => data)).toString('base64')}'`,
-    PG_ROW_OVERHEAD_BYTES,
+    PG_ROW_OVERHEAD_BYTES, CLOCK_JUMP_MS,
     `'${random}'`, KEPT_EPOCHS, begin, literal(seen.epoch), seen.seq, literal(newestOf(known)), UNDERSTOOD_LEVEL,
   ].join(', ')})`;
   return { text, random };

@@ -161,3 +161,13 @@ export class PgConnections {
     return result;
   }
 }
+
+/** Several messages over one `PgConnection`, for a command. Rejects with a `StoreError`. */
+export async function inSession<Result>(url: string, work: (ask: (text: string) => Promise<readonly Row[]>) => Promise<Result>): Promise<Result> {
+  const pgConnections = new PgConnections({ url, maxQueryConnections: 1 });
+  try {
+    return await pgConnections.session(work);
+  } finally {
+    await pgConnections.close();
+  }
+}

@@ -1,7 +1,7 @@
 import { UNDERSTOOD_LEVEL } from '../level.ts';
 import { StoreError } from '../store.ts';
 import { beginMigration, missing, recordCall, type Ask } from './applied-migrations.ts';
-import { PgConnections } from './connection-pool.ts';
+import { inSession } from './connection-pool.ts';
 import { wholeNumber } from './literals.ts';
 import { applyLongMigrations } from './long-migrations.ts';
 
@@ -12,44 +12,32 @@ import { applyLongMigrations } from './long-migrations.ts';
  * @param waits Is called now and then while another session makes an index of a migration.
  */
 export async function migrate(url: string, waits: () => void = () => undefined): Promise<number> {
-  const pgConnections = new PgConnections({ url, maxQueryConnections: 1 });
-  try {
-    const { applied, left } = await applyMigrations(pgConnections);
-    return applied + (left ? await applyLongMigrations({ url, waits }) : 0);
-  } finally {
-    await pgConnections.close();
-  }
+  const { applied, left } = await inSession(url, applyMigrations);
+  return applied + (left ? await applyLongMigrations({ url, waits }) : 0);
 }
 
 /** Raises the level of a log to what this program understands. Resolves to the level that it has then; undefined when there is no log yet. */
-export async function raiseLevel(url: string): Promise<number | undefined> {
-  const pgConnections = new PgConnections({ url, maxQueryConnections: 1 });
-  try {
-    return await pgConnections.session(async (ask) => {
-      const [[level] = []] = await ask(`UPDATE tidings.head SET level = greatest(level, ${UNDERSTOOD_LEVEL}) RETURNING level`);
-      return level === undefined ? undefined : wholeNumber(level);
-    });
-  } finally {
-    await pgConnections.close();
-  }
+export function raiseLevel(url: string): Promise<number | undefined> {
+  return inSession(url, async (ask) => {
+    const [[level] = []] = await ask(`UPDATE tidings.head SET level = greatest(level, ${UNDERSTOOD_LEVEL}) RETURNING level`);
+    return level === undefined ? undefined : wholeNumber(level);
+  });
 }
 
 /**
  * Applies what is missing, all or nothing, under a lock: any number of instances may start at once. drizzle's own `migrate` takes none; its
  * table is kept. A database that is up to date is only looked at. Resolves to the number of migrations applied, and to whether long ones are left.
  */
-export function applyMigrations(pgConnections: PgConnections): Promise<{ readonly applied: number; readonly left: boolean }> {
-  return pgConnections.session(async (ask) => {
-    const seen = await missing(ask);
-    const left = seen.some(({ isLong }) => isLong);
-    if (seen.every(({ isLong }) => isLong)) return { applied: 0, left };
-    await beginMigration(ask);
-    const short = (await missing(ask)).filter(({ isLong }) => !isLong);
-    await prepare(ask);
-    for (const migration of short) await ask([...migration.statements, recordCall(migration)].join(';\n'));
-    await ask('COMMIT');
-    return { applied: short.length, left };
-  });
+export async function applyMigrations(ask: Ask): Promise<{ readonly applied: number; readonly left: boolean }> {
+  const seen = await missing(ask);
+  const left = seen.some(({ isLong }) => isLong);
+  if (seen.every(({ isLong }) => isLong)) return { applied: 0, left };
+  await beginMigration(ask);
+  const short = (await missing(ask)).filter(({ isLong }) => !isLong);
+  await prepare(ask);
+  for (const migration of short) await ask([...migration.statements, recordCall(migration)].join(';\n'));
+  await ask('COMMIT');
+  return { applied: short.length, left };
 }
 
 /** Makes what migrations need, where it is missing. */

@@ -1,5 +1,6 @@
 import { EPOCH_RANDOM_CHARACTERS, type LogState } from '../../model/epochs.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import { CLOCK_JUMP_MS } from '../believed-clock.ts';
 import { UNDERSTOOD_LEVEL } from '../level.ts';
 import { KEPT_EPOCHS, TRIM_STEP_BYTES } from '../limits.ts';
 import { LOG_NAME_CHARACTERS, randomName } from '../names.ts';
@@ -94,14 +95,15 @@ export class PostgresStore implements Store {
       ([row]) => ({ seq: wholeNumber(row![0]), missing: row![1] === 't', log: this.#known.state(row!, known) }));
   }
 
-  async trim({ maxAge, maxBytes, rows, latest = Infinity }: TrimPolicy): Promise<Trimmed> {
+  async trim({ maxAge, maxBytes, rows, latest }: TrimPolicy): Promise<Trimmed> {
     const known = this.#known.lineage;
-    // The server's clock is looked at where it is used: between an answer and the next question it may be stepped.
-    const age = `CASE WHEN machine.clock <= ${Math.floor(Math.min(latest, Number.MAX_SAFE_INTEGER))} THEN ${Math.floor(maxAge)} ELSE 0 END`;
-    return this.#lifecycle.use(this.#pgConnections).read('SELECT machine.clock, t.* FROM (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock) AS machine, '
-      + `tidings.trim(${[age, Math.floor(maxBytes), rows, TRIM_STEP_BYTES, PG_ROW_OVERHEAD_BYTES, literal(newestOf(known))].join(', ')}) AS t`, ([row]) => {
-      const [clock, messages, keys, more, bytes] = row!;
-      return { messages: wholeNumber(messages), keys: wholeNumber(keys), more: more === 't', bytes: wholeNumber(bytes), clock: wholeNumber(clock), log: this.#known.state(row!, known) };
+    const policy = [Math.floor(maxAge), Math.floor(maxBytes), rows, TRIM_STEP_BYTES, PG_ROW_OVERHEAD_BYTES, latest === undefined ? 'NULL' : Math.floor(latest), CLOCK_JUMP_MS];
+    return this.#lifecycle.use(this.#pgConnections).read(`SELECT * FROM tidings.trim(${[...policy, literal(newestOf(known)), UNDERSTOOD_LEVEL].join(', ')})`, ([row]) => {
+      const [messages, keys, more, bytes, machine, believed] = row!;
+      return {
+        messages: wholeNumber(messages), keys: wholeNumber(keys), more: more === 't', bytes: wholeNumber(bytes), machine: wholeNumber(machine), believed: wholeNumber(believed),
+        log: this.#known.state(row!, known),
+      };
     });
   }
 
@@ -110,7 +112,7 @@ export class PostgresStore implements Store {
   }
 
   async #open(): Promise<{ logId: string; log: LogState }> {
-    const { left } = await applyMigrations(this.#pgConnections);
+    const { left } = await this.#pgConnections.session(applyMigrations);
     const { losses } = this.#pgConnections;
     return this.#pgConnections.write(`SELECT * FROM tidings.open('${randomName(LOG_NAME_CHARACTERS)}', '${randomName(EPOCH_RANDOM_CHARACTERS)}', ${KEPT_EPOCHS}, ${UNDERSTOOD_LEVEL})`, ([row]) => {
       const logId = nameIn(row![0]);

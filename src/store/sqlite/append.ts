@@ -1,4 +1,5 @@
 import type Database from 'better-sqlite3';
+import { believe } from '../believed-clock.ts';
 import { clock, SQLITE_ROW_OVERHEAD_BYTES, type LogRow, type LogStateQuery } from './log-state.ts';
 import { MultiRowInsert } from './multi-row-insert.ts';
 import type { TopicIndex } from './topic-index.ts';
@@ -81,7 +82,9 @@ export class Appender {
   }
 
   #withKnownKeys(packed: PackedRequests, before: LogRow, now: number): Plan {
-    const plan = planOf(packed, before, now, (scope, key) => this.#findKey.get(scope, key, now));
+    // Invariant 10: a clock that is far ahead forgets no key, or a publish would be stored twice.
+    const believed = believe(this.#logState.times(before));
+    const plan = planOf(packed, before, now, (scope, key) => this.#findKey.get(scope, key, believed));
     // Those that are there have expired.
     this.#keys.insert(plan.keys);
     return plan;

@@ -1,4 +1,5 @@
 import type Database from 'better-sqlite3';
+import type { KnownTimes } from '../believed-clock.ts';
 import { refuseLevel } from '../level.ts';
 import { StoreError } from '../store.ts';
 
@@ -32,6 +33,8 @@ export interface LogRow {
   readonly deletedBytes: number;
   readonly deletedTime: number | null;
   readonly level: number;
+  /** `retention.clock`. */
+  readonly keptClock: number | null;
 }
 
 /** An answer of the store that carries the log's state in another form. */
@@ -41,12 +44,14 @@ export type AnswerWith<Log, Answer> = Omit<Answer, 'log'> & { readonly log: Log 
 export class LogStateQuery {
   readonly #row: Database.Statement<[], LogRow>;
   readonly #epochs: Database.Statement<[], EpochRow>;
+  readonly #timeOf: Database.Statement<[number], number>;
   readonly #logId: Database.Statement<[], string>;
 
   constructor({ db }: { db: Database.Database }) {
     this.#row = db.prepare('SELECT head.seq, head.epoch, head.time, head.bytes, retention.oldest, retention.bytes AS deletedBytes, '
-      + 'retention.time AS deletedTime, head.level FROM head, retention');
+      + 'retention.time AS deletedTime, head.level, retention.clock AS keptClock FROM head, retention');
     this.#epochs = db.prepare('SELECT id, epoch, first, secret FROM epochs ORDER BY id');
+    this.#timeOf = db.prepare<[number], number>('SELECT time FROM messages WHERE seq = ?').pluck();
     this.#logId = db.prepare<[], string>('SELECT log FROM head').pluck();
   }
 
@@ -55,6 +60,11 @@ export class LogStateQuery {
     const row = this.#row.get()!;
     refuseLevel(row.level);
     return row;
+  }
+
+  /** What is known of the time, with the machine's clock of now. */
+  times({ oldest, keptClock }: LogRow): KnownTimes {
+    return { machine: Date.now(), kept: keptClock, oldest: keptClock === null ? this.#timeOf.get(oldest) : undefined };
   }
 
   logId(): string | undefined {

@@ -53,7 +53,9 @@ export function applyMigrations(db: Database.Database): number {
   return missing.length;
 }
 
-function appliedMigrations(db: Database.Database): AppliedMigration[] {
+/** The migrations that a database has; none where it is not one of ours. */
+export function appliedMigrations(db: Database.Database): AppliedMigration[] {
+  if (db.prepare("SELECT 1 FROM sqlite_master WHERE name = '__drizzle_migrations'").get() === undefined) return [];
   const rows = db.prepare<[], { created_at: number; compatible?: number | null }>('SELECT * FROM "__drizzle_migrations"').all();
   return rows.map(({ created_at: version, compatible }) => ({ version, compatible: compatible ?? undefined }));
 }

@@ -1,7 +1,8 @@
 import type Database from 'better-sqlite3';
+import { believe, isWorthKeeping } from '../believed-clock.ts';
 import { TRIM_STEP_BYTES } from '../limits.ts';
 import type { Trimmed, TrimPolicy } from '../store.ts';
-import { clock as clockOfLog, SQLITE_ROW_OVERHEAD_BYTES, type AnswerWith, type LogRow, type LogStateQuery } from './log-state.ts';
+import { SQLITE_ROW_OVERHEAD_BYTES, type AnswerWith, type LogRow, type LogStateQuery } from './log-state.ts';
 import type { TopicIndex } from './topic-index.ts';
 
 interface OldRow {
@@ -28,6 +29,7 @@ export class Trimmer {
   readonly #oldest: Database.Statement<[number, number], OldRow>;
   readonly #delete: Database.Statement<[number]>;
   readonly #moveOldest: Database.Statement<[number, number, number]>;
+  readonly #keepClock: Database.Statement<[number]>;
   readonly #topicIndex: TopicIndex;
   readonly #oldestKeys: Database.Statement<[number], OldKey>;
   readonly #deleteKeys: Database.Statement<[number]>;
@@ -39,16 +41,20 @@ export class Trimmer {
       + `+ ${SQLITE_ROW_OVERHEAD_BYTES} AS bytes FROM messages WHERE seq >= ? ORDER BY seq LIMIT ?`);
     this.#delete = db.prepare('DELETE FROM messages WHERE seq < ?');
     this.#moveOldest = db.prepare('UPDATE retention SET oldest = ?, bytes = bytes + ?, time = ?');
+    this.#keepClock = db.prepare('UPDATE retention SET clock = ?');
     this.#oldestKeys = db.prepare<[number], OldKey>('SELECT id, expires FROM keys ORDER BY id LIMIT ?');
     this.#deleteKeys = db.prepare('DELETE FROM keys WHERE id <= ?');
   }
 
-  trim({ maxAge, maxBytes, rows, latest = Infinity }: TrimPolicy): AnswerWith<LogRow, Trimmed> {
+  trim({ maxAge, maxBytes, rows, latest }: TrimPolicy): AnswerWith<LogRow, Trimmed> {
     const before = this.#logState.row();
     // Age is counted by the machine's clock, unlike all else: after one message from a clock that was ahead, the log's own stands at that
     // message's time, and the whole log before it would seem as old as the clock was wrong (invariant 10). It is read once: what was believed is what counts.
-    const clock = Date.now();
-    const tooOld = maxAge > 0 && clock <= latest ? clock - maxAge : -Infinity;
+    const known = this.#logState.times(before);
+    const { machine } = known;
+    const believed = believe({ ...known, latest });
+    if (isWorthKeeping(believed, known)) this.#keepClock.run(believed);
+    const tooOld = maxAge > 0 ? believed - maxAge : -Infinity;
     const size = before.bytes - before.deletedBytes;
     const isDue = (row: OldRow, freed: number): boolean => row.time < tooOld || (maxBytes > 0 && size - freed > maxBytes);
 
@@ -69,15 +75,15 @@ export class Trimmer {
       last = row;
       topics.add(row.topic);
     }
-    const { keys, moreKeys } = this.#trimKeys(clockOfLog(before), rows);
+    const { keys, moreKeys } = this.#trimKeys(believed, rows);
     more ||= moreKeys;
-    if (last === undefined) return { messages, keys, more, bytes: size, clock, log: before };
+    if (last === undefined) return { messages, keys, more, bytes: size, machine, believed, log: before };
 
     this.#topicIndex.remove(topics, last.seq);
     this.#delete.run(last.seq + 1);
     this.#moveOldest.run(last.seq + 1, freed, last.time);
     const log = { ...before, oldest: last.seq + 1, deletedBytes: before.deletedBytes + freed, deletedTime: last.time };
-    return { messages, keys, more, bytes: size - freed, clock, log };
+    return { messages, keys, more, bytes: size - freed, machine, believed, log };
   }
 
   /** Only a prefix goes here too: keys stand in the order in which they were used, and mostly expire in it. */

@@ -67,6 +67,12 @@ export class PostgresDatabase implements TestDatabase {
     await this.ask(`UPDATE tidings.head SET time = ${Date.now() + milliseconds}`);
   }
 
+  async clockJumped(milliseconds: number): Promise<void> {
+    await this.ask(`UPDATE tidings.head SET time = time - ${milliseconds}; UPDATE tidings.retention SET time = time - ${milliseconds}, clock = clock - ${milliseconds};
+      UPDATE tidings.messages SET time = time - ${milliseconds}, expires = CASE expires WHEN 0 THEN 0 ELSE expires - ${milliseconds} END;
+      UPDATE tidings.keys SET time = time - ${milliseconds}, expires = expires - ${milliseconds}`);
+  }
+
   /** A client past the stores, which goes away with the test. */
   async client(t: Scope, config: pg.ClientConfig = {}): Promise<pg.Client> {
     const client = new pg.Client({ ...config, connectionString: this.url });

@@ -40,6 +40,12 @@ export class SqliteDatabase implements TestDatabase {
     this.direct((db) => db.prepare('UPDATE head SET time = ?').run(Date.now() + milliseconds));
   }
 
+  async clockJumped(milliseconds: number): Promise<void> {
+    this.direct((db) => db.exec(`UPDATE head SET time = time - ${milliseconds}; UPDATE retention SET time = time - ${milliseconds}, clock = clock - ${milliseconds};
+      UPDATE messages SET time = time - ${milliseconds}, expires = CASE expires WHEN 0 THEN 0 ELSE expires - ${milliseconds} END;
+      UPDATE keys SET time = time - ${milliseconds}, expires = expires - ${milliseconds}`));
+  }
+
   /** Does something to the file past the store. */
   direct<T>(action: (db: Database.Database) => T): T {
     const db = new Database(this.file);

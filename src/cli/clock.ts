@@ -1,0 +1,86 @@
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { configure } from '../config/config.ts';
+import type { DatabaseLocation } from '../config/database-url.ts';
+import { CLOCK_JUMP_MS } from '../store/believed-clock.ts';
+import type { LogClocks, Restamped } from '../store/log-clock.ts';
+import { StoreError } from '../store/store.ts';
+
+/**
+ * `npm run clock` shows the clock that the log goes by, how far it is believed, and the newest message's time. With `-- --accept` it takes the clock for
+ * right. Instances may run meanwhile.
+ */
+const USAGE = `npm run clock -- [options]: shows the clock that the log goes by, and what the log believes of it.
+
+  --accept  takes the clock for right: it is believed at once, and messages and idempotency keys from beyond it get the time of now.
+            Look at the clock first: by a wrong one, retention then deletes what only seems old.
+  --help    prints this
+
+It ends with 0 when that was done, with 1 when the database could not be used, and with 2 when an option is wrong.
+`;
+
+/** The way to one log's clocks. */
+interface Clocks {
+  read(): Promise<LogClocks>;
+  accept(): Promise<Restamped>;
+}
+
+const { accept = false, help = false } = options();
+if (help) {
+  process.stdout.write(USAGE);
+  process.exit(0);
+}
+const database = configure().DATABASE_URL;
+try {
+  const clocks = await clocksOf(database);
+  const before = await clocks.read();
+  process.stdout.write(`${database.kind === 'sqlite' ? resolve(database.file) : database.shown}\n${describe(before)}`);
+  if (accept) {
+    const { messages, keys } = await clocks.accept();
+    process.stdout.write(`accepted: the clock is believed; ${counted(messages, 'message')} and ${counted(keys, 'idempotency key')} from beyond it got the time of now\n`);
+  }
+} catch (error) {
+  if (!(error instanceof StoreError)) throw error;
+  process.stderr.write(`DATABASE_URL: ${error.message}\n`);
+  process.exitCode = 1;
+}
+
+function options() {
+  try {
+    return parseArgs({ options: { accept: { type: 'boolean' }, help: { type: 'boolean' } } }).values;
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
+    return process.exit(2);
+  }
+}
+
+/** Loads only the driver of the database that is used. */
+async function clocksOf(location: DatabaseLocation): Promise<Clocks> {
+  if (location.kind === 'sqlite') {
+    const { readClocks, acceptClock } = await import('../store/sqlite/log-clock.ts');
+    return { read: () => readClocks(location.file), accept: () => acceptClock(location.file) };
+  }
+  const { readClocks, acceptClock } = await import('../store/postgres/log-clock.ts');
+  return { read: () => readClocks(location.url), accept: () => acceptClock(location.url) };
+}
+
+function describe({ machine, believed, newest }: LogClocks): string {
+  const lines = [`clock           ${shown(machine)}`, `believed        ${shown(believed)}`, `newest message  ${newest === undefined ? 'none yet' : shown(newest)}`];
+  if (believed < machine) lines.push(`The clock is ${lasting(machine - believed)} ahead of what is believed: it jumped forward, or nothing ran for so long. If it is right, --accept says so.`);
+  if (newest !== undefined && newest - machine > CLOCK_JUMP_MS) lines.push(`The newest message is from ${lasting(newest - machine)} ahead of the clock. If the clock is right, --accept gives such messages the time of now.`);
+  return `${lines.join('\n')}\n`;
+}
+
+function shown(time: number): string {
+  return new Date(time).toISOString();
+}
+
+/** In hours below two days, and in days from there. */
+function lasting(milliseconds: number): string {
+  const hours = milliseconds / 3_600_000;
+  return hours < 48 ? `${hours.toFixed(1)} hours` : `${(hours / 24).toFixed(1)} days`;
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
+}

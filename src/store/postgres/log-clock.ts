@@ -1,0 +1,36 @@
+import { CLOCK_JUMP_MS } from '../believed-clock.ts';
+import { UNDERSTOOD_LEVEL } from '../level.ts';
+import { ACCEPT_STEP_KEYS, ACCEPT_STEP_MESSAGES, acceptInSteps, neverOpened, requireSchema, type LogClocks, type Restamped } from '../log-clock.ts';
+import { missing, type Ask } from './applied-migrations.ts';
+import { inSession } from './connection-pool.ts';
+import { wholeNumber } from './literals.ts';
+import { TRANSACTION_SETTINGS } from './transaction-settings.ts';
+
+/** The clocks of a database. For the command line. Rejects with a `StoreError`. */
+export function readClocks(url: string): Promise<LogClocks> {
+  return connected(url, async (ask) => {
+    const [row] = await ask(`SELECT m.clock, tidings.believe(m.clock, tidings.known_clock(r), NULL, ${CLOCK_JUMP_MS}), CASE WHEN h.seq > 0 THEN h.time END
+      FROM tidings.head h, tidings.retention r, (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock) m`);
+    if (row === undefined) throw neverOpened();
+    const [machine, believed, newest] = row;
+    return { machine: wholeNumber(machine), believed: wholeNumber(believed), newest: newest === null ? undefined : wholeNumber(newest) };
+  });
+}
+
+/** Takes the server's clock for right: what lies beyond it gets the time of now, and expires as long after it as it would have. Rejects with a `StoreError`. */
+export function acceptClock(url: string): Promise<Restamped> {
+  return connected(url, (ask) => acceptInSteps(async () => {
+    await ask(`BEGIN; ${TRANSACTION_SETTINGS}`);
+    const [row] = await ask(`SELECT * FROM tidings.accept_clock(${[ACCEPT_STEP_MESSAGES, ACCEPT_STEP_KEYS, UNDERSTOOD_LEVEL].join(', ')})`);
+    await ask('COMMIT');
+    const [messages, keys, more] = row!;
+    return { messages: wholeNumber(messages), keys: wholeNumber(keys), more: more === 't' };
+  }));
+}
+
+function connected<Result>(url: string, work: (ask: Ask) => Promise<Result>): Promise<Result> {
+  return inSession(url, async (ask) => {
+    requireSchema((await missing(ask)).filter(({ isLong }) => !isLong));
+    return work(ask);
+  });
+}

@@ -1,0 +1,80 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type Database from 'better-sqlite3';
+import { believe } from '../believed-clock.ts';
+import { TRIM_STEP_BYTES } from '../limits.ts';
+import { ACCEPT_STEP_KEYS, ACCEPT_STEP_MESSAGES, acceptInSteps, neverOpened, requireSchema, type LogClocks, type Restamped } from '../log-clock.ts';
+import { missingMigrations } from '../migrations.ts';
+import { connect, monotonic, readTransaction, writeTransaction, type SqliteConnection } from './connection.ts';
+import { toStoreError } from './errors.ts';
+import { LogStateQuery, type LogRow } from './log-state.ts';
+import { appliedMigrations } from './migrate.ts';
+import { Seeker } from './seek.ts';
+
+/** How long one step waits for another process to let go of the database. */
+const STEP_WAIT_MS = 5_000;
+
+/** The clocks of a database file. Blocks the thread, as all of this does: for the command line. Rejects with a `StoreError`. */
+export function readClocks(file: string): Promise<LogClocks> {
+  return connected(file, (sqliteConnection) => readTransaction(sqliteConnection, monotonic() + STEP_WAIT_MS, () => {
+    const { db } = sqliteConnection;
+    const row = logRow(db);
+    const known = new LogStateQuery({ db }).times(row);
+    return { machine: known.machine, believed: believe(known), newest: row.seq > 0 ? row.time : undefined };
+  }));
+}
+
+/** Takes the machine's clock for right: what lies beyond it gets the time of now, and expires as long after it as it would have. Rejects with a `StoreError`. */
+export function acceptClock(file: string): Promise<Restamped> {
+  return connected(file, (sqliteConnection) => acceptInSteps(() =>
+    Promise.resolve(writeTransaction(sqliteConnection, monotonic() + STEP_WAIT_MS, () => acceptStep(sqliteConnection.db)))));
+}
+
+async function connected<Result>(file: string, work: (sqliteConnection: SqliteConnection) => Result | Promise<Result>): Promise<Result> {
+  if (!existsSync(file)) throw neverOpened();
+  try {
+    const sqliteConnection = connect(resolve(file), monotonic() + STEP_WAIT_MS);
+    try {
+      requireSchema(missingMigrations('sqlite', appliedMigrations(sqliteConnection.db)));
+      return await work(sqliteConnection);
+    } finally {
+      sqliteConnection.db.close();
+    }
+  } catch (error) {
+    throw toStoreError(error, 'unavailable');
+  }
+}
+
+/** Oldest first, so that time never decreases along the log, whatever is appended between two steps (invariant 10). */
+function acceptStep(db: Database.Database): Restamped & { readonly more: boolean } {
+  const row = logRow(db);
+  const now = Date.now();
+  const beyond = new Seeker({ db, logState: new LogStateQuery({ db }) }).seek(now + 1).seq + 1;
+  const last = lastOfStep(db, beyond);
+  const { changes: messages } = db.prepare('UPDATE messages SET time = ?, expires = CASE expires WHEN 0 THEN 0 ELSE ? + expires - time END WHERE seq BETWEEN ? AND ?').run(now, now, beyond, last);
+  const { changes: keys } = db.prepare('UPDATE keys SET time = ?, expires = ? + expires - time WHERE id IN (SELECT id FROM keys WHERE time > ? LIMIT ?)').run(now, now, now, ACCEPT_STEP_KEYS);
+  const more = last < row.seq || keys === ACCEPT_STEP_KEYS;
+  if (!more) {
+    db.prepare('UPDATE head SET time = min(time, ?)').run(now);
+    db.prepare('UPDATE retention SET time = CASE WHEN time > ? THEN ? ELSE time END, clock = ?').run(now, now, now);
+  }
+  return { messages, keys, more };
+}
+
+/** The last message of a step that begins at a number: a row is written anew with its data, so a step is bounded in bytes too. */
+function lastOfStep(db: Database.Database, first: number): number {
+  let last = first - 1;
+  let bytes = 0;
+  for (const row of db.prepare<[number, number], { seq: number; bytes: number }>('SELECT seq, octet_length(data) AS bytes FROM messages WHERE seq >= ? ORDER BY seq LIMIT ?').iterate(first, ACCEPT_STEP_MESSAGES)) {
+    last = row.seq;
+    bytes += row.bytes;
+    if (bytes >= TRIM_STEP_BYTES) break;
+  }
+  return last;
+}
+
+function logRow(db: Database.Database): LogRow {
+  const logState = new LogStateQuery({ db });
+  if (logState.logId() === undefined) throw neverOpened();
+  return logState.row();
+}
