@@ -183,8 +183,8 @@ function perform<Name extends Call>({ id, name, argument, deadline }: Job<Name>)
     port.postMessage({ id, value } satisfies Reply, transfer);
   } catch (error) {
     const failure = toStoreError(error, name === 'append' ? 'refused' : 'unavailable');
-    port.postMessage({ id, failure: { kind: failure.kind, message: failure.message, isDamage: failure instanceof DamageError } } satisfies Reply);
     release(error);
+    port.postMessage({ id, failure: { kind: failure.kind, message: failure.message, isDamage: failure instanceof DamageError } } satisfies Reply);
   }
 }
 
