@@ -1,19 +1,13 @@
-import { realpathSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { StoreError } from '../store.ts';
-import { isBusy, toCommitError, toStoreError } from './errors.ts';
+import { checkBeforeOpening, DatabaseFiles, type FileIdentity } from './database-files.ts';
+import { isBusy, toCommitError, toStoreError, toUnknownError } from './errors.ts';
 import { CHECKPOINT_PAGES, WAL_KEPT_BYTES } from './write-ahead-log.ts';
 
-/** Which file a name stood for: device and inode. */
-export type FileIdentity = string;
-
-/** What a worker reads and writes the database through, and the file that it has open. */
+/** What a worker reads and writes the database through, and the files that it has open. */
 export interface SqliteConnection {
   readonly db: Database.Database;
-  readonly file: string;
-  readonly identity: FileIdentity;
-  /** The write-ahead log: it lies beside the file itself, where `file` is a link. */
-  readonly wal: string;
+  readonly files: DatabaseFiles;
   readonly begin: Database.Statement;
   readonly beginImmediate: Database.Statement;
   readonly commit: Database.Statement;
@@ -30,19 +24,14 @@ const CACHE_KIB = 32_768;
 const LOCK_RETRY_MIN_MS = 1;
 const LOCK_RETRY_MAX_MS = 5;
 
-const REPLACED = 'was replaced or removed while in use; restart Tidings when the new file is complete';
-
 /**
  * Opens the database. With `expected`, only if the name still stands for that file: a worker that starts again must
  * not go on in a copy that someone is still restoring.
  */
 export function connect(file: string, deadline: number, expected?: FileIdentity): SqliteConnection {
-  if (expected !== undefined) check(file, expected);
-  if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true) throw new StoreError('unavailable', `${file} is a folder; it must be a file, or a name where one can be made`);
+  checkBeforeOpening(file, expected);
   const db = new Database(file, { timeout: 0, fileMustExist: expected !== undefined });
   try {
-    const identity = identityOf(file);
-    if (identity === undefined || (expected !== undefined && identity !== expected)) throw replaced(file);
     const mode = patiently(deadline, () => db.pragma('journal_mode = WAL', { simple: true }));
     if (mode !== 'wal') throw new StoreError('unavailable', `SQLite cannot keep a write-ahead log beside ${file}: the file must be on a local disk`);
     // Invariant 1: the driver's default in WAL mode leaves the last commits to a power cut.
@@ -53,11 +42,13 @@ export function connect(file: string, deadline: number, expected?: FileIdentity)
     db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
     db.pragma(`journal_size_limit = ${WAL_KEPT_BYTES}`);
     db.pragma(`cache_size = -${CACHE_KIB}`);
+    // Makes the write-ahead log and its index, where they are missing.
+    patiently(deadline, () => db.pragma('schema_version'));
+    // Once more: the file may have been exchanged meanwhile.
+    checkBeforeOpening(file, expected);
     return {
       db,
-      file,
-      identity,
-      wal: `${realpathSync(file)}-wal`,
+      files: patiently(deadline, () => new DatabaseFiles(db, file)),
       begin: db.prepare('BEGIN'),
       beginImmediate: db.prepare('BEGIN IMMEDIATE'),
       commit: db.prepare('COMMIT'),
@@ -72,16 +63,16 @@ export function connect(file: string, deadline: number, expected?: FileIdentity)
 /**
  * One write transaction under the database's write lock, waiting for it until `deadline`. An error before the COMMIT
  * leaves nothing in the database; an error of the COMMIT says itself what is known.
+ *
+ * @param body Runs twice where another process emptied the write-ahead log: its first work is then rolled back.
  */
 export function writeTransaction<T>(sqliteConnection: SqliteConnection, deadline: number, body: () => T): T {
-  check(sqliteConnection.file, sqliteConnection.identity);
-  patiently(deadline, () => sqliteConnection.beginImmediate.run());
-  let result: T;
-  try {
-    result = body();
-  } catch (error) {
+  const { files } = sqliteConnection;
+  let result = beginWriting(sqliteConnection, deadline, body);
+  if (files.isWalShorter) {
     rollBack(sqliteConnection);
-    throw error;
+    files.compareWal();
+    result = beginWriting(sqliteConnection, deadline, body);
   }
   try {
     sqliteConnection.commit.run();
@@ -89,14 +80,33 @@ export function writeTransaction<T>(sqliteConnection: SqliteConnection, deadline
     rollBack(sqliteConnection);
     throw toCommitError(error);
   }
-  if (identityOf(sqliteConnection.file) !== sqliteConnection.identity) throw new StoreError('outcome-unknown', `the database file ${sqliteConnection.file} ${REPLACED}`);
+  try {
+    files.look();
+    if (files.isWalShorter) files.compareWal();
+    files.accept();
+  } catch (error) {
+    throw toUnknownError(error);
+  }
   return result;
+}
+
+/** All of a write transaction but its COMMIT. The last thing is a look at the files: a commit would make a write-ahead log that was cut seem whole. */
+function beginWriting<T>(sqliteConnection: SqliteConnection, deadline: number, body: () => T): T {
+  patiently(deadline, () => sqliteConnection.beginImmediate.run());
+  try {
+    const result = body();
+    sqliteConnection.files.look();
+    return result;
+  } catch (error) {
+    rollBack(sqliteConnection);
+    throw error;
+  }
 }
 
 /** One read transaction: everything that `body` reads is from one snapshot, taken after the call. */
 export function readTransaction<T>(sqliteConnection: SqliteConnection, deadline: number, body: () => T): T {
-  check(sqliteConnection.file, sqliteConnection.identity);
-  return patiently(deadline, () => {
+  const { files } = sqliteConnection;
+  const result = patiently(deadline, () => {
     sqliteConnection.begin.run();
     try {
       return body();
@@ -104,6 +114,11 @@ export function readTransaction<T>(sqliteConnection: SqliteConnection, deadline:
       rollBack(sqliteConnection);
     }
   });
+  // Afterwards: what was read from a file that was exchanged meanwhile is worth nothing.
+  files.look();
+  if (files.isWalShorter) files.compareWal();
+  files.accept();
+  return result;
 }
 
 /** Ends a transaction without a trace. SQLite has done so itself after some errors. */
@@ -125,7 +140,7 @@ export function monotonic(): number {
 const gate = new Int32Array(new SharedArrayBuffer(4));
 
 /** Tries again while another process holds the lock. Blocks the thread: for workers only. */
-function patiently<T>(deadline: number, attempt: () => T): T {
+export function patiently<T>(deadline: number, attempt: () => T): T {
   for (;;) {
     try {
       return attempt();
@@ -135,21 +150,4 @@ function patiently<T>(deadline: number, attempt: () => T): T {
       Atomics.wait(gate, 0, 0, LOCK_RETRY_MIN_MS + Math.random() * (LOCK_RETRY_MAX_MS - LOCK_RETRY_MIN_MS));
     }
   }
-}
-
-export function isInPlace({ file, identity }: SqliteConnection): boolean {
-  return identityOf(file) === identity;
-}
-
-function check(file: string, identity: FileIdentity): void {
-  if (identityOf(file) !== identity) throw replaced(file);
-}
-
-function replaced(file: string): StoreError {
-  return new StoreError('unavailable', `the database file ${file} ${REPLACED}`);
-}
-
-function identityOf(file: string): FileIdentity | undefined {
-  const stat = statSync(file, { bigint: true, throwIfNoEntry: false });
-  return stat === undefined ? undefined : `${stat.dev}:${stat.ino}`;
 }

@@ -24,6 +24,26 @@ const SQLITE_ROW_CODES = new Set(['SQLITE_TOOBIG', 'SQLITE_CONSTRAINT', 'SQLITE_
 /** Codes after which the connection itself may be the reason: it is closed, and opened anew for the next call. */
 const SQLITE_CONNECTION_CODES = new Set(['SQLITE_READONLY', 'SQLITE_CANTOPEN', 'SQLITE_CORRUPT', 'SQLITE_NOTADB', 'SQLITE_IOERR', 'SQLITE_NOMEM']);
 
+/** Codes that say that what was written cannot be read. */
+const SQLITE_DAMAGE_CODES = new Set(['SQLITE_CORRUPT', 'SQLITE_NOTADB', 'SQLITE_IOERR']);
+
+/** What was written cannot be read. While that is so, nothing more is acknowledged. */
+export class DamageError extends StoreError {
+  constructor(message: string, cause?: unknown) {
+    super('unavailable', message, cause);
+  }
+}
+
+/** No name leads any more to a file that SQLite keeps beside the database. New connections make it anew. */
+export class LostFileError extends StoreError {
+  readonly which: 'wal' | 'index';
+
+  constructor(message: string, which: 'wal' | 'index') {
+    super('unavailable', message);
+    this.which = which;
+  }
+}
+
 /** An error from before the COMMIT, so that nothing was stored. `other`: what an error that SQLite did not report is. */
 export function toStoreError(error: unknown, other: StoreErrorKind): StoreError {
   if (error instanceof StoreError) return error;
@@ -32,7 +52,8 @@ export function toStoreError(error: unknown, other: StoreErrorKind): StoreError 
   if (code === undefined) return new StoreError(other, `the database could not be used: ${text}`, error);
   const sentence = SQLITE_SENTENCES[code] ?? SQLITE_SENTENCES[primary(code)];
   if (sentence === undefined && SQLITE_ROW_CODES.has(primary(code))) return new StoreError('refused', `the database refused a row (${code}: ${text})`, error);
-  return new StoreError('unavailable', `${sentence ?? 'the database could not be used'} (${code}: ${text})`, error);
+  const complaint = `${sentence ?? 'the database could not be used'} (${code}: ${text})`;
+  return SQLITE_DAMAGE_CODES.has(primary(code)) ? new DamageError(complaint, error) : new StoreError('unavailable', complaint, error);
 }
 
 /**
@@ -57,6 +78,12 @@ export function toCommitError(error: unknown): StoreError {
   return new StoreError('outcome-unknown', `the commit failed half-way: ${failure.message}`, error);
 }
 
+/** An error from after the COMMIT. */
+export function toUnknownError(error: unknown): StoreError {
+  const failure = toStoreError(error, 'outcome-unknown');
+  return new StoreError('outcome-unknown', `committed, but it may be lost: ${failure.message}`, failure);
+}
+
 export function isBusy(error: unknown): boolean {
   const code = codeOf(error);
   return code !== undefined && SQLITE_SENTENCES[primary(code)] === SQLITE_SENTENCES['SQLITE_BUSY'];
@@ -65,6 +92,12 @@ export function isBusy(error: unknown): boolean {
 export function isOfConnection(error: unknown): boolean {
   const code = codeOf(error);
   return code !== undefined && SQLITE_CONNECTION_CODES.has(primary(code));
+}
+
+/** Which file was found to be lost, also by a look after the commit. */
+export function lostFile(error: unknown): LostFileError | undefined {
+  if (error instanceof LostFileError) return error;
+  return error instanceof StoreError && error.cause !== undefined ? lostFile(error.cause) : undefined;
 }
 
 /** SQLite's code for an error; drizzle and our own errors carry it as their cause. */

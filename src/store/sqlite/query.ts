@@ -2,6 +2,7 @@ import type Database from 'better-sqlite3';
 import { Filter } from '../../model/topic.ts';
 import { SCAN_MAX_ROWS } from '../limits.ts';
 import type { Page } from '../store.ts';
+import { DamageError } from './errors.ts';
 import type { LogRow, LogStateQuery } from './log-state.ts';
 import { ScanMerge, Scans } from './scan-merge.ts';
 import { packMessages, type MessageRow, type PackedMessages } from './worker-packing.ts';
@@ -57,6 +58,9 @@ export class MessageQuery {
     const rows: MessageRow[] = [];
     let bytes = 0;
     for (const row of this.#all.iterate(after, Math.min(limit, SCAN_MAX_ROWS))) {
+      const before = rows.at(-1);
+      // Invariant 2: numbers have no holes.
+      if (before !== undefined && row[0] !== before[0] + 1) throw missing(before[0] + 1);
       rows.push(row);
       bytes += row[7].length;
       if (bytes > maxBytes) break;
@@ -72,7 +76,8 @@ export class MessageQuery {
     while (rows.length < limit && bytes <= maxBytes) {
       const seq = merge.next();
       if (seq === undefined) return { rows, scanned: Math.min(merge.scanned, head), examined: merge.examined + rows.length };
-      const row = this.#one.get(seq)!;
+      const row = this.#one.get(seq);
+      if (row === undefined) throw missing(seq);
       rows.push(row);
       bytes += row[7].length;
     }
@@ -88,6 +93,10 @@ export class MessageQuery {
     this.#filters.set(key, filter);
     return filter;
   }
+}
+
+function missing(seq: number): DamageError {
+  return new DamageError(`the database file is damaged: message ${seq} is missing; stop Tidings and restore a copy`);
 }
 
 interface Rows {

@@ -3,10 +3,12 @@ import type { Logger } from 'pino';
 import type { LogState } from '../../model/epochs.ts';
 import { StoreLifecycle } from '../store-lifecycle.ts';
 import type { Appended, AppendRequest, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
+import { DamageError, toUnknownError } from './errors.ts';
 import { KnownEpochs } from './known-epochs.ts';
 import type { Snapshot } from './log-state.ts';
 import { SupervisedWorker } from './supervised-worker.ts';
 import { packRequests, unpackMessages, unpackOutcomes } from './worker-packing.ts';
+import type { Call, Calls } from './worker-protocol.ts';
 
 /**
  * The room `sqlite` keeps the log in a file, which several processes of one host may share. SQLite waits for locks and disks in the thread
@@ -25,6 +27,12 @@ export interface SqliteOptions {
   readonly lockWaitMs?: number;
 }
 
+/** A question that found that something cannot be read. */
+interface Damage {
+  readonly error: DamageError;
+  readonly ask: () => Promise<unknown>;
+}
+
 /** The store's main-thread side. It begins no transaction and touches no file. */
 export class SqliteStore implements Store {
   readonly #file: string;
@@ -34,6 +42,9 @@ export class SqliteStore implements Store {
   readonly #epochs = new KnownEpochs();
   #writer: SupervisedWorker | undefined;
   #queryWorker: SupervisedWorker | undefined;
+  /** While something cannot be read nothing is acknowledged, until the question that found it is answered again. */
+  #damage: Damage | undefined;
+  #hasToldOfLinks = false;
 
   constructor({ file, logger, lockWaitMs = LOCK_WAIT_MS }: SqliteOptions) {
     this.#file = resolve(file);
@@ -51,8 +62,11 @@ export class SqliteStore implements Store {
 
   async append(requests: readonly AppendRequest[]): Promise<Appended> {
     const writer = this.#lifecycle.use(this.#writer);
+    if (this.#damage !== undefined) throw this.#damage.error;
     const packed = packRequests(requests);
     const { outcomes, log } = await writer.call('append', packed, [packed.bytes, packed.numbers.buffer]);
+    const damage = this.#damage as Damage | undefined;
+    if (damage !== undefined) throw toUnknownError(damage.error);
     const state = this.#state(log);
     return { outcomes: unpackOutcomes(outcomes, this.#epochs.name), log: state };
   }
@@ -60,23 +74,28 @@ export class SqliteStore implements Store {
   async read({ after, filter, limit, maxBytes }: ReadQuery): Promise<Page> {
     const queryWorker = this.#lifecycle.use(this.#queryWorker);
     const names = filter && [...filter.topics, ...filter.patterns];
-    const { messages, scanned, examined, log } = await queryWorker.call('read', { after, names, limit, maxBytes });
+    const { messages, scanned, examined, log } = await this.#ask(queryWorker, 'read', { after, names, limit, maxBytes });
     const state = this.#state(log);
     return { messages: unpackMessages(messages, this.#epochs.name), scanned, examined, log: state };
   }
 
   async state(): Promise<LogState> {
-    const { log } = await this.#lifecycle.use(this.#queryWorker).call('state', undefined);
+    const queryWorker = this.#lifecycle.use(this.#queryWorker);
+    const damage = this.#damage;
+    if (damage !== undefined) await damage.ask();
+    const { log, links } = await this.#ask(queryWorker, 'state', undefined);
+    if (this.#damage === damage) this.#damage = undefined;
+    this.#watchLinks(links);
     return this.#state(log);
   }
 
   async seek(time: number): Promise<Sought> {
-    const { log, ...sought } = await this.#lifecycle.use(this.#queryWorker).call('seek', { time });
+    const { log, ...sought } = await this.#ask(this.#lifecycle.use(this.#queryWorker), 'seek', { time });
     return { ...sought, log: this.#state(log) };
   }
 
   async trim(policy: TrimPolicy): Promise<Trimmed> {
-    const { log, ...trimmed } = await this.#lifecycle.use(this.#writer).call('trim', policy);
+    const { log, ...trimmed } = await this.#ask(this.#lifecycle.use(this.#writer), 'trim', policy);
     return { ...trimmed, log: this.#state(log) };
   }
 
@@ -97,6 +116,24 @@ export class SqliteStore implements Store {
     await this.#queryWorker?.close();
     // Last, because only the last connection to the file that closes can clear the write-ahead log away.
     await this.#writer?.close();
+  }
+
+  /** Asks what reads the log, and remembers the first question that finds damage. */
+  async #ask<Name extends Call>(worker: SupervisedWorker, name: Name, argument: Calls[Name]['argument']): Promise<Calls[Name]['value']> {
+    try {
+      return await worker.call(name, argument);
+    } catch (error) {
+      if (error instanceof DamageError) this.#damage ??= { error, ask: () => worker.call(name, argument) };
+      throw error;
+    }
+  }
+
+  /** A name more does no harm by itself, and a copy of the folder may be the reason: no process opens the file while it has two. */
+  #watchLinks(links: number): void {
+    if (links > 1 && !this.#hasToldOfLinks) {
+      this.#logger.error({ links }, `DATABASE_URL: the file ${this.#file} was given another name (a hard link): remove it, or Tidings does not start again. It is no backup: it changes with the file`);
+    }
+    this.#hasToldOfLinks = links > 1;
   }
 
   #state({ head, oldest, now, epochs }: Snapshot): LogState {

@@ -2,6 +2,7 @@ import { Worker, type Transferable } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { StoreError } from '../store.ts';
 import { monotonic } from './connection.ts';
+import { DamageError } from './errors.ts';
 import { JobClaims } from './job-claims.ts';
 import type { Call, Calls, Job, Opened, Reply, WorkerData } from './worker-protocol.ts';
 
@@ -171,7 +172,7 @@ export class SupervisedWorker {
     this.#listen();
     this.#bootDelay = WORKER_BOOT_MIN_MS;
     if (failure === undefined) waiting.resolve(value as never);
-    else waiting.reject(new StoreError(failure.kind, failure.message));
+    else waiting.reject(failure.isDamage ? new DamageError(failure.message) : new StoreError(failure.kind, failure.message));
   }
 
   #ended(): void {

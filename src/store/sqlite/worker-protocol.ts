@@ -1,6 +1,6 @@
 import type { Sought, StoreErrorKind, Trimmed, TrimPolicy } from '../store.ts';
 import type { PackedAppended } from './append.ts';
-import type { FileIdentity } from './connection.ts';
+import type { FileIdentity } from './database-files.ts';
 import type { AnswerWith, Snapshot } from './log-state.ts';
 import type { PackedPage, PackedQuery } from './query.ts';
 import type { PackedRequests } from './worker-packing.ts';
@@ -10,7 +10,8 @@ export interface Calls {
   open: { argument: undefined; value: { opened: Opened; log: Snapshot } };
   append: { argument: PackedRequests; value: AnswerWith<Snapshot, PackedAppended> };
   read: { argument: PackedQuery; value: AnswerWith<Snapshot, PackedPage> };
-  state: { argument: undefined; value: { log: Snapshot } };
+  /** With the number of names that the database file has. */
+  state: { argument: undefined; value: { log: Snapshot; links: number } };
   seek: { argument: { time: number }; value: AnswerWith<Snapshot, Sought> };
   trim: { argument: TrimPolicy; value: AnswerWith<Snapshot, Trimmed> };
   close: { argument: undefined; value: undefined };
@@ -30,7 +31,7 @@ export interface Job<Name extends Call> {
 export interface Reply {
   readonly id: number;
   readonly value?: Calls[Call]['value'];
-  readonly failure?: { readonly kind: StoreErrorKind; readonly message: string };
+  readonly failure?: { readonly kind: StoreErrorKind; readonly message: string; readonly isDamage: boolean };
 }
 
 /** The database that a store has opened, by which a worker that boots later knows it again. */

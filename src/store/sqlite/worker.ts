@@ -1,21 +1,26 @@
 import { parentPort, workerData, type Transferable } from 'node:worker_threads';
 import { StoreError } from '../store.ts';
 import { Appender } from './append.ts';
-import { connect, isInPlace, readTransaction, writeTransaction, type FileIdentity, type SqliteConnection } from './connection.ts';
-import { isOfConnection, toStoreError } from './errors.ts';
+import { connect, monotonic, patiently, readTransaction, writeTransaction, type SqliteConnection } from './connection.ts';
+import type { FileIdentity } from './database-files.ts';
+import { DamageError, isOfConnection, lostFile, toStoreError, toUnknownError } from './errors.ts';
 import { JobClaims } from './job-claims.ts';
 import { LogStateQuery, type AnswerWith, type LogRow, type Snapshot } from './log-state.ts';
+import { probe } from './probe.ts';
 import { MessageQuery } from './query.ts';
 import { Seeker } from './seek.ts';
 import { TopicIndex } from './topic-index.ts';
 import { Trimmer } from './trim.ts';
 import type { Call, Calls, Job, Reply, WorkerData } from './worker-protocol.ts';
-import { shortenWal } from './write-ahead-log.ts';
+import { emptyWal, rescueWal, shortenWal } from './write-ahead-log.ts';
 
 /**
  * The thread that may wait: for SQLite's lock, and for the disk. The store runs it twice, as the writer and as the query
  * worker, so that reads go on while a write waits. One job after the other, in the order they came.
  */
+
+/** How old a probe may be, where nothing has written to the database file since. */
+const PROBE_MS = 1_000;
 
 /** A `SqliteConnection` with its prepared statements. */
 interface Session {
@@ -25,6 +30,8 @@ interface Session {
   readonly messageQuery: MessageQuery;
   readonly seeker: Seeker;
   readonly trimmer: Trimmer;
+  /** When the database file could last be read anew: by `monotonic`, and by when something had last written to it. */
+  probed: { readonly at: number; readonly changed: bigint } | undefined;
 }
 
 const port = parentPort!;
@@ -37,6 +44,8 @@ let session: Session | undefined;
 const first = opened === undefined ? { ...await import('./migrate.ts'), ...await import('./epochs.ts') } : undefined;
 /** The newest epoch that the main thread has heard of from this thread. */
 let knownEpoch = 0;
+/** The newest number that this thread has answered with: the log must never end before it (invariant 8). */
+let newest = 0;
 
 const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: number) => [value: Calls[Name]['value'], transfer: Transferable[]] } = {
   open(_, deadline) {
@@ -50,9 +59,10 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
         applyMigrations(sqliteConnection.db);
         return beginEpoch(sqliteConnection.db);
       });
-      opened = { identity: sqliteConnection.identity, logId };
+      opened = { identity: sqliteConnection.files.identity, logId };
       session = sessionOf(sqliteConnection);
-      return [{ opened, ...state(deadline) }, []];
+      probeAnew(session, logId, deadline);
+      return [{ opened, log: state(deadline) }, []];
     } finally {
       if (session === undefined) sqliteConnection.db.close();
     }
@@ -60,6 +70,12 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
 
   append(requests, deadline) {
     const answer = transact(writeTransaction, deadline, ({ appender }) => appender.append(requests));
+    try {
+      // A checkpoint wrote to the database file, or someone else did.
+      if (session!.sqliteConnection.files.changed !== session!.probed?.changed) probeAnew(session!, opened!.logId, deadline);
+    } catch (error) {
+      throw toUnknownError(error);
+    }
     return [answer, [answer.outcomes.buffer]];
   },
 
@@ -69,7 +85,14 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
   },
 
   state(_, deadline) {
-    return [state(deadline), []];
+    const log = state(deadline);
+    const { sqliteConnection: { files }, probed } = session!;
+    if (probed === undefined || probed.changed !== files.changed || monotonic() - probed.at > PROBE_MS) {
+      // Where nobody writes, nothing else would tell that the write-ahead log was cut.
+      files.compareWal();
+      probeAnew(session!, opened!.logId, deadline);
+    }
+    return [{ log, links: files.links }, []];
   },
 
   seek({ time }, deadline) {
@@ -82,8 +105,7 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
 
   close() {
     try {
-      // Not for a file that took the old one's place.
-      if (session !== undefined && isInPlace(session.sqliteConnection)) session.sqliteConnection.db.pragma('wal_checkpoint(TRUNCATE)');
+      if (session !== undefined) emptyWal(session.sqliteConnection);
     } finally {
       disconnect();
     }
@@ -96,13 +118,22 @@ function use(deadline: number): Session {
   if (session !== undefined) return session;
   if (opened === undefined) throw new StoreError('unavailable', 'the store is not open');
   const sqliteConnection = connect(file, deadline, opened.identity);
-  const made = sessionOf(sqliteConnection);
-  if (made.logState.logId() !== opened.logId) {
-    sqliteConnection.db.close();
-    throw new StoreError('unavailable', `the database file ${file} holds another log; restart Tidings`);
+  try {
+    const { logId } = opened;
+    patiently(deadline, () => probe(file, logId));
+    session = sessionOf(sqliteConnection);
+    return session;
+  } finally {
+    if (session === undefined) sqliteConnection.db.close();
   }
-  session = made;
-  return made;
+}
+
+/** Throws where a process that starts now could not read what this one has written. */
+function probeAnew(current: Session, logId: string, deadline: number): void {
+  current.probed = undefined;
+  const { changed } = current.sqliteConnection.files;
+  patiently(deadline, () => probe(file, logId));
+  current.probed = { at: monotonic(), changed };
 }
 
 function sessionOf(sqliteConnection: SqliteConnection): Session {
@@ -116,6 +147,7 @@ function sessionOf(sqliteConnection: SqliteConnection): Session {
     messageQuery: new MessageQuery({ db, logState }),
     seeker: new Seeker({ db, logState }),
     trimmer: new Trimmer({ db, logState, topicIndex }),
+    probed: undefined,
   };
 }
 
@@ -124,14 +156,19 @@ function transact<Answer extends { readonly log: LogRow }>(
   transaction: typeof readTransaction, deadline: number, work: (session: Session) => Answer,
 ): AnswerWith<Snapshot, Answer> {
   const current = use(deadline);
-  return transaction(current.sqliteConnection, deadline, () => {
-    const answer = work(current);
-    return { ...answer, log: current.logState.snapshot(answer.log, knownEpoch) };
+  const answer = transaction(current.sqliteConnection, deadline, () => {
+    const answered = work(current);
+    if (answered.log.seq < newest) {
+      throw new StoreError('unavailable', `the database file ${file} has lost its newest messages: it ends at ${answered.log.seq}, and ended at ${newest}; restart Tidings to go on without them`);
+    }
+    return { ...answered, log: current.logState.snapshot(answered.log, knownEpoch) };
   });
+  newest = answer.log.head;
+  return answer;
 }
 
-function state(deadline: number): { readonly log: Snapshot } {
-  return transact(readTransaction, deadline, ({ logState }) => ({ log: logState.row() }));
+function state(deadline: number): Snapshot {
+  return transact(readTransaction, deadline, ({ logState }) => ({ log: logState.row() })).log;
 }
 
 function disconnect(): void {
@@ -146,15 +183,27 @@ function perform<Name extends Call>({ id, name, argument, deadline }: Job<Name>)
     port.postMessage({ id, value } satisfies Reply, transfer);
   } catch (error) {
     const failure = toStoreError(error, name === 'append' ? 'refused' : 'unavailable');
-    port.postMessage({ id, failure: { kind: failure.kind, message: failure.message } } satisfies Reply);
-    if (session !== undefined && (isOfConnection(error) || !session.sqliteConnection.db.open)) disconnect();
+    release(error);
+    port.postMessage({ id, failure: { kind: failure.kind, message: failure.message, isDamage: failure instanceof DamageError } } satisfies Reply);
   }
+}
+
+/** Closes a connection that is the reason for an error, or may be: the next job connects anew. */
+function release(error: unknown): void {
+  if (session === undefined) return;
+  const lost = lostFile(error);
+  try {
+    if (lost?.which === 'wal') rescueWal(session.sqliteConnection);
+  } catch {
+    // What could be rescued was; the next connection finds out whether the newest message is there.
+  }
+  if (lost !== undefined || isOfConnection(error) || !session.sqliteConnection.db.open) disconnect();
 }
 
 port.on('message', (job: Job<Call>) => {
   if (!claims.claim(job.id)) {
     // A sign of life: nobody waits for this answer any more.
-    port.postMessage({ id: job.id, failure: { kind: 'unavailable', message: 'the job was given up' } } satisfies Reply);
+    port.postMessage({ id: job.id, failure: { kind: 'unavailable', message: 'the job was given up', isDamage: false } } satisfies Reply);
     return;
   }
   perform(job);
@@ -163,9 +212,9 @@ port.on('message', (job: Job<Call>) => {
     try {
       // After the reply, so that no publisher waits for it.
       shortenWal(session.sqliteConnection);
-    } catch {
-      // The next job connects anew, and reports what is wrong if it still is.
-      disconnect();
+    } catch (error) {
+      // The next job reports what is wrong if it still is.
+      release(error);
     }
   }
 });

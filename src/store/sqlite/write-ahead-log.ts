@@ -1,5 +1,6 @@
-import { statSync } from 'node:fs';
 import type Database from 'better-sqlite3';
+import type { DatabaseFiles } from './database-files.ts';
+import { lostFile } from './errors.ts';
 
 /** Pages in the write-ahead log at which a commit copies them into the database: 32 MB. Fewer would mean more syncs. */
 export const CHECKPOINT_PAGES = 8000;
@@ -16,17 +17,41 @@ export const WAL_KEPT_BYTES = 64 * 1024 * 1024;
  */
 export const WAL_MAX_BYTES = 96 * 1024 * 1024;
 
-/** How long the writer waits for read transactions to leave a write-ahead log that is too long. */
+/** How long is waited for read transactions to leave a write-ahead log that is too long, or lost. */
 const WAL_WAIT_MS = 200;
 
-/**
- * Empties a write-ahead log that has become too long. Throws when the database cannot be used.
- *
- * @param wal The path of the log's file.
- */
-export function shortenWal({ db, wal }: { readonly db: Database.Database; readonly wal: string }): void {
-  if (statSync(wal).size < WAL_MAX_BYTES) return;
-  db.pragma(`busy_timeout = ${WAL_WAIT_MS}`);
+/** Empties a write-ahead log that has become too long. Throws when the database cannot be used. */
+export function shortenWal({ db, files }: { readonly db: Database.Database; readonly files: DatabaseFiles }): void {
+  if (files.walBytes < WAL_MAX_BYTES) return;
+  waitingBriefly(db, () => db.pragma('wal_checkpoint(TRUNCATE)'));
+  files.compareWal();
+}
+
+/** Empties the write-ahead log before its connection is closed. */
+export function emptyWal({ db, files }: { readonly db: Database.Database; readonly files: DatabaseFiles }): void {
+  try {
+    files.compareWal();
+  } catch (error) {
+    // Not for a file that took the old one's place, and not from a write-ahead log that was cut. The jobs before have reported it.
+    if (lostFile(error)?.which === 'wal') rescueWal({ db });
+    return;
+  }
   db.pragma('wal_checkpoint(TRUNCATE)');
-  db.pragma('busy_timeout = 0');
+}
+
+/**
+ * Copies what was committed from a write-ahead log that no name leads to any more into the database: only those who have it open can still read it.
+ * What some read transaction keeps from being copied is left to those who close it later.
+ */
+export function rescueWal({ db }: { readonly db: Database.Database }): void {
+  waitingBriefly(db, () => db.pragma('wal_checkpoint(FULL)'));
+}
+
+function waitingBriefly(db: Database.Database, action: () => unknown): void {
+  db.pragma(`busy_timeout = ${WAL_WAIT_MS}`);
+  try {
+    action();
+  } finally {
+    db.pragma('busy_timeout = 0');
+  }
 }

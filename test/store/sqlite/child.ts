@@ -45,6 +45,14 @@ const programs: Record<string, () => Promise<void>> = {
     for (let round = 0; ; round++) await append(`${process.pid}.${round}`, 1 + (round % 5));
   },
 
+  /** Appends one request each time that SIGUSR2 comes, until it is killed. */
+  async atSignals() {
+    await store.open();
+    let round = 0;
+    process.on('SIGUSR2', () => void append(String(round++), 100));
+    setInterval(() => undefined, 1_000);
+  },
+
   /** Appends until that has failed, and then has worked again ten times in a row. */
   async untilItFailed() {
     await store.open();
