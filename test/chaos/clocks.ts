@@ -28,6 +28,11 @@ export function stepOf({ chance }: Pick<Fault, 'chance'>): number {
   return sign * Math.round(size);
 }
 
+/** By how much a clock is ahead that is hours wrong. */
+export function far({ chance }: Pick<Fault, 'chance'>): number {
+  return Math.round(LARGE + chance * (LARGEST - LARGE));
+}
+
 /** A clock is stepped, and later set right again, which is a step too. */
 export async function stepped(fault: Fault, set: (step: number) => Promise<void> | void): Promise<void> {
   await set(stepOf(fault));

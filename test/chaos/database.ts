@@ -10,6 +10,8 @@ export interface FleetDatabase {
   url(instance: number): string;
   /** A command that every instance has to be started by, and that becomes it. */
   readonly by: readonly string[];
+  /** Where the instances see it, if it is a file. */
+  readonly file?: string;
   readonly faults: ReadonlyMap<FaultKind, Hurt>;
   /** Connections to it, by what they lie between. */
   readonly links: ReadonlyMap<string, Link>;

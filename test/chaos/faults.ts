@@ -1,21 +1,27 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { stepped } from './clocks.ts';
+import { far, stepped } from './clocks.ts';
 import type { Fleet } from './fleet.ts';
+import { hang } from './hanging-disk.ts';
+import { lie } from './lies.ts';
 
 export type FaultKind =
   | 'instance killed'
   | 'instance frozen'
   | 'instance drained and replaced'
   | 'instance clock stepped'
+  | 'instance killed, its clock ahead when it is back'
+  | 'instance replaced by another version'
   | 'Redis restarted'
   | 'Redis listeners cut off'
   | 'Redis paused'
+  | 'Redis lies'
   | 'network cut'
   | 'network slow'
   | 'network half open'
   // SQLite
   | 'disk full'
+  | 'disk hangs'
   | 'database locked'
   // PostgreSQL
   | 'database restarted'
@@ -86,6 +92,33 @@ const RULES: Readonly<Record<FaultKind, Rule>> = {
     longest: 10_000,
     inflict: (fleet, fault) => stepped(fault, (step) => fleet.clocks[indexOf(fault)]!.step(step)),
   },
+  'instance killed, its clock ahead when it is back': {
+    targets: instances,
+    // Longer than the pause of retention.
+    longest: 10_000,
+    inflict: async (fleet, fault) => {
+      const instance = instanceOf(fleet, fault);
+      const clock = fleet.clocks[indexOf(fault)]!;
+      instance.kill('SIGKILL');
+      await instance.exited;
+      clock.step(far(fault));
+      await fleet.replace(indexOf(fault));
+      await sleep(fault.milliseconds);
+      clock.step(0);
+    },
+  },
+  'instance replaced by another version': {
+    targets: (fleet) => (fleet.hasVersions ? instances(fleet) : []),
+    longest: 2_000,
+    inflict: async (fleet, fault) => {
+      const instance = instanceOf(fleet, fault);
+      instance.kill(fault.chance < 0.5 ? 'SIGTERM' : 'SIGKILL');
+      await instance.exited;
+      fleet.changeVersion(indexOf(fault));
+      await fleet.replace(indexOf(fault));
+      await sleep(fault.milliseconds);
+    },
+  },
   'Redis restarted': {
     targets: redis,
     longest: 10_000,
@@ -119,6 +152,11 @@ const RULES: Readonly<Record<FaultKind, Rule>> = {
       process.kill(fleet.redis.pid, 'SIGCONT');
     },
   },
+  'Redis lies': {
+    targets: redis,
+    longest: 10_000,
+    inflict: (fleet, fault) => lie(fleet.redis.url, fault),
+  },
   'network cut': {
     targets: links,
     longest: 5_000,
@@ -151,6 +189,11 @@ const RULES: Readonly<Record<FaultKind, Rule>> = {
     },
   },
   'disk full': ofDatabase(5_000),
+  'disk hangs': {
+    targets: (fleet) => (fleet.database.file === undefined ? [] : instances(fleet)),
+    longest: 20_000,
+    inflict: (fleet, fault) => hang(fleet.database.file!, instanceOf(fleet, fault).pid, fault.milliseconds),
+  },
   'database locked': ofDatabase(10_000),
   'database restarted': ofDatabase(5_000),
   'database failed over': ofDatabase(5_000),

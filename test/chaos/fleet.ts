@@ -1,7 +1,9 @@
+import { join } from 'node:path';
 import { startHaproxy } from '../support/haproxy.ts';
-import { Instance } from '../support/instance.ts';
+import { Instance, type InstanceOptions } from '../support/instance.ts';
 import { Link } from '../support/link.ts';
 import { freePort } from '../support/ports.ts';
+import { nextVersion } from '../support/program-copy.ts';
 import { startRedis, type RedisServer } from '../support/redis.ts';
 import type { Scope } from '../support/temp.ts';
 import { WallClock } from '../support/wall-clock.ts';
@@ -45,9 +47,11 @@ export class Fleet {
   readonly links: ReadonlyMap<string, Link>;
   readonly front: Link;
   readonly #make: (index: number) => Promise<Instance>;
+  readonly #versions: Versions;
 
-  private constructor(database: FleetDatabase, redis: RedisServer, instances: Instance[], clocks: readonly WallClock[], links: ReadonlyMap<string, Link>, front: Link, make: (index: number) => Promise<Instance>) {
+  private constructor(database: FleetDatabase, redis: RedisServer, instances: Instance[], clocks: readonly WallClock[], links: ReadonlyMap<string, Link>, front: Link, versions: Versions, make: (index: number) => Promise<Instance>) {
     this.#make = make;
+    this.#versions = versions;
     this.database = database;
     this.redis = redis;
     this.instances = instances;
@@ -62,12 +66,13 @@ export class Fleet {
     const instances: Instance[] = [];
     const clocks = Array.from({ length: INSTANCES }, () => new WallClock(t));
     const inner: number[] = [];
+    const versions = new Versions(t, entry);
     const make = async (index: number): Promise<Instance> => {
       const env = {
         DATABASE_URL: database.url(index), REDIS_URL: links.get(toRedis(index))!.url.replace('http:', 'redis:'), LOG_LEVEL: 'warn', DRAIN_SECONDS: String(DRAIN_SECONDS),
         RETENTION_SECONDS: String(keep), ...clocks[index]!.env,
       };
-      return new Instance(t, await freePort(), env, { by: database.by, ...(entry === undefined ? {} : { entry }) });
+      return new Instance(t, await freePort(), env, { by: database.by, ...versions.options(index) });
     };
     for (let index = 0; index < INSTANCES; index++) {
       links.set(toRedis(index), await Link.start(t, redis.port));
@@ -82,7 +87,17 @@ export class Fleet {
     const haproxy = await startHaproxy(t, inner);
     const front = await Link.start(t, haproxy.port);
     links.set('clients and HAProxy', front);
-    return new Fleet(database, redis, instances, clocks, links, front, make);
+    return new Fleet(database, redis, instances, clocks, links, front, versions, make);
+  }
+
+  /** Whether there is another version than the one that is broken on purpose. */
+  get hasVersions(): boolean {
+    return this.#versions.hasNext;
+  }
+
+  /** From its next start on, an instance is of the next version of the program, or of the present one again. */
+  changeVersion(index: number): void {
+    this.#versions.change(index);
   }
 
   /** Starts another instance in the place of one that has ended; resolves when it is ready. On a port of its own: the old one may be somebody's by now. */
@@ -105,6 +120,33 @@ export class Fleet {
     this.redis.port = 0;
     await this.redis.start();
     for (let index = 0; index < INSTANCES; index++) this.links.get(toRedis(index))!.lead(this.redis.port);
+  }
+}
+
+/** Which version each instance is of. */
+class Versions {
+  readonly #scope: Scope;
+  readonly #entry: string | undefined;
+  readonly #isNext = new Set<number>();
+  #next: string | undefined;
+
+  constructor(scope: Scope, entry: string | undefined) {
+    this.#scope = scope;
+    this.#entry = entry;
+  }
+
+  get hasNext(): boolean {
+    return this.#entry === undefined;
+  }
+
+  change(index: number): void {
+    this.#next ??= join(nextVersion(this.#scope), 'src/main.ts');
+    if (!this.#isNext.delete(index)) this.#isNext.add(index);
+  }
+
+  options(index: number): InstanceOptions {
+    const entry = this.#isNext.has(index) ? this.#next : this.#entry;
+    return entry === undefined ? {} : { entry };
   }
 }
 

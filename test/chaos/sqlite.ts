@@ -18,7 +18,7 @@ export async function startSqlite(t: Scope): Promise<FleetDatabase> {
   const folder = tempFolder(t);
   const file = join(folder, 'log.db');
   const faults = new Map<FaultKind, Hurt>();
-  const shared = { url: () => `file:${file}`, faults, links: new Map<string, Link>() };
+  const shared = { url: () => `file:${file}`, file, faults, links: new Map<string, Link>() };
   if (!mayMount()) {
     faults.set('database locked', ({ milliseconds }) => lock(t, [], file, milliseconds));
     return { ...shared, by: [], skipped: ['a full disk: this user may not mount one in a namespace of its own'] };

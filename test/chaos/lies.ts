@@ -1,0 +1,66 @@
+import { Redis } from 'ioredis';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Random } from '../support/fleet-random.ts';
+import { mutant } from '../support/mutants.ts';
+import type { Fault } from './faults.ts';
+
+/** How many lies answer each envelope that goes past. */
+const LIES = 3;
+/** Bounds what is remembered of them. */
+const REMEMBERED = 10_000;
+
+/** The version, the sender, and how many messages; then come the first message's flags and number. */
+const HEAD_BYTES = 13;
+const FIRST_NUMBER_AT = HEAD_BYTES + 1;
+
+/**
+ * Somebody else publishes on every channel of Redis: envelopes that went past, again or with changes, among them other data and later numbers under the ids of
+ * real messages. He is quicker than some of the instances.
+ */
+export async function lie(url: string, { milliseconds, chance }: Fault): Promise<void> {
+  const random = new Random(chance * 2 ** 32);
+  const listener = connection(url);
+  const liar = connection(url);
+  const told = new Set<string>();
+  const tell = (channel: string, envelope: Buffer): void => {
+    if (told.size < REMEMBERED) told.add(envelope.toString('latin1'));
+    void liar.publish(channel, envelope).catch(() => undefined);
+  };
+  try {
+    await Promise.all([listener.connect(), liar.connect()]);
+    listener.on('pmessageBuffer', (_pattern, channel, envelope: Buffer) => {
+      if (told.has(envelope.toString('latin1')) || told.size === REMEMBERED) return;
+      const name = channel.toString();
+      for (let count = 0; count < LIES; count++) tell(name, altered(envelope, random));
+      tell(name, Buffer.concat(mutant([envelope], random, [envelope])));
+      if (random.below(4) === 0) tell(name, Buffer.from(envelope));
+    });
+    await listener.psubscribe('*');
+    await sleep(milliseconds);
+  } finally {
+    listener.disconnect();
+    liar.disconnect();
+  }
+}
+
+/** The same envelope of another sender: under the next number and with another text at its end, which comes before the real one; or with one bit changed. */
+function altered(envelope: Buffer, random: Random): Buffer {
+  const copy = Buffer.from(envelope);
+  // After the version come the sender's eight bytes: nobody takes it for its own.
+  copy.writeUInt32BE(random.below(2 ** 32), 1);
+  if (copy.length > FIRST_NUMBER_AT + 8 && random.below(2) === 0) {
+    copy.writeDoubleBE(copy.readDoubleBE(FIRST_NUMBER_AT) + 1 + random.below(3), FIRST_NUMBER_AT);
+    copy.fill('!', copy.length - 1 - random.below(8));
+    return copy;
+  }
+  const at = HEAD_BYTES + random.below(Math.max(1, copy.length - HEAD_BYTES));
+  copy[at] = (copy[at] ?? 0) ^ (1 << random.below(8));
+  return copy;
+}
+
+function connection(url: string): Redis {
+  const redis = new Redis(url, { lazyConnect: true, retryStrategy: null });
+  // It ends with what it was for.
+  redis.on('error', () => undefined);
+  return redis;
+}
