@@ -11,7 +11,20 @@ import { StoreError } from '../store/store.ts';
  * `npm run migrate` brings the schema of the database up to date. The service does the same when it boots, and makes indexes that take long beside the
  * traffic. `npm run migrate -- --raise-level` also raises the level of the log to what this program understands (store/level.ts).
  */
-const isRaising = wantsRaising();
+const USAGE = `npm run migrate -- [options]: brings the schema of the database up to date.
+
+  --raise-level  also raises the level of the log to what this version understands. First replace every instance of an older version: one that
+                 does not understand the level takes no messages and sends none.
+  --help         prints this
+
+It ends with 0 when that was done, with 1 when the database could not be used, and with 2 when an option is wrong.
+`;
+
+const { 'raise-level': isRaising = false, help = false } = options();
+if (help) {
+  process.stdout.write(USAGE);
+  process.exit(0);
+}
 const database = configure().DATABASE_URL;
 const name = database.kind === 'sqlite' ? resolve(database.file) : database.shown;
 try {
@@ -27,12 +40,12 @@ try {
   process.exitCode = 1;
 }
 
-function wantsRaising(): boolean {
+function options() {
   try {
-    return parseArgs({ options: { 'raise-level': { type: 'boolean' } } }).values['raise-level'] === true;
+    return parseArgs({ options: { 'raise-level': { type: 'boolean' }, help: { type: 'boolean' } } }).values;
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\nUsage: npm run migrate [-- --raise-level]\n`);
-    process.exit(1);
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
+    return process.exit(2);
   }
 }
 
