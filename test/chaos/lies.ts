@@ -9,9 +9,8 @@ const LIES = 3;
 /** Bounds what is remembered of them. */
 const REMEMBERED = 10_000;
 
-/** The version, the sender, and how many messages; then come the first message's flags and number. */
+/** The version, the sender, and how many messages; then come the epoch, and the first message's flags and number. */
 const HEAD_BYTES = 13;
-const FIRST_NUMBER_AT = HEAD_BYTES + 1;
 
 /**
  * Somebody else publishes on every channel of Redis: envelopes that went past, again or with changes, among them other data and later numbers under the ids of
@@ -48,8 +47,9 @@ function altered(envelope: Buffer, random: Random): Buffer {
   const copy = Buffer.from(envelope);
   // After the version come the sender's eight bytes: nobody takes it for its own.
   copy.writeUInt32BE(random.below(2 ** 32), 1);
-  if (copy.length > FIRST_NUMBER_AT + 8 && random.below(2) === 0) {
-    copy.writeDoubleBE(copy.readDoubleBE(FIRST_NUMBER_AT) + 1 + random.below(3), FIRST_NUMBER_AT);
+  const numberAt = HEAD_BYTES + 1 + (copy[HEAD_BYTES] ?? 0) + 1;
+  if (copy.length > numberAt + 8 && random.below(2) === 0) {
+    copy.writeDoubleBE(copy.readDoubleBE(numberAt) + 1 + random.below(3), numberAt);
     copy.fill('!', copy.length - 1 - random.below(8));
     return copy;
   }

@@ -35,6 +35,8 @@ export interface Make {
   writeMs: number;
   /** By how much the store's clock is wrong. Milliseconds. */
   clockMs: number;
+  /** The log's level, and what a process that starts now understands. */
+  level: number;
   /** How long messages are kept; 0: for ever. Milliseconds. */
   readonly retentionMs: number;
 }
@@ -47,6 +49,7 @@ export interface Connection {
 /** One process: the spine as `src/main.ts` puts it together, and the little that routes do between it and a connection. */
 export class Instance implements Place {
   readonly number: number;
+  readonly #understood: number;
   isGone = false;
   isFrozen = false;
   busyUntil = 0;
@@ -66,8 +69,9 @@ export class Instance implements Place {
     this.#world = world;
     this.#exchange = exchange;
     this.#make = make;
+    this.#understood = make.level;
     const clock = this.#clock();
-    const store = new SimulatedStore({ log, world, troubles, instance: number, place: this, make });
+    const store = new SimulatedStore({ log, world, troubles, instance: this, make });
     const spine = buildSpine({
       store, clock, bus: new SimulatedBus(exchange, number, this),
       settings: { tailBytes: make.tailBytes, retentionMs: make.retentionMs, queueMessages: 50, queueBytes: 1_000_000, heartbeatMs: 400, stallMs: 3000, retryMinMs: RETRY_MS, retryMaxMs: RETRY_MS },
@@ -75,6 +79,11 @@ export class Instance implements Place {
     this.#store = store;
     this.#log = spine.log;
     this.#delivery = spine.delivery;
+  }
+
+  /** Whether it understands the log's level. */
+  get understands(): boolean {
+    return this.#understood >= this.#make.level;
   }
 
   /** What its event loop does takes time, and while it does one thing, nothing else happens. */

@@ -33,7 +33,9 @@ export type Deed =
   | { readonly do: 'lose epochs'; readonly epochs: number }
   | { readonly do: 'epoch' }
   /** The store's clock is wrong from then on, by so many hours. */
-  | { readonly do: 'clock'; readonly hours: number };
+  | { readonly do: 'clock'; readonly hours: number }
+  /** From then on only instances that start later understand the log. */
+  | { readonly do: 'raise level' };
 
 /** Where a stream begins: `after` an id that was answered to a publisher so many answers ago, if there are as many. */
 export type From = 'now' | 'start' | { readonly ago: number };
@@ -83,6 +85,7 @@ const DEEDS: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrar
   { weight: 3, arbitrary: fc.record({ do: fc.constant('lose epochs'), epochs: fc.constantFrom(1, 1, 1, 2, 4) }) },
   // Small steps, and such as make everything too old at once. Never so far behind that what is stored then is too old when the clock is right again: its age is counted from the time it got.
   { weight: 3, arbitrary: fc.record({ do: fc.constant('clock'), hours: fc.constantFrom(-50, -3, 0, 0.5, 3, 200, 200, 20_000) }) },
+  { weight: 1, arbitrary: fc.constant({ do: 'raise level' }) },
 ];
 
 const command: fc.Arbitrary<Command> = fc.tuple(pause, name, fc.oneof(...DEEDS)).map(([wait, name, deed]) => ({ wait, name, ...deed }));

@@ -41,7 +41,7 @@ class Simulation {
     this.#schedule = schedule;
     // Without a wrong clock retention would have nothing to do, and its looks would shift everything that is left to chance.
     const hasWrongClock = schedule.commands.some((command) => command.do === 'clock');
-    this.#make = { tailBytes: schedule.tailBytes, writeMs: schedule.writeMs, clockMs: 0, retentionMs: hasWrongClock ? RETENTION_MS : 0 };
+    this.#make = { tailBytes: schedule.tailBytes, writeMs: schedule.writeMs, clockMs: 0, level: 1, retentionMs: hasWrongClock ? RETENTION_MS : 0 };
     this.world = new World(schedule.chance);
     this.#troubles = new Troubles(this.world);
     this.#exchange = new Exchange(this.world, this.#troubles, QUALITIES[schedule.bus]);
@@ -146,6 +146,9 @@ class Simulation {
         if (count > 0) await this.#replace(() => this.#log.loseEpochs(count));
         return;
       }
+      case 'raise level':
+        this.#make.level++;
+        return;
       case 'epoch':
         await this.#log.open();
         return;
@@ -212,7 +215,10 @@ class Simulation {
     for (const instance of this.#instances) {
       if (this.#draining.has(instance)) instance.kill();
       if (instance.isGone) this.#start(instance.number);
-      else if (instance.isFrozen) instance.thaw();
+      else if (!instance.understands) {
+        instance.kill();
+        this.#start(instance.number);
+      } else if (instance.isFrozen) instance.thaw();
     }
     for (const client of this.#clients) client.stick(false);
   }

@@ -12,6 +12,12 @@ const EPOCH_MS = 1_700_000_000_000;
 const USUAL_MS = 2;
 const SELDOM_MS = 60;
 
+/** Whose way it is. */
+interface SimulatedProcess extends Place {
+  readonly number: number;
+  readonly understands: boolean;
+}
+
 interface Call {
   /** The names of chance. */
   readonly name: string;
@@ -29,19 +35,17 @@ export class SimulatedStore implements Store {
   readonly #log: MemoryStore;
   readonly #world: World;
   readonly #troubles: Troubles;
-  readonly #instance: number;
-  readonly #place: Place;
+  readonly #instance: SimulatedProcess;
   readonly #make: Pick<Make, 'clockMs'>;
   #isOpen = false;
   #doneAt = 0;
   #answeredAt = 0;
 
-  constructor(options: { log: MemoryStore; world: World; troubles: Troubles; instance: number; place: Place; make: Pick<Make, 'clockMs'> }) {
+  constructor(options: { log: MemoryStore; world: World; troubles: Troubles; instance: SimulatedProcess; make: Pick<Make, 'clockMs'> }) {
     this.#log = options.log;
     this.#world = options.world;
     this.#troubles = options.troubles;
     this.#instance = options.instance;
-    this.#place = options.place;
     this.#make = options.make;
   }
 
@@ -85,7 +89,7 @@ export class SimulatedStore implements Store {
 
   #call<Answer>(call: Call, work: () => Promise<Answer>): Promise<Answer> {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-    const chance = this.#world.chance(`${call.name} ${this.#instance}`);
+    const chance = this.#world.chance(`${call.name} ${this.#instance.number}`);
     // Always drawn, so that a trouble less does not shift everything after it.
     const [there, back, isDone, breaksAt] = [latency(chance.next()), latency(chance.next()), chance.next() < 0.5, chance.next()];
     const fail = (kind: 'unavailable' | 'outcome-unknown'): void => reject(new StoreError(kind, kind));
@@ -94,9 +98,10 @@ export class SimulatedStore implements Store {
 
     this.#world.at(doneAt, undefined, () => {
       const isBreaking = this.#trouble('breaking') !== undefined && breaksAt < 0.7;
-      const isAway = this.#trouble('away') !== undefined;
-      if (this.#place.isGone && !isDone) return;
-      if (isAway || (isBreaking && !(call.changes && isDone))) {
+      // Also that of an append: its transaction is rolled back.
+      const isRefused = this.#trouble('away') !== undefined || !this.#instance.understands;
+      if (this.#instance.isGone && !isDone) return;
+      if (isRefused || (isBreaking && !(call.changes && isDone))) {
         this.#answer(call, back, () => fail(isBreaking && call.changes ? 'outcome-unknown' : 'unavailable'));
         return;
       }
@@ -112,11 +117,11 @@ export class SimulatedStore implements Store {
   #answer(call: Call, back: number, settle: () => void): void {
     const at = Math.max(this.#world.now + back, this.#trouble('mute') ?? 0, call.inOrder ? this.#answeredAt : 0);
     if (call.inOrder) this.#answeredAt = at;
-    this.#world.at(at, this.#place, settle);
+    this.#world.at(at, this.#instance, settle);
   }
 
   #trouble(kind: 'away' | 'breaking' | 'stalled' | 'mute'): number | undefined {
-    return this.#troubles.until(kind, this.#instance);
+    return this.#troubles.until(kind, this.#instance.number);
   }
 }
 
