@@ -10,8 +10,8 @@ export type FileIdentity = string;
 const WAL_HEADER_BYTES = 32;
 const WAL_FRAME_HEADER_BYTES = 24;
 
-/** How often the length of the write-ahead log is compared before it counts as cut: another process may begin it anew between the two questions. */
-const WAL_LENGTH_LOOKS = 3;
+/** How often the length of the write-ahead log is read before it counts as cut: another process may begin it anew between the two questions. */
+const WAL_LENGTH_READS = 3;
 
 const REPLACED = 'was replaced or removed while in use; restart Tidings when the new file is complete';
 
@@ -98,7 +98,7 @@ export class DatabaseFiles {
       const needed = frames > 0 ? WAL_HEADER_BYTES + frames * (WAL_FRAME_HEADER_BYTES + this.#pageBytes) : 0;
       this.look();
       if (this.walBytes >= needed) break;
-      if (attempt < WAL_LENGTH_LOOKS) continue;
+      if (attempt < WAL_LENGTH_READS) continue;
       throw new DamageError(`the write-ahead log ${this.#wal} was cut while in use: it has ${this.walBytes} of ${needed} bytes; what was stored last is lost when Tidings ends: restore a copy`);
     }
     this.accept();
