@@ -67,6 +67,13 @@ const MISTAKES: readonly Mistake[] = [
     wrong: 'return seq >= this.#tail.last - NEAR_TAIL_MESSAGES;',
     invariants: ['unannounced gap', 'cursor ahead of its frames', 'lost'],
   },
+  {
+    name: 'a message from the bus is used without its proof',
+    file: 'bus/envelope-keys.ts',
+    right: 'return timingSafeEqual(proof(key, bytes), given);',
+    wrong: 'return timingSafeEqual(given, given);',
+    invariants: ['id not unique', 'foreign', 'altered', 'lost', 'wrong topic'],
+  },
 ];
 
 /** A copy of what the simulation needs, with a mistake in it. */

@@ -32,7 +32,8 @@ export class MemoryStore implements Store {
   }
 
   #begin(): void {
-    this.#epochs = [...this.#epochs, { epoch: `epoch${String(++this.#begun).padStart(5, '0')}`, first: this.head + 1 }];
+    const number = String(++this.#begun);
+    this.#epochs = [...this.#epochs, { epoch: `epoch${number.padStart(5, '0')}`, first: this.head + 1, secret: number.padStart(64, '0') }];
   }
 
   get head(): number {
