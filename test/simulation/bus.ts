@@ -1,21 +1,24 @@
 import type { Bus, BusListener } from '../../src/bus/bus.ts';
+import { EnvelopeKeys } from '../../src/bus/envelope-keys.ts';
+import { carriedOf, decode, encode, SENDER_BYTES } from '../../src/bus/envelope.ts';
 import { Message } from '../../src/model/message.ts';
 import type { Troubles } from './trouble.ts';
 import type { Place, World } from './world.ts';
 
-/** How well a bus carries, besides its troubles: which part of what is sent is lost, comes twice, is late by up to so long, or is a wake-up only. */
+/** How well a bus carries, besides its troubles: which part of what is sent is lost, comes twice, is late by up to so long, is a wake-up only, or has a forger say something else first. */
 export interface BusQuality {
   readonly lost: number;
   readonly doubled: number;
   readonly late: number;
   readonly lateMs: number;
   readonly wakes: number;
+  readonly forged: number;
 }
 
 export const QUALITIES = {
-  good: { lost: 0, doubled: 0, late: 0, lateMs: 0, wakes: 0 },
-  mixed: { lost: 0.1, doubled: 0.2, late: 0.3, lateMs: 100, wakes: 0.1 },
-  bad: { lost: 0.4, doubled: 0.3, late: 0.5, lateMs: 2500, wakes: 0.1 },
+  good: { lost: 0, doubled: 0, late: 0, lateMs: 0, wakes: 0, forged: 0 },
+  mixed: { lost: 0.1, doubled: 0.2, late: 0.3, lateMs: 100, wakes: 0.1, forged: 0.1 },
+  bad: { lost: 0.4, doubled: 0.3, late: 0.5, lateMs: 2500, wakes: 0.1, forged: 0.2 },
 } as const satisfies Record<string, BusQuality>;
 
 /** How long a message takes that is not late. Milliseconds. */
@@ -23,10 +26,18 @@ const USUAL_MS = 2;
 /** How late everything is while the bus has the trouble `late`: up to so much. Milliseconds. */
 const VERY_LATE_MS = 4000;
 
+/** The sender of every envelope, and the receiver: nobody hears itself here. */
+const SENDER = Buffer.alloc(SENDER_BYTES, 1);
+const RECEIVER = Buffer.alloc(SENDER_BYTES, 2);
+/** What a forger has, who cannot read the log. */
+const FORGER_KEYS = new EnvelopeKeys(() => 'f'.repeat(64));
+const FORGED = Buffer.from('forged');
+
 interface Member {
   readonly instance: number;
   readonly place: Place;
   readonly listener: BusListener;
+  readonly keys: EnvelopeKeys;
 }
 
 /** What the buses of all instances are connected to. */
@@ -46,19 +57,37 @@ export class Exchange {
     this.#members = [...this.#members.filter(({ place }) => !place.isGone), member];
   }
 
-  send(from: Place, messages: readonly Message[]): void {
-    for (const member of this.#members) if (member.place !== from && !member.place.isGone) this.#carry(member, messages);
+  send(from: Place, messages: readonly Message[], keys: EnvelopeKeys): void {
+    const payload = encode(SENDER, carriedOf(messages, keys));
+    const isForged = this.#world.chance('forger').next() < this.quality.forged;
+    for (const member of this.#members) {
+      if (member.place === from || member.place.isGone) continue;
+      if (isForged) this.#forge(member, messages);
+      this.#carry(member, payload);
+    }
   }
 
-  #carry(member: Member, messages: readonly Message[]): void {
+  /** Under the ids of real messages something else arrives, before them as a rule. */
+  #forge(member: Member, messages: readonly Message[]): void {
+    const forged = messages.map((message) => new Message(message.epoch, message.seq, message.time, message.expires, { ...message, event: undefined, json: false, data: FORGED }));
+    const payload = encode(SENDER, carriedOf(forged, FORGER_KEYS));
+    this.#world.after(0, member.place, () => this.#deliver(member, payload));
+  }
+
+  /** Each instance decodes for itself, so it has objects of its own. */
+  #deliver({ listener, keys }: Member, payload: Buffer): void {
+    const envelope = decode(payload, RECEIVER, keys);
+    if (envelope.kind === 'messages') listener.receive(envelope.messages);
+    else listener.wake();
+  }
+
+  #carry(member: Member, payload: Buffer): void {
     const chance = this.#world.chance(`bus ${member.instance}`);
     const [isLost, isDoubled, isWake] = [chance.next() < this.quality.lost, chance.next() < this.quality.doubled, chance.next() < this.quality.wakes];
     const delays = [this.#delay(member), this.#delay(member)];
     if (isLost || this.#troubles.until('deaf', member.instance) !== undefined) return;
     for (const delay of isDoubled ? delays : delays.slice(0, 1)) {
-      // Each instance has objects of its own, as after a way through a real bus.
-      const copies = messages.map((message) => new Message(message.epoch, message.seq, message.time, message.expires, message));
-      this.#world.after(delay, member.place, () => (isWake ? member.listener.wake() : member.listener.receive(copies)));
+      this.#world.after(delay, member.place, () => (isWake ? member.listener.wake() : this.#deliver(member, payload)));
     }
   }
 
@@ -76,6 +105,7 @@ export class SimulatedBus implements Bus {
   readonly #exchange: Exchange;
   readonly #instance: number;
   readonly #place: Place;
+  #keys: EnvelopeKeys | undefined;
 
   constructor(exchange: Exchange, instance: number, place: Place) {
     this.#exchange = exchange;
@@ -84,11 +114,12 @@ export class SimulatedBus implements Bus {
   }
 
   join(_logId: string, listener: BusListener): void {
-    this.#exchange.join({ instance: this.#instance, place: this.#place, listener });
+    this.#keys = new EnvelopeKeys((epoch) => listener.secretOf(epoch));
+    this.#exchange.join({ instance: this.#instance, place: this.#place, listener, keys: this.#keys });
   }
 
   publish(messages: readonly Message[]): void {
-    this.#exchange.send(this.#place, messages);
+    if (this.#keys !== undefined) this.#exchange.send(this.#place, messages, this.#keys);
   }
 
   async close(): Promise<void> {

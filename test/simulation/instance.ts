@@ -55,7 +55,7 @@ export class Instance implements Place {
   busyUntil = 0;
   readonly connections = new Set<Connection>();
   readonly #world: World;
-  readonly #exchange: Exchange;
+  readonly #bus: SimulatedBus;
   readonly #make: Make;
   readonly #store: SimulatedStore;
   readonly #log: MessageLog;
@@ -67,13 +67,13 @@ export class Instance implements Place {
   constructor(number: number, { world, log, troubles, exchange, make }: { world: World; log: MemoryStore; troubles: Troubles; exchange: Exchange; make: Make }) {
     this.number = number;
     this.#world = world;
-    this.#exchange = exchange;
+    this.#bus = new SimulatedBus(exchange, number, this);
     this.#make = make;
     this.#understood = make.level;
     const clock = this.#clock();
     const store = new SimulatedStore({ log, world, troubles, instance: this, make });
     const spine = buildSpine({
-      store, clock, bus: new SimulatedBus(exchange, number, this),
+      store, clock, bus: this.#bus,
       settings: { tailBytes: make.tailBytes, retentionMs: make.retentionMs, queueMessages: 50, queueBytes: 1_000_000, heartbeatMs: 400, stallMs: 3000, retryMinMs: RETRY_MS, retryMaxMs: RETRY_MS },
     });
     this.#store = store;
@@ -125,7 +125,7 @@ export class Instance implements Place {
       }
     }
     if (this.#make.retentionMs > 0) this.#log.retention.run();
-    this.#exchange.join({ instance: this.number, place: this, listener: { receive: (messages) => this.#log.tail.offer(messages), wake: () => void this.#log.tail.look(), secretOf: (epoch) => this.#log.secretOf(epoch) } });
+    this.#bus.join('simulated', { receive: (messages) => this.#log.tail.offer(messages), wake: () => void this.#log.tail.look(), secretOf: (epoch) => this.#log.secretOf(epoch) });
   }
 
   /** `kill -9`, or the power: nothing of what it was about to do is done any more. */

@@ -81,6 +81,13 @@ const MISTAKES: readonly Mistake[] = [
     wrong: 'return at === undefined ? undefined : lineage.knows(position.epoch) ? lineage.shared(at) : at.seq;',
     invariants: ['needless gap', 'unannounced gap', 'lost'],
   },
+  {
+    name: 'a message from the bus is used without its proof',
+    file: 'bus/envelope-keys.ts',
+    right: 'return timingSafeEqual(proof(key, bytes), given);',
+    wrong: 'return timingSafeEqual(given, given);',
+    invariants: ['id not unique', 'foreign', 'altered', 'lost', 'wrong topic'],
+  },
 ];
 
 /** A copy of what the simulation needs, with a mistake in it. */

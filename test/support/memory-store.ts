@@ -35,9 +35,10 @@ export class MemoryStore implements Store {
 
   #begin(): void {
     const parent = this.#epochs.findLast(({ first }) => first <= this.head);
+    const number = String(++this.#begun);
     // Not random, so that a simulation can be repeated: they sort by when they began, and no two begin with the same six characters.
-    const random = `e${String(++this.#begun).padStart(5, '0')}xx`;
-    this.#epochs = [...this.#epochs, { epoch: epochName(random, parent?.epoch, this.head + 1), first: this.head + 1 }];
+    const epoch = epochName(`e${number.padStart(5, '0')}xx`, parent?.epoch, this.head + 1);
+    this.#epochs = [...this.#epochs, { epoch, first: this.head + 1, secret: number.padStart(64, '0') }];
   }
 
   get head(): number {
