@@ -67,6 +67,13 @@ const MISTAKES: readonly Mistake[] = [
     wrong: 'return seq >= this.#tail.last - NEAR_TAIL_MESSAGES;',
     invariants: ['unannounced gap', 'cursor ahead of its frames', 'lost'],
   },
+  {
+    name: 'the first clock that an instance sees is believed',
+    file: 'store/believed-clock.ts',
+    right: 'const known = Math.max(kept ?? oldest ?? machine, latest);',
+    wrong: 'const known = latest === -Infinity ? machine : latest;',
+    invariants: ['acknowledged and absent', 'stored twice', 'needless gap'],
+  },
 ];
 
 /** A copy of what the simulation needs, with a mistake in it. */
