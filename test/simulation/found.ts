@@ -90,6 +90,16 @@ export const FOUND: readonly (readonly [what: string, schedule: Schedule])[] = [
       { wait: 1, name: 'iz29ez', do: 'restore', lost: 20 },
     ],
   }],
+  ['a message from a clock that is days ahead is believed, and the one before it is deleted: retention had not looked between the two', {
+    chance: 1092535228, instances: 1, tailBytes: 1_000_000, writeMs: 0, bus: 'good', commands: [
+      { wait: 1500, name: 'yz19lz', do: 'publish', topic: 'a', messages: 1, times: 1, padding: 0, kind: 'plain' },
+      { wait: 400, name: 'b1yp0g', do: 'store', trouble: 'breaking', instance: 0, milliseconds: 100 },
+      { wait: 0, name: 'e0hi9w', do: 'clock', hours: 200 },
+      { wait: 100, name: '86wwgc', do: 'publish', topic: 'a.x', messages: 1, times: 1, padding: 0, kind: 'plain' },
+      { wait: 1500, name: '4k8qqn', do: 'publish', topic: 'b', messages: 1, times: 1, padding: 0, kind: 'plain' },
+      { wait: 1500, name: 'vvpt6q', do: 'publish', topic: 'a.x', messages: 1, times: 1, padding: 0, kind: 'plain' },
+    ],
+  }],
 ];
 
 /** The shortest schedules in which the simulation itself was wrong: what it does to the service, or what it makes of that. */

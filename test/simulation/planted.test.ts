@@ -88,6 +88,13 @@ const MISTAKES: readonly Mistake[] = [
     wrong: 'return timingSafeEqual(given, given);',
     invariants: ['id not unique', 'foreign', 'altered', 'lost', 'wrong topic'],
   },
+  {
+    name: 'the first clock that an instance sees is believed',
+    file: 'store/believed-clock.ts',
+    right: 'const known = Math.max(kept ?? oldest ?? machine, latest);',
+    wrong: 'const known = latest === -Infinity ? machine : latest;',
+    invariants: ['acknowledged and absent', 'stored twice', 'needless gap'],
+  },
 ];
 
 /** A copy of what the simulation needs, with a mistake in it. */
