@@ -69,7 +69,7 @@ export class Exchange {
 
   /** Under the ids of real messages something else arrives, before them as a rule. */
   #forge(member: Member, messages: readonly Message[]): void {
-    const forged = messages.map((message) => new Message(message.epoch, message.seq, message.time, message.expires, { ...message, event: undefined, json: false, data: FORGED }));
+    const forged = messages.map((message) => new Message(message.epoch, message.seq, message.time, message.expires, { topic: message.topic, event: undefined, json: false, data: FORGED }));
     const payload = encode(SENDER, carriedOf(forged, FORGER_KEYS));
     this.#world.after(0, member.place, () => this.#deliver(member, payload));
   }
