@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { KeyObject } from 'node:crypto';
-import { EVENT_MAX_BYTES } from '../config/settings.ts';
+import { EVENT_MAX_BYTES } from '../config/content-limits.ts';
 import { checkEvent, checkText } from '../model/content.ts';
 import { Message } from '../model/message.ts';
 import { Problem } from '../model/problem.ts';

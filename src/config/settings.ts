@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { EVENT_MAX_BYTES } from './content-limits.ts';
 import { readDatabaseUrl } from './database-url.ts';
 import { readRedisUrl } from './redis-url.ts';
 import { choice, size, text, wholeNumber, WrongValue, type Setting } from './setting-kinds.ts';
@@ -8,9 +9,6 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 const DAY_SECONDS = 86_400;
-
-/** The longest event name that any instance may be set to take. */
-export const EVENT_MAX_BYTES = 1024;
 
 /** Every setting there is. A test compares the README's table with this one. */
 export const SETTINGS = {

@@ -21,6 +21,10 @@ export interface ChildOptions extends SpawnOptions {
  */
 const ENVIRONMENT = { ...process.env, NODE_OPTIONS: undefined, NODE_COMPILE_CACHE: undefined };
 
+/** Ends those that run. When the test's own process ends before its teardowns, nothing is left behind either. */
+const ends = new Set<() => void>();
+process.once('exit', () => ends.forEach((end) => end()));
+
 /** A process that a test started: what it printed, how it ended. Ended by its pid when the test is over. */
 export class Child {
   /** Everything it printed so far, on both outputs. */
@@ -43,14 +47,13 @@ export class Child {
       });
       this.#process.once('close', (code, signal) => resolve({ code, signal }));
     });
-    // When the test's own process ends before its teardown, nothing is left behind either.
     const end = (): void => {
       this.kill(ending);
       // One that was stopped obeys nothing but SIGKILL before it goes on.
       this.kill('SIGCONT');
     };
-    process.once('exit', end);
-    void this.exited.then(() => process.removeListener('exit', end));
+    ends.add(end);
+    void this.exited.then(() => ends.delete(end));
     t.teardown(async () => {
       end();
       await this.exited;
