@@ -1,4 +1,4 @@
-import { stepOf } from './clocks.ts';
+import { far, stepOf } from './clocks.ts';
 import type { FaultKind } from './faults.ts';
 import type { Injected, Recording } from './recording.ts';
 
@@ -32,9 +32,16 @@ export function report(recording: Recording, skipped: readonly string[]): string
   ].join('\n');
 }
 
+/** The faults of which a wrong clock is a part. */
+const STEPS: Partial<Record<FaultKind, (fault: Injected) => number>> = {
+  'instance clock stepped': stepOf,
+  'database clock stepped': stepOf,
+  'instance killed, its clock ahead when it is back': far,
+};
+
 /** By how much clocks were wrong. */
 function clocks(faults: readonly Injected[]): string[] {
-  const steps = faults.filter(({ kind }) => kind === 'instance clock stepped' || kind === 'database clock stepped').map(stepOf);
+  const steps = faults.flatMap((fault) => STEPS[fault.kind]?.(fault) ?? []);
   if (steps.length === 0) return [];
   const sizes = Float64Array.from(steps, Math.abs).sort();
   return [`| steps of clocks: half of them at most, the furthest back, the furthest ahead | ${[at(sizes, 0.5), Math.max(0, -Math.min(...steps)), Math.max(0, ...steps)].map(seconds).join(', ')} |`];
