@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { configure } from '../config/config.ts';
 import type { DatabaseLocation } from '../config/database-url.ts';
 import { CLOCK_JUMP_MS } from '../store/believed-clock.ts';
 import type { LogClocks, Restamped } from '../store/log-clock.ts';
 import { StoreError } from '../store/store.ts';
+import { readFlags } from './command-line.ts';
 
 /**
  * `npm run clock` shows the clock that the log goes by, how far it is believed, and the newest message's time. With `-- --accept` it takes the clock for
@@ -25,11 +25,7 @@ interface Clocks {
   accept(): Promise<Restamped>;
 }
 
-const { accept = false, help = false } = options();
-if (help) {
-  process.stdout.write(USAGE);
-  process.exit(0);
-}
+const { accept = false } = readFlags(USAGE, ['accept']);
 const database = configure().DATABASE_URL;
 try {
   const clocks = await clocksOf(database);
@@ -43,15 +39,6 @@ try {
   if (!(error instanceof StoreError)) throw error;
   process.stderr.write(`DATABASE_URL: ${error.message}\n`);
   process.exitCode = 1;
-}
-
-function options() {
-  try {
-    return parseArgs({ options: { accept: { type: 'boolean' }, help: { type: 'boolean' } } }).values;
-  } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
-    return process.exit(2);
-  }
 }
 
 /** Loads only the driver of the database that is used. */

@@ -1,11 +1,12 @@
 import { resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { configure } from '../config/config.ts';
 import type { DatabaseLocation } from '../config/database-url.ts';
 import { StoreError } from '../store/store.ts';
+import { readFlags } from './command-line.ts';
 
 /**
- * This room is the command line. Each command is one file, named after it: it reads the settings, does one thing, prints what it did, and ends.
+ * This room is the command line. Each command is one file, named after it: it reads its flags (command-line.ts) and the settings, does one thing, prints what it
+ * did, and ends.
  * A command names the implementation that it needs, as main.ts does.
  *
  * `npm run migrate` brings the schema of the database up to date. The service does the same when it boots, and makes indexes that take long beside the
@@ -20,11 +21,7 @@ const USAGE = `npm run migrate -- [options]: brings the schema of the database u
 It ends with 0 when that was done, with 1 when the database could not be used, and with 2 when an option is wrong.
 `;
 
-const { 'raise-level': isRaising = false, help = false } = options();
-if (help) {
-  process.stdout.write(USAGE);
-  process.exit(0);
-}
+const { 'raise-level': isRaising = false } = readFlags(USAGE, ['raise-level']);
 const database = configure().DATABASE_URL;
 const name = database.kind === 'sqlite' ? resolve(database.file) : database.shown;
 try {
@@ -38,15 +35,6 @@ try {
   if (!(error instanceof StoreError)) throw error;
   process.stderr.write(`DATABASE_URL: ${error.message}\n`);
   process.exitCode = 1;
-}
-
-function options() {
-  try {
-    return parseArgs({ options: { 'raise-level': { type: 'boolean' }, help: { type: 'boolean' } } }).values;
-  } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
-    return process.exit(2);
-  }
 }
 
 function say(sentence: string): void {
