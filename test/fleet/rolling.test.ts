@@ -52,7 +52,7 @@ t.test('a schema that the present version cannot use: an instance that runs goes
   await startInstance(t, env, { entry: join(nextVersion(t, { isCompatible: false }), MAIN) });
   await new Http(t, one.url).publish('a', 'goes on');
   const late = await startInstance(t, env, { ready: (instance) => instance.output.includes('cannot be opened') });
-  t.match(late.output, /made by a newer version of Tidings \(it needs a program that knows its schema of .*\): start that version/);
+  await late.says(/made by a newer version of Tidings \(it needs a program that knows its schema of .*\): start that version/);
   t.match(await new Http(t, late.url).post('a', 'x'), { status: 503 });
 });
 
@@ -74,7 +74,7 @@ t.test('a level that an instance does not understand: it stores and sends nothin
   t.match(raise.output, /: up to date\n.*: the log is at level 2\n$/);
   await new_.publish('a', 'after');
   await until('the old one is not ready', async () => (await old.get('/readyz')).status === 503);
-  t.match(one.output, /the log is at level 2, and this program understands levels up to 1/);
+  await one.says('the log is at level 2, and this program understands levels up to 1');
   t.match(await old.post('a', 'refused'), { status: 503, body: /"code":"unavailable"/ });
   t.equal((await old.get('/messages?topic=a&after=start')).status, 503);
   const comments = stream.comments.length;
@@ -82,7 +82,7 @@ t.test('a level that an instance does not understand: it stores and sends nothin
   t.same(stream.events.filter(({ data }) => data === 'after'), [], 'it is open, and idle');
 
   await one.restart('SIGKILL', (instance) => instance.output.includes('cannot be opened'));
-  t.match(one.output, /the log is at level 2/);
+  await one.says('the log is at level 2');
   t.equal((await old.post('a', 'refused')).status, 503);
   await one.replace(next);
   await old.publish('a', 'replaced');
