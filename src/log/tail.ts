@@ -301,8 +301,8 @@ export class Tail {
   }
 
   /**
-   * Whether a snapshot is of a log that has been exchanged since: while the answer was on its way, the tail has heard of an epoch that the
-   * snapshot does not have. Its messages may be lost, and their numbers given to others.
+   * Whether the log may have been exchanged since a snapshot was taken. That is so if the tail heard of an epoch while the answer was on its way, and the
+   * snapshot does not have it. The snapshot's messages may be lost then, and their numbers given to others.
    */
   #isOutdated(before: Knowledge, log: LogState): boolean {
     const known = this.#log;

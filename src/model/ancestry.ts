@@ -25,8 +25,8 @@ export class Ancestry {
   }
 
   /**
-   * The last number that a log shares with the one a position is from (invariant 8): as `Lineage.shared`, but an epoch that the log has lost counts as what it
-   * came from. Its own numbers are never shared, so a position in it always leads to a gap.
+   * The last number that a log shares with the log of a position (invariant 8). It is `Lineage.shared` for an epoch that the log has. For an epoch that the log
+   * has lost, it is the answer for the place before that epoch. So a position in a lost epoch always leads to a gap.
    */
   shared(position: Position, lineage: Lineage): number | undefined {
     let at: Position | undefined = position;

@@ -10,8 +10,8 @@ export interface Migration {
   /** When it was written: the version of the schema that it makes. */
   readonly version: number;
   /**
-   * The oldest version that programs must know to use the schema after this migration. Its file says which, in a line `-- compatible: <name of a migration>`;
-   * without that line it is the migration itself, and no older program opens the database any more.
+   * A program can use the schema after this migration if it knows at least this version. The migration's file names it in a line
+   * `-- compatible: <name of a migration>`. Without that line it is the migration's own version: no older program opens the database then.
    */
   readonly compatible: number;
   /** Whether it takes too long to be waited for: it only makes indexes `CONCURRENTLY`, outside of a transaction. The program must do without them until they are there. */

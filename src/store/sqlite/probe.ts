@@ -14,8 +14,7 @@ const ENDS = ORDERS.flatMap(([table, ...columns]) => ['ASC', 'DESC'].map((direct
 const MESSAGES = 'SELECT head.log, head.seq, retention.oldest, (SELECT min(seq) FROM messages) AS first, (SELECT max(seq) FROM messages) AS last FROM head, retention';
 
 /**
- * Reads what a process that starts now would need, as that process would: the schema, the rows that describe the log, and both ends of every table and
- * index, from the top. Connections that are open would not notice that it is gone: they go on by pages in memory. About a millisecond, however long the log is.
+ * Reads what a process needs when it starts: the schema, the rows that describe the log, and both ends of every table and index. Connections that are open would not notice that it is gone: they go on by pages in memory. About a millisecond, however long the log is.
  */
 export function probe(file: string, logId: string): void {
   // Closing one that only reads never writes to the file.
