@@ -6,9 +6,11 @@ import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { StoreError, type Appended, type AppendRequest, type IdempotencyKey, type Store, type StoreErrorKind } from '../store/store.ts';
+import { CommitPacing } from './commit-pacing.ts';
 import { SILENT } from './store-watchdog.ts';
 import type { Knowledge } from './tail-refill.ts';
 import type { Tail } from './tail.ts';
+import { WaitLimits, type Since } from './wait-limits.ts';
 
 /** Bounds one commit, so that none takes long and what it reads back stays small. Messages, and bytes of data. */
 const COMMIT_MESSAGES = 2_000;
@@ -26,16 +28,6 @@ const CONCURRENT_COMMITS = 2;
  */
 const COMMIT_QUICK_MS = 3;
 
-/**
- * How often the publisher looks whether somebody waits for too long. It counts these looks rather than the time: while this process is stopped, it is
- * not the store that is silent.
- */
-const LOOK_MS = 1_000;
-/** How long a publish waits that the store has not got. Stops a store that fails slowly from making it wait for the failures of all before it. */
-const QUEUE_WAIT_MS = 10_000;
-/** How long a publish waits that the store has: then nobody knows. A store gives up sooner by itself; this stops one that does not. */
-const ANSWER_WAIT_MS = 14_000;
-
 /** How often a log that could not be written is tried again when nobody publishes. */
 const PROBE_MS = 1_000;
 
@@ -51,8 +43,7 @@ export interface Receipt {
 interface Waiting {
   readonly request: AppendRequest;
   readonly bytes: number;
-  /** The looks before it came. */
-  readonly since: number;
+  readonly since: Since;
   readonly resolve: (receipt: Receipt) => void;
   readonly reject: (problem: Problem) => void;
   isAnswered: boolean;
@@ -102,6 +93,7 @@ export class Publisher {
   #queue: Waiting[] = [];
   #queuedMessages = 0;
   /** In the queue, and in commits that the store has. */
+  #waitingRequests = 0;
   #waitingMessages = 0;
   #waitingBytes = 0;
   /** Whether this turn of the event loop ends with a look at the queue. */
@@ -111,11 +103,13 @@ export class Publisher {
   /** When the last commit was answered, and how long it took. */
   #answeredAt = 0;
   #tookMs = 0;
+  readonly #pacing = new CommitPacing();
+  /** While the next commit rests. */
+  #rest: Timer | undefined;
   /** Why the last append failed; undefined when it did not. */
   #failure: string | undefined;
   #probe: Timer | undefined;
-  #looks = 0;
-  #lookTimer: Timer | undefined;
+  readonly #waits: WaitLimits;
   #isStopped = false;
 
   constructor({ store, tail, bus, clock, counters, logger, maxMessages, maxBytes }: PublisherDependencies) {
@@ -127,6 +121,7 @@ export class Publisher {
     this.#logger = logger;
     this.#maxMessages = maxMessages;
     this.#maxBytes = maxBytes;
+    this.#waits = new WaitLimits({ clock, look: () => this.#look() });
   }
 
   /** Messages that wait for their commit. */
@@ -156,9 +151,10 @@ export class Publisher {
       return Promise.reject(this.#problem('overloaded', 'More messages are waiting to be stored than this instance holds. Nothing was stored.'));
     }
     if (this.#isSilent) return Promise.reject(this.#problem(...PROBLEM_OF.unavailable));
-    this.#lookLater();
+    const since = this.#waits.begin();
     return new Promise((resolve, reject) => {
-      this.#queue.push({ request: { drafts, key }, bytes, since: this.#looks, resolve, reject, isAnswered: false });
+      this.#queue.push({ request: { drafts, key }, bytes, since, resolve, reject, isAnswered: false });
+      this.#pacing.came(++this.#waitingRequests);
       this.#queuedMessages += drafts.length;
       this.#waitingMessages += drafts.length;
       this.#waitingBytes += bytes;
@@ -173,7 +169,7 @@ export class Publisher {
 
   stop(): void {
     this.#probe?.cancel();
-    this.#lookTimer?.cancel();
+    this.#waits.stop();
     this.#isStopped = true;
   }
 
@@ -192,24 +188,15 @@ export class Publisher {
     });
   }
 
-  #lookLater(): void {
-    if (this.#isStopped) return;
-    this.#lookTimer ??= this.#clock.after(LOOK_MS, () => {
-      this.#lookTimer = undefined;
-      this.#looks++;
-      for (const commit of this.#commits) this.#giveUpOverdue(commit);
-      this.#refuseOverdue();
-      if (this.#waitingMessages > 0) this.#lookLater();
-    });
-  }
-
-  #waited(since: number): number {
-    return (this.#looks - since) * LOOK_MS;
+  #look(): boolean {
+    for (const commit of this.#commits) this.#giveUpOverdue(commit);
+    this.#refuseOverdue();
+    return this.#waitingMessages > 0;
   }
 
   /** The store may still perform the commit: then its messages go to the tail, like those of any other. */
   #giveUpOverdue(commit: Commit): void {
-    const overdue = commit.requests.filter(({ since, isAnswered }) => !isAnswered && this.#waited(since) > ANSWER_WAIT_MS);
+    const overdue = commit.requests.filter(({ since, isAnswered }) => !isAnswered && this.#waits.isUnansweredTooLong(since));
     if (overdue.length === 0) return;
     commit.isGivenUp = true;
     this.#fail(overdue, new StoreError('outcome-unknown', SILENT));
@@ -217,7 +204,7 @@ export class Publisher {
 
   /** The store has never heard of these, so nothing of them is stored, for certain. */
   #refuseOverdue(): void {
-    const mayWait = ({ since }: Waiting): boolean => !this.#isSilent && this.#waited(since) <= QUEUE_WAIT_MS;
+    const mayWait = ({ since }: Waiting): boolean => !this.#isSilent && !this.#waits.isQueuedTooLong(since);
     const first = this.#queue.findIndex(mayWait);
     const overdue = this.#queue.splice(0, first === -1 ? this.#queue.length : first);
     if (overdue.length === 0) return;
@@ -228,6 +215,9 @@ export class Publisher {
   /** Hands the next commit to the store, if it is time for it. */
   #next(): void {
     if (this.#queue.length === 0 || !this.#isTime()) return;
+    this.#rest?.cancel();
+    this.#rest = undefined;
+    this.#pacing.begins(this.#queue.length);
     const queued = this.#queuedMessages;
     const requests = this.#take();
     const commit: Commit = { messages: queued - this.#queuedMessages, requests, isGivenUp: false };
@@ -243,9 +233,21 @@ export class Publisher {
 
   #isTime(): boolean {
     const before = this.#commits.at(-1);
-    if (before === undefined) return true;
+    if (before === undefined) return !this.#rests();
     if (this.#commits.length === CONCURRENT_COMMITS) return false;
     return this.#queuedMessages >= (this.#tookMs > COMMIT_QUICK_MS ? COMMIT_MESSAGES : Math.min(before.messages, COMMIT_MESSAGES));
+  }
+
+  /** Whether the next commit rests, so that others come into it. */
+  #rests(): boolean {
+    const rest = this.#pacing.rest(this.#clock.monotonic(), this.#queue.length);
+    if (rest === 0) return false;
+    this.#rest ??= this.#clock.after(rest, () => {
+      this.#rest = undefined;
+      this.#pacing.rested();
+      this.#next();
+    });
+    return true;
   }
 
   #take(): readonly Waiting[] {
@@ -272,6 +274,7 @@ export class Publisher {
       // While it waited for the commit before it, it took no time itself.
       this.#tookMs = now - Math.max(began, this.#answeredAt);
       this.#answeredAt = now;
+      this.#pacing.ended(now, this.#tookMs);
       done();
       this.#counters.commitMilliseconds.observe(this.#tookMs);
       this.#worked();
@@ -333,6 +336,7 @@ export class Publisher {
 
   #release(waiting: Waiting): void {
     waiting.isAnswered = true;
+    this.#waitingRequests--;
     this.#waitingMessages -= waiting.request.drafts.length;
     this.#waitingBytes -= waiting.bytes;
   }
