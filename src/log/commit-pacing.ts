@@ -9,11 +9,11 @@ const COMMIT_SHARE = 0.05;
 /** From the beginning of a commit to the end of the rest after it, at most: it bounds what a rest makes a publish late by. A commit that took as long is followed by none. */
 const INTERVAL_MAX_MS = 3;
 /** As many requests share a commit well enough: more would save little for each. */
-const SHARED_ENOUGH = 16;
+const SHARED_REQUESTS = 16;
 /** Over how long it is remembered what commits took, and how many requests waited at once. */
 const MEMORY_MS = 100;
 /** After rests in a row in which nobody came, so many commits do not rest, at most. */
-const RESTLESS_MAX = 32;
+const RESTLESS_COMMITS = 32;
 
 /** Decides for one publisher how long its next commit rests. Knows the time only as it is told, by one clock that never goes back. */
 export class CommitPacing {
@@ -44,7 +44,7 @@ export class CommitPacing {
 
   /** How long so many requests still wait for others to share their commit. Milliseconds; 0 where they do not. */
   rest(now: number, queued: number): number {
-    if (queued >= SHARED_ENOUGH || queued >= Math.ceil(this.#crowd) || this.#skip > 0 || this.#busyMs < COMMIT_SHARE * MEMORY_MS) return 0;
+    if (queued >= SHARED_REQUESTS || queued >= Math.ceil(this.#crowd) || this.#skip > 0 || this.#busyMs < COMMIT_SHARE * MEMORY_MS) return 0;
     const left = Math.max(0, this.#endedAt + this.#restMs - now);
     if (left > 0) this.#began ??= queued;
     return left;
@@ -61,7 +61,7 @@ export class CommitPacing {
       if (this.#skip > 0) this.#skip--;
       return;
     }
-    this.#restless = queued > this.#began ? 0 : Math.min(Math.max(1, this.#restless * 2), RESTLESS_MAX);
+    this.#restless = queued > this.#began ? 0 : Math.min(Math.max(1, this.#restless * 2), RESTLESS_COMMITS);
     this.#skip = this.#restless;
     this.#began = undefined;
   }
