@@ -1,6 +1,9 @@
+import { join } from 'node:path';
 import { measure, peersOf } from './measure.ts';
 import { readOptions, WrongUse, type Options } from './options.ts';
+import { peer } from './peers/index.ts';
 import { removeFolder, temporaryFolder } from './peers/leftovers.ts';
+import { profiled } from './profile.ts';
 import { writeHeadline } from './report/headline.ts';
 import { commit, machine, versions } from './report/machine.ts';
 import { writePage } from './report/page.ts';
@@ -13,6 +16,9 @@ import type { Scenario } from './scenarios/scenario.ts';
 import { isSound } from './scenarios/session.ts';
 
 /** `npm run bench`: measures what was named, prints it, keeps it, and makes the page from everything that is kept. */
+
+/** Not cleaned away: in the folder of the packages, where nothing is committed. */
+const PROFILES = join(import.meta.dirname, 'node_modules/.cache/profiles');
 
 function print(text: string): void {
   process.stdout.write(`${text}\n`);
@@ -29,6 +35,10 @@ async function run(options: Options): Promise<boolean> {
   let sound = true;
   try {
     for (const scenario of chosen) {
+      if (options.profile) {
+        await profile(scenario, options, scratch);
+        continue;
+      }
       const outcome = await outcomeOf(scenario, options, command, scratch);
       show(scenario, outcome.rows);
       sound &&= isServiceSound(outcome.rows);
@@ -40,6 +50,18 @@ async function run(options: Options): Promise<boolean> {
   }
   if (options.write) await writeDocuments();
   return sound;
+}
+
+/** Each case once, each with profiles of its own. They stay, for a tool that draws them. */
+async function profile(scenario: Scenario, { rounds, quick }: Options, scratch: string): Promise<void> {
+  for (const [index, one] of scenario.cases.entries()) {
+    const folder = join(PROFILES, `${scenario.name}-${index + 1}`);
+    removeFolder(folder);
+    const subject = profiled(peer(SUBJECT), folder);
+    const rows = await measure({ ...scenario, cases: [one] }, { peers: [subject], all: true, rounds, quick, scratch, say: progress });
+    show({ ...scenario, cases: [one], targets: [] }, rows);
+    print(`\n${subject.report()}\n\nThe profiles are in ${folder}`);
+  }
 }
 
 async function writeDocuments(): Promise<void> {

@@ -43,6 +43,8 @@ export interface ServerOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** A command that the server is started by: a slow disk, a profiler. */
   readonly by?: readonly string[];
+  /** A folder for CPU profiles of the service under test: one of each thread, written when it ends. */
+  readonly profile?: string;
   /** A folder with data of an earlier server; a new one if absent. */
   readonly folder?: string;
 }

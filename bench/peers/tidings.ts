@@ -37,7 +37,7 @@ export const tidings: Peer = {
     folder: options.folder,
     program: (port, { folder, redisUrl, postgresUrl }) => ({
       command: process.execPath,
-      args: startArguments(),
+      args: [...options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`], ...startArguments()],
       env: {
         PORT: String(port),
         DATABASE_URL: postgresUrl ?? `file:${join(folder, 'tidings.db')}`,
