@@ -74,13 +74,14 @@ export async function chaos(t: Scope, options: ChaosOptions): Promise<Outcome> {
   }
   say('no more faults; what was published has to arrive');
   await recovered(fleet);
+  const { losses } = fleet;
   let history: readonly Stored[] = [];
   await load.finish(async () => {
     history = await readHistory(new Http(t, fleet.instances[0]!.url));
-    return history;
+    return { history, losses };
   });
   const recording: Recording = {
-    seed, store, publications: load.publishers.notes, streams: load.records, history, faults, duration: performance.now() - began,
+    seed, store, publications: load.publishers.notes, streams: load.records, history, losses, faults, duration: performance.now() - began,
   };
   return { recording, summary: load.summary, skipped: fleet.database.skipped, possible: kinds };
 }

@@ -26,9 +26,9 @@ export function reduce(run: Run, fault: Fault): Run {
     // A part of a history has holes.
     return found.some((one) => nameOf(one) === nameOf(fault)) && found.every((one) => one.kind === 'hole' || known.has(nameOf(one)));
   };
-  const { publications, history = [] } = run;
+  const { publications, history = [], losses = [] } = run;
   const streams = run.streams.filter(({ name }) => name === fault.who);
-  const whole = [{ publications, streams }, { publications, streams, history }].find(shows) ?? run;
+  const whole = [{ publications, streams, losses }, { publications, streams, losses, history }].find(shows) ?? run;
   return fewest([...new Set([...publications.map(({ text }) => text), ...history.map(({ data }) => data)])], (texts) => only(whole, new Set(texts)), shows);
 }
 
@@ -37,10 +37,11 @@ function nameOf({ kind, who, what }: Fault): string {
 }
 
 /** The run as if only these had ever been published. */
-function only({ publications, streams, history }: Run, texts: ReadonlySet<string>): Run {
+function only({ publications, streams, history, losses = [] }: Run, texts: ReadonlySet<string>): Run {
   return {
     publications: publications.filter(({ text }) => texts.has(text)),
     streams: streams.map((stream) => ({ ...stream, entries: stream.entries.filter((entry) => entry.kind === 'gap' || texts.has(entry.text)) })),
+    losses,
     ...(history === undefined ? {} : { history: history.filter(({ data }) => texts.has(data)) }),
   };
 }
