@@ -13,6 +13,8 @@ import { schedule } from './schedule.ts';
 
 export interface ChaosOptions extends FleetOptions {
   readonly seed: number;
+  /** What may go wrong; by default everything that can. */
+  readonly kinds?: readonly FaultKind[];
   /** Whether to go on, before each step: what has gone wrong so far, and what can. */
   readonly more: (faults: readonly Fault[], possible: readonly FaultKind[]) => boolean;
   /** No fault lasts longer. Milliseconds. */
@@ -64,7 +66,7 @@ export async function chaos(t: Scope, options: ChaosOptions): Promise<Outcome> {
   const began = performance.now();
   load.start();
   const faults: Injected[] = [];
-  const can = possible(fleet);
+  const can = possible(fleet).filter(({ kind }) => options.kinds?.includes(kind) ?? true);
   const steps = schedule({ random: random.fork(), possible: can, longest: options.longest });
   const kinds = can.map(({ kind }) => kind);
   while (options.more(faults, kinds)) {

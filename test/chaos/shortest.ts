@@ -13,6 +13,7 @@ export function shortest(recording: Recording, fault: Fault): string {
     ...run.publications.map((publication) => `published ${JSON.stringify(publication)}`),
     ...run.streams.flatMap(({ entries, ...stream }) => [`stream ${JSON.stringify(stream)}`, ...entries.map((entry) => `  got ${JSON.stringify(entry)}`)]),
     ...(run.history === undefined ? [] : [`the history, from behind ${run.behind ?? 0}:`, ...run.history.map((message) => `  ${JSON.stringify(message)}`)]),
+    ...(recording.losses ?? []).map((loss) => `lost ${JSON.stringify(loss)}`),
     ...recording.faults.filter(({ began, ended }) => began <= last && ended >= first).map((injected) => `meanwhile ${JSON.stringify(injected)}`),
   ].join('\n');
 }

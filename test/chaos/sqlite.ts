@@ -57,8 +57,7 @@ async function lock(t: Scope, by: readonly string[], file: string, milliseconds:
 function putBack(t: Scope, by: readonly string[], file: string, place: string): Hurt {
   return async ({ milliseconds, chance }, fleet) => {
     const { instances } = fleet;
-    const signal = chance < 0.5 ? 'SIGTERM' : 'SIGKILL';
-    const end = async (instance: Instance): Promise<void> => {
+    const end = async (instance: Instance, signal: NodeJS.Signals): Promise<void> => {
       instance.kill(signal);
       await instance.exited;
     };
@@ -67,10 +66,11 @@ function putBack(t: Scope, by: readonly string[], file: string, place: string): 
     await new Child(t, copier[0]!, copier.slice(1)).says('copied');
     // No more than one: an id tells where its own epoch began, and not where the one before it did.
     const again = Math.floor(chance * 2 * instances.length) % instances.length;
-    await end(instances[again]!);
+    await end(instances[again]!, 'SIGKILL');
     await fleet.replace(again);
     await sleep(LOST_EPOCH_MS + milliseconds);
-    await Promise.all(instances.map(end));
+    const ending = chance < 0.5 ? 'SIGTERM' : 'SIGKILL';
+    await Promise.all(instances.map((instance) => end(instance, ending)));
     const tookOverAt = performance.now();
     for (const suffix of ['', '-wal', '-shm']) rmSync(place + suffix, { force: true });
     renameSync(`${place}.copy`, place);
