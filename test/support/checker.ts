@@ -252,6 +252,7 @@ function checkStream(stream: StreamRecord, { expected, known, lost, topics }: Lo
   let furthest = numberOf(stream.cursor);
   /** What it got last that was lost, while no `$gap` has said so. */
   let astray: LostMessage | undefined;
+  /** When a `$gap` last said that a log was lost. */
   let partedAt = 0;
 
   for (const entry of stream.entries) {
@@ -271,11 +272,11 @@ function checkStream(stream: StreamRecord, { expected, known, lost, topics }: Lo
     if (seen.has(id)) fault('doubled', id);
     else if (numberOf(id) <= furthest) fault('out of order', `${id} after ${furthest}`);
     const gone = lost.messages.get(id);
-    if (gone !== undefined && gone.loss.tookOverAt < partedAt) fault('foreign', `${id}, which was lost before the $gap`);
-    else if (gone === undefined && astray !== undefined) fault('unannounced gap', `${id} after ${astray.id}, which was lost`);
-    astray = gone;
     if (message === undefined) fault('foreign', `${id}: ${text}`);
     else {
+      if (gone !== undefined && gone.loss.tookOverAt < partedAt) fault('foreign', `${id}, which was lost before the $gap`);
+      if (gone === undefined && astray !== undefined) fault('unannounced gap', `${id} after ${astray.id}, which was lost`);
+      astray = gone;
       if (!wanted.has(message.topic)) fault('wrong topic', `${id} of ${message.topic}`);
       if (message.text !== text || (topic !== undefined && message.topic !== topic)) fault('altered', `${id}: ${topic} ${text}, published ${message.topic} ${message.text}`);
     }

@@ -41,7 +41,9 @@ export class Lost {
   readonly #losses: readonly Bounded[];
 
   constructor(run: Run) {
-    const { publications, history = [], losses = [] } = run;
+    const { publications, history = [] } = run;
+    // What is not in a history that nobody read may be there.
+    const losses = run.history === undefined ? [] : run.losses ?? [];
     const messages = new Map<string, LostMessage>();
     this.messages = messages;
     this.#kept = new Set(history.map(({ id }) => id));
