@@ -26,7 +26,7 @@ export function report(recording: Recording, skipped: readonly string[]): string
     '| | |',
     '|---|---|',
     `| messages that publishers got a 201 for | ${number(answered)} |`,
-    ...(lost === 0 ? [] : [`| messages that were lost with their epoch | ${number(lost)} |`]),
+    ...(lost === 0 ? [] : [`| messages that were lost, since a copy took the place of the log | ${number(lost)} |`]),
     `| messages in the log | ${number(history.length)} |`,
     `| deliveries | ${number(delays.length)} |`,
     `| delay from the 201 to the arrival: half of them at most, 99 of 100, the longest | ${[0.5, 0.99, 1].map((part) => seconds(at(sorted, part))).join(', ')} |`,
