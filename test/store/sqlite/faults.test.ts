@@ -23,10 +23,10 @@ function messagesOf(name: string, count: number): string[] {
   return range(0, count - 1).map((part) => `${name}.${part}`);
 }
 
-/** Lets system calls on the write-ahead log fail, from the first to the last number given, in a child that appends. */
-async function appendWithFault(t: Test, database: SqliteDatabase, fault: string): Promise<Report> {
+/** Lets system calls on the write-ahead log fail, from the first to the last number given, in a child that runs a program of child.ts. */
+async function appendWithFault(t: Test, database: SqliteDatabase, fault: string, program = 'untilItFailed'): Promise<Report> {
   const calls = fault.split(':', 1)[0]!;
-  const one = child(t, ['untilItFailed', database.file], need('strace'), '-f', '-qq', '-o', '/dev/null', '-P', `${database.file}-wal`, '-e', `trace=${calls}`, '-e', `inject=${fault}`);
+  const one = child(t, [program, database.file], need('strace'), '-f', '-qq', '-o', '/dev/null', '-P', `${database.file}-wal`, '-e', `trace=${calls}`, '-e', `inject=${fault}`);
   t.match(await one.exited, { code: 0 }, one.output);
   return reportOf(one.output);
 }
@@ -51,6 +51,12 @@ t.test('a sync that fails: nobody knows, and it goes on when the disk works agai
   const unknown = new Set(failed.map(([, , name]) => name));
   const known = texts(messages).filter((text) => !unknown.has(text.split('.', 2).join('.')));
   t.same(known, names.flatMap((name) => messagesOf(name, 10)));
+});
+
+t.test('an empty append shows whether the disk takes what is written', async (t) => {
+  const { stored: names, failed } = await appendWithFault(t, new SqliteDatabase(t), 'fsync,fdatasync:error=EIO:when=20', 'nothing');
+  t.same(failed.map(([kind]) => kind), ['outcome-unknown']);
+  t.equal(names.length, 99);
 });
 
 t.test('a disk that hangs in a commit: only that one is unknown, nothing that waited for it is ever stored, and it goes on when the disk does', async (t) => {
