@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { openStore, range, readMessages, request, draft, seqs, stored, texts } from '../../contract/store-kit.ts';
+import { onHangingDisk, SYNCS, thaw } from '../../support/hanging-disk.ts';
 import { need } from '../../support/programs.ts';
 import { tempFolder } from '../../support/temp.ts';
 import { child, SqliteDatabase } from './database.ts';
@@ -61,12 +62,9 @@ t.test('an empty append shows whether the disk takes what is written', async (t)
 
 t.test('a disk that hangs in a commit: only that one is unknown, nothing that waited for it is ever stored, and it goes on when the disk does', async (t) => {
   const database = new SqliteDatabase(t);
-  // Far longer than the test: the disk comes back when strace goes.
-  const fault = 'fsync,fdatasync:delay_enter=600000000:when=20+';
-  const one = child(t, ['untilItHangs', database.file], need('strace'), '-D', '-f', '-qq', '-o', '/dev/null', '-P', `${database.file}-wal`, '-e', 'trace=fsync,fdatasync', '-e', `inject=${fault}`);
+  const one = child(t, ['untilItHangs', database.file], ...onHangingDisk(`${database.file}-wal`, SYNCS, 20));
   await one.says('hangs');
-  const [, tracer] = /^TracerPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${one.pid}/status`, 'utf8'))!;
-  process.kill(Number(tracer), 'SIGKILL');
+  thaw(one.pid);
   t.match(await one.exited, { code: 0 }, one.output);
   const report = reportOf(one.output.replace('hangs\n', ''));
   const namesOf = (kind: string): string[] => report.failed.filter(([word]) => word === kind).map(([, , name]) => name!);
