@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { openStream } from '../support/client.ts';
-import { onHangingDisk, SYNCS, thaw } from '../support/hanging-disk.ts';
+import { onHangingDisk, SYNCS, thawOf } from '../support/hanging-disk.ts';
 import { Http, type Answer } from '../support/http.ts';
 import { startInstance, type Instance, type InstanceOptions } from '../support/instance.ts';
 import { tempFolder } from '../support/temp.ts';
@@ -218,6 +218,7 @@ void t.test('a disk that hangs', { jobs: 2 }, async (t) => {
     t.test('in a commit: publishers are answered in time, and it is not ready until the disk goes on', { buffered: true }, async (t) => {
       const file = join(tempFolder(t), 'tidings.db');
       const instance = await startInstance(t, { DATABASE_URL: `file:${file}`, HEARTBEAT_SECONDS: '1' }, { by: onHangingDisk(`${file}-wal`, SYNCS, 20) });
+      const thaw = thawOf(t, instance.pid);
       const http = new Http(t, instance.url);
       const stream = await openStream(t, `${instance.url}/topics/a/events`);
       const answers: Answered[] = [];
@@ -249,7 +250,7 @@ void t.test('a disk that hangs', { jobs: 2 }, async (t) => {
       const kept = answers.filter(({ status }) => status === 201).map(({ text }) => text).toSorted();
       t.same((await texts(http)).toSorted(), kept, 'what is stored can be read');
 
-      thaw(instance.pid);
+      thaw();
       await until('it is ready', async () => (await http.get('/readyz')).status === 200);
       await http.publish('a', 'after');
       const unknown = new Set(refused.filter((answer) => codeOf(answer) === 'outcome-unknown').map(({ text }) => text));
@@ -262,6 +263,7 @@ void t.test('a disk that hangs', { jobs: 2 }, async (t) => {
     t.test('when the log is looked at: it is not ready, though nobody publishes, until the disk goes on', { buffered: true }, async (t) => {
       const file = join(tempFolder(t), 'tidings.db');
       const instance = await startInstance(t, { DATABASE_URL: `file:${file}`, POLL_MS: '50' }, { by: onHangingDisk(`${file}-wal`, 'pread64', 300) });
+      const thaw = thawOf(t, instance.pid);
       const http = new Http(t, instance.url);
       const stream = await openStream(t, `${instance.url}/topics/a/events`);
       await until('it is not ready', async () => {
@@ -271,7 +273,7 @@ void t.test('a disk that hangs', { jobs: 2 }, async (t) => {
       });
       await t.resolves(instance.says("the database's query worker does not answer: the disk may hang"));
       t.match(JSON.parse((await http.get('/readyz')).body), unavailable);
-      thaw(instance.pid);
+      thaw();
       await until('it is ready', async () => (await http.get('/readyz')).status === 200);
       await http.publish('a', 'after');
       await stream.next(({ data }) => data === 'after');

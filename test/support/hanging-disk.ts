@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { need } from './programs.ts';
+import type { Scope } from './temp.ts';
 
 /** Far longer than any test: the disk comes back when strace goes. Microseconds. */
 const FOR_LONG = 3_600_000_000;
@@ -21,8 +22,16 @@ export function onHangingDisk(file: string, calls: string, from: number): string
   return [need('strace'), '-D', ...hanging(file, calls, from)];
 }
 
-/** Lets the disk go on under a process that was started so. */
-export function thaw(pid: number): void {
-  const [, tracer] = /^TracerPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))!;
-  process.kill(Number(tracer), 'SIGKILL');
+/**
+ * @returns What lets the disk go on under a process that was started so. That happens at the latest when the test is over: strace would stay, and the process too, if the process was killed
+ * while its disk hangs.
+ */
+export function thawOf(t: Scope, pid: number): () => void {
+  const status = `/proc/${pid}/status`;
+  const thaw = (): void => {
+    const tracer = existsSync(status) ? Number(/^TracerPid:\s*(\d+)$/m.exec(readFileSync(status, 'utf8'))![1]) : 0;
+    if (tracer !== 0) process.kill(tracer, 'SIGKILL');
+  };
+  t.teardown(thaw);
+  return thaw;
 }

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { openStore, range, readMessages, request, draft, seqs, stored, texts } from '../../contract/store-kit.ts';
-import { onHangingDisk, SYNCS, thaw } from '../../support/hanging-disk.ts';
+import { onHangingDisk, SYNCS, thawOf } from '../../support/hanging-disk.ts';
 import { need } from '../../support/programs.ts';
 import { tempFolder } from '../../support/temp.ts';
 import { child, SqliteDatabase } from './database.ts';
@@ -63,8 +63,9 @@ t.test('an empty append shows whether the disk takes what is written', async (t)
 t.test('a disk that hangs in a commit: only that one is unknown, nothing that waited for it is ever stored, and it goes on when the disk does', async (t) => {
   const database = new SqliteDatabase(t);
   const one = child(t, ['untilItHangs', database.file], ...onHangingDisk(`${database.file}-wal`, SYNCS, 20));
+  const thaw = thawOf(t, one.pid);
   await one.says('hangs');
-  thaw(one.pid);
+  thaw();
   t.match(await one.exited, { code: 0 }, one.output);
   const report = reportOf(one.output.replace('hangs\n', ''));
   const namesOf = (kind: string): string[] => report.failed.filter(([word]) => word === kind).map(([, , name]) => name!);
