@@ -1,4 +1,5 @@
 import type { FaultKind } from '../support/checker.ts';
+import type { FaultKind as InjectedKind } from './faults.ts';
 
 /** One deliberate mistake in a copy of `src/`, and what the checker has to call it. */
 export interface Breakage {
@@ -9,6 +10,8 @@ export interface Breakage {
   /** Texts of that file, and what stands there instead. */
   readonly instead: Readonly<Record<string, string>>;
   readonly shows: FaultKind;
+  /** What has to go wrong for it to show; without it, anything. */
+  readonly by?: InjectedKind;
   /** What else is wrong where this is: a message that was forgotten is foreign to the streams that had it. */
   readonly follows: readonly FaultKind[];
 }
@@ -72,5 +75,23 @@ export const BREAKAGES: readonly Breakage[] = [
     instead: { 'return Math.max(Date.now(), row.time);': 'return Date.now();' },
     shows: 'time went back',
     follows: [],
+  },
+  {
+    name: 'unknown',
+    what: 'an id of an epoch that was lost leads to the oldest message',
+    file: 'model/ancestry.ts',
+    instead: { 'at = this.#before(at, lineage);': 'at = undefined;' },
+    by: 'database loses its newest epoch',
+    shows: 'wrong gap',
+    follows: ['doubled', 'out of order'],
+  },
+  {
+    name: 'untold',
+    what: 'a stream that had read what was lost goes on where the logs part, and is not told',
+    file: 'delivery/reader.ts',
+    instead: { 'this.#say(this.#control ? gapFrame(at, gap) : gapComment(gap));': '' },
+    by: 'database loses its newest epoch',
+    shows: 'unannounced gap',
+    follows: ['out of order'],
   },
 ];

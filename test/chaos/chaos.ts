@@ -13,6 +13,8 @@ import { schedule } from './schedule.ts';
 
 export interface ChaosOptions extends FleetOptions {
   readonly seed: number;
+  /** What may go wrong; by default everything that can. */
+  readonly kinds?: readonly FaultKind[];
   /** Whether to go on, before each step: what has gone wrong so far, and what can. */
   readonly more: (faults: readonly Fault[], possible: readonly FaultKind[]) => boolean;
   /** No fault lasts longer. Milliseconds. */
@@ -64,7 +66,7 @@ export async function chaos(t: Scope, options: ChaosOptions): Promise<Outcome> {
   const began = performance.now();
   load.start();
   const faults: Injected[] = [];
-  const can = possible(fleet);
+  const can = possible(fleet).filter(({ kind }) => options.kinds?.includes(kind) ?? true);
   const steps = schedule({ random: random.fork(), possible: can, longest: options.longest });
   const kinds = can.map(({ kind }) => kind);
   while (options.more(faults, kinds)) {
@@ -74,13 +76,14 @@ export async function chaos(t: Scope, options: ChaosOptions): Promise<Outcome> {
   }
   say('no more faults; what was published has to arrive');
   await recovered(fleet);
+  const { losses } = fleet;
   let history: readonly Stored[] = [];
   await load.finish(async () => {
     history = await readHistory(new Http(t, fleet.instances[0]!.url));
-    return history;
+    return { history, losses };
   });
   const recording: Recording = {
-    seed, store, publications: load.publishers.notes, streams: load.records, history, faults, duration: performance.now() - began,
+    seed, store, publications: load.publishers.notes, streams: load.records, history, losses, faults, duration: performance.now() - began,
   };
   return { recording, summary: load.summary, skipped: fleet.database.skipped, possible: kinds };
 }

@@ -1,8 +1,12 @@
 import type { Link } from '../support/link.ts';
 import type { Fault, FaultKind } from './faults.ts';
+import type { Fleet } from './fleet.ts';
+
+/** How long an epoch lasts at least before it is lost: messages get a 201 in it, and each instance hears of it. Milliseconds. */
+export const LOST_EPOCH_MS = 2_000;
 
 /** What is done to a database; resolves when it is well again. */
-export type Hurt = (fault: Fault) => Promise<void>;
+export type Hurt = (fault: Fault, fleet: Fleet) => Promise<void>;
 
 /** The database under a fleet, whichever it is: how instances reach it, and what can befall it. */
 export interface FleetDatabase {

@@ -4,6 +4,7 @@ import { far, stepped } from './clocks.ts';
 import type { Fleet } from './fleet.ts';
 import { hang } from './hanging-disk.ts';
 import { lie } from './lies.ts';
+import { EVERYTHING } from './schedule.ts';
 
 export type FaultKind =
   | 'instance killed'
@@ -12,6 +13,7 @@ export type FaultKind =
   | 'instance clock stepped'
   | 'instance killed, its clock ahead when it is back'
   | 'instance replaced by another version'
+  | 'database loses its newest epoch'
   | 'Redis restarted'
   | 'Redis listeners cut off'
   | 'Redis paused'
@@ -33,7 +35,7 @@ export type FaultKind =
 /** One thing that goes wrong, as the seed has decided it. */
 export interface Fault {
   readonly kind: FaultKind;
-  /** What it happens to. Two faults at once never have one target. */
+  /** What it happens to. Two faults at once never have one target, and one that happens to everything happens alone. */
   readonly target: string;
   /** How long it lasts. */
   readonly milliseconds: number;
@@ -188,6 +190,8 @@ const RULES: Readonly<Record<FaultKind, Rule>> = {
       link.heal();
     },
   },
+  // An instance that does not hear of an epoch before it is lost may not know later where the logs part, and so it is promised.
+  'database loses its newest epoch': { ...ofDatabase(4_000), targets: () => [EVERYTHING] },
   'disk full': ofDatabase(5_000),
   'disk hangs': {
     targets: (fleet) => (fleet.database.file === undefined ? [] : instances(fleet)),
@@ -206,7 +210,7 @@ const RULES: Readonly<Record<FaultKind, Rule>> = {
 export function possible(fleet: Fleet): readonly { readonly kind: FaultKind; readonly targets: readonly string[]; readonly longest: number }[] {
   return (Object.keys(RULES) as FaultKind[])
     .map((kind) => ({ kind, targets: RULES[kind].targets(fleet), longest: RULES[kind].longest }))
-    .filter(({ kind, targets }) => targets.length > 0 && (targets[0] !== DATABASE || fleet.database.faults.has(kind)));
+    .filter(({ kind, targets }) => targets.length > 0 && (!OF_DATABASE.has(targets[0]!) || fleet.database.faults.has(kind)));
 }
 
 /** Does it; resolves when it is over and what was hurt is well again. */
@@ -215,13 +219,15 @@ export async function inflict(fleet: Fleet, fault: Fault): Promise<void> {
 }
 
 const DATABASE = 'the database';
+/** What a database does by itself, if it can, happens to one of these. */
+const OF_DATABASE: ReadonlySet<string> = new Set([DATABASE, EVERYTHING]);
 
 function ofDatabase(longest: number): Rule {
   return {
     targets: () => [DATABASE],
     longest,
     inflict: async (fleet, fault) => {
-      await fleet.database.faults.get(fault.kind)!(fault);
+      await fleet.database.faults.get(fault.kind)!(fault, fleet);
     },
   };
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { startHaproxy } from '../support/haproxy.ts';
 import { Instance, type InstanceOptions } from '../support/instance.ts';
 import { Link } from '../support/link.ts';
+import type { Loss } from '../support/lost.ts';
 import { freePort } from '../support/ports.ts';
 import { nextVersion } from '../support/program-copy.ts';
 import { startRedis, type RedisServer } from '../support/redis.ts';
@@ -46,6 +47,8 @@ export class Fleet {
   /** By what they lie between. */
   readonly links: ReadonlyMap<string, Link>;
   readonly front: Link;
+  /** When a copy took the place of the log. */
+  readonly losses: Loss[] = [];
   readonly #make: (index: number) => Promise<Instance>;
   readonly #versions: Versions;
 

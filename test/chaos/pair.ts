@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Link } from '../support/link.ts';
+import type { Loss } from '../support/lost.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres.ts';
 import type { Scope } from '../support/temp.ts';
 import { until } from '../support/until.ts';
@@ -50,10 +51,25 @@ export class Pair {
     await this.#caughtUp();
     await this.primary.stop(modeOf(chance));
     await sleep(milliseconds);
-    await this.#standby.promote();
-    this.primary.remove();
-    this.primary = this.#standby;
-    this.#link.lead(this.primary.port);
+    await this.#promote();
+  }
+
+  /**
+   * The standby gets nothing any more and the primary goes on without it, until the primary is gone for good and the standby takes its place.
+   * @param meanwhile What befalls the primary before it is gone.
+   */
+  async lose({ chance }: Fault, meanwhile: () => Promise<void>): Promise<Loss> {
+    await this.#caughtUp();
+    const copiedAt = performance.now();
+    await this.primary.ask('postgres', "ALTER SYSTEM SET synchronous_standby_names = ''");
+    await this.primary.ask('postgres', 'SELECT pg_reload_conf()');
+    this.#link.cut();
+    await meanwhile();
+    await this.primary.stop(modeOf(chance));
+    const tookOverAt = performance.now();
+    await this.#promote();
+    this.#link.heal();
+    return { copiedAt, tookOverAt };
   }
 
   /** Once a failover is over for those who use the server. */
@@ -68,6 +84,13 @@ export class Pair {
     await this.primary.ask('postgres', "ALTER SYSTEM SET synchronous_standby_names = '*'");
     await this.primary.ask('postgres', 'SELECT pg_reload_conf()');
     await this.#caughtUp();
+  }
+
+  async #promote(): Promise<void> {
+    await this.#standby.promote();
+    this.primary.remove();
+    this.primary = this.#standby;
+    this.#link.lead(this.primary.port);
   }
 
   async #caughtUp(): Promise<void> {

@@ -4,7 +4,7 @@ import { Link } from '../support/link.ts';
 import type { PostgresServer } from '../support/postgres.ts';
 import type { Scope } from '../support/temp.ts';
 import { stepped } from './clocks.ts';
-import type { FleetDatabase, Hurt } from './database.ts';
+import { LOST_EPOCH_MS, type FleetDatabase, type Hurt } from './database.ts';
 import type { FaultKind } from './faults.ts';
 import { Pair } from './pair.ts';
 
@@ -25,6 +25,14 @@ export async function startPostgresOf(t: Scope, instances: number): Promise<Flee
     }],
     ['database failed over', async (fault) => {
       await pair.failOver(fault);
+      lead();
+      await pair.renew();
+    }],
+    ['database loses its newest epoch', async (fault, fleet) => {
+      fleet.losses.push(await pair.lose(fault, async () => {
+        for (const link of links.values()) link.reset();
+        await sleep(LOST_EPOCH_MS + fault.milliseconds);
+      }));
       lead();
       await pair.renew();
     }],

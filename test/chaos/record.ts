@@ -27,7 +27,7 @@ async function record(breakage: Breakage): Promise<void> {
     try {
       const { recording } = await chaos(scope, {
         seed, store: 'sqlite', entry: broken(scope, breakage), streams: STREAMS, publishers: 4, longest: LONGEST, recovery: 10_000,
-        more: (faults) => faults.length < FAULTS, say: () => undefined,
+        ...(breakage.by === undefined ? {} : { kinds: [breakage.by] }), more: (faults) => faults.length < (breakage.by === undefined ? FAULTS : 1), say: () => undefined,
       });
       const found = check(recording);
       process.stdout.write(`${breakage.name}, seed ${seed}:\n${summarise(found).map((line) => `  ${line}\n`).join('')}`);

@@ -1,3 +1,4 @@
+import { Lost } from '../support/lost.ts';
 import { far, stepOf } from './clocks.ts';
 import type { FaultKind } from './faults.ts';
 import type { Injected, Recording } from './recording.ts';
@@ -10,6 +11,7 @@ export function report(recording: Recording, skipped: readonly string[]): string
   const sorted = Float64Array.from(delays, ({ delay }) => delay).sort();
   const longest = longestByKind(delays, faults);
   const answered = publications.filter(({ answers }) => answers.length > 0).length;
+  const lost = new Lost(recording).messages.size;
   return [
     `Seed ${seed}, ${store}, ${(duration / 60_000).toFixed(1)} minutes, ${streams.length} streams, three instances behind HAProxy, one Redis.`,
     '',
@@ -24,6 +26,7 @@ export function report(recording: Recording, skipped: readonly string[]): string
     '| | |',
     '|---|---|',
     `| messages that publishers got a 201 for | ${number(answered)} |`,
+    ...(lost === 0 ? [] : [`| messages that were lost, since a copy took the place of the log | ${number(lost)} |`]),
     `| messages in the log | ${number(history.length)} |`,
     `| deliveries | ${number(delays.length)} |`,
     `| delay from the 201 to the arrival: half of them at most, 99 of 100, the longest | ${[0.5, 0.99, 1].map((part) => seconds(at(sorted, part))).join(', ')} |`,
@@ -55,11 +58,12 @@ interface Delay {
 }
 
 function delaysOf({ publications, streams }: Recording): Delay[] {
-  const answered = new Map(publications.map(({ text, answeredAt }) => [text, answeredAt]));
+  // Not by its text: what was lost and published again has two ids.
+  const answered = new Map(publications.flatMap(({ answers }) => answers.map(({ id, at }) => [id, at] as const).reverse()));
   const delays: Delay[] = [];
   for (const { entries } of streams) {
     for (const entry of entries) {
-      const answeredAt = entry.kind === 'message' ? answered.get(entry.text) : undefined;
+      const answeredAt = entry.kind === 'message' ? answered.get(entry.id) : undefined;
       // Where the 201 came late, or never, it is the publisher that was kept waiting.
       if (answeredAt !== undefined && entry.at !== undefined) delays.push({ answeredAt, at: entry.at, delay: Math.max(0, entry.at - answeredAt) });
     }

@@ -38,7 +38,7 @@ async function run({ minutes, seed, store, streams, publishers, history }: RunOp
     const faults = check(recording);
     if (history !== undefined) save(history, recording);
     process.stdout.write(report(recording, skipped));
-    if (faults.length === 0) process.stdout.write('Nothing was lost, doubled, out of order, or stored twice.\n');
+    if (faults.length === 0) process.stdout.write(`Nothing ${recording.losses?.length === 0 ? '' : 'else '}was lost, doubled, out of order, or stored twice.\n`);
     else {
       const file = `chaos-${store}-${seed}.json.gz`;
       save(file, recording);

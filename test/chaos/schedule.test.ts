@@ -1,7 +1,7 @@
 import t from 'tap';
 import { Random } from '../support/fleet-random.ts';
 import type { FaultKind } from './faults.ts';
-import { schedule, type Step } from './schedule.ts';
+import { EVERYTHING, schedule, type Step } from './schedule.ts';
 
 const POSSIBLE = [
   { kind: 'instance killed', targets: ['instance 1', 'instance 2'], longest: 5_000 },
@@ -9,6 +9,7 @@ const POSSIBLE = [
   { kind: 'Redis restarted', targets: ['Redis'], longest: 10_000 },
   { kind: 'Redis paused', targets: ['Redis'], longest: 10_000 },
   { kind: 'network cut', targets: ['a link'], longest: 5_000 },
+  { kind: 'database loses its newest epoch', targets: [EVERYTHING], longest: 4_000 },
 ] as const satisfies { readonly kind: FaultKind; readonly targets: readonly string[]; readonly longest: number }[];
 
 function steps(seed: number, count: number): Step[] {
@@ -40,4 +41,5 @@ t.test('each kind comes as often as the others, none lasts too long, and two at 
   const doubles = all.filter((step) => step.faults.length === 2);
   t.ok(doubles.length > 0);
   t.same(doubles.filter(({ faults: [one, other] }) => one!.target === other!.target), []);
+  t.same(doubles.filter(({ faults: both }) => both.some(({ target }) => target === EVERYTHING)), [], 'what happens to everything happens alone');
 });

@@ -14,6 +14,9 @@ export interface ScheduleOptions {
   readonly longest: number;
 }
 
+/** The target of a fault that happens alone. */
+export const EVERYTHING = 'everything';
+
 /** One step in so many has a second fault on top of the first. */
 const DOUBLE = 3;
 /** Between two steps. */
@@ -30,7 +33,7 @@ export function* schedule({ random, possible, longest }: ScheduleOptions): Gener
     if (bag.length === 0) bag = shuffled(possible, random);
     const [{ kind, targets, longest: own }, ...rest] = bag as [(typeof possible)[number], ...typeof bag];
     bag = rest;
-    const free = targets.filter((target) => taken.every((other) => other.target !== target));
+    const free = targets.filter((target) => taken.every((other) => target !== other.target && target !== EVERYTHING));
     // Where its only target is taken it waits for the next fault, and the next of the bag comes first.
     if (free.length === 0) {
       const fault = draw(taken);
@@ -42,7 +45,7 @@ export function* schedule({ random, possible, longest }: ScheduleOptions): Gener
   };
   for (;;) {
     const first = draw([]);
-    const faults = random.below(DOUBLE) === 0 ? [first, draw([first])] : [first];
+    const faults = first.target !== EVERYTHING && random.below(DOUBLE) === 0 ? [first, draw([first])] : [first];
     yield { messages: 1 + random.below(MESSAGES), faults };
   }
 }

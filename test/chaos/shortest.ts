@@ -13,6 +13,7 @@ export function shortest(recording: Recording, fault: Fault): string {
     ...run.publications.map((publication) => `published ${JSON.stringify(publication)}`),
     ...run.streams.flatMap(({ entries, ...stream }) => [`stream ${JSON.stringify(stream)}`, ...entries.map((entry) => `  got ${JSON.stringify(entry)}`)]),
     ...(run.history === undefined ? [] : [`the history, from behind ${run.behind ?? 0}:`, ...run.history.map((message) => `  ${JSON.stringify(message)}`)]),
+    ...(recording.losses ?? []).map((loss) => `lost ${JSON.stringify(loss)}`),
     ...recording.faults.filter(({ began, ended }) => began <= last && ended >= first).map((injected) => `meanwhile ${JSON.stringify(injected)}`),
   ].join('\n');
 }
@@ -26,9 +27,9 @@ export function reduce(run: Run, fault: Fault): Run {
     // A part of a history has holes.
     return found.some((one) => nameOf(one) === nameOf(fault)) && found.every((one) => one.kind === 'hole' || known.has(nameOf(one)));
   };
-  const { publications, history = [] } = run;
+  const { publications, history = [], losses = [] } = run;
   const streams = run.streams.filter(({ name }) => name === fault.who);
-  const whole = [{ publications, streams }, { publications, streams, history }].find(shows) ?? run;
+  const whole = [{ publications, streams, losses }, { publications, streams, losses, history }].find(shows) ?? run;
   return fewest([...new Set([...publications.map(({ text }) => text), ...history.map(({ data }) => data)])], (texts) => only(whole, new Set(texts)), shows);
 }
 
@@ -37,10 +38,11 @@ function nameOf({ kind, who, what }: Fault): string {
 }
 
 /** The run as if only these had ever been published. */
-function only({ publications, streams, history }: Run, texts: ReadonlySet<string>): Run {
+function only({ publications, streams, history, losses = [] }: Run, texts: ReadonlySet<string>): Run {
   return {
     publications: publications.filter(({ text }) => texts.has(text)),
     streams: streams.map((stream) => ({ ...stream, entries: stream.entries.filter((entry) => entry.kind === 'gap' || texts.has(entry.text)) })),
+    losses,
     ...(history === undefined ? {} : { history: history.filter(({ data }) => texts.has(data)) }),
   };
 }

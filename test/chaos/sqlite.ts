@@ -1,14 +1,16 @@
 import { execFileSync } from 'node:child_process';
-import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Child } from '../support/child.ts';
+import type { Instance } from '../support/instance.ts';
 import type { Link } from '../support/link.ts';
 import { tempFolder, type Scope } from '../support/temp.ts';
-import type { FleetDatabase, Hurt } from './database.ts';
+import { LOST_EPOCH_MS, type FleetDatabase, type Hurt } from './database.ts';
 import type { FaultKind } from './faults.ts';
 
 const LOCKER = join(import.meta.dirname, '../support/locker.ts');
+const COPIER = join(import.meta.dirname, '../support/copier.ts');
 /** Far above what a run stores: filling it takes the machine's memory. */
 const DISK = '256m';
 const BLOCK = Buffer.alloc(1 << 20);
@@ -21,6 +23,7 @@ export async function startSqlite(t: Scope): Promise<FleetDatabase> {
   const shared = { url: () => `file:${file}`, file, faults, links: new Map<string, Link>() };
   if (!mayMount()) {
     faults.set('database locked', ({ milliseconds }) => lock(t, [], file, milliseconds));
+    faults.set('database loses its newest epoch', putBack(t, [], file, file));
     return { ...shared, by: [], skipped: ['a full disk: this user may not mount one in a namespace of its own'] };
   }
   // The namespace lives as long as this process; the instances join it.
@@ -28,7 +31,9 @@ export async function startSqlite(t: Scope): Promise<FleetDatabase> {
   await holder.says('mounted');
   const by = ['nsenter', '--target', String(holder.pid), '--user', '--mount', '--preserve-credentials', '--'];
   faults.set('database locked', ({ milliseconds }) => lock(t, by, file, milliseconds));
-  faults.set('disk full', ({ milliseconds }) => fill(`/proc/${holder.pid}/root${folder}`, milliseconds));
+  const place = `/proc/${holder.pid}/root`;
+  faults.set('disk full', ({ milliseconds }) => fill(place + folder, milliseconds));
+  faults.set('database loses its newest epoch', putBack(t, by, file, place + file));
   return { ...shared, by, skipped: [] };
 }
 
@@ -43,6 +48,35 @@ async function lock(t: Scope, by: readonly string[], file: string, milliseconds:
     locker.kill('SIGCONT');
     await Promise.race([locker.exited, sleep(50)]);
   }
+}
+
+/**
+ * A copy is made, an instance starts again, and later the copy is put back while all instances are stopped, as docs/deploy.md has it.
+ * @param place Where this process sees the file.
+ */
+function putBack(t: Scope, by: readonly string[], file: string, place: string): Hurt {
+  return async ({ milliseconds, chance }, fleet) => {
+    const { instances } = fleet;
+    const end = async (instance: Instance, signal: NodeJS.Signals): Promise<void> => {
+      instance.kill(signal);
+      await instance.exited;
+    };
+    const copiedAt = performance.now();
+    const copier = [...by, process.execPath, COPIER, file, `${file}.copy`];
+    await new Child(t, copier[0]!, copier.slice(1)).says('copied');
+    // No more than one: an id tells where its own epoch began, and not where the one before it did.
+    const again = Math.floor(chance * 2 * instances.length) % instances.length;
+    await end(instances[again]!, 'SIGKILL');
+    await fleet.replace(again);
+    await sleep(LOST_EPOCH_MS + milliseconds);
+    const ending = chance < 0.5 ? 'SIGTERM' : 'SIGKILL';
+    await Promise.all(instances.map((instance) => end(instance, ending)));
+    const tookOverAt = performance.now();
+    for (const suffix of ['', '-wal', '-shm']) rmSync(place + suffix, { force: true });
+    renameSync(`${place}.copy`, place);
+    await Promise.all(instances.map((_, index) => fleet.replace(index)));
+    fleet.losses.push({ copiedAt, tookOverAt });
+  };
 }
 
 /** Nothing is left of the disk, again and again: what is freed meanwhile is taken too. */

@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, closeSync, copyFileSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { chmodSync, closeSync, copyFileSync, mkdirSync, openSync, renameSync, rmSync, utimesSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { openStream } from '../support/client.ts';
-import { Http } from '../support/http.ts';
+import { onHangingDisk, SYNCS, thawOf } from '../support/hanging-disk.ts';
+import { Http, type Answer } from '../support/http.ts';
 import { startInstance, type Instance, type InstanceOptions } from '../support/instance.ts';
 import { tempFolder } from '../support/temp.ts';
 import { until } from '../support/until.ts';
@@ -179,4 +180,103 @@ void t.test('a disk that is full', { skip: mayMount() ? false : 'this user may n
   await recovers(t, instance, kept);
   await stream.next(({ data }) => data === 'after');
   t.equal(stream.events.filter(({ event }) => event === undefined).length, kept.length + 1);
+});
+
+/** How long a publisher waits at least and at most for its answer when the log does not answer (docs/guarantees.md). */
+const SILENCE_MIN_MS = 5_000;
+const SILENCE_MAX_MS = 15_000;
+const TICK_MS = 50;
+
+/** The answer to a publisher. */
+interface Answered extends Answer {
+  readonly text: string;
+  /** How long it took: by the clock, and in ticks, of which a machine that stands still makes none. Milliseconds. */
+  readonly took: number;
+  readonly ticked: number;
+}
+
+async function publish(http: Http, text: string): Promise<Answered> {
+  const began = performance.now();
+  let ticks = 0;
+  const timer = setInterval(() => ticks++, TICK_MS);
+  try {
+    const answer = await http.post('a', text);
+    return { ...answer, text, took: performance.now() - began, ticked: ticks * TICK_MS };
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+function codeOf({ body }: Answer): string {
+  return (JSON.parse(body) as { code: string }).code;
+}
+
+void t.test('a disk that hangs', { jobs: 2 }, async (t) => {
+  const unavailable = { status: 'unavailable', detail: { database: 'unavailable' } };
+
+  await Promise.all([
+    t.test('in a commit: publishers are answered in time, and it is not ready until the disk goes on', { buffered: true }, async (t) => {
+      const file = join(tempFolder(t), 'tidings.db');
+      const instance = await startInstance(t, { DATABASE_URL: `file:${file}`, HEARTBEAT_SECONDS: '1' }, { by: onHangingDisk(`${file}-wal`, SYNCS, 20) });
+      const thaw = thawOf(t, instance.pid);
+      const http = new Http(t, instance.url);
+      const stream = await openStream(t, `${instance.url}/topics/a/events`);
+      const answers: Answered[] = [];
+      while (answers.every(({ status }) => status === 201)) {
+        t.equal((await http.get('/readyz')).status, 200);
+        // The second and the third wait behind the first one's commit, or come with it.
+        answers.push(...await Promise.all(['', ' behind', ' behind, too'].map((place) => publish(http, `${answers.length}${place}`))));
+      }
+      const refused = answers.filter(({ status }) => status !== 201);
+      for (const answer of refused) {
+        t.match([answer.status, codeOf(answer)], [503, /^(outcome-unknown|unavailable)$/]);
+        t.ok(Number(answer.headers['retry-after']) > 0);
+        t.ok(answer.took >= SILENCE_MIN_MS && answer.ticked <= SILENCE_MAX_MS, `after ${Math.round(answer.took)} ms`);
+      }
+      t.ok(refused.some((answer) => codeOf(answer) === 'outcome-unknown'), 'what was in the commit may be stored');
+
+      // So it stays: each sign of life is a second in which it might have changed its mind.
+      for (const _ of KEPT) {
+        const signs = stream.comments.length + stream.events.length;
+        await stream.until(() => stream.comments.length + stream.events.length > signs);
+        const ready = await http.get('/readyz');
+        t.match([ready.status, JSON.parse(ready.body)], [503, unavailable]);
+      }
+      await t.resolves(instance.says("the database's writer does not answer: the disk may hang"));
+      const meanwhile = await publish(http, 'meanwhile');
+      t.match([meanwhile.status, codeOf(meanwhile)], [503, 'unavailable']);
+      t.ok(meanwhile.ticked < SILENCE_MIN_MS, 'at once');
+      t.equal((await http.get('/healthz')).status, 200, 'it lives');
+      const kept = answers.filter(({ status }) => status === 201).map(({ text }) => text).toSorted();
+      t.same((await texts(http)).toSorted(), kept, 'what is stored can be read');
+
+      thaw();
+      await until('it is ready', async () => (await http.get('/readyz')).status === 200);
+      await http.publish('a', 'after');
+      const unknown = new Set(refused.filter((answer) => codeOf(answer) === 'outcome-unknown').map(({ text }) => text));
+      const held = await texts(http);
+      t.same(held.filter((text) => !unknown.has(text)).toSorted(), [...kept, 'after'].toSorted(), 'nothing is there that was refused');
+      await stream.next(({ data }) => data === 'after');
+      t.same(stream.events.filter(({ event }) => event === undefined).map(({ data }) => data), held, 'a stream that was open all the while has it all');
+    }),
+
+    t.test('when the log is looked at: it is not ready, though nobody publishes, until the disk goes on', { buffered: true }, async (t) => {
+      const file = join(tempFolder(t), 'tidings.db');
+      const instance = await startInstance(t, { DATABASE_URL: `file:${file}`, POLL_MS: '50' }, { by: onHangingDisk(`${file}-wal`, 'pread64', 300) });
+      const thaw = thawOf(t, instance.pid);
+      const http = new Http(t, instance.url);
+      const stream = await openStream(t, `${instance.url}/topics/a/events`);
+      await until('it is not ready', async () => {
+        // A file that something wrote to is read anew by the next look.
+        utimesSync(file, new Date(), new Date());
+        return (await http.get('/readyz')).status === 503;
+      });
+      await t.resolves(instance.says("the database's query worker does not answer: the disk may hang"));
+      t.match(JSON.parse((await http.get('/readyz')).body), unavailable);
+      thaw();
+      await until('it is ready', async () => (await http.get('/readyz')).status === 200);
+      await http.publish('a', 'after');
+      await stream.next(({ data }) => data === 'after');
+    }),
+  ]);
 });

@@ -3,6 +3,9 @@
  * answered, what each stream received, and what the history shows afterwards. It shares no code with the service.
  */
 
+import { numberOf } from './log-ids.ts';
+import { Lost, type Loss, type LostMessage } from './lost.ts';
+
 /** One thing that a publisher wanted stored once: all requests it sent for it carry one text that no other has. */
 export interface Publication {
   readonly topic: string;
@@ -11,20 +14,29 @@ export interface Publication {
   /** When its first request was sent: milliseconds of any clock that streams are noted with too. */
   readonly sentAt: number;
   /** What came back with a 201: once for each of its requests that were answered. */
-  readonly answers: readonly { readonly id: string; readonly topic: string; readonly time: string }[];
+  readonly answers: readonly PublicationAnswer[];
   /** It had a TTL: nobody need see it. */
   readonly fleeting?: boolean;
   /** The one request sent for it was refused with a code that says that nothing was stored. */
   readonly refused?: string | undefined;
-  /** When the first 201 was there: for reports. */
+  /** When the first 201 was there. */
   readonly answeredAt?: number | undefined;
+}
+
+/** What a 201 said, when its request was sent, and when it came: where a log was lost, that decides what may be missing. */
+export interface PublicationAnswer {
+  readonly id: string;
+  readonly topic: string;
+  readonly time: string;
+  readonly sentAt?: number;
+  readonly at?: number;
 }
 
 /** What a stream was handed by its client, in order, over all of its connections. */
 export type Entry = (
   | { readonly kind: 'message'; readonly id: string; readonly text: string; /** Where the stream says it. */ readonly topic?: string }
-  | { readonly kind: 'gap'; readonly id: string; readonly reason: string }
-) & { /** When it came: for reports, nothing is decided by it. */ readonly at?: number };
+  | { readonly kind: 'gap'; readonly id: string; /** Where the stream stood. */ readonly requested?: string | null; readonly reason: string }
+) & { /** When it came. Nothing is decided by it but what may have been lost with a log. */ readonly at?: number };
 
 export interface StreamRecord {
   readonly name: string;
@@ -54,6 +66,8 @@ export type FaultKind =
   | 'unannounced gap'
   /** A `$gap`, where the log holds everything. */
   | 'needless gap'
+  /** A log was lost, and the `$gap` that says so has not the right reason, or does not go on where the logs part. */
+  | 'wrong gap'
   | 'doubled'
   | 'out of order'
   /** A stream got what it did not ask for. */
@@ -92,6 +106,8 @@ const SUMMARY = 20;
 export interface Run {
   readonly publications: readonly Publication[];
   readonly streams: readonly StreamRecord[];
+  /** When a copy took the place of the log, the earliest first. */
+  readonly losses?: readonly Loss[];
   /** Everything that the history holds at the end, as it was answered; undefined when nobody looked. */
   readonly history?: readonly Stored[];
   /** The history is shown from after this number on; without it, from the first. */
@@ -100,11 +116,13 @@ export interface Run {
 
 /** Everything that was wrong with a run; empty when nothing was. Nothing may have been deleted meanwhile. */
 export function check(run: Run): Fault[] {
-  const expected = whatIsStored(run);
-  const log = { expected, known: new Map(expected.map((message) => [message.id, message])), topics: topicsOf(expected) };
+  const lost = new Lost(run);
+  const expected = whatIsStored(run, lost);
+  const known = new Map<string, Pick<Expected, 'topic' | 'text'>>([...lost.messages, ...expected.map((message) => [message.id, message] as const)]);
+  const log = { expected, known, lost, topics: topicsOf(expected) };
   return [
-    ...run.publications.flatMap((publication) => checkAnswers(publication)),
-    ...(run.history === undefined ? [] : checkHistory(run.history, run.publications, run.behind ?? 0)),
+    ...run.publications.flatMap((publication) => checkAnswers(publication, lost)),
+    ...(run.history === undefined ? [] : checkHistory(run.history, run.publications, lost, run.behind ?? 0)),
     ...run.streams.flatMap((stream) => checkStream(stream, log, run.publications)),
   ];
 }
@@ -116,7 +134,7 @@ export function summarise(faults: readonly Fault[]): string[] {
 
 /** What each stream has to get and has not got: ids. */
 export function missing(run: Run): Set<string>[] {
-  const expected = whatIsStored(run);
+  const expected = whatIsStored(run, new Lost(run));
   const topics = topicsOf(expected);
   return run.streams.map((stream) => {
     const wanted = wantedOf(stream, topics);
@@ -134,11 +152,11 @@ interface Expected {
   readonly fleeting: boolean;
 }
 
-/** By their numbers: what was answered, and what is in the history though its answer was lost. */
-function whatIsStored({ publications, history }: Run): Expected[] {
+/** By their numbers: what was answered and not lost, and what is in the history though its answer was lost. */
+function whatIsStored({ publications, history }: Run, lost: Lost): Expected[] {
   const byId = new Map<string, Expected>();
   for (const { topic, text, answers, fleeting } of publications) {
-    for (const { id } of answers) byId.set(id, { id, number: numberOf(id), topic, text, fleeting: fleeting === true });
+    for (const { id } of answers) if (!lost.messages.has(id)) byId.set(id, { id, number: numberOf(id), topic, text, fleeting: fleeting === true });
   }
   for (const { id, topic, data } of history ?? []) if (!byId.has(id)) byId.set(id, { id, number: numberOf(id), topic, text: data, fleeting: false });
   return [...byId.values()].sort((one, other) => one.number - other.number);
@@ -157,9 +175,13 @@ function isOwed({ number, topic, fleeting }: Expected, { cursor }: StreamRecord,
   return !fleeting && wanted.has(topic) && number > numberOf(cursor);
 }
 
-function checkAnswers({ topic, text, answers }: Publication): Fault[] {
+function checkAnswers({ topic, text, answers }: Publication, lost: Lost): Fault[] {
   const faults: Fault[] = [];
-  const ids = [...new Set(answers.map(({ id }) => id))];
+  // One that was lost may be followed by another, but not before a copy took over.
+  const ids = [...new Set(answers.map(({ id }) => id))].filter((id) => {
+    const loss = lost.messages.get(id)?.loss;
+    return loss === undefined || answers.some((answer) => answer.id !== id && (answer.at ?? 0) < loss.tookOverAt);
+  });
   if (ids.length > 1) faults.push({ kind: 'two answers', who: text, what: ids.join(', ') });
   for (const answer of answers) {
     if (answer.topic !== topic) faults.push({ kind: 'altered', who: text, what: `sent to ${topic}, answered with ${answer.topic}` });
@@ -167,7 +189,7 @@ function checkAnswers({ topic, text, answers }: Publication): Fault[] {
   return faults;
 }
 
-function checkHistory(history: readonly Stored[], publications: readonly Publication[], behind: number): Fault[] {
+function checkHistory(history: readonly Stored[], publications: readonly Publication[], lost: Lost, behind: number): Fault[] {
   const faults: Fault[] = [];
   const byId = new Map(history.map((message) => [message.id, message]));
   const idsOf = Map.groupBy(history, ({ data }) => data);
@@ -175,7 +197,7 @@ function checkHistory(history: readonly Stored[], publications: readonly Publica
 
   for (const { text, answers, fleeting, refused } of publications) {
     if (refused !== undefined && idsOf.has(text)) faults.push({ kind: 'refused and stored', who: text, what: `${refused}, and it is ${idsOf.get(text)![0]!.id}` });
-    const [answer] = answers;
+    const answer = answers.find(({ id }) => !lost.messages.has(id));
     if (answer === undefined || fleeting === true) continue;
     const stored = byId.get(answer.id);
     if (stored === undefined) faults.push({ kind: 'absent', who: text, what: answer.id });
@@ -214,11 +236,13 @@ function checkNumbers(history: readonly Stored[], publications: readonly Publica
 
 interface Log {
   readonly expected: readonly Expected[];
-  readonly known: ReadonlyMap<string, Expected>;
+  /** What is stored, and what was lost. */
+  readonly known: ReadonlyMap<string, Pick<Expected, 'topic' | 'text'>>;
+  readonly lost: Lost;
   readonly topics: readonly string[];
 }
 
-function checkStream(stream: StreamRecord, { expected, known, topics }: Log, publications: readonly Publication[]): Fault[] {
+function checkStream(stream: StreamRecord, { expected, known, lost, topics }: Log, publications: readonly Publication[]): Fault[] {
   const faults: Fault[] = [];
   const fault = (kind: FaultKind, what: string): void => void faults.push({ kind, who: stream.name, what });
   const wanted = wantedOf(stream, topics);
@@ -226,18 +250,33 @@ function checkStream(stream: StreamRecord, { expected, known, topics }: Log, pub
   if (stream.gaveUp !== undefined) fault('gave up', stream.gaveUp);
   // A stream never goes back to before the place where it began.
   let furthest = numberOf(stream.cursor);
+  /** What it got last that was lost, while no `$gap` has said so. */
+  let astray: LostMessage | undefined;
+  /** When a `$gap` last said that a log was lost. */
+  let partedAt = 0;
 
   for (const entry of stream.entries) {
     if (entry.kind === 'gap') {
-      fault('needless gap', `${entry.reason}, goes on at ${entry.id}`);
+      astray = undefined;
+      if (lost.isParting(entry)) {
+        furthest = numberOf(entry.id);
+        partedAt = entry.at ?? 0;
+      } else {
+        const { requested = null } = entry;
+        fault(requested !== null && lost.isBeyond(requested) ? 'wrong gap' : 'needless gap', `${entry.reason} after ${requested}, goes on at ${entry.id}`);
+      }
       continue;
     }
     const { id, text, topic } = entry;
     const message = known.get(id);
     if (seen.has(id)) fault('doubled', id);
     else if (numberOf(id) <= furthest) fault('out of order', `${id} after ${furthest}`);
+    const gone = lost.messages.get(id);
     if (message === undefined) fault('foreign', `${id}: ${text}`);
     else {
+      if (gone !== undefined && gone.loss.tookOverAt < partedAt) fault('foreign', `${id}, which was lost before the $gap`);
+      if (gone === undefined && astray !== undefined) fault('unannounced gap', `${id} after ${astray.id}, which was lost`);
+      astray = gone;
       if (!wanted.has(message.topic)) fault('wrong topic', `${id} of ${message.topic}`);
       if (message.text !== text || (topic !== undefined && message.topic !== topic)) fault('altered', `${id}: ${topic} ${text}, published ${message.topic} ${message.text}`);
     }
@@ -256,13 +295,6 @@ function checkStream(stream: StreamRecord, { expected, known, topics }: Log, pub
     }
   }
   return faults;
-}
-
-/** The number in an id: clients must not look inside, but numbers without holes are what is checked here. */
-function numberOf(id: string): number {
-  const number = Number(id.slice(id.lastIndexOf('-') + 1));
-  if (!Number.isSafeInteger(number)) throw new Error(`No id: ${JSON.stringify(id)}`);
-  return number;
 }
 
 /** Whether a topic fits a pattern, the simplest way: `*` is one segment, `>` at the end is one or more. */

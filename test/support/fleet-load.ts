@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { check, missing, summarise, type Stored, type StreamRecord } from './checker.ts';
+import { check, missing, summarise, type Run, type StreamRecord } from './checker.ts';
 import { Publishers, readHistory, type Patience } from './fleet-publishers.ts';
 import type { Random } from './fleet-random.ts';
 import { RoamingStream } from './fleet-stream.ts';
@@ -82,15 +82,14 @@ export class Load {
 
   /**
    * Publishes once more on every topic, so that whatever came twice before has come, and waits until all has arrived.
-   * @param read Shows what is stored: where some are careless, more than was answered.
+   * @param read Shows what is stored: where some are careless, more than was answered; where a log was lost, less.
    */
-  async finish(read?: () => Promise<readonly Stored[]>): Promise<void> {
+  async finish(read?: () => Promise<Pick<Run, 'history' | 'losses'>>): Promise<void> {
     this.#stopped = true;
     await this.#running;
     for (const topic of TOPICS) await this.publishers.publish(topic, `the last of ${topic}`);
     for (const stream of this.streams) stream.calm();
-    const history = await read?.();
-    const awaited = missing({ publications: this.publishers.notes, streams: this.records, ...(history === undefined ? {} : { history }) });
+    const awaited = missing({ publications: this.publishers.notes, streams: this.records, ...await read?.() });
     await Promise.all(this.streams.map((stream, index) => {
       const ids = awaited[index]!;
       let seen = 0;

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Publication, Stored } from './checker.ts';
+import type { Publication, PublicationAnswer, Stored } from './checker.ts';
 import type { Random } from './fleet-random.ts';
 import { Http, type Answer } from './http.ts';
 import type { Scope } from './temp.ts';
@@ -26,7 +26,7 @@ const NOT_STORED: ReadonlySet<string> = new Set(['unavailable', 'overloaded']);
 
 export interface Note extends Publication {
   refused: string | undefined;
-  readonly answers: { readonly id: string; readonly topic: string; readonly time: string }[];
+  readonly answers: PublicationAnswer[];
   /** When its first 201 was there: the clock of `sentAt`. */
   answeredAt: number | undefined;
 }
@@ -75,8 +75,9 @@ export class Publishers {
   async publishOnce(topic: string, text: string): Promise<void> {
     await this.#held?.promise;
     const notes = this.note([{ topic, text }]);
+    const sentAt = performance.now();
     const answer = await this.#random.one(this.#instances).post(topic, text).catch(() => undefined);
-    if (answer?.status === 201) this.answered(notes, answer);
+    if (answer?.status === 201) this.answered(notes, answer, sentAt);
     else if (answer === undefined || NOT_NOW.has(answer.status)) {
       this.refused++;
       const code = answer?.status === 503 ? (JSON.parse(answer.body) as { readonly code: string }).code : 'no answer';
@@ -102,17 +103,18 @@ export class Publishers {
     return notes;
   }
 
-  /** Writes down a 201. */
-  answered(notes: readonly Note[], { headers, body }: Answer): void {
+  /** Writes down a 201, and when its request was sent: by default, when the first was. */
+  answered(notes: readonly Note[], { headers, body }: Answer, sentAt = notes[0]!.sentAt): void {
     const parsed = JSON.parse(body) as Receipt | { readonly messages: readonly Receipt[] };
     const receipts = 'messages' in parsed ? parsed.messages : [parsed];
     if (receipts.length !== notes.length) throw new Error(`${notes.length} messages were sent, ${receipts.length} answered`);
     if (headers['idempotency-replayed'] === 'true') this.replayed++;
+    const at = performance.now();
     notes.forEach((note, index) => {
       const { id, topic, time } = receipts[index]!;
       if (note.answers.length === 0) this.acknowledged++;
-      note.answers.push({ id, topic, time });
-      note.answeredAt ??= performance.now();
+      note.answers.push({ id, topic, time, sentAt, at });
+      note.answeredAt ??= at;
     });
     for (const watcher of this.#watchers) watcher();
   }
@@ -145,9 +147,10 @@ export class Publishers {
     for (let attempt = 0; attempt < attempts; attempt++) {
       await this.#held?.promise;
       const http = this.#instances[(start + attempt) % this.#instances.length]!;
+      const sentAt = performance.now();
       const answer = await http.send('POST', path, { ...headers, 'idempotency-key': key }, body).catch(() => undefined);
       if (answer?.status === 201) {
-        this.answered(notes, answer);
+        this.answered(notes, answer, sentAt);
         if (more-- === 0) return;
         continue;
       }

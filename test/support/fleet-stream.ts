@@ -173,7 +173,7 @@ export class RoamingStream {
         return;
       case '$gap':
         this.#cursor ??= id ?? '';
-        this.#note({ kind: 'gap', id: id ?? '', reason: data });
+        this.#note(gapOf(id, data));
         return;
       case undefined:
       default:
@@ -201,6 +201,11 @@ export class RoamingStream {
   #notify(): void {
     for (const watcher of this.#watchers) watcher();
   }
+}
+
+function gapOf(id: string | undefined, data: string): Entry {
+  const { requested, reason } = JSON.parse(data) as { readonly requested: string | null; readonly reason: string };
+  return { kind: 'gap', id: id ?? '', requested, reason };
 }
 
 /** Batches carry a text as a JSON string, and a stream of one topic hands it out as it was published. */

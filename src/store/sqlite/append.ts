@@ -66,8 +66,9 @@ export class Appender {
     this.#messages.insert(plan.messages);
     const { outcomes, seq, bytes } = plan;
     this.#topicIndex.add(before.seq, seq);
-    // Written also when nothing was stored: an empty append has to find out whether the log can be written.
     const time = seq === before.seq ? before.time : now;
+    // An empty append has to find out whether the log can be written. SQLite writes no page for an UPDATE that changes nothing, but does for two that cancel out.
+    if (packed.requests === 0) this.#moveHead.run(seq, time, bytes + 1);
     this.#moveHead.run(seq, time, bytes);
     return { outcomes, log: { ...before, seq, time, bytes } };
   }

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { pino } from 'pino';
 import { SqliteStore } from '../../../src/store/sqlite/sqlite.ts';
-import { StoreError } from '../../../src/store/store.ts';
+import { StoreError, type AppendRequest } from '../../../src/store/store.ts';
 import { draft, request } from '../../contract/store-kit.ts';
 
 const [what, file, target] = process.argv.slice(2) as [string, string, string | undefined];
@@ -18,17 +18,22 @@ function say(...words: unknown[]): void {
   process.stdout.write(`${words.join(' ')}\n`);
 }
 
-/** Appends one request, and says what became of it: `stored <first> <name>`, or the kind of the error. */
-async function append(name: string, messages: number): Promise<string> {
+/** Appends, and says what became of it: `stored <first> <name>`, or the kind of the error. */
+async function attempt(name: string, requests: readonly AppendRequest[]): Promise<string> {
   try {
-    const { outcomes: [outcome] } = await store.append([request(...Array.from({ length: messages }, (_, index) => draft('child', `${name}.${index}`)))]);
-    say('stored', outcome!.kind === 'stored' && outcome!.first, name);
+    const { outcomes: [outcome] } = await store.append(requests);
+    say('stored', outcome?.kind === 'stored' && outcome.first, name);
     return 'stored';
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     say(error.kind, 0, name, `(${error.message})`);
     return error.kind;
   }
+}
+
+/** Appends one request of so many messages. */
+function append(name: string, messages: number): Promise<string> {
+  return attempt(name, [request(...Array.from({ length: messages }, (_, index) => draft('child', `${name}.${index}`)))]);
 }
 
 const programs: Record<string, () => Promise<void>> = {
@@ -63,6 +68,13 @@ const programs: Record<string, () => Promise<void>> = {
       failed ||= !stored;
       worked = stored ? worked + 1 : 0;
     }
+    await store.close();
+  },
+
+  /** Makes a hundred empty appends. */
+  async nothing() {
+    await store.open();
+    for (let round = 0; round < 100; round++) await attempt(String(round), []);
     await store.close();
   },
 

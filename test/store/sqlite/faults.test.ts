@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { openStore, range, readMessages, request, draft, seqs, stored, texts } from '../../contract/store-kit.ts';
+import { onHangingDisk, SYNCS, thawOf } from '../../support/hanging-disk.ts';
 import { need } from '../../support/programs.ts';
 import { tempFolder } from '../../support/temp.ts';
 import { child, SqliteDatabase } from './database.ts';
@@ -23,10 +24,10 @@ function messagesOf(name: string, count: number): string[] {
   return range(0, count - 1).map((part) => `${name}.${part}`);
 }
 
-/** Lets system calls on the write-ahead log fail, from the first to the last number given, in a child that appends. */
-async function appendWithFault(t: Test, database: SqliteDatabase, fault: string): Promise<Report> {
+/** Lets system calls on the write-ahead log fail, from the first to the last number given, in a child that runs a program of child.ts. */
+async function appendWithFault(t: Test, database: SqliteDatabase, fault: string, program = 'untilItFailed'): Promise<Report> {
   const calls = fault.split(':', 1)[0]!;
-  const one = child(t, ['untilItFailed', database.file], need('strace'), '-f', '-qq', '-o', '/dev/null', '-P', `${database.file}-wal`, '-e', `trace=${calls}`, '-e', `inject=${fault}`);
+  const one = child(t, [program, database.file], need('strace'), '-f', '-qq', '-o', '/dev/null', '-P', `${database.file}-wal`, '-e', `trace=${calls}`, '-e', `inject=${fault}`);
   t.match(await one.exited, { code: 0 }, one.output);
   return reportOf(one.output);
 }
@@ -53,14 +54,18 @@ t.test('a sync that fails: nobody knows, and it goes on when the disk works agai
   t.same(known, names.flatMap((name) => messagesOf(name, 10)));
 });
 
+t.test('an empty append shows whether the disk takes what is written', async (t) => {
+  const { stored: names, failed } = await appendWithFault(t, new SqliteDatabase(t), 'fsync,fdatasync:error=EIO:when=20', 'nothing');
+  t.same(failed.map(([kind]) => kind), ['outcome-unknown']);
+  t.equal(names.length, 99);
+});
+
 t.test('a disk that hangs in a commit: only that one is unknown, nothing that waited for it is ever stored, and it goes on when the disk does', async (t) => {
   const database = new SqliteDatabase(t);
-  // Far longer than the test: the disk comes back when strace goes.
-  const fault = 'fsync,fdatasync:delay_enter=600000000:when=20+';
-  const one = child(t, ['untilItHangs', database.file], need('strace'), '-D', '-f', '-qq', '-o', '/dev/null', '-P', `${database.file}-wal`, '-e', 'trace=fsync,fdatasync', '-e', `inject=${fault}`);
+  const one = child(t, ['untilItHangs', database.file], ...onHangingDisk(`${database.file}-wal`, SYNCS, 20));
+  const thaw = thawOf(t, one.pid);
   await one.says('hangs');
-  const [, tracer] = /^TracerPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${one.pid}/status`, 'utf8'))!;
-  process.kill(Number(tracer), 'SIGKILL');
+  thaw();
   t.match(await one.exited, { code: 0 }, one.output);
   const report = reportOf(one.output.replace('hangs\n', ''));
   const namesOf = (kind: string): string[] => report.failed.filter(([word]) => word === kind).map(([, , name]) => name!);
