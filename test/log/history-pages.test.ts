@@ -47,14 +47,11 @@ t.test('many long polls are answered from memory, without a read each', async (t
   t.equal(audience.size, 0, 'nothing stays in the index');
 });
 
-for (const { reason, epoch, wanted } of [
-  { reason: 'expired', epoch: 'of the log', wanted: 'forked' },
-  { reason: 'unknown-log', epoch: 'nobody knows', wanted: 'unknown-log' },
-]) {
-  t.test(`retention overtakes a page between its look at the log and its read: a gap that is ${wanted} then is told as ${reason}`, async (t) => {
+for (const { first, reason } of [{ first: 'forked', reason: 'expired' }, { first: 'unknown-log', reason: 'unknown-log' }]) {
+  t.test(`a page whose gap is ${first} tells ${reason} when retention overtakes its read`, async (t) => {
     const { store, page } = await begin(t);
     for (let count = 0; count < 5; count++) store.commit({ topic: 'a' });
-    const position = epoch === 'nobody knows' ? { epoch: 'nobody000', seq: 5 } : store.log().lineage.at(5);
+    const position = first === 'forked' ? store.log().lineage.at(5) : { epoch: 'unknown0', seq: 5 };
     await store.restore(2);
     for (let count = 0; count < 5; count++) store.commit({ topic: 'a' });
     const read = store.read.bind(store);
