@@ -1,5 +1,5 @@
 import type { LogState } from '../model/epochs.ts';
-import type { Gap, Start } from '../model/gap.ts';
+import type { Gap, GapReason, Start } from '../model/gap.ts';
 import type { Grant } from '../model/grant.ts';
 import type { Message } from '../model/message.ts';
 import type { Position } from '../model/position.ts';
@@ -131,9 +131,13 @@ export class History {
   }
 }
 
-/** Two gaps in a row are one. Where the second goes back to the oldest message held, that is what the client has to know. */
+/** Reasons of a gap. Of two, the later in this list is the one that a single look at the newer log would have given. */
+const BY_REACH: readonly GapReason[] = ['ahead', 'forked', 'expired', 'unknown-log'];
+
+/** Two gaps in a row are one. If either leads to the oldest message held, the client has to know that. */
 function joined(first: Gap, second: Gap): Gap {
-  return { ...second, requested: first.requested, reason: second.reason === 'unknown-log' ? second.reason : first.reason };
+  const reason = BY_REACH.indexOf(second.reason) > BY_REACH.indexOf(first.reason) ? second.reason : first.reason;
+  return { ...second, requested: first.requested, reason };
 }
 
 function scannedTo(at: Position, scanned: number, log: LogState): Position {

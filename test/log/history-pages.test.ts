@@ -47,6 +47,25 @@ t.test('many long polls are answered from memory, without a read each', async (t
   t.equal(audience.size, 0, 'nothing stays in the index');
 });
 
+for (const { first, reason } of [{ first: 'forked', reason: 'expired' }, { first: 'unknown-log', reason: 'unknown-log' }]) {
+  t.test(`a page whose gap is ${first} tells ${reason} when retention overtakes its read`, async (t) => {
+    const { store, page } = await begin(t);
+    for (let count = 0; count < 5; count++) store.commit({ topic: 'a' });
+    const position = first === 'forked' ? store.log().lineage.at(5) : { epoch: 'unknown0', seq: 5 };
+    await store.restore(2);
+    for (let count = 0; count < 5; count++) store.commit({ topic: 'a' });
+    const read = store.read.bind(store);
+    store.read = async (query) => {
+      store.read = read;
+      await store.trim({ maxAge: 0, maxBytes: 1, rows: 4 });
+      return store.read(query);
+    };
+    const { messages, gap } = await page(0, { kind: 'after', position });
+    t.match(gap, { reason, requested: `${position.epoch}-${position.seq}`, resumed: /-4$/ });
+    t.same(messages.map(({ seq }) => seq), [5, 6, 7]);
+  });
+}
+
 t.test('what the grant leaves out is not read: a page is refused, and a message is not there', async (t) => {
   const { store, log, longPolls, audience } = await begin(t);
   const narrow: Grant = { mayPublish: () => true, mayRead: (pattern) => pattern === 'a' };

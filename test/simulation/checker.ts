@@ -110,6 +110,12 @@ class Checker {
     return Math.min(seq, ...this.#run.deeds.restores.filter((restore) => restore.epoch > epoch && restore.epoch <= upTo).map(({ kept }) => kept));
   }
 
+  /** Whether a number is where a place's log and a copy that took its place part: the newest copy of which the instance had heard, whichever that was. */
+  #isFork(place: Place, { seq }: Place): boolean {
+    const later = this.#run.deeds.restores.filter(({ epoch }) => epoch > place.epoch);
+    return seq < place.seq && later.some((_, index) => Math.min(place.seq, ...later.slice(0, index + 1).map(({ kept }) => kept)) === seq);
+  }
+
   /** Whether an instance may know nothing of an epoch: it was lost, and the one that it came from was too. Then the client gets all that is held. */
   #mayBeUnknown(epoch: string, handed: ReadonlySet<string>): boolean {
     if (handed.has(epoch)) return false;
@@ -234,7 +240,8 @@ class Checker {
     const { deeds, history } = this.#run;
     const to = placeOf(gap.id);
     const isExcused = gap.reason === 'expired' ? to.seq <= deeds.trimmedTo
-      : gap.reason === 'unknown-log' ? gap.requested !== null && this.#mayBeUnknown(placeOf(gap.requested).epoch, handed) : deeds.restores.length > 0;
+      : gap.reason === 'unknown-log' ? gap.requested !== null && this.#mayBeUnknown(placeOf(gap.requested).epoch, handed)
+        : gap.requested !== null && this.#isFork(placeOf(gap.requested), to);
     if (!isExcused) this.#fault('needless gap', name, `${gap.reason} at ${gap.id}`);
     if (at === undefined) return;
     const held = new Set(history.map(({ id }) => id));

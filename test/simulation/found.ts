@@ -66,7 +66,7 @@ export const FOUND: readonly (readonly [what: string, schedule: Schedule])[] = [
     ],
   }],
   ['a page is read after the number of a lost message, and its place lies before that', {
-    chance: 427891676, instances: 1, tailBytes: 1_000_000, writeMs: 0, bus: 'good', commands: [
+    chance: 427891683, instances: 1, tailBytes: 1_000_000, writeMs: 0, bus: 'good', commands: [
       { wait: 0, name: 'cinavc', do: 'publish', topic: 'a.x', messages: 1, times: 8, padding: 0, kind: 'plain' },
       { wait: 0, name: 'djfdt3', do: 'poll', wants: ['a.*'], from: { ago: 2 } },
       { wait: 100, name: 'whk32f', do: 'publish', topic: 'a', messages: 1, times: 1, padding: 0, kind: 'plain' },
@@ -88,6 +88,16 @@ export const FOUND: readonly (readonly [what: string, schedule: Schedule])[] = [
       { wait: 10, name: 'h6dfb1', do: 'cut', client: 7, isHalfOpen: false },
       { wait: 0, name: 'jhqvyv', do: 'restore', lost: 5 },
       { wait: 1, name: 'iz29ez', do: 'restore', lost: 20 },
+    ],
+  }],
+  ['retention overtakes a page that was told of a fork, and its gap to the oldest message is called a fork', {
+    chance: 1810606273, instances: 1, tailBytes: 1_000_000, writeMs: 0, bus: 'good', commands: [
+      { wait: 0, name: 'aye1d5', do: 'poll', wants: ['>'], from: 'now' },
+      { wait: 0, name: '1e7tto', do: 'publish', topic: 'a.y', messages: 1, times: 3, padding: 0, kind: 'plain' },
+      { wait: 30, name: 'g9ynkf', do: 'poll', wants: ['a.x', 'a.>', 'b'], from: 'start' },
+      { wait: 0, name: 'px1ikl', do: 'publish', topic: 'a.y', messages: 1, times: 3, padding: 0, kind: 'plain' },
+      { wait: 1, name: 'ejw6in', do: 'restore', lost: 5 },
+      { wait: 3, name: 'e181n1', do: 'trim', messages: 50 },
     ],
   }],
   ['a message from a clock that is days ahead is believed, and the one before it is deleted: retention had not looked between the two', {
