@@ -43,7 +43,7 @@ export type Rule = (request: RequestHead, premises: Premises) => Problem | undef
 
 /** All rules, in the order in which they are asked. The first objection counts. */
 export const RULES: readonly Rule[] = [
-  urlLength, hostMissing, repeatedHeader, pathOrMethod, queryEncoding, repeatedParameter, foreignPage, drain, contentHeaders, accepted, bodyLength,
+  urlLength, hostMissing, repeatedHeader, pathOrMethod, queryEncoding, repeatedParameter, foreignPage, drain, lengthMissing, contentHeaders, accepted, bodyLength,
 ];
 
 export class AdmissionPolicy {
@@ -166,6 +166,16 @@ function foreignPage({ method, headers }: RequestHead, { config }: Premises): Pr
 /** A draining instance still takes publishes, and answers what reads; only streams would not last. */
 function drain({ endpoint }: RequestHead, { draining }: Premises): Problem | undefined {
   return draining && endpoint?.isStream === true ? new Problem('unavailable', 'This instance is about to end.') : undefined;
+}
+
+/**
+ * RFC 9112, section 6.3: without a length and without chunks there is no body, whatever follows. A Content-Type, or the wish to be told to go on, says that there
+ * is one: it would be stored as the empty text.
+ */
+function lengthMissing({ endpoint, headers }: RequestHead): Problem | undefined {
+  if (endpoint?.body === undefined || headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) return undefined;
+  if (headers['content-type'] === undefined && headers.expect === undefined) return undefined;
+  return new Problem('length-required', 'The headers announce a body, but neither Content-Length nor Transfer-Encoding: chunked says how long it is; for an empty one send Content-Length: 0.', { field: 'Content-Length' });
 }
 
 function contentHeaders({ endpoint, headers }: RequestHead): Problem | undefined {

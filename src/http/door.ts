@@ -86,7 +86,9 @@ async function refuse(refusal: Error, request: FastifyRequest, reply: FastifyRep
   // The answer to a refused stream ends its connection in any case.
   const hasBody = (length !== undefined || coding !== undefined) && request.routeOptions.config.endpoint?.isStream !== true;
   const isRead = !hasBody || await discardBody(request.raw, length === undefined ? undefined : Number(length), request.routeOptions.bodyLimit);
-  if (!isRead) void reply.header('connection', 'close');
+  // A body without a length may follow, and would be taken for the next request.
+  const isBodyNext = refusal instanceof Problem && refusal.code === 'length-required';
+  if (!isRead || isBodyNext) void reply.header('connection', 'close');
   done(refusal);
 }
 

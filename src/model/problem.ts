@@ -18,6 +18,7 @@ export const PROBLEMS = {
   'method-not-allowed': [405, 'The method is not allowed here'],
   'not-acceptable': [406, 'The answer is not available in the format asked for'],
   'request-timeout': [408, 'The request took too long'],
+  'length-required': [411, 'The length of the body is missing'],
   'too-large': [413, 'The message is too large'],
   'uri-too-long': [414, 'The URL is too long'],
   'unsupported-media-type': [415, 'The content type is not supported'],

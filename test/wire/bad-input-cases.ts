@@ -31,7 +31,7 @@ function add(name: string, request: Buffer, [status, code]: readonly [number, Pr
   cases.push({ name, request, status, code, field, allow });
 }
 
-const post = (path: string, headers: Readonly<Record<string, string>> = {}, body: string | Uint8Array = 'x'): Buffer => requestBytes('POST', path, headers, body);
+const post = (path: string, headers: Readonly<Record<string, string>> = {}, body: string | Uint8Array = 'x'): Buffer => requestBytes('POST', path, body.length === 0 ? { ...headers, 'Content-Length': '0' } : headers, body);
 const get = (path: string, headers: Readonly<Record<string, string>> = {}): Buffer => requestBytes('GET', path, headers);
 const raw = (text: string): Buffer => Buffer.from(text, 'latin1');
 
@@ -48,6 +48,7 @@ const NOT_FOUND = [404, 'not-found'] as const;
 const NO_MESSAGE = [404, 'message-not-found'] as const;
 const METHOD = [405, 'method-not-allowed'] as const;
 const NOT_ACCEPTABLE = [406, 'not-acceptable'] as const;
+const LENGTH = [411, 'length-required'] as const;
 const LARGE = [413, 'too-large'] as const;
 const LONG_URL = [414, 'uri-too-long'] as const;
 const MEDIA_TYPE = [415, 'unsupported-media-type'] as const;
@@ -122,6 +123,7 @@ add('text that ends within a character', post('/topics/a', { 'Content-Type': 'te
 add('JSON that is no UTF-8', post('/topics/a', JSON_TYPE, BAD_UTF8), DATA, 'body');
 for (const body of ['', ' ', '{', '{"a":1,}', "{'a':1}", '01', 'NaN', '1 2', '[1,]', '"a\nb"', '"\\x41"', '\u{feff}1', 'undefined']) {
   add(`JSON ${JSON.stringify(body)}`, post('/topics/a', JSON_TYPE, body), DATA, 'body');
+  add(`problem+json ${JSON.stringify(body)}`, post('/topics/a', { 'Content-Type': 'application/problem+json' }, body), DATA, 'body');
 }
 add('a message of one byte too much', post('/topics/a', {}, Buffer.alloc(MESSAGE_BYTES + 1, 'x')), LARGE);
 add('JSON of one byte too much', post('/topics/a', JSON_TYPE, `"${'x'.repeat(MESSAGE_BYTES - 1)}"`), LARGE);
@@ -129,7 +131,19 @@ add('a Content-Length beyond reason, of which nothing is sent', raw('POST /topic
 add('a Content-Length beyond reason, which waits to be told to go on', raw('POST /topics/a HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 9999999999\r\n\r\n'), LARGE);
 add('chunks that are too much together', Buffer.concat([requestBytes('POST', '/topics/a', { 'Transfer-Encoding': 'chunked' }), raw(`10000\r\n${'x'.repeat(0x10000)}\r\n`.repeat(5)), raw('0\r\n\r\n')]), LARGE);
 
+// Headers that announce a body of which nobody knows how long it is.
+for (const path of ['/topics/a', '/messages']) {
+  for (const [name, value] of [['Content-Type', 'application/json'], ['Content-Type', 'text/plain'], ['Expect', '100-continue']] as const) {
+    add(`${path} with ${name}: ${value} and no length`, raw(`POST ${path} HTTP/1.1\r\nHost: test\r\n${name}: ${value}\r\n\r\n`), LENGTH, 'Content-Length');
+    add(`${path} of HTTP/1.0 with ${name}: ${value} and no length`, raw(`POST ${path} HTTP/1.0\r\n${name}: ${value}\r\n\r\n[]`), LENGTH, 'Content-Length');
+  }
+  add(`${path} with a body of no length`, raw(`POST ${path} HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n\r\n[{"topic":"a","data":1}]`), LENGTH, 'Content-Length');
+}
+
 // Content types and encodings.
+for (const type of ['multipart/form-data; boundary=x', 'Multipart/Form-Data', 'multipart/mixed; boundary=x']) {
+  add(`Content-Type: ${type}`, post('/topics/a', { 'Content-Type': type }, '--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--\r\n'), MEDIA_TYPE, 'Content-Type');
+}
 for (const type of ['garbage', 'application/', '/json', 'text plain']) add(`Content-Type: ${type}`, post('/topics/a', { 'Content-Type': type }), MEDIA_TYPE, 'Content-Type');
 for (const path of ['/topics/a', '/messages']) {
   for (const charset of ['iso-8859-1', 'UTF-16', '"windows-1252"']) add(`${path} in ${charset}`, post(path, { 'Content-Type': `application/json; charset=${charset}` }, '[]'), MEDIA_TYPE, 'Content-Type');

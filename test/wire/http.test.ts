@@ -49,6 +49,15 @@ await t.test('a client of HTTP/1.0 publishes and reads', async (t) => {
   t.match(page.answers('GET'), [{ status: 200, headers: { 'transfer-encoding': undefined }, body: /"data":"hi"/ }]);
 });
 
+await t.test('what follows a body of no length is no request', async (t) => {
+  const connection = await RawConnection.open(t, instance);
+  connection.send('POST /topics/lengthless HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n\r\nPOST /topics/lengthless HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx');
+  await connection.untilClosed();
+  t.match(connection.answers('POST'), [{ status: 411, headers: { connection: 'close' }, complete: true }]);
+  t.equal(connection.answers('POST').length, 1);
+  t.strictSame((await http.json<{ messages: unknown[] }>('/topics/lengthless/messages')).messages, []);
+});
+
 await t.test('HEAD is answered on every path that GET is, with the same headers and nothing else', async (t) => {
   const id = await http.publish('head', 'x');
   const paths = ['/topics/head/messages', '/messages?topic=head', `/messages/${id}`, '/healthz', '/readyz', '/metrics', '/openapi.json', '/topics/head/events', '/events?topic=head'];

@@ -6,7 +6,7 @@ import { Problem } from '../../model/problem.ts';
 import { checkTopic } from '../../model/topic.ts';
 import { ownText } from '../../runtime/memory.ts';
 import type { IdempotencyKey } from '../../store/store.ts';
-import { mediaType } from './content-headers.ts';
+import { isJson as saysJson } from './content-headers.ts';
 import { requestKey } from './idempotency-key.ts';
 import { parseTtl } from './ttl.ts';
 
@@ -34,7 +34,7 @@ export function readPublish({ topic: name, event: queried, headers, body }: Publ
   const named = readEvent(queried, headers['tidings-event'] as string | undefined, config.EVENT_BYTES);
   const event = named && ownText(named);
   const ttl = parseTtl(headers.ttl as string | undefined);
-  const isJson = mediaType(headers) === 'application/json';
+  const isJson = saysJson(headers);
   const key = requestKey(headers, { kind: isJson ? 'json' : 'text', topic, event, ttl, body }, config.IDEMPOTENCY_SECONDS);
   (isJson ? checkJson : checkText)(body);
   return { draft: { topic, event, json: isJson, data: body, ttl }, key };
