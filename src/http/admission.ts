@@ -6,6 +6,7 @@ import { clientAddress } from './client-address.ts';
 import { ENDPOINTS, type Endpoint } from './endpoints.ts';
 import { batchProblem } from './input/batch-body.ts';
 import { contentProblem } from './input/content-headers.ts';
+import { nearParameter } from './input/near-parameter.ts';
 import { malformedQuery } from './input/query-string.ts';
 import { isForeignPage, isPreflight, originHeaders } from './origin.ts';
 import type { Peer, RequestHead } from './request-head.ts';
@@ -43,7 +44,7 @@ export type Rule = (request: RequestHead, premises: Premises) => Problem | undef
 
 /** All rules, in the order in which they are asked. The first objection counts. */
 export const RULES: readonly Rule[] = [
-  urlLength, hostMissing, repeatedHeader, pathOrMethod, queryEncoding, repeatedParameter, foreignPage, drain, lengthMissing, contentHeaders, accepted, bodyLength,
+  urlLength, hostMissing, repeatedHeader, pathOrMethod, queryEncoding, repeatedParameter, mistakenParameter, foreignPage, drain, lengthMissing, contentHeaders, accepted, bodyLength,
 ];
 
 export class AdmissionPolicy {
@@ -152,6 +153,15 @@ function queryEncoding({ query }: RequestHead): Problem | undefined {
 function repeatedParameter({ endpoint, query }: RequestHead): Problem | undefined {
   const name = endpoint?.once.find((one) => Array.isArray(query[one]));
   return name === undefined ? undefined : new Problem('invalid-request', `${name} was given more than once.`, { field: name });
+}
+
+/** What a mistaken name asks for would be missing from the answer, without a word. */
+function mistakenParameter({ endpoint, query }: RequestHead): Problem | undefined {
+  if (endpoint === undefined) return undefined;
+  const near = nearParameter(query, endpoint);
+  if (near !== undefined) return new Problem('invalid-request', `The parameter ${JSON.stringify(near.given)} means nothing here; ${near.meant} is what it is called.`, { field: near.given });
+  if (query['topic'] === undefined || !endpoint.url.startsWith('/topics/') || endpoint.body !== undefined) return undefined;
+  return new Problem('invalid-request', 'The path names the topic here; /events and /messages take several, each as topic.', { field: 'topic' });
 }
 
 /** Methods that change nothing (RFC 9110, section 9.2.1). */

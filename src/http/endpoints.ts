@@ -3,8 +3,10 @@ export interface Endpoint {
   /** As the router writes it: `:name` is one segment of the path. */
   readonly url: string;
   readonly methods: readonly Method[];
-  /** Parameters of the query that may be given once. Others may be repeated, or mean nothing here. */
+  /** Parameters of the query that may be given once. Others mean nothing here. */
   readonly once: readonly string[];
+  /** Parameters that may be given more than once. */
+  readonly many?: readonly string[];
   /** The setting that bounds its body; absent where it takes none. */
   readonly body?: 'MESSAGE_BYTES' | 'BATCH_BYTES';
   /** It answers GET with an event stream, which takes its connection over. */
@@ -22,9 +24,9 @@ export const ENDPOINTS = {
   /** One topic or pattern, with the data alone. */
   streamTopic: { url: '/topics/:topic/events', methods: READ, once: [...CURSOR, 'control'], isStream: true },
   /** Many topics and patterns, with the message around the data. */
-  streamTopics: { url: '/events', methods: READ, once: [...CURSOR, 'control'], isStream: true },
+  streamTopics: { url: '/events', methods: READ, once: [...CURSOR, 'control'], many: ['topic'], isStream: true },
   topicHistory: { url: '/topics/:topic/messages', methods: READ, once: [...CURSOR, 'limit', 'wait'] },
-  history: { url: '/messages', methods: READ, once: [...CURSOR, 'limit', 'wait'] },
+  history: { url: '/messages', methods: READ, once: [...CURSOR, 'limit', 'wait'], many: ['topic'] },
   message: { url: '/messages/:id', methods: READ, once: [] },
   healthz: { url: '/healthz', methods: READ, once: [] },
   readyz: { url: '/readyz', methods: READ, once: [] },

@@ -87,6 +87,24 @@ for (const path of ['/topics/a/messages?', '/messages?topic=a&', '/topics/a/even
     add(`${path}since=${value}`, get(`${path}since=${value}`), CURSOR, 'since');
   }
 }
+// Names that are nearly one of ours.
+const MISTAKES = {
+  after: ['After', 'AFTER', 'aftr', 'fater', 'afters', 'cursor', 'Cursor'],
+  since: ['sicne', 'Since', 'sinse', 'sinc', 'since_'],
+  lastEventId: ['lastEvent', 'lastEventIds', 'last-evnt-id', 'lastEvntID', 'LastEventI'],
+  control: ['Control', 'contrl', 'controls'],
+  limit: ['limt', 'Limit', 'limits', 'lmiit'],
+  wait: ['Wait', 'wiat', 'waits'],
+  topic: ['topic[]', 'topic[0]', 'topic%5B%5D', 'topics', 'Topic', 'tpoic'],
+} as const;
+for (const [path, names] of [
+  ['/topics/a/events?', ['after', 'since', 'lastEventId', 'control']], ['/events?topic=a&', ['after', 'since', 'lastEventId', 'control', 'topic']],
+  ['/topics/a/messages?', ['after', 'since', 'lastEventId', 'limit', 'wait']], ['/messages?topic=a&', ['after', 'since', 'lastEventId', 'limit', 'wait', 'topic']],
+] as const) {
+  for (const meant of names) for (const name of MISTAKES[meant]) add(`${path}${name} for ${meant}`, get(`${path}${name}=1`), REQUEST, decodeURIComponent(name));
+}
+for (const name of ['Event', 'evnet', 'events', 'event[]']) add(`an event name in the parameter ${name}`, post(`/topics/a?${name}=x`), REQUEST, name);
+for (const path of ['/topics/a/events', '/topics/a/messages']) add(`${path} with another topic in the query`, get(`${path}?topic=b`), REQUEST, 'topic');
 add('two cursors', get('/topics/a/messages?after=start&after=start'), REQUEST, 'after');
 add('two cursors of a stream', get('/topics/a/events?after=start&after=start', STREAM), REQUEST, 'after');
 for (const value of ['0', '1001', '-1', '1.5', '1e2', 'ten', '', '0x10', '99999999999999999999']) add(`limit=${value}`, get(`/topics/a/messages?limit=${value}`), REQUEST, 'limit');

@@ -33,6 +33,8 @@ await t.test('every request that cannot be carried out is refused with what is w
 await t.test('where there are only a few things to say, or to ask for, the answer says which', async (t) => {
   const detail = async (path: string): Promise<string> => (JSON.parse((await http.get(path)).body) as { detail: string }).detail;
   t.equal(await detail('/topics/a/events?control=yes'), 'control must be one of 0, 1.');
+  t.equal(await detail('/topics/a/events?sicne=10m'), 'The parameter "sicne" means nothing here; since is what it is called.');
+  t.equal(await detail('/events?topic[]=a'), 'The parameter "topic[]" means nothing here; topic is what it is called.');
   t.match(await detail('/topic/a'), '/openapi.json');
   t.equal((await http.get('/openapi.json')).status, 200);
 });

@@ -42,7 +42,7 @@ export function historyRoutes(app: App, service: Service): void {
 
   async function page(request: FastifyRequest, reply: FastifyReply, filter: Filter): Promise<FastifyReply> {
     const { limit = PAGE_DEFAULT_MESSAGES, wait = 0 } = request.query as { readonly limit?: number; readonly wait?: number };
-    const start = startFromRequest(request, { kind: 'start' });
+    const start = startFromRequest(request, 'start');
     const left = new AbortController();
     const leave = (): void => left.abort();
     reply.raw.once('close', leave);
