@@ -2,13 +2,17 @@ import Negotiator from 'negotiator';
 import type { Config } from '../config/config.ts';
 import { FULL_GRANT, type Grant } from '../model/grant.ts';
 import { Problem, type ProblemCode } from '../model/problem.ts';
+import { isLoopback } from '../config/loopback.ts';
+import type { Logger } from '../runtime/logger.ts';
 import { clientAddress } from './client-address.ts';
 import { ENDPOINTS, type Endpoint } from './endpoints.ts';
 import { batchProblem } from './input/batch-body.ts';
 import { contentProblem } from './input/content-headers.ts';
 import { nearParameter } from './input/near-parameter.ts';
 import { malformedQuery } from './input/query-string.ts';
-import { isForeignPage, isPreflight, originHeaders } from './origin.ts';
+import { commonHeaders, foreignPageDetail, isForeignPage, isPreflight } from './origin.ts';
+import { isAllowedHost } from './host.ts';
+import { KeptOut, shown } from './kept-out.ts';
 import type { Peer, RequestHead } from './request-head.ts';
 import { BODY_MAX_BYTES, URL_MAX_BYTES } from './server-limits.ts';
 
@@ -44,15 +48,17 @@ export type Rule = (request: RequestHead, premises: Premises) => Problem | undef
 
 /** All rules, in the order in which they are asked. The first objection counts. */
 export const RULES: readonly Rule[] = [
-  urlLength, hostMissing, repeatedHeader, pathOrMethod, queryEncoding, repeatedParameter, mistakenParameter, foreignPage, drain, lengthMissing, contentHeaders, accepted, bodyLength,
+  urlLength, hostMissing, repeatedHeader, unknownHost, pathOrMethod, queryEncoding, repeatedParameter, mistakenParameter, foreignPage, drain, lengthMissing, contentHeaders, accepted, bodyLength,
 ];
 
 export class AdmissionPolicy {
   readonly #premises: Premises;
   readonly #rules: readonly Rule[];
+  readonly #keptOut: KeptOut;
 
-  constructor(premises: Premises, rules: readonly Rule[] = RULES) {
+  constructor(premises: Premises & { readonly logger: Pick<Logger, 'info'> }, rules: readonly Rule[] = RULES) {
     this.#premises = premises;
+    this.#keptOut = new KeptOut(premises.logger);
     this.#rules = rules;
   }
 
@@ -81,15 +87,19 @@ export class AdmissionPolicy {
 
   #decided(request: RequestHead, peer: Peer, objection: Error | undefined): Admission {
     const { config } = this.#premises;
+    const client = (): string => clientAddress(request.headers, peer, config.TRUST_PROXY);
+    const code = objection instanceof Problem ? objection.code : undefined;
+    if (code === 'unknown-host') this.#keptOut.host(request, client);
+    else if (code === 'cross-origin' || (request.headers.origin !== undefined && isForeignPage(request.headers, config.CORS_ORIGINS))) this.#keptOut.page(request, client);
     const isBusy = objection instanceof Problem && objection.status === 503 && request.endpoint?.isStream === true;
     const preflight = objection === undefined && isPreflight(request, config.CORS_ORIGINS);
     return {
       grant: FULL_GRANT,
-      headers: originHeaders(request.headers.origin, config.CORS_ORIGINS, preflight),
+      headers: commonHeaders(request.headers, config.CORS_ORIGINS, preflight),
       refusal: isBusy ? undefined : objection,
       isPreflight: preflight,
       isBusy,
-      clientAddress: () => clientAddress(request.headers, peer, config.TRUST_PROXY),
+      clientAddress: client,
     };
   }
 }
@@ -106,6 +116,19 @@ function urlLength({ url }: RequestHead): Problem | undefined {
 function hostMissing({ headers, httpVersion }: RequestHead): Problem | undefined {
   return headers.host === undefined && httpVersion === '1.1' ? new Problem('invalid-request', 'The Host header is missing.', { field: 'Host' }) : undefined;
 }
+
+/**
+ * A page can give its own host name the address of this machine (DNS rebinding). To the browser it then is a page of this service, and may read everything. So an instance that only this
+ * machine reaches answers only to names that no page can have. Without a Host header (HTTP/1.0) it is no browser that asks.
+ */
+function unknownHost({ url, headers: { host } }: RequestHead, { config: { ALLOWED_HOSTS, HOST } }: Premises): Problem | undefined {
+  const allowed = ALLOWED_HOSTS ?? (isLoopback(HOST) ? NO_HOSTS : '*');
+  // A URL with a host goes before the header (RFC 9112, section 3.2.2).
+  const other = [host, url.startsWith('/') ? undefined : /^[a-z]+:\/\/([^/?#]*)/i.exec(url)?.[1]].find((one) => one !== undefined && !isAllowedHost(one, allowed));
+  return other === undefined ? undefined : new Problem('unknown-host', `This instance does not answer to the host name ${JSON.stringify(shown(other))}: behind a proxy, or under a name of its own, the setting ALLOWED_HOSTS has to name it.`, { field: 'Host' });
+}
+
+const NO_HOSTS: readonly string[] = [];
 
 /** Headers that may come once, by their names in lower case. With two of them, parsers disagree about which one counts. */
 const ONCE: ReadonlyMap<string, readonly [name: string, code: ProblemCode]> = new Map([
@@ -170,7 +193,7 @@ const SAFE: readonly string[] = ['GET', 'HEAD', 'OPTIONS'];
 /** An upgrade counts as a change, whatever its method: no browser asks anybody before a page opens a WebSocket to another origin. */
 function foreignPage({ method, headers }: RequestHead, { config }: Premises): Problem | undefined {
   if ((SAFE.includes(method) && headers.upgrade === undefined) || !isForeignPage(headers, config.CORS_ORIGINS)) return undefined;
-  return new Problem('cross-origin', 'A page of this origin may not publish here, unless CORS_ORIGINS names it.', { field: headers.origin === undefined ? 'Sec-Fetch-Site' : 'Origin' });
+  return new Problem('cross-origin', foreignPageDetail(headers), { field: headers.origin === undefined ? 'Sec-Fetch-Site' : 'Origin' });
 }
 
 /** A draining instance still takes publishes, and answers what reads; only streams would not last. */

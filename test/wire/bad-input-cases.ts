@@ -123,7 +123,7 @@ add('an event name that is no UTF-8', post('/topics/a?event=%FF'), REQUEST, 'eve
 
 // TTLs and keys.
 for (const value of ['0', '-1', '1.5', '1e3', 'soon', '', '1s', '315360001', '99999999999999999999']) add(`TTL: ${value}`, post('/topics/a', { TTL: value }), TTL, 'TTL');
-add('two TTLs', raw('POST /topics/a HTTP/1.1\r\nHost: test\r\nTTL: 1\r\nTTL: 2\r\nContent-Length: 1\r\n\r\nx'), TTL, 'TTL');
+add('two TTLs', raw('POST /topics/a HTTP/1.1\r\nHost: localhost\r\nTTL: 1\r\nTTL: 2\r\nContent-Length: 1\r\n\r\nx'), TTL, 'TTL');
 for (const value of ['', '""', '"a', '"a"b"', '"a\\b"', 'k'.repeat(256), `"${'k'.repeat(256)}"`, 'caf\u{e9}', '"caf\u{e9}"', 'a\tb']) {
   add(`Idempotency-Key: ${value.slice(0, 20)}`, post('/topics/a', { 'Idempotency-Key': value }), KEY, 'Idempotency-Key');
 }
@@ -131,7 +131,7 @@ for (const value of ['', '""', '"a', '"a"b"', '"a\\b"', 'k'.repeat(256), `"${'k'
 for (const [name, kind] of [
   ['Host', REQUEST], ['Origin', REQUEST], ['Sec-Fetch-Site', REQUEST], ['Authorization', REQUEST], ['Content-Type', REQUEST], ['Idempotency-Key', KEY], ['Tidings-Event', EVENT], ['TTL', TTL],
 ] as const) {
-  for (const second of ['1', '2']) add(`${name} twice, 1 and ${second}`, raw(`POST /topics/a HTTP/1.1\r\n${name === 'Host' ? '' : 'Host: test\r\n'}${name}: 1\r\n${name}: ${second}\r\nContent-Length: 1\r\n\r\nx`), kind, name);
+  for (const second of ['1', '2']) add(`${name} twice, 1 and ${second}`, raw(`POST /topics/a HTTP/1.1\r\n${name === 'Host' ? '' : 'Host: localhost\r\n'}${name}: 1\r\n${name}: ${second}\r\nContent-Length: 1\r\n\r\nx`), kind, name);
 }
 
 // Bodies of one message.
@@ -145,17 +145,17 @@ for (const body of ['', ' ', '{', '{"a":1,}', "{'a':1}", '01', 'NaN', '1 2', '[1
 }
 add('a message of one byte too much', post('/topics/a', {}, Buffer.alloc(MESSAGE_BYTES + 1, 'x')), LARGE);
 add('JSON of one byte too much', post('/topics/a', JSON_TYPE, `"${'x'.repeat(MESSAGE_BYTES - 1)}"`), LARGE);
-add('a Content-Length beyond reason, of which nothing is sent', raw('POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Length: 9999999999\r\n\r\n'), LARGE);
-add('a Content-Length beyond reason, which waits to be told to go on', raw('POST /topics/a HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 9999999999\r\n\r\n'), LARGE);
+add('a Content-Length beyond reason, of which nothing is sent', raw('POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999999\r\n\r\n'), LARGE);
+add('a Content-Length beyond reason, which waits to be told to go on', raw('POST /topics/a HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 9999999999\r\n\r\n'), LARGE);
 add('chunks that are too much together', Buffer.concat([requestBytes('POST', '/topics/a', { 'Transfer-Encoding': 'chunked' }), raw(`10000\r\n${'x'.repeat(0x10000)}\r\n`.repeat(5)), raw('0\r\n\r\n')]), LARGE);
 
 // Headers that announce a body of which nobody knows how long it is.
 for (const path of ['/topics/a', '/messages']) {
   for (const [name, value] of [['Content-Type', 'application/json'], ['Content-Type', 'text/plain'], ['Expect', '100-continue']] as const) {
-    add(`${path} with ${name}: ${value} and no length`, raw(`POST ${path} HTTP/1.1\r\nHost: test\r\n${name}: ${value}\r\n\r\n`), LENGTH, 'Content-Length');
+    add(`${path} with ${name}: ${value} and no length`, raw(`POST ${path} HTTP/1.1\r\nHost: localhost\r\n${name}: ${value}\r\n\r\n`), LENGTH, 'Content-Length');
     add(`${path} of HTTP/1.0 with ${name}: ${value} and no length`, raw(`POST ${path} HTTP/1.0\r\n${name}: ${value}\r\n\r\n[]`), LENGTH, 'Content-Length');
   }
-  add(`${path} with a body of no length`, raw(`POST ${path} HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n\r\n[{"topic":"a","data":1}]`), LENGTH, 'Content-Length');
+  add(`${path} with a body of no length`, raw(`POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\r\n[{"topic":"a","data":1}]`), LENGTH, 'Content-Length');
 }
 
 // Content types and encodings.
@@ -215,7 +215,7 @@ add('a message too many', post('/messages', JSON_TYPE, `[${Array<string>(BATCH_M
 add('a line too many', post('/messages', NDJSON_TYPE, `${GOOD}\n`.repeat(BATCH_MESSAGES + 1)), BATCH);
 add('a batch that is no UTF-8', post('/messages', JSON_TYPE, Buffer.concat([Buffer.from('[{"topic":"a","data":'), BAD_UTF8, Buffer.from('}]')])), DATA, 'body');
 add('a batch that is too large', post('/messages', JSON_TYPE, Buffer.alloc(BATCH_BYTES + 1, ' ')), LARGE);
-add('a batch with two keys', raw(`POST /messages HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nIdempotency-Key: a\r\nIdempotency-Key: b\r\nContent-Length: ${GOOD.length + 2}\r\n\r\n[${GOOD}]`), KEY, 'Idempotency-Key');
+add('a batch with two keys', raw(`POST /messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nIdempotency-Key: a\r\nIdempotency-Key: b\r\nContent-Length: ${GOOD.length + 2}\r\n\r\n[${GOOD}]`), KEY, 'Idempotency-Key');
 
 // Paths and methods.
 for (const path of ['/', '/topics', '/topics/a/', '/topics/a/b', '/topics/a/events/', '/topics/a/messages/', '/topics/a/b/events', '/Topics/a', '/events/', '/events/a', '/messages/a/b', '/healthz/', '/admin', '/.env', '/topics/a;x=1/nothing', '/topics/..%2F..%2Fetc/passwd', '//topics/a']) {
@@ -241,7 +241,7 @@ for (const accept of ['application/json', 'text/html', 'text/event-stream;q=0', 
 for (const path of ['/topics/a', '/messages']) {
   add(`${path} from a page of another origin`, post(path, { ...JSON_TYPE, Origin: 'https://elsewhere.example' }, `[${GOOD}]`), ORIGIN, 'Origin');
   add(`${path} from a page of another site that hides its origin`, post(path, { ...JSON_TYPE, 'Sec-Fetch-Site': 'cross-site' }, `[${GOOD}]`), ORIGIN, 'Sec-Fetch-Site');
-  add(`${path} from a page of another site`, post(path, { ...JSON_TYPE, 'Sec-Fetch-Site': 'cross-site', Origin: 'http://test' }, `[${GOOD}]`), ORIGIN, 'Origin');
+  add(`${path} from a page of another site`, post(path, { ...JSON_TYPE, 'Sec-Fetch-Site': 'cross-site', Origin: 'http://localhost' }, `[${GOOD}]`), ORIGIN, 'Origin');
   add(`${path} from a page without an origin`, post(path, { ...JSON_TYPE, Origin: 'null' }, `[${GOOD}]`), ORIGIN, 'Origin');
 }
 add('HTTP/1.1 without Host', raw('GET /healthz HTTP/1.1\r\n\r\n'), REQUEST, 'Host');
@@ -255,20 +255,20 @@ add('too many headers', get('/healthz', Object.fromEntries(Array.from({ length: 
 // No HTTP at all.
 for (const [name, text] of [
   ['no request line', 'hello\r\n\r\n'],
-  ['an unknown version', 'GET /healthz HTTP/9.9\r\nHost: test\r\n\r\n'],
-  ['an unknown method', 'PUBLISH /topics/a HTTP/1.1\r\nHost: test\r\n\r\n'],
-  ['a space in the path', 'POST /topics/a b HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\nx'],
-  ['a header without a colon', 'GET /healthz HTTP/1.1\r\nHost: test\r\nnonsense\r\n\r\n'],
-  ['a space before a header\u{2019}s colon', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Length : 1\r\n\r\nx'],
-  ['a NUL in a header', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nTidings-Event: a\0b\r\nContent-Length: 1\r\n\r\nx'],
-  ['a folded header', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nTidings-Event: a\r\n data: x\r\nContent-Length: 1\r\n\r\nx'],
-  ['a length that is no number', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Length: x\r\n\r\nx'],
-  ['a negative length', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Length: -1\r\n\r\nx'],
-  ['two lengths', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxy'],
-  ['a length and chunks', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
-  ['a chunk that is no number', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nx\r\n'],
-  ['a chunk that is longer than it says', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxxxxx\r\n0\r\n\r\n'],
-  ['an encoding of the transfer that nobody knows', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: gzip\r\n\r\nx'],
+  ['an unknown version', 'GET /healthz HTTP/9.9\r\nHost: localhost\r\n\r\n'],
+  ['an unknown method', 'PUBLISH /topics/a HTTP/1.1\r\nHost: localhost\r\n\r\n'],
+  ['a space in the path', 'POST /topics/a b HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx'],
+  ['a header without a colon', 'GET /healthz HTTP/1.1\r\nHost: localhost\r\nnonsense\r\n\r\n'],
+  ['a space before a header\u{2019}s colon', 'POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length : 1\r\n\r\nx'],
+  ['a NUL in a header', 'POST /topics/a HTTP/1.1\r\nHost: localhost\r\nTidings-Event: a\0b\r\nContent-Length: 1\r\n\r\nx'],
+  ['a folded header', 'POST /topics/a HTTP/1.1\r\nHost: localhost\r\nTidings-Event: a\r\n data: x\r\nContent-Length: 1\r\n\r\nx'],
+  ['a length that is no number', 'POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\nx'],
+  ['a negative length', 'POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\nx'],
+  ['two lengths', 'POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxy'],
+  ['a length and chunks', 'POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+  ['a chunk that is no number', 'POST /topics/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nx\r\n'],
+  ['a chunk that is longer than it says', 'POST /topics/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxxxxx\r\n0\r\n\r\n'],
+  ['an encoding of the transfer that nobody knows', 'POST /topics/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\nx'],
   ['TLS', '\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03'],
 ] as const) add(name, raw(text), REQUEST);
 

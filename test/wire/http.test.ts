@@ -206,7 +206,7 @@ await t.test('a connection is good for more after errors', async (t) => {
 
 await t.test('a body that is announced as far too large is refused before it is sent, and its connection ends', async (t) => {
   const connection = await RawConnection.open(t, instance);
-  connection.send('POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Length: 99999999999\r\n\r\n');
+  connection.send('POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n');
   await connection.answered(1, 'POST');
   t.match(connection.answers('POST')[0], { status: 413, headers: { connection: 'close' } });
   await connection.untilClosed();
@@ -214,7 +214,7 @@ await t.test('a body that is announced as far too large is refused before it is 
 
 await t.test('a body that ends before its length is refused', async (t) => {
   const head = await http.metric('log_head');
-  for (const request of ['POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nshort', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n']) {
+  for (const request of ['POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nshort', 'POST /topics/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n']) {
     const connection = await RawConnection.open(t, instance);
     connection.send(request);
     connection.end();
@@ -226,7 +226,7 @@ await t.test('a body that ends before its length is refused', async (t) => {
 
 await t.test('what is no HTTP after a request does not take its answer', async (t) => {
   const head = await http.metric('log_head');
-  const short = 'POST /topics/short HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\nhi, of which the length told only a part\r\n\r\n';
+  const short = 'POST /topics/short HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi, of which the length told only a part\r\n\r\n';
   const whole = requestBytes('POST', '/topics/short', {}, 'hi').toString();
   for (const [name, bytes, statuses] of [
     ['a body that is longer than its length', short, [201, 400]],
@@ -251,7 +251,7 @@ await t.test('what is no HTTP after a request does not take its answer', async (
 
 await t.test('a client that waits to be told to go on with its body is told', async (t) => {
   const connection = await RawConnection.open(t, instance);
-  connection.send('POST /topics/expect HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n');
+  connection.send('POST /topics/expect HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n');
   await connection.until('100', () => connection.text.includes('HTTP/1.1 100 '));
   connection.send('hello');
   const answers = await connection.answered(2, 'POST');

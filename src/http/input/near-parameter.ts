@@ -1,4 +1,3 @@
-import type { Endpoint } from '../endpoints.ts';
 import type { Query } from './query-string.ts';
 
 /**
@@ -12,14 +11,20 @@ export interface NearParameter {
   readonly meant: string;
 }
 
+/** The parameters that an endpoint takes: once, or several times. */
+export interface TakenParameters {
+  readonly once: readonly string[];
+  readonly many?: readonly string[];
+}
+
 /** Shorter names are cache busters (`_`, `t`, `ts`, `v`, `cb`) rather than mistakes. */
-const SHORTEST = 4;
+const SHORTEST_CHARACTERS = 4;
 
 /** Of ours, names from this length on may be two mistakes away, shorter ones one. */
-const LONG = 8;
+const LONG_CHARACTERS = 8;
 
 /** Stops a URL of thousands of names from taking long. */
-const LOOKED_AT_MAX = 100;
+const LOOKED_AT_MAX_ENTRIES = 100;
 
 /** Our words for what one of the parameters takes. */
 const OTHER_WORDS: ReadonlyMap<string, string> = new Map([['cursor', 'after']]);
@@ -28,11 +33,11 @@ const OTHER_WORDS: ReadonlyMap<string, string> = new Map([['cursor', 'after']]);
  * The first parameter that is nearly one of ours. Case, `-`, `_`, and brackets at the end (`topic[]`) do not count. Then a name is near when it is the same, or one
  * letter is missing, too much, another one, or two neighbours are swapped; in a long name this may be so twice.
  */
-export function nearParameter(query: Query, { once, many = [] }: Endpoint): NearParameter | undefined {
+export function nearParameter(query: Query, { once, many = [] }: TakenParameters): NearParameter | undefined {
   let lookedAt = 0;
   for (const given in query) {
     if (once.includes(given) || many.includes(given)) continue;
-    if (++lookedAt > LOOKED_AT_MAX) return undefined;
+    if (++lookedAt > LOOKED_AT_MAX_ENTRIES) return undefined;
     const ours = [...once, ...many];
     const name = folded(given);
     const meant = ours.find((one) => isNear(name, folded(one))) ?? otherWord(name, ours);
@@ -51,8 +56,8 @@ function folded(name: string): string {
 }
 
 function isNear(name: string, ours: string): boolean {
-  const most = ours.length < LONG ? 1 : 2;
-  return name.length >= SHORTEST && Math.abs(name.length - ours.length) <= most && distance(name, ours) <= most;
+  const most = ours.length < LONG_CHARACTERS ? 1 : 2;
+  return name.length >= SHORTEST_CHARACTERS && Math.abs(name.length - ours.length) <= most && distance(name, ours) <= most;
 }
 
 /** How many letters have to be added, removed, replaced or swapped with their neighbour (the optimal string alignment distance). */

@@ -39,7 +39,7 @@ export function problemHeaders(problem: Problem): Readonly<Record<string, string
 /** A whole HTTP answer, for a connection on which nothing could be parsed. It is the last one there. */
 export function rawProblem(problem: Problem): Buffer {
   const body = problemBody(problem);
-  const head = `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\nContent-Type: ${PROBLEM_TYPE}\r\n`
+  const head = `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\nContent-Type: ${PROBLEM_TYPE}\r\nX-Content-Type-Options: nosniff\r\n`
     + `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n`;
   return Buffer.concat([Buffer.from(head), body]);
 }
