@@ -8,6 +8,7 @@ import { clientAddress } from './client-address.ts';
 import { ENDPOINTS, type Endpoint } from './endpoints.ts';
 import { batchProblem } from './input/batch-body.ts';
 import { contentProblem } from './input/content-headers.ts';
+import { meantPaths } from './input/meant-path.ts';
 import { nearParameter } from './input/near-parameter.ts';
 import { malformedQuery } from './input/query-string.ts';
 import { commonHeaders, foreignPageDetail, isForeignPage, isPreflight } from './origin.ts';
@@ -155,7 +156,10 @@ function pathOrMethod(request: RequestHead, { config }: Premises): Problem | und
   if (!isEncoded(request.url.split('?', 1)[0]!)) return new Problem('invalid-request', 'The path of the URL is not percent-encoded UTF-8.');
   if (isPreflight(request, config.CORS_ORIGINS)) return undefined;
   const allow = request.allowedMethods();
-  if (allow.length === 0) return new Problem('not-found', 'There is nothing at this path; /openapi.json lists what there is.');
+  if (allow.length === 0) {
+    const meant = meantPaths(request.url.split('?', 1)[0]!).find((path) => request.allowedMethods(path).includes(request.method));
+    return new Problem('not-found', meant === undefined ? 'There is nothing at this path; /openapi.json lists what there is.' : `There is nothing at this path; ${meant} may be meant.`);
+  }
   return new Problem('method-not-allowed', `${request.method} is not possible here; ${allow.join(' and ')} ${allow.length === 1 ? 'is' : 'are'}.`, { allow });
 }
 

@@ -138,8 +138,8 @@ class OrdinaryHead implements RequestHead {
     return this.#request.routeOptions.config.endpoint;
   }
 
-  allowedMethods(): readonly string[] {
-    return METHODS.filter((method) => (this.#app.findRoute({ method, url: this.url }) as object | null) !== null);
+  allowedMethods(path = this.url): readonly string[] {
+    return METHODS.filter((method) => (this.#app.findRoute({ method, url: path }) as object | null) !== null);
   }
 }
 

@@ -91,7 +91,7 @@ function* elements(source: string): Generator<Place, void> {
     }
   } catch (error) {
     if (!(error instanceof NotAnArray)) throw error;
-    throw new Problem('invalid-batch', error.index === 0 ? 'The body is no JSON array.' : `The body is no JSON array: after [${error.index - 1}] it does not go on as one.`, { cause: error });
+    throw new Problem('invalid-batch', error.index === 0 ? `The body is no JSON array${source.startsWith('\ufeff') ? ': it begins with a byte order mark (the bytes EF BB BF)' : ''}.` : `The body is no JSON array: after [${error.index - 1}] it does not go on as one.`, { cause: error });
   }
 }
 
@@ -136,7 +136,7 @@ function parse(source: string): unknown {
   try {
     return JSON.parse(source);
   } catch (error) {
-    throw new Problem('invalid-batch', `It is not JSON: ${whyNotJson(error)}.`, { cause: error });
+    throw new Problem('invalid-batch', `It is not JSON: ${whyNotJson(error, source)}.`, { cause: error });
   }
 }
 

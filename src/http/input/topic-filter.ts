@@ -15,5 +15,8 @@ export function filterFromQuery(query: unknown, max: number): Filter {
   if (names.length > max) {
     throw new Problem('invalid-topic', `There are ${names.length} topics, and ${max} are allowed.`, { field: 'topic' });
   }
+  if (names.some((name) => name.includes(' '))) {
+    throw new Problem('invalid-topic', 'The topic is not valid: it contains white space. In a query, + stands for a space; write %2B for a +.', { field: 'topic' });
+  }
   return new Filter(names.map((name) => ownText(checkPattern(name))));
 }
