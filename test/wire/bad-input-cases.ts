@@ -110,6 +110,11 @@ add('two cursors of a stream', get('/topics/a/events?after=start&after=start', S
 for (const value of ['0', '1001', '-1', '1.5', '1e2', 'ten', '', '0x10', '99999999999999999999']) add(`limit=${value}`, get(`/topics/a/messages?limit=${value}`), REQUEST, 'limit');
 for (const value of ['51', '-1', '0.5', 'true', '']) add(`wait=${value}`, get(`/topics/a/messages?wait=${value}`), REQUEST, 'wait');
 for (const value of ['2', 'true', '']) add(`control=${value}`, get(`/topics/a/events?control=${value}`, STREAM), REQUEST, 'control');
+for (const value of ['2', 'false', '']) {
+  add(`names=${value}`, get(`/topics/a/events?names=${value}`, STREAM), REQUEST, 'names');
+  for (const path of ['/topics/a/events?', '/events?topic=a&', '/topics/a/messages?', '/messages?topic=a&']) add(`${path}pattern=${value}`, get(`${path}pattern=${value}`), REQUEST, 'pattern');
+}
+for (const path of ['/topics/%3E/events?', '/events?topic=%3E&', '/topics/a.*/messages?', '/messages?topic=a.*&']) add(`${path}pattern=0`, get(`${path}pattern=0`), TOPIC, 'topic');
 for (const id of ['x', 'abcdefgh-1', 'abcdefgh-0', '%00', 'a%2Fb']) add(`message ${id}`, get(`/messages/${id}`), NO_MESSAGE);
 
 // Event names.
@@ -122,11 +127,17 @@ add('an event name in the query and another in the header', post('/topics/a?even
 add('an event name that is no UTF-8', post('/topics/a?event=%FF'), REQUEST, 'event');
 
 // TTLs and keys.
-for (const value of ['0', '-1', '1.5', '1e3', 'soon', '', '1s', '315360001', '99999999999999999999']) add(`TTL: ${value}`, post('/topics/a', { TTL: value }), TTL, 'TTL');
+for (const value of ['-1', '1.5', '1e3', 'soon', '', '1s', '315360001', '99999999999999999999']) add(`TTL: ${value}`, post('/topics/a', { TTL: value }), TTL, 'TTL');
 add('two TTLs', raw('POST /topics/a HTTP/1.1\r\nHost: localhost\r\nTTL: 1\r\nTTL: 2\r\nContent-Length: 1\r\n\r\nx'), TTL, 'TTL');
 for (const value of ['', '""', '"a', '"a"b"', '"a\\b"', 'k'.repeat(256), `"${'k'.repeat(256)}"`, 'caf\u{e9}', '"caf\u{e9}"', 'a\tb']) {
   add(`Idempotency-Key: ${value.slice(0, 20)}`, post('/topics/a', { 'Idempotency-Key': value }), KEY, 'Idempotency-Key');
 }
+for (const value of ['', '%22%22', '%22a', 'k'.repeat(256), 'caf%C3%A9', 'a%09b']) {
+  for (const path of ['/topics/a', '/messages']) add(`${path}?idempotencyKey=${value.slice(0, 20)}`, post(`${path}?idempotencyKey=${value}`, JSON_TYPE, '[{"topic":"a","data":1}]'), KEY, 'idempotencyKey');
+}
+add('a key in the query and another in the header', post('/topics/a?idempotencyKey=a', { 'Idempotency-Key': 'b' }), KEY, 'idempotencyKey');
+add('two keys in the query', post('/topics/a?idempotencyKey=a&idempotencyKey=a'), REQUEST, 'idempotencyKey');
+for (const name of ['idempotency_key', 'Idempotency-Key', 'idempotencykey', 'idempotentKey']) add(`a key in the parameter ${name}`, post(`/topics/a?${name}=a`), REQUEST, name);
 // Headers of which one counts, twice, whether they say the same or not.
 for (const [name, kind] of [
   ['Host', REQUEST], ['Origin', REQUEST], ['Sec-Fetch-Site', REQUEST], ['Authorization', REQUEST], ['Content-Type', REQUEST], ['Idempotency-Key', KEY], ['Tidings-Event', EVENT], ['TTL', TTL],
@@ -194,7 +205,7 @@ const ITEMS: readonly (readonly [name: string, item: string, kind: readonly [num
   ['a reserved event', '{"topic":"a","data":1,"event":"$gap"}', EVENT, '.event'],
   ['an event of its own of EventSource', '{"topic":"a","data":1,"event":"error"}', EVENT, '.event'],
   ['an event that is null', '{"topic":"a","data":1,"event":null}', EVENT, '.event'],
-  ['a TTL of 0', '{"topic":"a","data":1,"ttl":0}', TTL, '.ttl'],
+  ['a negative TTL', '{"topic":"a","data":1,"ttl":-1}', TTL, '.ttl'],
   ['a TTL that is text', '{"topic":"a","data":1,"ttl":"5"}', TTL, '.ttl'],
   ['half a second of TTL', '{"topic":"a","data":1,"ttl":0.5}', TTL, '.ttl'],
   ['too much data', `{"topic":"a","data":"${'x'.repeat(MESSAGE_BYTES)}"}`, LARGE, '.data'],

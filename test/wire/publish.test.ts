@@ -131,6 +131,16 @@ void t.test('event names: from the query, from the header, from a batch, of up t
   t.equal((await history('named')).at(-1)!.event, long);
 });
 
+void t.test('a TTL of 0 is the shortest: the message reaches who listens, and is gone soon', async (t) => {
+  const live = await openStream(t, `${instance.url}/topics/ttl.zero/events`);
+  await live.next();
+  await http.publish('ttl.zero', 'now', { TTL: '0' });
+  await http.batch([{ topic: 'ttl.zero', data: 'or never', ttl: 0 }, { topic: 'ttl.zero', data: 'for ever' }]);
+  await live.next(({ data }) => data === '"for ever"');
+  await until('the TTL has passed', async () => (await history('ttl.zero')).length === 1);
+  t.match(await history('ttl.zero'), [{ data: 'for ever' }]);
+});
+
 void t.test('a message whose TTL has passed is neither delivered nor replayed nor shown any more', async (t) => {
   let topic = '';
   let ids: string[] = [];

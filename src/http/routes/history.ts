@@ -55,7 +55,7 @@ export function historyRoutes(app: App, service: Service): void {
   app.route({
     ...at(ENDPOINTS.topicHistory, config),
     schema: { tags: ['history'], summary: 'Read a topic or pattern', params: PatternPath, querystring: Type.Object(pageQuery), response },
-    handler: (request, reply) => page(request, reply, filterFromPath(request.params.topic)),
+    handler: (request, reply) => page(request, reply, filterFromPath(request.params.topic, request.query)),
   });
   app.route({
     ...at(ENDPOINTS.history, config),
