@@ -206,12 +206,16 @@ function drain({ endpoint }: RequestHead, { draining }: Premises): Problem | und
 }
 
 /**
- * RFC 9112, section 6.3: without a length and without chunks there is no body, whatever follows. A Content-Type, or the wish to be told to go on, says that there
- * is one: it would be stored as the empty text.
+ * Whether the headers announce a body that has neither a length nor chunks. Without both there is no body, whatever follows (RFC 9112, section 6.3): it would be
+ * stored as the empty text, and what follows be taken for the next request.
  */
-function lengthMissing({ endpoint, headers }: RequestHead): Problem | undefined {
-  if (endpoint?.body === undefined || headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) return undefined;
-  if (headers['content-type'] === undefined && headers.expect === undefined) return undefined;
+export function lacksLength({ endpoint, headers }: RequestHead): boolean {
+  if (endpoint?.body === undefined || headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) return false;
+  return headers['content-type'] !== undefined || headers.expect !== undefined;
+}
+
+function lengthMissing(request: RequestHead): Problem | undefined {
+  if (!lacksLength(request)) return undefined;
   return new Problem('length-required', 'The headers announce a body, but neither Content-Length nor Transfer-Encoding: chunked says how long it is; for an empty one send Content-Length: 0.', { field: 'Content-Length' });
 }
 

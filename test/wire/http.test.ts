@@ -164,6 +164,26 @@ await t.test('the half-close of a client ends its stream', async (t) => {
   t.equal(await http.metric('streams_closed_total'), closed + 3);
 });
 
+await t.test('a client that closes its side after its request gets its answer, and the end', async (t) => {
+  const chunked = Buffer.from('POST /topics/half.closed HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n');
+  const batch = requestBytes('POST', '/messages', { 'Content-Type': 'application/json' }, '[{"topic":"half.closed","data":1}]');
+  const publish = requestBytes('POST', '/topics/half.closed', {}, 'x');
+  for (const [what, request, statuses] of [
+    ['a publish', publish, [201]], ['a publish in chunks', chunked, [201]], ['a batch', batch, [201]], ['a publish that is refused', requestBytes('POST', '/topics/a..b', {}, 'x'), [400]], ['a body that is refused', requestBytes('POST', '/topics/a', { 'Content-Encoding': 'gzip' }, 'x'), [415]],
+    ['history', requestBytes('GET', '/topics/half.closed/messages'), [200]], ['a long poll', requestBytes('GET', '/topics/half.none/messages?wait=50'), [200]], ['readiness', requestBytes('GET', '/readyz'), [200]], ['HEAD', requestBytes('HEAD', '/topics/half.closed/events'), [200]],
+    ['what there is not', requestBytes('DELETE', '/topics/half.closed'), [405]], ['a pipeline', Buffer.concat([batch, publish, chunked, requestBytes('GET', '/healthz')]), [201, 201, 201, 200]],
+  ] as const) {
+    const connection = await RawConnection.open(t, instance);
+    connection.send(request);
+    connection.end();
+    await connection.untilClosed();
+    const answers = connection.answers(...request.toString().startsWith('HEAD') ? ['HEAD'] : []);
+    t.strictSame(answers.map(({ status, complete }) => [status, complete]), statuses.map((status) => [status, true]), what);
+    t.equal(connection.reset, false, what);
+  }
+  t.equal((await http.json<{ messages: unknown[] }>('/topics/half.closed/messages')).messages.length, 6);
+});
+
 await t.test('a client that is gone at once leaves nothing behind', async (t) => {
   const opened = await http.metric('streams_opened_total');
   for (let round = 0; round < 20; round++) {
@@ -269,7 +289,7 @@ await t.test('the head of a stream says what it is and that nothing may hold it 
       const { date, connection: persistence, ...headers } = connection.answers('GET')[0]!.headers;
       t.match(date, / GMT$/);
       t.strictSame(headers, {
-        'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no', 'transfer-encoding': 'chunked',
+        'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no', 'x-content-type-options': 'nosniff', 'transfer-encoding': 'chunked',
       }, `${path} ${JSON.stringify(accept)}`);
       t.equal(persistence, 'keep-alive');
       connection.destroy();
