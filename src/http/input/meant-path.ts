@@ -1,12 +1,12 @@
 /** Longer paths are not repeated in an answer. */
-const SHOWN_MAX_CHARACTERS = 300;
+const PATH_MAX_CHARACTERS = 300;
 
 /**
  * Paths that one may have been meant for, likely ones first: without doubled slashes and one at the end, with a first segment in small letters, and with the slashes of a
  * topic percent-encoded.
  */
 export function meantPaths(path: string): readonly string[] {
-  if (path.length > SHOWN_MAX_CHARACTERS) return [];
+  if (path.length > PATH_MAX_CHARACTERS) return [];
   const [resource = '', ...rest] = path.split('/').filter((segment) => segment !== '');
   const last = rest.at(-1);
   const isRead = last === 'events' || last === 'messages';
