@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
 import { parseEnv } from 'node:util';
+import { isLoopback } from './loopback.ts';
 import { WrongValue, type Setting } from './setting-kinds.ts';
 import { SETTINGS, type SettingName } from './settings.ts';
 
@@ -91,8 +91,4 @@ function contradictions(config: Partial<Config>): string[] {
     }
   }
   return lines;
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }

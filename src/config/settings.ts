@@ -1,6 +1,8 @@
 import { isIP } from 'node:net';
+import { readAllowedHosts } from './allowed-hosts.ts';
 import { EVENT_MAX_BYTES } from './content-limits.ts';
 import { readDatabaseUrl } from './database-url.ts';
+import { readOrigins } from './origins.ts';
 import { readRedisUrl } from './redis-url.ts';
 import { choice, size, text, wholeNumber, WrongValue, type Setting } from './setting-kinds.ts';
 import { readTrustedProxies } from './trusted-proxies.ts';
@@ -21,8 +23,10 @@ export const SETTINGS = {
   DATABASE_CONNECTIONS: wholeNumber({ default: '10', unit: 'connections', min: 2, max: 1000, meaning: 'The most connections of this instance to PostgreSQL; one of them is for publishing.' }),
   REDIS_URL: text({ type: 'URL', default: '', secret: true, allowed: 'a URL of Redis', read: readRedis,
     meaning: 'What tells other instances of new messages at once: `redis://host:port`, `redis+sentinel://host:port,host:port/master` or `redis+cluster://host:port,host:port`; `rediss` for TLS, `user:password@` before the first host. Unset: there is one process, or they poll.' }),
+  ALLOWED_HOSTS: text({ type: 'list', default: '', allowed: '* or host names such as tidings.example.com, separated by commas', read: readAllowedHosts,
+    meaning: 'The host names by which clients may ask, besides loopback ones such as `localhost`: `tidings.example.com`, `*.example.com`, or `*` for all, separated by commas. Unset: all, but on a loopback `HOST` none. Behind a proxy on the same machine, name the public host.' }),
   CORS_ORIGINS: text({ type: 'list', default: '', allowed: '* or origins such as https://app.example.com, separated by commas', read: readOrigins,
-    meaning: 'The origins whose pages may read and publish from a browser, separated by commas, or `*` for all.' }),
+    meaning: 'The origins whose pages may read and publish from a browser, separated by commas, or `*` for all. Those of apps and extensions, too: `capacitor://localhost`, `chrome-extension://…`.' }),
   TRUST_PROXY: text({ type: 'list', default: '', allowed: 'addresses, ranges or names, separated by commas', read: readTrustedProxies,
     meaning: 'Proxies whose `X-Forwarded-For` is believed: addresses, ranges such as `10.0.0.0/8`, or `loopback`, `linklocal`, `uniquelocal`, separated by commas. Unset: nobody\'s, and the client is the other end of the connection.' }),
 
@@ -62,14 +66,4 @@ function readRedis(text: string): string | undefined {
   if (text === '') return undefined;
   readRedisUrl(text);
   return text;
-}
-
-function readOrigins(text: string): '*' | readonly string[] {
-  if (text === '*') return '*';
-  return Object.freeze(text.split(',').map((part) => part.trim()).filter((part) => part !== '').map((origin) => {
-    const url = URL.parse(origin);
-    const meant = url !== null && /^https?:$/.test(url.protocol) && !url.hostname.includes('*') ? url.origin : undefined;
-    if (meant === origin) return origin;
-    throw new WrongValue(`${JSON.stringify(origin)} is not an origin${meant === undefined ? '' : ` (${meant} is)`}; it must be * or origins such as https://app.example.com, separated by commas`);
-  }));
 }

@@ -8,6 +8,10 @@ export type ChunkSource = (message: Message, form: Form) => FrameChunk;
 
 /** Encodes a message's chunk when it is first asked for, and keeps it with the message: every reader of the message shares it. */
 export const cachedChunk: ChunkSource = (message, form) => {
+  if (form === 'data-unnamed' || form === 'object-unnamed') {
+    // A frame that differs from the named one is not kept: few streams leave names out, and only some messages have one.
+    return message.event === undefined ? cachedChunk(message, form === 'data-unnamed' ? 'data' : 'object') : keptHttpChunk(messageFrame(message, form));
+  }
   if (form === 'object') return (message.objectChunk ??= keptHttpChunk(messageFrame(message, form)));
   if (message.dataChunk === undefined) {
     const encoded = keptHttpChunk(messageFrame(message, form));

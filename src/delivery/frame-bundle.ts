@@ -2,6 +2,8 @@ import type { Message } from '../model/message.ts';
 import type { ChunkSource } from './chunk-cache.ts';
 import type { Form } from './sse.ts';
 
+const WAY: Readonly<Record<Form, number>> = { data: 0, object: 1, 'data-unnamed': 2, 'object-unnamed': 3 };
+
 /** The frames of some messages as one buffer for each way of writing them: encoded once, shared by every reader that is written the same. */
 export class Bundle {
   readonly messages: readonly Message[];
@@ -18,7 +20,7 @@ export class Bundle {
 
   /** @param chunked False for a client of HTTP/1.0, which knows no chunks. */
   bytes(form: Form, chunked: boolean): Buffer {
-    const way = (form === 'data' ? 0 : 1) + (chunked ? 0 : 2);
+    const way = 2 * WAY[form] + (chunked ? 0 : 1);
     return (this.#encoded[way] ??= this.#join(form, chunked));
   }
 

@@ -10,16 +10,21 @@ import { formatId, type Position } from '../model/position.ts';
  * from an id as soon as it has read that line: if the connection broke after an id that stood first, the message would be lost.
  */
 
-/** `data`: the event's data is the message's data. `object`: it is the whole message as JSON. */
-export type Form = 'data' | 'object';
+/**
+ * `data`: the event's data is the message's data. `object`: it is the whole message as JSON. In an unnamed form the event has no name: a browser hands every message to
+ * `onmessage`, whatever its publisher called it.
+ */
+export type Form = NamedForm | `${NamedForm}-unnamed`;
+export type NamedForm = 'data' | 'object';
 
 const LF = 10;
 const CR = 13;
 
 /** The frame of a message, in parts: the data stands in it without a copy wherever it has one line. */
 export function messageFrame(message: Message, form: Form): readonly Uint8Array[] {
-  const data = form === 'object' ? toJson(message) : message.data;
-  const event = message.event === undefined ? '' : `event: ${message.event}\n`;
+  const data = form === 'data' || form === 'data-unnamed' ? message.data : toJson(message);
+  const isNamed = message.event !== undefined && (form === 'data' || form === 'object');
+  const event = !isNamed ? '' : `event: ${message.event}\n`;
   const id = `id: ${formatId(message.epoch, message.seq)}\n\n`;
   if (!data.includes(LF) && !data.includes(CR)) return [Buffer.from(`${event}data: `), data, Buffer.from(`\n${id}`)];
   // Invariant of the format: whichever of CRLF, CR and LF a text uses, each of its lines becomes a `data:` line of its own.

@@ -2,12 +2,18 @@ import Negotiator from 'negotiator';
 import type { Config } from '../config/config.ts';
 import { FULL_GRANT, type Grant } from '../model/grant.ts';
 import { Problem, type ProblemCode } from '../model/problem.ts';
+import { isLoopback } from '../config/loopback.ts';
+import type { Logger } from '../runtime/logger.ts';
 import { clientAddress } from './client-address.ts';
 import { ENDPOINTS, type Endpoint } from './endpoints.ts';
 import { batchProblem } from './input/batch-body.ts';
 import { contentProblem } from './input/content-headers.ts';
+import { meantPaths } from './input/meant-path.ts';
+import { nearParameter } from './input/near-parameter.ts';
 import { malformedQuery } from './input/query-string.ts';
-import { isForeignPage, isPreflight, originHeaders } from './origin.ts';
+import { commonHeaders, foreignPageDetail, isForeignPage, isPreflight } from './origin.ts';
+import { isAllowedHost } from './host.ts';
+import { KeptOut, shown } from './kept-out.ts';
 import type { Peer, RequestHead } from './request-head.ts';
 import { BODY_MAX_BYTES, URL_MAX_BYTES } from './server-limits.ts';
 
@@ -43,15 +49,17 @@ export type Rule = (request: RequestHead, premises: Premises) => Problem | undef
 
 /** All rules, in the order in which they are asked. The first objection counts. */
 export const RULES: readonly Rule[] = [
-  urlLength, hostMissing, repeatedHeader, pathOrMethod, queryEncoding, repeatedParameter, foreignPage, drain, contentHeaders, accepted, bodyLength,
+  urlLength, hostMissing, repeatedHeader, unknownHost, pathOrMethod, queryEncoding, repeatedParameter, mistakenParameter, foreignPage, drain, lengthMissing, contentHeaders, accepted, bodyLength,
 ];
 
 export class AdmissionPolicy {
   readonly #premises: Premises;
   readonly #rules: readonly Rule[];
+  readonly #keptOut: KeptOut;
 
-  constructor(premises: Premises, rules: readonly Rule[] = RULES) {
+  constructor(premises: Premises & { readonly logger: Pick<Logger, 'info'> }, rules: readonly Rule[] = RULES) {
     this.#premises = premises;
+    this.#keptOut = new KeptOut(premises.logger);
     this.#rules = rules;
   }
 
@@ -80,15 +88,19 @@ export class AdmissionPolicy {
 
   #decided(request: RequestHead, peer: Peer, objection: Error | undefined): Admission {
     const { config } = this.#premises;
+    const client = (): string => clientAddress(request.headers, peer, config.TRUST_PROXY);
+    const code = objection instanceof Problem ? objection.code : undefined;
+    if (code === 'unknown-host') this.#keptOut.host(request, client);
+    else if (code === 'cross-origin' || (request.headers.origin !== undefined && isForeignPage(request.headers, config.CORS_ORIGINS))) this.#keptOut.page(request, client);
     const isBusy = objection instanceof Problem && objection.status === 503 && request.endpoint?.isStream === true;
     const preflight = objection === undefined && isPreflight(request, config.CORS_ORIGINS);
     return {
       grant: FULL_GRANT,
-      headers: originHeaders(request.headers.origin, config.CORS_ORIGINS, preflight),
+      headers: commonHeaders(request.headers, config.CORS_ORIGINS, preflight),
       refusal: isBusy ? undefined : objection,
       isPreflight: preflight,
       isBusy,
-      clientAddress: () => clientAddress(request.headers, peer, config.TRUST_PROXY),
+      clientAddress: client,
     };
   }
 }
@@ -105,6 +117,19 @@ function urlLength({ url }: RequestHead): Problem | undefined {
 function hostMissing({ headers, httpVersion }: RequestHead): Problem | undefined {
   return headers.host === undefined && httpVersion === '1.1' ? new Problem('invalid-request', 'The Host header is missing.', { field: 'Host' }) : undefined;
 }
+
+/**
+ * A page can give its own host name the address of this machine (DNS rebinding). To the browser it then is a page of this service, and may read everything. So an instance that only this
+ * machine reaches answers only to names that no page can have. Without a Host header (HTTP/1.0) it is no browser that asks.
+ */
+function unknownHost({ url, headers: { host } }: RequestHead, { config: { ALLOWED_HOSTS, HOST } }: Premises): Problem | undefined {
+  const allowed = ALLOWED_HOSTS ?? (isLoopback(HOST) ? NO_HOSTS : '*');
+  // A URL with a host goes before the header (RFC 9112, section 3.2.2).
+  const other = [host, url.startsWith('/') ? undefined : /^[a-z]+:\/\/([^/?#]*)/i.exec(url)?.[1]].find((one) => one !== undefined && !isAllowedHost(one, allowed));
+  return other === undefined ? undefined : new Problem('unknown-host', `This instance does not answer to the host name ${JSON.stringify(shown(other))}: behind a proxy, or under a name of its own, the setting ALLOWED_HOSTS has to name it.`, { field: 'Host' });
+}
+
+const NO_HOSTS: readonly string[] = [];
 
 /** Headers that may come once, by their names in lower case. With two of them, parsers disagree about which one counts. */
 const ONCE: ReadonlyMap<string, readonly [name: string, code: ProblemCode]> = new Map([
@@ -131,7 +156,10 @@ function pathOrMethod(request: RequestHead, { config }: Premises): Problem | und
   if (!isEncoded(request.url.split('?', 1)[0]!)) return new Problem('invalid-request', 'The path of the URL is not percent-encoded UTF-8.');
   if (isPreflight(request, config.CORS_ORIGINS)) return undefined;
   const allow = request.allowedMethods();
-  if (allow.length === 0) return new Problem('not-found', 'There is nothing at this path; /openapi.json lists what there is.');
+  if (allow.length === 0) {
+    const meant = meantPaths(request.url.split('?', 1)[0]!).find((path) => request.allowedMethods(path).includes(request.method));
+    return new Problem('not-found', meant === undefined ? 'There is nothing at this path; /openapi.json lists what there is.' : `There is nothing at this path; ${meant} may be meant.`);
+  }
   return new Problem('method-not-allowed', `${request.method} is not possible here; ${allow.join(' and ')} ${allow.length === 1 ? 'is' : 'are'}.`, { allow });
 }
 
@@ -154,18 +182,41 @@ function repeatedParameter({ endpoint, query }: RequestHead): Problem | undefine
   return name === undefined ? undefined : new Problem('invalid-request', `${name} was given more than once.`, { field: name });
 }
 
+/** What a mistaken name asks for would be missing from the answer, without a word. */
+function mistakenParameter({ endpoint, query }: RequestHead): Problem | undefined {
+  if (endpoint === undefined) return undefined;
+  const near = nearParameter(query, endpoint);
+  if (near !== undefined) return new Problem('invalid-request', `The parameter ${JSON.stringify(near.given)} means nothing here; ${near.meant} is what it is called.`, { field: near.given });
+  if (query['topic'] === undefined || !endpoint.url.startsWith('/topics/') || endpoint.body !== undefined) return undefined;
+  return new Problem('invalid-request', 'The path names the topic here; /events and /messages take several, each as topic.', { field: 'topic' });
+}
+
 /** Methods that change nothing (RFC 9110, section 9.2.1). */
 const SAFE: readonly string[] = ['GET', 'HEAD', 'OPTIONS'];
 
 /** An upgrade counts as a change, whatever its method: no browser asks anybody before a page opens a WebSocket to another origin. */
 function foreignPage({ method, headers }: RequestHead, { config }: Premises): Problem | undefined {
   if ((SAFE.includes(method) && headers.upgrade === undefined) || !isForeignPage(headers, config.CORS_ORIGINS)) return undefined;
-  return new Problem('cross-origin', 'A page of this origin may not publish here, unless CORS_ORIGINS names it.', { field: headers.origin === undefined ? 'Sec-Fetch-Site' : 'Origin' });
+  return new Problem('cross-origin', foreignPageDetail(headers), { field: headers.origin === undefined ? 'Sec-Fetch-Site' : 'Origin' });
 }
 
 /** A draining instance still takes publishes, and answers what reads; only streams would not last. */
 function drain({ endpoint }: RequestHead, { draining }: Premises): Problem | undefined {
   return draining && endpoint?.isStream === true ? new Problem('unavailable', 'This instance is about to end.') : undefined;
+}
+
+/**
+ * Whether the headers announce a body that has neither a length nor chunks. Without both there is no body, whatever follows (RFC 9112, section 6.3): it would be
+ * stored as the empty text, and what follows be taken for the next request.
+ */
+export function lacksLength({ endpoint, headers }: RequestHead): boolean {
+  if (endpoint?.body === undefined || headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) return false;
+  return headers['content-type'] !== undefined || headers.expect !== undefined;
+}
+
+function lengthMissing(request: RequestHead): Problem | undefined {
+  if (!lacksLength(request)) return undefined;
+  return new Problem('length-required', 'The headers announce a body, but neither Content-Length nor Transfer-Encoding: chunked says how long it is; for an empty one send Content-Length: 0.', { field: 'Content-Length' });
 }
 
 function contentHeaders({ endpoint, headers }: RequestHead): Problem | undefined {

@@ -61,6 +61,8 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
   });
 
   app.server.maxConnections = config.MAX_STREAMS + OTHER_MAX_CONNECTIONS;
+  // A client may close its side after its request, and still wait for the answer. The fast path lets it too.
+  Object.assign(app.server, { httpAllowHalfOpen: true });
   // Whatever else a client expects, it gets an answer; Node's own would be a bare 417.
   app.server.on('checkExpectation', (request, response) => app.routing(request, response));
   app.server.on('checkContinue', (request, response) => {

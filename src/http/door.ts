@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Problem } from '../model/problem.ts';
 import type { Counters } from '../runtime/counters.ts';
-import type { Admission, AdmissionPolicy } from './admission.ts';
+import { lacksLength, type Admission, type AdmissionPolicy } from './admission.ts';
 import type { Endpoint } from './endpoints.ts';
 import { takeHandedOver } from './handed-over.ts';
 import { discardBody } from './input/body.ts';
@@ -27,15 +27,18 @@ export function addDoor(app: App, policy: AdmissionPolicy, counters: Counters): 
   app.addHook('onRequest', (request, reply, done) => {
     const { socket } = request.raw;
     const isStream = request.method === 'GET' && request.routeOptions.config.endpoint?.isStream === true;
+    const head = new OrdinaryHead(app, request);
+    // What follows is no request, but nothing, or a body of which nobody knows how long it is.
+    const isLast = isStream || lacksLength(head);
     // Before anything that is pipelined after it, and before anything is waited for.
-    if (isStream ? !claim(socket) : isClaimed(socket)) {
+    if (isLast ? !claim(socket) : isClaimed(socket)) {
       skip(request, reply);
       return;
     }
     counters.requests.ordinary++;
     // If it is refused, requests that were sent after it were not carried out: the end of the connection tells the client so.
-    if (isStream) void reply.header('connection', 'close');
-    const { admission = policy.admit(new OrdinaryHead(app, request), socket), takeBack } = takeHandedOver(socket) ?? {};
+    if (isLast) void reply.header('connection', 'close');
+    const { admission = policy.admit(head, socket), takeBack } = takeHandedOver(socket) ?? {};
     // On a later stack: what the HTTP server does at the end of an answer comes first.
     if (takeBack !== undefined && !isStream) reply.raw.once('finish', () => void setImmediate(takeBack));
     if (admission instanceof Promise) void admission.then((awaited) => enter(awaited, request, reply, done));
@@ -136,8 +139,8 @@ class OrdinaryHead implements RequestHead {
     return this.#request.routeOptions.config.endpoint;
   }
 
-  allowedMethods(): readonly string[] {
-    return METHODS.filter((method) => (this.#app.findRoute({ method, url: this.url }) as object | null) !== null);
+  allowedMethods(path = this.url): readonly string[] {
+    return METHODS.filter((method) => (this.#app.findRoute({ method, url: path }) as object | null) !== null);
   }
 }
 

@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Config } from '../config/config.ts';
+import type { Origins } from '../config/origins.ts';
+import { hostOfOrigin, isSameHost } from './host.ts';
+import { shown } from './kept-out.ts';
 
 /** Web pages of other origins: which may publish, and which may read what is answered. */
-
-type Origins = Config['CORS_ORIGINS'];
 
 /** For how long a browser may remember that a cross-origin request is allowed. */
 const PREFLIGHT_SECONDS = 3600;
@@ -25,36 +25,56 @@ export function isForeignPage(headers: IncomingHttpHeaders, allowed: Origins): b
   return !(allowed === '*' || (origin !== undefined && allowed.includes(origin)));
 }
 
-/** `null`, which is the origin of a sandboxed page, has no host. */
-function isSameHost(origin: string, host: string | undefined): boolean {
-  return host !== undefined && host !== '' && URL.parse(origin)?.host === host;
+/** What a page that may not publish is told: what was compared, so that its author finds the proxy that changed it. */
+export function foreignPageDetail({ origin, host, 'sec-fetch-site': site }: IncomingHttpHeaders): string {
+  if (origin === undefined) return `A page of another site may not publish here, unless CORS_ORIGINS names its origin; the browser says Sec-Fetch-Site: ${shown(String(site))}.`;
+  const said = site === undefined ? '' : `, and Sec-Fetch-Site says ${shown(String(site))}`;
+  return `A page of ${shown(origin)} may not publish here, unless CORS_ORIGINS names that origin: its host is ${shown(hostOfOrigin(origin)) ?? 'no name'}, the Host header says ${shown(host) ?? 'nothing'}${said}. A proxy must pass the Host header on.`;
 }
 
 /** Headers of answers that a page may see, besides those that it always may. */
 const EXPOSED_HEADERS = 'Location, Idempotency-Replayed, Retry-After, Allow';
 
-/** What a page may send. */
-const PREFLIGHT_HEADERS = {
-  'access-control-allow-methods': 'GET, HEAD, POST',
-  'access-control-allow-headers': 'Content-Type, Last-Event-ID, Idempotency-Key, TTL, Tidings-Event, Authorization, Cache-Control',
-  'access-control-max-age': String(PREFLIGHT_SECONDS),
-} as const;
+/** What a page may send in any case. */
+const REQUEST_HEADERS = ['Content-Type', 'Last-Event-ID', 'Idempotency-Key', 'TTL', 'Tidings-Event', 'Authorization', 'Cache-Control'] as const;
+
+/** Names of headers, in a list (RFC 9110, section 5.6.2). */
+const HEADER_NAMES = /^[!#$%&'*+.^_`|~0-9A-Za-z, \t-]+$/;
+
+/**
+ * What a page may send. Other code in the page, such as that which traces requests, adds headers of its own to all of them (`traceparent`, `sentry-trace`, `X-Requested-With`). They mean nothing here, so whatever
+ * an allowed page asks for is allowed.
+ */
+function preflightHeaders(asked: string | undefined): Readonly<Record<string, string>> {
+  const more = asked !== undefined && HEADER_NAMES.test(asked) ? asked.split(',').map((name) => name.trim().toLowerCase()).filter((name) => name !== '' && !REQUEST_HEADERS.some((one) => one.toLowerCase() === name)) : [];
+  return {
+    'access-control-allow-methods': 'GET, HEAD, POST',
+    'access-control-allow-headers': [...REQUEST_HEADERS, ...new Set(more)].join(', '),
+    'access-control-max-age': String(PREFLIGHT_SECONDS),
+  };
+}
 
 /** Whether a browser asks which requests a page may send. Any OPTIONS counts, so that none is answered with an error in some other form. */
 export function isPreflight({ method }: { readonly method: string }, allowed: Origins): boolean {
   return method === 'OPTIONS' && allowed.length > 0;
 }
 
-const NO_HEADERS = {};
+/** What every answer carries: no browser may take a message for a page or a script. */
+export const EVERY_ANSWER = { 'x-content-type-options': 'nosniff' } as const;
 
-/** What lets a page of an allowed origin read an answer (https://fetch.spec.whatwg.org/#http-responses). */
-export function originHeaders(origin: string | undefined, allowed: Origins, preflight: boolean): Readonly<Record<string, string>> {
-  if (allowed.length === 0) return NO_HEADERS;
-  const isAllowed = allowed === '*' || (origin !== undefined && allowed.includes(origin));
+/**
+ * The headers of an answer that belong to no route. Among them is what lets a page of an allowed origin read it (https://fetch.spec.whatwg.org/#http-responses). A page may send credentials
+ * to a service that names its origin: to a proxy before it, which decides who may come in.
+ */
+export function commonHeaders(request: IncomingHttpHeaders, allowed: Origins, preflight: boolean): Readonly<Record<string, string>> {
+  if (allowed.length === 0) return EVERY_ANSWER;
+  const { origin } = request;
+  const isNamed = allowed !== '*' && origin !== undefined && allowed.includes(origin);
   return {
-    ...(allowed === '*' ? {} : { vary: 'Origin' }),
-    ...(isAllowed ? { 'access-control-allow-origin': allowed === '*' ? '*' : origin! } : {}),
+    ...EVERY_ANSWER,
+    ...(allowed === '*' ? { 'access-control-allow-origin': '*' } : { vary: 'Origin' }),
+    ...(isNamed ? { 'access-control-allow-origin': origin, 'access-control-allow-credentials': 'true' } : {}),
     'access-control-expose-headers': EXPOSED_HEADERS,
-    ...(preflight ? PREFLIGHT_HEADERS : {}),
+    ...(preflight ? preflightHeaders(request['access-control-request-headers']) : {}),
   };
 }

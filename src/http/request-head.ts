@@ -16,8 +16,8 @@ export interface RequestHead {
   readonly query: Query;
   /** What is asked for; undefined where nothing has this path and method. */
   readonly endpoint: Endpoint | undefined;
-  /** The methods that the path has. Admission asks only where there is no endpoint. */
-  allowedMethods(): readonly string[];
+  /** The methods that a path has, by default the request's own. Admission asks only where there is no endpoint. */
+  allowedMethods(path?: string): readonly string[];
 }
 
 /** The other end of a connection. */

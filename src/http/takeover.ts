@@ -8,12 +8,12 @@ import { letGoOf } from './let-go.ts';
  */
 const PASSED_OVER_MAX_REQUESTS = 100;
 
-/** Sockets on which a stream was asked for: they are that stream's alone. With how many later requests were passed over. */
+/** Sockets on which a stream was asked for, or another request that is the last there. With how many later requests were passed over. */
 const claimed = new WeakMap<Socket, number>();
 
 /**
- * Claims the socket of a request that asks for a stream, as soon as its head was parsed. False when an earlier request claimed it:
- * this request comes after a response that never ends, and must not be carried out.
+ * Claims the socket of a request that asks for a stream, or is the last there, as soon as its head was parsed. False when an earlier request claimed it:
+ * this request must not be carried out.
  */
 export function claim(socket: Socket): boolean {
   if (claimed.has(socket)) return false;

@@ -11,8 +11,10 @@ export type StartRequest =
   | { readonly kind: 'now' }
   /** From the oldest message held, without a `$gap`. */
   | { readonly kind: 'start' }
-  /** After an id; undefined is an id that is none of ours (`$gap`, reason `unknown-log`). */
-  | { readonly kind: 'after'; readonly position: Position | undefined }
+  /** After an id. */
+  | { readonly kind: 'after'; readonly position: Position }
+  /** After what is no id at all: from where it would be without it, with a `$gap`, reason `unknown-log`. */
+  | { readonly kind: 'unknown'; readonly otherwise: 'now' | 'start' }
   /** From a time on: milliseconds since 1970, or so many milliseconds ago by the store's clock. */
   | { readonly kind: 'since'; readonly time: number }
   | { readonly kind: 'ago'; readonly milliseconds: number };
@@ -53,8 +55,12 @@ export class Starts {
       }
       case 'after':
         // Only a yes may come from the tail: whether a cursor is ahead of the log is asked of the database (invariant 4).
-        if (request.position !== undefined && this.#tail.knows(request.position)) return { at: request.position, gap: undefined };
+        if (this.#tail.knows(request.position)) return { at: request.position, gap: undefined };
         return this.#tail.locate(request.position, await this.#states.fresh());
+      case 'unknown': {
+        const log = await this.#states.fresh();
+        return startWithGap(undefined, request.otherwise === 'now' ? log.head : log.oldest - 1, 'unknown-log', log);
+      }
       case 'since':
         return this.#seek(request.time);
       case 'ago':

@@ -219,7 +219,7 @@ export class Tail {
   }
 
   /** Where a reader that holds `cursor` goes on in a log that `ask` answered with. The tail still knows what came before an epoch that the log has lost. */
-  locate(cursor: Position | undefined, log: LogState): Start {
+  locate(cursor: Position, log: LogState): Start {
     return locate(cursor, log, this.#ancestry);
   }
 

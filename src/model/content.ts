@@ -26,22 +26,29 @@ export function checkEvent(event: string, maxBytes: number, field = 'event'): st
   return event;
 }
 
+/** What some editors and shells put before a text, to say how it is encoded. */
+const BYTE_ORDER_MARK = '\ufeff';
+
 /** Text may be anything that is UTF-8. */
 export function checkText(data: Uint8Array, what = 'The body'): void {
-  if (!isUtf8(data)) throw new Problem('invalid-data', `${what} is not UTF-8.`, { field: 'body' });
+  if (isUtf8(data)) return;
+  const isUtf16 = (data[0] === 0xff && data[1] === 0xfe) || (data[0] === 0xfe && data[1] === 0xff);
+  throw new Problem('invalid-data', `${what} is not UTF-8${isUtf16 ? ': it begins with the byte order mark of UTF-16' : ''}.`, { field: 'body' });
 }
 
 /** JSON is kept as it is written; here it must only be JSON. A byte order mark is none (RFC 8259, section 8.1). */
 export function checkJson(data: Buffer): void {
   checkText(data);
+  const text = data.toString();
   try {
-    JSON.parse(data.toString());
+    JSON.parse(text);
   } catch (error) {
-    throw new Problem('invalid-data', `The body is not JSON: ${whyNotJson(error)}.`, { field: 'body', cause: error });
+    throw new Problem('invalid-data', `The Content-Type says that the body is JSON, and it is not: ${whyNotJson(error, text)}.`, { field: 'body', cause: error });
   }
 }
 
 /** What a parser says of the text that it was given; the caller sent that text. */
-export function whyNotJson(error: unknown): string {
+export function whyNotJson(error: unknown, text: string): string {
+  if (text.startsWith(BYTE_ORDER_MARK)) return 'it begins with a byte order mark (the bytes EF BB BF), which JSON does not have';
   return error instanceof SyntaxError ? error.message : 'it cannot be parsed';
 }

@@ -18,10 +18,10 @@ export interface Start {
   readonly gap: Gap | undefined;
 }
 
-/** Where a reader that holds `cursor` goes on in this log; undefined stands for an id that is no id of ours. */
-export function locate(cursor: Position | undefined, log: LogState, ancestry: Ancestry): Start {
-  const shared = cursor === undefined ? undefined : ancestry.shared(cursor, log.lineage);
-  if (cursor === undefined || shared === undefined) return startWithGap(cursor, log.oldest - 1, 'unknown-log', log);
+/** Where a reader that holds `cursor` goes on in this log. */
+export function locate(cursor: Position, log: LogState, ancestry: Ancestry): Start {
+  const shared = ancestry.shared(cursor, log.lineage);
+  if (shared === undefined) return startWithGap(cursor, log.oldest - 1, 'unknown-log', log);
   // Only the last epoch has no successor that bounds it: a number past the head there was never given by this log.
   const there = Math.min(shared, log.head);
   if (there < log.oldest - 1) return startWithGap(cursor, log.oldest - 1, 'expired', log);
@@ -30,7 +30,7 @@ export function locate(cursor: Position | undefined, log: LogState, ancestry: An
   return { at: cursor, gap: undefined };
 }
 
-/** A start at number `seq` that says why it is not where the reader asked to be. */
+/** A start at number `seq` that says why it is not where the reader asked to be; nowhere known, if `requested` is undefined. */
 export function startWithGap(requested: Position | undefined, seq: number, reason: GapReason, log: LogState): Start {
   const at = log.lineage.at(seq);
   const oldest = log.lineage.at(log.oldest);

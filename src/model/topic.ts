@@ -18,6 +18,13 @@ export function checkTopic(topic: string, field = 'topic'): string {
   return topic;
 }
 
+/** Checks a topic to read from, where a pattern is not wanted. Throws `invalid-topic`. */
+export function checkLiteral(topic: string, field = 'topic'): string {
+  checkName(topic, field);
+  if (topic.includes('*') || topic.includes('>')) throw invalid(field, 'it contains a wildcard (* or >), and only a topic is asked for');
+  return topic;
+}
+
 /** Checks a topic or pattern to read from. Throws `invalid-topic`. */
 export function checkPattern(pattern: string, field = 'topic'): string {
   checkName(pattern, field);

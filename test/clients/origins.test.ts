@@ -7,7 +7,9 @@ import type { Scope } from '../support/temp.ts';
 
 /** Pages of other origins, in Chromium: those that CORS_ORIGINS names may read and publish, the others may not even write blindly. */
 
-const browser = await startBrowser(t);
+/** A name of somebody else's, with the address of this machine. */
+const REBOUND = 'rebound.example';
+const browser = await startBrowser(t, `--host-resolver-rules=MAP ${REBOUND} 127.0.0.1`);
 /** The origin of a page that may do everything where it is named, and of one that is named nowhere. */
 const [named, unnamed] = [await servePage(t), await servePage(t)];
 const instances = {
@@ -100,3 +102,20 @@ for (const [what, instance] of Object.entries(instances)) {
     t.strictSame(await held(t, instance, 'private'), [], 'nothing was stored');
   });
 }
+
+void t.test('a page whose own host name has become the address of this machine gets nothing, unless ALLOWED_HOSTS names that host', async (t) => {
+  const open = await startInstance(t, { ALLOWED_HOSTS: REBOUND });
+  for (const [instance, status] of [[instances['CORS_ORIGINS unset'], 421], [open, 201]] as const) {
+    const origin = `http://${REBOUND}:${instance.port}`;
+    await new Http(t, instance.url).publish('rebound', 'secret');
+    const page = await newPage(browser);
+    t.teardown(() => page.close());
+    // A page of that name. What it holds came from its own server, as long as the name had that address.
+    await page.goto(`${origin}/healthz`);
+    t.equal(await page.evaluate("fetch('/topics/rebound', { method: 'POST', body: 'x' }).then(({ status }) => status)"), status);
+    const history = await page.evaluate<string>("fetch('/topics/rebound/messages').then((answer) => answer.text())");
+    t.equal(history.includes('secret'), status === 201, history);
+    const stream = await page.evaluate("new Promise((resolve) => { const source = new EventSource('/topics/rebound/events?after=start'); source.onmessage = ({ data }) => { source.close(); resolve(data); }; source.onerror = () => resolve(source.readyState); })");
+    t.equal(stream, status === 201 ? 'secret' : 2, 'a stream');
+  }
+});

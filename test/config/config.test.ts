@@ -23,7 +23,7 @@ function lines(environment: Record<string, string>, dotenv: string | false = fal
 t.test('without an environment everything has its default', (t) => {
   const config = read({});
   t.match(config, {
-    HOST: '127.0.0.1', PORT: 8080, AUTH: '', DATABASE_URL: { kind: 'sqlite', file: 'data/tidings.db' }, DATABASE_CONNECTIONS: 10, REDIS_URL: undefined, CORS_ORIGINS: [], TRUST_PROXY: undefined,
+    HOST: '127.0.0.1', PORT: 8080, AUTH: '', DATABASE_URL: { kind: 'sqlite', file: 'data/tidings.db' }, DATABASE_CONNECTIONS: 10, REDIS_URL: undefined, ALLOWED_HOSTS: undefined, CORS_ORIGINS: [], TRUST_PROXY: undefined,
     MESSAGE_BYTES: 262_144, EVENT_BYTES: 128, BATCH_MESSAGES: 1000, MAX_STREAMS: 15_000, TOPICS_PER_STREAM: 100, TAIL_BYTES: 64 * 1024 ** 2,
     APPEND_QUEUE_MESSAGES: 10_000, APPEND_QUEUE_BYTES: 64 * 1024 ** 2, RETENTION_SECONDS: 7 * 86_400, RETENTION_BYTES: 1024 ** 3,
     IDEMPOTENCY_SECONDS: 86_400, HEARTBEAT_SECONDS: 25, STALL_SECONDS: 120, DRAIN_SECONDS: 20, RETRY_MIN_MS: 1000, RETRY_MAX_MS: 4000, POLL_MS: 1000, HTTP_FAST_PATH: 'on', LOG_LEVEL: 'info',
@@ -119,7 +119,19 @@ t.test('origins are origins', (t) => {
   for (const CORS_ORIGINS of ['https://a.example/', 'https://a.example/x', 'a.example', 'https://*.example', 'null', '*,https://a.example', 'https://A.example', 'https://a.example:443', 'ftp://a.example']) {
     t.match(lines({ CORS_ORIGINS }), [/^CORS_ORIGINS: "/], CORS_ORIGINS);
   }
+  t.same(read({ CORS_ORIGINS: 'capacitor://localhost,tauri://localhost,chrome-extension://abcdefghij,app://my.app' }).CORS_ORIGINS, ['capacitor://localhost', 'tauri://localhost', 'chrome-extension://abcdefghij', 'app://my.app']);
+  for (const CORS_ORIGINS of ['capacitor://', 'capacitor://localhost/', 'chrome-extension://*', 'wss://a.example', 'file://a', 'localhost:3000', 'Capacitor://localhost']) t.match(lines({ CORS_ORIGINS }), [/^CORS_ORIGINS: "/], CORS_ORIGINS);
   t.match(lines({ CORS_ORIGINS: 'https://a.example/x' }), [/\(https:\/\/a\.example is\)/]);
+  t.end();
+});
+
+t.test('allowed hosts are names', (t) => {
+  t.equal(read({ ALLOWED_HOSTS: '*' }).ALLOWED_HOSTS, '*');
+  t.same(read({ ALLOWED_HOSTS: 'Tidings.Example.com, *.example.org,tidings-1,10.0.0.1,[2001:db8::1],xn--tdings-iwa.example,' }).ALLOWED_HOSTS, ['tidings.example.com', '*.example.org', 'tidings-1', '10.0.0.1', '[2001:db8::1]', 'xn--tdings-iwa.example']);
+  for (const [ALLOWED_HOSTS, meant] of [
+    ['https://tidings.example', 'tidings.example'], ['tidings.example:8443', 'tidings.example'], ['tidings.example/', 'tidings.example'], ['t\u00efdings.example', 'xn--tdings-iwa.example'],
+    ['a b', undefined], ['*.*', undefined], ['a.*.b', undefined], ['.a', undefined],
+  ] as const) t.match(lines({ ALLOWED_HOSTS }), [new RegExp(`^ALLOWED_HOSTS: ".*" is not a host name${meant === undefined ? ';' : ` \\(${meant.replaceAll('.', '\\.')} is\\)`}`)], ALLOWED_HOSTS);
   t.end();
 });
 

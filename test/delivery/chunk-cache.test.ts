@@ -31,6 +31,19 @@ t.test('a frame is one chunk, encoded once, and holds the data of its message', 
   t.end();
 });
 
+t.test('a form without names shares the frame of a message that has none, and keeps no other', (t) => {
+  const unnamed = message(Buffer.from('x'));
+  for (const form of ['data', 'object'] as const) t.equal(cachedChunk(unnamed, `${form}-unnamed`), cachedChunk(unnamed, form));
+  const named = new Message('abcdefgh12', 7, 1_700_000_000_000, 0, { topic: 'a.b', event: 'e', json: false, data: Buffer.from('x') });
+  for (const form of ['data', 'object'] as const) {
+    const before = named.size;
+    const without = cachedChunk(named, `${form}-unnamed`).data.toString();
+    t.equal(named.size, before);
+    t.equal(`event: e\n${without}`, cachedChunk(named, form).data.toString());
+  }
+  t.end();
+});
+
 t.test('clients of HTTP/1.0 are written the frame inside the chunk, without a copy, however many groups want the message', (t) => {
   for (const form of ['data', 'object'] as const) {
     const one = message(Buffer.from('x'.repeat(5000)));

@@ -70,7 +70,7 @@ function slowPublish(t: Scope, port: number, text: string): { finish(): Promise<
   });
   // How it ended stands in what was answered.
   socket.on('error', () => undefined);
-  socket.write(`POST /topics/news HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: ${text.length}\r\n\r\n${text.slice(0, 3)}`);
+  socket.write(`POST /topics/news HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: ${text.length}\r\n\r\n${text.slice(0, 3)}`);
   return {
     finish: async () => {
       const closed = once(socket, 'close');

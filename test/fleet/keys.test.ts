@@ -87,7 +87,7 @@ t.test('a client that leaves before its answer and asks again elsewhere with its
 function sendAndLeave(port: number, text: string, key: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1', () => {
-      const head = `POST /topics/orders HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nIdempotency-Key: ${key}\r\nContent-Length: ${text.length}\r\n\r\n`;
+      const head = `POST /topics/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nIdempotency-Key: ${key}\r\nContent-Length: ${text.length}\r\n\r\n`;
       socket.write(head + text, () => socket.destroy());
     });
     socket.on('error', reject).on('close', () => resolve());

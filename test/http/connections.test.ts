@@ -28,12 +28,12 @@ t.test('what is no HTTP gets a problem, and the end of its connection', async (t
   for (const [bytes, status, expected] of [
     ['garbage\r\n\r\n', 400, 'invalid-request'],
     ['\u0000\u0001\r\n\r\n', 400, 'invalid-request'],
-    ['NOSUCH / HTTP/1.1\r\nHost: x\r\n\r\n', 400, 'invalid-request'],
-    ['GET /healthz HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n', 400, 'invalid-request'],
-    ['POST /topics/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n', 400, 'invalid-request'],
-    ['POST /topics/a HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n', 400, 'invalid-request'],
-    [`GET /healthz HTTP/1.1\r\nHost: x\r\nX: ${padding}\r\n\r\n`, 431, 'header-too-large'],
-    [`GET /messages?topic=${padding} HTTP/1.1\r\nHost: x\r\n\r\n`, 431, 'header-too-large'],
+    ['NOSUCH / HTTP/1.1\r\nHost: localhost\r\n\r\n', 400, 'invalid-request'],
+    ['GET /healthz HTTP/1.1\r\nHost: localhost\r\nbad header\r\n\r\n', 400, 'invalid-request'],
+    ['POST /topics/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n', 400, 'invalid-request'],
+    ['POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n', 400, 'invalid-request'],
+    [`GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ${padding}\r\n\r\n`, 431, 'header-too-large'],
+    [`GET /messages?topic=${padding} HTTP/1.1\r\nHost: localhost\r\n\r\n`, 431, 'header-too-large'],
   ] as const) {
     const connection = await RawConnection.open(t, server);
     connection.send(bytes);
@@ -68,7 +68,7 @@ t.test('a body that is too large gets its answer, however it is sent', async (t)
   const chunked = `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
   for (const bytes of [
     requestBytes('POST', '/topics/a', {}, body),
-    Buffer.from(`POST /topics/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n${chunked}`),
+    Buffer.from(`POST /topics/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n${chunked}`),
     requestBytes('POST', '/topics/a', { 'Content-Length': '10000000000' }),
   ]) {
     const answer = await exchange(t, server, bytes);

@@ -193,7 +193,7 @@ t.test('a head takes no longer to read than in proportion to its length', (t) =>
     }
     return least;
   };
-  const head = (line: string): string => `GET /topics/a/events HTTP/1.1\r\nHost: a\r\n${line}\r\n\r\n`;
+  const head = (line: string): string => `GET /topics/a/events HTTP/1.1\r\nHost: localhost\r\n${line}\r\n\r\n`;
   const lines: readonly ((length: number) => string)[] = [
     (length) => `X:${' '.repeat(length)}\x01`, (length) => `X: a${' '.repeat(length)}\x01`, (length) => `X: a${' '.repeat(length)}b `, (length) => `X: a${' \t'.repeat(length / 2)}`,
     (length) => `Connection: ${'a, '.repeat(length / 3)}!`, (length) => `Connection: ${'a-'.repeat(length / 2)}!`, (length) => 'a'.repeat(length),

@@ -13,7 +13,7 @@ const before = new Lineage([FIRST, SECOND, THIRD, FOURTH]);
 
 /** Where an instance sends a client with an id, in a log that has other epochs. */
 function where(id: string, epochs: LogState['lineage']['epochs'], { head = 300, oldest = 51, ancestry = new Ancestry() } = {}): string {
-  const { at, gap } = locate(parseId(id), { lineage: new Lineage(epochs), oldest, head, now: 0 }, ancestry);
+  const { at, gap } = locate(parseId(id)!, { lineage: new Lineage(epochs), oldest, head, now: 0 }, ancestry);
   return `${formatId(at.epoch, at.seq)}${gap === undefined ? '' : ` ${gap.reason}`}`;
 }
 

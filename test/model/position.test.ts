@@ -15,7 +15,7 @@ const ancestry = new Ancestry();
 const log: LogState = { lineage, oldest: 51, head: 200, now: 0 };
 
 function where(id: string): string {
-  const { at, gap } = locate(parseId(id), log, ancestry);
+  const { at, gap } = locate(parseId(id)!, log, ancestry);
   return `${formatId(at.epoch, at.seq)}${gap === undefined ? '' : ` ${gap.reason}`}`;
 }
 
@@ -43,13 +43,11 @@ t.test('a cursor is good only where its epoch gave its number', (t) => {
   t.equal(where('dddddddd04-201'), 'dddddddd04-200 ahead');
   t.equal(where('dddddddd04-9'), 'aaaaaaaa01-50 unknown-log', 'a number from before its epoch was never given');
   t.equal(where('eeeeeeee05-120'), 'aaaaaaaa01-50 unknown-log');
-  t.equal(where('nonsense'), 'aaaaaaaa01-50 unknown-log');
   t.end();
 });
 
 t.test('a gap says what was asked for, where it goes on, and what is the oldest', (t) => {
-  t.same(locate(parseId('aaaaaaaa01-3'), log, ancestry).gap, { requested: 'aaaaaaaa01-3', resumed: 'aaaaaaaa01-50', oldest: 'aaaaaaaa01-51', reason: 'expired' });
-  t.equal(locate(undefined, log, ancestry).gap?.requested, null);
+  t.same(locate(parseId('aaaaaaaa01-3')!, log, ancestry).gap, { requested: 'aaaaaaaa01-3', resumed: 'aaaaaaaa01-50', oldest: 'aaaaaaaa01-51', reason: 'expired' });
   t.end();
 });
 

@@ -55,8 +55,8 @@ abstract class Client {
 
   /** The header wins over the query, which says for ever what it said first. */
   protected wanted(): StartRequest {
-    if (this.lastId !== '') return { kind: 'after', position: parseId(this.lastId) };
-    return this.beginning.kind === 'after' ? { kind: 'after', position: parseId(this.beginning.id) } : this.beginning;
+    if (this.lastId !== '') return { kind: 'after', position: parseId(this.lastId)! };
+    return this.beginning.kind === 'after' ? { kind: 'after', position: parseId(this.beginning.id)! } : this.beginning;
   }
 
   abstract begin(): void;

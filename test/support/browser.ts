@@ -12,9 +12,12 @@ const ARGUMENTS = ['--no-sandbox', '--disable-background-networking', '--disable
 /** Stops what Chromium never does from hanging the run; on a busy machine it may take long to start. Milliseconds. */
 const LIMIT = 120_000;
 
-/** Chromium, without a window. Closed when the test is over. */
-export async function startBrowser(t: Scope): Promise<Browser> {
-  const browser = await chromium.launch({ executablePath: need('chromium'), args: ARGUMENTS, timeout: LIMIT });
+/**
+ * Chromium, without a window. Closed when the test is over.
+ * @param more Arguments of its command line.
+ */
+export async function startBrowser(t: Scope, ...more: readonly string[]): Promise<Browser> {
+  const browser = await chromium.launch({ executablePath: need('chromium'), args: [...ARGUMENTS, ...more], timeout: LIMIT });
   t.teardown(() => browser.close());
   return browser;
 }

@@ -126,7 +126,7 @@ export function requestBytes(method: string, path: string, headers: Readonly<Rec
   const bytes = Buffer.from(body);
   const given = Object.keys(headers).map((name) => name.toLowerCase());
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  if (!given.includes('host')) lines.unshift('Host: test\r\n');
+  if (!given.includes('host')) lines.unshift('Host: localhost\r\n');
   if (bytes.length > 0 && !given.includes('content-length') && !given.includes('transfer-encoding')) lines.push(`Content-Length: ${bytes.length}\r\n`);
   return Buffer.concat([Buffer.from(`${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n`, 'latin1'), bytes]);
 }

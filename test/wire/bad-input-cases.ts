@@ -31,7 +31,7 @@ function add(name: string, request: Buffer, [status, code]: readonly [number, Pr
   cases.push({ name, request, status, code, field, allow });
 }
 
-const post = (path: string, headers: Readonly<Record<string, string>> = {}, body: string | Uint8Array = 'x'): Buffer => requestBytes('POST', path, headers, body);
+const post = (path: string, headers: Readonly<Record<string, string>> = {}, body: string | Uint8Array = 'x'): Buffer => requestBytes('POST', path, body.length === 0 ? { ...headers, 'Content-Length': '0' } : headers, body);
 const get = (path: string, headers: Readonly<Record<string, string>> = {}): Buffer => requestBytes('GET', path, headers);
 const raw = (text: string): Buffer => Buffer.from(text, 'latin1');
 
@@ -48,6 +48,7 @@ const NOT_FOUND = [404, 'not-found'] as const;
 const NO_MESSAGE = [404, 'message-not-found'] as const;
 const METHOD = [405, 'method-not-allowed'] as const;
 const NOT_ACCEPTABLE = [406, 'not-acceptable'] as const;
+const LENGTH = [411, 'length-required'] as const;
 const LARGE = [413, 'too-large'] as const;
 const LONG_URL = [414, 'uri-too-long'] as const;
 const MEDIA_TYPE = [415, 'unsupported-media-type'] as const;
@@ -86,11 +87,34 @@ for (const path of ['/topics/a/messages?', '/messages?topic=a&', '/topics/a/even
     add(`${path}since=${value}`, get(`${path}since=${value}`), CURSOR, 'since');
   }
 }
+// Names that are nearly one of ours.
+const MISTAKES = {
+  after: ['After', 'AFTER', 'aftr', 'fater', 'afters', 'cursor', 'Cursor'],
+  since: ['sicne', 'Since', 'sinse', 'sinc', 'since_'],
+  lastEventId: ['lastEvent', 'lastEventIds', 'last-evnt-id', 'lastEvntID', 'LastEventI'],
+  control: ['Control', 'contrl', 'controls'],
+  limit: ['limt', 'Limit', 'limits', 'lmiit'],
+  wait: ['Wait', 'wiat', 'waits'],
+  topic: ['topic[]', 'topic[0]', 'topic%5B%5D', 'topics', 'Topic', 'tpoic'],
+} as const;
+for (const [path, names] of [
+  ['/topics/a/events?', ['after', 'since', 'lastEventId', 'control']], ['/events?topic=a&', ['after', 'since', 'lastEventId', 'control', 'topic']],
+  ['/topics/a/messages?', ['after', 'since', 'lastEventId', 'limit', 'wait']], ['/messages?topic=a&', ['after', 'since', 'lastEventId', 'limit', 'wait', 'topic']],
+] as const) {
+  for (const meant of names) for (const name of MISTAKES[meant]) add(`${path}${name} for ${meant}`, get(`${path}${name}=1`), REQUEST, decodeURIComponent(name));
+}
+for (const name of ['Event', 'evnet', 'events', 'event[]']) add(`an event name in the parameter ${name}`, post(`/topics/a?${name}=x`), REQUEST, name);
+for (const path of ['/topics/a/events', '/topics/a/messages']) add(`${path} with another topic in the query`, get(`${path}?topic=b`), REQUEST, 'topic');
 add('two cursors', get('/topics/a/messages?after=start&after=start'), REQUEST, 'after');
 add('two cursors of a stream', get('/topics/a/events?after=start&after=start', STREAM), REQUEST, 'after');
 for (const value of ['0', '1001', '-1', '1.5', '1e2', 'ten', '', '0x10', '99999999999999999999']) add(`limit=${value}`, get(`/topics/a/messages?limit=${value}`), REQUEST, 'limit');
 for (const value of ['51', '-1', '0.5', 'true', '']) add(`wait=${value}`, get(`/topics/a/messages?wait=${value}`), REQUEST, 'wait');
 for (const value of ['2', 'true', '']) add(`control=${value}`, get(`/topics/a/events?control=${value}`, STREAM), REQUEST, 'control');
+for (const value of ['2', 'false', '']) {
+  add(`names=${value}`, get(`/topics/a/events?names=${value}`, STREAM), REQUEST, 'names');
+  for (const path of ['/topics/a/events?', '/events?topic=a&', '/topics/a/messages?', '/messages?topic=a&']) add(`${path}pattern=${value}`, get(`${path}pattern=${value}`), REQUEST, 'pattern');
+}
+for (const path of ['/topics/%3E/events?', '/events?topic=%3E&', '/topics/a.*/messages?', '/messages?topic=a.*&']) add(`${path}pattern=0`, get(`${path}pattern=0`), TOPIC, 'topic');
 for (const id of ['x', 'abcdefgh-1', 'abcdefgh-0', '%00', 'a%2Fb']) add(`message ${id}`, get(`/messages/${id}`), NO_MESSAGE);
 
 // Event names.
@@ -103,16 +127,22 @@ add('an event name in the query and another in the header', post('/topics/a?even
 add('an event name that is no UTF-8', post('/topics/a?event=%FF'), REQUEST, 'event');
 
 // TTLs and keys.
-for (const value of ['0', '-1', '1.5', '1e3', 'soon', '', '1s', '315360001', '99999999999999999999']) add(`TTL: ${value}`, post('/topics/a', { TTL: value }), TTL, 'TTL');
-add('two TTLs', raw('POST /topics/a HTTP/1.1\r\nHost: test\r\nTTL: 1\r\nTTL: 2\r\nContent-Length: 1\r\n\r\nx'), TTL, 'TTL');
+for (const value of ['-1', '1.5', '1e3', 'soon', '', '1s', '315360001', '99999999999999999999']) add(`TTL: ${value}`, post('/topics/a', { TTL: value }), TTL, 'TTL');
+add('two TTLs', raw('POST /topics/a HTTP/1.1\r\nHost: localhost\r\nTTL: 1\r\nTTL: 2\r\nContent-Length: 1\r\n\r\nx'), TTL, 'TTL');
 for (const value of ['', '""', '"a', '"a"b"', '"a\\b"', 'k'.repeat(256), `"${'k'.repeat(256)}"`, 'caf\u{e9}', '"caf\u{e9}"', 'a\tb']) {
   add(`Idempotency-Key: ${value.slice(0, 20)}`, post('/topics/a', { 'Idempotency-Key': value }), KEY, 'Idempotency-Key');
 }
+for (const value of ['', '%22%22', '%22a', 'k'.repeat(256), 'caf%C3%A9', 'a%09b']) {
+  for (const path of ['/topics/a', '/messages']) add(`${path}?idempotencyKey=${value.slice(0, 20)}`, post(`${path}?idempotencyKey=${value}`, JSON_TYPE, '[{"topic":"a","data":1}]'), KEY, 'idempotencyKey');
+}
+add('a key in the query and another in the header', post('/topics/a?idempotencyKey=a', { 'Idempotency-Key': 'b' }), KEY, 'idempotencyKey');
+add('two keys in the query', post('/topics/a?idempotencyKey=a&idempotencyKey=a'), REQUEST, 'idempotencyKey');
+for (const name of ['idempotency_key', 'Idempotency-Key', 'idempotencykey', 'idempotentKey']) add(`a key in the parameter ${name}`, post(`/topics/a?${name}=a`), REQUEST, name);
 // Headers of which one counts, twice, whether they say the same or not.
 for (const [name, kind] of [
   ['Host', REQUEST], ['Origin', REQUEST], ['Sec-Fetch-Site', REQUEST], ['Authorization', REQUEST], ['Content-Type', REQUEST], ['Idempotency-Key', KEY], ['Tidings-Event', EVENT], ['TTL', TTL],
 ] as const) {
-  for (const second of ['1', '2']) add(`${name} twice, 1 and ${second}`, raw(`POST /topics/a HTTP/1.1\r\n${name === 'Host' ? '' : 'Host: test\r\n'}${name}: 1\r\n${name}: ${second}\r\nContent-Length: 1\r\n\r\nx`), kind, name);
+  for (const second of ['1', '2']) add(`${name} twice, 1 and ${second}`, raw(`POST /topics/a HTTP/1.1\r\n${name === 'Host' ? '' : 'Host: localhost\r\n'}${name}: 1\r\n${name}: ${second}\r\nContent-Length: 1\r\n\r\nx`), kind, name);
 }
 
 // Bodies of one message.
@@ -122,14 +152,27 @@ add('text that ends within a character', post('/topics/a', { 'Content-Type': 'te
 add('JSON that is no UTF-8', post('/topics/a', JSON_TYPE, BAD_UTF8), DATA, 'body');
 for (const body of ['', ' ', '{', '{"a":1,}', "{'a':1}", '01', 'NaN', '1 2', '[1,]', '"a\nb"', '"\\x41"', '\u{feff}1', 'undefined']) {
   add(`JSON ${JSON.stringify(body)}`, post('/topics/a', JSON_TYPE, body), DATA, 'body');
+  add(`problem+json ${JSON.stringify(body)}`, post('/topics/a', { 'Content-Type': 'application/problem+json' }, body), DATA, 'body');
 }
 add('a message of one byte too much', post('/topics/a', {}, Buffer.alloc(MESSAGE_BYTES + 1, 'x')), LARGE);
 add('JSON of one byte too much', post('/topics/a', JSON_TYPE, `"${'x'.repeat(MESSAGE_BYTES - 1)}"`), LARGE);
-add('a Content-Length beyond reason, of which nothing is sent', raw('POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Length: 9999999999\r\n\r\n'), LARGE);
-add('a Content-Length beyond reason, which waits to be told to go on', raw('POST /topics/a HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 9999999999\r\n\r\n'), LARGE);
+add('a Content-Length beyond reason, of which nothing is sent', raw('POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999999\r\n\r\n'), LARGE);
+add('a Content-Length beyond reason, which waits to be told to go on', raw('POST /topics/a HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 9999999999\r\n\r\n'), LARGE);
 add('chunks that are too much together', Buffer.concat([requestBytes('POST', '/topics/a', { 'Transfer-Encoding': 'chunked' }), raw(`10000\r\n${'x'.repeat(0x10000)}\r\n`.repeat(5)), raw('0\r\n\r\n')]), LARGE);
 
+// Headers that announce a body of which nobody knows how long it is.
+for (const path of ['/topics/a', '/messages']) {
+  for (const [name, value] of [['Content-Type', 'application/json'], ['Content-Type', 'text/plain'], ['Expect', '100-continue']] as const) {
+    add(`${path} with ${name}: ${value} and no length`, raw(`POST ${path} HTTP/1.1\r\nHost: localhost\r\n${name}: ${value}\r\n\r\n`), LENGTH, 'Content-Length');
+    add(`${path} of HTTP/1.0 with ${name}: ${value} and no length`, raw(`POST ${path} HTTP/1.0\r\n${name}: ${value}\r\n\r\n[]`), LENGTH, 'Content-Length');
+  }
+  add(`${path} with a body of no length`, raw(`POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\r\n[{"topic":"a","data":1}]`), LENGTH, 'Content-Length');
+}
+
 // Content types and encodings.
+for (const type of ['multipart/form-data; boundary=x', 'Multipart/Form-Data', 'multipart/mixed; boundary=x']) {
+  add(`Content-Type: ${type}`, post('/topics/a', { 'Content-Type': type }, '--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--\r\n'), MEDIA_TYPE, 'Content-Type');
+}
 for (const type of ['garbage', 'application/', '/json', 'text plain']) add(`Content-Type: ${type}`, post('/topics/a', { 'Content-Type': type }), MEDIA_TYPE, 'Content-Type');
 for (const path of ['/topics/a', '/messages']) {
   for (const charset of ['iso-8859-1', 'UTF-16', '"windows-1252"']) add(`${path} in ${charset}`, post(path, { 'Content-Type': `application/json; charset=${charset}` }, '[]'), MEDIA_TYPE, 'Content-Type');
@@ -162,7 +205,7 @@ const ITEMS: readonly (readonly [name: string, item: string, kind: readonly [num
   ['a reserved event', '{"topic":"a","data":1,"event":"$gap"}', EVENT, '.event'],
   ['an event of its own of EventSource', '{"topic":"a","data":1,"event":"error"}', EVENT, '.event'],
   ['an event that is null', '{"topic":"a","data":1,"event":null}', EVENT, '.event'],
-  ['a TTL of 0', '{"topic":"a","data":1,"ttl":0}', TTL, '.ttl'],
+  ['a negative TTL', '{"topic":"a","data":1,"ttl":-1}', TTL, '.ttl'],
   ['a TTL that is text', '{"topic":"a","data":1,"ttl":"5"}', TTL, '.ttl'],
   ['half a second of TTL', '{"topic":"a","data":1,"ttl":0.5}', TTL, '.ttl'],
   ['too much data', `{"topic":"a","data":"${'x'.repeat(MESSAGE_BYTES)}"}`, LARGE, '.data'],
@@ -183,7 +226,7 @@ add('a message too many', post('/messages', JSON_TYPE, `[${Array<string>(BATCH_M
 add('a line too many', post('/messages', NDJSON_TYPE, `${GOOD}\n`.repeat(BATCH_MESSAGES + 1)), BATCH);
 add('a batch that is no UTF-8', post('/messages', JSON_TYPE, Buffer.concat([Buffer.from('[{"topic":"a","data":'), BAD_UTF8, Buffer.from('}]')])), DATA, 'body');
 add('a batch that is too large', post('/messages', JSON_TYPE, Buffer.alloc(BATCH_BYTES + 1, ' ')), LARGE);
-add('a batch with two keys', raw(`POST /messages HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nIdempotency-Key: a\r\nIdempotency-Key: b\r\nContent-Length: ${GOOD.length + 2}\r\n\r\n[${GOOD}]`), KEY, 'Idempotency-Key');
+add('a batch with two keys', raw(`POST /messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nIdempotency-Key: a\r\nIdempotency-Key: b\r\nContent-Length: ${GOOD.length + 2}\r\n\r\n[${GOOD}]`), KEY, 'Idempotency-Key');
 
 // Paths and methods.
 for (const path of ['/', '/topics', '/topics/a/', '/topics/a/b', '/topics/a/events/', '/topics/a/messages/', '/topics/a/b/events', '/Topics/a', '/events/', '/events/a', '/messages/a/b', '/healthz/', '/admin', '/.env', '/topics/a;x=1/nothing', '/topics/..%2F..%2Fetc/passwd', '//topics/a']) {
@@ -209,7 +252,7 @@ for (const accept of ['application/json', 'text/html', 'text/event-stream;q=0', 
 for (const path of ['/topics/a', '/messages']) {
   add(`${path} from a page of another origin`, post(path, { ...JSON_TYPE, Origin: 'https://elsewhere.example' }, `[${GOOD}]`), ORIGIN, 'Origin');
   add(`${path} from a page of another site that hides its origin`, post(path, { ...JSON_TYPE, 'Sec-Fetch-Site': 'cross-site' }, `[${GOOD}]`), ORIGIN, 'Sec-Fetch-Site');
-  add(`${path} from a page of another site`, post(path, { ...JSON_TYPE, 'Sec-Fetch-Site': 'cross-site', Origin: 'http://test' }, `[${GOOD}]`), ORIGIN, 'Origin');
+  add(`${path} from a page of another site`, post(path, { ...JSON_TYPE, 'Sec-Fetch-Site': 'cross-site', Origin: 'http://localhost' }, `[${GOOD}]`), ORIGIN, 'Origin');
   add(`${path} from a page without an origin`, post(path, { ...JSON_TYPE, Origin: 'null' }, `[${GOOD}]`), ORIGIN, 'Origin');
 }
 add('HTTP/1.1 without Host', raw('GET /healthz HTTP/1.1\r\n\r\n'), REQUEST, 'Host');
@@ -223,20 +266,20 @@ add('too many headers', get('/healthz', Object.fromEntries(Array.from({ length: 
 // No HTTP at all.
 for (const [name, text] of [
   ['no request line', 'hello\r\n\r\n'],
-  ['an unknown version', 'GET /healthz HTTP/9.9\r\nHost: test\r\n\r\n'],
-  ['an unknown method', 'PUBLISH /topics/a HTTP/1.1\r\nHost: test\r\n\r\n'],
-  ['a space in the path', 'POST /topics/a b HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\nx'],
-  ['a header without a colon', 'GET /healthz HTTP/1.1\r\nHost: test\r\nnonsense\r\n\r\n'],
-  ['a space before a header\u{2019}s colon', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Length : 1\r\n\r\nx'],
-  ['a NUL in a header', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nTidings-Event: a\0b\r\nContent-Length: 1\r\n\r\nx'],
-  ['a folded header', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nTidings-Event: a\r\n data: x\r\nContent-Length: 1\r\n\r\nx'],
-  ['a length that is no number', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Length: x\r\n\r\nx'],
-  ['a negative length', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Length: -1\r\n\r\nx'],
-  ['two lengths', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxy'],
-  ['a length and chunks', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
-  ['a chunk that is no number', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nx\r\n'],
-  ['a chunk that is longer than it says', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxxxxx\r\n0\r\n\r\n'],
-  ['an encoding of the transfer that nobody knows', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: gzip\r\n\r\nx'],
+  ['an unknown version', 'GET /healthz HTTP/9.9\r\nHost: localhost\r\n\r\n'],
+  ['an unknown method', 'PUBLISH /topics/a HTTP/1.1\r\nHost: localhost\r\n\r\n'],
+  ['a space in the path', 'POST /topics/a b HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx'],
+  ['a header without a colon', 'GET /healthz HTTP/1.1\r\nHost: localhost\r\nnonsense\r\n\r\n'],
+  ['a space before a header\u{2019}s colon', 'POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length : 1\r\n\r\nx'],
+  ['a NUL in a header', 'POST /topics/a HTTP/1.1\r\nHost: localhost\r\nTidings-Event: a\0b\r\nContent-Length: 1\r\n\r\nx'],
+  ['a folded header', 'POST /topics/a HTTP/1.1\r\nHost: localhost\r\nTidings-Event: a\r\n data: x\r\nContent-Length: 1\r\n\r\nx'],
+  ['a length that is no number', 'POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\nx'],
+  ['a negative length', 'POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\nx'],
+  ['two lengths', 'POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxy'],
+  ['a length and chunks', 'POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+  ['a chunk that is no number', 'POST /topics/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nx\r\n'],
+  ['a chunk that is longer than it says', 'POST /topics/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxxxxx\r\n0\r\n\r\n'],
+  ['an encoding of the transfer that nobody knows', 'POST /topics/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\nx'],
   ['TLS', '\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03'],
 ] as const) add(name, raw(text), REQUEST);
 

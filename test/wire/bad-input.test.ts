@@ -33,7 +33,28 @@ await t.test('every request that cannot be carried out is refused with what is w
 await t.test('where there are only a few things to say, or to ask for, the answer says which', async (t) => {
   const detail = async (path: string): Promise<string> => (JSON.parse((await http.get(path)).body) as { detail: string }).detail;
   t.equal(await detail('/topics/a/events?control=yes'), 'control must be one of 0, 1.');
+  t.equal(await detail('/topics/a/events?sicne=10m'), 'The parameter "sicne" means nothing here; since is what it is called.');
+  t.equal(await detail('/events?topic[]=a'), 'The parameter "topic[]" means nothing here; topic is what it is called.');
   t.match(await detail('/topic/a'), '/openapi.json');
+  for (const [path, meant] of [
+    ['//topics/a/events', '/topics/a/events'], ['/topics/a/events/', '/topics/a/events'], ['/topics//a///messages//', '/topics/a/messages'], ['/Topics/A/events', '/topics/A/events'], ['/healthz/', '/healthz'],
+    ['/topics/a/b/events', '/topics/a%2Fb/events'], ['/topics/a/b//c/messages?limit=1', '/topics/a%2Fb%2Fc/messages'], ['/events/?topic=a', '/events'],
+  ] as const) {
+    t.equal(await detail(path), `There is nothing at this path; ${meant} may be meant.`);
+  }
+  for (const path of ['/', '//', '/topics', '/topics/a/b', '/admin/', `/topics/a/b/${'c'.repeat(300)}/events`]) t.match(await detail(path), '/openapi.json', path);
+  const post = async (path: string, type: string, body: string | Buffer): Promise<string> => (JSON.parse((await http.send('POST', path, { 'content-type': type }, body)).body) as { detail: string }).detail;
+  t.match(await post('/topics//a/', 'text/plain', 'x'), '/topics/a may be meant');
+  t.match(await post('/topics/a/b', 'text/plain', 'x'), '/topics/a%2Fb may be meant');
+  t.match(await post('/topics/a', 'application/cloudevents+json', 'version 42'), /^The Content-Type says that the body is JSON, and it is not: .*v.*\.$/);
+  for (const type of ['application/json', 'application/problem+json']) t.match(await post('/topics/a', type, '\u{feff}{"a":1}'), 'byte order mark (the bytes EF BB BF)');
+  t.match(await post('/messages', 'application/json', '\u{feff}[{"topic":"a","data":1}]'), 'byte order mark');
+  t.match(await post('/messages', 'application/x-ndjson', '\u{feff}{"topic":"a","data":1}'), 'byte order mark');
+  for (const [first, second] of [[0xff, 0xfe], [0xfe, 0xff]] as const) t.match(await post('/topics/a', 'text/plain', Buffer.from([first, second, 0x61, 0])), 'byte order mark of UTF-16');
+  t.match(await detail('/events?topic=a+b'), 'write %2B for a +');
+  t.match(await detail('/messages?topic=a&topic=c++'), 'write %2B for a +');
+  t.equal((await http.send('POST', '/topics/a', { 'content-encoding': 'gzip' }, 'x')).headers['accept-encoding'], 'identity');
+  t.equal((await http.send('POST', '/topics/a', { 'content-type': 'x' }, 'x')).headers['accept-encoding'], undefined);
   t.equal((await http.get('/openapi.json')).status, 200);
 });
 

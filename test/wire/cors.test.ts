@@ -10,8 +10,9 @@ import { until } from '../support/until.ts';
 
 const PAGE = 'https://page.example';
 const OTHER = 'https://other.example';
+const APP = 'capacitor://localhost';
 
-const instance = await startInstance(t, { LOG_LEVEL: 'warn', CORS_ORIGINS: `${PAGE}, ${OTHER}`, MAX_STREAMS: '1' });
+const instance = await startInstance(t, { LOG_LEVEL: 'warn', CORS_ORIGINS: `${PAGE}, ${OTHER}, ${APP}`, MAX_STREAMS: '1' });
 const http = new Http(t, instance.url);
 
 const ANSWERS: readonly (readonly [method: string, path: string, status: number, body?: string])[] = [
@@ -36,12 +37,14 @@ const ANSWERS: readonly (readonly [method: string, path: string, status: number,
 ];
 
 await t.test('every answer to a page that is allowed says so', async (t) => {
-  for (const origin of [PAGE, OTHER]) {
+  for (const origin of [PAGE, OTHER, APP]) {
     for (const [method, path, status, body] of ANSWERS) {
       const answer = await http.send(method, path, { origin }, body);
       const name = `${method} ${path.slice(0, 40)} ${status}`;
       t.equal(answer.status, status, name);
       t.equal(answer.headers['access-control-allow-origin'], origin, name);
+      t.equal(answer.headers['access-control-allow-credentials'], 'true', name);
+      t.equal(answer.headers['x-content-type-options'], 'nosniff', name);
       t.match(answer.headers.vary, /origin/i, `${name}: no cache may give it to another origin`);
       t.match(answer.headers['access-control-expose-headers'], /Location.*Idempotency-Replayed.*Retry-After/, name);
     }
@@ -53,7 +56,7 @@ await t.test('every answer to a page that is allowed says so', async (t) => {
 await t.test('a stream says so, and one that is refused with $busy too', async (t) => {
   for (const path of ['/topics/a/events', '/events?topic=a']) {
     const stream = await openStream(t, instance.url + path, { headers: { origin: PAGE } });
-    t.equal(stream.headers['access-control-allow-origin'], PAGE);
+    t.match(stream.headers, { 'access-control-allow-origin': PAGE, 'access-control-allow-credentials': 'true', 'x-content-type-options': 'nosniff' });
     await stream.next(({ event }) => event === '$open');
     const busy = await openStream(t, instance.url + path, { headers: { origin: PAGE } });
     t.equal((await busy.next()).event, '$busy');
@@ -67,23 +70,25 @@ await t.test('a stream says so, and one that is refused with $busy too', async (
 await t.test('a browser that asks first is told what is allowed', async (t) => {
   for (const path of ['/topics/a', '/messages', '/topics/a/events', '/events', '/messages/x']) {
     const answer = await http.send('OPTIONS', path, {
-      origin: PAGE, 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type,idempotency-key,ttl,tidings-event,last-event-id',
+      origin: PAGE, 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type,idempotency-key,ttl,tidings-event,last-event-id,traceparent,x-requested-with',
     });
     t.equal(answer.status, 204, path);
     t.match(answer.headers, {
       'access-control-allow-origin': PAGE,
       'access-control-allow-methods': /GET.*HEAD.*POST/,
-      'access-control-allow-headers': /Content-Type.*Last-Event-ID.*Idempotency-Key.*TTL.*Tidings-Event/,
+      'access-control-allow-headers': /Content-Type.*Last-Event-ID.*Idempotency-Key.*TTL.*Tidings-Event.*traceparent, x-requested-with/,
+      'access-control-allow-credentials': 'true',
       'access-control-max-age': /^[0-9]+$/,
     }, path);
   }
 });
 
 await t.test('a page that is not allowed is not told that it is, and cannot publish', async (t) => {
-  for (const origin of ['https://evil.example', 'null', `${PAGE}.evil.example`, PAGE.replace('https', 'http'), `${PAGE}:444`]) {
+  for (const origin of ['https://evil.example', 'null', `${PAGE}.evil.example`, PAGE.replace('https', 'http'), `${PAGE}:444`, 'capacitor://elsewhere', 'tauri://localhost']) {
     const read = await http.get('/topics/a/messages', { origin });
     t.not(read.headers['access-control-allow-origin'], origin, origin);
     t.not(read.headers['access-control-allow-origin'], '*', origin);
+    t.equal(read.headers['access-control-allow-credentials'], undefined, origin);
     const written = await http.send('POST', '/topics/a', { origin }, 'x');
     t.strictSame([written.status, (JSON.parse(written.body) as { code: string }).code], [403, 'cross-origin'], origin);
   }
@@ -100,7 +105,7 @@ await t.test('with *, every page may read and publish', async (t) => {
   const { url, client } = await serveWith(t, { CORS_ORIGINS: '*' });
   for (const [method, path, status, body] of ANSWERS) {
     const answer = await client.send(method, path, { origin: 'https://any.example' }, body);
-    t.strictSame([answer.status, answer.headers['access-control-allow-origin']], [status, '*'], `${method} ${path.slice(0, 40)}`);
+    t.strictSame([answer.status, answer.headers['access-control-allow-origin'], answer.headers['access-control-allow-credentials']], [status, '*', undefined], `${method} ${path.slice(0, 40)}`);
   }
   const stream = await openStream(t, `${url}/topics/a/events`, { headers: { origin: 'https://any.example' } });
   t.equal(stream.headers['access-control-allow-origin'], '*');
@@ -110,6 +115,7 @@ await t.test('without CORS_ORIGINS nothing is said of origins', async (t) => {
   const { url, client } = await serveWith(t, {});
   for (const [method, path, , body] of ANSWERS) {
     const { headers } = await client.send(method, path, { origin: PAGE }, body);
+    t.equal(headers['x-content-type-options'], 'nosniff', `${method} ${path.slice(0, 40)}`);
     t.strictSame(Object.keys(headers).filter((name) => name.startsWith('access-control')), [], `${method} ${path.slice(0, 40)}`);
   }
   t.equal((await client.send('POST', '/topics/a', { origin: PAGE }, 'x')).status, 403);

@@ -47,6 +47,15 @@ const WAYS: readonly Way[] = [
   { name: 'the header', header: ids[1]!, expected: '345' },
   { name: 'the header, at the newest', header: ids[4]!, expected: '' },
   { name: 'lastEventId', query: `lastEventId=${ids[1]}`, expected: '345' },
+  { name: 'lastEventID', query: `lastEventID=${ids[1]}`, expected: '345' },
+  { name: 'Last-Event-ID in the query', query: `Last-Event-ID=${ids[1]}`, expected: '345' },
+  { name: 'last_event_id', query: `last_event_id=${ids[1]}`, expected: '345' },
+  { name: 'an id that a library appended to a URL that had one', query: `lastEventId=${ids[1]}&lastEventId=${ids[2]}`, expected: '45' },
+  { name: 'an id that a library appended to a URL that had one under another name', query: `lastEventId=${ids[1]}&Last-Event-ID=${ids[2]}`, expected: '45' },
+  { name: 'the header of a library after that of the page', header: `${ids[1]}, ${ids[2]}`, expected: '45' },
+  { name: 'what is no id gives way to a time', query: 'lastEventId=null&since=10m', expected: '12345' },
+  { name: 'a header that is no id gives way to the query', header: 'undefined', query: `lastEventId=${ids[2]}`, expected: '45' },
+  { name: 'parameters of others', query: `_=1700000000&t=1&ts=2&v=3&cb=4&nocache=5&utm_source=x&utm_medium=y&gclid=z&after=${ids[1]}`, expected: '345' },
   { name: 'after', query: `after=${ids[1]}`, expected: '345' },
   { name: 'after a message of another topic', query: `after=${epoch}-${Number(ids[2]!.split('-')[1]) + 1}`, expected: '45' },
   { name: 'before the first message', query: `after=${epoch}-0`, expected: '12345' },
@@ -94,13 +103,16 @@ void t.test('a stream begins where it is asked to', async (t) => {
   for (const stream of atTheEnd) t.equal((await stream.next()).id, next);
 });
 
-void t.test('what a page remembers and passes on is never refused: what is no id is a place that nobody knows', async (t) => {
-  for (const path of ['/topics/cursors/events?', '/events?topic=cursors&']) {
-    for (const remembered of ['null', 'undefined', '1', 'abcdefgh-01']) {
-      const stream = await openStream(t, `${instance.url}${path}lastEventId=${remembered}`);
+void t.test('what a page remembers and passes on is never refused: what is no id begins now, with a gap that says so', async (t) => {
+  for (const path of ['/topics/later/events?', '/events?topic=later&']) {
+    for (const [remembered, header] of [['null'], ['undefined'], ['0'], ['1700000000000'], ['2026-11-22T10:15:30Z'], ['abcdefgh-01'], ['', 'null'], ['', '1700000000']] as const) {
+      const head = await http.metric('log_head');
+      const stream = await openStream(t, `${instance.url}${path}lastEventId=${remembered}`, { headers: header === undefined ? {} : { 'Last-Event-ID': header } });
       t.same([stream.status, (await stream.next()).event], [200, '$open'], remembered);
       const gap = await stream.next();
-      t.match([gap.event, JSON.parse(gap.data)], ['$gap', { requested: null, reason: 'unknown-log' }]);
+      t.strictSame([gap.event, JSON.parse(gap.data)], ['$gap', { requested: null, resumed: `${epoch}-${head}`, oldest: `${epoch}-1`, reason: 'unknown-log' }], remembered);
+      const next = await http.publish('later', 'next');
+      t.equal((await stream.next()).id, next, 'nothing that was there before');
       stream.destroy();
     }
   }
@@ -129,17 +141,22 @@ void t.test('the place in $open is as good as a message', async (t) => {
 });
 
 void t.test('an id that is none of ours is a gap, not an error, and nothing of it is repeated', async (t) => {
-  const NONE = ['7', 'null', 'undefined', '0', '-1', 'ABCDEFGH-1', 'abcdefgh', 'abcdefgh-01', `${epoch}-1.5`, `${epoch}-99999999999999999999`, `${epoch}-1, ${epoch}-2`, '<script>', 'data: x', '\u00e9', 'x'.repeat(1000)];
+  const NONE = ['7', 'null', 'undefined', '0', '-1', 'ABCDEFGH-1', 'abcdefgh', 'abcdefgh-01', `${epoch}-1.5`, `${epoch}-99999999999999999999`, '<script>', 'data: x', '\u00e9', 'x'.repeat(1000)];
   for (const header of NONE) {
-    const stream = await openStream(t, `${instance.url}/topics/cursors/events`, { headers: { 'Last-Event-ID': header } });
+    const head = await http.metric('log_head');
+    const stream = await openStream(t, `${instance.url}/topics/later/events`, { headers: { 'Last-Event-ID': header } });
     t.equal(stream.status, 200);
     const open = await stream.next();
     const gap = await stream.next();
     t.strictSame([open.event, open.id, JSON.parse(open.data)], ['$open', undefined, { cursor: null }], 'a cut after $open must not hide the gap');
-    t.strictSame([gap.event, JSON.parse(gap.data)], ['$gap', { requested: null, resumed: `${epoch}-0`, oldest: `${epoch}-1`, reason: 'unknown-log' }], header.slice(0, 20));
-    t.equal(gap.id, `${epoch}-0`);
-    t.equal((await stream.next()).id, ids[0], 'and goes on at the oldest message held');
+    t.strictSame([gap.event, JSON.parse(gap.data)], ['$gap', { requested: null, resumed: `${epoch}-${head}`, oldest: `${epoch}-1`, reason: 'unknown-log' }], header.slice(0, 20));
+    t.equal(gap.id, `${epoch}-${head}`);
+    const next = await http.publish('later', 'next');
+    t.equal((await stream.next()).id, next, 'and goes on with what is published next');
     stream.destroy();
+    const page = JSON.parse((await http.get('/topics/cursors/messages', { 'Last-Event-ID': header })).body) as { messages: { id: string }[]; gap: unknown };
+    t.equal(page.messages[0]!.id, ids[0], 'history begins at the oldest message, as without it');
+    t.strictSame(page.gap, { requested: null, resumed: `${epoch}-0`, oldest: `${epoch}-1`, reason: 'unknown-log' });
   }
 });
 

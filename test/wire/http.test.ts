@@ -49,6 +49,15 @@ await t.test('a client of HTTP/1.0 publishes and reads', async (t) => {
   t.match(page.answers('GET'), [{ status: 200, headers: { 'transfer-encoding': undefined }, body: /"data":"hi"/ }]);
 });
 
+await t.test('what follows a body of no length is no request', async (t) => {
+  const connection = await RawConnection.open(t, instance);
+  connection.send('POST /topics/lengthless HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n\r\nPOST /topics/lengthless HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx');
+  await connection.untilClosed();
+  t.match(connection.answers('POST'), [{ status: 411, headers: { connection: 'close' }, complete: true }]);
+  t.equal(connection.answers('POST').length, 1);
+  t.strictSame((await http.json<{ messages: unknown[] }>('/topics/lengthless/messages')).messages, []);
+});
+
 await t.test('HEAD is answered on every path that GET is, with the same headers and nothing else', async (t) => {
   const id = await http.publish('head', 'x');
   const paths = ['/topics/head/messages', '/messages?topic=head', `/messages/${id}`, '/healthz', '/readyz', '/metrics', '/openapi.json', '/topics/head/events', '/events?topic=head'];
@@ -155,6 +164,26 @@ await t.test('the half-close of a client ends its stream', async (t) => {
   t.equal(await http.metric('streams_closed_total'), closed + 3);
 });
 
+await t.test('a client that closes its side after its request gets its answer, and the end', async (t) => {
+  const chunked = Buffer.from('POST /topics/half.closed HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n');
+  const batch = requestBytes('POST', '/messages', { 'Content-Type': 'application/json' }, '[{"topic":"half.closed","data":1}]');
+  const publish = requestBytes('POST', '/topics/half.closed', {}, 'x');
+  for (const [what, request, statuses] of [
+    ['a publish', publish, [201]], ['a publish in chunks', chunked, [201]], ['a batch', batch, [201]], ['a publish that is refused', requestBytes('POST', '/topics/a..b', {}, 'x'), [400]], ['a body that is refused', requestBytes('POST', '/topics/a', { 'Content-Encoding': 'gzip' }, 'x'), [415]],
+    ['history', requestBytes('GET', '/topics/half.closed/messages'), [200]], ['a long poll', requestBytes('GET', '/topics/half.none/messages?wait=50'), [200]], ['readiness', requestBytes('GET', '/readyz'), [200]], ['HEAD', requestBytes('HEAD', '/topics/half.closed/events'), [200]],
+    ['what there is not', requestBytes('DELETE', '/topics/half.closed'), [405]], ['a pipeline', Buffer.concat([batch, publish, chunked, requestBytes('GET', '/healthz')]), [201, 201, 201, 200]],
+  ] as const) {
+    const connection = await RawConnection.open(t, instance);
+    connection.send(request);
+    connection.end();
+    await connection.untilClosed();
+    const answers = connection.answers(...request.toString().startsWith('HEAD') ? ['HEAD'] : []);
+    t.strictSame(answers.map(({ status, complete }) => [status, complete]), statuses.map((status) => [status, true]), what);
+    t.equal(connection.reset, false, what);
+  }
+  t.equal((await http.json<{ messages: unknown[] }>('/topics/half.closed/messages')).messages.length, 6);
+});
+
 await t.test('a client that is gone at once leaves nothing behind', async (t) => {
   const opened = await http.metric('streams_opened_total');
   for (let round = 0; round < 20; round++) {
@@ -197,7 +226,7 @@ await t.test('a connection is good for more after errors', async (t) => {
 
 await t.test('a body that is announced as far too large is refused before it is sent, and its connection ends', async (t) => {
   const connection = await RawConnection.open(t, instance);
-  connection.send('POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Length: 99999999999\r\n\r\n');
+  connection.send('POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n');
   await connection.answered(1, 'POST');
   t.match(connection.answers('POST')[0], { status: 413, headers: { connection: 'close' } });
   await connection.untilClosed();
@@ -205,7 +234,7 @@ await t.test('a body that is announced as far too large is refused before it is 
 
 await t.test('a body that ends before its length is refused', async (t) => {
   const head = await http.metric('log_head');
-  for (const request of ['POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nshort', 'POST /topics/a HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n']) {
+  for (const request of ['POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nshort', 'POST /topics/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n']) {
     const connection = await RawConnection.open(t, instance);
     connection.send(request);
     connection.end();
@@ -217,7 +246,7 @@ await t.test('a body that ends before its length is refused', async (t) => {
 
 await t.test('what is no HTTP after a request does not take its answer', async (t) => {
   const head = await http.metric('log_head');
-  const short = 'POST /topics/short HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\nhi, of which the length told only a part\r\n\r\n';
+  const short = 'POST /topics/short HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi, of which the length told only a part\r\n\r\n';
   const whole = requestBytes('POST', '/topics/short', {}, 'hi').toString();
   for (const [name, bytes, statuses] of [
     ['a body that is longer than its length', short, [201, 400]],
@@ -242,7 +271,7 @@ await t.test('what is no HTTP after a request does not take its answer', async (
 
 await t.test('a client that waits to be told to go on with its body is told', async (t) => {
   const connection = await RawConnection.open(t, instance);
-  connection.send('POST /topics/expect HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n');
+  connection.send('POST /topics/expect HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n');
   await connection.until('100', () => connection.text.includes('HTTP/1.1 100 '));
   connection.send('hello');
   const answers = await connection.answered(2, 'POST');
@@ -260,7 +289,7 @@ await t.test('the head of a stream says what it is and that nothing may hold it 
       const { date, connection: persistence, ...headers } = connection.answers('GET')[0]!.headers;
       t.match(date, / GMT$/);
       t.strictSame(headers, {
-        'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no', 'transfer-encoding': 'chunked',
+        'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no', 'x-content-type-options': 'nosniff', 'transfer-encoding': 'chunked',
       }, `${path} ${JSON.stringify(accept)}`);
       t.equal(persistence, 'keep-alive');
       connection.destroy();

@@ -29,6 +29,23 @@ void t.test('the same request with the same key gets the same answer, and is sto
   t.equal(await http.metric('log_head'), head + 2);
 });
 
+void t.test('a key in the URL is the same as in the header', async (t) => {
+  const head = await http.metric('log_head');
+  const first = await http.send('POST', '/topics/keys.url?idempotencyKey=two%20words', { 'content-type': 'text/plain' }, 'x');
+  t.equal(first.status, 201);
+  for (const again of [
+    await http.send('POST', '/topics/keys.url?idempotencyKey=two+words', { 'content-type': 'text/plain' }, 'x'),
+    await http.send('POST', '/topics/keys.url', keyed('"two words"'), 'x'),
+    await http.send('POST', '/topics/keys.url?idempotencyKey=%22two%20words%22', keyed('two words'), 'x'),
+  ]) t.strictSame([again.status, again.body, isReplay(again)], [201, first.body, true]);
+  t.equal(code(await http.send('POST', '/topics/keys.url?idempotencyKey=two%20words', { 'content-type': 'text/plain' }, 'y')), 'key-reused');
+  for (let count = 0; count < 2; count++) {
+    const batch = await http.send('POST', '/messages?idempotencyKey=batch.url', JSON_TYPE, '[{"topic":"keys.url","data":1}]');
+    t.strictSame([batch.status, isReplay(batch)], [201, count === 1]);
+  }
+  t.equal(await http.metric('log_head'), head + 2);
+});
+
 void t.test('a key in quotes is the one without, escapes and all', async (t) => {
   for (const [quoted, bare] of [['"two words"', 'two words'], ['"with \\"quotes\\" and \\\\"', 'with "quotes" and \\'], [`"${'k'.repeat(255)}"`, 'k'.repeat(255)]] as const) {
     const first = await http.post('quoted', 'x', keyed(quoted));

@@ -41,19 +41,23 @@ void t.test('a message is answered with what the log made of it, and where it is
 
 void t.test('without a content type, and as curl sends it, a body is text as it is', async (t) => {
   const TEXT = 'a=1&b=%20 {"x":+}';
-  for (const type of [undefined, 'application/x-www-form-urlencoded', 'text/plain', 'TEXT/PLAIN; charset=UTF-8', 'application/octet-stream', 'application/vnd.api+json', 'text/csv;charset="utf8"']) {
+  for (const type of [undefined, 'application/x-www-form-urlencoded', 'text/plain', 'TEXT/PLAIN; charset=UTF-8', 'application/octet-stream', 'application/json-seq', 'application/jsonl', 'text/csv;charset="utf8"']) {
     const topic = `text.${Buffer.from(type ?? 'none').toString('hex')}`;
     t.equal((await http.send('POST', `/topics/${topic}`, type === undefined ? {} : { 'content-type': type }, TEXT)).status, 201, type ?? 'none');
     t.match(await history(topic), [{ data: TEXT }], type ?? 'none');
   }
 });
 
-void t.test('JSON is JSON under its own type only', async (t) => {
-  for (const type of ['application/json', 'Application/JSON', 'application/json; charset=utf-8', 'application/json;profile=x']) {
+void t.test('JSON is JSON under every JSON type, and under no other', async (t) => {
+  const TYPES = [
+    'application/json', 'Application/JSON', 'application/json; charset=utf-8', 'application/json;profile=x', 'application/cloudevents+json', 'application/vnd.api+json; charset=utf-8',
+    'application/problem+json', 'Application/LD+JSON', 'application/vnd.github.v3+json', 'text/json',
+  ];
+  for (const type of TYPES) {
     await http.send('POST', '/topics/typed', { 'content-type': type }, '{"version":42}');
   }
   await http.send('POST', '/topics/typed', { 'content-type': 'text/plain' }, '{"version":42}');
-  t.strictSame((await history('typed')).map(({ data }) => data), [...Array<object>(4).fill({ version: 42 }), '{"version":42}']);
+  t.strictSame((await history('typed')).map(({ data }) => data), [...Array<object>(TYPES.length).fill({ version: 42 }), '{"version":42}']);
 });
 
 void t.test('a batch is stored in its order, in one piece, and answered in that order', async (t) => {
@@ -125,6 +129,16 @@ void t.test('event names: from the query, from the header, from a batch, of up t
   }
   await http.batch([{ topic: 'named', data: 1, event: long }]);
   t.equal((await history('named')).at(-1)!.event, long);
+});
+
+void t.test('a TTL of 0 is the shortest: the message reaches who listens, and is gone soon', async (t) => {
+  const live = await openStream(t, `${instance.url}/topics/ttl.zero/events`);
+  await live.next();
+  await http.publish('ttl.zero', 'now', { TTL: '0' });
+  await http.batch([{ topic: 'ttl.zero', data: 'or never', ttl: 0 }, { topic: 'ttl.zero', data: 'for ever' }]);
+  await live.next(({ data }) => data === '"for ever"');
+  await until('the TTL has passed', async () => (await history('ttl.zero')).length === 1);
+  t.match(await history('ttl.zero'), [{ data: 'for ever' }]);
 });
 
 void t.test('a message whose TTL has passed is neither delivered nor replayed nor shown any more', async (t) => {

@@ -173,10 +173,38 @@ await t.test('control=0 leaves out everything but messages', async (t) => {
   await http.publish('control', 'second');
   t.strictSame([(await stream.next()).data, (await stream.next()).data], ['first', 'second'], 'the first event is a message');
   t.ok(stream.retry! >= RETRY_MIN_MS && stream.retry! <= RETRY_MAX_MS, 'it is told when to come back all the same');
-  const gap = await open('/events?topic=control&control=0', { 'Last-Event-ID': 'from another log' });
+  const gap = await open('/events?topic=control&control=0', { 'Last-Event-ID': 'anotherlog-7' });
   t.equal((JSON.parse((await gap.next()).data) as { data: string }).data, 'first');
   t.match(gap.comments, [/gap unknown-log/], 'a gap is a comment');
   t.strictSame([stream.comments, stream.faults, gap.faults], [[], [], []]);
+});
+
+await t.test('names=0 leaves the names of messages out, and nothing else', async (t) => {
+  const data = '/topics/unnamed/events?names=0&after=start';
+  const streams = [await open(data), await open(`${data}&control=0`), await open('/events?topic=unnamed&names=0'), await open('/events?topic=unnamed')];
+  for (const stream of [streams[0]!, streams[2]!, streams[3]!]) t.equal((await stream.next()).event, '$open', 'control events keep theirs');
+  await http.publish('unnamed', 'one');
+  await http.send('POST', '/topics/unnamed?event=deployed', {}, 'two\nlines');
+  const old = await RawConnection.open(t, instance);
+  old.send('GET /topics/unnamed/events?names=0&after=start HTTP/1.0\r\n\r\n');
+  for (const stream of streams.slice(0, 2)) t.match([await stream.next(), await stream.next()], [{ event: undefined, data: 'one' }, { event: undefined, data: 'two\nlines', id: ID }]);
+  for (const [stream, event] of [[streams[2]!, undefined], [streams[3]!, 'deployed']] as const) {
+    const [first, second] = [await stream.next(), await stream.next()];
+    t.strictSame([first.event, second.event], [undefined, event]);
+    t.match(JSON.parse(second.data), { event: 'deployed', data: 'two\nlines' }, 'the message still tells its name');
+  }
+  await old.until('both messages', () => old.text.includes('data: lines\nid: '));
+  t.notMatch(old.text, 'event: deployed');
+  old.destroy();
+});
+
+await t.test('with pattern=0 a topic is a topic', async (t) => {
+  const stream = await open('/events?topic=literal.a&topic=literal.b&pattern=0');
+  await stream.next();
+  await http.publish('literal.b', 'x');
+  t.equal((JSON.parse((await stream.next()).data) as { data: string }).data, 'x');
+  for (const path of ['/topics/literal.%3E/events?pattern=0', '/events?topic=literal.a&topic=%3E&pattern=0', '/topics/%3E/messages?pattern=0', '/messages?topic=*&pattern=0']) t.equal((await http.get(path)).status, 400, path);
+  t.equal((await http.get('/topics/literal.b/messages?pattern=0')).status, 200);
 });
 
 await t.test('an instance that is full answers 200, $busy, and an end that nobody takes for the end of it all', async (t) => {

@@ -3,8 +3,8 @@ import type { StartRequest } from '../../log/start-position.ts';
 import type { Filter } from '../../model/topic.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { EVENT_STREAM_HEADERS, EventStream, resolveStart } from '../event-stream.ts';
-import { isControl, wantsControl } from '../input/control-query.ts';
 import { startFromRequest } from '../input/last-event-id.ts';
+import { areSwitches, formOf, isOn } from '../input/stream-switches.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
 import { problemOf } from '../output/problem-response.ts';
 import type { Service } from '../service.ts';
@@ -29,12 +29,12 @@ export function fastStreams(service: Service, requestId: () => string): FastPath
   return (request) => {
     const { head, admission, connection } = request;
     const { path, query } = head;
-    if (!isControl(query)) return false;
+    if (!areSwitches(query)) return false;
     const isTopic = head.endpoint === ENDPOINTS.streamTopic;
-    const filter = isTopic ? filterFromPath(path[1]!) : filterFromQuery(query, config.TOPICS_PER_STREAM);
+    const filter = isTopic ? filterFromPath(path[1]!, query) : filterFromQuery(query, config.TOPICS_PER_STREAM);
     const wanted = startFromRequest(head);
     // HTTP/1.0 knows no chunks: the end of the connection is the end of the stream.
-    const options = { form: isTopic ? 'data' : 'object', control: wantsControl(query), chunked: head.httpVersion !== '1.0' } as const;
+    const options = { form: formOf(query, isTopic ? 'data' : 'object'), control: isOn(query, 'control'), chunked: head.httpVersion !== '1.0' } as const;
     open(request, filter, options, wanted).catch((error: unknown) => {
       connection.answer(problemResponse(problemOf(error, service.logger, requestId), admission.headers), true);
     });

@@ -8,7 +8,7 @@ import { checkTopic } from '../../model/topic.ts';
 import { inOneBlock } from '../../runtime/memory.ts';
 import { mediaType } from './content-headers.ts';
 import { DuplicateMember, elementSpans, memberSpan, NotAnArray, type Span } from './json-source.ts';
-import { TTL_MAX_SECONDS } from './ttl.ts';
+import { TTL_MAX_SECONDS, ttlSeconds } from './ttl.ts';
 import { checker } from './validation.ts';
 
 /** One message of a batch. `data` is any JSON value; its source text is what is stored. */
@@ -16,7 +16,7 @@ export const BatchMessage = Type.Object({
   topic: Type.String({ description: 'Where the message goes.' }),
   event: Type.Optional(Type.String({ description: 'The SSE event name.' })),
   data: Type.Unknown({ description: 'Any JSON value, kept as it is written.' }),
-  ttl: Type.Optional(Type.Integer({ minimum: 1, maximum: TTL_MAX_SECONDS, description: 'Seconds after which it is not delivered any more.' })),
+  ttl: Type.Optional(Type.Integer({ minimum: 0, maximum: TTL_MAX_SECONDS, description: 'Seconds after which it is not delivered any more.' })),
 }, { additionalProperties: false });
 
 export type BatchFormat = 'array' | 'ndjson';
@@ -91,7 +91,7 @@ function* elements(source: string): Generator<Place, void> {
     }
   } catch (error) {
     if (!(error instanceof NotAnArray)) throw error;
-    throw new Problem('invalid-batch', error.index === 0 ? 'The body is no JSON array.' : `The body is no JSON array: after [${error.index - 1}] it does not go on as one.`, { cause: error });
+    throw new Problem('invalid-batch', error.index === 0 ? `The body is no JSON array${source.startsWith('\ufeff') ? ': it begins with a byte order mark (the bytes EF BB BF)' : ''}.` : `The body is no JSON array: after [${error.index - 1}] it does not go on as one.`, { cause: error });
   }
 }
 
@@ -120,11 +120,11 @@ function readMessage(source: string, where: () => string, bounds: BatchBounds): 
     const value = parse(source);
     const problem = check(value);
     if (problem !== undefined) throw problem;
-    const { topic, event, ttl = 0 } = value as Static<typeof BatchMessage>;
+    const { topic, event, ttl } = value as Static<typeof BatchMessage>;
     const { start, end } = memberSpan(source, 'data')!;
     const data = Buffer.from(source.slice(start, end));
     if (data.length > bounds.messageBytes) throw tooLarge(bounds);
-    return { topic: checkTopic(topic), event: event === undefined ? undefined : checkEvent(event, bounds.eventBytes), json: true, data, ttl };
+    return { topic: checkTopic(topic), event: event === undefined ? undefined : checkEvent(event, bounds.eventBytes), json: true, data, ttl: ttlSeconds(ttl) };
   } catch (error) {
     if (error instanceof DuplicateMember) throw located(new Problem('invalid-batch', `${error.member} is there twice.`, { field: error.member }), where());
     if (error instanceof Problem) throw located(error, where());
@@ -136,7 +136,7 @@ function parse(source: string): unknown {
   try {
     return JSON.parse(source);
   } catch (error) {
-    throw new Problem('invalid-batch', `It is not JSON: ${whyNotJson(error)}.`, { cause: error });
+    throw new Problem('invalid-batch', `It is not JSON: ${whyNotJson(error, source)}.`, { cause: error });
   }
 }
 

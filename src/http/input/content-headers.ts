@@ -12,7 +12,15 @@ export function mediaType(headers: IncomingHttpHeaders): string {
 /** RFC 9110, section 8.3.1; what its parameters are is left open. */
 const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(?:;|$)/;
 
-/** Refuses bodies of no media type, and those that would have to be decoded before they are text: compressed, or in another character set. */
+/** A JSON MIME type (https://mimesniff.spec.whatwg.org/#json-mime-type), as browsers understand it. */
+const JSON_TYPE = /^(?:application|text)\/json$|^[^/]+\/[^/]+\+json$/;
+
+/** Whether the headers say that the body is JSON. */
+export function isJson(headers: IncomingHttpHeaders): boolean {
+  return JSON_TYPE.test(mediaType(headers));
+}
+
+/** Refuses bodies of no media type, and those that would have to be decoded before they are text: compressed, in several parts, or in another character set. */
 export function contentProblem(headers: IncomingHttpHeaders): Problem | undefined {
   const encoding = headers['content-encoding'];
   if (encoding !== undefined && encoding.trim().toLowerCase() !== 'identity') {
@@ -21,6 +29,9 @@ export function contentProblem(headers: IncomingHttpHeaders): Problem | undefine
   const type = headers['content-type'];
   if (type === undefined) return undefined;
   if (!MEDIA_TYPE.test(type)) return new Problem('unsupported-media-type', 'The Content-Type is no media type.', { field: 'Content-Type' });
+  if (type.trimStart().toLowerCase().startsWith('multipart/')) {
+    return new Problem('unsupported-media-type', 'A form of several parts is not taken apart: send the data itself as the body, with curl by --data-binary @file in place of -F.', { field: 'Content-Type' });
+  }
   const charset = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(type)?.[1];
   if (charset !== undefined && !CHARSETS.has(charset.toLowerCase())) {
     return new Problem('unsupported-media-type', 'The body must be UTF-8.', { field: 'Content-Type' });

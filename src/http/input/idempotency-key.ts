@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Problem } from '../../model/problem.ts';
 import type { IdempotencyKey } from '../../store/store.ts';
+import type { Query } from './query-string.ts';
 
 /** Stops keys from filling the database: each is stored with its request. What counts is the key without its quotes. */
 export const KEY_MAX_BYTES = 255;
@@ -10,11 +11,16 @@ const BARE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 /** A string of RFC 9651, section 4.2.5. */
 const QUOTED = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/;
 
+/** The parameter of a URL that stands for the header, for senders that cannot set headers, such as webhooks. */
+const KEY_PARAMETER = 'idempotencyKey';
+
 /**
  * The key of an `Idempotency-Key` header. The IETF's draft has it quoted, most clients send it bare; both are the same key.
+ * @param field Where it was given.
  * @throws Problem `invalid-key`
  */
-export function parseKey(value: string): string {
+export function parseKey(value: string, field = 'Idempotency-Key'): string {
+  const invalid = (why: string): Problem => new Problem('invalid-key', `The idempotency key is not valid: ${why}.`, { field });
   const quoted = QUOTED.exec(value)?.[1];
   const key = quoted === undefined ? value : quoted.replace(/\\(["\\])/g, '$1');
   if (key === '') throw invalid('it is empty');
@@ -22,10 +28,6 @@ export function parseKey(value: string): string {
   if (quoted === undefined && !BARE.test(value)) throw invalid('it has characters other than printable ASCII');
   if (key.length > KEY_MAX_BYTES) throw invalid(`it is longer than ${KEY_MAX_BYTES} characters`);
   return key;
-}
-
-function invalid(why: string): Problem {
-  return new Problem('invalid-key', `The Idempotency-Key is not valid: ${why}.`, { field: 'Idempotency-Key' });
 }
 
 /** What must be the same for a request to be the same one again. */
@@ -43,11 +45,21 @@ export function fingerprint({ kind, topic, event, ttl, body }: RequestIdentity):
   return createHash('sha256').update(JSON.stringify([kind, topic ?? null, event ?? null, ttl ?? 0])).update(body).digest();
 }
 
+/** The parts of a request in which its key may be. */
+export interface KeyParts {
+  readonly headers: IncomingHttpHeaders;
+  readonly query: Query;
+}
+
 /**
  * The key under which a request is stored once; undefined where it has none.
  * @throws Problem `invalid-key`
  */
-export function requestKey(headers: IncomingHttpHeaders, identity: RequestIdentity, windowSeconds: number): IdempotencyKey | undefined {
-  const value = headers['idempotency-key'];
-  return value === undefined ? undefined : { scope: '', key: parseKey(String(value)), fingerprint: fingerprint(identity), window: windowSeconds * 1000 };
+export function requestKey({ headers, query }: KeyParts, identity: RequestIdentity, windowSeconds: number): IdempotencyKey | undefined {
+  const header = headers['idempotency-key'];
+  const parameter = query[KEY_PARAMETER] as string | undefined;
+  if (header === undefined && parameter === undefined) return undefined;
+  const keys = [...(parameter === undefined ? [] : [parseKey(parameter, KEY_PARAMETER)]), ...(header === undefined ? [] : [parseKey(String(header))])];
+  if (keys.length === 2 && keys[0] !== keys[1]) throw new Problem('invalid-key', 'The idempotency key in the query is not the one in the header.', { field: KEY_PARAMETER });
+  return { scope: '', key: keys[0]!, fingerprint: fingerprint(identity), window: windowSeconds * 1000 };
 }

@@ -17,28 +17,40 @@ const START = 'start';
  * Where the client asks to start: the header `Last-Event-ID`, else `lastEventId`, else `after`, else `since`. An empty value
  * counts as absent.
  *
- * A header or `lastEventId` that is no id of ours is not an error, but a position that nobody knows. A browser's EventSource would never
- * come back from a 400, and pages pass on what they remember, which may be `null`. (Two such headers arrive joined by a comma: no id either.)
+ * A header or `lastEventId` that is no id of ours is not an error: a browser's EventSource would never come back from a 400, and pages pass on what they
+ * remember, which may be `null`. It gives way to what comes after it. If nothing does, reading starts where it would have without it, with a `$gap`.
  *
  * @param otherwise Where to start when the client does not say.
  * @throws Problem `invalid-cursor`
  */
-export function startFromRequest(request: CursorParts, otherwise: StartRequest = { kind: 'now' }): StartRequest {
-  const header = request.headers['last-event-id'];
-  const last = header === undefined || header === '' ? single(request, 'lastEventId') : String(header);
-  if (last !== '') return last === START ? { kind: 'start' } : { kind: 'after', position: parseId(last) };
+export function startFromRequest(request: CursorParts, otherwise: 'now' | 'start' = 'now'): StartRequest {
+  const remembered = [lastOf(request.headers['last-event-id']), single(request, 'lastEventId')].filter((value) => value !== '');
+  for (const value of remembered) {
+    const start = startAfter(value);
+    if (start !== undefined) return start;
+  }
   const after = single(request, 'after');
-  if (after === START) return { kind: 'start' };
   if (after !== '') {
-    const position = parseId(after);
-    if (position === undefined) throw new Problem('invalid-cursor', `after must be the id of a message, a cursor, or ${START}.`, { field: 'after' });
-    return { kind: 'after', position };
+    const start = startAfter(after);
+    if (start === undefined) throw new Problem('invalid-cursor', `after must be the id of a message, a cursor, or ${START}.`, { field: 'after' });
+    return start;
   }
   const since = single(request, 'since');
-  if (since === '') return otherwise;
+  if (since === '') return remembered.length === 0 ? { kind: otherwise } : { kind: 'unknown', otherwise };
   const start = parseSince(since);
   if (start === undefined) throw new Problem('invalid-cursor', 'since must be a duration such as 90s, 10m, 2h30m or 7d, or a time such as 2026-11-22T10:15:30Z.', { field: 'since' });
   return start;
+}
+
+function startAfter(value: string): StartRequest | undefined {
+  if (value === START) return { kind: 'start' };
+  const position = parseId(value);
+  return position === undefined ? undefined : { kind: 'after', position };
+}
+
+/** Two such headers arrive joined by a comma. A library adds its own, with the newest id, to the one that the page set. */
+function lastOf(header: string | readonly string[] | undefined): string {
+  return header === undefined ? '' : String(header).split(',').findLast((part) => part.trim() !== '')?.trim() ?? '';
 }
 
 /** The value of a parameter, which admission lets through once; empty when it is absent. */

@@ -6,15 +6,15 @@ import { Problem } from '../../model/problem.ts';
 import { checkTopic } from '../../model/topic.ts';
 import { ownText } from '../../runtime/memory.ts';
 import type { IdempotencyKey } from '../../store/store.ts';
-import { mediaType } from './content-headers.ts';
+import { isJson as saysJson } from './content-headers.ts';
 import { requestKey } from './idempotency-key.ts';
+import type { Query } from './query-string.ts';
 import { parseTtl } from './ttl.ts';
 
 /** The parts of a request that publishes one message, as they were sent. */
 export interface PublishParts {
   readonly topic: string;
-  /** The event name in the query. */
-  readonly event: string | undefined;
+  readonly query: Query;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
 }
@@ -29,13 +29,13 @@ export interface PublishRequest {
  * Reads a request that publishes one message. The draft's data is the body itself, not a copy.
  * @throws Problem
  */
-export function readPublish({ topic: name, event: queried, headers, body }: PublishParts, config: Config): PublishRequest {
+export function readPublish({ topic: name, query, headers, body }: PublishParts, config: Config): PublishRequest {
   const topic = ownText(checkTopic(name));
-  const named = readEvent(queried, headers['tidings-event'] as string | undefined, config.EVENT_BYTES);
+  const named = readEvent(query['event'] as string | undefined, headers['tidings-event'] as string | undefined, config.EVENT_BYTES);
   const event = named && ownText(named);
   const ttl = parseTtl(headers.ttl as string | undefined);
-  const isJson = mediaType(headers) === 'application/json';
-  const key = requestKey(headers, { kind: isJson ? 'json' : 'text', topic, event, ttl, body }, config.IDEMPOTENCY_SECONDS);
+  const isJson = saysJson(headers);
+  const key = requestKey({ headers, query }, { kind: isJson ? 'json' : 'text', topic, event, ttl, body }, config.IDEMPOTENCY_SECONDS);
   (isJson ? checkJson : checkText)(body);
   return { draft: { topic, event, json: isJson, data: body, ttl }, key };
 }

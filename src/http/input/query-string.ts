@@ -4,6 +4,17 @@ export type Query = Readonly<Record<string, string | readonly string[]>>;
 /** Under this key stands the name of the first parameter that could not be decoded. */
 const MALFORMED_PARAMETER = Symbol('malformed');
 
+/** The parameter in which a client passes on the last id that it got. */
+const LAST_EVENT_ID = 'lastEventId';
+
+/**
+ * Whether a parameter passes on the last id, as a library or a page writes its name: `lastEventID`, `Last-Event-ID`, `last_event_id`. Unlike others it may come more than once: some
+ * libraries append the newest id to a URL that already has one. The last that is not empty counts.
+ */
+function isLastEventId(name: string): boolean {
+  return name.length >= LAST_EVENT_ID.length && name.length <= LAST_EVENT_ID.length + 2 && name.toLowerCase().replace(/[-_]/g, '') === 'lasteventid';
+}
+
 /**
  * Reads a query string as browsers write it: `+` is a space. Strict, unlike most parsers: what is no percent-encoding
  * of UTF-8 is not guessed at. It must not throw, since the router calls it outside of any request; `malformedQuery`
@@ -20,6 +31,10 @@ export function parseQuery(text: string): Query {
     const value = equals === -1 ? '' : decode(part.slice(equals + 1));
     if (name === undefined || value === undefined) {
       query[MALFORMED_PARAMETER] ??= name ?? rawName;
+      continue;
+    }
+    if (isLastEventId(name)) {
+      if (value !== '' || query[LAST_EVENT_ID] === undefined) query[LAST_EVENT_ID] = value;
       continue;
     }
     const before = query[name];

@@ -1,13 +1,19 @@
 import { Problem } from '../../model/problem.ts';
-import { checkPattern, Filter } from '../../model/topic.ts';
+import { checkLiteral, checkPattern, Filter } from '../../model/topic.ts';
 import { ownText } from '../../runtime/memory.ts';
+import { isOn } from './stream-switches.ts';
 
-/** The topic or pattern in the path. Throws `invalid-topic`. */
-export function filterFromPath(topic: string): Filter {
-  return new Filter([ownText(checkPattern(topic))]);
+/** The topic or pattern in the path; with `pattern=0` only a topic. Throws `invalid-topic`. */
+export function filterFromPath(topic: string, query: unknown): Filter {
+  return new Filter([ownText(checkName(query)(topic))]);
 }
 
-/** The topics and patterns of `?topic=…&topic=…`, at least one and at most so many. Throws `invalid-topic`. */
+/** An application that puts the name of a user into a topic does not want one who is called `>` to read everything. */
+function checkName(query: unknown): (name: string) => string {
+  return isOn(query, 'pattern') ? checkPattern : checkLiteral;
+}
+
+/** The topics and patterns of `?topic=…&topic=…`, at least one and at most so many; with `pattern=0` only topics. Throws `invalid-topic`. */
 export function filterFromQuery(query: unknown, max: number): Filter {
   const { topic } = query as { readonly topic?: string | readonly string[] };
   const names = topic === undefined ? [] : typeof topic === 'string' ? [topic] : topic;
@@ -15,5 +21,9 @@ export function filterFromQuery(query: unknown, max: number): Filter {
   if (names.length > max) {
     throw new Problem('invalid-topic', `There are ${names.length} topics, and ${max} are allowed.`, { field: 'topic' });
   }
-  return new Filter(names.map((name) => ownText(checkPattern(name))));
+  if (names.some((name) => name.includes(' '))) {
+    throw new Problem('invalid-topic', 'The topic is not valid: it contains white space. In a query, + stands for a space; write %2B for a +.', { field: 'topic' });
+  }
+  const check = checkName(query);
+  return new Filter(names.map((name) => ownText(check(name))));
 }

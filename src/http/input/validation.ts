@@ -18,6 +18,7 @@ const CODES: Readonly<Record<string, ProblemCode>> = {
   event: 'invalid-event',
   data: 'invalid-data',
   ttl: 'invalid-ttl',
+  idempotencyKey: 'invalid-key',
   lastEventId: 'invalid-cursor',
   after: 'invalid-cursor',
   since: 'invalid-cursor',

@@ -31,7 +31,12 @@ export function problemBody(problem: Problem): Buffer {
 /** The headers that belong to a problem, besides its content type. */
 export function problemHeaders(problem: Problem): Readonly<Record<string, string>> {
   // Some statuses, 404 among them, may otherwise be kept by caches (RFC 9111, section 4.2.2).
-  const headers = { 'cache-control': 'no-store', ...(problem.allow === undefined ? {} : { allow: problem.allow.join(', ') }) };
+  const headers = {
+    'cache-control': 'no-store',
+    ...(problem.allow === undefined ? {} : { allow: problem.allow.join(', ') }),
+    // RFC 9110, section 15.5.16: it tells a 415 for the encoding from one for the type.
+    ...(problem.code === 'unsupported-media-type' && problem.field === 'Content-Encoding' ? { 'accept-encoding': 'identity' } : {}),
+  };
   if (problem.status !== 503) return headers;
   return { ...headers, 'retry-after': String(RETRY_AFTER_MIN_SECONDS + Math.floor(Math.random() * (RETRY_AFTER_MAX_SECONDS - RETRY_AFTER_MIN_SECONDS + 1))) };
 }
@@ -39,7 +44,7 @@ export function problemHeaders(problem: Problem): Readonly<Record<string, string
 /** A whole HTTP answer, for a connection on which nothing could be parsed. It is the last one there. */
 export function rawProblem(problem: Problem): Buffer {
   const body = problemBody(problem);
-  const head = `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\nContent-Type: ${PROBLEM_TYPE}\r\n`
+  const head = `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\nContent-Type: ${PROBLEM_TYPE}\r\nX-Content-Type-Options: nosniff\r\n`
     + `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n`;
   return Buffer.concat([Buffer.from(head), body]);
 }

@@ -42,20 +42,24 @@ export function historyRoutes(app: App, service: Service): void {
 
   async function page(request: FastifyRequest, reply: FastifyReply, filter: Filter): Promise<FastifyReply> {
     const { limit = PAGE_DEFAULT_MESSAGES, wait = 0 } = request.query as { readonly limit?: number; readonly wait?: number };
-    const start = startFromRequest(request, { kind: 'start' });
+    const start = startFromRequest(request, 'start');
     const left = new AbortController();
     const leave = (): void => left.abort();
+    const { socket } = request.raw;
+    // Who closes only its own side looks the same as who is gone, and must not keep a place: it gets at once what there is.
+    socket.once('end', leave);
     reply.raw.once('close', leave);
-    const seconds = request.method === 'HEAD' ? 0 : wait;
+    const seconds = request.method === 'HEAD' || socket.readableEnded ? 0 : wait;
     const found = await history.page({ grant: request.admission.grant, filter, start, limit, wait: seconds * 1000, signal: left.signal });
     reply.raw.off('close', leave);
+    socket.off('end', leave);
     return answer(request, reply, pageBody(found));
   }
 
   app.route({
     ...at(ENDPOINTS.topicHistory, config),
     schema: { tags: ['history'], summary: 'Read a topic or pattern', params: PatternPath, querystring: Type.Object(pageQuery), response },
-    handler: (request, reply) => page(request, reply, filterFromPath(request.params.topic)),
+    handler: (request, reply) => page(request, reply, filterFromPath(request.params.topic, request.query)),
   });
   app.route({
     ...at(ENDPOINTS.history, config),

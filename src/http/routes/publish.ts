@@ -15,14 +15,15 @@ const Headers = Type.Object({
 });
 const MessageHeaders = Type.Object({
   ...Headers.properties,
-  ttl: Type.Optional(Type.String({ description: 'Seconds after which the message is not delivered any more (RFC 8030).' })),
+  ttl: Type.Optional(Type.String({ description: 'Seconds after which the message is not delivered any more (RFC 8030); 0 is the shortest, 1.' })),
   'tidings-event': Type.Optional(Type.String({ description: 'The SSE event name, in ASCII; or `event` in the query.' })),
 });
-const MessageQuery = Type.Object({ event: Type.Optional(Type.String({ description: 'The SSE event name.' })) });
+const BatchQuery = Type.Object({ idempotencyKey: Type.Optional(Type.String({ description: 'The same as the header Idempotency-Key, for senders that cannot set it.' })) });
+const MessageQuery = Type.Object({ ...BatchQuery.properties, event: Type.Optional(Type.String({ description: 'The SSE event name.' })) });
 
 const FAILURES = [
   'invalid-topic', 'invalid-event', 'invalid-data', 'invalid-ttl', 'invalid-key',
-  'cross-origin', 'forbidden', 'too-large', 'unsupported-media-type', 'key-reused', 'overloaded', 'unavailable', 'outcome-unknown',
+  'cross-origin', 'forbidden', 'length-required', 'too-large', 'unsupported-media-type', 'key-reused', 'overloaded', 'unavailable', 'outcome-unknown',
 ] as const;
 
 /** `POST /topics/{topic}`, one message; and `POST /messages`, many at once. */
@@ -37,7 +38,7 @@ export function publishRoutes(app: App, service: Service): void {
       response: { 201: json('It is stored, durably.', StoredMessage), ...problems('invalid-request', ...FAILURES) },
     },
     handler: async (request, reply) => {
-      const { draft, key } = readPublish({ topic: request.params.topic, event: request.query.event, headers: request.headers, body: bodyOf(request) }, config);
+      const { draft, key } = readPublish({ topic: request.params.topic, query: request.query, headers: request.headers, body: bodyOf(request) }, config);
       const { location, json: text, replayed } = await publishOne(service, request.admission, draft, key, () => request.id);
       return reply.header('location', location).send(published(reply, replayed, text));
     },
@@ -46,7 +47,7 @@ export function publishRoutes(app: App, service: Service): void {
   app.route({
     ...at(ENDPOINTS.publishBatch, config),
     schema: {
-      tags: ['publish'], summary: 'Publish many messages, all or none', headers: Headers,
+      tags: ['publish'], summary: 'Publish many messages, all or none', querystring: BatchQuery, headers: Headers,
       body: { content: {
         'application/json': { schema: Type.Array(BatchMessage, { minItems: 1, maxItems: config.BATCH_MESSAGES }) },
         'application/x-ndjson': { schema: BatchMessage },
@@ -58,7 +59,7 @@ export function publishRoutes(app: App, service: Service): void {
       // Admission lets no other format through.
       const format = batchFormat(request.headers)!;
       const body = bodyOf(request);
-      const key = requestKey(request.headers, { kind: format, body }, config.IDEMPOTENCY_SECONDS);
+      const key = requestKey({ headers: request.headers, query: request.query }, { kind: format, body }, config.IDEMPOTENCY_SECONDS);
       const drafts = await parseBatch(body, format, { messages: config.BATCH_MESSAGES, messageBytes: config.MESSAGE_BYTES, eventBytes: config.EVENT_BYTES });
       const receipt = await service.publisher.publish(grant, drafts, key);
       if (service.logger.isLevelEnabled('debug')) request.log.debug({ client: clientAddress(), messages: drafts.length, id: formatId(receipt.epoch, receipt.first), bytes: body.length, replayed: receipt.replayed }, 'published');

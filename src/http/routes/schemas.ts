@@ -3,6 +3,7 @@ import type { Config } from '../../config/config.ts';
 import { PROBLEMS, type ProblemCode } from '../../model/problem.ts';
 import { bodyMaxBytes } from '../admission.ts';
 import type { Endpoint, Method } from '../endpoints.ts';
+import { SWITCH_VALUES } from '../input/stream-switches.ts';
 import { PROBLEM_TYPE } from '../output/problem-response.ts';
 
 /** What several routes have in common, for checks and for the OpenAPI document. */
@@ -47,10 +48,16 @@ export function topicsQuery(max: number) {
   return { topic: Type.Array(Type.String(), { minItems: 1, maxItems: max, description: 'Topics and patterns.' }) };
 }
 
+/** A parameter that switches something off. */
+export function flag(description: string) {
+  return Type.Optional(Type.String({ enum: [...SWITCH_VALUES], description }));
+}
+
 export const cursorQuery = {
   after: Type.Optional(Type.String({ description: 'An id or cursor to go on after, or `start`: the oldest message held.' })),
   lastEventId: Type.Optional(Type.String({ description: 'The same as the header Last-Event-ID.' })),
   since: Type.Optional(Type.String({ description: 'A duration (`10m`) back from now, or a time of RFC 3339.' })),
+  pattern: flag('`0` takes a topic as it is: one with a wildcard is refused.'),
 };
 
 /** A response with a JSON body. Routes send bytes that they assembled themselves: this is for the document. */

@@ -1,21 +1,22 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import type { Form } from '../../delivery/sse.ts';
+import type { NamedForm } from '../../delivery/sse.ts';
 import type { Filter } from '../../model/topic.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { EVENT_STREAM_HEADERS, EventStream, resolveStart } from '../event-stream.ts';
-import { CONTROL_VALUES, wantsControl } from '../input/control-query.ts';
 import { startFromRequest } from '../input/last-event-id.ts';
+import { formOf, isOn } from '../input/stream-switches.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
 import { streamHead } from '../output/response-head.ts';
 import type { App, Service } from '../service.ts';
 import { own } from '../socket-owner.ts';
 import { takeOver } from '../takeover.ts';
-import { at, cursorQuery, PatternPath, problems, topicsQuery } from './schemas.ts';
+import { at, cursorQuery, flag, PatternPath, problems, topicsQuery } from './schemas.ts';
 
 const streamQuery = {
   ...cursorQuery,
-  control: Type.Optional(Type.String({ enum: [...CONTROL_VALUES], description: '`0` leaves out the control events, for scripts that read every line of data.' })),
+  control: flag('`0` leaves out the control events, for scripts that read every line of data.'),
+  names: flag('`0` leaves out the names of events: a page gets every message in `onmessage`.'),
 };
 const headers = Type.Object({ 'last-event-id': Type.Optional(Type.String({ description: 'What an EventSource sends when it comes back.' })) });
 const response = {
@@ -27,9 +28,9 @@ const response = {
 export function streamRoutes(app: App, service: Service): void {
   const { config } = service;
 
-  async function stream(request: FastifyRequest, reply: FastifyReply, filter: Filter, form: Form): Promise<void> {
+  async function stream(request: FastifyRequest, reply: FastifyReply, filter: Filter, form: NamedForm): Promise<void> {
     const wanted = startFromRequest(request);
-    const control = wantsControl(request.query);
+    const control = isOn(request.query, 'control');
     if (request.method === 'HEAD') {
       void reply.headers(EVENT_STREAM_HEADERS).send();
       return;
@@ -45,7 +46,7 @@ export function streamRoutes(app: App, service: Service): void {
     takeOver(reply.raw, (socket) => {
       const stream = new EventStream(socket, service);
       own(socket, stream);
-      stream.begin({ admission, head, filter, options: { form, control, chunked }, wanted, start });
+      stream.begin({ admission, head, filter, options: { form: formOf(request.query, form), control, chunked }, wanted, start });
     });
   }
 
@@ -59,7 +60,7 @@ export function streamRoutes(app: App, service: Service): void {
       tags: ['stream'], summary: 'Stream a topic or pattern: each event is the data of a message', params: PatternPath,
       querystring: Type.Object(streamQuery), headers, response,
     },
-    handler: (request, reply) => stream(request, reply, filterFromPath(request.params.topic), 'data'),
+    handler: (request, reply) => stream(request, reply, filterFromPath(request.params.topic, request.query), 'data'),
   });
   app.route({
     ...at(ENDPOINTS.streamTopics, config), ...common,

@@ -211,8 +211,8 @@ t.test('publishing from a page', async (t) => {
   const none = { 'access-control-allow-origin': undefined, 'access-control-expose-headers': undefined, vary: undefined };
   await t.test('where none is allowed', (t) => compare(t, {}, [
     page('of no origin', 201, {}, none),
-    page('of its own origin', 201, { Origin: 'http://test', 'Sec-Fetch-Site': 'same-origin' }, none),
-    page('of its own origin, in an old browser', 201, { Origin: 'http://test' }, none),
+    page('of its own origin', 201, { Origin: 'http://localhost', 'Sec-Fetch-Site': 'same-origin' }, none),
+    page('of its own origin, in an old browser', 201, { Origin: 'http://localhost' }, none),
     page('of another origin', 403, { Origin: 'https://app.example', 'Sec-Fetch-Site': 'cross-site' }, none),
     page('of another origin, in an old browser', 403, { Origin: 'https://app.example' }, none),
     page('of an origin that is none', 403, { Origin: 'null' }, none),

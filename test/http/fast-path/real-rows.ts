@@ -38,7 +38,7 @@ export interface Rows {
 }
 
 export async function serveRows(t: Scope, environment: Readonly<Record<string, string>>): Promise<Rows> {
-  const { service } = await openSpine(t, environment);
+  const { service } = await openSpine(t, { ALLOWED_HOSTS: 'tidings,tidings.example,tidings.fly.dev,tidings.herokuapp.com', ...environment });
   const recorder = new Recorder();
   const served = await serve(t, service, { prepare: (app) => recorder.watch(app) });
   let count = 0;

@@ -27,17 +27,24 @@ t.test('where a request begins', (t) => {
     ['', '', { kind: 'now' }],
     ['', ID, { kind: 'after', position }],
     ['', 'start', { kind: 'start' }],
-    ['', 'Start', { kind: 'after', position: undefined }],
-    ['', `${ID}, ${ID}`, { kind: 'after', position: undefined }],
-    ['', 'abc\u00ff', { kind: 'after', position: undefined }],
+    ['', 'Start', { kind: 'unknown', otherwise: 'now' }],
+    ['', `abcdefgh-6, ${ID}`, { kind: 'after', position }],
+    ['', `${ID}, `, { kind: 'after', position }],
+    ['', ', ', { kind: 'now' }],
+    ['', 'abc\u00ff', { kind: 'unknown', otherwise: 'now' }],
+    ['since=10m', 'null', { kind: 'ago', milliseconds: 600_000 }],
+    [`lastEventId=${ID}`, 'null', { kind: 'after', position }],
     ['after=start', ID, { kind: 'after', position }],
     ['lastEventId=garbage', ID, { kind: 'after', position }],
     ['after=abcdefgh-9', '', { kind: 'after', position: { epoch: 'abcdefgh', seq: 9 } }],
     [`lastEventId=${ID}&after=start`, undefined, { kind: 'after', position }],
     [`after=${ID}&since=10m`, undefined, { kind: 'after', position }],
     [`lastEventId=&after=${ID}`, undefined, { kind: 'after', position }],
-    ['lastEventId=null', undefined, { kind: 'after', position: undefined }],
-    ['lastEventId=x&after=start', undefined, { kind: 'after', position: undefined }],
+    ...['null', 'undefined', '0', '-1', '1700000000', '2026-11-22T10:15:30Z', '[object%20Object]'].map((value) => [`lastEventId=${value}`, undefined, { kind: 'unknown', otherwise: 'now' }] as const),
+    ['lastEventId=x&after=start', undefined, { kind: 'start' }],
+    [`lastEventId=abcdefgh-6&lastEventId=${ID}`, undefined, { kind: 'after', position }],
+    [`lastEventId=${ID}&Last-Event-ID=`, undefined, { kind: 'after', position }],
+    ...['lastEventID', 'lasteventid', 'LASTEVENTID', 'Last-Event-ID', 'Last-Event-Id', 'last-event-id', 'last_event_id', 'last%5Fevent%5Fid'].map((name) => [`${name}=${ID}`, undefined, { kind: 'after', position }] as const),
     ['after=&since=', undefined, { kind: 'now' }],
     ['after=start', undefined, { kind: 'start' }],
     ['lastEventId=start', undefined, { kind: 'start' }],
@@ -46,7 +53,8 @@ t.test('where a request begins', (t) => {
     ['since=1970-01-01T02:00:01%2B02:00', undefined, { kind: 'since', time: 1000 }],
   ];
   for (const [query, header, start] of cases) t.same(startFromRequest(asked(query, header)), start, `${query} ${header}`);
-  t.same(startFromRequest(asked(''), { kind: 'start' }), { kind: 'start' });
+  t.same(startFromRequest(asked(''), 'start'), { kind: 'start' });
+  t.same(startFromRequest(asked('lastEventId=null'), 'start'), { kind: 'unknown', otherwise: 'start' });
   t.end();
 });
 

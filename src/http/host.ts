@@ -1,0 +1,38 @@
+import { isIP } from 'node:net';
+import type { AllowedHosts } from '../config/allowed-hosts.ts';
+
+/** Host names, as the header `Host` says them (RFC 9110, section 7.2): which a request may be for, and which are the same. */
+
+/** A name or an address, and a port. */
+const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{0,5})?$/;
+
+/** The name in a host, in lower case and without a port or the dot at its end; undefined where there is none. */
+function nameIn(host: string): string | undefined {
+  const name = HOST.exec(host.toLowerCase())?.[1];
+  return name?.endsWith('.') === true ? name.slice(0, -1) : name;
+}
+
+/** Browsers look none of these names up, so no page can have one of them unless this machine served it. */
+function isLoopbackName(name: string): boolean {
+  return name === 'localhost' || name === '[::1]' || name.endsWith('.localhost') || (name.startsWith('127.') && isIP(name) === 4);
+}
+
+/** Whether a request for a host may be served: by a loopback name it always may. */
+export function isAllowedHost(host: string, allowed: AllowedHosts): boolean {
+  if (allowed === '*') return true;
+  const name = nameIn(host);
+  return name !== undefined && (isLoopbackName(name) || allowed.some((one) => one === name || (one.startsWith('*.') && name.endsWith(one.slice(1)))));
+}
+
+/** The host of a page's origin, without the port that its scheme has anyway; undefined for `null`, and for apps and extensions, whose host is no name. */
+export function hostOfOrigin(origin: string): string | undefined {
+  const url = URL.parse(origin);
+  return url !== null && /^https?:$/.test(url.protocol) ? url.host : undefined;
+}
+
+/** Whether a page of this origin was served by the host that it asks. `name:443` is `name` where the scheme is https. */
+export function isSameHost(origin: string, host: string | undefined): boolean {
+  const page = hostOfOrigin(origin);
+  if (page === undefined || host === undefined || !HOST.test(host.toLowerCase())) return false;
+  return URL.parse(`${origin.slice(0, origin.indexOf(':'))}://${host}`)?.host === page;
+}

@@ -1,0 +1,79 @@
+import type { Query } from './query-string.ts';
+
+/**
+ * Names of parameters that are nearly one of ours. They are mistakes: ignored, they would get an answer with the wrong content. All other unknown names are
+ * those of strangers, such as cache busters and trackers, and mean nothing here.
+ */
+
+/** A parameter that was given, and the one that it must have been meant for. */
+export interface NearParameter {
+  readonly given: string;
+  readonly meant: string;
+}
+
+/** The parameters that an endpoint takes: once, or several times. */
+export interface TakenParameters {
+  readonly once: readonly string[];
+  readonly many?: readonly string[];
+}
+
+/** Shorter names are cache busters (`_`, `t`, `ts`, `v`, `cb`) rather than mistakes. */
+const SHORTEST_CHARACTERS = 4;
+
+/** Of ours, names from this length on may be two mistakes away, shorter ones one. */
+const LONG_CHARACTERS = 8;
+
+/** Stops a URL of thousands of names from taking long. */
+const LOOKED_AT_MAX_ENTRIES = 100;
+
+/** Our words for what one of the parameters takes. */
+const OTHER_WORDS: ReadonlyMap<string, string> = new Map([['cursor', 'after']]);
+
+/**
+ * The first parameter that is nearly one of ours. Case, `-`, `_`, and brackets at the end (`topic[]`) do not count. Then a name is near when it is the same, or one
+ * letter is missing, too much, another one, or two neighbours are swapped; in a long name this may be so twice.
+ */
+export function nearParameter(query: Query, { once, many = [] }: TakenParameters): NearParameter | undefined {
+  let lookedAt = 0;
+  for (const given in query) {
+    if (once.includes(given) || many.includes(given)) continue;
+    if (++lookedAt > LOOKED_AT_MAX_ENTRIES) return undefined;
+    const ours = [...once, ...many];
+    const name = folded(given);
+    const meant = ours.find((one) => isNear(name, folded(one))) ?? otherWord(name, ours);
+    if (meant !== undefined) return { given, meant };
+  }
+  return undefined;
+}
+
+function otherWord(name: string, ours: readonly string[]): string | undefined {
+  const meant = OTHER_WORDS.get(name);
+  return meant !== undefined && ours.includes(meant) ? meant : undefined;
+}
+
+function folded(name: string): string {
+  return name.toLowerCase().replace(/\[[^\]]*\]$/, '').replace(/[-_]/g, '');
+}
+
+function isNear(name: string, ours: string): boolean {
+  const most = ours.length < LONG_CHARACTERS ? 1 : 2;
+  return name.length >= SHORTEST_CHARACTERS && Math.abs(name.length - ours.length) <= most && distance(name, ours) <= most;
+}
+
+/** How many letters have to be added, removed, replaced or swapped with their neighbour (the optimal string alignment distance). */
+function distance(from: string, to: string): number {
+  let before: number[] = [];
+  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= from.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= to.length; j++) {
+      const isSame = from[i - 1] === to[j - 1];
+      let best = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (isSame ? 0 : 1));
+      if (i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1]) best = Math.min(best, before[j - 2]! + 1);
+      next.push(best);
+    }
+    before = row;
+    row = next;
+  }
+  return row[to.length]!;
+}

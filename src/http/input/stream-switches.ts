@@ -1,0 +1,25 @@
+import type { Form, NamedForm } from '../../delivery/sse.ts';
+import type { Query } from './query-string.ts';
+
+/** Parameters that switch something off with `0`: control events, the names of events, and patterns. */
+export type Switch = 'control' | 'names' | 'pattern';
+
+const SWITCHES: readonly Switch[] = ['control', 'names', 'pattern'];
+
+/** Their values. */
+export const SWITCH_VALUES = ['0', '1'] as const;
+
+/** Whether each has one of its values, or is absent. */
+export function areSwitches(query: Query): boolean {
+  return SWITCHES.every((name) => query[name] === undefined || SWITCH_VALUES.some((value) => value === query[name]));
+}
+
+/** Whether one is on. Its value was checked. */
+export function isOn(query: unknown, name: Switch): boolean {
+  return (query as Readonly<Record<string, unknown>>)[name] !== '0';
+}
+
+/** The form of a stream's events: without their names where the client does not want them. */
+export function formOf(query: unknown, named: NamedForm): Form {
+  return isOn(query, 'names') ? named : `${named}-unnamed`;
+}

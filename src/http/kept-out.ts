@@ -1,0 +1,59 @@
+import type { Logger } from '../runtime/logger.ts';
+import type { RequestHead } from './request-head.ts';
+
+/** How often the same page or host is logged again. */
+const WINDOW_MS = 60_000;
+
+/** How many of them are logged in that time. Stops a flood of requests from filling the log. */
+const WINDOW_MAX_ENTRIES = 10;
+
+/** Stops one long header from filling the log. */
+const SHOWN_MAX_CHARACTERS = 200;
+
+/**
+ * Tells the operator which web pages and host names are kept out. A page's author sees an error of the browser, which tells little; the operator has to know which name to
+ * add to a setting.
+ */
+export class KeptOut {
+  readonly #logger: Pick<Logger, 'info'>;
+  readonly #seen = new Set<string>();
+  #windowEnd = 0;
+  #omitted = 0;
+
+  constructor(logger: Pick<Logger, 'info'>) {
+    this.#logger = logger;
+  }
+
+  /** A web page of an origin that is not allowed asks for something. It gets no answer that it could read. */
+  page(request: RequestHead, client: () => string): void {
+    const { origin, 'sec-fetch-site': site } = request.headers;
+    this.#note('a page of an origin that CORS_ORIGINS does not name was kept out', origin ?? String(site), request, client);
+  }
+
+  /** A request is for a host name that is not allowed, and was refused. */
+  host(request: RequestHead, client: () => string): void {
+    this.#note('a request for a host that ALLOWED_HOSTS does not name was refused', String(request.headers.host), request, client);
+  }
+
+  #note(sentence: string, who: string, { method, headers }: RequestHead, client: () => string): void {
+    const now = performance.now();
+    if (now >= this.#windowEnd) {
+      this.#windowEnd = now + WINDOW_MS;
+      this.#seen.clear();
+    }
+    const key = `${sentence}: ${shown(who)}`;
+    if (this.#seen.has(key) || this.#seen.size >= WINDOW_MAX_ENTRIES) {
+      this.#omitted++;
+      return;
+    }
+    this.#seen.add(key);
+    const omitted = this.#omitted;
+    this.#omitted = 0;
+    this.#logger.info({ method, origin: shown(headers.origin), host: shown(headers.host), client: client(), ...(omitted === 0 ? {} : { omitted }) }, sentence);
+  }
+}
+
+/** What a client wrote in a header, for people: no longer than they would read, and nothing that a terminal would act on. */
+export function shown(text: string | undefined): string | undefined {
+  return text?.slice(0, SHOWN_MAX_CHARACTERS).replace(/[^\x20-\x7e]/g, '?');
+}
