@@ -53,7 +53,11 @@ export const SETTINGS = {
 
 export type SettingName = keyof typeof SETTINGS;
 
+/** What conda's compilers, and configure scripts, put into HOST: the kind of machine that they build for. */
+const BUILD_TRIPLE = /^[a-z0-9_]+-(conda\w*|apple|pc|unknown|w64)-(linux|darwin|mingw|freebsd)[a-z0-9._-]*$/i;
+
 function readHost(text: string): string {
+  if (BUILD_TRIPLE.test(text)) throw new WrongValue(`${JSON.stringify(text)} is no address but a kind of machine, set by conda or another build tool; unset HOST, or set HOST=127.0.0.1`);
   if (isIP(text) === 0 && !/^[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?$/i.test(text)) throw new WrongValue();
   return text;
 }

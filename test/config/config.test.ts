@@ -85,6 +85,13 @@ t.test('an address that others reach needs AUTH=off', (t) => {
   t.end();
 });
 
+t.test('a HOST that a build tool has set is explained', (t) => {
+  for (const HOST of ['x86_64-conda-linux-gnu', 'x86_64-conda_cos6-linux-gnu', 'aarch64-conda-linux-gnu', 'arm64-apple-darwin20.0.0', 'x86_64-pc-linux-gnu', 'x86_64-w64-mingw32']) {
+    t.match(lines({ HOST, AUTH: 'off' }), [/^HOST: ".*" is no address but a kind of machine, set by conda .*; unset HOST/], HOST);
+  }
+  t.end();
+});
+
 t.test('a URL is checked, and no line repeats its password', (t) => {
   const secret = 'hunter2';
   const refused = [
@@ -140,6 +147,27 @@ t.test('the file .env is read, and the environment wins', (t) => {
   t.equal(readConfig({}, { dotenv }).PORT, 9000);
   writeFileSync(dotenv, 'PORT=many\n');
   t.match(lines({}, dotenv), [/^PORT: "many"/]);
+  t.end();
+});
+
+t.test('variables whose names are nearly settings are told, those of the file too, and settings keep their values', (t) => {
+  const dotenv = join(tempFolder(t), '.env');
+  writeFileSync(dotenv, 'CORS_ORIGIN=https://secret.example\nPORT=9000\n');
+  const said: string[] = [];
+  const config = readConfig({ REDISURL: 'redis://:hunter2@h', '\ufeffHOST': 'x', PATH: '/bin' }, { dotenv, warn: (line) => said.push(line) });
+  t.match(config, { PORT: 9000, REDIS_URL: undefined, CORS_ORIGINS: [] });
+  t.strictSame(said, [
+    'CORS_ORIGIN: no setting has this name, so it has no effect; did you mean CORS_ORIGINS?',
+    'REDISURL: no setting has this name, so it has no effect; did you mean REDIS_URL?',
+    '\\ufeffHOST: no setting has this name, so it has no effect; did you mean HOST?',
+  ]);
+  t.end();
+});
+
+t.test('a line of .env that means nothing refuses the settings', (t) => {
+  const dotenv = join(tempFolder(t), '.env');
+  writeFileSync(dotenv, 'PORT=9000\nAUTH: off\n');
+  t.same(lines({}, dotenv), [`${dotenv}: line 2 is not NAME=value`]);
   t.end();
 });
 
