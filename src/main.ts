@@ -48,7 +48,7 @@ const delivery = new Delivery({
 });
 
 const lifecycle = new Lifecycle({
-  config, logger, store, bus, log, delivery,
+  config, logger, store, bus, log, delivery, clock, counters,
   databaseName: database.kind === 'sqlite' ? resolve(database.file) : database.shown,
 });
 const health = new Health({ lifecycle, bus, log, delivery });

@@ -19,6 +19,9 @@ if (Number.parseInt(process.versions.node, 10) < NODE_MAJOR_VERSION) {
   process.exit(1);
 }
 
+// Node would open its inspector, in which everybody on this machine can run anything. `node --inspect src/serve.js` still does.
+process.on('SIGUSR1', () => undefined);
+
 /** Beside what it was compiled from: whoever replaces the packages (`npm ci`) removes it with them. Node keeps versions and users of its own apart in it. */
 const FOLDER = join(import.meta.dirname, '../node_modules/.cache/tidings');
 

@@ -76,6 +76,16 @@ t.test('a folder that the environment names is used instead', async (t) => {
   t.notOk(existsSync(cache));
 });
 
+t.test('SIGUSR1 does not open Node\'s inspector', async (t) => {
+  const instance = await startInstance(t, ENV, { entry: join(ROOT, 'src/serve.js') });
+  instance.kill('SIGUSR1');
+  // By its answer the signal was seen.
+  t.equal((await fetch(`${instance.url}/healthz`)).status, 200);
+  instance.kill('SIGTERM');
+  t.same(await instance.exited, { code: 0, signal: null });
+  t.notMatch(instance.output, /debugger/i);
+});
+
 t.test('an older Node is told which one is needed', async (t) => {
   const older = 'data:text/javascript,Object.defineProperty(process,"versions",{value:{...process.versions,node:"20.20.2"}})';
   const child = new Child(t, process.execPath, ['--import', older, join(ROOT, 'src/serve.js')], { env: {} });
