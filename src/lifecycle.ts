@@ -97,7 +97,7 @@ export class Lifecycle {
     this.#bus.join(this.#store.logId, { receive: (messages) => tail.offer(messages), wake: () => void tail.look(), secretOf: (epoch) => this.#log.secretOf(epoch) });
     retention.run();
     this.#isOpening = false;
-    this.#logger.info({ oldest: state.oldest, head: state.head }, 'the log is open');
+    this.#logger.info({ database: this.#databaseName, oldest: state.oldest, head: state.head }, 'the log is open');
     return undefined;
   }
 
@@ -127,7 +127,7 @@ export class Lifecycle {
         listenTextResolver: (address) => `HTTP answers at ${address}${this.#isOpening ? '; the log is being opened' : ''}`,
       });
     } catch (error) {
-      process.stderr.write(`HOST, PORT: cannot listen on ${host}:${port} (${error instanceof Error ? error.message : String(error)})\n`);
+      process.stderr.write(`${cannotListen(host, port, error)}\n`);
       process.exit(1);
     }
   }
@@ -137,7 +137,7 @@ export class Lifecycle {
     for (let wait = OPEN_RETRY_MIN_MS; ; wait = Math.min(wait * 2, OPEN_RETRY_MAX_MS)) {
       const failure = await tried;
       if (failure === undefined || this.#isDraining) return;
-      this.#logger.error({ retryMs: wait }, `the log cannot be opened: ${failure.message}`);
+      this.#logger.error({ err: failure, database: this.#databaseName, retryMs: wait }, 'the log cannot be opened');
       await pause(wait);
       if (this.#isDraining) return;
       tried = this.openLog();
@@ -196,6 +196,19 @@ export class Lifecycle {
     do await pause(LAST_WORDS_MS);
     while (this.#log.publisher.waiting > 0);
   }
+}
+
+/** By the code of the error: what happened, and what to do. */
+const LISTEN_SENTENCES: Readonly<Record<string, (host: string, port: number) => string>> = {
+  EADDRINUSE: (_host, port) => `PORT: ${port} is in use; stop the other process or set PORT`,
+  EACCES: (_host, port) => `PORT: this user may not listen on ${port}; set PORT to one above 1023`,
+  EADDRNOTAVAIL: (host) => `HOST: ${host} is no address of this machine; set HOST`,
+  ENOTFOUND: (host) => `HOST: no address is known for ${host}; set HOST`,
+};
+
+function cannotListen(host: string, port: number, error: unknown): string {
+  const { code = '', message } = error instanceof Error ? error as NodeJS.ErrnoException : { message: String(error) };
+  return `${LISTEN_SENTENCES[code]?.(host, port) ?? `HOST, PORT: cannot listen on ${host}:${port}`} (${message})`;
 }
 
 function pause(milliseconds: number): Promise<void> {

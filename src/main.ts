@@ -1,5 +1,4 @@
 import { resolve } from 'node:path';
-import { pino } from 'pino';
 import type { Bus } from './bus/bus.ts';
 import { LocalBus } from './bus/local.ts';
 import { configure } from './config/config.ts';
@@ -10,14 +9,15 @@ import type { Service } from './http/service.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { MessageLog } from './log/log.ts';
 import { systemClock as clock } from './runtime/clock.ts';
+import { makeLogger, standardOutput } from './runtime/logger.ts';
 import { Metrics } from './runtime/metrics.ts';
-import type { Store } from './store/store.ts';
+import { isStoreFailure, type Store } from './store/store.ts';
 
 /** The composition root: what an instance is made of, in the order of the rooms from the bottom up. Only this file and cli/ name a store or a bus. */
 
 const config = configure();
 const database = config.DATABASE_URL;
-const logger = pino({ level: config.LOG_LEVEL });
+const logger = makeLogger({ level: config.LOG_LEVEL, isExpected: isStoreFailure, destination: standardOutput() });
 const metrics = new Metrics();
 const { counters } = metrics;
 

@@ -1,9 +1,9 @@
 import { SETTINGS, type SettingName } from './settings.ts';
 
 /** Names up to this length have fewer than two wrong letters; longer ones may have two. */
-const ONE_WRONG_MAX_LETTERS = 12;
+const ONE_WRONG_MAX_CHARACTERS = 12;
 /** In names this short nothing may be wrong but the order of two neighbours: HOSTS and PORT0 are others' variables. */
-const SWAPPED_MAX_LETTERS = 4;
+const SWAPPED_MAX_CHARACTERS = 4;
 
 /** How names end that give their unit, in this program or in others. */
 const UNIT = /_?(MS|MILLIS|MILLISECONDS|S|SECS?|SECONDS|MIN|MINUTES|HOURS|DAYS|BYTES|[KMG]I?B|SIZE|COUNT|MESSAGES)$/;
@@ -40,8 +40,8 @@ function stemOf(name: string): string | undefined {
 }
 
 function isNear(setting: string, name: string): boolean {
-  if (wrongLetters(setting, name) > (setting.length > ONE_WRONG_MAX_LETTERS ? 2 : 1)) return false;
-  return setting.length > SWAPPED_MAX_LETTERS || sorted(setting) === sorted(name);
+  if (wrongLetters(setting, name) > (setting.length > ONE_WRONG_MAX_CHARACTERS ? 2 : 1)) return false;
+  return setting.length > SWAPPED_MAX_CHARACTERS || sorted(setting) === sorted(name);
 }
 
 function sorted(letters: string): string {

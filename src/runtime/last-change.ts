@@ -1,7 +1,7 @@
 import type { Clock } from './clock.ts';
 
 /** How often the count is looked at. A change may have been so much earlier than `quietMs` says. */
-const LOOK_MS = 250;
+const CHANGE_LOOK_MS = 250;
 
 /** Knows for how long a count has not changed. It costs nothing to whoever counts. */
 export class LastChange {
@@ -31,7 +31,7 @@ export class LastChange {
   }
 
   #schedule(): void {
-    this.#clock.after(LOOK_MS, () => {
+    this.#clock.after(CHANGE_LOOK_MS, () => {
       this.#look();
       this.#schedule();
     });

@@ -45,7 +45,7 @@ const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help
   stalled: ['streams_stalled_total', 'Streams closed because their client took nothing any more'],
   gaps: ['gaps_total', '$gap events written'],
   fellBehind: ['readers_fell_behind_total', 'Times that a live stream fell behind'],
-  filled: ['tail_filled_total', 'Messages that the tail read from the log because the bus missed them'],
+  filled: ['tail_filled_total', 'Messages that the tail read from the log because Redis did not bring them'],
   reads: ['catchup_reads_total', 'Reads of the log for streams that are behind'],
   readsServed: ['catchup_streams_served_total', 'Streams served by those reads'],
   rowsExamined: ['catchup_rows_examined_total', 'Rows that the database looked at for them'],
@@ -103,7 +103,7 @@ export class Metrics {
       this.reset();
       for (const [way, count] of Object.entries(counters.requests)) this.inc({ way }, count);
     } });
-    new Counter({ ...this.#named('bus_refused_total', 'What came in on the bus and was not used, by the reason'), labelNames: ['reason'], collect() {
+    new Counter({ ...this.#named('bus_refused_total', 'What came in over Redis and was not used, by the reason'), labelNames: ['reason'], collect() {
       this.reset();
       for (const [reason, count] of Object.entries(counters.busRefused)) this.inc({ reason }, count);
     } });

@@ -108,6 +108,29 @@ t.test('a URL is checked, and no line repeats its password', (t) => {
   t.end();
 });
 
+t.test('a URL whose password was not encoded is refused with a hint, before any part of it is taken for a host', (t) => {
+  for (const password of ['p@ss/hunter2', '12/hunter2', '12?hunter2', '12#hunter2', 'ss/hunter2@x', '12/h@hunter2', 'p%zzhunter2', '100%', '12?a=b&c']) {
+    for (const rest of ['h/d', 'h:5432/d?sslmode=require', '127.0.0.1/d']) {
+      const [line = '', ...others] = lines({ DATABASE_URL: `postgres://u:${password}@${rest}` });
+      t.match(line, /^DATABASE_URL: .*percent-encoded: @ is %40, \/ is %2F/, password);
+      t.notMatch(line, /hunter2|p@ss|12/);
+      t.equal(others.length, 0);
+    }
+  }
+  for (const password of ['p@ss/hunter2', '12/hunter2', '12?hunter2', '12#hunter2', '12?a=b&c', 'p%zzhunter2']) {
+    for (const REDIS_URL of [`redis://u:${password}@h`, `rediss://u:${password}@h:6380/0`, `redis+cluster://u:${password}@h1,h2`, `redis+sentinel://u:${password}@h1/name`]) {
+      const [line = ''] = lines({ REDIS_URL });
+      t.match(line, /^REDIS_URL: /, REDIS_URL);
+      t.notMatch(line, /hunter2|p@ss|12/);
+    }
+  }
+  t.match(lines({ REDIS_URL: 'redis://u:12?hunter2@h' }), [/an @ after its host; .*percent-encoded/]);
+  // What works without encoding, or is encoded, goes on working.
+  for (const DATABASE_URL of ['postgres://u:p@ss@h/d', 'postgres://u:p%40ss%2Fword@h/d', 'postgres://u:p:w@h/d', 'postgres://u:p@/d?host=/run/pg', 'postgres://u%40srv:p@h/d?application_name=a%40b']) t.same(lines({ DATABASE_URL }), [], DATABASE_URL);
+  for (const REDIS_URL of ['redis://u:p@ss@h', 'redis://:p%40ss%2Fword@h/1', 'redis+sentinel://h/m?sentinelPassword=p@ss']) t.same(lines({ REDIS_URL }), [], REDIS_URL);
+  t.end();
+});
+
 t.test('a database is a file, or PostgreSQL', (t) => {
   for (const [url, file] of [['file:data/x.db', 'data/x.db'], ['file:/srv/x.db', '/srv/x.db'], ['file:///srv/a%20b.db', '/srv/a b.db'], ['FILE:x', 'x']] as const) {
     t.same(read({ DATABASE_URL: url }).DATABASE_URL, { kind: 'sqlite', file }, url);

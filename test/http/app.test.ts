@@ -62,9 +62,9 @@ t.test('nothing of a message is logged', async (t) => {
     ] as const) await app.inject({ method: 'POST', url, headers: { 'content-type': type, authorization: 'Bearer confidential', 'idempotency-key': 'confidential' }, payload });
   });
   t.notMatch(lines.join(''), /confidential/);
-  const published = lines.map((line) => JSON.parse(line) as { level: number; msg: string; request?: string }).filter(({ msg }) => msg === 'published');
+  const published = lines.map((line) => JSON.parse(line) as { level: string; msg: string; request?: string }).filter(({ msg }) => msg === 'published');
   t.equal(published.length, 3, 'one line for each publish');
-  t.ok(published.every(({ level, request }) => level === 20 && request !== undefined), 'at debug, with the id of its request');
+  t.ok(published.every(({ level, request }) => level === 'debug' && request !== undefined), 'at debug, with the id of its request');
 });
 
 t.test('the debug log says whose request was published, opened or refused, as the trusted proxy tells it', async (t) => {

@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import type Database from 'better-sqlite3';
 import { UNDERSTOOD_LEVEL } from '../level.ts';
 import { missingMigrations, type AppliedMigration } from '../migrations.ts';
+import { StoreError } from '../store.ts';
 import { connect, monotonic, writeTransaction } from './connection.ts';
 import { toStoreError } from './errors.ts';
 
@@ -68,7 +69,12 @@ function remembersCompatible(db: Database.Database): boolean {
 /** Makes the database's folder, and makes it last: a power cut must not take the folder away from under what was stored. */
 export function makeFolder(file: string): void {
   const folder = dirname(resolve(file));
-  const first = mkdirSync(folder, { recursive: true });
+  let first: string | undefined;
+  try {
+    first = mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw new StoreError('unavailable', `the folder of the database file cannot be made: ${error instanceof Error ? error.message : String(error)}`, error);
+  }
   if (first === undefined) return;
   for (let made = folder; made.length >= first.length; made = dirname(made)) syncFolder(dirname(made));
 }
