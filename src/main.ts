@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Bus } from './bus/bus.ts';
 import { LocalBus } from './bus/local.ts';
@@ -18,7 +19,11 @@ import { isStoreFailure, type Store } from './store/store.ts';
 const config = configure();
 const database = config.DATABASE_URL;
 const logger = makeLogger({ level: config.LOG_LEVEL, isExpected: isStoreFailure, destination: standardOutput() });
-const metrics = new Metrics();
+const maxStreams = streamsThatFit(config.MAX_STREAMS, logger);
+const metrics = new Metrics({
+  build: { version: (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version, node: process.versions.node },
+  limits: { streams: maxStreams, tailBytes: config.TAIL_BYTES, appendsWaiting: config.APPEND_QUEUE_MESSAGES, logBytes: config.RETENTION_BYTES, logSeconds: config.RETENTION_SECONDS },
+});
 const { counters } = metrics;
 
 const store: Store = await makeStore();
@@ -39,7 +44,7 @@ const log = new MessageLog({
 const delivery = new Delivery({
   store, log, clock, counters, logger,
   settings: {
-    maxStreams: streamsThatFit(config.MAX_STREAMS, logger),
+    maxStreams,
     heartbeatMs: config.HEARTBEAT_SECONDS * 1000,
     stallMs: config.STALL_SECONDS * 1000,
     retryMinMs: config.RETRY_MIN_MS,
