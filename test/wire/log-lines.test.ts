@@ -41,7 +41,7 @@ t.test('a database that cannot be opened is one line without a stack', async (t)
   writeFileSync(join(folder, 'file'), '');
   const file = join(folder, 'file/messages.db');
   const instance = await startInstance(t, { DATABASE_URL: `file:${file}`, DRAIN_SECONDS: '0' }, { ready: ({ output }) => output.includes('cannot be opened') });
-  t.match(logLines(instance.output).find(({ level }) => level === 'error'), { msg: 'the log cannot be opened', database: file, err: { type: 'StoreError', message: /^the folder of the database file cannot be made: EEXIST/ } });
+  t.match(logLines(instance.output).find(({ level }) => level === 'error'), { msg: 'the log cannot be opened', database: file, err: { type: 'StoreError', message: /^the database file needs a folder that cannot be made: EEXIST/ } });
   t.notMatch(instance.output, /\n +at |"stack"/);
 });
 
