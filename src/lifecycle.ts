@@ -7,6 +7,9 @@ import type { Delivery } from './delivery/delivery.ts';
 import type { App } from './http/service.ts';
 import type { MessageLog } from './log/log.ts';
 import type { LogState } from './model/epochs.ts';
+import { waitAtMost, type Clock } from './runtime/clock.ts';
+import type { Counters } from './runtime/counters.ts';
+import { LastChange } from './runtime/last-change.ts';
 import { StoreError, type Store } from './store/store.ts';
 
 /** The pause before the log that could not be opened is opened again; it doubles each time, up to the second. */
@@ -21,6 +24,12 @@ const OPEN_FIRST_MS = 5_000;
 const BACKLOG_CONNECTIONS = 4_096;
 /** What the end may take beyond the drain window, before the process is killed. */
 const CLOSE_MS = 10_000;
+/**
+ * The window ends early when nobody has asked anything for so long. Longer than the second in which load balancers ask for `/readyz`: where one does, it
+ * learns that the instance is going, and sends no request into a connection that is closing.
+ */
+const QUIET_MS = 1_500;
+const QUIET_LOOK_MS = 50;
 /** How long last frames and answers have to leave when the window is over. */
 const LAST_WORDS_MS = 1_000;
 
@@ -31,6 +40,8 @@ export interface LifecycleDependencies {
   readonly bus: Bus;
   readonly log: MessageLog;
   readonly delivery: Delivery;
+  readonly clock: Clock;
+  readonly counters: Pick<Counters, 'requests'>;
   /** What is told of the database, without secrets. */
   readonly databaseName: string;
 }
@@ -43,17 +54,21 @@ export class Lifecycle {
   readonly #bus: Bus;
   readonly #log: MessageLog;
   readonly #delivery: Delivery;
+  readonly #clock: Clock;
+  readonly #lastRequest: LastChange;
   readonly #databaseName: string;
   #isOpening = true;
   #isDraining = false;
 
-  constructor({ config, logger, store, bus, log, delivery, databaseName }: LifecycleDependencies) {
+  constructor({ config, logger, store, bus, log, delivery, clock, counters, databaseName }: LifecycleDependencies) {
     this.#config = config;
     this.#logger = logger;
     this.#store = store;
     this.#bus = bus;
     this.#log = log;
     this.#delivery = delivery;
+    this.#clock = clock;
+    this.#lastRequest = new LastChange(clock, () => counters.requests.fast + counters.requests.ordinary);
     this.#databaseName = databaseName;
   }
 
@@ -82,7 +97,7 @@ export class Lifecycle {
     this.#bus.join(this.#store.logId, { receive: (messages) => tail.offer(messages), wake: () => void tail.look(), secretOf: (epoch) => this.#log.secretOf(epoch) });
     retention.run();
     this.#isOpening = false;
-    this.#logger.info({ oldest: state.oldest, head: state.head }, 'the log is open');
+    this.#logger.info({ database: this.#databaseName, oldest: state.oldest, head: state.head }, 'the log is open');
     return undefined;
   }
 
@@ -112,7 +127,7 @@ export class Lifecycle {
         listenTextResolver: (address) => `HTTP answers at ${address}${this.#isOpening ? '; the log is being opened' : ''}`,
       });
     } catch (error) {
-      process.stderr.write(`HOST, PORT: cannot listen on ${host}:${port} (${error instanceof Error ? error.message : String(error)})\n`);
+      process.stderr.write(`${cannotListen(host, port, error)}\n`);
       process.exit(1);
     }
   }
@@ -122,7 +137,7 @@ export class Lifecycle {
     for (let wait = OPEN_RETRY_MIN_MS; ; wait = Math.min(wait * 2, OPEN_RETRY_MAX_MS)) {
       const failure = await tried;
       if (failure === undefined || this.#isDraining) return;
-      this.#logger.error({ retryMs: wait }, `the log cannot be opened: ${failure.message}`);
+      this.#logger.error({ err: failure, database: this.#databaseName, retryMs: wait }, 'the log cannot be opened');
       await pause(wait);
       if (this.#isDraining) return;
       tried = this.openLog();
@@ -144,18 +159,23 @@ export class Lifecycle {
     ].join('\n'));
   }
 
-  /** Publishes are taken until the window is over; until then every stream is closed and every long poll answered. */
+  /**
+   * Closes every stream over the window, and answers every long poll. Publishes are taken until the window is over. It ends early when no stream is open and nobody asks
+   * anything; then only what is already being sent has the rest of it.
+   */
   async #close(app: App, windowMs: number): Promise<void> {
     if (this.#isDraining) return;
     this.#isDraining = true;
     const { streams, longPolls } = this.#delivery;
     this.#logger.info({ streams: streams.size, seconds: windowMs / 1000 }, 'draining');
+    const end = this.#clock.monotonic() + windowMs;
     longPolls.drain();
     const drained = streams.drain(windowMs);
-    await pause(windowMs);
+    while (!this.#isQuiet && this.#clock.monotonic() < end) await pause(QUIET_LOOK_MS);
     await Promise.race([drained, pause(LAST_WORDS_MS)]);
     this.#delivery.stop();
     const closed = app.close();
+    await waitAtMost(Math.max(0, end - this.#clock.monotonic()), closed);
     await Promise.race([closed, this.#answered()]);
     // What is left are requests that never came to their end: they must not keep the process from ending.
     app.server.closeAllConnections();
@@ -165,11 +185,30 @@ export class Lifecycle {
     await this.#store.close();
   }
 
+  /** Nobody would notice if the instance ended now. */
+  get #isQuiet(): boolean {
+    const { streams, longPolls } = this.#delivery;
+    return streams.size === 0 && longPolls.waiting === 0 && this.#log.publisher.waiting === 0 && this.#lastRequest.quietMs >= QUIET_MS;
+  }
+
   /** Resolves when every publish has been answered, and the answers have had time to leave. */
   async #answered(): Promise<void> {
     do await pause(LAST_WORDS_MS);
     while (this.#log.publisher.waiting > 0);
   }
+}
+
+/** By the code of the error: what happened, and what to do. */
+const LISTEN_SENTENCES: Readonly<Record<string, (host: string, port: number) => string>> = {
+  EADDRINUSE: (_host, port) => `PORT: ${port} is in use; stop the other process or set PORT`,
+  EACCES: (_host, port) => `PORT: this user may not listen on ${port}; set PORT to one above 1023`,
+  EADDRNOTAVAIL: (host) => `HOST: ${host} is no address of this machine; set HOST`,
+  ENOTFOUND: (host) => `HOST: no address is known for ${host}; set HOST`,
+};
+
+function cannotListen(host: string, port: number, error: unknown): string {
+  const { code = '', message } = error instanceof Error ? error as NodeJS.ErrnoException : { message: String(error) };
+  return `${LISTEN_SENTENCES[code]?.(host, port) ?? `HOST, PORT: cannot listen on ${host}:${port}`} (${message})`;
 }
 
 function pause(milliseconds: number): Promise<void> {

@@ -1,5 +1,5 @@
+import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { pino } from 'pino';
 import type { Bus } from './bus/bus.ts';
 import { LocalBus } from './bus/local.ts';
 import { configure } from './config/config.ts';
@@ -10,15 +10,20 @@ import type { Service } from './http/service.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { MessageLog } from './log/log.ts';
 import { systemClock as clock } from './runtime/clock.ts';
+import { makeLogger, standardOutput } from './runtime/logger.ts';
 import { Metrics } from './runtime/metrics.ts';
-import type { Store } from './store/store.ts';
+import { isStoreFailure, type Store } from './store/store.ts';
 
 /** The composition root: what an instance is made of, in the order of the rooms from the bottom up. Only this file and cli/ name a store or a bus. */
 
 const config = configure();
 const database = config.DATABASE_URL;
-const logger = pino({ level: config.LOG_LEVEL });
-const metrics = new Metrics();
+const logger = makeLogger({ level: config.LOG_LEVEL, isExpected: isStoreFailure, destination: standardOutput() });
+const maxStreams = streamsThatFit(config.MAX_STREAMS, logger);
+const metrics = new Metrics({
+  build: { version: (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version, node: process.versions.node },
+  limits: { streams: maxStreams, tailBytes: config.TAIL_BYTES, appendsWaiting: config.APPEND_QUEUE_MESSAGES, logBytes: config.RETENTION_BYTES, logSeconds: config.RETENTION_SECONDS },
+});
 const { counters } = metrics;
 
 const store: Store = await makeStore();
@@ -39,7 +44,7 @@ const log = new MessageLog({
 const delivery = new Delivery({
   store, log, clock, counters, logger,
   settings: {
-    maxStreams: streamsThatFit(config.MAX_STREAMS, logger),
+    maxStreams,
     heartbeatMs: config.HEARTBEAT_SECONDS * 1000,
     stallMs: config.STALL_SECONDS * 1000,
     retryMinMs: config.RETRY_MIN_MS,
@@ -48,7 +53,7 @@ const delivery = new Delivery({
 });
 
 const lifecycle = new Lifecycle({
-  config, logger, store, bus, log, delivery,
+  config, logger, store, bus, log, delivery, clock, counters,
   databaseName: database.kind === 'sqlite' ? resolve(database.file) : database.shown,
 });
 const health = new Health({ lifecycle, bus, log, delivery });

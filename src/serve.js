@@ -1,4 +1,5 @@
 // @ts-check
+import './requirements.js';
 import { lstatSync, mkdirSync } from 'node:fs';
 import module from 'node:module';
 import { join } from 'node:path';
@@ -11,13 +12,8 @@ import { join } from 'node:path';
  * The cache is not written before the end: that takes a third of a second, which a container whose files do not outlive it would lose at every start.
  */
 
-/** The oldest Node that runs TypeScript as it is, and has all that is used: as package.json says. */
-const NODE_MAJOR_VERSION = 24;
-
-if (Number.parseInt(process.versions.node, 10) < NODE_MAJOR_VERSION) {
-  process.stderr.write(`Tidings needs Node.js ${NODE_MAJOR_VERSION} or newer; this is ${process.versions.node}\n`);
-  process.exit(1);
-}
+// Node would open its inspector, in which everybody on this machine can run anything. `node --inspect src/serve.js` still does.
+process.on('SIGUSR1', () => undefined);
 
 /** Beside what it was compiled from: whoever replaces the packages (`npm ci`) removes it with them. Node keeps versions and users of its own apart in it. */
 const FOLDER = join(import.meta.dirname, '../node_modules/.cache/tidings');

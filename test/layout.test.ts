@@ -22,6 +22,7 @@ interface Room {
 /** From the top to the bottom. */
 const ROOMS: readonly Room[] = [
   { place: 'serve.js' },
+  { place: 'requirements.js' },
   { place: 'main.ts' },
   { place: 'cli/', opening: 'migrate.ts' },
   { place: 'health.ts' },

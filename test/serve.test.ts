@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, symlinkSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Child } from './support/child.ts';
@@ -76,9 +76,30 @@ t.test('a folder that the environment names is used instead', async (t) => {
   t.notOk(existsSync(cache));
 });
 
-t.test('an older Node is told which one is needed', async (t) => {
+t.test('SIGUSR1 does not open Node\'s inspector', async (t) => {
+  const instance = await startInstance(t, ENV, { entry: join(ROOT, 'src/serve.js') });
+  instance.kill('SIGUSR1');
+  // By its answer the signal was seen.
+  t.equal((await fetch(`${instance.url}/healthz`)).status, 200);
+  instance.kill('SIGTERM');
+  t.same(await instance.exited, { code: 0, signal: null });
+  t.notMatch(instance.output, /debugger/i);
+});
+
+t.test('without the packages, or with an older Node, the one line says what to do', async (t) => {
   const older = 'data:text/javascript,Object.defineProperty(process,"versions",{value:{...process.versions,node:"20.20.2"}})';
-  const child = new Child(t, process.execPath, ['--import', older, join(ROOT, 'src/serve.js')], { env: {} });
-  t.strictSame(await child.exited, { code: 1, signal: null });
-  t.equal(child.output, 'Tidings needs Node.js 24 or newer; this is 20.20.2\n');
+  const bare = copySources(t);
+  const forgotten = 'The package @fastify/sse is not installed: run "npm ci" first';
+  const needs = 'Tidings needs Node.js 24 or newer; this is 20.20.2';
+  // As the scripts of package.json start them.
+  const commands = [['src/serve.js'], ...['migrate', 'clock'].map((name) => ['--import', './src/requirements.js', `src/cli/${name}.ts`])];
+  for (const command of commands) {
+    for (const [folder, options, line] of [[ROOT, ['--import', older], needs], [bare, ['--import', older], `${forgotten}. ${needs}. "npm ci" brings it along`], [bare, [], forgotten]] as const) {
+      const child = new Child(t, process.execPath, [...options, ...command], { cwd: folder, env: {} });
+      t.strictSame(await child.exited, { code: 1, signal: null });
+      t.equal(child.output, `${line}\n`);
+    }
+  }
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
+  t.same([scripts['start'], scripts['migrate'], scripts['clock']], [`exec node ${commands[0]!.join(' ')}`, `node ${commands[1]!.join(' ')}`, `node ${commands[2]!.join(' ')}`]);
 });

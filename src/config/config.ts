@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { parseEnv } from 'node:util';
+import { DotenvError, parseDotenv } from './dotenv.ts';
 import { isLoopback } from './loopback.ts';
+import { nearestSetting } from './near-names.ts';
 import { WrongValue, type Setting } from './setting-kinds.ts';
 import { SETTINGS, type SettingName } from './settings.ts';
 
@@ -13,6 +14,13 @@ import { SETTINGS, type SettingName } from './settings.ts';
 /** Every setting under its own name, as a checked value in the unit that its name or the table says. */
 export type Config = { readonly [Name in SettingName]: ReturnType<(typeof SETTINGS)[Name]['read']> };
 
+export interface ConfigOptions {
+  /** The path of the file `.env`; it need not exist. false reads none. */
+  readonly dotenv: string | false;
+  /** Takes a line for each variable whose name is nearly a setting's. Without it, nobody reads them. */
+  readonly warn?: (line: string) => void;
+}
+
 /** The process must not boot with these settings: one line for every wrong value. */
 export class ConfigError extends Error {
   override name = 'ConfigError';
@@ -24,10 +32,10 @@ export class ConfigError extends Error {
   }
 }
 
-/** The settings of this process. Writes a line to standard error for each wrong value, and exits. */
+/** The settings of this process. Writes a line to standard error for each name that is nearly a setting's. Does so for each wrong value, too, and exits. */
 export function configure(): Config {
   try {
-    return readConfig(process.env);
+    return readConfig(process.env, { dotenv: '.env', warn: (line) => process.stderr.write(`${line}\n`) });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     for (const line of error.lines) process.stderr.write(`${line}\n`);
@@ -38,11 +46,15 @@ export function configure(): Config {
 /**
  * Reads the settings from the environment and from the file `.env` (the environment wins). A variable that is set but
  * empty counts as unset.
- * @param options.dotenv The path of the file; it need not exist. false reads none.
  * @throws ConfigError
  */
-export function readConfig(environment: NodeJS.ProcessEnv, options: { dotenv: string | false } = { dotenv: '.env' }): Config {
-  const given = readTexts(environment, options.dotenv);
+export function readConfig(environment: NodeJS.ProcessEnv, { dotenv, warn = () => undefined }: ConfigOptions): Config {
+  const given = readTexts(environment, dotenv);
+  // A warning rather than an error: the variable may be another program's.
+  for (const [name, value = ''] of Object.entries(given)) {
+    const meant = nearestSetting(name, value);
+    if (meant !== undefined) warn(`${printable(name)}: no setting has this name, so it has no effect; did you mean ${meant}?`);
+  }
   const lines: string[] = [];
   const values: Record<string, unknown> = {};
   for (const [name, setting] of Object.entries<Setting<unknown>>(SETTINGS)) {
@@ -65,9 +77,10 @@ export function readConfig(environment: NodeJS.ProcessEnv, options: { dotenv: st
 function readTexts(environment: NodeJS.ProcessEnv, dotenv: string | false): Readonly<Record<string, string | undefined>> {
   if (dotenv === false) return environment;
   try {
-    return { ...parseEnv(readFileSync(dotenv, 'utf8')), ...environment };
+    return { ...parseDotenv(readFileSync(dotenv)), ...environment };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return environment;
+    if (error instanceof DotenvError) throw new ConfigError([`${dotenv}: ${error.message}`]);
     throw new ConfigError([`${dotenv}: it cannot be read (${error instanceof Error ? error.message : String(error)})`]);
   }
 }
@@ -91,4 +104,9 @@ function contradictions(config: Partial<Config>): string[] {
     }
   }
   return lines;
+}
+
+/** A name may hold what nobody sees, such as a byte order mark. */
+function printable(name: string): string {
+  return name.replace(/[^\x20-\x7e]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

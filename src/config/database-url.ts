@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { WrongValue } from './setting-kinds.ts';
+import { PERCENT_ENCODING_HINT, WrongValue } from './setting-kinds.ts';
 
 /** Where the message log is stored. `shown` names the database without its password, for log lines. */
 export type DatabaseLocation =
@@ -26,10 +26,21 @@ export function readDatabaseUrl(text: string): DatabaseLocation {
 function readPostgres(text: string): DatabaseLocation {
   // The folder of a Unix socket may stand in the query, and then no host precedes the path.
   const url = URL.parse(text.replace('@/', '@localhost/'));
-  if (url === null || !/^postgres(ql)?:\/\//i.test(text)) {
-    throw new WrongValue('that is no URL of PostgreSQL; it must be postgres://user:password@host:port/database, with what is special in user or password percent-encoded');
+  const isForm = /^postgres(ql)?:\/\//i.test(text);
+  // An @ after the host ends a password that holds a /, ? or #: the beginning of the password was taken for the host, which drivers put into their errors.
+  if (url === null || !isForm || `${url.pathname}${url.search}`.includes('@') || url.hash !== '' || !isDecodable(`${url.username} ${url.password}`)) {
+    throw new WrongValue(`that is no URL of PostgreSQL; it must be postgres://user:password@host:port/database, and ${PERCENT_ENCODING_HINT}`);
   }
   const host = url.searchParams.get('host') ?? (url.host === '' ? 'localhost' : url.host);
   if (host.includes(',')) throw new WrongValue('it names several hosts; it must name one, which stands for the primary');
   return { kind: 'postgres', url: text, shown: `PostgreSQL at ${host.replaceAll('%2F', '/')}${url.pathname}` };
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { WrongValue } from './setting-kinds.ts';
+import { PERCENT_ENCODING_HINT, WrongValue } from './setting-kinds.ts';
 
 /** Where a server listens. */
 export interface Address {
@@ -53,13 +53,16 @@ const URL_FORM = /^(rediss?)(\+sentinel|\+cluster)?:\/\/(?:([^/?#]*)@)?([^/?#@]*
  */
 export function readRedisUrl(text: string): RedisLocation {
   const [, scheme, kind = '', user = '', hosts = '', path = '', query = ''] = URL_FORM.exec(text) ?? [];
-  if (scheme === undefined) throw new WrongValue('that is no URL of Redis; it must begin with redis://, redis+sentinel:// or redis+cluster:// (rediss for TLS), with what is special in user or password percent-encoded');
+  if (scheme === undefined) throw new WrongValue(`that is no URL of Redis; it must begin with redis://, redis+sentinel:// or redis+cluster:// (rediss for TLS), and ${PERCENT_ENCODING_HINT}`);
   const isTls = scheme.toLowerCase() === 'rediss';
   const access = { ...readUser(user), isTls };
-  if (kind.toLowerCase() === '+sentinel') {
-    return { kind: 'sentinel', access, sentinels: readHosts(hosts, DEFAULT_SENTINEL_PORT), master: readMaster(path), sentinelAccess: { ...readSentinelUser(query), isTls } };
+  const isSentinel = kind.toLowerCase() === '+sentinel';
+  const servers = readHosts(hosts, isSentinel ? DEFAULT_SENTINEL_PORT : DEFAULT_SERVER_PORT);
+  // It ends a password that holds a / or a ?: the beginning of the password was taken for the host, which errors name. Only sentinels' own users stand in a query.
+  if ((isSentinel ? path : `${path}${query}`).includes('@')) throw new WrongValue(`it has an @ after its host; ${PERCENT_ENCODING_HINT}`);
+  if (isSentinel) {
+    return { kind: 'sentinel', access, sentinels: servers, master: readMaster(path), sentinelAccess: { ...readSentinelUser(query), isTls } };
   }
-  const servers = readHosts(hosts, DEFAULT_SERVER_PORT);
   if (!/^(\/[0-9]{0,5})?$/.test(path)) throw new WrongValue('what follows the host can only be / and the number of a database');
   if (kind.toLowerCase() === '+cluster') return { kind: 'cluster', access, nodes: servers };
   const [server] = servers;
@@ -113,6 +116,6 @@ function decode(part: string): string {
   try {
     return decodeURIComponent(part);
   } catch {
-    throw new WrongValue('a user or password in it is not percent-encoded properly');
+    throw new WrongValue(`a user or password in it is not percent-encoded properly; ${PERCENT_ENCODING_HINT}`);
   }
 }

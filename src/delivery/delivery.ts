@@ -35,7 +35,7 @@ export class Delivery {
   constructor({ store, log: { tail, storeClock, history, starts }, clock, counters, logger, settings }: DeliveryDependencies) {
     const { audience } = this;
     const catchup = new Catchup({ store, tail, clock, storeClock, counters, logger });
-    const fanout = new Fanout({ tail, audience, catchup, clock, storeClock });
+    const fanout = new Fanout({ tail, audience, catchup, clock, storeClock, counters });
     this.catchup = catchup;
     this.fanout = fanout;
     this.streams = new StreamRegistry({ tail, audience, fanout, catchup, clock, counters, settings });

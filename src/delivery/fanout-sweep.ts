@@ -48,6 +48,7 @@ export class Sweep {
   #writes = 0;
   #delivered = 0;
   #costMs = 0;
+  #oldestTime = Infinity;
 
   constructor(groups: readonly Group[], { tail, audience, clock, storeClock, chunkOf }: SweepDependencies) {
     this.#groups = groups;
@@ -61,6 +62,11 @@ export class Sweep {
   /** What its parts have taken together. Milliseconds. */
   get costMs(): number {
     return this.#costMs;
+  }
+
+  /** When the oldest message that it has written was stored, by the store's clock; Infinity if it has written none. */
+  get oldestTime(): number {
+    return this.#oldestTime;
   }
 
   /** How many messages have shared a write, on average. */
@@ -106,7 +112,10 @@ export class Sweep {
 
   #deliver(reader: Reader, part: Part): void {
     const bundle = part.bundleFor(reader.writtenSeq);
-    if (bundle.last !== undefined) this.#writes++;
+    if (bundle.last !== undefined) {
+      this.#writes++;
+      this.#oldestTime = Math.min(this.#oldestTime, bundle.messages[0]!.time);
+    }
     this.#delivered += bundle.messages.length;
     reader.passOn(bundle, part.end);
     // The next sweep has to know which readers have been written what is still pending.

@@ -1,6 +1,7 @@
 import type { Tail, TailListener } from '../log/tail.ts';
 import type { Message } from '../model/message.ts';
 import type { Clock } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
 import type { Audience } from './audience.ts';
 import type { Catchup } from './catchup.ts';
 import { tailChunks } from './chunk-cache.ts';
@@ -16,6 +17,7 @@ const SWEEP_PART_MS = 4;
 
 export interface FanoutDependencies extends Omit<SweepDependencies, 'chunkOf'> {
   readonly catchup: Catchup;
+  readonly counters: Pick<Counters, 'deliveryMilliseconds'>;
 }
 
 /**
@@ -38,6 +40,7 @@ export class Fanout implements TailListener {
   readonly #audience: Audience;
   readonly #catchup: Catchup;
   readonly #clock: Clock;
+  readonly #counters: Pick<Counters, 'deliveryMilliseconds'>;
   readonly #sweepDependencies: SweepDependencies;
   /** Groups for which messages are pending. */
   #pendingGroups: Group[] = [];
@@ -47,11 +50,12 @@ export class Fanout implements TailListener {
   #restUntil = 0;
   #isScheduled = false;
 
-  constructor({ tail, audience, catchup, clock, storeClock }: FanoutDependencies) {
+  constructor({ tail, audience, catchup, clock, storeClock, counters }: FanoutDependencies) {
     this.#tail = tail;
     this.#audience = audience;
     this.#catchup = catchup;
     this.#clock = clock;
+    this.#counters = counters;
     this.#sweepDependencies = { tail, audience, clock, storeClock, chunkOf: tailChunks(tail) };
   }
 
@@ -129,6 +133,8 @@ export class Fanout implements TailListener {
     const sweep = this.#sweep!;
     if (!sweep.goOn(milliseconds)) return;
     this.#sweep = undefined;
+    // A message's time never decreases along the log, so it may be ahead of the clock.
+    if (sweep.oldestTime < Infinity) this.#counters.deliveryMilliseconds.observe(Math.max(0, this.#sweepDependencies.storeClock.now() - sweep.oldestTime));
     this.#restUntil = this.#clock.monotonic() + restAfter(sweep);
   }
 }

@@ -52,11 +52,17 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     // A topic that is too long gets its own problem, rather than the router's, which no hook sees.
     routerOptions: { maxParamLength: HEAD_MAX_BYTES, querystringParser: parseQuery },
     frameworkErrors: (error, request, reply) => {
-      void refusalOf(app, policy, error, request, reply).then((refusal) => refusal === undefined ? undefined : answerError(refusal, request, reply, service));
+      void refusalOf(app, policy, error, request, reply).then((refusal) => {
+        if (refusal === undefined) return;
+        const { status } = answerError(refusal, request, reply, service);
+        // No hook runs for these.
+        service.counters.answer(status);
+      });
     },
     clientErrorHandler: (error, socket) => {
       // What follows the request for a stream means nothing, well-formed or not.
-      if (!isClaimed(socket)) answerClientError(error, socket);
+      const status = isClaimed(socket) ? undefined : answerClientError(error, socket);
+      if (status !== undefined) service.counters.answer(status);
     },
   });
 
@@ -76,6 +82,7 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
   app.addHook('onSend', (_request, reply, _payload, done) => {
     // A load balancer must not send the next request on this connection to an instance that is going.
     if (service.draining) reply.header('connection', 'close');
+    service.counters.answer(reply.statusCode);
     done();
   });
   app.setErrorHandler((error, request, reply) => {

@@ -67,6 +67,7 @@ export class EventStream implements SocketOwner {
     this.#socket.write(beginning.head, 'latin1');
     const hasBegun = this.#begin(beginning);
     this.#socket.uncork();
+    this.#service.counters.answer(200);
     // Nobody looks after a stream that is refused.
     if (!hasBegun) this.#socket.setTimeout(STANDSTILL_MAX_MS);
     return hasBegun;

@@ -3,10 +3,11 @@ export interface Observer {
   observe(value: number): void;
 }
 
-/** Who sees the size and the duration of each commit. */
-export interface CommitObservers {
-  readonly messages: Observer;
-  readonly milliseconds: Observer;
+/** Who sees the size and the duration of each commit, and the latency of each sweep. */
+export interface Observers {
+  readonly commitMessages: Observer;
+  readonly commitMilliseconds: Observer;
+  readonly deliveryMilliseconds: Observer;
 }
 
 /** The null object: counters that no metrics show need no histograms. */
@@ -14,7 +15,7 @@ const UNOBSERVED: Observer = { observe: () => undefined };
 
 /**
  * What the spine counts as it goes: plain numbers, so that counting costs nothing on the fan-out path. `Metrics` reads them when Prometheus
- * asks. Only commits, which are few, are handed to observers one by one.
+ * asks. Only commits and sweeps, which are few, are handed to observers one by one.
  */
 export class Counters {
   /** Messages that this instance stored. */
@@ -25,6 +26,8 @@ export class Counters {
   readonly refused = new Map<string, number>();
   /** HTTP requests, by the way they took: past the framework, or through it. */
   readonly requests = { fast: 0, ordinary: 0 };
+  /** HTTP answers, by their status; a stream is one when it begins. */
+  readonly answers = new Map<number, number>();
   /** Messages written to streams of this instance, once for each stream. */
   delivered = 0;
   /** Bytes handed to sockets of streams, framing included. */
@@ -51,13 +54,20 @@ export class Counters {
   /** The messages of each commit, and the time it took. */
   readonly commitMessages: Observer;
   readonly commitMilliseconds: Observer;
+  /** Of each sweep that wrote: the time from when its oldest message was stored until its last reader was written to. Replays are none of these. */
+  readonly deliveryMilliseconds: Observer;
   /** Messages and keys that retention deleted. */
   trimmed = 0;
   trimmedKeys = 0;
 
-  constructor(commits: CommitObservers = { messages: UNOBSERVED, milliseconds: UNOBSERVED }) {
-    this.commitMessages = commits.messages;
-    this.commitMilliseconds = commits.milliseconds;
+  constructor(observers: Observers = { commitMessages: UNOBSERVED, commitMilliseconds: UNOBSERVED, deliveryMilliseconds: UNOBSERVED }) {
+    this.commitMessages = observers.commitMessages;
+    this.commitMilliseconds = observers.commitMilliseconds;
+    this.deliveryMilliseconds = observers.deliveryMilliseconds;
+  }
+
+  answer(status: number): void {
+    this.answers.set(status, (this.answers.get(status) ?? 0) + 1);
   }
 
   refuse(code: string): void {

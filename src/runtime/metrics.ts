@@ -1,9 +1,26 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { Counters } from './counters.ts';
+import { Counters, type Observer } from './counters.ts';
 
 /** The upper bounds of the histograms' buckets. */
 const COMMIT_BUCKETS_MESSAGES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
 const COMMIT_BUCKETS_SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5];
+const DELIVERY_BUCKETS_SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30];
+
+/** What runs: labels of `tidings_build_info`. */
+export interface BuildInfo {
+  readonly version: string;
+  readonly node: string;
+}
+
+/** The bounds that an instance keeps to, beside the gauges of what they bound. 0 stands for none. */
+export interface Limits {
+  /** Streams open at once: the setting, or as many as the system lets it open. */
+  readonly streams: number;
+  readonly tailBytes: number;
+  readonly appendsWaiting: number;
+  readonly logBytes: number;
+  readonly logSeconds: number;
+}
 
 /** What an instance holds at this moment, as metrics show it. */
 export interface Gauges {
@@ -45,7 +62,7 @@ const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help
   stalled: ['streams_stalled_total', 'Streams closed because their client took nothing any more'],
   gaps: ['gaps_total', '$gap events written'],
   fellBehind: ['readers_fell_behind_total', 'Times that a live stream fell behind'],
-  filled: ['tail_filled_total', 'Messages that the tail read from the log because the bus missed them'],
+  filled: ['tail_filled_total', 'Messages that the tail read from the log because Redis did not bring them'],
   reads: ['catchup_reads_total', 'Reads of the log for streams that are behind'],
   readsServed: ['catchup_streams_served_total', 'Streams served by those reads'],
   rowsExamined: ['catchup_rows_examined_total', 'Rows that the database looked at for them'],
@@ -72,8 +89,21 @@ const GAUGES: Readonly<Record<keyof Gauges, readonly [name: string, help: string
   draining: ['draining', 'Whether the instance is going'],
 };
 
+const LIMITS: Readonly<Record<keyof Limits, readonly [name: string, help: string]>> = {
+  streams: ['streams_max', 'Streams that may be open at once'],
+  tailBytes: ['tail_max_bytes', 'Bytes of messages that may be in memory'],
+  appendsWaiting: ['appends_waiting_max', 'Messages that may wait to be stored'],
+  logBytes: ['log_max_bytes', 'Bytes of messages above which retention deletes the oldest; 0 for no bound'],
+  logSeconds: ['log_max_age_seconds', 'The age at which retention deletes a message; 0 for no bound'],
+};
+
+export interface MetricsOptions {
+  readonly build: BuildInfo;
+  readonly limits: Limits;
+}
+
 /**
- * Everything that Prometheus is shown: the spine's counters and gauges, the histograms of commits, and prom-client's own metrics of the process.
+ * Everything that Prometheus is shown: the spine's counters and gauges, the histograms of commits and deliveries, and prom-client's own metrics of the process.
  * Among those is the delay of the event loop (`nodejs_eventloop_lag_*`, from perf_hooks).
  */
 export class Metrics {
@@ -82,12 +112,18 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #gauges: readonly (readonly [keyof Gauges, Gauge])[];
 
-  constructor() {
-    const seconds = new Histogram({ ...this.#named('commit_seconds', 'How long a commit took'), buckets: COMMIT_BUCKETS_SECONDS });
+  constructor({ build, limits }: MetricsOptions) {
+    const seconds = (name: string, help: string, buckets: number[]): Observer => {
+      const histogram = new Histogram({ ...this.#named(name, help), buckets });
+      return { observe: (milliseconds) => histogram.observe(milliseconds / 1000) };
+    };
     const counters = new Counters({
-      messages: new Histogram({ ...this.#named('commit_messages', 'Messages of one commit'), buckets: COMMIT_BUCKETS_MESSAGES }),
-      milliseconds: { observe: (value) => seconds.observe(value / 1000) },
+      commitMessages: new Histogram({ ...this.#named('commit_messages', 'Messages of one commit'), buckets: COMMIT_BUCKETS_MESSAGES }),
+      commitMilliseconds: seconds('commit_seconds', 'How long a commit took', COMMIT_BUCKETS_SECONDS),
+      deliveryMilliseconds: seconds('delivery_seconds', 'From when a message was stored until it was written to the last live stream of its sweep, for the oldest message of each sweep', DELIVERY_BUCKETS_SECONDS),
     });
+    new Gauge({ ...this.#named('build_info', 'What runs; always 1'), labelNames: Object.keys(build) }).set({ ...build }, 1);
+    for (const [source, [name, help]] of Object.entries(LIMITS) as [keyof Limits, readonly [string, string]][]) new Gauge(this.#named(name, help)).set(limits[source]);
     this.counters = counters;
     for (const [source, [name, help]] of Object.entries(COUNTERS) as [NumberOf<Counters>, readonly [string, string]][]) {
       new Counter({ ...this.#named(name, help), collect() {
@@ -103,7 +139,11 @@ export class Metrics {
       this.reset();
       for (const [way, count] of Object.entries(counters.requests)) this.inc({ way }, count);
     } });
-    new Counter({ ...this.#named('bus_refused_total', 'What came in on the bus and was not used, by the reason'), labelNames: ['reason'], collect() {
+    new Counter({ ...this.#named('responses_total', 'HTTP answers, by their status; a stream is counted when it begins'), labelNames: ['status'], collect() {
+      this.reset();
+      for (const [status, count] of counters.answers) this.inc({ status: String(status) }, count);
+    } });
+    new Counter({ ...this.#named('bus_refused_total', 'What came in over Redis and was not used, by the reason'), labelNames: ['reason'], collect() {
       this.reset();
       for (const [reason, count] of Object.entries(counters.busRefused)) this.inc({ reason }, count);
     } });

@@ -28,9 +28,17 @@ export interface AppliedMigration {
 const COMPATIBLE = /^-- compatible: (\S+)$/m;
 const LONG_STATEMENT = /^(?:\s|--.*\n)*CREATE (UNIQUE )?INDEX CONCURRENTLY /;
 
-/** The migrations that a database lacks, oldest first. Throws where a newer version made the database so that this program cannot use it. */
+/** What is in the database was made by another program. */
+export function foreignDatabase(): StoreError {
+  return new StoreError('unavailable', 'the database belongs to another program: its tables or migrations are not those of Tidings, and nothing was changed; name another one in DATABASE_URL');
+}
+
+/** The migrations that a database lacks, oldest first. Throws where another program made the database, or a newer version so that this one cannot use it. */
 export function missingMigrations(kind: 'sqlite' | 'postgres', applied: readonly AppliedMigration[]): readonly Migration[] {
   const known = readMigrations(fileURLToPath(new URL(`../../migrations/${kind}`, import.meta.url)));
+  const versions = new Set(applied.map(({ version }) => version));
+  // Every log has the first one: released migrations are never edited.
+  if (applied.length > 0 && !versions.has(known[0]!.version)) throw foreignDatabase();
   const newestKnown = Math.max(...known.map(({ version }) => version));
   const newer = applied.filter(({ version }) => version > newestKnown);
   const needed = Math.max(0, ...newer.map(({ version, compatible }) => compatible ?? version));
@@ -38,7 +46,6 @@ export function missingMigrations(kind: 'sqlite' | 'postgres', applied: readonly
     throw new StoreError('unavailable', `the database was made by a newer version of Tidings (it needs a program that knows its schema of ${new Date(needed).toISOString()}, `
       + `this one knows schemas up to ${new Date(newestKnown).toISOString()}): start that version, or restore a copy from before the update`);
   }
-  const versions = new Set(applied.map(({ version }) => version));
   return known.filter(({ version }) => !versions.has(version));
 }
 

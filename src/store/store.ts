@@ -160,3 +160,15 @@ export class StoreError extends Error {
     this.kind = kind;
   }
 }
+
+/** Mistakes in this program, which a store passes on as the cause of its error. */
+const MISTAKES = [TypeError, RangeError, ReferenceError, SyntaxError];
+
+/** Whether an error comes from the database or from the way to it, and not from a mistake in this program. */
+export function isStoreFailure(error: unknown): boolean {
+  return error instanceof StoreError && !isMistake(error.cause);
+}
+
+function isMistake(error: unknown): boolean {
+  return error instanceof Error && (MISTAKES.some((Mistake) => error instanceof Mistake) || isMistake(error.cause));
+}

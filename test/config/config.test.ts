@@ -85,6 +85,13 @@ t.test('an address that others reach needs AUTH=off', (t) => {
   t.end();
 });
 
+t.test('a HOST that a build tool has set is explained', (t) => {
+  for (const HOST of ['x86_64-conda-linux-gnu', 'x86_64-conda_cos6-linux-gnu', 'aarch64-conda-linux-gnu', 'arm64-apple-darwin20.0.0', 'x86_64-pc-linux-gnu', 'x86_64-w64-mingw32']) {
+    t.match(lines({ HOST, AUTH: 'off' }), [/^HOST: ".*" is no address but a kind of machine, set by conda .*; unset HOST/], HOST);
+  }
+  t.end();
+});
+
 t.test('a URL is checked, and no line repeats its password', (t) => {
   const secret = 'hunter2';
   const refused = [
@@ -98,6 +105,29 @@ t.test('a URL is checked, and no line repeats its password', (t) => {
   t.match(refused[0], /^DATABASE_URL: it names several hosts/);
   t.match(refused[6], /^REDIS_URL: after the sentinels the name of their master is missing/);
   for (const url of ['redis://h', 'redis://h:6379/3', `rediss://:${secret}@h:6380`, 'redis://[::1]:6379', `redis+sentinel://u:${secret}@h1,h2/name`, 'redis+cluster://h1,h2']) t.equal(read({ REDIS_URL: url }).REDIS_URL, url);
+  t.end();
+});
+
+t.test('a URL whose password was not encoded is refused with a hint, before any part of it is taken for a host', (t) => {
+  for (const password of ['p@ss/hunter2', '12/hunter2', '12?hunter2', '12#hunter2', 'ss/hunter2@x', '12/h@hunter2', 'p%zzhunter2', '100%', '12?a=b&c']) {
+    for (const rest of ['h/d', 'h:5432/d?sslmode=require', '127.0.0.1/d']) {
+      const [line = '', ...others] = lines({ DATABASE_URL: `postgres://u:${password}@${rest}` });
+      t.match(line, /^DATABASE_URL: .*percent-encoded: @ is %40, \/ is %2F/, password);
+      t.notMatch(line, /hunter2|p@ss|12/);
+      t.equal(others.length, 0);
+    }
+  }
+  for (const password of ['p@ss/hunter2', '12/hunter2', '12?hunter2', '12#hunter2', '12?a=b&c', 'p%zzhunter2']) {
+    for (const REDIS_URL of [`redis://u:${password}@h`, `rediss://u:${password}@h:6380/0`, `redis+cluster://u:${password}@h1,h2`, `redis+sentinel://u:${password}@h1/name`]) {
+      const [line = ''] = lines({ REDIS_URL });
+      t.match(line, /^REDIS_URL: /, REDIS_URL);
+      t.notMatch(line, /hunter2|p@ss|12/);
+    }
+  }
+  t.match(lines({ REDIS_URL: 'redis://u:12?hunter2@h' }), [/an @ after its host; .*percent-encoded/]);
+  // What works without encoding, or is encoded, goes on working.
+  for (const DATABASE_URL of ['postgres://u:p@ss@h/d', 'postgres://u:p%40ss%2Fword@h/d', 'postgres://u:p:w@h/d', 'postgres://u:p@/d?host=/run/pg', 'postgres://u%40srv:p@h/d?application_name=a%40b']) t.same(lines({ DATABASE_URL }), [], DATABASE_URL);
+  for (const REDIS_URL of ['redis://u:p@ss@h', 'redis://:p%40ss%2Fword@h/1', 'redis+sentinel://h/m?sentinelPassword=p@ss']) t.same(lines({ REDIS_URL }), [], REDIS_URL);
   t.end();
 });
 
@@ -152,6 +182,27 @@ t.test('the file .env is read, and the environment wins', (t) => {
   t.equal(readConfig({}, { dotenv }).PORT, 9000);
   writeFileSync(dotenv, 'PORT=many\n');
   t.match(lines({}, dotenv), [/^PORT: "many"/]);
+  t.end();
+});
+
+t.test('variables whose names are nearly settings are told, those of the file too, and settings keep their values', (t) => {
+  const dotenv = join(tempFolder(t), '.env');
+  writeFileSync(dotenv, 'CORS_ORIGIN=https://secret.example\nPORT=9000\n');
+  const said: string[] = [];
+  const config = readConfig({ REDISURL: 'redis://:hunter2@h', '\ufeffHOST': 'x', PATH: '/bin' }, { dotenv, warn: (line) => said.push(line) });
+  t.match(config, { PORT: 9000, REDIS_URL: undefined, CORS_ORIGINS: [] });
+  t.strictSame(said, [
+    'CORS_ORIGIN: no setting has this name, so it has no effect; did you mean CORS_ORIGINS?',
+    'REDISURL: no setting has this name, so it has no effect; did you mean REDIS_URL?',
+    '\\ufeffHOST: no setting has this name, so it has no effect; did you mean HOST?',
+  ]);
+  t.end();
+});
+
+t.test('a line of .env that means nothing refuses the settings', (t) => {
+  const dotenv = join(tempFolder(t), '.env');
+  writeFileSync(dotenv, 'PORT=9000\nAUTH: off\n');
+  t.same(lines({}, dotenv), [`${dotenv}: line 2 is not NAME=value`]);
   t.end();
 });
 

@@ -58,6 +58,22 @@ t.test('nothing waits while there is little to do: each message is written once 
   t.ok(outlets.every((outlet) => writesOfMessages(outlet) === 50), 'each in a write of its own');
 });
 
+t.test('what is measured is how long the oldest message of a sweep took to its last reader; replays are not', async (t) => {
+  const spine = await begin(t);
+  const measured: number[] = [];
+  Object.assign(spine.counters, { deliveryMilliseconds: { observe: (milliseconds: number) => void measured.push(Math.round(milliseconds)) } });
+  await openMany(spine, 10, 5);
+  spine.publish('a');
+  spine.clock.spend(3);
+  spine.publish('a');
+  spine.publish('nobody');
+  await spine.clock.advance(90);
+  t.same(measured, [53]);
+  const { outlet } = spine.open(['a'], spine.at(0));
+  await spine.clock.advance(90);
+  t.same([numbers(outlet), measured], [[1, 2], [53]]);
+});
+
 t.test('nor while sweeps take less than four fifths of the time; after a moment in which it was more, soon again', async (t) => {
   const spine = await begin(t);
   const outlets = await openMany(spine, 100, 0.15);

@@ -203,8 +203,43 @@ t.test(`SIGTERM under ${STREAMS} streams and publishes: each publish answered, s
   }
 });
 
+t.test('SIGTERM ends it at once when no stream is open and nothing is under way', async (t) => {
+  const instance = await startInstance(t, { LOG_LEVEL: 'warn', DRAIN_SECONDS: LONG_WINDOW });
+  // Its connection stays open, and idle.
+  await new Http(t, instance.url, 1).publish('news', 'one');
+  const began = performance.now();
+  instance.kill('SIGTERM');
+  t.same(await instance.exited, { code: 0, signal: null });
+  t.ok(performance.now() - began < Number(LONG_WINDOW) * 1000 / 2);
+});
+
+t.test('a few streams are sent away at once, and then it ends', async (t) => {
+  const instance = await startInstance(t, { LOG_LEVEL: 'warn', DRAIN_SECONDS: LONG_WINDOW });
+  const streams = await openStreams(t, instance, 3);
+  const began = performance.now();
+  instance.kill('SIGTERM');
+  for (const stream of streams) {
+    t.equal((await stream.ended).clean, false);
+    t.same(stream.events.map(({ event }) => event), ['$open', '$busy']);
+  }
+  t.same(await instance.exited, { code: 0, signal: null });
+  t.ok(performance.now() - began < Number(LONG_WINDOW) * 1000 / 2);
+});
+
+t.test('a publish that is under way is waited for', async (t) => {
+  const instance = await startInstance(t, { LOG_LEVEL: 'warn', DRAIN_SECONDS: LONG_WINDOW });
+  const slow = slowPublish(t, instance.port, 'sent in two parts');
+  // Sent later, on another connection: by now the first part was read.
+  await new Http(t, instance.url).get('/healthz');
+  instance.kill('SIGTERM');
+  await until('nothing new is taken', () => isRefused(instance.port));
+  t.match(await slow.finish(), /^HTTP\/1.1 201 /);
+  t.same(await instance.exited, { code: 0, signal: null });
+});
+
 t.test('a second signal ends it at once', async (t) => {
   const instance = await startInstance(t, { LOG_LEVEL: 'warn', DRAIN_SECONDS: LONG_WINDOW });
+  slowPublish(t, instance.port, 'never sent to its end');
   await openStreams(t, instance, 5);
   const http = new Http(t, instance.url);
   instance.kill('SIGTERM');

@@ -55,7 +55,7 @@ t.test('a master of a cluster is killed: nothing is lost, and the instances go o
     const killed = await cluster.of('tidings-subscriber');
     await killed.server.stop();
     // Too short to be seen by asking: the next node is tried after a moment.
-    await Promise.race(instances.map((one) => one.says('The bus is degraded')));
+    await Promise.race(instances.map((one) => one.says('Redis cannot be used')));
     await allSay(t, 'ready', instances);
     await load.more(100);
     const replica = cluster.replicas[cluster.masters.indexOf(killed)]!;

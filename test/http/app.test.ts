@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { t } from 'tap';
 import type { HistoryPage, HistoryRequest } from '../../src/delivery/long-polls.ts';
 import { buildApp } from '../../src/http/app.ts';
@@ -62,9 +64,9 @@ t.test('nothing of a message is logged', async (t) => {
     ] as const) await app.inject({ method: 'POST', url, headers: { 'content-type': type, authorization: 'Bearer confidential', 'idempotency-key': 'confidential' }, payload });
   });
   t.notMatch(lines.join(''), /confidential/);
-  const published = lines.map((line) => JSON.parse(line) as { level: number; msg: string; request?: string }).filter(({ msg }) => msg === 'published');
+  const published = lines.map((line) => JSON.parse(line) as { level: string; msg: string; request?: string }).filter(({ msg }) => msg === 'published');
   t.equal(published.length, 3, 'one line for each publish');
-  t.ok(published.every(({ level, request }) => level === 20 && request !== undefined), 'at debug, with the id of its request');
+  t.ok(published.every(({ level, request }) => level === 'debug' && request !== undefined), 'at debug, with the id of its request');
 });
 
 t.test('the debug log says whose request was published, opened or refused, as the trusted proxy tells it', async (t) => {
@@ -179,6 +181,8 @@ t.test('metrics show what was counted', async (t) => {
     for (const messages of [1, 2, 3, 5000, 5001]) service.counters.commitMessages.observe(messages);
     await app.inject({ method: 'POST', url: '/topics/*', payload: 'x' });
     await app.inject({ method: 'POST', url: '/topics/*', payload: 'x' });
+    await app.inject('/topics/%zz/messages');
+    service.counters.deliveryMilliseconds.observe(7);
     await app.inject('/metrics');
     const answer = await app.inject('/metrics');
     t.equal(answer.headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8');
@@ -186,6 +190,9 @@ t.test('metrics show what was counted', async (t) => {
   });
   for (const line of [
     'tidings_messages_published_total 3', 'tidings_publishes_refused_total{code="invalid-topic"} 2', 'tidings_bus_up 1',
+    'tidings_responses_total{status="400"} 3', 'tidings_responses_total{status="200"} 1', `tidings_build_info{version="0",node="0"} 1`,
+    'tidings_streams_max 1', 'tidings_tail_max_bytes 2', 'tidings_appends_waiting_max 3', 'tidings_log_max_bytes 4', 'tidings_log_max_age_seconds 5',
+    'tidings_delivery_seconds_bucket{le="0.005"} 0', 'tidings_delivery_seconds_bucket{le="0.01"} 1', 'tidings_delivery_seconds_sum 0.007',
     '# TYPE tidings_commit_seconds histogram', '# TYPE tidings_commit_messages histogram',
   ]) t.ok(body.split('\n').includes(line), line);
   const samples = (name: string): string[] => body.split('\n').filter((line) => line.startsWith(`tidings_${name}_`)).map((line) => line.replace(`tidings_${name}_`, ''));
@@ -198,4 +205,6 @@ t.test('metrics show what was counted', async (t) => {
     'bucket{le="200"} 3', 'bucket{le="500"} 3', 'bucket{le="1000"} 3', 'bucket{le="2000"} 3', 'bucket{le="5000"} 4', 'bucket{le="+Inf"} 5', 'sum 10007', 'count 5',
   ]);
   t.match(body, /^nodejs_eventloop_lag_p99_seconds [0-9.e-]+$/m);
+  const named = readFileSync(join(import.meta.dirname, '../../docs/monitoring.md'), 'utf8').match(/\b(tidings|nodejs|process)_[a-z0-9_]*[a-z0-9]\b/g)!;
+  for (const name of new Set(named)) t.ok(body.includes(`# TYPE ${name.replace(/_bucket$/, '')} `), `docs/monitoring.md names ${name}`);
 });

@@ -1,5 +1,6 @@
-import { pino, type Logger as PinoLogger } from 'pino';
-import type { Logger } from '../../src/runtime/logger.ts';
+import type { Logger as PinoLogger } from 'pino';
+import { makeLogger, type Logger } from '../../src/runtime/logger.ts';
+import { isStoreFailure } from '../../src/store/store.ts';
 
 /** A logger that says nothing. */
 export const quietLogger: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -7,5 +8,5 @@ export const quietLogger: Logger = { debug: () => undefined, info: () => undefin
 /** A logger whose lines a test can read. */
 export function recordingLogger(): { logger: PinoLogger; lines: string[] } {
   const lines: string[] = [];
-  return { logger: pino({ level: 'trace' }, { write: (line: string) => void lines.push(line) }), lines };
+  return { logger: makeLogger({ level: 'trace', isExpected: isStoreFailure, destination: { write: (line) => void lines.push(line) } }), lines };
 }

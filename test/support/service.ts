@@ -11,7 +11,7 @@ function never(): never {
 
 /** A service without a log behind it, for what no real one does on request: fail in odd ways. */
 export function fakeService(parts: Partial<Service> = {}, environment: Record<string, string> = {}): Service {
-  const metrics = new Metrics();
+  const metrics = new Metrics({ build: { version: '0', node: '0' }, limits: { streams: 1, tailBytes: 2, appendsWaiting: 3, logBytes: 4, logSeconds: 5 } });
   return {
     config: readConfig(environment, { dotenv: false }),
     logger: pino({ level: 'silent' }),

@@ -32,6 +32,7 @@ interface Metric {
 const BUCKETS = {
   tidings_commit_messages: ['1', '2', '5', '10', '20', '50', '100', '200', '500', '1000', '2000', '5000', '+Inf'],
   tidings_commit_seconds: ['0.001', '0.002', '0.005', '0.01', '0.02', '0.05', '0.1', '0.2', '0.5', '1', '2', '5', '+Inf'],
+  tidings_delivery_seconds: ['0.001', '0.002', '0.005', '0.01', '0.02', '0.05', '0.1', '0.2', '0.5', '1', '2', '5', '10', '30', '+Inf'],
 };
 
 /** Reads Prometheus' text format (https://prometheus.io/docs/instrumenting/exposition_formats), and throws at whatever is not of it. */
@@ -97,6 +98,8 @@ await t.test('metrics are in the text format of Prometheus, all that are promise
     tidings_tail_first: 'gauge', tidings_tail_last: 'gauge', tidings_tail_messages: 'gauge', tidings_tail_bytes: 'gauge', tidings_tail_filled_total: 'counter',
     tidings_commit_messages: 'histogram', tidings_commit_seconds: 'histogram', tidings_appends_waiting: 'gauge',
     tidings_log_head: 'gauge', tidings_log_oldest: 'gauge', tidings_bus_up: 'gauge', tidings_bus_refused_total: 'counter', tidings_database_up: 'gauge',
+    tidings_build_info: 'gauge', tidings_responses_total: 'counter', tidings_delivery_seconds: 'histogram', tidings_streams_max: 'gauge', tidings_tail_max_bytes: 'gauge',
+    tidings_appends_waiting_max: 'gauge', tidings_log_max_bytes: 'gauge', tidings_log_max_age_seconds: 'gauge', process_open_fds: 'gauge', process_max_fds: 'gauge',
     tidings_publishes_refused_total: 'counter', tidings_publishes_replayed_total: 'counter', tidings_gaps_total: 'counter',
     nodejs_eventloop_lag_p99_seconds: 'gauge', nodejs_eventloop_lag_max_seconds: 'gauge', process_resident_memory_bytes: 'gauge', nodejs_heap_size_used_bytes: 'gauge',
   };
@@ -132,6 +135,12 @@ await t.test('they count what happens', async (t) => {
   t.ok(grown('commit_messages_count') >= 3 && grown('commit_messages_count') <= 9);
   t.ok(grown('commit_seconds_count') >= grown('commit_messages_count'), 'a commit of replays alone takes time and stores nothing');
   t.ok(grown('commit_seconds_sum') > 0 && grown('commit_seconds_sum') < took / 1000, `commits took ${grown('commit_seconds_sum')} of ${took / 1000} s`);
+  // A sweep for each message that came alone at least, and none for a replay.
+  t.ok(grown('delivery_seconds_count') >= 1 && grown('delivery_seconds_count') <= 9, `${grown('delivery_seconds_count')} sweeps`);
+  t.ok(grown('delivery_seconds_sum') >= 0 && grown('delivery_seconds_sum') < 9 * took / 1000);
+  // Three publishes, one of them twice under its key, and a batch; a topic that is none; a key that was used for something else.
+  t.match({ created: grown('responses_total{status="201"}'), invalid: grown('responses_total{status="400"}'), reused: grown('responses_total{status="422"}') }, { created: 4, invalid: 1, reused: 1 });
+  t.ok(grown('responses_total{status="200"}') >= 3);
   t.ok((now.get('tidings_tail_first') ?? NaN) >= 1);
   // A commit of seven messages at least, and no commit of more than nine.
   t.ok(grown('commit_messages_bucket{le="10"}') > grown('commit_messages_bucket{le="5"}'));

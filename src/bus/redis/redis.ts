@@ -31,9 +31,9 @@ const WARN_INTERVAL_MS = 60_000;
 
 /** What is logged of envelopes that are not used. One of another epoch is usual while an instance starts: it is only counted. */
 const WARNINGS: Partial<Record<keyof Counters['busRefused'], string>> = {
-  'other-version': 'Another version of Tidings, or something else, publishes on this bus: looking at the log instead',
-  forged: 'A bus message is not from an instance that can read the log: somebody else may publish on this Redis. Looking at the log instead',
-  malformed: 'A bus message was malformed: looking at the log instead',
+  'other-version': 'another version of Tidings, or something else, publishes on this Redis: looking at the log instead',
+  forged: 'a message from Redis is not of an instance that can read the log: somebody else may publish on this Redis. Looking at the log instead',
+  malformed: 'a message from Redis was malformed: looking at the log instead',
 };
 
 export interface RedisBusOptions {
@@ -189,10 +189,10 @@ export class RedisBus implements Bus {
   #logState(error?: unknown): void {
     const { state } = this;
     if (this.#closed || state === this.#loggedState) return;
-    if (state === 'up') this.#logger.info('The bus is up');
+    if (state === 'up') this.#logger.info('Redis is up: other instances learn of messages at once');
     // While the first connections open, the bus is not up yet, and nothing has gone wrong.
     else if (error === undefined) return;
-    else this.#logger.warn({ reason: typeof error === 'string' ? error : redactedReason(error) }, 'The bus is degraded: other instances learn of messages at their next look at the log');
+    else this.#logger.warn({ reason: typeof error === 'string' ? error : redactedReason(error) }, 'Redis cannot be used: other instances learn of messages at their next look at the log');
     this.#loggedState = state;
   }
 

@@ -38,6 +38,7 @@ export function addFastPath({ server, service, policy, requestId, limits }: Fast
   const stream = fastStreams(service, requestId);
   const handlers = new Map<Endpoint, FastPathHandler>([[ENDPOINTS.publish, counted(publish)], [ENDPOINTS.streamTopic, counted(stream)], [ENDPOINTS.streamTopics, counted(stream)]]);
   const preflight = counted(({ head, connection, admission: { headers } }) => {
+    service.counters.answer(204);
     connection.answer({ status: 204, headers, body: '' }, !head.keepsAlive || service.draining);
     return true;
   });

@@ -21,6 +21,7 @@ export function fastPublish(service: Service, requestId: () => string): FastPath
     } catch (error) {
       response = problemResponse(problemOf(error, service.logger, requestId), admission.headers);
     }
+    service.counters.answer(response.status);
     connection.answer(response, !head.keepsAlive || service.draining);
   }
 

@@ -36,7 +36,9 @@ export function fastStreams(service: Service, requestId: () => string): FastPath
     // HTTP/1.0 knows no chunks: the end of the connection is the end of the stream.
     const options = { form: formOf(query, isTopic ? 'data' : 'object'), control: isOn(query, 'control'), chunked: head.httpVersion !== '1.0' } as const;
     open(request, filter, options, wanted).catch((error: unknown) => {
-      connection.answer(problemResponse(problemOf(error, service.logger, requestId), admission.headers), true);
+      const response = problemResponse(problemOf(error, service.logger, requestId), admission.headers);
+      service.counters.answer(response.status);
+      connection.answer(response, true);
     });
     return true;
   };

@@ -11,16 +11,21 @@ const PARSER: Readonly<Record<string, readonly [ProblemCode, string]>> = {
 /** Connections whose last answer waits for those before it: the parser complains again of whatever else arrives there. */
 const ending = new WeakSet<Socket>();
 
-/** Answers what never became a request: an error of the parser or of the connection. No hook and no route saw it. */
-export function answerClientError(error: Error & { readonly code?: string }, socket: Socket): void {
+/**
+ * Answers what never became a request: an error of the parser or of the connection. No hook and no route saw it.
+ * @returns The status of the answer; undefined where there is none.
+ */
+export function answerClientError(error: Error & { readonly code?: string }, socket: Socket): number | undefined {
   if (error.code === 'ECONNRESET') {
     socket.destroySoon();
-    return;
+    return undefined;
   }
-  if (ending.has(socket)) return;
+  if (ending.has(socket)) return undefined;
   ending.add(socket);
   const [code, detail] = PARSER[error.code ?? ''] ?? ['invalid-request', 'The request is not well-formed HTTP.'];
-  endWith(new Problem(code, detail), socket);
+  const problem = new Problem(code, detail);
+  endWith(problem, socket);
+  return problem.status;
 }
 
 function endWith(problem: Problem, socket: Socket): void {

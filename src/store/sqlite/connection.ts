@@ -1,6 +1,6 @@
 import Database from 'better-sqlite3';
 import { StoreError } from '../store.ts';
-import { checkBeforeOpening, DatabaseFiles, type FileIdentity } from './database-files.ts';
+import { checkBeforeOpening, DatabaseFiles, makePrivate, shutOthersOut, type FileIdentity } from './database-files.ts';
 import { isBusy, toCommitError, toStoreError, toUnknownError } from './errors.ts';
 import { CHECKPOINT_PAGES, WAL_KEPT_BYTES } from './write-ahead-log.ts';
 
@@ -24,14 +24,20 @@ const CACHE_KIB = 32_768;
 const LOCK_RETRY_MIN_MS = 1;
 const LOCK_RETRY_MAX_MS = 5;
 
-/**
- * Opens the database. With `expected`, only if the name still stands for that file: a worker that starts again must
- * not go on in a copy that someone is still restoring.
- */
-export function connect(file: string, deadline: number, expected?: FileIdentity): SqliteConnection {
+export interface ConnectOptions {
+  /** The database is opened only if the name still stands for that file: a worker that starts again must not go on in a copy that someone is still restoring. */
+  readonly expected?: FileIdentity | undefined;
+  /** Looks at the file before anything in it is changed, and throws where it must stay as it is. */
+  readonly inspect?: (db: Database.Database) => void;
+}
+
+/** Opens the database, and makes it where there is none, and none is expected. */
+export function connect(file: string, deadline: number, { expected, inspect = () => undefined }: ConnectOptions): SqliteConnection {
   checkBeforeOpening(file, expected);
+  if (expected === undefined) makePrivate(file);
   const db = new Database(file, { timeout: 0, fileMustExist: expected !== undefined });
   try {
+    patiently(deadline, () => inspect(db));
     const mode = patiently(deadline, () => db.pragma('journal_mode = WAL', { simple: true }));
     if (mode !== 'wal') throw new StoreError('unavailable', `SQLite cannot keep a write-ahead log beside ${file}: the file must be on a local disk`);
     // Invariant 1: the driver's default in WAL mode leaves the last commits to a power cut.
@@ -44,6 +50,7 @@ export function connect(file: string, deadline: number, expected?: FileIdentity)
     db.pragma(`cache_size = -${CACHE_KIB}`);
     // Makes the write-ahead log and its index, where they are missing.
     patiently(deadline, () => db.pragma('schema_version'));
+    shutOthersOut(file);
     // Once more: the file may have been exchanged meanwhile.
     checkBeforeOpening(file, expected);
     return {

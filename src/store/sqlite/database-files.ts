@@ -1,4 +1,4 @@
-import { realpathSync, statSync, type BigIntStats } from 'node:fs';
+import { chmodSync, closeSync, openSync, realpathSync, statSync, type BigIntStats } from 'node:fs';
 import type Database from 'better-sqlite3';
 import { StoreError } from '../store.ts';
 import { DamageError, LostFileError } from './errors.ts';
@@ -12,6 +12,11 @@ const WAL_FRAME_HEADER_BYTES = 24;
 
 /** How often the length of the write-ahead log is read before it counts as cut: another process may begin it anew between the two questions. */
 const WAL_LENGTH_READS = 3;
+
+/** Permissions: of a file that its owner alone reads and writes; all of the owner's; all of everybody who is neither the owner nor in the group. */
+const PRIVATE_MODE = 0o600;
+const OWNER_MASK = 0o700;
+const OTHERS_MASK = 0o007;
 
 const REPLACED = 'was replaced or removed while in use; restart Tidings when the new file is complete';
 
@@ -122,6 +127,27 @@ export function checkBeforeOpening(file: string, expected: FileIdentity | undefi
   const wal = `${found === undefined ? file : realpathSync(file)}-wal`;
   if ((found === undefined || found.size === 0n) && (stat(wal)?.size ?? 0n) > 0n) {
     throw new DamageError(`the database file ${file} is missing or empty, but its write-ahead log ${wal} is not: put the database file back, or move the write-ahead log away`);
+  }
+}
+
+/**
+ * Makes the database file, where there is none, so that only its owner may use it: SQLite would let everybody read it. It gives the other two files the permissions of this one.
+ * A file that is there is not opened: to close it again would release the locks that this process has on it.
+ */
+export function makePrivate(file: string): void {
+  try {
+    closeSync(openSync(file, 'wx', PRIVATE_MODE));
+  } catch {
+    // It is there. Or it cannot be made: then SQLite fails next, and its error has a sentence.
+  }
+}
+
+/** Takes permissions back that earlier versions, or SQLite, gave to everybody. What an operator gave to a group stays. */
+export function shutOthersOut(file: string): void {
+  const path = realpathSync(file);
+  for (const name of [path, `${path}-wal`, `${path}-shm`]) {
+    const found = statSync(name, { throwIfNoEntry: false });
+    if (found !== undefined && (found.mode & OTHERS_MASK) !== 0 && found.uid === process.getuid?.()) chmodSync(name, found.mode & OWNER_MASK);
   }
 }
 

@@ -8,7 +8,7 @@ import { missingMigrations } from '../migrations.ts';
 import { connect, monotonic, readTransaction, writeTransaction, type SqliteConnection } from './connection.ts';
 import { toStoreError } from './errors.ts';
 import { LogStateQuery, type LogRow } from './log-state.ts';
-import { appliedMigrations } from './migrate.ts';
+import { appliedMigrations, refuseForeign } from './migrate.ts';
 import { Seeker } from './seek.ts';
 
 /** How long one step waits for another process to let go of the database. */
@@ -33,7 +33,7 @@ export function acceptClock(file: string): Promise<Restamped> {
 async function connected<Result>(file: string, work: (sqliteConnection: SqliteConnection) => Result | Promise<Result>): Promise<Result> {
   if (!existsSync(file)) throw neverOpened();
   try {
-    const sqliteConnection = connect(resolve(file), monotonic() + STEP_WAIT_MS);
+    const sqliteConnection = connect(resolve(file), monotonic() + STEP_WAIT_MS, { inspect: refuseForeign });
     try {
       requireSchema(missingMigrations('sqlite', appliedMigrations(sqliteConnection.db)));
       return await work(sqliteConnection);

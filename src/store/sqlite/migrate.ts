@@ -2,7 +2,8 @@ import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type Database from 'better-sqlite3';
 import { UNDERSTOOD_LEVEL } from '../level.ts';
-import { missingMigrations, type AppliedMigration } from '../migrations.ts';
+import { foreignDatabase, missingMigrations, type AppliedMigration } from '../migrations.ts';
+import { StoreError } from '../store.ts';
 import { connect, monotonic, writeTransaction } from './connection.ts';
 import { toStoreError } from './errors.ts';
 
@@ -25,7 +26,7 @@ export function raiseLevel(file: string): number | undefined {
 function write<Result>(file: string, work: (db: Database.Database) => Result): Result {
   try {
     makeFolder(file);
-    const sqliteConnection = connect(resolve(file), monotonic() + MIGRATE_WAIT_MS);
+    const sqliteConnection = connect(resolve(file), monotonic() + MIGRATE_WAIT_MS, { inspect: refuseForeign });
     try {
       return writeTransaction(sqliteConnection, monotonic() + MIGRATE_WAIT_MS, () => work(sqliteConnection.db));
     } finally {
@@ -53,6 +54,13 @@ export function applyMigrations(db: Database.Database): number {
   return missing.length;
 }
 
+/** Throws where a file holds what another program has made, or a newer version so that this one cannot use it. */
+export function refuseForeign(db: Database.Database): void {
+  const applied = appliedMigrations(db);
+  if (applied.length === 0 && db.prepare("SELECT 1 FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'").get() !== undefined) throw foreignDatabase();
+  missingMigrations('sqlite', applied);
+}
+
 /** The migrations that a database has; none where it is not one of ours. */
 export function appliedMigrations(db: Database.Database): AppliedMigration[] {
   if (db.prepare("SELECT 1 FROM sqlite_master WHERE name = '__drizzle_migrations'").get() === undefined) return [];
@@ -68,7 +76,12 @@ function remembersCompatible(db: Database.Database): boolean {
 /** Makes the database's folder, and makes it last: a power cut must not take the folder away from under what was stored. */
 export function makeFolder(file: string): void {
   const folder = dirname(resolve(file));
-  const first = mkdirSync(folder, { recursive: true });
+  let first: string | undefined;
+  try {
+    first = mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw new StoreError('unavailable', `the database file needs a folder that cannot be made: ${error instanceof Error ? error.message : String(error)}`, error);
+  }
   if (first === undefined) return;
   for (let made = folder; made.length >= first.length; made = dirname(made)) syncFolder(dirname(made));
 }

@@ -50,10 +50,10 @@ let newest = 0;
 const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: number) => [value: Calls[Name]['value'], transfer: Transferable[]] } = {
   open(_, deadline) {
     if (first === undefined) throw new StoreError('unavailable', 'the store was opened before');
-    const { makeFolder, applyMigrations, beginEpoch } = first;
+    const { makeFolder, applyMigrations, beginEpoch, refuseForeign } = first;
     makeFolder(file);
     disconnect();
-    const sqliteConnection = connect(file, deadline, opened?.identity);
+    const sqliteConnection = connect(file, deadline, { expected: opened?.identity, inspect: refuseForeign });
     try {
       const { logId } = writeTransaction(sqliteConnection, deadline, () => {
         applyMigrations(sqliteConnection.db);
@@ -117,7 +117,7 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
 function use(deadline: number): Session {
   if (session !== undefined) return session;
   if (opened === undefined) throw new StoreError('unavailable', 'the store is not open');
-  const sqliteConnection = connect(file, deadline, opened.identity);
+  const sqliteConnection = connect(file, deadline, { expected: opened.identity });
   try {
     const { logId } = opened;
     patiently(deadline, () => probe(file, logId));

@@ -165,7 +165,7 @@ t.test('what is not ours on the channel is counted, and does no harm', async (t)
   t.same(others, { 'other-version': 1, 'other-epoch': 0 });
   t.ok(forged > 0 && malformed > 100);
   t.equal(forged + malformed, whole.length - 1 + 100 + 1 + 1);
-  const warnings = lines.filter((line) => line.includes('"level":40'));
+  const warnings = lines.filter((line) => line.includes('"level":"warn"'));
   t.equal(warnings.length, 3, 'it warns once of each kind');
 });
 
@@ -176,7 +176,7 @@ t.test('warnings of one kind come once a minute, however much of it there is', a
   const { ear } = await joined(t, redisBus({ url, logger, clock }), 'log-warn');
   const noise = redisClient(t, { url });
   const { bus } = await joined(t, redisBus({ url, logger }), 'log-warn');
-  const warnings = (): number => lines.filter((line) => line.includes('"level":40')).length;
+  const warnings = (): number => lines.filter((line) => line.includes('"level":"warn"')).length;
   for (const [at, seq] of [[0, 1], [59_000, 2], [60_000, 3]] as const) {
     await clock.advance(at - clock.monotonic());
     for (let count = 0; count < 10; count++) await noise.publish('tidings:log-warn', 'hello');

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { migrate } from '../../../src/store/postgres/migrate.ts';
 import { draft, keyed, openStore, readMessages, request, stored } from '../../contract/store-kit.ts';
 import { storeContract } from '../../contract/store.ts';
 import { startPostgres } from '../../support/postgres.ts';
@@ -7,6 +8,27 @@ import { PostgresDatabase } from './database.ts';
 const server = await startPostgres(t);
 
 storeContract(t, 'PostgreSQL', () => PostgresDatabase.create(server));
+
+t.test('a schema that another program has migrated is refused, and left as it is', async (t) => {
+  for (const time of [1_600_000_000_000, 99_900_000_000_000]) {
+    const database = await PostgresDatabase.create(server);
+    await server.ask(database.name, `CREATE SCHEMA tidings; CREATE TABLE tidings.__drizzle_migrations (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at bigint);
+      INSERT INTO tidings.__drizzle_migrations (hash, created_at) VALUES ('abc', ${time})`);
+    const store = database.store();
+    t.teardown(() => store.close());
+    const refused = { kind: 'unavailable', message: /^the database belongs to another program: .*DATABASE_URL$/ };
+    await t.rejects(store.open(), refused);
+    await t.rejects(migrate(database.url), refused);
+    t.same(await server.ask(database.name, "SELECT tablename::text FROM pg_tables WHERE schemaname = 'tidings'"), [['__drizzle_migrations']]);
+  }
+});
+
+t.test('other programs may use the same database', async (t) => {
+  const database = await PostgresDatabase.create(server);
+  await server.ask(database.name, `CREATE SCHEMA drizzle; CREATE TABLE drizzle.__drizzle_migrations (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at bigint);
+    INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES ('abc', 1600000000000); CREATE TABLE messages (id integer)`);
+  t.same(await stored(await openStore(t, database), [request(draft('a'))]), [1]);
+});
 
 t.test('what the database is set to changes nothing of what is stored', async (t) => {
   const database = await PostgresDatabase.create(server);

@@ -1,7 +1,8 @@
-import { closeSync, copyFileSync, existsSync, openSync, readFileSync, renameSync, statSync, truncateSync, unlinkSync, writeFileSync, writeSync } from 'node:fs';
+import { chmodSync, closeSync, copyFileSync, existsSync, openSync, readFileSync, renameSync, statSync, symlinkSync, truncateSync, unlinkSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t from 'tap';
+import { readClocks } from '../../../src/store/sqlite/log-clock.ts';
 import { migrate } from '../../../src/store/sqlite/migrate.ts';
 import { SqliteStore } from '../../../src/store/sqlite/sqlite.ts';
 import { WAL_KEPT_BYTES, WAL_MAX_BYTES } from '../../../src/store/sqlite/write-ahead-log.ts';
@@ -18,6 +19,66 @@ t.test('the folder of the database is made', async (t) => {
   t.teardown(() => store.close());
   await store.open();
   t.ok(existsSync(file));
+});
+
+/** The permissions of the database file, its write-ahead log and the index. */
+function modes(file: string): string[] {
+  return ['', '-wal', '-shm'].map((suffix) => (statSync(`${file}${suffix}`).mode & 0o777).toString(8));
+}
+
+t.test('the files of a database are their owner\'s alone', { skip: process.getuid === undefined ? 'this system has no such permissions' : false }, async (t) => {
+  const before = process.umask(0o022);
+  t.teardown(() => process.umask(before));
+  const database = new SqliteDatabase(t);
+  const store = database.store();
+  t.teardown(() => store.close());
+  await store.open();
+  t.same(modes(database.file), ['600', '600', '600']);
+
+  await t.test('also where an earlier version left them to everybody; what a group was given stays', async (t) => {
+    for (const [mode, after] of [[0o644, '600'], [0o666, '600'], [0o664, '600'], [0o640, '640'], [0o660, '660'], [0o600, '600']] as const) {
+      const earlier = new SqliteDatabase(t);
+      migrate(earlier.file);
+      chmodSync(earlier.file, mode);
+      const one = earlier.store();
+      t.teardown(() => one.close());
+      await one.open();
+      t.same(modes(earlier.file), [after, after, after], mode.toString(8));
+    }
+  });
+
+  await t.test('also behind a link to a file that is not there yet', async (t) => {
+    const link = new SqliteDatabase(t);
+    const target = join(tempFolder(t), 'target.db');
+    symlinkSync(target, link.file);
+    const one = link.store();
+    t.teardown(() => one.close());
+    await one.open();
+    t.same(modes(target), ['600', '600', '600']);
+  });
+});
+
+t.test('a database of another program is refused, and left as it is', async (t) => {
+  const DRIZZLE = 'CREATE TABLE __drizzle_migrations (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at numeric);';
+  for (const [what, sql] of [
+    ['drizzle, earlier', `${DRIZZLE} INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('abc', 1600000000000); CREATE TABLE users (id integer)`],
+    ['drizzle, later', `${DRIZZLE} INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('abc', 99900000000000)`],
+    ['drizzle, nothing applied', DRIZZLE],
+    ['tables of its own', 'CREATE TABLE messages (id integer, body text)'],
+  ] as const) {
+    const database = new SqliteDatabase(t);
+    const foreign = new Database(database.file);
+    foreign.exec(sql);
+    foreign.close();
+    const bytes = readFileSync(database.file);
+    const store = database.store();
+    t.teardown(() => store.close());
+    const refused = { kind: 'unavailable', message: /^the database belongs to another program: .*DATABASE_URL$/ };
+    await t.rejects(store.open(), refused, what);
+    t.throws(() => migrate(database.file), refused, what);
+    await t.rejects(readClocks(database.file), refused, what);
+    t.ok(readFileSync(database.file).equals(bytes), what);
+  }
 });
 
 t.test('a file that is no database is left as it is, and opening works once there is a good one', async (t) => {

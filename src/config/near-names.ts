@@ -1,0 +1,66 @@
+import { SETTINGS, type SettingName } from './settings.ts';
+
+/** Names up to this length have fewer than two wrong letters; longer ones may have two. */
+const ONE_WRONG_MAX_CHARACTERS = 12;
+/** In names this short nothing may be wrong but the order of two neighbours: HOSTS and PORT0 are others' variables. */
+const SWAPPED_MAX_CHARACTERS = 4;
+
+/** How names end that give their unit, in this program or in others. */
+const UNIT = /_?(MS|MILLIS|MILLISECONDS|S|SECS?|SECONDS|MIN|MINUTES|HOURS|DAYS|BYTES|[KMG]I?B|SIZE|COUNT|MESSAGES)$/;
+
+/** Kubernetes sets `<SERVICE>_PORT` to such a value for every service, also for one that is called "tidings". */
+const SERVICE_LINK = /^(tcp|udp|sctp):\/\//;
+
+const NAMES = Object.keys(SETTINGS) as SettingName[];
+
+/**
+ * The setting that was meant by a name that is none. The rule, in this order: the name is a setting's but for case, separators, `DB` for `DATABASE` or
+ * `TIDINGS_` before it; it has another unit; a few of its letters are wrong.
+ * @param value Tells a setting with our prefix from what Kubernetes sets.
+ */
+export function nearestSetting(name: string, value: string): SettingName | undefined {
+  if (Object.hasOwn(SETTINGS, name)) return undefined;
+  const letters = lettersOf(name);
+  const own = letters.replace(/^TIDINGS/, '');
+  if (own !== letters && SERVICE_LINK.test(value)) return undefined;
+  const stem = stemOf(name);
+  return NAMES.find((setting) => lettersOf(setting) === own)
+    ?? NAMES.find((setting) => stem !== undefined && stemOf(setting) === stem)
+    ?? NAMES.find((setting) => isNear(lettersOf(setting), letters));
+}
+
+function lettersOf(name: string): string {
+  return name.toUpperCase().replace(/[^A-Z0-9]/g, '').replace(/^DB/, 'DATABASE');
+}
+
+/** What a name that ends in a unit says before it. */
+function stemOf(name: string): string | undefined {
+  const stem = name.toUpperCase().replace(UNIT, '');
+  return stem === name.toUpperCase() || stem === '' ? undefined : lettersOf(stem);
+}
+
+function isNear(setting: string, name: string): boolean {
+  if (wrongLetters(setting, name) > (setting.length > ONE_WRONG_MAX_CHARACTERS ? 2 : 1)) return false;
+  return setting.length > SWAPPED_MAX_CHARACTERS || sorted(setting) === sorted(name);
+}
+
+function sorted(letters: string): string {
+  return letters.split('').toSorted().join('');
+}
+
+/** How many letters are missing, too many, different, or swapped with their neighbour (the optimal string alignment distance). */
+function wrongLetters(one: string, other: string): number {
+  let beforeLast: number[] = [];
+  let last = Array.from({ length: other.length + 1 }, (_, column) => column);
+  for (let row = 1; row <= one.length; row++) {
+    const current = [row];
+    for (let column = 1; column <= other.length; column++) {
+      const isSame = one[row - 1] === other[column - 1];
+      const isSwapped = row > 1 && column > 1 && one[row - 1] === other[column - 2] && one[row - 2] === other[column - 1];
+      current.push(Math.min(last[column]! + 1, current[column - 1]! + 1, last[column - 1]! + (isSame ? 0 : 1), isSwapped ? beforeLast[column - 2]! + 1 : Infinity));
+    }
+    beforeLast = last;
+    last = current;
+  }
+  return last[other.length]!;
+}

@@ -1,0 +1,48 @@
+import { styleText } from 'node:util';
+import type { ErrorFacts } from './error-facts.ts';
+
+type Style = Parameters<typeof styleText>[0];
+
+const LEVEL_STYLES: Readonly<Record<string, Style>> = { trace: 'dim', debug: 'dim', info: 'green', warn: 'yellow', error: 'red', fatal: 'red' };
+
+/** A terminal obeys these: a text that somebody sent must not. Line feeds of a stack stay. */
+const CONTROL_CHARACTERS = /[\p{Cc}\p{Cf}]/gu;
+
+/** A value that needs no quotes. */
+const PLAIN = /^[\w./:@%+-]+$/;
+
+interface Line {
+  readonly level: string;
+  readonly time: string;
+  readonly msg?: string;
+  readonly err?: ErrorFacts;
+}
+
+/** A JSON line of the logger as people read it: `10:31:02.481 WARN the sentence retryMs=1000`. On a terminal nobody asks for process and host. */
+export function readableLine(json: string): string {
+  const { level, time, msg = '', err, pid: _pid, hostname: _hostname, ...facts } = JSON.parse(json) as Line & Readonly<Record<string, unknown>>;
+  const sentence = err === undefined ? msg : `${msg}: ${err.message}`;
+  const words = [
+    styleText('dim', clockTime(new Date(time))),
+    styleText(LEVEL_STYLES[level] ?? 'reset', level.toUpperCase().padEnd(5)),
+    printable(sentence),
+    ...Object.entries(facts).map(([name, value]) => styleText('dim', `${name}=${valueText(value)}`)),
+  ];
+  const stack = err?.stack?.split('\n').map((line) => `    ${printable(line)}\n`) ?? [];
+  return `${words.join(' ')}\n${stack.join('')}`;
+}
+
+/** By the clock on the wall. */
+function clockTime(time: Date): string {
+  const [hours, minutes, seconds] = [time.getHours(), time.getMinutes(), time.getSeconds()].map((part) => String(part).padStart(2, '0'));
+  return `${hours}:${minutes}:${seconds}.${String(time.getMilliseconds()).padStart(3, '0')}`;
+}
+
+function valueText(value: unknown): string {
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  return printable(PLAIN.test(text) || typeof value !== 'string' ? text : JSON.stringify(text));
+}
+
+function printable(text: string): string {
+  return text.replace(CONTROL_CHARACTERS, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
