@@ -6,10 +6,13 @@ import { KEPT_EPOCHS } from '../limits.ts';
 import { randomName } from '../names.ts';
 import type { AppendRequest, Outcome } from '../store.ts';
 import type { Row } from './connection.ts';
-import { booleans, elements, literal, nameIn, numbers, strings, wholeNumber } from './literals.ts';
+import { booleans, bytes, elements, hexadecimal, literal, nameIn, numbers, strings, wholeNumber } from './literals.ts';
 
 /** What a message costs beyond its topic and data: its other fields, and its entries in three indexes. Part of the log's size. */
 export const PG_ROW_OVERHEAD_BYTES = 128;
+
+/** Of an idempotency key's fingerprint; `tidings.append` knows it, too. */
+const FINGERPRINT_BYTES = 32;
 
 /** What an append says of the log, beside its requests. */
 export interface Circumstances {
@@ -30,14 +33,14 @@ export function appendCall(requests: readonly AppendRequest[], { begin, seen, kn
   const drafts = requests.flatMap((request) => request.drafts);
   const random = randomName(EPOCH_RANDOM_CHARACTERS);
   const text = `SELECT * FROM tidings.append(${[
-    numbers(requests.map((request) => request.drafts.length), 'integer'),
+    drafts.length,
     ...keyColumns(requests),
     strings(drafts.map(({ topic }) => topic)),
-    strings(drafts.map(({ event }) => event ?? null)),
+    drafts.every(({ event }) => event === undefined) ? 'NULL' : strings(drafts.map(({ event }) => event ?? null)),
     booleans(drafts.map(({ json }) => json)),
-    numbers(drafts.map(({ ttl }) => ttl), 'bigint'),
-    numbers(drafts.map(({ data }) => data.length), 'integer'),
-    `'${Buffer.concat(drafts.map(({ data }) => data)).toString('base64')}'`,
+    drafts.every(({ ttl }) => ttl === 0) ? 'NULL' : numbers(drafts.map(({ ttl }) => ttl), 'bigint'),
+    numbers([0, ...ends(drafts.map(({ data }) => data.length))], 'integer'),
+    bytes(Buffer.concat(drafts.map(({ data }) => data))),
     PG_ROW_OVERHEAD_BYTES, CLOCK_JUMP_MS,
     `'${random}'`, KEPT_EPOCHS, begin, literal(seen.epoch), seen.seq, literal(newestOf(known)), UNDERSTOOD_LEVEL,
   ].join(', ')})`;
@@ -46,14 +49,24 @@ export function appendCall(requests: readonly AppendRequest[], { begin, seen, kn
 
 function keyColumns(requests: readonly AppendRequest[]): string[] {
   const keys = requests.map(({ key }) => key);
-  if (keys.every((key) => key === undefined)) return Array<string>(5).fill('NULL');
+  if (keys.every((key) => key === undefined)) return ['NULL', 'NULL', 'NULL', 'NULL', 'NULL', 'false'];
+  const fingerprints = Buffer.alloc(keys.length * FINGERPRINT_BYTES);
+  keys.forEach((key, index) => fingerprints.set(key?.fingerprint ?? [], index * FINGERPRINT_BYTES));
+  const names = keys.filter((key) => key !== undefined).map(({ scope, key }) => `${scope}\0${key}`);
   return [
+    numbers([1, ...ends(requests.map(({ drafts }) => drafts.length)).slice(0, -1).map((end) => end + 1)], 'integer'),
     strings(keys.map((key) => key?.scope ?? null)),
     strings(keys.map((key) => key?.key ?? null)),
-    strings(keys.map((key) => (key === undefined ? null : Buffer.from(key.fingerprint).toString('hex')))),
+    hexadecimal(fingerprints),
     numbers(keys.map((key) => key?.window ?? null), 'bigint'),
-    numbers(requests.flatMap(({ drafts }, index) => drafts.map(() => index + 1)), 'integer'),
+    String(new Set(names).size < names.length),
   ];
+}
+
+/** Where each of several parts ends that follow each other. */
+function ends(lengths: readonly number[]): number[] {
+  let end = 0;
+  return lengths.map((length) => (end += length));
 }
 
 /** What became of each request, from the first columns of the row that `tidings.append` answers; and whether it began the epoch of its call. */

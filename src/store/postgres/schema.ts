@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm';
 import { bigint, boolean, customType, index, integer, pgSchema, primaryKey, smallint, text } from 'drizzle-orm/pg-core';
 
 /**
- * The tables, for drizzle-kit only. Functions in the database read and write them (migrations/postgres/0003_compatible_functions.sql), because an
+ * The tables, for drizzle-kit only. Functions in the database read and write them (migrations/postgres), because an
  * append must be one round trip. They have a PostgreSQL schema of their own, so that they fit into a database that other programs use, too.
  */
 const tidings = pgSchema('tidings');

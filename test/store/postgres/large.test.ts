@@ -4,7 +4,7 @@ import { Filter } from '../../../src/model/topic.ts';
 import { appendCall } from '../../../src/store/postgres/append.ts';
 import { readCall } from '../../../src/store/postgres/query.ts';
 import { TRANSACTION_SETTINGS } from '../../../src/store/postgres/transaction-settings.ts';
-import { EVERYTHING } from '../../contract/store-kit.ts';
+import { EVERYTHING, openStore } from '../../contract/store-kit.ts';
 import { largeLog } from '../../contract/store-large.ts';
 import { startPostgres } from '../../support/postgres.ts';
 import { rounds } from '../../support/rounds.ts';
@@ -46,6 +46,9 @@ t.test('the server itself reads no more than that: no plan sorts or filters all 
 
 t.test('an append looks at none of the keys that it does not name, also over a connection that knew the table when it was small', async (t) => {
   const client = await database.client(t);
+  const store = await openStore(t, database);
+  const { lineage, head } = await store.state();
+  const circumstances = { begin: false, seen: { epoch: lineage.epochs.at(-1)!.epoch, seq: head }, known: lineage };
   let named = 0;
   /** Appends as many messages, each with a key of its own, and tells how many remembered keys the server has fetched for it. */
   const readFor = async (messages: number): Promise<number> => {
@@ -55,7 +58,7 @@ t.test('an append looks at none of the keys that it does not name, also over a c
     }));
     await client.query('BEGIN');
     // With its settings, as an instance sends it: without them each call would be compiled first.
-    await client.query(`${TRANSACTION_SETTINGS}; ${appendCall(requests, { begin: false, seen: { epoch: '', seq: 0 }, known: new Lineage([]) }).text}`);
+    await client.query(`${TRANSACTION_SETTINGS}; ${appendCall(requests, circumstances).text}`);
     // Of this transaction, before anybody else is told.
     const { rows } = await client.query<{ sum: string }>("SELECT seq_tup_read + idx_tup_fetch AS sum FROM pg_stat_xact_user_tables WHERE schemaname = 'tidings' AND relname = 'keys'");
     await client.query('COMMIT');

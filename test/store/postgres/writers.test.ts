@@ -1,7 +1,6 @@
 import { Socket } from 'node:net';
 import type { Client } from 'pg';
 import t, { type Test } from 'tap';
-import { Lineage } from '../../../src/model/epochs.ts';
 import { appendCall } from '../../../src/store/postgres/append.ts';
 import { TRANSACTION_SETTINGS } from '../../../src/store/postgres/transaction-settings.ts';
 import type { Store } from '../../../src/store/store.ts';
@@ -17,7 +16,7 @@ const server = await startPostgres(t);
 /** What an instance sends for an append. */
 async function message(store: Store, text: string): Promise<string> {
   const { lineage, head } = await store.state();
-  return appendCall([request(draft('a', text))], { begin: false, seen: { epoch: lineage.epochs.at(-1)!.epoch, seq: head }, known: new Lineage([]) }).text;
+  return appendCall([request(draft('a', text))], { begin: false, seen: { epoch: lineage.epochs.at(-1)!.epoch, seq: head }, known: lineage }).text;
 }
 
 /** A client past the stores, whose socket the test has in hand. */
@@ -62,8 +61,8 @@ t.test('an instance that is stopped at any point of an append leaves the others 
     const { socket } = await connect(t, database);
     // Nothing is read from it any more either, as from a process that was stopped.
     socket.pause();
-    socket.write(packet.subarray(0, point));
     const { head } = await store.state();
+    socket.write(packet.subarray(0, point));
     if (point === packet.length) await until('it is stored', async () => (await store.state()).head > head);
     const [first] = await stored(store, [request(draft('a', `beside ${point}`))]);
     t.ok(first! > head, `stopped after ${point} of ${packet.length} bytes`);

@@ -1,0 +1,101 @@
+import t, { type Test } from 'tap';
+import { appendCall, type Circumstances } from '../../../src/store/postgres/append.ts';
+import { bytes } from '../../../src/store/postgres/literals.ts';
+import { TRANSACTION_SETTINGS } from '../../../src/store/postgres/transaction-settings.ts';
+import type { AppendRequest, Store } from '../../../src/store/store.ts';
+import { draft, keyed, openStore, readMessages, request } from '../../contract/store-kit.ts';
+import { startPostgres } from '../../support/postgres.ts';
+import { PostgresDatabase } from './database.ts';
+
+/** An append has two ways in the database: a short one for what is new, and a long one for everything else. They store the same. */
+
+const server = await startPostgres(t);
+
+/** Of everything that a request can have, and bytes that SQL, text and `bytea` read otherwise than they are. */
+const REQUESTS: readonly AppendRequest[] = [
+  request(draft('a', 'text')),
+  keyed('several', [draft('ä.ö', '{"n": 1}', { json: true }), draft('a.b', 'x', { event: 'tick', ttl: 5 }), draft('a', '')]),
+  keyed('none', []),
+  request(draft('a', Buffer.from([0])), draft('a', Buffer.from([0xff, 0xfe])), draft('a', Buffer.from('ab\0ä'))),
+  keyed('one', [draft('e', "it's \\x41 \\101 \\\\ E'\\n' ''")], { scope: 'someone', body: 2, window: 10_000 }),
+  keyed('one', [draft('e', '\\'.repeat(100))], { scope: 'someone else', body: 3 }),
+  request(draft('"{a,b}"', '\\x4142', { event: 'NULL' })),
+];
+/** SQL text cannot hold all of the bytes above: these can go as they are. */
+const TEXTS = REQUESTS.filter((_, index) => index !== 3);
+
+async function circumstances(store: Store): Promise<Circumstances> {
+  const { lineage, head } = await store.state();
+  return { begin: false, seen: { epoch: lineage.epochs.at(-1)!.epoch, seq: head }, known: lineage };
+}
+
+/** Appends over one connection, and tells each time whether the long way was taken. */
+async function ways(t: Test, database: PostgresDatabase): Promise<(requests: readonly AppendRequest[], circumstances: Circumstances) => Promise<'short' | 'long'>> {
+  const client = await database.client(t);
+  await client.query("SET track_functions = 'pl'");
+  /** What this client has not yet reported to the server's other sessions, which it does between transactions only. */
+  const longCalls = async (): Promise<number> => {
+    const { rows } = await client.query<{ calls: string }>("SELECT s.calls FROM pg_stat_xact_user_functions s JOIN pg_proc p ON p.oid = s.funcid WHERE s.funcname = 'append' AND 'counts' = ANY(p.proargnames)");
+    return Number(rows[0]?.calls ?? 0);
+  };
+  return async (requests, circumstances) => {
+    await client.query('BEGIN');
+    const before = await longCalls();
+    await client.query(`${TRANSACTION_SETTINGS}; ${appendCall(requests, circumstances).text}`);
+    const way = await longCalls() > before ? 'long' : 'short';
+    await client.query('COMMIT');
+    return way;
+  };
+}
+
+t.test('what is new goes the short way; a key that is known or comes twice, and a log that is not the one that was seen, go the long one', async (t) => {
+  const database = await PostgresDatabase.create(server);
+  const store = await openStore(t, database);
+  const way = await ways(t, database);
+  const seen = await circumstances(store);
+
+  t.equal(await way([], seen), 'short');
+  t.equal(await way(REQUESTS, seen), 'short');
+  t.equal(await way([keyed('new', [draft('a')]), request(draft('a'))], seen), 'short');
+  t.equal(await way([keyed('newer', [draft('a')]), keyed('new', [draft('a')])], seen), 'long');
+  t.equal(await way([keyed('twice', [draft('a')]), keyed('twice', [draft('a')])], seen), 'long');
+
+  const { head } = await store.state();
+  t.equal(await way([request(draft('a'))], { ...seen, seen: { ...seen.seen, seq: head + 1 } }), 'long', 'the log ends before what was seen: an epoch begins');
+  t.equal(await way([request(draft('a'))], seen), 'long', 'of which the answer tells');
+  t.equal(await way([request(draft('a'))], await circumstances(store)), 'short');
+  t.equal(await way([request(draft('a'))], { ...await circumstances(store), begin: true }), 'long');
+  await database.ask('VACUUM FULL tidings.head');
+  t.equal(await way([request(draft('a'))], await circumstances(store)), 'long', 'the head has other files than this connection has met before');
+  t.equal(await way([request(draft('a'))], await circumstances(store)), 'short');
+  t.equal((await store.state()).lineage.epochs.length, 4);
+});
+
+for (const [what, requests] of [['anything', REQUESTS], ['text', TEXTS]] as const) {
+  t.test(`both ways store the same: ${what}`, async (t) => {
+    const logs = await Promise.all((['short', 'long'] as const).map(async (expected) => {
+      const database = await PostgresDatabase.create(server);
+      const store = await openStore(t, database);
+      const seen = await circumstances(store);
+      t.equal(await (await ways(t, database))(requests, { ...seen, begin: expected === 'long' }), expected);
+      const messages = (await readMessages(store)).map(({ seq, topic, event, json, data }) => ({ seq, topic, event, json, data: Buffer.from(data).toString('hex') }));
+      t.same(messages, requests.flatMap(({ drafts }) => drafts).map(({ topic, event, json, data }, index) => ({ seq: index + 1, topic, event, json, data: Buffer.from(data).toString('hex') })));
+      return {
+        messages,
+        head: await database.ask('SELECT seq, bytes, (SELECT sum(octet_length(data) + octet_length(topic) + 128) FROM tidings.messages) = bytes FROM tidings.head'),
+        ttls: await database.ask('SELECT CASE expires WHEN 0 THEN NULL ELSE expires - time END, time = (SELECT time FROM tidings.head) FROM tidings.messages ORDER BY seq'),
+        keys: await database.ask("SELECT scope, key, encode(fingerprint, 'hex'), first, expires - time, time = (SELECT time FROM tidings.head), epoch = (SELECT epoch FROM tidings.head) FROM tidings.keys ORDER BY scope, key"),
+        again: (await store.append(requests.filter(({ key }) => key !== undefined))).outcomes.map(({ kind, ...outcome }) => [kind, 'first' in outcome && outcome.first]),
+      };
+    }));
+    t.same(logs[0], logs[1]);
+    t.equal(logs[0]!.head[0]![2], true);
+    t.ok(logs[0]!.again.every(([kind]) => kind === 'replayed'));
+  });
+}
+
+t.test('no text is longer in SQL than its hexadecimal digits', (t) => {
+  for (const text of ['\\'.repeat(1000), "'\\".repeat(500), "'".repeat(1000)]) t.ok(bytes(Buffer.from(text)).length <= 2 * text.length + 6);
+  t.equal(bytes(Buffer.from('{"n": 1}')), '\'{"n": 1}\'');
+  t.end();
+});
