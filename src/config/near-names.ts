@@ -1,3 +1,4 @@
+import { wrongLetters } from '../runtime/wrong-letters.ts';
 import { SETTINGS, type SettingName } from './settings.ts';
 
 /** Names up to this length have fewer than two wrong letters; longer ones may have two. */
@@ -46,21 +47,4 @@ function isNear(setting: string, name: string): boolean {
 
 function sorted(letters: string): string {
   return letters.split('').toSorted().join('');
-}
-
-/** How many letters are missing, too many, different, or swapped with their neighbour (the optimal string alignment distance). */
-function wrongLetters(one: string, other: string): number {
-  let beforeLast: number[] = [];
-  let last = Array.from({ length: other.length + 1 }, (_, column) => column);
-  for (let row = 1; row <= one.length; row++) {
-    const current = [row];
-    for (let column = 1; column <= other.length; column++) {
-      const isSame = one[row - 1] === other[column - 1];
-      const isSwapped = row > 1 && column > 1 && one[row - 1] === other[column - 2] && one[row - 2] === other[column - 1];
-      current.push(Math.min(last[column]! + 1, current[column - 1]! + 1, last[column - 1]! + (isSame ? 0 : 1), isSwapped ? beforeLast[column - 2]! + 1 : Infinity));
-    }
-    beforeLast = last;
-    last = current;
-  }
-  return last[other.length]!;
 }

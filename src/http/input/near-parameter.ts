@@ -1,3 +1,4 @@
+import { wrongLetters } from '../../runtime/wrong-letters.ts';
 import type { Query } from './query-string.ts';
 
 /**
@@ -57,23 +58,5 @@ function folded(name: string): string {
 
 function isNear(name: string, ours: string): boolean {
   const most = ours.length < LONG_CHARACTERS ? 1 : 2;
-  return name.length >= SHORTEST_CHARACTERS && Math.abs(name.length - ours.length) <= most && distance(name, ours) <= most;
-}
-
-/** How many letters have to be added, removed, replaced or swapped with their neighbour (the optimal string alignment distance). */
-function distance(from: string, to: string): number {
-  let before: number[] = [];
-  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= from.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= to.length; j++) {
-      const isSame = from[i - 1] === to[j - 1];
-      let best = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (isSame ? 0 : 1));
-      if (i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1]) best = Math.min(best, before[j - 2]! + 1);
-      next.push(best);
-    }
-    before = row;
-    row = next;
-  }
-  return row[to.length]!;
+  return name.length >= SHORTEST_CHARACTERS && Math.abs(name.length - ours.length) <= most && wrongLetters(name, ours) <= most;
 }

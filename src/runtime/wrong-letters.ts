@@ -1,0 +1,16 @@
+/** How many letters are missing, too many, different, or swapped with their neighbour (the optimal string alignment distance). Takes time with the product of the lengths. */
+export function wrongLetters(one: string, other: string): number {
+  let beforeLast: number[] = [];
+  let last = Array.from({ length: other.length + 1 }, (_, column) => column);
+  for (let row = 1; row <= one.length; row++) {
+    const current = [row];
+    for (let column = 1; column <= other.length; column++) {
+      const isSame = one[row - 1] === other[column - 1];
+      const isSwapped = row > 1 && column > 1 && one[row - 1] === other[column - 2] && one[row - 2] === other[column - 1];
+      current.push(Math.min(last[column]! + 1, current[column - 1]! + 1, last[column - 1]! + (isSame ? 0 : 1), isSwapped ? beforeLast[column - 2]! + 1 : Infinity));
+    }
+    beforeLast = last;
+    last = current;
+  }
+  return last[other.length]!;
+}
