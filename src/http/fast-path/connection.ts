@@ -154,6 +154,11 @@ export class FastPathConnection implements SocketOwner {
     own(this.#socket, owner);
   }
 
+  /** No request is under way, none has begun to come, and it has not been told to end. */
+  get isIdle(): boolean {
+    return !this.#busy && this.#part === undefined && !this.#last;
+  }
+
   /** Ends now, or after the answer that is due, also to a request that has begun to come. */
   endWhenIdle(): void {
     this.#last = true;
