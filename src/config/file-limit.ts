@@ -18,7 +18,7 @@ export function streamsThatFit(wanted: number, logger: Logger, limits = ownLimit
   return fit;
 }
 
-/** Files that the process itself holds, whatever its clients do: Node's threads, the files of SQLite, Redis. Connections to PostgreSQL come on top. */
+/** Files that the process itself holds open: those of Node, of SQLite, and the connections to Redis. Connections to PostgreSQL come on top. */
 const OWN_OPEN_FILES = 64;
 
 /** How many connections may be open at once: `wanted`, or as many as leave the files that the process itself needs. */

@@ -1,8 +1,8 @@
 import type { Server } from 'node:http';
 
 /**
- * How many connections are kept free. Each new one ends an idle one where fewer are, so that a health check, or whoever has something to ask, gets in while others only hold
- * theirs open.
+ * How many connections are kept free. Where fewer are free, each new connection ends an idle one. So health checks and publishers get in, although other clients hold
+ * their connections open.
  */
 const SPARE_CONNECTIONS = 16;
 

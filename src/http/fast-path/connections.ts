@@ -56,7 +56,7 @@ export class FastPathConnections implements ConnectionHost {
     socket.resume();
   }
 
-  /** Ends so many connections on which no request is under way; those that the HTTP server keeps, where there are fewer here. */
+  /** Ends so many idle connections, the oldest first. If there are fewer, the HTTP server ends its idle ones too. */
   endOldestIdle(count: number): void {
     let ended = 0;
     for (const connection of this.#open) {
