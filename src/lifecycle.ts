@@ -25,8 +25,8 @@ const BACKLOG_CONNECTIONS = 4_096;
 /** What the end may take beyond the drain window, before the process is killed. */
 const CLOSE_MS = 10_000;
 /**
- * The window ends early when nobody has asked anything for so long. Longer than the second in which load balancers ask for `/readyz`: where one does, it
- * learns that the instance is going, and sends no request into a connection that is closing.
+ * The window ends early when no request has come for this time. Load balancers ask for `/readyz` every second: so they learn that the instance is going, and send no
+ * request into a connection that is closing.
  */
 const QUIET_MS = 1_500;
 const QUIET_LOOK_MS = 50;
@@ -160,8 +160,8 @@ export class Lifecycle {
   }
 
   /**
-   * Closes every stream over the window, and answers every long poll. Publishes are taken until the window is over. It ends early when no stream is open and nobody asks
-   * anything; then only what is already being sent has the rest of it.
+   * Closes every stream over the window, and answers every long poll. Publishes are taken until the window is over. The window ends early when no stream is open and no
+   * request comes. A request that is still being sent then has the rest of the window.
    */
   async #close(app: App, windowMs: number): Promise<void> {
     if (this.#isDraining) return;
@@ -185,7 +185,7 @@ export class Lifecycle {
     await this.#store.close();
   }
 
-  /** Nobody would notice if the instance ended now. */
+  /** Nothing is under way, and nobody seems to be about to ask. */
   get #isQuiet(): boolean {
     const { streams, longPolls } = this.#delivery;
     return streams.size === 0 && longPolls.waiting === 0 && this.#log.publisher.waiting === 0 && this.#lastRequest.quietMs >= QUIET_MS;

@@ -3,9 +3,10 @@ import { resolve } from 'node:path';
 import type { Bus } from './bus/bus.ts';
 import { LocalBus } from './bus/local.ts';
 import { configure } from './config/config.ts';
-import { streamsThatFit } from './config/file-limit.ts';
+import { connectionsThatFit, streamsThatFit } from './config/file-limit.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { Health } from './health.ts';
+import { OTHER_MAX_CONNECTIONS } from './http/server-limits.ts';
 import type { Service } from './http/service.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { MessageLog } from './log/log.ts';
@@ -60,6 +61,7 @@ const health = new Health({ lifecycle, bus, log, delivery });
 
 const service: Service = {
   config, logger, counters, metrics,
+  maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0),
   publisher: log.publisher,
   starts: log.starts,
   streams: delivery.streams,

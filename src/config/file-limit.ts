@@ -10,12 +10,25 @@ const OTHER_OPEN_FILES = 1_000;
  * @param limits The text of /proc/self/limits (proc_pid_limits(5)), in which Node has already raised the soft limit to the hard one. Only Linux has it.
  */
 export function streamsThatFit(wanted: number, logger: Logger, limits = ownLimits()): number {
-  const files = Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? Infinity);
+  const files = openFiles(limits);
   const need = wanted + OTHER_OPEN_FILES;
   if (files >= need) return wanted;
   const fit = Math.min(wanted, files - Math.min(OTHER_OPEN_FILES, Math.ceil(files / 2)));
   logger.warn({ files, need, streams: fit }, `MAX_STREAMS is ${wanted}, but the system lets this process open ${files} files only, so it takes ${fit} streams at most: raise "ulimit -n" to ${need}, or lower MAX_STREAMS`);
   return fit;
+}
+
+/** Files that the process itself holds open: those of Node, of SQLite, and the connections to Redis. Connections to PostgreSQL come on top. */
+const OWN_OPEN_FILES = 64;
+
+/** How many connections may be open at once: `wanted`, or as many as leave the files that the process itself needs. */
+export function connectionsThatFit(wanted: number, pgConnections: number, limits = ownLimits()): number {
+  const files = openFiles(limits);
+  return Math.min(wanted, Math.max(1, files - Math.min(OWN_OPEN_FILES + pgConnections, Math.ceil(files / 2))));
+}
+
+function openFiles(limits: string): number {
+  return Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? Infinity);
 }
 
 function ownLimits(): string {

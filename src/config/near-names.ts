@@ -15,8 +15,8 @@ const SERVICE_LINK = /^(tcp|udp|sctp):\/\//;
 const NAMES = Object.keys(SETTINGS) as SettingName[];
 
 /**
- * The setting that was meant by a name that is none. The rule, in this order: the name is a setting's but for case, separators, `DB` for `DATABASE` or
- * `TIDINGS_` before it; it has another unit; a few of its letters are wrong.
+ * The setting that was meant by a name that is none. Three things are tried, in this order. The name differs from a setting's only in case and separators, by
+ * `DB` for `DATABASE`, or by `TIDINGS_` before it. It ends in another unit. A few of its letters are wrong.
  * @param value Tells a setting with our prefix from what Kubernetes sets.
  */
 export function nearestSetting(name: string, value: string): SettingName | undefined {

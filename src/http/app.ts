@@ -14,8 +14,9 @@ import { validatorCompiler } from './input/validation.ts';
 import { answerClientError } from './output/client-error.ts';
 import { openapi } from './output/openapi.ts';
 import { PROBLEM_TYPE, problemBody, problemHeaders, problemOf } from './output/problem-response.ts';
+import { keepRoom } from './room-for-connections.ts';
 import { addRoutes } from './routes/routes.ts';
-import { BODY_MAX_BYTES, HEAD_MAX_BYTES, HEAD_MAX_MS, KEEP_ALIVE_MS, OTHER_MAX_CONNECTIONS, REQUEST_CHECK_MS, REQUEST_MAX_MS, STANDSTILL_MAX_MS } from './server-limits.ts';
+import { BODY_MAX_BYTES, HEAD_MAX_BYTES, HEAD_MAX_MS, KEEP_ALIVE_MS, REQUEST_CHECK_MS, REQUEST_MAX_MS, STANDSTILL_MAX_MS } from './server-limits.ts';
 import type { App, Service } from './service.ts';
 import { isClaimed } from './takeover.ts';
 
@@ -66,7 +67,6 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     },
   });
 
-  app.server.maxConnections = config.MAX_STREAMS + OTHER_MAX_CONNECTIONS;
   // A client may close its side after its request, and still wait for the answer. The fast path lets it too.
   Object.assign(app.server, { httpAllowHalfOpen: true });
   // Whatever else a client expects, it gets an answer; Node's own would be a bare 417.
@@ -75,7 +75,11 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     tellToGoOn(request, response);
     app.server.emit('request', request, response);
   });
-  if (config.HTTP_FAST_PATH === 'on') addFastPath({ server: app.server, service, policy, requestId, limits: { firstRequestMs: HEAD_MAX_MS, keepAliveMs: KEEP_ALIVE_MS } });
+  const endIdle = config.HTTP_FAST_PATH === 'on'
+    ? addFastPath({ server: app.server, service, policy, requestId, limits: { firstRequestMs: HEAD_MAX_MS, keepAliveMs: KEEP_ALIVE_MS } })
+    // Node ends all of those that have had an answer.
+    : () => app.server.closeIdleConnections();
+  keepRoom(app.server, service.maxConnections, endIdle);
   app.setValidatorCompiler(validatorCompiler);
   collectBodies(app);
   addDoor(app, policy, service.counters);

@@ -25,6 +25,8 @@ export interface Service {
   readonly metrics: Metrics;
   /** From the first SIGTERM on. */
   readonly draining: boolean;
+  /** Connections that may be open at once, streams and all. */
+  readonly maxConnections: number;
   readiness(): Readiness;
   gauges(): Gauges;
 }

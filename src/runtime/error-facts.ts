@@ -7,8 +7,8 @@ export interface ErrorFacts {
 }
 
 /**
- * The facts of an error that may be logged. Everything else that drivers put on their errors stays away: the arguments of a command hold the
- * password, and the details of a row its data.
+ * The facts of an error that may be logged, and nothing else that drivers put on their errors. The arguments of a command can hold the password, and the
+ * details of a row its data.
  */
 export function errorFacts(error: unknown, isExpected: (error: unknown) => boolean): ErrorFacts {
   if (!(error instanceof Error)) return { type: typeof error, message: String(error) };

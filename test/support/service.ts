@@ -22,6 +22,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     starts: { isReady: false, resolve: never },
     streams: { isFull: true, open: never, refuse: never, drained: never, closed: never },
     draining: false,
+    maxConnections: 1_000,
     readiness: () => ({ ready: true, status: 'ready' }),
     gauges: () => ({
       streams: 0, longPolls: 0, readersBehind: 0, furthestBehind: 0, tailMessages: 0, tailBytes: 0, tailFirst: 0, tailLast: 0,

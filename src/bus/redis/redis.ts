@@ -192,7 +192,7 @@ export class RedisBus implements Bus {
     if (state === 'up') this.#logger.info('Redis is up: other instances learn of messages at once');
     // While the first connections open, the bus is not up yet, and nothing has gone wrong.
     else if (error === undefined) return;
-    else this.#logger.warn({ reason: typeof error === 'string' ? error : redactedReason(error) }, 'Redis cannot be used: other instances learn of messages at their next look at the log');
+    else this.#logger.warn({ reason: typeof error === 'string' ? error : redactedReason(error) }, 'Redis cannot be used, so this instance is degraded: other instances learn of messages at their next look at the log');
     this.#loggedState = state;
   }
 

@@ -22,6 +22,9 @@ export type FastPathHandler = (request: FastPathRequest) => boolean;
 /** A connection is kept so much longer than its client is told. Stops a request that is sent at the last moment from meeting a closed connection. */
 const KEEP_ALIVE_SLACK_MS = 1_000;
 
+/** A client that has something to ask has usually begun to so soon after it connected. Stops its connection from being ended for one that came later. */
+const FIRST_REQUEST_USUAL_MS = 1_000;
+
 /** How long the rest of a request is waited for here: unless something is slow, its pieces follow each other at once. Stops slow clients from holding memory that nobody counts. */
 const REST_OF_REQUEST_MS = 1_000;
 
@@ -84,6 +87,7 @@ interface Admitted {
 export class FastPathConnection implements SocketOwner {
   readonly #socket: Socket;
   readonly #connections: ConnectionHost;
+  readonly #began = performance.now();
   /** A request is under way. What comes after it waits, and then nothing more is read. */
   #busy = false;
   /** Its head is being admitted: what comes may be its body. */
@@ -152,6 +156,12 @@ export class FastPathConnection implements SocketOwner {
   give(owner: SocketOwner): void {
     this.#connections.forget(this);
     own(this.#socket, owner);
+  }
+
+  /** No request is under way or has begun to come, and none is expected at any moment, as on a new connection. */
+  get isIdle(): boolean {
+    if (this.#busy || this.#part !== undefined || this.#last) return false;
+    return this.#answered || performance.now() - this.#began >= FIRST_REQUEST_USUAL_MS;
   }
 
   /** Ends now, or after the answer that is due, also to a request that has begun to come. */

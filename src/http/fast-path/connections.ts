@@ -16,6 +16,8 @@ export class FastPathConnections implements ConnectionHost {
   readonly limits: ConnectionHost['limits'];
   readonly #server: Server;
   readonly #serverListeners: readonly ((socket: Socket) => void)[];
+  /** Of connections that are not here. */
+  readonly #closeServersIdle: () => void;
   readonly #open = new Set<FastPathConnection>();
 
   /** Stands before the server's own listeners for connections. The server's ways to close its connections find these too. */
@@ -27,10 +29,10 @@ export class FastPathConnections implements ConnectionHost {
     this.#serverListeners = server.listeners('connection') as ((socket: Socket) => void)[];
     server.removeAllListeners('connection');
     server.on('connection', (socket) => void this.#open.add(new FastPathConnection(socket, this)));
-    const closeIdle = server.closeIdleConnections.bind(server);
+    this.#closeServersIdle = server.closeIdleConnections.bind(server);
     server.closeIdleConnections = () => {
       for (const connection of this.#open) connection.endWhenIdle();
-      closeIdle();
+      this.#closeServersIdle();
     };
     const closeAll = server.closeAllConnections.bind(server);
     server.closeAllConnections = () => {
@@ -52,6 +54,18 @@ export class FastPathConnections implements ConnectionHost {
     socket.unshift(bytes);
     for (const listener of this.#serverListeners) listener.call(this.#server, socket);
     socket.resume();
+  }
+
+  /** Ends so many idle connections, the oldest first. If there are fewer, the HTTP server ends its idle ones too. */
+  endOldestIdle(count: number): void {
+    let ended = 0;
+    for (const connection of this.#open) {
+      if (ended === count) return;
+      if (!connection.isIdle) continue;
+      connection.endWhenIdle();
+      ended++;
+    }
+    if (ended < count) this.#closeServersIdle();
   }
 
   /** @param end How many bytes the socket has read where its last request ends. */

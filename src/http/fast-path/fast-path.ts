@@ -26,8 +26,11 @@ export interface FastPathOptions {
   readonly limits: ConnectionLimits;
 }
 
-/** Puts the fast path in front of a server. */
-export function addFastPath({ server, service, policy, requestId, limits }: FastPathOptions): void {
+/**
+ * Puts the fast path in front of a server.
+ * @returns Ends so many idle connections, the oldest first.
+ */
+export function addFastPath({ server, service, policy, requestId, limits }: FastPathOptions): (count: number) => void {
   const { CORS_ORIGINS } = service.config;
   const counted = (handler: FastPathHandler): FastPathHandler => (request) => {
     const isTaken = handler(request);
@@ -42,9 +45,10 @@ export function addFastPath({ server, service, policy, requestId, limits }: Fast
     connection.answer({ status: 204, headers, body: '' }, !head.keepsAlive || service.draining);
     return true;
   });
-  new FastPathConnections({
+  const connections = new FastPathConnections({
     server, limits,
     find: (head) => head.endpoint === undefined ? (isPreflight(head, CORS_ORIGINS) ? preflight : undefined) : handlers.get(head.endpoint),
     admit: (head, socket) => policy.admit(head, socket),
   });
+  return (count) => connections.endOldestIdle(count);
 }

@@ -13,7 +13,7 @@ const WAL_FRAME_HEADER_BYTES = 24;
 /** How often the length of the write-ahead log is read before it counts as cut: another process may begin it anew between the two questions. */
 const WAL_LENGTH_READS = 3;
 
-/** Permissions: of a file that its owner alone reads and writes; all of the owner's; all of everybody who is neither the owner nor in the group. */
+/** Permissions (chmod(2)): the owner reads and writes; everything for the owner; everything for users outside of the group. */
 const PRIVATE_MODE = 0o600;
 const OWNER_MASK = 0o700;
 const OTHERS_MASK = 0o007;
@@ -131,14 +131,14 @@ export function checkBeforeOpening(file: string, expected: FileIdentity | undefi
 }
 
 /**
- * Makes the database file, where there is none, so that only its owner may use it: SQLite would let everybody read it. It gives the other two files the permissions of this one.
- * A file that is there is not opened: to close it again would release the locks that this process has on it.
+ * Makes a missing database file, for its owner alone: SQLite would let everybody read it. SQLite gives the other two files the permissions of this one.
+ * An existing file is not opened: closing it would release the locks that this process has on it.
  */
 export function makePrivate(file: string): void {
   try {
     closeSync(openSync(file, 'wx', PRIVATE_MODE));
   } catch {
-    // It is there. Or it cannot be made: then SQLite fails next, and its error has a sentence.
+    // The file exists. Or it cannot be made: then SQLite fails next, and its error is the one that is explained.
   }
 }
 
