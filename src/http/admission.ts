@@ -206,8 +206,8 @@ function drain({ endpoint }: RequestHead, { draining }: Premises): Problem | und
 }
 
 /**
- * Whether the headers announce a body that has neither a length nor chunks. Without both there is no body, whatever follows (RFC 9112, section 6.3): it would be
- * stored as the empty text, and what follows be taken for the next request.
+ * Whether the headers announce a body that has neither a length nor chunks. HTTP then says that there is no body (RFC 9112, section 6.3). An empty text would be stored,
+ * and the bytes of the body would be read as the next request.
  */
 export function lacksLength({ endpoint, headers }: RequestHead): boolean {
   if (endpoint?.body === undefined || headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) return false;

@@ -24,7 +24,7 @@ export function isAllowedHost(host: string, allowed: AllowedHosts): boolean {
   return name !== undefined && (isLoopbackName(name) || allowed.some((one) => one === name || (one.startsWith('*.') && name.endsWith(one.slice(1)))));
 }
 
-/** The host of a page's origin, without the port that its scheme has anyway; undefined for `null`, and for apps and extensions, whose host is no name. */
+/** The host of a web page's origin, without its scheme's default port. It is undefined for `null`, apps and extensions. */
 export function hostOfOrigin(origin: string): string | undefined {
   const url = URL.parse(origin);
   return url !== null && /^https?:$/.test(url.protocol) ? url.host : undefined;

@@ -25,7 +25,7 @@ export function isForeignPage(headers: IncomingHttpHeaders, allowed: Origins): b
   return !(allowed === '*' || (origin !== undefined && allowed.includes(origin)));
 }
 
-/** What a page that may not publish is told: what was compared, so that its author finds the proxy that changed it. */
+/** The detail for a page that may not publish. It says what was compared, so that its author finds the proxy that changed the host. */
 export function foreignPageDetail({ origin, host, 'sec-fetch-site': site }: IncomingHttpHeaders): string {
   if (origin === undefined) return `A page of another site may not publish here, unless CORS_ORIGINS names its origin; the browser says Sec-Fetch-Site: ${shown(String(site))}.`;
   const said = site === undefined ? '' : `, and Sec-Fetch-Site says ${shown(String(site))}`;
@@ -60,7 +60,7 @@ export function isPreflight({ method }: { readonly method: string }, allowed: Or
 }
 
 /** What every answer carries: no browser may take a message for a page or a script. */
-export const EVERY_ANSWER = { 'x-content-type-options': 'nosniff' } as const;
+const EVERY_ANSWER = { 'x-content-type-options': 'nosniff' } as const;
 
 /**
  * The headers of an answer that belong to no route. Among them is what lets a page of an allowed origin read it (https://fetch.spec.whatwg.org/#http-responses). A page may send credentials

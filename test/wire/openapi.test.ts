@@ -77,18 +77,19 @@ await t.test('it says what is sent and answered, and in which form', async (t) =
   t.strictSame(Object.keys(of('post', '/topics/{topic}').requestBody!.content), ['application/json', 'text/plain']);
   for (const path of ['/topics/{topic}', '/messages']) {
     t.strictSame(types('post', path, 201), ['application/json'], path);
-    for (const status of [400, 403, 413, 415, 422, 503]) t.strictSame(types('post', path, status), ['application/problem+json'], `${path} ${status}`);
+    for (const status of [400, 403, 411, 413, 415, 422, 503]) t.strictSame(types('post', path, status), ['application/problem+json'], `${path} ${status}`);
   }
   for (const path of ['/events', '/topics/{topic}/events']) {
     t.strictSame([types('get', path, 200), types('get', path, 400), types('get', path, 406)], [['text/event-stream'], ['application/problem+json'], ['application/problem+json']], path);
-    t.strictSame(of('get', path).parameters!.map(({ name }) => name.toLowerCase()).sort(), ['after', 'control', 'last-event-id', 'lasteventid', 'since', 'topic'], path);
+    t.strictSame(of('get', path).parameters!.map(({ name }) => name.toLowerCase()).sort(), ['after', 'control', 'last-event-id', 'lasteventid', 'names', 'pattern', 'since', 'topic'], path);
   }
   for (const path of ['/messages', '/topics/{topic}/messages']) {
     const names = of('get', path).parameters!.map(({ name }) => name);
-    for (const name of ['topic', 'after', 'since', 'limit', 'wait']) t.ok(names.includes(name), `${path} ${name}`);
+    for (const name of ['topic', 'after', 'since', 'limit', 'wait', 'pattern']) t.ok(names.includes(name), `${path} ${name}`);
   }
   const headers = of('post', '/topics/{topic}').parameters!.filter(({ in: place }) => place === 'header').map(({ name }) => name.toLowerCase()).sort();
   t.strictSame(headers, ['idempotency-key', 'tidings-event', 'ttl']);
+  for (const path of ['/topics/{topic}', '/messages']) t.ok(of('post', path).parameters!.some(({ name }) => name === 'idempotencyKey'), path);
   for (const event of ['$open', '$cursor', '$gap', '$busy']) t.ok(document.info.description.includes(event), `${event} is explained`);
 });
 

@@ -2,8 +2,8 @@
 const PATH_MAX_CHARACTERS = 300;
 
 /**
- * Paths that one may have been meant for, likely ones first: without doubled slashes and one at the end, with a first segment in small letters, and with the slashes of a
- * topic percent-encoded.
+ * Paths for which a path may have been meant, likely ones first. They have no empty segments, and their first segment is in small letters. In the second, the slashes of a
+ * topic are percent-encoded.
  */
 export function meantPaths(path: string): readonly string[] {
   if (path.length > PATH_MAX_CHARACTERS) return [];

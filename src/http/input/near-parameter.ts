@@ -31,8 +31,8 @@ const LOOKED_AT_MAX_ENTRIES = 100;
 const OTHER_WORDS: ReadonlyMap<string, string> = new Map([['cursor', 'after']]);
 
 /**
- * The first parameter that is nearly one of ours. Case, `-`, `_`, and brackets at the end (`topic[]`) do not count. Then a name is near when it is the same, or one
- * letter is missing, too much, another one, or two neighbours are swapped; in a long name this may be so twice.
+ * The first parameter that is nearly one of ours. Case, `-`, `_`, and brackets at the end (`topic[]`) do not count. A name is near when one
+ * letter is missing, added or replaced, or two neighbours are swapped. In a long name this may happen twice.
  */
 export function nearParameter(query: Query, { once, many = [] }: TakenParameters): NearParameter | undefined {
   let lookedAt = 0;

@@ -3,7 +3,7 @@ import { Problem } from '../../model/problem.ts';
 /** The longest TTL, ten years. Stops mistakes, such as a time in milliseconds. */
 export const TTL_MAX_SECONDS = 315_360_000;
 
-/** The shortest TTL. A TTL of 0 asks for delivery now or never (RFC 8030, section 5.2); it is taken as this one, in which all open streams are reached. */
+/** The shortest TTL. A TTL of 0 asks for delivery now or never (RFC 8030, section 5.2). It becomes this one, which is long enough for all open streams. */
 const TTL_MIN_SECONDS = 1;
 
 /** The seconds that a TTL that was asked for stands for; 0, where none was, for ever. */

@@ -46,7 +46,7 @@ export function historyRoutes(app: App, service: Service): void {
     const left = new AbortController();
     const leave = (): void => left.abort();
     const { socket } = request.raw;
-    // Who closes only its own side looks the same as who is gone, and must not keep a place: it gets at once what there is.
+    // A client that closes only its side looks like one that is gone, so it must not keep a place. It gets at once what there is.
     socket.once('end', leave);
     reply.raw.once('close', leave);
     const seconds = request.method === 'HEAD' || socket.readableEnded ? 0 : wait;

@@ -162,7 +162,7 @@ t.test('publishing', (t) => compare(t, { MESSAGE_BYTES: '1000' }, [
   publish('an event in other letters', 201, '/topics/a?event=%C3%A9', {}, 'x', { holds: /"event":"é"/ }),
   publish('a parameter that means nothing', 201, '/topics/a?x=1&x=2', {}, 'x'),
   publish('a TTL', 201, '/topics/a', { TTL: '60' }, 'x'),
-  publish('a TTL that is none', 400, '/topics/a', { TTL: '0' }, 'x'),
+  publish('a TTL that is none', 400, '/topics/a', { TTL: '-1' }, 'x'),
   publish('a key, for the first time', 201, '/topics/a', KEYED, 'once', { headers: { 'idempotency-replayed': undefined } }),
   publish('the same key again', 201, '/topics/a', KEYED, 'once', { headers: { 'idempotency-replayed': 'true' } }),
   publish('the same key in quotes', 201, '/topics/a', { ...KEYED, 'Idempotency-Key': '"k-1"' }, 'once', { headers: { 'idempotency-replayed': 'true' } }),
