@@ -68,6 +68,10 @@ t.test('what is new goes the short way; a key that is known or comes twice, and 
   t.equal(await way([request(draft('a'))], await circumstances(store)), 'long', 'the head has other files than this connection has met before');
   t.equal(await way([request(draft('a'))], await circumstances(store)), 'short');
   t.equal((await store.state()).lineage.epochs.length, 4);
+
+  const known = await circumstances(store);
+  await database.ask('UPDATE tidings.head SET level = 1000');
+  await t.rejects(way([request(draft('a'))], known), { code: 'TD001' }, 'a log that this program does not understand');
 });
 
 for (const [what, requests] of [['any bytes', REQUESTS], ['plain text', PLAIN]] as const) {
