@@ -64,6 +64,9 @@ t.test('an append looks at none of the keys that it does not name, also over a c
     await client.query('COMMIT');
     return Number(rows[0]!.sum);
   };
+  await readFor(10);
+  // From here on the planner takes it for small.
+  await database.ask('ANALYZE tidings.keys');
   for (let call = 0; call < 20; call++) await readFor(10);
   await readFor(5_000);
   t.equal(await readFor(10), 0);
