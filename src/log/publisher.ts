@@ -277,7 +277,8 @@ export class Publisher {
       this.#pacing.ended(now, this.#tookMs);
       done();
       this.#counters.commitMilliseconds.observe(this.#tookMs);
-      this.#worked();
+      // An answer of an earlier request with the same key is read: only what was written shows that the log can be.
+      if (outcomes.some(({ kind }) => kind === 'stored')) this.#worked();
       this.#settle(requests, before, { outcomes, log });
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;

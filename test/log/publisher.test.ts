@@ -117,6 +117,18 @@ t.test('a log that cannot be written is tried again without a publisher', async 
   t.equal(store.head, 0);
 });
 
+t.test('an answer that was only read does not show that the log can be written', async (t) => {
+  const { store, publisher, clock } = await begin(t);
+  t.equal(await ends(publisher.publish(FULL_GRANT, [draft('1')], key('k'))), 1);
+  store.appendFailures.push('unavailable');
+  t.equal(await ends(publisher.publish(FULL_GRANT, [draft('2')], undefined)), 'unavailable');
+  t.equal(await ends(publisher.publish(FULL_GRANT, [draft('1')], key('k'))), 1, 'a retry gets its answer');
+  t.equal(await ends(publisher.publish(FULL_GRANT, [draft('1')], key('k', 'g'))), 'key-reused');
+  t.equal(publisher.failure, 'unavailable');
+  await clock.advance(1_000);
+  t.equal(publisher.failure, undefined, 'until an empty append was written');
+});
+
 t.test('a key answers the first answer again, also within one commit', async (t) => {
   const { store, publisher, counters, sent } = await begin(t);
   const [first, again, other] = await Promise.allSettled([
