@@ -213,7 +213,7 @@ DECLARE
   clock_ bigint;
   beyond bigint;
   messages_changed integer;
-  keys_changed integer;
+  keys_changed integer := 0;
   is_more boolean;
 BEGIN
   SELECT * INTO STRICT was FROM tidings.head FOR UPDATE;
@@ -224,12 +224,16 @@ BEGIN
   UPDATE tidings.messages m SET time = clock_, expires = CASE m.expires WHEN 0 THEN 0 ELSE clock_ + m.expires - m.time END
     WHERE m.seq >= beyond AND m.seq < beyond + most_messages;
   GET DIAGNOSTICS messages_changed = ROW_COUNT;
-  -- The first condition follows from the second, and is there for the index.
-  UPDATE tidings.keys k SET time = clock_, expires = clock_ + k.expires - k.time
-    FROM (SELECT b.scope, b.key FROM tidings.keys b WHERE b.expires > clock_ AND b.time > clock_ ORDER BY b.expires DESC LIMIT most_keys) AS few
-    WHERE k.scope = few.scope AND k.key = few.key;
-  GET DIAGNOSTICS keys_changed = ROW_COUNT;
-  is_more := beyond + most_messages <= was.seq OR keys_changed = most_keys;
+  is_more := beyond + most_messages <= was.seq;
+  -- The keys that lie beyond are found by reading all that have not expired: only when no message is left, and not in each step.
+  IF NOT is_more THEN
+    -- The first condition follows from the second, and is there for the index.
+    UPDATE tidings.keys k SET time = clock_, expires = clock_ + k.expires - k.time
+      FROM (SELECT b.scope, b.key FROM tidings.keys b WHERE b.expires > clock_ AND b.time > clock_ ORDER BY b.expires DESC LIMIT most_keys) AS few
+      WHERE k.scope = few.scope AND k.key = few.key;
+    GET DIAGNOSTICS keys_changed = ROW_COUNT;
+    is_more := keys_changed = most_keys;
+  END IF;
   IF NOT is_more THEN
     UPDATE tidings.head SET time = least(time, clock_);
     UPDATE tidings.retention SET time = CASE WHEN time > clock_ THEN clock_ ELSE time END, clock = clock_;
