@@ -32,6 +32,8 @@ const QUIET_MS = 1_500;
 const QUIET_LOOK_MS = 50;
 /** How long last frames and answers have to leave when the window is over. */
 const LAST_WORDS_MS = 1_000;
+/** How long publishers wait for the log when the window is over. Stops a log that does not answer from keeping them without an answer until the process is killed. */
+const LAST_PUBLISHES_MS = 7_000;
 
 export interface LifecycleDependencies {
   readonly config: Config;
@@ -193,8 +195,11 @@ export class Lifecycle {
 
   /** Resolves when every publish has been answered, and the answers have had time to leave. */
   async #answered(): Promise<void> {
+    const { publisher } = this.#log;
+    const giveUp = setTimeout(() => publisher.giveUp(), LAST_PUBLISHES_MS);
     do await pause(LAST_WORDS_MS);
-    while (this.#log.publisher.waiting > 0);
+    while (publisher.waiting > 0);
+    clearTimeout(giveUp);
   }
 }
 

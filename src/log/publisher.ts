@@ -167,6 +167,12 @@ export class Publisher {
     });
   }
 
+  /** The process ends: everyone who still waits is answered now. What the store has may be stored. */
+  giveUp(): void {
+    for (const commit of this.#commits) this.#giveUp(commit, commit.requests.filter(({ isAnswered }) => !isAnswered));
+    this.#refuse(this.#queue.length);
+  }
+
   stop(): void {
     this.#probe?.cancel();
     this.#waits.stop();
@@ -194,22 +200,29 @@ export class Publisher {
     return this.#waitingMessages > 0;
   }
 
-  /** The store may still perform the commit: then its messages go to the tail, like those of any other. */
   #giveUpOverdue(commit: Commit): void {
-    const overdue = commit.requests.filter(({ since, isAnswered }) => !isAnswered && this.#waits.isUnansweredTooLong(since));
-    if (overdue.length === 0) return;
-    commit.isGivenUp = true;
-    this.#fail(overdue, new StoreError('outcome-unknown', SILENT));
+    this.#giveUp(commit, commit.requests.filter(({ since, isAnswered }) => !isAnswered && this.#waits.isUnansweredTooLong(since)));
   }
 
-  /** The store has never heard of these, so nothing of them is stored, for certain. */
+  /** The store may still perform the commit: then its messages go to the tail, like those of any other. */
+  #giveUp(commit: Commit, requests: readonly Waiting[]): void {
+    if (requests.length === 0) return;
+    commit.isGivenUp = true;
+    this.#fail(requests, new StoreError('outcome-unknown', SILENT));
+  }
+
   #refuseOverdue(): void {
     const mayWait = ({ since }: Waiting): boolean => !this.#isSilent && !this.#waits.isQueuedTooLong(since);
     const first = this.#queue.findIndex(mayWait);
-    const overdue = this.#queue.splice(0, first === -1 ? this.#queue.length : first);
-    if (overdue.length === 0) return;
-    this.#queuedMessages -= overdue.reduce((sum, { request }) => sum + request.drafts.length, 0);
-    this.#fail(overdue, new StoreError('unavailable', SILENT));
+    this.#refuse(first === -1 ? this.#queue.length : first);
+  }
+
+  /** The store has never heard of the first so many of the queue, so nothing of them is stored, for certain. */
+  #refuse(count: number): void {
+    const refused = this.#queue.splice(0, count);
+    if (refused.length === 0) return;
+    this.#queuedMessages -= refused.reduce((sum, { request }) => sum + request.drafts.length, 0);
+    this.#fail(refused, new StoreError('unavailable', SILENT));
   }
 
   /** Hands the next commit to the store, if it is time for it. */
@@ -277,7 +290,8 @@ export class Publisher {
       this.#pacing.ended(now, this.#tookMs);
       done();
       this.#counters.commitMilliseconds.observe(this.#tookMs);
-      this.#worked();
+      // An answer of an earlier request with the same key is read: only what was written shows that the log can be.
+      if (outcomes.some(({ kind }) => kind === 'stored')) this.#worked();
       this.#settle(requests, before, { outcomes, log });
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;

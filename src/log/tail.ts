@@ -266,6 +266,7 @@ export class Tail {
   #append(message: Message): void {
     // Invariant 3: the one place where the tail grows, by the next number and no other.
     if (message.seq !== this.last + 1) throw new Error(`the tail ends at ${this.last} and cannot go on with ${message.seq}`);
+    this.#forgetTimesAfter(message.time);
     this.#recent.push(message);
     this.#position = message;
     this.#listener!.append(message);
@@ -342,6 +343,16 @@ export class Tail {
     if (before === undefined || isNewer(log, before) || (log.head >= before.head && !isNewer(before, log))) this.#log = log;
     if (before !== undefined && isNewer(this.#log!, before)) this.#listener!.epochAdded();
     this.#target = Math.max(this.#log!.head, this.last);
+    // Only a log that has the end of the tail can say that its time is another.
+    if (log.head >= this.last) this.#forgetTimesAfter(log.now);
+  }
+
+  /**
+   * Time never decreases along the log, and the store's clock never stands before the newest message (invariant 10). Where the tail is ahead of them, messages from
+   * beyond the clock were given the time of now (`npm run clock -- --accept`). By the times in memory their TTL would not end: they are read from the log again.
+   */
+  #forgetTimesAfter(time: number): void {
+    if (this.length > 0 && this.#at(this.last).time > time) this.#recent.keep(0);
   }
 
   #at(seq: number): Message {

@@ -123,6 +123,20 @@ for (const what of ['messages', 'epoch']) t.test(`a primary that is lost with it
   }
 });
 
+t.test('an instance that ends while its database is silent answers every publisher before', async (t) => {
+  const link = await Link.start(t, server.port);
+  const instance = await startInstance(t, { ...QUICK, DRAIN_SECONDS: '0', DATABASE_URL: server.url(await server.database(), link) });
+  const http = new Http(t, instance.url);
+  await http.publish('a', 'before');
+  link.silence(true);
+  const publishes = ['1', '2', '3'].map((text) => http.post('a', text));
+  await until('all of them wait', async () => await http.metric('appends_waiting') === publishes.length);
+  instance.kill('SIGTERM');
+  for (const { status, body } of await Promise.all(publishes)) {
+    t.match([status, (JSON.parse(body) as { code: string }).code], [503, /^(outcome-unknown|unavailable)$/]);
+  }
+});
+
 t.test('an instance that was stopped leaves the others publishing, and goes on where it stood', async (t) => {
   const env = { ...QUICK, DATABASE_URL: server.url(await server.database()) };
   const [one, two] = await Promise.all([startInstance(t, env), startInstance(t, env)]);

@@ -117,6 +117,39 @@ t.test('a log that cannot be written is tried again without a publisher', async 
   t.equal(store.head, 0);
 });
 
+t.test('a publisher that gives up answers everyone at once, and a commit that goes on is delivered all the same', async (t) => {
+  const { store, publisher, told } = await begin(t);
+  const append = store.append.bind(store);
+  const { promise: hang, resolve: goOn } = Promise.withResolvers<void>();
+  store.append = (requests) => hang.then(() => append(requests));
+  const publish = (data: string): Promise<number | string> => ends(publisher.publish(FULL_GRANT, [draft(data)], undefined));
+  const underWay = publish('under way');
+  await settle();
+  const next = [publish('next, first half'), publish('next, second half')];
+  await settle();
+  const queued = publish('queued');
+  publisher.giveUp();
+  t.same(await Promise.all([underWay, ...next, queued]), ['outcome-unknown', 'outcome-unknown', 'outcome-unknown', 'unavailable']);
+  t.equal(publisher.waiting, 0);
+  publisher.giveUp();
+  goOn();
+  await settle();
+  t.same(store.messages.map(({ data }) => Buffer.from(data).toString()), ['under way', 'next, first half', 'next, second half']);
+  t.same(told, [1, 2, 3]);
+});
+
+t.test('an answer that was only read does not show that the log can be written', async (t) => {
+  const { store, publisher, clock } = await begin(t);
+  t.equal(await ends(publisher.publish(FULL_GRANT, [draft('1')], key('k'))), 1);
+  store.appendFailures.push('unavailable');
+  t.equal(await ends(publisher.publish(FULL_GRANT, [draft('2')], undefined)), 'unavailable');
+  t.equal(await ends(publisher.publish(FULL_GRANT, [draft('1')], key('k'))), 1, 'a retry gets its answer');
+  t.equal(await ends(publisher.publish(FULL_GRANT, [draft('1')], key('k', 'g'))), 'key-reused');
+  t.equal(publisher.failure, 'unavailable');
+  await clock.advance(1_000);
+  t.equal(publisher.failure, undefined, 'until an empty append was written');
+});
+
 t.test('a key answers the first answer again, also within one commit', async (t) => {
   const { store, publisher, counters, sent } = await begin(t);
   const [first, again, other] = await Promise.allSettled([

@@ -3,7 +3,7 @@ import { runInNewContext } from 'node:vm';
 import { t } from 'tap';
 import { StoreClock } from '../../src/log/store-clock.ts';
 import { Tail } from '../../src/log/tail.ts';
-import type { Message } from '../../src/model/message.ts';
+import { Message } from '../../src/model/message.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { quietLogger } from '../support/logger.ts';
@@ -47,6 +47,25 @@ t.test('a new tail holds the newest messages, so that those who return at once n
   t.equal(tail.first, 2_001);
   t.ok(tail.knows(store.messages[5_000]!));
   t.notOk(tail.knows({ epoch: 'epoch99999', seq: 5_001 }));
+});
+
+t.test('where messages from beyond the clock got the time of now, those in memory are forgotten', async (t) => {
+  for (const how of ['by the next look', 'by a message that came first']) await t.test(how, async (t) => {
+    const { tail, store, told, clock } = await begin(t);
+    const { now } = store;
+    tail.offer([store.commit({}, now + 1_000_000), store.commit({}, now + 1_000_000)]);
+    await clock.advance(1_000);
+    t.equal(tail.length, 5, 'while the log has such times, so has the tail');
+    store.messages = store.messages.map((message) => new Message(message.epoch, message.seq, now, message.expires, message));
+    if (how === 'by the next look') await clock.advance(1_000);
+    else tail.offer([store.commit()]);
+    const { last } = tail;
+    t.equal(tail.covers(3), false, 'they are read again');
+    t.ok(tail.knows(store.messages[last - 1]!), 'the end of the tail stays');
+    tail.offer([store.commit()]);
+    t.same(told, [...Array(last - 2).keys()].map((index) => index + 4));
+    t.equal(tail.covers(last), true);
+  });
 });
 
 t.test('messages in order are passed on as they come; twice is once', async (t) => {

@@ -52,8 +52,10 @@ function acceptStep(db: Database.Database): Restamped & { readonly more: boolean
   const beyond = new Seeker({ db, logState: new LogStateQuery({ db }) }).seek(now + 1).seq + 1;
   const last = lastOfStep(db, beyond);
   const { changes: messages } = db.prepare('UPDATE messages SET time = ?, expires = CASE expires WHEN 0 THEN 0 ELSE ? + expires - time END WHERE seq BETWEEN ? AND ?').run(now, now, beyond, last);
-  const { changes: keys } = db.prepare('UPDATE keys SET time = ?, expires = ? + expires - time WHERE id IN (SELECT id FROM keys WHERE time > ? LIMIT ?)').run(now, now, now, ACCEPT_STEP_KEYS);
-  const more = last < row.seq || keys === ACCEPT_STEP_KEYS;
+  const isEnd = last >= row.seq;
+  // The keys that lie beyond are found by reading all of them: only when no message is left, and not in each step.
+  const keys = !isEnd ? 0 : db.prepare('UPDATE keys SET time = ?, expires = ? + expires - time WHERE id IN (SELECT id FROM keys WHERE time > ? LIMIT ?)').run(now, now, now, ACCEPT_STEP_KEYS).changes;
+  const more = !isEnd || keys === ACCEPT_STEP_KEYS;
   if (!more) {
     db.prepare('UPDATE head SET time = min(time, ?)').run(now);
     db.prepare('UPDATE retention SET time = CASE WHEN time > ? THEN ? ELSE time END, clock = ?').run(now, now, now);

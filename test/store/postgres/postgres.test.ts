@@ -30,6 +30,17 @@ t.test('other programs may use the same database', async (t) => {
   t.same(await stored(await openStore(t, database), [request(draft('a'))]), [1]);
 });
 
+t.test('a clock that is accepted: messages come first, and keys only when no message is left', async (t) => {
+  const database = await PostgresDatabase.create(server);
+  const store = await openStore(t, database);
+  await database.clockWasAhead(3_600_000);
+  await store.append([keyed('one', [draft('a'), draft('a'), draft('a')])]);
+  const step = async (): Promise<unknown[]> => (await server.ask(database.name, 'SELECT * FROM tidings.accept_clock(2, 1, 1)'))[0]!;
+  t.same(await step(), [2, 0, true]);
+  t.same(await step(), [1, 1, true]);
+  t.same(await step(), [0, 0, false]);
+});
+
 t.test('what the database is set to changes nothing of what is stored', async (t) => {
   const database = await PostgresDatabase.create(server);
   for (const setting of ['array_nulls = off', 'standard_conforming_strings = off', "default_transaction_isolation = 'serializable'", 'synchronous_commit = off', "bytea_output = 'escape'"]) {
