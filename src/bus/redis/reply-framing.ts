@@ -13,7 +13,7 @@ const REPLY_MAX_LEVELS = 8;
 /** How many values of one reply are read in all, since each piece of a reply that comes lets it be read from its beginning. Stops tiny pieces from keeping this thread busy. */
 const REPLY_MAX_READS = 2_000_000;
 /** The longest line: a short answer, or an error. Stops a line without an end from being searched again and again. */
-const LINE_MAX_BYTES = 64 * 1024;
+const LINE_MAX_BYTES = 1024 * 1024;
 /** The longest number, with its sign: those of Redis have 64 bits. */
 const NUMBER_MAX_CHARACTERS = 20;
 
