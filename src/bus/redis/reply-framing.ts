@@ -10,6 +10,10 @@ const REPLY_MAX_BYTES = 16 * 1024 * 1024;
 /** The most values in one reply, and how deep they may lie. HELLO lists the modules of a server, and SENTINEL MASTER some fifty fields. Stops what a reply announces from being reserved. */
 const REPLY_MAX_VALUES = 10_000;
 const REPLY_MAX_LEVELS = 8;
+/** How many values of one reply are read in all, since each piece of a reply that comes lets it be read from its beginning. Stops tiny pieces from keeping this thread busy. */
+const REPLY_MAX_READS = 2_000_000;
+/** The longest line: a short answer, or an error. Stops a line without an end from being searched again and again. */
+const LINE_MAX_BYTES = 1024 * 1024;
 /** The longest number, with its sign: those of Redis have 64 bits. */
 const NUMBER_MAX_CHARACTERS = 20;
 
@@ -27,11 +31,17 @@ export interface Conversation {
 
 /** A framing for one connection. It finds one reply at a time, since each answers a question. */
 export function replyFraming(conversation: () => Conversation): Framing {
+  /** Values of the reply that is not whole yet. */
+  let reads = 0;
   return (bytes) => {
     const reply = new Reply(bytes);
     const end = reply.read();
     if (end > REPLY_MAX_BYTES) throw new Error(`Redis announced a reply of ${end} bytes`);
-    if (end <= bytes.length) check(reply, conversation());
+    reads += reply.values;
+    if (end <= bytes.length) {
+      reads = 0;
+      check(reply, conversation());
+    } else if (reads > REPLY_MAX_READS) throw new Error('Redis sent a reply in too many pieces');
     return end;
   };
 }
@@ -59,6 +69,11 @@ class Reply {
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
+  }
+
+  /** How many values were read, those in others among them. */
+  get values(): number {
+    return this.#values;
   }
 
   get type(): string {
@@ -131,8 +146,8 @@ class Reply {
   #line(): string | undefined {
     const end = this.#bytes.indexOf(CR, this.#at);
     if (end === -1 || end + 1 >= this.#bytes.length) {
+      if (this.#bytes.length - this.#at > LINE_MAX_BYTES) throw malformed('line');
       this.#at = this.#bytes.length + 1;
-      if (this.#at > REPLY_MAX_BYTES) throw malformed('line');
       return undefined;
     }
     if (this.#bytes[end + 1] !== LF) throw malformed('line');

@@ -52,3 +52,24 @@ t.test('what is no reply is refused', async (t) => {
     t.type(read(text), 'string', JSON.stringify(text));
   }
 });
+
+t.test('a reply that comes in tiny pieces is given up, and one in packets of a network is not', async (t) => {
+  const values = 10_000;
+  const reply = Buffer.from(`*${values - 1}\r\n${':1\r\n'.repeat(values - 1)}`);
+  /** How many pieces are taken before the reply is whole, or refused. */
+  const pieces = (bytes: number): number | string => {
+    const framing = replyFraming(() => ({ question: 'info', isSubscriber: false }));
+    try {
+      for (let count = 1; ; count++) if (framing(reply.subarray(0, count * bytes)) <= count * bytes) return count;
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  t.equal(pieces(1_400), Math.ceil(reply.length / 1_400));
+  t.match(pieces(1), /in too many pieces/);
+});
+
+t.test('a line without an end is refused before it fills the memory', async (t) => {
+  t.ok((read(`+${'x'.repeat(1_000_000)}`) as number) > 1_000_001);
+  t.match(read(`+${'x'.repeat(1_100_000)}`), /malformed/);
+});
