@@ -12,7 +12,10 @@ const INTERVAL_MAX_MS = 3;
 const SHARED_REQUESTS = 16;
 /** Over how long it is remembered what commits took, and how many requests waited at once. */
 const MEMORY_MS = 100;
-/** After rests in a row in which nobody came, so many commits do not rest, at most. */
+/**
+ * After a rest in which nobody came, one commit does not rest, and after the next one twice as many, up to so many. After one that gained somebody they are half as
+ * many: a publisher that has company only now and then hardly waits for it.
+ */
 const RESTLESS_COMMITS = 32;
 
 /** Decides for one publisher how long its next commit rests. Knows the time only as it is told, by one clock that never goes back. */
@@ -61,7 +64,7 @@ export class CommitPacing {
       if (this.#skip > 0) this.#skip--;
       return;
     }
-    this.#restless = queued > this.#began ? 0 : Math.min(Math.max(1, this.#restless * 2), RESTLESS_COMMITS);
+    this.#restless = queued > this.#began ? this.#restless >> 1 : Math.min(Math.max(1, this.#restless * 2), RESTLESS_COMMITS);
     this.#skip = this.#restless;
     this.#began = undefined;
   }
