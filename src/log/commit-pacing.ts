@@ -1,20 +1,20 @@
 /**
- * When publishers share commits. A commit costs the same sync and the same changes of thread for one message as for twenty. So where commits take more than a
- * share of the time, the next one rests in proportion to what the last one took, and whoever publishes meanwhile goes into it. It does not rest for nobody:
- * a publisher that is alone, or publishers that all wait already, have their commit at once.
+ * When publishers share commits. A commit costs the same sync and the same changes of thread for one message as for twenty. So where commits take much of the time,
+ * the next one rests before it begins. Its rest follows what the last one took. Whoever publishes meanwhile goes into it. Nobody rests for nobody: a publisher that is
+ * alone has its commit at once, and so have publishers who all wait already.
  */
 
 /** The share of the time that commits may take before they rest, and that a rest leaves them. */
 const COMMIT_SHARE = 0.05;
-/** From the beginning of a commit to the end of the rest after it, at most: it bounds what a rest makes a publish late by. A commit that took as long is followed by none. */
+/** From the beginning of a commit to the end of the rest after it, at most. Bounds how late a rest makes a publish. After a commit that took as long there is none. */
 const INTERVAL_MAX_MS = 3;
 /** As many requests share a commit well enough: more would save little for each. */
 const SHARED_REQUESTS = 16;
 /** Over how long it is remembered what commits took, and how many requests waited at once. */
 const MEMORY_MS = 100;
 /**
- * After a rest in which nobody came, one commit does not rest, and after the next one twice as many, up to so many. After one that gained somebody they are half as
- * many: a publisher that has company only now and then hardly waits for it.
+ * The most commits in a row that do not rest, since nobody came in the rests before. After each such rest they are twice as many, from one on; after a rest in which
+ * somebody came, half as many. So a publisher that has company only now and then hardly waits for it.
  */
 const RESTLESS_COMMITS = 32;
 
