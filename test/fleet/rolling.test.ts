@@ -56,6 +56,7 @@ t.test('a schema that the present version cannot use: an instance that runs goes
   const late = await startInstance(t, env, { ready: (instance) => instance.output.includes('cannot be opened') });
   await late.says(/made by a newer version of Tidings \(it needs a program that knows its schema of .*\): start that version/);
   t.match(await new Http(t, late.url).post('a', 'x'), { status: 503 });
+  t.match(JSON.parse((await new Http(t, late.url).get('/readyz')).body), { status: 'starting', detail: { database: 'opening', reason: 'schema' } });
 });
 
 t.test('a level that an instance does not understand: it stores and sends nothing until it is replaced, and its streams lose nothing', async (t) => {
@@ -81,6 +82,7 @@ t.test('a level that an instance does not understand: it stores and sends nothin
   t.match(await migrate(folder, '--raise-level'), { code: 0, output: /: the log was at level 2 already, the highest that this version understands\n$/ });
   await new_.publish('a', 'after');
   await until('the old one is not ready', async () => (await old.get('/readyz')).status === 503);
+  t.match(JSON.parse((await old.get('/readyz')).body), { status: 'unavailable', detail: { database: 'unavailable', reason: 'level' } });
   await one.says('the log is at level 2, and this program understands levels up to 1');
   t.match(await old.post('a', 'refused'), { status: 503, body: /"code":"unavailable"/ });
   t.equal((await old.get('/messages?topic=a&after=start')).status, 503);
