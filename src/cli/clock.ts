@@ -20,6 +20,9 @@ The -- before an option is needed: without it npm keeps the option for itself.
 It ends with 0 when that was done, with 1 when the database could not be used, and with 2 when an option is wrong.
 `;
 
+/** The way out: npm would keep the option for itself without the first --. */
+const ACCEPT = 'npm run clock -- --accept';
+
 /** The way to one log's clocks. */
 interface Clocks {
   read(): Promise<LogClocks>;
@@ -61,8 +64,8 @@ function describe({ machine, believed, newest }: LogClocks): string {
 /** What is wrong with them, and the way out: a line for each. */
 function advise({ machine, believed, newest }: LogClocks): string {
   const lines: string[] = [];
-  if (believed < machine) lines.push(`The clock is ${lasting(machine - believed)} ahead of what is believed: it jumped forward, or nothing ran for so long. If it is right, --accept says so.`);
-  if (newest !== undefined && newest - machine > CLOCK_JUMP_MS) lines.push(`The newest message is from ${lasting(newest - machine)} ahead of the clock. If the clock is right, --accept gives such messages the time of now.`);
+  if (believed < machine) lines.push(`The clock is ${lasting(machine - believed)} ahead of what is believed: it jumped forward, or nothing ran for so long. If it is right: ${ACCEPT}`);
+  if (newest !== undefined && newest - machine > CLOCK_JUMP_MS) lines.push(`The newest message is from ${lasting(newest - machine)} ahead of the clock. If the clock is right, ${ACCEPT} gives such messages the time of now.`);
   return lines.map((line) => `${line}\n`).join('');
 }
 
