@@ -4,9 +4,10 @@ import type { Readiness } from './http/service.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { MessageLog } from './log/log.ts';
 import type { Gauges } from './runtime/metrics.ts';
+import { failureReason, type FailureReason } from './store/failure-reason.ts';
 
 export interface HealthDependencies {
-  readonly lifecycle: Pick<Lifecycle, 'isOpening' | 'isDraining'>;
+  readonly lifecycle: Pick<Lifecycle, 'isOpening' | 'isDraining' | 'openFailure'>;
   readonly bus: Bus;
   readonly log: MessageLog;
   readonly delivery: Delivery;
@@ -14,7 +15,7 @@ export interface HealthDependencies {
 
 /** How this instance is: for load balancers (`/readyz`) and for Prometheus (`/metrics`). */
 export class Health {
-  readonly #lifecycle: Pick<Lifecycle, 'isOpening' | 'isDraining'>;
+  readonly #lifecycle: Pick<Lifecycle, 'isOpening' | 'isDraining' | 'openFailure'>;
   readonly #bus: Bus;
   readonly #log: MessageLog;
   readonly #delivery: Delivery;
@@ -29,8 +30,8 @@ export class Health {
   readiness(): Readiness {
     const bus = this.#bus.state;
     if (this.#lifecycle.isDraining) return { ready: false, status: 'draining' };
-    if (this.#lifecycle.isOpening) return { ready: false, status: 'starting', detail: { database: 'opening', bus } };
-    if (this.#log.failure !== undefined) return { ready: false, status: 'unavailable', detail: { database: 'unavailable', bus } };
+    if (this.#lifecycle.isOpening) return { ready: false, status: 'starting', detail: { database: 'opening', ...reasonOf(this.#lifecycle.openFailure), bus } };
+    if (this.#log.failure !== undefined) return { ready: false, status: 'unavailable', detail: { database: 'unavailable', ...reasonOf(this.#log.failure), bus } };
     return { ready: true, status: bus === 'degraded' ? 'degraded' : 'ready', detail: { database: 'up', bus } };
   }
 
@@ -57,4 +58,8 @@ export class Health {
       draining: this.#lifecycle.isDraining ? 1 : 0,
     };
   }
+}
+
+function reasonOf(failure: string | undefined): { readonly reason?: FailureReason } {
+  return failure === undefined ? {} : { reason: failureReason(failure) };
 }

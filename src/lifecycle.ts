@@ -60,6 +60,7 @@ export class Lifecycle {
   readonly #lastRequest: LastChange;
   readonly #databaseName: string;
   #isOpening = true;
+  #openFailure: string | undefined;
   #isDraining = false;
 
   constructor({ config, logger, store, bus, log, delivery, clock, counters, databaseName }: LifecycleDependencies) {
@@ -79,6 +80,11 @@ export class Lifecycle {
     return this.#isOpening;
   }
 
+  /** Why the log could not be opened when that was last tried; undefined before it failed. */
+  get openFailure(): string | undefined {
+    return this.#openFailure;
+  }
+
   /** From the first SIGTERM on. */
   get isDraining(): boolean {
     return this.#isDraining;
@@ -91,6 +97,7 @@ export class Lifecycle {
       state = await this.#store.open();
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
+      this.#openFailure = error.message;
       return error;
     }
     await this.#log.open(state, this.#delivery.fanout);

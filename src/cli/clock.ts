@@ -14,10 +14,14 @@ const USAGE = `npm run clock -- [options]: shows the clock that the log goes by,
 
   --accept  takes the clock for right: it is believed at once, and messages and idempotency keys from beyond it get the time of now.
             Look at the clock first: by a wrong one, retention then deletes what only seems old.
-  --help    prints this
+  --help    prints this; so does -h
 
+The -- before an option is needed: without it npm keeps the option for itself.
 It ends with 0 when that was done, with 1 when the database could not be used, and with 2 when an option is wrong.
 `;
+
+/** The way out: npm would keep the option for itself without the first --. */
+const ACCEPT = 'npm run clock -- --accept';
 
 /** The way to one log's clocks. */
 interface Clocks {
@@ -25,13 +29,15 @@ interface Clocks {
   accept(): Promise<Restamped>;
 }
 
-const { accept = false } = readFlags(USAGE, ['accept']);
+const { accept = false } = readFlags({ command: 'clock', usage: USAGE, flags: ['accept'] });
 const database = configure().DATABASE_URL;
 try {
   const clocks = await clocksOf(database);
+  process.stdout.write(`${database.kind === 'sqlite' ? resolve(database.file) : database.shown}\n`);
   const before = await clocks.read();
-  process.stdout.write(`${database.kind === 'sqlite' ? resolve(database.file) : database.shown}\n${describe(before)}`);
-  if (accept) {
+  process.stdout.write(describe(before));
+  if (!accept) process.stdout.write(advise(before));
+  else {
     const { messages, keys } = await clocks.accept();
     process.stdout.write(`accepted: the clock is believed; ${counted(messages, 'message')} and ${counted(keys, 'idempotency key')} from beyond it got the time of now\n`);
   }
@@ -52,10 +58,15 @@ async function clocksOf(location: DatabaseLocation): Promise<Clocks> {
 }
 
 function describe({ machine, believed, newest }: LogClocks): string {
-  const lines = [`clock           ${shown(machine)}`, `believed        ${shown(believed)}`, `newest message  ${newest === undefined ? 'none yet' : shown(newest)}`];
-  if (believed < machine) lines.push(`The clock is ${lasting(machine - believed)} ahead of what is believed: it jumped forward, or nothing ran for so long. If it is right, --accept says so.`);
-  if (newest !== undefined && newest - machine > CLOCK_JUMP_MS) lines.push(`The newest message is from ${lasting(newest - machine)} ahead of the clock. If the clock is right, --accept gives such messages the time of now.`);
-  return `${lines.join('\n')}\n`;
+  return `clock           ${shown(machine)}\nbelieved        ${shown(believed)}\nnewest message  ${newest === undefined ? 'none yet' : shown(newest)}\n`;
+}
+
+/** What is wrong with them, and the way out: a line for each. */
+function advise({ machine, believed, newest }: LogClocks): string {
+  const lines: string[] = [];
+  if (believed < machine) lines.push(`The clock is ${lasting(machine - believed)} ahead of what is believed: it jumped forward, or nothing ran for so long. If it is right: ${ACCEPT}`);
+  if (newest !== undefined && newest - machine > CLOCK_JUMP_MS) lines.push(`The newest message is from ${lasting(newest - machine)} ahead of the clock. If the clock is right, ${ACCEPT} gives such messages the time of now.`);
+  return lines.map((line) => `${line}\n`).join('');
 }
 
 function shown(time: number): string {

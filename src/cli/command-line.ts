@@ -1,15 +1,32 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 
+export interface CommandLine<Flag extends string> {
+  /** The name of its npm script. */
+  readonly command: string;
+  /** What `--help` prints after the first line. */
+  readonly usage: string;
+  readonly flags: readonly Flag[];
+}
+
 /** What a command is asked for, by flags alone. `--help` prints its usage and ends it; so does a flag that it does not have, with exit code 2. */
-export function readFlags<Flag extends string>(usage: string, flags: readonly Flag[]): Readonly<Partial<Record<Flag, boolean>>> {
-  const options: NonNullable<ParseArgsConfig['options']> = Object.fromEntries([...flags, 'help'].map((flag) => [flag, { type: 'boolean' }]));
+export function readFlags<Flag extends string>({ command, usage, flags }: CommandLine<Flag>): Readonly<Partial<Record<Flag, boolean>>> {
+  const options: NonNullable<ParseArgsConfig['options']> = { ...Object.fromEntries(flags.map((flag) => [flag, { type: 'boolean' }])), help: { type: 'boolean', short: 'h' } };
   try {
     const { values } = parseArgs({ options });
-    if (values['help'] !== true) return values as Partial<Record<Flag, boolean>>;
-    process.stdout.write(usage);
-    return process.exit(0);
+    if (values['help'] === true) {
+      process.stdout.write(usage);
+      return process.exit(0);
+    }
+    const kept = flags.find((flag) => values[flag] === undefined && isKeptByNpm(flag));
+    if (kept === undefined) return values as Partial<Record<Flag, boolean>>;
+    throw new Error(`npm kept --${kept} for itself, and nothing was done. Put -- before it: npm run ${command} -- --${kept}`);
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`);
     return process.exit(2);
   }
+}
+
+/** Whether npm took a flag for one of its own options, because no `--` stands before it. It tells the script by an environment variable. */
+function isKeptByNpm(flag: string): boolean {
+  return (process.env[`npm_config_${flag.replaceAll('-', '_')}`] ?? '') !== '';
 }

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { configure } from '../config/config.ts';
 import type { DatabaseLocation } from '../config/database-url.ts';
+import { UNDERSTOOD_LEVEL, type Migrated } from '../store/level.ts';
 import { StoreError } from '../store/store.ts';
 import { readFlags } from './command-line.ts';
 
@@ -10,27 +11,26 @@ import { readFlags } from './command-line.ts';
  * A command names the implementation that it needs, as main.ts does.
  *
  * `npm run migrate` brings the schema of the database up to date. The service does the same when it boots, and makes indexes that take long beside the
- * traffic. `npm run migrate -- --raise-level` also raises the level of the log to what this program understands (store/level.ts).
+ * traffic. It shows the level of the log. `npm run migrate -- --raise-level` also raises the level of the log to what this program understands (store/level.ts).
  */
-const USAGE = `npm run migrate -- [options]: brings the schema of the database up to date.
+const USAGE = `npm run migrate -- [options]: brings the schema of the database up to date, and shows the level of the log.
+Where there is no log yet, it makes an empty one, but no folder.
 
   --raise-level  also raises the level of the log to what this version understands. First replace every instance of an older version: one that
                  does not understand the level takes no messages and sends none.
-  --help         prints this
+  --help         prints this; so does -h
 
-It ends with 0 when that was done, with 1 when the database could not be used, and with 2 when an option is wrong.
+The -- before an option is needed: without it npm keeps the option for itself.
+It ends with 0 when that was done, with 1 when the database could not be used or this version does not understand its log, and with 2 when an option is wrong.
 `;
 
-const { 'raise-level': isRaising = false } = readFlags(USAGE, ['raise-level']);
+const { 'raise-level': isRaising = false } = readFlags({ command: 'migrate', usage: USAGE, flags: ['raise-level'] });
 const database = configure().DATABASE_URL;
 const name = database.kind === 'sqlite' ? resolve(database.file) : database.shown;
 try {
-  const applied = await migrate(database);
-  say(applied === 0 ? 'up to date' : `${applied} ${applied === 1 ? 'migration' : 'migrations'} applied`);
-  if (isRaising) {
-    const level = await raiseLevel(database);
-    say(level === undefined ? 'there is no log yet: it begins at the level of the program that makes it' : `the log is at level ${level}`);
-  }
+  const migrated = await migrate(database);
+  say(describeSchema(migrated));
+  say(describeLevel(migrated));
 } catch (error) {
   if (!(error instanceof StoreError)) throw error;
   process.stderr.write(`DATABASE_URL: ${error.message}\n`);
@@ -42,12 +42,21 @@ function say(sentence: string): void {
 }
 
 /** Loads only the driver of the database that is used. */
-async function migrate(to: DatabaseLocation): Promise<number> {
-  if (to.kind === 'sqlite') return (await import('../store/sqlite/migrate.ts')).migrate(resolve(to.file));
-  return (await import('../store/postgres/migrate.ts')).migrate(to.url, () => say('another session makes an index of a migration; waiting for it'));
+async function migrate(to: DatabaseLocation): Promise<Migrated> {
+  if (to.kind === 'sqlite') return (await import('../store/sqlite/migrate.ts')).migrate(resolve(to.file), { isRaising });
+  return (await import('../store/postgres/migrate.ts')).migrate(to.url, { isRaising, waits: () => say('another session makes an index of a migration; waiting for it') });
 }
 
-async function raiseLevel(of: DatabaseLocation): Promise<number | undefined> {
-  if (of.kind === 'sqlite') return (await import('../store/sqlite/migrate.ts')).raiseLevel(resolve(of.file));
-  return (await import('../store/postgres/migrate.ts')).raiseLevel(of.url);
+function describeSchema({ applied, isNew }: Migrated): string {
+  const count = `${applied} ${applied === 1 ? 'migration' : 'migrations'} applied`;
+  if (isNew) return `there was no log: a new, empty one was made (${count})`;
+  return applied === 0 ? 'up to date' : count;
+}
+
+function describeLevel({ level, raisedFrom }: Migrated): string {
+  if (level === undefined) return `no instance has opened the log yet: it gets the level of the first one that does (${UNDERSTOOD_LEVEL} for this version)`;
+  if (raisedFrom !== undefined) return `the level of the log was raised from ${raisedFrom} to ${level}`;
+  if (isRaising) return `the log was at level ${level} already, the highest that this version understands`;
+  if (level < UNDERSTOOD_LEVEL) return `the log is at level ${level}, and this version understands levels up to ${UNDERSTOOD_LEVEL}: npm run migrate -- --raise-level raises it`;
+  return `the log is at level ${level}, the highest that this version understands`;
 }

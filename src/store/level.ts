@@ -10,6 +10,18 @@ import { StoreError } from './store.ts';
  */
 export const UNDERSTOOD_LEVEL = 1;
 
+/** What the command `npm run migrate` did to a log. */
+export interface Migrated {
+  /** The number of migrations applied. */
+  readonly applied: number;
+  /** Whether there was no log before. */
+  readonly isNew: boolean;
+  /** The level of the log; undefined until an instance has opened it. */
+  readonly level: number | undefined;
+  /** The level before, where it was raised. */
+  readonly raisedFrom: number | undefined;
+}
+
 /** Throws when this program does not understand a log. */
 export function refuseLevel(level: number): void {
   if (level > UNDERSTOOD_LEVEL) throw new StoreError('unavailable', `the log is at level ${level}, and this program understands levels up to ${UNDERSTOOD_LEVEL}: replace it by a newer version`);

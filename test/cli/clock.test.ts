@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { STORES } from '../chaos/fleet.ts';
@@ -42,14 +43,16 @@ for (const store of STORES) {
       t.equal((await readHistory(http, 'a')).length, 4, start);
       t.equal(await keyed(), 'true');
     }
-    t.match(await clock(t, env), { code: 0, output: /The clock is 8\.0 days ahead of what is believed/ });
+    t.match(await clock(t, env), { code: 0, output: /The clock is 8\.0 days ahead of what is believed.* npm run clock -- --accept$/m });
     await set(0);
     await instance.says('believed again');
     t.equal(await http.metric('clock_ahead_seconds'), 0);
     t.equal(await http.metric('messages_trimmed_total'), 0);
 
     await set(8 * DAY);
-    t.match(await clock(t, env, '--accept'), { code: 0, output: /; 0 messages and 0 idempotency keys/ });
+    const accepted = await clock(t, env, '--accept');
+    t.match(accepted, { code: 0, output: /; 0 messages and 0 idempotency keys/ });
+    t.notMatch(accepted.output, /--accept/, 'it is not advised to do what it does');
     await until('what is too old by the accepted clock is deleted', async () => await http.metric('messages_trimmed_total') === 4);
   });
 
@@ -80,6 +83,7 @@ for (const store of STORES) {
       isAccepted = true;
     });
     while (!isAccepted) await http.publish('many', 'meanwhile');
+    t.notMatch((await accepting).output, /--accept/, 'it is not advised to do what it does');
     t.match(await accepting, { code: 0, output: /accepted: the clock is believed; \d{3,} messages and 1 idempotency key from beyond it/ });
     t.match(await clock(t, env, '--accept'), { code: 0, output: /; 0 messages and 0 idempotency keys from beyond it/ });
     await instance.says('no longer ahead');
@@ -102,8 +106,14 @@ for (const store of STORES) {
 
 t.test('what it cannot do it says', async (t) => {
   const missing = { DATABASE_URL: `file:${join(tempFolder(t), 'none.db')}` };
-  t.match(await clock(t, missing), { code: 1, output: /DATABASE_URL: there is no log yet/ });
+  t.match(await clock(t, missing), { code: 1, output: /none\.db\nDATABASE_URL: there is no log yet/ });
   t.match(await clock(t, missing, '--except'), { code: 2, output: /Unknown option '--except'/ });
   t.match(await clock(t, missing, 'now'), { code: 2, output: /Unexpected argument 'now'/ });
   t.match(await clock(t, missing, '--help'), { code: 0, output: /--accept/ });
+  t.match(await clock(t, missing, '-h'), { code: 0, output: /--accept[^]*without it npm keeps the option for itself/ });
+  t.match(await clock(t, { ...missing, npm_config_accept: 'true' }), { code: 2, output: /^npm kept --accept for itself, and nothing was done\. Put -- before it: npm run clock -- --accept\n/ });
+
+  const file = join(tempFolder(t), 'log.db');
+  writeFileSync(`${file}-wal`, 'what was stored last');
+  t.match(await clock(t, { DATABASE_URL: `file:${file}` }), { code: 1, output: /DATABASE_URL: the database file \S+log\.db is missing or empty, but its write-ahead log \S+log\.db-wal is not/ });
 });

@@ -18,6 +18,8 @@ const STREAMS = rounds(20, 100);
 const MESSAGES = rounds(30, 400);
 
 const MAIN = 'src/main.ts';
+/** Where the present version is. */
+const PRESENT = join(import.meta.dirname, '../..');
 
 t.test('the next version changes the schema under load: instances of both are killed and restarted, it is taken back, and nothing is lost', async (t) => {
   const random = seeded(t);
@@ -54,6 +56,7 @@ t.test('a schema that the present version cannot use: an instance that runs goes
   const late = await startInstance(t, env, { ready: (instance) => instance.output.includes('cannot be opened') });
   await late.says(/made by a newer version of Tidings \(it needs a program that knows its schema of .*\): start that version/);
   t.match(await new Http(t, late.url).post('a', 'x'), { status: 503 });
+  t.match(JSON.parse((await new Http(t, late.url).get('/readyz')).body), { status: 'starting', detail: { database: 'opening', reason: 'schema' } });
 });
 
 t.test('a level that an instance does not understand: it stores and sends nothing until it is replaced, and its streams lose nothing', async (t) => {
@@ -69,11 +72,17 @@ t.test('a level that an instance does not understand: it stores and sends nothin
   await new_.publish('a', 'started by itself, the next version raises nothing');
   await stream.next(({ data }) => data.startsWith('started'));
 
-  const raise = new Child(t, process.execPath, [join(folder, 'src/cli/migrate.ts'), '--raise-level'], { env: { PATH: process.env['PATH'], DATABASE_URL: env.DATABASE_URL } });
-  t.equal((await raise.exited).code, 0);
-  t.match(raise.output, /: up to date\n.*: the log is at level 2\n$/);
+  const migrate = async (program: string, ...args: readonly string[]): Promise<{ code: number | null; output: string }> => {
+    const child = new Child(t, process.execPath, [join(program, 'src/cli/migrate.ts'), ...args], { env: { PATH: process.env['PATH'], DATABASE_URL: env.DATABASE_URL } });
+    const { code } = await child.exited;
+    return { code, output: child.output };
+  };
+  t.match(await migrate(folder), { code: 0, output: /: up to date\n.*: the log is at level 1, and this version understands levels up to 2: npm run migrate -- --raise-level raises it\n$/ });
+  t.match(await migrate(folder, '--raise-level'), { code: 0, output: /: up to date\n.*: the level of the log was raised from 1 to 2\n$/ });
+  t.match(await migrate(folder, '--raise-level'), { code: 0, output: /: the log was at level 2 already, the highest that this version understands\n$/ });
   await new_.publish('a', 'after');
   await until('the old one is not ready', async () => (await old.get('/readyz')).status === 503);
+  t.match(JSON.parse((await old.get('/readyz')).body), { status: 'unavailable', detail: { database: 'unavailable', reason: 'level' } });
   await one.says('the log is at level 2, and this program understands levels up to 1');
   t.match(await old.post('a', 'refused'), { status: 503, body: /"code":"unavailable"/ });
   t.equal((await old.get('/messages?topic=a&after=start')).status, 503);
@@ -91,7 +100,8 @@ t.test('a level that an instance does not understand: it stores and sends nothin
   t.same(again.events.map(({ data }) => data).filter((data) => !data.startsWith('{')), ['started by itself, the next version raises nothing', 'after', 'replaced']);
   t.same(again.events.filter(({ event }) => event === '$gap'), []);
 
-  const lower = new Child(t, process.execPath, [join(import.meta.dirname, '../../src/cli/migrate.ts'), '--raise-level'], { env: { PATH: process.env['PATH'], DATABASE_URL: env.DATABASE_URL } });
-  t.equal((await lower.exited).code, 0);
-  t.match(lower.output, /the log is at level 2\n$/, 'a program that understands less lowers nothing');
+  for (const args of [[], ['--raise-level']]) {
+    t.match(await migrate(PRESENT, ...args), { code: 1, output: /^DATABASE_URL: the log is at level 2, and this program understands levels up to 1: replace it by a newer version\n$/ }, args.join());
+  }
+  t.match(await migrate(folder), { code: 0, output: /: the log is at level 2, the highest/ }, 'a program that understands less lowers nothing');
 });

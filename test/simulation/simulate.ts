@@ -7,7 +7,7 @@ const USAGE = `npm run simulate -- [options]: plays schedules from seeds, and st
   --seeds N   how many; 1 without it
   --seed S    the first; 1 without it
   --jobs N    in how many threads; 1 without it
-  --help      prints this
+  --help      prints this; so does -h
 
 It ends with 0 when every invariant held, with 1 when one did not, and with 2 when an option is wrong.
 `;
@@ -31,7 +31,7 @@ process.stdout.write(`${count} schedules, seeds ${first} to ${last}: every invar
 
 function options() {
   try {
-    return parseArgs({ options: { seeds: { type: 'string', default: '1' }, seed: { type: 'string', default: '1' }, jobs: { type: 'string', default: '1' }, help: { type: 'boolean' } } });
+    return parseArgs({ options: { seeds: { type: 'string', default: '1' }, seed: { type: 'string', default: '1' }, jobs: { type: 'string', default: '1' }, help: { type: 'boolean', short: 'h' } } });
   } catch (error) {
     return refuse(error instanceof Error ? error.message : String(error));
   }

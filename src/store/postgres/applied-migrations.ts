@@ -19,7 +19,8 @@ export async function missing(ask: Ask): Promise<readonly Migration[]> {
   return missingMigrations('postgres', await appliedMigrations(ask));
 }
 
-async function appliedMigrations(ask: Ask): Promise<AppliedMigration[]> {
+/** The migrations that the database has; none where there is no log. */
+export async function appliedMigrations(ask: Ask): Promise<AppliedMigration[]> {
   // Not by to_regclass, which may answer from what this session knew before it waited for the lock.
   const [[tables] = []] = await ask("SELECT count(*) FROM pg_tables WHERE schemaname = 'tidings' AND tablename = '__drizzle_migrations'");
   if (tables === '0') return [];

@@ -1,27 +1,41 @@
-import { UNDERSTOOD_LEVEL } from '../level.ts';
+import { refuseLevel, UNDERSTOOD_LEVEL, type Migrated } from '../level.ts';
 import { StoreError } from '../store.ts';
-import { beginMigration, missing, recordCall, type Ask } from './applied-migrations.ts';
+import { appliedMigrations, beginMigration, missing, recordCall, type Ask } from './applied-migrations.ts';
 import { inSession } from './connection-pool.ts';
 import { wholeNumber } from './literals.ts';
 import { applyLongMigrations } from './long-migrations.ts';
 
-/**
- * Brings the schema of a database up to date, the long migrations as well, without beginning an epoch. For the command line. Resolves to the number of
- * migrations applied; rejects with a `StoreError`.
- *
- * @param waits Is called now and then while another session makes an index of a migration.
- */
-export async function migrate(url: string, waits: () => void = () => undefined): Promise<number> {
-  const { applied, left } = await inSession(url, applyMigrations);
-  return applied + (left ? await applyLongMigrations({ url, waits }) : 0);
+export interface MigrateOptions {
+  /** Whether to raise the level of the log to what this program understands. */
+  readonly isRaising?: boolean;
+  /** Is called now and then while another session makes an index of a migration. */
+  readonly waits?: () => void;
 }
 
-/** Raises the level of a log to what this program understands. Resolves to the level that it has then; undefined when there is no log yet. */
-export function raiseLevel(url: string): Promise<number | undefined> {
-  return inSession(url, async (ask) => {
-    const [[level] = []] = await ask(`UPDATE tidings.head SET level = greatest(level, ${UNDERSTOOD_LEVEL}) RETURNING level`);
-    return level === undefined ? undefined : wholeNumber(level);
+/** Brings the schema of a database up to date, the long migrations as well, without beginning an epoch. For the command line. Rejects with a `StoreError`. */
+export async function migrate(url: string, { isRaising = false, waits = () => undefined }: MigrateOptions = {}): Promise<Migrated> {
+  const { isNew, applied, left, level } = await inSession(url, async (ask) => {
+    const before = await appliedMigrations(ask);
+    return { isNew: before.length === 0, ...await applyMigrations(ask), level: await readLevel(ask) };
   });
+  const all = applied + (left ? await applyLongMigrations({ url, waits }) : 0);
+  if (!isRaising || level === undefined || !await inSession(url, raiseLevel)) return { applied: all, isNew, level, raisedFrom: undefined };
+  return { applied: all, isNew, level: UNDERSTOOD_LEVEL, raisedFrom: level };
+}
+
+/** The level of the log; undefined when there is none yet. Rejects where this program does not understand it. */
+async function readLevel(ask: Ask): Promise<number | undefined> {
+  const [[text] = []] = await ask('SELECT level FROM tidings.head');
+  if (text === undefined) return undefined;
+  const level = wholeNumber(text);
+  refuseLevel(level);
+  return level;
+}
+
+/** Whether it was below what this program understands. */
+async function raiseLevel(ask: Ask): Promise<boolean> {
+  const raised = await ask(`UPDATE tidings.head SET level = ${UNDERSTOOD_LEVEL} WHERE level < ${UNDERSTOOD_LEVEL} RETURNING level`);
+  return raised.length > 0;
 }
 
 /**

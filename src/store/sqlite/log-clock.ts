@@ -6,6 +6,7 @@ import { TRIM_STEP_BYTES } from '../limits.ts';
 import { ACCEPT_STEP_KEYS, ACCEPT_STEP_MESSAGES, acceptInSteps, neverOpened, requireSchema, type LogClocks, type Restamped } from '../log-clock.ts';
 import { missingMigrations } from '../migrations.ts';
 import { connect, monotonic, readTransaction, writeTransaction, type SqliteConnection } from './connection.ts';
+import { checkBeforeOpening } from './database-files.ts';
 import { toStoreError } from './errors.ts';
 import { LogStateQuery, type LogRow } from './log-state.ts';
 import { appliedMigrations, refuseForeign } from './migrate.ts';
@@ -31,6 +32,7 @@ export function acceptClock(file: string): Promise<Restamped> {
 }
 
 async function connected<Result>(file: string, work: (sqliteConnection: SqliteConnection) => Result | Promise<Result>): Promise<Result> {
+  checkBeforeOpening(resolve(file), undefined);
   if (!existsSync(file)) throw neverOpened();
   try {
     const sqliteConnection = connect(resolve(file), monotonic() + STEP_WAIT_MS, { inspect: refuseForeign });

@@ -1,7 +1,7 @@
-import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type Database from 'better-sqlite3';
-import { UNDERSTOOD_LEVEL } from '../level.ts';
+import { refuseLevel, UNDERSTOOD_LEVEL, type Migrated } from '../level.ts';
 import { foreignDatabase, missingMigrations, type AppliedMigration } from '../migrations.ts';
 import { StoreError } from '../store.ts';
 import { connect, monotonic, writeTransaction } from './connection.ts';
@@ -11,21 +11,27 @@ import { toStoreError } from './errors.ts';
 const MIGRATE_WAIT_MS = 30_000;
 
 /**
- * Brings the schema of a database file up to date, without beginning an epoch; creates file and folder where they are
- * missing. Blocks the thread: for the command line. Answers with the number of migrations applied; throws a `StoreError`.
+ * Brings the schema of a database file up to date, without beginning an epoch. Makes the file where it is missing, but no folder: a mistyped path
+ * shall not go unnoticed. Blocks the thread: for the command line. Throws a `StoreError`; then it has changed nothing.
+ *
+ * @param isRaising Whether to raise the level of the log to what this program understands.
  */
-export function migrate(file: string): number {
-  return write(file, applyMigrations);
-}
-
-/** Raises the level of a log to what this program understands. Answers with the level that it has then; undefined when there is no log yet. Throws a `StoreError`. */
-export function raiseLevel(file: string): number | undefined {
-  return write(file, (db) => db.prepare<[number], number>('UPDATE head SET level = max(level, ?) RETURNING level').pluck().get(UNDERSTOOD_LEVEL));
+export function migrate(file: string, { isRaising = false }: { readonly isRaising?: boolean } = {}): Migrated {
+  const folder = dirname(resolve(file));
+  if (!existsSync(folder)) throw new StoreError('unavailable', `there is no folder ${folder}: make it, or correct DATABASE_URL`);
+  return write(file, (db) => {
+    const isNew = appliedMigrations(db).length === 0;
+    const applied = applyMigrations(db);
+    const level = db.prepare<[], number>('SELECT level FROM head').pluck().get();
+    if (level !== undefined) refuseLevel(level);
+    if (!isRaising || level === undefined || level === UNDERSTOOD_LEVEL) return { applied, isNew, level, raisedFrom: undefined };
+    db.prepare('UPDATE head SET level = ?').run(UNDERSTOOD_LEVEL);
+    return { applied, isNew, level: UNDERSTOOD_LEVEL, raisedFrom: level };
+  });
 }
 
 function write<Result>(file: string, work: (db: Database.Database) => Result): Result {
   try {
-    makeFolder(file);
     const sqliteConnection = connect(resolve(file), monotonic() + MIGRATE_WAIT_MS, { inspect: refuseForeign });
     try {
       return writeTransaction(sqliteConnection, monotonic() + MIGRATE_WAIT_MS, () => work(sqliteConnection.db));

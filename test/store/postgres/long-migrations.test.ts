@@ -63,7 +63,7 @@ t.test('an index is made while messages are stored; it outlives every timeout of
   await release();
   await says(lines, 'the indexes of a migration are made');
   t.equal(await validity(database), 'true');
-  t.equal(await migrate(database.url), 0, 'nothing is left to do');
+  t.equal((await migrate(database.url)).applied, 0, 'nothing is left to do');
 });
 
 t.test('one that was interrupted is dropped and made anew, by whoever comes next', async (t) => {
@@ -78,7 +78,7 @@ t.test('one that was interrupted is dropped and made anew, by whoever comes next
   await until('it has ended', async () => (await database.ask(`SELECT ${makers}`)).length === 0);
   t.equal(await validity(database), 'false', 'it left this behind');
   await release();
-  t.equal(await migrate(database.url), 1);
+  t.equal((await migrate(database.url)).applied, 1);
   t.equal(await validity(database), 'true');
   const [[after] = []] = await database.ask(`SELECT to_regclass('tidings.${NEXT_INDEX}')::oid`);
   t.not(after, before);
