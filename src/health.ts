@@ -52,6 +52,7 @@ export class Health {
       oldest: tail.log?.oldest ?? 0,
       logBytes: retention.bytes,
       clockAhead: retention.clockAhead / 1000,
+      messageAhead: retention.messageAhead / 1000,
       appendsWaiting: publisher.waiting,
       bus: this.#bus.state === 'degraded' ? 0 : 1,
       database: this.#lifecycle.isOpening || this.#log.failure !== undefined ? 0 : 1,

@@ -27,7 +27,7 @@ export class ClockJump {
   #believed: number | undefined;
   #observedAt = 0;
   #ahead = 0;
-  #isMessageAhead = false;
+  #messageAhead = 0;
 
   constructor({ clock, logger }: ClockJumpDependencies) {
     this.#clock = clock;
@@ -37,6 +37,11 @@ export class ClockJump {
   /** By how much the clock is ahead of what is believed, at the last look; 0 while it is believed. Milliseconds. */
   get ahead(): number {
     return this.#ahead;
+  }
+
+  /** By how much the newest message is ahead of the machine's clock, at the last look. Milliseconds. */
+  get messageAhead(): number {
+    return this.#messageAhead;
   }
 
   /** How late it may be by now, as this instance counts; undefined before its first look. Milliseconds since 1970. */
@@ -49,28 +54,30 @@ export class ClockJump {
   observe({ machine, believed, log }: Pick<Trimmed, 'machine' | 'believed' | 'log'>): void {
     this.#believed = believed;
     this.#observedAt = this.#clock.monotonic();
-    this.#observeClock(machine - believed);
-    this.#observeMessage(log.now - machine);
+    // The store's clock never stands before the newest message, and so shows where that is ahead of the machine's.
+    const messageAhead = Math.max(0, log.now - machine);
+    this.#observeClock(machine - believed, messageAhead > CLOCK_JUMP_MS);
+    this.#observeMessage(messageAhead);
   }
 
-  #observeClock(ahead: number): void {
+  #observeClock(ahead: number, isMessageAhead: boolean): void {
     if (ahead > 0 && this.#ahead === 0) {
       this.#logger.error({ seconds: seconds(ahead) }, 'the clock is far ahead of what the log knows of the time: either it jumped forward, or nothing ran for so long. '
-        + `Messages and keys expire slowly until it is believed. If it is wrong, set it; if it is right, ${ACCEPT} says so at once`);
+        + `Messages and keys expire slowly until it is believed, and what is published gets its time: if it is wrong, one in the future. If it is wrong, set it; if it is right, ${ACCEPT} says so at once`);
     }
-    if (ahead === 0 && this.#ahead > 0) this.#logger.info('the clock is believed again: messages and keys expire as it says');
+    // Where a message is ahead, the next line says what that holds up.
+    if (ahead === 0 && this.#ahead > 0) this.#logger.info(`the clock is believed again${isMessageAhead ? '' : ': messages and keys expire as it says'}`);
     this.#ahead = ahead;
   }
 
-  /** @param ahead The store's clock never stands before the newest message, and so shows where that is ahead of the machine's. */
   #observeMessage(ahead: number): void {
-    const isMessageAhead = ahead > CLOCK_JUMP_MS;
-    if (isMessageAhead && !this.#isMessageAhead) {
+    const [isAhead, wasAhead] = [ahead > CLOCK_JUMP_MS, this.#messageAhead > CLOCK_JUMP_MS];
+    if (isAhead && !wasAhead) {
       this.#logger.error({ seconds: seconds(ahead) }, 'the newest message is from far ahead of the clock: until the clock is there, the log\'s time stands still, and no TTL ends. '
         + `If the clock is wrong, set it; if it is right, ${ACCEPT} gives such messages the time of now`);
     }
-    if (!isMessageAhead && this.#isMessageAhead) this.#logger.info('the newest message is no longer ahead of the clock');
-    this.#isMessageAhead = isMessageAhead;
+    if (!isAhead && wasAhead) this.#logger.info('the newest message is no longer ahead of the clock');
+    this.#messageAhead = ahead;
   }
 }
 

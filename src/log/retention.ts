@@ -61,6 +61,11 @@ export class Retention {
     return this.#clockJump.ahead;
   }
 
+  /** By how much the newest message is ahead of the machine's clock, at the last look. Milliseconds. */
+  get messageAhead(): number {
+    return this.#clockJump.messageAhead;
+  }
+
   /** Deletes from now on, in the background. */
   run(): void {
     this.#schedule(0);

@@ -41,6 +41,8 @@ export interface Gauges {
   readonly logBytes: number;
   /** By how much the store's clock is ahead of what is believed. Seconds. */
   readonly clockAhead: number;
+  /** By how much the newest message is ahead of the machine's clock. Seconds. */
+  readonly messageAhead: number;
   /** Messages waiting to be stored. */
   readonly appendsWaiting: number;
   /** 1 or 0. */
@@ -83,6 +85,7 @@ const GAUGES: Readonly<Record<keyof Gauges, readonly [name: string, help: string
   oldest: ['log_oldest', 'The oldest number of the log, as last seen'],
   logBytes: ['log_bytes', 'Bytes of the messages in the log, as last seen'],
   clockAhead: ['clock_ahead_seconds', 'By how much the clock of the log is ahead of what is believed; 0 while it is believed'],
+  messageAhead: ['newest_message_ahead_seconds', 'By how much the newest message is ahead of the clock of the log'],
   appendsWaiting: ['appends_waiting', 'Messages waiting to be stored'],
   bus: ['bus_up', 'Whether other instances are told of messages at once'],
   database: ['database_up', 'Whether the log can be read and written'],

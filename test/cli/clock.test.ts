@@ -73,6 +73,7 @@ for (const store of STORES) {
     await http.publish('a', 'fleeting', { ttl: '600' });
     await set(0);
     await instance.says('newest message is from far ahead');
+    t.ok(await http.metric('newest_message_ahead_seconds') > 999 * DAY / 1000);
     t.match(await clock(t, env), { code: 0, output: /The newest message is from 1000\.0 days ahead of the clock/ });
     t.same(await history(), ['before', 'ahead', 'fleeting']);
 
@@ -87,6 +88,7 @@ for (const store of STORES) {
     t.match(await accepting, { code: 0, output: /accepted: the clock is believed; \d{3,} messages and 1 idempotency key from beyond it/ });
     t.match(await clock(t, env, '--accept'), { code: 0, output: /; 0 messages and 0 idempotency keys from beyond it/ });
     await instance.says('no longer ahead');
+    t.ok(await http.metric('newest_message_ahead_seconds') < 60);
     await instance.restart();
     await http.publish('a', 'after');
     const times = (await readHistory(http, '>')).map(({ time }) => Date.parse(time));

@@ -80,7 +80,7 @@ for (const { edge, fastPath } of EDGES) {
   t.test(`whom it keeps out is in the log, and no flood of them ${edge}`, async (t) => {
     const { logger, lines } = recordingLogger();
     const served = await open(t, {}, logger);
-    const said = (): Record<string, unknown>[] => lines.map((line) => JSON.parse(line) as Record<string, unknown>).filter(({ level, method }) => level === 30 && method !== undefined);
+    const said = (): Record<string, unknown>[] => lines.map((line) => JSON.parse(line) as Record<string, unknown>).filter(({ level, method }) => level === 'info' && method !== undefined);
     const page = (origin: string, method: string, path: string): Buffer => requestBytes(method, path, { Host: 'localhost:80', Origin: origin }, method === 'POST' ? 'x' : '');
     await ask(t, served, page('https://app.example', 'POST', '/topics/a'));
     await ask(t, served, page('http://localhost', 'POST', '/topics/a'));

@@ -119,11 +119,32 @@ t.test('a newest message from far ahead of the clock is logged once, and when th
   await pass(20_000);
   t.equal(said.length, 1);
   t.match(said[0], /newest message is from far ahead/);
+  t.ok(Math.abs(retention.messageAhead - 2 * HOUR) < 60_000);
   await pass(HOUR);
   t.match(said.at(-1), /no longer ahead/);
   another().run();
   await pass(10_000);
   t.equal(said.length, 2, 'an instance that starts then has nothing to say');
+  await pass(2 * HOUR);
+  t.equal(retention.messageAhead, 0);
+});
+
+t.test('a clock that is set right after messages were stored by it: the lines do not contradict each other, and the metrics show it', async (t) => {
+  const { store, retention, said, pass } = await begin(t, { maxAge: 1_000 * HOUR });
+  store.commit();
+  retention.run();
+  await pass(10_000);
+  store.now += 100 * HOUR;
+  await pass(10_000);
+  t.match(said.join('; '), /the clock is far ahead .*what is published gets its time/);
+  store.commit();
+  store.now -= 100 * HOUR;
+  await pass(10_000);
+  t.equal(said.length, 3);
+  t.equal(said[1], 'the clock is believed again');
+  t.match(said[2], /newest message is from far ahead .*no TTL ends/);
+  t.equal(retention.clockAhead, 0);
+  t.ok(Math.abs(retention.messageAhead - 100 * HOUR) < 60_000);
 });
 
 t.test('a clock that jumps after it was looked at, just before the deletion, deletes nothing by age', async (t) => {

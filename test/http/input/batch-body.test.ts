@@ -70,7 +70,7 @@ t.test('one bad message: where it is, which member, and what', async (t) => {
     ['{"topic":"a","data":1,"event":""}', 'invalid-event', '.event', /empty/],
     ['{"topic":"a","data":1,"event":"12345678901234567"}', 'invalid-event', '.event', /longer than 16/],
     ['{"topic":"a","data":1,"event":"\\udc00"}', 'invalid-event', '.event', /Unicode/],
-    ['{"topic":"a","data":1,"ttl":0}', 'invalid-ttl', '.ttl', />= 1/],
+    ['{"topic":"a","data":1,"ttl":-1}', 'invalid-ttl', '.ttl', />= 0/],
     ['{"topic":"a","data":1,"ttl":1.5}', 'invalid-ttl', '.ttl', /integer/],
     ['{"topic":"a","data":1,"ttl":"5"}', 'invalid-ttl', '.ttl', /integer/],
     ['{"topic":"a","data":1,"ttl":1e15}', 'invalid-ttl', '.ttl', /<=/],
