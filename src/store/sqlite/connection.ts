@@ -1,6 +1,6 @@
 import Database from 'better-sqlite3';
 import { StoreError } from '../store.ts';
-import { checkBeforeOpening, DatabaseFiles, makePrivate, shutOthersOut, type FileIdentity } from './database-files.ts';
+import { checkBeforeOpening, DatabaseFiles, makePrivate, shutOthersOut, type FileIdentity, type SideIdentities } from './database-files.ts';
 import { isBusy, toCommitError, toStoreError, toUnknownError } from './errors.ts';
 import { CHECKPOINT_PAGES, WAL_KEPT_BYTES } from './write-ahead-log.ts';
 
@@ -27,13 +27,15 @@ const LOCK_RETRY_MAX_MS = 5;
 export interface ConnectOptions {
   /** The database is opened only if the name still stands for that file: a worker that starts again must not go on in a copy that someone is still restoring. */
   readonly expected?: FileIdentity | undefined;
+  /** What another connection of this process has open. */
+  readonly inUse?: SideIdentities | undefined;
   /** Looks at the file before anything in it is changed, and throws where it must stay as it is. */
   readonly inspect?: (db: Database.Database) => void;
 }
 
 /** Opens the database, and makes it where there is none, and none is expected. */
-export function connect(file: string, deadline: number, { expected, inspect = () => undefined }: ConnectOptions): SqliteConnection {
-  checkBeforeOpening(file, expected);
+export function connect(file: string, deadline: number, { expected, inUse, inspect = () => undefined }: ConnectOptions): SqliteConnection {
+  checkBeforeOpening(file, expected, inUse);
   if (expected === undefined) makePrivate(file);
   const db = new Database(file, { timeout: 0, fileMustExist: expected !== undefined });
   try {
@@ -52,10 +54,10 @@ export function connect(file: string, deadline: number, { expected, inspect = ()
     patiently(deadline, () => db.pragma('schema_version'));
     shutOthersOut(file);
     // Once more: the file may have been exchanged meanwhile.
-    checkBeforeOpening(file, expected);
+    checkBeforeOpening(file, expected, inUse);
     return {
       db,
-      files: patiently(deadline, () => new DatabaseFiles(db, file)),
+      files: patiently(deadline, () => new DatabaseFiles(db, file, inUse)),
       begin: db.prepare('BEGIN'),
       beginImmediate: db.prepare('BEGIN IMMEDIATE'),
       commit: db.prepare('COMMIT'),

@@ -1,7 +1,7 @@
 import { parentPort, workerData, type Transferable } from 'node:worker_threads';
 import { StoreError } from '../store.ts';
 import { Appender } from './append.ts';
-import { connect, monotonic, patiently, readTransaction, writeTransaction, type SqliteConnection } from './connection.ts';
+import { connect, monotonic, patiently, readTransaction, writeTransaction, type ConnectOptions, type SqliteConnection } from './connection.ts';
 import type { FileIdentity } from './database-files.ts';
 import { DamageError, isOfConnection, lostFile, toStoreError, toUnknownError } from './errors.ts';
 import { JobClaims } from './job-claims.ts';
@@ -9,6 +9,7 @@ import { LogStateQuery, type AnswerWith, type LogRow, type Snapshot } from './lo
 import { probe } from './probe.ts';
 import { MessageQuery } from './query.ts';
 import { Seeker } from './seek.ts';
+import { SharedFiles } from './shared-files.ts';
 import { TopicIndex } from './topic-index.ts';
 import { Trimmer } from './trim.ts';
 import type { Call, Calls, Job, Reply, WorkerData } from './worker-protocol.ts';
@@ -35,7 +36,8 @@ interface Session {
 }
 
 const port = parentPort!;
-const { file } = workerData as WorkerData;
+const { file, opener } = workerData as WorkerData;
+const sharedFiles = new SharedFiles((workerData as WorkerData).sharedFiles);
 const claims = new JobClaims((workerData as WorkerData).claims);
 /** What the log was when the store opened it: no other is ever used. */
 let opened: { identity: FileIdentity; logId: string } | undefined = (workerData as WorkerData).opened;
@@ -53,7 +55,7 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
     const { makeFolder, applyMigrations, beginEpoch, refuseForeign } = first;
     makeFolder(file);
     disconnect();
-    const sqliteConnection = connect(file, deadline, { expected: opened?.identity, inspect: refuseForeign });
+    const sqliteConnection = join(deadline, { expected: opened?.identity, inspect: refuseForeign });
     try {
       const { logId } = writeTransaction(sqliteConnection, deadline, () => {
         applyMigrations(sqliteConnection.db);
@@ -64,7 +66,7 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
       probeAnew(session, logId, deadline);
       return [{ opened, log: state(deadline) }, []];
     } finally {
-      if (session === undefined) sqliteConnection.db.close();
+      if (session === undefined) shut(sqliteConnection);
     }
   },
 
@@ -103,6 +105,11 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
     return [transact(writeTransaction, deadline, ({ trimmer }) => trimmer.trim(policy)), []];
   },
 
+  look() {
+    session?.sqliteConnection.files.look();
+    return [undefined, []];
+  },
+
   close() {
     try {
       if (session !== undefined) emptyWal(session.sqliteConnection);
@@ -117,15 +124,25 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
 function use(deadline: number): Session {
   if (session !== undefined) return session;
   if (opened === undefined) throw new StoreError('unavailable', 'the store is not open');
-  const sqliteConnection = connect(file, deadline, { expected: opened.identity });
+  const sqliteConnection = join(deadline, { expected: opened.identity });
   try {
     const { logId } = opened;
     patiently(deadline, () => probe(file, logId));
     session = sessionOf(sqliteConnection);
     return session;
   } finally {
-    if (session === undefined) sqliteConnection.db.close();
+    if (session === undefined) shut(sqliteConnection);
   }
+}
+
+/** Connects with the same write-ahead log and index as the other thread, or anew when it has none open. */
+function join(deadline: number, options: ConnectOptions): SqliteConnection {
+  return sharedFiles.join(opener, deadline, (inUse) => connect(file, deadline, { ...options, inUse }));
+}
+
+function shut({ db }: SqliteConnection): void {
+  db.close();
+  sharedFiles.leave(opener);
 }
 
 /** Throws where a process that starts now could not read what this one has written. */
@@ -172,7 +189,7 @@ function state(deadline: number): Snapshot {
 }
 
 function disconnect(): void {
-  session?.sqliteConnection.db.close();
+  if (session !== undefined) shut(session.sqliteConnection);
   session = undefined;
 }
 
@@ -184,7 +201,7 @@ function perform<Name extends Call>({ id, name, argument, deadline }: Job<Name>)
   } catch (error) {
     const failure = toStoreError(error, name === 'append' ? 'refused' : 'unavailable');
     release(error);
-    port.postMessage({ id, failure: { kind: failure.kind, message: failure.message, isDamage: failure instanceof DamageError } } satisfies Reply);
+    port.postMessage({ id, failure: { kind: failure.kind, message: failure.message, isDamage: failure instanceof DamageError, isLost: lostFile(error) !== undefined } } satisfies Reply);
   }
 }
 
@@ -203,7 +220,7 @@ function release(error: unknown): void {
 port.on('message', (job: Job<Call>) => {
   if (!claims.claim(job.id)) {
     // A sign of life: nobody waits for this answer any more.
-    port.postMessage({ id: job.id, failure: { kind: 'unavailable', message: 'the job was given up', isDamage: false } } satisfies Reply);
+    port.postMessage({ id: job.id, failure: { kind: 'unavailable', message: 'the job was given up', isDamage: false, isLost: false } } satisfies Reply);
     return;
   }
   perform(job);

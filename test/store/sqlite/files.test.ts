@@ -11,7 +11,7 @@ import { recordingLogger } from '../../support/logger.ts';
 import { tempFolder } from '../../support/temp.ts';
 import { SqliteDatabase } from './database.ts';
 
-const REPLACED = /was replaced or removed while in use; restart Tidings when the new file is complete/;
+const REPLACED = /was replaced or removed while in use; put that same file back, or stop Tidings/;
 
 t.test('the folder of the database is made', async (t) => {
   const file = join(tempFolder(t), 'two', 'folders', 'tidings.db');
