@@ -70,6 +70,23 @@ export function connect(file: string, deadline: number, { expected, inUse, inspe
 }
 
 /**
+ * Closes a connection. The last one to close makes a checkpoint and removes the write-ahead log. That must not happen by an index that others have
+ * replaced: they may have begun the write-ahead log anew. A read-only connection that closes last changes nothing.
+ */
+export function disconnect({ db, files }: SqliteConnection): void {
+  let last: Database.Database | undefined;
+  try {
+    if (db.open && files.isIndexReplaced) last = new Database(db.name, { readonly: true, fileMustExist: true, timeout: 0 });
+    last?.pragma('schema_version');
+  } catch {
+    // The file cannot be opened now. The connection must still close, or no thread could connect anew.
+  } finally {
+    db.close();
+    last?.close();
+  }
+}
+
+/**
  * One write transaction under the database's write lock, waiting for it until `deadline`. An error before the COMMIT
  * leaves nothing in the database; an error of the COMMIT says itself what is known.
  *

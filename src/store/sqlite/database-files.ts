@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, openSync, realpathSync, statSync, type BigIntStats } from 'node:fs';
+import { chmodSync, closeSync, openSync, realpathSync, renameSync, statSync, type BigIntStats } from 'node:fs';
 import type Database from 'better-sqlite3';
 import { StoreError } from '../store.ts';
 import { DamageError, LostFileError, ReplacedError } from './errors.ts';
@@ -94,6 +94,19 @@ export class DatabaseFiles {
   /** The names of the database file, as the last look found them. */
   get links(): number {
     return Number(this.#links);
+  }
+
+  /** Whether other processes use a new index. They may have begun the write-ahead log anew, so that this connection's index no longer describes it. */
+  get isIndexReplaced(): boolean {
+    const found = identityOf(stat(this.#index));
+    return found !== undefined && found !== this.#sides.index;
+  }
+
+  /** Renames the write-ahead log where another database file has taken the old one's place: SQLite would apply it to the new file. */
+  setWalAside(): void {
+    const wal = stat(this.#wal);
+    if (stat(this.#file) === undefined || wal === undefined || wal.size === 0n || identityOf(wal) !== this.#sides.wal) return;
+    renameSync(this.#wal, `${this.#wal}.replaced-${new Date().toISOString().replaceAll(':', '-')}`);
   }
 
   /** Throws where a name no longer stands for the file that is open. */

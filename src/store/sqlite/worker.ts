@@ -1,7 +1,7 @@
 import { parentPort, workerData, type Transferable } from 'node:worker_threads';
 import { StoreError } from '../store.ts';
 import { Appender } from './append.ts';
-import { connect, monotonic, patiently, readTransaction, writeTransaction, type ConnectOptions, type SqliteConnection } from './connection.ts';
+import { connect, disconnect, monotonic, patiently, readTransaction, writeTransaction, type ConnectOptions, type SqliteConnection } from './connection.ts';
 import type { FileIdentity } from './database-files.ts';
 import { DamageError, isOfConnection, lostFile, toStoreError, toUnknownError } from './errors.ts';
 import { JobClaims } from './job-claims.ts';
@@ -54,7 +54,7 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
     if (first === undefined) throw new StoreError('unavailable', 'the store was opened before');
     const { makeFolder, applyMigrations, beginEpoch, refuseForeign } = first;
     makeFolder(file);
-    disconnect();
+    endSession();
     const sqliteConnection = join(deadline, { expected: opened?.identity, inspect: refuseForeign });
     try {
       const { logId } = writeTransaction(sqliteConnection, deadline, () => {
@@ -66,7 +66,7 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
       probeAnew(session, logId, deadline);
       return [{ opened, log: state(deadline) }, []];
     } finally {
-      if (session === undefined) shut(sqliteConnection);
+      if (session === undefined) leave(sqliteConnection);
     }
   },
 
@@ -114,7 +114,7 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
     try {
       if (session !== undefined) emptyWal(session.sqliteConnection);
     } finally {
-      disconnect();
+      endSession();
     }
     return [undefined, []];
   },
@@ -131,7 +131,7 @@ function use(deadline: number): Session {
     session = sessionOf(sqliteConnection);
     return session;
   } finally {
-    if (session === undefined) shut(sqliteConnection);
+    if (session === undefined) leave(sqliteConnection);
   }
 }
 
@@ -140,9 +140,12 @@ function join(deadline: number, options: ConnectOptions): SqliteConnection {
   return sharedFiles.join(opener, deadline, (inUse) => connect(file, deadline, { ...options, inUse }));
 }
 
-function shut({ db }: SqliteConnection): void {
-  db.close();
-  sharedFiles.leave(opener);
+function leave(sqliteConnection: SqliteConnection): void {
+  try {
+    disconnect(sqliteConnection);
+  } finally {
+    sharedFiles.leave(opener);
+  }
 }
 
 /** Throws where a process that starts now could not read what this one has written. */
@@ -188,9 +191,10 @@ function state(deadline: number): Snapshot {
   return transact(readTransaction, deadline, ({ logState }) => ({ log: logState.row() })).log;
 }
 
-function disconnect(): void {
-  if (session !== undefined) shut(session.sqliteConnection);
+function endSession(): void {
+  const ended = session;
   session = undefined;
+  if (ended !== undefined) leave(ended.sqliteConnection);
 }
 
 function perform<Name extends Call>({ id, name, argument, deadline }: Job<Name>): void {
@@ -214,7 +218,7 @@ function release(error: unknown): void {
   } catch {
     // What could be rescued was; the next connection finds out whether the newest message is there.
   }
-  if (lost !== undefined || isOfConnection(error) || !session.sqliteConnection.db.open) disconnect();
+  if (lost !== undefined || isOfConnection(error) || !session.sqliteConnection.db.open) endSession();
 }
 
 port.on('message', (job: Job<Call>) => {

@@ -191,6 +191,21 @@ for (const [what, remove] of Object.entries(REMOVALS)) {
   });
 }
 
+t.test('an instance that notices late that its index is gone does not touch what another one has written meanwhile', async (t) => {
+  const database = new SqliteDatabase(t);
+  const one = await start(t, database.file);
+  unlinkSync(`${database.file}-shm`);
+  const second = await start(t, database.file);
+  database.direct((db) => db.pragma('wal_checkpoint(RESTART)'));
+  t.equal(await append(second), 'stored', 'at the beginning of the write-ahead log');
+  await killed(second);
+  t.equal(await append(one), 'unavailable');
+  await appendInTurn([one]);
+  await killed(one);
+  t.same(texts(await readMessages(await openStore(t, database))).toSorted(), [...reported(one), ...reported(second)].toSorted());
+  t.equal(database.direct((db) => db.pragma('integrity_check', { simple: true })), 'ok');
+});
+
 /** What takes something away. */
 const HARMFUL: Readonly<Record<string, (file: string) => void>> = {
   'the write-ahead log is emptied': (file) => truncateSync(`${file}-wal`),
