@@ -1,6 +1,6 @@
 import Database from 'better-sqlite3';
 import { StoreError } from '../store.ts';
-import { checkBeforeOpening, DatabaseFiles, makePrivate, shutOthersOut, type FileIdentity } from './database-files.ts';
+import { checkBeforeOpening, DatabaseFiles, makePrivate, shutOthersOut, type FileIdentity, type SideIdentities } from './database-files.ts';
 import { isBusy, toCommitError, toStoreError, toUnknownError } from './errors.ts';
 import { CHECKPOINT_PAGES, WAL_KEPT_BYTES } from './write-ahead-log.ts';
 
@@ -27,13 +27,15 @@ const LOCK_RETRY_MAX_MS = 5;
 export interface ConnectOptions {
   /** The database is opened only if the name still stands for that file: a worker that starts again must not go on in a copy that someone is still restoring. */
   readonly expected?: FileIdentity | undefined;
+  /** What another connection of this process has open. */
+  readonly inUse?: SideIdentities | undefined;
   /** Looks at the file before anything in it is changed, and throws where it must stay as it is. */
   readonly inspect?: (db: Database.Database) => void;
 }
 
 /** Opens the database, and makes it where there is none, and none is expected. */
-export function connect(file: string, deadline: number, { expected, inspect = () => undefined }: ConnectOptions): SqliteConnection {
-  checkBeforeOpening(file, expected);
+export function connect(file: string, deadline: number, { expected, inUse, inspect = () => undefined }: ConnectOptions): SqliteConnection {
+  checkBeforeOpening(file, expected, inUse);
   if (expected === undefined) makePrivate(file);
   const db = new Database(file, { timeout: 0, fileMustExist: expected !== undefined });
   try {
@@ -52,10 +54,10 @@ export function connect(file: string, deadline: number, { expected, inspect = ()
     patiently(deadline, () => db.pragma('schema_version'));
     shutOthersOut(file);
     // Once more: the file may have been exchanged meanwhile.
-    checkBeforeOpening(file, expected);
+    checkBeforeOpening(file, expected, inUse);
     return {
       db,
-      files: patiently(deadline, () => new DatabaseFiles(db, file)),
+      files: patiently(deadline, () => new DatabaseFiles(db, file, inUse)),
       begin: db.prepare('BEGIN'),
       beginImmediate: db.prepare('BEGIN IMMEDIATE'),
       commit: db.prepare('COMMIT'),
@@ -64,6 +66,23 @@ export function connect(file: string, deadline: number, { expected, inspect = ()
   } catch (error) {
     db.close();
     throw error;
+  }
+}
+
+/**
+ * Closes a connection. The last one to close makes a checkpoint and removes the write-ahead log. That must not happen by an index that others have
+ * replaced: they may have begun the write-ahead log anew. A read-only connection that closes last changes nothing.
+ */
+export function disconnect({ db, files }: SqliteConnection): void {
+  let last: Database.Database | undefined;
+  try {
+    if (db.open && files.isIndexReplaced) last = new Database(db.name, { readonly: true, fileMustExist: true, timeout: 0 });
+    last?.pragma('schema_version');
+  } catch {
+    // The file cannot be opened now. The connection must still close, or no thread could connect anew.
+  } finally {
+    db.close();
+    last?.close();
   }
 }
 

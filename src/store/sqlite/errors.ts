@@ -44,6 +44,13 @@ export class LostFileError extends StoreError {
   }
 }
 
+/** The name of the database file stands for another file than the one that is open, or for none. */
+export class ReplacedError extends StoreError {
+  constructor(message: string) {
+    super('unavailable', message);
+  }
+}
+
 /** An error from before the COMMIT, so that nothing was stored. `other`: what an error that SQLite did not report is. */
 export function toStoreError(error: unknown, other: StoreErrorKind): StoreError {
   if (error instanceof StoreError) return error;

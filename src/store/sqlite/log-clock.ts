@@ -32,7 +32,7 @@ export function acceptClock(file: string): Promise<Restamped> {
 }
 
 async function connected<Result>(file: string, work: (sqliteConnection: SqliteConnection) => Result | Promise<Result>): Promise<Result> {
-  checkBeforeOpening(resolve(file), undefined);
+  checkBeforeOpening(resolve(file), undefined, undefined);
   if (!existsSync(file)) throw neverOpened();
   try {
     const sqliteConnection = connect(resolve(file), monotonic() + STEP_WAIT_MS, { inspect: refuseForeign });

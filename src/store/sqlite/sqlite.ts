@@ -6,6 +6,7 @@ import type { Appended, AppendRequest, Page, ReadQuery, Sought, Store, Trimmed, 
 import { DamageError, toUnknownError } from './errors.ts';
 import { KnownEpochs } from './known-epochs.ts';
 import type { Snapshot } from './log-state.ts';
+import { SharedFiles } from './shared-files.ts';
 import { SupervisedWorker } from './supervised-worker.ts';
 import { packRequests, unpackMessages, unpackOutcomes } from './worker-packing.ts';
 import type { Call, Calls } from './worker-protocol.ts';
@@ -40,6 +41,7 @@ export class SqliteStore implements Store {
   readonly #lockWaitMs: number;
   readonly #lifecycle = new StoreLifecycle({ open: () => this.#open(), close: () => this.#close() });
   readonly #epochs = new KnownEpochs();
+  readonly #sharedFiles = new SharedFiles();
   #writer: SupervisedWorker | undefined;
   #queryWorker: SupervisedWorker | undefined;
   /** While something cannot be read nothing is acknowledged, until the question that found it is answered again. */
@@ -104,11 +106,11 @@ export class SqliteStore implements Store {
   }
 
   async #open(): Promise<{ logId: string; log: LogState }> {
-    const options = { file: this.#file, lockWaitMs: this.#lockWaitMs, logger: this.#logger };
-    this.#writer ??= new SupervisedWorker({ ...options, name: 'writer' });
+    const options = { file: this.#file, lockWaitMs: this.#lockWaitMs, logger: this.#logger, sharedFiles: this.#sharedFiles };
+    this.#writer ??= new SupervisedWorker({ ...options, name: 'writer', onLost: () => letLook(this.#queryWorker) });
     const { opened, log } = await this.#writer.call('open', undefined);
     this.#writer.opened = opened;
-    this.#queryWorker = new SupervisedWorker({ ...options, name: 'query worker', opened });
+    this.#queryWorker = new SupervisedWorker({ ...options, name: 'query worker', opened, onLost: () => letLook(this.#writer) });
     return { logId: opened.logId, log: this.#state(log) };
   }
 
@@ -140,4 +142,9 @@ export class SqliteStore implements Store {
     if (epochs !== undefined) this.#epochs.learn(epochs);
     return { lineage: this.#epochs.lineage, oldest, head, now };
   }
+}
+
+/** Lets a worker close what it finds lost. A failure says that it has found it, or that it ended, which closes everything. */
+function letLook(worker: SupervisedWorker | undefined): void {
+  worker?.call('look', undefined).catch(() => undefined);
 }

@@ -4,6 +4,7 @@ import { StoreError } from '../store.ts';
 import { monotonic } from './connection.ts';
 import { DamageError } from './errors.ts';
 import { JobClaims } from './job-claims.ts';
+import type { Opener, SharedFiles } from './shared-files.ts';
 import type { Call, Calls, Job, Opened, Reply, WorkerData } from './worker-protocol.ts';
 
 /** The pause before a worker that ended boots again; it doubles up to the maximum each time. */
@@ -37,6 +38,9 @@ export interface SupervisedWorkerOptions {
   readonly name: 'writer' | 'query worker';
   /** The path of the database. */
   readonly file: string;
+  readonly sharedFiles: SharedFiles;
+  /** The worker found that a file beside the database is lost: no worker can connect anew while another keeps the lost one open. */
+  readonly onLost: () => void;
   /** How long a call waits for the lock that another process holds on the database, in milliseconds. */
   readonly lockWaitMs: number;
   readonly logger: Pick<Logger, 'error'>;
@@ -51,6 +55,9 @@ export interface SupervisedWorkerOptions {
 export class SupervisedWorker {
   readonly #name: string;
   readonly #file: string;
+  readonly #opener: Opener;
+  readonly #sharedFiles: SharedFiles;
+  readonly #onLost: () => void;
   readonly #lockWaitMs: number;
   readonly #logger: Pick<Logger, 'error'>;
   readonly #waiting = new Map<number, Waiting>();
@@ -65,9 +72,12 @@ export class SupervisedWorker {
   #bootTimer: NodeJS.Timeout | undefined;
   #closed: Promise<void> | undefined;
 
-  constructor({ name, file, lockWaitMs, logger, opened }: SupervisedWorkerOptions) {
+  constructor({ name, file, sharedFiles, onLost, lockWaitMs, logger, opened }: SupervisedWorkerOptions) {
     this.#name = name;
     this.#file = file;
+    this.#opener = name === 'writer' ? 0 : 1;
+    this.#sharedFiles = sharedFiles;
+    this.#onLost = onLost;
     this.#lockWaitMs = lockWaitMs;
     this.#logger = logger;
     this.#opened = opened;
@@ -129,7 +139,7 @@ export class SupervisedWorker {
     this.#claims.giveUp(this.#nextId - 1);
     const worker = new Worker(new URL('./worker.ts', import.meta.url), {
       name: `sqlite ${this.#name}`,
-      workerData: { file: this.#file, claims: this.#claims.shared, opened: this.#opened } satisfies WorkerData,
+      workerData: { file: this.#file, opener: this.#opener, sharedFiles: this.#sharedFiles.shared, claims: this.#claims.shared, opened: this.#opened } satisfies WorkerData,
     });
     worker.on('message', (reply: Reply) => this.#settle(reply));
     // Without this listener an error in the worker would end the process. 'exit' follows.
@@ -166,6 +176,7 @@ export class SupervisedWorker {
 
   #settle({ id, value, failure }: Reply): void {
     this.#isSilent = false;
+    if (failure?.isLost === true) this.#onLost();
     const waiting = this.#waiting.get(id);
     if (waiting === undefined) return;
     this.#waiting.delete(id);
@@ -177,6 +188,7 @@ export class SupervisedWorker {
 
   #ended(): void {
     this.#worker = undefined;
+    this.#sharedFiles.abandon(this.#opener);
     for (const { name, reject } of this.#waiting.values()) {
       // Invariant 1: the worker may have ended before the commit or after it.
       reject(new StoreError(name === 'append' ? 'outcome-unknown' : 'unavailable', `the database's ${this.#name} ended in the middle of its work`));

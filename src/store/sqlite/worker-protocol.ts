@@ -3,6 +3,7 @@ import type { PackedAppended } from './append.ts';
 import type { FileIdentity } from './database-files.ts';
 import type { AnswerWith, Snapshot } from './log-state.ts';
 import type { PackedPage, PackedQuery } from './query.ts';
+import type { Opener } from './shared-files.ts';
 import type { PackedRequests } from './worker-packing.ts';
 
 /** What the store's threads say to each other: jobs to a worker, one reply to each. */
@@ -14,6 +15,8 @@ export interface Calls {
   state: { argument: undefined; value: { log: Snapshot; links: number } };
   seek: { argument: { time: number }; value: AnswerWith<Snapshot, Sought> };
   trim: { argument: TrimPolicy; value: AnswerWith<Snapshot, Trimmed> };
+  /** Closes a connection whose files are lost, so that the other thread can connect anew. */
+  look: { argument: undefined; value: undefined };
   close: { argument: undefined; value: undefined };
 }
 
@@ -31,7 +34,7 @@ export interface Job<Name extends Call> {
 export interface Reply {
   readonly id: number;
   readonly value?: Calls[Call]['value'];
-  readonly failure?: { readonly kind: StoreErrorKind; readonly message: string; readonly isDamage: boolean };
+  readonly failure?: { readonly kind: StoreErrorKind; readonly message: string; readonly isDamage: boolean; readonly isLost: boolean };
 }
 
 /** The database that a store has opened, by which a worker that boots later knows it again. */
@@ -42,6 +45,9 @@ export interface Opened {
 
 export interface WorkerData {
   readonly file: string;
+  readonly opener: Opener;
+  /** `SharedFiles.shared`. */
+  readonly sharedFiles: SharedArrayBuffer;
   /** `JobClaims.shared`. */
   readonly claims: SharedArrayBuffer;
   readonly opened: Opened | undefined;

@@ -1,7 +1,7 @@
 import { parentPort, workerData, type Transferable } from 'node:worker_threads';
 import { StoreError } from '../store.ts';
 import { Appender } from './append.ts';
-import { connect, monotonic, patiently, readTransaction, writeTransaction, type SqliteConnection } from './connection.ts';
+import { connect, disconnect, monotonic, patiently, readTransaction, writeTransaction, type ConnectOptions, type SqliteConnection } from './connection.ts';
 import type { FileIdentity } from './database-files.ts';
 import { DamageError, isOfConnection, lostFile, toStoreError, toUnknownError } from './errors.ts';
 import { JobClaims } from './job-claims.ts';
@@ -9,6 +9,7 @@ import { LogStateQuery, type AnswerWith, type LogRow, type Snapshot } from './lo
 import { probe } from './probe.ts';
 import { MessageQuery } from './query.ts';
 import { Seeker } from './seek.ts';
+import { SharedFiles } from './shared-files.ts';
 import { TopicIndex } from './topic-index.ts';
 import { Trimmer } from './trim.ts';
 import type { Call, Calls, Job, Reply, WorkerData } from './worker-protocol.ts';
@@ -35,7 +36,8 @@ interface Session {
 }
 
 const port = parentPort!;
-const { file } = workerData as WorkerData;
+const { file, opener } = workerData as WorkerData;
+const sharedFiles = new SharedFiles((workerData as WorkerData).sharedFiles);
 const claims = new JobClaims((workerData as WorkerData).claims);
 /** What the log was when the store opened it: no other is ever used. */
 let opened: { identity: FileIdentity; logId: string } | undefined = (workerData as WorkerData).opened;
@@ -52,8 +54,8 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
     if (first === undefined) throw new StoreError('unavailable', 'the store was opened before');
     const { makeFolder, applyMigrations, beginEpoch, refuseForeign } = first;
     makeFolder(file);
-    disconnect();
-    const sqliteConnection = connect(file, deadline, { expected: opened?.identity, inspect: refuseForeign });
+    endSession();
+    const sqliteConnection = join(deadline, { expected: opened?.identity, inspect: refuseForeign });
     try {
       const { logId } = writeTransaction(sqliteConnection, deadline, () => {
         applyMigrations(sqliteConnection.db);
@@ -64,7 +66,7 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
       probeAnew(session, logId, deadline);
       return [{ opened, log: state(deadline) }, []];
     } finally {
-      if (session === undefined) sqliteConnection.db.close();
+      if (session === undefined) leave(sqliteConnection);
     }
   },
 
@@ -103,11 +105,16 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
     return [transact(writeTransaction, deadline, ({ trimmer }) => trimmer.trim(policy)), []];
   },
 
+  look() {
+    session?.sqliteConnection.files.look();
+    return [undefined, []];
+  },
+
   close() {
     try {
       if (session !== undefined) emptyWal(session.sqliteConnection);
     } finally {
-      disconnect();
+      endSession();
     }
     return [undefined, []];
   },
@@ -117,14 +124,27 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
 function use(deadline: number): Session {
   if (session !== undefined) return session;
   if (opened === undefined) throw new StoreError('unavailable', 'the store is not open');
-  const sqliteConnection = connect(file, deadline, { expected: opened.identity });
+  const sqliteConnection = join(deadline, { expected: opened.identity });
   try {
     const { logId } = opened;
     patiently(deadline, () => probe(file, logId));
     session = sessionOf(sqliteConnection);
     return session;
   } finally {
-    if (session === undefined) sqliteConnection.db.close();
+    if (session === undefined) leave(sqliteConnection);
+  }
+}
+
+/** Connects with the same write-ahead log and index as the other thread, or anew when it has none open. */
+function join(deadline: number, options: ConnectOptions): SqliteConnection {
+  return sharedFiles.join(opener, deadline, (inUse) => connect(file, deadline, { ...options, inUse }));
+}
+
+function leave(sqliteConnection: SqliteConnection): void {
+  try {
+    disconnect(sqliteConnection);
+  } finally {
+    sharedFiles.leave(opener);
   }
 }
 
@@ -171,9 +191,10 @@ function state(deadline: number): Snapshot {
   return transact(readTransaction, deadline, ({ logState }) => ({ log: logState.row() })).log;
 }
 
-function disconnect(): void {
-  session?.sqliteConnection.db.close();
+function endSession(): void {
+  const ended = session;
   session = undefined;
+  if (ended !== undefined) leave(ended.sqliteConnection);
 }
 
 function perform<Name extends Call>({ id, name, argument, deadline }: Job<Name>): void {
@@ -184,7 +205,7 @@ function perform<Name extends Call>({ id, name, argument, deadline }: Job<Name>)
   } catch (error) {
     const failure = toStoreError(error, name === 'append' ? 'refused' : 'unavailable');
     release(error);
-    port.postMessage({ id, failure: { kind: failure.kind, message: failure.message, isDamage: failure instanceof DamageError } } satisfies Reply);
+    port.postMessage({ id, failure: { kind: failure.kind, message: failure.message, isDamage: failure instanceof DamageError, isLost: lostFile(error) !== undefined } } satisfies Reply);
   }
 }
 
@@ -197,13 +218,13 @@ function release(error: unknown): void {
   } catch {
     // What could be rescued was; the next connection finds out whether the newest message is there.
   }
-  if (lost !== undefined || isOfConnection(error) || !session.sqliteConnection.db.open) disconnect();
+  if (lost !== undefined || isOfConnection(error) || !session.sqliteConnection.db.open) endSession();
 }
 
 port.on('message', (job: Job<Call>) => {
   if (!claims.claim(job.id)) {
     // A sign of life: nobody waits for this answer any more.
-    port.postMessage({ id: job.id, failure: { kind: 'unavailable', message: 'the job was given up', isDamage: false } } satisfies Reply);
+    port.postMessage({ id: job.id, failure: { kind: 'unavailable', message: 'the job was given up', isDamage: false, isLost: false } } satisfies Reply);
     return;
   }
   perform(job);

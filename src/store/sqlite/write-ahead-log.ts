@@ -1,6 +1,6 @@
 import type Database from 'better-sqlite3';
 import type { DatabaseFiles } from './database-files.ts';
-import { lostFile } from './errors.ts';
+import { lostFile, ReplacedError } from './errors.ts';
 
 /** Pages in the write-ahead log at which a commit copies them into the database: 32 MB. Fewer would mean more syncs. */
 export const CHECKPOINT_PAGES = 8000;
@@ -33,7 +33,8 @@ export function emptyWal({ db, files }: { readonly db: Database.Database; readon
     files.compareWal();
   } catch (error) {
     // Not for a file that took the old one's place, and not from a write-ahead log that was cut. The jobs before have reported it.
-    if (lostFile(error)?.which === 'wal') rescueWal({ db });
+    if (lostFile(error)?.which === 'wal') rescueWal({ db, files });
+    else if (error instanceof ReplacedError) files.setWalAside();
     return;
   }
   db.pragma('wal_checkpoint(TRUNCATE)');
@@ -43,7 +44,8 @@ export function emptyWal({ db, files }: { readonly db: Database.Database; readon
  * Copies what was committed from a write-ahead log that no name leads to any more into the database: only those who have it open can still read it.
  * What some read transaction keeps from being copied is left to those who close it later.
  */
-export function rescueWal({ db }: { readonly db: Database.Database }): void {
+export function rescueWal({ db, files }: { readonly db: Database.Database; readonly files: DatabaseFiles }): void {
+  if (files.isIndexReplaced) return;
   waitingBriefly(db, () => db.pragma('wal_checkpoint(FULL)'));
 }
 

@@ -53,6 +53,8 @@ const programs: Record<string, () => Promise<void>> = {
   /** Appends one request each time that SIGUSR2 comes, until it is killed. */
   async atSignals() {
     await store.open();
+    // So that both threads have a connection, as in a service.
+    await store.state();
     let round = 0;
     process.on('SIGUSR2', () => void append(String(round++), 100));
     setInterval(() => undefined, 1_000);

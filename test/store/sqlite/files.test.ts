@@ -1,5 +1,5 @@
-import { chmodSync, closeSync, copyFileSync, existsSync, openSync, readFileSync, renameSync, statSync, symlinkSync, truncateSync, unlinkSync, writeFileSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, closeSync, copyFileSync, existsSync, openSync, readdirSync, readFileSync, renameSync, statSync, symlinkSync, truncateSync, unlinkSync, writeFileSync, writeSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import t from 'tap';
 import { readClocks } from '../../../src/store/sqlite/log-clock.ts';
@@ -11,7 +11,7 @@ import { recordingLogger } from '../../support/logger.ts';
 import { tempFolder } from '../../support/temp.ts';
 import { SqliteDatabase } from './database.ts';
 
-const REPLACED = /was replaced or removed while in use; restart Tidings when the new file is complete/;
+const REPLACED = /was replaced or removed while in use; put that same file back, or stop Tidings/;
 
 t.test('the folder of the database is made', async (t) => {
   const file = join(tempFolder(t), 'two', 'folders', 'tidings.db');
@@ -160,8 +160,13 @@ t.test('a file that is replaced, moved or removed under the store', async (t) =>
     renameSync(other.file, database.file);
     const bytes = readFileSync(database.file);
     for (const call of everyCall(store)) await t.rejects(call(), { kind: 'unavailable', message: REPLACED });
+    const wal = readFileSync(`${database.file}-wal`);
     await store.close();
     t.ok(readFileSync(database.file).equals(bytes));
+    t.notOk(existsSync(`${database.file}-wal`), 'the write-ahead log of the old file is not left to the new one');
+    const [aside] = readdirSync(dirname(database.file)).filter((name) => name.startsWith('tidings.db-wal.replaced-'));
+    t.ok(readFileSync(join(dirname(database.file), aside!)).equals(wal), 'and not deleted');
+    t.same(texts(await readMessages(await openStore(t, database))), ['another log']);
   });
 });
 

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, linkSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, linkSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { SqliteStore } from '../../../src/store/sqlite/sqlite.ts';
@@ -113,16 +113,98 @@ for (const [what, tamper] of Object.entries(HARMLESS)) {
     tamper(database.file);
     let refused = 0;
     await until('it stores again', async () => {
-      await failure(store.state());
-      const outcome = await failure(store.append(numberedRequests(1, 'numbers', 11)));
-      if (outcome !== 'none') refused += 1;
-      return outcome === 'none';
+      const outcomes = [await failure(store.state()), await failure(store.append(numberedRequests(1, 'numbers', 11)))];
+      refused += outcomes.filter((outcome) => outcome !== 'none').length;
+      return outcomes.at(-1) === 'none';
     });
     t.ok(refused > 0, 'it noticed');
     t.same(texts(await readMessages(store)), range(1, 11).map(String));
     t.equal((await store.state()).lineage.epochs.length, 1);
   });
 }
+
+/** Each leaves the names of all three files for new files, or for none. */
+const REMOVALS: Readonly<Record<string, (file: string) => void>> = {
+  'the write-ahead log': (file) => unlinkSync(`${file}-wal`),
+  'the index': (file) => unlinkSync(`${file}-shm`),
+  'both': (file) => {
+    unlinkSync(`${file}-wal`);
+    unlinkSync(`${file}-shm`);
+  },
+};
+
+/** The number of the first message of each request that a child said was stored. */
+function numbers(one: Child): number[] {
+  return [...one.output.matchAll(/^stored (\d+) /gm)].map(([, first]) => Number(first));
+}
+
+/** Lets children append in turn until each has stored something three times. */
+async function appendInTurn(children: readonly Child[]): Promise<void> {
+  const before = children.map((one) => numbers(one).length);
+  await until('each stores again', async () => {
+    for (const one of children) await append(one);
+    return children.every((one, index) => numbers(one).length >= before[index]! + 3);
+  });
+}
+
+for (const [what, remove] of Object.entries(REMOVALS)) {
+  t.test(`${what} removed: both threads of a store take the new files`, async (t) => {
+    for (const first of ['append', 'state'] as const) {
+      const database = new SqliteDatabase(t);
+      const store = await openStore(t, database);
+      await stored(store, numberedRequests(10));
+      await readMessages(store);
+      remove(database.file);
+      await until('it stores again', async () => {
+        if (first === 'state') await failure(store.state());
+        return await failure(store.append([request(draft('a'))])) === 'none';
+      });
+      t.ok(existsSync(`${database.file}-wal`) && existsSync(`${database.file}-shm`), `${first} first: it stores only in files that have a name`);
+      await until('it can be read again', async () => await failure(store.state()) === 'none');
+      t.notOk(database.lines.some((line) => line.includes('restore a copy')), 'no copy is needed');
+      const second = child(t, ['once', database.file]);
+      await second.exited;
+      t.same(numbers(second), [12], 'another process goes on after it');
+      t.same(await stored(store, [request(draft('a'))]), [13], 'and it goes on after the other');
+      t.equal((await readMessages(store)).length, 13);
+    }
+  });
+
+  t.test(`${what} removed before a second instance starts, or while two use the file: no number is given twice, and nothing is lost`, async (t) => {
+    for (const startsAfterwards of [true, false]) {
+      const database = new SqliteDatabase(t);
+      const one = await start(t, database.file);
+      const before = startsAfterwards ? undefined : await start(t, database.file);
+      remove(database.file);
+      t.equal(await append(one), 'unavailable');
+      await append(one);
+      const second = before ?? await start(t, database.file);
+      await appendInTurn([one, second]);
+      const given = [...numbers(one), ...numbers(second)];
+      t.equal(new Set(given).size, given.length, 'no number is given twice');
+      await killed(one);
+      await killed(second);
+      const held = texts(await readMessages(await openStore(t, database)));
+      t.same(held.toSorted(), [...reported(one), ...reported(second)].toSorted());
+      t.equal(database.direct((db) => db.pragma('integrity_check', { simple: true })), 'ok');
+    }
+  });
+}
+
+t.test('an instance that notices late that its index is gone does not touch what another one has written meanwhile', async (t) => {
+  const database = new SqliteDatabase(t);
+  const one = await start(t, database.file);
+  unlinkSync(`${database.file}-shm`);
+  const second = await start(t, database.file);
+  database.direct((db) => db.pragma('wal_checkpoint(RESTART)'));
+  t.equal(await append(second), 'stored', 'at the beginning of the write-ahead log');
+  await killed(second);
+  t.equal(await append(one), 'unavailable');
+  await appendInTurn([one]);
+  await killed(one);
+  t.same(texts(await readMessages(await openStore(t, database))).toSorted(), [...reported(one), ...reported(second)].toSorted());
+  t.equal(database.direct((db) => db.pragma('integrity_check', { simple: true })), 'ok');
+});
 
 /** What takes something away. */
 const HARMFUL: Readonly<Record<string, (file: string) => void>> = {

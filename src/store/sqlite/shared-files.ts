@@ -1,0 +1,89 @@
+import { StoreError } from '../store.ts';
+import { monotonic } from './connection.ts';
+import type { SideIdentities } from './database-files.ts';
+
+/** The threads that open one database, by their place in the shared memory. */
+export type Opener = 0 | 1;
+
+const TEXT_BYTES = 128;
+const UNLOCKED = -1;
+
+/**
+ * Which write-ahead log and index the connections of this process have open, in memory that the store's threads share. SQLite opens the index once for a
+ * process and keeps it until the last connection closes. A connection that opens meanwhile gets that same index, even if its name is gone or stands for
+ * a new file. Other processes would use the new file, and the locks would keep nobody apart. So a thread joins another only while the names are unchanged.
+ */
+export class SharedFiles {
+  /** Handed to the other threads. */
+  readonly shared: SharedArrayBuffer;
+  /** The opener that opens a connection now, or `UNLOCKED`. */
+  readonly #lock: Int32Array;
+  /** For each opener, whether it may have a connection open. */
+  readonly #open: Int32Array;
+  /** `SideIdentities` as text, padded. Read and written under the lock. */
+  readonly #identities: Uint8Array;
+
+  constructor(shared?: SharedArrayBuffer) {
+    this.shared = shared ?? new SharedArrayBuffer(3 * Int32Array.BYTES_PER_ELEMENT + TEXT_BYTES);
+    this.#lock = new Int32Array(this.shared, 0, 1);
+    this.#open = new Int32Array(this.shared, Int32Array.BYTES_PER_ELEMENT, 2);
+    this.#identities = new Uint8Array(this.shared, 3 * Int32Array.BYTES_PER_ELEMENT, TEXT_BYTES);
+    if (shared === undefined) this.#lock[0] = UNLOCKED;
+  }
+
+  /**
+   * Opens a connection while no other thread opens one.
+   *
+   * @param deadline Until when to wait for the other thread, by `monotonic`.
+   * @param open Gets what the other thread has open, if it has a connection. It must throw where the names stand for other files.
+   */
+  join<T extends { readonly files: { readonly sides: SideIdentities } }>(opener: Opener, deadline: number, open: (inUse: SideIdentities | undefined) => T): T {
+    this.#acquire(opener, deadline);
+    try {
+      const inUse = Atomics.load(this.#open, 1 - opener) === 1 ? this.#read() : undefined;
+      Atomics.store(this.#open, opener, 1);
+      const connection = open(inUse);
+      this.#write(connection.files.sides);
+      return connection;
+    } catch (error) {
+      this.leave(opener);
+      throw error;
+    } finally {
+      this.#release(opener);
+    }
+  }
+
+  /** After an opener's connection was closed. */
+  leave(opener: Opener): void {
+    Atomics.store(this.#open, opener, 0);
+  }
+
+  /** After an opener's thread has ended, which closes what it had open. */
+  abandon(opener: Opener): void {
+    this.leave(opener);
+    this.#release(opener);
+  }
+
+  #acquire(opener: Opener, deadline: number): void {
+    for (;;) {
+      const holder = Atomics.compareExchange(this.#lock, 0, UNLOCKED, opener);
+      if (holder === UNLOCKED) return;
+      const left = deadline - monotonic();
+      if (left <= 0) throw new StoreError('unavailable', 'another thread of this process took too long to open the database');
+      Atomics.wait(this.#lock, 0, holder, left);
+    }
+  }
+
+  #release(opener: Opener): void {
+    if (Atomics.compareExchange(this.#lock, 0, opener, UNLOCKED) === opener) Atomics.notify(this.#lock, 0);
+  }
+
+  #read(): SideIdentities {
+    const [wal = '', index = ''] = Buffer.from(this.#identities).toString('latin1').trimEnd().split(' ');
+    return { wal, index };
+  }
+
+  #write({ wal, index }: SideIdentities): void {
+    this.#identities.set(Buffer.from(`${wal} ${index}`.padEnd(TEXT_BYTES), 'latin1'));
+  }
+}
