@@ -98,7 +98,7 @@ void t.test('a file that is replaced under a running service: nothing is stored 
   renameSync(file, `${file}.own`);
   renameSync(`${file}.copy`, file);
   await until('it has noticed', async () => (await http.get('/readyz')).status === 503);
-  await t.resolves(instance.says(/was replaced or removed while in use; restart Tidings/));
+  await t.resolves(instance.says(/was replaced or removed while in use; put that same file back/));
   t.match(JSON.parse((await http.get('/readyz')).body), { status: 'unavailable', detail: { database: 'unavailable', reason: 'replaced' } });
   await isUnavailable(t, instance, 'unavailable');
 
