@@ -6,7 +6,6 @@ import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { StoreError, type Appended, type AppendRequest, type IdempotencyKey, type Store, type StoreErrorKind } from '../store/store.ts';
-import { CommitPacing } from './commit-pacing.ts';
 import { SILENT } from './store-watchdog.ts';
 import type { Knowledge } from './tail-refill.ts';
 import type { Tail } from './tail.ts';
@@ -93,7 +92,6 @@ export class Publisher {
   #queue: Waiting[] = [];
   #queuedMessages = 0;
   /** In the queue, and in commits that the store has. */
-  #waitingRequests = 0;
   #waitingMessages = 0;
   #waitingBytes = 0;
   /** Whether this turn of the event loop ends with a look at the queue. */
@@ -103,9 +101,6 @@ export class Publisher {
   /** When the last commit was answered, and how long it took. */
   #answeredAt = 0;
   #tookMs = 0;
-  readonly #pacing = new CommitPacing();
-  /** While the next commit rests. */
-  #rest: Timer | undefined;
   /** Why the last append failed; undefined when it did not. */
   #failure: string | undefined;
   #probe: Timer | undefined;
@@ -154,7 +149,6 @@ export class Publisher {
     const since = this.#waits.begin();
     return new Promise((resolve, reject) => {
       this.#queue.push({ request: { drafts, key }, bytes, since, resolve, reject, isAnswered: false });
-      this.#pacing.came(++this.#waitingRequests);
       this.#queuedMessages += drafts.length;
       this.#waitingMessages += drafts.length;
       this.#waitingBytes += bytes;
@@ -228,9 +222,6 @@ export class Publisher {
   /** Hands the next commit to the store, if it is time for it. */
   #next(): void {
     if (this.#queue.length === 0 || !this.#isTime()) return;
-    this.#rest?.cancel();
-    this.#rest = undefined;
-    this.#pacing.begins(this.#queue.length);
     const queued = this.#queuedMessages;
     const requests = this.#take();
     const commit: Commit = { messages: queued - this.#queuedMessages, requests, isGivenUp: false };
@@ -246,21 +237,9 @@ export class Publisher {
 
   #isTime(): boolean {
     const before = this.#commits.at(-1);
-    if (before === undefined) return !this.#rests();
+    if (before === undefined) return true;
     if (this.#commits.length === CONCURRENT_COMMITS) return false;
     return this.#queuedMessages >= (this.#tookMs > COMMIT_QUICK_MS ? COMMIT_MESSAGES : Math.min(before.messages, COMMIT_MESSAGES));
-  }
-
-  /** Whether the next commit rests, so that others come into it. */
-  #rests(): boolean {
-    const rest = this.#pacing.rest(this.#clock.monotonic(), this.#queue.length);
-    if (rest === 0) return false;
-    this.#rest ??= this.#clock.after(rest, () => {
-      this.#rest = undefined;
-      this.#pacing.rested();
-      this.#next();
-    });
-    return true;
   }
 
   #take(): readonly Waiting[] {
@@ -287,7 +266,6 @@ export class Publisher {
       // While it waited for the commit before it, it took no time itself.
       this.#tookMs = now - Math.max(began, this.#answeredAt);
       this.#answeredAt = now;
-      this.#pacing.ended(now, this.#tookMs);
       done();
       this.#counters.commitMilliseconds.observe(this.#tookMs);
       // An answer of an earlier request with the same key is read: only what was written shows that the log can be.
@@ -350,7 +328,6 @@ export class Publisher {
 
   #release(waiting: Waiting): void {
     waiting.isAnswered = true;
-    this.#waitingRequests--;
     this.#waitingMessages -= waiting.request.drafts.length;
     this.#waitingBytes -= waiting.bytes;
   }
