@@ -62,9 +62,12 @@ export function applyMigrations(db: Database.Database): number {
 
 /** Throws where a file holds what another program has made, or a newer version so that this one cannot use it. */
 export function refuseForeign(db: Database.Database): void {
-  const applied = appliedMigrations(db);
-  if (applied.length === 0 && db.prepare("SELECT 1 FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'").get() !== undefined) throw foreignDatabase();
-  missingMigrations('sqlite', applied);
+  // In one transaction: between two, another process may make this log, and its tables would look like a stranger's.
+  db.transaction(() => {
+    const applied = appliedMigrations(db);
+    if (applied.length === 0 && db.prepare("SELECT 1 FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'").get() !== undefined) throw foreignDatabase();
+    missingMigrations('sqlite', applied);
+  })();
 }
 
 /** The migrations that a database has; none where it is not one of ours. */
