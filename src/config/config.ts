@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { printable } from '../runtime/printable.ts';
 import { DotenvError, parseDotenv } from './dotenv.ts';
 import { isLoopback } from './loopback.ts';
 import { nearestSetting } from './near-names.ts';
@@ -104,9 +105,4 @@ function contradictions(config: Partial<Config>): string[] {
     }
   }
   return lines;
-}
-
-/** A name may hold what nobody sees, such as a byte order mark. */
-function printable(name: string): string {
-  return name.replace(/[^\x20-\x7e]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

@@ -6,7 +6,7 @@ import type { AllowedHosts } from '../config/allowed-hosts.ts';
 /** A name or an address, and a port. */
 const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{0,5})?$/;
 
-/** The name in a host, in lower case and without a port or the dot at its end; undefined where there is none. */
+/** The name in a host: in lower case, without a port, without a dot at its end. It is undefined where the text is no host. */
 function nameIn(host: string): string | undefined {
   const name = HOST.exec(host.toLowerCase())?.[1];
   return name?.endsWith('.') === true ? name.slice(0, -1) : name;

@@ -211,7 +211,7 @@ export class Publisher {
     this.#refuse(first === -1 ? this.#queue.length : first);
   }
 
-  /** The store has never heard of the first so many of the queue, so nothing of them is stored, for certain. */
+  /** Refuses the first so many of the queue. The store has not got them, so nothing of them is stored. */
   #refuse(count: number): void {
     const refused = this.#queue.splice(0, count);
     if (refused.length === 0) return;
@@ -268,7 +268,7 @@ export class Publisher {
       this.#answeredAt = now;
       done();
       this.#counters.commitMilliseconds.observe(this.#tookMs);
-      // An answer of an earlier request with the same key is read: only what was written shows that the log can be.
+      // The answer of an earlier request with the same key was only read. It does not show that the log can be written.
       if (outcomes.some(({ kind }) => kind === 'stored')) this.#worked();
       this.#settle(requests, before, { outcomes, log });
     } catch (error) {

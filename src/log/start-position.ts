@@ -13,7 +13,7 @@ export type StartRequest =
   | { readonly kind: 'start' }
   /** After an id. */
   | { readonly kind: 'after'; readonly position: Position }
-  /** After what is no id at all: from where it would be without it, with a `$gap`, reason `unknown-log`. */
+  /** After what is no id at all. Reading starts where it would without it, with a `$gap`, reason `unknown-log`. */
   | { readonly kind: 'unknown'; readonly otherwise: 'now' | 'start' }
   /** From a time on: milliseconds since 1970, or so many milliseconds ago by the store's clock. */
   | { readonly kind: 'since'; readonly time: number }

@@ -1,12 +1,10 @@
 import { styleText } from 'node:util';
 import type { ErrorFacts } from './error-facts.ts';
+import { printable } from './printable.ts';
 
 type Style = Parameters<typeof styleText>[0];
 
 const LEVEL_STYLES: Readonly<Record<string, Style>> = { trace: 'dim', debug: 'dim', info: 'green', warn: 'yellow', error: 'red', fatal: 'red' };
-
-/** A terminal obeys these: a text that somebody sent must not. Line feeds of a stack stay. */
-const CONTROL_CHARACTERS = /[\p{Cc}\p{Cf}]/gu;
 
 /** A value that needs no quotes. */
 const PLAIN = /^[\w./:@%+-]+$/;
@@ -41,8 +39,4 @@ function clockTime(time: Date): string {
 function valueText(value: unknown): string {
   const text = typeof value === 'string' ? value : JSON.stringify(value);
   return printable(PLAIN.test(text) || typeof value !== 'string' ? text : JSON.stringify(text));
-}
-
-function printable(text: string): string {
-  return text.replace(CONTROL_CHARACTERS, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

@@ -20,7 +20,7 @@ export function isJson(headers: IncomingHttpHeaders): boolean {
   return JSON_TYPE.test(mediaType(headers));
 }
 
-/** Refuses bodies of no media type, and those that would have to be decoded before they are text: compressed, in several parts, or in another character set. */
+/** Refuses bodies of no media type. Refuses those too that are compressed, in several parts or in another character set: they would have to be decoded first. */
 export function contentProblem(headers: IncomingHttpHeaders): Problem | undefined {
   const encoding = headers['content-encoding'];
   if (encoding !== undefined && encoding.trim().toLowerCase() !== 'identity') {

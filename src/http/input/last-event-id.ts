@@ -17,7 +17,7 @@ const START = 'start';
  * Where the client asks to start: the header `Last-Event-ID`, else `lastEventId`, else `after`, else `since`. An empty value
  * counts as absent.
  *
- * A header or `lastEventId` that is no id of ours is not an error: a browser's EventSource would never come back from a 400, and pages pass on what they
+ * A header or `lastEventId` that is no id of ours is not an error. A browser's EventSource would never come back from a 400. And pages pass on what they
  * remember, which may be `null`. It gives way to what comes after it. If nothing does, reading starts where it would have without it, with a `$gap`.
  *
  * @param otherwise Where to start when the client does not say.

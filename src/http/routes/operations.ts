@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { ENDPOINTS } from '../endpoints.ts';
 import type { App, Service } from '../service.ts';
-import { at, json } from './schemas.ts';
+import { at, json, problems } from './schemas.ts';
 
 const tags = ['operations'];
 const Status = Type.Object({ status: Type.String(), detail: Type.Optional(Type.Record(Type.String(), Type.Unknown())) });
@@ -13,13 +13,13 @@ export function operationRoutes(app: App, service: Service): void {
 
   app.route({
     ...at(ENDPOINTS.healthz, config),
-    schema: { tags, summary: 'Whether the process lives', response: { 200: json('It does.', Status) } },
+    schema: { tags, summary: 'Whether the process lives', response: { 200: json('It does.', Status), ...problems() } },
     handler: (_request, reply) => reply.header('cache-control', 'no-store').send({ status: 'ok' }),
   });
 
   app.route({
     ...at(ENDPOINTS.readyz, config),
-    schema: { tags, summary: 'Whether it can take work', response: { 200: json('It can, if perhaps degraded.', Status), 503: json('It cannot.', Status) } },
+    schema: { tags, summary: 'Whether it can take work', response: { 200: json('It can, if perhaps degraded.', Status), 503: json('It cannot.', Status), ...problems() } },
     handler: (_request, reply) => {
       const { ready, status, detail } = service.readiness();
       return reply.code(ready ? 200 : 503).header('cache-control', 'no-store').send({ status, detail });
@@ -28,7 +28,7 @@ export function operationRoutes(app: App, service: Service): void {
 
   app.route({
     ...at(ENDPOINTS.metrics, config),
-    schema: { tags, summary: 'Metrics for Prometheus', response: { 200: { description: 'In the text format.', content: { 'text/plain': { schema: Type.String() } } } } },
+    schema: { tags, summary: 'Metrics for Prometheus', response: { 200: { description: 'In the text format.', content: { 'text/plain': { schema: Type.String() } } }, ...problems() } },
     handler: async (_request, reply) => reply.header('cache-control', 'no-store').type(metrics.contentType).send(await metrics.render(service.gauges())),
   });
 

@@ -27,8 +27,8 @@ export function booleans(values: readonly boolean[]): string {
 }
 
 /**
- * Bytes for a `bytea`. Text goes as it is, unless something in it needs an escape: in base64 or in hexadecimal digits it would be longer, for both sides to
- * write and to read. Everything else is quicker in digits than with escapes.
+ * Bytes for a `bytea`. Text goes as it is: in base64 or in hexadecimal digits it would be longer, for both sides. If something in it needs an escape, all of
+ * it goes in digits, which is quicker than escapes.
  */
 export function bytes(data: Buffer): string {
   const isPlain = isUtf8(data) && !data.includes(NUL) && !data.includes(QUOTE) && !data.includes(BACKSLASH);

@@ -25,7 +25,7 @@ const LOCK_RETRY_MIN_MS = 1;
 const LOCK_RETRY_MAX_MS = 5;
 
 export interface ConnectOptions {
-  /** The database is opened only if the name still stands for that file: a worker that starts again must not go on in a copy that someone is still restoring. */
+  /** The only file that may be opened. A worker that starts again must not go on in a copy that someone is still restoring. */
   readonly expected?: FileIdentity | undefined;
   /** What another connection of this process has open. */
   readonly inUse?: SideIdentities | undefined;

@@ -56,7 +56,7 @@ export class DatabaseFiles {
     this.#file = file;
     this.#wal = `${path}-wal`;
     this.#index = `${path}-shm`;
-    this.#identity = identityOf(stat(file)) ?? '';
+    this.#identity = identityOf(stat(file)) ?? MISSING;
     this.#sides = inUse ?? { wal: identityOf(stat(this.#wal)) ?? MISSING, index: identityOf(stat(this.#index)) ?? MISSING };
     this.#pageBytes = db.pragma('page_size', { simple: true }) as number;
     this.#frames = db.prepare('PRAGMA wal_checkpoint(NOOP)');

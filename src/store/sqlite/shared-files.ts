@@ -56,6 +56,17 @@ export class SharedFiles {
   /** After an opener's connection was closed. */
   leave(opener: Opener): void {
     Atomics.store(this.#open, opener, 0);
+    Atomics.notify(this.#open, opener);
+  }
+
+  /**
+   * Waits until the other thread has no connection open.
+   *
+   * @param deadline By `monotonic`.
+   * @returns Whether it has none.
+   */
+  isLeftByOther(opener: Opener, deadline: number): boolean {
+    return Atomics.wait(this.#open, 1 - opener, 1, Math.max(0, deadline - monotonic())) !== 'timed-out';
   }
 
   /** After an opener's thread has ended, which closes what it had open. */

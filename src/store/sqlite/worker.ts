@@ -23,6 +23,9 @@ import { emptyWal, rescueWal, shortenWal } from './write-ahead-log.ts';
 /** How old a probe may be, where nothing has written to the database file since. */
 const PROBE_MS = 1_000;
 
+/** How long a thread waits until the other has closed files that are lost. A read that the other has begun may take longer; then the job fails, and the next waits again. */
+const LEAVE_WAIT_MS = 1_000;
+
 /** A `SqliteConnection` with its prepared statements. */
 interface Session {
   readonly sqliteConnection: SqliteConnection;
@@ -135,9 +138,15 @@ function use(deadline: number): Session {
   }
 }
 
-/** Connects with the same write-ahead log and index as the other thread, or anew when it has none open. */
+/** Connects with the same write-ahead log and index as the other thread, or anew when it has none open. It was told to close those that are lost. */
 function join(deadline: number, options: ConnectOptions): SqliteConnection {
-  return sharedFiles.join(opener, deadline, (inUse) => connect(file, deadline, { ...options, inUse }));
+  const open = (): SqliteConnection => sharedFiles.join(opener, deadline, (inUse) => connect(file, deadline, { ...options, inUse }));
+  try {
+    return open();
+  } catch (error) {
+    if (lostFile(error) === undefined || !sharedFiles.isLeftByOther(opener, Math.min(deadline, monotonic() + LEAVE_WAIT_MS))) throw error;
+    return open();
+  }
 }
 
 function leave(sqliteConnection: SqliteConnection): void {
