@@ -73,6 +73,15 @@ t.test('a write-ahead log that is removed: what was acknowledged, before and aft
   }
 });
 
+t.test('a write-ahead log that is removed while both threads have it open: one publish is refused, and the next waits until both have closed it', async (t) => {
+  const database = new SqliteDatabase(t);
+  const store = await openStore(t, database);
+  await stored(store, numberedRequests(1));
+  await readMessages(store);
+  unlinkSync(`${database.file}-wal`);
+  t.same([await failure(store.append(numberedRequests(1))), await failure(store.append(numberedRequests(1)))], ['unavailable', 'none']);
+});
+
 t.test('a write-ahead log that is emptied: nothing is acknowledged any more that kill -9 would lose', async (t) => {
   const database = new SqliteDatabase(t);
   const one = await start(t, database.file);
