@@ -46,6 +46,12 @@ export interface Store {
   seek(time: number): Promise<Sought>;
 
   /**
+   * One step back through the log: the newest messages before a number that a filter matches, without those whose TTL has passed by the store's clock.
+   * Looks at a bounded number of rows, and reads no data.
+   */
+  findBack(query: BackQuery): Promise<FoundBack>;
+
+  /**
    * One small step of retention: deletes a prefix of the log, at most `rows` messages, and moves `oldest` in the same
    * transaction (invariant 9). Also deletes at most `rows` idempotency keys that have expired. What is too old is decided by the clock
    * as far as it is believed; the log remembers how far that is. Never takes the head's lock where the database has more than one. Call again while `more`.
@@ -116,6 +122,28 @@ export interface Sought {
   readonly seq: number;
   readonly missing: boolean;
   readonly log: LogState;
+}
+
+export interface BackQuery {
+  /** The number to look before; beyond the head it is the head's successor. */
+  readonly before: number;
+  /** Only rows in proportion to the matches are read, where an index can do it. */
+  readonly filter: Filter;
+  /** The most messages that are found, at least 1. */
+  readonly limit: number;
+}
+
+export interface FoundBack {
+  /** Their numbers, the newest first. */
+  readonly seqs: readonly number[];
+  /**
+   * Everything from this number to `before` was looked at: the next step looks before it. At most `log.oldest` when nothing is left to look at. Less than `before` in
+   * every step that begins above the oldest, also in a step that finds nothing.
+   */
+  readonly from: number;
+  readonly log: LogState;
+  /** How many rows or index entries the database had to look at: what tests watch. */
+  readonly examined: number;
 }
 
 export interface TrimPolicy {

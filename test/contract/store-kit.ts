@@ -1,4 +1,5 @@
 import type { Draft, Message } from '../../src/model/message.ts';
+import { Filter } from '../../src/model/topic.ts';
 import { StoreError, type AppendRequest, type Outcome, type Page, type ReadQuery, type Store, type StoreErrorKind } from '../../src/store/store.ts';
 import type { Scope } from '../support/temp.ts';
 
@@ -120,6 +121,7 @@ async function failed(call: Promise<unknown>): Promise<StoreError | undefined> {
 export function everyCall(store: Store): (() => Promise<unknown>)[] {
   return [
     () => store.append([request(draft('a', 'lost'))]), () => store.append([]), () => store.read(EVERYTHING), () => store.state(), () => store.seek(0),
+    () => store.findBack({ before: 10, filter: new Filter(['a']), limit: 1 }),
     () => store.trim({ maxAge: 1, maxBytes: 1, rows: 1 }),
   ];
 }

@@ -1,5 +1,6 @@
 import type { Test } from 'tap';
 import { Filter } from '../../src/model/topic.ts';
+import { walkBack } from './store-back.ts';
 import { draft, EVERYTHING, openStore, range, readMessages, request, seqs, type StoreFactory } from './store-kit.ts';
 
 /** Messages of one request. */
@@ -68,6 +69,25 @@ export function largeLog(t: Test, name: string, factory: StoreFactory, rows: num
       const filter = new Filter(['rooms.*.deep', 'rare']);
       const expected = range(1, RARE_MESSAGES).flatMap((index) => [index * rare - rare / 2, index * rare]);
       t.same(seqs(await readMessages(store, { filter })), expected);
+    });
+
+    await t.test('the newest of a rare topic, and of a common one', async (t) => {
+      const rareOnes = await store.findBack({ before: rows + 1, filter: new Filter(['rare', 'family.*']), limit: RARE_MESSAGES });
+      t.same(rareOnes.seqs.slice(0, 2), [rows, rows - 1]);
+      t.equal(rareOnes.seqs.length, RARE_MESSAGES);
+      t.ok(rareOnes.examined <= EXAMINED_MAX_ROWS, `${rareOnes.examined} examined`);
+      const common = await store.findBack({ before: rows / 2, filter: new Filter(['common3']), limit: 5 });
+      t.same(common.seqs, range(1, 5).map((index) => rows / 2 + 3 - 10 * index));
+      t.ok(common.examined <= EXAMINED_MAX_ROWS, `${common.examined} examined`);
+    });
+
+    await t.test('a step back that cannot know where to look looks at a bounded stretch', async (t) => {
+      for (const [wish, expected] of [['*.member5', [5 * rare - 1]], ['rooms.*.nothing', []]] as const) {
+        const step = await store.findBack({ before: rows + 1, filter: new Filter([wish]), limit: 1 });
+        t.ok(step.from > 1 && step.from < rows, `it stopped at ${step.from}`);
+        t.ok(step.examined <= SCANNED_MAX_ROWS, `${step.examined} examined`);
+        t.same(await walkBack(store, { before: rows + 1, filter: new Filter([wish]), limit: 1_000 }), expected);
+      }
     });
 
     await t.test('a time', async (t) => {

@@ -1,5 +1,5 @@
 import type { LogState } from '../../src/model/epochs.ts';
-import { StoreError, type Appended, type AppendRequest, type Page, type ReadQuery, type Sought, type Store, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
+import { StoreError, type Appended, type AppendRequest, type BackQuery, type FoundBack, type Page, type ReadQuery, type Sought, type Store, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
 import type { MemoryStore } from '../support/memory-store.ts';
 import type { Make } from './instance.ts';
 import type { Troubles } from './trouble.ts';
@@ -73,6 +73,10 @@ export class SimulatedStore implements Store {
 
   seek(time: number): Promise<Sought> {
     return this.#whenOpen({ name: 'seek', inOrder: false, changes: false }, () => this.#log.seek(time));
+  }
+
+  findBack(query: BackQuery): Promise<FoundBack> {
+    return this.#whenOpen({ name: 'findBack', inOrder: false, changes: false }, () => this.#log.findBack(query));
   }
 
   trim(policy: TrimPolicy): Promise<Trimmed> {

@@ -1,7 +1,7 @@
 import { epochName, Lineage, type Epoch, type LogState } from '../../src/model/epochs.ts';
 import { Message, numbered, type Draft } from '../../src/model/message.ts';
 import { believe, isWorthKeeping, type KnownTimes } from '../../src/store/believed-clock.ts';
-import { StoreError, type Appended, type AppendRequest, type Outcome, type Page, type ReadQuery, type Sought, type Store, type StoreErrorKind, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
+import { StoreError, type Appended, type AppendRequest, type BackQuery, type FoundBack, type Outcome, type Page, type ReadQuery, type Sought, type Store, type StoreErrorKind, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
 
 /**
  * A log in memory for tests of the spine, which can fail and lose its newest part when a test says so.
@@ -16,6 +16,8 @@ export class MemoryStore implements Store {
   poison: string | undefined;
   appends = 0;
   reads: ReadQuery[] = [];
+  /** How many messages one step back looks at: few, so that a walk has several. */
+  backRows = 10;
   now = 1_000_000;
   messages: Message[] = [];
   #keys = new Map<string, { fingerprint: string; outcome: Outcome; expires: number }>();
@@ -134,6 +136,19 @@ export class MemoryStore implements Store {
     return this.#reply(() => {
       const index = this.messages.findIndex((message) => message.time >= time);
       return { seq: index === -1 ? this.head : this.#oldest - 1 + index, missing: this.#oldest > 1 && time <= this.#trimmedTime, log: this.log() };
+    });
+  }
+
+  findBack({ before, filter, limit }: BackQuery): Promise<FoundBack> {
+    return this.#reply(() => {
+      const seqs: number[] = [];
+      let from = Math.min(before, this.head + 1);
+      let examined = 0;
+      for (; from > this.#oldest && seqs.length < limit && examined < this.backRows; examined++) {
+        const message = this.messages[--from - this.#oldest]!;
+        if (filter.matches(message.topic) && !message.isExpired(this.#time)) seqs.push(message.seq);
+      }
+      return { seqs, from, log: this.log(), examined };
     });
   }
 

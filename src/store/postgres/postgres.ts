@@ -5,14 +5,14 @@ import { UNDERSTOOD_LEVEL } from '../level.ts';
 import { KEPT_EPOCHS, TRIM_STEP_BYTES } from '../limits.ts';
 import { LOG_NAME_CHARACTERS, randomName } from '../names.ts';
 import { StoreLifecycle } from '../store-lifecycle.ts';
-import type { Appended, AppendRequest, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
+import type { Appended, AppendRequest, BackQuery, FoundBack, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
 import { appendCall, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES, stateCall } from './append.ts';
 import { PgConnections } from './connection-pool.ts';
 import { KnownLog } from './known-log.ts';
 import { literal, nameIn, wholeNumber } from './literals.ts';
 import { BackgroundMigrations } from './long-migrations.ts';
 import { applyMigrations } from './migrate.ts';
-import { isSummary, messagesOf, readCall, summaryOf } from './query.ts';
+import { backCall, foundBackOf, isSummary, messagesOf, readCall, summaryOf } from './query.ts';
 
 /**
  * The room `postgres` keeps the log in PostgreSQL, which instances on any number of hosts share. Each call of the store becomes one SQL
@@ -93,6 +93,11 @@ export class PostgresStore implements Store {
     const asked = Math.max(Number.MIN_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(time)));
     return this.#lifecycle.use(this.#pgConnections).read(`SELECT k.seq, k.missing, s.* FROM tidings.seek(${asked}) k, ${stateCall(known)} s`,
       ([row]) => ({ seq: wholeNumber(row![0]), missing: row![1] === 't', log: this.#known.state(row!, known) }));
+  }
+
+  async findBack(query: BackQuery): Promise<FoundBack> {
+    const known = this.#known.lineage;
+    return this.#lifecycle.use(this.#pgConnections).read(backCall(query, known), ([row]) => ({ ...foundBackOf(row!, query.filter), log: this.#known.state(row!, known) }));
   }
 
   async trim({ maxAge, maxBytes, rows, latest }: TrimPolicy): Promise<Trimmed> {

@@ -3,10 +3,10 @@ import { Message } from '../../model/message.ts';
 import type { Filter } from '../../model/topic.ts';
 import { ownCopy } from '../../runtime/memory.ts';
 import { SCAN_MAX_ROWS } from '../limits.ts';
-import type { ReadQuery } from '../store.ts';
+import type { BackQuery, FoundBack, ReadQuery } from '../store.ts';
 import { stateCall } from './append.ts';
 import type { Row } from './connection.ts';
-import { literal, strings, wholeNumber } from './literals.ts';
+import { elements, literal, strings, wholeNumber } from './literals.ts';
 
 /**
  * Segments that the server compares, of one pattern and of all of a filter; the rest is compared here. Comparing costs the server their number for each
@@ -20,20 +20,35 @@ const FILTER_MAX_SEGMENTS = 300;
  * Data come as hexadecimal digits, which no setting of the server changes.
  */
 export function readCall({ after, filter, limit, maxBytes }: ReadQuery, known: Lineage): string {
-  const segments = new Set(filter?.patterns.map((pattern) => pattern.split('.', 1)[0]!));
-  const found = `tidings.find(${[
-    after,
-    filter === undefined ? 'NULL' : strings(filter.topics),
-    strings([...segments]),
-    literal(regularExpression(filter?.patterns ?? [])),
-    Math.min(limit, SCAN_MAX_ROWS), maxBytes, SCAN_MAX_ROWS,
-  ].join(', ')})`;
+  const found = `tidings.find(${[after, ...filterArguments(filter), Math.min(limit, SCAN_MAX_ROWS), maxBytes, SCAN_MAX_ROWS].join(', ')})`;
   return `WITH found AS MATERIALIZED (SELECT * FROM ${found})
     SELECT scanned::text, examined::text, NULL, NULL, NULL, NULL, NULL, s.head, s.oldest, s.now, s.epoch, s.epochs, s.standby
       FROM found, ${stateCall(known)} s
     UNION ALL
     SELECT m.seq::text, m.time::text, m.expires::text, m.json::text, m.topic, m.event, encode(m.data, 'hex'), NULL, NULL, NULL, NULL, NULL, NULL
       FROM found, unnest(found.seqs) AS n, LATERAL (SELECT * FROM tidings.messages WHERE seq = n OFFSET 0) AS m`;
+}
+
+/** One statement, and one row: what was found, and the state of the log. */
+export function backCall({ before, filter, limit }: BackQuery, known: Lineage): string {
+  const found = `tidings.find_back(${[before, ...filterArguments(filter), Math.min(limit, SCAN_MAX_ROWS), SCAN_MAX_ROWS].join(', ')})`;
+  return `SELECT f.seqs, f.names, f.start, f.examined, s.* FROM ${found} f, ${stateCall(known)} s`;
+}
+
+/** What such a row says was found, without what was found only because a pattern was too long to be compared there. */
+export function foundBackOf(row: Row, filter: Filter): Omit<FoundBack, 'log'> {
+  const [seqs, names, start, examined] = row;
+  const topics = (names ?? '').split(' ');
+  return {
+    seqs: elements(seqs ?? '').map(wholeNumber).filter((_, index) => filter.matches(topics[index] ?? '')),
+    from: wholeNumber(start), examined: wholeNumber(examined),
+  };
+}
+
+/** A filter as the functions take it: topics, first segments of patterns, and a regular expression. */
+function filterArguments(filter: Filter | undefined): readonly string[] {
+  const segments = new Set(filter?.patterns.map((pattern) => pattern.split('.', 1)[0]!));
+  return [filter === undefined ? 'NULL' : strings(filter.topics), strings([...segments]), literal(regularExpression(filter?.patterns ?? []))];
 }
 
 /** The beginning of a pattern as a pattern: it matches what the whole one does, and more. */

@@ -1,9 +1,9 @@
 import type Database from 'better-sqlite3';
 import { Filter } from '../../model/topic.ts';
 import { SCAN_MAX_ROWS } from '../limits.ts';
-import type { Page } from '../store.ts';
+import type { FoundBack, Page } from '../store.ts';
 import { DamageError } from './errors.ts';
-import type { LogRow, LogStateQuery } from './log-state.ts';
+import { clock, type AnswerWith, type LogRow, type LogStateQuery } from './log-state.ts';
 import { ScanMerge, Scans } from './scan-merge.ts';
 import { packMessages, type MessageRow, type PackedMessages } from './worker-packing.ts';
 
@@ -24,6 +24,13 @@ export interface PackedPage extends Omit<Page, 'messages' | 'log'> {
   readonly log: LogRow;
 }
 
+/** A `BackQuery` as it crosses to the query worker. */
+export interface PackedBackQuery {
+  readonly before: number;
+  readonly names: readonly string[];
+  readonly limit: number;
+}
+
 export interface MessageQueryDependencies {
   readonly db: Database.Database;
   readonly logState: LogStateQuery;
@@ -32,17 +39,21 @@ export interface MessageQueryDependencies {
 /** Asks for messages, inside the caller's read transaction. */
 export class MessageQuery {
   readonly #scans: Scans;
+  readonly #scansBack: Scans;
   readonly #logState: LogStateQuery;
   readonly #all: Database.Statement<[number, number], MessageRow>;
   readonly #one: Database.Statement<[number], MessageRow>;
+  readonly #expires: Database.Statement<[number], number>;
   readonly #filters = new Map<string, Filter>();
 
   constructor({ db, logState }: MessageQueryDependencies) {
     const columns = 'SELECT seq, epoch, time, expires, topic, event, json, data FROM messages';
-    this.#scans = new Scans({ db });
+    this.#scans = new Scans({ db, direction: 'forward' });
+    this.#scansBack = new Scans({ db, direction: 'back' });
     this.#logState = logState;
     this.#all = db.prepare<[number, number], MessageRow>(`${columns} WHERE seq > ? ORDER BY seq LIMIT ?`).raw();
     this.#one = db.prepare<[number], MessageRow>(`${columns} WHERE seq = ?`).raw();
+    this.#expires = db.prepare<[number], number>('SELECT expires FROM messages WHERE seq = ?').pluck();
   }
 
   read(query: PackedQuery): PackedPage {
@@ -82,6 +93,24 @@ export class MessageQuery {
       bytes += row[7].length;
     }
     return { rows, scanned: rows.at(-1)?.[0] ?? after, examined: merge.examined + rows.length };
+  }
+
+  findBack({ before, names, limit }: PackedBackQuery): AnswerWith<LogRow, FoundBack> {
+    const log = this.#logState.row();
+    const now = clock(log);
+    const begin = Math.min(before, log.seq + 1);
+    const merge = new ScanMerge({ scans: this.#scansBack, filter: this.#filter(names), after: -begin, budget: SCAN_MAX_ROWS });
+    const seqs: number[] = [];
+    let matches = 0;
+    while (seqs.length < limit) {
+      const place = merge.next();
+      if (place === undefined) return { seqs, from: Math.max(-merge.scanned, log.oldest), examined: merge.examined + matches, log };
+      matches++;
+      const expires = this.#expires.get(-place);
+      if (expires === undefined) throw missing(-place);
+      if (expires === 0 || expires > now) seqs.push(-place);
+    }
+    return { seqs, from: seqs.at(-1)!, examined: merge.examined + matches, log };
   }
 
   #filter(names: readonly string[]): Filter {

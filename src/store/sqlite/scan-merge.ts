@@ -7,9 +7,12 @@ const CHUNK_MIN_ENTRIES = 16;
 /** Entries that a source fetches at once in the end: bounds what is fetched in vain when the read stops. */
 const CHUNK_MAX_ENTRIES = 1_024;
 
-type Entry = readonly [seq: number, topic: string];
+/** A place is a number of the log, or its negative where the log is walked back: so places always grow. */
+type Entry = readonly [place: number, topic: string];
 
-/** The first `limit` entries after a number, in order. */
+export type Direction = 'forward' | 'back';
+
+/** The first `limit` entries after a place, in order. */
 type Scan = (after: number, limit: number) => Entry[];
 
 /** The ways to look for messages: in the large tables of the index and in its newest part (topic-index.ts), and one by one. */
@@ -20,15 +23,17 @@ export class Scans {
   readonly #recentSegment: Database.Statement<[string, string, number, number], Entry>;
   readonly #everything: Database.Statement<[number, number], Entry>;
 
-  constructor({ db }: { db: Database.Database }) {
-    const next = 'seq > ? ORDER BY seq LIMIT ?';
-    this.#topic = db.prepare<[string, number, number], Entry>(`SELECT seq, topic FROM topics WHERE topic = ? AND ${next}`).raw();
-    this.#recentTopic = db.prepare<[string, number, number], Entry>(`SELECT seq, topic FROM recent WHERE topic = ? AND ${next}`).raw();
+  constructor({ db, direction }: { db: Database.Database; direction: Direction }) {
+    const place = (seq: string): string => (direction === 'forward' ? seq : `-${seq}`);
+    const next = (seq: string): string => (direction === 'forward' ? `${seq} > ? ORDER BY ${seq} LIMIT ?` : `${seq} < -? ORDER BY ${seq} DESC LIMIT ?`);
+    const entries = `SELECT ${place('seq')}, topic FROM`;
+    this.#topic = db.prepare<[string, number, number], Entry>(`${entries} topics WHERE topic = ? AND ${next('seq')}`).raw();
+    this.#recentTopic = db.prepare<[string, number, number], Entry>(`${entries} recent WHERE topic = ? AND ${next('seq')}`).raw();
     // CROSS JOIN: without statistics SQLite could choose to walk the log.
-    this.#segment = db.prepare<[string, number, number], Entry>('SELECT segments.seq, topic FROM segments CROSS JOIN messages ON messages.seq = segments.seq '
-      + 'WHERE segment = ? AND segments.seq > ? ORDER BY segments.seq LIMIT ?').raw();
-    this.#recentSegment = db.prepare<[string, string, number, number], Entry>(`SELECT seq, topic FROM recent WHERE topic > ? AND topic < ? AND ${next}`).raw();
-    this.#everything = db.prepare<[number, number], Entry>(`SELECT seq, topic FROM messages WHERE ${next}`).raw();
+    this.#segment = db.prepare<[string, number, number], Entry>(`SELECT ${place('segments.seq')}, topic FROM segments CROSS JOIN messages ON messages.seq = segments.seq `
+      + `WHERE segment = ? AND ${next('segments.seq')}`).raw();
+    this.#recentSegment = db.prepare<[string, string, number, number], Entry>(`${entries} recent WHERE topic > ? AND topic < ? AND ${next('seq')}`).raw();
+    this.#everything = db.prepare<[number, number], Entry>(`${entries} messages WHERE ${next('seq')}`).raw();
   }
 
   /**
@@ -55,13 +60,13 @@ export class Scans {
 export interface ScanMergeOptions {
   readonly scans: Scans;
   readonly filter: Filter;
-  /** The number after which the scans begin. */
+  /** The place after which the scans begin. */
   readonly after: number;
   /** About how many entries the merge may look at. */
   readonly budget: number;
 }
 
-/** The numbers of the messages that a filter matches, in order: its scans merged, all inside the caller's snapshot. */
+/** The places of the messages that a filter matches, in order: its scans merged, all inside the caller's snapshot. */
 export class ScanMerge {
   readonly #sources: readonly Source[];
   readonly #budget: number;
@@ -84,29 +89,30 @@ export class ScanMerge {
     return this.#sources.reduce((sum, source) => sum + source.examined, 0);
   }
 
+  /** The next place. */
   next(): number | undefined {
     // What a source has not looked at yet could come before what the others have found: nothing after `known` is certain.
     let known = Infinity;
-    let seq = Infinity;
+    let place = Infinity;
     for (const source of this.#sources) {
       source.drop(this.#last);
       // The first chunk comes whatever the budget, so that every read moves on.
       while (source.found === undefined && source.looked < Infinity && (source.examined === 0 || this.examined < this.#budget)) source.fetch();
       if (source.found === undefined) known = Math.min(known, source.looked);
-      else seq = Math.min(seq, source.found);
+      else place = Math.min(place, source.found);
     }
-    if (seq === Infinity || seq > known) {
+    if (place === Infinity || place > known) {
       this.#scanned = known;
       return undefined;
     }
-    this.#last = seq;
-    return seq;
+    this.#last = place;
+    return place;
   }
 }
 
 /** One scan, fetched in chunks that grow. */
 class Source {
-  /** Everything up to this number was looked at; Infinity at the end of the log. */
+  /** Everything up to this place was looked at; Infinity at the end of the log. */
   looked: number;
   examined = 0;
   readonly #scan: Scan;
@@ -121,14 +127,14 @@ class Source {
     this.looked = after;
   }
 
-  /** The next number that matches, among those fetched. */
+  /** The next place that matches, among those fetched. */
   get found(): number | undefined {
     return this.#found[this.#at];
   }
 
-  /** Lets go of everything up to a number. */
-  drop(seq: number): void {
-    while (this.#at < this.#found.length && this.#found[this.#at]! <= seq) this.#at += 1;
+  /** Lets go of everything up to a place. */
+  drop(place: number): void {
+    while (this.#at < this.#found.length && this.#found[this.#at]! <= place) this.#at += 1;
   }
 
   fetch(): void {
@@ -136,7 +142,7 @@ class Source {
     this.examined += entries.length;
     this.looked = entries.length < this.#chunk ? Infinity : entries.at(-1)![0];
     this.#found = [];
-    for (const [seq, topic] of entries) if (this.#filter.matches(topic)) this.#found.push(seq);
+    for (const [place, topic] of entries) if (this.#filter.matches(topic)) this.#found.push(place);
     this.#at = 0;
     this.#chunk = Math.min(this.#chunk * 2, CHUNK_MAX_ENTRIES);
   }

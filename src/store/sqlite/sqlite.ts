@@ -1,8 +1,9 @@
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import type { LogState } from '../../model/epochs.ts';
+import type { Filter } from '../../model/topic.ts';
 import { StoreLifecycle } from '../store-lifecycle.ts';
-import type { Appended, AppendRequest, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
+import type { Appended, AppendRequest, BackQuery, FoundBack, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
 import { DamageError, toUnknownError } from './errors.ts';
 import { KnownEpochs } from './known-epochs.ts';
 import type { Snapshot } from './log-state.ts';
@@ -75,7 +76,7 @@ export class SqliteStore implements Store {
 
   async read({ after, filter, limit, maxBytes }: ReadQuery): Promise<Page> {
     const queryWorker = this.#lifecycle.use(this.#queryWorker);
-    const names = filter && [...filter.topics, ...filter.patterns];
+    const names = filter && namesOf(filter);
     const { messages, scanned, examined, log } = await this.#ask(queryWorker, 'read', { after, names, limit, maxBytes });
     const state = this.#state(log);
     return { messages: unpackMessages(messages, this.#epochs.name), scanned, examined, log: state };
@@ -94,6 +95,11 @@ export class SqliteStore implements Store {
   async seek(time: number): Promise<Sought> {
     const { log, ...sought } = await this.#ask(this.#lifecycle.use(this.#queryWorker), 'seek', { time });
     return { ...sought, log: this.#state(log) };
+  }
+
+  async findBack({ before, filter, limit }: BackQuery): Promise<FoundBack> {
+    const { log, ...found } = await this.#ask(this.#lifecycle.use(this.#queryWorker), 'findBack', { before, names: namesOf(filter), limit });
+    return { ...found, log: this.#state(log) };
   }
 
   async trim(policy: TrimPolicy): Promise<Trimmed> {
@@ -142,6 +148,10 @@ export class SqliteStore implements Store {
     if (epochs !== undefined) this.#epochs.learn(epochs);
     return { lineage: this.#epochs.lineage, oldest, head, now };
   }
+}
+
+function namesOf({ topics, patterns }: Filter): string[] {
+  return [...topics, ...patterns];
 }
 
 /** Lets a worker close what it finds lost. A failure says that it has found it, or that it ended, which closes everything. */

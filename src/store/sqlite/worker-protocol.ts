@@ -1,8 +1,8 @@
-import type { Sought, StoreErrorKind, Trimmed, TrimPolicy } from '../store.ts';
+import type { FoundBack, Sought, StoreErrorKind, Trimmed, TrimPolicy } from '../store.ts';
 import type { PackedAppended } from './append.ts';
 import type { FileIdentity } from './database-files.ts';
 import type { AnswerWith, Snapshot } from './log-state.ts';
-import type { PackedPage, PackedQuery } from './query.ts';
+import type { PackedBackQuery, PackedPage, PackedQuery } from './query.ts';
 import type { Opener } from './shared-files.ts';
 import type { PackedRequests } from './worker-packing.ts';
 
@@ -14,6 +14,7 @@ export interface Calls {
   /** With the number of names that the database file has. */
   state: { argument: undefined; value: { log: Snapshot; links: number } };
   seek: { argument: { time: number }; value: AnswerWith<Snapshot, Sought> };
+  findBack: { argument: PackedBackQuery; value: AnswerWith<Snapshot, FoundBack> };
   trim: { argument: TrimPolicy; value: AnswerWith<Snapshot, Trimmed> };
   /** Closes a connection whose files are lost, so that the other thread can connect anew. */
   look: { argument: undefined; value: undefined };

@@ -104,6 +104,10 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
     return [transact(readTransaction, deadline, ({ seeker }) => seeker.seek(time)), []];
   },
 
+  findBack(query, deadline) {
+    return [transact(readTransaction, deadline, ({ messageQuery }) => messageQuery.findBack(query)), []];
+  },
+
   trim(policy, deadline) {
     return [transact(writeTransaction, deadline, ({ trimmer }) => trimmer.trim(policy)), []];
   },

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { Filter } from '../../../src/model/topic.ts';
 import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
 import { StoreError, type Store } from '../../../src/store/store.ts';
 import { draft, EVERYTHING, failure, keyed, request, stored } from '../../contract/store-kit.ts';
@@ -47,7 +48,7 @@ async function useAll(store: Store): Promise<readonly unknown[]> {
   const opened = await Promise.allSettled([store.open()]);
   const results = await Promise.allSettled([
     store.append([request(draft('a', 'one'), draft('a.b', 'two'))]), store.append([keyed('key', [draft('a')]), request(draft('c'))]),
-    store.state(), store.read(EVERYTHING), store.seek(0), store.trim({ maxAge: 0, maxBytes: 0, rows: 10 }),
+    store.state(), store.read(EVERYTHING), store.seek(0), store.findBack({ before: 10, filter: new Filter(['a', 'a.*']), limit: 5 }), store.trim({ maxAge: 0, maxBytes: 0, rows: 10 }),
   ]);
   return [...opened, ...results].flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
 }
