@@ -21,8 +21,10 @@ export interface HistoryRequest {
   readonly limit: number;
   /** How long to wait for a first message; 0 is not at all. Milliseconds. */
   readonly wait: number;
-  /** Ends the wait: the client has left. */
+  /** Ends the wait: the client has left, or wants what there is. */
   readonly signal: AbortSignal;
+  /** Whether the client is gone. */
+  readonly hasLeft: () => boolean;
 }
 
 export interface HistoryPage {
@@ -76,12 +78,14 @@ export class LongPolls {
   }
 
   /** Rejects with a `Problem`: `forbidden`, `unavailable` when the log cannot be read, `overloaded` when too many requests wait already. */
-  async page({ grant, filter, start, limit, wait, signal }: HistoryRequest): Promise<HistoryPage> {
+  async page({ grant, filter, start, limit, wait, signal, hasLeft }: HistoryRequest): Promise<HistoryPage> {
     const forbidden = readProblem(grant, filter);
     if (forbidden !== undefined) throw forbidden;
-    const search: Search = { filter, limit, fromOldest: start.kind === 'start' };
     try {
-      const { at, gap } = await this.#starts.resolve(start);
+      const { at, gap } = await this.#starts.resolve(start, { filter, hasLeft });
+      const isLast = start.kind === 'last';
+      // A page of the newest messages has them all: it reads again what the search has walked over.
+      const search: Search = { filter, limit, ofHeld: isLast || start.kind === 'start', readTo: isLast ? this.#tail.head.seq : 0 };
       const until = this.#clock.monotonic() + wait;
       let found: Found = await this.#history.findInLog({ at, gap }, search);
       while (found.messages.length === 0 && found.gap === undefined && !signal.aborted && !this.#isDraining) {

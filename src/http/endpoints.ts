@@ -17,7 +17,7 @@ export type Method = 'GET' | 'HEAD' | 'POST';
 
 const READ: readonly Method[] = ['GET', 'HEAD'];
 /** What says which messages are read. */
-const READING = ['after', 'lastEventId', 'since', 'pattern'] as const;
+const READING = ['after', 'lastEventId', 'since', 'last', 'pattern'] as const;
 
 export const ENDPOINTS = {
   publish: { url: '/topics/:topic', methods: ['POST'], once: ['event', 'idempotencyKey'], body: 'MESSAGE_BYTES' },

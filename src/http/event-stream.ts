@@ -1,8 +1,9 @@
 import type { Socket } from 'node:net';
 import type { Reader, StreamOptions } from '../delivery/reader.ts';
-import type { StartRequest } from '../log/start-position.ts';
+import type { StartOptions, StartRequest } from '../log/start-position.ts';
 import type { Start } from '../model/gap.ts';
 import { readProblem } from '../model/grant.ts';
+import { Problem } from '../model/problem.ts';
 import type { Filter } from '../model/topic.ts';
 import { StoreError } from '../store/store.ts';
 import type { Admission } from './admission.ts';
@@ -34,14 +35,14 @@ export const EVENT_STREAM_HEADERS = {
  * Where a stream starts; undefined where none can begin now, or the log cannot be asked.
  * @throws Problem `forbidden`, before anything is written
  */
-export async function resolveStart({ starts, streams }: Service, { grant, isBusy }: Admission, filter: Filter, wanted: StartRequest): Promise<Start | undefined> {
-  const forbidden = readProblem(grant, filter);
+export async function resolveStart({ starts, streams }: Service, { grant, isBusy }: Admission, wanted: StartRequest, options: StartOptions): Promise<Start | undefined> {
+  const forbidden = readProblem(grant, options.filter);
   if (forbidden !== undefined) throw forbidden;
   if (isBusy || streams.isFull || !starts.isReady) return undefined;
   try {
-    return await starts.resolve(wanted);
+    return await starts.resolve(wanted, options);
   } catch (error) {
-    if (error instanceof StoreError) return undefined;
+    if (error instanceof StoreError || (error instanceof Problem && error.status === 503)) return undefined;
     throw error;
   }
 }

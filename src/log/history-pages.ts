@@ -6,7 +6,7 @@ import type { Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
 import type { Filter } from '../model/topic.ts';
 import { StoreError, type Store } from '../store/store.ts';
-import { ReadLimiter } from './read-limiter.ts';
+import type { ReadLimiter } from './read-limiter.ts';
 import type { StoreClock } from './store-clock.ts';
 import type { Tail } from './tail.ts';
 
@@ -14,10 +14,6 @@ import type { Tail } from './tail.ts';
 const PAGE_BYTES = 4 * 1024 * 1024;
 /** Bounds the reads for one page; the next request reads on from the cursor. */
 const PAGE_READS = 16;
-/** Bounds the reads of the log under way for pages, so that a burst of requests leaves it to streams and publishers. */
-const HISTORY_READS = 4;
-/** Bounds how many reads may wait for one of these. */
-const HISTORY_WAITING_READS = 1_000;
 /** How far from the end of the tail a page may begin to be read from memory: a long poll is near; further back the log's index is quicker. */
 const NEAR_END_MESSAGES = 1_000;
 
@@ -25,8 +21,10 @@ export interface Search {
   readonly filter: Filter;
   /** Messages. */
   readonly limit: number;
-  /** Whether reading begins at the oldest message held, whichever that is: then no gap is told. */
-  readonly fromOldest: boolean;
+  /** Whether what is held is asked for, and not what comes after a place: then no gap is told. */
+  readonly ofHeld: boolean;
+  /** A page reads on to this number however many reads that takes; 0 where `PAGE_READS` is the bound. */
+  readonly readTo: number;
 }
 
 /** What was found after a place. */
@@ -43,6 +41,7 @@ export interface HistoryDependencies {
   readonly store: Store;
   readonly tail: Tail;
   readonly storeClock: StoreClock;
+  readonly reads: ReadLimiter;
 }
 
 /** The log in pages, and single messages. */
@@ -50,12 +49,13 @@ export class History {
   readonly #store: Store;
   readonly #tail: Tail;
   readonly #storeClock: StoreClock;
-  readonly #reads = new ReadLimiter({ places: HISTORY_READS, maxWaiting: HISTORY_WAITING_READS });
+  readonly #reads: ReadLimiter;
 
-  constructor({ store, tail, storeClock }: HistoryDependencies) {
+  constructor({ store, tail, storeClock, reads }: HistoryDependencies) {
     this.#store = store;
     this.#tail = tail;
     this.#storeClock = storeClock;
+    this.#reads = reads;
   }
 
   /** The message with an id; undefined when it may not be read, was deleted, has expired, or never was. Rejects with a `Problem`. */
@@ -84,7 +84,7 @@ export class History {
     return this.#find(start, search, true);
   }
 
-  async #find({ at, gap }: Start, { filter, limit, fromOldest }: Search, mayUseTail: boolean): Promise<Found> {
+  async #find({ at, gap }: Start, { filter, limit, ofHeld, readTo }: Search, mayUseTail: boolean): Promise<Found> {
     const messages: Message[] = [];
     let bytes = 0;
     const take = (candidates: readonly Message[]): Message | undefined => {
@@ -97,7 +97,7 @@ export class History {
       }
       return undefined;
     };
-    for (let reads = 0; reads < PAGE_READS; reads++) {
+    for (let reads = 0; reads < PAGE_READS || at.seq < readTo; reads++) {
       if (mayUseTail && this.#isInTail(at)) {
         const { messages: some, end } = this.#tail.after(at.seq, (topic) => filter.matches(topic), limit - messages.length);
         const last = take(some);
@@ -114,7 +114,7 @@ export class History {
         // A page reports only the gap before its messages. The next page reports any later gap.
         if (messages.length > 0) return { messages, at, more: true, gap };
         ({ at } = there);
-        if (!fromOldest) gap = gap === undefined ? there.gap : joined(gap, there.gap);
+        if (!ofHeld) gap = gap === undefined ? there.gap : joined(gap, there.gap);
         // The page was read after the number of the place that is none: it lacks what comes before that.
         if (at.seq < seq) continue;
       }

@@ -6,6 +6,7 @@ import type { Logger } from '../runtime/logger.ts';
 import type { Store } from '../store/store.ts';
 import { History } from './history-pages.ts';
 import { Publisher } from './publisher.ts';
+import { ReadLimiter } from './read-limiter.ts';
 import { Retention } from './retention.ts';
 import { Starts } from './start-position.ts';
 import { StoreClock } from './store-clock.ts';
@@ -16,6 +17,11 @@ import { Tail, type TailListener } from './tail.ts';
  * The tail holds the newest messages in order, from this instance's commits, from the bus, and from the store; it passes each on to its listener,
  * the room delivery. `Starts` turns what a client asks for into a place in the log, `History` reads pages from there, and retention deletes the oldest messages.
  */
+
+/** Bounds the reads of the log under way for pages, and for the newest messages, so that a burst of requests leaves it to streams and publishers. */
+const HISTORY_READS = 4;
+/** Bounds how many reads may wait for one of these. */
+const HISTORY_WAITING_READS = 1_000;
 
 export interface MessageLogSettings {
   /** Memory for the newest messages. Bytes. */
@@ -55,8 +61,9 @@ export class MessageLog {
     this.storeClock = storeClock;
     this.tail = tail;
     this.publisher = new Publisher({ store, tail, bus, clock, counters, logger, maxMessages: settings.queueMessages, maxBytes: settings.queueBytes });
-    this.starts = new Starts({ store, tail, storeClock });
-    this.history = new History({ store, tail, storeClock });
+    const reads = new ReadLimiter({ places: HISTORY_READS, maxWaiting: HISTORY_WAITING_READS });
+    this.starts = new Starts({ store, tail, storeClock, reads });
+    this.history = new History({ store, tail, storeClock, reads });
     this.retention = new Retention({ store, clock, counters, logger, maxAge: settings.retentionMs, maxBytes: settings.retentionBytes });
   }
 

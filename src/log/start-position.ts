@@ -1,7 +1,10 @@
 import type { LogState } from '../model/epochs.ts';
 import { startWithGap, type Start } from '../model/gap.ts';
 import type { Position } from '../model/position.ts';
+import type { Filter } from '../model/topic.ts';
 import type { Store } from '../store/store.ts';
+import { NewestMatches } from './newest-matches.ts';
+import type { ReadLimiter } from './read-limiter.ts';
 import type { StoreClock } from './store-clock.ts';
 import type { Tail } from './tail.ts';
 
@@ -17,12 +20,21 @@ export type StartRequest =
   | { readonly kind: 'unknown'; readonly otherwise: 'now' | 'start' }
   /** From a time on: milliseconds since 1970, or so many milliseconds ago by the store's clock. */
   | { readonly kind: 'since'; readonly time: number }
-  | { readonly kind: 'ago'; readonly milliseconds: number };
+  | { readonly kind: 'ago'; readonly milliseconds: number }
+  /** With the newest so many messages of all that match. */
+  | { readonly kind: 'last'; readonly count: number };
+
+export interface StartOptions {
+  readonly filter: Filter;
+  /** Whether the client is gone: then a long search stops. */
+  readonly hasLeft: () => boolean;
+}
 
 export interface StartsDependencies {
   readonly store: Store;
   readonly tail: Tail;
   readonly storeClock: StoreClock;
+  readonly reads: ReadLimiter;
 }
 
 /** Turns what a client asks for into a place in the log, and says what may be missing before it. */
@@ -31,12 +43,14 @@ export class Starts {
   readonly #tail: Tail;
   readonly #storeClock: StoreClock;
   readonly #states: SharedStates;
+  readonly #newestMatches: NewestMatches;
 
-  constructor({ store, tail, storeClock }: StartsDependencies) {
+  constructor({ store, tail, storeClock, reads }: StartsDependencies) {
     this.#store = store;
     this.#tail = tail;
     this.#storeClock = storeClock;
     this.#states = new SharedStates(store, tail);
+    this.#newestMatches = new NewestMatches({ store, tail, storeClock, reads });
   }
 
   /** Whether the log is open: before that there is nowhere to start. */
@@ -44,8 +58,8 @@ export class Starts {
     return this.#tail.log !== undefined;
   }
 
-  /** Rejects with a `StoreError` when the log must be asked and cannot be. */
-  async resolve(request: StartRequest): Promise<Start> {
+  /** Rejects with a `StoreError` when the log must be asked and cannot be, and with a `Problem` when too many reads wait already. */
+  async resolve(request: StartRequest, { filter, hasLeft }: StartOptions): Promise<Start> {
     switch (request.kind) {
       case 'now':
         return { at: this.#tail.head, gap: undefined };
@@ -65,6 +79,10 @@ export class Starts {
         return this.#seek(request.time);
       case 'ago':
         return this.#seek(this.#storeClock.now() - request.milliseconds);
+      case 'last': {
+        const at = await this.#newestMatches.before({ filter, count: request.count, hasLeft }, await this.#states.fresh());
+        return { at, gap: undefined };
+      }
     }
   }
 

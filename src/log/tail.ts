@@ -179,6 +179,24 @@ export class Tail {
     return { messages, end: index < this.length ? this.#recent.at(index - 1) : this.#position };
   }
 
+  /**
+   * The place before the newest `count` messages that pass `wanted`: of all there are, where they are fewer and the whole log is in memory. undefined when a short walk
+   * back does not find it.
+   */
+  beforeNewest(count: number, wanted: (message: Message) => boolean): Position | undefined {
+    const { oldest, lineage } = this.#log!;
+    // What retention has deleted may still be in memory.
+    const until = Math.max(this.first, oldest, this.last - WALK_MESSAGES + 1);
+    let found = 0;
+    let at = this.last;
+    for (let seq = this.last; seq >= until && found < count; seq--) {
+      if (!wanted(this.#at(seq))) continue;
+      found++;
+      at = seq - 1;
+    }
+    return found === count || until === oldest ? lineage.at(at) : undefined;
+  }
+
   /** Counts what a message's frame adds to the memory of the tail, if the message is in it. Bytes. */
   grew({ seq }: Message, bytes: number): void {
     if (seq >= this.first && seq <= this.last) this.#recent.grew(bytes);

@@ -17,7 +17,7 @@ async function begin(t: Scope) {
     log.stop();
     delivery.stop();
   });
-  const page = (wait = 0, start: StartRequest = { kind: 'start' }) => longPolls.page({ grant: FULL_GRANT, filter: new Filter(['a']), start, limit: 100, wait, signal: new AbortController().signal });
+  const page = (wait = 0, start: StartRequest = { kind: 'start' }) => longPolls.page({ grant: FULL_GRANT, filter: new Filter(['a']), start, limit: 100, wait, signal: new AbortController().signal, hasLeft: () => false });
   return { store, log, tail: log.tail, longPolls, audience, page };
 }
 
@@ -71,7 +71,7 @@ t.test('what the grant leaves out is not read: a page is refused, and a message 
   const narrow: Grant = { mayPublish: () => true, mayRead: (pattern) => pattern === 'a' };
   store.commit({ topic: 'a' });
   store.commit({ topic: 'b' });
-  const page = (...names: string[]) => longPolls.page({ grant: narrow, filter: new Filter(names), start: { kind: 'start' }, limit: 100, wait: 30_000, signal: new AbortController().signal });
+  const page = (...names: string[]) => longPolls.page({ grant: narrow, filter: new Filter(names), start: { kind: 'start' }, limit: 100, wait: 30_000, signal: new AbortController().signal, hasLeft: () => false });
   t.same((await page('a')).messages.map(({ seq }) => seq), [1]);
   for (const names of [['b'], ['a', 'b'], ['*'], ['>']]) await t.rejects(page(...names), { code: 'forbidden' }, names.join(' '));
   t.equal(audience.size, 0, 'nobody waits');

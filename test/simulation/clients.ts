@@ -20,7 +20,7 @@ const POLL_WAIT_MS = 60_000;
 export type Balancer = (chance: string) => Instance | undefined;
 
 /** Where a client begins that has no id yet, as its URL says it. */
-export type Beginning = { readonly kind: 'now' } | { readonly kind: 'start' } | { readonly kind: 'after'; readonly id: string };
+export type Beginning = { readonly kind: 'now' } | { readonly kind: 'start' } | { readonly kind: 'after'; readonly id: string } | { readonly kind: 'last'; readonly count: number };
 
 abstract class Client {
   readonly record: ClientRecord;
@@ -166,8 +166,12 @@ export class Poller extends Client {
     }
     this.note({ kind: 'asked', id: this.lastId === '' ? undefined : this.lastId });
     const abort = new AbortController();
+    let isGone = false;
     const connection = {
-      leave: () => void this.world.after(this.within(REQUEST_MS), instance, () => abort.abort()),
+      leave: () => void this.world.after(this.within(REQUEST_MS), instance, () => {
+        isGone = true;
+        abort.abort();
+      }),
       lost: () => {
         if (this.#connection !== connection) return;
         this.#connection = undefined;
@@ -176,7 +180,7 @@ export class Poller extends Client {
     };
     this.#connection = connection;
     instance.connections.add(connection);
-    const request = { grant: FULL_GRANT, filter: this.filter, start: this.wanted(), limit: 5, wait: POLL_WAIT_MS, signal: abort.signal };
+    const request = { grant: FULL_GRANT, filter: this.filter, start: this.wanted(), limit: 5, wait: POLL_WAIT_MS, signal: abort.signal, hasLeft: () => isGone };
     this.world.after(this.within(REQUEST_MS), instance, () => {
       instance.page(request).then(
         (page) => this.world.after(this.within(REQUEST_MS), undefined, () => this.#answered(connection, page)),
@@ -188,7 +192,7 @@ export class Poller extends Client {
   #answered(connection: Connection, { messages, cursor, gap }: HistoryPage): void {
     if (this.#connection !== connection) return;
     this.#connection = undefined;
-    // Whoever asked from the oldest on learns from the first page where that was.
+    // Whoever asked from the oldest on, or for the newest, learns from the first page where that was.
     if (this.record.entries.every(({ kind }) => kind === 'asked')) {
       const [first] = messages;
       this.note({ kind: 'open', id: first === undefined ? cursor : `${first.epoch}-${first.seq - 1}` });

@@ -3,7 +3,7 @@ import type { HistoryPage, HistoryRequest } from '../../src/delivery/long-polls.
 import type { StreamOptions } from '../../src/delivery/reader.ts';
 import type { MessageLog } from '../../src/log/log.ts';
 import type { Receipt } from '../../src/log/publisher.ts';
-import type { StartRequest } from '../../src/log/start-position.ts';
+import type { StartOptions, StartRequest } from '../../src/log/start-position.ts';
 import type { Start } from '../../src/model/gap.ts';
 import { FULL_GRANT } from '../../src/model/grant.ts';
 import type { Draft } from '../../src/model/message.ts';
@@ -161,7 +161,7 @@ export class Instance implements Place {
 
   /** A stream as `src/http/event-stream.ts` opens it. */
   async stream(socket: SimulatedSocket, filter: Filter, options: StreamOptions, wanted: StartRequest): Promise<void> {
-    const start = this.#delivery.streams.isFull ? undefined : await this.#resolve(wanted);
+    const start = this.#delivery.streams.isFull ? undefined : await this.#resolve(wanted, { filter, hasLeft: () => !socket.isOpen });
     if (!socket.isOpen) return;
     if (start === undefined || this.#delivery.streams.isFull) {
       this.#delivery.streams.refuse(options, socket);
@@ -172,10 +172,10 @@ export class Instance implements Place {
     socket.onClose = () => this.#delivery.streams.closed(reader);
   }
 
-  async #resolve(wanted: StartRequest): Promise<Start | undefined> {
+  async #resolve(wanted: StartRequest, options: StartOptions): Promise<Start | undefined> {
     if (!this.#log.starts.isReady) return undefined;
     try {
-      return await this.#log.starts.resolve(wanted);
+      return await this.#log.starts.resolve(wanted, options);
     } catch (error) {
       if (error instanceof StoreError) return undefined;
       throw error;

@@ -37,8 +37,8 @@ export type Deed =
   /** From then on only instances that start later understand the log. */
   | { readonly do: 'raise level' };
 
-/** Where a stream begins: `after` an id that was answered to a publisher so many answers ago, if there are as many. */
-export type From = 'now' | 'start' | { readonly ago: number };
+/** Where a stream begins: after an id that was answered to a publisher so many answers `ago`, if there are as many; or with the `last` so many messages. */
+export type From = 'now' | 'start' | { readonly ago: number } | { readonly last: number };
 
 const TOPICS = ['a', 'b', 'a.x', 'a.y'] as const;
 export const ALL_TOPICS: readonly string[] = TOPICS;
@@ -49,6 +49,7 @@ const from: fc.Arbitrary<From> = fc.oneof(
   { weight: 2, arbitrary: fc.constant<From>('now') },
   { weight: 1, arbitrary: fc.constant<From>('start') },
   { weight: 3, arbitrary: fc.nat({ max: 30 }).map((ago) => ({ ago })) },
+  { weight: 1, arbitrary: fc.constantFrom(0, 1, 3, 15).map((last) => ({ last })) },
 );
 const wants = fc.constantFrom(...WISHES);
 const nth = fc.nat({ max: 11 });

@@ -186,6 +186,7 @@ class Simulation {
 
   #beginning(from: From): Beginning {
     if (typeof from === 'string') return { kind: from };
+    if ('last' in from) return { kind: 'last', count: from.last };
     const ids = this.#publications.flatMap(({ record }) => record.answers.flatMap((answer) => answer.ids));
     const id = ids.at(-1 - from.ago);
     return id === undefined ? { kind: 'start' } : { kind: 'after', id };

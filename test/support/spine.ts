@@ -97,7 +97,7 @@ export async function begin(t: Scope, options: { messages?: number; tailBytes?: 
     return { outlet, reader };
   };
   const ask = async (names: string[], request: StartRequest): Promise<{ outlet: TestOutlet; reader: Reader }> => {
-    const start = await starts.resolve(request);
+    const start = await starts.resolve(request, { filter: new Filter(names), hasLeft: () => false });
     const outlet = new TestOutlet();
     return { outlet, reader: streams.open(FULL_GRANT, new Filter(names), { form: 'data', control: true, chunked: true }, outlet, start) };
   };
@@ -110,7 +110,7 @@ export async function begin(t: Scope, options: { messages?: number; tailBytes?: 
     outlet.writableNeedDrain = false;
     streams.drained(reader);
   };
-  return { store, clock, hooks, counters, tail, audience, fanout, catchup, streams, open, ask, publish, drain, warnings, at: (seq: number): Position => store.log().lineage.at(seq) };
+  return { store, clock, hooks, counters, tail, starts, audience, fanout, catchup, streams, open, ask, publish, drain, warnings, at: (seq: number): Position => store.log().lineage.at(seq) };
 }
 
 /** The numbers of the messages that it was written. */

@@ -164,6 +164,11 @@ export class FastPathConnection implements SocketOwner {
     return this.#answered || performance.now() - this.#began >= FIRST_REQUEST_USUAL_MS;
   }
 
+  /** Whether the client is gone. */
+  get isGone(): boolean {
+    return this.#socket.destroyed;
+  }
+
   /** Ends now, or after the answer that is due, also to a request that has begun to come. */
   endWhenIdle(): void {
     this.#last = true;

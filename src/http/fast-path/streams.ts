@@ -17,7 +17,7 @@ export function fastStreams(service: Service, requestId: () => string): FastPath
   const { config } = service;
 
   async function open({ head, admission, connection }: FastPathRequest, filter: Filter, options: StreamOptions, wanted: StartRequest): Promise<void> {
-    const start = await resolveStart(service, admission, filter, wanted);
+    const start = await resolveStart(service, admission, wanted, { filter, hasLeft: () => connection.isGone });
     const socket = connection.begin();
     if (socket === undefined) return;
     const stream = new EventStream(socket, service);

@@ -10,11 +10,16 @@ export interface CursorParts {
   readonly query: unknown;
 }
 
+/** How many of the newest messages may be asked for: stops one URL from reading a large part of the log each time it is opened. */
+export const LAST_MAX_MESSAGES = 1_000;
+
+const WHOLE_NUMBER = /^[0-9]{1,15}$/;
+
 /** The word for the oldest message held, where an id could stand. */
 const START = 'start';
 
 /**
- * Where the client asks to start: the header `Last-Event-ID`, else `lastEventId`, else `after`, else `since`. An empty value
+ * Where the client asks to start: the header `Last-Event-ID`, else `lastEventId`, else one of `after`, `since` and `last`. An empty value
  * counts as absent.
  *
  * A header or `lastEventId` that is no id of ours is not an error. A browser's EventSource would never come back from a 400. And pages pass on what they
@@ -24,6 +29,7 @@ const START = 'start';
  * @throws Problem `invalid-cursor`
  */
 export function startFromRequest(request: CursorParts, otherwise: 'now' | 'start' = 'now'): StartRequest {
+  const count = lastCount(request);
   const remembered = [lastOf(request.headers['last-event-id']), single(request, 'lastEventId')].filter((value) => value !== '');
   for (const value of remembered) {
     const start = startAfter(value);
@@ -36,10 +42,25 @@ export function startFromRequest(request: CursorParts, otherwise: 'now' | 'start
     return start;
   }
   const since = single(request, 'since');
+  if (count !== undefined) return { kind: 'last', count };
   if (since === '') return remembered.length === 0 ? { kind: otherwise } : { kind: 'unknown', otherwise };
   const start = parseSince(since);
   if (start === undefined) throw new Problem('invalid-cursor', 'since must be a duration such as 90s, 10m, 2h30m or 7d, or a time such as 2026-11-22T10:15:30Z.', { field: 'since' });
   return start;
+}
+
+/**
+ * How many of the newest messages the client asks for. Where else the URL says to begin contradicts it. The id that a browser's EventSource brings back does not: it wins.
+ * On the ordinary way the schema has made it a number.
+ */
+function lastCount(request: CursorParts): number | undefined {
+  const last = String(single(request, 'last'));
+  if (last === '') return undefined;
+  const count = WHOLE_NUMBER.test(last) ? Number(last) : NaN;
+  if (!(count <= LAST_MAX_MESSAGES)) throw new Problem('invalid-cursor', `last must be a whole number from 0 to ${LAST_MAX_MESSAGES}.`, { field: 'last' });
+  const other = ['after', 'since'].find((field) => single(request, field) !== '');
+  if (other !== undefined) throw new Problem('invalid-cursor', `last and ${other} each say where to begin; give one of them.`, { field: 'last' });
+  return count;
 }
 
 function startAfter(value: string): StartRequest | undefined {

@@ -28,7 +28,7 @@ const LONG_CHARACTERS = 8;
 const LOOKED_AT_MAX_ENTRIES = 100;
 
 /** Our words for what one of the parameters takes. */
-const OTHER_WORDS: ReadonlyMap<string, string> = new Map([['cursor', 'after']]);
+const OTHER_WORDS: ReadonlyMap<string, string> = new Map([['cursor', 'after'], ['latest', 'last'], ['tail', 'last']]);
 
 /**
  * The first parameter that is nearly one of ours. Case, `-`, `_`, and brackets at the end (`topic[]`) do not count. A name is near when one

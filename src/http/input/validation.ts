@@ -22,6 +22,7 @@ const CODES: Readonly<Record<string, ProblemCode>> = {
   lastEventId: 'invalid-cursor',
   after: 'invalid-cursor',
   since: 'invalid-cursor',
+  last: 'invalid-cursor',
 };
 
 /**

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { LONG_POLL_MAX_SECONDS, type HistoryPage } from '../../delivery/long-polls.ts';
+import type { StartRequest } from '../../log/start-position.ts';
 import { toJson } from '../../model/message.ts';
 import { parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
@@ -18,7 +19,7 @@ const PAGE_DEFAULT_MESSAGES = 100;
 
 const pageQuery = {
   ...cursorQuery,
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: PAGE_MAX_MESSAGES, description: `How many messages at most; ${PAGE_DEFAULT_MESSAGES} by default.` })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: PAGE_MAX_MESSAGES, description: `How many messages at most; by default ${PAGE_DEFAULT_MESSAGES}, or what \`last\` says.` })),
   wait: Type.Optional(Type.Integer({ minimum: 0, maximum: LONG_POLL_MAX_SECONDS, description: 'Seconds to wait for a message when there is none.' })),
 };
 const Page = Type.Object({
@@ -41,7 +42,7 @@ export function historyRoutes(app: App, service: Service): void {
   }
 
   async function page(request: FastifyRequest, reply: FastifyReply, filter: Filter): Promise<FastifyReply> {
-    const { limit = PAGE_DEFAULT_MESSAGES, wait = 0 } = request.query as { readonly limit?: number; readonly wait?: number };
+    const { limit, wait = 0 } = request.query as { readonly limit?: number; readonly wait?: number };
     const start = startFromRequest(request, 'start');
     const left = new AbortController();
     const leave = (): void => left.abort();
@@ -50,7 +51,7 @@ export function historyRoutes(app: App, service: Service): void {
     socket.once('end', leave);
     reply.raw.once('close', leave);
     const seconds = request.method === 'HEAD' || socket.readableEnded ? 0 : wait;
-    const found = await history.page({ grant: request.admission.grant, filter, start, limit, wait: seconds * 1000, signal: left.signal });
+    const found = await history.page({ grant: request.admission.grant, filter, start, limit: pageLimit(start, limit), wait: seconds * 1000, signal: left.signal, hasLeft: () => socket.destroyed });
     reply.raw.off('close', leave);
     socket.off('end', leave);
     return answer(request, reply, pageBody(found));
@@ -79,6 +80,12 @@ export function historyRoutes(app: App, service: Service): void {
       return answer(request, reply, Buffer.concat([toJson(message), NEW_LINE]));
     },
   });
+}
+
+/** The newest messages come in one page, unless the client wants smaller ones. */
+function pageLimit(start: StartRequest, limit: number | undefined): number {
+  const newest = start.kind === 'last' && start.count > 0 ? start.count : undefined;
+  return Math.min(limit ?? newest ?? PAGE_DEFAULT_MESSAGES, newest ?? PAGE_MAX_MESSAGES);
 }
 
 const PAGE_BEGINNING = Buffer.from('{"messages":[');

@@ -3,6 +3,7 @@ import type { Config } from '../../config/config.ts';
 import { PROBLEMS, type ProblemCode } from '../../model/problem.ts';
 import { bodyMaxBytes } from '../admission.ts';
 import type { Endpoint, Method } from '../endpoints.ts';
+import { LAST_MAX_MESSAGES } from '../input/last-event-id.ts';
 import { SWITCH_VALUES } from '../input/stream-switches.ts';
 import { PROBLEM_TYPE } from '../output/problem-response.ts';
 
@@ -57,6 +58,10 @@ export const cursorQuery = {
   after: Type.Optional(Type.String({ description: 'An id or cursor to go on after, or `start`: the oldest message held.' })),
   lastEventId: Type.Optional(Type.String({ description: 'The same as the header Last-Event-ID.' })),
   since: Type.Optional(Type.String({ description: 'A duration (`10m`) back from now, or a time of RFC 3339.' })),
+  last: Type.Optional(Type.Integer({
+    minimum: 0, maximum: LAST_MAX_MESSAGES,
+    description: 'The newest so many messages of all that match, oldest first; 0: only what comes from now on. An id in Last-Event-ID wins over it. Not together with `after` or `since`.',
+  })),
   pattern: flag('`0` takes a topic as it is: one with a wildcard is refused.'),
 };
 

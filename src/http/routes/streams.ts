@@ -36,7 +36,7 @@ export function streamRoutes(app: App, service: Service): void {
       return;
     }
     const { admission } = request;
-    const start = await resolveStart(service, admission, filter, wanted);
+    const start = await resolveStart(service, admission, wanted, { filter, hasLeft: () => request.raw.socket.destroyed });
     // From here on the response is not the framework's; a client that has left meanwhile gets nothing.
     reply.hijack();
     reply.sse.keepAlive();

@@ -9,6 +9,7 @@ import { answerClientError } from '../../../src/http/output/client-error.ts';
 import type { Service } from '../../../src/http/service.ts';
 import type { Receipt } from '../../../src/log/publisher.ts';
 import type { Start } from '../../../src/model/gap.ts';
+import { Filter } from '../../../src/model/topic.ts';
 import { listening } from '../../support/listening.ts';
 import { exchange, RawConnection, requestBytes, type Answer } from '../../support/raw.ts';
 import { fakeService } from '../../support/service.ts';
@@ -368,7 +369,7 @@ t.test('what is sent after a stream that is still being opened waits within boun
   client.send(Buffer.alloc(20_000_000, PUBLISH));
   for (let turn = 0; turn < 200; turn++) await new Promise((resolve) => setImmediate(resolve));
   t.ok(server.bytesRead < 1_000_000, `${server.bytesRead} bytes were read`);
-  begin(await real.resolve({ kind: 'now' }));
+  begin(await real.resolve({ kind: 'now' }, { filter: new Filter(['a']), hasLeft: () => false }));
   await client.until('it is open', () => client.text.includes('$open'));
   await turns('all is read', () => server.bytesRead === STREAM.length + 20_000_000);
   t.equal(store.messages.length, 0);
@@ -390,7 +391,7 @@ t.test('a client that leaves before its stream is open gets none, and nothing is
     await turns('its end is seen', () => pair.server.readableEnded || pair.server.destroyed);
     pairs.push(pair);
   }
-  begin(await real.resolve({ kind: 'now' }));
+  begin(await real.resolve({ kind: 'now' }, { filter: new Filter(['a']), hasLeft: () => false }));
   await turns('all are gone', () => pairs.every(({ server }) => server.destroyed));
   t.same(pairs.map(({ client }) => client.text), pairs.map(() => ''));
   t.same([streams.size, service.counters.opened], [0, 0]);
