@@ -86,20 +86,25 @@ for (const path of ['/topics/a/messages?', '/messages?topic=a&', '/topics/a/even
   for (const value of ['10', '1y', '-1m', 'm', '1m30', '99999999999d', '2026-11-22', '2026-11-22T10:15', '2026-11-22T10:15:30', '2026-02-30T00:00:00Z', '2026-11-22T24:00:00Z', '2026-11-22T10:15:30%2B2', '%00']) {
     add(`${path}since=${value}`, get(`${path}since=${value}`), CURSOR, 'since');
   }
+  for (const value of ['', '-1', '1001', '1.5', '1e2', '0x10', 'ten', '+5', '%205', 'null', '99999999999999999999']) add(`${path}last=${value}`, get(`${path}last=${value}`), CURSOR, 'last');
+  for (const other of ['since=10m', 'after=start', 'after=abcdefgh-1']) add(`${path}last=5&${other}`, get(`${path}last=5&${other}`), CURSOR, 'last');
+  add(`${path}last=5&since=10m with an id, as a browser that comes back says it`, get(`${path}last=5&since=10m`, { 'Last-Event-ID': 'abcdefgh-1' }), CURSOR, 'last');
+  add(`${path} with two counts`, get(`${path}last=5&last=6`), REQUEST, 'last');
 }
 // Names that are nearly one of ours.
 const MISTAKES = {
   after: ['After', 'AFTER', 'aftr', 'fater', 'afters', 'cursor', 'Cursor'],
   since: ['sicne', 'Since', 'sinse', 'sinc', 'since_'],
   lastEventId: ['lastEvent', 'lastEventIds', 'last-evnt-id', 'lastEvntID', 'LastEventI'],
+  last: ['Last', 'lsat', 'lasts', 'las_t_', 'laast', 'tail', 'latest'],
   control: ['Control', 'contrl', 'controls'],
   limit: ['limt', 'Limit', 'limits', 'lmiit'],
   wait: ['Wait', 'wiat', 'waits'],
   topic: ['topic[]', 'topic[0]', 'topic%5B%5D', 'topics', 'Topic', 'tpoic'],
 } as const;
 for (const [path, names] of [
-  ['/topics/a/events?', ['after', 'since', 'lastEventId', 'control']], ['/events?topic=a&', ['after', 'since', 'lastEventId', 'control', 'topic']],
-  ['/topics/a/messages?', ['after', 'since', 'lastEventId', 'limit', 'wait']], ['/messages?topic=a&', ['after', 'since', 'lastEventId', 'limit', 'wait', 'topic']],
+  ['/topics/a/events?', ['after', 'since', 'lastEventId', 'last', 'control']], ['/events?topic=a&', ['after', 'since', 'lastEventId', 'last', 'control', 'topic']],
+  ['/topics/a/messages?', ['after', 'since', 'lastEventId', 'last', 'limit', 'wait']], ['/messages?topic=a&', ['after', 'since', 'lastEventId', 'last', 'limit', 'wait', 'topic']],
 ] as const) {
   for (const meant of names) for (const name of MISTAKES[meant]) add(`${path}${name} for ${meant}`, get(`${path}${name}=1`), REQUEST, decodeURIComponent(name));
 }

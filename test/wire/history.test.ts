@@ -73,6 +73,41 @@ void t.test('rare topics are found among many others, in memory and in the datab
   }
 });
 
+void t.test('the newest come oldest first, in one page, from memory and from the database alike', async (t) => {
+  for (const client of [http, small]) {
+    const rare = await client.publish('newest.rare', 'rare');
+    await client.batch(Array.from({ length: 150 }, (_, index) => ({ topic: `newest.${index % 2 === 0 ? 'even' : 'odd'}`, data: index })));
+    const { messages: all } = await client.json<Page>('/topics/newest.%3E/messages?limit=1000');
+    const ids = all.map(({ id }) => id);
+    for (const path of ['/topics/newest.%3E/messages?', '/messages?topic=newest.*&', '/messages?topic=newest.odd&topic=newest.even&topic=newest.rare&', '/topics/%3E/messages?']) {
+      const page = await client.json<Page>(`${path}last=120`);
+      t.strictSame(page.messages.map(({ id }) => id), ids.slice(-120), path);
+      t.match(page, { cursor: ids.at(-1), more: false, gap: undefined });
+    }
+    const { messages } = await client.json<Page>('/topics/newest.rare/messages?last=1');
+    t.strictSame(messages.map(({ id }) => id), [rare], 'one that lies further back than all others');
+    t.strictSame((await client.json<Page>('/topics/newest.none/messages?last=5')).messages, []);
+
+    // With a limit, the newest come in pages of that size.
+    const first = await client.json<Page>('/topics/newest.%3E/messages?last=50&limit=20');
+    t.strictSame([first.messages.map(({ id }) => id), first.more], [ids.slice(-50, -30), true]);
+    const second = await client.json<Page>(`/topics/newest.%3E/messages?after=${first.cursor}&limit=20`);
+    t.strictSame(second.messages.map(({ id }) => id), ids.slice(-30, -10));
+    t.equal((await client.json<Page>('/topics/newest.%3E/messages?last=2&limit=500')).messages.length, 2);
+  }
+});
+
+void t.test('with a wait, the newest are answered at once, and where there are none the next is waited for', async (t) => {
+  const here = await http.publish('awaited', 'here');
+  t.strictSame((await http.json<Page>('/topics/awaited/messages?last=3&wait=50')).messages.map(({ id }) => id), [here]);
+  for (const [topic, last] of [['awaited', 0], ['awaited.none', 3]] as const) {
+    const page = http.json<Page>(`/topics/${topic}/messages?last=${last}&wait=50`);
+    await until('it waits', async () => await http.metric('long_polls') === 1);
+    const next = await http.publish(topic, 'next');
+    t.strictSame((await page).messages.map(({ id }) => id), [next], `last=${last}`);
+  }
+});
+
 void t.test('a page without messages has a cursor that works, for history and for streams', async (t) => {
   const empty = await http.json<Page>('/topics/none.yet/messages');
   t.match(empty, { messages: [], more: false, gap: undefined });

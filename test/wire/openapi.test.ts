@@ -81,11 +81,11 @@ await t.test('it says what is sent and answered, and in which form', async (t) =
   }
   for (const path of ['/events', '/topics/{topic}/events']) {
     t.strictSame([types('get', path, 200), types('get', path, 400), types('get', path, 406)], [['text/event-stream'], ['application/problem+json'], ['application/problem+json']], path);
-    t.strictSame(of('get', path).parameters!.map(({ name }) => name.toLowerCase()).sort(), ['after', 'control', 'last-event-id', 'lasteventid', 'names', 'pattern', 'since', 'topic'], path);
+    t.strictSame(of('get', path).parameters!.map(({ name }) => name.toLowerCase()).sort(), ['after', 'control', 'last', 'last-event-id', 'lasteventid', 'names', 'pattern', 'since', 'topic'], path);
   }
   for (const path of ['/messages', '/topics/{topic}/messages']) {
     const names = of('get', path).parameters!.map(({ name }) => name);
-    for (const name of ['topic', 'after', 'since', 'limit', 'wait', 'pattern']) t.ok(names.includes(name), `${path} ${name}`);
+    for (const name of ['topic', 'after', 'since', 'last', 'limit', 'wait', 'pattern']) t.ok(names.includes(name), `${path} ${name}`);
   }
   const headers = of('post', '/topics/{topic}').parameters!.filter(({ in: place }) => place === 'header').map(({ name }) => name.toLowerCase()).sort();
   t.strictSame(headers, ['idempotency-key', 'tidings-event', 'ttl']);

@@ -20,7 +20,7 @@ const START = 'start';
 
 /**
  * Where the client asks to start: the header `Last-Event-ID`, else `lastEventId`, else one of `after`, `since` and `last`. An empty value
- * counts as absent.
+ * counts as absent, but for that of `last`.
  *
  * A header or `lastEventId` that is no id of ours is not an error. A browser's EventSource would never come back from a 400. And pages pass on what they
  * remember, which may be `null`. It gives way to what comes after it. If nothing does, reading starts where it would have without it, with a `$gap`.
@@ -54,9 +54,9 @@ export function startFromRequest(request: CursorParts, otherwise: 'now' | 'start
  * On the ordinary way the schema has made it a number.
  */
 function lastCount(request: CursorParts): number | undefined {
-  const last = String(single(request, 'last'));
-  if (last === '') return undefined;
-  const count = WHOLE_NUMBER.test(last) ? Number(last) : NaN;
+  const { last } = request.query as { readonly last?: string | number };
+  if (last === undefined) return undefined;
+  const count = WHOLE_NUMBER.test(String(last)) ? Number(last) : NaN;
   if (!(count <= LAST_MAX_MESSAGES)) throw new Problem('invalid-cursor', `last must be a whole number from 0 to ${LAST_MAX_MESSAGES}.`, { field: 'last' });
   const other = ['after', 'since'].find((field) => single(request, field) !== '');
   if (other !== undefined) throw new Problem('invalid-cursor', `last and ${other} each say where to begin; give one of them.`, { field: 'last' });

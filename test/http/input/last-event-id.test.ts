@@ -48,6 +48,13 @@ t.test('where a request begins', (t) => {
     ['after=&since=', undefined, { kind: 'now' }],
     ['after=start', undefined, { kind: 'start' }],
     ['lastEventId=start', undefined, { kind: 'start' }],
+    ['last=20', undefined, { kind: 'last', count: 20 }],
+    ['last=0', undefined, { kind: 'last', count: 0 }],
+    ['last=1000&after=&since=', '', { kind: 'last', count: 1000 }],
+    ['last=20', ID, { kind: 'after', position }],
+    [`last=20&lastEventId=${ID}`, undefined, { kind: 'after', position }],
+    ['last=20&lastEventId=start', undefined, { kind: 'start' }],
+    ['last=20', 'null', { kind: 'last', count: 20 }],
     ['since=10m', undefined, { kind: 'ago', milliseconds: 600_000 }],
     ['since=1970-01-01T02:00:01+02:00', undefined, { kind: 'since', time: 1000 }],
     ['since=1970-01-01T02:00:01%2B02:00', undefined, { kind: 'since', time: 1000 }],
@@ -61,6 +68,7 @@ t.test('where a request begins', (t) => {
 t.test('a cursor in the query must be one', (t) => {
   for (const [query, field] of [
     ['after=x', 'after'], ['after=abcdefgh-07', 'after'],
+    ['last=', 'last'], ['last=x', 'last'], ['last=1001', 'last'], ['last=-1', 'last'], ['last=1.0', 'last'], ['last=5&since=10m', 'last'], ['last=5&after=start', 'last'],
     ['since=x', 'since'], ['since=start', 'since'], ['since=10', 'since'],
   ] as const) t.same(problem(() => startFromRequest(asked(query))), { code: 'invalid-cursor', field }, query);
   t.end();

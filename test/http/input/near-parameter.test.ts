@@ -14,6 +14,7 @@ t.test('a name that is one mistake away from one of ours, or two where ours is l
     ['sinc', 'since'], ['sincee', 'since'], ['sence', 'since'], ['sicne', 'since'], ['SINCE', 'since'], ['since[]', 'since'], ['s-i_nce', 'since'], ['snec', undefined], ['science', undefined],
     ['wiat', 'wait'], ['wai', undefined], ['await', 'wait'], ['weight', undefined],
     ['lastEvent', 'lastEventId'], ['lastEventNumber', undefined], ['last_id', undefined], ['eventid', undefined],
+    ['lsat', 'last'], ['Last', 'last'], ['least', 'last'], ['lst', undefined], ['tail', 'last'], ['latest', 'last'], ['lastly', undefined],
     ['cursor', 'after'], ['CURSOR', 'after'], ['cursors', undefined],
   ] as const) t.equal(near(`${name}=1`), meant, name);
   t.end();
