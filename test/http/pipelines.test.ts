@@ -65,6 +65,44 @@ for (const { edge, fastPath } of EDGES) {
     }
   });
 
+  t.test(`a client that closes its side behind several requests gets an answer to each ${edge}`, async (t) => {
+    const { spine, served } = await open(t, fastPath);
+    const publishes = Array.from({ length: 5 }, (_, index) => requestBytes('POST', '/topics/a', {}, String(index)));
+    const health = requestBytes('GET', '/healthz');
+    for (const [what, requests, isApart] of [
+      ['in one piece', publishes, false], ['in pieces', publishes, true], ['with another in the middle', [publishes[0]!, health, publishes[1]!], false],
+      ['with another at the end', [publishes[0]!, publishes[1]!, health], true],
+    ] as const) {
+      const before: number = spine.store.messages.length;
+      const pair = await connectTo(t, served);
+      if (isApart) await sendApart(pair, ...requests);
+      else pair.client.send(Buffer.concat(requests));
+      pair.client.end();
+      await pair.client.untilClosed();
+      const methods = requests.map((request) => (request === health ? 'GET' : 'POST'));
+      t.same(pair.client.answers(...methods).map(({ status, complete }) => [status, complete]), methods.map((method) => [method === 'GET' ? 200 : 201, true]), what);
+      t.equal(spine.store.messages.length - before, methods.filter((method) => method === 'POST').length, what);
+    }
+    // One that is refused for what it says is answered once, and so are those behind it.
+    {
+      const before: number = spine.store.messages.length;
+      const pair = await connectTo(t, served);
+      pair.client.send(Buffer.concat([PUBLISH, requestBytes('POST', '/topics/a?event=$x', {}, 'refused'), PUBLISH, PUBLISH]));
+      pair.client.end();
+      await pair.client.untilClosed();
+      t.same(pair.client.answers('POST', 'POST', 'POST', 'POST', 'POST').map(({ status }) => status), [201, 400, 201, 201]);
+      t.equal(spine.store.messages.length - before, 3);
+    }
+    // What stops in the middle is refused, and not carried out.
+    const before: number = spine.store.messages.length;
+    const pair = await connectTo(t, served);
+    pair.client.send(Buffer.concat([PUBLISH, PUBLISH, PUBLISH.subarray(0, -2)]));
+    pair.client.end();
+    await pair.client.untilClosed();
+    t.same(pair.client.answers('POST', 'POST', 'POST').map(({ status }) => status), [201, 201, 400]);
+    t.equal(spine.store.messages.length - before, 2);
+  });
+
   t.test(`what comes while a stream is admitted is thrown away, and its client's end is seen ${edge}`, async (t) => {
     for (const leaves of ['end', 'destroy'] as const) {
       for (const stream of [STREAM, ORDINARY_STREAM]) {

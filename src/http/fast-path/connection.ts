@@ -88,11 +88,10 @@ export class FastPathConnection implements SocketOwner {
   readonly #socket: Socket;
   readonly #connections: ConnectionHost;
   readonly #began = performance.now();
-  /** A request is under way. What comes after it waits, and then nothing more is read. */
+  /** A request is under way. What comes after it waits in the socket. */
   #busy = false;
   /** Its head is being admitted: what comes may be its body. */
   #isAdmitting = false;
-  #waiting: Buffer | undefined;
   #part: Part | undefined;
   /** Until when its pieces are put together here. */
   #deadline = 0;
@@ -145,7 +144,6 @@ export class FastPathConnection implements SocketOwner {
     if (this.#last || socket.destroyed) return undefined;
     this.#begun = true;
     this.#last = true;
-    this.#waiting = undefined;
     socket.setTimeout(0);
     // What comes is read, so that the client's end is noticed, and thrown away.
     socket.resume();
@@ -183,8 +181,7 @@ export class FastPathConnection implements SocketOwner {
     // What follows the last request; its own rest is still taken.
     if (this.#last && this.#part === undefined && !this.#isAdmitting) return;
     if (this.#busy || this.#socket.writableNeedDrain) {
-      this.#waiting = this.#waiting === undefined ? bytes : Buffer.concat([this.#waiting, bytes]);
-      this.#socket.pause();
+      this.#putBack(bytes);
       return;
     }
     const part = this.#part;
@@ -225,17 +222,17 @@ export class FastPathConnection implements SocketOwner {
     this.#isAdmitting = true;
     void admission.then((awaited) => {
       this.#isAdmitting = false;
-      this.#serve(this.#withWaiting(bytes), pieces, { head, bodyStart, length, handler, admission: awaited });
+      this.#serve(bytes, pieces, { head, bodyStart, length, handler, admission: awaited });
     });
   }
 
-  /** What came while admission was awaited follows the bytes that were there. */
-  #withWaiting(bytes: Buffer): Buffer {
-    const waiting = this.#waiting;
-    if (waiting === undefined) return bytes;
-    this.#waiting = undefined;
-    this.#socket.resume();
-    return Buffer.concat([bytes, waiting]);
+  /**
+   * Leaves what comes after a request that is under way to the socket, and reads no more until the answer has left. While something is there, the socket does not
+   * say that the client has closed its side: what was sent before that counts.
+   */
+  #putBack(bytes: Buffer): void {
+    this.#socket.pause();
+    this.#socket.unshift(bytes);
   }
 
   #serve(bytes: Buffer, pieces: number, admitted: Admitted): void {
@@ -251,12 +248,13 @@ export class FastPathConnection implements SocketOwner {
       else this.#handOver({ bytes, admission, length });
       return;
     }
-    if (bytes.length > length) this.#waiting = bytes.subarray(length);
-    if (!this.#isTaken(handler, { head, body: bytes.subarray(bodyStart, length), admission, connection: this })) this.#handOver({ bytes, admission, length });
+    if (bytes.length > length) this.#putBack(bytes.subarray(length));
+    if (!this.#isTaken(handler, { head, body: bytes.subarray(bodyStart, length), admission, connection: this })) this.#handOver({ bytes: bytes.subarray(0, length), admission, length });
   }
 
   #wait(part: Part): void {
     this.#busy = false;
+    this.#socket.resume();
     if (part.pieces === 1) this.#deadline = performance.now() + REST_OF_REQUEST_MS;
     this.#part = part;
     this.#socket.setTimeout(REST_OF_REQUEST_MS);
@@ -284,11 +282,7 @@ export class FastPathConnection implements SocketOwner {
 
   /** Takes what has come meanwhile, once the client has taken its answers. Stops the answers of a client that takes none from filling memory. */
   #next(): void {
-    const waiting = this.#waiting;
-    if (waiting === undefined || this.#busy || this.#socket.writableNeedDrain) return;
-    this.#waiting = undefined;
-    this.#socket.resume();
-    this.received(waiting);
+    if (!this.#busy && !this.#socket.writableNeedDrain) this.#socket.resume();
   }
 
   ended(): void {
