@@ -1,6 +1,21 @@
 import { isIP } from 'node:net';
 
+/** What may be an address; a dot at its end is for the caller to take away. */
+const ADDRESS = /^[[0-9](?:[0-9a-fx.:]*[0-9a-fx\]])?$/i;
+/** IPv4 addresses of this machine inside IPv6, as URLs write them. */
+const MAPPED = /^\[::ffff:7f[0-9a-f]{2}:[0-9a-f]{1,4}\]$/;
+
 /** Whether only this machine reaches what listens on a host or address. */
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+  return host === 'localhost' || isLoopbackAddress(isIP(host) === 6 ? `[${host}]` : host);
+}
+
+/**
+ * Whether a text is an address of this machine, however it is written: `127.1`, `0x7f000001`, `[0:0::1]`, `[::ffff:127.0.0.1]`. curl and browsers write the usual form,
+ * while Python's and Go's clients send what was typed. What a URL takes for an address is never looked up, so no page can have it for its name.
+ */
+export function isLoopbackAddress(host: string): boolean {
+  if (!ADDRESS.test(host)) return false;
+  const address = URL.parse(`http://${host}`)?.hostname;
+  return address !== undefined && (address === '[::1]' || MAPPED.test(address) || (address.startsWith('127.') && isIP(address) === 4));
 }

@@ -1,5 +1,5 @@
-import { isIP } from 'node:net';
 import type { AllowedHosts } from '../config/allowed-hosts.ts';
+import { isLoopbackAddress } from '../config/loopback.ts';
 
 /** Host names, as the header `Host` says them (RFC 9110, section 7.2): which a request may be for, and which are the same. */
 
@@ -14,7 +14,7 @@ function nameIn(host: string): string | undefined {
 
 /** Browsers look none of these names up, so no page can have one of them unless this machine served it. */
 function isLoopbackName(name: string): boolean {
-  return name === 'localhost' || name === '[::1]' || name.endsWith('.localhost') || (name.startsWith('127.') && isIP(name) === 4);
+  return name === 'localhost' || name.endsWith('.localhost') || isLoopbackAddress(name);
 }
 
 /** Whether a request for a host may be served: by a loopback name it always may. */

@@ -76,11 +76,11 @@ t.test('whole numbers are nothing else', (t) => {
 });
 
 t.test('an address that others reach needs AUTH=off', (t) => {
-  for (const HOST of ['0.0.0.0', '::', '192.168.1.5', 'example.com', '127.0.0.1.example.com', '::ffff:10.0.0.1']) {
+  for (const HOST of ['0.0.0.0', '::', '192.168.1.5', 'example.com', '127.0.0.1.example.com', '::ffff:10.0.0.1', '0', '10.1']) {
     t.match(lines({ HOST }), [new RegExp(`^HOST: ${HOST.replaceAll('.', '\\.')} .*AUTH=off`)], HOST);
     t.equal(read({ HOST, AUTH: 'off' }).HOST, HOST);
   }
-  for (const HOST of ['127.0.0.1', '127.9.9.9', '::1', 'localhost']) t.equal(read({ HOST }).HOST, HOST);
+  for (const HOST of ['127.0.0.1', '127.9.9.9', '::1', 'localhost', '127.1', '::ffff:127.0.0.1']) t.equal(read({ HOST }).HOST, HOST);
   for (const HOST of ['a b', 'http://x', '-x', 'x:80', '[::1]']) t.match(lines({ HOST, AUTH: 'off' }), [/^HOST: /], HOST);
   t.end();
 });

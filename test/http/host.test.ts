@@ -12,11 +12,13 @@ const EDGES = [{ edge: 'with the fast path', fastPath: true }, { edge: 'on the o
 
 const LOOPBACK = [
   'localhost', 'LocalHost', 'localhost:8080', 'localhost.', 'localhost.:8080', 'app.localhost', 'a.b.localhost:1', '127.0.0.1', '127.0.0.1:8080', '127.0.0.1.', '127.255.0.9', '[::1]', '[::1]:8080',
+  // As people type them. curl and browsers send the usual form, Python's and Go's clients what was typed.
+  '127.1', '127.1:8080', '127.0.1', '127.0.0', '0177.0.0.1', '0x7f.1', '0x7F000001:80', '2130706433', '[::ffff:127.0.0.1]', '[::FFFF:7f00:1]:8080', '[0:0:0:0:0:0:0:1]', '[::0001]',
 ];
 
 const FOREIGN = [
   'evil.example', 'evil.example:8080', '127.0.0.1.evil.example', '127.0.0.1.evil.example:8080', 'localhost.evil.example', 'evillocalhost', 'xlocalhost:80', 'localhost..', '.localhost.evil', '127.evil.example', '127.0.0.1.nip.io',
-  '127.0.0', '127.0.0.256', '10.0.0.1', '0.0.0.0', '[::]', '[::2]', '[fe80::1]:80', '', ':80', 'localhost:x', 'localhost:8080:80', 'evil.example@localhost', 'localhost/x', 'localhost,evil.example', 'localhost evil', '[::1', '::1',
+  '127.0.0.256', '127.0.0.1..', '127.0.0.0.1', '126.255.255.255', '2130706432.evil.example', '0x7f.evil', '0x80.1', '2147483648', '177.0.0.1', '10.0.0.1', '10.1', '0', '0.0.0.0', '[::]', '[::2]', '[fe80::1]:80', '[::127.0.0.1]', '[::ffff:10.0.0.1]', '[::ffff:127.0.0.1].evil', '[64:ff9b::127.0.0.1]', '', ':80', 'localhost:x', 'localhost:8080:80', 'evil.example@localhost', 'localhost/x', 'localhost,evil.example', 'localhost evil', '[::1', '::1',
 ];
 
 const REQUESTS = [
