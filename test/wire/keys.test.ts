@@ -46,6 +46,26 @@ void t.test('a key in the URL is the same as in the header', async (t) => {
   t.equal(await http.metric('log_head'), head + 2);
 });
 
+void t.test('a key in a header that the URL names is the same as in ours, and the event name may be in another', async (t) => {
+  const head = await http.metric('log_head');
+  const path = '/topics/keys.webhook?idempotencyHeader=X-GitHub-Delivery&eventHeader=X-GitHub-Event';
+  const headers = { ...JSON_TYPE, 'X-GitHub-Delivery': '72d3162e', 'X-GitHub-Event': 'push' };
+  const first = await http.send('POST', path, headers, '{}');
+  t.strictSame([first.status, (JSON.parse(first.body) as { event: string }).event], [201, 'push']);
+  for (const again of [
+    await http.send('POST', path, headers, '{}'),
+    await http.send('POST', path.toLowerCase().replace('idempotencyheader', 'idempotencyHeader').replace('eventheader', 'eventHeader'), headers, '{}'),
+    await http.send('POST', '/topics/keys.webhook?event=push', { ...JSON_TYPE, 'Idempotency-Key': '"72d3162e"' }, '{}'),
+    await http.send('POST', `${path}&idempotencyKey=72d3162e&event=push`, { ...headers, 'Tidings-Event': 'push' }, '{}'),
+  ]) t.strictSame([again.status, again.body, isReplay(again)], [201, first.body, true]);
+  t.equal(code(await http.send('POST', path, { ...headers, 'X-GitHub-Event': 'ping' }, '{}')), 'key-reused');
+  for (let count = 0; count < 2; count++) {
+    const batch = await http.send('POST', '/messages?idempotencyHeader=webhook-id', { ...JSON_TYPE, 'webhook-id': 'msg_1' }, '[{"topic":"keys.webhook","data":1}]');
+    t.strictSame([batch.status, isReplay(batch)], [201, count === 1]);
+  }
+  t.equal(await http.metric('log_head'), head + 2);
+});
+
 void t.test('a key in quotes is the one without, escapes and all', async (t) => {
   for (const [quoted, bare] of [['"two words"', 'two words'], ['"with \\"quotes\\" and \\\\"', 'with "quotes" and \\'], [`"${'k'.repeat(255)}"`, 'k'.repeat(255)]] as const) {
     const first = await http.post('quoted', 'x', keyed(quoted));

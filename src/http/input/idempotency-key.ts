@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Problem } from '../../model/problem.ts';
 import type { IdempotencyKey } from '../../store/store.ts';
+import { KEY_HEADER, readNamedHeader } from './named-header.ts';
 import type { Query } from './query-string.ts';
 
 /** Stops keys from filling the database: each is stored with its request. What counts is the key without its quotes. */
@@ -56,10 +57,19 @@ export interface KeyParts {
  * @throws Problem `invalid-key`
  */
 export function requestKey({ headers, query }: KeyParts, identity: RequestIdentity, windowSeconds: number): IdempotencyKey | undefined {
-  const header = headers['idempotency-key'];
-  const parameter = query[KEY_PARAMETER] as string | undefined;
-  if (header === undefined && parameter === undefined) return undefined;
-  const keys = [...(parameter === undefined ? [] : [parseKey(parameter, KEY_PARAMETER)]), ...(header === undefined ? [] : [parseKey(String(header))])];
-  if (keys.length === 2 && keys[0] !== keys[1]) throw new Problem('invalid-key', 'The idempotency key in the query is not the one in the header.', { field: KEY_PARAMETER });
-  return { scope: '', key: keys[0]!, fingerprint: fingerprint(identity), window: windowSeconds * 1000 };
+  const given: readonly (readonly [field: string, value: string | undefined])[] = [
+    [KEY_PARAMETER, query[KEY_PARAMETER] as string | undefined],
+    [KEY_HEADER.parameter, readNamedHeader(headers, query, KEY_HEADER)],
+    ['Idempotency-Key', headers['idempotency-key'] as string | undefined],
+  ];
+  let key: string | undefined;
+  let keyField: string | undefined;
+  for (const [field, value] of given) {
+    if (value === undefined) continue;
+    const next = parseKey(value, field);
+    if (key !== undefined && key !== next) throw new Problem('invalid-key', `The idempotency key of ${keyField} is not the one of ${field}.`, { field: keyField! });
+    key = next;
+    keyField ??= field;
+  }
+  return key === undefined ? undefined : { scope: '', key, fingerprint: fingerprint(identity), window: windowSeconds * 1000 };
 }
