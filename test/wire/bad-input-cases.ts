@@ -16,7 +16,7 @@ export interface BadInput {
 }
 
 /** The service's own bounds, as they are by default: the data of a message and the body of a batch, in bytes; messages; topics. */
-const MESSAGE_BYTES = 256 * 1024;
+const MESSAGE_BYTES = 1024 * 1024;
 const BATCH_BYTES = 16 * 1024 * 1024;
 const BATCH_MESSAGES = 1000;
 const TOPICS_PER_STREAM = 100;
@@ -183,7 +183,7 @@ add('a message of one byte too much', post('/topics/a', {}, Buffer.alloc(MESSAGE
 add('JSON of one byte too much', post('/topics/a', JSON_TYPE, `"${'x'.repeat(MESSAGE_BYTES - 1)}"`), LARGE);
 add('a Content-Length beyond reason, of which nothing is sent', raw('POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999999\r\n\r\n'), LARGE);
 add('a Content-Length beyond reason, which waits to be told to go on', raw('POST /topics/a HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 9999999999\r\n\r\n'), LARGE);
-add('chunks that are too much together', Buffer.concat([requestBytes('POST', '/topics/a', { 'Transfer-Encoding': 'chunked' }), raw(`10000\r\n${'x'.repeat(0x10000)}\r\n`.repeat(5)), raw('0\r\n\r\n')]), LARGE);
+add('chunks that are too much together', Buffer.concat([requestBytes('POST', '/topics/a', { 'Transfer-Encoding': 'chunked' }), raw(`10000\r\n${'x'.repeat(0x10000)}\r\n`.repeat(1 + MESSAGE_BYTES / 0x10000)), raw('0\r\n\r\n')]), LARGE);
 
 // Headers that announce a body of which nobody knows how long it is.
 for (const path of ['/topics/a', '/messages']) {
