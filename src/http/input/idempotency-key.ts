@@ -57,19 +57,24 @@ export interface KeyParts {
  * @throws Problem `invalid-key`
  */
 export function requestKey({ headers, query }: KeyParts, identity: RequestIdentity, windowSeconds: number): IdempotencyKey | undefined {
-  const given: readonly (readonly [field: string, value: string | undefined])[] = [
-    [KEY_PARAMETER, query[KEY_PARAMETER] as string | undefined],
-    [KEY_HEADER.parameter, readNamedHeader(headers, query, KEY_HEADER)],
-    ['Idempotency-Key', headers['idempotency-key'] as string | undefined],
-  ];
-  let key: string | undefined;
-  let keyField: string | undefined;
-  for (const [field, value] of given) {
-    if (value === undefined) continue;
-    const next = parseKey(value, field);
-    if (key !== undefined && key !== next) throw new Problem('invalid-key', `The idempotency key of ${keyField} is not the one of ${field}.`, { field: keyField! });
-    key = next;
-    keyField ??= field;
+  const parameter = query[KEY_PARAMETER] as string | undefined;
+  const header = headers['idempotency-key'] as string | undefined;
+  const named = readNamedHeader(headers, query, KEY_HEADER);
+  if (parameter === undefined && header === undefined && named === undefined) return undefined;
+  const scoped = (key: string, scope: string): IdempotencyKey => ({ scope, key, fingerprint: fingerprint(identity), window: windowSeconds * 1000 });
+  if (named !== undefined) {
+    if (parameter !== undefined || header !== undefined) throw new Problem('invalid-key', `There is an idempotency key beside the one that ${KEY_HEADER.parameter} names.`, { field: KEY_HEADER.parameter });
+    return scoped(parseKey(named, KEY_HEADER.parameter), senderScope(identity.topic));
   }
-  return key === undefined ? undefined : { scope: '', key, fingerprint: fingerprint(identity), window: windowSeconds * 1000 };
+  const keys = [...(parameter === undefined ? [] : [parseKey(parameter, KEY_PARAMETER)]), ...(header === undefined ? [] : [parseKey(header)])];
+  if (keys.length === 2 && keys[0] !== keys[1]) throw new Problem('invalid-key', 'The idempotency key in the query is not the one in the header.', { field: KEY_PARAMETER });
+  return scoped(keys[0]!, '');
+}
+
+/**
+ * The scope of a key that a sender made for its own ends. It sends the same one to each of its webhooks that an event concerns, and each may have another topic. In one
+ * scope, all but the first would be refused. No topic has a blank.
+ */
+function senderScope(topic = ''): string {
+  return `sender ${topic}`;
 }
