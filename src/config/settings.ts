@@ -30,7 +30,7 @@ export const SETTINGS = {
   TRUST_PROXY: text({ type: 'list', default: '', allowed: 'addresses, ranges or names, separated by commas', read: readTrustedProxies,
     meaning: 'Proxies whose `X-Forwarded-For` is believed: addresses, ranges such as `10.0.0.0/8`, or `loopback`, `linklocal`, `uniquelocal`, separated by commas. Unset: nobody\'s, and the client is the other end of the connection.' }),
 
-  MESSAGE_BYTES: size({ default: '256KiB', min: 1, max: 16 * MIB, meaning: 'The largest data of a message.' }),
+  MESSAGE_BYTES: size({ default: '1MiB', min: 1, max: 16 * MIB, meaning: 'The largest data of a message.' }),
   EVENT_BYTES: wholeNumber({ default: '128', unit: 'bytes', min: 1, max: EVENT_MAX_BYTES, meaning: 'The longest event name.' }),
   BATCH_MESSAGES: wholeNumber({ default: '1000', unit: 'messages', min: 1, max: 10_000, meaning: 'The most messages of one batch.' }),
   BATCH_BYTES: size({ default: '16MiB', min: 1, max: 256 * MIB, meaning: 'The largest body of a batch.' }),

@@ -9,6 +9,7 @@ import { ENDPOINTS, type Endpoint } from './endpoints.ts';
 import { batchProblem } from './input/batch-body.ts';
 import { contentProblem } from './input/content-headers.ts';
 import { meantPaths } from './input/meant-path.ts';
+import { headerNamedBy, NAMING_PARAMETERS } from './input/named-header.ts';
 import { nearParameter } from './input/near-parameter.ts';
 import { malformedQuery } from './input/query-string.ts';
 import { commonHeaders, foreignPageDetail, isForeignPage, isPreflight } from './origin.ts';
@@ -143,10 +144,16 @@ const ONCE: ReadonlyMap<string, readonly [name: string, code: ProblemCode]> = ne
   ['ttl', ['TTL', 'invalid-ttl']],
 ]);
 
-function repeatedHeader({ repeated }: RequestHead): Problem | undefined {
+function repeatedHeader({ repeated, endpoint, query }: RequestHead): Problem | undefined {
+  if (repeated.length === 0) return undefined;
   for (const header of repeated) {
     const [name, code] = ONCE.get(header) ?? [];
     if (name !== undefined) return new Problem(code!, `The header ${name} was given more than once.`, { field: name });
+  }
+  for (const naming of NAMING_PARAMETERS) {
+    if (endpoint?.once.includes(naming.parameter) !== true || Array.isArray(query[naming.parameter])) continue;
+    const name = headerNamedBy(query, naming);
+    if (name !== undefined && repeated.includes(name)) return new Problem(naming.code, `The header ${name}, which ${naming.parameter} names, was given more than once.`, { field: naming.parameter });
   }
   return undefined;
 }

@@ -20,8 +20,8 @@ const READ: readonly Method[] = ['GET', 'HEAD'];
 const READING = ['after', 'lastEventId', 'since', 'last', 'pattern'] as const;
 
 export const ENDPOINTS = {
-  publish: { url: '/topics/:topic', methods: ['POST'], once: ['event', 'idempotencyKey'], body: 'MESSAGE_BYTES' },
-  publishBatch: { url: '/messages', methods: ['POST'], once: ['idempotencyKey'], body: 'BATCH_BYTES' },
+  publish: { url: '/topics/:topic', methods: ['POST'], once: ['event', 'eventHeader', 'idempotencyKey', 'idempotencyHeader'], body: 'MESSAGE_BYTES' },
+  publishBatch: { url: '/messages', methods: ['POST'], once: ['idempotencyKey', 'idempotencyHeader'], body: 'BATCH_BYTES' },
   /** One topic or pattern, with the data alone. */
   streamTopic: { url: '/topics/:topic/events', methods: READ, once: [...READING, 'control', 'names'], isStream: true },
   /** Many topics and patterns, with the message around the data. */

@@ -16,7 +16,7 @@ const { instances, balancers } = await startBalanced(t);
 
 const ONE_BY_ONE = 5;
 /** More than MESSAGE_BYTES. */
-const LARGE = 300 * 1024;
+const LARGE = 1100 * 1024;
 /** More than what a balancer holds of a body in memory, and less than the service's own bound. */
 const BATCH = 40;
 /** So many streams are kept open until one is where it is to be: several times the instances. */

@@ -16,7 +16,7 @@ export interface BadInput {
 }
 
 /** The service's own bounds, as they are by default: the data of a message and the body of a batch, in bytes; messages; topics. */
-const MESSAGE_BYTES = 256 * 1024;
+const MESSAGE_BYTES = 1024 * 1024;
 const BATCH_BYTES = 16 * 1024 * 1024;
 const BATCH_MESSAGES = 1000;
 const TOPICS_PER_STREAM = 100;
@@ -108,6 +108,9 @@ for (const [path, names] of [
 ] as const) {
   for (const meant of names) for (const name of MISTAKES[meant]) add(`${path}${name} for ${meant}`, get(`${path}${name}=1`), REQUEST, decodeURIComponent(name));
 }
+for (const [name, path] of [['eventHeder', '/topics/a'], ['event_header', '/topics/a'], ['EventHeader', '/topics/a'], ['idempotencyheader', '/topics/a'], ['Idempotency-Header', '/messages'], ['idempotencyHeder', '/messages']] as const) {
+  add(`${path} with the parameter ${name}`, post(`${path}?${name}=X-Event`, JSON_TYPE, '[{"topic":"a","data":1}]'), REQUEST, name);
+}
 for (const name of ['Event', 'evnet', 'events', 'event[]']) add(`an event name in the parameter ${name}`, post(`/topics/a?${name}=x`), REQUEST, name);
 for (const path of ['/topics/a/events', '/topics/a/messages']) add(`${path} with another topic in the query`, get(`${path}?topic=b`), REQUEST, 'topic');
 add('two cursors', get('/topics/a/messages?after=start&after=start'), REQUEST, 'after');
@@ -141,6 +144,23 @@ for (const value of ['', '%22%22', '%22a', 'k'.repeat(256), 'caf%C3%A9', 'a%09b'
   for (const path of ['/topics/a', '/messages']) add(`${path}?idempotencyKey=${value.slice(0, 20)}`, post(`${path}?idempotencyKey=${value}`, JSON_TYPE, '[{"topic":"a","data":1}]'), KEY, 'idempotencyKey');
 }
 add('a key in the query and another in the header', post('/topics/a?idempotencyKey=a', { 'Idempotency-Key': 'b' }), KEY, 'idempotencyKey');
+// Headers that the URL names.
+for (const name of ['', 'X%20Delivery', 'X-Delivery:', 'caf%C3%A9', 'X-Delivery', 'constructor', '__proto__', 'Authorization', 'cookie', 'Proxy-Authorization']) {
+  for (const path of ['/topics/a', '/messages']) {
+    add(`${path}?idempotencyHeader=${name}`, post(`${path}?idempotencyHeader=${name}`, { ...JSON_TYPE, Authorization: 'Basic YTpi', Cookie: 'a=b', 'Proxy-Authorization': 'Basic YTpi' }, '[{"topic":"a","data":1}]'), KEY, 'idempotencyHeader');
+  }
+}
+for (const value of ['', '""', 'k'.repeat(256), 'caf\u{e9}']) add(`a key ${value.slice(0, 20)} in a named header`, post('/topics/a?idempotencyHeader=X-Delivery', { 'X-Delivery': value }), KEY, 'idempotencyHeader');
+add('a key in a named header and one in the query', post('/topics/a?idempotencyHeader=X-Delivery&idempotencyKey=a', { 'X-Delivery': 'a' }), KEY, 'idempotencyHeader');
+add('a key in a named header and one in ours', post('/topics/a?idempotencyHeader=X-Delivery', { 'X-Delivery': 'a', 'Idempotency-Key': 'a' }), KEY, 'idempotencyHeader');
+add('two headers with keys that are named', post('/topics/a?idempotencyHeader=X-A&idempotencyHeader=X-B', { 'X-A': 'a', 'X-B': 'a' }), REQUEST, 'idempotencyHeader');
+for (const name of ['', 'X-Secret', 'Authorization', 'Eventful', 'X-Events', 'X-Event:', 'X-Event', 'X-Topic']) {
+  add(`eventHeader=${name}`, post(`/topics/a?eventHeader=${name}`, { Authorization: 'Basic YTpi', 'X-Secret': 's', Eventful: 'x', 'X-Events': 'x' }), EVENT, 'eventHeader');
+}
+for (const event of ['$open', 'error', '', 'e'.repeat(129), 'caf\u{e9}']) add(`the event name ${event.slice(0, 20)} in a named header`, post('/topics/a?eventHeader=X-Event', { 'X-Event': event }), EVENT, 'eventHeader');
+add('an event name in a named header and another in the query', post('/topics/a?eventHeader=X-Event&event=a', { 'X-Event': 'b' }), EVENT, 'event');
+add('an event name in a named header and another in ours', post('/topics/a?eventHeader=X-Event', { 'X-Event': 'b', 'Tidings-Event': 'a' }), EVENT, 'eventHeader');
+add('two headers with event names that are named', post('/topics/a?eventHeader=X-Event&eventHeader=X-Topic', { 'X-Event': 'a', 'X-Topic': 'a' }), REQUEST, 'eventHeader');
 add('two keys in the query', post('/topics/a?idempotencyKey=a&idempotencyKey=a'), REQUEST, 'idempotencyKey');
 for (const name of ['idempotency_key', 'Idempotency-Key', 'idempotencykey', 'idempotentKey']) add(`a key in the parameter ${name}`, post(`/topics/a?${name}=a`), REQUEST, name);
 // Headers of which one counts, twice, whether they say the same or not.
@@ -148,6 +168,11 @@ for (const [name, kind] of [
   ['Host', REQUEST], ['Origin', REQUEST], ['Sec-Fetch-Site', REQUEST], ['Authorization', REQUEST], ['Content-Type', REQUEST], ['Idempotency-Key', KEY], ['Tidings-Event', EVENT], ['TTL', TTL],
 ] as const) {
   for (const second of ['1', '2']) add(`${name} twice, 1 and ${second}`, raw(`POST /topics/a HTTP/1.1\r\n${name === 'Host' ? '' : 'Host: localhost\r\n'}${name}: 1\r\n${name}: ${second}\r\nContent-Length: 1\r\n\r\nx`), kind, name);
+}
+
+// And those that the URL names.
+for (const [parameter, name, kind] of [['idempotencyHeader', 'X-Delivery', KEY], ['eventHeader', 'X-Event', EVENT]] as const) {
+  add(`${name} twice, named by ${parameter}`, raw(`POST /topics/a?${parameter}=${name} HTTP/1.1\r\nHost: localhost\r\n${name}: 1\r\n${name}: 1\r\nContent-Length: 1\r\n\r\nx`), kind, parameter);
 }
 
 // Bodies of one message.
@@ -163,7 +188,7 @@ add('a message of one byte too much', post('/topics/a', {}, Buffer.alloc(MESSAGE
 add('JSON of one byte too much', post('/topics/a', JSON_TYPE, `"${'x'.repeat(MESSAGE_BYTES - 1)}"`), LARGE);
 add('a Content-Length beyond reason, of which nothing is sent', raw('POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999999\r\n\r\n'), LARGE);
 add('a Content-Length beyond reason, which waits to be told to go on', raw('POST /topics/a HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 9999999999\r\n\r\n'), LARGE);
-add('chunks that are too much together', Buffer.concat([requestBytes('POST', '/topics/a', { 'Transfer-Encoding': 'chunked' }), raw(`10000\r\n${'x'.repeat(0x10000)}\r\n`.repeat(5)), raw('0\r\n\r\n')]), LARGE);
+add('chunks that are too much together', Buffer.concat([requestBytes('POST', '/topics/a', { 'Transfer-Encoding': 'chunked' }), raw(`10000\r\n${'x'.repeat(0x10000)}\r\n`.repeat(1 + MESSAGE_BYTES / 0x10000)), raw('0\r\n\r\n')]), LARGE);
 
 // Headers that announce a body of which nobody knows how long it is.
 for (const path of ['/topics/a', '/messages']) {

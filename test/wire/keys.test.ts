@@ -46,6 +46,29 @@ void t.test('a key in the URL is the same as in the header', async (t) => {
   t.equal(await http.metric('log_head'), head + 2);
 });
 
+void t.test('a header that the URL names is the key among the messages of its topic, and another one the event name', async (t) => {
+  const head = await http.metric('log_head');
+  const path = '/topics/keys.webhook?idempotencyHeader=X-GitHub-Delivery&eventHeader=X-GitHub-Event';
+  const headers = { ...JSON_TYPE, 'X-GitHub-Delivery': '72d3162e', 'X-GitHub-Event': 'push' };
+  const first = await http.send('POST', path, headers, '{}');
+  t.strictSame([first.status, (JSON.parse(first.body) as { event: string }).event], [201, 'push']);
+  for (const again of [
+    await http.send('POST', path, headers, '{}'),
+    await http.send('POST', path.replaceAll('X-GitHub-', 'x-github-'), headers, '{}'),
+    await http.send('POST', `${path}&event=push`, { ...headers, 'Tidings-Event': 'push' }, '{}'),
+  ]) t.strictSame([again.status, again.body, isReplay(again)], [201, first.body, true]);
+  t.equal(code(await http.send('POST', path, { ...headers, 'X-GitHub-Event': 'ping' }, '{}')), 'key-reused');
+  for (const other of [
+    await http.send('POST', path.replace('keys.webhook', 'keys.webhooks'), headers, '{"for":"another topic"}'),
+    await http.send('POST', '/topics/keys.webhook', { ...JSON_TYPE, 'Idempotency-Key': '72d3162e' }, '"a key of ours"'),
+  ]) t.strictSame([other.status, isReplay(other)], [201, false]);
+  for (let count = 0; count < 2; count++) {
+    const batch = await http.send('POST', '/messages?idempotencyHeader=webhook-id', { ...JSON_TYPE, 'webhook-id': 'msg_1' }, '[{"topic":"keys.webhook","data":1}]');
+    t.strictSame([batch.status, isReplay(batch)], [201, count === 1]);
+  }
+  t.equal(await http.metric('log_head'), head + 4);
+});
+
 void t.test('a key in quotes is the one without, escapes and all', async (t) => {
   for (const [quoted, bare] of [['"two words"', 'two words'], ['"with \\"quotes\\" and \\\\"', 'with "quotes" and \\'], [`"${'k'.repeat(255)}"`, 'k'.repeat(255)]] as const) {
     const first = await http.post('quoted', 'x', keyed(quoted));
@@ -117,7 +140,7 @@ void t.test('batches take keys too', async (t) => {
 
 void t.test('a request that was refused does not use its key up', async (t) => {
   t.equal((await http.send('POST', '/topics/refused', keyed('refused', JSON_TYPE), '{')).status, 400);
-  t.equal((await http.post('refused', 'x'.repeat(256 * 1024 + 1), keyed('refused'))).status, 413);
+  t.equal((await http.post('refused', 'x'.repeat(1024 * 1024 + 1), keyed('refused'))).status, 413);
   const good = await http.send('POST', '/topics/refused', keyed('refused', JSON_TYPE), '{}');
   t.strictSame([good.status, isReplay(good)], [201, false]);
 });

@@ -89,7 +89,9 @@ await t.test('it says what is sent and answered, and in which form', async (t) =
   }
   const headers = of('post', '/topics/{topic}').parameters!.filter(({ in: place }) => place === 'header').map(({ name }) => name.toLowerCase()).sort();
   t.strictSame(headers, ['idempotency-key', 'tidings-event', 'ttl']);
-  for (const path of ['/topics/{topic}', '/messages']) t.ok(of('post', path).parameters!.some(({ name }) => name === 'idempotencyKey'), path);
+  const queries = (path: string): string[] => of('post', path).parameters!.filter(({ in: place }) => place === 'query').map(({ name }) => name).sort();
+  t.strictSame(queries('/topics/{topic}'), ['event', 'eventHeader', 'idempotencyHeader', 'idempotencyKey']);
+  t.strictSame(queries('/messages'), ['idempotencyHeader', 'idempotencyKey']);
   for (const event of ['$open', '$cursor', '$gap', '$busy']) t.ok(document.info.description.includes(event), `${event} is explained`);
 });
 

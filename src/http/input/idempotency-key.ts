@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Problem } from '../../model/problem.ts';
 import type { IdempotencyKey } from '../../store/store.ts';
+import { KEY_HEADER, readNamedHeader } from './named-header.ts';
 import type { Query } from './query-string.ts';
 
 /** Stops keys from filling the database: each is stored with its request. What counts is the key without its quotes. */
@@ -56,10 +57,24 @@ export interface KeyParts {
  * @throws Problem `invalid-key`
  */
 export function requestKey({ headers, query }: KeyParts, identity: RequestIdentity, windowSeconds: number): IdempotencyKey | undefined {
-  const header = headers['idempotency-key'];
   const parameter = query[KEY_PARAMETER] as string | undefined;
-  if (header === undefined && parameter === undefined) return undefined;
-  const keys = [...(parameter === undefined ? [] : [parseKey(parameter, KEY_PARAMETER)]), ...(header === undefined ? [] : [parseKey(String(header))])];
+  const header = headers['idempotency-key'] as string | undefined;
+  const named = readNamedHeader(headers, query, KEY_HEADER);
+  if (parameter === undefined && header === undefined && named === undefined) return undefined;
+  const scoped = (key: string, scope: string): IdempotencyKey => ({ scope, key, fingerprint: fingerprint(identity), window: windowSeconds * 1000 });
+  if (named !== undefined) {
+    if (parameter !== undefined || header !== undefined) throw new Problem('invalid-key', `There is an idempotency key beside the one that ${KEY_HEADER.parameter} names.`, { field: KEY_HEADER.parameter });
+    return scoped(parseKey(named, KEY_HEADER.parameter), senderScope(identity.topic));
+  }
+  const keys = [...(parameter === undefined ? [] : [parseKey(parameter, KEY_PARAMETER)]), ...(header === undefined ? [] : [parseKey(header)])];
   if (keys.length === 2 && keys[0] !== keys[1]) throw new Problem('invalid-key', 'The idempotency key in the query is not the one in the header.', { field: KEY_PARAMETER });
-  return { scope: '', key: keys[0]!, fingerprint: fingerprint(identity), window: windowSeconds * 1000 };
+  return scoped(keys[0]!, '');
+}
+
+/**
+ * The scope of a key that a sender made for its own ends. It sends the same one to each of its webhooks that an event concerns, and each may have another topic. In one
+ * scope, all but the first would be refused. No topic has a blank.
+ */
+function senderScope(topic = ''): string {
+  return `sender ${topic}`;
 }

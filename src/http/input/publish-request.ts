@@ -8,6 +8,7 @@ import { ownText } from '../../runtime/memory.ts';
 import type { IdempotencyKey } from '../../store/store.ts';
 import { isJson as saysJson } from './content-headers.ts';
 import { requestKey } from './idempotency-key.ts';
+import { EVENT_HEADER, readNamedHeader } from './named-header.ts';
 import type { Query } from './query-string.ts';
 import { parseTtl } from './ttl.ts';
 
@@ -31,7 +32,7 @@ export interface PublishRequest {
  */
 export function readPublish({ topic: name, query, headers, body }: PublishParts, config: Config): PublishRequest {
   const topic = ownText(checkTopic(name));
-  const named = readEvent(query['event'] as string | undefined, headers['tidings-event'] as string | undefined, config.EVENT_BYTES);
+  const named = readEvent(headers, query, config.EVENT_BYTES);
   const event = named && ownText(named);
   const ttl = parseTtl(headers.ttl as string | undefined);
   const isJson = saysJson(headers);
@@ -40,10 +41,19 @@ export function readPublish({ topic: name, query, headers, body }: PublishParts,
   return { draft: { topic, event, json: isJson, data: body, ttl }, key };
 }
 
-function readEvent(query: string | undefined, header: string | undefined, maxBytes: number): string | undefined {
-  // Node reads the bytes of a header as Latin-1: a name beyond ASCII would arrive as another name.
-  if (header !== undefined && /[^\x20-\x7e]/.test(header)) throw new Problem('invalid-event', 'The event name in a header must be ASCII; in the query it may be any.', { field: 'Tidings-Event' });
-  if (query !== undefined && header !== undefined && query !== header) throw new Problem('invalid-event', 'The event name in the query is not the one in the header.', { field: 'event' });
-  if (query !== undefined) return checkEvent(query, maxBytes);
-  return header === undefined ? undefined : checkEvent(header, maxBytes, 'Tidings-Event');
+function readEvent(headers: IncomingHttpHeaders, query: Query, maxBytes: number): string | undefined {
+  const given: readonly (readonly [field: string, event: string | undefined])[] = [
+    ['event', query['event'] as string | undefined],
+    [EVENT_HEADER.parameter, readNamedHeader(headers, query, EVENT_HEADER)],
+    ['Tidings-Event', headers['tidings-event'] as string | undefined],
+  ];
+  let first: (typeof given)[number] | undefined;
+  for (const [field, event] of given) {
+    if (event === undefined) continue;
+    // Node reads the bytes of a header as Latin-1: a name beyond ASCII would arrive as another name.
+    if (field !== 'event' && /[^\x20-\x7e]/.test(event)) throw new Problem('invalid-event', 'The event name in a header must be ASCII; in the query it may be any.', { field });
+    if (first !== undefined && first[1] !== event) throw new Problem('invalid-event', `The event name of ${first[0]} is not the one of ${field}.`, { field: first[0] });
+    first ??= [field, event];
+  }
+  return first === undefined ? undefined : checkEvent(first[1]!, maxBytes, first[0]);
 }

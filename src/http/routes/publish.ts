@@ -18,8 +18,15 @@ const MessageHeaders = Type.Object({
   ttl: Type.Optional(Type.String({ description: 'Seconds after which the message is not delivered any more (RFC 8030); 0 is the shortest, 1.' })),
   'tidings-event': Type.Optional(Type.String({ description: 'The SSE event name, in ASCII; or `event` in the query.' })),
 });
-const BatchQuery = Type.Object({ idempotencyKey: Type.Optional(Type.String({ description: 'The same as the header Idempotency-Key, for senders that cannot set it.' })) });
-const MessageQuery = Type.Object({ ...BatchQuery.properties, event: Type.Optional(Type.String({ description: 'The SSE event name.' })) });
+const BatchQuery = Type.Object({
+  idempotencyKey: Type.Optional(Type.String({ description: 'The same as the header Idempotency-Key, for senders that cannot set it.' })),
+  idempotencyHeader: Type.Optional(Type.String({ description: 'The name of a header that stands for Idempotency-Key, such as X-GitHub-Delivery.' })),
+});
+const MessageQuery = Type.Object({
+  ...BatchQuery.properties,
+  event: Type.Optional(Type.String({ description: 'The SSE event name.' })),
+  eventHeader: Type.Optional(Type.String({ description: 'The name of a header that stands for Tidings-Event, such as X-GitHub-Event.' })),
+});
 
 const FAILURES = [
   'invalid-topic', 'invalid-event', 'invalid-data', 'invalid-ttl', 'invalid-key',
@@ -52,7 +59,7 @@ export function publishRoutes(app: App, service: Service): void {
         'application/json': { schema: Type.Array(BatchMessage, { minItems: 1, maxItems: config.BATCH_MESSAGES }) },
         'application/x-ndjson': { schema: BatchMessage },
       } },
-      response: { 201: json('All are stored, durably, in this order.', Type.Object({ messages: Type.Array(StoredMessage) })), ...problems('invalid-batch', ...FAILURES) },
+      response: { 201: json('All are stored, durably, in this order.', Type.Object({ messages: Type.Array(StoredMessage) })), ...problems('invalid-request', 'invalid-batch', ...FAILURES) },
     },
     handler: async (request, reply) => {
       const { grant, clientAddress } = request.admission;
