@@ -27,7 +27,7 @@ const BATCH_DATA = 'x'.repeat(100 * 1024);
 function spellings(path: string): { same: string[]; others: string[] } {
   const bare = path.slice(1);
   const encoded = `%${bare.charCodeAt(0).toString(16)}${bare.slice(1)}`;
-  const allEncoded = [...bare].map((letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`).join('');
+  const allEncoded = bare.split('').map((letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`).join('');
   return {
     same: [path, `/${encoded}`, `/${allEncoded}`, `${path}?`, `${path}?a=1`, `${path}?/topics/a/events`, `http://localhost${path}`, `HTTP://LOCALHOST/${encoded}?a`, `https://localhost${path}`, `${path}#`, `${path}#/events`],
     others: [
