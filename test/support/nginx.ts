@@ -23,6 +23,11 @@ export function startPlainNginx(t: Scope, server: number, lines: readonly string
   ].join('\n'));
 }
 
+/** nginx with a server of these lines: locations, as people write them. */
+export function startNginxServer(t: Scope, lines: string): Promise<Balancer> {
+  return startWith(t, (port) => `server { listen 127.0.0.1:${port};\n${lines}\n}`);
+}
+
 /** @param configuration What stands inside `http { }`, for a port. */
 function startWith(t: Scope, configuration: (port: number) => string): Promise<Balancer> {
   return startBalancer(t, 'nginx', (port) => {
