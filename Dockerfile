@@ -1,14 +1,15 @@
 # Tidings needs no build: Node runs its TypeScript as it is.
-FROM node:24-slim AS dependencies
+FROM node:24.21.0-bookworm-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # None of the packages that are needed to run has to be compiled: better-sqlite3 brings its binaries along.
 RUN npm ci --omit=dev --ignore-scripts
 
-FROM node:24-slim
-ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080 DATABASE_URL=file:/data/tidings.db
-RUN mkdir /data && chown node:node /data
+FROM node:24.21.0-bookworm-slim
+ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080
 WORKDIR /app
+# The default of DATABASE_URL is file:data/tidings.db. It is not set here: then DATABASE_URL_FILE can be.
+RUN mkdir /data && chown node:node /data && ln -s /data data
 COPY --from=dependencies /app/node_modules node_modules
 COPY package.json LICENSE ./
 COPY migrations migrations

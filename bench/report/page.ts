@@ -66,8 +66,10 @@ more than ${LIMITED_BY_LOAD * 100} % of its core: they may be its limit and not 
 ${DISTURBED_BY_OTHERS * 100} % of a core.`;
 
 function repeat(): string {
-  const list = scenarios.map((scenario) => `npm run bench -- ${scenario.name.padEnd(12)} # ${scenario.title}${scenario.onDemand === true ? ' (only when named)' : ''}`);
-  return ['```sh', `npm ci && npm run bench       # everything but what runs only when named`, ...list, 'npm run bench -- fanout --all --rounds 5', '```', '',
+  const rows = scenarios.map((scenario) => `| \`npm run bench -- ${scenario.name}\` | ${scenario.title}${scenario.onDemand === true ? ' (only when named)' : ''} |`);
+  // No comments in what is to be pasted: zsh takes them for arguments.
+  return ['```sh', 'npm ci && npm run bench', '```', '', 'That is everything but what runs only when named:', '', '| command | what it measures |', '|---|---|', ...rows,
+    '| `npm run bench -- fanout --all --rounds 5` | one of them, with every server that there is, in five rounds |', '',
     'It needs Linux, and takes what is installed: nginx with Nchan (`libnginx-mod-nchan`), `redis-server`, `postgresql`, `strace`. What is missing is named and left out.'].join('\n');
 }
 

@@ -3,6 +3,7 @@ import { printable } from '../runtime/printable.ts';
 import { DotenvError, parseDotenv } from './dotenv.ts';
 import { isLoopback } from './loopback.ts';
 import { nearestSetting } from './near-names.ts';
+import { fileVariable, readSecretFile } from './secret-file.ts';
 import { WrongValue, type Setting } from './setting-kinds.ts';
 import { SETTINGS, type SettingName } from './settings.ts';
 
@@ -59,13 +60,17 @@ export function readConfig(environment: NodeJS.ProcessEnv, { dotenv, warn = () =
   const lines: string[] = [];
   const values: Record<string, unknown> = {};
   for (const [name, setting] of Object.entries<Setting<unknown>>(SETTINGS)) {
-    const text = given[name]?.trim() || setting.default;
+    const path = setting.secret ? given[fileVariable(name)]?.trim() || undefined : undefined;
+    const variable = path === undefined ? name : fileVariable(name);
+    let text = given[name]?.trim() ?? '';
     try {
+      if (path !== undefined && text !== '') throw new WrongValue(`${name} is set, too; set only one of the two`);
+      text = (path === undefined ? text : readSecretFile(path, name)) || setting.default;
       values[name] = setting.read(text);
     } catch (error) {
       if (!(error instanceof WrongValue)) throw error;
       const said = setting.secret ? 'the value given (not shown, it may hold a password)' : JSON.stringify(text);
-      lines.push(error.message === '' ? `${name}: ${said} is not allowed; it must be ${setting.allowed}` : `${name}: ${error.message}`);
+      lines.push(error.message === '' ? `${variable}: ${said} is not allowed; it must be ${setting.allowed}` : `${variable}: ${error.message}`);
     }
   }
   const config = values as Config;

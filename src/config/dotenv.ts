@@ -1,3 +1,5 @@
+import { textOf } from './text-bytes.ts';
+
 /** Variables by name, as the file holds them. */
 export type DotenvVariables = Readonly<Record<string, string>>;
 
@@ -5,12 +7,6 @@ export type DotenvVariables = Readonly<Record<string, string>>;
 export class DotenvError extends Error {
   override name = 'DotenvError';
 }
-
-/** How editors begin files that are not UTF-8: the byte order marks of UTF-16. */
-const ENCODING_MARKS: readonly (readonly [bytes: Buffer, encoding: string])[] = [
-  [Buffer.of(0xff, 0xfe), 'utf-16le'],
-  [Buffer.of(0xfe, 0xff), 'utf-16be'],
-];
 
 /** A line that says nothing. `\s` includes byte order marks and no-break spaces. */
 const EMPTY_LINE = /[^\S\n]*(?:#[^\n]*)?(?:\n|$)/y;
@@ -26,7 +22,8 @@ const BARE_VALUE = /((?:(?!(?<=\s)#)[^\n])*)(?:#[^\n]*)?(?:\n|$)/y;
  * @throws DotenvError The first line that is none of these.
  */
 export function parseDotenv(bytes: Buffer): DotenvVariables {
-  const text = decode(bytes).replace(/\r\n?/g, '\n');
+  const text = textOf(bytes)?.replace(/\r\n?/g, '\n');
+  if (text === undefined) throw new DotenvError('it is not text; save it as UTF-8');
   const variables: Record<string, string> = {};
   for (let at = 0; at < text.length;) {
     const take = (pattern: RegExp): RegExpExecArray | null => {
@@ -44,17 +41,4 @@ export function parseDotenv(bytes: Buffer): DotenvVariables {
     variables[name] = quoted ?? take(BARE_VALUE)![1]!.trim();
   }
   return variables;
-}
-
-function decode(bytes: Buffer): string {
-  const encoding = ENCODING_MARKS.find(([mark]) => bytes.subarray(0, mark.length).equals(mark))?.[1] ?? 'utf-8';
-  let text: string;
-  try {
-    text = new TextDecoder(encoding, { fatal: true }).decode(bytes);
-  } catch {
-    throw new DotenvError('it is not text; save it as UTF-8');
-  }
-  // UTF-16 without a byte order mark is valid UTF-8, full of these.
-  if (text.includes('\0')) throw new DotenvError('it is not text; save it as UTF-8');
-  return text;
 }

@@ -1,5 +1,7 @@
 import { wrongLetters } from '../runtime/wrong-letters.ts';
-import { SETTINGS, type SettingName } from './settings.ts';
+import { fileVariable } from './secret-file.ts';
+import type { Setting } from './setting-kinds.ts';
+import { SETTINGS } from './settings.ts';
 
 /** Names up to this length have fewer than two wrong letters; longer ones may have two. */
 const ONE_WRONG_MAX_CHARACTERS = 12;
@@ -12,15 +14,16 @@ const UNIT = /_?(MS|MILLIS|MILLISECONDS|S|SECS?|SECONDS|MIN|MINUTES|HOURS|DAYS|B
 /** Kubernetes sets `<SERVICE>_PORT` to such a value for every service, also for one that is called "tidings". */
 const SERVICE_LINK = /^(tcp|udp|sctp):\/\//;
 
-const NAMES = Object.keys(SETTINGS) as SettingName[];
+/** Every variable that means something. */
+const NAMES = Object.entries<Setting<unknown>>(SETTINGS).flatMap(([name, { secret }]) => (secret ? [name, fileVariable(name)] : [name]));
 
 /**
  * The setting that was meant by a name that is none. Three things are tried, in this order. The name differs from a setting's only in case and separators, by
  * `DB` for `DATABASE`, or by `TIDINGS_` before it. It ends in another unit. A few of its letters are wrong.
  * @param value Tells a setting with our prefix from what Kubernetes sets.
  */
-export function nearestSetting(name: string, value: string): SettingName | undefined {
-  if (Object.hasOwn(SETTINGS, name)) return undefined;
+export function nearestSetting(name: string, value: string): string | undefined {
+  if (NAMES.includes(name)) return undefined;
   const letters = lettersOf(name);
   const own = letters.replace(/^TIDINGS/, '');
   if (own !== letters && SERVICE_LINK.test(value)) return undefined;

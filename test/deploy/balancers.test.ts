@@ -6,7 +6,7 @@ import { openStream, type SseStream } from '../support/client.ts';
 import { startHaproxy } from '../support/haproxy.ts';
 import { Http, type Answer } from '../support/http.ts';
 import type { Instance } from '../support/instance.ts';
-import { RawConnection } from '../support/raw.ts';
+import { exchange, RawConnection, requestBytes, type Answer as RawAnswer } from '../support/raw.ts';
 import type { Scope } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
@@ -23,7 +23,47 @@ const BATCH = 40;
 const MEANWHILE = 30;
 const BATCH_DATA = 'x'.repeat(100 * 1024);
 
-for (const [name, { url }] of balancers) {
+/** Ways to write a path. The first ones are answered by an instance as the path itself; the others may be by the next version, or look so to a balancer. */
+function spellings(path: string): { same: string[]; others: string[] } {
+  const bare = path.slice(1);
+  const encoded = `%${bare.charCodeAt(0).toString(16)}${bare.slice(1)}`;
+  const allEncoded = bare.split('').map((letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`).join('');
+  return {
+    same: [path, `/${encoded}`, `/${allEncoded}`, `${path}?`, `${path}?a=1`, `${path}?/topics/a/events`, `http://localhost${path}`, `HTTP://LOCALHOST/${encoded}?a`, `https://localhost${path}`, `${path}#`, `${path}#/events`],
+    others: [
+      `/${path}`, `//${path}`, `/%2f${bare}`, `${path}/`, `${path}/events`, path.toUpperCase(), `${path};`, `${path};a=1`, `${path}%3f`, `${path}%3b`, `${path}%23/events`, `http://localhost/${path}`, `http://localhost?${path}`, `http://localhost#${path}`,
+      `/.${path}`, `/%2e${path}`, `/topics/..${path}`, `${path}/.`, `/healthz/..${path}`, `/topics/a/events/../../..${path}`, `/%25${encoded.slice(1)}`, `/\\${bare}`, bare,
+    ],
+  };
+}
+
+function isTold({ status, body }: RawAnswer): boolean {
+  return status === 200 && /tidings_|"openapi"/.test(body);
+}
+
+for (const [name, { url, port }] of balancers) {
+  void t.test(`${name}: metrics and the description of the interface are shut, however they are asked for; health is told`, async (t) => {
+    for (const path of ['/metrics', '/openapi.json']) {
+      const { same, others } = spellings(path);
+      for (const target of same) t.ok(isTold(await exchange(t, instances[0]!, requestBytes('GET', target))), `an instance answers ${target}`);
+      for (const target of [...same, ...others]) {
+        const answer = await exchange(t, { port }, requestBytes('GET', target));
+        t.notOk(isTold(answer), `${target}: ${answer.status}`);
+      }
+      for (const method of ['GET', 'HEAD', 'POST', 'OPTIONS']) {
+        const { status, headers } = await exchange(t, { port }, requestBytes(method, path));
+        t.match({ status, headers }, { status: 404, headers: { 'content-type': 'application/problem+json' } }, method);
+      }
+      t.match(JSON.parse((await exchange(t, { port }, requestBytes('GET', path))).body), { code: 'not-found', status: 404 });
+    }
+    const http = new Http(t, url);
+    t.same(await http.json('/healthz'), { status: 'ok' });
+    t.match(await http.json('/readyz'), { status: 'ready' });
+    // Topics may be called so.
+    for (const topic of ['metrics', 'openapi.json']) t.equal((await http.post(topic, 'x')).status, 201);
+    t.equal((await http.get('/topics/metrics/messages')).status, 200);
+  });
+
   void t.test(`${name}: a message passes at once, and so do heartbeats`, async (t) => {
     const http = new Http(t, url);
     const streams = await Promise.all([`${url}/topics/one.*/events`, `${url}/events?topic=one.a&topic=other`].map((path) => openStream(t, path)));

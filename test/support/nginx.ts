@@ -23,6 +23,16 @@ export function startPlainNginx(t: Scope, server: number, lines: readonly string
   ].join('\n'));
 }
 
+/** nginx with a server of these lines: locations, as people write them. */
+export function startNginxServer(t: Scope, lines: string): Promise<Balancer> {
+  return startNginxSite(t, `server {\n${lines}\n}`);
+}
+
+/** nginx with these lines, among them one server, which says nothing of its port. */
+export function startNginxSite(t: Scope, lines: string): Promise<Balancer> {
+  return startWith(t, (port) => lines.replace('server {', `server {\nlisten 127.0.0.1:${port};`));
+}
+
 /** @param configuration What stands inside `http { }`, for a port. */
 function startWith(t: Scope, configuration: (port: number) => string): Promise<Balancer> {
   return startBalancer(t, 'nginx', (port) => {
