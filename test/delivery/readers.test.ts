@@ -251,7 +251,7 @@ t.test('a drain closes streams evenly over the window, each with its own time to
 t.test('a connection stays open for a moment after $busy, so that a browser has read it before the end', async (t) => {
   const { open, streams, clock } = await begin(t);
   const refused = new TestOutlet();
-  streams.refuse({ form: 'data', control: true, chunked: true }, refused);
+  streams.refuse({ form: 'data', control: true, chunked: true, lastChunk: false }, refused);
   const { outlet: dismissed } = open(['a']);
   void streams.drain(0);
   for (const outlet of [refused, dismissed]) {
@@ -353,9 +353,9 @@ t.test('a reader whose filter the grant leaves out does not begin', async (t) =>
   const narrow: Grant = { mayPublish: () => true, mayRead: (pattern) => pattern === 'a' };
   const outlet = new TestOutlet();
   for (const names of [['b'], ['a', 'b'], ['>']]) {
-    t.throws(() => streams.open(narrow, new Filter(names), { form: 'data', control: true, chunked: true }, outlet, { at: at(0), gap: undefined }), { code: 'forbidden' });
+    t.throws(() => streams.open(narrow, new Filter(names), { form: 'data', control: true, chunked: true, lastChunk: false }, outlet, { at: at(0), gap: undefined }), { code: 'forbidden' });
   }
   t.same([streams.size, counters.opened, outlet.seen], [0, 0, []]);
-  streams.open(narrow, new Filter(['a']), { form: 'data', control: true, chunked: true }, outlet, { at: at(0), gap: undefined });
+  streams.open(narrow, new Filter(['a']), { form: 'data', control: true, chunked: true, lastChunk: false }, outlet, { at: at(0), gap: undefined });
   t.equal(streams.size, 1);
 });

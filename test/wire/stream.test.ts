@@ -214,7 +214,7 @@ await t.test('an instance that is full answers 200, $busy, and an end that nobod
   await only.next();
   for (const path of ['/topics/a/events', '/events?topic=a', '/topics/a/events?after=start']) {
     const busy = await openStream(t, small.url + path, { headers: { 'Last-Event-ID': 'abcdefgh-7' } });
-    t.strictSame([busy.status, busy.headers['content-type'], busy.headers['cache-control']], [200, 'text/event-stream', 'no-cache, no-transform']);
+    t.strictSame([busy.status, busy.headers['content-type'], busy.headers['cache-control']], [200, 'text/event-stream; charset=utf-8', 'no-cache, no-transform']);
     t.strictSame(await busy.ended, { clean: false }, 'without the last chunk');
     t.equal(busy.events.length, 1);
     const [event] = busy.events;

@@ -238,7 +238,7 @@ t.test('streams', (t) => compare(t, {}, [
   publish('another', 201, '/topics/b', { 'Content-Type': 'application/json' }, '{"two":2}'),
   publish('a third', 201, '/topics/a', { 'Tidings-Event': 'e' }, 'three\nlines\nlong'),
   stream('of one topic', '/topics/a/events', {}, OPENED, { headers: {
-    'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no', connection: 'keep-alive', 'keep-alive': undefined, 'transfer-encoding': 'chunked', 'content-length': undefined,
+    'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no', connection: 'keep-alive', 'keep-alive': undefined, 'transfer-encoding': 'chunked', 'content-length': undefined,
   } }),
   stream('of a pattern', '/topics/%3E/events', {}, OPENED),
   stream('of many', '/events?topic=a&topic=b.*', {}, OPENED),
