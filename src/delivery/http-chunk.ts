@@ -3,6 +3,17 @@ import type { FrameChunk } from '../model/message.ts';
 /** The end of a chunk, after its data. */
 const CHUNK_END = '\r\n';
 
+/** Says that the body is whole (RFC 9112, section 7.1). */
+export const LAST_CHUNK = Buffer.from('0\r\n\r\n');
+
+/** How a stream is written to its connection. */
+export interface StreamFraming {
+  /** Whether the client knows chunks: HTTP/1.1. */
+  readonly chunked: boolean;
+  /** Whether the stream ends with the last chunk when the client is sent away. Never without `chunked`. */
+  readonly lastChunk: boolean;
+}
+
 /** A chunk that is kept, and knows where its data begins. */
 export class HttpChunk implements FrameChunk {
   readonly bytes: Buffer;

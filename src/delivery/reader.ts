@@ -2,12 +2,13 @@ import type { Tail } from '../log/tail.ts';
 import type { Start } from '../model/gap.ts';
 import type { Position } from '../model/position.ts';
 import type { Counters } from '../runtime/counters.ts';
+import { farewell } from './farewell.ts';
 import type { Bundle } from './frame-bundle.ts';
 import type { FullSockets } from './full-sockets.ts';
 import { heartbeatFrame } from './heartbeats.ts';
-import { httpChunk } from './http-chunk.ts';
+import { httpChunk, type StreamFraming } from './http-chunk.ts';
 import type { Group } from './reader-group.ts';
-import { busyFrame, gapComment, gapFrame, HEARTBEAT, openFrame, retryLine, type Form } from './sse.ts';
+import { gapComment, gapFrame, HEARTBEAT, openFrame, retryLine, type Form } from './sse.ts';
 
 /** The socket of a stream, as far as a reader needs it: `net.Socket` is one. */
 export interface Outlet {
@@ -22,12 +23,10 @@ export interface Outlet {
 }
 
 /** What a client asked of its stream. */
-export interface StreamOptions {
+export interface StreamOptions extends StreamFraming {
   readonly form: Form;
   /** Whether control events are wanted. */
   readonly control: boolean;
-  /** Whether the client knows chunks: HTTP/1.1. */
-  readonly chunked: boolean;
 }
 
 export interface ReaderDependencies {
@@ -76,6 +75,7 @@ export class Reader {
   readonly #form: Form;
   readonly #control: boolean;
   readonly #chunked: boolean;
+  readonly #lastChunk: boolean;
   #state: ReaderState = 'behind';
   /** While it is not live: everything up to here has been written. */
   #cursorEpoch: string;
@@ -98,6 +98,7 @@ export class Reader {
     this.#form = options.form;
     this.#control = options.control;
     this.#chunked = options.chunked;
+    this.#lastChunk = options.lastChunk;
     this.#cursorEpoch = at.epoch;
     this.#cursorSeq = at.seq;
     this.#sentSeq = at.seq;
@@ -226,12 +227,12 @@ export class Reader {
   /** Sends the client away: it comes back after `retryMs`. Its connection is closed a little later (delayed-close.ts). */
   dismiss(retryMs: number): void {
     if (this.isGone) return;
-    this.#say(this.#control ? busyFrame(retryMs) : retryLine(retryMs));
+    this.#write(farewell({ control: this.#control, chunked: this.#chunked, lastChunk: this.#lastChunk }, retryMs));
     this.fallBehind();
     this.#state = 'dismissed';
   }
 
-  /** Closes the connection after what was written, without the last chunk: some clients take a clean end for "finished" and never come back. */
+  /** Closes the connection after what was written. */
   destroySoon(): void {
     this.#outlet.destroySoon();
   }

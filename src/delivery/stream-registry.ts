@@ -7,12 +7,11 @@ import type { Counters } from '../runtime/counters.ts';
 import type { Audience } from './audience.ts';
 import type { Catchup } from './catchup.ts';
 import { DelayedClose } from './delayed-close.ts';
+import { farewell } from './farewell.ts';
 import type { Fanout } from './fanout.ts';
 import { FullSockets } from './full-sockets.ts';
 import { Heartbeats } from './heartbeats.ts';
-import { httpChunk } from './http-chunk.ts';
 import { Reader, type Outlet, type ReaderDependencies, type StreamOptions } from './reader.ts';
-import { busyFrame, retryLine } from './sse.ts';
 import { StreamDrain } from './stream-drain.ts';
 
 /** How often the registry looks after its streams: the grain of heartbeats, stalls, and the drain. */
@@ -109,15 +108,10 @@ export class StreamRegistry {
 
   /** Refuses a stream without an error status, which would end a browser's EventSource for good. */
   refuse(options: StreamOptions, outlet: Outlet): void {
-    if (this.#isStopped) {
-      outlet.destroySoon();
-      return;
-    }
-    const retryMs = this.#retryMs();
-    const frame = options.control ? busyFrame(retryMs) : retryLine(retryMs);
-    outlet.write(options.chunked ? httpChunk([frame]) : frame);
+    outlet.write(farewell(options, this.#retryMs()));
     this.#counters.busy++;
-    this.#delayedClose.add(outlet);
+    if (this.#isStopped) outlet.destroySoon();
+    else this.#delayedClose.add(outlet);
   }
 
   /** The socket has room again. */

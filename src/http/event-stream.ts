@@ -25,7 +25,8 @@ export interface Beginning {
 
 /** The headers of every event stream. */
 export const EVENT_STREAM_HEADERS = {
-  'content-type': 'text/event-stream',
+  // Some clients (Python's requests) decode text that names no charset as ISO 8859-1.
+  'content-type': 'text/event-stream; charset=utf-8',
   // no-transform: a proxy that compresses would hold events back.
   'cache-control': 'no-cache, no-transform',
   'x-accel-buffering': 'no',

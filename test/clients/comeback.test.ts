@@ -8,8 +8,8 @@ import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import type { Scope } from '../support/temp.ts';
 import { until } from '../support/until.ts';
-import { chromiumKinds } from './support/chromium.ts';
-import { programs, ReconnectingEventSource, type Client, type Kind } from './support/kinds.ts';
+import { behindWorker, chromiumKinds } from './support/chromium.ts';
+import { furtherPrograms, programs, ReconnectingEventSource, type Client, type Kind } from './support/kinds.ts';
 
 /** Clients that we did not write come back by themselves, whatever happened to the instance, and have missed nothing. */
 
@@ -18,8 +18,13 @@ const PATHS = [`/topics/${TOPIC}/events?`, '/events?topic=other&topic=news.*&'];
 const SETTINGS = { RETRY_MIN_MS: '150', RETRY_MAX_MS: '300', CORS_ORIGINS: '*', DRAIN_SECONDS: '1' };
 
 const [inChromium, instance] = await Promise.all([chromiumKinds(t), startInstance(t, SETTINGS)]);
+const inWorker = await behindWorker(t, inChromium.browser);
 const http = new Http(t, instance.url);
 const kinds: readonly Kind[] = [...programs, ...inChromium.kinds];
+const further: readonly Kind[] = [...furtherPrograms, ...inChromium.further, ...inWorker.kinds];
+
+/** The longest pause between two messages. Milliseconds. */
+const PAUSE_MAX_MS = 200;
 
 interface Opened {
   readonly name: string;
@@ -32,6 +37,14 @@ function openAll(t: Scope, urlOf: (index: number) => string, after = ''): Opened
     const client = kind.open(t, `${urlOf(index * PATHS.length + form)}${path}after=${after}`);
     return { name: `${kind.name}, ${path}`, client };
   }));
+}
+
+/** One stream of each of the others, of one form or the other. */
+function openFurther(t: Scope, url: string, after: string): Opened[] {
+  return further.map((kind, index) => {
+    const path = PATHS[index % PATHS.length]!;
+    return { name: `${kind.name}, ${path}`, client: kind.open(t, `${url}${path}after=${after}`) };
+  });
 }
 
 /** The texts of the messages that a client got, of either form. */
@@ -51,7 +64,12 @@ async function checkAll(t: Test, all: readonly Opened[], published: readonly str
     t.strictSame(texts(one), published, `${one.name}: everything once, in order`);
     t.equal(one.client.gaveUp, undefined, `${one.name}: it did not give up`);
   }
-  t.strictSame(inChromium.faults, []);
+  t.strictSame([...inChromium.faults, ...inWorker.faults], []);
+}
+
+/** No client whose errors can be seen calls a planned end one. */
+function checkRaised(t: Test, all: readonly Opened[]): void {
+  for (const one of all) t.strictSame(one.client.raised ?? [], [], `${one.name}: it reported no error`);
 }
 
 /** Publishes numbered messages, one after the other, whatever happens to the instance: each until it was stored. */
@@ -82,7 +100,8 @@ class Publishing {
       const text = String(number);
       while (!await this.#isStored(text)) await sleep(10);
       this.stored.push(text);
-      await sleep(5);
+      // Fewer and fewer: some clients wait for many seconds before they come back.
+      await sleep(Math.min(number, PAUSE_MAX_MS));
     }
   }
 
@@ -93,18 +112,19 @@ class Publishing {
 }
 
 void t.test('after $busy, when there is room again', async (t) => {
-  const streams = kinds.length * PATHS.length;
+  const streams = kinds.length * PATHS.length + further.length;
   const full = await startInstance(t, { ...SETTINGS, MAX_STREAMS: String(streams) });
   const client = new Http(t, full.url);
   const before = await client.publish(TOPIC, 'before');
   const occupants = await Promise.all(Array.from({ length: streams }, () => openStream(t, `${full.url}/topics/full/events`)));
-  const all = openAll(t, () => full.url, before);
+  const all = [...openAll(t, () => full.url, before), ...openFurther(t, full.url, before)];
   await until('everyone was refused twice', () => all.every((one) => controls(one, '$busy').length >= 2));
   await client.publish(TOPIC, 'while it is full');
   for (const occupant of occupants) occupant.destroy();
   await until('everyone is in', () => all.every((one) => texts(one).length > 0));
   await client.publish(TOPIC, 'afterwards');
   await checkAll(t, all, ['while it is full', 'afterwards']);
+  checkRaised(t, all);
   for (const one of all) {
     const waits = controls(one, '$busy').map((data) => (JSON.parse(data) as { retryMs: number }).retryMs);
     t.ok(waits.every((ms) => ms >= 150 && ms <= 300), `${one.name}: every $busy says when to come back`);
@@ -114,11 +134,12 @@ void t.test('after $busy, when there is room again', async (t) => {
 for (const [signal, what] of [['SIGTERM', 'a drain, when another instance has the port'], ['SIGKILL', 'kill -9 and a restart']] as const) {
   void t.test(`after ${what}`, async (t) => {
     const before = await http.publish(TOPIC, 'before');
-    const all = openAll(t, () => instance.url, before);
+    const all = [...openAll(t, () => instance.url, before), ...openFurther(t, instance.url, before)];
     const publishing = new Publishing(http);
     await until('everyone gets messages', () => all.every((one) => texts(one).length >= 10));
     await instance.restart(signal);
     await checkAll(t, all, await publishing.finish(10));
+    if (signal === 'SIGTERM') checkRaised(t, all);
     for (const one of all) t.ok(controls(one, '$open').length >= 2, `${one.name}: it opened a second stream`);
   });
 }

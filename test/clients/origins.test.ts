@@ -87,7 +87,7 @@ void t.test('a page of an origin in CORS_ORIGINS reads a stream and publishes, w
   // What a library that sends the cursor as a header of its own needs.
   const resumed = await page.evaluate<{ status: number; type: string | null }>(`fetch(${JSON.stringify(`${url}/events`)}, { headers: { 'Last-Event-ID': 'anotherlog-1' } })
     .then((answer) => { const { status } = answer; void answer.body.cancel(); return { status, type: answer.headers.get('Content-Type') }; })`);
-  t.strictSame(resumed, { status: 200, type: 'text/event-stream' }, 'Last-Event-ID may be sent');
+  t.strictSame(resumed, { status: 200, type: 'text/event-stream; charset=utf-8' }, 'Last-Event-ID may be sent');
 });
 
 for (const [what, instance] of Object.entries(instances)) {

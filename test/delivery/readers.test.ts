@@ -1,5 +1,5 @@
 import { t } from 'tap';
-import type { Grant } from '../../src/model/grant.ts';
+import { FULL_GRANT, type Grant } from '../../src/model/grant.ts';
 import { Filter } from '../../src/model/topic.ts';
 import { settle } from '../support/clock.ts';
 import { begin, numbers, TestOutlet } from '../support/spine.ts';
@@ -251,7 +251,7 @@ t.test('a drain closes streams evenly over the window, each with its own time to
 t.test('a connection stays open for a moment after $busy, so that a browser has read it before the end', async (t) => {
   const { open, streams, clock } = await begin(t);
   const refused = new TestOutlet();
-  streams.refuse({ form: 'data', control: true, chunked: true }, refused);
+  streams.refuse({ form: 'data', control: true, chunked: true, lastChunk: false }, refused);
   const { outlet: dismissed } = open(['a']);
   void streams.drain(0);
   for (const outlet of [refused, dismissed]) {
@@ -262,6 +262,39 @@ t.test('a connection stays open for a moment after $busy, so that a browser has 
   for (const outlet of [refused, dismissed]) t.equal(outlet.ended, undefined, 'a tick may come at once');
   await clock.advance(100);
   for (const outlet of [refused, dismissed]) t.equal(outlet.ended, 'soon');
+});
+
+/** Keeps the bytes of each write. */
+class RecordingOutlet extends TestOutlet {
+  readonly written: string[] = [];
+
+  override write(bytes: Uint8Array): boolean {
+    this.written.push(Buffer.from(bytes).toString());
+    return super.write(bytes);
+  }
+}
+
+t.test('a client that is sent away gets the last chunk after all that was written before, and nothing more, if its stream ends with one', async (t) => {
+  const { streams, publish, clock, at } = await begin(t);
+  const options = { form: 'data', control: true, chunked: true } as const;
+  const [refused, reading, stuck, other] = Array.from({ length: 4 }, () => new RecordingOutlet());
+  streams.refuse({ ...options, lastChunk: true }, refused!);
+  stuck!.isStuck = true;
+  for (const [outlet, lastChunk] of [[reading, true], [stuck, true], [other, false]] as const) {
+    streams.open(FULL_GRANT, new Filter(['a']), { ...options, lastChunk }, outlet!, { at: at(0), gap: undefined });
+  }
+  await settle();
+  publish('a');
+  // Still in the queue of the fan-out.
+  void streams.drain(0);
+  t.match(reading!.seen, [/^\$open/, '1=x', '$busy']);
+  publish('a');
+  await clock.advance(300);
+  for (const outlet of [refused!, reading!, stuck!]) {
+    t.match(outlet.written.at(-1), /^[0-9a-f]+\r\nevent: \$busy\nretry: [0-9]+\n[^]*\n\n\r\n0\r\n\r\n$/);
+    t.equal(outlet.ended, 'soon');
+  }
+  t.match(other!.written.at(-1), /\$busy[^]*\n\n\r\n$/, 'others get none');
 });
 
 t.test('a reader that was sent away is written nothing more, though it was behind', async (t) => {
@@ -353,9 +386,9 @@ t.test('a reader whose filter the grant leaves out does not begin', async (t) =>
   const narrow: Grant = { mayPublish: () => true, mayRead: (pattern) => pattern === 'a' };
   const outlet = new TestOutlet();
   for (const names of [['b'], ['a', 'b'], ['>']]) {
-    t.throws(() => streams.open(narrow, new Filter(names), { form: 'data', control: true, chunked: true }, outlet, { at: at(0), gap: undefined }), { code: 'forbidden' });
+    t.throws(() => streams.open(narrow, new Filter(names), { form: 'data', control: true, chunked: true, lastChunk: false }, outlet, { at: at(0), gap: undefined }), { code: 'forbidden' });
   }
   t.same([streams.size, counters.opened, outlet.seen], [0, 0, []]);
-  streams.open(narrow, new Filter(['a']), { form: 'data', control: true, chunked: true }, outlet, { at: at(0), gap: undefined });
+  streams.open(narrow, new Filter(['a']), { form: 'data', control: true, chunked: true, lastChunk: false }, outlet, { at: at(0), gap: undefined });
   t.equal(streams.size, 1);
 });

@@ -69,7 +69,7 @@ for (const [name, { url, port }] of balancers) {
     const streams = await Promise.all([`${url}/topics/one.*/events`, `${url}/events?topic=one.a&topic=other`].map((path) => openStream(t, path)));
     for (const stream of streams) {
       t.equal(stream.status, 200);
-      t.equal(stream.headers['content-type'], 'text/event-stream');
+      t.equal(stream.headers['content-type'], 'text/event-stream; charset=utf-8');
       await stream.next(({ event }) => event === '$open');
     }
     // Each is waited for before the next: what gathers anywhere would never come.

@@ -182,7 +182,7 @@ for (const { edge, fastPath } of EDGES) {
   t.test(`where a rule cannot be asked, streams come back later and others are told so ${edge}`, async (t) => {
     const { service, asked } = watched();
     const served = await serve(t, service, { fastPath, rules: [() => nextTurn(new Problem('unavailable', 'Nobody can say.')), ...RULES] });
-    t.match(await ask(t, served, requestBytes('GET', '/topics/a/events', {})), { status: 200, headers: { 'content-type': 'text/event-stream' } });
+    t.match(await ask(t, served, requestBytes('GET', '/topics/a/events', {})), { status: 200, headers: { 'content-type': 'text/event-stream; charset=utf-8' } });
     t.match(await ask(t, served, requestBytes('GET', '/topics/a/messages', {})), { status: 503, headers: { 'retry-after': /^[1-5]$/ } });
     t.match(await ask(t, served, requestBytes('POST', '/topics/a', {}, 'x'), 'POST'), { status: 503 });
     t.same(asked, ['busy']);

@@ -206,6 +206,6 @@ t.test('what follows a stream that waits for its turn is passed over, and a floo
   t.equal(few.closed, false);
   answerPoll({ messages: [], cursor: 'abcdefgh-7', more: false, gap: undefined });
   await few.untilClosed();
-  t.match(few.answers('GET', 'GET'), [{ status: 200, headers: { 'content-type': 'application/json' } }, { status: 200, headers: { 'content-type': 'text/event-stream' } }]);
+  t.match(few.answers('GET', 'GET'), [{ status: 200, headers: { 'content-type': 'application/json' } }, { status: 200, headers: { 'content-type': 'text/event-stream; charset=utf-8' } }]);
   t.equal(streams, 1);
 });

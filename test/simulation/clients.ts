@@ -104,7 +104,7 @@ export class Streamer extends Client implements Receiver {
     instance.connections.add(socket);
     const wanted = this.wanted();
     this.world.after(this.within(REQUEST_MS), instance, () => {
-      if (socket.isOpen) void instance.stream(socket, this.filter, { form: this.#form, control: true, chunked: true }, wanted);
+      if (socket.isOpen) void instance.stream(socket, this.filter, { form: this.#form, control: true, chunked: true, lastChunk: false }, wanted);
     });
   }
 

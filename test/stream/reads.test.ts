@@ -64,7 +64,7 @@ t.test('however many streams are behind in however many topics, a few reads of t
   const at = store.log().lineage.at(0);
   const outlets = Array.from({ length: 10 * TOPICS }, (_, index) => {
     const outlet = new CountingOutlet();
-    streams.open(FULL_GRANT, new Filter([`topic${index % TOPICS}`]), { form: 'data', control: false, chunked: true }, outlet, { at, gap: undefined });
+    streams.open(FULL_GRANT, new Filter([`topic${index % TOPICS}`]), { form: 'data', control: false, chunked: true, lastChunk: false }, outlet, { at, gap: undefined });
     return outlet;
   });
   await settle();

@@ -33,11 +33,17 @@ const PACKAGES = join(import.meta.dirname, '../../node_modules');
 const NPM = '/npm/';
 const HTML = '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>Test</title>';
 
+/** Files of a page: its module, and its service worker, which it registers itself. */
+export interface PageFiles {
+  readonly module?: string;
+  readonly worker?: string;
+}
+
 /**
  * Serves an empty page at `/`, with one module in it if its file is named, and the files of npm packages below `/npm/`. Returns its origin.
  * A path without an extension is a module that its package imports without one: browsers do not add `.js`, bundlers do.
  */
-export async function servePage(t: Scope, module?: string): Promise<string> {
+export async function servePage(t: Scope, { module, worker }: PageFiles = {}): Promise<string> {
   const server = createServer((request, response) => {
     void (async () => {
       const { pathname } = new URL(request.url ?? '/', 'http://page');
@@ -45,7 +51,7 @@ export async function servePage(t: Scope, module?: string): Promise<string> {
         response.setHeader('content-type', 'text/html').end(HTML + (module === undefined ? '' : '<script type="module" src="/module.js"></script>'));
         return;
       }
-      const file = pathname === '/module.js' ? module : packageFile(pathname);
+      const file = pathname === '/module.js' ? module : pathname === '/worker.js' ? worker : packageFile(pathname);
       const source = file === undefined ? undefined : await readFile(file).catch(() => undefined);
       if (source === undefined) response.writeHead(404).end();
       else response.setHeader('content-type', 'text/javascript').end(source);

@@ -12,7 +12,7 @@ export interface Program {
   readonly places: readonly string[];
   /** The argument that it answers by printing its version, where that is not `--version`. */
   readonly version?: string;
-  /** The Debian package that has it. */
+  /** The Debian packages that have it, with spaces between. */
   readonly debian: string;
   /** How to get it where apt-get does not have it. */
   readonly otherwise: string;
@@ -82,14 +82,14 @@ export const PROGRAMS = {
     debian: 'caddy',
     otherwise: 'brew install caddy',
   },
-  // One that has the package for HTTP that most programs use: of several on the path only one may.
+  // One that has the packages for HTTP that most programs use: of several on the path only one may.
   python3: {
     variable: 'PYTHON3_PATH',
     names: ['python3'],
     places: ['/opt/homebrew/bin/python3'],
-    version: '-cimport requests',
-    debian: 'python3-requests',
-    otherwise: 'brew install python && pip3 install requests',
+    version: '-cimport requests, httpx',
+    debian: 'python3-requests python3-httpx',
+    otherwise: 'brew install python && pip3 install requests httpx',
   },
 } as const satisfies Record<string, Program>;
 

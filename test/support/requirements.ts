@@ -35,7 +35,7 @@ function asRoot(): string[] | undefined {
 
 const wanted = missing();
 if (wanted.length > 0) {
-  const packages = wanted.map((name) => PROGRAMS[name].debian);
+  const packages = wanted.flatMap((name) => PROGRAMS[name].debian.split(' '));
   const root = onPath('apt-get') ? asRoot() : undefined;
   if (root !== undefined) {
     process.stderr.write(`The tests need ${wanted.join(', ')}: installing with apt-get.\n`);

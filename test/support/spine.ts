@@ -93,13 +93,13 @@ export async function begin(t: Scope, options: { messages?: number; tailBytes?: 
   const hooks = { written: (_outlet: TestOutlet): void => undefined };
   const open = (names: string[], at: Position = tail.position): { outlet: TestOutlet; reader: Reader } => {
     const outlet = new TestOutlet((written) => hooks.written(written));
-    const reader = streams.open(FULL_GRANT, new Filter(names), { form: 'data', control: true, chunked: true }, outlet, tail.locate(at, store.log()));
+    const reader = streams.open(FULL_GRANT, new Filter(names), { form: 'data', control: true, chunked: true, lastChunk: false }, outlet, tail.locate(at, store.log()));
     return { outlet, reader };
   };
   const ask = async (names: string[], request: StartRequest): Promise<{ outlet: TestOutlet; reader: Reader }> => {
     const start = await starts.resolve(request, { filter: new Filter(names), hasLeft: () => false });
     const outlet = new TestOutlet();
-    return { outlet, reader: streams.open(FULL_GRANT, new Filter(names), { form: 'data', control: true, chunked: true }, outlet, start) };
+    return { outlet, reader: streams.open(FULL_GRANT, new Filter(names), { form: 'data', control: true, chunked: true, lastChunk: false }, outlet, start) };
   };
   const publish = (topic: string, data = 'x', ttl = 0): void => {
     const message = store.commit({ topic, data: Buffer.from(data), ttl });

@@ -60,7 +60,7 @@ await t.test('a stream says so, and one that is refused with $busy too', async (
     await stream.next(({ event }) => event === '$open');
     const busy = await openStream(t, instance.url + path, { headers: { origin: PAGE } });
     t.equal((await busy.next()).event, '$busy');
-    t.strictSame([busy.status, busy.headers['content-type'], busy.headers['access-control-allow-origin']], [200, 'text/event-stream', PAGE]);
+    t.strictSame([busy.status, busy.headers['content-type'], busy.headers['access-control-allow-origin']], [200, 'text/event-stream; charset=utf-8', PAGE]);
     t.match(busy.headers['cache-control'], 'no-cache, no-transform');
     stream.destroy();
     await until('it has left', async () => await http.metric('streams') === 0);

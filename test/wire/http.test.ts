@@ -72,7 +72,7 @@ await t.test('HEAD is answered on every path that GET is, with the same headers 
     t.equal(head!.status, 200, path);
     t.equal(next!.status, 200, `${path}: the connection goes on`);
     if (path.includes('events')) {
-      t.match(head!.headers, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no', 'content-length': undefined }, path);
+      t.match(head!.headers, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no', 'content-length': undefined }, path);
       continue;
     }
     const { headers } = await exchange(t, instance, requestBytes('GET', path));
@@ -289,7 +289,7 @@ await t.test('the head of a stream says what it is and that nothing may hold it 
       const { date, connection: persistence, ...headers } = connection.answers('GET')[0]!.headers;
       t.match(date, / GMT$/);
       t.strictSame(headers, {
-        'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no', 'x-content-type-options': 'nosniff', 'transfer-encoding': 'chunked',
+        'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no', 'x-content-type-options': 'nosniff', 'transfer-encoding': 'chunked',
       }, `${path} ${JSON.stringify(accept)}`);
       t.equal(persistence, 'keep-alive');
       connection.destroy();

@@ -214,7 +214,7 @@ await t.test('an instance that is full answers 200, $busy, and an end that nobod
   await only.next();
   for (const path of ['/topics/a/events', '/events?topic=a', '/topics/a/events?after=start']) {
     const busy = await openStream(t, small.url + path, { headers: { 'Last-Event-ID': 'abcdefgh-7' } });
-    t.strictSame([busy.status, busy.headers['content-type'], busy.headers['cache-control']], [200, 'text/event-stream', 'no-cache, no-transform']);
+    t.strictSame([busy.status, busy.headers['content-type'], busy.headers['cache-control']], [200, 'text/event-stream; charset=utf-8', 'no-cache, no-transform']);
     t.strictSame(await busy.ended, { clean: false }, 'without the last chunk');
     t.equal(busy.events.length, 1);
     const [event] = busy.events;
@@ -223,6 +223,13 @@ await t.test('an instance that is full answers 200, $busy, and an end that nobod
     t.equal(busy.retry, retryMs);
     t.ok(retryMs >= RETRY_MIN_MS && retryMs <= RETRY_MAX_MS);
   }
+  for (const [accept, complete] of [['text/event-stream', false], ['*/*', true], ['text/html, text/event-stream;q=0.5', false], [undefined, true]] as const) {
+    const connection = await RawConnection.open(t, small);
+    connection.send(requestBytes('GET', '/topics/a/events', accept === undefined ? {} : { Accept: accept }));
+    await connection.untilClosed();
+    t.match(connection.answers('GET'), [{ complete, headers: { connection: complete ? 'close' : 'keep-alive' } }], `with the last chunk, or without: ${accept}`);
+    t.equal(connection.reset, false);
+  }
   const silent = await openStream(t, `${small.url}/topics/a/events?control=0`);
   await silent.ended;
   t.strictSame([silent.events, typeof silent.retry], [[], 'number']);
@@ -230,7 +237,7 @@ await t.test('an instance that is full answers 200, $busy, and an end that nobod
   old.send('GET /topics/a/events HTTP/1.0\r\n\r\n');
   await old.untilClosed();
   t.match(old.answers('GET')[0]!.body, /^event: \$busy\nretry: ([0-9]+)\ndata: \{"retryMs":\1\}\n\n$/);
-  t.equal(await client.metric('streams_busy_total'), 5);
+  t.equal(await client.metric('streams_busy_total'), 9);
   t.equal(await client.metric('streams'), 1);
   t.equal((await client.get('/topics/a..b/events')).status, 400, 'what will not get better by itself is still said');
   t.equal((await client.send('HEAD', '/topics/a/events')).status, 200);

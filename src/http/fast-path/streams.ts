@@ -7,9 +7,10 @@ import { startFromRequest } from '../input/last-event-id.ts';
 import { areSwitches, formOf, isOn } from '../input/stream-switches.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
 import { problemOf } from '../output/problem-response.ts';
-import type { Service } from '../service.ts';
-import type { FastPathHandler, FastPathRequest } from './connection.ts';
 import { streamHead } from '../output/response-head.ts';
+import type { Service } from '../service.ts';
+import { streamFraming } from '../stream-framing.ts';
+import type { FastPathHandler, FastPathRequest } from './connection.ts';
 import { problemResponse } from './response.ts';
 
 /** `GET /topics/{topic-or-pattern}/events` and `GET /events?topic=…`: the same as the routes in routes/streams.ts. */
@@ -21,7 +22,7 @@ export function fastStreams(service: Service, requestId: () => string): FastPath
     const socket = connection.begin();
     if (socket === undefined) return;
     const stream = new EventStream(socket, service);
-    const beginning = { admission, head: streamHead({ ...EVENT_STREAM_HEADERS, ...admission.headers }, options.chunked, head.keepsAlive), filter, options, wanted, start };
+    const beginning = { admission, head: streamHead({ ...EVENT_STREAM_HEADERS, ...admission.headers }, options, head.keepsAlive), filter, options, wanted, start };
     // A refused stream is closed a little later; until then the server must find its connection to close it.
     if (stream.begin(beginning)) connection.give(stream);
   }
@@ -33,8 +34,7 @@ export function fastStreams(service: Service, requestId: () => string): FastPath
     const isTopic = head.endpoint === ENDPOINTS.streamTopic;
     const filter = isTopic ? filterFromPath(path[1]!, query) : filterFromQuery(query, config.TOPICS_PER_STREAM);
     const wanted = startFromRequest(head);
-    // HTTP/1.0 knows no chunks: the end of the connection is the end of the stream.
-    const options = { form: formOf(query, isTopic ? 'data' : 'object'), control: isOn(query, 'control'), chunked: head.httpVersion !== '1.0' } as const;
+    const options = { form: formOf(query, isTopic ? 'data' : 'object'), control: isOn(query, 'control'), ...streamFraming(head) };
     open(request, filter, options, wanted).catch((error: unknown) => {
       const response = problemResponse(problemOf(error, service.logger, requestId), admission.headers);
       service.counters.answer(response.status);

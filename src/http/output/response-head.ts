@@ -1,8 +1,12 @@
+import type { StreamFraming } from '../../delivery/http-chunk.ts';
+
 /** The head of a response whose body goes on for ever. */
-export function streamHead(headers: Readonly<Record<string, string>>, chunked: boolean, keepsAlive: boolean): string {
+export function streamHead(headers: Readonly<Record<string, string>>, { chunked, lastChunk }: StreamFraming, keepsAlive: boolean): string {
   let head = 'HTTP/1.1 200 OK\r\n';
   for (const name in headers) head += `${name}: ${headers[name]}\r\n`;
-  return `${head}date: ${httpDate()}\r\nconnection: ${keepsAlive ? 'keep-alive' : 'close'}\r\n${chunked ? 'transfer-encoding: chunked\r\n' : ''}\r\n`;
+  // After a last chunk, the client would send its next request on a connection that is about to be closed.
+  const connection = keepsAlive && !lastChunk ? 'keep-alive' : 'close';
+  return `${head}date: ${httpDate()}\r\nconnection: ${connection}\r\n${chunked ? 'transfer-encoding: chunked\r\n' : ''}\r\n`;
 }
 
 let second = 0;

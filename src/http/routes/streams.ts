@@ -10,6 +10,7 @@ import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
 import { streamHead } from '../output/response-head.ts';
 import type { App, Service } from '../service.ts';
 import { own } from '../socket-owner.ts';
+import { streamFraming } from '../stream-framing.ts';
 import { takeOver } from '../takeover.ts';
 import { at, cursorQuery, flag, PatternPath, problems, topicsQuery } from './schemas.ts';
 
@@ -40,13 +41,12 @@ export function streamRoutes(app: App, service: Service): void {
     // From here on the response is not the framework's; a client that has left meanwhile gets nothing.
     reply.hijack();
     reply.sse.keepAlive();
-    // HTTP/1.0 knows no chunks: the end of the connection is the end of the stream.
-    const chunked = request.raw.httpVersion !== '1.0';
-    const head = streamHead({ ...EVENT_STREAM_HEADERS, ...admission.headers }, chunked, reply.raw.shouldKeepAlive);
+    const framing = streamFraming(request.raw);
+    const head = streamHead({ ...EVENT_STREAM_HEADERS, ...admission.headers }, framing, reply.raw.shouldKeepAlive);
     takeOver(reply.raw, (socket) => {
       const stream = new EventStream(socket, service);
       own(socket, stream);
-      stream.begin({ admission, head, filter, options: { form: formOf(request.query, form), control, chunked }, wanted, start });
+      stream.begin({ admission, head, filter, options: { form: formOf(request.query, form), control, ...framing }, wanted, start });
     });
   }
 

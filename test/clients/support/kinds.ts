@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { EventSource } from 'eventsource';
 import { createEventSource } from 'eventsource-client';
 import { createParser } from 'eventsource-parser';
+import { EventSource as UndiciEventSource } from 'undici';
+import { need } from '../../support/programs.ts';
 import type { Scope } from '../../support/temp.ts';
 
 /** An event as the application behind a client got it. */
@@ -19,6 +21,8 @@ export interface Client {
   readonly received: readonly Received[];
   /** Set once the client said that it will not come back by itself. */
   readonly gaveUp: string | undefined;
+  /** What it reported as an error after its stream had begun, where that can be seen. */
+  readonly raised?: readonly string[];
   close(): void;
 }
 
@@ -41,36 +45,47 @@ export interface Kind {
 export const NAMED_EVENTS = ['$open', '$cursor', '$gap', '$busy', 'note', 'update.done'] as const;
 
 const CURL_READER = join(import.meta.dirname, 'curl-reader.sh');
+const PYTHON_READER = join(import.meta.dirname, 'reader.py');
+/** How both readers tell of an error: as a comment. */
+const RAISED = 'raised ';
 
-/** Process groups of shells that run, each with its curl. */
+/** Process groups of programs that run. */
 const groups = new Set<number>();
 // When the test's own process ends before its teardown, nothing is left behind either.
 process.once('exit', () => groups.forEach((group) => process.kill(-group, 'SIGKILL')));
 
-const curl: Kind = {
-  name: 'curl -N in a loop',
-  oneHandler: true,
-  trustsIdLine: false,
-  open(t, url) {
-    const received: Received[] = [];
-    const parser = createParser({ onEvent: ({ event = 'message', data, id = '' }) => void received.push({ event, data, id }) });
-    const shell = spawn('bash', [CURL_READER, url], { detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
-    const group = shell.pid;
-    if (group === undefined) throw new Error('bash cannot be started');
-    groups.add(group);
-    const client = {
-      received,
-      gaveUp: undefined as string | undefined,
-      close: () => void (groups.delete(group) && process.kill(-group, 'SIGKILL')),
-    };
-    shell.stdout.setEncoding('utf8').on('data', (text: string) => parser.feed(text));
-    shell.once('exit', (code) => {
-      if (groups.delete(group)) client.gaveUp = `it ended with ${code}`;
-    });
-    t.teardown(() => client.close());
-    return client;
-  },
-};
+/** A program that prints the events of its streams, and comes back in a loop of its own. */
+function program(name: string, command: string, args: readonly string[]): Kind {
+  return {
+    name,
+    oneHandler: true,
+    trustsIdLine: false,
+    open(t, url) {
+      const received: Received[] = [];
+      const raised: string[] = [];
+      const parser = createParser({
+        onEvent: ({ event = 'message', data, id = '' }) => void received.push({ event, data, id }),
+        onComment: (text) => void (text.startsWith(RAISED) && raised.push(text)),
+      });
+      const child = spawn(command, [...args, url], { detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
+      const group = child.pid;
+      if (group === undefined) throw new Error(`${command} cannot be started`);
+      groups.add(group);
+      const client = {
+        received,
+        raised,
+        gaveUp: undefined as string | undefined,
+        close: () => void (groups.delete(group) && process.kill(-group, 'SIGKILL')),
+      };
+      child.stdout.setEncoding('utf8').on('data', (text: string) => parser.feed(text));
+      child.once('exit', (code) => {
+        if (groups.delete(group)) client.gaveUp = `it ended with ${code}`;
+      });
+      t.teardown(() => client.close());
+      return client;
+    },
+  };
+}
 
 /** What the standard's interface has, as far as it is used here. */
 interface StandardSource {
@@ -124,10 +139,19 @@ const eventsourceClient: Kind = {
   },
 };
 
-/** Those that need no browser. */
+const OldEventSource = createRequire(import.meta.url)('eventsource-2') as new (url: string) => StandardSource;
+
+/** Those that need no browser, and are cut at every byte, too. */
 export const programs: readonly Kind[] = [
-  curl,
+  program('curl -N in a loop', 'bash', [CURL_READER]),
   standard('eventsource', (url) => new EventSource(url)),
   eventsourceClient,
   standard('reconnecting-eventsource', (url) => new ReconnectingEventSource(url, { eventSourceClass: EventSource })),
+];
+
+/** The others that need no browser. */
+export const furtherPrograms: readonly Kind[] = [
+  standard('eventsource 2', (url) => new OldEventSource(url)),
+  standard("undici's EventSource", (url) => new UndiciEventSource(url) as StandardSource),
+  ...['requests', 'httpx'].map((library) => program(`Python's ${library} in a loop`, need('python3'), [PYTHON_READER, library])),
 ];

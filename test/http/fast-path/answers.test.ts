@@ -238,7 +238,7 @@ t.test('streams', (t) => compare(t, {}, [
   publish('another', 201, '/topics/b', { 'Content-Type': 'application/json' }, '{"two":2}'),
   publish('a third', 201, '/topics/a', { 'Tidings-Event': 'e' }, 'three\nlines\nlong'),
   stream('of one topic', '/topics/a/events', {}, OPENED, { headers: {
-    'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no', connection: 'keep-alive', 'keep-alive': undefined, 'transfer-encoding': 'chunked', 'content-length': undefined,
+    'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no', connection: 'keep-alive', 'keep-alive': undefined, 'transfer-encoding': 'chunked', 'content-length': undefined,
   } }),
   stream('of a pattern', '/topics/%3E/events', {}, OPENED),
   stream('of many', '/events?topic=a&topic=b.*', {}, OPENED),
@@ -285,6 +285,7 @@ t.test('streams that come back later', async (t) => {
   await t.test('because there are too many', (t) => compare(t, { MAX_STREAMS: '0' }, [
     busy('full', '/topics/a/events', { holds: /^event: \$busy\nretry: 2000\ndata: \{"retryMs":2000\}\n\n$/ }),
     busy('full, without control events', '/events?topic=a&control=0', { holds: /^retry: 2000\n/ }),
+    stream('full, for whoever takes anything', '/topics/a/events', { Accept: '*/*' }, /^event: \$busy\n[^]*\n\n$/, { stays: false, headers: { connection: 'close' } }),
     busy('full, from an id', '/topics/a/events?after=start'),
   ]));
   await t.test('because the log cannot be read', (t) => compare(t, { CORS_ORIGINS: 'https://app.example' }, [

@@ -186,7 +186,7 @@ t.test('a stream after a publish on one connection begins after its answer', asy
     await pair.client.until('the stream', () => pair.client.text.includes('$open'));
     await exchange(t, served, publish('live'));
     await pair.client.until('the message', () => pair.client.text.includes('data: live'));
-    t.match(pair.client.answers('POST', 'GET'), [{ status: 201 }, { status: 200, headers: { 'content-type': 'text/event-stream' } }]);
+    t.match(pair.client.answers('POST', 'GET'), [{ status: 201 }, { status: 200, headers: { 'content-type': 'text/event-stream; charset=utf-8' } }]);
     pair.client.end();
     await pair.client.untilClosed();
     await turns('it is gone', () => streams.size === 0);
