@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { printable } from '../runtime/printable.ts';
 import { DotenvError, parseDotenv } from './dotenv.ts';
-import { isLoopback } from './loopback.ts';
 import { nearestSetting } from './near-names.ts';
 import { WrongValue, type Setting } from './setting-kinds.ts';
 import { SETTINGS, type SettingName } from './settings.ts';
@@ -33,15 +32,20 @@ export class ConfigError extends Error {
   }
 }
 
-/** The settings of this process. Writes a line to standard error for each name that is nearly a setting's. Does so for each wrong value, too, and exits. */
-export function configure(): Config {
+/** Does what may find settings wrong. Then it writes a line to standard error for each, and the process exits. */
+export function exitIfWrong<Result>(read: () => Result): Result {
   try {
-    return readConfig(process.env, { dotenv: '.env', warn: (line) => process.stderr.write(`${line}\n`) });
+    return read();
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     for (const line of error.lines) process.stderr.write(`${line}\n`);
     process.exit(1);
   }
+}
+
+/** The settings of this process. Writes a line to standard error for each name that is nearly a setting's. Does so for each wrong value, too, and exits. */
+export function configure(): Config {
+  return exitIfWrong(() => readConfig(process.env, { dotenv: '.env', warn: (line) => process.stderr.write(`${line}\n`) }));
 }
 
 /**
@@ -89,9 +93,6 @@ function readTexts(environment: NodeJS.ProcessEnv, dotenv: string | false): Read
 /** Lines about values that are wrong only together with another one. A value that was refused before is missing in `config`. */
 function contradictions(config: Partial<Config>): string[] {
   const lines: string[] = [];
-  if (config.HOST !== undefined && config.AUTH === '' && !isLoopback(config.HOST)) {
-    lines.push(`HOST: ${config.HOST} can be reached from other machines and there is no access control; set AUTH=off to allow everybody, or HOST=127.0.0.1`);
-  }
   const ordered: readonly (readonly [SettingName, SettingName, string])[] = [
     ['RETRY_MIN_MS', 'RETRY_MAX_MS', 'the shortest time is longer than the longest'],
     ['MESSAGE_BYTES', 'BATCH_BYTES', 'a batch could not hold the largest message'],

@@ -15,9 +15,13 @@ const DAY_SECONDS = 86_400;
 /** Every setting there is. A test compares the README's table with this one. */
 export const SETTINGS = {
   HOST: text({ type: 'text', default: '127.0.0.1', allowed: 'an IP address or a host name', read: readHost,
-    meaning: 'The address to listen on. As long as there is no access control, any but a loopback address needs `AUTH=off`.' }),
+    meaning: 'The address to listen on. Any but a loopback address needs credentials, or `AUTH=off`.' }),
   PORT: wholeNumber({ default: '8080', min: 0, max: 65_535, meaning: 'The port to listen on; 0 takes any free one.' }),
-  AUTH: choice({ default: '', choices: ['', 'off'], meaning: '`off`: everybody who reaches the port may publish and read.' }),
+  AUTH: choice({ default: '', choices: ['', 'on', 'off'],
+    meaning: '`on`: nobody may publish or read without a credential. `off`: everybody who reaches the port may. Unset: `on`, but on a loopback `HOST` it is open until a key is made or one of the next settings is there.' }),
+  PUBLIC_TOPICS: text({ type: 'list', default: '', allowed: 'topics and patterns, separated by commas', read: readNames, meaning: 'Topics and patterns that may be read without a credential, separated by commas.' }),
+  PUBLIC_PUBLISH: text({ type: 'list', default: '', allowed: 'topics and patterns, separated by commas', read: readNames, meaning: 'Topics and patterns that may be published to without a credential, separated by commas.' }),
+  ACCESS_FILE: text({ type: 'text', default: '', allowed: 'the path of a file', read: (text) => text || undefined, meaning: 'A JSON or YAML file that declares API keys by their digests, to be kept with the rest of the configuration.' }),
   DATABASE_URL: text({ type: 'URL', default: 'file:data/tidings.db', secret: true, allowed: 'file:<path of an SQLite database> or postgres://…', read: readDatabaseUrl,
     meaning: 'Where the log is: a file, which several processes of one host may share, or PostgreSQL, for any number of hosts.' }),
   DATABASE_CONNECTIONS: wholeNumber({ default: '10', unit: 'connections', min: 2, max: 1000, meaning: 'The most connections of this instance to PostgreSQL; one of them is for publishing.' }),
@@ -56,6 +60,11 @@ export const SETTINGS = {
 } as const satisfies Record<string, Setting<unknown>>;
 
 export type SettingName = keyof typeof SETTINGS;
+
+/** Names, separated by commas. Whether they are topics is checked where topics are known. */
+function readNames(text: string): readonly string[] {
+  return Object.freeze(text.split(',').map((part) => part.trim()).filter((part) => part !== ''));
+}
 
 /** What conda's compilers, and configure scripts, put into HOST: the kind of machine that they build for. */
 const BUILD_TRIPLE = /^[a-z0-9_]+-(conda\w*|apple|pc|unknown|w64)-(linux|darwin|mingw|freebsd)[a-z0-9._-]*$/i;

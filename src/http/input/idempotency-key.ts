@@ -49,17 +49,19 @@ export function fingerprint({ kind, topic, event, ttl, body }: RequestIdentity):
 export interface KeyParts {
   readonly headers: IncomingHttpHeaders;
   readonly query: Query;
+  /** Whose key it is: two senders never share one. */
+  readonly scope: string;
 }
 
 /**
  * The key under which a request is stored once; undefined where it has none.
  * @throws Problem `invalid-key`
  */
-export function requestKey({ headers, query }: KeyParts, identity: RequestIdentity, windowSeconds: number): IdempotencyKey | undefined {
+export function requestKey({ headers, query, scope }: KeyParts, identity: RequestIdentity, windowSeconds: number): IdempotencyKey | undefined {
   const header = headers['idempotency-key'];
   const parameter = query[KEY_PARAMETER] as string | undefined;
   if (header === undefined && parameter === undefined) return undefined;
   const keys = [...(parameter === undefined ? [] : [parseKey(parameter, KEY_PARAMETER)]), ...(header === undefined ? [] : [parseKey(String(header))])];
   if (keys.length === 2 && keys[0] !== keys[1]) throw new Problem('invalid-key', 'The idempotency key in the query is not the one in the header.', { field: KEY_PARAMETER });
-  return { scope: '', key: keys[0]!, fingerprint: fingerprint(identity), window: windowSeconds * 1000 };
+  return { scope, key: keys[0]!, fingerprint: fingerprint(identity), window: windowSeconds * 1000 };
 }
