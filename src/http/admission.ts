@@ -237,8 +237,13 @@ function entitled({ endpoint, url }: RequestHead, _premises: Premises, { identit
     case 'health': return undefined;
     case 'administration': return identity.mayAdminister ? undefined : administratorMissing(identity);
     case 'operations': return identity.mayOperate ? undefined : administratorMissing(identity);
-    case 'messages': return endpoint === ENDPOINTS.publish ? publishProblem(identity.grant, [{ topic: topicIn(url) }]) : undefined;
+    case 'messages': return messagesProblem(endpoint, url, identity);
   }
+}
+
+function messagesProblem(endpoint: Endpoint, url: string, { grant }: Identity): Problem | undefined {
+  if (grant.isAnonymous === true && grant.isEmpty === true) return new Problem('unauthorized', 'This takes a credential: Authorization: Bearer with a key or token.', { field: 'Authorization' });
+  return endpoint === ENDPOINTS.publish ? publishProblem(grant, [{ topic: topicIn(url) }]) : undefined;
 }
 
 function administratorMissing({ name }: Identity): Problem {

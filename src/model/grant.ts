@@ -13,6 +13,8 @@ export interface Grant {
   mayRead(pattern: string): boolean;
   /** There was no credential: with one, more may be allowed. */
   readonly isAnonymous?: boolean;
+  /** Nothing may be published or read. */
+  readonly isEmpty?: boolean;
 }
 
 /** Everybody may do everything. */
@@ -28,11 +30,13 @@ export interface ScopedGrantOptions {
 /** A grant by lists of topics and patterns. */
 export class ScopedGrant implements Grant {
   readonly isAnonymous: boolean;
+  readonly isEmpty: boolean;
   readonly #publish: TopicScope;
   readonly #subscribe: TopicScope;
 
   constructor({ publish, subscribe, isAnonymous = false }: ScopedGrantOptions) {
     this.isAnonymous = isAnonymous;
+    this.isEmpty = publish.length + subscribe.length === 0;
     this.#publish = new TopicScope(publish);
     this.#subscribe = new TopicScope(subscribe);
   }

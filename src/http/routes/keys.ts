@@ -11,7 +11,7 @@ import type { App, Service } from '../service.ts';
 import { at, json, problems } from './schemas.ts';
 
 /** Stops one page from taking much memory and a long read. */
-const PAGE_MAX_KEYS = 1000;
+const PAGE_MAX_KEYS = 500;
 const PAGE_DEFAULT_KEYS = 100;
 
 const tags = ['administration'];
