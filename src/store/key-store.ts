@@ -5,43 +5,59 @@ import type { Permissions } from '../model/permissions.ts';
  * secrets come in and go out.
  *
  * Every change takes the next `version` in its own transaction, so that versions are in the order of the commits: an instance that has seen a version
- * asks for the changes after it. Changes are durable when they resolve, like an append. Times are the store's clock, in milliseconds since 1970.
+ * asks for the changes after it. Changes are durable when they resolve, like an append. Times are the clock of the machine that the database is on, in
+ * milliseconds since 1970. Unlike the log's clock it does not stay at a message from a clock that was ahead, which would end every key that expires.
  *
- * Methods reject with a `StoreError` and nothing else. None blocks the event loop or waits without end.
+ * Methods reject with a `StoreError` and nothing else. None blocks the event loop or waits without end. A change that rejects with `outcome-unknown` may be
+ * asked for again as it was: it happens once. What is not as the comments below say is `refused`.
  */
 export interface KeyStore {
-  /** What changed after a version. Never from a snapshot that is older than the call. */
+  /** What changed after a version. Never from a snapshot that is older than the call. Writes nothing. */
   keyChanges(after: number): Promise<KeyChanges>;
 
-  /** The keys with these ids, at most `FIND_MAX_KEYS` of them; revoked and expired ones too. Ids that no key has are left out. Never from a snapshot that is older than the call. */
+  /** The keys with these ids, at most `FIND_MAX_KEYS` of them, in any order; revoked and expired ones too. Ids that no key has are left out. Never from a snapshot that is older than the call. */
   findKeys(ids: readonly string[]): Promise<readonly KeyRecord[]>;
 
-  /** Keys in the order of their ids, after an id (`''`: from the first), at most `limit`; revoked and expired ones too. */
+  /** Keys in the order of their ids, after an id (`''`: from the first), at most `limit`, which is at most `LIST_MAX_KEYS`; revoked and expired ones too. */
   listKeys(page: { readonly after: string; readonly limit: number }): Promise<readonly KeyRecord[]>;
 
   /**
-   * Stores a new key. Deletes keys that were revoked or have expired `KEPT_ENDED_KEYS_MS` ago.
-   * @returns undefined, and nothing was stored, where `MAX_KEYS` keys are held that have not ended, or the id is taken.
+   * Stores a new key. If a key has the id and this newest secret already, nothing changes, and the answer is that key. Deletes some of the keys that
+   * ended `KEPT_ENDED_KEYS_MS` ago, by the clock as far as it is believed (invariant 10), and of those that exceed `MAX_ENDED_KEYS`, the first that ended.
+   * @returns undefined, and nothing was stored, where `MAX_KEYS` keys are held that have not ended, or another key has the id.
    */
   createKey(key: NewKey): Promise<KeyRecord | undefined>;
 
   /**
-   * Gives a key a new secret. The newest secret before it stays good for `overlapMs` more; older ones end now.
+   * Gives a key a new secret. The newest secret before it stays good for `overlapMs` more; older ones end now. If it is the newest secret already,
+   * nothing changes, and the answer is the key.
    * @returns undefined where there is no such key, or it was revoked or has expired.
    */
-  rotateKey(id: string, secret: { readonly digest: Uint8Array; readonly overlapMs: number }): Promise<KeyRecord | undefined>;
+  rotateKey(id: string, secret: NewSecret): Promise<KeyRecord | undefined>;
 
   /** Ends a key for good. Revoking it again changes nothing, and answers the same. @returns undefined where there is no such key. */
   revokeKey(id: string): Promise<KeyRecord | undefined>;
 
-  /** Notes that keys were used: their `lastUsed` is now. It takes no version. Ids that no key has are left out. */
+  /** Notes that keys were used, at most `NOTE_MAX_KEYS` of them: their `lastUsed` is now. It takes no version. Ids that no key has are left out. */
   noteUse(ids: readonly string[]): Promise<void>;
+}
+
+/** A `KeyStore` of its own on a database, beside instances or before the first of them, for a command. */
+export interface OpenedKeyStore extends KeyStore {
+  /** Lets what is under way finish, then releases the database. */
+  close(): Promise<void>;
 }
 
 /** The most keys that are held and have not ended. Stops a mistaken script from filling the database. */
 export const MAX_KEYS = 100_000;
+/** The most keys that are held and have ended. Stops a script that makes short-lived keys from filling the database. */
+export const MAX_ENDED_KEYS = 100_000;
 /** The most ids of one question. */
 export const FIND_MAX_KEYS = 100;
+/** The most keys of one page of the list. Bounds what one answer holds: a key with long lists of topics has 50 kB. */
+export const LIST_MAX_KEYS = 1_000;
+/** The most ids of one note of use. Stops it from keeping the database from others for long. */
+export const NOTE_MAX_KEYS = 1_000;
 /** The most changed ids of one answer. */
 export const CHANGES_MAX_KEYS = 1_000;
 /** How long a revoked or expired key can still be listed: 30 days. */
@@ -55,15 +71,22 @@ export interface NewKey {
   readonly permissions: Permissions;
   /** SHA-256 of the secret, 32 bytes. */
   readonly digest: Uint8Array;
-  /** How long it is good, in milliseconds; undefined is for ever. */
+  /** How long it is good, in milliseconds, at least 1; undefined is for ever. */
   readonly lifetimeMs: number | undefined;
+}
+
+export interface NewSecret {
+  /** SHA-256, 32 bytes. */
+  readonly digest: Uint8Array;
+  /** How long the secret before it stays good; 0 ends it now. */
+  readonly overlapMs: number;
 }
 
 export interface KeyRecord {
   readonly id: string;
   readonly name: string;
   readonly permissions: Permissions;
-  /** The secrets that are good, the newest first: one, or two while a rotation overlaps. */
+  /** The secrets that are good unless the key has ended, the newest first: one, or two while a rotation overlaps. */
   readonly secrets: readonly KeySecret[];
   readonly created: number;
   /** When it ends by itself. */
@@ -83,8 +106,11 @@ export interface KeySecret {
 export interface KeyChanges {
   /** The newest version; 0 where there has never been a key. It goes back only where the database did. */
   readonly version: number;
-  /** The ids of the keys that changed after the version asked about; undefined where they are more than `CHANGES_MAX_KEYS`, or that version is beyond the newest. */
+  /**
+   * The ids of the keys that changed after the version asked about, each once, in the order of their last changes. undefined where any key may have changed: they are more than
+   * `CHANGES_MAX_KEYS`, or the database may have lost changes, because that version is beyond the newest, or another PostgreSQL server gave it.
+   */
   readonly changed: readonly string[] | undefined;
-  /** The store's clock: milliseconds since 1970. */
+  /** The clock: milliseconds since 1970. */
   readonly now: number;
 }
