@@ -22,6 +22,7 @@ interface Room {
 /** From the top to the bottom. */
 const ROOMS: readonly Room[] = [
   { place: 'serve.js' },
+  { place: 'tidings.js' },
   { place: 'requirements.js' },
   { place: 'main.ts' },
   { place: 'cli/', opening: 'migrate.ts' },
@@ -33,6 +34,7 @@ const ROOMS: readonly Room[] = [
   { place: 'http/', opening: 'app.ts' },
   { place: 'http/input/', opening: 'validation.ts' },
   { place: 'http/output/', opening: 'problem-response.ts' },
+  { place: 'access/', opening: 'access.ts' },
   { place: 'delivery/', opening: 'delivery.ts' },
   { place: 'log/', opening: 'log.ts' },
   { place: 'bus/redis/', opening: 'redis.ts' },

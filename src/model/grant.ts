@@ -63,11 +63,11 @@ export function readProblem(grant: Grant, { topics, patterns }: Filter): Problem
 }
 
 /** How many topics an answer names. Stops the answer to a large batch from being as large. */
-const NAMED_TOPICS = 10;
+const NAMED_MAX_ENTRIES = 10;
 
 function notAllowed(grant: Grant, what: string, topics: ReadonlySet<string>): Problem {
-  const named = [...topics].slice(0, NAMED_TOPICS).join(', ');
-  const all = topics.size > NAMED_TOPICS ? `${named} and ${topics.size - NAMED_TOPICS} more` : named;
+  const named = [...topics].slice(0, NAMED_MAX_ENTRIES).join(', ');
+  const all = topics.size > NAMED_MAX_ENTRIES ? `${named} and ${topics.size - NAMED_MAX_ENTRIES} more` : named;
   return grant.isAnonymous === true
     ? new Problem('unauthorized', `To ${what} ${all} takes a credential: Authorization: Bearer with a key or token.`, { field: 'Authorization' })
     : new Problem('forbidden', `This request may not ${what} ${all}.`, { field: 'topic' });
