@@ -116,7 +116,7 @@ function jwtContradictions(config: Partial<Config>): string[] {
   const sources = TOKEN_KEYS.filter((name) => config[name] !== undefined);
   const expected = (['JWT_ISSUER', 'JWT_AUDIENCE'] as const).filter((name) => config[name] !== undefined);
   // With two, a token could choose the weaker one.
-  if (sources.length > 1) return [`${sources[0]}: ${sources.slice(1).join(' and ')} is set as well; set one of them, because tokens come from one issuer`];
+  if (sources.length > 1) return [`${sources[0]}: it is set together with ${sources.slice(1).join(' and ')}; set one of them, because tokens come from one issuer`];
   if (sources.length === 0) return expected.map((name) => `${name}: nothing checks tokens; set JWT_SECRET, JWT_PUBLIC_KEY or JWT_JWKS_URL as well`);
   // Large providers sign the tokens of all their customers with the same keys.
   if (sources[0] === 'JWT_JWKS_URL' && expected.length === 0) return ['JWT_JWKS_URL: others may have tokens signed with the same keys; set JWT_ISSUER or JWT_AUDIENCE as well'];
