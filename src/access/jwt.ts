@@ -1,5 +1,7 @@
 import { hash } from 'node:crypto';
-import { decodeProtectedHeader, errors, jwtVerify } from 'jose';
+import { decodeProtectedHeader } from 'jose/decode/protected_header';
+import { JOSEError, JWSSignatureVerificationFailed, JWTClaimValidationFailed, JWTExpired } from 'jose/errors';
+import { jwtVerify } from 'jose/jwt/verify';
 import type { Config } from '../config/config.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
@@ -135,8 +137,8 @@ function decode(token: string): Readonly<Record<string, unknown>> {
 
 /** jose's errors hold the claims, so only their codes and the names of claims go on. */
 function refusalOf(error: unknown): unknown {
-  if (error instanceof errors.JWTExpired) return new TokenRefused('expired', 'it has expired');
-  if (error instanceof errors.JWTClaimValidationFailed) return new TokenRefused('bad', `${error.claim}: ${error.reason === 'missing' ? 'it is missing' : error.reason === 'invalid' ? 'it has the wrong type' : 'it is not the right one'}`);
-  if (error instanceof errors.JWSSignatureVerificationFailed) return new TokenRefused('bad', 'its signature is wrong');
-  return error instanceof errors.JOSEError ? new TokenRefused('bad', error.code) : error;
+  if (error instanceof JWTExpired) return new TokenRefused('expired', 'it has expired');
+  if (error instanceof JWTClaimValidationFailed) return new TokenRefused('bad', `${error.claim}: ${error.reason === 'missing' ? 'it is missing' : error.reason === 'invalid' ? 'it has the wrong type' : 'it is not the right one'}`);
+  if (error instanceof JWSSignatureVerificationFailed) return new TokenRefused('bad', 'its signature is wrong');
+  return error instanceof JOSEError ? new TokenRefused('bad', error.code) : error;
 }

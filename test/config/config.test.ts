@@ -243,7 +243,9 @@ t.test('tokens have one source of keys, and what they are compared with is not s
   t.match(lines({ JWT_ISSUER: 'x', JWT_AUDIENCE: 'y' }), [/^JWT_ISSUER: nothing checks tokens/, /^JWT_AUDIENCE: nothing checks tokens/]);
   t.match(lines({ JWT_JWKS_URL }), [/^JWT_JWKS_URL: others may have tokens signed with the same keys; set JWT_ISSUER or JWT_AUDIENCE as well/]);
   t.match(lines({ JWT_SECRET: 'short', JWT_ISSUER: 'x' }), [/^JWT_SECRET: it is shorter/], 'the wrong one is told, and not that it is missing');
-  for (const settings of [{ JWT_JWKS_URL, JWT_AUDIENCE: 'x' }, { JWT_SECRET, JWT_ISSUER: 'x', JWT_AUDIENCE: 'y' }, { JWT_PUBLIC_KEY }]) t.same(lines(settings), []);
+  t.same(lines({ JWT_JWKS_URL, JWT_AUDIENCE: 'x' }), []);
+  t.same(lines({ JWT_SECRET, JWT_ISSUER: 'x', JWT_AUDIENCE: 'y' }), []);
+  t.same(lines({ JWT_PUBLIC_KEY }), []);
   t.end();
 });
 
