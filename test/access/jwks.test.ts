@@ -102,7 +102,7 @@ t.test('the keys of a set check the tokens that name them, also those that come 
   const endpoint = await Endpoint.open(t, { keys: [jwk(RSA.publicKey, { kid: 'a', use: 'sig', alg: 'RS256' }), jwk(EC.publicKey, { kid: 'b' }), jwk(ED.publicKey, { kid: 'c', alg: 'EdDSA', key_ops: ['verify'] })] });
   endpoint.jwt.open();
   const all = [from(RSA, 'a'), from(EC, 'b'), from(ED, 'c')];
-  for (const verified of await Promise.all(all.map((text) => endpoint.jwt.verify(text)))) t.match(verified, { subject: 'alice' });
+  for (const verified of await Promise.all(all.map(async (text) => endpoint.jwt.verify(text)))) t.match(verified, { subject: 'alice' });
   t.same(endpoint.requests, ['/jwks?key=hunter2'], 'all waited for one fetch');
   t.ok(all.every((text) => endpoint.knows(text)));
   t.match(endpoint.lines.join(), /"url":"http:\/\/127\.0\.0\.1:\d+\/jwks","keys":3,"skipped":\[\],"msg":"The key set was fetched"/);
@@ -134,7 +134,7 @@ t.test('a token whose key is unknown makes one fetch for all, once in the cooldo
   endpoint.serve({ keys: [jwk(RSA.publicKey, { kid: 'a' }), jwk(EC.publicKey, { kid: 'new' })] });
   t.equal((await refused(endpoint.jwt, from(EC, 'new'))).refusal, 'unavailable');
   await endpoint.clock.advance(COOLDOWN_MS);
-  for (const verified of await Promise.all([1, 2, 3].map((jti) => endpoint.jwt.verify(from(EC, 'new', { jti: `${jti}` }))))) t.match(verified, { subject: 'alice' });
+  for (const verified of await Promise.all([1, 2, 3].map(async (jti) => endpoint.jwt.verify(from(EC, 'new', { jti: `${jti}` }))))) t.match(verified, { subject: 'alice' });
   t.equal(endpoint.requests.length, 3);
 });
 

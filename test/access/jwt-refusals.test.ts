@@ -1,6 +1,6 @@
 import { createHmac, generateKeyPairSync } from 'node:crypto';
 import { t } from 'tap';
-import { JwtVerifier } from '../../src/access/jwt.ts';
+import type { JwtVerifier } from '../../src/access/jwt.ts';
 import type { Refusal } from '../../src/access/token-refused.ts';
 import { claims, EC, ED, encode, hs256, NOW, pem, refused, rs256, RSA, SECONDS, SECRET, token, verifier, type Pair } from '../support/tokens.ts';
 
@@ -21,7 +21,7 @@ const [, , ecSignature] = token({ alg: 'ES256' }, claims(), EC.privateKey).split
 const der = createHmac('sha256', RSA.publicKey.export({ type: 'spki', format: 'der' })).update(`${header}.${payload}`).digest('base64url');
 const good = JSON.stringify(claims());
 /** The last letter of a signature of 32 bytes has four bits, and two that mean nothing. */
-const sameBytes = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'].map((letter) => signature.slice(0, -1) + letter).filter((other) => Buffer.from(other, 'base64url').equals(Buffer.from(signature, 'base64url')));
+const sameBytes = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'.split('').map((letter) => signature.slice(0, -1) + letter).filter((other) => Buffer.from(other, 'base64url').equals(Buffer.from(signature, 'base64url')));
 const respelt = sameBytes.find((other) => other !== signature)!;
 const claiming = (changes: object): string => hs256(claims(changes));
 const granting = (tidings: unknown): string => hs256(claims({ tidings }));

@@ -109,14 +109,12 @@ t.test('a token in which any one character is another is bad, and so is any othe
   for (const [settings, text] of [[{ JWT_SECRET: SECRET }, hs256()], [{ JWT_PUBLIC_KEY: pem(ED.publicKey) }, token({ alg: 'EdDSA' }, claims(), ED.privateKey)]] as const) {
     const jwt = verifier(settings, { logger });
     await jwt.verify(text);
-    const characters = fc.oneof(fc.constantFrom(...'AZaz09-_.=+/ \n\u0000é'), fc.string({ minLength: 1, maxLength: 1, unit: 'binary' }));
+    const characters = fc.oneof(fc.constantFrom('A', 'Z', 'a', 'z', '0', '-', '_', '.', '=', '+', '/', ' ', '\n', '\u0000', 'é'), fc.string({ minLength: 1, maxLength: 1, unit: 'binary' }));
     await fc.assert(fc.asyncProperty(fc.nat(text.length - 1), characters, async (at, character) => {
       fc.pre(text[at] !== character);
-      t.equal((await refused(jwt, text.slice(0, at) + character + text.slice(at + 1))).refusal, 'bad');
+      return (await refused(jwt, text.slice(0, at) + character + text.slice(at + 1))).refusal === 'bad';
     }), { numRuns: rounds(200, 10_000) });
-    await fc.assert(fc.asyncProperty(fc.oneof(fc.string(), fc.array(fc.string(), { minLength: 2, maxLength: 4 }).map((parts) => parts.join('.')), fc.json().map((json) => `${Buffer.from(json).toString('base64url')}.e30.e30`)), async (other) => {
-      t.equal((await refused(jwt, other)).refusal, 'bad');
-    }), { numRuns: rounds(200, 10_000) });
+    await fc.assert(fc.asyncProperty(fc.oneof(fc.string(), fc.array(fc.string(), { minLength: 2, maxLength: 4 }).map((parts) => parts.join('.')), fc.json().map((json) => `${Buffer.from(json).toString('base64url')}.e30.e30`)), async (other) => (await refused(jwt, other)).refusal === 'bad'), { numRuns: rounds(200, 10_000) });
   }
   t.same(lines, [], 'whoever asks logs it');
 });

@@ -31,7 +31,7 @@ function documented(subject: string): string {
   return encodeURIComponent(subject).replace(/[!'()*.~]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`).replaceAll('%', '~');
 }
 
-const HOSTILE = '.*>$%~/{}@ \t\n\u0000\u0085\u00a0\u2028\ufeffaA0_-é李😀+?#&=';
+const HOSTILE = ['.', '*', '>', '$', '%', '~', '/', '{', '}', '@', ' ', '\t', '\n', '\u0000', '\u0085', '\u00a0', '\u2028', '\ufeff', 'a', 'A', '0', '_', '-', 'é', '李', '😀', '+', '?', '#', '&', '='];
 const subjectsUpTo = (maxLength: number): fc.Arbitrary<string> => fc.oneof(
   fc.string({ minLength: 1, unit: 'binary', maxLength }),
   fc.array(fc.constantFrom(...HOSTILE), { minLength: 1, maxLength }).map((characters) => characters.join('')),
@@ -45,28 +45,22 @@ const shortSubjects = subjectsUpTo(3);
 
 t.test('a subject becomes the segment that the document says', (t) => {
   for (const [subject, segment] of EXAMPLES) t.equal(subjectSegment(subject), segment, JSON.stringify(subject));
-  fc.assert(fc.property(subjects, (subject) => t.equal(subjectSegment(subject), documented(subject))), { numRuns: rounds(500, 20_000) });
+  fc.assert(fc.property(subjects, (subject) => subjectSegment(subject) === documented(subject)), { numRuns: rounds(500, 20_000) });
   t.end();
 });
 
 t.test('every subject becomes one legal segment, which means the same in every URL', (t) => {
   fc.assert(fc.property(subjects, (subject) => {
     const segment = subjectSegment(subject);
-    t.equal(checkLiteral(segment), segment);
-    t.notOk(segment.includes('.') || segment.startsWith('$'));
-    t.equal(encodeURIComponent(segment), segment);
-    t.equal(new URL(`http://h/topics/${segment}`).pathname, `/topics/${segment}`);
+    return checkLiteral(segment) === segment && !segment.includes('.') && !segment.startsWith('$')
+      && encodeURIComponent(segment) === segment && new URL(`http://h/topics/${segment}`).pathname === `/topics/${segment}`;
   }), { numRuns: rounds(500, 20_000) });
   t.end();
 });
 
 t.test('the segment gives the subject back, so no two subjects share one', (t) => {
-  fc.assert(fc.property(subjects, (subject) => {
-    t.equal(decodeURIComponent(subjectSegment(subject).replaceAll('~', '%')), subject);
-  }), { numRuns: rounds(500, 20_000) });
-  fc.assert(fc.property(subjects, subjects, (one, other) => {
-    t.equal(subjectSegment(one) === subjectSegment(other), one === other);
-  }), { numRuns: rounds(500, 20_000) });
+  fc.assert(fc.property(subjects, (subject) => decodeURIComponent(subjectSegment(subject).replaceAll('~', '%')) === subject), { numRuns: rounds(500, 20_000) });
+  fc.assert(fc.property(subjects, subjects, (one, other) => (subjectSegment(one) === subjectSegment(other)) === (one === other)), { numRuns: rounds(500, 20_000) });
   t.end();
 });
 
@@ -77,7 +71,6 @@ t.test('the pattern of one subject grants nothing of another, and never more tha
   const topics = fc.array(fc.oneof(fc.constantFrom('a', 'b', 'x'), shortSubjects.map(subjectSegment)), { minLength: 1, maxLength: 6 });
   fc.assert(fc.property(templates, shortSubjects, shortSubjects, topics, (template, one, other, rest) => {
     const pattern = expandPattern(template, one, 'f');
-    t.equal(pattern.split('.').length, template.split('.').length);
     // A topic that fits the template, with the other's segment in one place of the subject.
     const place = template.split('.').indexOf('{sub}');
     const topic = template.split('.').flatMap((part, index) => {
@@ -85,8 +78,8 @@ t.test('the pattern of one subject grants nothing of another, and never more tha
       if (index === place) return subjectSegment(other);
       return part === '{sub}' ? subjectSegment(one) : part === '*' ? rest[0]! : part;
     }).join('.');
-    t.equal(matches(pattern, topic), one === other, `${pattern} ~ ${topic}`);
-    if (matches(pattern, rest.join('.'))) t.ok(matches(template.replaceAll('{sub}', '*'), rest.join('.')));
+    const isNarrower = !matches(pattern, rest.join('.')) || matches(template.replaceAll('{sub}', '*'), rest.join('.'));
+    return pattern.split('.').length === template.split('.').length && matches(pattern, topic) === (one === other) && isNarrower;
   }), { numRuns: rounds(1000, 20_000) });
   t.end();
 });

@@ -16,8 +16,7 @@ t.test('a name that one object has twice is found, however it is written and whe
 t.test('whatever is serialised has no name twice, and with one more member it has', (t) => {
   fc.assert(fc.property(fc.dictionary(fc.string({ unit: 'binary' }), fc.jsonValue({ maxDepth: 3, stringUnit: 'binary' }), { minKeys: 1 }), (value) => {
     const json = JSON.stringify(value);
-    t.equal(jsonProblem(json), undefined);
-    t.equal(jsonProblem(`${json.slice(0, -1)},${JSON.stringify(Object.keys(value)[0])}:0}`), TWICE);
+    return jsonProblem(json) === undefined && jsonProblem(`${json.slice(0, -1)},${JSON.stringify(Object.keys(value)[0])}:0}`) === TWICE;
   }), { numRuns: rounds(300, 20_000) });
   t.end();
 });
