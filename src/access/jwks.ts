@@ -7,15 +7,15 @@ import type { KeyHint, TokenKey, TokenKeys } from './token-keys.ts';
 import { TokenRefused } from './token-refused.ts';
 
 /**
- * The keys that an issuer publishes (RFC 7517). They are fetched at the start and then regularly, so a request waits for a fetch only where its key is unknown. While the
- * endpoint is away the known keys go on, and whoever holds a good token notices nothing.
+ * The keys that an issuer publishes (RFC 7517). They are fetched at the start and then regularly, so a request waits for a fetch only if its key is unknown.
+ * While the endpoint is away, the known keys stay good.
  */
 
 /** How often the set is fetched: a key that its issuer withdrew is good for at most this long. */
 const REFRESH_MS = 300_000;
 /** The least time between two fetches. Stops tokens with invented keys from making this service flood the endpoint. */
 const COOLDOWN_MS = 30_000;
-/** How long the keys outlast the last good answer of the endpoint. Stops a withdrawn key from being good for ever where someone holds the endpoint up. */
+/** How long the keys outlast the last good answer of the endpoint. Stops an attacker who blocks the endpoint from keeping a withdrawn key alive for ever. */
 const OUTAGE_MAX_MS = 86_400_000;
 /** The most keys of a set. Issuers have two to ten; a longer answer is probably something else. */
 const SET_MAX_KEYS = 100;

@@ -10,7 +10,7 @@ export const CLOCK_TOLERANCE_SECONDS = 60;
 
 /** The longest subject or token id (OpenID Connect Core, 2). Stops names that fill topics, log lines and tables. */
 const NAME_MAX_BYTES = 255;
-/** The end of the year 9999. Whoever counts milliseconds is beyond it. */
+/** The end of the year 9999. A time in milliseconds is later. */
 const TIME_MAX_SECONDS = 253_402_300_799;
 
 export interface ClaimRules {
@@ -32,7 +32,7 @@ export function readClaims(claims: JWTPayload, { claim, maxSeconds, now }: Claim
   const end = readTime(claims.exp, 'exp');
   if (issued * 1000 > now + CLOCK_TOLERANCE_SECONDS * 1000) throw bad('iat: it is in the future');
   if (end <= issued) throw bad('exp: it is not after iat');
-  // Without a bound, a revocation could never be forgotten.
+  // Without a bound, revocations would have to be kept for ever.
   if (end - issued > maxSeconds) throw bad(`exp: it is more than JWT_MAX_SECONDS after iat, which is ${maxSeconds}`);
   const expires = Math.floor((end + CLOCK_TOLERANCE_SECONDS) * 1000);
   if (expires <= now) throw new TokenRefused('expired', 'it has expired');
@@ -69,7 +69,7 @@ function readPatterns(value: unknown, subject: string, field: string): string[] 
 
 function readName(value: unknown, name: string): string {
   if (typeof value !== 'string') throw bad(`${name}: it is not a text`);
-  // An application that forgot to fill the subject in would give all its users the topics of one.
+  // If an application forgot to fill in the subject, all its users would share the topics of one.
   if (value === '') throw bad(`${name}: it is empty`);
   if (!value.isWellFormed()) throw bad(`${name}: it is not well-formed Unicode`);
   if (Buffer.byteLength(value) > NAME_MAX_BYTES) throw bad(`${name}: it is longer than ${NAME_MAX_BYTES} bytes`);

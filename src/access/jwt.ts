@@ -16,16 +16,16 @@ import { VerifiedTokens, type Verified } from './verified-tokens.ts';
  * JSON Web Tokens (RFC 7519), verified as RFC 8725 says. jose checks the signature and the registered claims; the rest stands here and in `jwt-claims.ts`.
  */
 
-/** Stops work on what is no token. Cookies and header lines have this size, too. */
+/** The longest token. Stops work on long garbage; browsers and proxies limit header lines to about this, too. */
 const TOKEN_MAX_BYTES = 8 * 1024;
 
 /** RFC 7515, 7.1: three parts in base64url. Five would be encrypted. */
 const FORM = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 
-/** What `typ` may be: a token of another type has another purpose (RFC 8725, 3.11), such as a logout token. */
+/** The values that `typ` may have. A token of another type, such as a logout token, has another purpose (RFC 8725, 3.11). */
 const TYPES: readonly unknown[] = [undefined, 'jwt', 'at+jwt'];
 
-/** What changes the meaning of a token: extensions that must be understood, another encoding, a token within a token, compression, encryption. */
+/** Headers that change what a token means: extensions, another encoding, nesting, compression, encryption. */
 const REFUSED_HEADERS = ['crit', 'b64', 'cty', 'zip', 'enc'] as const;
 
 export type JwtConfig = Pick<Config, 'JWT_SECRET' | 'JWT_PUBLIC_KEY' | 'JWT_JWKS_URL' | 'JWT_ISSUER' | 'JWT_AUDIENCE' | 'JWT_CLAIM' | 'JWT_MAX_SECONDS'>;
@@ -112,7 +112,7 @@ function makeKeys({ JWT_SECRET: secret, JWT_PUBLIC_KEY: publicKey, JWT_JWKS_URL:
   return new FixedKey({ key: secret.toCryptoKey({ name: 'HMAC', hash: 'SHA-256' }, false, ['verify']), algorithms: ['HS256'] });
 }
 
-/** What a header says of its token's key, before anything is checked with it. */
+/** Reads and checks the header, which names the key. Its signature is not checked yet. */
 function readHeader(token: string, algorithms: readonly string[]): KeyHint {
   if (!FORM.test(token)) throw new TokenRefused('bad', 'it does not have three parts in base64url');
   // Otherwise a signature has several spellings, and a token several texts.
@@ -135,7 +135,7 @@ function decode(token: string): Readonly<Record<string, unknown>> {
   }
 }
 
-/** jose's errors hold the claims, so only their codes and the names of claims go on. */
+/** jose's errors hold the claims. Only their codes, and the names of claims, may reach the logger. */
 function refusalOf(error: unknown): unknown {
   if (error instanceof JWTExpired) return new TokenRefused('expired', 'it has expired');
   if (error instanceof JWTClaimValidationFailed) return new TokenRefused('bad', `${error.claim}: ${error.reason === 'missing' ? 'it is missing' : error.reason === 'invalid' ? 'it has the wrong type' : 'it is not the right one'}`);

@@ -8,9 +8,9 @@ const PLACEHOLDER = '{sub}';
 const ESCAPED = /[^A-Za-z0-9_-]/g;
 
 /**
- * A subject as one segment of a topic. Letters and digits of ASCII, `_` and `-` stay. Every other byte of its UTF-8 becomes `~` and two upper-case
- * hexadecimal digits, `~` itself too: so no two subjects share a segment, and a segment has no wildcard, no dot and no leading `$`. Applications
- * compute it as well (docs/access-jwt.md); in URLs it needs no percent-encoding.
+ * A subject as one segment of a topic. ASCII letters and digits, `_` and `-` stay. Every other byte of its UTF-8, `~` too, becomes `~` and two upper-case
+ * hexadecimal digits. So no two subjects share a segment, and no segment has a wildcard, a dot or a `$`. It needs no percent-encoding in URLs.
+ * Applications compute it as well, as docs/access-jwt.md says.
  * @param subject Not empty, and well-formed Unicode.
  */
 export function subjectSegment(subject: string): string {

@@ -1,13 +1,13 @@
 import type { KeyObject } from 'node:crypto';
 import type { CryptoKey } from 'jose';
 
-/** A key, and the names of the algorithms that it may be used with. The key decides on these, and never the token (RFC 8725, 3.1). */
+/** A key, and the names of the algorithms that it may be used with. The key decides on them; the token does not (RFC 8725, 3.1). */
 export interface TokenKey {
   readonly key: CryptoKey | KeyObject;
   readonly algorithms: readonly string[];
 }
 
-/** What a token's header says of its key. Any other way to name or bring a key, such as `jku` or `jwk`, is not read. */
+/** What a token's header says of its key. Headers that bring a key or point to one, such as `jwk` and `jku`, are not read. */
 export interface KeyHint {
   /** One of `TokenKeys.algorithms`. */
   readonly alg: string;

@@ -1,6 +1,6 @@
 /**
- * `bad`: it was never good, or is not meant for this service. `expired`: it was good, and a new one will be. `unavailable`: nobody can say now, because its key
- * cannot be fetched; the same token may be good in a moment.
+ * `bad`: the token is not good here. `expired`: it was good; the client needs a new one. `unavailable`: its key cannot be fetched now, so nobody
+ * can tell; the client should try the same token again.
  */
 export type Refusal = 'bad' | 'expired' | 'unavailable';
 

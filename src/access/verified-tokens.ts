@@ -1,9 +1,9 @@
 import type { Permissions } from '../model/permissions.ts';
 import type { TokenKey } from './token-keys.ts';
 
-/** What a token says that was found to be good. */
+/** What a verified token says. */
 export interface Verified {
-  /** Whom it is about: 1 to 255 bytes of well-formed Unicode, which may hold anything. */
+  /** The user or program that it is about: 1 to 255 bytes of well-formed Unicode, which may hold anything. */
   readonly subject: string;
   readonly permissions: Permissions;
   /** From when on it is not accepted any more: milliseconds since 1970, with the clock tolerance in it. */
@@ -34,7 +34,7 @@ export class VerifiedTokens {
     return undefined;
   }
 
-  /** @param generation That of when the verification began: what was dropped meanwhile must not come back. */
+  /** @param generation The generation when the verification began. A token that was dropped since then must not come back. */
   add(digest: string, entry: Entry, generation: number): void {
     if (generation !== this.generation) return;
     this.#entries.set(digest, entry);

@@ -4,8 +4,8 @@ import { isLoopback } from './loopback.ts';
 import { WrongValue } from './setting-kinds.ts';
 
 /**
- * The keys that check JSON Web Tokens. A key decides which algorithms it may be used with, and never the token: whoever had a public key
- * could sign, if it were taken for an HMAC secret (RFC 8725, 3.1). No line repeats what was given, because it may be a secret or a private key by mistake.
+ * The keys that check JSON Web Tokens. A key decides which algorithms it may be used with; a token does not. If a public key were taken for an HMAC secret,
+ * everybody who has it could sign (RFC 8725, 3.1). No error repeats the value of a setting: it may be a secret or a private key, by mistake.
  */
 
 /** A key that is published, and the names of the algorithms that it may be used with. */
@@ -19,7 +19,7 @@ const SECRET_MIN_BYTES = 32;
 /** RFC 7518, 3.3: an RSA key has a modulus of at least 2048 bits. Stops keys that can be factored. */
 const RSA_MODULUS_MIN_BYTES = 256;
 
-/** Of well-known documentation: whoever attacks a service tries these first. */
+/** Examples of well-known documents. Attackers try them first. */
 const PUBLISHED_SECRETS: readonly string[] = [
   'a-string-secret-at-least-256-bits-long',
   'super-secret-jwt-token-with-at-least-32-characters-long',
@@ -72,7 +72,7 @@ export function readPublicJwk(jwk: JsonWebKey & { readonly use?: unknown; readon
   return read;
 }
 
-/** The URL of a key set. What comes from it decides who may do what, so nobody on the way may change it. Throws `WrongValue`. */
+/** The URL of a key set. Its keys decide who may do what, so the connection must be safe from changes. Throws `WrongValue`. */
 export function readJwksUrl(text: string): string | undefined {
   if (text === '') return undefined;
   const url = URL.parse(text);
@@ -111,7 +111,7 @@ function readKeyFile(path: string): string {
   }
 }
 
-/** What OpenSSL says of a text that is no key helps nobody. */
+/** OpenSSL's errors name its parsers, not the mistake. */
 function attempt(make: () => KeyObject): KeyObject | undefined {
   try {
     return make();
