@@ -3,7 +3,9 @@ import { resolve } from 'node:path';
 import { Access } from './access/access.ts';
 import { readAccess } from './access/access-settings.ts';
 import { KeyAdministration } from './access/key-administration.ts';
+import { hasTokenKeys, JwtVerifier } from './access/jwt.ts';
 import { KnownKeys } from './access/known-keys.ts';
+import { TokenIdentities } from './access/token-identities.ts';
 import type { Bus } from './bus/bus.ts';
 import { LocalBus } from './bus/local.ts';
 import { configure, exitIfWrong } from './config/config.ts';
@@ -32,7 +34,7 @@ const metrics = new Metrics({
 });
 const { counters } = metrics;
 
-const { settings: accessSettings, needsKeys, declared } = exitIfWrong(() => readAccess(config, false));
+const { settings: accessSettings, needsKeys, declared } = exitIfWrong(() => readAccess(config, hasTokenKeys(config)));
 
 const store: Store & { readonly keys: KeyStore } = await makeStore();
 const bus: Bus = await makeBus();
@@ -61,7 +63,9 @@ const delivery = new Delivery({
 });
 
 const knownKeys = new KnownKeys({ store: store.keys, clock, logger, pollMs: config.POLL_MS });
-const access = new Access({ settings: accessSettings, keys: knownKeys, declared, tokens: undefined });
+const jwt = hasTokenKeys(config) ? new JwtVerifier({ config, clock, now: () => Date.now(), logger }) : undefined;
+jwt?.open();
+const access = new Access({ settings: accessSettings, keys: knownKeys, declared, tokens: jwt && new TokenIdentities(jwt) });
 const keys = new KeyAdministration({
   store: store.keys, logger,
   // If it fails, the next poll finds the change.

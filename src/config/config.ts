@@ -93,6 +93,7 @@ function readTexts(environment: NodeJS.ProcessEnv, dotenv: string | false): Read
 /** Lines about values that are wrong only together with another one. A value that was refused before is missing in `config`. */
 function contradictions(config: Partial<Config>): string[] {
   const lines: string[] = [];
+  lines.push(...jwtContradictions(config));
   const ordered: readonly (readonly [SettingName, SettingName, string])[] = [
     ['RETRY_MIN_MS', 'RETRY_MAX_MS', 'the shortest time is longer than the longest'],
     ['MESSAGE_BYTES', 'BATCH_BYTES', 'a batch could not hold the largest message'],
@@ -106,4 +107,19 @@ function contradictions(config: Partial<Config>): string[] {
     }
   }
   return lines;
+}
+
+/** The settings that bring keys of tokens. */
+const TOKEN_KEYS = ['JWT_SECRET', 'JWT_PUBLIC_KEY', 'JWT_JWKS_URL'] as const;
+
+function jwtContradictions(config: Partial<Config>): string[] {
+  if (TOKEN_KEYS.some((name) => !Object.hasOwn(config, name))) return [];
+  const sources = TOKEN_KEYS.filter((name) => config[name] !== undefined);
+  const expected = (['JWT_ISSUER', 'JWT_AUDIENCE'] as const).filter((name) => config[name] !== undefined);
+  // With two, a token could choose the weaker one.
+  if (sources.length > 1) return [`${sources[0]}: it is set together with ${sources.slice(1).join(' and ')}; set one of them, because tokens come from one issuer`];
+  if (sources.length === 0) return expected.map((name) => `${name}: nothing checks tokens; set JWT_SECRET, JWT_PUBLIC_KEY or JWT_JWKS_URL as well`);
+  // Large providers sign the tokens of all their customers with the same keys.
+  if (sources[0] === 'JWT_JWKS_URL' && expected.length === 0) return ['JWT_JWKS_URL: others may have tokens signed with the same keys; set JWT_ISSUER or JWT_AUDIENCE as well'];
+  return [];
 }

@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { readAllowedHosts } from './allowed-hosts.ts';
 import { EVENT_MAX_BYTES } from './content-limits.ts';
 import { readDatabaseUrl } from './database-url.ts';
+import { readJwksUrl, readJwtPublicKey, readJwtSecret } from './jwt-keys.ts';
 import { readOrigins } from './origins.ts';
 import { readRedisUrl } from './redis-url.ts';
 import { choice, size, text, wholeNumber, WrongValue, type Setting } from './setting-kinds.ts';
@@ -33,6 +34,18 @@ export const SETTINGS = {
     meaning: 'The origins whose pages may read and publish from a browser, separated by commas, or `*` for all. Those of apps and extensions, too: `capacitor://localhost`, `chrome-extension://…`.' }),
   TRUST_PROXY: text({ type: 'list', default: '', allowed: 'addresses, ranges or names, separated by commas', read: readTrustedProxies,
     meaning: 'Proxies whose `X-Forwarded-For` is believed: addresses, ranges such as `10.0.0.0/8`, or `loopback`, `linklocal`, `uniquelocal`, separated by commas. Unset: nobody\'s, and the client is the other end of the connection.' }),
+
+  JWT_SECRET: text({ type: 'text', default: '', secret: true, allowed: 'a secret of at least 32 bytes', read: readJwtSecret,
+    meaning: 'The secret that signs tokens with HS256, of at least 32 bytes: `openssl rand -hex 32`. Of this and the next two at most one is set.' }),
+  JWT_PUBLIC_KEY: text({ type: 'key', default: '', secret: true, allowed: 'a public key', read: readJwtPublicKey,
+    meaning: 'The public key that checks tokens: RSA of at least 2048 bits (RS256), P-256 (ES256) or Ed25519 (EdDSA). As PEM (lines may end in `\\n`), as JWK, or `file:` and the path of one.' }),
+  JWT_JWKS_URL: text({ type: 'URL', default: '', secret: true, allowed: 'an https URL, or an http URL of this machine such as http://localhost:3000/jwks.json', read: readJwksUrl,
+    meaning: 'Where the issuer of tokens publishes its public keys (JWKS). Needs `JWT_ISSUER` or `JWT_AUDIENCE`.' }),
+  JWT_ISSUER: text({ type: 'text', default: '', allowed: 'a text', read: readOptional, meaning: 'What `iss` of a token must be.' }),
+  JWT_AUDIENCE: text({ type: 'text', default: '', allowed: 'a text', read: readOptional, meaning: 'What `aud` of a token must be, or hold.' }),
+  JWT_CLAIM: text({ type: 'text', default: 'tidings', allowed: 'the name of a claim', read: (name) => name,
+    meaning: 'The claim of a token that says what it allows. Some identity providers want a URL: `https://example.com/tidings`.' }),
+  JWT_MAX_SECONDS: wholeNumber({ default: '86400', unit: 'seconds', min: 1, max: 365 * DAY_SECONDS, meaning: 'The longest time between `iat` and `exp` of a token.' }),
 
   MESSAGE_BYTES: size({ default: '256KiB', min: 1, max: 16 * MIB, meaning: 'The largest data of a message.' }),
   EVENT_BYTES: wholeNumber({ default: '128', unit: 'bytes', min: 1, max: EVENT_MAX_BYTES, meaning: 'The longest event name.' }),
@@ -73,6 +86,10 @@ function readHost(text: string): string {
   if (BUILD_TRIPLE.test(text)) throw new WrongValue(`${JSON.stringify(text)} is no address but a kind of machine, set by conda or another build tool; unset HOST, or set HOST=127.0.0.1`);
   if (isIP(text) === 0 && !/^[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?$/i.test(text)) throw new WrongValue();
   return text;
+}
+
+function readOptional(text: string): string | undefined {
+  return text === '' ? undefined : text;
 }
 
 function readRedis(text: string): string | undefined {

@@ -101,7 +101,7 @@ export class AdmissionPolicy {
     const client = (): string => clientAddress(request.headers, peer, config.TRUST_PROXY);
     const code = objection instanceof Problem ? objection.code : undefined;
     if (code === 'unknown-host') this.#keptOut.host(request, client);
-    else if (code === 'invalid-credential') this.#keptOut.credential(objection!.message, request, client);
+    else if (code === 'invalid-credential') this.#keptOut.credential(reasonOf(objection!), request, client);
     else if (code === 'cross-origin' || (request.headers.origin !== undefined && isForeignPage(request.headers, config.CORS_ORIGINS))) this.#keptOut.page(request, client);
     const isBusy = objection instanceof Problem && objection.status === 503 && request.endpoint?.isStream === true;
     const preflight = objection === undefined && isPreflight(request, config.CORS_ORIGINS);
@@ -118,6 +118,11 @@ export class AdmissionPolicy {
 
 /** Whom no rule has identified. */
 const NOBODY = anonymous({ publish: [], subscribe: [] });
+
+/** For the operator: what the client was not told. */
+function reasonOf({ message, cause }: Error): string {
+  return cause instanceof Error ? `${message} (${cause.message})` : message;
+}
 
 function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
