@@ -75,6 +75,14 @@ export async function listAll(keys: KeyStore, limit = 1_000): Promise<KeyRecord[
   }
 }
 
+/** Each method, as a call that can be made again. */
+export function everyKeyCall(keys: KeyStore): (() => Promise<unknown>)[] {
+  return [
+    () => keys.keyChanges(0), () => keys.findKeys(['a']), () => keys.listKeys({ after: '', limit: 1 }), () => keys.createKey(newKey('b')),
+    () => keys.rotateKey('a', { digest: sha256('x'), overlapMs: 0 }), () => keys.revokeKey('a'), () => keys.noteUse(['a']),
+  ];
+}
+
 export async function versionOf(keys: KeyStore): Promise<number> {
   return (await keys.keyChanges(0)).version;
 }

@@ -1,6 +1,6 @@
 import type { Test } from 'tap';
 import type { KeyStore } from '../../src/store/key-store.ts';
-import { digestsOf, find, hex, idsOf, listAll, newKey, NOTHING, openInstance, sha256, versionOf, type Instances, type KeyDatabaseFactory } from './key-store-kit.ts';
+import { digestsOf, everyKeyCall, find, hex, idsOf, listAll, newKey, NOTHING, openInstance, sha256, versionOf, type Instances, type KeyDatabaseFactory } from './key-store-kit.ts';
 import { ended, limits } from './key-store-limits.ts';
 import { races } from './key-store-races.ts';
 import { draft, failure, range, request } from './store-kit.ts';
@@ -237,19 +237,14 @@ async function restored(t: Test, factory: KeyDatabaseFactory): Promise<void> {
 
 /** Opening and closing, by instances and by commands. */
 export function keyStoreLife(t: Test, name: string, factory: KeyDatabaseFactory): void {
-  const everyCall = (keys: KeyStore): (() => Promise<unknown>)[] => [
-    () => keys.keyChanges(0), () => keys.findKeys(['a']), () => keys.listKeys({ after: '', limit: 1 }), () => keys.createKey(newKey('a')),
-    () => keys.rotateKey('a', { digest: sha256('x'), overlapMs: 0 }), () => keys.revokeKey('a'), () => keys.noteUse(['a']),
-  ];
-
   t.test(`${name}: before a store is open and after it was closed, its keys are unavailable`, async (t) => {
     const store = (await factory(t)).store();
-    for (const call of everyCall(store.keys)) t.equal(await failure(call()), 'unavailable');
+    for (const call of everyKeyCall(store.keys)) t.equal(await failure(call()), 'unavailable');
     await store.open();
-    const creating = store.keys.createKey(newKey('b'));
+    const creating = store.keys.createKey(newKey('last'));
     await store.close();
-    t.match(await creating, { id: 'b' }, 'what is under way is finished');
-    for (const call of everyCall(store.keys)) t.equal(await failure(call()), 'unavailable');
+    t.match(await creating, { id: 'last' }, 'what is under way is finished');
+    for (const call of everyKeyCall(store.keys)) t.equal(await failure(call()), 'unavailable');
   });
 
   t.test(`${name}: a command makes keys before the first instance, and begins no epoch`, async (t) => {
@@ -260,7 +255,7 @@ export function keyStoreLife(t: Test, name: string, factory: KeyDatabaseFactory)
     t.match(await command.createKey(newKey('ended', { lifetimeMs: 1 })), { id: 'ended' });
     t.equal(await failure(command.createKey(newKey('odd', { lifetimeMs: NaN }))), 'refused');
     await command.close();
-    for (const call of everyCall(command)) t.equal(await failure(call()), 'unavailable');
+    for (const call of everyKeyCall(command)) t.equal(await failure(call()), 'unavailable');
     const store = database.store();
     t.teardown(() => store.close());
     const log = await store.open();
