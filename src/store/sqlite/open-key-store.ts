@@ -42,7 +42,7 @@ function callsOn(sqliteConnection: SqliteConnection): CallKeys {
         return apiKeys[name](argument);
       });
     } catch (error) {
-      throw toStoreError(error, 'refused');
+      throw toStoreError(error, 'unavailable');
     }
   };
 }

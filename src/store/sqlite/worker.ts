@@ -13,7 +13,7 @@ import { Seeker } from './seek.ts';
 import { SharedFiles } from './shared-files.ts';
 import { TopicIndex } from './topic-index.ts';
 import { Trimmer } from './trim.ts';
-import { PROMISES, type Call, type Calls, type Job, type Reply, type WorkerData } from './worker-protocol.ts';
+import type { Call, Calls, Job, Reply, WorkerData } from './worker-protocol.ts';
 import { emptyWal, rescueWal, shortenWal } from './write-ahead-log.ts';
 
 /**
@@ -237,7 +237,7 @@ function perform<Name extends Call>({ id, name, argument, deadline }: Job<Name>)
     if (value?.log.epochs !== undefined) knownEpoch = value.log.epoch;
     port.postMessage({ id, value } satisfies Reply, transfer);
   } catch (error) {
-    const failure = toStoreError(error, PROMISES.has(name) ? 'refused' : 'unavailable');
+    const failure = toStoreError(error, name === 'append' ? 'refused' : 'unavailable');
     release(error);
     port.postMessage({ id, failure: { kind: failure.kind, message: failure.message, isDamage: failure instanceof DamageError, isLost: lostFile(error) !== undefined } } satisfies Reply);
   }
