@@ -2,7 +2,6 @@ import closeWithGrace from 'close-with-grace';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import type { Access } from './access/access.ts';
-import type { KnownKeys } from './access/known-keys.ts';
 import type { Bus } from './bus/bus.ts';
 import type { Config } from './config/config.ts';
 import type { Delivery } from './delivery/delivery.ts';
@@ -44,10 +43,7 @@ export interface LifecycleDependencies {
   readonly bus: Bus;
   readonly log: MessageLog;
   readonly delivery: Delivery;
-  readonly keys: KnownKeys;
   readonly access: Access;
-  /** Without a key in the log nobody could come in. */
-  readonly needsKeys: boolean;
   readonly clock: Clock;
   readonly counters: Pick<Counters, 'requests'>;
   /** What is told of the database, without secrets. */
@@ -62,9 +58,7 @@ export class Lifecycle {
   readonly #bus: Bus;
   readonly #log: MessageLog;
   readonly #delivery: Delivery;
-  readonly #keys: KnownKeys;
   readonly #access: Access;
-  readonly #needsKeys: boolean;
   readonly #clock: Clock;
   readonly #lastRequest: LastChange;
   readonly #databaseName: string;
@@ -72,16 +66,14 @@ export class Lifecycle {
   #openFailure: string | undefined;
   #isDraining = false;
 
-  constructor({ config, logger, store, bus, log, delivery, keys, access, needsKeys, clock, counters, databaseName }: LifecycleDependencies) {
+  constructor({ config, logger, store, bus, log, delivery, access, clock, counters, databaseName }: LifecycleDependencies) {
     this.#config = config;
     this.#logger = logger;
     this.#store = store;
     this.#bus = bus;
     this.#log = log;
     this.#delivery = delivery;
-    this.#keys = keys;
     this.#access = access;
-    this.#needsKeys = needsKeys;
     this.#clock = clock;
     this.#lastRequest = new LastChange(clock, () => counters.requests.fast + counters.requests.ordinary);
     this.#databaseName = databaseName;
@@ -107,13 +99,13 @@ export class Lifecycle {
     let state: LogState;
     try {
       state = await this.#store.open();
-      await this.#keys.open();
+      await this.#access.open();
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       this.#openFailure = error.message;
       return error;
     }
-    if (this.#needsKeys && this.#keys.hasEverBeen === false) {
+    if (this.#access.hasNobody) {
       process.stderr.write(`HOST: ${this.#config.HOST} can be reached from other machines, and there is no key; make one (npx tidings keys create --name me --admin), or set AUTH=off to allow everybody, or HOST=127.0.0.1\n`);
       process.exit(1);
     }
@@ -211,7 +203,7 @@ export class Lifecycle {
     // What is left are requests that never came to their end: they must not keep the process from ending.
     app.server.closeAllConnections();
     await closed;
-    this.#keys.stop();
+    this.#access.stop();
     this.#log.stop();
     await this.#bus.close();
     await this.#store.close();

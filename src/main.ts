@@ -34,7 +34,7 @@ const metrics = new Metrics({
 });
 const { counters } = metrics;
 
-const { settings: accessSettings, needsKeys, declared } = exitIfWrong(() => readAccess(config, hasTokenKeys(config)));
+const { settings: accessSettings, declared } = exitIfWrong(() => readAccess(config, hasTokenKeys(config)));
 
 const store: Store & { readonly keys: KeyStore } = await makeStore();
 const bus: Bus = await makeBus();
@@ -64,7 +64,6 @@ const delivery = new Delivery({
 
 const knownKeys = new KnownKeys({ store: store.keys, clock, logger, pollMs: config.POLL_MS });
 const jwt = hasTokenKeys(config) ? new JwtVerifier({ config, clock, now: () => Date.now(), logger }) : undefined;
-jwt?.open();
 const access = new Access({ settings: accessSettings, keys: knownKeys, declared, tokens: jwt && new TokenIdentities(jwt) });
 const keys = new KeyAdministration({
   store: store.keys, logger,
@@ -75,7 +74,7 @@ const keys = new KeyAdministration({
 });
 
 const lifecycle = new Lifecycle({
-  config, logger, store, bus, log, delivery, keys: knownKeys, access, needsKeys, clock, counters,
+  config, logger, store, bus, log, delivery, access, clock, counters,
   databaseName: database.kind === 'sqlite' ? resolve(database.file) : database.shown,
 });
 const health = new Health({ lifecycle, bus, log, delivery });

@@ -11,8 +11,6 @@ import { members, readName, readPatterns, readPermissions } from './key-request.
 /** What the settings say of access, checked: the topics that they name, and the keys that the file `ACCESS_FILE` declares. */
 export interface DeclaredAccess {
   readonly settings: AccessSettings;
-  /** Nobody said that everybody may come in, or who may: without a key in the log nobody could, and the process does not serve. */
-  readonly needsKeys: boolean;
   /** By their ids. */
   readonly declared: ReadonlyMap<string, KeyRecord>;
 }
@@ -40,7 +38,7 @@ export function readAccess(config: AccessConfig, hasTokens: boolean): DeclaredAc
   if (lines.length > 0) throw new ConfigError(lines);
   const namesAccess = hasTokens || ACCESS_FILE !== undefined || publicTopics.length > 0 || publicPublish.length > 0;
   const mode = AUTH === '' ? (isLoopback(HOST) && !namesAccess ? 'loopback' : 'on') : AUTH;
-  return { settings: { mode, publicTopics, publicPublish }, needsKeys: mode === 'on' && AUTH === '' && !namesAccess, declared };
+  return { settings: { mode, publicTopics, publicPublish, needsKeys: mode === 'on' && AUTH === '' && !namesAccess }, declared };
 }
 
 const DIGEST = /^[0-9a-f]{64}$/;

@@ -17,16 +17,21 @@ export interface AccessSettings {
   readonly publicTopics: readonly string[];
   /** Those that may be published to without one. */
   readonly publicPublish: readonly string[];
+  /** Nobody said that everybody may come in, or who may: without a key in the log nobody could, and the process does not serve. */
+  readonly needsKeys: boolean;
 }
 
 /** Says whether tokens that are no API keys are good; see jwt.ts. */
 export interface TokenVerifier {
+  /** Begins to fetch what it needs. */
+  open(): void;
+  close(): void;
   identify(token: string): Identity | Problem | Promise<Identity | Problem>;
 }
 
 export interface AccessDependencies {
   readonly settings: AccessSettings;
-  readonly keys: Pick<KnownKeys, 'hasEverBeen' | 'find' | 'noteUse' | 'now'>;
+  readonly keys: Pick<KnownKeys, 'open' | 'stop' | 'hasEverBeen' | 'find' | 'noteUse' | 'now'>;
   /** Keys that the configuration declares, by their ids. */
   readonly declared: ReadonlyMap<string, KeyRecord>;
   readonly tokens: TokenVerifier | undefined;
@@ -49,6 +54,22 @@ export class Access {
     this.#declared = declared;
     this.#tokens = tokens;
     this.#anonymous = anonymous({ publish: settings.publicPublish, subscribe: settings.publicTopics });
+  }
+
+  /** Begins with a log that was just opened. Rejects with a `StoreError`, and may be called again then. */
+  async open(): Promise<void> {
+    this.#tokens?.open();
+    await this.#keys.open();
+  }
+
+  stop(): void {
+    this.#tokens?.close();
+    this.#keys.stop();
+  }
+
+  /** Nobody could come in, and no setting says that this is meant. */
+  get hasNobody(): boolean {
+    return this.#settings.needsKeys && this.#keys.hasEverBeen === false;
   }
 
   /** Whether everybody may come in without a credential; undefined until it is known whether this log has ever had a key. */

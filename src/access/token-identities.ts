@@ -15,12 +15,20 @@ const SENTENCES: Readonly<Record<Refusal, readonly ['invalid-credential' | 'unav
 
 /** Turns verified tokens into identities. */
 export class TokenIdentities implements TokenVerifier {
-  readonly #verifier: Pick<JwtVerifier, 'verify'>;
+  readonly #verifier: JwtVerifier;
   /** What a token grants, made once for each. */
   readonly #owners = new WeakMap<Verified, Identity>();
 
-  constructor(verifier: Pick<JwtVerifier, 'verify'>) {
+  constructor(verifier: JwtVerifier) {
     this.#verifier = verifier;
+  }
+
+  open(): void {
+    this.#verifier.open();
+  }
+
+  close(): void {
+    this.#verifier.close();
   }
 
   identify(token: string): Identity | Problem | Promise<Identity | Problem> {

@@ -39,16 +39,16 @@ t.test('it is open on a loopback address alone, and only where no setting says w
   for (const [environment, hasTokens, mode, needsKeys] of MODES) {
     const access = read(environment, hasTokens);
     t.equal(access.settings.mode, mode, JSON.stringify(environment));
-    t.equal(access.needsKeys, needsKeys, JSON.stringify(environment));
+    t.equal(access.settings.needsKeys, needsKeys, JSON.stringify(environment));
   }
   t.end();
 });
 
 t.test('a file declares keys, as JSON or YAML', (t) => {
   for (const text of [JSON.stringify({ keys: [ENTRY] }), `keys:\n  - id: ${ENTRY.id}\n    sha256: ${ENTRY.sha256}\n    name: ci\n    publish: [deploys.>]\n`]) {
-    const { declared, settings, needsKeys } = read({ HOST: '0.0.0.0', ...file(t, text) });
+    const { declared, settings } = read({ HOST: '0.0.0.0', ...file(t, text) });
     t.equal(settings.mode, 'on');
-    t.equal(needsKeys, false);
+    t.equal(settings.needsKeys, false);
     t.match(declared.get(KEY.id), { name: 'ci', permissions: { publish: ['deploys.>'], subscribe: [], admin: false }, secrets: [{ digest: KEY.digest }] });
   }
   t.end();

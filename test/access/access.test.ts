@@ -15,6 +15,10 @@ function record({ id, digest }: { readonly id: string; readonly digest: Buffer }
   return { id, name: id, permissions: { publish: ['user.alice.>'], subscribe: ['user.alice.>', 'news'], admin: false }, secrets: [{ digest, expires: undefined }], created: 0, expires: undefined, revoked: undefined, lastUsed: undefined, ...more };
 }
 
+function never(): never {
+  throw new Error('It is not opened here.');
+}
+
 interface World {
   readonly settings?: Partial<AccessSettings>;
   readonly hasEverBeen?: boolean | undefined;
@@ -27,9 +31,9 @@ function build({ settings, hasEverBeen = true, rows = [record(ALICE), record(ROO
   const used: string[] = [];
   const find = (id: string): KeyRecord | undefined => rows.find((row) => row.id === id);
   const access = new Access({
-    settings: { mode: 'on', publicTopics: [], publicPublish: [], ...settings },
+    settings: { mode: 'on', publicTopics: [], publicPublish: [], needsKeys: false, ...settings },
     keys: {
-      hasEverBeen, now: () => NOW, noteUse: (id) => void used.push(id),
+      open: never, stop: never, hasEverBeen, now: () => NOW, noteUse: (id) => void used.push(id),
       find: (id) => later === undefined ? find(id) : later === 'answers' ? Promise.resolve(find(id)) : Promise.reject(new KeysUnavailable('away')),
     },
     declared: new Map([[DECLARED.id, record(DECLARED)]]),
@@ -109,7 +113,7 @@ t.test('on a loopback address everybody may come in until there has been a key, 
   const closed = build({ ...loopback, hasEverBeen: true }).access;
   t.equal(closed.isOpen, false);
   t.match(closed.identify(undefined, false), { mayOperate: false, grant: { isAnonymous: true } });
-  const unknown = new Access({ settings: { mode: 'loopback', publicTopics: [], publicPublish: [] }, keys: { hasEverBeen: undefined, now: () => NOW, noteUse: () => undefined, find: () => undefined }, declared: new Map(), tokens: undefined });
+  const unknown = new Access({ settings: { mode: 'loopback', publicTopics: [], publicPublish: [], needsKeys: false }, keys: { open: never, stop: never, hasEverBeen: undefined, now: () => NOW, noteUse: () => undefined, find: () => undefined }, declared: new Map(), tokens: undefined });
   t.equal(unknown.isOpen, undefined);
   t.match(unknown.identify(undefined, false), { code: 'unavailable' });
   t.end();
