@@ -56,6 +56,13 @@ t.test('times may have fractions, and clocks may differ by a minute', async (t) 
   for (const changes of [{ iat: SECONDS + 60, exp: SECONDS + 61 }, { nbf: SECONDS + 60 }, { exp: SECONDS - 9.5 }, { exp: SECONDS + 86_390 }]) t.match(await jwt.verify(hs256(claims(changes))), { subject: 'alice' }, JSON.stringify(changes));
 });
 
+t.test('what is verified has always some time left, though jose counts whole seconds', async (t) => {
+  const jwt = verifier({ JWT_SECRET: SECRET }, { now: () => NOW + 500 });
+  t.match(await refused(jwt, hs256(claims({ iat: SECONDS - 100, exp: SECONDS - 59.5 }))), { refusal: 'expired' });
+  t.match(await refused(jwt, hs256(claims({ iat: SECONDS - 100, exp: SECONDS - 59.501 }))), { refusal: 'expired' });
+  t.match(await jwt.verify(hs256(claims({ iat: SECONDS - 100, exp: SECONDS - 59.499 }))), { expires: NOW + 501 });
+});
+
 t.test('the examples of the RFCs have good signatures, and nothing else of them is', async (t) => {
   const PAYLOAD = 'eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ';
   const secret = createSecretKey(Buffer.from('AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow', 'base64url'));
