@@ -1,11 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { Access } from './access/access.ts';
-import { readAccess } from './access/access-settings.ts';
+import { Access, type TokenVerifier } from './access/access.ts';
+import { hasTokenKeys, readAccess } from './access/access-settings.ts';
 import { KeyAdministration } from './access/key-administration.ts';
-import { hasTokenKeys, JwtVerifier } from './access/jwt.ts';
 import { KnownKeys } from './access/known-keys.ts';
-import { TokenIdentities } from './access/token-identities.ts';
 import type { Bus } from './bus/bus.ts';
 import { LocalBus } from './bus/local.ts';
 import { configure, exitIfWrong } from './config/config.ts';
@@ -34,7 +32,7 @@ const metrics = new Metrics({
 });
 const { counters } = metrics;
 
-const { settings: accessSettings, declared } = exitIfWrong(() => readAccess(config, hasTokenKeys(config)));
+const { settings: accessSettings, declared } = exitIfWrong(() => readAccess(config));
 
 const store: Store & { readonly keys: KeyStore } = await makeStore();
 const bus: Bus = await makeBus();
@@ -63,8 +61,7 @@ const delivery = new Delivery({
 });
 
 const knownKeys = new KnownKeys({ store: store.keys, clock, logger, pollMs: config.POLL_MS });
-const jwt = hasTokenKeys(config) ? new JwtVerifier({ config, clock, now: () => Date.now(), logger }) : undefined;
-const access = new Access({ settings: accessSettings, keys: knownKeys, declared, tokens: jwt && new TokenIdentities(jwt) });
+const access = new Access({ settings: accessSettings, keys: knownKeys, declared, tokens: hasTokenKeys(config) ? await makeTokens() : undefined });
 const keys = new KeyAdministration({
   store: store.keys, logger,
   // If it fails, the next poll finds the change.
@@ -103,6 +100,12 @@ await lifecycle.serve(buildApp(service), early ?? lifecycle.openLog());
 async function makeStore(): Promise<Store & { readonly keys: KeyStore }> {
   if (database.kind === 'sqlite') return new (await import('./store/sqlite/sqlite.ts')).SqliteStore({ file: resolve(database.file), logger });
   return new (await import('./store/postgres/postgres.ts')).PostgresStore({ url: database.url, maxPgConnections: config.DATABASE_CONNECTIONS, logger });
+}
+
+/** Loads what checks tokens only where a setting names their key. */
+async function makeTokens(): Promise<TokenVerifier> {
+  const [{ JwtVerifier }, { TokenIdentities }] = await Promise.all([import('./access/jwt.ts'), import('./access/token-identities.ts')]);
+  return new TokenIdentities(new JwtVerifier({ config, clock, now: () => Date.now(), logger }));
 }
 
 /** Loads ioredis only where it is used: that takes a while. */

@@ -15,13 +15,16 @@ export interface DeclaredAccess {
   readonly declared: ReadonlyMap<string, KeyRecord>;
 }
 
-type AccessConfig = Pick<Config, 'AUTH' | 'HOST' | 'PUBLIC_TOPICS' | 'PUBLIC_PUBLISH' | 'ACCESS_FILE'>;
+type TokenConfig = Pick<Config, 'JWT_SECRET' | 'JWT_PUBLIC_KEY' | 'JWT_JWKS_URL'>;
+type AccessConfig = TokenConfig & Pick<Config, 'AUTH' | 'HOST' | 'PUBLIC_TOPICS' | 'PUBLIC_PUBLISH' | 'ACCESS_FILE'>;
 
-/**
- * @param hasTokens Whether the settings name what tokens are signed with.
- * @throws ConfigError with a line for each value that is wrong
- */
-export function readAccess(config: AccessConfig, hasTokens: boolean): DeclaredAccess {
+/** Whether a setting names a key that checks tokens. */
+export function hasTokenKeys({ JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL }: TokenConfig): boolean {
+  return (JWT_SECRET ?? JWT_PUBLIC_KEY ?? JWT_JWKS_URL) !== undefined;
+}
+
+/** @throws ConfigError with a line for each value that is wrong */
+export function readAccess(config: AccessConfig): DeclaredAccess {
   const lines: string[] = [];
   const collect = <Result>(setting: string, read: () => Result, otherwise: Result): Result => {
     try {
@@ -36,7 +39,7 @@ export function readAccess(config: AccessConfig, hasTokens: boolean): DeclaredAc
   const publicPublish = collect('PUBLIC_PUBLISH', () => readPatterns(PUBLIC_PUBLISH, 'PUBLIC_PUBLISH'), []);
   const declared = collect('ACCESS_FILE', () => ACCESS_FILE === undefined ? new Map<string, KeyRecord>() : readAccessFile(readFileSync(ACCESS_FILE, 'utf8')), new Map<string, KeyRecord>());
   if (lines.length > 0) throw new ConfigError(lines);
-  const namesAccess = hasTokens || ACCESS_FILE !== undefined || publicTopics.length > 0 || publicPublish.length > 0;
+  const namesAccess = hasTokenKeys(config) || ACCESS_FILE !== undefined || publicTopics.length > 0 || publicPublish.length > 0;
   const mode = AUTH === '' ? (isLoopback(HOST) && !namesAccess ? 'loopback' : 'on') : AUTH;
   return { settings: { mode, publicTopics, publicPublish, needsKeys: mode === 'on' && AUTH === '' && !namesAccess }, declared };
 }

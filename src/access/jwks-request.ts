@@ -1,9 +1,9 @@
 import type { Clock } from '../runtime/clock.ts';
 
 /** How long an answer may take, with its body. Stops an endpoint that sends a byte a minute. */
-const REQUEST_MAX_MS = 5000;
+const FETCH_MAX_MS = 5000;
 /** The longest answer, uncompressed. Stops one without an end; key sets have some kilobytes. */
-const ANSWER_MAX_BYTES = 128 * 1024;
+const SET_MAX_BYTES = 128 * 1024;
 
 /** Why a key set cannot be had. The text repeats nothing that the endpoint sent. */
 export class JwksUnavailable extends Error {
@@ -23,7 +23,7 @@ export interface JwksRequest {
  */
 export async function requestJwks({ url, clock, signal }: JwksRequest): Promise<unknown> {
   const late = new AbortController();
-  const timer = clock.after(REQUEST_MAX_MS, () => late.abort(new JwksUnavailable(`it took longer than ${REQUEST_MAX_MS / 1000} seconds`)));
+  const timer = clock.after(FETCH_MAX_MS, () => late.abort(new JwksUnavailable(`it took longer than ${FETCH_MAX_MS / 1000} seconds`)));
   try {
     const response = await fetch(url, { redirect: 'error', signal: AbortSignal.any([signal, late.signal]), headers: { accept: 'application/jwk-set+json, application/json' } });
     if (response.status !== 200) {
@@ -44,7 +44,7 @@ async function readBounded(response: Response): Promise<Buffer> {
   for await (const chunk of response.body ?? []) {
     bytes += chunk.length;
     // Leaving the loop ends the connection.
-    if (bytes > ANSWER_MAX_BYTES) throw new JwksUnavailable(`its answer is longer than ${ANSWER_MAX_BYTES} bytes`);
+    if (bytes > SET_MAX_BYTES) throw new JwksUnavailable(`its answer is longer than ${SET_MAX_BYTES} bytes`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

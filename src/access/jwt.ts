@@ -38,11 +38,6 @@ export interface JwtOptions {
   readonly logger: Logger;
 }
 
-/** Whether a setting names a key that checks tokens. */
-export function hasTokenKeys({ JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL }: JwtConfig): boolean {
-  return (JWT_SECRET ?? JWT_PUBLIC_KEY ?? JWT_JWKS_URL) !== undefined;
-}
-
 export class JwtVerifier {
   readonly #config: JwtConfig;
   readonly #now: () => number;

@@ -27,7 +27,7 @@ const READ: readonly Method[] = ['GET', 'HEAD'];
 const READING = ['after', 'lastEventId', 'since', 'pattern'] as const;
 
 /** What is asked of a key: its lists of topics, as long as they may be. */
-const KEY_MAX_BYTES = 64 * 1024;
+const KEY_REQUEST_MAX_BYTES = 64 * 1024;
 
 export const ENDPOINTS = {
   publish: { url: '/topics/:topic', methods: ['POST'], access: 'messages', once: ['event', 'idempotencyKey'], body: 'MESSAGE_BYTES' },
@@ -44,8 +44,8 @@ export const ENDPOINTS = {
   metrics: { url: '/metrics', methods: READ, access: 'operations', once: [] },
   openapi: { url: '/openapi.json', methods: READ, access: 'operations', once: [] },
   listKeys: { url: '/keys', methods: READ, access: 'administration', once: ['after', 'limit'] },
-  createKey: { url: '/keys', methods: ['POST'], access: 'administration', once: [], body: KEY_MAX_BYTES },
+  createKey: { url: '/keys', methods: ['POST'], access: 'administration', once: [], body: KEY_REQUEST_MAX_BYTES },
   key: { url: '/keys/:id', methods: READ, access: 'administration', once: [] },
   revokeKey: { url: '/keys/:id', methods: ['DELETE'], access: 'administration', once: [] },
-  rotateKey: { url: '/keys/:id/rotate', methods: ['POST'], access: 'administration', once: [], body: KEY_MAX_BYTES },
+  rotateKey: { url: '/keys/:id/rotate', methods: ['POST'], access: 'administration', once: [], body: KEY_REQUEST_MAX_BYTES },
 } as const satisfies Record<string, Endpoint>;

@@ -8,8 +8,8 @@ import { ConfigError, readConfig } from '../../src/config/config.ts';
 const KEY = makeApiKey();
 const ENTRY = { id: KEY.id, sha256: KEY.digest.toString('hex'), name: 'ci', publish: ['deploys.>'] };
 
-function read(environment: Readonly<Record<string, string>>, hasTokens = false): ReturnType<typeof readAccess> {
-  return readAccess(readConfig(environment, { dotenv: false }), hasTokens);
+function read(environment: Readonly<Record<string, string>>): ReturnType<typeof readAccess> {
+  return readAccess(readConfig(environment, { dotenv: false }));
 }
 
 function file(t: Test, text: string): Record<string, string> {
@@ -18,26 +18,28 @@ function file(t: Test, text: string): Record<string, string> {
   return { ACCESS_FILE: path };
 }
 
-const MODES: readonly (readonly [environment: Readonly<Record<string, string>>, hasTokens: boolean, mode: string, needsKeys: boolean])[] = [
-  [{}, false, 'loopback', false],
-  [{ HOST: '::1' }, false, 'loopback', false],
-  [{ HOST: 'localhost' }, false, 'loopback', false],
-  [{ HOST: '0.0.0.0' }, false, 'on', true],
-  [{ HOST: '192.0.2.7' }, false, 'on', true],
-  [{ HOST: '0.0.0.0', AUTH: 'on' }, false, 'on', false],
-  [{ HOST: '0.0.0.0', AUTH: 'off' }, false, 'off', false],
-  [{ HOST: '0.0.0.0' }, true, 'on', false],
-  [{ HOST: '0.0.0.0', PUBLIC_TOPICS: 'news.>' }, false, 'on', false],
-  [{ AUTH: 'on' }, false, 'on', false],
-  [{ AUTH: 'off' }, false, 'off', false],
-  [{}, true, 'on', false],
-  [{ PUBLIC_TOPICS: 'news.>' }, false, 'on', false],
-  [{ PUBLIC_PUBLISH: 'feedback' }, false, 'on', false],
+const JWT_SECRET = 'a secret of more than thirty-two bytes';
+
+const MODES: readonly (readonly [environment: Readonly<Record<string, string>>, mode: string, needsKeys: boolean])[] = [
+  [{}, 'loopback', false],
+  [{ HOST: '::1' }, 'loopback', false],
+  [{ HOST: 'localhost' }, 'loopback', false],
+  [{ HOST: '0.0.0.0' }, 'on', true],
+  [{ HOST: '192.0.2.7' }, 'on', true],
+  [{ HOST: '0.0.0.0', AUTH: 'on' }, 'on', false],
+  [{ HOST: '0.0.0.0', AUTH: 'off' }, 'off', false],
+  [{ HOST: '0.0.0.0', JWT_SECRET }, 'on', false],
+  [{ HOST: '0.0.0.0', PUBLIC_TOPICS: 'news.>' }, 'on', false],
+  [{ AUTH: 'on' }, 'on', false],
+  [{ AUTH: 'off' }, 'off', false],
+  [{ JWT_SECRET }, 'on', false],
+  [{ PUBLIC_TOPICS: 'news.>' }, 'on', false],
+  [{ PUBLIC_PUBLISH: 'feedback' }, 'on', false],
 ];
 
 t.test('it is open on a loopback address alone, and only where no setting says who may come in', (t) => {
-  for (const [environment, hasTokens, mode, needsKeys] of MODES) {
-    const access = read(environment, hasTokens);
+  for (const [environment, mode, needsKeys] of MODES) {
+    const access = read(environment);
     t.equal(access.settings.mode, mode, JSON.stringify(environment));
     t.equal(access.settings.needsKeys, needsKeys, JSON.stringify(environment));
   }

@@ -72,7 +72,7 @@ t.test('the image: small, nobody\'s root, signals arrive', (t) => {
   t.equal(one('VOLUME'), '/data');
   t.equal(readConfig({ ...environment(), AUTH: 'off' }, { dotenv: false }).PORT, Number(one('EXPOSE')));
   t.match(environment()['DATABASE_URL'], /^file:\/data\//, 'the log is on the volume');
-  t.equal(readAccess(readConfig(environment(), { dotenv: false }), false).settings.needsKeys, true, 'it is not open to everybody unless somebody says so');
+  t.equal(readAccess(readConfig(environment(), { dotenv: false })).settings.needsKeys, true, 'it is not open to everybody unless somebody says so');
   const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
   t.equal(`exec ${(JSON.parse(one('CMD')) as string[]).join(' ')}`, scripts['start'], 'started as npm start does, without a shell');
   t.end();

@@ -8,8 +8,10 @@ import { CREDENTIALS, expectedOf, matrix, type CredentialKind, type Facts, type 
 import { Http, type Answer } from '../support/http.ts';
 import { startInstance, type Instance } from '../support/instance.ts';
 import { startPostgres } from '../support/postgres.ts';
+import { bearer } from '../support/keys-command.ts';
 import { startRedis } from '../support/redis.ts';
 import { tempFolder } from '../support/temp.ts';
+import { hs256, SECRET } from '../support/tokens.ts';
 import { until } from '../support/until.ts';
 
 /**
@@ -28,7 +30,11 @@ function accessFile(t: Test): string {
   return path;
 }
 
-const bearer = (text: string): Record<string, string> => ({ authorization: `Bearer ${text}` });
+/** A token that an application made. It is good for an hour. */
+function token(tidings: object, { secret = SECRET, ageSeconds = 0 } = {}): string {
+  const iat = Math.floor(Date.now() / 1000) - ageSeconds;
+  return hs256({ sub: 'matrix', iat, exp: iat + 3600, tidings }, {}, secret);
+}
 
 interface MadeKey {
   readonly id: string;
@@ -59,6 +65,11 @@ async function credentials(http: Http): Promise<Record<CredentialKind, Record<st
     narrow: bearer(narrow.key),
     right: bearer(right.key),
     administrator: bearer(ROOT.text),
+    'bad-token': bearer(token({ publish: ['>'], subscribe: ['>'], admin: true }, { secret: `${SECRET}!` })),
+    'expired-token': bearer(token({ publish: ['>'], subscribe: ['>'], admin: true }, { ageSeconds: 7200 })),
+    'narrow-token': bearer(token({ publish: ['other'], subscribe: ['other', 'matrix'] })),
+    'right-token': bearer(token({ publish: ['{sub}.>'], subscribe: ['{sub}.>'] })),
+    'administrator-token': bearer(token({ admin: true })),
   };
 }
 
@@ -100,7 +111,7 @@ const METHODS = ['GET', 'HEAD', 'POST', 'DELETE', 'PUT'] as const;
 const paths = Map.groupBy(Object.values<Endpoint>(ENDPOINTS), ({ url }) => url);
 
 async function play(t: Test, env: Readonly<Record<string, string>>): Promise<void> {
-  const instance = await startInstance(t, { ACCESS_FILE: accessFile(t), LOG_LEVEL: 'debug', ...env });
+  const instance = await startInstance(t, { ACCESS_FILE: accessFile(t), JWT_SECRET: SECRET, LOG_LEVEL: 'debug', ...env });
   const http = new Http(t, instance.url);
   const headers = await credentials(http);
   const wrong: string[] = [];

@@ -3,7 +3,7 @@ import { ENDPOINTS } from '../../src/http/endpoints.ts';
 /** The access matrix: what each endpoint is asked, and what each kind of credential gets. A new endpoint without a row is an error of types. */
 
 /** `narrow` has other topics; `right` those that are asked for; `administrator` administers, and has no topics. */
-export const CREDENTIALS = ['none', 'malformed', 'unknown', 'wrong-secret', 'expired', 'revoked', 'narrow', 'right', 'administrator'] as const;
+export const CREDENTIALS = ['none', 'malformed', 'unknown', 'wrong-secret', 'expired', 'revoked', 'bad-token', 'expired-token', 'narrow', 'narrow-token', 'right', 'right-token', 'administrator', 'administrator-token'] as const;
 export type CredentialKind = (typeof CREDENTIALS)[number];
 
 export interface Expected {
@@ -56,9 +56,9 @@ export function matrix({ message, key }: Facts): Readonly<Record<keyof typeof EN
 export function expectedOf(kind: CredentialKind, { none, narrow, right, administrator, bad = 401 }: Expected): number {
   switch (kind) {
     case 'none': return none;
-    case 'narrow': return narrow;
-    case 'right': return right;
-    case 'administrator': return administrator;
+    case 'narrow': case 'narrow-token': return narrow;
+    case 'right': case 'right-token': return right;
+    case 'administrator': case 'administrator-token': return administrator;
     default: return bad;
   }
 }
