@@ -1,7 +1,7 @@
 import Negotiator from 'negotiator';
 import type { Config } from '../config/config.ts';
 import type { Access } from '../access/access.ts';
-import { anonymous, EVERYBODY, type Identity } from '../access/identity.ts';
+import { anonymous, type Identity } from '../access/identity.ts';
 import { publishProblem } from '../model/grant.ts';
 import { Problem, type ProblemCode } from '../model/problem.ts';
 import { isLoopback } from '../config/loopback.ts';

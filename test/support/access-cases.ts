@@ -1,4 +1,4 @@
-import { ENDPOINTS } from '../../src/http/endpoints.ts';
+import type { ENDPOINTS } from '../../src/http/endpoints.ts';
 
 /** The access matrix: what each endpoint is asked, and what each kind of credential gets. A new endpoint without a row is an error of types. */
 
@@ -54,11 +54,6 @@ export function matrix({ message, key }: Facts): Readonly<Record<keyof typeof EN
 }
 
 export function expectedOf(kind: CredentialKind, { none, narrow, right, administrator, bad = 401 }: Expected): number {
-  switch (kind) {
-    case 'none': return none;
-    case 'narrow': case 'narrow-token': return narrow;
-    case 'right': case 'right-token': return right;
-    case 'administrator': case 'administrator-token': return administrator;
-    default: return bad;
-  }
+  const good: Readonly<Partial<Record<CredentialKind, number>>> = { none, narrow, 'narrow-token': narrow, right, 'right-token': right, administrator, 'administrator-token': administrator };
+  return good[kind] ?? bad;
 }
