@@ -4,12 +4,12 @@ import type { Permissions } from '../model/permissions.ts';
  * API keys in the database of the log. Both stores implement this contract, and `test/contract/key-store.ts` checks them. Only digests of
  * secrets come in and go out.
  *
- * Every change takes the next `version` in its own transaction, so that versions are in the order of the commits: an instance that has seen a version
- * asks for the changes after it. Changes are durable when they resolve, like an append. Times are the clock of the machine that the database is on, in
- * milliseconds since 1970. Unlike the log's clock it does not stay at a message from a clock that was ahead, which would end every key that expires.
+ * Every change takes the next `version` in its own transaction, so versions are in the order of the commits. An instance that has seen a version
+ * asks for the changes after it. Changes are durable when they resolve, like an append. Times are the clock of the database's machine, in
+ * milliseconds since 1970. The log's own clock would not do: after one message from a clock that was ahead, every key that expires would have ended.
  *
- * Methods reject with a `StoreError` and nothing else. None blocks the event loop or waits without end. A change that rejects with `outcome-unknown` may be
- * asked for again as it was: it happens once. What is not as the comments below say is `refused`.
+ * Methods reject with a `StoreError` and nothing else: with `refused` where an argument is beyond its bounds. None blocks the event loop or waits without
+ * end. A change that rejects with `outcome-unknown` may be asked for again with the same arguments: it happens once.
  */
 export interface KeyStore {
   /** What changed after a version. Never from a snapshot that is older than the call. Writes nothing. */
@@ -18,12 +18,12 @@ export interface KeyStore {
   /** The keys with these ids, at most `FIND_MAX_KEYS` of them, in any order; revoked and expired ones too. Ids that no key has are left out. Never from a snapshot that is older than the call. */
   findKeys(ids: readonly string[]): Promise<readonly KeyRecord[]>;
 
-  /** Keys in the order of their ids, after an id (`''`: from the first), at most `limit`, which is at most `LIST_MAX_KEYS`; revoked and expired ones too. */
+  /** At most `limit` keys after an id (`''`: from the first), in the order of their ids; revoked and expired ones too. `limit` is at most `LIST_MAX_KEYS`. */
   listKeys(page: { readonly after: string; readonly limit: number }): Promise<readonly KeyRecord[]>;
 
   /**
-   * Stores a new key. If a key has the id and this newest secret already, nothing changes, and the answer is that key. Deletes some of the keys that
-   * ended `KEPT_ENDED_KEYS_MS` ago, by the clock as far as it is believed (invariant 10), and of those that exceed `MAX_ENDED_KEYS`, the first that ended.
+   * Stores a new key. If a key has the id and this newest secret already, nothing changes, and the answer is that key. Also deletes keys that ended
+   * `KEPT_ENDED_KEYS_MS` ago, and the oldest of more than `MAX_ENDED_KEYS`. What has ended is decided by the clock as far as it is believed (invariant 10).
    * @returns undefined, and nothing was stored, where `MAX_KEYS` keys are held that have not ended, or another key has the id.
    */
   createKey(key: NewKey): Promise<KeyRecord | undefined>;
@@ -107,8 +107,8 @@ export interface KeyChanges {
   /** The newest version; 0 where there has never been a key. It goes back only where the database did. */
   readonly version: number;
   /**
-   * The ids of the keys that changed after the version asked about, each once, in the order of their last changes. undefined where any key may have changed: they are more than
-   * `CHANGES_MAX_KEYS`, or the database may have lost changes, because that version is beyond the newest, or another PostgreSQL server gave it.
+   * The ids of the keys that changed after the version asked about, each once, in the order of their last changes. undefined where any key may have
+   * changed. Then they are more than `CHANGES_MAX_KEYS`, or the database may have lost changes: that version is beyond the newest, or another server gave it.
    */
   readonly changed: readonly string[] | undefined;
   /** The clock: milliseconds since 1970. */

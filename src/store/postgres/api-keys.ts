@@ -6,7 +6,7 @@ import type { Row } from './connection.ts';
 import { hexadecimal, literal, strings, wholeNumber } from './literals.ts';
 
 /**
- * The calls of `KeyStore` as SQL. A change is two statements in one message: the first locks the row of the version, and the second has a snapshot
+ * The calls of `KeyStore` as SQL. A change is several statements in one message. The first locks the row of the version, and those after it have snapshots
  * taken under that lock. Keys travel as JSON in one row, so that each answer has a row, which says whether a standby gave it.
  */
 
@@ -84,7 +84,7 @@ export function noteUseCall(ids: readonly string[]): string {
 }
 
 interface Change {
-  /** What comes before it under the lock, and takes no version. */
+  /** A statement that the lock covers too, and that takes no version. */
   readonly first?: string;
   /** Changes the row `k`, and gives it the version of `next n`. */
   readonly change: string;
@@ -122,7 +122,7 @@ function rowIn(key: unknown): KeyRow {
   const [id, name, permissions, digest, oldDigest, oldExpires, created, expires, revoked, lastUsed] = key as readonly unknown[];
   return {
     id: textIn(id), name: textIn(name), permissions: textIn(permissions), digest: digestIn(digest), oldDigest: oldDigest === null ? null : digestIn(oldDigest),
-    oldExpires: timeIn(oldExpires), created: wholeNumber(String(created)), expires: timeIn(expires), revoked: timeIn(revoked), lastUsed: timeIn(lastUsed),
+    oldExpires: timeOrNull(oldExpires), created: timeIn(created), expires: timeOrNull(expires), revoked: timeOrNull(revoked), lastUsed: timeOrNull(lastUsed),
   };
 }
 
@@ -145,8 +145,13 @@ function digestIn(value: unknown): Uint8Array {
 
 const DIGEST = /^[0-9a-f]{64}$/;
 
-function timeIn(value: unknown): number | null {
-  return value === null ? null : wholeNumber(String(value));
+function timeIn(value: unknown): number {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw wrongKey();
+  return value;
+}
+
+function timeOrNull(value: unknown): number | null {
+  return value === null ? null : timeIn(value);
 }
 
 function wrongKey(): TypeError {

@@ -31,7 +31,7 @@ type Understand<Answer> = (rows: readonly Row[]) => Answer;
 interface Failing {
   /** Whether the `PgConnection` can be used again. */
   readonly survives: (error: unknown) => boolean;
-  /** What it is when nothing proves that the message was without effect. */
+  /** Its kind where nothing proves that the message had no effect. */
   readonly lost: StoreErrorKind;
 }
 

@@ -1,8 +1,7 @@
 import { checkKeys, checkNewKey, checkSecret, checkVersion } from '../key-rows.ts';
-import { FIND_MAX_KEYS, LIST_MAX_KEYS, NOTE_MAX_KEYS, type KeyChanges, type KeyRecord, type KeyStore, type NewKey, type NewSecret, type OpenedKeyStore } from '../key-store.ts';
+import { FIND_MAX_KEYS, LIST_MAX_KEYS, NOTE_MAX_KEYS, type KeyChanges, type KeyRecord, type KeyStore, type NewKey, type NewSecret } from '../key-store.ts';
 import { changesCall, changesIn, createCall, findCall, keyIn, keysIn, listCall, noteUseCall, revokeCall, rotateCall } from './api-keys.ts';
-import { applyMigrations } from './migrate.ts';
-import { PgConnections } from './connection-pool.ts';
+import type { PgConnections } from './connection-pool.ts';
 
 /** Turns each call into SQL, and the answer into what `KeyStore` promises. */
 export class PostgresKeyStore implements KeyStore {
@@ -50,19 +49,4 @@ export class PostgresKeyStore implements KeyStore {
   #change(call: string): Promise<KeyRecord | undefined> {
     return this.#use().change(call, ([row]) => keyIn(row!));
   }
-}
-
-/**
- * The keys of a database, beside instances or before the first of them, without beginning an epoch. Like an instance it brings the schema up to date, and leaves
- * what takes long to the next instance. For the command line. Rejects with a `StoreError`.
- */
-export async function openKeyStore(url: string): Promise<OpenedKeyStore> {
-  const pgConnections = new PgConnections({ url, maxQueryConnections: 1 });
-  try {
-    await pgConnections.session(applyMigrations);
-  } catch (error) {
-    await pgConnections.close();
-    throw error;
-  }
-  return Object.assign(new PostgresKeyStore(() => pgConnections), { close: () => pgConnections.close() });
 }

@@ -13,7 +13,7 @@ import type { Snapshot } from './log-state.ts';
 import { SharedFiles } from './shared-files.ts';
 import { SupervisedWorker } from './supervised-worker.ts';
 import { packRequests, unpackMessages, unpackOutcomes } from './worker-packing.ts';
-import { PROMISES, type Call, type Calls } from './worker-protocol.ts';
+import { ACKNOWLEDGED, type Call, type Calls } from './worker-protocol.ts';
 
 /**
  * The room `sqlite` keeps the log in a file, which several processes of one host may share. SQLite waits for locks and disks in the thread
@@ -69,7 +69,7 @@ export class SqliteStore implements Store {
 
   async append(requests: readonly AppendRequest[]): Promise<Appended> {
     const packed = packRequests(requests);
-    const { outcomes, log } = await this.#promise('append', packed, [packed.bytes, packed.numbers.buffer]);
+    const { outcomes, log } = await this.#acknowledged('append', packed, [packed.bytes, packed.numbers.buffer]);
     const state = this.#state(log);
     return { outcomes: unpackOutcomes(outcomes, this.#epochs.name), log: state };
   }
@@ -121,8 +121,8 @@ export class SqliteStore implements Store {
     await this.#writer?.close();
   }
 
-  /** Asks the writer for what is acknowledged. */
-  async #promise<Name extends Call>(name: Name, argument: Calls[Name]['argument'], transfer?: Transferable[]): Promise<Calls[Name]['value']> {
+  /** Calls the writer for something that is acknowledged. Nothing is, while something cannot be read. */
+  async #acknowledged<Name extends Call>(name: Name, argument: Calls[Name]['argument'], transfer?: Transferable[]): Promise<Calls[Name]['value']> {
     const writer = this.#lifecycle.use(this.#writer);
     if (this.#damage !== undefined) throw this.#damage.error;
     const value = await writer.call(name, argument, transfer);
@@ -132,8 +132,8 @@ export class SqliteStore implements Store {
   }
 
   async #callKeys<Name extends KeyCall>(name: Name, argument: KeyCalls[Name]['argument']): Promise<KeyCalls[Name]['answer']> {
-    const { answer, log } = PROMISES.has(name)
-      ? await this.#promise(name, argument)
+    const { answer, log } = ACKNOWLEDGED.has(name)
+      ? await this.#acknowledged(name, argument)
       : await this.#ask(this.#lifecycle.use(KEY_READS.has(name) ? this.#queryWorker : this.#writer), name, argument);
     this.#state(log);
     return answer;

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { NEVER_MS } from '../../../src/store/key-rows.ts';
 import type { OpenedKeyStore } from '../../../src/store/key-store.ts';
-import { openKeyStore } from '../../../src/store/postgres/key-store.ts';
+import { openKeyStore } from '../../../src/store/postgres/open-key-store.ts';
 import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
 import { LOCK_MS } from '../../../src/store/postgres/transaction-settings.ts';
 import type { KeyDatabase } from '../../contract/key-store-kit.ts';
