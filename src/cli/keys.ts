@@ -111,7 +111,7 @@ async function reportProblems(task: () => Promise<void>): Promise<void> {
 async function openKeys(): Promise<OpenedKeyStore> {
   const location = configure().DATABASE_URL;
   if (location.kind === 'sqlite') return (await import('../store/sqlite/open-key-store.ts')).openKeyStore(location.file);
-  return (await import('../store/postgres/key-store.ts')).openKeyStore(location.url);
+  return (await import('../store/postgres/open-key-store.ts')).openKeyStore(location.url);
 }
 
 function show({ record, text }: ShownKey): void {
