@@ -1,6 +1,7 @@
 import closeWithGrace from 'close-with-grace';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
+import type { Access } from './access/access.ts';
 import type { Bus } from './bus/bus.ts';
 import type { Config } from './config/config.ts';
 import type { Delivery } from './delivery/delivery.ts';
@@ -42,6 +43,7 @@ export interface LifecycleDependencies {
   readonly bus: Bus;
   readonly log: MessageLog;
   readonly delivery: Delivery;
+  readonly access: Access;
   readonly clock: Clock;
   readonly counters: Pick<Counters, 'requests'>;
   /** What is told of the database, without secrets. */
@@ -56,6 +58,7 @@ export class Lifecycle {
   readonly #bus: Bus;
   readonly #log: MessageLog;
   readonly #delivery: Delivery;
+  readonly #access: Access;
   readonly #clock: Clock;
   readonly #lastRequest: LastChange;
   readonly #databaseName: string;
@@ -63,13 +66,14 @@ export class Lifecycle {
   #openFailure: string | undefined;
   #isDraining = false;
 
-  constructor({ config, logger, store, bus, log, delivery, clock, counters, databaseName }: LifecycleDependencies) {
+  constructor({ config, logger, store, bus, log, delivery, access, clock, counters, databaseName }: LifecycleDependencies) {
     this.#config = config;
     this.#logger = logger;
     this.#store = store;
     this.#bus = bus;
     this.#log = log;
     this.#delivery = delivery;
+    this.#access = access;
     this.#clock = clock;
     this.#lastRequest = new LastChange(clock, () => counters.requests.fast + counters.requests.ordinary);
     this.#databaseName = databaseName;
@@ -95,10 +99,15 @@ export class Lifecycle {
     let state: LogState;
     try {
       state = await this.#store.open();
+      await this.#access.open();
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       this.#openFailure = error.message;
       return error;
+    }
+    if (this.#access.hasNobody) {
+      process.stderr.write(`HOST: ${this.#config.HOST} can be reached from other machines, and there is no key; make one (npx tidings keys create --name me --admin), or set AUTH=off to allow everybody, or HOST=127.0.0.1\n`);
+      process.exit(1);
     }
     await this.#log.open(state, this.#delivery.fanout);
     if (this.#isDraining) return undefined;
@@ -161,9 +170,14 @@ export class Lifecycle {
     process.stderr.write([
       `Tidings listens on ${url}`,
       `Its messages are in ${this.#databaseName}${REDIS_URL === undefined ? '' : '; other instances are told through Redis'}`,
-      'Try it:',
-      `  curl -N ${url}/topics/hello/events`,
-      `  curl -d 'Hello, world' ${url}/topics/hello`,
+      ...(this.#access.isOpen === true
+        ? [
+            'Everybody who reaches this address may publish and read; the first key ends that: npx tidings keys create --help',
+            'Try it:',
+            `  curl -N ${url}/topics/hello/events`,
+            `  curl -d 'Hello, world' ${url}/topics/hello`,
+          ]
+        : ['Who has a key or token may publish and read; for a key: npx tidings keys create --help']),
       '',
     ].join('\n'));
   }
@@ -189,6 +203,7 @@ export class Lifecycle {
     // What is left are requests that never came to their end: they must not keep the process from ending.
     app.server.closeAllConnections();
     await closed;
+    this.#access.stop();
     this.#log.stop();
     await this.#bus.close();
     await this.#store.close();

@@ -1,8 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { Access, type TokenVerifier } from './access/access.ts';
+import { hasTokenKeys, readAccess } from './access/access-settings.ts';
+import { KeyAdministration } from './access/key-administration.ts';
+import { KnownKeys } from './access/known-keys.ts';
 import type { Bus } from './bus/bus.ts';
 import { LocalBus } from './bus/local.ts';
-import { configure } from './config/config.ts';
+import { configure, exitIfWrong } from './config/config.ts';
 import { connectionsThatFit, streamsThatFit } from './config/file-limit.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { Health } from './health.ts';
@@ -13,7 +17,8 @@ import { MessageLog } from './log/log.ts';
 import { systemClock as clock } from './runtime/clock.ts';
 import { makeLogger, standardOutput } from './runtime/logger.ts';
 import { Metrics } from './runtime/metrics.ts';
-import { isStoreFailure, type Store } from './store/store.ts';
+import type { KeyStore } from './store/key-store.ts';
+import { isStoreFailure, StoreError, type Store } from './store/store.ts';
 
 /** The composition root: what an instance is made of, in the order of the rooms from the bottom up. Only this file and cli/ name a store or a bus. */
 
@@ -27,7 +32,9 @@ const metrics = new Metrics({
 });
 const { counters } = metrics;
 
-const store: Store = await makeStore();
+const { settings: accessSettings, declared } = exitIfWrong(() => readAccess(config));
+
+const store: Store & { readonly keys: KeyStore } = await makeStore();
 const bus: Bus = await makeBus();
 
 const log = new MessageLog({
@@ -53,14 +60,24 @@ const delivery = new Delivery({
   },
 });
 
+const knownKeys = new KnownKeys({ store: store.keys, clock, logger, pollMs: config.POLL_MS });
+const access = new Access({ settings: accessSettings, keys: knownKeys, declared, tokens: hasTokenKeys(config) ? await makeTokens() : undefined });
+const keys = new KeyAdministration({
+  store: store.keys, logger,
+  // If it fails, the next poll finds the change.
+  onChange: () => void knownKeys.look().catch((error: unknown) => {
+    if (!(error instanceof StoreError)) throw error;
+  }),
+});
+
 const lifecycle = new Lifecycle({
-  config, logger, store, bus, log, delivery, clock, counters,
+  config, logger, store, bus, log, delivery, access, clock, counters,
   databaseName: database.kind === 'sqlite' ? resolve(database.file) : database.shown,
 });
 const health = new Health({ lifecycle, bus, log, delivery });
 
 const service: Service = {
-  config, logger, counters, metrics,
+  config, logger, counters, metrics, access, keys,
   maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0),
   publisher: log.publisher,
   starts: log.starts,
@@ -80,9 +97,15 @@ const { buildApp } = await import('./http/app.ts');
 await lifecycle.serve(buildApp(service), early ?? lifecycle.openLog());
 
 /** Loads only the driver that is used. */
-async function makeStore(): Promise<Store> {
+async function makeStore(): Promise<Store & { readonly keys: KeyStore }> {
   if (database.kind === 'sqlite') return new (await import('./store/sqlite/sqlite.ts')).SqliteStore({ file: resolve(database.file), logger });
   return new (await import('./store/postgres/postgres.ts')).PostgresStore({ url: database.url, maxPgConnections: config.DATABASE_CONNECTIONS, logger });
+}
+
+/** Loads what checks tokens only where a setting names their key. */
+async function makeTokens(): Promise<TokenVerifier> {
+  const [{ JwtVerifier }, { TokenIdentities }] = await Promise.all([import('./access/jwt.ts'), import('./access/token-identities.ts')]);
+  return new TokenIdentities(new JwtVerifier({ config, clock, now: () => Date.now(), logger }));
 }
 
 /** Loads ioredis only where it is used: that takes a while. */

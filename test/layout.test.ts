@@ -22,6 +22,7 @@ interface Room {
 /** From the top to the bottom. */
 const ROOMS: readonly Room[] = [
   { place: 'serve.js' },
+  { place: 'tidings.js' },
   { place: 'requirements.js' },
   { place: 'main.ts' },
   { place: 'cli/', opening: 'migrate.ts' },
@@ -33,6 +34,7 @@ const ROOMS: readonly Room[] = [
   { place: 'http/', opening: 'app.ts' },
   { place: 'http/input/', opening: 'validation.ts' },
   { place: 'http/output/', opening: 'problem-response.ts' },
+  { place: 'access/', opening: 'access.ts' },
   { place: 'delivery/', opening: 'delivery.ts' },
   { place: 'log/', opening: 'log.ts' },
   { place: 'bus/redis/', opening: 'redis.ts' },
@@ -55,6 +57,7 @@ const TECHNOLOGIES: readonly { readonly packages: RegExp; readonly places: reado
   { packages: /^(drizzle-orm|better-sqlite3)(\/|$)/, places: ['store/sqlite/', 'store/postgres/', 'store/migrations.ts'] },
   { packages: /^pg(\/|$)/, places: ['store/postgres/'] },
   { packages: /^ioredis$/, places: ['bus/redis/'] },
+  { packages: /^jose(\/|$)/, places: ['access/'] },
   { packages: /^prom-client$/, places: ['runtime/metrics.ts'] },
 ];
 
@@ -171,7 +174,7 @@ const NUMBER = /^(?:export )?const ([A-Z][A-Z0-9_]*)(?:: number)? = ((?:[\d_.]+|
 /** What the name of a number ends in: its unit, or a word that says why it has none. */
 const UNIT = new RegExp(`_(${[
   'MS', 'SECONDS', 'BYTES', 'KIB', 'MESSAGES', 'ROWS', 'PAGES', 'ENTRIES', 'VALUES', 'LEVEL', 'LEVELS', 'NUMBERS', 'KEYS', 'EPOCHS', 'LINEAGES', 'FILTERS', 'CHARACTERS', 'SEGMENTS', 'PLACES', 'VISITS', 'READERS',
-  'STREAMS', 'REQUESTS', 'READS', 'COMMITS', 'CONNECTIONS', 'FILES', 'PORT', 'COLUMNS', 'FACTOR', 'SHARE', 'VERSION', 'CODE',
+  'STREAMS', 'REQUESTS', 'READS', 'COMMITS', 'CONNECTIONS', 'FILES', 'PORT', 'COLUMNS', 'PATTERNS', 'VERSIONS', 'FACTOR', 'SHARE', 'VERSION', 'CODE',
 ].join('|')})$`);
 /** Characters by their code, flags, and multiples of a byte. */
 const UNITLESS = /^([KMG]IB|LF|CR|QUOTE|BACKSLASH|COMMA|(OPEN|CLOSE)_BRAC(E|KET)|FLAG_[A-Z]+)$/;
@@ -203,12 +206,13 @@ t.test('the rules themselves find what breaks them', async (t) => {
     ['http/routes/streams.ts', 'store/sqlite/sqlite.ts'], ['http/routes/streams.ts', 'ioredis'], ['http/routes/streams.ts', 'http/app.ts'], ['http/app.ts', 'bus/local.ts'], ['config/config.ts', 'store/postgres/postgres.ts'],
     ['http/input/body.ts', 'http/takeover.ts'], ['http/output/outgoing.ts', 'http/input/body.ts'], ['http/fast-path/request.ts', 'http/routes/streams.ts'], ['http/takeover.ts', 'http/fast-path/request.ts'],
     ['store/store.ts', 'drizzle-orm'], ['store/sqlite/sqlite.ts', 'bus/redis/redis.ts'], ['store/sqlite/sqlite.ts', 'fastify'], ['store/sqlite/query.ts', 'store/postgres/query.ts'], ['store/sqlite/query.ts', 'pg'],
-    ['store/store.ts', 'bus/redis/redis.ts'], ['http/app.ts', 'main.ts'], ['main.ts', 'serve.js'], ['runtime/metrics.ts', 'http/service.ts'], ['log/publisher.ts', 'prom-client'],
+    ['store/store.ts', 'bus/redis/redis.ts'], ['http/app.ts', 'main.ts'], ['main.ts', 'serve.js'], ['runtime/metrics.ts', 'http/service.ts'], ['log/publisher.ts', 'prom-client'], ['http/admission.ts', 'jose/jwt/verify'], ['access/jwt.ts', 'http/admission.ts'], ['delivery/reader.ts', 'access/jwt.ts'],
   ] as const) t.ok(wrong(file, target), `${file} must not import ${target}`);
   for (const [file, target] of [
     ['log/tail.ts', 'store/store.ts'], ['log/publisher.ts', 'bus/bus.ts'], ['main.ts', 'store/sqlite/sqlite.ts'], ['main.ts', 'bus/redis/redis.ts'], ['serve.js', 'main.ts'], ['cli/migrate.ts', 'store/postgres/postgres.ts'],
     ['http/routes/streams.ts', 'fastify'], ['http/routes/streams.ts', 'log/tail.ts'], ['http/app.ts', 'http/routes/streams.ts'], ['store/sqlite/sqlite.ts', 'drizzle-orm'], ['http/routes/streams.ts', 'http/takeover.ts'],
     ['store/sqlite/sqlite.ts', 'store/sqlite/schema.ts'], ['bus/redis/redis.ts', 'bus/envelope.ts'], ['bus/redis/redis.ts', 'model/message.ts'], ['http/app.ts', 'config/config.ts'], ['runtime/metrics.ts', 'prom-client'],
+    ['access/jwt.ts', 'jose'], ['http/admission.ts', 'access/jwt.ts'],
   ] as const) t.notOk(wrong(file, target), `${file} may import ${target}`);
   t.same(circle(new Map([['a.ts', ['b.ts', 'fastify']], ['b.ts', ['c.ts']], ['c.ts', ['b.ts']]])), ['b.ts', 'c.ts', 'b.ts']);
   t.equal(circle(new Map([['a.ts', ['b.ts', 'c.ts']], ['b.ts', ['c.ts']], ['c.ts', []]])), undefined);

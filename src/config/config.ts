@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { printable } from '../runtime/printable.ts';
 import { DotenvError, parseDotenv } from './dotenv.ts';
-import { isLoopback } from './loopback.ts';
 import { nearestSetting } from './near-names.ts';
 import { fileVariable, readSecretFile } from './secret-file.ts';
 import { WrongValue, type Setting } from './setting-kinds.ts';
@@ -34,15 +33,20 @@ export class ConfigError extends Error {
   }
 }
 
-/** The settings of this process. Writes a line to standard error for each name that is nearly a setting's. Does so for each wrong value, too, and exits. */
-export function configure(): Config {
+/** Does what may find settings wrong. Then it writes a line to standard error for each, and the process exits. */
+export function exitIfWrong<Result>(read: () => Result): Result {
   try {
-    return readConfig(process.env, { dotenv: '.env', warn: (line) => process.stderr.write(`${line}\n`) });
+    return read();
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     for (const line of error.lines) process.stderr.write(`${line}\n`);
     process.exit(1);
   }
+}
+
+/** The settings of this process. Writes a line to standard error for each name that is nearly a setting's. Does so for each wrong value, too, and exits. */
+export function configure(): Config {
+  return exitIfWrong(() => readConfig(process.env, { dotenv: '.env', warn: (line) => process.stderr.write(`${line}\n`) }));
 }
 
 /**
@@ -94,9 +98,7 @@ function readTexts(environment: NodeJS.ProcessEnv, dotenv: string | false): Read
 /** Lines about values that are wrong only together with another one. A value that was refused before is missing in `config`. */
 function contradictions(config: Partial<Config>): string[] {
   const lines: string[] = [];
-  if (config.HOST !== undefined && config.AUTH === '' && !isLoopback(config.HOST)) {
-    lines.push(`HOST: ${config.HOST} can be reached from other machines and there is no access control; set AUTH=off to allow everybody, or HOST=127.0.0.1`);
-  }
+  lines.push(...jwtContradictions(config));
   const ordered: readonly (readonly [SettingName, SettingName, string])[] = [
     ['RETRY_MIN_MS', 'RETRY_MAX_MS', 'the shortest time is longer than the longest'],
     ['MESSAGE_BYTES', 'BATCH_BYTES', 'a batch could not hold the largest message'],
@@ -110,4 +112,19 @@ function contradictions(config: Partial<Config>): string[] {
     }
   }
   return lines;
+}
+
+/** The settings that bring keys of tokens. */
+const TOKEN_KEYS = ['JWT_SECRET', 'JWT_PUBLIC_KEY', 'JWT_JWKS_URL'] as const;
+
+function jwtContradictions(config: Partial<Config>): string[] {
+  if (TOKEN_KEYS.some((name) => !Object.hasOwn(config, name))) return [];
+  const sources = TOKEN_KEYS.filter((name) => config[name] !== undefined);
+  const expected = (['JWT_ISSUER', 'JWT_AUDIENCE'] as const).filter((name) => config[name] !== undefined);
+  // With two, a token could choose the weaker one.
+  if (sources.length > 1) return [`${sources[0]}: it is set together with ${sources.slice(1).join(' and ')}; set one of them, because tokens come from one issuer`];
+  if (sources.length === 0) return expected.map((name) => `${name}: nothing checks tokens; set JWT_SECRET, JWT_PUBLIC_KEY or JWT_JWKS_URL as well`);
+  // Large providers sign the tokens of all their customers with the same keys.
+  if (sources[0] === 'JWT_JWKS_URL' && expected.length === 0) return ['JWT_JWKS_URL: others may have tokens signed with the same keys; set JWT_ISSUER or JWT_AUDIENCE as well'];
+  return [];
 }

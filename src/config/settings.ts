@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { readAllowedHosts } from './allowed-hosts.ts';
 import { EVENT_MAX_BYTES } from './content-limits.ts';
 import { readDatabaseUrl } from './database-url.ts';
+import { readJwksUrl, readJwtPublicKey, readJwtSecret } from './jwt-keys.ts';
 import { readOrigins } from './origins.ts';
 import { readRedisUrl } from './redis-url.ts';
 import { choice, size, text, wholeNumber, WrongValue, type Setting } from './setting-kinds.ts';
@@ -15,9 +16,13 @@ const DAY_SECONDS = 86_400;
 /** Every setting there is. A test compares the README's table with this one. */
 export const SETTINGS = {
   HOST: text({ type: 'text', default: '127.0.0.1', allowed: 'an IP address or a host name', read: readHost,
-    meaning: 'The address to listen on. As long as there is no access control, any but a loopback address needs `AUTH=off`.' }),
+    meaning: 'The address to listen on. Any but a loopback address needs credentials, or `AUTH=off`.' }),
   PORT: wholeNumber({ default: '8080', min: 0, max: 65_535, meaning: 'The port to listen on; 0 takes any free one.' }),
-  AUTH: choice({ default: '', choices: ['', 'off'], meaning: '`off`: everybody who reaches the port may publish and read.' }),
+  AUTH: choice({ default: '', choices: ['', 'on', 'off'],
+    meaning: '`on`: nobody may publish or read without a credential. `off`: everybody who reaches the port may. Unset: `on`, but on a loopback `HOST` it is open until a key is made or one of the next settings is there.' }),
+  PUBLIC_TOPICS: text({ type: 'list', default: '', allowed: 'topics and patterns, separated by commas', read: readNames, meaning: 'Topics and patterns that may be read without a credential, separated by commas.' }),
+  PUBLIC_PUBLISH: text({ type: 'list', default: '', allowed: 'topics and patterns, separated by commas', read: readNames, meaning: 'Topics and patterns that may be published to without a credential, separated by commas.' }),
+  ACCESS_FILE: text({ type: 'text', default: '', allowed: 'the path of a file', read: (text) => text || undefined, meaning: 'A JSON or YAML file that declares API keys by their digests, to be kept with the rest of the configuration.' }),
   DATABASE_URL: text({ type: 'URL', default: 'file:data/tidings.db', secret: true, allowed: 'file:<path of an SQLite database> or postgres://…', read: readDatabaseUrl,
     meaning: 'Where the log is: a file, which several processes of one host may share, or PostgreSQL, for any number of hosts.' }),
   DATABASE_CONNECTIONS: wholeNumber({ default: '10', unit: 'connections', min: 2, max: 1000, meaning: 'The most connections of this instance to PostgreSQL; one of them is for publishing.' }),
@@ -29,6 +34,18 @@ export const SETTINGS = {
     meaning: 'The origins whose pages may read and publish from a browser, separated by commas, or `*` for all. Those of apps and extensions, too: `capacitor://localhost`, `chrome-extension://…`.' }),
   TRUST_PROXY: text({ type: 'list', default: '', allowed: 'addresses, ranges or names, separated by commas', read: readTrustedProxies,
     meaning: 'Proxies whose `X-Forwarded-For` is believed: addresses, ranges such as `10.0.0.0/8`, or `loopback`, `linklocal`, `uniquelocal`, separated by commas. Unset: nobody\'s, and the client is the other end of the connection.' }),
+
+  JWT_SECRET: text({ type: 'text', default: '', secret: true, allowed: 'a secret of at least 32 bytes', read: readJwtSecret,
+    meaning: 'The secret that signs tokens with HS256, of at least 32 bytes: `openssl rand -hex 32`. Of this and the next two at most one is set.' }),
+  JWT_PUBLIC_KEY: text({ type: 'key', default: '', secret: true, allowed: 'a public key', read: readJwtPublicKey,
+    meaning: 'The public key that checks tokens: RSA of at least 2048 bits (RS256), P-256 (ES256) or Ed25519 (EdDSA). As PEM (lines may end in `\\n`), as JWK, or `file:` and the path of one.' }),
+  JWT_JWKS_URL: text({ type: 'URL', default: '', secret: true, allowed: 'an https URL, or an http URL of this machine such as http://localhost:3000/jwks.json', read: readJwksUrl,
+    meaning: 'Where the issuer of tokens publishes its public keys (JWKS). Needs `JWT_ISSUER` or `JWT_AUDIENCE`.' }),
+  JWT_ISSUER: text({ type: 'text', default: '', allowed: 'a text', read: readOptional, meaning: 'What `iss` of a token must be.' }),
+  JWT_AUDIENCE: text({ type: 'text', default: '', allowed: 'a text', read: readOptional, meaning: 'What `aud` of a token must be, or hold.' }),
+  JWT_CLAIM: text({ type: 'text', default: 'tidings', allowed: 'the name of a claim', read: (name) => name,
+    meaning: 'The claim of a token that says what it allows. Some identity providers want a URL: `https://example.com/tidings`.' }),
+  JWT_MAX_SECONDS: wholeNumber({ default: '86400', unit: 'seconds', min: 1, max: 365 * DAY_SECONDS, meaning: 'The longest time between `iat` and `exp` of a token.' }),
 
   MESSAGE_BYTES: size({ default: '1MiB', min: 1, max: 16 * MIB, meaning: 'The largest data of a message.' }),
   EVENT_BYTES: wholeNumber({ default: '128', unit: 'bytes', min: 1, max: EVENT_MAX_BYTES, meaning: 'The longest event name.' }),
@@ -57,6 +74,11 @@ export const SETTINGS = {
 
 export type SettingName = keyof typeof SETTINGS;
 
+/** Names, separated by commas. Whether they are topics is checked where topics are known. */
+function readNames(text: string): readonly string[] {
+  return Object.freeze(text.split(',').map((part) => part.trim()).filter((part) => part !== ''));
+}
+
 /** What conda's compilers, and configure scripts, put into HOST: the kind of machine that they build for. */
 const BUILD_TRIPLE = /^[a-z0-9_]+-(conda\w*|apple|pc|unknown|w64)-(linux|darwin|mingw|freebsd)[a-z0-9._-]*$/i;
 
@@ -64,6 +86,10 @@ function readHost(text: string): string {
   if (BUILD_TRIPLE.test(text)) throw new WrongValue(`${JSON.stringify(text)} is no address but a kind of machine, set by conda or another build tool; unset HOST, or set HOST=127.0.0.1`);
   if (isIP(text) === 0 && !/^[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?$/i.test(text)) throw new WrongValue();
   return text;
+}
+
+function readOptional(text: string): string | undefined {
+  return text === '' ? undefined : text;
 }
 
 function readRedis(text: string): string | undefined {

@@ -1,12 +1,15 @@
 import Negotiator from 'negotiator';
 import type { Config } from '../config/config.ts';
-import { FULL_GRANT, type Grant } from '../model/grant.ts';
+import type { Access } from '../access/access.ts';
+import { anonymous, type Identity } from '../access/identity.ts';
+import { publishProblem } from '../model/grant.ts';
 import { Problem, type ProblemCode } from '../model/problem.ts';
 import { isLoopback } from '../config/loopback.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { clientAddress } from './client-address.ts';
 import { ENDPOINTS, type Endpoint } from './endpoints.ts';
 import { batchProblem } from './input/batch-body.ts';
+import { readCredential } from './input/credential.ts';
 import { contentProblem } from './input/content-headers.ts';
 import { meantPaths } from './input/meant-path.ts';
 import { headerNamedBy, NAMING_PARAMETERS } from './input/named-header.ts';
@@ -25,7 +28,7 @@ import { BODY_MAX_BYTES, URL_MAX_BYTES } from './server-limits.ts';
 
 /** What was decided of a request. */
 export interface Admission {
-  readonly grant: Grant;
+  readonly identity: Identity;
   /** What every answer to the request carries. */
   readonly headers: Readonly<Record<string, string>>;
   /** Why the request is not served; undefined where it is. */
@@ -41,16 +44,23 @@ export interface Admission {
 /** What rules go by besides the request. */
 export interface Premises {
   readonly config: Config;
+  readonly access: Pick<Access, 'identify' | 'isOpen'>;
   /** From the first SIGTERM on. */
   readonly draining: boolean;
 }
 
+/** Who sends a request. */
+export interface Sender {
+  /** Undefined before the rule that finds it out; then nothing may be done. */
+  identity: Identity | undefined;
+}
+
 /** Says why a request is not served; undefined is no objection. It may have to look something up. */
-export type Rule = (request: RequestHead, premises: Premises) => Problem | undefined | Promise<Problem | undefined>;
+export type Rule = (request: RequestHead, premises: Premises, sender: Sender) => Problem | undefined | Promise<Problem | undefined>;
 
 /** All rules, in the order in which they are asked. The first objection counts. */
 export const RULES: readonly Rule[] = [
-  urlLength, hostMissing, repeatedHeader, unknownHost, pathOrMethod, queryEncoding, repeatedParameter, mistakenParameter, foreignPage, drain, lengthMissing, contentHeaders, accepted, bodyLength,
+  urlLength, hostMissing, repeatedHeader, unknownHost, pathOrMethod, foreignPage, identified, entitled, queryEncoding, repeatedParameter, mistakenParameter, drain, lengthMissing, contentHeaders, accepted, bodyLength,
 ];
 
 export class AdmissionPolicy {
@@ -66,37 +76,38 @@ export class AdmissionPolicy {
 
   /** Decides whether a request is served. It neither throws nor rejects: an error of a rule is a refusal. */
   admit(request: RequestHead, peer: Peer): Admission | Promise<Admission> {
-    return this.#ask(request, peer, 0);
+    return this.#ask(request, peer, { identity: undefined }, 0);
   }
 
-  #ask(request: RequestHead, peer: Peer, from: number): Admission | Promise<Admission> {
+  #ask(request: RequestHead, peer: Peer, sender: Sender, from: number): Admission | Promise<Admission> {
     try {
       for (let index = from; index < this.#rules.length; index++) {
-        const objection = this.#rules[index]!(request, this.#premises);
+        const objection = this.#rules[index]!(request, this.#premises, sender);
         if (objection instanceof Promise) {
           return objection.then(
-            (awaited) => awaited === undefined ? this.#ask(request, peer, index + 1) : this.#decided(request, peer, awaited),
-            (error: unknown) => this.#decided(request, peer, asError(error)),
+            (awaited) => awaited === undefined ? this.#ask(request, peer, sender, index + 1) : this.#decided(request, peer, sender, awaited),
+            (error: unknown) => this.#decided(request, peer, sender, asError(error)),
           );
         }
-        if (objection !== undefined) return this.#decided(request, peer, objection);
+        if (objection !== undefined) return this.#decided(request, peer, sender, objection);
       }
     } catch (error) {
-      return this.#decided(request, peer, asError(error));
+      return this.#decided(request, peer, sender, asError(error));
     }
-    return this.#decided(request, peer, undefined);
+    return this.#decided(request, peer, sender, undefined);
   }
 
-  #decided(request: RequestHead, peer: Peer, objection: Error | undefined): Admission {
+  #decided(request: RequestHead, peer: Peer, { identity = NOBODY }: Sender, objection: Error | undefined): Admission {
     const { config } = this.#premises;
     const client = (): string => clientAddress(request.headers, peer, config.TRUST_PROXY);
     const code = objection instanceof Problem ? objection.code : undefined;
     if (code === 'unknown-host') this.#keptOut.host(request, client);
+    else if (code === 'invalid-credential') this.#keptOut.credential(reasonOf(objection!), request, client);
     else if (code === 'cross-origin' || (request.headers.origin !== undefined && isForeignPage(request.headers, config.CORS_ORIGINS))) this.#keptOut.page(request, client);
     const isBusy = objection instanceof Problem && objection.status === 503 && request.endpoint?.isStream === true;
     const preflight = objection === undefined && isPreflight(request, config.CORS_ORIGINS);
     return {
-      grant: FULL_GRANT,
+      identity,
       headers: commonHeaders(request.headers, config.CORS_ORIGINS, preflight),
       refusal: isBusy ? undefined : objection,
       isPreflight: preflight,
@@ -104,6 +115,14 @@ export class AdmissionPolicy {
       clientAddress: client,
     };
   }
+}
+
+/** Whom no rule has identified. */
+const NOBODY = anonymous({ publish: [], subscribe: [] });
+
+/** For the operator: what the client was not told. */
+function reasonOf({ message, cause }: Error): string {
+  return cause instanceof Error ? `${message} (${cause.message})` : message;
 }
 
 function asError(error: unknown): Error {
@@ -207,6 +226,49 @@ function foreignPage({ method, headers }: RequestHead, { config }: Premises): Pr
   return new Problem('cross-origin', foreignPageDetail(headers), { field: headers.origin === undefined ? 'Sec-Fetch-Site' : 'Origin' });
 }
 
+/**
+ * Who sends the request: by its credential, or as one of those who have none. Health is told to everybody, whatever they send and whether or not it can be checked now: load balancers go by it.
+ */
+function identified({ endpoint, headers }: RequestHead, { access }: Premises, sender: Sender): Problem | undefined | Promise<Problem | undefined> {
+  if (endpoint === undefined) return undefined;
+  const credential = readCredential(headers);
+  const found = credential instanceof Problem ? credential : access.identify(credential, endpoint.access === 'administration');
+  const isHealth = endpoint.access === 'health';
+  const take = (identity: Identity | Problem): Problem | undefined => {
+    if (!(identity instanceof Problem)) sender.identity = identity;
+    else if (!isHealth) return identity;
+    return undefined;
+  };
+  return found instanceof Promise ? found.then(take) : take(found);
+}
+
+/** What can be said before the body. Of a batch, and of what is read, the topics are learnt later: publisher and readers ask the grant. */
+function entitled({ endpoint, url }: RequestHead, _premises: Premises, { identity = NOBODY }: Sender): Problem | undefined {
+  if (endpoint === undefined) return undefined;
+  switch (endpoint.access) {
+    case 'health': return undefined;
+    case 'administration': return identity.mayAdminister ? undefined : administratorMissing(identity);
+    case 'operations': return identity.mayOperate ? undefined : administratorMissing(identity);
+    case 'messages': return messagesProblem(endpoint, url, identity);
+  }
+}
+
+function messagesProblem(endpoint: Endpoint, url: string, { grant }: Identity): Problem | undefined {
+  if (grant.isAnonymous === true && grant.isEmpty === true) return new Problem('unauthorized', 'This takes a credential: Authorization: Bearer with a key or token.', { field: 'Authorization' });
+  return endpoint === ENDPOINTS.publish ? publishProblem(grant, [{ topic: topicIn(url) }]) : undefined;
+}
+
+function administratorMissing({ name }: Identity): Problem {
+  return name === undefined
+    ? new Problem('unauthorized', 'This takes the credential of an administrator: Authorization: Bearer with a key or token.', { field: 'Authorization' })
+    : new Problem('forbidden', 'This takes the credential of an administrator.', { field: 'Authorization' });
+}
+
+/** The topic in a path, as the router decodes it. */
+function topicIn(url: string): string {
+  return decodeURIComponent(/^(?:[a-z]+:\/\/[^/]*)?\/topics\/([^/?#]*)/i.exec(url)?.[1] ?? '');
+}
+
 /** A draining instance still takes publishes, and answers what reads; only streams would not last. */
 function drain({ endpoint }: RequestHead, { draining }: Premises): Problem | undefined {
   return draining && endpoint?.isStream === true ? new Problem('unavailable', 'This instance is about to end.') : undefined;
@@ -251,5 +313,6 @@ function bodyLength({ endpoint, headers }: RequestHead, { config }: Premises): P
 
 /** The largest body that an endpoint takes, in bytes. */
 export function bodyMaxBytes(endpoint: Endpoint | undefined, config: Config): number {
-  return endpoint?.body === undefined ? BODY_MAX_BYTES : config[endpoint.body];
+  if (endpoint?.body === undefined) return BODY_MAX_BYTES;
+  return typeof endpoint.body === 'number' ? endpoint.body : config[endpoint.body];
 }

@@ -3,34 +3,49 @@ export interface Endpoint {
   /** As the router writes it: `:name` is one segment of the path. */
   readonly url: string;
   readonly methods: readonly Method[];
+  readonly access: EndpointAccess;
   /** Parameters of the query that may be given once. Others mean nothing here. */
   readonly once: readonly string[];
   /** Parameters that may be given more than once. */
   readonly many?: readonly string[];
-  /** The setting that bounds its body; absent where it takes none. */
-  readonly body?: 'MESSAGE_BYTES' | 'BATCH_BYTES';
+  /** The setting that bounds its body, or the bound in bytes; absent where it takes none. */
+  readonly body?: 'MESSAGE_BYTES' | 'BATCH_BYTES' | number;
   /** It answers GET with an event stream, which takes its connection over. */
   readonly isStream?: true;
 }
 
-export type Method = 'GET' | 'HEAD' | 'POST';
+export type Method = 'GET' | 'HEAD' | 'POST' | 'DELETE';
+
+/**
+ * Who gets in. `messages`: whose grant has the topics. `health`: everybody, but strangers learn nothing of the inside. `operations`: administrators, and everybody where there is no
+ * access control. `administration`: administrators, always.
+ */
+export type EndpointAccess = 'messages' | 'health' | 'operations' | 'administration';
 
 const READ: readonly Method[] = ['GET', 'HEAD'];
 /** What says which messages are read. */
 const READING = ['after', 'lastEventId', 'since', 'last', 'pattern'] as const;
 
+/** What is asked of a key: its lists of topics, as long as they may be. */
+const KEY_REQUEST_MAX_BYTES = 64 * 1024;
+
 export const ENDPOINTS = {
-  publish: { url: '/topics/:topic', methods: ['POST'], once: ['event', 'eventHeader', 'idempotencyKey', 'idempotencyHeader'], body: 'MESSAGE_BYTES' },
-  publishBatch: { url: '/messages', methods: ['POST'], once: ['idempotencyKey', 'idempotencyHeader'], body: 'BATCH_BYTES' },
+  publish: { url: '/topics/:topic', methods: ['POST'], access: 'messages', once: ['event', 'eventHeader', 'idempotencyKey', 'idempotencyHeader'], body: 'MESSAGE_BYTES' },
+  publishBatch: { url: '/messages', methods: ['POST'], access: 'messages', once: ['idempotencyKey', 'idempotencyHeader'], body: 'BATCH_BYTES' },
   /** One topic or pattern, with the data alone. */
-  streamTopic: { url: '/topics/:topic/events', methods: READ, once: [...READING, 'control', 'names'], isStream: true },
+  streamTopic: { url: '/topics/:topic/events', methods: READ, access: 'messages', once: [...READING, 'control', 'names'], isStream: true },
   /** Many topics and patterns, with the message around the data. */
-  streamTopics: { url: '/events', methods: READ, once: [...READING, 'control', 'names'], many: ['topic'], isStream: true },
-  topicHistory: { url: '/topics/:topic/messages', methods: READ, once: [...READING, 'limit', 'wait'] },
-  history: { url: '/messages', methods: READ, once: [...READING, 'limit', 'wait'], many: ['topic'] },
-  message: { url: '/messages/:id', methods: READ, once: [] },
-  healthz: { url: '/healthz', methods: READ, once: [] },
-  readyz: { url: '/readyz', methods: READ, once: [] },
-  metrics: { url: '/metrics', methods: READ, once: [] },
-  openapi: { url: '/openapi.json', methods: READ, once: [] },
+  streamTopics: { url: '/events', methods: READ, access: 'messages', once: [...READING, 'control', 'names'], many: ['topic'], isStream: true },
+  topicHistory: { url: '/topics/:topic/messages', methods: READ, access: 'messages', once: [...READING, 'limit', 'wait'] },
+  history: { url: '/messages', methods: READ, access: 'messages', once: [...READING, 'limit', 'wait'], many: ['topic'] },
+  message: { url: '/messages/:id', methods: READ, access: 'messages', once: [] },
+  healthz: { url: '/healthz', methods: READ, access: 'health', once: [] },
+  readyz: { url: '/readyz', methods: READ, access: 'health', once: [] },
+  metrics: { url: '/metrics', methods: READ, access: 'operations', once: [] },
+  openapi: { url: '/openapi.json', methods: READ, access: 'operations', once: [] },
+  listKeys: { url: '/keys', methods: READ, access: 'administration', once: ['after', 'limit'] },
+  createKey: { url: '/keys', methods: ['POST'], access: 'administration', once: [], body: KEY_REQUEST_MAX_BYTES },
+  key: { url: '/keys/:id', methods: READ, access: 'administration', once: [] },
+  revokeKey: { url: '/keys/:id', methods: ['DELETE'], access: 'administration', once: [] },
+  rotateKey: { url: '/keys/:id/rotate', methods: ['POST'], access: 'administration', once: [], body: KEY_REQUEST_MAX_BYTES },
 } as const satisfies Record<string, Endpoint>;

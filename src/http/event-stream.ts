@@ -36,10 +36,12 @@ export const EVENT_STREAM_HEADERS = {
  * Where a stream starts; undefined where none can begin now, or the log cannot be asked.
  * @throws Problem `forbidden`, before anything is written
  */
-export async function resolveStart({ starts, streams }: Service, { grant, isBusy }: Admission, wanted: StartRequest, options: StartOptions): Promise<Start | undefined> {
+export async function resolveStart({ starts, streams }: Service, { identity: { grant }, isBusy }: Admission, wanted: StartRequest, options: StartOptions): Promise<Start | undefined> {
+  // What may be read is asked again when the client comes back.
+  if (isBusy) return undefined;
   const forbidden = readProblem(grant, options.filter);
   if (forbidden !== undefined) throw forbidden;
-  if (isBusy || streams.isFull || !starts.isReady) return undefined;
+  if (streams.isFull || !starts.isReady) return undefined;
   try {
     return await starts.resolve(wanted, options);
   } catch (error) {
@@ -75,7 +77,7 @@ export class EventStream implements SocketOwner {
     return hasBegun;
   }
 
-  #begin({ admission: { grant, clientAddress }, filter, options, wanted, start }: Beginning): boolean {
+  #begin({ admission: { identity: { grant }, clientAddress }, filter, options, wanted, start }: Beginning): boolean {
     const { streams, logger } = this.#service;
     // Asked again: other streams were opened while the log was asked.
     if (start === undefined || streams.isFull) {

@@ -35,7 +35,12 @@ export class KeptOut {
     this.#note('a request for a host that ALLOWED_HOSTS does not name was refused', String(request.headers.host), request, client);
   }
 
-  #note(sentence: string, who: string, { method, headers }: RequestHead, client: () => string): void {
+  /** A credential was refused. Its sender is told why; the operator sees whether somebody tries many. */
+  credential(why: string, request: RequestHead, client: () => string): void {
+    this.#note('a credential was refused', `${client()}: ${why}`, request, client, { why });
+  }
+
+  #note(sentence: string, who: string, { method, headers }: RequestHead, client: () => string, more: Readonly<Record<string, string>> = {}): void {
     const now = performance.now();
     if (now >= this.#windowEnd) {
       this.#windowEnd = now + WINDOW_MS;
@@ -49,7 +54,7 @@ export class KeptOut {
     this.#seen.add(key);
     const omitted = this.#omitted;
     this.#omitted = 0;
-    this.#logger.info({ method, origin: shown(headers.origin), host: shown(headers.host), client: client(), ...(omitted === 0 ? {} : { omitted }) }, sentence);
+    this.#logger.info({ ...more, method, origin: shown(headers.origin), host: shown(headers.host), client: client(), ...(omitted === 0 ? {} : { omitted }) }, sentence);
   }
 }
 

@@ -20,9 +20,9 @@ export interface Published {
  * @param requestId Called only when the request is logged.
  * @throws Problem
  */
-export async function publishOne({ publisher, logger }: Service, { grant, clientAddress }: Admission, draft: Draft, key: IdempotencyKey | undefined, requestId: () => string): Promise<Published> {
+export async function publishOne({ publisher, logger }: Service, { identity: { grant, name }, clientAddress }: Admission, draft: Draft, key: IdempotencyKey | undefined, requestId: () => string): Promise<Published> {
   const { epoch, first, time, replayed } = await publisher.publish(grant, [draft], key);
   const id = formatId(epoch, first);
-  if (logger.isLevelEnabled('debug')) logger.debug({ request: requestId(), client: clientAddress(), topic: draft.topic, id, bytes: draft.data.length, replayed }, 'published');
+  if (logger.isLevelEnabled('debug')) logger.debug({ request: requestId(), client: clientAddress(), credential: name, topic: draft.topic, id, bytes: draft.data.length, replayed }, 'published');
   return { location: `/messages/${id}`, json: publishedMessage(draft, time, id), replayed };
 }

@@ -1,6 +1,8 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyBaseLogger, FastifyInstance, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault } from 'fastify';
 import type { Logger } from 'pino';
+import type { Access } from '../access/access.ts';
+import type { KeyAdministration } from '../access/key-administration.ts';
 import type { Config } from '../config/config.ts';
 import type { LongPolls } from '../delivery/long-polls.ts';
 import type { StreamRegistry } from '../delivery/stream-registry.ts';
@@ -25,6 +27,9 @@ export interface Service {
   readonly metrics: Metrics;
   /** From the first SIGTERM on. */
   readonly draining: boolean;
+  /** Says who sends a request, and what they may do. */
+  readonly access: Pick<Access, 'identify' | 'isOpen'>;
+  readonly keys: Pick<KeyAdministration, 'create' | 'rotate' | 'revoke' | 'find' | 'list'>;
   /** Connections that may be open at once, streams and all. */
   readonly maxConnections: number;
   readiness(): Readiness;

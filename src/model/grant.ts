@@ -1,4 +1,5 @@
 import { Problem } from './problem.ts';
+import { TopicScope } from './topic-scope.ts';
 import type { Filter } from './topic.ts';
 
 /**
@@ -10,24 +11,64 @@ export interface Grant {
   mayPublish(topic: string): boolean;
   /** Whether every topic that a pattern matches may be read. A topic is a pattern that matches itself. */
   mayRead(pattern: string): boolean;
+  /** There was no credential: with one, more may be allowed. */
+  readonly isAnonymous?: boolean;
+  /** Nothing may be published or read. */
+  readonly isEmpty?: boolean;
 }
 
 /** Everybody may do everything. */
 export const FULL_GRANT: Grant = { mayPublish: () => true, mayRead: () => true };
 
+/** Topics and patterns that were checked. */
+export interface ScopedGrantOptions {
+  readonly publish: readonly string[];
+  readonly subscribe: readonly string[];
+  readonly isAnonymous?: boolean;
+}
+
+/** A grant by lists of topics and patterns. */
+export class ScopedGrant implements Grant {
+  readonly isAnonymous: boolean;
+  readonly isEmpty: boolean;
+  readonly #publish: TopicScope;
+  readonly #subscribe: TopicScope;
+
+  constructor({ publish, subscribe, isAnonymous = false }: ScopedGrantOptions) {
+    this.isAnonymous = isAnonymous;
+    this.isEmpty = publish.length + subscribe.length === 0;
+    this.#publish = new TopicScope(publish);
+    this.#subscribe = new TopicScope(subscribe);
+  }
+
+  mayPublish(topic: string): boolean {
+    return this.#publish.hasTopic(topic);
+  }
+
+  mayRead(pattern: string): boolean {
+    return this.#subscribe.covers(pattern);
+  }
+}
+
 /** Why the messages of a request may not be published: all of them may be, or none. */
 export function publishProblem(grant: Grant, drafts: readonly { readonly topic: string }[]): Problem | undefined {
-  const draft = drafts.find(({ topic }) => !grant.mayPublish(topic));
-  return draft === undefined ? undefined : forbidden('publish to', draft.topic);
+  const topics = new Set(drafts.filter(({ topic }) => !grant.mayPublish(topic)).map(({ topic }) => topic));
+  return topics.size === 0 ? undefined : notAllowed(grant, 'publish to', topics);
 }
 
 /** Why a filter may not be read: all of it may be, or nothing. */
 export function readProblem(grant: Grant, { topics, patterns }: Filter): Problem | undefined {
-  const mayNot = (name: string): boolean => !grant.mayRead(name);
-  const name = topics.find(mayNot) ?? patterns.find(mayNot);
-  return name === undefined ? undefined : forbidden('read', name);
+  const names = [...topics, ...patterns].filter((name) => !grant.mayRead(name));
+  return names.length === 0 ? undefined : notAllowed(grant, 'read', new Set(names));
 }
 
-function forbidden(what: string, name: string): Problem {
-  return new Problem('forbidden', `This request may not ${what} ${name}.`, { field: 'topic' });
+/** How many topics an answer names. Stops the answer to a large batch from being as large. */
+const NAMED_MAX_ENTRIES = 10;
+
+function notAllowed(grant: Grant, what: string, topics: ReadonlySet<string>): Problem {
+  const named = [...topics].slice(0, NAMED_MAX_ENTRIES).join(', ');
+  const all = topics.size > NAMED_MAX_ENTRIES ? `${named} and ${topics.size - NAMED_MAX_ENTRIES} more` : named;
+  return grant.isAnonymous === true
+    ? new Problem('unauthorized', `To ${what} ${all} takes a credential: Authorization: Bearer with a key or token.`, { field: 'Authorization' })
+    : new Problem('forbidden', `This request may not ${what} ${all}.`, { field: 'topic' });
 }

@@ -11,6 +11,8 @@ export const PROBLEMS = {
   'invalid-ttl': [400, 'The TTL is not valid'],
   'invalid-key': [400, 'The idempotency key is not valid'],
   'invalid-batch': [400, 'The batch is not valid'],
+  unauthorized: [401, 'This takes a credential'],
+  'invalid-credential': [401, 'The credential is not good'],
   'cross-origin': [403, 'Pages of this origin may not publish'],
   forbidden: [403, 'This is not allowed'],
   'not-found': [404, 'Nothing is here'],
@@ -43,7 +45,7 @@ export class Problem extends Error {
   /** Methods that are possible instead. */
   readonly allow: readonly string[] | undefined;
 
-  constructor(code: ProblemCode, detail: string, options: { field?: string; allow?: readonly string[]; cause?: unknown } = {}) {
+  constructor(code: ProblemCode, detail: string, options: { field?: string | undefined; allow?: readonly string[]; cause?: unknown } = {}) {
     super(detail, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.field = options.field;

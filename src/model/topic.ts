@@ -58,7 +58,8 @@ export function matches(pattern: string, topic: string): boolean {
   return !topic.startsWith('$') && matchesSegments(pattern.split('.'), topic.split('.'));
 }
 
-function matchesSegments(pattern: readonly string[], topic: readonly string[]): boolean {
+/** `matches`, for names that are in segments already, and not reserved. */
+export function matchesSegments(pattern: readonly string[], topic: readonly string[]): boolean {
   for (let index = 0; index < pattern.length; index++) {
     const segment = pattern[index];
     if (index >= topic.length) return false;

@@ -1,3 +1,4 @@
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { t } from 'tap';
@@ -23,7 +24,8 @@ function lines(environment: Record<string, string>, dotenv: string | false = fal
 t.test('without an environment everything has its default', (t) => {
   const config = read({});
   t.match(config, {
-    HOST: '127.0.0.1', PORT: 8080, AUTH: '', DATABASE_URL: { kind: 'sqlite', file: 'data/tidings.db' }, DATABASE_CONNECTIONS: 10, REDIS_URL: undefined, ALLOWED_HOSTS: undefined, CORS_ORIGINS: [], TRUST_PROXY: undefined,
+    HOST: '127.0.0.1', PORT: 8080, AUTH: '', PUBLIC_TOPICS: [], PUBLIC_PUBLISH: [], ACCESS_FILE: undefined, DATABASE_URL: { kind: 'sqlite', file: 'data/tidings.db' }, DATABASE_CONNECTIONS: 10, REDIS_URL: undefined, ALLOWED_HOSTS: undefined, CORS_ORIGINS: [], TRUST_PROXY: undefined,
+    JWT_SECRET: undefined, JWT_PUBLIC_KEY: undefined, JWT_JWKS_URL: undefined, JWT_ISSUER: undefined, JWT_AUDIENCE: undefined, JWT_CLAIM: 'tidings', JWT_MAX_SECONDS: 86_400,
     MESSAGE_BYTES: 1024 ** 2, EVENT_BYTES: 128, BATCH_MESSAGES: 1000, MAX_STREAMS: 15_000, TOPICS_PER_STREAM: 100, TAIL_BYTES: 64 * 1024 ** 2,
     APPEND_QUEUE_MESSAGES: 10_000, APPEND_QUEUE_BYTES: 64 * 1024 ** 2, RETENTION_SECONDS: 7 * 86_400, RETENTION_BYTES: 1024 ** 3,
     IDEMPOTENCY_SECONDS: 86_400, HEARTBEAT_SECONDS: 25, STALL_SECONDS: 120, DRAIN_SECONDS: 20, RETRY_MIN_MS: 1000, RETRY_MAX_MS: 4000, POLL_MS: 1000, HTTP_FAST_PATH: 'on', LOG_LEVEL: 'info',
@@ -59,9 +61,9 @@ t.test('sizes are written in bytes or with a unit', (t) => {
 });
 
 t.test('each wrong value gets a line of its own, all at once', (t) => {
-  t.same(lines({ PORT: 'x', MESSAGE_BYTES: '12 apples', LOG_LEVEL: 'loud', AUTH: 'on', EVENT_BYTES: '0' }), [
+  t.same(lines({ PORT: 'x', MESSAGE_BYTES: '12 apples', LOG_LEVEL: 'loud', AUTH: 'yes', EVENT_BYTES: '0' }), [
     'PORT: "x" is not allowed; it must be a whole number from 0 to 65535',
-    'AUTH: "on" is not allowed; it must be unset or off',
+    'AUTH: "yes" is not allowed; it must be unset or on or off',
     'MESSAGE_BYTES: "12 apples" is not allowed; it must be from 1 to 16777216 bytes, also written as 64KiB, 64MiB or 1GiB',
     'EVENT_BYTES: "0" is not allowed; it must be a whole number from 1 to 1024',
     'LOG_LEVEL: "loud" is not allowed; it must be fatal or error or warn or info or debug or trace or silent',
@@ -75,10 +77,9 @@ t.test('whole numbers are nothing else', (t) => {
   t.end();
 });
 
-t.test('an address that others reach needs AUTH=off', (t) => {
+t.test('a host is an address or a name', (t) => {
   for (const HOST of ['0.0.0.0', '::', '192.168.1.5', 'example.com', '127.0.0.1.example.com', '::ffff:10.0.0.1', '0', '10.1']) {
-    t.match(lines({ HOST }), [new RegExp(`^HOST: ${HOST.replaceAll('.', '\\.')} .*AUTH=off`)], HOST);
-    t.equal(read({ HOST, AUTH: 'off' }).HOST, HOST);
+    t.equal(read({ HOST }).HOST, HOST);
   }
   for (const HOST of ['127.0.0.1', '127.9.9.9', '::1', 'localhost', '127.1', '::ffff:127.0.0.1']) t.equal(read({ HOST }).HOST, HOST);
   for (const HOST of ['a b', 'http://x', '-x', 'x:80', '[::1]']) t.match(lines({ HOST, AUTH: 'off' }), [/^HOST: /], HOST);
@@ -162,6 +163,88 @@ t.test('allowed hosts are names', (t) => {
     ['https://tidings.example', 'tidings.example'], ['tidings.example:8443', 'tidings.example'], ['tidings.example/', 'tidings.example'], ['t\u00efdings.example', 'xn--tdings-iwa.example'],
     ['a b', undefined], ['*.*', undefined], ['a.*.b', undefined], ['.a', undefined],
   ] as const) t.match(lines({ ALLOWED_HOSTS }), [new RegExp(`^ALLOWED_HOSTS: ".*" is not a host name${meant === undefined ? ';' : ` \\(${meant.replaceAll('.', '\\.')} is\\)`}`)], ALLOWED_HOSTS);
+  t.end();
+});
+
+t.test('a secret of tokens is long, private, and no public key', (t) => {
+  const secret = 'x'.repeat(32);
+  t.same((read({ JWT_SECRET: secret }).JWT_SECRET as KeyObject).export(), Buffer.from(secret));
+  t.same((read({ JWT_SECRET: 'é'.repeat(16) }).JWT_SECRET as KeyObject).export().length, 32);
+  t.notMatch(JSON.stringify(read({ JWT_SECRET: secret })), /xxx/, 'not even the settings as a whole show it');
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  for (const [JWT_SECRET, why] of [
+    ['hunter2hunter2hunter2hunter2hunt', /^$/], ['x'.repeat(31), /shorter than 32 bytes/], ['!ChangeThisMercureHubJWTSecretKey!', /the example of a well-known document/],
+    [publicKey.export({ type: 'spki', format: 'pem' }) as string, /not a secret; a public key belongs in JWT_PUBLIC_KEY/], [JSON.stringify(publicKey.export({ format: 'jwk' })), /not a secret/],
+    [publicKey.export({ type: 'spki', format: 'der' }).toString('base64'), /not a secret/], [privateKey.export({ type: 'pkcs8', format: 'pem' }) as string, /not a secret/],
+  ] as const) {
+    const [line = '', ...others] = lines({ JWT_SECRET });
+    t.match(line.replace(/^JWT_SECRET: /, ''), why);
+    if (line !== '') t.notOk(line.includes(JWT_SECRET.slice(0, 20)), 'the line does not show it');
+    t.equal(others.length, 0);
+  }
+  t.end();
+});
+
+t.test('a public key of tokens has a kind that is supported, in any common spelling', (t) => {
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const ed = generateKeyPairSync('ed25519');
+  const file = join(tempFolder(t), 'key.pem');
+  const pem = (key: KeyObject): string => key.export({ type: 'spki', format: 'pem' }) as string;
+  for (const [{ publicKey }, algorithms] of [[rsa, ['RS256']], [ec, ['ES256']], [ed, ['EdDSA', 'Ed25519']]] as const) {
+    writeFileSync(file, pem(publicKey));
+    const jwk = publicKey.export({ format: 'jwk' });
+    for (const JWT_PUBLIC_KEY of [
+      pem(publicKey), pem(publicKey).replaceAll('\n', '\\n'), pem(publicKey).replaceAll('\n', '\r\n'), publicKey.export({ type: 'spki', format: 'der' }).toString('base64'), `file:${file}`,
+      JSON.stringify(jwk), JSON.stringify({ ...jwk, kid: 'x', use: 'sig', alg: algorithms[0], key_ops: ['verify'], x5t: 'x' }),
+    ]) {
+      const value = read({ JWT_PUBLIC_KEY }).JWT_PUBLIC_KEY!;
+      t.ok(value.key.equals(publicKey), JWT_PUBLIC_KEY.slice(0, 30));
+      t.same(value.algorithms, algorithms);
+    }
+  }
+  t.ok(read({ JWT_PUBLIC_KEY: rsa.publicKey.export({ type: 'pkcs1', format: 'pem' }) as string }).JWT_PUBLIC_KEY!.key.equals(rsa.publicKey));
+  const jwk = ec.publicKey.export({ format: 'jwk' });
+  for (const [JWT_PUBLIC_KEY, why] of [
+    ['hunter2', /is not a public key; it must be PEM/], ['file:/nowhere/key.pem', /cannot be read \(ENOENT\)/], ['-----BEGIN PUBLIC KEY-----\nhunter2\n-----END PUBLIC KEY-----', /is not a public key/],
+    [pem(generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey), /fewer than 2048 bits/], [pem(generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey), /another kind/],
+    [pem(generateKeyPairSync('ed448').publicKey), /another kind/], [pem(generateKeyPairSync('rsa-pss', { modulusLength: 2048 }).publicKey), /another kind/],
+    [ec.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string, /a private key/], [ec.privateKey.export({ type: 'sec1', format: 'pem' }) as string, /a private key/], [JSON.stringify(ec.privateKey.export({ format: 'jwk' })), /a private key/],
+    ['{"kty":"oct","k":"aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMmh1bnRlcjI"}', /it is a secret/], ['{"kty":', /is not JSON/], ['{"kty":"EC"}', /not a public key that is supported/], [JSON.stringify({ keys: [jwk] }), /it is a set of keys/],
+    [JSON.stringify({ ...jwk, use: 'enc' }), /not for signatures/], [JSON.stringify({ ...jwk, key_ops: ['sign'] }), /not for the verification/], [JSON.stringify({ ...jwk, alg: 'ES384' }), /another algorithm/], [JSON.stringify({ ...jwk, x: jwk.y }), /not a public key that is supported/],
+  ] as const) {
+    const [line = '', ...others] = lines({ JWT_PUBLIC_KEY });
+    t.match(line, /^JWT_PUBLIC_KEY: /);
+    t.match(line, why);
+    t.notMatch(line, /hunter2|-----BEGIN [A-Z ]*-----\n/);
+    t.equal(others.length, 0);
+  }
+  t.end();
+});
+
+t.test('a key set has a URL that nobody on the way can change', (t) => {
+  for (const url of ['https://issuer.example/.well-known/jwks.json', 'https://issuer.example:8443/jwks?key=1', 'http://localhost:3000/jwks', 'http://127.0.0.1/', 'http://[::1]:3000/jwks']) t.equal(read({ JWT_JWKS_URL: url, JWT_ISSUER: 'x' }).JWT_JWKS_URL, url);
+  for (const url of ['http://issuer.example/jwks', 'http://10.0.0.1/jwks', 'http://localhost.example.com/', 'ftp://localhost/', 'file:///etc/jwks.json', 'issuer.example/jwks', 'https://', 'https://u:hunter2@issuer.example/', 'data:application/json,{}']) {
+    const [line = '', ...others] = lines({ JWT_JWKS_URL: url, JWT_ISSUER: 'x' });
+    t.match(line, /^JWT_JWKS_URL: /, url);
+    t.notMatch(line, /hunter2/);
+    t.equal(others.length, 0);
+  }
+  t.end();
+});
+
+t.test('tokens have one source of keys, and what they are compared with is not set without one', (t) => {
+  const JWT_SECRET = 'x'.repeat(32);
+  const JWT_PUBLIC_KEY = generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' }) as string;
+  const JWT_JWKS_URL = 'https://issuer.example/jwks';
+  t.match(lines({ JWT_SECRET, JWT_PUBLIC_KEY }), [/^JWT_SECRET: it is set together with JWT_PUBLIC_KEY; set one of them/]);
+  t.match(lines({ JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL, JWT_ISSUER: 'x' }), [/^JWT_SECRET: it is set together with JWT_PUBLIC_KEY and JWT_JWKS_URL;/]);
+  t.match(lines({ JWT_ISSUER: 'x', JWT_AUDIENCE: 'y' }), [/^JWT_ISSUER: nothing checks tokens/, /^JWT_AUDIENCE: nothing checks tokens/]);
+  t.match(lines({ JWT_JWKS_URL }), [/^JWT_JWKS_URL: others may have tokens signed with the same keys; set JWT_ISSUER or JWT_AUDIENCE as well/]);
+  t.match(lines({ JWT_SECRET: 'short', JWT_ISSUER: 'x' }), [/^JWT_SECRET: it is shorter/], 'the wrong one is told, and not that it is missing');
+  t.same(lines({ JWT_JWKS_URL, JWT_AUDIENCE: 'x' }), []);
+  t.same(lines({ JWT_SECRET, JWT_ISSUER: 'x', JWT_AUDIENCE: 'y' }), []);
+  t.same(lines({ JWT_PUBLIC_KEY }), []);
   t.end();
 });
 

@@ -2,12 +2,14 @@ import { epochName, Lineage, type Epoch, type LogState } from '../../src/model/e
 import { Message, numbered, type Draft } from '../../src/model/message.ts';
 import { believe, isWorthKeeping, type KnownTimes } from '../../src/store/believed-clock.ts';
 import { StoreError, type Appended, type AppendRequest, type BackQuery, type FoundBack, type Outcome, type Page, type ReadQuery, type Sought, type Store, type StoreErrorKind, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
+import { MemoryKeys } from './memory-keys.ts';
 
 /**
  * A log in memory for tests of the spine, which can fail and lose its newest part when a test says so.
  */
 export class MemoryStore implements Store {
   readonly logId = 'memory';
+  readonly keys = new MemoryKeys({ reply: (answer) => this.#reply(answer), now: () => this.now, believed: () => believe(this.#knownTimes) });
   /** The next calls of append fail like this, one for each entry. */
   readonly appendFailures: StoreErrorKind[] = [];
   /** While set, every call fails. */

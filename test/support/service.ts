@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { EVERYBODY } from '../../src/access/identity.ts';
 import { readConfig } from '../../src/config/config.ts';
 import type { HistoryPage } from '../../src/delivery/long-polls.ts';
 import type { Service } from '../../src/http/service.ts';
@@ -22,6 +23,8 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     starts: { isReady: false, resolve: never },
     streams: { isFull: true, open: never, refuse: never, drained: never, closed: never },
     draining: false,
+    access: { isOpen: true, identify: () => EVERYBODY },
+    keys: { create: never, rotate: never, revoke: never, find: never, list: never },
     maxConnections: 1_000,
     readiness: () => ({ ready: true, status: 'ready' }),
     gauges: () => ({

@@ -26,8 +26,8 @@ export function fastPublish(service: Service, requestId: () => string): FastPath
   }
 
   return (request) => {
-    const { head: { path, query, headers }, body } = request;
-    const { draft, key } = readPublish({ topic: path[1]!, query, headers, body }, config);
+    const { head: { path, query, headers }, body, admission: { identity: { scope } } } = request;
+    const { draft, key } = readPublish({ topic: path[1]!, query, headers, body, scope }, config);
     // The bytes that were read hold the head too. A copy keeps the head out of memory for as long as the message is there.
     void publish(request, { ...draft, data: ownCopy(body) }, key);
     return true;

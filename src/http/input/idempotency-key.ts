@@ -50,31 +50,33 @@ export function fingerprint({ kind, topic, event, ttl, body }: RequestIdentity):
 export interface KeyParts {
   readonly headers: IncomingHttpHeaders;
   readonly query: Query;
+  /** Whose key it is: two senders never share one. */
+  readonly scope: string;
 }
 
 /**
  * The key under which a request is stored once; undefined where it has none.
  * @throws Problem `invalid-key`
  */
-export function requestKey({ headers, query }: KeyParts, identity: RequestIdentity, windowSeconds: number): IdempotencyKey | undefined {
+export function requestKey({ headers, query, scope }: KeyParts, identity: RequestIdentity, windowSeconds: number): IdempotencyKey | undefined {
   const parameter = query[KEY_PARAMETER] as string | undefined;
   const header = headers['idempotency-key'] as string | undefined;
   const named = readNamedHeader(headers, query, KEY_HEADER);
   if (parameter === undefined && header === undefined && named === undefined) return undefined;
-  const scoped = (key: string, scope: string): IdempotencyKey => ({ scope, key, fingerprint: fingerprint(identity), window: windowSeconds * 1000 });
+  const scoped = (key: string, of: string): IdempotencyKey => ({ scope: of, key, fingerprint: fingerprint(identity), window: windowSeconds * 1000 });
   if (named !== undefined) {
     if (parameter !== undefined || header !== undefined) throw new Problem('invalid-key', `There is an idempotency key beside the one that ${KEY_HEADER.parameter} names.`, { field: KEY_HEADER.parameter });
-    return scoped(parseKey(named, KEY_HEADER.parameter), senderScope(identity.topic));
+    return scoped(parseKey(named, KEY_HEADER.parameter), senderScope(identity.topic ?? '', scope));
   }
   const keys = [...(parameter === undefined ? [] : [parseKey(parameter, KEY_PARAMETER)]), ...(header === undefined ? [] : [parseKey(header)])];
   if (keys.length === 2 && keys[0] !== keys[1]) throw new Problem('invalid-key', 'The idempotency key in the query is not the one in the header.', { field: KEY_PARAMETER });
-  return scoped(keys[0]!, '');
+  return scoped(keys[0]!, scope);
 }
 
 /**
  * The scope of a key that a sender made for its own ends. It sends the same one to each of its webhooks that an event concerns, and each may have another topic. In one
  * scope, all but the first would be refused. No topic has a blank.
  */
-function senderScope(topic = ''): string {
-  return `sender ${topic}`;
+function senderScope(topic: string, scope: string): string {
+  return scope === '' ? `sender ${topic}` : `sender ${topic} ${scope}`;
 }

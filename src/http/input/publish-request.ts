@@ -18,6 +18,8 @@ export interface PublishParts {
   readonly query: Query;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
+  /** Whose idempotency keys those of the request are. */
+  readonly scope: string;
 }
 
 /** What such a request asks for. */
@@ -30,13 +32,13 @@ export interface PublishRequest {
  * Reads a request that publishes one message. The draft's data is the body itself, not a copy.
  * @throws Problem
  */
-export function readPublish({ topic: name, query, headers, body }: PublishParts, config: Config): PublishRequest {
+export function readPublish({ topic: name, query, headers, body, scope }: PublishParts, config: Config): PublishRequest {
   const topic = ownText(checkTopic(name));
   const named = readEvent(headers, query, config.EVENT_BYTES);
   const event = named && ownText(named);
   const ttl = parseTtl(headers.ttl as string | undefined);
   const isJson = saysJson(headers);
-  const key = requestKey({ headers, query }, { kind: isJson ? 'json' : 'text', topic, event, ttl, body }, config.IDEMPOTENCY_SECONDS);
+  const key = requestKey({ headers, query, scope }, { kind: isJson ? 'json' : 'text', topic, event, ttl, body }, config.IDEMPOTENCY_SECONDS);
   (isJson ? checkJson : checkText)(body);
   return { draft: { topic, event, json: isJson, data: body, ttl }, key };
 }

@@ -28,11 +28,15 @@ export function problemBody(problem: Problem): Buffer {
   return Buffer.from(`${body}\n`);
 }
 
+/** RFC 6750, section 3. Basic is accepted too, but not named: browsers would ask people for a password. */
+const CHALLENGE = 'Bearer realm="tidings"';
+
 /** The headers that belong to a problem, besides its content type. */
 export function problemHeaders(problem: Problem): Readonly<Record<string, string>> {
   // Some statuses, 404 among them, may otherwise be kept by caches (RFC 9111, section 4.2.2).
   const headers = {
     'cache-control': 'no-store',
+    ...(problem.status === 401 ? { 'www-authenticate': problem.code === 'unauthorized' ? CHALLENGE : `${CHALLENGE}, error="invalid_token"` } : {}),
     ...(problem.allow === undefined ? {} : { allow: problem.allow.join(', ') }),
     // RFC 9110, section 15.5.16: it tells a 415 for the encoding from one for the type.
     ...(problem.code === 'unsupported-media-type' && problem.field === 'Content-Encoding' ? { 'accept-encoding': 'identity' } : {}),

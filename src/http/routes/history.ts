@@ -51,7 +51,7 @@ export function historyRoutes(app: App, service: Service): void {
     socket.once('end', leave);
     reply.raw.once('close', leave);
     const seconds = request.method === 'HEAD' || socket.readableEnded ? 0 : wait;
-    const found = await history.page({ grant: request.admission.grant, filter, start, limit: pageLimit(start, limit), wait: seconds * 1000, signal: left.signal, hasLeft: () => socket.destroyed });
+    const found = await history.page({ grant: request.admission.identity.grant, filter, start, limit: pageLimit(start, limit), wait: seconds * 1000, signal: left.signal, hasLeft: () => socket.destroyed });
     reply.raw.off('close', leave);
     socket.off('end', leave);
     return answer(request, reply, pageBody(found));
@@ -75,7 +75,7 @@ export function historyRoutes(app: App, service: Service): void {
     },
     handler: async (request, reply) => {
       const position = parseId(request.params.id);
-      const message = position === undefined ? undefined : await history.message(request.admission.grant, position);
+      const message = position === undefined ? undefined : await history.message(request.admission.identity.grant, position);
       if (message === undefined) throw new Problem('message-not-found', 'There is no message with this id, or not any more.');
       return answer(request, reply, Buffer.concat([toJson(message), NEW_LINE]));
     },

@@ -45,7 +45,7 @@ export function publishRoutes(app: App, service: Service): void {
       response: { 201: json('It is stored, durably.', StoredMessage), ...problems('invalid-request', ...FAILURES) },
     },
     handler: async (request, reply) => {
-      const { draft, key } = readPublish({ topic: request.params.topic, query: request.query, headers: request.headers, body: bodyOf(request) }, config);
+      const { draft, key } = readPublish({ topic: request.params.topic, query: request.query, headers: request.headers, body: bodyOf(request), scope: request.admission.identity.scope }, config);
       const { location, json: text, replayed } = await publishOne(service, request.admission, draft, key, () => request.id);
       return reply.header('location', location).send(published(reply, replayed, text));
     },
@@ -62,14 +62,14 @@ export function publishRoutes(app: App, service: Service): void {
       response: { 201: json('All are stored, durably, in this order.', Type.Object({ messages: Type.Array(StoredMessage) })), ...problems('invalid-request', 'invalid-batch', ...FAILURES) },
     },
     handler: async (request, reply) => {
-      const { grant, clientAddress } = request.admission;
+      const { identity: { grant, scope, name }, clientAddress } = request.admission;
       // Admission lets no other format through.
       const format = batchFormat(request.headers)!;
       const body = bodyOf(request);
-      const key = requestKey({ headers: request.headers, query: request.query }, { kind: format, body }, config.IDEMPOTENCY_SECONDS);
+      const key = requestKey({ headers: request.headers, query: request.query, scope }, { kind: format, body }, config.IDEMPOTENCY_SECONDS);
       const drafts = await parseBatch(body, format, { messages: config.BATCH_MESSAGES, messageBytes: config.MESSAGE_BYTES, eventBytes: config.EVENT_BYTES });
       const receipt = await service.publisher.publish(grant, drafts, key);
-      if (service.logger.isLevelEnabled('debug')) request.log.debug({ client: clientAddress(), messages: drafts.length, id: formatId(receipt.epoch, receipt.first), bytes: body.length, replayed: receipt.replayed }, 'published');
+      if (service.logger.isLevelEnabled('debug')) request.log.debug({ client: clientAddress(), credential: name, messages: drafts.length, id: formatId(receipt.epoch, receipt.first), bytes: body.length, replayed: receipt.replayed }, 'published');
       return reply.send(published(reply, receipt.replayed, publishedBatch(drafts, receipt)));
     },
   });

@@ -1,5 +1,6 @@
 import type { App, Service } from '../service.ts';
 import { historyRoutes } from './history.ts';
+import { keyRoutes } from './keys.ts';
 import { operationRoutes } from './operations.ts';
 import { publishRoutes } from './publish.ts';
 import { streamRoutes } from './streams.ts';
@@ -14,4 +15,5 @@ export function addRoutes(app: App, service: Service): void {
   streamRoutes(app, service);
   historyRoutes(app, service);
   operationRoutes(app, service);
+  keyRoutes(app, service);
 }

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { NamedForm } from '../../delivery/sse.ts';
+import { readProblem } from '../../model/grant.ts';
 import type { Filter } from '../../model/topic.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { EVENT_STREAM_HEADERS, EventStream, resolveStart } from '../event-stream.ts';
@@ -33,6 +34,8 @@ export function streamRoutes(app: App, service: Service): void {
     const wanted = startFromRequest(request);
     const control = isOn(request.query, 'control');
     if (request.method === 'HEAD') {
+      const forbidden = readProblem(request.admission.identity.grant, filter);
+      if (forbidden !== undefined) throw forbidden;
       void reply.headers(EVENT_STREAM_HEADERS).send();
       return;
     }

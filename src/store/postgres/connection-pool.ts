@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { StoreError } from '../store.ts';
+import { StoreError, type StoreErrorKind } from '../store.ts';
 import { PgConnection, type Row } from './connection.ts';
 import { isAnswer, isOfServer, toStoreError } from './errors.ts';
 import { refuseStandby } from './standby.ts';
@@ -27,6 +27,14 @@ export function connectionConfig(url: string): pg.ClientConfig {
 /** Turns the rows of an answer into what they say. What it throws counts as a loss of the connection: who knows what comes on it next. */
 type Understand<Answer> = (rows: readonly Row[]) => Answer;
 
+/** What an error means, once a `PgConnection` was there. */
+interface Failing {
+  /** Whether the `PgConnection` can be used again. */
+  readonly survives: (error: unknown) => boolean;
+  /** Its kind where nothing proves that the message had no effect. */
+  readonly lost: StoreErrorKind;
+}
+
 /** The connections of one store to its server: a pool for queries, and one connection that writes. */
 export class PgConnections {
   readonly #config: pg.ClientConfig;
@@ -47,23 +55,24 @@ export class PgConnections {
     return this.#losses;
   }
 
-  /** One call that reads, in a transaction of its own. Its rows end with the state of the log. `understand` throws at an answer that makes no sense. */
+  /** One call that reads, in a transaction of its own. Its rows end with the state of the log, or with whether the server is a standby. `understand` throws at an answer that makes no sense. */
   read<Answer>(call: string, understand: Understand<Answer>): Promise<Answer> {
     return this.glance(`${TRANSACTION_SETTINGS}; ${call}`, understand);
   }
 
-  /** A call that is too short to need limits on the server: all that an instance without traffic asks for every second. Its rows end with the state of the log. */
+  /** A call that is too short to need limits on the server: all that an instance without traffic asks for every second. Its rows end as those of `read`. */
   glance<Answer>(call: string, understand: Understand<Answer>): Promise<Answer> {
-    return this.#borrow(async (pgConnection) => {
-      const rows = await pgConnection.ask(call);
-      refuseStandby(rows);
-      return understand(rows);
-    }, (error) => isAnswer(error) && !isOfServer(error));
+    return this.#answer(call, understand, 'unavailable');
+  }
+
+  /** One call that changes something beside the log, in a transaction of its own. Without an answer its outcome is unknown. Its rows end with whether the server is a standby. */
+  change<Answer>(call: string, understand: Understand<Answer>): Promise<Answer> {
+    return this.#answer(`${TRANSACTION_SETTINGS}; ${call}`, understand, 'outcome-unknown');
   }
 
   /** Several messages over one `PgConnection`. When `work` fails, the `PgConnection` ends, and with it the transaction that was begun. */
   session<Result>(work: (ask: (text: string) => Promise<readonly Row[]>) => Promise<Result>): Promise<Result> {
-    return this.#borrow((pgConnection) => work((text) => pgConnection.ask(text)), () => false);
+    return this.#borrow((pgConnection) => work((text) => pgConnection.ask(text)), { survives: () => false, lost: 'unavailable' });
   }
 
   /** One call that writes. A store's calls are sent at once, and committed in the order in which they were made. */
@@ -99,8 +108,15 @@ export class PgConnections {
     await Promise.all([this.#queryPool.end(), this.#writer?.then((pgConnection) => pgConnection.end(), () => undefined)]);
   }
 
-  /** @param survives Whether the `PgConnection` can be used again after an error. */
-  #borrow<Result>(work: (pgConnection: PgConnection) => Promise<Result>, survives: (error: unknown) => boolean): Promise<Result> {
+  #answer<Answer>(call: string, understand: Understand<Answer>, lost: StoreErrorKind): Promise<Answer> {
+    return this.#borrow(async (pgConnection) => {
+      const rows = await pgConnection.ask(call);
+      refuseStandby(rows);
+      return understand(rows);
+    }, { survives: (error) => isAnswer(error) && !isOfServer(error), lost });
+  }
+
+  #borrow<Result>(work: (pgConnection: PgConnection) => Promise<Result>, { survives, lost }: Failing): Promise<Result> {
     return this.#track(async () => {
       let pgConnection: pg.PoolClient & PgConnection;
       try {
@@ -114,7 +130,7 @@ export class PgConnections {
       } catch (error) {
         broken = !survives(error);
         if (!isAnswer(error) && !(error instanceof StoreError)) this.#lost();
-        throw toStoreError(error, 'unavailable');
+        throw toStoreError(error, lost);
       } finally {
         // A server that we do not understand need not close what we end.
         if (broken) pgConnection.destroy();

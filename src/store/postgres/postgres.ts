@@ -1,6 +1,7 @@
 import { EPOCH_RANDOM_CHARACTERS, type LogState } from '../../model/epochs.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { CLOCK_JUMP_MS } from '../believed-clock.ts';
+import type { KeyStore } from '../key-store.ts';
 import { UNDERSTOOD_LEVEL } from '../level.ts';
 import { KEPT_EPOCHS, TRIM_STEP_BYTES } from '../limits.ts';
 import { LOG_NAME_CHARACTERS, randomName } from '../names.ts';
@@ -8,6 +9,7 @@ import { StoreLifecycle } from '../store-lifecycle.ts';
 import type { Appended, AppendRequest, BackQuery, FoundBack, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
 import { appendCall, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES, stateCall } from './append.ts';
 import { PgConnections } from './connection-pool.ts';
+import { PostgresKeyStore } from './key-store.ts';
 import { KnownLog } from './known-log.ts';
 import { literal, nameIn, wholeNumber } from './literals.ts';
 import { BackgroundMigrations } from './long-migrations.ts';
@@ -30,6 +32,7 @@ export interface PostgresOptions {
 
 /** Turns each call into SQL, and the answer into what `Store` promises. */
 export class PostgresStore implements Store {
+  readonly keys: KeyStore = new PostgresKeyStore(() => this.#lifecycle.use(this.#pgConnections));
   readonly #pgConnections: PgConnections;
   readonly #backgroundMigrations: BackgroundMigrations;
   readonly #lifecycle = new StoreLifecycle({ open: () => this.#open(), close: () => this.#close() });

@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm';
-import { bigint, boolean, customType, index, integer, pgSchema, primaryKey, smallint, text } from 'drizzle-orm/pg-core';
+import { bigint, boolean, customType, index, integer, pgSchema, primaryKey, smallint, text, uniqueIndex } from 'drizzle-orm/pg-core';
 
 /**
  * The tables, for drizzle-kit only. Functions in the database read and write them (migrations/postgres), because an
@@ -80,3 +80,34 @@ export const keys = tidings.table('keys', {
   time: number('time'),
   expires: number('expires'),
 }, (table) => [primaryKey({ columns: [table.scope, table.key] }), index('keys_expires').on(table.expires)]);
+
+/** The newest version of the API keys: one row. Every change of a key locks it first, so that versions are in the order of the commits. */
+export const access = tidings.table('access', {
+  id: smallint('id').primaryKey(),
+  version: number('version'),
+  /** The first version that this server gave. Before it, another server may have given the same versions to changes that are lost. */
+  since: number('since'),
+  /** Which server, in which of its lives, the last change met: `tidings.session_server()`. Another one may have lost changes. */
+  server: text('server').notNull(),
+});
+
+/** API keys (key-store.ts). Times are milliseconds since 1970. */
+export const apiKeys = tidings.table('api_keys', {
+  id: name('id').primaryKey(),
+  /** The version that the last change of the key took. */
+  version: number('version'),
+  /** When it ends, or ended: the earlier of `expires` and `revoked`, or `NEVER_MS`. */
+  ends: number('ends'),
+  created: number('created'),
+  expires: bigint('expires', { mode: 'number' }),
+  revoked: bigint('revoked', { mode: 'number' }),
+  lastUsed: bigint('last_used', { mode: 'number' }),
+  /** SHA-256 of the secret. */
+  digest: bytea('digest').notNull(),
+  /** Of the secret before, and when that one ends; null before the first rotation. */
+  oldDigest: bytea('old_digest'),
+  oldExpires: bigint('old_expires', { mode: 'number' }),
+  name: text('name').notNull(),
+  /** `Permissions` as JSON. */
+  permissions: text('permissions').notNull(),
+}, (table) => [uniqueIndex('api_keys_version').on(table.version), index('api_keys_ends').on(table.ends)]);

@@ -11,4 +11,4 @@ const load = createRequire(import.meta.url);
 
 export const { and, count, desc, lt, lte, max, notInArray } = load('drizzle-orm') as typeof Core;
 export const { drizzle } = load('drizzle-orm/better-sqlite3') as typeof Driver;
-export const { blob, integer, primaryKey, sqliteTable, text, uniqueIndex } = load('drizzle-orm/sqlite-core') as typeof Sqlite;
+export const { blob, index, integer, primaryKey, sqliteTable, text, uniqueIndex } = load('drizzle-orm/sqlite-core') as typeof Sqlite;

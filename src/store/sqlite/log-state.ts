@@ -55,7 +55,7 @@ export class LogStateQuery {
     this.#logId = db.prepare<[], string>('SELECT log FROM head').pluck();
   }
 
-  /** Throws when this program does not understand the log. */
+  /** Throws when this program does not understand the log. There is a row once an instance has opened the log. */
   row(): LogRow {
     const row = this.#row.get()!;
     refuseLevel(row.level);

@@ -1,4 +1,4 @@
-import { blob, integer, primaryKey, sqliteTable, text, uniqueIndex } from './drizzle.ts';
+import { blob, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from './drizzle.ts';
 
 /** The end of the log: one row. Every append reads and writes it under the write lock (invariant 2). */
 export const head = sqliteTable('head', {
@@ -86,3 +86,30 @@ export const keys = sqliteTable('keys', {
   time: integer('time').notNull(),
   expires: integer('expires').notNull(),
 }, (table) => [uniqueIndex('keys_scope_key').on(table.scope, table.key)]);
+
+/** The newest version of the API keys: one row, read and written under the write lock. */
+export const access = sqliteTable('access', {
+  id: integer('id').primaryKey(),
+  version: integer('version').notNull(),
+});
+
+/** API keys (key-store.ts). Long texts come last, so that a count does not read them. Times are milliseconds since 1970. */
+export const apiKeys = sqliteTable('api_keys', {
+  id: text('id').primaryKey(),
+  /** The version that the last change of the key took. */
+  version: integer('version').notNull(),
+  /** When it ends, or ended: the earlier of `expires` and `revoked`, or `NEVER_MS`. */
+  ends: integer('ends').notNull(),
+  created: integer('created').notNull(),
+  expires: integer('expires'),
+  revoked: integer('revoked'),
+  lastUsed: integer('last_used'),
+  /** SHA-256 of the secret. */
+  digest: blob('digest', { mode: 'buffer' }).notNull(),
+  /** Of the secret before, and when that one ends; null before the first rotation. */
+  oldDigest: blob('old_digest', { mode: 'buffer' }),
+  oldExpires: integer('old_expires'),
+  name: text('name').notNull(),
+  /** `Permissions` as JSON. */
+  permissions: text('permissions').notNull(),
+}, (table) => [uniqueIndex('api_keys_version').on(table.version), index('api_keys_ends').on(table.ends)]);

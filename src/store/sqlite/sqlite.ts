@@ -1,16 +1,20 @@
 import { resolve } from 'node:path';
+import type { Transferable } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import type { LogState } from '../../model/epochs.ts';
 import type { Filter } from '../../model/topic.ts';
+import type { KeyStore } from '../key-store.ts';
 import { StoreLifecycle } from '../store-lifecycle.ts';
 import type { Appended, AppendRequest, BackQuery, FoundBack, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
+import { KEY_READS, type KeyCall, type KeyCalls } from './api-keys.ts';
 import { DamageError, toUnknownError } from './errors.ts';
+import { SqliteKeyStore } from './key-store.ts';
 import { KnownEpochs } from './known-epochs.ts';
 import type { Snapshot } from './log-state.ts';
 import { SharedFiles } from './shared-files.ts';
 import { SupervisedWorker } from './supervised-worker.ts';
 import { packRequests, unpackMessages, unpackOutcomes } from './worker-packing.ts';
-import type { Call, Calls } from './worker-protocol.ts';
+import { ACKNOWLEDGED, type Call, type Calls } from './worker-protocol.ts';
 
 /**
  * The room `sqlite` keeps the log in a file, which several processes of one host may share. SQLite waits for locks and disks in the thread
@@ -37,6 +41,7 @@ interface Damage {
 
 /** The store's main-thread side. It begins no transaction and touches no file. */
 export class SqliteStore implements Store {
+  readonly keys: KeyStore = new SqliteKeyStore((name, argument) => this.#callKeys(name, argument));
   readonly #file: string;
   readonly #logger: Pick<Logger, 'error'>;
   readonly #lockWaitMs: number;
@@ -64,12 +69,8 @@ export class SqliteStore implements Store {
   }
 
   async append(requests: readonly AppendRequest[]): Promise<Appended> {
-    const writer = this.#lifecycle.use(this.#writer);
-    if (this.#damage !== undefined) throw this.#damage.error;
     const packed = packRequests(requests);
-    const { outcomes, log } = await writer.call('append', packed, [packed.bytes, packed.numbers.buffer]);
-    const damage = this.#damage as Damage | undefined;
-    if (damage !== undefined) throw toUnknownError(damage.error);
+    const { outcomes, log } = await this.#acknowledged('append', packed, [packed.bytes, packed.numbers.buffer]);
     const state = this.#state(log);
     return { outcomes: unpackOutcomes(outcomes, this.#epochs.name), log: state };
   }
@@ -124,6 +125,24 @@ export class SqliteStore implements Store {
     await this.#queryWorker?.close();
     // Last, because only the last connection to the file that closes can clear the write-ahead log away.
     await this.#writer?.close();
+  }
+
+  /** Calls the writer for something that is acknowledged. Nothing is, while something cannot be read. */
+  async #acknowledged<Name extends Call>(name: Name, argument: Calls[Name]['argument'], transfer?: Transferable[]): Promise<Calls[Name]['value']> {
+    const writer = this.#lifecycle.use(this.#writer);
+    if (this.#damage !== undefined) throw this.#damage.error;
+    const value = await writer.call(name, argument, transfer);
+    const damage = this.#damage as Damage | undefined;
+    if (damage !== undefined) throw toUnknownError(damage.error);
+    return value;
+  }
+
+  async #callKeys<Name extends KeyCall>(name: Name, argument: KeyCalls[Name]['argument']): Promise<KeyCalls[Name]['answer']> {
+    const { answer, log } = ACKNOWLEDGED.has(name)
+      ? await this.#acknowledged(name, argument)
+      : await this.#ask(this.#lifecycle.use(KEY_READS.has(name) ? this.#queryWorker : this.#writer), name, argument);
+    this.#state(log);
+    return answer;
   }
 
   /** Asks what reads the log, and remembers the first question that finds damage. */

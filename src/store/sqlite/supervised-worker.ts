@@ -5,7 +5,7 @@ import { monotonic } from './connection.ts';
 import { DamageError } from './errors.ts';
 import { JobClaims } from './job-claims.ts';
 import type { Opener, SharedFiles } from './shared-files.ts';
-import type { Call, Calls, Job, Opened, Reply, WorkerData } from './worker-protocol.ts';
+import { ACKNOWLEDGED, type Call, type Calls, type Job, type Opened, type Reply, type WorkerData } from './worker-protocol.ts';
 
 /** The pause before a worker that ended boots again; it doubles up to the maximum each time. */
 const WORKER_BOOT_MIN_MS = 100;
@@ -169,7 +169,7 @@ export class SupervisedWorker {
     this.#logger.error(this.#silenceSentence);
     for (const [id, { name, reject }] of this.#waiting) {
       // Invariant 1: what has begun may be committed, now or when the worker goes on.
-      reject(new StoreError(name === 'append' && id <= begun ? 'outcome-unknown' : 'unavailable', this.#silenceSentence));
+      reject(new StoreError(ACKNOWLEDGED.has(name) && id <= begun ? 'outcome-unknown' : 'unavailable', this.#silenceSentence));
     }
     this.#waiting.clear();
   }
@@ -191,7 +191,7 @@ export class SupervisedWorker {
     this.#sharedFiles.abandon(this.#opener);
     for (const { name, reject } of this.#waiting.values()) {
       // Invariant 1: the worker may have ended before the commit or after it.
-      reject(new StoreError(name === 'append' ? 'outcome-unknown' : 'unavailable', `the database's ${this.#name} ended in the middle of its work`));
+      reject(new StoreError(ACKNOWLEDGED.has(name) ? 'outcome-unknown' : 'unavailable', `the database's ${this.#name} ended in the middle of its work`));
     }
     this.#waiting.clear();
     clearTimeout(this.#silence);

@@ -1,4 +1,5 @@
 import type { FoundBack, Sought, StoreErrorKind, Trimmed, TrimPolicy } from '../store.ts';
+import type { KeyCall, KeyCalls } from './api-keys.ts';
 import type { PackedAppended } from './append.ts';
 import type { FileIdentity } from './database-files.ts';
 import type { AnswerWith, Snapshot } from './log-state.ts';
@@ -6,8 +7,10 @@ import type { PackedBackQuery, PackedPage, PackedQuery } from './query.ts';
 import type { Opener } from './shared-files.ts';
 import type { PackedRequests } from './worker-packing.ts';
 
+type KeyWorkerCalls = { readonly [Name in KeyCall]: { argument: KeyCalls[Name]['argument']; value: AnswerWith<Snapshot, { answer: KeyCalls[Name]['answer'] }> } };
+
 /** What the store's threads say to each other: jobs to a worker, one reply to each. */
-export interface Calls {
+export interface Calls extends KeyWorkerCalls {
   open: { argument: undefined; value: { opened: Opened; log: Snapshot } };
   append: { argument: PackedRequests; value: AnswerWith<Snapshot, PackedAppended> };
   read: { argument: PackedQuery; value: AnswerWith<Snapshot, PackedPage> };
@@ -22,6 +25,9 @@ export interface Calls {
 }
 
 export type Call = keyof Calls;
+
+/** Jobs of which the caller must know whether they happened (invariant 1). One that began, and has no answer, may have. */
+export const ACKNOWLEDGED: ReadonlySet<Call> = new Set<Call>(['append', 'createKey', 'rotateKey', 'revokeKey']);
 
 export interface Job<Name extends Call> {
   readonly id: number;

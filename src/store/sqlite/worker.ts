@@ -1,5 +1,6 @@
 import { parentPort, workerData, type Transferable } from 'node:worker_threads';
 import { StoreError } from '../store.ts';
+import { ApiKeys, type KeyCall, type KeyCalls, type KeyCallTable } from './api-keys.ts';
 import { Appender } from './append.ts';
 import { connect, disconnect, monotonic, patiently, readTransaction, writeTransaction, type ConnectOptions, type SqliteConnection } from './connection.ts';
 import type { FileIdentity } from './database-files.ts';
@@ -34,6 +35,7 @@ interface Session {
   readonly messageQuery: MessageQuery;
   readonly seeker: Seeker;
   readonly trimmer: Trimmer;
+  readonly apiKeys: KeyCallTable;
   /** When the database file could last be read anew: by `monotonic`, and by when something had last written to it. */
   probed: { readonly at: number; readonly changed: bigint } | undefined;
 }
@@ -74,13 +76,7 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
   },
 
   append(requests, deadline) {
-    const answer = transact(writeTransaction, deadline, ({ appender }) => appender.append(requests));
-    try {
-      // A checkpoint wrote to the database file, or someone else did.
-      if (session!.sqliteConnection.files.changed !== session!.probed?.changed) probeAnew(session!, opened!.logId, deadline);
-    } catch (error) {
-      throw toUnknownError(error);
-    }
+    const answer = commit(deadline, ({ appender }) => appender.append(requests));
     return [answer, [answer.outcomes.buffer]];
   },
 
@@ -111,6 +107,14 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
   trim(policy, deadline) {
     return [transact(writeTransaction, deadline, ({ trimmer }) => trimmer.trim(policy)), []];
   },
+
+  keyChanges: (argument, deadline) => [transact(readTransaction, deadline, keyCall('keyChanges', argument)), []],
+  findKeys: (argument, deadline) => [transact(readTransaction, deadline, keyCall('findKeys', argument)), []],
+  listKeys: (argument, deadline) => [transact(readTransaction, deadline, keyCall('listKeys', argument)), []],
+  createKey: (argument, deadline) => [commit(deadline, keyCall('createKey', argument)), []],
+  rotateKey: (argument, deadline) => [commit(deadline, keyCall('rotateKey', argument)), []],
+  revokeKey: (argument, deadline) => [commit(deadline, keyCall('revokeKey', argument)), []],
+  noteUse: (argument, deadline) => [transact(writeTransaction, deadline, keyCall('noteUse', argument)), []],
 
   look() {
     session?.sqliteConnection.files.look();
@@ -180,6 +184,7 @@ function sessionOf(sqliteConnection: SqliteConnection): Session {
     messageQuery: new MessageQuery({ db, logState }),
     seeker: new Seeker({ db, logState }),
     trimmer: new Trimmer({ db, logState, topicIndex }),
+    apiKeys: new ApiKeys({ db, logState }),
     probed: undefined,
   };
 }
@@ -198,6 +203,26 @@ function transact<Answer extends { readonly log: LogRow }>(
   });
   newest = answer.log.head;
   return answer;
+}
+
+/** Does one piece of work that is acknowledged: its transaction is committed, and a process that starts now could read it. */
+function commit<Answer extends { readonly log: LogRow }>(deadline: number, work: (session: Session) => Answer): AnswerWith<Snapshot, Answer> {
+  const answer = transact(writeTransaction, deadline, work);
+  try {
+    // A checkpoint wrote to the database file, or someone else did.
+    if (session!.sqliteConnection.files.changed !== session!.probed?.changed) probeAnew(session!, opened!.logId, deadline);
+  } catch (error) {
+    throw toUnknownError(error);
+  }
+  return answer;
+}
+
+/** A call of `ApiKeys`, with the log as it is then. */
+function keyCall<Name extends KeyCall>(name: Name, argument: KeyCalls[Name]['argument']): (session: Session) => { answer: KeyCalls[Name]['answer']; log: LogRow } {
+  return ({ apiKeys, logState }) => {
+    const log = logState.row();
+    return { answer: apiKeys[name](argument), log };
+  };
 }
 
 function state(deadline: number): Snapshot {

@@ -4,7 +4,7 @@ import { t } from 'tap';
 import type { Admission } from '../../../src/http/admission.ts';
 import type { FastPathConnection, FastPathHandler, FastPathRequest } from '../../../src/http/fast-path/connection.ts';
 import { FastPathConnections } from '../../../src/http/fast-path/connections.ts';
-import { FULL_GRANT } from '../../../src/model/grant.ts';
+import { EVERYBODY } from '../../../src/access/identity.ts';
 import { answerClientError } from '../../../src/http/output/client-error.ts';
 import type { Service } from '../../../src/http/service.ts';
 import type { Receipt } from '../../../src/log/publisher.ts';
@@ -242,7 +242,7 @@ t.test('a client that leaves before its answer has still published', async (t) =
   t.equal((await exchange(t, served, ODD)).status, 200);
 });
 
-const ADMITTED: Admission = { grant: FULL_GRANT, headers: {}, refusal: undefined, isPreflight: false, isBusy: false, clientAddress: () => '' };
+const ADMITTED: Admission = { identity: EVERYBODY, headers: {}, refusal: undefined, isPreflight: false, isBusy: false, clientAddress: () => '' };
 
 /** A server with nothing but the fast path before it, and limits that end within the test. */
 async function bare(t: Scope, handler: FastPathHandler, limits: { firstRequestMs: number; keepAliveMs: number }): Promise<{ server: Server; port: number; sockets: Socket[] }> {

@@ -20,7 +20,7 @@ t.test('quoted and bare are the same key', (t) => {
 });
 
 t.test('no header is no key', (t) => {
-  t.equal(requestKey({ headers: {}, query: {} }, { kind: 'text', body: Buffer.alloc(0) }, 60), undefined);
+  t.equal(requestKey({ headers: {}, query: {}, scope: '' }, { kind: 'text', body: Buffer.alloc(0) }, 60), undefined);
   t.end();
 });
 

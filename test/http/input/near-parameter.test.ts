@@ -3,7 +3,7 @@ import { ENDPOINTS, type Endpoint } from '../../../src/http/endpoints.ts';
 import { nearParameter } from '../../../src/http/input/near-parameter.ts';
 import { parseQuery } from '../../../src/http/input/query-string.ts';
 
-const ALL: Endpoint = { url: '', methods: [], once: [...new Set(Object.values(ENDPOINTS).flatMap(({ once }) => [...once]))], many: ['topic'] };
+const ALL: Endpoint = { url: '', methods: [], access: 'messages', once: [...new Set(Object.values(ENDPOINTS).flatMap(({ once }) => [...once]))], many: ['topic'] };
 
 function near(query: string, endpoint: Endpoint = ALL): string | undefined {
   return nearParameter(parseQuery(query), endpoint)?.meant;

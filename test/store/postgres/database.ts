@@ -1,14 +1,17 @@
 import pg from 'pg';
+import { NEVER_MS } from '../../../src/store/key-rows.ts';
+import type { OpenedKeyStore } from '../../../src/store/key-store.ts';
+import { openKeyStore } from '../../../src/store/postgres/open-key-store.ts';
 import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
 import { LOCK_MS } from '../../../src/store/postgres/transaction-settings.ts';
-import type { TestDatabase } from '../../contract/store-kit.ts';
+import type { KeyDatabase } from '../../contract/key-store-kit.ts';
 import { quietLogger } from '../../support/logger.ts';
 import type { PostgresServer } from '../../support/postgres.ts';
 import type { Scope } from '../../support/temp.ts';
 import { until } from '../../support/until.ts';
 
 /** A database of a test's own. */
-export class PostgresDatabase implements TestDatabase {
+export class PostgresDatabase implements KeyDatabase {
   readonly server: PostgresServer;
   readonly name: string;
 
@@ -71,6 +74,22 @@ export class PostgresDatabase implements TestDatabase {
     await this.ask(`UPDATE tidings.head SET time = time - ${milliseconds}; UPDATE tidings.retention SET time = time - ${milliseconds}, clock = clock - ${milliseconds};
       UPDATE tidings.messages SET time = time - ${milliseconds}, expires = CASE expires WHEN 0 THEN 0 ELSE expires - ${milliseconds} END;
       UPDATE tidings.keys SET time = time - ${milliseconds}, expires = expires - ${milliseconds}`);
+  }
+
+  command(): Promise<OpenedKeyStore> {
+    return openKeyStore(this.url);
+  }
+
+  async fillKeys(from: number, to: number, isEnded: boolean): Promise<void> {
+    await this.ask(`INSERT INTO tidings.api_keys (id, version, ends, revoked, created, digest, name, permissions)
+      SELECT 'filled' || lpad(n::text, 6, '0'), n - ${from - 1} + a.version, ${isEnded ? `${Date.now() - to} + n, ${Date.now() - to} + n` : `${NEVER_MS}, NULL`}, ${Date.now()},
+        decode(repeat('00', 32), 'hex'), '', '{"publish":[],"subscribe":[],"admin":false}' FROM generate_series(${from}, ${to}) n, tidings.access a;
+      UPDATE tidings.access SET version = version + ${to - from + 1}`);
+  }
+
+  async ageKeys(milliseconds: number, id?: string): Promise<void> {
+    await this.ask(`UPDATE tidings.api_keys SET created = created - ${milliseconds}, expires = expires - ${milliseconds}, revoked = revoked - ${milliseconds},
+      old_expires = old_expires - ${milliseconds}, last_used = last_used - ${milliseconds}, ends = CASE ends WHEN ${NEVER_MS} THEN ends ELSE ends - ${milliseconds} END ${id === undefined ? '' : `WHERE id = '${id}'`}`);
   }
 
   /** A client past the stores, which goes away with the test. */

@@ -7,8 +7,10 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { pino } from 'pino';
+import { openKeyStore } from '../../../src/store/sqlite/open-key-store.ts';
 import { SqliteStore } from '../../../src/store/sqlite/sqlite.ts';
 import { StoreError, type AppendRequest } from '../../../src/store/store.ts';
+import { newKey } from '../../contract/key-store-kit.ts';
 import { draft, request } from '../../contract/store-kit.ts';
 
 const [what, file, target] = process.argv.slice(2) as [string, string, string | undefined];
@@ -113,6 +115,16 @@ const programs: Record<string, () => Promise<void>> = {
       say('open:', error.kind, error.message);
     }
     await store.close();
+  },
+
+  /** Makes a hundred keys as a command does, and then waits to be killed. */
+  async createKeys() {
+    say('opens');
+    const keys = await openKeyStore(file);
+    for (let number = 1; number <= 100; number++) await keys.createKey(newKey(`${target}${number}`));
+    say('created 100');
+    setInterval(() => undefined, 1_000);
+    await new Promise(() => undefined);
   },
 
   /** Holds the write lock until SIGUSR2 comes. */

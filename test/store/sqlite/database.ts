@@ -1,8 +1,11 @@
 import { copyFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
+import { NEVER_MS } from '../../../src/store/key-rows.ts';
+import type { OpenedKeyStore } from '../../../src/store/key-store.ts';
+import { openKeyStore } from '../../../src/store/sqlite/open-key-store.ts';
 import { SqliteStore, type SqliteOptions } from '../../../src/store/sqlite/sqlite.ts';
-import type { TestDatabase } from '../../contract/store-kit.ts';
+import type { KeyDatabase } from '../../contract/key-store-kit.ts';
 import '../../support/bare-threads.ts';
 import { Child } from '../../support/child.ts';
 import { COMPILE_CACHE } from '../../support/compile-cache.ts';
@@ -10,7 +13,7 @@ import { recordingLogger } from '../../support/logger.ts';
 import { tempFolder, type Scope } from '../../support/temp.ts';
 
 /** A database file in a folder of its own. */
-export class SqliteDatabase implements TestDatabase {
+export class SqliteDatabase implements KeyDatabase {
   readonly file: string;
   /** What its stores logged. */
   readonly lines: string[];
@@ -44,6 +47,23 @@ export class SqliteDatabase implements TestDatabase {
     this.direct((db) => db.exec(`UPDATE head SET time = time - ${milliseconds}; UPDATE retention SET time = time - ${milliseconds}, clock = clock - ${milliseconds};
       UPDATE messages SET time = time - ${milliseconds}, expires = CASE expires WHEN 0 THEN 0 ELSE expires - ${milliseconds} END;
       UPDATE keys SET time = time - ${milliseconds}, expires = expires - ${milliseconds}`));
+  }
+
+  command(): Promise<OpenedKeyStore> {
+    return openKeyStore(this.file);
+  }
+
+  async fillKeys(from: number, to: number, isEnded: boolean): Promise<void> {
+    this.direct((db) => db.exec(`WITH RECURSIVE numbers (n) AS (SELECT ${from} UNION ALL SELECT n + 1 FROM numbers WHERE n < ${to})
+      INSERT INTO api_keys (id, version, ends, revoked, created, digest, name, permissions)
+      SELECT format('filled%06d', n), n - ${from - 1} + (SELECT version FROM access), ${isEnded ? `${Date.now() - to} + n, ${Date.now() - to} + n` : `${NEVER_MS}, NULL`}, ${Date.now()},
+        zeroblob(32), '', '{"publish":[],"subscribe":[],"admin":false}' FROM numbers;
+      UPDATE access SET version = version + ${to - from + 1}`));
+  }
+
+  async ageKeys(milliseconds: number, id?: string): Promise<void> {
+    this.direct((db) => db.exec(`UPDATE api_keys SET created = created - ${milliseconds}, expires = expires - ${milliseconds}, revoked = revoked - ${milliseconds},
+      old_expires = old_expires - ${milliseconds}, last_used = last_used - ${milliseconds}, ends = CASE ends WHEN ${NEVER_MS} THEN ends ELSE ends - ${milliseconds} END ${id === undefined ? '' : `WHERE id = '${id}'`}`));
   }
 
   /** Does something to the file past the store. */

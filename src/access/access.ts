@@ -1,0 +1,130 @@
+import { Problem } from '../model/problem.ts';
+import { isApiKey, isGood, readApiKey } from './api-key.ts';
+import { anonymous, EVERYBODY, owner, type Identity } from './identity.ts';
+import { KeysUnavailable, type KnownKeys } from './known-keys.ts';
+import type { KeyRecord } from '../store/key-store.ts';
+
+/**
+ * The room `access` says who sent a request and what they may do. The text of a credential comes in, as admission found it in the request's head; an identity
+ * with its grant goes out, or the problem that refuses the request. Keys are looked up in the database and kept true for as long as they are in use
+ * (known-keys.ts). The room knows nothing of HTTP, and decides nothing about topics: a grant does.
+ */
+
+export interface AccessSettings {
+  /** `off`: everybody may do everything. `on`: nobody may without a credential. `loopback`: open to this machine, until there is a key. */
+  readonly mode: 'off' | 'on' | 'loopback';
+  /** Topics and patterns that may be read without a credential. */
+  readonly publicTopics: readonly string[];
+  /** Those that may be published to without one. */
+  readonly publicPublish: readonly string[];
+  /** Nobody said that everybody may come in, or who may: without a key in the log nobody could, and the process does not serve. */
+  readonly needsKeys: boolean;
+}
+
+/** Says whether tokens that are no API keys are good; see jwt.ts. */
+export interface TokenVerifier {
+  /** Begins to fetch what it needs. */
+  open(): void;
+  close(): void;
+  identify(token: string): Identity | Problem | Promise<Identity | Problem>;
+}
+
+export interface AccessDependencies {
+  readonly settings: AccessSettings;
+  readonly keys: Pick<KnownKeys, 'open' | 'stop' | 'hasEverBeen' | 'find' | 'noteUse' | 'now'>;
+  /** Keys that the configuration declares, by their ids. */
+  readonly declared: ReadonlyMap<string, KeyRecord>;
+  readonly tokens: TokenVerifier | undefined;
+}
+
+const NOT_KNOWN_YET = 'It cannot be said yet who may come in: the message log is not open.';
+
+export class Access {
+  readonly #settings: AccessSettings;
+  readonly #keys: AccessDependencies['keys'];
+  readonly #declared: ReadonlyMap<string, KeyRecord>;
+  readonly #tokens: TokenVerifier | undefined;
+  readonly #anonymous: Identity;
+  /** What a key's row grants, made once for each row. */
+  readonly #owners = new WeakMap<KeyRecord, Identity>();
+
+  constructor({ settings, keys, declared, tokens }: AccessDependencies) {
+    this.#settings = settings;
+    this.#keys = keys;
+    this.#declared = declared;
+    this.#tokens = tokens;
+    this.#anonymous = anonymous({ publish: settings.publicPublish, subscribe: settings.publicTopics });
+  }
+
+  /** Begins with a log that was just opened. Rejects with a `StoreError`, and may be called again then. */
+  async open(): Promise<void> {
+    this.#tokens?.open();
+    await this.#keys.open();
+  }
+
+  stop(): void {
+    this.#tokens?.close();
+    this.#keys.stop();
+  }
+
+  /** Nobody could come in, and no setting says that this is meant. */
+  get hasNobody(): boolean {
+    return this.#settings.needsKeys && this.#keys.hasEverBeen === false;
+  }
+
+  /** Whether everybody may come in without a credential; undefined until it is known whether this log has ever had a key. */
+  get isOpen(): boolean | undefined {
+    if (this.#settings.mode !== 'loopback') return this.#settings.mode === 'off';
+    const { hasEverBeen } = this.#keys;
+    return hasEverBeen === undefined ? undefined : !hasEverBeen;
+  }
+
+  /**
+   * Who sends a request.
+   * @param credential A key or token, as it was sent; undefined where there is none.
+   * @param isAdministration Whether the request is for what only administrators may do. Nothing else is asked of credentials where everybody may come in on purpose: they may be
+   * those of a proxy in front.
+   * @returns The problem is 401 where the credential is not good, and 503 where that cannot be said now.
+   */
+  identify(credential: string | undefined, isAdministration: boolean): Identity | Problem | Promise<Identity | Problem> {
+    if (this.#settings.mode === 'off' && !isAdministration) return EVERYBODY;
+    if (credential === undefined) {
+      const { isOpen } = this;
+      if (isOpen === undefined) return new Problem('unavailable', NOT_KNOWN_YET);
+      return isOpen ? EVERYBODY : this.#anonymous;
+    }
+    if (isApiKey(credential)) return this.#identifyKey(credential);
+    return this.#tokens?.identify(credential) ?? refused('it is no API key, and no tokens are configured');
+  }
+
+  #identifyKey(credential: string): Identity | Problem | Promise<Identity | Problem> {
+    const key = readApiKey(credential);
+    if (key === undefined) return refused('it is no whole API key');
+    const found = this.#declared.get(key.id) ?? this.#keys.find(key.id);
+    if (!(found instanceof Promise)) return this.#judge(key.digest, found);
+    return found.then((record) => this.#judge(key.digest, record), (error: unknown) => {
+      if (!(error instanceof KeysUnavailable)) throw error;
+      return new Problem('unavailable', 'The API key cannot be checked now.', { cause: error });
+    });
+  }
+
+  #judge(digest: Buffer, record: KeyRecord | undefined): Identity | Problem {
+    const now = this.#keys.now();
+    if (record === undefined || !isGood(digest, record.secrets, now)) return refused('there is no such API key');
+    // Only who knows the secret learns more.
+    if (record.revoked !== undefined) return refused(`the API key ${record.id} was revoked`);
+    if (record.expires !== undefined && now >= record.expires) return refused(`the API key ${record.id} has expired`);
+    this.#keys.noteUse(record.id);
+    let identity = this.#owners.get(record);
+    if (identity === undefined) {
+      identity = owner(record.permissions, { scope: `key:${record.id}`, name: `key ${record.id}` });
+      this.#owners.set(record, identity);
+    }
+    return identity;
+  }
+}
+
+/** The credential is not good: what is said tells nothing that could help to guess one. */
+function refused(why: string): Problem {
+  return new Problem('invalid-credential', `The credential is not good: ${why}.`, { field: 'Authorization' });
+}

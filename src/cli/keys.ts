@@ -1,0 +1,164 @@
+import { Command, InvalidArgumentError } from 'commander';
+import { userInfo } from 'node:os';
+import { isKeyId, makeApiKey } from '../access/api-key.ts';
+import { KeyAdministration, type ShownKey } from '../access/key-administration.ts';
+import { readKeyRequest, readOverlap } from '../access/key-request.ts';
+import { configure } from '../config/config.ts';
+import { parseDuration } from '../http/input/since-time.ts';
+import { Problem } from '../model/problem.ts';
+import { printable } from '../runtime/printable.ts';
+import type { KeyRecord, OpenedKeyStore } from '../store/key-store.ts';
+import { StoreError } from '../store/store.ts';
+
+/** How many keys are asked for at once. */
+const PAGE_KEYS = 500;
+
+/** What a key allows, as flags say it. */
+interface Wishes {
+  readonly name: string;
+  readonly publish?: readonly string[];
+  readonly subscribe?: readonly string[];
+  readonly admin?: true;
+}
+
+/** `tidings keys`: API keys, made and revoked in the database directly. A key goes to standard output, alone; everything for people goes to standard error. */
+export function keysCommand(): Command {
+  const keys = new Command('keys').description('Make, list, rotate and revoke API keys.');
+
+  wishes(keys.command('create').description('Makes a key and prints it. It is shown this once.'))
+    .option('--expires <duration>', 'how long it is good, such as 90d or 12h; for ever without it', duration)
+    .action(async ({ name, publish, subscribe, admin, expires }: Wishes & { readonly expires?: number }) => work(async (administration) => {
+      const request = readKeyRequest({ name, publish, subscribe, admin, expiresInSeconds: expires });
+      const made = await administration.create(request, operator());
+      if (made === undefined) throw new Problem('forbidden', 'There are too many keys: revoke some first.');
+      show(made);
+    }));
+
+  keys.command('list').description('Lists all keys, revoked and expired ones too.')
+    .option('--json', 'one JSON object for each line')
+    .action(async ({ json }: { readonly json?: true }) => work(async (administration) => {
+      if (json === undefined) line(HEADINGS);
+      for (let after = ''; ;) {
+        const page = await administration.list({ after, limit: PAGE_KEYS });
+        for (const record of page) process.stdout.write(json === true ? `${JSON.stringify(facts(record))}\n` : `${cells(record)}\n`);
+        if (page.length < PAGE_KEYS) return;
+        after = page.at(-1)!.id;
+      }
+    }));
+
+  keys.command('rotate').description('Gives a key a new secret and prints the key. It is shown this once.')
+    .argument('<id>', 'the id of the key: the part between the two underscores', keyId)
+    .option('--overlap <duration>', 'how long the old secret stays good, such as 1h; it ends at once without it', duration)
+    .action(async (id: string, { overlap }: { readonly overlap?: number }) => work(async (administration) => {
+      show(there(await administration.rotate(id, readOverlap({ overlapSeconds: overlap }), operator()), id));
+    }));
+
+  keys.command('revoke').description('Ends a key for good.')
+    .argument('<id>', 'the id of the key', keyId)
+    .action(async (id: string) => work(async (administration) => {
+      const { name } = there(await administration.revoke(id, operator()), id);
+      say(`the key ${id} (${printable(name)}) is revoked; running instances refuse it within POLL_MS`);
+    }));
+
+  wishes(keys.command('declare').description('Makes a key for a file (ACCESS_FILE), and touches no database: prints the key, and to standard error its entry.'))
+    .action(({ name, publish, subscribe, admin }: Wishes) => reportProblems(() => {
+      const { permissions } = readKeyRequest({ name, publish, subscribe, admin });
+      const { id, text, digest } = makeApiKey();
+      process.stderr.write(`an entry for the list "keys" of the file that ACCESS_FILE names:\n${JSON.stringify({ id, sha256: digest.toString('hex'), name, ...permissions })}\n`);
+      process.stdout.write(`${text}\n`);
+      return Promise.resolve();
+    }));
+
+  return keys;
+}
+
+/** Adds the flags that say what a key is and allows. */
+function wishes(command: Command): Command {
+  return command
+    .requiredOption('--name <name>', 'what the key is for')
+    .option('--publish <patterns...>', 'topics and patterns that it may publish to')
+    .option('--subscribe <patterns...>', 'topics and patterns that it may read')
+    .option('--admin', 'it may make and revoke keys, and read metrics');
+}
+
+/** Does what is asked of the keys of the database that the settings name. */
+function work(ask: (administration: KeyAdministration) => Promise<void>): Promise<void> {
+  return reportProblems(async () => {
+    const store = await openKeys();
+    try {
+      await ask(new KeyAdministration({ store, logger: { info: () => undefined }, onChange: () => undefined }));
+    } finally {
+      await store.close();
+    }
+  });
+}
+
+async function reportProblems(task: () => Promise<void>): Promise<void> {
+  try {
+    await task();
+  } catch (error) {
+    if (error instanceof Problem) {
+      say(error.message);
+      process.exitCode = 2;
+    } else if (error instanceof StoreError) {
+      say(`DATABASE_URL: ${error.message}`);
+      process.exitCode = 1;
+    } else throw error;
+  }
+}
+
+/** Loads only the driver of the database that is used. */
+async function openKeys(): Promise<OpenedKeyStore> {
+  const location = configure().DATABASE_URL;
+  if (location.kind === 'sqlite') return (await import('../store/sqlite/open-key-store.ts')).openKeyStore(location.file);
+  return (await import('../store/postgres/open-key-store.ts')).openKeyStore(location.url);
+}
+
+function show({ record, text }: ShownKey): void {
+  say(`the key ${record.id} (${printable(record.name)}) ${record.expires === undefined ? 'does not expire' : `expires ${time(record.expires)}`}; keep it now, it is not shown again:`);
+  process.stdout.write(`${text}\n`);
+}
+
+const HEADINGS = ['id', 'state', 'created', 'last used', 'expires', 'admin', 'name', 'publish', 'subscribe'].join('\t');
+
+function cells({ id, name, permissions: { publish, subscribe, admin }, created, lastUsed, expires, revoked }: KeyRecord): string {
+  const state = revoked !== undefined ? 'revoked' : expires !== undefined && expires <= Date.now() ? 'expired' : 'good';
+  return [id, state, time(created), lastUsed === undefined ? '-' : time(lastUsed), expires === undefined ? '-' : time(expires), admin ? 'yes' : 'no', printable(name), publish.join(' ') || '-', subscribe.join(' ') || '-'].join('\t');
+}
+
+function facts({ secrets, permissions, ...rest }: KeyRecord): object {
+  return { ...rest, ...permissions, secrets: secrets.length };
+}
+
+function time(milliseconds: number): string {
+  return new Date(milliseconds).toISOString().slice(0, 16).replace('T', ' ');
+}
+
+function there<Result>(result: Result | undefined, id: string): Result {
+  if (result === undefined) throw new Problem('not-found', `There is no key ${id}, or it has ended.`);
+  return result;
+}
+
+function keyId(text: string): string {
+  if (!isKeyId(text)) throw new InvalidArgumentError('An id has 12 letters and digits: the part of the key between the two underscores.');
+  return text;
+}
+
+/** Seconds. */
+function duration(text: string): number {
+  const milliseconds = parseDuration(text);
+  if (milliseconds === undefined || milliseconds < 1000) throw new InvalidArgumentError('Write it as 90s, 10m, 12h or 90d.');
+  return Math.floor(milliseconds / 1000);
+}
+
+function operator(): string {
+  return `${userInfo().username} on the command line`;
+}
+
+function say(sentence: string): void {
+  process.stderr.write(`${sentence}\n`);
+}
+
+function line(text: string): void {
+  process.stdout.write(`${text}\n`);
+}

@@ -1,0 +1,153 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { isKeyId } from '../../access/api-key.ts';
+import type { ShownKey } from '../../access/key-administration.ts';
+import { readKeyRequest, readOverlap } from '../../access/key-request.ts';
+import { Problem } from '../../model/problem.ts';
+import type { KeyRecord } from '../../store/key-store.ts';
+import { StoreError } from '../../store/store.ts';
+import { ENDPOINTS } from '../endpoints.ts';
+import type { App, Service } from '../service.ts';
+import { at, json, problems } from './schemas.ts';
+
+/** Stops one page from taking much memory and a long read. */
+const PAGE_MAX_KEYS = 500;
+const PAGE_DEFAULT_KEYS = 100;
+
+const tags = ['administration'];
+const params = Type.Object({ id: Type.String({ description: 'The id of a key: the part between the two underscores.' }) });
+const topics = Type.Array(Type.String(), { description: 'Topics and patterns.' });
+const time = (description: string) => Type.Optional(Type.String({ format: 'date-time', description }));
+const members = {
+  id: Type.String(),
+  name: Type.String(),
+  publish: topics,
+  subscribe: topics,
+  admin: Type.Boolean(),
+  created: Type.String({ format: 'date-time' }),
+  expires: time('When it ends by itself.'),
+  revoked: time('When it was revoked.'),
+  lastUsed: time('Up to a minute late.'),
+};
+const Key = Type.Object(members);
+const NewKey = Type.Object({ ...members, key: Type.String({ description: 'The key itself. It is shown this once.' }) });
+const KeyRequest = Type.Object({
+  name: Type.String({ description: 'What it is for.' }),
+  publish: Type.Optional(topics),
+  subscribe: Type.Optional(topics),
+  admin: Type.Optional(Type.Boolean({ description: 'Whether it may make and revoke keys, and read metrics.' })),
+  expiresInSeconds: Type.Optional(Type.Integer({ minimum: 1 })),
+});
+const Rotation = Type.Object({ overlapSeconds: Type.Optional(Type.Integer({ minimum: 0, description: 'How long the secret before stays good; 0 by default.' })) });
+const FAILURES = ['unauthorized', 'invalid-credential', 'forbidden', 'unavailable'] as const;
+
+/** `/keys`: API keys, for administrators. The rules are in access/; no answer but the first has a secret. */
+export function keyRoutes(app: App, service: Service): void {
+  const { config, keys } = service;
+
+  app.route({
+    ...at(ENDPOINTS.listKeys, config),
+    schema: {
+      tags, summary: 'List API keys, revoked and expired ones too',
+      querystring: Type.Object({
+        after: Type.Optional(Type.String({ description: 'The last id of the page before.' })),
+        limit: Type.Optional(Type.Integer({ minimum: 1, maximum: PAGE_MAX_KEYS, description: `How many keys at most; ${PAGE_DEFAULT_KEYS} by default.` })),
+      }),
+      response: { 200: json('By their ids.', Type.Object({ keys: Type.Array(Key), more: Type.Boolean() })), ...problems('invalid-request', ...FAILURES) },
+    },
+    handler: async (request, reply) => {
+      const { after = '', limit = PAGE_DEFAULT_KEYS } = request.query;
+      const found = await asked(keys.list({ after, limit: limit + 1 }));
+      return answer(reply, { keys: found.slice(0, limit).map(shownRecord), more: found.length > limit });
+    },
+  });
+
+  app.route({
+    ...at(ENDPOINTS.createKey, config),
+    schema: { tags, summary: 'Make an API key', body: KeyRequest, response: { 201: json('The key is shown this once.', NewKey), ...problems('invalid-request', 'invalid-topic', ...FAILURES) } },
+    handler: async (request, reply) => {
+      const made = await asked(keys.create(readKeyRequest(bodyOf(request)), by(request)));
+      if (made === undefined) throw new Problem('forbidden', 'There are too many keys: revoke some first.');
+      return answer(reply.code(201).header('location', `/keys/${made.record.id}`), shownKey(made));
+    },
+  });
+
+  app.route({
+    ...at(ENDPOINTS.key, config),
+    schema: { tags, summary: 'One API key', params, response: { 200: json('The key, without its secret.', Key), ...problems('not-found', ...FAILURES) } },
+    handler: async (request, reply) => answer(reply, shownRecord(there(await asked(keys.find(idOf(request.params)))))),
+  });
+
+  app.route({
+    ...at(ENDPOINTS.revokeKey, config),
+    schema: { tags, summary: 'Revoke an API key, for good', params, response: { 200: json('It is revoked.', Key), ...problems('not-found', ...FAILURES) } },
+    handler: async (request, reply) => answer(reply, shownRecord(there(await asked(keys.revoke(idOf(request.params), by(request)))))),
+  });
+
+  app.route({
+    ...at(ENDPOINTS.rotateKey, config),
+    schema: { tags, summary: 'Give an API key a new secret', params, body: Rotation, response: { 201: json('The key with its new secret, shown this once.', NewKey), ...problems('invalid-request', 'not-found', ...FAILURES) } },
+    handler: async (request, reply) => {
+      const overlapMs = readOverlap(bodyOf(request) ?? {});
+      return answer(reply.code(201), shownKey(there(await asked(keys.rotate(idOf(request.params), overlapMs, by(request))))));
+    },
+  });
+}
+
+/** Who asks, for audit lines: an administrator has a credential, so there is a name. */
+function by(request: FastifyRequest): string {
+  const { identity, clientAddress } = request.admission;
+  return `${identity.name ?? 'nobody'} from ${clientAddress()}`;
+}
+
+function idOf({ id }: { readonly id: string }): string {
+  if (!isKeyId(id)) throw missing();
+  return id;
+}
+
+function there<Result>(result: Result | undefined): Result {
+  if (result === undefined) throw missing();
+  return result;
+}
+
+function missing(): Problem {
+  return new Problem('not-found', 'There is no such key, or it has ended.', { field: 'id' });
+}
+
+/** The JSON of a body; undefined where it is empty. */
+function bodyOf({ body }: FastifyRequest): unknown {
+  if (!Buffer.isBuffer(body) || body.length === 0) return undefined;
+  try {
+    return JSON.parse(body.toString()) as unknown;
+  } catch (error) {
+    throw new Problem('invalid-request', 'The body is not JSON.', { cause: error });
+  }
+}
+
+/** The answer of the database, or the problem that it cannot be asked. */
+async function asked<Result>(answer: Promise<Result>): Promise<Result> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    throw error.kind === 'outcome-unknown'
+      ? new Problem('outcome-unknown', 'It is not known whether the change was stored: look at the key, or list the keys.', { cause: error })
+      : new Problem('unavailable', 'The keys cannot be read or changed now. Nothing was changed.', { cause: error });
+  }
+}
+
+function answer(reply: FastifyReply, body: object): FastifyReply {
+  return reply.type('application/json').header('cache-control', 'no-store').send(JSON.stringify(body));
+}
+
+function shownKey({ record, text }: ShownKey): object {
+  return { ...shownRecord(record), key: text };
+}
+
+function shownRecord({ id, name, permissions, created, expires, revoked, lastUsed }: KeyRecord): object {
+  return { id, name, ...permissions, created: shownTime(created), expires: shownTime(expires), revoked: shownTime(revoked), lastUsed: shownTime(lastUsed) };
+}
+
+function shownTime(time: number | undefined): string | undefined {
+  return time === undefined ? undefined : new Date(time).toISOString();
+}

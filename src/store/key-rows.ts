@@ -1,0 +1,82 @@
+import type { Permissions } from '../model/permissions.ts';
+import type { KeyRecord, KeySecret, NewKey, NewSecret } from './key-store.ts';
+import { StoreError } from './store.ts';
+
+/** What both stores do with a row of the table `api_keys`. */
+
+/** When a key ends that does not end by itself: the last moment of a Date. No key ends later. */
+export const NEVER_MS = 8_640_000_000_000_000;
+
+/** The most ended keys that one creation deletes: more than it adds, and few enough that others hardly wait. */
+export const DELETE_MAX_KEYS = 1_000;
+
+const DIGEST_BYTES = 32;
+
+/** A row without its version and its end. */
+export interface KeyRow {
+  readonly id: string;
+  readonly name: string;
+  readonly permissions: string;
+  readonly digest: Uint8Array;
+  readonly oldDigest: Uint8Array | null;
+  readonly oldExpires: number | null;
+  readonly created: number;
+  readonly expires: number | null;
+  readonly revoked: number | null;
+  readonly lastUsed: number | null;
+}
+
+export function keyRecord(row: KeyRow, now: number): KeyRecord {
+  const { id, name, created, oldDigest, oldExpires } = row;
+  const secrets: KeySecret[] = [{ digest: row.digest, expires: undefined }];
+  if (oldDigest !== null && oldExpires !== null && oldExpires > now) secrets.push({ digest: oldDigest, expires: oldExpires });
+  return {
+    id, name, permissions: permissionsOf(row.permissions), secrets, created,
+    expires: row.expires ?? undefined, revoked: row.revoked ?? undefined, lastUsed: row.lastUsed ?? undefined,
+  };
+}
+
+/** Their text in the database. */
+export function permissionsText({ publish, subscribe, admin }: Permissions): string {
+  return JSON.stringify({ publish, subscribe, admin });
+}
+
+/** Throws at a text that this program did not write: nobody may be let in by it. */
+function permissionsOf(text: string): Permissions {
+  const { publish, subscribe, admin } = JSON.parse(text) as { readonly [Name in keyof Permissions]: unknown };
+  if (!isTexts(publish) || !isTexts(subscribe) || typeof admin !== 'boolean') throw new TypeError('the permissions of an API key are not what this program stores');
+  return { publish, subscribe, admin };
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string');
+}
+
+export function checkNewKey({ digest, lifetimeMs }: NewKey): void {
+  checkDigest(digest);
+  // SQLite would store a NaN as NULL, which is a key for ever.
+  if (lifetimeMs !== undefined) checkWhole('the lifetime of a key', lifetimeMs, 1, NEVER_MS);
+}
+
+export function checkSecret({ digest, overlapMs }: NewSecret): void {
+  checkDigest(digest);
+  checkWhole('the overlap of a rotation', overlapMs, 0, NEVER_MS);
+}
+
+function checkDigest(digest: Uint8Array): void {
+  if (digest.length !== DIGEST_BYTES) throw new StoreError('refused', `the digest of a secret has ${digest.length} bytes, and not ${DIGEST_BYTES}`);
+}
+
+/** Throws at a number of keys that is asked for, or given, beyond its bound. */
+export function checkKeys(keys: number, most: number): void {
+  checkWhole('the number of keys', keys, 0, most);
+}
+
+/** Throws at a version that no store gives. */
+export function checkVersion(version: number): void {
+  checkWhole('a version', version, 0, Number.MAX_SAFE_INTEGER);
+}
+
+function checkWhole(what: string, value: number, least: number, most: number): void {
+  if (!Number.isSafeInteger(value) || value < least || value > most) throw new StoreError('refused', `${what} is ${value}, and not a whole number from ${least} to ${most}`);
+}

@@ -1,0 +1,52 @@
+import { resolve } from 'node:path';
+import type { OpenedKeyStore } from '../key-store.ts';
+import { ApiKeys, KEY_READS, type KeyCallTable } from './api-keys.ts';
+import { connect, disconnect, monotonic, readTransaction, writeTransaction, type SqliteConnection } from './connection.ts';
+import { toStoreError } from './errors.ts';
+import { SqliteKeyStore, type CallKeys } from './key-store.ts';
+import { LogStateQuery } from './log-state.ts';
+import { applyMigrations, makeFolder, refuseForeign } from './migrate.ts';
+
+/** How long one call waits for another process to let go of the database. */
+const CALL_WAIT_MS = 5_000;
+
+/**
+ * The keys of a database file, beside instances or before the first of them, without beginning an epoch. Like an instance it makes the file where it is
+ * missing, and its folder, and brings the schema up to date. Every call blocks the thread: for the command line. Rejects with a `StoreError`.
+ */
+export async function openKeyStore(file: string): Promise<OpenedKeyStore> {
+  try {
+    makeFolder(file);
+    const sqliteConnection = connect(resolve(file), deadline(), { inspect: refuseForeign });
+    try {
+      writeTransaction(sqliteConnection, deadline(), () => applyMigrations(sqliteConnection.db));
+      return Object.assign(new SqliteKeyStore(callsOn(sqliteConnection)), { close: async () => disconnect(sqliteConnection) });
+    } catch (error) {
+      disconnect(sqliteConnection);
+      throw error;
+    }
+  } catch (error) {
+    throw toStoreError(error, 'unavailable');
+  }
+}
+
+function callsOn(sqliteConnection: SqliteConnection): CallKeys {
+  const { db } = sqliteConnection;
+  const logState = new LogStateQuery({ db });
+  const apiKeys: KeyCallTable = new ApiKeys({ db, logState });
+  return async (name, argument) => {
+    const transaction = KEY_READS.has(name) ? readTransaction : writeTransaction;
+    try {
+      return transaction(sqliteConnection, deadline(), () => {
+        if (logState.logId() !== undefined) logState.row();
+        return apiKeys[name](argument);
+      });
+    } catch (error) {
+      throw toStoreError(error, 'unavailable');
+    }
+  };
+}
+
+function deadline(): number {
+  return monotonic() + CALL_WAIT_MS;
+}

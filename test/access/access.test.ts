@@ -1,0 +1,129 @@
+import { t } from 'tap';
+import { Access, type AccessSettings } from '../../src/access/access.ts';
+import { makeApiKey } from '../../src/access/api-key.ts';
+import type { Identity } from '../../src/access/identity.ts';
+import { KeysUnavailable } from '../../src/access/known-keys.ts';
+import { Problem } from '../../src/model/problem.ts';
+import type { KeyRecord } from '../../src/store/key-store.ts';
+
+const NOW = 1_000_000;
+const ALICE = makeApiKey();
+const ROOT = makeApiKey();
+const DECLARED = makeApiKey();
+
+function record({ id, digest }: { readonly id: string; readonly digest: Buffer }, more: Partial<KeyRecord> = {}): KeyRecord {
+  return { id, name: id, permissions: { publish: ['user.alice.>'], subscribe: ['user.alice.>', 'news'], admin: false }, secrets: [{ digest, expires: undefined }], created: 0, expires: undefined, revoked: undefined, lastUsed: undefined, ...more };
+}
+
+function never(): never {
+  throw new Error('It is not opened here.');
+}
+
+interface World {
+  readonly settings?: Partial<AccessSettings>;
+  readonly hasEverBeen?: boolean | undefined;
+  readonly rows?: readonly KeyRecord[];
+  /** The database is asked first, and may not answer. */
+  readonly later?: 'answers' | 'fails';
+}
+
+function build({ settings, hasEverBeen = true, rows = [record(ALICE), record(ROOT, { permissions: { publish: [], subscribe: [], admin: true } })], later }: World = {}): { access: Access; used: string[] } {
+  const used: string[] = [];
+  const find = (id: string): KeyRecord | undefined => rows.find((row) => row.id === id);
+  const access = new Access({
+    settings: { mode: 'on', publicTopics: [], publicPublish: [], needsKeys: false, ...settings },
+    keys: {
+      open: never, stop: never, hasEverBeen, now: () => NOW, noteUse: (id) => void used.push(id),
+      find: (id) => later === undefined ? find(id) : later === 'answers' ? Promise.resolve(find(id)) : Promise.reject(new KeysUnavailable('away')),
+    },
+    declared: new Map([[DECLARED.id, record(DECLARED)]]),
+    tokens: undefined,
+  });
+  return { access, used };
+}
+
+const wrongSecret = (text: string): string => text.slice(0, -1) + (text.endsWith('0') ? '1' : '0');
+
+t.test('the owner of a key may do what the key allows, and its idempotency keys are its own', async (t) => {
+  for (const later of [undefined, 'answers'] as const) {
+    const { access, used } = build({ later });
+    const { grant, mayAdminister, mayOperate, scope, name } = await access.identify(ALICE.text, false) as Identity;
+    t.equal(grant.mayPublish('user.alice.inbox'), true);
+    t.equal(grant.mayPublish('user.bob.inbox'), false);
+    t.equal(grant.mayRead('user.alice.>'), true);
+    t.equal(grant.mayRead('news'), true);
+    t.equal(grant.mayRead('>'), false);
+    t.same([mayAdminister, mayOperate, scope, name], [false, false, `key:${ALICE.id}`, `key ${ALICE.id}`]);
+    t.same(used, [ALICE.id]);
+    const root = await access.identify(ROOT.text, true) as Identity;
+    t.same([root.mayAdminister, root.mayOperate, root.grant.mayRead('news')], [true, true, false], 'an administrator reads what the key names');
+  }
+  const declared = await build({ later: 'fails' }).access.identify(DECLARED.text, false) as Identity;
+  t.equal(declared.grant.mayPublish('user.alice.x'), true, 'a declared key needs no database');
+});
+
+const REFUSED: readonly (readonly [credential: string, rows: readonly KeyRecord[], why: RegExp])[] = [
+  [wrongSecret(ALICE.text), [record(ALICE)], /no such API key/],
+  [makeApiKey().text, [record(ALICE)], /no such API key/],
+  [wrongSecret(DECLARED.text), [], /no such API key/],
+  [ALICE.text.slice(0, -1), [record(ALICE)], /no whole API key/],
+  ['tdg_', [], /no whole API key/],
+  ['eyJhbGciOiJub25lIn0.e30.', [], /no tokens are configured/],
+  [ALICE.text, [record(ALICE, { revoked: 5 })], /was revoked/],
+  [ALICE.text, [record(ALICE, { expires: NOW })], /has expired/],
+  [wrongSecret(ALICE.text), [record(ALICE, { revoked: 5 })], /no such API key/],
+  [ALICE.text, [record(ALICE, { secrets: [{ digest: ROOT.digest, expires: undefined }, { digest: ALICE.digest, expires: NOW }] })], /no such API key/],
+  [ALICE.text, [record(ALICE, { secrets: [] })], /no such API key/],
+];
+
+t.test('a credential that is not good is 401 wherever credentials count, and never nobody\'s', async (t) => {
+  for (const mode of ['on', 'loopback'] as const) {
+    for (const hasEverBeen of [true, false]) {
+      for (const [credential, rows, why] of REFUSED) {
+        const { access, used } = build({ settings: { mode, publicTopics: ['>'] }, hasEverBeen, rows });
+        const problem = await access.identify(credential, false);
+        t.match(problem, { code: 'invalid-credential', status: 401, message: why }, `${mode} ${String(why)}`);
+        t.notOk((problem as Problem).message.includes(credential.slice(-40)), 'it is not repeated');
+        t.same(used, []);
+      }
+    }
+  }
+});
+
+t.test('a secret is good while it overlaps with the next one', async (t) => {
+  const { access } = build({ rows: [record(ALICE, { secrets: [{ digest: ROOT.digest, expires: undefined }, { digest: ALICE.digest, expires: NOW + 1 }] })] });
+  t.notOk(await access.identify(ALICE.text, false) instanceof Problem);
+});
+
+t.test('a key that cannot be looked up now is 503, and not 401', async (t) => {
+  t.match(await build({ later: 'fails' }).access.identify(ALICE.text, false), { code: 'unavailable', status: 503 });
+});
+
+t.test('who sends no credential may do what is public', async (t) => {
+  const { access } = build({ settings: { publicTopics: ['news.>'], publicPublish: ['feedback'] } });
+  const { grant, mayAdminister, mayOperate, scope } = access.identify(undefined, false) as Identity;
+  t.same([grant.isAnonymous, grant.mayRead('news.*'), grant.mayRead('>'), grant.mayPublish('feedback'), grant.mayPublish('news.x'), mayAdminister, mayOperate, scope], [true, true, false, true, false, false, false, '']);
+});
+
+t.test('on a loopback address everybody may come in until there has been a key, and nobody before that is known', (t) => {
+  const loopback = { settings: { mode: 'loopback' } as const };
+  const open = build({ ...loopback, hasEverBeen: false }).access;
+  t.equal(open.isOpen, true);
+  t.match(open.identify(undefined, false), { mayAdminister: false, mayOperate: true });
+  const closed = build({ ...loopback, hasEverBeen: true }).access;
+  t.equal(closed.isOpen, false);
+  t.match(closed.identify(undefined, false), { mayOperate: false, grant: { isAnonymous: true } });
+  const unknown = new Access({ settings: { mode: 'loopback', publicTopics: [], publicPublish: [], needsKeys: false }, keys: { open: never, stop: never, hasEverBeen: undefined, now: () => NOW, noteUse: () => undefined, find: () => undefined }, declared: new Map(), tokens: undefined });
+  t.equal(unknown.isOpen, undefined);
+  t.match(unknown.identify(undefined, false), { code: 'unavailable' });
+  t.end();
+});
+
+t.test('where everybody may come in on purpose, credentials are those of a proxy, but administration asks for ours', async (t) => {
+  const { access } = build({ settings: { mode: 'off' } });
+  t.match(access.identify('whatever', false), { mayOperate: true, mayAdminister: false });
+  t.match(await access.identify(ROOT.text, false), { mayAdminister: false });
+  t.match(await access.identify(ROOT.text, true), { mayAdminister: true });
+  t.match(await access.identify('whatever', true), { status: 401 });
+  t.match(access.identify(undefined, true), { mayAdminister: false });
+});

@@ -1,0 +1,34 @@
+import { createHash } from 'node:crypto';
+import { t } from 'tap';
+import { isApiKey, isGood, makeApiKey, readApiKey } from '../../src/access/api-key.ts';
+
+t.test('a key that was made is read again: its id, and the digest of its secret alone', (t) => {
+  const { id, text, digest } = makeApiKey();
+  t.match(text, /^tdg_[a-z0-9]{12}_[0-9a-f]{64}$/);
+  t.same(readApiKey(text), { id, digest });
+  t.same(digest, createHash('sha256').update(text.slice(-64)).digest());
+  t.ok(isApiKey(text));
+  const again = makeApiKey(id);
+  t.equal(again.id, id);
+  t.notSame(again.digest, digest, 'with a new secret');
+  t.equal(new Set(Array.from({ length: 1_000 }, () => makeApiKey().text)).size, 1_000);
+  t.end();
+});
+
+t.test('what is no whole key is none', (t) => {
+  const { text } = makeApiKey();
+  const wrong = ['', 'tdg_', text.slice(0, -1), `${text}0`, text.toUpperCase(), text.replace('tdg_', 'tdg-'), ` ${text}`, `${text}\n`, text.replace(/_[a-z0-9]{12}_/, '_abc_'), text.replace(/.$/, 'g'), text.replace(/_[a-z0-9]/, '_\u0430')];
+  for (const one of wrong) t.equal(readApiKey(one), undefined, JSON.stringify(one));
+  t.end();
+});
+
+t.test('a secret is good until its own end, whichever of a key\'s secrets it is', (t) => {
+  const [old, fresh, other] = [makeApiKey(), makeApiKey(), makeApiKey()].map(({ digest }) => digest) as [Buffer, Buffer, Buffer];
+  const secrets = [{ digest: fresh, expires: undefined }, { digest: old, expires: 1_000 }];
+  t.equal(isGood(fresh, secrets, 5_000), true);
+  t.equal(isGood(old, secrets, 999), true);
+  t.equal(isGood(old, secrets, 1_000), false);
+  t.equal(isGood(other, secrets, 0), false);
+  t.equal(isGood(other, [], 0), false);
+  t.end();
+});
