@@ -81,7 +81,7 @@ for (const [what, deleted, seen] of [
       if (answer.seqs.length > 0) await store.trim({ maxAge: 0, maxBytes: 1, rows: deleted });
       return answer;
     };
-    const { outlet } = await ask(['rare'], { kind: 'last', count: 1 });
+    const { outlet } = await ask(['rare'], { kind: 'last', count: 2 });
     t.ok(step > 1, 'it took several steps');
     for (let turn = 0; turn < 5; turn++) await settle();
     t.same(outlet.seen, seen);

@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap';
+import { Problem } from '../../../src/model/problem.ts';
 import { exchange, requestBytes, type Answer } from '../../support/raw.ts';
 import { openSpine, type Spine } from './spine.ts';
 import { connectTo, sendApart, serve, turns, type Served } from './ways.ts';
@@ -248,6 +249,7 @@ t.test('streams', (t) => compare(t, {}, [
   stream('for whoever takes something else', '/topics/a/events', { Accept: 'text/html' }, /not-acceptable/, { status: 406, fast: false, stays: false }),
   stream('for whoever says nothing of it', '/topics/a/events', { Accept: '' }, OPENED),
   stream('without control events', '/topics/a/events?control=0&after=start', {}, /^retry: 2000\ndata: one\n[^]*id: e00001xx-3\n\n$/),
+  stream('with the newest', '/topics/a/events?control=0&last=1', {}, /^retry: 2000\nevent: e\ndata: three\ndata: lines\ndata: long\nid: e00001xx-3\n\n$/),
   stream('with control events, said so', '/topics/a/events?control=1', {}, OPENED),
   stream('with something else', '/topics/a/events?control=2', {}, /"field":"control"/, { status: 400, fast: false, stays: false }),
   stream('from the start', '/events?topic=a&topic=b&after=start', {}, /"data":"three\\nlines\\nlong"\}\nid: e00001xx-3\n\n$/),
@@ -291,7 +293,15 @@ t.test('streams that come back later', async (t) => {
   await t.test('because the log cannot be read', (t) => compare(t, { CORS_ORIGINS: 'https://app.example' }, [
     busy('away', '/topics/a/events?after=start', { before: ({ store }) => void (store.failure = 'unavailable'), headers: { vary: 'Origin' } }),
     busy('away, from a time', '/topics/a/events?since=1h'),
+    busy('away, with the newest', '/topics/a/events?last=5'),
     stream('away, but from now on', '/topics/a/events', {}, /event: \$open[^]*\n\n$/),
+  ]));
+  await t.test('because too many reads wait', (t) => compare(t, {}, [
+    busy('with the newest', '/topics/a/events?last=5', { before: ({ store }) => {
+      // The tail does not have it yet, so the log is walked.
+      store.commit();
+      store.findBack = () => Promise.reject(new Problem('overloaded', 'Too many requests are waiting for the message log.'));
+    } }),
   ]));
 });
 
