@@ -101,5 +101,7 @@ t.test('without the packages, or with an older Node, the one line says what to d
     }
   }
   const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
+  // Others would say that tsc was not found, or that .ts is an unknown extension.
+  for (const [name, script] of Object.entries(scripts)) t.match(script, /^(exec )?node (--watch )?(src\/serve\.js|(--import \.\/)?src\/requirements\.js)|npm (run check|test)\b/, name);
   t.same([scripts['start'], scripts['migrate'], scripts['clock']], [`exec node ${commands[0]!.join(' ')}`, `node ${commands[1]!.join(' ')}`, `node ${commands[2]!.join(' ')}`]);
 });
