@@ -14,7 +14,7 @@ t.test('the table of settings says what the program does', async (t) => {
 });
 
 t.test('every file that the documents name is there', async (t) => {
-  for (const name of ['README.md', 'CONTRIBUTING.md', 'docs/architecture.md', 'docs/protocol.md', 'docs/deploy.md', 'docs/postgresql.md', 'docs/guarantees.md', 'docs/monitoring.md', 'docs/testing.md']) {
+  for (const name of ['README.md', 'CONTRIBUTING.md', 'docs/architecture.md', 'docs/protocol.md', 'docs/clients.md', 'docs/deploy.md', 'docs/postgresql.md', 'docs/guarantees.md', 'docs/monitoring.md', 'docs/testing.md']) {
     const text = await readFile(new URL(name, root), 'utf8');
     for (const [, target] of text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
       await t.resolves(readFile(new URL(target!, new URL(name, root))), `${name}: ${target}`);
