@@ -6,7 +6,7 @@ import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { until } from '../support/until.ts';
 import { chromiumKinds } from './support/chromium.ts';
-import { programs, type Kind, type Received } from './support/kinds.ts';
+import { furtherPrograms, programs, type Kind, type Received } from './support/kinds.ts';
 
 /** What clients that we did not write hand to their applications: every message as it was published, and nothing that looks like one. */
 
@@ -74,6 +74,15 @@ void t.test('large messages, line breaks and all of Unicode, cut in the middle',
     got.forEach((data, index) => t.ok(JSON.stringify(data) === JSON.stringify(expected[index]), `${one.kind.name}: message ${index + 1} is what was published`));
     t.equal(one.proxy.passages.length, 2, `${one.kind.name}: it was cut and came back`);
   }
+});
+
+void t.test("Python's libraries take text for UTF-8", async (t) => {
+  const all = furtherPrograms.filter(({ name }) => name.startsWith('Python')).map((kind) => ({ kind, client: kind.open(t, `${instance.url}/topics/letters/events?after=start`) }));
+  await http.publish('letters', 'größer 😀');
+  const texts = ({ client }: (typeof all)[number]): string[] => client.received.filter((event) => !isControl(event)).map(({ data }) => data);
+  await until('each has it', () => all.every((one) => texts(one).length > 0));
+  for (const one of all) t.strictSame(texts(one), ['größer 😀'], one.kind.name);
+  t.equal(all.length, 2);
 });
 
 void t.test('curl -N with ?control=0 gives a shell script the data and nothing else to stumble over', async (t) => {
