@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import { t } from 'tap';
 import { SETTINGS } from '../src/config/settings.ts';
 
@@ -19,10 +19,10 @@ t.test('every file that the documents name is there', async (t) => {
   for (const name of DOCUMENTS) {
     const text = await readFile(new URL(name, root), 'utf8');
     for (const [, target] of text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
-      await t.resolves(readFile(new URL(target!, new URL(name, root))), `${name}: ${target}`);
+      await t.resolves(access(new URL(target!, new URL(name, root))), `${name}: ${target}`);
     }
     // Files of src are named without it, those of test with it.
-    for (const [, path] of text.matchAll(/`((?:test|cli|http|delivery|log|bus|store|model|config|runtime)\/[\w./-]+\.ts)`/g)) {
+    for (const [, path] of text.matchAll(/`((?:test|cli|http|access|delivery|log|bus|store|model|config|runtime)\/[\w./-]+\.ts)`/g)) {
       await t.resolves(readFile(new URL(path!.startsWith('test/') ? path! : `src/${path}`, root)), `${name}: ${path}`);
     }
   }

@@ -43,6 +43,8 @@ const CURSOR = [400, 'invalid-cursor'] as const;
 const TTL = [400, 'invalid-ttl'] as const;
 const KEY = [400, 'invalid-key'] as const;
 const BATCH = [400, 'invalid-batch'] as const;
+const UNAUTHORIZED = [401, 'unauthorized'] as const;
+const CREDENTIAL = [401, 'invalid-credential'] as const;
 const ORIGIN = [403, 'cross-origin'] as const;
 const NOT_FOUND = [404, 'not-found'] as const;
 const NO_MESSAGE = [404, 'message-not-found'] as const;
@@ -53,6 +55,14 @@ const LARGE = [413, 'too-large'] as const;
 const LONG_URL = [414, 'uri-too-long'] as const;
 const MEDIA_TYPE = [415, 'unsupported-media-type'] as const;
 const LARGE_HEAD = [431, 'header-too-large'] as const;
+
+// Credentials: one that is not good is never taken for none, not even where none is needed.
+for (const authorization of ['', 'Bearer', 'Bearer a b', 'Token x', 'Basic', 'Basic Og==', 'Bearer tdg_x', `Bearer tdg_abcdefghijkl_${'0'.repeat(64)}`, 'Bearer x.y.z', `Bearer ${'x'.repeat(9_000)}`]) {
+  const headers = { Authorization: authorization };
+  const requests = { 'a publish': post('/topics/a', headers), 'a batch': post('/messages', { ...headers, ...JSON_TYPE }, '[]'), 'a stream': get('/topics/a/events', headers), 'a page': get('/messages?topic=a', headers), metrics: get('/metrics', headers), keys: get('/keys', headers) };
+  for (const [name, request] of Object.entries(requests)) add(`${name} with the credential ${authorization.slice(0, 20)}`, request, CREDENTIAL, 'Authorization');
+}
+for (const request of [get('/keys'), post('/keys'), get('/keys/abcdefghijkl'), requestBytes('DELETE', '/keys/abcdefghijkl'), post('/keys/abcdefghijkl/rotate')]) add('administration without a credential', request, UNAUTHORIZED, 'Authorization');
 
 // Topics to publish to.
 for (const topic of ['*', '>', 'a.*', 'a.>', 'a*', 'a.b>', '$', '$sys.a', 'a%20b', 'a%09b', 'a%0D%0Ab', 'a%00b', 'a%7Fb', 'a%C2%85b', 'a%C2%A0b', 'a%E2%80%A8b', '.a', 'a.', 'a..b', '.']) {
@@ -147,7 +157,7 @@ add('a key in the query and another in the header', post('/topics/a?idempotencyK
 // Headers that the URL names.
 for (const name of ['', 'X%20Delivery', 'X-Delivery:', 'caf%C3%A9', 'X-Delivery', 'constructor', '__proto__', 'Authorization', 'cookie', 'Proxy-Authorization']) {
   for (const path of ['/topics/a', '/messages']) {
-    add(`${path}?idempotencyHeader=${name}`, post(`${path}?idempotencyHeader=${name}`, { ...JSON_TYPE, Authorization: 'Basic YTpi', Cookie: 'a=b', 'Proxy-Authorization': 'Basic YTpi' }, '[{"topic":"a","data":1}]'), KEY, 'idempotencyHeader');
+    add(`${path}?idempotencyHeader=${name}`, post(`${path}?idempotencyHeader=${name}`, { ...JSON_TYPE, Cookie: 'a=b', 'Proxy-Authorization': 'Basic YTpi' }, '[{"topic":"a","data":1}]'), KEY, 'idempotencyHeader');
   }
 }
 for (const value of ['', '""', 'k'.repeat(256), 'caf\u{e9}']) add(`a key ${value.slice(0, 20)} in a named header`, post('/topics/a?idempotencyHeader=X-Delivery', { 'X-Delivery': value }), KEY, 'idempotencyHeader');
@@ -155,7 +165,7 @@ add('a key in a named header and one in the query', post('/topics/a?idempotencyH
 add('a key in a named header and one in ours', post('/topics/a?idempotencyHeader=X-Delivery', { 'X-Delivery': 'a', 'Idempotency-Key': 'a' }), KEY, 'idempotencyHeader');
 add('two headers with keys that are named', post('/topics/a?idempotencyHeader=X-A&idempotencyHeader=X-B', { 'X-A': 'a', 'X-B': 'a' }), REQUEST, 'idempotencyHeader');
 for (const name of ['', 'X-Secret', 'Authorization', 'Eventful', 'X-Events', 'X-Event:', 'X-Event', 'X-Topic']) {
-  add(`eventHeader=${name}`, post(`/topics/a?eventHeader=${name}`, { Authorization: 'Basic YTpi', 'X-Secret': 's', Eventful: 'x', 'X-Events': 'x' }), EVENT, 'eventHeader');
+  add(`eventHeader=${name}`, post(`/topics/a?eventHeader=${name}`, { 'X-Secret': 's', Eventful: 'x', 'X-Events': 'x' }), EVENT, 'eventHeader');
 }
 for (const event of ['$open', 'error', '', 'e'.repeat(129), 'caf\u{e9}']) add(`the event name ${event.slice(0, 20)} in a named header`, post('/topics/a?eventHeader=X-Event', { 'X-Event': event }), EVENT, 'eventHeader');
 add('an event name in a named header and another in the query', post('/topics/a?eventHeader=X-Event&event=a', { 'X-Event': 'b' }), EVENT, 'event');

@@ -12,7 +12,7 @@ import { until } from '../support/until.ts';
 const README = await readFile(join(import.meta.dirname, '../../README.md'), 'utf8');
 const SCRIPT = /<!-- wait for one -->\n```sh\n([^]*?)```\n<!-- \/wait for one -->/.exec(README)![1]!;
 const ORIGIN = 'http://127.0.0.1:8080';
-const START = '# Start what will publish the message here.\n';
+const START = ': start what will publish the message here\n';
 
 /** @param job What it starts. */
 function run(t: Scope, instance: Instance, job: string): Promise<string> {

@@ -39,7 +39,7 @@ const KeyRequest = Type.Object({
   expiresInSeconds: Type.Optional(Type.Integer({ minimum: 1 })),
 });
 const Rotation = Type.Object({ overlapSeconds: Type.Optional(Type.Integer({ minimum: 0, description: 'How long the secret before stays good; 0 by default.' })) });
-const FAILURES = ['unauthorized', 'invalid-credential', 'forbidden', 'unavailable'] as const;
+const FAILURES = ['forbidden', 'unavailable'] as const;
 
 /** `/keys`: API keys, for administrators. The rules are in access/; no answer but the first has a secret. */
 export function keyRoutes(app: App, service: Service): void {
