@@ -144,4 +144,4 @@ class OrdinaryHead implements RequestHead {
   }
 }
 
-const METHODS = ['GET', 'HEAD', 'POST', 'DELETE'] as const;
+const METHODS = ['DELETE', 'GET', 'HEAD', 'POST'] as const;
