@@ -19,13 +19,16 @@ const FRESH_MS = 3_000;
 /** Questions for keys that wait for their turn. Stops a flood of unknown keys from holding memory. */
 const WAITING_MAX_KEYS = 10_000;
 
+/** How many changed keys a log line names. Stops a line from being long. */
+const NAMED_MAX_KEYS = 20;
+
 /** How often it is written down which keys were used. Stops each use from being a write. */
 const NOTE_USE_MS = 60_000;
 
 export interface KnownKeysDependencies {
   readonly store: KeyStore;
   readonly clock: Clock;
-  readonly logger: Pick<Logger, 'warn' | 'debug'>;
+  readonly logger: Pick<Logger, 'warn' | 'info'>;
   readonly pollMs: number;
 }
 
@@ -55,7 +58,7 @@ export class KeysUnavailable extends Error {
 export class KnownKeys {
   readonly #store: KeyStore;
   readonly #clock: Clock;
-  readonly #logger: Pick<Logger, 'warn' | 'debug'>;
+  readonly #logger: Pick<Logger, 'warn' | 'info'>;
   readonly #pollMs: number;
   /** The database's clock: a key ends by it on all instances. */
   readonly #storeClock: StoreClock;
@@ -137,8 +140,13 @@ export class KnownKeys {
 
   #take({ version, changed, now }: KeyChanges, asked: number): void {
     this.#storeClock.observe(now);
+    const before = this.#version;
     this.#version = version;
     this.#looked = asked;
+    if (before !== undefined && before !== version) {
+      // The audit line of every instance: a change made by the command line has no other.
+      this.#logger.info({ audit: 'keys-changed', keys: changed?.slice(0, NAMED_MAX_KEYS), count: changed?.length, version }, 'API keys were changed');
+    }
     if (changed === undefined) {
       this.#entries.clear();
       this.#changedMeanwhile = 'all';

@@ -20,6 +20,8 @@ export const SETTINGS = {
   PORT: wholeNumber({ default: '8080', min: 0, max: 65_535, meaning: 'The port to listen on; 0 takes any free one.' }),
   AUTH: choice({ default: '', choices: ['', 'on', 'off'],
     meaning: '`on`: nobody may publish or read without a credential. `off`: everybody who reaches the port may. Unset: `on`, but on a loopback `HOST` it is open until a key is made or one of the next settings is there.' }),
+  AUTH_COOKIE: text({ type: 'text', default: '', allowed: 'the name of a cookie', read: readCookieName, meaning: 'The cookie in which a browser sends its key or token, as your application set it.' }),
+  AUTH_QUERY_TOKEN: choice({ default: 'off', choices: ['off', 'on'], meaning: '`on`: a key or token may be in the URL, as `?access_token=`. Proxies write URLs into their logs: prefer a cookie.' }),
   PUBLIC_TOPICS: text({ type: 'list', default: '', allowed: 'topics and patterns, separated by commas', read: readNames, meaning: 'Topics and patterns that may be read without a credential, separated by commas.' }),
   PUBLIC_PUBLISH: text({ type: 'list', default: '', allowed: 'topics and patterns, separated by commas', read: readNames, meaning: 'Topics and patterns that may be published to without a credential, separated by commas.' }),
   ACCESS_FILE: text({ type: 'text', default: '', allowed: 'the path of a file', read: (text) => text || undefined, meaning: 'A JSON or YAML file that declares API keys by their digests, to be kept with the rest of the configuration.' }),
@@ -73,6 +75,14 @@ export const SETTINGS = {
 } as const satisfies Record<string, Setting<unknown>>;
 
 export type SettingName = keyof typeof SETTINGS;
+
+/** A token of RFC 9110, section 5.6.2, as RFC 6265 wants it. */
+const COOKIE_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+
+function readCookieName(name: string): string | undefined {
+  if (name !== '' && !COOKIE_NAME.test(name)) throw new WrongValue();
+  return name || undefined;
+}
 
 /** Names, separated by commas. Whether they are topics is checked where topics are known. */
 function readNames(text: string): readonly string[] {

@@ -1,24 +1,23 @@
 import Negotiator from 'negotiator';
 import type { Config } from '../config/config.ts';
-import type { Access } from '../access/access.ts';
-import { anonymous, type Identity } from '../access/identity.ts';
-import { publishProblem } from '../model/grant.ts';
+import type { Identity } from '../access/identity.ts';
 import { Problem, type ProblemCode } from '../model/problem.ts';
 import { isLoopback } from '../config/loopback.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { entitled, identified, NOBODY } from './access-rules.ts';
 import { clientAddress } from './client-address.ts';
 import { ENDPOINTS, type Endpoint } from './endpoints.ts';
 import { batchProblem } from './input/batch-body.ts';
-import { readCredential } from './input/credential.ts';
 import { contentProblem } from './input/content-headers.ts';
 import { meantPaths } from './input/meant-path.ts';
 import { headerNamedBy, NAMING_PARAMETERS } from './input/named-header.ts';
 import { nearParameter } from './input/near-parameter.ts';
 import { malformedQuery } from './input/query-string.ts';
-import { commonHeaders, foreignPageDetail, isForeignPage, isPreflight } from './origin.ts';
+import { commonHeaders, foreignPageDetail, isForeignPage, isPreflight, isSafe } from './origin.ts';
 import { isAllowedHost } from './host.ts';
 import { KeptOut, shown } from './kept-out.ts';
 import type { Peer, RequestHead } from './request-head.ts';
+import type { Premises, Rule, Sender } from './rule.ts';
 import { BODY_MAX_BYTES, URL_MAX_BYTES } from './server-limits.ts';
 
 /**
@@ -40,23 +39,6 @@ export interface Admission {
   /** Where the request comes from, for limits and log lines. */
   readonly clientAddress: () => string;
 }
-
-/** What rules go by besides the request. */
-export interface Premises {
-  readonly config: Config;
-  readonly access: Pick<Access, 'identify' | 'isOpen'>;
-  /** From the first SIGTERM on. */
-  readonly draining: boolean;
-}
-
-/** Who sends a request. */
-export interface Sender {
-  /** Undefined before the rule that finds it out; then nothing may be done. */
-  identity: Identity | undefined;
-}
-
-/** Says why a request is not served; undefined is no objection. It may have to look something up. */
-export type Rule = (request: RequestHead, premises: Premises, sender: Sender) => Problem | undefined | Promise<Problem | undefined>;
 
 /** All rules, in the order in which they are asked. The first objection counts. */
 export const RULES: readonly Rule[] = [
@@ -116,9 +98,6 @@ export class AdmissionPolicy {
     };
   }
 }
-
-/** Whom no rule has identified. */
-const NOBODY = anonymous({ publish: [], subscribe: [] });
 
 /** For the operator: what the client was not told. */
 function reasonOf({ message, cause }: Error): string {
@@ -217,56 +196,9 @@ function mistakenParameter({ endpoint, query }: RequestHead): Problem | undefine
   return new Problem('invalid-request', 'The path names the topic here; /events and /messages take several, each as topic.', { field: 'topic' });
 }
 
-/** Methods that change nothing (RFC 9110, section 9.2.1). */
-const SAFE: readonly string[] = ['GET', 'HEAD', 'OPTIONS'];
-
-/** An upgrade counts as a change, whatever its method: no browser asks anybody before a page opens a WebSocket to another origin. */
 function foreignPage({ method, headers }: RequestHead, { config }: Premises): Problem | undefined {
-  if ((SAFE.includes(method) && headers.upgrade === undefined) || !isForeignPage(headers, config.CORS_ORIGINS)) return undefined;
+  if (isSafe(method, headers) || !isForeignPage(headers, config.CORS_ORIGINS)) return undefined;
   return new Problem('cross-origin', foreignPageDetail(headers), { field: headers.origin === undefined ? 'Sec-Fetch-Site' : 'Origin' });
-}
-
-/**
- * Who sends the request: by its credential, or as one of those who have none. Health is told to everybody, whatever they send and whether or not it can be checked now: load balancers go by it.
- */
-function identified({ endpoint, headers }: RequestHead, { access }: Premises, sender: Sender): Problem | undefined | Promise<Problem | undefined> {
-  if (endpoint === undefined) return undefined;
-  const credential = readCredential(headers);
-  const found = credential instanceof Problem ? credential : access.identify(credential, endpoint.access === 'administration');
-  const isHealth = endpoint.access === 'health';
-  const take = (identity: Identity | Problem): Problem | undefined => {
-    if (!(identity instanceof Problem)) sender.identity = identity;
-    else if (!isHealth) return identity;
-    return undefined;
-  };
-  return found instanceof Promise ? found.then(take) : take(found);
-}
-
-/** What can be said before the body. Of a batch, and of what is read, the topics are learnt later: publisher and readers ask the grant. */
-function entitled({ endpoint, url }: RequestHead, _premises: Premises, { identity = NOBODY }: Sender): Problem | undefined {
-  if (endpoint === undefined) return undefined;
-  switch (endpoint.access) {
-    case 'health': return undefined;
-    case 'administration': return identity.mayAdminister ? undefined : administratorMissing(identity);
-    case 'operations': return identity.mayOperate ? undefined : administratorMissing(identity);
-    case 'messages': return messagesProblem(endpoint, url, identity);
-  }
-}
-
-function messagesProblem(endpoint: Endpoint, url: string, { grant }: Identity): Problem | undefined {
-  if (grant.isAnonymous === true && grant.isEmpty === true) return new Problem('unauthorized', 'This takes a credential: Authorization: Bearer with a key or token.', { field: 'Authorization' });
-  return endpoint === ENDPOINTS.publish ? publishProblem(grant, [{ topic: topicIn(url) }]) : undefined;
-}
-
-function administratorMissing({ name }: Identity): Problem {
-  return name === undefined
-    ? new Problem('unauthorized', 'This takes the credential of an administrator: Authorization: Bearer with a key or token.', { field: 'Authorization' })
-    : new Problem('forbidden', 'This takes the credential of an administrator.', { field: 'Authorization' });
-}
-
-/** The topic in a path, as the router decodes it. */
-function topicIn(url: string): string {
-  return decodeURIComponent(/^(?:[a-z]+:\/\/[^/]*)?\/topics\/([^/?#]*)/i.exec(url)?.[1] ?? '');
 }
 
 /** A draining instance still takes publishes, and answers what reads; only streams would not last. */

@@ -5,7 +5,7 @@ import type { FastifyBaseLogger, FastifyReply, FastifyRequest, RawRequestDefault
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Problem } from '../model/problem.ts';
-import { AdmissionPolicy, RULES, type Rule } from './admission.ts';
+import { AdmissionPolicy, RULES } from './admission.ts';
 import { addDoor, refusalOf } from './door.ts';
 import { addFastPath } from './fast-path/fast-path.ts';
 import { BodyCollector } from './input/body.ts';
@@ -17,6 +17,7 @@ import { PROBLEM_TYPE, problemBody, problemHeaders, problemOf } from './output/p
 import { keepRoom } from './room-for-connections.ts';
 import { addRoutes } from './routes/routes.ts';
 import { BODY_MAX_BYTES, HEAD_MAX_BYTES, HEAD_MAX_MS, KEEP_ALIVE_MS, REQUEST_CHECK_MS, REQUEST_MAX_MS, STANDSTILL_MAX_MS } from './server-limits.ts';
+import type { Rule } from './rule.ts';
 import type { App, Service } from './service.ts';
 import { isClaimed } from './takeover.ts';
 

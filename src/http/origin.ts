@@ -5,6 +5,14 @@ import { shown } from './kept-out.ts';
 
 /** Web pages of other origins: which may publish, and which may read what is answered. */
 
+/** Methods that change nothing (RFC 9110, section 9.2.1). */
+const SAFE_METHODS: readonly string[] = ['GET', 'HEAD', 'OPTIONS'];
+
+/** Whether a request changes nothing. An upgrade counts as a change, whatever its method: no browser asks anybody before a page opens a WebSocket to another origin. */
+export function isSafe(method: string, headers: IncomingHttpHeaders): boolean {
+  return SAFE_METHODS.includes(method) && headers.upgrade === undefined;
+}
+
 /** For how long a browser may remember that a cross-origin request is allowed. */
 const PREFLIGHT_SECONDS = 3600;
 

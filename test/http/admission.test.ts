@@ -1,7 +1,8 @@
 import { METHODS } from 'node:http';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { t, type Test } from 'tap';
-import { RULES, type Rule } from '../../src/http/admission.ts';
+import { RULES } from '../../src/http/admission.ts';
+import type { Rule } from '../../src/http/rule.ts';
 import { ENDPOINTS } from '../../src/http/endpoints.ts';
 import type { Service } from '../../src/http/service.ts';
 import { Problem } from '../../src/model/problem.ts';

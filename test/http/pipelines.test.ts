@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { t, type Test } from 'tap';
-import { RULES, type Rule } from '../../src/http/admission.ts';
+import { RULES } from '../../src/http/admission.ts';
+import type { Rule } from '../../src/http/rule.ts';
 import { readHead } from '../../src/http/fast-path/plain-request.ts';
 import { RawConnection, requestBytes } from '../support/raw.ts';
 import { openSpine, type Spine } from './fast-path/spine.ts';

@@ -1,31 +1,81 @@
+import { parseCookie } from 'cookie';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Problem } from '../../model/problem.ts';
+import type { Query } from './query-string.ts';
 
 /** Stops a long credential from costing anything. Bytes; tokens with many claims have some thousand. */
 const CREDENTIAL_MAX_BYTES = 8 * 1024;
 
 /** RFC 6750, section 2.1. */
-const BEARER = /^bearer +([A-Za-z0-9._~+/-]+=*)$/i;
+const TOKEN = /^[A-Za-z0-9._~+/-]+=*$/;
+const BEARER = /^bearer +(\S+)$/i;
 /** RFC 7617, section 2. */
 const BASIC = /^basic +([A-Za-z0-9+/]+=*)$/i;
 
-/**
- * The key or token of a request: after `Bearer`, or as the password of `Basic`, as `curl -u name:key` sends it. A key in the place of the name, without a password, counts too.
- * @returns undefined where there is none; a problem where it can be none.
- */
-export function readCredential({ authorization }: IncomingHttpHeaders): string | Problem | undefined {
-  if (authorization === undefined) return undefined;
-  if (authorization.length > CREDENTIAL_MAX_BYTES) return invalid(`it is longer than ${CREDENTIAL_MAX_BYTES} bytes`);
-  const token = BEARER.exec(authorization)?.[1];
-  if (token !== undefined) return token;
-  const basic = BASIC.exec(authorization)?.[1];
-  if (basic === undefined) return invalid('the header Authorization takes Bearer with a key or token, or Basic with it as the password');
-  const pair = Buffer.from(basic, 'base64').toString();
-  const colon = pair.indexOf(':');
-  const credential = colon === -1 ? '' : pair.slice(colon + 1) || pair.slice(0, colon);
-  return credential === '' ? invalid('Basic has no password') : credential;
+/** The parameter of a URL that may hold a credential (RFC 6750, section 2.3). */
+const PARAMETER = 'access_token';
+
+/** A key or token, and where it was. */
+export interface Credential {
+  readonly text: string;
+  readonly source: 'header' | 'query' | 'cookie';
 }
 
-function invalid(why: string): Problem {
-  return new Problem('invalid-credential', `The credential is not good: ${why}.`, { field: 'Authorization' });
+export interface CredentialPlaces {
+  /** The name of the cookie that may hold one; undefined where none may. */
+  readonly cookie: string | undefined;
+  /** Whether the URL may hold one. */
+  readonly isQueryTaken: boolean;
+}
+
+/** The parts of a request in which it may be. */
+export interface CredentialParts {
+  readonly headers: IncomingHttpHeaders;
+  readonly query: Query;
+}
+
+/**
+ * The key or token of a request: in the header `Authorization`, in the URL or in a cookie, where these may hold one. The header and the URL go before a cookie, which a browser sends by itself.
+ * @returns undefined where there is none; a problem where it can be none.
+ */
+export function readCredential({ headers: { authorization, cookie }, query }: CredentialParts, places: CredentialPlaces): Credential | Problem | undefined {
+  const parameter = places.isQueryTaken ? query[PARAMETER] : undefined;
+  if (authorization !== undefined) {
+    return parameter === undefined ? fromHeader(authorization) : new Problem('invalid-request', `There is a credential in ${PARAMETER} and another in the header Authorization.`, { field: PARAMETER });
+  }
+  if (parameter !== undefined) return Array.isArray(parameter) ? invalid(`${PARAMETER} was given more than once`, PARAMETER) : checked(parameter as string, 'query', PARAMETER);
+  return places.cookie === undefined || cookie === undefined ? undefined : fromCookie(cookie, places.cookie);
+}
+
+/** After `Bearer`, or as the password of `Basic`, as `curl -u name:key` sends it. A key in the place of the name, without a password, counts too. */
+function fromHeader(authorization: string): Credential | Problem {
+  if (authorization.length > CREDENTIAL_MAX_BYTES) return tooLong('Authorization');
+  const token = BEARER.exec(authorization)?.[1];
+  if (token !== undefined) return checked(token, 'header', 'Authorization');
+  const basic = BASIC.exec(authorization)?.[1];
+  if (basic === undefined) return invalid('the header Authorization takes Bearer with a key or token, or Basic with it as the password', 'Authorization');
+  const pair = Buffer.from(basic, 'base64').toString();
+  const colon = pair.indexOf(':');
+  const text = colon === -1 ? '' : pair.slice(colon + 1) || pair.slice(0, colon);
+  return text === '' ? invalid('Basic has no password', 'Authorization') : { text, source: 'header' };
+}
+
+/** Of two cookies with one name, a page of a neighbouring host may have set one: neither counts. */
+function fromCookie(header: string, name: string): Credential | Problem | undefined {
+  if (header.split(';').filter((pair) => pair.split('=', 1)[0]!.trim() === name).length > 1) return invalid(`the cookie ${name} was sent more than once`, 'Cookie');
+  const value = parseCookie(header)[name];
+  return value === undefined || value === '' ? undefined : checked(value, 'cookie', 'Cookie');
+}
+
+function checked(text: string, source: Credential['source'], field: string): Credential | Problem {
+  if (text.length > CREDENTIAL_MAX_BYTES) return tooLong(field);
+  return TOKEN.test(text) ? { text, source } : invalid('it is no key and no token', field);
+}
+
+function tooLong(field: string): Problem {
+  return invalid(`it is longer than ${CREDENTIAL_MAX_BYTES} bytes`, field);
+}
+
+function invalid(why: string, field: string): Problem {
+  return new Problem('invalid-credential', `The credential is not good: ${why}.`, { field });
 }

@@ -1,0 +1,22 @@
+import type { Access } from '../access/access.ts';
+import type { Identity } from '../access/identity.ts';
+import type { Config } from '../config/config.ts';
+import type { Problem } from '../model/problem.ts';
+import type { RequestHead } from './request-head.ts';
+
+/** What rules go by besides the request. */
+export interface Premises {
+  readonly config: Config;
+  readonly access: Pick<Access, 'identify' | 'isOpen'>;
+  /** From the first SIGTERM on. */
+  readonly draining: boolean;
+}
+
+/** Who sends a request. */
+export interface Sender {
+  /** Undefined before the rule that finds it out; then nothing may be done. */
+  identity: Identity | undefined;
+}
+
+/** Says why a request is not served; undefined is no objection. It may have to look something up. */
+export type Rule = (request: RequestHead, premises: Premises, sender: Sender) => Problem | undefined | Promise<Problem | undefined>;
