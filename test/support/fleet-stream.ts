@@ -121,7 +121,7 @@ export class RoamingStream {
       this.#timer = setTimeout(() => this.#connect(attempt + 1), this.#retry);
     };
     const outgoing = request(url, { agent: false, headers }, (response) => {
-      if (response.statusCode !== 200 || response.headers['content-type'] !== 'text/event-stream; charset=utf-8') {
+      if (response.statusCode !== 200 || !/^text\/event-stream(?:;|$)/.test(response.headers['content-type'] ?? '')) {
         this.#giveUp(`${response.statusCode} ${response.headers['content-type']}`);
         outgoing.destroy();
         return;
