@@ -48,7 +48,7 @@ export function entitled({ endpoint, url }: RequestHead, _premises: Premises, { 
     case undefined: case 'health': return undefined;
     case 'administration': return identity.mayAdminister ? undefined : administratorMissing(identity);
     case 'operations': return identity.mayOperate ? undefined : administratorMissing(identity);
-    case 'messages': return messagesProblem(endpoint!, url, identity);
+    case 'messages': return messagesProblem(endpoint, url, identity);
   }
 }
 
