@@ -16,6 +16,15 @@ export interface ShownKey {
   readonly text: string;
 }
 
+/** A key as administrators see it, without its secrets: times as RFC 3339 writes them. */
+export function describeKey({ id, name, permissions, created, expires, revoked, lastUsed }: KeyRecord): object {
+  return { id, name, ...permissions, created: timeText(created), expires: timeText(expires), revoked: timeText(revoked), lastUsed: timeText(lastUsed) };
+}
+
+function timeText(time: number | undefined): string | undefined {
+  return time === undefined ? undefined : new Date(time).toISOString();
+}
+
 /** Makes, rotates and revokes API keys, and writes an audit line for each change. The ways in are the command line and the routes of administrators. */
 export class KeyAdministration {
   readonly #store: KeyStore;

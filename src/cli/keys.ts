@@ -1,9 +1,12 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, type Command } from 'commander';
+import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
+import { resolve } from 'node:path';
 import { isKeyId, makeApiKey } from '../access/api-key.ts';
-import { KeyAdministration, type ShownKey } from '../access/key-administration.ts';
+import { describeKey, KeyAdministration, type ShownKey } from '../access/key-administration.ts';
 import { readKeyRequest, readOverlap } from '../access/key-request.ts';
 import { configure } from '../config/config.ts';
+import type { DatabaseLocation } from '../config/database-url.ts';
 import { parseDuration } from '../http/input/since-time.ts';
 import { Problem } from '../model/problem.ts';
 import { printable } from '../runtime/printable.ts';
@@ -22,12 +25,12 @@ interface Wishes {
 }
 
 /** `tidings keys`: API keys, made and revoked in the database directly. A key goes to standard output, alone; everything for people goes to standard error. */
-export function keysCommand(): Command {
-  const keys = new Command('keys').description('Make, list, rotate and revoke API keys.');
+export function addKeysCommands(program: Command): void {
+  const keys = program.command('keys').description('Make, list, rotate and revoke API keys.');
 
   wishes(keys.command('create').description('Makes a key and prints it. It is shown this once.'))
     .option('--expires <duration>', 'how long it is good, such as 90d or 12h; for ever without it', duration)
-    .action(async ({ name, publish, subscribe, admin, expires }: Wishes & { readonly expires?: number }) => work(async (administration) => {
+    .action(async ({ name, publish, subscribe, admin, expires }: Wishes & { readonly expires?: number }) => work('make', async (administration) => {
       const request = readKeyRequest({ name, publish, subscribe, admin, expiresInSeconds: expires });
       const made = await administration.create(request, operator());
       if (made === undefined) throw new Problem('forbidden', 'There are too many keys: revoke some first.');
@@ -36,11 +39,11 @@ export function keysCommand(): Command {
 
   keys.command('list').description('Lists all keys, revoked and expired ones too.')
     .option('--json', 'one JSON object for each line')
-    .action(async ({ json }: { readonly json?: true }) => work(async (administration) => {
+    .action(async ({ json }: { readonly json?: true }) => work('find', async (administration) => {
       if (json === undefined) line(HEADINGS);
       for (let after = ''; ;) {
         const page = await administration.list({ after, limit: PAGE_KEYS });
-        for (const record of page) process.stdout.write(json === true ? `${JSON.stringify(facts(record))}\n` : `${cells(record)}\n`);
+        for (const record of page) process.stdout.write(json === true ? `${JSON.stringify(describeKey(record))}\n` : `${cells(record)}\n`);
         if (page.length < PAGE_KEYS) return;
         after = page.at(-1)!.id;
       }
@@ -49,13 +52,13 @@ export function keysCommand(): Command {
   keys.command('rotate').description('Gives a key a new secret and prints the key. It is shown this once.')
     .argument('<id>', 'the id of the key: the part between the two underscores', keyId)
     .option('--overlap <duration>', 'how long the old secret stays good, such as 1h; it ends at once without it', duration)
-    .action(async (id: string, { overlap }: { readonly overlap?: number }) => work(async (administration) => {
+    .action(async (id: string, { overlap }: { readonly overlap?: number }) => work('find', async (administration) => {
       show(there(await administration.rotate(id, readOverlap({ overlapSeconds: overlap }), operator()), id));
     }));
 
   keys.command('revoke').description('Ends a key for good.')
     .argument('<id>', 'the id of the key', keyId)
-    .action(async (id: string) => work(async (administration) => {
+    .action(async (id: string) => work('find', async (administration) => {
       const { name } = there(await administration.revoke(id, operator()), id);
       say(`the key ${id} (${printable(name)}) is revoked; running instances refuse it within POLL_MS`);
     }));
@@ -68,8 +71,6 @@ export function keysCommand(): Command {
       process.stdout.write(`${text}\n`);
       return Promise.resolve();
     }));
-
-  return keys;
 }
 
 /** Adds the flags that say what a key is and allows. */
@@ -81,10 +82,14 @@ function wishes(command: Command): Command {
     .option('--admin', 'it may make and revoke keys, and read metrics');
 }
 
-/** Does what is asked of the keys of the database that the settings name. */
-function work(ask: (administration: KeyAdministration) => Promise<void>): Promise<void> {
+/** Does what is asked of the keys of the database that the settings name. Only the first key may make the database, too. */
+function work(way: 'make' | 'find', ask: (administration: KeyAdministration) => Promise<void>): Promise<void> {
   return reportProblems(async () => {
-    const store = await openKeys();
+    const location = configure().DATABASE_URL;
+    if (location.kind === 'sqlite') say(resolve(location.file));
+    else say(location.shown);
+    if (way === 'find' && location.kind === 'sqlite' && !existsSync(location.file)) throw new StoreError('unavailable', 'there is no such file');
+    const store = await openKeys(location);
     try {
       await ask(new KeyAdministration({ store, logger: { info: () => undefined }, onChange: () => undefined }));
     } finally {
@@ -108,8 +113,7 @@ async function reportProblems(task: () => Promise<void>): Promise<void> {
 }
 
 /** Loads only the driver of the database that is used. */
-async function openKeys(): Promise<OpenedKeyStore> {
-  const location = configure().DATABASE_URL;
+async function openKeys(location: DatabaseLocation): Promise<OpenedKeyStore> {
   if (location.kind === 'sqlite') return (await import('../store/sqlite/open-key-store.ts')).openKeyStore(location.file);
   return (await import('../store/postgres/open-key-store.ts')).openKeyStore(location.url);
 }
@@ -124,10 +128,6 @@ const HEADINGS = ['id', 'state', 'created', 'last used', 'expires', 'admin', 'na
 function cells({ id, name, permissions: { publish, subscribe, admin }, created, lastUsed, expires, revoked }: KeyRecord): string {
   const state = revoked !== undefined ? 'revoked' : expires !== undefined && expires <= Date.now() ? 'expired' : 'good';
   return [id, state, time(created), lastUsed === undefined ? '-' : time(lastUsed), expires === undefined ? '-' : time(expires), admin ? 'yes' : 'no', printable(name), publish.join(' ') || '-', subscribe.join(' ') || '-'].join('\t');
-}
-
-function facts({ secrets, permissions, ...rest }: KeyRecord): object {
-  return { ...rest, ...permissions, secrets: secrets.length };
 }
 
 function time(milliseconds: number): string {

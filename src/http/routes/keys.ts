@@ -1,10 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { isKeyId } from '../../access/api-key.ts';
-import type { ShownKey } from '../../access/key-administration.ts';
+import { describeKey, type ShownKey } from '../../access/key-administration.ts';
 import { readKeyRequest, readOverlap } from '../../access/key-request.ts';
 import { Problem } from '../../model/problem.ts';
-import type { KeyRecord } from '../../store/key-store.ts';
 import { StoreError } from '../../store/store.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import type { App, Service } from '../service.ts';
@@ -58,7 +57,7 @@ export function keyRoutes(app: App, service: Service): void {
     handler: async (request, reply) => {
       const { after = '', limit = PAGE_DEFAULT_KEYS } = request.query;
       const found = await asked(keys.list({ after, limit: limit + 1 }));
-      return answer(reply, { keys: found.slice(0, limit).map(shownRecord), more: found.length > limit });
+      return answer(reply, { keys: found.slice(0, limit).map(describeKey), more: found.length > limit });
     },
   });
 
@@ -75,13 +74,13 @@ export function keyRoutes(app: App, service: Service): void {
   app.route({
     ...at(ENDPOINTS.key, config),
     schema: { tags, summary: 'One API key', params, response: { 200: json('The key, without its secret.', Key), ...problems('not-found', ...FAILURES) } },
-    handler: async (request, reply) => answer(reply, shownRecord(there(await asked(keys.find(idOf(request.params)))))),
+    handler: async (request, reply) => answer(reply, describeKey(there(await asked(keys.find(idOf(request.params)))))),
   });
 
   app.route({
     ...at(ENDPOINTS.revokeKey, config),
     schema: { tags, summary: 'Revoke an API key, for good', params, response: { 200: json('It is revoked.', Key), ...problems('not-found', ...FAILURES) } },
-    handler: async (request, reply) => answer(reply, shownRecord(there(await asked(keys.revoke(idOf(request.params), by(request)))))),
+    handler: async (request, reply) => answer(reply, describeKey(there(await asked(keys.revoke(idOf(request.params), by(request)))))),
   });
 
   app.route({
@@ -141,13 +140,5 @@ function answer(reply: FastifyReply, body: object): FastifyReply {
 }
 
 function shownKey({ record, text }: ShownKey): object {
-  return { ...shownRecord(record), key: text };
-}
-
-function shownRecord({ id, name, permissions, created, expires, revoked, lastUsed }: KeyRecord): object {
-  return { id, name, ...permissions, created: shownTime(created), expires: shownTime(expires), revoked: shownTime(revoked), lastUsed: shownTime(lastUsed) };
-}
-
-function shownTime(time: number | undefined): string | undefined {
-  return time === undefined ? undefined : new Date(time).toISOString();
+  return { ...describeKey(record), key: text };
 }
