@@ -172,12 +172,14 @@ export class Lifecycle {
       `Its messages are in ${this.#databaseName}${REDIS_URL === undefined ? '' : '; other instances are told through Redis'}`,
       ...(this.#access.isOpen === true
         ? [
-            'Everybody who reaches this address may publish and read; the first key ends that: npx tidings keys create --help',
+            this.#config.AUTH === 'off'
+              ? 'Everybody who reaches this address may publish and read: AUTH=off, and keys are not looked at'
+              : 'Everybody who reaches this address may publish and read; the first key ends that: npx tidings keys create --help',
             'Try it:',
             `  curl -N ${url}/topics/hello/events`,
             `  curl -d 'Hello, world' ${url}/topics/hello`,
           ]
-        : ['Who has a key or token may publish and read; for a key: npx tidings keys create --help']),
+        : ['Publishing and reading take a key or token, except for what PUBLIC_TOPICS and PUBLIC_PUBLISH name; for a key: npx tidings keys create --help']),
       '',
     ].join('\n'));
   }

@@ -1,3 +1,4 @@
+import type { Permissions } from '../model/permissions.ts';
 import { Problem } from '../model/problem.ts';
 import { isApiKey, isGood, readApiKey } from './api-key.ts';
 import { anonymous, EVERYBODY, owner, type Identity } from './identity.ts';
@@ -117,11 +118,16 @@ export class Access {
     this.#keys.noteUse(record.id);
     let identity = this.#owners.get(record);
     if (identity === undefined) {
-      identity = owner(record.permissions, { scope: `key:${record.id}`, name: `key ${record.id}` });
+      identity = owner(withPublic(record.permissions, this.#settings), { scope: `key:${record.id}`, name: `key ${record.id}` });
       this.#owners.set(record, identity);
     }
     return identity;
   }
+}
+
+/** What is public is so for those who have a credential, too. */
+export function withPublic({ publish, subscribe, admin }: Permissions, { publicPublish, publicTopics }: Pick<AccessSettings, 'publicPublish' | 'publicTopics'>): Permissions {
+  return { publish: [...publish, ...publicPublish], subscribe: [...subscribe, ...publicTopics], admin };
 }
 
 /** The credential is not good: what is said tells nothing that could help to guess one. */

@@ -118,7 +118,7 @@ export class Jwks implements TokenKeys {
 
   #miss(reason: string): void {
     if (this.#closing.signal.aborted) return;
-    if (!this.#isAway) this.#logger.warn({ url: this.#shown, reason, keys: this.#keys.length }, 'The key set cannot be fetched; the keys that are known go on');
+    if (!this.#isAway) this.#logger.warn({ url: this.#shown, reason, keys: this.#keys.length }, this.#keys.length === 0 ? 'The key set cannot be fetched, and no key is known: no token is accepted until it can be' : 'The key set cannot be fetched; the keys that are known go on');
     this.#isAway = true;
     if (this.#keys.length === 0 || this.#clock.monotonic() - this.#loadedAt < OUTAGE_MAX_MS) return;
     this.#logger.error({ url: this.#shown, reason }, 'The key set could not be fetched for too long; its keys are not used any more');

@@ -55,7 +55,7 @@ export function readPermissions({ publish, subscribe, admin = false }: Readonly<
   const at = (name: string): string => field === '' ? name : `${field}.${name}`;
   if (typeof admin !== 'boolean') throw invalid(at('admin'), 'it must be true or false');
   const permissions = { publish: readPatterns(publish, at('publish')), subscribe: readPatterns(subscribe, at('subscribe')), admin };
-  if (!admin && permissions.publish.length + permissions.subscribe.length === 0) throw invalid(at('subscribe'), 'the key would allow nothing: give it topics to publish or subscribe to, or admin');
+  if (!admin && permissions.publish.length + permissions.subscribe.length === 0) throw new Problem('invalid-request', 'The key would allow nothing: give it topics to publish or subscribe to, or admin.', { field: at('subscribe') });
   return permissions;
 }
 

@@ -145,7 +145,7 @@ export class KnownKeys {
     this.#looked = asked;
     if (before !== undefined && before !== version) {
       // The audit line of every instance: a change made by the command line has no other.
-      this.#logger.info({ audit: 'keys-changed', keys: changed?.slice(0, NAMED_MAX_KEYS), count: changed?.length, version }, 'API keys were changed');
+      this.#logger.info({ audit: 'keys-changed', keys: changed?.slice(0, NAMED_MAX_KEYS), count: changed?.length, version }, before === 0 ? 'the first API key was made: unless AUTH=off, requests take a credential from now on' : 'API keys were changed');
     }
     if (changed === undefined) {
       this.#entries.clear();

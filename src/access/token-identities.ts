@@ -1,6 +1,6 @@
 import { Problem } from '../model/problem.ts';
 import { printable } from '../runtime/printable.ts';
-import type { TokenVerifier } from './access.ts';
+import { withPublic, type AccessSettings, type TokenVerifier } from './access.ts';
 import { owner, type Identity } from './identity.ts';
 import type { JwtVerifier } from './jwt.ts';
 import { TokenRefused, type Refusal } from './token-refused.ts';
@@ -16,11 +16,13 @@ const SENTENCES: Readonly<Record<Refusal, readonly ['invalid-credential' | 'unav
 /** Turns verified tokens into identities. */
 export class TokenIdentities implements TokenVerifier {
   readonly #verifier: JwtVerifier;
+  readonly #settings: AccessSettings;
   /** What a token grants, made once for each. */
   readonly #owners = new WeakMap<Verified, Identity>();
 
-  constructor(verifier: JwtVerifier) {
+  constructor(verifier: JwtVerifier, settings: AccessSettings) {
     this.#verifier = verifier;
+    this.#settings = settings;
   }
 
   open(): void {
@@ -40,7 +42,7 @@ export class TokenIdentities implements TokenVerifier {
     let identity = this.#owners.get(verified);
     if (identity === undefined) {
       const { subject, permissions } = verified;
-      identity = owner(permissions, { scope: `sub:${subject}`, name: `subject ${printable(subject)}` });
+      identity = owner(withPublic(permissions, this.#settings), { scope: `sub:${subject}`, name: `subject ${printable(subject)}` });
       this.#owners.set(verified, identity);
     }
     return identity;

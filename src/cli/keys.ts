@@ -53,21 +53,24 @@ export function addKeysCommands(program: Command): void {
     .argument('<id>', 'the id of the key: the part between the two underscores', keyId)
     .option('--overlap <duration>', 'how long the old secret stays good, such as 1h; it ends at once without it', duration)
     .action(async (id: string, { overlap }: { readonly overlap?: number }) => work('find', async (administration) => {
-      show(there(await administration.rotate(id, readOverlap({ overlapSeconds: overlap }), operator()), id));
+      const rotated = there(await administration.rotate(id, readOverlap({ overlapSeconds: overlap }), operator()), id);
+      const until = rotated.record.secrets[1]?.expires;
+      say(until === undefined ? 'the old secret has ended' : `the old secret is good until ${time(until)}`);
+      show(rotated);
     }));
 
   keys.command('revoke').description('Ends a key for good.')
     .argument('<id>', 'the id of the key', keyId)
     .action(async (id: string) => work('find', async (administration) => {
       const { name } = there(await administration.revoke(id, operator()), id);
-      say(`the key ${id} (${printable(name)}) is revoked; running instances refuse it within POLL_MS`);
+      say(`the key ${id} (${printable(name)}) is revoked; running instances refuse it within POLL_MS. Streams that are open go on until they end`);
     }));
 
   wishes(keys.command('declare').description('Makes a key for a file (ACCESS_FILE), and touches no database: prints the key, and to standard error its entry.'))
     .action(({ name, publish, subscribe, admin }: Wishes) => reportProblems(() => {
       const { permissions } = readKeyRequest({ name, publish, subscribe, admin });
       const { id, text, digest } = makeApiKey();
-      process.stderr.write(`an entry for the list "keys" of the file that ACCESS_FILE names:\n${JSON.stringify({ id, sha256: digest.toString('hex'), name, ...permissions })}\n`);
+      process.stderr.write(`a file for ACCESS_FILE; in a file that has keys, add the second line:\nkeys:\n  - ${JSON.stringify({ id, sha256: digest.toString('hex'), name, ...permissions })}\n`);
       process.stdout.write(`${text}\n`);
       return Promise.resolve();
     }));

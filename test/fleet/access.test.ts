@@ -97,10 +97,10 @@ t.test('idempotency keys of two credentials are two', async (t) => {
 
 t.test('a key that a file declares works while the database is away, and from the first request', async (t) => {
   const declared = await keysCommand(t, {}, 'declare', '--name', 'ci', '--publish', 'deploys.>');
-  const [entry, key] = [/^\{.*\}$/m.exec(declared.output)![0], /^tdg_\S+$/m.exec(declared.output)![0]];
+  const [entries, key] = [/^keys:\n {2}- \{.*\}$/m.exec(declared.output)![0], /^tdg_\S+$/m.exec(declared.output)![0]];
   const folder = tempFolder(t);
   const file = `${folder}/access.yaml`;
-  writeFileSync(file, `keys:\n  - ${entry}\n`);
+  writeFileSync(file, `${entries}\n`);
   const http = new Http(t, (await startInstance(t, { ACCESS_FILE: file })).url);
   t.equal((await http.post('deploys.api', 'x', bearer(key))).status, 201);
   t.equal((await http.post('other', 'x', bearer(key))).status, 403);

@@ -26,6 +26,14 @@ export const openapi: FastifyDynamicSwaggerOptions = {
   openapi: {
     openapi: '3.1.0',
     info: { title: 'Tidings', version: '1', description: `A notification service over Server-Sent Events: curl in, EventSource out.\n${CONTROL_EVENTS}\n${ERRORS}` },
+    components: {
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer', description: 'An API key or a token.' },
+        basic: { type: 'http', scheme: 'basic', description: 'An API key or a token as the password.' },
+      },
+    },
+    // Where there is no access control, and for what is public, none is needed.
+    security: [{ bearer: [] }, { basic: [] }, {}],
     tags: [
       { name: 'publish', description: 'Put messages in' },
       { name: 'stream', description: 'Get them as they come, as Server-Sent Events' },
