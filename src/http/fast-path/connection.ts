@@ -220,9 +220,12 @@ export class FastPathConnection implements SocketOwner {
       return;
     }
     this.#isAdmitting = true;
+    // After the client's end, the socket would not take back what follows the request.
+    if (bytes.length > length) this.#putBack(bytes.subarray(length));
+    const own = bytes.subarray(0, length);
     void admission.then((awaited) => {
       this.#isAdmitting = false;
-      this.#serve(bytes, pieces, { head, bodyStart, length, handler, admission: awaited });
+      this.#serve(own, pieces, { head, bodyStart, length, handler, admission: awaited });
     });
   }
 
