@@ -63,9 +63,11 @@ const delivery = new Delivery({
 const knownKeys = new KnownKeys({ store: store.keys, clock, logger, pollMs: config.POLL_MS });
 const access = new Access({ settings: accessSettings, keys: knownKeys, declared, tokens: hasTokenKeys(config) ? await makeTokens() : undefined });
 const keys = new KeyAdministration({
-  store: store.keys, logger,
+  store: store.keys,
+  // Changes of keys are written down at every level but `silent`.
+  logger: logger.isLevelEnabled('info') || config.LOG_LEVEL === 'silent' ? logger : logger.child({}, { level: 'info' }),
   // If it fails, the next poll finds the change.
-  onChange: () => void knownKeys.look().catch((error: unknown) => {
+  onChange: () => knownKeys.look().catch((error: unknown) => {
     if (!(error instanceof StoreError)) throw error;
   }),
 });

@@ -22,6 +22,12 @@ export interface AccessSettings {
   readonly needsKeys: boolean;
 }
 
+/**
+ * What a request is for. `messages`: whose grant has the topics gets in. `health`: everybody does, but strangers learn nothing of the inside. `operations`: administrators, and everybody where there is no
+ * access control. `administration`: administrators, always.
+ */
+export type Purpose = 'messages' | 'health' | 'operations' | 'administration';
+
 /** Says whether tokens that are no API keys are good; see jwt.ts. */
 export interface TokenVerifier {
   /** Begins to fetch what it needs. */
@@ -32,7 +38,7 @@ export interface TokenVerifier {
 
 export interface AccessDependencies {
   readonly settings: AccessSettings;
-  readonly keys: Pick<KnownKeys, 'open' | 'stop' | 'hasEverBeen' | 'find' | 'noteUse' | 'now'>;
+  readonly keys: Pick<KnownKeys, 'open' | 'stop' | 'hasEverBeen' | 'hasBeenHeardOf' | 'askEverBeen' | 'find' | 'recall' | 'noteUse' | 'now'>;
   /** Keys that the configuration declares, by their ids. */
   readonly declared: ReadonlyMap<string, KeyRecord>;
   readonly tokens: TokenVerifier | undefined;
@@ -70,42 +76,54 @@ export class Access {
 
   /** Nobody could come in, and no setting says that this is meant. */
   get hasNobody(): boolean {
-    return this.#settings.needsKeys && this.#keys.hasEverBeen === false;
+    return this.#settings.needsKeys && this.#keys.hasBeenHeardOf === false;
   }
 
-  /** Whether everybody may come in without a credential; undefined until it is known whether this log has ever had a key. */
+  /** Whether everybody may come in without a credential; undefined where that cannot be said now, because nobody knows whether the log has ever had a key. */
   get isOpen(): boolean | undefined {
     if (this.#settings.mode !== 'loopback') return this.#settings.mode === 'off';
     const { hasEverBeen } = this.#keys;
     return hasEverBeen === undefined ? undefined : !hasEverBeen;
   }
 
-  /**
-   * Who sends a request.
-   * @param credential A key or token, as it was sent; undefined where there is none.
-   * @param isAdministration Whether the request is for what only administrators may do. Nothing else is asked of credentials where everybody may come in on purpose: they may be
-   * those of a proxy in front.
-   * @returns The problem is 401 where the credential is not good, and 503 where that cannot be said now.
-   */
-  identify(credential: string | undefined, isAdministration: boolean): Identity | Problem | Promise<Identity | Problem> {
-    if (this.#settings.mode === 'off' && !isAdministration) return EVERYBODY;
-    if (credential === undefined) {
-      const { isOpen } = this;
-      if (isOpen === undefined) return new Problem('unavailable', NOT_KNOWN_YET);
-      return isOpen ? EVERYBODY : this.#anonymous;
-    }
-    if (isApiKey(credential)) return this.#identifyKey(credential);
-    return this.#tokens?.identify(credential) ?? refused('it is no API key, and no tokens are configured');
+  /** Whether credentials are not looked at: everybody may do everything, so they may be those of a proxy in front, of any kind. */
+  ignoresCredentials(purpose: Purpose): boolean {
+    return this.#settings.mode === 'off' && purpose !== 'administration';
   }
 
-  #identifyKey(credential: string): Identity | Problem | Promise<Identity | Problem> {
+  /**
+   * Who sends a request.
+   * @param credential A key or token, as it was sent; undefined where there is none, or where credentials are not looked at.
+   * @returns The problem is 401 where the credential is not good, and 503 where that cannot be said now. For health there is none: who is not known is nobody.
+   */
+  identify(credential: string | undefined, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
+    if (credential === undefined) return this.#identifyNobody(purpose);
+    const found = isApiKey(credential) ? this.#identifyKey(credential, purpose) : this.#tokens?.identify(credential) ?? refused('it is no API key, and no tokens are configured');
+    if (purpose !== 'health') return found;
+    const orNobody = (identity: Identity | Problem): Identity => identity instanceof Problem ? this.#anonymous : identity;
+    return found instanceof Promise ? found.then(orNobody) : orNobody(found);
+  }
+
+  /** Who has no credential. */
+  #identifyNobody(purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
+    const { isOpen } = this;
+    if (isOpen !== undefined) return isOpen ? EVERYBODY : this.#anonymous;
+    // While the database is away, health and metrics are what somebody looks at.
+    const { hasBeenHeardOf } = this.#keys;
+    if (purpose === 'health' || (purpose === 'operations' && hasBeenHeardOf === false)) return hasBeenHeardOf === false ? EVERYBODY : this.#anonymous;
+    if (hasBeenHeardOf === undefined) return new Problem('unavailable', NOT_KNOWN_YET);
+    return this.#keys.askEverBeen().then((hasEverBeen) => hasEverBeen ? this.#anonymous : EVERYBODY, unavailable);
+  }
+
+  #identifyKey(credential: string, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
     const key = readApiKey(credential);
     if (key === undefined) return refused('it is no whole API key');
     const found = this.#declared.get(key.id) ?? this.#keys.find(key.id);
     if (!(found instanceof Promise)) return this.#judge(key.digest, found);
     return found.then((record) => this.#judge(key.digest, record), (error: unknown) => {
-      if (!(error instanceof KeysUnavailable)) throw error;
-      return new Problem('unavailable', 'The API key cannot be checked now.', { cause: error });
+      // Health and metrics tell what is wrong with the database, so they must not need it.
+      const recalled = purpose === 'operations' || purpose === 'health' ? this.#keys.recall(key.id) : undefined;
+      return recalled === undefined ? unavailable(error) : this.#judge(key.digest, recalled);
     });
   }
 
@@ -128,6 +146,11 @@ export class Access {
 /** What is public is so for those who have a credential, too. */
 export function withPublic({ publish, subscribe, admin }: Permissions, { publicPublish, publicTopics }: Pick<AccessSettings, 'publicPublish' | 'publicTopics'>): Permissions {
   return { publish: [...publish, ...publicPublish], subscribe: [...subscribe, ...publicTopics], admin };
+}
+
+function unavailable(error: unknown): Problem {
+  if (!(error instanceof KeysUnavailable)) throw error;
+  return new Problem('unavailable', 'It cannot be checked now who may come in.', { cause: error });
 }
 
 /** The credential is not good: what is said tells nothing that could help to guess one. */

@@ -71,6 +71,8 @@ function readName(value: unknown, name: string): string {
   if (typeof value !== 'string') throw bad(`${name}: it is not a text`);
   // If an application forgot to fill in the subject, all its users would share the topics of one.
   if (value === '') throw bad(`${name}: it is empty`);
+  // PostgreSQL stores none.
+  if (value.includes('\0')) throw bad(`${name}: it holds a NUL`);
   if (!value.isWellFormed()) throw bad(`${name}: it is not well-formed Unicode`);
   if (Buffer.byteLength(value) > NAME_MAX_BYTES) throw bad(`${name}: it is longer than ${NAME_MAX_BYTES} bytes`);
   return value;

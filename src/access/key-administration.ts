@@ -6,14 +6,21 @@ import type { KeyRequest } from './key-request.ts';
 export interface KeyAdministrationDependencies {
   readonly store: KeyStore;
   readonly logger: Pick<Logger, 'info'>;
-  /** Called after each change, so that it counts on this instance at once. */
-  readonly onChange: () => void;
+  /** Called after each change, so that it counts on this instance before it is answered. */
+  readonly onChange: () => Promise<void>;
 }
 
 /** A key's row and, where it got a new secret, the key itself: it is shown this once. */
 export interface ShownKey {
   readonly record: KeyRecord;
   readonly text: string;
+}
+
+/** Who makes a change, for its audit line. */
+export interface Actor {
+  readonly name: string;
+  /** The address of the request; undefined on the command line. */
+  readonly client?: string;
 }
 
 /** A key as administrators see it, without its secrets: times as RFC 3339 writes them. */
@@ -29,7 +36,7 @@ function timeText(time: number | undefined): string | undefined {
 export class KeyAdministration {
   readonly #store: KeyStore;
   readonly #logger: Pick<Logger, 'info'>;
-  readonly #onChange: () => void;
+  readonly #onChange: () => Promise<void>;
 
   constructor({ store, logger, onChange }: KeyAdministrationDependencies) {
     this.#store = store;
@@ -41,28 +48,28 @@ export class KeyAdministration {
    * @param by Who asks for it, for the audit line.
    * @returns undefined where there are too many keys.
    */
-  async create({ name, permissions, lifetimeMs }: KeyRequest, by: string): Promise<ShownKey | undefined> {
+  async create({ name, permissions, lifetimeMs }: KeyRequest, by: Actor): Promise<ShownKey | undefined> {
     const { id, text, digest } = makeApiKey();
     const record = await this.#store.createKey({ id, name, permissions, digest, lifetimeMs });
     if (record === undefined) return undefined;
-    this.#changed({ audit: 'key-created', key: id, keyName: name, ...permissions, expires: record.expires, by }, 'an API key was created');
+    await this.#changed({ audit: 'key-created', key: id, keyName: name, ...permissions, expires: record.expires }, by, 'an API key was created');
     return { record, text };
   }
 
   /** Gives a key a new secret. @returns undefined where there is no such key, or it has ended. */
-  async rotate(id: string, overlapMs: number, by: string): Promise<ShownKey | undefined> {
+  async rotate(id: string, overlapMs: number, by: Actor): Promise<ShownKey | undefined> {
     const { text, digest } = makeApiKey(id);
     const record = await this.#store.rotateKey(id, { digest, overlapMs });
     if (record === undefined) return undefined;
-    this.#changed({ audit: 'key-rotated', key: id, keyName: record.name, overlapMs, by }, 'an API key got a new secret');
+    await this.#changed({ audit: 'key-rotated', key: id, keyName: record.name, overlapMs }, by, 'an API key got a new secret');
     return { record, text };
   }
 
   /** Ends a key for good. @returns undefined where there is no such key. */
-  async revoke(id: string, by: string): Promise<KeyRecord | undefined> {
+  async revoke(id: string, by: Actor): Promise<KeyRecord | undefined> {
     const record = await this.#store.revokeKey(id);
     if (record === undefined) return undefined;
-    this.#changed({ audit: 'key-revoked', key: id, keyName: record.name, by }, 'an API key was revoked');
+    await this.#changed({ audit: 'key-revoked', key: id, keyName: record.name }, by, 'an API key was revoked');
     return record;
   }
 
@@ -75,8 +82,8 @@ export class KeyAdministration {
     return this.#store.listKeys(page);
   }
 
-  #changed(facts: object, sentence: string): void {
-    this.#logger.info(facts, sentence);
-    this.#onChange();
+  #changed(facts: object, { name, client }: Actor, sentence: string): Promise<void> {
+    this.#logger.info({ ...facts, by: name, client }, sentence);
+    return this.#onChange();
   }
 }

@@ -38,8 +38,17 @@ export function readOverlap(value: unknown): number {
 export function members(value: unknown, known: readonly string[], field = ''): Readonly<Record<string, unknown>> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid(field, 'it must be an object');
   const stranger = Object.keys(value).find((name) => !known.includes(name));
-  if (stranger !== undefined) throw invalid(field === '' ? stranger : `${field}.${stranger}`, `it is not known here; known are ${known.join(', ')}`);
+  if (stranger !== undefined) throw invalid(at(field, isWord(stranger) ? stranger : 'a member'), `it is not known here; known are ${known.join(', ')}`);
   return value as Readonly<Record<string, unknown>>;
+}
+
+/** What may be repeated: a mistyped name, and nothing from a file that was named by mistake. */
+function isWord(name: string): boolean {
+  return /^[A-Za-z_]{1,20}$/.test(name);
+}
+
+function at(field: string, name: string): string {
+  return field === '' ? name : `${field}.${name}`;
 }
 
 /** @throws Problem */
@@ -52,10 +61,9 @@ export function readName(name: unknown, field = 'name'): string {
 
 /** The permissions of an object with the members `publish`, `subscribe` and `admin`. @throws Problem */
 export function readPermissions({ publish, subscribe, admin = false }: Readonly<Record<string, unknown>>, field = ''): Permissions {
-  const at = (name: string): string => field === '' ? name : `${field}.${name}`;
-  if (typeof admin !== 'boolean') throw invalid(at('admin'), 'it must be true or false');
-  const permissions = { publish: readPatterns(publish, at('publish')), subscribe: readPatterns(subscribe, at('subscribe')), admin };
-  if (!admin && permissions.publish.length + permissions.subscribe.length === 0) throw new Problem('invalid-request', 'The key would allow nothing: give it topics to publish or subscribe to, or admin.', { field: at('subscribe') });
+  if (typeof admin !== 'boolean') throw invalid(at(field, 'admin'), 'it must be true or false');
+  const permissions = { publish: readPatterns(publish, at(field, 'publish')), subscribe: readPatterns(subscribe, at(field, 'subscribe')), admin };
+  if (!admin && permissions.publish.length + permissions.subscribe.length === 0) throw new Problem('invalid-request', 'The key would allow nothing: give it topics to publish or subscribe to, or admin.', { field: at(field, 'subscribe') });
   return permissions;
 }
 

@@ -16,6 +16,9 @@ const KEPT_KEYS = 10_000;
 /** How old the list of changes may be while a key is believed: so late a revocation counts everywhere. Polling is more frequent. */
 const FRESH_MS = 3_000;
 
+/** How long a request waits for the database to say whether its key is good. Stops a database that hangs from keeping requests, and clients that gave up from filling the queue. */
+const ASK_MAX_MS = 3_000;
+
 /** Questions for keys that wait for their turn. Stops a flood of unknown keys from holding memory. */
 const WAITING_MAX_KEYS = 10_000;
 
@@ -65,6 +68,7 @@ export class KnownKeys {
   /** In the order in which they were used. */
   readonly #entries = new Map<string, Entry>();
   #version: number | undefined;
+  #hasBeen = false;
   /** When the newest list of changes was asked for, by the monotonic clock. */
   #looked = -Infinity;
   #looking: Promise<void> | undefined;
@@ -93,9 +97,20 @@ export class KnownKeys {
     if (this.#timer === undefined && !this.#isStopped) this.#schedule();
   }
 
-  /** Whether there has ever been a key in this log; undefined before the first look. */
+  /** Whether there has ever been a key in this log, as far as this process has heard; undefined before the first look. Losing the keys, as by the restore of a backup, does not open a log again. */
+  get hasBeenHeardOf(): boolean | undefined {
+    return this.#version === undefined ? undefined : this.#hasBeen;
+  }
+
+  /** The same, as long as nobody can have made the first key meanwhile; otherwise undefined, and `askEverBeen` finds it out. */
   get hasEverBeen(): boolean | undefined {
-    return this.#version === undefined ? undefined : this.#version > 0;
+    return this.#hasBeen || this.#isFresh ? this.#hasBeen : undefined;
+  }
+
+  /** Rejects with `KeysUnavailable`. */
+  async askEverBeen(): Promise<boolean> {
+    await this.#bounded(this.look());
+    return this.#hasBeen;
   }
 
   /** The database's clock: milliseconds since 1970. */
@@ -105,12 +120,16 @@ export class KnownKeys {
 
   /** The key of an id, at once where it is known. Rejects with `KeysUnavailable`. */
   find(id: string): KeyRecord | undefined | Promise<KeyRecord | undefined> {
-    const now = this.#clock.monotonic();
     const entry = this.#entries.get(id);
-    if (entry === undefined || now - this.#looked > FRESH_MS || now - entry.asked > KEY_KEPT_MS) return this.#ask(id);
+    if (entry === undefined || !this.#isFresh || this.#clock.monotonic() - entry.asked > KEY_KEPT_MS) return this.#bounded(this.#ask(id));
     this.#entries.delete(id);
     this.#entries.set(id, entry);
     return entry.record;
+  }
+
+  /** What was last heard of a key, however long ago: for what must not wait for the database, such as metrics. */
+  recall(id: string): KeyRecord | undefined {
+    return this.#entries.get(id)?.record;
   }
 
   /** The key was good for a request. */
@@ -133,6 +152,23 @@ export class KnownKeys {
     this.#timer?.cancel();
   }
 
+  get #isFresh(): boolean {
+    return this.#clock.monotonic() - this.#looked <= FRESH_MS;
+  }
+
+  /** The answer, if the database gives it in time. Rejects with `KeysUnavailable`. */
+  async #bounded<Answer>(answer: Promise<Answer>): Promise<Answer> {
+    const late = Promise.withResolvers<never>();
+    const timer = this.#clock.after(ASK_MAX_MS, () => late.reject(new KeysUnavailable(`the database did not answer within ${ASK_MAX_MS / 1000} seconds`)));
+    try {
+      return await Promise.race([answer, late.promise]);
+    } catch (error) {
+      throw error instanceof StoreError ? new KeysUnavailable(`the database cannot be asked for keys: ${error.message}`, { cause: error }) : error;
+    } finally {
+      timer.cancel();
+    }
+  }
+
   async #look(): Promise<void> {
     const asked = this.#clock.monotonic();
     this.#take(await this.#store.keyChanges(this.#version ?? 0), asked);
@@ -142,8 +178,11 @@ export class KnownKeys {
     this.#storeClock.observe(now);
     const before = this.#version;
     this.#version = version;
+    this.#hasBeen ||= version > 0;
     this.#looked = asked;
-    if (before !== undefined && before !== version) {
+    if (before !== undefined && version < before) {
+      this.#logger.warn({ audit: 'keys-lost', before, version }, 'the database has lost changes of API keys, as a restored backup has: keys that were revoked since may be good again');
+    } else if (before !== undefined && before !== version) {
       // The audit line of every instance: a change made by the command line has no other.
       this.#logger.info({ audit: 'keys-changed', keys: changed?.slice(0, NAMED_MAX_KEYS), count: changed?.length, version }, before === 0 ? 'the first API key was made: unless AUTH=off, requests take a credential from now on' : 'API keys were changed');
     }
@@ -198,7 +237,7 @@ export class KnownKeys {
     while (this.#questions.length > 0) {
       const asking = this.#questions.splice(0, FIND_MAX_KEYS);
       try {
-        if (this.#clock.monotonic() - this.#looked > FRESH_MS) await this.look();
+        if (!this.#isFresh) await this.look();
         this.#changedMeanwhile = new Set();
         const asked = this.#clock.monotonic();
         const records = new Map((await this.#store.findKeys([...new Set(asking.map(({ id }) => id))])).map((record) => [record.id, record]));
@@ -213,8 +252,7 @@ export class KnownKeys {
           }
         }
       } catch (error) {
-        const cause = error instanceof StoreError ? new KeysUnavailable(`the database cannot be asked for keys: ${error.message}`, { cause: error }) : error;
-        for (const { fail } of asking) fail(cause);
+        for (const { fail } of asking) fail(error);
       }
     }
     this.#isAsking = false;

@@ -1,9 +1,8 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { existsSync } from 'node:fs';
-import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { isKeyId, makeApiKey } from '../access/api-key.ts';
-import { describeKey, KeyAdministration, type ShownKey } from '../access/key-administration.ts';
+import { describeKey, KeyAdministration, type Actor, type ShownKey } from '../access/key-administration.ts';
 import { readKeyRequest, readOverlap } from '../access/key-request.ts';
 import { configure } from '../config/config.ts';
 import type { DatabaseLocation } from '../config/database-url.ts';
@@ -94,7 +93,7 @@ function work(way: 'make' | 'find', ask: (administration: KeyAdministration) => 
     if (way === 'find' && location.kind === 'sqlite' && !existsSync(location.file)) throw new StoreError('unavailable', 'there is no such file');
     const store = await openKeys(location);
     try {
-      await ask(new KeyAdministration({ store, logger: { info: () => undefined }, onChange: () => undefined }));
+      await ask(new KeyAdministration({ store, logger: { info: () => undefined }, onChange: () => Promise.resolve() }));
     } finally {
       await store.close();
     }
@@ -130,7 +129,7 @@ const HEADINGS = ['id', 'state', 'created', 'last used', 'expires', 'admin', 'na
 
 function cells({ id, name, permissions: { publish, subscribe, admin }, created, lastUsed, expires, revoked }: KeyRecord): string {
   const state = revoked !== undefined ? 'revoked' : expires !== undefined && expires <= Date.now() ? 'expired' : 'good';
-  return [id, state, time(created), lastUsed === undefined ? '-' : time(lastUsed), expires === undefined ? '-' : time(expires), admin ? 'yes' : 'no', printable(name), publish.join(' ') || '-', subscribe.join(' ') || '-'].join('\t');
+  return [id, state, time(created), lastUsed === undefined ? '-' : time(lastUsed), expires === undefined ? '-' : time(expires), admin ? 'yes' : 'no', printable(name), printable(publish.join(' ')) || '-', printable(subscribe.join(' ')) || '-'].join('\t');
 }
 
 function time(milliseconds: number): string {
@@ -154,8 +153,8 @@ function duration(text: string): number {
   return Math.floor(milliseconds / 1000);
 }
 
-function operator(): string {
-  return `${userInfo().username} on the command line`;
+function operator(): Actor {
+  return { name: 'the command line' };
 }
 
 function say(sentence: string): void {

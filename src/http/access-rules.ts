@@ -13,22 +13,25 @@ import type { Premises, Sender } from './rule.ts';
 /** Whom no rule has identified. */
 export const NOBODY = anonymous({ publish: [], subscribe: [] });
 
+const HEADER_ONLY = { cookie: undefined, isQueryTaken: false } as const;
+
 /**
- * Who sends the request: by its credential, or as one of those who have none. Health is told to everybody, whatever they send and whether or not it can be checked now: load balancers go by it.
+ * Who sends the request: by its credential, or as one of those who have none. Health is told to everybody, whatever they send: load balancers go by it.
  */
 export function identified(request: RequestHead, { access, config }: Premises, sender: Sender): Problem | undefined | Promise<Problem | undefined> {
-  const { endpoint } = request;
-  if (endpoint === undefined) return undefined;
-  const isHealth = endpoint.access === 'health';
+  const purpose = request.endpoint?.access;
+  if (purpose === undefined) return undefined;
   const take = (identity: Identity | Problem): Problem | undefined => {
-    if (!(identity instanceof Problem)) sender.identity = identity;
-    else if (!isHealth) return identity;
+    if (identity instanceof Problem) return identity;
+    sender.identity = identity;
     return undefined;
   };
-  const credential = readCredential(request, { cookie: config.AUTH_COOKIE, isQueryTaken: config.AUTH_QUERY_TOKEN === 'on' });
-  if (credential instanceof Problem) return take(credential);
+  // Cookies and URLs are for browsers, which read messages.
+  const places = purpose === 'messages' ? { cookie: config.AUTH_COOKIE, isQueryTaken: config.AUTH_QUERY_TOKEN === 'on' } : HEADER_ONLY;
+  const credential = access.ignoresCredentials(purpose) ? undefined : readCredential(request, places);
+  if (credential instanceof Problem) return purpose === 'health' ? undefined : take(credential);
   const misused = credential?.source === 'cookie' ? cookieProblem(request, config.CORS_ORIGINS) : undefined;
-  const found = misused ?? access.identify(credential?.text, endpoint.access === 'administration');
+  const found = misused ?? access.identify(credential?.text, purpose);
   return found instanceof Promise ? found.then(take) : take(found);
 }
 

@@ -84,6 +84,7 @@ export class AdmissionPolicy {
     const client = (): string => clientAddress(request.headers, peer, config.TRUST_PROXY);
     const code = objection instanceof Problem ? objection.code : undefined;
     if (code === 'unknown-host') this.#keptOut.host(request, client);
+    else if (objection !== undefined && request.endpoint?.access === 'administration' && (code === 'forbidden' || code === 'unauthorized')) this.#keptOut.administration(request, identity.name, client);
     else if (code === 'invalid-credential') this.#keptOut.credential(reasonOf(objection!), request, client);
     else if (code === 'cross-origin' || (request.headers.origin !== undefined && isForeignPage(request.headers, config.CORS_ORIGINS))) this.#keptOut.page(request, client);
     const isBusy = objection instanceof Problem && objection.status === 503 && request.endpoint?.isStream === true;

@@ -1,9 +1,12 @@
+import type { Purpose } from '../access/access.ts';
+
 /** What there is to ask for, in one table: the router, admission and both edges go by it. */
 export interface Endpoint {
   /** As the router writes it: `:name` is one segment of the path. */
   readonly url: string;
   readonly methods: readonly Method[];
-  readonly access: EndpointAccess;
+  /** Who gets in. */
+  readonly access: Purpose;
   /** Parameters of the query that may be given once. Others mean nothing here. */
   readonly once: readonly string[];
   /** Parameters that may be given more than once. */
@@ -16,11 +19,6 @@ export interface Endpoint {
 
 export type Method = 'GET' | 'HEAD' | 'POST' | 'DELETE';
 
-/**
- * Who gets in. `messages`: whose grant has the topics. `health`: everybody, but strangers learn nothing of the inside. `operations`: administrators, and everybody where there is no
- * access control. `administration`: administrators, always.
- */
-export type EndpointAccess = 'messages' | 'health' | 'operations' | 'administration';
 
 const READ: readonly Method[] = ['GET', 'HEAD'];
 /** What says which messages are read. */

@@ -10,15 +10,21 @@ const WINDOW_MAX_ENTRIES = 10;
 /** Stops one long header from filling the log. */
 const SHOWN_MAX_CHARACTERS = 200;
 
+/** What was logged of one kind of request lately. */
+interface Window {
+  end: number;
+  omitted: number;
+  readonly seen: Set<string>;
+}
+
 /**
  * Tells the operator which web pages and host names are kept out. A page's author sees an error of the browser, which tells little; the operator has to know which name to
  * add to a setting.
  */
 export class KeptOut {
   readonly #logger: Pick<Logger, 'info'>;
-  readonly #seen = new Set<string>();
-  #windowEnd = 0;
-  #omitted = 0;
+  /** By the sentence: one kind of request does not fill the window of another. */
+  readonly #windows = new Map<string, Window>();
 
   constructor(logger: Pick<Logger, 'info'>) {
     this.#logger = logger;
@@ -40,20 +46,27 @@ export class KeptOut {
     this.#note('a credential was refused', `${client()}: ${why}`, request, client, { why });
   }
 
+  /** Who is no administrator tried to administer. */
+  administration(request: RequestHead, who: string | undefined, client: () => string): void {
+    this.#note('somebody who is no administrator tried to administer', `${client()}: ${who ?? 'nobody'}`, request, client, { credential: who ?? 'none' });
+  }
+
   #note(sentence: string, who: string, { method, headers }: RequestHead, client: () => string, more: Readonly<Record<string, string>> = {}): void {
     const now = performance.now();
-    if (now >= this.#windowEnd) {
-      this.#windowEnd = now + WINDOW_MS;
-      this.#seen.clear();
+    const window = this.#windows.get(sentence) ?? { end: 0, omitted: 0, seen: new Set() };
+    this.#windows.set(sentence, window);
+    if (now >= window.end) {
+      window.end = now + WINDOW_MS;
+      window.seen.clear();
     }
-    const key = `${sentence}: ${shown(who)}`;
-    if (this.#seen.has(key) || this.#seen.size >= WINDOW_MAX_ENTRIES) {
-      this.#omitted++;
+    const key = shown(who) ?? '';
+    if (window.seen.has(key) || window.seen.size >= WINDOW_MAX_ENTRIES) {
+      window.omitted++;
       return;
     }
-    this.#seen.add(key);
-    const omitted = this.#omitted;
-    this.#omitted = 0;
+    window.seen.add(key);
+    const { omitted } = window;
+    window.omitted = 0;
     this.#logger.info({ ...more, method, origin: shown(headers.origin), host: shown(headers.host), client: client(), ...(omitted === 0 ? {} : { omitted }) }, sentence);
   }
 }

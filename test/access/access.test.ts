@@ -25,15 +25,20 @@ interface World {
   readonly rows?: readonly KeyRecord[];
   /** The database is asked first, and may not answer. */
   readonly later?: 'answers' | 'fails';
+  /** What was heard of keys, if it is old. */
+  readonly heard?: boolean | undefined;
 }
 
-function build({ settings, hasEverBeen = true, rows = [record(ALICE), record(ROOT, { permissions: { publish: [], subscribe: [], admin: true } })], later }: World = {}): { access: Access; used: string[] } {
+function build({ settings, rows = [record(ALICE), record(ROOT, { permissions: { publish: [], subscribe: [], admin: true } })], later, ...more }: World = {}): { access: Access; used: string[] } {
   const used: string[] = [];
+  const hasEverBeen = 'hasEverBeen' in more ? more.hasEverBeen : true;
+  const heard = 'heard' in more ? more.heard : hasEverBeen;
   const find = (id: string): KeyRecord | undefined => rows.find((row) => row.id === id);
   const access = new Access({
     settings: { mode: 'on', publicTopics: [], publicPublish: [], needsKeys: false, ...settings },
     keys: {
-      open: never, stop: never, hasEverBeen, now: () => NOW, noteUse: (id) => void used.push(id),
+      open: never, stop: never, hasEverBeen, hasBeenHeardOf: heard, now: () => NOW, noteUse: (id) => void used.push(id), recall: find,
+      askEverBeen: () => later === 'fails' ? Promise.reject(new KeysUnavailable('away')) : Promise.resolve(heard ?? false),
       find: (id) => later === undefined ? find(id) : later === 'answers' ? Promise.resolve(find(id)) : Promise.reject(new KeysUnavailable('away')),
     },
     declared: new Map([[DECLARED.id, record(DECLARED)]]),
@@ -42,12 +47,15 @@ function build({ settings, hasEverBeen = true, rows = [record(ALICE), record(ROO
   return { access, used };
 }
 
+/** Nobody can say at once whether there has been a key. */
+const UNKNOWN = { hasEverBeen: undefined } as const;
+
 const wrongSecret = (text: string): string => text.slice(0, -1) + (text.endsWith('0') ? '1' : '0');
 
 t.test('the owner of a key may do what the key allows, and its idempotency keys are its own', async (t) => {
   for (const later of [undefined, 'answers'] as const) {
     const { access, used } = build({ later });
-    const { grant, mayAdminister, mayOperate, scope, name } = await access.identify(ALICE.text, false) as Identity;
+    const { grant, mayAdminister, mayOperate, scope, name } = await access.identify(ALICE.text, 'messages') as Identity;
     t.equal(grant.mayPublish('user.alice.inbox'), true);
     t.equal(grant.mayPublish('user.bob.inbox'), false);
     t.equal(grant.mayRead('user.alice.>'), true);
@@ -55,10 +63,10 @@ t.test('the owner of a key may do what the key allows, and its idempotency keys 
     t.equal(grant.mayRead('>'), false);
     t.same([mayAdminister, mayOperate, scope, name], [false, false, `key:${ALICE.id}`, `key ${ALICE.id}`]);
     t.same(used, [ALICE.id]);
-    const root = await access.identify(ROOT.text, true) as Identity;
+    const root = await access.identify(ROOT.text, 'administration') as Identity;
     t.same([root.mayAdminister, root.mayOperate, root.grant.mayRead('news')], [true, true, false], 'an administrator reads what the key names');
   }
-  const declared = await build({ later: 'fails' }).access.identify(DECLARED.text, false) as Identity;
+  const declared = await build({ later: 'fails' }).access.identify(DECLARED.text, 'messages') as Identity;
   t.equal(declared.grant.mayPublish('user.alice.x'), true, 'a declared key needs no database');
 });
 
@@ -81,7 +89,7 @@ t.test('a credential that is not good is 401 wherever credentials count, and nev
     for (const hasEverBeen of [true, false]) {
       for (const [credential, rows, why] of REFUSED) {
         const { access, used } = build({ settings: { mode, publicTopics: ['>'] }, hasEverBeen, rows });
-        const problem = await access.identify(credential, false);
+        const problem = await access.identify(credential, 'messages');
         t.match(problem, { code: 'invalid-credential', status: 401, message: why }, `${mode} ${String(why)}`);
         t.notOk((problem as Problem).message.includes(credential.slice(-40)), 'it is not repeated');
         t.same(used, []);
@@ -92,16 +100,16 @@ t.test('a credential that is not good is 401 wherever credentials count, and nev
 
 t.test('a secret is good while it overlaps with the next one', async (t) => {
   const { access } = build({ rows: [record(ALICE, { secrets: [{ digest: ROOT.digest, expires: undefined }, { digest: ALICE.digest, expires: NOW + 1 }] })] });
-  t.notOk(await access.identify(ALICE.text, false) instanceof Problem);
+  t.notOk(await access.identify(ALICE.text, 'messages') instanceof Problem);
 });
 
 t.test('a key that cannot be looked up now is 503, and not 401', async (t) => {
-  t.match(await build({ later: 'fails' }).access.identify(ALICE.text, false), { code: 'unavailable', status: 503 });
+  t.match(await build({ later: 'fails' }).access.identify(ALICE.text, 'messages'), { code: 'unavailable', status: 503 });
 });
 
 t.test('who sends no credential may do what is public', async (t) => {
   const { access } = build({ settings: { publicTopics: ['news.>'], publicPublish: ['feedback'] } });
-  const { grant, mayAdminister, mayOperate, scope } = access.identify(undefined, false) as Identity;
+  const { grant, mayAdminister, mayOperate, scope } = access.identify(undefined, 'messages') as Identity;
   t.same([grant.isAnonymous, grant.mayRead('news.*'), grant.mayRead('>'), grant.mayPublish('feedback'), grant.mayPublish('news.x'), mayAdminister, mayOperate, scope], [true, true, false, true, false, false, false, '']);
 });
 
@@ -109,21 +117,45 @@ t.test('on a loopback address everybody may come in until there has been a key, 
   const loopback = { settings: { mode: 'loopback' } as const };
   const open = build({ ...loopback, hasEverBeen: false }).access;
   t.equal(open.isOpen, true);
-  t.match(open.identify(undefined, false), { mayAdminister: false, mayOperate: true });
+  t.match(open.identify(undefined, 'messages'), { mayAdminister: false, mayOperate: true });
   const closed = build({ ...loopback, hasEverBeen: true }).access;
   t.equal(closed.isOpen, false);
-  t.match(closed.identify(undefined, false), { mayOperate: false, grant: { isAnonymous: true } });
-  const unknown = new Access({ settings: { mode: 'loopback', publicTopics: [], publicPublish: [], needsKeys: false }, keys: { open: never, stop: never, hasEverBeen: undefined, now: () => NOW, noteUse: () => undefined, find: () => undefined }, declared: new Map(), tokens: undefined });
+  t.match(closed.identify(undefined, 'messages'), { mayOperate: false, grant: { isAnonymous: true } });
+  const unknown = build({ settings: { mode: 'loopback' }, heard: undefined, ...UNKNOWN }).access;
   t.equal(unknown.isOpen, undefined);
-  t.match(unknown.identify(undefined, false), { code: 'unavailable' });
+  t.match(unknown.identify(undefined, 'messages'), { code: 'unavailable' });
+  t.match(unknown.identify(undefined, 'operations'), { code: 'unavailable' });
+  t.match(unknown.identify(undefined, 'health'), { mayOperate: false });
   t.end();
+});
+
+t.test('on a loopback address, what was heard long ago of keys is asked again; health and metrics do not wait for it', async (t) => {
+  const loopback = { settings: { mode: 'loopback' } as const };
+  for (const [heard, mayOperate] of [[false, true], [true, false]] as const) {
+    const { access } = build({ ...loopback, ...UNKNOWN, heard });
+    t.match(await access.identify(undefined, 'messages'), { mayOperate }, 'the database answers');
+    t.match(access.identify(undefined, 'health'), { mayOperate });
+  }
+  const away = build({ ...loopback, ...UNKNOWN, heard: false, later: 'fails' }).access;
+  t.match(await away.identify(undefined, 'messages'), { code: 'unavailable', status: 503 });
+  t.match(away.identify(undefined, 'operations'), { mayOperate: true });
+  t.match(away.identify(undefined, 'health'), { mayOperate: true });
+});
+
+t.test('health and metrics go by what was last known of a key while the database is away, and health never refuses anybody', async (t) => {
+  const { access } = build({ later: 'fails' });
+  t.match(await access.identify(ROOT.text, 'operations'), { mayOperate: true });
+  t.match(await access.identify(ROOT.text, 'health'), { mayOperate: true });
+  t.match(await access.identify(ROOT.text, 'administration'), { status: 503 });
+  t.match(await access.identify(makeApiKey().text, 'operations'), { status: 503 });
+  for (const credential of [makeApiKey().text, wrongSecret(ROOT.text), 'tdg_', 'x.y.z']) t.match(await access.identify(credential, 'health'), { mayOperate: false }, credential.slice(0, 10));
 });
 
 t.test('where everybody may come in on purpose, credentials are those of a proxy, but administration asks for ours', async (t) => {
   const { access } = build({ settings: { mode: 'off' } });
-  t.match(access.identify('whatever', false), { mayOperate: true, mayAdminister: false });
-  t.match(await access.identify(ROOT.text, false), { mayAdminister: false });
-  t.match(await access.identify(ROOT.text, true), { mayAdminister: true });
-  t.match(await access.identify('whatever', true), { status: 401 });
-  t.match(access.identify(undefined, true), { mayAdminister: false });
+  t.same([access.ignoresCredentials('messages'), access.ignoresCredentials('operations'), access.ignoresCredentials('administration')], [true, true, false]);
+  t.match(access.identify(undefined, 'messages'), { mayOperate: true, mayAdminister: false });
+  t.match(await access.identify(ROOT.text, 'administration'), { mayAdminister: true });
+  t.match(await access.identify('whatever', 'administration'), { status: 401 });
+  t.match(access.identify(undefined, 'administration'), { mayAdminister: false });
 });

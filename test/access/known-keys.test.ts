@@ -190,3 +190,51 @@ t.test('after it is stopped it asks no more', async (t) => {
   await clock.advance(10_000);
   t.equal(rows.looks, looks);
 });
+
+t.test('whether there has been a key is believed for three seconds; once there was one, that stays', async (t) => {
+  const rows = new Rows();
+  const clock = new TestClock();
+  const keys = new KnownKeys({ store: rows, clock, logger: quietLogger, pollMs: 60_000 });
+  await keys.open();
+  t.equal(keys.hasEverBeen, false);
+  await clock.advance(3_001);
+  t.same([keys.hasEverBeen, keys.hasBeenHeardOf], [undefined, false]);
+  rows.isAway = true;
+  await t.rejects(keys.askEverBeen(), KeysUnavailable);
+  rows.isAway = false;
+  rows.set('a');
+  t.equal(await keys.askEverBeen(), true);
+  // A backup from before the first key.
+  rows.changes.length = 0;
+  await keys.look();
+  await clock.advance(10_000);
+  t.equal(keys.hasEverBeen, true);
+});
+
+t.test('a request waits three seconds for a database that hangs, and what was known is remembered', async (t) => {
+  const { rows, clock, keys } = await opened();
+  await keys.find('a');
+  rows.gate = new Promise(() => undefined);
+  const found = t.rejects(Promise.resolve(keys.find('b')), KeysUnavailable);
+  await clock.advance(3_000);
+  await found;
+  t.equal(keys.recall('a')?.id, 'a');
+  t.equal(keys.recall('b'), undefined);
+});
+
+t.test('an operator reads of the first key, of changes, and of changes that the database has lost', async (t) => {
+  const lines: string[] = [];
+  const note = (facts: object, sentence: string): void => void lines.push(`${sentence} ${JSON.stringify(facts)}`);
+  const rows = new Rows();
+  const keys = new KnownKeys({ store: rows, clock: new TestClock(), logger: { info: note, warn: note } as unknown as typeof quietLogger, pollMs: 1_000 });
+  await keys.open();
+  rows.set('a');
+  await keys.look();
+  rows.set('b');
+  await keys.look();
+  await keys.look();
+  rows.changes.length = 1;
+  await keys.look();
+  t.match(lines, [/the first API key was made.*"keys":\["a"\]/, /API keys were changed.*"keys":\["b"\]/, /lost changes/]);
+  t.equal(lines.length, 3);
+});

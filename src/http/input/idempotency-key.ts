@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Problem } from '../../model/problem.ts';
 import type { IdempotencyKey } from '../../store/store.ts';
-import { KEY_HEADER, readNamedHeader } from './named-header.ts';
+import { headerNamedBy, KEY_HEADER, readNamedHeader } from './named-header.ts';
 import type { Query } from './query-string.ts';
 
 /** Stops keys from filling the database: each is stored with its request. What counts is the key without its quotes. */
@@ -66,7 +66,7 @@ export function requestKey({ headers, query, scope }: KeyParts, identity: Reques
   const scoped = (key: string, of: string): IdempotencyKey => ({ scope: of, key, fingerprint: fingerprint(identity), window: windowSeconds * 1000 });
   if (named !== undefined) {
     if (parameter !== undefined || header !== undefined) throw new Problem('invalid-key', `There is an idempotency key beside the one that ${KEY_HEADER.parameter} names.`, { field: KEY_HEADER.parameter });
-    return scoped(parseKey(named, KEY_HEADER.parameter), senderScope(identity.topic ?? '', scope));
+    return scoped(parseKey(named, KEY_HEADER.parameter), senderScope(headerNamedBy(query, KEY_HEADER)!, identity.topic ?? '', scope));
   }
   const keys = [...(parameter === undefined ? [] : [parseKey(parameter, KEY_PARAMETER)]), ...(header === undefined ? [] : [parseKey(header)])];
   if (keys.length === 2 && keys[0] !== keys[1]) throw new Problem('invalid-key', 'The idempotency key in the query is not the one in the header.', { field: KEY_PARAMETER });
@@ -75,8 +75,9 @@ export function requestKey({ headers, query, scope }: KeyParts, identity: Reques
 
 /**
  * The scope of a key that a sender made for its own ends. It sends the same one to each of its webhooks that an event concerns, and each may have another topic. In one
- * scope, all but the first would be refused. No topic has a blank.
+ * scope, all but the first would be refused. Neither a header's name nor a topic has a blank.
  */
-function senderScope(topic: string, scope: string): string {
-  return scope === '' ? `sender ${topic}` : `sender ${topic} ${scope}`;
+function senderScope(header: string, topic: string, scope: string): string {
+  const own = `sender ${header} ${topic}`;
+  return scope === '' ? own : `${own} ${scope}`;
 }

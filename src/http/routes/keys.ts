@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { isKeyId } from '../../access/api-key.ts';
-import { describeKey, type ShownKey } from '../../access/key-administration.ts';
+import { describeKey, type Actor, type ShownKey } from '../../access/key-administration.ts';
 import { readKeyRequest, readOverlap } from '../../access/key-request.ts';
 import { Problem } from '../../model/problem.ts';
 import { StoreError } from '../../store/store.ts';
@@ -56,6 +56,7 @@ export function keyRoutes(app: App, service: Service): void {
     },
     handler: async (request, reply) => {
       const { after = '', limit = PAGE_DEFAULT_KEYS } = request.query;
+      if (after !== '' && !isKeyId(after)) throw new Problem('invalid-request', 'after must be the id of a key.', { field: 'after' });
       const found = await asked(keys.list({ after, limit: limit + 1 }));
       return answer(reply, { keys: found.slice(0, limit).map(describeKey), more: found.length > limit });
     },
@@ -94,9 +95,9 @@ export function keyRoutes(app: App, service: Service): void {
 }
 
 /** Who asks, for audit lines: an administrator has a credential, so there is a name. */
-function by(request: FastifyRequest): string {
+function by(request: FastifyRequest): Actor {
   const { identity, clientAddress } = request.admission;
-  return `${identity.name ?? 'nobody'} from ${clientAddress()}`;
+  return { name: identity.name ?? 'nobody', client: clientAddress() };
 }
 
 function idOf({ id }: { readonly id: string }): string {

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { NamedForm } from '../../delivery/sse.ts';
 import { readProblem } from '../../model/grant.ts';
+import { Problem } from '../../model/problem.ts';
 import type { Filter } from '../../model/topic.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { EVENT_STREAM_HEADERS, EventStream, resolveStart } from '../event-stream.ts';
@@ -34,6 +35,7 @@ export function streamRoutes(app: App, service: Service): void {
     const wanted = startFromRequest(request);
     const control = isOn(request.query, 'control');
     if (request.method === 'HEAD') {
+      if (request.admission.isBusy) throw new Problem('unavailable', 'No stream can begin now.');
       const forbidden = readProblem(request.admission.identity.grant, filter);
       if (forbidden !== undefined) throw forbidden;
       void reply.headers(EVENT_STREAM_HEADERS).send();
