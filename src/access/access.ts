@@ -108,10 +108,9 @@ export class Access {
   #identifyNobody(purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
     const { isOpen } = this;
     if (isOpen !== undefined) return isOpen ? EVERYBODY : this.#anonymous;
-    // While the database is away, health and metrics are what somebody looks at.
-    const { hasBeenHeardOf } = this.#keys;
-    if (purpose === 'health' || (purpose === 'operations' && hasBeenHeardOf === false)) return hasBeenHeardOf === false ? EVERYBODY : this.#anonymous;
-    if (hasBeenHeardOf === undefined) return new Problem('unavailable', NOT_KNOWN_YET);
+    // While the database is away, or cannot be opened, health and metrics are what somebody looks at. They tell nothing of messages.
+    if (purpose === 'health' || purpose === 'operations') return EVERYBODY;
+    if (this.#keys.hasBeenHeardOf === undefined) return new Problem('unavailable', NOT_KNOWN_YET);
     return this.#keys.askEverBeen().then((hasEverBeen) => hasEverBeen ? this.#anonymous : EVERYBODY, unavailable);
   }
 

@@ -7,7 +7,7 @@ import type { RequestHead } from './request-head.ts';
 /** What rules go by besides the request. */
 export interface Premises {
   readonly config: Config;
-  readonly access: Pick<Access, 'identify' | 'ignoresCredentials' | 'isOpen'>;
+  readonly access: Pick<Access, 'identify' | 'ignoresCredentials'>;
   /** From the first SIGTERM on. */
   readonly draining: boolean;
 }

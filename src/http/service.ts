@@ -28,7 +28,7 @@ export interface Service {
   /** From the first SIGTERM on. */
   readonly draining: boolean;
   /** Says who sends a request, and what they may do. */
-  readonly access: Pick<Access, 'identify' | 'ignoresCredentials' | 'isOpen'>;
+  readonly access: Pick<Access, 'identify' | 'ignoresCredentials'>;
   readonly keys: Pick<KeyAdministration, 'create' | 'rotate' | 'revoke' | 'find' | 'list'>;
   /** Connections that may be open at once, streams and all. */
   readonly maxConnections: number;

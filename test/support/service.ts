@@ -23,7 +23,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     starts: { isReady: false, resolve: never },
     streams: { isFull: true, open: never, refuse: never, drained: never, closed: never },
     draining: false,
-    access: { isOpen: true, ignoresCredentials: () => false, identify: () => EVERYBODY },
+    access: { ignoresCredentials: () => false, identify: () => EVERYBODY },
     keys: { create: never, rotate: never, revoke: never, find: never, list: never },
     maxConnections: 1_000,
     readiness: () => ({ ready: true, status: 'ready' }),

@@ -22,9 +22,7 @@ export function operationRoutes(app: App, service: Service): void {
     schema: { tags, summary: 'Whether it can take work', response: { 200: json('It can, if perhaps degraded.', Status), 503: json('It cannot.', Status), ...problems() } },
     handler: (request, reply) => {
       const { ready, status, detail } = service.readiness();
-      // Before the log is open nobody may be known as an operator yet, and the reason is what an operator looks for.
-      const isShown = request.admission.identity.mayOperate || service.access.isOpen === undefined;
-      return reply.code(ready ? 200 : 503).header('cache-control', 'no-store').send({ status, ...(isShown ? { detail } : {}) });
+      return reply.code(ready ? 200 : 503).header('cache-control', 'no-store').send({ status, ...(request.admission.identity.mayOperate ? { detail } : {}) });
     },
   });
 
