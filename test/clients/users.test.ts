@@ -91,7 +91,7 @@ t.test('each user reads and publishes what is the user\'s own, and gets at nothi
     const other = USERS[(index + 1) % USERS.length]!;
     const tried = attempts(topicOf(sub), topicOf(other), messages.get(other)!);
     const statuses = await ask(page, tried);
-    t.same(tried.flatMap((request, at) => [400, 403, 404].includes(statuses[at]!) ? [] : [`${request.join(' ')}: ${statuses[at]}`]), [], `${sub} tries to get at ${other}'s`);
+    t.same(tried.flatMap((request, at) => [400, 401, 403, 404].includes(statuses[at]!) ? [] : [`${request.join(' ')}: ${statuses[at]}`]), [], `${sub} tries to get at ${other}'s`);
     // Whether there is a message is not to be found out.
     t.same(await ask(page, [['GET', `/messages/${messages.get(other)!}`], ['GET', '/messages/abcdefghij-9']]), [404, 404]);
     t.equal(await first(page, `/topics/${encodeURIComponent(topicOf(other))}/events`), 'closed');
