@@ -1,23 +1,18 @@
-import type { Permissions } from '../model/permissions.ts';
 import { Problem } from '../model/problem.ts';
 import { isApiKey, isGood, readApiKey } from './api-key.ts';
-import { anonymous, EVERYBODY, owner, type Identity } from './identity.ts';
+import { anonymous, EVERYBODY, Owners, type Identity, type PublicScope } from './identity.ts';
 import { KeysUnavailable, type KnownKeys } from './known-keys.ts';
 import type { KeyRecord } from '../store/key-store.ts';
 
 /**
- * The room `access` says who sent a request and what they may do. The text of a credential comes in, as admission found it in the request's head; an identity
+ * The room `access` says who sent a request and what they may do. The text of a credential comes in, as admission found it in the request's head. An identity
  * with its grant goes out, or the problem that refuses the request. Keys are looked up in the database and kept true for as long as they are in use
  * (known-keys.ts). The room knows nothing of HTTP, and decides nothing about topics: a grant does.
  */
 
-export interface AccessSettings {
+export interface AccessSettings extends PublicScope {
   /** `off`: everybody may do everything. `on`: nobody may without a credential. `loopback`: open to this machine, until there is a key. */
   readonly mode: 'off' | 'on' | 'loopback';
-  /** Topics and patterns that may be read without a credential. */
-  readonly publicTopics: readonly string[];
-  /** Those that may be published to without one. */
-  readonly publicPublish: readonly string[];
   /** Nobody said that everybody may come in, or who may: without a key in the log nobody could, and the process does not serve. */
   readonly needsKeys: boolean;
 }
@@ -52,15 +47,15 @@ export class Access {
   readonly #declared: ReadonlyMap<string, KeyRecord>;
   readonly #tokens: TokenVerifier | undefined;
   readonly #anonymous: Identity;
-  /** What a key's row grants, made once for each row. */
-  readonly #owners = new WeakMap<KeyRecord, Identity>();
+  readonly #owners: Owners;
 
   constructor({ settings, keys, declared, tokens }: AccessDependencies) {
     this.#settings = settings;
     this.#keys = keys;
     this.#declared = declared;
     this.#tokens = tokens;
-    this.#anonymous = anonymous({ publish: settings.publicPublish, subscribe: settings.publicTopics });
+    this.#anonymous = anonymous(settings);
+    this.#owners = new Owners(settings);
   }
 
   /** Begins with a log that was just opened. Rejects with a `StoreError`, and may be called again then. */
@@ -79,7 +74,7 @@ export class Access {
     return this.#settings.needsKeys && this.#keys.hasBeenHeardOf === false;
   }
 
-  /** Whether everybody may come in without a credential; undefined where that cannot be said now, because nobody knows whether the log has ever had a key. */
+  /** Whether everybody may come in without a credential; undefined while it is not known whether the log has ever had a key. */
   get isOpen(): boolean | undefined {
     if (this.#settings.mode !== 'loopback') return this.#settings.mode === 'off';
     const { hasEverBeen } = this.#keys;
@@ -133,18 +128,8 @@ export class Access {
     if (record.revoked !== undefined) return refused(`the API key ${record.id} was revoked`);
     if (record.expires !== undefined && now >= record.expires) return refused(`the API key ${record.id} has expired`);
     this.#keys.noteUse(record.id);
-    let identity = this.#owners.get(record);
-    if (identity === undefined) {
-      identity = owner(withPublic(record.permissions, this.#settings), { scope: `key:${record.id}`, name: `key ${record.id}` });
-      this.#owners.set(record, identity);
-    }
-    return identity;
+    return this.#owners.of(record, { scope: `key:${record.id}`, name: `key ${record.id}` });
   }
-}
-
-/** What is public is so for those who have a credential, too. */
-export function withPublic({ publish, subscribe, admin }: Permissions, { publicPublish, publicTopics }: Pick<AccessSettings, 'publicPublish' | 'publicTopics'>): Permissions {
-  return { publish: [...publish, ...publicPublish], subscribe: [...subscribe, ...publicTopics], admin };
 }
 
 function unavailable(error: unknown): Problem {

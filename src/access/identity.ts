@@ -15,15 +15,39 @@ export interface Identity {
   readonly name: string | undefined;
 }
 
+/** Topics and patterns that take no credential. */
+export interface PublicScope {
+  /** Those that may be read. */
+  readonly publicTopics: readonly string[];
+  /** Those that may be published to. */
+  readonly publicPublish: readonly string[];
+}
+
 /** Everybody, where there is no access control. Even then, only an administrator administers. */
 export const EVERYBODY: Identity = { grant: FULL_GRANT, mayAdminister: false, mayOperate: true, scope: '', name: undefined };
 
 /** Those who send no credential, where there is access control. */
-export function anonymous(may: { readonly publish: readonly string[]; readonly subscribe: readonly string[] }): Identity {
-  return { grant: new ScopedGrant({ ...may, isAnonymous: true }), mayAdminister: false, mayOperate: false, scope: '', name: undefined };
+export function anonymous({ publicTopics, publicPublish }: PublicScope): Identity {
+  return { grant: new ScopedGrant({ publish: publicPublish, subscribe: publicTopics, isAnonymous: true }), mayAdminister: false, mayOperate: false, scope: '', name: undefined };
 }
 
-/** The owner of a credential. */
-export function owner(permissions: Permissions, { scope, name }: { readonly scope: string; readonly name: string }): Identity {
-  return { grant: new ScopedGrant(permissions), mayAdminister: permissions.admin, mayOperate: permissions.admin, scope, name };
+/** The owners of credentials, each made once for a key's row or a verified token. What is public is so for them, too. */
+export class Owners {
+  readonly #public: PublicScope;
+  readonly #made = new WeakMap<object, Identity>();
+
+  constructor(isPublic: PublicScope) {
+    this.#public = isPublic;
+  }
+
+  /** @param scope Whose idempotency keys the owner's are. */
+  of(credential: { readonly permissions: Permissions }, { scope, name }: { readonly scope: string; readonly name: string }): Identity {
+    const known = this.#made.get(credential);
+    if (known !== undefined) return known;
+    const { publish, subscribe, admin } = credential.permissions;
+    const grant = new ScopedGrant({ publish: [...publish, ...this.#public.publicPublish], subscribe: [...subscribe, ...this.#public.publicTopics] });
+    const identity = { grant, mayAdminister: admin, mayOperate: admin, scope, name };
+    this.#made.set(credential, identity);
+    return identity;
+  }
 }

@@ -1,7 +1,7 @@
 import { StoreClock } from '../log/store-clock.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { FIND_MAX_KEYS, type KeyChanges, type KeyRecord, type KeyStore } from '../store/key-store.ts';
+import { FIND_MAX_KEYS, NOTE_MAX_KEYS, type KeyChanges, type KeyRecord, type KeyStore } from '../store/key-store.ts';
 import { StoreError } from '../store/store.ts';
 
 /**
@@ -53,8 +53,8 @@ export class KeysUnavailable extends Error {
 }
 
 /**
- * The keys that an instance has seen, kept true by the list of changes, which it polls. So a key that is in use costs no query, and one that was revoked is refused on every
- * instance after a polling interval at most.
+ * The keys that an instance has seen. It polls the list of changes and drops what changed. So a key in use costs no query, and every instance refuses a revoked key after a
+ * polling interval at most.
  *
  * A key is believed while its row is younger than `KEY_KEPT_MS` and the list of changes younger than `FRESH_MS`. Otherwise the database is asked first, and while it does not answer, no key is good.
  */
@@ -218,7 +218,7 @@ export class KnownKeys {
     this.#lastNoted = this.#clock.monotonic();
     const ids = [...this.#used];
     this.#used.clear();
-    for (let from = 0; from < ids.length; from += FIND_MAX_KEYS) await this.#store.noteUse(ids.slice(from, from + FIND_MAX_KEYS));
+    for (let from = 0; from < ids.length; from += NOTE_MAX_KEYS) await this.#store.noteUse(ids.slice(from, from + NOTE_MAX_KEYS));
   }
 
   #ask(id: string): Promise<KeyRecord | undefined> {

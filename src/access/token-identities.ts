@@ -1,7 +1,7 @@
 import { Problem } from '../model/problem.ts';
 import { printable } from '../runtime/printable.ts';
-import { withPublic, type AccessSettings, type TokenVerifier } from './access.ts';
-import { owner, type Identity } from './identity.ts';
+import type { TokenVerifier } from './access.ts';
+import { Owners, type Identity, type PublicScope } from './identity.ts';
 import type { JwtVerifier } from './jwt.ts';
 import { TokenRefused, type Refusal } from './token-refused.ts';
 import type { Verified } from './verified-tokens.ts';
@@ -16,13 +16,11 @@ const SENTENCES: Readonly<Record<Refusal, readonly ['invalid-credential' | 'unav
 /** Turns verified tokens into identities. */
 export class TokenIdentities implements TokenVerifier {
   readonly #verifier: JwtVerifier;
-  readonly #settings: AccessSettings;
-  /** What a token grants, made once for each. */
-  readonly #owners = new WeakMap<Verified, Identity>();
+  readonly #owners: Owners;
 
-  constructor(verifier: JwtVerifier, settings: AccessSettings) {
+  constructor(verifier: JwtVerifier, isPublic: PublicScope) {
     this.#verifier = verifier;
-    this.#settings = settings;
+    this.#owners = new Owners(isPublic);
   }
 
   open(): void {
@@ -39,13 +37,8 @@ export class TokenIdentities implements TokenVerifier {
   }
 
   #owner(verified: Verified): Identity {
-    let identity = this.#owners.get(verified);
-    if (identity === undefined) {
-      const { subject, permissions } = verified;
-      identity = owner(withPublic(permissions, this.#settings), { scope: `sub:${subject}`, name: `subject ${printable(subject)}` });
-      this.#owners.set(verified, identity);
-    }
-    return identity;
+    const { subject } = verified;
+    return this.#owners.of(verified, { scope: `sub:${subject}`, name: `subject ${printable(subject)}` });
   }
 }
 

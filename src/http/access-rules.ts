@@ -11,7 +11,7 @@ import type { Premises, Sender } from './rule.ts';
 /** The rules about who sends a request, and what they may do. */
 
 /** Whom no rule has identified. */
-export const NOBODY = anonymous({ publish: [], subscribe: [] });
+export const NOBODY = anonymous({ publicTopics: [], publicPublish: [] });
 
 const HEADER_ONLY = { cookie: undefined, isQueryTaken: false } as const;
 
@@ -36,8 +36,8 @@ export function identified(request: RequestHead, { access, config }: Premises, s
 }
 
 /**
- * A browser sends a cookie by itself, whichever page asks. So it counts for this service's own pages and those of named origins, not for all that `*` lets in; and a request that changes something has
- * to say its origin, which browsers do.
+ * A browser sends a cookie by itself, whichever page asks. So a cookie counts for pages of this host and of named origins, and not for pages that only `*` lets in. A request
+ * that changes something has to say its origin, as browsers do.
  */
 function cookieProblem({ method, headers }: RequestHead, allowed: Origins): Problem | undefined {
   const isUnsaid = !isSafe(method, headers) && headers.origin === undefined;

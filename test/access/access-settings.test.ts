@@ -73,6 +73,18 @@ const WRONG: readonly (readonly [text: string, why: RegExp])[] = [
   [`keys:\n${'  - &a [*a]\n'}`, /ACCESS_FILE: /],
 ];
 
+t.test('nothing of a file that was named by mistake is repeated', (t) => {
+  for (const text of ['postgres://tidings:hunter2@db/x: [unclosed', 'PASSWORD=hunter2\nOTHER: [', '{"hunter2-and-more": 1}', 'keys:\n  - {"id": "hunter2", "hunter2 hunter2": 1}']) {
+    t.throws(() => read(file(t, text)), /ACCESS_FILE: /, text);
+    try {
+      read(file(t, text));
+    } catch (error) {
+      t.notMatch(String(error), /hunter2/, text);
+    }
+  }
+  t.end();
+});
+
 t.test('a file that is wrong keeps the process from booting, with a line that says where', (t) => {
   for (const [text, why] of WRONG) {
     try {

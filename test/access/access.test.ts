@@ -2,9 +2,11 @@ import { t } from 'tap';
 import { Access, type AccessSettings } from '../../src/access/access.ts';
 import { makeApiKey } from '../../src/access/api-key.ts';
 import type { Identity } from '../../src/access/identity.ts';
+import { TokenIdentities } from '../../src/access/token-identities.ts';
 import { KeysUnavailable } from '../../src/access/known-keys.ts';
 import { Problem } from '../../src/model/problem.ts';
 import type { KeyRecord } from '../../src/store/key-store.ts';
+import { hs256, SECRET, verifier } from '../support/tokens.ts';
 
 const NOW = 1_000_000;
 const ALICE = makeApiKey();
@@ -111,6 +113,17 @@ t.test('who sends no credential may do what is public', async (t) => {
   const { access } = build({ settings: { publicTopics: ['news.>'], publicPublish: ['feedback'] } });
   const { grant, mayAdminister, mayOperate, scope } = access.identify(undefined, 'messages') as Identity;
   t.same([grant.isAnonymous, grant.mayRead('news.*'), grant.mayRead('>'), grant.mayPublish('feedback'), grant.mayPublish('news.x'), mayAdminister, mayOperate, scope], [true, true, false, true, false, false, false, '']);
+});
+
+t.test('what is public is so with a credential, too, and a credential widens nothing else', async (t) => {
+  const settings: AccessSettings = { mode: 'on', publicTopics: ['news.>'], publicPublish: ['feedback'], needsKeys: false };
+  const { access } = build({ settings });
+  const tokens = new TokenIdentities(verifier({ JWT_SECRET: SECRET }), settings);
+  for (const identity of [await access.identify(ALICE.text, 'messages'), await tokens.identify(hs256())] as Identity[]) {
+    const { grant } = identity;
+    t.same([grant.mayRead('news.today'), grant.mayRead('news.*'), grant.mayPublish('feedback'), grant.mayRead('>'), grant.mayPublish('news.today')], [true, true, true, false, false], String(identity.name));
+  }
+  t.equal(await tokens.identify(hs256()), await tokens.identify(hs256()), 'an identity is made once for each token');
 });
 
 t.test('on a loopback address everybody may come in until there has been a key, and nobody before that is known', (t) => {

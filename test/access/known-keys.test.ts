@@ -224,9 +224,9 @@ t.test('a request waits three seconds for a database that hangs, and what was kn
 
 t.test('an operator reads of the first key, of changes, and of changes that the database has lost', async (t) => {
   const lines: string[] = [];
-  const note = (facts: object, sentence: string): void => void lines.push(`${sentence} ${JSON.stringify(facts)}`);
+  const note = (facts: unknown, sentence?: string): void => void lines.push(`${sentence} ${JSON.stringify(facts)}`);
   const rows = new Rows();
-  const keys = new KnownKeys({ store: rows, clock: new TestClock(), logger: { info: note, warn: note } as unknown as typeof quietLogger, pollMs: 1_000 });
+  const keys = new KnownKeys({ store: rows, clock: new TestClock(), logger: { info: note, warn: note }, pollMs: 1_000 });
   await keys.open();
   rows.set('a');
   await keys.look();

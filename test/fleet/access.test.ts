@@ -85,6 +85,18 @@ t.test('while the database is away a key cannot be checked: publishers get 503, 
   t.equal((await open.next()).data, 'again', 'the stream stayed open');
 });
 
+t.test('with AUTH=off nobody looks at credentials but for administration, and changes of keys are written down at every level', async (t) => {
+  const env = { DATABASE_URL: await emptyDatabase(t), AUTH: 'off', LOG_LEVEL: 'warn' };
+  const admin = await createKey(t, env, '--name', 'admin', '--admin');
+  const instance = await startInstance(t, env);
+  await instance.says('AUTH=off, and keys are not looked at');
+  const http = new Http(t, instance.url);
+  for (const authorization of ['Negotiate abc', 'Bearer a b', 'Basic !', 'Bearer tdg_x']) t.equal((await http.post('a', 'x', { authorization })).status, 201, authorization);
+  t.equal((await http.get('/keys', { authorization: 'Negotiate abc' })).status, 401);
+  t.equal((await http.send('POST', '/keys', bearer(admin.key), '{"name":"x","publish":["a"]}')).status, 201);
+  await instance.says(/"audit":"key-created".*"by":"key [a-z0-9]{12}","client":"127\.0\.0\.1"/);
+});
+
 t.test('idempotency keys of two credentials are two', async (t) => {
   const env = { DATABASE_URL: await emptyDatabase(t) };
   const [alice, bob] = [await createKey(t, env, ...ALL), await createKey(t, env, ...ALL)];

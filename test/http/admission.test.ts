@@ -184,6 +184,7 @@ for (const { edge, fastPath } of EDGES) {
     const { service, asked } = watched();
     const served = await serve(t, service, { fastPath, rules: [() => nextTurn(new Problem('unavailable', 'Nobody can say.')), ...RULES] });
     t.match(await ask(t, served, requestBytes('GET', '/topics/a/events', {})), { status: 200, headers: { 'content-type': 'text/event-stream; charset=utf-8' } });
+    t.match(await ask(t, served, requestBytes('HEAD', '/topics/a/events', {}), 'HEAD'), { status: 503 }, 'no body could say $busy');
     t.match(await ask(t, served, requestBytes('GET', '/topics/a/messages', {})), { status: 503, headers: { 'retry-after': /^[1-5]$/ } });
     t.match(await ask(t, served, requestBytes('POST', '/topics/a', {}, 'x'), 'POST'), { status: 503 });
     t.same(asked, ['busy']);

@@ -3,8 +3,8 @@ import { Problem, type ProblemCode } from '../../model/problem.ts';
 import type { Query } from './query-string.ts';
 
 /**
- * Parameters of a URL that name a header of the sender's own. A webhook cannot set our headers, and its URL is the same for every delivery; but many tell in a
- * header of their own which delivery it is, and of which kind.
+ * Parameters of a URL that name a header of the sender's own. A webhook cannot set our headers, and its URL is the same for every delivery. Many webhooks have headers of their own
+ * that tell the delivery's id and the event's kind.
  */
 export interface NamingParameter {
   readonly parameter: 'idempotencyHeader' | 'eventHeader';
