@@ -47,7 +47,7 @@ export function readAccess(config: AccessConfig): DeclaredAccess {
 /** A file that was named by mistake may hold anything: nothing of it is repeated, only where it is wrong. */
 function parseFile(text: string): unknown {
   try {
-    return parse(text, { logLevel: 'silent' }) as unknown;
+    return parse(text, { logLevel: 'error' }) as unknown;
   } catch (error) {
     const [at] = error instanceof YAMLParseError ? error.linePos ?? [] : [];
     throw new Error(`it is no JSON and no YAML${at === undefined ? '' : ` (line ${at.line}, column ${at.col})`}`, { cause: error });
