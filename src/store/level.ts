@@ -7,8 +7,19 @@ import { StoreError } from './store.ts';
  *
  * A new log has the level of the program that made it. No program raises the level of a log by itself, because instances that do not understand it may
  * still run. An operator raises it when all are replaced: `npm run migrate -- --raise-level`.
+ *
+ * Level 2: messages can be erased, and sessions count. What needs a level is refused below it (`requireLevel`).
  */
-export const UNDERSTOOD_LEVEL = 1;
+export const UNDERSTOOD_LEVEL = 2;
+
+/** What was asked for needs a higher level of the log: a program that may still run would get it wrong. Nothing was stored. */
+export class LevelTooLow extends StoreError {
+  override name = 'LevelTooLow';
+
+  constructor(level: number, needed: number) {
+    super('refused', `the log is at level ${level}, and this takes level ${needed}: when no instance of an older version runs any more, npm run migrate -- --raise-level raises it`);
+  }
+}
 
 /** What the command `npm run migrate` did to a log. */
 export interface Migrated {
@@ -20,6 +31,11 @@ export interface Migrated {
   readonly level: number | undefined;
   /** The level before, where it was raised. */
   readonly raisedFrom: number | undefined;
+}
+
+/** Throws where the level of the log is below what a change needs. @throws LevelTooLow */
+export function requireLevel(level: number, needed: number): void {
+  if (level < needed) throw new LevelTooLow(level, needed);
 }
 
 /** Throws when this program does not understand a log. */

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { UNDERSTOOD_LEVEL } from '../../src/store/level.ts';
 import { Child, type Exit } from '../support/child.ts';
 import { startInstance } from '../support/instance.ts';
 import { tempFolder } from '../support/temp.ts';
@@ -29,8 +30,8 @@ t.test('the level of a log is shown, and whether it was raised', async () => {
   const folder = tempFolder(t);
   const url = `file:${join(folder, 'log.db')}`;
   await startInstance(t, { DATABASE_URL: url });
-  t.match(await run([], url), { code: 0, output: /: up to date\n.*: the log is at level 1, the highest that this version understands\n$/ });
-  t.match(await run(['--raise-level'], url), { code: 0, output: /: up to date\n.*: the log was at level 1 already, the highest that this version understands\n$/ });
+  t.match(await run([], url), { code: 0, output: new RegExp(`: up to date\\n.*: the log is at level ${UNDERSTOOD_LEVEL}, the highest that this version understands\\n$`) });
+  t.match(await run(['--raise-level'], url), { code: 0, output: new RegExp(`: up to date\\n.*: the log was at level ${UNDERSTOOD_LEVEL} already, the highest that this version understands\\n$`) });
 });
 
 t.test('a flag that npm kept for itself does not go unnoticed', async (t) => {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import t from 'tap';
+import { UNDERSTOOD_LEVEL } from '../../src/store/level.ts';
 import { Child } from '../support/child.ts';
 import { openStream } from '../support/client.ts';
 import { emptyDatabase } from '../support/database.ts';
@@ -16,6 +17,8 @@ import { until } from '../support/until.ts';
 const ENV = { LOG_LEVEL: 'info', POLL_MS: '50', RETRY_MIN_MS: '20', RETRY_MAX_MS: '200', DRAIN_SECONDS: '1' };
 const STREAMS = rounds(20, 100);
 const MESSAGES = rounds(30, 400);
+
+const NEXT_LEVEL = UNDERSTOOD_LEVEL + 1;
 
 const MAIN = 'src/main.ts';
 /** Where the present version is. */
@@ -61,7 +64,7 @@ t.test('a schema that the present version cannot use: an instance that runs goes
 
 t.test('a level that an instance does not understand: it stores and sends nothing until it is replaced, and its streams lose nothing', async (t) => {
   const env = { ...ENV, HEARTBEAT_SECONDS: '1', DATABASE_URL: await emptyDatabase(t) };
-  const folder = nextVersion(t, { level: 2 });
+  const folder = nextVersion(t, { level: NEXT_LEVEL });
   const next = join(folder, MAIN);
   const one = await startInstance(t, env);
   const two = await startInstance(t, env, { entry: next });
@@ -77,13 +80,13 @@ t.test('a level that an instance does not understand: it stores and sends nothin
     const { code } = await child.exited;
     return { code, output: child.output };
   };
-  t.match(await migrate(folder), { code: 0, output: /: up to date\n.*: the log is at level 1, and this version understands levels up to 2: npm run migrate -- --raise-level raises it\n$/ });
-  t.match(await migrate(folder, '--raise-level'), { code: 0, output: /: up to date\n.*: the level of the log was raised from 1 to 2\n$/ });
-  t.match(await migrate(folder, '--raise-level'), { code: 0, output: /: the log was at level 2 already, the highest that this version understands\n$/ });
+  t.match(await migrate(folder), { code: 0, output: new RegExp(`: up to date\\n.*: the log is at level ${UNDERSTOOD_LEVEL}, and this version understands levels up to ${NEXT_LEVEL}: npm run migrate -- --raise-level raises it\\n$`) });
+  t.match(await migrate(folder, '--raise-level'), { code: 0, output: new RegExp(`: up to date\\n.*: the level of the log was raised from ${UNDERSTOOD_LEVEL} to ${NEXT_LEVEL}\\n$`) });
+  t.match(await migrate(folder, '--raise-level'), { code: 0, output: new RegExp(`: the log was at level ${NEXT_LEVEL} already, the highest that this version understands\\n$`) });
   await new_.publish('a', 'after');
   await until('the old one is not ready', async () => (await old.get('/readyz')).status === 503);
   t.match(JSON.parse((await old.get('/readyz')).body), { status: 'unavailable', detail: { database: 'unavailable', reason: 'level' } });
-  await one.says('the log is at level 2, and this program understands levels up to 1');
+  await one.says(`the log is at level ${NEXT_LEVEL}, and this program understands levels up to ${UNDERSTOOD_LEVEL}`);
   t.match(await old.post('a', 'refused'), { status: 503, body: /"code":"unavailable"/ });
   t.equal((await old.get('/messages?topic=a&after=start')).status, 503);
   const comments = stream.comments.length;
@@ -91,7 +94,7 @@ t.test('a level that an instance does not understand: it stores and sends nothin
   t.same(stream.events.filter(({ data }) => data === 'after'), [], 'it is open, and idle');
 
   await one.restart('SIGKILL', (instance) => instance.output.includes('cannot be opened'));
-  await one.says('the log is at level 2');
+  await one.says(`the log is at level ${NEXT_LEVEL}`);
   t.equal((await old.post('a', 'refused')).status, 503);
   await one.replace(next);
   await old.publish('a', 'replaced');
@@ -101,7 +104,7 @@ t.test('a level that an instance does not understand: it stores and sends nothin
   t.same(again.events.filter(({ event }) => event === '$gap'), []);
 
   for (const args of [[], ['--raise-level']]) {
-    t.match(await migrate(PRESENT, ...args), { code: 1, output: /^DATABASE_URL: the log is at level 2, and this program understands levels up to 1: replace it by a newer version\n$/ }, args.join());
+    t.match(await migrate(PRESENT, ...args), { code: 1, output: new RegExp(`^DATABASE_URL: the log is at level ${NEXT_LEVEL}, and this program understands levels up to ${UNDERSTOOD_LEVEL}: replace it by a newer version\\n$`) }, args.join());
   }
-  t.match(await migrate(folder), { code: 0, output: /: the log is at level 2, the highest/ }, 'a program that understands less lowers nothing');
+  t.match(await migrate(folder), { code: 0, output: new RegExp(`: the log is at level ${NEXT_LEVEL}, the highest`) }, 'a program that understands less lowers nothing');
 });

@@ -1,5 +1,6 @@
 import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { UNDERSTOOD_LEVEL } from '../../src/store/level.ts';
 import { tempFolder, type Scope } from './temp.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -42,7 +43,7 @@ export function nextVersion(scope: Scope, { level, isCompatible = true }: NextVe
   addMigration(folder, 'sqlite', 'next', 'ALTER TABLE `messages` ADD `note` text;', isCompatible);
   addMigration(folder, 'postgres', 'next', 'ALTER TABLE "tidings"."messages" ADD COLUMN "note" text;', isCompatible);
   addMigration(folder, 'postgres', 'next_index', `CREATE INDEX CONCURRENTLY "${NEXT_INDEX}" ON "tidings"."messages" USING btree ("time");`, isCompatible);
-  if (level !== undefined) replaceIn(folder, 'store/level.ts', 'UNDERSTOOD_LEVEL = 1', `UNDERSTOOD_LEVEL = ${level}`);
+  if (level !== undefined) replaceIn(folder, 'store/level.ts', `UNDERSTOOD_LEVEL = ${UNDERSTOOD_LEVEL};`, `UNDERSTOOD_LEVEL = ${level};`);
   return folder;
 }
 

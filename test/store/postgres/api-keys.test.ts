@@ -1,4 +1,5 @@
 import t from 'tap';
+import { UNDERSTOOD_LEVEL } from '../../../src/store/level.ts';
 import { failureReason } from '../../../src/store/failure-reason.ts';
 import { changesCall } from '../../../src/store/postgres/api-keys.ts';
 import { openKeyStore } from '../../../src/store/postgres/open-key-store.ts';
@@ -86,13 +87,13 @@ t.test('a log of a higher level takes no change of a key, and answers nothing', 
   const database = await PostgresDatabase.create(server);
   const { keys } = await openInstance(t, database);
   await keys.createKey(newKey('a'));
-  await database.ask('UPDATE tidings.head SET level = 2');
+  await database.ask(`UPDATE tidings.head SET level = ${UNDERSTOOD_LEVEL + 1}`);
   const command = await database.command();
   for (const through of [keys, command]) {
     for (const call of everyKeyCall(through)) t.equal(failureReason(await complaint(call())), 'level');
   }
   await command.close();
-  await database.ask('UPDATE tidings.head SET level = 1');
+  await database.ask(`UPDATE tidings.head SET level = ${UNDERSTOOD_LEVEL}`);
   t.equal(await versionOf(keys), 1);
   t.match(await listAll(keys), [{ id: 'a', revoked: undefined, lastUsed: undefined }]);
 });

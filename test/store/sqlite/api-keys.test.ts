@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import t from 'tap';
+import { UNDERSTOOD_LEVEL } from '../../../src/store/level.ts';
 import { failureReason } from '../../../src/store/failure-reason.ts';
 import { openKeyStore } from '../../../src/store/sqlite/open-key-store.ts';
 import { digestsOf, everyKeyCall, find, hex, listAll, newKey, openInstance, sha256, versionOf } from '../../contract/key-store-kit.ts';
@@ -84,13 +85,13 @@ t.test('a log of a higher level takes no change of a key, and answers nothing', 
   const database = new SqliteDatabase(t);
   const { keys } = await openInstance(t, database);
   await keys.createKey(newKey('a'));
-  database.direct((db) => db.exec('UPDATE head SET level = 2'));
+  database.direct((db) => db.exec(`UPDATE head SET level = ${UNDERSTOOD_LEVEL + 1}`));
   const command = await database.command();
   for (const through of [keys, command]) {
     for (const call of everyKeyCall(through)) t.equal(failureReason(await complaint(call())), 'level');
   }
   await command.close();
-  database.direct((db) => db.exec('UPDATE head SET level = 1'));
+  database.direct((db) => db.exec(`UPDATE head SET level = ${UNDERSTOOD_LEVEL}`));
   t.match(await listAll(keys), [{ id: 'a', revoked: undefined, lastUsed: undefined }]);
 });
 
