@@ -1,5 +1,5 @@
 import { Problem } from '../model/problem.ts';
-import { isApiKey, isGood, readApiKey } from './api-key.ts';
+import { goodSecret, isApiKey, readApiKey } from './api-key.ts';
 import { anonymous, EVERYBODY, Owners, type Identity, type PublicScope } from './identity.ts';
 import { KeysUnavailable, type KnownKeys } from './known-keys.ts';
 import type { KeyRecord } from '../store/key-store.ts';
@@ -123,12 +123,15 @@ export class Access {
 
   #judge(digest: Buffer, record: KeyRecord | undefined): Identity | Problem {
     const now = this.#keys.now();
-    if (record === undefined || !isGood(digest, record.secrets, now)) return refused('there is no such API key');
+    const secret = record === undefined ? undefined : goodSecret(digest, record.secrets, now);
+    if (record === undefined || secret === undefined) return refused('there is no such API key');
     // Only who knows the secret learns more.
     if (record.revoked !== undefined) return refused(`the API key ${record.id} was revoked`);
     if (record.expires !== undefined && now >= record.expires) return refused(`the API key ${record.id} has expired`);
     this.#keys.noteUse(record.id);
-    return this.#owners.of(record, { scope: `key:${record.id}`, name: `key ${record.id}` });
+    const { id, permissions } = record;
+    const ends = [record.expires, secret.expires].filter((end) => end !== undefined);
+    return this.#owners.of(secret, { permissions, scope: `key:${id}`, name: `key ${id}`, credential: { owner: { kind: 'key', id }, expires: ends.length === 0 ? undefined : Math.min(...ends) } });
   }
 }
 

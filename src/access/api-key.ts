@@ -40,13 +40,13 @@ export function makeApiKey(id = randomName(KEY_ID_CHARACTERS)): MadeKey {
   return { id, text: `tdg_${id}_${secret}`, digest: digestOf(secret) };
 }
 
-/** Whether a digest is of one of the secrets that are good at a time. It takes the same time for all that are not. */
-export function isGood(digest: Buffer, secrets: readonly KeySecret[], now: number): boolean {
-  let isFound = false;
-  for (const { digest: one, expires } of secrets) {
-    if (timingSafeEqual(digest, one) && (expires === undefined || now < expires)) isFound = true;
+/** Which of the secrets that are good at a time has a digest. It takes the same time for all digests that none has. */
+export function goodSecret(digest: Buffer, secrets: readonly KeySecret[], now: number): KeySecret | undefined {
+  let found: KeySecret | undefined;
+  for (const secret of secrets) {
+    if (timingSafeEqual(digest, secret.digest) && (secret.expires === undefined || now < secret.expires)) found = secret;
   }
-  return isFound;
+  return found;
 }
 
 function digestOf(secret: string): Buffer {

@@ -13,6 +13,16 @@ export interface Identity {
   readonly scope: string;
   /** For log lines; undefined where there was no credential. */
   readonly name: string | undefined;
+  /** What the sender showed, by what it can be revoked; undefined where there was no credential. */
+  readonly credential: Credential | undefined;
+}
+
+/** A credential that was good. */
+export interface Credential {
+  /** The id of an API key, or the subject of a token. */
+  readonly owner: { readonly kind: 'key'; readonly id: string } | { readonly kind: 'subject'; readonly subject: string; readonly tokenId: string | undefined; readonly issuedAt: number };
+  /** When it ends by itself, by the store's clock: milliseconds since 1970; undefined where it does not. */
+  readonly expires: number | undefined;
 }
 
 /** Topics and patterns that take no credential. */
@@ -24,11 +34,11 @@ export interface PublicScope {
 }
 
 /** Everybody, where there is no access control. Even then, only an administrator administers. */
-export const EVERYBODY: Identity = { grant: FULL_GRANT, mayAdminister: false, mayOperate: true, scope: '', name: undefined };
+export const EVERYBODY: Identity = { grant: FULL_GRANT, mayAdminister: false, mayOperate: true, scope: '', name: undefined, credential: undefined };
 
 /** Those who send no credential, where there is access control. */
 export function anonymous({ publicTopics, publicPublish }: PublicScope): Identity {
-  return { grant: new ScopedGrant({ publish: publicPublish, subscribe: publicTopics, isAnonymous: true }), mayAdminister: false, mayOperate: false, scope: '', name: undefined };
+  return { grant: new ScopedGrant({ publish: publicPublish, subscribe: publicTopics, isAnonymous: true }), mayAdminister: false, mayOperate: false, scope: '', name: undefined, credential: undefined };
 }
 
 /** The owners of credentials, each made once for a key's row or a verified token. What is public is so for them, too. */
@@ -40,14 +50,13 @@ export class Owners {
     this.#public = isPublic;
   }
 
-  /** @param scope Whose idempotency keys the owner's are. */
-  of(credential: { readonly permissions: Permissions }, { scope, name }: { readonly scope: string; readonly name: string }): Identity {
-    const known = this.#made.get(credential);
+  /** @param made The secret of a key, or the verified token: for each an identity is made once. */
+  of(made: object, { permissions: { publish, subscribe, admin }, scope, name, credential }: Pick<Identity, 'scope' | 'name' | 'credential'> & { readonly permissions: Permissions }): Identity {
+    const known = this.#made.get(made);
     if (known !== undefined) return known;
-    const { publish, subscribe, admin } = credential.permissions;
     const grant = new ScopedGrant({ publish: [...publish, ...this.#public.publicPublish], subscribe: [...subscribe, ...this.#public.publicTopics] });
-    const identity = { grant, mayAdminister: admin, mayOperate: admin, scope, name };
-    this.#made.set(credential, identity);
+    const identity = { grant, mayAdminister: admin, mayOperate: admin, scope, name, credential };
+    this.#made.set(made, identity);
     return identity;
   }
 }

@@ -37,8 +37,8 @@ export class TokenIdentities implements TokenVerifier {
   }
 
   #owner(verified: Verified): Identity {
-    const { subject } = verified;
-    return this.#owners.of(verified, { scope: `sub:${subject}`, name: `subject ${printable(subject)}` });
+    const { permissions, subject, tokenId, issuedAt, expires } = verified;
+    return this.#owners.of(verified, { permissions, scope: `sub:${subject}`, name: `subject ${printable(subject)}`, credential: { owner: { kind: 'subject', subject, tokenId, issuedAt }, expires } });
   }
 }
 

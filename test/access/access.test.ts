@@ -4,7 +4,7 @@ import { makeApiKey } from '../../src/access/api-key.ts';
 import type { Identity } from '../../src/access/identity.ts';
 import { TokenIdentities } from '../../src/access/token-identities.ts';
 import { KeysUnavailable } from '../../src/access/known-keys.ts';
-import { Problem } from '../../src/model/problem.ts';
+import type { Problem } from '../../src/model/problem.ts';
 import type { KeyRecord } from '../../src/store/key-store.ts';
 import { hs256, SECRET, verifier } from '../support/tokens.ts';
 
@@ -102,7 +102,17 @@ t.test('a credential that is not good is 401 wherever credentials count, and nev
 
 t.test('a secret is good while it overlaps with the next one', async (t) => {
   const { access } = build({ rows: [record(ALICE, { secrets: [{ digest: ROOT.digest, expires: undefined }, { digest: ALICE.digest, expires: NOW + 1 }] })] });
-  t.notOk(await access.identify(ALICE.text, 'messages') instanceof Problem);
+  t.match(await access.identify(ALICE.text, 'messages'), { credential: { owner: { kind: 'key', id: ALICE.id }, expires: NOW + 1 } }, 'it ends with the overlap');
+});
+
+t.test('an identity says when its credential ends, and by what it can be revoked', async (t) => {
+  for (const expires of [undefined, NOW + 5]) {
+    const { access } = build({ rows: [record(ALICE, { expires })] });
+    t.same((await access.identify(ALICE.text, 'messages') as Identity).credential, { owner: { kind: 'key', id: ALICE.id }, expires });
+  }
+  const tokens = new TokenIdentities(verifier({ JWT_SECRET: SECRET }), { publicTopics: [], publicPublish: [] });
+  t.match((await tokens.identify(hs256()) as Identity).credential, { owner: { kind: 'subject', subject: String, issuedAt: Number }, expires: Number });
+  t.equal((build({ settings: { mode: 'off' } }).access.identify(undefined, 'messages') as Identity).credential, undefined);
 });
 
 t.test('a key that cannot be looked up now is 503, and not 401', async (t) => {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { t } from 'tap';
-import { isApiKey, isGood, makeApiKey, readApiKey } from '../../src/access/api-key.ts';
+import { goodSecret, isApiKey, makeApiKey, readApiKey } from '../../src/access/api-key.ts';
 
 t.test('a key that was made is read again: its id, and the digest of its secret alone', (t) => {
   const { id, text, digest } = makeApiKey();
@@ -25,10 +25,10 @@ t.test('what is no whole key is none', (t) => {
 t.test('a secret is good until its own end, whichever of a key\'s secrets it is', (t) => {
   const [old, fresh, other] = [makeApiKey(), makeApiKey(), makeApiKey()].map(({ digest }) => digest) as [Buffer, Buffer, Buffer];
   const secrets = [{ digest: fresh, expires: undefined }, { digest: old, expires: 1_000 }];
-  t.equal(isGood(fresh, secrets, 5_000), true);
-  t.equal(isGood(old, secrets, 999), true);
-  t.equal(isGood(old, secrets, 1_000), false);
-  t.equal(isGood(other, secrets, 0), false);
-  t.equal(isGood(other, [], 0), false);
+  t.equal(goodSecret(fresh, secrets, 5_000), secrets[0]);
+  t.equal(goodSecret(old, secrets, 999), secrets[1]);
+  t.equal(goodSecret(old, secrets, 1_000), undefined);
+  t.equal(goodSecret(other, secrets, 0), undefined);
+  t.equal(goodSecret(other, [], 0), undefined);
   t.end();
 });
