@@ -4,6 +4,8 @@ import { Access, type TokenVerifier } from './access/access.ts';
 import { hasTokenKeys, readAccess } from './access/access-settings.ts';
 import { KeyAdministration } from './access/key-administration.ts';
 import { KnownKeys } from './access/known-keys.ts';
+import { Leases } from './access/leases.ts';
+import { Standing } from './access/standing.ts';
 import type { Bus } from './bus/bus.ts';
 import { LocalBus } from './bus/local.ts';
 import { configure, exitIfWrong } from './config/config.ts';
@@ -62,10 +64,13 @@ const delivery = new Delivery({
 
 const knownKeys = new KnownKeys({ store: store.keys, clock, logger, pollMs: config.POLL_MS });
 const access = new Access({ settings: accessSettings, keys: knownKeys, declared, tokens: hasTokenKeys(config) ? await makeTokens() : undefined });
+// What administrators do, and its effects, are written down at every level but `silent`.
+const auditLogger = logger.isLevelEnabled('info') || config.LOG_LEVEL === 'silent' ? logger : logger.child({}, { level: 'info' });
+const leases = new Leases({ standing: new Standing({ keys: knownKeys, declared }), access, clock, logger: auditLogger });
+knownKeys.watch(leases);
 const keys = new KeyAdministration({
   store: store.keys,
-  // Changes of keys are written down at every level but `silent`.
-  logger: logger.isLevelEnabled('info') || config.LOG_LEVEL === 'silent' ? logger : logger.child({}, { level: 'info' }),
+  logger: auditLogger,
   // If it fails, the next poll finds the change.
   onChange: () => knownKeys.look().catch((error: unknown) => {
     if (!(error instanceof StoreError)) throw error;
@@ -79,7 +84,7 @@ const lifecycle = new Lifecycle({
 const health = new Health({ lifecycle, bus, log, delivery });
 
 const service: Service = {
-  config, logger, counters, metrics, access, keys,
+  config, logger, counters, metrics, access, leases, keys,
   maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0),
   publisher: log.publisher,
   starts: log.starts,

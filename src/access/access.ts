@@ -2,6 +2,7 @@ import { Problem } from '../model/problem.ts';
 import { goodSecret, isApiKey, readApiKey } from './api-key.ts';
 import { anonymous, EVERYBODY, Owners, type Identity, type PublicScope } from './identity.ts';
 import { KeysUnavailable, type KnownKeys } from './known-keys.ts';
+import { keyCredential } from './standing.ts';
 import type { KeyRecord } from '../store/key-store.ts';
 
 /**
@@ -46,7 +47,8 @@ export class Access {
   readonly #keys: AccessDependencies['keys'];
   readonly #declared: ReadonlyMap<string, KeyRecord>;
   readonly #tokens: TokenVerifier | undefined;
-  readonly #anonymous: Identity;
+  /** Those who send no credential, where there is access control. */
+  readonly anonymous: Identity;
   readonly #owners: Owners;
 
   constructor({ settings, keys, declared, tokens }: AccessDependencies) {
@@ -54,7 +56,7 @@ export class Access {
     this.#keys = keys;
     this.#declared = declared;
     this.#tokens = tokens;
-    this.#anonymous = anonymous(settings);
+    this.anonymous = anonymous(settings);
     this.#owners = new Owners(settings);
   }
 
@@ -81,6 +83,11 @@ export class Access {
     return hasEverBeen === undefined ? undefined : !hasEverBeen;
   }
 
+  /** Whether it may end that everybody may come in. */
+  get mayClose(): boolean {
+    return this.#settings.mode === 'loopback';
+  }
+
   /** Whether credentials are not looked at: everybody may do everything, so they may be those of a proxy in front, of any kind. */
   ignoresCredentials(purpose: Purpose): boolean {
     return this.#settings.mode === 'off' && purpose !== 'administration';
@@ -95,18 +102,18 @@ export class Access {
     if (credential === undefined) return this.#identifyNobody(purpose);
     const found = isApiKey(credential) ? this.#identifyKey(credential, purpose) : this.#tokens?.identify(credential) ?? refused('it is no API key, and no tokens are configured');
     if (purpose !== 'health') return found;
-    const orNobody = (identity: Identity | Problem): Identity => identity instanceof Problem ? this.#anonymous : identity;
+    const orNobody = (identity: Identity | Problem): Identity => identity instanceof Problem ? this.anonymous : identity;
     return found instanceof Promise ? found.then(orNobody) : orNobody(found);
   }
 
   /** Who has no credential. */
   #identifyNobody(purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
     const { isOpen } = this;
-    if (isOpen !== undefined) return isOpen ? EVERYBODY : this.#anonymous;
+    if (isOpen !== undefined) return isOpen ? EVERYBODY : this.anonymous;
     // While the database is away, or cannot be opened, health and metrics are what somebody looks at. They tell nothing of messages.
     if (purpose === 'health' || purpose === 'operations') return EVERYBODY;
     if (this.#keys.hasBeenHeardOf === undefined) return new Problem('unavailable', NOT_KNOWN_YET);
-    return this.#keys.askEverBeen().then((hasEverBeen) => hasEverBeen ? this.#anonymous : EVERYBODY, unavailable);
+    return this.#keys.askEverBeen().then((hasEverBeen) => hasEverBeen ? this.anonymous : EVERYBODY, unavailable);
   }
 
   #identifyKey(credential: string, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
@@ -130,8 +137,7 @@ export class Access {
     if (record.expires !== undefined && now >= record.expires) return refused(`the API key ${record.id} has expired`);
     this.#keys.noteUse(record.id);
     const { id, permissions } = record;
-    const ends = [record.expires, secret.expires].filter((end) => end !== undefined);
-    return this.#owners.of(secret, { permissions, scope: `key:${id}`, name: `key ${id}`, credential: { owner: { kind: 'key', id }, expires: ends.length === 0 ? undefined : Math.min(...ends) } });
+    return this.#owners.known(secret) ?? this.#owners.of(secret, { permissions, scope: `key:${id}`, name: `key ${id}`, credential: keyCredential(record, secret) });
   }
 }
 

@@ -19,9 +19,9 @@ export interface Identity {
 
 /** A credential that was good. */
 export interface Credential {
-  /** The id of an API key, or the subject of a token. */
-  readonly owner: { readonly kind: 'key'; readonly id: string } | { readonly kind: 'subject'; readonly subject: string; readonly tokenId: string | undefined; readonly issuedAt: number };
-  /** When it ends by itself, by the store's clock: milliseconds since 1970; undefined where it does not. */
+  /** The id of an API key and the name of its secret (standing.ts), or the subject of a token. */
+  readonly owner: { readonly kind: 'key'; readonly id: string; readonly secret: string } | { readonly kind: 'subject'; readonly subject: string; readonly tokenId: string | undefined; readonly issuedAt: number };
+  /** When it ends by itself: milliseconds since 1970, of a key by the database's clock, of a token by this machine's; undefined where it does not. */
   readonly expires: number | undefined;
 }
 
@@ -50,9 +50,14 @@ export class Owners {
     this.#public = isPublic;
   }
 
+  /** The identity that was made for it before. */
+  known(made: object): Identity | undefined {
+    return this.#made.get(made);
+  }
+
   /** @param made The secret of a key, or the verified token: for each an identity is made once. */
   of(made: object, { permissions: { publish, subscribe, admin }, scope, name, credential }: Pick<Identity, 'scope' | 'name' | 'credential'> & { readonly permissions: Permissions }): Identity {
-    const known = this.#made.get(made);
+    const known = this.known(made);
     if (known !== undefined) return known;
     const grant = new ScopedGrant({ publish: [...publish, ...this.#public.publicPublish], subscribe: [...subscribe, ...this.#public.publicTopics] });
     const identity = { grant, mayAdminister: admin, mayOperate: admin, scope, name, credential };

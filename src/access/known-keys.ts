@@ -47,6 +47,12 @@ interface Question {
   readonly fail: (error: unknown) => void;
 }
 
+/** Is told of each change of keys that an instance hears of. */
+export interface KeyWatcher {
+  /** @param ids Undefined: any key may have changed. */
+  keysChanged(ids: readonly string[] | undefined): void;
+}
+
 /** It cannot be said now whether a key is good: too many questions wait, or the database does not answer. */
 export class KeysUnavailable extends Error {
   override name = 'KeysUnavailable';
@@ -78,6 +84,7 @@ export class KnownKeys {
   #changedMeanwhile: ReadonlySet<string> | 'all' = new Set();
   readonly #used = new Set<string>();
   #lastNoted: number;
+  #watcher: KeyWatcher | undefined;
   #timer: Timer | undefined;
   #isStopped = false;
   #isFailing = false;
@@ -95,6 +102,11 @@ export class KnownKeys {
   async open(): Promise<void> {
     await this.look();
     if (this.#timer === undefined && !this.#isStopped) this.#schedule();
+  }
+
+  /** Tells somebody of each change from now on. */
+  watch(watcher: KeyWatcher): void {
+    this.#watcher = watcher;
   }
 
   /** Whether there has ever been a key in this log, as far as this process has heard; undefined before the first look. Losing the keys, as by the restore of a backup, does not open a log again. */
@@ -189,12 +201,11 @@ export class KnownKeys {
     if (changed === undefined) {
       this.#entries.clear();
       this.#changedMeanwhile = 'all';
-      return;
+    } else {
+      for (const id of changed) this.#entries.delete(id);
+      if (this.#changedMeanwhile !== 'all' && changed.length > 0) this.#changedMeanwhile = new Set([...this.#changedMeanwhile, ...changed]);
     }
-    for (const id of changed) {
-      this.#entries.delete(id);
-    }
-    if (this.#changedMeanwhile !== 'all' && changed.length > 0) this.#changedMeanwhile = new Set([...this.#changedMeanwhile, ...changed]);
+    if (changed === undefined || changed.length > 0) this.#watcher?.keysChanged(changed);
   }
 
   #schedule(): void {

@@ -8,7 +8,7 @@ import type { FullSockets } from './full-sockets.ts';
 import { heartbeatFrame } from './heartbeats.ts';
 import { httpChunk, type StreamFraming } from './http-chunk.ts';
 import type { Group } from './reader-group.ts';
-import { gapComment, gapFrame, HEARTBEAT, openFrame, retryLine, type Form } from './sse.ts';
+import { expiringFrame, gapComment, gapFrame, HEARTBEAT, openFrame, retryLine, type Form } from './sse.ts';
 
 /** The socket of a stream, as far as a reader needs it: `net.Socket` is one. */
 export interface Outlet {
@@ -213,6 +213,11 @@ export class Reader {
     const frame = heartbeatFrame({ control: this.#control, at, sentSeq: this.#sentSeq, beats: ++this.#beats });
     this.#say(frame);
     if (frame !== HEARTBEAT) this.#sentSeq = at.seq;
+  }
+
+  /** Says when the credential of the stream ends. It names no place, so it may stand anywhere; there is one for each credential, so a full socket gets it too. */
+  warn(secondsLeft: number): void {
+    if (this.#control && !this.isGone) this.#say(expiringFrame(secondsLeft));
   }
 
   /** The socket has room again. Returns whether it was full. */

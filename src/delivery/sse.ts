@@ -53,6 +53,10 @@ export function gapFrame(at: Position, gap: Gap): Buffer {
   return control('$gap', gap, at);
 }
 
+export function expiringFrame(secondsLeft: number): Buffer {
+  return control('$expiring', { secondsLeft }, undefined);
+}
+
 export function busyFrame(retryMs: number): Buffer {
   return control('$busy', { retryMs }, undefined, retryMs);
 }

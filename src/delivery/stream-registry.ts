@@ -114,6 +114,14 @@ export class StreamRegistry {
     else this.#delayedClose.add(outlet);
   }
 
+  /** Ends one stream as a drain does: its client comes back, and is looked at again. */
+  end(reader: Reader): void {
+    if (reader.isGone) return;
+    // Invariant 4: nothing overtakes a message.
+    this.#fanout.flush();
+    this.#dismiss(reader);
+  }
+
   /** The socket has room again. */
   drained(reader: Reader): void {
     if (reader.drained()) this.#catchup.resume(reader);
@@ -172,10 +180,12 @@ export class StreamRegistry {
     const due = drain.due(open.length);
     // Invariant 4: nothing overtakes a message.
     this.#fanout.flush();
-    for (const reader of open.slice(0, due)) {
-      reader.dismiss(this.#retryMs());
-      this.#delayedClose.add(reader);
-    }
+    for (const reader of open.slice(0, due)) this.#dismiss(reader);
+  }
+
+  #dismiss(reader: Reader): void {
+    reader.dismiss(this.#retryMs());
+    this.#delayedClose.add(reader);
   }
 
   #finishDrain(): void {

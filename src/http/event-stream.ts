@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { CutReason, Holder, Lease } from '../access/leases.ts';
 import type { Reader, StreamOptions } from '../delivery/reader.ts';
 import type { StartOptions, StartRequest } from '../log/start-position.ts';
 import type { Start } from '../model/gap.ts';
@@ -51,10 +52,11 @@ export async function resolveStart({ starts, streams }: Service, { identity: { g
 }
 
 /** An event stream, on whichever edge it was asked for: a socket and its reader. A stream that was refused has no reader. */
-export class EventStream implements SocketOwner {
+export class EventStream implements SocketOwner, Holder {
   readonly #socket: Socket;
   readonly #service: Service;
   #reader: Reader | undefined;
+  #lease: Lease | undefined;
 
   constructor(socket: Socket, service: Service) {
     this.#socket = socket;
@@ -77,16 +79,30 @@ export class EventStream implements SocketOwner {
     return hasBegun;
   }
 
-  #begin({ admission: { identity: { grant }, clientAddress }, filter, options, wanted, start }: Beginning): boolean {
-    const { streams, logger } = this.#service;
-    // Asked again: other streams were opened while the log was asked.
-    if (start === undefined || streams.isFull) {
+  #begin({ admission: { identity, clientAddress }, filter, options, wanted, start }: Beginning): boolean {
+    const { streams, leases, logger } = this.#service;
+    // Asked again: while the log was asked, other streams were opened, and the credential may have ended.
+    if (start === undefined || streams.isFull || !leases.mayHold(identity, filter)) {
       streams.refuse(options, this.#socket);
       return false;
     }
-    this.#reader = streams.open(grant, filter, options, this.#socket, start);
+    this.#reader = streams.open(identity.grant, filter, options, this.#socket, start);
+    this.#lease = leases.hold(identity, this);
     if (logger.isLevelEnabled('debug')) logger.debug({ client: clientAddress(), topics: filter.key, at: start.at.seq, start: wanted.kind, gap: start.gap?.reason }, 'stream opened');
     return true;
+  }
+
+  get filter(): Filter {
+    return this.#reader!.group.filter;
+  }
+
+  warn(secondsLeft: number): void {
+    this.#reader!.warn(secondsLeft);
+  }
+
+  cut(reason: CutReason): void {
+    this.#service.counters.cut[reason]++;
+    this.#service.streams.end(this.#reader!);
   }
 
   received(): void {
@@ -109,6 +125,7 @@ export class EventStream implements SocketOwner {
   closed(): void {
     if (this.#reader === undefined) return;
     this.#service.streams.closed(this.#reader);
+    if (this.#lease !== undefined) this.#service.leases.release(this.#lease, this);
     this.#service.logger.debug({ at: this.#reader.position().seq }, 'stream closed');
   }
 }

@@ -3,6 +3,7 @@ import type { FastifyBaseLogger, FastifyInstance, RawReplyDefaultExpression, Raw
 import type { Logger } from 'pino';
 import type { Access } from '../access/access.ts';
 import type { KeyAdministration } from '../access/key-administration.ts';
+import type { Leases } from '../access/leases.ts';
 import type { Config } from '../config/config.ts';
 import type { LongPolls } from '../delivery/long-polls.ts';
 import type { StreamRegistry } from '../delivery/stream-registry.ts';
@@ -22,13 +23,15 @@ export interface Service {
   readonly publisher: Pick<Publisher, 'publish'>;
   readonly history: Pick<LongPolls, 'page'> & Pick<History, 'message'>;
   readonly starts: Pick<Starts, 'isReady' | 'resolve'>;
-  readonly streams: Pick<StreamRegistry, 'isFull' | 'open' | 'refuse' | 'drained' | 'closed'>;
+  readonly streams: Pick<StreamRegistry, 'isFull' | 'open' | 'refuse' | 'end' | 'drained' | 'closed'>;
   readonly counters: Counters;
   readonly metrics: Metrics;
   /** From the first SIGTERM on. */
   readonly draining: boolean;
   /** Says who sends a request, and what they may do. */
   readonly access: Pick<Access, 'identify' | 'ignoresCredentials'>;
+  /** What ends with a credential. */
+  readonly leases: Pick<Leases, 'mayHold' | 'hold' | 'release'>;
   readonly keys: Pick<KeyAdministration, 'create' | 'rotate' | 'revoke' | 'find' | 'list'>;
   /** Connections that may be open at once, streams and all. */
   readonly maxConnections: number;

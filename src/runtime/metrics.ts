@@ -146,6 +146,10 @@ export class Metrics {
       this.reset();
       for (const [status, count] of counters.answers) this.inc({ status: String(status) }, count);
     } });
+    new Counter({ ...this.#named('streams_cut_total', 'Streams ended with their credential, by the reason'), labelNames: ['reason'], collect() {
+      this.reset();
+      for (const [reason, count] of Object.entries(counters.cut)) this.inc({ reason }, count);
+    } });
     new Counter({ ...this.#named('bus_refused_total', 'What came in over Redis and was not used, by the reason'), labelNames: ['reason'], collect() {
       this.reset();
       for (const [reason, count] of Object.entries(counters.busRefused)) this.inc({ reason }, count);

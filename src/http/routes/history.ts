@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import type { Holder } from '../../access/leases.ts';
 import { LONG_POLL_MAX_SECONDS, type HistoryPage } from '../../delivery/long-polls.ts';
 import type { StartRequest } from '../../log/start-position.ts';
 import { toJson } from '../../model/message.ts';
@@ -33,7 +34,7 @@ const response = { 200: json('Oldest first.', Page), ...problems('invalid-reques
 
 /** `GET /topics/{topic-or-pattern}/messages`, `GET /messages?topic=…`, and `GET /messages/{id}`. */
 export function historyRoutes(app: App, service: Service): void {
-  const { config, history } = service;
+  const { config, history, leases } = service;
   const outgoing = new OutgoingBytes();
 
   function answer(request: FastifyRequest, reply: FastifyReply, body: Buffer): FastifyReply {
@@ -51,9 +52,18 @@ export function historyRoutes(app: App, service: Service): void {
     socket.once('end', leave);
     reply.raw.once('close', leave);
     const seconds = request.method === 'HEAD' || socket.readableEnded ? 0 : wait;
-    const found = await history.page({ grant: request.admission.identity.grant, filter, start, limit: pageLimit(start, limit), wait: seconds * 1000, signal: left.signal, hasLeft: () => socket.destroyed });
-    reply.raw.off('close', leave);
-    socket.off('end', leave);
+    const { identity } = request.admission;
+    const holder: Holder = { filter, warn: () => undefined, cut: leave };
+    const lease = leases.hold(identity, holder);
+    let found: HistoryPage;
+    try {
+      found = await history.page({ grant: identity.grant, filter, start, limit: pageLimit(start, limit), wait: seconds * 1000, signal: left.signal, hasLeft: () => socket.destroyed });
+    } finally {
+      if (lease !== undefined) leases.release(lease, holder);
+      reply.raw.off('close', leave);
+      socket.off('end', leave);
+    }
+    if (!leases.mayHold(identity, filter)) throw new Problem(identity.name === undefined ? 'unauthorized' : 'invalid-credential', 'The credential has ended while the request waited.', { field: 'Authorization' });
     return answer(request, reply, pageBody(found));
   }
 
