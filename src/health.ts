@@ -1,3 +1,4 @@
+import type { KnownRevocations } from './access/known-revocations.ts';
 import type { Bus } from './bus/bus.ts';
 import type { Delivery } from './delivery/delivery.ts';
 import type { Readiness } from './http/service.ts';
@@ -11,6 +12,7 @@ export interface HealthDependencies {
   readonly bus: Bus;
   readonly log: MessageLog;
   readonly delivery: Delivery;
+  readonly revocations: Pick<KnownRevocations, 'size'>;
 }
 
 /** How this instance is: for load balancers (`/readyz`) and for Prometheus (`/metrics`). */
@@ -19,12 +21,14 @@ export class Health {
   readonly #bus: Bus;
   readonly #log: MessageLog;
   readonly #delivery: Delivery;
+  readonly #revocations: Pick<KnownRevocations, 'size'>;
 
-  constructor({ lifecycle, bus, log, delivery }: HealthDependencies) {
+  constructor({ lifecycle, bus, log, delivery, revocations }: HealthDependencies) {
     this.#lifecycle = lifecycle;
     this.#bus = bus;
     this.#log = log;
     this.#delivery = delivery;
+    this.#revocations = revocations;
   }
 
   readiness(): Readiness {
@@ -54,6 +58,7 @@ export class Health {
       clockAhead: retention.clockAhead / 1000,
       messageAhead: retention.messageAhead / 1000,
       appendsWaiting: publisher.waiting,
+      revocations: this.#revocations.size,
       bus: this.#bus.state === 'degraded' ? 0 : 1,
       database: this.#lifecycle.isOpening || this.#log.failure !== undefined ? 0 : 1,
       draining: this.#lifecycle.isDraining ? 1 : 0,

@@ -4,7 +4,9 @@ import { Access, type TokenVerifier } from './access/access.ts';
 import { hasTokenKeys, readAccess } from './access/access-settings.ts';
 import { KeyAdministration } from './access/key-administration.ts';
 import { KnownKeys } from './access/known-keys.ts';
+import { KnownRevocations } from './access/known-revocations.ts';
 import { Leases } from './access/leases.ts';
+import { RevocationAdministration } from './access/revocation-administration.ts';
 import { Standing } from './access/standing.ts';
 import type { Bus } from './bus/bus.ts';
 import { LocalBus } from './bus/local.ts';
@@ -20,6 +22,7 @@ import { systemClock as clock } from './runtime/clock.ts';
 import { makeLogger, standardOutput } from './runtime/logger.ts';
 import { Metrics } from './runtime/metrics.ts';
 import type { KeyStore } from './store/key-store.ts';
+import type { RevocationStore } from './store/revocation-store.ts';
 import { isStoreFailure, StoreError, type Store } from './store/store.ts';
 
 /** The composition root: what an instance is made of, in the order of the rooms from the bottom up. Only this file and cli/ name a store or a bus. */
@@ -36,7 +39,10 @@ const { counters } = metrics;
 
 const { settings: accessSettings, declared } = exitIfWrong(() => readAccess(config));
 
-const store: Store & { readonly keys: KeyStore } = await makeStore();
+/** A store with what is kept beside the log. */
+type WholeStore = Store & { readonly keys: KeyStore; readonly revocations: RevocationStore };
+
+const store: WholeStore = await makeStore();
 const bus: Bus = await makeBus();
 
 const log = new MessageLog({
@@ -62,29 +68,29 @@ const delivery = new Delivery({
   },
 });
 
-const knownKeys = new KnownKeys({ store: store.keys, clock, logger, pollMs: config.POLL_MS });
-const access = new Access({ settings: accessSettings, keys: knownKeys, declared, tokens: hasTokenKeys(config) ? await makeTokens() : undefined });
+const knownRevocations = new KnownRevocations({ store: store.revocations, logger });
+const knownKeys = new KnownKeys({ store: store.keys, revocations: knownRevocations, clock, logger, pollMs: config.POLL_MS });
+const access = new Access({ settings: accessSettings, keys: knownKeys, revocations: knownRevocations, declared, tokens: hasTokenKeys(config) ? await makeTokens() : undefined });
 // What administrators do, and its effects, are written down at every level but `silent`.
 const auditLogger = logger.isLevelEnabled('info') || config.LOG_LEVEL === 'silent' ? logger : logger.child({}, { level: 'info' });
-const leases = new Leases({ standing: new Standing({ keys: knownKeys, declared }), access, clock, logger: auditLogger });
+const leases = new Leases({ standing: new Standing({ keys: knownKeys, revocations: knownRevocations, declared }), access, clock, logger: auditLogger });
 knownKeys.watch(leases);
+knownRevocations.watch(leases);
 const keys = new KeyAdministration({
   store: store.keys,
   logger: auditLogger,
-  // If it fails, the next poll finds the change.
-  onChange: () => knownKeys.look().catch((error: unknown) => {
-    if (!(error instanceof StoreError)) throw error;
-  }),
+  onChange: lookAtAccess,
 });
+const revocations = new RevocationAdministration({ store: store.revocations, logger: auditLogger, onChange: lookAtAccess, maxSeconds: config.JWT_MAX_SECONDS, now: () => knownKeys.now() });
 
 const lifecycle = new Lifecycle({
   config, logger, store, bus, log, delivery, access, clock, counters,
   databaseName: database.kind === 'sqlite' ? resolve(database.file) : database.shown,
 });
-const health = new Health({ lifecycle, bus, log, delivery });
+const health = new Health({ lifecycle, bus, log, delivery, revocations: knownRevocations });
 
 const service: Service = {
-  config, logger, counters, metrics, access, leases, keys,
+  config, logger, counters, metrics, access, leases, keys, revocations,
   maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0),
   publisher: log.publisher,
   starts: log.starts,
@@ -103,8 +109,17 @@ const early = database.kind === 'sqlite' ? lifecycle.openLog() : undefined;
 const { buildApp } = await import('./http/app.ts');
 await lifecycle.serve(buildApp(service), early ?? lifecycle.openLog());
 
+/** What an administrator has changed counts here before it is answered. If it cannot be read now, the next poll finds it. */
+async function lookAtAccess(): Promise<void> {
+  try {
+    await knownKeys.look();
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+  }
+}
+
 /** Loads only the driver that is used. */
-async function makeStore(): Promise<Store & { readonly keys: KeyStore }> {
+async function makeStore(): Promise<WholeStore> {
   if (database.kind === 'sqlite') return new (await import('./store/sqlite/sqlite.ts')).SqliteStore({ file: resolve(database.file), logger });
   return new (await import('./store/postgres/postgres.ts')).PostgresStore({ url: database.url, maxPgConnections: config.DATABASE_CONNECTIONS, logger });
 }

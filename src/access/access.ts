@@ -2,6 +2,7 @@ import { Problem } from '../model/problem.ts';
 import { goodSecret, isApiKey, readApiKey } from './api-key.ts';
 import { anonymous, EVERYBODY, Owners, type Identity, type PublicScope } from './identity.ts';
 import { KeysUnavailable, type KnownKeys } from './known-keys.ts';
+import type { KnownRevocations } from './known-revocations.ts';
 import { keyCredential } from './standing.ts';
 import type { KeyRecord } from '../store/key-store.ts';
 
@@ -34,7 +35,8 @@ export interface TokenVerifier {
 
 export interface AccessDependencies {
   readonly settings: AccessSettings;
-  readonly keys: Pick<KnownKeys, 'open' | 'stop' | 'hasEverBeen' | 'hasBeenHeardOf' | 'askEverBeen' | 'find' | 'recall' | 'noteUse' | 'now'>;
+  readonly revocations: Pick<KnownRevocations, 'isRevoked'>;
+  readonly keys: Pick<KnownKeys, 'open' | 'stop' | 'isFresh' | 'refresh' | 'hasEverBeen' | 'hasBeenHeardOf' | 'askEverBeen' | 'find' | 'recall' | 'noteUse' | 'now'>;
   /** Keys that the configuration declares, by their ids. */
   readonly declared: ReadonlyMap<string, KeyRecord>;
   readonly tokens: TokenVerifier | undefined;
@@ -45,15 +47,17 @@ const NOT_KNOWN_YET = 'It cannot be said yet who may come in: the message log is
 export class Access {
   readonly #settings: AccessSettings;
   readonly #keys: AccessDependencies['keys'];
+  readonly #revocations: AccessDependencies['revocations'];
   readonly #declared: ReadonlyMap<string, KeyRecord>;
   readonly #tokens: TokenVerifier | undefined;
   /** Those who send no credential, where there is access control. */
   readonly anonymous: Identity;
   readonly #owners: Owners;
 
-  constructor({ settings, keys, declared, tokens }: AccessDependencies) {
+  constructor({ settings, keys, revocations, declared, tokens }: AccessDependencies) {
     this.#settings = settings;
     this.#keys = keys;
+    this.#revocations = revocations;
     this.#declared = declared;
     this.#tokens = tokens;
     this.anonymous = anonymous(settings);
@@ -100,7 +104,7 @@ export class Access {
    */
   identify(credential: string | undefined, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
     if (credential === undefined) return this.#identifyNobody(purpose);
-    const found = isApiKey(credential) ? this.#identifyKey(credential, purpose) : this.#tokens?.identify(credential) ?? refused('it is no API key, and no tokens are configured');
+    const found = isApiKey(credential) ? this.#identifyKey(credential, purpose) : this.#identifyToken(credential, purpose);
     if (purpose !== 'health') return found;
     const orNobody = (identity: Identity | Problem): Identity => identity instanceof Problem ? this.anonymous : identity;
     return found instanceof Promise ? found.then(orNobody) : orNobody(found);
@@ -126,6 +130,24 @@ export class Access {
       const recalled = purpose === 'operations' || purpose === 'health' ? this.#keys.recall(key.id) : undefined;
       return recalled === undefined ? unavailable(error) : this.#judge(key.digest, recalled);
     });
+  }
+
+  #identifyToken(token: string, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
+    if (this.#tokens === undefined) return refused('it is no API key, and no tokens are configured');
+    const found = this.#tokens.identify(token);
+    return found instanceof Promise ? found.then((identity) => this.#unlessRevoked(identity, purpose)) : this.#unlessRevoked(found, purpose);
+  }
+
+  /** A token counts only while it would be known that it was revoked. */
+  #unlessRevoked(identity: Identity | Problem, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
+    if (identity instanceof Problem) return identity;
+    const judge = (): Identity | Problem => {
+      const owner = identity.credential?.owner;
+      return owner?.kind === 'subject' && this.#revocations.isRevoked(owner) ? refused('the token was revoked') : identity;
+    };
+    // Health and metrics tell what is wrong with the database, so they must not need it.
+    if (this.#keys.isFresh || purpose === 'operations' || purpose === 'health') return judge();
+    return this.#keys.refresh().then(judge, unavailable);
   }
 
   #judge(digest: Buffer, record: KeyRecord | undefined): Identity | Problem {

@@ -68,14 +68,20 @@ function readPatterns(value: unknown, subject: string, field: string): string[] 
 }
 
 function readName(value: unknown, name: string): string {
-  if (typeof value !== 'string') throw bad(`${name}: it is not a text`);
+  const problem = nameProblem(value);
+  if (problem !== undefined) throw bad(`${name}: ${problem}`);
+  return value as string;
+}
+
+/** Why a value is no subject and no token id; undefined where it may be one. */
+export function nameProblem(value: unknown): string | undefined {
+  if (typeof value !== 'string') return 'it is not a text';
   // If an application forgot to fill in the subject, all its users would share the topics of one.
-  if (value === '') throw bad(`${name}: it is empty`);
+  if (value === '') return 'it is empty';
   // PostgreSQL stores none.
-  if (value.includes('\0')) throw bad(`${name}: it holds a NUL`);
-  if (!value.isWellFormed()) throw bad(`${name}: it is not well-formed Unicode`);
-  if (Buffer.byteLength(value) > NAME_MAX_BYTES) throw bad(`${name}: it is longer than ${NAME_MAX_BYTES} bytes`);
-  return value;
+  if (value.includes('\0')) return 'it holds a NUL';
+  if (!value.isWellFormed()) return 'it is not well-formed Unicode';
+  return Buffer.byteLength(value) > NAME_MAX_BYTES ? `it is longer than ${NAME_MAX_BYTES} bytes` : undefined;
 }
 
 /** Seconds since 1970; RFC 7519, 2 allows fractions. */

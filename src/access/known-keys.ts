@@ -3,6 +3,7 @@ import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { FIND_MAX_KEYS, NOTE_MAX_KEYS, type KeyChanges, type KeyRecord, type KeyStore } from '../store/key-store.ts';
 import { StoreError } from '../store/store.ts';
+import type { KnownRevocations } from './known-revocations.ts';
 
 /**
  * What an instance believes of a key without a look at its row, as long as the list of changes is fresh. Stops a change that the list left out, as after
@@ -30,6 +31,8 @@ const NOTE_USE_MS = 60_000;
 
 export interface KnownKeysDependencies {
   readonly store: KeyStore;
+  /** Are kept true together with the keys: the list of changes tells of both. */
+  readonly revocations: Pick<KnownRevocations, 'follow'>;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'warn' | 'info'>;
   readonly pollMs: number;
@@ -66,6 +69,7 @@ export class KeysUnavailable extends Error {
  */
 export class KnownKeys {
   readonly #store: KeyStore;
+  readonly #revocations: Pick<KnownRevocations, 'follow'>;
   readonly #clock: Clock;
   readonly #logger: Pick<Logger, 'warn' | 'info'>;
   readonly #pollMs: number;
@@ -89,8 +93,9 @@ export class KnownKeys {
   #isStopped = false;
   #isFailing = false;
 
-  constructor({ store, clock, logger, pollMs }: KnownKeysDependencies) {
+  constructor({ store, revocations, clock, logger, pollMs }: KnownKeysDependencies) {
     this.#store = store;
+    this.#revocations = revocations;
     this.#clock = clock;
     this.#logger = logger;
     this.#pollMs = pollMs;
@@ -116,13 +121,18 @@ export class KnownKeys {
 
   /** The same, as long as nobody can have made the first key meanwhile; otherwise undefined, and `askEverBeen` finds it out. */
   get hasEverBeen(): boolean | undefined {
-    return this.#hasBeen || this.#isFresh ? this.#hasBeen : undefined;
+    return this.#hasBeen || this.isFresh ? this.#hasBeen : undefined;
   }
 
   /** Rejects with `KeysUnavailable`. */
   async askEverBeen(): Promise<boolean> {
-    await this.#bounded(this.look());
+    await this.refresh();
     return this.#hasBeen;
+  }
+
+  /** Asks for changes, for what cannot be believed without. Rejects with `KeysUnavailable`. */
+  async refresh(): Promise<void> {
+    await this.#bounded(this.look());
   }
 
   /** The database's clock: milliseconds since 1970. */
@@ -133,7 +143,7 @@ export class KnownKeys {
   /** The key of an id, at once where it is known. Rejects with `KeysUnavailable`. */
   find(id: string): KeyRecord | undefined | Promise<KeyRecord | undefined> {
     const entry = this.#entries.get(id);
-    if (entry === undefined || !this.#isFresh || this.#clock.monotonic() - entry.asked > KEY_KEPT_MS) return this.#bounded(this.#ask(id));
+    if (entry === undefined || !this.isFresh || this.#clock.monotonic() - entry.asked > KEY_KEPT_MS) return this.#bounded(this.#ask(id));
     this.#entries.delete(id);
     this.#entries.set(id, entry);
     return entry.record;
@@ -164,7 +174,8 @@ export class KnownKeys {
     this.#timer?.cancel();
   }
 
-  get #isFresh(): boolean {
+  /** Whether what is known of keys and revocations is new enough to be believed. */
+  get isFresh(): boolean {
     return this.#clock.monotonic() - this.#looked <= FRESH_MS;
   }
 
@@ -183,7 +194,9 @@ export class KnownKeys {
 
   async #look(): Promise<void> {
     const asked = this.#clock.monotonic();
-    this.#take(await this.#store.keyChanges(this.#version ?? 0), asked);
+    const changes = await this.#store.keyChanges(this.#version ?? 0);
+    await this.#revocations.follow(changes.revocations);
+    this.#take(changes, asked);
   }
 
   #take({ version, changed, now }: KeyChanges, asked: number): void {
@@ -248,7 +261,7 @@ export class KnownKeys {
     while (this.#questions.length > 0) {
       const asking = this.#questions.splice(0, FIND_MAX_KEYS);
       try {
-        if (!this.#isFresh) await this.look();
+        if (!this.isFresh) await this.look();
         this.#changedMeanwhile = new Set();
         const asked = this.#clock.monotonic();
         const records = new Map((await this.#store.findKeys([...new Set(asking.map(({ id }) => id))])).map((record) => [record.id, record]));

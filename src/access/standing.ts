@@ -1,6 +1,7 @@
 import type { KeyRecord, KeySecret } from '../store/key-store.ts';
 import type { Credential } from './identity.ts';
 import type { KnownKeys } from './known-keys.ts';
+import type { KnownRevocations } from './known-revocations.ts';
 
 /** How many digits name a secret among the secrets of its key. They are not enough to find it, and nobody needs to hide them. */
 const SECRET_NAME_BYTES = 8;
@@ -17,6 +18,7 @@ function secretName({ digest }: KeySecret): string {
 
 export interface StandingDependencies {
   readonly keys: Pick<KnownKeys, 'find' | 'recall' | 'now'>;
+  readonly revocations: Pick<KnownRevocations, 'isRevoked'>;
   /** Keys that the configuration declares, by their ids: they end with the process. */
   readonly declared: ReadonlyMap<string, KeyRecord>;
 }
@@ -24,10 +26,12 @@ export interface StandingDependencies {
 /** How a credential that was let in stands later, while what it opened is still open. */
 export class Standing {
   readonly #keys: StandingDependencies['keys'];
+  readonly #revocations: StandingDependencies['revocations'];
   readonly #declared: ReadonlyMap<string, KeyRecord>;
 
-  constructor({ keys, declared }: StandingDependencies) {
+  constructor({ keys, revocations, declared }: StandingDependencies) {
     this.#keys = keys;
+    this.#revocations = revocations;
     this.#declared = declared;
   }
 
@@ -38,21 +42,27 @@ export class Standing {
 
   /** As far as is known here: the credential as it is now; undefined where it is not good any more, `unknown` where the database has to be asked. */
   recall(credential: Credential): Credential | undefined | 'unknown' {
-    const { owner } = credential;
-    if (owner.kind !== 'key' || this.#declared.has(owner.id)) return this.#unlessOver(credential);
-    const record = this.#keys.recall(owner.id);
-    return record === undefined ? 'unknown' : this.#judge(record, owner.secret);
+    const id = this.#storedKey(credential);
+    const record = id === undefined ? undefined : this.#keys.recall(id);
+    return id !== undefined && record === undefined ? 'unknown' : this.#judge(credential, record);
   }
 
   /** The same, asked of the database where that is needed. Rejects with `KeysUnavailable`. */
   async ask(credential: Credential): Promise<Credential | undefined> {
-    const { owner } = credential;
-    if (owner.kind !== 'key' || this.#declared.has(owner.id)) return this.#unlessOver(credential);
-    return this.#judge(await this.#keys.find(owner.id), owner.secret);
+    const id = this.#storedKey(credential);
+    return this.#judge(credential, id === undefined ? undefined : await this.#keys.find(id));
   }
 
-  #judge(record: KeyRecord | undefined, name: string): Credential | undefined {
-    const secret = record?.secrets.find((one) => secretName(one) === name);
+  /** The key whose row says how the credential stands, if there is one. */
+  #storedKey({ owner }: Credential): string | undefined {
+    return owner.kind === 'key' && !this.#declared.has(owner.id) ? owner.id : undefined;
+  }
+
+  #judge(credential: Credential, record: KeyRecord | undefined): Credential | undefined {
+    const { owner } = credential;
+    if (owner.kind === 'subject') return this.#revocations.isRevoked(owner) ? undefined : this.#unlessOver(credential);
+    if (this.#declared.has(owner.id)) return credential;
+    const secret = record?.secrets.find((one) => secretName(one) === owner.secret);
     if (record === undefined || secret === undefined || record.revoked !== undefined) return undefined;
     return this.#unlessOver(keyCredential(record, secret));
   }

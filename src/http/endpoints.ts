@@ -24,6 +24,9 @@ const READ: readonly Method[] = ['GET', 'HEAD'];
 /** What says which messages are read. */
 const READING = ['after', 'lastEventId', 'since', 'last', 'pattern'] as const;
 
+/** Which tokens are revoked. */
+const REVOCATION_MAX_BYTES = 4 * 1024;
+
 /** What is asked of a key: its lists of topics, as long as they may be. */
 const KEY_REQUEST_MAX_BYTES = 64 * 1024;
 
@@ -46,4 +49,6 @@ export const ENDPOINTS = {
   key: { url: '/keys/:id', methods: READ, access: 'administration', once: [] },
   revokeKey: { url: '/keys/:id', methods: ['DELETE'], access: 'administration', once: [] },
   rotateKey: { url: '/keys/:id/rotate', methods: ['POST'], access: 'administration', once: [], body: KEY_REQUEST_MAX_BYTES },
+  listRevocations: { url: '/revocations', methods: READ, access: 'administration', once: ['after', 'limit'] },
+  revoke: { url: '/revocations', methods: ['POST'], access: 'administration', once: [], body: REVOCATION_MAX_BYTES },
 } as const satisfies Record<string, Endpoint>;

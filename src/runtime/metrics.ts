@@ -45,6 +45,8 @@ export interface Gauges {
   readonly messageAhead: number;
   /** Messages waiting to be stored. */
   readonly appendsWaiting: number;
+  /** Revocations of tokens that this instance knows. */
+  readonly revocations: number;
   /** 1 or 0. */
   readonly bus: number;
   readonly database: number;
@@ -87,6 +89,7 @@ const GAUGES: Readonly<Record<keyof Gauges, readonly [name: string, help: string
   clockAhead: ['clock_ahead_seconds', 'By how much the clock of the log is ahead of what is believed; 0 while it is believed'],
   messageAhead: ['newest_message_ahead_seconds', 'By how much the newest message is ahead of the clock of the log'],
   appendsWaiting: ['appends_waiting', 'Messages waiting to be stored'],
+  revocations: ['revocations', 'Revocations of tokens in memory'],
   bus: ['bus_up', 'Whether other instances are told of messages at once'],
   database: ['database_up', 'Whether the log can be read and written'],
   draining: ['draining', 'Whether the instance is going'],

@@ -111,6 +111,8 @@ export interface KeyChanges {
    * changed. Then they are more than `CHANGES_MAX_KEYS`, or the database may have lost changes: that version is beyond the newest, or another server gave it.
    */
   readonly changed: readonly string[] | undefined;
+  /** The newest version of the revocations of tokens (revocation-store.ts): so one question a second finds both. */
+  readonly revocations: number;
   /** The clock: milliseconds since 1970. */
   readonly now: number;
 }

@@ -39,10 +39,11 @@ function build({ settings, rows = [record(ALICE), record(ROOT, { permissions: { 
   const access = new Access({
     settings: { mode: 'on', publicTopics: [], publicPublish: [], needsKeys: false, ...settings },
     keys: {
-      open: never, stop: never, hasEverBeen, hasBeenHeardOf: heard, now: () => NOW, noteUse: (id) => void used.push(id), recall: find,
+      open: never, stop: never, isFresh: later === undefined, refresh: () => later === 'fails' ? Promise.reject(new KeysUnavailable('away')) : Promise.resolve(), hasEverBeen, hasBeenHeardOf: heard, now: () => NOW, noteUse: (id) => void used.push(id), recall: find,
       askEverBeen: () => later === 'fails' ? Promise.reject(new KeysUnavailable('away')) : Promise.resolve(heard ?? false),
       find: (id) => later === undefined ? find(id) : later === 'answers' ? Promise.resolve(find(id)) : Promise.reject(new KeysUnavailable('away')),
     },
+    revocations: { isRevoked: ({ tokenId }) => tokenId === 'revoked' },
     declared: new Map([[DECLARED.id, record(DECLARED)]]),
     tokens: undefined,
   });

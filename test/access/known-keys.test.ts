@@ -25,7 +25,7 @@ class Rows {
   async keyChanges(after: number): Promise<KeyChanges> {
     this.looks++;
     this.#refuse();
-    return { version: this.changes.length, changed: after > this.changes.length ? undefined : this.changes.slice(after), now: this.now };
+    return { version: this.changes.length, changed: after > this.changes.length ? undefined : this.changes.slice(after), revocations: 0, now: this.now };
   }
 
   async findKeys(ids: readonly string[]): Promise<readonly KeyRecord[]> {
@@ -51,6 +51,8 @@ class Rows {
   revokeKey = never;
 }
 
+const NO_REVOCATIONS = { follow: () => Promise.resolve() };
+
 function never(): never {
   throw new Error('No instance does this here.');
 }
@@ -59,7 +61,7 @@ async function opened(): Promise<{ rows: Rows; clock: TestClock; keys: KnownKeys
   const rows = new Rows();
   rows.set('a');
   const clock = new TestClock();
-  const keys = new KnownKeys({ store: rows, clock, logger: quietLogger, pollMs: 1_000 });
+  const keys = new KnownKeys({ store: rows, revocations: NO_REVOCATIONS, clock, logger: quietLogger, pollMs: 1_000 });
   await keys.open();
   return { rows, clock, keys };
 }
@@ -150,7 +152,7 @@ t.test('where nobody can say what changed, nothing is believed', async (t) => {
 
 t.test('whether there has ever been a key is known after the first look', async (t) => {
   const rows = new Rows();
-  const keys = new KnownKeys({ store: rows, clock: new TestClock(), logger: quietLogger, pollMs: 1_000 });
+  const keys = new KnownKeys({ store: rows, revocations: NO_REVOCATIONS, clock: new TestClock(), logger: quietLogger, pollMs: 1_000 });
   t.equal(keys.hasEverBeen, undefined);
   await keys.open();
   t.equal(keys.hasEverBeen, false);
@@ -194,7 +196,7 @@ t.test('after it is stopped it asks no more', async (t) => {
 t.test('whether there has been a key is believed for three seconds; once there was one, that stays', async (t) => {
   const rows = new Rows();
   const clock = new TestClock();
-  const keys = new KnownKeys({ store: rows, clock, logger: quietLogger, pollMs: 60_000 });
+  const keys = new KnownKeys({ store: rows, revocations: NO_REVOCATIONS, clock, logger: quietLogger, pollMs: 60_000 });
   await keys.open();
   t.equal(keys.hasEverBeen, false);
   await clock.advance(3_001);
@@ -226,7 +228,7 @@ t.test('an operator reads of the first key, of changes, and of changes that the 
   const lines: string[] = [];
   const note = (facts: unknown, sentence?: string): void => void lines.push(`${sentence} ${JSON.stringify(facts)}`);
   const rows = new Rows();
-  const keys = new KnownKeys({ store: rows, clock: new TestClock(), logger: { info: note, warn: note }, pollMs: 1_000 });
+  const keys = new KnownKeys({ store: rows, revocations: NO_REVOCATIONS, clock: new TestClock(), logger: { info: note, warn: note }, pollMs: 1_000 });
   await keys.open();
   rows.set('a');
   await keys.look();

@@ -31,9 +31,9 @@ function accessFile(t: Test): string {
 }
 
 /** A token that an application made. It is good for an hour. */
-function token(tidings: object, { secret = SECRET, ageSeconds = 0 } = {}): string {
+function token(tidings: object, { secret = SECRET, ageSeconds = 0, jti = undefined as string | undefined } = {}): string {
   const iat = Math.floor(Date.now() / 1000) - ageSeconds;
-  return hs256({ sub: 'matrix', iat, exp: iat + 3600, tidings }, {}, secret);
+  return hs256({ sub: 'matrix', iat, exp: iat + 3600, jti, tidings }, {}, secret);
 }
 
 interface MadeKey {
@@ -54,6 +54,7 @@ async function credentials(http: Http): Promise<Record<CredentialKind, Record<st
   const revoked = await make(http, { name: 'revoked', publish: ['>'], subscribe: ['>'], admin: true });
   const expired = await make(http, { name: 'expired', publish: ['>'], subscribe: ['>'], admin: true, expiresInSeconds: 1 });
   await http.send('DELETE', `/keys/${revoked.id}`, bearer(ROOT.text));
+  await http.send('POST', '/revocations', bearer(ROOT.text), '{"jti":"revoked"}');
   await until('the key has expired', async () => (await http.get('/messages?topic=a', bearer(expired.key))).status === 401);
   return {
     none: {},
@@ -67,6 +68,7 @@ async function credentials(http: Http): Promise<Record<CredentialKind, Record<st
     administrator: bearer(ROOT.text),
     'bad-token': bearer(token({ publish: ['>'], subscribe: ['>'], admin: true }, { secret: `${SECRET}!` })),
     'expired-token': bearer(token({ publish: ['>'], subscribe: ['>'], admin: true }, { ageSeconds: 7200 })),
+    'revoked-token': bearer(token({ publish: ['>'], subscribe: ['>'], admin: true }, { jti: 'revoked' })),
     'narrow-token': bearer(token({ publish: ['other'], subscribe: ['other', 'matrix'] })),
     'right-token': bearer(token({ publish: ['{sub}.>'], subscribe: ['{sub}.>'] })),
     'administrator-token': bearer(token({ admin: true })),
@@ -95,8 +97,9 @@ async function snapshot(http: Http): Promise<string> {
   };
   const { cursor } = JSON.parse(await read('/messages?topic=%3E&limit=1000', WATCHER.text)) as { cursor: string };
   const keys = (JSON.parse(await read('/keys?limit=500', ROOT.text)) as { keys: { id: string; revoked?: string }[] }).keys.map(({ id, revoked }) => `${id} ${revoked ?? ''}`);
+  const revocations = await read('/revocations?limit=500', ROOT.text);
   const opened = /^tidings_streams_opened_total (\d+)$/m.exec(await read('/metrics', ROOT.text))?.[1];
-  return JSON.stringify({ cursor, keys, opened });
+  return JSON.stringify({ cursor, keys, revocations, opened });
 }
 
 async function facts(http: Http): Promise<Facts> {

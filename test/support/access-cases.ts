@@ -3,7 +3,7 @@ import type { ENDPOINTS } from '../../src/http/endpoints.ts';
 /** The access matrix: what each endpoint is asked, and what each kind of credential gets. A new endpoint without a row is an error of types. */
 
 /** `narrow` has other topics; `right` those that are asked for; `administrator` administers, and has no topics. */
-export const CREDENTIALS = ['none', 'malformed', 'unknown', 'wrong-secret', 'expired', 'revoked', 'bad-token', 'expired-token', 'narrow', 'narrow-token', 'right', 'right-token', 'administrator', 'administrator-token'] as const;
+export const CREDENTIALS = ['none', 'malformed', 'unknown', 'wrong-secret', 'expired', 'revoked', 'bad-token', 'expired-token', 'revoked-token', 'narrow', 'narrow-token', 'right', 'right-token', 'administrator', 'administrator-token'] as const;
 export type CredentialKind = (typeof CREDENTIALS)[number];
 
 export interface Expected {
@@ -50,6 +50,8 @@ export function matrix({ message, key }: Facts): Readonly<Record<keyof typeof EN
     key: { path: `/keys/${key}`, expected: OPERATIONS },
     rotateKey: { path: `/keys/${key}/rotate`, body: '{}', expected: { ...OPERATIONS, administrator: 201 } },
     revokeKey: { path: `/keys/${key}`, expected: OPERATIONS },
+    listRevocations: { path: '/revocations', expected: OPERATIONS },
+    revoke: { path: '/revocations', body: '{"jti":"of the matrix"}', expected: { ...OPERATIONS, administrator: 201 } },
   };
 }
 

@@ -31,7 +31,7 @@ export class MemoryKeys implements KeyStore {
     return this.#reply(() => {
       checkVersion(after);
       const changed = [...this.rows.values()].filter(({ version }) => version > after).sort((one, other) => one.version - other.version).map(({ id }) => id);
-      return { version: this.version, changed: after > this.version || changed.length > CHANGES_MAX_KEYS ? undefined : changed, now: this.#now() };
+      return { version: this.version, changed: after > this.version || changed.length > CHANGES_MAX_KEYS ? undefined : changed, revocations: 0, now: this.#now() };
     });
   }
 

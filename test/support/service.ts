@@ -26,11 +26,12 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     access: { ignoresCredentials: () => false, identify: () => EVERYBODY },
     leases: { mayHold: () => true, hold: () => undefined, release: never },
     keys: { create: never, rotate: never, revoke: never, find: never, list: never },
+    revocations: { revoke: never, list: never },
     maxConnections: 1_000,
     readiness: () => ({ ready: true, status: 'ready' }),
     gauges: () => ({
       streams: 0, longPolls: 0, readersBehind: 0, furthestBehind: 0, tailMessages: 0, tailBytes: 0, tailFirst: 0, tailLast: 0,
-      head: 0, oldest: 0, logBytes: 0, clockAhead: 0, messageAhead: 0, appendsWaiting: 0, bus: 1, database: 1, draining: 0,
+      head: 0, oldest: 0, logBytes: 0, clockAhead: 0, messageAhead: 0, appendsWaiting: 0, revocations: 0, bus: 1, database: 1, draining: 0,
     }),
     ...parts,
   };

@@ -1,12 +1,11 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { isKeyId } from '../../access/api-key.ts';
-import { describeKey, type Actor, type ShownKey } from '../../access/key-administration.ts';
+import { describeKey, type ShownKey } from '../../access/key-administration.ts';
 import { readKeyRequest, readOverlap } from '../../access/key-request.ts';
 import { Problem } from '../../model/problem.ts';
-import { StoreError } from '../../store/store.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import type { App, Service } from '../service.ts';
+import { answer, asked, bodyOf, by } from './administration.ts';
 import { at, json, problems } from './schemas.ts';
 
 /** Stops one page from taking much memory and a long read. */
@@ -94,12 +93,6 @@ export function keyRoutes(app: App, service: Service): void {
   });
 }
 
-/** Who asks, for audit lines: an administrator has a credential, so there is a name. */
-function by(request: FastifyRequest): Actor {
-  const { identity, clientAddress } = request.admission;
-  return { name: identity.name ?? 'nobody', client: clientAddress() };
-}
-
 function idOf({ id }: { readonly id: string }): string {
   if (!isKeyId(id)) throw missing();
   return id;
@@ -112,32 +105,6 @@ function there<Result>(result: Result | undefined): Result {
 
 function missing(): Problem {
   return new Problem('not-found', 'There is no such key, or it has ended.', { field: 'id' });
-}
-
-/** The JSON of a body; undefined where it is empty. */
-function bodyOf({ body }: FastifyRequest): unknown {
-  if (!Buffer.isBuffer(body) || body.length === 0) return undefined;
-  try {
-    return JSON.parse(body.toString()) as unknown;
-  } catch (error) {
-    throw new Problem('invalid-request', 'The body is not JSON.', { cause: error });
-  }
-}
-
-/** The answer of the database, or the problem that it cannot be asked. */
-async function asked<Result>(answer: Promise<Result>): Promise<Result> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    throw error.kind === 'outcome-unknown'
-      ? new Problem('outcome-unknown', 'It is not known whether the change was stored: look at the key, or list the keys.', { cause: error })
-      : new Problem('unavailable', 'The keys cannot be read or changed now. Nothing was changed.', { cause: error });
-  }
-}
-
-function answer(reply: FastifyReply, body: object): FastifyReply {
-  return reply.type('application/json').header('cache-control', 'no-store').send(JSON.stringify(body));
 }
 
 function shownKey({ record, text }: ShownKey): object {

@@ -1,39 +1,26 @@
-import { CLOCK_JUMP_MS } from '../believed-clock.ts';
 import { DELETE_MAX_KEYS, keyRecord, NEVER_MS, permissionsText, type KeyRow } from '../key-rows.ts';
 import { CHANGES_MAX_KEYS, KEPT_ENDED_KEYS_MS, MAX_ENDED_KEYS, MAX_KEYS, type KeyChanges, type KeyRecord, type NewKey, type NewSecret } from '../key-store.ts';
-import { UNDERSTOOD_LEVEL } from '../level.ts';
 import type { Row } from './connection.ts';
 import { hexadecimal, literal, strings, wholeNumber } from './literals.ts';
+import { BELIEVED, changeCall, NOW, STANDBY } from './versioned-change.ts';
 
 /**
- * The calls of `KeyStore` as SQL. A change is several statements in one message. The first locks the row of the version, and those after it have snapshots
- * taken under that lock. Keys travel as JSON in one row, so that each answer has a row, which says whether a standby gave it.
+ * The calls of `KeyStore` as SQL (versioned-change.ts for those that change something). Keys travel as JSON in one row, so that each answer has a row, which says whether a standby gave it.
  */
-
-/** How far the version leaps where another server gave the one before: beyond every version that it may have given to changes that are lost. */
-const LOST_MAX_VERSIONS = 1_000_000;
-
-const NOW = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
-
-/** The server's clock as far as it is believed; all of it, before an instance has opened the log. */
-const BELIEVED = `tidings.believe(${NOW}, (SELECT tidings.known_clock(r) FROM tidings.retention r), NULL, ${CLOCK_JUMP_MS})`;
-
-/** The last column: whether the server is a standby. Fails where this program does not understand the log; there is no level before an instance has opened it. */
-const STANDBY = `coalesce((SELECT tidings.refuse_level(h.level, ${UNDERSTOOD_LEVEL}) FROM tidings.head h WHERE h.level > ${UNDERSTOOD_LEVEL}), pg_is_in_recovery())`;
 
 /** A `KeyRow` of the table that is called `k`. */
 const KEY = "json_build_array(k.id, k.name, k.permissions, encode(k.digest, 'hex'), encode(k.old_digest, 'hex'), k.old_expires, k.created, k.expires, k.revoked, k.last_used)";
 
 export function changesCall(after: number): string {
   return `SELECT a.version, CASE WHEN ${after} BETWEEN a.since AND a.version THEN coalesce((
-      SELECT json_agg(k.id ORDER BY k.version) FROM (SELECT id, version FROM tidings.api_keys WHERE version > ${after} ORDER BY version LIMIT ${CHANGES_MAX_KEYS + 1}) k), '[]') END, ${NOW}, ${STANDBY}
+      SELECT json_agg(k.id ORDER BY k.version) FROM (SELECT id, version FROM tidings.api_keys WHERE version > ${after} ORDER BY version LIMIT ${CHANGES_MAX_KEYS + 1}) k), '[]') END, (SELECT version FROM tidings.revocation_list), ${NOW}, ${STANDBY}
     FROM tidings.access a`;
 }
 
 export function changesIn(row: Row): KeyChanges {
-  const [version, ids, now] = row as readonly [string, string | null, string];
+  const [version, ids, revocations, now] = row as readonly [string, string | null, string, string];
   const changed = ids === null ? undefined : listIn(ids).map(textIn);
-  return { version: wholeNumber(version), changed: changed !== undefined && changed.length > CHANGES_MAX_KEYS ? undefined : changed, now: wholeNumber(now) };
+  return { version: wholeNumber(version), changed: changed !== undefined && changed.length > CHANGES_MAX_KEYS ? undefined : changed, revocations: wholeNumber(revocations), now: wholeNumber(now) };
 }
 
 export function findCall(ids: readonly string[]): string {
@@ -47,7 +34,7 @@ export function listCall(after: string, limit: number): string {
 export function createCall({ id, name, permissions, digest, lifetimeMs }: NewKey): string {
   const expires = lifetimeMs === undefined ? 'NULL::bigint' : `least(n.now + ${lifetimeMs}, ${NEVER_MS})`;
   const sha256 = bytea(digest);
-  return changeCall({
+  return keyChange({
     first: `WITH b AS MATERIALIZED (SELECT ${BELIEVED} AS clock),
         due AS (SELECT id FROM tidings.api_keys ORDER BY ends LIMIT greatest(0, least(${DELETE_MAX_KEYS}, greatest(
           (SELECT count(*) FROM tidings.api_keys, b WHERE ends <= b.clock) - ${MAX_ENDED_KEYS},
@@ -63,7 +50,7 @@ export function createCall({ id, name, permissions, digest, lifetimeMs }: NewKey
 
 export function rotateCall(id: string, { digest, overlapMs }: NewSecret): string {
   const [sha256, isGood] = [bytea(digest), `k.id = ${literal(id)} AND k.revoked IS NULL AND (k.expires IS NULL OR k.expires > n.now)`];
-  return changeCall({
+  return keyChange({
     change: `UPDATE tidings.api_keys k SET version = n.version, old_digest = k.digest, digest = ${sha256}, old_expires = least(n.now + ${overlapMs}, ${NEVER_MS})
       FROM next n WHERE ${isGood} AND k.digest <> ${sha256}`,
     same: `${isGood} AND k.digest = ${sha256}`,
@@ -71,7 +58,7 @@ export function rotateCall(id: string, { digest, overlapMs }: NewSecret): string
 }
 
 export function revokeCall(id: string): string {
-  return changeCall({
+  return keyChange({
     change: `UPDATE tidings.api_keys k SET version = n.version, revoked = n.now, ends = least(k.ends, n.now) FROM next n WHERE k.id = ${literal(id)} AND k.revoked IS NULL`,
     same: `k.id = ${literal(id)}`,
   });
@@ -83,27 +70,8 @@ export function noteUseCall(ids: readonly string[]): string {
     UPDATE tidings.api_keys k SET last_used = ${NOW} FROM few WHERE k.id = few.id; SELECT ${STANDBY}`;
 }
 
-interface Change {
-  /** A statement that the lock covers too, and that takes no version. */
-  readonly first?: string;
-  /** Changes the row `k`, and gives it the version of `next n`. */
-  readonly change: string;
-  /** Where nothing was changed: which key `k` is as it was asked for, if there is one. */
-  readonly same: string;
-}
-
-/** The version is taken under the lock of its row, which is held until the commit, and only by a change that happens. */
-function changeCall({ first, change, same }: Change): string {
-  const isSameServer = "a.server IN ('', n.server)";
-  return `SELECT FROM tidings.access FOR UPDATE; ${first === undefined ? '' : `${first}; `}
-    WITH next AS MATERIALIZED (
-        SELECT n.now, n.server, a.version + CASE WHEN ${isSameServer} THEN 1 ELSE ${LOST_MAX_VERSIONS} END AS version
-        FROM tidings.access a, (SELECT ${NOW} AS now, tidings.session_server() AS server) n),
-      changed AS (${change} RETURNING ${KEY} AS key),
-      moved AS (
-        UPDATE tidings.access a SET version = n.version, server = n.server, since = CASE WHEN ${isSameServer} THEN a.since ELSE n.version END
-        FROM next n WHERE EXISTS (SELECT FROM changed))
-    SELECT coalesce((SELECT key FROM changed), (SELECT ${KEY} FROM tidings.api_keys k WHERE ${same})), n.now, ${STANDBY} FROM next n`;
+function keyChange({ same, ...change }: { readonly first?: string; readonly change: string; /** Where nothing was changed: which key `k` is as it was asked for, if there is one. */ readonly same: string }): string {
+  return changeCall({ ...change, list: 'access', row: KEY, otherwise: `(SELECT ${KEY} FROM tidings.api_keys k WHERE ${same})` });
 }
 
 /** The keys in the answer to a question. */

@@ -2,6 +2,7 @@ import { EPOCH_RANDOM_CHARACTERS, type LogState } from '../../model/epochs.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { CLOCK_JUMP_MS } from '../believed-clock.ts';
 import type { KeyStore } from '../key-store.ts';
+import type { RevocationStore } from '../revocation-store.ts';
 import { UNDERSTOOD_LEVEL } from '../level.ts';
 import { KEPT_EPOCHS, TRIM_STEP_BYTES } from '../limits.ts';
 import { LOG_NAME_CHARACTERS, randomName } from '../names.ts';
@@ -14,6 +15,7 @@ import { KnownLog } from './known-log.ts';
 import { literal, nameIn, wholeNumber } from './literals.ts';
 import { BackgroundMigrations } from './long-migrations.ts';
 import { applyMigrations } from './migrate.ts';
+import { PostgresRevocationStore } from './revocations.ts';
 import { backCall, foundBackOf, isSummary, messagesOf, readCall, summaryOf } from './query.ts';
 
 /**
@@ -33,6 +35,7 @@ export interface PostgresOptions {
 /** Turns each call into SQL, and the answer into what `Store` promises. */
 export class PostgresStore implements Store {
   readonly keys: KeyStore = new PostgresKeyStore(() => this.#lifecycle.use(this.#pgConnections));
+  readonly revocations: RevocationStore = new PostgresRevocationStore(() => this.#lifecycle.use(this.#pgConnections));
   readonly #pgConnections: PgConnections;
   readonly #backgroundMigrations: BackgroundMigrations;
   readonly #lifecycle = new StoreLifecycle({ open: () => this.#open(), close: () => this.#close() });

@@ -111,3 +111,26 @@ export const apiKeys = tidings.table('api_keys', {
   /** `Permissions` as JSON. */
   permissions: text('permissions').notNull(),
 }, (table) => [uniqueIndex('api_keys_version').on(table.version), index('api_keys_ends').on(table.ends)]);
+
+/** The newest version of the revocations: one row. Every revocation locks it first, so that versions are in the order of the commits. */
+export const revocationList = tidings.table('revocation_list', {
+  id: smallint('id').primaryKey(),
+  version: number('version'),
+  /** As in `access`: the first version that this server gave. */
+  since: number('since'),
+  /** As in `access`: which server, in which of its lives, the last change met. */
+  server: text('server').notNull(),
+});
+
+/** Revocations of tokens (revocation-store.ts). Times are milliseconds since 1970. */
+export const revocations = tidings.table('revocations', {
+  /** `RevocationKind`. */
+  kind: name('kind').notNull(),
+  name: name('name').notNull(),
+  /** Null for a `jti`. */
+  before: bigint('before', { mode: 'number' }),
+  created: number('created'),
+  ends: number('ends'),
+  /** The version that its last change took. */
+  version: number('version'),
+}, (table) => [primaryKey({ columns: [table.kind, table.name] }), uniqueIndex('revocations_version').on(table.version), index('revocations_ends').on(table.ends)]);

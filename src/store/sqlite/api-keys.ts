@@ -21,9 +21,6 @@ export type KeyCall = keyof KeyCalls;
 
 export type KeyCallTable = { readonly [Name in KeyCall]: (argument: KeyCalls[Name]['argument']) => KeyCalls[Name]['answer'] };
 
-/** Calls that change nothing. */
-export const KEY_READS: ReadonlySet<KeyCall> = new Set<KeyCall>(['keyChanges', 'findKeys', 'listKeys']);
-
 const COLUMNS = 'id, name, permissions, digest, old_digest AS oldDigest, old_expires AS oldExpires, created, expires, revoked, last_used AS lastUsed';
 
 export interface ApiKeysDependencies {
@@ -35,6 +32,7 @@ export interface ApiKeysDependencies {
 export class ApiKeys implements KeyCallTable {
   readonly #logState: LogStateQuery;
   readonly #version: Database.Statement<[], number>;
+  readonly #revocations: Database.Statement<[], number>;
   readonly #takeVersion: Database.Statement<[], number>;
   readonly #changed: Database.Statement<[number, number], string>;
   readonly #find: Database.Statement<[string], KeyRow>;
@@ -50,6 +48,7 @@ export class ApiKeys implements KeyCallTable {
   constructor({ db, logState }: ApiKeysDependencies) {
     this.#logState = logState;
     this.#version = db.prepare<[], number>('SELECT version FROM access').pluck();
+    this.#revocations = db.prepare<[], number>('SELECT version FROM revocation_list').pluck();
     this.#takeVersion = db.prepare<[], number>('UPDATE access SET version = version + 1 RETURNING version').pluck();
     this.#changed = db.prepare<[number, number], string>('SELECT id FROM api_keys WHERE version > ? ORDER BY version LIMIT ?').pluck();
     this.#find = db.prepare(`SELECT ${COLUMNS} FROM api_keys WHERE id = ?`);
@@ -67,7 +66,7 @@ export class ApiKeys implements KeyCallTable {
     checkVersion(after);
     const version = this.#version.get()!;
     const changed = after > version ? undefined : this.#changed.all(after, CHANGES_MAX_KEYS + 1);
-    return { version, changed: changed !== undefined && changed.length > CHANGES_MAX_KEYS ? undefined : changed, now: Date.now() };
+    return { version, changed: changed !== undefined && changed.length > CHANGES_MAX_KEYS ? undefined : changed, revocations: this.#revocations.get()!, now: Date.now() };
   }
 
   findKeys({ ids }: { readonly ids: readonly string[] }): readonly KeyRecord[] {

@@ -7,6 +7,7 @@ const ORDERS: readonly (readonly [table: string, ...columns: string[]])[] = [
   ['head', 'id'], ['retention', 'id'], ['epochs', 'id'], ['epochs', 'epoch'], ['messages', 'seq'], ['recent', 'topic', 'seq'], ['topics', 'topic', 'seq'],
   ['segments', 'segment', 'seq'], ['keys', 'id'], ['keys', 'scope', 'key'],
   ['access', 'id'], ['api_keys', 'rowid'], ['api_keys', 'id'], ['api_keys', 'version'], ['api_keys', 'ends'],
+  ['revocation_list', 'id'], ['revocations', 'rowid'], ['revocations', 'kind', 'name'], ['revocations', 'version'], ['revocations', 'ends'],
 ];
 
 const ENDS = ORDERS.flatMap(([table, ...columns]) => ['ASC', 'DESC'].map((direction) => (

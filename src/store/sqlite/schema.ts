@@ -113,3 +113,22 @@ export const apiKeys = sqliteTable('api_keys', {
   /** `Permissions` as JSON. */
   permissions: text('permissions').notNull(),
 }, (table) => [uniqueIndex('api_keys_version').on(table.version), index('api_keys_ends').on(table.ends)]);
+
+/** The newest version of the revocations: one row, read and written under the write lock. */
+export const revocationList = sqliteTable('revocation_list', {
+  id: integer('id').primaryKey(),
+  version: integer('version').notNull(),
+});
+
+/** Revocations of tokens (revocation-store.ts). Times are milliseconds since 1970. */
+export const revocations = sqliteTable('revocations', {
+  /** `RevocationKind`. */
+  kind: text('kind').notNull(),
+  name: text('name').notNull(),
+  /** Null for a `jti`. */
+  before: integer('before'),
+  created: integer('created').notNull(),
+  ends: integer('ends').notNull(),
+  /** The version that its last change took. */
+  version: integer('version').notNull(),
+}, (table) => [primaryKey({ columns: [table.kind, table.name] }), uniqueIndex('revocations_version').on(table.version), index('revocations_ends').on(table.ends)]);

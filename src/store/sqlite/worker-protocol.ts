@@ -1,16 +1,22 @@
 import type { FoundBack, Sought, StoreErrorKind, Trimmed, TrimPolicy } from '../store.ts';
-import type { KeyCall, KeyCalls } from './api-keys.ts';
+import type { KeyCalls } from './api-keys.ts';
 import type { PackedAppended } from './append.ts';
 import type { FileIdentity } from './database-files.ts';
 import type { AnswerWith, Snapshot } from './log-state.ts';
 import type { PackedBackQuery, PackedPage, PackedQuery } from './query.ts';
+import type { RevocationCalls } from './revocations.ts';
 import type { Opener } from './shared-files.ts';
 import type { PackedRequests } from './worker-packing.ts';
 
-type KeyWorkerCalls = { readonly [Name in KeyCall]: { argument: KeyCalls[Name]['argument']; value: AnswerWith<Snapshot, { answer: KeyCalls[Name]['answer'] }> } };
+/** What is asked beside the log. */
+export interface AccessCalls extends KeyCalls, RevocationCalls {}
+
+export type AccessCall = keyof AccessCalls;
+
+type AccessWorkerCalls = { readonly [Name in AccessCall]: { argument: AccessCalls[Name]['argument']; value: AnswerWith<Snapshot, { answer: AccessCalls[Name]['answer'] }> } };
 
 /** What the store's threads say to each other: jobs to a worker, one reply to each. */
-export interface Calls extends KeyWorkerCalls {
+export interface Calls extends AccessWorkerCalls {
   open: { argument: undefined; value: { opened: Opened; log: Snapshot } };
   append: { argument: PackedRequests; value: AnswerWith<Snapshot, PackedAppended> };
   read: { argument: PackedQuery; value: AnswerWith<Snapshot, PackedPage> };
@@ -27,7 +33,10 @@ export interface Calls extends KeyWorkerCalls {
 export type Call = keyof Calls;
 
 /** Jobs of which the caller must know whether they happened (invariant 1). One that began, and has no answer, may have. */
-export const ACKNOWLEDGED: ReadonlySet<Call> = new Set<Call>(['append', 'createKey', 'rotateKey', 'revokeKey']);
+export const ACKNOWLEDGED: ReadonlySet<Call> = new Set<Call>(['append', 'createKey', 'rotateKey', 'revokeKey', 'revoke']);
+
+/** Calls of these that change nothing. */
+export const ACCESS_READS: ReadonlySet<AccessCall> = new Set<AccessCall>(['keyChanges', 'findKeys', 'listKeys', 'listRevocations']);
 
 export interface Job<Name extends Call> {
   readonly id: number;

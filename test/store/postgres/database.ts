@@ -92,6 +92,11 @@ export class PostgresDatabase implements KeyDatabase {
       old_expires = old_expires - ${milliseconds}, last_used = last_used - ${milliseconds}, ends = CASE ends WHEN ${NEVER_MS} THEN ends ELSE ends - ${milliseconds} END ${id === undefined ? '' : `WHERE id = '${id}'`}`);
   }
 
+  async fillRevocations(count: number, ends: number): Promise<void> {
+    await this.ask(`INSERT INTO tidings.revocations (kind, name, created, ends, version) SELECT 'jti', 'filled ${ends} ' || n, 0, ${ends}, n + l.version FROM generate_series(1, ${count}) n, tidings.revocation_list l;
+      UPDATE tidings.revocation_list SET version = version + ${count}`);
+  }
+
   /** A client past the stores, which goes away with the test. */
   async client(t: Scope, config: pg.ClientConfig = {}): Promise<pg.Client> {
     const client = new pg.Client({ ...config, connectionString: this.url });

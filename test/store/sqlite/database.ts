@@ -66,6 +66,12 @@ export class SqliteDatabase implements KeyDatabase {
       old_expires = old_expires - ${milliseconds}, last_used = last_used - ${milliseconds}, ends = CASE ends WHEN ${NEVER_MS} THEN ends ELSE ends - ${milliseconds} END ${id === undefined ? '' : `WHERE id = '${id}'`}`));
   }
 
+  async fillRevocations(count: number, ends: number): Promise<void> {
+    this.direct((db) => db.exec(`WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${count})
+      INSERT INTO revocations (kind, name, created, ends, version) SELECT 'jti', 'filled ${ends} ' || n, 0, ${ends}, n + (SELECT version FROM revocation_list) FROM numbers;
+      UPDATE revocation_list SET version = version + ${count}`));
+  }
+
   /** Does something to the file past the store. */
   direct<T>(action: (db: Database.Database) => T): T {
     const db = new Database(this.file);

@@ -1,0 +1,45 @@
+import { CLOCK_JUMP_MS } from '../believed-clock.ts';
+import { UNDERSTOOD_LEVEL } from '../level.ts';
+
+/**
+ * A change that takes the next version of a list: several statements in one message. The first locks the row of the version, and those after it have snapshots
+ * taken under that lock.
+ */
+
+/** How far the version leaps where another server gave the one before: beyond every version that it may have given to changes that are lost. */
+const LOST_MAX_VERSIONS = 1_000_000;
+
+export const NOW = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
+
+/** The server's clock as far as it is believed; all of it, before an instance has opened the log. */
+export const BELIEVED = `tidings.believe(${NOW}, (SELECT tidings.known_clock(r) FROM tidings.retention r), NULL, ${CLOCK_JUMP_MS})`;
+
+/** The last column: whether the server is a standby. Fails where this program does not understand the log; there is no level before an instance has opened it. */
+export const STANDBY = `coalesce((SELECT tidings.refuse_level(h.level, ${UNDERSTOOD_LEVEL}) FROM tidings.head h WHERE h.level > ${UNDERSTOOD_LEVEL}), pg_is_in_recovery())`;
+
+export interface VersionedChange {
+  /** The table of the version, which has one row. */
+  readonly list: 'access' | 'revocation_list';
+  /** A statement that the lock covers too, and that takes no version. */
+  readonly first?: string;
+  /** Changes a row, and gives it the version of `next n`. */
+  readonly change: string;
+  /** What is answered of the row that was changed, as JSON. */
+  readonly row: string;
+  /** What is answered where nothing was changed. */
+  readonly otherwise: string;
+}
+
+/** The version is taken under the lock of its row, which is held until the commit, and only by a change that happens. */
+export function changeCall({ list, first, change, row, otherwise }: VersionedChange): string {
+  const isSameServer = "a.server IN ('', n.server)";
+  return `SELECT FROM tidings.${list} FOR UPDATE; ${first === undefined ? '' : `${first}; `}
+    WITH next AS MATERIALIZED (
+        SELECT n.now, n.server, a.version + CASE WHEN ${isSameServer} THEN 1 ELSE ${LOST_MAX_VERSIONS} END AS version
+        FROM tidings.${list} a, (SELECT ${NOW} AS now, tidings.session_server() AS server) n),
+      changed AS (${change} RETURNING ${row} AS answer),
+      moved AS (
+        UPDATE tidings.${list} a SET version = n.version, server = n.server, since = CASE WHEN ${isSameServer} THEN a.since ELSE n.version END
+        FROM next n WHERE EXISTS (SELECT FROM changed))
+    SELECT coalesce((SELECT answer FROM changed), ${otherwise}), n.now, ${STANDBY} FROM next n`;
+}
