@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import type { Access } from './access/access.ts';
 import type { Bus } from './bus/bus.ts';
+import type { ControlChannel } from './bus/control-channel.ts';
 import type { Config } from './config/config.ts';
 import type { Delivery } from './delivery/delivery.ts';
 import type { App } from './http/service.ts';
@@ -41,6 +42,7 @@ export interface LifecycleDependencies {
   readonly logger: Logger;
   readonly store: Store;
   readonly bus: Bus;
+  readonly control: Pick<ControlChannel, 'told'>;
   readonly log: MessageLog;
   readonly delivery: Delivery;
   readonly access: Access;
@@ -56,6 +58,7 @@ export class Lifecycle {
   readonly #logger: Logger;
   readonly #store: Store;
   readonly #bus: Bus;
+  readonly #control: Pick<ControlChannel, 'told'>;
   readonly #log: MessageLog;
   readonly #delivery: Delivery;
   readonly #access: Access;
@@ -66,11 +69,12 @@ export class Lifecycle {
   #openFailure: string | undefined;
   #isDraining = false;
 
-  constructor({ config, logger, store, bus, log, delivery, access, clock, counters, databaseName }: LifecycleDependencies) {
+  constructor({ config, logger, store, bus, control, log, delivery, access, clock, counters, databaseName }: LifecycleDependencies) {
     this.#config = config;
     this.#logger = logger;
     this.#store = store;
     this.#bus = bus;
+    this.#control = control;
     this.#log = log;
     this.#delivery = delivery;
     this.#access = access;
@@ -112,7 +116,10 @@ export class Lifecycle {
     await this.#log.open(state, this.#delivery.fanout);
     if (this.#isDraining) return undefined;
     const { tail, retention } = this.#log;
-    this.#bus.join(this.#store.logId, { receive: (messages) => tail.offer(messages), wake: () => void tail.look(), secretOf: (epoch) => this.#log.secretOf(epoch) });
+    this.#bus.join(this.#store.logId, {
+      receive: (messages) => tail.offer(messages), wake: () => void tail.look(), told: (note) => this.#control.told(note),
+      sealing: () => this.#log.sealing(), secretOf: (epoch) => this.#log.secretOf(epoch),
+    });
     retention.run();
     this.#isOpening = false;
     this.#logger.info({ database: this.#databaseName, oldest: state.oldest, head: state.head }, 'the log is open');

@@ -6,9 +6,11 @@ import { KeyAdministration } from './access/key-administration.ts';
 import { KnownKeys } from './access/known-keys.ts';
 import { KnownRevocations } from './access/known-revocations.ts';
 import { Leases } from './access/leases.ts';
+import { Renewals } from './access/renewals.ts';
 import { RevocationAdministration } from './access/revocation-administration.ts';
 import { Standing } from './access/standing.ts';
 import type { Bus } from './bus/bus.ts';
+import { ControlChannel } from './bus/control-channel.ts';
 import { LocalBus } from './bus/local.ts';
 import { configure, exitIfWrong } from './config/config.ts';
 import { connectionsThatFit, streamsThatFit } from './config/file-limit.ts';
@@ -73,24 +75,26 @@ const knownKeys = new KnownKeys({ store: store.keys, revocations: knownRevocatio
 const access = new Access({ settings: accessSettings, keys: knownKeys, revocations: knownRevocations, declared, tokens: hasTokenKeys(config) ? await makeTokens() : undefined });
 // What administrators do, and its effects, are written down at every level but `silent`.
 const auditLogger = logger.isLevelEnabled('info') || config.LOG_LEVEL === 'silent' ? logger : logger.child({}, { level: 'info' });
+const control = new ControlChannel({ bus, clock, look: () => void lookAtAccess() });
 const leases = new Leases({ standing: new Standing({ keys: knownKeys, revocations: knownRevocations, declared }), access, clock, logger: auditLogger });
+const renewals = new Renewals({ leases, control });
 knownKeys.watch(leases);
 knownRevocations.watch(leases);
 const keys = new KeyAdministration({
   store: store.keys,
   logger: auditLogger,
-  onChange: lookAtAccess,
+  onChange: accessChanged,
 });
-const revocations = new RevocationAdministration({ store: store.revocations, logger: auditLogger, onChange: lookAtAccess, maxSeconds: config.JWT_MAX_SECONDS, now: () => knownKeys.now() });
+const revocations = new RevocationAdministration({ store: store.revocations, logger: auditLogger, onChange: accessChanged, maxSeconds: config.JWT_MAX_SECONDS, now: () => knownKeys.now() });
 
 const lifecycle = new Lifecycle({
-  config, logger, store, bus, log, delivery, access, clock, counters,
+  config, logger, store, bus, control, log, delivery, access, clock, counters,
   databaseName: database.kind === 'sqlite' ? resolve(database.file) : database.shown,
 });
 const health = new Health({ lifecycle, bus, log, delivery, revocations: knownRevocations });
 
 const service: Service = {
-  config, logger, counters, metrics, access, leases, keys, revocations,
+  config, logger, counters, metrics, access, leases, renewals, keys, revocations,
   maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0),
   publisher: log.publisher,
   starts: log.starts,
@@ -109,7 +113,13 @@ const early = database.kind === 'sqlite' ? lifecycle.openLog() : undefined;
 const { buildApp } = await import('./http/app.ts');
 await lifecycle.serve(buildApp(service), early ?? lifecycle.openLog());
 
-/** What an administrator has changed counts here before it is answered. If it cannot be read now, the next poll finds it. */
+/** What an administrator has changed counts here before it is answered, and the other instances hear of it. */
+function accessChanged(): Promise<void> {
+  control.tellToLook();
+  return lookAtAccess();
+}
+
+/** If the list of changes cannot be read now, the next poll finds it. */
 async function lookAtAccess(): Promise<void> {
   try {
     await knownKeys.look();

@@ -95,13 +95,13 @@ export class Leases {
   }
 
   /** Whether what was admitted may still begin, as far as is known in this turn. Call it in the turn of `hold`: then no change is missed between the two. */
-  mayHold({ credential, grant }: Identity, filter: Filter): boolean {
+  mayHold({ credential, grant }: Pick<Identity, 'credential' | 'grant'>, filter: Filter): boolean {
     if (credential !== undefined) return this.#standing.recall(credential) !== undefined;
     return grant !== EVERYBODY.grant || this.#access.isOpen !== false || this.#isPublic(filter);
   }
 
   /** From now on the holder ends with its credential. Undefined where nothing can end it: it has shown no credential, and reads what is public. */
-  hold({ credential, grant, name }: Identity, holder: Holder): Lease | undefined {
+  hold({ credential, grant, name }: Pick<Identity, 'credential' | 'grant' | 'name'>, holder: Holder): Lease | undefined {
     if (credential === undefined && (grant !== EVERYBODY.grant || !this.#access.mayClose)) return undefined;
     const lease = this.#leaseOf(credential, name);
     lease.holders.add(holder);

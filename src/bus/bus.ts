@@ -21,6 +21,9 @@ export interface Bus {
    */
   publish(messages: readonly Message[]): void;
 
+  /** Sends a short text to the other instances, once, with a proof that its sender can read the log. Never throws, never waits, and drops what it cannot send now. */
+  tell(note: string): void;
+
   readonly state: BusState;
 
   /** Leaves the channel and releases connections; does not wait for one that hangs. */
@@ -32,6 +35,10 @@ export interface BusListener {
   receive(messages: readonly Message[]): void;
   /** Something was or may have been committed that no `receive` brings: look at the log's head. */
   wake(): void;
+  /** A note of another instance that can read the log. Unlike messages it comes at most once, and not later than some seconds after it was sent. */
+  told(note: string): void;
+  /** The newest epoch of the log, and its clock in milliseconds since 1970: what notes are proved by, and expire by. */
+  sealing(): { readonly epoch: string; readonly now: number };
   /** The secret of an epoch, if it is the newest one of the log that this instance knows, and has a secret. Only who can read the log knows it. */
   secretOf(epoch: string): string | undefined;
 }

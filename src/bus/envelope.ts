@@ -37,7 +37,7 @@ const FLAG_JSON = 1;
 const FLAG_EVENT = 2;
 const KNOWN_FLAGS = FLAG_JSON | FLAG_EVENT;
 
-const EPOCH_FORM = /^[a-z0-9]{8,32}$/;
+export const EPOCH_FORM = /^[a-z0-9]{8,32}$/;
 
 /** The latest time that a Date can hold. Stops a later one from reaching `toISOString`, which would throw. */
 const DATE_MAX_MS = 8.64e15;

@@ -12,6 +12,10 @@ export class LocalBus implements Bus {
     // The instance that stored a message knows it already.
   }
 
+  tell(): void {
+    // There is no other instance to tell.
+  }
+
   async close(): Promise<void> {
     // Nothing was opened.
   }

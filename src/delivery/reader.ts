@@ -138,9 +138,9 @@ export class Reader {
     return end.seq >= this.#writtenSeq ? end : { epoch: this.#writtenEpoch, seq: this.#writtenSeq };
   }
 
-  /** Writes the stream's first frames. */
-  open({ at, gap }: Start, retryMs: number): void {
-    if (this.#control) this.#say(openFrame(gap === undefined ? at : undefined, retryMs));
+  /** Writes the stream's first frames. @param handle What `$open` tells of the stream besides its place. */
+  open({ at, gap }: Start, retryMs: number, handle?: object): void {
+    if (this.#control) this.#say(openFrame(gap === undefined ? at : undefined, retryMs, handle));
     else this.#say(retryLine(retryMs));
     if (gap !== undefined) this.gap({ at, gap });
   }

@@ -39,10 +39,14 @@ function decode(data: Uint8Array): string {
 /** The comment that keeps proxies from cutting a quiet stream. No blank line: some clients dispatch an empty message for each. */
 export const HEARTBEAT = Buffer.from(':\n');
 
-/** First in a stream. Without an `id:` when a `$gap` follows: a cut between the two must not hide the gap. */
-export function openFrame(at: Position | undefined, retryMs: number): Buffer {
+/**
+ * First in a stream. Without an `id:` when a `$gap` follows: a cut between the two must not hide the gap.
+ *
+ * @param stream By what its client can prolong it, where it may end with its credential.
+ */
+export function openFrame(at: Position | undefined, retryMs: number, stream?: object): Buffer {
   const cursor = at === undefined ? null : formatId(at.epoch, at.seq);
-  return control('$open', { cursor }, at, retryMs);
+  return control('$open', { cursor, stream }, at, retryMs);
 }
 
 export function cursorFrame(at: Position): Buffer {

@@ -90,9 +90,10 @@ export class StreamRegistry {
 
   /**
    * Begins a stream on a socket whose response head was flushed. Call `drained` and `closed` when the socket says so.
+   * @param handle What `$open` tells of the stream besides its place.
    * @throws Problem `forbidden`; then nothing has begun.
    */
-  open(grant: Grant, filter: Filter, options: StreamOptions, outlet: Outlet, start: Start): Reader {
+  open(grant: Grant, filter: Filter, options: StreamOptions, outlet: Outlet, start: Start, handle?: object): Reader {
     const forbidden = readProblem(grant, filter);
     if (forbidden !== undefined) throw forbidden;
     const group = this.#audience.join(filter);
@@ -101,7 +102,7 @@ export class StreamRegistry {
     this.#readers.add(reader);
     this.#size++;
     this.#counters.opened++;
-    reader.open(start, this.#retryMs());
+    reader.open(start, this.#retryMs(), handle);
     this.#catchup.resume(reader);
     return reader;
   }

@@ -55,8 +55,9 @@ export function entitled({ endpoint, url }: RequestHead, _premises: Premises, { 
   }
 }
 
-function messagesProblem(endpoint: Endpoint, url: string, { grant }: Identity): Problem | undefined {
-  if (grant.isAnonymous === true && grant.isEmpty === true) return new Problem('unauthorized', 'This takes a credential: Authorization: Bearer with a key or token.', { field: 'Authorization' });
+function messagesProblem(endpoint: Endpoint, url: string, { grant, credential }: Identity): Problem | undefined {
+  const isMissing = endpoint === ENDPOINTS.renewStream ? credential === undefined : grant.isAnonymous === true && grant.isEmpty === true;
+  if (isMissing) return new Problem('unauthorized', 'This takes a credential: Authorization: Bearer with a key or token.', { field: 'Authorization' });
   return endpoint === ENDPOINTS.publish ? publishProblem(grant, [{ topic: topicIn(url) }]) : undefined;
 }
 

@@ -24,6 +24,9 @@ const READ: readonly Method[] = ['GET', 'HEAD'];
 /** What says which messages are read. */
 const READING = ['after', 'lastEventId', 'since', 'last', 'pattern'] as const;
 
+/** The secret of a stream. */
+const RENEWAL_MAX_BYTES = 1024;
+
 /** Which tokens are revoked. */
 const REVOCATION_MAX_BYTES = 4 * 1024;
 
@@ -37,6 +40,7 @@ export const ENDPOINTS = {
   streamTopic: { url: '/topics/:topic/events', methods: READ, access: 'messages', once: [...READING, 'control', 'names'], isStream: true },
   /** Many topics and patterns, with the message around the data. */
   streamTopics: { url: '/events', methods: READ, access: 'messages', once: [...READING, 'control', 'names'], many: ['topic'], isStream: true },
+  renewStream: { url: '/streams/:id/credential', methods: ['POST'], access: 'messages', once: [], body: RENEWAL_MAX_BYTES },
   topicHistory: { url: '/topics/:topic/messages', methods: READ, access: 'messages', once: [...READING, 'limit', 'wait'] },
   history: { url: '/messages', methods: READ, access: 'messages', once: [...READING, 'limit', 'wait'], many: ['topic'] },
   message: { url: '/messages/:id', methods: READ, access: 'messages', once: [] },

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
-import type { CutReason, Holder, Lease } from '../access/leases.ts';
+import type { CutReason, Lease } from '../access/leases.ts';
+import type { Renewable } from '../access/renewals.ts';
 import type { Reader, StreamOptions } from '../delivery/reader.ts';
 import type { StartOptions, StartRequest } from '../log/start-position.ts';
 import type { Start } from '../model/gap.ts';
@@ -52,11 +53,13 @@ export async function resolveStart({ starts, streams }: Service, { identity: { g
 }
 
 /** An event stream, on whichever edge it was asked for: a socket and its reader. A stream that was refused has no reader. */
-export class EventStream implements SocketOwner, Holder {
+export class EventStream implements SocketOwner, Renewable {
   readonly #socket: Socket;
   readonly #service: Service;
   #reader: Reader | undefined;
-  #lease: Lease | undefined;
+  lease: Lease | undefined;
+  /** 0 where it cannot be renewed. */
+  #number = 0;
 
   constructor(socket: Socket, service: Service) {
     this.#socket = socket;
@@ -80,14 +83,15 @@ export class EventStream implements SocketOwner, Holder {
   }
 
   #begin({ admission: { identity, clientAddress }, filter, options, wanted, start }: Beginning): boolean {
-    const { streams, leases, logger } = this.#service;
+    const { streams, leases, renewals, logger } = this.#service;
     // Asked again: while the log was asked, other streams were opened, and the credential may have ended.
     if (start === undefined || streams.isFull || !leases.mayHold(identity, filter)) {
       streams.refuse(options, this.#socket);
       return false;
     }
-    this.#reader = streams.open(identity.grant, filter, options, this.#socket, start);
-    this.#lease = leases.hold(identity, this);
+    if (identity.credential !== undefined && options.control) this.#number = renewals.add(this);
+    this.#reader = streams.open(identity.grant, filter, options, this.#socket, start, this.#number === 0 ? undefined : renewals.handleOf(this.#number));
+    this.lease = leases.hold(identity, this);
     if (logger.isLevelEnabled('debug')) logger.debug({ client: clientAddress(), topics: filter.key, at: start.at.seq, start: wanted.kind, gap: start.gap?.reason }, 'stream opened');
     return true;
   }
@@ -123,9 +127,10 @@ export class EventStream implements SocketOwner, Holder {
   }
 
   closed(): void {
+    if (this.#number !== 0) this.#service.renewals.delete(this.#number);
     if (this.#reader === undefined) return;
     this.#service.streams.closed(this.#reader);
-    if (this.#lease !== undefined) this.#service.leases.release(this.#lease, this);
+    if (this.lease !== undefined) this.#service.leases.release(this.lease, this);
     this.#service.logger.debug({ at: this.#reader.position().seq }, 'stream closed');
   }
 }

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { Access } from '../access/access.ts';
 import type { KeyAdministration } from '../access/key-administration.ts';
 import type { Leases } from '../access/leases.ts';
+import type { Renewals } from '../access/renewals.ts';
 import type { RevocationAdministration } from '../access/revocation-administration.ts';
 import type { Config } from '../config/config.ts';
 import type { LongPolls } from '../delivery/long-polls.ts';
@@ -33,6 +34,7 @@ export interface Service {
   readonly access: Pick<Access, 'identify' | 'ignoresCredentials'>;
   /** What ends with a credential. */
   readonly leases: Pick<Leases, 'mayHold' | 'hold' | 'release'>;
+  readonly renewals: Pick<Renewals, 'add' | 'handleOf' | 'delete' | 'renew'>;
   readonly keys: Pick<KeyAdministration, 'create' | 'rotate' | 'revoke' | 'find' | 'list'>;
   readonly revocations: Pick<RevocationAdministration, 'revoke' | 'list'>;
   /** Connections that may be open at once, streams and all. */

@@ -81,6 +81,11 @@ export class MessageLog {
     return newest?.epoch === epoch ? newest.secret : undefined;
   }
 
+  /** The newest epoch of the log that this instance knows, and the log's clock; the epoch is '' before the log is open. */
+  sealing(): { readonly epoch: string; readonly now: number } {
+    return { epoch: this.tail.log?.lineage.epochs.at(-1)?.epoch ?? '', now: this.storeClock.now() };
+  }
+
   /** Begins with a log that the store has just opened; resolves when the tail has reached its head. */
   open(log: LogState, listener: TailListener): Promise<void> {
     return this.tail.open(log, listener);

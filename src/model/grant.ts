@@ -11,6 +11,8 @@ export interface Grant {
   mayPublish(topic: string): boolean;
   /** Whether every topic that a pattern matches may be read. A topic is a pattern that matches itself. */
   mayRead(pattern: string): boolean;
+  /** The topics and patterns that may be read; absent where all may be. */
+  readonly readable?: readonly string[];
   /** There was no credential: with one, more may be allowed. */
   readonly isAnonymous?: boolean;
   /** Nothing may be published or read. */
@@ -29,12 +31,14 @@ export interface ScopedGrantOptions {
 
 /** A grant by lists of topics and patterns. */
 export class ScopedGrant implements Grant {
+  readonly readable: readonly string[];
   readonly isAnonymous: boolean;
   readonly isEmpty: boolean;
   readonly #publish: TopicScope;
   readonly #subscribe: TopicScope;
 
   constructor({ publish, subscribe, isAnonymous = false }: ScopedGrantOptions) {
+    this.readable = subscribe;
     this.isAnonymous = isAnonymous;
     this.isEmpty = publish.length + subscribe.length === 0;
     this.#publish = new TopicScope(publish);

@@ -45,8 +45,8 @@ export class Counters {
   gaps = 0;
   /** Times that a live reader fell behind because its socket was full. */
   fellBehind = 0;
-  /** What came in on the bus and was not used, by the reason. A message of another epoch is usual while an instance starts. */
-  readonly busRefused = { 'other-version': 0, 'other-epoch': 0, forged: 0, malformed: 0 };
+  /** What came in on the bus and was not used, by the reason. A message of another epoch is usual while an instance starts. `late` and `repeated` are notes. */
+  readonly busRefused = { 'other-version': 0, 'other-epoch': 0, forged: 0, malformed: 0, late: 0, repeated: 0 };
   /** Messages the tail had to read from the log because the bus did not bring them. */
   filled = 0;
   /** Reads of the log for readers that are behind, the readers served by them, and the rows the database looked at. */

@@ -21,6 +21,9 @@ export function secretOf(epoch: string): string {
 
 /** A listener that remembers what it heard. */
 export class Ear implements BusListener {
+  readonly notes: string[] = [];
+  /** The clock of its log. */
+  now = Date.now();
   readonly commits: (readonly Message[])[] = [];
   wakes = 0;
   /** Called at every commit that was heard. */
@@ -41,6 +44,14 @@ export class Ear implements BusListener {
 
   wake(): void {
     this.wakes += 1;
+  }
+
+  told(note: string): void {
+    this.notes.push(note);
+  }
+
+  sealing(): { readonly epoch: string; readonly now: number } {
+    return { epoch: EPOCH, now: this.now };
   }
 
   secretOf(epoch: string): string | undefined {

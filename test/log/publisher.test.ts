@@ -32,7 +32,7 @@ async function begin(t: Scope, bounds: { maxMessages?: number; maxBytes?: number
   const sent: number[][] = [];
   const bus: Bus = {
     join: () => undefined,
-    publish: (messages: readonly Message[]) => void sent.push(messages.map(({ seq }) => seq)),
+    tell: () => undefined, publish: (messages: readonly Message[]) => void sent.push(messages.map(({ seq }) => seq)),
     state: 'up',
     close: () => Promise.resolve(),
   };

@@ -122,6 +122,10 @@ export class SimulatedBus implements Bus {
     if (this.#keys !== undefined) this.#exchange.send(this.#place, messages, this.#keys);
   }
 
+  tell(): void {
+    // No simulated instance has anything to say besides messages.
+  }
+
   async close(): Promise<void> {
     // A process that ends is left out by itself.
   }

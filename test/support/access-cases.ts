@@ -37,6 +37,8 @@ export function matrix({ message, key }: Facts): Readonly<Record<keyof typeof EN
     publishBatch: { path: '/messages', body: '[{"topic":"matrix.a","data":1}]', type: 'application/json', expected: { ...MESSAGES, right: 201 } },
     streamTopic: { path: '/topics/matrix.%3E/events', expected: { ...MESSAGES, right: 200 } },
     streamTopics: { path: '/events?topic=matrix.a&topic=matrix.b.*', expected: { ...MESSAGES, right: 200 } },
+    // The stream of the path is not there.
+    renewStream: { path: '/streams/x/credential', body: `{"secret":"${'x'.repeat(22)}"}`, expected: { none: 401, narrow: 404, right: 404, administrator: 404 } },
     topicHistory: { path: '/topics/matrix.*/messages', expected: { ...MESSAGES, right: 200 } },
     history: { path: '/messages?topic=matrix.a', expected: { ...MESSAGES, right: 200 } },
     // Whether there is a message is told only to those who may read it.

@@ -26,6 +26,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     access: { ignoresCredentials: () => false, identify: () => EVERYBODY },
     leases: { mayHold: () => true, hold: () => undefined, release: never },
     keys: { create: never, rotate: never, revoke: never, find: never, list: never },
+    renewals: { add: never, handleOf: never, delete: never, renew: never },
     revocations: { revoke: never, list: never },
     maxConnections: 1_000,
     readiness: () => ({ ready: true, status: 'ready' }),

@@ -34,7 +34,7 @@ const ROUTES: Readonly<Record<string, readonly string[]>> = {
   '/topics/{topic}': ['post'], '/messages': ['get', 'head', 'post'],
   '/topics/{topic}/events': ['get', 'head'], '/events': ['get', 'head'],
   '/topics/{topic}/messages': ['get', 'head'], '/messages/{id}': ['get', 'head'],
-  '/keys': ['get', 'head', 'post'], '/keys/{id}': ['delete', 'get', 'head'], '/keys/{id}/rotate': ['post'], '/revocations': ['get', 'head', 'post'],
+  '/keys': ['get', 'head', 'post'], '/keys/{id}': ['delete', 'get', 'head'], '/keys/{id}/rotate': ['post'], '/revocations': ['get', 'head', 'post'], '/streams/{id}/credential': ['post'],
   '/healthz': ['get', 'head'], '/readyz': ['get', 'head'], '/metrics': ['get', 'head'],
 };
 

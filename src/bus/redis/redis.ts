@@ -7,6 +7,7 @@ import type { Logger } from '../../runtime/logger.ts';
 import type { Bus, BusListener, BusState } from '../bus.ts';
 import { EnvelopeKeys } from '../envelope-keys.ts';
 import { carriedOf, decode, encode, SENDER_BYTES } from '../envelope.ts';
+import { encodeNote, NoteReader } from '../note-envelope.ts';
 import { WakeLimiter } from '../wake-limiter.ts';
 import { ClusterDiscovery } from './cluster-discovery.ts';
 import { RedisConnection } from './connection.ts';
@@ -34,6 +35,7 @@ const WARNINGS: Partial<Record<keyof Counters['busRefused'], string>> = {
   'other-version': 'another version of Tidings, or something else, publishes on this Redis: looking at the log instead',
   forged: 'a message from Redis is not of an instance that can read the log: somebody else may publish on this Redis. Looking at the log instead',
   malformed: 'a message from Redis was malformed: looking at the log instead',
+  repeated: 'a note from Redis came again, as somebody sends it who may read and publish there: it does nothing',
 };
 
 export interface RedisBusOptions {
@@ -64,7 +66,10 @@ export class RedisBus implements Bus {
   readonly #logger: Pick<Logger, 'info' | 'warn'>;
   readonly #sender = randomBytes(SENDER_BYTES);
   #channel = '';
+  /** Notes have a channel of their own: programs that know none do not hear them. */
+  #noteChannel = '';
   #keys: EnvelopeKeys | undefined;
+  #listener: BusListener | undefined;
   #wakes: WakeLimiter | undefined;
   #discovery: ServerDiscovery | undefined;
   #publisher: RedisConnection | undefined;
@@ -93,8 +98,11 @@ export class RedisBus implements Bus {
 
   join(logId: string, listener: BusListener): void {
     this.#channel = `tidings:${logId}`;
+    this.#noteChannel = `${this.#channel}:notes`;
+    this.#listener = listener;
     const keys = new EnvelopeKeys((epoch) => listener.secretOf(epoch));
     const wakes = new WakeLimiter(this.#clock, () => listener.wake());
+    const notes = new NoteReader(this.#sender, keys);
     this.#keys = keys;
     this.#wakes = wakes;
     const discovery = discoveryFor(this.#location);
@@ -115,7 +123,10 @@ export class RedisBus implements Bus {
       },
     });
     subscriber.redis.on('messageBuffer', (channel: Buffer, payload: Buffer) => {
-      if (!this.#closed && channel.toString() === this.#channel) this.#receive(payload, { listener, keys, wakes });
+      if (this.#closed) return;
+      const name = channel.toString();
+      if (name === this.#channel) this.#receive(payload, { listener, keys, wakes });
+      else if (name === this.#noteChannel) this.#receiveNote(payload, listener, notes);
     });
     this.#discovery = discovery;
     this.#publisher = publisher;
@@ -127,11 +138,23 @@ export class RedisBus implements Bus {
     const keys = this.#keys;
     if (messages.length === 0 || this.#closed || publisher === undefined || keys === undefined || !publisher.isReady) return;
     const carried = carriedOf(messages, keys);
-    const cost = COMMAND_OVERHEAD_BYTES + (carried?.bytes ?? 0);
-    // Invariant 6: nothing is queued for a bus that is away. Other instances find the messages at their next look at the log.
+    this.#send(publisher, this.#channel, carried?.bytes ?? 0, () => encode(this.#sender, carried));
+  }
+
+  tell(note: string): void {
+    const publisher = this.#publisher;
+    const keys = this.#keys;
+    if (this.#closed || publisher === undefined || keys === undefined || !publisher.isReady) return;
+    const bytes = encodeNote(note, this.#sender, keys, this.#listener!.sealing());
+    if (bytes !== undefined) this.#send(publisher, this.#noteChannel, bytes.length, () => bytes);
+  }
+
+  /** Invariant 6: nothing is queued for a bus that is away. Other instances find out at their next look. */
+  #send({ redis }: RedisConnection, channel: string, length: number, bytes: () => Buffer): void {
+    const cost = COMMAND_OVERHEAD_BYTES + length;
     if (this.#unansweredBytes + cost > UNANSWERED_MAX_BYTES) return;
     this.#unansweredBytes += cost;
-    publisher.redis.publish(this.#channel, encode(this.#sender, carried)).then(
+    redis.publish(channel, bytes()).then(
       () => this.#answered(cost),
       (error: unknown) => this.#answered(cost, error),
     );
@@ -152,7 +175,7 @@ export class RedisBus implements Bus {
 
   async #subscribe(subscriber: RedisConnection, listener: BusListener): Promise<void> {
     try {
-      await subscriber.redis.subscribe(this.#channel);
+      await subscriber.redis.subscribe(this.#channel, this.#noteChannel);
     } catch (error) {
       // Redis refused: a new connection tries again, later each time. A connection that broke meanwhile does so by itself.
       if (subscriber.isReady) subscriber.fail(error);
@@ -183,6 +206,16 @@ export class RedisBus implements Bus {
         // It may have been the news of a commit, from another version or damaged.
         return wakes.wake();
     }
+  }
+
+  #receiveNote(payload: Buffer, listener: BusListener, notes: NoteReader): void {
+    const read = notes.read(payload, listener.sealing().now);
+    if (read.kind === 'note') listener.told(read.note);
+    else if (read.kind === 'other-epoch') {
+      this.#refused(read.kind);
+      // The sender may know of an epoch that this instance has not heard of. It asks again.
+      this.#wakes?.wake();
+    } else if (read.kind !== 'own') this.#refused(read.kind);
   }
 
   /** Logs once that the bus went away and once that it came back, however many attempts lie between. */

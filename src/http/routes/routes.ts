@@ -3,6 +3,7 @@ import { historyRoutes } from './history.ts';
 import { keyRoutes } from './keys.ts';
 import { operationRoutes } from './operations.ts';
 import { publishRoutes } from './publish.ts';
+import { renewalRoutes } from './renewals.ts';
 import { revocationRoutes } from './revocations.ts';
 import { streamRoutes } from './streams.ts';
 
@@ -14,6 +15,7 @@ import { streamRoutes } from './streams.ts';
 export function addRoutes(app: App, service: Service): void {
   publishRoutes(app, service);
   streamRoutes(app, service);
+  renewalRoutes(app, service);
   historyRoutes(app, service);
   operationRoutes(app, service);
   keyRoutes(app, service);

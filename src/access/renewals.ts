@@ -1,0 +1,139 @@
+import type { ControlChannel } from '../bus/control-channel.ts';
+import { readProblem, ScopedGrant } from '../model/grant.ts';
+import { Problem } from '../model/problem.ts';
+import type { Credential, Identity } from './identity.ts';
+import type { Holder, Lease, Leases } from './leases.ts';
+import { proofOf, StreamHandles, type StreamHandle } from './stream-handles.ts';
+
+/** The kind of a note that asks for a renewal. */
+const KIND = 'renew';
+
+/** A stream that is open by a credential. */
+export interface Renewable extends Holder {
+  /** By what it is open; it is given another one by a renewal. */
+  lease: Lease | undefined;
+}
+
+/** What a renewal needs of whoever asks for it. */
+type Renewer = Pick<Identity, 'credential' | 'grant' | 'name'>;
+
+/** What travels to the instance that holds the stream: claims, and nothing that could be used again. */
+interface Claims {
+  readonly stream: string;
+  /** Of the stream's secret, hexadecimal digits. */
+  readonly proof: string;
+  readonly credential: Credential;
+  /** The topics and patterns that may be read. */
+  readonly subscribe: readonly string[];
+  readonly name: string;
+}
+
+/** When the stream ends now; or why it was not renewed. */
+type Outcome = { readonly expires: number | null } | { readonly code: 'not-found' | 'forbidden' | 'invalid-credential'; readonly detail: string };
+
+const MISSING: Outcome = { code: 'not-found', detail: 'There is no such stream, or it has ended, or the secret is not its own.' };
+
+export interface RenewalsDependencies {
+  readonly leases: Pick<Leases, 'mayHold' | 'hold' | 'release'>;
+  readonly control: Pick<ControlChannel, 'ask' | 'answer'>;
+}
+
+/**
+ * A stream outlives its credential where its client shows a new one: of the same key or subject, and good for all that the stream reads. The credential is checked where it arrives. If
+ * another instance holds the stream, only the claims travel there, over the bus.
+ */
+export class Renewals {
+  readonly #leases: RenewalsDependencies['leases'];
+  readonly #control: RenewalsDependencies['control'];
+  readonly #handles = new StreamHandles();
+  readonly #streams = new Map<number, Renewable>();
+  #count = 0;
+
+  constructor({ leases, control }: RenewalsDependencies) {
+    this.#leases = leases;
+    this.#control = control;
+    control.answer(KIND, (body) => isClaims(body) ? this.#renewHere(body) : undefined);
+  }
+
+  /** A stream begins that can be renewed. Returns its number. */
+  add(stream: Renewable): number {
+    this.#streams.set(++this.#count, stream);
+    return this.#count;
+  }
+
+  handleOf(number: number): StreamHandle {
+    return this.#handles.of(number);
+  }
+
+  delete(number: number): void {
+    this.#streams.delete(number);
+  }
+
+  /**
+   * Lets a stream go on by the credential of a request.
+   * @param identity It has a credential.
+   * @returns When that ends: milliseconds since 1970; undefined where it does not end by itself.
+   * @throws Problem `not-found`, `forbidden`, `invalid-credential`, or `stream-elsewhere`
+   */
+  async renew(id: string, secret: string, { credential, grant, name }: Identity): Promise<number | undefined> {
+    const stream = this.#handles.read(id);
+    if (stream === undefined || credential === undefined) throw problemOf(MISSING);
+    const claims: Claims = { stream: id, proof: proofOf(secret).toString('hex'), credential, subscribe: grant.readable ?? [], name: name ?? '' };
+    const outcome = stream.isHere ? this.#renewHere(claims) ?? MISSING : await this.#control.ask(KIND, claims);
+    if (!isOutcome(outcome)) throw new Problem('stream-elsewhere', 'Another instance holds the stream, or none, and it cannot be reached from here: open the stream anew with the new credential.', { field: 'id' });
+    if ('code' in outcome) throw problemOf(outcome);
+    return outcome.expires ?? undefined;
+  }
+
+  /** Undefined where it is not for this instance to say. */
+  #renewHere({ stream: id, proof, credential, subscribe, name }: Claims): Outcome | undefined {
+    const named = this.#handles.read(id);
+    if (named?.isHere !== true) return undefined;
+    const stream = this.#handles.isProof(id, Buffer.from(proof, 'hex')) ? this.#streams.get(named.number) : undefined;
+    const before = stream?.lease;
+    if (stream === undefined || before?.credential === undefined || before.isOver) return MISSING;
+    if (!isSameOwner(before.credential, credential)) return { code: 'forbidden', detail: 'The credential is of another key or subject than the one that opened the stream.' };
+    const renewer: Renewer = { credential, grant: new ScopedGrant({ publish: [], subscribe }), name };
+    const forbidden = readProblem(renewer.grant, stream.filter);
+    if (forbidden !== undefined) return { code: 'forbidden', detail: forbidden.message };
+    if (!this.#leases.mayHold(renewer, stream.filter)) return { code: 'invalid-credential', detail: 'The credential has ended.' };
+    const lease = this.#leases.hold(renewer, stream);
+    if (lease !== before) this.#leases.release(before, stream);
+    stream.lease = lease;
+    return { expires: credential.expires ?? null };
+  }
+}
+
+function isSameOwner({ owner: one }: Credential, { owner: other }: Credential): boolean {
+  return one.kind === 'key' ? other.kind === 'key' && other.id === one.id : other.kind === 'subject' && other.subject === one.subject;
+}
+
+function problemOf(outcome: Outcome): Problem {
+  if (!('code' in outcome)) throw new TypeError('The stream was renewed');
+  return new Problem(outcome.code, outcome.detail, { field: outcome.code === 'not-found' ? 'id' : 'Authorization' });
+}
+
+/** A sender that proves itself may still be a program of another version. */
+function isClaims(value: unknown): value is Claims {
+  if (!isObject(value)) return false;
+  const { stream, proof, credential, subscribe, name } = value;
+  return typeof stream === 'string' && typeof proof === 'string' && isCredential(credential) && Array.isArray(subscribe) && subscribe.every((pattern) => typeof pattern === 'string') && typeof name === 'string';
+}
+
+function isCredential(value: unknown): value is Credential {
+  if (!isObject(value) || !isObject(value['owner'])) return false;
+  const { owner, expires } = value as { readonly owner: Readonly<Record<string, unknown>>; readonly expires?: unknown };
+  if (expires !== undefined && typeof expires !== 'number') return false;
+  if (owner['kind'] === 'key') return typeof owner['id'] === 'string' && typeof owner['secret'] === 'string';
+  return owner['kind'] === 'subject' && typeof owner['subject'] === 'string' && typeof owner['issuedAt'] === 'number' && ['string', 'undefined'].includes(typeof owner['tokenId']);
+}
+
+function isOutcome(value: unknown): value is Outcome {
+  if (!isObject(value)) return false;
+  const { code, detail, expires } = value;
+  return code === undefined ? expires === null || typeof expires === 'number' : (code === 'not-found' || code === 'forbidden' || code === 'invalid-credential') && typeof detail === 'string';
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,36 @@
+import { Type } from 'typebox';
+import { isStreamSecret } from '../../access/stream-handles.ts';
+import { Problem } from '../../model/problem.ts';
+import { ENDPOINTS } from '../endpoints.ts';
+import type { App, Service } from '../service.ts';
+import { answer, bodyOf } from './administration.ts';
+import { at, json, problems } from './schemas.ts';
+
+const params = Type.Object({ id: Type.String({ description: 'The id of a stream, from its `$open`.' }) });
+const Renewal = Type.Object({ secret: Type.String({ description: 'The secret of the stream, from its `$open`.' }) });
+const Renewed = Type.Object({ expires: Type.Optional(Type.String({ format: 'date-time', description: 'When the stream ends now, if the credential ends by itself.' })) });
+
+/** `POST /streams/{id}/credential`: an open stream goes on by the credential of this request. */
+export function renewalRoutes(app: App, service: Service): void {
+  const { config, renewals } = service;
+  app.route({
+    ...at(ENDPOINTS.renewStream, config),
+    schema: {
+      tags: ['stream'], summary: 'Prolong an open stream by a new credential: that of this request', params, body: Renewal,
+      response: { 200: json('The stream goes on by the new credential.', Renewed), ...problems('invalid-request', 'cross-origin', 'forbidden', 'not-found', 'stream-elsewhere', 'unavailable') },
+    },
+    handler: async (request, reply) => {
+      const { identity, clientAddress } = request.admission;
+      const { id } = request.params;
+      const expires = await renewals.renew(id, secretIn(bodyOf(request)), identity);
+      request.log.debug({ client: clientAddress(), credential: identity.name, stream: id }, 'stream renewed');
+      return answer(reply, { expires: expires === undefined ? undefined : new Date(expires).toISOString() });
+    },
+  });
+}
+
+function secretIn(body: unknown): string {
+  const secret = typeof body === 'object' && body !== null ? (body as { readonly secret?: unknown }).secret : undefined;
+  if (!isStreamSecret(secret)) throw new Problem('invalid-request', 'The body must be {"secret": "…"}, with the secret of the stream as its $open said it.', { field: 'secret' });
+  return secret;
+}
