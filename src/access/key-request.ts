@@ -89,5 +89,5 @@ function isWhole(value: unknown, min: number, max: number): value is number {
 }
 
 function invalid(field: string, why: string): Problem {
-  return new Problem('invalid-request', field === '' ? `What is asked of the key is not valid: ${why}.` : `${field} is not valid: ${why}.`, { field: field === '' ? undefined : field });
+  return new Problem('invalid-request', field === '' ? `What is asked for is not valid: ${why}.` : `${field} is not valid: ${why}.`, { field: field === '' ? undefined : field });
 }

@@ -209,6 +209,39 @@ export function busContract(prepare: (t: Scope) => Promise<BusKind>): void {
       t.same(ear.seqs, []);
     });
 
+    t.test('a note reaches the others once, and not its sender; one that cannot be proved, or is beyond its bound, reaches nobody', between, async (t) => {
+      const { bus, ear } = await joined(t, make(), 'log-notes');
+      const others = [await joined(t, make(), 'log-notes'), await joined(t, make(), 'log-notes')];
+      const elsewhere = await joined(t, make(), 'log-notes-of-another');
+      const text = '{"größe":"\\u0000"}';
+      bus.tell(text);
+      bus.tell('x'.repeat(100_000));
+      ear.secretOf = () => undefined;
+      bus.tell('unproved');
+      ear.secretOf = () => secretOf('another');
+      bus.tell('forged');
+      ear.secretOf = secretOf;
+      bus.tell('last');
+      for (const other of others) {
+        await until('the last one came', () => other.ear.notes.includes('last'));
+        t.same(other.ear.notes, [text, 'last']);
+        t.same(other.ear.seqs, []);
+      }
+      others[0]!.bus.tell('back');
+      await until('it came', () => ear.notes.length > 0);
+      t.same([ear.notes, elsewhere.ear.notes], [['back'], []]);
+    });
+
+    t.test('telling never throws: before joining, and after closing', async (t) => {
+      const bus = make();
+      bus.tell('before');
+      bus.join('log-tell', new Ear());
+      bus.tell('while it connects');
+      await bus.close();
+      bus.tell('after');
+      t.pass('it did not');
+    });
+
     t.test('from the call of close on, it hears nothing more', between, async (t) => {
       const { bus } = await joined(t, make(), 'log-closed');
       const { ear } = await joined(t, make(), 'log-closed');

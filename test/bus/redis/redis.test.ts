@@ -162,7 +162,7 @@ t.test('what is not ours on the channel is counted, and does no harm', async (t)
   t.same(ear.seqs, [10]);
   await until('it was a reason to look at the log', () => ear.wakes > wakes);
   const { forged, malformed, ...others } = counters.busRefused;
-  t.same(others, { 'other-version': 1, 'other-epoch': 0 });
+  t.same(others, { 'other-version': 1, 'other-epoch': 0, late: 0, repeated: 0 });
   t.ok(forged > 0 && malformed > 100);
   t.equal(forged + malformed, whole.length - 1 + 100 + 1 + 1);
   const warnings = lines.filter((line) => line.includes('"level":"warn"'));

@@ -1,0 +1,64 @@
+import t from 'tap';
+import { ControlChannel } from '../../src/bus/control-channel.ts';
+import { settle, TestClock } from '../support/clock.ts';
+
+/** Instances on one bus, which loses what a test says. */
+function fleet(count: number, clock = new TestClock()) {
+  const world = { state: 'up' as 'up' | 'degraded', lose: 0, sent: [] as string[], looks: Array.from({ length: count }, () => 0) };
+  const channels: ControlChannel[] = Array.from({ length: count }, (_, self) => new ControlChannel({
+    clock, look: () => void world.looks[self]!++,
+    bus: {
+      get state() {
+        return world.state;
+      },
+      tell: (note) => {
+        world.sent.push(note);
+        if (world.lose > 0) world.lose--;
+        else channels.forEach((channel, index) => index !== self && queueMicrotask(() => channel.told(note)));
+      },
+    },
+  }));
+  return { world, channels, clock };
+}
+
+t.test('told to look, the others look; a flood of it makes one look for each interval', async (t) => {
+  const { world, channels: [one], clock } = fleet(3);
+  one!.tellToLook();
+  await settle();
+  t.same(world.looks, [0, 1, 1]);
+  for (let times = 0; times < 100; times++) one!.tellToLook();
+  await clock.advance(1_000);
+  t.same(world.looks, [0, 2, 2]);
+});
+
+t.test('a question is answered by the instance that knows', async (t) => {
+  const { channels: [one, two, three] } = fleet(3);
+  two!.answer('sum', () => undefined);
+  three!.answer('sum', (body) => (body as number[]).reduce((sum, value) => sum + value));
+  t.equal(await one!.ask('sum', [1, 2, 3]), 6);
+});
+
+t.test('a question that is lost is asked again; without an answer it is given up, and without a bus at once', async (t) => {
+  const { world, channels: [one, two], clock } = fleet(2);
+  two!.answer('who', () => 'two');
+  world.lose = 2;
+  const asking = one!.ask('who', {});
+  await clock.advance(1_000);
+  t.equal(await asking, 'two');
+  const unanswered = one!.ask('nobody knows', {});
+  await clock.advance(10_000);
+  t.equal(await unanswered, undefined);
+  const sent = world.sent.length;
+  await clock.advance(10_000);
+  t.equal(world.sent.length, sent, 'it is over');
+  world.state = 'degraded';
+  t.equal(await one!.ask('who', {}), undefined);
+  t.equal(world.sent.length, sent);
+});
+
+t.test('what an instance does not understand means nothing to it', async (t) => {
+  const { world, channels: [one] } = fleet(2);
+  for (const note of ['', 'x', 'null', '[]', '7', '{}', '{"kind":7}', '{"kind":"new","id":"x"}', '{"kind":"answer","id":"x","body":1}', '{"kind":"answer"}', '{"kind":"__proto__","id":"x"}']) one!.told(note);
+  await settle();
+  t.same([world.sent, world.looks], [[], [0, 0]]);
+});
