@@ -42,7 +42,7 @@ export interface LifecycleDependencies {
   readonly logger: Logger;
   readonly store: Store;
   readonly bus: Bus;
-  readonly control: Pick<ControlChannel, 'told'>;
+  readonly control: Pick<ControlChannel, 'told' | 'toldUnproved'>;
   readonly log: MessageLog;
   readonly delivery: Delivery;
   readonly access: Access;
@@ -58,7 +58,7 @@ export class Lifecycle {
   readonly #logger: Logger;
   readonly #store: Store;
   readonly #bus: Bus;
-  readonly #control: Pick<ControlChannel, 'told'>;
+  readonly #control: Pick<ControlChannel, 'told' | 'toldUnproved'>;
   readonly #log: MessageLog;
   readonly #delivery: Delivery;
   readonly #access: Access;
@@ -117,7 +117,7 @@ export class Lifecycle {
     if (this.#isDraining) return undefined;
     const { tail, retention } = this.#log;
     this.#bus.join(this.#store.logId, {
-      receive: (messages) => tail.offer(messages), wake: () => void tail.look(), told: (note) => this.#control.told(note),
+      receive: (messages) => tail.offer(messages), wake: () => void tail.look(), told: (note) => this.#control.told(note), toldUnproved: () => this.#control.toldUnproved(),
       sealing: () => this.#log.sealing(), secretOf: (epoch) => this.#log.secretOf(epoch),
     });
     retention.run();

@@ -72,6 +72,11 @@ export class ControlChannel {
     }
   }
 
+  /** A note came in that cannot be checked. Others may have something to look at; how often they can make this instance look has a bound. */
+  toldUnproved(): void {
+    this.#looks.wake();
+  }
+
   /** A note came in, from a sender that can read the log. */
   told(text: string): void {
     const note = parse(text);

@@ -31,6 +31,13 @@ t.test('told to look, the others look; a flood of it makes one look for each int
   t.same(world.looks, [0, 2, 2]);
 });
 
+t.test('a note that cannot be checked makes it look, and no more', async (t) => {
+  const { world, channels: [one], clock } = fleet(2);
+  for (let times = 0; times < 10; times++) one!.toldUnproved();
+  await clock.advance(1_000);
+  t.same([world.looks, world.sent], [[2, 0], []]);
+});
+
 t.test('a question is answered by the instance that knows', async (t) => {
   const { channels: [one, two, three] } = fleet(3);
   two!.answer('sum', () => undefined);

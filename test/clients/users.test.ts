@@ -2,6 +2,7 @@ import type { Page } from 'playwright-core';
 import t from 'tap';
 import { subjectSegment } from '../../src/access/subject-template.ts';
 import { servePage, startBrowser } from '../support/browser.ts';
+import { openStream } from '../support/client.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { bearer } from '../support/keys-command.ts';
@@ -121,4 +122,38 @@ t.test('a cookie counts for pages of this host and of named origins, and not for
   t.equal((await http.get(`/topics/${own}/messages`, { cookie: `${cookie}; ${cookie}` })).status, 401);
   t.equal((await http.get(`/topics/${own}/messages`, { cookie: 'token=bad' })).status, 401);
   t.equal((await http.get(`/topics/${own}/messages`, { cookie: 'tokens=bad' })).status, 401);
+});
+
+t.test('a page whose cookie ends goes on by a new one without a reconnect; once it is revoked, its EventSource does not come back', async (t) => {
+  const http = new Http(t, instance.url);
+  const sub = 'dora';
+  const own = encodeURIComponent(topicOf(sub));
+  const context = await browser.newContext();
+  t.teardown(() => context.close());
+  const setCookie = (value: string): Promise<void> => context.addCookies([{ name: 'token', value, url: instance.url }]);
+  const now = Math.floor(Date.now() / 1000);
+  // Some seconds are left of the minute in which a token is accepted after its end.
+  const first = hs256({ sub, iat: now - 1_000, exp: now - 52, tidings: { subscribe: ['user.{sub}.>'] } });
+  await setCookie(first);
+  const other = await openStream(t, `${instance.url}/topics/${own}/events`, { headers: bearer(first) });
+  const page = await context.newPage();
+  await page.goto(`${instance.url}/healthz`);
+  await page.evaluate(`globalThis.seen = []; globalThis.source = new EventSource('/topics/${own}/events');
+    for (const name of ['$open', '$expiring', '$busy', 'message', 'error']) source.addEventListener(name, ({ data }) => seen.push([name, data, source.readyState]));
+    source.addEventListener('$open', ({ data }) => { globalThis.stream = JSON.parse(data).stream; })`);
+  const saw = (name: string, count = 1): Promise<unknown> => page.waitForFunction(`seen.filter(([name]) => name === '${name}').length >= ${count}`);
+  await saw('$expiring');
+  await setCookie(token(sub));
+  t.equal(await page.evaluate("fetch(`/streams/${stream.id}/credential`, { method: 'POST', body: JSON.stringify({ secret: stream.secret }) }).then(({ status }) => status)"), 200);
+  // A stream that was opened by the same token, and not renewed.
+  await other.next(({ event }) => event === '$busy');
+  await http.post(topicOf(sub), 'after the end of the first cookie', BACKEND);
+  await saw('message');
+  t.same(await page.evaluate('seen.map(([name]) => name)'), ['$open', '$expiring', 'message']);
+
+  const admin = bearer(hs256({ sub: 'root', iat: now, exp: now + 3600, tidings: { admin: true } }));
+  t.equal((await http.send('POST', '/revocations', admin, JSON.stringify({ sub }))).status, 201);
+  await saw('$busy');
+  await page.waitForFunction('source.readyState === EventSource.CLOSED');
+  t.same(await page.evaluate('seen.slice(3).map(([name, , state]) => `${name} ${state}`)'), ['$busy 1', 'error 0', 'error 2'], 'it came back once, to a 401, and has given up');
 });

@@ -22,6 +22,7 @@ export function secretOf(epoch: string): string {
 /** A listener that remembers what it heard. */
 export class Ear implements BusListener {
   readonly notes: string[] = [];
+  unproved = 0;
   /** The clock of its log. */
   now = Date.now();
   readonly commits: (readonly Message[])[] = [];
@@ -48,6 +49,10 @@ export class Ear implements BusListener {
 
   told(note: string): void {
     this.notes.push(note);
+  }
+
+  toldUnproved(): void {
+    this.unproved += 1;
   }
 
   sealing(): { readonly epoch: string; readonly now: number } {
@@ -227,6 +232,10 @@ export function busContract(prepare: (t: Scope) => Promise<BusKind>): void {
         t.same(other.ear.notes, [text, 'last']);
         t.same(other.ear.seqs, []);
       }
+      others[0]!.ear.secretOf = () => undefined;
+      bus.tell('of another epoch');
+      await until('it is a reason to look', () => others[0]!.ear.unproved > 0);
+      others[0]!.ear.secretOf = secretOf;
       others[0]!.bus.tell('back');
       await until('it came', () => ear.notes.length > 0);
       t.same([ear.notes, elsewhere.ear.notes], [['back'], []]);

@@ -1,22 +1,31 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
+import { makeApiKey } from '../../src/access/api-key.ts';
 import { openStream, type SseStream } from '../support/client.ts';
 import { emptyDatabase } from '../support/database.ts';
 import { Http } from '../support/http.ts';
 import { startInstance, type Instance } from '../support/instance.ts';
 import { bearer, createKey, keysCommand } from '../support/keys-command.ts';
-import type { Scope } from '../support/temp.ts';
+import { startRedis } from '../support/redis.ts';
+import { rounds } from '../support/rounds.ts';
+import { tempFolder, type Scope } from '../support/temp.ts';
+import { hs256, SECRET } from '../support/tokens.ts';
 import { until } from '../support/until.ts';
 
-/** Streams and long polls end with the credential that opened them. */
+/** Streams and long polls end with the credential that opened them, and go on by a new one. */
 
-const ALL = ['--name', 'all', '--publish', '>', '--subscribe', '>'];
-const ADMIN = ['--name', 'admin', '--admin'];
-const FAST = { POLL_MS: '50', RETRY_MIN_MS: '20', RETRY_MAX_MS: '40' };
+const ENV = { RETRY_MIN_MS: '20', RETRY_MAX_MS: '40', LOG_LEVEL: 'debug' };
+const ALL = { name: 'all', publish: ['>'], subscribe: ['>'] };
 
-async function pair(t: Scope, more: Readonly<Record<string, string>> = {}): Promise<{ readonly env: Record<string, string>; readonly instances: readonly [Instance, Instance]; readonly http: readonly [Http, Http] }> {
-  const env = { ...FAST, DATABASE_URL: await emptyDatabase(t), ...more };
-  const instances = [await startInstance(t, env), await startInstance(t, env)] as const;
-  return { env, instances, http: [new Http(t, instances[0].url), new Http(t, instances[1].url)] };
+/** How much later a stream is opened than it is revoked, at the most: about as long as a revocation takes. */
+const RACE_MS = 12;
+
+type Pair = readonly [Instance, Instance];
+
+async function startPair(t: Scope, env: Readonly<Record<string, string>>): Promise<Pair> {
+  return [await startInstance(t, { ...ENV, ...env }), await startInstance(t, { ...ENV, ...env })];
 }
 
 async function listen(t: Scope, { url }: Instance, headers: Readonly<Record<string, string>>, path = '/topics/a/events'): Promise<SseStream> {
@@ -31,57 +40,207 @@ async function isSentAway(stream: SseStream): Promise<void> {
   await stream.ended;
 }
 
-t.test('a key that is revoked on one instance ends its streams and long polls on both, and no others; whoever comes back gets 401', async (t) => {
-  const { env, instances, http: [one, two] } = await pair(t);
-  const [admin, key, other] = [await createKey(t, env, ...ADMIN), await createKey(t, env, ...ALL), await createKey(t, env, ...ALL)];
-  const streams = await Promise.all(instances.map((instance) => listen(t, instance, bearer(key.key))));
-  const bystanders = await Promise.all(instances.map((instance) => listen(t, instance, bearer(other.key))));
-  const poll = two.get('/topics/a/messages?last=0&wait=50', bearer(key.key));
-  await until('it waits', async () => (await two.get('/metrics', bearer(admin.key))).body.includes('\ntidings_long_polls 1\n'));
-  t.equal((await one.send('DELETE', `/keys/${key.id}`, bearer(admin.key))).status, 200);
+/** The next message. */
+async function heard(stream: SseStream): Promise<string> {
+  return (await stream.next(({ event }) => event === undefined)).data;
+}
+
+async function make(http: Http, admin: Record<string, string>, request: object): Promise<{ readonly id: string; readonly key: string }> {
+  const { status, body } = await http.send('POST', '/keys', admin, JSON.stringify(request));
+  if (status !== 201) throw new Error(`${status} ${body}`);
+  return JSON.parse(body) as { id: string; key: string };
+}
+
+async function longPoll(http: Http, headers: Record<string, string>, admin = headers): Promise<{ readonly answer: Promise<{ status: number; body: string }> }> {
+  const answer = http.get('/topics/a/messages?last=0&wait=50', headers);
+  await until('it waits', async () => (await http.get('/metrics', admin)).body.includes('\ntidings_long_polls 1\n'));
+  return { answer };
+}
+
+t.test('keys: the first one ends what was open to everybody; one that is revoked, replaced or over ends what it has opened, on both instances, and nothing else', async (t) => {
+  const env = { DATABASE_URL: await emptyDatabase(t), POLL_MS: '50' };
+  const instances = await startPair(t, env);
+  const [one, two] = instances.map(({ url }) => new Http(t, url)) as [Http, Http];
+
+  const anonymous = await Promise.all(instances.map((instance) => listen(t, instance, {})));
+  const anonymousPoll = await longPoll(one, {});
+  const admin = bearer((await createKey(t, env, '--name', 'admin', '--admin')).key);
+  await Promise.all(anonymous.map(isSentAway));
+  t.match(await anonymousPoll.answer, { status: 401, body: /"code":"unauthorized"/ });
+  t.equal((await listen(t, instances[0], {})).status, 401);
+
+  const [revoked, replaced, bystander] = [await make(one, admin, ALL), await make(one, admin, ALL), await make(one, admin, ALL)];
+  const bystanders = await Promise.all(instances.map((instance) => listen(t, instance, bearer(bystander.key))));
+  const streams = await Promise.all(instances.map((instance) => listen(t, instance, bearer(revoked.key))));
+  const poll = await longPoll(two, bearer(revoked.key), admin);
+  t.equal((await one.send('DELETE', `/keys/${revoked.id}`, admin)).status, 200);
   await Promise.all(streams.map(isSentAway));
-  t.match(await poll, { status: 401, body: /"code":"invalid-credential"/ });
-  t.equal((await listen(t, instances[1], bearer(key.key))).status, 401);
-  await one.post('a', 'goes on', bearer(other.key));
-  for (const stream of bystanders) t.equal((await stream.next(({ event }) => event === undefined)).data, 'goes on');
-  t.match(await one.get('/metrics', bearer(admin.key)), { body: /^tidings_streams_cut_total\{reason="revoked"\} 1$/m });
+  t.match(await poll.answer, { status: 401, body: /"code":"invalid-credential"/ });
+  t.equal((await listen(t, instances[1], bearer(revoked.key))).status, 401);
+  t.match((await one.get('/metrics', admin)).body, /^tidings_streams_cut_total\{reason="revoked"\} 1$/m);
   t.match(instances[1].output, /"audit":"streams-cut","credential":"key [a-z0-9]{12}","reason":"revoked","count":2/);
-});
 
-t.test('a key that ends: its streams are told how long is left, and end with it; ?control=0 is told nothing', async (t) => {
-  const { env, instances: [, two] } = await pair(t);
-  const { key } = await createKey(t, env, ...ALL, '--expires', '3s');
-  const [stream, plain] = [await listen(t, two, bearer(key)), await openStream(t, `${two.url}/topics/a/events?control=0`, { headers: bearer(key) })];
-  const { data } = await stream.next(({ event }) => event === '$expiring');
-  const { secondsLeft } = JSON.parse(data) as { secondsLeft: number };
-  t.ok(secondsLeft >= 0 && secondsLeft <= 3, data);
-  await isSentAway(stream);
-  await plain.ended;
-  t.same(plain.events, []);
-  t.equal((await listen(t, two, bearer(key))).status, 401);
-});
-
-t.test('a secret that was replaced ends the streams that it opened when its overlap is over, and not those of the new one', async (t) => {
-  const { env, instances, http: [one] } = await pair(t);
-  const { id, key } = await createKey(t, env, ...ALL);
-  const old = await listen(t, instances[1], bearer(key));
-  const { output } = await keysCommand(t, env, 'rotate', id, '--overlap', '2s');
+  const old = await listen(t, instances[1], bearer(replaced.key));
+  const { output } = await keysCommand(t, env, 'rotate', replaced.id, '--overlap', '1s');
   const fresh = /^tdg_\S+$/m.exec(output)![0];
   const kept = await listen(t, instances[1], bearer(fresh));
-  await old.next(({ event }) => event === '$expiring');
-  await isSentAway(old);
-  await one.post('a', 'to the new one', bearer(fresh));
-  t.equal((await kept.next(({ event }) => event === undefined)).data, 'to the new one');
-  t.same(kept.events.filter(({ event }) => event === '$expiring'), []);
+  const short = await make(one, admin, { ...ALL, expiresInSeconds: 2 });
+  const [expiring, plain] = [await listen(t, instances[1], bearer(short.key)), await openStream(t, `${instances[1].url}/topics/a/events?control=0`, { headers: bearer(short.key) })];
+  for (const stream of [old, expiring]) {
+    const { secondsLeft } = JSON.parse((await stream.next(({ event }) => event === '$expiring')).data) as { secondsLeft: number };
+    t.ok(Number.isInteger(secondsLeft) && secondsLeft >= 0 && secondsLeft <= 2, `${secondsLeft} s`);
+    await isSentAway(stream);
+  }
+  await plain.ended;
+  t.same(plain.events, []);
+  t.equal((await listen(t, instances[1], bearer(short.key))).status, 401);
+
+  await one.send('POST', '/topics/a', bearer(fresh), 'goes on');
+  for (const stream of [...bystanders, kept]) {
+    t.equal(await heard(stream), 'goes on');
+    t.same(stream.events.filter(({ event }) => event === '$expiring'), []);
+  }
 });
 
-t.test('the first key ends streams and long polls that were open to everybody, on both instances', async (t) => {
-  const { env, instances, http: [one] } = await pair(t);
-  const streams = await Promise.all(instances.map((instance) => listen(t, instance, {})));
-  const poll = one.get('/topics/a/messages?last=0&wait=50');
-  await until('it waits', async () => await one.metric('long_polls') === 1);
-  await createKey(t, env, ...ALL);
-  await Promise.all(streams.map(isSentAway));
-  t.match(await poll, { status: 401, body: /"code":"unauthorized"/ });
-  t.equal((await listen(t, instances[0], {})).status, 401);
+/** An administrator whom a file declares, and the settings for tokens. */
+function administrated(t: Scope): { readonly admin: Record<string, string>; readonly env: Record<string, string> } {
+  const root = makeApiKey();
+  const path = join(tempFolder(t), 'access.json');
+  writeFileSync(path, JSON.stringify({ keys: [{ id: root.id, sha256: root.digest.toString('hex'), name: 'root', admin: true }] }));
+  return { admin: bearer(root.text), env: { ACCESS_FILE: path, JWT_SECRET: SECRET } };
+}
+
+const seconds = (): number => Math.floor(Date.now() / 1000);
+
+/** A token that an application made: for an hour, unless it says otherwise. Its end is a minute later, since clocks may differ. */
+function token(sub: string, { subscribe = ['>'], ...more }: { readonly subscribe?: readonly string[]; readonly jti?: string; readonly iat?: number; readonly exp?: number } = {}): Record<string, string> {
+  return bearer(hs256({ sub, iat: seconds() - 100, exp: seconds() + 3600, ...more, tidings: { publish: ['>'], subscribe } }));
+}
+
+interface Handle {
+  readonly id: string;
+  readonly secret: string;
+}
+
+function handleOf({ events: [open] }: SseStream): Handle {
+  return (JSON.parse(open!.data) as { stream: Handle }).stream;
+}
+
+function renew(http: Http, { id, secret }: Handle, headers: Record<string, string>): Promise<{ status: number; body: string }> {
+  return http.send('POST', `/streams/${id}/credential`, headers, JSON.stringify({ secret }));
+}
+
+t.test('tokens, with Redis: what is revoked on one instance is cut on the other at once; an open stream goes on by a new token, on whichever instance it is', async (t) => {
+  const { admin, env } = administrated(t);
+  const redis = await startRedis(t);
+  const shared = { ...env, DATABASE_URL: await emptyDatabase(t), REDIS_URL: redis.url };
+  // No poll finds anything meanwhile.
+  const instances = await startPair(t, { ...shared, POLL_MS: '60000' });
+  const [one, two] = instances.map(({ url }) => new Http(t, url)) as [Http, Http];
+  const revoke = async (request: object): Promise<void> => {
+    t.equal((await one.send('POST', '/revocations', admin, JSON.stringify(request))).status, 201);
+  };
+  await until('Redis is up', async () => (await Promise.all([one, two].map((http) => http.get('/readyz')))).every(({ body }) => body.includes('"ready"')));
+  // Notes are proved by the newest epoch: that of the second instance, of which the first hears by a message.
+  await two.send('POST', '/topics/b', token('x'), 'of the newest epoch');
+  await until('it has arrived', async () => (await one.get('/topics/b/messages', token('x'))).body.includes('newest epoch'));
+
+  await t.test('by id, by subject, and by time', async (t) => {
+    const early = seconds() - 1_000;
+    const cases = [[{ jti: 'one' }, token('alice', { jti: 'one' })], [{ sub: 'größe' }, token('größe')], [{ issuedBefore: new Date((early + 10) * 1000).toISOString() }, token('carol', { iat: early })]] as const;
+    const kept = await listen(t, instances[1], token('alice', { jti: 'two' }));
+    for (const [request, headers] of cases) {
+      const stream = await listen(t, instances[1], headers);
+      const began = performance.now();
+      await revoke(request);
+      await isSentAway(stream);
+      const took = performance.now() - began;
+      t.comment(`${Object.keys(request).join()}: cut after ${took.toFixed(0)} ms`);
+      t.ok(took < 30_000, 'it was not a poll');
+      for (const instance of instances) t.equal((await listen(t, instance, headers)).status, 401);
+    }
+    await one.send('POST', '/topics/a', token('alice'), 'goes on');
+    t.equal(await heard(kept), 'goes on');
+    t.equal((await listen(t, instances[0], token('größe', { iat: seconds() + 5 }))).status, 200, 'a subject may come back with a later token');
+    const listed = JSON.parse((await two.get('/revocations', admin)).body) as { revocations: { jti?: string; sub?: string; issuedBefore?: string }[] };
+    t.match(listed, { revocations: [{ jti: 'one' }, { sub: 'größe', issuedBefore: /Z$/ }, { issuedBefore: /Z$/, forgotten: /Z$/ }], more: false });
+  });
+
+  await t.test('a renewal', async (t) => {
+    // Some seconds are left of the minute in which a token is accepted after its end.
+    const ending = (): Record<string, string> => token('dora', { iat: seconds() - 500, exp: seconds() - 54 });
+    const [through, direct, control] = [await listen(t, instances[1], ending()), await listen(t, instances[1], ending()), await listen(t, instances[1], ending())];
+    for (const stream of [through, direct, control]) await stream.next(({ event }) => event === '$expiring');
+    for (const [http, stream] of [[one, through], [two, direct]] as const) t.match(await renew(http, handleOf(stream), token('dora')), { status: 200, body: /"expires":".*Z"/ });
+    await isSentAway(control);
+    await two.send('POST', '/topics/a', token('x'), 'after the end of the first tokens');
+    for (const stream of [through, direct]) t.equal(await heard(stream), 'after the end of the first tokens');
+  });
+
+  await t.test('a renewal that is none', async (t) => {
+    const stream = await listen(t, instances[1], token('eve', { subscribe: ['a', 'b'] }), '/events?topic=a&topic=b');
+    const { id, secret } = handleOf(stream);
+    const other = handleOf(await listen(t, instances[1], token('eve')));
+    for (const http of [one, two]) {
+      t.match(await renew(http, { id, secret }, token('mallory')), { status: 403, body: /another key or subject|"code":"forbidden"/ });
+      t.match(await renew(http, { id, secret }, token('eve', { subscribe: ['a'] })), { status: 403, body: /may not read b/ });
+      t.match(await renew(http, { id, secret: other.secret }, token('eve')), { status: 404 });
+      t.match(await renew(http, { id, secret }, token('eve', { exp: seconds() - 61, iat: seconds() - 1_000 })), { status: 401 });
+      t.match(await renew(http, { id, secret }, {}), { status: 401 });
+    }
+    t.match(await renew(two, { id: `${id}0`, secret }, token('eve')), { status: 404 });
+    t.match(await renew(two, { id: `zzzzzzzzzz-1`, secret }, token('eve')), { status: 409, body: /"code":"stream-elsewhere"/ }, 'an instance that is not there');
+    await revoke({ sub: 'eve' });
+    await isSentAway(stream);
+  });
+
+  await t.test('a revocation that races an opening stream: the stream is refused, or cut; none slips through', async (t) => {
+    const outcomes = { refused: 0, busy: 0, cut: 0 };
+    for (let round = 0; round < rounds(100, 1_000, 20); round++) {
+      const jti = `round ${round}`;
+      const open = async (): Promise<SseStream> => {
+        await sleep(round % RACE_MS);
+        return openStream(t, `${instances[0].url}/topics/a/events`, { headers: token('racer', { jti }) });
+      };
+      const [stream] = await Promise.all([open(), one.send('POST', '/revocations', admin, JSON.stringify({ jti }))]);
+      if (stream.status === 401) outcomes.refused++;
+      else {
+        await isSentAway(stream);
+        outcomes[stream.events[0]!.event === '$busy' ? 'busy' : 'cut']++;
+      }
+    }
+    t.comment(JSON.stringify(outcomes));
+    t.ok(outcomes.cut > 0);
+  });
+
+  const late = await startPair(t, { ...shared, POLL_MS: '500' });
+  const [third, fourth] = late.map(({ url }) => new Http(t, url)) as [Http, Http];
+
+  await t.test('Redis is killed first: within the polling interval, and renewals only where the stream is', async (t) => {
+    const stream = await listen(t, late[1], token('frank'));
+    const [frozen, restarted] = [await listen(t, late[1], token('gina')), await listen(t, late[0], token('gina'))];
+    await redis.stop();
+    await until('they know', async () => (await Promise.all([third, fourth].map((http) => http.get('/readyz')))).every(({ body }) => body.includes('degraded')));
+    t.match(await renew(third, handleOf(stream), token('frank')), { status: 409, body: /"code":"stream-elsewhere"/ });
+    t.match(await renew(fourth, handleOf(stream), token('frank')), { status: 200 });
+    const began = performance.now();
+    t.equal((await third.send('POST', '/revocations', admin, '{"sub":"frank"}')).status, 201);
+    await isSentAway(stream);
+    t.comment(`cut after ${(performance.now() - began).toFixed(0)} ms, polling every 500 ms`);
+
+    late[1].kill('SIGSTOP');
+    t.equal((await third.send('POST', '/revocations', admin, '{"sub":"gina"}')).status, 201);
+    await isSentAway(restarted);
+    await late[0].restart();
+    t.equal((await listen(t, late[0], token('gina'))).status, 401, 'an instance that was restarted');
+    late[1].kill('SIGCONT');
+    t.equal((await listen(t, late[1], token('gina'))).status, 401, 'one that was frozen meanwhile');
+    await isSentAway(frozen);
+  });
+
+  const secrets = [admin, token('x')].map(({ authorization }) => authorization!.slice(-40));
+  for (const { output } of [...instances, ...late]) {
+    t.same(secrets.filter((secret) => output.includes(secret)), []);
+    t.notMatch(output, /"secret"/);
+  }
 });

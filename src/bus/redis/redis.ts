@@ -213,8 +213,9 @@ export class RedisBus implements Bus {
     if (read.kind === 'note') listener.told(read.note);
     else if (read.kind === 'other-epoch') {
       this.#refused(read.kind);
-      // The sender may know of an epoch that this instance has not heard of. It asks again.
+      // The sender may know of an epoch that this instance has not heard of, or the other way round. To look needs no proof.
       this.#wakes?.wake();
+      listener.toldUnproved();
     } else if (read.kind !== 'own') this.#refused(read.kind);
   }
 
