@@ -93,7 +93,7 @@ await t.test('it says what is sent and answered, and in which form', async (t) =
   const queries = (path: string): string[] => of('post', path).parameters!.filter(({ in: place }) => place === 'query').map(({ name }) => name).sort();
   t.strictSame(queries('/topics/{topic}'), ['event', 'eventHeader', 'idempotencyHeader', 'idempotencyKey']);
   t.strictSame(queries('/messages'), ['idempotencyHeader', 'idempotencyKey']);
-  for (const event of ['$open', '$cursor', '$gap', '$busy']) t.ok(document.info.description.includes(event), `${event} is explained`);
+  for (const event of ['$open', '$cursor', '$gap', '$expiring', '$busy']) t.ok(document.info.description.includes(event), `${event} is explained`);
 });
 
 await t.test('it names every code that an error can have', async (t) => {

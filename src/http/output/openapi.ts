@@ -6,10 +6,11 @@ Streams carry control events besides messages. Their names begin with \`$\` and 
 
 | event | when | data |
 |---|---|---|
-| \`$open\` | first, with \`retry:\`; its id is where reading starts | \`{"cursor"}\` |
+| \`$open\` | first, with \`retry:\`; its id is where reading starts | \`{"cursor","stream"?:{"id","secret"}}\` |
 | \`$cursor\` | now and then on a quiet stream; its id keeps the cursor fresh | \`{}\` |
 | \`$gap\` | messages after the cursor may be gone | \`{"requested","resumed","oldest","reason"}\`; reason \`expired\`, \`unknown-log\`, \`ahead\` or \`forked\` |
-| \`$busy\` | the instance is full, draining, or cannot read its log; the stream ends and the client comes back | \`{"retryMs"}\` |
+| \`$expiring\` | a minute before the stream ends with its credential | \`{"secondsLeft"}\` |
+| \`$busy\` | the credential has ended, or the instance is full, draining, or cannot read its log; the stream ends and the client comes back | \`{"retryMs"}\` |
 
 \`control=0\` leaves them out.`;
 
@@ -38,7 +39,7 @@ export const openapi: FastifyDynamicSwaggerOptions = {
       { name: 'publish', description: 'Put messages in' },
       { name: 'stream', description: 'Get them as they come, as Server-Sent Events' },
       { name: 'history', description: 'Get what is held, one page at a time' },
-      { name: 'administration', description: 'API keys, for administrators' },
+      { name: 'administration', description: 'API keys and revocations of tokens, for administrators' },
       { name: 'operations', description: 'Health, metrics, and this document' },
     ],
   },
