@@ -1,55 +1,21 @@
 import { readProblem } from '../model/grant.ts';
 import type { Filter } from '../model/topic.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
+import { InTurns } from '../runtime/in-turns.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { EVERYBODY, type Credential, type Identity } from './identity.ts';
 import { KeysUnavailable } from './known-keys.ts';
+import { Lease, type CutReason, type Holder, type Lessee } from './lease.ts';
 import type { Standing } from './standing.ts';
 
 /** How often leases are looked at: a credential that ends by itself ends its streams that late at most. */
-const LOOK_MS = 500;
+const LEASE_LOOK_MS = 500;
 
 /** How long before the end of its credential a stream is told. */
 const WARN_MS = 60_000;
 
-/** How many streams are written to in one turn of the event loop. Stops the end of a key with many streams from keeping all others waiting. */
-const HOLDERS_PER_TURN = 50;
-
 /** How many credentials are asked for at once. Stops a change of all of them from filling the queue of those that knock. */
-const ASK_MAX_CREDENTIALS = 100;
-
-/** Why something ends before its client wants it to. `closed`: there is access control now. */
-export type CutReason = 'expired' | 'revoked' | 'closed';
-
-/** What a credential has opened, and what ends with it: a stream, or a long poll. */
-export interface Holder {
-  /** What it reads. */
-  readonly filter: Filter;
-  /** Says when its credential ends. */
-  warn(secondsLeft: number): void;
-  /** Ends it. It releases its lease when it has ended. */
-  cut(reason: CutReason): void;
-}
-
-/** A credential in use, and all that it has opened. */
-export interface Lease {
-  /** For log lines. */
-  readonly name: string | undefined;
-  /** Undefined: without a credential, because everybody was let in. */
-  readonly credential: Credential | undefined;
-  readonly holders: ReadonlySet<Holder>;
-  /** Its holders end, or have ended. */
-  readonly isOver: boolean;
-}
-
-/** Kept by `Leases`, which alone changes it. */
-interface OpenLease extends Lease {
-  readonly key: string;
-  credential: Credential | undefined;
-  readonly holders: Set<Holder>;
-  isWarned: boolean;
-  isOver: boolean;
-}
+const ASK_MAX_KEYS = 100;
 
 export interface LeasesDependencies {
   readonly standing: Pick<Standing, 'now' | 'recall' | 'ask'>;
@@ -63,14 +29,9 @@ export interface LeasesDependencies {
   readonly logger: Pick<Logger, 'info'>;
 }
 
-interface Round {
-  readonly holders: Iterator<Holder>;
-  readonly act: (holder: Holder) => void;
-}
-
 /**
  * The credentials of open streams and long polls. A stream lasts for hours, and its credential may end meanwhile: by itself, by a revocation, by a new secret, or because the first key
- * is made. Then the streams end that it opened. A stream costs an entry in the set of its lease, and no timer.
+ * is made. Then the streams end that it opened. A stream costs an entry in its lease, and no timer.
  *
  * Only an answer of the database ends a lease, or the clock. While the database does not answer, streams stay open.
  */
@@ -79,43 +40,44 @@ export class Leases {
   readonly #access: LeasesDependencies['access'];
   readonly #clock: Clock;
   readonly #logger: Pick<Logger, 'info'>;
-  readonly #leases = new Map<string, OpenLease>();
+  /** By their origins. A key whose row was read anew has another lease: what ends one ends the other. */
+  readonly #leases = new Map<Credential | undefined, Lease>();
   /** Those whose keys have changed, or were not known when they began. */
-  readonly #unsure = new Set<OpenLease>();
+  readonly #unsure = new Set<Lease>();
   #isAsking = false;
   #timer: Timer | undefined;
-  readonly #rounds: Round[] = [];
-  #isGoingRound = false;
+  /** Stops the end of a key with many streams from keeping all others waiting. */
+  readonly #turns: InTurns;
 
   constructor({ standing, access, clock, logger }: LeasesDependencies) {
     this.#standing = standing;
     this.#access = access;
     this.#clock = clock;
     this.#logger = logger;
+    this.#turns = new InTurns(clock);
   }
 
   /** Whether what was admitted may still begin, as far as is known in this turn. Call it in the turn of `hold`: then no change is missed between the two. */
-  mayHold({ credential, grant }: Pick<Identity, 'credential' | 'grant'>, filter: Filter): boolean {
+  mayHold({ credential, grant }: Lessee, filter: Filter): boolean {
     if (credential !== undefined) return this.#standing.recall(credential) !== undefined;
     return grant !== EVERYBODY.grant || this.#access.isOpen !== false || this.#isPublic(filter);
   }
 
   /** From now on the holder ends with its credential. Undefined where nothing can end it: it has shown no credential, and reads what is public. */
-  hold({ credential, grant, name }: Pick<Identity, 'credential' | 'grant' | 'name'>, holder: Holder): Lease | undefined {
-    if (credential === undefined && (grant !== EVERYBODY.grant || !this.#access.mayClose)) return undefined;
-    const lease = this.#leaseOf(credential, name);
-    lease.holders.add(holder);
+  hold(lessee: Lessee, holder: Holder): Lease | undefined {
+    if (lessee.credential === undefined && (lessee.grant !== EVERYBODY.grant || !this.#access.mayClose)) return undefined;
+    const lease = this.#leaseOf(lessee);
+    lease.add(holder);
     if (lease.isWarned) holder.warn(this.#secondsLeft(lease.credential!));
     this.#schedule();
     return lease;
   }
 
   release(lease: Lease, holder: Holder): void {
-    const open = lease as OpenLease;
-    open.holders.delete(holder);
-    if (open.holders.size > 0 || this.#leases.get(open.key) !== open) return;
-    this.#leases.delete(open.key);
-    this.#unsure.delete(open);
+    lease.delete(holder);
+    if (lease.size > 0 || !this.#isOpen(lease)) return;
+    this.#leases.delete(lease.origin);
+    this.#unsure.delete(lease);
   }
 
   /** API keys have changed; undefined: any of them may have. */
@@ -143,12 +105,16 @@ export class Leases {
     }
   }
 
-  #leaseOf(credential: Credential | undefined, name: string | undefined): OpenLease {
-    const key = credential === undefined ? '' : leaseKey(credential);
-    const known = this.#leases.get(key);
+  #isOpen(lease: Lease): boolean {
+    return this.#leases.get(lease.origin) === lease;
+  }
+
+  #leaseOf(lessee: Lessee): Lease {
+    const { credential } = lessee;
+    const known = this.#leases.get(credential);
     if (known !== undefined) return known;
-    const lease: OpenLease = { key, name, credential, holders: new Set(), isWarned: false, isOver: false };
-    this.#leases.set(key, lease);
+    const lease = new Lease(lessee);
+    this.#leases.set(credential, lease);
     if (credential === undefined) return lease;
     const now = this.#standing.recall(credential);
     if (now === 'unknown') {
@@ -162,7 +128,7 @@ export class Leases {
   }
 
   /** Takes over how a credential stands. */
-  #take(lease: OpenLease, credential: Credential | undefined): void {
+  #take(lease: Lease, credential: Credential | undefined): void {
     if (lease.isOver) return;
     if (credential === undefined) {
       const { expires } = lease.credential!;
@@ -183,18 +149,18 @@ export class Leases {
     return Math.max(0, Math.round((credential.expires! - this.#standing.now(credential)) / 1000));
   }
 
-  #end(lease: OpenLease, reason: CutReason): void {
+  #end(lease: Lease, reason: CutReason): void {
     lease.isOver = true;
-    this.#leases.delete(lease.key);
+    this.#leases.delete(lease.origin);
     this.#unsure.delete(lease);
-    this.#told(lease.name, reason, lease.holders.size);
+    this.#told(lease.name, reason, lease.size);
     this.#goRound(lease, (holder) => holder.cut(reason));
   }
 
   /** What everybody was let in to reads on only what is public, once there is access control. */
-  #reviewOpen(lease: OpenLease): void {
+  #reviewOpen(lease: Lease): void {
     if (this.#access.isOpen !== false) return;
-    const ended = [...lease.holders].filter(({ filter }) => !this.#isPublic(filter));
+    const ended = lease.holders.filter(({ filter }) => !this.#isPublic(filter));
     if (ended.length === 0) return;
     this.#told(undefined, 'closed', ended.length);
     this.#goRound(lease, (holder) => holder.cut('closed'), ended);
@@ -214,7 +180,7 @@ export class Leases {
     this.#isAsking = true;
     try {
       while (this.#unsure.size > 0) {
-        const asking = [...this.#unsure].slice(0, ASK_MAX_CREDENTIALS);
+        const asking = [...this.#unsure].slice(0, ASK_MAX_KEYS);
         for (const lease of asking) this.#unsure.delete(lease);
         const isAnswered = await Promise.all(asking.map((lease) => this.#ask(lease)));
         if (isAnswered.includes(false)) return;
@@ -224,55 +190,32 @@ export class Leases {
     }
   }
 
-  async #ask(lease: OpenLease): Promise<boolean> {
+  async #ask(lease: Lease): Promise<boolean> {
     try {
       const credential = await this.#standing.ask(lease.credential!);
       this.#take(lease, credential);
       return true;
     } catch (error) {
       if (!(error instanceof KeysUnavailable)) throw error;
-      if (this.#leases.get(lease.key) === lease) this.#unsure.add(lease);
+      if (this.#isOpen(lease)) this.#unsure.add(lease);
       return false;
     }
   }
 
   /** Does something with the holders of a lease, some in each turn, as long as they are its holders. */
-  #goRound(lease: OpenLease, act: (holder: Holder) => void, holders: Iterable<Holder> = [...lease.holders]): void {
-    this.#rounds.push({ holders: holders[Symbol.iterator](), act: (holder) => {
-      if (lease.holders.has(holder)) act(holder);
-    } });
-    if (this.#isGoingRound) return;
-    this.#isGoingRound = true;
-    this.#goOn();
-  }
-
-  #goOn(): void {
-    let left = HOLDERS_PER_TURN;
-    for (let round = this.#rounds[0]; round !== undefined; round = this.#rounds[0]) {
-      for (let next = round.holders.next(); next.done !== true; next = round.holders.next()) {
-        round.act(next.value);
-        if (--left === 0) {
-          this.#clock.soon(() => this.#goOn());
-          return;
-        }
-      }
-      this.#rounds.shift();
-    }
-    this.#isGoingRound = false;
+  #goRound(lease: Lease, act: (holder: Holder) => void, holders = lease.holders): void {
+    this.#turns.forEach(holders, (holder) => {
+      if (lease.has(holder)) act(holder);
+    });
   }
 
   /** There is a timer while there are leases. */
   #schedule(): void {
-    this.#timer ??= this.#clock.after(LOOK_MS, () => {
+    this.#timer ??= this.#clock.after(LEASE_LOOK_MS, () => {
       this.#timer = undefined;
       this.review();
       void this.#askForUnsure();
       if (this.#leases.size > 0) this.#schedule();
     });
   }
-}
-
-/** What tells one credential from another. No name holds a NUL. */
-function leaseKey({ owner, expires }: Credential): string {
-  return owner.kind === 'key' ? `key\0${owner.id}\0${owner.secret}` : `subject\0${owner.subject}\0${owner.tokenId ?? ''}\0${owner.issuedAt}\0${expires}`;
 }

@@ -2,7 +2,8 @@ import type { ControlChannel } from '../bus/control-channel.ts';
 import { readProblem, ScopedGrant } from '../model/grant.ts';
 import { Problem } from '../model/problem.ts';
 import type { Credential, Identity } from './identity.ts';
-import type { Holder, Lease, Leases } from './leases.ts';
+import type { Holder, Lease, Lessee } from './lease.ts';
+import type { Leases } from './leases.ts';
 import { proofOf, StreamHandles, type StreamHandle } from './stream-handles.ts';
 
 /** The kind of a note that asks for a renewal. */
@@ -13,9 +14,6 @@ export interface Renewable extends Holder {
   /** By what it is open; it is given another one by a renewal. */
   lease: Lease | undefined;
 }
-
-/** What a renewal needs of whoever asks for it. */
-type Renewer = Pick<Identity, 'credential' | 'grant' | 'name'>;
 
 /** What travels to the instance that holds the stream: claims, and nothing that could be used again. */
 interface Claims {
@@ -93,7 +91,7 @@ export class Renewals {
     const before = stream?.lease;
     if (stream === undefined || before?.credential === undefined || before.isOver) return MISSING;
     if (!isSameOwner(before.credential, credential)) return { code: 'forbidden', detail: 'The credential is of another key or subject than the one that opened the stream.' };
-    const renewer: Renewer = { credential, grant: new ScopedGrant({ publish: [], subscribe }), name };
+    const renewer: Lessee = { credential, grant: new ScopedGrant({ publish: [], subscribe }), name };
     const forbidden = readProblem(renewer.grant, stream.filter);
     if (forbidden !== undefined) return { code: 'forbidden', detail: forbidden.message };
     if (!this.#leases.mayHold(renewer, stream.filter)) return { code: 'invalid-credential', detail: 'The credential has ended.' };

@@ -4,7 +4,7 @@ import { randomName } from '../store/names.ts';
 /** How many characters name an instance in the ids of its streams. */
 const INSTANCE_CHARACTERS = 10;
 /** Nobody finds a secret of 128 bits by trying. */
-const SECRET_BYTES = 16;
+const STREAM_SECRET_BYTES = 16;
 
 const ID = new RegExp(`^([a-z0-9]{${INSTANCE_CHARACTERS}})-([0-9a-z]{1,11})$`);
 const SECRET = /^[A-Za-z0-9_-]{22}$/;
@@ -45,7 +45,7 @@ export class StreamHandles {
   }
 
   #secret(id: string): Buffer {
-    return createHmac('sha256', this.#key).update(id).digest().subarray(0, SECRET_BYTES);
+    return createHmac('sha256', this.#key).update(id).digest().subarray(0, STREAM_SECRET_BYTES);
   }
 }
 

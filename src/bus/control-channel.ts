@@ -11,9 +11,9 @@ import { WakeLimiter } from './wake-limiter.ts';
 /** How often a question is sent again: the one that knows may not have heard yet of the newest epoch, by which notes are proved. Milliseconds. */
 const ASK_AGAIN_MS = 500;
 /** How long an answer is waited for. Milliseconds. */
-const ASK_MAX_MS = 2_500;
+const ANSWER_MAX_MS = 2_500;
 /** Questions that wait for their answers. Stops a flood of requests from holding memory. */
-const ASKING_MAX_QUESTIONS = 1_000;
+const ASKING_MAX_REQUESTS = 1_000;
 
 /** Answers a question; undefined: another instance has to. */
 export type NoteHandler = (body: unknown) => unknown;
@@ -50,11 +50,11 @@ export class ControlChannel {
 
   /** Asks all other instances. Resolves with the first answer; with undefined where none comes. */
   async ask(kind: string, body: object): Promise<unknown> {
-    if (this.#bus.state !== 'up' || this.#questions.size >= ASKING_MAX_QUESTIONS) return undefined;
+    if (this.#bus.state !== 'up' || this.#questions.size >= ASKING_MAX_REQUESTS) return undefined;
     const id = randomBytes(16).toString('hex');
     const { promise, resolve } = Promise.withResolvers<unknown>();
     this.#questions.set(id, resolve);
-    const until = this.#clock.monotonic() + ASK_MAX_MS;
+    const until = this.#clock.monotonic() + ANSWER_MAX_MS;
     const send = (): void => {
       if (!this.#questions.has(id)) return;
       if (this.#clock.monotonic() >= until) {

@@ -26,7 +26,7 @@ const NOTE_MAX_BYTES = 64 * 1024;
 const NOTE_GOOD_MS = 10_000;
 
 /** Nonces that are remembered until their notes expire. Beyond them notes are not believed: stops a flood from filling the memory. */
-const NONCES_MAX_NOTES = 50_000;
+const NONCES_MAX_ENTRIES = 50_000;
 
 export type NoteRefusal = 'other-version' | 'other-epoch' | 'forged' | 'malformed' | 'late' | 'repeated';
 
@@ -96,7 +96,7 @@ export class NoteReader {
       if (end > now) break;
       this.#nonces.delete(old);
     }
-    if (this.#nonces.size >= NONCES_MAX_NOTES) return false;
+    if (this.#nonces.size >= NONCES_MAX_ENTRIES) return false;
     this.#nonces.set(nonce, expires);
     return true;
   }

@@ -1,3 +1,6 @@
+import type { Clock } from '../runtime/clock.ts';
+import { InTurns } from '../runtime/in-turns.ts';
+
 /** A connection on which the last frame of a stream has been written. */
 export interface Closing {
   destroySoon(): void;
@@ -12,13 +15,19 @@ export class DelayedClose {
   /** Added since the last tick, and during the tick before. */
   #added: Closing[] = [];
   #due: Closing[] = [];
+  /** Closing a thousand connections takes a tenth of a second. */
+  readonly #turns: InTurns;
+
+  constructor(clock: Clock) {
+    this.#turns = new InTurns(clock);
+  }
 
   add(closing: Closing): void {
     this.#added.push(closing);
   }
 
   tick(): void {
-    for (const closing of this.#due) closing.destroySoon();
+    this.#turns.forEach(this.#due, (closing) => closing.destroySoon());
     this.#due = this.#added;
     this.#added = [];
   }
@@ -27,5 +36,6 @@ export class DelayedClose {
   finish(): void {
     this.tick();
     this.tick();
+    this.#turns.finish();
   }
 }

@@ -46,7 +46,7 @@ export class StreamRegistry {
   readonly #settings: StreamSettings;
   readonly #readers: Heartbeats<Reader>;
   readonly #fullSockets: FullSockets;
-  readonly #delayedClose = new DelayedClose();
+  readonly #delayedClose: DelayedClose;
   readonly #readerDependencies: ReaderDependencies;
   #size = 0;
   #timer: Timer | undefined;
@@ -63,6 +63,7 @@ export class StreamRegistry {
     this.#settings = settings;
     this.#readers = new Heartbeats(settings.heartbeatMs / REGISTRY_TICK_MS);
     this.#fullSockets = new FullSockets(clock);
+    this.#delayedClose = new DelayedClose(clock);
     this.#readerDependencies = { tail, counters, fullSockets: this.#fullSockets };
     this.#schedule();
   }

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { CutReason, Lease } from '../access/leases.ts';
+import type { CutReason, Lease } from '../access/lease.ts';
 import type { Renewable } from '../access/renewals.ts';
 import type { Reader, StreamOptions } from '../delivery/reader.ts';
 import type { StartOptions, StartRequest } from '../log/start-position.ts';

@@ -1,7 +1,8 @@
 import t from 'tap';
 import { anonymous, EVERYBODY, type Credential, type Identity } from '../../src/access/identity.ts';
 import { KeysUnavailable } from '../../src/access/known-keys.ts';
-import { Leases, type CutReason, type Holder, type Lease } from '../../src/access/leases.ts';
+import type { CutReason, Holder, Lease } from '../../src/access/lease.ts';
+import { Leases } from '../../src/access/leases.ts';
 import { ScopedGrant } from '../../src/model/grant.ts';
 import { Filter } from '../../src/model/topic.ts';
 import { settle, TestClock } from '../support/clock.ts';
@@ -163,9 +164,14 @@ t.test('what everybody was let in to ends when there is access control, except f
 });
 
 t.test('many are cut some in each turn, and others have their turns between', async (t) => {
-  const { standing, leases } = begin();
+  const { clock, standing, leases } = begin();
   const who = key(standing, 'k');
-  const holders = Array.from({ length: 1_000 }, () => hold(leases, who));
+  const holders = Array.from({ length: 1_000 }, () => hold(leases, who, new (class extends TestHolder {
+    override cut(reason: CutReason): void {
+      super.cut(reason);
+      clock.spend(0.1);
+    }
+  })()));
   const cut = (): number => holders.filter(({ said }) => said.length > 0).length;
   standing.rows.set('k', { isRevoked: true, expires: undefined });
   standing.known.clear();

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import type { Holder } from '../../access/leases.ts';
+import type { Holder } from '../../access/lease.ts';
 import { LONG_POLL_MAX_SECONDS, type HistoryPage } from '../../delivery/long-polls.ts';
 import type { StartRequest } from '../../log/start-position.ts';
 import { toJson } from '../../model/message.ts';

@@ -1,0 +1,62 @@
+import type { Filter } from '../model/topic.ts';
+import type { Credential, Identity } from './identity.ts';
+
+/** Why something ends before its client wants it to. `closed`: there is access control now. */
+export type CutReason = 'expired' | 'revoked' | 'closed';
+
+/** What a credential has opened, and what ends with it: a stream, or a long poll. */
+export interface Holder {
+  /** What it reads. */
+  readonly filter: Filter;
+  /** Says when its credential ends. */
+  warn(secondsLeft: number): void;
+  /** Ends it. It releases its lease when it has ended. */
+  cut(reason: CutReason): void;
+}
+
+/** Who asks for a lease. */
+export type Lessee = Pick<Identity, 'credential' | 'grant' | 'name'>;
+
+/** A credential in use, and all that it has opened. Kept by `Leases`, which alone changes it. */
+export class Lease {
+  /** By what it is found: the credential as it was at first; undefined where everybody was let in without one. */
+  readonly origin: Credential | undefined;
+  /** For log lines. */
+  readonly name: string | undefined;
+  /** As it is now. */
+  credential: Credential | undefined;
+  isWarned = false;
+  /** Its holders end, or have ended. */
+  isOver = false;
+  /** Where each user has a token, most leases have one holder: a set for each would take more memory than the lease. */
+  #holders: Holder | Set<Holder> | undefined;
+
+  constructor({ credential, name }: Lessee) {
+    this.origin = credential;
+    this.credential = credential;
+    this.name = name;
+  }
+
+  get size(): number {
+    return this.#holders === undefined ? 0 : this.#holders instanceof Set ? this.#holders.size : 1;
+  }
+
+  get holders(): readonly Holder[] {
+    return this.#holders === undefined ? [] : this.#holders instanceof Set ? [...this.#holders] : [this.#holders];
+  }
+
+  has(holder: Holder): boolean {
+    return this.#holders instanceof Set ? this.#holders.has(holder) : this.#holders === holder;
+  }
+
+  add(holder: Holder): void {
+    if (this.#holders === undefined) this.#holders = holder;
+    else if (this.#holders instanceof Set) this.#holders.add(holder);
+    else if (this.#holders !== holder) this.#holders = new Set([this.#holders, holder]);
+  }
+
+  delete(holder: Holder): void {
+    if (this.#holders instanceof Set) this.#holders.delete(holder);
+    else if (this.#holders === holder) this.#holders = undefined;
+  }
+}

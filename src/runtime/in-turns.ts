@@ -1,0 +1,50 @@
+import type { Clock } from './clock.ts';
+
+/** How long one turn of the event loop is used at a time. Stops many pieces of work from keeping everything else waiting. */
+const TURN_MS = 4;
+
+interface Round {
+  /** Does the next piece of work; false when there is none. */
+  readonly next: () => boolean;
+}
+
+/** Does the same with many things, some in each turn of the event loop, and one round after the other. It begins at once. */
+export class InTurns {
+  readonly #clock: Clock;
+  #rounds: Round[] = [];
+  #isRunning = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  forEach<Item>(items: Iterable<Item>, act: (item: Item) => void): void {
+    const iterator = items[Symbol.iterator]();
+    this.#rounds.push({ next: () => {
+      const { done, value } = iterator.next();
+      if (done === true) return false;
+      act(value);
+      return true;
+    } });
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    this.#goOn(this.#clock.monotonic() + TURN_MS);
+  }
+
+  /** Does all that is left in this turn. */
+  finish(): void {
+    if (this.#isRunning) this.#goOn(Infinity);
+  }
+
+  #goOn(until: number): void {
+    for (let round = this.#rounds[0]; round !== undefined; round = this.#rounds[0]) {
+      while (round.next()) {
+        if (this.#clock.monotonic() < until) continue;
+        this.#clock.soon(() => this.#goOn(this.#clock.monotonic() + TURN_MS));
+        return;
+      }
+      this.#rounds.shift();
+    }
+    this.#isRunning = false;
+  }
+}
