@@ -61,11 +61,6 @@ export class KnownRevocations {
     try {
       for (;;) {
         const page = await this.#store.listRevocations({ after: this.#version, limit: LIST_MAX_REVOCATIONS });
-        if (this.#version > page.version || (this.#version > 0 && this.#version < page.since)) {
-          // The database has lost some of what was read: it is read anew.
-          this.#version = 0;
-          if (page.version > 0) continue;
-        }
         for (const revocation of page.revocations) this.#add(revocation);
         count += page.revocations.length;
         this.#version = page.revocations.length < LIST_MAX_REVOCATIONS ? page.version : page.revocations.at(-1)!.version;

@@ -53,8 +53,6 @@ export interface Revocation {
 
 export interface RevocationPage {
   readonly revocations: readonly Revocation[];
-  /** The newest version; 0 where there has never been a revocation. It goes back only where the database did. */
+  /** The newest version; 0 where there has never been a revocation. It goes back only where the database did, and whatever it gave after that is not given again. */
   readonly version: number;
-  /** Versions before this one may have been given twice, by a server whose changes are lost: who has seen one begins again with 0. */
-  readonly since: number;
 }

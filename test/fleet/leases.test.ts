@@ -190,6 +190,13 @@ t.test('tokens, with Redis: what is revoked on one instance is cut on the other 
     }
     t.match(await renew(two, { id: `${id}0`, secret }, token('eve')), { status: 404 });
     t.match(await renew(two, { id: `zzzzzzzzzz-1`, secret }, token('eve')), { status: 409, body: /"code":"stream-elsewhere"/ }, 'an instance that is not there');
+    for (const body of ['', 'x', '[]', '{}', '{"secret":7}', '{"secret":"short"}', `{"secret":"${'x'.repeat(23)}"}`]) {
+      t.match(await one.send('POST', `/streams/${id}/credential`, token('eve'), body), { status: 400, body: /"code":"invalid-request"/ }, body);
+    }
+    for (const body of ['', 'x', '[]', '{}', '{"jti":""}', '{"jti":"a","sub":"b"}', '{"issuedBefore":"2999-01-01T00:00:00Z"}', '{"sub":"a","iat":1}']) {
+      t.match(await one.send('POST', '/revocations', admin, body), { status: 400, body: /"code":"invalid-request"/ }, body);
+    }
+    for (const query of ['after=x', 'after=-1', 'limit=0', 'limit=501', 'limit=1.5', 'aftr=1']) t.match(await one.get(`/revocations?${query}`, admin), { status: 400, body: /"code":"invalid-request"/ }, query);
     await revoke({ sub: 'eve' });
     await isSentAway(stream);
   });

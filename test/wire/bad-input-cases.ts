@@ -59,10 +59,10 @@ const LARGE_HEAD = [431, 'header-too-large'] as const;
 // Credentials: one that is not good is never taken for none, not even where none is needed.
 for (const authorization of ['', 'Bearer', 'Bearer a b', 'Token x', 'Basic', 'Basic Og==', 'Bearer tdg_x', `Bearer tdg_abcdefghijkl_${'0'.repeat(64)}`, 'Bearer x.y.z', `Bearer ${'x'.repeat(9_000)}`]) {
   const headers = { Authorization: authorization };
-  const requests = { 'a publish': post('/topics/a', headers), 'a batch': post('/messages', { ...headers, ...JSON_TYPE }, '[]'), 'a stream': get('/topics/a/events', headers), 'a page': get('/messages?topic=a', headers), metrics: get('/metrics', headers), keys: get('/keys', headers) };
+  const requests = { 'a publish': post('/topics/a', headers), 'a batch': post('/messages', { ...headers, ...JSON_TYPE }, '[]'), 'a stream': get('/topics/a/events', headers), 'a page': get('/messages?topic=a', headers), metrics: get('/metrics', headers), keys: get('/keys', headers), revocations: get('/revocations', headers), 'a renewal': post('/streams/x/credential', headers) };
   for (const [name, request] of Object.entries(requests)) add(`${name} with the credential ${authorization.slice(0, 20)}`, request, CREDENTIAL, 'Authorization');
 }
-for (const request of [get('/keys'), post('/keys'), get('/keys/abcdefghijkl'), requestBytes('DELETE', '/keys/abcdefghijkl'), post('/keys/abcdefghijkl/rotate')]) add('administration without a credential', request, UNAUTHORIZED, 'Authorization');
+for (const request of [get('/keys'), post('/keys'), get('/keys/abcdefghijkl'), requestBytes('DELETE', '/keys/abcdefghijkl'), post('/keys/abcdefghijkl/rotate'), get('/revocations'), post('/revocations'), post('/streams/x/credential')]) add('administration, or a renewal, without a credential', request, UNAUTHORIZED, 'Authorization');
 
 // Topics to publish to.
 for (const topic of ['*', '>', 'a.*', 'a.>', 'a*', 'a.b>', '$', '$sys.a', 'a%20b', 'a%09b', 'a%0D%0Ab', 'a%00b', 'a%7Fb', 'a%C2%85b', 'a%C2%A0b', 'a%E2%80%A8b', '.a', 'a.', 'a..b', '.']) {

@@ -20,7 +20,7 @@ export class PostgresRevocationStore implements RevocationStore {
   async listRevocations(page: { readonly after: number; readonly limit: number }): Promise<RevocationPage> {
     checkRevocationPage(page);
     const { after, limit } = page;
-    return this.#use().read(`SELECT l.version, l.since,
+    return this.#use().read(`SELECT l.version,
         (SELECT json_agg(${REVOCATION} ORDER BY r.version) FROM (SELECT * FROM tidings.revocations WHERE version > ${after} ORDER BY version LIMIT ${limit}) r), ${NOW}, ${STANDBY}
       FROM tidings.revocation_list l`, ([row]) => pageIn(row!));
   }
@@ -50,10 +50,10 @@ function madeIn([row]: Row): Revocation | undefined {
   return row === null || row === undefined ? undefined : revocationIn(JSON.parse(row));
 }
 
-function pageIn([version, since, rows]: Row): RevocationPage {
+function pageIn([version, rows]: Row): RevocationPage {
   const list: unknown = JSON.parse(rows ?? '[]');
   if (!Array.isArray(list)) throw wrongRevocation();
-  return { version: wholeNumber(version), since: wholeNumber(since), revocations: list.map(revocationIn) };
+  return { version: wholeNumber(version), revocations: list.map(revocationIn) };
 }
 
 function revocationIn(row: unknown): Revocation {

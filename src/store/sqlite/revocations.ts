@@ -44,7 +44,7 @@ export class Revocations {
 
   listRevocations(page: { readonly after: number; readonly limit: number }): RevocationPage {
     checkRevocationPage(page);
-    return { revocations: this.#after.all(page.after, page.limit).map(revocationOf), version: this.#version.get()!, since: 0 };
+    return { revocations: this.#after.all(page.after, page.limit).map(revocationOf), version: this.#version.get()! };
   }
 
   revoke(revocation: NewRevocation): Revocation | undefined {

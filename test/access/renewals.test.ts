@@ -1,0 +1,112 @@
+import t from 'tap';
+import type { Credential, Identity } from '../../src/access/identity.ts';
+import { Lease, type CutReason, type Holder, type Lessee } from '../../src/access/lease.ts';
+import { Renewals, type Renewable } from '../../src/access/renewals.ts';
+import type { NoteHandler } from '../../src/bus/control-channel.ts';
+import { ScopedGrant } from '../../src/model/grant.ts';
+import { Filter } from '../../src/model/topic.ts';
+
+class TestStream implements Renewable {
+  readonly filter: Filter;
+  lease: Lease | undefined;
+
+  constructor(topics: readonly string[], credential: Credential) {
+    this.filter = new Filter([...topics]);
+    this.lease = new Lease({ credential, grant: new ScopedGrant({ publish: [], subscribe: [] }), name: 'x' });
+    this.lease.add(this);
+  }
+
+  warn(_secondsLeft: number): void {
+    // Nothing here ends by itself.
+  }
+
+  cut(_reason: CutReason): void {
+    throw new Error('Nothing is cut here.');
+  }
+}
+
+/** Instances whose questions reach the others as JSON, as over the bus. */
+function fleet(count: number) {
+  const handlers: NoteHandler[] = [];
+  const sent: string[] = [];
+  const revoked = new Set<Credential['expires']>();
+  const instances = Array.from({ length: count }, (_, self) => new Renewals({
+    leases: {
+      mayHold: ({ credential }: Lessee) => !revoked.has(credential?.expires),
+      hold: (lessee: Lessee, holder: Holder) => {
+        const lease = new Lease(lessee);
+        lease.add(holder);
+        return lease;
+      },
+      release: (lease: Lease, holder: Holder) => lease.delete(holder),
+    },
+    control: {
+      answer: (_kind, handler) => void (handlers[self] = handler),
+      ask: async (_kind, body) => {
+        const text = JSON.stringify(body);
+        sent.push(text);
+        return handlers.filter((_handler, index) => index !== self).map((handler) => handler(JSON.parse(text))).find((answer) => answer !== undefined);
+      },
+    },
+  }));
+  return { instances, handlers, sent, revoked };
+}
+
+const subject = (name: string, expires: number): Credential => ({ owner: { kind: 'subject', subject: name, tokenId: 'id', issuedAt: 1 }, expires });
+const apiKey = (id: string, secret: string): Credential => ({ owner: { kind: 'key', id, secret }, expires: undefined });
+const identity = (credential: Credential, subscribe: readonly string[]): Identity => ({ grant: new ScopedGrant({ publish: [], subscribe }), mayAdminister: false, mayOperate: false, scope: '', name: 'x', credential });
+
+t.test('a stream goes on by a new credential of its owner, here and on another instance, and is left by the one before', async (t) => {
+  const { instances: [here, there], sent } = fleet(2);
+  for (const [asked, first, second, expires] of [
+    [here, subject('alice', 10), subject('alice', 20), 20], [there, subject('alice', 10), subject('alice', 30), 30], [there, apiKey('k', 'old'), apiKey('k', 'new'), undefined],
+  ] as const) {
+    const stream = new TestStream(['a', 'b.*'], first);
+    const before = stream.lease!;
+    const { id, secret } = here!.handleOf(here!.add(stream));
+    t.equal(await asked!.renew(id, secret, identity(second, ['a', 'b.>'])), expires);
+    t.match(stream.lease!.credential, { owner: second.owner });
+    t.equal(stream.lease!.has(stream), true);
+    t.equal(before.has(stream), false);
+    t.equal(sent.some((note) => note.includes(secret)), false, 'the secret does not travel');
+  }
+});
+
+t.test('it does not by one of another owner, or that does not allow all that it reads, or has ended; nor without its secret', async (t) => {
+  const { instances: [here, there], revoked } = fleet(2);
+  revoked.add(99);
+  const stream = new TestStream(['a', 'b'], subject('alice', 10));
+  const key = new TestStream(['a'], apiKey('k', 's'));
+  const [handle, other] = [here!.handleOf(here!.add(stream)), here!.handleOf(here!.add(key))];
+  const all = ['a', 'b'];
+  for (const asked of [here!, there!]) {
+    const { id, secret } = handle;
+    await t.rejects(asked.renew(id, secret, identity(subject('bob', 20), all)), { code: 'forbidden' });
+    await t.rejects(asked.renew(id, secret, identity(apiKey('alice', 's'), all)), { code: 'forbidden' });
+    await t.rejects(asked.renew(other.id, other.secret, identity(apiKey('l', 's'), all)), { code: 'forbidden' });
+    await t.rejects(asked.renew(other.id, other.secret, identity(subject('k', 20), all)), { code: 'forbidden' });
+    await t.rejects(asked.renew(id, secret, identity(subject('alice', 20), ['a'])), { code: 'forbidden', message: /may not read b/ });
+    await t.rejects(asked.renew(id, secret, identity(subject('alice', 99), all)), { code: 'invalid-credential' });
+    await t.rejects(asked.renew(id, other.secret, identity(subject('alice', 20), all)), { code: 'not-found' });
+    await t.rejects(asked.renew('x', secret, identity(subject('alice', 20), all)), { code: 'not-found' });
+    await t.rejects(asked.renew(`zzzzzzzzzz${id.slice(10)}`, secret, identity(subject('alice', 20), all)), { code: 'stream-elsewhere', status: 409 });
+  }
+  t.same([stream.lease!.credential, key.lease!.credential], [subject('alice', 10), apiKey('k', 's')], 'nothing has changed');
+  stream.lease!.isOver = true;
+  await t.rejects(here!.renew(handle.id, handle.secret, identity(subject('alice', 20), all)), { code: 'not-found' }, 'it is being cut');
+  here!.delete(2);
+  await t.rejects(here!.renew(other.id, other.secret, identity(apiKey('k', 'new'), all)), { code: 'not-found' }, 'it has closed');
+});
+
+t.test('a note that holds no claims is not answered', async (t) => {
+  const { instances: [here], handlers: [handler] } = fleet(2);
+  const stream = new TestStream(['a'], subject('alice', 10));
+  const { id } = here!.handleOf(here!.add(stream));
+  const good = { stream: id, proof: '00', credential: subject('alice', 20), subscribe: ['a'], name: 'x' };
+  t.match(handler!(good), { code: 'not-found' });
+  const wrong = [
+    undefined, null, 7, [], {}, { ...good, stream: 7 }, { ...good, proof: null }, { ...good, credential: undefined }, { ...good, credential: { owner: null } }, { ...good, subscribe: 'a' }, { ...good, subscribe: [7] }, { ...good, name: 7 },
+    { ...good, credential: { owner: { kind: 'session', id: 'x' } } }, { ...good, credential: { owner: { kind: 'key', id: 'x' } } }, { ...good, credential: { ...good.credential, expires: 'never' } },
+  ];
+  for (const body of wrong) t.equal(handler!(body), undefined, JSON.stringify(body));
+});
