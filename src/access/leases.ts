@@ -1,6 +1,6 @@
 import { readProblem } from '../model/grant.ts';
 import type { Filter } from '../model/topic.ts';
-import type { Clock, Timer } from '../runtime/clock.ts';
+import type { Clock } from '../runtime/clock.ts';
 import { InTurns } from '../runtime/in-turns.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { EVERYBODY, type Credential, type Identity } from './identity.ts';
@@ -45,7 +45,7 @@ export class Leases {
   /** Those whose keys have changed, or were not known when they began. */
   readonly #unsure = new Set<Lease>();
   #isAsking = false;
-  #timer: Timer | undefined;
+  #isScheduled = false;
   /** Stops the end of a key with many streams from keeping all others waiting. */
   readonly #turns: InTurns;
 
@@ -211,8 +211,10 @@ export class Leases {
 
   /** There is a timer while there are leases. */
   #schedule(): void {
-    this.#timer ??= this.#clock.after(LEASE_LOOK_MS, () => {
-      this.#timer = undefined;
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    this.#clock.after(LEASE_LOOK_MS, () => {
+      this.#isScheduled = false;
       this.review();
       void this.#askForUnsure();
       if (this.#leases.size > 0) this.#schedule();
