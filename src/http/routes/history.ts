@@ -53,6 +53,10 @@ export function historyRoutes(app: App, service: Service): void {
     reply.raw.once('close', leave);
     const seconds = request.method === 'HEAD' || socket.readableEnded ? 0 : wait;
     const { identity } = request.admission;
+    const refuseEnded = (): void => {
+      if (!leases.mayHold(identity, filter)) throw new Problem(identity.name === undefined ? 'unauthorized' : 'invalid-credential', 'The credential has ended while the request waited.', { field: 'Authorization' });
+    };
+    refuseEnded();
     const holder: Holder = { filter, warn: () => undefined, cut: leave };
     const lease = leases.hold(identity, holder);
     let found: HistoryPage;
@@ -63,7 +67,7 @@ export function historyRoutes(app: App, service: Service): void {
       reply.raw.off('close', leave);
       socket.off('end', leave);
     }
-    if (!leases.mayHold(identity, filter)) throw new Problem(identity.name === undefined ? 'unauthorized' : 'invalid-credential', 'The credential has ended while the request waited.', { field: 'Authorization' });
+    refuseEnded();
     return answer(request, reply, pageBody(found));
   }
 
