@@ -45,6 +45,11 @@ export function historyRoutes(app: App, service: Service): void {
   async function page(request: FastifyRequest, reply: FastifyReply, filter: Filter): Promise<FastifyReply> {
     const { limit, wait = 0 } = request.query as { readonly limit?: number; readonly wait?: number };
     const start = startFromRequest(request, 'start');
+    const { identity } = request.admission;
+    const refuseEnded = (): void => {
+      if (!leases.mayHold(identity, filter)) throw new Problem(identity.name === undefined ? 'unauthorized' : 'invalid-credential', 'The credential has ended while the request waited.', { field: 'Authorization' });
+    };
+    refuseEnded();
     const left = new AbortController();
     const leave = (): void => left.abort();
     const { socket } = request.raw;
@@ -52,11 +57,6 @@ export function historyRoutes(app: App, service: Service): void {
     socket.once('end', leave);
     reply.raw.once('close', leave);
     const seconds = request.method === 'HEAD' || socket.readableEnded ? 0 : wait;
-    const { identity } = request.admission;
-    const refuseEnded = (): void => {
-      if (!leases.mayHold(identity, filter)) throw new Problem(identity.name === undefined ? 'unauthorized' : 'invalid-credential', 'The credential has ended while the request waited.', { field: 'Authorization' });
-    };
-    refuseEnded();
     const holder: Holder = { filter, warn: () => undefined, cut: leave };
     const lease = leases.hold(identity, holder);
     let found: HistoryPage;
