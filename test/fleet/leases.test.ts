@@ -196,7 +196,7 @@ t.test('tokens, with Redis: what is revoked on one instance is cut on the other 
     for (const body of ['', 'x', '[]', '{}', '{"jti":""}', '{"jti":"a","sub":"b"}', '{"issuedBefore":"2999-01-01T00:00:00Z"}', '{"sub":"a","iat":1}']) {
       t.match(await one.send('POST', '/revocations', admin, body), { status: 400, body: /"code":"invalid-request"/ }, body);
     }
-    for (const query of ['after=x', 'after=-1', 'limit=0', 'limit=501', 'limit=1.5', 'aftr=1']) t.match(await one.get(`/revocations?${query}`, admin), { status: 400, body: /"code":"invalid-request"/ }, query);
+    for (const query of ['after=x', 'after=-1', 'limit=0', 'limit=501', 'limit=1.5', 'aftr=1']) t.match(await one.get(`/revocations?${query}`, admin), { status: 400, body: /"code":"invalid-(request|cursor)"/ }, query);
     await revoke({ sub: 'eve' });
     await isSentAway(stream);
   });
