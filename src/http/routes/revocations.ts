@@ -36,7 +36,7 @@ export function revocationRoutes(app: App, service: Service): void {
         after: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'The `cursor` of the page before.' })),
         limit: Type.Optional(Type.Integer({ minimum: 1, maximum: PAGE_MAX_REVOCATIONS, description: `How many at most; ${PAGE_DEFAULT_REVOCATIONS} by default.` })),
       }),
-      response: { 200: json('In the order of their last changes.', Type.Object({ revocations: Type.Array(Revocation), cursor: Type.Integer(), more: Type.Boolean() })), ...problems(...FAILURES) },
+      response: { 200: json('In the order of their last changes.', Type.Object({ revocations: Type.Array(Revocation), cursor: Type.Integer(), more: Type.Boolean() })), ...problems('invalid-cursor', ...FAILURES) },
     },
     handler: async (request, reply) => {
       const { after = 0, limit = PAGE_DEFAULT_REVOCATIONS } = request.query;
