@@ -27,7 +27,8 @@ class Simulation {
   readonly world: World;
   readonly #schedule: Schedule;
   readonly #make: Make;
-  readonly #log = new MemoryStore();
+  /** On its way an answer takes its time already. */
+  readonly #log = new MemoryStore({ turn: () => Promise.resolve() });
   readonly #troubles: Troubles;
   readonly #exchange: Exchange;
   /** By number; what was killed stays in its place until the next one has begun. */

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { epochName, Lineage, type Epoch, type LogState } from '../../src/model/epochs.ts';
 import { Message, numbered, type Draft } from '../../src/model/message.ts';
 import { believe, isRefuted, isWorthKeeping, type KnownTimes } from '../../src/store/believed-clock.ts';
@@ -29,6 +30,12 @@ export class MemoryStore implements Store {
   #oldest = 1;
   #trimmedTime = 0;
   #keptClock: number | null = null;
+  readonly #turn: () => Promise<unknown>;
+
+  /** @param turn How long an answer is on its way. */
+  constructor({ turn = setImmediate }: { turn?: () => Promise<unknown> } = {}) {
+    this.#turn = turn;
+  }
 
   open(): Promise<LogState> {
     return this.#reply(() => {
@@ -184,7 +191,7 @@ export class MemoryStore implements Store {
     if (this.failure !== undefined) throw new StoreError(this.failure, this.failure);
     // The snapshot is taken now, the answer arrives later, as with any database.
     const value = answer();
-    await new Promise((done) => setImmediate(done));
+    await this.#turn();
     return value;
   }
 }
