@@ -32,8 +32,8 @@ export function believe({ machine, kept, oldest, counted }: KnownTimes): number 
 }
 
 /**
- * Whether a count goes on from what the log remembers. Other counts do not matter: the log knows a later time, or what they began with turned out to be
- * wrong. An instance that looked at an empty log while the clock was ahead would believe that clock again, after messages were stored by the right one.
+ * Whether a count goes on from what the log remembers. Otherwise the log knows better: other instances looked later, or a message refuted what the count began
+ * with. A count from an empty log may come from any clock, so the first messages decide.
  */
 function continues({ from }: CountedTime, kept: number | null): boolean {
   return kept !== null && from >= kept && from - kept < CLOCK_KEPT_MS;
@@ -48,9 +48,8 @@ export function isWorthKeeping(believed: number, { kept, oldest }: KnownTimes): 
 }
 
 /**
- * Whether a message's time shows that what the log remembers is not the time: the message is stored by a clock that is far behind. If that clock is right, a jump
- * back to what is remembered is wrong; if it is not, the message would be too old, and its key forgotten, as soon as the clock is right. So the log remembers
- * the message's time instead, and whichever it was, nothing expires before the time for it was counted.
+ * Whether a new message's time is far behind what the log remembers, so that the log has to remember this time instead. One of two clocks was wrong, and nobody
+ * knows which. If the log believed the later one again, retention would delete the message at once, and forget its key.
  */
 export function isRefuted(kept: number | null, time: number): boolean {
   return kept !== null && kept - time > CLOCK_JUMP_MS;

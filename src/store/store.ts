@@ -151,7 +151,7 @@ export interface FoundBack {
 export interface TrimPolicy {
   /** Messages older than this are deleted, in milliseconds; 0 disables the limit. */
   readonly maxAge: number;
-  /** The time as the caller counts it. The store believes its clock where this, if it goes on from what the log remembers, or that itself is not far behind it. */
+  /** The time as the caller counts it. It helps the store to believe its clock, where it goes on from what the log remembers. */
   readonly counted?: CountedTime;
   /** While the messages have more bytes than this, the oldest are deleted; 0 disables the limit. */
   readonly maxBytes: number;
