@@ -1,6 +1,6 @@
 import { EPOCH_RANDOM_CHARACTERS, type LogState } from '../../model/epochs.ts';
 import type { Logger } from '../../runtime/logger.ts';
-import { CLOCK_JUMP_MS } from '../believed-clock.ts';
+import { CLOCK_JUMP_MS, CLOCK_KEPT_MS } from '../believed-clock.ts';
 import type { KeyStore } from '../key-store.ts';
 import { UNDERSTOOD_LEVEL } from '../level.ts';
 import { KEPT_EPOCHS, TRIM_STEP_BYTES } from '../limits.ts';
@@ -103,9 +103,10 @@ export class PostgresStore implements Store {
     return this.#lifecycle.use(this.#pgConnections).read(backCall(query, known), ([row]) => ({ ...foundBackOf(row!, query.filter), log: this.#known.state(row!, known) }));
   }
 
-  async trim({ maxAge, maxBytes, rows, latest }: TrimPolicy): Promise<Trimmed> {
+  async trim({ maxAge, maxBytes, rows, counted }: TrimPolicy): Promise<Trimmed> {
     const known = this.#known.lineage;
-    const policy = [Math.floor(maxAge), Math.floor(maxBytes), rows, TRIM_STEP_BYTES, PG_ROW_OVERHEAD_BYTES, latest === undefined ? 'NULL' : Math.floor(latest), CLOCK_JUMP_MS];
+    const latest = counted === undefined ? 'NULL' : `(SELECT ${Math.floor(counted.latest)} FROM tidings.retention r WHERE ${counted.from} - r.clock BETWEEN 0 AND ${CLOCK_KEPT_MS - 1})`;
+    const policy = [Math.floor(maxAge), Math.floor(maxBytes), rows, TRIM_STEP_BYTES, PG_ROW_OVERHEAD_BYTES, latest, CLOCK_JUMP_MS];
     return this.#lifecycle.use(this.#pgConnections).read(`SELECT * FROM tidings.trim(${[...policy, literal(newestOf(known)), UNDERSTOOD_LEVEL].join(', ')})`, ([row]) => {
       const [messages, keys, more, bytes, machine, believed] = row!;
       return {

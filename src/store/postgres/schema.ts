@@ -40,7 +40,7 @@ export const retention = tidings.table('retention', {
   bytes: number('bytes'),
   /** The time of the newest message deleted; null when none was. */
   time: bigint('time', { mode: 'number' }),
-  /** The server's clock as far as it is believed, when retention last looked at it (invariant 10); null before the first look. Milliseconds since 1970. */
+  /** The server's clock as far as retention believed it, or the time of a later message that refuted that (invariant 10). Null before the first look. Milliseconds since 1970. */
   clock: bigint('clock', { mode: 'number' }),
 });
 

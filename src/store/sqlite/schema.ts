@@ -26,7 +26,7 @@ export const retention = sqliteTable('retention', {
   bytes: integer('bytes').notNull(),
   /** The time of the newest message deleted; null when none was. */
   time: integer('time'),
-  /** The machine's clock as far as it is believed, when retention last looked at it (invariant 10); null before the first look. Milliseconds since 1970. */
+  /** The machine's clock as far as retention believed it, or the time of a later message that refuted that (invariant 10). Null before the first look. Milliseconds since 1970. */
   clock: integer('clock'),
 });
 
