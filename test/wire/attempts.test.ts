@@ -7,6 +7,7 @@ import { bearer } from '../support/keys-command.ts';
 import { RawConnection, type Answer } from '../support/raw.ts';
 import { APP, BOBS_SECRET, COOKIE, type Attempt, type Facts } from './attempts/attempt.ts';
 import { credentialAttempts } from './attempts/credentials.ts';
+import { framingAttempts } from './attempts/framing.ts';
 import { pageAttempts } from './attempts/pages.ts';
 import { topicAttempts } from './attempts/topics.ts';
 
@@ -74,7 +75,7 @@ function faultsIn(answers: readonly Answer[], { statuses }: Attempt, secrets: re
 for (const HTTP_FAST_PATH of ['on', 'off']) {
   t.test(`nothing is read, published or changed that a credential does not allow, with HTTP_FAST_PATH=${HTTP_FAST_PATH}`, async (t) => {
     const { instance, http, facts } = await prepare(t, HTTP_FAST_PATH);
-    const attempts = [topicAttempts, credentialAttempts, pageAttempts].flatMap((table) => table(facts));
+    const attempts = [topicAttempts, credentialAttempts, pageAttempts, framingAttempts].flatMap((table) => table(facts));
     const secrets = [facts.alice, facts.bob, facts.watcher, facts.root].map((key) => key.slice(-64));
     const wrong: string[] = [];
     const state = await accessState(http);
