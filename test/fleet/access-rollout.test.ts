@@ -12,6 +12,7 @@ import { bearer, createKey } from '../support/keys-command.ts';
 import { freePort } from '../support/ports.ts';
 import { versionBefore } from '../support/program-copy.ts';
 import { rounds } from '../support/rounds.ts';
+import { tempFolder } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
 /** Access control is turned on in a fleet whose version before knows none, in the order of docs/access.md, and off again. */
@@ -33,7 +34,8 @@ interface InPage {
 
 t.test('from a version without keys to AUTH=on and back, in order: no client is ever refused, and nothing is lost or doubled', { skip: before === undefined ? 'the history of this folder does not have the version before' : false }, async (t) => {
   const old = join(before!, 'src/main.ts');
-  const env = { ...ENV, DATABASE_URL: await emptyDatabase(t) };
+  // Each program is started several times: what Node has compiled of it is kept meanwhile.
+  const env = { ...ENV, DATABASE_URL: await emptyDatabase(t), NODE_COMPILE_CACHE: tempFolder(t) };
   const instances = [await startInstance(t, env, { entry: old }), await startInstance(t, env, { entry: old })] as const;
   // The shipped file names three servers. Nothing is at the last one.
   const balancer = await startHaproxy(t, [...instances.map(({ port }) => port), await freePort()]);
@@ -92,7 +94,7 @@ t.test('from a version without keys to AUTH=on and back, in order: no client is 
   t.equal(await publishInPage('by the page, with the cookie that counts'), 201);
 
   // The way back.
-  for (const instance of instances) await instance.replace(undefined, { AUTH: 'off' });
+  await Promise.all(instances.map((instance) => instance.replace(undefined, { AUTH: 'off' })));
   await load.more(MESSAGES);
   await Promise.all(instances.map((instance) => instance.replace(old)));
   await load.more(MESSAGES);

@@ -42,12 +42,13 @@ async function prepare(t: Scope, HTTP_FAST_PATH: string): Promise<Ground> {
   } };
 }
 
-/** All answers that come, until the server ends the connection, or there are as many as are expected. */
+/** All answers that come, until the server ends the connection, or there are as many as are expected. A stream that should not have been opened does not end. */
 async function answersTo(t: Test, instance: Instance, { bytes, statuses, methods }: Attempt, isHalfClosed: boolean): Promise<readonly Answer[]> {
+  const isOver = (answers: readonly Answer[]): boolean => answers.length > 0 && answers.length >= statuses.length && answers.every(({ complete, headers }) => complete || headers['content-type']?.startsWith('text/event-stream') === true);
   const connection = await RawConnection.open(t, instance);
   connection.send(bytes);
   if (isHalfClosed) connection.end();
-  await (isHalfClosed ? connection.untilClosed() : connection.answered(statuses.length, ...methods));
+  await connection.until('all answers', () => connection.closed || (!isHalfClosed && isOver(connection.answers(...methods))));
   connection.destroy();
   return connection.answers(...methods);
 }
