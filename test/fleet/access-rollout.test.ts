@@ -18,8 +18,8 @@ import { until } from '../support/until.ts';
 /** Access control is turned on in a fleet whose version before knows none, in the order of docs/access.md, and off again. */
 
 const ENV = { POLL_MS: '50', RETRY_MIN_MS: '20', RETRY_MAX_MS: '200', DRAIN_SECONDS: '1', HEARTBEAT_SECONDS: '1' };
-const STREAMS = rounds(12, 60);
-const MESSAGES = rounds(20, 200);
+const STREAMS = rounds(6, 60);
+const MESSAGES = rounds(10, 200);
 /** Most of the time goes by while instances start: publishers leave them the machine. */
 const THINK_MS = 40;
 const COOKIE = 'tidings';
@@ -49,7 +49,7 @@ t.test('from a version without keys to AUTH=on and back, in order: no client is 
     source.onerror = () => { seen.closed ||= source.readyState === EventSource.CLOSED; };
   })()`);
   const inPage = (): Promise<InPage> => page.evaluate<InPage>('window.seen');
-  const load = new Load(t, { urls: instances.map(({ url }) => url), random: seeded(t), publishers: 4, streams: STREAMS, cutEvery: 8, think: THINK_MS });
+  const load = new Load(t, { urls: instances.map(({ url }) => url), random: seeded(t), publishers: 3, streams: STREAMS, cutEvery: 8, think: THINK_MS });
   const publishInPage = async (text: string): Promise<number> => {
     const topic = 'shops.oslo.news';
     const notes = load.publishers.note([{ topic, text }]);
