@@ -42,7 +42,7 @@ export interface Admission {
 
 /** All rules, in the order in which they are asked. The first objection counts. */
 export const RULES: readonly Rule[] = [
-  urlLength, hostMissing, repeatedHeader, unknownHost, pathOrMethod, foreignPage, identified, entitled, queryEncoding, repeatedParameter, mistakenParameter, drain, lengthMissing, contentHeaders, accepted, bodyLength,
+  urlLength, fragment, hostMissing, repeatedHeader, unknownHost, pathOrMethod, foreignPage, identified, entitled, queryEncoding, repeatedParameter, mistakenParameter, drain, lengthMissing, contentHeaders, accepted, bodyLength,
 ];
 
 export class AdmissionPolicy {
@@ -111,6 +111,11 @@ function asError(error: unknown): Error {
 
 function urlLength({ url }: RequestHead): Problem | undefined {
   return url.length > URL_MAX_BYTES ? new Problem('uri-too-long', `The URL is longer than ${URL_MAX_BYTES} bytes.`) : undefined;
+}
+
+/** No client sends a fragment (RFC 9112, section 3.2). Some proxies end the path there, others pass it on: they would disagree with the router about what is asked for. */
+function fragment({ url }: RequestHead): Problem | undefined {
+  return url.includes('#') ? new Problem('invalid-request', 'The URL has a fragment; a # in a path or a query is written %23.') : undefined;
 }
 
 /** RFC 9112, section 3.2. Node would answer this by itself, without a body. */

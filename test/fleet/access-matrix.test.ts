@@ -1,16 +1,14 @@
 import { get } from 'node:http';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { t, type Test } from 'tap';
 import { makeApiKey } from '../../src/access/api-key.ts';
 import { ENDPOINTS, type Endpoint } from '../../src/http/endpoints.ts';
 import { CREDENTIALS, expectedOf, matrix, type CredentialKind, type Facts, type MatrixRow } from '../support/access-cases.ts';
+import { accessFile, accessState, makeKey, ROOT, WATCHER } from '../support/access-state.ts';
 import { Http, type Answer } from '../support/http.ts';
 import { startInstance, type Instance } from '../support/instance.ts';
 import { startPostgres } from '../support/postgres.ts';
 import { bearer } from '../support/keys-command.ts';
 import { startRedis } from '../support/redis.ts';
-import { tempFolder } from '../support/temp.ts';
 import { hs256, SECRET } from '../support/tokens.ts';
 import { until } from '../support/until.ts';
 
@@ -19,40 +17,18 @@ import { until } from '../support/until.ts';
  * the keys as they were.
  */
 
-const ROOT = makeApiKey();
-const WATCHER = makeApiKey();
-
-/** An administrator, and one who may read everything: both declared, so that they are there before the first key. */
-function accessFile(t: Test): string {
-  const path = join(tempFolder(t), 'access.json');
-  const entry = ({ id, digest }: typeof ROOT, more: object): object => ({ id, sha256: digest.toString('hex'), ...more });
-  writeFileSync(path, JSON.stringify({ keys: [entry(ROOT, { name: 'root', admin: true }), entry(WATCHER, { name: 'watcher', publish: ['matrix.>'], subscribe: ['>'] })] }));
-  return path;
-}
-
 /** A token that an application made. It is good for an hour. */
 function token(tidings: object, { secret = SECRET, ageSeconds = 0 } = {}): string {
   const iat = Math.floor(Date.now() / 1000) - ageSeconds;
   return hs256({ sub: 'matrix', iat, exp: iat + 3600, tidings }, {}, secret);
 }
 
-interface MadeKey {
-  readonly id: string;
-  readonly key: string;
-}
-
-async function make(http: Http, request: object): Promise<MadeKey> {
-  const { status, body } = await http.send('POST', '/keys', { ...bearer(ROOT.text), 'content-type': 'application/json' }, JSON.stringify(request));
-  if (status !== 201) throw new Error(`${status} ${body}`);
-  return JSON.parse(body) as MadeKey;
-}
-
 /** The header of each kind of credential. */
 async function credentials(http: Http): Promise<Record<CredentialKind, Record<string, string>>> {
-  const right = await make(http, { name: 'right', publish: ['matrix.>'], subscribe: ['matrix.>'] });
-  const narrow = await make(http, { name: 'narrow', publish: ['other'], subscribe: ['other', 'matrix'] });
-  const revoked = await make(http, { name: 'revoked', publish: ['>'], subscribe: ['>'], admin: true });
-  const expired = await make(http, { name: 'expired', publish: ['>'], subscribe: ['>'], admin: true, expiresInSeconds: 1 });
+  const right = await makeKey(http, { name: 'right', publish: ['matrix.>'], subscribe: ['matrix.>'] });
+  const narrow = await makeKey(http, { name: 'narrow', publish: ['other'], subscribe: ['other', 'matrix'] });
+  const revoked = await makeKey(http, { name: 'revoked', publish: ['>'], subscribe: ['>'], admin: true });
+  const expired = await makeKey(http, { name: 'expired', publish: ['>'], subscribe: ['>'], admin: true, expiresInSeconds: 1 });
   await http.send('DELETE', `/keys/${revoked.id}`, bearer(ROOT.text));
   await until('the key has expired', async () => (await http.get('/messages?topic=a', bearer(expired.key))).status === 401);
   return {
@@ -86,22 +62,9 @@ function statusOf(instance: Instance, http: Http, method: string, { path, body, 
   });
 }
 
-/** All that a request could have changed, and should not have. */
-async function snapshot(http: Http): Promise<string> {
-  const read = async (path: string, key: string): Promise<string> => {
-    const { status, body } = await http.get(path, bearer(key));
-    if (status !== 200) throw new Error(`${path}: ${status} ${body}`);
-    return body;
-  };
-  const { cursor } = JSON.parse(await read('/messages?topic=%3E&limit=1000', WATCHER.text)) as { cursor: string };
-  const keys = (JSON.parse(await read('/keys?limit=500', ROOT.text)) as { keys: { id: string; revoked?: string }[] }).keys.map(({ id, revoked }) => `${id} ${revoked ?? ''}`);
-  const opened = /^tidings_streams_opened_total (\d+)$/m.exec(await read('/metrics', ROOT.text))?.[1];
-  return JSON.stringify({ cursor, keys, opened });
-}
-
 async function facts(http: Http): Promise<Facts> {
   const published = await http.send('POST', '/topics/matrix.a', bearer(WATCHER.text), 'there');
-  const { id } = await make(http, { name: 'to be rotated and revoked', publish: ['a'] });
+  const { id } = await makeKey(http, { name: 'to be rotated and revoked', publish: ['a'] });
   return { message: (JSON.parse(published.body) as { id: string }).id, key: id };
 }
 
@@ -114,7 +77,7 @@ const WITHOUT_ENDPOINT: readonly CredentialKind[] = ['none', 'right', 'administr
 const paths = Map.groupBy(Object.values<Endpoint>(ENDPOINTS), ({ url }) => url);
 
 async function play(t: Test, env: Readonly<Record<string, string>>): Promise<void> {
-  const instance = await startInstance(t, { ACCESS_FILE: accessFile(t), JWT_SECRET: SECRET, LOG_LEVEL: 'debug', ...env });
+  const instance = await startInstance(t, { ACCESS_FILE: accessFile(t, ['matrix.>']), JWT_SECRET: SECRET, LOG_LEVEL: 'debug', ...env });
   const http = new Http(t, instance.url);
   const headers = await credentials(http);
   const wrong: string[] = [];
@@ -132,9 +95,9 @@ async function play(t: Test, env: Readonly<Record<string, string>>): Promise<voi
       };
       const kinds = has ? CREDENTIALS : WITHOUT_ENDPOINT;
       const [denied, allowed] = [kinds.filter((kind) => expected(kind) >= 400), kinds.filter((kind) => expected(kind) < 400)];
-      const before = await snapshot(http);
+      const before = await accessState(http);
       for (const kind of denied) await ask(kind);
-      if (await snapshot(http) !== before) wrong.push(`${method} ${row.path}: something changed, though nobody was allowed to`);
+      if (await accessState(http) !== before) wrong.push(`${method} ${row.path}: something changed, though nobody was allowed to`);
       refused += denied.length;
       for (const kind of allowed) await ask(kind);
     }

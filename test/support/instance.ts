@@ -37,7 +37,7 @@ export class Instance {
   /** Its working directory; without DATABASE_URL its database is there, unless the tests run on PostgreSQL. */
   readonly folder: string;
   readonly #scope: Scope;
-  readonly #env: Readonly<Record<string, string>>;
+  #env: Readonly<Record<string, string>>;
   readonly #ready: ((instance: Instance) => boolean | Promise<boolean>) | undefined;
   readonly #by: readonly string[];
   #entry: string | undefined;
@@ -86,9 +86,10 @@ export class Instance {
     await this.started(ready);
   }
 
-  /** Ends it in order, and starts another version of the program in its place, which is restarted from then on. Without an entry point, this one. */
-  async replace(entry?: string): Promise<void> {
+  /** Ends it in order, and starts another version of the program in its place, which is restarted from then on. Without an entry point, this one. @param env Settings that change. */
+  async replace(entry?: string, env: Readonly<Record<string, string>> = {}): Promise<void> {
     this.#entry = entry;
+    this.#env = { ...this.#env, ...env };
     await this.restart('SIGTERM');
   }
 

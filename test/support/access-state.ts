@@ -1,0 +1,44 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { makeApiKey, type MadeKey } from '../../src/access/api-key.ts';
+import type { Http } from './http.ts';
+import { bearer } from './keys-command.ts';
+import { tempFolder, type Scope } from './temp.ts';
+
+/** An administrator, and one who may read everything: both are declared, so that they are there before the first key. */
+export const ROOT = makeApiKey();
+export const WATCHER = makeApiKey();
+
+/** A file for `ACCESS_FILE`, which declares them. @param publish What the watcher may publish to. */
+export function accessFile(t: Scope, publish: readonly string[]): string {
+  const path = join(tempFolder(t), 'access.json');
+  const entry = ({ id, digest }: MadeKey, more: object): object => ({ id, sha256: digest.toString('hex'), ...more });
+  writeFileSync(path, JSON.stringify({ keys: [entry(ROOT, { name: 'root', admin: true }), entry(WATCHER, { name: 'watcher', publish, subscribe: ['>'] })] }));
+  return path;
+}
+
+/** A key that the administrator has made over HTTP. */
+export interface StoredKey {
+  readonly id: string;
+  readonly key: string;
+}
+
+export async function makeKey(http: Http, request: object): Promise<StoredKey> {
+  const { status, body } = await http.send('POST', '/keys', { ...bearer(ROOT.text), 'content-type': 'application/json' }, JSON.stringify(request));
+  if (status !== 201) throw new Error(`${status} ${body}`);
+  return JSON.parse(body) as StoredKey;
+}
+
+/** All that a request could have changed, and should not have: the log, the keys, and how many streams were opened. */
+export async function accessState(http: Http): Promise<string> {
+  const read = async (path: string, key: string): Promise<string> => {
+    const { status, body } = await http.get(path, bearer(key));
+    if (status !== 200) throw new Error(`${path}: ${status} ${body}`);
+    return body;
+  };
+  const { cursor } = JSON.parse(await read('/messages?topic=%3E&last=1', WATCHER.text)) as { cursor: string };
+  // When a key was last used is written down some time after its use.
+  const keys = (JSON.parse(await read('/keys?limit=500', ROOT.text)) as { keys: { lastUsed?: string }[] }).keys.map((key) => ({ ...key, lastUsed: undefined }));
+  const opened = /^tidings_streams_opened_total (\d+)$/m.exec(await read('/metrics', ROOT.text))?.[1];
+  return JSON.stringify({ cursor, keys, opened });
+}
