@@ -44,9 +44,9 @@ export class Owners {
   of(credential: { readonly permissions: Permissions }, { scope, name }: { readonly scope: string; readonly name: string }): Identity {
     const known = this.#made.get(credential);
     if (known !== undefined) return known;
-    const { publish, subscribe, admin } = credential.permissions;
+    const { publish, subscribe, admin, operate } = credential.permissions;
     const grant = new ScopedGrant({ publish: [...publish, ...this.#public.publicPublish], subscribe: [...subscribe, ...this.#public.publicTopics] });
-    const identity = { grant, mayAdminister: admin, mayOperate: admin, scope, name };
+    const identity = { grant, mayAdminister: admin, mayOperate: admin || operate, scope, name };
     this.#made.set(credential, identity);
     return identity;
   }

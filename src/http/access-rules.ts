@@ -50,7 +50,7 @@ export function entitled({ endpoint, url }: RequestHead, _premises: Premises, { 
   switch (endpoint?.access) {
     case undefined: case 'health': return undefined;
     case 'administration': return identity.mayAdminister ? undefined : administratorMissing(identity);
-    case 'operations': return identity.mayOperate ? undefined : administratorMissing(identity);
+    case 'operations': return identity.mayOperate ? undefined : operatorMissing(identity);
     case 'messages': return messagesProblem(endpoint, url, identity);
   }
 }
@@ -60,10 +60,18 @@ function messagesProblem(endpoint: Endpoint, url: string, { grant }: Identity): 
   return endpoint === ENDPOINTS.publish ? publishProblem(grant, [{ topic: topicIn(url) }]) : undefined;
 }
 
-function administratorMissing({ name }: Identity): Problem {
+function administratorMissing(identity: Identity): Problem {
+  return missing(identity, 'This takes the credential of an administrator');
+}
+
+function operatorMissing(identity: Identity): Problem {
+  return missing(identity, 'This takes a credential that may operate, or the one of an administrator');
+}
+
+function missing({ name }: Identity, sentence: string): Problem {
   return name === undefined
-    ? new Problem('unauthorized', 'This takes the credential of an administrator: Authorization: Bearer with a key or token.', { field: 'Authorization' })
-    : new Problem('forbidden', 'This takes the credential of an administrator.', { field: 'Authorization' });
+    ? new Problem('unauthorized', `${sentence}: Authorization: Bearer with a key or token.`, { field: 'Authorization' })
+    : new Problem('forbidden', `${sentence}.`, { field: 'Authorization' });
 }
 
 /** The topic in a path, as the router decodes it. */

@@ -10,25 +10,25 @@ import { rounds } from '../support/rounds.ts';
 import { claims, EC, ED, hs256, NOW, pem, refused, RSA, SECONDS, SECRET, token, verifier } from '../support/tokens.ts';
 
 t.test('a token says whom it is about and what that one may do', async (t) => {
-  t.same(await verifier({ JWT_SECRET: SECRET }).verify(hs256(claims({ sub: 'bob@example.com', jti: 'token-1', tidings: { publish: ['news', 'user.{sub}.in'], subscribe: ['user.{sub}.>', 'public.*'], admin: true } }))), {
+  t.same(await verifier({ JWT_SECRET: SECRET }).verify(hs256(claims({ sub: 'bob@example.com', jti: 'token-1', tidings: { publish: ['news', 'user.{sub}.in'], subscribe: ['user.{sub}.>', 'public.*'], admin: true, operate: true } }))), {
     subject: 'bob@example.com',
-    permissions: { publish: ['news', 'user.bob~40example~2Ecom.in'], subscribe: ['user.bob~40example~2Ecom.>', 'public.*'], admin: true },
+    permissions: { publish: ['news', 'user.bob~40example~2Ecom.in'], subscribe: ['user.bob~40example~2Ecom.>', 'public.*'], admin: true, operate: true },
     issuedAt: NOW - 10_000, expires: NOW + 3_660_000, tokenId: 'token-1',
   });
 });
 
 t.test('a token without the claim, or with less of it, may do nothing more', async (t) => {
   const jwt = verifier({ JWT_SECRET: SECRET });
-  for (const tidings of [undefined, {}, { publish: [], subscribe: [], admin: false }]) {
-    t.match(await jwt.verify(hs256(claims({ tidings }))), { subject: 'alice', permissions: { publish: [], subscribe: [], admin: false }, tokenId: undefined });
+  for (const tidings of [undefined, {}, { publish: [], subscribe: [], admin: false, operate: false }]) {
+    t.match(await jwt.verify(hs256(claims({ tidings }))), { subject: 'alice', permissions: { publish: [], subscribe: [], admin: false, operate: false }, tokenId: undefined });
   }
-  t.match(await jwt.verify(hs256(claims({ tidings: { subscribe: ['a'] } }))), { permissions: { publish: [], subscribe: ['a'], admin: false } });
+  t.match(await jwt.verify(hs256(claims({ tidings: { subscribe: ['a'] } }))), { permissions: { publish: [], subscribe: ['a'], admin: false, operate: false } });
 });
 
 t.test('JWT_CLAIM names the claim, whatever its name is', async (t) => {
   const jwt = verifier({ JWT_SECRET: SECRET, JWT_CLAIM: 'https://example.com/tidings' });
   t.match(await jwt.verify(hs256(claims({ 'https://example.com/tidings': { subscribe: ['a'] } }))), { permissions: { publish: [], subscribe: ['a'] } });
-  for (const JWT_CLAIM of ['constructor', '__proto__', 'toString']) t.match(await verifier({ JWT_SECRET: SECRET, JWT_CLAIM }).verify(hs256()), { permissions: { publish: [], subscribe: [], admin: false } }, JWT_CLAIM);
+  for (const JWT_CLAIM of ['constructor', '__proto__', 'toString']) t.match(await verifier({ JWT_SECRET: SECRET, JWT_CLAIM }).verify(hs256()), { permissions: { publish: [], subscribe: [], admin: false, operate: false } }, JWT_CLAIM);
 });
 
 t.test('each kind of key checks the tokens of its algorithm', async (t) => {

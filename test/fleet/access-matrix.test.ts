@@ -51,6 +51,7 @@ async function make(http: Http, request: object): Promise<MadeKey> {
 async function credentials(http: Http): Promise<Record<CredentialKind, Record<string, string>>> {
   const right = await make(http, { name: 'right', publish: ['matrix.>'], subscribe: ['matrix.>'] });
   const narrow = await make(http, { name: 'narrow', publish: ['other'], subscribe: ['other', 'matrix'] });
+  const operator = await make(http, { name: 'operator', operate: true });
   const revoked = await make(http, { name: 'revoked', publish: ['>'], subscribe: ['>'], admin: true });
   const expired = await make(http, { name: 'expired', publish: ['>'], subscribe: ['>'], admin: true, expiresInSeconds: 1 });
   await http.send('DELETE', `/keys/${revoked.id}`, bearer(ROOT.text));
@@ -64,11 +65,13 @@ async function credentials(http: Http): Promise<Record<CredentialKind, Record<st
     revoked: bearer(revoked.key),
     narrow: bearer(narrow.key),
     right: bearer(right.key),
+    operator: bearer(operator.key),
     administrator: bearer(ROOT.text),
     'bad-token': bearer(token({ publish: ['>'], subscribe: ['>'], admin: true }, { secret: `${SECRET}!` })),
     'expired-token': bearer(token({ publish: ['>'], subscribe: ['>'], admin: true }, { ageSeconds: 7200 })),
     'narrow-token': bearer(token({ publish: ['other'], subscribe: ['other', 'matrix'] })),
     'right-token': bearer(token({ publish: ['{sub}.>'], subscribe: ['{sub}.>'] })),
+    'operator-token': bearer(token({ operate: true })),
     'administrator-token': bearer(token({ admin: true })),
   };
 }
