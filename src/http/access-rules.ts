@@ -13,6 +13,9 @@ import type { Premises, Sender } from './rule.ts';
 /** Whom no rule has identified. */
 export const NOBODY = anonymous({ publicTopics: [], publicPublish: [] });
 
+/** Whom the listener for operations lets in: everybody who reaches it. */
+const OPERATOR: Identity = { ...NOBODY, mayOperate: true };
+
 const HEADER_ONLY = { cookie: undefined, isQueryTaken: false } as const;
 
 /**
@@ -21,6 +24,10 @@ const HEADER_ONLY = { cookie: undefined, isQueryTaken: false } as const;
 export function identified(request: RequestHead, { access, config }: Premises, sender: Sender): Problem | undefined | Promise<Problem | undefined> {
   const purpose = request.endpoint?.access;
   if (purpose === undefined) return undefined;
+  if (request.listener === 'operations') {
+    sender.identity = OPERATOR;
+    return undefined;
+  }
   const take = (identity: Identity | Problem): Problem | undefined => {
     if (identity instanceof Problem) return identity;
     sender.identity = identity;

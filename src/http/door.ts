@@ -7,7 +7,8 @@ import type { Endpoint } from './endpoints.ts';
 import { takeHandedOver } from './handed-over.ts';
 import { discardBody } from './input/body.ts';
 import type { Query } from './input/query-string.ts';
-import type { RequestHead } from './request-head.ts';
+import { listenerOf } from './operations-server.ts';
+import type { Listener, RequestHead } from './request-head.ts';
 import type { App } from './service.ts';
 import { claim, isClaimed, passOver } from './takeover.ts';
 
@@ -105,6 +106,10 @@ class OrdinaryHead implements RequestHead {
 
   get method(): string {
     return this.#request.method;
+  }
+
+  get listener(): Listener {
+    return listenerOf(this.#request.raw.socket);
   }
 
   get url(): string {

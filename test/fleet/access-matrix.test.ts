@@ -3,10 +3,10 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { t, type Test } from 'tap';
 import { makeApiKey } from '../../src/access/api-key.ts';
-import { ENDPOINTS, type Endpoint } from '../../src/http/endpoints.ts';
+import { ENDPOINTS, isForOperators, type Endpoint } from '../../src/http/endpoints.ts';
 import { CREDENTIALS, expectedOf, matrix, type CredentialKind, type Facts, type MatrixRow } from '../support/access-cases.ts';
 import { Http, type Answer } from '../support/http.ts';
-import { startInstance, type Instance } from '../support/instance.ts';
+import { operationsUrl, startInstance, type Instance } from '../support/instance.ts';
 import { startPostgres } from '../support/postgres.ts';
 import { bearer } from '../support/keys-command.ts';
 import { startRedis } from '../support/redis.ts';
@@ -117,7 +117,7 @@ const WITHOUT_ENDPOINT: readonly CredentialKind[] = ['none', 'right', 'administr
 const paths = Map.groupBy(Object.values<Endpoint>(ENDPOINTS), ({ url }) => url);
 
 async function play(t: Test, env: Readonly<Record<string, string>>): Promise<void> {
-  const instance = await startInstance(t, { ACCESS_FILE: accessFile(t), JWT_SECRET: SECRET, LOG_LEVEL: 'debug', ...env });
+  const instance = await startInstance(t, { ACCESS_FILE: accessFile(t), JWT_SECRET: SECRET, LOG_LEVEL: 'debug', OPS_PORT: '0', ...env });
   const http = new Http(t, instance.url);
   const headers = await credentials(http);
   const wrong: string[] = [];
@@ -142,11 +142,31 @@ async function play(t: Test, env: Readonly<Record<string, string>>): Promise<voi
       for (const kind of allowed) await ask(kind);
     }
   }
+  await playOperations(t, new Http(t, operationsUrl(instance)), http, headers);
   t.same(wrong, []);
   t.ok(refused > 250, `${refused} were refused`);
   const secrets = Object.values(headers).flatMap(({ authorization }) => authorization === undefined ? [] : [authorization.slice(-40)]);
   t.same(secrets.filter((secret) => secret.length > 20 && instance.output.includes(secret)), [], 'no secret is in its output');
   t.match(await challenge(http), { status: 401, headers: { 'www-authenticate': 'Bearer realm="tidings"' } });
+}
+
+/** The other listener: the same for everybody, whatever their credential. */
+async function playOperations(t: Test, operations: Http, http: Http, headers: Readonly<Record<CredentialKind, Record<string, string>>>): Promise<void> {
+  const wrong: string[] = [];
+  const rows = matrix(await facts(http));
+  const before = await snapshot(http);
+  for (const [name, endpoint] of Object.entries<Endpoint>(ENDPOINTS)) {
+    const { path, body, type } = rows[name as keyof typeof ENDPOINTS];
+    for (const method of METHODS) {
+      const expected = !isForOperators(endpoint) ? 404 : endpoint.methods.some((one) => one === method) ? 200 : 405;
+      for (const kind of ['none', 'malformed', 'administrator'] as const) {
+        const { status } = await operations.send(method, path, { ...headers[kind], ...(type === undefined ? {} : { 'content-type': type }) }, method.startsWith('P') ? body : undefined);
+        if (status !== expected) wrong.push(`${method} ${path} for operations with ${kind}: ${status} and not ${expected}`);
+      }
+    }
+  }
+  if (await snapshot(http) !== before) wrong.push('something changed through the listener for operations');
+  t.same(wrong, []);
 }
 
 function challenge(http: Http): Promise<Answer> {

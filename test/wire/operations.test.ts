@@ -1,10 +1,13 @@
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
 import { openStream } from '../support/client.ts';
 import { Http } from '../support/http.ts';
-import { startInstance, type Instance } from '../support/instance.ts';
+import { operationsUrl, startInstance, type Instance } from '../support/instance.ts';
 import { freePort } from '../support/ports.ts';
+import { RawConnection, requestBytes } from '../support/raw.ts';
 import { tempFolder } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
@@ -218,4 +221,28 @@ await t.test('an instance that is told to end is not ready, but answers until it
   t.equal((await stream.ended).clean, false);
   t.equal(stream.events.at(-1)!.event, '$busy');
   t.strictSame(await leaving.exited, { code: 0, signal: null });
+});
+
+await t.test('the listener for operations opens before the other one, and is there until the end', async (t) => {
+  const leaving = await startInstance(t, { OPS_PORT: '0', DRAIN_SECONDS: '60' });
+  t.ok(leaving.output.indexOf('operations are answered at') < leaving.output.indexOf('HTTP answers at'));
+  const operations = new Http(t, operationsUrl(leaving));
+  t.match(JSON.parse((await operations.get('/readyz')).body), { status: 'ready', detail: { database: 'up' } });
+  const late = await RawConnection.open(t, leaving);
+  late.send(requestBytes('POST', '/topics/a', { 'Content-Length': '4' }, 'la'));
+  leaving.kill('SIGTERM');
+  await leaving.says('draining');
+  await until('it takes no connection any more', async () => {
+    const socket = connect({ port: leaving.port, host: '127.0.0.1' });
+    const isTaken = await once(socket, 'connect').then(() => true, () => false);
+    socket.destroy();
+    return !isTaken;
+  });
+  const { status, body } = await operations.get('/readyz');
+  t.match([status, JSON.parse(body)], [503, { status: 'draining' }]);
+  t.equal(await operations.metric('draining'), 1);
+  late.send('te');
+  t.match(await late.answered(1, 'POST'), [{ status: 201 }]);
+  t.strictSame(await leaving.exited, { code: 0, signal: null });
+  await t.rejects(operations.get('/readyz'));
 });
