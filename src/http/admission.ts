@@ -43,7 +43,7 @@ export interface Admission {
 
 /** All rules, in the order in which they are asked. The first objection counts. */
 export const RULES: readonly Rule[] = [
-  urlLength, hostMissing, repeatedHeader, unknownHost, otherListener, pathOrMethod, foreignPage, identified, entitled, queryEncoding, repeatedParameter, mistakenParameter, drain, lengthMissing, contentHeaders, accepted, bodyLength,
+  urlLength, hostMissing, repeatedHeader, unknownHost, otherListener, pathOrMethod, foreignPage, identified, entitled, queryEncoding, repeatedParameter, mistakenParameter, expectation, drain, lengthMissing, contentHeaders, accepted, bodyLength,
 ];
 
 export class AdmissionPolicy {
@@ -221,6 +221,12 @@ function foreignPage(request: RequestHead, { config }: Premises): Problem | unde
   const { method, headers } = request;
   if (isSafe(method, headers) || !isForeignPage(headers, allowedOrigins(request, config))) return undefined;
   return new Problem('cross-origin', foreignPageDetail(headers), { field: headers.origin === undefined ? 'Sec-Fetch-Site' : 'Origin' });
+}
+
+/** RFC 9110, section 10.1.1. HTTP/1.0 has no expectations: one that is there is somebody else's. */
+function expectation({ headers: { expect }, httpVersion }: RequestHead): Problem | undefined {
+  if (expect === undefined || httpVersion === '1.0' || expect.toLowerCase() === '100-continue') return undefined;
+  return new Problem('expectation-failed', 'Expect may be 100-continue here, and nothing else.', { field: 'Expect' });
 }
 
 /** A draining instance still takes publishes, and answers what reads; only streams would not last. */
