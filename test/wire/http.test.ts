@@ -1,4 +1,5 @@
 import t from 'tap';
+import { SECURITY_HEADERS } from '../../src/http/output/security-headers.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { exchange, RawConnection, requestBytes } from '../support/raw.ts';
@@ -289,7 +290,7 @@ await t.test('the head of a stream says what it is and that nothing may hold it 
       const { date, connection: persistence, ...headers } = connection.answers('GET')[0]!.headers;
       t.match(date, / GMT$/);
       t.strictSame(headers, {
-        'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no', 'x-content-type-options': 'nosniff', 'transfer-encoding': 'chunked',
+        'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no', ...SECURITY_HEADERS, 'transfer-encoding': 'chunked',
       }, `${path} ${JSON.stringify(accept)}`);
       // Who will get the last chunk must not think that the connection goes on after it.
       t.equal(persistence, accept === STREAM ? 'keep-alive' : 'close');
