@@ -108,7 +108,7 @@ async function makeStore(): Promise<Store & { readonly keys: KeyStore }> {
 /** Loads what checks tokens only where a setting names their key. */
 async function makeTokens(): Promise<TokenVerifier> {
   const [{ JwtVerifier }, { TokenIdentities }] = await Promise.all([import('./access/jwt.ts'), import('./access/token-identities.ts')]);
-  return new TokenIdentities(new JwtVerifier({ config, clock, now: () => Date.now(), logger }), accessSettings);
+  return new TokenIdentities(new JwtVerifier({ config, clock, now: () => Date.now(), logger, counters }), accessSettings);
 }
 
 /** Loads ioredis only where it is used: that takes a while. */

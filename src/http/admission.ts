@@ -4,6 +4,7 @@ import type { Identity } from '../access/identity.ts';
 import { Problem, type ProblemCode } from '../model/problem.ts';
 import { isLoopback } from '../config/loopback.ts';
 import type { Origins } from '../config/origins.ts';
+import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { entitled, identified, NOBODY } from './access-rules.ts';
 import { clientAddress } from './client-address.ts';
@@ -47,12 +48,14 @@ export const RULES: readonly Rule[] = [
 ];
 
 export class AdmissionPolicy {
+  readonly #counters: Pick<Counters, 'turnAway'>;
   readonly #premises: Premises;
   readonly #rules: readonly Rule[];
   readonly #keptOut: KeptOut;
 
-  constructor(premises: Premises & { readonly logger: Pick<Logger, 'info'> }, rules: readonly Rule[] = RULES) {
+  constructor(premises: Premises & { readonly logger: Pick<Logger, 'info'>; readonly counters: Pick<Counters, 'turnAway'> }, rules: readonly Rule[] = RULES) {
     this.#premises = premises;
+    this.#counters = premises.counters;
     this.#keptOut = new KeptOut(premises.logger);
     this.#rules = rules;
   }
@@ -85,6 +88,7 @@ export class AdmissionPolicy {
     const origins = allowedOrigins(request, config);
     const client = (): string => clientAddress(request.headers, peer, config.TRUST_PROXY);
     const code = objection instanceof Problem ? objection.code : undefined;
+    if (objection !== undefined) this.#counters.turnAway(code ?? 'internal');
     if (code === 'unknown-host') this.#keptOut.host(request, client);
     else if (objection !== undefined && request.endpoint?.access === 'administration' && (code === 'forbidden' || code === 'unauthorized')) this.#keptOut.administration(request, identity.name, client);
     else if (code === 'invalid-credential') this.#keptOut.credential(reasonOf(objection!), request, client);

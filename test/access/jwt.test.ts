@@ -7,6 +7,7 @@ import { readConfig } from '../../src/config/config.ts';
 import { TestClock } from '../support/clock.ts';
 import { quietLogger, recordingLogger } from '../support/logger.ts';
 import { rounds } from '../support/rounds.ts';
+import { Counters } from '../../src/runtime/counters.ts';
 import { claims, EC, ED, hs256, NOW, pem, refused, RSA, SECONDS, SECRET, token, verifier } from '../support/tokens.ts';
 
 t.test('a token says whom it is about and what that one may do', async (t) => {
@@ -78,7 +79,7 @@ t.test('the examples of the RFCs have good signatures, and nothing else of them 
       'eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg', 'ERR_JWT_INVALID'],
   ] as const) {
     const config = readConfig(settings, { dotenv: false });
-    const jwt = new JwtVerifier({ config: where.endsWith('A.1') ? { ...config, JWT_SECRET: secret } : config, clock: new TestClock(), now: () => 1_300_819_000_000, logger: quietLogger });
+    const jwt = new JwtVerifier({ config: where.endsWith('A.1') ? { ...config, JWT_SECRET: secret } : config, clock: new TestClock(), now: () => 1_300_819_000_000, logger: quietLogger, counters: new Counters() });
     t.match(await refused(jwt, text), { refusal: 'bad', message: reason }, `${where}: the signature is good`);
     const [header, payload, signature] = text.split('.') as [string, string, string];
     const other = `${header}.${payload}.${signature[0] === 'a' ? 'b' : 'a'}${signature.slice(1)}`;
