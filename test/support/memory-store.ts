@@ -123,7 +123,8 @@ export class MemoryStore implements Store {
         if (messages.length >= limit || bytes >= maxBytes) return { messages, scanned, log: this.log(), examined: messages.length };
         scanned = message.seq;
         if (filter !== undefined && !filter.matches(message.topic)) continue;
-        messages.push(new Message(message.epoch, message.seq, message.time, message.expires, withoutData ? { ...message, data: new Uint8Array() } : message));
+        const { topic, event, json, data } = message;
+        messages.push(new Message(message.epoch, message.seq, message.time, message.expires, { topic, event, json, data: withoutData ? new Uint8Array() : data }));
         bytes += message.data.length;
       }
       return { messages, scanned: Math.min(scanned, Math.max(this.head, 0)), log: this.log(), examined: messages.length };
