@@ -10,7 +10,7 @@ import { configure, exitIfWrong } from './config/config.ts';
 import { connectionsThatFit, streamsThatFit } from './config/file-limit.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { Health } from './health.ts';
-import { OTHER_MAX_CONNECTIONS } from './http/server-limits.ts';
+import { OPERATIONS_MAX_CONNECTIONS, OTHER_MAX_CONNECTIONS } from './http/server-limits.ts';
 import type { Service } from './http/service.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { MessageLog } from './log/log.ts';
@@ -80,7 +80,7 @@ const health = new Health({ lifecycle, bus, log, delivery });
 
 const service: Service = {
   config, logger, counters, metrics, access, keys,
-  maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0),
+  maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, (database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0) + (config.OPS_PORT === undefined ? 0 : OPERATIONS_MAX_CONNECTIONS)),
   publisher: log.publisher,
   starts: log.starts,
   streams: delivery.streams,
@@ -95,8 +95,9 @@ const service: Service = {
 // The HTTP side is most of what is loaded: meanwhile SQLite's thread opens the log. PostgreSQL would be asked from this thread, which on a busy
 // machine would then be too late to hear the answer.
 const early = database.kind === 'sqlite' ? lifecycle.openLog() : undefined;
-const { buildApp } = await import('./http/app.ts');
-await lifecycle.serve(buildApp(service), early ?? lifecycle.openLog());
+const [{ buildApp }, { buildOperationsServer }] = await Promise.all([import('./http/app.ts'), import('./http/operations-server.ts')]);
+const app = buildApp(service);
+await lifecycle.serve({ app, operations: config.OPS_PORT === undefined ? undefined : buildOperationsServer(app) }, early ?? lifecycle.openLog());
 
 /** Loads only the driver that is used. */
 async function makeStore(): Promise<Store & { readonly keys: KeyStore }> {
@@ -107,7 +108,7 @@ async function makeStore(): Promise<Store & { readonly keys: KeyStore }> {
 /** Loads what checks tokens only where a setting names their key. */
 async function makeTokens(): Promise<TokenVerifier> {
   const [{ JwtVerifier }, { TokenIdentities }] = await Promise.all([import('./access/jwt.ts'), import('./access/token-identities.ts')]);
-  return new TokenIdentities(new JwtVerifier({ config, clock, now: () => Date.now(), logger }), accessSettings);
+  return new TokenIdentities(new JwtVerifier({ config, clock, now: () => Date.now(), logger, counters }), accessSettings);
 }
 
 /** Loads ioredis only where it is used: that takes a while. */

@@ -18,7 +18,7 @@ export interface AccessSettings extends PublicScope {
 }
 
 /**
- * What a request is for. `messages`: whose grant has the topics gets in. `health`: everybody does, but strangers learn nothing of the inside. `operations`: administrators, and everybody where there is no
+ * What a request is for. `messages`: whose grant has the topics gets in. `health`: everybody does, but strangers learn nothing of the inside. `operations`: who may operate, and everybody where there is no
  * access control. `administration`: administrators, always.
  */
 export type Purpose = 'messages' | 'health' | 'operations' | 'administration';

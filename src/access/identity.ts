@@ -51,11 +51,11 @@ export class Owners {
   }
 
   /** @param made The secret of a key, or the verified token: for each an identity is made once. */
-  of(made: object, { permissions: { publish, subscribe, admin }, scope, name, credential }: Pick<Identity, 'scope' | 'name' | 'credential'> & { readonly permissions: Permissions }): Identity {
+  of(made: object, { permissions: { publish, subscribe, admin, operate }, scope, name, credential }: Pick<Identity, 'scope' | 'name' | 'credential'> & { readonly permissions: Permissions }): Identity {
     const known = this.#made.get(made);
     if (known !== undefined) return known;
     const grant = new ScopedGrant({ publish: [...publish, ...this.#public.publicPublish], subscribe: [...subscribe, ...this.#public.publicTopics] });
-    const identity = { grant, mayAdminister: admin, mayOperate: admin, scope, name, credential };
+    const identity = { grant, mayAdminister: admin, mayOperate: admin || operate, scope, name, credential };
     this.#made.set(made, identity);
     return identity;
   }

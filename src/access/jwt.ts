@@ -4,6 +4,7 @@ import { JOSEError, JWSSignatureVerificationFailed, JWTClaimValidationFailed, JW
 import { jwtVerify } from 'jose/jwt/verify';
 import type { Config } from '../config/config.ts';
 import type { Clock } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { Jwks } from './jwks.ts';
 import { CLOCK_TOLERANCE_SECONDS, readClaims } from './jwt-claims.ts';
@@ -36,6 +37,7 @@ export interface JwtOptions {
   /** The time by which tokens begin and expire: milliseconds since 1970. */
   readonly now: () => number;
   readonly logger: Logger;
+  readonly counters: Pick<Counters, 'jwks'>;
 }
 
 export class JwtVerifier {
@@ -45,10 +47,10 @@ export class JwtVerifier {
   readonly #tokens = new VerifiedTokens();
 
   /** The config names a key. */
-  constructor({ config, clock, now, logger }: JwtOptions) {
+  constructor({ config, clock, now, logger, counters }: JwtOptions) {
     this.#config = config;
     this.#now = now;
-    this.#keys = makeKeys(config, (url) => new Jwks({ url, clock, logger, onWithdrawn: (keys) => this.#tokens.drop(({ key }) => keys.includes(key)) }));
+    this.#keys = makeKeys(config, (url) => new Jwks({ url, clock, logger, counters, now, onWithdrawn: (keys) => this.#tokens.drop(({ key }) => keys.includes(key)) }));
   }
 
   /** Begins to fetch keys, if they are fetched. Tokens may come before. */

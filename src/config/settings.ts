@@ -5,7 +5,7 @@ import { readDatabaseUrl } from './database-url.ts';
 import { readJwksUrl, readJwtPublicKey, readJwtSecret } from './jwt-keys.ts';
 import { readOrigins } from './origins.ts';
 import { readRedisUrl } from './redis-url.ts';
-import { choice, size, text, wholeNumber, WrongValue, type Setting } from './setting-kinds.ts';
+import { choice, optional, size, text, wholeNumber, WrongValue, type Setting } from './setting-kinds.ts';
 import { readTrustedProxies } from './trusted-proxies.ts';
 
 const KIB = 1024;
@@ -18,6 +18,9 @@ export const SETTINGS = {
   HOST: text({ type: 'text', default: '127.0.0.1', allowed: 'an IP address or a host name', read: readHost,
     meaning: 'The address to listen on. Any but a loopback address needs credentials, or `AUTH=off`.' }),
   PORT: wholeNumber({ default: '8080', min: 0, max: 65_535, meaning: 'The port to listen on; 0 takes any free one.' }),
+  OPS_PORT: optional(wholeNumber({ default: '', min: 0, max: 65_535, meaning: 'A second port, for metrics, health and OpenAPI alone, without a credential; 0 takes any free one. Unset: there is none.' })),
+  OPS_HOST: text({ type: 'text', default: '127.0.0.1', allowed: 'an IP address or a host name', read: readHost,
+    meaning: 'The address to listen on for `OPS_PORT`. Everybody who reaches it may read metrics.' }),
   AUTH: choice({ default: '', choices: ['', 'on', 'off'],
     meaning: '`on`: nobody may publish or read without a credential. `off`: everybody who reaches the port may. Unset: `on`, but on a loopback `HOST` it is open until a key is made or one of the next settings is there.' }),
   AUTH_COOKIE: text({ type: 'text', default: '', allowed: 'the name of a cookie', read: readCookieName, meaning: 'The cookie in which a browser sends its key or token, as your application set it.' }),

@@ -13,6 +13,9 @@ import type { Premises, Sender } from './rule.ts';
 /** Whom no rule has identified. */
 export const NOBODY = anonymous({ publicTopics: [], publicPublish: [] });
 
+/** Whom the listener for operations lets in: everybody who reaches it. */
+const OPERATOR: Identity = { ...NOBODY, mayOperate: true };
+
 const HEADER_ONLY = { cookie: undefined, isQueryTaken: false } as const;
 
 /**
@@ -21,6 +24,10 @@ const HEADER_ONLY = { cookie: undefined, isQueryTaken: false } as const;
 export function identified(request: RequestHead, { access, config }: Premises, sender: Sender): Problem | undefined | Promise<Problem | undefined> {
   const purpose = request.endpoint?.access;
   if (purpose === undefined) return undefined;
+  if (request.listener === 'operations') {
+    sender.identity = OPERATOR;
+    return undefined;
+  }
   const take = (identity: Identity | Problem): Problem | undefined => {
     if (identity instanceof Problem) return identity;
     sender.identity = identity;
@@ -50,7 +57,7 @@ export function entitled({ endpoint, url }: RequestHead, _premises: Premises, { 
   switch (endpoint?.access) {
     case undefined: case 'health': return undefined;
     case 'administration': return identity.mayAdminister ? undefined : administratorMissing(identity);
-    case 'operations': return identity.mayOperate ? undefined : administratorMissing(identity);
+    case 'operations': return identity.mayOperate ? undefined : operatorMissing(identity);
     case 'messages': return messagesProblem(endpoint, url, identity);
   }
 }
@@ -60,10 +67,18 @@ function messagesProblem(endpoint: Endpoint, url: string, { grant }: Identity): 
   return endpoint === ENDPOINTS.publish ? publishProblem(grant, [{ topic: topicIn(url) }]) : undefined;
 }
 
-function administratorMissing({ name }: Identity): Problem {
+function administratorMissing(identity: Identity): Problem {
+  return missing(identity, 'This takes the credential of an administrator');
+}
+
+function operatorMissing(identity: Identity): Problem {
+  return missing(identity, 'This takes a credential that may operate, or the one of an administrator');
+}
+
+function missing({ name }: Identity, sentence: string): Problem {
   return name === undefined
-    ? new Problem('unauthorized', 'This takes the credential of an administrator: Authorization: Bearer with a key or token.', { field: 'Authorization' })
-    : new Problem('forbidden', 'This takes the credential of an administrator.', { field: 'Authorization' });
+    ? new Problem('unauthorized', `${sentence}: Authorization: Bearer with a key or token.`, { field: 'Authorization' })
+    : new Problem('forbidden', `${sentence}.`, { field: 'Authorization' });
 }
 
 /** The topic in a path, as the router decodes it. */

@@ -47,3 +47,8 @@ export const ENDPOINTS = {
   revokeKey: { url: '/keys/:id', methods: ['DELETE'], access: 'administration', once: [] },
   rotateKey: { url: '/keys/:id/rotate', methods: ['POST'], access: 'administration', once: [], body: KEY_REQUEST_MAX_BYTES },
 } as const satisfies Record<string, Endpoint>;
+
+/** Whether it is for those who operate the service: the listener of `OPS_PORT` has nothing else. */
+export function isForOperators({ access }: Endpoint): boolean {
+  return access === 'health' || access === 'operations';
+}

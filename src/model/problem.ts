@@ -25,6 +25,7 @@ export const PROBLEMS = {
   'too-large': [413, 'The message is too large'],
   'uri-too-long': [414, 'The URL is too long'],
   'unsupported-media-type': [415, 'The content type is not supported'],
+  'expectation-failed': [417, 'The expectation cannot be met'],
   'unknown-host': [421, 'Nothing is served under this host name'],
   'key-reused': [422, 'The idempotency key was used for another request'],
   'header-too-large': [431, 'The request header is too large'],

@@ -24,6 +24,10 @@ export class Counters {
   replayed = 0;
   /** Publish requests that failed, by the code of their problem. */
   readonly refused = new Map<string, number>();
+  /** Requests that were refused for their heads, by the code of their problem; streams that are told so by `$busy`, too. */
+  readonly turnedAway = new Map<string, number>();
+  /** The key set of tokens: fetches that failed, and when one last succeeded, in seconds since 1970; 0 before. */
+  readonly jwks = { failures: 0, fetched: 0 };
   /** HTTP requests, by the way they took: past the framework, or through it. */
   readonly requests = { fast: 0, ordinary: 0 };
   /** HTTP answers, by their status; a stream is one when it begins. */
@@ -68,6 +72,10 @@ export class Counters {
 
   answer(status: number): void {
     this.answers.set(status, (this.answers.get(status) ?? 0) + 1);
+  }
+
+  turnAway(code: string): void {
+    this.turnedAway.set(code, (this.turnedAway.get(code) ?? 0) + 1);
   }
 
   refuse(code: string): void {

@@ -138,6 +138,17 @@ export class Metrics {
       this.reset();
       for (const [code, count] of counters.refused) this.inc({ code }, count);
     } });
+    new Counter({ ...this.#named('requests_refused_total', 'Requests that were refused for their heads, by the code of their problem'), labelNames: ['code'], collect() {
+      this.reset();
+      for (const [code, count] of counters.turnedAway) this.inc({ code }, count);
+    } });
+    new Counter({ ...this.#named('jwks_fetches_failed_total', 'Fetches of the key set of tokens that failed'), collect() {
+      this.reset();
+      this.inc(counters.jwks.failures);
+    } });
+    new Gauge({ ...this.#named('jwks_fetched_timestamp_seconds', 'When the key set of tokens was last fetched; 0 where it was not'), collect() {
+      this.set(counters.jwks.fetched);
+    } });
     new Counter({ ...this.#named('requests_total', 'HTTP requests, by the way they took: fast is past the framework'), labelNames: ['way'], collect() {
       this.reset();
       for (const [way, count] of Object.entries(counters.requests)) this.inc({ way }, count);

@@ -17,6 +17,8 @@ export interface KeyRow {
   readonly id: string;
   readonly name: string;
   readonly permissions: string;
+  /** SQLite has no truth values. */
+  readonly operate: boolean | 0 | 1;
   readonly digest: Uint8Array;
   readonly oldDigest: Uint8Array | null;
   readonly oldExpires: number | null;
@@ -31,21 +33,21 @@ export function keyRecord(row: KeyRow, now: number): KeyRecord {
   const secrets: KeySecret[] = [{ digest: row.digest, expires: undefined }];
   if (oldDigest !== null && oldExpires !== null && oldExpires > now) secrets.push({ digest: oldDigest, expires: oldExpires });
   return {
-    id, name, permissions: permissionsOf(row.permissions), secrets, created,
+    id, name, permissions: permissionsOf(row), secrets, created,
     expires: row.expires ?? undefined, revoked: row.revoked ?? undefined, lastUsed: row.lastUsed ?? undefined,
   };
 }
 
-/** Their text in the database. */
+/** Their text in the database, but for `operate`, which has a column. */
 export function permissionsText({ publish, subscribe, admin }: Permissions): string {
   return JSON.stringify({ publish, subscribe, admin });
 }
 
 /** Throws at a text that this program did not write: nobody may be let in by it. */
-function permissionsOf(text: string): Permissions {
-  const { publish, subscribe, admin } = JSON.parse(text) as { readonly [Name in keyof Permissions]: unknown };
+function permissionsOf({ permissions, operate }: KeyRow): Permissions {
+  const { publish, subscribe, admin } = JSON.parse(permissions) as { readonly [Name in keyof Permissions]: unknown };
   if (!isTexts(publish) || !isTexts(subscribe) || typeof admin !== 'boolean') throw new TypeError('the permissions of an API key are not what this program stores');
-  return { publish, subscribe, admin };
+  return { publish, subscribe, admin, operate: operate === true || operate === 1 };
 }
 
 function isTexts(value: unknown): value is string[] {

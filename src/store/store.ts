@@ -102,6 +102,8 @@ export interface ReadQuery {
   readonly filter: Filter | undefined;
   /** The most messages that are read, at least 1. */
   readonly limit: number;
+  /** No data are read: those of each message are empty. `limit` bounds the read. */
+  readonly withoutData?: boolean;
   /** The read stops after the message with which the data exceed these bytes; so at least one message always fits. */
   readonly maxBytes: number;
 }

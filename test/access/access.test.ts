@@ -14,7 +14,7 @@ const ROOT = makeApiKey();
 const DECLARED = makeApiKey();
 
 function record({ id, digest }: { readonly id: string; readonly digest: Buffer }, more: Partial<KeyRecord> = {}): KeyRecord {
-  return { id, name: id, permissions: { publish: ['user.alice.>'], subscribe: ['user.alice.>', 'news'], admin: false }, secrets: [{ digest, expires: undefined }], created: 0, expires: undefined, revoked: undefined, lastUsed: undefined, ...more };
+  return { id, name: id, permissions: { publish: ['user.alice.>'], subscribe: ['user.alice.>', 'news'], admin: false, operate: false }, secrets: [{ digest, expires: undefined }], created: 0, expires: undefined, revoked: undefined, lastUsed: undefined, ...more };
 }
 
 function never(): never {
@@ -31,7 +31,7 @@ interface World {
   readonly heard?: boolean | undefined;
 }
 
-function build({ settings, rows = [record(ALICE), record(ROOT, { permissions: { publish: [], subscribe: [], admin: true } })], later, ...more }: World = {}): { access: Access; used: string[] } {
+function build({ settings, rows = [record(ALICE), record(ROOT, { permissions: { publish: [], subscribe: [], admin: true, operate: false } })], later, ...more }: World = {}): { access: Access; used: string[] } {
   const used: string[] = [];
   const hasEverBeen = 'hasEverBeen' in more ? more.hasEverBeen : true;
   const heard = 'heard' in more ? more.heard : hasEverBeen;

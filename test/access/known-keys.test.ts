@@ -19,7 +19,7 @@ class Rows {
 
   set(id: string, revoked?: number): void {
     this.changes.push(id);
-    this.rows.set(id, { id, name: id, permissions: { publish: ['>'], subscribe: [], admin: false }, secrets: [], created: 0, expires: undefined, revoked, lastUsed: undefined });
+    this.rows.set(id, { id, name: id, permissions: { publish: ['>'], subscribe: [], admin: false, operate: false }, secrets: [], created: 0, expires: undefined, revoked, lastUsed: undefined });
   }
 
   async keyChanges(after: number): Promise<KeyChanges> {

@@ -24,7 +24,7 @@ function lines(environment: Record<string, string>, dotenv: string | false = fal
 t.test('without an environment everything has its default', (t) => {
   const config = read({});
   t.match(config, {
-    HOST: '127.0.0.1', PORT: 8080, AUTH: '', PUBLIC_TOPICS: [], PUBLIC_PUBLISH: [], ACCESS_FILE: undefined, DATABASE_URL: { kind: 'sqlite', file: 'data/tidings.db' }, DATABASE_CONNECTIONS: 10, REDIS_URL: undefined, ALLOWED_HOSTS: undefined, CORS_ORIGINS: [], TRUST_PROXY: undefined,
+    HOST: '127.0.0.1', PORT: 8080, OPS_PORT: undefined, OPS_HOST: '127.0.0.1', AUTH: '', PUBLIC_TOPICS: [], PUBLIC_PUBLISH: [], ACCESS_FILE: undefined, DATABASE_URL: { kind: 'sqlite', file: 'data/tidings.db' }, DATABASE_CONNECTIONS: 10, REDIS_URL: undefined, ALLOWED_HOSTS: undefined, CORS_ORIGINS: [], TRUST_PROXY: undefined,
     JWT_SECRET: undefined, JWT_PUBLIC_KEY: undefined, JWT_JWKS_URL: undefined, JWT_ISSUER: undefined, JWT_AUDIENCE: undefined, JWT_CLAIM: 'tidings', JWT_MAX_SECONDS: 86_400,
     MESSAGE_BYTES: 1024 ** 2, EVENT_BYTES: 128, BATCH_MESSAGES: 1000, MAX_STREAMS: 15_000, TOPICS_PER_STREAM: 100, TAIL_BYTES: 64 * 1024 ** 2,
     APPEND_QUEUE_MESSAGES: 10_000, APPEND_QUEUE_BYTES: 64 * 1024 ** 2, RETENTION_SECONDS: 7 * 86_400, RETENTION_BYTES: 1024 ** 3,
@@ -74,6 +74,20 @@ t.test('each wrong value gets a line of its own, all at once', (t) => {
 t.test('whole numbers are nothing else', (t) => {
   for (const text of ['-1', '1.5', '1e3', '0x1F', '65536', '９', '1 000', 'NaN']) t.equal(lines({ PORT: text }).length, 1, text);
   t.equal(read({ PORT: ' 0 ' }).PORT, 0);
+  t.end();
+});
+
+t.test('a port for operations is another one, and its host needs it', (t) => {
+  const refused: readonly (readonly [Record<string, string>, RegExp])[] = [
+    ...['-1', '1.5', '1e3', '0x1F', '65536', '9090 9091', ':9090', 'on'].map((OPS_PORT) => [{ OPS_PORT }, /^OPS_PORT: ".*" is not allowed; it must be a whole number from 0 to 65535$/] as const),
+    [{ OPS_PORT: '8080' }, /^OPS_PORT: 8080 is PORT, too; set another one$/],
+    [{ OPS_PORT: '9090', PORT: '9090' }, /^OPS_PORT: 9090 is PORT, too/],
+    [{ OPS_PORT: '9090', OPS_HOST: 'a b' }, /^OPS_HOST: "a b" is not allowed/],
+    [{ OPS_HOST: '0.0.0.0' }, /^OPS_HOST: nothing listens on 0\.0\.0\.0; set OPS_PORT as well$/],
+  ];
+  for (const [environment, line] of refused) t.match(lines(environment), [line], JSON.stringify(environment));
+  t.match(read({ OPS_PORT: ' 9090 ', OPS_HOST: '::' }), { OPS_PORT: 9090, OPS_HOST: '::' });
+  t.match(read({ OPS_PORT: '0', PORT: '0' }), { OPS_PORT: 0 });
   t.end();
 });
 

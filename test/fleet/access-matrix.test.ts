@@ -1,11 +1,11 @@
 import { get } from 'node:http';
 import { t, type Test } from 'tap';
 import { makeApiKey } from '../../src/access/api-key.ts';
-import { ENDPOINTS, type Endpoint } from '../../src/http/endpoints.ts';
+import { ENDPOINTS, isForOperators, type Endpoint } from '../../src/http/endpoints.ts';
 import { CREDENTIALS, expectedOf, matrix, type CredentialKind, type Facts, type MatrixRow } from '../support/access-cases.ts';
 import { accessFile, accessState, makeKey, ROOT, WATCHER } from '../support/access-state.ts';
 import { Http, type Answer } from '../support/http.ts';
-import { startInstance, type Instance } from '../support/instance.ts';
+import { operationsUrl, startInstance, type Instance } from '../support/instance.ts';
 import { startPostgres } from '../support/postgres.ts';
 import { bearer } from '../support/keys-command.ts';
 import { startRedis } from '../support/redis.ts';
@@ -27,6 +27,7 @@ function token(tidings: object, { secret = SECRET, ageSeconds = 0 } = {}): strin
 async function credentials(http: Http): Promise<Record<CredentialKind, Record<string, string>>> {
   const right = await makeKey(http, { name: 'right', publish: ['matrix.>'], subscribe: ['matrix.>'] });
   const narrow = await makeKey(http, { name: 'narrow', publish: ['other'], subscribe: ['other', 'matrix'] });
+  const operator = await makeKey(http, { name: 'operator', operate: true });
   const revoked = await makeKey(http, { name: 'revoked', publish: ['>'], subscribe: ['>'], admin: true });
   const expired = await makeKey(http, { name: 'expired', publish: ['>'], subscribe: ['>'], admin: true, expiresInSeconds: 1 });
   await http.send('DELETE', `/keys/${revoked.id}`, bearer(ROOT.text));
@@ -40,11 +41,13 @@ async function credentials(http: Http): Promise<Record<CredentialKind, Record<st
     revoked: bearer(revoked.key),
     narrow: bearer(narrow.key),
     right: bearer(right.key),
+    operator: bearer(operator.key),
     administrator: bearer(ROOT.text),
     'bad-token': bearer(token({ publish: ['>'], subscribe: ['>'], admin: true }, { secret: `${SECRET}!` })),
     'expired-token': bearer(token({ publish: ['>'], subscribe: ['>'], admin: true }, { ageSeconds: 7200 })),
     'narrow-token': bearer(token({ publish: ['other'], subscribe: ['other', 'matrix'] })),
     'right-token': bearer(token({ publish: ['{sub}.>'], subscribe: ['{sub}.>'] })),
+    'operator-token': bearer(token({ operate: true })),
     'administrator-token': bearer(token({ admin: true })),
   };
 }
@@ -77,7 +80,7 @@ const WITHOUT_ENDPOINT: readonly CredentialKind[] = ['none', 'right', 'administr
 const paths = Map.groupBy(Object.values<Endpoint>(ENDPOINTS), ({ url }) => url);
 
 async function play(t: Test, env: Readonly<Record<string, string>>): Promise<void> {
-  const instance = await startInstance(t, { ACCESS_FILE: accessFile(t, ['matrix.>']), JWT_SECRET: SECRET, LOG_LEVEL: 'debug', ...env });
+  const instance = await startInstance(t, { ACCESS_FILE: accessFile(t, ['matrix.>']), JWT_SECRET: SECRET, LOG_LEVEL: 'debug', OPS_PORT: '0', ...env });
   const http = new Http(t, instance.url);
   const headers = await credentials(http);
   const wrong: string[] = [];
@@ -102,11 +105,31 @@ async function play(t: Test, env: Readonly<Record<string, string>>): Promise<voi
       for (const kind of allowed) await ask(kind);
     }
   }
+  await playOperations(t, new Http(t, operationsUrl(instance)), http, headers);
   t.same(wrong, []);
   t.ok(refused > 250, `${refused} were refused`);
   const secrets = Object.values(headers).flatMap(({ authorization }) => authorization === undefined ? [] : [authorization.slice(-40)]);
   t.same(secrets.filter((secret) => secret.length > 20 && instance.output.includes(secret)), [], 'no secret is in its output');
   t.match(await challenge(http), { status: 401, headers: { 'www-authenticate': 'Bearer realm="tidings"' } });
+}
+
+/** The other listener: the same for everybody, whatever their credential. */
+async function playOperations(t: Test, operations: Http, http: Http, headers: Readonly<Record<CredentialKind, Record<string, string>>>): Promise<void> {
+  const wrong: string[] = [];
+  const rows = matrix(await facts(http));
+  const before = await accessState(http);
+  for (const [name, endpoint] of Object.entries<Endpoint>(ENDPOINTS)) {
+    const { path, body, type } = rows[name as keyof typeof ENDPOINTS];
+    for (const method of METHODS) {
+      const expected = !isForOperators(endpoint) ? 404 : endpoint.methods.some((one) => one === method) ? 200 : 405;
+      for (const kind of ['none', 'malformed', 'administrator'] as const) {
+        const { status } = await operations.send(method, path, { ...headers[kind], ...(type === undefined ? {} : { 'content-type': type }) }, method.startsWith('P') ? body : undefined);
+        if (status !== expected) wrong.push(`${method} ${path} for operations with ${kind}: ${status} and not ${expected}`);
+      }
+    }
+  }
+  if (await accessState(http) !== before) wrong.push('something changed through the listener for operations');
+  t.same(wrong, []);
 }
 
 function challenge(http: Http): Promise<Answer> {

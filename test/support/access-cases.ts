@@ -2,8 +2,8 @@ import type { ENDPOINTS } from '../../src/http/endpoints.ts';
 
 /** The access matrix: what each endpoint is asked, and what each kind of credential gets. A new endpoint without a row is an error of types. */
 
-/** `narrow` has other topics; `right` those that are asked for; `administrator` administers, and has no topics. */
-export const CREDENTIALS = ['none', 'malformed', 'unknown', 'wrong-secret', 'expired', 'revoked', 'bad-token', 'expired-token', 'narrow', 'narrow-token', 'right', 'right-token', 'administrator', 'administrator-token'] as const;
+/** `narrow` has other topics; `right` those that are asked for; `operator` may read metrics alone; `administrator` administers, and has no topics. */
+export const CREDENTIALS = ['none', 'malformed', 'unknown', 'wrong-secret', 'expired', 'revoked', 'bad-token', 'expired-token', 'narrow', 'narrow-token', 'right', 'right-token', 'operator', 'operator-token', 'administrator', 'administrator-token'] as const;
 export type CredentialKind = (typeof CREDENTIALS)[number];
 
 export interface Expected {
@@ -11,6 +11,8 @@ export interface Expected {
   readonly narrow: number;
   readonly right: number;
   readonly administrator: number;
+  /** As `narrow` if absent. */
+  readonly operator?: number;
   /** Credentials that are not good; 401 if absent. */
   readonly bad?: number;
 }
@@ -29,7 +31,8 @@ export interface Facts {
 }
 
 const MESSAGES = { none: 401, narrow: 403, administrator: 403 } as const;
-const OPERATIONS = { none: 401, narrow: 403, right: 403, administrator: 200 } as const;
+const OPERATIONS = { none: 401, narrow: 403, right: 403, operator: 200, administrator: 200 } as const;
+const ADMINISTRATION = { ...OPERATIONS, operator: 403 } as const;
 
 export function matrix({ message, key }: Facts): Readonly<Record<keyof typeof ENDPOINTS, MatrixRow>> {
   return {
@@ -45,15 +48,15 @@ export function matrix({ message, key }: Facts): Readonly<Record<keyof typeof EN
     readyz: { path: '/readyz', expected: { none: 200, narrow: 200, right: 200, administrator: 200, bad: 200 } },
     metrics: { path: '/metrics', expected: OPERATIONS },
     openapi: { path: '/openapi.json', expected: OPERATIONS },
-    listKeys: { path: '/keys', expected: OPERATIONS },
-    createKey: { path: '/keys', body: '{"name":"made by the matrix","publish":["a"]}', expected: { ...OPERATIONS, administrator: 201 } },
-    key: { path: `/keys/${key}`, expected: OPERATIONS },
-    rotateKey: { path: `/keys/${key}/rotate`, body: '{}', expected: { ...OPERATIONS, administrator: 201 } },
-    revokeKey: { path: `/keys/${key}`, expected: OPERATIONS },
+    listKeys: { path: '/keys', expected: ADMINISTRATION },
+    createKey: { path: '/keys', body: '{"name":"made by the matrix","publish":["a"]}', expected: { ...ADMINISTRATION, administrator: 201 } },
+    key: { path: `/keys/${key}`, expected: ADMINISTRATION },
+    rotateKey: { path: `/keys/${key}/rotate`, body: '{}', expected: { ...ADMINISTRATION, administrator: 201 } },
+    revokeKey: { path: `/keys/${key}`, expected: ADMINISTRATION },
   };
 }
 
-export function expectedOf(kind: CredentialKind, { none, narrow, right, administrator, bad = 401 }: Expected): number {
-  const good: Readonly<Partial<Record<CredentialKind, number>>> = { none, narrow, 'narrow-token': narrow, right, 'right-token': right, administrator, 'administrator-token': administrator };
+export function expectedOf(kind: CredentialKind, { none, narrow, right, administrator, operator = narrow, bad = 401 }: Expected): number {
+  const good: Readonly<Partial<Record<CredentialKind, number>>> = { none, narrow, 'narrow-token': narrow, right, 'right-token': right, operator, 'operator-token': operator, administrator, 'administrator-token': administrator };
   return good[kind] ?? bad;
 }

@@ -137,6 +137,13 @@ export async function startInstance(t: Scope, env: Readonly<Record<string, strin
   }
 }
 
+/** Where an instance with `OPS_PORT: '0'` answers operations. */
+export function operationsUrl({ output }: Instance): string {
+  const url = /operations are answered at (http:[^\s"]+)/.exec(output)?.[1];
+  if (url === undefined) throw new Error('The instance does not say where it answers operations.');
+  return url;
+}
+
 /** The status of an answer to GET, over a connection of its own; undefined when there is none. */
 function status(url: string): Promise<number | undefined> {
   return new Promise((resolve) => {

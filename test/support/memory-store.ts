@@ -120,8 +120,8 @@ export class MemoryStore implements Store {
     await this.restore(first - 1);
   }
 
-  read({ after, filter, limit, maxBytes }: ReadQuery): Promise<Page> {
-    this.reads.push({ after, filter, limit, maxBytes });
+  read({ after, filter, limit, maxBytes, withoutData = false }: ReadQuery): Promise<Page> {
+    this.reads.push({ after, filter, limit, maxBytes, withoutData });
     return this.#reply(() => {
       const messages: Message[] = [];
       let bytes = 0;
@@ -131,7 +131,8 @@ export class MemoryStore implements Store {
         if (messages.length >= limit || bytes >= maxBytes) return { messages, scanned, log: this.log(), examined: messages.length };
         scanned = message.seq;
         if (filter !== undefined && !filter.matches(message.topic)) continue;
-        messages.push(new Message(message.epoch, message.seq, message.time, message.expires, message));
+        const { topic, event, json, data } = message;
+        messages.push(new Message(message.epoch, message.seq, message.time, message.expires, { topic, event, json, data: withoutData ? new Uint8Array() : data }));
         bytes += message.data.length;
       }
       return { messages, scanned: Math.min(scanned, Math.max(this.head, 0)), log: this.log(), examined: messages.length };

@@ -39,7 +39,7 @@ export const openapi: FastifyDynamicSwaggerOptions = {
       { name: 'stream', description: 'Get them as they come, as Server-Sent Events' },
       { name: 'history', description: 'Get what is held, one page at a time' },
       { name: 'administration', description: 'API keys, for administrators' },
-      { name: 'operations', description: 'Health, metrics, and this document' },
+      { name: 'operations', description: 'Health, metrics, and this document: also at OPS_PORT, where there is one, without a credential' },
     ],
   },
 };

@@ -1,5 +1,7 @@
 import { Problem, PROBLEMS } from '../../model/problem.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import { httpDate } from './response-head.ts';
+import { SECURITY_HEADERS } from './security-headers.ts';
 import { STATUS_CODES } from './status.ts';
 
 /**
@@ -48,8 +50,9 @@ export function problemHeaders(problem: Problem): Readonly<Record<string, string
 /** A whole HTTP answer, for a connection on which nothing could be parsed. It is the last one there. */
 export function rawProblem(problem: Problem): Buffer {
   const body = problemBody(problem);
-  const head = `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\nContent-Type: ${PROBLEM_TYPE}\r\nX-Content-Type-Options: nosniff\r\n`
-    + `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n`;
+  const headers = { ...SECURITY_HEADERS, ...problemHeaders(problem), 'content-type': PROBLEM_TYPE, 'content-length': body.length, date: httpDate(), connection: 'close' };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  const head = `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\n${lines.join('')}\r\n`;
   return Buffer.concat([Buffer.from(head), body]);
 }
 

@@ -108,6 +108,8 @@ export const apiKeys = tidings.table('api_keys', {
   oldDigest: bytea('old_digest'),
   oldExpires: bigint('old_expires', { mode: 'number' }),
   name: text('name').notNull(),
-  /** `Permissions` as JSON. */
+  /** `Permissions` as JSON, but for those that have a column. */
   permissions: text('permissions').notNull(),
+  /** Whether it may read metrics: a program that does not know the column lets it do nothing more. */
+  operate: boolean('operate').notNull().default(false),
 }, (table) => [uniqueIndex('api_keys_version').on(table.version), index('api_keys_ends').on(table.ends)]);

@@ -75,10 +75,10 @@ export class SqliteStore implements Store {
     return { outcomes: unpackOutcomes(outcomes, this.#epochs.name), log: state };
   }
 
-  async read({ after, filter, limit, maxBytes }: ReadQuery): Promise<Page> {
+  async read({ after, filter, limit, maxBytes, withoutData = false }: ReadQuery): Promise<Page> {
     const queryWorker = this.#lifecycle.use(this.#queryWorker);
     const names = filter && namesOf(filter);
-    const { messages, scanned, examined, log } = await this.#ask(queryWorker, 'read', { after, names, limit, maxBytes });
+    const { messages, scanned, examined, log } = await this.#ask(queryWorker, 'read', { after, names, limit, maxBytes, withoutData });
     const state = this.#state(log);
     return { messages: unpackMessages(messages, this.#epochs.name), scanned, examined, log: state };
   }
