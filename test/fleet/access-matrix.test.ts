@@ -47,6 +47,13 @@ async function make(http: Http, request: object): Promise<MadeKey> {
   return JSON.parse(body) as MadeKey;
 }
 
+/** The cookie that a browser is given for a key. */
+async function logIn(http: Http, key: string): Promise<string> {
+  const { status, headers, body } = await http.send('POST', '/session', bearer(key));
+  if (status !== 201) throw new Error(`${status} ${body}`);
+  return headers['set-cookie']![0]!.split(';', 1)[0]!;
+}
+
 /** The header of each kind of credential. */
 async function credentials(http: Http): Promise<Record<CredentialKind, Record<string, string>>> {
   const right = await make(http, { name: 'right', publish: ['matrix.>'], subscribe: ['matrix.>'] });
@@ -54,6 +61,9 @@ async function credentials(http: Http): Promise<Record<CredentialKind, Record<st
   const revoked = await make(http, { name: 'revoked', publish: ['>'], subscribe: ['>'], admin: true });
   const expired = await make(http, { name: 'expired', publish: ['>'], subscribe: ['>'], admin: true, expiresInSeconds: 1 });
   await http.send('DELETE', `/keys/${revoked.id}`, bearer(ROOT.text));
+  const ended = await logIn(http, right.key);
+  const page = { origin: http.url };
+  await http.send('DELETE', '/session', { ...page, cookie: ended });
   await until('the key has expired', async () => (await http.get('/messages?topic=a', bearer(expired.key))).status === 401);
   return {
     none: {},
@@ -70,6 +80,8 @@ async function credentials(http: Http): Promise<Record<CredentialKind, Record<st
     'narrow-token': bearer(token({ publish: ['other'], subscribe: ['other', 'matrix'] })),
     'right-token': bearer(token({ publish: ['{sub}.>'], subscribe: ['{sub}.>'] })),
     'administrator-token': bearer(token({ admin: true })),
+    session: { ...page, cookie: await logIn(http, right.key) },
+    'ended-session': { ...page, cookie: ended },
   };
 }
 
@@ -95,8 +107,10 @@ async function snapshot(http: Http): Promise<string> {
   };
   const { cursor } = JSON.parse(await read('/messages?topic=%3E&limit=1000', WATCHER.text)) as { cursor: string };
   const keys = (JSON.parse(await read('/keys?limit=500', ROOT.text)) as { keys: { id: string; revoked?: string }[] }).keys.map(({ id, revoked }) => `${id} ${revoked ?? ''}`);
-  const opened = /^tidings_streams_opened_total (\d+)$/m.exec(await read('/metrics', ROOT.text))?.[1];
-  return JSON.stringify({ cursor, keys, opened });
+  const metrics = await read('/metrics', ROOT.text);
+  const opened = /^tidings_streams_opened_total (\d+)$/m.exec(metrics)?.[1];
+  const sessions = [...metrics.matchAll(/^tidings_sessions_\w+_total (\d+)$/gm)].map(([line]) => line);
+  return JSON.stringify({ cursor, keys, opened, sessions });
 }
 
 async function facts(http: Http): Promise<Facts> {
@@ -114,7 +128,7 @@ const WITHOUT_ENDPOINT: readonly CredentialKind[] = ['none', 'right', 'administr
 const paths = Map.groupBy(Object.values<Endpoint>(ENDPOINTS), ({ url }) => url);
 
 async function play(t: Test, env: Readonly<Record<string, string>>): Promise<void> {
-  const instance = await startInstance(t, { ACCESS_FILE: accessFile(t), JWT_SECRET: SECRET, LOG_LEVEL: 'debug', ...env });
+  const instance = await startInstance(t, { ACCESS_FILE: accessFile(t), AUTH_COOKIE: '__Host-session', JWT_SECRET: SECRET, LOG_LEVEL: 'debug', ...env });
   const http = new Http(t, instance.url);
   const headers = await credentials(http);
   const wrong: string[] = [];
@@ -141,7 +155,7 @@ async function play(t: Test, env: Readonly<Record<string, string>>): Promise<voi
   }
   t.same(wrong, []);
   t.ok(refused > 250, `${refused} were refused`);
-  const secrets = Object.values(headers).flatMap(({ authorization }) => authorization === undefined ? [] : [authorization.slice(-40)]);
+  const secrets = Object.values(headers).flatMap(({ authorization, cookie }) => [authorization, cookie].flatMap((text) => text === undefined ? [] : [text.slice(-40)]));
   t.same(secrets.filter((secret) => secret.length > 20 && instance.output.includes(secret)), [], 'no secret is in its output');
   t.match(await challenge(http), { status: 401, headers: { 'www-authenticate': 'Bearer realm="tidings"' } });
 }
