@@ -10,6 +10,7 @@ import { startInstance, type Instance } from '../support/instance.ts';
 import { startPostgres } from '../support/postgres.ts';
 import { bearer } from '../support/keys-command.ts';
 import { startRedis } from '../support/redis.ts';
+import { logIn } from '../support/sessions.ts';
 import { tempFolder } from '../support/temp.ts';
 import { hs256, SECRET } from '../support/tokens.ts';
 import { until } from '../support/until.ts';
@@ -47,13 +48,6 @@ async function make(http: Http, request: object): Promise<MadeKey> {
   return JSON.parse(body) as MadeKey;
 }
 
-/** The cookie that a browser is given for a key. */
-async function logIn(http: Http, key: string): Promise<string> {
-  const { status, headers, body } = await http.send('POST', '/session', bearer(key));
-  if (status !== 201) throw new Error(`${status} ${body}`);
-  return headers['set-cookie']![0]!.split(';', 1)[0]!;
-}
-
 /** The header of each kind of credential. */
 async function credentials(http: Http): Promise<Record<CredentialKind, Record<string, string>>> {
   const right = await make(http, { name: 'right', publish: ['matrix.>'], subscribe: ['matrix.>'] });
@@ -62,8 +56,7 @@ async function credentials(http: Http): Promise<Record<CredentialKind, Record<st
   const expired = await make(http, { name: 'expired', publish: ['>'], subscribe: ['>'], admin: true, expiresInSeconds: 1 });
   await http.send('DELETE', `/keys/${revoked.id}`, bearer(ROOT.text));
   const ended = await logIn(http, right.key);
-  const page = { origin: http.url };
-  await http.send('DELETE', '/session', { ...page, cookie: ended });
+  await http.send('DELETE', '/session', ended);
   await until('the key has expired', async () => (await http.get('/messages?topic=a', bearer(expired.key))).status === 401);
   return {
     none: {},
@@ -80,8 +73,8 @@ async function credentials(http: Http): Promise<Record<CredentialKind, Record<st
     'narrow-token': bearer(token({ publish: ['other'], subscribe: ['other', 'matrix'] })),
     'right-token': bearer(token({ publish: ['{sub}.>'], subscribe: ['{sub}.>'] })),
     'administrator-token': bearer(token({ admin: true })),
-    session: { ...page, cookie: await logIn(http, right.key) },
-    'ended-session': { ...page, cookie: ended },
+    session: await logIn(http, right.key),
+    'ended-session': ended,
   };
 }
 
