@@ -25,7 +25,7 @@ export interface AccessSettings extends PublicScope {
 
 /**
  * What a request is for. `messages`: whose grant has the topics gets in. `health`: everybody does, but strangers learn nothing of the inside. `operations`: administrators, and everybody where there is no
- * access control. `administration`: administrators, always. `session`: who has a credential, always; whoever has none may end a session.
+ * access control. `administration`: administrators, always. `session`: everybody with a credential; ending a session takes none.
  */
 export type Purpose = 'messages' | 'health' | 'operations' | 'administration' | 'session';
 

@@ -1,4 +1,4 @@
-import { NOTE_MAX_KEYS, type KeyRecord, type KeyStore } from '../store/key-store.ts';
+import { FIND_MAX_KEYS, NOTE_MAX_KEYS, type KeyRecord, type KeyStore } from '../store/key-store.ts';
 import { KEPT_ENTRIES, KnownRecords, type Changes, type KnownRecordsDependencies } from './known-records.ts';
 
 /** How many changed keys a log line names. Stops a line from being long. */
@@ -20,7 +20,7 @@ export class KnownKeys extends KnownRecords<KeyRecord> {
   #lastNoted: number;
 
   constructor({ store, ...rest }: KnownKeysDependencies) {
-    super({ name: 'keys', changes: (after) => store.keyChanges(after), find: (ids) => store.findKeys(ids) }, rest);
+    super({ name: 'keys', changes: (after) => store.keyChanges(after), findMax: FIND_MAX_KEYS, find: (ids) => store.findKeys(ids) }, rest);
     this.#store = store;
     this.#monotonic = () => rest.clock.monotonic();
     this.#lastNoted = this.#monotonic();

@@ -4,7 +4,7 @@ import type { Logger } from '../runtime/logger.ts';
 import { StoreError } from '../store/store.ts';
 
 /**
- * What an instance believes of a row without a look at it, as long as the list of changes is fresh. Stops a change that the list left out, as after
+ * How long an instance believes a row that it has read, while the list of changes is fresh. Stops a change that the list left out, as after
  * the restore of a backup, from being missed for longer.
  */
 const KEPT_MS = 60_000;
@@ -17,9 +17,6 @@ const FRESH_MS = 3_000;
 
 /** How long a request waits for the database to say whether its credential is good. Stops a database that hangs from keeping requests, and clients that gave up from filling the queue. */
 const ASK_MAX_MS = 3_000;
-
-/** The most ids of one question. */
-const FIND_MAX_ENTRIES = 100;
 
 /** Questions that wait for their turn. Stops a flood of unknown ids from holding memory. */
 const WAITING_MAX_ENTRIES = 10_000;
@@ -42,7 +39,8 @@ export interface RecordSource<Item> {
   /** What they are called: `keys`. */
   readonly name: string;
   readonly changes: (after: number) => Promise<Changes>;
-  /** At most `FIND_MAX_ENTRIES` of them. */
+  /** The most ids of one question. */
+  readonly findMax: number;
   readonly find: (ids: readonly string[]) => Promise<readonly Item[]>;
 }
 
@@ -118,7 +116,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
     return entry.record;
   }
 
-  /** What was last heard of a row, however long ago: for what must not wait for the database, such as metrics. */
+  /** The row as this instance last read it, however old. Metrics use it, because they must not wait for the database. */
   recall(id: string): Item | undefined {
     return this.#entries.get(id)?.record;
   }
@@ -222,7 +220,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
     // Those of this turn are asked together.
     await Promise.resolve();
     while (this.#questions.length > 0) {
-      const asking = this.#questions.splice(0, FIND_MAX_ENTRIES);
+      const asking = this.#questions.splice(0, this.#source.findMax);
       try {
         if (!this.isFresh) await this.look();
         this.#changedMeanwhile = new Set();

@@ -1,4 +1,4 @@
-import type { SessionRecord, SessionStore } from '../store/session-store.ts';
+import { FIND_MAX_SESSIONS, type SessionRecord, type SessionStore } from '../store/session-store.ts';
 import { KnownRecords, type Changes, type KnownRecordsDependencies } from './known-records.ts';
 
 export interface KnownSessionsDependencies extends KnownRecordsDependencies {
@@ -8,7 +8,7 @@ export interface KnownSessionsDependencies extends KnownRecordsDependencies {
 /** The sessions that an instance has seen. */
 export class KnownSessions extends KnownRecords<SessionRecord> {
   constructor({ store, ...rest }: KnownSessionsDependencies) {
-    super({ name: 'sessions', changes: (after) => store.sessionChanges(after), find: (ids) => store.findSessions(ids) }, rest);
+    super({ name: 'sessions', changes: (after) => store.sessionChanges(after), findMax: FIND_MAX_SESSIONS, find: (ids) => store.findSessions(ids) }, rest);
   }
 
   protected override heard(before: number | undefined, { version }: Changes): void {

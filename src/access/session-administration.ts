@@ -31,7 +31,7 @@ export class SessionAdministration {
   }
 
   /**
-   * @param owner Whose it is: who has just shown a key or a token.
+   * @param owner The sender, who has just shown a key or a token.
    * @param before The cookie that came along. A session in it ends: nobody can give a browser a session that it then goes on with (session fixation).
    * @param client The address of the request, for the audit line.
    */

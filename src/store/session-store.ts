@@ -4,9 +4,9 @@ import type { Permissions } from '../model/permissions.ts';
  * Sessions in the database of the log: what a browser was given in exchange for a key or token. Both stores implement this contract, and `test/contract/session-store.ts`
  * checks them. Only digests of secrets come in and go out.
  *
- * Every session that is ended takes the next `version` in the transaction that ends it, so versions are in the order of the commits. An instance that has seen a
- * version asks for those that ended after it. A session that expires takes none: its row says when. Making one takes none either, because nobody believes that an id has no session. Changes are durable
- * when they resolve. Times are the clock of the database's machine, in milliseconds since 1970, as for keys.
+ * Ending a session takes the next `version` in the same transaction, so versions are in the order of the commits. An instance that has seen a version asks which
+ * sessions were ended after it. Expiring takes no version, because the row says when. Making a session takes none either, because no instance remembers that an id has no session.
+ * Changes are durable when they resolve. Times are the clock of the database's machine, in milliseconds since 1970, as for keys.
  *
  * Methods reject with a `StoreError` and nothing else: with `refused` where an argument is beyond its bounds. None blocks the event loop or waits without end.
  * A change that rejects with `outcome-unknown` may be asked for again with the same arguments: it happens once.
@@ -19,8 +19,8 @@ export interface SessionStore {
   findSessions(ids: readonly string[]): Promise<readonly SessionRecord[]>;
 
   /**
-   * Stores a session, and ends in the same transaction the one that it replaces, the oldest of more than `CREDENTIAL_MAX_SESSIONS` of its credential, and those that expire first of more than
-   * `MAX_SESSIONS`. Also deletes some that have expired, which is decided by the clock as far as it is believed (invariant 10).
+   * Stores a session. The same transaction ends the session that it replaces. It also ends the oldest of more than `CREDENTIAL_MAX_SESSIONS` of its credential, and the next to expire of more
+   * than `MAX_SESSIONS`. It deletes sessions that have expired by the clock as far as it is believed (invariant 10).
    *
    * Rejects with `LevelTooLow` below `SESSIONS_LEVEL`: an instance of an older version would refuse the cookie, and end a browser's `EventSource` for good.
    */
@@ -38,9 +38,9 @@ export const MAX_SESSIONS = 100_000;
 export const CREDENTIAL_MAX_SESSIONS = 100;
 /** The most ids of one question. */
 export const FIND_MAX_SESSIONS = 100;
-/** The most ended sessions that are remembered, and that one answer names. Stops a list that grows for ever; who is further behind is told that any may have ended. */
+/** The most ended sessions that are remembered, and that one answer names. Stops the list from growing for ever: an instance further behind is told that any session may have ended. */
 export const ENDED_MAX_SESSIONS = 1_000;
-/** The most sessions that one change deletes because they have expired, or because there are too many: more than it adds, and few enough that others hardly wait. */
+/** The most expired or surplus sessions that one change deletes. It is more than the change adds, and keeps others waiting only shortly. */
 export const DELETE_MAX_SESSIONS = 100;
 
 /** What a session was exchanged for. It is good for as long as that would be. */

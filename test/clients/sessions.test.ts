@@ -15,8 +15,7 @@ const browser = await startBrowser(t, '--host-resolver-rules=MAP foreign.example
 const named = await servePage(t);
 const env = { DATABASE_URL: await emptyDatabase(t), AUTH_COOKIE: '__Host-tidings', CORS_ORIGINS: `${named},${named.replace('127.0.0.1', 'foreign.example')}`, POLL_MS: '50', RETRY_MIN_MS: '50', RETRY_MAX_MS: '200', DRAIN_SECONDS: '1' };
 const { key } = await createKey(t, env, '--name', 'alice', '--publish', 'user.alice.>', '--subscribe', 'user.alice.>');
-const instances = await Promise.all([startInstance(t, env), startInstance(t, env)]);
-const [one, two] = instances as [typeof instances[0], typeof instances[0]];
+const [one, two] = await Promise.all([startInstance(t, env), startInstance(t, env)]);
 const http = new Http(t, one.url);
 
 async function open(t: Scope, url: string): Promise<Page> {

@@ -71,6 +71,12 @@ t.test('each wrong value gets a line of its own, all at once', (t) => {
   t.end();
 });
 
+t.test('a session lasts from a minute to the longest time that browsers keep a cookie', (t) => {
+  for (const SESSION_SECONDS of ['0', '59', String(400 * 86_400 + 1), '1d', '-1']) t.match(lines({ SESSION_SECONDS }), [/^SESSION_SECONDS: ".*" is not allowed; it must be a whole number from 60 to 34560000$/], SESSION_SECONDS);
+  for (const AUTH_COOKIE of ['a b', 'a=b', 'a;b', 'ä']) t.match(lines({ AUTH_COOKIE }), [/^AUTH_COOKIE: /], AUTH_COOKIE);
+  t.end();
+});
+
 t.test('whole numbers are nothing else', (t) => {
   for (const text of ['-1', '1.5', '1e3', '0x1F', '65536', '９', '1 000', 'NaN']) t.equal(lines({ PORT: text }).length, 1, text);
   t.equal(read({ PORT: ' 0 ' }).PORT, 0);

@@ -67,7 +67,7 @@ function isSession({ id, digest }: SessionKey): string {
   return `s.id = ${literal(id)} AND s.digest = ${bytea(digest)}`;
 }
 
-/** Ends sessions, and gives each a version: the tables before a last SELECT, which sees what was there before. Forgets the ends that are older than `ENDED_MAX_SESSIONS` by now. */
+/** Ends sessions, and gives each a version. The caller appends the last SELECT, which sees the tables as they were before. Ends older than the newest `ENDED_MAX_SESSIONS` are forgotten. */
 function endings(due: string): string {
   const isSameServer = "a.server IN ('', n.server)";
   return `DELETE FROM tidings.session_ends WHERE version <= (SELECT version FROM tidings.session_state) - ${ENDED_MAX_SESSIONS};
