@@ -183,14 +183,24 @@ await t.test('pages of named origins are told, and may send and keep the cookie;
   }
 });
 
-await t.test('an origin that only * lets in gets no session, and ends none', async (t) => {
-  const open = new Http(t, (await startInstance(t, { ...ENV, CORS_ORIGINS: '*' })).url);
-  const page = await logIn(open, DECLARED.text);
-  t.match(problem(await open.send('POST', '/session', { ...KEY, origin: PAGE })), { status: 403, code: 'cross-origin' });
-  t.match(problem(await open.send('POST', '/session', { ...KEY, 'sec-fetch-site': 'cross-site' })), { status: 403, code: 'cross-origin' });
-  t.match(problem(await open.send('DELETE', '/session', { ...page, origin: PAGE })), { status: 403, code: 'cross-origin' });
-  t.equal((await open.get('/topics/a/messages', page)).status, 200);
-  t.equal((await open.send('POST', '/session', KEY)).status, 201, 'a program says no origin');
+await t.test('an end counts at once where it was asked for, however rarely the instance polls', async (t) => {
+  const seldom = new Http(t, (await startInstance(t, { ...ENV, POLL_MS: '60000', CORS_ORIGINS: '*' })).url);
+  const status = async ({ cookie }: PageHeaders): Promise<number> => (await seldom.get('/topics/a/messages', { cookie })).status;
+  const first = await logIn(seldom, DECLARED.text);
+  t.equal(await status(first), 200);
+  const second = await logIn(seldom, DECLARED.text, first);
+  t.same([await status(first), await status(second)], [401, 200], 'a login ends the one before');
+  await seldom.send('DELETE', '/session', second);
+  t.equal(await status(second), 401, 'a logout');
+
+  await t.test('an origin that only * lets in gets no session, and ends none', async (t) => {
+    const page = await logIn(seldom, DECLARED.text);
+    t.match(problem(await seldom.send('POST', '/session', { ...KEY, origin: PAGE })), { status: 403, code: 'cross-origin' });
+    t.match(problem(await seldom.send('POST', '/session', { ...KEY, 'sec-fetch-site': 'cross-site' })), { status: 403, code: 'cross-origin' });
+    t.match(problem(await seldom.send('DELETE', '/session', { ...page, origin: PAGE })), { status: 403, code: 'cross-origin' });
+    t.equal((await seldom.get('/topics/a/messages', page)).status, 200);
+    t.equal((await seldom.send('POST', '/session', KEY)).status, 201, 'a program says no origin');
+  });
 });
 
 await t.test('without the setting there is none; with AUTH=off there is', async (t) => {
