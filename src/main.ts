@@ -4,6 +4,8 @@ import { Access, type TokenVerifier } from './access/access.ts';
 import { hasTokenKeys, readAccess } from './access/access-settings.ts';
 import { KeyAdministration } from './access/key-administration.ts';
 import { KnownKeys } from './access/known-keys.ts';
+import { KnownSessions } from './access/known-sessions.ts';
+import { SessionAdministration } from './access/session-administration.ts';
 import type { Bus } from './bus/bus.ts';
 import { LocalBus } from './bus/local.ts';
 import { configure, exitIfWrong } from './config/config.ts';
@@ -18,6 +20,7 @@ import { systemClock as clock } from './runtime/clock.ts';
 import { makeLogger, standardOutput } from './runtime/logger.ts';
 import { Metrics } from './runtime/metrics.ts';
 import type { KeyStore } from './store/key-store.ts';
+import type { SessionStore } from './store/session-store.ts';
 import { isStoreFailure, StoreError, type Store } from './store/store.ts';
 
 /** The composition root: what an instance is made of, in the order of the rooms from the bottom up. Only this file and cli/ name a store or a bus. */
@@ -34,7 +37,7 @@ const { counters } = metrics;
 
 const { settings: accessSettings, declared } = exitIfWrong(() => readAccess(config));
 
-const store: Store & { readonly keys: KeyStore } = await makeStore();
+const store: Store & AccessStores = await makeStore();
 const bus: Bus = await makeBus();
 
 const log = new MessageLog({
@@ -61,16 +64,12 @@ const delivery = new Delivery({
 });
 
 const knownKeys = new KnownKeys({ store: store.keys, clock, logger, pollMs: config.POLL_MS });
-const access = new Access({ settings: accessSettings, keys: knownKeys, declared, tokens: hasTokenKeys(config) ? await makeTokens() : undefined });
-const keys = new KeyAdministration({
-  store: store.keys,
-  // Changes of keys are written down at every level but `silent`.
-  logger: logger.isLevelEnabled('info') || config.LOG_LEVEL === 'silent' ? logger : logger.child({}, { level: 'info' }),
-  // If it fails, the next poll finds the change.
-  onChange: () => knownKeys.look().catch((error: unknown) => {
-    if (!(error instanceof StoreError)) throw error;
-  }),
-});
+const knownSessions = config.AUTH_COOKIE === undefined ? undefined : new KnownSessions({ store: store.sessions, clock, logger, pollMs: config.POLL_MS });
+const access = new Access({ settings: accessSettings, keys: knownKeys, declared, tokens: hasTokenKeys(config) ? await makeTokens() : undefined, sessions: knownSessions });
+// Changes of keys and sessions are written down at every level but `silent`.
+const auditLogger = logger.isLevelEnabled('info') || config.LOG_LEVEL === 'silent' ? logger : logger.child({}, { level: 'info' });
+const keys = new KeyAdministration({ store: store.keys, logger: auditLogger, onChange: () => lookSoon(knownKeys) });
+const sessions = new SessionAdministration({ store: store.sessions, logger: auditLogger, counters, lifetimeMs: config.SESSION_SECONDS * 1000, onChange: () => lookSoon(knownSessions) });
 
 const lifecycle = new Lifecycle({
   config, logger, store, bus, log, delivery, access, clock, counters,
@@ -79,7 +78,7 @@ const lifecycle = new Lifecycle({
 const health = new Health({ lifecycle, bus, log, delivery });
 
 const service: Service = {
-  config, logger, counters, metrics, access, keys,
+  config, logger, counters, metrics, access, keys, sessions,
   maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, (database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0) + (config.OPS_PORT === undefined ? 0 : OPERATIONS_MAX_CONNECTIONS)),
   publisher: log.publisher,
   starts: log.starts,
@@ -99,10 +98,24 @@ const [{ buildApp }, { buildOperationsServer }] = await Promise.all([import('./h
 const app = buildApp(service);
 await lifecycle.serve({ app, operations: config.OPS_PORT === undefined ? undefined : buildOperationsServer(app) }, early ?? lifecycle.openLog());
 
+interface AccessStores {
+  readonly keys: KeyStore;
+  readonly sessions: SessionStore;
+}
+
 /** Loads only the driver that is used. */
-async function makeStore(): Promise<Store & { readonly keys: KeyStore }> {
+async function makeStore(): Promise<Store & AccessStores> {
   if (database.kind === 'sqlite') return new (await import('./store/sqlite/sqlite.ts')).SqliteStore({ file: resolve(database.file), logger });
   return new (await import('./store/postgres/postgres.ts')).PostgresStore({ url: database.url, maxPgConnections: config.DATABASE_CONNECTIONS, logger });
+}
+
+/** Asks for changes. If it fails, the next poll finds them. */
+async function lookSoon(known: Pick<KnownKeys, 'look'> | undefined): Promise<void> {
+  try {
+    await known?.look();
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+  }
 }
 
 /** Loads what checks tokens only where a setting names their key. */

@@ -1,6 +1,7 @@
 import type { Grant } from '../model/grant.ts';
 import { FULL_GRANT, ScopedGrant } from '../model/grant.ts';
 import type { Permissions } from '../model/permissions.ts';
+import type { SessionOrigin } from '../store/session-store.ts';
 
 /** Who sent a request, as far as that is known, and what they may do. */
 export interface Identity {
@@ -15,6 +16,8 @@ export interface Identity {
   readonly name: string | undefined;
   /** What the sender showed, by what it can be revoked; undefined where there was no credential. */
   readonly credential: Credential | undefined;
+  /** What a session is made of; undefined where there was no credential. */
+  readonly origin?: SessionOrigin;
 }
 
 /** A credential that was good. */
@@ -51,11 +54,11 @@ export class Owners {
   }
 
   /** @param made The secret of a key, or the verified token: for each an identity is made once. */
-  of(made: object, { permissions: { publish, subscribe, admin, operate }, scope, name, credential }: Pick<Identity, 'scope' | 'name' | 'credential'> & { readonly permissions: Permissions }): Identity {
+  of(made: object, { permissions: { publish, subscribe, admin, operate }, scope, name, credential, origin }: Pick<Identity, 'scope' | 'name' | 'credential' | 'origin'> & { readonly permissions: Permissions }): Identity {
     const known = this.#made.get(made);
     if (known !== undefined) return known;
     const grant = new ScopedGrant({ publish: [...publish, ...this.#public.publicPublish], subscribe: [...subscribe, ...this.#public.publicTopics] });
-    const identity = { grant, mayAdminister: admin, mayOperate: admin || operate, scope, name, credential };
+    const identity = { grant, mayAdminister: admin, mayOperate: admin || operate, scope, name, credential, ...(origin === undefined ? {} : { origin }) };
     this.#made.set(made, identity);
     return identity;
   }

@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { decodeProtectedHeader } from 'jose/decode/protected_header';
 import { JOSEError, JWSSignatureVerificationFailed, JWTClaimValidationFailed, JWTExpired } from 'jose/errors';
 import { jwtVerify } from 'jose/jwt/verify';
@@ -45,10 +45,13 @@ export class JwtVerifier {
   readonly #now: () => number;
   readonly #keys: TokenKeys;
   readonly #tokens = new VerifiedTokens();
+  /** SHA-256 of the settings that say which tokens are good. Other settings, other tokens: sessions of those before end. */
+  readonly proof: Buffer;
 
   /** The config names a key. */
   constructor({ config, clock, now, logger, counters }: JwtOptions) {
     this.#config = config;
+    this.proof = proofOf(config);
     this.#now = now;
     this.#keys = makeKeys(config, (url) => new Jwks({ url, clock, logger, counters, now, onWithdrawn: (keys) => this.#tokens.drop(({ key }) => keys.includes(key)) }));
   }
@@ -100,6 +103,11 @@ export class JwtVerifier {
     }
     return readClaims(payload, { claim, maxSeconds, now });
   }
+}
+
+function proofOf({ JWT_SECRET: secret, JWT_PUBLIC_KEY: publicKey, JWT_JWKS_URL: url, JWT_ISSUER: issuer, JWT_AUDIENCE: audience }: JwtConfig): Buffer {
+  const key = [secret?.export().toString('hex'), publicKey?.key.export({ type: 'spki', format: 'pem' }), url];
+  return createHash('sha256').update(JSON.stringify([...key, issuer, audience].map((part) => part ?? null))).digest();
 }
 
 function makeKeys({ JWT_SECRET: secret, JWT_PUBLIC_KEY: publicKey, JWT_JWKS_URL: url }: JwtConfig, makeJwks: (url: string) => Jwks): TokenKeys {

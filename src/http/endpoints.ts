@@ -46,6 +46,9 @@ export const ENDPOINTS = {
   key: { url: '/keys/:id', methods: READ, access: 'administration', once: [] },
   revokeKey: { url: '/keys/:id', methods: ['DELETE'], access: 'administration', once: [] },
   rotateKey: { url: '/keys/:id/rotate', methods: ['POST'], access: 'administration', once: [], body: KEY_REQUEST_MAX_BYTES },
+  createSession: { url: '/session', methods: ['POST'], access: 'session', once: [] },
+  session: { url: '/session', methods: READ, access: 'session', once: [] },
+  endSession: { url: '/session', methods: ['DELETE'], access: 'session', once: [] },
 } as const satisfies Record<string, Endpoint>;
 
 /** Whether it is for those who operate the service: the listener of `OPS_PORT` has nothing else. */

@@ -3,6 +3,7 @@ import type { FastifyBaseLogger, FastifyInstance, RawReplyDefaultExpression, Raw
 import type { Logger } from 'pino';
 import type { Access } from '../access/access.ts';
 import type { KeyAdministration } from '../access/key-administration.ts';
+import type { SessionAdministration } from '../access/session-administration.ts';
 import type { Config } from '../config/config.ts';
 import type { LongPolls } from '../delivery/long-polls.ts';
 import type { StreamRegistry } from '../delivery/stream-registry.ts';
@@ -30,6 +31,7 @@ export interface Service {
   /** Says who sends a request, and what they may do. */
   readonly access: Pick<Access, 'identify' | 'ignoresCredentials'>;
   readonly keys: Pick<KeyAdministration, 'create' | 'rotate' | 'revoke' | 'find' | 'list'>;
+  readonly sessions: Pick<SessionAdministration, 'make' | 'end'>;
   /** Connections that may be open at once, streams and all. */
   readonly maxConnections: number;
   readiness(): Readiness;

@@ -63,6 +63,9 @@ export class Counters {
   /** Messages and keys that retention deleted. */
   trimmed = 0;
   trimmedKeys = 0;
+  /** Sessions that this instance made, and those that it ended before they expired. */
+  sessionsMade = 0;
+  sessionsEnded = 0;
 
   constructor(observers: Observers = { commitMessages: UNOBSERVED, commitMilliseconds: UNOBSERVED, deliveryMilliseconds: UNOBSERVED }) {
     this.commitMessages = observers.commitMessages;

@@ -70,6 +70,8 @@ const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help
   rowsExamined: ['catchup_rows_examined_total', 'Rows that the database looked at for them'],
   trimmed: ['messages_trimmed_total', 'Messages that retention deleted'],
   trimmedKeys: ['keys_trimmed_total', 'Idempotency keys that retention deleted'],
+  sessionsMade: ['sessions_made_total', 'Sessions that this instance made'],
+  sessionsEnded: ['sessions_ended_total', 'Sessions that this instance ended: by a logout, for a new one, or because there were too many'],
 };
 
 const GAUGES: Readonly<Record<keyof Gauges, readonly [name: string, help: string]>> = {

@@ -3,7 +3,7 @@ import { Access, type AccessSettings } from '../../src/access/access.ts';
 import { makeApiKey } from '../../src/access/api-key.ts';
 import type { Identity } from '../../src/access/identity.ts';
 import { TokenIdentities } from '../../src/access/token-identities.ts';
-import { KeysUnavailable } from '../../src/access/known-keys.ts';
+import { CredentialsUnavailable } from '../../src/access/known-records.ts';
 import type { Problem } from '../../src/model/problem.ts';
 import type { KeyRecord } from '../../src/store/key-store.ts';
 import { hs256, SECRET, verifier } from '../support/tokens.ts';
@@ -40,8 +40,8 @@ function build({ settings, rows = [record(ALICE), record(ROOT, { permissions: { 
     settings: { mode: 'on', publicTopics: [], publicPublish: [], needsKeys: false, ...settings },
     keys: {
       open: never, stop: never, hasEverBeen, hasBeenHeardOf: heard, now: () => NOW, noteUse: (id) => void used.push(id), recall: find,
-      askEverBeen: () => later === 'fails' ? Promise.reject(new KeysUnavailable('away')) : Promise.resolve(heard ?? false),
-      find: (id) => later === undefined ? find(id) : later === 'answers' ? Promise.resolve(find(id)) : Promise.reject(new KeysUnavailable('away')),
+      askEverBeen: () => later === 'fails' ? Promise.reject(new CredentialsUnavailable('away')) : Promise.resolve(heard ?? false),
+      find: (id) => later === undefined ? find(id) : later === 'answers' ? Promise.resolve(find(id)) : Promise.reject(new CredentialsUnavailable('away')),
     },
     declared: new Map([[DECLARED.id, record(DECLARED)]]),
     tokens: undefined,

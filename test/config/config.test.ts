@@ -25,7 +25,7 @@ t.test('without an environment everything has its default', (t) => {
   const config = read({});
   t.match(config, {
     HOST: '127.0.0.1', PORT: 8080, OPS_PORT: undefined, OPS_HOST: '127.0.0.1', AUTH: '', PUBLIC_TOPICS: [], PUBLIC_PUBLISH: [], ACCESS_FILE: undefined, DATABASE_URL: { kind: 'sqlite', file: 'data/tidings.db' }, DATABASE_CONNECTIONS: 10, REDIS_URL: undefined, ALLOWED_HOSTS: undefined, CORS_ORIGINS: [], TRUST_PROXY: undefined,
-    JWT_SECRET: undefined, JWT_PUBLIC_KEY: undefined, JWT_JWKS_URL: undefined, JWT_ISSUER: undefined, JWT_AUDIENCE: undefined, JWT_CLAIM: 'tidings', JWT_MAX_SECONDS: 86_400,
+    JWT_SECRET: undefined, JWT_PUBLIC_KEY: undefined, JWT_JWKS_URL: undefined, JWT_ISSUER: undefined, JWT_AUDIENCE: undefined, JWT_CLAIM: 'tidings', JWT_MAX_SECONDS: 86_400, SESSION_SECONDS: 86_400,
     MESSAGE_BYTES: 1024 ** 2, EVENT_BYTES: 128, BATCH_MESSAGES: 1000, MAX_STREAMS: 15_000, TOPICS_PER_STREAM: 100, TAIL_BYTES: 64 * 1024 ** 2,
     APPEND_QUEUE_MESSAGES: 10_000, APPEND_QUEUE_BYTES: 64 * 1024 ** 2, RETENTION_SECONDS: 7 * 86_400, RETENTION_BYTES: 1024 ** 3,
     IDEMPOTENCY_SECONDS: 86_400, HEARTBEAT_SECONDS: 25, STALL_SECONDS: 120, DRAIN_SECONDS: 20, RETRY_MIN_MS: 1000, RETRY_MAX_MS: 4000, POLL_MS: 1000, HTTP_FAST_PATH: 'on', LOG_LEVEL: 'info',
@@ -68,6 +68,12 @@ t.test('each wrong value gets a line of its own, all at once', (t) => {
     'EVENT_BYTES: "0" is not allowed; it must be a whole number from 1 to 1024',
     'LOG_LEVEL: "loud" is not allowed; it must be fatal or error or warn or info or debug or trace or silent',
   ]);
+  t.end();
+});
+
+t.test('a session lasts from a minute to the longest time that browsers keep a cookie', (t) => {
+  for (const SESSION_SECONDS of ['0', '59', String(400 * 86_400 + 1), '1d', '-1']) t.match(lines({ SESSION_SECONDS }), [/^SESSION_SECONDS: ".*" is not allowed; it must be a whole number from 60 to 34560000$/], SESSION_SECONDS);
+  for (const AUTH_COOKIE of ['a b', 'a=b', 'a;b', 'ä']) t.match(lines({ AUTH_COOKIE }), [/^AUTH_COOKIE: /], AUTH_COOKIE);
   t.end();
 });
 

@@ -9,6 +9,7 @@ import { operationsUrl, startInstance, type Instance } from '../support/instance
 import { startPostgres } from '../support/postgres.ts';
 import { bearer } from '../support/keys-command.ts';
 import { startRedis } from '../support/redis.ts';
+import { logIn } from '../support/sessions.ts';
 import { hs256, SECRET } from '../support/tokens.ts';
 import { until } from '../support/until.ts';
 
@@ -31,6 +32,8 @@ async function credentials(http: Http): Promise<Record<CredentialKind, Record<st
   const revoked = await makeKey(http, { name: 'revoked', publish: ['>'], subscribe: ['>'], admin: true });
   const expired = await makeKey(http, { name: 'expired', publish: ['>'], subscribe: ['>'], admin: true, expiresInSeconds: 1 });
   await http.send('DELETE', `/keys/${revoked.id}`, bearer(ROOT.text));
+  const ended = await logIn(http, right.key);
+  await http.send('DELETE', '/session', ended);
   await until('the key has expired', async () => (await http.get('/messages?topic=a', bearer(expired.key))).status === 401);
   return {
     none: {},
@@ -49,6 +52,8 @@ async function credentials(http: Http): Promise<Record<CredentialKind, Record<st
     'right-token': bearer(token({ publish: ['{sub}.>'], subscribe: ['{sub}.>'] })),
     'operator-token': bearer(token({ operate: true })),
     'administrator-token': bearer(token({ admin: true })),
+    session: await logIn(http, right.key),
+    'ended-session': ended,
   };
 }
 
@@ -80,7 +85,7 @@ const WITHOUT_ENDPOINT: readonly CredentialKind[] = ['none', 'right', 'administr
 const paths = Map.groupBy(Object.values<Endpoint>(ENDPOINTS), ({ url }) => url);
 
 async function play(t: Test, env: Readonly<Record<string, string>>): Promise<void> {
-  const instance = await startInstance(t, { ACCESS_FILE: accessFile(t, ['matrix.>']), JWT_SECRET: SECRET, LOG_LEVEL: 'debug', OPS_PORT: '0', ...env });
+  const instance = await startInstance(t, { ACCESS_FILE: accessFile(t, ['matrix.>']), AUTH_COOKIE: '__Host-session', JWT_SECRET: SECRET, LOG_LEVEL: 'debug', OPS_PORT: '0', ...env });
   const http = new Http(t, instance.url);
   const headers = await credentials(http);
   const wrong: string[] = [];
@@ -108,7 +113,7 @@ async function play(t: Test, env: Readonly<Record<string, string>>): Promise<voi
   await playOperations(t, new Http(t, operationsUrl(instance)), http, headers);
   t.same(wrong, []);
   t.ok(refused > 250, `${refused} were refused`);
-  const secrets = Object.values(headers).flatMap(({ authorization }) => authorization === undefined ? [] : [authorization.slice(-40)]);
+  const secrets = Object.values(headers).flatMap(({ authorization, cookie }) => [authorization, cookie].flatMap((text) => text === undefined ? [] : [text.slice(-40)]));
   t.same(secrets.filter((secret) => secret.length > 20 && instance.output.includes(secret)), [], 'no secret is in its output');
   t.match(await challenge(http), { status: 401, headers: { 'www-authenticate': 'Bearer realm="tidings"' } });
 }

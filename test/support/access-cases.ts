@@ -2,8 +2,8 @@ import type { ENDPOINTS } from '../../src/http/endpoints.ts';
 
 /** The access matrix: what each endpoint is asked, and what each kind of credential gets. A new endpoint without a row is an error of types. */
 
-/** `narrow` has other topics; `right` those that are asked for; `operator` may read metrics alone; `administrator` administers, and has no topics. */
-export const CREDENTIALS = ['none', 'malformed', 'unknown', 'wrong-secret', 'expired', 'revoked', 'bad-token', 'expired-token', 'narrow', 'narrow-token', 'right', 'right-token', 'operator', 'operator-token', 'administrator', 'administrator-token'] as const;
+/** `narrow` has other topics; `right` those that are asked for; `operator` may read metrics alone; `administrator` administers, and has no topics. Sessions are cookies of pages of this host, with the topics of `right`. */
+export const CREDENTIALS = ['none', 'malformed', 'unknown', 'wrong-secret', 'expired', 'revoked', 'bad-token', 'expired-token', 'narrow', 'narrow-token', 'right', 'right-token', 'operator', 'operator-token', 'administrator', 'administrator-token', 'session', 'ended-session'] as const;
 export type CredentialKind = (typeof CREDENTIALS)[number];
 
 export interface Expected {
@@ -15,6 +15,8 @@ export interface Expected {
   readonly operator?: number;
   /** Credentials that are not good; 401 if absent. */
   readonly bad?: number;
+  /** A session that is good, and one that was ended; where cookies are not looked at, as for none. */
+  readonly session?: readonly [good: number, ended: number];
 }
 
 export interface MatrixRow {
@@ -31,19 +33,22 @@ export interface Facts {
 }
 
 const MESSAGES = { none: 401, narrow: 403, administrator: 403 } as const;
+/** Of who reads. */
+const READING = { ...MESSAGES, right: 200, session: [200, 401] } as const;
+const PUBLISHING = { ...MESSAGES, right: 201, session: [201, 401] } as const;
 const OPERATIONS = { none: 401, narrow: 403, right: 403, operator: 200, administrator: 200 } as const;
 const ADMINISTRATION = { ...OPERATIONS, operator: 403 } as const;
 
 export function matrix({ message, key }: Facts): Readonly<Record<keyof typeof ENDPOINTS, MatrixRow>> {
   return {
-    publish: { path: '/topics/matrix.a', body: 'x', expected: { ...MESSAGES, right: 201 } },
-    publishBatch: { path: '/messages', body: '[{"topic":"matrix.a","data":1}]', type: 'application/json', expected: { ...MESSAGES, right: 201 } },
-    streamTopic: { path: '/topics/matrix.%3E/events', expected: { ...MESSAGES, right: 200 } },
-    streamTopics: { path: '/events?topic=matrix.a&topic=matrix.b.*', expected: { ...MESSAGES, right: 200 } },
-    topicHistory: { path: '/topics/matrix.*/messages', expected: { ...MESSAGES, right: 200 } },
-    history: { path: '/messages?topic=matrix.a', expected: { ...MESSAGES, right: 200 } },
+    publish: { path: '/topics/matrix.a', body: 'x', expected: PUBLISHING },
+    publishBatch: { path: '/messages', body: '[{"topic":"matrix.a","data":1}]', type: 'application/json', expected: PUBLISHING },
+    streamTopic: { path: '/topics/matrix.%3E/events', expected: READING },
+    streamTopics: { path: '/events?topic=matrix.a&topic=matrix.b.*', expected: READING },
+    topicHistory: { path: '/topics/matrix.*/messages', expected: READING },
+    history: { path: '/messages?topic=matrix.a', expected: READING },
     // Whether there is a message is told only to those who may read it.
-    message: { path: `/messages/${message}`, expected: { none: 401, narrow: 404, right: 200, administrator: 404 } },
+    message: { path: `/messages/${message}`, expected: { none: 401, narrow: 404, right: 200, administrator: 404, session: [200, 401] } },
     healthz: { path: '/healthz', expected: { none: 200, narrow: 200, right: 200, administrator: 200, bad: 200 } },
     readyz: { path: '/readyz', expected: { none: 200, narrow: 200, right: 200, administrator: 200, bad: 200 } },
     metrics: { path: '/metrics', expected: OPERATIONS },
@@ -53,10 +58,14 @@ export function matrix({ message, key }: Facts): Readonly<Record<keyof typeof EN
     key: { path: `/keys/${key}`, expected: ADMINISTRATION },
     rotateKey: { path: `/keys/${key}/rotate`, body: '{}', expected: { ...ADMINISTRATION, administrator: 201 } },
     revokeKey: { path: `/keys/${key}`, expected: ADMINISTRATION },
+    createSession: { path: '/session', expected: { none: 401, narrow: 201, right: 201, administrator: 201 } },
+    session: { path: '/session', expected: { none: 401, narrow: 200, right: 200, administrator: 200, session: [200, 401] } },
+    // Whoever has none has none any more.
+    endSession: { path: '/session', expected: { none: 204, narrow: 204, right: 204, administrator: 204, bad: 204 } },
   };
 }
 
-export function expectedOf(kind: CredentialKind, { none, narrow, right, administrator, operator = narrow, bad = 401 }: Expected): number {
-  const good: Readonly<Partial<Record<CredentialKind, number>>> = { none, narrow, 'narrow-token': narrow, right, 'right-token': right, operator, 'operator-token': operator, administrator, 'administrator-token': administrator };
+export function expectedOf(kind: CredentialKind, { none, narrow, right, administrator, operator = narrow, bad = 401, session: [session, ended] = [none, none] }: Expected): number {
+  const good: Readonly<Partial<Record<CredentialKind, number>>> = { none, narrow, 'narrow-token': narrow, right, 'right-token': right, operator, 'operator-token': operator, administrator, 'administrator-token': administrator, session, 'ended-session': ended };
   return good[kind] ?? bad;
 }

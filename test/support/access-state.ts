@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeApiKey, type MadeKey } from '../../src/access/api-key.ts';
+import { makeApiKey } from '../../src/access/api-key.ts';
+import type { MadeSecret } from '../../src/access/secret-text.ts';
 import type { Http } from './http.ts';
 import { bearer } from './keys-command.ts';
 import { tempFolder, type Scope } from './temp.ts';
@@ -12,7 +13,7 @@ export const WATCHER = makeApiKey();
 /** A file for `ACCESS_FILE`, which declares them. @param publish What the watcher may publish to. */
 export function accessFile(t: Scope, publish: readonly string[]): string {
   const path = join(tempFolder(t), 'access.json');
-  const entry = ({ id, digest }: MadeKey, more: object): object => ({ id, sha256: digest.toString('hex'), ...more });
+  const entry = ({ id, digest }: MadeSecret, more: object): object => ({ id, sha256: digest.toString('hex'), ...more });
   writeFileSync(path, JSON.stringify({ keys: [entry(ROOT, { name: 'root', admin: true }), entry(WATCHER, { name: 'watcher', publish, subscribe: ['>'] })] }));
   return path;
 }
@@ -29,7 +30,7 @@ export async function makeKey(http: Http, request: object): Promise<StoredKey> {
   return JSON.parse(body) as StoredKey;
 }
 
-/** All that a request could have changed, and should not have: the log, the keys, and how many streams were opened. */
+/** All that a request could have changed, and should not have: the log, the keys, how many streams were opened, and how many sessions were made and ended. */
 export async function accessState(http: Http): Promise<string> {
   const read = async (path: string, key: string): Promise<string> => {
     const { status, body } = await http.get(path, bearer(key));
@@ -39,6 +40,8 @@ export async function accessState(http: Http): Promise<string> {
   const { cursor } = JSON.parse(await read('/messages?topic=%3E&last=1', WATCHER.text)) as { cursor: string };
   // When a key was last used is written down some time after its use.
   const keys = (JSON.parse(await read('/keys?limit=500', ROOT.text)) as { keys: { lastUsed?: string }[] }).keys.map((key) => ({ ...key, lastUsed: undefined }));
-  const opened = /^tidings_streams_opened_total (\d+)$/m.exec(await read('/metrics', ROOT.text))?.[1];
-  return JSON.stringify({ cursor, keys, opened });
+  const metrics = await read('/metrics', ROOT.text);
+  const opened = /^tidings_streams_opened_total (\d+)$/m.exec(metrics)?.[1];
+  const sessions = [...metrics.matchAll(/^tidings_sessions_\w+_total (\d+)$/gm)].map(([line]) => line);
+  return JSON.stringify({ cursor, keys, opened, sessions });
 }

@@ -24,6 +24,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     streams: { isFull: true, open: never, refuse: never, drained: never, closed: never },
     draining: false,
     access: { ignoresCredentials: () => false, identify: () => EVERYBODY },
+    sessions: { make: never, end: never },
     keys: { create: never, rotate: never, revoke: never, find: never, list: never },
     maxConnections: 1_000,
     readiness: () => ({ ready: true, status: 'ready' }),

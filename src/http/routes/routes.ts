@@ -3,6 +3,7 @@ import { historyRoutes } from './history.ts';
 import { keyRoutes } from './keys.ts';
 import { operationRoutes } from './operations.ts';
 import { publishRoutes } from './publish.ts';
+import { sessionRoutes } from './session.ts';
 import { streamRoutes } from './streams.ts';
 
 /**
@@ -16,4 +17,5 @@ export function addRoutes(app: App, service: Service): void {
   historyRoutes(app, service);
   operationRoutes(app, service);
   keyRoutes(app, service);
+  sessionRoutes(app, service);
 }

@@ -1,25 +1,13 @@
-import { CLOCK_JUMP_MS } from '../believed-clock.ts';
 import { DELETE_MAX_KEYS, keyRecord, NEVER_MS, permissionsText, type KeyRow } from '../key-rows.ts';
 import { CHANGES_MAX_KEYS, KEPT_ENDED_KEYS_MS, MAX_ENDED_KEYS, MAX_KEYS, type KeyChanges, type KeyRecord, type NewKey, type NewSecret } from '../key-store.ts';
-import { UNDERSTOOD_LEVEL } from '../level.ts';
+import { BELIEVED, bytea, digestIn, listIn, LOST_MAX_VERSIONS, NOW, STANDBY, textIn, timeIn, timeOrNull, wrongValue } from './access-sql.ts';
 import type { Row } from './connection.ts';
-import { hexadecimal, literal, strings, wholeNumber } from './literals.ts';
+import { literal, strings, wholeNumber } from './literals.ts';
 
 /**
  * The calls of `KeyStore` as SQL. A change is several statements in one message. The first locks the row of the version, and those after it have snapshots
  * taken under that lock. Keys travel as JSON in one row, so that each answer has a row, which says whether a standby gave it.
  */
-
-/** How far the version leaps where another server gave the one before: beyond every version that it may have given to changes that are lost. */
-const LOST_MAX_VERSIONS = 1_000_000;
-
-const NOW = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
-
-/** The server's clock as far as it is believed; all of it, before an instance has opened the log. */
-const BELIEVED = `tidings.believe(${NOW}, (SELECT tidings.known_clock(r) FROM tidings.retention r), NULL, ${CLOCK_JUMP_MS})`;
-
-/** The last column: whether the server is a standby. Fails where this program does not understand the log; there is no level before an instance has opened it. */
-const STANDBY = `coalesce((SELECT tidings.refuse_level(h.level, ${UNDERSTOOD_LEVEL}) FROM tidings.head h WHERE h.level > ${UNDERSTOOD_LEVEL}), pg_is_in_recovery())`;
 
 /** A `KeyRow` of the table that is called `k`. */
 const KEY = "json_build_array(k.id, k.name, k.permissions, encode(k.digest, 'hex'), encode(k.old_digest, 'hex'), k.old_expires, k.created, k.expires, k.revoked, k.last_used, k.operate)";
@@ -118,47 +106,11 @@ export function keyIn([key, time]: Row): KeyRecord | undefined {
 }
 
 function rowIn(key: unknown): KeyRow {
-  if (!Array.isArray(key)) throw wrongKey();
+  if (!Array.isArray(key)) throw wrongValue();
   const [id, name, permissions, digest, oldDigest, oldExpires, created, expires, revoked, lastUsed, operate] = key as readonly unknown[];
-  if (typeof operate !== 'boolean') throw wrongKey();
+  if (typeof operate !== 'boolean') throw wrongValue();
   return {
     id: textIn(id), name: textIn(name), permissions: textIn(permissions), digest: digestIn(digest), oldDigest: oldDigest === null ? null : digestIn(oldDigest),
     oldExpires: timeOrNull(oldExpires), created: timeIn(created), expires: timeOrNull(expires), revoked: timeOrNull(revoked), lastUsed: timeOrNull(lastUsed), operate,
   };
-}
-
-function listIn(json: string): readonly unknown[] {
-  const list: unknown = JSON.parse(json);
-  if (!Array.isArray(list)) throw wrongKey();
-  return list;
-}
-
-function textIn(value: unknown): string {
-  if (typeof value !== 'string') throw wrongKey();
-  return value;
-}
-
-function digestIn(value: unknown): Uint8Array {
-  const text = textIn(value);
-  if (!DIGEST.test(text)) throw wrongKey();
-  return Buffer.from(text, 'hex');
-}
-
-const DIGEST = /^[0-9a-f]{64}$/;
-
-function timeIn(value: unknown): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw wrongKey();
-  return value;
-}
-
-function timeOrNull(value: unknown): number | null {
-  return value === null ? null : timeIn(value);
-}
-
-function wrongKey(): TypeError {
-  return new TypeError('the database answered something else where an API key belongs');
-}
-
-function bytea(digest: Uint8Array): string {
-  return hexadecimal(Buffer.from(digest));
 }

@@ -5,6 +5,7 @@ import type { KeyStore } from '../key-store.ts';
 import { UNDERSTOOD_LEVEL } from '../level.ts';
 import { KEPT_EPOCHS, TRIM_STEP_BYTES } from '../limits.ts';
 import { LOG_NAME_CHARACTERS, randomName } from '../names.ts';
+import type { SessionStore } from '../session-store.ts';
 import { StoreLifecycle } from '../store-lifecycle.ts';
 import type { Appended, AppendRequest, BackQuery, FoundBack, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
 import { appendCall, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES, stateCall } from './append.ts';
@@ -15,6 +16,7 @@ import { literal, nameIn, wholeNumber } from './literals.ts';
 import { BackgroundMigrations } from './long-migrations.ts';
 import { applyMigrations } from './migrate.ts';
 import { backCall, foundBackOf, isSummary, messagesOf, readCall, summaryOf } from './query.ts';
+import { PostgresSessionStore } from './session-store.ts';
 
 /**
  * The room `postgres` keeps the log in PostgreSQL, which instances on any number of hosts share. Each call of the store becomes one SQL
@@ -33,6 +35,7 @@ export interface PostgresOptions {
 /** Turns each call into SQL, and the answer into what `Store` promises. */
 export class PostgresStore implements Store {
   readonly keys: KeyStore = new PostgresKeyStore(() => this.#lifecycle.use(this.#pgConnections));
+  readonly sessions: SessionStore = new PostgresSessionStore(() => this.#lifecycle.use(this.#pgConnections));
   readonly #pgConnections: PgConnections;
   readonly #backgroundMigrations: BackgroundMigrations;
   readonly #lifecycle = new StoreLifecycle({ open: () => this.#open(), close: () => this.#close() });

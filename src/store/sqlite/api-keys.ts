@@ -1,5 +1,4 @@
 import type Database from 'better-sqlite3';
-import { believe } from '../believed-clock.ts';
 import { checkKeys, checkNewKey, checkSecret, checkVersion, DELETE_MAX_KEYS, keyRecord, NEVER_MS, permissionsText, type KeyRow } from '../key-rows.ts';
 import {
   CHANGES_MAX_KEYS, FIND_MAX_KEYS, KEPT_ENDED_KEYS_MS, LIST_MAX_KEYS, MAX_ENDED_KEYS, MAX_KEYS, NOTE_MAX_KEYS, type KeyChanges, type KeyRecord, type NewKey, type NewSecret,
@@ -87,7 +86,7 @@ export class ApiKeys implements KeyCallTable {
     const now = Date.now();
     const known = this.#find.get(key.id);
     if (known !== undefined) return isNewest(known, key.digest) ? keyRecord(known, now) : undefined;
-    const believed = this.#believed(now);
+    const believed = this.#logState.believed();
     this.#deleteEndedKeys(believed);
     if (this.#countOthers.get(believed)! >= MAX_KEYS) return undefined;
     const { id, name, permissions, digest, lifetimeMs } = key;
@@ -121,11 +120,6 @@ export class ApiKeys implements KeyCallTable {
 
   #record(id: string, now: number): KeyRecord {
     return keyRecord(this.#find.get(id)!, now);
-  }
-
-  /** Invariant 10: a clock that is far ahead deletes nothing. Before an instance has opened the log, nothing else is known of the time. */
-  #believed(now: number): number {
-    return this.#logState.logId() === undefined ? now : believe(this.#logState.times(this.#logState.row()));
   }
 
   #deleteEndedKeys(believed: number): void {

@@ -115,3 +115,29 @@ export const apiKeys = sqliteTable('api_keys', {
   /** 1 where it may read metrics: a program that does not know the column lets it do nothing more. */
   operate: integer('operate').notNull().default(0),
 }, (table) => [uniqueIndex('api_keys_version').on(table.version), index('api_keys_ends').on(table.ends)]);
+
+/** The newest version of the sessions, and how many are held: one row, read and written under the write lock. */
+export const sessionState = sqliteTable('session_state', {
+  id: integer('id').primaryKey(),
+  version: integer('version').notNull(),
+  held: integer('held').notNull(),
+});
+
+/** Sessions that were not ended (session-store.ts). Times are milliseconds since 1970. */
+export const sessions = sqliteTable('sessions', {
+  id: text('id').primaryKey(),
+  /** SHA-256 of the secret. */
+  digest: blob('digest', { mode: 'buffer' }).notNull(),
+  created: integer('created').notNull(),
+  expires: integer('expires').notNull(),
+  /** `ownerOf` its origin. */
+  owner: text('owner').notNull(),
+  /** `SessionOrigin` as JSON. */
+  origin: text('origin').notNull(),
+}, (table) => [index('sessions_owner').on(table.owner, table.created), index('sessions_expires').on(table.expires)]);
+
+/** The sessions that were ended last, by the versions that they took. */
+export const sessionEnds = sqliteTable('session_ends', {
+  version: integer('version').primaryKey(),
+  id: text('id').notNull(),
+});

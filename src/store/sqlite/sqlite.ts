@@ -4,17 +4,20 @@ import type { Logger } from 'pino';
 import type { LogState } from '../../model/epochs.ts';
 import type { Filter } from '../../model/topic.ts';
 import type { KeyStore } from '../key-store.ts';
+import type { SessionStore } from '../session-store.ts';
 import { StoreLifecycle } from '../store-lifecycle.ts';
 import type { Appended, AppendRequest, BackQuery, FoundBack, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
-import { KEY_READS, type KeyCall, type KeyCalls } from './api-keys.ts';
+import { KEY_READS } from './api-keys.ts';
 import { DamageError, toUnknownError } from './errors.ts';
 import { SqliteKeyStore } from './key-store.ts';
 import { KnownEpochs } from './known-epochs.ts';
 import type { Snapshot } from './log-state.ts';
+import { SqliteSessionStore } from './session-store.ts';
+import { SESSION_READS } from './sessions.ts';
 import { SharedFiles } from './shared-files.ts';
 import { SupervisedWorker } from './supervised-worker.ts';
 import { packRequests, unpackMessages, unpackOutcomes } from './worker-packing.ts';
-import { ACKNOWLEDGED, type Call, type Calls } from './worker-protocol.ts';
+import { ACKNOWLEDGED, type AccessCall, type AccessCalls, type Call, type Calls } from './worker-protocol.ts';
 
 /**
  * The room `sqlite` keeps the log in a file, which several processes of one host may share. SQLite waits for locks and disks in the thread
@@ -39,9 +42,13 @@ interface Damage {
   readonly ask: () => Promise<unknown>;
 }
 
+/** Calls of keys and sessions that change nothing. */
+const ACCESS_READS: ReadonlySet<AccessCall> = new Set<AccessCall>([...KEY_READS, ...SESSION_READS]);
+
 /** The store's main-thread side. It begins no transaction and touches no file. */
 export class SqliteStore implements Store {
-  readonly keys: KeyStore = new SqliteKeyStore((name, argument) => this.#callKeys(name, argument));
+  readonly keys: KeyStore = new SqliteKeyStore((name, argument) => this.#callAccess(name, argument));
+  readonly sessions: SessionStore = new SqliteSessionStore((name, argument) => this.#callAccess(name, argument));
   readonly #file: string;
   readonly #logger: Pick<Logger, 'error'>;
   readonly #lockWaitMs: number;
@@ -137,10 +144,10 @@ export class SqliteStore implements Store {
     return value;
   }
 
-  async #callKeys<Name extends KeyCall>(name: Name, argument: KeyCalls[Name]['argument']): Promise<KeyCalls[Name]['answer']> {
+  async #callAccess<Name extends AccessCall>(name: Name, argument: AccessCalls[Name]['argument']): Promise<AccessCalls[Name]['answer']> {
     const { answer, log } = ACKNOWLEDGED.has(name)
       ? await this.#acknowledged(name, argument)
-      : await this.#ask(this.#lifecycle.use(KEY_READS.has(name) ? this.#queryWorker : this.#writer), name, argument);
+      : await this.#ask(this.#lifecycle.use(ACCESS_READS.has(name) ? this.#queryWorker : this.#writer), name, argument);
     this.#state(log);
     return answer;
   }

@@ -4,13 +4,18 @@ import type { PackedAppended } from './append.ts';
 import type { FileIdentity } from './database-files.ts';
 import type { AnswerWith, Snapshot } from './log-state.ts';
 import type { PackedBackQuery, PackedPage, PackedQuery } from './query.ts';
+import type { SessionCall, SessionCalls } from './sessions.ts';
 import type { Opener } from './shared-files.ts';
 import type { PackedRequests } from './worker-packing.ts';
 
-type KeyWorkerCalls = { readonly [Name in KeyCall]: { argument: KeyCalls[Name]['argument']; value: AnswerWith<Snapshot, { answer: KeyCalls[Name]['answer'] }> } };
+/** Calls beside the log, of keys and sessions. */
+export type AccessCalls = KeyCalls & SessionCalls;
+export type AccessCall = KeyCall | SessionCall;
+
+type AccessWorkerCalls = { readonly [Name in AccessCall]: { argument: AccessCalls[Name]['argument']; value: AnswerWith<Snapshot, { answer: AccessCalls[Name]['answer'] }> } };
 
 /** What the store's threads say to each other: jobs to a worker, one reply to each. */
-export interface Calls extends KeyWorkerCalls {
+export interface Calls extends AccessWorkerCalls {
   open: { argument: undefined; value: { opened: Opened; log: Snapshot } };
   append: { argument: PackedRequests; value: AnswerWith<Snapshot, PackedAppended> };
   read: { argument: PackedQuery; value: AnswerWith<Snapshot, PackedPage> };
@@ -27,7 +32,7 @@ export interface Calls extends KeyWorkerCalls {
 export type Call = keyof Calls;
 
 /** Jobs of which the caller must know whether they happened (invariant 1). One that began, and has no answer, may have. */
-export const ACKNOWLEDGED: ReadonlySet<Call> = new Set<Call>(['append', 'createKey', 'rotateKey', 'revokeKey']);
+export const ACKNOWLEDGED: ReadonlySet<Call> = new Set<Call>(['append', 'createKey', 'rotateKey', 'revokeKey', 'createSession', 'endSession']);
 
 export interface Job<Name extends Call> {
   readonly id: number;

@@ -1,6 +1,6 @@
 import { parentPort, workerData, type Transferable } from 'node:worker_threads';
 import { StoreError } from '../store.ts';
-import { ApiKeys, type KeyCall, type KeyCalls, type KeyCallTable } from './api-keys.ts';
+import { ApiKeys, type KeyCallTable } from './api-keys.ts';
 import { Appender } from './append.ts';
 import { connect, disconnect, monotonic, patiently, readTransaction, writeTransaction, type ConnectOptions, type SqliteConnection } from './connection.ts';
 import type { FileIdentity } from './database-files.ts';
@@ -10,6 +10,7 @@ import { LogStateQuery, type AnswerWith, type LogRow, type Snapshot } from './lo
 import { probe } from './probe.ts';
 import { MessageQuery } from './query.ts';
 import { Seeker } from './seek.ts';
+import { Sessions, type SessionCallTable } from './sessions.ts';
 import { SharedFiles } from './shared-files.ts';
 import { TopicIndex } from './topic-index.ts';
 import { Trimmer } from './trim.ts';
@@ -36,6 +37,7 @@ interface Session {
   readonly seeker: Seeker;
   readonly trimmer: Trimmer;
   readonly apiKeys: KeyCallTable;
+  readonly sessions: SessionCallTable;
   /** When the database file could last be read anew: by `monotonic`, and by when something had last written to it. */
   probed: { readonly at: number; readonly changed: bigint } | undefined;
 }
@@ -108,13 +110,18 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
     return [transact(writeTransaction, deadline, ({ trimmer }) => trimmer.trim(policy)), []];
   },
 
-  keyChanges: (argument, deadline) => [transact(readTransaction, deadline, keyCall('keyChanges', argument)), []],
-  findKeys: (argument, deadline) => [transact(readTransaction, deadline, keyCall('findKeys', argument)), []],
-  listKeys: (argument, deadline) => [transact(readTransaction, deadline, keyCall('listKeys', argument)), []],
-  createKey: (argument, deadline) => [commit(deadline, keyCall('createKey', argument)), []],
-  rotateKey: (argument, deadline) => [commit(deadline, keyCall('rotateKey', argument)), []],
-  revokeKey: (argument, deadline) => [commit(deadline, keyCall('revokeKey', argument)), []],
-  noteUse: (argument, deadline) => [transact(writeTransaction, deadline, keyCall('noteUse', argument)), []],
+  keyChanges: (argument, deadline) => [transact(readTransaction, deadline, beside(({ apiKeys }) => apiKeys.keyChanges(argument))), []],
+  findKeys: (argument, deadline) => [transact(readTransaction, deadline, beside(({ apiKeys }) => apiKeys.findKeys(argument))), []],
+  listKeys: (argument, deadline) => [transact(readTransaction, deadline, beside(({ apiKeys }) => apiKeys.listKeys(argument))), []],
+  createKey: (argument, deadline) => [commit(deadline, beside(({ apiKeys }) => apiKeys.createKey(argument))), []],
+  rotateKey: (argument, deadline) => [commit(deadline, beside(({ apiKeys }) => apiKeys.rotateKey(argument))), []],
+  revokeKey: (argument, deadline) => [commit(deadline, beside(({ apiKeys }) => apiKeys.revokeKey(argument))), []],
+  noteUse: (argument, deadline) => [transact(writeTransaction, deadline, beside(({ apiKeys }) => apiKeys.noteUse(argument))), []],
+
+  sessionChanges: (argument, deadline) => [transact(readTransaction, deadline, beside(({ sessions }) => sessions.sessionChanges(argument))), []],
+  findSessions: (argument, deadline) => [transact(readTransaction, deadline, beside(({ sessions }) => sessions.findSessions(argument))), []],
+  createSession: (argument, deadline) => [commit(deadline, beside(({ sessions }) => sessions.createSession(argument))), []],
+  endSession: (argument, deadline) => [commit(deadline, beside(({ sessions }) => sessions.endSession(argument))), []],
 
   look() {
     session?.sqliteConnection.files.look();
@@ -185,6 +192,7 @@ function sessionOf(sqliteConnection: SqliteConnection): Session {
     seeker: new Seeker({ db, logState }),
     trimmer: new Trimmer({ db, logState, topicIndex }),
     apiKeys: new ApiKeys({ db, logState }),
+    sessions: new Sessions({ db, logState }),
     probed: undefined,
   };
 }
@@ -217,11 +225,11 @@ function commit<Answer extends { readonly log: LogRow }>(deadline: number, work:
   return answer;
 }
 
-/** A call of `ApiKeys`, with the log as it is then. */
-function keyCall<Name extends KeyCall>(name: Name, argument: KeyCalls[Name]['argument']): (session: Session) => { answer: KeyCalls[Name]['answer']; log: LogRow } {
-  return ({ apiKeys, logState }) => {
-    const log = logState.row();
-    return { answer: apiKeys[name](argument), log };
+/** Work that is not on the log, with the log as it is then. */
+function beside<Answer>(work: (session: Session) => Answer): (session: Session) => { answer: Answer; log: LogRow } {
+  return (current) => {
+    const log = current.logState.row();
+    return { answer: work(current), log };
   };
 }
 
