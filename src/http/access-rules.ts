@@ -2,6 +2,7 @@ import { anonymous, type Identity } from '../access/identity.ts';
 import type { Origins } from '../config/origins.ts';
 import { publishProblem } from '../model/grant.ts';
 import { Problem } from '../model/problem.ts';
+import { networkOf } from './client-address.ts';
 import { ENDPOINTS, type Endpoint } from './endpoints.ts';
 import { readCredential } from './input/credential.ts';
 import { isForeignPage, isSafe } from './origin.ts';
@@ -18,11 +19,11 @@ const HEADER_ONLY = { cookie: undefined, isQueryTaken: false } as const;
 /**
  * Who sends the request: by its credential, or as one of those who have none. Health is told to everybody, whatever they send: load balancers go by it.
  */
-export function identified(request: RequestHead, { access, config }: Premises, sender: Sender): Problem | undefined | Promise<Problem | undefined> {
+export function identified(request: RequestHead, { access, config, limits }: Premises, sender: Sender): Problem | undefined | Promise<Problem | undefined> {
   const purpose = request.endpoint?.access;
   if (purpose === undefined) return undefined;
-  const take = (identity: Identity | Problem): Problem | undefined => {
-    if (identity instanceof Problem) return identity;
+  const take = (identity: Identity | Problem): Problem | undefined | Promise<Problem | undefined> => {
+    if (identity instanceof Problem) return identity.code === 'invalid-credential' ? failedLogin(identity, limits, sender) : identity;
     sender.identity = identity;
     return undefined;
   };
@@ -33,6 +34,12 @@ export function identified(request: RequestHead, { access, config }: Premises, s
   const misused = credential?.source === 'cookie' ? cookieProblem(request, config.CORS_ORIGINS) : undefined;
   const found = misused ?? access.identify(credential?.text, purpose);
   return found instanceof Promise ? found.then(take) : take(found);
+}
+
+/** Who has failed too often is told so. A good credential never comes here. */
+function failedLogin(problem: Problem, limits: Premises['limits'], { address }: Sender): Problem | Promise<Problem> {
+  const limited = limits.failedLogin(networkOf(address()));
+  return limited instanceof Promise ? limited.then((awaited) => awaited ?? problem) : limited ?? problem;
 }
 
 /**

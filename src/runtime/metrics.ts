@@ -70,6 +70,7 @@ const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help
   rowsExamined: ['catchup_rows_examined_total', 'Rows that the database looked at for them'],
   trimmed: ['messages_trimmed_total', 'Messages that retention deleted'],
   trimmedKeys: ['keys_trimmed_total', 'Idempotency keys that retention deleted'],
+  countedAlone: ['limits_counted_alone_total', 'What this instance counted against limits without Redis, because there is none, or it was away or late'],
 };
 
 const GAUGES: Readonly<Record<keyof Gauges, readonly [name: string, help: string]>> = {
@@ -149,6 +150,10 @@ export class Metrics {
     new Counter({ ...this.#named('bus_refused_total', 'What came in over Redis and was not used, by the reason'), labelNames: ['reason'], collect() {
       this.reset();
       for (const [reason, count] of Object.entries(counters.busRefused)) this.inc({ reason }, count);
+    } });
+    new Counter({ ...this.#named('limited_total', 'What was refused because a limit was reached, by the limit'), labelNames: ['limit'], collect() {
+      this.reset();
+      for (const [limit, count] of Object.entries(counters.limited)) this.inc({ limit }, count);
     } });
     this.#gauges = (Object.entries(GAUGES) as [keyof Gauges, readonly [string, string]][]).map(([source, [name, help]]) => [source, new Gauge(this.#named(name, help))]);
   }
