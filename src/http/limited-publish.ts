@@ -15,7 +15,7 @@ export async function publishLimited(service: Pick<Service, 'publisher' | 'limit
   const sender = limitedSender(identity, clientAddress);
   if (sender === undefined) return service.publisher.publish(identity.grant, drafts, key);
   throwIf(service.limits.topics(sender, drafts.map(({ topic }) => topic)));
-  if (drafts.length > 1) throwIf(await service.limits.publish(sender, drafts.length - 1));
+  if (drafts.length > 1) throwIf(await service.limits.publish(sender, drafts.length - 1, 1));
   return key === undefined ? service.publisher.publish(identity.grant, drafts, key) : publishOnce(service, sender, identity.grant, drafts, key);
 }
 

@@ -98,8 +98,8 @@ export class Limits {
   }
 
   /** Charges messages: one when the head of a request is read, the others of a batch when its body is. */
-  publish(sender: LimitedSender, messages: number): Refusal {
-    return this.#take('publish', sender.isAnonymous ? this.#anonymousPublish : this.#publish, sender.id, messages);
+  publish(sender: LimitedSender, messages: number, before = 0): Refusal {
+    return this.#take('publish', sender.isAnonymous ? this.#anonymousPublish : this.#publish, sender.id, messages, before);
   }
 
   /** Charges the topics of a request. */
@@ -132,9 +132,9 @@ export class Limits {
     return place;
   }
 
-  #take(limit: LimitName, buckets: TokenBuckets | undefined, owner: string, tokens: number): Refusal {
+  #take(limit: LimitName, buckets: TokenBuckets | undefined, owner: string, tokens: number, before = 0): Refusal {
     if (buckets === undefined) return undefined;
-    const spent = buckets.take(owner, tokens);
+    const spent = buckets.take(owner, tokens, before);
     if (spent === undefined) return undefined;
     return spent instanceof Promise ? spent.then((awaited) => awaited && this.#refused(limit, owner, buckets.rate, awaited)) : this.#refused(limit, owner, buckets.rate, spent);
   }

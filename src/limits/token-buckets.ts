@@ -49,12 +49,16 @@ export class TokenBuckets {
     this.#credit = Math.ceil(rate.burst * CREDIT_SHARE);
   }
 
-  /** Takes so many, all or none. More than the burst are granted when the bucket is full, and owed then. */
-  take(owner: string, tokens: number): Spent | undefined | Promise<Spent | undefined> {
+  /**
+   * Takes so many, all or none. More than the burst are granted when the bucket is full, and owed then.
+   * @param before How many were taken for the same request before: they count as if they were taken now.
+   */
+  take(owner: string, tokens: number, before = 0): Spent | undefined | Promise<Spent | undefined> {
     const bucket = this.#find(owner);
-    const spent = this.#spent(bucket, tokens);
+    const onlyWithinMs = this.#onlyWithinMs(tokens, before);
+    const spent = this.#spent(bucket, onlyWithinMs);
     if (spent !== undefined) return spent;
-    if (this.#sync.isUp && bucket.unconfirmed + tokens > this.#credit) return this.#ask(bucket, tokens);
+    if (this.#sync.isUp && bucket.unconfirmed + tokens > this.#credit) return this.#ask(bucket, tokens, onlyWithinMs);
     this.#charge(bucket, tokens);
     return undefined;
   }
@@ -64,11 +68,11 @@ export class TokenBuckets {
     this.#charge(this.#find(owner), -tokens);
   }
 
-  async #ask(bucket: SharedBucket, tokens: number): Promise<Spent | undefined> {
-    const balance = await this.#sync.ask(bucket, tokens, this.#onlyWithinMs(tokens));
+  async #ask(bucket: SharedBucket, tokens: number, onlyWithinMs: number): Promise<Spent | undefined> {
+    const balance = await this.#sync.ask(bucket, tokens, onlyWithinMs);
     if (balance?.isTaken === true) return undefined;
     // What the ledger has answered is known now. Without an answer, this instance decides.
-    const spent = this.#spent(bucket, tokens);
+    const spent = this.#spent(bucket, onlyWithinMs);
     if (spent !== undefined) return spent;
     if (balance !== undefined) return { retryMs: this.#tokenMs, left: 0 };
     this.#charge(bucket, tokens);
@@ -80,16 +84,15 @@ export class TokenBuckets {
     this.#sync.charged(bucket, tokens, this.#credit);
   }
 
-  #spent(bucket: SharedBucket, tokens: number): Spent | undefined {
+  #spent(bucket: SharedBucket, onlyWithinMs: number): Spent | undefined {
     const ahead = Math.max(0, bucket.fullAt - this.#clock.monotonic());
-    const most = this.#onlyWithinMs(tokens);
-    if (ahead <= most) return undefined;
-    return { retryMs: ahead - most, left: Math.max(0, Math.floor(this.rate.burst - ahead / this.#tokenMs)) };
+    if (ahead <= onlyWithinMs) return undefined;
+    return { retryMs: ahead - onlyWithinMs, left: Math.max(0, Math.floor(this.rate.burst - ahead / this.#tokenMs)) };
   }
 
   /** How far from full a bucket may be that grants so many. Milliseconds. */
-  #onlyWithinMs(tokens: number): number {
-    return (this.rate.burst - Math.min(tokens, this.rate.burst)) * this.#tokenMs;
+  #onlyWithinMs(tokens: number, before: number): number {
+    return (this.rate.burst - Math.min(tokens + before, this.rate.burst) + before) * this.#tokenMs;
   }
 
   #find(owner: string): SharedBucket {

@@ -80,7 +80,10 @@ export function streamRoutes(app: App, service: Service): void {
   });
 }
 
+/** The takeover lets go of the listener, and calls it as if the connection had ended: then the stream begins. */
 function onceClosed(socket: Socket, task: () => void): void {
   if (socket.closed) task();
-  else socket.once('close', task);
+  else socket.once('close', () => {
+    if (socket.destroyed) task();
+  });
 }
