@@ -33,7 +33,7 @@ const env = {
   PUBLISH_LIMIT: `1/d burst ${BURST}`, STREAMS_LIMIT: String(STREAMS), FAILED_LOGINS_LIMIT: '1/d burst 20',
 };
 const instances = await Promise.all([startInstance(t, env), startInstance(t, env)]);
-const [one, two] = instances as [Instance, Instance];
+const [one, two] = instances;
 const https = instances.map(({ url }) => new Http(t, url, 2 * AT_ONCE));
 await Promise.all(instances.map((instance) => instance.says('limits count over all instances')));
 
