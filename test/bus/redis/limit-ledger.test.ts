@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { t, type Test } from 'tap';
 import { RedisLimitLedger } from '../../../src/bus/redis/limit-ledger.ts';
 import { LedgerAway } from '../../../src/limits/ledger.ts';
@@ -139,6 +141,17 @@ t.test('a user who may publish, and nothing else: the limits stay away, with one
   t.notOk(ledger.isUp);
   t.match(lines[0], /limits cannot be counted in Redis.*NOPERM|NOPERM.*limits cannot be counted in Redis/);
   t.notMatch(lines[0], /password/);
+});
+
+t.test('a user who may do what the documents name can count', async (t) => {
+  const redis = await startRedis(t);
+  const admin = redisClient(t, redis);
+  const allowed = /needs `(~\S+)` and `([^`]*)`/.exec(readFileSync(join(import.meta.dirname, '../../../docs/limits.md'), 'utf8'))!;
+  await admin.call('ACL', 'SETUSER', 'app', 'on', '>password', 'allchannels', '+@pubsub', '+@connection', allowed[1]!, ...allowed[2]!.split(' '));
+  const { ledger } = await open(t, redis.url.replace('//', '//app:password@'), 'log');
+  t.ok((await answered(() => ledger.spend([{ bucket: 'b', costMs: 1 }])))[0]!.isTaken);
+  t.equal((await answered(() => ledger.addTopics('alice', ['a'], 1000))).topics, 1);
+  t.same(await answered(() => ledger.hold([{ owner: 'alice', places: 1, most: 2 }])), [true]);
 });
 
 t.test('what is not ours under its keys: the limits stay away, and the process goes on', async (t) => {
