@@ -8,6 +8,7 @@ import type { Bus } from './bus/bus.ts';
 import type { Config } from './config/config.ts';
 import type { Delivery } from './delivery/delivery.ts';
 import type { App } from './http/service.ts';
+import type { Limits } from './limits/limits.ts';
 import type { MessageLog } from './log/log.ts';
 import type { LogState } from './model/epochs.ts';
 import { waitAtMost, type Clock } from './runtime/clock.ts';
@@ -46,6 +47,7 @@ export interface LifecycleDependencies {
   readonly log: MessageLog;
   readonly delivery: Delivery;
   readonly access: Access;
+  readonly limits: Pick<Limits, 'join' | 'close'>;
   readonly clock: Clock;
   readonly counters: Pick<Counters, 'requests'>;
   /** What is told of the database, without secrets. */
@@ -68,6 +70,7 @@ export class Lifecycle {
   readonly #log: MessageLog;
   readonly #delivery: Delivery;
   readonly #access: Access;
+  readonly #limits: Pick<Limits, 'join' | 'close'>;
   readonly #clock: Clock;
   readonly #lastRequest: LastChange;
   readonly #databaseName: string;
@@ -75,7 +78,7 @@ export class Lifecycle {
   #openFailure: string | undefined;
   #isDraining = false;
 
-  constructor({ config, logger, store, bus, log, delivery, access, clock, counters, databaseName }: LifecycleDependencies) {
+  constructor({ config, logger, store, bus, log, delivery, access, limits, clock, counters, databaseName }: LifecycleDependencies) {
     this.#config = config;
     this.#logger = logger;
     this.#store = store;
@@ -83,6 +86,7 @@ export class Lifecycle {
     this.#log = log;
     this.#delivery = delivery;
     this.#access = access;
+    this.#limits = limits;
     this.#clock = clock;
     this.#lastRequest = new LastChange(clock, () => counters.requests.fast + counters.requests.ordinary);
     this.#databaseName = databaseName;
@@ -122,6 +126,7 @@ export class Lifecycle {
     if (this.#isDraining) return undefined;
     const { tail, retention } = this.#log;
     this.#bus.join(this.#store.logId, { receive: (messages) => tail.offer(messages), wake: () => void tail.look(), secretOf: (epoch) => this.#log.secretOf(epoch) });
+    this.#limits.join(this.#store.logId);
     retention.run();
     this.#isOpening = false;
     this.#logger.info({ database: this.#databaseName, oldest: state.oldest, head: state.head }, 'the log is open');
@@ -231,7 +236,7 @@ export class Lifecycle {
     await closed;
     this.#access.stop();
     this.#log.stop();
-    await this.#bus.close();
+    await Promise.all([this.#bus.close(), this.#limits.close()]);
     await this.#store.close();
     operations?.close();
     operations?.closeAllConnections();

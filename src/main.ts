@@ -14,6 +14,8 @@ import { Delivery } from './delivery/delivery.ts';
 import { Health } from './health.ts';
 import { OPERATIONS_MAX_CONNECTIONS, OTHER_MAX_CONNECTIONS } from './http/server-limits.ts';
 import type { Service } from './http/service.ts';
+import { NO_LEDGER, type Ledger } from './limits/ledger.ts';
+import { Limits } from './limits/limits.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { MessageLog } from './log/log.ts';
 import { systemClock as clock } from './runtime/clock.ts';
@@ -71,14 +73,28 @@ const auditLogger = logger.isLevelEnabled('info') || config.LOG_LEVEL === 'silen
 const keys = new KeyAdministration({ store: store.keys, logger: auditLogger, onChange: () => lookSoon(knownKeys) });
 const sessions = new SessionAdministration({ store: store.sessions, logger: auditLogger, counters, lifetimeMs: config.SESSION_SECONDS * 1000, onChange: () => lookSoon(knownSessions) });
 
+const limits = new Limits({
+  ledger: await makeLedger(), clock, counters, logger,
+  settings: {
+    publish: config.PUBLISH_LIMIT,
+    anonymousPublish: config.ANONYMOUS_PUBLISH_LIMIT,
+    failedLogins: config.FAILED_LOGINS_LIMIT,
+    streams: config.STREAMS_LIMIT,
+    anonymousStreams: config.ANONYMOUS_STREAMS_LIMIT,
+    topics: config.TOPICS_LIMIT,
+    idempotencyKeys: config.IDEMPOTENCY_KEYS_LIMIT,
+    idempotencyMs: config.IDEMPOTENCY_SECONDS * 1000,
+  },
+});
+
 const lifecycle = new Lifecycle({
-  config, logger, store, bus, log, delivery, access, clock, counters,
+  config, logger, store, bus, log, delivery, access, limits, clock, counters,
   databaseName: database.kind === 'sqlite' ? resolve(database.file) : database.shown,
 });
 const health = new Health({ lifecycle, bus, log, delivery });
 
 const service: Service = {
-  config, logger, counters, metrics, access, keys, sessions,
+  config, logger, counters, metrics, access, limits, keys, sessions,
   maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, (database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0) + (config.OPS_PORT === undefined ? 0 : OPERATIONS_MAX_CONNECTIONS)),
   publisher: log.publisher,
   starts: log.starts,
@@ -129,4 +145,11 @@ async function makeBus(): Promise<Bus> {
   if (config.REDIS_URL === undefined) return new LocalBus();
   const { RedisBus } = await import('./bus/redis/redis.ts');
   return new RedisBus({ url: config.REDIS_URL, clock, counters, logger });
+}
+
+/** What adds up the counts of all instances. */
+async function makeLedger(): Promise<Ledger> {
+  if (config.REDIS_URL === undefined) return NO_LEDGER;
+  const { RedisLimitLedger } = await import('./bus/redis/limit-ledger.ts');
+  return new RedisLimitLedger({ url: config.REDIS_URL, clock, logger });
 }

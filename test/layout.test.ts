@@ -39,6 +39,7 @@ const ROOMS: readonly Room[] = [
   { place: 'log/', opening: 'log.ts' },
   { place: 'bus/redis/', opening: 'redis.ts' },
   { place: 'bus/', opening: 'bus.ts' },
+  { place: 'limits/', opening: 'limits.ts' },
   { place: 'store/sqlite/', opening: 'sqlite.ts' },
   { place: 'store/postgres/', opening: 'postgres.ts' },
   { place: 'store/', opening: 'store.ts' },

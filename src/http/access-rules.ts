@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts';
 import type { Origins } from '../config/origins.ts';
 import { publishProblem } from '../model/grant.ts';
 import { Problem } from '../model/problem.ts';
+import { networkOf } from './client-address.ts';
 import { ENDPOINTS, type Endpoint } from './endpoints.ts';
 import { cookieValues, readCredential, repeatedCookie, type CredentialPlaces } from './input/credential.ts';
 import { isForeignPage, isSafe } from './origin.ts';
@@ -23,7 +24,7 @@ const HEADER_ONLY = { cookie: undefined, isQueryTaken: false } as const;
 /**
  * Who sends the request: by its credential, or as one of those who have none. Health is told to everybody, whatever they send: load balancers go by it.
  */
-export function identified(request: RequestHead, { access, config }: Premises, sender: Sender): Problem | undefined | Promise<Problem | undefined> {
+export function identified(request: RequestHead, { access, config, limits }: Premises, sender: Sender): Problem | undefined | Promise<Problem | undefined> {
   const { endpoint } = request;
   if (endpoint === undefined) return undefined;
   if (request.listener === 'operations') {
@@ -36,8 +37,8 @@ export function identified(request: RequestHead, { access, config }: Premises, s
     // Whose a session was is not asked at its end: a cookie that is no longer good has to go away, too.
     if (problem !== undefined || endpoint === ENDPOINTS.endSession) return problem;
   }
-  const take = (identity: Identity | Problem): Problem | undefined => {
-    if (identity instanceof Problem) return identity;
+  const take = (identity: Identity | Problem): Problem | undefined | Promise<Problem | undefined> => {
+    if (identity instanceof Problem) return identity.code === 'invalid-credential' ? failedLogin(identity, limits, sender) : identity;
     sender.identity = identity;
     return undefined;
   };
@@ -64,6 +65,12 @@ function sessionProblem(request: RequestHead, { AUTH_COOKIE: name, CORS_ORIGINS:
   // The new cookie would be one of two, and not count.
   if (values.length > 1) return repeatedCookie(name);
   return isForeignToCookies(headers, allowed) ? foreignToCookies() : undefined;
+}
+
+/** Who has failed too often is told so. A good credential never comes here. */
+function failedLogin(problem: Problem, limits: Premises['limits'], { address }: Sender): Problem | Promise<Problem> {
+  const limited = limits.failedLogin(networkOf(address()));
+  return limited instanceof Promise ? limited.then((awaited) => awaited ?? problem) : limited ?? problem;
 }
 
 /**

@@ -18,6 +18,7 @@ import { malformedQuery } from './input/query-string.ts';
 import { commonHeaders, foreignPageDetail, isForeignPage, isPreflight, isSafe } from './origin.ts';
 import { isAddressHost, isAllowedHost } from './host.ts';
 import { KeptOut, shown } from './kept-out.ts';
+import { withinPublishLimit } from './limited-sender.ts';
 import type { Peer, RequestHead } from './request-head.ts';
 import type { Premises, Rule, Sender } from './rule.ts';
 import { BODY_MAX_BYTES, URL_MAX_BYTES } from './server-limits.ts';
@@ -44,7 +45,7 @@ export interface Admission {
 
 /** All rules, in the order in which they are asked. The first objection counts. */
 export const RULES: readonly Rule[] = [
-  urlLength, fragment, hostMissing, repeatedHeader, unknownHost, otherListener, pathOrMethod, foreignPage, identified, entitled, queryEncoding, repeatedParameter, mistakenParameter, expectation, drain, lengthMissing, contentHeaders, accepted, bodyLength,
+  urlLength, fragment, hostMissing, repeatedHeader, unknownHost, otherListener, pathOrMethod, foreignPage, identified, entitled, queryEncoding, repeatedParameter, mistakenParameter, expectation, drain, lengthMissing, contentHeaders, accepted, bodyLength, withinPublishLimit,
 ];
 
 export class AdmissionPolicy {
@@ -62,31 +63,30 @@ export class AdmissionPolicy {
 
   /** Decides whether a request is served. It neither throws nor rejects: an error of a rule is a refusal. */
   admit(request: RequestHead, peer: Peer): Admission | Promise<Admission> {
-    return this.#ask(request, peer, { identity: undefined }, 0);
+    return this.#ask(request, { identity: undefined, address: () => clientAddress(request.headers, peer, this.#premises.config.TRUST_PROXY) }, 0);
   }
 
-  #ask(request: RequestHead, peer: Peer, sender: Sender, from: number): Admission | Promise<Admission> {
+  #ask(request: RequestHead, sender: Sender, from: number): Admission | Promise<Admission> {
     try {
       for (let index = from; index < this.#rules.length; index++) {
         const objection = this.#rules[index]!(request, this.#premises, sender);
         if (objection instanceof Promise) {
           return objection.then(
-            (awaited) => awaited === undefined ? this.#ask(request, peer, sender, index + 1) : this.#decided(request, peer, sender, awaited),
-            (error: unknown) => this.#decided(request, peer, sender, asError(error)),
+            (awaited) => awaited === undefined ? this.#ask(request, sender, index + 1) : this.#decided(request, sender, awaited),
+            (error: unknown) => this.#decided(request, sender, asError(error)),
           );
         }
-        if (objection !== undefined) return this.#decided(request, peer, sender, objection);
+        if (objection !== undefined) return this.#decided(request, sender, objection);
       }
     } catch (error) {
-      return this.#decided(request, peer, sender, asError(error));
+      return this.#decided(request, sender, asError(error));
     }
-    return this.#decided(request, peer, sender, undefined);
+    return this.#decided(request, sender, undefined);
   }
 
-  #decided(request: RequestHead, peer: Peer, { identity = NOBODY }: Sender, objection: Error | undefined): Admission {
+  #decided(request: RequestHead, { identity = NOBODY, address: client }: Sender, objection: Error | undefined): Admission {
     const { config } = this.#premises;
     const origins = allowedOrigins(request, config);
-    const client = (): string => clientAddress(request.headers, peer, config.TRUST_PROXY);
     const code = objection instanceof Problem ? objection.code : undefined;
     if (objection !== undefined) this.#counters.turnAway(code ?? 'internal');
     if (code === 'unknown-host') this.#keptOut.host(request, client);

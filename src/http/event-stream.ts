@@ -1,12 +1,14 @@
 import type { Socket } from 'node:net';
 import type { Reader, StreamOptions } from '../delivery/reader.ts';
 import type { StartOptions, StartRequest } from '../log/start-position.ts';
+import { FREE_PLACE, type Place } from '../limits/stream-places.ts';
 import type { Start } from '../model/gap.ts';
 import { readProblem } from '../model/grant.ts';
 import { Problem } from '../model/problem.ts';
 import type { Filter } from '../model/topic.ts';
 import { StoreError } from '../store/store.ts';
 import type { Admission } from './admission.ts';
+import { limitedSender } from './limited-sender.ts';
 import { STANDSTILL_MAX_MS } from './server-limits.ts';
 import type { Service } from './service.ts';
 import type { SocketOwner } from './socket-owner.ts';
@@ -20,7 +22,13 @@ export interface Beginning {
   readonly options: StreamOptions;
   readonly wanted: StartRequest;
   /** undefined where the stream is refused. */
-  readonly start: Start | undefined;
+  readonly start: StreamStart | undefined;
+}
+
+/** Where a stream starts, and its place among the streams of its sender: whoever has it releases it, unless the stream begins. */
+export interface StreamStart {
+  readonly start: Start;
+  readonly place: Place;
 }
 
 /** The headers of every event stream. */
@@ -36,15 +44,19 @@ export const EVENT_STREAM_HEADERS = {
  * Where a stream starts; undefined where none can begin now, or the log cannot be asked.
  * @throws Problem `forbidden`, before anything is written
  */
-export async function resolveStart({ starts, streams }: Service, { identity: { grant }, isBusy }: Admission, wanted: StartRequest, options: StartOptions): Promise<Start | undefined> {
+export async function resolveStart({ starts, streams, limits }: Service, { identity, isBusy, clientAddress }: Admission, wanted: StartRequest, options: StartOptions): Promise<StreamStart | undefined> {
   // What may be read is asked again when the client comes back.
   if (isBusy) return undefined;
-  const forbidden = readProblem(grant, options.filter);
+  const forbidden = readProblem(identity.grant, options.filter);
   if (forbidden !== undefined) throw forbidden;
   if (streams.isFull || !starts.isReady) return undefined;
+  const sender = limitedSender(identity, clientAddress);
+  const place = sender === undefined ? FREE_PLACE : await limits.stream(sender);
+  if (place === undefined) return undefined;
   try {
-    return await starts.resolve(wanted, options);
+    return { start: await starts.resolve(wanted, options), place };
   } catch (error) {
+    place.release();
     if (error instanceof StoreError || (error instanceof Problem && error.status === 503)) return undefined;
     throw error;
   }
@@ -55,6 +67,7 @@ export class EventStream implements SocketOwner {
   readonly #socket: Socket;
   readonly #service: Service;
   #reader: Reader | undefined;
+  #place: Place = FREE_PLACE;
 
   constructor(socket: Socket, service: Service) {
     this.#socket = socket;
@@ -77,13 +90,16 @@ export class EventStream implements SocketOwner {
     return hasBegun;
   }
 
-  #begin({ admission: { identity: { grant }, clientAddress }, filter, options, wanted, start }: Beginning): boolean {
+  #begin({ admission: { identity: { grant }, clientAddress }, filter, options, wanted, start: begun }: Beginning): boolean {
     const { streams, logger } = this.#service;
     // Asked again: other streams were opened while the log was asked.
-    if (start === undefined || streams.isFull) {
+    if (begun === undefined || streams.isFull) {
+      begun?.place.release();
       streams.refuse(options, this.#socket);
       return false;
     }
+    const { start, place } = begun;
+    this.#place = place;
     this.#reader = streams.open(grant, filter, options, this.#socket, start);
     if (logger.isLevelEnabled('debug')) logger.debug({ client: clientAddress(), topics: filter.key, at: start.at.seq, start: wanted.kind, gap: start.gap?.reason }, 'stream opened');
     return true;
@@ -107,6 +123,7 @@ export class EventStream implements SocketOwner {
   }
 
   closed(): void {
+    this.#place.release();
     if (this.#reader === undefined) return;
     this.#service.streams.closed(this.#reader);
     this.#service.logger.debug({ at: this.#reader.position().seq }, 'stream closed');

@@ -7,6 +7,7 @@ import type { SessionAdministration } from '../access/session-administration.ts'
 import type { Config } from '../config/config.ts';
 import type { LongPolls } from '../delivery/long-polls.ts';
 import type { StreamRegistry } from '../delivery/stream-registry.ts';
+import type { Limits } from '../limits/limits.ts';
 import type { History } from '../log/history-pages.ts';
 import type { Publisher } from '../log/publisher.ts';
 import type { Starts } from '../log/start-position.ts';
@@ -30,6 +31,7 @@ export interface Service {
   readonly draining: boolean;
   /** Says who sends a request, and what they may do. */
   readonly access: Pick<Access, 'identify' | 'ignoresCredentials'>;
+  readonly limits: Pick<Limits, 'publish' | 'topics' | 'idempotencyKey' | 'idempotencyKeyUnused' | 'failedLogin' | 'stream'>;
   readonly keys: Pick<KeyAdministration, 'create' | 'rotate' | 'revoke' | 'find' | 'list'>;
   readonly sessions: Pick<SessionAdministration, 'make' | 'end'>;
   /** Connections that may be open at once, streams and all. */

@@ -55,6 +55,10 @@ export class Counters {
   reads = 0;
   readsServed = 0;
   rowsExamined = 0;
+  /** What was refused because a limit was reached, by the limit. */
+  readonly limited = { publish: 0, streams: 0, 'failed-logins': 0, topics: 0, 'idempotency-keys': 0 };
+  /** What this instance counted alone against a limit: it has no Redis, or Redis was away or late. */
+  countedAlone = 0;
   /** The messages of each commit, and the time it took. */
   readonly commitMessages: Observer;
   readonly commitMilliseconds: Observer;

@@ -72,6 +72,7 @@ const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help
   trimmedKeys: ['keys_trimmed_total', 'Idempotency keys that retention deleted'],
   sessionsMade: ['sessions_made_total', 'Sessions that this instance made'],
   sessionsEnded: ['sessions_ended_total', 'Sessions that this instance ended: by a logout, for a new one, or because there were too many'],
+  countedAlone: ['limits_counted_alone_total', 'What this instance counted against limits without Redis, because there is none, or it was away or late'],
 };
 
 const GAUGES: Readonly<Record<keyof Gauges, readonly [name: string, help: string]>> = {
@@ -162,6 +163,10 @@ export class Metrics {
     new Counter({ ...this.#named('bus_refused_total', 'What came in over Redis and was not used, by the reason'), labelNames: ['reason'], collect() {
       this.reset();
       for (const [reason, count] of Object.entries(counters.busRefused)) this.inc({ reason }, count);
+    } });
+    new Counter({ ...this.#named('limited_total', 'What was refused because a limit was reached, by the limit'), labelNames: ['limit'], collect() {
+      this.reset();
+      for (const [limit, count] of Object.entries(counters.limited)) this.inc({ limit }, count);
     } });
     this.#gauges = (Object.entries(GAUGES) as [keyof Gauges, readonly [string, string]][]).map(([source, [name, help]]) => [source, new Gauge(this.#named(name, help))]);
   }

@@ -85,7 +85,7 @@ const WITHOUT_ENDPOINT: readonly CredentialKind[] = ['none', 'right', 'administr
 const paths = Map.groupBy(Object.values<Endpoint>(ENDPOINTS), ({ url }) => url);
 
 async function play(t: Test, env: Readonly<Record<string, string>>): Promise<void> {
-  const instance = await startInstance(t, { ACCESS_FILE: accessFile(t, ['matrix.>']), AUTH_COOKIE: '__Host-session', JWT_SECRET: SECRET, LOG_LEVEL: 'debug', OPS_PORT: '0', ...env });
+  const instance = await startInstance(t, { ACCESS_FILE: accessFile(t, ['matrix.>']), AUTH_COOKIE: '__Host-session', JWT_SECRET: SECRET, FAILED_LOGINS_LIMIT: 'off', LOG_LEVEL: 'debug', OPS_PORT: '0', ...env });
   const http = new Http(t, instance.url);
   const headers = await credentials(http);
   const wrong: string[] = [];

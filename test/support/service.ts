@@ -3,6 +3,7 @@ import { EVERYBODY } from '../../src/access/identity.ts';
 import { readConfig } from '../../src/config/config.ts';
 import type { HistoryPage } from '../../src/delivery/long-polls.ts';
 import type { Service } from '../../src/http/service.ts';
+import { FREE_PLACE } from '../../src/limits/stream-places.ts';
 import type { Receipt } from '../../src/log/publisher.ts';
 import { Metrics } from '../../src/runtime/metrics.ts';
 
@@ -24,6 +25,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     streams: { isFull: true, open: never, refuse: never, drained: never, closed: never },
     draining: false,
     access: { ignoresCredentials: () => false, identify: () => EVERYBODY },
+    limits: { publish: () => undefined, topics: () => undefined, idempotencyKey: () => undefined, idempotencyKeyUnused: () => undefined, failedLogin: () => undefined, stream: () => Promise.resolve(FREE_PLACE) },
     sessions: { make: never, end: never },
     keys: { create: never, rotate: never, revoke: never, find: never, list: never },
     maxConnections: 1_000,

@@ -1,12 +1,14 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { LONG_POLL_MAX_SECONDS, type HistoryPage } from '../../delivery/long-polls.ts';
+import { FREE_PLACE, type Place } from '../../limits/stream-places.ts';
 import type { StartRequest } from '../../log/start-position.ts';
 import { toJson } from '../../model/message.ts';
 import { parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
 import type { Filter } from '../../model/topic.ts';
 import { ENDPOINTS } from '../endpoints.ts';
+import { limitedSender } from '../limited-sender.ts';
 import { startFromRequest } from '../input/last-event-id.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
 import { OutgoingBytes } from '../output/outgoing-bytes.ts';
@@ -33,12 +35,20 @@ const response = { 200: json('Oldest first.', Page), ...problems('invalid-reques
 
 /** `GET /topics/{topic-or-pattern}/messages`, `GET /messages?topic=…`, and `GET /messages/{id}`. */
 export function historyRoutes(app: App, service: Service): void {
-  const { config, history } = service;
+  const { config, history, limits } = service;
   const outgoing = new OutgoingBytes();
 
   function answer(request: FastifyRequest, reply: FastifyReply, body: Buffer): FastifyReply {
     if (!outgoing.admit(request.raw.socket, reply.raw, body.length)) throw new Problem('overloaded', 'Too many answers are waiting to be taken by their clients.');
     return reply.type('application/json').header('cache-control', 'no-store').send(body);
+  }
+
+  /** A long poll counts like a stream. Its client comes back by itself, as it does where the instance has no room. */
+  async function placeOf({ admission: { identity, clientAddress } }: FastifyRequest): Promise<Place> {
+    const sender = limitedSender(identity, clientAddress);
+    const place = sender === undefined ? FREE_PLACE : await limits.stream(sender);
+    if (place === undefined) throw new Problem('overloaded', 'Too many streams and long polls of this sender are open.');
+    return place;
   }
 
   async function page(request: FastifyRequest, reply: FastifyReply, filter: Filter): Promise<FastifyReply> {
@@ -51,7 +61,8 @@ export function historyRoutes(app: App, service: Service): void {
     socket.once('end', leave);
     reply.raw.once('close', leave);
     const seconds = request.method === 'HEAD' || socket.readableEnded ? 0 : wait;
-    const found = await history.page({ grant: request.admission.identity.grant, filter, start, limit: pageLimit(start, limit), wait: seconds * 1000, signal: left.signal, hasLeft: () => socket.destroyed });
+    const place = seconds === 0 ? FREE_PLACE : await placeOf(request);
+    const found = await history.page({ grant: request.admission.identity.grant, filter, start, limit: pageLimit(start, limit), wait: seconds * 1000, signal: left.signal, hasLeft: () => socket.destroyed }).finally(() => place.release());
     reply.raw.off('close', leave);
     socket.off('end', leave);
     return answer(request, reply, pageBody(found));
