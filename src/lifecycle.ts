@@ -1,4 +1,6 @@
 import closeWithGrace from 'close-with-grace';
+import { once } from 'node:events';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import type { Access } from './access/access.ts';
@@ -7,6 +9,7 @@ import type { ControlChannel } from './bus/control-channel.ts';
 import type { Config } from './config/config.ts';
 import type { Delivery } from './delivery/delivery.ts';
 import type { App } from './http/service.ts';
+import type { Limits } from './limits/limits.ts';
 import type { MessageLog } from './log/log.ts';
 import type { LogState } from './model/epochs.ts';
 import { waitAtMost, type Clock } from './runtime/clock.ts';
@@ -46,10 +49,18 @@ export interface LifecycleDependencies {
   readonly log: MessageLog;
   readonly delivery: Delivery;
   readonly access: Access;
+  readonly limits: Pick<Limits, 'join' | 'close'>;
   readonly clock: Clock;
   readonly counters: Pick<Counters, 'requests'>;
   /** What is told of the database, without secrets. */
   readonly databaseName: string;
+}
+
+/** The HTTP side of an instance. */
+export interface Served {
+  readonly app: App;
+  /** The listener for operations; undefined where there is none. */
+  readonly operations: Server | undefined;
 }
 
 /** The life of an instance: it opens the log, listens, drains, and closes everything in the reverse order. */
@@ -62,6 +73,7 @@ export class Lifecycle {
   readonly #log: MessageLog;
   readonly #delivery: Delivery;
   readonly #access: Access;
+  readonly #limits: Pick<Limits, 'join' | 'close'>;
   readonly #clock: Clock;
   readonly #lastRequest: LastChange;
   readonly #databaseName: string;
@@ -69,7 +81,7 @@ export class Lifecycle {
   #openFailure: string | undefined;
   #isDraining = false;
 
-  constructor({ config, logger, store, bus, control, log, delivery, access, clock, counters, databaseName }: LifecycleDependencies) {
+  constructor({ config, logger, store, bus, control, log, delivery, access, limits, clock, counters, databaseName }: LifecycleDependencies) {
     this.#config = config;
     this.#logger = logger;
     this.#store = store;
@@ -78,6 +90,7 @@ export class Lifecycle {
     this.#log = log;
     this.#delivery = delivery;
     this.#access = access;
+    this.#limits = limits;
     this.#clock = clock;
     this.#lastRequest = new LastChange(clock, () => counters.requests.fast + counters.requests.ordinary);
     this.#databaseName = databaseName;
@@ -120,6 +133,7 @@ export class Lifecycle {
       receive: (messages) => tail.offer(messages), wake: () => void tail.look(), told: (note) => this.#control.told(note), toldUnproved: () => this.#control.toldUnproved(),
       sealing: () => this.#log.sealing(), secretOf: (epoch) => this.#log.secretOf(epoch),
     });
+    this.#limits.join(this.#store.logId);
     retention.run();
     this.#isOpening = false;
     this.#logger.info({ database: this.#databaseName, oldest: state.oldest, head: state.head }, 'the log is open');
@@ -131,17 +145,33 @@ export class Lifecycle {
    *
    * @param firstTry What `openLog` returned when it was first called.
    */
-  async serve(app: App, firstTry: Promise<StoreError | undefined>): Promise<void> {
+  async serve(served: Served, firstTry: Promise<StoreError | undefined>): Promise<void> {
+    const { app, operations } = served;
     const drainMs = this.#config.DRAIN_SECONDS * 1000;
     closeWithGrace({ delay: drainMs + CLOSE_MS, logger: this.#logger }, async ({ signal, err }) => {
       if (err !== undefined) this.#logger.fatal({ err }, 'the service ends because of an error');
       // Ctrl-C means now; an orchestrator's SIGTERM leaves time for a drain.
-      await this.#close(app, signal === 'SIGTERM' ? drainMs : 0);
+      await this.#close(served, signal === 'SIGTERM' ? drainMs : 0);
     });
+    // Before the other port: somebody may want to know why that one is not open yet.
+    if (operations !== undefined) await this.#listenForOperations(app, operations);
     await Promise.race([firstTry, pause(OPEN_FIRST_MS)]);
     if (!this.#isDraining) await this.#listen(app);
     await this.#keepOpening(firstTry);
     if (!this.#isDraining) this.#greet(app);
+  }
+
+  async #listenForOperations(app: App, operations: Server): Promise<void> {
+    const { OPS_HOST: host, OPS_PORT: port = 0 } = this.#config;
+    await app.ready();
+    try {
+      operations.listen({ host, port });
+      await once(operations, 'listening');
+    } catch (error) {
+      process.stderr.write(`${cannotListen(host, port, error, 'OPS_')}\n`);
+      process.exit(1);
+    }
+    this.#logger.info(`operations are answered at ${urlOf(host, operations)}`);
   }
 
   async #listen(app: App): Promise<void> {
@@ -152,7 +182,7 @@ export class Lifecycle {
         listenTextResolver: (address) => `HTTP answers at ${address}${this.#isOpening ? '; the log is being opened' : ''}`,
       });
     } catch (error) {
-      process.stderr.write(`${cannotListen(host, port, error)}\n`);
+      process.stderr.write(`${cannotListen(host, port, error, '')}\n`);
       process.exit(1);
     }
   }
@@ -171,8 +201,7 @@ export class Lifecycle {
 
   #greet(app: App): void {
     const { HOST, REDIS_URL } = this.#config;
-    const { port } = app.server.address() as AddressInfo;
-    const url = `http://${HOST.includes(':') ? `[${HOST}]` : HOST}:${port}`;
+    const url = urlOf(HOST, app.server);
     // Not on standard output, where every line is a line of the logger.
     process.stderr.write([
       `Tidings listens on ${url}`,
@@ -193,9 +222,9 @@ export class Lifecycle {
 
   /**
    * Closes every stream over the window, and answers every long poll. Publishes are taken until the window is over. The window ends early when no stream is open and no
-   * request comes. A request that is still being sent then has the rest of the window.
+   * request comes. A request that is still being sent then has the rest of the window. Operations are answered until the end.
    */
-  async #close(app: App, windowMs: number): Promise<void> {
+  async #close({ app, operations }: Served, windowMs: number): Promise<void> {
     if (this.#isDraining) return;
     this.#isDraining = true;
     const { streams, longPolls } = this.#delivery;
@@ -214,8 +243,10 @@ export class Lifecycle {
     await closed;
     this.#access.stop();
     this.#log.stop();
-    await this.#bus.close();
+    await Promise.all([this.#bus.close(), this.#limits.close()]);
     await this.#store.close();
+    operations?.close();
+    operations?.closeAllConnections();
   }
 
   /** Nothing is under way, and nobody seems to be about to ask. */
@@ -235,16 +266,22 @@ export class Lifecycle {
 }
 
 /** By the code of the error: what happened, and what to do. */
-const LISTEN_SENTENCES: Readonly<Record<string, (host: string, port: number) => string>> = {
-  EADDRINUSE: (_host, port) => `PORT: ${port} is in use; stop the other process or set PORT`,
-  EACCES: (_host, port) => `PORT: this user may not listen on ${port}; set PORT to one above 1023`,
-  EADDRNOTAVAIL: (host) => `HOST: ${host} is no address of this machine; set HOST`,
-  ENOTFOUND: (host) => `HOST: no address is known for ${host}; set HOST`,
+const LISTEN_SENTENCES: Readonly<Record<string, (host: string, port: number, prefix: string) => string>> = {
+  EADDRINUSE: (_host, port, prefix) => `${prefix}PORT: ${port} is in use; stop the other process or set ${prefix}PORT`,
+  EACCES: (_host, port, prefix) => `${prefix}PORT: this user may not listen on ${port}; set ${prefix}PORT to one above 1023`,
+  EADDRNOTAVAIL: (host, _port, prefix) => `${prefix}HOST: ${host} is no address of this machine; set ${prefix}HOST`,
+  ENOTFOUND: (host, _port, prefix) => `${prefix}HOST: no address is known for ${host}; set ${prefix}HOST`,
 };
 
-function cannotListen(host: string, port: number, error: unknown): string {
+/** @param prefix Of the names of the settings that say where to listen. */
+function cannotListen(host: string, port: number, error: unknown, prefix: '' | 'OPS_'): string {
   const { code = '', message } = error instanceof Error ? error as NodeJS.ErrnoException : { message: String(error) };
-  return `${LISTEN_SENTENCES[code]?.(host, port) ?? `HOST, PORT: cannot listen on ${host}:${port}`} (${message})`;
+  return `${LISTEN_SENTENCES[code]?.(host, port, prefix) ?? `${prefix}HOST, ${prefix}PORT: cannot listen on ${host}:${port}`} (${message})`;
+}
+
+function urlOf(host: string, server: Server): string {
+  const { port } = server.address() as AddressInfo;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 function pause(milliseconds: number): Promise<void> {

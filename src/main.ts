@@ -5,9 +5,11 @@ import { hasTokenKeys, readAccess } from './access/access-settings.ts';
 import { KeyAdministration } from './access/key-administration.ts';
 import { KnownKeys } from './access/known-keys.ts';
 import { KnownRevocations } from './access/known-revocations.ts';
+import { KnownSessions } from './access/known-sessions.ts';
 import { Leases } from './access/leases.ts';
 import { Renewals } from './access/renewals.ts';
 import { RevocationAdministration } from './access/revocation-administration.ts';
+import { SessionAdministration } from './access/session-administration.ts';
 import { Standing } from './access/standing.ts';
 import type { Bus } from './bus/bus.ts';
 import { ControlChannel } from './bus/control-channel.ts';
@@ -16,8 +18,10 @@ import { configure, exitIfWrong } from './config/config.ts';
 import { connectionsThatFit, streamsThatFit } from './config/file-limit.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { Health } from './health.ts';
-import { OTHER_MAX_CONNECTIONS } from './http/server-limits.ts';
+import { OPERATIONS_MAX_CONNECTIONS, OTHER_MAX_CONNECTIONS } from './http/server-limits.ts';
 import type { Service } from './http/service.ts';
+import { NO_LEDGER, type Ledger } from './limits/ledger.ts';
+import { Limits } from './limits/limits.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { MessageLog } from './log/log.ts';
 import { systemClock as clock } from './runtime/clock.ts';
@@ -25,6 +29,7 @@ import { makeLogger, standardOutput } from './runtime/logger.ts';
 import { Metrics } from './runtime/metrics.ts';
 import type { KeyStore } from './store/key-store.ts';
 import type { RevocationStore } from './store/revocation-store.ts';
+import type { SessionStore } from './store/session-store.ts';
 import { isStoreFailure, StoreError, type Store } from './store/store.ts';
 
 /** The composition root: what an instance is made of, in the order of the rooms from the bottom up. Only this file and cli/ name a store or a bus. */
@@ -41,10 +46,7 @@ const { counters } = metrics;
 
 const { settings: accessSettings, declared } = exitIfWrong(() => readAccess(config));
 
-/** A store with what is kept beside the log. */
-type WholeStore = Store & { readonly keys: KeyStore; readonly revocations: RevocationStore };
-
-const store: WholeStore = await makeStore();
+const store: Store & AccessStores = await makeStore();
 const bus: Bus = await makeBus();
 
 const log = new MessageLog({
@@ -72,30 +74,45 @@ const delivery = new Delivery({
 
 const knownRevocations = new KnownRevocations({ store: store.revocations, logger });
 const knownKeys = new KnownKeys({ store: store.keys, revocations: knownRevocations, clock, logger, pollMs: config.POLL_MS });
-const access = new Access({ settings: accessSettings, keys: knownKeys, revocations: knownRevocations, declared, tokens: hasTokenKeys(config) ? await makeTokens() : undefined });
-// What administrators do, and its effects, are written down at every level but `silent`.
+const knownSessions = config.AUTH_COOKIE === undefined ? undefined : new KnownSessions({ store: store.sessions, clock, logger, pollMs: config.POLL_MS });
+const access = new Access({
+  settings: accessSettings, keys: knownKeys, revocations: knownRevocations, declared, tokens: hasTokenKeys(config) ? await makeTokens() : undefined, sessions: knownSessions,
+});
+// Changes of keys, revocations and sessions, and their effects, are written down at every level but `silent`.
 const auditLogger = logger.isLevelEnabled('info') || config.LOG_LEVEL === 'silent' ? logger : logger.child({}, { level: 'info' });
 const control = new ControlChannel({ bus, clock, look: () => void lookAtAccess() });
-const leases = new Leases({ standing: new Standing({ keys: knownKeys, revocations: knownRevocations, declared }), access, clock, logger: auditLogger });
+const leases = new Leases({ standing: new Standing({ keys: knownKeys, sessions: knownSessions, revocations: knownRevocations, declared }), access, clock, logger: auditLogger });
 const renewals = new Renewals({ leases, control });
-knownKeys.watch(leases);
+knownKeys.watch((ids) => leases.keysChanged(ids));
+knownSessions?.watch((ids) => leases.sessionsChanged(ids));
 knownRevocations.watch(leases);
-const keys = new KeyAdministration({
-  store: store.keys,
-  logger: auditLogger,
-  onChange: accessChanged,
-});
+const keys = new KeyAdministration({ store: store.keys, logger: auditLogger, onChange: accessChanged });
+const sessions = new SessionAdministration({ store: store.sessions, logger: auditLogger, counters, lifetimeMs: config.SESSION_SECONDS * 1000, onChange: accessChanged });
 const revocations = new RevocationAdministration({ store: store.revocations, logger: auditLogger, onChange: accessChanged, maxSeconds: config.JWT_MAX_SECONDS, now: () => knownKeys.now() });
 
+const limits = new Limits({
+  ledger: await makeLedger(), clock, counters, logger,
+  settings: {
+    publish: config.PUBLISH_LIMIT,
+    anonymousPublish: config.ANONYMOUS_PUBLISH_LIMIT,
+    failedLogins: config.FAILED_LOGINS_LIMIT,
+    streams: config.STREAMS_LIMIT,
+    anonymousStreams: config.ANONYMOUS_STREAMS_LIMIT,
+    topics: config.TOPICS_LIMIT,
+    idempotencyKeys: config.IDEMPOTENCY_KEYS_LIMIT,
+    idempotencyMs: config.IDEMPOTENCY_SECONDS * 1000,
+  },
+});
+
 const lifecycle = new Lifecycle({
-  config, logger, store, bus, control, log, delivery, access, clock, counters,
+  config, logger, store, bus, control, log, delivery, access, limits, clock, counters,
   databaseName: database.kind === 'sqlite' ? resolve(database.file) : database.shown,
 });
 const health = new Health({ lifecycle, bus, log, delivery, revocations: knownRevocations });
 
 const service: Service = {
-  config, logger, counters, metrics, access, leases, renewals, keys, revocations,
-  maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0),
+  config, logger, counters, metrics, access, leases, renewals, limits, keys, sessions, revocations,
+  maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, (database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0) + (config.OPS_PORT === undefined ? 0 : OPERATIONS_MAX_CONNECTIONS)),
   publisher: log.publisher,
   starts: log.starts,
   streams: delivery.streams,
@@ -110,10 +127,17 @@ const service: Service = {
 // The HTTP side is most of what is loaded: meanwhile SQLite's thread opens the log. PostgreSQL would be asked from this thread, which on a busy
 // machine would then be too late to hear the answer.
 const early = database.kind === 'sqlite' ? lifecycle.openLog() : undefined;
-const { buildApp } = await import('./http/app.ts');
-await lifecycle.serve(buildApp(service), early ?? lifecycle.openLog());
+const [{ buildApp }, { buildOperationsServer }] = await Promise.all([import('./http/app.ts'), import('./http/operations-server.ts')]);
+const app = buildApp(service);
+await lifecycle.serve({ app, operations: config.OPS_PORT === undefined ? undefined : buildOperationsServer(app) }, early ?? lifecycle.openLog());
 
-/** What an administrator has changed counts here before it is answered, and the other instances hear of it. */
+interface AccessStores {
+  readonly keys: KeyStore;
+  readonly sessions: SessionStore;
+  readonly revocations: RevocationStore;
+}
+
+/** What was changed counts here before it is answered, and the other instances hear of it. */
 function accessChanged(): Promise<void> {
   control.tellToLook();
   return lookAtAccess();
@@ -122,14 +146,14 @@ function accessChanged(): Promise<void> {
 /** If the list of changes cannot be read now, the next poll finds it. */
 async function lookAtAccess(): Promise<void> {
   try {
-    await knownKeys.look();
+    await Promise.all([knownKeys.look(), knownSessions?.look()]);
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
   }
 }
 
 /** Loads only the driver that is used. */
-async function makeStore(): Promise<WholeStore> {
+async function makeStore(): Promise<Store & AccessStores> {
   if (database.kind === 'sqlite') return new (await import('./store/sqlite/sqlite.ts')).SqliteStore({ file: resolve(database.file), logger });
   return new (await import('./store/postgres/postgres.ts')).PostgresStore({ url: database.url, maxPgConnections: config.DATABASE_CONNECTIONS, logger });
 }
@@ -137,7 +161,7 @@ async function makeStore(): Promise<WholeStore> {
 /** Loads what checks tokens only where a setting names their key. */
 async function makeTokens(): Promise<TokenVerifier> {
   const [{ JwtVerifier }, { TokenIdentities }] = await Promise.all([import('./access/jwt.ts'), import('./access/token-identities.ts')]);
-  return new TokenIdentities(new JwtVerifier({ config, clock, now: () => Date.now(), logger }), accessSettings);
+  return new TokenIdentities(new JwtVerifier({ config, clock, now: () => Date.now(), logger, counters }), accessSettings);
 }
 
 /** Loads ioredis only where it is used: that takes a while. */
@@ -145,4 +169,11 @@ async function makeBus(): Promise<Bus> {
   if (config.REDIS_URL === undefined) return new LocalBus();
   const { RedisBus } = await import('./bus/redis/redis.ts');
   return new RedisBus({ url: config.REDIS_URL, clock, counters, logger });
+}
+
+/** What adds up the counts of all instances. */
+async function makeLedger(): Promise<Ledger> {
+  if (config.REDIS_URL === undefined) return NO_LEDGER;
+  const { RedisLimitLedger } = await import('./bus/redis/limit-ledger.ts');
+  return new RedisLimitLedger({ url: config.REDIS_URL, clock, logger });
 }

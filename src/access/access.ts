@@ -1,10 +1,16 @@
+import { timingSafeEqual } from 'node:crypto';
 import { Problem } from '../model/problem.ts';
 import { goodSecret, isApiKey, readApiKey } from './api-key.ts';
 import { anonymous, EVERYBODY, Owners, type Identity, type PublicScope } from './identity.ts';
-import { KeysUnavailable, type KnownKeys } from './known-keys.ts';
+import type { KnownKeys } from './known-keys.ts';
+import { CredentialsUnavailable } from './known-records.ts';
 import type { KnownRevocations } from './known-revocations.ts';
-import { keyCredential } from './standing.ts';
+import type { KnownSessions } from './known-sessions.ts';
+import type { ReadSecret } from './secret-text.ts';
+import { isSession, readSession } from './session-text.ts';
+import { keyCredential, sessionCredential } from './standing.ts';
 import type { KeyRecord } from '../store/key-store.ts';
+import type { SessionRecord, TokenOrigin } from '../store/session-store.ts';
 
 /**
  * The room `access` says who sent a request and what they may do. The text of a credential comes in, as admission found it in the request's head. An identity
@@ -20,10 +26,10 @@ export interface AccessSettings extends PublicScope {
 }
 
 /**
- * What a request is for. `messages`: whose grant has the topics gets in. `health`: everybody does, but strangers learn nothing of the inside. `operations`: administrators, and everybody where there is no
- * access control. `administration`: administrators, always.
+ * What a request is for. `messages`: whose grant has the topics gets in. `health`: everybody does, but strangers learn nothing of the inside. `operations`: who may operate, and everybody where there is no
+ * access control. `administration`: administrators, always. `session`: everybody with a credential; ending a session takes none.
  */
-export type Purpose = 'messages' | 'health' | 'operations' | 'administration';
+export type Purpose = 'messages' | 'health' | 'operations' | 'administration' | 'session';
 
 /** Says whether tokens that are no API keys are good; see jwt.ts. */
 export interface TokenVerifier {
@@ -31,6 +37,8 @@ export interface TokenVerifier {
   open(): void;
   close(): void;
   identify(token: string): Identity | Problem | Promise<Identity | Problem>;
+  /** Whom a session is of that was made of a token. undefined where other settings by now say which tokens are good. */
+  recall(origin: TokenOrigin, expires: number): Identity | undefined;
 }
 
 export interface AccessDependencies {
@@ -40,6 +48,8 @@ export interface AccessDependencies {
   /** Keys that the configuration declares, by their ids. */
   readonly declared: ReadonlyMap<string, KeyRecord>;
   readonly tokens: TokenVerifier | undefined;
+  /** Absent where no cookie may hold a session. */
+  readonly sessions?: Pick<KnownSessions, 'open' | 'stop' | 'find'> | undefined;
 }
 
 const NOT_KNOWN_YET = 'It cannot be said yet who may come in: the message log is not open.';
@@ -50,16 +60,20 @@ export class Access {
   readonly #revocations: AccessDependencies['revocations'];
   readonly #declared: ReadonlyMap<string, KeyRecord>;
   readonly #tokens: TokenVerifier | undefined;
+  readonly #sessions: AccessDependencies['sessions'];
   /** Those who send no credential, where there is access control. */
   readonly anonymous: Identity;
   readonly #owners: Owners;
+  /** Made once for each session's row, so that its streams share a lease. */
+  readonly #inSessions = new WeakMap<SessionRecord, { readonly owner: Identity; readonly identity: Identity }>();
 
-  constructor({ settings, keys, revocations, declared, tokens }: AccessDependencies) {
+  constructor({ settings, keys, revocations, declared, tokens, sessions }: AccessDependencies) {
     this.#settings = settings;
     this.#keys = keys;
     this.#revocations = revocations;
     this.#declared = declared;
     this.#tokens = tokens;
+    this.#sessions = sessions;
     this.anonymous = anonymous(settings);
     this.#owners = new Owners(settings);
   }
@@ -68,11 +82,13 @@ export class Access {
   async open(): Promise<void> {
     this.#tokens?.open();
     await this.#keys.open();
+    await this.#sessions?.open();
   }
 
   stop(): void {
     this.#tokens?.close();
     this.#keys.stop();
+    this.#sessions?.stop();
   }
 
   /** Nobody could come in, and no setting says that this is meant. */
@@ -94,20 +110,27 @@ export class Access {
 
   /** Whether credentials are not looked at: everybody may do everything, so they may be those of a proxy in front, of any kind. */
   ignoresCredentials(purpose: Purpose): boolean {
-    return this.#settings.mode === 'off' && purpose !== 'administration';
+    return this.#settings.mode === 'off' && purpose !== 'administration' && purpose !== 'session';
   }
 
   /**
    * Who sends a request.
-   * @param credential A key or token, as it was sent; undefined where there is none, or where credentials are not looked at.
+   * @param credential A key, token or session, as it was sent; undefined where there is none, or where credentials are not looked at.
    * @returns The problem is 401 where the credential is not good, and 503 where that cannot be said now. For health there is none: who is not known is nobody.
    */
   identify(credential: string | undefined, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
     if (credential === undefined) return this.#identifyNobody(purpose);
-    const found = isApiKey(credential) ? this.#identifyKey(credential, purpose) : this.#identifyToken(credential, purpose);
+    const found = this.#identifySender(credential, purpose);
     if (purpose !== 'health') return found;
     const orNobody = (identity: Identity | Problem): Identity => identity instanceof Problem ? this.anonymous : identity;
     return found instanceof Promise ? found.then(orNobody) : orNobody(found);
+  }
+
+  #identifySender(credential: string, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
+    if (isSession(credential)) return this.#identifySession(credential, purpose);
+    if (!isApiKey(credential)) return this.#identifyToken(credential, purpose);
+    const key = readApiKey(credential);
+    return key === undefined ? refused('it is no whole API key') : this.#identifyKey(key, purpose);
   }
 
   /** Who has no credential. */
@@ -120,9 +143,40 @@ export class Access {
     return this.#keys.askEverBeen().then((hasEverBeen) => hasEverBeen ? this.anonymous : EVERYBODY, unavailable);
   }
 
-  #identifyKey(credential: string, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
-    const key = readApiKey(credential);
-    if (key === undefined) return refused('it is no whole API key');
+  #identifySession(credential: string, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
+    const session = readSession(credential);
+    if (session === undefined || this.#sessions === undefined) return refused('it is no session', 'Cookie');
+    const found = this.#sessions.find(session.id);
+    return found instanceof Promise
+      ? found.then((record) => this.#judgeSession(session.digest, record, purpose), unavailable)
+      : this.#judgeSession(session.digest, found, purpose);
+  }
+
+  /** A session is as good as what it was exchanged for, and for no longer. */
+  #judgeSession(digest: Buffer, record: SessionRecord | undefined, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
+    if (record === undefined || !timingSafeEqual(digest, record.digest)) return refused('there is no such session, or it was ended', 'Cookie');
+    const { origin } = record;
+    if (this.#keys.now() >= record.expires) return refused('the session has expired', 'Cookie');
+    const owner = origin.kind === 'key' ? this.#identifyKey({ id: origin.id, digest: origin.proof }, purpose) : this.#recallToken(origin, record.expires, purpose);
+    return owner instanceof Promise ? owner.then((one) => this.#inSession(record, one)) : this.#inSession(record, owner);
+  }
+
+  /** The owner of a session, whose streams end with it. */
+  #inSession(record: SessionRecord, owner: Identity | Problem): Identity | Problem {
+    if (owner instanceof Problem || owner.credential === undefined) return owner;
+    const known = this.#inSessions.get(record);
+    if (known?.owner === owner) return known.identity;
+    const identity = { ...owner, credential: sessionCredential(record, owner.credential) };
+    this.#inSessions.set(record, { owner, identity });
+    return identity;
+  }
+
+  #recallToken(origin: TokenOrigin, expires: number, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
+    const owner = this.#tokens?.recall(origin, expires);
+    return owner === undefined ? refused('the session is of a token that would not be good any more', 'Cookie') : this.#unlessRevoked(owner, purpose);
+  }
+
+  #identifyKey(key: Pick<ReadSecret, 'id'> & { readonly digest: Uint8Array }, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
     const found = this.#declared.get(key.id) ?? this.#keys.find(key.id);
     if (!(found instanceof Promise)) return this.#judge(key.digest, found);
     return found.then((record) => this.#judge(key.digest, record), (error: unknown) => {
@@ -150,7 +204,7 @@ export class Access {
     return this.#keys.refresh().then(judge, unavailable);
   }
 
-  #judge(digest: Buffer, record: KeyRecord | undefined): Identity | Problem {
+  #judge(digest: Uint8Array, record: KeyRecord | undefined): Identity | Problem {
     const now = this.#keys.now();
     const secret = record === undefined ? undefined : goodSecret(digest, record.secrets, now);
     if (record === undefined || secret === undefined) return refused('there is no such API key');
@@ -159,16 +213,16 @@ export class Access {
     if (record.expires !== undefined && now >= record.expires) return refused(`the API key ${record.id} has expired`);
     this.#keys.noteUse(record.id);
     const { id, permissions } = record;
-    return this.#owners.known(secret) ?? this.#owners.of(secret, { permissions, scope: `key:${id}`, name: `key ${id}`, credential: keyCredential(record, secret) });
+    return this.#owners.known(secret) ?? this.#owners.of(secret, { permissions, scope: `key:${id}`, name: `key ${id}`, credential: keyCredential(record, secret), origin: { kind: 'key', id, proof: secret.digest } });
   }
 }
 
 function unavailable(error: unknown): Problem {
-  if (!(error instanceof KeysUnavailable)) throw error;
+  if (!(error instanceof CredentialsUnavailable)) throw error;
   return new Problem('unavailable', 'It cannot be checked now who may come in.', { cause: error });
 }
 
 /** The credential is not good: what is said tells nothing that could help to guess one. */
-function refused(why: string): Problem {
-  return new Problem('invalid-credential', `The credential is not good: ${why}.`, { field: 'Authorization' });
+function refused(why: string, field = 'Authorization'): Problem {
+  return new Problem('invalid-credential', `The credential is not good: ${why}.`, { field });
 }

@@ -1,6 +1,7 @@
 import type { Grant } from '../model/grant.ts';
 import { FULL_GRANT, ScopedGrant } from '../model/grant.ts';
 import type { Permissions } from '../model/permissions.ts';
+import type { SessionOrigin } from '../store/session-store.ts';
 
 /** Who sent a request, as far as that is known, and what they may do. */
 export interface Identity {
@@ -15,13 +16,17 @@ export interface Identity {
   readonly name: string | undefined;
   /** What the sender showed, by what it can be revoked; undefined where there was no credential. */
   readonly credential: Credential | undefined;
+  /** What a session is made of; undefined where there was no credential. */
+  readonly origin?: SessionOrigin;
 }
 
 /** A credential that was good. */
 export interface Credential {
   /** The id of an API key and the name of its secret (standing.ts), or the subject of a token. */
   readonly owner: { readonly kind: 'key'; readonly id: string; readonly secret: string } | { readonly kind: 'subject'; readonly subject: string; readonly tokenId: string | undefined; readonly issuedAt: number };
-  /** When it ends by itself: milliseconds since 1970, of a key by the database's clock, of a token by this machine's; undefined where it does not. */
+  /** The id of the session that was shown in its place; absent where there was none. The credential is as good as both. */
+  readonly session?: string | undefined;
+  /** When it ends by itself: milliseconds since 1970, of a key or session by the database's clock, of a token by this machine's; undefined where it does not. */
   readonly expires: number | undefined;
 }
 
@@ -56,11 +61,11 @@ export class Owners {
   }
 
   /** @param made The secret of a key, or the verified token: for each an identity is made once. */
-  of(made: object, { permissions: { publish, subscribe, admin }, scope, name, credential }: Pick<Identity, 'scope' | 'name' | 'credential'> & { readonly permissions: Permissions }): Identity {
+  of(made: object, { permissions: { publish, subscribe, admin, operate }, scope, name, credential, origin }: Pick<Identity, 'scope' | 'name' | 'credential' | 'origin'> & { readonly permissions: Permissions }): Identity {
     const known = this.known(made);
     if (known !== undefined) return known;
     const grant = new ScopedGrant({ publish: [...publish, ...this.#public.publicPublish], subscribe: [...subscribe, ...this.#public.publicTopics] });
-    const identity = { grant, mayAdminister: admin, mayOperate: admin, scope, name, credential };
+    const identity = { grant, mayAdminister: admin, mayOperate: admin || operate, scope, name, credential, ...(origin === undefined ? {} : { origin }) };
     this.#made.set(made, identity);
     return identity;
   }

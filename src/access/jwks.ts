@@ -1,6 +1,7 @@
 import { readPublicJwk, PUBLIC_KEY_ALGORITHMS, type PublicKey } from '../config/jwt-keys.ts';
 import { WrongValue } from '../config/setting-kinds.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { JwksUnavailable, requestJwks } from './jwks-request.ts';
 import type { KeyHint, TokenKey, TokenKeys } from './token-keys.ts';
@@ -28,6 +29,9 @@ export interface JwksOptions {
   readonly url: string;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly counters: Pick<Counters, 'jwks'>;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
   /** Takes the keys that must not be used any more. */
   readonly onWithdrawn: (keys: readonly TokenKey[]) => void;
 }
@@ -37,6 +41,8 @@ export class Jwks implements TokenKeys {
   readonly #url: string;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #counters: Pick<Counters, 'jwks'>;
+  readonly #now: () => number;
   readonly #onWithdrawn: (keys: readonly TokenKey[]) => void;
   readonly #closing = new AbortController();
   #keys: readonly SetKey[] = [];
@@ -48,10 +54,12 @@ export class Jwks implements TokenKeys {
   #loading: Promise<boolean> | undefined;
   #timer: Timer | undefined;
 
-  constructor({ url, clock, logger, onWithdrawn }: JwksOptions) {
+  constructor({ url, clock, logger, counters, now, onWithdrawn }: JwksOptions) {
     this.#url = url;
     this.#clock = clock;
     this.#logger = logger;
+    this.#counters = counters;
+    this.#now = now;
     this.#onWithdrawn = onWithdrawn;
   }
 
@@ -112,12 +120,14 @@ export class Jwks implements TokenKeys {
     if (keys.length === 0 && (isFirst || isChanged)) this.#logger.warn(facts, 'The key set has no key that can check a token');
     else if (isFirst || isChanged || this.#isAway) this.#logger.info(facts, 'The key set was fetched');
     this.#loadedAt = this.#clock.monotonic();
+    this.#counters.jwks.fetched = Math.floor(this.#now() / 1000);
     this.#isAway = false;
     this.#replace(after);
   }
 
   #miss(reason: string): void {
     if (this.#closing.signal.aborted) return;
+    this.#counters.jwks.failures++;
     if (!this.#isAway) this.#logger.warn({ url: this.#shown, reason, keys: this.#keys.length }, this.#keys.length === 0 ? 'The key set cannot be fetched, and no key is known: no token is accepted until it can be' : 'The key set cannot be fetched; the keys that are known go on');
     this.#isAway = true;
     if (this.#keys.length === 0 || this.#clock.monotonic() - this.#loadedAt < OUTAGE_MAX_MS) return;

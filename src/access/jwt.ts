@@ -1,9 +1,10 @@
-import { hash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { decodeProtectedHeader } from 'jose/decode/protected_header';
 import { JOSEError, JWSSignatureVerificationFailed, JWTClaimValidationFailed, JWTExpired } from 'jose/errors';
 import { jwtVerify } from 'jose/jwt/verify';
 import type { Config } from '../config/config.ts';
 import type { Clock } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { Jwks } from './jwks.ts';
 import { CLOCK_TOLERANCE_SECONDS, readClaims } from './jwt-claims.ts';
@@ -36,6 +37,7 @@ export interface JwtOptions {
   /** The time by which tokens begin and expire: milliseconds since 1970. */
   readonly now: () => number;
   readonly logger: Logger;
+  readonly counters: Pick<Counters, 'jwks'>;
 }
 
 export class JwtVerifier {
@@ -43,12 +45,15 @@ export class JwtVerifier {
   readonly #now: () => number;
   readonly #keys: TokenKeys;
   readonly #tokens = new VerifiedTokens();
+  /** SHA-256 of the settings that say which tokens are good. Other settings, other tokens: sessions of those before end. */
+  readonly proof: Buffer;
 
   /** The config names a key. */
-  constructor({ config, clock, now, logger }: JwtOptions) {
+  constructor({ config, clock, now, logger, counters }: JwtOptions) {
     this.#config = config;
+    this.proof = proofOf(config);
     this.#now = now;
-    this.#keys = makeKeys(config, (url) => new Jwks({ url, clock, logger, onWithdrawn: (keys) => this.#tokens.drop(({ key }) => keys.includes(key)) }));
+    this.#keys = makeKeys(config, (url) => new Jwks({ url, clock, logger, counters, now, onWithdrawn: (keys) => this.#tokens.drop(({ key }) => keys.includes(key)) }));
   }
 
   /** Begins to fetch keys, if they are fetched. Tokens may come before. */
@@ -98,6 +103,11 @@ export class JwtVerifier {
     }
     return readClaims(payload, { claim, maxSeconds, now });
   }
+}
+
+function proofOf({ JWT_SECRET: secret, JWT_PUBLIC_KEY: publicKey, JWT_JWKS_URL: url, JWT_ISSUER: issuer, JWT_AUDIENCE: audience }: JwtConfig): Buffer {
+  const key = [secret?.export().toString('hex'), publicKey?.key.export({ type: 'spki', format: 'pem' }), url];
+  return createHash('sha256').update(JSON.stringify([...key, issuer, audience].map((part) => part ?? null))).digest();
 }
 
 function makeKeys({ JWT_SECRET: secret, JWT_PUBLIC_KEY: publicKey, JWT_JWKS_URL: url }: JwtConfig, makeJwks: (url: string) => Jwks): TokenKeys {

@@ -4,7 +4,7 @@ import type { Clock } from '../runtime/clock.ts';
 import { InTurns } from '../runtime/in-turns.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { EVERYBODY, type Credential, type Identity } from './identity.ts';
-import { KeysUnavailable } from './known-keys.ts';
+import { CredentialsUnavailable } from './known-records.ts';
 import { Lease, type CutReason, type Holder, type Lessee } from './lease.ts';
 import type { Standing } from './standing.ts';
 
@@ -82,13 +82,14 @@ export class Leases {
 
   /** API keys have changed; undefined: any of them may have. */
   keysChanged(ids: readonly string[] | undefined): void {
-    const changed = ids === undefined ? undefined : new Set(ids);
-    for (const lease of this.#leases.values()) {
-      const owner = lease.credential?.owner;
-      if (owner === undefined) this.#reviewOpen(lease);
-      else if (owner.kind === 'key' && changed?.has(owner.id) !== false) this.#unsure.add(lease);
-    }
-    void this.#askForUnsure();
+    const open = this.#leases.get(undefined);
+    if (open !== undefined) this.#reviewOpen(open);
+    this.#changed(ids, ({ owner }) => owner.kind === 'key' ? owner.id : undefined);
+  }
+
+  /** Sessions were ended; undefined: any of them may have been. */
+  sessionsChanged(ids: readonly string[] | undefined): void {
+    this.#changed(ids, ({ session }) => session);
   }
 
   /** Looks at all of them: tokens were revoked, or time has passed. */
@@ -101,8 +102,17 @@ export class Leases {
       }
       if (credential.expires === undefined && credential.owner.kind === 'key') continue;
       const now = this.#standing.recall(credential);
-      if (now !== 'unknown') this.#take(lease, now);
+      this.#take(lease, now === 'unknown' ? credential : now);
     }
+  }
+
+  #changed(ids: readonly string[] | undefined, idOf: (credential: Credential) => string | undefined): void {
+    const changed = ids === undefined ? undefined : new Set(ids);
+    for (const lease of this.#leases.values()) {
+      const id = lease.credential === undefined ? undefined : idOf(lease.credential);
+      if (id !== undefined && changed?.has(id) !== false) this.#unsure.add(lease);
+    }
+    void this.#askForUnsure();
   }
 
   #isOpen(lease: Lease): boolean {
@@ -196,7 +206,7 @@ export class Leases {
       this.#take(lease, credential);
       return true;
     } catch (error) {
-      if (!(error instanceof KeysUnavailable)) throw error;
+      if (!(error instanceof CredentialsUnavailable)) throw error;
       if (this.#isOpen(lease)) this.#unsure.add(lease);
       return false;
     }

@@ -120,8 +120,8 @@ function isClaims(value: unknown): value is Claims {
 
 function isCredential(value: unknown): value is Credential {
   if (!isObject(value) || !isObject(value['owner'])) return false;
-  const { owner, expires } = value as { readonly owner: Readonly<Record<string, unknown>>; readonly expires?: unknown };
-  if (expires !== undefined && typeof expires !== 'number') return false;
+  const { owner, session, expires } = value as { readonly owner: Readonly<Record<string, unknown>>; readonly session?: unknown; readonly expires?: unknown };
+  if (!['string', 'undefined'].includes(typeof session) || !['number', 'undefined'].includes(typeof expires)) return false;
   if (owner['kind'] === 'key') return typeof owner['id'] === 'string' && typeof owner['secret'] === 'string';
   return owner['kind'] === 'subject' && typeof owner['subject'] === 'string' && typeof owner['issuedAt'] === 'number' && ['string', 'undefined'].includes(typeof owner['tokenId']);
 }

@@ -1,7 +1,9 @@
 import type { KeyRecord, KeySecret } from '../store/key-store.ts';
+import type { SessionRecord } from '../store/session-store.ts';
 import type { Credential } from './identity.ts';
 import type { KnownKeys } from './known-keys.ts';
 import type { KnownRevocations } from './known-revocations.ts';
+import type { KnownSessions } from './known-sessions.ts';
 
 /** How many digits name a secret among the secrets of its key. They are not enough to find it, and nobody needs to hide them. */
 const SECRET_NAME_BYTES = 8;
@@ -16,41 +18,64 @@ function secretName({ digest }: KeySecret): string {
   return Buffer.from(digest.buffer, digest.byteOffset, SECRET_NAME_BYTES).toString('hex');
 }
 
+/** The credential of who has shown a session instead: it ends with the first of the two. */
+export function sessionCredential({ id, expires }: Pick<SessionRecord, 'id' | 'expires'>, { owner, expires: ends = expires }: Credential): Credential {
+  return { owner, session: id, expires: Math.min(ends, expires) };
+}
+
 export interface StandingDependencies {
   readonly keys: Pick<KnownKeys, 'find' | 'recall' | 'now'>;
+  /** Undefined where no cookie may hold a session. */
+  readonly sessions: Pick<KnownSessions, 'find' | 'recall'> | undefined;
   readonly revocations: Pick<KnownRevocations, 'isRevoked'>;
   /** Keys that the configuration declares, by their ids: they end with the process. */
   readonly declared: ReadonlyMap<string, KeyRecord>;
 }
 
+/** What the database has of a credential, where its row is asked for. */
+interface Rows {
+  readonly key: KeyRecord | undefined;
+  readonly session: SessionRecord | undefined;
+}
+
 /** How a credential that was let in stands later, while what it opened is still open. */
 export class Standing {
   readonly #keys: StandingDependencies['keys'];
+  readonly #sessions: StandingDependencies['sessions'];
   readonly #revocations: StandingDependencies['revocations'];
   readonly #declared: ReadonlyMap<string, KeyRecord>;
 
-  constructor({ keys, revocations, declared }: StandingDependencies) {
+  constructor({ keys, sessions, revocations, declared }: StandingDependencies) {
     this.#keys = keys;
+    this.#sessions = sessions;
     this.#revocations = revocations;
     this.#declared = declared;
   }
 
-  /** By the clock that ends it: a key ends by the database's, a token by this machine's, as at the door. Milliseconds since 1970. */
-  now({ owner }: Credential): number {
-    return owner.kind === 'key' ? this.#keys.now() : Date.now();
+  /** By the clock that ends it: a key or session ends by the database's, a token by this machine's, as at the door. Milliseconds since 1970. */
+  now({ owner, session }: Credential): number {
+    return owner.kind === 'key' || session !== undefined ? this.#keys.now() : Date.now();
   }
 
   /** As far as is known here: the credential as it is now; undefined where it is not good any more, `unknown` where the database has to be asked. */
   recall(credential: Credential): Credential | undefined | 'unknown' {
+    // The clock needs no row. No row that was dropped from memory may keep it from ending a stream.
+    if (this.#unlessOver(credential) === undefined) return undefined;
     const id = this.#storedKey(credential);
-    const record = id === undefined ? undefined : this.#keys.recall(id);
-    return id !== undefined && record === undefined ? 'unknown' : this.#judge(credential, record);
+    const key = id === undefined ? undefined : this.#keys.recall(id);
+    const session = credential.session === undefined ? undefined : this.#sessions?.recall(credential.session);
+    const isUnknown = (id !== undefined && key === undefined) || (credential.session !== undefined && session === undefined);
+    return isUnknown ? 'unknown' : this.#judge(credential, { key, session });
   }
 
-  /** The same, asked of the database where that is needed. Rejects with `KeysUnavailable`. */
+  /** The same, asked of the database where that is needed. Rejects with `CredentialsUnavailable`. */
   async ask(credential: Credential): Promise<Credential | undefined> {
     const id = this.#storedKey(credential);
-    return this.#judge(credential, id === undefined ? undefined : await this.#keys.find(id));
+    const [key, session] = await Promise.all([
+      id === undefined ? undefined : this.#keys.find(id),
+      credential.session === undefined ? undefined : this.#sessions?.find(credential.session),
+    ]);
+    return this.#judge(credential, { key, session });
   }
 
   /** The key whose row says how the credential stands, if there is one. */
@@ -58,13 +83,18 @@ export class Standing {
     return owner.kind === 'key' && !this.#declared.has(owner.id) ? owner.id : undefined;
   }
 
-  #judge(credential: Credential, record: KeyRecord | undefined): Credential | undefined {
+  #judge(credential: Credential, { key, session }: Rows): Credential | undefined {
+    const owner = this.#judgeOwner(credential, key);
+    if (owner === undefined || credential.session === undefined) return owner === undefined ? undefined : this.#unlessOver(owner);
+    return session === undefined ? undefined : this.#unlessOver(sessionCredential(session, owner));
+  }
+
+  #judgeOwner(credential: Credential, record: KeyRecord | undefined): Credential | undefined {
     const { owner } = credential;
-    if (owner.kind === 'subject') return this.#revocations.isRevoked(owner) ? undefined : this.#unlessOver(credential);
+    if (owner.kind === 'subject') return this.#revocations.isRevoked(owner) ? undefined : credential;
     if (this.#declared.has(owner.id)) return credential;
     const secret = record?.secrets.find((one) => secretName(one) === owner.secret);
-    if (record === undefined || secret === undefined || record.revoked !== undefined) return undefined;
-    return this.#unlessOver(keyCredential(record, secret));
+    return record === undefined || secret === undefined || record.revoked !== undefined ? undefined : keyCredential(record, secret);
   }
 
   #unlessOver(credential: Credential): Credential | undefined {

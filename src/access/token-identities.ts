@@ -1,5 +1,6 @@
 import { Problem } from '../model/problem.ts';
 import { printable } from '../runtime/printable.ts';
+import type { TokenOrigin } from '../store/session-store.ts';
 import type { TokenVerifier } from './access.ts';
 import { Owners, type Identity, type PublicScope } from './identity.ts';
 import type { JwtVerifier } from './jwt.ts';
@@ -36,9 +37,19 @@ export class TokenIdentities implements TokenVerifier {
     return verified instanceof Promise ? verified.then((one) => this.#owner(one), problemOf) : this.#owner(verified);
   }
 
+  recall(origin: TokenOrigin, expires: number): Identity | undefined {
+    return Buffer.compare(origin.proof, this.#verifier.proof) === 0 ? this.#identity(origin, origin, expires) : undefined;
+  }
+
   #owner(verified: Verified): Identity {
     const { permissions, subject, tokenId, issuedAt, expires } = verified;
-    return this.#owners.of(verified, { permissions, scope: `sub:${subject}`, name: `subject ${printable(subject)}`, credential: { owner: { kind: 'subject', subject, tokenId, issuedAt }, expires } });
+    return this.#identity(verified, { kind: 'subject', subject, tokenId, issuedAt, permissions, proof: this.#verifier.proof }, expires);
+  }
+
+  /** @param made What the identity is made once for. */
+  #identity(made: object, origin: TokenOrigin, expires: number): Identity {
+    const { permissions, subject, tokenId, issuedAt } = origin;
+    return this.#owners.of(made, { permissions, scope: `sub:${subject}`, name: `subject ${printable(subject)}`, credential: { owner: { kind: 'subject', subject, tokenId, issuedAt }, expires }, origin });
   }
 }
 

@@ -64,7 +64,7 @@ function describe({ machine, believed, newest }: LogClocks): string {
 /** What is wrong with them, and the way out: a line for each. */
 function advise({ machine, believed, newest }: LogClocks): string {
   const lines: string[] = [];
-  if (believed < machine) lines.push(`The clock is ${lasting(machine - believed)} ahead of what is believed: it jumped forward, or nothing ran for so long. If it is right: ${ACCEPT}`);
+  if (believed < machine) lines.push(`The clock is ${lasting(machine - believed)} ahead of what is believed: it jumped forward, or nothing ran for so long, or it was behind while messages were stored. If it is right: ${ACCEPT}`);
   if (newest !== undefined && newest - machine > CLOCK_JUMP_MS) lines.push(`The newest message is from ${lasting(newest - machine)} ahead of the clock. If the clock is right, ${ACCEPT} gives such messages the time of now.`);
   return lines.map((line) => `${line}\n`).join('');
 }

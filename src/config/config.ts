@@ -99,6 +99,9 @@ function readTexts(environment: NodeJS.ProcessEnv, dotenv: string | false): Read
 function contradictions(config: Partial<Config>): string[] {
   const lines: string[] = [];
   lines.push(...jwtContradictions(config));
+  const { PORT, OPS_PORT, OPS_HOST } = config;
+  if (OPS_PORT !== undefined && OPS_PORT !== 0 && OPS_PORT === PORT) lines.push(`OPS_PORT: ${OPS_PORT} is PORT, too; set another one`);
+  if (OPS_PORT === undefined && Object.hasOwn(config, 'OPS_PORT') && OPS_HOST !== undefined && OPS_HOST !== SETTINGS.OPS_HOST.default) lines.push(`OPS_HOST: nothing listens on ${OPS_HOST}; set OPS_PORT as well`);
   const ordered: readonly (readonly [SettingName, SettingName, string])[] = [
     ['RETRY_MIN_MS', 'RETRY_MAX_MS', 'the shortest time is longer than the longest'],
     ['MESSAGE_BYTES', 'BATCH_BYTES', 'a batch could not hold the largest message'],

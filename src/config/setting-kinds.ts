@@ -75,6 +75,11 @@ export function choice<const Choice extends string>(facts: Facts & { readonly ch
   };
 }
 
+/** A setting without a default. */
+export function optional<Value>(setting: Setting<Value>): Setting<Value | undefined> {
+  return { ...setting, read: (text) => text === '' ? undefined : setting.read(text) };
+}
+
 /** Any other text; the setting brings its own function to read it. */
 export function text<Value>(facts: Facts & {
   readonly type: string;

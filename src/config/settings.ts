@@ -4,8 +4,9 @@ import { EVENT_MAX_BYTES } from './content-limits.ts';
 import { readDatabaseUrl } from './database-url.ts';
 import { readJwksUrl, readJwtPublicKey, readJwtSecret } from './jwt-keys.ts';
 import { readOrigins } from './origins.ts';
+import { rate } from './rate.ts';
 import { readRedisUrl } from './redis-url.ts';
-import { choice, size, text, wholeNumber, WrongValue, type Setting } from './setting-kinds.ts';
+import { choice, optional, size, text, wholeNumber, WrongValue, type Setting } from './setting-kinds.ts';
 import { readTrustedProxies } from './trusted-proxies.ts';
 
 const KIB = 1024;
@@ -18,9 +19,13 @@ export const SETTINGS = {
   HOST: text({ type: 'text', default: '127.0.0.1', allowed: 'an IP address or a host name', read: readHost,
     meaning: 'The address to listen on. Any but a loopback address needs credentials, or `AUTH=off`.' }),
   PORT: wholeNumber({ default: '8080', min: 0, max: 65_535, meaning: 'The port to listen on; 0 takes any free one.' }),
+  OPS_PORT: optional(wholeNumber({ default: '', min: 0, max: 65_535, meaning: 'A second port, for metrics, health and OpenAPI alone, without a credential; 0 takes any free one. Unset: there is none.' })),
+  OPS_HOST: text({ type: 'text', default: '127.0.0.1', allowed: 'an IP address or a host name', read: readHost,
+    meaning: 'The address to listen on for `OPS_PORT`. Everybody who reaches it may read metrics.' }),
   AUTH: choice({ default: '', choices: ['', 'on', 'off'],
     meaning: '`on`: nobody may publish or read without a credential. `off`: everybody who reaches the port may. Unset: `on`, but on a loopback `HOST` it is open until a key is made or one of the next settings is there.' }),
-  AUTH_COOKIE: text({ type: 'text', default: '', allowed: 'the name of a cookie', read: readCookieName, meaning: 'The cookie in which a browser sends its key or token, as your application set it.' }),
+  AUTH_COOKIE: text({ type: 'text', default: '', allowed: 'the name of a cookie', read: readCookieName, meaning: 'The cookie that holds what a browser may do: a session of `POST /session`, or a key or token that your application set. Over https call it `__Host-tidings`, say: then no neighbouring host can set it.' }),
+  SESSION_SECONDS: wholeNumber({ default: '86400', unit: 'seconds', min: 60, max: 400 * DAY_SECONDS, meaning: 'How long a session lasts, if its key or token lasts as long.' }),
   AUTH_QUERY_TOKEN: choice({ default: 'off', choices: ['off', 'on'], meaning: '`on`: a key or token may be in the URL, as `?access_token=`. Proxies write URLs into their logs: prefer a cookie.' }),
   PUBLIC_TOPICS: text({ type: 'list', default: '', allowed: 'topics and patterns, separated by commas', read: readNames, meaning: 'Topics and patterns that may be read without a credential, separated by commas.' }),
   PUBLIC_PUBLISH: text({ type: 'list', default: '', allowed: 'topics and patterns, separated by commas', read: readNames, meaning: 'Topics and patterns that may be published to without a credential, separated by commas.' }),
@@ -56,6 +61,13 @@ export const SETTINGS = {
   MAX_STREAMS: wholeNumber({ default: '15000', unit: 'streams', min: 0, max: 1_000_000, meaning: 'Streams open at once on this instance; the next gets `$busy`.' }),
   TOPICS_PER_STREAM: wholeNumber({ default: '100', unit: 'topics', min: 1, max: 1000, meaning: 'The most topics and patterns of one stream or history request.' }),
   TAIL_BYTES: size({ default: '64MiB', min: KIB, max: 16 * GIB, meaning: 'Memory for the newest messages: what streams that keep up are served from.' }),
+  PUBLISH_LIMIT: rate({ default: '', unit: 'messages', meaning: 'How fast each key, or subject of tokens, may publish: `100/s burst 1000`; beyond that it gets 429. Unset: no limit. See [limits.md](docs/limits.md) for this and the next six.' }),
+  ANONYMOUS_PUBLISH_LIMIT: rate({ default: '20/s burst 200', unit: 'messages', meaning: 'The same for each address that publishes without a credential, where `PUBLIC_PUBLISH` lets it; `off` for no limit.' }),
+  STREAMS_LIMIT: wholeNumber({ default: '0', unit: 'streams', min: 0, max: 1_000_000, meaning: 'Streams and long polls that each key, or subject of tokens, may have open at once, on all instances; the next gets `$busy`. 0 is no limit.' }),
+  ANONYMOUS_STREAMS_LIMIT: wholeNumber({ default: '1000', unit: 'streams', min: 0, max: 1_000_000, meaning: 'The same for each address without a credential.' }),
+  FAILED_LOGINS_LIMIT: rate({ default: '30/m burst 100', unit: 'requests', meaning: 'Requests of one address with a credential that is not good; beyond that they get 429 instead of 401. Good credentials are never refused for it. `off` for no limit.' }),
+  TOPICS_LIMIT: wholeNumber({ default: '100000', unit: 'topics', min: 0, max: 1_000_000, meaning: 'Different topics to which each key, subject of tokens, or address may publish in a day. 0 is no limit.' }),
+  IDEMPOTENCY_KEYS_LIMIT: wholeNumber({ default: '10000000', unit: 'keys', min: 0, max: 1_000_000_000, meaning: 'Idempotency keys that each key, subject of tokens, or address may use in `IDEMPOTENCY_SECONDS`. 0 is no limit.' }),
   APPEND_QUEUE_MESSAGES: wholeNumber({ default: '10000', unit: 'messages', min: 1, max: 1_000_000, meaning: 'Messages that may wait to be stored; beyond that a publish gets 503.' }),
   APPEND_QUEUE_BYTES: size({ default: '64MiB', min: 1, max: 16 * GIB, meaning: 'Bytes that may wait to be stored; beyond that a publish gets 503.' }),
 

@@ -1,9 +1,12 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { anonymous, type Identity } from '../access/identity.ts';
+import type { Config } from '../config/config.ts';
 import type { Origins } from '../config/origins.ts';
 import { publishProblem } from '../model/grant.ts';
 import { Problem } from '../model/problem.ts';
+import { networkOf } from './client-address.ts';
 import { ENDPOINTS, type Endpoint } from './endpoints.ts';
-import { readCredential } from './input/credential.ts';
+import { cookieValues, readCredential, repeatedCookie, type CredentialPlaces } from './input/credential.ts';
 import { isForeignPage, isSafe } from './origin.ts';
 import type { RequestHead } from './request-head.ts';
 import type { Premises, Sender } from './rule.ts';
@@ -13,26 +16,61 @@ import type { Premises, Sender } from './rule.ts';
 /** Whom no rule has identified. */
 export const NOBODY = anonymous({ publicTopics: [], publicPublish: [] });
 
+/** Whom the listener for operations lets in: everybody who reaches it. */
+const OPERATOR: Identity = { ...NOBODY, mayOperate: true };
+
 const HEADER_ONLY = { cookie: undefined, isQueryTaken: false } as const;
 
 /**
  * Who sends the request: by its credential, or as one of those who have none. Health is told to everybody, whatever they send: load balancers go by it.
  */
-export function identified(request: RequestHead, { access, config }: Premises, sender: Sender): Problem | undefined | Promise<Problem | undefined> {
-  const purpose = request.endpoint?.access;
-  if (purpose === undefined) return undefined;
-  const take = (identity: Identity | Problem): Problem | undefined => {
-    if (identity instanceof Problem) return identity;
+export function identified(request: RequestHead, { access, config, limits }: Premises, sender: Sender): Problem | undefined | Promise<Problem | undefined> {
+  const { endpoint } = request;
+  if (endpoint === undefined) return undefined;
+  if (request.listener === 'operations') {
+    sender.identity = OPERATOR;
+    return undefined;
+  }
+  const purpose = endpoint.access;
+  if (purpose === 'session') {
+    const problem = sessionProblem(request, config);
+    // Whose a session was is not asked at its end: a cookie that is no longer good has to go away, too.
+    if (problem !== undefined || endpoint === ENDPOINTS.endSession) return problem;
+  }
+  const take = (identity: Identity | Problem): Problem | undefined | Promise<Problem | undefined> => {
+    if (identity instanceof Problem) return identity.code === 'invalid-credential' ? failedLogin(identity, limits, sender) : identity;
     sender.identity = identity;
     return undefined;
   };
-  // Cookies and URLs are for browsers, which read messages.
-  const places = purpose === 'messages' ? { cookie: config.AUTH_COOKIE, isQueryTaken: config.AUTH_QUERY_TOKEN === 'on' } : HEADER_ONLY;
-  const credential = access.ignoresCredentials(purpose) ? undefined : readCredential(request, places);
+  const credential = access.ignoresCredentials(purpose) ? undefined : readCredential(request, placesOf(endpoint, config));
   if (credential instanceof Problem) return purpose === 'health' ? undefined : take(credential);
   const misused = credential?.source === 'cookie' ? cookieProblem(request, config.CORS_ORIGINS) : undefined;
   const found = misused ?? access.identify(credential?.text, purpose);
   return found instanceof Promise ? found.then(take) : take(found);
+}
+
+/** Cookies and URLs are for browsers, which read messages, and ask whether they have a session. A session is made of what the page shows itself. */
+function placesOf(endpoint: Endpoint, { AUTH_COOKIE: cookie, AUTH_QUERY_TOKEN }: Config): CredentialPlaces {
+  if (endpoint.access === 'messages') return { cookie, isQueryTaken: AUTH_QUERY_TOKEN === 'on' };
+  return endpoint === ENDPOINTS.session ? { cookie, isQueryTaken: false } : HEADER_ONLY;
+}
+
+/** No page of an origin that only `*` lets in may log its visitors in, to somebody else's topics, or out. */
+function sessionProblem(request: RequestHead, { AUTH_COOKIE: name, CORS_ORIGINS: allowed }: Config): Problem | undefined {
+  const { headers: { cookie = '', ...headers }, method } = request;
+  if (name === undefined) return new Problem('not-found', 'There are no sessions here: the setting AUTH_COOKIE, which names their cookie, is not set.');
+  if (isSafe(method, headers)) return undefined;
+  const values = cookieValues(cookie, name);
+  if (request.endpoint === ENDPOINTS.endSession) return values.length === 0 ? undefined : cookieProblem(request, allowed);
+  // The new cookie would be one of two, and not count.
+  if (values.length > 1) return repeatedCookie(name);
+  return isForeignToCookies(headers, allowed) ? foreignToCookies() : undefined;
+}
+
+/** Who has failed too often is told so. A good credential never comes here. */
+export function failedLogin(problem: Problem, limits: Pick<Premises['limits'], 'failedLogin'>, { address }: Pick<Sender, 'address'>): Problem | Promise<Problem> {
+  const limited = limits.failedLogin(networkOf(address()));
+  return limited instanceof Promise ? limited.then((awaited) => awaited ?? problem) : limited ?? problem;
 }
 
 /**
@@ -41,7 +79,14 @@ export function identified(request: RequestHead, { access, config }: Premises, s
  */
 function cookieProblem({ method, headers }: RequestHead, allowed: Origins): Problem | undefined {
   const isUnsaid = !isSafe(method, headers) && headers.origin === undefined;
-  if (!isUnsaid && !isForeignPage(headers, allowed === '*' ? [] : allowed)) return undefined;
+  return isUnsaid || isForeignToCookies(headers, allowed) ? foreignToCookies() : undefined;
+}
+
+function isForeignToCookies(headers: IncomingHttpHeaders, allowed: Origins): boolean {
+  return isForeignPage(headers, allowed === '*' ? [] : allowed);
+}
+
+function foreignToCookies(): Problem {
   return new Problem('cross-origin', 'A cookie counts only for pages of this host and of the origins that CORS_ORIGINS names one by one; a request that changes something must say its Origin.', { field: 'Cookie' });
 }
 
@@ -50,21 +95,34 @@ export function entitled({ endpoint, url }: RequestHead, _premises: Premises, { 
   switch (endpoint?.access) {
     case undefined: case 'health': return undefined;
     case 'administration': return identity.mayAdminister ? undefined : administratorMissing(identity);
-    case 'operations': return identity.mayOperate ? undefined : administratorMissing(identity);
+    case 'operations': return identity.mayOperate ? undefined : operatorMissing(identity);
     case 'messages': return messagesProblem(endpoint, url, identity);
+    case 'session': return endpoint === ENDPOINTS.endSession || identity.origin !== undefined ? undefined : credentialMissing();
   }
+}
+
+function credentialMissing(): Problem {
+  return new Problem('unauthorized', 'This takes a credential: Authorization: Bearer with a key or token.', { field: 'Authorization' });
 }
 
 function messagesProblem(endpoint: Endpoint, url: string, { grant, credential }: Identity): Problem | undefined {
   const isMissing = endpoint === ENDPOINTS.renewStream ? credential === undefined : grant.isAnonymous === true && grant.isEmpty === true;
-  if (isMissing) return new Problem('unauthorized', 'This takes a credential: Authorization: Bearer with a key or token.', { field: 'Authorization' });
+  if (isMissing) return credentialMissing();
   return endpoint === ENDPOINTS.publish ? publishProblem(grant, [{ topic: topicIn(url) }]) : undefined;
 }
 
-function administratorMissing({ name }: Identity): Problem {
+function administratorMissing(identity: Identity): Problem {
+  return missing(identity, 'This takes the credential of an administrator');
+}
+
+function operatorMissing(identity: Identity): Problem {
+  return missing(identity, 'This takes a credential that may operate, or the one of an administrator');
+}
+
+function missing({ name }: Identity, sentence: string): Problem {
   return name === undefined
-    ? new Problem('unauthorized', 'This takes the credential of an administrator: Authorization: Bearer with a key or token.', { field: 'Authorization' })
-    : new Problem('forbidden', 'This takes the credential of an administrator.', { field: 'Authorization' });
+    ? new Problem('unauthorized', `${sentence}: Authorization: Bearer with a key or token.`, { field: 'Authorization' })
+    : new Problem('forbidden', `${sentence}.`, { field: 'Authorization' });
 }
 
 /** The topic in a path, as the router decodes it. */

@@ -3,10 +3,12 @@ import type { Config } from '../config/config.ts';
 import type { Identity } from '../access/identity.ts';
 import { Problem, type ProblemCode } from '../model/problem.ts';
 import { isLoopback } from '../config/loopback.ts';
+import type { Origins } from '../config/origins.ts';
+import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { entitled, identified, NOBODY } from './access-rules.ts';
 import { clientAddress } from './client-address.ts';
-import { ENDPOINTS, type Endpoint } from './endpoints.ts';
+import { ENDPOINTS, isForOperators, type Endpoint } from './endpoints.ts';
 import { batchProblem } from './input/batch-body.ts';
 import { contentProblem } from './input/content-headers.ts';
 import { meantPaths } from './input/meant-path.ts';
@@ -14,8 +16,9 @@ import { headerNamedBy, NAMING_PARAMETERS } from './input/named-header.ts';
 import { nearParameter } from './input/near-parameter.ts';
 import { malformedQuery } from './input/query-string.ts';
 import { commonHeaders, foreignPageDetail, isForeignPage, isPreflight, isSafe } from './origin.ts';
-import { isAllowedHost } from './host.ts';
+import { isAddressHost, isAllowedHost } from './host.ts';
 import { KeptOut, shown } from './kept-out.ts';
+import { withinPublishLimit } from './limited-sender.ts';
 import type { Peer, RequestHead } from './request-head.ts';
 import type { Premises, Rule, Sender } from './rule.ts';
 import { BODY_MAX_BYTES, URL_MAX_BYTES } from './server-limits.ts';
@@ -42,56 +45,59 @@ export interface Admission {
 
 /** All rules, in the order in which they are asked. The first objection counts. */
 export const RULES: readonly Rule[] = [
-  urlLength, hostMissing, repeatedHeader, unknownHost, pathOrMethod, foreignPage, identified, entitled, queryEncoding, repeatedParameter, mistakenParameter, drain, lengthMissing, contentHeaders, accepted, bodyLength,
+  urlLength, fragment, hostMissing, repeatedHeader, unknownHost, otherListener, pathOrMethod, foreignPage, identified, entitled, queryEncoding, repeatedParameter, mistakenParameter, expectation, drain, lengthMissing, contentHeaders, accepted, bodyLength, withinPublishLimit,
 ];
 
 export class AdmissionPolicy {
+  readonly #counters: Pick<Counters, 'turnAway'>;
   readonly #premises: Premises;
   readonly #rules: readonly Rule[];
   readonly #keptOut: KeptOut;
 
-  constructor(premises: Premises & { readonly logger: Pick<Logger, 'info'> }, rules: readonly Rule[] = RULES) {
+  constructor(premises: Premises & { readonly logger: Pick<Logger, 'info'>; readonly counters: Pick<Counters, 'turnAway'> }, rules: readonly Rule[] = RULES) {
     this.#premises = premises;
+    this.#counters = premises.counters;
     this.#keptOut = new KeptOut(premises.logger);
     this.#rules = rules;
   }
 
   /** Decides whether a request is served. It neither throws nor rejects: an error of a rule is a refusal. */
   admit(request: RequestHead, peer: Peer): Admission | Promise<Admission> {
-    return this.#ask(request, peer, { identity: undefined }, 0);
+    return this.#ask(request, { identity: undefined, address: () => clientAddress(request.headers, peer, this.#premises.config.TRUST_PROXY) }, 0);
   }
 
-  #ask(request: RequestHead, peer: Peer, sender: Sender, from: number): Admission | Promise<Admission> {
+  #ask(request: RequestHead, sender: Sender, from: number): Admission | Promise<Admission> {
     try {
       for (let index = from; index < this.#rules.length; index++) {
         const objection = this.#rules[index]!(request, this.#premises, sender);
         if (objection instanceof Promise) {
           return objection.then(
-            (awaited) => awaited === undefined ? this.#ask(request, peer, sender, index + 1) : this.#decided(request, peer, sender, awaited),
-            (error: unknown) => this.#decided(request, peer, sender, asError(error)),
+            (awaited) => awaited === undefined ? this.#ask(request, sender, index + 1) : this.#decided(request, sender, awaited),
+            (error: unknown) => this.#decided(request, sender, asError(error)),
           );
         }
-        if (objection !== undefined) return this.#decided(request, peer, sender, objection);
+        if (objection !== undefined) return this.#decided(request, sender, objection);
       }
     } catch (error) {
-      return this.#decided(request, peer, sender, asError(error));
+      return this.#decided(request, sender, asError(error));
     }
-    return this.#decided(request, peer, sender, undefined);
+    return this.#decided(request, sender, undefined);
   }
 
-  #decided(request: RequestHead, peer: Peer, { identity = NOBODY }: Sender, objection: Error | undefined): Admission {
+  #decided(request: RequestHead, { identity = NOBODY, address: client }: Sender, objection: Error | undefined): Admission {
     const { config } = this.#premises;
-    const client = (): string => clientAddress(request.headers, peer, config.TRUST_PROXY);
+    const origins = allowedOrigins(request, config);
     const code = objection instanceof Problem ? objection.code : undefined;
+    if (objection !== undefined) this.#counters.turnAway(code ?? 'internal');
     if (code === 'unknown-host') this.#keptOut.host(request, client);
     else if (objection !== undefined && request.endpoint?.access === 'administration' && (code === 'forbidden' || code === 'unauthorized')) this.#keptOut.administration(request, identity.name, client);
     else if (code === 'invalid-credential') this.#keptOut.credential(reasonOf(objection!), request, client);
-    else if (code === 'cross-origin' || (request.headers.origin !== undefined && isForeignPage(request.headers, config.CORS_ORIGINS))) this.#keptOut.page(request, client);
+    else if (code === 'cross-origin' || (request.headers.origin !== undefined && isForeignPage(request.headers, origins))) this.#keptOut.page(request, client);
     const isBusy = objection instanceof Problem && objection.status === 503 && request.endpoint?.isStream === true;
-    const preflight = objection === undefined && isPreflight(request, config.CORS_ORIGINS);
+    const preflight = objection === undefined && isPreflight(request, origins);
     return {
       identity,
-      headers: commonHeaders(request.headers, config.CORS_ORIGINS, preflight),
+      headers: commonHeaders(request.headers, origins, preflight),
       refusal: isBusy ? undefined : objection,
       isPreflight: preflight,
       isBusy,
@@ -113,6 +119,11 @@ function urlLength({ url }: RequestHead): Problem | undefined {
   return url.length > URL_MAX_BYTES ? new Problem('uri-too-long', `The URL is longer than ${URL_MAX_BYTES} bytes.`) : undefined;
 }
 
+/** No client sends a fragment (RFC 9112, section 3.2). Some proxies end the path there, others pass it on: they would disagree with the router about what is asked for. */
+function fragment({ url }: RequestHead): Problem | undefined {
+  return url.includes('#') ? new Problem('invalid-request', 'The URL has a fragment; a # in a path or a query is written %23.') : undefined;
+}
+
 /** RFC 9112, section 3.2. Node would answer this by itself, without a body. */
 function hostMissing({ headers, httpVersion }: RequestHead): Problem | undefined {
   return headers.host === undefined && httpVersion === '1.1' ? new Problem('invalid-request', 'The Host header is missing.', { field: 'Host' }) : undefined;
@@ -121,11 +132,13 @@ function hostMissing({ headers, httpVersion }: RequestHead): Problem | undefined
 /**
  * A page can give its own host name the address of this machine (DNS rebinding). To the browser it then is a page of this service, and may read everything. So an instance that only this
  * machine reaches answers only to names that no page can have. Without a Host header (HTTP/1.0) it is no browser that asks.
+ * So does the listener for operations, which takes no credential wherever it listens; on a network it is asked by addresses.
  */
-function unknownHost({ url, headers: { host } }: RequestHead, { config: { ALLOWED_HOSTS, HOST } }: Premises): Problem | undefined {
-  const allowed = ALLOWED_HOSTS ?? (isLoopback(HOST) ? NO_HOSTS : '*');
+function unknownHost({ listener, url, headers: { host } }: RequestHead, { config: { ALLOWED_HOSTS, HOST, OPS_HOST } }: Premises): Problem | undefined {
+  const allowed = ALLOWED_HOSTS ?? (listener === 'operations' || isLoopback(HOST) ? NO_HOSTS : '*');
+  const isAddressTaken = listener === 'operations' && !isLoopback(OPS_HOST);
   // A URL with a host goes before the header (RFC 9112, section 3.2.2).
-  const other = [host, url.startsWith('/') ? undefined : /^[a-z]+:\/\/([^/?#]*)/i.exec(url)?.[1]].find((one) => one !== undefined && !isAllowedHost(one, allowed));
+  const other = [host, url.startsWith('/') ? undefined : /^[a-z]+:\/\/([^/?#]*)/i.exec(url)?.[1]].find((one) => one !== undefined && !isAllowedHost(one, allowed) && !(isAddressTaken && isAddressHost(one)));
   return other === undefined ? undefined : new Problem('unknown-host', `This instance does not answer to the host name ${JSON.stringify(shown(other))}: behind a proxy, or under a name of its own, the setting ALLOWED_HOSTS has to name it.`, { field: 'Host' });
 }
 
@@ -157,10 +170,19 @@ function repeatedHeader({ repeated, endpoint, query }: RequestHead): Problem | u
   return undefined;
 }
 
+/** Paths of the listener for operations. None of them has a parameter. */
+const OPERATIONS_PATHS: readonly string[] = Object.values<Endpoint>(ENDPOINTS).filter(isForOperators).map(({ url }) => url);
+
+/** The listener for operations takes no credential, so it has nothing that must take one. */
+function otherListener({ listener, endpoint, url }: RequestHead): Problem | undefined {
+  if (listener === 'main' || (endpoint === undefined ? OPERATIONS_PATHS.includes(url.split('?', 1)[0]!) : isForOperators(endpoint))) return undefined;
+  return new Problem('not-found', `This port has ${OPERATIONS_PATHS.join(', ')}, and nothing else.`);
+}
+
 function pathOrMethod(request: RequestHead, { config }: Premises): Problem | undefined {
   if (request.endpoint !== undefined) return undefined;
   if (!isEncoded(request.url.split('?', 1)[0]!)) return new Problem('invalid-request', 'The path of the URL is not percent-encoded UTF-8.');
-  if (isPreflight(request, config.CORS_ORIGINS)) return undefined;
+  if (isPreflight(request, allowedOrigins(request, config))) return undefined;
   const allow = request.allowedMethods();
   if (allow.length === 0) {
     const meant = meantPaths(request.url.split('?', 1)[0]!).find((path) => request.allowedMethods(path).includes(request.method));
@@ -197,9 +219,23 @@ function mistakenParameter({ endpoint, query }: RequestHead): Problem | undefine
   return new Problem('invalid-request', 'The path names the topic here; /events and /messages take several, each as topic.', { field: 'topic' });
 }
 
-function foreignPage({ method, headers }: RequestHead, { config }: Premises): Problem | undefined {
-  if (isSafe(method, headers) || !isForeignPage(headers, config.CORS_ORIGINS)) return undefined;
+/** No page reads what the listener for operations tells without a credential. */
+function allowedOrigins({ listener }: RequestHead, { CORS_ORIGINS }: Config): Origins {
+  return listener === 'operations' ? NO_ORIGINS : CORS_ORIGINS;
+}
+
+const NO_ORIGINS: Origins = [];
+
+function foreignPage(request: RequestHead, { config }: Premises): Problem | undefined {
+  const { method, headers } = request;
+  if (isSafe(method, headers) || !isForeignPage(headers, allowedOrigins(request, config))) return undefined;
   return new Problem('cross-origin', foreignPageDetail(headers), { field: headers.origin === undefined ? 'Sec-Fetch-Site' : 'Origin' });
+}
+
+/** RFC 9110, section 10.1.1. HTTP/1.0 has no expectations: one that is there is somebody else's. */
+function expectation({ headers: { expect }, httpVersion }: RequestHead): Problem | undefined {
+  if (expect === undefined || httpVersion === '1.0' || expect.toLowerCase() === '100-continue') return undefined;
+  return new Problem('expectation-failed', 'Expect may be 100-continue here, and nothing else.', { field: 'Expect' });
 }
 
 /** A draining instance still takes publishes, and answers what reads; only streams would not last. */

@@ -3,10 +3,10 @@ import { fastifySwagger } from '@fastify/swagger';
 import Fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest, RawRequestDefaultExpression } from 'fastify';
 import { randomBytes } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Problem } from '../model/problem.ts';
 import { AdmissionPolicy, RULES } from './admission.ts';
 import { addDoor, refusalOf } from './door.ts';
+import { awaitContinue, tellToGoOn } from './expect-continue.ts';
 import { addFastPath } from './fast-path/fast-path.ts';
 import { BodyCollector } from './input/body.ts';
 import { parseQuery } from './input/query-string.ts';
@@ -16,7 +16,7 @@ import { openapi } from './output/openapi.ts';
 import { PROBLEM_TYPE, problemBody, problemHeaders, problemOf } from './output/problem-response.ts';
 import { keepRoom } from './room-for-connections.ts';
 import { addRoutes } from './routes/routes.ts';
-import { BODY_MAX_BYTES, HEAD_MAX_BYTES, HEAD_MAX_MS, KEEP_ALIVE_MS, REQUEST_CHECK_MS, REQUEST_MAX_MS, STANDSTILL_MAX_MS } from './server-limits.ts';
+import { BODY_MAX_BYTES, HEAD_MAX_BYTES, HEAD_MAX_MS, KEEP_ALIVE_MS, REQUEST_MAX_MS, SERVER_OPTIONS, STANDSTILL_MAX_MS } from './server-limits.ts';
 import type { Rule } from './rule.ts';
 import type { App, Service } from './service.ts';
 import { isClaimed } from './takeover.ts';
@@ -43,7 +43,7 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request' }),
     genReqId: requestId,
-    http: { maxHeaderSize: HEAD_MAX_BYTES, requireHostHeader: false, headersTimeout: HEAD_MAX_MS, requestTimeout: REQUEST_MAX_MS, connectionsCheckingInterval: REQUEST_CHECK_MS },
+    http: SERVER_OPTIONS,
     requestTimeout: REQUEST_MAX_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     connectionTimeout: STANDSTILL_MAX_MS,
@@ -70,10 +70,10 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
 
   // A client may close its side after its request, and still wait for the answer. The fast path lets it too.
   Object.assign(app.server, { httpAllowHalfOpen: true });
-  // Whatever else a client expects, it gets an answer; Node's own would be a bare 417.
+  // Admission refuses whatever else a client expects; Node's own answer would be a bare 417.
   app.server.on('checkExpectation', (request, response) => app.routing(request, response));
   app.server.on('checkContinue', (request, response) => {
-    tellToGoOn(request, response);
+    awaitContinue(request, response);
     app.server.emit('request', request, response);
   });
   const endIdle = config.HTTP_FAST_PATH === 'on'
@@ -100,20 +100,6 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
   return app;
 }
 
-/**
- * Tells a client to go on with its body (RFC 9110, section 10.1.1), when the answers before it have left. Node would queue the words, and write them into the middle of the answer
- * if that is there first.
- */
-function tellToGoOn(request: IncomingMessage, response: ServerResponse): void {
-  if (isClaimed(request.socket)) return;
-  if (response.socket !== null) response.writeContinue();
-  else {
-    response.once('socket', () => {
-      if (!response.headersSent && !request.complete) response.writeContinue();
-    });
-  }
-}
-
 /** Ids that tell requests apart in the lines of all instances' loggers. */
 function requestIds(): () => string {
   const instance = randomBytes(4).toString('hex');
@@ -127,6 +113,7 @@ function collectBodies(app: App): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (request: FastifyRequest, stream: RawRequestDefaultExpression) => {
     const length = request.headers['content-length'];
+    tellToGoOn(request.raw);
     return bodies.collect(stream, length === undefined ? undefined : Number(length), request.routeOptions.bodyLimit);
   });
 }

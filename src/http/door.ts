@@ -4,10 +4,12 @@ import { Problem } from '../model/problem.ts';
 import type { Counters } from '../runtime/counters.ts';
 import { lacksLength, type Admission, type AdmissionPolicy } from './admission.ts';
 import type { Endpoint } from './endpoints.ts';
+import { isAwaitingContinue } from './expect-continue.ts';
 import { takeHandedOver } from './handed-over.ts';
 import { discardBody } from './input/body.ts';
 import type { Query } from './input/query-string.ts';
-import type { RequestHead } from './request-head.ts';
+import { listenerOf } from './operations-server.ts';
+import type { Listener, RequestHead } from './request-head.ts';
 import type { App } from './service.ts';
 import { claim, isClaimed, passOver } from './takeover.ts';
 
@@ -83,12 +85,15 @@ function enter(admission: Admission, request: FastifyRequest, reply: FastifyRepl
   void refuse(refusal, request, reply, done);
 }
 
-/** Refuses a request, once its body is read: a client that still sends often never sees the answer. Where more comes, the connection ends. */
+/**
+ * Refuses a request, once its body is read: a client that still sends often never sees the answer. Where more comes, the connection ends. A client that waits to be told
+ * to go on sends nothing, and is answered at once.
+ */
 async function refuse(refusal: Error, request: FastifyRequest, reply: FastifyReply, done: (error: Error) => void): Promise<void> {
   const { 'content-length': length, 'transfer-encoding': coding } = request.raw.headers;
   // The answer to a refused stream ends its connection in any case.
   const hasBody = (length !== undefined || coding !== undefined) && request.routeOptions.config.endpoint?.isStream !== true;
-  const isRead = !hasBody || await discardBody(request.raw, length === undefined ? undefined : Number(length), request.routeOptions.bodyLimit);
+  const isRead = !hasBody || (!await isAwaitingContinue(request.raw) && await discardBody(request.raw, length === undefined ? undefined : Number(length), request.routeOptions.bodyLimit));
   if (!isRead) void reply.header('connection', 'close');
   done(refusal);
 }
@@ -105,6 +110,10 @@ class OrdinaryHead implements RequestHead {
 
   get method(): string {
     return this.#request.method;
+  }
+
+  get listener(): Listener {
+    return listenerOf(this.#request.raw.socket);
   }
 
   get url(): string {

@@ -55,4 +55,12 @@ export const ENDPOINTS = {
   rotateKey: { url: '/keys/:id/rotate', methods: ['POST'], access: 'administration', once: [], body: KEY_REQUEST_MAX_BYTES },
   listRevocations: { url: '/revocations', methods: READ, access: 'administration', once: ['after', 'limit'] },
   revoke: { url: '/revocations', methods: ['POST'], access: 'administration', once: [], body: REVOCATION_MAX_BYTES },
+  createSession: { url: '/session', methods: ['POST'], access: 'session', once: [] },
+  session: { url: '/session', methods: READ, access: 'session', once: [] },
+  endSession: { url: '/session', methods: ['DELETE'], access: 'session', once: [] },
 } as const satisfies Record<string, Endpoint>;
+
+/** Whether it is for those who operate the service: the listener of `OPS_PORT` has nothing else. */
+export function isForOperators({ access }: Endpoint): boolean {
+  return access === 'health' || access === 'operations';
+}

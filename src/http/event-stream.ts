@@ -3,12 +3,14 @@ import type { CutReason, Lease } from '../access/lease.ts';
 import type { Renewable } from '../access/renewals.ts';
 import type { Reader, StreamOptions } from '../delivery/reader.ts';
 import type { StartOptions, StartRequest } from '../log/start-position.ts';
+import { FREE_PLACE, type Place } from '../limits/stream-places.ts';
 import type { Start } from '../model/gap.ts';
 import { readProblem } from '../model/grant.ts';
 import { Problem } from '../model/problem.ts';
 import type { Filter } from '../model/topic.ts';
 import { StoreError } from '../store/store.ts';
 import type { Admission } from './admission.ts';
+import { limitedSender } from './limited-sender.ts';
 import { STANDSTILL_MAX_MS } from './server-limits.ts';
 import type { Service } from './service.ts';
 import type { SocketOwner } from './socket-owner.ts';
@@ -22,7 +24,13 @@ export interface Beginning {
   readonly options: StreamOptions;
   readonly wanted: StartRequest;
   /** undefined where the stream is refused. */
-  readonly start: Start | undefined;
+  readonly start: StreamStart | undefined;
+}
+
+/** Where a stream starts, and its place among the streams of its sender: whoever has it releases it, unless the stream begins. */
+export interface StreamStart {
+  readonly start: Start;
+  readonly place: Place;
 }
 
 /** The headers of every event stream. */
@@ -38,15 +46,19 @@ export const EVENT_STREAM_HEADERS = {
  * Where a stream starts; undefined where none can begin now, or the log cannot be asked.
  * @throws Problem `forbidden`, before anything is written
  */
-export async function resolveStart({ starts, streams }: Service, { identity: { grant }, isBusy }: Admission, wanted: StartRequest, options: StartOptions): Promise<Start | undefined> {
+export async function resolveStart({ starts, streams, limits }: Service, { identity, isBusy, clientAddress }: Admission, wanted: StartRequest, options: StartOptions): Promise<StreamStart | undefined> {
   // What may be read is asked again when the client comes back.
   if (isBusy) return undefined;
-  const forbidden = readProblem(grant, options.filter);
+  const forbidden = readProblem(identity.grant, options.filter);
   if (forbidden !== undefined) throw forbidden;
   if (streams.isFull || !starts.isReady) return undefined;
+  const sender = limitedSender(identity, clientAddress);
+  const place = sender === undefined ? FREE_PLACE : await limits.stream(sender);
+  if (place === undefined) return undefined;
   try {
-    return await starts.resolve(wanted, options);
+    return { start: await starts.resolve(wanted, options), place };
   } catch (error) {
+    place.release();
     if (error instanceof StoreError || (error instanceof Problem && error.status === 503)) return undefined;
     throw error;
   }
@@ -60,6 +72,7 @@ export class EventStream implements SocketOwner, Renewable {
   lease: Lease | undefined;
   /** 0 where it cannot be renewed. */
   #number = 0;
+  #place: Place = FREE_PLACE;
 
   constructor(socket: Socket, service: Service) {
     this.#socket = socket;
@@ -82,13 +95,16 @@ export class EventStream implements SocketOwner, Renewable {
     return hasBegun;
   }
 
-  #begin({ admission: { identity, clientAddress }, filter, options, wanted, start }: Beginning): boolean {
+  #begin({ admission: { identity, clientAddress }, filter, options, wanted, start: begun }: Beginning): boolean {
     const { streams, leases, renewals, logger } = this.#service;
     // Asked again: while the log was asked, other streams were opened, and the credential may have ended.
-    if (start === undefined || streams.isFull || !leases.mayHold(identity, filter)) {
+    if (begun === undefined || streams.isFull || !leases.mayHold(identity, filter)) {
+      begun?.place.release();
       streams.refuse(options, this.#socket);
       return false;
     }
+    const { start, place } = begun;
+    this.#place = place;
     if (identity.credential !== undefined && options.control) this.#number = renewals.add(this);
     this.#reader = streams.open(identity.grant, filter, options, this.#socket, start, this.#number === 0 ? undefined : renewals.handleOf(this.#number));
     this.lease = leases.hold(identity, this);
@@ -107,6 +123,8 @@ export class EventStream implements SocketOwner, Renewable {
   cut(reason: CutReason): void {
     this.#service.counters.cut[reason]++;
     this.#service.streams.end(this.#reader!);
+    // Its client comes back at once, with another credential of the same sender.
+    this.#place.release();
   }
 
   received(): void {
@@ -127,6 +145,7 @@ export class EventStream implements SocketOwner, Renewable {
   }
 
   closed(): void {
+    this.#place.release();
     if (this.#number !== 0) this.#service.renewals.delete(this.#number);
     if (this.#reader === undefined) return;
     this.#service.streams.closed(this.#reader);

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { AllowedHosts } from '../config/allowed-hosts.ts';
 import { isLoopbackAddress } from '../config/loopback.ts';
 
@@ -15,6 +16,12 @@ function nameIn(host: string): string | undefined {
 /** Browsers look none of these names up, so no page can have one of them unless this machine served it. */
 function isLoopbackName(name: string): boolean {
   return name === 'localhost' || name.endsWith('.localhost') || isLoopbackAddress(name);
+}
+
+/** Whether a host is an address. No page can have one for its name, unless that address served it. */
+export function isAddressHost(host: string): boolean {
+  const name = nameIn(host);
+  return name !== undefined && isIP(name.replace(/^\[|\]$/g, '')) !== 0;
 }
 
 /** Whether a request for a host may be served: by a loopback name it always may. */

@@ -1,21 +1,9 @@
+import { LineWindow } from '../runtime/line-window.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { RequestHead } from './request-head.ts';
 
-/** How often the same page or host is logged again. */
-const WINDOW_MS = 60_000;
-
-/** How many of them are logged in that time. Stops a flood of requests from filling the log. */
-const WINDOW_MAX_ENTRIES = 10;
-
 /** Stops one long header from filling the log. */
 const SHOWN_MAX_CHARACTERS = 200;
-
-/** What was logged of one kind of request lately. */
-interface Window {
-  end: number;
-  omitted: number;
-  readonly seen: Set<string>;
-}
 
 /**
  * Tells the operator which web pages and host names are kept out. A page's author sees an error of the browser, which tells little; the operator has to know which name to
@@ -24,7 +12,7 @@ interface Window {
 export class KeptOut {
   readonly #logger: Pick<Logger, 'info'>;
   /** By the sentence: one kind of request does not fill the window of another. */
-  readonly #windows = new Map<string, Window>();
+  readonly #windows = new Map<string, LineWindow>();
 
   constructor(logger: Pick<Logger, 'info'>) {
     this.#logger = logger;
@@ -52,26 +40,15 @@ export class KeptOut {
   }
 
   #note(sentence: string, who: string, { method, headers }: RequestHead, client: () => string, more: Readonly<Record<string, string>> = {}): void {
-    const now = performance.now();
-    const window = this.#windows.get(sentence) ?? { end: 0, omitted: 0, seen: new Set() };
+    const window = this.#windows.get(sentence) ?? new LineWindow();
     this.#windows.set(sentence, window);
-    if (now >= window.end) {
-      window.end = now + WINDOW_MS;
-      window.seen.clear();
-    }
-    const key = shown(who) ?? '';
-    if (window.seen.has(key) || window.seen.size >= WINDOW_MAX_ENTRIES) {
-      window.omitted++;
-      return;
-    }
-    window.seen.add(key);
-    const { omitted } = window;
-    window.omitted = 0;
+    const omitted = window.admit(shown(who) ?? '');
+    if (omitted === undefined) return;
     this.#logger.info({ ...more, method, origin: shown(headers.origin), host: shown(headers.host), client: client(), ...(omitted === 0 ? {} : { omitted }) }, sentence);
   }
 }
 
-/** What a client wrote in a header, for people: no longer than they would read, and nothing that a terminal would act on. */
+/** What a client wrote in a header, for people: no longer than they would read, nothing that a terminal would act on, and not the password that may stand before the `@` of a host. */
 export function shown(text: string | undefined): string | undefined {
-  return text?.slice(0, SHOWN_MAX_CHARACTERS).replace(/[^\x20-\x7e]/g, '?');
+  return text?.slice(text.lastIndexOf('@') + 1).slice(0, SHOWN_MAX_CHARACTERS).replace(/[^\x20-\x7e]/g, '?');
 }

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Origins } from '../config/origins.ts';
 import { hostOfOrigin, isSameHost } from './host.ts';
 import { shown } from './kept-out.ts';
+import { SECURITY_HEADERS } from './output/security-headers.ts';
 
 /** Web pages of other origins: which may publish, and which may read what is answered. */
 
@@ -41,7 +42,7 @@ export function foreignPageDetail({ origin, host, 'sec-fetch-site': site }: Inco
 }
 
 /** Headers of answers that a page may see, besides those that it always may. */
-const EXPOSED_HEADERS = 'Location, Idempotency-Replayed, Retry-After, Allow';
+const EXPOSED_HEADERS = 'Location, Idempotency-Replayed, Retry-After, RateLimit, RateLimit-Policy, Allow';
 
 /** What a page may send in any case. */
 const REQUEST_HEADERS = ['Content-Type', 'Last-Event-ID', 'Idempotency-Key', 'TTL', 'Tidings-Event', 'Authorization', 'Cache-Control'] as const;
@@ -67,19 +68,18 @@ export function isPreflight({ method }: { readonly method: string }, allowed: Or
   return method === 'OPTIONS' && allowed.length > 0;
 }
 
-/** What every answer carries: no browser may take a message for a page or a script. */
-const EVERY_ANSWER = { 'x-content-type-options': 'nosniff' } as const;
-
 /**
  * The headers of an answer that belong to no route. Among them is what lets a page of an allowed origin read it (https://fetch.spec.whatwg.org/#http-responses). A page may send credentials
  * to a service that names its origin: to a proxy before it, which decides who may come in.
  */
 export function commonHeaders(request: IncomingHttpHeaders, allowed: Origins, preflight: boolean): Readonly<Record<string, string>> {
-  if (allowed.length === 0) return EVERY_ANSWER;
+  if (allowed.length === 0) return SECURITY_HEADERS;
   const { origin } = request;
   const isNamed = allowed !== '*' && origin !== undefined && allowed.includes(origin);
   return {
-    ...EVERY_ANSWER,
+    ...SECURITY_HEADERS,
+    // Without it, a page that may publish, and does so without a look at the answer (`no-cors`), would be told that it failed.
+    ...(allowed === '*' || isNamed ? { 'cross-origin-resource-policy': 'cross-origin' } : {}),
     ...(allowed === '*' ? { 'access-control-allow-origin': '*' } : { vary: 'Origin' }),
     ...(isNamed ? { 'access-control-allow-origin': origin, 'access-control-allow-credentials': 'true' } : {}),
     'access-control-expose-headers': EXPOSED_HEADERS,

@@ -2,6 +2,7 @@ import type { Draft } from '../model/message.ts';
 import { formatId } from '../model/position.ts';
 import type { IdempotencyKey } from '../store/store.ts';
 import type { Admission } from './admission.ts';
+import { publishLimited } from './limited-publish.ts';
 import { publishedMessage } from './output/published.ts';
 import type { Service } from './service.ts';
 
@@ -20,9 +21,10 @@ export interface Published {
  * @param requestId Called only when the request is logged.
  * @throws Problem
  */
-export async function publishOne({ publisher, logger }: Service, { identity: { grant, name }, clientAddress }: Admission, draft: Draft, key: IdempotencyKey | undefined, requestId: () => string): Promise<Published> {
-  const { epoch, first, time, replayed } = await publisher.publish(grant, [draft], key);
+export async function publishOne(service: Service, admission: Admission, draft: Draft, key: IdempotencyKey | undefined, requestId: () => string): Promise<Published> {
+  const { logger } = service;
+  const { epoch, first, time, replayed } = await publishLimited(service, admission, [draft], key);
   const id = formatId(epoch, first);
-  if (logger.isLevelEnabled('debug')) logger.debug({ request: requestId(), client: clientAddress(), credential: name, topic: draft.topic, id, bytes: draft.data.length, replayed }, 'published');
+  if (logger.isLevelEnabled('debug')) logger.debug({ request: requestId(), client: admission.clientAddress(), credential: admission.identity.name, topic: draft.topic, id, bytes: draft.data.length, replayed }, 'published');
   return { location: `/messages/${id}`, json: publishedMessage(draft, time, id), replayed };
 }

@@ -2,9 +2,14 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Endpoint } from './endpoints.ts';
 import type { Query } from './input/query-string.ts';
 
+/** Where an instance listens: for its clients, and for those who operate it (`OPS_PORT`). */
+export type Listener = 'main' | 'operations';
+
 /** A request before its body, on whichever edge it came in: all that admission goes by. */
 export interface RequestHead {
   readonly method: string;
+  /** Through which listener it came. */
+  readonly listener: Listener;
   /** The path and the query as they were sent. */
   readonly url: string;
   /** `1.1` or `1.0`. */

@@ -1,6 +1,7 @@
 import type { Access } from '../access/access.ts';
 import type { Identity } from '../access/identity.ts';
 import type { Config } from '../config/config.ts';
+import type { Limits } from '../limits/limits.ts';
 import type { Problem } from '../model/problem.ts';
 import type { RequestHead } from './request-head.ts';
 
@@ -8,6 +9,7 @@ import type { RequestHead } from './request-head.ts';
 export interface Premises {
   readonly config: Config;
   readonly access: Pick<Access, 'identify' | 'ignoresCredentials'>;
+  readonly limits: Pick<Limits, 'failedLogin' | 'publish'>;
   /** From the first SIGTERM on. */
   readonly draining: boolean;
 }
@@ -16,6 +18,8 @@ export interface Premises {
 export interface Sender {
   /** Undefined before the rule that finds it out; then nothing may be done. */
   identity: Identity | undefined;
+  /** Where the request comes from. */
+  readonly address: () => string;
 }
 
 /** Says why a request is not served; undefined is no objection. It may have to look something up. */

@@ -27,5 +27,13 @@ export const STANDSTILL_MAX_MS = 120_000;
 /** Connections besides those of streams. More are dropped: stops sockets from taking the files that the database must open. */
 export const OTHER_MAX_CONNECTIONS = 4096;
 
+/** Connections of the listener for operations: a few Prometheus servers and load balancers. Stops others from taking files there. */
+export const OPERATIONS_MAX_CONNECTIONS = 64;
+
+/** What Node's server is told of these. A request without `Host` is admission's to refuse. */
+export const SERVER_OPTIONS = {
+  maxHeaderSize: HEAD_MAX_BYTES, requireHostHeader: false, headersTimeout: HEAD_MAX_MS, requestTimeout: REQUEST_MAX_MS, connectionsCheckingInterval: REQUEST_CHECK_MS, keepAliveTimeout: KEEP_ALIVE_MS,
+} as const;
+
 /** Stops bodies where no route says otherwise: nothing there takes one. */
 export const BODY_MAX_BYTES = 1024;

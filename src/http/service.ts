@@ -6,9 +6,11 @@ import type { KeyAdministration } from '../access/key-administration.ts';
 import type { Leases } from '../access/leases.ts';
 import type { Renewals } from '../access/renewals.ts';
 import type { RevocationAdministration } from '../access/revocation-administration.ts';
+import type { SessionAdministration } from '../access/session-administration.ts';
 import type { Config } from '../config/config.ts';
 import type { LongPolls } from '../delivery/long-polls.ts';
 import type { StreamRegistry } from '../delivery/stream-registry.ts';
+import type { Limits } from '../limits/limits.ts';
 import type { History } from '../log/history-pages.ts';
 import type { Publisher } from '../log/publisher.ts';
 import type { Starts } from '../log/start-position.ts';
@@ -35,8 +37,10 @@ export interface Service {
   /** What ends with a credential. */
   readonly leases: Pick<Leases, 'mayHold' | 'hold' | 'release'>;
   readonly renewals: Pick<Renewals, 'add' | 'handleOf' | 'delete' | 'renew'>;
+  readonly limits: Pick<Limits, 'publish' | 'topics' | 'idempotencyKey' | 'idempotencyKeyUnused' | 'failedLogin' | 'stream'>;
   readonly keys: Pick<KeyAdministration, 'create' | 'rotate' | 'revoke' | 'find' | 'list'>;
   readonly revocations: Pick<RevocationAdministration, 'revoke' | 'list'>;
+  readonly sessions: Pick<SessionAdministration, 'make' | 'end'>;
   /** Connections that may be open at once, streams and all. */
   readonly maxConnections: number;
   readiness(): Readiness;

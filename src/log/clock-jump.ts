@@ -1,6 +1,6 @@
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { CLOCK_JUMP_MS } from '../store/believed-clock.ts';
+import { CLOCK_JUMP_MS, type CountedTime } from '../store/believed-clock.ts';
 import type { Trimmed } from '../store/store.ts';
 
 /**
@@ -44,10 +44,11 @@ export class ClockJump {
     return this.#messageAhead;
   }
 
-  /** How late it may be by now, as this instance counts; undefined before its first look. Milliseconds since 1970. */
-  get latest(): number | undefined {
+  /** The time as this instance counts it; undefined before its first look. */
+  get counted(): CountedTime | undefined {
     if (this.#believed === undefined) return undefined;
-    return this.#believed + Math.floor((this.#clock.monotonic() - this.#observedAt) * (this.#ahead > 0 ? CATCH_UP_FACTOR : 1));
+    const passed = (this.#clock.monotonic() - this.#observedAt) * (this.#ahead > 0 ? CATCH_UP_FACTOR : 1);
+    return { from: this.#believed, latest: this.#believed + Math.floor(passed) };
   }
 
   /** Takes over what the store said when retention looked. */
@@ -62,7 +63,7 @@ export class ClockJump {
 
   #observeClock(ahead: number, isMessageAhead: boolean): void {
     if (ahead > 0 && this.#ahead === 0) {
-      this.#logger.error({ seconds: seconds(ahead) }, 'the clock is far ahead of what the log knows of the time: either it jumped forward, or nothing ran for so long. '
+      this.#logger.error({ seconds: seconds(ahead) }, 'the clock is far ahead of what the log knows of the time: it jumped forward, or nothing ran for so long, or it was behind while messages were stored. '
         + `Messages and keys expire slowly until it is believed, and what is published gets its time: if it is wrong, one in the future. If it is wrong, set it; if it is right, ${ACCEPT} says so at once`);
     }
     // Where a message is ahead, the next line says what that holds up.

@@ -62,13 +62,18 @@ export class History {
   async message(grant: Grant, position: Position): Promise<Message | undefined> {
     if (position.seq < 1) return undefined;
     try {
-      const page = await this.#reads.pass(() => this.#store.read({ after: position.seq - 1, filter: undefined, limit: 1, maxBytes: 1 }));
-      const [message] = page.messages;
-      if (message === undefined || message.seq !== position.seq || message.epoch !== position.epoch || !grant.mayRead(message.topic)) return undefined;
-      return message.isExpired(page.log.now) ? undefined : message;
+      // Its data are read once it is known that they may be. Otherwise the time that a refusal takes would tell that there is a large message.
+      return await this.#readOne(grant, position, true) === undefined ? undefined : await this.#readOne(grant, position, false);
     } catch (error) {
       throw unavailable(error);
     }
+  }
+
+  async #readOne(grant: Grant, { seq, epoch }: Position, withoutData: boolean): Promise<Message | undefined> {
+    const page = await this.#reads.pass(() => this.#store.read({ after: seq - 1, filter: undefined, limit: 1, maxBytes: 1, withoutData }));
+    const [message] = page.messages;
+    if (message === undefined || message.seq !== seq || message.epoch !== epoch || !grant.mayRead(message.topic)) return undefined;
+    return message.isExpired(page.log.now) ? undefined : message;
   }
 
   /**

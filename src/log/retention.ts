@@ -86,8 +86,8 @@ export class Retention {
   /** Whether there is more to delete. */
   async #step(): Promise<boolean> {
     try {
-      const { latest } = this.#clockJump;
-      const trimmed = await this.#store.trim({ maxAge: this.#maxAge, maxBytes: this.#maxBytes, rows: RETENTION_STEP_ROWS, ...(latest === undefined ? {} : { latest }) });
+      const { counted } = this.#clockJump;
+      const trimmed = await this.#store.trim({ maxAge: this.#maxAge, maxBytes: this.#maxBytes, rows: RETENTION_STEP_ROWS, ...(counted === undefined ? {} : { counted }) });
       this.#clockJump.observe(trimmed);
       this.#counters.trimmed += trimmed.messages;
       this.#counters.trimmedKeys += trimmed.keys;

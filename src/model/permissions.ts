@@ -1,8 +1,10 @@
-/** What a credential allows: topics and patterns that it may publish to, those that it may read, and whether it administers. */
+/** What a credential allows: topics and patterns that it may publish to, those that it may read, and whether it administers or operates. */
 export interface Permissions {
   readonly publish: readonly string[];
   readonly subscribe: readonly string[];
   readonly admin: boolean;
+  /** Whether metrics, the details of readiness and the description of the service may be read: a part of what administrators may. */
+  readonly operate: boolean;
 }
 
 /** The most topics and patterns of one list. Stops one credential from making every check slow. */

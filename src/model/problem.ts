@@ -26,8 +26,10 @@ export const PROBLEMS = {
   'too-large': [413, 'The message is too large'],
   'uri-too-long': [414, 'The URL is too long'],
   'unsupported-media-type': [415, 'The content type is not supported'],
+  'expectation-failed': [417, 'The expectation cannot be met'],
   'unknown-host': [421, 'Nothing is served under this host name'],
   'key-reused': [422, 'The idempotency key was used for another request'],
+  'rate-limited': [429, 'A limit was reached'],
   'header-too-large': [431, 'The request header is too large'],
   internal: [500, 'Something went wrong here'],
   overloaded: [503, 'Too many messages are waiting to be stored'],
@@ -36,6 +38,19 @@ export const PROBLEMS = {
 } as const satisfies Record<string, readonly [status: number, title: string]>;
 
 export type ProblemCode = keyof typeof PROBLEMS;
+
+/** A limit that was reached, for the fields of draft-ietf-httpapi-ratelimit-headers-11. */
+export interface SpentQuota {
+  /** The name of the limit. */
+  readonly policy: string;
+  /** So many are allowed at once, and come back in so many seconds. */
+  readonly quota: number;
+  readonly windowSeconds: number;
+  /** How many are left: the request needed more. */
+  readonly left: number;
+  /** When as many as the request needed are allowed again. Seconds. */
+  readonly retrySeconds: number;
+}
 
 /** An error that a client may see: its text holds nothing of the inside. */
 export class Problem extends Error {
@@ -47,11 +62,15 @@ export class Problem extends Error {
   /** Methods that are possible instead. */
   readonly allow: readonly string[] | undefined;
 
-  constructor(code: ProblemCode, detail: string, options: { field?: string | undefined; allow?: readonly string[]; cause?: unknown } = {}) {
+  /** Of a limit that was reached. */
+  readonly spent: SpentQuota | undefined;
+
+  constructor(code: ProblemCode, detail: string, options: { field?: string | undefined; allow?: readonly string[]; spent?: SpentQuota; cause?: unknown } = {}) {
     super(detail, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.field = options.field;
     this.allow = options.allow;
+    this.spent = options.spent;
   }
 
   get status(): number {

@@ -39,3 +39,14 @@ export async function waitAtMost(milliseconds: number, promise: Promise<unknown>
     clearTimeout(timer);
   }
 }
+
+/** What a promise resolves to, or undefined where that takes longer. An answer that has arrived counts, also where this process was too busy to read it. */
+export async function within<Value>(clock: Clock, milliseconds: number, promise: Promise<Value>): Promise<Value | undefined> {
+  const late = Promise.withResolvers<undefined>();
+  const timer = clock.after(milliseconds, () => clock.soon(() => late.resolve(undefined)));
+  try {
+    return await Promise.race([promise, late.promise]);
+  } finally {
+    timer.cancel();
+  }
+}

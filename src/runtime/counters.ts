@@ -24,6 +24,10 @@ export class Counters {
   replayed = 0;
   /** Publish requests that failed, by the code of their problem. */
   readonly refused = new Map<string, number>();
+  /** Requests that were refused for their heads, by the code of their problem; streams that are told so by `$busy`, too. */
+  readonly turnedAway = new Map<string, number>();
+  /** The key set of tokens: fetches that failed, and when one last succeeded, in seconds since 1970; 0 before. */
+  readonly jwks = { failures: 0, fetched: 0 };
   /** HTTP requests, by the way they took: past the framework, or through it. */
   readonly requests = { fast: 0, ordinary: 0 };
   /** HTTP answers, by their status; a stream is one when it begins. */
@@ -53,6 +57,10 @@ export class Counters {
   reads = 0;
   readsServed = 0;
   rowsExamined = 0;
+  /** What was refused because a limit was reached, by the limit. */
+  readonly limited = { publish: 0, streams: 0, 'failed-logins': 0, topics: 0, 'idempotency-keys': 0 };
+  /** What this instance counted alone against a limit: it has no Redis, or Redis was away or late. */
+  countedAlone = 0;
   /** The messages of each commit, and the time it took. */
   readonly commitMessages: Observer;
   readonly commitMilliseconds: Observer;
@@ -61,6 +69,9 @@ export class Counters {
   /** Messages and keys that retention deleted. */
   trimmed = 0;
   trimmedKeys = 0;
+  /** Sessions that this instance made, and those that it ended before they expired. */
+  sessionsMade = 0;
+  sessionsEnded = 0;
 
   constructor(observers: Observers = { commitMessages: UNOBSERVED, commitMilliseconds: UNOBSERVED, deliveryMilliseconds: UNOBSERVED }) {
     this.commitMessages = observers.commitMessages;
@@ -70,6 +81,10 @@ export class Counters {
 
   answer(status: number): void {
     this.answers.set(status, (this.answers.get(status) ?? 0) + 1);
+  }
+
+  turnAway(code: string): void {
+    this.turnedAway.set(code, (this.turnedAway.get(code) ?? 0) + 1);
   }
 
   refuse(code: string): void {

@@ -72,6 +72,9 @@ const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help
   rowsExamined: ['catchup_rows_examined_total', 'Rows that the database looked at for them'],
   trimmed: ['messages_trimmed_total', 'Messages that retention deleted'],
   trimmedKeys: ['keys_trimmed_total', 'Idempotency keys that retention deleted'],
+  sessionsMade: ['sessions_made_total', 'Sessions that this instance made'],
+  sessionsEnded: ['sessions_ended_total', 'Sessions that this instance ended: by a logout, for a new one, or because there were too many'],
+  countedAlone: ['limits_counted_alone_total', 'What this instance counted against limits without Redis, because there is none, or it was away or late'],
 };
 
 const GAUGES: Readonly<Record<keyof Gauges, readonly [name: string, help: string]>> = {
@@ -141,6 +144,17 @@ export class Metrics {
       this.reset();
       for (const [code, count] of counters.refused) this.inc({ code }, count);
     } });
+    new Counter({ ...this.#named('requests_refused_total', 'Requests that were refused for their heads, by the code of their problem'), labelNames: ['code'], collect() {
+      this.reset();
+      for (const [code, count] of counters.turnedAway) this.inc({ code }, count);
+    } });
+    new Counter({ ...this.#named('jwks_fetches_failed_total', 'Fetches of the key set of tokens that failed'), collect() {
+      this.reset();
+      this.inc(counters.jwks.failures);
+    } });
+    new Gauge({ ...this.#named('jwks_fetched_timestamp_seconds', 'When the key set of tokens was last fetched; 0 where it was not'), collect() {
+      this.set(counters.jwks.fetched);
+    } });
     new Counter({ ...this.#named('requests_total', 'HTTP requests, by the way they took: fast is past the framework'), labelNames: ['way'], collect() {
       this.reset();
       for (const [way, count] of Object.entries(counters.requests)) this.inc({ way }, count);
@@ -156,6 +170,10 @@ export class Metrics {
     new Counter({ ...this.#named('bus_refused_total', 'What came in over Redis and was not used, by the reason'), labelNames: ['reason'], collect() {
       this.reset();
       for (const [reason, count] of Object.entries(counters.busRefused)) this.inc({ reason }, count);
+    } });
+    new Counter({ ...this.#named('limited_total', 'What was refused because a limit was reached, by the limit'), labelNames: ['limit'], collect() {
+      this.reset();
+      for (const [limit, count] of Object.entries(counters.limited)) this.inc({ limit }, count);
     } });
     this.#gauges = (Object.entries(GAUGES) as [keyof Gauges, readonly [string, string]][]).map(([source, [name, help]]) => [source, new Gauge(this.#named(name, help))]);
   }

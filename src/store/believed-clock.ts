@@ -1,7 +1,7 @@
 /** A clock that is further than this ahead of all that is known of the time is not believed. Milliseconds. */
 export const CLOCK_JUMP_MS = 60 * 60 * 1000;
 /** The believed clock is kept when it has moved on by so much: one small write in a minute. Milliseconds. */
-const CLOCK_KEPT_MS = 60 * 1000;
+export const CLOCK_KEPT_MS = 60 * 1000;
 
 /** What is known of the time. Milliseconds since 1970. */
 export interface KnownTimes {
@@ -11,8 +11,14 @@ export interface KnownTimes {
   readonly kept: number | null;
   /** Until then: the time of the oldest message held, since later ones may be from a clock that was wrong already; undefined when there is none. */
   readonly oldest?: number | undefined;
-  /** What the caller knows, who counts the time himself. */
-  readonly latest?: number | undefined;
+  /** What the caller has counted himself; undefined before his first look. */
+  readonly counted?: CountedTime | undefined;
+}
+
+/** The time as one instance counts it, from what the store believed when it last looked. Milliseconds since 1970. */
+export interface CountedTime {
+  readonly from: number;
+  readonly latest: number;
 }
 
 /**
@@ -20,9 +26,17 @@ export interface KnownTimes {
  * compared with what the log itself remembers, which outlasts every process. A clock that is behind is followed. A log that never had a message
  * has nothing to lose, and believes every clock. PostgreSQL's twin of this is `tidings.believe`.
  */
-export function believe({ machine, kept, oldest, latest = -Infinity }: KnownTimes): number {
-  const known = Math.max(kept ?? oldest ?? machine, latest);
+export function believe({ machine, kept, oldest, counted }: KnownTimes): number {
+  const known = Math.max(kept ?? oldest ?? machine, counted !== undefined && continues(counted, kept) ? counted.latest : -Infinity);
   return machine - known > CLOCK_JUMP_MS ? known : machine;
+}
+
+/**
+ * Whether a count goes on from what the log remembers. Otherwise the log knows better: other instances looked later, or a message refuted what the count began
+ * with. A count from an empty log may come from any clock, so the first messages decide.
+ */
+function continues({ from }: CountedTime, kept: number | null): boolean {
+  return kept !== null && from >= kept && from - kept < CLOCK_KEPT_MS;
 }
 
 /**
@@ -31,4 +45,12 @@ export function believe({ machine, kept, oldest, latest = -Infinity }: KnownTime
  */
 export function isWorthKeeping(believed: number, { kept, oldest }: KnownTimes): boolean {
   return kept === null ? oldest !== undefined : believed - kept >= CLOCK_KEPT_MS;
+}
+
+/**
+ * Whether a new message's time is far behind what the log remembers, so that the log has to remember this time instead. One of two clocks was wrong, and nobody
+ * knows which. If the log believed the later one again, retention would delete the message at once, and forget its key.
+ */
+export function isRefuted(kept: number | null, time: number): boolean {
+  return kept !== null && kept - time > CLOCK_JUMP_MS;
 }

@@ -17,6 +17,8 @@ export interface KeyRow {
   readonly id: string;
   readonly name: string;
   readonly permissions: string;
+  /** SQLite has no truth values. */
+  readonly operate: boolean | 0 | 1;
   readonly digest: Uint8Array;
   readonly oldDigest: Uint8Array | null;
   readonly oldExpires: number | null;
@@ -31,21 +33,21 @@ export function keyRecord(row: KeyRow, now: number): KeyRecord {
   const secrets: KeySecret[] = [{ digest: row.digest, expires: undefined }];
   if (oldDigest !== null && oldExpires !== null && oldExpires > now) secrets.push({ digest: oldDigest, expires: oldExpires });
   return {
-    id, name, permissions: permissionsOf(row.permissions), secrets, created,
+    id, name, permissions: permissionsOf(JSON.parse(row.permissions), row.operate === true || row.operate === 1), secrets, created,
     expires: row.expires ?? undefined, revoked: row.revoked ?? undefined, lastUsed: row.lastUsed ?? undefined,
   };
 }
 
-/** Their text in the database. */
+/** Their text in the database, but for `operate`, which has a column. */
 export function permissionsText({ publish, subscribe, admin }: Permissions): string {
   return JSON.stringify({ publish, subscribe, admin });
 }
 
-/** Throws at a text that this program did not write: nobody may be let in by it. */
-function permissionsOf(text: string): Permissions {
-  const { publish, subscribe, admin } = JSON.parse(text) as { readonly [Name in keyof Permissions]: unknown };
-  if (!isTexts(publish) || !isTexts(subscribe) || typeof admin !== 'boolean') throw new TypeError('the permissions of an API key are not what this program stores');
-  return { publish, subscribe, admin };
+/** Throws at a value that this program did not write: nobody may be let in by it. */
+export function permissionsOf(value: unknown, operate: boolean): Permissions {
+  const { publish, subscribe, admin } = (value ?? {}) as { readonly [Name in keyof Permissions]: unknown };
+  if (!isTexts(publish) || !isTexts(subscribe) || typeof admin !== 'boolean') throw new TypeError('the permissions of a credential are not what this program stores');
+  return { publish, subscribe, admin, operate };
 }
 
 function isTexts(value: unknown): value is string[] {
@@ -63,7 +65,7 @@ export function checkSecret({ digest, overlapMs }: NewSecret): void {
   checkWhole('the overlap of a rotation', overlapMs, 0, NEVER_MS);
 }
 
-function checkDigest(digest: Uint8Array): void {
+export function checkDigest(digest: Uint8Array): void {
   if (digest.length !== DIGEST_BYTES) throw new StoreError('refused', `the digest of a secret has ${digest.length} bytes, and not ${DIGEST_BYTES}`);
 }
 
@@ -77,6 +79,6 @@ export function checkVersion(version: number): void {
   checkWhole('a version', version, 0, Number.MAX_SAFE_INTEGER);
 }
 
-function checkWhole(what: string, value: number, least: number, most: number): void {
+export function checkWhole(what: string, value: number, least: number, most: number): void {
   if (!Number.isSafeInteger(value) || value < least || value > most) throw new StoreError('refused', `${what} is ${value}, and not a whole number from ${least} to ${most}`);
 }

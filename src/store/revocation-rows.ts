@@ -1,3 +1,4 @@
+import { checkVersion, checkWhole } from './key-rows.ts';
 import { LIST_MAX_REVOCATIONS, type NewRevocation, type Revocation, type RevocationKind } from './revocation-store.ts';
 import { StoreError } from './store.ts';
 
@@ -21,15 +22,11 @@ export function revocationOf({ kind, name, before, created, ends, version }: Rev
 }
 
 export function checkNewRevocation({ before, lifetimeMs }: NewRevocation): void {
-  if (before !== undefined) checkWhole('the time before which tokens are revoked', before);
-  checkWhole('the lifetime of a token', lifetimeMs);
+  if (before !== undefined) checkWhole('the time before which tokens are revoked', before, 0, Number.MAX_SAFE_INTEGER);
+  checkWhole('the lifetime of a token', lifetimeMs, 0, Number.MAX_SAFE_INTEGER);
 }
 
 export function checkRevocationPage({ after, limit }: { readonly after: number; readonly limit: number }): void {
-  checkWhole('a version', after);
-  if (!Number.isSafeInteger(limit) || limit < 0 || limit > LIST_MAX_REVOCATIONS) throw new StoreError('refused', `the number of revocations is ${limit}, and not a whole number from 0 to ${LIST_MAX_REVOCATIONS}`);
-}
-
-function checkWhole(what: string, value: number): void {
-  if (!Number.isSafeInteger(value) || value < 0) throw new StoreError('refused', `${what} is ${value}, and no whole number`);
+  checkVersion(after);
+  checkWhole('the number of revocations', limit, 0, LIST_MAX_REVOCATIONS);
 }

@@ -1,6 +1,7 @@
 import type { LogState } from '../model/epochs.ts';
 import type { Draft, Message } from '../model/message.ts';
 import type { Filter } from '../model/topic.ts';
+import type { CountedTime } from './believed-clock.ts';
 
 /**
  * The room `store` keeps the message log in a database. Publish requests come in, and each takes the next numbers of the log. Messages
@@ -26,7 +27,8 @@ export interface Store {
    * `kill -9` and a power cut. Numbers are taken from the head row under its lock, only by rows that are inserted
    * (invariant 2); the messages of one request follow each other. Keys are looked up under that lock, in a snapshot
    * taken after it; two requests with one key, also within one call, are stored once. `time` is the store's clock,
-   * read under the lock, and at least the last message's; a key expires by the clock as far as it is believed (invariant 10).
+   * read under the lock, and at least the last message's; a key expires by the clock as far as it is believed (invariant 10). A message
+   * whose time is far behind what the log remembers of the clock takes its place (believed-clock.ts).
    *
    * All or nothing: when it rejects with `unavailable` or `refused`, nothing was stored, for certain. An empty list is
    * allowed and writes nothing that a read could see: it shows that the log can be written.
@@ -100,6 +102,8 @@ export interface ReadQuery {
   readonly filter: Filter | undefined;
   /** The most messages that are read, at least 1. */
   readonly limit: number;
+  /** No data are read: those of each message are empty. `limit` bounds the read. */
+  readonly withoutData?: boolean;
   /** The read stops after the message with which the data exceed these bytes; so at least one message always fits. */
   readonly maxBytes: number;
 }
@@ -149,8 +153,8 @@ export interface FoundBack {
 export interface TrimPolicy {
   /** Messages older than this are deleted, in milliseconds; 0 disables the limit. */
   readonly maxAge: number;
-  /** How late it may be by now, as the caller counts. The store believes its clock where this, or what the log remembers, is not far behind it. Milliseconds since 1970. */
-  readonly latest?: number;
+  /** The time as the caller counts it. It helps the store to believe its clock, where it goes on from what the log remembers. */
+  readonly counted?: CountedTime;
   /** While the messages have more bytes than this, the oldest are deleted; 0 disables the limit. */
   readonly maxBytes: number;
   /** The most messages, and the most keys, of this step. */

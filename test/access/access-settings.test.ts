@@ -51,7 +51,7 @@ t.test('a file declares keys, as JSON or YAML', (t) => {
     const { declared, settings } = read({ HOST: '0.0.0.0', ...file(t, text) });
     t.equal(settings.mode, 'on');
     t.equal(settings.needsKeys, false);
-    t.match(declared.get(KEY.id), { name: 'ci', permissions: { publish: ['deploys.>'], subscribe: [], admin: false }, secrets: [{ digest: KEY.digest }] });
+    t.match(declared.get(KEY.id), { name: 'ci', permissions: { publish: ['deploys.>'], subscribe: [], admin: false, operate: false }, secrets: [{ digest: KEY.digest }] });
   }
   t.end();
 });

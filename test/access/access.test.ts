@@ -3,7 +3,7 @@ import { Access, type AccessSettings } from '../../src/access/access.ts';
 import { makeApiKey } from '../../src/access/api-key.ts';
 import type { Identity } from '../../src/access/identity.ts';
 import { TokenIdentities } from '../../src/access/token-identities.ts';
-import { KeysUnavailable } from '../../src/access/known-keys.ts';
+import { CredentialsUnavailable } from '../../src/access/known-records.ts';
 import type { Problem } from '../../src/model/problem.ts';
 import type { KeyRecord } from '../../src/store/key-store.ts';
 import { claims, hs256, SECRET, verifier } from '../support/tokens.ts';
@@ -14,7 +14,7 @@ const ROOT = makeApiKey();
 const DECLARED = makeApiKey();
 
 function record({ id, digest }: { readonly id: string; readonly digest: Buffer }, more: Partial<KeyRecord> = {}): KeyRecord {
-  return { id, name: id, permissions: { publish: ['user.alice.>'], subscribe: ['user.alice.>', 'news'], admin: false }, secrets: [{ digest, expires: undefined }], created: 0, expires: undefined, revoked: undefined, lastUsed: undefined, ...more };
+  return { id, name: id, permissions: { publish: ['user.alice.>'], subscribe: ['user.alice.>', 'news'], admin: false, operate: false }, secrets: [{ digest, expires: undefined }], created: 0, expires: undefined, revoked: undefined, lastUsed: undefined, ...more };
 }
 
 function never(): never {
@@ -32,7 +32,7 @@ interface World {
   readonly heard?: boolean | undefined;
 }
 
-function build({ settings, rows = [record(ALICE), record(ROOT, { permissions: { publish: [], subscribe: [], admin: true } })], later, hasTokens = false, ...more }: World = {}): { access: Access; used: string[] } {
+function build({ settings, rows = [record(ALICE), record(ROOT, { permissions: { publish: [], subscribe: [], admin: true, operate: false } })], later, hasTokens = false, ...more }: World = {}): { access: Access; used: string[] } {
   const used: string[] = [];
   const hasEverBeen = 'hasEverBeen' in more ? more.hasEverBeen : true;
   const heard = 'heard' in more ? more.heard : hasEverBeen;
@@ -40,9 +40,9 @@ function build({ settings, rows = [record(ALICE), record(ROOT, { permissions: { 
   const access = new Access({
     settings: { mode: 'on', publicTopics: [], publicPublish: [], needsKeys: false, ...settings },
     keys: {
-      open: never, stop: never, isFresh: later === undefined, refresh: () => later === 'fails' ? Promise.reject(new KeysUnavailable('away')) : Promise.resolve(), hasEverBeen, hasBeenHeardOf: heard, now: () => NOW, noteUse: (id) => void used.push(id), recall: find,
-      askEverBeen: () => later === 'fails' ? Promise.reject(new KeysUnavailable('away')) : Promise.resolve(heard ?? false),
-      find: (id) => later === undefined ? find(id) : later === 'answers' ? Promise.resolve(find(id)) : Promise.reject(new KeysUnavailable('away')),
+      open: never, stop: never, isFresh: later === undefined, refresh: () => later === 'fails' ? Promise.reject(new CredentialsUnavailable('away')) : Promise.resolve(), hasEverBeen, hasBeenHeardOf: heard, now: () => NOW, noteUse: (id) => void used.push(id), recall: find,
+      askEverBeen: () => later === 'fails' ? Promise.reject(new CredentialsUnavailable('away')) : Promise.resolve(heard ?? false),
+      find: (id) => later === undefined ? find(id) : later === 'answers' ? Promise.resolve(find(id)) : Promise.reject(new CredentialsUnavailable('away')),
     },
     revocations: { isRevoked: ({ tokenId }) => tokenId === 'revoked' },
     declared: new Map([[DECLARED.id, record(DECLARED)]]),

@@ -4,11 +4,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { gzipSync } from 'node:zlib';
 import { t } from 'tap';
 import type { JwtVerifier } from '../../src/access/jwt.ts';
+import { Counters } from '../../src/runtime/counters.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { listening } from '../support/listening.ts';
 import { recordingLogger } from '../support/logger.ts';
 import type { Scope } from '../support/temp.ts';
-import { claims, EC, ED, refused, RSA, token, verifier, type Pair } from '../support/tokens.ts';
+import { claims, EC, ED, NOW, refused, RSA, token, verifier, type Pair } from '../support/tokens.ts';
 
 /** Key sets from a server on this machine. The test moves the clock, so nothing here takes time but the requests themselves. */
 
@@ -33,6 +34,7 @@ function from(pair: Pair, kid: string | undefined, changes: object = {}): string
 class Endpoint {
   readonly clock = new TestClock();
   readonly lines: string[];
+  readonly counters = new Counters();
   readonly jwt: JwtVerifier;
   readonly server: Server;
   readonly port: number;
@@ -60,7 +62,7 @@ class Endpoint {
     });
     const { logger, lines } = recordingLogger();
     this.lines = lines;
-    this.jwt = verifier({ JWT_JWKS_URL: `http://127.0.0.1:${port}/jwks?key=hunter2`, JWT_ISSUER: 'i' }, { clock: this.clock, logger });
+    this.jwt = verifier({ JWT_JWKS_URL: `http://127.0.0.1:${port}/jwks?key=hunter2`, JWT_ISSUER: 'i' }, { clock: this.clock, logger, counters: this.counters });
   }
 
   serve(set: object): void {
@@ -179,6 +181,8 @@ t.test('while the endpoint is away its keys go on, and nobody who has a good tok
   t.equal((await refused(endpoint.jwt, from(EC, 'b'))).refusal, 'unavailable');
   t.equal(endpoint.lines.filter((line) => line.includes('"level":"warn"')).length, 1, 'one line for all failures');
   t.match(endpoint.lines.at(-1), /"reason":"ECONNREFUSED","keys":1,"msg":"The key set cannot be fetched; the keys that are known go on"/);
+  t.ok(endpoint.counters.jwks.failures > 0);
+  t.equal(endpoint.counters.jwks.fetched, NOW / 1000);
 
   endpoint.clock.spend(OUTAGE_MAX_MS - REFRESH_MS - 2 * COOLDOWN_MS - 1);
   await endpoint.pass(0);

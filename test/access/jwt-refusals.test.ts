@@ -148,6 +148,7 @@ const ATTEMPTS: readonly (readonly [name: string, jwt: JwtVerifier, text: string
   ['a member called __proto__', secret, hs256(good.replace('"publish"', '"__proto__":{"admin":true},"publish"')), 'bad', /^tidings: it has a member other/],
   ['admin is a text', secret, granting({ admin: 'true' }), 'bad', /^tidings\.admin/],
   ['admin is 1', secret, granting({ admin: 1 }), 'bad', /^tidings\.admin/],
+  ['operate is a text', secret, granting({ operate: 'true' }), 'bad', /^tidings\.operate/],
   ['publish is a text', secret, granting({ publish: '>' }), 'bad', /^tidings\.publish: it is not an array/],
   ['subscribe is null', secret, granting({ subscribe: null }), 'bad', /^tidings\.subscribe: it is not an array/],
   ['a pattern that is no text', secret, granting({ subscribe: ['a', 5] }), 'bad', /^tidings\.subscribe\[1\]: it is not a text/],

@@ -7,28 +7,29 @@ import { readConfig } from '../../src/config/config.ts';
 import { TestClock } from '../support/clock.ts';
 import { quietLogger, recordingLogger } from '../support/logger.ts';
 import { rounds } from '../support/rounds.ts';
+import { Counters } from '../../src/runtime/counters.ts';
 import { claims, EC, ED, hs256, NOW, pem, refused, RSA, SECONDS, SECRET, token, verifier } from '../support/tokens.ts';
 
 t.test('a token says whom it is about and what that one may do', async (t) => {
-  t.same(await verifier({ JWT_SECRET: SECRET }).verify(hs256(claims({ sub: 'bob@example.com', jti: 'token-1', tidings: { publish: ['news', 'user.{sub}.in'], subscribe: ['user.{sub}.>', 'public.*'], admin: true } }))), {
+  t.same(await verifier({ JWT_SECRET: SECRET }).verify(hs256(claims({ sub: 'bob@example.com', jti: 'token-1', tidings: { publish: ['news', 'user.{sub}.in'], subscribe: ['user.{sub}.>', 'public.*'], admin: true, operate: true } }))), {
     subject: 'bob@example.com',
-    permissions: { publish: ['news', 'user.bob~40example~2Ecom.in'], subscribe: ['user.bob~40example~2Ecom.>', 'public.*'], admin: true },
+    permissions: { publish: ['news', 'user.bob~40example~2Ecom.in'], subscribe: ['user.bob~40example~2Ecom.>', 'public.*'], admin: true, operate: true },
     issuedAt: NOW - 10_000, expires: NOW + 3_660_000, tokenId: 'token-1',
   });
 });
 
 t.test('a token without the claim, or with less of it, may do nothing more', async (t) => {
   const jwt = verifier({ JWT_SECRET: SECRET });
-  for (const tidings of [undefined, {}, { publish: [], subscribe: [], admin: false }]) {
-    t.match(await jwt.verify(hs256(claims({ tidings }))), { subject: 'alice', permissions: { publish: [], subscribe: [], admin: false }, tokenId: undefined });
+  for (const tidings of [undefined, {}, { publish: [], subscribe: [], admin: false, operate: false }]) {
+    t.match(await jwt.verify(hs256(claims({ tidings }))), { subject: 'alice', permissions: { publish: [], subscribe: [], admin: false, operate: false }, tokenId: undefined });
   }
-  t.match(await jwt.verify(hs256(claims({ tidings: { subscribe: ['a'] } }))), { permissions: { publish: [], subscribe: ['a'], admin: false } });
+  t.match(await jwt.verify(hs256(claims({ tidings: { subscribe: ['a'] } }))), { permissions: { publish: [], subscribe: ['a'], admin: false, operate: false } });
 });
 
 t.test('JWT_CLAIM names the claim, whatever its name is', async (t) => {
   const jwt = verifier({ JWT_SECRET: SECRET, JWT_CLAIM: 'https://example.com/tidings' });
   t.match(await jwt.verify(hs256(claims({ 'https://example.com/tidings': { subscribe: ['a'] } }))), { permissions: { publish: [], subscribe: ['a'] } });
-  for (const JWT_CLAIM of ['constructor', '__proto__', 'toString']) t.match(await verifier({ JWT_SECRET: SECRET, JWT_CLAIM }).verify(hs256()), { permissions: { publish: [], subscribe: [], admin: false } }, JWT_CLAIM);
+  for (const JWT_CLAIM of ['constructor', '__proto__', 'toString']) t.match(await verifier({ JWT_SECRET: SECRET, JWT_CLAIM }).verify(hs256()), { permissions: { publish: [], subscribe: [], admin: false, operate: false } }, JWT_CLAIM);
 });
 
 t.test('each kind of key checks the tokens of its algorithm', async (t) => {
@@ -78,7 +79,7 @@ t.test('the examples of the RFCs have good signatures, and nothing else of them 
       'eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg', 'ERR_JWT_INVALID'],
   ] as const) {
     const config = readConfig(settings, { dotenv: false });
-    const jwt = new JwtVerifier({ config: where.endsWith('A.1') ? { ...config, JWT_SECRET: secret } : config, clock: new TestClock(), now: () => 1_300_819_000_000, logger: quietLogger });
+    const jwt = new JwtVerifier({ config: where.endsWith('A.1') ? { ...config, JWT_SECRET: secret } : config, clock: new TestClock(), now: () => 1_300_819_000_000, logger: quietLogger, counters: new Counters() });
     t.match(await refused(jwt, text), { refusal: 'bad', message: reason }, `${where}: the signature is good`);
     const [header, payload, signature] = text.split('.') as [string, string, string];
     const other = `${header}.${payload}.${signature[0] === 'a' ? 'b' : 'a'}${signature.slice(1)}`;

@@ -3,8 +3,9 @@ import { readKeyRequest, readOverlap } from '../../src/access/key-request.ts';
 import { Problem } from '../../src/model/problem.ts';
 
 t.test('a key has a name, and what it allows', (t) => {
-  t.same(readKeyRequest({ name: 'ci', publish: ['deploys.>'] }), { name: 'ci', permissions: { publish: ['deploys.>'], subscribe: [], admin: false }, lifetimeMs: undefined });
-  t.same(readKeyRequest({ name: 'me', admin: true, expiresInSeconds: 60 }), { name: 'me', permissions: { publish: [], subscribe: [], admin: true }, lifetimeMs: 60_000 });
+  t.same(readKeyRequest({ name: 'ci', publish: ['deploys.>'] }), { name: 'ci', permissions: { publish: ['deploys.>'], subscribe: [], admin: false, operate: false }, lifetimeMs: undefined });
+  t.same(readKeyRequest({ name: 'me', admin: true, expiresInSeconds: 60 }), { name: 'me', permissions: { publish: [], subscribe: [], admin: true, operate: false }, lifetimeMs: 60_000 });
+  t.same(readKeyRequest({ name: 'prometheus', operate: true }), { name: 'prometheus', permissions: { publish: [], subscribe: [], admin: false, operate: true }, lifetimeMs: undefined });
   t.equal(readOverlap({}), 0);
   t.equal(readOverlap({ overlapSeconds: 3600 }), 3_600_000);
   t.end();
@@ -31,6 +32,8 @@ const WRONG: readonly (readonly [request: unknown, field: string | undefined, wh
   [{ name: 'x', subscribe: [''] }, 'subscribe[0]', /empty/],
   [{ name: 'x', subscribe: Array.from({ length: 101 }, () => 'a') }, 'subscribe', /more than 100/],
   [{ name: 'x', admin: 'yes' }, 'admin', /true or false/],
+  [{ name: 'x', operate: 1 }, 'operate', /true or false/],
+  [{ name: 'x', operate: false }, 'subscribe', /would allow nothing/],
   [{ name: 'x', admin: true, expiresInSeconds: 0 }, 'expiresInSeconds', /whole number/],
   [{ name: 'x', admin: true, expiresInSeconds: 1.5 }, 'expiresInSeconds', /whole number/],
   [{ name: 'x', admin: true, expiresInSeconds: '60' }, 'expiresInSeconds', /whole number/],

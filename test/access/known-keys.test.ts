@@ -1,5 +1,6 @@
 import { t } from 'tap';
-import { KeysUnavailable, KnownKeys } from '../../src/access/known-keys.ts';
+import { KnownKeys } from '../../src/access/known-keys.ts';
+import { CredentialsUnavailable } from '../../src/access/known-records.ts';
 import { FIND_MAX_KEYS, type KeyChanges, type KeyRecord } from '../../src/store/key-store.ts';
 import { StoreError } from '../../src/store/store.ts';
 import { settle, TestClock } from '../support/clock.ts';
@@ -19,7 +20,7 @@ class Rows {
 
   set(id: string, revoked?: number): void {
     this.changes.push(id);
-    this.rows.set(id, { id, name: id, permissions: { publish: ['>'], subscribe: [], admin: false }, secrets: [], created: 0, expires: undefined, revoked, lastUsed: undefined });
+    this.rows.set(id, { id, name: id, permissions: { publish: ['>'], subscribe: [], admin: false, operate: false }, secrets: [], created: 0, expires: undefined, revoked, lastUsed: undefined });
   }
 
   async keyChanges(after: number): Promise<KeyChanges> {
@@ -128,7 +129,7 @@ t.test('while the database is away no key is believed for longer than three seco
   await clock.advance(2_000);
   t.equal((keys.find('a') as KeyRecord).id, 'a');
   await clock.advance(1_001);
-  await t.rejects(Promise.resolve(keys.find('a')), KeysUnavailable);
+  await t.rejects(Promise.resolve(keys.find('a')), CredentialsUnavailable);
   rows.set('a', 5);
   rows.isAway = false;
   t.equal((await keys.find('a'))?.revoked, 5, 'the list of changes is asked for first');
@@ -179,7 +180,7 @@ t.test('a flood of questions is refused rather than kept', async (t) => {
   rows.gate = new Promise(() => undefined);
   const ends: string[] = [];
   for (let count = 0; count < 10_200; count++) {
-    Promise.resolve(keys.find(`x${count}`)).then(() => ends.push('found'), (error: unknown) => ends.push(error instanceof KeysUnavailable ? 'refused' : String(error)));
+    Promise.resolve(keys.find(`x${count}`)).then(() => ends.push('found'), (error: unknown) => ends.push(error instanceof CredentialsUnavailable ? 'refused' : String(error)));
   }
   await settle();
   t.ok(ends.length >= 100 && ends.every((end) => end === 'refused'), `${ends.length} were refused`);
@@ -202,7 +203,7 @@ t.test('whether there has been a key is believed for three seconds; once there w
   await clock.advance(3_001);
   t.same([keys.hasEverBeen, keys.hasBeenHeardOf], [undefined, false]);
   rows.isAway = true;
-  await t.rejects(keys.askEverBeen(), KeysUnavailable);
+  await t.rejects(keys.askEverBeen(), CredentialsUnavailable);
   rows.isAway = false;
   rows.set('a');
   t.equal(await keys.askEverBeen(), true);
@@ -217,7 +218,7 @@ t.test('a request waits three seconds for a database that hangs, and what was kn
   const { rows, clock, keys } = await opened();
   await keys.find('a');
   rows.gate = new Promise(() => undefined);
-  const found = t.rejects(Promise.resolve(keys.find('b')), KeysUnavailable);
+  const found = t.rejects(Promise.resolve(keys.find('b')), CredentialsUnavailable);
   await clock.advance(3_000);
   await found;
   t.equal(keys.recall('a')?.id, 'a');

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { anonymous, EVERYBODY, type Credential, type Identity } from '../../src/access/identity.ts';
-import { KeysUnavailable } from '../../src/access/known-keys.ts';
+import { CredentialsUnavailable } from '../../src/access/known-records.ts';
 import type { CutReason, Holder, Lease } from '../../src/access/lease.ts';
 import { Leases } from '../../src/access/leases.ts';
 import { ScopedGrant } from '../../src/model/grant.ts';
@@ -55,7 +55,7 @@ class TestStanding {
   async ask(credential: Credential): Promise<Credential | undefined> {
     this.asked++;
     await settle();
-    if (this.isAway) throw new KeysUnavailable('away');
+    if (this.isAway) throw new CredentialsUnavailable('away');
     const { owner } = credential;
     if (owner.kind === 'key') this.known.set(owner.id, this.rows.get(owner.id)!);
     return this.recall(credential) as Credential | undefined;

@@ -43,7 +43,7 @@ t.test('a key is shown once, and listed without its secret, until and after it i
   const { id, key } = await createKey(t, env, '--name', 'ci', '--publish', 'deploys.>', '--expires', '90d');
   const listed = async (): Promise<Record<string, unknown>> => JSON.parse(/^\{.*\}$/m.exec((await keysCommand(t, env, 'list', '--json')).output)![0]) as Record<string, unknown>;
   const { created, expires, ...rest } = await listed();
-  t.same(rest, { id, name: 'ci', publish: ['deploys.>'], subscribe: [], admin: false });
+  t.same(rest, { id, name: 'ci', publish: ['deploys.>'], subscribe: [], admin: false, operate: false });
   t.equal(Date.parse(String(expires)) - Date.parse(String(created)), 90 * 86_400_000);
   t.match(await keysCommand(t, env, 'list'), { code: 0, output: new RegExp(`^${id}\tgood\t.*\tci\tdeploys\\.>\t-$`, 'm') });
   const rotated = await keysCommand(t, env, 'rotate', id);

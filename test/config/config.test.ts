@@ -24,10 +24,11 @@ function lines(environment: Record<string, string>, dotenv: string | false = fal
 t.test('without an environment everything has its default', (t) => {
   const config = read({});
   t.match(config, {
-    HOST: '127.0.0.1', PORT: 8080, AUTH: '', PUBLIC_TOPICS: [], PUBLIC_PUBLISH: [], ACCESS_FILE: undefined, DATABASE_URL: { kind: 'sqlite', file: 'data/tidings.db' }, DATABASE_CONNECTIONS: 10, REDIS_URL: undefined, ALLOWED_HOSTS: undefined, CORS_ORIGINS: [], TRUST_PROXY: undefined,
-    JWT_SECRET: undefined, JWT_PUBLIC_KEY: undefined, JWT_JWKS_URL: undefined, JWT_ISSUER: undefined, JWT_AUDIENCE: undefined, JWT_CLAIM: 'tidings', JWT_MAX_SECONDS: 86_400,
+    HOST: '127.0.0.1', PORT: 8080, OPS_PORT: undefined, OPS_HOST: '127.0.0.1', AUTH: '', PUBLIC_TOPICS: [], PUBLIC_PUBLISH: [], ACCESS_FILE: undefined, DATABASE_URL: { kind: 'sqlite', file: 'data/tidings.db' }, DATABASE_CONNECTIONS: 10, REDIS_URL: undefined, ALLOWED_HOSTS: undefined, CORS_ORIGINS: [], TRUST_PROXY: undefined,
+    JWT_SECRET: undefined, JWT_PUBLIC_KEY: undefined, JWT_JWKS_URL: undefined, JWT_ISSUER: undefined, JWT_AUDIENCE: undefined, JWT_CLAIM: 'tidings', JWT_MAX_SECONDS: 86_400, SESSION_SECONDS: 86_400,
     MESSAGE_BYTES: 1024 ** 2, EVENT_BYTES: 128, BATCH_MESSAGES: 1000, MAX_STREAMS: 15_000, TOPICS_PER_STREAM: 100, TAIL_BYTES: 64 * 1024 ** 2,
-    APPEND_QUEUE_MESSAGES: 10_000, APPEND_QUEUE_BYTES: 64 * 1024 ** 2, RETENTION_SECONDS: 7 * 86_400, RETENTION_BYTES: 1024 ** 3,
+    PUBLISH_LIMIT: undefined, ANONYMOUS_PUBLISH_LIMIT: { tokens: 20, milliseconds: 1000, burst: 200 }, STREAMS_LIMIT: 0, ANONYMOUS_STREAMS_LIMIT: 1000, FAILED_LOGINS_LIMIT: { tokens: 30, milliseconds: 60_000, burst: 100 },
+    TOPICS_LIMIT: 100_000, IDEMPOTENCY_KEYS_LIMIT: 10_000_000, APPEND_QUEUE_MESSAGES: 10_000, APPEND_QUEUE_BYTES: 64 * 1024 ** 2, RETENTION_SECONDS: 7 * 86_400, RETENTION_BYTES: 1024 ** 3,
     IDEMPOTENCY_SECONDS: 86_400, HEARTBEAT_SECONDS: 25, STALL_SECONDS: 120, DRAIN_SECONDS: 20, RETRY_MIN_MS: 1000, RETRY_MAX_MS: 4000, POLL_MS: 1000, HTTP_FAST_PATH: 'on', LOG_LEVEL: 'info',
   });
   t.same(Object.keys(config).sort(), Object.keys(SETTINGS).sort());
@@ -71,9 +72,40 @@ t.test('each wrong value gets a line of its own, all at once', (t) => {
   t.end();
 });
 
+t.test('a session lasts from a minute to the longest time that browsers keep a cookie', (t) => {
+  for (const SESSION_SECONDS of ['0', '59', String(400 * 86_400 + 1), '1d', '-1']) t.match(lines({ SESSION_SECONDS }), [/^SESSION_SECONDS: ".*" is not allowed; it must be a whole number from 60 to 34560000$/], SESSION_SECONDS);
+  for (const AUTH_COOKIE of ['a b', 'a=b', 'a;b', 'ä']) t.match(lines({ AUTH_COOKIE }), [/^AUTH_COOKIE: /], AUTH_COOKIE);
+  t.end();
+});
+
+t.test('a rate is so many in a time, with a burst or without; off is none', (t) => {
+  for (const [text, tokens, milliseconds, burst] of [['100/s', 100, 1000, 100], ['30/m burst 100', 30, 60_000, 100], ['1 / h', 1, 3_600_000, 1], ['5000/d burst 9', 5000, 86_400_000, 9]] as const) {
+    t.same(read({ PUBLISH_LIMIT: text }).PUBLISH_LIMIT, { tokens, milliseconds, burst }, text);
+  }
+  t.equal(read({ ANONYMOUS_PUBLISH_LIMIT: 'off', PUBLISH_LIMIT: 'off' }).ANONYMOUS_PUBLISH_LIMIT, undefined);
+  for (const text of ['100', '100/', '/s', '0/s', '-1/s', '1.5/s', '100/sec', '100/s burst', '100/s burst 0', '100/s burst 1e3', '100/s, burst 5', '100/S', 'none', '99999999/s', '100/s off']) {
+    t.same(lines({ PUBLISH_LIMIT: text }), [`PUBLISH_LIMIT: ${JSON.stringify(text)} is not allowed; it must be off, or a rate such as 100/s, 30/m or 1000/d, with "burst 500" after it if more may come at once`]);
+  }
+  t.end();
+});
+
 t.test('whole numbers are nothing else', (t) => {
   for (const text of ['-1', '1.5', '1e3', '0x1F', '65536', '９', '1 000', 'NaN']) t.equal(lines({ PORT: text }).length, 1, text);
   t.equal(read({ PORT: ' 0 ' }).PORT, 0);
+  t.end();
+});
+
+t.test('a port for operations is another one, and its host needs it', (t) => {
+  const refused: readonly (readonly [Record<string, string>, RegExp])[] = [
+    ...['-1', '1.5', '1e3', '0x1F', '65536', '9090 9091', ':9090', 'on'].map((OPS_PORT) => [{ OPS_PORT }, /^OPS_PORT: ".*" is not allowed; it must be a whole number from 0 to 65535$/] as const),
+    [{ OPS_PORT: '8080' }, /^OPS_PORT: 8080 is PORT, too; set another one$/],
+    [{ OPS_PORT: '9090', PORT: '9090' }, /^OPS_PORT: 9090 is PORT, too/],
+    [{ OPS_PORT: '9090', OPS_HOST: 'a b' }, /^OPS_HOST: "a b" is not allowed/],
+    [{ OPS_HOST: '0.0.0.0' }, /^OPS_HOST: nothing listens on 0\.0\.0\.0; set OPS_PORT as well$/],
+  ];
+  for (const [environment, line] of refused) t.match(lines(environment), [line], JSON.stringify(environment));
+  t.match(read({ OPS_PORT: ' 9090 ', OPS_HOST: '::' }), { OPS_PORT: 9090, OPS_HOST: '::' });
+  t.match(read({ OPS_PORT: '0', PORT: '0' }), { OPS_PORT: 0 });
   t.end();
 });
 

@@ -35,7 +35,7 @@ export interface Instances {
   readonly other: KeyStore;
 }
 
-export const NOTHING: Permissions = { publish: [], subscribe: [], admin: false };
+export const NOTHING: Permissions = { publish: [], subscribe: [], admin: false, operate: false };
 
 export function newKey(id: string, parts: Partial<NewKey> = {}): NewKey {
   return { id, name: `the key ${id}`, permissions: NOTHING, digest: sha256(randomUUID()), lifetimeMs: undefined, ...parts };

@@ -71,7 +71,7 @@ async function keys(t: Test, { database, store, other }: Instances): Promise<voi
 
   await t.test('every part of a key comes back as it was, from every instance', async (t) => {
     const { now } = await keys.keyChanges(0);
-    const key = newKey('whole', { permissions: { publish: ['a', 'b.*'], subscribe: ['user.>'], admin: true }, digest: Buffer.alloc(64, 'x\xff\0').subarray(3, 35), lifetimeMs: HOUR });
+    const key = newKey('whole', { permissions: { publish: ['a', 'b.*'], subscribe: ['user.>'], admin: true, operate: false }, digest: Buffer.alloc(64, 'x\xff\0').subarray(3, 35), lifetimeMs: HOUR });
     const created = await keys.createKey(key);
     t.match(created, { id: 'whole', name: 'the key whole', revoked: undefined, lastUsed: undefined });
     t.same(created!.permissions, key.permissions);
@@ -80,6 +80,15 @@ async function keys(t: Test, { database, store, other }: Instances): Promise<voi
     t.equal(created!.expires, created!.created + HOUR);
     t.same(await find(other, 'whole'), created);
     t.same((await listAll(other)).at(-1), created);
+  });
+
+  await t.test('a key that may operate stays one, through a rotation and its revocation', async (t) => {
+    const permissions = { ...NOTHING, operate: true };
+    t.same((await keys.createKey(newKey('operator', { permissions })))?.permissions, permissions);
+    t.same((await keys.rotateKey('operator', { digest: sha256('operator'), overlapMs: 0 }))?.permissions, permissions);
+    t.same((await keys.revokeKey('operator'))?.permissions, permissions);
+    t.same((await find(other, 'operator')).permissions, permissions);
+    t.same((await listAll(other)).find(({ id }) => id === 'operator')?.permissions, permissions);
   });
 
   await t.test('every byte of a digest is kept', async (t) => {
@@ -94,7 +103,7 @@ async function keys(t: Test, { database, store, other }: Instances): Promise<voi
     const before = await listAll(keys);
     for (const [index, text] of ODD_TEXTS.entries()) {
       const id = `odd${index}${text}`;
-      const permissions = { publish: [text, 'a'], subscribe: [text], admin: false };
+      const permissions = { publish: [text, 'a'], subscribe: [text], admin: false, operate: false };
       const digest = sha256(text);
       t.match(await keys.createKey(newKey(id, { name: text, permissions })), { id, name: text });
       const found = await other.findKeys([id, 'whole', text]);
@@ -113,7 +122,7 @@ async function keys(t: Test, { database, store, other }: Instances): Promise<voi
 
   await t.test('long lists of patterns are kept', async (t) => {
     const patterns = range(0, 99).map((index) => `${'日本.'.repeat(35)}${index}`);
-    const permissions = { publish: patterns, subscribe: patterns, admin: false };
+    const permissions = { publish: patterns, subscribe: patterns, admin: false, operate: false };
     await keys.createKey(newKey('long', { permissions }));
     t.same((await find(other, 'long')).permissions, permissions);
   });

@@ -19,7 +19,7 @@ export interface TestDatabase {
 }
 
 /** Opens a store and closes it with the test. */
-export async function openStore(t: Scope, database: TestDatabase): Promise<Store> {
+export async function openStore(t: Scope, database: Pick<TestDatabase, 'store'>): Promise<Store> {
   const store = database.store();
   t.teardown(() => store.close());
   await store.open();

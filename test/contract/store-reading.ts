@@ -42,6 +42,16 @@ export async function reading(t: Test, factory: StoreFactory): Promise<void> {
     }
   });
 
+  await t.test('without data it gives the same, and no data', async (t) => {
+    for (const filter of [undefined, new Filter(['a.b', 'b.>'])]) {
+      const query = { after: 95, filter, limit: 20, maxBytes: 1000 };
+      const [whole, bare] = [await store.read(query), await store.read({ ...query, withoutData: true })];
+      t.ok(whole.messages.length > 0);
+      t.same(bare.messages.map(({ data, ...rest }) => ({ ...rest, data: data.length })), whole.messages.map(({ data: _data, ...rest }) => ({ ...rest, data: 0 })));
+      t.equal(bare.scanned, whole.scanned);
+    }
+  });
+
   await t.test('a message that is read holds no memory but what came with it', async (t) => {
     // What is read may be kept for hours. Node cuts small buffers from blocks of 64 KiB.
     const { messages: [message] } = await store.read({ ...EVERYTHING, after: 10, limit: 1 });

@@ -8,12 +8,6 @@ import { draft, EVERYTHING, keyed, newlyStored, numberedRequests, openStore, ran
 /** Keeps everything. */
 const NOTHING: TrimPolicy = { maxAge: 0, maxBytes: 0, rows: 1_000 };
 
-const MINUTE = 60_000;
-const HOUR = 60 * MINUTE;
-const DAY = 24 * HOUR;
-/** Keeps a week. */
-const WEEK: TrimPolicy = { ...NOTHING, maxAge: 7 * DAY };
-
 /** Waits until the store's clock is past a number of milliseconds after now. */
 async function age(store: Store, milliseconds: number): Promise<void> {
   const { now } = await store.state();
@@ -43,60 +37,6 @@ export async function retention(t: Test, factory: StoreFactory): Promise<void> {
     t.ok(oldest >= 11 && head === 15);
     t.same(seqs(await readMessages(store)), range(oldest, 15));
     t.equal(steps.reduce((sum, { messages }) => sum + messages, 0), oldest - 1);
-  });
-
-  await t.test('a clock that is days ahead of what the log remembers is not believed, whichever instance asks: nothing is old, no key is forgotten; by size it goes on', async (t) => {
-    const database = await factory(t);
-    const first = await openStore(t, database);
-    await first.append([...numberedRequests(9), keyed('kept', [draft('a')], { window: DAY })]);
-    const { bytes, machine: before, believed: at } = await first.trim(WEEK);
-    t.equal(at, before, 'a clock that is right is believed');
-    await database.clockJumped(8 * DAY);
-
-    for (const store of [first, await openStore(t, database)]) {
-      const { machine, believed, ...kept } = await store.trim(WEEK);
-      t.match(kept, { messages: 0, keys: 0, more: false, log: { oldest: 1 } });
-      t.ok(Math.abs(machine - believed - 8 * DAY) < MINUTE, `${machine - believed}`);
-      t.match((await store.append([keyed('kept', [draft('a')], { window: DAY })])).outcomes, [{ kind: 'replayed', first: 10 }]);
-    }
-    const { believed } = await first.trim({ ...NOTHING, latest: before - 8 * DAY + 2 * HOUR });
-    t.equal(believed, before - 8 * DAY + 2 * HOUR, 'an instance that counted the time knows better than the log');
-    t.equal((await first.trim(NOTHING)).believed, believed, 'and the log remembers it');
-    t.match(await first.trim({ ...WEEK, maxBytes: bytes * 0.55 }), { messages: 5, log: { oldest: 6 } });
-
-    await database.clockJumped(-8 * DAY);
-    const back = await first.trim(WEEK);
-    t.equal(back.believed, back.machine);
-    await database.clockJumped(8 * DAY);
-    t.match(await first.trim({ ...WEEK, latest: Date.now() - HOUR / 2 }), { messages: 5, keys: 1, log: { oldest: 11 } }, 'what is nearly there is believed at once');
-  });
-
-  await t.test('what the log remembers of the clock survives a clock that is behind for a while', async (t) => {
-    const database = await factory(t);
-    const store = await openStore(t, database);
-    await stored(store, numberedRequests(3));
-    await store.trim(WEEK);
-    await database.clockJumped(-8 * DAY);
-    const behind = await store.trim(WEEK);
-    t.equal(behind.believed, behind.machine, 'it is followed');
-    t.ok(behind.log.now > behind.machine + 7 * DAY, 'the machine\'s clock, not the one of the log');
-    await database.clockJumped(8 * DAY);
-    const right = await store.trim(WEEK);
-    t.equal(right.believed, right.machine, 'and believed when it is right again');
-  });
-
-  await t.test('a log without messages believes every clock; from the first message on it remembers', async (t) => {
-    const database = await factory(t);
-    const store = await openStore(t, database);
-    await store.trim(WEEK);
-    await database.clockJumped(8 * DAY);
-    const empty = await store.trim(WEEK);
-    t.equal(empty.believed, empty.machine);
-    await stored(store, numberedRequests(3));
-    await database.clockJumped(8 * DAY);
-    const { machine, believed, messages } = await store.trim(WEEK);
-    t.ok(Math.abs(machine - believed - 8 * DAY) < MINUTE);
-    t.equal(messages, 0, 'also before retention has looked for the first time');
   });
 
   await t.test('above a size the oldest go, until the rest is within it', async (t) => {

@@ -1,16 +1,15 @@
 import { get } from 'node:http';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { t, type Test } from 'tap';
 import { makeApiKey } from '../../src/access/api-key.ts';
-import { ENDPOINTS, type Endpoint } from '../../src/http/endpoints.ts';
+import { ENDPOINTS, isForOperators, type Endpoint } from '../../src/http/endpoints.ts';
 import { CREDENTIALS, expectedOf, matrix, type CredentialKind, type Facts, type MatrixRow } from '../support/access-cases.ts';
+import { accessFile, accessState, makeKey, ROOT, WATCHER } from '../support/access-state.ts';
 import { Http, type Answer } from '../support/http.ts';
-import { startInstance, type Instance } from '../support/instance.ts';
+import { operationsUrl, startInstance, type Instance } from '../support/instance.ts';
 import { startPostgres } from '../support/postgres.ts';
 import { bearer } from '../support/keys-command.ts';
 import { startRedis } from '../support/redis.ts';
-import { tempFolder } from '../support/temp.ts';
+import { logIn } from '../support/sessions.ts';
 import { hs256, SECRET } from '../support/tokens.ts';
 import { until } from '../support/until.ts';
 
@@ -19,41 +18,24 @@ import { until } from '../support/until.ts';
  * the keys as they were.
  */
 
-const ROOT = makeApiKey();
-const WATCHER = makeApiKey();
-
-/** An administrator, and one who may read everything: both declared, so that they are there before the first key. */
-function accessFile(t: Test): string {
-  const path = join(tempFolder(t), 'access.json');
-  const entry = ({ id, digest }: typeof ROOT, more: object): object => ({ id, sha256: digest.toString('hex'), ...more });
-  writeFileSync(path, JSON.stringify({ keys: [entry(ROOT, { name: 'root', admin: true }), entry(WATCHER, { name: 'watcher', publish: ['matrix.>'], subscribe: ['>'] })] }));
-  return path;
-}
-
 /** A token that an application made. It is good for an hour. */
 function token(tidings: object, { secret = SECRET, ageSeconds = 0, jti = undefined as string | undefined } = {}): string {
   const iat = Math.floor(Date.now() / 1000) - ageSeconds;
   return hs256({ sub: 'matrix', iat, exp: iat + 3600, jti, tidings }, {}, secret);
 }
 
-interface MadeKey {
-  readonly id: string;
-  readonly key: string;
-}
-
-async function make(http: Http, request: object): Promise<MadeKey> {
-  const { status, body } = await http.send('POST', '/keys', { ...bearer(ROOT.text), 'content-type': 'application/json' }, JSON.stringify(request));
-  if (status !== 201) throw new Error(`${status} ${body}`);
-  return JSON.parse(body) as MadeKey;
-}
-
 /** The header of each kind of credential. */
 async function credentials(http: Http): Promise<Record<CredentialKind, Record<string, string>>> {
-  const right = await make(http, { name: 'right', publish: ['matrix.>'], subscribe: ['matrix.>'] });
-  const narrow = await make(http, { name: 'narrow', publish: ['other'], subscribe: ['other', 'matrix'] });
-  const revoked = await make(http, { name: 'revoked', publish: ['>'], subscribe: ['>'], admin: true });
-  const expired = await make(http, { name: 'expired', publish: ['>'], subscribe: ['>'], admin: true, expiresInSeconds: 1 });
+  const right = await makeKey(http, { name: 'right', publish: ['matrix.>'], subscribe: ['matrix.>'] });
+  const narrow = await makeKey(http, { name: 'narrow', publish: ['other'], subscribe: ['other', 'matrix'] });
+  const operator = await makeKey(http, { name: 'operator', operate: true });
+  const revoked = await makeKey(http, { name: 'revoked', publish: ['>'], subscribe: ['>'], admin: true });
+  const expired = await makeKey(http, { name: 'expired', publish: ['>'], subscribe: ['>'], admin: true, expiresInSeconds: 1 });
   await http.send('DELETE', `/keys/${revoked.id}`, bearer(ROOT.text));
+  const ended = await logIn(http, right.key);
+  await http.send('DELETE', '/session', ended);
+  const revokedToken = token({ publish: ['>'], subscribe: ['>'], admin: true }, { jti: 'revoked' });
+  const revokedSession = await logIn(http, revokedToken);
   await http.send('POST', '/revocations', bearer(ROOT.text), '{"jti":"revoked"}');
   await until('the key has expired', async () => (await http.get('/messages?topic=a', bearer(expired.key))).status === 401);
   return {
@@ -65,13 +47,18 @@ async function credentials(http: Http): Promise<Record<CredentialKind, Record<st
     revoked: bearer(revoked.key),
     narrow: bearer(narrow.key),
     right: bearer(right.key),
+    operator: bearer(operator.key),
     administrator: bearer(ROOT.text),
     'bad-token': bearer(token({ publish: ['>'], subscribe: ['>'], admin: true }, { secret: `${SECRET}!` })),
     'expired-token': bearer(token({ publish: ['>'], subscribe: ['>'], admin: true }, { ageSeconds: 7200 })),
-    'revoked-token': bearer(token({ publish: ['>'], subscribe: ['>'], admin: true }, { jti: 'revoked' })),
+    'revoked-token': bearer(revokedToken),
     'narrow-token': bearer(token({ publish: ['other'], subscribe: ['other', 'matrix'] })),
     'right-token': bearer(token({ publish: ['{sub}.>'], subscribe: ['{sub}.>'] })),
+    'operator-token': bearer(token({ operate: true })),
     'administrator-token': bearer(token({ admin: true })),
+    session: await logIn(http, right.key),
+    'ended-session': ended,
+    'revoked-session': revokedSession,
   };
 }
 
@@ -88,23 +75,9 @@ function statusOf(instance: Instance, http: Http, method: string, { path, body, 
   });
 }
 
-/** All that a request could have changed, and should not have. */
-async function snapshot(http: Http): Promise<string> {
-  const read = async (path: string, key: string): Promise<string> => {
-    const { status, body } = await http.get(path, bearer(key));
-    if (status !== 200) throw new Error(`${path}: ${status} ${body}`);
-    return body;
-  };
-  const { cursor } = JSON.parse(await read('/messages?topic=%3E&limit=1000', WATCHER.text)) as { cursor: string };
-  const keys = (JSON.parse(await read('/keys?limit=500', ROOT.text)) as { keys: { id: string; revoked?: string }[] }).keys.map(({ id, revoked }) => `${id} ${revoked ?? ''}`);
-  const revocations = await read('/revocations?limit=500', ROOT.text);
-  const opened = /^tidings_streams_opened_total (\d+)$/m.exec(await read('/metrics', ROOT.text))?.[1];
-  return JSON.stringify({ cursor, keys, revocations, opened });
-}
-
 async function facts(http: Http): Promise<Facts> {
   const published = await http.send('POST', '/topics/matrix.a', bearer(WATCHER.text), 'there');
-  const { id } = await make(http, { name: 'to be rotated and revoked', publish: ['a'] });
+  const { id } = await makeKey(http, { name: 'to be rotated and revoked', publish: ['a'] });
   return { message: (JSON.parse(published.body) as { id: string }).id, key: id };
 }
 
@@ -117,7 +90,7 @@ const WITHOUT_ENDPOINT: readonly CredentialKind[] = ['none', 'right', 'administr
 const paths = Map.groupBy(Object.values<Endpoint>(ENDPOINTS), ({ url }) => url);
 
 async function play(t: Test, env: Readonly<Record<string, string>>): Promise<void> {
-  const instance = await startInstance(t, { ACCESS_FILE: accessFile(t), JWT_SECRET: SECRET, LOG_LEVEL: 'debug', ...env });
+  const instance = await startInstance(t, { ACCESS_FILE: accessFile(t, ['matrix.>']), AUTH_COOKIE: '__Host-session', JWT_SECRET: SECRET, FAILED_LOGINS_LIMIT: 'off', LOG_LEVEL: 'debug', OPS_PORT: '0', ...env });
   const http = new Http(t, instance.url);
   const headers = await credentials(http);
   const wrong: string[] = [];
@@ -135,18 +108,38 @@ async function play(t: Test, env: Readonly<Record<string, string>>): Promise<voi
       };
       const kinds = has ? CREDENTIALS : WITHOUT_ENDPOINT;
       const [denied, allowed] = [kinds.filter((kind) => expected(kind) >= 400), kinds.filter((kind) => expected(kind) < 400)];
-      const before = await snapshot(http);
-      for (const kind of denied) await ask(kind);
-      if (await snapshot(http) !== before) wrong.push(`${method} ${row.path}: something changed, though nobody was allowed to`);
+      const before = await accessState(http);
+      await Promise.all(denied.map(ask));
+      if (await accessState(http) !== before) wrong.push(`${method} ${row.path}: something changed, though nobody was allowed to`);
       refused += denied.length;
       for (const kind of allowed) await ask(kind);
     }
   }
+  await playOperations(t, new Http(t, operationsUrl(instance)), http, headers);
   t.same(wrong, []);
   t.ok(refused > 250, `${refused} were refused`);
-  const secrets = Object.values(headers).flatMap(({ authorization }) => authorization === undefined ? [] : [authorization.slice(-40)]);
+  const secrets = Object.values(headers).flatMap(({ authorization, cookie }) => [authorization, cookie].flatMap((text) => text === undefined ? [] : [text.slice(-40)]));
   t.same(secrets.filter((secret) => secret.length > 20 && instance.output.includes(secret)), [], 'no secret is in its output');
   t.match(await challenge(http), { status: 401, headers: { 'www-authenticate': 'Bearer realm="tidings"' } });
+}
+
+/** The other listener: the same for everybody, whatever their credential. */
+async function playOperations(t: Test, operations: Http, http: Http, headers: Readonly<Record<CredentialKind, Record<string, string>>>): Promise<void> {
+  const wrong: string[] = [];
+  const rows = matrix(await facts(http));
+  const before = await accessState(http);
+  for (const [name, endpoint] of Object.entries<Endpoint>(ENDPOINTS)) {
+    const { path, body, type } = rows[name as keyof typeof ENDPOINTS];
+    for (const method of METHODS) {
+      const expected = !isForOperators(endpoint) ? 404 : endpoint.methods.some((one) => one === method) ? 200 : 405;
+      for (const kind of ['none', 'malformed', 'administrator'] as const) {
+        const { status } = await operations.send(method, path, { ...headers[kind], ...(type === undefined ? {} : { 'content-type': type }) }, method.startsWith('P') ? body : undefined);
+        if (status !== expected) wrong.push(`${method} ${path} for operations with ${kind}: ${status} and not ${expected}`);
+      }
+    }
+  }
+  if (await accessState(http) !== before) wrong.push('something changed through the listener for operations');
+  t.same(wrong, []);
 }
 
 function challenge(http: Http): Promise<Answer> {

@@ -174,8 +174,9 @@ for (const { edge, fastPath } of EDGES) {
       for (let turn = 0; turn < 20; turn++) await nextTurn();
       connection.destroy();
     }
-    await turns('the service has seen it', () => served.sockets.every(({ destroyed, readableEnded }) => destroyed || readableEnded));
+    for (let turn = 0; turn < 20; turn++) await nextTurn();
     admit();
+    await turns('the service has seen it', () => served.sockets.every(({ destroyed, readableEnded }) => destroyed || readableEnded));
     for (let turn = 0; turn < 20; turn++) await nextTurn();
     t.same(asked.filter((what) => what !== 'start'), []);
   });

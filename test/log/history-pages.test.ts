@@ -1,6 +1,7 @@
 import { t } from 'tap';
 import type { StartRequest } from '../../src/log/start-position.ts';
 import { FULL_GRANT, type Grant } from '../../src/model/grant.ts';
+import type { Position } from '../../src/model/position.ts';
 import { Filter } from '../../src/model/topic.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
@@ -77,6 +78,10 @@ t.test('what the grant leaves out is not read: a page is refused, and a message 
   t.equal(audience.size, 0, 'nobody waits');
   const at = (seq: number) => store.log().lineage.at(seq);
   t.equal((await log.history.message(narrow, at(1)))?.topic, 'a');
+  const [before, other]: [number, Position] = [store.reads.length, { epoch: 'anotherepoch', seq: 1 }];
   t.equal(await log.history.message(narrow, at(2)), undefined);
+  t.equal(await log.history.message(narrow, { ...at(2), seq: 9 }), undefined);
+  t.equal(await log.history.message(narrow, other), undefined);
+  t.same(store.reads.slice(before).map(({ withoutData }) => withoutData), [true, true, true], 'no data are read, so the time that it takes tells nothing of them');
   t.equal((await log.history.message(FULL_GRANT, at(2)))?.topic, 'b');
 });

@@ -58,10 +58,11 @@ export class Exchange {
   }
 
   send(from: Place, messages: readonly Message[], keys: EnvelopeKeys): void {
-    const payload = encode(SENDER, carriedOf(messages, keys));
     const isForged = this.#world.chance('forger').next() < this.quality.forged;
-    for (const member of this.#members) {
-      if (member.place === from || member.place.isGone) continue;
+    const others = this.#members.filter(({ place }) => place !== from && !place.isGone);
+    if (others.length === 0) return;
+    const payload = encode(SENDER, carriedOf(messages, keys));
+    for (const member of others) {
       if (isForged) this.#forge(member, messages);
       this.#carry(member, payload);
     }

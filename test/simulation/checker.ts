@@ -54,6 +54,11 @@ interface Known extends Place {
   readonly isFleeting: boolean;
 }
 
+interface Wanted {
+  readonly topics: ReadonlySet<string>;
+  readonly wanted: readonly Known[];
+}
+
 /** Says what was wrong with a run, from what publishers and clients wrote down. Empty when nothing was. */
 export function check(run: Run): Fault[] {
   return new Checker(run).check();
@@ -66,6 +71,7 @@ class Checker {
   /** All messages that are known to have been in the log at some time: answered, found in it at the end, or handed to anybody. By id, and by number. */
   readonly #known = new Map<string, Known>();
   #inOrder: readonly Known[] = [];
+  readonly #wanted = new Map<string, Wanted>();
 
   constructor(run: Run) {
     this.#run = run;
@@ -158,6 +164,18 @@ class Checker {
     });
   }
 
+  /** The topics that fit, and the messages of these. Many clients want the same. */
+  #wantedBy(wants: readonly string[]): Wanted {
+    const key = wants.join(' ');
+    let known = this.#wanted.get(key);
+    if (known === undefined) {
+      const topics = new Set([...new Set(this.#inOrder.map(({ topic }) => topic))].filter((topic) => wants.some((pattern) => fits(pattern, topic))));
+      known = { topics, wanted: this.#inOrder.filter(({ topic }) => topics.has(topic)) };
+      this.#wanted.set(key, known);
+    }
+    return known;
+  }
+
   #checkClient({ name, wants, entries }: ClientRecord): void {
     /** Everything up to here was handed over, or is excused. */
     let at: Place | undefined;
@@ -166,8 +184,7 @@ class Checker {
     const seen = new Set<string>();
     /** The epochs of the ids that it was handed on the connection that it has: its instance knows where they came from. */
     let handed = new Set<string>();
-    const topics = new Set([...new Set(this.#inOrder.map(({ topic }) => topic))].filter((topic) => wants.some((pattern) => fits(pattern, topic))));
-    const wanted = this.#inOrder.filter(({ topic }) => topics.has(topic));
+    const { topics, wanted } = this.#wantedBy(wants);
     /** What lies after `at`, up to `to`, and was not handed over. */
     const missing = (to: Place): readonly Known[] => between(wanted, at!.seq, to.seq).filter((message) => !message.isFleeting
       && message.epoch <= to.epoch && this.#isHeld(message, to.epoch));

@@ -110,6 +110,40 @@ export const FOUND: readonly (readonly [what: string, schedule: Schedule])[] = [
       { wait: 1500, name: 'vvpt6q', do: 'publish', topic: 'a.x', messages: 1, times: 1, padding: 0, kind: 'plain' },
     ],
   }],
+  ['the first messages are stored while the clock is days behind, and an instance that looked at the empty log before that believes the clock at once when it is right: a key is forgotten', {
+    chance: 1136647604, instances: 3, tailBytes: 1_000_000, writeMs: 0, bus: 'good', commands: [
+      { wait: 400, name: 'tdnoul', do: 'bus', trouble: 'late', instance: 0, milliseconds: 4000 },
+      { wait: 0, name: 'o4q758', do: 'store', trouble: 'stalled', instance: undefined, milliseconds: 1500 },
+      { wait: 100, name: 'ovbgjq', do: 'publish', topic: 'b', messages: 5, times: 3, padding: 0, kind: 'key' },
+      { wait: 100, name: 'chv64u', do: 'freeze', instance: 0, milliseconds: 1500 },
+      { wait: 100, name: 'bbfy6e', do: 'cut all' },
+      { wait: 0, name: 'o0678o', do: 'publish', topic: 'a.y', messages: 1, times: 3, padding: 0, kind: 'poison' },
+      { wait: 400, name: 'u32mpr', do: 'publish', topic: 'a.x', messages: 1, times: 1, padding: 0, kind: 'plain' },
+      { wait: 0, name: 't5xu6', do: 'clock', hours: -50 },
+      { wait: 0, name: 'k883ec', do: 'store', trouble: 'breaking', instance: 2, milliseconds: 4000 },
+      { wait: 400, name: '4xd3f0', do: 'publish', topic: 'a.y', messages: 1, times: 1, padding: 0, kind: 'plain' },
+      { wait: 30, name: 'esk6by', do: 'publish', topic: 'a', messages: 1, times: 1, padding: 0, kind: 'plain' },
+      { wait: 400, name: '8ppzkz', do: 'publish', topic: 'b', messages: 1, times: 1, padding: 0, kind: 'plain' },
+      { wait: 0, name: 'ttdlx', do: 'publish', topic: 'a.y', messages: 1, times: 3, padding: 300, kind: 'plain' },
+      { wait: 1500, name: 'wok5tn', do: 'cut', client: 6, isHalfOpen: false },
+      { wait: 0, name: 'ryw5ui', do: 'publish', topic: 'a.x', messages: 1, times: 3, padding: 0, kind: 'key' },
+      { wait: 0, name: 'prenp2', do: 'store', trouble: 'stalled', instance: 1, milliseconds: 1500 },
+      { wait: 400, name: 'ndxty9', do: 'publish', topic: 'b', messages: 1, times: 1, padding: 0, kind: 'plain' },
+    ],
+  }],
+  ['the clock is far ahead while the log is empty, and again after a message was stored by the right one: an instance that looked at the empty log believes it, and the message is deleted', {
+    chance: 1814708732, instances: 1, tailBytes: 1_000_000, writeMs: 0, bus: 'good', commands: [
+      { wait: 0, name: '2v5ok9', do: 'clock', hours: 20000 },
+      { wait: 1500, name: 'rmgux8', do: 'bus', trouble: 'late', instance: 0, milliseconds: 500 },
+      { wait: 1500, name: 'm97pye', do: 'freeze', instance: 1, milliseconds: 500 },
+      { wait: 100, name: '2ttuxd', do: 'clock', hours: 0 },
+      { wait: 400, name: 'dd59ft', do: 'cut', client: 4, isHalfOpen: false },
+      { wait: 0, name: '7pch2u', do: 'publish', topic: 'a.y', messages: 1, times: 1, padding: 0, kind: 'plain' },
+      { wait: 100, name: 'r3pcm4', do: 'cut', client: 4, isHalfOpen: false },
+      { wait: 0, name: 'a2impw', do: 'clock', hours: 20000 },
+      { wait: 1500, name: 'q0h2xi', do: 'restore', lost: 20 },
+    ],
+  }],
 ];
 
 /** The shortest schedules in which the simulation itself was wrong: what it does to the service, or what it makes of that. */

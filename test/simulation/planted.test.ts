@@ -94,8 +94,8 @@ const MISTAKES: readonly Mistake[] = [
   {
     name: 'the first clock that an instance sees is believed',
     file: 'store/believed-clock.ts',
-    right: 'const known = Math.max(kept ?? oldest ?? machine, latest);',
-    wrong: 'const known = latest === -Infinity ? machine : latest;',
+    right: 'const known = Math.max(kept ?? oldest ?? machine, counted !== undefined && continues(counted, kept) ? counted.latest : -Infinity);',
+    wrong: 'const known = counted?.latest ?? machine;',
     invariants: ['acknowledged and absent', 'stored twice', 'needless gap'],
   },
 ];
@@ -136,6 +136,22 @@ const RARE_MISTAKES: readonly (Mistake & { readonly shownBy: string })[] = [
     wrong: 'const { reason } = first;',
     invariants: ['needless gap'],
     shownBy: 'retention overtakes a page that was told of a fork, and its gap to the oldest message is called a fork',
+  },
+  {
+    name: 'an instance counts on from a clock that it saw while the log was empty, and a message is deleted',
+    file: 'store/believed-clock.ts',
+    right: 'return kept !== null && from >= kept && from - kept < CLOCK_KEPT_MS;',
+    wrong: 'return kept === null || (from >= kept && from - kept < CLOCK_KEPT_MS);',
+    invariants: ['acknowledged and absent'],
+    shownBy: 'the clock is far ahead while the log is empty, and again after a message was stored by the right one: an instance that looked at the empty log believes it, and the message is deleted',
+  },
+  {
+    name: 'an instance counts on from a clock that it saw while the log was empty, and a key is forgotten',
+    file: 'store/believed-clock.ts',
+    right: 'return kept !== null && from >= kept && from - kept < CLOCK_KEPT_MS;',
+    wrong: 'return kept === null || (from >= kept && from - kept < CLOCK_KEPT_MS);',
+    invariants: ['stored twice'],
+    shownBy: 'the first messages are stored while the clock is days behind, and an instance that looked at the empty log before that believes the clock at once when it is right: a key is forgotten',
   },
 ];
 

@@ -27,14 +27,16 @@ class Simulation {
   readonly world: World;
   readonly #schedule: Schedule;
   readonly #make: Make;
-  readonly #log = new MemoryStore();
+  /** On its way an answer takes its time already. */
+  readonly #log = new MemoryStore({ turn: () => Promise.resolve() });
   readonly #troubles: Troubles;
   readonly #exchange: Exchange;
   /** By number; what was killed stays in its place until the next one has begun. */
   readonly #instances: Instance[] = [];
   readonly #draining = new Set<Instance>();
   readonly #clients: (Streamer | Poller)[] = [];
-  readonly #publications: Publishing[] = [];
+  /** By name. */
+  readonly #publications = new Map<string, Publishing>();
   readonly #deeds: Deeds;
 
   constructor(schedule: Schedule) {
@@ -61,7 +63,7 @@ class Simulation {
     for (const topic of ALL_TOPICS) this.#publish(`last ${topic}`.replace(/[ .]/g, '-'), { topic, messages: 1, hasKey: true, isFleeting: false, isPoison: false, padding: 0 });
     await this.world.run(this.world.now + SETTLE_MS);
     return {
-      publications: this.#publications.map(({ record }) => record),
+      publications: [...this.#publications.values()].map(({ record }) => record),
       clients: this.#clients.map(({ record }) => record),
       history: await this.#readAll(),
       deeds: this.#deeds,
@@ -83,9 +85,9 @@ class Simulation {
 
   #publish(name: string, options: PublicationOptions): void {
     // Two that were drawn the same name would be one.
-    if (this.#publications.some(({ record }) => record.name === name)) return;
+    if (this.#publications.has(name)) return;
     const publishing = new Publishing(name, { world: this.world, balance: this.#balance, ...options });
-    this.#publications.push(publishing);
+    this.#publications.set(name, publishing);
     publishing.begin();
   }
 
@@ -187,7 +189,7 @@ class Simulation {
   #beginning(from: From): Beginning {
     if (typeof from === 'string') return { kind: from };
     if ('last' in from) return { kind: 'last', count: from.last };
-    const ids = this.#publications.flatMap(({ record }) => record.answers.flatMap((answer) => answer.ids));
+    const ids = [...this.#publications.values()].flatMap(({ record }) => record.answers.flatMap((answer) => answer.ids));
     const id = ids.at(-1 - from.ago);
     return id === undefined ? { kind: 'start' } : { kind: 'after', id };
   }

@@ -1,4 +1,5 @@
 import { Random } from '../support/fleet-random.ts';
+import { Turns } from './turns.ts';
 
 /** Something that can be busy, stand still, or be gone: what is to happen in it waits, or never happens. */
 export interface Place {
@@ -28,6 +29,7 @@ export class World {
   readonly #seed: number;
   readonly #sequences = new Map<string, Random>();
   readonly #heap = new Heap();
+  readonly #turns = new Turns();
   /** Whatever was to happen in places that stood still when it was due. */
   #held: Happening[] = [];
   #count = 0;
@@ -100,7 +102,7 @@ export class World {
     } catch (error) {
       this.crashes.push(error);
     }
-    await new Promise((done) => setImmediate(done));
+    await this.#turns.next();
     happening.place?.settle();
   }
 }

@@ -2,8 +2,8 @@ import type { ENDPOINTS } from '../../src/http/endpoints.ts';
 
 /** The access matrix: what each endpoint is asked, and what each kind of credential gets. A new endpoint without a row is an error of types. */
 
-/** `narrow` has other topics; `right` those that are asked for; `administrator` administers, and has no topics. */
-export const CREDENTIALS = ['none', 'malformed', 'unknown', 'wrong-secret', 'expired', 'revoked', 'bad-token', 'expired-token', 'revoked-token', 'narrow', 'narrow-token', 'right', 'right-token', 'administrator', 'administrator-token'] as const;
+/** `narrow` has other topics; `right` those that are asked for; `operator` may read metrics alone; `administrator` administers, and has no topics. Sessions are cookies of pages of this host, with the topics of `right`. */
+export const CREDENTIALS = ['none', 'malformed', 'unknown', 'wrong-secret', 'expired', 'revoked', 'bad-token', 'expired-token', 'revoked-token', 'narrow', 'narrow-token', 'right', 'right-token', 'operator', 'operator-token', 'administrator', 'administrator-token', 'session', 'ended-session', 'revoked-session'] as const;
 export type CredentialKind = (typeof CREDENTIALS)[number];
 
 export interface Expected {
@@ -11,8 +11,12 @@ export interface Expected {
   readonly narrow: number;
   readonly right: number;
   readonly administrator: number;
+  /** As `narrow` if absent. */
+  readonly operator?: number;
   /** Credentials that are not good; 401 if absent. */
   readonly bad?: number;
+  /** A session that is good, and one that was ended, or whose token was revoked; where cookies are not looked at, as for none. */
+  readonly session?: readonly [good: number, ended: number];
 }
 
 export interface MatrixRow {
@@ -29,35 +33,43 @@ export interface Facts {
 }
 
 const MESSAGES = { none: 401, narrow: 403, administrator: 403 } as const;
-const OPERATIONS = { none: 401, narrow: 403, right: 403, administrator: 200 } as const;
+/** Of who reads. */
+const READING = { ...MESSAGES, right: 200, session: [200, 401] } as const;
+const PUBLISHING = { ...MESSAGES, right: 201, session: [201, 401] } as const;
+const OPERATIONS = { none: 401, narrow: 403, right: 403, operator: 200, administrator: 200 } as const;
+const ADMINISTRATION = { ...OPERATIONS, operator: 403 } as const;
 
 export function matrix({ message, key }: Facts): Readonly<Record<keyof typeof ENDPOINTS, MatrixRow>> {
   return {
-    publish: { path: '/topics/matrix.a', body: 'x', expected: { ...MESSAGES, right: 201 } },
-    publishBatch: { path: '/messages', body: '[{"topic":"matrix.a","data":1}]', type: 'application/json', expected: { ...MESSAGES, right: 201 } },
-    streamTopic: { path: '/topics/matrix.%3E/events', expected: { ...MESSAGES, right: 200 } },
-    streamTopics: { path: '/events?topic=matrix.a&topic=matrix.b.*', expected: { ...MESSAGES, right: 200 } },
+    publish: { path: '/topics/matrix.a', body: 'x', expected: PUBLISHING },
+    publishBatch: { path: '/messages', body: '[{"topic":"matrix.a","data":1}]', type: 'application/json', expected: PUBLISHING },
+    streamTopic: { path: '/topics/matrix.%3E/events', expected: READING },
+    streamTopics: { path: '/events?topic=matrix.a&topic=matrix.b.*', expected: READING },
     // The stream of the path is not there.
-    renewStream: { path: '/streams/x/credential', body: `{"secret":"${'x'.repeat(22)}"}`, expected: { none: 401, narrow: 404, right: 404, administrator: 404 } },
-    topicHistory: { path: '/topics/matrix.*/messages', expected: { ...MESSAGES, right: 200 } },
-    history: { path: '/messages?topic=matrix.a', expected: { ...MESSAGES, right: 200 } },
+    renewStream: { path: '/streams/x/credential', body: `{"secret":"${'x'.repeat(22)}"}`, expected: { none: 401, narrow: 404, right: 404, administrator: 404, session: [404, 401] } },
+    topicHistory: { path: '/topics/matrix.*/messages', expected: READING },
+    history: { path: '/messages?topic=matrix.a', expected: READING },
     // Whether there is a message is told only to those who may read it.
-    message: { path: `/messages/${message}`, expected: { none: 401, narrow: 404, right: 200, administrator: 404 } },
+    message: { path: `/messages/${message}`, expected: { none: 401, narrow: 404, right: 200, administrator: 404, session: [200, 401] } },
     healthz: { path: '/healthz', expected: { none: 200, narrow: 200, right: 200, administrator: 200, bad: 200 } },
     readyz: { path: '/readyz', expected: { none: 200, narrow: 200, right: 200, administrator: 200, bad: 200 } },
     metrics: { path: '/metrics', expected: OPERATIONS },
     openapi: { path: '/openapi.json', expected: OPERATIONS },
-    listKeys: { path: '/keys', expected: OPERATIONS },
-    createKey: { path: '/keys', body: '{"name":"made by the matrix","publish":["a"]}', expected: { ...OPERATIONS, administrator: 201 } },
-    key: { path: `/keys/${key}`, expected: OPERATIONS },
-    rotateKey: { path: `/keys/${key}/rotate`, body: '{}', expected: { ...OPERATIONS, administrator: 201 } },
-    revokeKey: { path: `/keys/${key}`, expected: OPERATIONS },
-    listRevocations: { path: '/revocations', expected: OPERATIONS },
-    revoke: { path: '/revocations', body: '{"jti":"of the matrix"}', expected: { ...OPERATIONS, administrator: 201 } },
+    listKeys: { path: '/keys', expected: ADMINISTRATION },
+    createKey: { path: '/keys', body: '{"name":"made by the matrix","publish":["a"]}', expected: { ...ADMINISTRATION, administrator: 201 } },
+    key: { path: `/keys/${key}`, expected: ADMINISTRATION },
+    rotateKey: { path: `/keys/${key}/rotate`, body: '{}', expected: { ...ADMINISTRATION, administrator: 201 } },
+    revokeKey: { path: `/keys/${key}`, expected: ADMINISTRATION },
+    listRevocations: { path: '/revocations', expected: ADMINISTRATION },
+    revoke: { path: '/revocations', body: '{"jti":"of the matrix"}', expected: { ...ADMINISTRATION, administrator: 201 } },
+    createSession: { path: '/session', expected: { none: 401, narrow: 201, right: 201, administrator: 201 } },
+    session: { path: '/session', expected: { none: 401, narrow: 200, right: 200, administrator: 200, session: [200, 401] } },
+    // Whoever has none has none any more.
+    endSession: { path: '/session', expected: { none: 204, narrow: 204, right: 204, administrator: 204, bad: 204 } },
   };
 }
 
-export function expectedOf(kind: CredentialKind, { none, narrow, right, administrator, bad = 401 }: Expected): number {
-  const good: Readonly<Partial<Record<CredentialKind, number>>> = { none, narrow, 'narrow-token': narrow, right, 'right-token': right, administrator, 'administrator-token': administrator };
+export function expectedOf(kind: CredentialKind, { none, narrow, right, administrator, operator = narrow, bad = 401, session: [session, ended] = [none, none] }: Expected): number {
+  const good: Readonly<Partial<Record<CredentialKind, number>>> = { none, narrow, 'narrow-token': narrow, right, 'right-token': right, operator, 'operator-token': operator, administrator, 'administrator-token': administrator, session, 'ended-session': ended, 'revoked-session': ended };
   return good[kind] ?? bad;
 }

@@ -74,6 +74,11 @@ export class Load {
     this.#running.catch(() => undefined);
   }
 
+  /** Gives publishers and streams a credential: all requests from now on have it. */
+  identify(headers: Readonly<Record<string, string>>): void {
+    for (const client of [this.publishers, ...this.streams]) client.headers = headers;
+  }
+
   /** Resolves when so many more messages than now have got their 201. */
   async more(count: number): Promise<void> {
     const reached = this.publishers.reached(this.publishers.acknowledged + count);

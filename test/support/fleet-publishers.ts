@@ -50,6 +50,8 @@ export class Publishers {
   readonly #patience: Patience;
   readonly #watchers = new Set<() => void>();
   #held: PromiseWithResolvers<void> | undefined;
+  /** Sent with every request from now on, but for those of `publishOnce`. */
+  headers: Readonly<Record<string, string>> = {};
   /** Messages that got their 201. */
   acknowledged = 0;
   /** Requests that got no answer, or a 503. */
@@ -148,7 +150,7 @@ export class Publishers {
       await this.#held?.promise;
       const http = this.#instances[(start + attempt) % this.#instances.length]!;
       const sentAt = performance.now();
-      const answer = await http.send('POST', path, { ...headers, 'idempotency-key': key }, body).catch(() => undefined);
+      const answer = await http.send('POST', path, { ...this.headers, ...headers, 'idempotency-key': key }, body).catch(() => undefined);
       if (answer?.status === 201) {
         this.answered(notes, answer, sentAt);
         if (more-- === 0) return;

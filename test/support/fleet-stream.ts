@@ -53,6 +53,8 @@ export class RoamingStream {
   /** Why it will never come back; undefined while it would. */
   gaveUp: string | undefined;
   messages = 0;
+  /** Sent with every connection from now on. */
+  headers: Readonly<Record<string, string>> = {};
 
   constructor(t: Scope, options: RoamingOptions, first = 0) {
     this.#options = options;
@@ -115,7 +117,7 @@ export class RoamingStream {
 
   #connect(attempt: number): void {
     const url = this.#options.urls[attempt % this.#options.urls.length]! + this.#path;
-    const headers = { accept: 'text/event-stream', ...(this.#lastEventId === '' ? {} : { 'last-event-id': this.#lastEventId }) };
+    const headers = { ...this.headers, accept: 'text/event-stream', ...(this.#lastEventId === '' ? {} : { 'last-event-id': this.#lastEventId }) };
     const again = (): void => {
       if (this.#stopped || this.gaveUp !== undefined) return;
       this.#timer = setTimeout(() => this.#connect(attempt + 1), this.#retry);

@@ -17,13 +17,13 @@ export interface BatchEntry {
 
 /** Requests to one instance over kept connections, which are closed when the test is over. */
 export class Http {
-  readonly #url: string;
+  readonly url: string;
   readonly #agent: Agent;
   readonly #timeout: number | undefined;
 
   /** @param timeout After so many milliseconds of silence a request counts as failed; without it, it waits. */
   constructor(t: Scope, url: string, connections = 16, timeout?: number) {
-    this.#url = url;
+    this.url = url;
     this.#timeout = timeout;
     this.#agent = new Agent({ keepAlive: true, maxSockets: connections });
     t.teardown(() => this.#agent.destroy());
@@ -32,7 +32,7 @@ export class Http {
   /** Rejects when the connection fails; resolves with whatever was answered. */
   send(method: string, path: string, headers: OutgoingHttpHeaders = {}, body: string | Buffer = ''): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const outgoing = request(this.#url + path, { method, headers, agent: this.#agent }, (response) => {
+      const outgoing = request(this.url + path, { method, headers, agent: this.#agent }, (response) => {
         const parts: Buffer[] = [];
         response.on('data', (part: Buffer) => void parts.push(part));
         response.on('error', reject);

@@ -37,7 +37,7 @@ export class Instance {
   /** Its working directory; without DATABASE_URL its database is there, unless the tests run on PostgreSQL. */
   readonly folder: string;
   readonly #scope: Scope;
-  readonly #env: Readonly<Record<string, string>>;
+  #env: Readonly<Record<string, string>>;
   readonly #ready: ((instance: Instance) => boolean | Promise<boolean>) | undefined;
   readonly #by: readonly string[];
   #entry: string | undefined;
@@ -86,9 +86,10 @@ export class Instance {
     await this.started(ready);
   }
 
-  /** Ends it in order, and starts another version of the program in its place, which is restarted from then on. Without an entry point, this one. */
-  async replace(entry?: string): Promise<void> {
+  /** Ends it in order, and starts another version of the program in its place, which is restarted from then on. Without an entry point, this one. @param env Settings that change. */
+  async replace(entry?: string, env: Readonly<Record<string, string>> = {}): Promise<void> {
     this.#entry = entry;
+    this.#env = { ...this.#env, ...env };
     await this.restart('SIGTERM');
   }
 
@@ -134,6 +135,13 @@ export async function startInstance(t: Scope, env: Readonly<Record<string, strin
       if (attempt === PORT_ATTEMPTS || !instance.output.includes('EADDRINUSE')) throw error;
     }
   }
+}
+
+/** Where an instance with `OPS_PORT: '0'` answers operations. */
+export function operationsUrl({ output }: Instance): string {
+  const url = /operations are answered at (http:[^\s"]+)/.exec(output)?.[1];
+  if (url === undefined) throw new Error('The instance does not say where it answers operations.');
+  return url;
 }
 
 /** The status of an answer to GET, over a connection of its own; undefined when there is none. */

@@ -1,6 +1,7 @@
+import { setImmediate } from 'node:timers/promises';
 import { epochName, Lineage, type Epoch, type LogState } from '../../src/model/epochs.ts';
 import { Message, numbered, type Draft } from '../../src/model/message.ts';
-import { believe, isWorthKeeping, type KnownTimes } from '../../src/store/believed-clock.ts';
+import { believe, isRefuted, isWorthKeeping, type KnownTimes } from '../../src/store/believed-clock.ts';
 import { StoreError, type Appended, type AppendRequest, type BackQuery, type FoundBack, type Outcome, type Page, type ReadQuery, type Sought, type Store, type StoreErrorKind, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
 import { MemoryKeys } from './memory-keys.ts';
 
@@ -29,6 +30,12 @@ export class MemoryStore implements Store {
   #oldest = 1;
   #trimmedTime = 0;
   #keptClock: number | null = null;
+  readonly #turn: () => Promise<unknown>;
+
+  /** @param turn How long an answer is on its way. */
+  constructor({ turn = setImmediate }: { turn?: () => Promise<unknown> } = {}) {
+    this.#turn = turn;
+  }
 
   open(): Promise<LogState> {
     return this.#reply(() => {
@@ -84,6 +91,7 @@ export class MemoryStore implements Store {
     const time = this.#time;
     const outcome = { kind: 'stored', epoch: this.#epochs.at(-1)!.epoch, first: this.head + 1, time } as const;
     for (const draft of drafts) this.commit(draft, time);
+    if (isRefuted(this.#keptClock, time)) this.#keptClock = time;
     if (key !== undefined) this.#keys.set(name, { fingerprint, outcome, expires: time + key.window });
     return outcome;
   }
@@ -112,8 +120,8 @@ export class MemoryStore implements Store {
     await this.restore(first - 1);
   }
 
-  read({ after, filter, limit, maxBytes }: ReadQuery): Promise<Page> {
-    this.reads.push({ after, filter, limit, maxBytes });
+  read({ after, filter, limit, maxBytes, withoutData = false }: ReadQuery): Promise<Page> {
+    this.reads.push({ after, filter, limit, maxBytes, withoutData });
     return this.#reply(() => {
       const messages: Message[] = [];
       let bytes = 0;
@@ -123,7 +131,8 @@ export class MemoryStore implements Store {
         if (messages.length >= limit || bytes >= maxBytes) return { messages, scanned, log: this.log(), examined: messages.length };
         scanned = message.seq;
         if (filter !== undefined && !filter.matches(message.topic)) continue;
-        messages.push(new Message(message.epoch, message.seq, message.time, message.expires, message));
+        const { topic, event, json, data } = message;
+        messages.push(new Message(message.epoch, message.seq, message.time, message.expires, { topic, event, json, data: withoutData ? new Uint8Array() : data }));
         bytes += message.data.length;
       }
       return { messages, scanned: Math.min(scanned, Math.max(this.head, 0)), log: this.log(), examined: messages.length };
@@ -154,10 +163,10 @@ export class MemoryStore implements Store {
     });
   }
 
-  trim({ maxAge, maxBytes, rows, latest }: TrimPolicy): Promise<Trimmed> {
+  trim({ maxAge, maxBytes, rows, counted }: TrimPolicy): Promise<Trimmed> {
     return this.#reply(() => {
       const known = this.#knownTimes;
-      const believed = believe({ ...known, latest });
+      const believed = believe({ ...known, counted });
       if (isWorthKeeping(believed, known)) this.#keptClock = believed;
       const bytes = (): number => this.messages.reduce((sum, { data }) => sum + data.length, 0);
       const isDue = (): boolean => {
@@ -183,7 +192,7 @@ export class MemoryStore implements Store {
     if (this.failure !== undefined) throw new StoreError(this.failure, this.failure);
     // The snapshot is taken now, the answer arrives later, as with any database.
     const value = answer();
-    await new Promise((done) => setImmediate(done));
+    await this.#turn();
     return value;
   }
 }

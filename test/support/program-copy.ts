@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UNDERSTOOD_LEVEL } from '../../src/store/level.ts';
@@ -18,6 +19,25 @@ export function copyProgram(scope: Scope): string {
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
   return folder;
 }
+
+/** The program as it was before a file of it was added, with the packages of today; undefined where the folder has no such history, as one that was downloaded. */
+export function versionBefore(scope: Scope, file: string): string | undefined {
+  const git = (...args: readonly string[]): Buffer => execFileSync('git', args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'ignore'], maxBuffer: ARCHIVE_MAX_BYTES });
+  let archive: Buffer;
+  try {
+    const added = git('log', '--diff-filter=A', '--format=%H', '--', file).toString().trim().split('\n').at(-1)!;
+    archive = git('archive', '--format=tar', `${added}^`, 'src', 'migrations', 'package.json');
+  } catch {
+    return undefined;
+  }
+  const folder = tempFolder(scope);
+  execFileSync('tar', ['-x', '-C', folder], { input: archive });
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+  return folder;
+}
+
+/** Of the sources of one version. */
+const ARCHIVE_MAX_BYTES = 64 * 1024 * 1024;
 
 /** Replaces a text of a file of src, which must be there. */
 export function replaceIn(folder: string, file: string, from: string, to: string): void {

@@ -3,6 +3,7 @@ import { EVERYBODY } from '../../src/access/identity.ts';
 import { readConfig } from '../../src/config/config.ts';
 import type { HistoryPage } from '../../src/delivery/long-polls.ts';
 import type { Service } from '../../src/http/service.ts';
+import { FREE_PLACE } from '../../src/limits/stream-places.ts';
 import type { Receipt } from '../../src/log/publisher.ts';
 import { Metrics } from '../../src/runtime/metrics.ts';
 
@@ -25,6 +26,8 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     draining: false,
     access: { ignoresCredentials: () => false, identify: () => EVERYBODY },
     leases: { mayHold: () => true, hold: () => undefined, release: never },
+    limits: { publish: () => undefined, topics: () => undefined, idempotencyKey: () => undefined, idempotencyKeyUnused: () => undefined, failedLogin: () => undefined, stream: () => Promise.resolve(FREE_PLACE) },
+    sessions: { make: never, end: never },
     keys: { create: never, rotate: never, revoke: never, find: never, list: never },
     renewals: { add: never, handleOf: never, delete: never, renew: never },
     revocations: { revoke: never, list: never },

@@ -3,6 +3,7 @@ import { readConfig } from '../../src/config/config.ts';
 import { JwtVerifier } from '../../src/access/jwt.ts';
 import { TokenRefused } from '../../src/access/token-refused.ts';
 import type { Clock } from '../../src/runtime/clock.ts';
+import { Counters } from '../../src/runtime/counters.ts';
 import type { Logger } from '../../src/runtime/logger.ts';
 import { TestClock } from './clock.ts';
 import { quietLogger } from './logger.ts';
@@ -61,11 +62,12 @@ export interface VerifierParts {
   readonly clock?: Clock;
   readonly now?: () => number;
   readonly logger?: Logger;
+  readonly counters?: Counters;
 }
 
 /** A verifier with such settings, at the time of the tokens. */
-export function verifier(settings: Readonly<Record<string, string>>, { clock = new TestClock(), now = () => NOW, logger = quietLogger }: VerifierParts = {}): JwtVerifier {
-  return new JwtVerifier({ config: readConfig(settings, { dotenv: false }), clock, now, logger });
+export function verifier(settings: Readonly<Record<string, string>>, { clock = new TestClock(), now = () => NOW, logger = quietLogger, counters = new Counters() }: VerifierParts = {}): JwtVerifier {
+  return new JwtVerifier({ config: readConfig(settings, { dotenv: false }), clock, now, logger, counters });
 }
 
 /** Why a token is refused. Fails if it is accepted, or if anything else is thrown. */

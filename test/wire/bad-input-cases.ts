@@ -299,6 +299,8 @@ add('HTTP/1.1 without Host', raw('GET /healthz HTTP/1.1\r\n\r\n'), REQUEST, 'Hos
 
 // Bounds of the head.
 add('a path that is too long', post(`/topics/${'a'.repeat(33 * 1024)}`), LONG_URL);
+add('a path with a fragment', get('/topics/a/messages#x'), REQUEST);
+add('a query with a fragment', get('/events?topic=a#x'), REQUEST);
 add('a query that is too long', get(`/events?topic=a&x=${'a'.repeat(33 * 1024)}`), LONG_URL);
 add('headers that are too large', get('/healthz', { 'X-Large': 'a'.repeat(70 * 1024) }), LARGE_HEAD);
 add('too many headers', get('/healthz', Object.fromEntries(Array.from({ length: 3000 }, (_, index) => [`X-Header-Number-${index}`, 'x'.repeat(10)]))), LARGE_HEAD);

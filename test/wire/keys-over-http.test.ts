@@ -54,7 +54,7 @@ t.test('an administrator makes, lists, rotates and revokes keys', async (t) => {
   }
 
   const made = await ask('POST', '/keys', { name: 'ci', publish: ['a'], expiresInSeconds: 3600 });
-  t.match(made, { status: 201, headers: { location: `/keys/${made.body.id}`, 'cache-control': 'no-store' }, body: { name: 'ci', publish: ['a'], subscribe: [], admin: false, key: /^tdg_/ } });
+  t.match(made, { status: 201, headers: { location: `/keys/${made.body.id}`, 'cache-control': 'no-store' }, body: { name: 'ci', publish: ['a'], subscribe: [], admin: false, operate: false, key: /^tdg_/ } });
   t.equal(await publish(made.body.key), 201, 'at once');
   t.equal((await ask('GET', `/keys/${made.body.id}`)).body.key, undefined, 'it is shown once');
 

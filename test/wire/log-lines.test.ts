@@ -33,6 +33,9 @@ t.test('elsewhere than on a terminal each line is JSON, and one says where the m
     const second = new Child(t, process.execPath, [MAIN], { cwd: folder, env: { PATH: process.env['PATH'], PORT: String(instance.port), DATABASE_URL: `file:${file}` } });
     t.strictSame(await second.exited, { code: 1, signal: null });
     t.match(second.output.split('\n').filter((line) => line !== '' && !line.startsWith('{')), [new RegExp(`^PORT: ${instance.port} is in use; stop the other process or set PORT \\(.*EADDRINUSE`)]);
+    const third = new Child(t, process.execPath, [MAIN], { cwd: folder, env: { PATH: process.env['PATH'], PORT: '0', OPS_PORT: String(instance.port), DATABASE_URL: `file:${file}` } });
+    t.strictSame(await third.exited, { code: 1, signal: null });
+    t.match(third.output.split('\n').filter((line) => line !== '' && !line.startsWith('{')), [new RegExp(`^OPS_PORT: ${instance.port} is in use; stop the other process or set OPS_PORT \\(.*EADDRINUSE`)]);
   });
 });
 

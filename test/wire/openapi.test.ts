@@ -35,6 +35,7 @@ const ROUTES: Readonly<Record<string, readonly string[]>> = {
   '/topics/{topic}/events': ['get', 'head'], '/events': ['get', 'head'],
   '/topics/{topic}/messages': ['get', 'head'], '/messages/{id}': ['get', 'head'],
   '/keys': ['get', 'head', 'post'], '/keys/{id}': ['delete', 'get', 'head'], '/keys/{id}/rotate': ['post'], '/revocations': ['get', 'head', 'post'], '/streams/{id}/credential': ['post'],
+  '/session': ['delete', 'get', 'head', 'post'],
   '/healthz': ['get', 'head'], '/readyz': ['get', 'head'], '/metrics': ['get', 'head'],
 };
 

@@ -1,10 +1,13 @@
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
 import { openStream } from '../support/client.ts';
 import { Http } from '../support/http.ts';
-import { startInstance, type Instance } from '../support/instance.ts';
+import { operationsUrl, startInstance, type Instance } from '../support/instance.ts';
 import { freePort } from '../support/ports.ts';
+import { RawConnection, requestBytes } from '../support/raw.ts';
 import { tempFolder } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
@@ -100,7 +103,7 @@ await t.test('metrics are in the text format of Prometheus, all that are promise
     tidings_log_head: 'gauge', tidings_log_oldest: 'gauge', tidings_bus_up: 'gauge', tidings_bus_refused_total: 'counter', tidings_database_up: 'gauge',
     tidings_build_info: 'gauge', tidings_clock_ahead_seconds: 'gauge', tidings_newest_message_ahead_seconds: 'gauge', tidings_responses_total: 'counter', tidings_delivery_seconds: 'histogram', tidings_streams_max: 'gauge', tidings_tail_max_bytes: 'gauge',
     tidings_appends_waiting_max: 'gauge', tidings_log_max_bytes: 'gauge', tidings_log_max_age_seconds: 'gauge', process_open_fds: 'gauge', process_max_fds: 'gauge',
-    tidings_publishes_refused_total: 'counter', tidings_publishes_replayed_total: 'counter', tidings_gaps_total: 'counter',
+    tidings_publishes_refused_total: 'counter', tidings_requests_refused_total: 'counter', tidings_jwks_fetches_failed_total: 'counter', tidings_jwks_fetched_timestamp_seconds: 'gauge', tidings_publishes_replayed_total: 'counter', tidings_gaps_total: 'counter',
     nodejs_eventloop_lag_p99_seconds: 'gauge', nodejs_eventloop_lag_max_seconds: 'gauge', process_resident_memory_bytes: 'gauge', nodejs_heap_size_used_bytes: 'gauge',
   };
   for (const [name, type] of Object.entries(PROMISED)) t.equal(metrics.get(name)?.type, type, name);
@@ -118,6 +121,7 @@ await t.test('they count what happens', async (t) => {
   await http.batch(Array.from({ length: 7 }, (_, index) => ({ topic: 'count.b', data: index })));
   for (let round = 0; round < 2; round++) await http.post('count.c', 'x', { 'Idempotency-Key': 'k' });
   await http.post('count..', 'x');
+  await http.get('/nothing/here');
   await http.post('count.c', 'y', { 'Idempotency-Key': 'k' });
   for (let message = 0; message < 9; message++) await stream.next(({ event }) => event === undefined);
   await other.next(({ event }) => event === undefined);
@@ -127,9 +131,9 @@ await t.test('they count what happens', async (t) => {
   const grown = (name: string): number => (now.get(`tidings_${name}`) ?? NaN) - (before.get(`tidings_${name}`) ?? 0);
   t.match({
     published: grown('messages_published_total'), delivered: grown('messages_delivered_total'), replayed: grown('publishes_replayed_total'), opened: grown('streams_opened_total'),
-    open: grown('streams'), gaps: grown('gaps_total'), topic: grown('publishes_refused_total{code="invalid-topic"}'), reused: grown('publishes_refused_total{code="key-reused"}'),
+    open: grown('streams'), gaps: grown('gaps_total'), topic: grown('publishes_refused_total{code="invalid-topic"}'), reused: grown('publishes_refused_total{code="key-reused"}'), missing: grown('requests_refused_total{code="not-found"}'),
     head: grown('log_head'), tail: grown('tail_last'), inTail: grown('tail_messages'), committed: grown('commit_messages_sum'),
-  }, { published: 9, delivered: 10, replayed: 1, opened: 2, open: 2, gaps: 1, topic: 1, reused: 1, head: 9, tail: 9, inTail: 9, committed: 9 });
+  }, { published: 9, delivered: 10, replayed: 1, opened: 2, open: 2, gaps: 1, topic: 1, reused: 1, missing: 1, head: 9, tail: 9, inTail: 9, committed: 9 });
   t.ok(grown('delivered_bytes_total') >= stream.bytes + other.bytes, 'framing included');
   t.ok(grown('tail_bytes') > 0);
   t.ok(grown('commit_messages_count') >= 3 && grown('commit_messages_count') <= 9);
@@ -218,4 +222,28 @@ await t.test('an instance that is told to end is not ready, but answers until it
   t.equal((await stream.ended).clean, false);
   t.equal(stream.events.at(-1)!.event, '$busy');
   t.strictSame(await leaving.exited, { code: 0, signal: null });
+});
+
+await t.test('the listener for operations opens before the other one, and is there until the end', async (t) => {
+  const leaving = await startInstance(t, { OPS_PORT: '0', DRAIN_SECONDS: '60' });
+  t.ok(leaving.output.indexOf('operations are answered at') < leaving.output.indexOf('HTTP answers at'));
+  const operations = new Http(t, operationsUrl(leaving));
+  t.match(JSON.parse((await operations.get('/readyz')).body), { status: 'ready', detail: { database: 'up' } });
+  const late = await RawConnection.open(t, leaving);
+  late.send(requestBytes('POST', '/topics/a', { 'Content-Length': '4' }, 'la'));
+  leaving.kill('SIGTERM');
+  await leaving.says('draining');
+  await until('it takes no connection any more', async () => {
+    const socket = connect({ port: leaving.port, host: '127.0.0.1' });
+    const isTaken = await once(socket, 'connect').then(() => true, () => false);
+    socket.destroy();
+    return !isTaken;
+  });
+  const { status, body } = await operations.get('/readyz');
+  t.match([status, JSON.parse(body)], [503, { status: 'draining' }]);
+  t.equal(await operations.metric('draining'), 1);
+  late.send('te');
+  t.match(await late.answered(1, 'POST'), [{ status: 201 }]);
+  t.strictSame(await leaving.exited, { code: 0, signal: null });
+  await t.rejects(operations.get('/readyz'));
 });

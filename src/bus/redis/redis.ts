@@ -240,7 +240,8 @@ export class RedisBus implements Bus {
   }
 }
 
-function discoveryFor(location: RedisLocation): ServerDiscovery {
+/** Finds the server that a URL means, for messages. */
+export function discoveryFor(location: RedisLocation): ServerDiscovery {
   switch (location.kind) {
     case 'server': return fixedServer(location.server, location.access);
     case 'sentinel': return new SentinelDiscovery(location);

@@ -90,8 +90,8 @@ export class FastPathConnection implements SocketOwner {
   readonly #began = performance.now();
   /** A request is under way. What comes after it waits in the socket. */
   #busy = false;
-  /** Its head is being admitted: what comes may be its body. */
-  #isAdmitting = false;
+  /** What was decided of the request that comes next, once more: admission took a while, and its bytes waited in the socket. */
+  #decided: Admission | undefined;
   #part: Part | undefined;
   /** Until when its pieces are put together here. */
   #deadline = 0;
@@ -179,7 +179,7 @@ export class FastPathConnection implements SocketOwner {
 
   received(bytes: Buffer): void {
     // What follows the last request; its own rest is still taken.
-    if (this.#last && this.#part === undefined && !this.#isAdmitting) return;
+    if (this.#last && this.#part === undefined && this.#decided === undefined) return;
     if (this.#busy || this.#socket.writableNeedDrain) {
       this.#putBack(bytes);
       return;
@@ -213,24 +213,24 @@ export class FastPathConnection implements SocketOwner {
       this.#handOver({ bytes, length });
       return;
     }
-    this.#busy = true;
-    const admission = this.#connections.admit(head, this.#socket);
+    const admission = this.#decided ?? this.#connections.admit(head, this.#socket);
+    this.#decided = undefined;
     if (!(admission instanceof Promise)) {
       this.#serve(bytes, pieces, { head, bodyStart, length, handler, admission });
       return;
     }
-    this.#isAdmitting = true;
-    // After the client's end, the socket would not take back what follows the request.
-    if (bytes.length > length) this.#putBack(bytes.subarray(length));
-    const own = bytes.subarray(0, length);
+    this.#busy = true;
+    // After the client's end, the socket would take nothing back, and the request could not be handed over any more.
+    this.#putBack(bytes);
     void admission.then((awaited) => {
-      this.#isAdmitting = false;
-      this.#serve(own, pieces, { head, bodyStart, length, handler, admission: awaited });
+      this.#decided = awaited;
+      this.#busy = false;
+      this.#next();
     });
   }
 
   /**
-   * Leaves what comes after a request that is under way to the socket, and reads no more until the answer has left. While something is there, the socket does not
+   * Leaves what comes after a request that is under way, or that is being admitted, to the socket, and reads no more until that is over. While something is there, the socket does not
    * say that the client has closed its side: what was sent before that counts.
    */
   #putBack(bytes: Buffer): void {

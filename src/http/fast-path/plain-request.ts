@@ -76,7 +76,7 @@ export function readHead(bytes: Buffer): Read {
   const target = readTarget(url);
   if (target === undefined) return OTHER;
   const { path, query } = target;
-  const head: PlainHead = { method, url, httpVersion, headers, repeated, path, query, endpoint: endpointAt(method, path), keepsAlive, allowedMethods };
+  const head: PlainHead = { method, listener: 'main', url, httpVersion, headers, repeated, path, query, endpoint: endpointAt(method, path), keepsAlive, allowedMethods };
   return { kind: 'plain', head, bodyStart, length };
 }
 

@@ -19,7 +19,10 @@ export function fastPublish(service: Service, requestId: () => string): FastPath
       const { location, json, replayed } = await publishOne(service, admission, draft, key, requestId);
       response = { status: 201, headers: { 'content-type': PUBLISHED_TYPE, location, ...(replayed ? REPLAYED_HEADERS : {}), ...admission.headers }, body: json };
     } catch (error) {
-      response = problemResponse(problemOf(error, service.logger, requestId), admission.headers);
+      const problem = problemOf(error, service.logger, requestId);
+      // The publisher counts its own refusals.
+      if (problem.code === 'rate-limited') service.counters.refuse(problem.code);
+      response = problemResponse(problem, admission.headers);
     }
     service.counters.answer(response.status);
     connection.answer(response, !head.keepsAlive || service.draining);

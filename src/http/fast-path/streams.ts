@@ -20,7 +20,10 @@ export function fastStreams(service: Service, requestId: () => string): FastPath
   async function open({ head, admission, connection }: FastPathRequest, filter: Filter, options: StreamOptions, wanted: StartRequest): Promise<void> {
     const start = await resolveStart(service, admission, wanted, { filter, hasLeft: () => connection.isGone });
     const socket = connection.begin();
-    if (socket === undefined) return;
+    if (socket === undefined) {
+      start?.place.release();
+      return;
+    }
     const stream = new EventStream(socket, service);
     const beginning = { admission, head: streamHead({ ...EVENT_STREAM_HEADERS, ...admission.headers }, options, head.keepsAlive), filter, options, wanted, start };
     // A refused stream is closed a little later; until then the server must find its connection to close it.

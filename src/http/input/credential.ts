@@ -1,5 +1,6 @@
 import { parseCookie } from 'cookie';
 import type { IncomingHttpHeaders } from 'node:http';
+import { isSession } from '../../access/session-text.ts';
 import { Problem } from '../../model/problem.ts';
 import type { Query } from './query-string.ts';
 
@@ -15,7 +16,7 @@ const BASIC = /^basic +([A-Za-z0-9+/]+=*)$/i;
 /** The parameter of a URL that may hold a credential (RFC 6750, section 2.3). */
 const PARAMETER = 'access_token';
 
-/** A key or token, and where it was. */
+/** A key, token or session, and where it was. */
 export interface Credential {
   readonly text: string;
   readonly source: 'header' | 'query' | 'cookie';
@@ -35,7 +36,7 @@ export interface CredentialParts {
 }
 
 /**
- * The key or token of a request: in the header `Authorization`, in the URL or in a cookie, where these may hold one. The header and the URL go before a cookie, which a browser sends by itself.
+ * The credential of a request: in the header `Authorization`, in the URL or in a cookie, where these may hold one. The header and the URL go before a cookie, which a browser sends by itself.
  * @returns undefined where there is none; a problem where it can be none.
  */
 export function readCredential({ headers: { authorization, cookie }, query }: CredentialParts, places: CredentialPlaces): Credential | Problem | undefined {
@@ -57,19 +58,34 @@ function fromHeader(authorization: string): Credential | Problem {
   const pair = Buffer.from(basic, 'base64').toString();
   const colon = pair.indexOf(':');
   const text = colon === -1 ? '' : pair.slice(colon + 1) || pair.slice(0, colon);
-  return text === '' ? invalid('Basic has no password', 'Authorization') : { text, source: 'header' };
+  return text === '' ? invalid('Basic has no password', 'Authorization') : outsideCookie({ text, source: 'header' }, 'Authorization');
 }
 
 /** Of two cookies with one name, a page of a neighbouring host may have set one: neither counts. */
 function fromCookie(header: string, name: string): Credential | Problem | undefined {
-  if (header.split(';').filter((pair) => pair.split('=', 1)[0]!.trim() === name).length > 1) return invalid(`the cookie ${name} was sent more than once`, 'Cookie');
-  const value = parseCookie(header)[name];
-  return value === undefined || value === '' ? undefined : checked(value, 'cookie', 'Cookie');
+  const [value = '', ...others] = cookieValues(header, name);
+  if (others.length > 0) return repeatedCookie(name);
+  return value === '' ? undefined : checked(value, 'cookie', 'Cookie');
+}
+
+export function repeatedCookie(name: string): Problem {
+  return invalid(`the cookie ${name} was sent more than once`, 'Cookie');
+}
+
+/** What the cookies of a name hold: usually one. */
+export function cookieValues(header: string, name: string): readonly string[] {
+  return header.split(';').filter((pair) => pair.split('=', 1)[0]!.trim() === name).map((pair) => parseCookie(pair)[name] ?? '');
 }
 
 function checked(text: string, source: Credential['source'], field: string): Credential | Problem {
   if (text.length > CREDENTIAL_MAX_BYTES) return tooLong(field);
-  return TOKEN.test(text) ? { text, source } : invalid('it is no key and no token', field);
+  if (!TOKEN.test(text)) return invalid('it is no key and no token', field);
+  return source === 'cookie' ? { text, source } : outsideCookie({ text, source }, field);
+}
+
+/** A session is for a cookie, which no script of a page can read: elsewhere it was taken out of one. */
+function outsideCookie(credential: Credential, field: string): Credential | Problem {
+  return isSession(credential.text) ? invalid('a session counts in its cookie only', field) : credential;
 }
 
 function tooLong(field: string): Problem {

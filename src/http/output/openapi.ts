@@ -39,8 +39,9 @@ export const openapi: FastifyDynamicSwaggerOptions = {
       { name: 'publish', description: 'Put messages in' },
       { name: 'stream', description: 'Get them as they come, as Server-Sent Events' },
       { name: 'history', description: 'Get what is held, one page at a time' },
+      { name: 'session', description: 'A cookie in exchange for a key or token, for browsers' },
       { name: 'administration', description: 'API keys and revocations of tokens, for administrators' },
-      { name: 'operations', description: 'Health, metrics, and this document' },
+      { name: 'operations', description: 'Health, metrics, and this document: also at OPS_PORT, where there is one, without a credential' },
     ],
   },
 };

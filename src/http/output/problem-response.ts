@@ -1,5 +1,7 @@
-import { Problem, PROBLEMS } from '../../model/problem.ts';
+import { Problem, PROBLEMS, type SpentQuota } from '../../model/problem.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import { httpDate } from './response-head.ts';
+import { SECURITY_HEADERS } from './security-headers.ts';
 import { STATUS_CODES } from './status.ts';
 
 /**
@@ -41,15 +43,22 @@ export function problemHeaders(problem: Problem): Readonly<Record<string, string
     // RFC 9110, section 15.5.16: it tells a 415 for the encoding from one for the type.
     ...(problem.code === 'unsupported-media-type' && problem.field === 'Content-Encoding' ? { 'accept-encoding': 'identity' } : {}),
   };
+  if (problem.spent !== undefined) return { ...headers, ...quotaHeaders(problem.spent) };
   if (problem.status !== 503) return headers;
   return { ...headers, 'retry-after': String(RETRY_AFTER_MIN_SECONDS + Math.floor(Math.random() * (RETRY_AFTER_MAX_SECONDS - RETRY_AFTER_MIN_SECONDS + 1))) };
+}
+
+/** Retry-After (RFC 9110, section 10.2.3), and the fields of draft-ietf-httpapi-ratelimit-headers-11. */
+function quotaHeaders({ policy, quota, windowSeconds, left, retrySeconds }: SpentQuota): Readonly<Record<string, string>> {
+  return { 'retry-after': String(retrySeconds), 'ratelimit-policy': `"${policy}";q=${quota};w=${windowSeconds}`, ratelimit: `"${policy}";r=${left};t=${retrySeconds}` };
 }
 
 /** A whole HTTP answer, for a connection on which nothing could be parsed. It is the last one there. */
 export function rawProblem(problem: Problem): Buffer {
   const body = problemBody(problem);
-  const head = `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\nContent-Type: ${PROBLEM_TYPE}\r\nX-Content-Type-Options: nosniff\r\n`
-    + `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n`;
+  const headers = { ...SECURITY_HEADERS, ...problemHeaders(problem), 'content-type': PROBLEM_TYPE, 'content-length': body.length, date: httpDate(), connection: 'close' };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  const head = `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\n${lines.join('')}\r\n`;
   return Buffer.concat([Buffer.from(head), body]);
 }
 

@@ -2,12 +2,14 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { Holder } from '../../access/lease.ts';
 import { LONG_POLL_MAX_SECONDS, type HistoryPage } from '../../delivery/long-polls.ts';
+import { FREE_PLACE, type Place } from '../../limits/stream-places.ts';
 import type { StartRequest } from '../../log/start-position.ts';
 import { toJson } from '../../model/message.ts';
 import { parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
 import type { Filter } from '../../model/topic.ts';
 import { ENDPOINTS } from '../endpoints.ts';
+import { limitedSender } from '../limited-sender.ts';
 import { startFromRequest } from '../input/last-event-id.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
 import { OutgoingBytes } from '../output/outgoing-bytes.ts';
@@ -34,12 +36,20 @@ const response = { 200: json('Oldest first.', Page), ...problems('invalid-reques
 
 /** `GET /topics/{topic-or-pattern}/messages`, `GET /messages?topic=…`, and `GET /messages/{id}`. */
 export function historyRoutes(app: App, service: Service): void {
-  const { config, history, leases } = service;
+  const { config, history, leases, limits } = service;
   const outgoing = new OutgoingBytes();
 
   function answer(request: FastifyRequest, reply: FastifyReply, body: Buffer): FastifyReply {
     if (!outgoing.admit(request.raw.socket, reply.raw, body.length)) throw new Problem('overloaded', 'Too many answers are waiting to be taken by their clients.');
     return reply.type('application/json').header('cache-control', 'no-store').send(body);
+  }
+
+  /** A long poll counts like a stream. Its client comes back by itself, as it does where the instance has no room. */
+  async function placeOf({ admission: { identity, clientAddress } }: FastifyRequest): Promise<Place> {
+    const sender = limitedSender(identity, clientAddress);
+    const place = sender === undefined ? FREE_PLACE : await limits.stream(sender);
+    if (place === undefined) throw new Problem('overloaded', 'Too many streams and long polls of this sender are open.');
+    return place;
   }
 
   async function page(request: FastifyRequest, reply: FastifyReply, filter: Filter): Promise<FastifyReply> {
@@ -59,10 +69,13 @@ export function historyRoutes(app: App, service: Service): void {
     const seconds = request.method === 'HEAD' || socket.readableEnded ? 0 : wait;
     const holder: Holder = { filter, warn: () => undefined, cut: leave };
     const lease = leases.hold(identity, holder);
+    let place = FREE_PLACE;
     let found: HistoryPage;
     try {
+      if (seconds > 0) place = await placeOf(request);
       found = await history.page({ grant: identity.grant, filter, start, limit: pageLimit(start, limit), wait: seconds * 1000, signal: left.signal, hasLeft: () => socket.destroyed });
     } finally {
+      place.release();
       if (lease !== undefined) leases.release(lease, holder);
       reply.raw.off('close', leave);
       socket.off('end', leave);

@@ -22,6 +22,7 @@ const members = {
   publish: topics,
   subscribe: topics,
   admin: Type.Boolean(),
+  operate: Type.Boolean(),
   created: Type.String({ format: 'date-time' }),
   expires: time('When it ends by itself.'),
   revoked: time('When it was revoked.'),
@@ -34,6 +35,7 @@ const KeyRequest = Type.Object({
   publish: Type.Optional(topics),
   subscribe: Type.Optional(topics),
   admin: Type.Optional(Type.Boolean({ description: 'Whether it may make and revoke keys, and read metrics.' })),
+  operate: Type.Optional(Type.Boolean({ description: 'Whether it may read metrics, the details of readiness and this document.' })),
   expiresInSeconds: Type.Optional(Type.Integer({ minimum: 1 })),
 });
 const Rotation = Type.Object({ overlapSeconds: Type.Optional(Type.Integer({ minimum: 0, description: 'How long the secret before stays good; 0 by default.' })) });

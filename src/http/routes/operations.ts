@@ -35,6 +35,6 @@ export function operationRoutes(app: App, service: Service): void {
   app.route({
     ...at(ENDPOINTS.openapi, config),
     schema: { hide: true },
-    handler: (_request, reply) => reply.send(app.swagger()),
+    handler: (_request, reply) => reply.header('cache-control', 'no-store').send(app.swagger()),
   });
 }

@@ -6,6 +6,7 @@ import { BatchMessage, batchFormat, parseBatch } from '../input/batch-body.ts';
 import { requestKey } from '../input/idempotency-key.ts';
 import { readPublish } from '../input/publish-request.ts';
 import { PUBLISHED_TYPE, publishedBatch, REPLAYED_HEADERS } from '../output/published.ts';
+import { publishLimited } from '../limited-publish.ts';
 import { publishOne } from '../publish-one.ts';
 import type { App, Service } from '../service.ts';
 import { at, json, problems, StoredMessage, TopicPath } from './schemas.ts';
@@ -62,13 +63,13 @@ export function publishRoutes(app: App, service: Service): void {
       response: { 201: json('All are stored, durably, in this order.', Type.Object({ messages: Type.Array(StoredMessage) })), ...problems('invalid-request', 'invalid-batch', ...FAILURES) },
     },
     handler: async (request, reply) => {
-      const { identity: { grant, scope, name }, clientAddress } = request.admission;
+      const { identity: { scope, name }, clientAddress } = request.admission;
       // Admission lets no other format through.
       const format = batchFormat(request.headers)!;
       const body = bodyOf(request);
       const key = requestKey({ headers: request.headers, query: request.query, scope }, { kind: format, body }, config.IDEMPOTENCY_SECONDS);
       const drafts = await parseBatch(body, format, { messages: config.BATCH_MESSAGES, messageBytes: config.MESSAGE_BYTES, eventBytes: config.EVENT_BYTES });
-      const receipt = await service.publisher.publish(grant, drafts, key);
+      const receipt = await publishLimited(service, request.admission, drafts, key);
       if (service.logger.isLevelEnabled('debug')) request.log.debug({ client: clientAddress(), credential: name, messages: drafts.length, id: formatId(receipt.epoch, receipt.first), bytes: body.length, replayed: receipt.replayed }, 'published');
       return reply.send(published(reply, receipt.replayed, publishedBatch(drafts, receipt)));
     },

@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import { isStreamSecret } from '../../access/stream-handles.ts';
 import { Problem } from '../../model/problem.ts';
+import { failedLogin } from '../access-rules.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import type { App, Service } from '../service.ts';
 import { answer, bodyOf } from './administration.ts';
@@ -12,7 +13,7 @@ const Renewed = Type.Object({ expires: Type.Optional(Type.String({ format: 'date
 
 /** `POST /streams/{id}/credential`: an open stream goes on by the credential of this request. */
 export function renewalRoutes(app: App, service: Service): void {
-  const { config, renewals } = service;
+  const { config, limits, renewals } = service;
   app.route({
     ...at(ENDPOINTS.renewStream, config),
     schema: {
@@ -22,7 +23,11 @@ export function renewalRoutes(app: App, service: Service): void {
     handler: async (request, reply) => {
       const { identity, clientAddress } = request.admission;
       const { id } = request.params;
-      const expires = await renewals.renew(id, secretIn(bodyOf(request)), identity);
+      const secret = secretIn(bodyOf(request));
+      const expires = await renewals.renew(id, secret, identity).catch(async (error: unknown) => {
+        // A secret is guessed no more often than a key.
+        throw error instanceof Problem && error.code !== 'stream-elsewhere' ? await failedLogin(error, limits, { address: clientAddress }) : error;
+      });
       request.log.debug({ client: clientAddress(), credential: identity.name, stream: id }, 'stream renewed');
       return answer(reply, { expires: expires === undefined ? undefined : new Date(expires).toISOString() });
     },

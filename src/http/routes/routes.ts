@@ -5,6 +5,7 @@ import { operationRoutes } from './operations.ts';
 import { publishRoutes } from './publish.ts';
 import { renewalRoutes } from './renewals.ts';
 import { revocationRoutes } from './revocations.ts';
+import { sessionRoutes } from './session.ts';
 import { streamRoutes } from './streams.ts';
 
 /**
@@ -20,4 +21,5 @@ export function addRoutes(app: App, service: Service): void {
   operationRoutes(app, service);
   keyRoutes(app, service);
   revocationRoutes(app, service);
+  sessionRoutes(app, service);
 }

@@ -70,9 +70,9 @@ export function json(description: string, schema: TSchema): object {
   return { description, content: { 'application/json': { schema } } };
 }
 
-/** The responses for problems, by status. Every request may be for a host that is not served, or have a credential that is not good. */
+/** The responses for problems, by status. Every request may be for a host that is not served, or have a credential that is not good, perhaps one of too many. */
 export function problems(...codes: readonly ProblemCode[]): Record<number, object> {
-  const byStatus = Map.groupBy([...new Set([...codes, 'unauthorized', 'invalid-credential', 'unknown-host'] as const)], (code) => PROBLEMS[code][0]);
+  const byStatus = Map.groupBy([...new Set([...codes, 'unauthorized', 'invalid-credential', 'rate-limited', 'unknown-host'] as const)], (code) => PROBLEMS[code][0]);
   return Object.fromEntries([...byStatus].map(([status, some]) => [status, {
     description: some.map((code) => `\`${code}\`: ${PROBLEMS[code][1]}`).join('. '),
     content: { [PROBLEM_TYPE]: { schema: ProblemDetails } },

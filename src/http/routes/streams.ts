@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Socket } from 'node:net';
 import { Type } from 'typebox';
 import type { NamedForm } from '../../delivery/sse.ts';
 import { readProblem } from '../../model/grant.ts';
@@ -43,6 +44,8 @@ export function streamRoutes(app: App, service: Service): void {
     }
     const { admission } = request;
     const start = await resolveStart(service, admission, wanted, { filter, hasLeft: () => request.raw.socket.destroyed });
+    // The client may leave before the stream begins.
+    if (start !== undefined) onceClosed(request.raw.socket, () => start.place.release());
     // From here on the response is not the framework's; a client that has left meanwhile gets nothing.
     reply.hijack();
     reply.sse.keepAlive();
@@ -74,5 +77,13 @@ export function streamRoutes(app: App, service: Service): void {
       querystring: Type.Object({ ...topicsQuery(config.TOPICS_PER_STREAM), ...streamQuery }), headers, response,
     },
     handler: (request, reply) => stream(request, reply, filterFromQuery(request.query, config.TOPICS_PER_STREAM), 'object'),
+  });
+}
+
+/** The takeover lets go of the listener, and calls it as if the connection had ended: then the stream begins. */
+function onceClosed(socket: Socket, task: () => void): void {
+  if (socket.closed) task();
+  else socket.once('close', () => {
+    if (socket.destroyed) task();
   });
 }

@@ -1,15 +1,16 @@
 import { DELETE_MAX_KEYS, keyRecord, NEVER_MS, permissionsText, type KeyRow } from '../key-rows.ts';
 import { CHANGES_MAX_KEYS, KEPT_ENDED_KEYS_MS, MAX_ENDED_KEYS, MAX_KEYS, type KeyChanges, type KeyRecord, type NewKey, type NewSecret } from '../key-store.ts';
+import { BELIEVED, bytea, digestIn, listIn, NOW, STANDBY, textIn, timeIn, timeOrNull, wrongValue } from './access-sql.ts';
 import type { Row } from './connection.ts';
-import { hexadecimal, literal, strings, wholeNumber } from './literals.ts';
-import { BELIEVED, changeCall, NOW, STANDBY } from './versioned-change.ts';
+import { literal, strings, wholeNumber } from './literals.ts';
+import { changeCall } from './versioned-change.ts';
 
 /**
  * The calls of `KeyStore` as SQL (versioned-change.ts for those that change something). Keys travel as JSON in one row, so that each answer has a row, which says whether a standby gave it.
  */
 
 /** A `KeyRow` of the table that is called `k`. */
-const KEY = "json_build_array(k.id, k.name, k.permissions, encode(k.digest, 'hex'), encode(k.old_digest, 'hex'), k.old_expires, k.created, k.expires, k.revoked, k.last_used)";
+const KEY = "json_build_array(k.id, k.name, k.permissions, encode(k.digest, 'hex'), encode(k.old_digest, 'hex'), k.old_expires, k.created, k.expires, k.revoked, k.last_used, k.operate)";
 
 export function changesCall(after: number): string {
   return `SELECT a.version, CASE WHEN ${after} BETWEEN a.since AND a.version THEN coalesce((
@@ -40,8 +41,8 @@ export function createCall({ id, name, permissions, digest, lifetimeMs }: NewKey
           (SELECT count(*) FROM tidings.api_keys, b WHERE ends <= b.clock) - ${MAX_ENDED_KEYS},
           (SELECT count(*) FROM tidings.api_keys, b WHERE ends <= b.clock - ${KEPT_ENDED_KEYS_MS})))) FOR UPDATE SKIP LOCKED)
       DELETE FROM tidings.api_keys k USING due WHERE k.id = due.id`,
-    change: `INSERT INTO tidings.api_keys AS k (id, version, ends, created, expires, digest, name, permissions)
-      SELECT ${literal(id)}, n.version, coalesce(${expires}, ${NEVER_MS}), n.now, ${expires}, ${sha256}, ${literal(name)}, ${literal(permissionsText(permissions))} FROM next n
+    change: `INSERT INTO tidings.api_keys AS k (id, version, ends, created, expires, digest, name, permissions, operate)
+      SELECT ${literal(id)}, n.version, coalesce(${expires}, ${NEVER_MS}), n.now, ${expires}, ${sha256}, ${literal(name)}, ${literal(permissionsText(permissions))}, ${permissions.operate} FROM next n
       WHERE (SELECT count(*) FROM tidings.api_keys, (SELECT ${BELIEVED} AS clock) b WHERE ends > b.clock) < ${MAX_KEYS}
       ON CONFLICT (id) DO NOTHING`,
     same: `k.id = ${literal(id)} AND k.digest = ${sha256}`,
@@ -86,46 +87,11 @@ export function keyIn([key, time]: Row): KeyRecord | undefined {
 }
 
 function rowIn(key: unknown): KeyRow {
-  if (!Array.isArray(key)) throw wrongKey();
-  const [id, name, permissions, digest, oldDigest, oldExpires, created, expires, revoked, lastUsed] = key as readonly unknown[];
+  if (!Array.isArray(key)) throw wrongValue();
+  const [id, name, permissions, digest, oldDigest, oldExpires, created, expires, revoked, lastUsed, operate] = key as readonly unknown[];
+  if (typeof operate !== 'boolean') throw wrongValue();
   return {
     id: textIn(id), name: textIn(name), permissions: textIn(permissions), digest: digestIn(digest), oldDigest: oldDigest === null ? null : digestIn(oldDigest),
-    oldExpires: timeOrNull(oldExpires), created: timeIn(created), expires: timeOrNull(expires), revoked: timeOrNull(revoked), lastUsed: timeOrNull(lastUsed),
+    oldExpires: timeOrNull(oldExpires), created: timeIn(created), expires: timeOrNull(expires), revoked: timeOrNull(revoked), lastUsed: timeOrNull(lastUsed), operate,
   };
-}
-
-function listIn(json: string): readonly unknown[] {
-  const list: unknown = JSON.parse(json);
-  if (!Array.isArray(list)) throw wrongKey();
-  return list;
-}
-
-function textIn(value: unknown): string {
-  if (typeof value !== 'string') throw wrongKey();
-  return value;
-}
-
-function digestIn(value: unknown): Uint8Array {
-  const text = textIn(value);
-  if (!DIGEST.test(text)) throw wrongKey();
-  return Buffer.from(text, 'hex');
-}
-
-const DIGEST = /^[0-9a-f]{64}$/;
-
-function timeIn(value: unknown): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw wrongKey();
-  return value;
-}
-
-function timeOrNull(value: unknown): number | null {
-  return value === null ? null : timeIn(value);
-}
-
-function wrongKey(): TypeError {
-  return new TypeError('the database answered something else where an API key belongs');
-}
-
-function bytea(digest: Uint8Array): string {
-  return hexadecimal(Buffer.from(digest));
 }

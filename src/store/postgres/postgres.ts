@@ -1,11 +1,12 @@
 import { EPOCH_RANDOM_CHARACTERS, type LogState } from '../../model/epochs.ts';
 import type { Logger } from '../../runtime/logger.ts';
-import { CLOCK_JUMP_MS } from '../believed-clock.ts';
+import { CLOCK_JUMP_MS, CLOCK_KEPT_MS } from '../believed-clock.ts';
 import type { KeyStore } from '../key-store.ts';
 import type { RevocationStore } from '../revocation-store.ts';
 import { UNDERSTOOD_LEVEL } from '../level.ts';
 import { KEPT_EPOCHS, TRIM_STEP_BYTES } from '../limits.ts';
 import { LOG_NAME_CHARACTERS, randomName } from '../names.ts';
+import type { SessionStore } from '../session-store.ts';
 import { StoreLifecycle } from '../store-lifecycle.ts';
 import type { Appended, AppendRequest, BackQuery, FoundBack, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
 import { appendCall, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES, stateCall } from './append.ts';
@@ -17,6 +18,7 @@ import { BackgroundMigrations } from './long-migrations.ts';
 import { applyMigrations } from './migrate.ts';
 import { PostgresRevocationStore } from './revocations.ts';
 import { backCall, foundBackOf, isSummary, messagesOf, readCall, summaryOf } from './query.ts';
+import { PostgresSessionStore } from './session-store.ts';
 
 /**
  * The room `postgres` keeps the log in PostgreSQL, which instances on any number of hosts share. Each call of the store becomes one SQL
@@ -35,6 +37,7 @@ export interface PostgresOptions {
 /** Turns each call into SQL, and the answer into what `Store` promises. */
 export class PostgresStore implements Store {
   readonly keys: KeyStore = new PostgresKeyStore(() => this.#lifecycle.use(this.#pgConnections));
+  readonly sessions: SessionStore = new PostgresSessionStore(() => this.#lifecycle.use(this.#pgConnections));
   readonly revocations: RevocationStore = new PostgresRevocationStore(() => this.#lifecycle.use(this.#pgConnections));
   readonly #pgConnections: PgConnections;
   readonly #backgroundMigrations: BackgroundMigrations;
@@ -106,9 +109,10 @@ export class PostgresStore implements Store {
     return this.#lifecycle.use(this.#pgConnections).read(backCall(query, known), ([row]) => ({ ...foundBackOf(row!, query.filter), log: this.#known.state(row!, known) }));
   }
 
-  async trim({ maxAge, maxBytes, rows, latest }: TrimPolicy): Promise<Trimmed> {
+  async trim({ maxAge, maxBytes, rows, counted }: TrimPolicy): Promise<Trimmed> {
     const known = this.#known.lineage;
-    const policy = [Math.floor(maxAge), Math.floor(maxBytes), rows, TRIM_STEP_BYTES, PG_ROW_OVERHEAD_BYTES, latest === undefined ? 'NULL' : Math.floor(latest), CLOCK_JUMP_MS];
+    const latest = counted === undefined ? 'NULL' : `(SELECT ${Math.floor(counted.latest)} FROM tidings.retention r WHERE ${counted.from} - r.clock BETWEEN 0 AND ${CLOCK_KEPT_MS - 1})`;
+    const policy = [Math.floor(maxAge), Math.floor(maxBytes), rows, TRIM_STEP_BYTES, PG_ROW_OVERHEAD_BYTES, latest, CLOCK_JUMP_MS];
     return this.#lifecycle.use(this.#pgConnections).read(`SELECT * FROM tidings.trim(${[...policy, literal(newestOf(known)), UNDERSTOOD_LEVEL].join(', ')})`, ([row]) => {
       const [messages, keys, more, bytes, machine, believed] = row!;
       return {

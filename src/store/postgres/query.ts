@@ -19,13 +19,13 @@ const FILTER_MAX_SEGMENTS = 300;
  * One statement, and so one snapshot (invariant 9): a row of what was found and of the state of the log, and one row for each message.
  * Data come as hexadecimal digits, which no setting of the server changes.
  */
-export function readCall({ after, filter, limit, maxBytes }: ReadQuery, known: Lineage): string {
+export function readCall({ after, filter, limit, maxBytes, withoutData = false }: ReadQuery, known: Lineage): string {
   const found = `tidings.find(${[after, ...filterArguments(filter), Math.min(limit, SCAN_MAX_ROWS), maxBytes, SCAN_MAX_ROWS].join(', ')})`;
   return `WITH found AS MATERIALIZED (SELECT * FROM ${found})
     SELECT scanned::text, examined::text, NULL, NULL, NULL, NULL, NULL, s.head, s.oldest, s.now, s.epoch, s.epochs, s.standby
       FROM found, ${stateCall(known)} s
     UNION ALL
-    SELECT m.seq::text, m.time::text, m.expires::text, m.json::text, m.topic, m.event, encode(m.data, 'hex'), NULL, NULL, NULL, NULL, NULL, NULL
+    SELECT m.seq::text, m.time::text, m.expires::text, m.json::text, m.topic, m.event, ${withoutData ? "''" : "encode(m.data, 'hex')"}, NULL, NULL, NULL, NULL, NULL, NULL
       FROM found, unnest(found.seqs) AS n, LATERAL (SELECT * FROM tidings.messages WHERE seq = n OFFSET 0) AS m`;
 }
 

@@ -1,9 +1,10 @@
 import { checkNewRevocation, checkRevocationPage, revocationOf } from '../revocation-rows.ts';
 import { DELETE_MAX_REVOCATIONS, KEPT_ENDED_REVOCATIONS_MS, MAX_REVOCATIONS, type NewRevocation, type Revocation, type RevocationPage, type RevocationStore } from '../revocation-store.ts';
+import { BELIEVED, listIn, NOW, STANDBY, textIn, timeIn, timeOrNull, wrongValue } from './access-sql.ts';
 import type { PgConnections } from './connection-pool.ts';
 import type { Row } from './connection.ts';
 import { literal, wholeNumber } from './literals.ts';
-import { BELIEVED, changeCall, NOW, STANDBY } from './versioned-change.ts';
+import { changeCall } from './versioned-change.ts';
 
 /** A `RevocationRow` of the table that is called `r`. */
 const REVOCATION = 'json_build_array(r.kind, r.name, r.before, r.created, r.ends, r.version)';
@@ -51,22 +52,11 @@ function madeIn([row]: Row): Revocation | undefined {
 }
 
 function pageIn([version, rows]: Row): RevocationPage {
-  const list: unknown = JSON.parse(rows ?? '[]');
-  if (!Array.isArray(list)) throw wrongRevocation();
-  return { version: wholeNumber(version), revocations: list.map(revocationIn) };
+  return { version: wholeNumber(version), revocations: listIn(rows ?? '[]').map(revocationIn) };
 }
 
 function revocationIn(row: unknown): Revocation {
-  if (!Array.isArray(row)) throw wrongRevocation();
+  if (!Array.isArray(row)) throw wrongValue();
   const [kind, name, before, created, ends, version] = row as readonly unknown[];
-  if (typeof kind !== 'string' || typeof name !== 'string' || (before !== null && !isWhole(before)) || !isWhole(created) || !isWhole(ends) || !isWhole(version)) throw wrongRevocation();
-  return revocationOf({ kind, name, before, created, ends, version });
-}
-
-function isWhole(value: unknown): value is number {
-  return Number.isSafeInteger(value);
-}
-
-function wrongRevocation(): TypeError {
-  return new TypeError('the database answered something else where a revocation belongs');
+  return revocationOf({ kind: textIn(kind), name: textIn(name), before: timeOrNull(before), created: timeIn(created), ends: timeIn(ends), version: timeIn(version) });
 }

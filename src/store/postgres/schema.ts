@@ -40,7 +40,7 @@ export const retention = tidings.table('retention', {
   bytes: number('bytes'),
   /** The time of the newest message deleted; null when none was. */
   time: bigint('time', { mode: 'number' }),
-  /** The server's clock as far as it is believed, when retention last looked at it (invariant 10); null before the first look. Milliseconds since 1970. */
+  /** The server's clock as far as retention believed it, or the time of a later message that refuted that (invariant 10). Null before the first look. Milliseconds since 1970. */
   clock: bigint('clock', { mode: 'number' }),
 });
 
@@ -108,10 +108,39 @@ export const apiKeys = tidings.table('api_keys', {
   oldDigest: bytea('old_digest'),
   oldExpires: bigint('old_expires', { mode: 'number' }),
   name: text('name').notNull(),
-  /** `Permissions` as JSON. */
+  /** `Permissions` as JSON, but for those that have a column. */
   permissions: text('permissions').notNull(),
+  /** Whether it may read metrics: a program that does not know the column lets it do nothing more. */
+  operate: boolean('operate').notNull().default(false),
 }, (table) => [uniqueIndex('api_keys_version').on(table.version), index('api_keys_ends').on(table.ends)]);
 
+/** The newest version of the sessions, and how many are held: one row, which every change of a session locks first. For `since` and `server` see `access`. */
+export const sessionState = tidings.table('session_state', {
+  id: smallint('id').primaryKey(),
+  version: number('version'),
+  held: number('held'),
+  since: number('since'),
+  server: text('server').notNull(),
+});
+
+/** Sessions that were not ended (session-store.ts). Times are milliseconds since 1970. */
+export const sessions = tidings.table('sessions', {
+  id: name('id').primaryKey(),
+  /** SHA-256 of the secret. */
+  digest: bytea('digest').notNull(),
+  created: number('created'),
+  expires: number('expires'),
+  /** `ownerOf` its origin. */
+  owner: name('owner').notNull(),
+  /** `SessionOrigin` as JSON. */
+  origin: text('origin').notNull(),
+}, (table) => [index('sessions_owner').on(table.owner, table.created), index('sessions_expires').on(table.expires)]);
+
+/** The sessions that were ended last, by the versions that they took. */
+export const sessionEnds = tidings.table('session_ends', {
+  version: bigint('version', { mode: 'number' }).primaryKey(),
+  id: name('id').notNull(),
+});
 /** The newest version of the revocations: one row. Every revocation locks it first, so that versions are in the order of the commits. */
 export const revocationList = tidings.table('revocation_list', {
   id: smallint('id').primaryKey(),

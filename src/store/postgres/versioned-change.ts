@@ -1,21 +1,9 @@
-import { CLOCK_JUMP_MS } from '../believed-clock.ts';
-import { UNDERSTOOD_LEVEL } from '../level.ts';
+import { LOST_MAX_VERSIONS, NOW, STANDBY } from './access-sql.ts';
 
 /**
  * A change that takes the next version of a list: several statements in one message. The first locks the row of the version, and those after it have snapshots
  * taken under that lock.
  */
-
-/** How far the version leaps where another server gave the one before: beyond every version that it may have given to changes that are lost. */
-const LOST_MAX_VERSIONS = 1_000_000;
-
-export const NOW = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
-
-/** The server's clock as far as it is believed; all of it, before an instance has opened the log. */
-export const BELIEVED = `tidings.believe(${NOW}, (SELECT tidings.known_clock(r) FROM tidings.retention r), NULL, ${CLOCK_JUMP_MS})`;
-
-/** The last column: whether the server is a standby. Fails where this program does not understand the log; there is no level before an instance has opened it. */
-export const STANDBY = `coalesce((SELECT tidings.refuse_level(h.level, ${UNDERSTOOD_LEVEL}) FROM tidings.head h WHERE h.level > ${UNDERSTOOD_LEVEL}), pg_is_in_recovery())`;
 
 export interface VersionedChange {
   /** The table of the version, which has one row. */

@@ -1,5 +1,4 @@
 import type Database from 'better-sqlite3';
-import { believe } from '../believed-clock.ts';
 import { checkKeys, checkNewKey, checkSecret, checkVersion, DELETE_MAX_KEYS, keyRecord, NEVER_MS, permissionsText, type KeyRow } from '../key-rows.ts';
 import {
   CHANGES_MAX_KEYS, FIND_MAX_KEYS, KEPT_ENDED_KEYS_MS, LIST_MAX_KEYS, MAX_ENDED_KEYS, MAX_KEYS, NOTE_MAX_KEYS, type KeyChanges, type KeyRecord, type NewKey, type NewSecret,
@@ -21,7 +20,10 @@ export type KeyCall = keyof KeyCalls;
 
 export type KeyCallTable = { readonly [Name in KeyCall]: (argument: KeyCalls[Name]['argument']) => KeyCalls[Name]['answer'] };
 
-const COLUMNS = 'id, name, permissions, digest, old_digest AS oldDigest, old_expires AS oldExpires, created, expires, revoked, last_used AS lastUsed';
+/** Calls that change nothing. */
+export const KEY_READS: ReadonlySet<KeyCall> = new Set<KeyCall>(['keyChanges', 'findKeys', 'listKeys']);
+
+const COLUMNS = 'id, name, permissions, operate, digest, old_digest AS oldDigest, old_expires AS oldExpires, created, expires, revoked, last_used AS lastUsed';
 
 export interface ApiKeysDependencies {
   readonly db: Database.Database;
@@ -56,7 +58,7 @@ export class ApiKeys implements KeyCallTable {
     this.#countEnded = db.prepare<[number], number>('SELECT count(*) FROM api_keys WHERE ends <= ?').pluck();
     this.#countOthers = db.prepare<[number], number>('SELECT count(*) FROM api_keys WHERE ends > ?').pluck();
     this.#deleteFirst = db.prepare('DELETE FROM api_keys WHERE rowid IN (SELECT rowid FROM api_keys ORDER BY ends LIMIT ?)');
-    this.#create = db.prepare('INSERT INTO api_keys (version, id, name, permissions, digest, created, expires, ends) VALUES (?, ?, ?, ?, ?, ?, ?, ?)');
+    this.#create = db.prepare('INSERT INTO api_keys (version, id, name, permissions, operate, digest, created, expires, ends) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
     this.#rotate = db.prepare('UPDATE api_keys SET version = ?, old_digest = digest, digest = ?, old_expires = ? WHERE id = ?');
     this.#revoke = db.prepare('UPDATE api_keys SET version = ?, revoked = ?, ends = min(ends, ?) WHERE id = ?');
     this.#noteUse = db.prepare('UPDATE api_keys SET last_used = ? WHERE id = ?');
@@ -86,12 +88,12 @@ export class ApiKeys implements KeyCallTable {
     const now = Date.now();
     const known = this.#find.get(key.id);
     if (known !== undefined) return isNewest(known, key.digest) ? keyRecord(known, now) : undefined;
-    const believed = this.#believed(now);
+    const believed = this.#logState.believed();
     this.#deleteEndedKeys(believed);
     if (this.#countOthers.get(believed)! >= MAX_KEYS) return undefined;
     const { id, name, permissions, digest, lifetimeMs } = key;
     const expires = lifetimeMs === undefined ? null : Math.min(now + lifetimeMs, NEVER_MS);
-    this.#create.run(this.#takeVersion.get(), id, name, permissionsText(permissions), digest, now, expires, expires ?? NEVER_MS);
+    this.#create.run(this.#takeVersion.get(), id, name, permissionsText(permissions), permissions.operate ? 1 : 0, digest, now, expires, expires ?? NEVER_MS);
     return this.#record(id, now);
   }
 
@@ -120,11 +122,6 @@ export class ApiKeys implements KeyCallTable {
 
   #record(id: string, now: number): KeyRecord {
     return keyRecord(this.#find.get(id)!, now);
-  }
-
-  /** Invariant 10: a clock that is far ahead deletes nothing. Before an instance has opened the log, nothing else is known of the time. */
-  #believed(now: number): number {
-    return this.#logState.logId() === undefined ? now : believe(this.#logState.times(this.#logState.row()));
   }
 
   #deleteEndedKeys(believed: number): void {

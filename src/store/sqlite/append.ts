@@ -1,5 +1,5 @@
 import type Database from 'better-sqlite3';
-import { believe } from '../believed-clock.ts';
+import { believe, isRefuted } from '../believed-clock.ts';
 import { clock, SQLITE_ROW_OVERHEAD_BYTES, type LogRow, type LogStateQuery } from './log-state.ts';
 import { MultiRowInsert } from './multi-row-insert.ts';
 import type { TopicIndex } from './topic-index.ts';
@@ -46,6 +46,7 @@ export class Appender {
   readonly #findKey: Database.Statement<[string, string, number], KeyRow>;
   readonly #forgetKeys: Database.Statement<[number]>;
   readonly #moveHead: Database.Statement<[number, number, number]>;
+  readonly #keepClock: Database.Statement<[number]>;
 
   constructor({ db, logState, topicIndex }: AppenderDependencies) {
     this.#logState = logState;
@@ -56,6 +57,7 @@ export class Appender {
     this.#findKey = db.prepare('SELECT fingerprint, epoch, first, time FROM keys WHERE scope = ? AND key = ? AND expires > ?');
     this.#forgetKeys = db.prepare('DELETE FROM keys WHERE id > (SELECT max(id) FROM keys) - ?');
     this.#moveHead = db.prepare('UPDATE head SET seq = ?, time = ?, bytes = ?');
+    this.#keepClock = db.prepare('UPDATE retention SET clock = ?');
   }
 
   append(packed: PackedRequests): PackedAppended {
@@ -70,7 +72,10 @@ export class Appender {
     // An empty append has to find out whether the log can be written. SQLite writes no page for an UPDATE that changes nothing, but does for two that cancel out.
     if (packed.requests === 0) this.#moveHead.run(seq, time, bytes + 1);
     this.#moveHead.run(seq, time, bytes);
-    return { outcomes, log: { ...before, seq, time, bytes } };
+    // Invariant 10.
+    const isClockRefuted = seq !== before.seq && isRefuted(before.keptClock, now);
+    if (isClockRefuted) this.#keepClock.run(now);
+    return { outcomes, log: { ...before, seq, time, bytes, keptClock: isClockRefuted ? now : before.keptClock } };
   }
 
   /** Almost always every key is new: then inserting them is all that it takes to know that. undefined if one is there already. */

@@ -42,6 +42,6 @@ export class SqliteKeyStore implements KeyStore {
 }
 
 /** In memory of its own: what a slice is cut from would cross to the worker with it. */
-function alone(digest: Uint8Array): Uint8Array {
+export function alone(digest: Uint8Array): Uint8Array {
   return Uint8Array.from(digest);
 }

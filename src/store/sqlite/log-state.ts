@@ -1,5 +1,5 @@
 import type Database from 'better-sqlite3';
-import type { KnownTimes } from '../believed-clock.ts';
+import { believe, type KnownTimes } from '../believed-clock.ts';
 import { refuseLevel } from '../level.ts';
 import { StoreError } from '../store.ts';
 
@@ -65,6 +65,11 @@ export class LogStateQuery {
   /** What is known of the time, with the machine's clock of now. */
   times({ oldest, keptClock }: LogRow): KnownTimes {
     return { machine: Date.now(), kept: keptClock, oldest: keptClock === null ? this.#timeOf.get(oldest) : undefined };
+  }
+
+  /** Invariant 10: the clock by which something is deleted for good. One that is far ahead deletes nothing. Before an instance has opened the log, nothing else is known of the time. */
+  believed(): number {
+    return this.logId() === undefined ? Date.now() : believe(this.times(this.row()));
   }
 
   logId(): string | undefined {

@@ -1,12 +1,11 @@
 import { resolve } from 'node:path';
 import type { OpenedKeyStore } from '../key-store.ts';
-import { ApiKeys, type KeyCallTable } from './api-keys.ts';
+import { ApiKeys, KEY_READS, type KeyCallTable } from './api-keys.ts';
 import { connect, disconnect, monotonic, readTransaction, writeTransaction, type SqliteConnection } from './connection.ts';
 import { toStoreError } from './errors.ts';
 import { SqliteKeyStore, type CallKeys } from './key-store.ts';
 import { LogStateQuery } from './log-state.ts';
 import { applyMigrations, makeFolder, refuseForeign } from './migrate.ts';
-import { ACCESS_READS } from './worker-protocol.ts';
 
 /** How long one call waits for another process to let go of the database. */
 const CALL_WAIT_MS = 5_000;
@@ -36,7 +35,7 @@ function callsOn(sqliteConnection: SqliteConnection): CallKeys {
   const logState = new LogStateQuery({ db });
   const apiKeys: KeyCallTable = new ApiKeys({ db, logState });
   return async (name, argument) => {
-    const transaction = ACCESS_READS.has(name) ? readTransaction : writeTransaction;
+    const transaction = KEY_READS.has(name) ? readTransaction : writeTransaction;
     try {
       return transaction(sqliteConnection, deadline(), () => {
         if (logState.logId() !== undefined) logState.row();

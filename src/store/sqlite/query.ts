@@ -16,6 +16,7 @@ export interface PackedQuery {
   readonly names: readonly string[] | undefined;
   readonly limit: number;
   readonly maxBytes: number;
+  readonly withoutData: boolean;
 }
 
 /** A `Page` as it crosses to the main thread. */
@@ -42,17 +43,22 @@ export class MessageQuery {
   readonly #scansBack: Scans;
   readonly #logState: LogStateQuery;
   readonly #all: Database.Statement<[number, number], MessageRow>;
+  readonly #allWithoutData: Database.Statement<[number, number], MessageRow>;
   readonly #one: Database.Statement<[number], MessageRow>;
+  readonly #oneWithoutData: Database.Statement<[number], MessageRow>;
   readonly #expires: Database.Statement<[number], number>;
   readonly #filters = new Map<string, Filter>();
 
   constructor({ db, logState }: MessageQueryDependencies) {
-    const columns = 'SELECT seq, epoch, time, expires, topic, event, json, data FROM messages';
+    const select = (data: string, where: string): string => `SELECT seq, epoch, time, expires, topic, event, json, ${data} FROM messages WHERE ${where}`;
+    const [after, one] = ['seq > ? ORDER BY seq LIMIT ?', 'seq = ?'];
     this.#scans = new Scans({ db, direction: 'forward' });
     this.#scansBack = new Scans({ db, direction: 'back' });
     this.#logState = logState;
-    this.#all = db.prepare<[number, number], MessageRow>(`${columns} WHERE seq > ? ORDER BY seq LIMIT ?`).raw();
-    this.#one = db.prepare<[number], MessageRow>(`${columns} WHERE seq = ?`).raw();
+    this.#all = db.prepare<[number, number], MessageRow>(select('data', after)).raw();
+    this.#allWithoutData = db.prepare<[number, number], MessageRow>(select("x''", after)).raw();
+    this.#one = db.prepare<[number], MessageRow>(select('data', one)).raw();
+    this.#oneWithoutData = db.prepare<[number], MessageRow>(select("x''", one)).raw();
     this.#expires = db.prepare<[number], number>('SELECT expires FROM messages WHERE seq = ?').pluck();
   }
 
@@ -65,10 +71,10 @@ export class MessageQuery {
     return { messages: packMessages(rows), scanned, examined, log };
   }
 
-  #readAll(after: number, { limit, maxBytes }: PackedQuery, head: number): Rows {
+  #readAll(after: number, { limit, maxBytes, withoutData }: PackedQuery, head: number): Rows {
     const rows: MessageRow[] = [];
     let bytes = 0;
-    for (const row of this.#all.iterate(after, Math.min(limit, SCAN_MAX_ROWS))) {
+    for (const row of (withoutData ? this.#allWithoutData : this.#all).iterate(after, Math.min(limit, SCAN_MAX_ROWS))) {
       const before = rows.at(-1);
       // Invariant 2: numbers have no holes.
       if (before !== undefined && row[0] !== before[0] + 1) throw missing(before[0] + 1);
@@ -80,14 +86,14 @@ export class MessageQuery {
     return { rows, scanned: rows.at(-1)?.[0] ?? head, examined: rows.length };
   }
 
-  #readMatching(after: number, { limit, maxBytes }: PackedQuery, filter: Filter, head: number): Rows {
+  #readMatching(after: number, { limit, maxBytes, withoutData }: PackedQuery, filter: Filter, head: number): Rows {
     const rows: MessageRow[] = [];
     const merge = new ScanMerge({ scans: this.#scans, filter, after, budget: SCAN_MAX_ROWS });
     let bytes = 0;
     while (rows.length < limit && bytes <= maxBytes) {
       const seq = merge.next();
       if (seq === undefined) return { rows, scanned: Math.min(merge.scanned, head), examined: merge.examined + rows.length };
-      const row = this.#one.get(seq);
+      const row = (withoutData ? this.#oneWithoutData : this.#one).get(seq);
       if (row === undefined) throw missing(seq);
       rows.push(row);
       bytes += row[7].length;

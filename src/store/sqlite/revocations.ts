@@ -12,6 +12,9 @@ export interface RevocationCalls {
 
 export type RevocationCall = keyof RevocationCalls;
 
+/** Calls that change nothing. */
+export const REVOCATION_READS: ReadonlySet<RevocationCall> = new Set<RevocationCall>(['listRevocations']);
+
 const COLUMNS = 'kind, name, before, created, ends, version';
 
 export interface RevocationsDependencies {

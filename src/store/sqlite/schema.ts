@@ -26,7 +26,7 @@ export const retention = sqliteTable('retention', {
   bytes: integer('bytes').notNull(),
   /** The time of the newest message deleted; null when none was. */
   time: integer('time'),
-  /** The machine's clock as far as it is believed, when retention last looked at it (invariant 10); null before the first look. Milliseconds since 1970. */
+  /** The machine's clock as far as retention believed it, or the time of a later message that refuted that (invariant 10). Null before the first look. Milliseconds since 1970. */
   clock: integer('clock'),
 });
 
@@ -110,10 +110,37 @@ export const apiKeys = sqliteTable('api_keys', {
   oldDigest: blob('old_digest', { mode: 'buffer' }),
   oldExpires: integer('old_expires'),
   name: text('name').notNull(),
-  /** `Permissions` as JSON. */
+  /** `Permissions` as JSON, but for those that have a column. */
   permissions: text('permissions').notNull(),
+  /** 1 where it may read metrics: a program that does not know the column lets it do nothing more. */
+  operate: integer('operate').notNull().default(0),
 }, (table) => [uniqueIndex('api_keys_version').on(table.version), index('api_keys_ends').on(table.ends)]);
 
+/** The newest version of the sessions, and how many are held: one row, read and written under the write lock. */
+export const sessionState = sqliteTable('session_state', {
+  id: integer('id').primaryKey(),
+  version: integer('version').notNull(),
+  held: integer('held').notNull(),
+});
+
+/** Sessions that were not ended (session-store.ts). Times are milliseconds since 1970. */
+export const sessions = sqliteTable('sessions', {
+  id: text('id').primaryKey(),
+  /** SHA-256 of the secret. */
+  digest: blob('digest', { mode: 'buffer' }).notNull(),
+  created: integer('created').notNull(),
+  expires: integer('expires').notNull(),
+  /** `ownerOf` its origin. */
+  owner: text('owner').notNull(),
+  /** `SessionOrigin` as JSON. */
+  origin: text('origin').notNull(),
+}, (table) => [index('sessions_owner').on(table.owner, table.created), index('sessions_expires').on(table.expires)]);
+
+/** The sessions that were ended last, by the versions that they took. */
+export const sessionEnds = sqliteTable('session_ends', {
+  version: integer('version').primaryKey(),
+  id: text('id').notNull(),
+});
 /** The newest version of the revocations: one row, read and written under the write lock. */
 export const revocationList = sqliteTable('revocation_list', {
   id: integer('id').primaryKey(),

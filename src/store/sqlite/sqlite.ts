@@ -5,17 +5,21 @@ import type { LogState } from '../../model/epochs.ts';
 import type { Filter } from '../../model/topic.ts';
 import type { KeyStore } from '../key-store.ts';
 import type { RevocationStore } from '../revocation-store.ts';
+import type { SessionStore } from '../session-store.ts';
 import { StoreLifecycle } from '../store-lifecycle.ts';
 import type { Appended, AppendRequest, BackQuery, FoundBack, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
+import { KEY_READS } from './api-keys.ts';
 import { DamageError, toUnknownError } from './errors.ts';
 import { SqliteKeyStore } from './key-store.ts';
 import { KnownEpochs } from './known-epochs.ts';
 import type { Snapshot } from './log-state.ts';
-import { SqliteRevocationStore } from './revocations.ts';
+import { REVOCATION_READS, SqliteRevocationStore } from './revocations.ts';
+import { SqliteSessionStore } from './session-store.ts';
+import { SESSION_READS } from './sessions.ts';
 import { SharedFiles } from './shared-files.ts';
 import { SupervisedWorker } from './supervised-worker.ts';
 import { packRequests, unpackMessages, unpackOutcomes } from './worker-packing.ts';
-import { ACCESS_READS, ACKNOWLEDGED, type AccessCall, type AccessCalls, type Call, type Calls } from './worker-protocol.ts';
+import { ACKNOWLEDGED, type AccessCall, type AccessCalls, type Call, type Calls } from './worker-protocol.ts';
 
 /**
  * The room `sqlite` keeps the log in a file, which several processes of one host may share. SQLite waits for locks and disks in the thread
@@ -40,9 +44,13 @@ interface Damage {
   readonly ask: () => Promise<unknown>;
 }
 
+/** Calls beside the log that change nothing. */
+const ACCESS_READS: ReadonlySet<AccessCall> = new Set<AccessCall>([...KEY_READS, ...SESSION_READS, ...REVOCATION_READS]);
+
 /** The store's main-thread side. It begins no transaction and touches no file. */
 export class SqliteStore implements Store {
   readonly keys: KeyStore = new SqliteKeyStore((name, argument) => this.#callAccess(name, argument));
+  readonly sessions: SessionStore = new SqliteSessionStore((name, argument) => this.#callAccess(name, argument));
   readonly revocations: RevocationStore = new SqliteRevocationStore((name, argument) => this.#callAccess(name, argument));
   readonly #file: string;
   readonly #logger: Pick<Logger, 'error'>;
@@ -77,10 +85,10 @@ export class SqliteStore implements Store {
     return { outcomes: unpackOutcomes(outcomes, this.#epochs.name), log: state };
   }
 
-  async read({ after, filter, limit, maxBytes }: ReadQuery): Promise<Page> {
+  async read({ after, filter, limit, maxBytes, withoutData = false }: ReadQuery): Promise<Page> {
     const queryWorker = this.#lifecycle.use(this.#queryWorker);
     const names = filter && namesOf(filter);
-    const { messages, scanned, examined, log } = await this.#ask(queryWorker, 'read', { after, names, limit, maxBytes });
+    const { messages, scanned, examined, log } = await this.#ask(queryWorker, 'read', { after, names, limit, maxBytes, withoutData });
     const state = this.#state(log);
     return { messages: unpackMessages(messages, this.#epochs.name), scanned, examined, log: state };
   }

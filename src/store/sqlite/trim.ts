@@ -46,13 +46,13 @@ export class Trimmer {
     this.#deleteKeys = db.prepare('DELETE FROM keys WHERE id <= ?');
   }
 
-  trim({ maxAge, maxBytes, rows, latest }: TrimPolicy): AnswerWith<LogRow, Trimmed> {
+  trim({ maxAge, maxBytes, rows, counted }: TrimPolicy): AnswerWith<LogRow, Trimmed> {
     const before = this.#logState.row();
     // Age is counted by the machine's clock, unlike all else: after one message from a clock that was ahead, the log's own stands at that
     // message's time, and the whole log before it would seem as old as the clock was wrong (invariant 10). It is read once: what was believed is what counts.
     const known = this.#logState.times(before);
     const { machine } = known;
-    const believed = believe({ ...known, latest });
+    const believed = believe({ ...known, counted });
     if (isWorthKeeping(believed, known)) this.#keepClock.run(believed);
     const tooOld = maxAge > 0 ? believed - maxAge : -Infinity;
     const size = before.bytes - before.deletedBytes;

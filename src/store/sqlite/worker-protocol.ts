@@ -1,17 +1,17 @@
 import type { FoundBack, Sought, StoreErrorKind, Trimmed, TrimPolicy } from '../store.ts';
-import type { KeyCalls } from './api-keys.ts';
+import type { KeyCall, KeyCalls } from './api-keys.ts';
 import type { PackedAppended } from './append.ts';
 import type { FileIdentity } from './database-files.ts';
 import type { AnswerWith, Snapshot } from './log-state.ts';
 import type { PackedBackQuery, PackedPage, PackedQuery } from './query.ts';
-import type { RevocationCalls } from './revocations.ts';
+import type { RevocationCall, RevocationCalls } from './revocations.ts';
+import type { SessionCall, SessionCalls } from './sessions.ts';
 import type { Opener } from './shared-files.ts';
 import type { PackedRequests } from './worker-packing.ts';
 
-/** What is asked beside the log. */
-export interface AccessCalls extends KeyCalls, RevocationCalls {}
-
-export type AccessCall = keyof AccessCalls;
+/** Calls beside the log, of keys, sessions and revocations. */
+export type AccessCalls = KeyCalls & SessionCalls & RevocationCalls;
+export type AccessCall = KeyCall | SessionCall | RevocationCall;
 
 type AccessWorkerCalls = { readonly [Name in AccessCall]: { argument: AccessCalls[Name]['argument']; value: AnswerWith<Snapshot, { answer: AccessCalls[Name]['answer'] }> } };
 
@@ -33,10 +33,7 @@ export interface Calls extends AccessWorkerCalls {
 export type Call = keyof Calls;
 
 /** Jobs of which the caller must know whether they happened (invariant 1). One that began, and has no answer, may have. */
-export const ACKNOWLEDGED: ReadonlySet<Call> = new Set<Call>(['append', 'createKey', 'rotateKey', 'revokeKey', 'revoke']);
-
-/** Calls of these that change nothing. */
-export const ACCESS_READS: ReadonlySet<AccessCall> = new Set<AccessCall>(['keyChanges', 'findKeys', 'listKeys', 'listRevocations']);
+export const ACKNOWLEDGED: ReadonlySet<Call> = new Set<Call>(['append', 'createKey', 'rotateKey', 'revokeKey', 'createSession', 'endSession', 'revoke']);
 
 export interface Job<Name extends Call> {
   readonly id: number;

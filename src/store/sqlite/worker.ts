@@ -11,6 +11,7 @@ import { probe } from './probe.ts';
 import { MessageQuery } from './query.ts';
 import { Revocations } from './revocations.ts';
 import { Seeker } from './seek.ts';
+import { Sessions, type SessionCallTable } from './sessions.ts';
 import { SharedFiles } from './shared-files.ts';
 import { TopicIndex } from './topic-index.ts';
 import { Trimmer } from './trim.ts';
@@ -37,6 +38,7 @@ interface Session {
   readonly seeker: Seeker;
   readonly trimmer: Trimmer;
   readonly apiKeys: KeyCallTable;
+  readonly sessions: SessionCallTable;
   readonly revocations: Revocations;
   /** When the database file could last be read anew: by `monotonic`, and by when something had last written to it. */
   probed: { readonly at: number; readonly changed: bigint } | undefined;
@@ -117,6 +119,12 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
   rotateKey: (argument, deadline) => [commit(deadline, beside(({ apiKeys }) => apiKeys.rotateKey(argument))), []],
   revokeKey: (argument, deadline) => [commit(deadline, beside(({ apiKeys }) => apiKeys.revokeKey(argument))), []],
   noteUse: (argument, deadline) => [transact(writeTransaction, deadline, beside(({ apiKeys }) => apiKeys.noteUse(argument))), []],
+
+  sessionChanges: (argument, deadline) => [transact(readTransaction, deadline, beside(({ sessions }) => sessions.sessionChanges(argument))), []],
+  findSessions: (argument, deadline) => [transact(readTransaction, deadline, beside(({ sessions }) => sessions.findSessions(argument))), []],
+  createSession: (argument, deadline) => [commit(deadline, beside(({ sessions }) => sessions.createSession(argument))), []],
+  endSession: (argument, deadline) => [commit(deadline, beside(({ sessions }) => sessions.endSession(argument))), []],
+
   listRevocations: (argument, deadline) => [transact(readTransaction, deadline, beside(({ revocations }) => revocations.listRevocations(argument))), []],
   revoke: (argument, deadline) => [commit(deadline, beside(({ revocations }) => revocations.revoke(argument))), []],
 
@@ -189,6 +197,7 @@ function sessionOf(sqliteConnection: SqliteConnection): Session {
     seeker: new Seeker({ db, logState }),
     trimmer: new Trimmer({ db, logState, topicIndex }),
     apiKeys: new ApiKeys({ db, logState }),
+    sessions: new Sessions({ db, logState }),
     revocations: new Revocations({ db, logState }),
     probed: undefined,
   };
@@ -222,11 +231,11 @@ function commit<Answer extends { readonly log: LogRow }>(deadline: number, work:
   return answer;
 }
 
-/** What is asked beside the log, with the log as it is then. */
-function beside<Answer>(ask: (session: Session) => Answer): (session: Session) => { answer: Answer; log: LogRow } {
+/** Work that is not on the log, with the log as it is then. */
+function beside<Answer>(work: (session: Session) => Answer): (session: Session) => { answer: Answer; log: LogRow } {
   return (current) => {
     const log = current.logState.row();
-    return { answer: ask(current), log };
+    return { answer: work(current), log };
   };
 }
 

@@ -4,7 +4,7 @@ import { failureReason } from '../../../src/store/failure-reason.ts';
 import { changesCall } from '../../../src/store/postgres/api-keys.ts';
 import { openKeyStore } from '../../../src/store/postgres/open-key-store.ts';
 import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
-import { digestsOf, everyKeyCall, find, hex, idsOf, listAll, newKey, openInstance, sha256, versionOf } from '../../contract/key-store-kit.ts';
+import { digestsOf, everyKeyCall, find, hex, idsOf, listAll, newKey, NOTHING, openInstance, sha256, versionOf } from '../../contract/key-store-kit.ts';
 import { keyStoreContract, keyStoreLife } from '../../contract/key-store.ts';
 import { complaint, draft, failure, request, stored } from '../../contract/store-kit.ts';
 import { Link } from '../../support/link.ts';
@@ -36,13 +36,23 @@ t.test('what the database is set to changes nothing of a key', async (t) => {
   const { keys } = await openInstance(t, database);
   const odd = ["it's a \\ \"text\"", '\\', "\\'", "\\\\''", "'; DROP SCHEMA tidings CASCADE; --", '\\n', "E'\\n'", '{a,b}', 'NULL', '"NULL"', '\\x00'];
   for (const text of odd) {
-    const key = newKey(text, { name: text, permissions: { publish: [text], subscribe: odd, admin: false } });
+    const key = newKey(text, { name: text, permissions: { publish: [text], subscribe: odd, admin: false, operate: false } });
     await keys.createKey(key);
     t.match(await find(keys, text), { name: text, permissions: { publish: [text], subscribe: odd } });
     t.same(digestsOf(await find(keys, text)), [hex(key.digest)]);
   }
   t.same(idsOf(await listAll(keys)).sort(), [...odd].sort());
   t.equal(await failure(keys.createKey(newKey('a\0b'))), 'refused');
+});
+
+t.test('a program of the version before finds nothing that a key for metrics allows, and its own keys are none', async (t) => {
+  const database = await PostgresDatabase.create(server);
+  const { keys } = await openInstance(t, database);
+  await keys.createKey(newKey('metrics', { permissions: { ...NOTHING, operate: true } }));
+  t.same(await database.ask("SELECT permissions FROM tidings.api_keys WHERE id = 'metrics'"), [['{"publish":[],"subscribe":[],"admin":false}']]);
+  await database.ask(`INSERT INTO tidings.api_keys (version, id, name, permissions, digest, created, expires, ends)
+    SELECT version + 1, 'earlier', name, permissions, digest, created, expires, ends FROM tidings.api_keys`);
+  t.match(await keys.findKeys(['earlier']), [{ id: 'earlier', permissions: NOTHING }]);
 });
 
 t.test('a change whose answer is lost may have happened; asked for again, it happens once', async (t) => {

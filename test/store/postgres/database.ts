@@ -5,13 +5,14 @@ import { openKeyStore } from '../../../src/store/postgres/open-key-store.ts';
 import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
 import { LOCK_MS } from '../../../src/store/postgres/transaction-settings.ts';
 import type { KeyDatabase } from '../../contract/key-store-kit.ts';
+import { FILLED_ORIGIN, type SessionDatabase } from '../../contract/session-store.ts';
 import { quietLogger } from '../../support/logger.ts';
 import type { PostgresServer } from '../../support/postgres.ts';
 import type { Scope } from '../../support/temp.ts';
 import { until } from '../../support/until.ts';
 
 /** A database of a test's own. */
-export class PostgresDatabase implements KeyDatabase {
+export class PostgresDatabase implements KeyDatabase, SessionDatabase {
   readonly server: PostgresServer;
   readonly name: string;
 
@@ -95,6 +96,36 @@ export class PostgresDatabase implements KeyDatabase {
   async fillRevocations(count: number, ends: number): Promise<void> {
     await this.ask(`INSERT INTO tidings.revocations (kind, name, created, ends, version) SELECT 'jti', 'filled ${ends} ' || n, 0, ${ends}, n + l.version FROM generate_series(1, ${count}) n, tidings.revocation_list l;
       UPDATE tidings.revocation_list SET version = version + ${count}`);
+  }
+
+  async fillSessions(count: number): Promise<void> {
+    await this.ask(`INSERT INTO tidings.sessions (id, digest, created, expires, owner, origin)
+      SELECT 'filled' || lpad(n::text, 6, '0'), decode(repeat('00', 32), 'hex'), ${Date.now()}, ${Date.now() + 3_600_000 - count} + n, 'sub:' || n, '${FILLED_ORIGIN}' FROM generate_series(1, ${count}) n;
+      UPDATE tidings.session_state SET held = held + ${count}`);
+  }
+
+  async ageSessions(milliseconds: number): Promise<void> {
+    await this.ask(`UPDATE tidings.sessions SET created = created - ${milliseconds}, expires = expires - ${milliseconds}`);
+  }
+
+  async countSessions(): Promise<number> {
+    const [[count, held] = []] = await this.ask('SELECT (SELECT count(*) FROM tidings.sessions), held FROM tidings.session_state');
+    if (count !== held) throw new Error(`${String(count)} sessions are held, and ${String(held)} were counted`);
+    return Number(count);
+  }
+
+  async fillEnds(count: number): Promise<void> {
+    await this.ask(`INSERT INTO tidings.session_ends (version, id) SELECT n + a.version, 'filled' || n FROM generate_series(1, ${count}) n, tidings.session_state a;
+      UPDATE tidings.session_state SET version = version + ${count}`);
+  }
+
+  async countEnds(): Promise<number> {
+    const [[count] = []] = await this.ask('SELECT count(*) FROM tidings.session_ends');
+    return Number(count);
+  }
+
+  async setLevel(level: number): Promise<void> {
+    await this.ask(`UPDATE tidings.head SET level = ${level}`);
   }
 
   /** A client past the stores, which goes away with the test. */

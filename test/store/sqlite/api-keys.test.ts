@@ -6,7 +6,7 @@ import t from 'tap';
 import { UNDERSTOOD_LEVEL } from '../../../src/store/level.ts';
 import { failureReason } from '../../../src/store/failure-reason.ts';
 import { openKeyStore } from '../../../src/store/sqlite/open-key-store.ts';
-import { digestsOf, everyKeyCall, find, hex, listAll, newKey, openInstance, sha256, versionOf } from '../../contract/key-store-kit.ts';
+import { digestsOf, everyKeyCall, find, hex, listAll, newKey, NOTHING, openInstance, sha256, versionOf } from '../../contract/key-store-kit.ts';
 import { keyStoreContract, keyStoreLife } from '../../contract/key-store.ts';
 import { complaint, draft, failure, request, stored } from '../../contract/store-kit.ts';
 import { tempFolder } from '../../support/temp.ts';
@@ -115,6 +115,17 @@ t.test('what is not a digest or permissions is not taken for one', async (t) => 
     database.direct((db) => db.prepare('UPDATE api_keys SET permissions = ?').run(text));
     t.equal(await failure(keys.findKeys(['a'])), 'unavailable', text);
   }
+});
+
+t.test('a program of the version before finds nothing that a key for metrics allows, and its own keys are none', async (t) => {
+  const database = new SqliteDatabase(t);
+  const { keys } = await openInstance(t, database);
+  await keys.createKey(newKey('metrics', { permissions: { ...NOTHING, operate: true } }));
+  database.direct((db) => {
+    t.equal(db.prepare("SELECT permissions FROM api_keys WHERE id = 'metrics'").pluck().get(), '{"publish":[],"subscribe":[],"admin":false}');
+    db.prepare("INSERT INTO api_keys (version, id, name, permissions, digest, created, expires, ends) SELECT version + 1, 'earlier', name, permissions, digest, created, expires, ends FROM api_keys").run();
+  });
+  t.match(await keys.findKeys(['earlier']), [{ id: 'earlier', permissions: NOTHING }]);
 });
 
 t.test('the poll reads no more than what changed', async (t) => {

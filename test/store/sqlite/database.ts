@@ -6,6 +6,7 @@ import type { OpenedKeyStore } from '../../../src/store/key-store.ts';
 import { openKeyStore } from '../../../src/store/sqlite/open-key-store.ts';
 import { SqliteStore, type SqliteOptions } from '../../../src/store/sqlite/sqlite.ts';
 import type { KeyDatabase } from '../../contract/key-store-kit.ts';
+import { FILLED_ORIGIN, type SessionDatabase } from '../../contract/session-store.ts';
 import '../../support/bare-threads.ts';
 import { Child } from '../../support/child.ts';
 import { COMPILE_CACHE } from '../../support/compile-cache.ts';
@@ -13,7 +14,7 @@ import { recordingLogger } from '../../support/logger.ts';
 import { tempFolder, type Scope } from '../../support/temp.ts';
 
 /** A database file in a folder of its own. */
-export class SqliteDatabase implements KeyDatabase {
+export class SqliteDatabase implements KeyDatabase, SessionDatabase {
   readonly file: string;
   /** What its stores logged. */
   readonly lines: string[];
@@ -70,6 +71,39 @@ export class SqliteDatabase implements KeyDatabase {
     this.direct((db) => db.exec(`WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${count})
       INSERT INTO revocations (kind, name, created, ends, version) SELECT 'jti', 'filled ${ends} ' || n, 0, ${ends}, n + (SELECT version FROM revocation_list) FROM numbers;
       UPDATE revocation_list SET version = version + ${count}`));
+  }
+
+  async fillSessions(count: number): Promise<void> {
+    this.direct((db) => db.exec(`WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${count})
+      INSERT INTO sessions (id, digest, created, expires, owner, origin)
+      SELECT format('filled%06d', n), zeroblob(32), ${Date.now()}, ${Date.now() + 3_600_000 - count} + n, 'sub:' || n, '${FILLED_ORIGIN}' FROM numbers;
+      UPDATE session_state SET held = held + ${count}`));
+  }
+
+  async ageSessions(milliseconds: number): Promise<void> {
+    this.direct((db) => db.exec(`UPDATE sessions SET created = created - ${milliseconds}, expires = expires - ${milliseconds}`));
+  }
+
+  async countSessions(): Promise<number> {
+    return this.direct((db) => {
+      const [count, held] = db.prepare('SELECT (SELECT count(*) FROM sessions), held FROM session_state').raw().get() as [number, number];
+      if (count !== held) throw new Error(`${count} sessions are held, and ${held} were counted`);
+      return count;
+    });
+  }
+
+  async fillEnds(count: number): Promise<void> {
+    this.direct((db) => db.exec(`WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${count})
+      INSERT INTO session_ends (version, id) SELECT n + (SELECT version FROM session_state), 'filled' || n FROM numbers;
+      UPDATE session_state SET version = version + ${count}`));
+  }
+
+  async countEnds(): Promise<number> {
+    return this.direct((db) => db.prepare<[], number>('SELECT count(*) FROM session_ends').pluck().get()!);
+  }
+
+  async setLevel(level: number): Promise<void> {
+    this.direct((db) => db.exec(`UPDATE head SET level = ${level}`));
   }
 
   /** Does something to the file past the store. */

@@ -1,0 +1,64 @@
+import { Problem } from '../model/problem.ts';
+import type { Counters } from '../runtime/counters.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { printable } from '../runtime/printable.ts';
+import type { SessionRecord, SessionStore } from '../store/session-store.ts';
+import type { Identity } from './identity.ts';
+import { makeSession, readSession } from './session-text.ts';
+
+export interface SessionAdministrationDependencies {
+  readonly store: SessionStore;
+  readonly logger: Pick<Logger, 'info'>;
+  readonly counters: Pick<Counters, 'sessionsMade' | 'sessionsEnded'>;
+  /** How long a session lasts whose credential lasts longer. */
+  readonly lifetimeMs: number;
+  /** Called after sessions were ended, so that it counts on this instance before it is answered. */
+  readonly onChange: () => Promise<void>;
+}
+
+/** A session and its text, which is shown this once. */
+export interface ShownSession {
+  readonly session: SessionRecord;
+  readonly text: string;
+}
+
+/** Exchanges credentials for sessions, and ends them, with an audit line for each. */
+export class SessionAdministration {
+  readonly #dependencies: SessionAdministrationDependencies;
+
+  constructor(dependencies: SessionAdministrationDependencies) {
+    this.#dependencies = dependencies;
+  }
+
+  /**
+   * @param owner The sender, who has just shown a key or a token.
+   * @param before The cookie that came along. A session in it ends: nobody can give a browser a session that it then goes on with (session fixation).
+   * @param client The address of the request, for the audit line.
+   */
+  async make({ origin, credential, name }: Identity, before: string | undefined, client: string): Promise<ShownSession> {
+    const { store, logger, counters, lifetimeMs } = this.#dependencies;
+    if (origin === undefined) throw new Problem('unauthorized', 'This takes a credential: Authorization: Bearer with a key or token.', { field: 'Authorization' });
+    const { id, text, digest } = makeSession();
+    const replaces = before === undefined ? undefined : readSession(before);
+    const { session, ended } = await store.createSession({ id, digest, origin, lifetimeMs, until: credential?.expires, replaces });
+    counters.sessionsMade++;
+    counters.sessionsEnded += ended.length;
+    logger.info({ audit: 'session-made', session: id, by: name, client, expires: session.expires, ended }, 'a session was made');
+    if (ended.length > 0) await this.#dependencies.onChange();
+    // By the clock of the database, which need not be the one by which the token was good.
+    if (session.expires <= session.created) throw new Problem('invalid-credential', 'The credential has expired.', { field: 'Authorization' });
+    return { session, text };
+  }
+
+  /** Ends the session that a cookie holds, if it holds one. */
+  async end(text: string, client: string): Promise<void> {
+    const { store, logger, counters } = this.#dependencies;
+    const key = readSession(text);
+    const session = key === undefined ? undefined : await store.endSession(key);
+    if (session === undefined) return;
+    counters.sessionsEnded++;
+    const { id, origin } = session;
+    logger.info({ audit: 'session-ended', session: id, of: origin.kind === 'key' ? `key ${origin.id}` : `subject ${printable(origin.subject)}`, client }, 'a session was ended');
+    await this.#dependencies.onChange();
+  }
+}

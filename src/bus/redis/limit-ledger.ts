@@ -1,0 +1,163 @@
+import { randomBytes } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { readRedisUrl, type RedisLocation } from '../../config/redis-url.ts';
+import { LEDGER_WAIT_MS, LedgerAway, type Balance, type Debit, type Holding, type Ledger, type TopicCount } from '../../limits/ledger.ts';
+import type { Clock, Timer } from '../../runtime/clock.ts';
+import type { Logger } from '../../runtime/logger.ts';
+import { RedisConnection } from './connection.ts';
+import type { ServerDiscovery } from './discovery-contract.ts';
+import { COUNT_TOPICS, HOLD, RENEW, SPEND, type Script } from './limit-scripts.ts';
+import { redactedReason } from './redacted-reason.ts';
+import { discoveryFor } from './redis.ts';
+import { SlotDiscovery } from './slot-discovery.ts';
+
+/** What an instance holds is free when it has not said for this long that it lives. */
+const LEASE_MS = 15_000;
+const RENEW_MS = 5_000;
+
+/** The counts of a log's owners are forgotten when nobody has told of them for this long. They are told again more often. */
+const HOLDINGS_KEPT_MS = 24 * 3_600_000;
+
+const UNLIMITED_PLACES = -1;
+
+export interface RedisLimitLedgerOptions {
+  readonly url: string;
+  readonly clock: Clock;
+  readonly logger: Pick<Logger, 'info' | 'warn'>;
+}
+
+/**
+ * The ledger of several instances, in Redis. The keys of a log have its id in their names, as a hash tag: in a cluster they are all on one node. Each expires by itself when it says nothing any more.
+ * Redis counts by its own clock. A Redis that is away, late, refuses us or forgets everything lets the instances count alone for a while, and nothing else.
+ */
+export class RedisLimitLedger implements Ledger {
+  readonly #location: RedisLocation;
+  readonly #clock: Clock;
+  readonly #logger: Pick<Logger, 'info' | 'warn'>;
+  readonly #instance = randomBytes(8).toString('hex');
+  #prefix = '';
+  #onReturn: () => void = () => undefined;
+  #discovery: ServerDiscovery | undefined;
+  #connection: RedisConnection | undefined;
+  #renewal: Timer | undefined;
+  /** It has answered since it was connected to. */
+  #isWelcome = false;
+  /** It owes an answer for too long. */
+  #isLate = false;
+  #isLoggedUp: boolean | undefined;
+  #isClosed = false;
+
+  /** Throws when the URL is none of Redis; the error repeats nothing of it. */
+  constructor({ url, clock, logger }: RedisLimitLedgerOptions) {
+    this.#location = readRedisUrl(url);
+    this.#clock = clock;
+    this.#logger = logger;
+  }
+
+  get isUp(): boolean {
+    return this.#isWelcome && this.#connection?.isReady === true && !this.#isLate && !this.#isClosed;
+  }
+
+  join(logId: string, onReturn: () => void): void {
+    this.#prefix = `tidings:{${logId}}:limits:`;
+    this.#onReturn = onReturn;
+    const discovery = this.#location.kind === 'cluster' ? new SlotDiscovery(this.#location, this.#prefix) : discoveryFor(this.#location);
+    this.#discovery = discovery;
+    this.#connection = new RedisConnection({ discovery, name: 'tidings-limits', onReady: () => void this.#ready(), onLost: (reason) => this.#lost(reason) });
+  }
+
+  async spend(debits: readonly Debit[]): Promise<readonly Balance[]> {
+    const micros = (milliseconds: number): number => Math.ceil(milliseconds * 1000);
+    const answers = await this.#run(SPEND, debits.map(({ bucket }) => bucket), debits.flatMap(({ costMs, onlyWithinMs }) => [micros(costMs), onlyWithinMs === undefined ? -1 : micros(onlyWithinMs)]));
+    return answers.map((answer) => answer < 0 ? { isTaken: false, fullInMs: (-1 - answer) / 1000 } : { isTaken: true, fullInMs: answer / 1000 });
+  }
+
+  async addTopics(owner: string, topics: readonly string[], windowMs: number): Promise<TopicCount> {
+    const [count = 0, windowLeftMs = windowMs] = await this.#run(COUNT_TOPICS, [`topics:${owner}`], [windowMs, ...topics]);
+    return { topics: count, windowLeftMs };
+  }
+
+  async hold(holdings: readonly Holding[]): Promise<readonly boolean[]> {
+    const answers = await this.#run(HOLD, ['instances', ...holdings.map(({ owner }) => `streams:${owner}`)], [this.#instance, HOLDINGS_KEPT_MS, ...holdings.flatMap(({ places, most = UNLIMITED_PLACES }) => [places, most])]);
+    return answers.map((answer) => answer === 1);
+  }
+
+  async close(): Promise<void> {
+    if (this.isUp) await this.#run(RENEW, ['instances'], [this.#instance, 0]).catch(awayOnly);
+    this.#isClosed = true;
+    this.#renewal?.cancel();
+    await Promise.all([this.#connection?.close(), this.#discovery?.close()]);
+  }
+
+  /** It can be used, for the first time or again. What it knew of this instance may be gone. */
+  async #ready(): Promise<void> {
+    this.#isLate = false;
+    if (!await this.#renew(true)) return;
+    this.#isWelcome = true;
+    this.#connection?.succeeded();
+    this.#onReturn();
+    this.#say(true);
+  }
+
+  /** Says that this instance lives, again and again. Where that was forgotten meanwhile, what it holds was forgotten, too. */
+  async #renew(isNew = false): Promise<boolean> {
+    this.#renewal?.cancel();
+    this.#renewal = this.#clock.after(RENEW_MS, () => void this.#renew());
+    if (!isNew && !this.isUp) return false;
+    const [wasAlive] = await this.#run(RENEW, ['instances'], [this.#instance, LEASE_MS]).catch(awayOnly) ?? [];
+    if (wasAlive === undefined) return false;
+    if (!isNew && wasAlive === 0) this.#onReturn();
+    return true;
+  }
+
+  #lost(reason: string): void {
+    this.#isWelcome = false;
+    this.#say(false, reason);
+  }
+
+  #say(isUp: boolean, reason?: string): void {
+    if (this.#isClosed || this.#isLoggedUp === isUp) return;
+    this.#isLoggedUp = isUp;
+    if (isUp) this.#logger.info('limits count over all instances, in Redis');
+    else this.#logger.warn({ reason }, 'limits cannot be counted in Redis: each instance counts alone, with the same numbers');
+  }
+
+  async #run({ lua, sha }: Script, keys: readonly string[], values: readonly (string | number)[]): Promise<readonly number[]> {
+    const connection = this.#connection;
+    if (connection?.isReady !== true || this.#isClosed) throw new LedgerAway();
+    const { redis } = connection;
+    const args = [...keys.map((key) => this.#prefix + key), ...values];
+    let isOwed = true;
+    // An answer that has arrived counts, also where this process was too busy to read it.
+    const late = this.#clock.after(LEDGER_WAIT_MS, () => this.#clock.soon(() => {
+      this.#isLate ||= isOwed;
+    }));
+    try {
+      const answer = await evaluate(redis, { lua, sha }, keys.length, args);
+      this.#isLate = false;
+      return answer;
+    } catch (error) {
+      // Redis refused: another server may do better, and this one later. A connection that broke says so itself.
+      if (connection.isReady && error instanceof Error && error.name === 'ReplyError') connection.fail(error);
+      throw new LedgerAway(redactedReason(error));
+    } finally {
+      isOwed = false;
+      late.cancel();
+    }
+  }
+}
+
+async function evaluate(redis: Redis, { lua, sha }: Script, keys: number, args: readonly (string | number)[]): Promise<readonly number[]> {
+  const answer = await redis.evalsha(sha, keys, ...args).catch((error: unknown) => {
+    // A server that has just started does not know the script.
+    if (error instanceof Error && error.message.startsWith('NOSCRIPT')) return redis.eval(lua, keys, ...args);
+    throw error;
+  });
+  if (!Array.isArray(answer)) throw new Error('Redis answered a script with something else');
+  return answer.map(Number);
+}
+
+function awayOnly(error: unknown): undefined {
+  if (!(error instanceof LedgerAway)) throw error;
+  return undefined;
+}

@@ -1,0 +1,27 @@
+import { WrongValue, type Setting } from './setting-kinds.ts';
+
+/** How much of something is allowed: in the long run, and at once. */
+export interface Rate {
+  /** So many come back in `milliseconds`. */
+  readonly tokens: number;
+  readonly milliseconds: number;
+  /** How many may be used at once after a pause. */
+  readonly burst: number;
+}
+
+const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const RATE = /^([1-9][0-9]{0,6}) ?\/ ?([smhd])(?: burst ([1-9][0-9]{0,6}))?$/;
+
+/** A rate: `100/s`, `30/m burst 100`; undefined for `off`, and where neither the setting nor its default says one. */
+export function rate(facts: { readonly default: string; readonly unit: string; readonly meaning: string }): Setting<Rate | undefined> {
+  return {
+    type: 'rate', secret: false, ...facts,
+    allowed: 'off, or a rate such as 100/s, 30/m or 1000/d, with "burst 500" after it if more may come at once',
+    read: (text) => {
+      if (text === '' || text === 'off') return undefined;
+      const [, tokens, unit, burst = tokens] = RATE.exec(text) ?? [];
+      if (tokens === undefined) throw new WrongValue();
+      return { tokens: Number(tokens), milliseconds: UNIT_MS[unit as keyof typeof UNIT_MS], burst: Number(burst) };
+    },
+  };
+}

@@ -1,0 +1,21 @@
+import { EVERYBODY, type Identity } from '../access/identity.ts';
+import type { LimitedSender } from '../limits/limits.ts';
+import type { Problem } from '../model/problem.ts';
+import { NOBODY } from './access-rules.ts';
+import { networkOf } from './client-address.ts';
+import { ENDPOINTS } from './endpoints.ts';
+import type { RequestHead } from './request-head.ts';
+import type { Premises, Sender } from './rule.ts';
+
+/** Who is counted: the owner of a credential wherever it comes from, and without one the address. Undefined where there is no access control: then there are no limits. */
+export function limitedSender(identity: Identity, address: () => string): LimitedSender | undefined {
+  if (identity === EVERYBODY) return undefined;
+  return identity.scope === '' ? { id: `address:${networkOf(address())}`, isAnonymous: true } : { id: identity.scope, isAnonymous: false };
+}
+
+/** Charges the message of a publish, or the first of a batch. It is the last rule: what is refused for another reason costs nothing. */
+export function withinPublishLimit({ endpoint }: RequestHead, { limits }: Premises, { identity = NOBODY, address }: Sender): Problem | undefined | Promise<Problem | undefined> {
+  if (endpoint !== ENDPOINTS.publish && endpoint !== ENDPOINTS.publishBatch) return undefined;
+  const sender = limitedSender(identity, address);
+  return sender && limits.publish(sender, 1);
+}

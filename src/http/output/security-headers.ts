@@ -1,0 +1,14 @@
+/**
+ * What every answer carries for browsers, whatever it is an answer to. Nothing here is a page: so a browser may neither run nor show anything of it, and no other page may hold it.
+ * What belongs to TLS (Strict-Transport-Security) is said by what speaks TLS, in front.
+ */
+export const SECURITY_HEADERS = {
+  // No message is taken for a page, a script or a picture, whatever is in it.
+  'x-content-type-options': 'nosniff',
+  // If one is shown as a page all the same, it loads and runs nothing. No page holds it in a frame.
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  // A URL may hold topics, and a credential: no link that is followed from an answer tells it.
+  'referrer-policy': 'no-referrer',
+  // No page of another origin loads it as a script or picture, into memory that the page may spy on. For those that CORS_ORIGINS lets in, origin.ts says otherwise.
+  'cross-origin-resource-policy': 'same-origin',
+} as const;

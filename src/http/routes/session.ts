@@ -1,0 +1,89 @@
+import { stringifySetCookie } from 'cookie';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import type { Credential } from '../../access/identity.ts';
+import { Problem } from '../../model/problem.ts';
+import { LevelTooLow } from '../../store/level.ts';
+import { StoreError } from '../../store/store.ts';
+import { ENDPOINTS } from '../endpoints.ts';
+import { cookieValues } from '../input/credential.ts';
+import type { App, Service } from '../service.ts';
+import { at, json, problems } from './schemas.ts';
+
+const tags = ['session'];
+const Session = Type.Object({
+  expiresAt: Type.Optional(Type.String({ format: 'date-time', description: 'When it ends by itself; absent where it does not.' })),
+  subject: Type.Optional(Type.String({ description: 'Of the token that it is, or was made of.' })),
+  key: Type.Optional(Type.String({ description: 'The id of the API key that it is, or was made of.' })),
+});
+const FAILURES = ['not-found', 'cross-origin', 'unavailable', 'outcome-unknown'] as const;
+
+/** `/session`: what a browser is given for a key or token, in a cookie that no script can read. */
+export function sessionRoutes(app: App, service: Service): void {
+  const { config, sessions } = service;
+  const cookie = (value: string, maxAge: number): string => stringifySetCookie({
+    // Without Domain, no neighbouring host gets it. On http, browsers take a Secure cookie from this machine only.
+    name: nameOf(config.AUTH_COOKIE), value, maxAge, path: '/', httpOnly: true, secure: true, sameSite: 'strict',
+  });
+
+  app.route({
+    ...at(ENDPOINTS.createSession, config),
+    schema: {
+      tags, summary: 'Exchange a key or token for a session, in the cookie that AUTH_COOKIE names',
+      response: { 201: json('The cookie is set.', Session), ...problems('level-too-low', ...FAILURES) },
+    },
+    handler: async (request, reply) => {
+      const { identity, clientAddress } = request.admission;
+      const [before] = cookiesOf(request, config.AUTH_COOKIE);
+      const { session: { created, expires }, text } = await asked(sessions.make(identity, before, clientAddress()));
+      void reply.code(201).header('set-cookie', cookie(text, Math.floor((expires - created) / 1000)));
+      return answer(reply, describe({ owner: identity.credential!.owner, expires }));
+    },
+  });
+
+  app.route({
+    ...at(ENDPOINTS.session, config),
+    schema: { tags, summary: 'Whose the session, or another credential, is', response: { 200: json('It is good.', Session), ...problems('not-found', 'cross-origin', 'unavailable') } },
+    handler: (request, reply) => answer(reply, describe(request.admission.identity.credential!)),
+  });
+
+  app.route({
+    ...at(ENDPOINTS.endSession, config),
+    schema: { tags, summary: 'End the session, and delete its cookie', response: { 204: { description: 'There is none any more.' }, ...problems(...FAILURES) } },
+    handler: async (request, reply) => {
+      for (const text of cookiesOf(request, config.AUTH_COOKIE)) await asked(sessions.end(text, request.admission.clientAddress()));
+      return reply.code(204).header('cache-control', 'no-store').header('set-cookie', cookie('', 0)).send();
+    },
+  });
+}
+
+/** Admission lets no request through without the setting. */
+function nameOf(name: string | undefined): string {
+  if (name === undefined) throw new Error('AUTH_COOKIE is not set');
+  return name;
+}
+
+function cookiesOf({ headers: { cookie = '' } }: FastifyRequest, name: string | undefined): readonly string[] {
+  return cookieValues(cookie, nameOf(name));
+}
+
+function describe({ owner, expires }: Credential): object {
+  return { expiresAt: expires === undefined ? undefined : new Date(expires).toISOString(), ...(owner.kind === 'key' ? { key: owner.id } : { subject: owner.subject }) };
+}
+
+function answer(reply: FastifyReply, body: object): FastifyReply {
+  return reply.type('application/json').header('cache-control', 'no-store').send(JSON.stringify(body));
+}
+
+/** The answer of the database, or the problem that it cannot be asked. */
+async function asked<Result>(answered: Promise<Result>): Promise<Result> {
+  try {
+    return await answered;
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    if (error instanceof LevelTooLow) throw new Problem('level-too-low', `There are no sessions yet: ${error.message}.`, { cause: error });
+    throw error.kind === 'outcome-unknown'
+      ? new Problem('outcome-unknown', 'It is not known whether the session was made, or ended: try again.', { cause: error })
+      : new Problem('unavailable', 'Sessions cannot be made or ended now. Nothing was changed.', { cause: error });
+  }
+}

@@ -1,0 +1,128 @@
+import { within, type Clock, type Timer } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
+import { LEDGER_WAIT_MS, LedgerAway, type Balance, type Debit, type Ledger } from './ledger.ts';
+
+/** How long a charge waits for others before the ledger is told of them together. Stops each message from being a command. */
+const TELL_MS = 5;
+
+/** Stops one command from keeping the ledger busy. */
+const TELL_MAX_ENTRIES = 200;
+
+/** A bucket as this instance sees it. Tokens, and milliseconds of the monotonic clock. */
+export interface SharedBucket {
+  readonly name: string;
+  /** The time in which one token comes back. */
+  readonly tokenMs: number;
+  /** When it is full again, as far as this instance knows. */
+  fullAt: number;
+  /** Charged here, and the ledger was not told. */
+  unsent: number;
+  /** Charged here, and the ledger has not answered. */
+  unconfirmed: number;
+}
+
+interface Question {
+  readonly bucket: SharedBucket;
+  readonly tokens: number;
+  readonly onlyWithinMs: number;
+  readonly answer: (balance: Balance | undefined) => void;
+}
+
+export interface BucketSyncDependencies {
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly counters: Pick<Counters, 'countedAlone'>;
+}
+
+/** Tells the ledger what this instance has charged to its buckets, many at a time, and takes its answers over. */
+export class BucketSync {
+  readonly #ledger: Ledger;
+  readonly #clock: Clock;
+  readonly #counters: Pick<Counters, 'countedAlone'>;
+  readonly #dirty = new Set<SharedBucket>();
+  #questions: Question[] = [];
+  #timer: Timer | undefined;
+  #willTell = false;
+
+  constructor({ ledger, clock, counters }: BucketSyncDependencies) {
+    this.#ledger = ledger;
+    this.#clock = clock;
+    this.#counters = counters;
+  }
+
+  get isUp(): boolean {
+    return this.#ledger.isUp;
+  }
+
+  /** Something was charged to a bucket, or given back. The ledger hears of it soon, and at once where half of what it may not know of is spent. */
+  charged(bucket: SharedBucket, tokens: number, credit: number): void {
+    if (!this.#ledger.isUp) {
+      if (tokens > 0) this.#counters.countedAlone += tokens;
+      return;
+    }
+    bucket.unsent += tokens;
+    bucket.unconfirmed += tokens;
+    this.#dirty.add(bucket);
+    if (bucket.unsent * 2 >= credit) this.#tellNow();
+    else this.#timer ??= this.#clock.after(TELL_MS, () => this.#tell());
+  }
+
+  /** Asks for tokens first. Undefined where no answer comes in time. */
+  ask(bucket: SharedBucket, tokens: number, onlyWithinMs: number): Promise<Balance | undefined> {
+    const { promise, resolve } = Promise.withResolvers<Balance | undefined>();
+    this.#questions.push({ bucket, tokens, onlyWithinMs, answer: resolve });
+    this.#tellNow();
+    return within(this.#clock, LEDGER_WAIT_MS, promise);
+  }
+
+  #tellNow(): void {
+    if (this.#willTell) return;
+    this.#willTell = true;
+    this.#clock.soon(() => this.#tell());
+  }
+
+  #tell(): void {
+    this.#willTell = false;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    const charges = [...this.#dirty].map((bucket) => ({ bucket, tokens: bucket.unsent }));
+    for (const { bucket } of charges) bucket.unsent = 0;
+    this.#dirty.clear();
+    const questions = this.#questions;
+    this.#questions = [];
+    for (let at = 0; at < charges.length; at += TELL_MAX_ENTRIES) void this.#tellCharges(charges.slice(at, at + TELL_MAX_ENTRIES));
+    for (let at = 0; at < questions.length; at += TELL_MAX_ENTRIES) void this.#putQuestions(questions.slice(at, at + TELL_MAX_ENTRIES));
+  }
+
+  async #tellCharges(charges: readonly { readonly bucket: SharedBucket; readonly tokens: number }[]): Promise<void> {
+    const balances = await this.#spend(charges.map(({ bucket, tokens }) => ({ bucket: bucket.name, costMs: tokens * bucket.tokenMs })));
+    charges.forEach(({ bucket, tokens }, index) => {
+      bucket.unconfirmed -= tokens;
+      if (balances === undefined) this.#counters.countedAlone += Math.max(0, tokens);
+      else this.#learn(bucket, balances[index]!);
+    });
+  }
+
+  async #putQuestions(questions: readonly Question[]): Promise<void> {
+    const balances = await this.#spend(questions.map(({ bucket, tokens, onlyWithinMs }) => ({ bucket: bucket.name, costMs: tokens * bucket.tokenMs, onlyWithinMs })));
+    questions.forEach(({ bucket, answer }, index) => {
+      const balance = balances?.[index];
+      if (balance !== undefined) this.#learn(bucket, balance);
+      answer(balance);
+    });
+  }
+
+  /** Undefined where there is no answer: what was charged stays with this instance alone. */
+  async #spend(debits: readonly Debit[]): Promise<readonly Balance[] | undefined> {
+    try {
+      return await this.#ledger.spend(debits);
+    } catch (error) {
+      if (!(error instanceof LedgerAway)) throw error;
+      return undefined;
+    }
+  }
+
+  #learn(bucket: SharedBucket, { fullInMs }: Balance): void {
+    bucket.fullAt = this.#clock.monotonic() + fullInMs + bucket.unconfirmed * bucket.tokenMs;
+  }
+}

@@ -1,0 +1,154 @@
+import type { Rate } from '../config/rate.ts';
+import { Problem } from '../model/problem.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
+import { LineWindow } from '../runtime/line-window.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { printable } from '../runtime/printable.ts';
+import { BucketSync } from './bucket-sync.ts';
+import type { Ledger } from './ledger.ts';
+import { FREE_PLACE, StreamPlaces, type Place } from './stream-places.ts';
+import { TokenBuckets, type Spent } from './token-buckets.ts';
+import { TopicCounts, TOPICS_WINDOW_MS } from './topic-counts.ts';
+
+/**
+ * The room `limits` says how much one sender may do. A sender comes in with what it wants: to publish, to open a stream, to have failed to show a good credential. Nothing goes out, or the problem that
+ * refuses it. The instances of a log count together in a ledger (ledger.ts), and each alone while that is away. The room knows nothing of HTTP.
+ */
+
+export interface LimitsSettings {
+  /** Messages of each key or subject; undefined is no limit. */
+  readonly publish: Rate | undefined;
+  /** Messages of each address without a credential. */
+  readonly anonymousPublish: Rate | undefined;
+  /** Credentials of each address that were not good. */
+  readonly failedLogins: Rate | undefined;
+  /** Streams open at once; 0 is no limit. */
+  readonly streams: number;
+  readonly anonymousStreams: number;
+  /** Distinct topics in a day; 0 is no limit. */
+  readonly topics: number;
+  /** Idempotency keys that are remembered; 0 is no limit. */
+  readonly idempotencyKeys: number;
+  /** How long they are. Milliseconds. */
+  readonly idempotencyMs: number;
+}
+
+export interface LimitsDependencies {
+  readonly settings: LimitsSettings;
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly counters: Pick<Counters, 'limited' | 'countedAlone'>;
+  readonly logger: Pick<Logger, 'info'>;
+}
+
+/** Who is counted: the owner of a credential, or an address. */
+export interface LimitedSender {
+  readonly id: string;
+  readonly isAnonymous: boolean;
+}
+
+type LimitName = keyof Counters['limited'];
+type Refusal = Problem | undefined | Promise<Problem | undefined>;
+
+const SENTENCES: Readonly<Record<LimitName, string>> = {
+  publish: 'Too many messages were published',
+  streams: 'Too many streams are open',
+  'failed-logins': 'Too many credentials that are not good came from this address',
+  topics: 'Messages were published to too many different topics',
+  'idempotency-keys': 'Too many idempotency keys are remembered',
+};
+
+export class Limits {
+  readonly #ledger: Ledger;
+  readonly #counters: Pick<Counters, 'limited'>;
+  readonly #logger: Pick<Logger, 'info'>;
+  readonly #lines = new LineWindow();
+  readonly #publish: TokenBuckets | undefined;
+  readonly #anonymousPublish: TokenBuckets | undefined;
+  readonly #failedLogins: TokenBuckets | undefined;
+  readonly #idempotencyKeys: TokenBuckets | undefined;
+  readonly #topics: TopicCounts | undefined;
+  readonly #streams: StreamPlaces;
+  readonly #settings: LimitsSettings;
+
+  constructor({ settings, ledger, clock, counters, logger }: LimitsDependencies) {
+    const sync = new BucketSync({ ledger, clock, counters });
+    const buckets = (name: string, rate: Rate | undefined): TokenBuckets | undefined => rate && new TokenBuckets({ name, rate, clock, sync });
+    this.#ledger = ledger;
+    this.#counters = counters;
+    this.#logger = logger;
+    this.#settings = settings;
+    this.#publish = buckets('publish', settings.publish);
+    this.#anonymousPublish = buckets('anonymous-publish', settings.anonymousPublish);
+    this.#failedLogins = buckets('failed-logins', settings.failedLogins);
+    const { idempotencyKeys: keys, idempotencyMs } = settings;
+    this.#idempotencyKeys = buckets('idempotency-keys', keys === 0 ? undefined : { tokens: keys, milliseconds: idempotencyMs, burst: keys });
+    this.#topics = settings.topics === 0 ? undefined : new TopicCounts({ most: settings.topics, clock, ledger });
+    this.#streams = new StreamPlaces({ ledger, clock, counters });
+  }
+
+  /** Counts together with the other instances of a log. */
+  join(logId: string): void {
+    this.#ledger.join(logId, () => this.#streams.tellAll());
+  }
+
+  close(): Promise<void> {
+    return this.#ledger.close();
+  }
+
+  /** Charges messages: one when the head of a request is read, the others of a batch when its body is. */
+  publish(sender: LimitedSender, messages: number, before = 0): Refusal {
+    return this.#take('publish', sender.isAnonymous ? this.#anonymousPublish : this.#publish, sender.id, messages, before);
+  }
+
+  /** Charges the topics of a request. */
+  topics(sender: LimitedSender, topics: readonly string[]): Problem | undefined {
+    const spent = this.#topics?.take(sender.id, topics);
+    return spent && this.#refused('topics', sender.id, { tokens: this.#topics!.most, milliseconds: TOPICS_WINDOW_MS, burst: this.#topics!.most }, spent);
+  }
+
+  /** Charges the idempotency key of a request. */
+  idempotencyKey(sender: LimitedSender): Refusal {
+    return this.#take('idempotency-keys', this.#idempotencyKeys, sender.id, 1);
+  }
+
+  /** The key of the request was known already, or was not stored. */
+  idempotencyKeyUnused(sender: LimitedSender): void {
+    this.#idempotencyKeys?.giveBack(sender.id, 1);
+  }
+
+  /** A credential was not good. The answer is why its sender is told so another time. */
+  failedLogin(address: string): Refusal {
+    return this.#take('failed-logins', this.#failedLogins, address, 1);
+  }
+
+  /** Takes a place for a stream or long poll. Undefined where the sender has as many as it may have. */
+  async stream({ id, isAnonymous }: LimitedSender): Promise<Place | undefined> {
+    const most = isAnonymous ? this.#settings.anonymousStreams : this.#settings.streams;
+    if (most === 0) return FREE_PLACE;
+    const place = await this.#streams.take(id, most);
+    if (place === undefined) this.#note('streams', id);
+    return place;
+  }
+
+  #take(limit: LimitName, buckets: TokenBuckets | undefined, owner: string, tokens: number, before = 0): Refusal {
+    if (buckets === undefined) return undefined;
+    const spent = buckets.take(owner, tokens, before);
+    if (spent === undefined) return undefined;
+    return spent instanceof Promise ? spent.then((awaited) => awaited && this.#refused(limit, owner, buckets.rate, awaited)) : this.#refused(limit, owner, buckets.rate, spent);
+  }
+
+  #refused(limit: LimitName, owner: string, { tokens, milliseconds, burst }: Rate, { retryMs, left }: Spent): Problem {
+    this.#note(limit, owner);
+    const retrySeconds = Math.max(1, Math.ceil(retryMs / 1000));
+    const windowSeconds = Math.max(1, Math.ceil(burst / tokens * milliseconds / 1000));
+    return new Problem('rate-limited', `${SENTENCES[limit]}: ${left} of ${burst} are left now; come back in ${retrySeconds} s.`, { spent: { policy: limit, quota: burst, windowSeconds, left, retrySeconds } });
+  }
+
+  #note(limit: LimitName, owner: string): void {
+    this.#counters.limited[limit]++;
+    const omitted = this.#lines.admit(`${limit} ${owner}`);
+    if (omitted !== undefined) this.#logger.info({ limit, sender: printable(owner), ...(omitted === 0 ? {} : { omitted }) }, 'a limit was reached');
+  }
+}

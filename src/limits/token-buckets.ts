@@ -1,0 +1,114 @@
+import { createHash } from 'node:crypto';
+import type { Rate } from '../config/rate.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { BucketSync, SharedBucket } from './bucket-sync.ts';
+
+/** Owners that are remembered. Stops many addresses from filling the memory: the one known longest is forgotten, and begins with a full bucket here. */
+const BUCKETS_MAX_ENTRIES = 100_000;
+
+/** How much of a burst an instance may grant before the ledger has heard of it. Bounds what instances together let through too much. */
+const CREDIT_SHARE = 0.1;
+
+/** Why nothing was granted. */
+export interface Spent {
+  /** When as much would be granted. Milliseconds. */
+  readonly retryMs: number;
+  /** What is left. */
+  readonly left: number;
+}
+
+export interface TokenBucketsDependencies {
+  /** What the ledger calls the limit. */
+  readonly name: string;
+  readonly rate: Rate;
+  readonly clock: Clock;
+  readonly sync: BucketSync;
+}
+
+/**
+ * One limit: a token bucket for each owner. A bucket is one number, the time when it is full again (the generic cell rate algorithm).
+ *
+ * An instance grants by what it knows, without waiting, and tells the ledger a few milliseconds later. What the ledger has not confirmed is at most a tenth of the burst; beyond that the ledger is
+ * asked first. So all instances together grant at most that tenth, once for each instance, more than the limit. While the ledger is away or late, each counts alone.
+ */
+export class TokenBuckets {
+  readonly rate: Rate;
+  readonly #name: string;
+  readonly #clock: Clock;
+  readonly #sync: BucketSync;
+  readonly #tokenMs: number;
+  readonly #credit: number;
+  readonly #buckets = new Map<string, SharedBucket>();
+
+  constructor({ name, rate, clock, sync }: TokenBucketsDependencies) {
+    this.rate = rate;
+    this.#name = name;
+    this.#clock = clock;
+    this.#sync = sync;
+    this.#tokenMs = rate.milliseconds / rate.tokens;
+    this.#credit = Math.ceil(rate.burst * CREDIT_SHARE);
+  }
+
+  /**
+   * Takes so many, all or none. More than the burst are granted when the bucket is full, and owed then.
+   * @param before How many were taken for the same request before: they count as if they were taken now.
+   */
+  take(owner: string, tokens: number, before = 0): Spent | undefined | Promise<Spent | undefined> {
+    const bucket = this.#find(owner);
+    const onlyWithinMs = this.#onlyWithinMs(tokens, before);
+    const spent = this.#spent(bucket, onlyWithinMs);
+    if (spent !== undefined) return spent;
+    if (this.#sync.isUp && bucket.unconfirmed + tokens > this.#credit) return this.#ask(bucket, tokens, onlyWithinMs);
+    this.#charge(bucket, tokens);
+    return undefined;
+  }
+
+  /** Puts back what was taken for nothing. */
+  giveBack(owner: string, tokens: number): void {
+    this.#charge(this.#find(owner), -tokens);
+  }
+
+  async #ask(bucket: SharedBucket, tokens: number, onlyWithinMs: number): Promise<Spent | undefined> {
+    const balance = await this.#sync.ask(bucket, tokens, onlyWithinMs);
+    if (balance?.isTaken === true) return undefined;
+    // What the ledger has answered is known now. Without an answer, this instance decides.
+    const spent = this.#spent(bucket, onlyWithinMs);
+    if (spent !== undefined) return spent;
+    if (balance !== undefined) return { retryMs: this.#tokenMs, left: 0 };
+    this.#charge(bucket, tokens);
+    return undefined;
+  }
+
+  #charge(bucket: SharedBucket, tokens: number): void {
+    bucket.fullAt = Math.max(bucket.fullAt, this.#clock.monotonic()) + tokens * this.#tokenMs;
+    this.#sync.charged(bucket, tokens, this.#credit);
+  }
+
+  #spent(bucket: SharedBucket, onlyWithinMs: number): Spent | undefined {
+    const ahead = Math.max(0, bucket.fullAt - this.#clock.monotonic());
+    if (ahead <= onlyWithinMs) return undefined;
+    return { retryMs: ahead - onlyWithinMs, left: Math.max(0, Math.floor(this.rate.burst - ahead / this.#tokenMs)) };
+  }
+
+  /** How far from full a bucket may be that grants so many. Milliseconds. */
+  #onlyWithinMs(tokens: number, before: number): number {
+    return (this.rate.burst - Math.min(tokens + before, this.rate.burst) + before) * this.#tokenMs;
+  }
+
+  #find(owner: string): SharedBucket {
+    const known = this.#buckets.get(owner);
+    if (known !== undefined) return known;
+    if (this.#buckets.size >= BUCKETS_MAX_ENTRIES) for (const oldest of this.#buckets.keys()) {
+      this.#buckets.delete(oldest);
+      break;
+    }
+    const bucket = { name: `${this.#name}:${ownerDigest(owner)}`, tokenMs: this.#tokenMs, fullAt: 0, unsent: 0, unconfirmed: 0 };
+    this.#buckets.set(owner, bucket);
+    return bucket;
+  }
+}
+
+/** What the ledger calls an owner: a subject may be long, and addresses are nobody's business. */
+export function ownerDigest(owner: string): string {
+  return createHash('sha256').update(owner).digest('base64url').slice(0, 22);
+}

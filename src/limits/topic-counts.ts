@@ -1,0 +1,86 @@
+import type { Clock } from '../runtime/clock.ts';
+import { LedgerAway, type Ledger } from './ledger.ts';
+import { ownerDigest, type Spent } from './token-buckets.ts';
+
+/** The time in which an owner's topics are counted. It begins with the first of them. */
+export const TOPICS_WINDOW_MS = 24 * 3_600_000;
+
+/** Topics and owners that are remembered. Stops them from filling the memory: an owner whose window began first is forgotten here. */
+const TOPICS_MAX_ENTRIES = 200_000;
+
+interface Window {
+  /** Those that were let through here. */
+  readonly topics: Set<string>;
+  /** How many there are on all instances, as far as this one has heard. */
+  shared: number;
+  endsAt: number;
+}
+
+export interface TopicCountsDependencies {
+  readonly most: number;
+  readonly clock: Clock;
+  readonly ledger: Ledger;
+}
+
+/**
+ * How many distinct topics each owner publishes to in a window. An instance remembers the topics that it let through; the ledger counts those of all instances, about (HyperLogLog), and is told afterwards.
+ * An owner that has reached its limit goes on with topics that the instance remembers.
+ */
+export class TopicCounts {
+  readonly most: number;
+  readonly #clock: Clock;
+  readonly #ledger: Ledger;
+  readonly #windows = new Map<string, Window>();
+  #remembered = 0;
+
+  constructor({ most, clock, ledger }: TopicCountsDependencies) {
+    this.most = most;
+    this.#clock = clock;
+    this.#ledger = ledger;
+  }
+
+  /** Lets messages to some topics through, all or none. */
+  take(owner: string, topics: readonly string[]): Spent | undefined {
+    const window = this.#find(owner);
+    const fresh = topics.filter((topic) => !window.topics.has(topic));
+    if (fresh.length === 0) return undefined;
+    const distinct = [...new Set(fresh)];
+    const counted = Math.max(window.topics.size, window.shared);
+    if (counted + distinct.length > this.most) return { retryMs: window.endsAt - this.#clock.monotonic(), left: Math.max(0, this.most - counted) };
+    for (const topic of distinct) window.topics.add(topic);
+    window.shared += distinct.length;
+    this.#remembered += distinct.length;
+    if (this.#ledger.isUp) void this.#tell(owner, window, distinct);
+    return undefined;
+  }
+
+  async #tell(owner: string, window: Window, topics: readonly string[]): Promise<void> {
+    try {
+      const { topics: shared, windowLeftMs } = await this.#ledger.addTopics(ownerDigest(owner), topics, TOPICS_WINDOW_MS);
+      window.shared = shared;
+      window.endsAt = this.#clock.monotonic() + windowLeftMs;
+    } catch (error) {
+      if (!(error instanceof LedgerAway)) throw error;
+    }
+  }
+
+  #find(owner: string): Window {
+    const known = this.#windows.get(owner);
+    const now = this.#clock.monotonic();
+    if (known !== undefined && now < known.endsAt) return known;
+    if (known !== undefined) this.#forget(owner, known);
+    for (const [oldest, window] of this.#windows) {
+      if (this.#remembered < TOPICS_MAX_ENTRIES) break;
+      this.#forget(oldest, window);
+    }
+    const window = { topics: new Set<string>(), shared: 0, endsAt: now + TOPICS_WINDOW_MS };
+    this.#windows.set(owner, window);
+    this.#remembered++;
+    return window;
+  }
+
+  #forget(owner: string, window: Window): void {
+    this.#windows.delete(owner);
+    this.#remembered -= window.topics.size + 1;
+  }
+}

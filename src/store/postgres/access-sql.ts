@@ -1,0 +1,52 @@
+import { CLOCK_JUMP_MS } from '../believed-clock.ts';
+import { UNDERSTOOD_LEVEL } from '../level.ts';
+import { hexadecimal } from './literals.ts';
+
+/** What the calls of keys, sessions and revocations have in common, as SQL and in answers. */
+
+/** How far the version leaps where another server gave the one before: beyond every version that it may have given to changes that are lost. */
+export const LOST_MAX_VERSIONS = 1_000_000;
+
+export const NOW = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
+
+/** The server's clock as far as it is believed; all of it, before an instance has opened the log. */
+export const BELIEVED = `tidings.believe(${NOW}, (SELECT tidings.known_clock(r) FROM tidings.retention r), NULL, ${CLOCK_JUMP_MS})`;
+
+/** The last column: whether the server is a standby. Fails where this program does not understand the log; there is no level before an instance has opened it. */
+export const STANDBY = `coalesce((SELECT tidings.refuse_level(h.level, ${UNDERSTOOD_LEVEL}) FROM tidings.head h WHERE h.level > ${UNDERSTOOD_LEVEL}), pg_is_in_recovery())`;
+
+export function listIn(json: string): readonly unknown[] {
+  const list: unknown = JSON.parse(json);
+  if (!Array.isArray(list)) throw wrongValue();
+  return list;
+}
+
+export function textIn(value: unknown): string {
+  if (typeof value !== 'string') throw wrongValue();
+  return value;
+}
+
+export function digestIn(value: unknown): Uint8Array {
+  const text = textIn(value);
+  if (!DIGEST.test(text)) throw wrongValue();
+  return Buffer.from(text, 'hex');
+}
+
+const DIGEST = /^[0-9a-f]{64}$/;
+
+export function timeIn(value: unknown): number {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw wrongValue();
+  return value;
+}
+
+export function timeOrNull(value: unknown): number | null {
+  return value === null ? null : timeIn(value);
+}
+
+export function wrongValue(): TypeError {
+  return new TypeError('the database answered something else where a key, session or revocation belongs');
+}
+
+export function bytea(digest: Uint8Array): string {
+  return hexadecimal(Buffer.from(digest));
+}
