@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core';
 import t from 'tap';
-import { servePage, startBrowser } from '../support/browser.ts';
+import { OWN_PAGES, servePage, startBrowser } from '../support/browser.ts';
 import { emptyDatabase } from '../support/database.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
@@ -8,7 +8,7 @@ import { bearer, createKey } from '../support/keys-command.ts';
 import type { Scope } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
-/** Pages in Chromium that log in, stream through restarts, and log out. What is Secure and SameSite is for the browser to say. */
+/** Pages in Chromium that log in, stream through restarts, and log out, which ends their streams. What is Secure and SameSite is for the browser to say. */
 
 const TOPIC = '/topics/user.alice.inbox';
 const browser = await startBrowser(t, '--host-resolver-rules=MAP foreign.example 127.0.0.1');
@@ -19,7 +19,7 @@ const [one, two] = await Promise.all([startInstance(t, env), startInstance(t, en
 const http = new Http(t, one.url);
 
 async function open(t: Scope, url: string): Promise<Page> {
-  const context = await browser.newContext();
+  const context = await browser.newContext(OWN_PAGES);
   t.teardown(() => context.close());
   const page = await context.newPage();
   await page.goto(url);
@@ -77,13 +77,22 @@ for (const [name, url] of [['of the same host', `${one.url}/healthz`], ['of a na
     t.equal(await ask(page, 'DELETE', `${one.url}/session`), 204);
     t.equal(await ask(page, 'GET', `${one.url}/session`), 401);
     t.same(await page.context().cookies(), [], 'the browser has forgotten it');
-    await page.evaluate('window.source.close()');
-    await stream(page, `${one.url}${TOPIC}/events`);
     await gets(page, 'gave up');
   });
 }
 
-t.test('a stream that comes back after its session was ended elsewhere is over', async (t) => {
+t.test('a login anew ends the session before: its stream comes back with the new cookie, and misses nothing', async (t) => {
+  const page = await open(t, `${one.url}/healthz`);
+  await ask(page, 'POST', `${one.url}/session`, bearer(key));
+  await stream(page, `${one.url}${TOPIC}/events`);
+  await gets(page, 'open');
+  await ask(page, 'POST', `${one.url}/session`, bearer(key));
+  await publish('meanwhile');
+  await gets(page, 'open', 2);
+  await gets(page, 'meanwhile');
+});
+
+t.test('a stream ends when its session is ended elsewhere, and does not come back', async (t) => {
   const page = await open(t, named);
   await ask(page, 'POST', `${one.url}/session`, bearer(key));
   await stream(page, `${one.url}${TOPIC}/events`);
@@ -91,7 +100,6 @@ t.test('a stream that comes back after its session was ended elsewhere is over',
   const [cookie] = await page.context().cookies();
   t.match(cookie, { name: '__Host-tidings', secure: true, httpOnly: true, sameSite: 'Strict', path: '/', domain: '127.0.0.1' });
   t.equal((await new Http(t, two.url).send('DELETE', '/session', { cookie: `${cookie!.name}=${cookie!.value}`, origin: two.url })).status, 204);
-  await one.restart('SIGTERM');
   await gets(page, 'gave up');
 });
 

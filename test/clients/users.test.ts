@@ -1,7 +1,7 @@
 import type { Page } from 'playwright-core';
 import t from 'tap';
 import { subjectSegment } from '../../src/access/subject-template.ts';
-import { servePage, startBrowser } from '../support/browser.ts';
+import { OWN_PAGES, servePage, startBrowser } from '../support/browser.ts';
 import { openStream } from '../support/client.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
@@ -27,7 +27,7 @@ const instance = await startInstance(t, { JWT_SECRET: SECRET, AUTH_COOKIE: 'toke
 const anyOrigin = await startInstance(t, { JWT_SECRET: SECRET, AUTH_COOKIE: 'token', CORS_ORIGINS: '*' });
 
 async function openAs(t: Scope, sub: string, origin: string, url = instance.url): Promise<Page> {
-  const context = await browser.newContext();
+  const context = await browser.newContext(OWN_PAGES);
   t.teardown(() => context.close());
   // What a cookie of another site would need https for, the addresses of one machine get as one site.
   await context.addCookies([{ name: 'token', value: token(sub), url }]);
@@ -72,7 +72,7 @@ function attempts(mine: string, theirs: string, message: string): readonly (read
     ['POST', `/topics/${encoded}`, 'from a stranger'], ['POST', `/topics/${encoded}?event=x&idempotencyKey=k`, 'from a stranger'],
     ['POST', '/messages', JSON.stringify([{ topic: mine, data: 1 }, { topic: theirs, data: 'from a stranger' }])],
     ['POST', '/topics/news', 'from a stranger'], ['POST', '/topics/user', 'from a stranger'],
-    ['GET', '/metrics'], ['GET', '/openapi.json'], ['GET', '/keys'], ['POST', '/keys', '{"name":"x","admin":true}'],
+    ['GET', '/metrics'], ['GET', '/openapi.json'], ['GET', '/keys'], ['POST', '/keys', '{"name":"x","admin":true}'], ['GET', '/revocations'], ['POST', '/revocations', '{"sub":"bob"}'],
   ];
 }
 
@@ -128,7 +128,7 @@ t.test('a page whose cookie ends goes on by a new one without a reconnect; once 
   const http = new Http(t, instance.url);
   const sub = 'dora';
   const own = encodeURIComponent(topicOf(sub));
-  const context = await browser.newContext();
+  const context = await browser.newContext(OWN_PAGES);
   t.teardown(() => context.close());
   const setCookie = (value: string): Promise<void> => context.addCookies([{ name: 'token', value, url: instance.url }]);
   const now = Math.floor(Date.now() / 1000);

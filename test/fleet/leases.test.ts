@@ -10,6 +10,7 @@ import { startInstance, type Instance } from '../support/instance.ts';
 import { bearer, createKey, keysCommand } from '../support/keys-command.ts';
 import { startRedis } from '../support/redis.ts';
 import { rounds } from '../support/rounds.ts';
+import { logIn, type PageHeaders } from '../support/sessions.ts';
 import { tempFolder, type Scope } from '../support/temp.ts';
 import { hs256, SECRET } from '../support/tokens.ts';
 import { until } from '../support/until.ts';
@@ -113,7 +114,7 @@ function administrated(t: Scope): { readonly admin: Record<string, string>; read
 const seconds = (): number => Math.floor(Date.now() / 1000);
 
 /** A token that an application made: for an hour, unless it says otherwise. Its end is a minute later, since clocks may differ. */
-function token(sub: string, { subscribe = ['>'], ...more }: { readonly subscribe?: readonly string[]; readonly jti?: string; readonly iat?: number; readonly exp?: number } = {}): Record<string, string> {
+function token(sub: string, { subscribe = ['>'], ...more }: { readonly subscribe?: readonly string[]; readonly jti?: string | undefined; readonly iat?: number; readonly exp?: number } = {}): Record<string, string> {
   return bearer(hs256({ sub, iat: seconds() - 100, exp: seconds() + 3600, ...more, tidings: { publish: ['>'], subscribe } }));
 }
 
@@ -250,4 +251,67 @@ t.test('tokens, with Redis: what is revoked on one instance is cut on the other 
     t.same(secrets.filter((secret) => output.includes(secret)), []);
     t.notMatch(output, /"secret"/);
   }
+});
+
+t.test('sessions: a stream ends with its session, or with what that was exchanged for, on both instances, and nothing else; a session prolongs a stream', async (t) => {
+  const { admin, env } = administrated(t);
+  const instances = await startPair(t, { ...env, DATABASE_URL: await emptyDatabase(t), AUTH_COOKIE: 'tidings', POLL_MS: '50', FAILED_LOGINS_LIMIT: '1/d burst 30' });
+  const [one, two] = instances.map(({ url }) => new Http(t, url)) as [Http, Http];
+  const { id, key } = await make(one, admin, ALL);
+  const text = (sub: string, jti?: string): string => token(sub, { jti }).authorization!.slice('Bearer '.length);
+  const everywhere = ({ cookie }: PageHeaders): Promise<SseStream[]> => Promise.all(instances.map((instance) => listen(t, instance, { cookie })));
+  const revoke = async (request: object): Promise<void> => {
+    t.equal((await two.send('POST', '/revocations', admin, JSON.stringify(request))).status, 201);
+  };
+
+  await t.test('that is ended, or replaced by a login', async (t) => {
+    const [page, bystander] = [await logIn(one, key), await logIn(one, key)];
+    const [streams, others] = [await everywhere(page), await everywhere(bystander)];
+    const poll = await longPoll(two, { cookie: page.cookie }, admin);
+    t.equal((await one.send('DELETE', '/session', page)).status, 204);
+    await Promise.all(streams.map(isSentAway));
+    t.match(await poll.answer, { status: 401, body: /"code":"invalid-credential"/ });
+    for (const instance of instances) t.equal((await listen(t, instance, { cookie: page.cookie })).status, 401);
+    await one.send('POST', '/topics/a', bearer(key), 'goes on');
+    for (const stream of others) t.equal(await heard(stream), 'goes on');
+
+    const next = await logIn(two, key, { cookie: bystander.cookie });
+    await Promise.all(others.map(isSentAway));
+    const last = await everywhere(next);
+    t.equal((await one.send('DELETE', `/keys/${id}`, admin)).status, 200);
+    await Promise.all(last.map(isSentAway));
+  });
+
+  await t.test('whose token is revoked', async (t) => {
+    for (const [request, jti] of [[{ jti: 'one' }, 'one'], [{ sub: 'alice' }, 'two']] as const) {
+      const page = await logIn(one, text('alice', jti));
+      const streams = await everywhere(page);
+      await revoke(request);
+      await Promise.all(streams.map(isSentAway));
+      for (const instance of instances) t.equal((await listen(t, instance, { cookie: page.cookie })).status, 401);
+    }
+  });
+
+  await t.test('a renewal', async (t) => {
+    const [page, other, stranger] = [await logIn(one, text('bob')), await logIn(one, text('bob')), await logIn(one, text('mallory'))];
+    const [byToken, bySession, control] = [await listen(t, instances[0], page), await listen(t, instances[0], page), await listen(t, instances[0], page)];
+    const handle = handleOf(bySession);
+    t.match(await renew(one, handle, { cookie: other.cookie }), { status: 403, body: /"code":"cross-origin"/ }, 'without an origin');
+    t.match(await renew(one, handle, stranger), { status: 403, body: /another key or subject/ });
+    t.match(await renew(one, handle, other), { status: 200, body: /"expires":".*Z"/ });
+    t.match(await renew(one, handleOf(byToken), token('bob')), { status: 200 });
+    t.equal((await one.send('DELETE', '/session', page)).status, 204);
+    await isSentAway(control);
+    await one.send('POST', '/topics/a', token('bob'), 'after the logout');
+    for (const stream of [byToken, bySession]) t.equal(await heard(stream), 'after the logout');
+    t.equal((await two.send('DELETE', '/session', { ...other, origin: two.url })).status, 204);
+    await isSentAway(bySession);
+  });
+
+  await t.test('who guesses secrets of streams is told to wait', async (t) => {
+    const { id: stream } = handleOf(await listen(t, instances[0], token('carol')));
+    const statuses: number[] = [];
+    while (statuses.at(-1) !== 429 && statuses.length < 40) statuses.push((await renew(one, { id: stream, secret: 'x'.repeat(22) }, token('carol'))).status);
+    t.match(statuses.join(), /^(404,)+429$/);
+  });
 });

@@ -56,8 +56,9 @@ export function historyRoutes(app: App, service: Service): void {
     const { limit, wait = 0 } = request.query as { readonly limit?: number; readonly wait?: number };
     const start = startFromRequest(request, 'start');
     const { identity } = request.admission;
+    let isCut = false;
     const refuseEnded = (): void => {
-      if (!leases.mayHold(identity, filter)) throw new Problem(identity.name === undefined ? 'unauthorized' : 'invalid-credential', 'The credential has ended while the request waited.', { field: 'Authorization' });
+      if (isCut || !leases.mayHold(identity, filter)) throw new Problem(identity.name === undefined ? 'unauthorized' : 'invalid-credential', 'The credential has ended while the request waited.', { field: 'Authorization' });
     };
     refuseEnded();
     const left = new AbortController();
@@ -67,7 +68,10 @@ export function historyRoutes(app: App, service: Service): void {
     socket.once('end', leave);
     reply.raw.once('close', leave);
     const seconds = request.method === 'HEAD' || socket.readableEnded ? 0 : wait;
-    const holder: Holder = { filter, warn: () => undefined, cut: leave };
+    const holder: Holder = { filter, warn: () => undefined, cut: () => {
+      isCut = true;
+      leave();
+    } };
     const lease = leases.hold(identity, holder);
     let place = FREE_PLACE;
     let found: HistoryPage;
