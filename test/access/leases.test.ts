@@ -33,6 +33,7 @@ class TestStanding {
   readonly rows = new Map<string, { isRevoked: boolean; expires: number | undefined }>();
   readonly known = new Map<string, { isRevoked: boolean; expires: number | undefined }>();
   readonly revokedSubjects = new Set<string>();
+  readonly endedSessions = new Set<string>();
   isAway = false;
   asked = 0;
 
@@ -45,7 +46,8 @@ class TestStanding {
   }
 
   recall(credential: Credential): Credential | undefined | 'unknown' {
-    const { owner } = credential;
+    const { owner, session } = credential;
+    if (session !== undefined) return this.endedSessions.has(session) ? undefined : credential;
     if (owner.kind === 'subject') return this.revokedSubjects.has(owner.subject) || credential.expires! <= this.now() ? undefined : credential;
     const known = this.known.get(owner.id);
     if (known === undefined) return 'unknown';
@@ -134,6 +136,30 @@ t.test('a key that changes is asked for: only what the database says ends its ho
   const { asked } = standing;
   await clock.advance(60_000);
   t.equal(standing.asked, asked, 'what is known is not asked for again');
+});
+
+t.test('a session that was ended is asked for, and ends its own holders: not those of another session of its key', async (t) => {
+  const { standing, leases } = begin();
+  const { credential } = key(standing, 'k');
+  const [ended, stays] = ['ended', 'stays'].map((session) => identity({ ...credential!, session, expires: 100_000 })) as [Identity, Identity];
+  const [gone, kept, direct] = [hold(leases, ended), hold(leases, stays), hold(leases, identity(credential!))];
+  standing.endedSessions.add('ended');
+  leases.sessionsChanged(['ended', 'of nobody here']);
+  await settle();
+  t.same([gone.said, kept.said, direct.said], [['revoked'], [], []]);
+  t.equal(standing.asked, 1);
+  standing.endedSessions.add('stays');
+  leases.sessionsChanged(undefined);
+  await settle();
+  t.same([kept.said, direct.said], [['revoked'], []]);
+});
+
+t.test('one whose row is not in memory is told of its end all the same', async (t) => {
+  const { clock, standing, leases } = begin();
+  const held = hold(leases, key(standing, 'k', 100_000));
+  standing.known.clear();
+  await clock.advance(41_000);
+  t.same(held.said, ['60 s']);
 });
 
 interface Held {

@@ -60,12 +60,13 @@ t.test('a stream goes on by a new credential of its owner, here and on another i
   const { instances: [here, there], sent } = fleet(2);
   for (const [asked, first, second, expires] of [
     [here, subject('alice', 10), subject('alice', 20), 20], [there, subject('alice', 10), subject('alice', 30), 30], [there, apiKey('k', 'old'), apiKey('k', 'new'), undefined],
+    [there, { ...apiKey('k', 'old'), session: 'one' }, { ...apiKey('k', 'old'), session: 'two' }, undefined],
   ] as const) {
     const stream = new TestStream(['a', 'b.*'], first);
     const before = stream.lease!;
     const { id, secret } = here!.handleOf(here!.add(stream));
     t.equal(await asked!.renew(id, secret, identity(second, ['a', 'b.>'])), expires);
-    t.match(stream.lease!.credential, { owner: second.owner });
+    t.match(stream.lease!.credential, { owner: second.owner, session: second.session });
     t.equal(stream.lease!.has(stream), true);
     t.equal(before.has(stream), false);
     t.equal(sent.some((note) => note.includes(secret)), false, 'the secret does not travel');
@@ -106,7 +107,7 @@ t.test('a note that holds no claims is not answered', async (t) => {
   t.match(handler!(good), { code: 'not-found' });
   const wrong = [
     undefined, null, 7, [], {}, { ...good, stream: 7 }, { ...good, proof: null }, { ...good, credential: undefined }, { ...good, credential: { owner: null } }, { ...good, subscribe: 'a' }, { ...good, subscribe: [7] }, { ...good, name: 7 },
-    { ...good, credential: { owner: { kind: 'session', id: 'x' } } }, { ...good, credential: { owner: { kind: 'key', id: 'x' } } }, { ...good, credential: { ...good.credential, expires: 'never' } },
+    { ...good, credential: { owner: { kind: 'session', id: 'x' } } }, { ...good, credential: { owner: { kind: 'key', id: 'x' } } }, { ...good, credential: { ...good.credential, expires: 'never' } }, { ...good, credential: { ...good.credential, session: 7 } },
   ];
   for (const body of wrong) t.equal(handler!(body), undefined, JSON.stringify(body));
 });
