@@ -18,7 +18,7 @@ const WARN_MS = 60_000;
 const ASK_MAX_KEYS = 100;
 
 export interface LeasesDependencies {
-  readonly standing: Pick<Standing, 'now' | 'recall' | 'ask'>;
+  readonly standing: Pick<Standing, 'now' | 'isOver' | 'recall' | 'ask'>;
   readonly access: {
     /** Undefined while it is not known. */
     readonly isOpen: boolean | undefined;
@@ -92,17 +92,22 @@ export class Leases {
     this.#changed(ids, ({ session }) => session);
   }
 
-  /** Looks at all of them: tokens were revoked, or time has passed. */
+  /** Tokens were revoked: looks at all of them. */
   review(): void {
     for (const lease of this.#leases.values()) {
       const { credential } = lease;
-      if (credential === undefined) {
-        this.#reviewOpen(lease);
-        continue;
-      }
-      if (credential.expires === undefined && credential.owner.kind === 'key') continue;
+      if (credential?.owner.kind !== 'subject') continue;
       const now = this.#standing.recall(credential);
       this.#take(lease, now === 'unknown' ? credential : now);
+    }
+  }
+
+  /** Time has passed. Each stream may have a lease of its own, so nothing is looked up. */
+  #lookAtClock(): void {
+    for (const lease of this.#leases.values()) {
+      const { credential } = lease;
+      if (credential === undefined) this.#reviewOpen(lease);
+      else if (credential.expires !== undefined) this.#take(lease, this.#standing.isOver(credential) ? undefined : credential);
     }
   }
 
@@ -141,8 +146,7 @@ export class Leases {
   #take(lease: Lease, credential: Credential | undefined): void {
     if (lease.isOver) return;
     if (credential === undefined) {
-      const { expires } = lease.credential!;
-      this.#end(lease, expires !== undefined && expires <= this.#standing.now(lease.credential!) ? 'expired' : 'revoked');
+      this.#end(lease, this.#standing.isOver(lease.credential!) ? 'expired' : 'revoked');
       return;
     }
     lease.credential = credential;
@@ -225,7 +229,7 @@ export class Leases {
     this.#isScheduled = true;
     this.#clock.after(LEASE_LOOK_MS, () => {
       this.#isScheduled = false;
-      this.review();
+      this.#lookAtClock();
       void this.#askForUnsure();
       if (this.#leases.size > 0) this.#schedule();
     });

@@ -57,15 +57,22 @@ export class Standing {
     return owner.kind === 'key' || session !== undefined ? this.#keys.now() : Date.now();
   }
 
+  /** Whether the clock has ended it. */
+  isOver(credential: Credential): boolean {
+    return credential.expires !== undefined && credential.expires <= this.now(credential);
+  }
+
   /** As far as is known here: the credential as it is now; undefined where it is not good any more, `unknown` where the database has to be asked. */
   recall(credential: Credential): Credential | undefined | 'unknown' {
-    // The clock needs no row. No row that was dropped from memory may keep it from ending a stream.
-    if (this.#unlessOver(credential) === undefined) return undefined;
+    // The clock needs no row.
+    if (this.isOver(credential)) return undefined;
     const id = this.#storedKey(credential);
     const key = id === undefined ? undefined : this.#keys.recall(id);
+    if (id !== undefined && key === undefined) return 'unknown';
+    // A revocation of a token needs no row either.
+    if (this.#judgeOwner(credential, key) === undefined) return undefined;
     const session = credential.session === undefined ? undefined : this.#sessions?.recall(credential.session);
-    const isUnknown = (id !== undefined && key === undefined) || (credential.session !== undefined && session === undefined);
-    return isUnknown ? 'unknown' : this.#judge(credential, { key, session });
+    return credential.session !== undefined && session === undefined ? 'unknown' : this.#judge(credential, { key, session });
   }
 
   /** The same, asked of the database where that is needed. Rejects with `CredentialsUnavailable`. */
@@ -98,6 +105,6 @@ export class Standing {
   }
 
   #unlessOver(credential: Credential): Credential | undefined {
-    return credential.expires !== undefined && credential.expires <= this.now(credential) ? undefined : credential;
+    return this.isOver(credential) ? undefined : credential;
   }
 }

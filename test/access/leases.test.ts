@@ -45,6 +45,10 @@ class TestStanding {
     return this.clock.monotonic();
   }
 
+  isOver({ expires }: Credential): boolean {
+    return expires !== undefined && expires <= this.now();
+  }
+
   recall(credential: Credential): Credential | undefined | 'unknown' {
     const { owner, session } = credential;
     if (session !== undefined) return this.endedSessions.has(session) ? undefined : credential;
@@ -154,12 +158,15 @@ t.test('a session that was ended is asked for, and ends its own holders: not tho
   t.same([kept.said, direct.said], [['revoked'], []]);
 });
 
-t.test('one whose row is not in memory is told of its end all the same', async (t) => {
+t.test('one whose row is not in memory is told of its end, and cut, all the same', async (t) => {
   const { clock, standing, leases } = begin();
   const held = hold(leases, key(standing, 'k', 100_000));
   standing.known.clear();
   await clock.advance(41_000);
   t.same(held.said, ['60 s']);
+  await clock.advance(60_000);
+  t.same(held.said, ['60 s', 'expired']);
+  t.equal(standing.asked, 0);
 });
 
 interface Held {

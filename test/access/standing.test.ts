@@ -55,6 +55,7 @@ t.test('a session is as good as it is itself and as its key or token is, and end
 t.test('a row that is not in memory is asked for, and one that is not there ends what it opened', async (t) => {
   t.same(await stands(ofSession, { session: undefined }), ['unknown', undefined], 'it was ended');
   t.same(await stands(tokenInSession, { session: undefined }), ['unknown', undefined]);
+  t.same(await stands(tokenInSession, { session: undefined, revoked: 'alice' }), both(undefined), 'that its token was revoked is known');
   t.same(await stands(ofSession, { key: undefined }), ['unknown', undefined], 'its key was deleted');
   t.same(await stands(ofSession, { hasSessions: false }), ['unknown', undefined], 'an instance without a name for the cookie lets nobody in by one');
   t.same(await stands(ofKey, { session: undefined }), both(ofKey), 'a stream of the key itself is none of a session');

@@ -56,6 +56,9 @@ export const remove = (path: string): Request => (headers) => requestBytes('DELE
 export const post = (path: string, body = 'from a stranger', more: Headers = {}): Request => (headers) => requestBytes('POST', path, { ...more, ...headers }, body);
 export const batch = (body: string, type = 'application/json'): Request => post('/messages', body, { 'Content-Type': type });
 
+/** Prolongs a stream that is not there. */
+export const RENEWAL = post('/streams/abcdefghij-1/credential', `{"secret":"${'x'.repeat(22)}"}`);
+
 /** One request that is refused with `wrong`, and carried out with `right`. */
 export function refused(what: string, request: Request, status: number, wrong: Headers, right?: Headers): Attempt {
   return { what, bytes: request(wrong), statuses: [status], methods: [methodOf(request({}))], control: right === undefined ? undefined : request(right) };

@@ -1,4 +1,4 @@
-import { APP, batch, bearer, COOKIE, cookie, get, head, post, refused, remove, type Attempt, type Facts, type Headers, type Request } from './attempt.ts';
+import { APP, batch, bearer, COOKIE, cookie, get, head, post, refused, RENEWAL, remove, type Attempt, type Facts, type Headers, type Request } from './attempt.ts';
 import { requestBytes } from '../../support/raw.ts';
 
 /** Credentials that are nearly good, in odd places, several at once, or that somebody else has sent. */
@@ -93,6 +93,7 @@ const inUrl = ({ alice, bob, root }: Facts): Attempt[] => {
     refused('a fragment with the token, in a path that is nearly one', get(`/Topics/user.alice.inbox/messages#access_token=${alice}`), 400, {}),
     refused('a bad token in the URL of metrics, which take the header only', get(`/metrics?access_token=${root}`), 401, {}, bearer(root)),
     refused('a token in the URL of keys', get(`/keys?access_token=${root}`), 401, {}, bearer(root)),
+    refused('a token in the URL of revocations', get(`/revocations?access_token=${root}`), 401, {}, bearer(root)),
     refused('a token in a form', post('/topics/user.alice.inbox', `access_token=${alice}`, { 'Content-Type': 'application/x-www-form-urlencoded' }), 401, {}, bearer(alice)),
     refused('a user and a password in a URL', get(`http://:${alice}@localhost${MINE}`), 421, {}),
     refused('a user and a password in the host', get(MINE), 421, { Host: `alice:${alice}@localhost` }),
@@ -108,6 +109,7 @@ const disagreeing = ({ alice, bob, root }: Facts): Attempt[] => [
   refused('a cookie of an administrator: metrics', get('/metrics'), 401, cookie(root), bearer(root)),
   refused('a cookie of an administrator: keys', get('/keys'), 401, cookie(root), bearer(root)),
   refused('a cookie of an administrator: a new key', post('/keys', '{"name":"x","admin":true}', { Origin: APP }), 401, cookie(root)),
+  refused('a cookie of an administrator: a revocation', post('/revocations', '{"sub":"bob"}', { Origin: APP }), 401, cookie(root)),
   ...doubled('another\'s credential behind one\'s own', [`Authorization: Bearer ${alice}`, `Authorization: Bearer ${bob}`]),
   ...doubled('one\'s own credential behind another\'s', [`Authorization: Bearer ${bob}`, `Authorization: Bearer ${alice}`]),
   ...doubled('the same credential twice', [`Authorization: Bearer ${bob}`, `Authorization: Bearer ${bob}`]),
@@ -150,6 +152,11 @@ const objects = ({ alice, aliceId, bob, bobId, message, watcher, root }: Facts):
     refused('a new secret for one\'s own key', post(`/keys/${aliceId}/rotate`, '{}'), 403, bearer(alice)),
     refused('a new secret for another\'s key', post(`/keys/${bobId}/rotate`, '{}'), 403, bearer(alice)),
     refused('the end of another\'s key', remove(`/keys/${bobId}`), 403, bearer(alice)),
+    refused('the revocations', get('/revocations'), 403, bearer(alice), bearer(root)),
+    refused('a revocation of another\'s tokens', post('/revocations', '{"sub":"bob"}'), 403, bearer(alice)),
+    refused('a revocation of all tokens, without a credential', post('/revocations', '{"issuedBefore":"2026-11-22T10:00:00Z"}'), 401, {}),
+    refused('a stream that is prolonged without a credential', RENEWAL, 401, {}),
+    refused('a stream that is not there', RENEWAL, 404, bearer(alice)),
     refused('the end of another\'s key by an override of the method', post(`/keys/${bobId}`, '', { 'X-HTTP-Method-Override': 'DELETE', 'Content-Length': '0' }), 405, bearer(root)),
     refused('the end of another\'s key by a parameter', post(`/keys/${bobId}?_method=DELETE`, '', { 'Content-Length': '0' }), 405, bearer(root)),
     { what: 'an override of the method of a GET', bytes: requestBytes('GET', `/keys/${bobId}`, { ...bearer(root), 'X-HTTP-Method-Override': 'DELETE', 'X-HTTP-Method': 'DELETE', 'X-Method-Override': 'DELETE' }), statuses: [200], methods: ['GET'], control: undefined },

@@ -1,4 +1,4 @@
-import { APP, bearer, COOKIE, cookie, get, post, refused, type Attempt, type Facts, type Headers } from './attempt.ts';
+import { APP, bearer, COOKIE, cookie, get, post, refused, RENEWAL, type Attempt, type Facts, type Headers } from './attempt.ts';
 import { requestBytes } from '../../support/raw.ts';
 
 /** What a web page can make a browser send, and requests for another host. */
@@ -45,6 +45,7 @@ const crossSite = ({ alice }: Facts): Attempt[] => FOREIGN.flatMap(([what, heade
   return [
     refused(`${what}: publishing ${kind} with a cookie`, post(MINE), 403, cookie(alice, { ...type, ...headers }), cookie(alice, { Origin: APP })),
     refused(`${what}: publishing JSON with a cookie`, post('/messages', '[{"topic":"user.alice.inbox","data":1}]'), 403, cookie(alice, { 'Content-Type': 'application/json', ...headers }), cookie(alice, { 'Content-Type': 'application/json', Origin: APP })),
+    refused(`${what}: prolonging a stream with a cookie, as ${kind}`, RENEWAL, 403, cookie(alice, { ...type, ...headers })),
   ];
 });
 
