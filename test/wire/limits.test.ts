@@ -58,7 +58,7 @@ void t.test('a key publishes its burst, and is then told when to come back; anot
   t.same(await times(10, () => http.post('t.a', 'x', as('one'))), Array(10).fill('201'));
   const refused = await http.post('t.a', 'x', as('one'));
   t.equal(codeOf(refused), LIMITED);
-  t.match(refused.headers, { 'content-type': 'application/problem+json', 'retry-after': '360', 'ratelimit-policy': '"publish";q=10;w=3600', ratelimit: '"publish";r=0;t=360' });
+  t.match(refused.headers, { 'content-type': 'application/problem+json', 'retry-after': /^3\d\d$/, 'ratelimit-policy': '"publish";q=10;w=3600', 'ratelimit': /^"publish";r=0;t=3\d\d$/ });
   t.equal(codeOf(await http.send('POST', '/messages', { 'content-type': 'application/json', ...as('one') }, '[{"topic":"t.a","data":1}]')), LIMITED, 'as a batch, too');
   t.equal(codeOf(await http.get('/topics/t.a/messages', as('one'))), '200', 'reading is another thing');
   t.equal(codeOf(await http.post('t.a', 'x', as('valid'))), '201');

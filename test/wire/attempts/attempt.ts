@@ -57,7 +57,7 @@ export const post = (path: string, body = 'from a stranger', more: Headers = {})
 export const batch = (body: string, type = 'application/json'): Request => post('/messages', body, { 'Content-Type': type });
 
 /** Prolongs a stream that is not there. */
-export const RENEWAL = post('/streams/abcdefghij-1/credential', `{"secret":"${'x'.repeat(22)}"}`);
+export const RENEWAL = post('/streams/x/credential', `{"secret":"${'x'.repeat(22)}"}`);
 
 /** One request that is refused with `wrong`, and carried out with `right`. */
 export function refused(what: string, request: Request, status: number, wrong: Headers, right?: Headers): Attempt {
