@@ -11,11 +11,14 @@ interface Round {
 /** Does the same with many things, some in each turn of the event loop, and one round after the other. It begins at once. */
 export class InTurns {
   readonly #clock: Clock;
+  readonly #turnMs: number;
   #rounds: Round[] = [];
   #isRunning = false;
 
-  constructor(clock: Clock) {
+  /** @param turnMs Less where the work has consequences that the same turn has to bear. */
+  constructor(clock: Clock, turnMs = TURN_MS) {
     this.#clock = clock;
+    this.#turnMs = turnMs;
   }
 
   forEach<Item>(items: Iterable<Item>, act: (item: Item) => void): void {
@@ -28,7 +31,7 @@ export class InTurns {
     } });
     if (this.#isRunning) return;
     this.#isRunning = true;
-    this.#goOn(this.#clock.monotonic() + TURN_MS);
+    this.#goOn(this.#clock.monotonic() + this.#turnMs);
   }
 
   /** Does all that is left in this turn. */
@@ -40,7 +43,7 @@ export class InTurns {
     for (let round = this.#rounds[0]; round !== undefined; round = this.#rounds[0]) {
       while (round.next()) {
         if (this.#clock.monotonic() < until) continue;
-        this.#clock.soon(() => this.#goOn(this.#clock.monotonic() + TURN_MS));
+        this.#clock.soon(() => this.#goOn(this.#clock.monotonic() + this.#turnMs));
         return;
       }
       this.#rounds.shift();
