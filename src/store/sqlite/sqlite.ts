@@ -3,11 +3,14 @@ import type { Transferable } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import type { LogState } from '../../model/epochs.ts';
 import type { Filter } from '../../model/topic.ts';
+import type { ErasureStore } from '../erasure-store.ts';
 import type { KeyStore } from '../key-store.ts';
 import { StoreLifecycle } from '../store-lifecycle.ts';
 import type { Appended, AppendRequest, BackQuery, FoundBack, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
 import { KEY_READS, type KeyCall, type KeyCalls } from './api-keys.ts';
 import { DamageError, toUnknownError } from './errors.ts';
+import { SqliteErasureStore } from './erasure-store.ts';
+import type { ErasureCall, ErasureCalls } from './erasures.ts';
 import { SqliteKeyStore } from './key-store.ts';
 import { KnownEpochs } from './known-epochs.ts';
 import type { Snapshot } from './log-state.ts';
@@ -42,6 +45,7 @@ interface Damage {
 /** The store's main-thread side. It begins no transaction and touches no file. */
 export class SqliteStore implements Store {
   readonly keys: KeyStore = new SqliteKeyStore((name, argument) => this.#callKeys(name, argument));
+  readonly erasures: ErasureStore = new SqliteErasureStore((name, argument) => this.#callErasures(name, argument), () => this.#wipe());
   readonly #file: string;
   readonly #logger: Pick<Logger, 'error'>;
   readonly #lockWaitMs: number;
@@ -145,6 +149,20 @@ export class SqliteStore implements Store {
     return answer;
   }
 
+  async #callErasures<Name extends ErasureCall>(name: Name, argument: ErasureCalls[Name]['argument']): Promise<ErasureCalls[Name]['answer']> {
+    const { answer, log } = name === 'erasureChanges'
+      ? await this.#ask(this.#lifecycle.use(this.#queryWorker), name, argument)
+      : await this.#acknowledged(name, argument);
+    this.#state(log);
+    return answer;
+  }
+
+  async #wipe(): Promise<boolean> {
+    const { isDone, log } = await this.#ask(this.#lifecycle.use(this.#writer), 'wipe', undefined);
+    this.#state(log);
+    return isDone;
+  }
+
   /** Asks what reads the log, and remembers the first question that finds damage. */
   async #ask<Name extends Call>(worker: SupervisedWorker, name: Name, argument: Calls[Name]['argument']): Promise<Calls[Name]['value']> {
     try {
@@ -163,9 +181,9 @@ export class SqliteStore implements Store {
     this.#hasToldOfLinks = links > 1;
   }
 
-  #state({ head, oldest, now, epochs }: Snapshot): LogState {
+  #state({ head, oldest, now, epochs, erasures }: Snapshot): LogState {
     if (epochs !== undefined) this.#epochs.learn(epochs);
-    return { lineage: this.#epochs.lineage, oldest, head, now };
+    return { lineage: this.#epochs.lineage, oldest, head, now, erasures };
   }
 }
 

@@ -2,6 +2,7 @@ import type { FoundBack, Sought, StoreErrorKind, Trimmed, TrimPolicy } from '../
 import type { KeyCall, KeyCalls } from './api-keys.ts';
 import type { PackedAppended } from './append.ts';
 import type { FileIdentity } from './database-files.ts';
+import type { ErasureCall, ErasureCalls } from './erasures.ts';
 import type { AnswerWith, Snapshot } from './log-state.ts';
 import type { PackedBackQuery, PackedPage, PackedQuery } from './query.ts';
 import type { Opener } from './shared-files.ts';
@@ -9,8 +10,10 @@ import type { PackedRequests } from './worker-packing.ts';
 
 type KeyWorkerCalls = { readonly [Name in KeyCall]: { argument: KeyCalls[Name]['argument']; value: AnswerWith<Snapshot, { answer: KeyCalls[Name]['answer'] }> } };
 
+type ErasureWorkerCalls = { readonly [Name in ErasureCall]: { argument: ErasureCalls[Name]['argument']; value: AnswerWith<Snapshot, { answer: ErasureCalls[Name]['answer'] }> } };
+
 /** What the store's threads say to each other: jobs to a worker, one reply to each. */
-export interface Calls extends KeyWorkerCalls {
+export interface Calls extends KeyWorkerCalls, ErasureWorkerCalls {
   open: { argument: undefined; value: { opened: Opened; log: Snapshot } };
   append: { argument: PackedRequests; value: AnswerWith<Snapshot, PackedAppended> };
   read: { argument: PackedQuery; value: AnswerWith<Snapshot, PackedPage> };
@@ -19,6 +22,7 @@ export interface Calls extends KeyWorkerCalls {
   seek: { argument: { time: number }; value: AnswerWith<Snapshot, Sought> };
   findBack: { argument: PackedBackQuery; value: AnswerWith<Snapshot, FoundBack> };
   trim: { argument: TrimPolicy; value: AnswerWith<Snapshot, Trimmed> };
+  wipe: { argument: undefined; value: { log: Snapshot; isDone: boolean } };
   /** Closes a connection whose files are lost, so that the other thread can connect anew. */
   look: { argument: undefined; value: undefined };
   close: { argument: undefined; value: undefined };
@@ -27,7 +31,7 @@ export interface Calls extends KeyWorkerCalls {
 export type Call = keyof Calls;
 
 /** Jobs of which the caller must know whether they happened (invariant 1). One that began, and has no answer, may have. */
-export const ACKNOWLEDGED: ReadonlySet<Call> = new Set<Call>(['append', 'createKey', 'rotateKey', 'revokeKey']);
+export const ACKNOWLEDGED: ReadonlySet<Call> = new Set<Call>(['append', 'createKey', 'rotateKey', 'revokeKey', 'eraseMessage', 'eraseTopic']);
 
 export interface Job<Name extends Call> {
   readonly id: number;

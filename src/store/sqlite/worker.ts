@@ -6,6 +6,7 @@ import { connect, disconnect, monotonic, patiently, readTransaction, writeTransa
 import type { FileIdentity } from './database-files.ts';
 import { DamageError, isOfConnection, lostFile, toStoreError, toUnknownError } from './errors.ts';
 import { JobClaims } from './job-claims.ts';
+import { Erasures, type ErasureCall, type ErasureCalls, type ErasureCallTable } from './erasures.ts';
 import { LogStateQuery, type AnswerWith, type LogRow, type Snapshot } from './log-state.ts';
 import { probe } from './probe.ts';
 import { MessageQuery } from './query.ts';
@@ -14,6 +15,7 @@ import { SharedFiles } from './shared-files.ts';
 import { TopicIndex } from './topic-index.ts';
 import { Trimmer } from './trim.ts';
 import type { Call, Calls, Job, Reply, WorkerData } from './worker-protocol.ts';
+import { wipe } from './wipe.ts';
 import { emptyWal, rescueWal, shortenWal } from './write-ahead-log.ts';
 
 /**
@@ -36,6 +38,7 @@ interface Session {
   readonly seeker: Seeker;
   readonly trimmer: Trimmer;
   readonly apiKeys: KeyCallTable;
+  readonly erasures: ErasureCallTable;
   /** When the database file could last be read anew: by `monotonic`, and by when something had last written to it. */
   probed: { readonly at: number; readonly changed: bigint } | undefined;
 }
@@ -116,6 +119,16 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
   revokeKey: (argument, deadline) => [commit(deadline, keyCall('revokeKey', argument)), []],
   noteUse: (argument, deadline) => [transact(writeTransaction, deadline, keyCall('noteUse', argument)), []],
 
+  erasureChanges: (argument, deadline) => [transact(readTransaction, deadline, erasureCall('erasureChanges', argument)), []],
+  eraseMessage: (argument, deadline) => [commit(deadline, erasureCall('eraseMessage', argument)), []],
+  eraseTopic: (argument, deadline) => [commit(deadline, erasureCall('eraseTopic', argument)), []],
+
+  wipe(_, deadline) {
+    // The level is looked at before anything is written.
+    const log = state(deadline);
+    return [{ log, isDone: wipe(use(deadline).sqliteConnection, deadline) }, []];
+  },
+
   look() {
     session?.sqliteConnection.files.look();
     return [undefined, []];
@@ -185,6 +198,7 @@ function sessionOf(sqliteConnection: SqliteConnection): Session {
     seeker: new Seeker({ db, logState }),
     trimmer: new Trimmer({ db, logState, topicIndex }),
     apiKeys: new ApiKeys({ db, logState }),
+    erasures: new Erasures({ db, logState }),
     probed: undefined,
   };
 }
@@ -222,6 +236,14 @@ function keyCall<Name extends KeyCall>(name: Name, argument: KeyCalls[Name]['arg
   return ({ apiKeys, logState }) => {
     const log = logState.row();
     return { answer: apiKeys[name](argument), log };
+  };
+}
+
+/** A call of `Erasures`, with the log as it is then. */
+function erasureCall<Name extends ErasureCall>(name: Name, argument: ErasureCalls[Name]['argument']): (session: Session) => { answer: ErasureCalls[Name]['answer']; log: LogRow } {
+  return ({ erasures, logState }) => {
+    const answer = erasures[name](argument);
+    return { answer, log: logState.row() };
   };
 }
 

@@ -76,6 +76,10 @@ export class PostgresDatabase implements KeyDatabase {
       UPDATE tidings.keys SET time = time - ${milliseconds}, expires = expires - ${milliseconds}`);
   }
 
+  async setLevel(level: number): Promise<void> {
+    await this.ask(`UPDATE tidings.head SET level = ${level}`);
+  }
+
   command(): Promise<OpenedKeyStore> {
     return openKeyStore(this.url);
   }

@@ -49,6 +49,10 @@ export class SqliteDatabase implements KeyDatabase {
       UPDATE keys SET time = time - ${milliseconds}, expires = expires - ${milliseconds}`));
   }
 
+  async setLevel(level: number): Promise<void> {
+    this.direct((db) => db.prepare('UPDATE head SET level = ?').run(level));
+  }
+
   command(): Promise<OpenedKeyStore> {
     return openKeyStore(this.file);
   }

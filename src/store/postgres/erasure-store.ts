@@ -1,0 +1,78 @@
+import type { Position } from '../../model/position.ts';
+import { changesAfter, requireErasingLevel } from '../erasure-rows.ts';
+import { CHANGES_MAX_ERASURES, ERASING_LEVEL, KEPT_ERASURES, type ErasedMessage, type ErasedStep, type Erasure, type ErasureChanges, type ErasureStore, type TopicErasure } from '../erasure-store.ts';
+import { UNDERSTOOD_LEVEL } from '../level.ts';
+import { ERASE_SCAN_MAX_ROWS, ERASE_STEP_BYTES } from '../limits.ts';
+import { STANDBY } from './api-keys.ts';
+import type { PgConnections } from './connection-pool.ts';
+import type { Row } from './connection.ts';
+import { literal, wholeNumber } from './literals.ts';
+
+/** How far the version leaps where another server gave the one before: beyond every version that it may have given to erasures that are lost. */
+const LOST_MAX_VERSIONS = 1_000_000;
+
+/** The version of the newest erasure, as an expression. */
+export const NEWEST_ERASURE = '(SELECT coalesce(max(version), 0) FROM tidings.erasures)';
+
+/** Turns each call into SQL, and the answer into what `ErasureStore` promises. */
+export class PostgresErasureStore implements ErasureStore {
+  readonly #use: () => PgConnections;
+  readonly #vacuum: () => Promise<void>;
+
+  /**
+   * @param use Throws while the store is not open.
+   * @param vacuum Vacuums the table of messages, however long that takes.
+   */
+  constructor(use: () => PgConnections, vacuum: () => Promise<void>) {
+    this.#use = use;
+    this.#vacuum = vacuum;
+  }
+
+  async eraseMessage(position: Position): Promise<ErasedMessage> {
+    const { isThere, erased } = await this.#erase({ topic: undefined, after: 0, through: position, rows: 1 });
+    if (!isThere) return 'absent';
+    return erased > 0 ? 'erased' : 'before';
+  }
+
+  async eraseTopic(query: TopicErasure): Promise<ErasedStep> {
+    const { erased, scanned, more } = await this.#erase(query);
+    return { erased, scanned, more };
+  }
+
+  async #erase({ topic, after, through, rows }: Omit<TopicErasure, 'topic'> & { readonly topic: string | undefined }): Promise<ErasedStep & { readonly isThere: boolean }> {
+    const call = `SELECT * FROM tidings.erase(${[
+      topic === undefined ? 'NULL' : literal(topic), after, through.seq, literal(through.epoch), ERASING_LEVEL, rows, ERASE_STEP_BYTES, ERASE_SCAN_MAX_ROWS, KEPT_ERASURES, LOST_MAX_VERSIONS, UNDERSTOOD_LEVEL,
+    ].join(', ')})`;
+    const { level, ...step } = await this.#use().change(call, ([row]) => {
+      const [level, isThere, erased, scanned, more] = row!;
+      return { level: wholeNumber(level), isThere: isThere === 't', erased: wholeNumber(erased), scanned: wholeNumber(scanned), more: more === 't' };
+    });
+    requireErasingLevel(level);
+    return step;
+  }
+
+  async changes(after: number): Promise<ErasureChanges> {
+    return this.#use().glance(`SELECT ${NEWEST_ERASURE}, (SELECT wiped FROM tidings.erasures ORDER BY version DESC LIMIT 1),
+      (SELECT json_agg(json_build_array(e.seq, e.topic, e.prefix) ORDER BY e.version) FROM (SELECT * FROM tidings.erasures WHERE version > ${after} ORDER BY version LIMIT ${CHANGES_MAX_ERASURES + 1}) e), ${STANDBY}`,
+    ([row]) => {
+      const [version, wiped, list] = row!;
+      return changesAfter(after, { version: wholeNumber(version), isWiped: wiped !== 'f', rows: erasuresIn(list) });
+    });
+  }
+
+  async wipe(): Promise<boolean> {
+    const { version, isWiped } = await this.changes(0);
+    if (isWiped) return true;
+    await this.#vacuum();
+    await this.#use().change(`UPDATE tidings.erasures SET wiped = true WHERE version <= ${version} AND NOT wiped; SELECT ${STANDBY}`, () => undefined);
+    return true;
+  }
+}
+
+function erasuresIn(list: Row[number] | undefined): readonly Erasure[] {
+  if (list === null || list === undefined) return [];
+  return (JSON.parse(list) as readonly (readonly [seq: unknown, topic: unknown, prefix: unknown])[]).map(([seq, topic, prefix]) => {
+    if (typeof topic !== 'string' || typeof prefix !== 'boolean') throw new TypeError('the database answered something else where an erasure belongs');
+    return { seq: wholeNumber(String(seq)), topic, isPrefix: prefix };
+  });
+}

@@ -1,0 +1,53 @@
+import { writeTransaction, type SqliteConnection } from './connection.ts';
+import { PAGES_WIPED, UNWIPED, WIPED } from './erasures.ts';
+import { truncateWal } from './write-ahead-log.ts';
+
+/**
+ * Erased data leave copies. Retention moves rows from page to page, and the pages that it frees keep what was in them; the write-ahead log keeps each page as it was. So all free pages are taken
+ * by a table of zeros, step by step, and given back. Then the write-ahead log is emptied. How far that has come stands with the erasure: whichever process comes next goes on there.
+ */
+
+/** How many free pages one step overwrites: appends may wait for the step. */
+const STEP_PAGES = 256;
+/** What a page of zeros does not hold for the row: SQLite's own bytes in each page, and those of the row. */
+const PAGE_OVERHEAD_BYTES = 4;
+const ROW_OVERHEAD_BYTES = 64;
+
+/** One step. Returns whether all is done for what was erased before. */
+export function wipe(sqliteConnection: SqliteConnection, deadline: number): boolean {
+  const { db, files } = sqliteConnection;
+  const newest = db.prepare<[], { readonly version: number; readonly wiped: number }>('SELECT version, wiped FROM erasures ORDER BY version DESC LIMIT 1').get();
+  if (newest === undefined) return true;
+  const mark = (wiped: number): void => void db.prepare('UPDATE erasures SET wiped = ? WHERE version <= ? AND wiped < ?').run(wiped, newest.version, wiped);
+  if (newest.wiped === UNWIPED) {
+    writeTransaction(sqliteConnection, deadline, () => {
+      if (takeFreePages()) mark(PAGES_WIPED);
+    });
+    return false;
+  }
+  // Also after all is done: another process may have taken pages meanwhile.
+  if (db.prepare('SELECT 1 FROM filler LIMIT 1').get() !== undefined) {
+    writeTransaction(sqliteConnection, deadline, () => db.prepare('DELETE FROM filler WHERE id IN (SELECT id FROM filler LIMIT 1)').run());
+    return false;
+  }
+  if (newest.wiped === WIPED) return true;
+  if (!truncateWal({ db, files })) return false;
+  writeTransaction(sqliteConnection, deadline, () => mark(WIPED));
+  return true;
+
+  /** Returns whether none is left. */
+  function takeFreePages(): boolean {
+    const free = Math.min(STEP_PAGES, freePages());
+    const bytes = Math.max(0, free * (pageBytes() - PAGE_OVERHEAD_BYTES) - ROW_OVERHEAD_BYTES);
+    if (free > 0) db.prepare('INSERT INTO filler (zeros) VALUES (zeroblob(?))').run(bytes);
+    return freePages() === 0;
+  }
+
+  function freePages(): number {
+    return db.pragma('freelist_count', { simple: true }) as number;
+  }
+
+  function pageBytes(): number {
+    return db.pragma('page_size', { simple: true }) as number;
+  }
+}
