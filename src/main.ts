@@ -37,8 +37,11 @@ const { settings: accessSettings, declared } = exitIfWrong(() => readAccess(conf
 const store: Store & { readonly keys: KeyStore } = await makeStore();
 const bus: Bus = await makeBus();
 
+// Changes of keys and of what was published are written down at every level but `silent`.
+const audit = logger.isLevelEnabled('info') || config.LOG_LEVEL === 'silent' ? logger : logger.child({}, { level: 'info' });
+
 const log = new MessageLog({
-  store, bus, clock, counters, logger,
+  store, bus, clock, counters, logger, audit,
   settings: {
     tailBytes: config.TAIL_BYTES,
     pollMs: config.POLL_MS,
@@ -64,8 +67,7 @@ const knownKeys = new KnownKeys({ store: store.keys, clock, logger, pollMs: conf
 const access = new Access({ settings: accessSettings, keys: knownKeys, declared, tokens: hasTokenKeys(config) ? await makeTokens() : undefined });
 const keys = new KeyAdministration({
   store: store.keys,
-  // Changes of keys are written down at every level but `silent`.
-  logger: logger.isLevelEnabled('info') || config.LOG_LEVEL === 'silent' ? logger : logger.child({}, { level: 'info' }),
+  logger: audit,
   // If it fails, the next poll finds the change.
   onChange: () => knownKeys.look().catch((error: unknown) => {
     if (!(error instanceof StoreError)) throw error;
@@ -82,6 +84,7 @@ const service: Service = {
   config, logger, counters, metrics, access, keys,
   maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0),
   publisher: log.publisher,
+  eraser: log.eraser,
   starts: log.starts,
   streams: delivery.streams,
   history: { page: (request) => delivery.longPolls.page(request), message: (grant, position) => log.history.message(grant, position) },

@@ -20,6 +20,7 @@ interface Wishes {
   readonly name: string;
   readonly publish?: readonly string[];
   readonly subscribe?: readonly string[];
+  readonly erase?: readonly string[];
   readonly admin?: true;
 }
 
@@ -29,8 +30,8 @@ export function addKeysCommands(program: Command): void {
 
   wishes(keys.command('create').description('Makes a key and prints it. It is shown this once.'))
     .option('--expires <duration>', 'how long it is good, such as 90d or 12h; for ever without it', duration)
-    .action(async ({ name, publish, subscribe, admin, expires }: Wishes & { readonly expires?: number }) => work('make', async (administration) => {
-      const request = readKeyRequest({ name, publish, subscribe, admin, expiresInSeconds: expires });
+    .action(async ({ name, publish, subscribe, erase, admin, expires }: Wishes & { readonly expires?: number }) => work('make', async (administration) => {
+      const request = readKeyRequest({ name, publish, subscribe, erase, admin, expiresInSeconds: expires });
       const made = await administration.create(request, operator());
       if (made === undefined) throw new Problem('forbidden', 'There are too many keys: revoke some first.');
       show(made);
@@ -66,8 +67,8 @@ export function addKeysCommands(program: Command): void {
     }));
 
   wishes(keys.command('declare').description('Makes a key for a file (ACCESS_FILE), and touches no database: prints the key, and to standard error its entry.'))
-    .action(({ name, publish, subscribe, admin }: Wishes) => reportProblems(() => {
-      const { permissions } = readKeyRequest({ name, publish, subscribe, admin });
+    .action(({ name, publish, subscribe, erase, admin }: Wishes) => reportProblems(() => {
+      const { permissions } = readKeyRequest({ name, publish, subscribe, erase, admin });
       const { id, text, digest } = makeApiKey();
       process.stderr.write(`a file for ACCESS_FILE; in a file that has keys, add the second line:\nkeys:\n  - ${JSON.stringify({ id, sha256: digest.toString('hex'), name, ...permissions })}\n`);
       process.stdout.write(`${text}\n`);
@@ -81,6 +82,7 @@ function wishes(command: Command): Command {
     .requiredOption('--name <name>', 'what the key is for')
     .option('--publish <patterns...>', 'topics and patterns that it may publish to')
     .option('--subscribe <patterns...>', 'topics and patterns that it may read')
+    .option('--erase <patterns...>', 'topics and patterns whose messages it may erase')
     .option('--admin', 'it may make and revoke keys, and read metrics');
 }
 
@@ -125,11 +127,11 @@ function show({ record, text }: ShownKey): void {
   process.stdout.write(`${text}\n`);
 }
 
-const HEADINGS = ['id', 'state', 'created', 'last used', 'expires', 'admin', 'name', 'publish', 'subscribe'].join('\t');
+const HEADINGS = ['id', 'state', 'created', 'last used', 'expires', 'admin', 'name', 'publish', 'subscribe', 'erase'].join('\t');
 
-function cells({ id, name, permissions: { publish, subscribe, admin }, created, lastUsed, expires, revoked }: KeyRecord): string {
+function cells({ id, name, permissions: { publish, subscribe, erase = [], admin }, created, lastUsed, expires, revoked }: KeyRecord): string {
   const state = revoked !== undefined ? 'revoked' : expires !== undefined && expires <= Date.now() ? 'expired' : 'good';
-  return [id, state, time(created), lastUsed === undefined ? '-' : time(lastUsed), expires === undefined ? '-' : time(expires), admin ? 'yes' : 'no', printable(name), printable(publish.join(' ')) || '-', printable(subscribe.join(' ')) || '-'].join('\t');
+  return [id, state, time(created), lastUsed === undefined ? '-' : time(lastUsed), expires === undefined ? '-' : time(expires), admin ? 'yes' : 'no', printable(name), printable(publish.join(' ')) || '-', printable(subscribe.join(' ')) || '-', printable(erase.join(' ')) || '-'].join('\t');
 }
 
 function time(milliseconds: number): string {

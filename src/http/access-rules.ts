@@ -1,6 +1,6 @@
 import { anonymous, type Identity } from '../access/identity.ts';
 import type { Origins } from '../config/origins.ts';
-import { publishProblem } from '../model/grant.ts';
+import { eraseProblem, publishProblem } from '../model/grant.ts';
 import { Problem } from '../model/problem.ts';
 import { ENDPOINTS, type Endpoint } from './endpoints.ts';
 import { readCredential } from './input/credential.ts';
@@ -51,6 +51,7 @@ export function entitled({ endpoint, url }: RequestHead, _premises: Premises, { 
     case undefined: case 'health': return undefined;
     case 'administration': return identity.mayAdminister ? undefined : administratorMissing(identity);
     case 'operations': return identity.mayOperate ? undefined : administratorMissing(identity);
+    case 'erasure': return identity.grant.erases === true ? undefined : erasureProblem(endpoint, url, identity);
     case 'messages': return messagesProblem(endpoint, url, identity);
   }
 }
@@ -58,6 +59,12 @@ export function entitled({ endpoint, url }: RequestHead, _premises: Premises, { 
 function messagesProblem(endpoint: Endpoint, url: string, { grant }: Identity): Problem | undefined {
   if (grant.isAnonymous === true && grant.isEmpty === true) return new Problem('unauthorized', 'This takes a credential: Authorization: Bearer with a key or token.', { field: 'Authorization' });
   return endpoint === ENDPOINTS.publish ? publishProblem(grant, [{ topic: topicIn(url) }]) : undefined;
+}
+
+/** To erase takes a credential, also where nothing else does. */
+function erasureProblem(endpoint: Endpoint, url: string, { name, grant }: Identity): Problem | undefined {
+  if (name === undefined) return new Problem('unauthorized', 'To erase messages takes a credential: Authorization: Bearer with a key or token that may.', { field: 'Authorization' });
+  return endpoint === ENDPOINTS.eraseTopic ? eraseProblem(grant, topicIn(url)) : new Problem('forbidden', 'This request may not erase messages.', { field: 'Authorization' });
 }
 
 function administratorMissing({ name }: Identity): Problem {

@@ -6,6 +6,7 @@ import type { KeyAdministration } from '../access/key-administration.ts';
 import type { Config } from '../config/config.ts';
 import type { LongPolls } from '../delivery/long-polls.ts';
 import type { StreamRegistry } from '../delivery/stream-registry.ts';
+import type { Eraser } from '../log/eraser.ts';
 import type { History } from '../log/history-pages.ts';
 import type { Publisher } from '../log/publisher.ts';
 import type { Starts } from '../log/start-position.ts';
@@ -21,6 +22,7 @@ export interface Service {
   readonly logger: Logger;
   readonly publisher: Pick<Publisher, 'publish'>;
   readonly history: Pick<LongPolls, 'page'> & Pick<History, 'message'>;
+  readonly eraser: Pick<Eraser, 'message' | 'topic'>;
   readonly starts: Pick<Starts, 'isReady' | 'resolve'>;
   readonly streams: Pick<StreamRegistry, 'isFull' | 'open' | 'refuse' | 'drained' | 'closed'>;
   readonly counters: Counters;

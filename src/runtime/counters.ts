@@ -59,6 +59,8 @@ export class Counters {
   /** Messages and keys that retention deleted. */
   trimmed = 0;
   trimmedKeys = 0;
+  /** Messages that this instance erased. */
+  erased = 0;
 
   constructor(observers: Observers = { commitMessages: UNOBSERVED, commitMilliseconds: UNOBSERVED, deliveryMilliseconds: UNOBSERVED }) {
     this.commitMessages = observers.commitMessages;

@@ -43,6 +43,8 @@ export interface Gauges {
   readonly clockAhead: number;
   /** By how much the newest message is ahead of the machine's clock. Seconds. */
   readonly messageAhead: number;
+  /** 1 while erased data may still be in the files of the database, as this instance last saw. */
+  readonly erasuresUnwiped: number;
   /** Messages waiting to be stored. */
   readonly appendsWaiting: number;
   /** 1 or 0. */
@@ -70,6 +72,7 @@ const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help
   rowsExamined: ['catchup_rows_examined_total', 'Rows that the database looked at for them'],
   trimmed: ['messages_trimmed_total', 'Messages that retention deleted'],
   trimmedKeys: ['keys_trimmed_total', 'Idempotency keys that retention deleted'],
+  erased: ['messages_erased_total', 'Messages that were erased through this instance'],
 };
 
 const GAUGES: Readonly<Record<keyof Gauges, readonly [name: string, help: string]>> = {
@@ -86,6 +89,7 @@ const GAUGES: Readonly<Record<keyof Gauges, readonly [name: string, help: string
   logBytes: ['log_bytes', 'Bytes of the messages in the log, as last seen'],
   clockAhead: ['clock_ahead_seconds', 'By how much the clock of the log is ahead of what is believed; 0 while it is believed'],
   messageAhead: ['newest_message_ahead_seconds', 'By how much the newest message is ahead of the clock of the log'],
+  erasuresUnwiped: ['erasures_unwiped', 'Whether erased data may still be in the files of the database'],
   appendsWaiting: ['appends_waiting', 'Messages waiting to be stored'],
   bus: ['bus_up', 'Whether other instances are told of messages at once'],
   database: ['database_up', 'Whether the log can be read and written'],

@@ -1,5 +1,5 @@
 import { requireLevel } from './level.ts';
-import { ERASING_LEVEL, CHANGES_MAX_ERASURES, type Erasure, type ErasureChanges } from './erasure-store.ts';
+import { CHANGES_MAX_ERASURES, ERASING_LEVEL, type Erasure, type ErasureChanges } from './erasure-store.ts';
 
 /** What both stores do with an answer about erasures. */
 
@@ -12,6 +12,6 @@ export function requireErasingLevel(level: number): void {
  * The changes after a version. Versions follow each other without a hole, so their number says whether any is missing: forgotten, or lost by the database.
  * @param rows The erasures of later versions, in order, as far as they are remembered; one more than `CHANGES_MAX_ERASURES` at most.
  */
-export function changesAfter(after: number, { version, isWiped, rows }: { readonly version: number; readonly isWiped: boolean; readonly rows: readonly Erasure[] }): ErasureChanges {
-  return { version, isWiped, erasures: rows.length === version - after && rows.length <= CHANGES_MAX_ERASURES ? rows : undefined };
+export function changesAfter(after: number, version: number, rows: readonly Erasure[]): Omit<ErasureChanges, 'log'> {
+  return { version, erasures: rows.length === version - after && rows.length <= CHANGES_MAX_ERASURES ? rows : undefined };
 }

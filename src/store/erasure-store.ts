@@ -1,3 +1,4 @@
+import type { LogState } from '../model/epochs.ts';
 import type { Position } from '../model/position.ts';
 
 /**
@@ -22,16 +23,18 @@ export interface ErasureStore {
   changes(after: number): Promise<ErasureChanges>;
 
   /**
-   * One small step of wiping what no read shows any more: copies of erased data in the files of the database. Resolves to whether it is done for all that was erased before
-   * the call, as far as the database can do it; otherwise call again. Something that reads the database may hold it up. Costs next to nothing where nothing is left to do.
+   * One small step of wiping what no read shows any more: copies of erased data in the files of the database. Costs next to nothing where nothing is left to do.
    */
-  wipe(): Promise<boolean>;
+  wipe(): Promise<Wiped>;
 }
+
+/** `done`: for all that was erased before the call, as far as the database can do it. `more`: call again. `held-up`: somebody reads the database; call again later. */
+export type Wiped = 'done' | 'more' | 'held-up';
 
 /** Below this level of the log a program may run that would deliver a tombstone as an empty message. */
 export const ERASING_LEVEL = 2;
 /** The most erasures of one answer. An instance that has missed more forgets all that it has in memory. */
-export const CHANGES_MAX_ERASURES = 1_000;
+export const CHANGES_MAX_ERASURES = 500;
 /** How many erasures are remembered. Stops the list from growing for ever. */
 export const KEPT_ERASURES = 10_000;
 
@@ -40,7 +43,7 @@ export type ErasedMessage = 'erased' | 'before' | 'absent';
 
 export interface TopicErasure {
   readonly topic: string;
-  /** The step begins after this number. */
+  /** 0, or what the step before has scanned. */
   readonly after: number;
   /** The last message that may be erased. Where the log has no such position (any more), nothing is. */
   readonly through: Position;
@@ -72,6 +75,6 @@ export interface ErasureChanges {
    * remembered, or the database may have lost some.
    */
   readonly erasures: readonly Erasure[] | undefined;
-  /** Whether `wipe` is done. */
-  readonly isWiped: boolean;
+  /** Of the same snapshot. */
+  readonly log: LogState;
 }

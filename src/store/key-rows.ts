@@ -37,15 +37,15 @@ export function keyRecord(row: KeyRow, now: number): KeyRecord {
 }
 
 /** Their text in the database. */
-export function permissionsText({ publish, subscribe, admin }: Permissions): string {
-  return JSON.stringify({ publish, subscribe, admin });
+export function permissionsText({ publish, subscribe, erase, admin }: Permissions): string {
+  return JSON.stringify({ publish, subscribe, erase, admin });
 }
 
 /** Throws at a text that this program did not write: nobody may be let in by it. */
 function permissionsOf(text: string): Permissions {
-  const { publish, subscribe, admin } = JSON.parse(text) as { readonly [Name in keyof Permissions]: unknown };
-  if (!isTexts(publish) || !isTexts(subscribe) || typeof admin !== 'boolean') throw new TypeError('the permissions of an API key are not what this program stores');
-  return { publish, subscribe, admin };
+  const { publish, subscribe, erase, admin } = JSON.parse(text) as { readonly [Name in keyof Permissions]: unknown };
+  if (!isTexts(publish) || !isTexts(subscribe) || (erase !== undefined && !isTexts(erase)) || typeof admin !== 'boolean') throw new TypeError('the permissions of an API key are not what this program stores');
+  return { publish, subscribe, ...(erase === undefined ? {} : { erase }), admin };
 }
 
 function isTexts(value: unknown): value is string[] {

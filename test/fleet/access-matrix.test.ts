@@ -49,7 +49,7 @@ async function make(http: Http, request: object): Promise<MadeKey> {
 
 /** The header of each kind of credential. */
 async function credentials(http: Http): Promise<Record<CredentialKind, Record<string, string>>> {
-  const right = await make(http, { name: 'right', publish: ['matrix.>'], subscribe: ['matrix.>'] });
+  const right = await make(http, { name: 'right', publish: ['matrix.>'], subscribe: ['matrix.>'], erase: ['matrix.>'] });
   const narrow = await make(http, { name: 'narrow', publish: ['other'], subscribe: ['other', 'matrix'] });
   const revoked = await make(http, { name: 'revoked', publish: ['>'], subscribe: ['>'], admin: true });
   const expired = await make(http, { name: 'expired', publish: ['>'], subscribe: ['>'], admin: true, expiresInSeconds: 1 });
@@ -68,7 +68,7 @@ async function credentials(http: Http): Promise<Record<CredentialKind, Record<st
     'bad-token': bearer(token({ publish: ['>'], subscribe: ['>'], admin: true }, { secret: `${SECRET}!` })),
     'expired-token': bearer(token({ publish: ['>'], subscribe: ['>'], admin: true }, { ageSeconds: 7200 })),
     'narrow-token': bearer(token({ publish: ['other'], subscribe: ['other', 'matrix'] })),
-    'right-token': bearer(token({ publish: ['{sub}.>'], subscribe: ['{sub}.>'] })),
+    'right-token': bearer(token({ publish: ['{sub}.>'], subscribe: ['{sub}.>'], erase: ['{sub}.>'] })),
     'administrator-token': bearer(token({ admin: true })),
   };
 }
@@ -93,10 +93,11 @@ async function snapshot(http: Http): Promise<string> {
     if (status !== 200) throw new Error(`${path}: ${status} ${body}`);
     return body;
   };
-  const { cursor } = JSON.parse(await read('/messages?topic=%3E&limit=1000', WATCHER.text)) as { cursor: string };
+  const { cursor, messages } = JSON.parse(await read('/messages?topic=%3E&limit=1000', WATCHER.text)) as { cursor: string; messages: { id: string; erased?: true }[] };
+  const erased = messages.filter((message) => message.erased === true).map(({ id }) => id);
   const keys = (JSON.parse(await read('/keys?limit=500', ROOT.text)) as { keys: { id: string; revoked?: string }[] }).keys.map(({ id, revoked }) => `${id} ${revoked ?? ''}`);
   const opened = /^tidings_streams_opened_total (\d+)$/m.exec(await read('/metrics', ROOT.text))?.[1];
-  return JSON.stringify({ cursor, keys, opened });
+  return JSON.stringify({ cursor, erased, keys, opened });
 }
 
 async function facts(http: Http): Promise<Facts> {

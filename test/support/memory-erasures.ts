@@ -2,7 +2,7 @@ import type { LogState } from '../../src/model/epochs.ts';
 import type { Message } from '../../src/model/message.ts';
 import type { Position } from '../../src/model/position.ts';
 import { changesAfter, requireErasingLevel } from '../../src/store/erasure-rows.ts';
-import { CHANGES_MAX_ERASURES, KEPT_ERASURES, type ErasedMessage, type ErasedStep, type Erasure, type ErasureChanges, type ErasureStore, type TopicErasure } from '../../src/store/erasure-store.ts';
+import { CHANGES_MAX_ERASURES, KEPT_ERASURES, type ErasedMessage, type ErasedStep, type Erasure, type ErasureChanges, type ErasureStore, type TopicErasure, type Wiped } from '../../src/store/erasure-store.ts';
 
 /** What it needs of the log in memory. */
 export interface ErasableLog {
@@ -17,7 +17,6 @@ export class MemoryErasures implements ErasureStore {
   readonly #log: ErasableLog;
   #erasures: (Erasure & { readonly version: number })[] = [];
   version = 0;
-  wiped = 0;
 
   constructor(log: ErasableLog) {
     this.#log = log;
@@ -57,15 +56,12 @@ export class MemoryErasures implements ErasureStore {
   changes(after: number): Promise<ErasureChanges> {
     return this.#log.reply(() => {
       const rows = this.#erasures.filter(({ version }) => version > after).slice(0, CHANGES_MAX_ERASURES + 1).map(({ seq, topic, isPrefix }) => ({ seq, topic, isPrefix }));
-      return changesAfter(after, { version: this.version, isWiped: this.wiped === this.version, rows });
+      return { ...changesAfter(after, this.version, rows), log: this.#log.log() };
     });
   }
 
-  wipe(): Promise<boolean> {
-    return this.#log.reply(() => {
-      this.wiped = this.version;
-      return true;
-    });
+  wipe(): Promise<Wiped> {
+    return this.#log.reply(() => 'done');
   }
 
   #erase(messages: readonly Message[], isPrefix: boolean): void {

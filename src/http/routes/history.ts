@@ -71,12 +71,13 @@ export function historyRoutes(app: App, service: Service): void {
     ...at(ENDPOINTS.message, config),
     schema: {
       tags: ['history'], summary: 'Read one message', params: Type.Object({ id: Type.String() }),
-      response: { 200: json('The message.', FullMessage), ...problems('message-not-found', 'overloaded', 'unavailable') },
+      response: { 200: json('The message.', FullMessage), ...problems('message-not-found', 'message-erased', 'overloaded', 'unavailable') },
     },
     handler: async (request, reply) => {
       const position = parseId(request.params.id);
       const message = position === undefined ? undefined : await history.message(request.admission.identity.grant, position);
       if (message === undefined) throw new Problem('message-not-found', 'There is no message with this id, or not any more.');
+      if (message.isErased) throw new Problem('message-erased', 'The message was erased.');
       return answer(request, reply, Buffer.concat([toJson(message), NEW_LINE]));
     },
   });

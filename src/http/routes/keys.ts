@@ -22,6 +22,7 @@ const members = {
   name: Type.String(),
   publish: topics,
   subscribe: topics,
+  erase: Type.Optional(topics),
   admin: Type.Boolean(),
   created: Type.String({ format: 'date-time' }),
   expires: time('When it ends by itself.'),
@@ -34,6 +35,7 @@ const KeyRequest = Type.Object({
   name: Type.String({ description: 'What it is for.' }),
   publish: Type.Optional(topics),
   subscribe: Type.Optional(topics),
+  erase: Type.Optional(topics),
   admin: Type.Optional(Type.Boolean({ description: 'Whether it may make and revoke keys, and read metrics.' })),
   expiresInSeconds: Type.Optional(Type.Integer({ minimum: 1 })),
 });

@@ -1,11 +1,13 @@
 import type { Position } from '../../model/position.ts';
 import { changesAfter, requireErasingLevel } from '../erasure-rows.ts';
-import { CHANGES_MAX_ERASURES, ERASING_LEVEL, KEPT_ERASURES, type ErasedMessage, type ErasedStep, type Erasure, type ErasureChanges, type ErasureStore, type TopicErasure } from '../erasure-store.ts';
+import { CHANGES_MAX_ERASURES, ERASING_LEVEL, KEPT_ERASURES, type ErasedMessage, type ErasedStep, type Erasure, type ErasureChanges, type ErasureStore, type TopicErasure, type Wiped } from '../erasure-store.ts';
 import { UNDERSTOOD_LEVEL } from '../level.ts';
 import { ERASE_SCAN_MAX_ROWS, ERASE_STEP_BYTES } from '../limits.ts';
 import { STANDBY } from './api-keys.ts';
+import { stateCall } from './append.ts';
 import type { PgConnections } from './connection-pool.ts';
 import type { Row } from './connection.ts';
+import type { KnownLog } from './known-log.ts';
 import { literal, wholeNumber } from './literals.ts';
 
 /** How far the version leaps where another server gave the one before: beyond every version that it may have given to erasures that are lost. */
@@ -17,14 +19,16 @@ export const NEWEST_ERASURE = '(SELECT coalesce(max(version), 0) FROM tidings.er
 /** Turns each call into SQL, and the answer into what `ErasureStore` promises. */
 export class PostgresErasureStore implements ErasureStore {
   readonly #use: () => PgConnections;
+  readonly #known: KnownLog;
   readonly #vacuum: () => Promise<void>;
 
   /**
-   * @param use Throws while the store is not open.
-   * @param vacuum Vacuums the table of messages, however long that takes.
+   * @param dependencies.use Throws while the store is not open.
+   * @param dependencies.vacuum Vacuums the table of messages, however long that takes.
    */
-  constructor(use: () => PgConnections, vacuum: () => Promise<void>) {
+  constructor({ use, known, vacuum }: { use: () => PgConnections; known: KnownLog; vacuum: () => Promise<void> }) {
     this.#use = use;
+    this.#known = known;
     this.#vacuum = vacuum;
   }
 
@@ -52,20 +56,21 @@ export class PostgresErasureStore implements ErasureStore {
   }
 
   async changes(after: number): Promise<ErasureChanges> {
-    return this.#use().glance(`SELECT ${NEWEST_ERASURE}, (SELECT wiped FROM tidings.erasures ORDER BY version DESC LIMIT 1),
-      (SELECT json_agg(json_build_array(e.seq, e.topic, e.prefix) ORDER BY e.version) FROM (SELECT * FROM tidings.erasures WHERE version > ${after} ORDER BY version LIMIT ${CHANGES_MAX_ERASURES + 1}) e), ${STANDBY}`,
+    const known = this.#known.lineage;
+    return this.#use().glance(`SELECT ${NEWEST_ERASURE},
+      (SELECT json_agg(json_build_array(e.seq, e.topic, e.prefix) ORDER BY e.version) FROM (SELECT * FROM tidings.erasures WHERE version > ${after} ORDER BY version LIMIT ${CHANGES_MAX_ERASURES + 1}) e), s.* FROM ${stateCall(known)} s`,
     ([row]) => {
-      const [version, wiped, list] = row!;
-      return changesAfter(after, { version: wholeNumber(version), isWiped: wiped !== 'f', rows: erasuresIn(list) });
+      const [version, list] = row!;
+      return { ...changesAfter(after, wholeNumber(version), erasuresIn(list)), log: { ...this.#known.state(row!, known), erasures: wholeNumber(version) } };
     });
   }
 
-  async wipe(): Promise<boolean> {
-    const { version, isWiped } = await this.changes(0);
-    if (isWiped) return true;
+  async wipe(): Promise<Wiped> {
+    const unwiped = await this.#use().glance(`SELECT (SELECT max(version) FROM tidings.erasures WHERE NOT wiped), ${STANDBY}`, ([row]) => row![0] ?? undefined);
+    if (unwiped === undefined) return 'done';
     await this.#vacuum();
-    await this.#use().change(`UPDATE tidings.erasures SET wiped = true WHERE version <= ${version} AND NOT wiped; SELECT ${STANDBY}`, () => undefined);
-    return true;
+    await this.#use().change(`UPDATE tidings.erasures SET wiped = true WHERE version <= ${wholeNumber(unwiped)} AND NOT wiped; SELECT ${STANDBY}`, () => undefined);
+    return 'done';
   }
 }
 

@@ -47,7 +47,7 @@ export class PostgresStore implements Store {
 
   constructor({ url, maxPgConnections, logger }: PostgresOptions) {
     this.#backgroundMigrations = new BackgroundMigrations({ url, logger });
-    this.erasures = new PostgresErasureStore(() => this.#lifecycle.use(this.#pgConnections), () => vacuumMessages(url, this.#vacuum.signal));
+    this.erasures = new PostgresErasureStore({ use: () => this.#lifecycle.use(this.#pgConnections), known: this.#known, vacuum: () => vacuumMessages(url, this.#vacuum.signal) });
     this.#pgConnections = new PgConnections({ url, maxQueryConnections: maxPgConnections - 1 });
   }
 

@@ -19,7 +19,7 @@ export interface PackedErasure {
 export interface ErasureCalls {
   eraseMessage: { argument: { readonly epoch: string; readonly seq: number }; answer: { readonly level: number; readonly outcome: ErasedMessage } };
   eraseTopic: { argument: PackedErasure; answer: { readonly level: number; readonly step: ErasedStep } };
-  erasureChanges: { argument: { readonly after: number }; answer: ErasureChanges };
+  erasureChanges: { argument: { readonly after: number }; answer: Omit<ErasureChanges, 'log'> };
 }
 
 export type ErasureCall = keyof ErasureCalls;
@@ -48,7 +48,6 @@ export class Erasures implements ErasureCallTable {
   readonly #count: Database.Statement<[number]>;
   readonly #remember: Database.Statement<[number, number, number, string]>;
   readonly #forget: Database.Statement<[number]>;
-  readonly #isWiped: Database.Statement<[], number>;
   readonly #changed: Database.Statement<[number, number], { readonly seq: number; readonly topic: string; readonly prefix: number }>;
 
   constructor({ db, logState }: ErasuresDependencies) {
@@ -62,7 +61,6 @@ export class Erasures implements ErasureCallTable {
     this.#count = db.prepare('UPDATE retention SET bytes = bytes + ?');
     this.#remember = db.prepare('INSERT INTO erasures (version, seq, prefix, wiped, topic) VALUES (?, ?, ?, 0, ?)');
     this.#forget = db.prepare('DELETE FROM erasures WHERE version <= ?');
-    this.#isWiped = db.prepare<[], number>('SELECT wiped FROM erasures ORDER BY version DESC LIMIT 1').pluck();
     this.#changed = db.prepare('SELECT seq, topic, prefix FROM erasures WHERE version > ? ORDER BY version LIMIT ?');
   }
 
@@ -96,9 +94,9 @@ export class Erasures implements ErasureCallTable {
     return { level, step: { erased: seqs.length, scanned: more ? scanned : through, more } };
   }
 
-  erasureChanges({ after }: { readonly after: number }): ErasureChanges {
+  erasureChanges({ after }: { readonly after: number }): Omit<ErasureChanges, 'log'> {
     const rows = this.#changed.all(after, CHANGES_MAX_ERASURES + 1).map(({ seq, topic, prefix }) => ({ seq, topic, isPrefix: prefix === 1 }));
-    return changesAfter(after, { version: this.#logState.row().erasures, isWiped: (this.#isWiped.get() ?? WIPED) === WIPED, rows });
+    return changesAfter(after, this.#logState.row().erasures, rows);
   }
 
   #eraseAll(seqs: readonly number[], bytes: number, { topic, prefix }: { readonly topic: string; readonly prefix: 0 | 1 }): void {
@@ -113,8 +111,3 @@ export class Erasures implements ErasureCallTable {
     this.#forget.run(version - KEPT_ERASURES);
   }
 }
-
-/** `wiped` of an erasure, as wipe.ts goes on: copies of the data may be anywhere in the files; the free pages are zeros; the write-ahead log was emptied after that. */
-export const UNWIPED = 0;
-export const PAGES_WIPED = 1;
-export const WIPED = 2;

@@ -3,7 +3,7 @@ import type { Transferable } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import type { LogState } from '../../model/epochs.ts';
 import type { Filter } from '../../model/topic.ts';
-import type { ErasureStore } from '../erasure-store.ts';
+import type { ErasureStore, Wiped } from '../erasure-store.ts';
 import type { KeyStore } from '../key-store.ts';
 import { StoreLifecycle } from '../store-lifecycle.ts';
 import type { Appended, AppendRequest, BackQuery, FoundBack, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
@@ -149,18 +149,17 @@ export class SqliteStore implements Store {
     return answer;
   }
 
-  async #callErasures<Name extends ErasureCall>(name: Name, argument: ErasureCalls[Name]['argument']): Promise<ErasureCalls[Name]['answer']> {
+  async #callErasures<Name extends ErasureCall>(name: Name, argument: ErasureCalls[Name]['argument']): Promise<{ readonly answer: ErasureCalls[Name]['answer']; readonly log: LogState }> {
     const { answer, log } = name === 'erasureChanges'
       ? await this.#ask(this.#lifecycle.use(this.#queryWorker), name, argument)
       : await this.#acknowledged(name, argument);
-    this.#state(log);
-    return answer;
+    return { answer, log: this.#state(log) };
   }
 
-  async #wipe(): Promise<boolean> {
-    const { isDone, log } = await this.#ask(this.#lifecycle.use(this.#writer), 'wipe', undefined);
+  async #wipe(): Promise<Wiped> {
+    const { wiped, log } = await this.#ask(this.#lifecycle.use(this.#writer), 'wipe', undefined);
     this.#state(log);
-    return isDone;
+    return wiped;
   }
 
   /** Asks what reads the log, and remembers the first question that finds damage. */

@@ -1,5 +1,5 @@
+import type { Wiped } from '../erasure-store.ts';
 import { writeTransaction, type SqliteConnection } from './connection.ts';
-import { PAGES_WIPED, UNWIPED, WIPED } from './erasures.ts';
 import { truncateWal } from './write-ahead-log.ts';
 
 /**
@@ -7,33 +7,38 @@ import { truncateWal } from './write-ahead-log.ts';
  * by a table of zeros, step by step, and given back. Then the write-ahead log is emptied. How far that has come stands with the erasure: whichever process comes next goes on there.
  */
 
+/** `wiped` of an erasure: copies of its data may be anywhere in the files; or the free pages are zeros; or the write-ahead log was emptied after that. */
+const UNWIPED = 0;
+const PAGES_WIPED = 1;
+const WIPED = 2;
+
 /** How many free pages one step overwrites: appends may wait for the step. */
 const STEP_PAGES = 256;
 /** What a page of zeros does not hold for the row: SQLite's own bytes in each page, and those of the row. */
 const PAGE_OVERHEAD_BYTES = 4;
 const ROW_OVERHEAD_BYTES = 64;
 
-/** One step. Returns whether all is done for what was erased before. */
-export function wipe(sqliteConnection: SqliteConnection, deadline: number): boolean {
+/** One step. */
+export function wipe(sqliteConnection: SqliteConnection, deadline: number): Wiped {
   const { db, files } = sqliteConnection;
   const newest = db.prepare<[], { readonly version: number; readonly wiped: number }>('SELECT version, wiped FROM erasures ORDER BY version DESC LIMIT 1').get();
-  if (newest === undefined) return true;
+  if (newest === undefined) return 'done';
   const mark = (wiped: number): void => void db.prepare('UPDATE erasures SET wiped = ? WHERE version <= ? AND wiped < ?').run(wiped, newest.version, wiped);
   if (newest.wiped === UNWIPED) {
     writeTransaction(sqliteConnection, deadline, () => {
       if (takeFreePages()) mark(PAGES_WIPED);
     });
-    return false;
+    return 'more';
   }
   // Also after all is done: another process may have taken pages meanwhile.
   if (db.prepare('SELECT 1 FROM filler LIMIT 1').get() !== undefined) {
     writeTransaction(sqliteConnection, deadline, () => db.prepare('DELETE FROM filler WHERE id IN (SELECT id FROM filler LIMIT 1)').run());
-    return false;
+    return 'more';
   }
-  if (newest.wiped === WIPED) return true;
-  if (!truncateWal({ db, files })) return false;
+  if (newest.wiped === WIPED) return 'done';
+  if (!truncateWal({ db, files })) return 'held-up';
   writeTransaction(sqliteConnection, deadline, () => mark(WIPED));
-  return true;
+  return 'done';
 
   /** Returns whether none is left. */
   function takeFreePages(): boolean {

@@ -1,3 +1,4 @@
+import type { Wiped } from '../erasure-store.ts';
 import type { FoundBack, Sought, StoreErrorKind, Trimmed, TrimPolicy } from '../store.ts';
 import type { KeyCall, KeyCalls } from './api-keys.ts';
 import type { PackedAppended } from './append.ts';
@@ -22,7 +23,7 @@ export interface Calls extends KeyWorkerCalls, ErasureWorkerCalls {
   seek: { argument: { time: number }; value: AnswerWith<Snapshot, Sought> };
   findBack: { argument: PackedBackQuery; value: AnswerWith<Snapshot, FoundBack> };
   trim: { argument: TrimPolicy; value: AnswerWith<Snapshot, Trimmed> };
-  wipe: { argument: undefined; value: { log: Snapshot; isDone: boolean } };
+  wipe: { argument: undefined; value: { log: Snapshot; wiped: Wiped } };
   /** Closes a connection whose files are lost, so that the other thread can connect anew. */
   look: { argument: undefined; value: undefined };
   close: { argument: undefined; value: undefined };

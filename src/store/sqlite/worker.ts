@@ -126,7 +126,7 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
   wipe(_, deadline) {
     // The level is looked at before anything is written.
     const log = state(deadline);
-    return [{ log, isDone: wipe(use(deadline).sqliteConnection, deadline) }, []];
+    return [{ log, wiped: wipe(use(deadline).sqliteConnection, deadline) }, []];
   },
 
   look() {
