@@ -247,6 +247,7 @@ export class Tail {
     if (this.#isOutdated(before, log)) void this.look();
     else if (this.#log !== undefined && this.#isForked(log)) this.#goBack(this.locate(this.#position, log), log);
     else this.#adopt(log);
+    this.#lookIfErased(log);
     this.offer(messages);
   }
 
@@ -342,6 +343,12 @@ export class Tail {
     // An early message that was here before the snapshot, and is beyond its head, belongs to no commit of this log.
     this.#early.forget((seq) => seq <= this.last || (seq <= expected && seq > log.head));
     this.#takeEarly();
+    this.#lookIfErased(log);
+  }
+
+  /** Other messages in memory may have been erased. */
+  #lookIfErased({ erasures = 0 }: LogState): void {
+    if (erasures > this.#erasures.version) void this.look();
   }
 
   /**
@@ -403,7 +410,6 @@ export class Tail {
     const before = this.#log;
     if (before === undefined || isNewer(log, before) || (log.head >= before.head && !isNewer(before, log))) this.#log = log;
     if (before !== undefined && isNewer(this.#log!, before)) this.#listener!.epochAdded();
-    if ((log.erasures ?? 0) > this.#erasures.version) void this.look();
     this.#target = Math.max(this.#log!.head, this.last);
     // Only a log that has the end of the tail can say that its time is another.
     if (log.head >= this.last) this.#forgetTimesAfter(log.now);
