@@ -35,14 +35,14 @@ async function filled(t: Parameters<typeof openStore>[0], bytes: number, count: 
   return { database, store, oldest };
 }
 
-for (const [bytes, count] of [[40, 2_000], [300, 1_000], [3_000, 300], [20_000, 200]] as const) {
+for (const [bytes, count] of [[40, 2_000], [300, 1_000], [3_000, 300], [20_000, 300]] as const) {
   t.test(`messages of ${bytes} bytes, after retention has moved them about`, async (t) => {
     const { database, store, oldest } = await filled(t, bytes, count);
     const { lineage } = await store.state();
     const singles = range(oldest, oldest + 30);
     for (const seq of singles) t.equal(await store.erasures.eraseMessage(lineage.at(seq)), 'erased');
     const through = oldest + 90;
-    await store.erasures.eraseTopic({ topic: 'odd', after: 0, through: lineage.at(through), rows: 1_000 });
+    t.ok((await store.erasures.eraseTopic({ topic: 'odd', after: 0, through: lineage.at(through), rows: 1_000 })).erased > 25);
     const erased = [...singles, ...range(oldest + 31, through).filter((seq) => seq % 2 === 1)];
     t.ok(inFiles(database, erased).length > 0, 'it would be there otherwise');
     await wipe(store);
