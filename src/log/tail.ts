@@ -269,7 +269,12 @@ export class Tail {
       const before = this.knowledge;
       const answer = await question();
       if (this.#log !== undefined && (answer.log.erasures ?? 0) > this.#erasures.version) await this.#erasures.reach(answer.log.erasures!);
-      if (this.#isOutdated(before, answer.log) || !this.clean(answer.messages ?? [], answer.log)) continue;
+      if (this.#isOutdated(before, answer.log)) continue;
+      if (!this.clean(answer.messages ?? [], answer.log)) {
+        // Far more was erased meanwhile than is remembered, or a copy has taken the log's place: a look tells.
+        await this.look();
+        continue;
+      }
       if (this.#log !== undefined && !this.#isStopped && !this.#verify(before, answer.log)) void this.look();
       return answer;
     }
@@ -447,7 +452,7 @@ export class Tail {
       if (seq > this.last) this.#erasedAhead = Math.max(this.#erasedAhead, seq);
     }
     const isErased = ({ seq, epoch, topic }: Message): boolean => singles.get(seq) === epoch || seq <= (prefixes.get(topic) ?? 0);
-    this.#early.erase(isErased);
+    
     if (prefixes.size > 0) for (let index = 0; index < this.length; index++) this.#eraseAt(index, isErased);
     else for (const seq of singles.keys()) if (seq >= this.first && seq <= this.last) this.#eraseAt(seq - this.first, isErased);
     return isErased;
