@@ -12,11 +12,11 @@ import type { StoreClock } from './store-clock.ts';
 import type { Tail } from './tail.ts';
 
 /** One step: small enough that a publish which meets it waits for a few milliseconds at most. */
-const STEP_MESSAGES = 500;
+const ERASE_STEP_MESSAGES = 500;
 /** The pause between steps, of erasing and of wiping, which leaves the database to the publishers. */
-const PAUSE_MS = 20;
+const ERASE_PAUSE_MS = 20;
 /** How long one request goes on with a topic: below the 60 s at which proxies cut. The next one goes on. */
-const REQUEST_MAX_MS = 20_000;
+const ERASE_REQUEST_MAX_MS = 20_000;
 /** How often every instance looks whether something is to be wiped, which another one erased that was killed then; and when it tries again that was held up. */
 const WIPE_INTERVAL_MS = 10_000;
 
@@ -121,12 +121,12 @@ export class Eraser {
     if (forbidden !== undefined) return Promise.reject(forbidden);
     return told(async () => {
       const through = await this.#lastBefore(before);
-      const until = this.#clock.monotonic() + REQUEST_MAX_MS;
+      const until = this.#clock.monotonic() + ERASE_REQUEST_MAX_MS;
       let erased = 0;
       let more = through.seq > 0;
       try {
         for (let after = 0; more && this.#clock.monotonic() < until && !this.#isStopped;) {
-          const step = await this.#store.erasures.eraseTopic({ topic, after, through, rows: STEP_MESSAGES });
+          const step = await this.#store.erasures.eraseTopic({ topic, after, through, rows: ERASE_STEP_MESSAGES });
           erased += step.erased;
           ({ scanned: after, more } = step);
           if (more) await this.#pause();
@@ -164,7 +164,7 @@ export class Eraser {
   }
 
   #pause(): Promise<void> {
-    return new Promise((done) => void this.#clock.after(PAUSE_MS, done));
+    return new Promise((done) => void this.#clock.after(ERASE_PAUSE_MS, done));
   }
 
   /** One wipe at a time; what is erased meanwhile is wiped by one more. */

@@ -1,7 +1,7 @@
 import type { Lineage, LogState } from '../model/epochs.ts';
 import type { Message } from '../model/message.ts';
 import type { Position } from '../model/position.ts';
-import { CHANGES_MAX_ERASURES, type ErasureChanges, type ErasureStore } from '../store/erasure-store.ts';
+import { ERASURES_MAX_ENTRIES, type ErasureChanges, type ErasureStore } from '../store/erasure-store.ts';
 
 /** An erasure as readers are told of it. */
 export interface KnownErasure {
@@ -88,7 +88,7 @@ export class KnownErasures {
     const { lineage } = changes.log;
     const added = taken.map((one, index) => ({ ...one, lineage, version: asked + 1 + index }));
     // What cannot be told whole leaves nothing to go by.
-    this.#kept = changes.erasures === undefined ? [] : [...this.#kept, ...added].slice(-CHANGES_MAX_ERASURES);
+    this.#kept = changes.erasures === undefined ? [] : [...this.#kept, ...added].slice(-ERASURES_MAX_ENTRIES);
     this.#version = changes.version;
   }
 }

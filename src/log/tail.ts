@@ -452,7 +452,7 @@ export class Tail {
       if (seq > this.last) this.#erasedAhead = Math.max(this.#erasedAhead, seq);
     }
     const isErased = ({ seq, epoch, topic }: Message): boolean => singles.get(seq) === epoch || seq <= (prefixes.get(topic) ?? 0);
-    
+    this.#early.erase(isErased);
     if (prefixes.size > 0) for (let index = 0; index < this.length; index++) this.#eraseAt(index, isErased);
     else for (const seq of singles.keys()) if (seq >= this.first && seq <= this.last) this.#eraseAt(seq - this.first, isErased);
     return isErased;

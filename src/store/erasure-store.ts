@@ -34,9 +34,9 @@ export type Wiped = 'done' | 'more' | 'held-up';
 /** Below this level of the log a program may run that would deliver a tombstone as an empty message. */
 export const ERASING_LEVEL = 2;
 /** The most erasures of one answer. An instance that has missed more forgets all that it has in memory. */
-export const CHANGES_MAX_ERASURES = 500;
+export const ERASURES_MAX_ENTRIES = 500;
 /** How many erasures are remembered. Stops the list from growing for ever. */
-export const KEPT_ERASURES = 10_000;
+export const KEPT_ERASURES_MAX_ENTRIES = 10_000;
 
 /** `absent`: no message has this position, or retention has deleted it. `before`: it was erased already. */
 export type ErasedMessage = 'erased' | 'before' | 'absent';
@@ -71,7 +71,7 @@ export interface ErasureChanges {
   /** The newest version; 0 where nothing was ever erased. It goes back only where the database did. */
   readonly version: number;
   /**
-   * The erasures after the version asked about, in their order. undefined where anything may have been erased: they are more than `CHANGES_MAX_ERASURES`, or not all are
+   * The erasures after the version asked about, in their order. undefined where anything may have been erased: they are more than `ERASURES_MAX_ENTRIES`, or not all are
    * remembered, or the database may have lost some.
    */
   readonly erasures: readonly Erasure[] | undefined;

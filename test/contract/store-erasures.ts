@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { Filter } from '../../src/model/topic.ts';
-import { CHANGES_MAX_ERASURES } from '../../src/store/erasure-store.ts';
+import { ERASURES_MAX_ENTRIES } from '../../src/store/erasure-store.ts';
 import { LevelTooLow } from '../../src/store/level.ts';
 import type { Store } from '../../src/store/store.ts';
 import { draft, EVERYTHING, failure, keyed, newlyStored, numberedRequests, openStore, range, readMessages, request, seqs, stored, texts, type StoreFactory } from './store-kit.ts';
@@ -98,11 +98,11 @@ export async function erasures(t: Test, factory: StoreFactory): Promise<void> {
 
   await t.test('of more changes than are remembered, or fit into an answer, all that is told is that there are some', async (t) => {
     const store = await openStore(t, await factory(t));
-    const count = CHANGES_MAX_ERASURES + 1;
+    const count = ERASURES_MAX_ENTRIES + 1;
     const { log } = await store.append(numberedRequests(count));
     for (const seq of range(1, count)) await store.erasures.eraseMessage(log.lineage.at(seq));
     t.equal((await store.erasures.changes(0)).erasures, undefined);
-    t.equal((await store.erasures.changes(1)).erasures?.length, CHANGES_MAX_ERASURES);
+    t.equal((await store.erasures.changes(1)).erasures?.length, ERASURES_MAX_ENTRIES);
   });
 
   await t.test('the size of the log is less by the data, and retention takes off the rest', async (t) => {

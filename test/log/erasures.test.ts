@@ -2,7 +2,7 @@ import { t } from 'tap';
 import { FULL_GRANT } from '../../src/model/grant.ts';
 import type { Message } from '../../src/model/message.ts';
 import { Filter } from '../../src/model/topic.ts';
-import { CHANGES_MAX_ERASURES } from '../../src/store/erasure-store.ts';
+import { ERASURES_MAX_ENTRIES } from '../../src/store/erasure-store.ts';
 import type { Page, ReadQuery } from '../../src/store/store.ts';
 import { settle } from '../support/clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
@@ -103,15 +103,16 @@ t.test('what comes late over the bus does not bring the data back', async (t) =>
 });
 
 t.test('nor does a message that came out of order', async (t) => {
-  const { tail, publish, held, erase, commit } = await setUp(t);
+  const { tail, publish, held, erase, commit } = await setUp(t, { tailBytes: 10_000_000 });
   publish('a', '1');
-  const two = commit('2');
+  // It fills a page: what follows it waits already, and is not read.
+  const large = '2'.repeat(1_100_000);
+  commit(large);
   tail.offer([commit()]);
   t.same(held(), ['1 1']);
   await erase(3);
-  tail.offer([two]);
   await settle();
-  t.same(held(), ['1 1', '2 2', '3 erased']);
+  t.same(held(), ['1 1', `2 ${large}`, '3 erased']);
 });
 
 t.test('nor does a read for the tail that began before', async (t) => {
@@ -152,7 +153,7 @@ t.test('nor does an own commit whose answer comes after the erasure', async (t) 
 
 t.test('where more was erased than can be told, nothing is shown from memory, or taken from the bus', async (t) => {
   const { tail, publish, held, store, commit, at, open } = await setUp(t);
-  const count = CHANGES_MAX_ERASURES + 1;
+  const count = ERASURES_MAX_ENTRIES + 1;
   for (let index = 0; index < count; index++) publish('a', SECRET);
   publish('a', 'kept');
   const late = commit();
@@ -172,7 +173,7 @@ t.test('where more was erased than can be told, nothing is shown from memory, or
 });
 
 t.test('a copy that takes the place of the log has other messages under these numbers: an erasure of the lost log does not touch them', async (t) => {
-  const { tail, publish, held, store, erase, at } = await setUp(t);
+  const { tail, publish, held, store, erase } = await setUp(t);
   for (const data of ['1', '2', '3']) publish('a', data);
   await erase(3);
   await store.restore(2);

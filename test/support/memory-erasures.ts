@@ -2,7 +2,7 @@ import type { LogState } from '../../src/model/epochs.ts';
 import type { Message } from '../../src/model/message.ts';
 import type { Position } from '../../src/model/position.ts';
 import { changesAfter, requireErasingLevel } from '../../src/store/erasure-rows.ts';
-import { CHANGES_MAX_ERASURES, KEPT_ERASURES, type ErasedMessage, type ErasedStep, type Erasure, type ErasureChanges, type ErasureStore, type TopicErasure, type Wiped } from '../../src/store/erasure-store.ts';
+import { ERASURES_MAX_ENTRIES, KEPT_ERASURES_MAX_ENTRIES, type ErasedMessage, type ErasedStep, type Erasure, type ErasureChanges, type ErasureStore, type TopicErasure, type Wiped } from '../../src/store/erasure-store.ts';
 
 /** What it needs of the log in memory. */
 export interface ErasableLog {
@@ -55,7 +55,7 @@ export class MemoryErasures implements ErasureStore {
 
   changes(after: number): Promise<ErasureChanges> {
     return this.#log.reply(() => {
-      const rows = this.#erasures.filter(({ version }) => version > after).slice(0, CHANGES_MAX_ERASURES + 1).map(({ seq, topic, isPrefix }) => ({ seq, topic, isPrefix }));
+      const rows = this.#erasures.filter(({ version }) => version > after).slice(0, ERASURES_MAX_ENTRIES + 1).map(({ seq, topic, isPrefix }) => ({ seq, topic, isPrefix }));
       return { ...changesAfter(after, this.version, rows), log: this.#log.log() };
     });
   }
@@ -68,6 +68,6 @@ export class MemoryErasures implements ErasureStore {
     for (const message of messages) message.erase();
     const { seq, topic } = messages.at(-1)!;
     this.#erasures.push({ version: ++this.version, seq, topic, isPrefix });
-    this.#erasures = this.#erasures.filter(({ version }) => version > this.version - KEPT_ERASURES);
+    this.#erasures = this.#erasures.filter(({ version }) => version > this.version - KEPT_ERASURES_MAX_ENTRIES);
   }
 }

@@ -11,7 +11,7 @@ import { hexadecimal, literal, strings, wholeNumber } from './literals.ts';
  */
 
 /** How far the version leaps where another server gave the one before: beyond every version that it may have given to changes that are lost. */
-const LOST_MAX_VERSIONS = 1_000_000;
+export const LOST_MAX_VERSIONS = 1_000_000;
 
 const NOW = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
 

@@ -1,17 +1,14 @@
 import type { Position } from '../../model/position.ts';
 import { changesAfter, requireErasingLevel } from '../erasure-rows.ts';
-import { CHANGES_MAX_ERASURES, ERASING_LEVEL, KEPT_ERASURES, type ErasedMessage, type ErasedStep, type Erasure, type ErasureChanges, type ErasureStore, type TopicErasure, type Wiped } from '../erasure-store.ts';
+import { ERASURES_MAX_ENTRIES, ERASING_LEVEL, KEPT_ERASURES_MAX_ENTRIES, type ErasedMessage, type ErasedStep, type Erasure, type ErasureChanges, type ErasureStore, type TopicErasure, type Wiped } from '../erasure-store.ts';
 import { UNDERSTOOD_LEVEL } from '../level.ts';
 import { ERASE_SCAN_MAX_ROWS, ERASE_STEP_BYTES } from '../limits.ts';
-import { STANDBY } from './api-keys.ts';
+import { LOST_MAX_VERSIONS, STANDBY } from './api-keys.ts';
 import { stateCall } from './append.ts';
 import type { PgConnections } from './connection-pool.ts';
 import type { Row } from './connection.ts';
 import type { KnownLog } from './known-log.ts';
 import { literal, wholeNumber } from './literals.ts';
-
-/** How far the version leaps where another server gave the one before: beyond every version that it may have given to erasures that are lost. */
-const LOST_MAX_VERSIONS = 1_000_000;
 
 /** The version of the newest erasure, as an expression. */
 export const NEWEST_ERASURE = '(SELECT coalesce(max(version), 0) FROM tidings.erasures)';
@@ -45,7 +42,7 @@ export class PostgresErasureStore implements ErasureStore {
 
   async #erase({ topic, after, through, rows }: Omit<TopicErasure, 'topic'> & { readonly topic: string | undefined }): Promise<ErasedStep & { readonly isThere: boolean }> {
     const call = `SELECT * FROM tidings.erase(${[
-      topic === undefined ? 'NULL' : literal(topic), after, through.seq, literal(through.epoch), ERASING_LEVEL, rows, ERASE_STEP_BYTES, ERASE_SCAN_MAX_ROWS, KEPT_ERASURES, LOST_MAX_VERSIONS, UNDERSTOOD_LEVEL,
+      topic === undefined ? 'NULL' : literal(topic), after, through.seq, literal(through.epoch), ERASING_LEVEL, rows, ERASE_STEP_BYTES, ERASE_SCAN_MAX_ROWS, KEPT_ERASURES_MAX_ENTRIES, LOST_MAX_VERSIONS, UNDERSTOOD_LEVEL,
     ].join(', ')})`;
     const { level, ...step } = await this.#use().change(call, ([row]) => {
       const [level, isThere, erased, scanned, more] = row!;
@@ -58,7 +55,7 @@ export class PostgresErasureStore implements ErasureStore {
   async changes(after: number): Promise<ErasureChanges> {
     const known = this.#known.lineage;
     return this.#use().glance(`SELECT ${NEWEST_ERASURE},
-      (SELECT json_agg(json_build_array(e.seq, e.topic, e.prefix) ORDER BY e.version) FROM (SELECT * FROM tidings.erasures WHERE version > ${after} ORDER BY version LIMIT ${CHANGES_MAX_ERASURES + 1}) e), s.* FROM ${stateCall(known)} s`,
+      (SELECT json_agg(json_build_array(e.seq, e.topic, e.prefix) ORDER BY e.version) FROM (SELECT * FROM tidings.erasures WHERE version > ${after} ORDER BY version LIMIT ${ERASURES_MAX_ENTRIES + 1}) e), s.* FROM ${stateCall(known)} s`,
     ([row]) => {
       const [version, list] = row!;
       return { ...changesAfter(after, wholeNumber(version), erasuresIn(list)), log: { ...this.#known.state(row!, known), erasures: wholeNumber(version) } };

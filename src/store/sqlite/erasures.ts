@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
 import { ERASED_EVENT } from '../../model/message.ts';
 import { changesAfter } from '../erasure-rows.ts';
-import { CHANGES_MAX_ERASURES, ERASING_LEVEL, KEPT_ERASURES, type ErasedMessage, type ErasedStep, type ErasureChanges } from '../erasure-store.ts';
+import { ERASURES_MAX_ENTRIES, ERASING_LEVEL, KEPT_ERASURES_MAX_ENTRIES, type ErasedMessage, type ErasedStep, type ErasureChanges } from '../erasure-store.ts';
 import { ERASE_SCAN_MAX_ROWS, ERASE_STEP_BYTES } from '../limits.ts';
 import type { LogStateQuery } from './log-state.ts';
 import { secureDelete } from './secure-delete.ts';
@@ -95,7 +95,7 @@ export class Erasures implements ErasureCallTable {
   }
 
   erasureChanges({ after }: { readonly after: number }): Omit<ErasureChanges, 'log'> {
-    const rows = this.#changed.all(after, CHANGES_MAX_ERASURES + 1).map(({ seq, topic, prefix }) => ({ seq, topic, isPrefix: prefix === 1 }));
+    const rows = this.#changed.all(after, ERASURES_MAX_ENTRIES + 1).map(({ seq, topic, prefix }) => ({ seq, topic, isPrefix: prefix === 1 }));
     return changesAfter(after, this.#logState.row().erasures, rows);
   }
 
@@ -108,6 +108,6 @@ export class Erasures implements ErasureCallTable {
     this.#count.run(bytes);
     const version = this.#logState.row().erasures + 1;
     this.#remember.run(version, seqs.at(-1)!, prefix, topic);
-    this.#forget.run(version - KEPT_ERASURES);
+    this.#forget.run(version - KEPT_ERASURES_MAX_ENTRIES);
   }
 }
