@@ -11,7 +11,7 @@ import { startFromRequest } from '../input/last-event-id.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
 import { OutgoingBytes } from '../output/outgoing-bytes.ts';
 import type { App, Service } from '../service.ts';
-import { at, cursorQuery, FullMessage, Gap, json, PatternPath, problems, topicsQuery } from './schemas.ts';
+import { at, cursorQuery, FullMessage, Gap, json, PatternPath, problems, Tombstone, topicsQuery } from './schemas.ts';
 
 /** Stops one page from taking much memory and a long read. */
 const PAGE_MAX_MESSAGES = 1000;
@@ -23,7 +23,7 @@ const pageQuery = {
   wait: Type.Optional(Type.Integer({ minimum: 0, maximum: LONG_POLL_MAX_SECONDS, description: 'Seconds to wait for a message when there is none.' })),
 };
 const Page = Type.Object({
-  messages: Type.Array(FullMessage),
+  messages: Type.Array(Type.Union([FullMessage, Tombstone])),
   cursor: Type.String({ description: 'What the next request passes as `after`.' }),
   more: Type.Boolean(),
   gap: Type.Optional(Gap),
