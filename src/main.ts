@@ -42,8 +42,11 @@ const { settings: accessSettings, declared } = exitIfWrong(() => readAccess(conf
 const store: Store & AccessStores = await makeStore();
 const bus: Bus = await makeBus();
 
+// Changes of keys, of sessions and of what was published are written down at every level but `silent`.
+const audit = logger.isLevelEnabled('info') || config.LOG_LEVEL === 'silent' ? logger : logger.child({}, { level: 'info' });
+
 const log = new MessageLog({
-  store, bus, clock, counters, logger,
+  store, bus, clock, counters, logger, audit,
   settings: {
     tailBytes: config.TAIL_BYTES,
     pollMs: config.POLL_MS,
@@ -68,10 +71,8 @@ const delivery = new Delivery({
 const knownKeys = new KnownKeys({ store: store.keys, clock, logger, pollMs: config.POLL_MS });
 const knownSessions = config.AUTH_COOKIE === undefined ? undefined : new KnownSessions({ store: store.sessions, clock, logger, pollMs: config.POLL_MS });
 const access = new Access({ settings: accessSettings, keys: knownKeys, declared, tokens: hasTokenKeys(config) ? await makeTokens() : undefined, sessions: knownSessions });
-// Changes of keys and sessions are written down at every level but `silent`.
-const auditLogger = logger.isLevelEnabled('info') || config.LOG_LEVEL === 'silent' ? logger : logger.child({}, { level: 'info' });
-const keys = new KeyAdministration({ store: store.keys, logger: auditLogger, onChange: () => lookSoon(knownKeys) });
-const sessions = new SessionAdministration({ store: store.sessions, logger: auditLogger, counters, lifetimeMs: config.SESSION_SECONDS * 1000, onChange: () => lookSoon(knownSessions) });
+const keys = new KeyAdministration({ store: store.keys, logger: audit, onChange: () => lookSoon(knownKeys) });
+const sessions = new SessionAdministration({ store: store.sessions, logger: audit, counters, lifetimeMs: config.SESSION_SECONDS * 1000, onChange: () => lookSoon(knownSessions) });
 
 const limits = new Limits({
   ledger: await makeLedger(), clock, counters, logger,
@@ -97,6 +98,7 @@ const service: Service = {
   config, logger, counters, metrics, access, limits, keys, sessions,
   maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, (database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0) + (config.OPS_PORT === undefined ? 0 : OPERATIONS_MAX_CONNECTIONS)),
   publisher: log.publisher,
+  eraser: log.eraser,
   starts: log.starts,
   streams: delivery.streams,
   history: { page: (request) => delivery.longPolls.page(request), message: (grant, position) => log.history.message(grant, position) },

@@ -21,6 +21,9 @@ export interface Bus {
    */
   publish(messages: readonly Message[]): void;
 
+  /** Lets every other instance look at the log: something has changed that is no message. Like `publish` it never throws or waits, and is lost where it cannot be sent now. */
+  wake(): void;
+
   readonly state: BusState;
 
   /** Leaves the channel and releases connections; does not wait for one that hangs. */

@@ -12,6 +12,10 @@ export class LocalBus implements Bus {
     // The instance that stored a message knows it already.
   }
 
+  wake(): void {
+    // There is nobody else.
+  }
+
   async close(): Promise<void> {
     // Nothing was opened.
   }

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { anonymous, type Identity } from '../access/identity.ts';
 import type { Config } from '../config/config.ts';
 import type { Origins } from '../config/origins.ts';
-import { publishProblem } from '../model/grant.ts';
+import { eraseProblem, publishProblem } from '../model/grant.ts';
 import { Problem } from '../model/problem.ts';
 import { networkOf } from './client-address.ts';
 import { ENDPOINTS, type Endpoint } from './endpoints.ts';
@@ -96,6 +96,7 @@ export function entitled({ endpoint, url }: RequestHead, _premises: Premises, { 
     case undefined: case 'health': return undefined;
     case 'administration': return identity.mayAdminister ? undefined : administratorMissing(identity);
     case 'operations': return identity.mayOperate ? undefined : operatorMissing(identity);
+    case 'erasure': return identity.grant.erases === true ? undefined : erasureProblem(endpoint, url, identity);
     case 'messages': return messagesProblem(endpoint, url, identity);
     case 'session': return endpoint === ENDPOINTS.endSession || identity.origin !== undefined ? undefined : credentialMissing();
   }
@@ -108,6 +109,12 @@ function credentialMissing(): Problem {
 function messagesProblem(endpoint: Endpoint, url: string, { grant }: Identity): Problem | undefined {
   if (grant.isAnonymous === true && grant.isEmpty === true) return credentialMissing();
   return endpoint === ENDPOINTS.publish ? publishProblem(grant, [{ topic: topicIn(url) }]) : undefined;
+}
+
+/** To erase takes a credential, also where nothing else does. */
+function erasureProblem(endpoint: Endpoint, url: string, { name, grant }: Identity): Problem | undefined {
+  if (name === undefined) return new Problem('unauthorized', 'To erase messages takes a credential: Authorization: Bearer with a key or token that may.', { field: 'Authorization' });
+  return endpoint === ENDPOINTS.eraseTopic ? eraseProblem(grant, topicIn(url)) : new Problem('forbidden', 'This request may not erase messages.', { field: 'Authorization' });
 }
 
 function administratorMissing(identity: Identity): Problem {

@@ -8,6 +8,7 @@ import type { Config } from '../config/config.ts';
 import type { LongPolls } from '../delivery/long-polls.ts';
 import type { StreamRegistry } from '../delivery/stream-registry.ts';
 import type { Limits } from '../limits/limits.ts';
+import type { Eraser } from '../log/eraser.ts';
 import type { History } from '../log/history-pages.ts';
 import type { Publisher } from '../log/publisher.ts';
 import type { Starts } from '../log/start-position.ts';
@@ -23,6 +24,7 @@ export interface Service {
   readonly logger: Logger;
   readonly publisher: Pick<Publisher, 'publish'>;
   readonly history: Pick<LongPolls, 'page'> & Pick<History, 'message'>;
+  readonly eraser: Pick<Eraser, 'message' | 'topic'>;
   readonly starts: Pick<Starts, 'isReady' | 'resolve'>;
   readonly streams: Pick<StreamRegistry, 'isFull' | 'open' | 'refuse' | 'drained' | 'closed'>;
   readonly counters: Counters;

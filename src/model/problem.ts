@@ -21,6 +21,7 @@ export const PROBLEMS = {
   'not-acceptable': [406, 'The answer is not available in the format asked for'],
   'request-timeout': [408, 'The request took too long'],
   'level-too-low': [409, 'The message log is at a level that does not have this'],
+  'message-erased': [410, 'The message was erased'],
   'length-required': [411, 'The length of the body is missing'],
   'too-large': [413, 'The message is too large'],
   'uri-too-long': [414, 'The URL is too long'],

@@ -70,6 +70,8 @@ export class Counters {
   /** Sessions that this instance made, and those that it ended before they expired. */
   sessionsMade = 0;
   sessionsEnded = 0;
+  /** Messages that this instance erased. */
+  erased = 0;
 
   constructor(observers: Observers = { commitMessages: UNOBSERVED, commitMilliseconds: UNOBSERVED, deliveryMilliseconds: UNOBSERVED }) {
     this.commitMessages = observers.commitMessages;

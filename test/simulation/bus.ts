@@ -68,6 +68,10 @@ export class Exchange {
     }
   }
 
+  wake(from: Place): void {
+    for (const member of this.#members) if (member.place !== from && !member.place.isGone) this.#carry(member, encode(SENDER, undefined));
+  }
+
   /** Under the ids of real messages something else arrives, before them as a rule. */
   #forge(member: Member, messages: readonly Message[]): void {
     const forged = messages.map((message) => new Message(message.epoch, message.seq, message.time, message.expires, { topic: message.topic, event: undefined, json: false, data: FORGED }));
@@ -121,6 +125,10 @@ export class SimulatedBus implements Bus {
 
   publish(messages: readonly Message[]): void {
     if (this.#keys !== undefined) this.#exchange.send(this.#place, messages, this.#keys);
+  }
+
+  wake(): void {
+    this.#exchange.wake(this.#place);
   }
 
   async close(): Promise<void> {

@@ -21,6 +21,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     metrics,
     publisher: { publish: (): Promise<Receipt> => Promise.resolve({ epoch: 'abcdefgh', first: 7, time: 0, replayed: false }) },
     history: { page: (): Promise<HistoryPage> => Promise.resolve({ messages: [], cursor: 'abcdefgh-7', more: false, gap: undefined }), message: () => Promise.resolve(undefined) },
+    eraser: { message: never, topic: never },
     starts: { isReady: false, resolve: never },
     streams: { isFull: true, open: never, refuse: never, drained: never, closed: never },
     draining: false,
@@ -32,7 +33,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     readiness: () => ({ ready: true, status: 'ready' }),
     gauges: () => ({
       streams: 0, longPolls: 0, readersBehind: 0, furthestBehind: 0, tailMessages: 0, tailBytes: 0, tailFirst: 0, tailLast: 0,
-      head: 0, oldest: 0, logBytes: 0, clockAhead: 0, messageAhead: 0, appendsWaiting: 0, bus: 1, database: 1, draining: 0,
+      head: 0, oldest: 0, logBytes: 0, clockAhead: 0, messageAhead: 0, erasuresUnwiped: 0, appendsWaiting: 0, bus: 1, database: 1, draining: 0,
     }),
     ...parts,
   };

@@ -6,7 +6,7 @@ import type { Counters } from '../../runtime/counters.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { Bus, BusListener, BusState } from '../bus.ts';
 import { EnvelopeKeys } from '../envelope-keys.ts';
-import { carriedOf, decode, encode, SENDER_BYTES } from '../envelope.ts';
+import { carriedOf, decode, encode, SENDER_BYTES, type Carried } from '../envelope.ts';
 import { WakeLimiter } from '../wake-limiter.ts';
 import { ClusterDiscovery } from './cluster-discovery.ts';
 import { RedisConnection } from './connection.ts';
@@ -123,10 +123,16 @@ export class RedisBus implements Bus {
   }
 
   publish(messages: readonly Message[]): void {
+    if (messages.length > 0 && this.#keys !== undefined) this.#send(carriedOf(messages, this.#keys));
+  }
+
+  wake(): void {
+    this.#send(undefined);
+  }
+
+  #send(carried: Carried | undefined): void {
     const publisher = this.#publisher;
-    const keys = this.#keys;
-    if (messages.length === 0 || this.#closed || publisher === undefined || keys === undefined || !publisher.isReady) return;
-    const carried = carriedOf(messages, keys);
+    if (this.#closed || publisher === undefined || !publisher.isReady) return;
     const cost = COMMAND_OVERHEAD_BYTES + (carried?.bytes ?? 0);
     // Invariant 6: nothing is queued for a bus that is away. Other instances find the messages at their next look at the log.
     if (this.#unansweredBytes + cost > UNANSWERED_MAX_BYTES) return;

@@ -1,4 +1,5 @@
 import type { App, Service } from '../service.ts';
+import { eraseRoutes } from './erase.ts';
 import { historyRoutes } from './history.ts';
 import { keyRoutes } from './keys.ts';
 import { operationRoutes } from './operations.ts';
@@ -15,6 +16,7 @@ export function addRoutes(app: App, service: Service): void {
   publishRoutes(app, service);
   streamRoutes(app, service);
   historyRoutes(app, service);
+  eraseRoutes(app, service);
   operationRoutes(app, service);
   keyRoutes(app, service);
   sessionRoutes(app, service);
