@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core';
 import t from 'tap';
-import { newPage, servePage, startBrowser } from '../support/browser.ts';
+import { newPage, openContext, servePage, startBrowser } from '../support/browser.ts';
 import { Http } from '../support/http.ts';
 import { startInstance, type Instance } from '../support/instance.ts';
 import type { Scope } from '../support/temp.ts';
@@ -108,9 +108,8 @@ void t.test('a page whose own host name has become the address of this machine g
   for (const [instance, status] of [[instances['CORS_ORIGINS unset'], 421], [open, 201]] as const) {
     const origin = `http://${REBOUND}:${instance.port}`;
     await new Http(t, instance.url).publish('rebound', 'secret');
-    // What the page holds came from its own server, as long as the name had that address: so what ours say of what a page of theirs may do does not bind it.
-    const page = await (await browser.newContext({ bypassCSP: true })).newPage();
-    t.teardown(() => page.context().close());
+    const page = await (await openContext(t, browser)).newPage();
+    // A page of that name. What it holds came from its own server, as long as the name had that address.
     await page.goto(`${origin}/healthz`);
     t.equal(await page.evaluate("fetch('/topics/rebound', { method: 'POST', body: 'x' }).then(({ status }) => status)"), status);
     const history = await page.evaluate<string>("fetch('/topics/rebound/messages').then((answer) => answer.text())");

@@ -1,7 +1,7 @@
 import type { Page } from 'playwright-core';
 import t from 'tap';
 import { subjectSegment } from '../../src/access/subject-template.ts';
-import { servePage, startBrowser } from '../support/browser.ts';
+import { openContext, servePage, startBrowser } from '../support/browser.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { bearer } from '../support/keys-command.ts';
@@ -26,8 +26,7 @@ const instance = await startInstance(t, { JWT_SECRET: SECRET, AUTH_COOKIE: 'toke
 const anyOrigin = await startInstance(t, { JWT_SECRET: SECRET, AUTH_COOKIE: 'token', CORS_ORIGINS: '*' });
 
 async function openAs(t: Scope, sub: string, origin: string, url = instance.url): Promise<Page> {
-  const context = await browser.newContext();
-  t.teardown(() => context.close());
+  const context = await openContext(t, browser);
   // What a cookie of another site would need https for, the addresses of one machine get as one site.
   await context.addCookies([{ name: 'token', value: token(sub), url }]);
   const page = await context.newPage();
