@@ -71,7 +71,7 @@ export function addKeysCommands(program: Command): void {
     .action((wishes: Wishes) => reportProblems(() => {
       const { name, permissions } = readKeyRequest(wishes);
       const { id, text, digest } = makeApiKey();
-      process.stderr.write(`a file for ACCESS_FILE; in a file that has keys, add the second line:\nkeys:\n  - ${JSON.stringify({ id, sha256: digest.toString('hex'), name, ...permissions })}\n`);
+      process.stderr.write(`# A file for ACCESS_FILE. In a file that has keys, add its last line.\nkeys:\n  - ${JSON.stringify({ id, sha256: digest.toString('hex'), name, ...permissions })}\n`);
       process.stdout.write(`${text}\n`);
       return Promise.resolve();
     }));

@@ -38,7 +38,7 @@ export function identified(request: RequestHead, { access, config, limits }: Pre
     if (problem !== undefined || endpoint === ENDPOINTS.endSession) return problem;
   }
   const take = (identity: Identity | Problem): Problem | undefined | Promise<Problem | undefined> => {
-    if (identity instanceof Problem) return identity.code === 'invalid-credential' ? failedLogin(identity, limits, sender) : identity;
+    if (identity instanceof Problem) return identity.code === 'invalid-credential' ? failedLogin(identity, endpoint, limits, sender) : identity;
     sender.identity = identity;
     return undefined;
   };
@@ -67,9 +67,10 @@ function sessionProblem(request: RequestHead, { AUTH_COOKIE: name, CORS_ORIGINS:
   return isForeignToCookies(headers, allowed) ? foreignToCookies() : undefined;
 }
 
-/** Who has failed too often is told so. A good credential never comes here. */
-function failedLogin(problem: Problem, limits: Premises['limits'], { address }: Sender): Problem | Promise<Problem> {
+/** Who has failed too often is told so. A good credential never comes here. A stream gets its 401 all the same: libraries that end at 401 come back after 429. */
+function failedLogin(problem: Problem, endpoint: Endpoint, limits: Premises['limits'], { address }: Sender): Problem | Promise<Problem> {
   const limited = limits.failedLogin(networkOf(address()));
+  if (endpoint.isStream === true) return problem;
   return limited instanceof Promise ? limited.then((awaited) => awaited ?? problem) : limited ?? problem;
 }
 

@@ -56,7 +56,7 @@ const SENTENCES: Readonly<Record<LimitName, string>> = {
   streams: 'Too many streams are open',
   'failed-logins': 'Too many credentials that are not good came from this address',
   topics: 'Messages were published to too many different topics',
-  'idempotency-keys': 'Too many idempotency keys are remembered',
+  'idempotency-keys': 'Too many idempotency keys are remembered, so nothing of this request was stored; what an earlier one with the same key stored stays, and is answered again later',
 };
 
 export class Limits {

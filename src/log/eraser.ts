@@ -210,7 +210,7 @@ async function told<Result>(work: () => Promise<Result>): Promise<Result> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof LevelTooLow) throw new Problem('level-too-low', 'Messages can be erased when every instance is of a version that knows it, and the level of the log was raised.', { cause: error });
+    if (error instanceof LevelTooLow) throw new Problem('level-too-low', `Messages cannot be erased yet: ${error.message}.`, { cause: error });
     if (!(error instanceof StoreError)) throw error;
     throw error.kind === 'outcome-unknown'
       ? new Problem('outcome-unknown', 'It is not known whether everything was erased: ask again.', { cause: error })

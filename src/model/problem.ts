@@ -32,7 +32,7 @@ export const PROBLEMS = {
   'rate-limited': [429, 'A limit was reached'],
   'header-too-large': [431, 'The request header is too large'],
   internal: [500, 'Something went wrong here'],
-  overloaded: [503, 'Too many messages are waiting to be stored'],
+  overloaded: [503, 'Too much is waiting here'],
   unavailable: [503, 'The message log is not available'],
   'outcome-unknown': [503, 'It is not known whether the message was stored'],
 } as const satisfies Record<string, readonly [status: number, title: string]>;
