@@ -6,6 +6,7 @@ import { Problem } from '../model/problem.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
+import type { ErasedMessage } from '../store/erasure-store.ts';
 import { LevelTooLow } from '../store/level.ts';
 import { StoreError, type Store } from '../store/store.ts';
 import type { StoreClock } from './store-clock.ts';
@@ -17,7 +18,12 @@ const ERASE_STEP_MESSAGES = 500;
 const ERASE_PAUSE_MS = 20;
 /** How long one request goes on with a topic: below the 60 s at which proxies cut. The next one goes on. */
 const ERASE_REQUEST_MAX_MS = 20_000;
-/** How often every instance looks whether something is to be wiped, which another one erased that was killed then; and when it tries again that was held up. */
+/** How many topics an instance erases at once: each of their steps takes the writer from the publishers. */
+const ERASE_MAX_TOPICS = 4;
+/**
+ * How often every instance looks whether something is to be wiped, which another one erased that was killed then; when it tries again after it was held up; and the least time between two
+ * rounds of wiping, each of which may write a large part of the files.
+ */
 const WIPE_INTERVAL_MS = 10_000;
 
 /** Before which messages of a topic are erased: those before a message, before a time, or older than so long by the store's clock. */
@@ -65,8 +71,10 @@ export class Eraser {
   readonly #logger: Logger;
   readonly #audit: Pick<Logger, 'info'>;
   #timer: Timer | undefined;
-  #isWiping = false;
-  #wipeAgain = false;
+  /** Whether it wipes, or has done so a short while ago: what is erased now is wiped when the timer comes to it. */
+  #isResting = false;
+  /** The topics of which messages are being erased. */
+  readonly #topics = new Set<string>();
   #isWiped = true;
   #failed = false;
   #isStopped = false;
@@ -103,27 +111,50 @@ export class Eraser {
    */
   message(grant: Grant, position: Position, by: ErasedBy): Promise<void> {
     return told(async () => {
-      const { messages: [message] } = await this.#tail.ask(() => this.#store.read({ after: position.seq - 1, filter: undefined, limit: 1, maxBytes: 1 }));
-      // Whether there is a message is told only to those who may erase it.
+      const { messages: [message] } = await this.#tail.ask(() => this.#store.read({ after: position.seq - 1, filter: undefined, limit: 1, maxBytes: 1, withoutData: true }));
+      // Whether there is a message is told only to those who may erase it; without its data, also by the time that the answer takes.
       if (message === undefined || message.seq !== position.seq || message.epoch !== position.epoch || !grant.mayErase(message.topic)) throw missing('id');
-      const outcome = await this.#store.erasures.eraseMessage(position);
+      const audit = (outcome: Exclude<ErasedMessage, 'absent'> | 'outcome-unknown'): void => {
+        this.#audit.info({ audit: 'message-erased', id: message.id, topic: message.topic, outcome, by: by.name, client: by.client }, 'the erasure of a message was asked for');
+      };
+      let outcome: ErasedMessage;
+      try {
+        outcome = await this.#store.erasures.eraseMessage(position);
+      } catch (error) {
+        if (isOutcomeUnknown(error)) audit('outcome-unknown');
+        throw error;
+      }
       if (outcome === 'absent') throw missing('id');
-      if (outcome === 'before') return;
-      this.#counters.erased++;
-      this.#audit.info({ audit: 'message-erased', id: message.id, topic: message.topic, by: by.name, client: by.client }, 'a message was erased');
+      audit(outcome);
+      if (outcome === 'erased') {
+        this.#counters.erased++;
+        this.#wipeSoon();
+      }
+      // Also where it was erased before: by another instance, perhaps, and this one has not heard of it.
       await this.#spread();
     });
   }
 
-  /** Erases messages of a topic, oldest first. Rejects with a `Problem`: `forbidden`, `message-not-found` where the log does not have the id, `level-too-low`, `unavailable`, `outcome-unknown`. */
+  /**
+   * Erases messages of a topic, oldest first. Rejects with a `Problem`: `forbidden`, `overloaded`, `message-not-found` where the log does not have the id, `level-too-low`, `unavailable`,
+   * `outcome-unknown`.
+   */
   topic(grant: Grant, topic: string, before: EraseBefore, by: ErasedBy): Promise<ErasedTopic> {
     const forbidden = eraseProblem(grant, topic);
     if (forbidden !== undefined) return Promise.reject(forbidden);
+    if (this.#topics.has(topic)) return Promise.reject(new Problem('overloaded', 'Messages of this topic are being erased already: ask again when that is done.'));
+    if (this.#topics.size >= ERASE_MAX_TOPICS) return Promise.reject(new Problem('overloaded', 'Too many topics are being erased: ask again later.'));
+    this.#topics.add(topic);
+    return this.#eraseTopic(topic, before, by).finally(() => this.#topics.delete(topic));
+  }
+
+  #eraseTopic(topic: string, before: EraseBefore, by: ErasedBy): Promise<ErasedTopic> {
     return told(async () => {
       const through = await this.#lastBefore(before);
       const until = this.#clock.monotonic() + ERASE_REQUEST_MAX_MS;
       let erased = 0;
       let more = through.seq > 0;
+      let outcome: 'erased' | 'failed' | 'outcome-unknown' = 'erased';
       try {
         for (let after = 0; more && this.#clock.monotonic() < until && !this.#isStopped;) {
           const step = await this.#store.erasures.eraseTopic({ topic, after, through, rows: ERASE_STEP_MESSAGES });
@@ -131,11 +162,15 @@ export class Eraser {
           ({ scanned: after, more } = step);
           if (more) await this.#pause();
         }
+      } catch (error) {
+        outcome = isOutcomeUnknown(error) ? 'outcome-unknown' : 'failed';
+        throw error;
       } finally {
-        // Also what was erased before a step that failed.
-        if (erased > 0) {
+        // Also what was erased before a step that failed, and what that step may have erased.
+        if (erased > 0 || outcome !== 'failed') {
           this.#counters.erased += erased;
-          this.#audit.info({ audit: 'topic-erased', topic, through: formatId(through.epoch, through.seq), messages: erased, more, by: by.name, client: by.client }, 'messages of a topic were erased');
+          this.#audit.info({ audit: 'topic-erased', topic, through: formatId(through.epoch, through.seq), messages: erased, more, outcome, by: by.name, client: by.client }, 'the erasure of messages of a topic was asked for');
+          if (erased > 0) this.#wipeSoon();
           await this.#spread();
         }
       }
@@ -156,32 +191,39 @@ export class Eraser {
     return log.lineage.at(Math.max(0, position.seq - 1));
   }
 
-  /** This instance lets go of the data before it answers; the others are told. */
+  /** This instance lets go of the data before it answers; the others are told. Rejects with `outcome-unknown` where the log cannot be read just now: this instance may still have the data. */
   async #spread(): Promise<void> {
-    await this.#tail.look();
     this.#bus.wake();
-    void this.#wipe();
+    try {
+      // A look would not tell that it failed.
+      await this.#tail.ask(async () => ({ log: await this.#store.state() }));
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      throw new StoreError('outcome-unknown', error.message, error);
+    }
   }
 
   #pause(): Promise<void> {
     return new Promise((done) => void this.#clock.after(ERASE_PAUSE_MS, done));
   }
 
-  /** One wipe at a time; what is erased meanwhile is wiped by one more. */
-  async #wipe(): Promise<void> {
-    this.#wipeAgain = true;
-    if (this.#isWiping) return;
-    this.#isWiping = true;
-    this.#timer?.cancel();
-    while (this.#wipeAgain && !this.#isStopped) {
-      this.#wipeAgain = false;
-      await this.#wipeOnce();
-    }
-    this.#isWiping = false;
-    if (!this.#isStopped) this.#timer = this.#clock.after(WIPE_INTERVAL_MS, () => void this.#wipe());
+  /** The first erasure after a while is wiped at once; those that follow soon share a round. */
+  #wipeSoon(): void {
+    this.#isWiped = false;
+    if (!this.#isResting) void this.#wipe();
   }
 
-  async #wipeOnce(): Promise<void> {
+  async #wipe(): Promise<void> {
+    this.#isResting = true;
+    this.#timer?.cancel();
+    const isIdle = await this.#wipeOnce();
+    if (this.#isStopped) return;
+    this.#isResting = !isIdle;
+    this.#timer = this.#clock.after(WIPE_INTERVAL_MS, () => void this.#wipe());
+  }
+
+  /** Returns whether there was nothing to do. */
+  async #wipeOnce(): Promise<boolean> {
     try {
       for (let isFirst = true; !this.#isStopped; isFirst = false) {
         const wiped = await this.#store.erasures.wipe();
@@ -189,7 +231,7 @@ export class Eraser {
         if (wiped === 'done' && !isFirst) this.#logger.info('what was erased is wiped from the files of the database');
         this.#isWiped = wiped === 'done';
         this.#failed = false;
-        if (wiped !== 'more') return;
+        if (wiped !== 'more') return wiped === 'done' && isFirst;
         await this.#pause();
       }
     } catch (error) {
@@ -198,11 +240,16 @@ export class Eraser {
       this.#failed = true;
       this.#isWiped = false;
     }
+    return false;
   }
 }
 
 function missing(field: 'id' | 'before'): Problem {
   return new Problem('message-not-found', 'There is no message with this id, or not any more.', { field });
+}
+
+function isOutcomeUnknown(error: unknown): boolean {
+  return error instanceof StoreError && error.kind === 'outcome-unknown';
 }
 
 /** What a client is told of an error of the store. */

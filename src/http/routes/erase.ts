@@ -38,7 +38,7 @@ export function eraseRoutes(app: App, { config, eraser }: Service): void {
           erased: Type.Integer({ description: 'How many messages; those that were erased before do not count.' }),
           more: Type.Boolean({ description: 'Whether the request ended before it was through: make it again.' }),
         })),
-        ...problems('invalid-request', 'invalid-topic', 'invalid-cursor', ...FAILURES),
+        ...problems('invalid-request', 'invalid-topic', 'invalid-cursor', 'overloaded', ...FAILURES),
       },
     },
     handler: async (request, reply) => {
