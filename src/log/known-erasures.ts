@@ -74,22 +74,28 @@ export class KnownErasures {
   }
 
   #ask(): Promise<void> {
-    return (this.#asking ??= this.#askOnce().finally(() => {
+    return (this.#asking ??= this.#askAll().finally(() => {
       this.#asking = undefined;
     }));
   }
 
-  async #askOnce(): Promise<void> {
+  async #askAll(): Promise<void> {
+    while (await this.#askOnce());
+  }
+
+  /** Returns whether there are more to ask for. */
+  async #askOnce(): Promise<boolean> {
     this.#before();
     const asked = this.#version;
     const changes = await this.#store.changes(asked);
     const taken = this.#take(changes);
-    if (taken === undefined) return;
+    if (taken === undefined) return false;
     const { lineage } = changes.log;
     const added = taken.map((one, index) => ({ ...one, lineage, version: asked + 1 + index }));
     // What cannot be told whole leaves nothing to go by.
     this.#kept = changes.erasures === undefined ? [] : [...this.#kept, ...added].slice(-ERASURES_MAX_ENTRIES);
     this.#version = changes.version;
+    return changes.more;
   }
 }
 

@@ -28,14 +28,17 @@ export interface ErasureStore {
   wipe(): Promise<Wiped>;
 }
 
-/** `done`: for all that was erased before the call, as far as the database can do it. `more`: call again. `held-up`: somebody reads the database; call again later. */
-export type Wiped = 'done' | 'more' | 'held-up';
+/**
+ * `done`: for all that was erased before the call, as far as the database can do it. `more`: call again. `next-round`: for all that was erased before a round of steps began; what was erased since takes
+ * another round, later, because each may write a large part of the files. `held-up`: somebody reads the database; call again later.
+ */
+export type Wiped = 'done' | 'more' | 'next-round' | 'held-up';
 
 /** Below this level of the log a program may run that would deliver a tombstone as an empty message. */
 export const ERASING_LEVEL = 2;
-/** The most erasures of one answer. An instance that has missed more forgets all that it has in memory. */
+/** The most erasures of one answer. An instance that has missed more asks again. */
 export const ERASURES_MAX_ENTRIES = 500;
-/** How many erasures are remembered. Stops the list from growing for ever. */
+/** How many erasures are remembered. Stops the list from growing for ever. An instance that has missed more forgets all that it has in memory. */
 export const KEPT_ERASURES_MAX_ENTRIES = 10_000;
 
 /** `absent`: no message has this position, or retention has deleted it. `before`: it was erased already. */
@@ -68,11 +71,13 @@ export interface Erasure {
 }
 
 export interface ErasureChanges {
-  /** The newest version; 0 where nothing was ever erased. It goes back only where the database did. */
+  /** Up to which version this tells: the newest, unless there are `more`; 0 where nothing was ever erased. It goes back only where the database did. */
   readonly version: number;
+  /** Whether later ones did not fit into the answer: ask again from `version`. */
+  readonly more: boolean;
   /**
-   * The erasures after the version asked about, in their order. undefined where anything may have been erased: they are more than `ERASURES_MAX_ENTRIES`, or not all are
-   * remembered, or the database may have lost some.
+   * The erasures after the version asked about, in their order, at most `ERASURES_MAX_ENTRIES`. undefined where anything may have been erased: not all are remembered, or the database may
+   * have lost some.
    */
   readonly erasures: readonly Erasure[] | undefined;
   /** Of the same snapshot. */

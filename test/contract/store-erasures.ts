@@ -3,6 +3,7 @@ import type { Test } from 'tap';
 import { Filter } from '../../src/model/topic.ts';
 import { ERASURES_MAX_ENTRIES } from '../../src/store/erasure-store.ts';
 import { LevelTooLow } from '../../src/store/level.ts';
+import { ERASE_SCAN_MAX_ROWS } from '../../src/store/limits.ts';
 import type { Store } from '../../src/store/store.ts';
 import { draft, EVERYTHING, failure, keyed, newlyStored, numberedRequests, openStore, range, readMessages, request, seqs, stored, texts, type StoreFactory } from './store-kit.ts';
 
@@ -96,13 +97,26 @@ export async function erasures(t: Test, factory: StoreFactory): Promise<void> {
     t.equal((await store.read(EVERYTHING)).log.erasures, 3, 'every page says by which version it was read');
   });
 
-  await t.test('of more changes than are remembered, or fit into an answer, all that is told is that there are some', async (t) => {
+  await t.test('more changes than fit into an answer are told in several', async (t) => {
     const store = await openStore(t, await factory(t));
     const count = ERASURES_MAX_ENTRIES + 1;
     const { log } = await store.append(numberedRequests(count));
     for (const seq of range(1, count)) await store.erasures.eraseMessage(log.lineage.at(seq));
-    t.equal((await store.erasures.changes(0)).erasures, undefined);
-    t.equal((await store.erasures.changes(1)).erasures?.length, ERASURES_MAX_ENTRIES);
+    const first = await store.erasures.changes(0);
+    t.match(first, { version: ERASURES_MAX_ENTRIES, more: true });
+    t.same(first.erasures?.map(({ seq }) => seq), range(1, ERASURES_MAX_ENTRIES));
+    t.match(await store.erasures.changes(ERASURES_MAX_ENTRIES), { version: count, more: false, erasures: [{ seq: count }] });
+    t.match(await store.erasures.changes(1), { version: count, more: false });
+  });
+
+  await t.test('a step begins after the tombstones that the steps before have left, however many', async (t) => {
+    const store = await openStore(t, await factory(t));
+    const { log } = await store.append([...range(1, ERASE_SCAN_MAX_ROWS + 2).map(() => request(draft('a', ''))), request(draft('b', ''))]);
+    const through = log.lineage.at(log.head);
+    const first = await store.erasures.eraseTopic({ topic: 'a', after: 0, through, rows: ERASE_SCAN_MAX_ROWS });
+    t.match(first, { erased: ERASE_SCAN_MAX_ROWS, more: true });
+    t.match(await store.erasures.eraseTopic({ topic: 'a', after: 0, through, rows: 10 }), { erased: 2, more: false });
+    t.match(await store.erasures.eraseTopic({ topic: 'b', after: 0, through, rows: 10 }), { erased: 1, more: false }, 'another topic begins at its own');
   });
 
   await t.test('the size of the log is less by the data, and retention takes off the rest', async (t) => {

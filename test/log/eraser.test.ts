@@ -27,14 +27,6 @@ t.test('an erasure of which the instance does not hear, because the database goe
   t.ok(tail.after(0, () => true, 1).messages[0]!.isErased);
 });
 
-t.test('what another instance has erased before is gone from the memory of the one that answers so', async (t) => {
-  const { store, tail, publish, eraser, at } = await begin(t);
-  for (const topic of ['a', 'b']) publish(topic, 'secret');
-  for (const seq of [1, 2]) await store.erasures.eraseMessage(at(seq));
-  await eraser.message(GRANT, at(1), BY);
-  t.same(tail.after(0, () => true, 2).messages.map(({ isErased }) => isErased), [true, true]);
-});
-
 t.test('each request that may have erased something has its audit line', async (t) => {
   const { store, publish, eraser, audited, at } = await begin(t);
   for (const topic of ['a', 'b', 'b']) publish(topic, 'secret');

@@ -151,14 +151,30 @@ t.test('nor does an own commit whose answer comes after the erasure', async (t) 
   t.same(held(), ['1 erased', '2 erased']);
 });
 
-t.test('where more was erased than can be told, nothing is shown from memory, or taken from the bus', async (t) => {
+t.test('of more erasures than one answer tells, an instance hears all, and so do its live streams', async (t) => {
+  const { tail, publish, held, store, at, open } = await setUp(t);
+  const count = 2 * ERASURES_MAX_ENTRIES + 1;
+  const { outlet } = open(['a']);
+  for (let seq = 1; seq <= count; seq++) publish('a', SECRET);
+  publish('a', 'kept');
+  await settle();
+  outlet.seen.length = 0;
+  for (let seq = 1; seq <= count; seq++) await store.erasures.eraseMessage(at(seq));
+  await tail.look();
+  t.equal(held().length, 1_000);
+  t.same(held().filter((line) => !line.endsWith('erased')), []);
+  t.equal(outlet.seen.filter((line) => line.startsWith('$erased')).length, count);
+  t.equal(tail.erasures, count);
+});
+
+t.test('where more was erased than is remembered, nothing is shown from memory, or taken from the bus', async (t) => {
   const { tail, publish, held, store, commit, at, open } = await setUp(t);
-  const count = ERASURES_MAX_ENTRIES + 1;
+  const count = 3;
   for (let index = 0; index < count; index++) publish('a', SECRET);
   publish('a', 'kept');
   const late = commit();
-  for (let seq = 1; seq <= count; seq++) await store.erasures.eraseMessage(at(seq));
-  await store.erasures.eraseMessage(at(count + 2));
+  for (const seq of [1, 2, 3, 5]) await store.erasures.eraseMessage(at(seq));
+  store.erasures.restored();
   const release = store.hold();
   void tail.look();
   await settle();

@@ -55,7 +55,7 @@ export class MemoryErasures implements ErasureStore {
 
   changes(after: number): Promise<ErasureChanges> {
     return this.#log.reply(() => {
-      const rows = this.#erasures.filter(({ version }) => version > after).slice(0, ERASURES_MAX_ENTRIES + 1).map(({ seq, topic, isPrefix }) => ({ seq, topic, isPrefix }));
+      const rows = this.#erasures.filter(({ version }) => version > after).slice(0, ERASURES_MAX_ENTRIES);
       return { ...changesAfter(after, this.version, rows), log: this.#log.log() };
     });
   }

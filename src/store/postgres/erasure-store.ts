@@ -1,6 +1,6 @@
 import type { Position } from '../../model/position.ts';
-import { changesAfter, requireErasingLevel } from '../erasure-rows.ts';
-import { ERASURES_MAX_ENTRIES, ERASING_LEVEL, KEPT_ERASURES_MAX_ENTRIES, type ErasedMessage, type ErasedStep, type Erasure, type ErasureChanges, type ErasureStore, type TopicErasure, type Wiped } from '../erasure-store.ts';
+import { changesAfter, requireErasingLevel, type ErasureRow } from '../erasure-rows.ts';
+import { ERASURES_MAX_ENTRIES, ERASING_LEVEL, KEPT_ERASURES_MAX_ENTRIES, type ErasedMessage, type ErasedStep, type ErasureChanges, type ErasureStore, type TopicErasure, type Wiped } from '../erasure-store.ts';
 import { UNDERSTOOD_LEVEL } from '../level.ts';
 import { ERASE_SCAN_MAX_ROWS, ERASE_STEP_BYTES } from '../limits.ts';
 import { LOST_MAX_VERSIONS, STANDBY } from './access-sql.ts';
@@ -41,8 +41,10 @@ export class PostgresErasureStore implements ErasureStore {
   }
 
   async #erase({ topic, after, through, rows }: Omit<TopicErasure, 'topic'> & { readonly topic: string | undefined }): Promise<ErasedStep & { readonly isThere: boolean }> {
+    // Everything up to there is a tombstone already: a topic may have millions of them.
+    const from = topic === undefined ? after : `(SELECT greatest(${after}, max(seq)) FROM tidings.erasures WHERE topic = ${literal(topic)} AND prefix)`;
     const call = `SELECT * FROM tidings.erase(${[
-      topic === undefined ? 'NULL' : literal(topic), after, through.seq, literal(through.epoch), ERASING_LEVEL, rows, ERASE_STEP_BYTES, ERASE_SCAN_MAX_ROWS, KEPT_ERASURES_MAX_ENTRIES, LOST_MAX_VERSIONS, UNDERSTOOD_LEVEL,
+      topic === undefined ? 'NULL' : literal(topic), from, through.seq, literal(through.epoch), ERASING_LEVEL, rows, ERASE_STEP_BYTES, ERASE_SCAN_MAX_ROWS, KEPT_ERASURES_MAX_ENTRIES, LOST_MAX_VERSIONS, UNDERSTOOD_LEVEL,
     ].join(', ')})`;
     const { level, ...step } = await this.#use().change(call, ([row]) => {
       const [level, isThere, erased, scanned, more] = row!;
@@ -55,7 +57,7 @@ export class PostgresErasureStore implements ErasureStore {
   async changes(after: number): Promise<ErasureChanges> {
     const known = this.#known.lineage;
     return this.#use().glance(`SELECT ${NEWEST_ERASURE},
-      (SELECT json_agg(json_build_array(e.seq, e.topic, e.prefix) ORDER BY e.version) FROM (SELECT * FROM tidings.erasures WHERE version > ${after} ORDER BY version LIMIT ${ERASURES_MAX_ENTRIES + 1}) e), s.* FROM ${stateCall(known)} s`,
+      (SELECT json_agg(json_build_array(e.seq, e.topic, e.prefix, e.version) ORDER BY e.version) FROM (SELECT * FROM tidings.erasures WHERE version > ${after} ORDER BY version LIMIT ${ERASURES_MAX_ENTRIES}) e), s.* FROM ${stateCall(known)} s`,
     ([row]) => {
       const [version, list] = row!;
       return { ...changesAfter(after, wholeNumber(version), erasuresIn(list)), log: { ...this.#known.state(row!, known), erasures: wholeNumber(version) } };
@@ -71,10 +73,10 @@ export class PostgresErasureStore implements ErasureStore {
   }
 }
 
-function erasuresIn(list: Row[number] | undefined): readonly Erasure[] {
+function erasuresIn(list: Row[number] | undefined): readonly ErasureRow[] {
   if (list === null || list === undefined) return [];
-  return (JSON.parse(list) as readonly (readonly [seq: unknown, topic: unknown, prefix: unknown])[]).map(([seq, topic, prefix]) => {
+  return (JSON.parse(list) as readonly (readonly [seq: unknown, topic: unknown, prefix: unknown, version: unknown])[]).map(([seq, topic, prefix, version]) => {
     if (typeof topic !== 'string' || typeof prefix !== 'boolean') throw new TypeError('the database answered something else where an erasure belongs');
-    return { seq: wholeNumber(String(seq)), topic, isPrefix: prefix };
+    return { seq: wholeNumber(String(seq)), topic, isPrefix: prefix, version: wholeNumber(String(version)) };
   });
 }

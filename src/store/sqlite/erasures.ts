@@ -43,25 +43,27 @@ export class Erasures implements ErasureCallTable {
   readonly #logState: LogStateQuery;
   readonly #epochAt: Database.Statement<[number], string>;
   readonly #message: Database.Statement<[number], Row>;
+  readonly #erasedThrough: Database.Statement<[string], number>;
   readonly #ofTopic: Database.Statement<[string, number, number, string, number, number, number], number>;
   readonly #erase: Database.Statement<[number]>;
   readonly #count: Database.Statement<[number]>;
   readonly #remember: Database.Statement<[number, number, number, string]>;
   readonly #forget: Database.Statement<[number]>;
-  readonly #changed: Database.Statement<[number, number], { readonly seq: number; readonly topic: string; readonly prefix: number }>;
+  readonly #changed: Database.Statement<[number, number], { readonly version: number; readonly seq: number; readonly topic: string; readonly prefix: number }>;
 
   constructor({ db, logState }: ErasuresDependencies) {
     this.#db = db;
     this.#logState = logState;
     this.#epochAt = db.prepare<[number], string>('SELECT epoch FROM epochs WHERE first <= ? ORDER BY id DESC LIMIT 1').pluck();
     this.#message = db.prepare('SELECT topic, event, octet_length(data) AS bytes FROM messages WHERE seq = ?');
+    this.#erasedThrough = db.prepare<[string], number>('SELECT coalesce(max(seq), 0) FROM erasures WHERE topic = ? AND prefix = 1').pluck();
     const part = (table: string): string => `SELECT seq FROM ${table} WHERE topic = ? AND seq > ? AND seq <= ?`;
     this.#ofTopic = db.prepare<[string, number, number, string, number, number, number], number>(`${part('topics')} UNION ALL ${part('recent')} ORDER BY seq LIMIT ?`).pluck();
     this.#erase = db.prepare(`UPDATE messages SET event = '${ERASED_EVENT}', json = 0, data = x'' WHERE seq = ?`);
     this.#count = db.prepare('UPDATE retention SET bytes = bytes + ?');
     this.#remember = db.prepare('INSERT INTO erasures (version, seq, prefix, wiped, topic) VALUES (?, ?, ?, 0, ?)');
     this.#forget = db.prepare('DELETE FROM erasures WHERE version <= ?');
-    this.#changed = db.prepare('SELECT seq, topic, prefix FROM erasures WHERE version > ? ORDER BY version LIMIT ?');
+    this.#changed = db.prepare('SELECT version, seq, topic, prefix FROM erasures WHERE version > ? ORDER BY version LIMIT ?');
   }
 
   eraseMessage({ epoch, seq }: { readonly epoch: string; readonly seq: number }): { readonly level: number; readonly outcome: ErasedMessage } {
@@ -76,10 +78,12 @@ export class Erasures implements ErasureCallTable {
   eraseTopic({ topic, after, epoch, through, rows }: PackedErasure): { readonly level: number; readonly step: ErasedStep } {
     const { level, seq: head } = this.#logState.row();
     if (level < ERASING_LEVEL || through > head || this.#epochAt.get(through) !== epoch) return { level, step: { erased: 0, scanned: through, more: false } };
-    const found = this.#ofTopic.all(topic, after, through, topic, after, through, ERASE_SCAN_MAX_ROWS + 1);
+    // Everything up to there is a tombstone already: a topic may have millions of them.
+    const from = Math.max(after, this.#erasedThrough.get(topic)!);
+    const found = this.#ofTopic.all(topic, from, through, topic, from, through, ERASE_SCAN_MAX_ROWS + 1);
     const seqs: number[] = [];
     let bytes = 0;
-    let scanned = after;
+    let scanned = from;
     let more = false;
     for (const [index, seq] of found.entries()) {
       more = seqs.length >= rows || bytes >= ERASE_STEP_BYTES || index === ERASE_SCAN_MAX_ROWS;
@@ -95,7 +99,7 @@ export class Erasures implements ErasureCallTable {
   }
 
   erasureChanges({ after }: { readonly after: number }): Omit<ErasureChanges, 'log'> {
-    const rows = this.#changed.all(after, ERASURES_MAX_ENTRIES + 1).map(({ seq, topic, prefix }) => ({ seq, topic, isPrefix: prefix === 1 }));
+    const rows = this.#changed.all(after, ERASURES_MAX_ENTRIES).map(({ version, seq, topic, prefix }) => ({ version, seq, topic, isPrefix: prefix === 1 }));
     return changesAfter(after, this.#logState.row().erasures, rows);
   }
 
