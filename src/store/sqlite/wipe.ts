@@ -6,6 +6,8 @@ import { truncateWal } from './write-ahead-log.ts';
 /**
  * Erased data leave copies. Retention moves rows from page to page, and the pages that it frees keep what was in them; the write-ahead log keeps each page as it was. So all free pages are taken
  * by a table of zeros, step by step, and given back. Then the write-ahead log is emptied. How far that has come stands with the erasure: whichever process comes next goes on there.
+ *
+ * That is one round. What is erased after the free pages were taken waits for the next round, so that pages are given back however many erasures come.
  */
 
 /** `wiped` of an erasure: copies of its data may be anywhere in the files; or the free pages are zeros; or the write-ahead log was emptied after that. */
@@ -22,12 +24,13 @@ const FILLER_ROW_BYTES = 64;
 /** One step. */
 export function wipe(sqliteConnection: SqliteConnection, deadline: number): Wiped {
   const { db, files } = sqliteConnection;
-  const newest = db.prepare<[], { readonly version: number; readonly wiped: number }>('SELECT version, wiped FROM erasures ORDER BY version DESC LIMIT 1').get();
-  if (newest === undefined) return 'done';
-  const mark = (wiped: number): void => void db.prepare('UPDATE erasures SET wiped = ? WHERE version <= ? AND wiped < ?').run(wiped, newest.version, wiped);
-  if (newest.wiped === UNWIPED_CODE) {
+  const newest = db.prepare<[number], number | null>('SELECT max(version) FROM erasures WHERE wiped = ?').pluck();
+  const mark = (version: number, wiped: number): void => void db.prepare('UPDATE erasures SET wiped = ? WHERE version <= ? AND wiped < ?').run(wiped, version, wiped);
+  const unwiped = newest.get(UNWIPED_CODE) ?? undefined;
+  const pagesWiped = newest.get(PAGES_WIPED_CODE) ?? undefined;
+  if (unwiped !== undefined && pagesWiped === undefined) {
     writeTransaction(sqliteConnection, deadline, () => {
-      if (takeFreePages(db)) mark(PAGES_WIPED_CODE);
+      if (takeFreePages(db)) mark(unwiped, PAGES_WIPED_CODE);
     });
     return 'more';
   }
@@ -36,10 +39,10 @@ export function wipe(sqliteConnection: SqliteConnection, deadline: number): Wipe
     writeTransaction(sqliteConnection, deadline, () => db.prepare('DELETE FROM filler WHERE id IN (SELECT id FROM filler LIMIT 1)').run());
     return 'more';
   }
-  if (newest.wiped === WIPED_CODE) return 'done';
+  if (pagesWiped === undefined) return 'done';
   if (!truncateWal({ db, files })) return 'held-up';
-  writeTransaction(sqliteConnection, deadline, () => mark(WIPED_CODE));
-  return 'done';
+  writeTransaction(sqliteConnection, deadline, () => mark(pagesWiped, WIPED_CODE));
+  return unwiped === undefined ? 'done' : 'next-round';
 }
 
 /** Returns whether none is left. */

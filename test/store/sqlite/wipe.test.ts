@@ -52,6 +52,28 @@ for (const [bytes, count] of [[40, 2_000], [300, 1_000], [3_000, 300], [20_000, 
   });
 }
 
+t.test('while erasures keep coming, each round gives back the pages that it took, and ends', async (t) => {
+  const { database, store, oldest } = await filled(t, 20_000, 300);
+  const { lineage } = await store.state();
+  const pages = (): number => database.direct((db) => db.prepare('SELECT page_count FROM pragma_page_count').pluck().get()) as number;
+  const before = pages();
+  for (let seq = oldest, round = 1; round <= 3; round++) {
+    await store.erasures.eraseMessage(lineage.at(seq++));
+    await wipe(store, (wiped) => wiped === 'more');
+    let wiped: Wiped = 'more';
+    for (let steps = 0; wiped === 'more'; steps++) {
+      if (steps > 100) throw new Error('it does not come to an end');
+      await store.erasures.eraseMessage(lineage.at(seq++));
+      wiped = await store.erasures.wipe();
+    }
+    t.equal(wiped, 'next-round');
+    t.equal(database.direct((db) => db.prepare('SELECT count(*) FROM filler').pluck().get()), 0);
+    t.same(inFiles(database, [oldest]), []);
+    t.ok(pages() < before + 10, 'the file does not grow');
+  }
+  await wipe(store, (wiped) => wiped === 'done');
+});
+
 t.test('while somebody reads the database for long, that is said, and it is done afterwards', async (t) => {
   const { database, store, oldest } = await filled(t, 300, 500);
   const reader = new Database(database.file, { readonly: true });
