@@ -90,7 +90,7 @@ export class Limits {
 
   /** Counts together with the other instances of a log. */
   join(logId: string): void {
-    this.#ledger.join(logId, () => this.#streams.tellAll());
+    this.#ledger.join(logId, (mayHaveForgotten) => mayHaveForgotten ? this.#streams.tellAll() : this.#streams.tellChanged());
   }
 
   close(): Promise<void> {

@@ -2,6 +2,7 @@ import { t } from 'tap';
 import type { Rate } from '../../src/config/rate.ts';
 import { NO_LEDGER, type Ledger } from '../../src/limits/ledger.ts';
 import { Limits, type LimitsSettings } from '../../src/limits/limits.ts';
+import type { Place } from '../../src/limits/stream-places.ts';
 import { Problem } from '../../src/model/problem.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import { settle, TestClock } from '../support/clock.ts';
@@ -251,6 +252,52 @@ t.test('a ledger that has forgotten everything is told what is held', async (t) 
   const asked = two.limits.stream(ALICE);
   await clock.advance(5);
   t.equal(await asked, undefined);
+});
+
+/** Both instances may have one stream of Alice; the first is late, or away, while its own changes. */
+for (const trouble of ['isLate', 'isAway'] as const) {
+  t.test(`streams that open and close while the ledger ${trouble} are told once it is back`, async (t) => {
+    const clock = new TestClock();
+    const ledgers = new MemoryLedgers(clock);
+    const ledger = ledgers.instance();
+    const [one, two] = [build(clock, { streams: 1 }, ledger), build(clock, { streams: 1 }, ledgers.instance())];
+    const asked = async ({ limits }: Built, sender: typeof ALICE): Promise<Place | undefined> => {
+      const place = limits.stream(sender);
+      await clock.advance(100);
+      return place;
+    };
+    const alice = await asked(one, ALICE);
+    ledgers[trouble] = true;
+    alice!.release();
+    const bob = await asked(one, BOB);
+    t.ok(bob, 'it counts alone');
+    ledgers[trouble] = false;
+    ledger.returned(trouble === 'isAway');
+    await clock.advance(100);
+    t.ok(await asked(two, ALICE), 'what was closed is free');
+    t.equal(await asked(two, BOB), undefined, 'what was opened is held');
+    bob!.release();
+    await clock.advance(100);
+    t.ok(await asked(two, BOB));
+  });
+}
+
+t.test('an end that the ledger did not take is told again', async (t) => {
+  const clock = new TestClock();
+  const ledgers = new MemoryLedgers(clock);
+  const ledger = ledgers.instance();
+  const [one, two] = [build(clock, { streams: 1 }, ledger), build(clock, { streams: 1 }, ledgers.instance())];
+  const place = one.limits.stream(ALICE);
+  await clock.advance(5);
+  (await place)!.release();
+  ledgers.isAway = true;
+  await clock.advance(100);
+  ledgers.isAway = false;
+  ledger.returned(false);
+  await clock.advance(100);
+  const asked = two.limits.stream(ALICE);
+  await clock.advance(5);
+  t.ok(await asked);
 });
 
 t.test('without the ledger, each instance counts streams alone', async (t) => {
