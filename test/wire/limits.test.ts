@@ -2,10 +2,12 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { t, type Test } from 'tap';
 import { makeApiKey } from '../../src/access/api-key.ts';
+import { makeSession } from '../../src/access/session-text.ts';
 import { openStream, type SseStream } from '../support/client.ts';
 import { Http, type Answer } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { bearer } from '../support/keys-command.ts';
+import { logIn, setCookie } from '../support/sessions.ts';
 import { tempFolder } from '../support/temp.ts';
 import { hs256, SECRET } from '../support/tokens.ts';
 import { until } from '../support/until.ts';
@@ -24,7 +26,7 @@ const LIMITS = {
   PUBLISH_LIMIT: '10/h burst 10', ANONYMOUS_PUBLISH_LIMIT: '3/h burst 3', STREAMS_LIMIT: '2', ANONYMOUS_STREAMS_LIMIT: '1', FAILED_LOGINS_LIMIT: '5/h burst 5',
   TOPICS_LIMIT: '3', IDEMPOTENCY_KEYS_LIMIT: '2', BATCH_MESSAGES: '50',
 };
-const instance = await startInstance(t, { ...LIMITS, ACCESS_FILE: accessFile, JWT_SECRET: SECRET, PUBLIC_PUBLISH: 'open.>', PUBLIC_TOPICS: 'open.>', TRUST_PROXY: 'loopback', LOG_LEVEL: 'info', RETRY_MIN_MS: '20', RETRY_MAX_MS: '20' });
+const instance = await startInstance(t, { ...LIMITS, ACCESS_FILE: accessFile, JWT_SECRET: SECRET, PUBLIC_PUBLISH: 'open.>', PUBLIC_TOPICS: 'open.>', AUTH_COOKIE: 'session', TRUST_PROXY: 'loopback', LOG_LEVEL: 'info', RETRY_MIN_MS: '20', RETRY_MAX_MS: '20' });
 const http = new Http(t, instance.url);
 
 const as = (name: keyof typeof keys): Record<string, string> => bearer(keys[name]!.text);
@@ -166,6 +168,18 @@ void t.test('failed logins of an address: 429 instead of 401, and good credentia
   for (const good of [as('valid'), bearer(token('carol', 'c')), bearer(root.text)]) t.equal((await http.get('/topics/open.a/messages', { ...good, ...from('203.0.113.9') })).status, 200);
   t.equal(codeOf(await http.get('/topics/open.a/messages', from('203.0.113.9'))), '200', 'and so does who shows none');
   t.equal(codeOf(await http.get('/topics/t.a/messages', { ...bearer(makeApiKey().text), ...from('203.0.113.10') })), '401 invalid-credential');
+});
+
+void t.test('a logout of a session that is none is a failed login; its cookie goes away all the same', async (t) => {
+  const end = (cookie?: string): Promise<Answer> => http.send('DELETE', '/session', { origin: instance.url, ...from('203.0.113.11'), ...(cookie === undefined ? {} : { cookie }) });
+  t.same(await times(7, () => end()), Array(7).fill('204'), 'who shows none has not failed');
+  t.same(await times(5, () => end(`session=${makeSession().text}`)), Array(5).fill('204'));
+  const refused = await end('session=nonsense');
+  t.equal(codeOf(refused), LIMITED);
+  t.match(setCookie(refused), { name: 'session', value: '', maxAge: 0 });
+  const page = await logIn(http, keys['valid']!.text, from('203.0.113.11'));
+  t.equal(codeOf(await end(page.cookie)), '204');
+  t.match(codeOf(await http.get('/session', { ...page, ...from('203.0.113.12') })), '401', 'a session that is one ends');
 });
 
 void t.test('topics: new ones are refused, those that are known go on', async (t) => {
