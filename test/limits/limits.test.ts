@@ -188,6 +188,19 @@ t.test('topics: those that were let through go on, new ones are refused until th
   t.equal(limits.topics(ALICE, ['d', 'e', 'f']), undefined);
 });
 
+t.test('topics that are remembered are bounded, also where senders that are known already go on', async (t) => {
+  const { limits } = build(new TestClock(), { topics: 120_000 });
+  const names = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, index) => `${prefix}.${index}`);
+  t.equal(limits.topics(ALICE, ['a']), undefined);
+  t.equal(limits.topics(BOB, ['b']), undefined);
+  t.equal(limits.topics(ALICE, names('a', 119_999)), undefined);
+  t.equal(limits.topics(BOB, names('b', 70_000)), undefined);
+  t.type(limits.topics(ALICE, ['a.new']), Problem, 'there is room for both');
+  t.equal(limits.topics(BOB, names('more', 49_999)), undefined);
+  t.type(limits.topics(BOB, ['b.new']), Problem, 'who publishes is remembered');
+  t.equal(limits.topics(ALICE, ['a.new']), undefined, 'whose window began first is forgotten');
+});
+
 t.test('topics are counted over all instances', async (t) => {
   const clock = new TestClock();
   const ledgers = new MemoryLedgers(clock);
