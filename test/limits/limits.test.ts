@@ -164,6 +164,16 @@ t.test('many messages are one command', async (t) => {
   t.equal(ledgers.commands, 1);
 });
 
+t.test('sessions: a hundred at once, and twenty in a minute', async (t) => {
+  const clock = new TestClock();
+  const { limits, counters } = build(clock, {});
+  t.equal(await granted(130, () => limits.session(ALICE)), 100);
+  t.equal(limits.session(BOB), undefined);
+  await clock.advance(60_000);
+  t.equal(await granted(30, () => limits.session(ALICE)), 20);
+  t.equal(counters.limited.sessions, 40);
+});
+
 t.test('idempotency keys: those that were known already count for nothing', async (t) => {
   const { limits } = build(new TestClock(), { idempotencyKeys: 3 });
   for (let round = 0; round < 10; round++) {

@@ -15,7 +15,7 @@ import { until } from '../support/until.ts';
 /** Limits as clients meet them. What comes back in an hour does not come back while a test runs. */
 
 const root = makeApiKey();
-const keys = Object.fromEntries(['one', 'batch', 'large', 'wrong', 'streams', 'topics', 'keys', 'valid'].map((name) => [name, makeApiKey()]));
+const keys = Object.fromEntries(['one', 'batch', 'large', 'wrong', 'streams', 'topics', 'keys', 'logins', 'valid'].map((name) => [name, makeApiKey()]));
 const accessFile = join(tempFolder(t), 'access.json');
 writeFileSync(accessFile, JSON.stringify({ keys: [
   { id: root.id, sha256: root.digest.toString('hex'), name: 'root', admin: true },
@@ -170,6 +170,21 @@ void t.test('failed logins of an address: 429 instead of 401, and good credentia
   t.equal(codeOf(await http.get('/topics/t.a/messages', { ...bearer(makeApiKey().text), ...from('203.0.113.10') })), '401 invalid-credential');
 });
 
+void t.test('logins of a key: after a hundred at once it is told when to come back', async (t) => {
+  const login = (): Promise<Answer> => http.send('POST', '/session', as('logins'));
+  // More than come back meanwhile, however slow the machine is.
+  let refused: Answer | undefined;
+  for (let attempt = 0; refused === undefined && attempt < 1_000; attempt++) {
+    const answer = await login();
+    if (answer.status === 201) continue;
+    t.ok(attempt >= 100, `${attempt} were let in`);
+    refused = answer;
+  }
+  t.equal(codeOf(refused!), LIMITED);
+  t.match(refused!.headers, { 'ratelimit-policy': '"sessions";q=100;w=300', 'retry-after': /^\d+$/ });
+  t.equal((await http.send('POST', '/session', as('valid'))).status, 201);
+});
+
 void t.test('a logout of a session that is none is a failed login; its cookie goes away all the same', async (t) => {
   const end = (cookie?: string): Promise<Answer> => http.send('DELETE', '/session', { origin: instance.url, ...from('203.0.113.11'), ...(cookie === undefined ? {} : { cookie }) });
   t.same(await times(7, () => end()), Array(7).fill('204'), 'who shows none has not failed');
@@ -201,7 +216,7 @@ void t.test('idempotency keys: those that are known count for nothing', async (t
 
 void t.test('what was refused is counted by limit, and a few lines say whose it was', async (t) => {
   const { body } = await http.get('/metrics', bearer(root.text));
-  for (const limit of ['publish', 'streams', 'failed-logins', 'topics', 'idempotency-keys']) t.ok(Number(new RegExp(`^tidings_limited_total\\{limit="${limit}"\\} (\\d+)$`, 'm').exec(body)?.[1]) > 0, limit);
+  for (const limit of ['publish', 'streams', 'failed-logins', 'sessions', 'topics', 'idempotency-keys']) t.ok(Number(new RegExp(`^tidings_limited_total\\{limit="${limit}"\\} (\\d+)$`, 'm').exec(body)?.[1]) > 0, limit);
   t.match(body, /^tidings_publishes_refused_total\{code="rate-limited"\} \d+$/m);
   const lines = instance.output.split('\n').filter((line) => line.includes('a limit was reached'));
   t.ok(lines.length > 0 && lines.length <= 10, `${lines.length} lines`);
