@@ -56,7 +56,7 @@ function placesOf(endpoint: Endpoint, { AUTH_COOKIE: cookie, AUTH_QUERY_TOKEN }:
 }
 
 /** The cookies of a logout: a browser has one, and another where a neighbouring host has planted one. Stops one request from looking up hundreds of sessions. */
-const ENDED_MAX_COOKIES = 2;
+const LOGOUT_MAX_SESSIONS = 2;
 
 /** No page of an origin that only `*` lets in may log its visitors in, to somebody else's topics, or out. */
 function sessionProblem(request: RequestHead, { AUTH_COOKIE: name, CORS_ORIGINS: allowed }: Config): Problem | undefined {
@@ -65,7 +65,7 @@ function sessionProblem(request: RequestHead, { AUTH_COOKIE: name, CORS_ORIGINS:
   if (isSafe(method, headers)) return undefined;
   const values = cookieValues(cookie, name);
   if (request.endpoint === ENDPOINTS.endSession) {
-    if (values.length > ENDED_MAX_COOKIES) return repeatedCookie(name);
+    if (values.length > LOGOUT_MAX_SESSIONS) return repeatedCookie(name);
     return values.length === 0 ? undefined : cookieProblem(request, allowed);
   }
   // The new cookie would be one of two, and not count.
