@@ -55,13 +55,19 @@ function placesOf(endpoint: Endpoint, { AUTH_COOKIE: cookie, AUTH_QUERY_TOKEN }:
   return endpoint === ENDPOINTS.session ? { cookie, isQueryTaken: false } : HEADER_ONLY;
 }
 
+/** The cookies of a logout: a browser has one, and another where a neighbouring host has planted one. Stops one request from looking up hundreds of sessions. */
+const LOGOUT_MAX_SESSIONS = 2;
+
 /** No page of an origin that only `*` lets in may log its visitors in, to somebody else's topics, or out. */
 function sessionProblem(request: RequestHead, { AUTH_COOKIE: name, CORS_ORIGINS: allowed }: Config): Problem | undefined {
   const { headers: { cookie = '', ...headers }, method } = request;
   if (name === undefined) return new Problem('not-found', 'There are no sessions here: the setting AUTH_COOKIE, which names their cookie, is not set.');
   if (isSafe(method, headers)) return undefined;
   const values = cookieValues(cookie, name);
-  if (request.endpoint === ENDPOINTS.endSession) return values.length === 0 ? undefined : cookieProblem(request, allowed);
+  if (request.endpoint === ENDPOINTS.endSession) {
+    if (values.length > LOGOUT_MAX_SESSIONS) return repeatedCookie(name);
+    return values.length === 0 ? undefined : cookieProblem(request, allowed);
+  }
   // The new cookie would be one of two, and not count.
   if (values.length > 1) return repeatedCookie(name);
   return isForeignToCookies(headers, allowed) ? foreignToCookies() : undefined;

@@ -33,7 +33,7 @@ export interface Service {
   readonly draining: boolean;
   /** Says who sends a request, and what they may do. */
   readonly access: Pick<Access, 'identify' | 'ignoresCredentials'>;
-  readonly limits: Pick<Limits, 'publish' | 'topics' | 'idempotencyKey' | 'idempotencyKeyUnused' | 'failedLogin' | 'stream'>;
+  readonly limits: Pick<Limits, 'publish' | 'topics' | 'idempotencyKey' | 'idempotencyKeyUnused' | 'failedLogin' | 'session' | 'stream'>;
   readonly keys: Pick<KeyAdministration, 'create' | 'rotate' | 'revoke' | 'find' | 'list'>;
   readonly sessions: Pick<SessionAdministration, 'make' | 'end'>;
   /** Connections that may be open at once, streams and all. */

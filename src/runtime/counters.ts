@@ -56,7 +56,7 @@ export class Counters {
   readsServed = 0;
   rowsExamined = 0;
   /** What was refused because a limit was reached, by the limit. */
-  readonly limited = { publish: 0, streams: 0, 'failed-logins': 0, topics: 0, 'idempotency-keys': 0 };
+  readonly limited = { publish: 0, streams: 0, 'failed-logins': 0, sessions: 0, topics: 0, 'idempotency-keys': 0 };
   /** What this instance counted alone against a limit: it has no Redis, or Redis was away or late. */
   countedAlone = 0;
   /** The messages of each commit, and the time it took. */

@@ -26,7 +26,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     streams: { isFull: true, open: never, refuse: never, drained: never, closed: never },
     draining: false,
     access: { ignoresCredentials: () => false, identify: () => EVERYBODY },
-    limits: { publish: () => undefined, topics: () => undefined, idempotencyKey: () => undefined, idempotencyKeyUnused: () => undefined, failedLogin: () => undefined, stream: () => Promise.resolve(FREE_PLACE) },
+    limits: { publish: () => undefined, topics: () => undefined, idempotencyKey: () => undefined, idempotencyKeyUnused: () => undefined, failedLogin: () => undefined, session: () => undefined, stream: () => Promise.resolve(FREE_PLACE) },
     sessions: { make: never, end: never },
     keys: { create: never, rotate: never, revoke: never, find: never, list: never },
     maxConnections: 1_000,
