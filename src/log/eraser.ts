@@ -19,7 +19,7 @@ const ERASE_PAUSE_MS = 20;
 /** How long one request goes on with a topic: below the 60 s at which proxies cut. The next one goes on. */
 const ERASE_REQUEST_MAX_MS = 20_000;
 /** How many topics an instance erases at once: each of their steps takes the writer from the publishers. */
-const ERASE_MAX_TOPICS = 4;
+const ERASING_MAX_REQUESTS = 4;
 /**
  * How often every instance looks whether something is to be wiped, which another one erased that was killed then; when it tries again after it was held up; and the least time between two
  * rounds of wiping, each of which may write a large part of the files.
@@ -143,7 +143,7 @@ export class Eraser {
     const forbidden = eraseProblem(grant, topic);
     if (forbidden !== undefined) return Promise.reject(forbidden);
     if (this.#topics.has(topic)) return Promise.reject(new Problem('overloaded', 'Messages of this topic are being erased already: ask again when that is done.'));
-    if (this.#topics.size >= ERASE_MAX_TOPICS) return Promise.reject(new Problem('overloaded', 'Too many topics are being erased: ask again later.'));
+    if (this.#topics.size >= ERASING_MAX_REQUESTS) return Promise.reject(new Problem('overloaded', 'Too many topics are being erased: ask again later.'));
     this.#topics.add(topic);
     return this.#eraseTopic(topic, before, by).finally(() => this.#topics.delete(topic));
   }
@@ -216,7 +216,8 @@ export class Eraser {
   async #wipe(): Promise<void> {
     this.#isResting = true;
     this.#timer?.cancel();
-    const isIdle = await this.#wipeOnce();
+    // Where nothing was ever erased, the database is not asked.
+    const isIdle = (this.#isWiped && this.#tail.erasures === 0) || await this.#wipeOnce();
     if (this.#isStopped) return;
     this.#isResting = !isIdle;
     this.#timer = this.#clock.after(WIPE_INTERVAL_MS, () => void this.#wipe());
