@@ -41,7 +41,7 @@ export class Health {
 
   gauges(): Gauges {
     const { streams, longPolls } = this.#delivery;
-    const { tail, publisher, retention } = this.#log;
+    const { tail, publisher, retention, eraser } = this.#log;
     const behind = streams.behind;
     return {
       streams: streams.size,
@@ -57,6 +57,7 @@ export class Health {
       logBytes: retention.bytes,
       clockAhead: retention.clockAhead / 1000,
       messageAhead: retention.messageAhead / 1000,
+      erasuresUnwiped: eraser.isWiped ? 0 : 1,
       appendsWaiting: publisher.waiting,
       revocations: this.#revocations.size,
       bus: this.#bus.state === 'degraded' ? 0 : 1,

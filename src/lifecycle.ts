@@ -128,13 +128,14 @@ export class Lifecycle {
     }
     await this.#log.open(state, this.#delivery.fanout);
     if (this.#isDraining) return undefined;
-    const { tail, retention } = this.#log;
+    const { tail, retention, eraser } = this.#log;
     this.#bus.join(this.#store.logId, {
       receive: (messages) => tail.offer(messages), wake: () => void tail.look(), told: (note) => this.#control.told(note), toldUnproved: () => this.#control.toldUnproved(),
       sealing: () => this.#log.sealing(), secretOf: (epoch) => this.#log.secretOf(epoch),
     });
     this.#limits.join(this.#store.logId);
     retention.run();
+    eraser.run();
     this.#isOpening = false;
     this.#logger.info({ database: this.#databaseName, oldest: state.oldest, head: state.head }, 'the log is open');
     return undefined;

@@ -49,8 +49,11 @@ const { settings: accessSettings, declared } = exitIfWrong(() => readAccess(conf
 const store: Store & AccessStores = await makeStore();
 const bus: Bus = await makeBus();
 
+// Changes of keys, revocations, sessions and of what was published, and their effects, are written down at every level but `silent`.
+const audit = logger.isLevelEnabled('info') || config.LOG_LEVEL === 'silent' ? logger : logger.child({}, { level: 'info' });
+
 const log = new MessageLog({
-  store, bus, clock, counters, logger,
+  store, bus, clock, counters, logger, audit,
   settings: {
     tailBytes: config.TAIL_BYTES,
     pollMs: config.POLL_MS,
@@ -78,17 +81,15 @@ const knownSessions = config.AUTH_COOKIE === undefined ? undefined : new KnownSe
 const access = new Access({
   settings: accessSettings, keys: knownKeys, revocations: knownRevocations, declared, tokens: hasTokenKeys(config) ? await makeTokens() : undefined, sessions: knownSessions,
 });
-// Changes of keys, revocations and sessions, and their effects, are written down at every level but `silent`.
-const auditLogger = logger.isLevelEnabled('info') || config.LOG_LEVEL === 'silent' ? logger : logger.child({}, { level: 'info' });
 const control = new ControlChannel({ bus, clock, look: () => void lookAtAccess() });
-const leases = new Leases({ standing: new Standing({ keys: knownKeys, sessions: knownSessions, revocations: knownRevocations, declared }), access, clock, logger: auditLogger });
+const leases = new Leases({ standing: new Standing({ keys: knownKeys, sessions: knownSessions, revocations: knownRevocations, declared }), access, clock, logger: audit });
 const renewals = new Renewals({ leases, control });
 knownKeys.watch((ids) => leases.keysChanged(ids));
 knownSessions?.watch((ids) => leases.sessionsChanged(ids));
 knownRevocations.watch(leases);
-const keys = new KeyAdministration({ store: store.keys, logger: auditLogger, onChange: accessChanged });
-const sessions = new SessionAdministration({ store: store.sessions, logger: auditLogger, counters, lifetimeMs: config.SESSION_SECONDS * 1000, onChange: accessChanged });
-const revocations = new RevocationAdministration({ store: store.revocations, logger: auditLogger, onChange: accessChanged, maxSeconds: config.JWT_MAX_SECONDS, now: () => knownKeys.now() });
+const keys = new KeyAdministration({ store: store.keys, logger: audit, onChange: accessChanged });
+const sessions = new SessionAdministration({ store: store.sessions, logger: audit, counters, lifetimeMs: config.SESSION_SECONDS * 1000, onChange: accessChanged });
+const revocations = new RevocationAdministration({ store: store.revocations, logger: audit, onChange: accessChanged, maxSeconds: config.JWT_MAX_SECONDS, now: () => knownKeys.now() });
 
 const limits = new Limits({
   ledger: await makeLedger(), clock, counters, logger,
@@ -114,6 +115,7 @@ const service: Service = {
   config, logger, counters, metrics, access, leases, renewals, limits, keys, sessions, revocations,
   maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, (database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0) + (config.OPS_PORT === undefined ? 0 : OPERATIONS_MAX_CONNECTIONS)),
   publisher: log.publisher,
+  eraser: log.eraser,
   starts: log.starts,
   streams: delivery.streams,
   history: { page: (request) => delivery.longPolls.page(request), message: (grant, position) => log.history.message(grant, position) },

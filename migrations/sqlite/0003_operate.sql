@@ -1,2 +1,2 @@
--- compatible: 0002_api_keys
+-- compatible: 0001_compatible
 ALTER TABLE `api_keys` ADD `operate` integer DEFAULT 0 NOT NULL;

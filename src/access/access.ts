@@ -26,10 +26,10 @@ export interface AccessSettings extends PublicScope {
 }
 
 /**
- * What a request is for. `messages`: whose grant has the topics gets in. `health`: everybody does, but strangers learn nothing of the inside. `operations`: who may operate, and everybody where there is no
+ * What a request is for. `messages`: whose grant has the topics gets in. `erasure`: whose grant may erase something, which takes a credential, always. `health`: everybody does, but strangers learn nothing of the inside. `operations`: who may operate, and everybody where there is no
  * access control. `administration`: administrators, always. `session`: everybody with a credential; ending a session takes none.
  */
-export type Purpose = 'messages' | 'health' | 'operations' | 'administration' | 'session';
+export type Purpose = 'messages' | 'erasure' | 'health' | 'operations' | 'administration' | 'session';
 
 /** Says whether tokens that are no API keys are good; see jwt.ts. */
 export interface TokenVerifier {
@@ -110,7 +110,7 @@ export class Access {
 
   /** Whether credentials are not looked at: everybody may do everything, so they may be those of a proxy in front, of any kind. */
   ignoresCredentials(purpose: Purpose): boolean {
-    return this.#settings.mode === 'off' && purpose !== 'administration' && purpose !== 'session';
+    return this.#settings.mode === 'off' && purpose !== 'administration' && purpose !== 'session' && purpose !== 'erasure';
   }
 
   /**

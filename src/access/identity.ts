@@ -38,6 +38,9 @@ export interface PublicScope {
   readonly publicPublish: readonly string[];
 }
 
+/** What administrators may erase. */
+const EVERY_TOPIC: readonly string[] = ['>'];
+
 /** Everybody, where there is no access control. Even then, only an administrator administers. */
 export const EVERYBODY: Identity = { grant: FULL_GRANT, mayAdminister: false, mayOperate: true, scope: '', name: undefined, credential: undefined };
 
@@ -61,10 +64,10 @@ export class Owners {
   }
 
   /** @param made The secret of a key, or the verified token: for each an identity is made once. */
-  of(made: object, { permissions: { publish, subscribe, admin, operate }, scope, name, credential, origin }: Pick<Identity, 'scope' | 'name' | 'credential' | 'origin'> & { readonly permissions: Permissions }): Identity {
+  of(made: object, { permissions: { publish, subscribe, erase, admin, operate }, scope, name, credential, origin }: Pick<Identity, 'scope' | 'name' | 'credential' | 'origin'> & { readonly permissions: Permissions }): Identity {
     const known = this.known(made);
     if (known !== undefined) return known;
-    const grant = new ScopedGrant({ publish: [...publish, ...this.#public.publicPublish], subscribe: [...subscribe, ...this.#public.publicTopics] });
+    const grant = new ScopedGrant({ publish: [...publish, ...this.#public.publicPublish], subscribe: [...subscribe, ...this.#public.publicTopics], erase: admin ? EVERY_TOPIC : erase });
     const identity = { grant, mayAdminister: admin, mayOperate: admin || operate, scope, name, credential, ...(origin === undefined ? {} : { origin }) };
     this.#made.set(made, identity);
     return identity;

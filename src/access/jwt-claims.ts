@@ -47,11 +47,12 @@ export function readClaims(claims: JWTPayload, { claim, maxSeconds, now }: Claim
 /** An unknown member is refused: it may be a restriction that this version does not know. */
 function readPermissions(value: unknown, subject: string, claim: string): Permissions {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw bad(`${claim}: it is not an object`);
-  const { publish = [], subscribe = [], admin = false, operate = false, ...unknown } = value as Readonly<Record<string, unknown>>;
-  if (Object.keys(unknown).length > 0) throw bad(`${claim}: it has a member other than publish, subscribe, admin and operate`);
+  const { publish = [], subscribe = [], erase = [], admin = false, operate = false, ...unknown } = value as Readonly<Record<string, unknown>>;
+  if (Object.keys(unknown).length > 0) throw bad(`${claim}: it has a member other than publish, subscribe, erase, admin and operate`);
   if (typeof admin !== 'boolean') throw bad(`${claim}.admin: it is not true or false`);
   if (typeof operate !== 'boolean') throw bad(`${claim}.operate: it is not true or false`);
-  return { publish: readPatterns(publish, subject, `${claim}.publish`), subscribe: readPatterns(subscribe, subject, `${claim}.subscribe`), admin, operate };
+  const erased = readPatterns(erase, subject, `${claim}.erase`);
+  return { publish: readPatterns(publish, subject, `${claim}.publish`), subscribe: readPatterns(subscribe, subject, `${claim}.subscribe`), ...(erased.length === 0 ? {} : { erase: erased }), admin, operate };
 }
 
 function readPatterns(value: unknown, subject: string, field: string): string[] {

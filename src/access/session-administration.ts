@@ -1,8 +1,9 @@
+import { timingSafeEqual } from 'node:crypto';
 import { Problem } from '../model/problem.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { printable } from '../runtime/printable.ts';
-import type { SessionRecord, SessionStore } from '../store/session-store.ts';
+import type { SessionKey, SessionRecord, SessionStore } from '../store/session-store.ts';
 import type { Identity } from './identity.ts';
 import { makeSession, readSession } from './session-text.ts';
 
@@ -50,11 +51,23 @@ export class SessionAdministration {
     return { session, text };
   }
 
-  /** Ends the session that a cookie holds, if it holds one. */
-  async end(text: string, client: string): Promise<void> {
+  /**
+   * Ends the sessions that cookies hold, at most `FIND_MAX_SESSIONS`. Strangers may ask for it, so each session is looked up first: nobody makes the database write who does not have one.
+   * @returns Whether there was one.
+   */
+  async end(texts: readonly string[], client: string): Promise<boolean> {
+    const { store } = this.#dependencies;
+    const keys = texts.flatMap((text) => readSession(text) ?? []);
+    if (keys.length === 0) return false;
+    const found = await store.findSessions(keys.map(({ id }) => id));
+    const held = keys.filter((key) => found.some(({ id, digest }) => id === key.id && timingSafeEqual(digest, key.digest)));
+    for (const key of held) await this.#end(key, client);
+    return held.length > 0;
+  }
+
+  async #end(key: SessionKey, client: string): Promise<void> {
     const { store, logger, counters } = this.#dependencies;
-    const key = readSession(text);
-    const session = key === undefined ? undefined : await store.endSession(key);
+    const session = await store.endSession(key);
     if (session === undefined) return;
     counters.sessionsEnded++;
     const { id, origin } = session;

@@ -24,6 +24,9 @@ export interface Bus {
   /** Sends a short text to the other instances, once, with a proof that its sender can read the log. Never throws, never waits, and drops what it cannot send now. */
   tell(note: string): void;
 
+  /** Lets every other instance look at the log: something has changed that is no message. Like `publish` it never throws or waits, and is lost where it cannot be sent now. */
+  wake(): void;
+
   readonly state: BusState;
 
   /** Leaves the channel and releases connections; does not wait for one that hangs. */

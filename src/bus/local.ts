@@ -16,6 +16,10 @@ export class LocalBus implements Bus {
     // There is no other instance to tell.
   }
 
+  wake(): void {
+    // There is nobody else.
+  }
+
   async close(): Promise<void> {
     // Nothing was opened.
   }

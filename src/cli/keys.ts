@@ -20,6 +20,7 @@ interface Wishes {
   readonly name: string;
   readonly publish?: readonly string[];
   readonly subscribe?: readonly string[];
+  readonly erase?: readonly string[];
   readonly admin?: true;
   readonly operate?: true;
 }
@@ -70,7 +71,7 @@ export function addKeysCommands(program: Command): void {
     .action((wishes: Wishes) => reportProblems(() => {
       const { name, permissions } = readKeyRequest(wishes);
       const { id, text, digest } = makeApiKey();
-      process.stderr.write(`a file for ACCESS_FILE; in a file that has keys, add the second line:\nkeys:\n  - ${JSON.stringify({ id, sha256: digest.toString('hex'), name, ...permissions })}\n`);
+      process.stderr.write(`# A file for ACCESS_FILE. In a file that has keys, add its last line.\nkeys:\n  - ${JSON.stringify({ id, sha256: digest.toString('hex'), name, ...permissions })}\n`);
       process.stdout.write(`${text}\n`);
       return Promise.resolve();
     }));
@@ -82,6 +83,7 @@ function wishes(command: Command): Command {
     .requiredOption('--name <name>', 'what the key is for')
     .option('--publish <patterns...>', 'topics and patterns that it may publish to')
     .option('--subscribe <patterns...>', 'topics and patterns that it may read')
+    .option('--erase <patterns...>', 'topics and patterns whose messages it may erase')
     .option('--operate', 'it may read metrics, the details of readiness and the description of the service')
     .option('--admin', 'it may make and revoke keys, and read metrics');
 }
@@ -127,11 +129,11 @@ function show({ record, text }: ShownKey): void {
   process.stdout.write(`${text}\n`);
 }
 
-const HEADINGS = ['id', 'state', 'created', 'last used', 'expires', 'admin', 'operate', 'name', 'publish', 'subscribe'].join('\t');
+const HEADINGS = ['id', 'state', 'created', 'last used', 'expires', 'admin', 'operate', 'name', 'publish', 'subscribe', 'erase'].join('\t');
 
-function cells({ id, name, permissions: { publish, subscribe, admin, operate }, created, lastUsed, expires, revoked }: KeyRecord): string {
+function cells({ id, name, permissions: { publish, subscribe, erase = [], admin, operate }, created, lastUsed, expires, revoked }: KeyRecord): string {
   const state = revoked !== undefined ? 'revoked' : expires !== undefined && expires <= Date.now() ? 'expired' : 'good';
-  return [id, state, time(created), lastUsed === undefined ? '-' : time(lastUsed), expires === undefined ? '-' : time(expires), admin ? 'yes' : 'no', operate ? 'yes' : 'no', printable(name), printable(publish.join(' ')) || '-', printable(subscribe.join(' ')) || '-'].join('\t');
+  return [id, state, time(created), lastUsed === undefined ? '-' : time(lastUsed), expires === undefined ? '-' : time(expires), admin ? 'yes' : 'no', operate ? 'yes' : 'no', printable(name), printable(publish.join(' ')) || '-', printable(subscribe.join(' ')) || '-', printable(erase.join(' ')) || '-'].join('\t');
 }
 
 function time(milliseconds: number): string {

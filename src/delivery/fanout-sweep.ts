@@ -82,6 +82,11 @@ export class Sweep {
     return isDone;
   }
 
+  /** Messages were erased: the frames that were made of them are not written any more. */
+  erased(isErased: (message: Message) => boolean): void {
+    this.#part?.erased(isErased);
+  }
+
   #writeUntil(until: number): boolean {
     const now = this.#storeClock.now();
     this.#part?.renew(now);
@@ -187,6 +192,13 @@ class Part {
     if (came.length === 0) return;
     this.#joined += came.length;
     this.#end = this.#tail.position;
+  }
+
+  erased(isErased: (message: Message) => boolean): void {
+    const { messages } = this.#bundle;
+    for (const message of messages) if (!message.isErased && isErased(message)) message.erase();
+    this.#bundle = new Bundle(messages, this.#chunkOf);
+    this.#rest = undefined;
   }
 
   #bundleOf(messages: readonly Message[], now: number): Bundle {

@@ -1,3 +1,4 @@
+import type { KnownErasure } from '../log/known-erasures.ts';
 import type { Tail, TailListener } from '../log/tail.ts';
 import type { Message } from '../model/message.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -5,6 +6,7 @@ import type { Counters } from '../runtime/counters.ts';
 import type { Audience } from './audience.ts';
 import type { Catchup } from './catchup.ts';
 import { tailChunks } from './chunk-cache.ts';
+import { ErasureNews } from './erasure-news.ts';
 import { Sweep, WRITE_BYTES, type SweepDependencies } from './fanout-sweep.ts';
 import type { Group } from './reader-group.ts';
 import { restAfter } from './write-coalescing.ts';
@@ -101,6 +103,27 @@ export class Fanout implements TailListener {
         reader.fallBehind();
         this.#catchup.resume(reader);
       }
+    }
+  }
+
+  erased(erasures: readonly KnownErasure[], isErased: (message: Message) => boolean): void {
+    for (const group of this.#audience.groups) {
+      for (const message of group.pending.messages) if (!message.isErased && isErased(message)) message.erase();
+    }
+    this.#sweep?.erased(isErased);
+    // Every live reader's place is known then, and nothing overtakes a message (invariant 4).
+    this.flush();
+    const byGroup = new Map<Group, KnownErasure[]>();
+    for (const erasure of erasures) {
+      this.#audience.match(erasure.topic, (group) => {
+        const known = byGroup.get(group);
+        if (known === undefined) byGroup.set(group, [erasure]);
+        else known.push(erasure);
+      });
+    }
+    for (const [group, known] of byGroup) {
+      const news = new ErasureNews(known);
+      for (const reader of group.readers) reader.tellErased(news);
     }
   }
 

@@ -9,7 +9,7 @@ export class Bundle {
   readonly messages: readonly Message[];
   readonly last: Message | undefined;
   readonly #chunkOf: ChunkSource;
-  /** By form, and by whether the client reads chunks. */
+  /** By form, by whether the client reads chunks, and by whether it wants control events. */
   readonly #encoded: (Buffer | undefined)[] = [];
 
   constructor(messages: readonly Message[], chunkOf: ChunkSource) {
@@ -18,14 +18,18 @@ export class Bundle {
     this.#chunkOf = chunkOf;
   }
 
-  /** @param chunked False for a client of HTTP/1.0, which knows no chunks. */
-  bytes(form: Form, chunked: boolean): Buffer {
-    const way = 2 * WAY[form] + (chunked ? 0 : 1);
-    return (this.#encoded[way] ??= this.#join(form, chunked));
+  /**
+   * @param chunked False for a client of HTTP/1.0, which knows no chunks.
+   * @param control False for a client that wants no control events: tombstones are some.
+   */
+  bytes(form: Form, chunked: boolean, control: boolean): Buffer {
+    const way = 4 * WAY[form] + (chunked ? 0 : 1) + (control ? 0 : 2);
+    return (this.#encoded[way] ??= this.#join(form, chunked, control));
   }
 
-  #join(form: Form, chunked: boolean): Buffer {
-    const frames = this.messages.map((message) => {
+  #join(form: Form, chunked: boolean, control: boolean): Buffer {
+    const shown = control ? this.messages : this.messages.filter(({ isErased }) => !isErased);
+    const frames = shown.map((message) => {
       const chunk = this.#chunkOf(message, form);
       return chunked ? chunk.bytes : chunk.data;
     });

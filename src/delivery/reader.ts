@@ -2,6 +2,7 @@ import type { Tail } from '../log/tail.ts';
 import type { Start } from '../model/gap.ts';
 import type { Position } from '../model/position.ts';
 import type { Counters } from '../runtime/counters.ts';
+import type { ErasureNews } from './erasure-news.ts';
 import { farewell } from './farewell.ts';
 import type { Bundle } from './frame-bundle.ts';
 import type { FullSockets } from './full-sockets.ts';
@@ -85,6 +86,8 @@ export class Reader {
   #writtenSeq = 0;
   /** The number in the last id that was sent. */
   #sentSeq: number;
+  /** The number of the first message of the last write that had some. While the socket is full, that write is in it. */
+  #wroteFrom = Infinity;
   #beats = 0;
   /** Whether a write has found the socket full since it last drained. A heartbeat may find that of a live reader, which then stays live until the next sweep. */
   #isFull = false;
@@ -204,6 +207,26 @@ export class Reader {
     this.#state = this.#isFull ? 'blocked' : 'behind';
   }
 
+  /**
+   * Says that messages were erased which the client may have been sent before. Its group is not waiting.
+   *
+   * What lies in a full socket cannot be taken out of it: the stream ends, and its client comes back for tombstones. To a full socket nothing is written, so other news
+   * do not reach it.
+   */
+  tellErased(news: ErasureNews): void {
+    if (this.isGone) return;
+    if (this.#isFull) {
+      if (news.isAbout(this.#wroteFrom, this.#sentSeq)) this.abort();
+      return;
+    }
+    if (!this.#control) return;
+    const at = this.position();
+    const bytes = news.bytes(at, this.#form, this.#chunked);
+    if (bytes === undefined) return;
+    this.#write(bytes);
+    this.#sentSeq = at.seq;
+  }
+
   /** Writes a sign of life (heartbeats.ts). */
   beat(): void {
     if (this.#isFull || this.isGone) return;
@@ -263,8 +286,10 @@ export class Reader {
 
   #deliver(bundle: Bundle): void {
     if (bundle.last === undefined) return;
-    this.#write(bundle.bytes(this.#form, this.#chunked));
+    this.#wroteFrom = bundle.messages[0]!.seq;
     this.#sentSeq = bundle.last.seq;
+    const bytes = bundle.bytes(this.#form, this.#chunked, this.#control);
+    if (bytes.length > 0) this.#write(bytes);
     this.#counters.delivered += bundle.messages.length;
   }
 

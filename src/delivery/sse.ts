@@ -1,5 +1,5 @@
 import { type Gap } from '../model/gap.ts';
-import { toJson, type Message } from '../model/message.ts';
+import { ERASED_EVENT, toJson, type Message } from '../model/message.ts';
 import { formatId, type Position } from '../model/position.ts';
 
 /**
@@ -22,7 +22,8 @@ const CR = 13;
 
 /** The frame of a message, in parts: the data stands in it without a copy wherever it has one line. */
 export function messageFrame(message: Message, form: Form): readonly Uint8Array[] {
-  const data = form === 'data' || form === 'data-unnamed' ? message.data : toJson(message);
+  if (message.isErased) return [erasedFrame(message, { id: message.id, topic: isObject(form) ? message.topic : undefined })];
+  const data = isObject(form) ? toJson(message) : message.data;
   const isNamed = message.event !== undefined && (form === 'data' || form === 'object');
   const event = !isNamed ? '' : `event: ${message.event}\n`;
   const id = `id: ${formatId(message.epoch, message.seq)}\n\n`;
@@ -30,6 +31,11 @@ export function messageFrame(message: Message, form: Form): readonly Uint8Array[
   // Invariant of the format: whichever of CRLF, CR and LF a text uses, each of its lines becomes a `data:` line of its own.
   const lines = decode(data).split(/\r\n|\r|\n/).map((line) => `data: ${line}\n`).join('');
   return [Buffer.from(event + lines + id)];
+}
+
+/** Whether each event's data is a message, which tells its topic. */
+export function isObject(form: Form): boolean {
+  return form === 'object' || form === 'object-unnamed';
 }
 
 function decode(data: Uint8Array): string {
@@ -59,6 +65,14 @@ export function gapFrame(at: Position, gap: Gap): Buffer {
 
 export function expiringFrame(secondsLeft: number): Buffer {
   return control('$expiring', { secondsLeft }, undefined);
+}
+
+/** What was erased: one message, or all messages of a topic up to one. */
+export type ErasedData = { readonly id: string; readonly topic: string | undefined } | { readonly topic: string; readonly through: string };
+
+/** A tombstone in the place of a message that was erased, or the news, at the place where a stream is, that one was which it may have been sent before. */
+export function erasedFrame(at: Position, data: ErasedData): Buffer {
+  return control(ERASED_EVENT, data, at);
 }
 
 export function busyFrame(retryMs: number): Buffer {

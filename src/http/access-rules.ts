@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { anonymous, type Identity } from '../access/identity.ts';
 import type { Config } from '../config/config.ts';
 import type { Origins } from '../config/origins.ts';
-import { publishProblem } from '../model/grant.ts';
+import { eraseProblem, publishProblem } from '../model/grant.ts';
 import { Problem } from '../model/problem.ts';
 import { networkOf } from './client-address.ts';
 import { ENDPOINTS, type Endpoint } from './endpoints.ts';
@@ -38,7 +38,7 @@ export function identified(request: RequestHead, { access, config, limits }: Pre
     if (problem !== undefined || endpoint === ENDPOINTS.endSession) return problem;
   }
   const take = (identity: Identity | Problem): Problem | undefined | Promise<Problem | undefined> => {
-    if (identity instanceof Problem) return identity.code === 'invalid-credential' ? failedLogin(identity, limits, sender) : identity;
+    if (identity instanceof Problem) return identity.code === 'invalid-credential' ? failedLogin(identity, endpoint, limits, sender) : identity;
     sender.identity = identity;
     return undefined;
   };
@@ -55,21 +55,28 @@ function placesOf(endpoint: Endpoint, { AUTH_COOKIE: cookie, AUTH_QUERY_TOKEN }:
   return endpoint === ENDPOINTS.session ? { cookie, isQueryTaken: false } : HEADER_ONLY;
 }
 
+/** The cookies of a logout: a browser has one, and another where a neighbouring host has planted one. Stops one request from looking up hundreds of sessions. */
+const LOGOUT_MAX_SESSIONS = 2;
+
 /** No page of an origin that only `*` lets in may log its visitors in, to somebody else's topics, or out. */
 function sessionProblem(request: RequestHead, { AUTH_COOKIE: name, CORS_ORIGINS: allowed }: Config): Problem | undefined {
   const { headers: { cookie = '', ...headers }, method } = request;
   if (name === undefined) return new Problem('not-found', 'There are no sessions here: the setting AUTH_COOKIE, which names their cookie, is not set.');
   if (isSafe(method, headers)) return undefined;
   const values = cookieValues(cookie, name);
-  if (request.endpoint === ENDPOINTS.endSession) return values.length === 0 ? undefined : cookieProblem(request, allowed);
+  if (request.endpoint === ENDPOINTS.endSession) {
+    if (values.length > LOGOUT_MAX_SESSIONS) return repeatedCookie(name);
+    return values.length === 0 ? undefined : cookieProblem(request, allowed);
+  }
   // The new cookie would be one of two, and not count.
   if (values.length > 1) return repeatedCookie(name);
   return isForeignToCookies(headers, allowed) ? foreignToCookies() : undefined;
 }
 
-/** Who has failed too often is told so. A good credential never comes here. */
-export function failedLogin(problem: Problem, limits: Pick<Premises['limits'], 'failedLogin'>, { address }: Pick<Sender, 'address'>): Problem | Promise<Problem> {
+/** Who has failed too often is told so. A good credential never comes here. A stream gets its 401 all the same: libraries that end at 401 come back after 429. */
+export function failedLogin(problem: Problem, endpoint: Endpoint, limits: Pick<Premises['limits'], 'failedLogin'>, { address }: Pick<Sender, 'address'>): Problem | Promise<Problem> {
   const limited = limits.failedLogin(networkOf(address()));
+  if (endpoint.isStream === true) return problem;
   return limited instanceof Promise ? limited.then((awaited) => awaited ?? problem) : limited ?? problem;
 }
 
@@ -96,6 +103,7 @@ export function entitled({ endpoint, url }: RequestHead, _premises: Premises, { 
     case undefined: case 'health': return undefined;
     case 'administration': return identity.mayAdminister ? undefined : administratorMissing(identity);
     case 'operations': return identity.mayOperate ? undefined : operatorMissing(identity);
+    case 'erasure': return identity.grant.erases === true ? undefined : erasureProblem(endpoint, url, identity);
     case 'messages': return messagesProblem(endpoint, url, identity);
     case 'session': return endpoint === ENDPOINTS.endSession || identity.origin !== undefined ? undefined : credentialMissing();
   }
@@ -109,6 +117,12 @@ function messagesProblem(endpoint: Endpoint, url: string, { grant, credential }:
   const isMissing = endpoint === ENDPOINTS.renewStream ? credential === undefined : grant.isAnonymous === true && grant.isEmpty === true;
   if (isMissing) return credentialMissing();
   return endpoint === ENDPOINTS.publish ? publishProblem(grant, [{ topic: topicIn(url) }]) : undefined;
+}
+
+/** To erase takes a credential, also where nothing else does. */
+function erasureProblem(endpoint: Endpoint, url: string, { name, grant }: Identity): Problem | undefined {
+  if (name === undefined) return new Problem('unauthorized', 'To erase messages takes a credential: Authorization: Bearer with a key or token that may.', { field: 'Authorization' });
+  return endpoint === ENDPOINTS.eraseTopic ? eraseProblem(grant, topicIn(url)) : new Problem('forbidden', 'This request may not erase messages.', { field: 'Authorization' });
 }
 
 function administratorMissing(identity: Identity): Problem {

@@ -18,7 +18,7 @@ import { malformedQuery } from './input/query-string.ts';
 import { commonHeaders, foreignPageDetail, isForeignPage, isPreflight, isSafe } from './origin.ts';
 import { isAddressHost, isAllowedHost } from './host.ts';
 import { KeptOut, shown } from './kept-out.ts';
-import { withinPublishLimit } from './limited-sender.ts';
+import { withinLimits } from './limited-sender.ts';
 import type { Peer, RequestHead } from './request-head.ts';
 import type { Premises, Rule, Sender } from './rule.ts';
 import { BODY_MAX_BYTES, URL_MAX_BYTES } from './server-limits.ts';
@@ -45,7 +45,7 @@ export interface Admission {
 
 /** All rules, in the order in which they are asked. The first objection counts. */
 export const RULES: readonly Rule[] = [
-  urlLength, fragment, hostMissing, repeatedHeader, unknownHost, otherListener, pathOrMethod, foreignPage, identified, entitled, queryEncoding, repeatedParameter, mistakenParameter, expectation, drain, lengthMissing, contentHeaders, accepted, bodyLength, withinPublishLimit,
+  urlLength, fragment, hostMissing, repeatedHeader, unknownHost, otherListener, pathOrMethod, foreignPage, identified, entitled, queryEncoding, repeatedParameter, mistakenParameter, expectation, drain, lengthMissing, contentHeaders, accepted, bodyLength, withinLimits,
 ];
 
 export class AdmissionPolicy {

@@ -44,6 +44,8 @@ export const ENDPOINTS = {
   topicHistory: { url: '/topics/:topic/messages', methods: READ, access: 'messages', once: [...READING, 'limit', 'wait'] },
   history: { url: '/messages', methods: READ, access: 'messages', once: [...READING, 'limit', 'wait'], many: ['topic'] },
   message: { url: '/messages/:id', methods: READ, access: 'messages', once: [] },
+  eraseMessage: { url: '/messages/:id', methods: ['DELETE'], access: 'erasure', once: [] },
+  eraseTopic: { url: '/topics/:topic/messages', methods: ['DELETE'], access: 'erasure', once: ['before'] },
   healthz: { url: '/healthz', methods: READ, access: 'health', once: [] },
   readyz: { url: '/readyz', methods: READ, access: 'health', once: [] },
   metrics: { url: '/metrics', methods: READ, access: 'operations', once: [] },

@@ -13,9 +13,10 @@ export function limitedSender(identity: Identity, address: () => string): Limite
   return identity.scope === '' ? { id: `address:${networkOf(address())}`, isAnonymous: true } : { id: identity.scope, isAnonymous: false };
 }
 
-/** Charges the message of a publish, or the first of a batch. It is the last rule: what is refused for another reason costs nothing. */
-export function withinPublishLimit({ endpoint }: RequestHead, { limits }: Premises, { identity = NOBODY, address }: Sender): Problem | undefined | Promise<Problem | undefined> {
-  if (endpoint !== ENDPOINTS.publish && endpoint !== ENDPOINTS.publishBatch) return undefined;
+/** Charges the message of a publish, or the first of a batch, and a login. It is the last rule: what is refused for another reason costs nothing. */
+export function withinLimits({ endpoint }: RequestHead, { limits }: Premises, { identity = NOBODY, address }: Sender): Problem | undefined | Promise<Problem | undefined> {
+  const isLogin = endpoint === ENDPOINTS.createSession;
+  if (!isLogin && endpoint !== ENDPOINTS.publish && endpoint !== ENDPOINTS.publishBatch) return undefined;
   const sender = limitedSender(identity, address);
-  return sender && limits.publish(sender, 1);
+  return sender && (isLogin ? limits.session(sender) : limits.publish(sender, 1));
 }

@@ -9,7 +9,7 @@ import type { RequestHead } from './request-head.ts';
 export interface Premises {
   readonly config: Config;
   readonly access: Pick<Access, 'identify' | 'ignoresCredentials'>;
-  readonly limits: Pick<Limits, 'failedLogin' | 'publish'>;
+  readonly limits: Pick<Limits, 'failedLogin' | 'publish' | 'session'>;
   /** From the first SIGTERM on. */
   readonly draining: boolean;
 }

@@ -11,6 +11,7 @@ import type { Config } from '../config/config.ts';
 import type { LongPolls } from '../delivery/long-polls.ts';
 import type { StreamRegistry } from '../delivery/stream-registry.ts';
 import type { Limits } from '../limits/limits.ts';
+import type { Eraser } from '../log/eraser.ts';
 import type { History } from '../log/history-pages.ts';
 import type { Publisher } from '../log/publisher.ts';
 import type { Starts } from '../log/start-position.ts';
@@ -26,6 +27,7 @@ export interface Service {
   readonly logger: Logger;
   readonly publisher: Pick<Publisher, 'publish'>;
   readonly history: Pick<LongPolls, 'page'> & Pick<History, 'message'>;
+  readonly eraser: Pick<Eraser, 'message' | 'topic'>;
   readonly starts: Pick<Starts, 'isReady' | 'resolve'>;
   readonly streams: Pick<StreamRegistry, 'isFull' | 'open' | 'refuse' | 'end' | 'drained' | 'closed'>;
   readonly counters: Counters;
@@ -37,7 +39,7 @@ export interface Service {
   /** What ends with a credential. */
   readonly leases: Pick<Leases, 'mayHold' | 'hold' | 'release'>;
   readonly renewals: Pick<Renewals, 'add' | 'handleOf' | 'delete' | 'renew'>;
-  readonly limits: Pick<Limits, 'publish' | 'topics' | 'idempotencyKey' | 'idempotencyKeyUnused' | 'failedLogin' | 'stream'>;
+  readonly limits: Pick<Limits, 'publish' | 'topics' | 'idempotencyKey' | 'idempotencyKeyUnused' | 'failedLogin' | 'session' | 'stream'>;
   readonly keys: Pick<KeyAdministration, 'create' | 'rotate' | 'revoke' | 'find' | 'list'>;
   readonly revocations: Pick<RevocationAdministration, 'revoke' | 'list'>;
   readonly sessions: Pick<SessionAdministration, 'make' | 'end'>;

@@ -10,9 +10,9 @@ export interface Ledger {
 
   /**
    * Begins with one log: ledgers of two logs never meet. Called once; never throws.
-   * @param onReturn Called when it has become usable, and whenever it may have forgotten what this instance holds.
+   * @param onReturn Called when it has become usable, also after it was late, and whenever it may have forgotten what this instance holds. Says whether it may have.
    */
-  join(logId: string, onReturn: () => void): void;
+  join(logId: string, onReturn: (mayHaveForgotten: boolean) => void): void;
 
   /** Takes from buckets. One answer for each debit, in their order. */
   spend(debits: readonly Debit[]): Promise<readonly Balance[]>;

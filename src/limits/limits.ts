@@ -51,12 +51,16 @@ export interface LimitedSender {
 type LimitName = keyof Counters['limited'];
 type Refusal = Problem | undefined | Promise<Problem | undefined>;
 
+/** Logins of each key or subject. Stops a sender from keeping the database busy with them: each is a commit, and of one sender 100 sessions are kept. */
+const SESSIONS_RATE: Rate = { tokens: 20, milliseconds: 60_000, burst: 100 };
+
 const SENTENCES: Readonly<Record<LimitName, string>> = {
   publish: 'Too many messages were published',
   streams: 'Too many streams are open',
   'failed-logins': 'Too many credentials that are not good came from this address',
+  sessions: 'Too many sessions were made',
   topics: 'Messages were published to too many different topics',
-  'idempotency-keys': 'Too many idempotency keys are remembered',
+  'idempotency-keys': 'Too many idempotency keys are remembered, so nothing of this request was stored; what an earlier one with the same key stored stays, and is answered again later',
 };
 
 export class Limits {
@@ -67,6 +71,7 @@ export class Limits {
   readonly #publish: TokenBuckets | undefined;
   readonly #anonymousPublish: TokenBuckets | undefined;
   readonly #failedLogins: TokenBuckets | undefined;
+  readonly #sessions: TokenBuckets;
   readonly #idempotencyKeys: TokenBuckets | undefined;
   readonly #topics: TopicCounts | undefined;
   readonly #streams: StreamPlaces;
@@ -82,6 +87,7 @@ export class Limits {
     this.#publish = buckets('publish', settings.publish);
     this.#anonymousPublish = buckets('anonymous-publish', settings.anonymousPublish);
     this.#failedLogins = buckets('failed-logins', settings.failedLogins);
+    this.#sessions = new TokenBuckets({ name: 'sessions', rate: SESSIONS_RATE, clock, sync });
     const { idempotencyKeys: keys, idempotencyMs } = settings;
     this.#idempotencyKeys = buckets('idempotency-keys', keys === 0 ? undefined : { tokens: keys, milliseconds: idempotencyMs, burst: keys });
     this.#topics = settings.topics === 0 ? undefined : new TopicCounts({ most: settings.topics, clock, ledger });
@@ -90,7 +96,7 @@ export class Limits {
 
   /** Counts together with the other instances of a log. */
   join(logId: string): void {
-    this.#ledger.join(logId, () => this.#streams.tellAll());
+    this.#ledger.join(logId, (mayHaveForgotten) => mayHaveForgotten ? this.#streams.tellAll() : this.#streams.tellChanged());
   }
 
   close(): Promise<void> {
@@ -121,6 +127,11 @@ export class Limits {
   /** A credential was not good. The answer is why its sender is told so another time. */
   failedLogin(address: string): Refusal {
     return this.#take('failed-logins', this.#failedLogins, address, 1);
+  }
+
+  /** Charges a session. */
+  session(sender: LimitedSender): Refusal {
+    return this.#take('sessions', this.#sessions, sender.id, 1);
   }
 
   /** Takes a place for a stream or long poll. Undefined where the sender has as many as it may have. */

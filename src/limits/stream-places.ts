@@ -1,6 +1,6 @@
 import { within, type Clock, type Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import { LEDGER_WAIT_MS, LedgerAway, type Holding, type Ledger } from './ledger.ts';
+import { LEDGER_WAIT_MS, LedgerAway, type Ledger } from './ledger.ts';
 import { ownerDigest } from './token-buckets.ts';
 
 /** How long closed streams wait for others before the ledger is told of them together. */
@@ -11,6 +11,15 @@ const HOLD_MAX_ENTRIES = 200;
 
 /** Everything is told again after this time: the ledger forgets what nobody has told it of for a day. */
 const TELL_AGAIN_MS = 6 * 3_600_000;
+
+/** The places of one owner on this instance. */
+interface Held {
+  places: number;
+  /** The ledger was told of places and has not confirmed that there are none: it may count some. */
+  isTold: boolean;
+  /** How often the ledger was told and has not answered. */
+  unanswered: number;
+}
 
 /** A place among the streams of an owner, until it is released. */
 export interface Place {
@@ -34,8 +43,9 @@ export class StreamPlaces {
   readonly #ledger: Ledger;
   readonly #clock: Clock;
   readonly #counters: Pick<Counters, 'countedAlone'>;
-  /** Bounded by the streams of this instance. */
-  readonly #held = new Map<string, number>();
+  /** Owners with places, and those that the ledger may count places of. Bounded by the streams of this instance, and those it had when the ledger last answered. */
+  readonly #held = new Map<string, Held>();
+  /** Some of these owners: the ledger is to be told of them, once it is up. */
   readonly #changed = new Set<string>();
   #timer: Timer | undefined;
   #again: Timer | undefined;
@@ -48,10 +58,11 @@ export class StreamPlaces {
 
   /** Takes a place. Undefined where the owner has as many as it may have. */
   async take(owner: string, most: number): Promise<Place | undefined> {
-    const places = (this.#held.get(owner) ?? 0) + 1;
-    if (places > most) return undefined;
-    this.#held.set(owner, places);
-    const granted = this.#ledger.isUp ? await within(this.#clock, LEDGER_WAIT_MS, this.#hold([{ owner: ownerDigest(owner), places, most }])) : undefined;
+    const held = this.#held.get(owner) ?? { places: 0, isTold: false, unanswered: 0 };
+    if (held.places >= most) return undefined;
+    held.places++;
+    this.#held.set(owner, held);
+    const granted = this.#ledger.isUp ? await within(this.#clock, LEDGER_WAIT_MS, this.#hold([owner], most)) : undefined;
     if (granted?.[0] === false) {
       this.#release(owner);
       return undefined;
@@ -66,9 +77,18 @@ export class StreamPlaces {
   /** Tells the ledger of everything: it may have forgotten it. */
   tellAll(): void {
     for (const owner of this.#held.keys()) this.#changed.add(owner);
-    this.#tell();
+    this.tellChanged();
     this.#again?.cancel();
     this.#again = this.#clock.after(TELL_AGAIN_MS, () => this.tellAll());
+  }
+
+  /** Tells the ledger of what it has not heard: it was late. */
+  tellChanged(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    const owners = [...this.#changed];
+    this.#changed.clear();
+    for (let at = 0; at < owners.length; at += HOLD_MAX_ENTRIES) void this.#tell(owners.slice(at, at + HOLD_MAX_ENTRIES));
   }
 
   #placeOf(owner: string): Place {
@@ -82,33 +102,44 @@ export class StreamPlaces {
   }
 
   #release(owner: string): void {
-    const places = this.#held.get(owner)! - 1;
-    if (places === 0) this.#held.delete(owner);
-    else this.#held.set(owner, places);
-    this.#tellLater(owner);
+    const held = this.#held.get(owner)!;
+    held.places--;
+    if (held.places === 0 && !held.isTold) this.#forget(owner);
+    else this.#tellLater(owner);
   }
 
+  #forget(owner: string): void {
+    this.#held.delete(owner);
+    this.#changed.delete(owner);
+  }
+
+  /** While the ledger is away or late, the change waits for its return. */
   #tellLater(owner: string): void {
-    if (!this.#ledger.isUp) return;
     this.#changed.add(owner);
-    this.#timer ??= this.#clock.after(TELL_CLOSED_MS, () => this.#tell());
+    if (this.#ledger.isUp) this.#timer ??= this.#clock.after(TELL_CLOSED_MS, () => this.tellChanged());
   }
 
-  #tell(): void {
-    this.#timer?.cancel();
-    this.#timer = undefined;
-    const holdings = [...this.#changed].map((owner) => ({ owner: ownerDigest(owner), places: this.#held.get(owner) ?? 0 }));
-    this.#changed.clear();
-    for (let at = 0; at < holdings.length; at += HOLD_MAX_ENTRIES) void this.#hold(holdings.slice(at, at + HOLD_MAX_ENTRIES));
+  async #tell(owners: readonly string[]): Promise<void> {
+    if (await this.#hold(owners) !== undefined) return;
+    for (const owner of owners) if (this.#held.has(owner)) this.#changed.add(owner);
   }
 
-  /** Undefined where there is no answer: the ledger is told of everything when it is back. */
-  async #hold(holdings: readonly Holding[]): Promise<readonly boolean[] | undefined> {
+  /** Tells the ledger what some owners hold. Undefined where there is no answer. */
+  async #hold(owners: readonly string[], most?: number): Promise<readonly boolean[] | undefined> {
+    const told = owners.map((owner) => ({ owner, held: this.#held.get(owner)!, places: this.#held.get(owner)!.places }));
+    for (const { held } of told) {
+      held.isTold = true;
+      held.unanswered++;
+    }
     try {
-      return await this.#ledger.hold(holdings);
+      const answers = await this.#ledger.hold(told.map(({ owner, places }) => ({ owner: ownerDigest(owner), places, ...(most === undefined ? {} : { most }) })));
+      for (const { owner, held, places } of told) if (places === 0 && held.places === 0 && held.unanswered === 1) this.#forget(owner);
+      return answers;
     } catch (error) {
       if (!(error instanceof LedgerAway)) throw error;
       return undefined;
+    } finally {
+      for (const { held } of told) held.unanswered--;
     }
   }
 }

@@ -5,7 +5,7 @@ import { ownerDigest, type Spent } from './token-buckets.ts';
 /** The time in which an owner's topics are counted. It begins with the first of them. */
 export const TOPICS_WINDOW_MS = 24 * 3_600_000;
 
-/** Topics and owners that are remembered. Stops them from filling the memory: an owner whose window began first is forgotten here. */
+/** Topics and owners that are remembered. Stops them from filling the memory: an owner whose window began first is forgotten here. One owner alone may have more, as many as its limit. */
 const TOPICS_MAX_ENTRIES = 200_000;
 
 interface Window {
@@ -50,6 +50,7 @@ export class TopicCounts {
     for (const topic of distinct) window.topics.add(topic);
     window.shared += distinct.length;
     this.#remembered += distinct.length;
+    this.#makeRoom(window);
     if (this.#ledger.isUp) void this.#tell(owner, window, distinct);
     return undefined;
   }
@@ -69,14 +70,20 @@ export class TopicCounts {
     const now = this.#clock.monotonic();
     if (known !== undefined && now < known.endsAt) return known;
     if (known !== undefined) this.#forget(owner, known);
-    for (const [oldest, window] of this.#windows) {
-      if (this.#remembered < TOPICS_MAX_ENTRIES) break;
-      this.#forget(oldest, window);
-    }
     const window = { topics: new Set<string>(), shared: 0, endsAt: now + TOPICS_WINDOW_MS };
     this.#windows.set(owner, window);
     this.#remembered++;
+    this.#makeRoom(window);
     return window;
+  }
+
+  /** Forgets windows that have ended, and the oldest while there are too many entries. */
+  #makeRoom(current: Window): void {
+    const now = this.#clock.monotonic();
+    for (const [oldest, window] of this.#windows) {
+      if (this.#remembered <= TOPICS_MAX_ENTRIES && now < window.endsAt) break;
+      if (window !== current) this.#forget(oldest, window);
+    }
   }
 
   #forget(owner: string, window: Window): void {

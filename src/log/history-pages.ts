@@ -70,7 +70,7 @@ export class History {
   }
 
   async #readOne(grant: Grant, { seq, epoch }: Position, withoutData: boolean): Promise<Message | undefined> {
-    const page = await this.#reads.pass(() => this.#store.read({ after: seq - 1, filter: undefined, limit: 1, maxBytes: 1, withoutData }));
+    const page = await this.#tail.ask(() => this.#reads.pass(() => this.#store.read({ after: seq - 1, filter: undefined, limit: 1, maxBytes: 1, withoutData })));
     const [message] = page.messages;
     if (message === undefined || message.seq !== seq || message.epoch !== epoch || !grant.mayRead(message.topic)) return undefined;
     return message.isExpired(page.log.now) ? undefined : message;
@@ -89,7 +89,16 @@ export class History {
     return this.#find(start, search, true);
   }
 
-  async #find({ at, gap }: Start, { filter, limit, ofHeld, readTo }: Search, mayUseTail: boolean): Promise<Found> {
+  /** A page of several reads may have been erased in part before it is whole. */
+  async #find(start: Start, search: Search, mayUseTail: boolean): Promise<Found> {
+    for (;;) {
+      const { erasures } = this.#tail;
+      const found = await this.#findOnce(start, search, mayUseTail);
+      if (this.#tail.clean(found.messages, { erasures })) return found;
+    }
+  }
+
+  async #findOnce({ at, gap }: Start, { filter, limit, ofHeld, readTo }: Search, mayUseTail: boolean): Promise<Found> {
     const messages: Message[] = [];
     let bytes = 0;
     const take = (candidates: readonly Message[]): Message | undefined => {

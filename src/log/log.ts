@@ -4,6 +4,7 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Store } from '../store/store.ts';
+import { Eraser } from './eraser.ts';
 import { History } from './history-pages.ts';
 import { Publisher } from './publisher.ts';
 import { ReadLimiter } from './read-limiter.ts';
@@ -15,7 +16,8 @@ import { Tail, type TailListener } from './tail.ts';
 /**
  * This room is the message log as one instance sees it. Drafts come in through the publisher, which stores them in group commits and tells the bus.
  * The tail holds the newest messages in order, from this instance's commits, from the bus, and from the store; it passes each on to its listener,
- * the room delivery. `Starts` turns what a client asks for into a place in the log, `History` reads pages from there, and retention deletes the oldest messages.
+ * the room delivery. `Starts` turns what a client asks for into a place in the log, `History` reads pages from there, and retention deletes the oldest messages. The eraser takes
+ * messages back.
  */
 
 /** Bounds the reads of the log under way for pages, and for the newest messages, so that a burst of requests leaves it to streams and publishers. */
@@ -43,6 +45,8 @@ export interface MessageLogDependencies {
   readonly clock: Clock;
   readonly counters: Counters;
   readonly logger: Logger;
+  /** Writes audit lines; `logger` if absent. */
+  readonly audit?: Pick<Logger, 'info'>;
   readonly settings: MessageLogSettings;
 }
 
@@ -54,8 +58,9 @@ export class MessageLog {
   readonly starts: Starts;
   readonly history: History;
   readonly retention: Retention;
+  readonly eraser: Eraser;
 
-  constructor({ store, bus, clock, counters, logger, settings }: MessageLogDependencies) {
+  constructor({ store, bus, clock, counters, logger, audit = logger, settings }: MessageLogDependencies) {
     const storeClock = new StoreClock(clock);
     const tail = new Tail({ store, clock, storeClock, counters, logger, maxBytes: settings.tailBytes, pollMs: settings.pollMs });
     this.storeClock = storeClock;
@@ -65,6 +70,7 @@ export class MessageLog {
     this.starts = new Starts({ store, tail, storeClock, reads });
     this.history = new History({ store, tail, storeClock, reads });
     this.retention = new Retention({ store, clock, counters, logger, maxAge: settings.retentionMs, maxBytes: settings.retentionBytes });
+    this.eraser = new Eraser({ store, tail, storeClock, bus, clock, counters, logger, audit });
   }
 
   /** Why the log cannot be read or written; undefined when it can. */
@@ -93,6 +99,7 @@ export class MessageLog {
 
   stop(): void {
     this.publisher.stop();
+    this.eraser.stop();
     this.retention.stop();
     this.tail.stop();
   }

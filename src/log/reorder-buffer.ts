@@ -58,6 +58,16 @@ export class ReorderBuffer {
     for (const seq of this.#messages.keys()) if (unwanted(seq)) this.take(seq);
   }
 
+  /** Makes tombstones of some. */
+  erase(unwanted: (message: Message) => boolean): void {
+    for (const message of this.#messages.values()) {
+      if (!unwanted(message)) continue;
+      const { size } = message;
+      message.erase();
+      this.#bytes += message.size - size;
+    }
+  }
+
   clear(): void {
     this.#messages.clear();
     this.#bytes = 0;

@@ -39,6 +39,10 @@ export interface RefilledTail {
    * @param before What the tail knew before the snapshot was asked for.
    */
   readonly verify: (before: Knowledge, log: LogState) => boolean;
+  /** Hears of what was erased, where the log has another version of that. Rejects with a `StoreError`. */
+  readonly lookAtErasures: (log: LogState) => Promise<void>;
+  /** Makes tombstones of what was erased since a page was read. False where the page must be read again. */
+  readonly clean: (page: Page) => boolean;
   /** @param expected `highestEarly` before the page was asked for. */
   readonly takePage: (page: Page, expected: number) => void;
   /** The tail has reached the head. */
@@ -125,6 +129,7 @@ export class Refill {
       const log = await this.#watchdog.watch(() => this.#store.state());
       this.#worked();
       this.#tail.verify(before, log);
+      await this.#tail.lookAtErasures(log);
     } catch (error) {
       this.#failed(error);
       return;
@@ -158,7 +163,7 @@ export class Refill {
     const expected = this.#tail.highestEarly();
     const page = await this.#store.read({ after: before.position.seq, filter: undefined, limit: REFILL_MESSAGES, maxBytes: REFILL_BYTES });
     this.#worked();
-    if (!this.#tail.verify(before, page.log)) return true;
+    if (!this.#tail.verify(before, page.log) || !this.#tail.clean(page)) return true;
     this.#tail.takePage(page, expected);
     return this.#tail.knowledge().position.seq < page.log.head;
   }

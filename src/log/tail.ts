@@ -6,7 +6,9 @@ import type { Position } from '../model/position.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
+import type { ErasureChanges } from '../store/erasure-store.ts';
 import type { Page, Store } from '../store/store.ts';
+import { KnownErasures, type KnownErasure } from './known-erasures.ts';
 import { Recent } from './recent-messages.ts';
 import { ReorderBuffer } from './reorder-buffer.ts';
 import type { StoreClock } from './store-clock.ts';
@@ -33,6 +35,12 @@ export interface TailListener {
   moveEnd(change: () => void): void;
   /** The log has an epoch that it did not have: readers that are ahead of the tail look whether they stand in it. */
   epochAdded(): void;
+  /**
+   * Messages were erased. Those of the tail are tombstones already; those that the tail has let go, and readers have yet to be written, become it here.
+   *
+   * @param isErased Whether a message is one of them.
+   */
+  erased(erasures: readonly KnownErasure[], isErased: (message: Message) => boolean): void;
 }
 
 export interface TailDependencies {
@@ -56,12 +64,20 @@ export interface TailDependencies {
  * Every snapshot of the log also says which epochs the log has. If the tail's own end is not a position of that log any more, the log
  * was exchanged for an older copy of itself: the tail goes back to the last place that both share (invariant 8). If the
  * end lies below the oldest number, retention was faster than this instance: the tail jumps.
+ *
+ * Every page also says by which version of the erasures it was read. What is erased while it is in memory becomes a tombstone there, and what comes late, by the bus or from
+ * a read that began before, does not bring the data back (known-erasures.ts).
  */
 export class Tail {
   readonly #storeClock: StoreClock;
   readonly #counters: Counters;
   readonly #logger: Logger;
   readonly #refill: Refill;
+  readonly #erasures: KnownErasures;
+  /** What the tail knew when it last asked what was erased. */
+  #askedErasures: Knowledge | undefined;
+  /** Up to here messages were erased that the tail has not got: these numbers are taken from the log only, because what the bus brings may be from before. */
+  #erasedAhead = 0;
   #listener: TailListener | undefined;
 
   /** The messages up to the end. */
@@ -82,6 +98,13 @@ export class Tail {
     this.#counters = counters;
     this.#logger = logger;
     this.#recent = new Recent(maxBytes);
+    this.#erasures = new KnownErasures({
+      store: store.erasures,
+      before: () => {
+        this.#askedErasures = this.knowledge;
+      },
+      take: (changes) => this.#takeErasures(changes),
+    });
     this.#early = new ReorderBuffer({ clock, onOverdue: () => void this.#refill.fill() });
     this.#refill = new Refill({ store, clock, logger, pollMs, tail: {
       isOpen: () => this.#log !== undefined,
@@ -89,6 +112,8 @@ export class Tail {
       target: () => this.#target,
       highestEarly: () => this.#early.highest,
       verify: (before, log) => this.#verify(before, log),
+      lookAtErasures: ({ erasures = this.#erasures.version }) => this.#erasures.look(erasures),
+      clean: ({ messages, log }) => this.clean(messages, log),
       takePage: (page, expected) => this.#takePage(page, expected),
       filled: () => this.#awaitMissing(),
     } });
@@ -98,6 +123,7 @@ export class Tail {
   async open(log: LogState, listener: TailListener): Promise<void> {
     this.#listener = listener;
     this.#position = warmStart(log);
+    this.#erasures.begin(log);
     this.#adopt(log);
     this.#refill.poll();
     await this.#refill.fill();
@@ -202,6 +228,16 @@ export class Tail {
     if (seq >= this.first && seq <= this.last) this.#recent.grew(bytes);
   }
 
+  /** By which version of the erasures everything in memory is true. */
+  get erasures(): number {
+    return this.#erasures.version;
+  }
+
+  /** Makes tombstones of messages that were erased after they were read. False where that is not known any more: they must be read again. */
+  clean(messages: readonly Message[], { erasures = this.#erasures.version }: Pick<LogState, 'erasures'>): boolean {
+    return this.#erasures.clean(messages, erasures);
+  }
+
   /**
    * What this instance itself committed.
    *
@@ -211,6 +247,7 @@ export class Tail {
     if (this.#isOutdated(before, log)) void this.look();
     else if (this.#log !== undefined && this.#isForked(log)) this.#goBack(this.locate(this.#position, log), log);
     else this.#adopt(log);
+    this.#lookIfErased(log);
     this.offer(messages);
   }
 
@@ -224,13 +261,20 @@ export class Tail {
   /**
    * Asks the store, and takes over what the answer says of the log before anybody goes by it. So a reader never stands at a place
    * of which the tail has not heard: an epoch that began in another process, say, which it would take for another log's. Nor at a place of
-   * a log that the tail knows to be lost: an answer that is outdated when it arrives is not used, and the question is put again.
+   * a log that the tail knows to be lost: an answer that is outdated when it arrives is not used, and the question is put again. Nor is it shown data from memory
+   * that the answer says were erased, or data that were erased while the answer was on its way.
    */
-  async ask<Answer extends { readonly log: LogState }>(question: () => Promise<Answer>): Promise<Answer> {
+  async ask<Answer extends { readonly log: LogState; readonly messages?: readonly Message[] }>(question: () => Promise<Answer>): Promise<Answer> {
     for (;;) {
       const before = this.knowledge;
       const answer = await question();
+      if (this.#log !== undefined && (answer.log.erasures ?? 0) > this.#erasures.version) await this.#erasures.reach(answer.log.erasures!);
       if (this.#isOutdated(before, answer.log)) continue;
+      if (!this.clean(answer.messages ?? [], answer.log)) {
+        // Far more was erased meanwhile than is remembered, or a copy has taken the log's place: a look tells.
+        await this.look();
+        continue;
+      }
       if (this.#log !== undefined && !this.#isStopped && !this.#verify(before, answer.log)) void this.look();
       return answer;
     }
@@ -256,6 +300,11 @@ export class Tail {
     if (!this.#log!.lineage.isGood(message)) {
       // Another log's, or of an epoch not heard of yet: the log says which, and has it in the second case.
       void this.look();
+      return;
+    }
+    if (seq <= this.#erasedAhead) {
+      this.#target = Math.max(this.#target, seq);
+      void this.#refill.fill();
       return;
     }
     if (seq === this.last + 1) {
@@ -299,6 +348,12 @@ export class Tail {
     // An early message that was here before the snapshot, and is beyond its head, belongs to no commit of this log.
     this.#early.forget((seq) => seq <= this.last || (seq <= expected && seq > log.head));
     this.#takeEarly();
+    this.#lookIfErased(log);
+  }
+
+  /** Other messages in memory may have been erased. */
+  #lookIfErased({ erasures = 0 }: LogState): void {
+    if (erasures > this.#erasures.version) void this.look();
   }
 
   /**
@@ -371,6 +426,51 @@ export class Tail {
    */
   #forgetTimesAfter(time: number): void {
     if (this.length > 0 && this.#at(this.last).time > time) this.#recent.keep(0);
+  }
+
+  /** Undefined where the answer is outdated, or the tail had to go back for it: then the next look asks again. */
+  #takeErasures({ erasures, log }: ErasureChanges): readonly KnownErasure[] | undefined {
+    if (this.#isStopped) return [];
+    // Its version counts only once its erasures are applied.
+    if (!this.#verify(this.#askedErasures!, { ...log, erasures: undefined })) return undefined;
+    if (erasures === undefined) {
+      this.#forgetAll(log);
+      return [];
+    }
+    const known = erasures.map(({ seq, topic, isPrefix }) => ({ at: log.lineage.at(seq), topic, isPrefix }));
+    this.#listener!.erased(known, this.#eraseInMemory(known));
+    return known;
+  }
+
+  /** Returns which messages are erased. */
+  #eraseInMemory(erasures: readonly KnownErasure[]): (message: Message) => boolean {
+    const singles = new Map<number, string>();
+    const prefixes = new Map<string, number>();
+    for (const { at: { epoch, seq }, topic, isPrefix } of erasures) {
+      if (isPrefix) prefixes.set(topic, Math.max(prefixes.get(topic) ?? 0, seq));
+      else singles.set(seq, epoch);
+      if (seq > this.last) this.#erasedAhead = Math.max(this.#erasedAhead, seq);
+    }
+    const isErased = ({ seq, epoch, topic }: Message): boolean => singles.get(seq) === epoch || seq <= (prefixes.get(topic) ?? 0);
+    this.#early.erase(isErased);
+    if (prefixes.size > 0) for (let index = 0; index < this.length; index++) this.#eraseAt(index, isErased);
+    else for (const seq of singles.keys()) if (seq >= this.first && seq <= this.last) this.#eraseAt(seq - this.first, isErased);
+    return isErased;
+  }
+
+  #eraseAt(index: number, isErased: (message: Message) => boolean): void {
+    const message = this.#recent.at(index);
+    if (message.isErased || !isErased(message)) return;
+    const { size } = message;
+    message.erase();
+    this.#recent.grew(message.size - size);
+  }
+
+  /** It is not known what was erased: nothing that is in memory may be shown, or taken from a hint. */
+  #forgetAll(log: LogState): void {
+    this.#recent.keep(0);
+    this.#early.clear();
+    this.#erasedAhead = Math.max(this.#erasedAhead, log.head);
   }
 
   #at(seq: number): Message {

@@ -13,19 +13,24 @@ export interface Grant {
   mayRead(pattern: string): boolean;
   /** The topics and patterns that may be read; absent where all may be. */
   readonly readable?: readonly string[];
+  /** Whether messages of a topic may be erased. */
+  mayErase(topic: string): boolean;
+  /** Whether there is any such topic. */
+  readonly erases?: boolean;
   /** There was no credential: with one, more may be allowed. */
   readonly isAnonymous?: boolean;
   /** Nothing may be published or read. */
   readonly isEmpty?: boolean;
 }
 
-/** Everybody may do everything. */
-export const FULL_GRANT: Grant = { mayPublish: () => true, mayRead: () => true };
+/** Everybody may publish and read everything. Even then, only who has a credential for it erases. */
+export const FULL_GRANT: Grant = { mayPublish: () => true, mayRead: () => true, mayErase: () => false };
 
 /** Topics and patterns that were checked. */
 export interface ScopedGrantOptions {
   readonly publish: readonly string[];
   readonly subscribe: readonly string[];
+  readonly erase?: readonly string[] | undefined;
   readonly isAnonymous?: boolean;
 }
 
@@ -34,15 +39,19 @@ export class ScopedGrant implements Grant {
   readonly readable: readonly string[];
   readonly isAnonymous: boolean;
   readonly isEmpty: boolean;
+  readonly erases: boolean;
   readonly #publish: TopicScope;
   readonly #subscribe: TopicScope;
+  readonly #erase: TopicScope;
 
-  constructor({ publish, subscribe, isAnonymous = false }: ScopedGrantOptions) {
+  constructor({ publish, subscribe, erase = [], isAnonymous = false }: ScopedGrantOptions) {
     this.readable = subscribe;
     this.isAnonymous = isAnonymous;
     this.isEmpty = publish.length + subscribe.length === 0;
     this.#publish = new TopicScope(publish);
     this.#subscribe = new TopicScope(subscribe);
+    this.erases = erase.length > 0;
+    this.#erase = new TopicScope(erase);
   }
 
   mayPublish(topic: string): boolean {
@@ -51,6 +60,10 @@ export class ScopedGrant implements Grant {
 
   mayRead(pattern: string): boolean {
     return this.#subscribe.covers(pattern);
+  }
+
+  mayErase(topic: string): boolean {
+    return this.#erase.hasTopic(topic);
   }
 }
 
@@ -64,6 +77,11 @@ export function publishProblem(grant: Grant, drafts: readonly { readonly topic: 
 export function readProblem(grant: Grant, { topics, patterns }: Filter): Problem | undefined {
   const names = [...topics, ...patterns].filter((name) => !grant.mayRead(name));
   return names.length === 0 ? undefined : notAllowed(grant, 'read', new Set(names));
+}
+
+/** Why messages of a topic may not be erased. */
+export function eraseProblem(grant: Grant, topic: string): Problem | undefined {
+  return grant.mayErase(topic) ? undefined : notAllowed(grant, 'erase messages of', new Set([topic]));
 }
 
 /** How many topics an answer names. Stops the answer to a large batch from being as large. */

@@ -26,6 +26,11 @@ export interface FrameChunk {
   readonly data: Buffer;
 }
 
+/** The event name of a message that was erased, in the log and in memory. No published name begins with `$`, so it says that a message is one. */
+export const ERASED_EVENT = '$erased';
+
+const NO_DATA = new Uint8Array(0);
+
 /** What a message costs in memory besides its bytes: the objects around it. An estimate, for bounds only. */
 const OBJECT_BYTES = 256;
 
@@ -34,9 +39,9 @@ export class Message implements Position {
   readonly epoch: string;
   readonly seq: number;
   readonly topic: string;
-  readonly event: string | undefined;
-  readonly json: boolean;
-  /** UTF-8. The bytes never change, but the buffer that holds them may. */
+  event: string | undefined;
+  json: boolean;
+  /** UTF-8. The bytes never change before the message is erased, but the buffer that holds them may. */
   data: Uint8Array;
   /** Milliseconds since 1970 by the store's clock; never decreases along the log. */
   readonly time: number;
@@ -69,6 +74,21 @@ export class Message implements Position {
       + (this.dataChunk?.bytes.length ?? 0) + (this.objectChunk?.bytes.length ?? 0);
   }
 
+  /** Whether it is only a tombstone: its number, topic and time. */
+  get isErased(): boolean {
+    return this.event === ERASED_EVENT;
+  }
+
+  /** Lets go of the data, the event name, and every frame that has them. Whoever holds the message holds a tombstone then. */
+  erase(): void {
+    this.event = ERASED_EVENT;
+    this.json = false;
+    this.data = NO_DATA;
+    this.dataChunk = undefined;
+    this.objectChunk = undefined;
+    this.dataInChunk = false;
+  }
+
   /** Invariant 4: a message whose TTL has passed is not delivered, unless its frame was begun before. */
   isExpired(now: number): boolean {
     return this.expires !== 0 && this.expires <= now;
@@ -82,12 +102,13 @@ export function numbered(draft: Draft, epoch: string, seq: number, time: number)
 
 /** The members of a message that every form of it begins with, as JSON source text without the closing brace. */
 export function describe(message: Pick<Message, 'topic' | 'event' | 'time'>, id: string): string {
-  return `{"id":${JSON.stringify(id)},"topic":${JSON.stringify(message.topic)},"event":${JSON.stringify(message.event ?? 'message')},`
-    + `"time":"${new Date(message.time).toISOString()}"`;
+  const event = message.event === ERASED_EVENT ? '' : `"event":${JSON.stringify(message.event ?? 'message')},`;
+  return `{"id":${JSON.stringify(id)},"topic":${JSON.stringify(message.topic)},${event}"time":"${new Date(message.time).toISOString()}"`;
 }
 
-/** The message as JSON: its data verbatim if it is JSON (large integers and key order survive), else as a string. */
+/** The message as JSON: its data verbatim if it is JSON (large integers and key order survive), else as a string; or that it was erased. */
 export function toJson(message: Message): Buffer {
+  if (message.isErased) return Buffer.from(`${describe(message, message.id)},"erased":true}`);
   const data = message.json ? message.data : Buffer.from(JSON.stringify(Buffer.from(message.data.buffer, message.data.byteOffset, message.data.length).toString()));
   return Buffer.concat([Buffer.from(`${describe(message, message.id)},"data":`), data, CLOSE]);
 }

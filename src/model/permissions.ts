@@ -1,7 +1,9 @@
-/** What a credential allows: topics and patterns that it may publish to, those that it may read, and whether it administers or operates. */
+/** What a credential allows: topics and patterns that it may publish to, those that it may read, those in which it may erase, and whether it administers or operates. */
 export interface Permissions {
   readonly publish: readonly string[];
   readonly subscribe: readonly string[];
+  /** Absent: none. So credentials that may not erase are stored as before, and an older program, which cannot erase, lacks nothing of one that may. */
+  readonly erase?: readonly string[] | undefined;
   readonly admin: boolean;
   /** Whether metrics, the details of readiness and the description of the service may be read: a part of what administrators may. */
   readonly operate: boolean;

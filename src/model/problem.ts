@@ -22,6 +22,7 @@ export const PROBLEMS = {
   'request-timeout': [408, 'The request took too long'],
   'level-too-low': [409, 'The message log is at a level that does not have this'],
   'stream-elsewhere': [409, 'Another instance holds the stream'],
+  'message-erased': [410, 'The message was erased'],
   'length-required': [411, 'The length of the body is missing'],
   'too-large': [413, 'The message is too large'],
   'uri-too-long': [414, 'The URL is too long'],
@@ -32,7 +33,7 @@ export const PROBLEMS = {
   'rate-limited': [429, 'A limit was reached'],
   'header-too-large': [431, 'The request header is too large'],
   internal: [500, 'Something went wrong here'],
-  overloaded: [503, 'Too many messages are waiting to be stored'],
+  overloaded: [503, 'Too much is waiting here'],
   unavailable: [503, 'The message log is not available'],
   'outcome-unknown': [503, 'It is not known whether the message was stored'],
 } as const satisfies Record<string, readonly [status: number, title: string]>;

@@ -58,7 +58,7 @@ export class Counters {
   readsServed = 0;
   rowsExamined = 0;
   /** What was refused because a limit was reached, by the limit. */
-  readonly limited = { publish: 0, streams: 0, 'failed-logins': 0, topics: 0, 'idempotency-keys': 0 };
+  readonly limited = { publish: 0, streams: 0, 'failed-logins': 0, sessions: 0, topics: 0, 'idempotency-keys': 0 };
   /** What this instance counted alone against a limit: it has no Redis, or Redis was away or late. */
   countedAlone = 0;
   /** The messages of each commit, and the time it took. */
@@ -72,6 +72,8 @@ export class Counters {
   /** Sessions that this instance made, and those that it ended before they expired. */
   sessionsMade = 0;
   sessionsEnded = 0;
+  /** Messages that this instance erased. */
+  erased = 0;
 
   constructor(observers: Observers = { commitMessages: UNOBSERVED, commitMilliseconds: UNOBSERVED, deliveryMilliseconds: UNOBSERVED }) {
     this.commitMessages = observers.commitMessages;

@@ -43,6 +43,8 @@ export interface Gauges {
   readonly clockAhead: number;
   /** By how much the newest message is ahead of the machine's clock. Seconds. */
   readonly messageAhead: number;
+  /** 1 while erased data may still be in the files of the database, as this instance last saw. */
+  readonly erasuresUnwiped: number;
   /** Messages waiting to be stored. */
   readonly appendsWaiting: number;
   /** Revocations of tokens that this instance knows. */
@@ -75,6 +77,7 @@ const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help
   sessionsMade: ['sessions_made_total', 'Sessions that this instance made'],
   sessionsEnded: ['sessions_ended_total', 'Sessions that this instance ended: by a logout, for a new one, or because there were too many'],
   countedAlone: ['limits_counted_alone_total', 'What this instance counted against limits without Redis, because there is none, or it was away or late'],
+  erased: ['messages_erased_total', 'Messages that were erased through this instance'],
 };
 
 const GAUGES: Readonly<Record<keyof Gauges, readonly [name: string, help: string]>> = {
@@ -91,6 +94,7 @@ const GAUGES: Readonly<Record<keyof Gauges, readonly [name: string, help: string
   logBytes: ['log_bytes', 'Bytes of the messages in the log, as last seen'],
   clockAhead: ['clock_ahead_seconds', 'By how much the clock of the log is ahead of what is believed; 0 while it is believed'],
   messageAhead: ['newest_message_ahead_seconds', 'By how much the newest message is ahead of the clock of the log'],
+  erasuresUnwiped: ['erasures_unwiped', 'Whether erased data may still be in the files of the database'],
   appendsWaiting: ['appends_waiting', 'Messages waiting to be stored'],
   revocations: ['revocations', 'Revocations of tokens in memory'],
   bus: ['bus_up', 'Whether other instances are told of messages at once'],

@@ -39,15 +39,15 @@ export function keyRecord(row: KeyRow, now: number): KeyRecord {
 }
 
 /** Their text in the database, but for `operate`, which has a column. */
-export function permissionsText({ publish, subscribe, admin }: Permissions): string {
-  return JSON.stringify({ publish, subscribe, admin });
+export function permissionsText({ publish, subscribe, erase, admin }: Permissions): string {
+  return JSON.stringify({ publish, subscribe, erase, admin });
 }
 
 /** Throws at a value that this program did not write: nobody may be let in by it. */
 export function permissionsOf(value: unknown, operate: boolean): Permissions {
-  const { publish, subscribe, admin } = (value ?? {}) as { readonly [Name in keyof Permissions]: unknown };
-  if (!isTexts(publish) || !isTexts(subscribe) || typeof admin !== 'boolean') throw new TypeError('the permissions of a credential are not what this program stores');
-  return { publish, subscribe, admin, operate };
+  const { publish, subscribe, erase, admin } = (value ?? {}) as { readonly [Name in keyof Permissions]: unknown };
+  if (!isTexts(publish) || !isTexts(subscribe) || (erase !== undefined && !isTexts(erase)) || typeof admin !== 'boolean') throw new TypeError('the permissions of a credential are not what this program stores');
+  return { publish, subscribe, ...(erase === undefined ? {} : { erase }), admin, operate };
 }
 
 function isTexts(value: unknown): value is string[] {

@@ -6,5 +6,9 @@ export const SCAN_MAX_ROWS = 10_000;
 /** A step of retention also ends after this many bytes: a large row takes as long as a hundred small ones, and appends may wait for the step. */
 export const TRIM_STEP_BYTES = 4 * 1024 * 1024;
 
+/** A step of an erasure also ends after this many bytes, and after so many messages that it looked at: appends may wait for the step. */
+export const ERASE_STEP_BYTES = 4 * 1024 * 1024;
+export const ERASE_SCAN_MAX_ROWS = 5_000;
+
 /** How many of the newest epochs stay known after their messages are gone: a client that comes back late is told `expired`, not `unknown-log`. */
 export const KEPT_EPOCHS = 1_000;

@@ -2,6 +2,7 @@ import type { LogState } from '../model/epochs.ts';
 import type { Draft, Message } from '../model/message.ts';
 import type { Filter } from '../model/topic.ts';
 import type { CountedTime } from './believed-clock.ts';
+import type { ErasureStore } from './erasure-store.ts';
 
 /**
  * The room `store` keeps the message log in a database. Publish requests come in, and each takes the next numbers of the log. Messages
@@ -15,6 +16,9 @@ import type { CountedTime } from './believed-clock.ts';
 export interface Store {
   /** The log's own lasting id (random, made with the database): what keeps two logs apart on one bus. Throws before `open` has resolved. */
   readonly logId: string;
+
+  /** Takes messages back. */
+  readonly erasures: ErasureStore;
 
   /**
    * Opens the database, brings its schema up to date and begins a new epoch. Safe when many processes do it at once.
@@ -35,10 +39,10 @@ export interface Store {
    */
   append(requests: readonly AppendRequest[]): Promise<Appended>;
 
-  /** The messages after a number, in order, with the state of the log from the same snapshot (invariant 9). */
+  /** The messages after a number, in order, with the state of the log from the same snapshot (invariant 9), `erasures` too. */
   read(query: ReadQuery): Promise<Page>;
 
-  /** The state of the log now: never from a snapshot that is older than the call. */
+  /** The state of the log now, with `erasures`: never from a snapshot that is older than the call. */
   state(): Promise<LogState>;
 
   /**

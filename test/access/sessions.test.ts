@@ -118,6 +118,35 @@ t.test('where no cookie may hold a session there is none', async (t) => {
   t.match(await access.identify(SESSION.text, 'messages'), { code: 'invalid-credential' });
 });
 
+t.test('only who has a session makes the database write to end it', async (t) => {
+  const stored = new Map([SESSION, OTHER].map(({ id, digest }): [string, SessionRecord] => [id, { id, digest, created: 0, expires: END, origin: { kind: 'key', id: KEY.id, proof: KEY.digest } }]));
+  const written: string[] = [];
+  let reads = 0;
+  let changes = 0;
+  const administration = new SessionAdministration({
+    store: {
+      sessionChanges: never, createSession: never,
+      findSessions: async (ids) => {
+        reads++;
+        return ids.flatMap((id) => stored.get(id) ?? []);
+      },
+      endSession: async ({ id }) => {
+        written.push(id);
+        const session = stored.get(id);
+        stored.delete(id);
+        return session;
+      },
+    },
+    logger: { info: () => undefined }, counters: new Counters(), lifetimeMs: 60_000,
+    onChange: async () => void changes++,
+  });
+  for (const texts of [[], ['x', KEY.text], [makeSession().text, makeSession().text], [`tds_${SESSION.id}_${OTHER.text.slice(-64)}`]]) t.notOk(await administration.end(texts, '127.0.0.1'));
+  t.same([written, reads, changes], [[], 2, 0], 'one read for all cookies of a request, and none for what is no session');
+  t.ok(await administration.end([makeSession().text, SESSION.text], '127.0.0.1'));
+  t.ok(await administration.end([OTHER.text, OTHER.text], '127.0.0.1'));
+  t.same([[...new Set(written)], changes], [[SESSION.id, OTHER.id], 2]);
+});
+
 t.test('a session is stored with its credential\'s end; where the database\'s clock is already past that, nothing is made of it', async (t) => {
   const stored: NewSession[] = [];
   const administration = new SessionAdministration({

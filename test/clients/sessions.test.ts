@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core';
 import t from 'tap';
-import { OWN_PAGES, servePage, startBrowser } from '../support/browser.ts';
+import { openContext, servePage, startBrowser } from '../support/browser.ts';
 import { emptyDatabase } from '../support/database.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
@@ -19,8 +19,7 @@ const [one, two] = await Promise.all([startInstance(t, env), startInstance(t, en
 const http = new Http(t, one.url);
 
 async function open(t: Scope, url: string): Promise<Page> {
-  const context = await browser.newContext(OWN_PAGES);
-  t.teardown(() => context.close());
+  const context = await openContext(t, browser);
   const page = await context.newPage();
   await page.goto(url);
   return page;

@@ -1,7 +1,7 @@
 import type { Page } from 'playwright-core';
 import t from 'tap';
 import { subjectSegment } from '../../src/access/subject-template.ts';
-import { OWN_PAGES, servePage, startBrowser } from '../support/browser.ts';
+import { openContext, servePage, startBrowser } from '../support/browser.ts';
 import { openStream } from '../support/client.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
@@ -27,8 +27,7 @@ const instance = await startInstance(t, { JWT_SECRET: SECRET, AUTH_COOKIE: 'toke
 const anyOrigin = await startInstance(t, { JWT_SECRET: SECRET, AUTH_COOKIE: 'token', CORS_ORIGINS: '*' });
 
 async function openAs(t: Scope, sub: string, origin: string, url = instance.url): Promise<Page> {
-  const context = await browser.newContext(OWN_PAGES);
-  t.teardown(() => context.close());
+  const context = await openContext(t, browser);
   // What a cookie of another site would need https for, the addresses of one machine get as one site.
   await context.addCookies([{ name: 'token', value: token(sub), url }]);
   const page = await context.newPage();
@@ -128,8 +127,7 @@ t.test('a page whose cookie ends goes on by a new one without a reconnect; once 
   const http = new Http(t, instance.url);
   const sub = 'dora';
   const own = encodeURIComponent(topicOf(sub));
-  const context = await browser.newContext(OWN_PAGES);
-  t.teardown(() => context.close());
+  const context = await openContext(t, browser);
   const setCookie = (value: string): Promise<void> => context.addCookies([{ name: 'token', value, url: instance.url }]);
   const now = Math.floor(Date.now() / 1000);
   // Some seconds are left of the minute in which a token is accepted after its end.

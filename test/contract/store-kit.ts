@@ -16,6 +16,8 @@ export interface TestDatabase {
   clockWasAhead(milliseconds: number): Promise<void>;
   /** Makes everything that the log remembers so many milliseconds older, as if the clock had jumped ahead since. */
   clockJumped(milliseconds: number): Promise<void>;
+  /** Sets the level of the log, as an operator or a newer program does. */
+  setLevel(level: number): Promise<void>;
 }
 
 /** Opens a store and closes it with the test. */

@@ -4,6 +4,7 @@ import type { Store } from '../../src/store/store.ts';
 import { readingBack } from './store-back.ts';
 import { believedClock } from './store-clock.ts';
 import { epochs } from './store-epochs.ts';
+import { erasures } from './store-erasures.ts';
 import { keys } from './store-keys.ts';
 import { draft, everyCall, EVERYTHING, failure, firstOf, impossible, keyed, newlyStored, numberedRequests, openStore, range, readMessages, readPages, request, seqs, stored, texts, type StoreFactory } from './store-kit.ts';
 import { reading } from './store-reading.ts';
@@ -17,6 +18,7 @@ export function storeContract(t: Test, name: string, factory: StoreFactory): voi
   t.test(`${name}: reading back`, (t) => readingBack(t, factory));
   t.test(`${name}: retention`, (t) => retention(t, factory));
   t.test(`${name}: the believed clock`, (t) => believedClock(t, factory));
+  t.test(`${name}: erasures`, (t) => erasures(t, factory));
   t.test(`${name}: epochs`, (t) => epochs(t, factory));
   t.test(`${name}: opening and closing`, (t) => life(t, factory));
 }

@@ -47,7 +47,7 @@ t.test('a form without names shares the frame of a message that has none, and ke
 t.test('clients of HTTP/1.0 are written the frame inside the chunk, without a copy, however many groups want the message', (t) => {
   for (const form of ['data', 'object'] as const) {
     const one = message(Buffer.from('x'.repeat(5000)));
-    const [some, others] = [new Bundle([one], cachedChunk).bytes(form, false), new Bundle([one], cachedChunk).bytes(form, false)];
+    const [some, others] = [new Bundle([one], cachedChunk).bytes(form, false, true), new Bundle([one], cachedChunk).bytes(form, false, true)];
     const { bytes } = cachedChunk(one, form);
     t.equal(some.toString(), [...chunksOf(bytes)][0]!.toString(), form);
     t.ok([some, others].every(({ buffer }) => buffer === bytes.buffer), `${form}: it is encoded and held once`);

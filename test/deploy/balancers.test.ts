@@ -29,9 +29,9 @@ function spellings(path: string): { same: string[]; others: string[] } {
   const encoded = `%${bare.charCodeAt(0).toString(16)}${bare.slice(1)}`;
   const allEncoded = bare.split('').map((letter) => letter === '/' ? letter : `%${letter.charCodeAt(0).toString(16).toUpperCase()}`).join('');
   return {
-    same: [path, `/${encoded}`, `/${allEncoded}`, `${path}?`, `${path}?a=1`, `${path}?/topics/a/events`, `http://localhost${path}`, `HTTP://LOCALHOST/${encoded}?a`, `https://localhost${path}`, `${path}#`, `${path}#/events`],
+    same: [path, `/${encoded}`, `/${allEncoded}`, `${path}?`, `${path}?a=1`, `${path}?/topics/a/events`, `http://localhost${path}`, `HTTP://LOCALHOST/${encoded}?a`, `https://localhost${path}`],
     others: [
-      `/${path}`, `//${path}`, `/%2f${bare}`, `${path}/`, `${path}/events`, path.toUpperCase(), `${path};`, `${path};a=1`, `${path}%3f`, `${path}%3b`, `${path}%23/events`, `http://localhost/${path}`, `http://localhost?${path}`, `http://localhost#${path}`,
+      `/${path}`, `//${path}`, `/%2f${bare}`, `${path}/`, `${path}/events`, path.toUpperCase(), `${path};`, `${path};a=1`, `${path}%3f`, `${path}%3b`, `${path}%23/events`, `http://localhost/${path}`, `http://localhost?${path}`, `http://localhost#${path}`, `${path}#`, `${path}#/events`,
       `/.${path}`, `/%2e${path}`, `/topics/..${path}`, `${path}/.`, `/healthz/..${path}`, `/topics/a/events/../../..${path}`, `/%25${encoded.slice(1)}`, `/\\${bare}`, bare,
     ],
   };

@@ -26,7 +26,7 @@ function token(tidings: object, { secret = SECRET, ageSeconds = 0, jti = undefin
 
 /** The header of each kind of credential. */
 async function credentials(http: Http): Promise<Record<CredentialKind, Record<string, string>>> {
-  const right = await makeKey(http, { name: 'right', publish: ['matrix.>'], subscribe: ['matrix.>'] });
+  const right = await makeKey(http, { name: 'right', publish: ['matrix.>'], subscribe: ['matrix.>'], erase: ['matrix.>'] });
   const narrow = await makeKey(http, { name: 'narrow', publish: ['other'], subscribe: ['other', 'matrix'] });
   const operator = await makeKey(http, { name: 'operator', operate: true });
   const revoked = await makeKey(http, { name: 'revoked', publish: ['>'], subscribe: ['>'], admin: true });
@@ -53,7 +53,7 @@ async function credentials(http: Http): Promise<Record<CredentialKind, Record<st
     'expired-token': bearer(token({ publish: ['>'], subscribe: ['>'], admin: true }, { ageSeconds: 7200 })),
     'revoked-token': bearer(revokedToken),
     'narrow-token': bearer(token({ publish: ['other'], subscribe: ['other', 'matrix'] })),
-    'right-token': bearer(token({ publish: ['{sub}.>'], subscribe: ['{sub}.>'] })),
+    'right-token': bearer(token({ publish: ['{sub}.>'], subscribe: ['{sub}.>'], erase: ['{sub}.>'] })),
     'operator-token': bearer(token({ operate: true })),
     'administrator-token': bearer(token({ admin: true })),
     session: await logIn(http, right.key),

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import t from 'tap';
-import { startBrowser } from '../support/browser.ts';
+import { openContext, startBrowser } from '../support/browser.ts';
 import { emptyDatabase } from '../support/database.ts';
 import { Load } from '../support/fleet-load.ts';
 import { readHistory } from '../support/fleet-publishers.ts';
@@ -39,7 +39,7 @@ t.test('from a version without keys to AUTH=on and back, in order: no client is 
   const instances = [await startInstance(t, env, { entry: old }), await startInstance(t, env, { entry: old })] as const;
   // The shipped file names three servers. Nothing is at the last one.
   const balancer = await startHaproxy(t, [...instances.map(({ port }) => port), await freePort()]);
-  const context = await (await startBrowser(t)).newContext();
+  const context = await openContext(t, await startBrowser(t));
   const page = await context.newPage();
   await page.goto(`${balancer.url}/healthz`);
   await page.evaluate(`(() => {

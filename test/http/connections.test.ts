@@ -90,7 +90,7 @@ t.test('every method but its own is 405 at every path, with Allow', async (t) =>
   const server = await serve(t);
   const read = 'GET, HEAD';
   for (const [path, allow] of [
-    ['/topics/a', 'POST'], ['/messages', 'GET, HEAD, POST'], ['/topics/a/messages', read], ['/topics/a/events', read], ['/events', read], ['/messages/x', read],
+    ['/topics/a', 'POST'], ['/messages', 'GET, HEAD, POST'], ['/topics/a/messages', 'DELETE, GET, HEAD'], ['/topics/a/events', read], ['/events', read], ['/messages/x', 'DELETE, GET, HEAD'],
     ['/healthz', read], ['/readyz', read], ['/metrics', read], ['/openapi.json', read], ['/messages?topic=%zz', 'GET, HEAD, POST'],
   ] as const) {
     for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'PROPFIND', 'QUERY']) {

@@ -2,6 +2,7 @@ import { t } from 'tap';
 import type { Rate } from '../../src/config/rate.ts';
 import { NO_LEDGER, type Ledger } from '../../src/limits/ledger.ts';
 import { Limits, type LimitsSettings } from '../../src/limits/limits.ts';
+import type { Place } from '../../src/limits/stream-places.ts';
 import { Problem } from '../../src/model/problem.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import { settle, TestClock } from '../support/clock.ts';
@@ -163,6 +164,16 @@ t.test('many messages are one command', async (t) => {
   t.equal(ledgers.commands, 1);
 });
 
+t.test('sessions: a hundred at once, and twenty in a minute', async (t) => {
+  const clock = new TestClock();
+  const { limits, counters } = build(clock, {});
+  t.equal(await granted(130, () => limits.session(ALICE)), 100);
+  t.equal(limits.session(BOB), undefined);
+  await clock.advance(60_000);
+  t.equal(await granted(30, () => limits.session(ALICE)), 20);
+  t.equal(counters.limited.sessions, 40);
+});
+
 t.test('idempotency keys: those that were known already count for nothing', async (t) => {
   const { limits } = build(new TestClock(), { idempotencyKeys: 3 });
   for (let round = 0; round < 10; round++) {
@@ -185,6 +196,19 @@ t.test('topics: those that were let through go on, new ones are refused until th
   t.equal(counters.limited.topics, 2);
   await clock.advance(24 * 3_600_000);
   t.equal(limits.topics(ALICE, ['d', 'e', 'f']), undefined);
+});
+
+t.test('topics that are remembered are bounded, also where senders that are known already go on', async (t) => {
+  const { limits } = build(new TestClock(), { topics: 120_000 });
+  const names = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, index) => `${prefix}.${index}`);
+  t.equal(limits.topics(ALICE, ['a']), undefined);
+  t.equal(limits.topics(BOB, ['b']), undefined);
+  t.equal(limits.topics(ALICE, names('a', 119_999)), undefined);
+  t.equal(limits.topics(BOB, names('b', 70_000)), undefined);
+  t.type(limits.topics(ALICE, ['a.new']), Problem, 'there is room for both');
+  t.equal(limits.topics(BOB, names('more', 49_999)), undefined);
+  t.type(limits.topics(BOB, ['b.new']), Problem, 'who publishes is remembered');
+  t.equal(limits.topics(ALICE, ['a.new']), undefined, 'whose window began first is forgotten');
 });
 
 t.test('topics are counted over all instances', async (t) => {
@@ -251,6 +275,52 @@ t.test('a ledger that has forgotten everything is told what is held', async (t) 
   const asked = two.limits.stream(ALICE);
   await clock.advance(5);
   t.equal(await asked, undefined);
+});
+
+/** Both instances may have one stream of Alice; the first is late, or away, while its own changes. */
+for (const trouble of ['isLate', 'isAway'] as const) {
+  t.test(`streams that open and close while the ledger ${trouble} are told once it is back`, async (t) => {
+    const clock = new TestClock();
+    const ledgers = new MemoryLedgers(clock);
+    const ledger = ledgers.instance();
+    const [one, two] = [build(clock, { streams: 1 }, ledger), build(clock, { streams: 1 }, ledgers.instance())];
+    const asked = async ({ limits }: Built, sender: typeof ALICE): Promise<Place | undefined> => {
+      const place = limits.stream(sender);
+      await clock.advance(100);
+      return place;
+    };
+    const alice = await asked(one, ALICE);
+    ledgers[trouble] = true;
+    alice!.release();
+    const bob = await asked(one, BOB);
+    t.ok(bob, 'it counts alone');
+    ledgers[trouble] = false;
+    ledger.returned(trouble === 'isAway');
+    await clock.advance(100);
+    t.ok(await asked(two, ALICE), 'what was closed is free');
+    t.equal(await asked(two, BOB), undefined, 'what was opened is held');
+    bob!.release();
+    await clock.advance(100);
+    t.ok(await asked(two, BOB));
+  });
+}
+
+t.test('an end that the ledger did not take is told again', async (t) => {
+  const clock = new TestClock();
+  const ledgers = new MemoryLedgers(clock);
+  const ledger = ledgers.instance();
+  const [one, two] = [build(clock, { streams: 1 }, ledger), build(clock, { streams: 1 }, ledgers.instance())];
+  const place = one.limits.stream(ALICE);
+  await clock.advance(5);
+  (await place)!.release();
+  ledgers.isAway = true;
+  await clock.advance(100);
+  ledgers.isAway = false;
+  ledger.returned(false);
+  await clock.advance(100);
+  const asked = two.limits.stream(ALICE);
+  await clock.advance(5);
+  t.ok(await asked);
 });
 
 t.test('without the ledger, each instance counts streams alone', async (t) => {

@@ -28,11 +28,13 @@ async function begin(t: Scope, bounds: { maxMessages?: number; maxBytes?: number
   const storeClock = new StoreClock(clock);
   const tail = new Tail({ store, clock, storeClock, counters, logger: quietLogger, maxBytes: 1_000_000, pollMs: 1000 });
   const told: number[] = [];
-  await tail.open(await store.open(), { append: ({ seq }) => void told.push(seq), moveEnd: (change) => change(), epochAdded: () => undefined });
+  await tail.open(await store.open(), { append: ({ seq }) => void told.push(seq), moveEnd: (change) => change(), epochAdded: () => undefined, erased: () => undefined });
   const sent: number[][] = [];
   const bus: Bus = {
     join: () => undefined,
-    tell: () => undefined, publish: (messages: readonly Message[]) => void sent.push(messages.map(({ seq }) => seq)),
+    tell: () => undefined,
+    publish: (messages: readonly Message[]) => void sent.push(messages.map(({ seq }) => seq)),
+    wake: () => undefined,
     state: 'up',
     close: () => Promise.resolve(),
   };
@@ -325,7 +327,7 @@ t.test('what does not fit into a commit is behind it at once', async (t) => {
 
 t.test('a message that the grant leaves out is not stored, and neither is its batch', async (t) => {
   const { store, publisher } = await begin(t);
-  const narrow: Grant = { mayPublish: (topic) => topic === 'a', mayRead: () => true };
+  const narrow: Grant = { mayPublish: (topic) => topic === 'a', mayRead: () => true, mayErase: () => false };
   const other: Draft = { ...draft('2'), topic: 'b' };
   t.equal(await ends(publisher.publish(narrow, [draft('1')], undefined)), 1);
   t.equal(await ends(publisher.publish(narrow, [other], undefined)), 'forbidden');

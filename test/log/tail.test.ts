@@ -29,7 +29,7 @@ async function begin(t: Scope, messages = 3, maxBytes = 1_000_000): Promise<Sett
   const told: (number | string)[] = [];
   const listener = {
     append: (message: Message) => void told.push(message.seq),
-    epochAdded: () => undefined,
+    epochAdded: () => undefined, erased: () => undefined,
     moveEnd: (change: () => void) => {
       change();
       told.push(`!${tail.last}`);

@@ -68,6 +68,10 @@ export class Exchange {
     }
   }
 
+  wake(from: Place): void {
+    for (const member of this.#members) if (member.place !== from && !member.place.isGone) this.#carry(member, encode(SENDER, undefined));
+  }
+
   /** Under the ids of real messages something else arrives, before them as a rule. */
   #forge(member: Member, messages: readonly Message[]): void {
     const forged = messages.map((message) => new Message(message.epoch, message.seq, message.time, message.expires, { topic: message.topic, event: undefined, json: false, data: FORGED }));
@@ -125,6 +129,10 @@ export class SimulatedBus implements Bus {
 
   tell(): void {
     // No simulated instance has anything to say besides messages.
+  }
+
+  wake(): void {
+    this.#exchange.wake(this.#place);
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,5 @@
 import type { LogState } from '../../src/model/epochs.ts';
+import type { ErasureStore } from '../../src/store/erasure-store.ts';
 import { StoreError, type Appended, type AppendRequest, type BackQuery, type FoundBack, type Page, type ReadQuery, type Sought, type Store, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
 import type { MemoryStore } from '../support/memory-store.ts';
 import type { Make } from './instance.ts';
@@ -82,6 +83,13 @@ export class SimulatedStore implements Store {
   trim(policy: TrimPolicy): Promise<Trimmed> {
     return this.#whenOpen({ name: 'trim', inOrder: false, changes: true }, () => this.#log.trim(policy));
   }
+
+  readonly erasures: ErasureStore = {
+    eraseMessage: (position) => this.#whenOpen({ name: 'erase', inOrder: false, changes: true }, () => this.#log.erasures.eraseMessage(position)),
+    eraseTopic: (query) => this.#whenOpen({ name: 'erase', inOrder: false, changes: true }, () => this.#log.erasures.eraseTopic(query)),
+    changes: (after) => this.#whenOpen({ name: 'erasures', inOrder: false, changes: false }, () => this.#log.erasures.changes(after)),
+    wipe: () => this.#whenOpen({ name: 'wipe', inOrder: false, changes: false }, () => this.#log.erasures.wipe()),
+  };
 
   async close(): Promise<void> {
     // The log is everybody's.

@@ -55,6 +55,10 @@ class MemoryDatabase implements KeyDatabase {
     this.#store.now += milliseconds;
     await this.ageKeys(-milliseconds);
   }
+
+  async setLevel(level: number): Promise<void> {
+    this.#store.level = level;
+  }
 }
 
 keyStoreContract(t, 'memory', async () => new MemoryDatabase());

@@ -2,7 +2,7 @@ import type { ENDPOINTS } from '../../src/http/endpoints.ts';
 
 /** The access matrix: what each endpoint is asked, and what each kind of credential gets. A new endpoint without a row is an error of types. */
 
-/** `narrow` has other topics; `right` those that are asked for; `operator` may read metrics alone; `administrator` administers, and has no topics. Sessions are cookies of pages of this host, with the topics of `right`. */
+/** `narrow` has other topics; `right` those that are asked for; `operator` may read metrics alone; `administrator` administers, may erase everything, and has no topics. Sessions are cookies of pages of this host, with the topics of `right`. */
 export const CREDENTIALS = ['none', 'malformed', 'unknown', 'wrong-secret', 'expired', 'revoked', 'bad-token', 'expired-token', 'revoked-token', 'narrow', 'narrow-token', 'right', 'right-token', 'operator', 'operator-token', 'administrator', 'administrator-token', 'session', 'ended-session', 'revoked-session'] as const;
 export type CredentialKind = (typeof CREDENTIALS)[number];
 
@@ -51,6 +51,8 @@ export function matrix({ message, key }: Facts): Readonly<Record<keyof typeof EN
     history: { path: '/messages?topic=matrix.a', expected: READING },
     // Whether there is a message is told only to those who may read it.
     message: { path: `/messages/${message}`, expected: { none: 401, narrow: 404, right: 200, administrator: 404, session: [200, 401] } },
+    eraseMessage: { path: `/messages/${message}`, expected: { none: 401, narrow: 403, right: 204, administrator: 204 } },
+    eraseTopic: { path: '/topics/matrix.a/messages?before=0s', expected: { none: 401, narrow: 403, right: 200, administrator: 200 } },
     healthz: { path: '/healthz', expected: { none: 200, narrow: 200, right: 200, administrator: 200, bad: 200 } },
     readyz: { path: '/readyz', expected: { none: 200, narrow: 200, right: 200, administrator: 200, bad: 200 } },
     metrics: { path: '/metrics', expected: OPERATIONS },

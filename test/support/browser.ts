@@ -1,13 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
-import { chromium, type Browser, type Page } from 'playwright-core';
+import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
 import { listening } from './listening.ts';
 import { need } from './programs.ts';
 import type { Scope } from './temp.ts';
-
-/** For contexts with pages of the service's own host, which a proxy in front serves. Its answers stand for them, and what their policy forbids does not count. */
-export const OWN_PAGES = { bypassCSP: true } as const;
 
 /** A sandbox needs rights that a container does not give; the others stop it from asking servers of its maker. */
 const ARGUMENTS = ['--no-sandbox', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'];
@@ -30,6 +27,16 @@ export async function newPage(browser: Browser): Promise<Page> {
   const page = await browser.newPage();
   page.setDefaultTimeout(LIMIT);
   return page;
+}
+
+/**
+ * Cookies and pages of one user. Pages of the service itself stand for those of an application on its host: what the answers of the service say of what a page
+ * made of them may do does not bind them.
+ */
+export async function openContext(t: Scope, browser: Browser): Promise<BrowserContext> {
+  const context = await browser.newContext({ bypassCSP: true });
+  t.teardown(() => context.close());
+  return context;
 }
 
 const PACKAGES = join(import.meta.dirname, '../../node_modules');

@@ -9,6 +9,8 @@ export class MemoryLedgers {
   readonly places = new Map<string, Map<MemoryLedger, number>>();
   readonly topics = new Map<string, { readonly all: Set<string>; readonly endsAt: number }>();
   isAway = false;
+  /** It answers, but counts as away until `returned`. */
+  isLate = false;
   /** How long an answer takes. Milliseconds. */
   answerMs = 1;
   commands = 0;
@@ -25,23 +27,23 @@ export class MemoryLedgers {
 
 export class MemoryLedger implements Ledger {
   readonly #shared: MemoryLedgers;
-  #onReturn: () => void = () => undefined;
+  #onReturn: (mayHaveForgotten: boolean) => void = () => undefined;
 
   constructor(shared: MemoryLedgers) {
     this.#shared = shared;
   }
 
   get isUp(): boolean {
-    return !this.#shared.isAway;
+    return !this.#shared.isAway && !this.#shared.isLate;
   }
 
-  join(_logId: string, onReturn: () => void): void {
+  join(_logId: string, onReturn: (mayHaveForgotten: boolean) => void): void {
     this.#onReturn = onReturn;
   }
 
-  /** It is back, and has forgotten everything. */
-  returned(): void {
-    this.#onReturn();
+  /** It is back, and may have forgotten everything. */
+  returned(mayHaveForgotten = true): void {
+    this.#onReturn(mayHaveForgotten);
   }
 
   spend(debits: readonly Debit[]): Promise<readonly Balance[]> {

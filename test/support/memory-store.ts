@@ -2,7 +2,9 @@ import { setImmediate } from 'node:timers/promises';
 import { epochName, Lineage, type Epoch, type LogState } from '../../src/model/epochs.ts';
 import { Message, numbered, type Draft } from '../../src/model/message.ts';
 import { believe, isRefuted, isWorthKeeping, type KnownTimes } from '../../src/store/believed-clock.ts';
+import { UNDERSTOOD_LEVEL } from '../../src/store/level.ts';
 import { StoreError, type Appended, type AppendRequest, type BackQuery, type FoundBack, type Outcome, type Page, type ReadQuery, type Sought, type Store, type StoreErrorKind, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
+import { MemoryErasures } from './memory-erasures.ts';
 import { MemoryKeys } from './memory-keys.ts';
 
 /**
@@ -11,6 +13,9 @@ import { MemoryKeys } from './memory-keys.ts';
 export class MemoryStore implements Store {
   readonly logId = 'memory';
   readonly keys = new MemoryKeys({ reply: (answer) => this.#reply(answer), now: () => this.now, believed: () => believe(this.#knownTimes) });
+  readonly erasures = new MemoryErasures({ log: () => this.log(), reply: (answer) => this.#reply(answer), held: () => this.messages, level: () => this.level });
+  /** The level of the log. */
+  level = UNDERSTOOD_LEVEL;
   /** The next calls of append fail like this, one for each entry. */
   readonly appendFailures: StoreErrorKind[] = [];
   /** While set, every call fails. */
@@ -66,7 +71,7 @@ export class MemoryStore implements Store {
   }
 
   log(): LogState {
-    return { lineage: new Lineage(this.#epochs), oldest: this.#oldest, head: this.head, now: this.#time };
+    return { lineage: new Lineage(this.#epochs), oldest: this.#oldest, head: this.head, now: this.#time, erasures: this.erasures.version };
   }
 
   append(requests: readonly AppendRequest[]): Promise<Appended> {
@@ -108,6 +113,7 @@ export class MemoryStore implements Store {
   async restore(seq: number): Promise<void> {
     this.messages = this.messages.filter((message) => message.seq <= seq);
     this.#epochs = this.#epochs.filter(({ first }) => first <= seq + 1);
+    this.erasures.restored();
     for (const [name, { outcome }] of this.#keys) if (outcome.kind !== 'conflict' && outcome.first > seq) this.#keys.delete(name);
     this.#begin();
     await Promise.resolve();

@@ -21,12 +21,13 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     metrics,
     publisher: { publish: (): Promise<Receipt> => Promise.resolve({ epoch: 'abcdefgh', first: 7, time: 0, replayed: false }) },
     history: { page: (): Promise<HistoryPage> => Promise.resolve({ messages: [], cursor: 'abcdefgh-7', more: false, gap: undefined }), message: () => Promise.resolve(undefined) },
+    eraser: { message: never, topic: never },
     starts: { isReady: false, resolve: never },
     streams: { isFull: true, open: never, refuse: never, end: never, drained: never, closed: never },
     draining: false,
     access: { ignoresCredentials: () => false, identify: () => EVERYBODY },
     leases: { mayHold: () => true, hold: () => undefined, release: never },
-    limits: { publish: () => undefined, topics: () => undefined, idempotencyKey: () => undefined, idempotencyKeyUnused: () => undefined, failedLogin: () => undefined, stream: () => Promise.resolve(FREE_PLACE) },
+    limits: { publish: () => undefined, topics: () => undefined, idempotencyKey: () => undefined, idempotencyKeyUnused: () => undefined, failedLogin: () => undefined, session: () => undefined, stream: () => Promise.resolve(FREE_PLACE) },
     sessions: { make: never, end: never },
     keys: { create: never, rotate: never, revoke: never, find: never, list: never },
     renewals: { add: never, handleOf: never, delete: never, renew: never },
@@ -35,7 +36,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     readiness: () => ({ ready: true, status: 'ready' }),
     gauges: () => ({
       streams: 0, longPolls: 0, readersBehind: 0, furthestBehind: 0, tailMessages: 0, tailBytes: 0, tailFirst: 0, tailLast: 0,
-      head: 0, oldest: 0, logBytes: 0, clockAhead: 0, messageAhead: 0, appendsWaiting: 0, revocations: 0, bus: 1, database: 1, draining: 0,
+      head: 0, oldest: 0, logBytes: 0, clockAhead: 0, messageAhead: 0, erasuresUnwiped: 0, appendsWaiting: 0, revocations: 0, bus: 1, database: 1, draining: 0,
     }),
     ...parts,
   };

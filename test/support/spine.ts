@@ -71,18 +71,20 @@ export class TestOutlet implements Outlet {
 }
 
 /** Everything between the store and the sockets, on a clock that the test moves. */
-export async function begin(t: Scope, options: { messages?: number; tailBytes?: number; heartbeatMs?: number } = {}) {
-  const store = new MemoryStore();
+export async function begin(t: Scope, options: { messages?: number; tailBytes?: number; heartbeatMs?: number; store?: MemoryStore } = {}) {
+  const { store = new MemoryStore() } = options;
   await store.open();
   for (let count = 0; count < (options.messages ?? 0); count++) store.commit({ topic: count % 2 === 0 ? 'even' : 'odd' });
   const clock = new TestClock();
   const warnings: string[] = [];
+  const audited: object[] = [];
   const { log, delivery, counters } = buildSpine({
     store, clock,
+    audit: { info: (facts: object | string) => void (typeof facts === 'object' && audited.push(facts)) },
     logger: { ...quietLogger, warn: (_facts: object, sentence: string) => void warnings.push(sentence) },
     settings: { tailBytes: options.tailBytes ?? 10_000_000, heartbeatMs: options.heartbeatMs ?? 10_000 },
   });
-  const { tail, starts } = log;
+  const { tail, starts, history } = log;
   const { audience, catchup, fanout, streams } = delivery;
   await log.open(store.log(), fanout);
   t.teardown(() => {
@@ -110,7 +112,7 @@ export async function begin(t: Scope, options: { messages?: number; tailBytes?: 
     outlet.writableNeedDrain = false;
     streams.drained(reader);
   };
-  return { store, clock, hooks, counters, tail, starts, audience, fanout, catchup, streams, open, ask, publish, drain, warnings, at: (seq: number): Position => store.log().lineage.at(seq) };
+  return { store, clock, hooks, counters, tail, starts, history, eraser: log.eraser, longPolls: delivery.longPolls, audience, fanout, catchup, streams, open, ask, publish, drain, warnings, audited, at: (seq: number): Position => store.log().lineage.at(seq) };
 }
 
 /** The numbers of the messages that it was written. */

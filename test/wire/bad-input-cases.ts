@@ -276,8 +276,8 @@ add('POST with a trailing slash', post('/topics/a/'), NOT_FOUND);
 add('an empty topic', post('/topics/'), TOPIC, 'topic');
 add('POST to a topic with a bare slash', post('/topics/a/b'), NOT_FOUND);
 const PATHS: Readonly<Record<string, string>> = {
-  '/topics/a': 'POST', '/topics/': 'POST', '/messages': 'GET, HEAD, POST', '/topics/a/events': 'GET, HEAD', '/events?topic=a': 'GET, HEAD', '/topics/a/messages': 'GET, HEAD',
-  '/messages/abcdefgh-1': 'GET, HEAD', '/healthz': 'GET, HEAD', '/readyz': 'GET, HEAD', '/metrics': 'GET, HEAD', '/openapi.json': 'GET, HEAD',
+  '/topics/a': 'POST', '/topics/': 'POST', '/messages': 'GET, HEAD, POST', '/topics/a/events': 'GET, HEAD', '/events?topic=a': 'GET, HEAD', '/topics/a/messages': 'DELETE, GET, HEAD',
+  '/messages/abcdefgh-1': 'DELETE, GET, HEAD', '/healthz': 'GET, HEAD', '/readyz': 'GET, HEAD', '/metrics': 'GET, HEAD', '/openapi.json': 'GET, HEAD',
 };
 for (const [path, allow] of Object.entries(PATHS)) {
   for (const method of ['PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'QUERY', 'PROPFIND', 'GET', 'POST']) {

@@ -2,10 +2,12 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { t, type Test } from 'tap';
 import { makeApiKey } from '../../src/access/api-key.ts';
+import { makeSession } from '../../src/access/session-text.ts';
 import { openStream, type SseStream } from '../support/client.ts';
 import { Http, type Answer } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { bearer } from '../support/keys-command.ts';
+import { logIn, setCookie } from '../support/sessions.ts';
 import { tempFolder } from '../support/temp.ts';
 import { hs256, SECRET } from '../support/tokens.ts';
 import { until } from '../support/until.ts';
@@ -13,7 +15,7 @@ import { until } from '../support/until.ts';
 /** Limits as clients meet them. What comes back in an hour does not come back while a test runs. */
 
 const root = makeApiKey();
-const keys = Object.fromEntries(['one', 'batch', 'large', 'wrong', 'streams', 'topics', 'keys', 'valid'].map((name) => [name, makeApiKey()]));
+const keys = Object.fromEntries(['one', 'batch', 'large', 'wrong', 'streams', 'topics', 'keys', 'logins', 'valid'].map((name) => [name, makeApiKey()]));
 const accessFile = join(tempFolder(t), 'access.json');
 writeFileSync(accessFile, JSON.stringify({ keys: [
   { id: root.id, sha256: root.digest.toString('hex'), name: 'root', admin: true },
@@ -24,7 +26,7 @@ const LIMITS = {
   PUBLISH_LIMIT: '10/h burst 10', ANONYMOUS_PUBLISH_LIMIT: '3/h burst 3', STREAMS_LIMIT: '2', ANONYMOUS_STREAMS_LIMIT: '1', FAILED_LOGINS_LIMIT: '5/h burst 5',
   TOPICS_LIMIT: '3', IDEMPOTENCY_KEYS_LIMIT: '2', BATCH_MESSAGES: '50',
 };
-const instance = await startInstance(t, { ...LIMITS, ACCESS_FILE: accessFile, JWT_SECRET: SECRET, PUBLIC_PUBLISH: 'open.>', PUBLIC_TOPICS: 'open.>', TRUST_PROXY: 'loopback', LOG_LEVEL: 'info', RETRY_MIN_MS: '20', RETRY_MAX_MS: '20' });
+const instance = await startInstance(t, { ...LIMITS, ACCESS_FILE: accessFile, JWT_SECRET: SECRET, PUBLIC_PUBLISH: 'open.>', PUBLIC_TOPICS: 'open.>', AUTH_COOKIE: 'session', TRUST_PROXY: 'loopback', LOG_LEVEL: 'info', RETRY_MIN_MS: '20', RETRY_MAX_MS: '20' });
 const http = new Http(t, instance.url);
 
 const as = (name: keyof typeof keys): Record<string, string> => bearer(keys[name]!.text);
@@ -153,7 +155,7 @@ void t.test('failed logins of an address: 429 instead of 401, and good credentia
   const bad = (): Record<string, string> => ({ ...bearer(makeApiKey().text), ...from('203.0.113.9') });
   t.same(await times(5, () => http.get('/topics/t.a/messages', bad())), Array(5).fill('401 invalid-credential'));
   for (const ask of [
-    () => http.get('/topics/t.a/messages', bad()), () => http.post('t.a', 'x', bad()), () => batch(1, bad()), () => http.get('/topics/t.a/events', bad()), () => http.get('/keys', bad()), () => http.get('/metrics', bad()),
+    () => http.get('/topics/t.a/messages', bad()), () => http.post('t.a', 'x', bad()), () => batch(1, bad()), () => http.get('/keys', bad()), () => http.get('/metrics', bad()),
     () => http.get('/topics/t.a/messages', { authorization: 'Bearer nonsense', ...from('203.0.113.9') }),
     () => http.get('/topics/t.a/messages', { ...bearer(hs256({ sub: 'mallory' }, {}, `${SECRET}!`)), ...from('203.0.113.9') }),
   ]) {
@@ -161,10 +163,38 @@ void t.test('failed logins of an address: 429 instead of 401, and good credentia
     t.equal(codeOf(refused), LIMITED);
     t.match(refused.headers, { 'ratelimit-policy': '"failed-logins";q=5;w=3600', 'retry-after': /^\d+$/ });
   }
+  t.equal(codeOf(await http.get('/topics/t.a/events', bad())), '401 invalid-credential', 'a library that ends at 401 would come back after 429');
   t.equal(codeOf(await http.get('/healthz', bad())), '200');
   for (const good of [as('valid'), bearer(token('carol', 'c')), bearer(root.text)]) t.equal((await http.get('/topics/open.a/messages', { ...good, ...from('203.0.113.9') })).status, 200);
   t.equal(codeOf(await http.get('/topics/open.a/messages', from('203.0.113.9'))), '200', 'and so does who shows none');
   t.equal(codeOf(await http.get('/topics/t.a/messages', { ...bearer(makeApiKey().text), ...from('203.0.113.10') })), '401 invalid-credential');
+});
+
+void t.test('logins of a key: after a hundred at once it is told when to come back', async (t) => {
+  const login = (): Promise<Answer> => http.send('POST', '/session', as('logins'));
+  // More than come back meanwhile, however slow the machine is.
+  let refused: Answer | undefined;
+  for (let attempt = 0; refused === undefined && attempt < 1_000; attempt++) {
+    const answer = await login();
+    if (answer.status === 201) continue;
+    t.ok(attempt >= 100, `${attempt} were let in`);
+    refused = answer;
+  }
+  t.equal(codeOf(refused!), LIMITED);
+  t.match(refused!.headers, { 'ratelimit-policy': '"sessions";q=100;w=300', 'retry-after': /^\d+$/ });
+  t.equal((await http.send('POST', '/session', as('valid'))).status, 201);
+});
+
+void t.test('a logout of a session that is none is a failed login; its cookie goes away all the same', async (t) => {
+  const end = (cookie?: string): Promise<Answer> => http.send('DELETE', '/session', { origin: instance.url, ...from('203.0.113.11'), ...(cookie === undefined ? {} : { cookie }) });
+  t.same(await times(7, () => end()), Array(7).fill('204'), 'who shows none has not failed');
+  t.same(await times(5, () => end(`session=${makeSession().text}`)), Array(5).fill('204'));
+  const refused = await end('session=nonsense');
+  t.equal(codeOf(refused), LIMITED);
+  t.match(setCookie(refused), { name: 'session', value: '', maxAge: 0 });
+  const page = await logIn(http, keys['valid']!.text, from('203.0.113.11'));
+  t.equal(codeOf(await end(page.cookie)), '204');
+  t.match(codeOf(await http.get('/session', { ...page, ...from('203.0.113.12') })), '401', 'a session that is one ends');
 });
 
 void t.test('topics: new ones are refused, those that are known go on', async (t) => {
@@ -186,7 +216,7 @@ void t.test('idempotency keys: those that are known count for nothing', async (t
 
 void t.test('what was refused is counted by limit, and a few lines say whose it was', async (t) => {
   const { body } = await http.get('/metrics', bearer(root.text));
-  for (const limit of ['publish', 'streams', 'failed-logins', 'topics', 'idempotency-keys']) t.ok(Number(new RegExp(`^tidings_limited_total\\{limit="${limit}"\\} (\\d+)$`, 'm').exec(body)?.[1]) > 0, limit);
+  for (const limit of ['publish', 'streams', 'failed-logins', 'sessions', 'topics', 'idempotency-keys']) t.ok(Number(new RegExp(`^tidings_limited_total\\{limit="${limit}"\\} (\\d+)$`, 'm').exec(body)?.[1]) > 0, limit);
   t.match(body, /^tidings_publishes_refused_total\{code="rate-limited"\} \d+$/m);
   const lines = instance.output.split('\n').filter((line) => line.includes('a limit was reached'));
   t.ok(lines.length > 0 && lines.length <= 10, `${lines.length} lines`);

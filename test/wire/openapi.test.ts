@@ -33,7 +33,7 @@ const operations = Object.entries(document.paths).flatMap(([path, methods]) => O
 const ROUTES: Readonly<Record<string, readonly string[]>> = {
   '/topics/{topic}': ['post'], '/messages': ['get', 'head', 'post'],
   '/topics/{topic}/events': ['get', 'head'], '/events': ['get', 'head'],
-  '/topics/{topic}/messages': ['get', 'head'], '/messages/{id}': ['get', 'head'],
+  '/topics/{topic}/messages': ['delete', 'get', 'head'], '/messages/{id}': ['delete', 'get', 'head'],
   '/keys': ['get', 'head', 'post'], '/keys/{id}': ['delete', 'get', 'head'], '/keys/{id}/rotate': ['post'], '/revocations': ['get', 'head', 'post'], '/streams/{id}/credential': ['post'],
   '/session': ['delete', 'get', 'head', 'post'],
   '/healthz': ['get', 'head'], '/readyz': ['get', 'head'], '/metrics': ['get', 'head'],

@@ -95,6 +95,7 @@ const BAD: readonly (readonly [name: string, method: string, path: string, heade
   ['a page without an origin', 'POST', '/session', { ...KEY, origin: 'null' }, 403, 'cross-origin', 'Origin'],
   ['a page of another site', 'POST', '/session', { ...KEY, 'sec-fetch-site': 'cross-site' }, 403, 'cross-origin', 'Sec-Fetch-Site'],
   ['a foreign page', 'DELETE', '/session', { origin: 'https://other.example', cookie: `${NAME}=${SESSION}` }, 403, 'cross-origin', 'Origin'],
+  ['three cookies', 'DELETE', '/session', { ...OWN, cookie: Array(3).fill(`${NAME}=${SESSION}`).join('; ') }, 401, 'invalid-credential', 'Cookie'],
   ['no origin', 'DELETE', '/session', { cookie: `${NAME}=${SESSION}` }, 403, 'cross-origin', 'Cookie'],
   ['nobody', 'GET', '/session', {}, 401, 'unauthorized', 'Authorization'],
   ['an unknown session', 'GET', '/session', { cookie: `${NAME}=${SESSION}` }, 401, 'invalid-credential', 'Cookie'],

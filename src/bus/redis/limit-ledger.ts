@@ -36,7 +36,7 @@ export class RedisLimitLedger implements Ledger {
   readonly #logger: Pick<Logger, 'info' | 'warn'>;
   readonly #instance = randomBytes(8).toString('hex');
   #prefix = '';
-  #onReturn: () => void = () => undefined;
+  #onReturn: (mayHaveForgotten: boolean) => void = () => undefined;
   #discovery: ServerDiscovery | undefined;
   #connection: RedisConnection | undefined;
   #renewal: Timer | undefined;
@@ -58,7 +58,7 @@ export class RedisLimitLedger implements Ledger {
     return this.#isWelcome && this.#connection?.isReady === true && !this.#isLate && !this.#isClosed;
   }
 
-  join(logId: string, onReturn: () => void): void {
+  join(logId: string, onReturn: (mayHaveForgotten: boolean) => void): void {
     this.#prefix = `tidings:{${logId}}:limits:`;
     this.#onReturn = onReturn;
     const discovery = this.#location.kind === 'cluster' ? new SlotDiscovery(this.#location, this.#prefix) : discoveryFor(this.#location);
@@ -95,7 +95,7 @@ export class RedisLimitLedger implements Ledger {
     if (!await this.#renew(true)) return;
     this.#isWelcome = true;
     this.#connection?.succeeded();
-    this.#onReturn();
+    this.#onReturn(true);
     this.#say(true);
   }
 
@@ -106,8 +106,15 @@ export class RedisLimitLedger implements Ledger {
     if (!isNew && !this.isUp) return false;
     const [wasAlive] = await this.#run(RENEW, ['instances'], [this.#instance, LEASE_MS]).catch(awayOnly) ?? [];
     if (wasAlive === undefined) return false;
-    if (!isNew && wasAlive === 0) this.#onReturn();
+    if (!isNew && wasAlive === 0) this.#onReturn(true);
     return true;
+  }
+
+  /** What changed while it was late is told now: nobody asked it meanwhile. */
+  #answered(): void {
+    const wasLate = this.#isLate;
+    this.#isLate = false;
+    if (wasLate && this.isUp) this.#onReturn(false);
   }
 
   #lost(reason: string): void {
@@ -134,7 +141,7 @@ export class RedisLimitLedger implements Ledger {
     }));
     try {
       const answer = await evaluate(redis, { lua, sha }, keys.length, args);
-      this.#isLate = false;
+      this.#answered();
       return answer;
     } catch (error) {
       // Redis refused: another server may do better, and this one later. A connection that broke says so itself.

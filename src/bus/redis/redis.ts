@@ -6,7 +6,7 @@ import type { Counters } from '../../runtime/counters.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { Bus, BusListener, BusState } from '../bus.ts';
 import { EnvelopeKeys } from '../envelope-keys.ts';
-import { carriedOf, decode, encode, SENDER_BYTES } from '../envelope.ts';
+import { carriedOf, decode, encode, SENDER_BYTES, type Carried } from '../envelope.ts';
 import { encodeNote, NoteReader } from '../note-envelope.ts';
 import { WakeLimiter } from '../wake-limiter.ts';
 import { ClusterDiscovery } from './cluster-discovery.ts';
@@ -134,11 +134,16 @@ export class RedisBus implements Bus {
   }
 
   publish(messages: readonly Message[]): void {
+    if (messages.length > 0 && this.#keys !== undefined) this.#send(carriedOf(messages, this.#keys));
+  }
+
+  wake(): void {
+    this.#send(undefined);
+  }
+
+  #send(carried: Carried | undefined): void {
     const publisher = this.#publisher;
-    const keys = this.#keys;
-    if (messages.length === 0 || this.#closed || publisher === undefined || keys === undefined || !publisher.isReady) return;
-    const carried = carriedOf(messages, keys);
-    this.#send(publisher, this.#channel, carried?.bytes ?? 0, () => encode(this.#sender, carried));
+    if (publisher !== undefined && !this.#closed && publisher.isReady) this.#dispatch(publisher, this.#channel, carried?.bytes ?? 0, () => encode(this.#sender, carried));
   }
 
   tell(note: string): void {
@@ -146,11 +151,11 @@ export class RedisBus implements Bus {
     const keys = this.#keys;
     if (this.#closed || publisher === undefined || keys === undefined || !publisher.isReady) return;
     const bytes = encodeNote(note, this.#sender, keys, this.#listener!.sealing());
-    if (bytes !== undefined) this.#send(publisher, this.#noteChannel, bytes.length, () => bytes);
+    if (bytes !== undefined) this.#dispatch(publisher, this.#noteChannel, bytes.length, () => bytes);
   }
 
   /** Invariant 6: nothing is queued for a bus that is away. Other instances find out at their next look. */
-  #send({ redis }: RedisConnection, channel: string, length: number, bytes: () => Buffer): void {
+  #dispatch({ redis }: RedisConnection, channel: string, length: number, bytes: () => Buffer): void {
     const cost = COMMAND_OVERHEAD_BYTES + length;
     if (this.#unansweredBytes + cost > UNANSWERED_MAX_BYTES) return;
     this.#unansweredBytes += cost;

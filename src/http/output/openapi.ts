@@ -9,6 +9,7 @@ Streams carry control events besides messages. Their names begin with \`$\` and 
 | \`$open\` | first, with \`retry:\`; its id is where reading starts | \`{"cursor","stream"?:{"id","secret"}}\` |
 | \`$cursor\` | now and then on a quiet stream; its id keeps the cursor fresh | \`{}\` |
 | \`$gap\` | messages after the cursor may be gone | \`{"requested","resumed","oldest","reason"}\`; reason \`expired\`, \`unknown-log\`, \`ahead\` or \`forked\` |
+| \`$erased\` | in the place of a message that was erased, with its id; on a live stream also about one that it may have got | \`{"id"}\`, \`{"id","topic"}\` or \`{"topic","through"}\` |
 | \`$expiring\` | a minute before the stream ends with its credential | \`{"secondsLeft"}\` |
 | \`$busy\` | the credential has ended, or the instance is full, draining, or cannot read its log; the stream ends and the client comes back | \`{"retryMs"}\` |
 
@@ -40,6 +41,7 @@ export const openapi: FastifyDynamicSwaggerOptions = {
       { name: 'stream', description: 'Get them as they come, as Server-Sent Events' },
       { name: 'history', description: 'Get what is held, one page at a time' },
       { name: 'session', description: 'A cookie in exchange for a key or token, for browsers' },
+      { name: 'erasing', description: 'Take back what was published by mistake' },
       { name: 'administration', description: 'API keys and revocations of tokens, for administrators' },
       { name: 'operations', description: 'Health, metrics, and this document: also at OPS_PORT, where there is one, without a credential' },
     ],

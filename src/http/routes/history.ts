@@ -14,7 +14,7 @@ import { startFromRequest } from '../input/last-event-id.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
 import { OutgoingBytes } from '../output/outgoing-bytes.ts';
 import type { App, Service } from '../service.ts';
-import { at, cursorQuery, FullMessage, Gap, json, PatternPath, problems, topicsQuery } from './schemas.ts';
+import { at, cursorQuery, FullMessage, Gap, json, PatternPath, problems, Tombstone, topicsQuery } from './schemas.ts';
 
 /** Stops one page from taking much memory and a long read. */
 const PAGE_MAX_MESSAGES = 1000;
@@ -26,7 +26,7 @@ const pageQuery = {
   wait: Type.Optional(Type.Integer({ minimum: 0, maximum: LONG_POLL_MAX_SECONDS, description: 'Seconds to wait for a message when there is none.' })),
 };
 const Page = Type.Object({
-  messages: Type.Array(FullMessage),
+  messages: Type.Array(Type.Union([FullMessage, Tombstone])),
   cursor: Type.String({ description: 'What the next request passes as `after`.' }),
   more: Type.Boolean(),
   gap: Type.Optional(Gap),
@@ -102,12 +102,13 @@ export function historyRoutes(app: App, service: Service): void {
     ...at(ENDPOINTS.message, config),
     schema: {
       tags: ['history'], summary: 'Read one message', params: Type.Object({ id: Type.String() }),
-      response: { 200: json('The message.', FullMessage), ...problems('message-not-found', 'overloaded', 'unavailable') },
+      response: { 200: json('The message.', FullMessage), ...problems('message-not-found', 'message-erased', 'overloaded', 'unavailable') },
     },
     handler: async (request, reply) => {
       const position = parseId(request.params.id);
       const message = position === undefined ? undefined : await history.message(request.admission.identity.grant, position);
       if (message === undefined) throw new Problem('message-not-found', 'There is no message with this id, or not any more.');
+      if (message.isErased) throw new Problem('message-erased', 'The message was erased.');
       return answer(request, reply, Buffer.concat([toJson(message), NEW_LINE]));
     },
   });

@@ -26,7 +26,7 @@ export function renewalRoutes(app: App, service: Service): void {
       const secret = secretIn(bodyOf(request));
       const expires = await renewals.renew(id, secret, identity).catch(async (error: unknown) => {
         // A secret is guessed no more often than a key.
-        throw error instanceof Problem && error.code !== 'stream-elsewhere' ? await failedLogin(error, limits, { address: clientAddress }) : error;
+        throw error instanceof Problem && error.code !== 'stream-elsewhere' ? await failedLogin(error, ENDPOINTS.renewStream, limits, { address: clientAddress }) : error;
       });
       request.log.debug({ client: clientAddress(), credential: identity.name, stream: id }, 'stream renewed');
       return answer(reply, { expires: expires === undefined ? undefined : new Date(expires).toISOString() });

@@ -1,4 +1,5 @@
 import type { App, Service } from '../service.ts';
+import { eraseRoutes } from './erase.ts';
 import { historyRoutes } from './history.ts';
 import { keyRoutes } from './keys.ts';
 import { operationRoutes } from './operations.ts';
@@ -18,6 +19,7 @@ export function addRoutes(app: App, service: Service): void {
   streamRoutes(app, service);
   renewalRoutes(app, service);
   historyRoutes(app, service);
+  eraseRoutes(app, service);
   operationRoutes(app, service);
   keyRoutes(app, service);
   revocationRoutes(app, service);

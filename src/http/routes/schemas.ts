@@ -26,6 +26,9 @@ export const StoredMessage = Type.Object(members);
 
 export const FullMessage = Type.Object({ ...members, data: Type.Unknown({ description: 'The JSON that was published, or a string if text was.' }) });
 
+/** What a page has in the place of a message that was erased. */
+export const Tombstone = Type.Object({ id: members.id, topic: members.topic, time: members.time, erased: Type.Literal(true) }, { description: 'It was erased.' });
+
 export const Gap = Type.Object({
   requested: Type.Union([Type.String(), Type.Null()]),
   resumed: Type.String(),

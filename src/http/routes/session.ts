@@ -5,6 +5,7 @@ import type { Credential } from '../../access/identity.ts';
 import { Problem } from '../../model/problem.ts';
 import { LevelTooLow } from '../../store/level.ts';
 import { StoreError } from '../../store/store.ts';
+import { networkOf } from '../client-address.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { cookieValues } from '../input/credential.ts';
 import type { App, Service } from '../service.ts';
@@ -20,7 +21,7 @@ const FAILURES = ['not-found', 'cross-origin', 'unavailable', 'outcome-unknown']
 
 /** `/session`: what a browser is given for a key or token, in a cookie that no script can read. */
 export function sessionRoutes(app: App, service: Service): void {
-  const { config, sessions } = service;
+  const { config, limits, sessions } = service;
   const cookie = (value: string, maxAge: number): string => stringifySetCookie({
     // Without Domain, no neighbouring host gets it. On http, browsers take a Secure cookie from this machine only.
     name: nameOf(config.AUTH_COOKIE), value, maxAge, path: '/', httpOnly: true, secure: true, sameSite: 'strict',
@@ -51,8 +52,14 @@ export function sessionRoutes(app: App, service: Service): void {
     ...at(ENDPOINTS.endSession, config),
     schema: { tags, summary: 'End the session, and delete its cookie', response: { 204: { description: 'There is none any more.' }, ...problems(...FAILURES) } },
     handler: async (request, reply) => {
-      for (const text of cookiesOf(request, config.AUTH_COOKIE)) await asked(sessions.end(text, request.admission.clientAddress()));
-      return reply.code(204).header('cache-control', 'no-store').header('set-cookie', cookie('', 0)).send();
+      const client = request.admission.clientAddress();
+      const texts = cookiesOf(request, config.AUTH_COOKIE).filter((text) => text !== '');
+      const hasEnded = await asked(sessions.end(texts, client));
+      // A refusal deletes the cookie, too: it holds no session any more.
+      void reply.header('set-cookie', cookie('', 0));
+      const refusal = hasEnded || texts.length === 0 ? undefined : await limits.failedLogin(networkOf(client));
+      if (refusal !== undefined) throw refusal;
+      return reply.code(204).header('cache-control', 'no-store').send();
     },
   });
 }

@@ -1,6 +1,7 @@
 import { EPOCH_RANDOM_CHARACTERS, type LogState } from '../../model/epochs.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { CLOCK_JUMP_MS, CLOCK_KEPT_MS } from '../believed-clock.ts';
+import type { ErasureStore } from '../erasure-store.ts';
 import type { KeyStore } from '../key-store.ts';
 import type { RevocationStore } from '../revocation-store.ts';
 import { UNDERSTOOD_LEVEL } from '../level.ts';
@@ -11,12 +12,14 @@ import { StoreLifecycle } from '../store-lifecycle.ts';
 import type { Appended, AppendRequest, BackQuery, FoundBack, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
 import { appendCall, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES, stateCall } from './append.ts';
 import { PgConnections } from './connection-pool.ts';
+import { NEWEST_ERASURE, PostgresErasureStore } from './erasure-store.ts';
 import { PostgresKeyStore } from './key-store.ts';
 import { KnownLog } from './known-log.ts';
 import { literal, nameIn, wholeNumber } from './literals.ts';
 import { BackgroundMigrations } from './long-migrations.ts';
 import { applyMigrations } from './migrate.ts';
 import { PostgresRevocationStore } from './revocations.ts';
+import { vacuumMessages } from './vacuum.ts';
 import { backCall, foundBackOf, isSummary, messagesOf, readCall, summaryOf } from './query.ts';
 import { PostgresSessionStore } from './session-store.ts';
 
@@ -39,15 +42,18 @@ export class PostgresStore implements Store {
   readonly keys: KeyStore = new PostgresKeyStore(() => this.#lifecycle.use(this.#pgConnections));
   readonly sessions: SessionStore = new PostgresSessionStore(() => this.#lifecycle.use(this.#pgConnections));
   readonly revocations: RevocationStore = new PostgresRevocationStore(() => this.#lifecycle.use(this.#pgConnections));
+  readonly erasures: ErasureStore;
   readonly #pgConnections: PgConnections;
   readonly #backgroundMigrations: BackgroundMigrations;
   readonly #lifecycle = new StoreLifecycle({ open: () => this.#open(), close: () => this.#close() });
   readonly #known = new KnownLog();
+  readonly #vacuum = new AbortController();
   /** How many losses of `PgConnection`s an epoch was begun for, or is being begun for. NaN when that epoch may not have begun. */
   #answeredLosses = 0;
 
   constructor({ url, maxPgConnections, logger }: PostgresOptions) {
     this.#backgroundMigrations = new BackgroundMigrations({ url, logger });
+    this.erasures = new PostgresErasureStore({ use: () => this.#lifecycle.use(this.#pgConnections), known: this.#known, vacuum: () => vacuumMessages(url, this.#vacuum.signal) });
     this.#pgConnections = new PgConnections({ url, maxQueryConnections: maxPgConnections - 1 });
   }
 
@@ -84,8 +90,8 @@ export class PostgresStore implements Store {
     const known = this.#known.lineage;
     return this.#lifecycle.use(this.#pgConnections).read(readCall(query, known), (rows) => {
       const summary = rows.find(isSummary)!;
-      const { scanned, examined } = summaryOf(summary);
-      const log = this.#known.state(summary, known);
+      const { scanned, examined, erasures } = summaryOf(summary);
+      const log = { ...this.#known.state(summary, known), erasures };
       const found = rows.filter((row) => row !== summary);
       return { messages: messagesOf(found, query.filter, log.lineage), scanned, examined: examined + found.length, log };
     });
@@ -93,15 +99,15 @@ export class PostgresStore implements Store {
 
   async state(): Promise<LogState> {
     const known = this.#known.lineage;
-    return this.#lifecycle.use(this.#pgConnections).glance(`SELECT * FROM ${stateCall(known)}`, ([row]) => this.#known.state(row!, known));
+    return this.#lifecycle.use(this.#pgConnections).glance(`SELECT ${NEWEST_ERASURE}, s.* FROM ${stateCall(known)} s`, ([row]) => ({ ...this.#known.state(row!, known), erasures: wholeNumber(row![0]) }));
   }
 
   async seek(time: number): Promise<Sought> {
     const known = this.#known.lineage;
     // Times beyond those that a number can hold are as good as the furthest.
     const asked = Math.max(Number.MIN_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(time)));
-    return this.#lifecycle.use(this.#pgConnections).read(`SELECT k.seq, k.missing, s.* FROM tidings.seek(${asked}) k, ${stateCall(known)} s`,
-      ([row]) => ({ seq: wholeNumber(row![0]), missing: row![1] === 't', log: this.#known.state(row!, known) }));
+    return this.#lifecycle.use(this.#pgConnections).read(`SELECT k.seq, k.missing, ${NEWEST_ERASURE}, s.* FROM tidings.seek(${asked}) k, ${stateCall(known)} s`,
+      ([row]) => ({ seq: wholeNumber(row![0]), missing: row![1] === 't', log: { ...this.#known.state(row!, known), erasures: wholeNumber(row![2]) } }));
   }
 
   async findBack(query: BackQuery): Promise<FoundBack> {
@@ -140,6 +146,7 @@ export class PostgresStore implements Store {
   }
 
   async #close(): Promise<void> {
+    this.#vacuum.abort();
     await Promise.all([this.#backgroundMigrations.stop(), this.#pgConnections.close()]);
   }
 }

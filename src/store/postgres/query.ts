@@ -6,6 +6,7 @@ import { SCAN_MAX_ROWS } from '../limits.ts';
 import type { BackQuery, FoundBack, ReadQuery } from '../store.ts';
 import { stateCall } from './append.ts';
 import type { Row } from './connection.ts';
+import { NEWEST_ERASURE } from './erasure-store.ts';
 import { elements, literal, strings, wholeNumber } from './literals.ts';
 
 /**
@@ -22,7 +23,7 @@ const FILTER_MAX_SEGMENTS = 300;
 export function readCall({ after, filter, limit, maxBytes, withoutData = false }: ReadQuery, known: Lineage): string {
   const found = `tidings.find(${[after, ...filterArguments(filter), Math.min(limit, SCAN_MAX_ROWS), maxBytes, SCAN_MAX_ROWS].join(', ')})`;
   return `WITH found AS MATERIALIZED (SELECT * FROM ${found})
-    SELECT scanned::text, examined::text, NULL, NULL, NULL, NULL, NULL, s.head, s.oldest, s.now, s.epoch, s.epochs, s.standby
+    SELECT scanned::text, examined::text, NULL, ${NEWEST_ERASURE}::text, NULL, NULL, NULL, s.head, s.oldest, s.now, s.epoch, s.epochs, s.standby
       FROM found, ${stateCall(known)} s
     UNION ALL
     SELECT m.seq::text, m.time::text, m.expires::text, m.json::text, m.topic, m.event, ${withoutData ? "''" : "encode(m.data, 'hex')"}, NULL, NULL, NULL, NULL, NULL, NULL
@@ -61,8 +62,8 @@ export function isSummary(row: Row): boolean {
   return row[2] === null;
 }
 
-export function summaryOf(row: Row): { readonly scanned: number; readonly examined: number } {
-  return { scanned: wholeNumber(row[0]), examined: wholeNumber(row[1]) };
+export function summaryOf(row: Row): { readonly scanned: number; readonly examined: number; readonly erasures: number } {
+  return { scanned: wholeNumber(row[0]), examined: wholeNumber(row[1]), erasures: wholeNumber(row[3]) };
 }
 
 /** The messages of the other rows, in order, without those that were found only because a pattern was too long to be compared there. */

@@ -36,7 +36,7 @@ export const retention = tidings.table('retention', {
   id: smallint('id').primaryKey(),
   /** The smallest number still held. */
   oldest: number('oldest'),
-  /** The bytes of all messages ever deleted. */
+  /** The bytes of all messages ever deleted, and of all data ever erased. */
   bytes: number('bytes'),
   /** The time of the newest message deleted; null when none was. */
   time: bigint('time', { mode: 'number' }),
@@ -141,6 +141,20 @@ export const sessionEnds = tidings.table('session_ends', {
   version: bigint('version', { mode: 'number' }).primaryKey(),
   id: name('id').notNull(),
 });
+
+/** The newest erasures, one row for each version (erasure-store.ts). An erased message has the event `$erased` and no data; its row stays. */
+export const erasures = tidings.table('erasures', {
+  version: bigint('version', { mode: 'number' }).primaryKey(),
+  seq: number('seq'),
+  /** Whether all messages of the topic up to the number are erased, and not only this one. */
+  prefix: boolean('prefix').notNull(),
+  /** Whether the table of messages was vacuumed after it. */
+  wiped: boolean('wiped').notNull(),
+  topic: name('topic').notNull(),
+  /** Which server gave the version, in which of its lives: `tidings.session_server()`. Another one may have lost versions. */
+  server: text('server').notNull(),
+});
+
 /** The newest version of the revocations: one row. Every revocation locks it first, so that versions are in the order of the commits. */
 export const revocationList = tidings.table('revocation_list', {
   id: smallint('id').primaryKey(),

@@ -2,6 +2,7 @@ import Database from 'better-sqlite3';
 import { StoreError } from '../store.ts';
 import { checkBeforeOpening, DatabaseFiles, makePrivate, shutOthersOut, type FileIdentity, type SideIdentities } from './database-files.ts';
 import { isBusy, toCommitError, toStoreError, toUnknownError } from './errors.ts';
+import { SECURE_DELETE_USUALLY } from './secure-delete.ts';
 import { CHECKPOINT_PAGES, WAL_KEPT_BYTES } from './write-ahead-log.ts';
 
 /** What a worker reads and writes the database through, and the files that it has open. */
@@ -47,6 +48,7 @@ export function connect(file: string, deadline: number, { expected, inUse, inspe
     // macOS: fsync alone does not reach the disk there.
     db.pragma('fullfsync = ON');
     db.pragma('checkpoint_fullfsync = ON');
+    db.pragma(SECURE_DELETE_USUALLY);
     db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
     db.pragma(`journal_size_limit = ${WAL_KEPT_BYTES}`);
     db.pragma(`cache_size = -${CACHE_KIB}`);

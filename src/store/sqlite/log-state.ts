@@ -21,6 +21,7 @@ export interface Snapshot {
   readonly now: number;
   readonly epoch: number;
   readonly epochs: readonly EpochRow[] | undefined;
+  readonly erasures: number;
 }
 
 /** The rows that describe the log. */
@@ -35,6 +36,8 @@ export interface LogRow {
   readonly level: number;
   /** `retention.clock`. */
   readonly keptClock: number | null;
+  /** The version of the newest erasure. */
+  readonly erasures: number;
 }
 
 /** An answer of the store that carries the log's state in another form. */
@@ -49,7 +52,7 @@ export class LogStateQuery {
 
   constructor({ db }: { db: Database.Database }) {
     this.#row = db.prepare('SELECT head.seq, head.epoch, head.time, head.bytes, retention.oldest, retention.bytes AS deletedBytes, '
-      + 'retention.time AS deletedTime, head.level, retention.clock AS keptClock FROM head, retention');
+      + 'retention.time AS deletedTime, head.level, retention.clock AS keptClock, coalesce((SELECT max(version) FROM erasures), 0) AS erasures FROM head, retention');
     this.#epochs = db.prepare('SELECT id, epoch, first, secret FROM epochs ORDER BY id');
     this.#timeOf = db.prepare<[number], number>('SELECT time FROM messages WHERE seq = ?').pluck();
     this.#logId = db.prepare<[], string>('SELECT log FROM head').pluck();
@@ -80,7 +83,7 @@ export class LogStateQuery {
   snapshot(row: LogRow, known: number): Snapshot {
     const list = row.epoch === known ? undefined : this.#epochs.all();
     if (list !== undefined && list.at(-1)?.id !== row.epoch) throw new StoreError('unavailable', 'the database file is damaged: its epochs do not end in the one of its head');
-    return { head: row.seq, oldest: row.oldest, now: clock(row), epoch: row.epoch, epochs: list };
+    return { head: row.seq, oldest: row.oldest, now: clock(row), epoch: row.epoch, epochs: list, erasures: row.erasures };
   }
 }
 

@@ -22,7 +22,7 @@ export const retention = sqliteTable('retention', {
   id: integer('id').primaryKey(),
   /** The smallest number still held. */
   oldest: integer('oldest').notNull(),
-  /** The bytes of all messages ever deleted. */
+  /** The bytes of all messages ever deleted, and of all data ever erased. */
   bytes: integer('bytes').notNull(),
   /** The time of the newest message deleted; null when none was. */
   time: integer('time'),
@@ -141,6 +141,24 @@ export const sessionEnds = sqliteTable('session_ends', {
   version: integer('version').primaryKey(),
   id: text('id').notNull(),
 });
+
+/** The newest erasures, one row for each version (erasure-store.ts). An erased message has the event `$erased` and no data; its row stays. */
+export const erasures = sqliteTable('erasures', {
+  version: integer('version').primaryKey(),
+  seq: integer('seq').notNull(),
+  /** 1: all messages of the topic up to the number are erased; 0: this one is. */
+  prefix: integer('prefix').notNull(),
+  /** How far wiping has come (wipe.ts). It has come at least as far for all versions before. */
+  wiped: integer('wiped').notNull(),
+  topic: text('topic').notNull(),
+});
+
+/** Takes all free pages of the file for a while, so that they are overwritten with zeros (wipe.ts). */
+export const filler = sqliteTable('filler', {
+  id: integer('id').primaryKey(),
+  zeros: blob('zeros', { mode: 'buffer' }).notNull(),
+});
+
 /** The newest version of the revocations: one row, read and written under the write lock. */
 export const revocationList = sqliteTable('revocation_list', {
   id: integer('id').primaryKey(),

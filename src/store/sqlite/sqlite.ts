@@ -3,6 +3,7 @@ import type { Transferable } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import type { LogState } from '../../model/epochs.ts';
 import type { Filter } from '../../model/topic.ts';
+import type { ErasureStore, Wiped } from '../erasure-store.ts';
 import type { KeyStore } from '../key-store.ts';
 import type { RevocationStore } from '../revocation-store.ts';
 import type { SessionStore } from '../session-store.ts';
@@ -10,6 +11,8 @@ import { StoreLifecycle } from '../store-lifecycle.ts';
 import type { Appended, AppendRequest, BackQuery, FoundBack, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
 import { KEY_READS } from './api-keys.ts';
 import { DamageError, toUnknownError } from './errors.ts';
+import { SqliteErasureStore } from './erasure-store.ts';
+import type { ErasureCall, ErasureCalls } from './erasures.ts';
 import { SqliteKeyStore } from './key-store.ts';
 import { KnownEpochs } from './known-epochs.ts';
 import type { Snapshot } from './log-state.ts';
@@ -52,6 +55,7 @@ export class SqliteStore implements Store {
   readonly keys: KeyStore = new SqliteKeyStore((name, argument) => this.#callAccess(name, argument));
   readonly sessions: SessionStore = new SqliteSessionStore((name, argument) => this.#callAccess(name, argument));
   readonly revocations: RevocationStore = new SqliteRevocationStore((name, argument) => this.#callAccess(name, argument));
+  readonly erasures: ErasureStore = new SqliteErasureStore((name, argument) => this.#callErasures(name, argument), () => this.#wipe());
   readonly #file: string;
   readonly #logger: Pick<Logger, 'error'>;
   readonly #lockWaitMs: number;
@@ -155,6 +159,19 @@ export class SqliteStore implements Store {
     return answer;
   }
 
+  async #callErasures<Name extends ErasureCall>(name: Name, argument: ErasureCalls[Name]['argument']): Promise<{ readonly answer: ErasureCalls[Name]['answer']; readonly log: LogState }> {
+    const { answer, log } = name === 'erasureChanges'
+      ? await this.#ask(this.#lifecycle.use(this.#queryWorker), name, argument)
+      : await this.#acknowledged(name, argument);
+    return { answer, log: this.#state(log) };
+  }
+
+  async #wipe(): Promise<Wiped> {
+    const { wiped, log } = await this.#ask(this.#lifecycle.use(this.#writer), 'wipe', undefined);
+    this.#state(log);
+    return wiped;
+  }
+
   /** Asks what reads the log, and remembers the first question that finds damage. */
   async #ask<Name extends Call>(worker: SupervisedWorker, name: Name, argument: Calls[Name]['argument']): Promise<Calls[Name]['value']> {
     try {
@@ -173,9 +190,9 @@ export class SqliteStore implements Store {
     this.#hasToldOfLinks = links > 1;
   }
 
-  #state({ head, oldest, now, epochs }: Snapshot): LogState {
+  #state({ head, oldest, now, epochs, erasures }: Snapshot): LogState {
     if (epochs !== undefined) this.#epochs.learn(epochs);
-    return { lineage: this.#epochs.lineage, oldest, head, now };
+    return { lineage: this.#epochs.lineage, oldest, head, now, erasures };
   }
 }
 

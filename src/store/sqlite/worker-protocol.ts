@@ -1,7 +1,9 @@
+import type { Wiped } from '../erasure-store.ts';
 import type { FoundBack, Sought, StoreErrorKind, Trimmed, TrimPolicy } from '../store.ts';
 import type { KeyCall, KeyCalls } from './api-keys.ts';
 import type { PackedAppended } from './append.ts';
 import type { FileIdentity } from './database-files.ts';
+import type { ErasureCall, ErasureCalls } from './erasures.ts';
 import type { AnswerWith, Snapshot } from './log-state.ts';
 import type { PackedBackQuery, PackedPage, PackedQuery } from './query.ts';
 import type { RevocationCall, RevocationCalls } from './revocations.ts';
@@ -15,8 +17,10 @@ export type AccessCall = KeyCall | SessionCall | RevocationCall;
 
 type AccessWorkerCalls = { readonly [Name in AccessCall]: { argument: AccessCalls[Name]['argument']; value: AnswerWith<Snapshot, { answer: AccessCalls[Name]['answer'] }> } };
 
+type ErasureWorkerCalls = { readonly [Name in ErasureCall]: { argument: ErasureCalls[Name]['argument']; value: AnswerWith<Snapshot, { answer: ErasureCalls[Name]['answer'] }> } };
+
 /** What the store's threads say to each other: jobs to a worker, one reply to each. */
-export interface Calls extends AccessWorkerCalls {
+export interface Calls extends AccessWorkerCalls, ErasureWorkerCalls {
   open: { argument: undefined; value: { opened: Opened; log: Snapshot } };
   append: { argument: PackedRequests; value: AnswerWith<Snapshot, PackedAppended> };
   read: { argument: PackedQuery; value: AnswerWith<Snapshot, PackedPage> };
@@ -25,6 +29,7 @@ export interface Calls extends AccessWorkerCalls {
   seek: { argument: { time: number }; value: AnswerWith<Snapshot, Sought> };
   findBack: { argument: PackedBackQuery; value: AnswerWith<Snapshot, FoundBack> };
   trim: { argument: TrimPolicy; value: AnswerWith<Snapshot, Trimmed> };
+  wipe: { argument: undefined; value: { log: Snapshot; wiped: Wiped } };
   /** Closes a connection whose files are lost, so that the other thread can connect anew. */
   look: { argument: undefined; value: undefined };
   close: { argument: undefined; value: undefined };
@@ -33,7 +38,7 @@ export interface Calls extends AccessWorkerCalls {
 export type Call = keyof Calls;
 
 /** Jobs of which the caller must know whether they happened (invariant 1). One that began, and has no answer, may have. */
-export const ACKNOWLEDGED: ReadonlySet<Call> = new Set<Call>(['append', 'createKey', 'rotateKey', 'revokeKey', 'createSession', 'endSession', 'revoke']);
+export const ACKNOWLEDGED: ReadonlySet<Call> = new Set<Call>(['append', 'createKey', 'rotateKey', 'revokeKey', 'createSession', 'endSession', 'revoke', 'eraseMessage', 'eraseTopic']);
 
 export interface Job<Name extends Call> {
   readonly id: number;

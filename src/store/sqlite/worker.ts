@@ -6,6 +6,7 @@ import { connect, disconnect, monotonic, patiently, readTransaction, writeTransa
 import type { FileIdentity } from './database-files.ts';
 import { DamageError, isOfConnection, lostFile, toStoreError, toUnknownError } from './errors.ts';
 import { JobClaims } from './job-claims.ts';
+import { Erasures, type ErasureCall, type ErasureCalls, type ErasureCallTable } from './erasures.ts';
 import { LogStateQuery, type AnswerWith, type LogRow, type Snapshot } from './log-state.ts';
 import { probe } from './probe.ts';
 import { MessageQuery } from './query.ts';
@@ -16,6 +17,7 @@ import { SharedFiles } from './shared-files.ts';
 import { TopicIndex } from './topic-index.ts';
 import { Trimmer } from './trim.ts';
 import type { Call, Calls, Job, Reply, WorkerData } from './worker-protocol.ts';
+import { wipe } from './wipe.ts';
 import { emptyWal, rescueWal, shortenWal } from './write-ahead-log.ts';
 
 /**
@@ -40,6 +42,7 @@ interface Session {
   readonly apiKeys: KeyCallTable;
   readonly sessions: SessionCallTable;
   readonly revocations: Revocations;
+  readonly erasures: ErasureCallTable;
   /** When the database file could last be read anew: by `monotonic`, and by when something had last written to it. */
   probed: { readonly at: number; readonly changed: bigint } | undefined;
 }
@@ -127,6 +130,15 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
 
   listRevocations: (argument, deadline) => [transact(readTransaction, deadline, beside(({ revocations }) => revocations.listRevocations(argument))), []],
   revoke: (argument, deadline) => [commit(deadline, beside(({ revocations }) => revocations.revoke(argument))), []],
+  erasureChanges: (argument, deadline) => [transact(readTransaction, deadline, erasureCall('erasureChanges', argument)), []],
+  eraseMessage: (argument, deadline) => [commit(deadline, erasureCall('eraseMessage', argument)), []],
+  eraseTopic: (argument, deadline) => [commit(deadline, erasureCall('eraseTopic', argument)), []],
+
+  wipe(_, deadline) {
+    // The level is looked at before anything is written.
+    const log = state(deadline);
+    return [{ log, wiped: wipe(use(deadline).sqliteConnection, deadline) }, []];
+  },
 
   look() {
     session?.sqliteConnection.files.look();
@@ -199,6 +211,7 @@ function sessionOf(sqliteConnection: SqliteConnection): Session {
     apiKeys: new ApiKeys({ db, logState }),
     sessions: new Sessions({ db, logState }),
     revocations: new Revocations({ db, logState }),
+    erasures: new Erasures({ db, logState }),
     probed: undefined,
   };
 }
@@ -236,6 +249,14 @@ function beside<Answer>(work: (session: Session) => Answer): (session: Session) 
   return (current) => {
     const log = current.logState.row();
     return { answer: work(current), log };
+  };
+}
+
+/** A call of `Erasures`, with the log as it is then. */
+function erasureCall<Name extends ErasureCall>(name: Name, argument: ErasureCalls[Name]['argument']): (session: Session) => { answer: ErasureCalls[Name]['answer']; log: LogRow } {
+  return ({ erasures, logState }) => {
+    const answer = erasures[name](argument);
+    return { answer, log: logState.row() };
   };
 }
 

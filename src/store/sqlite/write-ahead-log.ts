@@ -27,6 +27,17 @@ export function shortenWal({ db, files }: { readonly db: Database.Database; read
   files.compareWal();
 }
 
+/** Empties the write-ahead log now, whatever its length. Returns false where somebody who reads or writes holds it up. */
+export function truncateWal({ db, files }: { readonly db: Database.Database; readonly files: DatabaseFiles }): boolean {
+  let isDone = false;
+  waitingBriefly(db, () => {
+    const [result] = db.pragma('wal_checkpoint(TRUNCATE)') as { readonly busy: number }[];
+    isDone = result?.busy === 0;
+  });
+  files.compareWal();
+  return isDone;
+}
+
 /** Empties the write-ahead log before its connection is closed. */
 export function emptyWal({ db, files }: { readonly db: Database.Database; readonly files: DatabaseFiles }): void {
   try {

@@ -21,7 +21,7 @@ const NODE_TIMEOUT_MS = 5_000;
 interface Opened {
   readonly ledger: RedisLimitLedger;
   readonly lines: readonly string[];
-  /** How often it was said that Redis may have forgotten everything. */
+  /** How often it was said that Redis is back, or may have forgotten everything. */
   readonly returned: () => number;
 }
 
@@ -123,13 +123,14 @@ t.test('a Redis that was restarted, or forgot its scripts or everything, goes on
 
 t.test('a Redis that is frozen is not waited for: it counts as away until it answers', async (t) => {
   const redis = await startRedis(t);
-  const { ledger } = await open(t, redis.url, 'log');
+  const { ledger, returned } = await open(t, redis.url, 'log');
   process.kill(redis.pid, 'SIGSTOP');
   const frozen = ledger.spend([{ bucket: 'b', costMs: 1 }]).catch((error: unknown) => error);
   await until('it is late', () => !ledger.isUp);
   process.kill(redis.pid, 'SIGCONT');
   await frozen;
   await until('it is up again', () => ledger.isUp);
+  t.ok(returned() >= 2, 'and that is said, because nobody told it anything meanwhile');
 });
 
 t.test('a user who may publish, and nothing else: the limits stay away, with one line, and the process goes on', async (t) => {

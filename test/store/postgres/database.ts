@@ -77,6 +77,10 @@ export class PostgresDatabase implements KeyDatabase, SessionDatabase {
       UPDATE tidings.keys SET time = time - ${milliseconds}, expires = expires - ${milliseconds}`);
   }
 
+  async setLevel(level: number): Promise<void> {
+    await this.ask(`UPDATE tidings.head SET level = ${level}`);
+  }
+
   command(): Promise<OpenedKeyStore> {
     return openKeyStore(this.url);
   }
@@ -122,10 +126,6 @@ export class PostgresDatabase implements KeyDatabase, SessionDatabase {
   async countEnds(): Promise<number> {
     const [[count] = []] = await this.ask('SELECT count(*) FROM tidings.session_ends');
     return Number(count);
-  }
-
-  async setLevel(level: number): Promise<void> {
-    await this.ask(`UPDATE tidings.head SET level = ${level}`);
   }
 
   /** A client past the stores, which goes away with the test. */

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { UNDERSTOOD_LEVEL } from '../../../src/store/level.ts';
 import { migrate } from '../../../src/store/postgres/migrate.ts';
 import { draft, keyed, openStore, readMessages, request, stored } from '../../contract/store-kit.ts';
 import { storeContract } from '../../contract/store.ts';
@@ -35,7 +36,7 @@ t.test('a clock that is accepted: messages come first, and keys only when no mes
   const store = await openStore(t, database);
   await database.clockWasAhead(3_600_000);
   await store.append([keyed('one', [draft('a'), draft('a'), draft('a')])]);
-  const step = async (): Promise<unknown[]> => (await server.ask(database.name, 'SELECT * FROM tidings.accept_clock(2, 1, 1)'))[0]!;
+  const step = async (): Promise<unknown[]> => (await server.ask(database.name, `SELECT * FROM tidings.accept_clock(2, 1, ${UNDERSTOOD_LEVEL})`))[0]!;
   t.same(await step(), [2, 0, true]);
   t.same(await step(), [1, 1, true]);
   t.same(await step(), [0, 0, false]);

@@ -50,6 +50,10 @@ export class SqliteDatabase implements KeyDatabase, SessionDatabase {
       UPDATE keys SET time = time - ${milliseconds}, expires = expires - ${milliseconds}`));
   }
 
+  async setLevel(level: number): Promise<void> {
+    this.direct((db) => db.prepare('UPDATE head SET level = ?').run(level));
+  }
+
   command(): Promise<OpenedKeyStore> {
     return openKeyStore(this.file);
   }
@@ -100,10 +104,6 @@ export class SqliteDatabase implements KeyDatabase, SessionDatabase {
 
   async countEnds(): Promise<number> {
     return this.direct((db) => db.prepare<[], number>('SELECT count(*) FROM session_ends').pluck().get()!);
-  }
-
-  async setLevel(level: number): Promise<void> {
-    this.direct((db) => db.exec(`UPDATE head SET level = ${level}`));
   }
 
   /** Does something to the file past the store. */

@@ -144,7 +144,7 @@ const objects = ({ alice, aliceId, bob, bobId, message, watcher, root }: Facts):
     refused('another\'s message, percent-encoded', get(`/messages/${message.replace('-', '%2d')}`), 404, bearer(alice), bearer(bob)),
     refused('another\'s message, with a query', get(`/messages/${message}?topic=user.alice.inbox`), 404, bearer(alice), bearer(bob)),
     refused('another\'s message, without a credential', get(`/messages/${message}`), 404, {}, bearer(bob)),
-    refused('the erasure of another\'s message', remove(`/messages/${message}`), 405, bearer(alice)),
+    refused('the erasure of another\'s message', remove(`/messages/${message}`), 403, bearer(alice)),
     refused('a new body for another\'s message', request('PUT'), 405, bearer(alice)),
     refused('the keys', get('/keys'), 403, bearer(alice), bearer(root)),
     refused('one\'s own key', get(`/keys/${aliceId}`), 403, bearer(alice), bearer(root)),

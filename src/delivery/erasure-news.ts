@@ -1,0 +1,35 @@
+import type { KnownErasure } from '../log/known-erasures.ts';
+import { formatId, type Position } from '../model/position.ts';
+import { httpChunk } from './http-chunk.ts';
+import { erasedFrame, isObject, type Form } from './sse.ts';
+
+/** How readers of one group are told what was erased. Most of them stand at the same place, so their frames are the same, and are encoded once. */
+export class ErasureNews {
+  readonly #erasures: readonly KnownErasure[];
+  readonly #encoded = new Map<string, Buffer | undefined>();
+
+  constructor(erasures: readonly KnownErasure[]) {
+    this.#erasures = erasures;
+  }
+
+  /** The news for a reader at a place; undefined where it has yet to come to everything that was erased, and will get tombstones. */
+  bytes(at: Position, form: Form, chunked: boolean): Buffer | undefined {
+    const key = `${at.seq} ${isObject(form)} ${chunked}`;
+    if (!this.#encoded.has(key)) this.#encoded.set(key, this.#encode(at, isObject(form), chunked));
+    return this.#encoded.get(key);
+  }
+
+  /** Whether one of the messages between two numbers, both included, may be among them. */
+  isAbout(from: number, to: number): boolean {
+    return this.#erasures.some(({ at: { seq }, isPrefix }) => seq >= from && (isPrefix || seq <= to));
+  }
+
+  #encode(at: Position, withTopic: boolean, chunked: boolean): Buffer | undefined {
+    const frames = this.#erasures.filter(({ at: { seq }, isPrefix }) => isPrefix || seq <= at.seq).map(({ at: { epoch, seq }, topic, isPrefix }) => {
+      const id = formatId(epoch, seq);
+      return erasedFrame(at, isPrefix ? { topic, through: id } : { id, topic: withTopic ? topic : undefined });
+    });
+    if (frames.length === 0) return undefined;
+    return chunked ? httpChunk(frames) : Buffer.concat(frames);
+  }
+}

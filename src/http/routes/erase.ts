@@ -1,0 +1,56 @@
+import type { FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import type { ErasedBy } from '../../log/eraser.ts';
+import { parseId } from '../../model/position.ts';
+import { Problem } from '../../model/problem.ts';
+import { checkLiteral } from '../../model/topic.ts';
+import { ENDPOINTS } from '../endpoints.ts';
+import { readBefore } from '../input/erase-before.ts';
+import type { App, Service } from '../service.ts';
+import { at, json, problems, TopicPath } from './schemas.ts';
+
+const tags = ['erasing'];
+const FAILURES = ['forbidden', 'cross-origin', 'message-not-found', 'level-too-low', 'unavailable', 'outcome-unknown'] as const;
+
+/** `DELETE /messages/{id}` and `DELETE /topics/{topic}/messages?before=`: what was published by mistake is taken back. */
+export function eraseRoutes(app: App, { config, eraser }: Service): void {
+  app.route({
+    ...at(ENDPOINTS.eraseMessage, config),
+    schema: {
+      tags, summary: 'Erase one message: its data and event name', params: Type.Object({ id: Type.String() }),
+      response: { 204: { description: 'It is erased, now or before.', type: 'null' }, ...problems(...FAILURES) },
+    },
+    handler: async (request, reply) => {
+      const position = parseId(request.params.id);
+      if (position === undefined || position.seq < 1) throw new Problem('message-not-found', 'There is no message with this id, or not any more.', { field: 'id' });
+      await eraser.message(request.admission.identity.grant, position, by(request));
+      return reply.code(204).send(null);
+    },
+  });
+
+  app.route({
+    ...at(ENDPOINTS.eraseTopic, config),
+    schema: {
+      tags, summary: 'Erase the messages of a topic before a message or a time', params: TopicPath,
+      querystring: Type.Object({ before: Type.Optional(Type.String({ description: 'An id: all messages before that one. Or a time of RFC 3339, or a duration back from now (`10m`; `0s`: all that there are).' })) }),
+      response: {
+        200: json('They are erased.', Type.Object({
+          erased: Type.Integer({ description: 'How many messages; those that were erased before do not count.' }),
+          more: Type.Boolean({ description: 'Whether the request ended before it was through: make it again.' }),
+        })),
+        ...problems('invalid-request', 'invalid-topic', 'invalid-cursor', 'overloaded', ...FAILURES),
+      },
+    },
+    handler: async (request, reply) => {
+      const topic = checkLiteral(request.params.topic);
+      const erased = await eraser.topic(request.admission.identity.grant, topic, readBefore(request.query.before), by(request));
+      return reply.type('application/json').header('cache-control', 'no-store').send(JSON.stringify(erased));
+    },
+  });
+}
+
+/** Who asks, for the audit line: who may erase has a credential, so there is a name. */
+function by(request: FastifyRequest): ErasedBy {
+  const { identity, clientAddress } = request.admission;
+  return { name: identity.name ?? 'nobody', client: clientAddress() };
+}

@@ -1,0 +1,267 @@
+import type { Bus } from '../bus/bus.ts';
+import type { LogState } from '../model/epochs.ts';
+import { eraseProblem, type Grant } from '../model/grant.ts';
+import { formatId, type Position } from '../model/position.ts';
+import { Problem } from '../model/problem.ts';
+import type { Clock, Timer } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
+import type { Logger } from '../runtime/logger.ts';
+import type { ErasedMessage } from '../store/erasure-store.ts';
+import { LevelTooLow } from '../store/level.ts';
+import { StoreError, type Store } from '../store/store.ts';
+import type { StoreClock } from './store-clock.ts';
+import type { Tail } from './tail.ts';
+
+/** One step: small enough that a publish which meets it waits for a few milliseconds at most. */
+const ERASE_STEP_MESSAGES = 500;
+/** The pause between steps, of erasing and of wiping, which leaves the database to the publishers. */
+const ERASE_PAUSE_MS = 20;
+/** How long one request goes on with a topic: below the 60 s at which proxies cut. The next one goes on. */
+const ERASE_REQUEST_MAX_MS = 20_000;
+/** How many topics an instance erases at once: each of their steps takes the writer from the publishers. */
+const ERASING_MAX_REQUESTS = 4;
+/**
+ * How often every instance looks whether something is to be wiped, which another one erased that was killed then; when it tries again after it was held up; and the least time between two
+ * rounds of wiping, each of which may write a large part of the files.
+ */
+const WIPE_INTERVAL_MS = 10_000;
+
+/** Before which messages of a topic are erased: those before a message, before a time, or older than so long by the store's clock. */
+export type EraseBefore =
+  | { readonly kind: 'after'; readonly position: Position }
+  | { readonly kind: 'since'; readonly time: number }
+  | { readonly kind: 'ago'; readonly milliseconds: number };
+
+/** Who erases, for the audit line. */
+export interface ErasedBy {
+  readonly name: string;
+  readonly client: string;
+}
+
+export interface ErasedTopic {
+  /** How many messages. */
+  readonly erased: number;
+  /** Whether the request ended before it was through: ask again. */
+  readonly more: boolean;
+}
+
+export interface EraserDependencies {
+  readonly store: Store;
+  readonly tail: Tail;
+  readonly storeClock: StoreClock;
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly counters: Counters;
+  readonly logger: Logger;
+  /** Writes the audit lines. */
+  readonly audit: Pick<Logger, 'info'>;
+}
+
+/**
+ * Takes messages back. When a call resolves, the data are gone from the log, and from the memory of this instance. Other instances are told to look, and find out at their next look
+ * at the latest. What the database still has of them in its files is wiped after that, in the background.
+ */
+export class Eraser {
+  readonly #store: Store;
+  readonly #tail: Tail;
+  readonly #storeClock: StoreClock;
+  readonly #bus: Bus;
+  readonly #clock: Clock;
+  readonly #counters: Counters;
+  readonly #logger: Logger;
+  readonly #audit: Pick<Logger, 'info'>;
+  #timer: Timer | undefined;
+  /** Whether it wipes, or has done so a short while ago: what is erased now is wiped when the timer comes to it. */
+  #isResting = false;
+  /** The topics of which messages are being erased. */
+  readonly #topics = new Set<string>();
+  #isWiped = true;
+  #failed = false;
+  #isStopped = false;
+
+  constructor({ store, tail, storeClock, bus, clock, counters, logger, audit }: EraserDependencies) {
+    this.#store = store;
+    this.#tail = tail;
+    this.#storeClock = storeClock;
+    this.#bus = bus;
+    this.#clock = clock;
+    this.#counters = counters;
+    this.#logger = logger;
+    this.#audit = audit;
+  }
+
+  /** Whether nothing of what was erased is left in the files of the database, as far as it could be wiped, at the last look. */
+  get isWiped(): boolean {
+    return this.#isWiped;
+  }
+
+  /** Wipes from now on, in the background. */
+  run(): void {
+    void this.#wipe();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+  }
+
+  /**
+   * Erases one message; one that was erased already, again without harm.
+   * Rejects with a `Problem`: `message-not-found`, also where the grant does not have its topic, `level-too-low`, `unavailable`, `outcome-unknown`.
+   */
+  message(grant: Grant, position: Position, by: ErasedBy): Promise<void> {
+    return told(async () => {
+      const { messages: [message] } = await this.#tail.ask(() => this.#store.read({ after: position.seq - 1, filter: undefined, limit: 1, maxBytes: 1, withoutData: true }));
+      // Whether there is a message is told only to those who may erase it; without its data, also by the time that the answer takes.
+      if (message === undefined || message.seq !== position.seq || message.epoch !== position.epoch || !grant.mayErase(message.topic)) throw missing('id');
+      const audit = (outcome: Exclude<ErasedMessage, 'absent'> | 'outcome-unknown'): void => {
+        this.#audit.info({ audit: 'message-erased', id: message.id, topic: message.topic, outcome, by: by.name, client: by.client }, 'the erasure of a message was asked for');
+      };
+      let outcome: ErasedMessage;
+      try {
+        outcome = await this.#store.erasures.eraseMessage(position);
+      } catch (error) {
+        if (isOutcomeUnknown(error)) audit('outcome-unknown');
+        throw error;
+      }
+      if (outcome === 'absent') throw missing('id');
+      audit(outcome);
+      if (outcome === 'erased') {
+        this.#counters.erased++;
+        this.#wipeSoon();
+      }
+      // Also where it was erased before: by another instance, perhaps, and this one has not heard of it.
+      await this.#spread();
+    });
+  }
+
+  /**
+   * Erases messages of a topic, oldest first. Rejects with a `Problem`: `forbidden`, `overloaded`, `message-not-found` where the log does not have the id, `level-too-low`, `unavailable`,
+   * `outcome-unknown`.
+   */
+  topic(grant: Grant, topic: string, before: EraseBefore, by: ErasedBy): Promise<ErasedTopic> {
+    const forbidden = eraseProblem(grant, topic);
+    if (forbidden !== undefined) return Promise.reject(forbidden);
+    if (this.#topics.has(topic)) return Promise.reject(new Problem('overloaded', 'Messages of this topic are being erased already: ask again when that is done.'));
+    if (this.#topics.size >= ERASING_MAX_REQUESTS) return Promise.reject(new Problem('overloaded', 'Too many topics are being erased: ask again later.'));
+    this.#topics.add(topic);
+    return this.#eraseTopic(topic, before, by).finally(() => this.#topics.delete(topic));
+  }
+
+  #eraseTopic(topic: string, before: EraseBefore, by: ErasedBy): Promise<ErasedTopic> {
+    return told(async () => {
+      const through = await this.#lastBefore(before);
+      const until = this.#clock.monotonic() + ERASE_REQUEST_MAX_MS;
+      let erased = 0;
+      let more = through.seq > 0;
+      let outcome: 'erased' | 'failed' | 'outcome-unknown' = 'erased';
+      try {
+        for (let after = 0; more && this.#clock.monotonic() < until && !this.#isStopped;) {
+          const step = await this.#store.erasures.eraseTopic({ topic, after, through, rows: ERASE_STEP_MESSAGES });
+          erased += step.erased;
+          ({ scanned: after, more } = step);
+          if (more) await this.#pause();
+        }
+      } catch (error) {
+        outcome = isOutcomeUnknown(error) ? 'outcome-unknown' : 'failed';
+        throw error;
+      } finally {
+        // Also what was erased before a step that failed, and what that step may have erased.
+        if (erased > 0 || outcome !== 'failed') {
+          this.#counters.erased += erased;
+          this.#audit.info({ audit: 'topic-erased', topic, through: formatId(through.epoch, through.seq), messages: erased, more, outcome, by: by.name, client: by.client }, 'the erasure of messages of a topic was asked for');
+          if (erased > 0) this.#wipeSoon();
+          await this.#spread();
+        }
+      }
+      return { erased, more };
+    });
+  }
+
+  /** The last place that is erased. */
+  async #lastBefore(before: EraseBefore): Promise<Position> {
+    if (before.kind !== 'after') {
+      const time = before.kind === 'since' ? before.time : this.#storeClock.now() - before.milliseconds;
+      const { seq, log } = await this.#tail.ask(() => this.#store.seek(time));
+      return log.lineage.at(seq);
+    }
+    const { log }: { log: LogState } = await this.#tail.ask(async () => ({ log: await this.#store.state() }));
+    const { position } = before;
+    if (position.seq > log.head || !log.lineage.isGood(position)) throw missing('before');
+    return log.lineage.at(Math.max(0, position.seq - 1));
+  }
+
+  /** This instance lets go of the data before it answers; the others are told. Rejects with `outcome-unknown` where the log cannot be read just now: this instance may still have the data. */
+  async #spread(): Promise<void> {
+    this.#bus.wake();
+    try {
+      // A look would not tell that it failed.
+      await this.#tail.ask(async () => ({ log: await this.#store.state() }));
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      throw new StoreError('outcome-unknown', error.message, error);
+    }
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((done) => void this.#clock.after(ERASE_PAUSE_MS, done));
+  }
+
+  /** The first erasure after a while is wiped at once; those that follow soon share a round. */
+  #wipeSoon(): void {
+    this.#isWiped = false;
+    if (!this.#isResting) void this.#wipe();
+  }
+
+  async #wipe(): Promise<void> {
+    this.#isResting = true;
+    this.#timer?.cancel();
+    // Where nothing was ever erased, the database is not asked.
+    const isIdle = (this.#isWiped && this.#tail.erasures === 0) || await this.#wipeOnce();
+    if (this.#isStopped) return;
+    this.#isResting = !isIdle;
+    this.#timer = this.#clock.after(WIPE_INTERVAL_MS, () => void this.#wipe());
+  }
+
+  /** Returns whether there was nothing to do. */
+  async #wipeOnce(): Promise<boolean> {
+    try {
+      for (let isFirst = true; !this.#isStopped; isFirst = false) {
+        const wiped = await this.#store.erasures.wipe();
+        if (wiped === 'held-up' && this.#isWiped) this.#logger.warn({}, 'what was erased is still in the write-ahead log: something reads the database for long; it is tried again');
+        if (wiped === 'done' && !isFirst) this.#logger.info('what was erased is wiped from the files of the database');
+        this.#isWiped = wiped === 'done';
+        this.#failed = false;
+        if (wiped !== 'more') return wiped === 'done' && isFirst;
+        await this.#pause();
+      }
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      if (!this.#failed) this.#logger.warn({ err: error }, 'what was erased cannot be wiped from the files of the database just now');
+      this.#failed = true;
+      this.#isWiped = false;
+    }
+    return false;
+  }
+}
+
+function missing(field: 'id' | 'before'): Problem {
+  return new Problem('message-not-found', 'There is no message with this id, or not any more.', { field });
+}
+
+function isOutcomeUnknown(error: unknown): boolean {
+  return error instanceof StoreError && error.kind === 'outcome-unknown';
+}
+
+/** What a client is told of an error of the store. */
+async function told<Result>(work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof LevelTooLow) throw new Problem('level-too-low', `Messages cannot be erased yet: ${error.message}.`, { cause: error });
+    if (!(error instanceof StoreError)) throw error;
+    throw error.kind === 'outcome-unknown'
+      ? new Problem('outcome-unknown', 'It is not known whether everything was erased: ask again.', { cause: error })
+      : new Problem('unavailable', 'The message log cannot be changed just now.', { cause: error });
+  }
+}

@@ -1,0 +1,88 @@
+import { t } from 'tap';
+import { FULL_GRANT, type Grant } from '../../src/model/grant.ts';
+import { StoreError } from '../../src/store/store.ts';
+import { settle } from '../support/clock.ts';
+import { begin } from '../support/spine.ts';
+
+const BY = { name: 'moderator', client: '127.0.0.1' };
+const GRANT: Grant = { ...FULL_GRANT, mayErase: () => true };
+/** Later than all messages. */
+const ALL = { kind: 'since', time: 2_000_000 } as const;
+
+t.test('an erasure of which the instance does not hear, because the database goes away after the commit, is not answered as done; nor is the next request, as long as that lasts', async (t) => {
+  const { store, tail, publish, eraser, at } = await begin(t);
+  publish('a', 'secret');
+  const erase = store.erasures.eraseMessage.bind(store.erasures);
+  store.erasures.eraseMessage = async (position) => {
+    const outcome = await erase(position);
+    store.failure = 'unavailable';
+    return outcome;
+  };
+  await t.rejects(eraser.message(GRANT, at(1), BY), { code: 'outcome-unknown' });
+  store.failure = undefined;
+  await t.rejects(eraser.message(GRANT, at(1), BY), { code: 'outcome-unknown' }, 'also where it was erased before');
+  store.failure = undefined;
+  store.erasures.eraseMessage = erase;
+  await eraser.message(GRANT, at(1), BY);
+  t.ok(tail.after(0, () => true, 1).messages[0]!.isErased);
+});
+
+t.test('each request that may have erased something has its audit line', async (t) => {
+  const { store, publish, eraser, audited, at } = await begin(t);
+  for (const topic of ['a', 'b', 'b']) publish(topic, 'secret');
+  const erase = store.erasures.eraseMessage.bind(store.erasures);
+  const eraseTopic = store.erasures.eraseTopic.bind(store.erasures);
+  store.erasures.eraseMessage = () => Promise.reject(new StoreError('outcome-unknown', 'cut'));
+  await t.rejects(eraser.message(GRANT, at(1), BY), { code: 'outcome-unknown' });
+  store.erasures.eraseMessage = erase;
+  await eraser.message(GRANT, at(1), BY);
+  await eraser.message(GRANT, at(1), BY);
+  store.erasures.eraseTopic = () => Promise.reject(new StoreError('outcome-unknown', 'cut'));
+  await t.rejects(eraser.topic(GRANT, 'b', ALL, BY), { code: 'outcome-unknown' });
+  store.erasures.eraseTopic = eraseTopic;
+  t.equal((await eraser.topic(GRANT, 'b', ALL, BY)).erased, 2);
+  t.match(audited, [
+    ...['outcome-unknown', 'erased', 'before'].map((outcome) => ({ audit: 'message-erased', topic: 'a', outcome, by: BY.name })),
+    ...['outcome-unknown', 'erased'].map((outcome) => ({ audit: 'topic-erased', topic: 'b', outcome, by: BY.name })),
+  ]);
+});
+
+t.test('a message is looked up without its data before it is known that it may be erased', async (t) => {
+  const { store, publish, eraser, at } = await begin(t);
+  publish('a', 'secret');
+  store.reads = [];
+  await t.rejects(eraser.message({ ...GRANT, mayErase: () => false }, at(1), BY), { code: 'message-not-found' });
+  t.match(store.reads, [{ withoutData: true }]);
+});
+
+t.test('one request at a time erases in a topic, and few topics are erased at once', async (t) => {
+  const { store, publish, eraser } = await begin(t);
+  publish('a', 'secret');
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const seek = store.seek.bind(store);
+  store.seek = async (time) => {
+    await promise;
+    return seek(time);
+  };
+  const some = ['a', 'b', 'c', 'd'].map((topic) => eraser.topic(GRANT, topic, ALL, BY));
+  for (const topic of ['a', 'e']) await t.rejects(eraser.topic(GRANT, topic, ALL, BY), { code: 'overloaded' }, topic);
+  resolve();
+  await Promise.all(some);
+  t.match(await eraser.topic(GRANT, 'e', ALL, BY), { more: false }, 'then there is room');
+});
+
+t.test('of erasures that follow each other soon the first is wiped at once, and the others together, by the timer; so is what was held up', async (t) => {
+  const { store, publish, eraser, clock, at } = await begin(t);
+  let rounds = 0;
+  store.erasures.wipe = () => {
+    rounds++;
+    return Promise.resolve('held-up');
+  };
+  for (let seq = 1; seq <= 10; seq++) publish('a', 'secret');
+  for (let seq = 1; seq <= 10; seq++) await eraser.message(GRANT, at(seq), BY);
+  await settle();
+  t.equal(rounds, 1);
+  t.notOk(eraser.isWiped);
+  await clock.advance(10_000);
+  t.equal(rounds, 2);
+});
