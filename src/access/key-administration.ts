@@ -1,3 +1,4 @@
+import type { Actor } from '../model/actor.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { KeyRecord, KeyStore } from '../store/key-store.ts';
 import { makeApiKey } from './api-key.ts';
@@ -14,13 +15,6 @@ export interface KeyAdministrationDependencies {
 export interface ShownKey {
   readonly record: KeyRecord;
   readonly text: string;
-}
-
-/** Who makes a change, for its audit line. */
-export interface Actor {
-  readonly name: string;
-  /** The address of the request; undefined on the command line. */
-  readonly client?: string;
 }
 
 /** A key as administrators see it, without its secrets: times as RFC 3339 writes them. */

@@ -1,7 +1,7 @@
 import { printable } from '../runtime/printable.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Revocation, RevocationPage, RevocationStore } from '../store/revocation-store.ts';
-import type { Actor } from './key-administration.ts';
+import type { Actor } from '../model/actor.ts';
 import { readRevocationRequest } from './revocation-request.ts';
 
 export interface RevocationAdministrationDependencies {

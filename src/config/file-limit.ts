@@ -21,7 +21,10 @@ export function streamsThatFit(wanted: number, logger: Logger, limits = ownLimit
 /** Files that the process itself holds open: those of Node, of SQLite, and the connections to Redis. Other connections come on top. */
 const OWN_OPEN_FILES = 64;
 
-/** How many connections may be open at once: `wanted`, or as many as leave the files that the process itself needs, those of `others` among them: connections to PostgreSQL, and of the listener for operations. */
+/**
+ * How many connections may be open at once: `wanted`, or as many as leave the files that the process itself needs.
+ * @param others Connections to PostgreSQL, and those of the listener for operations.
+ */
 export function connectionsThatFit(wanted: number, others: number, limits = ownLimits()): number {
   const files = openFiles(limits);
   return Math.min(wanted, Math.max(1, files - Math.min(OWN_OPEN_FILES + others, Math.ceil(files / 2))));

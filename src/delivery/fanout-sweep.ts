@@ -196,7 +196,7 @@ class Part {
 
   erased(isErased: (message: Message) => boolean): void {
     const { messages } = this.#bundle;
-    for (const message of messages) if (!message.isErased && isErased(message)) message.erase();
+    for (const message of messages) if (isErased(message)) message.erase();
     this.#bundle = new Bundle(messages, this.#chunkOf);
     this.#rest = undefined;
   }

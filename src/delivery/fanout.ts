@@ -108,7 +108,7 @@ export class Fanout implements TailListener {
 
   erased(erasures: readonly KnownErasure[], isErased: (message: Message) => boolean): void {
     for (const group of this.#audience.groups) {
-      for (const message of group.pending.messages) if (!message.isErased && isErased(message)) message.erase();
+      for (const message of group.pending.messages) if (isErased(message)) message.erase();
     }
     this.#sweep?.erased(isErased);
     // Every live reader's place is known then, and nothing overtakes a message (invariant 4).

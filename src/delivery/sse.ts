@@ -70,7 +70,7 @@ export function expiringFrame(secondsLeft: number): Buffer {
 /** What was erased: one message, or all messages of a topic up to one. */
 export type ErasedData = { readonly id: string; readonly topic: string | undefined } | { readonly topic: string; readonly through: string };
 
-/** A tombstone in the place of a message that was erased, or the news, at the place where a stream is, that one was which it may have been sent before. */
+/** What stands in the place of an erased message; or tells a stream, at its own place, that a message was erased which it may have been sent. */
 export function erasedFrame(at: Position, data: ErasedData): Buffer {
   return control(ERASED_EVENT, data, at);
 }

@@ -103,7 +103,7 @@ export function entitled({ endpoint, url }: RequestHead, _premises: Premises, { 
     case undefined: case 'health': return undefined;
     case 'administration': return identity.mayAdminister ? undefined : administratorMissing(identity);
     case 'operations': return identity.mayOperate ? undefined : operatorMissing(identity);
-    case 'erasure': return identity.grant.erases === true ? undefined : erasureProblem(endpoint, url, identity);
+    case 'erasure': return erasureProblem(endpoint, url, identity);
     case 'messages': return messagesProblem(endpoint, url, identity);
     case 'session': return endpoint === ENDPOINTS.endSession || identity.origin !== undefined ? undefined : credentialMissing();
   }
@@ -122,7 +122,8 @@ function messagesProblem(endpoint: Endpoint, url: string, { grant, credential }:
 /** To erase takes a credential, also where nothing else does. */
 function erasureProblem(endpoint: Endpoint, url: string, { name, grant }: Identity): Problem | undefined {
   if (name === undefined) return new Problem('unauthorized', 'To erase messages takes a credential: Authorization: Bearer with a key or token that may.', { field: 'Authorization' });
-  return endpoint === ENDPOINTS.eraseTopic ? eraseProblem(grant, topicIn(url)) : new Problem('forbidden', 'This request may not erase messages.', { field: 'Authorization' });
+  if (endpoint === ENDPOINTS.eraseTopic) return eraseProblem(grant, topicIn(url));
+  return grant.erases === true ? undefined : new Problem('forbidden', 'This request may not erase messages.', { field: 'Authorization' });
 }
 
 function administratorMissing(identity: Identity): Problem {

@@ -1,4 +1,5 @@
 import type { Bus } from '../bus/bus.ts';
+import type { Actor } from '../model/actor.ts';
 import type { LogState } from '../model/epochs.ts';
 import { eraseProblem, type Grant } from '../model/grant.ts';
 import { formatId, type Position } from '../model/position.ts';
@@ -6,8 +7,8 @@ import { Problem } from '../model/problem.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { orProblem, type ChangeSentences } from '../store/change-problem.ts';
 import type { ErasedMessage } from '../store/erasure-store.ts';
-import { LevelTooLow } from '../store/level.ts';
 import { StoreError, type Store } from '../store/store.ts';
 import type { StoreClock } from './store-clock.ts';
 import type { Tail } from './tail.ts';
@@ -21,8 +22,8 @@ const ERASE_REQUEST_MAX_MS = 20_000;
 /** How many topics an instance erases at once: each of their steps takes the writer from the publishers. */
 const ERASING_MAX_REQUESTS = 4;
 /**
- * How often every instance looks whether something is to be wiped, which another one erased that was killed then; when it tries again after it was held up; and the least time between two
- * rounds of wiping, each of which may write a large part of the files.
+ * The least time between two rounds of wiping: each may write a large part of the files. After this time an instance also tries again what was held up, and looks for what another
+ * instance left when it was killed.
  */
 const WIPE_INTERVAL_MS = 10_000;
 
@@ -31,12 +32,6 @@ export type EraseBefore =
   | { readonly kind: 'after'; readonly position: Position }
   | { readonly kind: 'since'; readonly time: number }
   | { readonly kind: 'ago'; readonly milliseconds: number };
-
-/** Who erases, for the audit line. */
-export interface ErasedBy {
-  readonly name: string;
-  readonly client: string;
-}
 
 export interface ErasedTopic {
   /** How many messages. */
@@ -109,73 +104,73 @@ export class Eraser {
    * Erases one message; one that was erased already, again without harm.
    * Rejects with a `Problem`: `message-not-found`, also where the grant does not have its topic, `level-too-low`, `unavailable`, `outcome-unknown`.
    */
-  message(grant: Grant, position: Position, by: ErasedBy): Promise<void> {
-    return told(async () => {
-      const { messages: [message] } = await this.#tail.ask(() => this.#store.read({ after: position.seq - 1, filter: undefined, limit: 1, maxBytes: 1, withoutData: true }));
-      // Whether there is a message is told only to those who may erase it; without its data, also by the time that the answer takes.
-      if (message === undefined || message.seq !== position.seq || message.epoch !== position.epoch || !grant.mayErase(message.topic)) throw missing('id');
-      const audit = (outcome: Exclude<ErasedMessage, 'absent'> | 'outcome-unknown'): void => {
-        this.#audit.info({ audit: 'message-erased', id: message.id, topic: message.topic, outcome, by: by.name, client: by.client }, 'the erasure of a message was asked for');
-      };
-      let outcome: ErasedMessage;
-      try {
-        outcome = await this.#store.erasures.eraseMessage(position);
-      } catch (error) {
-        if (isOutcomeUnknown(error)) audit('outcome-unknown');
-        throw error;
-      }
-      if (outcome === 'absent') throw missing('id');
-      audit(outcome);
-      if (outcome === 'erased') {
-        this.#counters.erased++;
-        this.#wipeSoon();
-      }
-      // Also where it was erased before: by another instance, perhaps, and this one has not heard of it.
-      await this.#spread();
-    });
+  message(grant: Grant, position: Position, by: Actor): Promise<void> {
+    return orProblem(this.#eraseMessage(grant, position, by), SENTENCES);
   }
 
   /**
    * Erases messages of a topic, oldest first. Rejects with a `Problem`: `forbidden`, `overloaded`, `message-not-found` where the log does not have the id, `level-too-low`, `unavailable`,
    * `outcome-unknown`.
    */
-  topic(grant: Grant, topic: string, before: EraseBefore, by: ErasedBy): Promise<ErasedTopic> {
+  topic(grant: Grant, topic: string, before: EraseBefore, by: Actor): Promise<ErasedTopic> {
     const forbidden = eraseProblem(grant, topic);
     if (forbidden !== undefined) return Promise.reject(forbidden);
     if (this.#topics.has(topic)) return Promise.reject(new Problem('overloaded', 'Messages of this topic are being erased already: ask again when that is done.'));
     if (this.#topics.size >= ERASING_MAX_REQUESTS) return Promise.reject(new Problem('overloaded', 'Too many topics are being erased: ask again later.'));
     this.#topics.add(topic);
-    return this.#eraseTopic(topic, before, by).finally(() => this.#topics.delete(topic));
+    return orProblem(this.#eraseTopic(topic, before, by), SENTENCES).finally(() => this.#topics.delete(topic));
   }
 
-  #eraseTopic(topic: string, before: EraseBefore, by: ErasedBy): Promise<ErasedTopic> {
-    return told(async () => {
-      const through = await this.#lastBefore(before);
-      const until = this.#clock.monotonic() + ERASE_REQUEST_MAX_MS;
-      let erased = 0;
-      let more = through.seq > 0;
-      let outcome: 'erased' | 'failed' | 'outcome-unknown' = 'erased';
-      try {
-        for (let after = 0; more && this.#clock.monotonic() < until && !this.#isStopped;) {
-          const step = await this.#store.erasures.eraseTopic({ topic, after, through, rows: ERASE_STEP_MESSAGES });
-          erased += step.erased;
-          ({ scanned: after, more } = step);
-          if (more) await this.#pause();
-        }
-      } catch (error) {
-        outcome = isOutcomeUnknown(error) ? 'outcome-unknown' : 'failed';
-        throw error;
-      } finally {
-        // Also what was erased before a step that failed, and what that step may have erased.
-        if (erased > 0 || outcome !== 'failed') {
-          this.#counters.erased += erased;
-          this.#audit.info({ audit: 'topic-erased', topic, through: formatId(through.epoch, through.seq), messages: erased, more, outcome, by: by.name, client: by.client }, 'the erasure of messages of a topic was asked for');
-          if (erased > 0) this.#wipeSoon();
-          await this.#spread();
-        }
+  async #eraseMessage(grant: Grant, position: Position, { name, client }: Actor): Promise<void> {
+    const { messages: [message] } = await this.#tail.ask(() => this.#store.read({ after: position.seq - 1, filter: undefined, limit: 1, maxBytes: 1, withoutData: true }));
+    // Whether there is a message is told only to those who may erase it; without its data, also by the time that the answer takes.
+    if (message === undefined || message.seq !== position.seq || message.epoch !== position.epoch || !grant.mayErase(message.topic)) throw missing('id');
+    const audit = (outcome: Exclude<ErasedMessage, 'absent'> | 'outcome-unknown'): void => {
+      this.#audit.info({ audit: 'message-erased', id: message.id, topic: message.topic, outcome, by: name, client }, 'the erasure of a message was asked for');
+    };
+    let outcome: ErasedMessage;
+    try {
+      outcome = await this.#store.erasures.eraseMessage(position);
+    } catch (error) {
+      if (isOutcomeUnknown(error)) audit('outcome-unknown');
+      throw error;
+    }
+    if (outcome === 'absent') throw missing('id');
+    audit(outcome);
+    if (outcome === 'erased') {
+      this.#counters.erased++;
+      this.#wipeSoon();
+    }
+    // Also where it was erased before: by another instance, perhaps, and this one has not heard of it.
+    await this.#spread();
+  }
+
+  async #eraseTopic(topic: string, before: EraseBefore, { name, client }: Actor): Promise<ErasedTopic> {
+    const through = await this.#lastBefore(before);
+    const until = this.#clock.monotonic() + ERASE_REQUEST_MAX_MS;
+    let erased = 0;
+    let more = through.seq > 0;
+    let outcome: 'erased' | 'failed' | 'outcome-unknown' = 'erased';
+    try {
+      for (let after = 0; more && this.#clock.monotonic() < until && !this.#isStopped;) {
+        const step = await this.#store.erasures.eraseTopic({ topic, after, through, rows: ERASE_STEP_MESSAGES });
+        erased += step.erased;
+        ({ scanned: after, more } = step);
+        if (more) await this.#pause();
       }
-      return { erased, more };
-    });
+    } catch (error) {
+      outcome = isOutcomeUnknown(error) ? 'outcome-unknown' : 'failed';
+      throw error;
+    } finally {
+      // Also what was erased before a step that failed, and what that step may have erased.
+      if (erased > 0 || outcome !== 'failed') {
+        this.#counters.erased += erased;
+        this.#audit.info({ audit: 'topic-erased', topic, through: formatId(through.epoch, through.seq), messages: erased, more, outcome, by: name, client }, 'the erasure of messages of a topic was asked for');
+        if (erased > 0) this.#wipeSoon();
+        await this.#spread();
+      }
+    }
+    return { erased, more };
   }
 
   /** The last place that is erased. */
@@ -185,7 +180,7 @@ export class Eraser {
       const { seq, log } = await this.#tail.ask(() => this.#store.seek(time));
       return log.lineage.at(seq);
     }
-    const { log }: { log: LogState } = await this.#tail.ask(async () => ({ log: await this.#store.state() }));
+    const log = await this.#state();
     const { position } = before;
     if (position.seq > log.head || !log.lineage.isGood(position)) throw missing('before');
     return log.lineage.at(Math.max(0, position.seq - 1));
@@ -196,11 +191,17 @@ export class Eraser {
     this.#bus.wake();
     try {
       // A look would not tell that it failed.
-      await this.#tail.ask(async () => ({ log: await this.#store.state() }));
+      await this.#state();
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       throw new StoreError('outcome-unknown', error.message, error);
     }
+  }
+
+  /** The state of the log now, once this instance has heard of everything that was erased until then. */
+  async #state(): Promise<LogState> {
+    const { log } = await this.#tail.ask(async (): Promise<{ readonly log: LogState }> => ({ log: await this.#store.state() }));
+    return log;
   }
 
   #pause(): Promise<void> {
@@ -253,15 +254,6 @@ function isOutcomeUnknown(error: unknown): boolean {
   return error instanceof StoreError && error.kind === 'outcome-unknown';
 }
 
-/** What a client is told of an error of the store. */
-async function told<Result>(work: () => Promise<Result>): Promise<Result> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof LevelTooLow) throw new Problem('level-too-low', `Messages cannot be erased yet: ${error.message}.`, { cause: error });
-    if (!(error instanceof StoreError)) throw error;
-    throw error.kind === 'outcome-unknown'
-      ? new Problem('outcome-unknown', 'It is not known whether everything was erased: ask again.', { cause: error })
-      : new Problem('unavailable', 'The message log cannot be changed just now.', { cause: error });
-  }
-}
+const SENTENCES: ChangeSentences = {
+  tooLow: 'Messages cannot be erased yet', unknown: 'It is not known whether everything was erased: ask again.', unavailable: 'The message log cannot be changed just now.',
+};

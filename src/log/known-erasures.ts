@@ -1,43 +1,53 @@
 import type { Lineage, LogState } from '../model/epochs.ts';
 import type { Message } from '../model/message.ts';
-import type { Position } from '../model/position.ts';
-import { ERASURES_MAX_ENTRIES, type ErasureChanges, type ErasureStore } from '../store/erasure-store.ts';
+import { formatId, type Position } from '../model/position.ts';
+import { ERASURES_MAX_ENTRIES, type ErasureStore } from '../store/erasure-store.ts';
+import type { Knowledge } from './tail-refill.ts';
 
-/** An erasure as readers are told of it. */
+/** An erasure that an instance has heard of. */
 export interface KnownErasure {
+  readonly version: number;
   readonly at: Position;
   readonly topic: string;
   /** Whether all messages of the topic up to this place are erased, and not only this one. */
   readonly isPrefix: boolean;
-}
-
-interface Kept extends KnownErasure {
-  readonly version: number;
   /** Of the log in which it happened: a copy of the log may have given the number to another message. */
   readonly lineage: Lineage;
 }
 
+/** Tells which messages some erasures have erased. */
+export function among(erasures: readonly KnownErasure[]): (message: Message) => boolean {
+  const singles = new Set(erasures.filter(({ isPrefix }) => !isPrefix).map(({ at: { epoch, seq } }) => formatId(epoch, seq)));
+  const prefixes = Map.groupBy(erasures.filter(({ isPrefix }) => isPrefix), ({ topic }) => topic);
+  return (message) => (singles.size > 0 && singles.has(message.id))
+    || prefixes.get(message.topic)?.some(({ at: { seq }, lineage }) => message.seq <= seq && lineage.isGood(message)) === true;
+}
+
+export interface KnownErasuresDependencies {
+  readonly store: ErasureStore;
+  /** What is known of the log before it is asked. */
+  readonly knowledge: () => Knowledge;
+  /**
+   * Applies an answer to what is in memory.
+   * @param erasures undefined where anything may have been erased.
+   * @returns False where the answer is of a log that is not used any more: then the next look asks again.
+   */
+  readonly take: (before: Knowledge, log: LogState, erasures: readonly KnownErasure[] | undefined) => boolean;
+}
+
 /**
- * What one instance knows of erasures. It asks for those that it has not heard of whenever an answer of the store shows a later version than it knows, and keeps the newest: an answer that was on
- * its way meanwhile, with data of before, is made true by them.
+ * What one instance knows of erasures. It asks for new ones whenever an answer of the store shows a later version than it knows. It keeps the newest. Answers that were on their way meanwhile
+ * still have the data, and these erasures take the data out of them.
  */
 export class KnownErasures {
-  readonly #store: ErasureStore;
-  readonly #take: (changes: ErasureChanges) => readonly KnownErasure[] | undefined;
-  readonly #before: () => void;
+  readonly #dependencies: KnownErasuresDependencies;
   #version = 0;
   /** The newest, in the order of their versions. */
-  #kept: readonly Kept[] = [];
+  #kept: readonly KnownErasure[] = [];
   #asking: Promise<void> | undefined;
 
-  /**
-   * @param options.before Called before each question to the store.
-   * @param options.take Applies the answer to what is in memory. Returns undefined where the answer is of a log that is not used any more.
-   */
-  constructor({ store, before, take }: { store: ErasureStore; before: () => void; take: (changes: ErasureChanges) => readonly KnownErasure[] | undefined }) {
-    this.#store = store;
-    this.#before = before;
-    this.#take = take;
+  constructor(dependencies: KnownErasuresDependencies) {
+    this.#dependencies = dependencies;
   }
 
   /** Everything up to this version is known. */
@@ -68,8 +78,8 @@ export class KnownErasures {
   clean(messages: readonly Message[], read: number): boolean {
     if (read >= this.#version) return true;
     if (this.#kept.length < this.#version - read) return false;
-    const later = this.#kept.filter(({ version }) => version > read);
-    for (const message of messages) if (!message.isErased && later.some((one) => isIn(one, message))) message.erase();
+    const isErased = among(this.#kept.filter(({ version }) => version > read));
+    for (const message of messages) if (isErased(message)) message.erase();
     return true;
   }
 
@@ -85,20 +95,15 @@ export class KnownErasures {
 
   /** Returns whether there are more to ask for. */
   async #askOnce(): Promise<boolean> {
-    this.#before();
-    const asked = this.#version;
-    const changes = await this.#store.changes(asked);
-    const taken = this.#take(changes);
-    if (taken === undefined) return false;
-    const { lineage } = changes.log;
-    const added = taken.map((one, index) => ({ ...one, lineage, version: asked + 1 + index }));
+    const { store, knowledge, take } = this.#dependencies;
+    const before = knowledge();
+    const after = this.#version;
+    const { version, more, erasures, log } = await store.changes(after);
+    const known = erasures?.map(({ seq, ...one }, index): KnownErasure => ({ ...one, at: log.lineage.at(seq), lineage: log.lineage, version: after + 1 + index }));
+    if (!take(before, log, known)) return false;
     // What cannot be told whole leaves nothing to go by.
-    this.#kept = changes.erasures === undefined ? [] : [...this.#kept, ...added].slice(-ERASURES_MAX_ENTRIES);
-    this.#version = changes.version;
-    return changes.more;
+    this.#kept = known === undefined ? [] : [...this.#kept, ...known].slice(-ERASURES_MAX_ENTRIES);
+    this.#version = version;
+    return more;
   }
-}
-
-function isIn({ at, topic, isPrefix, lineage }: Kept, message: Message): boolean {
-  return isPrefix ? message.topic === topic && message.seq <= at.seq && lineage.isGood(message) : message.seq === at.seq && message.epoch === at.epoch;
 }

@@ -51,6 +51,14 @@ export class Recent {
     this.#bytes += bytes;
   }
 
+  /** Makes tombstones of some. Looks at those between two indices, without the second. */
+  erase(unwanted: (message: Message) => boolean, from: number, to: number): void {
+    for (let index = Math.max(0, from); index < Math.min(this.length, to); index++) {
+      const message = this.at(index);
+      if (unwanted(message)) this.#bytes += message.erase();
+    }
+  }
+
   #cut(count: number): void {
     this.#messages = this.#messages.slice(this.#first, this.#first + count);
     this.#first = 0;

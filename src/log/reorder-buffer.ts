@@ -60,12 +60,7 @@ export class ReorderBuffer {
 
   /** Makes tombstones of some. */
   erase(unwanted: (message: Message) => boolean): void {
-    for (const message of this.#messages.values()) {
-      if (!unwanted(message)) continue;
-      const { size } = message;
-      message.erase();
-      this.#bytes += message.size - size;
-    }
+    for (const message of this.#messages.values()) if (unwanted(message)) this.#bytes += message.erase();
   }
 
   clear(): void {

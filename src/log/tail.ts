@@ -6,9 +6,8 @@ import type { Position } from '../model/position.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
-import type { ErasureChanges } from '../store/erasure-store.ts';
 import type { Page, Store } from '../store/store.ts';
-import { KnownErasures, type KnownErasure } from './known-erasures.ts';
+import { among, KnownErasures, type KnownErasure } from './known-erasures.ts';
 import { Recent } from './recent-messages.ts';
 import { ReorderBuffer } from './reorder-buffer.ts';
 import type { StoreClock } from './store-clock.ts';
@@ -65,8 +64,8 @@ export interface TailDependencies {
  * was exchanged for an older copy of itself: the tail goes back to the last place that both share (invariant 8). If the
  * end lies below the oldest number, retention was faster than this instance: the tail jumps.
  *
- * Every page also says by which version of the erasures it was read. What is erased while it is in memory becomes a tombstone there, and what comes late, by the bus or from
- * a read that began before, does not bring the data back (known-erasures.ts).
+ * Every page also says by which version of the erasures it was read. Messages in memory that are erased become tombstones there. Messages that come late, by the bus or from
+ * a read that began before, do not bring the data back (known-erasures.ts).
  */
 export class Tail {
   readonly #storeClock: StoreClock;
@@ -74,9 +73,7 @@ export class Tail {
   readonly #logger: Logger;
   readonly #refill: Refill;
   readonly #erasures: KnownErasures;
-  /** What the tail knew when it last asked what was erased. */
-  #askedErasures: Knowledge | undefined;
-  /** Up to here messages were erased that the tail has not got: these numbers are taken from the log only, because what the bus brings may be from before. */
+  /** The last number that was erased before the tail had it. Up to there, messages are taken from the log and not from the bus, which may bring them as they were before. */
   #erasedAhead = 0;
   #listener: TailListener | undefined;
 
@@ -100,10 +97,8 @@ export class Tail {
     this.#recent = new Recent(maxBytes);
     this.#erasures = new KnownErasures({
       store: store.erasures,
-      before: () => {
-        this.#askedErasures = this.knowledge;
-      },
-      take: (changes) => this.#takeErasures(changes),
+      knowledge: () => this.knowledge,
+      take: (before, log, erasures) => this.#takeErasures(before, log, erasures),
     });
     this.#early = new ReorderBuffer({ clock, onOverdue: () => void this.#refill.fill() });
     this.#refill = new Refill({ store, clock, logger, pollMs, tail: {
@@ -261,8 +256,8 @@ export class Tail {
   /**
    * Asks the store, and takes over what the answer says of the log before anybody goes by it. So a reader never stands at a place
    * of which the tail has not heard: an epoch that began in another process, say, which it would take for another log's. Nor at a place of
-   * a log that the tail knows to be lost: an answer that is outdated when it arrives is not used, and the question is put again. Nor is it shown data from memory
-   * that the answer says were erased, or data that were erased while the answer was on its way.
+   * a log that the tail knows to be lost: an answer that is outdated when it arrives is not used, and the question is put again.
+   * What the answer says was erased is erased from memory first. What was erased while the answer was on its way is erased from the answer.
    */
   async ask<Answer extends { readonly log: LogState; readonly messages?: readonly Message[] }>(question: () => Promise<Answer>): Promise<Answer> {
     for (;;) {
@@ -428,42 +423,25 @@ export class Tail {
     if (this.length > 0 && this.#at(this.last).time > time) this.#recent.keep(0);
   }
 
-  /** Undefined where the answer is outdated, or the tail had to go back for it: then the next look asks again. */
-  #takeErasures({ erasures, log }: ErasureChanges): readonly KnownErasure[] | undefined {
-    if (this.#isStopped) return [];
+  /** False where the answer is outdated, or the tail had to go back for it. */
+  #takeErasures(before: Knowledge, log: LogState, erasures: readonly KnownErasure[] | undefined): boolean {
+    if (this.#isStopped) return true;
     // Its version counts only once its erasures are applied.
-    if (!this.#verify(this.#askedErasures!, { ...log, erasures: undefined })) return undefined;
-    if (erasures === undefined) {
-      this.#forgetAll(log);
-      return [];
-    }
-    const known = erasures.map(({ seq, topic, isPrefix }) => ({ at: log.lineage.at(seq), topic, isPrefix }));
-    this.#listener!.erased(known, this.#eraseInMemory(known));
-    return known;
+    if (!this.#verify(before, { ...log, erasures: undefined })) return false;
+    if (erasures === undefined) this.#forgetAll(log);
+    else if (erasures.length > 0) this.#erase(erasures);
+    return true;
   }
 
-  /** Returns which messages are erased. */
-  #eraseInMemory(erasures: readonly KnownErasure[]): (message: Message) => boolean {
-    const singles = new Map<number, string>();
-    const prefixes = new Map<string, number>();
-    for (const { at: { epoch, seq }, topic, isPrefix } of erasures) {
-      if (isPrefix) prefixes.set(topic, Math.max(prefixes.get(topic) ?? 0, seq));
-      else singles.set(seq, epoch);
-      if (seq > this.last) this.#erasedAhead = Math.max(this.#erasedAhead, seq);
-    }
-    const isErased = ({ seq, epoch, topic }: Message): boolean => singles.get(seq) === epoch || seq <= (prefixes.get(topic) ?? 0);
+  #erase(erasures: readonly KnownErasure[]): void {
+    const isErased = among(erasures);
+    const seqs = erasures.map(({ at: { seq } }) => seq);
+    const last = Math.max(...seqs);
+    if (last > this.last) this.#erasedAhead = Math.max(this.#erasedAhead, last);
+    const from = erasures.some(({ isPrefix }) => isPrefix) ? this.first : Math.min(...seqs);
+    this.#recent.erase(isErased, from - this.first, last + 1 - this.first);
     this.#early.erase(isErased);
-    if (prefixes.size > 0) for (let index = 0; index < this.length; index++) this.#eraseAt(index, isErased);
-    else for (const seq of singles.keys()) if (seq >= this.first && seq <= this.last) this.#eraseAt(seq - this.first, isErased);
-    return isErased;
-  }
-
-  #eraseAt(index: number, isErased: (message: Message) => boolean): void {
-    const message = this.#recent.at(index);
-    if (message.isErased || !isErased(message)) return;
-    const { size } = message;
-    message.erase();
-    this.#recent.grew(message.size - size);
+    this.#listener!.erased(erasures, isErased);
   }
 
   /** It is not known what was erased: nothing that is in memory may be shown, or taken from a hint. */

@@ -79,14 +79,20 @@ export class Message implements Position {
     return this.event === ERASED_EVENT;
   }
 
-  /** Lets go of the data, the event name, and every frame that has them. Whoever holds the message holds a tombstone then. */
-  erase(): void {
+  /**
+   * Lets go of the data, the event name, and every frame that has them. Whoever holds the message holds a tombstone then.
+   * @returns By how many bytes its size has changed.
+   */
+  erase(): number {
+    if (this.isErased) return 0;
+    const { size } = this;
     this.event = ERASED_EVENT;
     this.json = false;
     this.data = NO_DATA;
     this.dataChunk = undefined;
     this.objectChunk = undefined;
     this.dataInChunk = false;
+    return this.size - size;
   }
 
   /** Invariant 4: a message whose TTL has passed is not delivered, unless its frame was begun before. */

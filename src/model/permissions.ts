@@ -1,4 +1,4 @@
-/** What a credential allows: topics and patterns that it may publish to, those that it may read, those in which it may erase, and whether it administers or operates. */
+/** What a credential allows. The lists hold topics and patterns: where it may publish, read and erase. */
 export interface Permissions {
   readonly publish: readonly string[];
   readonly subscribe: readonly string[];

@@ -29,8 +29,10 @@ export interface ErasureStore {
 }
 
 /**
- * `done`: for all that was erased before the call, as far as the database can do it. `more`: call again. `next-round`: for all that was erased before a round of steps began; what was erased since takes
- * another round, later, because each may write a large part of the files. `held-up`: somebody reads the database; call again later.
+ * - `done`: nothing is left to wipe of what was erased before the call, as far as the database can do it.
+ * - `more`: the round goes on. Call again.
+ * - `next-round`: the round is done. Something was erased since it began: begin another one later, because each may write a large part of the files.
+ * - `held-up`: somebody reads the database. Call again later.
  */
 export type Wiped = 'done' | 'more' | 'next-round' | 'held-up';
 

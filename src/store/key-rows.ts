@@ -17,8 +17,6 @@ export interface KeyRow {
   readonly id: string;
   readonly name: string;
   readonly permissions: string;
-  /** SQLite has no truth values. */
-  readonly operate: boolean | 0 | 1;
   readonly digest: Uint8Array;
   readonly oldDigest: Uint8Array | null;
   readonly oldExpires: number | null;
@@ -33,20 +31,20 @@ export function keyRecord(row: KeyRow, now: number): KeyRecord {
   const secrets: KeySecret[] = [{ digest: row.digest, expires: undefined }];
   if (oldDigest !== null && oldExpires !== null && oldExpires > now) secrets.push({ digest: oldDigest, expires: oldExpires });
   return {
-    id, name, permissions: permissionsOf(JSON.parse(row.permissions), row.operate === true || row.operate === 1), secrets, created,
+    id, name, permissions: permissionsOf(JSON.parse(row.permissions)), secrets, created,
     expires: row.expires ?? undefined, revoked: row.revoked ?? undefined, lastUsed: row.lastUsed ?? undefined,
   };
 }
 
-/** Their text in the database, but for `operate`, which has a column. */
-export function permissionsText({ publish, subscribe, erase, admin }: Permissions): string {
-  return JSON.stringify({ publish, subscribe, erase, admin });
+/** Their text in the database. A program that does not know `erase` or `operate` leaves it out: to such a program the credential allows less. */
+export function permissionsText({ publish, subscribe, erase, admin, operate }: Permissions): string {
+  return JSON.stringify({ publish, subscribe, erase, admin, ...(operate ? { operate } : {}) });
 }
 
 /** Throws at a value that this program did not write: nobody may be let in by it. */
-export function permissionsOf(value: unknown, operate: boolean): Permissions {
-  const { publish, subscribe, erase, admin } = (value ?? {}) as { readonly [Name in keyof Permissions]: unknown };
-  if (!isTexts(publish) || !isTexts(subscribe) || (erase !== undefined && !isTexts(erase)) || typeof admin !== 'boolean') throw new TypeError('the permissions of a credential are not what this program stores');
+export function permissionsOf(value: unknown): Permissions {
+  const { publish, subscribe, erase, admin, operate = false } = (value ?? {}) as { readonly [Name in keyof Permissions]: unknown };
+  if (!isTexts(publish) || !isTexts(subscribe) || (erase !== undefined && !isTexts(erase)) || typeof admin !== 'boolean' || typeof operate !== 'boolean') throw new TypeError('the permissions of a credential are not what this program stores');
   return { publish, subscribe, ...(erase === undefined ? {} : { erase }), admin, operate };
 }
 

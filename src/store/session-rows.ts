@@ -37,7 +37,7 @@ function originOf(text: string): SessionOrigin {
   const bytes = Uint8Array.from(Buffer.from(proof, 'hex'));
   if (kind === 'key' && typeof id === 'string') return { kind, id, proof: bytes };
   if (kind !== 'subject' || typeof subject !== 'string' || (tokenId !== undefined && typeof tokenId !== 'string') || !Number.isSafeInteger(issuedAt)) throw wrongOrigin();
-  return { kind, subject, tokenId, issuedAt: issuedAt as number, permissions: permissionsOf(permissions, false), proof: bytes };
+  return { kind, subject, tokenId, issuedAt: issuedAt as number, permissions: permissionsOf(permissions), proof: bytes };
 }
 
 function wrongOrigin(): TypeError {

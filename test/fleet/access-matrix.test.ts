@@ -89,6 +89,13 @@ const WITHOUT_ENDPOINT: readonly CredentialKind[] = ['none', 'right', 'administr
 
 const paths = Map.groupBy(Object.values<Endpoint>(ENDPOINTS), ({ url }) => url);
 
+/** One request of the matrix, and its status. */
+interface Asked {
+  readonly method: string;
+  readonly kind: CredentialKind;
+  readonly expected: number;
+}
+
 async function play(t: Test, env: Readonly<Record<string, string>>): Promise<void> {
   const instance = await startInstance(t, { ACCESS_FILE: accessFile(t, ['matrix.>']), AUTH_COOKIE: '__Host-session', JWT_SECRET: SECRET, FAILED_LOGINS_LIMIT: 'off', LOG_LEVEL: 'debug', OPS_PORT: '0', ...env });
   const http = new Http(t, instance.url);
@@ -97,23 +104,22 @@ async function play(t: Test, env: Readonly<Record<string, string>>): Promise<voi
   let refused = 0;
   for (const [name, endpoint] of Object.entries<Endpoint>(ENDPOINTS)) {
     const row = matrix(await facts(http))[name as keyof typeof ENDPOINTS];
-    for (const method of METHODS) {
+    const asked = METHODS.flatMap((method): Asked[] => {
       const has = endpoint.methods.some((one) => one === method);
       // Another endpoint has the same path with this method.
-      if (!has && paths.get(endpoint.url)!.some(({ methods }) => methods.some((one) => one === method))) continue;
-      const expected = (kind: CredentialKind): number => has ? expectedOf(kind, row.expected) : 405;
-      const ask = async (kind: CredentialKind): Promise<void> => {
-        const status = await statusOf(instance, http, method, row, headers[kind], endpoint.isStream === true);
-        if (status !== expected(kind)) wrong.push(`${method} ${row.path} with ${kind}: ${status} and not ${expected(kind)}`);
-      };
-      const kinds = has ? CREDENTIALS : WITHOUT_ENDPOINT;
-      const [denied, allowed] = [kinds.filter((kind) => expected(kind) >= 400), kinds.filter((kind) => expected(kind) < 400)];
-      const before = await accessState(http);
-      await Promise.all(denied.map(ask));
-      if (await accessState(http) !== before) wrong.push(`${method} ${row.path}: something changed, though nobody was allowed to`);
-      refused += denied.length;
-      for (const kind of allowed) await ask(kind);
-    }
+      if (!has && paths.get(endpoint.url)!.some(({ methods }) => methods.some((one) => one === method))) return [];
+      return (has ? CREDENTIALS : WITHOUT_ENDPOINT).map((kind) => ({ method, kind, expected: has ? expectedOf(kind, row.expected) : 405 }));
+    });
+    const ask = async ({ method, kind, expected }: Asked): Promise<void> => {
+      const status = await statusOf(instance, http, method, row, headers[kind], endpoint.isStream === true);
+      if (status !== expected) wrong.push(`${method} ${row.path} with ${kind}: ${status} and not ${expected}`);
+    };
+    const [denied, allowed] = [asked.filter(({ expected }) => expected >= 400), asked.filter(({ expected }) => expected < 400)];
+    const before = await accessState(http);
+    await Promise.all(denied.map(ask));
+    if (await accessState(http) !== before) wrong.push(`${name} ${row.path}: something changed, though nobody was allowed to`);
+    refused += denied.length;
+    for (const one of allowed) await ask(one);
   }
   await playOperations(t, new Http(t, operationsUrl(instance)), http, headers);
   t.same(wrong, []);

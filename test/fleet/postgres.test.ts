@@ -172,8 +172,10 @@ t.test('without traffic, an instance asks its database at most twice a second', 
     const seconds = (performance.now() - began) / 1000;
     t.comment(`${count} queries of ${instances.length} instances in ${seconds.toFixed(1)} s`);
     t.ok(count > 0);
-    if (count > 2 * instances.length * seconds && attempt < 3) continue;
-    t.ok(count <= 2 * instances.length * seconds, `${count} queries`);
+    // Each of the two questions of an instance may fall on both ends of what is counted.
+    const most = 2 * instances.length * (seconds + 1);
+    if (count > most && attempt < 3) continue;
+    t.ok(count <= most, `${count} queries`);
     return;
   }
 });

@@ -23,7 +23,7 @@ class MemoryDatabase implements KeyDatabase {
     for (let number = from; number <= to; number++) {
       const id = `filled${String(number).padStart(6, '0')}`;
       keys.rows.set(id, {
-        id, name: '', permissions: '{"publish":[],"subscribe":[],"admin":false}', operate: false, digest: new Uint8Array(32), oldDigest: null, oldExpires: null, created: now, expires: null,
+        id, name: '', permissions: '{"publish":[],"subscribe":[],"admin":false}', digest: new Uint8Array(32), oldDigest: null, oldExpires: null, created: now, expires: null,
         revoked: isEnded ? now - to + number : null, lastUsed: null, version: ++keys.version,
       });
     }

@@ -59,7 +59,7 @@ export class MemoryKeys implements KeyStore {
       if (held >= MAX_KEYS) return undefined;
       const expires = lifetimeMs === undefined ? null : Math.min(this.#now() + lifetimeMs, NEVER_MS);
       return this.#change({
-        id, name, permissions: permissionsText(permissions), operate: permissions.operate, digest: Uint8Array.from(digest), oldDigest: null, oldExpires: null, created: this.#now(), expires, revoked: null, lastUsed: null,
+        id, name, permissions: permissionsText(permissions), digest: Uint8Array.from(digest), oldDigest: null, oldExpires: null, created: this.#now(), expires, revoked: null, lastUsed: null,
       });
     });
   }

@@ -103,6 +103,8 @@ t.test('who may, and what is refused', async (t) => {
     [ERASER, `/messages/${other}`, 404, 'message-not-found', 'id'],
     [READER, `/messages/${id}`, 403, 'forbidden', 'Authorization'],
     [ERASER, '/topics/c/messages?before=0s', 403, 'forbidden', 'topic'],
+    // The head decides it, before anything else is looked at.
+    [ERASER, '/topics/c/messages?before=nonsense', 403, 'forbidden', 'topic'],
     [ERASER, '/topics/b/messages?before=0s', 403, 'forbidden', 'topic'],
     [READER, '/topics/a/messages?before=0s', 403, 'forbidden', 'topic'],
     [ROOT, '/messages/x', 404, 'message-not-found', 'id'],

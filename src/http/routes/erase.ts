@@ -1,12 +1,11 @@
-import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import type { ErasedBy } from '../../log/eraser.ts';
 import { parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
 import { checkLiteral } from '../../model/topic.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { readBefore } from '../input/erase-before.ts';
 import type { App, Service } from '../service.ts';
+import { actorOf, sendJson } from './answers.ts';
 import { at, json, problems, TopicPath } from './schemas.ts';
 
 const tags = ['erasing'];
@@ -23,7 +22,7 @@ export function eraseRoutes(app: App, { config, eraser }: Service): void {
     handler: async (request, reply) => {
       const position = parseId(request.params.id);
       if (position === undefined || position.seq < 1) throw new Problem('message-not-found', 'There is no message with this id, or not any more.', { field: 'id' });
-      await eraser.message(request.admission.identity.grant, position, by(request));
+      await eraser.message(request.admission.identity.grant, position, actorOf(request));
       return reply.code(204).send(null);
     },
   });
@@ -43,14 +42,8 @@ export function eraseRoutes(app: App, { config, eraser }: Service): void {
     },
     handler: async (request, reply) => {
       const topic = checkLiteral(request.params.topic);
-      const erased = await eraser.topic(request.admission.identity.grant, topic, readBefore(request.query.before), by(request));
-      return reply.type('application/json').header('cache-control', 'no-store').send(JSON.stringify(erased));
+      const erased = await eraser.topic(request.admission.identity.grant, topic, readBefore(request.query.before), actorOf(request));
+      return sendJson(reply, erased);
     },
   });
-}
-
-/** Who asks, for the audit line: who may erase has a credential, so there is a name. */
-function by(request: FastifyRequest): ErasedBy {
-  const { identity, clientAddress } = request.admission;
-  return { name: identity.name ?? 'nobody', client: clientAddress() };
 }

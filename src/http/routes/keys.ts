@@ -3,9 +3,10 @@ import { isKeyId } from '../../access/api-key.ts';
 import { describeKey, type ShownKey } from '../../access/key-administration.ts';
 import { readKeyRequest, readOverlap } from '../../access/key-request.ts';
 import { Problem } from '../../model/problem.ts';
+import { orProblem } from '../../store/change-problem.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import type { App, Service } from '../service.ts';
-import { answer, asked, bodyOf, by } from './administration.ts';
+import { actorOf, bodyOf, sendJson } from './answers.ts';
 import { at, json, problems } from './schemas.ts';
 
 /** Stops one page from taking much memory and a long read. */
@@ -61,7 +62,7 @@ export function keyRoutes(app: App, service: Service): void {
       const { after = '', limit = PAGE_DEFAULT_KEYS } = request.query;
       if (after !== '' && !isKeyId(after)) throw new Problem('invalid-request', 'after must be the id of a key.', { field: 'after' });
       const found = await asked(keys.list({ after, limit: limit + 1 }));
-      return answer(reply, { keys: found.slice(0, limit).map(describeKey), more: found.length > limit });
+      return sendJson(reply, { keys: found.slice(0, limit).map(describeKey), more: found.length > limit });
     },
   });
 
@@ -69,22 +70,22 @@ export function keyRoutes(app: App, service: Service): void {
     ...at(ENDPOINTS.createKey, config),
     schema: { tags, summary: 'Make an API key', body: KeyRequest, response: { 201: json('The key is shown this once.', NewKey), ...problems('invalid-request', 'invalid-topic', ...FAILURES) } },
     handler: async (request, reply) => {
-      const made = await asked(keys.create(readKeyRequest(bodyOf(request)), by(request)));
+      const made = await asked(keys.create(readKeyRequest(bodyOf(request)), actorOf(request)));
       if (made === undefined) throw new Problem('forbidden', 'There are too many keys: revoke some first.');
-      return answer(reply.code(201).header('location', `/keys/${made.record.id}`), shownKey(made));
+      return sendJson(reply.code(201).header('location', `/keys/${made.record.id}`), shownKey(made));
     },
   });
 
   app.route({
     ...at(ENDPOINTS.key, config),
     schema: { tags, summary: 'One API key', params, response: { 200: json('The key, without its secret.', Key), ...problems('not-found', ...FAILURES) } },
-    handler: async (request, reply) => answer(reply, describeKey(there(await asked(keys.find(idOf(request.params)))))),
+    handler: async (request, reply) => sendJson(reply, describeKey(there(await asked(keys.find(idOf(request.params)))))),
   });
 
   app.route({
     ...at(ENDPOINTS.revokeKey, config),
     schema: { tags, summary: 'Revoke an API key, for good', params, response: { 200: json('It is revoked.', Key), ...problems('not-found', ...FAILURES) } },
-    handler: async (request, reply) => answer(reply, describeKey(there(await asked(keys.revoke(idOf(request.params), by(request)))))),
+    handler: async (request, reply) => sendJson(reply, describeKey(there(await asked(keys.revoke(idOf(request.params), actorOf(request)))))),
   });
 
   app.route({
@@ -92,7 +93,7 @@ export function keyRoutes(app: App, service: Service): void {
     schema: { tags, summary: 'Give an API key a new secret', params, body: Rotation, response: { 201: json('The key with its new secret, shown this once.', NewKey), ...problems('invalid-request', 'not-found', ...FAILURES) } },
     handler: async (request, reply) => {
       const overlapMs = readOverlap(bodyOf(request) ?? {});
-      return answer(reply.code(201), shownKey(there(await asked(keys.rotate(idOf(request.params), overlapMs, by(request))))));
+      return sendJson(reply.code(201), shownKey(there(await asked(keys.rotate(idOf(request.params), overlapMs, actorOf(request))))));
     },
   });
 }
@@ -109,6 +110,10 @@ function there<Result>(result: Result | undefined): Result {
 
 function missing(): Problem {
   return new Problem('not-found', 'There is no such key, or it has ended.', { field: 'id' });
+}
+
+function asked<Answer>(answer: Promise<Answer>): Promise<Answer> {
+  return orProblem(answer, { unknown: 'It is not known whether the change was stored: look at the key, or list the keys.', unavailable: 'The keys cannot be read or changed now. Nothing was changed.' });
 }
 
 function shownKey({ record, text }: ShownKey): object {

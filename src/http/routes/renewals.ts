@@ -4,7 +4,7 @@ import { Problem } from '../../model/problem.ts';
 import { failedLogin } from '../access-rules.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import type { App, Service } from '../service.ts';
-import { answer, bodyOf } from './administration.ts';
+import { bodyOf, sendJson } from './answers.ts';
 import { at, json, problems } from './schemas.ts';
 
 const params = Type.Object({ id: Type.String({ description: 'The id of a stream, from its `$open`.' }) });
@@ -29,7 +29,7 @@ export function renewalRoutes(app: App, service: Service): void {
         throw error instanceof Problem && error.code !== 'stream-elsewhere' ? await failedLogin(error, ENDPOINTS.renewStream, limits, { address: clientAddress }) : error;
       });
       request.log.debug({ client: clientAddress(), credential: identity.name, stream: id }, 'stream renewed');
-      return answer(reply, { expires: expires === undefined ? undefined : new Date(expires).toISOString() });
+      return sendJson(reply, { expires: expires === undefined ? undefined : new Date(expires).toISOString() });
     },
   });
 }

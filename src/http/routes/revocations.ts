@@ -1,9 +1,10 @@
 import { Type } from 'typebox';
 import { describeRevocation } from '../../access/revocation-administration.ts';
 import { Problem } from '../../model/problem.ts';
+import { orProblem } from '../../store/change-problem.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import type { App, Service } from '../service.ts';
-import { answer, asked, bodyOf, by } from './administration.ts';
+import { actorOf, bodyOf, sendJson } from './answers.ts';
 import { at, json, problems } from './schemas.ts';
 
 /** Stops one page from taking much memory and a long read. */
@@ -42,7 +43,7 @@ export function revocationRoutes(app: App, service: Service): void {
       const { after = 0, limit = PAGE_DEFAULT_REVOCATIONS } = request.query;
       const { revocations: found } = await asked(revocations.list({ after, limit: limit + 1 }));
       const page = found.slice(0, limit);
-      return answer(reply, { revocations: page.map(describeRevocation), cursor: page.at(-1)?.version ?? after, more: found.length > limit });
+      return sendJson(reply, { revocations: page.map(describeRevocation), cursor: page.at(-1)?.version ?? after, more: found.length > limit });
     },
   });
 
@@ -50,9 +51,13 @@ export function revocationRoutes(app: App, service: Service): void {
     ...at(ENDPOINTS.revoke, config),
     schema: { tags, summary: 'Revoke tokens', body: RevocationRequest, response: { 201: json('They are revoked, durably.', Revocation), ...problems(...FAILURES) } },
     handler: async (request, reply) => {
-      const revocation = await asked(revocations.revoke(bodyOf(request), by(request)));
+      const revocation = await asked(revocations.revoke(bodyOf(request), actorOf(request)));
       if (revocation === undefined) throw new Problem('forbidden', 'There are too many revocations: revoke all tokens that were issued before a time.');
-      return answer(reply.code(201), describeRevocation(revocation));
+      return sendJson(reply.code(201), describeRevocation(revocation));
     },
   });
+}
+
+function asked<Answer>(answer: Promise<Answer>): Promise<Answer> {
+  return orProblem(answer, { unknown: 'It is not known whether the revocation was stored: list the revocations, or ask for it again.', unavailable: 'Revocations cannot be read or made now. Nothing was changed.' });
 }

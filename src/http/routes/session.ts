@@ -1,14 +1,13 @@
 import { stringifySetCookie } from 'cookie';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { Credential } from '../../access/identity.ts';
-import { Problem } from '../../model/problem.ts';
-import { LevelTooLow } from '../../store/level.ts';
-import { StoreError } from '../../store/store.ts';
+import { orProblem } from '../../store/change-problem.ts';
 import { networkOf } from '../client-address.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { cookieValues } from '../input/credential.ts';
 import type { App, Service } from '../service.ts';
+import { sendJson } from './answers.ts';
 import { at, json, problems } from './schemas.ts';
 
 const tags = ['session'];
@@ -38,14 +37,14 @@ export function sessionRoutes(app: App, service: Service): void {
       const [before] = cookiesOf(request, config.AUTH_COOKIE);
       const { session: { created, expires }, text } = await asked(sessions.make(identity, before, clientAddress()));
       void reply.code(201).header('set-cookie', cookie(text, Math.floor((expires - created) / 1000)));
-      return answer(reply, describe({ owner: identity.credential!.owner, expires }));
+      return sendJson(reply, describe({ owner: identity.credential!.owner, expires }));
     },
   });
 
   app.route({
     ...at(ENDPOINTS.session, config),
     schema: { tags, summary: 'Whose the session, or another credential, is', response: { 200: json('It is good.', Session), ...problems('not-found', 'cross-origin', 'unavailable') } },
-    handler: (request, reply) => answer(reply, describe(request.admission.identity.credential!)),
+    handler: (request, reply) => sendJson(reply, describe(request.admission.identity.credential!)),
   });
 
   app.route({
@@ -78,19 +77,8 @@ function describe({ owner, expires }: Credential): object {
   return { expiresAt: expires === undefined ? undefined : new Date(expires).toISOString(), ...(owner.kind === 'key' ? { key: owner.id } : { subject: owner.subject }) };
 }
 
-function answer(reply: FastifyReply, body: object): FastifyReply {
-  return reply.type('application/json').header('cache-control', 'no-store').send(JSON.stringify(body));
-}
-
-/** The answer of the database, or the problem that it cannot be asked. */
-async function asked<Result>(answered: Promise<Result>): Promise<Result> {
-  try {
-    return await answered;
-  } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    if (error instanceof LevelTooLow) throw new Problem('level-too-low', `There are no sessions yet: ${error.message}.`, { cause: error });
-    throw error.kind === 'outcome-unknown'
-      ? new Problem('outcome-unknown', 'It is not known whether the session was made, or ended: try again.', { cause: error })
-      : new Problem('unavailable', 'Sessions cannot be made or ended now. Nothing was changed.', { cause: error });
-  }
+function asked<Answer>(answer: Promise<Answer>): Promise<Answer> {
+  return orProblem(answer, {
+    tooLow: 'There are no sessions yet', unknown: 'It is not known whether the session was made, or ended: try again.', unavailable: 'Sessions cannot be made or ended now. Nothing was changed.',
+  });
 }

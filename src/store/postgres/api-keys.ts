@@ -10,7 +10,7 @@ import { changeCall } from './versioned-change.ts';
  */
 
 /** A `KeyRow` of the table that is called `k`. */
-const KEY = "json_build_array(k.id, k.name, k.permissions, encode(k.digest, 'hex'), encode(k.old_digest, 'hex'), k.old_expires, k.created, k.expires, k.revoked, k.last_used, k.operate)";
+const KEY = "json_build_array(k.id, k.name, k.permissions, encode(k.digest, 'hex'), encode(k.old_digest, 'hex'), k.old_expires, k.created, k.expires, k.revoked, k.last_used)";
 
 export function changesCall(after: number): string {
   return `SELECT a.version, CASE WHEN ${after} BETWEEN a.since AND a.version THEN coalesce((
@@ -41,8 +41,8 @@ export function createCall({ id, name, permissions, digest, lifetimeMs }: NewKey
           (SELECT count(*) FROM tidings.api_keys, b WHERE ends <= b.clock) - ${MAX_ENDED_KEYS},
           (SELECT count(*) FROM tidings.api_keys, b WHERE ends <= b.clock - ${KEPT_ENDED_KEYS_MS})))) FOR UPDATE SKIP LOCKED)
       DELETE FROM tidings.api_keys k USING due WHERE k.id = due.id`,
-    change: `INSERT INTO tidings.api_keys AS k (id, version, ends, created, expires, digest, name, permissions, operate)
-      SELECT ${literal(id)}, n.version, coalesce(${expires}, ${NEVER_MS}), n.now, ${expires}, ${sha256}, ${literal(name)}, ${literal(permissionsText(permissions))}, ${permissions.operate} FROM next n
+    change: `INSERT INTO tidings.api_keys AS k (id, version, ends, created, expires, digest, name, permissions)
+      SELECT ${literal(id)}, n.version, coalesce(${expires}, ${NEVER_MS}), n.now, ${expires}, ${sha256}, ${literal(name)}, ${literal(permissionsText(permissions))} FROM next n
       WHERE (SELECT count(*) FROM tidings.api_keys, (SELECT ${BELIEVED} AS clock) b WHERE ends > b.clock) < ${MAX_KEYS}
       ON CONFLICT (id) DO NOTHING`,
     same: `k.id = ${literal(id)} AND k.digest = ${sha256}`,
@@ -88,10 +88,9 @@ export function keyIn([key, time]: Row): KeyRecord | undefined {
 
 function rowIn(key: unknown): KeyRow {
   if (!Array.isArray(key)) throw wrongValue();
-  const [id, name, permissions, digest, oldDigest, oldExpires, created, expires, revoked, lastUsed, operate] = key as readonly unknown[];
-  if (typeof operate !== 'boolean') throw wrongValue();
+  const [id, name, permissions, digest, oldDigest, oldExpires, created, expires, revoked, lastUsed] = key as readonly unknown[];
   return {
     id: textIn(id), name: textIn(name), permissions: textIn(permissions), digest: digestIn(digest), oldDigest: oldDigest === null ? null : digestIn(oldDigest),
-    oldExpires: timeOrNull(oldExpires), created: timeIn(created), expires: timeOrNull(expires), revoked: timeOrNull(revoked), lastUsed: timeOrNull(lastUsed), operate,
+    oldExpires: timeOrNull(oldExpires), created: timeIn(created), expires: timeOrNull(expires), revoked: timeOrNull(revoked), lastUsed: timeOrNull(lastUsed),
   };
 }

@@ -108,10 +108,8 @@ export const apiKeys = tidings.table('api_keys', {
   oldDigest: bytea('old_digest'),
   oldExpires: bigint('old_expires', { mode: 'number' }),
   name: text('name').notNull(),
-  /** `Permissions` as JSON, but for those that have a column. */
+  /** `Permissions` as JSON. */
   permissions: text('permissions').notNull(),
-  /** Whether it may read metrics: a program that does not know the column lets it do nothing more. */
-  operate: boolean('operate').notNull().default(false),
 }, (table) => [uniqueIndex('api_keys_version').on(table.version), index('api_keys_ends').on(table.ends)]);
 
 /** The newest version of the sessions, and how many are held: one row, which every change of a session locks first. For `since` and `server` see `access`. */

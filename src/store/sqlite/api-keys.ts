@@ -23,7 +23,7 @@ export type KeyCallTable = { readonly [Name in KeyCall]: (argument: KeyCalls[Nam
 /** Calls that change nothing. */
 export const KEY_READS: ReadonlySet<KeyCall> = new Set<KeyCall>(['keyChanges', 'findKeys', 'listKeys']);
 
-const COLUMNS = 'id, name, permissions, operate, digest, old_digest AS oldDigest, old_expires AS oldExpires, created, expires, revoked, last_used AS lastUsed';
+const COLUMNS = 'id, name, permissions, digest, old_digest AS oldDigest, old_expires AS oldExpires, created, expires, revoked, last_used AS lastUsed';
 
 export interface ApiKeysDependencies {
   readonly db: Database.Database;
@@ -58,7 +58,7 @@ export class ApiKeys implements KeyCallTable {
     this.#countEnded = db.prepare<[number], number>('SELECT count(*) FROM api_keys WHERE ends <= ?').pluck();
     this.#countOthers = db.prepare<[number], number>('SELECT count(*) FROM api_keys WHERE ends > ?').pluck();
     this.#deleteFirst = db.prepare('DELETE FROM api_keys WHERE rowid IN (SELECT rowid FROM api_keys ORDER BY ends LIMIT ?)');
-    this.#create = db.prepare('INSERT INTO api_keys (version, id, name, permissions, operate, digest, created, expires, ends) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
+    this.#create = db.prepare('INSERT INTO api_keys (version, id, name, permissions, digest, created, expires, ends) VALUES (?, ?, ?, ?, ?, ?, ?, ?)');
     this.#rotate = db.prepare('UPDATE api_keys SET version = ?, old_digest = digest, digest = ?, old_expires = ? WHERE id = ?');
     this.#revoke = db.prepare('UPDATE api_keys SET version = ?, revoked = ?, ends = min(ends, ?) WHERE id = ?');
     this.#noteUse = db.prepare('UPDATE api_keys SET last_used = ? WHERE id = ?');
@@ -93,7 +93,7 @@ export class ApiKeys implements KeyCallTable {
     if (this.#countOthers.get(believed)! >= MAX_KEYS) return undefined;
     const { id, name, permissions, digest, lifetimeMs } = key;
     const expires = lifetimeMs === undefined ? null : Math.min(now + lifetimeMs, NEVER_MS);
-    this.#create.run(this.#takeVersion.get(), id, name, permissionsText(permissions), permissions.operate ? 1 : 0, digest, now, expires, expires ?? NEVER_MS);
+    this.#create.run(this.#takeVersion.get(), id, name, permissionsText(permissions), digest, now, expires, expires ?? NEVER_MS);
     return this.#record(id, now);
   }
 

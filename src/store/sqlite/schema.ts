@@ -110,10 +110,8 @@ export const apiKeys = sqliteTable('api_keys', {
   oldDigest: blob('old_digest', { mode: 'buffer' }),
   oldExpires: integer('old_expires'),
   name: text('name').notNull(),
-  /** `Permissions` as JSON, but for those that have a column. */
+  /** `Permissions` as JSON. */
   permissions: text('permissions').notNull(),
-  /** 1 where it may read metrics: a program that does not know the column lets it do nothing more. */
-  operate: integer('operate').notNull().default(0),
 }, (table) => [uniqueIndex('api_keys_version').on(table.version), index('api_keys_ends').on(table.ends)]);
 
 /** The newest version of the sessions, and how many are held: one row, read and written under the write lock. */

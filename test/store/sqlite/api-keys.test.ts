@@ -111,21 +111,21 @@ t.test('what is not a digest or permissions is not taken for one', async (t) => 
   const database = new SqliteDatabase(t);
   const { keys } = await openInstance(t, database);
   await keys.createKey(newKey('a'));
-  for (const text of ['', 'null', '[]', '{}', '{"publish":[1],"subscribe":[],"admin":false}', '{"publish":">","subscribe":[],"admin":false}', '{"publish":[],"subscribe":[],"admin":"no"}']) {
+  for (const text of ['', 'null', '[]', '{}', '{"publish":[1],"subscribe":[],"admin":false}', '{"publish":">","subscribe":[],"admin":false}', '{"publish":[],"subscribe":[],"admin":"no"}', '{"publish":[],"subscribe":[],"admin":false,"operate":1}', '{"publish":[],"subscribe":[],"erase":"a","admin":false}']) {
     database.direct((db) => db.prepare('UPDATE api_keys SET permissions = ?').run(text));
     t.equal(await failure(keys.findKeys(['a'])), 'unavailable', text);
   }
 });
 
-t.test('a program of the version before finds nothing that a key for metrics allows, and its own keys are none', async (t) => {
+t.test('keys that may do no more than before are stored as before; what an older program does not know is a member that it does not look at', async (t) => {
   const database = new SqliteDatabase(t);
   const { keys } = await openInstance(t, database);
-  await keys.createKey(newKey('metrics', { permissions: { ...NOTHING, operate: true } }));
-  database.direct((db) => {
-    t.equal(db.prepare("SELECT permissions FROM api_keys WHERE id = 'metrics'").pluck().get(), '{"publish":[],"subscribe":[],"admin":false}');
-    db.prepare("INSERT INTO api_keys (version, id, name, permissions, digest, created, expires, ends) SELECT version + 1, 'earlier', name, permissions, digest, created, expires, ends FROM api_keys").run();
-  });
-  t.match(await keys.findKeys(['earlier']), [{ id: 'earlier', permissions: NOTHING }]);
+  const textOf = (id: string): unknown => database.direct((db) => db.prepare('SELECT permissions FROM api_keys WHERE id = ?').pluck().get(id));
+  for (const [id, more] of [['plain', {}], ['metrics', { operate: true }], ['moderator', { erase: ['a'] }]] as const) await keys.createKey(newKey(id, { permissions: { ...NOTHING, ...more } }));
+  t.equal(textOf('plain'), '{"publish":[],"subscribe":[],"admin":false}');
+  t.equal(textOf('metrics'), '{"publish":[],"subscribe":[],"admin":false,"operate":true}');
+  t.equal(textOf('moderator'), '{"publish":[],"subscribe":[],"erase":["a"],"admin":false}');
+  t.match(await keys.findKeys(['plain']), [{ permissions: NOTHING }]);
 });
 
 t.test('the poll reads no more than what changed', async (t) => {
