@@ -145,15 +145,17 @@ t.test('no file of src imports itself by a detour, not even for its types', asyn
   for (const [one, other, why] of MUTUAL) t.ok(imports.get(one)?.includes(other) === true && imports.get(other)?.includes(one) === true, `${one} and ${other}: ${why}`);
 });
 
-t.test('every import in src is a file of src, a dependency, or a part of Node', async (t) => {
+t.test('every import in src is a file of src, a dependency, or a part of Node; of what only developers have, types', async (t) => {
   const imports = readImports();
-  const manifest: { dependencies: Record<string, string> } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
-  const packages = Object.keys(manifest.dependencies);
+  const manifest: { dependencies: Record<string, string>; devDependencies: Record<string, string> } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  const isOf = (packages: Record<string, string>, target: string): boolean => Object.keys(packages).some((name) => target === name || target.startsWith(`${name}/`));
   const isKnown = (target: string): boolean => imports.has(target)
     || target === '../package.json'
     || builtinModules.includes(target.replace(/^node:/, ''))
-    || packages.some((name) => target === name || target.startsWith(`${name}/`));
-  t.same([...imports].flatMap(([file, targets]) => targets.filter((target) => !isKnown(target)).map((target) => `${file} -> ${target}`)), []);
+    || isOf(manifest.dependencies, target);
+  const isTypeOnly = (file: string, target: string): boolean => isOf(manifest.devDependencies, target)
+    && importsOf(readFileSync(join(SRC, file), 'utf8')).every((one) => one.target !== target || one.typeOnly);
+  t.same([...imports].flatMap(([file, targets]) => targets.filter((target) => !isKnown(target) && !isTypeOnly(file, target)).map((target) => `${file} -> ${target}`)), []);
 });
 
 t.test('every room opens with its paragraph', async (t) => {

@@ -1,4 +1,4 @@
-import { wrongLetters } from '../runtime/wrong-letters.ts';
+import { isWithin } from '../runtime/wrong-letters.ts';
 import { fileVariable } from './secret-file.ts';
 import type { Setting } from './setting-kinds.ts';
 import { SETTINGS } from './settings.ts';
@@ -44,7 +44,7 @@ function stemOf(name: string): string | undefined {
 }
 
 function isNear(setting: string, name: string): boolean {
-  if (wrongLetters(setting, name) > (setting.length > ONE_WRONG_MAX_CHARACTERS ? 2 : 1)) return false;
+  if (!isWithin(setting.length > ONE_WRONG_MAX_CHARACTERS ? 2 : 1, setting, name)) return false;
   return setting.length > SWAPPED_MAX_CHARACTERS || sorted(setting) === sorted(name);
 }
 

@@ -52,6 +52,8 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     exposeHeadRoutes: false,
     return503OnClosing: false,
     // A topic that is too long gets its own problem, rather than the router's, which no hook sees.
+    // Routes assemble their own bytes: the schemas of answers are for the document.
+    schemaController: { compilersFactory: { buildSerializer: () => () => JSON.stringify } },
     routerOptions: { maxParamLength: HEAD_MAX_BYTES, querystringParser: parseQuery },
     frameworkErrors: (error, request, reply) => {
       void refusalOf(app, policy, error, request, reply).then((refusal) => {

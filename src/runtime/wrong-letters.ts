@@ -1,3 +1,8 @@
+/** Whether so many letters at most are missing, too many, different, or swapped with their neighbour. */
+export function isWithin(most: number, one: string, other: string): boolean {
+  return Math.abs(one.length - other.length) <= most && wrongLetters(one, other) <= most;
+}
+
 /** How many letters are missing, too many, different, or swapped with their neighbour (the optimal string alignment distance). Takes time with the product of the lengths. */
 export function wrongLetters(one: string, other: string): number {
   let beforeLast: number[] = [];

@@ -11,7 +11,7 @@ import { until } from '../support/until.ts';
 /** Instances on PostgreSQL, and what becomes of their streams and publishers when it fails. */
 
 /** How often an instance is stopped in the middle of what it does. */
-const ROUNDS = rounds(6, 10);
+const ROUNDS = rounds(4, 10);
 
 const QUICK = { LOG_LEVEL: 'warn', POLL_MS: '50', RETRY_MIN_MS: '20', RETRY_MAX_MS: '200' };
 

@@ -10,7 +10,7 @@ import { rounds } from '../support/rounds.ts';
 const RETRY = { RETRY_MIN_MS: '20', RETRY_MAX_MS: '200' };
 
 /** So many streams that each kind of wish is there several times, and messages before, while and after an instance is away. */
-const STREAMS = rounds(60, 200);
+const STREAMS = rounds(40, 200);
 const MESSAGES = rounds(200, 400);
 /** Publishers take their time: what they send while an instance starts is more than is needed. Milliseconds. */
 const THINK = rounds(15, 6);

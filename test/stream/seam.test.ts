@@ -86,7 +86,7 @@ async function publishBursts(http: Http, count: number, stored: Log): Promise<vo
 }
 
 const MESSAGES = rounds(2_000, 4_000);
-const STREAMS = rounds(60, 100);
+const STREAMS = rounds(30, 100);
 
 /** Most of what is asked of it is read from the log. */
 const small = await startInstance(t, { TAIL_BYTES: '16KiB' });

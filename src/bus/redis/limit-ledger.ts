@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import type { Redis } from 'ioredis';
 import { readRedisUrl, type RedisLocation } from '../../config/redis-url.ts';
 import { LEDGER_WAIT_MS, LedgerAway, type Balance, type Debit, type Holding, type Ledger, type TopicCount } from '../../limits/ledger.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { RedisConnection } from './connection.ts';
 import type { ServerDiscovery } from './discovery-contract.ts';
-import { COUNT_TOPICS, HOLD, RENEW, SPEND, type Script } from './limit-scripts.ts';
+import { COUNT_TOPICS, HOLD, RENEW, SPEND } from './limit-scripts.ts';
 import { redactedReason } from './redacted-reason.ts';
 import { discoveryFor } from './redis.ts';
 import { SlotDiscovery } from './slot-discovery.ts';
@@ -129,7 +128,7 @@ export class RedisLimitLedger implements Ledger {
     else this.#logger.warn({ reason }, 'limits cannot be counted in Redis: each instance counts alone, with the same numbers');
   }
 
-  async #run({ lua, sha }: Script, keys: readonly string[], values: readonly (string | number)[]): Promise<readonly number[]> {
+  async #run(script: string, keys: readonly string[], values: readonly (string | number)[]): Promise<readonly number[]> {
     const connection = this.#connection;
     if (connection?.isReady !== true || this.#isClosed) throw new LedgerAway();
     const { redis } = connection;
@@ -140,9 +139,10 @@ export class RedisLimitLedger implements Ledger {
       this.#isLate ||= isOwed;
     }));
     try {
-      const answer = await evaluate(redis, { lua, sha }, keys.length, args);
+      const answer = await redis.eval(script, keys.length, ...args);
       this.#answered();
-      return answer;
+      if (!Array.isArray(answer)) throw new Error('Redis answered a script with something else');
+      return answer.map(Number);
     } catch (error) {
       // Redis refused: another server may do better, and this one later. A connection that broke says so itself.
       if (connection.isReady && error instanceof Error && error.name === 'ReplyError') connection.fail(error);
@@ -152,16 +152,6 @@ export class RedisLimitLedger implements Ledger {
       late.cancel();
     }
   }
-}
-
-async function evaluate(redis: Redis, { lua, sha }: Script, keys: number, args: readonly (string | number)[]): Promise<readonly number[]> {
-  const answer = await redis.evalsha(sha, keys, ...args).catch((error: unknown) => {
-    // A server that has just started does not know the script.
-    if (error instanceof Error && error.message.startsWith('NOSCRIPT')) return redis.eval(lua, keys, ...args);
-    throw error;
-  });
-  if (!Array.isArray(answer)) throw new Error('Redis answered a script with something else');
-  return answer.map(Number);
 }
 
 function awayOnly(error: unknown): undefined {

@@ -1,21 +1,13 @@
-import { createHash } from 'node:crypto';
-
-/** What Redis does at one time, without anything between (https://redis.io/docs/latest/develop/programmability/eval-intro). Each answers a list of whole numbers. */
-export interface Script {
-  readonly lua: string;
-  /** By which Redis knows it. */
-  readonly sha: string;
-}
-
-function script(lua: string): Script {
-  return { lua, sha: createHash('sha1').update(lua).digest('hex') };
-}
+/**
+ * What Redis does at one time, without anything between (https://redis.io/docs/latest/develop/programmability/eval-intro). Each answers a list of whole numbers.
+ * They are sent in full: Redis knows a script by its digest only until it is restarted, and what is sent again then would be overtaken by what was sent after it.
+ */
 
 /**
  * Takes from buckets. A bucket is the time when it is full again, in microseconds; one that is full is no key. Values: for each bucket the cost, and how far from full it may be, or -1.
  * The answer is how far from full it is then; where nothing was taken, -1 less that.
  */
-export const SPEND = script(`
+export const SPEND = `
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local answers = {}
@@ -35,10 +27,10 @@ for index, key in ipairs(KEYS) do
   end
 end
 return answers
-`);
+`;
 
 /** Adds topics to those of a window, which begins with the first of them. Values: the length of the window in milliseconds, and the topics. */
-export const COUNT_TOPICS = script(`
+export const COUNT_TOPICS = `
 local key = KEYS[1]
 for index = 2, #ARGV do
   redis.call('PFADD', key, ARGV[index])
@@ -47,10 +39,10 @@ if redis.call('PTTL', key) < 0 then
   redis.call('PEXPIRE', key, ARGV[1])
 end
 return { redis.call('PFCOUNT', key), redis.call('PTTL', key) }
-`);
+`;
 
 /** Says for how long an instance lives on, in milliseconds; 0 ends it. The answer is whether it was known to live. */
-export const RENEW = script(`
+export const RENEW = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local key, instance, lease = KEYS[1], ARGV[1], tonumber(ARGV[2])
@@ -63,13 +55,13 @@ else
   redis.call('ZREM', key, instance)
 end
 return { known and 1 or 0 }
-`);
+`;
 
 /**
  * Says how many places an instance holds. The first key has the instances that live, each other one the places that instances hold for one owner. Values: the instance, how long counts are kept, and for each
  * owner the places, and how many all instances may hold, or -1. The answer is 0 where that would be more, and 1 otherwise. Counts of instances that do not live are deleted.
  */
-export const HOLD = script(`
+export const HOLD = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local instance, kept = ARGV[1], ARGV[2]
@@ -102,4 +94,4 @@ for index = 2, #KEYS do
   end
 end
 return answers
-`);
+`;

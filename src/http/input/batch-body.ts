@@ -1,12 +1,13 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { Type, type Static } from 'typebox';
+import type { Static } from 'typebox';
 import { checkEvent, checkText, whyNotJson } from '../../model/content.ts';
 import type { Draft } from '../../model/message.ts';
 import { Problem } from '../../model/problem.ts';
 import { checkTopic } from '../../model/topic.ts';
 import { inOneBlock } from '../../runtime/memory.ts';
 import { mediaType } from './content-headers.ts';
+import { Type } from './json-schema.ts';
 import { DuplicateMember, elementSpans, memberSpan, NotAnArray, type Span } from './json-source.ts';
 import { TTL_MAX_SECONDS, ttlSeconds } from './ttl.ts';
 import { checker } from './validation.ts';

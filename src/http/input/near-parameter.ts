@@ -1,4 +1,4 @@
-import { wrongLetters } from '../../runtime/wrong-letters.ts';
+import { isWithin } from '../../runtime/wrong-letters.ts';
 import type { Query } from './query-string.ts';
 
 /**
@@ -57,6 +57,5 @@ function folded(name: string): string {
 }
 
 function isNear(name: string, ours: string): boolean {
-  const most = ours.length < LONG_CHARACTERS ? 1 : 2;
-  return name.length >= SHORTEST_CHARACTERS && Math.abs(name.length - ours.length) <= most && wrongLetters(name, ours) <= most;
+  return name.length >= SHORTEST_CHARACTERS && isWithin(ours.length < LONG_CHARACTERS ? 1 : 2, name, ours);
 }

@@ -1,6 +1,6 @@
+import { Ajv, type ValidateFunction } from 'ajv';
 import type { FastifySchemaCompiler } from 'fastify';
 import type { TSchema } from 'typebox';
-import { Compile } from 'typebox/compile';
 import { Problem, type ProblemCode } from '../../model/problem.ts';
 import type { Query } from './query-string.ts';
 
@@ -27,6 +27,8 @@ const CODES: Readonly<Record<string, ProblemCode>> = {
   last: 'invalid-cursor',
 };
 
+const ajv = new Ajv();
+
 /**
  * A check of values that came from outside. It answers with what is wrong, as a problem that names the member, or with
  * nothing.
@@ -34,22 +36,22 @@ const CODES: Readonly<Record<string, ProblemCode>> = {
  * @param otherwise The code where the member has none of its own.
  */
 export function checker(schema: TSchema, otherwise: ProblemCode): (value: unknown) => Problem | undefined {
-  const validator = Compile(schema);
+  let validate: ValidateFunction | undefined;
   return (value) => {
-    if (validator.Check(value)) return undefined;
-    const errors = validator.Errors(value);
-    // A member that is unknown is reported twice; this report has its name in full.
-    const error = errors.find(({ keyword }) => keyword === 'additionalProperties') ?? errors[0];
-    if (error?.keyword === 'additionalProperties') {
-      const field = String(error.params.additionalProperties[0]);
+    // To compile all schemas at the start would take a fifth of the time that it takes.
+    validate ??= ajv.compile(schema);
+    if (validate(value)) return undefined;
+    const { keyword, params, instancePath, message = 'is not valid' } = validate.errors![0]!;
+    if (keyword === 'additionalProperties') {
+      const field = String(params['additionalProperty']);
       return new Problem(otherwise, `${field} is not known here.`, { field });
     }
-    if (error?.keyword === 'required') {
-      const field = String(error.params.requiredProperties[0]);
+    if (keyword === 'required') {
+      const field = String(params['missingProperty']);
       return new Problem(CODES[field] ?? otherwise, `${field} is missing.`, { field });
     }
-    const field = error?.instancePath.split('/')[1];
-    const why = error?.keyword === 'enum' ? `must be one of ${error.params.allowedValues.join(', ')}` : error?.message ?? 'is not valid';
+    const field = instancePath.split('/')[1];
+    const why = keyword === 'enum' ? `must be one of ${(params['allowedValues'] as readonly string[]).join(', ')}` : message;
     return field === undefined ? new Problem(otherwise, `It ${why}.`) : new Problem(CODES[field] ?? otherwise, `${field} ${why}.`, { field });
   };
 }

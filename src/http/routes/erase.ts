@@ -1,9 +1,9 @@
-import { Type } from 'typebox';
 import { parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
 import { checkLiteral } from '../../model/topic.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { readBefore } from '../input/erase-before.ts';
+import { Type } from '../input/json-schema.ts';
 import type { App, Service } from '../service.ts';
 import { actorOf, sendJson } from './answers.ts';
 import { at, json, problems, TopicPath } from './schemas.ts';

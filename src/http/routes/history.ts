@@ -1,5 +1,4 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { Type } from 'typebox';
 import type { Holder } from '../../access/lease.ts';
 import { LONG_POLL_MAX_SECONDS, type HistoryPage } from '../../delivery/long-polls.ts';
 import { FREE_PLACE, type Place } from '../../limits/stream-places.ts';
@@ -10,6 +9,7 @@ import { Problem } from '../../model/problem.ts';
 import type { Filter } from '../../model/topic.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { limitedSender } from '../limited-sender.ts';
+import { Type } from '../input/json-schema.ts';
 import { startFromRequest } from '../input/last-event-id.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
 import { OutgoingBytes } from '../output/outgoing-bytes.ts';

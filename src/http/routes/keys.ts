@@ -1,10 +1,10 @@
-import { Type } from 'typebox';
 import { isKeyId } from '../../access/api-key.ts';
 import { describeKey, type ShownKey } from '../../access/key-administration.ts';
 import { readKeyRequest, readOverlap } from '../../access/key-request.ts';
 import { Problem } from '../../model/problem.ts';
 import { orProblem } from '../../store/change-problem.ts';
 import { ENDPOINTS } from '../endpoints.ts';
+import { Type } from '../input/json-schema.ts';
 import type { App, Service } from '../service.ts';
 import { actorOf, bodyOf, sendJson } from './answers.ts';
 import { at, json, problems } from './schemas.ts';

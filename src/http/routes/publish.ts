@@ -1,9 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { Type } from 'typebox';
 import { formatId } from '../../model/position.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { BatchMessage, batchFormat, parseBatch } from '../input/batch-body.ts';
 import { requestKey } from '../input/idempotency-key.ts';
+import { Type } from '../input/json-schema.ts';
 import { readPublish } from '../input/publish-request.ts';
 import { PUBLISHED_TYPE, publishedBatch, REPLAYED_HEADERS } from '../output/published.ts';
 import { publishLimited } from '../limited-publish.ts';

@@ -1,8 +1,8 @@
-import { Type } from 'typebox';
 import { isStreamSecret } from '../../access/stream-handles.ts';
 import { Problem } from '../../model/problem.ts';
 import { failedLogin } from '../access-rules.ts';
 import { ENDPOINTS } from '../endpoints.ts';
+import { Type } from '../input/json-schema.ts';
 import type { App, Service } from '../service.ts';
 import { bodyOf, sendJson } from './answers.ts';
 import { at, json, problems } from './schemas.ts';

@@ -1,8 +1,8 @@
-import { Type } from 'typebox';
 import { describeRevocation } from '../../access/revocation-administration.ts';
 import { Problem } from '../../model/problem.ts';
 import { orProblem } from '../../store/change-problem.ts';
 import { ENDPOINTS } from '../endpoints.ts';
+import { Type } from '../input/json-schema.ts';
 import type { App, Service } from '../service.ts';
 import { actorOf, bodyOf, sendJson } from './answers.ts';
 import { at, json, problems } from './schemas.ts';

@@ -1,8 +1,9 @@
-import { Type, type TSchema } from 'typebox';
+import type { TSchema } from 'typebox';
 import type { Config } from '../../config/config.ts';
 import { PROBLEMS, type ProblemCode } from '../../model/problem.ts';
 import { bodyMaxBytes } from '../admission.ts';
 import type { Endpoint, Method } from '../endpoints.ts';
+import { Type } from '../input/json-schema.ts';
 import { LAST_MAX_MESSAGES } from '../input/last-event-id.ts';
 import { SWITCH_VALUES } from '../input/stream-switches.ts';
 import { PROBLEM_TYPE } from '../output/problem-response.ts';

@@ -1,11 +1,11 @@
 import { stringifySetCookie } from 'cookie';
 import type { FastifyRequest } from 'fastify';
-import { Type } from 'typebox';
 import type { Credential } from '../../access/identity.ts';
 import { orProblem } from '../../store/change-problem.ts';
 import { networkOf } from '../client-address.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { cookieValues } from '../input/credential.ts';
+import { Type } from '../input/json-schema.ts';
 import type { App, Service } from '../service.ts';
 import { sendJson } from './answers.ts';
 import { at, json, problems } from './schemas.ts';

@@ -1,12 +1,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Socket } from 'node:net';
-import { Type } from 'typebox';
 import type { NamedForm } from '../../delivery/sse.ts';
 import { readProblem } from '../../model/grant.ts';
 import { Problem } from '../../model/problem.ts';
 import type { Filter } from '../../model/topic.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { EVENT_STREAM_HEADERS, EventStream, resolveStart } from '../event-stream.ts';
+import { Type } from '../input/json-schema.ts';
 import { startFromRequest } from '../input/last-event-id.ts';
 import { formOf, isOn } from '../input/stream-switches.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';

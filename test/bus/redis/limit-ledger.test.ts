@@ -3,8 +3,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { t, type Test } from 'tap';
 import { RedisLimitLedger } from '../../../src/bus/redis/limit-ledger.ts';
+import { HOLD } from '../../../src/bus/redis/limit-scripts.ts';
 import { LedgerAway } from '../../../src/limits/ledger.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
+import { Link } from '../../support/link.ts';
 import { recordingLogger } from '../../support/logger.ts';
 import { redisClient } from '../../support/redis-client.ts';
 import { startCluster } from '../../support/redis-cluster.ts';
@@ -119,6 +121,24 @@ t.test('a Redis that was restarted, or forgot its scripts or everything, goes on
   t.equal(returned(), 3);
   t.ok((await answered(() => ledger.spend([{ bucket: 'b', costMs: 1 }])))[0]!.isTaken);
   t.equal(lines.length, 3, 'up, away and up again');
+});
+
+t.test('what an instance holds is told in its order, also over a slow network to a Redis that forgets its scripts and learns them again', async (t) => {
+  const redis = await startRedis(t);
+  const link = await Link.start(t, Number(new URL(redis.url).port));
+  const { ledger } = await open(t, redis.url.replace(/:\d+$/, `:${link.port}`), 'log');
+  const admin = redisClient(t, redis);
+  const hold = (places: number): Promise<readonly boolean[]> => ledger.hold([{ owner: 'alice', places, most: 6 }]);
+  await hold(1);
+  const played = async (): Promise<number> => [...(await admin.info('commandstats')).matchAll(/^cmdstat_eval\w*:calls=(\d+)/gm)].reduce((sum, [, calls]) => sum + Number(calls), 0);
+  const before = await played();
+  await admin.script('FLUSH');
+  link.slow(100);
+  const first = [hold(2), hold(3)];
+  await until('they have reached it', async () => await played() === before + 2);
+  await admin.script('LOAD', HOLD);
+  t.same(await Promise.all([...first, hold(4)]), [[true], [true], [true]]);
+  t.same(Object.values(await admin.hgetall('tidings:{log}:limits:streams:alice')), ['4']);
 });
 
 t.test('a Redis that is frozen is not waited for: it counts as away until it answers', async (t) => {
