@@ -97,7 +97,7 @@ t.test('more than one step takes, and publishers go on meanwhile', async (t) => 
 });
 
 t.test('who may, and what is refused', async (t) => {
-  const { http, as, publish } = await setUp(t, { JWT_SECRET: 'x'.repeat(64) });
+  const { instance, http, as, publish } = await setUp(t, { JWT_SECRET: 'x'.repeat(64), AUTH_COOKIE: 'tidings' });
   const [id, other] = [await publish('a', '1'), await publish('c', '1')];
   const bad: readonly (readonly [key: typeof ROOT, path: string, status: number, code: string, field: string | undefined])[] = [
     [ERASER, `/messages/${other}`, 404, 'message-not-found', 'id'],
@@ -126,15 +126,18 @@ t.test('who may, and what is refused', async (t) => {
   ];
   for (const [key, path, status, code, field] of bad) t.same(problem(await as(key, 'DELETE', path)), { status, code, field }, `DELETE ${path}`);
   t.same(problem(await http.send('DELETE', `/messages/${id}`)), { status: 401, code: 'unauthorized', field: 'Authorization' });
+  for (const path of [`/messages/${id}`, '/topics/a/messages?before=0s']) {
+    t.same(problem(await http.send('DELETE', path, { cookie: `tidings=${ERASER.text}`, origin: instance.url })), { status: 401, code: 'unauthorized', field: 'Authorization' }, `DELETE ${path} with a cookie`);
+  }
   t.same(problem(await as(ROOT, 'DELETE', `/messages/${id}`, '', { origin: 'https://elsewhere.example' })), { status: 403, code: 'cross-origin', field: 'Origin' });
   t.notMatch((await as(READER, 'GET', '/messages?topic=%3E')).body, /erased/, 'nothing was erased by any of these');
 });
 
 t.test('it takes a credential also where nothing else does', async (t) => {
-  const open = await startInstance(t, { AUTH: 'off' });
-  const http = new Http(t, open.url);
+  const { http, as } = await setUp(t, { AUTH: 'off' });
   const { id } = JSON.parse((await http.post('a', 'x')).body) as { id: string };
   t.equal((await http.send('DELETE', `/messages/${id}`)).status, 401);
   t.equal((await http.send('DELETE', '/topics/a/messages?before=0s')).status, 401);
   t.equal((await http.get(`/messages/${id}`)).status, 200);
+  t.equal((await as(ERASER, 'DELETE', `/messages/${id}`)).status, 204);
 });
