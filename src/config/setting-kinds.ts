@@ -43,6 +43,12 @@ export function wholeNumber(facts: Bounds & { readonly unit?: string }): Setting
   };
 }
 
+/** A whole number, or `off`: then it is 0, and there is no limit. */
+export function limit(facts: Facts & { readonly unit: string; readonly max: number }): Setting<number> {
+  const number = wholeNumber({ ...facts, min: 0 });
+  return { ...number, allowed: `off, or ${number.allowed}`, read: (text) => text === 'off' ? 0 : number.read(text) };
+}
+
 /** How many bytes each suffix of a size stands for, in lower case. */
 const SIZE_SUFFIX_BYTES = { '': 1, b: 1, kib: 1024, mib: 1024 ** 2, gib: 1024 ** 3 } as const;
 

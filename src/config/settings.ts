@@ -6,7 +6,7 @@ import { readJwksUrl, readJwtPublicKey, readJwtSecret } from './jwt-keys.ts';
 import { readOrigins } from './origins.ts';
 import { rate } from './rate.ts';
 import { readRedisUrl } from './redis-url.ts';
-import { choice, optional, size, text, wholeNumber, WrongValue, type Setting } from './setting-kinds.ts';
+import { choice, limit, optional, size, text, wholeNumber, WrongValue, type Setting } from './setting-kinds.ts';
 import { readTrustedProxies } from './trusted-proxies.ts';
 
 const KIB = 1024;
@@ -63,11 +63,11 @@ export const SETTINGS = {
   TAIL_BYTES: size({ default: '64MiB', min: KIB, max: 16 * GIB, meaning: 'Memory for the newest messages: what streams that keep up are served from.' }),
   PUBLISH_LIMIT: rate({ default: '', unit: 'messages', meaning: 'How fast each key, or subject of tokens, may publish: `100/s burst 1000`; beyond that it gets 429. Unset: no limit. See [limits.md](docs/limits.md) for this and the next six.' }),
   ANONYMOUS_PUBLISH_LIMIT: rate({ default: '20/s burst 200', unit: 'messages', meaning: 'The same for each address that publishes without a credential, where `PUBLIC_PUBLISH` lets it; `off` for no limit.' }),
-  STREAMS_LIMIT: wholeNumber({ default: '0', unit: 'streams', min: 0, max: 1_000_000, meaning: 'Streams and long polls that each key, or subject of tokens, may have open at once, on all instances; the next gets `$busy`. 0 is no limit.' }),
-  ANONYMOUS_STREAMS_LIMIT: wholeNumber({ default: '1000', unit: 'streams', min: 0, max: 1_000_000, meaning: 'The same for each address without a credential.' }),
+  STREAMS_LIMIT: limit({ default: 'off', unit: 'streams', max: 1_000_000, meaning: 'Streams and long polls that each key, or subject of tokens, may have open at once, on all instances; the next gets `$busy`. `off` for no limit.' }),
+  ANONYMOUS_STREAMS_LIMIT: limit({ default: '1000', unit: 'streams', max: 1_000_000, meaning: 'The same for each address without a credential.' }),
   FAILED_LOGINS_LIMIT: rate({ default: '30/m burst 100', unit: 'requests', meaning: 'Requests of one address with a credential that is not good, and renewals of streams that are refused; beyond that they get 429 instead of 401. Good credentials are never refused for it. `off` for no limit.' }),
-  TOPICS_LIMIT: wholeNumber({ default: '100000', unit: 'topics', min: 0, max: 1_000_000, meaning: 'Different topics to which each key, subject of tokens, or address may publish in a day. 0 is no limit.' }),
-  IDEMPOTENCY_KEYS_LIMIT: wholeNumber({ default: '10000000', unit: 'keys', min: 0, max: 1_000_000_000, meaning: 'Idempotency keys that each key, subject of tokens, or address may use in `IDEMPOTENCY_SECONDS`. 0 is no limit.' }),
+  TOPICS_LIMIT: limit({ default: '100000', unit: 'topics', max: 1_000_000, meaning: 'Different topics to which each key, subject of tokens, or address may publish in a day. `off` for no limit.' }),
+  IDEMPOTENCY_KEYS_LIMIT: limit({ default: '10000000', unit: 'keys', max: 1_000_000_000, meaning: 'Idempotency keys that each key, subject of tokens, or address may use in `IDEMPOTENCY_SECONDS`. `off` for no limit.' }),
   APPEND_QUEUE_MESSAGES: wholeNumber({ default: '10000', unit: 'messages', min: 1, max: 1_000_000, meaning: 'Messages that may wait to be stored; beyond that a publish gets 503.' }),
   APPEND_QUEUE_BYTES: size({ default: '64MiB', min: 1, max: 16 * GIB, meaning: 'Bytes that may wait to be stored; beyond that a publish gets 503.' }),
 

@@ -78,6 +78,13 @@ t.test('a session lasts from a minute to the longest time that browsers keep a c
   t.end();
 });
 
+t.test('a limit is a whole number; off is none, and so is 0', (t) => {
+  t.equal(read({}).STREAMS_LIMIT, 0);
+  for (const [text, streams] of [['off', 0], ['0', 0], ['1', 1], ['1000000', 1_000_000]] as const) t.equal(read({ STREAMS_LIMIT: text }).STREAMS_LIMIT, streams, text);
+  for (const text of ['-1', '1.5', '1000001', 'OFF', 'none', '5/s']) t.same(lines({ STREAMS_LIMIT: text }), [`STREAMS_LIMIT: "${text}" is not allowed; it must be off, or a whole number from 0 to 1000000`]);
+  t.end();
+});
+
 t.test('a rate is so many in a time, with a burst or without; off is none', (t) => {
   for (const [text, tokens, milliseconds, burst] of [['100/s', 100, 1000, 100], ['30/m burst 100', 30, 60_000, 100], ['1 / h', 1, 3_600_000, 1], ['5000/d burst 9', 5000, 86_400_000, 9]] as const) {
     t.same(read({ PUBLISH_LIMIT: text }).PUBLISH_LIMIT, { tokens, milliseconds, burst }, text);
