@@ -246,8 +246,11 @@ t.test('tokens, with Redis: what is revoked on one instance is cut on the other 
     await late[0].restart();
     t.equal((await listen(t, late[0], token('gina'))).status, 401, 'an instance that was restarted');
     late[1].kill('SIGCONT');
-    t.equal((await listen(t, late[1], token('gina'))).status, 401, 'one that was frozen meanwhile');
+    // What it read before it was frozen may still be new enough to be believed. Then its first look cuts what was let in.
+    const thawed = await openStream(t, `${late[1].url}/topics/a/events`, { headers: token('gina') });
+    if (thawed.status === 200) await isSentAway(thawed);
     await isSentAway(frozen);
+    t.equal((await listen(t, late[1], token('gina'))).status, 401, 'one that was frozen meanwhile');
   });
 
   const secrets = [admin, token('x')].map(({ authorization }) => authorization!.slice(-40));
