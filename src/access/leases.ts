@@ -3,6 +3,7 @@ import type { Filter } from '../model/topic.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { InTurns } from '../runtime/in-turns.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { Walk } from '../runtime/walk.ts';
 import { EVERYBODY, type Credential, type Identity } from './identity.ts';
 import { CredentialsUnavailable } from './known-records.ts';
 import { Lease, type CutReason, type Holder, type Lessee } from './lease.ts';
@@ -16,6 +17,13 @@ const WARN_MS = 60_000;
 
 /** How many credentials are asked for at once. Stops a change of all of them from filling the queue of those that knock. */
 const ASK_MAX_KEYS = 100;
+
+/** How often the log is told of what has ended, and how many credentials it names then. Stops the end of many from keeping this process busy with its log, or waiting for who reads it. */
+const TELL_EVERY_MS = 250;
+const LINES_MAX_ENTRIES = 20;
+
+/** What has ended: how many streams and long polls of each credential, by its name. */
+type Ended = Map<string | undefined, number>;
 
 export interface LeasesDependencies {
   readonly standing: Pick<Standing, 'now' | 'isOver' | 'recall' | 'ask'>;
@@ -48,6 +56,11 @@ export class Leases {
   #isScheduled = false;
   /** Stops the end of a key with many streams from keeping all others waiting. */
   readonly #turns: InTurns;
+  /** Each stream may have a lease of its own. */
+  readonly #reviews: Walk<Lease>;
+  readonly #looks: Walk<Lease>;
+  /** What the log has to be told. */
+  #untold = new Map<CutReason, Ended>();
 
   constructor({ standing, access, clock, logger }: LeasesDependencies) {
     this.#standing = standing;
@@ -55,6 +68,9 @@ export class Leases {
     this.#clock = clock;
     this.#logger = logger;
     this.#turns = new InTurns(clock);
+    const items = (): Iterable<Lease> => this.#leases.values();
+    this.#reviews = new Walk({ clock, items, visit: (lease) => this.#review(lease) });
+    this.#looks = new Walk({ clock, items, visit: (lease) => this.#lookAtClock(lease) });
   }
 
   /** Whether what was admitted may still begin, as far as is known in this turn. Call it in the turn of `hold`: then no change is missed between the two. */
@@ -94,21 +110,21 @@ export class Leases {
 
   /** Tokens were revoked: looks at all of them. */
   review(): void {
-    for (const lease of this.#leases.values()) {
-      const { credential } = lease;
-      if (credential?.owner.kind !== 'subject') continue;
-      const now = this.#standing.recall(credential);
-      this.#take(lease, now === 'unknown' ? credential : now);
-    }
+    this.#reviews.begin();
   }
 
-  /** Time has passed. Each stream may have a lease of its own, so nothing is looked up. */
-  #lookAtClock(): void {
-    for (const lease of this.#leases.values()) {
-      const { credential } = lease;
-      if (credential === undefined) this.#reviewOpen(lease);
-      else if (credential.expires !== undefined) this.#take(lease, this.#standing.isOver(credential) ? undefined : credential);
-    }
+  #review(lease: Lease): void {
+    const { credential } = lease;
+    if (credential?.owner.kind !== 'subject') return;
+    const now = this.#standing.recall(credential);
+    this.#take(lease, now === 'unknown' ? credential : now);
+  }
+
+  /** Time has passed. Nothing is looked up. */
+  #lookAtClock(lease: Lease): void {
+    const { credential } = lease;
+    if (credential === undefined) this.#reviewOpen(lease);
+    else if (credential.expires !== undefined) this.#take(lease, this.#standing.isOver(credential) ? undefined : credential);
   }
 
   #changed(ids: readonly string[] | undefined, idOf: (credential: Credential) => string | undefined): void {
@@ -164,28 +180,47 @@ export class Leases {
   }
 
   #end(lease: Lease, reason: CutReason): void {
-    lease.isOver = true;
-    this.#leases.delete(lease.origin);
-    this.#unsure.delete(lease);
-    this.#told(lease.name, reason, lease.size);
+    this.#close(lease);
+    this.#tell(lease.name, reason, lease.size);
     this.#goRound(lease, (holder) => holder.cut(reason));
   }
 
-  /** What everybody was let in to reads on only what is public, once there is access control. */
+  /** What everybody was let in to reads on only what is public, once there is access control. Nothing can end that any more. */
   #reviewOpen(lease: Lease): void {
     if (this.#access.isOpen !== false) return;
+    this.#close(lease);
     const ended = lease.holders.filter(({ filter }) => !this.#isPublic(filter));
     if (ended.length === 0) return;
-    this.#told(undefined, 'closed', ended.length);
+    this.#tell(undefined, 'closed', ended.length);
     this.#goRound(lease, (holder) => holder.cut('closed'), ended);
+  }
+
+  #close(lease: Lease): void {
+    lease.isOver = true;
+    this.#leases.delete(lease.origin);
+    this.#unsure.delete(lease);
   }
 
   #isPublic(filter: Filter): boolean {
     return readProblem(this.#access.anonymous.grant, filter) === undefined;
   }
 
-  #told(credential: string | undefined, reason: CutReason, count: number): void {
-    this.#logger.info({ audit: 'streams-cut', credential, reason, count }, 'streams and long polls end with their credential');
+  /** The log is told a little later: of one credential in one line, and of many in few. */
+  #tell(credential: string | undefined, reason: CutReason, count: number): void {
+    if (this.#untold.size === 0) this.#clock.after(TELL_EVERY_MS, () => this.#tellAll());
+    const ended: Ended = this.#untold.get(reason) ?? new Map<string | undefined, number>();
+    this.#untold.set(reason, ended.set(credential, (ended.get(credential) ?? 0) + count));
+  }
+
+  #tellAll(): void {
+    const untold = this.#untold;
+    this.#untold = new Map();
+    for (const [reason, ended] of untold) {
+      const all = [...ended];
+      for (const [credential, count] of all.slice(0, LINES_MAX_ENTRIES)) this.#logger.info({ audit: 'streams-cut', credential, reason, count }, 'streams and long polls end with their credential');
+      const rest = all.slice(LINES_MAX_ENTRIES);
+      if (rest.length > 0) this.#logger.info({ audit: 'streams-cut', credentials: rest.length, reason, count: rest.reduce((sum, [, count]) => sum + count, 0) }, 'streams and long polls end with their credentials, which are too many to be named');
+    }
   }
 
   /** Asks for what is not known, some at a time. Where the database does not answer, the next look asks again. */
@@ -229,7 +264,7 @@ export class Leases {
     this.#isScheduled = true;
     this.#clock.after(LEASE_LOOK_MS, () => {
       this.#isScheduled = false;
-      this.#lookAtClock();
+      this.#looks.begin();
       void this.#askForUnsure();
       if (this.#leases.size > 0) this.#schedule();
     });

@@ -9,6 +9,9 @@ import { proofOf, StreamHandles, type StreamHandle } from './stream-handles.ts';
 /** The kind of a note that asks for a renewal. */
 const KIND = 'renew';
 
+/** Renewals of one sender that wait for other instances. Each id that no instance knows waits for seconds: stops one sender from using up what all may ask. */
+const RENEWING_MAX_REQUESTS = 100;
+
 /** A stream that is open by a credential. */
 export interface Renewable extends Holder {
   /** By what it is open; it is given another one by a renewal. */
@@ -45,6 +48,8 @@ export class Renewals {
   readonly #control: RenewalsDependencies['control'];
   readonly #handles = new StreamHandles();
   readonly #streams = new Map<number, Renewable>();
+  /** How many renewals of each sender wait for other instances. */
+  readonly #asking = new Map<string, number>();
   #count = 0;
 
   constructor({ leases, control }: RenewalsDependencies) {
@@ -71,16 +76,29 @@ export class Renewals {
    * Lets a stream go on by the credential of a request.
    * @param identity It has a credential.
    * @returns When that ends: milliseconds since 1970; undefined where it does not end by itself.
-   * @throws Problem `not-found`, `forbidden`, `invalid-credential`, or `stream-elsewhere`
+   * @throws Problem `not-found`, `forbidden`, `invalid-credential`, `stream-elsewhere`, or `overloaded`
    */
-  async renew(id: string, secret: string, { credential, grant, name }: Identity): Promise<number | undefined> {
+  async renew(id: string, secret: string, { credential, grant, name, scope }: Identity): Promise<number | undefined> {
     const stream = this.#handles.read(id);
     if (stream === undefined || credential === undefined) throw problemOf(MISSING);
     const claims: Claims = { stream: id, proof: proofOf(secret).toString('hex'), credential, subscribe: grant.readable ?? [], name: name ?? '' };
-    const outcome = stream.isHere ? this.#renewHere(claims) ?? MISSING : await this.#control.ask(KIND, claims);
+    const outcome = stream.isHere ? this.#renewHere(claims) ?? MISSING : await this.#renewElsewhere(claims, scope);
     if (!isOutcome(outcome)) throw new Problem('stream-elsewhere', 'Another instance holds the stream, or none, and it cannot be reached from here: open the stream anew with the new credential.', { field: 'id' });
     if ('code' in outcome) throw problemOf(outcome);
     return outcome.expires ?? undefined;
+  }
+
+  async #renewElsewhere(claims: Claims, sender: string): Promise<unknown> {
+    const count = this.#asking.get(sender) ?? 0;
+    if (count >= RENEWING_MAX_REQUESTS) throw new Problem('overloaded', 'Too many renewals of this sender wait for other instances.');
+    this.#asking.set(sender, count + 1);
+    try {
+      return await this.#control.ask(KIND, claims);
+    } finally {
+      const left = this.#asking.get(sender)! - 1;
+      if (left === 0) this.#asking.delete(sender);
+      else this.#asking.set(sender, left);
+    }
   }
 
   /** Undefined where it is not for this instance to say. */

@@ -40,7 +40,7 @@ export interface BusListener {
   wake(): void;
   /** A note of another instance that can read the log. Unlike messages it comes at most once, and not later than some seconds after it was sent. */
   told(note: string): void;
-  /** A note came that cannot be checked here, of an epoch that is not the newest one here: look at what notes tell of. */
+  /** A note came that does not count here: it cannot be checked, comes late or again, or is of another version. Look at what notes tell of. */
   toldUnproved(): void;
   /** The newest epoch of the log, and its clock in milliseconds since 1970: what notes are proved by, and expire by. */
   sealing(): { readonly epoch: string; readonly now: number };

@@ -14,6 +14,8 @@ const ASK_AGAIN_MS = 500;
 const ANSWER_MAX_MS = 2_500;
 /** Questions that wait for their answers. Stops a flood of requests from holding memory. */
 const ASKING_MAX_REQUESTS = 1_000;
+/** Answers that are kept for questions that come again. Stops a flood of questions from holding memory. */
+const ANSWERED_MAX_ENTRIES = 1_000;
 
 /** Answers a question; undefined: another instance has to. */
 export type NoteHandler = (body: unknown) => unknown;
@@ -31,6 +33,8 @@ export class ControlChannel {
   readonly #looks: WakeLimiter;
   readonly #handlers = new Map<string, NoteHandler>();
   readonly #questions = new Map<string, (answer: unknown) => void>();
+  /** What this instance has answered last, by the ids of the questions. */
+  readonly #answered = new Map<string, unknown>();
 
   constructor({ bus, clock, look }: ControlChannelDependencies) {
     this.#bus = bus;
@@ -72,7 +76,7 @@ export class ControlChannel {
     }
   }
 
-  /** A note came in that cannot be checked. Others may have something to look at; how often they can make this instance look has a bound. */
+  /** A note came in that does not count. Others may have something to look at; how often they can make this instance look has a bound. */
   toldUnproved(): void {
     this.#looks.wake();
   }
@@ -85,11 +89,17 @@ export class ControlChannel {
     if (kind === 'look') this.#looks.wake();
     else if (typeof kind === 'string' && typeof id === 'string') {
       if (kind === 'answer') this.#questions.get(id)?.(body);
-      else {
-        const answer = this.#handlers.get(kind)?.(body);
-        if (answer !== undefined) this.#tell({ kind: 'answer', id, body: answer });
-      }
+      else this.#asked(kind, id, body);
     }
+  }
+
+  /** A question that comes again gets its answer again. It changes nothing a second time: another question may have changed more since then. */
+  #asked(kind: string, id: string, body: unknown): void {
+    const answer = this.#answered.get(id) ?? this.#handlers.get(kind)?.(body);
+    if (answer === undefined) return;
+    this.#answered.set(id, answer);
+    if (this.#answered.size > ANSWERED_MAX_ENTRIES) this.#answered.delete(this.#answered.keys().next().value!);
+    this.#tell({ kind: 'answer', id, body: answer });
   }
 
   #tell(note: object): void {

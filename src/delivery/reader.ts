@@ -91,6 +91,8 @@ export class Reader {
   #beats = 0;
   /** Whether a write has found the socket full since it last drained. A heartbeat may find that of a live reader, which then stays live until the next sweep. */
   #isFull = false;
+  /** Whether the socket was given a warning that it has not taken yet. */
+  #isWarned = false;
 
   constructor({ group, options, outlet, at }: ReaderParts, { tail, counters, fullSockets }: ReaderDependencies) {
     this.group = group;
@@ -238,15 +240,18 @@ export class Reader {
     if (frame !== HEARTBEAT) this.#sentSeq = at.seq;
   }
 
-  /** Says when the credential of the stream ends. It names no place, so it may stand anywhere; there is one for each credential, so a full socket gets it too. */
+  /** Says when the credential of the stream ends. It names no place, so it may stand anywhere. A full socket gets one, too, and no more: each renewal could bring another (invariant 5). */
   warn(secondsLeft: number): void {
-    if (this.#control && !this.isGone) this.#say(expiringFrame(secondsLeft));
+    if (!this.#control || this.isGone || this.#isWarned) return;
+    this.#say(expiringFrame(secondsLeft));
+    this.#isWarned = this.#isFull;
   }
 
   /** The socket has room again. Returns whether it was full. */
   drained(): boolean {
     if (!this.#isFull) return false;
     this.#isFull = false;
+    this.#isWarned = false;
     this.#fullSockets.delete(this);
     if (this.#state === 'blocked') this.#state = 'behind';
     return true;
@@ -256,7 +261,7 @@ export class Reader {
   dismiss(retryMs: number): void {
     if (this.isGone) return;
     this.#write(farewell({ control: this.#control, chunked: this.#chunked, lastChunk: this.#lastChunk }, retryMs));
-    this.fallBehind();
+    this.#leave();
     this.#state = 'dismissed';
   }
 
@@ -273,10 +278,14 @@ export class Reader {
 
   /** The socket is gone. */
   closed(): void {
-    // While its group is waiting, its place is not known.
-    if (!this.group.isWaiting) this.fallBehind();
+    this.#leave();
     this.#state = 'closed';
     this.#fullSockets.delete(this);
+  }
+
+  /** Ends being live. While its group is waiting, its place is not known. */
+  #leave(): void {
+    if (!this.group.isWaiting) this.fallBehind();
   }
 
   #moveCursor({ epoch, seq }: Position): void {

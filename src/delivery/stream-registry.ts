@@ -116,12 +116,12 @@ export class StreamRegistry {
     else this.#delayedClose.add(outlet);
   }
 
-  /** Ends one stream as a drain does: its client comes back, and is looked at again. */
+  /**
+   * Ends one stream as a drain does: its client comes back, and is looked at again. What is pending is not written to it: its cursor lies before that. To flush for each of thousands would
+   * make publishers wait for all readers.
+   */
   end(reader: Reader): void {
-    if (reader.isGone) return;
-    // Invariant 4: nothing overtakes a message.
-    this.#fanout.flush();
-    this.#dismiss(reader);
+    if (!reader.isGone) this.#dismiss(reader);
   }
 
   /** The socket has room again. */

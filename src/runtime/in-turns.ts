@@ -12,7 +12,8 @@ interface Round {
 export class InTurns {
   readonly #clock: Clock;
   readonly #turnMs: number;
-  #rounds: Round[] = [];
+  /** In the order in which they came. A set: to take the first of many from an array moves all others. */
+  readonly #rounds = new Set<Round>();
   #isRunning = false;
 
   /** @param turnMs Less where the work has consequences that the same turn has to bear. */
@@ -23,7 +24,7 @@ export class InTurns {
 
   forEach<Item>(items: Iterable<Item>, act: (item: Item) => void): void {
     const iterator = items[Symbol.iterator]();
-    this.#rounds.push({ next: () => {
+    this.#rounds.add({ next: () => {
       const { done, value } = iterator.next();
       if (done === true) return false;
       act(value);
@@ -40,13 +41,13 @@ export class InTurns {
   }
 
   #goOn(until: number): void {
-    for (let round = this.#rounds[0]; round !== undefined; round = this.#rounds[0]) {
+    for (const round of this.#rounds) {
       while (round.next()) {
         if (this.#clock.monotonic() < until) continue;
         this.#clock.soon(() => this.#goOn(this.#clock.monotonic() + this.#turnMs));
         return;
       }
-      this.#rounds.shift();
+      this.#rounds.delete(round);
     }
     this.#isRunning = false;
   }

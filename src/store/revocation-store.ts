@@ -12,7 +12,7 @@ export interface RevocationStore {
   /**
    * Revokes tokens. There is one revocation for each name: another one for the same extends it, and never takes anything back. Also deletes revocations that ended
    * `KEPT_ENDED_REVOCATIONS_MS` ago by the clock as far as it is believed (invariant 10).
-   * @returns undefined, and nothing was stored, where `MAX_REVOCATIONS` others are held.
+   * @returns undefined, and nothing was stored, where `MAX_REVOCATIONS` others are held. The one of kind `all` always has room: it is the way out.
    */
   revoke(revocation: NewRevocation): Promise<Revocation | undefined>;
 }

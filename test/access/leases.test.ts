@@ -27,6 +27,23 @@ class TestHolder implements Holder {
   }
 }
 
+/** To cut it takes a while. */
+class SlowHolder extends TestHolder {
+  readonly #clock: TestClock;
+  readonly #cutMs: number;
+
+  constructor(clock: TestClock, cutMs: number) {
+    super();
+    this.#clock = clock;
+    this.#cutMs = cutMs;
+  }
+
+  override cut(reason: CutReason): void {
+    super.cut(reason);
+    this.#clock.spend(this.#cutMs);
+  }
+}
+
 /** Keys as an instance knows them: an entry that is missing has to be asked for. */
 class TestStanding {
   readonly clock: TestClock;
@@ -201,15 +218,53 @@ t.test('what everybody was let in to ends when there is access control, except f
   t.equal(leases.mayHold(EVERYBODY, new Filter(['public.b'])), true);
 });
 
+t.test('what is cut because there is access control now is told and cut once, however long that takes', async (t) => {
+  const { access, leases, clock, lines } = begin();
+  const holders = Array.from({ length: 100 }, () => hold(leases, EVERYBODY, new SlowHolder(clock, 10)));
+  access.isOpen = false;
+  for (let times = 0; times < 20; times++) await clock.advance(500);
+  t.same(holders.map(({ said }) => said), holders.map(() => ['closed']));
+  t.match(lines, [{ audit: 'streams-cut', reason: 'closed', count: 100 }]);
+});
+
+t.test('many credentials that end together are looked at some in each turn, and few of them are named in the log', async (t) => {
+  const { clock, standing, leases, lines } = begin();
+  const recall = standing.recall.bind(standing);
+  standing.recall = (credential) => {
+    clock.spend(0.1);
+    return recall(credential);
+  };
+  const holders = Array.from({ length: 1_000 }, (_, number) => hold(leases, { ...subject(`s${number}`, 1e9), name: `subject s${number}` }));
+  const cut = (): number => holders.filter(({ said }) => said.length > 0).length;
+  for (let number = 0; number < holders.length; number++) standing.revokedSubjects.add(`s${number}`);
+  leases.review();
+  t.ok(cut() <= 100, `${cut()} in the first turn`);
+  await until(() => cut() === holders.length);
+  await clock.advance(1_000);
+  t.match(lines.slice(0, -1), Array.from({ length: 20 }, (_, number) => ({ audit: 'streams-cut', credential: `subject s${number}`, reason: 'revoked', count: 1 })));
+  t.equal(lines.length, 21);
+  t.match(lines.at(-1), { audit: 'streams-cut', credentials: 980, reason: 'revoked', count: 980 });
+});
+
+t.test('a revocation that comes during a review is not missed by those it has passed', async (t) => {
+  const { clock, standing, leases } = begin();
+  const recall = standing.recall.bind(standing);
+  const holders = Array.from({ length: 100 }, (_, number) => hold(leases, subject(`s${number}`, 1e9)));
+  standing.recall = (credential) => {
+    clock.spend(1);
+    return recall(credential);
+  };
+  leases.review();
+  standing.revokedSubjects.add('s0');
+  leases.review();
+  await settle().then(settle).then(settle);
+  t.same(holders.map(({ said }) => said), holders.map((_, number) => number === 0 ? ['revoked'] : []));
+});
+
 t.test('many are cut some in each turn, and others have their turns between', async (t) => {
   const { clock, standing, leases } = begin();
   const who = key(standing, 'k');
-  const holders = Array.from({ length: 1_000 }, () => hold(leases, who, new (class extends TestHolder {
-    override cut(reason: CutReason): void {
-      super.cut(reason);
-      clock.spend(0.1);
-    }
-  })()));
+  const holders = Array.from({ length: 1_000 }, () => hold(leases, who, new SlowHolder(clock, 0.1)));
   const cut = (): number => holders.filter(({ said }) => said.length > 0).length;
   standing.rows.set('k', { isRevoked: true, expires: undefined });
   standing.known.clear();

@@ -4,6 +4,7 @@ import { Lease, type CutReason, type Holder, type Lessee } from '../../src/acces
 import { Renewals, type Renewable } from '../../src/access/renewals.ts';
 import type { NoteHandler } from '../../src/bus/control-channel.ts';
 import { ScopedGrant } from '../../src/model/grant.ts';
+import type { Problem } from '../../src/model/problem.ts';
 import { Filter } from '../../src/model/topic.ts';
 
 class TestStream implements Renewable {
@@ -26,7 +27,7 @@ class TestStream implements Renewable {
 }
 
 /** Instances whose questions reach the others as JSON, as over the bus. */
-function fleet(count: number) {
+function fleet(count: number, unanswered: () => unknown = () => undefined) {
   const handlers: NoteHandler[] = [];
   const sent: string[] = [];
   const revoked = new Set<Credential['expires']>();
@@ -45,7 +46,7 @@ function fleet(count: number) {
       ask: async (_kind, body) => {
         const text = JSON.stringify(body);
         sent.push(text);
-        return handlers.filter((_handler, index) => index !== self).map((handler) => handler(JSON.parse(text))).find((answer) => answer !== undefined);
+        return handlers.filter((_handler, index) => index !== self).map((handler) => handler(JSON.parse(text))).find((answer) => answer !== undefined) ?? unanswered();
       },
     },
   }));
@@ -97,6 +98,24 @@ t.test('it does not by one of another owner, or that does not allow all that it 
   await t.rejects(here!.renew(handle.id, handle.secret, identity(subject('alice', 20), all)), { code: 'not-found' }, 'it is being cut');
   here!.delete(2);
   await t.rejects(here!.renew(other.id, other.secret, identity(apiKey('k', 'new'), all)), { code: 'not-found' }, 'it has closed');
+});
+
+t.test('renewals of one sender that wait for other instances are bounded; those of others, and of streams here, are not', async (t) => {
+  const answers: (() => void)[] = [];
+  const { instances: [here] } = fleet(1, () => new Promise((resolve) => answers.push(() => resolve(undefined))));
+  const asker = (name: string): Identity => ({ ...identity(subject(name, 20), ['a']), scope: `sub:${name}` });
+  const elsewhere = (name: string): Promise<unknown> => here!.renew('zzzzzzzzzz-1', 'x', asker(name)).catch(({ code }: Problem) => code);
+  const waiting = Array.from({ length: 100 }, () => elsewhere('mallory'));
+  t.equal(await elsewhere('mallory'), 'overloaded');
+  const other = elsewhere('alice');
+  const stream = new TestStream(['a'], subject('mallory', 10));
+  const { id, secret } = here!.handleOf(here!.add(stream));
+  t.equal(await here!.renew(id, secret, asker('mallory')), 20);
+  for (const answer of answers) answer();
+  t.same(new Set(await Promise.all([...waiting, other])), new Set(['stream-elsewhere']));
+  const next = elsewhere('mallory');
+  answers.at(-1)!();
+  t.equal(await next, 'stream-elsewhere');
 });
 
 t.test('a note that holds no claims is not answered', async (t) => {

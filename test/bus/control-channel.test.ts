@@ -63,6 +63,19 @@ t.test('a question that is lost is asked again; without an answer it is given up
   t.equal(world.sent.length, sent);
 });
 
+t.test('a question whose answer is lost is answered again, and changes nothing a second time', async (t) => {
+  const { world, channels: [one, two, three], clock } = fleet(3);
+  const done: unknown[] = [];
+  two!.answer('do', (body) => done.push(body));
+  const first = one!.ask('do', ['first']);
+  world.lose = 1;
+  await settle();
+  t.equal(await three!.ask('do', ['second']), 2);
+  await clock.advance(1_000);
+  t.equal(await first, 1);
+  t.same(done, [['first'], ['second']]);
+});
+
 t.test('what an instance does not understand means nothing to it', async (t) => {
   const { world, channels: [one] } = fleet(2);
   for (const note of ['', 'x', 'null', '[]', '7', '{}', '{"kind":7}', '{"kind":"new","id":"x"}', '{"kind":"answer","id":"x","body":1}', '{"kind":"answer"}', '{"kind":"__proto__","id":"x"}']) one!.told(note);

@@ -101,11 +101,14 @@ export function revocationStoreContract(t: Test, name: string, factory: (t: Scop
       t.equal((await listAll(revocations)).length, length + 1);
     });
 
-    await t.test('there is a most of them: one more is not stored, and one that is there can be extended', async (t) => {
-      const held = (await listAll(revocations)).length;
-      await database.fillRevocations(MAX_REVOCATIONS - held, Date.now() + LIFETIME_MS);
+    await t.test('there is a most of them: one more is not stored, one that is there can be extended, and all tokens of before a time can always be revoked', async (t) => {
+      const full = await factory(t);
+      const revocations = await open(t, full);
+      await revocations.revoke(one('jti', 'first'));
+      await full.fillRevocations(MAX_REVOCATIONS - 1, Date.now() + LIFETIME_MS);
       t.equal(await revocations.revoke(one('jti', 'too many')), undefined);
-      t.match(await other.revoke(one('jti', 'last')), { name: 'last' });
+      t.match(await revocations.revoke(one('jti', 'first')), { name: 'first' });
+      t.match(await revocations.revoke(one('all', '', NOW)), { kind: 'all', before: NOW });
     });
   });
 }

@@ -264,6 +264,38 @@ t.test('a connection stays open for a moment after $busy, so that a browser has 
   for (const outlet of [refused, dismissed]) t.equal(outlet.ended, 'soon');
 });
 
+t.test('one that is ended waits for no sweep, and makes nobody wait: what is pending is not written to it', async (t) => {
+  const { open, publish, streams } = await begin(t);
+  const [ended, stays] = [open(['a']), open(['a'])];
+  await settle();
+  publish('a');
+  const { writes } = stays.outlet;
+  streams.end(ended.reader);
+  t.equal(stays.outlet.writes, writes, 'others are written to when it is their turn');
+  await settle();
+  publish('a');
+  await settle();
+  t.match(ended.outlet.seen, [/^\$open/, /^\$busy/]);
+  t.equal(ended.outlet.seen.length, 2);
+  t.same(numbers(stays.outlet), [1, 2]);
+});
+
+t.test('a full socket is given one warning of the end of its credential, however many come, and another when it has room', async (t) => {
+  const { open, publish, drain } = await begin(t);
+  const { outlet, reader } = open(['a']);
+  await settle();
+  for (let times = 0; times < 2; times++) reader.warn(60);
+  outlet.isStuck = true;
+  publish('a');
+  await settle();
+  for (let times = 0; times < 10; times++) reader.warn(60);
+  outlet.isStuck = false;
+  drain(outlet, reader);
+  await settle();
+  for (let times = 0; times < 2; times++) reader.warn(60);
+  t.same(outlet.seen.slice(1), ['$expiring', '$expiring', '1=x', '$expiring', '$expiring', '$expiring']);
+});
+
 /** Keeps the bytes of each write. */
 class RecordingOutlet extends TestOutlet {
   readonly written: string[] = [];

@@ -80,8 +80,9 @@ t.test('keys: the first one ends what was open to everybody; one that is revoked
   t.equal((await listen(t, instances[1], bearer(revoked.key))).status, 401);
   t.match((await one.get('/metrics', admin)).body, /^tidings_streams_cut_total\{reason="revoked"\} 1$/m);
   // A row that is read anew between two streams makes another lease of the same key, and another line.
-  const lines = [...instances[1].output.matchAll(/"audit":"streams-cut","credential":"key ([a-z0-9]{12})","reason":"revoked","count":(\d+)/g)];
-  t.same([new Set(lines.map(([, id]) => id)), lines.reduce((sum, [, , count]) => sum + Number(count), 0)], [new Set([revoked.id]), 2]);
+  const lines = (): RegExpMatchArray[] => [...instances[1].output.matchAll(/"audit":"streams-cut","credential":"key ([a-z0-9]{12})","reason":"revoked","count":(\d+)/g)];
+  await until('the log has both', () => lines().reduce((sum, [, , count]) => sum + Number(count), 0) === 2);
+  t.same(new Set(lines().map(([, id]) => id)), new Set([revoked.id]));
 
   const old = await listen(t, instances[1], bearer(replaced.key));
   const { output } = await keysCommand(t, env, 'rotate', replaced.id, '--overlap', '1s');
@@ -194,11 +195,11 @@ t.test('tokens, with Redis: what is revoked on one instance is cut on the other 
     }
     t.match(await renew(two, { id: `${id}0`, secret }, token('eve')), { status: 404 });
     t.match(await renew(two, { id: `zzzzzzzzzz-1`, secret }, token('eve')), { status: 409, body: /"code":"stream-elsewhere"/ }, 'an instance that is not there');
-    for (const body of ['', 'x', '[]', '{}', '{"secret":7}', '{"secret":"short"}', `{"secret":"${'x'.repeat(23)}"}`]) {
+    for (const body of ['', 'x', '[]', '{}', '{"secret":7}', '{"secret":"short"}', `{"secret":"${'x'.repeat(23)}"}`, `{"secret":"${secret}","secret":"${secret}"}`]) {
       t.match(await one.send('POST', `/streams/${id}/credential`, token('eve'), body), { status: 400, body: /"code":"invalid-request"/ }, body);
     }
-    for (const body of ['', 'x', '[]', '{}', '{"jti":""}', '{"jti":"a","sub":"b"}', '{"issuedBefore":"2999-01-01T00:00:00Z"}', '{"sub":"a","iat":1}']) {
-      t.match(await one.send('POST', '/revocations', admin, body), { status: 400, body: /"code":"invalid-request"/ }, body);
+    for (const body of ['', 'x', '[]', '{}', '{"jti":""}', '{"jti":"a","sub":"b"}', '{"issuedBefore":"2999-01-01T00:00:00Z"}', '{"sub":"a","iat":1}', '{"sub":"a","sub":"b"}', Buffer.from('{"sub":"größe"}', 'latin1')]) {
+      t.match(await one.send('POST', '/revocations', admin, body), { status: 400, body: /"code":"invalid-request"/ }, body.toString());
     }
     for (const query of ['after=x', 'after=-1', 'limit=0', 'limit=501', 'limit=1.5', 'aftr=1']) t.match(await one.get(`/revocations?${query}`, admin), { status: 400, body: /"code":"invalid-(request|cursor)"/ }, query);
     await revoke({ sub: 'eve' });
@@ -245,13 +246,11 @@ t.test('tokens, with Redis: what is revoked on one instance is cut on the other 
     await late[0].restart();
     t.equal((await listen(t, late[0], token('gina'))).status, 401, 'an instance that was restarted');
     late[1].kill('SIGCONT');
-    // It may not know yet whether what it has looked up is still true.
-    await until('one that was frozen meanwhile refuses it', async () => {
-      const again = await openStream(t, `${late[1].url}/topics/a/events`, { headers: token('gina') });
-      if (again.status === 200) await isSentAway(again);
-      return again.status === 401;
-    });
+    // What it read before it was frozen may still be new enough to be believed. Then its first look cuts what was let in.
+    const thawed = await openStream(t, `${late[1].url}/topics/a/events`, { headers: token('gina') });
+    if (thawed.status === 200) await isSentAway(thawed);
     await isSentAway(frozen);
+    t.equal((await listen(t, late[1], token('gina'))).status, 401, 'one that was frozen meanwhile');
   });
 
   const secrets = [admin, token('x')].map(({ authorization }) => authorization!.slice(-40));

@@ -20,6 +20,7 @@ const BAD: readonly (readonly [method: string, path: string, body: string, statu
   ['POST', '/keys', '{', 400, undefined],
   ['POST', '/keys', '[]', 400, undefined],
   ['POST', '/keys', '{"admin":true}', 400, 'name'],
+  ['POST', '/keys', '{"name":"x","subscribe":["a"],"subscribe":[">"]}', 400, undefined],
   ['POST', '/keys', '{"name":"x"}', 400, 'subscribe'],
   ['POST', '/keys', '{"name":"x","publish":["a b"]}', 400, 'publish[0]'],
   ['POST', '/keys', '{"name":"x","admin":true,"expires":"1d"}', 400, 'expires'],

@@ -35,7 +35,7 @@ const WARNINGS: Partial<Record<keyof Counters['busRefused'], string>> = {
   'other-version': 'another version of Tidings, or something else, publishes on this Redis: looking at the log instead',
   forged: 'a message from Redis is not of an instance that can read the log: somebody else may publish on this Redis. Looking at the log instead',
   malformed: 'a message from Redis was malformed: looking at the log instead',
-  repeated: 'a note from Redis came again, as somebody sends it who may read and publish there: it does nothing',
+  repeated: 'a note from Redis came again, as somebody sends it who may read and publish there: it does nothing, but this instance looks at the log',
 };
 
 export interface RedisBusOptions {
@@ -215,13 +215,13 @@ export class RedisBus implements Bus {
 
   #receiveNote(payload: Buffer, listener: BusListener, notes: NoteReader): void {
     const read = notes.read(payload, listener.sealing().now);
-    if (read.kind === 'note') listener.told(read.note);
-    else if (read.kind === 'other-epoch') {
-      this.#refused(read.kind);
-      // The sender may know of an epoch that this instance has not heard of, or the other way round. To look needs no proof.
-      this.#wakes?.wake();
-      listener.toldUnproved();
-    } else if (read.kind !== 'own') this.#refused(read.kind);
+    if (read.kind === 'own') return;
+    if (read.kind === 'note') return listener.told(read.note);
+    this.#refused(read.kind);
+    // The sender may know of an epoch that this instance has not heard of, or the other way round.
+    if (read.kind === 'other-epoch') this.#wakes?.wake();
+    // It may have been news of a revocation: from a newer version, or read late because this instance was frozen. To look needs no proof.
+    listener.toldUnproved();
   }
 
   /** Logs once that the bus went away and once that it came back, however many attempts lie between. */

@@ -1,4 +1,6 @@
+import { isUtf8 } from 'node:buffer';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { jsonProblem } from '../../access/token-json.ts';
 import type { Actor } from '../../model/actor.ts';
 import { Problem } from '../../model/problem.ts';
 
@@ -9,11 +11,20 @@ export function actorOf({ admission: { identity, clientAddress } }: FastifyReque
   return { name: identity.name ?? 'nobody', client: clientAddress() };
 }
 
-/** The JSON of a body; undefined where it is empty. */
+/** The JSON of a body; undefined where it is empty. What could be read in two ways is refused: another subject would be revoked than the one that was meant. */
 export function bodyOf({ body }: FastifyRequest): unknown {
   if (!Buffer.isBuffer(body) || body.length === 0) return undefined;
+  if (!isUtf8(body)) throw new Problem('invalid-request', 'The body is not UTF-8.');
+  const json = body.toString();
+  const value = parse(json);
+  const problem = jsonProblem(json);
+  if (problem !== undefined) throw new Problem('invalid-request', `The body is not valid: ${problem}.`);
+  return value;
+}
+
+function parse(json: string): unknown {
   try {
-    return JSON.parse(body.toString()) as unknown;
+    return JSON.parse(json) as unknown;
   } catch (error) {
     throw new Problem('invalid-request', 'The body is not JSON.', { cause: error });
   }

@@ -18,7 +18,7 @@ export function renewalRoutes(app: App, service: Service): void {
     ...at(ENDPOINTS.renewStream, config),
     schema: {
       tags: ['stream'], summary: 'Prolong an open stream by a new credential: that of this request', params, body: Renewal,
-      response: { 200: json('The stream goes on by the new credential.', Renewed), ...problems('invalid-request', 'cross-origin', 'forbidden', 'not-found', 'stream-elsewhere', 'unavailable') },
+      response: { 200: json('The stream goes on by the new credential.', Renewed), ...problems('invalid-request', 'cross-origin', 'forbidden', 'not-found', 'stream-elsewhere', 'overloaded', 'unavailable') },
     },
     handler: async (request, reply) => {
       const { identity, clientAddress } = request.admission;
@@ -26,7 +26,7 @@ export function renewalRoutes(app: App, service: Service): void {
       const secret = secretIn(bodyOf(request));
       const expires = await renewals.renew(id, secret, identity).catch(async (error: unknown) => {
         // A secret is guessed no more often than a key.
-        throw error instanceof Problem && error.code !== 'stream-elsewhere' ? await failedLogin(error, ENDPOINTS.renewStream, limits, { address: clientAddress }) : error;
+        throw error instanceof Problem && error.code !== 'stream-elsewhere' && error.code !== 'overloaded' ? await failedLogin(error, ENDPOINTS.renewStream, limits, { address: clientAddress }) : error;
       });
       request.log.debug({ client: clientAddress(), credential: identity.name, stream: id }, 'stream renewed');
       return sendJson(reply, { expires: expires === undefined ? undefined : new Date(expires).toISOString() });

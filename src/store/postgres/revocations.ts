@@ -39,8 +39,8 @@ function revokeCall({ kind, name, before: given, lifetimeMs }: NewRevocation): s
     first: `WITH due AS (SELECT kind, name FROM tidings.revocations WHERE ends <= ${BELIEVED} - ${KEPT_ENDED_REVOCATIONS_MS} ORDER BY ends LIMIT ${DELETE_MAX_REVOCATIONS})
       DELETE FROM tidings.revocations r USING due WHERE r.kind = due.kind AND r.name = due.name`,
     change: `INSERT INTO tidings.revocations AS r (kind, name, before, created, ends, version)
-      SELECT ${literal(kind)}, ${literal(name)}, ${kind === 'jti' ? 'NULL::bigint' : before}, n.now, ${before} + ${lifetimeMs}, n.version FROM next n
-      WHERE (SELECT count(*) FROM tidings.revocations) < ${MAX_REVOCATIONS} OR EXISTS (SELECT FROM tidings.revocations WHERE kind = ${literal(kind)} AND name = ${literal(name)})
+      SELECT ${literal(kind)}, ${literal(name)}, ${kind === 'jti' ? 'NULL::bigint' : before}, n.now, ${before} + ${lifetimeMs}, n.version FROM next n${kind === 'all' ? '' : `
+      WHERE (SELECT count(*) FROM tidings.revocations) < ${MAX_REVOCATIONS} OR EXISTS (SELECT FROM tidings.revocations WHERE kind = ${literal(kind)} AND name = ${literal(name)})`}
       ON CONFLICT (kind, name) DO UPDATE SET before = greatest(r.before, excluded.before), created = excluded.created, ends = greatest(r.ends, excluded.ends), version = excluded.version`,
     row: REVOCATION,
     otherwise: 'NULL',

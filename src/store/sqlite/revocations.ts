@@ -55,7 +55,7 @@ export class Revocations {
     const { kind, name, before: given, lifetimeMs } = revocation;
     const now = Date.now();
     this.#deleteEnded.run(this.#believed(now) - KEPT_ENDED_REVOCATIONS_MS);
-    if (this.#find.get(kind, name) === undefined && this.#count.get()! >= MAX_REVOCATIONS) return undefined;
+    if (kind !== 'all' && this.#find.get(kind, name) === undefined && this.#count.get()! >= MAX_REVOCATIONS) return undefined;
     const before = given ?? now;
     this.#revoke.run(kind, name, kind === 'jti' ? null : before, now, before + lifetimeMs, this.#takeVersion.get()!);
     return revocationOf(this.#find.get(kind, name)!);

@@ -5,8 +5,9 @@ import { inspect } from 'node:util';
 import t from 'tap';
 import { EnvelopeKeys } from '../../../src/bus/envelope-keys.ts';
 import { carriedOf, encode, SENDER_BYTES } from '../../../src/bus/envelope.ts';
+import { encodeNote } from '../../../src/bus/note-envelope.ts';
 import type { RedisBus } from '../../../src/bus/redis/redis.ts';
-import { busContract, content, Ear, joined, message, secretOf } from '../../contract/bus.ts';
+import { busContract, content, Ear, EPOCH, joined, message, secretOf } from '../../contract/bus.ts';
 import { openBus, openResources, redisBus } from '../../support/bus.ts';
 import { TestClock } from '../../support/clock.ts';
 import { listening } from '../../support/listening.ts';
@@ -167,6 +168,24 @@ t.test('what is not ours on the channel is counted, and does no harm', async (t)
   t.equal(forged + malformed, whole.length - 1 + 100 + 1 + 1);
   const warnings = lines.filter((line) => line.includes('"level":"warn"'));
   t.equal(warnings.length, 3, 'it warns once of each kind');
+});
+
+t.test('a note that does not count is a reason to look at what notes tell of: another version may have sent it, or it came late', async (t) => {
+  const { url } = await startRedis(t);
+  const { bus } = await joined(t, redisBus({ url, logger }), 'log-odd');
+  const { ear, counters } = openBus(t, url, 'log-odd');
+  await until('it listens', () => ear.wakes > 0);
+  const noise = redisClient(t, { url });
+  const keys = new EnvelopeKeys(secretOf);
+  const note = (sender: Buffer, now: number): Buffer => encodeNote('{"kind":"look"}', sender, keys, { epoch: EPOCH, now })!;
+  const newer = note(randomBytes(SENDER_BYTES), Date.now());
+  newer[0]!++;
+  const good = note(randomBytes(SENDER_BYTES), Date.now());
+  for (const payload of [newer, note(randomBytes(SENDER_BYTES), Date.now() - 60_000), good, good]) await noise.publish('tidings:log-odd:notes', payload);
+  bus.tell('last');
+  await until('the last one came', () => ear.notes.includes('last'));
+  t.same([ear.unproved, ear.notes], [3, ['{"kind":"look"}', 'last']]);
+  t.match(counters.busRefused, { 'other-version': 1, late: 1, repeated: 1 });
 });
 
 t.test('warnings of one kind come once a minute, however much of it there is', async (t) => {
