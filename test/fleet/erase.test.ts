@@ -76,8 +76,10 @@ for (const bus of ['Redis', 'no Redis'] as const) {
     await live.next(({ data }) => data === 'after it');
     await until('the slow stream is behind', async () => /^tidings_readers_behind 1$/m.test((await there.get('/metrics', HEADERS)).body));
 
+    const began = performance.now();
     await erase(here, id);
     t.match(await live.next(({ event }) => event === '$erased'), { data: `{"id":"${id}"}`, id: last });
+    t.ok(performance.now() - began < 30_000, 'it was not a poll that comes once a minute');
 
     const { messages } = JSON.parse((await there.get('/topics/a/messages?last=2', HEADERS)).body) as { messages: object[] };
     t.match(messages, [{ id, erased: true }, { id: last, data: 'after it' }]);
