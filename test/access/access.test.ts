@@ -69,6 +69,8 @@ t.test('the owner of a key may do what the key allows, and its idempotency keys 
     t.same(used, [ALICE.id]);
     const root = await access.identify(ROOT.text, 'administration') as Identity;
     t.same([root.mayAdminister, root.mayOperate, root.grant.mayRead('news')], [true, true, false], 'an administrator reads what the key names');
+    const operator = await build({ later, rows: [record(ALICE, { permissions: { publish: [], subscribe: [], admin: false, operate: true } })] }).access.identify(ALICE.text, 'operations') as Identity;
+    t.same([operator.mayAdminister, operator.mayOperate], [false, true], 'who operates does not administer');
   }
   const declared = await build({ later: 'fails' }).access.identify(DECLARED.text, 'messages') as Identity;
   t.equal(declared.grant.mayPublish('user.alice.x'), true, 'a declared key needs no database');
