@@ -80,11 +80,13 @@ export class Leases {
   }
 
   /** From now on the holder ends with its credential. Undefined where nothing can end it: it has shown no credential, and reads what is public. */
-  hold(lessee: Lessee, holder: Holder): Lease | undefined {
+  hold(lessee: Lessee, holder: Holder, before?: Lease): Lease | undefined {
     if (lessee.credential === undefined && (lessee.grant !== EVERYBODY.grant || !this.#access.mayClose)) return undefined;
     const lease = this.#leaseOf(lessee);
     lease.add(holder);
-    if (lease.isWarned) holder.warn(this.#secondsLeft(lease.credential!));
+    // Whoever renews what is about to end by what ends at the same time would be told again and again.
+    const isTold = before?.isWarned === true && before.credential?.expires === lease.credential?.expires;
+    if (lease.isWarned && !isTold) holder.warn(this.#secondsLeft(lease.credential!));
     this.#schedule();
     return lease;
   }

@@ -83,7 +83,7 @@ export class Renewals {
     if (stream === undefined || credential === undefined) throw problemOf(MISSING);
     const claims: Claims = { stream: id, proof: proofOf(secret).toString('hex'), credential, subscribe: grant.readable ?? [], name: name ?? '' };
     const outcome = stream.isHere ? this.#renewHere(claims) ?? MISSING : await this.#renewElsewhere(claims, scope);
-    if (!isOutcome(outcome)) throw new Problem('stream-elsewhere', 'Another instance holds the stream, or none, and it cannot be reached from here: open the stream anew with the new credential.', { field: 'id' });
+    if (!isOutcome(outcome)) throw new Problem('stream-elsewhere', 'Another instance holds the stream, or none, and it cannot be reached from here. Nothing is lost: the stream goes on to its end, and its client comes back to where it was, with the new credential.', { field: 'id' });
     if ('code' in outcome) throw problemOf(outcome);
     return outcome.expires ?? undefined;
   }
@@ -113,7 +113,7 @@ export class Renewals {
     const forbidden = readProblem(renewer.grant, stream.filter);
     if (forbidden !== undefined) return { code: 'forbidden', detail: forbidden.message };
     if (!this.#leases.mayHold(renewer, stream.filter)) return { code: 'invalid-credential', detail: 'The credential has ended.' };
-    const lease = this.#leases.hold(renewer, stream);
+    const lease = this.#leases.hold(renewer, stream, before);
     if (lease !== before) this.#leases.release(before, stream);
     stream.lease = lease;
     return { expires: credential.expires ?? null };

@@ -65,7 +65,7 @@ export function addKeysCommands(program: Command): void {
     .argument('<id>', 'the id of the key', keyId)
     .action(async (id: string) => work('find', async (administration) => {
       const { name } = there(await administration.revoke(id, operator()), id);
-      say(`the key ${id} (${printable(name)}) is revoked; running instances refuse it within POLL_MS. Streams that are open go on until they end`);
+      say(`the key ${id} (${printable(name)}) is revoked; running instances refuse it, and end what it has opened, within POLL_MS`);
     }));
 
   wishes(keys.command('declare').description('Makes a key for a file (ACCESS_FILE), and touches no database: prints the key, and to standard error its entry.'))

@@ -34,11 +34,11 @@ export function isForeignPage(headers: IncomingHttpHeaders, allowed: Origins): b
   return !(allowed === '*' || (origin !== undefined && allowed.includes(origin)));
 }
 
-/** The detail for a page that may not publish. It says what was compared, so that its author finds the proxy that changed the host. */
+/** The detail for a page that may change nothing. It says what was compared, so that its author finds the proxy that changed the host. */
 export function foreignPageDetail({ origin, host, 'sec-fetch-site': site }: IncomingHttpHeaders): string {
-  if (origin === undefined) return `A page of another site may not publish here, unless CORS_ORIGINS names its origin; the browser says Sec-Fetch-Site: ${shown(String(site))}.`;
+  if (origin === undefined) return `A page of another site may not do this here, unless CORS_ORIGINS names its origin; the browser says Sec-Fetch-Site: ${shown(String(site))}.`;
   const said = site === undefined ? '' : `, and Sec-Fetch-Site says ${shown(String(site))}`;
-  return `A page of ${shown(origin)} may not publish here, unless CORS_ORIGINS names that origin: its host is ${shown(hostOfOrigin(origin)) ?? 'no name'}, the Host header says ${shown(host) ?? 'nothing'}${said}. A proxy must pass the Host header on.`;
+  return `A page of ${shown(origin)} may not do this here, unless CORS_ORIGINS names that origin: its host is ${shown(hostOfOrigin(origin)) ?? 'no name'}, the Host header says ${shown(host) ?? 'nothing'}${said}. A proxy must pass the Host header on.`;
 }
 
 /** Headers of answers that a page may see, besides those that it always may. */

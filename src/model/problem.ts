@@ -13,7 +13,7 @@ export const PROBLEMS = {
   'invalid-batch': [400, 'The batch is not valid'],
   unauthorized: [401, 'This takes a credential'],
   'invalid-credential': [401, 'The credential is not good'],
-  'cross-origin': [403, 'Pages of this origin may not publish'],
+  'cross-origin': [403, 'Pages of this origin may not do this'],
   forbidden: [403, 'This is not allowed'],
   'not-found': [404, 'Nothing is here'],
   'message-not-found': [404, 'No such message'],

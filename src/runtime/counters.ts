@@ -45,6 +45,8 @@ export class Counters {
   stalled = 0;
   /** Streams ended because their credential ended, by the reason; `closed`: the first key was made. */
   readonly cut = { expired: 0, revoked: 0, closed: 0 };
+  /** Renewals of streams, where they arrived. */
+  renewed = 0;
   /** `$gap` events written. */
   gaps = 0;
   /** Times that a live reader fell behind because its socket was full. */

@@ -113,8 +113,8 @@ function identity(credential: Credential): Identity {
   return { grant: new ScopedGrant({ publish: [], subscribe: ['>'] }), mayAdminister: false, mayOperate: false, scope: '', name: 'x', credential };
 }
 
-function hold(leases: Leases, who: Identity, holder = new TestHolder()): TestHolder {
-  holder.lease = leases.hold(who, holder);
+function hold(leases: Leases, who: Identity, holder = new TestHolder(), before?: Lease): TestHolder {
+  holder.lease = leases.hold(who, holder, before);
   return holder;
 }
 
@@ -134,6 +134,25 @@ t.test('a minute before the end its holders are told, whenever they began, and a
   t.same([first.said, second.said], [['60 s', 'expired'], ['60 s', 'expired']]);
   t.equal(leases.mayHold(who, first.filter), false);
   t.match(lines, [{ audit: 'streams-cut', reason: 'expired', count: 2 }]);
+});
+
+t.test('who goes on by what ends at the same time is not told again, or a page would renew without an end; what ends at another time is told', async (t) => {
+  const { clock, leases } = begin();
+  const holder = hold(leases, subject('alice', 100_000));
+  const goOn = (expires: number): void => {
+    const before = holder.lease!;
+    hold(leases, subject('alice', expires), holder, before);
+    leases.release(before, holder);
+  };
+  await clock.advance(40_500);
+  t.same(holder.said, ['60 s']);
+  for (let count = 0; count < 3; count++) goOn(100_000);
+  t.same(holder.said, ['60 s']);
+  goOn(99_000);
+  goOn(110_000);
+  t.same(holder.said, ['60 s', '59 s'], 'a later end is not due yet');
+  await clock.advance(10_000);
+  t.same(holder.said, ['60 s', '59 s', '60 s']);
 });
 
 t.test('a key that changes is asked for: only what the database says ends its holders', async (t) => {

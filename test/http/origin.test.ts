@@ -42,7 +42,7 @@ t.test('only pages of other origins are foreign', (t) => {
   t.end();
 });
 
-t.test('a page that may not publish is told which hosts were compared', (t) => {
+t.test('a page that may change nothing is told which hosts were compared', (t) => {
   const detail = foreignPageDetail({ origin: 'https://app.example', host: '127.0.0.1:8080' });
   for (const part of ['https://app.example', ' app.example', '127.0.0.1:8080', 'CORS_ORIGINS', 'must pass the Host header on']) t.match(detail, part);
   t.match(foreignPageDetail({ origin: 'null', host: 'a', 'sec-fetch-site': 'cross-site' }), /null.*no name.*Sec-Fetch-Site says cross-site/);

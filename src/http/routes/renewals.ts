@@ -13,7 +13,7 @@ const Renewed = Type.Object({ expires: Type.Optional(Type.String({ format: 'date
 
 /** `POST /streams/{id}/credential`: an open stream goes on by the credential of this request. */
 export function renewalRoutes(app: App, service: Service): void {
-  const { config, limits, renewals } = service;
+  const { config, counters, limits, renewals } = service;
   app.route({
     ...at(ENDPOINTS.renewStream, config),
     schema: {
@@ -28,6 +28,7 @@ export function renewalRoutes(app: App, service: Service): void {
         // A secret is guessed no more often than a key.
         throw error instanceof Problem && error.code !== 'stream-elsewhere' && error.code !== 'overloaded' ? await failedLogin(error, ENDPOINTS.renewStream, limits, { address: clientAddress }) : error;
       });
+      counters.renewed++;
       request.log.debug({ client: clientAddress(), credential: identity.name, stream: id }, 'stream renewed');
       return sendJson(reply, { expires: expires === undefined ? undefined : new Date(expires).toISOString() });
     },
