@@ -2,6 +2,7 @@ import type { Grant } from '../model/grant.ts';
 import { FULL_GRANT, ScopedGrant } from '../model/grant.ts';
 import type { Permissions } from '../model/permissions.ts';
 import type { SessionOrigin } from '../store/session-store.ts';
+import type { ShownTicket } from './tickets.ts';
 
 /** Who sent a request, as far as that is known, and what they may do. */
 export interface Identity {
@@ -16,8 +17,10 @@ export interface Identity {
   readonly name: string | undefined;
   /** What the sender showed, by what it can be revoked; undefined where there was no credential. */
   readonly credential: Credential | undefined;
-  /** What a session is made of; undefined where there was no credential. */
+  /** What a session or ticket is made of; undefined where there was no credential. */
   readonly origin?: SessionOrigin;
+  /** The ticket that was shown in the place of the credential: it has to be used before the stream begins. */
+  readonly ticket?: ShownTicket;
 }
 
 /** A credential that was good. */

@@ -43,7 +43,12 @@ export class ControlChannel {
     this.#tell({ kind: 'look' });
   }
 
-  /** Answers the questions of a kind. */
+  /** Tells the other instances something that needs no answer. Like everything on the bus, it may be lost. */
+  tell(kind: string, body: object): void {
+    this.#tell({ kind, id: '', body });
+  }
+
+  /** Answers the questions of a kind, or hears what needs no answer. */
   answer(kind: string, handler: NoteHandler): void {
     this.#handlers.set(kind, handler);
   }

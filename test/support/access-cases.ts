@@ -45,6 +45,7 @@ export function matrix({ message, key }: Facts): Readonly<Record<keyof typeof EN
     publishBatch: { path: '/messages', body: '[{"topic":"matrix.a","data":1}]', type: 'application/json', expected: PUBLISHING },
     streamTopic: { path: '/topics/matrix.%3E/events', expected: READING },
     streamTopics: { path: '/events?topic=matrix.a&topic=matrix.b.*', expected: READING },
+    createTicket: { path: '/tickets', body: '{"topics":["matrix.a","matrix.b.*"]}', type: 'application/json', expected: { ...MESSAGES, right: 201, session: [201, 401] } },
     // The stream of the path is not there.
     renewStream: { path: '/streams/x/credential', body: `{"secret":"${'x'.repeat(22)}"}`, expected: { none: 401, narrow: 404, right: 404, administrator: 404, session: [404, 401] } },
     topicHistory: { path: '/topics/matrix.*/messages', expected: READING },

@@ -18,7 +18,7 @@ export function fastStreams(service: Service, requestId: () => string): FastPath
   const { config } = service;
 
   async function open({ head, admission, connection }: FastPathRequest, filter: Filter, options: StreamOptions, wanted: StartRequest): Promise<void> {
-    const start = await resolveStart(service, admission, wanted, { filter, hasLeft: () => connection.isGone });
+    const start = await resolveStart(service, admission, wanted, { filter, hasLeft: () => connection.isGone, control: options.control });
     const socket = connection.begin();
     if (socket === undefined) {
       start?.place.release();
