@@ -154,7 +154,7 @@ function accessChanged(): Promise<void> {
 /** If the list of changes cannot be read now, the next poll finds it. */
 async function lookAtAccess(): Promise<void> {
   try {
-    await Promise.all([knownKeys.look(), knownSessions?.look()]);
+    await Promise.all([knownKeys.look(), knownSessions?.look(), tickets.look()]);
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
   }

@@ -106,6 +106,11 @@ export class Tickets {
     if (this.#holds.get(hold.id) === hold) this.#holds.delete(hold.id);
   }
 
+  /** Looks now which tickets were used: a note about them may have come that could not be checked. Rejects with a `StoreError`. */
+  async look(): Promise<void> {
+    if (this.#holds.size > 0) await this.#look();
+  }
+
   #refused(id: string): Problem {
     const omitted = this.#refusals.admit(id);
     if (omitted !== undefined) this.#logger.info({ audit: 'ticket-refused', ticket: id, ...(omitted === 0 ? {} : { omitted }) }, 'a ticket was shown that has ended, or without a position of the log after its stream was open');

@@ -21,7 +21,7 @@ export type NoteHandler = (body: unknown) => unknown;
 export interface ControlChannelDependencies {
   readonly bus: Pick<Bus, 'tell' | 'state'>;
   readonly clock: Clock;
-  /** Looks at the list of changes of keys and revocations. */
+  /** Looks at the lists of changes: of keys, revocations, sessions, and uses of tickets. */
   readonly look: () => void;
 }
 
