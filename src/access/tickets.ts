@@ -69,8 +69,8 @@ export class Tickets {
     this.#logger = logger;
     this.#pollMs = pollMs;
     const tooMany = (): Error => new CredentialsUnavailable('too many tickets are being looked up');
-    this.#finds = new Batches({ call: (ids) => this.#find(ids), max: CALL_MAX_TICKETS, keyOf: (id) => id, tooMany });
-    this.#uses = new Batches({ call: (uses) => this.#useAll(uses), max: CALL_MAX_TICKETS, keyOf: ({ id }) => id, tooMany });
+    this.#finds = new Batches({ clock, call: (ids) => this.#find(ids), max: CALL_MAX_TICKETS, keyOf: (id) => id, tooMany });
+    this.#uses = new Batches({ clock, call: (uses) => this.#useAll(uses), max: CALL_MAX_TICKETS, keyOf: ({ id }) => id, tooMany });
     control.answer(KIND, (body) => this.#told(body));
   }
 

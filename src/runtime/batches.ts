@@ -1,3 +1,8 @@
+import type { Clock } from './clock.ts';
+
+/** A call comes so much later than the one before. When thousands of questions come in a second, it gathers many; one that comes alone waits for nothing. Milliseconds. */
+const GATHER_MS = 10;
+
 /** Questions that wait for their turn. Stops a flood of them from holding memory. */
 const WAITING_MAX_QUESTIONS = 10_000;
 
@@ -8,6 +13,7 @@ interface Waiting<Question, Answer> {
 }
 
 export interface BatchesOptions<Question, Answer> {
+  readonly clock: Clock;
   /** Answers in the order of the questions. */
   readonly call: (questions: readonly Question[]) => Promise<readonly Answer[]>;
   /** The most questions of one call. */
@@ -23,6 +29,8 @@ export class Batches<Question, Answer> {
   readonly #options: BatchesOptions<Question, Answer>;
   #waiting: Waiting<Question, Answer>[] = [];
   #isAsking = false;
+  /** When the last call began, by the monotonic clock. */
+  #called = -Infinity;
 
   constructor(options: BatchesOptions<Question, Answer>) {
     this.#options = options;
@@ -38,9 +46,8 @@ export class Batches<Question, Answer> {
 
   async #askAll(): Promise<void> {
     this.#isAsking = true;
-    // Those of this turn are asked together.
-    await Promise.resolve();
     while (this.#waiting.length > 0) {
+      await this.#gather();
       const asking = this.#take();
       try {
         const answers = await this.#options.call(asking.map(({ question }) => question));
@@ -50,6 +57,14 @@ export class Batches<Question, Answer> {
       }
     }
     this.#isAsking = false;
+  }
+
+  /** Those of this turn are asked together, at least. */
+  async #gather(): Promise<void> {
+    const { clock } = this.#options;
+    const wait = this.#called + GATHER_MS - clock.monotonic();
+    await (wait <= 0 ? undefined : new Promise<void>((done) => void clock.after(wait, done)));
+    this.#called = clock.monotonic();
   }
 
   #take(): readonly Waiting<Question, Answer>[] {

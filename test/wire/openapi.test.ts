@@ -36,6 +36,7 @@ const ROUTES: Readonly<Record<string, readonly string[]>> = {
   '/topics/{topic}/messages': ['delete', 'get', 'head'], '/messages/{id}': ['delete', 'get', 'head'],
   '/keys': ['get', 'head', 'post'], '/keys/{id}': ['delete', 'get', 'head'], '/keys/{id}/rotate': ['post'], '/revocations': ['get', 'head', 'post'], '/streams/{id}/credential': ['post'],
   '/session': ['delete', 'get', 'head', 'post'],
+  '/tickets': ['post'],
   '/healthz': ['get', 'head'], '/readyz': ['get', 'head'], '/metrics': ['get', 'head'],
 };
 
