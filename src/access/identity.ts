@@ -2,7 +2,6 @@ import type { Grant } from '../model/grant.ts';
 import { FULL_GRANT, ScopedGrant } from '../model/grant.ts';
 import type { Permissions } from '../model/permissions.ts';
 import type { SessionOrigin } from '../store/session-store.ts';
-import type { ShownTicket } from './tickets.ts';
 
 /** Who sent a request, as far as that is known, and what they may do. */
 export interface Identity {
@@ -21,6 +20,13 @@ export interface Identity {
   readonly origin?: SessionOrigin;
   /** The ticket that was shown in the place of the credential: it has to be used before the stream begins. */
   readonly ticket?: ShownTicket;
+}
+
+/** A ticket that was good. */
+export interface ShownTicket {
+  readonly id: string;
+  /** SHA-256 of its secret. */
+  readonly digest: Uint8Array;
 }
 
 /** A credential that was good. */

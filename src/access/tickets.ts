@@ -6,6 +6,7 @@ import { LineWindow } from '../runtime/line-window.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { StoreError } from '../store/store.ts';
 import { CALL_MAX_TICKETS, type TicketRecord, type TicketStore, type TicketUse, type UsedTicket } from '../store/ticket-store.ts';
+import type { ShownTicket } from './identity.ts';
 import { CredentialsUnavailable } from './known-records.ts';
 import { TicketHold } from './ticket-hold.ts';
 
@@ -17,9 +18,6 @@ const KEEP_MS = 30_000;
 
 /** The kind of a note that says which tickets were used again. */
 const KIND = 'tickets-used';
-
-/** A ticket that was shown, and is good. */
-export type ShownTicket = Pick<TicketUse, 'id' | 'digest'>;
 
 export interface Opening {
   /** Whether the client shows a position of this log. */

@@ -4,7 +4,7 @@ import type { Clock } from './clock.ts';
 const GATHER_MS = 10;
 
 /** Questions that wait for their turn. Stops a flood of them from holding memory. */
-const WAITING_MAX_QUESTIONS = 10_000;
+const WAITING_MAX_ENTRIES = 10_000;
 
 interface Waiting<Question, Answer> {
   readonly question: Question;
@@ -37,7 +37,7 @@ export class Batches<Question, Answer> {
   }
 
   ask(question: Question): Promise<Answer> {
-    if (this.#waiting.length >= WAITING_MAX_QUESTIONS) return Promise.reject(this.#options.tooMany());
+    if (this.#waiting.length >= WAITING_MAX_ENTRIES) return Promise.reject(this.#options.tooMany());
     return new Promise((resolve, reject) => {
       this.#waiting.push({ question, resolve, reject });
       if (!this.#isAsking) void this.#askAll();
