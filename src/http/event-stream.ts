@@ -40,6 +40,8 @@ export interface StreamStart {
 }
 
 export interface ResolveOptions extends StartOptions {
+  /** Whether the client brings a position in a header: what stands in a URL may stand in a log, too. */
+  readonly bringsPosition: boolean;
   /** Whether control events are sent. */
   readonly control: boolean;
 }
@@ -72,7 +74,7 @@ export async function resolveStart(service: Service, { identity, isBusy, clientA
     const { ticket } = identity;
     if (ticket === undefined) return { start, place, ticket };
     // Last: what cannot begin takes no ticket over.
-    const hasPosition = wanted.kind === 'after' && start.gap?.reason !== 'unknown-log';
+    const hasPosition = options.bringsPosition && start.gap?.reason !== 'unknown-log';
     const hold = await service.tickets.use(ticket, { hasPosition, showsPosition: options.control });
     return { start, place: bothOf(place, { release: () => service.tickets.release(hold) }), ticket: hold };
   } catch (error) {

@@ -131,8 +131,9 @@ t.test('without Redis: a ticket opens what it names, on any instance; a URL that
     const position = positionOf(page);
     page.destroy();
     t.same(await refused(await open(t, two, ticket)), LOST);
-    const back = await open(t, two, ticket, { path: `/topics/a/events?lastEventId=${position}` });
-    t.equal(back.status, 200, 'a library may send it in the URL');
+    for (const query of ['lastEventId', 'after']) t.same(await refused(await open(t, two, ticket, { path: `/topics/a/events?${query}=${position}`, position: 'x' })), LOST, 'what stands in the URL may be found with it');
+    const back = await open(t, two, ticket, { position });
+    t.equal(back.status, 200);
     back.destroy();
     time.age(RETURN_MS);
     t.same(await refused(await open(t, two, ticket, { position })), LOST, 'some time after it was open, nothing');

@@ -25,11 +25,12 @@ interface Ground {
   readonly isBusy?: boolean;
   readonly topic?: string;
   readonly wanted?: StartRequest;
+  readonly bringsPosition?: boolean;
   readonly hasPlace?: boolean;
 }
 
 /** What came of it, and what was released. */
-async function begin({ use = async () => HOLD, gap, isFull = false, isBusy = false, topic = 'a', wanted = { kind: 'now' }, hasPlace = true }: Ground) {
+async function begin({ use = async () => HOLD, gap, isFull = false, isBusy = false, topic = 'a', wanted = { kind: 'now' }, bringsPosition = false, hasPlace = true }: Ground) {
   const told: unknown[] = [];
   const service = fakeService();
   const admission: Admission = { identity, isBusy, headers: {}, refusal: undefined, isPreflight: false, clientAddress: () => '192.0.2.1' };
@@ -42,7 +43,7 @@ async function begin({ use = async () => HOLD, gap, isFull = false, isBusy = fal
       told.push(opening);
       return use(ticket, opening);
     }, release: () => void told.push('ticket') },
-  }, admission, wanted, { filter: new Filter([topic]), hasLeft: () => false, control: true }).catch((error: unknown) => error);
+  }, admission, wanted, { filter: new Filter([topic]), hasLeft: () => false, control: true, bringsPosition }).catch((error: unknown) => error);
   return { start, told };
 }
 
@@ -51,12 +52,11 @@ t.test('what cannot begin, or may not, uses no ticket', async (t) => {
   t.match(await begin({ topic: 'b' }), { start: { code: 'forbidden' }, told: [] });
 });
 
-t.test('only an id of this log is a position', async (t) => {
+t.test('only an id of this log, in the header, is a position', async (t) => {
   const after: StartRequest = { kind: 'after', position: AT };
   const gap = (reason: 'expired' | 'unknown-log'): Start['gap'] => ({ requested: undefined, resumed: AT, oldest: AT, reason }) as unknown as Start['gap'];
   const cases: readonly (readonly [Ground, boolean])[] = [
-    [{ wanted: after }, true], [{ wanted: after, gap: gap('expired') }, true], [{ wanted: after, gap: gap('unknown-log') }, false],
-    ...([{ kind: 'now' }, { kind: 'start' }, { kind: 'unknown', otherwise: 'now' }, { kind: 'ago', milliseconds: 5 }, { kind: 'last', count: 5 }] as const).map((wanted): readonly [Ground, boolean] => [{ wanted }, false]),
+    [{ wanted: after, bringsPosition: true }, true], [{ wanted: after, bringsPosition: true, gap: gap('expired') }, true], [{ wanted: after, bringsPosition: true, gap: gap('unknown-log') }, false], [{ wanted: after }, false], [{}, false],
   ];
   for (const [ground, hasPosition] of cases) t.match((await begin(ground)).told, [{ hasPosition, showsPosition: true }], JSON.stringify(ground));
 });

@@ -7,7 +7,7 @@ import { Problem } from '../../model/problem.ts';
 import type { Filter } from '../../model/topic.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { EVENT_STREAM_HEADERS, EventStream, resolveStart } from '../event-stream.ts';
-import { startFromRequest } from '../input/last-event-id.ts';
+import { bringsPosition, startFromRequest } from '../input/last-event-id.ts';
 import { formOf, isOn } from '../input/stream-switches.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
 import { streamHead } from '../output/response-head.ts';
@@ -44,7 +44,7 @@ export function streamRoutes(app: App, service: Service): void {
       return;
     }
     const { admission } = request;
-    const start = await resolveStart(service, admission, wanted, { filter, hasLeft: () => request.raw.socket.destroyed, control });
+    const start = await resolveStart(service, admission, wanted, { filter, hasLeft: () => request.raw.socket.destroyed, control, bringsPosition: bringsPosition(request) });
     // The client may leave before the stream begins.
     if (start !== undefined) onceClosed(request.raw.socket, () => start.place.release());
     // From here on the response is not the framework's; a client that has left meanwhile gets nothing.
