@@ -11,6 +11,8 @@ import { Renewals } from './access/renewals.ts';
 import { RevocationAdministration } from './access/revocation-administration.ts';
 import { SessionAdministration } from './access/session-administration.ts';
 import { Standing } from './access/standing.ts';
+import { TicketAdministration } from './access/ticket-administration.ts';
+import { Tickets } from './access/tickets.ts';
 import type { Bus } from './bus/bus.ts';
 import { ControlChannel } from './bus/control-channel.ts';
 import { LocalBus } from './bus/local.ts';
@@ -31,6 +33,7 @@ import type { KeyStore } from './store/key-store.ts';
 import type { RevocationStore } from './store/revocation-store.ts';
 import type { SessionStore } from './store/session-store.ts';
 import { isStoreFailure, StoreError, type Store } from './store/store.ts';
+import type { TicketStore } from './store/ticket-store.ts';
 
 /** The composition root: what an instance is made of, in the order of the rooms from the bottom up. Only this file and cli/ name a store or a bus. */
 
@@ -78,17 +81,19 @@ const delivery = new Delivery({
 const knownRevocations = new KnownRevocations({ store: store.revocations, logger });
 const knownKeys = new KnownKeys({ store: store.keys, revocations: knownRevocations, clock, logger, pollMs: config.POLL_MS });
 const knownSessions = config.AUTH_COOKIE === undefined ? undefined : new KnownSessions({ store: store.sessions, clock, logger, pollMs: config.POLL_MS });
-const access = new Access({
-  settings: accessSettings, keys: knownKeys, revocations: knownRevocations, declared, tokens: hasTokenKeys(config) ? await makeTokens() : undefined, sessions: knownSessions,
-});
 const control = new ControlChannel({ bus, clock, look: () => void lookAtAccess() });
+const tickets = new Tickets({ store: store.tickets, control, clock, logger: audit, pollMs: config.POLL_MS });
+const access = new Access({
+  settings: accessSettings, keys: knownKeys, revocations: knownRevocations, declared, tokens: hasTokenKeys(config) ? await makeTokens() : undefined, sessions: knownSessions, tickets,
+});
 const leases = new Leases({ standing: new Standing({ keys: knownKeys, sessions: knownSessions, revocations: knownRevocations, declared }), access, clock, logger: audit });
-const renewals = new Renewals({ leases, control });
+const renewals = new Renewals({ leases, control, tickets: store.tickets });
 knownKeys.watch((ids) => leases.keysChanged(ids));
 knownSessions?.watch((ids) => leases.sessionsChanged(ids));
 knownRevocations.watch(leases);
 const keys = new KeyAdministration({ store: store.keys, logger: audit, onChange: accessChanged });
 const sessions = new SessionAdministration({ store: store.sessions, logger: audit, counters, lifetimeMs: config.SESSION_SECONDS * 1000, onChange: accessChanged });
+const ticketAdministration = new TicketAdministration({ store: store.tickets, logger: audit, counters, maxTopics: config.TOPICS_PER_STREAM });
 const revocations = new RevocationAdministration({ store: store.revocations, logger: audit, onChange: accessChanged, maxSeconds: config.JWT_MAX_SECONDS, now: () => knownKeys.now() });
 
 const limits = new Limits({
@@ -112,7 +117,7 @@ const lifecycle = new Lifecycle({
 const health = new Health({ lifecycle, bus, log, delivery, revocations: knownRevocations });
 
 const service: Service = {
-  config, logger, counters, metrics, access, leases, renewals, limits, keys, sessions, revocations,
+  config, logger, counters, metrics, access, leases, renewals, limits, keys, sessions, revocations, tickets, ticketAdministration,
   maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, (database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0) + (config.OPS_PORT === undefined ? 0 : OPERATIONS_MAX_CONNECTIONS)),
   publisher: log.publisher,
   eraser: log.eraser,
@@ -136,6 +141,7 @@ await lifecycle.serve({ app, operations: config.OPS_PORT === undefined ? undefin
 interface AccessStores {
   readonly keys: KeyStore;
   readonly sessions: SessionStore;
+  readonly tickets: TicketStore;
   readonly revocations: RevocationStore;
 }
 
@@ -148,7 +154,7 @@ function accessChanged(): Promise<void> {
 /** If the list of changes cannot be read now, the next poll finds it. */
 async function lookAtAccess(): Promise<void> {
   try {
-    await Promise.all([knownKeys.look(), knownSessions?.look()]);
+    await Promise.all([knownKeys.look(), knownSessions?.look(), tickets.look()]);
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
   }

@@ -6,11 +6,16 @@ import type { KnownKeys } from './known-keys.ts';
 import { CredentialsUnavailable } from './known-records.ts';
 import type { KnownRevocations } from './known-revocations.ts';
 import type { KnownSessions } from './known-sessions.ts';
+import { ScopedGrant } from '../model/grant.ts';
 import type { ReadSecret } from './secret-text.ts';
 import { isSession, readSession } from './session-text.ts';
 import { keyCredential, sessionCredential } from './standing.ts';
+import { isTicket, readTicket } from './ticket-text.ts';
+import type { Tickets } from './tickets.ts';
 import type { KeyRecord } from '../store/key-store.ts';
-import type { SessionRecord, TokenOrigin } from '../store/session-store.ts';
+import { NEVER_MS } from '../store/key-rows.ts';
+import type { SessionOrigin, SessionRecord, TokenOrigin } from '../store/session-store.ts';
+import type { TicketRecord } from '../store/ticket-store.ts';
 
 /**
  * The room `access` says who sent a request and what they may do. The text of a credential comes in, as admission found it in the request's head. An identity
@@ -27,9 +32,9 @@ export interface AccessSettings extends PublicScope {
 
 /**
  * What a request is for. `messages`: whose grant has the topics gets in. `erasure`: whose grant may erase something, which takes a credential, always. `health`: everybody does, but strangers learn nothing of the inside. `operations`: who may operate, and everybody where there is no
- * access control. `administration`: administrators, always. `session`: everybody with a credential; ending a session takes none.
+ * access control. `administration`: administrators, always. `session`: everybody with a credential; ending a session takes none. `ticket`: everybody with a credential.
  */
-export type Purpose = 'messages' | 'erasure' | 'health' | 'operations' | 'administration' | 'session';
+export type Purpose = 'messages' | 'erasure' | 'health' | 'operations' | 'administration' | 'session' | 'ticket';
 
 /** Says whether tokens that are no API keys are good; see jwt.ts. */
 export interface TokenVerifier {
@@ -50,6 +55,7 @@ export interface AccessDependencies {
   readonly tokens: TokenVerifier | undefined;
   /** Absent where no cookie may hold a session. */
   readonly sessions?: Pick<KnownSessions, 'open' | 'stop' | 'find'> | undefined;
+  readonly tickets: Pick<Tickets, 'find'>;
 }
 
 const NOT_KNOWN_YET = 'It cannot be said yet who may come in: the message log is not open.';
@@ -61,19 +67,21 @@ export class Access {
   readonly #declared: ReadonlyMap<string, KeyRecord>;
   readonly #tokens: TokenVerifier | undefined;
   readonly #sessions: AccessDependencies['sessions'];
+  readonly #tickets: AccessDependencies['tickets'];
   /** Those who send no credential, where there is access control. */
   readonly anonymous: Identity;
   readonly #owners: Owners;
   /** Made once for each session's row, so that its streams share a lease. */
   readonly #inSessions = new WeakMap<SessionRecord, { readonly owner: Identity; readonly identity: Identity }>();
 
-  constructor({ settings, keys, revocations, declared, tokens, sessions }: AccessDependencies) {
+  constructor({ settings, keys, revocations, declared, tokens, sessions, tickets }: AccessDependencies) {
     this.#settings = settings;
     this.#keys = keys;
     this.#revocations = revocations;
     this.#declared = declared;
     this.#tokens = tokens;
     this.#sessions = sessions;
+    this.#tickets = tickets;
     this.anonymous = anonymous(settings);
     this.#owners = new Owners(settings);
   }
@@ -110,12 +118,12 @@ export class Access {
 
   /** Whether credentials are not looked at: everybody may do everything, so they may be those of a proxy in front, of any kind. */
   ignoresCredentials(purpose: Purpose): boolean {
-    return this.#settings.mode === 'off' && purpose !== 'administration' && purpose !== 'session' && purpose !== 'erasure';
+    return this.#settings.mode === 'off' && (purpose === 'messages' || purpose === 'health' || purpose === 'operations');
   }
 
   /**
    * Who sends a request.
-   * @param credential A key, token or session, as it was sent; undefined where there is none, or where credentials are not looked at.
+   * @param credential A key, token, session or ticket, as it was sent; undefined where there is none, or where credentials are not looked at.
    * @returns The problem is 401 where the credential is not good, and 503 where that cannot be said now. For health there is none: who is not known is nobody.
    */
   identify(credential: string | undefined, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
@@ -128,6 +136,7 @@ export class Access {
 
   #identifySender(credential: string, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
     if (isSession(credential)) return this.#identifySession(credential, purpose);
+    if (isTicket(credential)) return this.#identifyTicket(credential, purpose);
     if (!isApiKey(credential)) return this.#identifyToken(credential, purpose);
     const key = readApiKey(credential);
     return key === undefined ? refused('it is no whole API key') : this.#identifyKey(key, purpose);
@@ -155,10 +164,38 @@ export class Access {
   /** A session is as good as what it was exchanged for, and for no longer. */
   #judgeSession(digest: Buffer, record: SessionRecord | undefined, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
     if (record === undefined || !timingSafeEqual(digest, record.digest)) return refused('there is no such session, or it was ended', 'Cookie');
-    const { origin } = record;
-    if (this.#keys.now() >= record.expires) return refused('the session has expired', 'Cookie');
-    const owner = origin.kind === 'key' ? this.#identifyKey({ id: origin.id, digest: origin.proof }, purpose) : this.#recallToken(origin, record.expires, purpose);
-    return owner instanceof Promise ? owner.then((one) => this.#inSession(record, one)) : this.#inSession(record, owner);
+    return this.#ownerOf(record, record, purpose);
+  }
+
+  /** Who has something that was exchanged for a credential, in a session if that was shown in its place. */
+  #ownerOf({ origin, expires }: { readonly origin: SessionOrigin; readonly expires: number }, session: SessionRecord | undefined, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
+    if (session !== undefined && this.#keys.now() >= session.expires) return refused('the session has expired', 'Cookie');
+    const owner = origin.kind === 'key' ? this.#identifyKey({ id: origin.id, digest: origin.proof }, purpose) : this.#recallToken(origin, expires, purpose);
+    if (session === undefined) return owner;
+    return owner instanceof Promise ? owner.then((one) => this.#inSession(session, one)) : this.#inSession(session, owner);
+  }
+
+  async #identifyTicket(credential: string, purpose: Purpose): Promise<Identity | Problem> {
+    const ticket = readTicket(credential);
+    if (ticket === undefined) return refused('it is no ticket', 'ticket');
+    try {
+      return await this.#judgeTicket(ticket, await this.#tickets.find(ticket.id), purpose);
+    } catch (error) {
+      return unavailable(error);
+    }
+  }
+
+  /** A ticket is as good as what it was exchanged for, for its topics, and for as long as it can be used. */
+  async #judgeTicket({ id, digest }: ReadSecret, record: TicketRecord | undefined, purpose: Purpose): Promise<Identity | Problem> {
+    if (record === undefined || !timingSafeEqual(digest, record.digest)) return refused('there is no such ticket, or it has ended', 'ticket');
+    if (this.#keys.now() >= record.ends) return refused('the ticket has ended', 'ticket');
+    const { origin, session, until = NEVER_MS, topics } = record;
+    const within = session === undefined ? undefined : await this.#sessions?.find(session);
+    if (session !== undefined && within === undefined) return refused('the session of the ticket was ended', 'ticket');
+    const owner = await this.#ownerOf({ origin, expires: until }, within, purpose);
+    if (owner instanceof Problem) return owner;
+    // A renewal may have given it a credential with fewer topics: those of the stream, at least.
+    return { ...owner, grant: new ScopedGrant({ publish: [], subscribe: topics.filter((topic) => owner.grant.mayRead(topic)) }), mayAdminister: false, mayOperate: false, ticket: { id, digest } };
   }
 
   /** The owner of a session, whose streams end with it. */

@@ -16,8 +16,17 @@ export interface Identity {
   readonly name: string | undefined;
   /** What the sender showed, by what it can be revoked; undefined where there was no credential. */
   readonly credential: Credential | undefined;
-  /** What a session is made of; undefined where there was no credential. */
+  /** What a session or ticket is made of; undefined where there was no credential. */
   readonly origin?: SessionOrigin;
+  /** The ticket that was shown in the place of the credential: it has to be used before the stream begins. */
+  readonly ticket?: ShownTicket;
+}
+
+/** A ticket that was good. */
+export interface ShownTicket {
+  readonly id: string;
+  /** SHA-256 of its secret. */
+  readonly digest: Uint8Array;
 }
 
 /** A credential that was good. */

@@ -1,8 +1,8 @@
 import type { Filter } from '../model/topic.ts';
 import type { Credential, Identity } from './identity.ts';
 
-/** Why something ends before its client wants it to. `closed`: there is access control now. */
-export type CutReason = 'expired' | 'revoked' | 'closed';
+/** Why something ends before its client wants it to. `closed`: there is access control now. `taken-over`: its ticket was used again. */
+export type CutReason = 'expired' | 'revoked' | 'closed' | 'taken-over';
 
 /** What a credential has opened, and what ends with it: a stream, or a long poll. */
 export interface Holder {

@@ -1,9 +1,12 @@
 import type { ControlChannel } from '../bus/control-channel.ts';
 import { readProblem, ScopedGrant } from '../model/grant.ts';
 import { Problem } from '../model/problem.ts';
+import { orProblem } from '../store/change-problem.ts';
+import type { TicketStore } from '../store/ticket-store.ts';
 import type { Credential, Identity } from './identity.ts';
 import type { Holder, Lease, Lessee } from './lease.ts';
 import type { Leases } from './leases.ts';
+import type { TicketHold } from './ticket-hold.ts';
 import { proofOf, StreamHandles, type StreamHandle } from './stream-handles.ts';
 
 /** The kind of a note that asks for a renewal. */
@@ -16,6 +19,8 @@ const RENEWING_MAX_REQUESTS = 100;
 export interface Renewable extends Holder {
   /** By what it is open; it is given another one by a renewal. */
   lease: Lease | undefined;
+  /** The ticket that opened it, if one did: it is renewed with the stream. */
+  readonly ticket?: TicketHold | undefined;
 }
 
 /** What travels to the instance that holds the stream: claims, and nothing that could be used again. */
@@ -29,14 +34,17 @@ interface Claims {
   readonly name: string;
 }
 
-/** When the stream ends now; or why it was not renewed. */
-type Outcome = { readonly expires: number | null } | { readonly code: 'not-found' | 'forbidden' | 'invalid-credential'; readonly detail: string };
+/** When the stream ends now, and the use of a ticket that it is open by; or why it was not renewed. */
+type Outcome = { readonly expires: number | null; readonly ticket?: UsedTicketName } | { readonly code: 'not-found' | 'forbidden' | 'invalid-credential'; readonly detail: string };
+
+type UsedTicketName = Pick<TicketHold, 'id' | 'generation'>;
 
 const MISSING: Outcome = { code: 'not-found', detail: 'There is no such stream, or it has ended, or the secret is not its own.' };
 
 export interface RenewalsDependencies {
   readonly leases: Pick<Leases, 'mayHold' | 'hold' | 'release'>;
   readonly control: Pick<ControlChannel, 'ask' | 'answer'>;
+  readonly tickets: Pick<TicketStore, 'renewTicket'>;
 }
 
 /**
@@ -46,15 +54,17 @@ export interface RenewalsDependencies {
 export class Renewals {
   readonly #leases: RenewalsDependencies['leases'];
   readonly #control: RenewalsDependencies['control'];
+  readonly #tickets: RenewalsDependencies['tickets'];
   readonly #handles = new StreamHandles();
   readonly #streams = new Map<number, Renewable>();
   /** How many renewals of each sender wait for other instances. */
   readonly #asking = new Map<string, number>();
   #count = 0;
 
-  constructor({ leases, control }: RenewalsDependencies) {
+  constructor({ leases, control, tickets }: RenewalsDependencies) {
     this.#leases = leases;
     this.#control = control;
+    this.#tickets = tickets;
     control.answer(KIND, (body) => isClaims(body) ? this.#renewHere(body) : undefined);
   }
 
@@ -76,16 +86,23 @@ export class Renewals {
    * Lets a stream go on by the credential of a request.
    * @param identity It has a credential.
    * @returns When that ends: milliseconds since 1970; undefined where it does not end by itself.
-   * @throws Problem `not-found`, `forbidden`, `invalid-credential`, `stream-elsewhere`, or `overloaded`
+   * @throws Problem `not-found`, `forbidden`, `invalid-credential`, `stream-elsewhere`, `overloaded`, `unavailable` or `outcome-unknown`
    */
-  async renew(id: string, secret: string, { credential, grant, name, scope }: Identity): Promise<number | undefined> {
+  async renew(id: string, secret: string, { credential, grant, name, scope, origin }: Identity): Promise<number | undefined> {
     const stream = this.#handles.read(id);
-    if (stream === undefined || credential === undefined) throw problemOf(MISSING);
+    if (stream === undefined || credential === undefined || origin === undefined) throw problemOf(MISSING);
     const claims: Claims = { stream: id, proof: proofOf(secret).toString('hex'), credential, subscribe: grant.readable ?? [], name: name ?? '' };
     const outcome = stream.isHere ? this.#renewHere(claims) ?? MISSING : await this.#renewElsewhere(claims, scope);
     if (!isOutcome(outcome)) throw new Problem('stream-elsewhere', 'Another instance holds the stream, or none, and it cannot be reached from here. Nothing is lost: the stream goes on to its end, and its client comes back to where it was, with the new credential.', { field: 'id' });
     if ('code' in outcome) throw problemOf(outcome);
-    return outcome.expires ?? undefined;
+    const { expires, ticket } = outcome;
+    if (ticket !== undefined) {
+      const { id, generation } = ticket;
+      await orProblem(this.#tickets.renewTicket({ id, generation, origin, session: credential.session, until: credential.expires }), {
+        unknown: 'The stream goes on, and it is not known whether its ticket does: try again.', unavailable: 'The stream goes on, and its ticket was not renewed: try again.',
+      });
+    }
+    return expires ?? undefined;
   }
 
   async #renewElsewhere(claims: Claims, sender: string): Promise<unknown> {
@@ -116,7 +133,7 @@ export class Renewals {
     const lease = this.#leases.hold(renewer, stream, before);
     if (lease !== before) this.#leases.release(before, stream);
     stream.lease = lease;
-    return { expires: credential.expires ?? null };
+    return { expires: credential.expires ?? null, ...(stream.ticket === undefined ? {} : { ticket: { id: stream.ticket.id, generation: stream.ticket.generation } }) };
   }
 }
 
@@ -146,8 +163,12 @@ function isCredential(value: unknown): value is Credential {
 
 function isOutcome(value: unknown): value is Outcome {
   if (!isObject(value)) return false;
-  const { code, detail, expires } = value;
-  return code === undefined ? expires === null || typeof expires === 'number' : (code === 'not-found' || code === 'forbidden' || code === 'invalid-credential') && typeof detail === 'string';
+  const { code, detail, expires, ticket } = value;
+  return code === undefined ? (expires === null || typeof expires === 'number') && (ticket === undefined || isTicketName(ticket)) : (code === 'not-found' || code === 'forbidden' || code === 'invalid-credential') && typeof detail === 'string';
+}
+
+function isTicketName(value: unknown): value is UsedTicketName {
+  return isObject(value) && typeof value['id'] === 'string' && typeof value['generation'] === 'number';
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -23,7 +23,7 @@ export type NoteHandler = (body: unknown) => unknown;
 export interface ControlChannelDependencies {
   readonly bus: Pick<Bus, 'tell' | 'state'>;
   readonly clock: Clock;
-  /** Looks at the list of changes of keys and revocations. */
+  /** Looks at the lists of changes: of keys, revocations, sessions, and uses of tickets. */
   readonly look: () => void;
 }
 
@@ -47,7 +47,12 @@ export class ControlChannel {
     this.#tell({ kind: 'look' });
   }
 
-  /** Answers the questions of a kind. */
+  /** Tells the other instances something that needs no answer. Like everything on the bus, it may be lost. */
+  tell(kind: string, body: object): void {
+    this.#tell({ kind, id: '', body });
+  }
+
+  /** Answers the questions of a kind, or hears what needs no answer. */
   answer(kind: string, handler: NoteHandler): void {
     this.#handlers.set(kind, handler);
   }

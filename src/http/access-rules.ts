@@ -19,7 +19,7 @@ export const NOBODY = anonymous({ publicTopics: [], publicPublish: [] });
 /** Whom the listener for operations lets in: everybody who reaches it. */
 const OPERATOR: Identity = { ...NOBODY, mayOperate: true };
 
-const HEADER_ONLY = { cookie: undefined, isQueryTaken: false } as const;
+const HEADER_ONLY: CredentialPlaces = { cookie: undefined, isQueryTaken: false, isTicketTaken: false };
 
 /**
  * Who sends the request: by its credential, or as one of those who have none. Health is told to everybody, whatever they send: load balancers go by it.
@@ -42,17 +42,17 @@ export function identified(request: RequestHead, { access, config, limits }: Pre
     sender.identity = identity;
     return undefined;
   };
-  const credential = access.ignoresCredentials(purpose) ? undefined : readCredential(request, placesOf(endpoint, config));
+  const credential = access.ignoresCredentials(purpose) ? undefined : readCredential(request, placesOf(request, endpoint, config));
   if (credential instanceof Problem) return purpose === 'health' ? undefined : take(credential);
   const misused = credential?.source === 'cookie' ? cookieProblem(request, config.CORS_ORIGINS) : undefined;
   const found = misused ?? access.identify(credential?.text, purpose);
   return found instanceof Promise ? found.then(take) : take(found);
 }
 
-/** Cookies and URLs are for browsers, which read messages, and ask whether they have a session. A session is made of what the page shows itself. */
-function placesOf(endpoint: Endpoint, { AUTH_COOKIE: cookie, AUTH_QUERY_TOKEN }: Config): CredentialPlaces {
-  if (endpoint.access === 'messages') return { cookie, isQueryTaken: AUTH_QUERY_TOKEN === 'on' };
-  return endpoint === ENDPOINTS.session ? { cookie, isQueryTaken: false } : HEADER_ONLY;
+/** Cookies and URLs are for browsers, which read messages, ask for tickets, and ask whether they have a session. A session is made of what the page shows itself. Only what opens a stream uses a ticket. */
+function placesOf({ method }: RequestHead, endpoint: Endpoint, { AUTH_COOKIE: cookie, AUTH_QUERY_TOKEN }: Config): CredentialPlaces {
+  if (endpoint.access === 'messages') return { cookie, isQueryTaken: AUTH_QUERY_TOKEN === 'on', isTicketTaken: endpoint.isStream === true && method === 'GET' };
+  return endpoint === ENDPOINTS.session || endpoint.access === 'ticket' ? { ...HEADER_ONLY, cookie } : HEADER_ONLY;
 }
 
 /** The cookies of a logout: a browser has one, and another where a neighbouring host has planted one. Stops one request from looking up hundreds of sessions. */
@@ -105,6 +105,7 @@ export function entitled({ endpoint, url }: RequestHead, _premises: Premises, { 
     case 'operations': return identity.mayOperate ? undefined : operatorMissing(identity);
     case 'erasure': return erasureProblem(endpoint, url, identity);
     case 'messages': return messagesProblem(endpoint, url, identity);
+    case 'ticket': return identity.origin === undefined ? credentialMissing() : undefined;
     case 'session': return endpoint === ENDPOINTS.endSession || identity.origin !== undefined ? undefined : credentialMissing();
   }
 }

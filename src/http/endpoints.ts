@@ -27,6 +27,9 @@ const READING = ['after', 'lastEventId', 'since', 'last', 'pattern'] as const;
 /** The secret of a stream. */
 const RENEWAL_MAX_BYTES = 1024;
 
+/** The topics of a ticket, as long as they may be. */
+const TICKET_REQUEST_MAX_BYTES = 64 * 1024;
+
 /** Which tokens are revoked. */
 const REVOCATION_MAX_BYTES = 4 * 1024;
 
@@ -37,9 +40,10 @@ export const ENDPOINTS = {
   publish: { url: '/topics/:topic', methods: ['POST'], access: 'messages', once: ['event', 'eventHeader', 'idempotencyKey', 'idempotencyHeader'], body: 'MESSAGE_BYTES' },
   publishBatch: { url: '/messages', methods: ['POST'], access: 'messages', once: ['idempotencyKey', 'idempotencyHeader'], body: 'BATCH_BYTES' },
   /** One topic or pattern, with the data alone. */
-  streamTopic: { url: '/topics/:topic/events', methods: READ, access: 'messages', once: [...READING, 'control', 'names'], isStream: true },
+  streamTopic: { url: '/topics/:topic/events', methods: READ, access: 'messages', once: [...READING, 'control', 'names', 'ticket'], isStream: true },
   /** Many topics and patterns, with the message around the data. */
-  streamTopics: { url: '/events', methods: READ, access: 'messages', once: [...READING, 'control', 'names'], many: ['topic'], isStream: true },
+  streamTopics: { url: '/events', methods: READ, access: 'messages', once: [...READING, 'control', 'names', 'ticket'], many: ['topic'], isStream: true },
+  createTicket: { url: '/tickets', methods: ['POST'], access: 'ticket', once: [], body: TICKET_REQUEST_MAX_BYTES },
   renewStream: { url: '/streams/:id/credential', methods: ['POST'], access: 'messages', once: [], body: RENEWAL_MAX_BYTES },
   topicHistory: { url: '/topics/:topic/messages', methods: READ, access: 'messages', once: [...READING, 'limit', 'wait'] },
   history: { url: '/messages', methods: READ, access: 'messages', once: [...READING, 'limit', 'wait'], many: ['topic'] },

@@ -1,6 +1,8 @@
 import type { Socket } from 'node:net';
 import type { CutReason, Lease } from '../access/lease.ts';
+import { CredentialsUnavailable } from '../access/known-records.ts';
 import type { Renewable } from '../access/renewals.ts';
+import type { TicketHold } from '../access/ticket-hold.ts';
 import type { Reader, StreamOptions } from '../delivery/reader.ts';
 import type { StartOptions, StartRequest } from '../log/start-position.ts';
 import { FREE_PLACE, type Place } from '../limits/stream-places.ts';
@@ -9,7 +11,9 @@ import { readProblem } from '../model/grant.ts';
 import { Problem } from '../model/problem.ts';
 import type { Filter } from '../model/topic.ts';
 import { StoreError } from '../store/store.ts';
+import { failedLogin } from './access-rules.ts';
 import type { Admission } from './admission.ts';
+import { ENDPOINTS } from './endpoints.ts';
 import { limitedSender } from './limited-sender.ts';
 import { STANDSTILL_MAX_MS } from './server-limits.ts';
 import type { Service } from './service.ts';
@@ -31,6 +35,15 @@ export interface Beginning {
 export interface StreamStart {
   readonly start: Start;
   readonly place: Place;
+  /** The ticket that opens it, if one does. The place releases it, too. */
+  readonly ticket: TicketHold | undefined;
+}
+
+export interface ResolveOptions extends StartOptions {
+  /** Whether the client brings a position in a header: what stands in a URL may stand in a log, too. */
+  readonly bringsPosition: boolean;
+  /** Whether control events are sent. */
+  readonly control: boolean;
 }
 
 /** The headers of every event stream. */
@@ -46,7 +59,8 @@ export const EVENT_STREAM_HEADERS = {
  * Where a stream starts; undefined where none can begin now, or the log cannot be asked.
  * @throws Problem `forbidden`, before anything is written
  */
-export async function resolveStart({ starts, streams, limits }: Service, { identity, isBusy, clientAddress }: Admission, wanted: StartRequest, options: StartOptions): Promise<StreamStart | undefined> {
+export async function resolveStart(service: Service, { identity, isBusy, clientAddress }: Admission, wanted: StartRequest, options: ResolveOptions): Promise<StreamStart | undefined> {
+  const { starts, streams, limits } = service;
   // What may be read is asked again when the client comes back.
   if (isBusy) return undefined;
   const forbidden = readProblem(identity.grant, options.filter);
@@ -56,12 +70,27 @@ export async function resolveStart({ starts, streams, limits }: Service, { ident
   const place = sender === undefined ? FREE_PLACE : await limits.stream(sender);
   if (place === undefined) return undefined;
   try {
-    return { start: await starts.resolve(wanted, options), place };
+    const start = await starts.resolve(wanted, options);
+    const { ticket } = identity;
+    if (ticket === undefined) return { start, place, ticket };
+    // Last: what cannot begin takes no ticket over.
+    const hasPosition = options.bringsPosition && start.gap?.reason !== 'unknown-log';
+    const hold = await service.tickets.use(ticket, { hasPosition, showsPosition: options.control });
+    return { start, place: bothOf(place, { release: () => service.tickets.release(hold) }), ticket: hold };
   } catch (error) {
     place.release();
-    if (error instanceof StoreError || (error instanceof Problem && error.status === 503)) return undefined;
-    throw error;
+    if (error instanceof StoreError || error instanceof CredentialsUnavailable || (error instanceof Problem && error.status === 503)) return undefined;
+    throw error instanceof Problem && error.code === 'invalid-credential' ? await failedLogin(error, ENDPOINTS.streamTopics, limits, { address: clientAddress }) : error;
   }
+}
+
+function bothOf(one: Place, other: Place): Place {
+  return {
+    release: () => {
+      one.release();
+      other.release();
+    },
+  };
 }
 
 /** An event stream, on whichever edge it was asked for: a socket and its reader. A stream that was refused has no reader. */
@@ -70,6 +99,7 @@ export class EventStream implements SocketOwner, Renewable {
   readonly #service: Service;
   #reader: Reader | undefined;
   lease: Lease | undefined;
+  ticket: TicketHold | undefined;
   /** 0 where it cannot be renewed. */
   #number = 0;
   #place: Place = FREE_PLACE;
@@ -97,17 +127,19 @@ export class EventStream implements SocketOwner, Renewable {
 
   #begin({ admission: { identity, clientAddress }, filter, options, wanted, start: begun }: Beginning): boolean {
     const { streams, leases, renewals, logger } = this.#service;
-    // Asked again: while the log was asked, other streams were opened, and the credential may have ended.
-    if (begun === undefined || streams.isFull || !leases.mayHold(identity, filter)) {
+    // Asked again: while the log was asked, other streams were opened, the credential may have ended, and the ticket may have been used.
+    if (begun === undefined || streams.isFull || begun.ticket?.isLost === true || !leases.mayHold(identity, filter)) {
       begun?.place.release();
       streams.refuse(options, this.#socket);
       return false;
     }
-    const { start, place } = begun;
+    const { start, place, ticket } = begun;
     this.#place = place;
+    this.ticket = ticket;
     if (identity.credential !== undefined && options.control) this.#number = renewals.add(this);
     this.#reader = streams.open(identity.grant, filter, options, this.#socket, start, this.#number === 0 ? undefined : renewals.handleOf(this.#number));
     this.lease = leases.hold(identity, this);
+    ticket?.begin(this);
     if (logger.isLevelEnabled('debug')) logger.debug({ client: clientAddress(), topics: filter.key, at: start.at.seq, start: wanted.kind, gap: start.gap?.reason }, 'stream opened');
     return true;
   }

@@ -7,6 +7,8 @@ import type { Leases } from '../access/leases.ts';
 import type { Renewals } from '../access/renewals.ts';
 import type { RevocationAdministration } from '../access/revocation-administration.ts';
 import type { SessionAdministration } from '../access/session-administration.ts';
+import type { TicketAdministration } from '../access/ticket-administration.ts';
+import type { Tickets } from '../access/tickets.ts';
 import type { Config } from '../config/config.ts';
 import type { LongPolls } from '../delivery/long-polls.ts';
 import type { StreamRegistry } from '../delivery/stream-registry.ts';
@@ -43,6 +45,8 @@ export interface Service {
   readonly keys: Pick<KeyAdministration, 'create' | 'rotate' | 'revoke' | 'find' | 'list'>;
   readonly revocations: Pick<RevocationAdministration, 'revoke' | 'list'>;
   readonly sessions: Pick<SessionAdministration, 'make' | 'end'>;
+  readonly tickets: Pick<Tickets, 'use' | 'release'>;
+  readonly ticketAdministration: Pick<TicketAdministration, 'make'>;
   /** Connections that may be open at once, streams and all. */
   readonly maxConnections: number;
   readiness(): Readiness;

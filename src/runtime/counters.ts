@@ -43,8 +43,8 @@ export class Counters {
   busy = 0;
   /** Streams closed because their socket did not drain for STALL_SECONDS. */
   stalled = 0;
-  /** Streams ended because their credential ended, by the reason; `closed`: the first key was made. */
-  readonly cut = { expired: 0, revoked: 0, closed: 0 };
+  /** Streams ended because their credential ended, by the reason; `closed`: the first key was made; `taken-over`: the ticket was used again. */
+  readonly cut = { expired: 0, revoked: 0, closed: 0, 'taken-over': 0 };
   /** Renewals of streams, where they arrived. */
   renewed = 0;
   /** `$gap` events written. */
@@ -74,6 +74,8 @@ export class Counters {
   /** Sessions that this instance made, and those that it ended before they expired. */
   sessionsMade = 0;
   sessionsEnded = 0;
+  /** Tickets that this instance made. */
+  ticketsMade = 0;
   /** Messages that this instance erased. */
   erased = 0;
 

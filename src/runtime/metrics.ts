@@ -76,6 +76,7 @@ const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help
   trimmedKeys: ['keys_trimmed_total', 'Idempotency keys that retention deleted'],
   renewed: ['streams_renewed_total', 'Renewals of streams that were asked of this instance'],
   sessionsMade: ['sessions_made_total', 'Sessions that this instance made'],
+  ticketsMade: ['tickets_made_total', 'Tickets that this instance made'],
   sessionsEnded: ['sessions_ended_total', 'Sessions that this instance ended: by a logout, for a new one, or because there were too many'],
   countedAlone: ['limits_counted_alone_total', 'What this instance counted against limits without Redis, because there is none, or it was away or late'],
   erased: ['messages_erased_total', 'Messages that were erased through this instance'],
@@ -168,7 +169,7 @@ export class Metrics {
       this.reset();
       for (const [status, count] of counters.answers) this.inc({ status: String(status) }, count);
     } });
-    new Counter({ ...this.#named('streams_cut_total', 'Streams ended with their credential, by the reason'), labelNames: ['reason'], collect() {
+    new Counter({ ...this.#named('streams_cut_total', 'Streams ended with their credential, or because their ticket was used again, by the reason'), labelNames: ['reason'], collect() {
       this.reset();
       for (const [reason, count] of Object.entries(counters.cut)) this.inc({ reason }, count);
     } });

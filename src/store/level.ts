@@ -8,7 +8,7 @@ import { StoreError } from './store.ts';
  * A new log has the level of the program that made it. No program raises the level of a log by itself, because instances that do not understand it may
  * still run. An operator raises it when all are replaced: `npm run migrate -- --raise-level`.
  *
- * Level 2: messages can be erased, and sessions count. What needs a level is refused below it (`requireLevel`).
+ * Level 2: messages can be erased, and sessions and tickets count. What needs a level is refused below it (`requireLevel`).
  */
 export const UNDERSTOOD_LEVEL = 2;
 

@@ -30,7 +30,7 @@ export function originText(origin: SessionOrigin): string {
 const PROOF = /^[0-9a-f]{64}$/;
 
 /** Throws at a text that this program did not write: nobody may be let in by it. */
-function originOf(text: string): SessionOrigin {
+export function originOf(text: string): SessionOrigin {
   const { kind, id, proof, subject, tokenId, issuedAt, permissions } = JSON.parse(text) as Readonly<Record<string, unknown>>;
   if (typeof proof !== 'string' || !PROOF.test(proof)) throw wrongOrigin();
   // In memory of its own: what a slice is cut from would cross threads with it.

@@ -47,6 +47,7 @@ function build({ settings, rows = [record(ALICE), record(ROOT, { permissions: { 
     revocations: { isRevoked: ({ tokenId }) => tokenId === 'revoked' },
     declared: new Map([[DECLARED.id, record(DECLARED)]]),
     tokens: hasTokens ? new TokenIdentities(verifier({ JWT_SECRET: SECRET }), { publicTopics: [], publicPublish: [] }) : undefined,
+    tickets: { find: never },
   });
   return { access, used };
 }

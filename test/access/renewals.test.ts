@@ -2,16 +2,21 @@ import t from 'tap';
 import type { Credential, Identity } from '../../src/access/identity.ts';
 import { Lease, type CutReason, type Holder, type Lessee } from '../../src/access/lease.ts';
 import { Renewals, type Renewable } from '../../src/access/renewals.ts';
+import { TicketHold } from '../../src/access/ticket-hold.ts';
 import type { NoteHandler } from '../../src/bus/control-channel.ts';
 import { ScopedGrant } from '../../src/model/grant.ts';
 import type { Problem } from '../../src/model/problem.ts';
 import { Filter } from '../../src/model/topic.ts';
+import type { SessionOrigin } from '../../src/store/session-store.ts';
+import type { TicketRenewal } from '../../src/store/ticket-store.ts';
 
 class TestStream implements Renewable {
   readonly filter: Filter;
   lease: Lease | undefined;
+  readonly ticket: TicketHold | undefined;
 
-  constructor(topics: readonly string[], credential: Credential) {
+  constructor(topics: readonly string[], credential: Credential, ticket?: TicketHold) {
+    this.ticket = ticket;
     this.filter = new Filter([...topics]);
     this.lease = new Lease({ credential, grant: new ScopedGrant({ publish: [], subscribe: [] }), name: 'x' });
     this.lease.add(this);
@@ -28,6 +33,7 @@ class TestStream implements Renewable {
 
 /** Instances whose questions reach the others as JSON, as over the bus. */
 function fleet(count: number, unanswered: () => unknown = () => undefined) {
+  const renewed: TicketRenewal[] = [];
   const handlers: NoteHandler[] = [];
   const sent: string[] = [];
   const revoked = new Set<Credential['expires']>();
@@ -49,13 +55,21 @@ function fleet(count: number, unanswered: () => unknown = () => undefined) {
         return handlers.filter((_handler, index) => index !== self).map((handler) => handler(JSON.parse(text))).find((answer) => answer !== undefined) ?? unanswered();
       },
     },
+    tickets: {
+      renewTicket: async (renewal) => {
+        renewed.push(renewal);
+        return true;
+      },
+    },
   }));
-  return { instances, handlers, sent, revoked };
+  return { instances, handlers, sent, revoked, renewed };
 }
 
+/** What the credentials were made of: it is stored with a ticket, and goes to no other instance. */
+const ORIGIN: SessionOrigin = { kind: 'key', id: 'k', proof: new Uint8Array(32).fill(7) };
 const subject = (name: string, expires: number): Credential => ({ owner: { kind: 'subject', subject: name, tokenId: 'id', issuedAt: 1 }, expires });
 const apiKey = (id: string, secret: string): Credential => ({ owner: { kind: 'key', id, secret }, expires: undefined });
-const identity = (credential: Credential, subscribe: readonly string[]): Identity => ({ grant: new ScopedGrant({ publish: [], subscribe }), mayAdminister: false, mayOperate: false, scope: '', name: 'x', credential });
+const identity = (credential: Credential, subscribe: readonly string[]): Identity => ({ grant: new ScopedGrant({ publish: [], subscribe }), mayAdminister: false, mayOperate: false, scope: '', name: 'x', credential, origin: ORIGIN });
 
 t.test('a stream goes on by a new credential of its owner, here and on another instance, and is left by the one before', async (t) => {
   const { instances: [here, there], sent } = fleet(2);
@@ -72,6 +86,20 @@ t.test('a stream goes on by a new credential of its owner, here and on another i
     t.equal(before.has(stream), false);
     t.equal(sent.some((note) => note.includes(secret)), false, 'the secret does not travel');
   }
+});
+
+t.test('the ticket of a stream is renewed with it, wherever the stream is, and only where it was renewed', async (t) => {
+  const { instances: [here, there], sent, renewed } = fleet(2);
+  for (const [asked, generation] of [[here!, 5], [there!, 6]] as const) {
+    const stream = new TestStream(['a'], subject('alice', 10), new TicketHold({ id: 'ticket', generation, showsPosition: true, kept: 0 }));
+    const { id, secret } = here!.handleOf(here!.add(stream));
+    t.equal(await asked.renew(id, secret, identity({ ...subject('alice', 20), session: 'one' }, ['a'])), 20);
+    t.same(renewed.splice(0), [{ id: 'ticket', generation, origin: ORIGIN, session: 'one', until: 20 }]);
+    await t.rejects(asked.renew(id, secret, identity(subject('bob', 20), ['a'])), { code: 'forbidden' });
+    await t.rejects(asked.renew(id, secret, identity(subject('alice', 30), ['b'])), { code: 'forbidden' });
+    t.same(renewed, []);
+  }
+  t.notOk(sent.some((text) => text.includes('proof') && text.includes('7,7')), 'what can be shown again goes to no other instance');
 });
 
 t.test('it does not by one of another owner, or that does not allow all that it reads, or has ended; nor without its secret', async (t) => {

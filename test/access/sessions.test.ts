@@ -46,6 +46,7 @@ function build({ origin = { kind: 'key', id: KEY.id, proof: KEY.digest }, key = 
     },
     declared: new Map(), tokens, revocations: { isRevoked: ({ subject }) => subject === revoked },
     sessions: { open: never, stop: never, find: (id) => answer(id === SESSION.id ? record : undefined) },
+    tickets: { find: never },
   });
 }
 
@@ -114,6 +115,7 @@ t.test('where no cookie may hold a session there is none', async (t) => {
   const access = new Access({
     settings: { mode: 'on', publicTopics: [], publicPublish: [], needsKeys: false }, declared: new Map(), tokens: undefined, revocations: { isRevoked: never },
     keys: { open: never, stop: never, isFresh: true, refresh: never, hasEverBeen: true, hasBeenHeardOf: true, now: () => NOW, noteUse: never, recall: never, askEverBeen: never, find: never },
+    tickets: { find: never },
   });
   t.match(await access.identify(SESSION.text, 'messages'), { code: 'invalid-credential' });
 });

@@ -2,7 +2,7 @@ import { get } from 'node:http';
 import { t, type Test } from 'tap';
 import { makeApiKey } from '../../src/access/api-key.ts';
 import { ENDPOINTS, isForOperators, type Endpoint } from '../../src/http/endpoints.ts';
-import { CREDENTIALS, expectedOf, matrix, type CredentialKind, type Facts, type MatrixRow } from '../support/access-cases.ts';
+import { CREDENTIALS, expectedOf, matrix, TICKETS, type CredentialKind, type Facts, type MatrixRow, type TicketKind } from '../support/access-cases.ts';
 import { accessFile, accessState, makeKey, ROOT, WATCHER } from '../support/access-state.ts';
 import { Http, type Answer } from '../support/http.ts';
 import { operationsUrl, startInstance, type Instance } from '../support/instance.ts';
@@ -10,6 +10,7 @@ import { startPostgres } from '../support/postgres.ts';
 import { bearer } from '../support/keys-command.ts';
 import { startRedis } from '../support/redis.ts';
 import { logIn } from '../support/sessions.ts';
+import { getTicket } from '../support/tickets.ts';
 import { hs256, SECRET } from '../support/tokens.ts';
 import { until } from '../support/until.ts';
 
@@ -24,8 +25,10 @@ function token(tidings: object, { secret = SECRET, ageSeconds = 0, jti = undefin
   return hs256({ sub: 'matrix', iat, exp: iat + 3600, jti, tidings }, {}, secret);
 }
 
+type HeaderKind = Exclude<CredentialKind, TicketKind>;
+
 /** The header of each kind of credential. */
-async function credentials(http: Http): Promise<Record<CredentialKind, Record<string, string>>> {
+async function credentials(http: Http): Promise<Record<HeaderKind, Record<string, string>>> {
   const right = await makeKey(http, { name: 'right', publish: ['matrix.>'], subscribe: ['matrix.>'], erase: ['matrix.>'] });
   const narrow = await makeKey(http, { name: 'narrow', publish: ['other'], subscribe: ['other', 'matrix'] });
   const operator = await makeKey(http, { name: 'operator', operate: true });
@@ -60,6 +63,18 @@ async function credentials(http: Http): Promise<Record<CredentialKind, Record<st
     'ended-session': ended,
     'revoked-session': revokedSession,
   };
+}
+
+/** Tickets, which wait for half a minute only. */
+async function tickets(http: Http, { right, narrow }: Readonly<Record<HeaderKind, Record<string, string>>>): Promise<Record<TicketKind, string>> {
+  const { id, key } = await makeKey(http, { name: 'to be revoked', subscribe: ['matrix.>'] });
+  const made = { ticket: await getTicket(http, ['matrix.>'], right), 'other-ticket': await getTicket(http, ['other'], narrow), 'revoked-ticket': await getTicket(http, ['matrix.>'], bearer(key)) };
+  await http.send('DELETE', `/keys/${id}`, bearer(ROOT.text));
+  return { ticket: made.ticket.ticket, 'other-ticket': made['other-ticket'].ticket, 'revoked-ticket': made['revoked-ticket'].ticket };
+}
+
+function isTicket(kind: CredentialKind): kind is TicketKind {
+  return TICKETS.some((one) => one === kind);
 }
 
 /** The status of a request whose answer may never end. */
@@ -101,17 +116,21 @@ async function play(t: Test, env: Readonly<Record<string, string>>): Promise<voi
   const http = new Http(t, instance.url);
   const headers = await credentials(http);
   const wrong: string[] = [];
+  const secrets: string[] = [];
   let refused = 0;
   for (const [name, endpoint] of Object.entries<Endpoint>(ENDPOINTS)) {
     const row = matrix(await facts(http))[name as keyof typeof ENDPOINTS];
+    const shown = await tickets(http, headers);
+    secrets.push(...Object.values(shown));
     const asked = METHODS.flatMap((method): Asked[] => {
       const has = endpoint.methods.some((one) => one === method);
       // Another endpoint has the same path with this method.
       if (!has && paths.get(endpoint.url)!.some(({ methods }) => methods.some((one) => one === method))) return [];
-      return (has ? CREDENTIALS : WITHOUT_ENDPOINT).map((kind) => ({ method, kind, expected: has ? expectedOf(kind, row.expected) : 405 }));
+      return (has ? CREDENTIALS : WITHOUT_ENDPOINT).map((kind) => ({ method, kind, expected: !has ? 405 : expectedOf(method === 'HEAD' && isTicket(kind) ? 'none' : kind, row.expected) }));
     });
     const ask = async ({ method, kind, expected }: Asked): Promise<void> => {
-      const status = await statusOf(instance, http, method, row, headers[kind], endpoint.isStream === true);
+      const path = isTicket(kind) ? `${row.path}${row.path.includes('?') ? '&' : '?'}ticket=${shown[kind]}` : row.path;
+      const status = await statusOf(instance, http, method, { ...row, path }, isTicket(kind) ? {} : headers[kind], endpoint.isStream === true);
       if (status !== expected) wrong.push(`${method} ${row.path} with ${kind}: ${status} and not ${expected}`);
     };
     const [denied, allowed] = [asked.filter(({ expected }) => expected >= 400), asked.filter(({ expected }) => expected < 400)];
@@ -124,13 +143,13 @@ async function play(t: Test, env: Readonly<Record<string, string>>): Promise<voi
   await playOperations(t, new Http(t, operationsUrl(instance)), http, headers);
   t.same(wrong, []);
   t.ok(refused > 250, `${refused} were refused`);
-  const secrets = Object.values(headers).flatMap(({ authorization, cookie }) => [authorization, cookie].flatMap((text) => text === undefined ? [] : [text.slice(-40)]));
-  t.same(secrets.filter((secret) => secret.length > 20 && instance.output.includes(secret)), [], 'no secret is in its output');
+  secrets.push(...Object.values(headers).flatMap(({ authorization = '', cookie = '' }) => [authorization, cookie]));
+  t.same(secrets.map((text) => text.slice(-40)).filter((secret) => secret.length > 20 && instance.output.includes(secret)), [], 'no secret is in its output');
   t.match(await challenge(http), { status: 401, headers: { 'www-authenticate': 'Bearer realm="tidings"' } });
 }
 
 /** The other listener: the same for everybody, whatever their credential. */
-async function playOperations(t: Test, operations: Http, http: Http, headers: Readonly<Record<CredentialKind, Record<string, string>>>): Promise<void> {
+async function playOperations(t: Test, operations: Http, http: Http, headers: Readonly<Record<HeaderKind, Record<string, string>>>): Promise<void> {
   const wrong: string[] = [];
   const rows = matrix(await facts(http));
   const before = await accessState(http);

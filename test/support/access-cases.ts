@@ -2,8 +2,12 @@ import type { ENDPOINTS } from '../../src/http/endpoints.ts';
 
 /** The access matrix: what each endpoint is asked, and what each kind of credential gets. A new endpoint without a row is an error of types. */
 
-/** `narrow` has other topics; `right` those that are asked for; `operator` may read metrics alone; `administrator` administers, may erase everything, and has no topics. Sessions are cookies of pages of this host, with the topics of `right`. */
-export const CREDENTIALS = ['none', 'malformed', 'unknown', 'wrong-secret', 'expired', 'revoked', 'bad-token', 'expired-token', 'revoked-token', 'narrow', 'narrow-token', 'right', 'right-token', 'operator', 'operator-token', 'administrator', 'administrator-token', 'session', 'ended-session', 'revoked-session'] as const;
+/** What stands in a URL. A request that opens no stream does not look at it. */
+export const TICKETS = ['ticket', 'other-ticket', 'revoked-ticket'] as const;
+export type TicketKind = (typeof TICKETS)[number];
+
+/** `narrow` has other topics; `right` those that are asked for; `operator` may read metrics alone; `administrator` administers, may erase everything, and has no topics. Sessions are cookies of pages of this host, with the topics of `right`. Tickets stand in the URL: one for all of the matrix, one for another topic, and one whose key was revoked. */
+export const CREDENTIALS = ['none', 'malformed', 'unknown', 'wrong-secret', 'expired', 'revoked', 'bad-token', 'expired-token', 'revoked-token', 'narrow', 'narrow-token', 'right', 'right-token', 'operator', 'operator-token', 'administrator', 'administrator-token', 'session', 'ended-session', 'revoked-session', ...TICKETS] as const;
 export type CredentialKind = (typeof CREDENTIALS)[number];
 
 export interface Expected {
@@ -15,6 +19,8 @@ export interface Expected {
   readonly operator?: number;
   /** Credentials that are not good; 401 if absent. */
   readonly bad?: number;
+  /** A ticket for what is asked, for other topics, and of a revoked key: where they open nothing, as for none. */
+  readonly ticket?: readonly [right: number, other: number, revoked: number];
   /** A session that is good, and one that was ended, or whose token was revoked; where cookies are not looked at, as for none. */
   readonly session?: readonly [good: number, ended: number];
 }
@@ -35,6 +41,7 @@ export interface Facts {
 const MESSAGES = { none: 401, narrow: 403, administrator: 403 } as const;
 /** Of who reads. */
 const READING = { ...MESSAGES, right: 200, session: [200, 401] } as const;
+const STREAMING = { ...READING, ticket: [200, 403, 401] } as const;
 const PUBLISHING = { ...MESSAGES, right: 201, session: [201, 401] } as const;
 const OPERATIONS = { none: 401, narrow: 403, right: 403, operator: 200, administrator: 200 } as const;
 const ADMINISTRATION = { ...OPERATIONS, operator: 403 } as const;
@@ -43,8 +50,9 @@ export function matrix({ message, key }: Facts): Readonly<Record<keyof typeof EN
   return {
     publish: { path: '/topics/matrix.a', body: 'x', expected: PUBLISHING },
     publishBatch: { path: '/messages', body: '[{"topic":"matrix.a","data":1}]', type: 'application/json', expected: PUBLISHING },
-    streamTopic: { path: '/topics/matrix.%3E/events', expected: READING },
-    streamTopics: { path: '/events?topic=matrix.a&topic=matrix.b.*', expected: READING },
+    streamTopic: { path: '/topics/matrix.%3E/events', expected: STREAMING },
+    streamTopics: { path: '/events?topic=matrix.a&topic=matrix.b.*', expected: STREAMING },
+    createTicket: { path: '/tickets', body: '{"topics":["matrix.a","matrix.b.*"]}', type: 'application/json', expected: { ...MESSAGES, right: 201, session: [201, 401] } },
     // The stream of the path is not there.
     renewStream: { path: '/streams/x/credential', body: `{"secret":"${'x'.repeat(22)}"}`, expected: { none: 401, narrow: 404, right: 404, administrator: 404, session: [404, 401] } },
     topicHistory: { path: '/topics/matrix.*/messages', expected: READING },
@@ -71,7 +79,7 @@ export function matrix({ message, key }: Facts): Readonly<Record<keyof typeof EN
   };
 }
 
-export function expectedOf(kind: CredentialKind, { none, narrow, right, administrator, operator = narrow, bad = 401, session: [session, ended] = [none, none] }: Expected): number {
-  const good: Readonly<Partial<Record<CredentialKind, number>>> = { none, narrow, 'narrow-token': narrow, right, 'right-token': right, operator, 'operator-token': operator, administrator, 'administrator-token': administrator, session, 'ended-session': ended, 'revoked-session': ended };
+export function expectedOf(kind: CredentialKind, { none, narrow, right, administrator, operator = narrow, bad = 401, session: [session, ended] = [none, none], ticket: [ticket, otherTicket, revokedTicket] = [none, none, none] }: Expected): number {
+  const good: Readonly<Partial<Record<CredentialKind, number>>> = { none, narrow, 'narrow-token': narrow, right, 'right-token': right, operator, 'operator-token': operator, administrator, 'administrator-token': administrator, session, 'ended-session': ended, 'revoked-session': ended, ticket, 'other-ticket': otherTicket, 'revoked-ticket': revokedTicket };
   return good[kind] ?? bad;
 }

@@ -30,7 +30,7 @@ export async function makeKey(http: Http, request: object): Promise<StoredKey> {
   return JSON.parse(body) as StoredKey;
 }
 
-/** All that a request could have changed, and should not have: the log, the keys, the revocations, how many streams were opened, and how many sessions were made and ended. */
+/** All that a request could have changed, and should not have: the log, the keys, the revocations, how many streams were opened, how many sessions were made and ended, and how many tickets were made. */
 export async function accessState(http: Http): Promise<string> {
   const read = async (path: string, key: string): Promise<string> => {
     const { status, body } = await http.get(path, bearer(key));
@@ -43,6 +43,6 @@ export async function accessState(http: Http): Promise<string> {
   const revocations = await read('/revocations?limit=500', ROOT.text);
   const metrics = await read('/metrics', ROOT.text);
   const opened = /^tidings_streams_opened_total (\d+)$/m.exec(metrics)?.[1];
-  const sessions = [...metrics.matchAll(/^tidings_sessions_\w+_total (\d+)$/gm)].map(([line]) => line);
+  const sessions = [...metrics.matchAll(/^tidings_(?:sessions|tickets)_\w+_total (\d+)$/gm)].map(([line]) => line);
   return JSON.stringify({ cursor, keys, revocations, opened, sessions });
 }

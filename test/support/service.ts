@@ -29,6 +29,8 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     leases: { mayHold: () => true, hold: () => undefined, release: never },
     limits: { publish: () => undefined, topics: () => undefined, idempotencyKey: () => undefined, idempotencyKeyUnused: () => undefined, failedLogin: () => undefined, session: () => undefined, stream: () => Promise.resolve(FREE_PLACE) },
     sessions: { make: never, end: never },
+    tickets: { use: never, release: never },
+    ticketAdministration: { make: never },
     keys: { create: never, rotate: never, revoke: never, find: never, list: never },
     renewals: { add: never, handleOf: never, delete: never, renew: never },
     revocations: { revoke: never, list: never },

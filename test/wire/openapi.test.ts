@@ -36,6 +36,7 @@ const ROUTES: Readonly<Record<string, readonly string[]>> = {
   '/topics/{topic}/messages': ['delete', 'get', 'head'], '/messages/{id}': ['delete', 'get', 'head'],
   '/keys': ['get', 'head', 'post'], '/keys/{id}': ['delete', 'get', 'head'], '/keys/{id}/rotate': ['post'], '/revocations': ['get', 'head', 'post'], '/streams/{id}/credential': ['post'],
   '/session': ['delete', 'get', 'head', 'post'],
+  '/tickets': ['post'],
   '/healthz': ['get', 'head'], '/readyz': ['get', 'head'], '/metrics': ['get', 'head'],
 };
 
@@ -83,7 +84,7 @@ await t.test('it says what is sent and answered, and in which form', async (t) =
   }
   for (const path of ['/events', '/topics/{topic}/events']) {
     t.strictSame([types('get', path, 200), types('get', path, 400), types('get', path, 406)], [['text/event-stream'], ['application/problem+json'], ['application/problem+json']], path);
-    t.strictSame(of('get', path).parameters!.map(({ name }) => name.toLowerCase()).sort(), ['after', 'control', 'last', 'last-event-id', 'lasteventid', 'names', 'pattern', 'since', 'topic'], path);
+    t.strictSame(of('get', path).parameters!.map(({ name }) => name.toLowerCase()).sort(), ['after', 'control', 'last', 'last-event-id', 'lasteventid', 'names', 'pattern', 'since', 'ticket', 'topic'], path);
   }
   for (const path of ['/messages', '/topics/{topic}/messages']) {
     const names = of('get', path).parameters!.map(({ name }) => name);

@@ -3,7 +3,7 @@ import type { StartRequest } from '../../log/start-position.ts';
 import type { Filter } from '../../model/topic.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { EVENT_STREAM_HEADERS, EventStream, resolveStart } from '../event-stream.ts';
-import { startFromRequest } from '../input/last-event-id.ts';
+import { bringsPosition, startFromRequest } from '../input/last-event-id.ts';
 import { areSwitches, formOf, isOn } from '../input/stream-switches.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
 import { problemOf } from '../output/problem-response.ts';
@@ -18,7 +18,7 @@ export function fastStreams(service: Service, requestId: () => string): FastPath
   const { config } = service;
 
   async function open({ head, admission, connection }: FastPathRequest, filter: Filter, options: StreamOptions, wanted: StartRequest): Promise<void> {
-    const start = await resolveStart(service, admission, wanted, { filter, hasLeft: () => connection.isGone });
+    const start = await resolveStart(service, admission, wanted, { filter, hasLeft: () => connection.isGone, control: options.control, bringsPosition: bringsPosition(head) });
     const socket = connection.begin();
     if (socket === undefined) {
       start?.place.release();

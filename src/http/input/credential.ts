@@ -1,6 +1,7 @@
 import { parseCookie } from 'cookie';
 import type { IncomingHttpHeaders } from 'node:http';
 import { isSession } from '../../access/session-text.ts';
+import { isTicket } from '../../access/ticket-text.ts';
 import { Problem } from '../../model/problem.ts';
 import type { Query } from './query-string.ts';
 
@@ -16,10 +17,13 @@ const BASIC = /^basic +([A-Za-z0-9+/]+=*)$/i;
 /** The parameter of a URL that may hold a credential (RFC 6750, section 2.3). */
 const PARAMETER = 'access_token';
 
-/** A key, token or session, and where it was. */
+/** The parameter of a stream's URL that may hold a ticket. */
+const TICKET = 'ticket';
+
+/** A key, token, session or ticket, and where it was. */
 export interface Credential {
   readonly text: string;
-  readonly source: 'header' | 'query' | 'cookie';
+  readonly source: 'header' | 'query' | 'ticket' | 'cookie';
 }
 
 export interface CredentialPlaces {
@@ -27,6 +31,8 @@ export interface CredentialPlaces {
   readonly cookie: string | undefined;
   /** Whether the URL may hold one. */
   readonly isQueryTaken: boolean;
+  /** Whether the URL may hold a ticket. */
+  readonly isTicketTaken: boolean;
 }
 
 /** The parts of a request in which it may be. */
@@ -37,14 +43,18 @@ export interface CredentialParts {
 
 /**
  * The credential of a request: in the header `Authorization`, in the URL or in a cookie, where these may hold one. The header and the URL go before a cookie, which a browser sends by itself.
+ * Of the header and the two parameters of a URL, one at most may hold one.
  * @returns undefined where there is none; a problem where it can be none.
  */
 export function readCredential({ headers: { authorization, cookie }, query }: CredentialParts, places: CredentialPlaces): Credential | Problem | undefined {
   const parameter = places.isQueryTaken ? query[PARAMETER] : undefined;
+  const ticket = places.isTicketTaken ? query[TICKET] : undefined;
+  if (ticket !== undefined && parameter !== undefined) return new Problem('invalid-request', `There is a credential in ${PARAMETER} and another in ${TICKET}.`, { field: TICKET });
+  const [name, value, source] = ticket === undefined ? [PARAMETER, parameter, 'query'] as const : [TICKET, ticket, 'ticket'] as const;
   if (authorization !== undefined) {
-    return parameter === undefined ? fromHeader(authorization) : new Problem('invalid-request', `There is a credential in ${PARAMETER} and another in the header Authorization.`, { field: PARAMETER });
+    return value === undefined ? fromHeader(authorization) : new Problem('invalid-request', `There is a credential in ${name} and another in the header Authorization.`, { field: name });
   }
-  if (parameter !== undefined) return Array.isArray(parameter) ? invalid(`${PARAMETER} was given more than once`, PARAMETER) : checked(parameter as string, 'query', PARAMETER);
+  if (value !== undefined) return Array.isArray(value) ? invalid(`${name} was given more than once`, name) : checked(value as string, source, name);
   return places.cookie === undefined || cookie === undefined ? undefined : fromCookie(cookie, places.cookie);
 }
 
@@ -58,7 +68,7 @@ function fromHeader(authorization: string): Credential | Problem {
   const pair = Buffer.from(basic, 'base64').toString();
   const colon = pair.indexOf(':');
   const text = colon === -1 ? '' : pair.slice(colon + 1) || pair.slice(0, colon);
-  return text === '' ? invalid('Basic has no password', 'Authorization') : outsideCookie({ text, source: 'header' }, 'Authorization');
+  return text === '' ? invalid('Basic has no password', 'Authorization') : inItsPlace({ text, source: 'header' }, 'Authorization');
 }
 
 /** Of two cookies with one name, a page of a neighbouring host may have set one: neither counts. */
@@ -80,12 +90,15 @@ export function cookieValues(header: string, name: string): readonly string[] {
 function checked(text: string, source: Credential['source'], field: string): Credential | Problem {
   if (text.length > CREDENTIAL_MAX_BYTES) return tooLong(field);
   if (!TOKEN.test(text)) return invalid('it is no key and no token', field);
-  return source === 'cookie' ? { text, source } : outsideCookie({ text, source }, field);
+  return inItsPlace({ text, source }, field);
 }
 
-/** A session is for a cookie, which no script of a page can read: elsewhere it was taken out of one. */
-function outsideCookie(credential: Credential, field: string): Credential | Problem {
-  return isSession(credential.text) ? invalid('a session counts in its cookie only', field) : credential;
+/** A session is for a cookie, which no script of a page can read: elsewhere it was taken out of one. A ticket is for the URL of a stream, and nothing else is for its parameter. */
+function inItsPlace(credential: Credential, field: string): Credential | Problem {
+  const { text, source } = credential;
+  if (source !== 'cookie' && isSession(text)) return invalid('a session counts in its cookie only', field);
+  if (source !== 'ticket' && isTicket(text)) return invalid(`a ticket counts in the parameter ${TICKET} of a stream only`, field);
+  return source === 'ticket' && !isTicket(text) ? invalid('it is no ticket', field) : credential;
 }
 
 function tooLong(field: string): Problem {

@@ -49,6 +49,11 @@ export function startFromRequest(request: CursorParts, otherwise: 'now' | 'start
   return start;
 }
 
+/** Whether the header `Last-Event-ID` is an id: then reading starts there. A URL that somebody found does not bring it. */
+export function bringsPosition({ headers }: CursorParts): boolean {
+  return startAfter(lastOf(headers['last-event-id']))?.kind === 'after';
+}
+
 /**
  * How many of the newest messages the client asks for. Where else the URL says to begin contradicts it. The id that a browser's EventSource brings back does not: it wins.
  * On the ordinary way the schema has made it a number.

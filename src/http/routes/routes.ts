@@ -8,6 +8,7 @@ import { renewalRoutes } from './renewals.ts';
 import { revocationRoutes } from './revocations.ts';
 import { sessionRoutes } from './session.ts';
 import { streamRoutes } from './streams.ts';
+import { ticketRoutes } from './tickets.ts';
 
 /**
  * The routes: one thin file for each resource. A request comes in from Fastify, after the hooks of app.ts. Its route reads it with input/,
@@ -17,6 +18,7 @@ import { streamRoutes } from './streams.ts';
 export function addRoutes(app: App, service: Service): void {
   publishRoutes(app, service);
   streamRoutes(app, service);
+  ticketRoutes(app, service);
   renewalRoutes(app, service);
   historyRoutes(app, service);
   eraseRoutes(app, service);

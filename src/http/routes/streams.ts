@@ -7,7 +7,7 @@ import type { Filter } from '../../model/topic.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { EVENT_STREAM_HEADERS, EventStream, resolveStart } from '../event-stream.ts';
 import { Type } from '../input/json-schema.ts';
-import { startFromRequest } from '../input/last-event-id.ts';
+import { bringsPosition, startFromRequest } from '../input/last-event-id.ts';
 import { formOf, isOn } from '../input/stream-switches.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
 import { streamHead } from '../output/response-head.ts';
@@ -20,6 +20,7 @@ import { at, cursorQuery, flag, PatternPath, problems, topicsQuery } from './sch
 const streamQuery = {
   ...cursorQuery,
   control: flag('`0` leaves out the control events, for scripts that read every line of data.'),
+  ticket: Type.Optional(Type.String({ description: 'A ticket of `POST /tickets`, where a page can send no other credential.' })),
   names: flag('`0` leaves out the names of events: a page gets every message in `onmessage`.'),
 };
 const headers = Type.Object({ 'last-event-id': Type.Optional(Type.String({ description: 'What an EventSource sends when it comes back.' })) });
@@ -43,7 +44,7 @@ export function streamRoutes(app: App, service: Service): void {
       return;
     }
     const { admission } = request;
-    const start = await resolveStart(service, admission, wanted, { filter, hasLeft: () => request.raw.socket.destroyed });
+    const start = await resolveStart(service, admission, wanted, { filter, hasLeft: () => request.raw.socket.destroyed, control, bringsPosition: bringsPosition(request) });
     // The client may leave before the stream begins.
     if (start !== undefined) onceClosed(request.raw.socket, () => start.place.release());
     // From here on the response is not the framework's; a client that has left meanwhile gets nothing.

@@ -10,6 +10,7 @@ import { LOG_NAME_CHARACTERS, randomName } from '../names.ts';
 import type { SessionStore } from '../session-store.ts';
 import { StoreLifecycle } from '../store-lifecycle.ts';
 import type { Appended, AppendRequest, BackQuery, FoundBack, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
+import type { TicketStore } from '../ticket-store.ts';
 import { appendCall, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES, stateCall } from './append.ts';
 import { PgConnections } from './connection-pool.ts';
 import { NEWEST_ERASURE, PostgresErasureStore } from './erasure-store.ts';
@@ -22,6 +23,7 @@ import { PostgresRevocationStore } from './revocations.ts';
 import { vacuumMessages } from './vacuum.ts';
 import { backCall, foundBackOf, isSummary, messagesOf, readCall, summaryOf } from './query.ts';
 import { PostgresSessionStore } from './session-store.ts';
+import { PostgresTicketStore } from './tickets.ts';
 
 /**
  * The room `postgres` keeps the log in PostgreSQL, which instances on any number of hosts share. Each call of the store becomes one SQL
@@ -41,6 +43,7 @@ export interface PostgresOptions {
 export class PostgresStore implements Store {
   readonly keys: KeyStore = new PostgresKeyStore(() => this.#lifecycle.use(this.#pgConnections));
   readonly sessions: SessionStore = new PostgresSessionStore(() => this.#lifecycle.use(this.#pgConnections));
+  readonly tickets: TicketStore = new PostgresTicketStore(() => this.#lifecycle.use(this.#pgConnections));
   readonly revocations: RevocationStore = new PostgresRevocationStore(() => this.#lifecycle.use(this.#pgConnections));
   readonly erasures: ErasureStore;
   readonly #pgConnections: PgConnections;

@@ -175,3 +175,35 @@ export const revocations = tidings.table('revocations', {
   /** The version that its last change took. */
   version: number('version'),
 }, (table) => [primaryKey({ columns: [table.kind, table.name] }), uniqueIndex('revocations_version').on(table.version), index('revocations_ends').on(table.ends)]);
+
+/** The newest generation of the tickets, and how many rows there are: one row, which every change of a ticket locks first. */
+export const ticketState = tidings.table('ticket_state', {
+  id: smallint('id').primaryKey(),
+  generation: number('generation'),
+  held: number('held'),
+  /** As in `access`: which server, in which of its lives, gave the newest generation. */
+  server: text('server').notNull(),
+});
+
+/** Tickets (ticket-store.ts). Times are milliseconds since 1970. */
+export const tickets = tidings.table('tickets', {
+  id: name('id').primaryKey(),
+  /** Of its last use; 0 before the first. */
+  generation: number('generation'),
+  /** Until when it can be used. */
+  ends: number('ends'),
+  /** When its credential ends, or `NEVER_MS`. */
+  until: number('until'),
+  /** Whether only who shows a position of the log may use it. */
+  guarded: boolean('guarded').notNull(),
+  /** SHA-256 of the secret. */
+  digest: bytea('digest').notNull(),
+  /** `ownerOf` its origin. */
+  owner: name('owner').notNull(),
+  /** The id of the session that it was made with. */
+  session: text('session'),
+  /** `SessionOrigin` as JSON. */
+  origin: text('origin').notNull(),
+  /** Topics and patterns as JSON. */
+  topics: text('topics').notNull(),
+}, (table) => [index('tickets_generation').on(table.generation), index('tickets_ends').on(table.ends), index('tickets_owner').on(table.owner, table.ends)]);

@@ -175,3 +175,33 @@ export const revocations = sqliteTable('revocations', {
   /** The version that its last change took. */
   version: integer('version').notNull(),
 }, (table) => [primaryKey({ columns: [table.kind, table.name] }), uniqueIndex('revocations_version').on(table.version), index('revocations_ends').on(table.ends)]);
+
+/** The newest generation of the tickets, and how many rows there are: one row, read and written under the write lock. */
+export const ticketState = sqliteTable('ticket_state', {
+  id: integer('id').primaryKey(),
+  generation: integer('generation').notNull(),
+  held: integer('held').notNull(),
+});
+
+/** Tickets (ticket-store.ts). Times are milliseconds since 1970. */
+export const tickets = sqliteTable('tickets', {
+  id: text('id').primaryKey(),
+  /** Of its last use; 0 before the first. */
+  generation: integer('generation').notNull(),
+  /** Until when it can be used. */
+  ends: integer('ends').notNull(),
+  /** When its credential ends, or `NEVER_MS`. */
+  until: integer('until').notNull(),
+  /** 1: only who shows a position of the log may use it. */
+  guarded: integer('guarded').notNull(),
+  /** SHA-256 of the secret. */
+  digest: blob('digest', { mode: 'buffer' }).notNull(),
+  /** `ownerOf` its origin. */
+  owner: text('owner').notNull(),
+  /** The id of the session that it was made with. */
+  session: text('session'),
+  /** `SessionOrigin` as JSON. */
+  origin: text('origin').notNull(),
+  /** Topics and patterns as JSON. */
+  topics: text('topics').notNull(),
+}, (table) => [index('tickets_generation').on(table.generation), index('tickets_ends').on(table.ends), index('tickets_owner').on(table.owner, table.ends)]);

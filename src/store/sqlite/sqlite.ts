@@ -9,6 +9,7 @@ import type { RevocationStore } from '../revocation-store.ts';
 import type { SessionStore } from '../session-store.ts';
 import { StoreLifecycle } from '../store-lifecycle.ts';
 import type { Appended, AppendRequest, BackQuery, FoundBack, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
+import type { TicketStore } from '../ticket-store.ts';
 import { KEY_READS } from './api-keys.ts';
 import { DamageError, toUnknownError } from './errors.ts';
 import { SqliteErasureStore } from './erasure-store.ts';
@@ -21,6 +22,7 @@ import { SqliteSessionStore } from './session-store.ts';
 import { SESSION_READS } from './sessions.ts';
 import { SharedFiles } from './shared-files.ts';
 import { SupervisedWorker } from './supervised-worker.ts';
+import { SqliteTicketStore, TICKET_READS } from './tickets.ts';
 import { packRequests, unpackMessages, unpackOutcomes } from './worker-packing.ts';
 import { ACKNOWLEDGED, type AccessCall, type AccessCalls, type Call, type Calls } from './worker-protocol.ts';
 
@@ -48,12 +50,13 @@ interface Damage {
 }
 
 /** Calls beside the log that change nothing. */
-const ACCESS_READS: ReadonlySet<AccessCall> = new Set<AccessCall>([...KEY_READS, ...SESSION_READS, ...REVOCATION_READS]);
+const ACCESS_READS: ReadonlySet<AccessCall> = new Set<AccessCall>([...KEY_READS, ...SESSION_READS, ...TICKET_READS, ...REVOCATION_READS]);
 
 /** The store's main-thread side. It begins no transaction and touches no file. */
 export class SqliteStore implements Store {
   readonly keys: KeyStore = new SqliteKeyStore((name, argument) => this.#callAccess(name, argument));
   readonly sessions: SessionStore = new SqliteSessionStore((name, argument) => this.#callAccess(name, argument));
+  readonly tickets: TicketStore = new SqliteTicketStore((name, argument) => this.#callAccess(name, argument));
   readonly revocations: RevocationStore = new SqliteRevocationStore((name, argument) => this.#callAccess(name, argument));
   readonly erasures: ErasureStore = new SqliteErasureStore((name, argument) => this.#callErasures(name, argument), () => this.#wipe());
   readonly #file: string;

@@ -9,11 +9,12 @@ import type { PackedBackQuery, PackedPage, PackedQuery } from './query.ts';
 import type { RevocationCall, RevocationCalls } from './revocations.ts';
 import type { SessionCall, SessionCalls } from './sessions.ts';
 import type { Opener } from './shared-files.ts';
+import type { TicketCall, TicketCalls } from './tickets.ts';
 import type { PackedRequests } from './worker-packing.ts';
 
-/** Calls beside the log, of keys, sessions and revocations. */
-export type AccessCalls = KeyCalls & SessionCalls & RevocationCalls;
-export type AccessCall = KeyCall | SessionCall | RevocationCall;
+/** Calls beside the log, of keys, sessions, tickets and revocations. */
+export type AccessCalls = KeyCalls & SessionCalls & TicketCalls & RevocationCalls;
+export type AccessCall = KeyCall | SessionCall | TicketCall | RevocationCall;
 
 type AccessWorkerCalls = { readonly [Name in AccessCall]: { argument: AccessCalls[Name]['argument']; value: AnswerWith<Snapshot, { answer: AccessCalls[Name]['answer'] }> } };
 
@@ -38,7 +39,7 @@ export interface Calls extends AccessWorkerCalls, ErasureWorkerCalls {
 export type Call = keyof Calls;
 
 /** Jobs of which the caller must know whether they happened (invariant 1). One that began, and has no answer, may have. */
-export const ACKNOWLEDGED: ReadonlySet<Call> = new Set<Call>(['append', 'createKey', 'rotateKey', 'revokeKey', 'createSession', 'endSession', 'revoke', 'eraseMessage', 'eraseTopic']);
+export const ACKNOWLEDGED: ReadonlySet<Call> = new Set<Call>(['append', 'createKey', 'rotateKey', 'revokeKey', 'createSession', 'endSession', 'createTicket', 'useTickets', 'renewTicket', 'revoke', 'eraseMessage', 'eraseTopic']);
 
 export interface Job<Name extends Call> {
   readonly id: number;

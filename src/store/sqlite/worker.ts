@@ -14,6 +14,7 @@ import { Revocations } from './revocations.ts';
 import { Seeker } from './seek.ts';
 import { Sessions, type SessionCallTable } from './sessions.ts';
 import { SharedFiles } from './shared-files.ts';
+import { Tickets, type TicketCallTable } from './tickets.ts';
 import { TopicIndex } from './topic-index.ts';
 import { Trimmer } from './trim.ts';
 import type { Call, Calls, Job, Reply, WorkerData } from './worker-protocol.ts';
@@ -41,6 +42,7 @@ interface Session {
   readonly trimmer: Trimmer;
   readonly apiKeys: KeyCallTable;
   readonly sessions: SessionCallTable;
+  readonly tickets: TicketCallTable;
   readonly revocations: Revocations;
   readonly erasures: ErasureCallTable;
   /** When the database file could last be read anew: by `monotonic`, and by when something had last written to it. */
@@ -128,6 +130,13 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
   createSession: (argument, deadline) => [commit(deadline, beside(({ sessions }) => sessions.createSession(argument))), []],
   endSession: (argument, deadline) => [commit(deadline, beside(({ sessions }) => sessions.endSession(argument))), []],
 
+  findTickets: (argument, deadline) => [transact(readTransaction, deadline, beside(({ tickets }) => tickets.findTickets(argument))), []],
+  ticketUses: (argument, deadline) => [transact(readTransaction, deadline, beside(({ tickets }) => tickets.ticketUses(argument))), []],
+  createTicket: (argument, deadline) => [commit(deadline, beside(({ tickets }) => tickets.createTicket(argument))), []],
+  useTickets: (argument, deadline) => [commit(deadline, beside(({ tickets }) => tickets.useTickets(argument))), []],
+  keepTickets: (argument, deadline) => [transact(writeTransaction, deadline, beside(({ tickets }) => tickets.keepTickets(argument))), []],
+  renewTicket: (argument, deadline) => [commit(deadline, beside(({ tickets }) => tickets.renewTicket(argument))), []],
+
   listRevocations: (argument, deadline) => [transact(readTransaction, deadline, beside(({ revocations }) => revocations.listRevocations(argument))), []],
   revoke: (argument, deadline) => [commit(deadline, beside(({ revocations }) => revocations.revoke(argument))), []],
   erasureChanges: (argument, deadline) => [transact(readTransaction, deadline, erasureCall('erasureChanges', argument)), []],
@@ -210,6 +219,7 @@ function sessionOf(sqliteConnection: SqliteConnection): Session {
     trimmer: new Trimmer({ db, logState, topicIndex }),
     apiKeys: new ApiKeys({ db, logState }),
     sessions: new Sessions({ db, logState }),
+    tickets: new Tickets({ db, logState }),
     revocations: new Revocations({ db, logState }),
     erasures: new Erasures({ db, logState }),
     probed: undefined,

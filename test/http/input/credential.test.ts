@@ -6,8 +6,8 @@ import { Problem } from '../../../src/model/problem.ts';
 const KEY = `tdg_abcdefghijkl_${'0123456789abcdef'.repeat(4)}`;
 const basic = (pair: string): string => `Basic ${Buffer.from(pair).toString('base64')}`;
 
-const HEADER_ONLY: CredentialPlaces = { cookie: undefined, isQueryTaken: false };
-const ANYWHERE: CredentialPlaces = { cookie: 'session', isQueryTaken: true };
+const HEADER_ONLY: CredentialPlaces = { cookie: undefined, isQueryTaken: false, isTicketTaken: false };
+const ANYWHERE: CredentialPlaces = { cookie: 'session', isQueryTaken: true, isTicketTaken: true };
 
 interface Sent {
   readonly authorization?: string;

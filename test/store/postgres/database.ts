@@ -6,13 +6,14 @@ import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
 import { LOCK_MS } from '../../../src/store/postgres/transaction-settings.ts';
 import type { KeyDatabase } from '../../contract/key-store-kit.ts';
 import { FILLED_ORIGIN, type SessionDatabase } from '../../contract/session-store.ts';
+import type { TicketDatabase } from '../../contract/ticket-store.ts';
 import { quietLogger } from '../../support/logger.ts';
 import type { PostgresServer } from '../../support/postgres.ts';
 import type { Scope } from '../../support/temp.ts';
 import { until } from '../../support/until.ts';
 
 /** A database of a test's own. */
-export class PostgresDatabase implements KeyDatabase, SessionDatabase {
+export class PostgresDatabase implements KeyDatabase, SessionDatabase, TicketDatabase {
   readonly server: PostgresServer;
   readonly name: string;
 
@@ -110,6 +111,26 @@ export class PostgresDatabase implements KeyDatabase, SessionDatabase {
 
   async ageSessions(milliseconds: number): Promise<void> {
     await this.ask(`UPDATE tidings.sessions SET created = created - ${milliseconds}, expires = expires - ${milliseconds}`);
+  }
+
+  async fillTickets(count: number, owner: string): Promise<void> {
+    await this.ask(`INSERT INTO tidings.tickets (id, generation, ends, until, guarded, digest, owner, session, origin, topics)
+      SELECT 'filled' || n, 0, ${Date.now() + 3_600_000}, ${Date.now() + 3_600_000}, false, '', '${owner}', NULL, '${FILLED_ORIGIN}', '[]' FROM generate_series(1, ${count}) n;
+      UPDATE tidings.ticket_state SET held = held + ${count}`);
+  }
+
+  async ageTickets(milliseconds: number): Promise<void> {
+    await this.ask(`UPDATE tidings.tickets SET ends = ends - ${milliseconds}`);
+  }
+
+  async countTickets(): Promise<number> {
+    const [[count, held] = []] = await this.ask('SELECT (SELECT count(*) FROM tidings.tickets), held FROM tidings.ticket_state');
+    if (count !== held) throw new Error(`${String(count)} tickets are held, and ${String(held)} were counted`);
+    return Number(count);
+  }
+
+  async countTicketsAs(held: number): Promise<void> {
+    await this.ask(`UPDATE tidings.ticket_state SET held = ${held}`);
   }
 
   async countSessions(): Promise<number> {

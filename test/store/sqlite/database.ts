@@ -7,6 +7,7 @@ import { openKeyStore } from '../../../src/store/sqlite/open-key-store.ts';
 import { SqliteStore, type SqliteOptions } from '../../../src/store/sqlite/sqlite.ts';
 import type { KeyDatabase } from '../../contract/key-store-kit.ts';
 import { FILLED_ORIGIN, type SessionDatabase } from '../../contract/session-store.ts';
+import type { TicketDatabase } from '../../contract/ticket-store.ts';
 import '../../support/bare-threads.ts';
 import { Child } from '../../support/child.ts';
 import { COMPILE_CACHE } from '../../support/compile-cache.ts';
@@ -14,7 +15,7 @@ import { recordingLogger } from '../../support/logger.ts';
 import { tempFolder, type Scope } from '../../support/temp.ts';
 
 /** A database file in a folder of its own. */
-export class SqliteDatabase implements KeyDatabase, SessionDatabase {
+export class SqliteDatabase implements KeyDatabase, SessionDatabase, TicketDatabase {
   readonly file: string;
   /** What its stores logged. */
   readonly lines: string[];
@@ -86,6 +87,29 @@ export class SqliteDatabase implements KeyDatabase, SessionDatabase {
 
   async ageSessions(milliseconds: number): Promise<void> {
     this.direct((db) => db.exec(`UPDATE sessions SET created = created - ${milliseconds}, expires = expires - ${milliseconds}`));
+  }
+
+  async fillTickets(count: number, owner: string): Promise<void> {
+    this.direct((db) => db.exec(`WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${count})
+      INSERT INTO tickets (id, generation, ends, until, guarded, digest, owner, session, origin, topics)
+      SELECT 'filled' || n, 0, ${Date.now() + 3_600_000}, ${Date.now() + 3_600_000}, 0, zeroblob(32), '${owner}', NULL, '${FILLED_ORIGIN}', '[]' FROM numbers;
+      UPDATE ticket_state SET held = held + ${count}`));
+  }
+
+  async ageTickets(milliseconds: number): Promise<void> {
+    this.direct((db) => db.exec(`UPDATE tickets SET ends = ends - ${milliseconds}`));
+  }
+
+  async countTickets(): Promise<number> {
+    return this.direct((db) => {
+      const [count, held] = db.prepare('SELECT (SELECT count(*) FROM tickets), held FROM ticket_state').raw().get() as [number, number];
+      if (count !== held) throw new Error(`${count} tickets are held, and ${held} were counted`);
+      return count;
+    });
+  }
+
+  async countTicketsAs(held: number): Promise<void> {
+    this.direct((db) => db.exec(`UPDATE ticket_state SET held = ${held}`));
   }
 
   async countSessions(): Promise<number> {

@@ -101,6 +101,38 @@ const inUrl = ({ alice, bob, root }: Facts): Attempt[] => {
   ];
 };
 
+/** Tickets: alice may make one for her own topics; nothing opens by one that was not made. */
+const tickets = ({ alice, bob, watcher }: Facts): Attempt[] => {
+  const make = (topics: string): Request => post('/tickets', `{"topics":${topics}}`, { 'Content-Type': 'application/json' });
+  const made = `tdt_${'a'.repeat(12)}_${'0'.repeat(64)}`;
+  const stream = (query: string): Request => get(`/topics/user.bob.inbox/events?${query}`);
+  return [
+    refused('a ticket without a credential', make('["user.alice.inbox"]'), 401, {}, bearer(alice)),
+    refused('a ticket for another\'s topic', make('["user.bob.inbox"]'), 403, bearer(alice), bearer(bob)),
+    refused('a ticket for one\'s own topic and another\'s', make('["user.alice.inbox","user.bob.inbox"]'), 403, bearer(alice), bearer(watcher)),
+    refused('a ticket for everything', make('[">"]'), 403, bearer(alice), bearer(watcher)),
+    refused('a ticket for a pattern beyond one\'s own', make('["user.*.inbox"]'), 403, bearer(alice), bearer(watcher)),
+    refused('a ticket by a cookie, of a page that does not say its origin', make('["user.alice.inbox"]'), 403, cookie(alice), cookie(alice, { Origin: APP })),
+    refused('a ticket by a token in the URL', post(`/tickets?access_token=${alice}`, '{"topics":["user.alice.inbox"]}'), 401, {}, bearer(alice)),
+    refused('a ticket by a ticket', make('["user.alice.inbox"]'), 401, bearer(made), bearer(alice)),
+    refused('a ticket that was not made', stream(`ticket=${made}`), 401, {}),
+    refused('a key in the place of a ticket', stream(`ticket=${bob}`), 401, {}),
+    refused('a ticket in the place of a token', stream(`access_token=${made}`), 401, {}),
+    refused('a ticket in the header', stream('x=1'), 401, bearer(made), bearer(bob)),
+    refused('a ticket in the cookie', stream('x=1'), 401, cookie(made), bearer(bob)),
+    refused('a ticket twice', stream(`ticket=${made}&ticket=${made}`), 401, {}),
+    refused('a list of tickets', stream(`ticket[]=${made}`), 400, {}),
+    refused('an empty ticket', stream('ticket='), 401, {}),
+    refused('an empty ticket beside a good cookie', stream('ticket='), 401, cookie(bob)),
+    refused('a ticket beside a good header', stream(`ticket=${made}`), 400, bearer(bob)),
+    refused('a ticket beside a good token in the URL', stream(`ticket=${made}&access_token=${bob}`), 400, {}),
+    refused('a ticket with a pattern of a database', stream(`ticket=tdt_%25_${'0'.repeat(64)}`), 401, {}),
+    refused('a ticket with a line break', stream(`ticket=${made}%0d%0aX:1`), 401, {}),
+    refused('a ticket for history', get(`${BOBS}?ticket=${made}`), 401, {}, bearer(bob)),
+    refused('a ticket for a publish', post(`/topics/user.bob.inbox?ticket=${made}`), 401, {}, bearer(bob)),
+  ];
+};
+
 /** Credentials of two senders: only the first of header, URL and cookie counts. */
 const disagreeing = ({ alice, bob, root }: Facts): Attempt[] => [
   refused('one\'s own header, and another\'s cookie', get(BOBS), 403, cookie(bob, bearer(alice)), bearer(bob)),
@@ -176,4 +208,4 @@ const objects = ({ alice, aliceId, bob, bobId, message, watcher, root }: Facts):
   ];
 };
 
-export const credentialAttempts = (facts: Facts): Attempt[] => [malformed, inUrl, disagreeing, objects].flatMap((one) => one(facts));
+export const credentialAttempts = (facts: Facts): Attempt[] => [malformed, inUrl, tickets, disagreeing, objects].flatMap((one) => one(facts));

@@ -1,0 +1,212 @@
+import type { ControlChannel } from '../bus/control-channel.ts';
+import { Problem } from '../model/problem.ts';
+import { Batches } from '../runtime/batches.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { LineWindow } from '../runtime/line-window.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { StoreError } from '../store/store.ts';
+import { CALL_MAX_TICKETS, type TicketRecord, type TicketStore, type TicketUse, type UsedTicket } from '../store/ticket-store.ts';
+import type { ShownTicket } from './identity.ts';
+import { CredentialsUnavailable } from './known-records.ts';
+import { TicketHold } from './ticket-hold.ts';
+
+/**
+ * How long a stream is open before only a client that shows a position of the log may take its ticket over, and how often the database hears that it is open. The first opening may fail
+ * on its way before its client has a position; meanwhile that client comes back. Milliseconds.
+ */
+const KEEP_MS = 30_000;
+
+/** The kind of a note that says which tickets were used again. */
+const KIND = 'tickets-used';
+
+export interface Opening {
+  /** Whether the client shows a position of this log. */
+  readonly hasPosition: boolean;
+  /** Whether the stream tells its client a position as soon as it begins. */
+  readonly showsPosition: boolean;
+}
+
+/** What was heard of a ticket while a use of it was under way. */
+interface UnderWay {
+  uses: number;
+  newest: number;
+}
+
+export interface TicketsDependencies {
+  readonly store: TicketStore;
+  readonly control: Pick<ControlChannel, 'tell' | 'answer'>;
+  readonly clock: Clock;
+  readonly logger: Pick<Logger, 'info' | 'warn'>;
+  readonly pollMs: number;
+}
+
+/**
+ * The tickets in use on this instance. A ticket opens one stream at a time: its latest use has it, and the stream of the use before ends, on whichever instance. The database says which use
+ * is later. The other instances hear of it over the bus, and without that when they next ask.
+ */
+export class Tickets {
+  readonly #store: TicketStore;
+  readonly #control: TicketsDependencies['control'];
+  readonly #clock: Clock;
+  readonly #logger: TicketsDependencies['logger'];
+  readonly #pollMs: number;
+  readonly #finds: Batches<string, TicketRecord | undefined>;
+  readonly #uses: Batches<TicketUse, UsedTicket | undefined>;
+  readonly #holds = new Map<string, TicketHold>();
+  readonly #underWay = new Map<string, UnderWay>();
+  readonly #refusals = new LineWindow();
+  /** All uses up to this generation are known here. */
+  #newest = 0;
+  #isPolling = false;
+  #isFailing = false;
+
+  constructor({ store, control, clock, logger, pollMs }: TicketsDependencies) {
+    this.#store = store;
+    this.#control = control;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#pollMs = pollMs;
+    const tooMany = (): Error => new CredentialsUnavailable('too many tickets are being looked up');
+    this.#finds = new Batches({ clock, call: (ids) => this.#find(ids), max: CALL_MAX_TICKETS, keyOf: (id) => id, tooMany });
+    this.#uses = new Batches({ clock, call: (uses) => this.#useAll(uses), max: CALL_MAX_TICKETS, keyOf: ({ id }) => id, tooMany });
+    control.answer(KIND, (body) => this.#told(body));
+  }
+
+  /** The row of a ticket. Rejects with `CredentialsUnavailable`. */
+  find(id: string): Promise<TicketRecord | undefined> {
+    return this.#finds.ask(id);
+  }
+
+  /**
+   * Uses a ticket for a stream that is about to begin. Whoever gets the hold releases it.
+   * @throws Problem `invalid-credential` where the ticket has ended, or a position is missing
+   * @throws CredentialsUnavailable
+   */
+  async use({ id, digest }: ShownTicket, { hasPosition, showsPosition }: Opening): Promise<TicketHold> {
+    const underWay = this.#underWay.get(id) ?? { uses: 0, newest: 0 };
+    this.#underWay.set(id, underWay);
+    underWay.uses++;
+    try {
+      const used = await this.#uses.ask({ id, digest, hasPosition });
+      if (used === undefined) throw this.#refused(id);
+      const hold = new TicketHold({ id, generation: used.generation, showsPosition, kept: this.#clock.monotonic() });
+      if (underWay.newest > hold.generation) hold.lose();
+      else this.#hold(hold);
+      return hold;
+    } finally {
+      underWay.uses--;
+      if (underWay.uses === 0) this.#underWay.delete(id);
+    }
+  }
+
+  /** The stream has ended, or does not begin. */
+  release(hold: TicketHold): void {
+    if (this.#holds.get(hold.id) === hold) this.#holds.delete(hold.id);
+  }
+
+  /** Looks now which tickets were used: a note about them may have come that could not be checked. Rejects with a `StoreError`. */
+  async look(): Promise<void> {
+    if (this.#holds.size > 0) await this.#look();
+  }
+
+  #refused(id: string): Problem {
+    const omitted = this.#refusals.admit(id);
+    if (omitted !== undefined) this.#logger.info({ audit: 'ticket-refused', ticket: id, ...(omitted === 0 ? {} : { omitted }) }, 'a ticket was shown that has ended, or without a position of the log after its stream was open');
+    return new Problem('invalid-credential', 'The credential is not good: the ticket has ended, or its stream was open and no Last-Event-ID of this log came with it.', { field: 'ticket' });
+  }
+
+  #hold(hold: TicketHold): void {
+    // What was used before this is of no concern: nothing is held.
+    if (this.#holds.size === 0) this.#newest = hold.generation;
+    this.#usedLater(hold.id, hold.generation);
+    this.#holds.set(hold.id, hold);
+    this.#schedule();
+  }
+
+  /** A use has the ticket: one with an earlier generation, if it is here, has lost it. */
+  #usedLater(id: string, generation: number): void {
+    const underWay = this.#underWay.get(id);
+    if (underWay !== undefined) underWay.newest = Math.max(underWay.newest, generation);
+    const hold = this.#holds.get(id);
+    if (hold === undefined || hold.generation >= generation) return;
+    this.#holds.delete(id);
+    if (hold.isOpen) this.#logger.info({ audit: 'ticket-taken-over', ticket: id }, 'a ticket was used again while its stream was open: that stream ends');
+    hold.lose();
+  }
+
+  async #find(ids: readonly string[]): Promise<readonly (TicketRecord | undefined)[]> {
+    const found = new Map((await orUnavailable(this.#store.findTickets(ids))).map((record) => [record.id, record]));
+    return ids.map((id) => found.get(id));
+  }
+
+  async #useAll(uses: readonly TicketUse[]): Promise<readonly (UsedTicket | undefined)[]> {
+    const used = await orUnavailable(this.#store.useTickets(uses));
+    const again = uses.flatMap(({ id }, index) => {
+      const { generation, before } = used[index] ?? { generation: 0, before: 0 };
+      return before === 0 ? [] : [[id, generation] as const];
+    });
+    if (again.length > 0) this.#control.tell(KIND, again);
+    return used;
+  }
+
+  #told(body: unknown): undefined {
+    if (!Array.isArray(body)) return undefined;
+    for (const use of body as readonly unknown[]) {
+      const [id, generation] = Array.isArray(use) ? use as readonly unknown[] : [];
+      if (typeof id === 'string' && typeof generation === 'number') this.#usedLater(id, generation);
+    }
+    return undefined;
+  }
+
+  /** There is a timer while there are holds. */
+  #schedule(): void {
+    if (this.#isPolling) return;
+    this.#isPolling = true;
+    this.#clock.after(this.#pollMs, () => void this.#poll());
+  }
+
+  async #poll(): Promise<void> {
+    try {
+      await this.#look();
+      await this.#keep();
+      this.#isFailing = false;
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      if (!this.#isFailing) this.#logger.warn({ err: error }, 'it cannot be asked which tickets were used: their streams stay open');
+      this.#isFailing = true;
+    }
+    this.#isPolling = false;
+    if (this.#holds.size > 0) this.#schedule();
+  }
+
+  /** Looks which tickets were used since the last look. */
+  async #look(): Promise<void> {
+    for (;;) {
+      const after = this.#newest;
+      const { newest, uses } = await this.#store.ticketUses(after);
+      for (const { id, generation } of uses) this.#usedLater(id, generation);
+      // A hold that began meanwhile, as the first one, knows better.
+      if (this.#newest === after) this.#newest = uses.at(-1)?.generation ?? newest;
+      if (uses.length < CALL_MAX_TICKETS) return;
+    }
+  }
+
+  /** Says which streams are still open. Where the database does not answer, the next poll says it. */
+  async #keep(): Promise<void> {
+    const now = this.#clock.monotonic();
+    const due = [...this.#holds.values()].filter(({ kept }) => now - kept >= KEEP_MS);
+    for (let at = 0; at < due.length; at += CALL_MAX_TICKETS) {
+      const some = due.slice(at, at + CALL_MAX_TICKETS);
+      await this.#store.keepTickets(some.map(({ id, generation, showsPosition }) => ({ id, generation, isGuarded: showsPosition })));
+      for (const hold of some) hold.kept = now;
+    }
+  }
+}
+
+async function orUnavailable<Answer>(answer: Promise<Answer>): Promise<Answer> {
+  try {
+    return await answer;
+  } catch (error) {
+    throw error instanceof StoreError ? new CredentialsUnavailable(`the database cannot be asked for tickets: ${error.message}`, { cause: error }) : error;
+  }
+}

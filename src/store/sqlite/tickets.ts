@@ -1,0 +1,158 @@
+import type Database from 'better-sqlite3';
+import { checkVersion, NEVER_MS } from '../key-rows.ts';
+import { requireLevel } from '../level.ts';
+import { idTaken, originText, ownerOf } from '../session-rows.ts';
+import { checkKept, checkNewTicket, checkRenewal, checkTicketIds, checkUses, ticketRecord, type TicketRow } from '../ticket-rows.ts';
+import {
+  CALL_MAX_TICKETS, DELETE_MAX_TICKETS, FIRST_USE_MS, KEPT_ENDED_TICKETS_MS, MAX_TICKETS, OWNER_MAX_TICKETS, RETURN_MS, TICKETS_LEVEL,
+  type KeptTicket, type NewTicket, type TicketRecord, type TicketRenewal, type TicketStore, type TicketUse, type TicketUses, type UsedTicket,
+} from '../ticket-store.ts';
+import { alone } from './key-store.ts';
+import type { LogStateQuery } from './log-state.ts';
+import type { TooLow } from './sessions.ts';
+
+/** The calls of `TicketStore`, each with one argument, as they cross to a worker. */
+export interface TicketCalls {
+  findTickets: { argument: { readonly ids: readonly string[] }; answer: readonly TicketRecord[] };
+  createTicket: { argument: NewTicket; answer: TicketRecord | TooLow | undefined };
+  useTickets: { argument: { readonly uses: readonly TicketUse[] }; answer: readonly (UsedTicket | undefined)[] };
+  keepTickets: { argument: { readonly kept: readonly KeptTicket[] }; answer: void };
+  ticketUses: { argument: { readonly after: number }; answer: TicketUses };
+  renewTicket: { argument: TicketRenewal; answer: boolean };
+}
+
+export type TicketCall = keyof TicketCalls;
+
+export type TicketCallTable = { readonly [Name in TicketCall]: (argument: TicketCalls[Name]['argument']) => TicketCalls[Name]['answer'] };
+
+/** Calls that change nothing. */
+export const TICKET_READS: ReadonlySet<TicketCall> = new Set<TicketCall>(['findTickets', 'ticketUses']);
+
+export interface TicketsDependencies {
+  readonly db: Database.Database;
+  readonly logState: LogStateQuery;
+}
+
+/** Reads and changes tickets, inside the caller's transaction. */
+export class Tickets implements TicketCallTable {
+  readonly #logState: LogStateQuery;
+  readonly #newest: Database.Statement<[], number>;
+  readonly #takeGeneration: Database.Statement<[], number>;
+  readonly #held: Database.Statement<[], number>;
+  readonly #count: Database.Statement<[number]>;
+  readonly #uses: Database.Statement<[number, number], { readonly id: string; readonly generation: number }>;
+  readonly #find: Database.Statement<[string], TicketRow>;
+  readonly #liveOf: Database.Statement<[string, number, number], number>;
+  readonly #create: Database.Statement<unknown[]>;
+  readonly #deleteEnded: Database.Statement<[number, number]>;
+  readonly #use: Database.Statement<[number, number, string]>;
+  readonly #keep: Database.Statement<[number, number, string, number]>;
+  readonly #renew: Database.Statement<unknown[]>;
+
+  constructor({ db, logState }: TicketsDependencies) {
+    this.#logState = logState;
+    this.#newest = db.prepare<[], number>('SELECT generation FROM ticket_state').pluck();
+    this.#takeGeneration = db.prepare<[], number>('UPDATE ticket_state SET generation = generation + 1 RETURNING generation').pluck();
+    this.#held = db.prepare<[], number>('SELECT held FROM ticket_state').pluck();
+    this.#count = db.prepare('UPDATE ticket_state SET held = held + ?');
+    this.#uses = db.prepare('SELECT id, generation FROM tickets WHERE generation > ? ORDER BY generation LIMIT ?');
+    this.#find = db.prepare('SELECT id, generation, ends, until, guarded, digest, session, origin, topics FROM tickets WHERE id = ?');
+    this.#liveOf = db.prepare<[string, number, number], number>('SELECT count(*) FROM (SELECT 1 FROM tickets WHERE owner = ? AND ends > ? LIMIT ?)').pluck();
+    this.#create = db.prepare('INSERT INTO tickets (id, generation, ends, until, guarded, digest, owner, session, origin, topics) VALUES (?, 0, ?, ?, 0, ?, ?, ?, ?, ?)');
+    this.#deleteEnded = db.prepare('DELETE FROM tickets WHERE id IN (SELECT id FROM tickets WHERE ends <= ? ORDER BY ends LIMIT ?)');
+    this.#use = db.prepare('UPDATE tickets SET generation = ?, ends = min(until, ?) WHERE id = ?');
+    this.#keep = db.prepare('UPDATE tickets SET ends = min(until, ?), guarded = max(guarded, ?) WHERE id = ? AND generation = ?');
+    this.#renew = db.prepare('UPDATE tickets SET ends = min(?, ?), until = ?, session = ?, origin = ? WHERE id = ? AND generation = ?');
+  }
+
+  findTickets({ ids }: { readonly ids: readonly string[] }): readonly TicketRecord[] {
+    checkTicketIds(ids);
+    return [...new Set(ids)].flatMap((id) => this.#find.all(id)).map(ticketRecord);
+  }
+
+  createTicket(ticket: NewTicket): TicketRecord | TooLow | undefined {
+    checkNewTicket(ticket);
+    const { level } = this.#logState.row();
+    if (level < TICKETS_LEVEL) return { level };
+    const { id, digest, origin, session, until = NEVER_MS, topics } = ticket;
+    const known = this.#find.get(id);
+    if (known !== undefined) {
+      if (Buffer.compare(known.digest, digest) !== 0) throw idTaken();
+      return ticketRecord(known);
+    }
+    const [now, owner] = [Date.now(), ownerOf(origin)];
+    this.#count.run(-this.#deleteEnded.run(this.#logState.believed() - KEPT_ENDED_TICKETS_MS, DELETE_MAX_TICKETS).changes);
+    if (this.#held.get()! >= MAX_TICKETS || this.#liveOf.get(owner, now, OWNER_MAX_TICKETS)! >= OWNER_MAX_TICKETS) return undefined;
+    this.#create.run(id, Math.min(now + FIRST_USE_MS, until), until, digest, owner, session ?? null, originText(origin), JSON.stringify(topics));
+    this.#count.run(1);
+    return ticketRecord(this.#find.get(id)!);
+  }
+
+  useTickets({ uses }: { readonly uses: readonly TicketUse[] }): readonly (UsedTicket | undefined)[] {
+    checkUses(uses);
+    const now = Date.now();
+    return uses.map(({ id, digest, hasPosition }) => {
+      const row = this.#find.get(id);
+      if (row === undefined || Buffer.compare(row.digest, digest) !== 0 || row.ends <= now || (row.guarded !== 0 && !hasPosition)) return undefined;
+      const generation = this.#takeGeneration.get()!;
+      this.#use.run(generation, now + RETURN_MS, id);
+      return { generation, before: row.generation };
+    });
+  }
+
+  keepTickets({ kept }: { readonly kept: readonly KeptTicket[] }): void {
+    checkKept(kept);
+    const ends = Date.now() + RETURN_MS;
+    for (const { id, generation, isGuarded } of kept) this.#keep.run(ends, isGuarded ? 1 : 0, id, generation);
+  }
+
+  ticketUses({ after }: { readonly after: number }): TicketUses {
+    checkVersion(after);
+    return { newest: this.#newest.get()!, uses: this.#uses.all(after, CALL_MAX_TICKETS) };
+  }
+
+  renewTicket(renewal: TicketRenewal): boolean {
+    checkRenewal(renewal);
+    const { id, generation, origin, session, until = NEVER_MS } = renewal;
+    return this.#renew.run(until, Date.now() + RETURN_MS, until, session ?? null, originText(origin), id, generation).changes > 0;
+  }
+}
+
+/** Performs one call of `Tickets` in a transaction of its own. */
+export type CallTickets = <Name extends TicketCall>(name: Name, argument: TicketCalls[Name]['argument']) => Promise<TicketCalls[Name]['answer']>;
+
+/** Turns each call into one of `Tickets`. */
+export class SqliteTicketStore implements TicketStore {
+  readonly #call: CallTickets;
+
+  constructor(call: CallTickets) {
+    this.#call = call;
+  }
+
+  findTickets(ids: readonly string[]): Promise<readonly TicketRecord[]> {
+    return this.#call('findTickets', { ids });
+  }
+
+  async createTicket({ id, digest, origin, session, until, topics }: NewTicket): Promise<TicketRecord | undefined> {
+    const answer = await this.#call('createTicket', { id, digest: alone(digest), origin: { ...origin, proof: alone(origin.proof) }, session, until, topics });
+    if (answer === undefined || !('level' in answer)) return answer;
+    requireLevel(answer.level, TICKETS_LEVEL);
+    throw new Error(`Level ${answer.level} is high enough`);
+  }
+
+  useTickets(uses: readonly TicketUse[]): Promise<readonly (UsedTicket | undefined)[]> {
+    return this.#call('useTickets', { uses: uses.map((use) => ({ ...use, digest: alone(use.digest) })) });
+  }
+
+  keepTickets(kept: readonly KeptTicket[]): Promise<void> {
+    return this.#call('keepTickets', { kept });
+  }
+
+  ticketUses(after: number): Promise<TicketUses> {
+    return this.#call('ticketUses', { after });
+  }
+
+  renewTicket({ id, generation, origin, session, until }: TicketRenewal): Promise<boolean> {
+    return this.#call('renewTicket', { id, generation, origin: { ...origin, proof: alone(origin.proof) }, session, until });
+  }
+}

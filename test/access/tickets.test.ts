@@ -1,0 +1,188 @@
+import t from 'tap';
+import { Tickets, type Opening } from '../../src/access/tickets.ts';
+import type { CutReason } from '../../src/access/lease.ts';
+import type { NoteHandler } from '../../src/bus/control-channel.ts';
+import { StoreError } from '../../src/store/store.ts';
+import type { KeptTicket, TicketStore, TicketUse, UsedTicket } from '../../src/store/ticket-store.ts';
+import { TestClock } from '../support/clock.ts';
+import { quietLogger } from '../support/logger.ts';
+
+/** The tickets of instances on one log, whose clock the test moves. */
+
+const POLL_MS = 1_000;
+/** From then on a stream counts as open for longer. */
+const OPEN_MS = 30_000;
+const SHOWN = { id: 'a', digest: new Uint8Array(32) };
+const FIRST: Opening = { hasPosition: false, showsPosition: true };
+
+function never(): never {
+  throw new Error('Nothing here asks for it.');
+}
+
+/** A log with one ticket. */
+class TestStore implements TicketStore {
+  isAway = false;
+  generation = 0;
+  readonly calls: string[] = [];
+  readonly batches: number[] = [];
+  readonly kept: KeptTicket[] = [];
+  /** Holds the answers of uses back. */
+  gate: Promise<void> = Promise.resolve();
+  isGone = false;
+  readonly createTicket = never;
+  readonly renewTicket = never;
+  readonly #uses: { id: string; generation: number }[] = [];
+
+  async findTickets(): Promise<never[]> {
+    this.#ask('find');
+    return [];
+  }
+
+  async useTickets(uses: readonly TicketUse[]): Promise<readonly (UsedTicket | undefined)[]> {
+    this.#ask('use');
+    this.batches.push(uses.length);
+    const answers = this.isGone ? uses.map(() => undefined) : uses.map(({ id }) => {
+      const before = this.#uses.findLast((one) => one.id === id)?.generation ?? 0;
+      this.#uses.push({ id, generation: ++this.generation });
+      return { generation: this.generation, before };
+    });
+    await this.gate;
+    return answers;
+  }
+
+  async keepTickets(kept: readonly KeptTicket[]): Promise<void> {
+    this.#ask('keep');
+    this.kept.push(...kept);
+  }
+
+  async ticketUses(after: number): Promise<{ newest: number; uses: { id: string; generation: number }[] }> {
+    this.#ask('uses');
+    return { newest: this.generation, uses: this.#uses.filter(({ generation }) => generation > after) };
+  }
+
+  #ask(call: string): void {
+    this.calls.push(call);
+    if (this.isAway) throw new StoreError('unavailable', 'away');
+  }
+}
+
+/** Two instances. Notes reach the other one while the bus is up. */
+function fleet() {
+  const clock = new TestClock();
+  const store = new TestStore();
+  const handlers: NoteHandler[] = [];
+  const bus = { isUp: true, notes: 0 };
+  const instances = [0, 1].map((self) => new Tickets({
+    store, clock, logger: quietLogger, pollMs: POLL_MS,
+    control: {
+      answer: (_kind, handler) => void (handlers[self] = handler),
+      tell: (_kind, body) => {
+        bus.notes++;
+        if (bus.isUp) handlers[1 - self]!(JSON.parse(JSON.stringify(body)));
+      },
+    },
+  }));
+  return { clock, store, bus, handlers, one: instances[0]!, two: instances[1]! };
+}
+
+/** A stream that says why it ended. */
+class TestStream {
+  readonly cuts: CutReason[] = [];
+
+  cut(reason: CutReason): void {
+    this.cuts.push(reason);
+  }
+}
+
+/** Uses the ticket, and begins its stream. */
+async function open(clock: TestClock, tickets: Tickets, opening = FIRST) {
+  const using = tickets.use(SHOWN, opening);
+  await clock.advance(10);
+  const hold = await using;
+  const stream = new TestStream();
+  if (!hold.isLost) hold.begin(stream);
+  return { hold, stream };
+}
+
+t.test('a later use ends the stream of the use before, here, there by a note, and without the bus at the next poll', async (t) => {
+  const { clock, bus, one, two } = fleet();
+  const first = await open(clock, one);
+  const second = await open(clock, one);
+  t.same([first.stream.cuts, second.stream.cuts], [['taken-over'], []]);
+  const third = await open(clock, two);
+  t.same([second.stream.cuts, third.stream.cuts], [['taken-over'], []], 'at once');
+  bus.isUp = false;
+  const fourth = await open(clock, one);
+  t.same([third.stream.cuts, fourth.stream.cuts], [[], []]);
+  await clock.advance(POLL_MS);
+  t.same([third.stream.cuts, fourth.stream.cuts], [['taken-over'], []]);
+});
+
+t.test('of two uses at once the later one has the ticket, in whatever order their answers and the note come', async (t) => {
+  const { clock, store, one, two } = fleet();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  store.gate = promise;
+  const early = one.use(SHOWN, FIRST);
+  await clock.advance(1);
+  store.gate = Promise.resolve();
+  const late = await open(clock, two);
+  resolve();
+  const hold = await early;
+  t.ok(hold.generation < late.hold.generation);
+  t.equal(hold.isLost, true, 'it heard of the other while it waited');
+  t.same(late.stream.cuts, []);
+  await clock.advance(5 * POLL_MS);
+  t.same(late.stream.cuts, []);
+});
+
+t.test('uses that come together share one call, those of one ticket come one after the other, and a use that comes alone waits for nothing', async (t) => {
+  const { clock, store, one } = fleet();
+  void one.use(SHOWN, FIRST);
+  await clock.advance(0);
+  t.same(store.batches, [1]);
+  const many = [...Array.from({ length: 50 }, (_, index) => one.use({ ...SHOWN, id: `b${index}` }, FIRST)), one.use(SHOWN, FIRST), one.use(SHOWN, FIRST)];
+  await clock.advance(20);
+  t.same(store.batches, [1, 51, 1]);
+  const holds = await Promise.all(many);
+  t.same(holds.map(({ isLost }) => isLost), [...Array.from({ length: 50 }, () => false), true, false]);
+});
+
+t.test('streams that are open are told to the database, which guards their tickets only where their clients have a position', async (t) => {
+  const { clock, store, one } = fleet();
+  const { hold } = await open(clock, one);
+  const other = one.use({ ...SHOWN, id: 'b' }, { hasPosition: false, showsPosition: false });
+  await clock.advance(OPEN_MS - POLL_MS);
+  t.same(store.kept, []);
+  await clock.advance(2 * POLL_MS);
+  t.same(store.kept.splice(0), [{ id: 'a', generation: 1, isGuarded: true }, { id: 'b', generation: 2, isGuarded: false }]);
+  store.isAway = true;
+  await clock.advance(2 * OPEN_MS);
+  store.isAway = false;
+  await clock.advance(POLL_MS);
+  t.equal(store.kept.splice(0).length, 2, 'as soon as it answers again');
+  for (const held of [hold, await other]) one.release(held);
+  await clock.advance(POLL_MS);
+  store.calls.length = 0;
+  await clock.advance(2 * OPEN_MS);
+  t.same(store.calls, [], 'an instance without tickets asks for nothing');
+});
+
+t.test('a use that the database does not answer is neither good nor bad; one that it refuses is bad; a note of another version is nothing', async (t) => {
+  const { clock, store, handlers, one } = fleet();
+  const { stream } = await open(clock, one);
+  store.isAway = true;
+  for (const ask of [() => one.use(SHOWN, FIRST), () => one.find('a')]) {
+    const failed = t.rejects<unknown>(ask(), { name: 'CredentialsUnavailable' });
+    await clock.advance(10);
+    await failed;
+  }
+  await clock.advance(3 * POLL_MS);
+  t.same(stream.cuts, [], 'the stream stays open');
+  store.isAway = false;
+  store.isGone = true;
+  const refused = t.rejects(one.use(SHOWN, FIRST), { name: 'Problem', code: 'invalid-credential', status: 401 });
+  await clock.advance(10);
+  await refused;
+  for (const body of [undefined, null, 'x', {}, [1], [[]], [['a']], [['a', 'b']], [[5, 5]]]) t.equal(handlers[0]!(body), undefined);
+  t.same(stream.cuts, []);
+});
