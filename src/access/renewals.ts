@@ -122,7 +122,7 @@ export class Renewals {
   #renewHere({ stream: id, proof, credential, subscribe, name }: Claims): Outcome | undefined {
     const named = this.#handles.read(id);
     if (named?.isHere !== true) return undefined;
-    const stream = this.#handles.isProof(id, Buffer.from(proof, 'hex')) ? this.#streams.get(named.number) : undefined;
+    const stream = this.#handles.isProof(named.number, Buffer.from(proof, 'hex')) ? this.#streams.get(named.number) : undefined;
     const before = stream?.lease;
     if (stream === undefined || before?.credential === undefined || before.isOver) return MISSING;
     if (!isSameOwner(before.credential, credential)) return { code: 'forbidden', detail: 'The credential is of another key or subject than the one that opened the stream.' };

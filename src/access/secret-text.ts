@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { randomName } from '../store/names.ts';
 
 /** A secret as its owner holds it: `<prefix>_<id>_<secret>`. The id finds its row and is no secret. */
@@ -56,5 +56,5 @@ export class SecretText {
 }
 
 function digestOf(secret: string): Buffer {
-  return createHash('sha256').update(secret).digest();
+  return hash('sha256', secret, 'buffer');
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Rate } from '../config/rate.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { BucketSync, SharedBucket } from './bucket-sync.ts';
@@ -110,5 +110,5 @@ export class TokenBuckets {
 
 /** What the ledger calls an owner: a subject may be long, and addresses are nobody's business. */
 export function ownerDigest(owner: string): string {
-  return createHash('sha256').update(owner).digest('base64url').slice(0, 22);
+  return hash('sha256', owner, 'base64url').slice(0, 22);
 }
