@@ -16,6 +16,7 @@ export interface TicketStore {
 
   /**
    * Stores a ticket, which has to be used within `FIRST_USE_MS`. The same transaction deletes some that ended `KEPT_ENDED_TICKETS_MS` ago, by the clock as far as it is believed (invariant 10).
+   * Where there are `MAX_TICKETS`, it deletes some that have ended at all: whoever makes tickets and lets them end takes nobody's place.
    *
    * Rejects with `LevelTooLow` below `TICKETS_LEVEL`: an instance of an older version would refuse the ticket, and end a browser's `EventSource` for good.
    * @returns undefined where its owner has `OWNER_MAX_TICKETS` that have not ended, or there are `MAX_TICKETS` in all.

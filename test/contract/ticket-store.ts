@@ -194,6 +194,16 @@ export function ticketStoreContract(t: Test, name: string, factory: TicketDataba
     t.equal(await tickets.createTicket(newTicket('surplus')), undefined, 'there are too many in all');
   });
 
+  t.test(`${name}: where there are as many tickets as there may be, those that ended make room at once`, async (t) => {
+    const database = await factory(t);
+    const { tickets } = await open(t, database);
+    await database.fillTickets(1, 'key:a');
+    await database.countTicketsAs(MAX_TICKETS);
+    t.equal(await tickets.createTicket(newTicket('surplus')), undefined, 'none has ended');
+    await database.ageTickets(3_600_000);
+    t.ok(await tickets.createTicket(newTicket('in its place')));
+  });
+
   t.test(`${name}: below their level there are no tickets`, async (t) => {
     const database = await factory(t);
     const { tickets } = await open(t, database);

@@ -67,7 +67,7 @@ function createCall({ id, digest, origin, session, until = NEVER_MS, topics }: N
   const owner = literal(ownerOf(origin));
   return `${LOCK}
     WITH gone AS (DELETE FROM tidings.tickets WHERE id IN (
-        SELECT id FROM tidings.tickets, (SELECT ${BELIEVED} - ${KEPT_ENDED_TICKETS_MS} AS past) b WHERE ends <= b.past ORDER BY ends LIMIT ${DELETE_MAX_TICKETS}) RETURNING id)
+        SELECT id FROM tidings.tickets, (SELECT ${BELIEVED} - CASE WHEN s.held < ${MAX_TICKETS} THEN ${KEPT_ENDED_TICKETS_MS} ELSE 0 END AS past FROM tidings.ticket_state s) b WHERE ends <= b.past ORDER BY ends LIMIT ${DELETE_MAX_TICKETS}) RETURNING id)
       UPDATE tidings.ticket_state SET held = held - (SELECT count(*) FROM gone);
     WITH made AS (
         INSERT INTO tidings.tickets (id, generation, ends, until, guarded, digest, owner, session, origin, topics)

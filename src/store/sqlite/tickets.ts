@@ -81,7 +81,8 @@ export class Tickets implements TicketCallTable {
       return ticketRecord(known);
     }
     const [now, owner] = [Date.now(), ownerOf(origin)];
-    this.#count.run(-this.#deleteEnded.run(this.#logState.believed() - KEPT_ENDED_TICKETS_MS, DELETE_MAX_TICKETS).changes);
+    const keptMs = this.#held.get()! < MAX_TICKETS ? KEPT_ENDED_TICKETS_MS : 0;
+    this.#count.run(-this.#deleteEnded.run(this.#logState.believed() - keptMs, DELETE_MAX_TICKETS).changes);
     if (this.#held.get()! >= MAX_TICKETS || this.#liveOf.get(owner, now, OWNER_MAX_TICKETS)! >= OWNER_MAX_TICKETS) return undefined;
     this.#create.run(id, Math.min(now + FIRST_USE_MS, until), until, digest, owner, session ?? null, originText(origin), JSON.stringify(topics));
     this.#count.run(1);
