@@ -115,7 +115,7 @@ export class PostgresDatabase implements KeyDatabase, SessionDatabase, TicketDat
 
   async fillTickets(count: number, owner: string): Promise<void> {
     await this.ask(`INSERT INTO tidings.tickets (id, generation, ends, until, guarded, digest, owner, session, origin, topics)
-      SELECT 'filled' || n, 0, ${Date.now() + 3_600_000}, ${Date.now() + 3_600_000}, false, '', '${owner}', NULL, '${FILLED_ORIGIN}', '[]' FROM generate_series(1, ${count}) n;
+      SELECT 'filled' || n, n, ${Date.now() + 3_600_000}, ${Date.now() + 3_600_000}, false, '', '${owner}', NULL, '${FILLED_ORIGIN}', '[]' FROM generate_series(1, ${count}) n;
       UPDATE tidings.ticket_state SET held = held + ${count}`);
   }
 
