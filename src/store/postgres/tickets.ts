@@ -63,7 +63,7 @@ export class PostgresTicketStore implements TicketStore {
   }
 }
 
-/** The ids of what is deleted are an array: joined with the table, they made the server read all of it. */
+/** What is deleted is found by values that are computed once: joined with the table, they made the server read all of it. */
 function createCall({ id, digest, origin, session, until = NEVER_MS, topics }: NewTicket): string {
   const owner = literal(ownerOf(origin));
   return `${LOCK}
