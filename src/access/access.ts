@@ -258,7 +258,7 @@ function unavailable(error: unknown): Problem {
   return new Problem('unavailable', 'It cannot be checked now who may come in.', { cause: error });
 }
 
-/** To read what a ticket names, as far as its credential allows it: a renewal may have given it one that allows less, and still all that its stream reads. */
+/** Allows what both the ticket and its credential allow. After a renewal the credential may allow less than the ticket names. */
 function ticketGrant(topics: readonly string[], owner: Grant): Grant {
   const named = new ScopedGrant({ publish: [], subscribe: topics });
   return { mayPublish: () => false, mayErase: () => false, mayRead: (pattern) => named.mayRead(pattern) && owner.mayRead(pattern) };

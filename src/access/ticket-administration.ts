@@ -15,7 +15,7 @@ const MAKING_MAX_TICKETS = 2;
 /** Requests for tickets that wait for their turn; the next gets 503. Stops a flood of them from holding memory. */
 const MAKING_MAX_REQUESTS = 1_000;
 
-/** Those of one key or subject among them. Stops one from keeping all others out. */
+/** How many of these requests may be of one key or subject. Stops one sender from keeping all others out. */
 const OWNER_MAKING_MAX_REQUESTS = 100;
 
 export interface TicketAdministrationDependencies {

@@ -29,7 +29,7 @@ export interface Opening {
   readonly showsPosition: boolean;
 }
 
-/** What is done again and again while there are holds. */
+/** The tasks that repeat while there are holds. */
 type Task = 'look' | 'keep';
 
 /** What was heard of a ticket while a use of it was under way. */

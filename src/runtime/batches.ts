@@ -85,7 +85,7 @@ export class Batches<Question, Answer> {
     const asking = [...this.#waiting].slice(0, max).map(([key, same]) => {
       const now = isShared ? same : same.splice(0, 1);
       this.#waiting.delete(key);
-      // What is left comes after all others that wait.
+      // The other questions with this key go to the end of the queue.
       if (now !== same && same.length > 0) this.#waiting.set(key, same);
       return now;
     });

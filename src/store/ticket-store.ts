@@ -16,7 +16,7 @@ export interface TicketStore {
 
   /**
    * Stores a ticket, which has to be used within `FIRST_USE_MS`. The same transaction deletes some that ended `KEPT_ENDED_TICKETS_MS` ago, and some that ended unused, by the clock as far as it is believed (invariant 10).
-   * Where there are `MAX_TICKETS`, it deletes some that have ended at all: whoever makes tickets and lets them end takes nobody's place.
+   * Where there are `MAX_TICKETS`, it deletes some that ended just now, too. Stops an owner whose tickets end from taking the places of others.
    *
    * Rejects with `LevelTooLow` below `TICKETS_LEVEL`: an instance of an older version would refuse the ticket, and end a browser's `EventSource` for good.
    * @returns undefined where its owner has `OWNER_MAX_TICKETS` that have not ended, or there are `MAX_TICKETS` in all.

@@ -31,7 +31,7 @@ export function findCall(ids: readonly string[]): string {
   return `SELECT (SELECT json_agg(${SESSION}) FROM tidings.sessions s WHERE s.id = ANY (${strings(ids)})), ${STANDBY}`;
 }
 
-/** What is deleted is found by values that are computed once: joined with the table, they made the server read all of it. */
+/** The clock is computed once, before the rows to delete are looked for. Joined with the table, it made the server read every row. */
 export function createCall({ id, digest, origin, lifetimeMs, until = NEVER_MS, replaces }: NewSession): string {
   const owner = literal(ownerOf(origin));
   return `${LOCK}

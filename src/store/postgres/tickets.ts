@@ -63,7 +63,7 @@ export class PostgresTicketStore implements TicketStore {
   }
 }
 
-/** What is deleted is found by values that are computed once: joined with the table, they made the server read all of it. */
+/** The clock is computed once, before the rows to delete are looked for. Joined with the table, it made the server read every row. */
 function createCall({ id, digest, origin, session, until = NEVER_MS, topics }: NewTicket): string {
   const owner = literal(ownerOf(origin));
   return `${LOCK}

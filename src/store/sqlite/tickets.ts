@@ -61,7 +61,7 @@ export class Tickets implements TicketCallTable {
     this.#liveOf = db.prepare<[string, number, number], number>('SELECT count(*) FROM (SELECT 1 FROM tickets WHERE owner = ? AND ends > ? LIMIT ?)').pluck();
     this.#create = db.prepare('INSERT INTO tickets (id, generation, ends, until, guarded, digest, owner, session, origin, topics) VALUES (?, 0, ?, ?, 0, ?, ?, ?, ?, ?)');
     this.#deleteEnded = db.prepare('DELETE FROM tickets WHERE id IN (SELECT id FROM tickets WHERE ends <= ? ORDER BY ends LIMIT ?)');
-    // Those of one generation are in the order in which they were made: the first ones end first.
+    // The index has tickets of one generation in the order of their creation: the oldest end first.
     this.#deleteUnused = db.prepare('DELETE FROM tickets WHERE id IN (SELECT id FROM (SELECT id, ends FROM tickets WHERE generation = 0 LIMIT ?) WHERE ends <= ?)');
     this.#use = db.prepare('UPDATE tickets SET generation = ?, ends = min(until, ?) WHERE id = ?');
     this.#keep = db.prepare('UPDATE tickets SET ends = min(until, ?), guarded = max(guarded, ?) WHERE id = ? AND generation = ?');
