@@ -6,7 +6,7 @@ import type { KnownKeys } from './known-keys.ts';
 import { CredentialsUnavailable } from './known-records.ts';
 import type { KnownRevocations } from './known-revocations.ts';
 import type { KnownSessions } from './known-sessions.ts';
-import { ScopedGrant } from '../model/grant.ts';
+import { ScopedGrant, type Grant } from '../model/grant.ts';
 import type { ReadSecret } from './secret-text.ts';
 import { isSession, readSession } from './session-text.ts';
 import { keyCredential, sessionCredential } from './standing.ts';
@@ -194,8 +194,7 @@ export class Access {
     if (session !== undefined && within === undefined) return refused('the session of the ticket was ended', 'ticket');
     const owner = await this.#ownerOf({ origin, expires: until }, within, purpose);
     if (owner instanceof Problem) return owner;
-    // A renewal may have given it a credential with fewer topics: those of the stream, at least.
-    return { ...owner, grant: new ScopedGrant({ publish: [], subscribe: topics.filter((topic) => owner.grant.mayRead(topic)) }), mayAdminister: false, mayOperate: false, ticket: { id, digest } };
+    return { ...owner, grant: ticketGrant(topics, owner.grant), mayAdminister: false, mayOperate: false, ticket: { id, digest } };
   }
 
   /** The owner of a session, whose streams end with it. */
@@ -257,6 +256,12 @@ export class Access {
 function unavailable(error: unknown): Problem {
   if (!(error instanceof CredentialsUnavailable)) throw error;
   return new Problem('unavailable', 'It cannot be checked now who may come in.', { cause: error });
+}
+
+/** Allows what both the ticket and its credential allow. After a renewal the credential may allow less than the ticket names. */
+function ticketGrant(topics: readonly string[], owner: Grant): Grant {
+  const named = new ScopedGrant({ publish: [], subscribe: topics });
+  return { mayPublish: () => false, mayErase: () => false, mayRead: (pattern) => named.mayRead(pattern) && owner.mayRead(pattern) };
 }
 
 /** The credential is not good: what is said tells nothing that could help to guess one. */

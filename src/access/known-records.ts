@@ -68,6 +68,22 @@ export class CredentialsUnavailable extends Error {
 }
 
 /**
+ * What the database answers about credentials, if it does in time. Rejects with `CredentialsUnavailable` otherwise.
+ * @param name What it was asked for: `keys`.
+ */
+export async function inTime<Answer>(clock: Clock, name: string, answer: Promise<Answer>): Promise<Answer> {
+  const late = Promise.withResolvers<never>();
+  const timer = clock.after(ASK_MAX_MS, () => late.reject(new CredentialsUnavailable(`the database did not answer within ${ASK_MAX_MS / 1000} seconds`)));
+  try {
+    return await Promise.race([answer, late.promise]);
+  } catch (error) {
+    throw error instanceof StoreError ? new CredentialsUnavailable(`the database cannot be asked for ${name}: ${error.message}`, { cause: error }) : error;
+  } finally {
+    timer.cancel();
+  }
+}
+
+/**
  * The keys, or the sessions, that an instance has seen. It polls the list of changes and drops what changed. So a credential in use costs no query, and every instance refuses
  * one that was ended after a polling interval at most.
  *
@@ -122,7 +138,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
   /** The row of an id, at once where it is known. Rejects with `CredentialsUnavailable`. */
   find(id: string): Item | undefined | Promise<Item | undefined> {
     const entry = this.#entries.get(id);
-    if (entry === undefined || !this.isFresh || this.#clock.monotonic() - entry.asked > KEPT_MS) return this.#bounded(this.#ask(id));
+    if (entry === undefined || !this.isFresh || this.#clock.monotonic() - entry.asked > KEPT_MS) return this.#inTime(this.#ask(id));
     this.#entries.delete(id);
     this.#entries.set(id, entry);
     return entry.record;
@@ -135,7 +151,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
 
   /** Makes what is known fresh, so that it can be believed without `find`. Rejects with `CredentialsUnavailable`. */
   async refresh(): Promise<void> {
-    await this.#bounded(this.look());
+    await this.#inTime(this.look());
   }
 
   /** Whether what is known is new enough to be believed. */
@@ -171,17 +187,8 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
     // By default nothing.
   }
 
-  /** The answer, if the database gives it in time. Rejects with `CredentialsUnavailable`. */
-  async #bounded<Answer>(answer: Promise<Answer>): Promise<Answer> {
-    const late = Promise.withResolvers<never>();
-    const timer = this.#clock.after(ASK_MAX_MS, () => late.reject(new CredentialsUnavailable(`the database did not answer within ${ASK_MAX_MS / 1000} seconds`)));
-    try {
-      return await Promise.race([answer, late.promise]);
-    } catch (error) {
-      throw error instanceof StoreError ? new CredentialsUnavailable(`the database cannot be asked for ${this.#source.name}: ${error.message}`, { cause: error }) : error;
-    } finally {
-      timer.cancel();
-    }
+  #inTime<Answer>(answer: Promise<Answer>): Promise<Answer> {
+    return inTime(this.#clock, this.#source.name, answer);
   }
 
   async #look(): Promise<void> {

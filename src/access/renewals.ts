@@ -8,6 +8,7 @@ import type { Holder, Lease, Lessee } from './lease.ts';
 import type { Leases } from './leases.ts';
 import type { TicketHold } from './ticket-hold.ts';
 import { proofOf, StreamHandles, type StreamHandle } from './stream-handles.ts';
+import { WaitingRequests } from './waiting-requests.ts';
 
 /** The kind of a note that asks for a renewal. */
 const KIND = 'renew';
@@ -41,6 +42,8 @@ type UsedTicketName = Pick<TicketHold, 'id' | 'generation'>;
 
 const MISSING: Outcome = { code: 'not-found', detail: 'There is no such stream, or it has ended, or the secret is not its own.' };
 
+const TAKEN_OVER: Outcome = { code: 'not-found', detail: 'The ticket of the stream was used again, or is gone, and was not renewed. Renew the stream that is open by it now, or get a new ticket.' };
+
 export interface RenewalsDependencies {
   readonly leases: Pick<Leases, 'mayHold' | 'hold' | 'release'>;
   readonly control: Pick<ControlChannel, 'ask' | 'answer'>;
@@ -57,8 +60,7 @@ export class Renewals {
   readonly #tickets: RenewalsDependencies['tickets'];
   readonly #handles = new StreamHandles();
   readonly #streams = new Map<number, Renewable>();
-  /** How many renewals of each sender wait for other instances. */
-  readonly #asking = new Map<string, number>();
+  readonly #asking = new WaitingRequests({ max: RENEWING_MAX_REQUESTS, detail: 'Too many renewals of this sender wait for other instances.' });
   #count = 0;
 
   constructor({ leases, control, tickets }: RenewalsDependencies) {
@@ -92,30 +94,18 @@ export class Renewals {
     const stream = this.#handles.read(id);
     if (stream === undefined || credential === undefined || origin === undefined) throw problemOf(MISSING);
     const claims: Claims = { stream: id, proof: proofOf(secret).toString('hex'), credential, subscribe: grant.readable ?? [], name: name ?? '' };
-    const outcome = stream.isHere ? this.#renewHere(claims) ?? MISSING : await this.#renewElsewhere(claims, scope);
+    const outcome = stream.isHere ? this.#renewHere(claims) ?? MISSING : await this.#asking.pass(scope, () => this.#control.ask(KIND, claims));
     if (!isOutcome(outcome)) throw new Problem('stream-elsewhere', 'Another instance holds the stream, or none, and it cannot be reached from here. Nothing is lost: the stream goes on to its end, and its client comes back to where it was, with the new credential.', { field: 'id' });
     if ('code' in outcome) throw problemOf(outcome);
     const { expires, ticket } = outcome;
     if (ticket !== undefined) {
       const { id, generation } = ticket;
-      await orProblem(this.#tickets.renewTicket({ id, generation, origin, session: credential.session, until: credential.expires }), {
+      const isRenewed = await orProblem(this.#tickets.renewTicket({ id, generation, origin, session: credential.session, until: credential.expires }), {
         unknown: 'The stream goes on, and it is not known whether its ticket does: try again.', unavailable: 'The stream goes on, and its ticket was not renewed: try again.',
       });
+      if (!isRenewed) throw problemOf(TAKEN_OVER);
     }
     return expires ?? undefined;
-  }
-
-  async #renewElsewhere(claims: Claims, sender: string): Promise<unknown> {
-    const count = this.#asking.get(sender) ?? 0;
-    if (count >= RENEWING_MAX_REQUESTS) throw new Problem('overloaded', 'Too many renewals of this sender wait for other instances.');
-    this.#asking.set(sender, count + 1);
-    try {
-      return await this.#control.ask(KIND, claims);
-    } finally {
-      const left = this.#asking.get(sender)! - 1;
-      if (left === 0) this.#asking.delete(sender);
-      else this.#asking.set(sender, left);
-    }
   }
 
   /** Undefined where it is not for this instance to say. */
@@ -125,6 +115,7 @@ export class Renewals {
     const stream = this.#handles.isProof(named.number, Buffer.from(proof, 'hex')) ? this.#streams.get(named.number) : undefined;
     const before = stream?.lease;
     if (stream === undefined || before?.credential === undefined || before.isOver) return MISSING;
+    if (stream.ticket?.isLost === true) return TAKEN_OVER;
     if (!isSameOwner(before.credential, credential)) return { code: 'forbidden', detail: 'The credential is of another key or subject than the one that opened the stream.' };
     const renewer: Lessee = { credential, grant: new ScopedGrant({ publish: [], subscribe }), name };
     const forbidden = readProblem(renewer.grant, stream.filter);

@@ -1,11 +1,22 @@
+import { CallLimiter } from '../log/call-limiter.ts';
 import { readProblem } from '../model/grant.ts';
 import { Problem } from '../model/problem.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { FIRST_USE_MS, OWNER_MAX_TICKETS, type TicketRecord, type TicketStore } from '../store/ticket-store.ts';
+import { FIRST_USE_MS, OWNER_MAX_TICKETS, type NewTicket, type TicketRecord, type TicketStore } from '../store/ticket-store.ts';
 import type { Identity } from './identity.ts';
 import { readTicketRequest } from './ticket-request.ts';
 import { makeTicket } from './ticket-text.ts';
+import { WaitingRequests } from './waiting-requests.ts';
+
+/** Tickets that are made at the same time: each waits for the same lock. Stops a flood of requests from taking all connections to the database, or delaying who publishes. */
+const MAKING_MAX_TICKETS = 2;
+
+/** Requests for tickets that wait for their turn; the next gets 503. Stops a flood of them from holding memory. */
+const MAKING_MAX_REQUESTS = 1_000;
+
+/** How many of these requests may be of one key or subject. Stops one sender from keeping all others out. */
+const OWNER_MAKING_MAX_REQUESTS = 100;
 
 export interface TicketAdministrationDependencies {
   readonly store: Pick<TicketStore, 'createTicket'>;
@@ -24,6 +35,8 @@ export interface ShownTicketText {
 /** Exchanges credentials for tickets, with an audit line for each. */
 export class TicketAdministration {
   readonly #dependencies: TicketAdministrationDependencies;
+  readonly #calls = new CallLimiter({ places: MAKING_MAX_TICKETS, maxWaiting: MAKING_MAX_REQUESTS });
+  readonly #requests = new WaitingRequests({ max: OWNER_MAKING_MAX_REQUESTS, detail: 'Too many requests for tickets of this sender wait.' });
 
   constructor(dependencies: TicketAdministrationDependencies) {
     this.#dependencies = dependencies;
@@ -34,14 +47,15 @@ export class TicketAdministration {
    * @param request `{"topics": […]}`; the sender may read all of them, or gets no ticket.
    * @param client The address of the request, for the audit line.
    */
-  async make({ origin, credential, grant, name }: Identity, request: unknown, client: string): Promise<ShownTicketText> {
+  async make({ origin, credential, grant, name, scope }: Identity, request: unknown, client: string): Promise<ShownTicketText> {
     const { store, logger, counters, maxTopics } = this.#dependencies;
     if (origin === undefined || credential === undefined) throw new Problem('unauthorized', 'A ticket takes a credential: Authorization: Bearer with a key or token.', { field: 'Authorization' });
     const filter = readTicketRequest(request, maxTopics);
     const forbidden = readProblem(grant, filter);
     if (forbidden !== undefined) throw forbidden;
     const { id, text, digest } = makeTicket();
-    const ticket = await store.createTicket({ id, digest, origin, session: credential.session, until: credential.expires, topics: [...filter.topics, ...filter.patterns] });
+    const wanted: NewTicket = { id, digest, origin, session: credential.session, until: credential.expires, topics: [...filter.topics, ...filter.patterns] };
+    const ticket = await this.#requests.pass(scope, () => this.#calls.pass(() => store.createTicket(wanted)));
     if (ticket === undefined) {
       const retrySeconds = FIRST_USE_MS / 1000;
       throw new Problem('rate-limited', `Too many tickets wait for their use, or have their streams open; come back in ${retrySeconds} s.`, { spent: { policy: 'tickets', quota: OWNER_MAX_TICKETS, windowSeconds: retrySeconds, left: 0, retrySeconds } });

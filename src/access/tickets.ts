@@ -7,7 +7,7 @@ import type { Logger } from '../runtime/logger.ts';
 import { StoreError } from '../store/store.ts';
 import { CALL_MAX_TICKETS, type TicketRecord, type TicketStore, type TicketUse, type UsedTicket } from '../store/ticket-store.ts';
 import type { ShownTicket } from './identity.ts';
-import { CredentialsUnavailable } from './known-records.ts';
+import { CredentialsUnavailable, inTime } from './known-records.ts';
 import { TicketHold } from './ticket-hold.ts';
 
 /**
@@ -15,6 +15,9 @@ import { TicketHold } from './ticket-hold.ts';
  * on its way before its client has a position; meanwhile that client comes back. Milliseconds.
  */
 const KEEP_MS = 30_000;
+
+/** How often it is looked which streams are due for that, where polls are rarer. Stops rare polls from letting tickets end whose streams are open. Milliseconds. */
+const KEEP_LOOK_MS = 5_000;
 
 /** The kind of a note that says which tickets were used again. */
 const KIND = 'tickets-used';
@@ -25,6 +28,9 @@ export interface Opening {
   /** Whether the stream tells its client a position as soon as it begins. */
   readonly showsPosition: boolean;
 }
+
+/** The tasks that repeat while there are holds. */
+type Task = 'look' | 'keep';
 
 /** What was heard of a ticket while a use of it was under way. */
 interface UnderWay {
@@ -57,8 +63,8 @@ export class Tickets {
   readonly #refusals = new LineWindow();
   /** All uses up to this generation are known here. */
   #newest = 0;
-  #isPolling = false;
-  #isFailing = false;
+  readonly #repeating = new Set<Task>();
+  readonly #failing = new Set<Task>();
 
   constructor({ store, control, clock, logger, pollMs }: TicketsDependencies) {
     this.#store = store;
@@ -67,14 +73,14 @@ export class Tickets {
     this.#logger = logger;
     this.#pollMs = pollMs;
     const tooMany = (): Error => new CredentialsUnavailable('too many tickets are being looked up');
-    this.#finds = new Batches({ clock, call: (ids) => this.#find(ids), max: CALL_MAX_TICKETS, keyOf: (id) => id, tooMany });
-    this.#uses = new Batches({ clock, call: (uses) => this.#useAll(uses), max: CALL_MAX_TICKETS, keyOf: ({ id }) => id, tooMany });
+    this.#finds = new Batches({ clock, call: (ids) => this.#find(ids), max: CALL_MAX_TICKETS, keyOf: (id) => id, isShared: true, tooMany });
+    this.#uses = new Batches({ clock, call: (uses) => this.#useAll(uses), max: CALL_MAX_TICKETS, keyOf: ({ id }) => id, isShared: false, tooMany });
     control.answer(KIND, (body) => this.#told(body));
   }
 
   /** The row of a ticket. Rejects with `CredentialsUnavailable`. */
   find(id: string): Promise<TicketRecord | undefined> {
-    return this.#finds.ask(id);
+    return inTime(this.#clock, 'tickets', this.#finds.ask(id));
   }
 
   /**
@@ -135,7 +141,7 @@ export class Tickets {
   }
 
   async #find(ids: readonly string[]): Promise<readonly (TicketRecord | undefined)[]> {
-    const found = new Map((await orUnavailable(this.#store.findTickets(ids))).map((record) => [record.id, record]));
+    const found = new Map((await this.#store.findTickets(ids)).map((record) => [record.id, record]));
     return ids.map((id) => found.get(id));
   }
 
@@ -158,25 +164,33 @@ export class Tickets {
     return undefined;
   }
 
-  /** There is a timer while there are holds. */
+  /** There are timers while there are holds. */
   #schedule(): void {
-    if (this.#isPolling) return;
-    this.#isPolling = true;
-    this.#clock.after(this.#pollMs, () => void this.#poll());
+    this.#repeat('look', this.#pollMs);
+    this.#repeat('keep', Math.min(this.#pollMs, KEEP_LOOK_MS));
   }
 
-  async #poll(): Promise<void> {
+  #repeat(task: Task, everyMs: number): void {
+    if (this.#repeating.has(task)) return;
+    this.#repeating.add(task);
+    this.#clock.after(everyMs, () => void this.#again(task, everyMs));
+  }
+
+  async #again(task: Task, everyMs: number): Promise<void> {
+    if (this.#holds.size > 0) await this.#try(task);
+    this.#repeating.delete(task);
+    if (this.#holds.size > 0) this.#repeat(task, everyMs);
+  }
+
+  async #try(task: Task): Promise<void> {
     try {
-      await this.#look();
-      await this.#keep();
-      this.#isFailing = false;
+      await (task === 'look' ? this.#look() : this.#keep());
+      this.#failing.delete(task);
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      if (!this.#isFailing) this.#logger.warn({ err: error }, 'it cannot be asked which tickets were used: their streams stay open');
-      this.#isFailing = true;
+      if (!this.#failing.has(task)) this.#logger.warn({ err: error }, task === 'look' ? 'it cannot be asked which tickets were used: their streams stay open' : 'the database cannot be told which streams of tickets are open: it is told when it answers again');
+      this.#failing.add(task);
     }
-    this.#isPolling = false;
-    if (this.#holds.size > 0) this.#schedule();
   }
 
   /** Looks which tickets were used since the last look. */

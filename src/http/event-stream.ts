@@ -68,17 +68,20 @@ export async function resolveStart(service: Service, { identity, isBusy, clientA
   if (streams.isFull || !starts.isReady) return undefined;
   const sender = limitedSender(identity, clientAddress);
   const place = sender === undefined ? FREE_PLACE : await limits.stream(sender);
-  if (place === undefined) return undefined;
+  const { ticket } = identity;
+  if (place === undefined && ticket === undefined) return undefined;
   try {
     const start = await starts.resolve(wanted, options);
-    const { ticket } = identity;
-    if (ticket === undefined) return { start, place, ticket };
+    if (ticket === undefined) return place && { start, place, ticket };
     // Last: what cannot begin takes no ticket over.
     const hasPosition = options.bringsPosition && start.gap?.reason !== 'unknown-log';
     const hold = await service.tickets.use(ticket, { hasPosition, showsPosition: options.control });
-    return { start, place: bothOf(place, { release: () => service.tickets.release(hold) }), ticket: hold };
+    if (place !== undefined) return { start, place: bothOf(place, { release: () => service.tickets.release(hold) }), ticket: hold };
+    // The client may lack a place because its last connection broke without a word. That stream ends now, and leaves its place for the next attempt.
+    service.tickets.release(hold);
+    return undefined;
   } catch (error) {
-    place.release();
+    place?.release();
     if (error instanceof StoreError || error instanceof CredentialsUnavailable || (error instanceof Problem && error.status === 503)) return undefined;
     throw error instanceof Problem && error.code === 'invalid-credential' ? await failedLogin(error, ENDPOINTS.streamTopics, limits, { address: clientAddress }) : error;
   }

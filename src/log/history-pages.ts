@@ -6,7 +6,7 @@ import type { Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
 import type { Filter } from '../model/topic.ts';
 import { StoreError, type Store } from '../store/store.ts';
-import type { ReadLimiter } from './read-limiter.ts';
+import type { CallLimiter } from './call-limiter.ts';
 import type { StoreClock } from './store-clock.ts';
 import type { Tail } from './tail.ts';
 
@@ -41,7 +41,7 @@ export interface HistoryDependencies {
   readonly store: Store;
   readonly tail: Tail;
   readonly storeClock: StoreClock;
-  readonly reads: ReadLimiter;
+  readonly reads: CallLimiter;
 }
 
 /** The log in pages, and single messages. */
@@ -49,7 +49,7 @@ export class History {
   readonly #store: Store;
   readonly #tail: Tail;
   readonly #storeClock: StoreClock;
-  readonly #reads: ReadLimiter;
+  readonly #reads: CallLimiter;
 
   constructor({ store, tail, storeClock, reads }: HistoryDependencies) {
     this.#store = store;

@@ -7,7 +7,7 @@ import type { Store } from '../store/store.ts';
 import { Eraser } from './eraser.ts';
 import { History } from './history-pages.ts';
 import { Publisher } from './publisher.ts';
-import { ReadLimiter } from './read-limiter.ts';
+import { CallLimiter } from './call-limiter.ts';
 import { Retention } from './retention.ts';
 import { Starts } from './start-position.ts';
 import { StoreClock } from './store-clock.ts';
@@ -66,7 +66,7 @@ export class MessageLog {
     this.storeClock = storeClock;
     this.tail = tail;
     this.publisher = new Publisher({ store, tail, bus, clock, counters, logger, maxMessages: settings.queueMessages, maxBytes: settings.queueBytes });
-    const reads = new ReadLimiter({ places: HISTORY_READS, maxWaiting: HISTORY_WAITING_READS });
+    const reads = new CallLimiter({ places: HISTORY_READS, maxWaiting: HISTORY_WAITING_READS });
     this.starts = new Starts({ store, tail, storeClock, reads });
     this.history = new History({ store, tail, storeClock, reads });
     this.retention = new Retention({ store, clock, counters, logger, maxAge: settings.retentionMs, maxBytes: settings.retentionBytes });

@@ -2,7 +2,7 @@ import type { LogState } from '../model/epochs.ts';
 import type { Position } from '../model/position.ts';
 import type { Filter } from '../model/topic.ts';
 import type { Store } from '../store/store.ts';
-import type { ReadLimiter } from './read-limiter.ts';
+import type { CallLimiter } from './call-limiter.ts';
 import type { StoreClock } from './store-clock.ts';
 import type { Tail } from './tail.ts';
 
@@ -20,7 +20,7 @@ export interface NewestMatchesDependencies {
   readonly tail: Tail;
   readonly storeClock: StoreClock;
   /** Each step of a walk takes a turn of its own, so that a long walk does not keep the other reads waiting. */
-  readonly reads: ReadLimiter;
+  readonly reads: CallLimiter;
 }
 
 /** Walks back through the log, from its head to the place before the newest messages that match. Expired messages do not count. */
@@ -28,7 +28,7 @@ export class NewestMatches {
   readonly #store: Store;
   readonly #tail: Tail;
   readonly #storeClock: StoreClock;
-  readonly #reads: ReadLimiter;
+  readonly #reads: CallLimiter;
 
   constructor({ store, tail, storeClock, reads }: NewestMatchesDependencies) {
     this.#store = store;

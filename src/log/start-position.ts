@@ -4,7 +4,7 @@ import type { Position } from '../model/position.ts';
 import type { Filter } from '../model/topic.ts';
 import type { Store } from '../store/store.ts';
 import { NewestMatches } from './newest-matches.ts';
-import type { ReadLimiter } from './read-limiter.ts';
+import type { CallLimiter } from './call-limiter.ts';
 import type { StoreClock } from './store-clock.ts';
 import type { Tail } from './tail.ts';
 
@@ -34,7 +34,7 @@ export interface StartsDependencies {
   readonly store: Store;
   readonly tail: Tail;
   readonly storeClock: StoreClock;
-  readonly reads: ReadLimiter;
+  readonly reads: CallLimiter;
 }
 
 /** Turns what a client asks for into a place in the log, and says what may be missing before it. */

@@ -6,6 +6,9 @@ const GATHER_MS = 10;
 /** Questions that wait for their turn. Stops a flood of them from holding memory. */
 const WAITING_MAX_ENTRIES = 10_000;
 
+/** Questions with one key that wait for calls of their own. Stops who asks the same again and again from keeping all others out. */
+const KEY_WAITING_MAX_ENTRIES = 100;
+
 interface Waiting<Question, Answer> {
   readonly question: Question;
   readonly resolve: (answer: Answer) => void;
@@ -20,6 +23,8 @@ export interface BatchesOptions<Question, Answer> {
   readonly max: number;
   /** What a call has once. */
   readonly keyOf: (question: Question) => string;
+  /** Whether one answer is for all questions with a key that wait for it. Otherwise each of them has a call of its own, in their order. */
+  readonly isShared: boolean;
   /** The error of a question that finds too many others waiting. */
   readonly tooMany: () => Error;
 }
@@ -27,7 +32,9 @@ export interface BatchesOptions<Question, Answer> {
 /** Questions that are asked together: one call after the other, each for as many questions as wait. So questions that come at the same time cost one transaction. */
 export class Batches<Question, Answer> {
   readonly #options: BatchesOptions<Question, Answer>;
-  #waiting: Waiting<Question, Answer>[] = [];
+  /** By their keys. */
+  readonly #waiting = new Map<string, Waiting<Question, Answer>[]>();
+  #size = 0;
   #isAsking = false;
   /** When the last call began, by the monotonic clock. */
   #called = -Infinity;
@@ -37,23 +44,28 @@ export class Batches<Question, Answer> {
   }
 
   ask(question: Question): Promise<Answer> {
-    if (this.#waiting.length >= WAITING_MAX_ENTRIES) return Promise.reject(this.#options.tooMany());
+    const { keyOf, isShared, tooMany } = this.#options;
+    const key = keyOf(question);
+    const same = this.#waiting.get(key) ?? [];
+    if (this.#size >= WAITING_MAX_ENTRIES || (!isShared && same.length >= KEY_WAITING_MAX_ENTRIES)) return Promise.reject(tooMany());
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ question, resolve, reject });
+      same.push({ question, resolve, reject });
+      this.#waiting.set(key, same);
+      this.#size++;
       if (!this.#isAsking) void this.#askAll();
     });
   }
 
   async #askAll(): Promise<void> {
     this.#isAsking = true;
-    while (this.#waiting.length > 0) {
+    while (this.#size > 0) {
       await this.#gather();
       const asking = this.#take();
       try {
-        const answers = await this.#options.call(asking.map(({ question }) => question));
-        for (const [index, { resolve }] of asking.entries()) resolve(answers[index]!);
+        const answers = await this.#options.call(asking.map(([first]) => first!.question));
+        for (const [index, same] of asking.entries()) for (const { resolve } of same) resolve(answers[index]!);
       } catch (error) {
-        for (const { reject } of asking) reject(error);
+        for (const { reject } of asking.flat()) reject(error);
       }
     }
     this.#isAsking = false;
@@ -67,16 +79,17 @@ export class Batches<Question, Answer> {
     this.#called = clock.monotonic();
   }
 
-  #take(): readonly Waiting<Question, Answer>[] {
-    const { max, keyOf } = this.#options;
-    const taken = new Map<string, Waiting<Question, Answer>>();
-    const left: Waiting<Question, Answer>[] = [];
-    for (const one of this.#waiting) {
-      const key = keyOf(one.question);
-      if (taken.size < max && !taken.has(key)) taken.set(key, one);
-      else left.push(one);
-    }
-    this.#waiting = left;
-    return [...taken.values()];
+  /** Who waits for the next call, by its questions. */
+  #take(): readonly (readonly Waiting<Question, Answer>[])[] {
+    const { max, isShared } = this.#options;
+    const asking = [...this.#waiting].slice(0, max).map(([key, same]) => {
+      const now = isShared ? same : same.splice(0, 1);
+      this.#waiting.delete(key);
+      // The other questions with this key go to the end of the queue.
+      if (now !== same && same.length > 0) this.#waiting.set(key, same);
+      return now;
+    });
+    this.#size -= asking.flat().length;
+    return asking;
   }
 }

@@ -15,7 +15,8 @@ export interface TicketStore {
   findTickets(ids: readonly string[]): Promise<readonly TicketRecord[]>;
 
   /**
-   * Stores a ticket, which has to be used within `FIRST_USE_MS`. The same transaction deletes some that ended `KEPT_ENDED_TICKETS_MS` ago, by the clock as far as it is believed (invariant 10).
+   * Stores a ticket, which has to be used within `FIRST_USE_MS`. The same transaction deletes some that ended `KEPT_ENDED_TICKETS_MS` ago, and some that ended unused, by the clock as far as it is believed (invariant 10).
+   * Where there are `MAX_TICKETS`, it deletes some that ended just now, too. Stops an owner whose tickets end from taking the places of others.
    *
    * Rejects with `LevelTooLow` below `TICKETS_LEVEL`: an instance of an older version would refuse the ticket, and end a browser's `EventSource` for good.
    * @returns undefined where its owner has `OWNER_MAX_TICKETS` that have not ended, or there are `MAX_TICKETS` in all.
@@ -41,15 +42,15 @@ export const TICKETS_LEVEL = 2;
 export const FIRST_USE_MS = 30_000;
 /** How long a ticket can be used after its stream was last known to be open. Stops a URL that somebody finds later from opening anything. Longer than a restart takes, and a laptop's change of networks. Milliseconds. */
 export const RETURN_MS = 120_000;
-/** How long the row of a ticket that has ended stays. Streams that stayed open while the database was away keep their tickets when it comes back. Milliseconds. */
+/** How long the row of a ticket that was used stays after its end. Streams that stayed open while the database was away keep their tickets when it comes back. Milliseconds. */
 export const KEPT_ENDED_TICKETS_MS = 600_000;
-/** The most rows. Stops requests for tickets from filling the database: with long lists of topics a ticket has some kilobytes, usually 400 bytes. */
+/** The most rows. Stops requests for tickets from filling the database: with the longest lists of topics a ticket has 50 kilobytes, usually 400 bytes. */
 export const MAX_TICKETS = 200_000;
 /** The most tickets of one key, or of one subject. Stops a program that asks for tickets again and again from taking everybody else's. */
 export const OWNER_MAX_TICKETS = 10_000;
 /** The most tickets of one call. Stops a call from keeping the other writers waiting. */
 export const CALL_MAX_TICKETS = 500;
-/** The most ended tickets that one creation deletes: more than it adds, and few enough that others hardly wait. */
+/** The most ended tickets of either kind, used or not, that one creation deletes: more than it adds, and few enough that others hardly wait. */
 export const DELETE_MAX_TICKETS = 100;
 
 /** What a ticket was given for, and what it lasts as long as. */

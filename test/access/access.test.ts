@@ -2,10 +2,12 @@ import { t } from 'tap';
 import { Access, type AccessSettings } from '../../src/access/access.ts';
 import { makeApiKey } from '../../src/access/api-key.ts';
 import type { Identity } from '../../src/access/identity.ts';
+import { makeTicket } from '../../src/access/ticket-text.ts';
 import { TokenIdentities } from '../../src/access/token-identities.ts';
 import { CredentialsUnavailable } from '../../src/access/known-records.ts';
 import type { Problem } from '../../src/model/problem.ts';
 import type { KeyRecord } from '../../src/store/key-store.ts';
+import type { TicketRecord } from '../../src/store/ticket-store.ts';
 import { claims, hs256, SECRET, verifier } from '../support/tokens.ts';
 
 const NOW = 1_000_000;
@@ -30,9 +32,10 @@ interface World {
   readonly hasTokens?: boolean;
   /** What was heard of keys, if it is old. */
   readonly heard?: boolean | undefined;
+  readonly ticket?: TicketRecord;
 }
 
-function build({ settings, rows = [record(ALICE), record(ROOT, { permissions: { publish: [], subscribe: [], admin: true, operate: false } })], later, hasTokens = false, ...more }: World = {}): { access: Access; used: string[] } {
+function build({ settings, rows = [record(ALICE), record(ROOT, { permissions: { publish: [], subscribe: [], admin: true, operate: false } })], later, hasTokens = false, ticket, ...more }: World = {}): { access: Access; used: string[] } {
   const used: string[] = [];
   const hasEverBeen = 'hasEverBeen' in more ? more.hasEverBeen : true;
   const heard = 'heard' in more ? more.heard : hasEverBeen;
@@ -47,7 +50,7 @@ function build({ settings, rows = [record(ALICE), record(ROOT, { permissions: { 
     revocations: { isRevoked: ({ tokenId }) => tokenId === 'revoked' },
     declared: new Map([[DECLARED.id, record(DECLARED)]]),
     tokens: hasTokens ? new TokenIdentities(verifier({ JWT_SECRET: SECRET }), { publicTopics: [], publicPublish: [] }) : undefined,
-    tickets: { find: never },
+    tickets: { find: () => Promise.resolve(ticket) },
   });
   return { access, used };
 }
@@ -75,6 +78,19 @@ t.test('the owner of a key may do what the key allows, and its idempotency keys 
   }
   const declared = await build({ later: 'fails' }).access.identify(DECLARED.text, 'messages') as Identity;
   t.equal(declared.grant.mayPublish('user.alice.x'), true, 'a declared key needs no database');
+});
+
+t.test('a ticket reads what it names and its credential allows, one by one, though neither names it so; and does nothing else', async (t) => {
+  const { id, text, digest } = makeTicket();
+  const ticket: TicketRecord = { id, digest, origin: { kind: 'key', id: ALICE.id, proof: ALICE.digest }, session: undefined, until: undefined, topics: ['user.>', '*.alice.*'], generation: 0, ends: NOW + 1, isGuarded: false };
+  const { access } = build({ ticket, rows: [record(ALICE, { permissions: { publish: ['>'], subscribe: ['user.alice.>', '>'], erase: ['>'], admin: true, operate: true } })] });
+  const { grant, mayAdminister, mayOperate } = await access.identify(text, 'messages') as Identity;
+  t.same(['user.bob', 'x.alice.y', 'user.>', '>', 'x.bob.y'].map((pattern) => grant.mayRead(pattern)), [true, true, true, false, false]);
+  t.same([grant.mayPublish('user.bob'), grant.mayErase('user.bob'), mayAdminister, mayOperate], [false, false, false, false]);
+  // As after a renewal by a credential that allows less.
+  const { grant: less } = await build({ ticket }).access.identify(text, 'messages') as Identity;
+  t.same(['user.alice.x', 'user.alice.*', 'user.bob', 'news', 'user.>'].map((pattern) => less.mayRead(pattern)), [true, true, false, false, false]);
+  t.match(await build({ ticket: { ...ticket, ends: NOW } }).access.identify(text, 'messages'), { code: 'invalid-credential' });
 });
 
 const REFUSED: readonly (readonly [credential: string, rows: readonly KeyRecord[], why: RegExp])[] = [

@@ -37,6 +37,7 @@ function fleet(count: number, unanswered: () => unknown = () => undefined) {
   const handlers: NoteHandler[] = [];
   const sent: string[] = [];
   const revoked = new Set<Credential['expires']>();
+  const database = { hasTicket: true };
   const instances = Array.from({ length: count }, (_, self) => new Renewals({
     leases: {
       mayHold: ({ credential }: Lessee) => !revoked.has(credential?.expires),
@@ -58,11 +59,11 @@ function fleet(count: number, unanswered: () => unknown = () => undefined) {
     tickets: {
       renewTicket: async (renewal) => {
         renewed.push(renewal);
-        return true;
+        return database.hasTicket;
       },
     },
   }));
-  return { instances, handlers, sent, revoked, renewed };
+  return { instances, handlers, sent, revoked, renewed, database };
 }
 
 /** What the credentials were made of: it is stored with a ticket, and goes to no other instance. */
@@ -100,6 +101,22 @@ t.test('the ticket of a stream is renewed with it, wherever the stream is, and o
     t.same(renewed, []);
   }
   t.notOk(sent.some((text) => text.includes('proof') && text.includes('7,7')), 'what can be shown again goes to no other instance');
+});
+
+t.test('where its ticket was used again, or is gone, nobody is told that it was renewed', async (t) => {
+  const { instances: [here, there], renewed, database } = fleet(2);
+  const hold = new TicketHold({ id: 'ticket', generation: 5, showsPosition: true, kept: 0 });
+  const stream = new TestStream(['a'], subject('alice', 10), hold);
+  const { id, secret } = here!.handleOf(here!.add(stream));
+  const renew = (asked: Renewals): Promise<unknown> => asked.renew(id, secret, identity(subject('alice', 20), ['a']));
+  database.hasTicket = false;
+  for (const asked of [here!, there!]) await t.rejects(renew(asked), { code: 'not-found', message: /ticket/ }, 'the database says so');
+  renewed.length = 0;
+  const before = stream.lease;
+  hold.lose();
+  for (const asked of [here!, there!]) await t.rejects(renew(asked), { code: 'not-found', message: /ticket/ }, 'its stream is about to end');
+  t.equal(stream.lease, before);
+  t.same(renewed, []);
 });
 
 t.test('it does not by one of another owner, or that does not allow all that it reads, or has ended; nor without its secret', async (t) => {

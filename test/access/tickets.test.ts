@@ -26,7 +26,7 @@ class TestStore implements TicketStore {
   readonly calls: string[] = [];
   readonly batches: number[] = [];
   readonly kept: KeptTicket[] = [];
-  /** Holds the answers of uses back. */
+  /** Holds the answers of finds and uses back. */
   gate: Promise<void> = Promise.resolve();
   isGone = false;
   readonly createTicket = never;
@@ -35,6 +35,7 @@ class TestStore implements TicketStore {
 
   async findTickets(): Promise<never[]> {
     this.#ask('find');
+    await this.gate;
     return [];
   }
 
@@ -67,13 +68,13 @@ class TestStore implements TicketStore {
 }
 
 /** Two instances. Notes reach the other one while the bus is up. */
-function fleet() {
+function fleet(pollMs = POLL_MS) {
   const clock = new TestClock();
   const store = new TestStore();
   const handlers: NoteHandler[] = [];
   const bus = { isUp: true, notes: 0 };
   const instances = [0, 1].map((self) => new Tickets({
-    store, clock, logger: quietLogger, pollMs: POLL_MS,
+    store, clock, logger: quietLogger, pollMs,
     control: {
       answer: (_kind, handler) => void (handlers[self] = handler),
       tell: (_kind, body) => {
@@ -165,6 +166,52 @@ t.test('streams that are open are told to the database, which guards their ticke
   store.calls.length = 0;
   await clock.advance(2 * OPEN_MS);
   t.same(store.calls, [], 'an instance without tickets asks for nothing');
+});
+
+t.test('polls that are rare keep no stream from being told in time, nor look more often', async (t) => {
+  const { clock, store, one } = fleet(60_000);
+  await open(clock, one);
+  await clock.advance(OPEN_MS + 5_000);
+  t.equal(store.kept.splice(0).length, 1);
+  t.notOk(store.calls.includes('uses'));
+  await clock.advance(25_000);
+  t.equal(store.calls.filter((call) => call === 'uses').length, 1);
+});
+
+t.test('when the last stream has ended, nothing is asked any more', async (t) => {
+  const { clock, store, one } = fleet();
+  const { hold } = await open(clock, one);
+  store.calls.length = 0;
+  one.release(hold);
+  await clock.advance(2 * OPEN_MS);
+  t.same(store.calls, []);
+  await open(clock, one);
+  await clock.advance(POLL_MS);
+  t.same(store.calls, ['use', 'uses'], 'and with the next one it begins anew');
+});
+
+t.test('who shows one ticket again and again keeps nobody else out: looks at it share an answer, and few of its uses wait', async (t) => {
+  const { clock, one } = fleet();
+  let found = 0;
+  for (let count = 0; count < 5_000; count++) void one.find('a').then(() => found++);
+  await clock.advance(20);
+  t.equal(found, 5_000);
+  const uses = Array.from({ length: 10_001 }, () => one.use(SHOWN, FIRST).then(() => 'used', ({ name }: Error) => name));
+  const other = one.use({ ...SHOWN, id: 'b' }, FIRST);
+  await clock.advance(20);
+  t.equal((await other).isLost, false);
+  await clock.advance(2_000);
+  const outcomes = await Promise.all(uses);
+  t.equal(outcomes[0], 'used');
+  t.equal(outcomes.at(-1), 'CredentialsUnavailable');
+});
+
+t.test('a database that hangs keeps nobody waiting who shows a ticket', async (t) => {
+  const { clock, store, one } = fleet();
+  store.gate = new Promise(() => undefined);
+  const late = t.rejects(one.find('a'), { name: 'CredentialsUnavailable' });
+  await clock.advance(3_000);
+  await late;
 });
 
 t.test('a use that the database does not answer is neither good nor bad; one that it refuses is bad; a note of another version is nothing', async (t) => {

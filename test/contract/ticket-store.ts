@@ -18,7 +18,7 @@ export type TicketDatabaseFactory = (t: Scope) => Promise<TicketDatabase>;
 /** An empty database that goes away with the test. */
 export interface TicketDatabase extends TestDatabase {
   store(): Store & { readonly tickets: TicketStore };
-  /** Adds tickets past the store, which can be used for an hour. */
+  /** Adds tickets past the store, which were used, and can be for an hour. */
   fillTickets(count: number, owner: string): Promise<void>;
   /** Makes every ticket so many milliseconds older. */
   ageTickets(milliseconds: number): Promise<void>;
@@ -189,9 +189,32 @@ export function ticketStoreContract(t: Test, name: string, factory: TicketDataba
     t.equal(await database.countTickets(), OWNER_MAX_TICKETS, 'and those that ended just now are still there');
     await database.ageTickets(KEPT_ENDED_TICKETS_MS);
     t.ok(await tickets.createTicket(newTicket('later')));
-    t.equal(await database.countTickets(), OWNER_MAX_TICKETS + 1 - DELETE_MAX_TICKETS);
+    t.equal(await database.countTickets(), OWNER_MAX_TICKETS - DELETE_MAX_TICKETS, 'the one before was not used');
     await database.countTicketsAs(MAX_TICKETS + DELETE_MAX_TICKETS);
     t.equal(await tickets.createTicket(newTicket('surplus')), undefined, 'there are too many in all');
+  });
+
+  t.test(`${name}: a ticket that ended unused is deleted by the next creation: who makes many keeps few`, async (t) => {
+    const database = await factory(t);
+    const { tickets } = await open(t, database);
+    for (const index of range(1, 3)) await tickets.createTicket(newTicket(`unused${index}`));
+    const used = newTicket('used');
+    await tickets.createTicket(used);
+    await tickets.useTickets([use(used)]);
+    await database.ageTickets(RETURN_MS);
+    t.ok(await tickets.createTicket(newTicket('next')));
+    t.same((await tickets.findTickets(['unused1', 'unused2', 'unused3', 'used', 'next'])).map(({ id }) => id).sort(), ['next', 'used']);
+    t.equal(await database.countTickets(), 2);
+  });
+
+  t.test(`${name}: where there are as many tickets as there may be, those that ended make room at once`, async (t) => {
+    const database = await factory(t);
+    const { tickets } = await open(t, database);
+    await database.fillTickets(1, 'key:a');
+    await database.countTicketsAs(MAX_TICKETS);
+    t.equal(await tickets.createTicket(newTicket('surplus')), undefined, 'none has ended');
+    await database.ageTickets(3_600_000);
+    t.ok(await tickets.createTicket(newTicket('in its place')));
   });
 
   t.test(`${name}: below their level there are no tickets`, async (t) => {

@@ -48,8 +48,13 @@ async function begin({ use = async () => HOLD, gap, isFull = false, isBusy = fal
 }
 
 t.test('what cannot begin, or may not, uses no ticket', async (t) => {
-  for (const ground of [{ isFull: true }, { isBusy: true }, { hasPlace: false }]) t.same(await begin(ground), { start: undefined, told: [] });
+  for (const ground of [{ isFull: true }, { isBusy: true }]) t.same(await begin(ground), { start: undefined, told: [] });
   t.match(await begin({ topic: 'b' }), { start: { code: 'forbidden' }, told: [] });
+});
+
+t.test('where its owner has no place left, a ticket ends the stream that may have it, and the next attempt finds that place', async (t) => {
+  t.same(await begin({ hasPlace: false }), { start: undefined, told: [{ hasPosition: false, showsPosition: true }, 'ticket'] });
+  t.match(await begin({ hasPlace: false, use: () => Promise.reject(new Problem('invalid-credential', 'over')) }), { start: { code: 'invalid-credential' } });
 });
 
 t.test('only an id of this log, in the header, is a position', async (t) => {

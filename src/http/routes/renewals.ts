@@ -1,5 +1,5 @@
 import { isStreamSecret } from '../../access/stream-handles.ts';
-import { Problem } from '../../model/problem.ts';
+import { Problem, type ProblemCode } from '../../model/problem.ts';
 import { failedLogin } from '../access-rules.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { Type } from '../input/json-schema.ts';
@@ -10,6 +10,9 @@ import { at, json, problems } from './schemas.ts';
 const params = Type.Object({ id: Type.String({ description: 'The id of a stream, from its `$open`.' }) });
 const Renewal = Type.Object({ secret: Type.String({ description: 'The secret of the stream, from its `$open`.' }) });
 const Renewed = Type.Object({ expires: Type.Optional(Type.String({ format: 'date-time', description: 'When the stream ends now, if the credential ends by itself.' })) });
+
+/** What counts as a failed login. What cannot be said now does not. */
+const REFUSALS: readonly ProblemCode[] = ['invalid-credential', 'forbidden', 'not-found'];
 
 /** `POST /streams/{id}/credential`: an open stream goes on by the credential of this request. */
 export function renewalRoutes(app: App, service: Service): void {
@@ -26,7 +29,7 @@ export function renewalRoutes(app: App, service: Service): void {
       const secret = secretIn(bodyOf(request));
       const expires = await renewals.renew(id, secret, identity).catch(async (error: unknown) => {
         // A secret is guessed no more often than a key.
-        throw error instanceof Problem && error.code !== 'stream-elsewhere' && error.code !== 'overloaded' ? await failedLogin(error, ENDPOINTS.renewStream, limits, { address: clientAddress }) : error;
+        throw error instanceof Problem && REFUSALS.includes(error.code) ? await failedLogin(error, ENDPOINTS.renewStream, limits, { address: clientAddress }) : error;
       });
       counters.renewed++;
       request.log.debug({ client: clientAddress(), credential: identity.name, stream: id }, 'stream renewed');

@@ -18,7 +18,7 @@ export function ticketRoutes(app: App, service: Service): void {
     ...at(ENDPOINTS.createTicket, config),
     schema: {
       tags: ['stream'], summary: 'Exchange a credential for a ticket, which opens one stream', body: TicketRequest,
-      response: { 201: json('The ticket.', Ticket), ...problems('invalid-request', 'invalid-topic', 'cross-origin', 'forbidden', 'level-too-low', 'unavailable', 'outcome-unknown') },
+      response: { 201: json('The ticket.', Ticket), ...problems('invalid-request', 'invalid-topic', 'cross-origin', 'forbidden', 'level-too-low', 'overloaded', 'unavailable', 'outcome-unknown') },
     },
     handler: async (request, reply) => {
       const { identity, clientAddress } = request.admission;

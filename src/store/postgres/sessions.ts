@@ -31,10 +31,12 @@ export function findCall(ids: readonly string[]): string {
   return `SELECT (SELECT json_agg(${SESSION}) FROM tidings.sessions s WHERE s.id = ANY (${strings(ids)})), ${STANDBY}`;
 }
 
+/** The clock is computed once, before the rows to delete are looked for. Joined with the table, it made the server read every row. */
 export function createCall({ id, digest, origin, lifetimeMs, until = NEVER_MS, replaces }: NewSession): string {
   const owner = literal(ownerOf(origin));
   return `${LOCK}
-    WITH gone AS (DELETE FROM tidings.sessions WHERE id IN (SELECT id FROM tidings.sessions, (SELECT ${BELIEVED} AS clock) b WHERE expires <= b.clock ORDER BY expires LIMIT ${DELETE_MAX_SESSIONS}) RETURNING id),
+    WITH past AS MATERIALIZED (SELECT ${BELIEVED} AS clock),
+      gone AS (DELETE FROM tidings.sessions WHERE id = ANY (ARRAY(SELECT id FROM tidings.sessions WHERE expires <= (SELECT clock FROM past) ORDER BY expires LIMIT ${DELETE_MAX_SESSIONS})) RETURNING id),
       made AS (
         INSERT INTO tidings.sessions (id, digest, created, expires, owner, origin)
         SELECT ${literal(id)}, ${bytea(digest)}, n.now, least(n.now + ${lifetimeMs}, ${until}, ${NEVER_MS}), ${owner}, ${literal(originText(origin))} FROM (SELECT ${NOW} AS now) n

@@ -63,11 +63,14 @@ export class PostgresTicketStore implements TicketStore {
   }
 }
 
+/** The clock is computed once, before the rows to delete are looked for. Joined with the table, it made the server read every row. */
 function createCall({ id, digest, origin, session, until = NEVER_MS, topics }: NewTicket): string {
   const owner = literal(ownerOf(origin));
   return `${LOCK}
-    WITH gone AS (DELETE FROM tidings.tickets WHERE id IN (
-        SELECT id FROM tidings.tickets, (SELECT ${BELIEVED} - ${KEPT_ENDED_TICKETS_MS} AS past) b WHERE ends <= b.past ORDER BY ends LIMIT ${DELETE_MAX_TICKETS}) RETURNING id)
+    WITH past AS MATERIALIZED (SELECT p.now, p.now - CASE WHEN s.held < ${MAX_TICKETS} THEN ${KEPT_ENDED_TICKETS_MS} ELSE 0 END AS kept FROM tidings.ticket_state s, (SELECT ${BELIEVED} AS now) p),
+      gone AS (DELETE FROM tidings.tickets WHERE id = ANY (ARRAY(
+        (SELECT id FROM tidings.tickets WHERE ends <= (SELECT kept FROM past) ORDER BY ends LIMIT ${DELETE_MAX_TICKETS}) UNION ALL
+        SELECT id FROM (SELECT id, ends FROM tidings.tickets WHERE generation <= 0 ORDER BY generation LIMIT ${DELETE_MAX_TICKETS}) unused WHERE ends <= (SELECT now FROM past))) RETURNING id)
       UPDATE tidings.ticket_state SET held = held - (SELECT count(*) FROM gone);
     WITH made AS (
         INSERT INTO tidings.tickets (id, generation, ends, until, guarded, digest, owner, session, origin, topics)

@@ -45,6 +45,7 @@ export class Tickets implements TicketCallTable {
   readonly #liveOf: Database.Statement<[string, number, number], number>;
   readonly #create: Database.Statement<unknown[]>;
   readonly #deleteEnded: Database.Statement<[number, number]>;
+  readonly #deleteUnused: Database.Statement<[number, number]>;
   readonly #use: Database.Statement<[number, number, string]>;
   readonly #keep: Database.Statement<[number, number, string, number]>;
   readonly #renew: Database.Statement<unknown[]>;
@@ -60,6 +61,8 @@ export class Tickets implements TicketCallTable {
     this.#liveOf = db.prepare<[string, number, number], number>('SELECT count(*) FROM (SELECT 1 FROM tickets WHERE owner = ? AND ends > ? LIMIT ?)').pluck();
     this.#create = db.prepare('INSERT INTO tickets (id, generation, ends, until, guarded, digest, owner, session, origin, topics) VALUES (?, 0, ?, ?, 0, ?, ?, ?, ?, ?)');
     this.#deleteEnded = db.prepare('DELETE FROM tickets WHERE id IN (SELECT id FROM tickets WHERE ends <= ? ORDER BY ends LIMIT ?)');
+    // The index has tickets of one generation in the order of their creation: the oldest end first.
+    this.#deleteUnused = db.prepare('DELETE FROM tickets WHERE id IN (SELECT id FROM (SELECT id, ends FROM tickets WHERE generation = 0 LIMIT ?) WHERE ends <= ?)');
     this.#use = db.prepare('UPDATE tickets SET generation = ?, ends = min(until, ?) WHERE id = ?');
     this.#keep = db.prepare('UPDATE tickets SET ends = min(until, ?), guarded = max(guarded, ?) WHERE id = ? AND generation = ?');
     this.#renew = db.prepare('UPDATE tickets SET ends = min(?, ?), until = ?, session = ?, origin = ? WHERE id = ? AND generation = ?');
@@ -81,7 +84,9 @@ export class Tickets implements TicketCallTable {
       return ticketRecord(known);
     }
     const [now, owner] = [Date.now(), ownerOf(origin)];
-    this.#count.run(-this.#deleteEnded.run(this.#logState.believed() - KEPT_ENDED_TICKETS_MS, DELETE_MAX_TICKETS).changes);
+    const past = this.#logState.believed();
+    const keptMs = this.#held.get()! < MAX_TICKETS ? KEPT_ENDED_TICKETS_MS : 0;
+    this.#count.run(-this.#deleteUnused.run(DELETE_MAX_TICKETS, past).changes - this.#deleteEnded.run(past - keptMs, DELETE_MAX_TICKETS).changes);
     if (this.#held.get()! >= MAX_TICKETS || this.#liveOf.get(owner, now, OWNER_MAX_TICKETS)! >= OWNER_MAX_TICKETS) return undefined;
     this.#create.run(id, Math.min(now + FIRST_USE_MS, until), until, digest, owner, session ?? null, originText(origin), JSON.stringify(topics));
     this.#count.run(1);

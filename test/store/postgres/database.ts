@@ -103,6 +103,17 @@ export class PostgresDatabase implements KeyDatabase, SessionDatabase, TicketDat
       UPDATE tidings.revocation_list SET version = version + ${count}`);
   }
 
+  /** How many rows of a table were read, once the server has counted all that were added. It counts what a connection has done at its end, at the latest. */
+  async rowsRead(table: string, added: number): Promise<number> {
+    let read = 0;
+    await until('the server has counted', async () => {
+      const [[inserted, rows] = []] = await this.ask(`SELECT n_tup_ins, seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = '${table}'`);
+      read = Number(rows);
+      return Number(inserted) === added;
+    });
+    return read;
+  }
+
   async fillSessions(count: number): Promise<void> {
     await this.ask(`INSERT INTO tidings.sessions (id, digest, created, expires, owner, origin)
       SELECT 'filled' || lpad(n::text, 6, '0'), decode(repeat('00', 32), 'hex'), ${Date.now()}, ${Date.now() + 3_600_000 - count} + n, 'sub:' || n, '${FILLED_ORIGIN}' FROM generate_series(1, ${count}) n;
@@ -115,7 +126,7 @@ export class PostgresDatabase implements KeyDatabase, SessionDatabase, TicketDat
 
   async fillTickets(count: number, owner: string): Promise<void> {
     await this.ask(`INSERT INTO tidings.tickets (id, generation, ends, until, guarded, digest, owner, session, origin, topics)
-      SELECT 'filled' || n, 0, ${Date.now() + 3_600_000}, ${Date.now() + 3_600_000}, false, '', '${owner}', NULL, '${FILLED_ORIGIN}', '[]' FROM generate_series(1, ${count}) n;
+      SELECT 'filled' || n, n, ${Date.now() + 3_600_000}, ${Date.now() + 3_600_000}, false, '', '${owner}', NULL, '${FILLED_ORIGIN}', '[]' FROM generate_series(1, ${count}) n;
       UPDATE tidings.ticket_state SET held = held + ${count}`);
   }
 

@@ -92,7 +92,7 @@ export class SqliteDatabase implements KeyDatabase, SessionDatabase, TicketDatab
   async fillTickets(count: number, owner: string): Promise<void> {
     this.direct((db) => db.exec(`WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${count})
       INSERT INTO tickets (id, generation, ends, until, guarded, digest, owner, session, origin, topics)
-      SELECT 'filled' || n, 0, ${Date.now() + 3_600_000}, ${Date.now() + 3_600_000}, 0, zeroblob(32), '${owner}', NULL, '${FILLED_ORIGIN}', '[]' FROM numbers;
+      SELECT 'filled' || n, n, ${Date.now() + 3_600_000}, ${Date.now() + 3_600_000}, 0, zeroblob(32), '${owner}', NULL, '${FILLED_ORIGIN}', '[]' FROM numbers;
       UPDATE ticket_state SET held = held + ${count}`));
   }
 

@@ -27,5 +27,6 @@ t.test('no question, no use and no creation reads all tickets', async (t) => {
   const plan = (sql: string): string => database.direct((db) => db.prepare<[], { detail: string }>(`EXPLAIN QUERY PLAN ${sql}`).all()).map(({ detail }) => detail).join('\n');
   t.match(plan('SELECT id, generation FROM tickets WHERE generation > 5 ORDER BY generation LIMIT 500'), /^SEARCH tickets USING INDEX tickets_generation \(generation>\?\)$/);
   t.match(plan("SELECT 1 FROM tickets WHERE owner = 'a' AND ends > 5 LIMIT 9"), /^SEARCH tickets USING COVERING INDEX tickets_owner \(owner=\? AND ends>\?\)$/);
+  t.match(plan('SELECT id, ends FROM tickets WHERE generation = 0 LIMIT 9'), /^SEARCH tickets USING INDEX tickets_generation \(generation=\?\)$/);
   t.match(plan('SELECT id FROM tickets WHERE ends <= 5 ORDER BY ends LIMIT 9'), /^SEARCH tickets USING INDEX tickets_ends \(ends<\?\)$/);
 });

@@ -1,9 +1,9 @@
 import { t } from 'tap';
-import { ReadLimiter } from '../../src/log/read-limiter.ts';
+import { CallLimiter } from '../../src/log/call-limiter.ts';
 import { settle } from '../support/clock.ts';
 
 t.test('a few are let in at once, the others in their order, and those beyond the bound are sent away', async (t) => {
-  const limiter = new ReadLimiter({ places: 2, maxWaiting: 3 });
+  const limiter = new CallLimiter({ places: 2, maxWaiting: 3 });
   const begun: number[] = [];
   const works = Array.from({ length: 6 }, () => Promise.withResolvers<number>());
   const passed = works.map(({ promise }, index) => limiter.pass(() => {
