@@ -5,8 +5,8 @@ import { randomName } from '../store/names.ts';
 const INSTANCE_CHARACTERS = 10;
 /** One block of AES. Nobody finds a secret of 128 bits by trying. */
 const STREAM_SECRET_BYTES = 16;
-/** How many secrets are computed at once: one by one they cost a twentieth of what it takes to open a stream. */
-const SECRETS_AT_ONCE = 256;
+/** The secrets of how many streams are computed in one lot: one by one they cost a twentieth of what it takes to open a stream. */
+const LOT_STREAMS = 256;
 
 const ID = new RegExp(`^([a-z0-9]{${INSTANCE_CHARACTERS}})-([0-9a-z]{1,11})$`);
 const SECRET = /^[A-Za-z0-9_-]{22}$/;
@@ -50,11 +50,11 @@ export class StreamHandles {
 
   /** The key stream of AES in counter mode (NIST SP 800-38A, 6.5): the secret of a number is what its block is encrypted with. */
   #secret(number: number): string {
-    const first = number - number % SECRETS_AT_ONCE;
+    const first = number - number % LOT_STREAMS;
     if (first !== this.#first) {
       const counter = Buffer.alloc(STREAM_SECRET_BYTES);
       counter.writeBigUInt64BE(BigInt(first), STREAM_SECRET_BYTES - 8);
-      this.#secrets = createCipheriv('aes-256-ctr', this.#key, counter).update(Buffer.alloc(SECRETS_AT_ONCE * STREAM_SECRET_BYTES));
+      this.#secrets = createCipheriv('aes-256-ctr', this.#key, counter).update(Buffer.alloc(LOT_STREAMS * STREAM_SECRET_BYTES));
       this.#first = first;
     }
     const at = (number - first) * STREAM_SECRET_BYTES;
