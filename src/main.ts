@@ -151,10 +151,15 @@ function accessChanged(): Promise<void> {
   return lookAtAccess();
 }
 
-/** If the list of changes cannot be read now, the next poll finds it. */
+/** All of them, even where one fails: a revocation is answered once this instance has heard of it. */
 async function lookAtAccess(): Promise<void> {
+  await Promise.all([knownKeys.look(), knownSessions?.look(), tickets.look()].map(orLater));
+}
+
+/** What cannot be read now the next poll finds. */
+async function orLater(look: Promise<void> | undefined): Promise<void> {
   try {
-    await Promise.all([knownKeys.look(), knownSessions?.look(), tickets.look()]);
+    await look;
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
   }

@@ -62,7 +62,7 @@ export class Standing {
     return credential.expires !== undefined && credential.expires <= this.now(credential);
   }
 
-  /** As far as is known here: the credential as it is now; undefined where it is not good any more, `unknown` where the database has to be asked. */
+  /** The credential as it is now, as far as is known here. Undefined: it is not good any more. `unknown`: the database has to be asked. */
   recall(credential: Credential): Credential | undefined | 'unknown' {
     // The clock needs no row.
     if (this.isOver(credential)) return undefined;

@@ -11,8 +11,8 @@ import { CredentialsUnavailable, inTime } from './known-records.ts';
 import { TicketHold } from './ticket-hold.ts';
 
 /**
- * How long a stream is open before only a client that shows a position of the log may take its ticket over, and how often the database hears that it is open. The first opening may fail
- * on its way before its client has a position; meanwhile that client comes back. Milliseconds.
+ * How often the database hears that a stream is open. From the first time on, only a client that shows a position of the log may take its ticket over. Before that its own client may have
+ * none: the first opening may have failed on its way. Milliseconds.
  */
 const KEEP_MS = 30_000;
 

@@ -9,7 +9,7 @@ import { EPOCH_FORM, SENDER_BYTES } from './envelope.ts';
  *     version u8 | sender 8 bytes | nonce 16 bytes | expires f64 | epoch length u8 | epoch | note, UTF-8 | proof 16 bytes
  *
  * Numbers are big-endian. The proof is that of an envelope, over all bytes before it. An envelope (envelope.ts) is no note, because its version is another. A note counts once, by its
- * nonce, and only until it expires, by the clock of the log's database: whoever has read one on the channel cannot send it again. One that does not count, such as one of another epoch
+ * nonce, and only until it expires, by the clock of the log's database. So nobody can send a note again that he has read on the channel. One that does not count, such as one of another epoch
  * while an instance starts, is at most a reason to look.
  */
 

@@ -70,7 +70,7 @@ export function expiringFrame(secondsLeft: number): Buffer {
 /** What was erased: one message, or all messages of a topic up to one. */
 export type ErasedData = { readonly id: string; readonly topic: string | undefined } | { readonly topic: string; readonly through: string };
 
-/** What stands in the place of an erased message; or tells a stream, at its own place, that a message was erased which it may have been sent. */
+/** Stands in the place of an erased message. A live stream gets it at its own place, about a message that it may have got. */
 export function erasedFrame(at: Position, data: ErasedData): Buffer {
   return control(ERASED_EVENT, data, at);
 }

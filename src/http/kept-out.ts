@@ -48,7 +48,7 @@ export class KeptOut {
   }
 }
 
-/** What a client wrote in a header, for people to read: cut short, without what a terminal would act on, and without a password before the `@` of a host. */
+/** What a client wrote in a header, for people to read. It is cut short. What a terminal would act on is left out, and so is a password before the `@` of a host. */
 export function shown(text: string | undefined): string | undefined {
   return text?.slice(text.lastIndexOf('@') + 1).slice(0, SHOWN_MAX_CHARACTERS).replace(/[^\x20-\x7e]/g, '?');
 }

@@ -60,8 +60,8 @@ export interface TailDependencies {
  * Messages come from this instance's own commits and from the bus, in any order, twice, or not at all. The message with
  * the next number is added. One that is further on waits for a short while (reorder-buffer.ts); then the numbers before it are read from the log (tail-refill.ts).
  *
- * Every snapshot of the log also says which epochs the log has. If the tail's own end is not a position of that log any more, the log
- * was exchanged for an older copy of itself: the tail goes back to the last place that both share (invariant 8). If the
+ * Every snapshot of the log also says which epochs the log has. If the tail's own end is not a position of that log any more, an older
+ * copy took the place of the log. The tail then goes back to the last place that both share (invariant 8). If the
  * end lies below the oldest number, retention was faster than this instance: the tail jumps.
  *
  * Every page also says by which version of the erasures it was read. Messages in memory that are erased become tombstones there. Messages that come late, by the bus or from
@@ -255,8 +255,8 @@ export class Tail {
 
   /**
    * Asks the store, and takes over what the answer says of the log before anybody goes by it. So a reader never stands at a place
-   * of which the tail has not heard: an epoch that began in another process, say, which it would take for another log's. Nor at a place of
-   * a log that the tail knows to be lost: an answer that is outdated when it arrives is not used, and the question is put again.
+   * of which the tail has not heard, such as one in an epoch that began in another process: the tail would take it for another log's. An answer
+   * that is outdated when it arrives is not used, and the question is put again: its places may be those of a log that is lost.
    * What the answer says was erased is erased from memory first. What was erased while the answer was on its way is erased from the answer.
    */
   async ask<Answer extends { readonly log: LogState; readonly messages?: readonly Message[] }>(question: () => Promise<Answer>): Promise<Answer> {

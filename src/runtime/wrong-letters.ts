@@ -4,7 +4,7 @@ export function isWithin(most: number, one: string, other: string): boolean {
 }
 
 /** How many letters are missing, too many, different, or swapped with their neighbour (the optimal string alignment distance). Takes time with the product of the lengths. */
-export function wrongLetters(one: string, other: string): number {
+function wrongLetters(one: string, other: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: other.length + 1 }, (_, column) => column);
   for (let row = 1; row <= one.length; row++) {

@@ -2,7 +2,7 @@
  * Revocations of tokens in the database of the log. Both stores implement this contract, and `test/contract/revocation-store.ts` checks them. No token comes in: only what tokens
  * say of themselves.
  *
- * As with API keys (key-store.ts), every change takes the next `version` in its own transaction, changes are durable when they resolve, and times are the clock of the database's
+ * As with API keys (key-store.ts), every change takes the next `version` in its own transaction. Changes are durable when they resolve. Times are the clock of the database's
  * machine, in milliseconds since 1970. Methods reject with a `StoreError` and nothing else.
  */
 export interface RevocationStore {

@@ -59,7 +59,7 @@ t.test('where its owner has no place left, a ticket ends the stream that may hav
 
 t.test('only an id of this log, in the header, is a position', async (t) => {
   const after: StartRequest = { kind: 'after', position: AT };
-  const gap = (reason: 'expired' | 'unknown-log'): Start['gap'] => ({ requested: undefined, resumed: AT, oldest: AT, reason }) as unknown as Start['gap'];
+  const gap = (reason: 'expired' | 'unknown-log'): Start['gap'] => ({ requested: null, resumed: 'abcdefgh-1', oldest: 'abcdefgh-1', reason });
   const cases: readonly (readonly [Ground, boolean])[] = [
     [{ wanted: after, bringsPosition: true }, true], [{ wanted: after, bringsPosition: true, gap: gap('expired') }, true], [{ wanted: after, bringsPosition: true, gap: gap('unknown-log') }, false], [{ wanted: after }, false], [{}, false],
   ];

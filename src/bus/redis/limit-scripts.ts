@@ -1,6 +1,6 @@
 /**
  * What Redis does at one time, without anything between (https://redis.io/docs/latest/develop/programmability/eval-intro). Each answers a list of whole numbers.
- * They are sent in full: Redis knows a script by its digest only until it is restarted, and what is sent again then would be overtaken by what was sent after it.
+ * They are sent in full. Redis forgets digests when it restarts: a script that is sent again then would come after later ones.
  */
 
 /**

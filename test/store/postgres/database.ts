@@ -176,6 +176,27 @@ export class PostgresDatabase implements KeyDatabase, SessionDatabase, TicketDat
   }
 }
 
+/** Rows that are there before anything is created. */
+const FILLED_ROWS = 20_000;
+
+export interface Creations {
+  readonly table: string;
+  readonly fill: (database: PostgresDatabase, count: number) => Promise<void>;
+  readonly create: (store: PostgresStore, name: string) => Promise<unknown>;
+}
+
+/** Whether a creation reads the whole table, also before the server has statistics of it. A creation holds a lock meanwhile. */
+export async function readsAll(server: PostgresServer, { table, fill, create }: Creations): Promise<boolean> {
+  const database = await PostgresDatabase.create(server);
+  const store = database.store();
+  await store.open();
+  await fill(database, FILLED_ROWS);
+  const names = Array.from({ length: 20 }, (_, index) => `made${index}`);
+  for (const name of names) await create(store, name);
+  await store.close();
+  return await database.rowsRead(table, FILLED_ROWS + names.length) >= FILLED_ROWS;
+}
+
 /** Stops a test that always takes too long. */
 const ATTEMPTS = 5;
 
