@@ -41,7 +41,8 @@ const [one, two, alone] = await Promise.all([redis.url, redis.url, ''].map((url)
 await allSay(t, 'ready', [one, two]);
 
 const stranger = redisClient(t, redis);
-const channel = ((await stranger.pubsub('CHANNELS')) as string[])[0]!;
+/** The one for messages; beside it is one for notes, in no order. */
+const channel = ((await stranger.pubsub('CHANNELS')) as string[]).find((name) => !name.endsWith(':notes'))!;
 const db = new Database(file, { readonly: true });
 t.teardown(() => db.close());
 /** The epochs of the log, of which each start began one, and their secrets. */
