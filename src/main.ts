@@ -93,7 +93,7 @@ knownSessions?.watch((ids) => leases.sessionsChanged(ids));
 knownRevocations.watch(leases);
 const keys = new KeyAdministration({ store: store.keys, logger: audit, onChange: accessChanged });
 const sessions = new SessionAdministration({ store: store.sessions, logger: audit, counters, lifetimeMs: config.SESSION_SECONDS * 1000, onChange: accessChanged });
-const ticketAdministration = new TicketAdministration({ store: store.tickets, logger: audit, counters, maxTopics: config.TOPICS_PER_STREAM });
+const ticketAdministration = new TicketAdministration({ store: store.tickets, tickets, logger: audit, counters, maxTopics: config.TOPICS_PER_STREAM });
 const revocations = new RevocationAdministration({ store: store.revocations, logger: audit, onChange: accessChanged, maxSeconds: config.JWT_MAX_SECONDS, now: () => knownKeys.now() });
 
 const limits = new Limits({

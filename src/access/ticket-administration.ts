@@ -7,6 +7,7 @@ import { FIRST_USE_MS, OWNER_MAX_TICKETS, type NewTicket, type TicketRecord, typ
 import type { Identity } from './identity.ts';
 import { readTicketRequest } from './ticket-request.ts';
 import { makeTicket } from './ticket-text.ts';
+import type { Tickets } from './tickets.ts';
 import { WaitingRequests } from './waiting-requests.ts';
 
 /** Tickets that are made at the same time: each waits for the same lock. Stops a flood of requests from taking all connections to the database, or delaying who publishes. */
@@ -20,6 +21,7 @@ const OWNER_MAKING_MAX_REQUESTS = 100;
 
 export interface TicketAdministrationDependencies {
   readonly store: Pick<TicketStore, 'createTicket'>;
+  readonly tickets: Pick<Tickets, 'made'>;
   readonly logger: Pick<Logger, 'info'>;
   readonly counters: Pick<Counters, 'ticketsMade'>;
   /** The most topics and patterns of a stream. */
@@ -48,7 +50,7 @@ export class TicketAdministration {
    * @param client The address of the request, for the audit line.
    */
   async make({ origin, credential, grant, name, scope }: Identity, request: unknown, client: string): Promise<ShownTicketText> {
-    const { store, logger, counters, maxTopics } = this.#dependencies;
+    const { store, tickets, logger, counters, maxTopics } = this.#dependencies;
     if (origin === undefined || credential === undefined) throw new Problem('unauthorized', 'A ticket takes a credential: Authorization: Bearer with a key or token.', { field: 'Authorization' });
     const filter = readTicketRequest(request, maxTopics);
     const forbidden = readProblem(grant, filter);
@@ -60,6 +62,7 @@ export class TicketAdministration {
       const retrySeconds = FIRST_USE_MS / 1000;
       throw new Problem('rate-limited', `Too many tickets wait for their use, or have their streams open; come back in ${retrySeconds} s.`, { spent: { policy: 'tickets', quota: OWNER_MAX_TICKETS, windowSeconds: retrySeconds, left: 0, retrySeconds } });
     }
+    tickets.made(ticket);
     counters.ticketsMade++;
     logger.info({ audit: 'ticket-made', ticket: id, by: name, client }, 'a ticket was made');
     return { ticket, text };

@@ -8,6 +8,7 @@ import { StoreError } from '../store/store.ts';
 import { CALL_MAX_TICKETS, type TicketRecord, type TicketStore, type TicketUse, type UsedTicket } from '../store/ticket-store.ts';
 import type { ShownTicket } from './identity.ts';
 import { CredentialsUnavailable, inTime } from './known-records.ts';
+import { MadeTickets } from './made-tickets.ts';
 import { TicketHold } from './ticket-hold.ts';
 
 /**
@@ -61,6 +62,7 @@ export class Tickets {
   readonly #holds = new Map<string, TicketHold>();
   readonly #underWay = new Map<string, UnderWay>();
   readonly #refusals = new LineWindow();
+  readonly #made: MadeTickets;
   /** All uses up to this generation are known here. */
   #newest = 0;
   readonly #repeating = new Set<Task>();
@@ -72,15 +74,22 @@ export class Tickets {
     this.#clock = clock;
     this.#logger = logger;
     this.#pollMs = pollMs;
+    this.#made = new MadeTickets(clock);
     const tooMany = (): Error => new CredentialsUnavailable('too many tickets are being looked up');
     this.#finds = new Batches({ clock, call: (ids) => this.#find(ids), max: CALL_MAX_TICKETS, keyOf: (id) => id, isShared: true, tooMany });
     this.#uses = new Batches({ clock, call: (uses) => this.#useAll(uses), max: CALL_MAX_TICKETS, keyOf: ({ id }) => id, isShared: false, tooMany });
     control.answer(KIND, (body) => this.#told(body));
   }
 
-  /** The row of a ticket. Rejects with `CredentialsUnavailable`. */
+  /** This instance has just made a ticket. */
+  made(record: TicketRecord): void {
+    this.#made.add(record);
+  }
+
+  /** The row of a ticket, or what it was before its first use. Rejects with `CredentialsUnavailable`. */
   find(id: string): Promise<TicketRecord | undefined> {
-    return inTime(this.#clock, 'tickets', this.#finds.ask(id));
+    const made = this.#made.find(id);
+    return made === undefined ? inTime(this.#clock, 'tickets', this.#finds.ask(id)) : Promise.resolve(made);
   }
 
   /**
@@ -93,8 +102,11 @@ export class Tickets {
     this.#underWay.set(id, underWay);
     underWay.uses++;
     try {
+      const isRemembered = this.#made.forget(id);
       const used = await this.#uses.ask({ id, digest, hasPosition });
       if (used === undefined) throw this.#refused(id);
+      // Another instance has used it, and may have renewed it since: the client comes back, and its row is looked at.
+      if (isRemembered && used.before !== 0) throw new CredentialsUnavailable('the ticket was used on another instance');
       const hold = new TicketHold({ id, generation: used.generation, showsPosition, kept: this.#clock.monotonic() });
       if (underWay.newest > hold.generation) hold.lose();
       else this.#hold(hold);
@@ -126,6 +138,8 @@ export class Tickets {
     if (this.#holds.size === 0) this.#newest = hold.generation;
     this.#usedLater(hold.id, hold.generation);
     this.#holds.set(hold.id, hold);
+    // A poll need not bring this one.
+    if (hold.generation === this.#newest + 1) this.#newest = hold.generation;
     this.#schedule();
   }
 
@@ -133,6 +147,7 @@ export class Tickets {
   #usedLater(id: string, generation: number): void {
     const underWay = this.#underWay.get(id);
     if (underWay !== undefined) underWay.newest = Math.max(underWay.newest, generation);
+    this.#made.forget(id);
     const hold = this.#holds.get(id);
     if (hold === undefined || hold.generation >= generation) return;
     this.#holds.delete(id);

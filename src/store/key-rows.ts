@@ -10,7 +10,7 @@ export const NEVER_MS = 8_640_000_000_000_000;
 /** The most ended keys that one creation deletes: more than it adds, and few enough that others hardly wait. */
 export const DELETE_MAX_KEYS = 1_000;
 
-const DIGEST_BYTES = 32;
+export const DIGEST_BYTES = 32;
 
 /** A row without its version and its end. */
 export interface KeyRow {

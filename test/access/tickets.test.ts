@@ -3,7 +3,7 @@ import { Tickets, type Opening } from '../../src/access/tickets.ts';
 import type { CutReason } from '../../src/access/lease.ts';
 import type { NoteHandler } from '../../src/bus/control-channel.ts';
 import { StoreError } from '../../src/store/store.ts';
-import type { KeptTicket, TicketStore, TicketUse, UsedTicket } from '../../src/store/ticket-store.ts';
+import type { KeptTicket, TicketRecord, TicketStore, TicketUse, UsedTicket } from '../../src/store/ticket-store.ts';
 import { TestClock } from '../support/clock.ts';
 import { quietLogger } from '../support/logger.ts';
 
@@ -26,6 +26,8 @@ class TestStore implements TicketStore {
   readonly calls: string[] = [];
   readonly batches: number[] = [];
   readonly kept: KeptTicket[] = [];
+  /** From where on it was last asked for uses. */
+  after = -1;
   /** Holds the answers of finds and uses back. */
   gate: Promise<void> = Promise.resolve();
   isGone = false;
@@ -58,6 +60,7 @@ class TestStore implements TicketStore {
 
   async ticketUses(after: number): Promise<{ newest: number; uses: { id: string; generation: number }[] }> {
     this.#ask('uses');
+    this.after = after;
     return { newest: this.generation, uses: this.#uses.filter(({ generation }) => generation > after) };
   }
 
@@ -148,6 +151,26 @@ t.test('uses that come together share one call, those of one ticket come one aft
   t.same(holds.map(({ isLost }) => isLost), [...Array.from({ length: 50 }, () => false), true, false]);
 });
 
+t.test('a poll does not bring the uses of this instance, unless others came between', async (t) => {
+  const { clock, store, one } = fleet();
+  const use = (id: string): Promise<unknown> => one.use({ ...SHOWN, id }, FIRST);
+  for (const ids of [['a'], ['b', 'c']]) {
+    const uses = ids.map(use);
+    await clock.advance(10);
+    await Promise.all(uses);
+  }
+  await clock.advance(POLL_MS);
+  t.equal(store.after, 3);
+  store.generation++;
+  const later = use('d');
+  await clock.advance(10);
+  await later;
+  await clock.advance(POLL_MS);
+  t.equal(store.after, 3);
+  await clock.advance(POLL_MS);
+  t.equal(store.after, 5);
+});
+
 t.test('streams that are open are told to the database, which guards their tickets only where their clients have a position', async (t) => {
   const { clock, store, one } = fleet();
   const { hold } = await open(clock, one);
@@ -204,6 +227,57 @@ t.test('who shows one ticket again and again keeps nobody else out: looks at it 
   const outcomes = await Promise.all(uses);
   t.equal(outcomes[0], 'used');
   t.equal(outcomes.at(-1), 'CredentialsUnavailable');
+});
+
+function made(id: string, topics = ['a']): TicketRecord {
+  return { ...SHOWN, id, origin: { kind: 'key', id: 'k', proof: new Uint8Array(32) }, session: undefined, until: undefined, topics, generation: 0, ends: 30_000, isGuarded: false };
+}
+
+async function find(clock: TestClock, tickets: Tickets, id: string): Promise<TicketRecord | undefined> {
+  const finding = tickets.find(id);
+  await clock.advance(10);
+  return finding;
+}
+
+t.test('a ticket that this instance has just made is not looked up before its first use', async (t) => {
+  const { clock, store, one } = fleet();
+  one.made(made('a'));
+  t.match(await find(clock, one, 'a'), { id: 'a', generation: 0 });
+  await open(clock, one);
+  t.same(store.calls, ['use']);
+  await find(clock, one, 'a');
+  t.same(store.calls, ['use', 'find'], 'from then on its row may say something else');
+
+  one.made(made('b'));
+  await clock.advance(30_000);
+  t.equal(await find(clock, one, 'b'), undefined, 'nor is it believed for longer than it waits for its use');
+  one.made(made('c', Array.from({ length: 100 }, (_, topic) => `topic-${topic}`)));
+  t.equal(await find(clock, one, 'c'), undefined, 'one with many topics is not remembered');
+  for (let count = 0; count <= 10_000; count++) one.made(made(`d${count}`));
+  t.equal(await find(clock, one, 'd0'), undefined, 'nor are more than ten thousand');
+  t.match(await find(clock, one, 'd10000'), { id: 'd10000' });
+});
+
+t.test('where another instance was faster, what this one remembers of a ticket lets nobody in: its row is looked at', async (t) => {
+  const { clock, store, bus, one, two } = fleet();
+  bus.isUp = false;
+  one.made(made('a'));
+  const { stream } = await open(clock, two);
+  t.match(await find(clock, one, 'a'), { generation: 0 });
+  const used = t.rejects(one.use(SHOWN, FIRST), { name: 'CredentialsUnavailable' });
+  await clock.advance(10);
+  await used;
+  await clock.advance(POLL_MS);
+  t.same(stream.cuts, ['taken-over'], 'that use was later');
+  store.calls.length = 0;
+  await find(clock, one, 'a');
+  t.same(store.calls, ['find']);
+  t.equal((await open(clock, one)).hold.isLost, false);
+
+  one.made(made('a'));
+  bus.isUp = true;
+  await open(clock, two);
+  t.equal(await find(clock, one, 'a'), undefined, 'a note of a use elsewhere is enough');
 });
 
 t.test('a database that hangs keeps nobody waiting who shows a ticket', async (t) => {

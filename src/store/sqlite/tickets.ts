@@ -1,5 +1,5 @@
 import type Database from 'better-sqlite3';
-import { checkVersion, NEVER_MS } from '../key-rows.ts';
+import { checkVersion, DIGEST_BYTES, NEVER_MS } from '../key-rows.ts';
 import { requireLevel } from '../level.ts';
 import { idTaken, originText, ownerOf } from '../session-rows.ts';
 import { checkKept, checkNewTicket, checkRenewal, checkTicketIds, checkUses, ticketRecord, type TicketRow } from '../ticket-rows.ts';
@@ -11,11 +11,18 @@ import { alone } from './key-store.ts';
 import type { LogStateQuery } from './log-state.ts';
 import type { TooLow } from './sessions.ts';
 
+/** Uses of tickets. A single array for all digests crosses to a worker much faster than one for each. */
+interface PackedUses {
+  readonly ids: readonly string[];
+  readonly digests: Uint8Array;
+  readonly havePositions: readonly boolean[];
+}
+
 /** The calls of `TicketStore`, each with one argument, as they cross to a worker. */
 export interface TicketCalls {
   findTickets: { argument: { readonly ids: readonly string[] }; answer: readonly TicketRecord[] };
   createTicket: { argument: NewTicket; answer: TicketRecord | TooLow | undefined };
-  useTickets: { argument: { readonly uses: readonly TicketUse[] }; answer: readonly (UsedTicket | undefined)[] };
+  useTickets: { argument: PackedUses; answer: readonly number[] };
   keepTickets: { argument: { readonly kept: readonly KeptTicket[] }; answer: void };
   ticketUses: { argument: { readonly after: number }; answer: TicketUses };
   renewTicket: { argument: TicketRenewal; answer: boolean };
@@ -37,11 +44,12 @@ export interface TicketsDependencies {
 export class Tickets implements TicketCallTable {
   readonly #logState: LogStateQuery;
   readonly #newest: Database.Statement<[], number>;
-  readonly #takeGeneration: Database.Statement<[], number>;
+  readonly #takeGenerations: Database.Statement<[number], number>;
   readonly #held: Database.Statement<[], number>;
   readonly #count: Database.Statement<[number]>;
   readonly #uses: Database.Statement<[number, number], { readonly id: string; readonly generation: number }>;
   readonly #find: Database.Statement<[string], TicketRow>;
+  readonly #usable: Database.Statement<[string, number, number], Pick<TicketRow, 'generation' | 'digest'>>;
   readonly #liveOf: Database.Statement<[string, number, number], number>;
   readonly #create: Database.Statement<unknown[]>;
   readonly #deleteEnded: Database.Statement<[number, number]>;
@@ -53,11 +61,12 @@ export class Tickets implements TicketCallTable {
   constructor({ db, logState }: TicketsDependencies) {
     this.#logState = logState;
     this.#newest = db.prepare<[], number>('SELECT generation FROM ticket_state').pluck();
-    this.#takeGeneration = db.prepare<[], number>('UPDATE ticket_state SET generation = generation + 1 RETURNING generation').pluck();
+    this.#takeGenerations = db.prepare<[number], number>('UPDATE ticket_state SET generation = generation + ? RETURNING generation').pluck();
     this.#held = db.prepare<[], number>('SELECT held FROM ticket_state').pluck();
     this.#count = db.prepare('UPDATE ticket_state SET held = held + ?');
     this.#uses = db.prepare('SELECT id, generation FROM tickets WHERE generation > ? ORDER BY generation LIMIT ?');
     this.#find = db.prepare('SELECT id, generation, ends, until, guarded, digest, session, origin, topics FROM tickets WHERE id = ?');
+    this.#usable = db.prepare('SELECT generation, digest FROM tickets WHERE id = ? AND ends > ? AND guarded <= ?');
     this.#liveOf = db.prepare<[string, number, number], number>('SELECT count(*) FROM (SELECT 1 FROM tickets WHERE owner = ? AND ends > ? LIMIT ?)').pluck();
     this.#create = db.prepare('INSERT INTO tickets (id, generation, ends, until, guarded, digest, owner, session, origin, topics) VALUES (?, 0, ?, ?, 0, ?, ?, ?, ?, ?)');
     this.#deleteEnded = db.prepare('DELETE FROM tickets WHERE id IN (SELECT id FROM tickets WHERE ends <= ? ORDER BY ends LIMIT ?)');
@@ -93,15 +102,19 @@ export class Tickets implements TicketCallTable {
     return ticketRecord(this.#find.get(id)!);
   }
 
-  useTickets({ uses }: { readonly uses: readonly TicketUse[] }): readonly (UsedTicket | undefined)[] {
-    checkUses(uses);
+  /** @returns Two numbers for each use: its generation, or 0 where it is refused, and the generation before. */
+  useTickets({ ids, digests, havePositions }: PackedUses): readonly number[] {
     const now = Date.now();
-    return uses.map(({ id, digest, hasPosition }) => {
-      const row = this.#find.get(id);
-      if (row === undefined || Buffer.compare(row.digest, digest) !== 0 || row.ends <= now || (row.guarded !== 0 && !hasPosition)) return undefined;
-      const generation = this.#takeGeneration.get()!;
-      this.#use.run(generation, now + RETURN_MS, id);
-      return { generation, before: row.generation };
+    const good = ids.map((id, index) => {
+      const row = this.#usable.get(id, now, havePositions[index] === true ? 1 : 0);
+      return row !== undefined && Buffer.compare(row.digest, digestAt(digests, index)) === 0 ? row : undefined;
+    });
+    const count = good.filter((row) => row !== undefined).length;
+    let generation = count === 0 ? 0 : this.#takeGenerations.get(count)! - count;
+    return good.flatMap((row, index) => {
+      if (row === undefined) return [0, 0];
+      this.#use.run(++generation, now + RETURN_MS, ids[index]!);
+      return [generation, row.generation];
     });
   }
 
@@ -121,6 +134,10 @@ export class Tickets implements TicketCallTable {
     const { id, generation, origin, session, until = NEVER_MS } = renewal;
     return this.#renew.run(until, Date.now() + RETURN_MS, until, session ?? null, originText(origin), id, generation).changes > 0;
   }
+}
+
+function digestAt(digests: Uint8Array, index: number): Uint8Array {
+  return digests.subarray(index * DIGEST_BYTES, (index + 1) * DIGEST_BYTES);
 }
 
 /** Performs one call of `Tickets` in a transaction of its own. */
@@ -145,8 +162,12 @@ export class SqliteTicketStore implements TicketStore {
     throw new Error(`Level ${answer.level} is high enough`);
   }
 
-  useTickets(uses: readonly TicketUse[]): Promise<readonly (UsedTicket | undefined)[]> {
-    return this.#call('useTickets', { uses: uses.map((use) => ({ ...use, digest: alone(use.digest) })) });
+  async useTickets(uses: readonly TicketUse[]): Promise<readonly (UsedTicket | undefined)[]> {
+    checkUses(uses);
+    const digests = new Uint8Array(uses.length * DIGEST_BYTES);
+    for (const [index, { digest }] of uses.entries()) digests.set(digest, index * DIGEST_BYTES);
+    const used = await this.#call('useTickets', { ids: uses.map(({ id }) => id), digests, havePositions: uses.map(({ hasPosition }) => hasPosition) });
+    return uses.map((_use, index) => used[2 * index] === 0 ? undefined : { generation: used[2 * index]!, before: used[2 * index + 1]! });
   }
 
   keepTickets(kept: readonly KeptTicket[]): Promise<void> {
