@@ -87,6 +87,14 @@ export class Sweep {
     this.#part?.erased(isErased);
   }
 
+  /** Goes on without a group: its readers that were not reached fall behind, each at the place where it is. */
+  leave(group: Group): void {
+    if (this.#part?.group !== group) return;
+    for (const reader of this.#part.readers) reader.fallBehind(this.#part.start);
+    group.pending.swept();
+    this.#part = undefined;
+  }
+
   #writeUntil(until: number): boolean {
     const now = this.#storeClock.now();
     this.#part?.renew(now);
@@ -150,6 +158,8 @@ interface PartOptions {
 class Part {
   readonly group: Group;
   readonly readers: SetIterator<Reader>;
+  /** How far a reader has been written that the sweep has yet to reach. It may be further. */
+  readonly start: Position;
   readonly #tail: Tail;
   readonly #chunkOf: ChunkSource;
   #end: Position;
@@ -166,6 +176,8 @@ class Part {
     this.#tail = tail;
     this.#chunkOf = chunkOf;
     this.#bytes = group.pending.bytes;
+    const first = group.pending.messages.at(0);
+    this.start = first === undefined ? tail.position : tail.log!.lineage.at(first.seq - 1);
     this.#bundle = this.#bundleOf(group.pending.take(), now);
     this.readers = group.readers.values();
     this.#end = tail.position;

@@ -1,7 +1,7 @@
 import type { KnownErasure } from '../log/known-erasures.ts';
 import type { Tail, TailListener } from '../log/tail.ts';
 import type { Message } from '../model/message.ts';
-import type { Clock } from '../runtime/clock.ts';
+import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Audience } from './audience.ts';
 import type { Catchup } from './catchup.ts';
@@ -11,7 +11,7 @@ import { Sweep, WRITE_BYTES, type SweepDependencies } from './fanout-sweep.ts';
 import type { Group } from './reader-group.ts';
 import { restAfter } from './write-coalescing.ts';
 
-/** Bounds what is pending for all groups together, and so how long messages are held that the tail has let go. Bytes of data. */
+/** Bounds what is pending for all groups together, and so how long messages are held that the tail has let go. So much may be in a sweep besides. Bytes of data. */
 const PENDING_BYTES = 1024 * 1024;
 
 /** How long readers are written to before the event loop goes on with other things. It bounds how long a publisher waits for a sweep. */
@@ -33,6 +33,9 @@ export interface FanoutDependencies extends Omit<SweepDependencies, 'chunkOf'> {
  * measured by what the sweep took (write-coalescing.ts). Each message that shares a write makes the next rest longer, until little of the time is
  * spent on sweeps, whatever is published. A rest of fixed length would delay messages needlessly with few readers, and be too short with many.
  *
+ * Much that is pending ends the rest. What comes faster than sweeps can take it is left to catch-up, which reads the tail in turns of its own: the readers of a group for which
+ * too much is pending fall behind. So no turn of the event loop grows with what is published and how many read it.
+ *
  * Long sweeps are taken in parts. So a live reader is at the end of the tail only while nothing is pending for its group and no sweep is in it:
  * `Group.isWaiting` says so. Code that would write anything else to a reader asks it, or calls `flush` first. So nothing overtakes a
  * message (invariant 4).
@@ -45,12 +48,14 @@ export class Fanout implements TailListener {
   readonly #counters: Pick<Counters, 'deliveryMilliseconds'>;
   readonly #sweepDependencies: SweepDependencies;
   /** Groups for which messages are pending. */
-  #pendingGroups: Group[] = [];
+  #pendingGroups = new Set<Group>();
   #pendingBytes = 0;
   #sweep: Sweep | undefined;
   /** When the rest after the last sweep is over. */
   #restUntil = 0;
   #isScheduled = false;
+  /** While the next turn waits for the end of a rest. */
+  #rest: Timer | undefined;
 
   constructor({ tail, audience, catchup, clock, storeClock, counters }: FanoutDependencies) {
     this.#tail = tail;
@@ -63,22 +68,54 @@ export class Fanout implements TailListener {
 
   append(message: Message): void {
     let isFull = false;
+    let tooMuch: Group[] | undefined;
     this.#audience.match(message.topic, (group) => {
       const { pending } = group;
-      if (!pending.hasMessages) this.#pendingGroups.push(group);
+      if (pending.bytes >= WRITE_BYTES) return void (tooMuch ??= []).push(group);
+      if (!pending.hasMessages) this.#pendingGroups.add(group);
       pending.add(message);
       isFull ||= pending.bytes >= WRITE_BYTES;
     });
-    if (this.#pendingGroups.length === 0) return;
+    if (tooMuch !== undefined) for (const group of tooMuch) this.#leaveToCatchup(group);
+    if (this.#pendingGroups.size === 0) return;
     this.#pendingBytes += message.data.length;
-    if (isFull || this.#pendingBytes >= PENDING_BYTES) this.flush();
+    if (this.#pendingBytes >= 2 * PENDING_BYTES) for (const group of this.#pendingGroups) this.#leaveToCatchup(group);
+    else if (isFull || this.#pendingBytes >= PENDING_BYTES) this.#endRest();
     else this.#schedule();
+  }
+
+  /** What is pending for a group is not written by a sweep: catch-up goes on with its readers, each from the place that it has reached. */
+  #leaveToCatchup(group: Group): void {
+    const { pending, readers } = group;
+    this.#pendingGroups.delete(group);
+    if (this.#pendingGroups.size === 0) this.#pendingBytes = 0;
+    const [first] = pending.messages;
+    // A sweep has taken them.
+    if (first === undefined) return;
+    this.#sweep?.leave(group);
+    const end = this.#tail.log!.lineage.at(first.seq - 1);
+    for (const reader of readers) reader.fallBehind(end);
+    pending.clear();
+    for (const reader of readers) this.#catchup.resume(reader);
+    group.wake();
+    this.#audience.leave(group);
+  }
+
+  /** A sweep begins at the end of this turn of the event loop. */
+  #endRest(): void {
+    this.#restUntil = 0;
+    if (this.#rest !== undefined) {
+      this.#rest.cancel();
+      this.#rest = undefined;
+      this.#isScheduled = false;
+    }
+    this.#schedule();
   }
 
   /** Writes everything that is pending, at once. */
   flush(): void {
     if (this.#sweep !== undefined) this.#goOn(Infinity);
-    if (this.#pendingGroups.length === 0) return;
+    if (this.#pendingGroups.size === 0) return;
     this.#begin();
     this.#goOn(Infinity);
   }
@@ -131,24 +168,25 @@ export class Fanout implements TailListener {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
     const rest = this.#sweep === undefined ? this.#restUntil - this.#clock.monotonic() : 0;
-    if (rest > 0) this.#clock.after(Math.ceil(rest), this.#turn);
+    if (rest > 0) this.#rest = this.#clock.after(Math.ceil(rest), this.#turn);
     else this.#clock.soon(this.#turn);
   }
 
   readonly #turn = (): void => {
     this.#isScheduled = false;
-    if (this.#sweep === undefined && this.#pendingGroups.length > 0) {
+    this.#rest = undefined;
+    if (this.#sweep === undefined && this.#pendingGroups.size > 0) {
       // A flush may have come in between, and a new rest with it.
       if (this.#clock.monotonic() < this.#restUntil) return this.#schedule();
       this.#begin();
     }
     if (this.#sweep !== undefined) this.#goOn(SWEEP_PART_MS);
-    if (this.#sweep !== undefined || this.#pendingGroups.length > 0) this.#schedule();
+    if (this.#sweep !== undefined || this.#pendingGroups.size > 0) this.#schedule();
   };
 
   #begin(): void {
-    this.#sweep = new Sweep(this.#pendingGroups, this.#sweepDependencies);
-    this.#pendingGroups = [];
+    this.#sweep = new Sweep([...this.#pendingGroups], this.#sweepDependencies);
+    this.#pendingGroups.clear();
     this.#pendingBytes = 0;
   }
 

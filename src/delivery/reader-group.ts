@@ -82,7 +82,13 @@ class Pending {
     return messages;
   }
 
-  /** The sweep has reached every reader of the group. */
+  /** They are left to catch-up. */
+  clear(): void {
+    this.#messages = [];
+    this.#bytes = 0;
+  }
+
+  /** No sweep is in the group any more: it has reached every reader, or left the others to catch-up. */
   swept(): void {
     this.#isSwept = false;
   }

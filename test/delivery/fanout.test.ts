@@ -222,7 +222,7 @@ t.test('when the log goes back to an older copy in the middle of a rest, what wa
   for (const outlet of outlets) t.match(outlet.seen.filter((line) => line !== ':').slice(1), ['1=kept', '2=lost', /^\$gap .*-1$/, '2=new']);
 });
 
-t.test('what becomes much is written at once, and then there is a rest again', async (t) => {
+t.test('what becomes much ends the rest, and then there is a rest again', async (t) => {
   const spine = await begin(t);
   const outlets = Array.from({ length: 100 }, (_, index) => spine.open([`topic${index}`, 'all']).outlet);
   await settle();
@@ -236,11 +236,14 @@ t.test('what becomes much is written at once, and then there is a rest again', a
   await settle();
   t.equal(written(), 100);
   for (let count = 10; count < 30; count++) spine.publish(`topic${count}`, 'x'.repeat(40_000));
-  t.ok(written() > 100, 'in the same turn');
+  t.equal(written(), 100);
+  await settle();
+  t.equal(written(), 130, 'at the end of the turn');
   const forced = written();
   spine.clock.spend(REST_MAX_MS - 0.5);
   spine.publish('all');
   spine.publish('topic1', 'x'.repeat(140_000));
+  await settle();
   t.ok(written() > forced, 'much for one of them');
   const again = written();
   spine.publish('all');
@@ -250,6 +253,71 @@ t.test('what becomes much is written at once, and then there is a rest again', a
   t.equal(written(), again, 'the rest before it is over, but not the last one');
   await spine.clock.advance(REST_MAX_MS);
   t.ok(outlets.every((outlet) => numbers(outlet).at(-1) === spine.tail.last));
+});
+
+/** Runs until every stream has what was published, turn by turn. @returns The longest turn of the event loop. Milliseconds. */
+async function longestTurn({ clock, tail }: Spine, outlets: readonly TestOutlet[]): Promise<number> {
+  let longest = 0;
+  for (let turns = 0; outlets.some(({ seen }) => seen.at(-1)?.startsWith(`${tail.last}=`) !== true); turns++) {
+    if (turns > 20_000) throw new Error('some streams get no more');
+    const began = clock.monotonic();
+    await new Promise((done) => setImmediate(done));
+    longest = Math.max(longest, clock.monotonic() - began);
+    clock.spend(0.2);
+    clock.runDue();
+  }
+  return longest;
+}
+
+t.test('however much comes at once, and however many read it, no turn of the event loop grows with it: what sweeps cannot take is left to catch-up', async (t) => {
+  const spine = await begin(t);
+  const { clock, counters, hooks } = spine;
+  const outlets = [['a'], ['*'], ['>', 'a']].flatMap((names) => Array.from({ length: 40 }, () => spine.open(names).outlet));
+  await settle();
+  hooks.written = () => clock.spend(0.05);
+  const began = clock.monotonic();
+  for (let count = 0; count < 20; count++) spine.publish('a', 'x'.repeat(130_000));
+  t.equal(clock.monotonic(), began, 'nothing is written in the turn of the publisher');
+  const longest = await longestTurn(spine, outlets);
+  t.ok(longest <= 25, `${longest} ms: a part of a sweep and one of catch-up`);
+  t.ok(outlets.every((outlet) => numbers(outlet).join() === Array.from({ length: 20 }, (_, index) => index + 1).join()), 'each message once, in order');
+  t.equal(counters.reads, 0, 'the tail has them');
+});
+
+t.test('nor with how many filters there are; and what is pending for all of them is bounded', async (t) => {
+  const spine = await begin(t);
+  const { audience, clock, hooks } = spine;
+  const outlets = Array.from({ length: 300 }, (_, index) => spine.open([`topic${index}`, 'all', 'end']).outlet);
+  await settle();
+  hooks.written = () => clock.spend(0.05);
+  const began = clock.monotonic();
+  let most = 0;
+  for (let count = 0; count < 300; count++) {
+    spine.publish(`topic${count}`, 'x'.repeat(30_000));
+    if (count % 10 === 0) spine.publish('all');
+    most = Math.max(most, [...audience.groups].reduce((sum, { pending }) => sum + pending.bytes, 0));
+  }
+  t.equal(clock.monotonic(), began);
+  t.ok(most > 1_000_000 && most <= 2 * 1024 * 1024 + 30_000, `${most} bytes`);
+  spine.publish('end');
+  t.ok(await longestTurn(spine, outlets) <= 25);
+  t.ok(outlets.every((outlet) => numbers(outlet).length === 32));
+});
+
+t.test('when too much comes in the middle of a sweep, each reader goes on from the place that it has reached', async (t) => {
+  const spine = await begin(t);
+  const outlets = await openMany(spine, 500, 0.1);
+  spine.publish('a');
+  await new Promise((done) => setImmediate(done));
+  t.same([outlets[0]!, outlets.at(-1)!].map((outlet) => numbers(outlet)), [[1], []]);
+  spine.publish('b');
+  spine.publish('a', 'x'.repeat(140_000));
+  spine.publish('a');
+  await longestTurn(spine, outlets);
+  t.same(new Set(outlets.map((outlet) => numbers(outlet).join())), new Set(['1,3,4']));
+  spine.publish('a');
+  await longestTurn(spine, outlets);
+  t.same(new Set(outlets.map((outlet) => numbers(outlet).join())), new Set(['1,3,4,5']), 'and all are live again');
 });
 
 t.test('a heartbeat that comes in the middle of a sweep says no place to those who have not reached it', async (t) => {
