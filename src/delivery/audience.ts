@@ -1,5 +1,5 @@
+import { PatternTree } from '../model/pattern-tree.ts';
 import type { Filter } from '../model/topic.ts';
-import { PatternTree } from './pattern-tree.ts';
 import { Group } from './reader-group.ts';
 
 /**
@@ -9,7 +9,7 @@ import { Group } from './reader-group.ts';
 export class Audience {
   readonly #groups = new Map<string, Group>();
   readonly #exact = new Map<string, Set<Group>>();
-  readonly #patterns = new PatternTree();
+  readonly #patterns = new PatternTree<Group>();
   #matches = 0;
 
   get groups(): Iterable<Group> {
@@ -59,6 +59,6 @@ export class Audience {
     };
     const exact = this.#exact.get(topic);
     if (exact !== undefined) for (const group of exact) once(group);
-    if (!this.#patterns.isEmpty && !topic.startsWith('$')) this.#patterns.match(topic.split('.'), 0, once);
+    if (!this.#patterns.isEmpty && !topic.startsWith('$')) this.#patterns.match(topic.split('.'), once);
   }
 }

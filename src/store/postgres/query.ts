@@ -13,7 +13,7 @@ import { elements, literal, strings, wholeNumber } from './literals.ts';
  * Segments that the server compares, of one pattern and of all of a filter; the rest is compared here. Comparing costs the server their number for each
  * character of each topic: without a bound one stream whose URL is full of wildcards would keep it busy until every read is given up.
  */
-const PATTERN_MAX_SEGMENTS = 8;
+const COMPARED_MAX_SEGMENTS = 8;
 const FILTER_MAX_SEGMENTS = 300;
 
 /**
@@ -83,7 +83,7 @@ export function messagesOf(rows: readonly Row[], filter: Filter | undefined, lin
  * What any of the patterns matches, and where they are long or many also more than that. One that has no segment before its wildcards matches by this alone.
  */
 function regularExpression(patterns: readonly string[]): string {
-  const most = Math.max(1, Math.min(PATTERN_MAX_SEGMENTS, Math.floor(FILTER_MAX_SEGMENTS / patterns.length)));
+  const most = Math.max(1, Math.min(COMPARED_MAX_SEGMENTS, Math.floor(FILTER_MAX_SEGMENTS / patterns.length)));
   const alternatives = patterns.map((pattern) => begin(pattern.split('.'), most).map((segment) => {
     if (segment === '*') return '[^.]+';
     return segment === '>' ? '.+' : segment.replace(/[^\p{L}\p{N}_-]/gu, (character) => `\\U${character.codePointAt(0)!.toString(16).padStart(8, '0')}`);

@@ -1,0 +1,126 @@
+/**
+ * Patterns in a tree with one level for each segment, each with its values. A topic goes from a node to at most two others: that of its next
+ * segment and that of `*`. So what a match looks at is bounded by the depth of the topic and the wildcards' places, and not by the number of
+ * patterns. `PATTERN_MAX_SEGMENTS` and `WILDCARD_MAX_SEGMENTS` make it at most 2,559 nodes: 2 to the power of each of the first eight levels and of
+ * level nine, and 256 single paths from there.
+ */
+export class PatternTree<Value> {
+  /** What goes on from here; a pattern that is alone there takes no nodes for its other segments. */
+  #next: Map<string, PatternTree<Value> | Leaf<Value>> | undefined;
+  /** Values of patterns that end here, and of those that go on with `>`. */
+  #here: Set<Value> | undefined;
+  #rest: Set<Value> | undefined;
+
+  get isEmpty(): boolean {
+    return this.#next === undefined && this.#here === undefined && this.#rest === undefined;
+  }
+
+  /** @param pattern The segments of a pattern that passed `checkPattern`. */
+  add(pattern: readonly string[], value: Value, at = 0): void {
+    const segment = pattern[at];
+    if (segment === undefined) (this.#here ??= new Set()).add(value);
+    else if (segment === '>') (this.#rest ??= new Set()).add(value);
+    else {
+      this.#next ??= new Map();
+      const next = this.#next.get(segment);
+      if (next instanceof PatternTree) next.add(pattern, value, at + 1);
+      else if (next?.isOf(pattern) === true) next.values.add(value);
+      else if (next === undefined && !isEnd(pattern, at + 1)) this.#next.set(segment, new Leaf(pattern, value));
+      else {
+        const node = new PatternTree<Value>();
+        if (next !== undefined) node.#put(next, at + 1);
+        node.add(pattern, value, at + 1);
+        this.#next.set(segment, node);
+      }
+    }
+  }
+
+  remove(pattern: readonly string[], value: Value, at = 0): void {
+    const segment = pattern[at];
+    if (segment === undefined) this.#here = without(this.#here, value);
+    else if (segment === '>') this.#rest = without(this.#rest, value);
+    else {
+      const next = this.#next?.get(segment);
+      if (next instanceof PatternTree) next.remove(pattern, value, at + 1);
+      else if (next?.isOf(pattern) === true) next.values.delete(value);
+      if (next?.isEmpty === true) this.#next?.delete(segment);
+      if (this.#next?.size === 0) this.#next = undefined;
+    }
+  }
+
+  /** Calls `visit` with the values of all patterns that match, perhaps with one of them several times. */
+  match(topic: readonly string[], visit: (value: Value) => void, at = 0): void {
+    const segment = topic[at];
+    if (segment === undefined) {
+      if (this.#here !== undefined) for (const value of this.#here) visit(value);
+      return;
+    }
+    if (this.#rest !== undefined) for (const value of this.#rest) visit(value);
+    if (this.#next === undefined) return;
+    this.#next.get(segment)?.match(topic, visit, at + 1);
+    this.#next.get('*')?.match(topic, visit, at + 1);
+  }
+
+  /** Whether a pattern matches. */
+  has(topic: readonly string[], at = 0): boolean {
+    const segment = topic[at];
+    if (segment === undefined) return this.#here !== undefined;
+    if (this.#rest !== undefined) return true;
+    return this.#next !== undefined && (this.#next.get(segment)?.has(topic, at + 1) === true || this.#next.get('*')?.has(topic, at + 1) === true);
+  }
+
+  /** Moves a leaf of the node before to this one, which is empty. */
+  #put(leaf: Leaf<Value>, at: number): void {
+    const segment = leaf.pattern[at]!;
+    if (!isEnd(leaf.pattern, at + 1)) this.#next = new Map([[segment, leaf]]);
+    else for (const value of leaf.values) this.add(leaf.pattern, value, at);
+  }
+}
+
+/** The only pattern that goes on in one way from a node, by a segment at least and what follows it. */
+class Leaf<Value> {
+  readonly pattern: readonly string[];
+  readonly values: Set<Value>;
+
+  constructor(pattern: readonly string[], value: Value) {
+    this.pattern = pattern;
+    this.values = new Set([value]);
+  }
+
+  get isEmpty(): boolean {
+    return this.values.size === 0;
+  }
+
+  isOf(pattern: readonly string[]): boolean {
+    return pattern.length === this.pattern.length && pattern.every((segment, index) => segment === this.pattern[index]);
+  }
+
+  match(topic: readonly string[], visit: (value: Value) => void, at: number): void {
+    if (matchesSegments(this.pattern, topic, at)) for (const value of this.values) visit(value);
+  }
+
+  has(topic: readonly string[], at: number): boolean {
+    return matchesSegments(this.pattern, topic, at);
+  }
+}
+
+/** Whether a pattern has no segments from here on, or only `>`: then a node holds its values. */
+function isEnd(pattern: readonly string[], at: number): boolean {
+  return at >= pattern.length || pattern[at] === '>';
+}
+
+function without<Value>(values: Set<Value> | undefined, value: Value): Set<Value> | undefined {
+  values?.delete(value);
+  return values?.size === 0 ? undefined : values;
+}
+
+/** Whether a topic belongs to a pattern, as far as their segments from `at` on say. */
+export function matchesSegments(pattern: readonly string[], topic: readonly string[], at = 0): boolean {
+  for (let index = at; index < pattern.length; index++) {
+    const segment = pattern[index];
+    if (index >= topic.length) return false;
+    if (segment === '>') return true;
+    if (segment !== '*' && segment !== topic[index]) return false;
+  }
+  return pattern.length === topic.length;
+}
