@@ -5,14 +5,16 @@
  * level nine, and 256 single paths from there.
  */
 export class PatternTree<Value> {
-  /** What goes on from here; a pattern that is alone there takes no nodes for its other segments. */
+  /** What goes on from here, by its next segment; a pattern that is alone there takes no nodes for its other segments. */
   #next: Map<string, PatternTree<Value> | Leaf<Value>> | undefined;
+  /** The same for `*`: apart, because every match asks for it. */
+  #any: PatternTree<Value> | Leaf<Value> | undefined;
   /** Values of patterns that end here, and of those that go on with `>`. */
   #here: Set<Value> | undefined;
   #rest: Set<Value> | undefined;
 
   get isEmpty(): boolean {
-    return this.#next === undefined && this.#here === undefined && this.#rest === undefined;
+    return this.#next === undefined && this.#any === undefined && this.#here === undefined && this.#rest === undefined;
   }
 
   /** @param pattern The segments of a pattern that passed `checkPattern`. */
@@ -21,16 +23,15 @@ export class PatternTree<Value> {
     if (segment === undefined) (this.#here ??= new Set()).add(value);
     else if (segment === '>') (this.#rest ??= new Set()).add(value);
     else {
-      this.#next ??= new Map();
-      const next = this.#next.get(segment);
-      if (next instanceof PatternTree) next.add(pattern, value, at + 1);
-      else if (next?.isOf(pattern) === true) next.values.add(value);
-      else if (next === undefined && !isEnd(pattern, at + 1)) this.#next.set(segment, new Leaf(pattern, value));
+      const child = this.#child(segment);
+      if (child instanceof PatternTree) child.add(pattern, value, at + 1);
+      else if (child?.isOf(pattern) === true) child.values.add(value);
+      else if (child === undefined && !isEnd(pattern, at + 1)) this.#setChild(segment, new Leaf(pattern, value));
       else {
         const node = new PatternTree<Value>();
-        if (next !== undefined) node.#put(next, at + 1);
+        if (child !== undefined) node.#put(child, at + 1);
         node.add(pattern, value, at + 1);
-        this.#next.set(segment, node);
+        this.#setChild(segment, node);
       }
     }
   }
@@ -40,11 +41,10 @@ export class PatternTree<Value> {
     if (segment === undefined) this.#here = without(this.#here, value);
     else if (segment === '>') this.#rest = without(this.#rest, value);
     else {
-      const next = this.#next?.get(segment);
-      if (next instanceof PatternTree) next.remove(pattern, value, at + 1);
-      else if (next?.isOf(pattern) === true) next.values.delete(value);
-      if (next?.isEmpty === true) this.#next?.delete(segment);
-      if (this.#next?.size === 0) this.#next = undefined;
+      const child = this.#child(segment);
+      if (child instanceof PatternTree) child.remove(pattern, value, at + 1);
+      else if (child?.isOf(pattern) === true) child.values.delete(value);
+      if (child?.isEmpty === true) this.#setChild(segment, undefined);
     }
   }
 
@@ -56,23 +56,33 @@ export class PatternTree<Value> {
       return;
     }
     if (this.#rest !== undefined) for (const value of this.#rest) visit(value);
-    if (this.#next === undefined) return;
-    this.#next.get(segment)?.match(topic, visit, at + 1);
-    this.#next.get('*')?.match(topic, visit, at + 1);
+    if (this.#next !== undefined) this.#next.get(segment)?.match(topic, visit, at + 1);
+    if (this.#any !== undefined) this.#any.match(topic, visit, at + 1);
   }
 
   /** Whether a pattern matches. */
   has(topic: readonly string[], at = 0): boolean {
     const segment = topic[at];
     if (segment === undefined) return this.#here !== undefined;
-    if (this.#rest !== undefined) return true;
-    return this.#next !== undefined && (this.#next.get(segment)?.has(topic, at + 1) === true || this.#next.get('*')?.has(topic, at + 1) === true);
+    return this.#rest !== undefined || this.#next?.get(segment)?.has(topic, at + 1) === true || this.#any?.has(topic, at + 1) === true;
+  }
+
+  #child(segment: string): PatternTree<Value> | Leaf<Value> | undefined {
+    return segment === '*' ? this.#any : this.#next?.get(segment);
+  }
+
+  #setChild(segment: string, child: PatternTree<Value> | Leaf<Value> | undefined): void {
+    if (segment === '*') this.#any = child;
+    else if (child !== undefined) (this.#next ??= new Map()).set(segment, child);
+    else {
+      this.#next?.delete(segment);
+      if (this.#next?.size === 0) this.#next = undefined;
+    }
   }
 
   /** Moves a leaf of the node before to this one, which is empty. */
   #put(leaf: Leaf<Value>, at: number): void {
-    const segment = leaf.pattern[at]!;
-    if (!isEnd(leaf.pattern, at + 1)) this.#next = new Map([[segment, leaf]]);
+    if (!isEnd(leaf.pattern, at + 1)) this.#setChild(leaf.pattern[at]!, leaf);
     else for (const value of leaf.values) this.add(leaf.pattern, value, at);
   }
 }
