@@ -11,7 +11,7 @@ import type { Reader } from './reader.ts';
 const WALK_INDEX_ENTRIES = 2_048;
 /** Messages found for all groups of one walk together: bounds the time before the first reader is served. */
 const WALK_MAX_MESSAGES = 16_384;
-/** Groups of a walk, and so filters, at least and at most: when a turn is over, the walk was in vain for the groups that are left, so where much matches they are few. */
+/** Groups of a walk, and so filters, at least and at most. A turn that ends early wastes the walk for the groups that it leaves: where much matches, walks have few. */
 const WALK_MIN_FILTERS = 32;
 const WALK_MAX_FILTERS = 1_024;
 
@@ -53,8 +53,8 @@ export class WalkSize {
 }
 
 /**
- * Finds what each of some groups wants of a stretch of the tail, at most `STEP_MESSAGES` each. Each message is looked at once, however many groups there
- * are: when thousands of streams with filters of their own come back, the walks cost about as much as the deliveries.
+ * Finds what each of some groups wants of a stretch of the tail, at most `STEP_MESSAGES` each. It looks at each message once, however many groups there
+ * are. So when thousands of streams with filters of their own come back, the walks cost no more than the deliveries.
  */
 export function walk(near: readonly NearReaders[], { messages, end }: Stretch): Walk {
   const index = new FilterIndex<Share>();

@@ -39,7 +39,7 @@ export interface CatchupDependencies {
 /**
  * Serves readers that are behind, until they are live.
  *
- * A reader whose cursor is in the newer part of the tail is served from memory, by a walk that many groups share (catchup-walk.ts); for the others the
+ * A reader whose cursor is in the newer part of the tail is served from memory, by a walk that many groups share (catchup-walk.ts). For the others the
  * log is read. One read serves all
  * readers of a group whose cursors it covers. It begins at the smallest cursor after the last read, as an elevator does. So thousands that come
  * back at once with cursors close to each other cost a few reads, and none starves.

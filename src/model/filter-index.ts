@@ -8,8 +8,8 @@ export interface Indexed {
 }
 
 /**
- * Finds the filters that match a topic, by what they stand for. Exact names are looked up in a map, patterns in a tree with one level for each segment;
- * so a match costs the length of the topic, and what it finds, whatever the number of filters.
+ * Filters, and the value that each stands for. A match looks exact names up in a map, and patterns in a tree (pattern-tree.ts). So it costs the depth of the
+ * topic and the values that it finds, whatever the number of filters.
  */
 export class FilterIndex<Value extends Indexed> {
   readonly #exact = new Map<string, Set<Value>>();

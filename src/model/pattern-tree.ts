@@ -1,8 +1,9 @@
 /**
- * Patterns in a tree with one level for each segment, each with its values. A topic goes from a node to at most two others: that of its next
- * segment and that of `*`. So what a match looks at is bounded by the depth of the topic and the wildcards' places, and not by the number of
- * patterns. `PATTERN_MAX_SEGMENTS` and `WILDCARD_MAX_SEGMENTS` make it at most 2,559 nodes: 2 to the power of each of the first eight levels and of
- * level nine, and 256 single paths from there.
+ * Patterns in a tree with one level for each segment, each with its values. A topic leads from a node to at most two others: that of its next
+ * segment and that of `*`. So the number of patterns does not bound what a match looks at; the depth of the topic and the places of `*` do.
+ *
+ * With `PATTERN_MAX_SEGMENTS` and `WILDCARD_MAX_SEGMENTS` a match visits at most 2,559 nodes. Below the root, eight levels double, up to 256 nodes. From
+ * there 256 paths go on for eight segments more.
  */
 export class PatternTree<Value> {
   /** What goes on from here, by its next segment; a pattern that is alone there takes no nodes for its other segments. */
@@ -48,7 +49,7 @@ export class PatternTree<Value> {
     }
   }
 
-  /** Calls `visit` with the values of all patterns that match, perhaps with one of them several times. */
+  /** Calls `visit` with the values of all patterns that match; a value with several such patterns is visited for each. */
   match(topic: readonly string[], visit: (value: Value) => void, at = 0): void {
     const segment = topic[at];
     if (segment === undefined) {

@@ -2,7 +2,7 @@ import type { Filter } from '../model/topic.ts';
 
 /** What the topics that some patterns match begin with, up to the dot before the first wildcard. */
 export interface Beginnings {
-  /** By their first segment, without those that begin with another one of the list. */
+  /** By their first segment. A beginning that another one covers is left out: `a.b.c.` where there is `a.b.`. */
   readonly bySegment: ReadonlyMap<string, readonly string[]>;
   /** Whether a pattern begins with a wildcard: then any topic may match. */
   readonly areOpen: boolean;
@@ -25,7 +25,7 @@ export function beginningsOf({ patterns }: Filter): Beginnings {
   return { bySegment, areOpen: all[0] === '' };
 }
 
-/** What comes after all topics with a beginning, compared byte by byte: the slash is the next character after the dot. */
+/** Compared byte by byte, all topics with a beginning stand before this text: the slash is the next character after the dot. */
 export function endOf(beginning: string): string {
   return `${beginning.slice(0, -1)}/`;
 }

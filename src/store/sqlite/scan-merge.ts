@@ -59,8 +59,8 @@ export class Scans {
   }
 
   /**
-   * Two index scans for each topic. For the patterns of each first segment, a scan of each topic below their beginnings, where these are few, or else one of all
-   * topics with that segment. The whole log, and that alone, where a pattern begins with a wildcard.
+   * Two index scans for each topic. For patterns that begin with several names, the topics below these are looked up and scanned, if they are few. For other
+   * patterns, one scan finds all topics with their first segment. The whole log, and that alone, where a pattern begins with a wildcard.
    */
   of(filter: Filter, after: number): ChosenScans {
     const { bySegment, areOpen } = beginningsOf(filter);
