@@ -69,14 +69,14 @@ export function readPermissions({ publish, subscribe, erase, admin = false, oper
   return permissions;
 }
 
-/** Topics and patterns, at most so many. @throws Problem */
-export function readPatterns(value: unknown, field: string, most = PERMISSION_MAX_PATTERNS): readonly string[] {
+/** Topics and patterns, at most so many, each as `check` takes them. @throws Problem */
+export function readPatterns(value: unknown, field: string, most = PERMISSION_MAX_PATTERNS, check = checkPattern): readonly string[] {
   if (value === undefined) return [];
   if (!Array.isArray(value)) throw invalid(field, 'it must be an array of topics and patterns');
   if (value.length > most) throw invalid(field, `it has more than ${most} topics and patterns`);
   return value.map((pattern: unknown, index) => {
     if (typeof pattern !== 'string') throw invalid(`${field}[${index}]`, 'it must be a text');
-    return checkPattern(pattern, `${field}[${index}]`);
+    return check(pattern, `${field}[${index}]`);
   });
 }
 

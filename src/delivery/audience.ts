@@ -1,16 +1,11 @@
+import { FilterIndex } from '../model/filter-index.ts';
 import type { Filter } from '../model/topic.ts';
-import { PatternTree } from './pattern-tree.ts';
 import { Group } from './reader-group.ts';
 
-/**
- * The index from topics to groups of readers. Exact names are looked up in a map, patterns in a tree with one level for each segment;
- * so finding the groups that want a message costs the length of its topic, not the number of readers.
- */
+/** The groups of readers, each with its filter, and the index from topics to them. */
 export class Audience {
   readonly #groups = new Map<string, Group>();
-  readonly #exact = new Map<string, Set<Group>>();
-  readonly #patterns = new PatternTree();
-  #matches = 0;
+  readonly #index = new FilterIndex<Group>();
 
   get groups(): Iterable<Group> {
     return this.#groups.values();
@@ -27,12 +22,7 @@ export class Audience {
     if (group === undefined) {
       group = new Group(filter);
       this.#groups.set(filter.key, group);
-      for (const topic of filter.topics) {
-        const there = this.#exact.get(topic);
-        if (there === undefined) this.#exact.set(topic, new Set([group]));
-        else there.add(group);
-      }
-      for (const pattern of filter.patterns) this.#patterns.add(pattern.split('.'), group);
+      this.#index.add(filter, group);
     }
     return group;
   }
@@ -41,24 +31,11 @@ export class Audience {
   leave(group: Group): void {
     if (!group.isEmpty || this.#groups.get(group.filter.key) !== group) return;
     this.#groups.delete(group.filter.key);
-    for (const topic of group.filter.topics) {
-      const there = this.#exact.get(topic);
-      there?.delete(group);
-      if (there?.size === 0) this.#exact.delete(topic);
-    }
-    for (const pattern of group.filter.patterns) this.#patterns.remove(pattern.split('.'), group);
+    this.#index.remove(group.filter, group);
   }
 
   /** Calls `visit` once with every group that wants the topic. */
   match(topic: string, visit: (group: Group) => void): void {
-    const match = ++this.#matches;
-    const once = (group: Group): void => {
-      if (group.lastMatch === match) return;
-      group.lastMatch = match;
-      visit(group);
-    };
-    const exact = this.#exact.get(topic);
-    if (exact !== undefined) for (const group of exact) once(group);
-    if (!this.#patterns.isEmpty && !topic.startsWith('$')) this.#patterns.match(topic.split('.'), 0, once);
+    this.#index.match(topic, visit);
   }
 }

@@ -8,6 +8,7 @@ import type { Logger } from '../runtime/logger.ts';
 import { StoreError, type Page, type Store } from '../store/store.ts';
 import { Backlog, nextPlace } from './catchup-backlog.ts';
 import { STEP_BYTES, STEP_MESSAGES, Steps } from './catchup-steps.ts';
+import { walk, WalkSize, type NearReaders, type Share } from './catchup-walk.ts';
 import { cachedChunk, tailChunks, type ChunkSource } from './chunk-cache.ts';
 import type { Group } from './reader-group.ts';
 import type { Reader } from './reader.ts';
@@ -38,7 +39,8 @@ export interface CatchupDependencies {
 /**
  * Serves readers that are behind, until they are live.
  *
- * A reader whose cursor is in the newer part of the tail is served from memory; for the others the log is read. One read serves all
+ * A reader whose cursor is in the newer part of the tail is served from memory, by a walk that many groups share (catchup-walk.ts). For the others the
+ * log is read. One read serves all
  * readers of a group whose cursors it covers. It begins at the smallest cursor after the last read, as an elevator does. So thousands that come
  * back at once with cursors close to each other cost a few reads, and none starves.
  *
@@ -58,6 +60,9 @@ export class Catchup {
   readonly #queue = new Set<Group>();
   /** Groups that wait for one of the reads to end. */
   readonly #starved = new Set<Group>();
+  readonly #walkSize = new WalkSize();
+  /** The number at which the last walk through the tail ended. */
+  #walkedUpTo = 0;
   #isScheduled = false;
   #reads = 0;
   /** Whether the last read failed: the log says that once, not for each group and attempt. */
@@ -118,57 +123,85 @@ export class Catchup {
   #turn(): void {
     if (this.#isStopped) return;
     const until = this.#clock.monotonic() + CATCHUP_TURN_MS;
-    for (const group of this.#queue) {
-      this.#queue.delete(group);
-      const backlog = this.#backlogs.get(group);
-      if (backlog !== undefined) this.#serve(group, backlog, until);
-      this.#tidy(group);
+    while (this.#queue.size > 0) {
+      this.#serveFromTail(this.#takeFromQueue(), until);
       if (this.#clock.monotonic() >= until) break;
     }
     const rest = this.#queue.values().next().value;
     if (rest !== undefined) this.#enqueue(rest);
   }
 
-  #serve(group: Group, backlog: Backlog, until: number): void {
-    const near: Reader[] = [];
-    let far: Reader[] | undefined;
-    for (const reader of backlog.readers) {
-      if (!canGoOn(reader)) backlog.readers.delete(reader);
-      else if (this.#isNear(reader.cursorSeq)) near.push(reader);
-      else (far ??= []).push(reader);
+  /** Groups whose readers share a walk through the tail. The log is read for readers that are further behind. */
+  #takeFromQueue(): NearReaders[] {
+    const all: NearReaders[] = [];
+    let groups = 0;
+    let names = 0;
+    for (const group of this.#queue) {
+      if (!this.#walkSize.hasRoom(groups++, names)) break;
+      this.#queue.delete(group);
+      const backlog = this.#backlogs.get(group);
+      if (backlog === undefined) continue;
+      const near: Reader[] = [];
+      const far: Reader[] = [];
+      for (const reader of backlog.readers) {
+        if (!canGoOn(reader)) backlog.readers.delete(reader);
+        else if (this.#isNear(reader.cursorSeq)) near.push(reader);
+        else far.push(reader);
+      }
+      if (far.length > 0) this.#serveFromLog(group, backlog, far);
+      if (near.length === 0) this.#tidy(group);
+      else {
+        all.push({ group, backlog, readers: near });
+        names += group.filter.topics.length + group.filter.patterns.length;
+      }
     }
-    if (near.length > 0) this.#serveFromTail(group, backlog, near, until);
-    if (far !== undefined) this.#serveFromLog(group, backlog, far);
+    return all;
   }
 
-  #serveFromTail(group: Group, backlog: Backlog, readers: readonly Reader[], until: number): void {
+  #serveFromTail(near: readonly NearReaders[], until: number): void {
+    if (near.length === 0) return;
+    const readers = near.flatMap((one) => one.readers);
     const log = this.#tail.log!;
     for (const reader of readers) {
       const at = reader.position();
       if (!log.lineage.isGood(at)) reader.gap(this.#tail.locate(at, log));
     }
-    const from = nextPlace(readers, group.walkedUpTo);
-    if (!this.#isNear(from)) return this.#enqueue(group);
-    const { messages, end } = this.#tail.after(from, (topic) => group.filter.matches(topic), STEP_MESSAGES);
-    const isEnd = end.seq === this.#tail.last;
-    group.walkedUpTo = end.seq;
-    const steps = new Steps({ messages, now: this.#storeClock.now(), chunkOf: this.#tailChunks });
+    const from = nextPlace(readers, this.#walkedUpTo);
+    if (this.#isNear(from)) this.#walk(near, from, until);
+    for (const { group, backlog } of near) {
+      if (backlog.readers.size > 0) this.#enqueue(group);
+      this.#tidy(group);
+    }
+  }
+
+  #walk(near: readonly NearReaders[], from: number, until: number): void {
+    const { shares, matches, end } = walk(near, this.#tail.after(from, () => true, Infinity));
+    this.#walkSize.learn(matches);
+    this.#walkedUpTo = end.seq;
+    const now = this.#storeClock.now();
     let served = 0;
-    for (const reader of readers) {
-      // Another walk serves the readers that are elsewhere.
-      if (reader.cursorSeq < from || (reader.cursorSeq >= end.seq && !isEnd)) continue;
-      backlog.readers.delete(reader);
-      const step = steps.after(reader.cursorSeq);
-      reader.catchUp(step.bundle, step.isLast ? end : messages[step.end - 1]!);
-      if (step.isLast && isEnd) reader.goLive();
-      this.#goOn(reader, backlog);
-      if (++served % LOOK_EVERY_READERS === 0 && this.#clock.monotonic() >= until) {
+    for (const share of shares) {
+      const steps = new Steps({ messages: share.messages, now, chunkOf: this.#tailChunks });
+      for (const reader of share.readers) {
+        if (!this.#serve(reader, share, steps, from)) continue;
+        if (++served % LOOK_EVERY_READERS !== 0 || this.#clock.monotonic() < until) continue;
         // The other readers of this stretch come first in the next turn.
-        group.walkedUpTo = from;
-        break;
+        this.#walkedUpTo = from;
+        return;
       }
     }
-    if (backlog.readers.size > 0) this.#enqueue(group);
+  }
+
+  /** Whether the reader stood where its group's share of a walk could serve it. Another walk serves the others. */
+  #serve(reader: Reader, { backlog, messages, end }: Share, steps: Steps, from: number): boolean {
+    const isEnd = end.seq === this.#tail.last;
+    if (reader.cursorSeq < from || (reader.cursorSeq >= end.seq && !isEnd)) return false;
+    backlog.readers.delete(reader);
+    const step = steps.after(reader.cursorSeq);
+    reader.catchUp(step.bundle, step.isLast ? end : messages[step.end - 1]!);
+    if (step.isLast && isEnd) reader.goLive();
+    this.#goOn(reader, backlog);
+    return true;
   }
 
   #isNear(seq: number): boolean {

@@ -1,3 +1,4 @@
+import type { Indexed } from '../model/filter-index.ts';
 import type { Message } from '../model/message.ts';
 import type { Filter } from '../model/topic.ts';
 import type { Reader } from './reader.ts';
@@ -6,16 +7,15 @@ import type { Reader } from './reader.ts';
  * Readers and long polls with equal filters: what is done for one of them is done once for all. Each field has one owner, the only
  * one that changes it.
  */
-export class Group {
+export class Group implements Indexed {
   readonly filter: Filter;
   /** Kept by the stream registry. */
   readonly readers = new Set<Reader>();
   /** Kept by the fan-out and its sweeps. */
   readonly pending = new Pending();
-  /** Kept by catch-up: the numbers at which its last read of the log ended, and its last walk through the tail. */
+  /** Kept by catch-up: the number at which its last read of the log ended. */
   readUpTo = 0;
-  walkedUpTo = 0;
-  /** Kept by the audience: the last match that found this group, so that a message which several of its names match is found once. */
+  /** Kept by the audience's index. */
   lastMatch = 0;
   #waiters: Set<() => void> | undefined;
 

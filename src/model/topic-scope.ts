@@ -1,4 +1,4 @@
-import { Filter, isPattern, matchesSegments } from './topic.ts';
+import { Filter, isPattern, matcherOf } from './topic.ts';
 
 /** Stands for a segment that only a wildcard matches: no topic has a blank. */
 const ANY_SEGMENT = ' ';
@@ -6,14 +6,13 @@ const ANY_SEGMENT = ' ';
 /** A part of all topics, named by topics and patterns: what somebody may publish to, or read. */
 export class TopicScope {
   readonly #filter: Filter;
-  readonly #patterns: readonly (readonly string[])[];
   readonly #longest: number;
+  #matcher: ((topic: readonly string[]) => boolean) | undefined;
 
   /** @param names Topics and patterns that passed `checkPattern`. */
   constructor(names: readonly string[]) {
     this.#filter = new Filter(names);
-    this.#patterns = this.#filter.patterns.map((pattern) => pattern.split('.'));
-    this.#longest = Math.max(0, ...this.#patterns.map((pattern) => pattern.length));
+    this.#longest = Math.max(0, ...this.#filter.patterns.map((pattern) => pattern.split('.').length));
   }
 
   /** Whether the scope has a topic. */
@@ -43,6 +42,6 @@ export class TopicScope {
   }
 
   #has(topic: readonly string[]): boolean {
-    return this.#patterns.some((pattern) => matchesSegments(pattern, topic));
+    return (this.#matcher ??= matcherOf(this.#filter.patterns))(topic);
   }
 }

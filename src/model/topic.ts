@@ -1,3 +1,4 @@
+import { matchesSegments, PatternTree } from './pattern-tree.ts';
 import { Problem } from './problem.ts';
 
 /**
@@ -7,6 +8,18 @@ import { Problem } from './problem.ts';
 
 /** Stops a name from filling index entries, frames and log lines. Bytes of UTF-8. */
 export const TOPIC_MAX_BYTES = 255;
+
+/**
+ * Stops patterns that make a match long, or take much memory: a match walks down their tree, one level for each segment (pattern-tree.ts).
+ * Topics may have as many segments as fit into their bytes.
+ */
+export const PATTERN_MAX_SEGMENTS = 16;
+
+/** Where `*` may stand: each one doubles the ways that a topic takes through the tree of patterns. Segments from the first. */
+export const WILDCARD_MAX_SEGMENTS = 8;
+
+/** Patterns of one filter that are compared one by one; a tree of so few costs more than it saves. */
+const LISTED_MAX_PATTERNS = 4;
 
 const FORBIDDEN = /[\s\p{Cc}]/u;
 
@@ -37,6 +50,19 @@ export function checkPattern(pattern: string, field = 'topic'): string {
   return pattern;
 }
 
+/**
+ * Checks a topic or pattern that a client wants to read: every message is matched against it, so its segments have a bound. What grants allow is chosen by
+ * administrators, and has none. Throws `invalid-topic`.
+ */
+export function checkWish(pattern: string, field = 'topic'): string {
+  checkPattern(pattern, field);
+  if (!isPattern(pattern)) return pattern;
+  const segments = pattern.split('.');
+  if (segments.length > PATTERN_MAX_SEGMENTS) throw invalid(field, `a pattern has at most ${PATTERN_MAX_SEGMENTS} segments, and this one has ${segments.length}`);
+  if (segments.lastIndexOf('*') >= WILDCARD_MAX_SEGMENTS) throw invalid(field, `* may only be among the first ${WILDCARD_MAX_SEGMENTS} segments of a pattern`);
+  return pattern;
+}
+
 function checkName(name: string, field: string): void {
   if (name === '') throw invalid(field, 'it is empty');
   if (!name.isWellFormed()) throw invalid(field, 'it is not well-formed Unicode');
@@ -58,17 +84,6 @@ export function matches(pattern: string, topic: string): boolean {
   return !topic.startsWith('$') && matchesSegments(pattern.split('.'), topic.split('.'));
 }
 
-/** `matches`, for names that are in segments already, and not reserved. */
-export function matchesSegments(pattern: readonly string[], topic: readonly string[]): boolean {
-  for (let index = 0; index < pattern.length; index++) {
-    const segment = pattern[index];
-    if (index >= topic.length) return false;
-    if (segment === '>') return true;
-    if (segment !== '*' && segment !== topic[index]) return false;
-  }
-  return pattern.length === topic.length;
-}
-
 /**
  * What a reader wants: topics and patterns, without doubles and in one order, so that equal wishes have equal keys.
  */
@@ -78,7 +93,7 @@ export class Filter {
   /** Equal for filters that match the same names. */
   readonly key: string;
   readonly #topics: ReadonlySet<string>;
-  readonly #patterns: readonly (readonly string[])[];
+  #matcher: ((topic: readonly string[]) => boolean) | undefined;
 
   /** @param names Topics and patterns that passed `checkPattern`. */
   constructor(names: readonly string[]) {
@@ -87,13 +102,21 @@ export class Filter {
     this.patterns = sorted.filter(isPattern);
     this.key = sorted.join(' ');
     this.#topics = new Set(this.topics);
-    this.#patterns = this.patterns.map((pattern) => pattern.split('.'));
   }
 
   matches(topic: string): boolean {
     if (this.#topics.has(topic)) return true;
-    if (this.#patterns.length === 0 || topic.startsWith('$')) return false;
-    const segments = topic.split('.');
-    return this.#patterns.some((pattern) => matchesSegments(pattern, segments));
+    if (this.patterns.length === 0 || topic.startsWith('$')) return false;
+    // Made when it is first needed: live streams are found by the audience's index, and most filters are never asked.
+    return (this.#matcher ??= matcherOf(this.patterns))(topic.split('.'));
   }
+}
+
+/** Tells whether a topic, in segments and not reserved, belongs to one of these patterns. */
+export function matcherOf(patterns: readonly string[]): (topic: readonly string[]) => boolean {
+  const all = patterns.map((pattern) => pattern.split('.'));
+  if (all.length <= LISTED_MAX_PATTERNS) return (topic) => all.some((pattern) => matchesSegments(pattern, topic));
+  const tree = new PatternTree<undefined>();
+  for (const pattern of all) tree.add(pattern, undefined);
+  return (topic) => tree.has(topic);
 }

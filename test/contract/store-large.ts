@@ -36,6 +36,19 @@ export function largeLog(t: Test, name: string, factory: StoreFactory, rows: num
       t.ok(page.examined <= EXAMINED_MAX_ROWS, `${page.examined} examined`);
     });
 
+    await t.test('patterns whose first segment is common, and what they begin with is rare', async (t) => {
+      for (const names of [['rooms.few.*'], ['rooms.few.>', 'rooms.none.x.>', 'rooms.few.*.x'], ['rooms.few.*', 'family.x', 'rooms.few.member3'], ['rooms.few.member3.>', 'rooms.few.*']]) {
+        const filter = new Filter(names);
+        const page = await store.read({ ...EVERYTHING, filter });
+        t.same(seqs(page.messages), range(1, RARE_MESSAGES).map((index) => index * rare - 2), names.join());
+        t.equal(page.scanned, rows);
+        t.ok(page.examined <= EXAMINED_MAX_ROWS, `${page.examined} examined`);
+        const back = await store.findBack({ before: rows + 1, filter, limit: RARE_MESSAGES + 1 });
+        t.same(back.seqs, seqs(page.messages).reverse());
+        t.ok(back.examined <= EXAMINED_MAX_ROWS, `${back.examined} examined`);
+      }
+    });
+
     await t.test('a hundred topics of which most never come', async (t) => {
       const names = [...range(1, 98).map((index) => `never${index}`), 'rare', 'family.*'];
       const page = await store.read({ ...EVERYTHING, filter: new Filter(names) });
@@ -103,5 +116,6 @@ function topicOf(number: number, rare: number): string {
   if (number % rare === 0) return 'rare';
   if (number % rare === rare / 2) return 'rooms.x.deep';
   if (number % rare === rare - 1) return `family.member${(number + 1) / rare}`;
+  if (number % rare === rare - 2) return `rooms.few.member${(number + 2) / rare}`;
   return number % 10 < 5 ? `common${number % 10}` : `rooms.room${number % 5_000}`;
 }

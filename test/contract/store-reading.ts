@@ -101,6 +101,19 @@ export async function reading(t: Test, factory: StoreFactory): Promise<void> {
     t.same(seqs(found), seqs(log.filter(({ topic }) => ['a.b.c', 'ä', 'b.a', 'b.b.a'].includes(topic))));
   });
 
+  await t.test('however many topics begin alike', async (t) => {
+    const wide = await openStore(t, await factory(t));
+    const topics = range(1, 3_000).map((index) => `all.${index % 3 === 0 ? 'x' : 'y'}.${index % 7 === 0 ? 'often' : `topic${index}`}.z`);
+    for (let at = 0; at < topics.length; at += 1_000) await stored(wide, [request(...topics.slice(at, at + 1_000).map((topic) => draft(topic)))]);
+    for (const names of [['all.x.>'], ['all.y.*.z'], ['all.x.often.*', 'all.y.often.>'], ['all.x.topic99.*', 'all.y.often.z', 'all.y.topic1.>'], ['all.z.>', 'all.x.*', 'all.x.*.*'], ['all.x-.>', 'all.x/.>']]) {
+      const filter = new Filter(names);
+      const expected = range(1, 3_000).filter((seq) => filter.matches(topics[seq - 1]!));
+      t.same(seqs(await readMessages(wide, { filter, limit: 100 })), expected, names.join());
+      const last = expected.slice(-5).reverse();
+      if (last.length > 0) t.same((await wide.findBack({ before: 3_001, filter, limit: last.length })).seqs, last, names.join());
+    }
+  });
+
   await t.test('names may have any characters', async (t) => {
     const odd = await openStore(t, await factory(t));
     const others = ['😀.a', 'a.😀', '😀😀.𝒳', "o'b.x", 'a\\b.c', '"q".z', '{x},y.z', '(a|b)+.c', '[^.].d', '\\U0001f600.e', 'ὠ0.f'];

@@ -3,6 +3,7 @@ import { FULL_GRANT, type Grant } from '../../src/model/grant.ts';
 import { Filter } from '../../src/model/topic.ts';
 import { settle } from '../support/clock.ts';
 import { begin, numbers, TestOutlet } from '../support/spine.ts';
+import { until } from '../support/until.ts';
 
 t.test('all messages of one turn go to a socket in one write', async (t) => {
   const { open, publish, counters } = await begin(t);
@@ -398,6 +399,31 @@ t.test('readers that stand all over a long tail get the rest of it, each message
     const wanted = Array.from({ length: tail.last - seq }, (_, index) => seq + 1 + index).filter((number) => seq % 200 !== 1 || number % 2 === 1);
     t.same(numbers(outlet), wanted, `from ${seq}`);
     t.ok(reader.isLive);
+  }
+});
+
+t.test('streams with a pattern each that come back together share the walks through the tail', async (t) => {
+  const { open, publish, tail, at } = await begin(t);
+  const streams = 500;
+  for (let count = 0; count < 6_000; count++) publish(`user${count % (2 * streams)}.news`);
+  let looked = 0;
+  const after = tail.after.bind(tail);
+  tail.after = (seq, wanted, limit) => after(seq, (topic) => (looked++, wanted(topic)), limit);
+  const opened = Array.from({ length: streams }, (_, user) => ({ user, ...open([`user${user}.>`, `nobody.*.${user}`], at(user)) }));
+  await until('all are live', () => opened.every(({ reader }) => reader.isLive));
+  for (const { user, outlet } of opened) t.same(numbers(outlet), [0, 1, 2, 3, 4, 5].map((round) => round * 2 * streams + user + 1), `user ${user}`);
+  // One by one it would be three million.
+  t.ok(looked < 200_000, `${looked} looks at messages`);
+});
+
+t.test('streams that want much, and differently much, share them too', async (t) => {
+  const { open, publish, tail, at } = await begin(t);
+  for (let count = 0; count < 6_000; count++) publish(`topic${count % 10}.x`);
+  const opened = Array.from({ length: 200 }, (_, index) => ({ index, ...open([index % 3 === 0 ? '>' : `topic${index % 10}.*`, `mine.${index}`], at(index * 29)) }));
+  await until('all are live', () => opened.every(({ reader }) => reader.isLive));
+  for (const { index, outlet } of opened) {
+    const wanted = Array.from({ length: tail.last }, (_, number) => number + 1).filter((seq) => seq > index * 29 && (index % 3 === 0 || (seq - 1) % 10 === index % 10));
+    t.same(numbers(outlet), wanted, `stream ${index}`);
   }
 });
 

@@ -74,7 +74,7 @@ add('a topic of 256 bytes that is 128 characters', post(`/topics/${'%C3%A9'.repe
 for (const topic of ['%FF', '%C3', '%ED%A0%80', '%C0%AF', '%zz', '%2']) add(`a path that is no UTF-8: ${topic}`, post(`/topics/${topic}`), REQUEST);
 
 // Patterns to read.
-for (const pattern of ['%3E.a', 'a.%3E.b', 'a.b%3E', 'a*', '**', 'a.*b', 'a..%3E', '.%3E', 'a%20b', 'a%0Ab', 'a'.repeat(256)]) {
+for (const pattern of ['%3E.a', 'a.%3E.b', 'a.b%3E', 'a*', '**', 'a.*b', 'a..%3E', '.%3E', 'a%20b', 'a%0Ab', 'a'.repeat(256), `${'a.'.repeat(16)}%3E`, `${'a.'.repeat(8)}*`]) {
   add(`history of ${pattern.slice(0, 20)}`, get(`/topics/${pattern}/messages`), TOPIC, 'topic');
   add(`a stream of ${pattern.slice(0, 20)}`, get(`/topics/${pattern}/events`, STREAM), TOPIC, 'topic');
 }
@@ -82,6 +82,7 @@ for (const path of ['/messages', '/events']) {
   add(`${path} without a topic`, get(path), TOPIC, 'topic');
   add(`${path} with an empty topic`, get(`${path}?topic=`), TOPIC, 'topic');
   add(`${path} with one bad topic of three`, get(`${path}?topic=a&topic=b..c&topic=d`), TOPIC, 'topic');
+  add(`${path} with one pattern of too many segments`, get(`${path}?topic=a&topic=${'*.'.repeat(8)}${'a.'.repeat(8)}a`), TOPIC, 'topic');
   add(`${path} with a topic too many`, get(`${path}?${Array.from({ length: TOPICS_PER_STREAM + 1 }, (_, index) => `topic=t${index}`).join('&')}`), TOPIC, 'topic');
   add(`${path} with a topic that is no UTF-8`, get(`${path}?topic=a&topic=%C3%28`), REQUEST, 'topic');
   add(`${path} with half a percent-encoding`, get(`${path}?topic=a&after=%`), REQUEST, 'after');

@@ -1,5 +1,5 @@
 import { Problem } from '../../model/problem.ts';
-import { checkLiteral, checkPattern, Filter } from '../../model/topic.ts';
+import { checkLiteral, checkWish, Filter } from '../../model/topic.ts';
 import { ownText } from '../../runtime/memory.ts';
 import { isOn } from './stream-switches.ts';
 
@@ -10,7 +10,7 @@ export function filterFromPath(topic: string, query: unknown): Filter {
 
 /** An application that puts the name of a user into a topic does not want one who is called `>` to read everything. */
 function checkName(query: unknown): (name: string) => string {
-  return isOn(query, 'pattern') ? checkPattern : checkLiteral;
+  return isOn(query, 'pattern') ? checkWish : checkLiteral;
 }
 
 /** The topics and patterns of `?topic=…&topic=…`, at least one and at most so many; with `pattern=0` only topics. Throws `invalid-topic`. */

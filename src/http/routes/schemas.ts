@@ -1,6 +1,7 @@
 import type { TSchema } from 'typebox';
 import type { Config } from '../../config/config.ts';
 import { PROBLEMS, type ProblemCode } from '../../model/problem.ts';
+import { PATTERN_MAX_SEGMENTS, WILDCARD_MAX_SEGMENTS } from '../../model/topic.ts';
 import { bodyMaxBytes } from '../admission.ts';
 import type { Endpoint, Method } from '../endpoints.ts';
 import { Type } from '../input/json-schema.ts';
@@ -47,10 +48,12 @@ const ProblemDetails = Type.Object({
 }, { description: 'RFC 9457' });
 
 export const TopicPath = Type.Object({ topic: Type.String({ description: 'A topic, percent-encoded.' }) });
-export const PatternPath = Type.Object({ topic: Type.String({ description: 'A topic, or a pattern with * and >, percent-encoded.' }) });
+const PATTERN_BOUNDS = `A pattern has at most ${PATTERN_MAX_SEGMENTS} segments, and * only among the first ${WILDCARD_MAX_SEGMENTS}.`;
+
+export const PatternPath = Type.Object({ topic: Type.String({ description: `A topic, or a pattern with * and >, percent-encoded. ${PATTERN_BOUNDS}` }) });
 
 export function topicsQuery(max: number) {
-  return { topic: Type.Array(Type.String(), { minItems: 1, maxItems: max, description: 'Topics and patterns.' }) };
+  return { topic: Type.Array(Type.String(), { minItems: 1, maxItems: max, description: `Topics and patterns. ${PATTERN_BOUNDS}` }) };
 }
 
 /** A parameter that switches something off. */

@@ -2,6 +2,7 @@ import type { Lineage } from '../../model/epochs.ts';
 import { Message } from '../../model/message.ts';
 import type { Filter } from '../../model/topic.ts';
 import { ownCopy } from '../../runtime/memory.ts';
+import { beginningsOf, isDeep } from '../beginnings.ts';
 import { SCAN_MAX_ROWS } from '../limits.ts';
 import type { BackQuery, FoundBack, ReadQuery } from '../store.ts';
 import { stateCall } from './append.ts';
@@ -13,16 +14,22 @@ import { elements, literal, strings, wholeNumber } from './literals.ts';
  * Segments that the server compares, of one pattern and of all of a filter; the rest is compared here. Comparing costs the server their number for each
  * character of each topic: without a bound one stream whose URL is full of wildcards would keep it busy until every read is given up.
  */
-const PATTERN_MAX_SEGMENTS = 8;
+const COMPARED_MAX_SEGMENTS = 8;
 const FILTER_MAX_SEGMENTS = 300;
+
+/** Rows of a first segment that are looked at before its topics are: a reader near the end of the log needs no more. */
+const PROBE_ROWS = 16;
+
+/** Topics that are scanned one by one. Where more lie below the beginnings of patterns, all with their first segment are scanned. Bounds the scans that a read is planned with. */
+const SCANNED_MAX_ENTRIES = 100;
 
 /**
  * One statement, and so one snapshot (invariant 9): a row of what was found and of the state of the log, and one row for each message.
  * Data come as hexadecimal digits, which no setting of the server changes.
  */
 export function readCall({ after, filter, limit, maxBytes, withoutData = false }: ReadQuery, known: Lineage): string {
-  const found = `tidings.find(${[after, ...filterArguments(filter), Math.min(limit, SCAN_MAX_ROWS), maxBytes, SCAN_MAX_ROWS].join(', ')})`;
-  return `WITH found AS MATERIALIZED (SELECT * FROM ${found})
+  const found = search('find', filter, after, `${after}, ${Number.MAX_SAFE_INTEGER}`, [Math.min(limit, SCAN_MAX_ROWS), maxBytes, SCAN_MAX_ROWS]);
+  return `WITH found AS MATERIALIZED (SELECT seqs, scanned, examined FROM ${found} AS f)
     SELECT scanned::text, examined::text, NULL, ${NEWEST_ERASURE}::text, NULL, NULL, NULL, s.head, s.oldest, s.now, s.epoch, s.epochs, s.standby
       FROM found, ${stateCall(known)} s
     UNION ALL
@@ -32,7 +39,7 @@ export function readCall({ after, filter, limit, maxBytes, withoutData = false }
 
 /** One statement, and one row: what was found, and the state of the log. */
 export function backCall({ before, filter, limit }: BackQuery, known: Lineage): string {
-  const found = `tidings.find_back(${[before, ...filterArguments(filter), Math.min(limit, SCAN_MAX_ROWS), SCAN_MAX_ROWS].join(', ')})`;
+  const found = search('find_back', filter, before, `-1, ${before}`, [Math.min(limit, SCAN_MAX_ROWS), SCAN_MAX_ROWS]);
   return `SELECT f.seqs, f.names, f.start, f.examined, s.* FROM ${found} f, ${stateCall(known)} s`;
 }
 
@@ -46,10 +53,24 @@ export function foundBackOf(row: Row, filter: Filter): Omit<FoundBack, 'log'> {
   };
 }
 
-/** A filter as the functions take it: topics, first segments of patterns, and a regular expression. */
-function filterArguments(filter: Filter | undefined): readonly string[] {
-  const segments = new Set(filter?.patterns.map((pattern) => pattern.split('.', 1)[0]!));
-  return [filter === undefined ? 'NULL' : strings(filter.topics), strings([...segments]), literal(regularExpression(filter?.patterns ?? []))];
+/**
+ * A call of `find` or `find_back` as a table. The functions take a filter as topics, first segments of patterns, and a regular expression. For patterns that begin with
+ * several names, `narrow` first looks which topics there are.
+ *
+ * @param place The number from which the function searches.
+ * @param between The numbers that it may find lie between these two.
+ */
+function search(find: 'find' | 'find_back', filter: Filter | undefined, place: number, between: string, limits: readonly number[]): string {
+  if (filter === undefined) return `tidings.${find}(${[place, 'NULL', strings([]), literal(''), ...limits].join(', ')})`;
+  const { bySegment, areOpen } = beginningsOf(filter);
+  const deep = [...bySegment.values()].filter((beginnings) => beginnings.every(isDeep)).flat();
+  const shallow = areOpen ? ['*'] : [...bySegment].filter(([, beginnings]) => !beginnings.every(isDeep)).map(([segment]) => segment);
+  const [topics, segments, pattern] = [strings(filter.topics), strings(shallow), literal(regularExpression(filter.patterns))];
+  if (areOpen || deep.length === 0) return `tidings.${find}(${[place, topics, segments, pattern, ...limits].join(', ')})`;
+  const found = find === 'find' ? 'f.seqs, f.scanned' : 'f.seqs, f.names, f.start';
+  return `(SELECT ${found}, f.examined + n.examined AS examined
+    FROM tidings.narrow(${[between, topics, segments, strings(deep), pattern, PROBE_ROWS, SCANNED_MAX_ENTRIES].join(', ')}) AS n,
+      LATERAL tidings.${find}(${[place, 'n.all_topics', 'n.all_segments', pattern, ...limits].join(', ')}) AS f)`;
 }
 
 /** The beginning of a pattern as a pattern: it matches what the whole one does, and more. */
@@ -83,7 +104,7 @@ export function messagesOf(rows: readonly Row[], filter: Filter | undefined, lin
  * What any of the patterns matches, and where they are long or many also more than that. One that has no segment before its wildcards matches by this alone.
  */
 function regularExpression(patterns: readonly string[]): string {
-  const most = Math.max(1, Math.min(PATTERN_MAX_SEGMENTS, Math.floor(FILTER_MAX_SEGMENTS / patterns.length)));
+  const most = Math.max(1, Math.min(COMPARED_MAX_SEGMENTS, Math.floor(FILTER_MAX_SEGMENTS / patterns.length)));
   const alternatives = patterns.map((pattern) => begin(pattern.split('.'), most).map((segment) => {
     if (segment === '*') return '[^.]+';
     return segment === '>' ? '.+' : segment.replace(/[^\p{L}\p{N}_-]/gu, (character) => `\\U${character.codePointAt(0)!.toString(16).padStart(8, '0')}`);

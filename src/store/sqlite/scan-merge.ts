@@ -1,11 +1,21 @@
 import type Database from 'better-sqlite3';
 import type { Filter } from '../../model/topic.ts';
+import { beginningsOf, endOf, isDeep } from '../beginnings.ts';
 
 /** Entries that a source fetches at first: few, because of a hundred sources most may be needed for one message only. */
 const CHUNK_MIN_ENTRIES = 16;
 
 /** Entries that a source fetches at once in the end: bounds what is fetched in vain when the read stops. */
 const CHUNK_MAX_ENTRIES = 1_024;
+
+/** Entries that all sources of a read together fetch at first, if each takes one at least: of many sources each is to fetch fewer. */
+const FIRST_ENTRIES = 4_096;
+
+/** Entries of a first segment that are fetched before its topics are: a reader near the end of the log needs no more. */
+const PROBE_ENTRIES = 16;
+
+/** Topics that are scanned one by one. Where more lie below the beginnings of patterns, all with their first segment are scanned. Bounds the sources of a merge. */
+const BELOW_MAX_ENTRIES = 500;
 
 /** A place is a number of the log, or its negative where the log is walked back: so places always grow. */
 type Entry = readonly [place: number, topic: string];
@@ -15,12 +25,19 @@ export type Direction = 'forward' | 'back';
 /** The first `limit` entries after a place, in order. */
 type Scan = (after: number, limit: number) => Entry[];
 
+/** The scans for a filter, and how many entries were looked at to choose them. */
+interface ChosenScans {
+  readonly scans: readonly Scan[];
+  readonly examined: number;
+}
+
 /** The ways to look for messages: in the large tables of the index and in its newest part (topic-index.ts), and one by one. */
 export class Scans {
   readonly #topic: Database.Statement<[string, number, number], Entry>;
   readonly #recentTopic: Database.Statement<[string, number, number], Entry>;
   readonly #segment: Database.Statement<[string, number, number], Entry>;
-  readonly #recentSegment: Database.Statement<[string, string, number, number], Entry>;
+  readonly #recentBelow: Database.Statement<[string, string, number, number], Entry>;
+  readonly #topicsBelow: Database.Statement<[{ from: string; to: string; limit: number }], string>;
   readonly #everything: Database.Statement<[number, number], Entry>;
 
   constructor({ db, direction }: { db: Database.Database; direction: Direction }) {
@@ -32,28 +49,55 @@ export class Scans {
     // CROSS JOIN: without statistics SQLite could choose to walk the log.
     this.#segment = db.prepare<[string, number, number], Entry>(`SELECT ${place('segments.seq')}, topic FROM segments CROSS JOIN messages ON messages.seq = segments.seq `
       + `WHERE segment = ? AND ${next('segments.seq')}`).raw();
-    this.#recentSegment = db.prepare<[string, string, number, number], Entry>(`${entries} recent WHERE topic > ? AND topic < ? AND ${next('seq')}`).raw();
+    this.#recentBelow = db.prepare<[string, string, number, number], Entry>(`${entries} recent WHERE topic > ? AND topic < ? AND ${next('seq')}`).raw();
+    // Each step seeks the next topic in the index, past all entries of the one before.
+    this.#topicsBelow = db.prepare<[{ from: string; to: string; limit: number }], string>(`WITH RECURSIVE below (topic) AS (
+      SELECT min(topic) FROM topics WHERE topic > :from AND topic < :to UNION ALL
+      SELECT (SELECT min(topic) FROM topics WHERE topic > below.topic AND topic < :to) FROM below WHERE topic IS NOT NULL
+    ) SELECT topic FROM below WHERE topic IS NOT NULL LIMIT :limit`).pluck();
     this.#everything = db.prepare<[number, number], Entry>(`${entries} messages WHERE ${next('seq')}`).raw();
   }
 
   /**
-   * Two index scans for each topic, and for each first segment that patterns begin with; the whole log, and that
-   * alone, where a pattern begins with a wildcard.
+   * Two index scans for each topic. For patterns that begin with several names, the topics below these are looked up and scanned, if they are few. For other
+   * patterns, one scan finds all topics with their first segment. The whole log, and that alone, where a pattern begins with a wildcard.
    */
-  of(filter: Filter): Scan[] {
-    const segments = new Set(filter.patterns.map((pattern) => pattern.split('.', 1)[0]!));
-    if (segments.has('*') || segments.has('>')) return [(after, limit) => this.#everything.all(after, limit)];
+  of(filter: Filter, after: number): ChosenScans {
+    const { bySegment, areOpen } = beginningsOf(filter);
+    if (areOpen) return { scans: [(place, limit) => this.#everything.all(place, limit)], examined: 0 };
     const scans: Scan[] = [];
-    for (const topic of filter.topics) {
-      scans.push((after, limit) => this.#topic.all(topic, after, limit));
-      scans.push((after, limit) => this.#recentTopic.all(topic, after, limit));
+    const topics = new Set(filter.topics);
+    for (const topic of topics) scans.push((place, limit) => this.#recentTopic.all(topic, place, limit));
+    let examined = 0;
+    let left = BELOW_MAX_ENTRIES - topics.size;
+    for (const [segment, beginnings] of bySegment) {
+      for (const beginning of beginnings) scans.push((place, limit) => this.#recentBelow.all(beginning, endOf(beginning), place, limit));
+      let below: readonly string[] | undefined;
+      if (left > 0 && beginnings.every(isDeep)) {
+        const probed = this.#segment.all(segment, after, PROBE_ENTRIES).length;
+        examined += probed;
+        if (probed === PROBE_ENTRIES) {
+          const listed = this.#below(beginnings, left + 1);
+          examined += listed.length;
+          if (listed.length <= left) below = listed;
+          left -= listed.length;
+        }
+      }
+      if (below === undefined) scans.push((place, limit) => this.#segment.all(segment, place, limit));
+      else for (const topic of below) if (filter.matches(topic)) topics.add(topic);
     }
-    for (const segment of segments) {
-      scans.push((after, limit) => this.#segment.all(segment, after, limit));
-      // Every topic that begins with the segment and goes on: the slash is the next character after the dot.
-      scans.push((after, limit) => this.#recentSegment.all(`${segment}.`, `${segment}/`, after, limit));
+    for (const topic of topics) scans.push((place, limit) => this.#topic.all(topic, place, limit));
+    return { scans, examined };
+  }
+
+  /** The topics with one of some beginnings, at most so many. */
+  #below(beginnings: readonly string[], most: number): string[] {
+    const topics: string[] = [];
+    for (const beginning of beginnings) {
+      if (topics.length >= most) break;
+      topics.push(...this.#topicsBelow.all({ from: beginning, to: endOf(beginning), limit: most - topics.length }));
     }
-    return scans;
+    return topics;
   }
 }
 
@@ -70,11 +114,15 @@ export interface ScanMergeOptions {
 export class ScanMerge {
   readonly #sources: readonly Source[];
   readonly #budget: number;
+  #examined: number;
   #last: number;
   #scanned: number;
 
   constructor({ scans, filter, after, budget }: ScanMergeOptions) {
-    this.#sources = scans.of(filter).map((scan) => new Source({ scan, filter, after }));
+    const chosen = scans.of(filter, after);
+    const chunk = Math.max(1, Math.min(CHUNK_MIN_ENTRIES, Math.floor(FIRST_ENTRIES / chosen.scans.length)));
+    this.#sources = chosen.scans.map((scan) => new Source({ scan, filter, after, chunk }));
+    this.#examined = chosen.examined;
     this.#budget = budget;
     this.#last = after;
     this.#scanned = after;
@@ -86,7 +134,7 @@ export class ScanMerge {
   }
 
   get examined(): number {
-    return this.#sources.reduce((sum, source) => sum + source.examined, 0);
+    return this.#examined;
   }
 
   /** The next place. */
@@ -97,7 +145,7 @@ export class ScanMerge {
     for (const source of this.#sources) {
       source.drop(this.#last);
       // The first chunk comes whatever the budget, so that every read moves on.
-      while (source.found === undefined && source.looked < Infinity && (source.examined === 0 || this.examined < this.#budget)) source.fetch();
+      while (source.found === undefined && source.looked < Infinity && (source.isFresh || this.#examined < this.#budget)) this.#examined += source.fetch();
       if (source.found === undefined) known = Math.min(known, source.looked);
       else place = Math.min(place, source.found);
     }
@@ -114,14 +162,16 @@ export class ScanMerge {
 class Source {
   /** Everything up to this place was looked at; Infinity at the end of the log. */
   looked: number;
-  examined = 0;
+  isFresh = true;
   readonly #scan: Scan;
   readonly #filter: Filter;
-  #chunk = CHUNK_MIN_ENTRIES;
+  #chunk: number;
   #found: number[] = [];
   #at = 0;
 
-  constructor({ scan, filter, after }: { scan: Scan; filter: Filter; after: number }) {
+  /** @param chunk Entries that it fetches at first. */
+  constructor({ scan, filter, after, chunk }: { scan: Scan; filter: Filter; after: number; chunk: number }) {
+    this.#chunk = chunk;
     this.#scan = scan;
     this.#filter = filter;
     this.looked = after;
@@ -137,13 +187,15 @@ class Source {
     while (this.#at < this.#found.length && this.#found[this.#at]! <= place) this.#at += 1;
   }
 
-  fetch(): void {
+  /** Returns how many entries it looked at. */
+  fetch(): number {
     const entries = this.#scan(this.looked, this.#chunk);
-    this.examined += entries.length;
+    this.isFresh = false;
     this.looked = entries.length < this.#chunk ? Infinity : entries.at(-1)![0];
     this.#found = [];
     for (const [place, topic] of entries) if (this.#filter.matches(topic)) this.#found.push(place);
     this.#at = 0;
     this.#chunk = Math.min(this.#chunk * 2, CHUNK_MAX_ENTRIES);
+    return entries.length;
   }
 }

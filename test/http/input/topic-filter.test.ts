@@ -15,6 +15,15 @@ t.test('topics and patterns of a request', (t) => {
   t.end();
 });
 
+t.test('a pattern has at most so many segments, and a topic as many as fit', (t) => {
+  const long = 'a.'.repeat(40);
+  t.throws(() => filterFromPath(`${long}>`, {}), { ...INVALID, message: /at most 16 segments/ });
+  t.throws(() => filterFromQuery(parseQuery(`topic=a&topic=${long}*`), 2), { ...INVALID, message: /at most 16 segments/ });
+  t.throws(() => filterFromPath('a.a.a.a.a.a.a.a.*', {}), { ...INVALID, message: /first 8 segments/ });
+  t.same(filterFromPath(`${long}a`, {}).topics, [`${long}a`]);
+  t.end();
+});
+
 t.test('with pattern=0 only topics are taken, as they are', (t) => {
   const literal = parseQuery('pattern=0');
   t.same(filterFromPath('a.b', literal).topics, ['a.b']);

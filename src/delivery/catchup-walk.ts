@@ -1,0 +1,76 @@
+import type { Stretch } from '../log/tail.ts';
+import { FilterIndex, type Indexed } from '../model/filter-index.ts';
+import type { Message } from '../model/message.ts';
+import type { Position } from '../model/position.ts';
+import type { Backlog } from './catchup-backlog.ts';
+import { STEP_MESSAGES } from './catchup-steps.ts';
+import type { Group } from './reader-group.ts';
+import type { Reader } from './reader.ts';
+
+/** Topics and patterns in the index of one walk: bounds the time that making it takes. A group with more has a walk of its own. */
+const WALK_INDEX_ENTRIES = 2_048;
+/** Messages found for all groups of one walk together: bounds the time before the first reader is served. */
+const WALK_MAX_MESSAGES = 16_384;
+/** Groups of a walk, and so filters, at least and at most. A turn that ends early wastes the walk for the groups that it leaves: where much matches, walks have few. */
+const WALK_MIN_FILTERS = 32;
+const WALK_MAX_FILTERS = 1_024;
+
+/** Readers of a group that stand where the tail serves them. */
+export interface NearReaders {
+  readonly group: Group;
+  readonly backlog: Backlog;
+  readonly readers: readonly Reader[];
+}
+
+/** What a walk found for one group. */
+export interface Share extends NearReaders, Indexed {
+  readonly messages: Message[];
+  /** Everything that the group wants up to here was found. */
+  end: Position;
+}
+
+export interface Walk {
+  readonly shares: readonly Share[];
+  /** How many messages were found for all groups together. */
+  readonly matches: number;
+  /** Where it ended. */
+  readonly end: Position;
+}
+
+/** How many groups go into the next walk, by what the last ones found. */
+export class WalkSize {
+  #groups = WALK_MIN_FILTERS;
+
+  /** Whether these groups leave room for another one. */
+  hasRoom(groups: number, names: number): boolean {
+    return groups < this.#groups && names < WALK_INDEX_ENTRIES;
+  }
+
+  learn(matches: number): void {
+    if (matches > WALK_MAX_MESSAGES / 2) this.#groups = Math.max(WALK_MIN_FILTERS, this.#groups / 2);
+    else if (matches < WALK_MAX_MESSAGES / 8) this.#groups = Math.min(WALK_MAX_FILTERS, this.#groups * 2);
+  }
+}
+
+/**
+ * Finds what each of some groups wants of a stretch of the tail, at most `STEP_MESSAGES` each. It looks at each message once, however many groups there
+ * are. So when thousands of streams with filters of their own come back, the walks cost no more than the deliveries.
+ */
+export function walk(near: readonly NearReaders[], { messages, end }: Stretch): Walk {
+  const index = new FilterIndex<Share>();
+  const shares = near.map((one): Share => ({ ...one, lastMatch: 0, messages: [], end }));
+  for (const share of shares) index.add(share.group.filter, share);
+  let matches = 0;
+  for (const message of messages) {
+    index.match(message.topic, (share) => {
+      if (share.end !== end) return;
+      matches++;
+      share.messages.push(message);
+      if (share.messages.length === STEP_MESSAGES) share.end = message;
+    });
+    if (matches < WALK_MAX_MESSAGES) continue;
+    for (const share of shares) if (share.end === end) share.end = message;
+    return { shares, matches, end: message };
+  }
+  return { shares, matches, end };
+}

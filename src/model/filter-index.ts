@@ -1,0 +1,49 @@
+import { PatternTree } from './pattern-tree.ts';
+import type { Filter } from './topic.ts';
+
+/** What filters stand for in an index. */
+export interface Indexed {
+  /** Kept by the index: the last match that found this value, so that a topic which several of its names match finds it once. */
+  lastMatch: number;
+}
+
+/**
+ * Filters, and the value that each stands for. A match looks exact names up in a map, and patterns in a tree (pattern-tree.ts). So it costs the depth of the
+ * topic and the values that it finds, whatever the number of filters.
+ */
+export class FilterIndex<Value extends Indexed> {
+  readonly #exact = new Map<string, Set<Value>>();
+  readonly #patterns = new PatternTree<Value>();
+  #matches = 0;
+
+  add({ topics, patterns }: Filter, value: Value): void {
+    for (const topic of topics) {
+      const there = this.#exact.get(topic);
+      if (there === undefined) this.#exact.set(topic, new Set([value]));
+      else there.add(value);
+    }
+    for (const pattern of patterns) this.#patterns.add(pattern.split('.'), value);
+  }
+
+  remove({ topics, patterns }: Filter, value: Value): void {
+    for (const topic of topics) {
+      const there = this.#exact.get(topic);
+      there?.delete(value);
+      if (there?.size === 0) this.#exact.delete(topic);
+    }
+    for (const pattern of patterns) this.#patterns.remove(pattern.split('.'), value);
+  }
+
+  /** Calls `visit` once with every value whose filter matches the topic. */
+  match(topic: string, visit: (value: Value) => void): void {
+    const match = ++this.#matches;
+    const once = (value: Value): void => {
+      if (value.lastMatch === match) return;
+      value.lastMatch = match;
+      visit(value);
+    };
+    const exact = this.#exact.get(topic);
+    if (exact !== undefined) for (const value of exact) once(value);
+    if (!this.#patterns.isEmpty && !topic.startsWith('$')) this.#patterns.match(topic.split('.'), once);
+  }
+}
