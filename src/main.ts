@@ -29,6 +29,7 @@ import { MessageLog } from './log/log.ts';
 import { systemClock as clock } from './runtime/clock.ts';
 import { makeLogger, standardOutput } from './runtime/logger.ts';
 import { Metrics } from './runtime/metrics.ts';
+import { ProcTcpTable } from './runtime/tcp-table.ts';
 import type { KeyStore } from './store/key-store.ts';
 import type { RevocationStore } from './store/revocation-store.ts';
 import type { SessionStore } from './store/session-store.ts';
@@ -68,7 +69,7 @@ const log = new MessageLog({
 });
 
 const delivery = new Delivery({
-  store, log, clock, counters, logger,
+  store, log, clock, counters, logger, table: new ProcTcpTable(),
   settings: {
     maxStreams,
     heartbeatMs: config.HEARTBEAT_SECONDS * 1000,

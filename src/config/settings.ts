@@ -76,7 +76,7 @@ export const SETTINGS = {
   IDEMPOTENCY_SECONDS: wholeNumber({ default: '86400', unit: 'seconds', min: 1, max: 365 * DAY_SECONDS, meaning: 'How long an `Idempotency-Key` is remembered.' }),
 
   HEARTBEAT_SECONDS: wholeNumber({ default: '25', unit: 'seconds', min: 1, max: 3600, meaning: 'A quiet stream gets a line so often; keep it below the idle timeout of every proxy between.' }),
-  STALL_SECONDS: wholeNumber({ default: '120', unit: 'seconds', min: 1, max: 3600, meaning: 'A stream whose client took nothing for so long is closed.' }),
+  STALL_SECONDS: wholeNumber({ default: '120', unit: 'seconds', min: 1, max: 3600, meaning: 'A stream whose client has taken no byte for so long, or has not answered, is closed.' }),
   DRAIN_SECONDS: wholeNumber({ default: '20', unit: 'seconds', min: 0, max: 3600, meaning: 'After SIGTERM, open streams are closed evenly over this time.' }),
   RETRY_MIN_MS: wholeNumber({ default: '1000', unit: 'milliseconds', min: 1, max: 600_000, meaning: 'The shortest time after which a client is told to come back.' }),
   RETRY_MAX_MS: wholeNumber({ default: '4000', unit: 'milliseconds', min: 1, max: 600_000, meaning: 'The longest; each stream gets its own time between the two.' }),

@@ -2,6 +2,7 @@ import type { MessageLog } from '../log/log.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
+import type { TcpTable } from '../runtime/tcp-table.ts';
 import type { Store } from '../store/store.ts';
 import { Audience } from './audience.ts';
 import { Catchup } from './catchup.ts';
@@ -21,6 +22,7 @@ export interface DeliveryDependencies {
   readonly clock: Clock;
   readonly counters: Counters;
   readonly logger: Logger;
+  readonly table: TcpTable;
   readonly settings: StreamSettings;
 }
 
@@ -32,13 +34,13 @@ export class Delivery {
   readonly streams: StreamRegistry;
   readonly longPolls: LongPolls;
 
-  constructor({ store, log: { tail, storeClock, history, starts }, clock, counters, logger, settings }: DeliveryDependencies) {
+  constructor({ store, log: { tail, storeClock, history, starts }, clock, counters, logger, table, settings }: DeliveryDependencies) {
     const { audience } = this;
     const catchup = new Catchup({ store, tail, clock, storeClock, counters, logger });
     const fanout = new Fanout({ tail, audience, catchup, clock, storeClock, counters });
     this.catchup = catchup;
     this.fanout = fanout;
-    this.streams = new StreamRegistry({ tail, audience, fanout, catchup, clock, counters, settings });
+    this.streams = new StreamRegistry({ tail, audience, fanout, catchup, clock, counters, logger, table, settings });
     this.longPolls = new LongPolls({ history, tail, audience, starts, clock, maxWaiting: settings.maxStreams });
   }
 

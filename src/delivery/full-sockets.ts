@@ -1,39 +1,82 @@
+import type { SendQueue } from '../runtime/tcp-rows.ts';
 import type { Clock } from '../runtime/clock.ts';
 
-/** A stream that can be ended at once. */
-export interface Abortable {
-  abort(): void;
+/** A stream whose socket may be full. */
+export interface Fillable {
+  /** What its socket has not handed to the kernel yet. Whatever the client takes makes one of these numbers smaller. */
+  readonly unsentBytes: readonly number[];
 }
 
-/** The streams whose socket is full, and since when: a client that takes nothing for too long is cut off. */
-export class FullSockets {
+/** What the last look found. */
+interface Look {
+  /** When a look last saw the client take something. By the monotonic clock, in milliseconds. */
+  readonly since: number;
+  readonly unsent: readonly number[];
+  /** Bytes in the kernel's send queue; undefined where the table does not tell. */
+  readonly queued: number | undefined;
+}
+
+/**
+ * The streams whose socket is full, and since when their clients have taken nothing. A slow client takes minutes for a large message, and is not stalled while bytes leave.
+ * The kernel's send queue may hold megabytes, and shrinks before the socket's own does.
+ */
+export class FullSockets<Stream extends Fillable> {
   readonly #clock: Clock;
-  /** By the monotonic clock, in milliseconds; in the order in which they were found full. */
-  readonly #since = new Map<Abortable, number>();
+  /** In the order of `since`. */
+  readonly #looks = new Map<Stream, Look>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   /** A write has found the stream's socket full. */
-  add(stream: Abortable): void {
-    this.#since.set(stream, this.#clock.monotonic());
+  add(stream: Stream): void {
+    this.#looks.set(stream, { since: this.#clock.monotonic(), unsent: stream.unsentBytes, queued: undefined });
   }
 
   /** The stream's socket has drained, or is closed. */
-  delete(stream: Abortable): void {
-    this.#since.delete(stream);
+  delete(stream: Stream): void {
+    this.#looks.delete(stream);
   }
 
-  /** Ends the streams whose socket has been full for so many milliseconds. Returns how many these were. */
-  abortStalled(milliseconds: number): number {
-    const limit = this.#clock.monotonic() - milliseconds;
-    let count = 0;
-    for (const [stream, since] of this.#since) {
-      if (since > limit) break;
-      stream.abort();
-      count++;
-    }
-    return count;
+  has(stream: Stream): boolean {
+    return this.#looks.has(stream);
   }
+
+  [Symbol.iterator](): Iterator<Stream> {
+    return this.#looks.keys();
+  }
+
+  /** Whether, by the looks so far, a client has taken nothing for so many milliseconds. Only another look can tell whether it still has not. */
+  isDue(milliseconds: number): boolean {
+    const { value: first } = this.#looks.values().next();
+    return first !== undefined && first.since + milliseconds <= this.#clock.monotonic();
+  }
+
+  /**
+   * Looks at all of them.
+   *
+   * @param queues The kernel's send queues, as far as the table tells them.
+   * @returns The streams whose client has taken nothing for so many milliseconds.
+   */
+  look(queues: ReadonlyMap<Stream, SendQueue>, milliseconds: number): Stream[] {
+    const now = this.#clock.monotonic();
+    const stalled: Stream[] = [];
+    for (const [stream, before] of [...this.#looks]) {
+      const unsent = stream.unsentBytes;
+      const queued = queues.get(stream)?.bytes;
+      if (hasShrunk(before, unsent, queued)) {
+        this.#looks.delete(stream);
+        this.#looks.set(stream, { since: now, unsent, queued });
+        continue;
+      }
+      this.#looks.set(stream, { since: before.since, unsent, queued });
+      if (before.since + milliseconds <= now) stalled.push(stream);
+    }
+    return stalled;
+  }
+}
+
+function hasShrunk(before: Look, unsent: readonly number[], queued: number | undefined): boolean {
+  return unsent.some((bytes, index) => bytes < before.unsent[index]!) || (queued !== undefined && before.queued !== undefined && queued < before.queued);
 }

@@ -34,9 +34,11 @@ export class Heartbeats<Stream extends Beating> {
     return this.#slots[stream.heartbeatSlot]!.delete(stream);
   }
 
-  /** Serves the next slot. */
-  tick(): void {
-    for (const stream of this.#slots[this.#tick++ % this.#slots.length]!) stream.beat();
+  /** Serves the next slot, and returns the streams that are in it. */
+  tick(): Iterable<Stream> {
+    const slot = this.#slots[this.#tick++ % this.#slots.length]!;
+    for (const stream of slot) stream.beat();
+    return slot;
   }
 
   /** All streams. */

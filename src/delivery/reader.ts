@@ -21,6 +21,13 @@ export interface Outlet {
   /** Closes once everything written has left. */
   destroySoon(): void;
   destroy(): unknown;
+  /** Node's handle of a TCP socket. It alone tells how much of a write the kernel has not taken yet; Node's own timeouts use it, too. */
+  readonly _handle?: { readonly writeQueueSize: number } | null;
+  /** The two ends of the connection, while it is open. */
+  readonly localAddress?: string | undefined;
+  readonly localPort?: number | undefined;
+  readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
 }
 
 /** What a client asked of its stream. */
@@ -33,7 +40,7 @@ export interface StreamOptions extends StreamFraming {
 export interface ReaderDependencies {
   readonly tail: Tail;
   readonly counters: Counters;
-  readonly fullSockets: FullSockets;
+  readonly fullSockets: FullSockets<Reader>;
 }
 
 /** What one reader is made of, besides what it shares with all others. */
@@ -71,7 +78,7 @@ export class Reader {
   heartbeatSlot = 0;
   readonly #tail: Tail;
   readonly #counters: Counters;
-  readonly #fullSockets: FullSockets;
+  readonly #fullSockets: FullSockets<Reader>;
   readonly #outlet: Outlet;
   readonly #form: Form;
   readonly #control: boolean;
@@ -111,6 +118,20 @@ export class Reader {
 
   get state(): ReaderState {
     return this.#state;
+  }
+
+  get outlet(): Outlet {
+    return this.#outlet;
+  }
+
+  /** How many heartbeats it has had. */
+  get beats(): number {
+    return this.#beats;
+  }
+
+  /** Bytes of writes that have not ended, and bytes of the write under way that the kernel has not taken. */
+  get unsentBytes(): readonly number[] {
+    return [this.#outlet.writableLength, this.#outlet._handle?.writeQueueSize ?? 0];
   }
 
   get isLive(): boolean {

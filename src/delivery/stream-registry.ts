@@ -4,8 +4,11 @@ import { readProblem, type Grant } from '../model/grant.ts';
 import type { Filter } from '../model/topic.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
+import type { Logger } from '../runtime/logger.ts';
+import type { TcpTable } from '../runtime/tcp-table.ts';
 import type { Audience } from './audience.ts';
 import type { Catchup } from './catchup.ts';
+import { ClientWatch } from './client-watch.ts';
 import { DelayedClose } from './delayed-close.ts';
 import { farewell } from './farewell.ts';
 import type { Fanout } from './fanout.ts';
@@ -14,7 +17,7 @@ import { Heartbeats } from './heartbeats.ts';
 import { Reader, type Outlet, type ReaderDependencies, type StreamOptions } from './reader.ts';
 import { StreamDrain } from './stream-drain.ts';
 
-/** How often the registry looks after its streams: the grain of heartbeats, stalls, and the drain. */
+/** How often the registry looks after its streams: the grain of heartbeats, of looks at clients, and of the drain. */
 export const REGISTRY_TICK_MS = 100;
 
 export interface StreamSettings {
@@ -32,6 +35,9 @@ export interface StreamRegistryDependencies {
   readonly catchup: Catchup;
   readonly clock: Clock;
   readonly counters: Counters;
+  readonly logger: Logger;
+  /** Tells which clients have vanished. */
+  readonly table: TcpTable;
   readonly settings: StreamSettings;
 }
 
@@ -45,7 +51,7 @@ export class StreamRegistry {
   readonly #counters: Counters;
   readonly #settings: StreamSettings;
   readonly #readers: Heartbeats<Reader>;
-  readonly #fullSockets: FullSockets;
+  readonly #watch: ClientWatch;
   readonly #delayedClose: DelayedClose;
   readonly #readerDependencies: ReaderDependencies;
   #size = 0;
@@ -53,7 +59,7 @@ export class StreamRegistry {
   #drain: StreamDrain | undefined;
   #isStopped = false;
 
-  constructor({ tail, audience, fanout, catchup, clock, counters, settings }: StreamRegistryDependencies) {
+  constructor({ tail, audience, fanout, catchup, clock, counters, logger, table, settings }: StreamRegistryDependencies) {
     this.#tail = tail;
     this.#audience = audience;
     this.#fanout = fanout;
@@ -62,9 +68,10 @@ export class StreamRegistry {
     this.#counters = counters;
     this.#settings = settings;
     this.#readers = new Heartbeats(settings.heartbeatMs / REGISTRY_TICK_MS);
-    this.#fullSockets = new FullSockets(clock);
+    const fullSockets = new FullSockets<Reader>(clock);
+    this.#watch = new ClientWatch({ table, clock, counters, logger, readers: this.#readers, fullSockets, stallMs: settings.stallMs, heartbeatMs: settings.heartbeatMs });
     this.#delayedClose = new DelayedClose(clock);
-    this.#readerDependencies = { tail, counters, fullSockets: this.#fullSockets };
+    this.#readerDependencies = { tail, counters, fullSockets };
     this.#schedule();
   }
 
@@ -153,6 +160,7 @@ export class StreamRegistry {
   stop(): void {
     this.#isStopped = true;
     this.#timer?.cancel();
+    this.#watch.stop();
     this.#delayedClose.finish();
     for (const reader of this.#readers) reader.abort();
   }
@@ -171,8 +179,12 @@ export class StreamRegistry {
   }
 
   #lookAfter(): void {
-    this.#readers.tick();
-    this.#counters.stalled += this.#fullSockets.abortStalled(this.#settings.stallMs);
+    for (const reader of this.#readers.tick()) {
+      if (reader.isGone || !this.#watch.isOfAge(reader)) continue;
+      this.#counters.cut.age++;
+      this.end(reader);
+    }
+    this.#watch.tick();
     this.#delayedClose.tick();
     if (this.#drain !== undefined) this.#dismissSome(this.#drain);
   }

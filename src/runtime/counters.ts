@@ -41,10 +41,13 @@ export class Counters {
   closed = 0;
   /** Streams refused with `$busy`. */
   busy = 0;
-  /** Streams closed because their socket did not drain for STALL_SECONDS. */
+  /** Streams closed because their client took no byte for STALL_SECONDS, though its kernel answered. */
   stalled = 0;
-  /** Streams ended because their credential ended, by the reason; `closed`: the first key was made; `taken-over`: the ticket was used again. */
-  readonly cut = { expired: 0, revoked: 0, closed: 0, 'taken-over': 0 };
+  /**
+   * Streams that the service ended, by the reason. `expired`, `revoked`: with their credential. `closed`: the first key was made. `taken-over`: the ticket was used again.
+   * `gone`: the client has vanished. `age`: nothing tells whether it has.
+   */
+  readonly cut = { expired: 0, revoked: 0, closed: 0, 'taken-over': 0, gone: 0, age: 0 };
   /** Renewals of streams, where they arrived. */
   renewed = 0;
   /** `$gap` events written. */

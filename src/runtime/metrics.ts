@@ -65,7 +65,7 @@ const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help
   opened: ['streams_opened_total', 'Streams opened'],
   closed: ['streams_closed_total', 'Streams closed'],
   busy: ['streams_busy_total', 'Streams refused with $busy'],
-  stalled: ['streams_stalled_total', 'Streams closed because their client took nothing any more'],
+  stalled: ['streams_stalled_total', 'Streams closed because their client was there and took nothing any more'],
   gaps: ['gaps_total', '$gap events written'],
   fellBehind: ['readers_fell_behind_total', 'Times that a live stream fell behind'],
   filled: ['tail_filled_total', 'Messages that the tail read from the log because Redis did not bring them'],
@@ -169,7 +169,7 @@ export class Metrics {
       this.reset();
       for (const [status, count] of counters.answers) this.inc({ status: String(status) }, count);
     } });
-    new Counter({ ...this.#named('streams_cut_total', 'Streams ended with their credential, or because their ticket was used again, by the reason'), labelNames: ['reason'], collect() {
+    new Counter({ ...this.#named('streams_cut_total', 'Streams that ended with their credential, because their ticket was used again, or because their client had vanished, by the reason'), labelNames: ['reason'], collect() {
       this.reset();
       for (const [reason, count] of Object.entries(counters.cut)) this.inc({ reason }, count);
     } });

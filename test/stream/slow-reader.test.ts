@@ -1,6 +1,6 @@
 import t from 'tap';
 import { ByteCounter } from '../support/byte-counter.ts';
-import { openStream } from '../support/client.ts';
+import { openStream, type SseStream } from '../support/client.ts';
 import { each, Http, seqOf } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { median, residentBytes } from '../support/memory.ts';
@@ -122,6 +122,31 @@ t.test('a stream whose client takes nothing for STALL_SECONDS is closed, and com
   t.same(got.map(({ id }) => seqOf(id)), Array.from({ length: published }, (_, index) => index + 1));
   await other.until(() => other.events.length === published + 1);
   t.ok(seqOf(last) < published, 'what it did not take was not thrown at it');
+});
+
+/** A large message, and how a slow client takes it: what one read gives, then a pause. The kernel's buffers take some 6 MiB at once; the rest takes twice as long as STALL_SECONDS. */
+const LARGE_BYTES = 16 * MIB;
+const SLOW_PAUSE_MS = 25;
+
+/** Seen to fail where only a socket that has drained counts as progress: the stream was closed inside the message, and would be for ever. */
+t.test('a client that takes a large message slowly, but steadily, for longer than STALL_SECONDS gets all of it', async (t) => {
+  const instance = await startInstance(t, { MESSAGE_BYTES: String(LARGE_BYTES), STALL_SECONDS: '2' });
+  const http = new Http(t, instance.url);
+  const slow: { stream?: SseStream } = {};
+  const stream = slow.stream = await openStream(t, `${instance.url}/topics/load/events`, {
+    onData: () => {
+      slow.stream?.pause();
+      setTimeout(() => slow.stream?.resume(), SLOW_PAUSE_MS);
+    },
+  });
+  const published = http.publish('load', 'x'.repeat(LARGE_BYTES));
+  await until('its socket is full', async () => await http.metric('readers_behind') === 1);
+  const full = performance.now();
+  await until('its socket has drained', async () => await http.metric('readers_behind') === 0);
+  t.ok(performance.now() - full > 2000, 'after more than STALL_SECONDS');
+  const { data, id } = await stream.next(({ event }) => event === undefined);
+  t.same([data.length, id], [LARGE_BYTES, await published]);
+  t.equal(await http.metric('streams_stalled_total'), 0);
 });
 
 /** The bytes of a message on the wire: its frame and the chunk around it. */

@@ -9,6 +9,7 @@ import { FULL_GRANT } from '../../src/model/grant.ts';
 import type { Position } from '../../src/model/position.ts';
 import { Filter } from '../../src/model/topic.ts';
 import { Counters } from '../../src/runtime/counters.ts';
+import type { TcpTable } from '../../src/runtime/tcp-table.ts';
 import { chunksOf } from './chunks.ts';
 import { TestClock } from './clock.ts';
 import { quietLogger } from './logger.ts';
@@ -20,12 +21,15 @@ const SETTINGS: MessageLogSettings & StreamSettings = {
   maxStreams: 1000, heartbeatMs: 10_000, stallMs: 30_000, retryMinMs: 1000, retryMaxMs: 4000,
 };
 
+/** Test sockets are in no table. */
+const NO_TABLE: TcpTable = { read: () => Promise.resolve(undefined) };
+
 /** Everything between the store and the sockets, put together as src/main.ts does it. Nothing is open yet. */
-export function buildSpine({ bus = new LocalBus(), counters = new Counters(), logger = quietLogger, settings = {}, ...rest }:
-Pick<MessageLogDependencies, 'store' | 'clock'> & Partial<Omit<MessageLogDependencies, 'settings'>> & { readonly settings?: Partial<typeof SETTINGS> }) {
+export function buildSpine({ bus = new LocalBus(), counters = new Counters(), logger = quietLogger, table = NO_TABLE, settings = {}, ...rest }:
+Pick<MessageLogDependencies, 'store' | 'clock'> & Partial<Omit<MessageLogDependencies, 'settings'>> & { readonly table?: TcpTable; readonly settings?: Partial<typeof SETTINGS> }) {
   const dependencies = { ...rest, bus, counters, logger, settings: { ...SETTINGS, ...settings } };
   const log = new MessageLog(dependencies);
-  return { log, delivery: new Delivery({ ...dependencies, log }), counters };
+  return { log, delivery: new Delivery({ ...dependencies, table, log }), counters };
 }
 
 /** A socket whose client reads, or does not, as the test says. */
@@ -35,6 +39,12 @@ export class TestOutlet implements Outlet {
   largest = 0;
   writableLength = 0;
   writableNeedDrain = false;
+  /** How much of a write the kernel has not taken, and the connection, where a test says so. */
+  _handle: { writeQueueSize: number } | undefined;
+  localAddress: string | undefined;
+  localPort: number | undefined;
+  remoteAddress: string | undefined;
+  remotePort: number | undefined;
   ended: 'soon' | 'now' | undefined;
   isStuck = false;
   readonly #onWrite: (outlet: TestOutlet) => void;
@@ -71,7 +81,7 @@ export class TestOutlet implements Outlet {
 }
 
 /** Everything between the store and the sockets, on a clock that the test moves. */
-export async function begin(t: Scope, options: { messages?: number; tailBytes?: number; heartbeatMs?: number; store?: MemoryStore } = {}) {
+export async function begin(t: Scope, options: { messages?: number; tailBytes?: number; heartbeatMs?: number; store?: MemoryStore; table?: TcpTable } = {}) {
   const { store = new MemoryStore() } = options;
   await store.open();
   for (let count = 0; count < (options.messages ?? 0); count++) store.commit({ topic: count % 2 === 0 ? 'even' : 'odd' });
@@ -79,7 +89,7 @@ export async function begin(t: Scope, options: { messages?: number; tailBytes?: 
   const warnings: string[] = [];
   const audited: object[] = [];
   const { log, delivery, counters } = buildSpine({
-    store, clock,
+    store, clock, ...(options.table === undefined ? {} : { table: options.table }),
     audit: { info: (facts: object | string) => void (typeof facts === 'object' && audited.push(facts)) },
     logger: { ...quietLogger, warn: (_facts: object, sentence: string) => void warnings.push(sentence) },
     settings: { tailBytes: options.tailBytes ?? 10_000_000, heartbeatMs: options.heartbeatMs ?? 10_000 },
