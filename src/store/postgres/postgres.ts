@@ -118,14 +118,15 @@ export class PostgresStore implements Store {
     return this.#lifecycle.use(this.#pgConnections).read(backCall(query, known), ([row]) => ({ ...foundBackOf(row!, query.filter), log: this.#known.state(row!, known) }));
   }
 
-  async trim({ maxAge, maxBytes, rows, counted }: TrimPolicy): Promise<Trimmed> {
+  async trim({ maxAge, maxBytes, maxKeys = 0, rows, counted }: TrimPolicy): Promise<Trimmed> {
     const known = this.#known.lineage;
     const latest = counted === undefined ? 'NULL' : `(SELECT ${Math.floor(counted.latest)} FROM tidings.retention r WHERE ${counted.from} - r.clock BETWEEN 0 AND ${CLOCK_KEPT_MS - 1})`;
     const policy = [Math.floor(maxAge), Math.floor(maxBytes), rows, TRIM_STEP_BYTES, PG_ROW_OVERHEAD_BYTES, latest, CLOCK_JUMP_MS];
-    return this.#lifecycle.use(this.#pgConnections).read(`SELECT * FROM tidings.trim(${[...policy, literal(newestOf(known)), UNDERSTOOD_LEVEL].join(', ')})`, ([row]) => {
-      const [messages, keys, more, bytes, machine, believed] = row!;
+    return this.#lifecycle.use(this.#pgConnections).read(`SELECT k.*, t.* FROM tidings.trim(${[...policy, literal(newestOf(known)), UNDERSTOOD_LEVEL].join(', ')}) t, LATERAL tidings.trim_keys(${maxKeys}, ${rows} - t.keys) k`, ([row]) => {
+      const [youngKeys, heldKeys, moreKeys, messages, expiredKeys, more, bytes, machine, believed] = row!;
       return {
-        messages: wholeNumber(messages), keys: wholeNumber(keys), more: more === 't', bytes: wholeNumber(bytes), machine: wholeNumber(machine), believed: wholeNumber(believed),
+        messages: wholeNumber(messages), keys: wholeNumber(expiredKeys) + wholeNumber(youngKeys), youngKeys: wholeNumber(youngKeys), heldKeys: wholeNumber(heldKeys),
+        more: more === 't' || moreKeys === 't', bytes: wholeNumber(bytes), machine: wholeNumber(machine), believed: wholeNumber(believed),
         log: this.#known.state(row!, known),
       };
     });
@@ -138,8 +139,9 @@ export class PostgresStore implements Store {
   async #open(): Promise<{ logId: string; log: LogState }> {
     const { left } = await this.#pgConnections.session(applyMigrations);
     const { losses } = this.#pgConnections;
-    return this.#pgConnections.write(`SELECT * FROM tidings.open('${randomName(LOG_NAME_CHARACTERS)}', '${randomName(EPOCH_RANDOM_CHARACTERS)}', ${KEPT_EPOCHS}, ${UNDERSTOOD_LEVEL})`, ([row]) => {
-      const logId = nameIn(row![0]);
+    const open = `tidings.open('${randomName(LOG_NAME_CHARACTERS)}', '${randomName(EPOCH_RANDOM_CHARACTERS)}', ${KEPT_EPOCHS}, ${UNDERSTOOD_LEVEL})`;
+    return this.#pgConnections.write(`SELECT tidings.forget_empty_epochs(${KEPT_EPOCHS}), o.* FROM ${open} o`, ([row]) => {
+      const logId = nameIn(row![1]);
       const log = this.#known.state(row!, this.#known.lineage);
       this.#known.see(log, true);
       this.#answeredLosses = losses;

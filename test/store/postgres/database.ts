@@ -78,6 +78,11 @@ export class PostgresDatabase implements KeyDatabase, SessionDatabase, TicketDat
       UPDATE tidings.keys SET time = time - ${milliseconds}, expires = expires - ${milliseconds}`);
   }
 
+  async beginEpochs(count: number): Promise<void> {
+    await this.ask(`INSERT INTO tidings.epochs (id, epoch, first) SELECT (SELECT max(id) FROM tidings.epochs) + n, 'crashed' || h.seq || 'x' || n, h.seq + 1 FROM generate_series(1, ${count}) n, tidings.head h;
+      UPDATE tidings.head SET epoch = (SELECT epoch FROM tidings.epochs ORDER BY id DESC LIMIT 1)`);
+  }
+
   async setLevel(level: number): Promise<void> {
     await this.ask(`UPDATE tidings.head SET level = ${level}`);
   }
