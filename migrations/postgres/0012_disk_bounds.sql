@@ -6,8 +6,9 @@ ALTER TABLE "tidings"."keys" ALTER COLUMN "place" SET DEFAULT nextval('tidings.k
 --> statement-breakpoint
 -- The second half of a step of retention: forgets the keys that expire next while there are more than `max_keys`; 0 is no bound. `tidings.trim`, which comes first in the same transaction, has deleted
 -- those that have expired. How many there are is told by the places of the newest and of the next to expire. Where IDEMPOTENCY_SECONDS was made shorter, they are too few until the last key from before it has expired.
+-- `deleted_bytes`: the bytes of all messages ever deleted, with those of this step.
 -- Under retention's lock, never the head's (invariant 9); while another instance has it, there is nothing to do here.
-CREATE FUNCTION tidings.trim_keys(max_keys bigint, most integer) RETURNS TABLE (young_keys integer, held_keys bigint, more_keys boolean) LANGUAGE plpgsql ROWS 1
+CREATE FUNCTION tidings.trim_keys(max_keys bigint, most integer) RETURNS TABLE (young_keys integer, held_keys bigint, more_keys boolean, deleted_bytes bigint) LANGUAGE plpgsql ROWS 1
 SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -30,6 +31,7 @@ BEGIN
       held_keys := coalesce((SELECT newest - coalesce(k.place, 0) + 1 FROM tidings.keys k ORDER BY k.expires, k.place LIMIT 1), 0);
     END IF;
   END IF;
+  SELECT r.bytes INTO deleted_bytes FROM tidings.retention r;
   RETURN NEXT;
 END $$;
 --> statement-breakpoint

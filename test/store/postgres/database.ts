@@ -30,8 +30,8 @@ export class PostgresDatabase implements KeyDatabase, SessionDatabase, TicketDat
     return this.server.url(this.name);
   }
 
-  store(): PostgresStore {
-    return new PostgresStore({ url: this.url, maxPgConnections: 4, logger: quietLogger });
+  store(options: { vacuumBytes?: number } = {}): PostgresStore {
+    return new PostgresStore({ url: this.url, maxPgConnections: 4, logger: quietLogger, ...options });
   }
 
   async backup(): Promise<() => Promise<void>> {
