@@ -8,6 +8,7 @@ import { FULL_GRANT } from '../../src/model/grant.ts';
 import { systemClock as clock } from '../../src/runtime/clock.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import { quietLogger as logger } from '../support/logger.ts';
+import { until } from '../support/until.ts';
 import { draft, openStore, range, type StoreFactory } from './store-kit.ts';
 
 const MIB = 1024 * 1024;
@@ -25,7 +26,7 @@ const BATCHES = 64;
 const BATCH_MESSAGES = 1_000;
 
 /** Publishes as fast as the store takes it, and answers with the most that was held meanwhile. */
-async function flood(t: Test, factory: StoreFactory, dataBytes: number, key?: (index: number) => string): Promise<{ bytes: number; keys: number; after: { bytes: number; keys: number } }> {
+async function flood(t: Test, factory: StoreFactory, dataBytes: number, key?: (index: number) => string): Promise<{ bytes: number; keys: number }> {
   const store = await openStore(t, await factory(t));
   const counters = new Counters();
   const retention = new Retention({ store, clock, counters, logger, maxAge: 0, maxBytes: BOUND_BYTES, maxKeys: BOUND_KEYS });
@@ -56,22 +57,23 @@ async function flood(t: Test, factory: StoreFactory, dataBytes: number, key?: (i
   };
   await Promise.all([publish(), publish(), publish(), publish()]);
   t.equal((await store.state()).head, BATCHES * BATCH_MESSAGES, 'nothing was refused');
-  let after = await store.trim({ maxAge: 0, maxBytes: BOUND_BYTES, maxKeys: BOUND_KEYS, rows: 4_000 });
-  while (after.more) after = await store.trim({ maxAge: 0, maxBytes: BOUND_BYTES, maxKeys: BOUND_KEYS, rows: 4_000 });
-  return { ...most, after: { bytes: after.bytes, keys: after.heldKeys } };
+  // While retention itself has the lock, a step does nothing.
+  await until('the log is within its bounds', async () => {
+    const { bytes, heldKeys } = await store.trim({ maxAge: 0, maxBytes: BOUND_BYTES, maxKeys: BOUND_KEYS, rows: 4_000 });
+    return bytes <= BOUND_BYTES && heldKeys <= BOUND_KEYS;
+  });
+  return most;
 }
 
 /** The log's bounds hold however fast it is written. */
 export function floods(t: Test, name: string, factory: StoreFactory): void {
   t.test(`${name}: batches never fill the disk beyond RETENTION_BYTES and a named rest`, async (t) => {
-    const { bytes, after } = await flood(t, factory, 1_000);
+    const { bytes } = await flood(t, factory, 1_000);
     t.ok(bytes > BOUND_BYTES && bytes < BOUND_BYTES + BEYOND_BYTES, `${bytes} of ${BATCHES * BATCH_MESSAGES * 1_000} bytes were held`);
-    t.ok(after.bytes <= BOUND_BYTES);
   });
 
   t.test(`${name}: idempotency keys never fill the disk beyond IDEMPOTENCY_MAX_KEYS and a named rest`, async (t) => {
-    const { keys, after } = await flood(t, factory, 1, (index) => String(index).padStart(251, 'k'));
+    const { keys } = await flood(t, factory, 1, (index) => String(index).padStart(251, 'k'));
     t.ok(keys > BOUND_KEYS && keys < BOUND_KEYS + BEYOND_KEYS, `${keys} of ${BATCHES * BATCH_MESSAGES} keys were held`);
-    t.equal(after.keys, BOUND_KEYS);
   });
 }
