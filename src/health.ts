@@ -55,6 +55,7 @@ export class Health {
       head: tail.log?.head ?? 0,
       oldest: tail.log?.oldest ?? 0,
       logBytes: retention.bytes,
+      keys: retention.keys,
       clockAhead: retention.clockAhead / 1000,
       messageAhead: retention.messageAhead / 1000,
       erasuresUnwiped: eraser.isWiped ? 0 : 1,

@@ -73,7 +73,8 @@ export const SETTINGS = {
 
   RETENTION_SECONDS: wholeNumber({ default: '604800', unit: 'seconds', min: 0, max: 36_500 * DAY_SECONDS, meaning: 'Older messages are deleted; 0 disables the limit.' }),
   RETENTION_BYTES: size({ default: '1GiB', min: 0, max: 1024 * 1024 * GIB, meaning: 'Above so many bytes of messages the oldest are deleted; 0 disables the limit.' }),
-  IDEMPOTENCY_SECONDS: wholeNumber({ default: '86400', unit: 'seconds', min: 1, max: 365 * DAY_SECONDS, meaning: 'How long an `Idempotency-Key` is remembered.' }),
+  IDEMPOTENCY_SECONDS: wholeNumber({ default: '86400', unit: 'seconds', min: 1, max: 365 * DAY_SECONDS, meaning: 'How long an `Idempotency-Key` is remembered, while there are no more than `IDEMPOTENCY_MAX_KEYS`.' }),
+  IDEMPOTENCY_MAX_KEYS: wholeNumber({ default: '4000000', unit: 'keys', min: 0, max: 1_000_000_000, meaning: 'Above so many idempotency keys the oldest are forgotten; 0 disables the limit. A key takes some 200 bytes of the disk, and 2,400 at most.' }),
 
   HEARTBEAT_SECONDS: wholeNumber({ default: '25', unit: 'seconds', min: 1, max: 3600, meaning: 'A quiet stream gets a line so often; keep it below the idle timeout of every proxy between.' }),
   STALL_SECONDS: wholeNumber({ default: '120', unit: 'seconds', min: 1, max: 3600, meaning: 'A stream whose client has taken no byte for so long, or has not answered, is closed.' }),

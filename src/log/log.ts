@@ -37,6 +37,8 @@ export interface MessageLogSettings {
   readonly retentionMs: number;
   /** Above so many bytes of messages the oldest are deleted; 0 disables the limit. */
   readonly retentionBytes: number;
+  /** Above so many idempotency keys the oldest are forgotten; 0 disables the limit. */
+  readonly maxKeys: number;
 }
 
 export interface MessageLogDependencies {
@@ -65,11 +67,11 @@ export class MessageLog {
     const tail = new Tail({ store, clock, storeClock, counters, logger, maxBytes: settings.tailBytes, pollMs: settings.pollMs });
     this.storeClock = storeClock;
     this.tail = tail;
-    this.publisher = new Publisher({ store, tail, bus, clock, counters, logger, maxMessages: settings.queueMessages, maxBytes: settings.queueBytes });
+    this.retention = new Retention({ store, clock, counters, logger, maxAge: settings.retentionMs, maxBytes: settings.retentionBytes, maxKeys: settings.maxKeys });
+    this.publisher = new Publisher({ store, tail, bus, clock, counters, logger, pace: this.retention, maxMessages: settings.queueMessages, maxBytes: settings.queueBytes });
     const reads = new CallLimiter({ places: HISTORY_READS, maxWaiting: HISTORY_WAITING_READS });
     this.starts = new Starts({ store, tail, storeClock, reads });
     this.history = new History({ store, tail, storeClock, reads });
-    this.retention = new Retention({ store, clock, counters, logger, maxAge: settings.retentionMs, maxBytes: settings.retentionBytes });
     this.eraser = new Eraser({ store, tail, storeClock, bus, clock, counters, logger, audit });
   }
 

@@ -5,7 +5,8 @@ import { Problem, type ProblemCode } from '../model/problem.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { StoreError, type Appended, type AppendRequest, type IdempotencyKey, type Store, type StoreErrorKind } from '../store/store.ts';
+import { StoreError, type Appended, type AppendRequest, type IdempotencyKey, type Outcome, type Store, type StoreErrorKind } from '../store/store.ts';
+import { UNPACED, type Pace } from './retention.ts';
 import { SILENT } from './store-watchdog.ts';
 import type { Knowledge } from './tail-refill.ts';
 import type { Tail } from './tail.ts';
@@ -39,9 +40,14 @@ export interface Receipt {
   readonly replayed: boolean;
 }
 
+/** What a message takes on the disk beyond its topic and data, about: not less than a store itself counts. */
+const MESSAGE_DISK_BYTES = 128;
+
 interface Waiting {
   readonly request: AppendRequest;
   readonly bytes: number;
+  /** What it takes on the disk, about. */
+  readonly diskBytes: number;
   readonly since: Since;
   readonly resolve: (receipt: Receipt) => void;
   readonly reject: (problem: Problem) => void;
@@ -69,6 +75,8 @@ export interface PublisherDependencies {
   readonly clock: Clock;
   readonly counters: Counters;
   readonly logger: Logger;
+  /** What commits wait for; nobody waits if absent. */
+  readonly pace?: Pace;
   /** Bound what waits for its commit: past them a publish is refused, rather than wait without end. */
   readonly maxMessages: number;
   readonly maxBytes: number;
@@ -87,6 +95,7 @@ export class Publisher {
   readonly #clock: Clock;
   readonly #counters: Counters;
   readonly #logger: Logger;
+  readonly #pace: Pace;
   readonly #maxMessages: number;
   readonly #maxBytes: number;
   #queue: Waiting[] = [];
@@ -107,13 +116,15 @@ export class Publisher {
   readonly #waits: WaitLimits;
   #isStopped = false;
 
-  constructor({ store, tail, bus, clock, counters, logger, maxMessages, maxBytes }: PublisherDependencies) {
+  constructor({ store, tail, bus, clock, counters, logger, pace = UNPACED, maxMessages, maxBytes }: PublisherDependencies) {
     this.#store = store;
     this.#tail = tail;
     this.#bus = bus;
     this.#clock = clock;
     this.#counters = counters;
     this.#logger = logger;
+    this.#pace = pace;
+    pace.whenCaughtUp(() => this.#next());
     this.#maxMessages = maxMessages;
     this.#maxBytes = maxBytes;
     this.#waits = new WaitLimits({ clock, look: () => this.#look() });
@@ -141,14 +152,19 @@ export class Publisher {
   publish(grant: Grant, drafts: readonly Draft[], key: IdempotencyKey | undefined): Promise<Receipt> {
     const forbidden = publishProblem(grant, drafts);
     if (forbidden !== undefined) return Promise.reject(forbidden);
-    const bytes = drafts.reduce((sum, { data }) => sum + data.length, 0);
+    let bytes = 0;
+    let diskBytes = 0;
+    for (const { data, topic } of drafts) {
+      bytes += data.length;
+      diskBytes += data.length + topic.length + MESSAGE_DISK_BYTES;
+    }
     if (this.#waitingMessages + drafts.length > this.#maxMessages || this.#waitingBytes + bytes > this.#maxBytes) {
       return Promise.reject(this.#problem('overloaded', 'More messages are waiting to be stored than this instance holds. Nothing was stored.'));
     }
     if (this.#isSilent) return Promise.reject(this.#problem(...PROBLEM_OF.unavailable));
     const since = this.#waits.begin();
     return new Promise((resolve, reject) => {
-      this.#queue.push({ request: { drafts, key }, bytes, since, resolve, reject, isAnswered: false });
+      this.#queue.push({ request: { drafts, key }, bytes, diskBytes, since, resolve, reject, isAnswered: false });
       this.#queuedMessages += drafts.length;
       this.#waitingMessages += drafts.length;
       this.#waitingBytes += bytes;
@@ -236,6 +252,7 @@ export class Publisher {
   }
 
   #isTime(): boolean {
+    if (this.#pace.isBehind) return false;
     const before = this.#commits.at(-1);
     if (before === undefined) return true;
     if (this.#commits.length === CONCURRENT_COMMITS) return false;
@@ -266,6 +283,8 @@ export class Publisher {
       // While it waited for the commit before it, it took no time itself.
       this.#tookMs = now - Math.max(began, this.#answeredAt);
       this.#answeredAt = now;
+      // Before the next commit, which may have to wait.
+      this.#countStored(requests, outcomes);
       done();
       this.#counters.commitMilliseconds.observe(this.#tookMs);
       // The answer of an earlier request with the same key was only read. It does not show that the log can be written.
@@ -283,6 +302,18 @@ export class Publisher {
       done();
       this.#fail(requests, error);
     }
+  }
+
+  #countStored(requests: readonly Waiting[], outcomes: readonly Outcome[]): void {
+    let bytes = 0;
+    let keys = 0;
+    for (const [index, { kind }] of outcomes.entries()) {
+      if (kind !== 'stored') continue;
+      const { request: { key }, diskBytes } = requests[index]!;
+      bytes += diskBytes;
+      if (key !== undefined) keys++;
+    }
+    this.#pace.stored(bytes, keys);
   }
 
   #settle(requests: readonly Waiting[], before: Knowledge, { outcomes, log }: Appended): void {

@@ -3,12 +3,23 @@ import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { StoreError, type Store } from '../store/store.ts';
 import { ClockJump } from './clock-jump.ts';
+import { DiskBudget } from './disk-budget.ts';
 
 /** How often retention looks for what it may delete. */
 const RETENTION_INTERVAL_MS = 5_000;
 /** One step: small enough that a publish which meets it waits for a few milliseconds at most. */
 const RETENTION_STEP_ROWS = 500;
-/** The pause between steps, which leaves the database to the publishers. */
+/** One step while publishers store faster than such steps delete: twice what a commit stores. Each then waits for deletion as long as for storing. */
+const RETENTION_LARGE_STEP_ROWS = 4_000;
+/**
+ * How far a bound may be passed until retention begins, rather than wait for its next look. Stops it from deleting after every commit, which would cost a transaction each.
+ */
+const RETENTION_WAKE_BYTES = 1024 * 1024;
+const RETENTION_WAKE_KEYS = 4_000;
+/** How much more may be stored until publishers wait. Stops a log that grows for as long as they are faster than retention. Room for a commit or two. */
+const RETENTION_DEBT_BYTES = 8 * 1024 * 1024;
+const RETENTION_DEBT_KEYS = 20_000;
+/** The pause between small steps, which leaves the database to the publishers. */
 const RETENTION_PAUSE_MS = 20;
 
 export interface RetentionDependencies {
@@ -20,40 +31,71 @@ export interface RetentionDependencies {
   readonly maxAge: number;
   /** Above so many bytes of messages the oldest are deleted; 0 disables the limit. */
   readonly maxBytes: number;
+  /** Above so many idempotency keys the oldest are forgotten; 0 disables the limit. */
+  readonly maxKeys: number;
 }
 
 /**
- * Deletes what is too old or too much, from the oldest on, in small steps.
+ * What the publisher asks before each commit, and tells after it. So the log stays within its bounds however fast it is written: as long as retention cannot follow, commits wait.
+ */
+export interface Pace {
+  /** Whether the next commit has to wait. */
+  readonly isBehind: boolean;
+  /** What a commit stored: bytes of messages, about, and idempotency keys. */
+  stored(bytes: number, keys: number): void;
+  /** Names who is called when commits need not wait any more. */
+  whenCaughtUp(listener: () => void): void;
+}
+
+/** The null object: nobody waits. */
+export const UNPACED: Pace = { isBehind: false, stored: () => undefined, whenCaughtUp: () => undefined };
+
+/**
+ * Deletes what is too old or too much, from the oldest on, in small steps. Between two looks it also begins when this instance has stored more than the bounds allow. Then its steps are
+ * large and follow each other at once, until the log is within its bounds. A store takes appends and steps in turn, and a step deletes more than a commit stores.
  *
  * Age is counted by the clock as far as it is believed (clock-jump.ts). The store itself compares its clock with what is known when it deletes: a clock
  * that was right when it was asked for may have been stepped since.
  */
-export class Retention {
+export class Retention implements Pace {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #counters: Counters;
   readonly #logger: Logger;
   readonly #maxAge: number;
   readonly #maxBytes: number;
+  readonly #maxKeys: number;
+  readonly #messages: DiskBudget;
+  readonly #keys: DiskBudget;
   #timer: Timer | undefined;
-  #isStopped = false;
+  #isRunning = false;
+  #isStepping = false;
   readonly #clockJump: ClockJump;
   #failed = false;
-  #bytes = 0;
+  #forgetsEarly = false;
+  #caughtUp: () => void = () => undefined;
 
-  constructor({ store, clock, counters, logger, maxAge, maxBytes }: RetentionDependencies) {
+  constructor({ store, clock, counters, logger, maxAge, maxBytes, maxKeys }: RetentionDependencies) {
     this.#store = store;
     this.#clock = clock;
     this.#counters = counters;
     this.#logger = logger;
     this.#maxAge = maxAge;
     this.#maxBytes = maxBytes;
+    this.#maxKeys = maxKeys;
+    this.#messages = new DiskBudget({ most: maxBytes, wake: RETENTION_WAKE_BYTES, debt: RETENTION_DEBT_BYTES });
+    this.#keys = new DiskBudget({ most: maxKeys, wake: RETENTION_WAKE_KEYS, debt: RETENTION_DEBT_KEYS });
     this.#clockJump = new ClockJump({ clock, logger });
   }
 
   /** Bytes of messages held, at the last look. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#messages.held;
+  }
+
+  /** Idempotency keys held, at the last look. */
+  get keys(): number {
+    return this.#keys.held;
   }
 
   /** By how much the store's clock is ahead of what is believed, at the last look. Milliseconds. */
@@ -66,33 +108,77 @@ export class Retention {
     return this.#clockJump.messageAhead;
   }
 
+  /** As long as retention cannot delete at all, nobody waits for it: a log that is too large is better than one that takes nothing. */
+  get isBehind(): boolean {
+    return this.#isRunning && !this.#failed && (this.#messages.isOverdrawn || this.#keys.isOverdrawn);
+  }
+
+  stored(bytes: number, keys: number): void {
+    this.#messages.add(bytes);
+    this.#keys.add(keys);
+    if (!this.#isRunning || this.#isStepping || this.#failed || !this.#isGrowing) return;
+    this.#timer?.cancel();
+    this.#schedule(0);
+  }
+
+  whenCaughtUp(listener: () => void): void {
+    this.#caughtUp = listener;
+  }
+
   /** Deletes from now on, in the background. */
   run(): void {
+    this.#isRunning = true;
     this.#schedule(0);
   }
 
   stop(): void {
-    this.#isStopped = true;
+    this.#isRunning = false;
     this.#timer?.cancel();
   }
 
+  get #isGrowing(): boolean {
+    return this.#messages.isGrowing || this.#keys.isGrowing;
+  }
+
   #schedule(milliseconds: number): void {
-    if (this.#isStopped) return;
+    if (!this.#isRunning) return;
     this.#timer = this.#clock.after(milliseconds, () => {
-      void this.#step().then((more) => this.#schedule(more ? RETENTION_PAUSE_MS : RETENTION_INTERVAL_MS));
+      this.#isStepping = true;
+      const wasBehind = this.isBehind;
+      void this.#step().then((more) => {
+        this.#isStepping = false;
+        this.#schedule(this.#pause(more));
+        if (wasBehind && !this.isBehind) this.#caughtUp();
+      });
     });
+  }
+
+  /** Another instance may be deleting: then a step does nothing, and is not repeated at once. */
+  #pause(more: boolean): number {
+    if (this.#failed) return RETENTION_INTERVAL_MS;
+    if (this.#isGrowing) return more ? 0 : RETENTION_PAUSE_MS;
+    return more ? RETENTION_PAUSE_MS : RETENTION_INTERVAL_MS;
   }
 
   /** Whether there is more to delete. */
   async #step(): Promise<boolean> {
     try {
       const { counted } = this.#clockJump;
-      const trimmed = await this.#store.trim({ maxAge: this.#maxAge, maxBytes: this.#maxBytes, rows: RETENTION_STEP_ROWS, ...(counted === undefined ? {} : { counted }) });
+      const rows = this.#isGrowing ? RETENTION_LARGE_STEP_ROWS : RETENTION_STEP_ROWS;
+      this.#messages.beginLook();
+      this.#keys.beginLook();
+      const trimmed = await this.#store.trim({ maxAge: this.#maxAge, maxBytes: this.#maxBytes, maxKeys: this.#maxKeys, rows, ...(counted === undefined ? {} : { counted }) });
       this.#clockJump.observe(trimmed);
       this.#counters.trimmed += trimmed.messages;
       this.#counters.trimmedKeys += trimmed.keys;
-      this.#bytes = trimmed.bytes;
+      this.#counters.forgottenKeys += trimmed.youngKeys;
+      this.#messages.look(trimmed.bytes);
+      this.#keys.look(trimmed.heldKeys);
       this.#failed = false;
+      if (trimmed.youngKeys > 0 && !this.#forgetsEarly) {
+        this.#forgetsEarly = true;
+        this.#logger.warn({ keys: trimmed.heldKeys }, 'there are more idempotency keys than IDEMPOTENCY_MAX_KEYS: they are forgotten before IDEMPOTENCY_SECONDS, the oldest first; a later repetition is stored once more');
+      }
       return trimmed.more;
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;

@@ -74,6 +74,8 @@ export class Counters {
   /** Messages and keys that retention deleted. */
   trimmed = 0;
   trimmedKeys = 0;
+  /** Of those keys, the ones that had not expired. */
+  forgottenKeys = 0;
   /** Sessions that this instance made, and those that it ended before they expired. */
   sessionsMade = 0;
   sessionsEnded = 0;

@@ -19,6 +19,7 @@ export interface Limits {
   readonly tailBytes: number;
   readonly appendsWaiting: number;
   readonly logBytes: number;
+  readonly keys: number;
   readonly logSeconds: number;
 }
 
@@ -39,6 +40,7 @@ export interface Gauges {
   readonly head: number;
   readonly oldest: number;
   readonly logBytes: number;
+  readonly keys: number;
   /** By how much the store's clock is ahead of what is believed. Seconds. */
   readonly clockAhead: number;
   /** By how much the newest message is ahead of the machine's clock. Seconds. */
@@ -74,6 +76,7 @@ const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help
   rowsExamined: ['catchup_rows_examined_total', 'Rows that the database looked at for them'],
   trimmed: ['messages_trimmed_total', 'Messages that retention deleted'],
   trimmedKeys: ['keys_trimmed_total', 'Idempotency keys that retention deleted'],
+  forgottenKeys: ['keys_forgotten_total', 'Of those keys, the ones that had not expired: there were more than IDEMPOTENCY_MAX_KEYS'],
   renewed: ['streams_renewed_total', 'Renewals of streams that were asked of this instance'],
   sessionsMade: ['sessions_made_total', 'Sessions that this instance made'],
   ticketsMade: ['tickets_made_total', 'Tickets that this instance made'],
@@ -94,6 +97,7 @@ const GAUGES: Readonly<Record<keyof Gauges, readonly [name: string, help: string
   head: ['log_head', 'The newest number of the log, as last seen'],
   oldest: ['log_oldest', 'The oldest number of the log, as last seen'],
   logBytes: ['log_bytes', 'Bytes of the messages in the log, as last seen'],
+  keys: ['keys', 'Idempotency keys in the log, as last seen'],
   clockAhead: ['clock_ahead_seconds', 'By how much the clock of the log is ahead of what is believed; 0 while it is believed'],
   messageAhead: ['newest_message_ahead_seconds', 'By how much the newest message is ahead of the clock of the log'],
   erasuresUnwiped: ['erasures_unwiped', 'Whether erased data may still be in the files of the database'],
@@ -109,6 +113,7 @@ const LIMITS: Readonly<Record<keyof Limits, readonly [name: string, help: string
   tailBytes: ['tail_max_bytes', 'Bytes of messages that may be in memory'],
   appendsWaiting: ['appends_waiting_max', 'Messages that may wait to be stored'],
   logBytes: ['log_max_bytes', 'Bytes of messages above which retention deletes the oldest; 0 for no bound'],
+  keys: ['keys_max', 'Idempotency keys above which the oldest are forgotten; 0 for no bound'],
   logSeconds: ['log_max_age_seconds', 'The age at which retention deletes a message; 0 for no bound'],
 };
 

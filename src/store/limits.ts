@@ -12,3 +12,6 @@ export const ERASE_SCAN_MAX_ROWS = 5_000;
 
 /** How many of the newest epochs stay known after their messages are gone: a client that comes back late is told `expired`, not `unknown-log`. */
 export const KEPT_EPOCHS = 1_000;
+
+/** How many epochs SQLite forgets together, at least: it then looks which epochs the idempotency keys name, and reads all keys for it. */
+export const PRUNE_EPOCHS = 100;

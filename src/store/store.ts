@@ -59,7 +59,7 @@ export interface Store {
 
   /**
    * One small step of retention: deletes a prefix of the log, at most `rows` messages, and moves `oldest` in the same
-   * transaction (invariant 9). Also deletes at most `rows` idempotency keys that have expired. What is too old is decided by the clock
+   * transaction (invariant 9). Also deletes at most `rows` idempotency keys: those that have expired, and while there are more than `maxKeys`, the next to expire. What is too old is decided by the clock
    * as far as it is believed; the log remembers how far that is. Never takes the head's lock where the database has more than one. Call again while `more`.
    */
   trim(policy: TrimPolicy): Promise<Trimmed>;
@@ -161,6 +161,8 @@ export interface TrimPolicy {
   readonly counted?: CountedTime;
   /** While the messages have more bytes than this, the oldest are deleted; 0 disables the limit. */
   readonly maxBytes: number;
+  /** While there are more idempotency keys than this, the next to expire are forgotten; 0 or absent disables the limit. */
+  readonly maxKeys?: number;
   /** The most messages, and the most keys, of this step. */
   readonly rows: number;
 }
@@ -168,10 +170,14 @@ export interface TrimPolicy {
 export interface Trimmed {
   readonly messages: number;
   readonly keys: number;
+  /** Of the keys, those that had not expired. */
+  readonly youngKeys: number;
   /** Whether another call would delete more. */
   readonly more: boolean;
   /** Bytes of messages held after this. */
   readonly bytes: number;
+  /** How many idempotency keys are held after this. Rather too many than too few: some that were stored again may count twice. */
+  readonly heldKeys: number;
   /** Where the machine's clock stood: milliseconds since 1970. Unlike `log.now` it may stand before the newest message. */
   readonly machine: number;
   /** The machine's clock as far as it is believed (believed-clock.ts), which age was counted by. Never later than `machine`. */

@@ -29,7 +29,7 @@ t.test('without an environment everything has its default', (t) => {
     MESSAGE_BYTES: 1024 ** 2, EVENT_BYTES: 128, BATCH_MESSAGES: 1000, MAX_STREAMS: 15_000, TOPICS_PER_STREAM: 100, TAIL_BYTES: 64 * 1024 ** 2,
     PUBLISH_LIMIT: undefined, ANONYMOUS_PUBLISH_LIMIT: { tokens: 20, milliseconds: 1000, burst: 200 }, STREAMS_LIMIT: 0, ANONYMOUS_STREAMS_LIMIT: 1000, FAILED_LOGINS_LIMIT: { tokens: 30, milliseconds: 60_000, burst: 100 },
     TOPICS_LIMIT: 100_000, IDEMPOTENCY_KEYS_LIMIT: 10_000_000, APPEND_QUEUE_MESSAGES: 10_000, APPEND_QUEUE_BYTES: 64 * 1024 ** 2, RETENTION_SECONDS: 7 * 86_400, RETENTION_BYTES: 1024 ** 3,
-    IDEMPOTENCY_SECONDS: 86_400, HEARTBEAT_SECONDS: 25, STALL_SECONDS: 120, DRAIN_SECONDS: 20, RETRY_MIN_MS: 1000, RETRY_MAX_MS: 4000, POLL_MS: 1000, HTTP_FAST_PATH: 'on', LOG_LEVEL: 'info',
+    IDEMPOTENCY_SECONDS: 86_400, IDEMPOTENCY_MAX_KEYS: 4_000_000, HEARTBEAT_SECONDS: 25, STALL_SECONDS: 120, DRAIN_SECONDS: 20, RETRY_MIN_MS: 1000, RETRY_MAX_MS: 4000, POLL_MS: 1000, HTTP_FAST_PATH: 'on', LOG_LEVEL: 'info',
   });
   t.same(Object.keys(config).sort(), Object.keys(SETTINGS).sort());
   t.end();
@@ -73,6 +73,9 @@ t.test('each wrong value gets a line of its own, all at once', (t) => {
 });
 
 t.test('a session lasts from a minute to the longest time that browsers keep a cookie', (t) => {
+  for (const IDEMPOTENCY_MAX_KEYS of ['-1', '1.5', '1e6', '1000000001', 'off', '4 000 000']) {
+    t.match(lines({ IDEMPOTENCY_MAX_KEYS }), [/^IDEMPOTENCY_MAX_KEYS: ".*" is not allowed; it must be a whole number from 0 to 1000000000$/], IDEMPOTENCY_MAX_KEYS);
+  }
   for (const SESSION_SECONDS of ['0', '59', String(400 * 86_400 + 1), '1d', '-1']) t.match(lines({ SESSION_SECONDS }), [/^SESSION_SECONDS: ".*" is not allowed; it must be a whole number from 60 to 34560000$/], SESSION_SECONDS);
   for (const AUTH_COOKIE of ['a b', 'a=b', 'a;b', 'ä']) t.match(lines({ AUTH_COOKIE }), [/^AUTH_COOKIE: /], AUTH_COOKIE);
   t.end();

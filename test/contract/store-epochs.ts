@@ -3,7 +3,8 @@ import { Ancestry } from '../../src/model/ancestry.ts';
 import { EPOCH_RANDOM_CHARACTERS, epochName } from '../../src/model/epochs.ts';
 import { locate } from '../../src/model/gap.ts';
 import type { Position } from '../../src/model/position.ts';
-import { draft, numberedRequests, openStore, readMessages, request, stored, type StoreFactory } from './store-kit.ts';
+import { KEPT_EPOCHS, PRUNE_EPOCHS } from '../../src/store/limits.ts';
+import { draft, keyed, numberedRequests, openStore, readMessages, request, seqs, stored, type StoreFactory } from './store-kit.ts';
 
 /** Invariant 8: a lost or restored log is recognised. */
 export async function epochs(t: Test, factory: StoreFactory): Promise<void> {
@@ -62,6 +63,27 @@ export async function epochs(t: Test, factory: StoreFactory): Promise<void> {
     const { log } = await store.append([request(draft('a'))]);
     t.ok(log.lineage.isGood({ epoch: log.lineage.epochs[1]!.epoch, seq: 1 }));
     t.notOk(log.lineage.isGood({ epoch: first!.epoch, seq: 1 }), 'number 1 was never given in the first');
+  });
+
+  await t.test('epochs that never had a message are forgotten, but for the newest; those of messages and keys that are held stay', async (t) => {
+    const database = await factory(t);
+    let store = await openStore(t, database);
+    await stored(store, [keyed('kept', [draft('a')])]);
+    await store.close();
+    await database.beginEpochs(3 * KEPT_EPOCHS);
+    store = await openStore(t, database);
+    await stored(store, [request(draft('a'), draft('b'))]);
+    await store.close();
+    await database.beginEpochs(3 * KEPT_EPOCHS);
+
+    store = await openStore(t, database);
+    const { lineage } = await (await openStore(t, database)).state();
+    t.ok(lineage.epochs.length >= KEPT_EPOCHS && lineage.epochs.length < KEPT_EPOCHS + PRUNE_EPOCHS, String(lineage.epochs.length));
+    t.equal(lineage.epochs.filter(({ epoch }) => epoch.startsWith('crashed3x')).length, lineage.epochs.length - 4, 'the newest stay');
+    const messages = await readMessages(store);
+    t.same(seqs(messages), [1, 2, 3]);
+    t.ok(messages.every((message) => lineage.isGood(message)), 'every id is good');
+    t.match((await store.append([keyed('kept', [draft('a')]), request(draft('a'))])).outcomes, [{ kind: 'replayed', epoch: messages[0]!.epoch, first: 1 }, { kind: 'stored', first: 4 }]);
   });
 
   await t.test('after an older copy was put in its place, no id means two messages', async (t) => {

@@ -16,6 +16,8 @@ export interface TestDatabase {
   clockWasAhead(milliseconds: number): Promise<void>;
   /** Makes everything that the log remembers so many milliseconds older, as if the clock had jumped ahead since. */
   clockJumped(milliseconds: number): Promise<void>;
+  /** Begins so many epochs, as starts of processes do that crash at once. */
+  beginEpochs(count: number): Promise<void>;
   /** Sets the level of the log, as an operator or a newer program does. */
   setLevel(level: number): Promise<void>;
 }

@@ -91,6 +91,40 @@ export async function retention(t: Test, factory: StoreFactory): Promise<void> {
     t.match((await store.append([keyed('long', [draft('a')])])).outcomes, [{ kind: 'replayed' }]);
   });
 
+  await t.test('above a number the oldest keys are forgotten, at most so many at a time, and no younger ones', async (t) => {
+    const database = await factory(t);
+    const store = await openStore(t, database);
+    const use = async (from: number, to: number, through = store): Promise<string> =>
+      [...new Set((await through.append(range(from, to).map((index) => keyed(`k ${index}`, [draft('a')])))).outcomes.map(({ kind }) => kind))].join();
+    t.match(await store.trim({ ...NOTHING, maxKeys: 1 }), { keys: 0, heldKeys: 0, more: false });
+    for (let from = 1; from <= 100; from += 25) {
+      await use(from, from + 24);
+      await age(store, 1);
+    }
+    t.match(await store.trim(NOTHING), { keys: 0, heldKeys: 100, more: false }, 'without a bound all are kept');
+    t.match(await store.trim({ ...NOTHING, maxKeys: 70, rows: 20 }), { messages: 0, keys: 20, youngKeys: 20, heldKeys: 80, more: true });
+    t.match(await store.trim({ ...NOTHING, maxKeys: 70, rows: 20 }), { keys: 10, youngKeys: 10, heldKeys: 70, more: false });
+    t.match(await store.trim({ ...NOTHING, maxKeys: 70, rows: 20 }), { keys: 0, more: false });
+    const other = await openStore(t, database);
+    t.equal(await use(31, 100, other), 'replayed', 'the younger ones are remembered');
+    t.equal(await use(1, 30, other), 'stored', 'an older one is free again');
+    t.match(await other.trim({ ...NOTHING, maxKeys: 1 }), { keys: 99, youngKeys: 99, heldKeys: 1, more: false });
+    t.equal(await use(30, 30), 'replayed', 'the youngest of all is there');
+  });
+
+  await t.test('keys that have expired go first, and are not counted as young', async (t) => {
+    const store = await openStore(t, await factory(t));
+    await store.append(range(1, 5).map((index) => keyed(`short ${index}`, [draft('a')], { window: 1 })));
+    await age(store, 2);
+    await store.append(range(1, 5).map((index) => keyed(`long ${index}`, [draft('a')])));
+    t.match(await store.trim({ ...NOTHING, maxKeys: 3 }), { keys: 7, youngKeys: 2, heldKeys: 3, more: false });
+    await store.append([keyed('short 1', [draft('a')], { window: 1 })]);
+    await age(store, 2);
+    t.match((await store.append([keyed('short 1', [draft('a')])])).outcomes, [{ kind: 'stored' }]);
+    const { heldKeys } = await store.trim(NOTHING);
+    t.ok(heldKeys >= 4 && heldKeys <= 5, 'one that is stored again may count twice');
+  });
+
   await t.test('a read and its oldest number are from one moment, while another instance deletes', async (t) => {
     const database = await factory(t);
     const store = await openStore(t, database);

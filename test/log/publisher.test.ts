@@ -1,6 +1,7 @@
 import { t } from 'tap';
 import type { Bus } from '../../src/bus/bus.ts';
 import { Publisher, type Receipt } from '../../src/log/publisher.ts';
+import type { Pace } from '../../src/log/retention.ts';
 import { StoreClock } from '../../src/log/store-clock.ts';
 import { Tail } from '../../src/log/tail.ts';
 import { FULL_GRANT, type Grant } from '../../src/model/grant.ts';
@@ -21,7 +22,7 @@ function key(name: string, fingerprint = 'f'): IdempotencyKey {
   return { scope: '', key: name, fingerprint: Buffer.alloc(32, fingerprint), window: 1000 };
 }
 
-async function begin(t: Scope, bounds: { maxMessages?: number; maxBytes?: number } = {}) {
+async function begin(t: Scope, bounds: { maxMessages?: number; maxBytes?: number; pace?: Pace } = {}) {
   const store = new MemoryStore();
   const clock = new TestClock();
   const counters = new Counters();
@@ -63,6 +64,35 @@ t.test('what arrives during a commit goes into the next one, in order', async (t
   t.same(told, [1, 2, 3, 4, 5], 'the own tail has them without the bus');
   t.same(sent, [[1], [2, 3, 4, 5]], 'the bus hears of each commit once');
   t.equal(publisher.waiting, 0);
+});
+
+t.test('commits wait for retention, and what they stored is told to it before the next one', async (t) => {
+  let isBehind = false;
+  let caughtUp = (): void => undefined;
+  const stored: [number, number][] = [];
+  const { store, publisher } = await begin(t, { pace: {
+    get isBehind() { return isBehind; },
+    stored: (bytes, keys) => {
+      stored.push([bytes, keys]);
+      isBehind = true;
+    },
+    whenCaughtUp: (listener) => void (caughtUp = listener),
+  } });
+  const first = publisher.publish(FULL_GRANT, [draft('x'.repeat(500)), draft('y')], key('one'));
+  await new Promise((done) => setImmediate(done));
+  const second = publisher.publish(FULL_GRANT, [draft('2')], undefined);
+  t.equal((await first).first, 1);
+  t.equal(stored.length, 1);
+  t.ok(stored[0]![0] >= 501 + 2 && stored[0]![1] === 1);
+  await settle();
+  t.equal(store.appends, 1);
+  isBehind = false;
+  caughtUp();
+  t.equal((await second).first, 3);
+  isBehind = false;
+  caughtUp();
+  t.match(await publisher.publish(FULL_GRANT, [draft('x'.repeat(500)), draft('y')], key('one')), { replayed: true });
+  t.same(stored.at(-1), [0, 0], 'a replay stores nothing');
 });
 
 t.test('one bad message hurts only its publisher', async (t) => {

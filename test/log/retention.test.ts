@@ -2,13 +2,13 @@ import { t } from 'tap';
 import { Retention } from '../../src/log/retention.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import type { Logger } from '../../src/runtime/logger.ts';
-import { TestClock } from '../support/clock.ts';
+import { settle, TestClock } from '../support/clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import type { Scope } from '../support/temp.ts';
 
 const HOUR = 3_600_000;
 
-async function begin(t: Scope, policy: { maxAge?: number; maxBytes?: number }) {
+async function begin(t: Scope, policy: { maxAge?: number; maxBytes?: number; maxKeys?: number }) {
   const store = new MemoryStore();
   await store.open();
   const clock = new TestClock();
@@ -23,7 +23,7 @@ async function begin(t: Scope, policy: { maxAge?: number; maxBytes?: number }) {
     }
   };
   const another = (): Retention => {
-    const other = new Retention({ store, clock, counters, logger, maxAge: 0, maxBytes: 0, ...policy });
+    const other = new Retention({ store, clock, counters, logger, maxAge: 0, maxBytes: 0, maxKeys: 0, ...policy });
     t.teardown(() => other.stop());
     return other;
   };
@@ -186,3 +186,118 @@ t.test('a log that cannot be written is tried again', async (t) => {
   await pass(10_000);
   t.equal(store.log().oldest, 2);
 });
+
+const MIB = 1024 * 1024;
+const mebibytes = (store: MemoryStore, count: number): void => {
+  for (let stored = 0; stored < count; stored++) store.commit({ data: Buffer.alloc(MIB) });
+};
+
+t.test('what this instance stores beyond the size is deleted at once, and not at the next look', async (t) => {
+  const { store, clock, retention } = await begin(t, { maxBytes: 4 * MIB });
+  retention.run();
+  await clock.advance(1);
+  mebibytes(store, 8);
+  await clock.advance(100);
+  t.equal(store.log().oldest, 1, 'another instance has stored it');
+  retention.stored(8 * MIB, 0);
+  await clock.advance(0);
+  t.equal(store.log().oldest, 5);
+  const steps = countSteps(store);
+  retention.stored(1, 0);
+  await clock.advance(1_000);
+  t.equal(steps(), 0, 'a little beyond it waits for the next look');
+});
+
+t.test('while more is stored than small steps delete, steps are large and follow each other at once', async (t) => {
+  const { store, clock, retention } = await begin(t, { maxBytes: 1_000 });
+  retention.run();
+  await clock.advance(1);
+  for (let message = 0; message < 20_000; message++) store.commit({ data: Buffer.alloc(1) });
+  retention.stored(2 * MIB, 0);
+  await clock.advance(0);
+  t.equal(store.log().oldest, 19_001);
+});
+
+t.test('publishers wait while retention cannot follow, and are told when they need not', async (t) => {
+  const { store, clock, retention } = await begin(t, { maxBytes: 4 * MIB });
+  let told = 0;
+  retention.whenCaughtUp(() => told++);
+  retention.stored(100 * MIB, 0);
+  t.notOk(retention.isBehind, 'before it runs, nobody waits');
+  retention.run();
+  await clock.advance(1);
+  mebibytes(store, 13);
+  retention.stored(12 * MIB, 0);
+  t.notOk(retention.isBehind);
+  retention.stored(MIB, 0);
+  t.ok(retention.isBehind);
+  await clock.advance(0);
+  t.notOk(retention.isBehind);
+  t.equal(told, 1);
+  t.equal(retention.bytes, 4 * MIB);
+
+  mebibytes(store, 13);
+  retention.stored(13 * MIB, 0);
+  t.ok(retention.isBehind);
+  store.failure = 'unavailable';
+  await clock.advance(0);
+  t.notOk(retention.isBehind, 'a log that cannot be trimmed is better than one that takes nothing');
+  t.equal(told, 2);
+  retention.stored(13 * MIB, 0);
+  store.failure = undefined;
+  await clock.advance(5_000);
+  t.equal(retention.bytes, 4 * MIB);
+  t.notOk(retention.isBehind);
+});
+
+t.test('a bound that was lowered makes no publisher wait', async (t) => {
+  const { store, clock, retention } = await begin(t, { maxBytes: MIB });
+  mebibytes(store, 40);
+  const trim = store.trim.bind(store);
+  store.trim = (policy) => trim({ ...policy, rows: 1 });
+  retention.run();
+  const held: number[] = [];
+  while (store.log().oldest < 40) {
+    await clock.advance(20);
+    mebibytes(store, 1);
+    retention.stored(MIB, 0);
+    if (retention.isBehind) t.fail('it grows by less than it may');
+    held.push(retention.bytes);
+  }
+  t.ok(held.at(-1)! < held[0]!);
+});
+
+t.test('keys beyond the number are forgotten at once, and it is said once', async (t) => {
+  const { store, clock, retention, counters, said } = await begin(t, { maxKeys: 1_000 });
+  retention.run();
+  await clock.advance(1);
+  const use = async (from: number, count: number): Promise<void> => {
+    const keys = Array.from({ length: count }, (_, index) => ({ scope: '', key: String(from + index), fingerprint: new Uint8Array(32), window: HOUR }));
+    const appended = store.append(keys.map((key) => ({ drafts: [], key })));
+    await settle();
+    await appended;
+    retention.stored(0, count);
+  };
+  await use(1, 30_000);
+  t.ok(retention.isBehind);
+  await clock.advance(0);
+  t.notOk(retention.isBehind);
+  t.equal(retention.keys, 1_000);
+  t.match(counters, { trimmedKeys: 29_000, forgottenKeys: 29_000 });
+  await use(30_001, 10_000);
+  await clock.advance(5_000);
+  t.equal(retention.keys, 1_000);
+  t.equal(said.length, 1);
+  t.match(said[0], /IDEMPOTENCY_MAX_KEYS/);
+});
+
+/** How many steps there are from now on. */
+function countSteps(store: MemoryStore): () => number {
+  let steps = 0;
+  const trim = store.trim.bind(store);
+  store.trim = (policy) => {
+    steps++;
+    return trim(policy);
+  };
+  return () => steps;
+}

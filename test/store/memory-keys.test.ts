@@ -56,6 +56,10 @@ class MemoryDatabase implements KeyDatabase {
     await this.ageKeys(-milliseconds);
   }
 
+  beginEpochs(): Promise<void> {
+    throw new Error('the log in memory keeps all its epochs');
+  }
+
   async setLevel(level: number): Promise<void> {
     this.#store.level = level;
   }

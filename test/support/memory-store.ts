@@ -169,7 +169,7 @@ export class MemoryStore implements Store {
     });
   }
 
-  trim({ maxAge, maxBytes, rows, counted }: TrimPolicy): Promise<Trimmed> {
+  trim({ maxAge, maxBytes, maxKeys = 0, rows, counted }: TrimPolicy): Promise<Trimmed> {
     return this.#reply(() => {
       const known = this.#knownTimes;
       const believed = believe({ ...known, counted });
@@ -184,9 +184,19 @@ export class MemoryStore implements Store {
         this.#trimmedTime = this.messages.shift()!.time;
         this.#oldest++;
       }
-      const expired = [...this.#keys].filter(([, { expires }]) => expires <= believed).slice(0, rows);
-      for (const [name] of expired) this.#keys.delete(name);
-      return { messages, keys: expired.length, more: isDue(), bytes: bytes(), machine: this.now, believed, log: this.log() };
+      let keys = 0;
+      let youngKeys = 0;
+      let moreKeys = false;
+      for (const [name, { expires }] of this.#keys) {
+        const isYoung = expires > believed;
+        if (isYoung && (maxKeys === 0 || this.#keys.size <= maxKeys)) continue;
+        moreKeys = keys === rows;
+        if (moreKeys) break;
+        this.#keys.delete(name);
+        keys++;
+        if (isYoung) youngKeys++;
+      }
+      return { messages, keys, youngKeys, heldKeys: this.#keys.size, more: isDue() || moreKeys, bytes: bytes(), machine: this.now, believed, log: this.log() };
     });
   }
 

@@ -102,7 +102,7 @@ await t.test('metrics are in the text format of Prometheus, all that are promise
     tidings_commit_messages: 'histogram', tidings_commit_seconds: 'histogram', tidings_appends_waiting: 'gauge',
     tidings_log_head: 'gauge', tidings_log_oldest: 'gauge', tidings_bus_up: 'gauge', tidings_bus_refused_total: 'counter', tidings_database_up: 'gauge',
     tidings_build_info: 'gauge', tidings_clock_ahead_seconds: 'gauge', tidings_newest_message_ahead_seconds: 'gauge', tidings_responses_total: 'counter', tidings_delivery_seconds: 'histogram', tidings_streams_max: 'gauge', tidings_tail_max_bytes: 'gauge',
-    tidings_appends_waiting_max: 'gauge', tidings_log_max_bytes: 'gauge', tidings_log_max_age_seconds: 'gauge', process_open_fds: 'gauge', process_max_fds: 'gauge',
+    tidings_appends_waiting_max: 'gauge', tidings_log_max_bytes: 'gauge', tidings_keys: 'gauge', tidings_keys_max: 'gauge', tidings_keys_forgotten_total: 'counter', tidings_log_max_age_seconds: 'gauge', process_open_fds: 'gauge', process_max_fds: 'gauge',
     tidings_publishes_refused_total: 'counter', tidings_requests_refused_total: 'counter', tidings_jwks_fetches_failed_total: 'counter', tidings_jwks_fetched_timestamp_seconds: 'gauge', tidings_publishes_replayed_total: 'counter', tidings_gaps_total: 'counter',
     nodejs_eventloop_lag_p99_seconds: 'gauge', nodejs_eventloop_lag_max_seconds: 'gauge', process_resident_memory_bytes: 'gauge', nodejs_heap_size_used_bytes: 'gauge',
   };

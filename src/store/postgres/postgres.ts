@@ -20,7 +20,7 @@ import { literal, nameIn, wholeNumber } from './literals.ts';
 import { BackgroundMigrations } from './long-migrations.ts';
 import { applyMigrations } from './migrate.ts';
 import { PostgresRevocationStore } from './revocations.ts';
-import { vacuumMessages } from './vacuum.ts';
+import { DeletedRows, vacuumTable } from './vacuum.ts';
 import { backCall, foundBackOf, isSummary, messagesOf, readCall, summaryOf } from './query.ts';
 import { PostgresSessionStore } from './session-store.ts';
 import { PostgresTicketStore } from './tickets.ts';
@@ -37,6 +37,8 @@ export interface PostgresOptions {
   /** The most connections at a time, one of them for writing; at least 2. */
   readonly maxPgConnections: number;
   readonly logger: Logger;
+  /** `VACUUM_DELETED_BYTES` if absent. */
+  readonly vacuumBytes?: number;
 }
 
 /** Turns each call into SQL, and the answer into what `Store` promises. */
@@ -51,12 +53,14 @@ export class PostgresStore implements Store {
   readonly #lifecycle = new StoreLifecycle({ open: () => this.#open(), close: () => this.#close() });
   readonly #known = new KnownLog();
   readonly #vacuum = new AbortController();
+  readonly #deletedRows: DeletedRows;
   /** How many losses of `PgConnection`s an epoch was begun for, or is being begun for. NaN when that epoch may not have begun. */
   #answeredLosses = 0;
 
-  constructor({ url, maxPgConnections, logger }: PostgresOptions) {
+  constructor({ url, maxPgConnections, logger, vacuumBytes }: PostgresOptions) {
     this.#backgroundMigrations = new BackgroundMigrations({ url, logger });
-    this.erasures = new PostgresErasureStore({ use: () => this.#lifecycle.use(this.#pgConnections), known: this.#known, vacuum: () => vacuumMessages(url, this.#vacuum.signal) });
+    this.erasures = new PostgresErasureStore({ use: () => this.#lifecycle.use(this.#pgConnections), known: this.#known, vacuum: () => vacuumTable('messages', url, this.#vacuum.signal) });
+    this.#deletedRows = new DeletedRows({ url, signal: this.#vacuum.signal, logger, vacuumBytes });
     this.#pgConnections = new PgConnections({ url, maxQueryConnections: maxPgConnections - 1 });
   }
 
@@ -118,16 +122,19 @@ export class PostgresStore implements Store {
     return this.#lifecycle.use(this.#pgConnections).read(backCall(query, known), ([row]) => ({ ...foundBackOf(row!, query.filter), log: this.#known.state(row!, known) }));
   }
 
-  async trim({ maxAge, maxBytes, rows, counted }: TrimPolicy): Promise<Trimmed> {
+  async trim({ maxAge, maxBytes, maxKeys = 0, rows, counted }: TrimPolicy): Promise<Trimmed> {
     const known = this.#known.lineage;
     const latest = counted === undefined ? 'NULL' : `(SELECT ${Math.floor(counted.latest)} FROM tidings.retention r WHERE ${counted.from} - r.clock BETWEEN 0 AND ${CLOCK_KEPT_MS - 1})`;
     const policy = [Math.floor(maxAge), Math.floor(maxBytes), rows, TRIM_STEP_BYTES, PG_ROW_OVERHEAD_BYTES, latest, CLOCK_JUMP_MS];
-    return this.#lifecycle.use(this.#pgConnections).read(`SELECT * FROM tidings.trim(${[...policy, literal(newestOf(known)), UNDERSTOOD_LEVEL].join(', ')})`, ([row]) => {
-      const [messages, keys, more, bytes, machine, believed] = row!;
-      return {
-        messages: wholeNumber(messages), keys: wholeNumber(keys), more: more === 't', bytes: wholeNumber(bytes), machine: wholeNumber(machine), believed: wholeNumber(believed),
+    return this.#lifecycle.use(this.#pgConnections).read(`SELECT (SELECT r.bytes FROM tidings.retention r), k.*, t.* FROM tidings.trim(${[...policy, literal(newestOf(known)), UNDERSTOOD_LEVEL].join(', ')}) t, LATERAL tidings.trim_keys(${maxKeys}, ${rows} - t.keys) k`, ([row]) => {
+      const [deletedBefore, youngKeys, heldKeys, moreKeys, deletedBytes, messages, expiredKeys, more, bytes, machine, believed] = row!;
+      const trimmed: Trimmed = {
+        messages: wholeNumber(messages), keys: wholeNumber(expiredKeys) + wholeNumber(youngKeys), youngKeys: wholeNumber(youngKeys), heldKeys: wholeNumber(heldKeys),
+        more: more === 't' || moreKeys === 't', bytes: wholeNumber(bytes), machine: wholeNumber(machine), believed: wholeNumber(believed),
         log: this.#known.state(row!, known),
       };
+      this.#deletedRows.add(trimmed.messages === 0 ? 0 : wholeNumber(deletedBytes) - wholeNumber(deletedBefore), trimmed);
+      return trimmed;
     });
   }
 
@@ -138,8 +145,9 @@ export class PostgresStore implements Store {
   async #open(): Promise<{ logId: string; log: LogState }> {
     const { left } = await this.#pgConnections.session(applyMigrations);
     const { losses } = this.#pgConnections;
-    return this.#pgConnections.write(`SELECT * FROM tidings.open('${randomName(LOG_NAME_CHARACTERS)}', '${randomName(EPOCH_RANDOM_CHARACTERS)}', ${KEPT_EPOCHS}, ${UNDERSTOOD_LEVEL})`, ([row]) => {
-      const logId = nameIn(row![0]);
+    const open = `tidings.open('${randomName(LOG_NAME_CHARACTERS)}', '${randomName(EPOCH_RANDOM_CHARACTERS)}', ${KEPT_EPOCHS}, ${UNDERSTOOD_LEVEL})`;
+    return this.#pgConnections.write(`SELECT tidings.forget_empty_epochs(${KEPT_EPOCHS}), o.* FROM ${open} o`, ([row]) => {
+      const logId = nameIn(row![1]);
       const log = this.#known.state(row!, this.#known.lineage);
       this.#known.see(log, true);
       this.#answeredLosses = losses;

@@ -70,6 +70,9 @@ export const messages = tidings.table('messages', {
   index('messages_segment').on(sql`split_part(${table.topic}, '.', 1)`, sql`(${table.seq} + 0)`).where(sql`strpos(${table.topic}, '.') > 0`),
 ]);
 
+/** Numbers the idempotency keys as they are stored. Appends that were rolled back leave gaps. */
+export const keyPlaces = tidings.sequence('key_places');
+
 /** Idempotency keys, and the answer that each stands for. */
 export const keys = tidings.table('keys', {
   scope: name('scope').notNull(),
@@ -79,6 +82,8 @@ export const keys = tidings.table('keys', {
   first: number('first'),
   time: number('time'),
   expires: number('expires'),
+  /** The places of two keys tell how many were stored between them, so nothing has to be counted. Null in what was stored before there were places. */
+  place: bigint('place', { mode: 'number' }).default(sql`nextval('tidings.key_places')`),
 }, (table) => [primaryKey({ columns: [table.scope, table.key] }), index('keys_expires').on(table.expires)]);
 
 /** The newest version of the API keys: one row. Every change of a key locks it first, so that versions are in the order of the commits. */

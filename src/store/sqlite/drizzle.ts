@@ -9,6 +9,6 @@ import type * as Sqlite from 'drizzle-orm/sqlite-core';
  */
 const load = createRequire(import.meta.url);
 
-export const { and, count, desc, lt, lte, max, notInArray } = load('drizzle-orm') as typeof Core;
+export const { and, count, desc, eq, inArray, lt, lte, max, notInArray, or, sql } = load('drizzle-orm') as typeof Core;
 export const { drizzle } = load('drizzle-orm/better-sqlite3') as typeof Driver;
 export const { blob, index, integer, primaryKey, sqliteTable, text, uniqueIndex } = load('drizzle-orm/sqlite-core') as typeof Sqlite;

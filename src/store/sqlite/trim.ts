@@ -17,6 +17,14 @@ interface OldKey {
   readonly expires: number;
 }
 
+/** What a step did to the keys. */
+interface TrimmedKeys {
+  readonly keys: number;
+  readonly youngKeys: number;
+  readonly heldKeys: number;
+  readonly moreKeys: boolean;
+}
+
 export interface TrimmerDependencies {
   readonly db: Database.Database;
   readonly logState: LogStateQuery;
@@ -32,6 +40,7 @@ export class Trimmer {
   readonly #keepClock: Database.Statement<[number]>;
   readonly #topicIndex: TopicIndex;
   readonly #oldestKeys: Database.Statement<[number], OldKey>;
+  readonly #newestKey: Database.Statement<[], number | null>;
   readonly #deleteKeys: Database.Statement<[number]>;
 
   constructor({ db, logState, topicIndex }: TrimmerDependencies) {
@@ -43,10 +52,11 @@ export class Trimmer {
     this.#moveOldest = db.prepare('UPDATE retention SET oldest = ?, bytes = bytes + ?, time = ?');
     this.#keepClock = db.prepare('UPDATE retention SET clock = ?');
     this.#oldestKeys = db.prepare<[number], OldKey>('SELECT id, expires FROM keys ORDER BY id LIMIT ?');
+    this.#newestKey = db.prepare<[], number | null>('SELECT max(id) FROM keys').pluck();
     this.#deleteKeys = db.prepare('DELETE FROM keys WHERE id <= ?');
   }
 
-  trim({ maxAge, maxBytes, rows, counted }: TrimPolicy): AnswerWith<LogRow, Trimmed> {
+  trim({ maxAge, maxBytes, maxKeys = 0, rows, counted }: TrimPolicy): AnswerWith<LogRow, Trimmed> {
     const before = this.#logState.row();
     // Age is counted by the machine's clock, unlike all else: after one message from a clock that was ahead, the log's own stands at that
     // message's time, and the whole log before it would seem as old as the clock was wrong (invariant 10). It is read once: what was believed is what counts.
@@ -75,30 +85,37 @@ export class Trimmer {
       last = row;
       topics.add(row.topic);
     }
-    const { keys, moreKeys } = this.#trimKeys(believed, rows);
+    const { moreKeys, ...trimmedKeys } = this.#trimKeys(believed, maxKeys, rows);
     more ||= moreKeys;
-    if (last === undefined) return { messages, keys, more, bytes: size, machine, believed, log: before };
+    if (last === undefined) return { messages, ...trimmedKeys, more, bytes: size, machine, believed, log: before };
 
     this.#topicIndex.remove(topics, last.seq);
     this.#delete.run(last.seq + 1);
     this.#moveOldest.run(last.seq + 1, freed, last.time);
     const log = { ...before, oldest: last.seq + 1, deletedBytes: before.deletedBytes + freed, deletedTime: last.time };
-    return { messages, keys, more, bytes: size - freed, machine, believed, log };
+    return { messages, ...trimmedKeys, more, bytes: size - freed, machine, believed, log };
   }
 
-  /** Only a prefix goes here too: keys stand in the order in which they were used, and mostly expire in it. */
-  #trimKeys(now: number, rows: number): { keys: number; moreKeys: boolean } {
+  /** Only a prefix goes here too: keys stand in the order in which they were used, and mostly expire in it. Their ids follow each other, so two of them tell how many there are. */
+  #trimKeys(now: number, maxKeys: number, rows: number): TrimmedKeys {
+    const newest = this.#newestKey.get() ?? 0;
     let keys = 0;
+    let youngKeys = 0;
+    let heldKeys = 0;
     let last: number | undefined;
     let moreKeys = false;
     for (const { id, expires } of this.#oldestKeys.iterate(rows + 1)) {
-      if (expires > now) break;
+      heldKeys = newest - id + 1;
+      const isYoung = expires > now;
+      if (isYoung && (maxKeys === 0 || heldKeys <= maxKeys)) break;
       moreKeys = keys === rows;
       if (moreKeys) break;
       keys += 1;
+      if (isYoung) youngKeys += 1;
       last = id;
+      heldKeys = newest - id;
     }
     if (last !== undefined) this.#deleteKeys.run(last);
-    return { keys, moreKeys };
+    return { keys, youngKeys, heldKeys, moreKeys };
   }
 }

@@ -30,8 +30,8 @@ export class PostgresDatabase implements KeyDatabase, SessionDatabase, TicketDat
     return this.server.url(this.name);
   }
 
-  store(): PostgresStore {
-    return new PostgresStore({ url: this.url, maxPgConnections: 4, logger: quietLogger });
+  store(options: { vacuumBytes?: number } = {}): PostgresStore {
+    return new PostgresStore({ url: this.url, maxPgConnections: 4, logger: quietLogger, ...options });
   }
 
   async backup(): Promise<() => Promise<void>> {
@@ -76,6 +76,11 @@ export class PostgresDatabase implements KeyDatabase, SessionDatabase, TicketDat
     await this.ask(`UPDATE tidings.head SET time = time - ${milliseconds}; UPDATE tidings.retention SET time = time - ${milliseconds}, clock = clock - ${milliseconds};
       UPDATE tidings.messages SET time = time - ${milliseconds}, expires = CASE expires WHEN 0 THEN 0 ELSE expires - ${milliseconds} END;
       UPDATE tidings.keys SET time = time - ${milliseconds}, expires = expires - ${milliseconds}`);
+  }
+
+  async beginEpochs(count: number): Promise<void> {
+    await this.ask(`INSERT INTO tidings.epochs (id, epoch, first) SELECT (SELECT max(id) FROM tidings.epochs) + n, 'crashed' || h.seq || 'x' || n, h.seq + 1 FROM generate_series(1, ${count}) n, tidings.head h;
+      UPDATE tidings.head SET epoch = (SELECT epoch FROM tidings.epochs ORDER BY id DESC LIMIT 1)`);
   }
 
   async setLevel(level: number): Promise<void> {

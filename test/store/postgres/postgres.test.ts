@@ -2,6 +2,7 @@ import t from 'tap';
 import { UNDERSTOOD_LEVEL } from '../../../src/store/level.ts';
 import { migrate } from '../../../src/store/postgres/migrate.ts';
 import { draft, keyed, openStore, readMessages, request, stored } from '../../contract/store-kit.ts';
+import { floods } from '../../contract/store-flood.ts';
 import { storeContract } from '../../contract/store.ts';
 import { startPostgres } from '../../support/postgres.ts';
 import { PostgresDatabase } from './database.ts';
@@ -9,6 +10,7 @@ import { PostgresDatabase } from './database.ts';
 const server = await startPostgres(t);
 
 storeContract(t, 'PostgreSQL', () => PostgresDatabase.create(server));
+floods(t, 'PostgreSQL', () => PostgresDatabase.create(server));
 
 t.test('a schema that another program has migrated is refused, and left as it is', async (t) => {
   for (const time of [1_600_000_000_000, 99_900_000_000_000]) {

@@ -1,8 +1,10 @@
+import { randomBytes } from 'node:crypto';
 import t from 'tap';
 import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
-import { complaint, draft, openStore, request } from '../../contract/store-kit.ts';
+import { complaint, draft, openStore, range, request } from '../../contract/store-kit.ts';
 import { quietLogger } from '../../support/logger.ts';
 import { startPostgres } from '../../support/postgres.ts';
+import { until } from '../../support/until.ts';
 import { PostgresDatabase } from './database.ts';
 
 /** What PostgreSQL keeps of an erased message where queries do not find it: dead rows, and rows out of line. */
@@ -33,6 +35,23 @@ t.test('a wipe vacuums the table of messages, once', async (t) => {
   await database.ask('CREATE EXTENSION IF NOT EXISTS pageinspect');
   const [[rows] = []] = await database.ask("SELECT count(*)::integer FROM heap_page_items(get_raw_page('tidings.messages', 0)) WHERE t_data IS NOT NULL AND position('secret-that' IN encode(t_data, 'escape')) > 0");
   t.equal(Number(rows), 0, 'no row has it, dead or alive');
+});
+
+t.test('what retention deletes is vacuumed as it goes, so that the tables do not grow by what was ever published', async (t) => {
+  const database = await PostgresDatabase.create(server);
+  const store = database.store({ vacuumBytes: 1024 * 1024 });
+  t.teardown(() => store.close());
+  await store.open();
+  const ask = async (what: string): Promise<number> => Number((await database.ask(`SELECT ${what} FROM pg_stat_all_tables WHERE relid = 'tidings.messages'::regclass`))[0]![0]);
+  const sizes: number[] = [];
+  for (const round of range(1, 12)) {
+    await store.append([request(...range(1, 800).map((index) => draft(`topic.${round}.${index}`, randomBytes(1_000))), ...range(1, 40).map(() => draft('large', randomBytes(20_000))))]);
+    let trimmed;
+    do trimmed = await store.trim({ maxAge: 0, maxBytes: 100_000, rows: 500 }); while (trimmed.more);
+    await until('it is vacuumed', async () => await ask('vacuum_count') >= round);
+    sizes.push(await ask('pg_total_relation_size(relid)'));
+  }
+  t.ok(Math.max(...sizes) <= 2.5 * sizes[0]!, `it grew from ${sizes[0]} to ${Math.max(...sizes)} bytes`);
 });
 
 t.test('a role that does not own the table cannot vacuum it, and says so', async (t) => {

@@ -51,6 +51,12 @@ export class SqliteDatabase implements KeyDatabase, SessionDatabase, TicketDatab
       UPDATE keys SET time = time - ${milliseconds}, expires = expires - ${milliseconds}`));
   }
 
+  async beginEpochs(count: number): Promise<void> {
+    this.direct((db) => db.exec(`WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${count})
+      INSERT INTO epochs (epoch, first) SELECT 'crashed' || head.seq || 'x' || n, head.seq + 1 FROM numbers, head;
+      UPDATE head SET epoch = (SELECT max(id) FROM epochs)`));
+  }
+
   async setLevel(level: number): Promise<void> {
     this.direct((db) => db.prepare('UPDATE head SET level = ?').run(level));
   }

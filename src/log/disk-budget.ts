@@ -1,0 +1,68 @@
+export interface DiskBudgetOptions {
+  /** What may be held; 0 is no bound. */
+  readonly most: number;
+  /** So much beyond it, what is held is growing. */
+  readonly wake: number;
+  /** And so much beyond it, it is overdrawn. */
+  readonly debt: number;
+}
+
+/** One bound of what the log holds, as one instance sees it: what the store held at the last look, and what this instance has stored since. */
+export class DiskBudget {
+  readonly #options: DiskBudgetOptions;
+  #held = 0;
+  #stored = 0;
+  /** Of what was stored, the part before the look that is under way. */
+  #looked = 0;
+  /** The least that was held at any look. */
+  #least = Infinity;
+  #isGrowing = false;
+
+  constructor(options: DiskBudgetOptions) {
+    this.#options = options;
+  }
+
+  /** At the last look. */
+  get held(): number {
+    return this.#held;
+  }
+
+  /** Whether more is stored than small steps delete: until all that is beyond the bound is gone. */
+  get isGrowing(): boolean {
+    return this.#isGrowing;
+  }
+
+  /** Whether more is stored than retention deletes at all. */
+  get isOverdrawn(): boolean {
+    return this.#growth > this.#options.debt;
+  }
+
+  add(stored: number): void {
+    this.#stored += stored;
+    this.#judge();
+  }
+
+  /** The store is being asked. What it answers may leave out what is stored from now on. */
+  beginLook(): void {
+    this.#looked = this.#stored;
+  }
+
+  look(held: number): void {
+    this.#held = held;
+    this.#stored -= this.#looked;
+    this.#looked = 0;
+    this.#least = Math.min(this.#least, held);
+    this.#judge();
+  }
+
+  /** Beyond the bound, or beyond what retention has come down to: a bound that was lowered makes no publisher wait. */
+  get #growth(): number {
+    const { most } = this.#options;
+    return most === 0 ? 0 : this.#held + this.#stored - Math.max(most, this.#least);
+  }
+
+  #judge(): void {
+    const growth = this.#growth;
+    this.#isGrowing = growth >= this.#options.wake || (this.#isGrowing && growth > 0);
+  }
+}
