@@ -11,6 +11,7 @@ import type { SessionStore } from '../session-store.ts';
 import { StoreLifecycle } from '../store-lifecycle.ts';
 import type { Appended, AppendRequest, BackQuery, FoundBack, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
 import type { TicketStore } from '../ticket-store.ts';
+import { RETENTION } from './access-sql.ts';
 import { appendCall, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES, stateCall } from './append.ts';
 import { PgConnections } from './connection-pool.ts';
 import { NEWEST_ERASURE, PostgresErasureStore } from './erasure-store.ts';
@@ -120,7 +121,7 @@ export class PostgresStore implements Store {
 
   async trim({ maxAge, maxBytes, rows, counted }: TrimPolicy): Promise<Trimmed> {
     const known = this.#known.lineage;
-    const latest = counted === undefined ? 'NULL' : `(SELECT ${Math.floor(counted.latest)} FROM tidings.retention r WHERE ${counted.from} - r.clock BETWEEN 0 AND ${CLOCK_KEPT_MS - 1})`;
+    const latest = counted === undefined ? 'NULL' : `(SELECT ${Math.floor(counted.latest)} FROM ${RETENTION} r WHERE ${counted.from} - r.clock BETWEEN 0 AND ${CLOCK_KEPT_MS - 1})`;
     const policy = [Math.floor(maxAge), Math.floor(maxBytes), rows, TRIM_STEP_BYTES, PG_ROW_OVERHEAD_BYTES, latest, CLOCK_JUMP_MS];
     return this.#lifecycle.use(this.#pgConnections).read(`SELECT * FROM tidings.trim(${[...policy, literal(newestOf(known)), UNDERSTOOD_LEVEL].join(', ')})`, ([row]) => {
       const [messages, keys, more, bytes, machine, believed] = row!;
