@@ -12,7 +12,7 @@ import { StoreLifecycle } from '../store-lifecycle.ts';
 import type { Appended, AppendRequest, BackQuery, FoundBack, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
 import type { TicketStore } from '../ticket-store.ts';
 import { RETENTION } from './access-sql.ts';
-import { appendCall, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES, stateCall } from './append.ts';
+import { appendCall, appendedIn, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES, stateCall } from './append.ts';
 import { PgConnections } from './connection-pool.ts';
 import { NEWEST_ERASURE, PostgresErasureStore } from './erasure-store.ts';
 import { PostgresKeyStore } from './key-store.ts';
@@ -78,9 +78,10 @@ export class PostgresStore implements Store {
     // The appends after this one need not begin another epoch.
     this.#answeredLosses = losses;
     try {
-      return await pgConnections.write(call.text, ([row]) => {
-        const { outcomes, began } = outcomesOf(row!, requests, call);
-        const log = this.#known.state(row!, known);
+      return await pgConnections.write(call.text, ([answer]) => {
+        const row = appendedIn(answer!);
+        const { outcomes, began } = outcomesOf(row, requests, call);
+        const log = this.#known.state(row, known);
         if (began) this.#known.see(log, true);
         return { outcomes, log };
       });
