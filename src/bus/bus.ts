@@ -34,7 +34,7 @@ export interface Bus {
 }
 
 export interface BusListener {
-  /** The messages of one commit of another instance, in order. */
+  /** The messages of one commit of another instance, in order; or those of a part of it, which comes after the part before. */
   receive(messages: readonly Message[]): void;
   /** Something was or may have been committed that no `receive` brings: look at the log's head. */
   wake(): void;

@@ -9,7 +9,7 @@ import { ownCopy } from '../runtime/memory.ts';
 import { isProof, proof, PROOF_BYTES, type EnvelopeKeys } from './envelope-keys.ts';
 
 /**
- * The binary format of the bus, one envelope for one commit:
+ * The binary format of the bus, one envelope for one commit, or for each part of a large one:
  *
  *     version u8 | sender 8 bytes | count u32 | epoch length u8 | epoch | count messages | proof 16 bytes
  *     message: flags u8 | seq f64 | time f64 | expires f64 | topic length u16 | event length u32 | data length u32 | topic | event, if flagged | data
@@ -54,8 +54,11 @@ export type Envelope =
    */
   | { readonly kind: 'other-version' | 'other-epoch' | 'forged' | 'malformed' };
 
-/** A larger commit travels as "look at the head". Stops large messages from crossing the bus once for each instance and delaying the small ones after them. */
+/** A larger message travels as "look at the head". Stops large messages from crossing the bus once for each instance and delaying the small ones after them. */
 const ENVELOPE_MAX_BYTES = 1024 * 1024;
+
+/** A larger commit travels as "look at the head": half of what may be unanswered. Stops a commit from taking all the room of those after it. */
+const DIVIDED_MAX_BYTES = 4 * 1024 * 1024;
 
 /** The messages of an envelope, and what proves them. */
 export interface Carried {
@@ -66,7 +69,7 @@ export interface Carried {
   readonly bytes: number;
 }
 
-/** What an envelope carries of a commit: all of its messages, or nothing where they are too large or cannot be proved. */
+/** What an envelope carries of a commit, or of a part: all of its messages, or nothing where they are too large or cannot be proved. */
 export function carriedOf(messages: readonly Message[], keys: EnvelopeKeys): Carried | undefined {
   const { epoch } = messages[0]!;
   if (messages.some((message) => message.epoch !== epoch)) return undefined;
@@ -75,13 +78,38 @@ export function carriedOf(messages: readonly Message[], keys: EnvelopeKeys): Car
   return key === undefined ? undefined : { epoch, key, messages, bytes };
 }
 
+/**
+ * Divides a commit that one envelope cannot carry: commits grow under load, when other instances should not have to read all of them from the log. Each part is as a commit of
+ * its own, and follows the one before. A message that is too large stands alone. What is too large as a whole is not divided.
+ */
+export function partsOf(messages: readonly Message[]): readonly (readonly Message[])[] {
+  const parts: Message[][] = [];
+  let bytes = Infinity;
+  let total = 0;
+  for (const message of messages) {
+    const size = messageSize(message);
+    if (bytes + size > ENVELOPE_MAX_BYTES) {
+      parts.push([]);
+      bytes = envelopeSize(message.epoch, []);
+    }
+    parts.at(-1)!.push(message);
+    bytes += size;
+    total += size;
+  }
+  return total > DIVIDED_MAX_BYTES ? [messages] : parts;
+}
+
 function envelopeSize(epoch: string, messages: readonly Message[]): number {
   let size = ENVELOPE_HEAD_BYTES + 1 + epoch.length + PROOF_BYTES;
-  for (const { topic, event, data } of messages) size += MESSAGE_HEAD_BYTES + Buffer.byteLength(topic) + (event === undefined ? 0 : Buffer.byteLength(event)) + data.length;
+  for (const message of messages) size += messageSize(message);
   return size;
 }
 
-/** The envelope of one commit. Without messages it says: look at the head. */
+function messageSize({ topic, event, data }: Message): number {
+  return MESSAGE_HEAD_BYTES + Buffer.byteLength(topic) + (event === undefined ? 0 : Buffer.byteLength(event)) + data.length;
+}
+
+/** The envelope of one commit, or of a part. Without messages it says: look at the head. */
 export function encode(sender: Buffer, carried: Carried | undefined): Buffer {
   const bytes = Buffer.allocUnsafe(carried?.bytes ?? ENVELOPE_HEAD_BYTES);
   bytes[0] = ENVELOPE_VERSION;

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import t from 'tap';
 import { EnvelopeKeys, proof } from '../../src/bus/envelope-keys.ts';
-import { carriedOf, decode, encode, SENDER_BYTES, type Envelope } from '../../src/bus/envelope.ts';
+import { carriedOf, decode, encode, partsOf, SENDER_BYTES, type Envelope } from '../../src/bus/envelope.ts';
 import { Message } from '../../src/model/message.ts';
 import { content, EPOCH, message, secretOf } from '../contract/bus.ts';
 
@@ -62,6 +62,22 @@ t.test('nothing is carried of a commit that is too large, has several epochs, or
   t.notOk(carriedOf([message(1, Buffer.alloc(1024 * 1024))], KEYS));
   t.notOk(carriedOf([message(1), message(2, '', { epoch: 'anotherepoch99' })], KEYS));
   t.notOk(carriedOf([message(1)], new EnvelopeKeys(() => undefined)));
+});
+
+t.test('a commit is divided into parts that are carried, in order; a message that is too large stands alone; what is too large together is not divided', async (t) => {
+  const sizes = (...bytes: readonly number[]): number[] => partsOf(bytes.map((size, index) => message(index + 1, Buffer.alloc(size)))).map(({ length }) => length);
+  t.same(sizes(500_000, 500_000, 500_000), [2, 1]);
+  t.same(sizes(10, 2_000_000, 10, 10), [1, 1, 2]);
+  t.same(sizes(2_000_000, 2_000_000, 500_000), [3]);
+  // What no byte can be added to.
+  const most = 1024 * 1024 - carriedOf([message(1, '')], KEYS)!.bytes;
+  t.equal(carriedOf([message(1, Buffer.alloc(most))], KEYS)?.bytes, 1024 * 1024);
+  fc.assert(fc.property(fc.array(fc.integer({ min: 0, max: 400_000 }), { maxLength: 12 }), (bytes) => {
+    const messages = bytes.map((size, index) => message(index + 1, Buffer.alloc(size)));
+    const parts = partsOf(messages);
+    t.same(parts.flat(), messages);
+    if (bytes.reduce((sum, size) => sum + size, 0) < 4_000_000) t.ok(parts.every((part) => carriedOf(part, KEYS) !== undefined));
+  }), { numRuns: 30 });
 });
 
 /** One message as the program of each version writes it. Instances of both meet on one bus, so these bytes never change. */

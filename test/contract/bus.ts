@@ -192,6 +192,27 @@ export function busContract(prepare: (t: Scope) => Promise<BusKind>): void {
       t.same(ear.seqs, []);
     });
 
+    t.test('a commit of many messages arrives whole and in order, in parts if need be', between, async (t) => {
+      const { bus } = await joined(t, make(), 'log-divided');
+      const { ear } = await joined(t, make(), 'log-divided');
+      const { wakes } = ear;
+      const sent = Array.from({ length: 2_000 }, (_, index) => message(index + 1, Buffer.alloc(1_500, 'x')));
+      bus.publish(sent);
+      await ear.hears(2_000);
+      t.same(content(ear.messages), content(sent));
+      t.equal(ear.wakes, wakes, 'nobody has to look at the log');
+    });
+
+    t.test('of a commit with a message that is too large, the others hear the rest, and are woken', between, async (t) => {
+      const { bus } = await joined(t, make(), 'log-too-large');
+      const { ear } = await joined(t, make(), 'log-too-large');
+      const { wakes } = ear;
+      bus.publish([message(1), message(2, Buffer.alloc(2 * 1024 * 1024)), message(3)]);
+      await ear.hears(3);
+      await until('the listener was woken', () => ear.wakes > wakes);
+      t.same(ear.seqs.filter((seq) => seq !== 2), [1, 3]);
+    });
+
     t.test('a commit whose sender cannot prove it wakes the others instead', between, async (t) => {
       const { bus, ear: own } = await joined(t, make(), 'log-unproved');
       const { ear } = await joined(t, make(), 'log-unproved');

@@ -51,6 +51,13 @@ export const PROGRAMS = {
     debian: 'chromium',
     otherwise: 'brew install --cask chromium',
   },
+  sqlite3: {
+    variable: 'SQLITE3_PATH',
+    names: ['sqlite3'],
+    places: ['/opt/homebrew/opt/sqlite/bin/sqlite3'],
+    debian: 'sqlite3',
+    otherwise: 'brew install sqlite',
+  },
   strace: {
     variable: 'STRACE_PATH',
     names: ['strace'],

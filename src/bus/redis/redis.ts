@@ -6,7 +6,7 @@ import type { Counters } from '../../runtime/counters.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { Bus, BusListener, BusState } from '../bus.ts';
 import { EnvelopeKeys } from '../envelope-keys.ts';
-import { carriedOf, decode, encode, SENDER_BYTES, type Carried } from '../envelope.ts';
+import { carriedOf, decode, encode, partsOf, SENDER_BYTES, type Carried } from '../envelope.ts';
 import { encodeNote, NoteReader } from '../note-envelope.ts';
 import { WakeLimiter } from '../wake-limiter.ts';
 import { ClusterDiscovery } from './cluster-discovery.ts';
@@ -134,7 +134,12 @@ export class RedisBus implements Bus {
   }
 
   publish(messages: readonly Message[]): void {
-    if (messages.length > 0 && this.#keys !== undefined) this.#send(carriedOf(messages, this.#keys));
+    const keys = this.#keys;
+    if (messages.length === 0 || keys === undefined) return;
+    const whole = carriedOf(messages, keys);
+    const parts = whole === undefined ? partsOf(messages).map((part) => carriedOf(part, keys)) : [whole];
+    for (const part of parts) if (part !== undefined) this.#send(part);
+    if (parts.includes(undefined)) this.#send(undefined);
   }
 
   wake(): void {

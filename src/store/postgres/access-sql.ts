@@ -9,11 +9,18 @@ export const LOST_MAX_VERSIONS = 1_000_000;
 
 export const NOW = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
 
+/** The newest version of the log's head, and of what retention has deleted, without a look at those that an old snapshot keeps. */
+export const HEAD = '(SELECT * FROM tidings.head ORDER BY generation DESC LIMIT 1)';
+export const RETENTION = '(SELECT * FROM tidings.retention ORDER BY oldest DESC LIMIT 1)';
+
+/** The level of the log (level.ts). */
+export const LEVEL = `(SELECT h.level FROM ${HEAD} h)`;
+
 /** The server's clock as far as it is believed; all of it, before an instance has opened the log. */
-export const BELIEVED = `tidings.believe(${NOW}, (SELECT tidings.known_clock(r) FROM tidings.retention r), NULL, ${CLOCK_JUMP_MS})`;
+export const BELIEVED = `tidings.believe(${NOW}, (SELECT tidings.known_clock(r) FROM ${RETENTION} r), NULL, ${CLOCK_JUMP_MS})`;
 
 /** The last column: whether the server is a standby. Fails where this program does not understand the log; there is no level before an instance has opened it. */
-export const STANDBY = `coalesce((SELECT tidings.refuse_level(h.level, ${UNDERSTOOD_LEVEL}) FROM tidings.head h WHERE h.level > ${UNDERSTOOD_LEVEL}), pg_is_in_recovery())`;
+export const STANDBY = `coalesce((SELECT tidings.refuse_level(h.level, ${UNDERSTOOD_LEVEL}) FROM ${HEAD} h WHERE h.level > ${UNDERSTOOD_LEVEL}), pg_is_in_recovery())`;
 
 export function listIn(json: string): readonly unknown[] {
   const list: unknown = JSON.parse(json);

@@ -6,6 +6,7 @@ import { KEPT_EPOCHS } from '../limits.ts';
 import { randomName } from '../names.ts';
 import type { AppendRequest, Outcome } from '../store.ts';
 import type { Row } from './connection.ts';
+import { failureOf } from './errors.ts';
 import { booleans, bytes, elements, hexadecimal, literal, nameIn, numbers, strings, wholeNumber } from './literals.ts';
 
 /** What a message costs beyond its topic and data: its other fields, and its entries in three indexes. Part of the log's size. */
@@ -22,7 +23,7 @@ export interface Circumstances {
   readonly known: Lineage;
 }
 
-/** A call of `tidings.append`. */
+/** A call of `tidings.try_append`. */
 export interface AppendCall {
   readonly text: string;
   /** With these random characters the name of an epoch begins, if one begins with this call. */
@@ -32,7 +33,7 @@ export interface AppendCall {
 export function appendCall(requests: readonly AppendRequest[], { begin, seen, known }: Circumstances): AppendCall {
   const drafts = requests.flatMap((request) => request.drafts);
   const random = randomName(EPOCH_RANDOM_CHARACTERS);
-  const text = `SELECT * FROM tidings.append(${[
+  const text = `SELECT * FROM tidings.try_append(${[
     drafts.length,
     ...keyColumns(requests),
     strings(drafts.map(({ topic }) => topic)),
@@ -67,6 +68,16 @@ function keyColumns(requests: readonly AppendRequest[]): string[] {
 function ends(lengths: readonly number[]): number[] {
   let end = 0;
   return lengths.map((length) => (end += length));
+}
+
+/**
+ * The row of `tidings.append`, from that of `tidings.try_append`.
+ *
+ * @throws pg.DatabaseError as the server reports an error, where the append failed and nothing was stored.
+ */
+export function appendedIn([failure, reason, ...appended]: Row): Row {
+  if (failure !== null) throw failureOf(failure ?? '', reason ?? '');
+  return appended;
 }
 
 /** What became of each request, from the first columns of the row that `tidings.append` answers; and whether it began the epoch of its call. */

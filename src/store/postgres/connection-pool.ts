@@ -24,7 +24,7 @@ export function connectionConfig(url: string): pg.ClientConfig {
   return { connectionString: url, connectionTimeoutMillis: CONNECT_MS, keepAlive: true, keepAliveInitialDelayMillis: KEEPALIVE_MS, fallback_application_name: 'tidings' };
 }
 
-/** Turns the rows of an answer into what they say. What it throws counts as a loss of the connection: who knows what comes on it next. */
+/** Turns the rows of an answer into what they say. It throws an error of the server that the rows report. Anything else that it throws counts as a loss of the connection: who knows what comes on it next. */
 type Understand<Answer> = (rows: readonly Row[]) => Answer;
 
 /** What an error means, once a `PgConnection` was there. */

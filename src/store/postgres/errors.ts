@@ -75,6 +75,14 @@ export function isAnswer(error: unknown): error is pg.DatabaseError {
   return error instanceof pg.DatabaseError && error.severity === 'ERROR' && error.code !== undefined && PG_CODE.test(error.code) && !PG_OF_CONNECTION.test(error.code);
 }
 
+/** The error that a function of ours caught, and answered, so that the server does not write the statement to its log. */
+export function failureOf(code: string, message: string): pg.DatabaseError {
+  const error = new pg.DatabaseError(message, message.length, 'error');
+  error.severity = 'ERROR';
+  error.code = code;
+  return error;
+}
+
 /** Whether an error answers a message, and proves that nothing was stored. */
 function provesNothingStored(error: pg.DatabaseError): boolean {
   const { code = '' } = error;

@@ -17,8 +17,10 @@ export function strings(texts: readonly (string | null)[]): string {
   return `${literal(`{${texts.map((text) => (text === null ? 'NULL' : `"${text.replace(/["\\]/g, '\\$&')}"`)).join()}}`)}::text[]`;
 }
 
-/** Numbers that are none are left to the database to refuse. */
+/** Refuses what is no whole number: the server would write the statement in which it finds one to its log. */
 export function numbers(values: readonly (number | null)[], type: 'integer' | 'bigint'): string {
+  const odd = values.find((value) => value !== null && !Number.isSafeInteger(value));
+  if (odd !== undefined) throw new StoreError('refused', `the database cannot store ${odd} as a whole number`);
   return `'{${values.map((value) => value ?? 'NULL').join()}}'::${type}[]`;
 }
 

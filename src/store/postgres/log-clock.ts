@@ -1,6 +1,7 @@
 import { CLOCK_JUMP_MS } from '../believed-clock.ts';
 import { UNDERSTOOD_LEVEL } from '../level.ts';
 import { ACCEPT_STEP_KEYS, ACCEPT_STEP_MESSAGES, acceptInSteps, neverOpened, requireSchema, type LogClocks, type Restamped } from '../log-clock.ts';
+import { HEAD, RETENTION } from './access-sql.ts';
 import { missing, type Ask } from './applied-migrations.ts';
 import { inSession } from './connection-pool.ts';
 import { wholeNumber } from './literals.ts';
@@ -10,7 +11,7 @@ import { TRANSACTION_SETTINGS } from './transaction-settings.ts';
 export function readClocks(url: string): Promise<LogClocks> {
   return connected(url, async (ask) => {
     const [row] = await ask(`SELECT m.clock, tidings.believe(m.clock, tidings.known_clock(r), NULL, ${CLOCK_JUMP_MS}), CASE WHEN h.seq > 0 THEN h.time END
-      FROM tidings.head h, tidings.retention r, (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock) m`);
+      FROM ${HEAD} h, ${RETENTION} r, (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock) m`);
     if (row === undefined) throw neverOpened();
     const [machine, believed, newest] = row;
     return { machine: wholeNumber(machine), believed: wholeNumber(believed), newest: newest === null ? undefined : wholeNumber(newest) };

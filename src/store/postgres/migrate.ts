@@ -1,5 +1,6 @@
 import { refuseLevel, UNDERSTOOD_LEVEL, type Migrated } from '../level.ts';
 import { StoreError } from '../store.ts';
+import { HEAD } from './access-sql.ts';
 import { appliedMigrations, beginMigration, missing, recordCall, type Ask } from './applied-migrations.ts';
 import { inSession } from './connection-pool.ts';
 import { wholeNumber } from './literals.ts';
@@ -25,7 +26,7 @@ export async function migrate(url: string, { isRaising = false, waits = () => un
 
 /** The level of the log; undefined when there is none yet. Rejects where this program does not understand it. */
 async function readLevel(ask: Ask): Promise<number | undefined> {
-  const [[text] = []] = await ask('SELECT level FROM tidings.head');
+  const [[text] = []] = await ask(`SELECT h.level FROM ${HEAD} h`);
   if (text === undefined) return undefined;
   const level = wholeNumber(text);
   refuseLevel(level);

@@ -11,7 +11,8 @@ import type { SessionStore } from '../session-store.ts';
 import { StoreLifecycle } from '../store-lifecycle.ts';
 import type { Appended, AppendRequest, BackQuery, FoundBack, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
 import type { TicketStore } from '../ticket-store.ts';
-import { appendCall, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES, stateCall } from './append.ts';
+import { RETENTION } from './access-sql.ts';
+import { appendCall, appendedIn, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES, stateCall } from './append.ts';
 import { PgConnections } from './connection-pool.ts';
 import { NEWEST_ERASURE, PostgresErasureStore } from './erasure-store.ts';
 import { PostgresKeyStore } from './key-store.ts';
@@ -81,9 +82,10 @@ export class PostgresStore implements Store {
     // The appends after this one need not begin another epoch.
     this.#answeredLosses = losses;
     try {
-      return await pgConnections.write(call.text, ([row]) => {
-        const { outcomes, began } = outcomesOf(row!, requests, call);
-        const log = this.#known.state(row!, known);
+      return await pgConnections.write(call.text, ([answer]) => {
+        const row = appendedIn(answer!);
+        const { outcomes, began } = outcomesOf(row, requests, call);
+        const log = this.#known.state(row, known);
         if (began) this.#known.see(log, true);
         return { outcomes, log };
       });
@@ -124,9 +126,9 @@ export class PostgresStore implements Store {
 
   async trim({ maxAge, maxBytes, maxKeys = 0, rows, counted }: TrimPolicy): Promise<Trimmed> {
     const known = this.#known.lineage;
-    const latest = counted === undefined ? 'NULL' : `(SELECT ${Math.floor(counted.latest)} FROM tidings.retention r WHERE ${counted.from} - r.clock BETWEEN 0 AND ${CLOCK_KEPT_MS - 1})`;
+    const latest = counted === undefined ? 'NULL' : `(SELECT ${Math.floor(counted.latest)} FROM ${RETENTION} r WHERE ${counted.from} - r.clock BETWEEN 0 AND ${CLOCK_KEPT_MS - 1})`;
     const policy = [Math.floor(maxAge), Math.floor(maxBytes), rows, TRIM_STEP_BYTES, PG_ROW_OVERHEAD_BYTES, latest, CLOCK_JUMP_MS];
-    return this.#lifecycle.use(this.#pgConnections).read(`SELECT (SELECT r.bytes FROM tidings.retention r), k.*, t.* FROM tidings.trim(${[...policy, literal(newestOf(known)), UNDERSTOOD_LEVEL].join(', ')}) t, LATERAL tidings.trim_keys(${maxKeys}, ${rows} - t.keys) k`, ([row]) => {
+    return this.#lifecycle.use(this.#pgConnections).read(`SELECT (SELECT r.bytes FROM ${RETENTION} r), k.*, t.* FROM tidings.trim(${[...policy, literal(newestOf(known)), UNDERSTOOD_LEVEL].join(', ')}) t, LATERAL tidings.trim_keys(${maxKeys}, ${rows} - t.keys) k`, ([row]) => {
       const [deletedBefore, youngKeys, heldKeys, moreKeys, deletedBytes, messages, expiredKeys, more, bytes, machine, believed] = row!;
       const trimmed: Trimmed = {
         messages: wholeNumber(messages), keys: wholeNumber(expiredKeys) + wholeNumber(youngKeys), youngKeys: wholeNumber(youngKeys), heldKeys: wholeNumber(heldKeys),

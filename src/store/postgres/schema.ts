@@ -14,7 +14,7 @@ const number = (column: string) => bigint(column, { mode: 'number' }).notNull();
 
 /** The end of the log: one row. Every append locks it first (invariant 2). */
 export const head = tidings.table('head', {
-  id: smallint('id').primaryKey(),
+  id: smallint('id').notNull(),
   /** The log's own lasting id. */
   log: text('log').notNull(),
   /** The newest number given. */
@@ -29,13 +29,18 @@ export const head = tidings.table('head', {
   server: text('server').notNull(),
   /** What a program must understand to use this log: level.ts. */
   level: integer('level').notNull().default(1),
+  /**
+   * Grows with the log. While an old snapshot keeps all versions of this row, `ORDER BY generation DESC LIMIT 1` reads the newest few alone. Appends of few messages
+   * seldom change it: such an update needs no entry in the index (a heap-only tuple).
+   */
+  generation: bigint('generation', { mode: 'number' }).generatedAlwaysAs(sql`seq / 64`).primaryKey(),
 });
 
-/** What retention has deleted: one row, apart from the head, whose lock it must never take (invariant 9). */
+/** What retention has deleted: one row, apart from the head, whose lock it must never take (invariant 9). Its key grows, for the same reason as the head's. */
 export const retention = tidings.table('retention', {
-  id: smallint('id').primaryKey(),
+  id: smallint('id').notNull(),
   /** The smallest number still held. */
-  oldest: number('oldest'),
+  oldest: number('oldest').primaryKey(),
   /** The bytes of all messages ever deleted, and of all data ever erased. */
   bytes: number('bytes'),
   /** The time of the newest message deleted; null when none was. */

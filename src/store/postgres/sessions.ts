@@ -4,7 +4,7 @@ import { idTaken, originText, ownerOf, sessionRecord } from '../session-rows.ts'
 import {
   CREDENTIAL_MAX_SESSIONS, DELETE_MAX_SESSIONS, ENDED_MAX_SESSIONS, MAX_SESSIONS, SESSIONS_LEVEL, type MadeSession, type NewSession, type SessionChanges, type SessionKey, type SessionRecord,
 } from '../session-store.ts';
-import { BELIEVED, bytea, digestIn, listIn, LOST_MAX_VERSIONS, NOW, STANDBY, textIn, timeIn, wrongValue } from './access-sql.ts';
+import { BELIEVED, bytea, digestIn, LEVEL, listIn, LOST_MAX_VERSIONS, NOW, STANDBY, textIn, timeIn, wrongValue } from './access-sql.ts';
 import type { Row } from './connection.ts';
 import { literal, strings, wholeNumber } from './literals.ts';
 
@@ -40,12 +40,12 @@ export function createCall({ id, digest, origin, lifetimeMs, until = NEVER_MS, r
       made AS (
         INSERT INTO tidings.sessions (id, digest, created, expires, owner, origin)
         SELECT ${literal(id)}, ${bytea(digest)}, n.now, least(n.now + ${lifetimeMs}, ${until}, ${NEVER_MS}), ${owner}, ${literal(originText(origin))} FROM (SELECT ${NOW} AS now) n
-        WHERE (SELECT level FROM tidings.head) >= ${SESSIONS_LEVEL} ON CONFLICT (id) DO NOTHING RETURNING id)
+        WHERE ${LEVEL} >= ${SESSIONS_LEVEL} ON CONFLICT (id) DO NOTHING RETURNING id)
       UPDATE tidings.session_state SET held = held + (SELECT count(*) FROM made) - (SELECT count(*) FROM gone);
     ${endings(`SELECT s.id FROM tidings.sessions s WHERE ${replaces === undefined ? 'false' : isSession(replaces)}
       UNION (SELECT s.id FROM tidings.sessions s WHERE s.owner = ${owner} AND s.id <> ${literal(id)} ORDER BY s.created DESC, s.id LIMIT ALL OFFSET ${CREDENTIAL_MAX_SESSIONS - 1})
       UNION (SELECT s.id FROM tidings.sessions s WHERE s.id <> ${literal(id)} ORDER BY s.expires LIMIT (SELECT greatest(0, least(held - ${MAX_SESSIONS}, ${DELETE_MAX_SESSIONS})) FROM tidings.session_state))`)}
-    SELECT (SELECT ${SESSION} FROM tidings.sessions s WHERE ${isSession({ id, digest })}), (SELECT json_agg(gone.id) FROM gone), (SELECT level FROM tidings.head), ${STANDBY}`;
+    SELECT (SELECT ${SESSION} FROM tidings.sessions s WHERE ${isSession({ id, digest })}), (SELECT json_agg(gone.id) FROM gone), ${LEVEL}, ${STANDBY}`;
 }
 
 /** @throws LevelTooLow */

@@ -6,7 +6,7 @@ import {
   CALL_MAX_TICKETS, DELETE_MAX_TICKETS, FIRST_USE_MS, KEPT_ENDED_TICKETS_MS, MAX_TICKETS, OWNER_MAX_TICKETS, RETURN_MS, TICKETS_LEVEL,
   type KeptTicket, type NewTicket, type TicketRecord, type TicketRenewal, type TicketStore, type TicketUse, type TicketUses, type UsedTicket,
 } from '../ticket-store.ts';
-import { BELIEVED, bytea, digestIn, listIn, LOST_MAX_VERSIONS, NOW, STANDBY, textIn, timeIn, wrongValue } from './access-sql.ts';
+import { BELIEVED, bytea, digestIn, LEVEL, listIn, LOST_MAX_VERSIONS, NOW, STANDBY, textIn, timeIn, wrongValue } from './access-sql.ts';
 import type { PgConnections } from './connection-pool.ts';
 import type { Row } from './connection.ts';
 import { booleans, literal, numbers, strings, wholeNumber } from './literals.ts';
@@ -76,12 +76,12 @@ function createCall({ id, digest, origin, session, until = NEVER_MS, topics }: N
         INSERT INTO tidings.tickets (id, generation, ends, until, guarded, digest, owner, session, origin, topics)
         SELECT ${literal(id)}, 0, least(n.now + ${FIRST_USE_MS}, ${until}), ${until}, false, ${bytea(digest)}, ${owner}, ${textOrNull(session)}, ${literal(originText(origin))}, ${literal(JSON.stringify(topics))}
         FROM (SELECT ${NOW} AS now) n
-        WHERE (SELECT level FROM tidings.head) >= ${TICKETS_LEVEL} AND (SELECT held FROM tidings.ticket_state) < ${MAX_TICKETS}
+        WHERE ${LEVEL} >= ${TICKETS_LEVEL} AND (SELECT held FROM tidings.ticket_state) < ${MAX_TICKETS}
           AND (SELECT count(*) FROM (SELECT FROM tidings.tickets WHERE owner = ${owner} AND ends > n.now LIMIT ${OWNER_MAX_TICKETS}) live) < ${OWNER_MAX_TICKETS}
         ON CONFLICT (id) DO NOTHING RETURNING id)
       UPDATE tidings.ticket_state SET held = held + (SELECT count(*) FROM made);
     SELECT (SELECT ${TICKET} FROM tidings.tickets t WHERE t.id = ${literal(id)} AND t.digest = ${bytea(digest)}), EXISTS (SELECT FROM tidings.tickets WHERE id = ${literal(id)}),
-      (SELECT level FROM tidings.head), ${STANDBY}`;
+      ${LEVEL}, ${STANDBY}`;
 }
 
 /** @throws LevelTooLow */

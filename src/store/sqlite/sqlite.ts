@@ -25,6 +25,7 @@ import { SupervisedWorker } from './supervised-worker.ts';
 import { SqliteTicketStore, TICKET_READS } from './tickets.ts';
 import { packRequests, unpackMessages, unpackOutcomes } from './worker-packing.ts';
 import { ACKNOWLEDGED, type AccessCall, type AccessCalls, type Call, type Calls } from './worker-protocol.ts';
+import { WAL_HELD_BYTES, WAL_MAX_BYTES } from './write-ahead-log.ts';
 
 /**
  * The room `sqlite` keeps the log in a file, which several processes of one host may share. SQLite waits for locks and disks in the thread
@@ -38,7 +39,7 @@ const LOCK_WAIT_MS = 5_000;
 export interface SqliteOptions {
   /** The path of the database. It and its folder are made if they are missing. */
   readonly file: string;
-  readonly logger: Pick<Logger, 'error'>;
+  readonly logger: Pick<Logger, 'error' | 'warn'>;
   /** `LOCK_WAIT_MS` if absent. */
   readonly lockWaitMs?: number;
 }
@@ -60,7 +61,7 @@ export class SqliteStore implements Store {
   readonly revocations: RevocationStore = new SqliteRevocationStore((name, argument) => this.#callAccess(name, argument));
   readonly erasures: ErasureStore = new SqliteErasureStore((name, argument) => this.#callErasures(name, argument), () => this.#wipe());
   readonly #file: string;
-  readonly #logger: Pick<Logger, 'error'>;
+  readonly #logger: Pick<Logger, 'error' | 'warn'>;
   readonly #lockWaitMs: number;
   readonly #lifecycle = new StoreLifecycle({ open: () => this.#open(), close: () => this.#close() });
   readonly #epochs = new KnownEpochs();
@@ -70,6 +71,7 @@ export class SqliteStore implements Store {
   /** While something cannot be read nothing is acknowledged, until the question that found it is answered again. */
   #damage: Damage | undefined;
   #hasToldOfLinks = false;
+  #hasToldOfWal = false;
 
   constructor({ file, logger, lockWaitMs = LOCK_WAIT_MS }: SqliteOptions) {
     this.#file = resolve(file);
@@ -104,9 +106,10 @@ export class SqliteStore implements Store {
     const queryWorker = this.#lifecycle.use(this.#queryWorker);
     const damage = this.#damage;
     if (damage !== undefined) await damage.ask();
-    const { log, links } = await this.#ask(queryWorker, 'state', undefined);
+    const { log, links, walBytes } = await this.#ask(queryWorker, 'state', undefined);
     if (this.#damage === damage) this.#damage = undefined;
     this.#watchLinks(links);
+    this.#watchWal(walBytes);
     return this.#state(log);
   }
 
@@ -191,6 +194,15 @@ export class SqliteStore implements Store {
       this.#logger.error({ links }, `DATABASE_URL: the file ${this.#file} was given another name (a hard link): remove it, or Tidings does not start again. It is no backup: it changes with the file`);
     }
     this.#hasToldOfLinks = links > 1;
+  }
+
+  /** Who reads for long keeps all that is written meanwhile in the write-ahead log, on the disk. */
+  #watchWal(walBytes: number): void {
+    if (walBytes >= WAL_HELD_BYTES && !this.#hasToldOfWal) {
+      this.#logger.warn({ walBytes }, `the write-ahead log ${this.#file}-wal grows with each publish: a program that has read ${this.#file} for long, a backup maybe, keeps it from being emptied. It shrinks when that program ends its transaction`);
+      this.#hasToldOfWal = true;
+    }
+    if (walBytes < WAL_MAX_BYTES) this.#hasToldOfWal = false;
   }
 
   #state({ head, oldest, now, epochs, erasures }: Snapshot): LogState {

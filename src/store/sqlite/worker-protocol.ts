@@ -25,8 +25,8 @@ export interface Calls extends AccessWorkerCalls, ErasureWorkerCalls {
   open: { argument: undefined; value: { opened: Opened; log: Snapshot } };
   append: { argument: PackedRequests; value: AnswerWith<Snapshot, PackedAppended> };
   read: { argument: PackedQuery; value: AnswerWith<Snapshot, PackedPage> };
-  /** With the number of names that the database file has. */
-  state: { argument: undefined; value: { log: Snapshot; links: number } };
+  /** With the number of names that the database file has, and the length of the write-ahead log's file. */
+  state: { argument: undefined; value: { log: Snapshot; links: number; walBytes: number } };
   seek: { argument: { time: number }; value: AnswerWith<Snapshot, Sought> };
   findBack: { argument: PackedBackQuery; value: AnswerWith<Snapshot, FoundBack> };
   trim: { argument: TrimPolicy; value: AnswerWith<Snapshot, Trimmed> };

@@ -19,7 +19,7 @@ import { TopicIndex } from './topic-index.ts';
 import { Trimmer } from './trim.ts';
 import type { Call, Calls, Job, Reply, WorkerData } from './worker-protocol.ts';
 import { wipe } from './wipe.ts';
-import { emptyWal, rescueWal, shortenWal } from './write-ahead-log.ts';
+import { emptyWal, rescueWal, WalShortener } from './write-ahead-log.ts';
 
 /**
  * The thread that may wait: for SQLite's lock, and for the disk. The store runs it twice, as the writer and as the query
@@ -56,6 +56,7 @@ const claims = new JobClaims((workerData as WorkerData).claims);
 /** What the log was when the store opened it: no other is ever used. */
 let opened: { identity: FileIdentity; logId: string } | undefined = (workerData as WorkerData).opened;
 let session: Session | undefined;
+const walShortener = new WalShortener();
 /** Only for the first writer: the query worker, and a worker that boots again, need no drizzle. */
 const first = opened === undefined ? { ...await import('./migrate.ts'), ...await import('./epochs.ts') } : undefined;
 /** The newest epoch that the main thread has heard of from this thread. */
@@ -102,7 +103,7 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
       files.compareWal();
       probeAnew(session!, opened!.logId, deadline);
     }
-    return [{ log, links: files.links }, []];
+    return [{ log, links: files.links, walBytes: files.walBytes }, []];
   },
 
   seek({ time }, deadline) {
@@ -315,7 +316,7 @@ port.on('message', (job: Job<Call>) => {
   else if (job.name === 'append' && session !== undefined) {
     try {
       // After the reply, so that no publisher waits for it.
-      shortenWal(session.sqliteConnection);
+      walShortener.shorten(session.sqliteConnection);
     } catch (error) {
       // The next job reports what is wrong if it still is.
       release(error);

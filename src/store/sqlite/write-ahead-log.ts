@@ -20,11 +20,22 @@ export const WAL_MAX_BYTES = 96 * 1024 * 1024;
 /** How long is waited for read transactions to leave a write-ahead log that is too long, or lost. */
 const WAL_WAIT_MS = 200;
 
-/** Empties a write-ahead log that has become too long. Throws when the database cannot be used. */
-export function shortenWal({ db, files }: { readonly db: Database.Database; readonly files: DatabaseFiles }): void {
-  if (files.walBytes < WAL_MAX_BYTES) return;
-  waitingBriefly(db, () => db.pragma('wal_checkpoint(TRUNCATE)'));
-  files.compareWal();
+/** How many times longer the file has to be after a wait in vain before the writer waits again. Stops a reader that stays, such as a backup, from delaying each commit. */
+const WAL_WAIT_FACTOR = 1.5;
+
+/** From this length of the write-ahead log's file on, some reader stays: the writer has waited in vain. */
+export const WAL_HELD_BYTES = WAL_MAX_BYTES * WAL_WAIT_FACTOR;
+
+/** Empties a write-ahead log that has become too long. */
+export class WalShortener {
+  #waitsAtBytes = WAL_MAX_BYTES;
+
+  /** Throws when the database cannot be used. */
+  shorten({ db, files }: { readonly db: Database.Database; readonly files: DatabaseFiles }): void {
+    if (files.walBytes < WAL_MAX_BYTES) this.#waitsAtBytes = WAL_MAX_BYTES;
+    if (files.walBytes < this.#waitsAtBytes) return;
+    if (!truncateWal({ db, files })) this.#waitsAtBytes = files.walBytes * WAL_WAIT_FACTOR;
+  }
 }
 
 /** Empties the write-ahead log now, whatever its length. Returns false where somebody who reads or writes holds it up. */

@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap';
-import { appendCall, type Circumstances } from '../../../src/store/postgres/append.ts';
+import { appendCall, appendedIn, type Circumstances } from '../../../src/store/postgres/append.ts';
+import type { Row } from '../../../src/store/postgres/connection.ts';
 import { TRANSACTION_SETTINGS } from '../../../src/store/postgres/transaction-settings.ts';
 import type { AppendRequest, Store } from '../../../src/store/store.ts';
 import { draft, keyed, openStore, readMessages, request } from '../../contract/store-kit.ts';
@@ -40,7 +41,8 @@ async function ways(t: Test, database: PostgresDatabase): Promise<(requests: rea
   return async (requests, circumstances) => {
     await client.query('BEGIN');
     const before = await longCalls();
-    await client.query(`${TRANSACTION_SETTINGS}; ${appendCall(requests, circumstances).text}`);
+    const results = await client.query({ text: `${TRANSACTION_SETTINGS}; ${appendCall(requests, circumstances).text}`, rowMode: 'array' }) as unknown as readonly { rows: Row[] }[];
+    appendedIn(results.at(-1)!.rows[0]!);
     const way = await longCalls() > before ? 'long' : 'short';
     await client.query('COMMIT');
     return way;

@@ -2,7 +2,8 @@ import t, { type Test } from 'tap';
 import { Ancestry } from '../../../src/model/ancestry.ts';
 import { Lineage } from '../../../src/model/epochs.ts';
 import type { Position } from '../../../src/model/position.ts';
-import { appendCall } from '../../../src/store/postgres/append.ts';
+import { appendCall, appendedIn } from '../../../src/store/postgres/append.ts';
+import type { Row } from '../../../src/store/postgres/connection.ts';
 import { PostgresStore } from '../../../src/store/postgres/postgres.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { complaint, draft, failure, numberedRequests, openStore, range, readMessages, request, seqs, stored, texts } from '../../contract/store-kit.ts';
@@ -83,7 +84,8 @@ t.test('a standby, and what becomes of it', async (t) => {
     t.equal(epoch, lost[0]!.epoch);
     // As it comes from an instance that has not heard of anything, behind a pooler, say.
     const call = appendCall([request(draft('a', 'new'))], { begin: false, seen: { epoch: String(epoch), seq: 5 }, known: new Lineage([]) });
-    const [[, , storedEpoch] = []] = await standby.ask(database.name, call.text);
+    const [row] = await standby.ask(database.name, call.text);
+      const [, , storedEpoch] = appendedIn(row as Row);
     t.ok(String(storedEpoch).startsWith(call.random));
     t.same(await standby.ask(database.name, "SELECT split_part(server, '/', 2) FROM tidings.head"), [['00000002']]);
   });

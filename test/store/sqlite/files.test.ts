@@ -2,10 +2,11 @@ import { chmodSync, closeSync, copyFileSync, existsSync, openSync, readdirSync, 
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import t from 'tap';
+import { connect, monotonic } from '../../../src/store/sqlite/connection.ts';
 import { readClocks } from '../../../src/store/sqlite/log-clock.ts';
 import { migrate } from '../../../src/store/sqlite/migrate.ts';
 import { SqliteStore } from '../../../src/store/sqlite/sqlite.ts';
-import { WAL_KEPT_BYTES, WAL_MAX_BYTES } from '../../../src/store/sqlite/write-ahead-log.ts';
+import { WAL_HELD_BYTES, WAL_KEPT_BYTES, WAL_MAX_BYTES, WalShortener } from '../../../src/store/sqlite/write-ahead-log.ts';
 import { draft, everyCall, numberedRequests, openStore, range, readMessages, request, stored, texts } from '../../contract/store-kit.ts';
 import { recordingLogger } from '../../support/logger.ts';
 import { tempFolder } from '../../support/temp.ts';
@@ -267,4 +268,47 @@ t.test('the write-ahead log does not grow for ever where some read is always und
     sizes.push(statSync(`${database.file}-wal`).size);
   }
   t.ok(Math.max(...sizes) < WAL_MAX_BYTES + 30_000_000, `${Math.max(...sizes)} bytes at most, of 200 MB written`);
+});
+
+t.test('a reader that stays keeps the write-ahead log, is waited for now and then, and is told of once', async (t) => {
+  const database = new SqliteDatabase(t);
+  const store = await openStore(t, database);
+  const wal = (): number => statSync(`${database.file}-wal`).size;
+  const warnings = (): number => database.lines.filter((line) => line.includes('grows with each publish')).length;
+  const reader = new Database(database.file);
+  t.teardown(() => reader.close());
+  reader.exec('BEGIN');
+  reader.prepare('SELECT * FROM head').get();
+  const grow = async (beyond: number): Promise<void> => {
+    while (wal() < beyond) await stored(store, [request(...range(1, 10).map(() => draft('big', Buffer.alloc(1_000_000))))]);
+  };
+
+  await grow(WAL_MAX_BYTES);
+  await store.state();
+  t.equal(warnings(), 0);
+  const { db, files } = connect(database.file, monotonic() + 10_000, {});
+  t.teardown(() => db.close());
+  const waits: string[] = [];
+  const counted = new Proxy(db, {
+    get: (target, name) => (name !== 'pragma' ? Reflect.get(target, name, target) as unknown : (text: string, options?: Database.PragmaOptions) => {
+      if (text.startsWith('wal_checkpoint')) waits.push(text);
+      return target.pragma(text, options);
+    }),
+  });
+  const shortener = new WalShortener();
+  const shorten = (): void => {
+    files.look();
+    shortener.shorten({ db: counted, files });
+  };
+  for (const _ of range(1, 20)) shorten();
+  t.equal(waits.length, 1, 'twenty commits, one wait');
+  await grow(WAL_HELD_BYTES * 1.1);
+  for (const _ of range(1, 20)) shorten();
+  t.equal(waits.length, 2, 'and one more when it has grown by half');
+  for (const _ of range(1, 3)) await store.state();
+  t.equal(warnings(), 1);
+
+  reader.exec('COMMIT');
+  for (const _ of range(1, 3)) await stored(store, [request(draft('a'))]);
+  t.ok(wal() <= WAL_KEPT_BYTES, `${wal()} bytes are left`);
 });
