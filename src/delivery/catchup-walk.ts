@@ -61,14 +61,17 @@ export function walk(near: readonly NearReaders[], { messages, end }: Stretch): 
   const shares = near.map((one): Share => ({ ...one, lastMatch: 0, messages: [], end }));
   for (const share of shares) index.add(share.group.filter, share);
   let matches = 0;
+  let open = shares.length;
   for (const message of messages) {
     index.match(message.topic, (share) => {
       if (share.end !== end) return;
       matches++;
       share.messages.push(message);
-      if (share.messages.length === STEP_MESSAGES) share.end = message;
+      if (share.messages.length < STEP_MESSAGES) return;
+      share.end = message;
+      open--;
     });
-    if (matches < WALK_MAX_MESSAGES) continue;
+    if (matches < WALK_MAX_MESSAGES && open > 0) continue;
     for (const share of shares) if (share.end === end) share.end = message;
     return { shares, matches, end: message };
   }

@@ -70,7 +70,10 @@ export class Eraser {
   #isResting = false;
   /** The topics of which messages are being erased. */
   readonly #topics = new Set<string>();
-  #isWiped = true;
+  /** By the last look nothing is left in the files of what was erased up to this version of the erasures. */
+  #wipedVersion = 0;
+  /** Whether it was said that the write-ahead log is held up. */
+  #hasToldOfHold = false;
   #failed = false;
   #isStopped = false;
 
@@ -85,9 +88,9 @@ export class Eraser {
     this.#audit = audit;
   }
 
-  /** Whether nothing of what was erased is left in the files of the database, as far as it could be wiped, at the last look. */
+  /** Whether nothing is left in the files of the database of what was erased, by whichever instance, as far as this one knows and it could be wiped. */
   get isWiped(): boolean {
-    return this.#isWiped;
+    return this.#wipedVersion >= this.#tail.erasures;
   }
 
   /** Wipes from now on, in the background. */
@@ -210,7 +213,7 @@ export class Eraser {
 
   /** The first erasure after a while is wiped at once; those that follow soon share a round. */
   #wipeSoon(): void {
-    this.#isWiped = false;
+    this.#wipedVersion = -1;
     if (!this.#isResting) void this.#wipe();
   }
 
@@ -218,7 +221,7 @@ export class Eraser {
     this.#isResting = true;
     this.#timer?.cancel();
     // Where nothing was ever erased, the database is not asked.
-    const isIdle = (this.#isWiped && this.#tail.erasures === 0) || await this.#wipeOnce();
+    const isIdle = (this.isWiped && this.#tail.erasures === 0) || await this.#wipeOnce();
     if (this.#isStopped) return;
     this.#isResting = !isIdle;
     this.#timer = this.#clock.after(WIPE_INTERVAL_MS, () => void this.#wipe());
@@ -228,10 +231,13 @@ export class Eraser {
   async #wipeOnce(): Promise<boolean> {
     try {
       for (let isFirst = true; !this.#isStopped; isFirst = false) {
+        // What is erased from now on may miss this step.
+        const version = this.#tail.erasures;
         const wiped = await this.#store.erasures.wipe();
-        if (wiped === 'held-up' && this.#isWiped) this.#logger.warn({}, 'what was erased is still in the write-ahead log: something reads the database for long; it is tried again');
+        if (wiped === 'held-up' && !this.#hasToldOfHold) this.#logger.warn({}, 'what was erased is still in the write-ahead log: something reads the database for long; it is tried again');
         if (wiped === 'done' && !isFirst) this.#logger.info('what was erased is wiped from the files of the database');
-        this.#isWiped = wiped === 'done';
+        this.#wipedVersion = wiped === 'done' ? version : -1;
+        this.#hasToldOfHold = wiped === 'held-up';
         this.#failed = false;
         if (wiped !== 'more') return wiped === 'done' && isFirst;
         await this.#pause();
@@ -240,7 +246,7 @@ export class Eraser {
       if (!(error instanceof StoreError)) throw error;
       if (!this.#failed) this.#logger.warn({ err: error }, 'what was erased cannot be wiped from the files of the database just now');
       this.#failed = true;
-      this.#isWiped = false;
+      this.#wipedVersion = -1;
     }
     return false;
   }

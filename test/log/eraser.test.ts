@@ -86,3 +86,23 @@ t.test('of erasures that follow each other soon the first is wiped at once, and 
   await clock.advance(10_000);
   t.equal(rounds, 2);
 });
+
+t.test('what another instance has erased counts as wiped only after a look, and what is erased during a look after the next one', async (t) => {
+  const { store, tail, publish, eraser, clock, at } = await begin(t);
+  for (let seq = 1; seq <= 2; seq++) publish('a', 'secret');
+  t.ok(eraser.isWiped, 'nothing was erased');
+  await store.erasures.eraseMessage(at(1));
+  await tail.look();
+  t.notOk(eraser.isWiped);
+
+  store.erasures.wipe = async () => {
+    await store.erasures.eraseMessage(at(2));
+    await tail.look();
+    return 'done';
+  };
+  eraser.run();
+  await settle();
+  t.notOk(eraser.isWiped);
+  await clock.advance(10_000);
+  t.ok(eraser.isWiped);
+});
