@@ -90,7 +90,7 @@ export class Sweep {
   /** Goes on without a group: its readers that were not reached fall behind, each at the place where it is. */
   leave(group: Group): void {
     if (this.#part?.group !== group) return;
-    for (const reader of this.#part.readers) reader.fallBehind(this.#part.start);
+    for (const reader of this.#part.readers) reader.leaveBehind(this.#part.start);
     group.pending.swept();
     this.#part = undefined;
   }

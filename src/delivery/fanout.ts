@@ -33,7 +33,7 @@ export interface FanoutDependencies extends Omit<SweepDependencies, 'chunkOf'> {
  * measured by what the sweep took (write-coalescing.ts). Each message that shares a write makes the next rest longer, until little of the time is
  * spent on sweeps, whatever is published. A rest of fixed length would delay messages needlessly with few readers, and be too short with many.
  *
- * Much that is pending ends the rest. What comes faster than sweeps can take it is left to catch-up, which reads the tail in turns of its own: the readers of a group for which
+ * Much that is pending is written at once, for as long as a part may take. What comes faster than that is left to catch-up, which reads the tail in turns of its own: the readers of a group for which
  * too much is pending fall behind. So no turn of the event loop grows with what is published and how many read it.
  *
  * Long sweeps are taken in parts. So a live reader is at the end of the tail only while nothing is pending for its group and no sweep is in it:
@@ -54,6 +54,8 @@ export class Fanout implements TailListener {
   /** When the rest after the last sweep is over. */
   #restUntil = 0;
   #isScheduled = false;
+  /** Until when what has become much may be written in this turn of the event loop; undefined before the first time. */
+  #writesUntil: number | undefined;
   /** While the next turn waits for the end of a rest. */
   #rest: Timer | undefined;
 
@@ -67,41 +69,63 @@ export class Fanout implements TailListener {
   }
 
   append(message: Message): void {
+    let isWanted = false;
     let isFull = false;
     let tooMuch: Group[] | undefined;
     this.#audience.match(message.topic, (group) => {
       const { pending } = group;
+      isWanted = true;
       if (pending.bytes >= WRITE_BYTES) return void (tooMuch ??= []).push(group);
       if (!pending.hasMessages) this.#pendingGroups.add(group);
       pending.add(message);
       isFull ||= pending.bytes >= WRITE_BYTES;
     });
     if (tooMuch !== undefined) for (const group of tooMuch) this.#leaveToCatchup(group);
-    if (this.#pendingGroups.size === 0) return;
+    if (!isWanted) return;
     this.#pendingBytes += message.data.length;
-    if (this.#pendingBytes >= 2 * PENDING_BYTES) for (const group of this.#pendingGroups) this.#leaveToCatchup(group);
-    else if (isFull || this.#pendingBytes >= PENDING_BYTES) this.#endRest();
+    if (this.#pendingBytes >= 2 * PENDING_BYTES) this.#leaveAllToCatchup();
+    else if (isFull || this.#pendingBytes >= PENDING_BYTES) this.#writeNow();
     else this.#schedule();
   }
 
   /** What is pending for a group is not written by a sweep: catch-up goes on with its readers, each from the place that it has reached. */
   #leaveToCatchup(group: Group): void {
     const { pending, readers } = group;
-    this.#pendingGroups.delete(group);
-    if (this.#pendingGroups.size === 0) this.#pendingBytes = 0;
     const [first] = pending.messages;
-    // A sweep has taken them.
     if (first === undefined) return;
+    this.#pendingGroups.delete(group);
     this.#sweep?.leave(group);
     const end = this.#tail.log!.lineage.at(first.seq - 1);
-    for (const reader of readers) reader.fallBehind(end);
+    for (const reader of readers) reader.leaveBehind(end);
     pending.clear();
     for (const reader of readers) this.#catchup.resume(reader);
     group.wake();
     this.#audience.leave(group);
   }
 
-  /** A sweep begins at the end of this turn of the event loop. */
+  /** Those too that a sweep has yet to reach. */
+  #leaveAllToCatchup(): void {
+    for (const group of this.#audience.groups) this.#leaveToCatchup(group);
+    this.#pendingGroups.clear();
+    this.#pendingBytes = 0;
+  }
+
+  /** Sweeps what is pending for as long as one part may take in each turn of the event loop. What is left then goes on at the end of the turn, without a rest. */
+  #writeNow(): void {
+    if (this.#writesUntil === undefined) {
+      this.#writesUntil = this.#clock.monotonic() + SWEEP_PART_MS;
+      this.#clock.soon(() => {
+        this.#writesUntil = undefined;
+      });
+    }
+    while (this.#sweep !== undefined || this.#pendingGroups.size > 0) {
+      const left = this.#writesUntil - this.#clock.monotonic();
+      if (left <= 0) return this.#endRest();
+      if (this.#sweep === undefined) this.#begin();
+      this.#goOn(left);
+    }
+  }
+
   #endRest(): void {
     this.#restUntil = 0;
     if (this.#rest !== undefined) {

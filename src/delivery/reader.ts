@@ -98,6 +98,8 @@ export class Reader {
   #beats = 0;
   /** Whether a write has found the socket full since it last drained. A heartbeat may find that of a live reader, which then stays live until the next sweep. */
   #isFull = false;
+  /** Whether it is behind because the fan-out has left it there: its client takes everything, as far as is known. */
+  #isLeft = false;
   /** Whether the socket was given a warning that it has not taken yet. */
   #isWarned = false;
 
@@ -187,6 +189,7 @@ export class Reader {
    */
   catchUp(bundle: Bundle, end: Position): void {
     this.#deliver(bundle);
+    if (this.#isLeft && this.#isFull) this.#countSlow();
     if (end.seq > this.#cursorSeq) this.#moveCursor(end);
   }
 
@@ -196,6 +199,7 @@ export class Reader {
     if (this.#cursorSeq < end.seq) this.#moveCursor(end);
     if (this.#state !== 'behind') return;
     this.#state = 'live';
+    this.#isLeft = false;
     this.#writtenEpoch = this.#cursorEpoch;
     this.#writtenSeq = this.#cursorSeq;
   }
@@ -209,6 +213,19 @@ export class Reader {
     this.#deliver(bundle);
     if (!this.#isFull) return;
     this.fallBehind(end);
+    this.#countSlow();
+  }
+
+  /** Ends being live because more is published than sweeps can take: that says nothing of its client yet. */
+  leaveBehind(end: Position): void {
+    if (!this.isLive) return;
+    this.fallBehind(end);
+    if (this.#isFull) this.#countSlow();
+    else this.#isLeft = true;
+  }
+
+  #countSlow(): void {
+    this.#isLeft = false;
     this.#counters.fellBehind++;
   }
 

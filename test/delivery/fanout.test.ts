@@ -222,11 +222,11 @@ t.test('when the log goes back to an older copy in the middle of a rest, what wa
   for (const outlet of outlets) t.match(outlet.seen.filter((line) => line !== ':').slice(1), ['1=kept', '2=lost', /^\$gap .*-1$/, '2=new']);
 });
 
-t.test('what becomes much ends the rest, and then there is a rest again', async (t) => {
+t.test('what becomes much is written at once, and then there is a rest again', async (t) => {
   const spine = await begin(t);
   const outlets = Array.from({ length: 100 }, (_, index) => spine.open([`topic${index}`, 'all']).outlet);
   await settle();
-  spine.hooks.written = () => spine.clock.spend(0.2);
+  spine.hooks.written = () => spine.clock.spend(0.03);
   const written = (): number => outlets.reduce((sum, outlet) => sum + numbers(outlet).length, 0);
   spine.publish('all');
   await settle();
@@ -236,18 +236,16 @@ t.test('what becomes much ends the rest, and then there is a rest again', async 
   await settle();
   t.equal(written(), 100);
   for (let count = 10; count < 30; count++) spine.publish(`topic${count}`, 'x'.repeat(40_000));
-  t.equal(written(), 100);
+  t.ok(written() > 100, 'in the same turn');
   await settle();
-  t.equal(written(), 130, 'at the end of the turn');
   const forced = written();
   spine.clock.spend(REST_MAX_MS - 0.5);
   spine.publish('all');
   spine.publish('topic1', 'x'.repeat(140_000));
-  await settle();
   t.ok(written() > forced, 'much for one of them');
   const again = written();
   spine.publish('all');
-  spine.clock.spend(1);
+  spine.clock.spend(0.3);
   spine.clock.runDue();
   await settle();
   t.equal(written(), again, 'the rest before it is over, but not the last one');
@@ -277,7 +275,7 @@ t.test('however much comes at once, and however many read it, no turn of the eve
   hooks.written = () => clock.spend(0.05);
   const began = clock.monotonic();
   for (let count = 0; count < 20; count++) spine.publish('a', 'x'.repeat(130_000));
-  t.equal(clock.monotonic(), began, 'nothing is written in the turn of the publisher');
+  t.ok(clock.monotonic() - began <= 10, `${clock.monotonic() - began} ms in the turn of the publisher`);
   const longest = await longestTurn(spine, outlets);
   t.ok(longest <= 25, `${longest} ms: a part of a sweep and one of catch-up`);
   t.ok(outlets.every((outlet) => numbers(outlet).join() === Array.from({ length: 20 }, (_, index) => index + 1).join()), 'each message once, in order');
@@ -297,11 +295,12 @@ t.test('nor with how many filters there are; and what is pending for all of them
     if (count % 10 === 0) spine.publish('all');
     most = Math.max(most, [...audience.groups].reduce((sum, { pending }) => sum + pending.bytes, 0));
   }
-  t.equal(clock.monotonic(), began);
-  t.ok(most > 1_000_000 && most <= 2 * 1024 * 1024 + 30_000, `${most} bytes`);
+  t.ok(clock.monotonic() - began <= 10);
+  t.ok(most > 1_000_000 && most <= 4 * 1024 * 1024 + 30_000, `${most} bytes`);
   spine.publish('end');
   t.ok(await longestTurn(spine, outlets) <= 25);
   t.ok(outlets.every((outlet) => numbers(outlet).length === 32));
+  t.equal(spine.counters.fellBehind, 0, 'that is no sign of slow clients');
 });
 
 t.test('when too much comes in the middle of a sweep, each reader goes on from the place that it has reached', async (t) => {

@@ -214,7 +214,8 @@ t.test('of many epochs, those without a message or key are forgotten beyond the 
   const [old] = (await store.append([{ drafts: [draft('a')], key: { scope: '', key: 'k', fingerprint: new Uint8Array(32), window: 1e9 } }])).outcomes;
   database.direct((db) => {
     const insert = db.prepare('INSERT INTO epochs (epoch, first) VALUES (?, ?)');
-    db.transaction(() => range(1, 1_500).forEach((index) => insert.run(`spare${index}`, 2)))();
+    // Each with a message, as far as this table tells.
+    db.transaction(() => range(1, 1_500).forEach((index) => insert.run(`spare${index}`, 1 + index)))();
     db.exec('UPDATE head SET epoch = (SELECT max(id) FROM epochs)');
   });
   await openStore(t, database);
