@@ -8,7 +8,7 @@ import { checkTopic } from '../../model/topic.ts';
 import { inOneBlock } from '../../runtime/memory.ts';
 import { mediaType } from './content-headers.ts';
 import { Type } from './json-schema.ts';
-import { DuplicateMember, elementSpans, memberSpan, NotAnArray, type Span } from './json-source.ts';
+import { DuplicateMember, elementSpans, memberSpan, NotAnArray, TURN_CHARACTERS, type Span } from './json-source.ts';
 import { TTL_MAX_SECONDS, ttlSeconds } from './ttl.ts';
 import { checker } from './validation.ts';
 
@@ -64,9 +64,11 @@ export async function parseBatch(body: Buffer, format: BatchFormat, bounds: Batc
   const source = body.toString();
   const drafts: Draft[] = [];
   let began = performance.now();
-  for (const { where, span } of format === 'array' ? elements(source) : lines(source)) {
-    if (drafts.length === bounds.messages) throw new Problem('invalid-batch', `There are more than ${bounds.messages} messages.`);
-    drafts.push(readMessage(source.slice(span.start, span.end), where, bounds));
+  for (const place of format === 'array' ? elements(source, bounds) : lines(source)) {
+    if (place !== undefined) {
+      if (drafts.length === bounds.messages) throw new Problem('invalid-batch', `There are more than ${bounds.messages} messages.`);
+      drafts.push(readMessage(source.slice(place.span.start, place.span.end), place.where, bounds));
+    }
     if (performance.now() - began > SLICE_MS) {
       await nextTurn();
       began = performance.now();
@@ -83,12 +85,16 @@ interface Place {
   readonly span: Span;
 }
 
-function* elements(source: string): Generator<Place, void> {
+/** Yields undefined where others may have their turn; so does `lines`. */
+function* elements(source: string, bounds: BatchBounds): Generator<Place | undefined, void> {
   let index = 0;
   try {
-    for (const span of elementSpans(source)) {
-      const at = index++;
-      yield { where: () => `[${at}]`, span };
+    for (const span of elementSpans(source, longestMessage(bounds))) {
+      if (span === undefined) yield undefined;
+      else {
+        const at = index++;
+        yield { where: () => `[${at}]`, span };
+      }
     }
   } catch (error) {
     if (!(error instanceof NotAnArray)) throw error;
@@ -96,28 +102,40 @@ function* elements(source: string): Generator<Place, void> {
   }
 }
 
-function* lines(source: string): Generator<Place, void> {
+function* lines(source: string): Generator<Place | undefined, void> {
   let number = 0;
+  let turn = TURN_CHARACTERS;
   for (let start = 0; start < source.length;) {
     const feed = source.indexOf('\n', start);
     const end = feed === -1 ? source.length : feed;
     const line = ++number;
-    if (!isBlank(source, start, end)) yield { where: () => `line ${line}`, span: { start, end } };
+    let at = start;
+    for (; at < end && isBlank(source.charCodeAt(at)); at++) {
+      if (at < turn) continue;
+      turn = at + TURN_CHARACTERS;
+      yield undefined;
+    }
+    if (at < end) yield { where: () => `line ${line}`, span: { start, end } };
+    else if (end >= turn) {
+      turn = end + TURN_CHARACTERS;
+      yield undefined;
+    }
     start = end + 1;
   }
 }
 
-function isBlank(source: string, start: number, end: number): boolean {
-  for (let at = start; at < end; at++) {
-    const code = source.charCodeAt(at);
-    if (code !== 0x20 && code !== 0x09 && code !== 0x0d) return false;
-  }
-  return true;
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09 || code === 0x0d;
+}
+
+/** Characters. */
+function longestMessage({ messageBytes }: BatchBounds): number {
+  return messageBytes + ENVELOPE_MAX_CHARACTERS;
 }
 
 function readMessage(source: string, where: () => string, bounds: BatchBounds): Draft {
   try {
-    if (source.length > bounds.messageBytes + ENVELOPE_MAX_CHARACTERS) throw tooLarge(bounds);
+    if (source.length > longestMessage(bounds)) throw tooLarge(bounds);
     const value = parse(source);
     const problem = check(value);
     if (problem !== undefined) throw problem;

@@ -30,6 +30,9 @@ export class NotAnArray extends Error {
   }
 }
 
+/** So much white space is skipped until others get their turn. Stops a body of nothing else from holding up the event loop. */
+export const TURN_CHARACTERS = 64 * 1024;
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
@@ -65,38 +68,49 @@ export function memberSpan(source: string, name: string): Span | undefined {
 /**
  * The elements of an array, one after the other. Only what is between them is checked here: if the array ends without
  * `NotAnArray`, and `JSON.parse` accepts each element, then it accepts the whole. So a large array needs no large parse.
+ * Between elements it yields undefined where others may have their turn.
+ * @param longest An element with more characters is cut somewhere behind them: it is too long, whatever it is.
  * @throws NotAnArray
  */
-export function* elementSpans(source: string): Generator<Span, void> {
+export function* elementSpans(source: string, longest = Infinity): Generator<Span | undefined, void> {
   let index = 0;
-  let at = skipSpace(source, 0);
+  let at = yield* skipSpaceInTurns(source, 0);
   if (source.charCodeAt(at) !== OPEN_BRACKET) throw new NotAnArray(0);
-  at = skipSpace(source, at + 1);
+  at = yield* skipSpaceInTurns(source, at + 1);
   if (source.charCodeAt(at) === CLOSE_BRACKET) at++;
   else {
     for (;;) {
-      const end = endOfValue(source, at);
+      const end = endOfValue(source, at, at + longest);
       if (end === at) throw new NotAnArray(index);
       yield { start: at, end };
       index++;
-      at = skipSpace(source, end);
+      at = yield* skipSpaceInTurns(source, end);
       const next = source.charCodeAt(at);
       at++;
       if (next === CLOSE_BRACKET) break;
       if (next !== COMMA) throw new NotAnArray(index);
-      at = skipSpace(source, at);
+      at = yield* skipSpaceInTurns(source, at);
     }
   }
-  if (skipSpace(source, at) !== source.length) throw new NotAnArray(index);
+  if ((yield* skipSpaceInTurns(source, at)) !== source.length) throw new NotAnArray(index);
 }
 
 function isSpace(code: number): boolean {
   return code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;
 }
 
-function skipSpace(source: string, at: number): number {
-  while (isSpace(source.charCodeAt(at))) at++;
+function skipSpace(source: string, at: number, until = Infinity): number {
+  while (at < until && isSpace(source.charCodeAt(at))) at++;
   return at;
+}
+
+function* skipSpaceInTurns(source: string, at: number): Generator<undefined, number> {
+  for (;;) {
+    const until = at + TURN_CHARACTERS;
+    at = skipSpace(source, at, until);
+    if (at < until) return at;
+    yield undefined;
+  }
 }
 
 /** Behind the quote that ends the string which begins at `at`. */
@@ -110,11 +124,11 @@ function endOfString(source: string, at: number): number {
   return source.length;
 }
 
-function endOfValue(source: string, at: number): number {
+function endOfValue(source: string, at: number, limit = Infinity): number {
   const first = source.charCodeAt(at);
   if (first === QUOTE) return endOfString(source, at);
-  if (first === OPEN_BRACE || first === OPEN_BRACKET) return endOfNested(source, at);
-  while (at < source.length) {
+  if (first === OPEN_BRACE || first === OPEN_BRACKET) return endOfNested(source, at, limit);
+  while (at < source.length && at <= limit) {
     const code = source.charCodeAt(at);
     if (code === COMMA || code === CLOSE_BRACE || code === CLOSE_BRACKET || isSpace(code)) break;
     at++;
@@ -123,9 +137,9 @@ function endOfValue(source: string, at: number): number {
 }
 
 /** Of an object or array: brackets are counted, whichever they are. */
-function endOfNested(source: string, at: number): number {
+function endOfNested(source: string, at: number, limit: number): number {
   let depth = 0;
-  while (at < source.length) {
+  while (at < source.length && at <= limit) {
     const code = source.charCodeAt(at);
     if (code === QUOTE) {
       at = endOfString(source, at);

@@ -128,6 +128,20 @@ t.test('while a large batch is read, other things get their turn', async (t) => 
   t.ok(turns > 5, `${turns} turns`);
 });
 
+t.test('so do they while there is nothing to read in a large one', async (t) => {
+  const nothing = 48 * 1024 * 1024;
+  for (const [format, text] of [
+    ['ndjson', '\n'.repeat(nothing)], ['ndjson', ' '.repeat(nothing)], ['ndjson', `${A}\n${' \r\n'.repeat(nothing / 3)}`],
+    ['array', ' '.repeat(nothing)], ['array', `[${'\n'.repeat(nothing)}${A}]`], ['array', `[${A}]${' '.repeat(nothing)}`],
+  ] as const) {
+    let turns = 0;
+    const turn = setInterval(() => turns++, 0);
+    await parse(text, format).catch((error: unknown) => t.match(error, { code: 'invalid-batch' }));
+    clearInterval(turn);
+    t.ok(turns > 1, `${turns} turns`);
+  }
+});
+
 t.test('what is kept of a batch does not keep the whole of it', async (t) => {
   const body = Buffer.from(`${A}\n${' '.repeat(100_000)}`);
   const [draft] = await parseBatch(body, 'ndjson', BOUNDS);

@@ -40,7 +40,7 @@ t.test('what a member says is found as it is written', (t) => {
 t.test('the elements of an array are found as they are written', (t) => {
   fc.assert(fc.property(fc.array(fc.tuple(source, space, space)), space, space, (items, a, b) => {
     const text = `${a}[${b}${items.map(([value, before, after]) => `${before}${value}${after}`).join(',')}]${b}`;
-    t.same([...elementSpans(text)].map(({ start, end }) => text.slice(start, end)), items.map(([value]) => value));
+    t.same([...elementSpans(text)].map((span) => text.slice(span!.start, span!.end)), items.map(([value]) => value));
   }), { numRuns: 300 });
   t.end();
 });
@@ -56,7 +56,7 @@ t.test('a text is taken for an array exactly when JSON.parse does so', (t) => {
   };
   const isTaken = (text: string): boolean => {
     try {
-      for (const { start, end } of elementSpans(text)) JSON.parse(text.slice(start, end));
+      for (const span of elementSpans(text)) JSON.parse(text.slice(span!.start, span!.end));
       return true;
     } catch (error) {
       if (error instanceof NotAnArray || error instanceof SyntaxError) return false;
@@ -95,5 +95,14 @@ t.test('nesting costs no stack', (t) => {
   const text = `{"data":${data}}`;
   t.same(memberSpan(text, 'data'), { start: 8, end: 8 + 2 * depth });
   t.equal([...elementSpans(`[${data}]`)].length, 1);
+  t.end();
+});
+
+t.test('an element that is too long is not read to its end', (t) => {
+  for (const element of ['['.repeat(10_000), '{"a":1,'.repeat(1_000), '1'.repeat(10_000)]) {
+    const { value } = elementSpans(`[${element}`, 100).next();
+    t.ok(value!.end - value!.start > 100 && value!.end - value!.start < 120, element.slice(0, 10));
+  }
+  t.same([...elementSpans(`[${'1'.repeat(100)}]`, 100)].length, 1, 'one that is just not is');
   t.end();
 });
