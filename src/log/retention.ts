@@ -70,6 +70,8 @@ export class Retention implements Pace {
   #timer: Timer | undefined;
   #isRunning = false;
   #isStepping = false;
+  /** Whether commits had to wait since it was last told that they need not. */
+  #keepsWaiting = false;
   readonly #clockJump: ClockJump;
   #failed = false;
   #forgetsEarly = false;
@@ -116,6 +118,8 @@ export class Retention implements Pace {
   stored(bytes: number, keys: number): void {
     this.#messages.add(bytes);
     this.#keys.add(keys);
+    // Also during a step, after which the log may be within its bounds again.
+    this.#keepsWaiting ||= this.isBehind;
     if (!this.#isRunning || this.#isStepping || this.#failed || !this.#isGrowing) return;
     this.#timer?.cancel();
     this.#schedule(0);
@@ -144,11 +148,15 @@ export class Retention implements Pace {
     if (!this.#isRunning) return;
     this.#timer = this.#clock.after(milliseconds, () => {
       this.#isStepping = true;
-      const wasBehind = this.isBehind;
+      this.#keepsWaiting ||= this.isBehind;
       void this.#step().then((more) => {
         this.#isStepping = false;
         this.#schedule(this.#pause(more));
-        if (wasBehind && !this.isBehind) this.#caughtUp();
+        if (this.isBehind) this.#keepsWaiting = true;
+        else if (this.#keepsWaiting) {
+          this.#keepsWaiting = false;
+          this.#caughtUp();
+        }
       });
     });
   }

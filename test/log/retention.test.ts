@@ -250,6 +250,34 @@ t.test('publishers wait while retention cannot follow, and are told when they ne
   t.notOk(retention.isBehind);
 });
 
+t.test('publishers that a commit made wait while a step was under way are told when the step ends', async (t) => {
+  const { store, clock, retention } = await begin(t, { maxBytes: 4 * MIB });
+  retention.run();
+  await clock.advance(1);
+  mebibytes(store, 12);
+  retention.stored(8 * MIB + 1, 0);
+  const trim = store.trim.bind(store);
+  const asked = Promise.withResolvers<void>();
+  const answer = Promise.withResolvers<void>();
+  store.trim = async (policy) => {
+    store.trim = trim;
+    asked.resolve();
+    await answer.promise;
+    return trim(policy);
+  };
+  t.notOk(retention.isBehind, 'the step begins');
+  const stepping = clock.advance(0);
+  await asked.promise;
+  let told = 0;
+  retention.whenCaughtUp(() => told++);
+  retention.stored(4 * MIB, 0);
+  t.ok(retention.isBehind, 'a commit that was under way');
+  answer.resolve();
+  await stepping;
+  t.notOk(retention.isBehind);
+  t.ok(told > 0);
+});
+
 t.test('a bound that was lowered makes no publisher wait', async (t) => {
   const { store, clock, retention } = await begin(t, { maxBytes: MIB });
   mebibytes(store, 40);
