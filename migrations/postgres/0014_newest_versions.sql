@@ -32,14 +32,15 @@ BEGIN
   RETURN name;
 END $$;
 --> statement-breakpoint
--- What a process does when it starts (0003_compatible_functions.sql). No key keeps two first starts apart any more: the lock of the table does.
+-- What a process does when it starts (0003_compatible_functions.sql). No key keeps two first starts apart any more: a lock of its own does. Whoever has the head's row may want
+-- any lock of its table, so that one would be a deadlock.
 CREATE OR REPLACE FUNCTION tidings.open(new_log text, random text, kept integer, understood integer)
 RETURNS TABLE (log text, head bigint, oldest bigint, now bigint, epoch text, epochs json, standby boolean) LANGUAGE plpgsql ROWS 1 SET enable_seqscan = off AS $$
 #variable_conflict use_column
 BEGIN
   PERFORM FROM tidings.head ORDER BY generation DESC LIMIT 1 FOR UPDATE;
   IF NOT FOUND THEN
-    LOCK TABLE tidings.head IN SHARE ROW EXCLUSIVE MODE;
+    PERFORM pg_advisory_xact_lock(hashtext('tidings.open'));
     -- In snapshots taken under the lock: another first start may have made the rows.
     INSERT INTO tidings.retention (id, oldest, bytes, time) SELECT 1, 1, 0, NULL WHERE NOT EXISTS (SELECT FROM tidings.head);
     INSERT INTO tidings.head (id, log, seq, epoch, time, bytes, server, level) SELECT 1, new_log, 0, '', 0, 0, '', understood WHERE NOT EXISTS (SELECT FROM tidings.head);
