@@ -19,8 +19,8 @@ const RETENTION_WAKE_KEYS = 4_000;
 /** How much more may be stored until publishers wait. Stops a log that grows for as long as they are faster than retention. Room for a commit or two. */
 const RETENTION_DEBT_BYTES = 8 * 1024 * 1024;
 const RETENTION_DEBT_KEYS = 20_000;
-/** How many steps in a row may find nothing deleted while commits wait. Stops commits from waiting for as long as a session of the database keeps retention locked. */
-const RETENTION_VAIN_STEPS = 50;
+/** How long steps may find nothing deleted while commits wait. Stops commits from waiting for as long as a session of the database keeps retention locked. */
+const RETENTION_VAIN_MS = 1_000;
 /** The pause between small steps, which leaves the database to the publishers. */
 const RETENTION_PAUSE_MS = 20;
 
@@ -76,8 +76,8 @@ export class Retention implements Pace {
   #keepsWaiting = false;
   readonly #clockJump: ClockJump;
   #failed = false;
-  /** Steps in a row, while commits waited, after which no less was held. */
-  #vainSteps = 0;
+  /** The first of the last steps in a row, while commits waited, after which no less was held. */
+  #vainSince = Infinity;
   #forgetsEarly = false;
   #caughtUp: () => void = () => undefined;
 
@@ -174,8 +174,8 @@ export class Retention implements Pace {
 
   /** Commits do not wait for what could not be deleted: that may take long. */
   #acceptHeld(): void {
-    if (this.#vainSteps > 0) this.#logger.warn({ bytes: this.bytes, keys: this.keys }, 'retention finds the database locked, and publishers wait no longer: the log grows until the lock is released');
-    this.#vainSteps = 0;
+    if (this.#vainSince < Infinity) this.#logger.warn({ bytes: this.bytes, keys: this.keys }, 'retention finds the database locked, and publishers wait no longer: the log grows until the lock is released');
+    this.#vainSince = Infinity;
     this.#messages.acceptHeld();
     this.#keys.acceptHeld();
   }
@@ -195,8 +195,9 @@ export class Retention implements Pace {
       const isVain = this.isBehind && trimmed.bytes >= this.#messages.held && trimmed.heldKeys >= this.#keys.held && trimmed.messages + trimmed.keys === 0;
       this.#messages.look(trimmed.bytes);
       this.#keys.look(trimmed.heldKeys);
-      this.#vainSteps = isVain ? this.#vainSteps + 1 : 0;
-      if (this.#failed || this.#vainSteps === RETENTION_VAIN_STEPS) this.#acceptHeld();
+      const now = this.#clock.monotonic();
+      this.#vainSince = isVain ? Math.min(this.#vainSince, now) : Infinity;
+      if (this.#failed || now - this.#vainSince >= RETENTION_VAIN_MS) this.#acceptHeld();
       this.#failed = false;
       if (trimmed.youngKeys > 0 && !this.#forgetsEarly) {
         this.#forgetsEarly = true;
