@@ -78,6 +78,8 @@ export class Retention implements Pace {
   #failed = false;
   /** The first of the last steps in a row, while commits waited, after which no less was held. */
   #vainSince = Infinity;
+  /** Whether it was said that retention is locked, since something was last deleted. */
+  #hasToldOfLock = false;
   #forgetsEarly = false;
   #caughtUp: () => void = () => undefined;
 
@@ -174,7 +176,9 @@ export class Retention implements Pace {
 
   /** Commits do not wait for what could not be deleted: that may take long. */
   #acceptHeld(): void {
-    if (this.#vainSince < Infinity) this.#logger.warn({ bytes: this.bytes, keys: this.keys }, 'retention finds the database locked, and publishers wait no longer: the log grows until the lock is released');
+    const isLocked = this.#vainSince < Infinity;
+    if (isLocked && !this.#hasToldOfLock) this.#logger.warn({ bytes: this.bytes, keys: this.keys }, 'retention finds the database locked, and publishers wait no longer: the log grows until the lock is released');
+    this.#hasToldOfLock ||= isLocked;
     this.#vainSince = Infinity;
     this.#messages.acceptHeld();
     this.#keys.acceptHeld();
@@ -199,6 +203,7 @@ export class Retention implements Pace {
       this.#vainSince = isVain ? Math.min(this.#vainSince, now) : Infinity;
       if (this.#failed || now - this.#vainSince >= RETENTION_VAIN_MS) this.#acceptHeld();
       this.#failed = false;
+      if (trimmed.messages + trimmed.keys > 0) this.#hasToldOfLock = false;
       if (trimmed.youngKeys > 0 && !this.#forgetsEarly) {
         this.#forgetsEarly = true;
         this.#logger.warn({ keys: trimmed.heldKeys }, 'there are more idempotency keys than IDEMPOTENCY_MAX_KEYS: they are forgotten before IDEMPOTENCY_SECONDS, the oldest first; a later repetition is stored once more');

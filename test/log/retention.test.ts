@@ -302,7 +302,8 @@ t.test('publishers do not wait without end where something keeps retention from 
   t.ok(retention.isBehind, 'it grows slowly');
   await clock.advance(1_500);
   t.notOk(retention.isBehind);
-  t.match(said, [/locked/, /locked/]);
+  t.equal(said.length, 1, 'said once');
+  t.match(said[0], /locked/);
 
   store.trim = trim;
   publish(1);
