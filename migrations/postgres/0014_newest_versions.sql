@@ -32,14 +32,15 @@ BEGIN
   RETURN name;
 END $$;
 --> statement-breakpoint
--- What a process does when it starts (0003_compatible_functions.sql). No key keeps two first starts apart any more: the lock of the table does.
+-- What a process does when it starts (0003_compatible_functions.sql). No key keeps two first starts apart any more: a lock of its own does. Whoever has the head's row may want
+-- any lock of its table, so that one would be a deadlock.
 CREATE OR REPLACE FUNCTION tidings.open(new_log text, random text, kept integer, understood integer)
 RETURNS TABLE (log text, head bigint, oldest bigint, now bigint, epoch text, epochs json, standby boolean) LANGUAGE plpgsql ROWS 1 SET enable_seqscan = off AS $$
 #variable_conflict use_column
 BEGIN
   PERFORM FROM tidings.head ORDER BY generation DESC LIMIT 1 FOR UPDATE;
   IF NOT FOUND THEN
-    LOCK TABLE tidings.head IN SHARE ROW EXCLUSIVE MODE;
+    PERFORM pg_advisory_xact_lock(hashtext('tidings.open'));
     -- In snapshots taken under the lock: another first start may have made the rows.
     INSERT INTO tidings.retention (id, oldest, bytes, time) SELECT 1, 1, 0, NULL WHERE NOT EXISTS (SELECT FROM tidings.head);
     INSERT INTO tidings.head (id, log, seq, epoch, time, bytes, server, level) SELECT 1, new_log, 0, '', 0, 0, '', understood WHERE NOT EXISTS (SELECT FROM tidings.head);
@@ -49,7 +50,7 @@ BEGIN
   RETURN QUERY SELECT h.log, s.* FROM (SELECT * FROM tidings.head ORDER BY generation DESC LIMIT 1) h, tidings.state(NULL, understood) s;
 END $$;
 --> statement-breakpoint
--- An append that is not a common one (0003_compatible_functions.sql).
+-- An append that is not a common one (0003_compatible_functions.sql). Under the head's lock it gives the keys their places, and takes them last of all: an append that fails takes none.
 CREATE OR REPLACE FUNCTION tidings.append(
   counts integer[], scopes text[], keys text[], fingerprints text[], windows bigint[], owners integer[],
   topics text[], events text[], json boolean[], ttls bigint[], lengths integer[], data text, overhead integer, jump bigint,
@@ -72,6 +73,8 @@ DECLARE
   the_times bigint[];
   added bigint;
   added_bytes bigint;
+  place bigint;
+  added_keys bigint := 0;
 BEGIN
   -- Invariant 2: the lock first. Every statement after it has a snapshot of its own, taken under the lock.
   SELECT * INTO STRICT was FROM tidings.head ORDER BY generation DESC LIMIT 1 FOR UPDATE;
@@ -87,6 +90,7 @@ BEGIN
 
   IF keys IS NOT NULL THEN
     -- Invariant 10: a clock that is far ahead forgets no key, or a publish would be stored twice.
+    SELECT p.last_value - (NOT p.is_called)::integer INTO STRICT place FROM tidings.key_places p;
     SELECT tidings.believe(machine_clock, tidings.known_clock(r), NULL, jump) INTO STRICT believed_clock FROM (SELECT * FROM tidings.retention ORDER BY oldest DESC LIMIT 1) r;
     WITH request AS (
       SELECT r.n, r.count, r.scope, r.key, decode(r.fingerprint, 'hex') AS fingerprint, clock + r.span AS expires,
@@ -99,10 +103,10 @@ BEGIN
       FROM request
     ), remembered AS (
       -- Those that are there have expired. Nobody else writes keys: the head's lock is held. Retention may delete them, and waits for nobody while it does.
-      INSERT INTO tidings.keys (scope, key, fingerprint, epoch, first, time, expires)
-      SELECT scope, key, fingerprint, was.epoch, first, clock, expires FROM placed WHERE stored AND key IS NOT NULL
+      INSERT INTO tidings.keys (scope, key, fingerprint, epoch, first, time, expires, place)
+      SELECT scope, key, fingerprint, was.epoch, first, clock, expires, place + row_number() OVER (ORDER BY n) FROM placed WHERE stored AND key IS NOT NULL
       ON CONFLICT (scope, key) DO UPDATE SET fingerprint = excluded.fingerprint, epoch = excluded.epoch, first = excluded.first,
-        time = excluded.time, expires = excluded.expires
+        time = excluded.time, expires = excluded.expires, place = excluded.place
     ), answered AS (
       -- What came first with a key in this call stands for what follows with it.
       SELECT n, stored, coalesce(known_epoch, was.epoch) AS epoch, coalesce(known_time, clock) AS time,
@@ -111,8 +115,9 @@ BEGIN
       FROM (SELECT *, CASE WHEN key IS NULL THEN n END AS alone FROM placed) AS p
       WINDOW one AS (PARTITION BY scope, key, alone ORDER BY n)
     )
-    SELECT array_agg(stored ORDER BY n), array_agg(kind ORDER BY n), array_agg(epoch ORDER BY n), array_agg(first ORDER BY n), array_agg(time ORDER BY n)
-    INTO is_stored, the_kinds, the_epochs, the_firsts, the_times FROM answered;
+    SELECT array_agg(stored ORDER BY n), array_agg(kind ORDER BY n), array_agg(epoch ORDER BY n), array_agg(first ORDER BY n), array_agg(time ORDER BY n),
+      (SELECT count(*) FROM placed WHERE stored AND key IS NOT NULL)
+    INTO is_stored, the_kinds, the_epochs, the_firsts, the_times, added_keys FROM answered;
   END IF;
 
   WITH message AS (
@@ -130,6 +135,7 @@ BEGIN
 
   -- Written also when nothing was stored: an empty append has to find out whether the log can be written.
   UPDATE tidings.head SET seq = was.seq + added, bytes = was.bytes + added_bytes, time = CASE WHEN added = 0 THEN was.time ELSE clock END WHERE generation = was.generation;
+  IF added_keys > 0 THEN PERFORM setval('tidings.key_places', place + added_keys); END IF;
 
   RETURN QUERY SELECT was.seq, clock, was.epoch, the_kinds, the_epochs, the_firsts, the_times, s.* FROM tidings.state(known, understood) s;
 END $$;
@@ -146,6 +152,8 @@ SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   was tidings.head;
   is_common boolean;
+  place bigint;
+  added_keys bigint := 0;
 BEGIN
   -- Invariant 2: the lock first. Every statement after it has a snapshot of its own, taken under the lock.
   SELECT * INTO STRICT was FROM tidings.head ORDER BY generation DESC LIMIT 1 FOR UPDATE;
@@ -168,10 +176,12 @@ BEGIN
   END IF;
 
   IF keys IS NOT NULL THEN
-    INSERT INTO tidings.keys (scope, key, fingerprint, epoch, first, time, expires)
-      SELECT r.scope, r.key, substring(fingerprints FROM 32 * r.n - 31 FOR 32), was.epoch, was.seq + r.first, stored_time, stored_time + r.span
+    SELECT p.last_value - (NOT p.is_called)::integer INTO STRICT place FROM tidings.key_places p;
+    INSERT INTO tidings.keys (scope, key, fingerprint, epoch, first, time, expires, place)
+      SELECT r.scope, r.key, substring(fingerprints FROM 32 * r.n - 31 FOR 32), was.epoch, was.seq + r.first, stored_time, stored_time + r.span, place + row_number() OVER (ORDER BY r.n)
       FROM (SELECT unnest(scopes) AS scope, unnest(keys) AS key, unnest(windows) AS span, unnest(firsts) AS first, generate_series(1, cardinality(keys)) AS n) AS r
       WHERE r.key IS NOT NULL;
+    GET DIAGNOSTICS added_keys = ROW_COUNT;
   END IF;
   INSERT INTO tidings.messages (seq, time, expires, json, topic, event, data)
     SELECT was.seq + m.n, stored_time, CASE WHEN m.ttl > 0 THEN stored_time + m.ttl * 1000 ELSE 0 END, m.json, m.topic, m.event, substring(data FROM ends[m.n] + 1 FOR ends[m.n + 1] - ends[m.n])
@@ -184,6 +194,7 @@ BEGIN
   UPDATE tidings.head h SET seq = was.seq + messages, bytes = was.bytes + octet_length(data) + octet_length(array_to_string(topics, '')) + messages * overhead,
       time = CASE WHEN messages = 0 THEN was.time ELSE stored_time END
     FROM (SELECT * FROM tidings.retention ORDER BY oldest DESC LIMIT 1) r WHERE h.generation = was.generation RETURNING r.oldest INTO STRICT oldest;
+  IF added_keys > 0 THEN PERFORM setval('tidings.key_places', place + added_keys); END IF;
   now := greatest(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, stored_time);
   epoch := was.epoch;
   standby := false;

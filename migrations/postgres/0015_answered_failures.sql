@@ -12,6 +12,8 @@ SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   was tidings.head;
   is_common boolean;
+  place bigint;
+  added_keys bigint := 0;
 BEGIN
   -- Invariant 2: the lock first. Every statement after it has a snapshot of its own, taken under the lock.
   SELECT * INTO STRICT was FROM tidings.head ORDER BY generation DESC LIMIT 1 FOR UPDATE;
@@ -35,10 +37,12 @@ BEGIN
   END IF;
 
   IF keys IS NOT NULL THEN
-    INSERT INTO tidings.keys (scope, key, fingerprint, epoch, first, time, expires)
-      SELECT r.scope, r.key, substring(fingerprints FROM 32 * r.n - 31 FOR 32), was.epoch, was.seq + r.first, stored_time, stored_time + r.span
+    SELECT p.last_value - (NOT p.is_called)::integer INTO STRICT place FROM tidings.key_places p;
+    INSERT INTO tidings.keys (scope, key, fingerprint, epoch, first, time, expires, place)
+      SELECT r.scope, r.key, substring(fingerprints FROM 32 * r.n - 31 FOR 32), was.epoch, was.seq + r.first, stored_time, stored_time + r.span, place + row_number() OVER (ORDER BY r.n)
       FROM (SELECT unnest(scopes) AS scope, unnest(keys) AS key, unnest(windows) AS span, unnest(firsts) AS first, generate_series(1, cardinality(keys)) AS n) AS r
       WHERE r.key IS NOT NULL;
+    GET DIAGNOSTICS added_keys = ROW_COUNT;
   END IF;
   INSERT INTO tidings.messages (seq, time, expires, json, topic, event, data)
     SELECT was.seq + m.n, stored_time, CASE WHEN m.ttl > 0 THEN stored_time + m.ttl * 1000 ELSE 0 END, m.json, m.topic, m.event, substring(data FROM ends[m.n] + 1 FOR ends[m.n + 1] - ends[m.n])
@@ -51,6 +55,7 @@ BEGIN
   UPDATE tidings.head h SET seq = was.seq + messages, bytes = was.bytes + octet_length(data) + octet_length(array_to_string(topics, '')) + messages * overhead,
       time = CASE WHEN messages = 0 THEN was.time ELSE stored_time END
     FROM (SELECT * FROM tidings.retention ORDER BY oldest DESC LIMIT 1) r WHERE h.generation = was.generation RETURNING r.oldest INTO STRICT oldest;
+  IF added_keys > 0 THEN PERFORM setval('tidings.key_places', place + added_keys); END IF;
   now := greatest(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, stored_time);
   epoch := was.epoch;
   standby := false;

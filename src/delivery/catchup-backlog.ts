@@ -22,3 +22,25 @@ export function nextPlace(readers: readonly Reader[], last: number): number {
   }
   return next === Infinity ? lowest : next;
 }
+
+/**
+ * Goes through places from the lowest up, and then from the lowest again. Each round ends where the tail ended when it began: streams that are left behind beyond that, again and again,
+ * keep nobody below waiting.
+ */
+export class Elevator {
+  /** The number at which the last step ended. */
+  #at = 0;
+  #roundEnd = 0;
+
+  /** @param tailEnd The newest number of the tail. */
+  next(readers: readonly Reader[], tailEnd: number): number {
+    const next = nextPlace(readers, this.#at);
+    if (next < this.#roundEnd) return next;
+    this.#roundEnd = tailEnd;
+    return nextPlace(readers, 0);
+  }
+
+  moveTo(seq: number): void {
+    this.#at = seq;
+  }
+}

@@ -6,7 +6,7 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { StoreError, type Page, type Store } from '../store/store.ts';
-import { Backlog, nextPlace } from './catchup-backlog.ts';
+import { Backlog, Elevator, nextPlace } from './catchup-backlog.ts';
 import { STEP_BYTES, STEP_MESSAGES, Steps } from './catchup-steps.ts';
 import { walk, WalkSize, type NearReaders, type Share } from './catchup-walk.ts';
 import { cachedChunk, tailChunks, type ChunkSource } from './chunk-cache.ts';
@@ -61,8 +61,8 @@ export class Catchup {
   /** Groups that wait for one of the reads to end. */
   readonly #starved = new Set<Group>();
   readonly #walkSize = new WalkSize();
-  /** The number at which the last walk through the tail ended. */
-  #walkedUpTo = 0;
+  /** Where the next walk through the tail begins. */
+  readonly #elevator = new Elevator();
   #isScheduled = false;
   #reads = 0;
   /** Whether the last read failed: the log says that once, not for each group and attempt. */
@@ -166,30 +166,33 @@ export class Catchup {
       const at = reader.position();
       if (!log.lineage.isGood(at)) reader.gap(this.#tail.locate(at, log));
     }
-    const from = nextPlace(readers, this.#walkedUpTo);
-    if (this.#isNear(from)) this.#walk(near, from, until);
-    for (const { group, backlog } of near) {
+    const from = this.#elevator.next(readers, this.#tail.last);
+    const reached = this.#isNear(from) ? this.#walk(near, from, until) : 0;
+    // Those that the turn left come first in the next one: a group that always has readers to serve keeps no other waiting.
+    for (const { group, backlog } of [...near.slice(reached), ...near.slice(0, reached)]) {
       if (backlog.readers.size > 0) this.#enqueue(group);
       this.#tidy(group);
     }
   }
 
-  #walk(near: readonly NearReaders[], from: number, until: number): void {
+  /** Returns how many groups were reached before the time was up. */
+  #walk(near: readonly NearReaders[], from: number, until: number): number {
     const { shares, matches, end } = walk(near, this.#tail.after(from, () => true, Infinity));
     this.#walkSize.learn(matches);
-    this.#walkedUpTo = end.seq;
+    this.#elevator.moveTo(end.seq);
     const now = this.#storeClock.now();
     let served = 0;
-    for (const share of shares) {
+    for (const [index, share] of shares.entries()) {
       const steps = new Steps({ messages: share.messages, now, chunkOf: this.#tailChunks });
       for (const reader of share.readers) {
         if (!this.#serve(reader, share, steps, from)) continue;
         if (++served % LOOK_EVERY_READERS !== 0 || this.#clock.monotonic() < until) continue;
         // The other readers of this stretch come first in the next turn.
-        this.#walkedUpTo = from;
-        return;
+        this.#elevator.moveTo(from);
+        return index + 1;
       }
     }
+    return shares.length;
   }
 
   /** Whether the reader stood where its group's share of a walk could serve it. Another walk serves the others. */

@@ -55,6 +55,12 @@ export class DiskBudget {
     this.#judge();
   }
 
+  /** Takes what is held for the bound, until some of it is deleted: what could not be deleted makes no publisher wait. */
+  acceptHeld(): void {
+    this.#least = this.#held;
+    this.#judge();
+  }
+
   /** Beyond the bound, or beyond what retention has come down to: a bound that was lowered makes no publisher wait. */
   get #growth(): number {
     const { most } = this.#options;

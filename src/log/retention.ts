@@ -19,6 +19,8 @@ const RETENTION_WAKE_KEYS = 4_000;
 /** How much more may be stored until publishers wait. Stops a log that grows for as long as they are faster than retention. Room for a commit or two. */
 const RETENTION_DEBT_BYTES = 8 * 1024 * 1024;
 const RETENTION_DEBT_KEYS = 20_000;
+/** How long steps may find nothing deleted while commits wait. Stops commits from waiting for as long as a session of the database keeps retention locked. */
+const RETENTION_VAIN_MS = 1_000;
 /** The pause between small steps, which leaves the database to the publishers. */
 const RETENTION_PAUSE_MS = 20;
 
@@ -70,8 +72,14 @@ export class Retention implements Pace {
   #timer: Timer | undefined;
   #isRunning = false;
   #isStepping = false;
+  /** Whether commits had to wait since it was last told that they need not. */
+  #keepsWaiting = false;
   readonly #clockJump: ClockJump;
   #failed = false;
+  /** The first of the last steps in a row, while commits waited, after which no less was held. */
+  #vainSince = Infinity;
+  /** Whether it was said that retention is locked, since something was last deleted. */
+  #hasToldOfLock = false;
   #forgetsEarly = false;
   #caughtUp: () => void = () => undefined;
 
@@ -116,6 +124,8 @@ export class Retention implements Pace {
   stored(bytes: number, keys: number): void {
     this.#messages.add(bytes);
     this.#keys.add(keys);
+    // Also during a step, after which the log may be within its bounds again.
+    this.#keepsWaiting ||= this.isBehind;
     if (!this.#isRunning || this.#isStepping || this.#failed || !this.#isGrowing) return;
     this.#timer?.cancel();
     this.#schedule(0);
@@ -144,11 +154,15 @@ export class Retention implements Pace {
     if (!this.#isRunning) return;
     this.#timer = this.#clock.after(milliseconds, () => {
       this.#isStepping = true;
-      const wasBehind = this.isBehind;
+      this.#keepsWaiting ||= this.isBehind;
       void this.#step().then((more) => {
         this.#isStepping = false;
         this.#schedule(this.#pause(more));
-        if (wasBehind && !this.isBehind) this.#caughtUp();
+        if (this.isBehind) this.#keepsWaiting = true;
+        else if (this.#keepsWaiting) {
+          this.#keepsWaiting = false;
+          this.#caughtUp();
+        }
       });
     });
   }
@@ -158,6 +172,16 @@ export class Retention implements Pace {
     if (this.#failed) return RETENTION_INTERVAL_MS;
     if (this.#isGrowing) return more ? 0 : RETENTION_PAUSE_MS;
     return more ? RETENTION_PAUSE_MS : RETENTION_INTERVAL_MS;
+  }
+
+  /** Commits do not wait for what could not be deleted: that may take long. */
+  #acceptHeld(): void {
+    const isLocked = this.#vainSince < Infinity;
+    if (isLocked && !this.#hasToldOfLock) this.#logger.warn({ bytes: this.bytes, keys: this.keys }, 'retention finds the database locked, and publishers wait no longer: the log grows until the lock is released');
+    this.#hasToldOfLock ||= isLocked;
+    this.#vainSince = Infinity;
+    this.#messages.acceptHeld();
+    this.#keys.acceptHeld();
   }
 
   /** Whether there is more to delete. */
@@ -172,9 +196,14 @@ export class Retention implements Pace {
       this.#counters.trimmed += trimmed.messages;
       this.#counters.trimmedKeys += trimmed.keys;
       this.#counters.forgottenKeys += trimmed.youngKeys;
+      const isVain = this.isBehind && trimmed.bytes >= this.#messages.held && trimmed.heldKeys >= this.#keys.held && trimmed.messages + trimmed.keys === 0;
       this.#messages.look(trimmed.bytes);
       this.#keys.look(trimmed.heldKeys);
+      const now = this.#clock.monotonic();
+      this.#vainSince = isVain ? Math.min(this.#vainSince, now) : Infinity;
+      if (this.#failed || now - this.#vainSince >= RETENTION_VAIN_MS) this.#acceptHeld();
       this.#failed = false;
+      if (trimmed.messages + trimmed.keys > 0) this.#hasToldOfLock = false;
       if (trimmed.youngKeys > 0 && !this.#forgetsEarly) {
         this.#forgetsEarly = true;
         this.#logger.warn({ keys: trimmed.heldKeys }, 'there are more idempotency keys than IDEMPOTENCY_MAX_KEYS: they are forgotten before IDEMPOTENCY_SECONDS, the oldest first; a later repetition is stored once more');

@@ -427,6 +427,29 @@ t.test('streams that want much, and differently much, share them too', async (t)
   }
 });
 
+t.test('a stream that comes back is served though others are left behind near the end of the tail, again and again', async (t) => {
+  const { open, publish, tail, at, catchup, clock, hooks } = await begin(t);
+  for (let count = 0; count < 1_000; count++) publish('quiet');
+  const hot = Array.from({ length: 200 }, () => open(['hot']));
+  await until('all are live', () => hot.every(({ reader }) => reader.isLive));
+  // To serve all of them takes longer than a turn of catch-up.
+  hooks.written = () => clock.spend(0.1);
+  /** More comes than sweeps take. */
+  const turn = async (): Promise<void> => {
+    const left = hot.filter(({ reader }) => reader.isLive);
+    for (const { reader } of left) reader.leaveBehind(tail.position);
+    publish('hot');
+    for (const { reader } of left) catchup.resume(reader);
+    await new Promise((done) => setImmediate(done));
+  };
+  for (let turns = 0; turns < 10; turns++) await turn();
+  const { outlet } = open(['quiet'], at(100));
+  let turns = 0;
+  for (; numbers(outlet).length === 0 && turns < 200; turns++) await turn();
+  t.ok(turns <= 10, `${turns} turns`);
+  for (const { outlet: { seen } } of hot) t.ok(seen.length > 1 + turns / 10);
+});
+
 t.test('a stream that was sent away is not counted among those that are behind', async (t) => {
   const { open, streams, publish } = await begin(t);
   const { outlet } = open(['>']);

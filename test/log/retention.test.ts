@@ -250,6 +250,82 @@ t.test('publishers wait while retention cannot follow, and are told when they ne
   t.notOk(retention.isBehind);
 });
 
+t.test('publishers that a commit made wait while a step was under way are told when the step ends', async (t) => {
+  const { store, clock, retention } = await begin(t, { maxBytes: 4 * MIB });
+  retention.run();
+  await clock.advance(1);
+  mebibytes(store, 12);
+  retention.stored(8 * MIB + 1, 0);
+  const trim = store.trim.bind(store);
+  const asked = Promise.withResolvers<void>();
+  const answer = Promise.withResolvers<void>();
+  store.trim = async (policy) => {
+    store.trim = trim;
+    asked.resolve();
+    await answer.promise;
+    return trim(policy);
+  };
+  t.notOk(retention.isBehind, 'the step begins');
+  const stepping = clock.advance(0);
+  await asked.promise;
+  let told = 0;
+  retention.whenCaughtUp(() => told++);
+  retention.stored(4 * MIB, 0);
+  t.ok(retention.isBehind, 'a commit that was under way');
+  answer.resolve();
+  await stepping;
+  t.notOk(retention.isBehind);
+  t.ok(told > 0);
+});
+
+t.test('publishers do not wait without end where something keeps retention from deleting, and not for what came meanwhile', async (t) => {
+  const { store, clock, retention, said } = await begin(t, { maxBytes: 4 * MIB });
+  let told = 0;
+  retention.whenCaughtUp(() => told++);
+  retention.run();
+  await clock.advance(1);
+  const publish = (count: number): void => {
+    mebibytes(store, count);
+    retention.stored(count * MIB, 0);
+  };
+  const trim = store.trim.bind(store);
+  // A session has the lock: a step deletes nothing, and does not fail.
+  store.trim = (policy) => trim({ ...policy, maxBytes: 0 });
+  publish(20);
+  t.ok(retention.isBehind);
+  await clock.advance(500);
+  t.ok(retention.isBehind, 'another instance may be deleting');
+  await clock.advance(1_000);
+  t.notOk(retention.isBehind);
+  t.equal(told, 1);
+  publish(20);
+  t.ok(retention.isBehind, 'it grows slowly');
+  await clock.advance(1_500);
+  t.notOk(retention.isBehind);
+  t.equal(said.length, 1, 'said once');
+  t.match(said[0], /locked/);
+
+  store.trim = trim;
+  publish(1);
+  t.notOk(retention.isBehind);
+  await clock.advance(5_000);
+  t.equal(retention.bytes, 4 * MIB);
+
+  store.failure = 'unavailable';
+  publish(100);
+  await clock.advance(5_000);
+  store.failure = undefined;
+  const behind: boolean[] = [];
+  store.trim = (policy) => {
+    behind.push(retention.isBehind);
+    return trim({ ...policy, rows: 1 });
+  };
+  await clock.advance(20_000);
+  t.equal(retention.bytes, 4 * MIB);
+  t.ok(behind.length > 100, 'in small steps');
+  t.notOk(behind.includes(true), 'nor for what came while it failed');
+});
+
 t.test('a bound that was lowered makes no publisher wait', async (t) => {
   const { store, clock, retention } = await begin(t, { maxBytes: MIB });
   mebibytes(store, 40);

@@ -75,7 +75,7 @@ export const messages = tidings.table('messages', {
   index('messages_segment').on(sql`split_part(${table.topic}, '.', 1)`, sql`(${table.seq} + 0)`).where(sql`strpos(${table.topic}, '.') > 0`),
 ]);
 
-/** Numbers the idempotency keys as they are stored. Appends that were rolled back leave gaps. */
+/** Numbers the idempotency keys as they are stored. An append takes its numbers as its last act: if failures left gaps, retention would count keys that are not there. */
 export const keyPlaces = tidings.sequence('key_places');
 
 /** Idempotency keys, and the answer that each stands for. */

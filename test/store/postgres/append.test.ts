@@ -98,3 +98,24 @@ for (const [what, requests] of [['any bytes', REQUESTS], ['plain text', PLAIN]] 
     t.ok(logs[0]!.again.every(([kind]) => kind === 'replayed'));
   });
 }
+
+t.test('appends that fail do not count among the keys that are held', async (t) => {
+  const database = await PostgresDatabase.create(server);
+  const store = await openStore(t, database);
+  const keys = (name: string, count: number): AppendRequest[] => Array.from({ length: count }, (_, index) => keyed(`${name} ${index}`, [draft('a')]));
+  await store.append([request(draft('a')), ...keys('before', 5), request(draft('a'))]);
+  const { head } = await store.state();
+  // Of both ways.
+  for (const repeated of [[], keys('before', 1)]) {
+    const taken = head + 1;
+    await database.ask(`INSERT INTO tidings.messages SELECT ${taken}, time, 0, false, 'a', NULL, '' FROM tidings.messages WHERE seq = 1`);
+    for (let count = 0; count < 5; count++) await t.rejects(store.append([...repeated, ...keys('failing', 50)]));
+    await database.ask(`DELETE FROM tidings.messages WHERE seq = ${taken}`);
+  }
+  await store.append([...keys('after', 3), request(draft('a')), ...keys('later', 2)]);
+  await store.append([...keys('before', 1), ...keys('last', 2)]);
+  t.match(await store.trim({ maxAge: 0, maxBytes: 0, maxKeys: 20, rows: 1_000 }), { keys: 0, youngKeys: 0, heldKeys: 12 });
+  t.match(await store.trim({ maxAge: 0, maxBytes: 0, maxKeys: 4, rows: 1_000 }), { keys: 8, heldKeys: 4 });
+  const { outcomes } = await store.append([...keys('later', 2), ...keys('last', 2)]);
+  t.same(outcomes.map(({ kind }) => kind), Array(4).fill('replayed'), 'the newest are there');
+});

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { recordCall } from '../../../src/store/postgres/applied-migrations.ts';
+import { migrate } from '../../../src/store/postgres/migrate.ts';
 import { missingMigrations } from '../../../src/store/migrations.ts';
 import { complaint, draft, openStore, range, readMessages, request, seqs, stored } from '../../contract/store-kit.ts';
 import { startPostgres } from '../../support/postgres.ts';
@@ -67,4 +68,18 @@ t.test('while a dump reads the tables, the migration gives up and publishers go 
   await dump.query('COMMIT');
   t.match(await store.open(), { head: 3 });
   t.same(await stored(store, [request(draft('a'))]), [4]);
+});
+
+t.test('a first start that waits keeps nobody from the head: another one may have made it meanwhile, and begins its epoch', async (t) => {
+  const database = await PostgresDatabase.create(server);
+  await migrate(database.url);
+  const client = await database.client(t);
+  await client.query('BEGIN; LOCK TABLE tidings.retention IN SHARE MODE');
+  const store = database.store();
+  t.teardown(() => store.close());
+  const opening = store.open();
+  await database.locked(1, opening);
+  await client.query('LOCK TABLE tidings.head IN ROW EXCLUSIVE MODE NOWAIT');
+  await client.query('ROLLBACK');
+  t.match(await opening, { head: 0, oldest: 1 });
 });
