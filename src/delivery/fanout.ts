@@ -33,8 +33,8 @@ export interface FanoutDependencies extends Omit<SweepDependencies, 'chunkOf'> {
  * measured by what the sweep took (write-coalescing.ts). Each message that shares a write makes the next rest longer, until little of the time is
  * spent on sweeps, whatever is published. A rest of fixed length would delay messages needlessly with few readers, and be too short with many.
  *
- * Much that is pending is written at once, for as long as a part may take. What comes faster than that is left to catch-up, which reads the tail in turns of its own: the readers of a group for which
- * too much is pending fall behind. So no turn of the event loop grows with what is published and how many read it.
+ * Much that is pending is written at once, for as long as a part may take. Catch-up takes what comes faster than that, in turns of
+ * its own: the readers of a group with too much pending fall behind. So no turn of the event loop grows with what is published and how many read it.
  *
  * Long sweeps are taken in parts. So a live reader is at the end of the tail only while nothing is pending for its group and no sweep is in it:
  * `Group.isWaiting` says so. Code that would write anything else to a reader asks it, or calls `flush` first. So nothing overtakes a

@@ -7,7 +7,7 @@ export interface DiskBudgetOptions {
   readonly debt: number;
 }
 
-/** One bound of what the log holds, as one instance sees it: what the store held at the last look, and what this instance has stored since. */
+/** One bound of what the log holds. An instance adds what it has stored to what the store held at the last look. */
 export class DiskBudget {
   readonly #options: DiskBudgetOptions;
   #held = 0;

@@ -88,7 +88,7 @@ export class Eraser {
     this.#audit = audit;
   }
 
-  /** Whether nothing is left in the files of the database of what was erased, by whichever instance, as far as this one knows and it could be wiped. */
+  /** Whether the files of the database hold nothing that was erased, by whichever instance. This one may not have heard of all erasures yet. */
   get isWiped(): boolean {
     return this.#wipedVersion >= this.#tail.erasures;
   }

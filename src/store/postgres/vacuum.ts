@@ -6,7 +6,7 @@ import { PgConnection } from './connection.ts';
 import { toStoreError } from './errors.ts';
 
 /**
- * Vacuums a table: what an erasure or a deletion left of the rows, out of line too, is removed then, unless a transaction that is older can still see it. It runs beside the traffic
+ * Vacuums a table. That removes what an erasure or a deletion left of the rows, out of line too, unless an older transaction can still see it. It runs beside the traffic
  * (https://www.postgresql.org/docs/current/sql-vacuum.html), over a connection of its own that waits without end, and reads only pages that have changed since the last time.
  *
  * @param signal Ends it.
