@@ -45,8 +45,10 @@ export const ENDPOINTS = {
   streamTopics: { url: '/events', methods: READ, access: 'messages', once: [...READING, 'control', 'names', 'ticket'], many: ['topic'], isStream: true },
   createTicket: { url: '/tickets', methods: ['POST'], access: 'ticket', once: [], body: TICKET_REQUEST_MAX_BYTES },
   renewStream: { url: '/streams/:id/credential', methods: ['POST'], access: 'messages', once: [], body: RENEWAL_MAX_BYTES },
-  topicHistory: { url: '/topics/:topic/messages', methods: READ, access: 'messages', once: [...READING, 'limit', 'wait'] },
-  history: { url: '/messages', methods: READ, access: 'messages', once: [...READING, 'limit', 'wait'], many: ['topic'] },
+  topicHistory: { url: '/topics/:topic/messages', methods: READ, access: 'messages', once: [...READING, 'until', 'limit', 'wait'] },
+  history: { url: '/messages', methods: READ, access: 'messages', once: [...READING, 'until', 'limit', 'wait'], many: ['topic'] },
+  /** The place where the log ends. */
+  cursor: { url: '/cursor', methods: READ, access: 'messages', once: ['pattern'], many: ['topic'] },
   message: { url: '/messages/:id', methods: READ, access: 'messages', once: [] },
   eraseMessage: { url: '/messages/:id', methods: ['DELETE'], access: 'erasure', once: [] },
   eraseTopic: { url: '/topics/:topic/messages', methods: ['DELETE'], access: 'erasure', once: ['before'] },
