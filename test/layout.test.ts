@@ -25,6 +25,7 @@ const ROOMS: readonly Room[] = [
   { place: 'tidings.js' },
   { place: 'requirements.js' },
   { place: 'main.ts' },
+  { place: 'client/', opening: 'client.ts' },
   { place: 'cli/', opening: 'migrate.ts' },
   { place: 'health.ts' },
   { place: 'lifecycle.ts' },
@@ -70,7 +71,7 @@ const MUTUAL: readonly (readonly [string, string, why: string])[] = [
 /** From a file's path below src, with `/`, to what it imports: paths below src, or the names of packages. */
 type Imports = ReadonlyMap<string, readonly string[]>;
 
-const FILES = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).map((name) => name.replaceAll('\\', '/')).filter((name) => /\.[tj]s$/.test(name));
+const FILES = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).map((name) => name.replaceAll('\\', '/')).filter((name) => /\.[tj]s$/.test(name) && !name.startsWith('client/built/'));
 
 function readImports(): Imports {
   return new Map(FILES.map((path) => [path, importsOf(readFileSync(join(SRC, path), 'utf8'))

@@ -2,8 +2,11 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { newPage, startBrowser } from './support/browser.ts';
+import { Http } from './support/http.ts';
 import { startInstance } from './support/instance.ts';
 import { PASTE_END, PASTE_START, typeInto } from './support/terminal.ts';
+import { until } from './support/until.ts';
 
 /** "Try it" of the README, as a newcomer does it: in a terminal, typed line by line or pasted as one block. zsh is the shell of macOS, and knows no comments there. */
 
@@ -18,6 +21,7 @@ const readme = readFileSync(join(import.meta.dirname, '../README.md'), 'utf8');
 const block = /## Try it\n[^#]*?```sh\n([\s\S]*?)```/.exec(readme)![1]!.trimEnd();
 
 const instance = await startInstance(t);
+const http = new Http(t, instance.url);
 // They wait more than they work.
 t.jobs = 4;
 
@@ -40,6 +44,17 @@ for (const shell of SHELLS) {
     });
   }
 }
+
+void t.test('what is pasted into the console of a browser opens a stream there', async (t) => {
+  const line = /open its console, and paste:\n\n```js\n(.*)\n```/.exec(readme)![1]!;
+  const page = await newPage(await startBrowser(t));
+  await page.goto(`${instance.url}/healthz`);
+  const said = page.waitForEvent('console', { predicate: (message) => message.text().includes('version 42') });
+  await page.evaluate(line.replace('deploys.', 'console.'));
+  await until('its stream is open', async () => await http.metric('streams') > 0);
+  await http.publish('console.api', 'version 42 is live');
+  t.match((await said).text(), /^[a-z0-9]+-[0-9]+ version 42 is live$/);
+});
 
 // The instance keeps it from ending by itself.
 t.end();

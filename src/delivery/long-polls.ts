@@ -1,5 +1,5 @@
 import { unavailable, type Found, type History, type Search } from '../log/history-pages.ts';
-import type { StartRequest, Starts } from '../log/start-position.ts';
+import type { StartOptions, StartRequest, Starts } from '../log/start-position.ts';
 import type { Tail } from '../log/tail.ts';
 import type { Gap } from '../model/gap.ts';
 import { readProblem, type Grant } from '../model/grant.ts';
@@ -17,6 +17,8 @@ export interface HistoryRequest {
   readonly grant: Grant;
   readonly filter: Filter;
   readonly start: StartRequest;
+  /** The last place that is looked at; absent where that is the end of the log. Then nothing is waited for. */
+  readonly until?: Position | undefined;
   /** Messages. */
   readonly limit: number;
   /** How long to wait for a first message; 0 is not at all. Milliseconds. */
@@ -77,19 +79,19 @@ export class LongPolls {
     for (const wake of this.#waiting) wake();
   }
 
-  /** Rejects with a `Problem`: `forbidden`, `unavailable` when the log cannot be read, `overloaded` when too many requests wait already. */
-  async page({ grant, filter, start, limit, wait, signal, hasLeft }: HistoryRequest): Promise<HistoryPage> {
+  /** Rejects with a `Problem`: `forbidden`, `invalid-cursor` where nobody knows `until`, `unavailable` when the log cannot be read, `overloaded` when too many requests wait already. */
+  async page({ grant, filter, start, until, limit, wait, signal, hasLeft }: HistoryRequest): Promise<HistoryPage> {
     const forbidden = readProblem(grant, filter);
     if (forbidden !== undefined) throw forbidden;
     try {
       const { at, gap } = await this.#starts.resolve(start, { filter, hasLeft });
       const isLast = start.kind === 'last';
       // A page of the newest messages has them all: it reads again what the search has walked over.
-      const search: Search = { filter, limit, ofHeld: isLast || start.kind === 'start', readTo: isLast ? this.#tail.head.seq : 0 };
-      const until = this.#clock.monotonic() + wait;
+      const search: Search = { filter, limit, ofHeld: isLast || start.kind === 'start', readTo: isLast ? this.#tail.head.seq : 0, until: until && await this.#end(until, { filter, hasLeft }) };
+      const waitsTo = until === undefined ? this.#clock.monotonic() + wait : 0;
       let found: Found = await this.#history.findInLog({ at, gap }, search);
       while (found.messages.length === 0 && found.gap === undefined && !signal.aborted && !this.#isDraining) {
-        const left = until - this.#clock.monotonic();
+        const left = waitsTo - this.#clock.monotonic();
         if (left <= 0) break;
         if (!found.more) await this.#wait(found.at, filter, left, signal);
         found = await this.#history.findInTail({ at: found.at, gap: undefined }, search);
@@ -98,6 +100,13 @@ export class LongPolls {
     } catch (error) {
       throw unavailable(error);
     }
+  }
+
+  /** Where a place at which reading is to end lies in the log as it is now. */
+  async #end(until: Position, options: StartOptions): Promise<Position> {
+    const { at, gap } = await this.#starts.resolve({ kind: 'after', position: until }, options);
+    if (gap?.reason === 'unknown-log') throw new Problem('invalid-cursor', 'until is an id that this log does not know.', { field: 'until' });
+    return at;
   }
 
   /** Waits until a message that the filter matches may be after `at`, the time is up, or nobody waits any more. */

@@ -32,6 +32,10 @@ export function identified(request: RequestHead, { access, config, limits }: Pre
     return undefined;
   }
   const purpose = endpoint.access;
+  if (purpose === 'public') {
+    sender.identity = NOBODY;
+    return undefined;
+  }
   if (purpose === 'session') {
     const problem = sessionProblem(request, config);
     // Whose a session was is not asked at its end: a cookie that is no longer good has to go away, too.
@@ -100,7 +104,7 @@ function foreignToCookies(): Problem {
 /** What can be said before the body. Of a batch, and of what is read, the topics are learnt later: publisher and readers ask the grant. */
 export function entitled({ endpoint, url }: RequestHead, _premises: Premises, { identity = NOBODY }: Sender): Problem | undefined {
   switch (endpoint?.access) {
-    case undefined: case 'health': return undefined;
+    case undefined: case 'health': case 'public': return undefined;
     case 'administration': return identity.mayAdminister ? undefined : administratorMissing(identity);
     case 'operations': return identity.mayOperate ? undefined : operatorMissing(identity);
     case 'erasure': return erasureProblem(endpoint, url, identity);

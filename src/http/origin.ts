@@ -42,7 +42,7 @@ export function foreignPageDetail({ origin, host, 'sec-fetch-site': site }: Inco
 }
 
 /** Headers of answers that a page may see, besides those that it always may. */
-const EXPOSED_HEADERS = 'Location, Idempotency-Replayed, Retry-After, RateLimit, RateLimit-Policy, Allow';
+const EXPOSED_HEADERS = 'Location, Idempotency-Replayed, Retry-After, RateLimit, RateLimit-Policy, Allow, Tidings-Cursor';
 
 /** What a page may send in any case. */
 const REQUEST_HEADERS = ['Content-Type', 'Last-Event-ID', 'Idempotency-Key', 'TTL', 'Tidings-Event', 'Authorization', 'Cache-Control'] as const;

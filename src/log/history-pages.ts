@@ -25,6 +25,8 @@ export interface Search {
   readonly ofHeld: boolean;
   /** A page reads on to this number however many reads that takes; 0 where `PAGE_READS` is the bound. */
   readonly readTo: number;
+  /** The last place that is looked at; absent where that is the end of the log. */
+  readonly until?: Position | undefined;
 }
 
 /** What was found after a place. */
@@ -98,12 +100,15 @@ export class History {
     }
   }
 
-  async #findOnce({ at, gap }: Start, { filter, limit, ofHeld, readTo }: Search, mayUseTail: boolean): Promise<Found> {
+  async #findOnce({ at, gap }: Start, { filter, limit, ofHeld, readTo, until }: Search, mayUseTail: boolean): Promise<Found> {
+    const last = until?.seq ?? Infinity;
+    if (at.seq >= last) return { messages: [], at, more: false, gap };
     const messages: Message[] = [];
     let bytes = 0;
     const take = (candidates: readonly Message[]): Message | undefined => {
       const now = this.#storeClock.now();
       for (const message of candidates) {
+        if (message.seq > last) break;
         if (message.isExpired(now)) continue;
         messages.push(message);
         bytes += message.data.length;
@@ -111,19 +116,21 @@ export class History {
       }
       return undefined;
     };
+    const page = (head: number): Found => ({ messages, at: until !== undefined && at.seq > last ? until : at, more: at.seq < Math.min(head, last), gap });
     for (let reads = 0; reads < PAGE_READS || at.seq < readTo; reads++) {
+      if (at.seq >= last) return page(last);
       if (mayUseTail && this.#isInTail(at)) {
         const { messages: some, end } = this.#tail.after(at.seq, (topic) => filter.matches(topic), limit - messages.length);
-        const last = take(some);
-        at = last ?? end;
-        if (last !== undefined || end.seq === this.#tail.last) return { messages, at, more: at.seq < this.#tail.last, gap };
+        const final = take(some);
+        at = final ?? end;
+        if (final !== undefined || end.seq === this.#tail.last) return page(this.#tail.last);
         continue;
       }
       const { seq } = at;
       // The tail hears of the answer first: a client that is told that a message was lost with a log must not be handed it by a tail that still has it.
-      const page = await this.#tail.ask(() => this.#reads.pass(() => this.#store.read({ after: seq, filter, limit: limit - messages.length, maxBytes: PAGE_BYTES - bytes })));
+      const read = await this.#tail.ask(() => this.#reads.pass(() => this.#store.read({ after: seq, filter, limit: limit - messages.length, maxBytes: PAGE_BYTES - bytes })));
       // Invariant 9: a place that is good when it is chosen may not be when it is read.
-      const there = this.#tail.locate(at, page.log);
+      const there = this.#tail.locate(at, read.log);
       if (there.gap !== undefined) {
         // A page reports only the gap before its messages. The next page reports any later gap.
         if (messages.length > 0) return { messages, at, more: true, gap };
@@ -132,11 +139,11 @@ export class History {
         // The page was read after the number of the place that is none: it lacks what comes before that.
         if (at.seq < seq) continue;
       }
-      const last = take(page.messages);
-      at = last ?? scannedTo(at, page.scanned, page.log);
-      if (last !== undefined || page.scanned >= page.log.head) return { messages, at, more: at.seq < page.log.head, gap };
+      const final = take(read.messages);
+      at = final ?? scannedTo(at, read.scanned, read.log);
+      if (final !== undefined || read.scanned >= read.log.head) return page(read.log.head);
     }
-    return { messages, at, more: true, gap };
+    return page(Infinity);
   }
 
   /** Whether the tail can show what comes after a place. What retention has deleted is not shown, though it may still be in memory. */

@@ -13,7 +13,7 @@ import { serve, turns } from './fast-path/ways.ts';
 
 const REQUIRED = {
   'x-content-type-options': 'nosniff',
-  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'content-security-policy': "default-src 'none'; connect-src 'self'; frame-ancestors 'none'",
   'referrer-policy': 'no-referrer',
 };
 

@@ -57,10 +57,12 @@ export function matrix({ message, key }: Facts): Readonly<Record<keyof typeof EN
     renewStream: { path: '/streams/x/credential', body: `{"secret":"${'x'.repeat(22)}"}`, expected: { none: 401, narrow: 404, right: 404, administrator: 404, session: [404, 401] } },
     topicHistory: { path: '/topics/matrix.*/messages', expected: READING },
     history: { path: '/messages?topic=matrix.a', expected: READING },
+    cursor: { path: '/cursor?topic=matrix.a', expected: READING },
     // Whether there is a message is told only to those who may read it.
     message: { path: `/messages/${message}`, expected: { none: 401, narrow: 404, right: 200, administrator: 404, session: [200, 401] } },
     eraseMessage: { path: `/messages/${message}`, expected: { none: 401, narrow: 403, right: 204, administrator: 204 } },
     eraseTopic: { path: '/topics/matrix.a/messages?before=0s', expected: { none: 401, narrow: 403, right: 200, administrator: 200 } },
+    client: { path: '/client.js', expected: { none: 200, narrow: 200, right: 200, administrator: 200, bad: 200 } },
     healthz: { path: '/healthz', expected: { none: 200, narrow: 200, right: 200, administrator: 200, bad: 200 } },
     readyz: { path: '/readyz', expected: { none: 200, narrow: 200, right: 200, administrator: 200, bad: 200 } },
     metrics: { path: '/metrics', expected: OPERATIONS },

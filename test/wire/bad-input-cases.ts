@@ -78,14 +78,14 @@ for (const pattern of ['%3E.a', 'a.%3E.b', 'a.b%3E', 'a*', '**', 'a.*b', 'a..%3E
   add(`history of ${pattern.slice(0, 20)}`, get(`/topics/${pattern}/messages`), TOPIC, 'topic');
   add(`a stream of ${pattern.slice(0, 20)}`, get(`/topics/${pattern}/events`, STREAM), TOPIC, 'topic');
 }
-for (const path of ['/messages', '/events']) {
+for (const path of ['/messages', '/events', '/cursor']) {
   add(`${path} without a topic`, get(path), TOPIC, 'topic');
   add(`${path} with an empty topic`, get(`${path}?topic=`), TOPIC, 'topic');
   add(`${path} with one bad topic of three`, get(`${path}?topic=a&topic=b..c&topic=d`), TOPIC, 'topic');
   add(`${path} with one pattern of too many segments`, get(`${path}?topic=a&topic=${'*.'.repeat(8)}${'a.'.repeat(8)}a`), TOPIC, 'topic');
   add(`${path} with a topic too many`, get(`${path}?${Array.from({ length: TOPICS_PER_STREAM + 1 }, (_, index) => `topic=t${index}`).join('&')}`), TOPIC, 'topic');
   add(`${path} with a topic that is no UTF-8`, get(`${path}?topic=a&topic=%C3%28`), REQUEST, 'topic');
-  add(`${path} with half a percent-encoding`, get(`${path}?topic=a&after=%`), REQUEST, 'after');
+  add(`${path} with half a percent-encoding`, get(`${path}?topic=a&topic=%`), REQUEST, 'topic');
   add(`${path} with a topic as it is forbidden in frames`, get(`${path}?topic=a%0Adata:%20x`), TOPIC, 'topic');
 }
 
@@ -102,6 +102,9 @@ for (const path of ['/topics/a/messages?', '/messages?topic=a&', '/topics/a/even
   add(`${path}last=5&since=10m with an id, as a browser that comes back says it`, get(`${path}last=5&since=10m`, { 'Last-Event-ID': 'abcdefgh-1' }), CURSOR, 'last');
   add(`${path} with two counts`, get(`${path}last=5&last=6`), REQUEST, 'last');
 }
+for (const path of ['/topics/a/messages?', '/messages?topic=a&']) {
+  for (const value of ['1', 'abc-1', 'abcdefgh-01', 'start', 'latest', 'abcdefgh-1']) add(`${path}until=${value}`, get(`${path}until=${value}`), CURSOR, 'until');
+}
 // Names that are nearly one of ours.
 const MISTAKES = {
   after: ['After', 'AFTER', 'aftr', 'fater', 'afters', 'cursor', 'Cursor'],
@@ -111,11 +114,12 @@ const MISTAKES = {
   control: ['Control', 'contrl', 'controls'],
   limit: ['limt', 'Limit', 'limits', 'lmiit'],
   wait: ['Wait', 'wiat', 'waits'],
+  until: ['Until', 'untl', 'untill'],
   topic: ['topic[]', 'topic[0]', 'topic%5B%5D', 'topics', 'Topic', 'tpoic'],
 } as const;
 for (const [path, names] of [
   ['/topics/a/events?', ['after', 'since', 'lastEventId', 'last', 'control']], ['/events?topic=a&', ['after', 'since', 'lastEventId', 'last', 'control', 'topic']],
-  ['/topics/a/messages?', ['after', 'since', 'lastEventId', 'last', 'limit', 'wait']], ['/messages?topic=a&', ['after', 'since', 'lastEventId', 'last', 'limit', 'wait', 'topic']],
+  ['/topics/a/messages?', ['after', 'since', 'lastEventId', 'last', 'until', 'limit', 'wait']], ['/messages?topic=a&', ['after', 'since', 'lastEventId', 'last', 'until', 'limit', 'wait', 'topic']],
 ] as const) {
   for (const meant of names) for (const name of MISTAKES[meant]) add(`${path}${name} for ${meant}`, get(`${path}${name}=1`), REQUEST, decodeURIComponent(name));
 }

@@ -132,6 +132,40 @@ void t.test('many topics and patterns make one page in the order of the log', as
   t.strictSame(await of('topic=m.a.*&topic=nothing'), [3]);
 });
 
+void t.test('a page ends at the place that `until` names, whatever came after it', async (t) => {
+  for (const client of [http, small]) {
+    const before = await client.batch(Array.from({ length: 30 }, (_, index) => ({ topic: `ends.${index % 3}`, data: index })));
+    const { cursor } = await client.json<Page>('/messages?topic=none&last=0');
+    await client.batch(Array.from({ length: 30 }, (_, index) => ({ topic: `ends.${index % 3}`, data: index + 30 })));
+    const path = '/topics/ends.1/messages';
+    const expected = before.filter((_, index) => index % 3 === 1);
+    for (const limit of [3, 10, 100]) {
+      const all = await pages(client, `${path}?until=${cursor}`, `limit=${limit}`);
+      t.strictSame(all.flatMap(({ messages }) => messages.map(({ id }) => id)), expected, `${limit} a page`);
+      t.equal(all.at(-1)!.cursor, cursor, 'the last page reaches the place');
+    }
+    t.strictSame((await pages(client, `${path}?until=${expected[4]}`)).flatMap(({ messages }) => messages.map(({ id }) => id)), expected.slice(0, 5), 'the message itself is the last one');
+    // A place that lies before the beginning: nothing is between the two, and nothing is waited for.
+    t.match(await client.json<Page>(`${path}?after=${before[20]}&until=${before[3]}&wait=50`), { messages: [], cursor: before[20], more: false });
+    t.match(await client.json<Page>(`${path}?after=${cursor}&until=${cursor}&wait=50`), { messages: [], cursor, more: false });
+    const beyond = cursor.replace(/-\d+$/, '-9007199254740991');
+    t.equal((await client.json<Page>(`${path}?after=${cursor}&until=${beyond}`)).messages.length, 10, 'one beyond the end is the end');
+  }
+});
+
+void t.test('the cursor says where the log ends, in its answer and in a header of each page', async (t) => {
+  const id = await http.publish('cursor.a', 'before');
+  const answer = await http.get('/cursor?topic=cursor.a');
+  const { cursor } = JSON.parse(answer.body) as { readonly cursor: string };
+  t.match([answer.status, answer.headers['cache-control'], answer.headers['tidings-cursor']], [200, 'no-store', cursor]);
+  t.equal(cursor, id);
+  const after = await http.publish('cursor.a', 'after');
+  t.strictSame((await http.json<Page>(`/topics/cursor.a/messages?after=${cursor}`)).messages.map(({ data }) => data), ['after']);
+  const page = await http.get('/topics/cursor.*/messages?limit=1');
+  t.equal(page.headers['tidings-cursor'], id, 'a page has the place where the next one begins');
+  t.equal((await http.get('/topics/cursor.*/messages')).headers['tidings-cursor'], after);
+});
+
 void t.test('one message, by its id', async (t) => {
   const ids = await http.batch([{ topic: 'single', data: { a: 1 }, event: 'e' }, { topic: 'single', data: 2 }]);
   const message = await http.json<object>(`/messages/${ids[0]}`);

@@ -31,6 +31,7 @@ const operations = Object.entries(document.paths).flatMap(([path, methods]) => O
 
 /** Everything there is, but the document itself. */
 const ROUTES: Readonly<Record<string, readonly string[]>> = {
+  '/cursor': ['get', 'head'], '/client.js': ['get', 'head'],
   '/topics/{topic}': ['post'], '/messages': ['get', 'head', 'post'],
   '/topics/{topic}/events': ['get', 'head'], '/events': ['get', 'head'],
   '/topics/{topic}/messages': ['delete', 'get', 'head'], '/messages/{id}': ['delete', 'get', 'head'],

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { StartRequest } from '../../log/start-position.ts';
-import { parseId } from '../../model/position.ts';
+import { parseId, type Position } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
 import { parseSince } from './since-time.ts';
 
@@ -47,6 +47,19 @@ export function startFromRequest(request: CursorParts, otherwise: 'now' | 'start
   const start = parseSince(since);
   if (start === undefined) throw new Problem('invalid-cursor', 'since must be a duration such as 90s, 10m, 2h30m or 7d, or a time such as 2026-11-22T10:15:30Z.', { field: 'since' });
   return start;
+}
+
+/**
+ * The last place that a page of history may have; undefined where the client names none.
+ *
+ * @throws Problem `invalid-cursor`
+ */
+export function untilFromRequest(request: CursorParts): Position | undefined {
+  const until = single(request, 'until');
+  if (until === '') return undefined;
+  const position = parseId(until);
+  if (position === undefined) throw new Problem('invalid-cursor', 'until must be the id of a message, or a cursor.', { field: 'until' });
+  return position;
 }
 
 /** Whether the header `Last-Event-ID` is an id: then reading starts there. A URL that somebody found does not bring it. */

@@ -39,6 +39,7 @@ export const openapi: FastifyDynamicSwaggerOptions = {
     tags: [
       { name: 'publish', description: 'Put messages in' },
       { name: 'stream', description: 'Get them as they come, as Server-Sent Events' },
+      { name: 'client', description: 'What pages and programs use' },
       { name: 'history', description: 'Get what is held, one page at a time' },
       { name: 'session', description: 'A cookie in exchange for a key or token, for browsers' },
       { name: 'erasing', description: 'Take back what was published by mistake' },

@@ -2,15 +2,17 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Holder } from '../../access/lease.ts';
 import { LONG_POLL_MAX_SECONDS, type HistoryPage } from '../../delivery/long-polls.ts';
 import { FREE_PLACE, type Place } from '../../limits/stream-places.ts';
+import { unavailable } from '../../log/history-pages.ts';
 import type { StartRequest } from '../../log/start-position.ts';
+import { readProblem } from '../../model/grant.ts';
 import { toJson } from '../../model/message.ts';
-import { parseId } from '../../model/position.ts';
+import { formatId, parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
 import type { Filter } from '../../model/topic.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { limitedSender } from '../limited-sender.ts';
 import { Type } from '../input/json-schema.ts';
-import { startFromRequest } from '../input/last-event-id.ts';
+import { startFromRequest, untilFromRequest } from '../input/last-event-id.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
 import { OutgoingBytes } from '../output/outgoing-bytes.ts';
 import type { App, Service } from '../service.ts';
@@ -22,6 +24,7 @@ const PAGE_DEFAULT_MESSAGES = 100;
 
 const pageQuery = {
   ...cursorQuery,
+  until: Type.Optional(Type.String({ description: 'An id or cursor: the last place that is looked at. Then nothing is waited for.' })),
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: PAGE_MAX_MESSAGES, description: `How many messages at most; by default ${PAGE_DEFAULT_MESSAGES}, or what \`last\` says.` })),
   wait: Type.Optional(Type.Integer({ minimum: 0, maximum: LONG_POLL_MAX_SECONDS, description: 'Seconds to wait for a message when there is none.' })),
 };
@@ -32,11 +35,14 @@ const Page = Type.Object({
   gap: Type.Optional(Gap),
 });
 
-const response = { 200: json('Oldest first.', Page), ...problems('invalid-request', 'invalid-topic', 'invalid-cursor', 'forbidden', 'overloaded', 'unavailable') };
+/** The `cursor` of the answer, for pages that are rendered from it by a program that does not read it. */
+const headers = { 'tidings-cursor': { type: 'string', description: 'The same as `cursor`.' } };
+
+const response = { 200: { ...json('Oldest first.', Page), headers }, ...problems('invalid-request', 'invalid-topic', 'invalid-cursor', 'forbidden', 'overloaded', 'unavailable') };
 
 /** `GET /topics/{topic-or-pattern}/messages`, `GET /messages?topic=…`, and `GET /messages/{id}`. */
 export function historyRoutes(app: App, service: Service): void {
-  const { config, history, leases, limits } = service;
+  const { config, history, leases, limits, starts } = service;
   const outgoing = new OutgoingBytes();
 
   function answer(request: FastifyRequest, reply: FastifyReply, body: Buffer): FastifyReply {
@@ -55,6 +61,7 @@ export function historyRoutes(app: App, service: Service): void {
   async function page(request: FastifyRequest, reply: FastifyReply, filter: Filter): Promise<FastifyReply> {
     const { limit, wait = 0 } = request.query as { readonly limit?: number; readonly wait?: number };
     const start = startFromRequest(request, 'start');
+    const until = untilFromRequest(request);
     const { identity } = request.admission;
     let isCut = false;
     const refuseEnded = (): void => {
@@ -77,7 +84,7 @@ export function historyRoutes(app: App, service: Service): void {
     let found: HistoryPage;
     try {
       if (seconds > 0) place = await placeOf(request);
-      found = await history.page({ grant: identity.grant, filter, start, limit: pageLimit(start, limit), wait: seconds * 1000, signal: left.signal, hasLeft: () => socket.destroyed });
+      found = await history.page({ grant: identity.grant, filter, start, until, limit: pageLimit(start, limit), wait: seconds * 1000, signal: left.signal, hasLeft: () => socket.destroyed });
     } finally {
       place.release();
       if (lease !== undefined) leases.release(lease, holder);
@@ -85,7 +92,7 @@ export function historyRoutes(app: App, service: Service): void {
       socket.off('end', leave);
     }
     refuseEnded();
-    return answer(request, reply, pageBody(found));
+    return answer(request, reply.header('tidings-cursor', found.cursor), pageBody(found));
   }
 
   app.route({
@@ -97,6 +104,23 @@ export function historyRoutes(app: App, service: Service): void {
     ...at(ENDPOINTS.history, config),
     schema: { tags: ['history'], summary: 'Read many topics and patterns', querystring: Type.Object({ ...topicsQuery(config.TOPICS_PER_STREAM), ...pageQuery }), response },
     handler: (request, reply) => page(request, reply, filterFromQuery(request.query, config.TOPICS_PER_STREAM)),
+  });
+  app.route({
+    ...at(ENDPOINTS.cursor, config),
+    schema: {
+      tags: ['history'], summary: 'The place where the log ends: what is read after it has come later', querystring: Type.Object({ ...topicsQuery(config.TOPICS_PER_STREAM), pattern: cursorQuery.pattern }),
+      response: { 200: json('The place.', Type.Object({ cursor: Type.String({ description: 'What a stream or a page of history passes as `after`.' }) })), ...problems('invalid-request', 'invalid-topic', 'forbidden', 'overloaded', 'unavailable') },
+    },
+    handler: async (request, reply) => {
+      const filter = filterFromQuery(request.query, config.TOPICS_PER_STREAM);
+      const forbidden = readProblem(request.admission.identity.grant, filter);
+      if (forbidden !== undefined) throw forbidden;
+      const { at: end } = await starts.resolve({ kind: 'last', count: 0 }, { filter, hasLeft: () => request.raw.socket.destroyed }).catch((error: unknown) => {
+        throw unavailable(error);
+      });
+      const cursor = formatId(end.epoch, end.seq);
+      return reply.header('cache-control', 'no-store').header('tidings-cursor', cursor).send({ cursor });
+    },
   });
   app.route({
     ...at(ENDPOINTS.message, config),

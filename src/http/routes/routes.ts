@@ -1,4 +1,5 @@
 import type { App, Service } from '../service.ts';
+import { clientRoutes } from './client.ts';
 import { eraseRoutes } from './erase.ts';
 import { historyRoutes } from './history.ts';
 import { keyRoutes } from './keys.ts';
@@ -22,6 +23,7 @@ export function addRoutes(app: App, service: Service): void {
   renewalRoutes(app, service);
   historyRoutes(app, service);
   eraseRoutes(app, service);
+  clientRoutes(app, service);
   operationRoutes(app, service);
   keyRoutes(app, service);
   revocationRoutes(app, service);

@@ -1,0 +1,134 @@
+/** What applications see of the client library: types alone. */
+
+/** A message, as `GET /events` sends it. `data` is the JSON that was published, or a string if text was. */
+export interface Message<Data = unknown> {
+  /** Opaque, and good as `after`. */
+  readonly id: string;
+  readonly topic: string;
+  /** `message` where the publisher named none. */
+  readonly event: string;
+  /** RFC 3339. */
+  readonly time: string;
+  readonly data: Data;
+}
+
+/** Messages after `requested` may be missing; reading goes on after `resumed`. */
+export interface Gap {
+  readonly requested: string | null;
+  readonly resumed: string;
+  readonly oldest: string;
+  readonly reason: 'expired' | 'unknown-log' | 'ahead' | 'forked';
+}
+
+/** A message was erased, or all messages of a topic up to an id. */
+export interface Erased {
+  readonly id?: string;
+  readonly topic: string;
+  readonly through?: string;
+}
+
+/**
+ * `connecting`: the first attempt, or one after an orderly end. `catching-up`: the stream is open, and what came before it is being read. `live`. `offline`: an attempt
+ * failed, and the next is due. `denied`: the service refuses the credential, or what is asked for; `login()` tries again. `closed`: by `close()` or `logout()`.
+ */
+export type Status = 'connecting' | 'catching-up' | 'live' | 'offline' | 'denied' | 'closed';
+
+/** Where a cursor survives a reload: what of Web Storage is used. */
+export interface CursorStore {
+  getItem(key: string): string | null;
+  setItem(key: string, value: string): void;
+  removeItem(key: string): void;
+}
+
+export interface ConnectOptions {
+  /** Asked before the first request, at `$expiring`, and after a 401. `null`: without a credential. */
+  readonly getToken?: () => string | null | Promise<string | null>;
+  /** Whether cookies go along to another origin (`include`); by default to this one alone. */
+  readonly credentials?: 'same-origin' | 'include' | 'omit';
+  /** By default `memory`: a reload begins anew. */
+  readonly store?: 'memory' | 'session' | 'local' | CursorStore;
+  /** Nothing was heard for so long: the connection is taken for dead. Milliseconds, above the service's `HEARTBEAT_SECONDS`; by default 60,000. */
+  readonly staleAfter?: number;
+  /** In the place of the global one. */
+  readonly fetch?: typeof fetch;
+}
+
+/** Where a subscription begins; one of them, or none, which is from now on. Once it has begun it goes on where it was. */
+export interface SubscribeOptions {
+  /** A duration such as `10m`, or a time of RFC 3339. */
+  readonly since?: string;
+  /** An id or cursor, or `start`: the oldest message held. */
+  readonly after?: string;
+  /** The newest so many messages, at most 1,000. */
+  readonly last?: number;
+  /**
+   * Reads what the messages change, and resolves with the cursor that was taken before it was read: messages after it follow. Called at the beginning, and after each gap. What is in the
+   * state already can come once more as a message: go by its id or version.
+   */
+  readonly getState?: () => string | Promise<string>;
+}
+
+export interface IterationOptions extends Omit<SubscribeOptions, 'getState'> {
+  /** Ends the iteration. */
+  readonly signal?: AbortSignal;
+}
+
+/** `message`: messages without an event name of their own; `any`: all; any other name: those with that event name. */
+export interface SubscriptionEvents<Data> {
+  readonly any: Message<Data>;
+  readonly gap: Gap;
+  readonly erased: Erased;
+  /** A `TidingsError`, or what `getState` threw. Where the service refuses the topic, the subscription is over. */
+  readonly error: Error;
+}
+
+export interface Subscription<Data = unknown> {
+  readonly topic: string;
+  /** @returns Takes the listener away. */
+  on<Name extends keyof SubscriptionEvents<Data>>(name: Name, listener: (value: SubscriptionEvents<Data>[Name]) => void): () => void;
+  on(name: string, listener: (message: Message<Data>) => void): () => void;
+  unsubscribe(): void;
+}
+
+export interface PublishOptions {
+  /** The SSE event name. */
+  readonly event?: string;
+  /** Seconds. */
+  readonly ttl?: number;
+  /** By default a random one: a publish that is tried again is stored once. */
+  readonly idempotencyKey?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** The answer to a publish. */
+export interface Published {
+  readonly id: string;
+  readonly topic: string;
+  readonly event: string;
+  readonly time: string;
+}
+
+export interface ConnectionEvents {
+  readonly status: Status;
+  readonly error: Error;
+}
+
+/** One connection to a service. All its subscriptions share one stream. */
+export interface Connection {
+  readonly status: Status;
+  on<Name extends keyof ConnectionEvents>(name: Name, listener: (value: ConnectionEvents[Name]) => void): () => void;
+  /** @throws TidingsError `invalid-topic` */
+  subscribe<Data = unknown>(topic: string, options?: SubscribeOptions): Subscription<Data>;
+  /** Messages one after the other, for as long as the loop goes on. A slow loop reads from the log what it could not take at once. */
+  stream<Data = unknown>(topic: string, options?: IterationOptions): AsyncIterableIterator<Message<Data>>;
+  /**
+   * Resolves once the message is on disk. Tries again, with the same key, until the outcome is known, for ten minutes at most. A string is sent as text, everything else as JSON.
+   * Rejects with a `TidingsError` where the service refuses it.
+   */
+  publish(topic: string, data: unknown, options?: PublishOptions): Promise<Published>;
+  /** Asks `getToken` anew, and connects. */
+  login(): void;
+  /** Forgets the token and the cursors, and closes the stream until `login()`. */
+  logout(): void;
+  close(): void;
+}

@@ -1,0 +1,185 @@
+import type { Connection, ConnectionEvents, ConnectOptions, IterationOptions, Message, Published, PublishOptions, Status, SubscribeOptions, Subscription } from './api.ts';
+import { Emitter } from './emitter.ts';
+import { onReturn } from './environment.ts';
+import { EventStream, type StreamListener } from './event-stream.ts';
+import { Iteration } from './iteration.ts';
+import { publish } from './publish.ts';
+import { Requests, TidingsError } from './requests.ts';
+import { StoredCursor } from './stored-cursor.ts';
+import { TopicSubscription, type Consumer } from './subscription.ts';
+
+/**
+ * The client library, for browsers and for servers that have `fetch`. An application asks for topics, and gets messages: each once, in order, over reconnects. It imports nothing of the
+ * service, and knows only what docs/protocol.md promises. `built/` has it as JavaScript; the service serves that at /client.js.
+ */
+
+export type * from './api.ts';
+export { TidingsError };
+
+/** Nothing was heard for so long: the connection is dead. Twice the heartbeat of the service, and some time more. Milliseconds. */
+const STALE_AFTER_MS = 60_000;
+
+/**
+ * A connection to a service; it opens with the first subscription.
+ * @param url Where the service is: its origin, and the path below which it lies.
+ */
+export function connect(url: string, options: ConnectOptions = {}): Connection {
+  return new Tidings(url, options);
+}
+
+class Tidings implements Connection {
+  readonly #requests: Requests;
+  readonly #stream: EventStream;
+  readonly #stored: StoredCursor;
+  readonly #events = new Emitter<ConnectionEvents>();
+  readonly #subscriptions = new Set<TopicSubscription>();
+  readonly #stopListening: () => void;
+  #status: Status = 'connecting';
+  #isOut = false;
+  #isClosed = false;
+
+  constructor(url: string, options: ConnectOptions) {
+    const { staleAfter = STALE_AFTER_MS, getToken, store } = options;
+    this.#requests = new Requests(url, options);
+    this.#stream = new EventStream({ requests: this.#requests, listener: this.#listener(), staleAfter, hasTokens: getToken !== undefined });
+    this.#stored = new StoredCursor({ store, url, place: () => this.#place() });
+    this.#stopListening = onReturn((isOnline) => this.#stream.look(isOnline));
+  }
+
+  get status(): Status {
+    return this.#status;
+  }
+
+  on<Name extends keyof ConnectionEvents>(name: Name, listener: (value: ConnectionEvents[Name]) => void): () => void {
+    return this.#events.on(name, listener);
+  }
+
+  subscribe<Data = unknown>(topic: string, options: SubscribeOptions = {}): Subscription<Data> {
+    return this.#add(topic, options);
+  }
+
+  stream<Data = unknown>(topic: string, { signal, ...options }: IterationOptions = {}): AsyncIterableIterator<Message<Data>> {
+    const iteration = new Iteration();
+    const subscription = this.#add(topic, options, iteration);
+    subscription.on('error', (error) => iteration.end(error));
+    const leave = (): void => {
+      subscription.unsubscribe();
+      iteration.end();
+    };
+    signal?.addEventListener('abort', leave);
+    if (signal?.aborted === true) leave();
+    return iteration.messages(leave) as AsyncIterableIterator<Message<Data>>;
+  }
+
+  publish(topic: string, data: unknown, options: PublishOptions = {}): Promise<Published> {
+    return publish(this.#requests, topic, data, options);
+  }
+
+  login(): void {
+    if (this.#isClosed) return;
+    this.#isOut = false;
+    this.#requests.forgetToken();
+    for (const subscription of this.#subscriptions) if (subscription.isRefused) subscription.reset();
+    this.#stream.restart();
+  }
+
+  logout(): void {
+    this.#isOut = true;
+    this.#requests.forgetToken();
+    this.#stored.clear();
+    for (const subscription of this.#subscriptions) subscription.reset();
+    this.#stream.forget();
+    this.#stream.restart();
+    this.#update();
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#stored.close();
+    this.#isClosed = true;
+    this.#stopListening();
+    this.#stream.close();
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+    this.#update();
+  }
+
+  #add(topic: string, options: SubscribeOptions, consumer?: Consumer): TopicSubscription {
+    const after = options.getState === undefined ? this.#stored.after(topic) : undefined;
+    const subscription = new TopicSubscription(topic, after === undefined ? options : { after }, {
+      requests: this.#requests,
+      cursor: () => this.#stream.cursor,
+      changed: () => this.#update(),
+      unheard: (error) => this.#events.emit('error', error),
+      refused: (refused, error) => {
+        refused.refuse(error);
+        this.#stream.restart();
+      },
+      over: (over) => {
+        this.#subscriptions.delete(over);
+        consumer?.end();
+        // The stream goes on with what it has; the next connection is without it. Without any other it ends.
+        if (this.#wanted().length === 0) this.#stream.restart();
+      },
+    }, consumer);
+    if (this.#isClosed) {
+      subscription.unsubscribe();
+      return subscription;
+    }
+    const isWanted = this.#wanted().includes(topic);
+    this.#subscriptions.add(subscription);
+    if (isWanted && this.#stream.state === 'open') subscription.began();
+    else this.#stream.restart();
+    return subscription;
+  }
+
+  #wanted(): string[] {
+    return this.#isOut ? [] : [...new Set([...this.#subscriptions].filter(({ isRefused }) => !isRefused).map(({ topic }) => topic))];
+  }
+
+  /** What survives a reload: the topics of which all was handed out up to the place of the stream. */
+  #place(): { readonly cursor: string; readonly topics: string[] } | undefined {
+    const { cursor } = this.#stream;
+    return cursor === undefined || this.#isOut ? undefined : { cursor, topics: [...this.#subscriptions].filter(({ isLive }) => isLive).map(({ topic }) => topic) };
+  }
+
+  #listener(): StreamListener {
+    const each = (task: (subscription: TopicSubscription) => void): void => {
+      for (const subscription of this.#subscriptions) task(subscription);
+      this.#stored.changed();
+    };
+    return {
+      wanted: () => this.#wanted(),
+      began: (topics) => each((subscription) => {
+        if (topics.includes(subscription.topic)) subscription.began();
+      }),
+      message: (message) => each((subscription) => subscription.message(message)),
+      gap: (gap) => each((subscription) => subscription.gap(gap)),
+      erased: (erased) => each((subscription) => subscription.erased(erased)),
+      moved: () => this.#stored.changed(),
+      refused: (error, topic) => {
+        if (topic === undefined) this.#events.emit('error', error);
+        else each((subscription) => {
+          if (subscription.topic === topic) subscription.refuse(error);
+        });
+      },
+      stateChanged: () => this.#update(),
+    };
+  }
+
+  #update(): void {
+    const status = this.#statusNow();
+    if (status === this.#status) return;
+    this.#status = status;
+    this.#events.emit('status', status);
+  }
+
+  #statusNow(): Status {
+    if (this.#isClosed || this.#isOut) return 'closed';
+    switch (this.#stream.state) {
+      case 'idle': case 'opening': return 'connecting';
+      case 'failing': return 'offline';
+      case 'denied': return 'denied';
+      case 'open': return [...this.#subscriptions].some(({ isBehind }) => isBehind) ? 'catching-up' : 'live';
+    }
+  }
+}

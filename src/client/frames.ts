@@ -1,0 +1,58 @@
+/** Events of a stream of text, by the rules of the HTML standard (9.2.6, "Interpreting an event stream"), but for one: lines end in a line feed alone, as those of the service do. */
+
+/** Stops a server that never ends an event from filling the memory. Characters. */
+const FRAME_MAX_CHARACTERS = 64 * 1024 * 1024;
+
+export interface Frame {
+  readonly event: string;
+  readonly data: string;
+  /** The id that the event brought; undefined where it brought none. */
+  readonly id: string | undefined;
+}
+
+/** What the stream says: a frame, or `retry:` in milliseconds. */
+export interface FrameListener {
+  frame(frame: Frame): void;
+  retry(milliseconds: number): void;
+}
+
+/** @returns Takes the text as it arrives, however it was cut. */
+export function frames(listener: FrameListener): (text: string) => void {
+  let line = '';
+  let event = '';
+  let data: string[] = [];
+  let id: string | undefined;
+  let characters = 0;
+
+  const end = (): void => {
+    const frame = { event: event === '' ? 'message' : event, data: data.join('\n'), id };
+    const isEvent = data.length > 0;
+    event = '';
+    data = [];
+    id = undefined;
+    characters = 0;
+    if (isEvent) listener.frame(frame);
+  };
+
+  const take = (text: string): void => {
+    if (text === '') return end();
+    const colon = text.indexOf(':');
+    const field = colon === -1 ? text : text.slice(0, colon);
+    const value = colon === -1 ? '' : text.slice(text[colon + 1] === ' ' ? colon + 2 : colon + 1);
+    if (field === 'data') data.push(value);
+    else if (field === 'event') event = value;
+    else if (field === 'id' && !value.includes('\0')) id = value;
+    else if (field === 'retry' && /^\d+$/.test(value)) listener.retry(Number(value));
+  };
+
+  return (text) => {
+    characters += text.length;
+    if (characters > FRAME_MAX_CHARACTERS) throw new RangeError('An event is too long.');
+    const [first, ...lines] = text.split('\n');
+    line += first!;
+    for (const next of lines) {
+      take(line);
+      line = next;
+    }
+  };
+}

@@ -1,0 +1,89 @@
+import type { ConnectOptions, CursorStore } from './api.ts';
+import { environment } from './environment.ts';
+
+/** How long after a message its place is kept at the latest. A page that is left keeps it at once. Milliseconds. */
+const KEPT_AFTER_MS = 250;
+
+/** The place that the stream has reached, and the topics of which all was handed out up to it. */
+export interface Place {
+  readonly cursor: string;
+  readonly topics: readonly string[];
+}
+
+export interface StoredCursorDependencies {
+  readonly store: ConnectOptions['store'];
+  /** Of the service: each has a place of its own. */
+  readonly url: string;
+  readonly place: () => Place | undefined;
+}
+
+/** A place that survives a reload. Where storage is forbidden, as in private windows, none does. */
+export class StoredCursor {
+  readonly #store: CursorStore | undefined;
+  readonly #key: string;
+  readonly #place: () => Place | undefined;
+  /** What was stored before this page. */
+  #before: Place | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor({ store, url, place }: StoredCursorDependencies) {
+    this.#store = storeOf(store);
+    this.#key = `tidings:${url}`;
+    this.#place = place;
+    this.#before = this.#read();
+    if (this.#store !== undefined) environment.addEventListener?.('pagehide', this.#keep);
+  }
+
+  /** Where a topic goes on; undefined where it begins anew. */
+  after(topic: string): string | undefined {
+    return this.#before?.topics.includes(topic) === true ? this.#before.cursor : undefined;
+  }
+
+  /** The place has changed. */
+  changed(): void {
+    if (this.#store !== undefined) this.#timer ??= setTimeout(this.#keep, KEPT_AFTER_MS);
+  }
+
+  clear(): void {
+    this.#before = undefined;
+    this.#stopTimer();
+    quietly(() => this.#store?.removeItem(this.#key));
+  }
+
+  close(): void {
+    this.#keep();
+    environment.removeEventListener?.('pagehide', this.#keep);
+  }
+
+  readonly #keep = (): void => {
+    this.#stopTimer();
+    const place = this.#place();
+    if (place !== undefined) quietly(() => this.#store?.setItem(this.#key, JSON.stringify(place)));
+  };
+
+  #stopTimer(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #read(): Place | undefined {
+    const text = quietly(() => this.#store?.getItem(this.#key));
+    const place = typeof text === 'string' ? quietly(() => JSON.parse(text) as Partial<Place> | null) : undefined;
+    return typeof place?.cursor === 'string' && Array.isArray(place.topics) ? place as Place : undefined;
+  }
+}
+
+function storeOf(store: ConnectOptions['store']): CursorStore | undefined {
+  if (typeof store === 'object') return store;
+  // Even to ask for it is an error where it is forbidden.
+  return quietly(() => (store === 'local' ? environment.localStorage : store === 'session' ? environment.sessionStorage : undefined));
+}
+
+/** Storage may be forbidden or full, and hold what somebody else put there: then nothing is remembered. */
+function quietly<Result>(task: () => Result): Result | undefined {
+  try {
+    return task();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,53 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { build } from 'esbuild';
+
+/**
+ * `npm run build`: makes `src/client/built/` from the sources of the client library: one module for browsers and servers, and its types. It is committed, because an installation without development packages has
+ * nothing to build it with, and Node.js takes no TypeScript below `node_modules`. A test builds it anew and compares.
+ */
+
+const ROOT = join(import.meta.dirname, '../..');
+const SOURCES = join(ROOT, 'src/client');
+/** Where types begin; what they refer to comes along. */
+const TYPES = 'client.d.ts';
+
+/** @returns The text of each file of `built/`, by its name. */
+export async function buildClient(): Promise<Map<string, string>> {
+  const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { readonly version: string };
+  const { outputFiles } = await build({
+    entryPoints: [join(SOURCES, 'client.ts')], bundle: true, minify: true, write: false, format: 'esm', target: 'es2022', charset: 'utf8', legalComments: 'none',
+    banner: { js: `/* Tidings ${version}: the client library. MIT License. */` },
+  });
+  return new Map([['client.js', outputFiles[0]!.text], ...await buildTypes()]);
+}
+
+async function buildTypes(): Promise<Map<string, string>> {
+  const folder = await mkdtemp(join(tmpdir(), 'tidings-types-'));
+  try {
+    // Without the loaders of the test runner, which it adds to each process.
+    await promisify(execFile)('env', ['-u', 'NODE_OPTIONS', join(ROOT, 'node_modules/.bin/tsc'), '-p', SOURCES, '--outDir', folder]);
+    const files = new Map<string, string>();
+    const take = async (name: string): Promise<void> => {
+      if (files.has(name)) return;
+      // The compiler leaves the names of sources in types.
+      const text = (await readFile(join(folder, name), 'utf8')).replaceAll(/(from '\.\/[a-z-]+)\.ts'/g, "$1.js'");
+      files.set(name, text);
+      for (const [, target] of text.matchAll(/from '\.\/([a-z-]+)\.js'/g)) await take(`${target}.d.ts`);
+    };
+    await take(TYPES);
+    return files;
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+if (import.meta.main) {
+  const folder = join(SOURCES, 'built');
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder);
+  for (const [name, text] of await buildClient()) await writeFile(join(folder, name), text);
+}
