@@ -4,6 +4,7 @@ import type { Position } from '../model/position.ts';
 import type { Filter } from '../model/topic.ts';
 import type { Store } from '../store/store.ts';
 import { NewestMatches } from './newest-matches.ts';
+import { SharedLook } from './shared-look.ts';
 import type { CallLimiter } from './call-limiter.ts';
 import type { StoreClock } from './store-clock.ts';
 import type { Tail } from './tail.ts';
@@ -42,14 +43,14 @@ export class Starts {
   readonly #store: Store;
   readonly #tail: Tail;
   readonly #storeClock: StoreClock;
-  readonly #states: SharedStates;
+  readonly #states: SharedLook<LogState>;
   readonly #newestMatches: NewestMatches;
 
   constructor({ store, tail, storeClock, reads }: StartsDependencies) {
     this.#store = store;
     this.#tail = tail;
     this.#storeClock = storeClock;
-    this.#states = new SharedStates(store, tail);
+    this.#states = new SharedLook(async () => (await tail.ask(async () => ({ log: await store.state() }))).log);
     this.#newestMatches = new NewestMatches({ store, tail, storeClock, reads });
   }
 
@@ -70,7 +71,7 @@ export class Starts {
       case 'after':
         // Only a yes may come from the tail: whether a cursor is ahead of the log is asked of the database (invariant 4).
         if (this.#tail.knows(request.position)) return { at: request.position, gap: undefined };
-        return this.#tail.locate(request.position, await this.#states.fresh());
+        return this.#locate(request.position);
       case 'unknown': {
         const log = await this.#states.fresh();
         return startWithGap(undefined, request.otherwise === 'now' ? log.head : log.oldest - 1, 'unknown-log', log);
@@ -86,38 +87,17 @@ export class Starts {
     }
   }
 
+  /** Where an id of an epoch leads that nobody here has heard of: another instance may have kept what it knows of it. */
+  async #locate(position: Position): Promise<Start> {
+    const start = this.#tail.locate(position, await this.#states.fresh());
+    if (start.gap?.reason !== 'unknown-log') return start;
+    await this.#tail.recallLost();
+    return this.#tail.locate(position, await this.#states.fresh());
+  }
+
   /** Invariant 10: a time becomes a number here, once; everything after it follows the number. */
   async #seek(time: number): Promise<Start> {
     const { seq, missing, log } = await this.#tail.ask(() => this.#store.seek(time));
     return missing ? startWithGap(undefined, seq, 'expired', log) : { at: log.lineage.at(seq), gap: undefined };
-  }
-}
-
-/**
- * One look at the log for all requests that come at about the same time. A request that comes while a look is under way shares the next look, so
- * no answer is older than its question.
- */
-class SharedStates {
-  readonly #store: Store;
-  readonly #tail: Tail;
-  #current: Promise<unknown> | undefined;
-  #next: Promise<LogState> | undefined;
-
-  constructor(store: Store, tail: Tail) {
-    this.#store = store;
-    this.#tail = tail;
-  }
-
-  fresh(): Promise<LogState> {
-    return (this.#next ??= this.#begin());
-  }
-
-  async #begin(): Promise<LogState> {
-    await this.#current;
-    this.#next = undefined;
-    const asked = this.#tail.ask(async () => ({ log: await this.#store.state() }));
-    // Only the next look waits for this one to end; how it ends, its own requests are told.
-    this.#current = asked.then(() => undefined, () => undefined);
-    return (await asked).log;
   }
 }

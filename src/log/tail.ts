@@ -1,4 +1,5 @@
 import { Ancestry } from '../model/ancestry.ts';
+import { LostEpochs } from './lost-epochs.ts';
 import type { LogState } from '../model/epochs.ts';
 import { locate, type Start } from '../model/gap.ts';
 import type { Message } from '../model/message.ts';
@@ -83,6 +84,7 @@ export class Tail {
   #log: LogState | undefined;
   /** Of the logs that it has seen. */
   readonly #ancestry = new Ancestry();
+  readonly #lostEpochs: LostEpochs;
 
   /** Messages that came too early. */
   readonly #early: ReorderBuffer;
@@ -95,6 +97,7 @@ export class Tail {
     this.#counters = counters;
     this.#logger = logger;
     this.#recent = new Recent(maxBytes);
+    this.#lostEpochs = new LostEpochs({ store, ancestry: this.#ancestry, clock, logger });
     this.#erasures = new KnownErasures({
       store: store.erasures,
       knowledge: () => this.knowledge,
@@ -126,6 +129,7 @@ export class Tail {
 
   stop(): void {
     this.#isStopped = true;
+    this.#lostEpochs.stop();
     this.#refill.stop();
     this.#early.stop();
   }
@@ -280,6 +284,11 @@ export class Tail {
     return locate(cursor, log, this.#ancestry);
   }
 
+  /** Learns what other instances knew of epochs that the log has lost. Rejects with a `StoreError`. */
+  recallLost(): Promise<void> {
+    return this.#lostEpochs.recall();
+  }
+
   /** Looks at the log now. Calls during a look are answered by one more. */
   look(): Promise<void> {
     return this.#refill.look();
@@ -391,7 +400,7 @@ export class Tail {
     this.#logger.warn({ reason: gap?.reason, tail: gap?.requested, resumed: gap?.resumed }, gap?.reason === 'expired'
       ? 'retention overtook this instance: the tail goes on at the oldest message'
       : 'the log is not the one it was: the tail goes back to what both share');
-    this.#ancestry.learn(log.lineage);
+    this.#learn(log);
     this.#listener!.moveEnd(() => {
       this.#log = log;
       this.#early.clear();
@@ -406,13 +415,21 @@ export class Tail {
   /** Takes over what a snapshot says, unless something newer is known already. */
   #adopt(log: LogState): void {
     this.#storeClock.observe(log.now);
-    this.#ancestry.learn(log.lineage);
+    this.#learn(log);
     const before = this.#log;
     if (before === undefined || isNewer(log, before) || (log.head >= before.head && !isNewer(before, log))) this.#log = log;
     if (before !== undefined && isNewer(this.#log!, before)) this.#listener!.epochAdded();
     this.#target = Math.max(this.#log!.head, this.last);
     // Only a log that has the end of the tail can say that its time is another.
     if (log.head >= this.last) this.#forgetTimesAfter(log.now);
+  }
+
+  #learn({ lineage }: LogState): void {
+    this.#ancestry.learn(lineage);
+    const before = this.#log?.lineage;
+    // An answer that is older than what is known lacks epochs, too; it knows no newer one.
+    const newest = lineage.epochs.at(-1)!.epoch;
+    if (before !== undefined && !before.knows(newest) && !lineage.knows(before.epochs.at(-1)!.epoch)) this.#lostEpochs.keep(lineage);
   }
 
   /**

@@ -1,23 +1,50 @@
 import { namedOrigin, type Lineage } from './epochs.ts';
 import type { Position } from './position.ts';
 
-/** How many epochs are remembered after the log has lost them: bounds their memory. */
-const REMEMBERED_EPOCHS = 1_000;
+/** How many epochs are remembered after the log has lost them: bounds their memory, and their rows. */
+export const REMEMBERED_EPOCHS = 1_000;
+
+/** An epoch that the log has lost, and the place before its first number, in the log that had it. */
+export interface LostEpoch {
+  readonly epoch: string;
+  readonly before: Position;
+}
 
 /**
  * Where epochs came from that the log does not have. A failover or a restore can lose the newest epochs; then ids of them are still about, and what they share
- * with the log is what came before these epochs. One instance remembers it of all epochs that it ever heard of. Of others, their names tell.
+ * with the log is what came before these epochs. One instance remembers it of all epochs that it ever heard of, and is told what others have kept in the log (log/lost-epochs.ts). Of
+ * what nobody kept, their names tell.
  */
 export class Ancestry {
   /** For each epoch, the place before its first number, in the log that had it. */
   readonly #origins = new Map<string, Position>();
+  /** The newest epoch of the log that was learnt last. */
+  #newest: string | undefined;
 
   /** Remembers where the epochs of a log came from. */
   learn(lineage: Lineage): void {
     const { epochs } = lineage;
-    // Nobody else has the name of the newest: who knows it has heard of those before it.
-    if (this.#origins.has(epochs.at(-1)!.epoch)) return;
+    // Nobody else has the name of the newest: a log that ends with it has the same epochs before it.
+    const newest = epochs.at(-1)!.epoch;
+    if (newest === this.#newest) return;
+    this.#newest = newest;
     for (const { epoch, first } of epochs.slice(1)) this.#origins.set(epoch, lineage.at(first - 1));
+    this.#forget();
+  }
+
+  /** Takes over what another instance has kept. */
+  recall(lost: readonly LostEpoch[]): void {
+    for (const { epoch, before } of lost) if (!this.#origins.has(epoch)) this.#origins.set(epoch, before);
+    this.#forget();
+  }
+
+  /** What is known of epochs that a log has lost; retention deletes epochs, too, but only those at its beginning. */
+  lostBy(lineage: Lineage): LostEpoch[] {
+    const { first } = lineage.epochs[0]!;
+    return [...this.#origins].filter(([epoch, { seq }]) => seq >= first - 1 && !lineage.knows(epoch)).map(([epoch, before]) => ({ epoch, before }));
+  }
+
+  #forget(): void {
     for (const epoch of this.#origins.keys()) {
       if (this.#origins.size <= REMEMBERED_EPOCHS) break;
       this.#origins.delete(epoch);

@@ -1,3 +1,4 @@
+import type { LostEpoch } from '../model/ancestry.ts';
 import type { LogState } from '../model/epochs.ts';
 import type { Draft, Message } from '../model/message.ts';
 import type { Filter } from '../model/topic.ts';
@@ -63,6 +64,12 @@ export interface Store {
    * as far as it is believed; the log remembers how far that is. Never takes the head's lock where the database has more than one. Call again while `more`.
    */
   trim(policy: TrimPolicy): Promise<Trimmed>;
+
+  /** Keeps what is known of epochs that the log has lost, for other instances: the newest `REMEMBERED_EPOCHS`. What is kept already stays as it is. */
+  keepLost(lost: readonly LostEpoch[]): Promise<void>;
+
+  /** What was kept of lost epochs. Never from a snapshot that is older than the call. */
+  lost(): Promise<readonly LostEpoch[]>;
 
   /** Lets what is under way finish, then releases the database. Resolves at once when called again. */
   close(): Promise<void>;

@@ -1,5 +1,5 @@
 import type { Test } from 'tap';
-import { Ancestry } from '../../src/model/ancestry.ts';
+import { Ancestry, REMEMBERED_EPOCHS, type LostEpoch } from '../../src/model/ancestry.ts';
 import { EPOCH_RANDOM_CHARACTERS, epochName } from '../../src/model/epochs.ts';
 import { locate } from '../../src/model/gap.ts';
 import type { Position } from '../../src/model/position.ts';
@@ -112,5 +112,23 @@ export async function epochs(t: Test, factory: StoreFactory): Promise<void> {
       t.match(places, Array(2).fill({ at: { epoch: before[1]!.epoch, seq: 2 }, gap: { reason: 'forked' } }), 'who had read what was lost goes on where both logs part');
     }
     t.same(after.filter(({ seq }) => seq > 2).map((message) => lost.isGood(message)), [false, false, false], 'nor in the other direction');
+  });
+
+  await t.test('what is known of lost epochs is kept once, by whoever says it first, and the newest of it stay', async (t) => {
+    const database = await factory(t);
+    const store = await openStore(t, database);
+    const other = await openStore(t, database);
+    t.same(await store.lost(), []);
+    await store.keepLost([]);
+    const known = (from: number, count: number): LostEpoch[] => Array.from({ length: count }, (_, index) => ({ epoch: `lost${String(from + index).padStart(6, '0')}`, before: { epoch: 'parent00', seq: 2 ** 40 + index } }));
+    const first = known(0, 3);
+    await store.keepLost(first);
+    await other.keepLost([{ epoch: first[1]!.epoch, before: { epoch: 'another0', seq: 7 } }, ...known(3, 1)]);
+    for (const one of [store, other]) t.same(await one.lost(), [...first, ...known(3, 1)]);
+    await store.keepLost(known(10, REMEMBERED_EPOCHS - 1));
+    t.same((await other.lost()).map(({ epoch }) => epoch), [...known(3, 1), ...known(10, REMEMBERED_EPOCHS - 1)].map(({ epoch }) => epoch));
+    await Promise.all([store.keepLost(known(2_000, 5)), other.keepLost(known(2_000, 5)), other.keepLost(known(2_003, 5))]);
+    t.equal(new Set((await store.lost()).map(({ epoch }) => epoch)).size, REMEMBERED_EPOCHS);
+    t.equal((await store.lost()).at(-1)!.epoch, known(2_007, 1)[0]!.epoch);
   });
 }

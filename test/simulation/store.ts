@@ -1,3 +1,4 @@
+import type { LostEpoch } from '../../src/model/ancestry.ts';
 import type { LogState } from '../../src/model/epochs.ts';
 import type { ErasureStore } from '../../src/store/erasure-store.ts';
 import { StoreError, type Appended, type AppendRequest, type BackQuery, type FoundBack, type Page, type ReadQuery, type Sought, type Store, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
@@ -74,6 +75,14 @@ export class SimulatedStore implements Store {
 
   seek(time: number): Promise<Sought> {
     return this.#whenOpen({ name: 'seek', inOrder: false, changes: false }, () => this.#log.seek(time));
+  }
+
+  keepLost(lost: readonly LostEpoch[]): Promise<void> {
+    return this.#whenOpen({ name: 'keepLost', inOrder: false, changes: true }, () => this.#log.keepLost(lost));
+  }
+
+  lost(): Promise<readonly LostEpoch[]> {
+    return this.#whenOpen({ name: 'lost', inOrder: false, changes: false }, () => this.#log.lost());
   }
 
   findBack(query: BackQuery): Promise<FoundBack> {

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import type { LostEpoch } from '../../src/model/ancestry.ts';
 import { epochName, Lineage, type Epoch, type LogState } from '../../src/model/epochs.ts';
 import { Message, numbered, type Draft } from '../../src/model/message.ts';
 import { believe, isRefuted, isWorthKeeping, type KnownTimes } from '../../src/store/believed-clock.ts';
@@ -32,6 +33,8 @@ export class MemoryStore implements Store {
   #epochs: Epoch[] = [];
   /** How many epochs ever began: none has the name of another, also of one that a restored copy has forgotten. */
   #begun = 0;
+  /** With the head of the log when each was kept. */
+  #lost: (LostEpoch & { readonly keptAt: number })[] = [];
   #oldest = 1;
   #trimmedTime = 0;
   #keptClock: number | null = null;
@@ -109,11 +112,29 @@ export class MemoryStore implements Store {
     return numbered(whole, message.epoch, message.seq, time);
   }
 
+  /** A call that fails, for tests that put it in the place of another. */
+  fails(kind: StoreErrorKind): Promise<never> {
+    return this.#reply(() => {
+      throw new StoreError(kind, kind);
+    });
+  }
+
+  keepLost(lost: readonly LostEpoch[]): Promise<void> {
+    return this.#reply(() => {
+      for (const one of lost) if (!this.#lost.some(({ epoch }) => epoch === one.epoch)) this.#lost.push({ ...one, keptAt: this.head });
+    });
+  }
+
+  lost(): Promise<readonly LostEpoch[]> {
+    return this.#reply(() => this.#lost.map(({ epoch, before }) => ({ epoch, before })));
+  }
+
   /** What a restored copy does: it knows nothing of what came after `seq`, and begins a new epoch there. */
   async restore(seq: number): Promise<void> {
     this.messages = this.messages.filter((message) => message.seq <= seq);
     this.#epochs = this.#epochs.filter(({ first }) => first <= seq + 1);
     this.erasures.restored();
+    this.#lost = this.#lost.filter(({ keptAt }) => keptAt <= seq);
     for (const [name, { outcome }] of this.#keys) if (outcome.kind !== 'conflict' && outcome.first > seq) this.#keys.delete(name);
     this.#begin();
     await Promise.resolve();

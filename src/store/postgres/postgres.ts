@@ -1,3 +1,4 @@
+import { REMEMBERED_EPOCHS, type LostEpoch } from '../../model/ancestry.ts';
 import { EPOCH_RANDOM_CHARACTERS, type LogState } from '../../model/epochs.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { CLOCK_JUMP_MS, CLOCK_KEPT_MS } from '../believed-clock.ts';
@@ -11,7 +12,7 @@ import type { SessionStore } from '../session-store.ts';
 import { StoreLifecycle } from '../store-lifecycle.ts';
 import type { Appended, AppendRequest, BackQuery, FoundBack, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
 import type { TicketStore } from '../ticket-store.ts';
-import { RETENTION } from './access-sql.ts';
+import { RETENTION, STANDBY } from './access-sql.ts';
 import { appendCall, appendedIn, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES, stateCall } from './append.ts';
 import { PgConnections } from './connection-pool.ts';
 import { NEWEST_ERASURE, PostgresErasureStore } from './erasure-store.ts';
@@ -137,6 +138,20 @@ export class PostgresStore implements Store {
       };
       this.#deletedRows.add(trimmed.messages === 0 ? 0 : wholeNumber(deletedBytes) - wholeNumber(deletedBefore), trimmed);
       return trimmed;
+    });
+  }
+
+  keepLost(lost: readonly LostEpoch[]): Promise<void> {
+    if (lost.length === 0) return Promise.resolve();
+    const rows = lost.map(({ epoch, before }) => `(${literal(epoch)}, ${literal(before.epoch)}, ${before.seq})`);
+    return this.#lifecycle.use(this.#pgConnections).change(`INSERT INTO tidings.lost_epochs (epoch, parent, seq) VALUES ${rows.join(', ')} ON CONFLICT (epoch) DO NOTHING;
+      DELETE FROM tidings.lost_epochs WHERE id <= (SELECT id FROM tidings.lost_epochs ORDER BY id DESC LIMIT 1 OFFSET ${REMEMBERED_EPOCHS}); SELECT ${STANDBY}`, () => undefined);
+  }
+
+  lost(): Promise<readonly LostEpoch[]> {
+    return this.#lifecycle.use(this.#pgConnections).glance(`SELECT (SELECT json_agg(json_build_array(epoch, parent, seq) ORDER BY id) FROM tidings.lost_epochs), ${STANDBY}`, ([row]) => {
+      const list = JSON.parse(row![0] ?? '[]') as readonly (readonly [epoch: string, parent: string, seq: unknown])[];
+      return list.map(([epoch, parent, seq]) => ({ epoch: nameIn(epoch), before: { epoch: nameIn(parent), seq: wholeNumber(String(seq)) } }));
     });
   }
 

@@ -186,6 +186,15 @@ export const revocations = tidings.table('revocations', {
   version: number('version'),
 }, (table) => [primaryKey({ columns: [table.kind, table.name] }), uniqueIndex('revocations_version').on(table.version), index('revocations_ends').on(table.ends)]);
 
+/** Epochs that the log has lost, in the order in which they were kept: what came before each, in the log that had it. */
+export const lostEpochs = tidings.table('lost_epochs', {
+  id: bigint('id', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+  epoch: name('epoch').notNull().unique(),
+  /** The epoch and the number of the place before its first number. */
+  parent: name('parent').notNull(),
+  seq: number('seq'),
+});
+
 /** The newest generation of the tickets, and how many rows there are: one row, which every change of a ticket locks first. */
 export const ticketState = tidings.table('ticket_state', {
   id: smallint('id').primaryKey(),

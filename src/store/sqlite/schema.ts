@@ -176,6 +176,15 @@ export const revocations = sqliteTable('revocations', {
   version: integer('version').notNull(),
 }, (table) => [primaryKey({ columns: [table.kind, table.name] }), uniqueIndex('revocations_version').on(table.version), index('revocations_ends').on(table.ends)]);
 
+/** Epochs that the log has lost, in the order in which they were kept: what came before each, in the log that had it. */
+export const lostEpochs = sqliteTable('lost_epochs', {
+  id: integer('id').primaryKey({ autoIncrement: true }),
+  epoch: text('epoch').notNull().unique(),
+  /** The epoch and the number of the place before its first number. */
+  parent: text('parent').notNull(),
+  seq: integer('seq').notNull(),
+});
+
 /** The newest generation of the tickets, and how many rows there are: one row, read and written under the write lock. */
 export const ticketState = sqliteTable('ticket_state', {
   id: integer('id').primaryKey(),

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { Transferable } from 'node:worker_threads';
 import type { Logger } from 'pino';
+import type { LostEpoch } from '../../model/ancestry.ts';
 import type { LogState } from '../../model/epochs.ts';
 import type { Filter } from '../../model/topic.ts';
 import type { ErasureStore, Wiped } from '../erasure-store.ts';
@@ -16,6 +17,7 @@ import { SqliteErasureStore } from './erasure-store.ts';
 import type { ErasureCall, ErasureCalls } from './erasures.ts';
 import { SqliteKeyStore } from './key-store.ts';
 import { KnownEpochs } from './known-epochs.ts';
+import { LOST_EPOCH_READS } from './lost-epochs.ts';
 import type { Snapshot } from './log-state.ts';
 import { REVOCATION_READS, SqliteRevocationStore } from './revocations.ts';
 import { SqliteSessionStore } from './session-store.ts';
@@ -51,7 +53,7 @@ interface Damage {
 }
 
 /** Calls beside the log that change nothing. */
-const ACCESS_READS: ReadonlySet<AccessCall> = new Set<AccessCall>([...KEY_READS, ...SESSION_READS, ...TICKET_READS, ...REVOCATION_READS]);
+const ACCESS_READS: ReadonlySet<AccessCall> = new Set<AccessCall>([...KEY_READS, ...SESSION_READS, ...TICKET_READS, ...REVOCATION_READS, ...LOST_EPOCH_READS]);
 
 /** The store's main-thread side. It begins no transaction and touches no file. */
 export class SqliteStore implements Store {
@@ -126,6 +128,14 @@ export class SqliteStore implements Store {
   async trim(policy: TrimPolicy): Promise<Trimmed> {
     const { log, ...trimmed } = await this.#ask(this.#lifecycle.use(this.#writer), 'trim', policy);
     return { ...trimmed, log: this.#state(log) };
+  }
+
+  async keepLost(lost: readonly LostEpoch[]): Promise<void> {
+    await this.#callAccess('keepLost', lost);
+  }
+
+  lost(): Promise<readonly LostEpoch[]> {
+    return this.#callAccess('lost', undefined);
   }
 
   close(): Promise<void> {

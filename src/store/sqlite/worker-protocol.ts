@@ -5,6 +5,7 @@ import type { PackedAppended } from './append.ts';
 import type { FileIdentity } from './database-files.ts';
 import type { ErasureCall, ErasureCalls } from './erasures.ts';
 import type { AnswerWith, Snapshot } from './log-state.ts';
+import type { LostEpochCall, LostEpochCalls } from './lost-epochs.ts';
 import type { PackedBackQuery, PackedPage, PackedQuery } from './query.ts';
 import type { RevocationCall, RevocationCalls } from './revocations.ts';
 import type { SessionCall, SessionCalls } from './sessions.ts';
@@ -12,9 +13,9 @@ import type { Opener } from './shared-files.ts';
 import type { TicketCall, TicketCalls } from './tickets.ts';
 import type { PackedRequests } from './worker-packing.ts';
 
-/** Calls beside the log, of keys, sessions, tickets and revocations. */
-export type AccessCalls = KeyCalls & SessionCalls & TicketCalls & RevocationCalls;
-export type AccessCall = KeyCall | SessionCall | TicketCall | RevocationCall;
+/** Calls beside the log: of keys, sessions, tickets and revocations, and of what the log has lost. */
+export type AccessCalls = KeyCalls & SessionCalls & TicketCalls & RevocationCalls & LostEpochCalls;
+export type AccessCall = KeyCall | SessionCall | TicketCall | RevocationCall | LostEpochCall;
 
 type AccessWorkerCalls = { readonly [Name in AccessCall]: { argument: AccessCalls[Name]['argument']; value: AnswerWith<Snapshot, { answer: AccessCalls[Name]['answer'] }> } };
 

@@ -8,6 +8,7 @@ import { DamageError, isOfConnection, lostFile, toStoreError, toUnknownError } f
 import { JobClaims } from './job-claims.ts';
 import { Erasures, type ErasureCall, type ErasureCalls, type ErasureCallTable } from './erasures.ts';
 import { LogStateQuery, type AnswerWith, type LogRow, type Snapshot } from './log-state.ts';
+import { LostEpochs } from './lost-epochs.ts';
 import { probe } from './probe.ts';
 import { MessageQuery } from './query.ts';
 import { Revocations } from './revocations.ts';
@@ -45,6 +46,7 @@ interface Session {
   readonly tickets: TicketCallTable;
   readonly revocations: Revocations;
   readonly erasures: ErasureCallTable;
+  readonly lostEpochs: LostEpochs;
   /** When the database file could last be read anew: by `monotonic`, and by when something had last written to it. */
   probed: { readonly at: number; readonly changed: bigint } | undefined;
 }
@@ -144,6 +146,9 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
   eraseMessage: (argument, deadline) => [commit(deadline, erasureCall('eraseMessage', argument)), []],
   eraseTopic: (argument, deadline) => [commit(deadline, erasureCall('eraseTopic', argument)), []],
 
+  keepLost: (argument, deadline) => [transact(writeTransaction, deadline, beside(({ lostEpochs }) => lostEpochs.keepLost(argument))), []],
+  lost: (_, deadline) => [transact(readTransaction, deadline, beside(({ lostEpochs }) => lostEpochs.lost())), []],
+
   wipe(_, deadline) {
     // The level is looked at before anything is written.
     const log = state(deadline);
@@ -223,6 +228,7 @@ function sessionOf(sqliteConnection: SqliteConnection): Session {
     tickets: new Tickets({ db, logState }),
     revocations: new Revocations({ db, logState }),
     erasures: new Erasures({ db, logState }),
+    lostEpochs: new LostEpochs({ db }),
     probed: undefined,
   };
 }
