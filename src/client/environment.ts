@@ -11,7 +11,7 @@ interface Environment {
 
 export const environment = globalThis as Environment;
 
-/** Calls back whenever a page may have been without its network for a while: it is seen again, is back from the cache, or is online. @returns Ends it. */
+/** Calls back when a page may have been without its network: it is seen again, comes back from the cache, or is online. @returns Ends it. */
 export function onReturn(listener: (isOnline: boolean) => void): () => void {
   const { document } = environment;
   const online = (): void => listener(true);

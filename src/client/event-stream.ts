@@ -82,7 +82,7 @@ export class EventStream {
     });
   }
 
-  /** A page is back. It connects anew where no connection is open, or nothing was heard for half as long as makes one stale; and where its network has changed. */
+  /** A page is back. It connects anew where its network has changed, no connection is open, or the one that is has been silent for half as long as makes it stale. */
   look(isOnline: boolean): void {
     if (this.#isRunning && (isOnline || this.#state !== 'open' || Date.now() - this.#heard > this.#staleAfter / 2)) this.restart();
   }

@@ -1,4 +1,4 @@
-/** Events of a stream of text, by the rules of the HTML standard (9.2.6, "Interpreting an event stream"), but for one: lines end in a line feed alone, as those of the service do. */
+/** Reads a stream of text by the rules of the HTML standard (9.2.6, "Interpreting an event stream"). But lines end in a line feed alone, as those of the service do. */
 
 /** Stops a server that never ends an event from filling the memory. Characters. */
 const FRAME_MAX_CHARACTERS = 64 * 1024 * 1024;

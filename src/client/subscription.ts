@@ -49,8 +49,8 @@ export interface SubscriptionDependencies {
 }
 
 /**
- * Messages of one topic or pattern, each once, in order. It is a reader with a place of its own: it reads history up to the place of the stream, and takes what the stream
- * brings from there on. Whoever cannot take what comes is behind again, and reads on from where it was.
+ * Messages of one topic or pattern, each once, in order. It is a reader with a place of its own. It reads history up to the place of the stream, and from there on takes what the stream
+ * brings. Whoever cannot take what comes is behind again, and reads on from where it was.
  */
 export class TopicSubscription implements Subscription {
   readonly topic: string;

@@ -2,7 +2,7 @@
 const PAUSE_MS = 1_000;
 const PAUSE_MAX_MS = 30_000;
 
-/** How long to wait before the next attempt: twice as long after each failure, and spread, so that clients that failed together do not come back together. Milliseconds. */
+/** How long to wait before the next attempt: twice as long after each failure. It is spread, so that clients that failed together do not come back together. Milliseconds. */
 export function pauseAfter(failures: number): number {
   return Math.min(PAUSE_MS * 2 ** (failures - 1), PAUSE_MAX_MS) * (0.5 + Math.random() / 2);
 }

@@ -87,7 +87,7 @@ export class Starts {
     }
   }
 
-  /** Where an id of an epoch leads that nobody here has heard of: another instance may have kept what it knows of it. */
+  /** Of an epoch that this instance never heard of, another one may have kept what it knows. */
   async #locate(position: Position): Promise<Start> {
     const start = this.#tail.locate(position, await this.#states.fresh());
     if (start.gap?.reason !== 'unknown-log') return start;

@@ -11,8 +11,8 @@ export interface LostEpoch {
 }
 
 /**
- * Where epochs came from that the log does not have. A failover or a restore can lose the newest epochs; then ids of them are still about, and what they share
- * with the log is what came before these epochs. One instance remembers it of all epochs that it ever heard of, and is told what others have kept in the log (log/lost-epochs.ts). Of
+ * Where epochs came from that the log does not have. A failover or a restore can lose the newest epochs, of which ids are still about. They share
+ * with the log what came before these epochs. One instance remembers it of all epochs that it ever heard of, and is told what others have kept in the log (log/lost-epochs.ts). Of
  * what nobody kept, their names tell.
  */
 export class Ancestry {
@@ -38,7 +38,7 @@ export class Ancestry {
     this.#forget();
   }
 
-  /** What is known of epochs that a log has lost; retention deletes epochs, too, but only those at its beginning. */
+  /** What is known of epochs that a log has lost. Those at its beginning are not among them: retention may have deleted them. */
   lostBy(lineage: Lineage): LostEpoch[] {
     const { first } = lineage.epochs[0]!;
     return [...this.#origins].filter(([epoch, { seq }]) => seq >= first - 1 && !lineage.knows(epoch)).map(([epoch, before]) => ({ epoch, before }));

@@ -5,7 +5,7 @@
 export const SECURITY_HEADERS = {
   // No message is taken for a page, a script or a picture, whatever is in it.
   'x-content-type-options': 'nosniff',
-  // If one is shown as a page all the same, it loads and runs nothing; what a person enters in its console may open a stream. No page holds it in a frame.
+  // If one is shown as a page all the same, it loads and runs nothing. What a person enters in its console may open a stream. No page holds it in a frame.
   'content-security-policy': "default-src 'none'; connect-src 'self'; frame-ancestors 'none'",
   // A URL may hold topics, and a credential: no link that is followed from an answer tells it.
   'referrer-policy': 'no-referrer',

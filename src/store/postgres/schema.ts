@@ -186,7 +186,7 @@ export const revocations = tidings.table('revocations', {
   version: number('version'),
 }, (table) => [primaryKey({ columns: [table.kind, table.name] }), uniqueIndex('revocations_version').on(table.version), index('revocations_ends').on(table.ends)]);
 
-/** Epochs that the log has lost, in the order in which they were kept: what came before each, in the log that had it. */
+/** Epochs that the log has lost, in the order in which they were kept, and where each came from. */
 export const lostEpochs = tidings.table('lost_epochs', {
   id: bigint('id', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
   epoch: name('epoch').notNull().unique(),

@@ -176,7 +176,7 @@ export const revocations = sqliteTable('revocations', {
   version: integer('version').notNull(),
 }, (table) => [primaryKey({ columns: [table.kind, table.name] }), uniqueIndex('revocations_version').on(table.version), index('revocations_ends').on(table.ends)]);
 
-/** Epochs that the log has lost, in the order in which they were kept: what came before each, in the log that had it. */
+/** Epochs that the log has lost, in the order in which they were kept, and where each came from. */
 export const lostEpochs = sqliteTable('lost_epochs', {
   id: integer('id').primaryKey({ autoIncrement: true }),
   epoch: text('epoch').notNull().unique(),
