@@ -125,7 +125,7 @@ const service: Service = {
   eraser: log.eraser,
   starts: log.starts,
   streams: delivery.streams,
-  history: { page: (request) => delivery.longPolls.page(request), message: (grant, position) => log.history.message(grant, position) },
+  history: { page: (request) => delivery.longPolls.page(request), message: (grant, position, holder) => log.history.message(grant, position, holder) },
   readiness: () => health.readiness(),
   gauges: () => health.gauges(),
   get draining() {

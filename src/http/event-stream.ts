@@ -59,7 +59,7 @@ export const EVENT_STREAM_HEADERS = {
  * Where a stream starts; undefined where none can begin now, or the log cannot be asked.
  * @throws Problem `forbidden`, before anything is written
  */
-export async function resolveStart(service: Service, { identity, isBusy, clientAddress }: Admission, wanted: StartRequest, options: ResolveOptions): Promise<StreamStart | undefined> {
+export async function resolveStart(service: Service, { identity, isBusy, clientAddress, holder }: Admission, wanted: StartRequest, options: ResolveOptions): Promise<StreamStart | undefined> {
   const { starts, streams, limits } = service;
   // What may be read is asked again when the client comes back.
   if (isBusy) return undefined;
@@ -71,7 +71,7 @@ export async function resolveStart(service: Service, { identity, isBusy, clientA
   const { ticket } = identity;
   if (place === undefined && ticket === undefined) return undefined;
   try {
-    const start = await starts.resolve(wanted, options);
+    const start = await starts.resolve(wanted, { ...options, holder: holder() });
     if (ticket === undefined) return place && { start, place, ticket };
     // Last: what cannot begin takes no ticket over.
     const hasPosition = options.bringsPosition && start.gap?.reason !== 'unknown-log';

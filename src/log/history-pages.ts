@@ -5,6 +5,7 @@ import type { Message } from '../model/message.ts';
 import type { Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
 import type { Filter } from '../model/topic.ts';
+import type { Holder } from '../runtime/fair-shares.ts';
 import { StoreError, type Store } from '../store/store.ts';
 import type { CallLimiter } from './call-limiter.ts';
 import type { StoreClock } from './store-clock.ts';
@@ -25,6 +26,8 @@ export interface Search {
   readonly ofHeld: boolean;
   /** A page reads on to this number however many reads that takes; 0 where `PAGE_READS` is the bound. */
   readonly readTo: number;
+  /** Who asks: reads of different clients take turns. */
+  readonly holder?: Holder | undefined;
 }
 
 /** What was found after a place. */
@@ -59,18 +62,18 @@ export class History {
   }
 
   /** The message with an id; undefined when it may not be read, was deleted, has expired, or never was. Rejects with a `Problem`. */
-  async message(grant: Grant, position: Position): Promise<Message | undefined> {
+  async message(grant: Grant, position: Position, holder?: Holder): Promise<Message | undefined> {
     if (position.seq < 1) return undefined;
     try {
       // Its data are read once it is known that they may be. Otherwise the time that a refusal takes would tell that there is a large message.
-      return await this.#readOne(grant, position, true) === undefined ? undefined : await this.#readOne(grant, position, false);
+      return await this.#readOne(grant, position, { holder, withoutData: true }) === undefined ? undefined : await this.#readOne(grant, position, { holder, withoutData: false });
     } catch (error) {
       throw unavailable(error);
     }
   }
 
-  async #readOne(grant: Grant, { seq, epoch }: Position, withoutData: boolean): Promise<Message | undefined> {
-    const page = await this.#tail.ask(() => this.#reads.pass(() => this.#store.read({ after: seq - 1, filter: undefined, limit: 1, maxBytes: 1, withoutData })));
+  async #readOne(grant: Grant, { seq, epoch }: Position, { holder, withoutData }: { readonly holder: Holder | undefined; readonly withoutData: boolean }): Promise<Message | undefined> {
+    const page = await this.#tail.ask(() => this.#reads.pass(() => this.#store.read({ after: seq - 1, filter: undefined, limit: 1, maxBytes: 1, withoutData }), holder));
     const [message] = page.messages;
     if (message === undefined || message.seq !== seq || message.epoch !== epoch || !grant.mayRead(message.topic)) return undefined;
     return message.isExpired(page.log.now) ? undefined : message;
@@ -98,7 +101,7 @@ export class History {
     }
   }
 
-  async #findOnce({ at, gap }: Start, { filter, limit, ofHeld, readTo }: Search, mayUseTail: boolean): Promise<Found> {
+  async #findOnce({ at, gap }: Start, { filter, limit, ofHeld, readTo, holder }: Search, mayUseTail: boolean): Promise<Found> {
     const messages: Message[] = [];
     let bytes = 0;
     const take = (candidates: readonly Message[]): Message | undefined => {
@@ -121,7 +124,7 @@ export class History {
       }
       const { seq } = at;
       // The tail hears of the answer first: a client that is told that a message was lost with a log must not be handed it by a tail that still has it.
-      const page = await this.#tail.ask(() => this.#reads.pass(() => this.#store.read({ after: seq, filter, limit: limit - messages.length, maxBytes: PAGE_BYTES - bytes })));
+      const page = await this.#tail.ask(() => this.#reads.pass(() => this.#store.read({ after: seq, filter, limit: limit - messages.length, maxBytes: PAGE_BYTES - bytes }), holder));
       // Invariant 9: a place that is good when it is chosen may not be when it is read.
       const there = this.#tail.locate(at, page.log);
       if (there.gap !== undefined) {

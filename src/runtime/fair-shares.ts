@@ -14,6 +14,9 @@ export const ANYBODY: Holder = [''];
 /** How long something has to stand still before it is taken from a holder that has no more than a newcomer. Stops clients that are only slow from losing anything. */
 const STANDSTILL_MS = 1_000;
 
+/** Movements that follow each other so closely are one. Stops a body that comes a byte at a time from costing much for each. */
+const MOVEMENT_STEP_MS = 100;
+
 /** How many holdings are looked at for one that stands still. Stops a newcomer from costing more than its request does. */
 const STANDSTILL_MAX_LOOKS = 64;
 
@@ -54,18 +57,18 @@ export interface FairSharesDependencies {
  * Two holders are told apart where one has about twice as much as the other: holders stand in buckets, one for each power of two. So every change and every question costs the same, however many holders
  * there are, and two of a size do not take from each other in turns. Memory is bounded by what is held.
  *
- * In some gates what stands still makes room where nobody holds more than a newcomer: a body that has stopped coming, an answer that nobody takes.
+ * In some gates what stands still makes room where those beside a newcomer hold as much as it would: a body that has stopped coming, an answer that nobody takes.
  */
-export class FairShares {
+export class FairShares<Held extends Holding = Holding> {
   readonly #gate: keyof Counters['evicted'];
   readonly #counters: Pick<Counters, 'evicted'>;
-  readonly #all = new Node(undefined, '');
-  readonly #movements: Movements | undefined;
+  readonly #all = new Node<Held>(undefined, '');
+  readonly #movements: Movements<Held> | undefined;
 
   constructor({ gate, counters, clock }: FairSharesDependencies) {
     this.#gate = gate;
     this.#counters = counters;
-    this.#movements = clock && new Movements(clock);
+    this.#movements = clock && new Movements<Held>(clock);
   }
 
   /** How much is held. */
@@ -74,7 +77,7 @@ export class FairShares {
   }
 
   /** Somebody holds something from now on. Whether there is room is for the gate to ask first. */
-  hold(holder: Holder, amount: number, holding: Holding): Share {
+  hold(holder: Holder, amount: number, holding: Held): Share {
     let node = this.#all;
     for (const name of holder) node = node.child(name);
     const share = new HeldShare(node, holding, this.#movements);
@@ -88,7 +91,7 @@ export class FairShares {
    * @returns False where the newcomer has to be refused.
    */
   makeRoom(holder: Holder, amount: number): boolean {
-    const share = this.#largerThan(holder, amount)?.newest ?? this.#movements?.standing();
+    const share = this.#loser(holder, amount);
     if (share === undefined) return false;
     this.#counters.evicted[this.#gate]++;
     share.release();
@@ -97,23 +100,29 @@ export class FairShares {
   }
 
   /** The holder whose turn is next: they take turns at each level. Undefined where nothing can be taken. */
-  next(): Holding | undefined {
+  next(): Held | undefined {
     return this.#all.nextInTurn()?.holding;
   }
 
-  /** The connection that loses something to a newcomer. */
-  #largerThan(holder: Holder, amount: number): Node | undefined {
-    let node = this.#all;
+  /** What makes room for a newcomer; undefined where nothing does. */
+  #loser(holder: Holder, amount: number): HeldShare<Held> | undefined {
+    let around = this.#all;
+    let own: Node<Held> | undefined = around;
+    let wanted = amount;
     for (const name of holder) {
-      const { largest } = node;
-      const own = node.find(name);
+      around = own;
+      own = around.find(name);
+      wanted = amount + (own?.amount ?? 0);
+      const { largest } = around;
       if (largest === undefined) return undefined;
-      if (bucketOf((own?.amount ?? 0) + amount) < bucketOf(largest.loose)) return largest.largestConnection;
+      if (bucketOf(wanted) < bucketOf(largest.loose)) return largest.largestConnection.newest;
       // The newcomer is itself of the largest here.
-      if (own === undefined) return undefined;
-      node = own;
+      if (own === undefined) break;
     }
-    return undefined;
+    return this.#movements?.standing((share) => {
+      const other = share.branchOf(around);
+      return other !== undefined && other !== own && bucketOf(2 * other.amount) >= bucketOf(wanted);
+    });
   }
 }
 
@@ -123,49 +132,49 @@ function bucketOf(amount: number): number {
 }
 
 /** A sender, an address or a connection, and those within it. */
-class Node {
-  readonly #parent: Node | undefined;
+class Node<Held extends Holding> {
+  readonly parent: Node<Held> | undefined;
   readonly #name: HolderName;
-  #children: Map<HolderName, Node> | undefined;
+  #children: Map<HolderName, Node<Held>> | undefined;
   /** Children that have something that can be taken back, by the power of two of how much. */
-  #buckets: (Set<Node> | undefined)[] | undefined;
+  #buckets: (Set<Node<Held>> | undefined)[] | undefined;
   /** Which buckets have children: a bit for each. */
   #filled = 0;
   /** Only where there are no children: what can be taken back, the oldest first. */
-  #first: HeldShare | undefined;
-  #last: HeldShare | undefined;
+  #first: HeldShare<Held> | undefined;
+  #last: HeldShare<Held> | undefined;
   amount = 0;
   /** What of it can be taken back. */
   loose = 0;
 
-  constructor(parent: Node | undefined, name: HolderName) {
-    this.#parent = parent;
+  constructor(parent: Node<Held> | undefined, name: HolderName) {
+    this.parent = parent;
     this.#name = name;
   }
 
-  find(name: HolderName): Node | undefined {
+  find(name: HolderName): Node<Held> | undefined {
     return this.#children?.get(name);
   }
 
-  child(name: HolderName): Node {
+  child(name: HolderName): Node<Held> {
     const known = this.find(name);
     if (known !== undefined) return known;
-    const made = new Node(this, name);
+    const made = new Node<Held>(this, name);
     (this.#children ??= new Map()).set(name, made);
     return made;
   }
 
   /** One of the largest children. */
-  get largest(): Node | undefined {
+  get largest(): Node<Held> | undefined {
     return this.#filled === 0 ? undefined : this.#buckets![bucketOf(this.#filled >>> 0)]!.values().next().value;
   }
 
-  get largestConnection(): Node {
+  get largestConnection(): Node<Held> {
     const { largest } = this;
     return largest === undefined ? this : largest.largestConnection;
   }
 
-  get newest(): HeldShare | undefined {
+  get newest(): HeldShare<Held> | undefined {
     return this.#last;
   }
 
@@ -174,14 +183,14 @@ class Node {
     this.amount += amount;
     const before = bucketOf(this.loose);
     this.loose += loose;
-    if (this.#parent === undefined) return;
+    if (this.parent === undefined) return;
     const after = bucketOf(this.loose);
-    if (before !== after) this.#parent.#move(this, before, after);
-    if (this.amount === 0) this.#parent.#children!.delete(this.#name);
-    this.#parent.add(amount, loose);
+    if (before !== after) this.parent.#move(this, before, after);
+    if (this.amount === 0) this.parent.#children!.delete(this.#name);
+    this.parent.add(amount, loose);
   }
 
-  #move(child: Node, before: number, after: number): void {
+  #move(child: Node<Held>, before: number, after: number): void {
     const buckets = (this.#buckets ??= []);
     if (before > 0) {
       const left = buckets[before]!;
@@ -195,7 +204,7 @@ class Node {
   }
 
   /** The oldest of the child whose turn it is, which comes last the next time. */
-  nextInTurn(): HeldShare | undefined {
+  nextInTurn(): HeldShare<Held> | undefined {
     if (this.loose === 0 || this.#children === undefined) return this.#first;
     for (const [name, child] of this.#children) {
       this.#children.delete(name);
@@ -205,14 +214,14 @@ class Node {
     return undefined;
   }
 
-  append(share: HeldShare): void {
+  append(share: HeldShare<Held>): void {
     share.older = this.#last;
     if (this.#last === undefined) this.#first = share;
     else this.#last.newer = share;
     this.#last = share;
   }
 
-  remove(share: HeldShare): void {
+  remove(share: HeldShare<Held>): void {
     if (share.older === undefined) this.#first = share.newer;
     else share.older.newer = share.newer;
     if (share.newer === undefined) this.#last = share.older;
@@ -221,31 +230,34 @@ class Node {
 }
 
 /** When things last moved, as far as that is known. */
-class Movements {
+class Movements<Held extends Holding> {
   readonly #clock: Pick<Clock, 'monotonic'>;
   /** What can be taken back, in the order in which it moved. */
-  readonly #order = new Set<HeldShare>();
+  readonly #order = new Set<HeldShare<Held>>();
 
   constructor(clock: Pick<Clock, 'monotonic'>) {
     this.#clock = clock;
   }
 
-  moved(share: HeldShare): void {
-    share.movedAt = this.#clock.monotonic();
+  moved(share: HeldShare<Held>): void {
+    const now = this.#clock.monotonic();
+    if (now < share.movedAt + MOVEMENT_STEP_MS) return;
+    share.movedAt = now;
     this.#order.delete(share);
     this.#order.add(share);
   }
 
-  forget(share: HeldShare): void {
+  forget(share: HeldShare<Held>): void {
     this.#order.delete(share);
   }
 
-  /** What has stood still for longest, and for long enough. */
-  standing(): HeldShare | undefined {
+  /** What has stood still for longest, and for long enough, of what may be taken. */
+  standing(mayTake: (share: HeldShare<Held>) => boolean): HeldShare<Held> | undefined {
     const until = this.#clock.monotonic() - STANDSTILL_MS;
     let looks = 0;
     for (const share of this.#order) {
       if (share.movedAt > until || ++looks > STANDSTILL_MAX_LOOKS) return undefined;
+      if (!mayTake(share)) continue;
       if (!share.hasProgressed()) return share;
       this.moved(share);
     }
@@ -253,19 +265,19 @@ class Movements {
   }
 }
 
-class HeldShare implements Share {
-  readonly holding: Holding;
-  readonly #node: Node;
-  readonly #movements: Movements | undefined;
+class HeldShare<Held extends Holding> implements Share {
+  readonly holding: Held;
+  readonly #node: Node<Held>;
+  readonly #movements: Movements<Held> | undefined;
   /** Its neighbours in the list of their connection. */
-  older: HeldShare | undefined;
-  newer: HeldShare | undefined;
-  movedAt = 0;
+  older: HeldShare<Held> | undefined;
+  newer: HeldShare<Held> | undefined;
+  movedAt = -Infinity;
   #progress: number;
   #amount = 0;
   #isLoose = true;
 
-  constructor(node: Node, holding: Holding, movements: Movements | undefined) {
+  constructor(node: Node<Held>, holding: Held, movements: Movements<Held> | undefined) {
     this.#node = node;
     this.holding = holding;
     this.#movements = movements;
@@ -292,6 +304,13 @@ class HeldShare implements Share {
     if (this.#amount === 0) return;
     this.#node.add(-this.#amount, 0);
     this.#amount = 0;
+  }
+
+  /** The branch that it is in, of those that begin at a node. */
+  branchOf(around: Node<Held>): Node<Held> | undefined {
+    let branch: Node<Held> | undefined = this.#node;
+    while (branch !== undefined && branch.parent !== around) branch = branch.parent;
+    return branch;
   }
 
   /** Whether it has moved since somebody last asked. */

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { Counters } from '../../src/runtime/counters.ts';
-import { FairShares, type Holder, type Share } from '../../src/runtime/fair-shares.ts';
+import { FairShares, type Holder, type Holding, type Share } from '../../src/runtime/fair-shares.ts';
 import { TestClock } from '../support/clock.ts';
 import { rounds } from '../support/rounds.ts';
 
@@ -91,18 +91,19 @@ t.test('what stands still makes room where nobody holds more, and what moves doe
 t.test('holders take turns, whoever has most, and of each the oldest comes first', (t) => {
   const { shares, hold } = begin();
   const order: string[] = [];
-  const held = new Map<object, Share>();
+  const held = new Map<Holding, { readonly name: string; readonly share: Share }>();
   const add = (name: string, holder: Holder): void => {
-    const holding = { takeBack: () => undefined, name };
-    held.set(holding, shares.hold(holder, 1, holding));
+    const holding = { takeBack: () => undefined };
+    held.set(holding, { name, share: shares.hold(holder, 1, holding) });
   };
   hold('runs', ['a', '2']).pin();
   for (let index = 0; index < 4; index++) add(`a${index}`, ['a', String(index % 2)]);
   add('b0', ['b', '1']);
   add('b1', ['b', '1']);
   for (let next = shares.next(); next !== undefined; next = shares.next()) {
-    order.push((next as { name: string }).name);
-    held.get(next)!.release();
+    const { name, share } = held.get(next)!;
+    order.push(name);
+    share.release();
   }
   t.same(order, ['a0', 'b0', 'a1', 'b1', 'a2', 'a3']);
   t.end();

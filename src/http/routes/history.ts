@@ -7,6 +7,7 @@ import { toJson } from '../../model/message.ts';
 import { parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
 import type { Filter } from '../../model/topic.ts';
+import { systemClock as clock } from '../../runtime/clock.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { limitedSender } from '../limited-sender.ts';
 import { Type } from '../input/json-schema.ts';
@@ -37,10 +38,10 @@ const response = { 200: json('Oldest first.', Page), ...problems('invalid-reques
 /** `GET /topics/{topic-or-pattern}/messages`, `GET /messages?topic=…`, and `GET /messages/{id}`. */
 export function historyRoutes(app: App, service: Service): void {
   const { config, history, leases, limits } = service;
-  const outgoing = new OutgoingBytes();
+  const outgoing = new OutgoingBytes({ counters: service.counters, clock });
 
   function answer(request: FastifyRequest, reply: FastifyReply, body: Buffer): FastifyReply {
-    if (!outgoing.admit(request.raw.socket, reply.raw, body.length)) throw new Problem('overloaded', 'Too many answers are waiting to be taken by their clients.');
+    if (!outgoing.admit(request.raw.socket, reply.raw, body.length, request.admission.holder())) throw new Problem('overloaded', 'Too many answers are waiting to be taken by their clients.');
     return reply.type('application/json').header('cache-control', 'no-store').send(body);
   }
 
@@ -77,7 +78,7 @@ export function historyRoutes(app: App, service: Service): void {
     let found: HistoryPage;
     try {
       if (seconds > 0) place = await placeOf(request);
-      found = await history.page({ grant: identity.grant, filter, start, limit: pageLimit(start, limit), wait: seconds * 1000, signal: left.signal, hasLeft: () => socket.destroyed });
+      found = await history.page({ grant: identity.grant, filter, start, limit: pageLimit(start, limit), wait: seconds * 1000, signal: left.signal, hasLeft: () => socket.destroyed, holder: request.admission.holder() });
     } finally {
       place.release();
       if (lease !== undefined) leases.release(lease, holder);
@@ -106,7 +107,7 @@ export function historyRoutes(app: App, service: Service): void {
     },
     handler: async (request, reply) => {
       const position = parseId(request.params.id);
-      const message = position === undefined ? undefined : await history.message(request.admission.identity.grant, position);
+      const message = position === undefined ? undefined : await history.message(request.admission.identity.grant, position, request.admission.holder());
       if (message === undefined) throw new Problem('message-not-found', 'There is no message with this id, or not any more.');
       if (message.isErased) throw new Problem('message-erased', 'The message was erased.');
       return answer(request, reply, Buffer.concat([toJson(message), NEW_LINE]));
