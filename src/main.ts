@@ -81,10 +81,10 @@ const delivery = new Delivery({
 });
 
 const knownRevocations = new KnownRevocations({ store: store.revocations, logger });
-const knownKeys = new KnownKeys({ store: store.keys, revocations: knownRevocations, clock, logger, pollMs: config.POLL_MS });
-const knownSessions = config.AUTH_COOKIE === undefined ? undefined : new KnownSessions({ store: store.sessions, clock, logger, pollMs: config.POLL_MS });
+const knownKeys = new KnownKeys({ store: store.keys, revocations: knownRevocations, clock, logger, counters, pollMs: config.POLL_MS });
+const knownSessions = config.AUTH_COOKIE === undefined ? undefined : new KnownSessions({ store: store.sessions, clock, logger, counters, pollMs: config.POLL_MS });
 const control = new ControlChannel({ bus, clock, look: () => void lookAtAccess() });
-const tickets = new Tickets({ store: store.tickets, control, clock, logger: audit, pollMs: config.POLL_MS });
+const tickets = new Tickets({ store: store.tickets, control, clock, logger: audit, counters, pollMs: config.POLL_MS });
 const access = new Access({
   settings: accessSettings, keys: knownKeys, revocations: knownRevocations, declared, tokens: hasTokenKeys(config) ? await makeTokens() : undefined, sessions: knownSessions, tickets,
 });

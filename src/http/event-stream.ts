@@ -75,7 +75,7 @@ export async function resolveStart(service: Service, { identity, isBusy, clientA
     if (ticket === undefined) return place && { start, place, ticket };
     // Last: what cannot begin takes no ticket over.
     const hasPosition = options.bringsPosition && start.gap?.reason !== 'unknown-log';
-    const hold = await service.tickets.use(ticket, { hasPosition, showsPosition: options.control });
+    const hold = await service.tickets.use(ticket, { hasPosition, showsPosition: options.control }, holder());
     if (place !== undefined) return { start, place: bothOf(place, { release: () => service.tickets.release(hold) }), ticket: hold };
     // The client may lack a place because its last connection broke without a word. That stream ends now, and leaves its place for the next attempt.
     service.tickets.release(hold);

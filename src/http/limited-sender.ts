@@ -1,23 +1,16 @@
 import { EVERYBODY, type Identity } from '../access/identity.ts';
 import type { LimitedSender } from '../limits/limits.ts';
 import type { Problem } from '../model/problem.ts';
-import type { Holder } from '../runtime/fair-shares.ts';
 import { NOBODY } from './access-rules.ts';
 import { networkOf } from './client-address.ts';
 import { ENDPOINTS } from './endpoints.ts';
-import type { Peer, RequestHead } from './request-head.ts';
+import type { RequestHead } from './request-head.ts';
 import type { Premises, Sender } from './rule.ts';
 
 /** Who is counted: the owner of a credential wherever it comes from, and without one the address. Undefined where there is no access control: then there are no limits. */
 export function limitedSender(identity: Identity, address: () => string): LimitedSender | undefined {
   if (identity === EVERYBODY) return undefined;
   return identity.scope === '' ? { id: `address:${networkOf(address())}`, isAnonymous: true } : { id: identity.scope, isAnonymous: false };
-}
-
-/** By whom is counted what a request holds: by the owner of its credential if there is one, by its address, and by its connection. */
-export function holderOf({ scope }: Pick<Identity, 'scope'>, address: () => string, connection: Peer): Holder {
-  const network = `address:${networkOf(address())}`;
-  return scope === '' ? [network, connection] : [scope, network, connection];
 }
 
 /** Charges the message of a publish, or the first of a batch, and a login. It is the last rule: what is refused for another reason costs nothing. */

@@ -58,10 +58,10 @@ interface Waiting {
 }
 
 /** The store has so much of the queue at most, in its two commits, unless one request is larger: what is with the store makes no room for anyone. */
-const COMMITTING_MAX_SHARE = 0.5;
+const COMMITTING_SHARE = 0.5;
 
 /** What part of the queue a publisher holds is counted in such parts of the whole: of its messages or of its bytes, whichever is more. */
-const WHOLE_PARTS = 1_000_000_000;
+const WHOLE_FACTOR = 1_000_000_000;
 
 const FULL = 'More messages are waiting to be stored than this instance holds. Nothing was stored.';
 
@@ -142,8 +142,8 @@ export class Publisher {
     pace.whenCaughtUp(() => this.#next());
     this.#maxMessages = maxMessages;
     this.#maxBytes = maxBytes;
-    this.#commitMessages = Math.min(COMMIT_MESSAGES, Math.max(1, Math.floor(maxMessages * COMMITTING_MAX_SHARE / CONCURRENT_COMMITS)));
-    this.#commitBytes = Math.min(COMMIT_BYTES, maxBytes * COMMITTING_MAX_SHARE / CONCURRENT_COMMITS);
+    this.#commitMessages = Math.min(COMMIT_MESSAGES, Math.max(1, Math.floor(maxMessages * COMMITTING_SHARE / CONCURRENT_COMMITS)));
+    this.#commitBytes = Math.min(COMMIT_BYTES, maxBytes * COMMITTING_SHARE / CONCURRENT_COMMITS);
     this.#shares = new FairShares({ gate: 'publishes', counters });
     this.#waits = new WaitLimits({ clock, look: () => this.#look() });
   }
@@ -203,7 +203,7 @@ export class Publisher {
 
   /** What so much is of the whole queue. */
   #partOf(messages: number, bytes: number): number {
-    return Math.ceil(WHOLE_PARTS * Math.max(messages / this.#maxMessages, bytes / this.#maxBytes));
+    return Math.ceil(WHOLE_FACTOR * Math.max(messages / this.#maxMessages, bytes / this.#maxBytes));
   }
 
   #makeRoom(messages: number, bytes: number, { holder, part }: { readonly holder: Holder; readonly part: number }): boolean {

@@ -18,10 +18,10 @@ const STANDSTILL_MS = 1_000;
 const MOVEMENT_STEP_MS = 100;
 
 /** How many holdings are looked at for one that stands still. Stops a newcomer from costing more than its request does. */
-const STANDSTILL_MAX_LOOKS = 64;
+const STANDSTILL_MAX_ENTRIES = 64;
 
 /** Amounts are told apart up to this one. Two holders beyond it count as equal. */
-const COMPARED_MAX_AMOUNT = 0xffffffff;
+const COMPARED_MAX_ENTRIES = 0xffffffff;
 
 /** What a gate does with one thing that it lets in. */
 export interface Holding {
@@ -128,7 +128,7 @@ export class FairShares<Held extends Holding = Holding> {
 
 /** 0 for nothing, else one more than the power of two. */
 function bucketOf(amount: number): number {
-  return 32 - Math.clz32(Math.min(amount, COMPARED_MAX_AMOUNT));
+  return 32 - Math.clz32(Math.min(amount, COMPARED_MAX_ENTRIES));
 }
 
 /** A sender, an address or a connection, and those within it. */
@@ -136,8 +136,8 @@ class Node<Held extends Holding> {
   readonly parent: Node<Held> | undefined;
   readonly #name: HolderName;
   #children: Map<HolderName, Node<Held>> | undefined;
-  /** Children that have something that can be taken back, by the power of two of how much. */
-  #buckets: (Set<Node<Held>> | undefined)[] | undefined;
+  /** Children that have something that can be taken back, by the power of two of how much: of each bucket the child that came into it last. */
+  #buckets: (Node<Held> | undefined)[] | undefined;
   /** Which buckets have children: a bit for each. */
   #filled = 0;
   /** Only where there are no children: what can be taken back, the oldest first. */
@@ -146,6 +146,9 @@ class Node<Held extends Holding> {
   amount = 0;
   /** What of it can be taken back. */
   loose = 0;
+  /** Its neighbours in its bucket. */
+  #earlier: Node<Held> | undefined;
+  #later: Node<Held> | undefined;
 
   constructor(parent: Node<Held> | undefined, name: HolderName) {
     this.parent = parent;
@@ -164,9 +167,9 @@ class Node<Held extends Holding> {
     return made;
   }
 
-  /** One of the largest children. */
+  /** Of the largest children the one that became so last. */
   get largest(): Node<Held> | undefined {
-    return this.#filled === 0 ? undefined : this.#buckets![bucketOf(this.#filled >>> 0)]!.values().next().value;
+    return this.#filled === 0 ? undefined : this.#buckets![bucketOf(this.#filled >>> 0)];
   }
 
   get largestConnection(): Node<Held> {
@@ -193,12 +196,19 @@ class Node<Held extends Holding> {
   #move(child: Node<Held>, before: number, after: number): void {
     const buckets = (this.#buckets ??= []);
     if (before > 0) {
-      const left = buckets[before]!;
-      left.delete(child);
-      if (left.size === 0) this.#filled &= ~(1 << (before - 1));
+      const earlier = child.#earlier;
+      const later = child.#later;
+      if (earlier !== undefined) earlier.#later = later;
+      if (later !== undefined) later.#earlier = earlier;
+      else if ((buckets[before] = earlier) === undefined) this.#filled &= ~(1 << (before - 1));
+      child.#earlier = undefined;
+      child.#later = undefined;
     }
     if (after > 0) {
-      (buckets[after] ??= new Set()).add(child);
+      const last = buckets[after];
+      child.#earlier = last;
+      if (last !== undefined) last.#later = child;
+      buckets[after] = child;
       this.#filled |= 1 << (after - 1);
     }
   }
@@ -256,7 +266,7 @@ class Movements<Held extends Holding> {
     const until = this.#clock.monotonic() - STANDSTILL_MS;
     let looks = 0;
     for (const share of this.#order) {
-      if (share.movedAt > until || ++looks > STANDSTILL_MAX_LOOKS) return undefined;
+      if (share.movedAt > until || ++looks > STANDSTILL_MAX_ENTRIES) return undefined;
       if (!mayTake(share)) continue;
       if (!share.hasProgressed()) return share;
       this.moved(share);

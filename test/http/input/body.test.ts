@@ -4,7 +4,6 @@ import { PassThrough } from 'node:stream';
 import { t } from 'tap';
 import { BodyCollector, discardBody } from '../../../src/http/input/body.ts';
 import { Counters } from '../../../src/runtime/counters.ts';
-import type { Holder } from '../../../src/runtime/fair-shares.ts';
 import { TestClock } from '../../support/clock.ts';
 
 const LIMIT = 100_000;
