@@ -53,6 +53,8 @@ export class History {
   readonly #tail: Tail;
   readonly #storeClock: StoreClock;
   readonly #reads: CallLimiter;
+  /** Searches that have not begun to read, by what they ask for. Bounded by the reads that may wait. */
+  readonly #notBegun = new Map<string, Promise<Found>>();
 
   constructor({ store, tail, storeClock, reads }: HistoryDependencies) {
     this.#store = store;
@@ -81,27 +83,49 @@ export class History {
 
   /**
    * Messages after a place, in the log itself: it shows at once what another instance has acknowledged, though the tail may not have it
-   * yet. Rejects with a `StoreError` when the log cannot be read, and with a `Problem` when too many reads wait already.
+   * yet. Rejects with a `StoreError` when the log cannot be read, and with a `Problem` when too many reads wait already. Clients that ask for the same share a read that has not begun:
+   * so thousands of polls that come back at once cost a few reads, and no answer is older than its question.
    */
-  findInLog(start: Start, search: Search): Promise<Found> {
-    return this.#find(start, search, false);
+  async findInLog(start: Start, search: Search): Promise<Found> {
+    const key = keyOf(start, search);
+    for (let shared = this.#notBegun.get(key); shared !== undefined; shared = this.#notBegun.get(key)) {
+      try {
+        return await shared;
+      } catch (error) {
+        // Only whoever asked first has to make room.
+        if (!(error instanceof Problem)) throw error;
+      }
+    }
+    let hasBegun = false;
+    const found = this.#find(start, search, false, () => {
+      if (!hasBegun) this.#notBegun.delete(key);
+      hasBegun = true;
+    });
+    if (!hasBegun) this.#notBegun.set(key, found);
+    return found;
   }
 
   /** The same from the tail, where it holds what comes after the place: so many long polls that wake at once cost no read each. */
   findInTail(start: Start, search: Search): Promise<Found> {
-    return this.#find(start, search, true);
+    return this.#find(start, search, true, () => undefined);
   }
 
   /** A page of several reads may have been erased in part before it is whole. */
-  async #find(start: Start, search: Search, mayUseTail: boolean): Promise<Found> {
-    for (;;) {
-      const { erasures } = this.#tail;
-      const found = await this.#findOnce(start, search, mayUseTail);
-      if (this.#tail.clean(found.messages, { erasures })) return found;
+  async #find(start: Start, search: Search, mayUseTail: boolean, begin: () => void): Promise<Found> {
+    try {
+      for (;;) {
+        const { erasures } = this.#tail;
+        const found = await this.#findOnce(start, search, mayUseTail, begin);
+        if (this.#tail.clean(found.messages, { erasures })) return found;
+      }
+    } finally {
+      // It was refused before it began.
+      begin();
     }
   }
 
-  async #findOnce({ at, gap }: Start, { filter, limit, ofHeld, readTo, holder }: Search, mayUseTail: boolean): Promise<Found> {
+  /** @param begin Called when the first read begins. */
+  async #findOnce({ at, gap }: Start, { filter, limit, ofHeld, readTo, holder }: Search, mayUseTail: boolean, begin: () => void): Promise<Found> {
     const messages: Message[] = [];
     let bytes = 0;
     const take = (candidates: readonly Message[]): Message | undefined => {
@@ -124,7 +148,10 @@ export class History {
       }
       const { seq } = at;
       // The tail hears of the answer first: a client that is told that a message was lost with a log must not be handed it by a tail that still has it.
-      const page = await this.#tail.ask(() => this.#reads.pass(() => this.#store.read({ after: seq, filter, limit: limit - messages.length, maxBytes: PAGE_BYTES - bytes }), holder));
+      const page = await this.#tail.ask(() => this.#reads.pass(() => {
+        begin();
+        return this.#store.read({ after: seq, filter, limit: limit - messages.length, maxBytes: PAGE_BYTES - bytes });
+      }, holder));
       // Invariant 9: a place that is good when it is chosen may not be when it is read.
       const there = this.#tail.locate(at, page.log);
       if (there.gap !== undefined) {
@@ -146,6 +173,11 @@ export class History {
   #isInTail(at: Position): boolean {
     return this.#tail.knows(at) && at.seq >= this.#tail.last - NEAR_END_MESSAGES && at.seq >= this.#tail.log!.oldest - 1;
   }
+}
+
+/** What two searches have in common that find the same. */
+function keyOf({ at, gap }: Start, { filter, limit, ofHeld, readTo }: Search): string {
+  return JSON.stringify([at.epoch, at.seq, gap, limit, ofHeld, readTo, filter.key]);
 }
 
 /** Reasons of a gap. Of two, the later in this list is the one that a single look at the newer log would have given. */

@@ -66,6 +66,32 @@ t.test('many long polls on a quiet topic of a busy log cost no read each, when t
   t.equal(longPolls.waiting, 0);
 });
 
+t.test('thousands that ask for the same at once share reads that have not begun, whoever loses his turn', async (t) => {
+  const { store, tail, counters, page } = await begin(t);
+  tail.offer([store.commit({ topic: 'a' })]);
+  const gate = Promise.withResolvers<void>();
+  const read = store.read.bind(store);
+  store.read = (query) => gate.promise.then(() => read(query));
+  // Those that run, a search of the largest holder that will lose its turn, and others that have joined it.
+  const greedy: Holder = ['address', 'greedy'];
+  const running = Array.from({ length: 4 }, (_, index) => page(0, { kind: 'since', time: index }, greedy));
+  await settle();
+  const starts = Array.from({ length: 1_000 }, (_, index) => ({ kind: 'after', position: { epoch: 'unknown0', seq: index } }) as const);
+  const waiting = starts.map((start) => page(0, start, greedy).then(() => 200, ({ code }: { code: string }) => code));
+  await settle();
+  const joined = Array.from({ length: 3_000 }, () => page(0, starts.at(-1), ['address', {}]));
+  await settle();
+  const others = Array.from({ length: 3_000 }, () => page(0, { kind: 'after', position: tail.position }, ['address', {}]));
+  await settle();
+  t.ok(counters.evicted.reads > 0);
+  gate.resolve();
+  for (const { messages } of await Promise.all(joined)) if (messages.length !== 1) t.fail('a page lacks its message');
+  for (const { messages } of await Promise.all(others)) if (messages.length !== 0) t.fail('a page has a message too many');
+  await Promise.all(running);
+  t.equal((await Promise.all(waiting)).filter((outcome) => outcome === 200).length, 1_000 - counters.evicted.reads);
+  t.ok(store.reads.length < 1_100, `${store.reads.length} reads`);
+});
+
 t.test('a long poll is told of a gap that the tail went past', async (t) => {
   const { store, tail, page } = await begin(t);
   tail.offer([store.commit({ topic: 'a' })]);
