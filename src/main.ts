@@ -138,7 +138,7 @@ const service: Service = {
 const early = database.kind === 'sqlite' ? lifecycle.openLog() : undefined;
 const [{ buildApp }, { buildOperationsServer }] = await Promise.all([import('./http/app.ts'), import('./http/operations-server.ts')]);
 const app = buildApp(service);
-await lifecycle.serve({ app, operations: config.OPS_PORT === undefined ? undefined : buildOperationsServer(app) }, early ?? lifecycle.openLog());
+await lifecycle.serve({ app, operations: config.OPS_PORT === undefined ? undefined : buildOperationsServer(app, counters) }, early ?? lifecycle.openLog());
 
 interface AccessStores {
   readonly keys: KeyStore;

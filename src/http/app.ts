@@ -83,7 +83,7 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     ? addFastPath({ server: app.server, service, policy, requestId, limits: { firstRequestMs: HEAD_MAX_MS, keepAliveMs: KEEP_ALIVE_MS } })
     // Node ends all of those that have had an answer.
     : () => app.server.closeIdleConnections();
-  keepRoom(app.server, service.maxConnections, endIdle);
+  keepRoom(app.server, { maxConnections: service.maxConnections, endIdle, counters: service.counters, trusted: config.TRUST_PROXY });
   app.setValidatorCompiler(validatorCompiler);
   collectBodies(app, service);
   addDoor(app, policy, service.counters);

@@ -26,7 +26,8 @@ export function clientAddress(headers: IncomingHttpHeaders, { remoteAddress }: P
   return address;
 }
 
-function isTrusted(trusted: BlockList, address: string): boolean {
+/** Whether an address is a proxy's whose word about its clients counts. */
+export function isTrusted(trusted: BlockList, address: string): boolean {
   const version = isIP(address);
   return version !== 0 && trusted.check(address, version === 6 ? 'ipv6' : 'ipv4');
 }

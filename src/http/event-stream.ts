@@ -15,6 +15,7 @@ import { failedLogin } from './access-rules.ts';
 import type { Admission } from './admission.ts';
 import { ENDPOINTS } from './endpoints.ts';
 import { limitedSender } from './limited-sender.ts';
+import { leaveRoom } from './room-for-connections.ts';
 import { STANDSTILL_MAX_MS } from './server-limits.ts';
 import type { Service } from './service.ts';
 import type { SocketOwner } from './socket-owner.ts';
@@ -124,7 +125,8 @@ export class EventStream implements SocketOwner, Renewable {
     this.#socket.uncork();
     this.#service.counters.answer(200);
     // Nobody looks after a stream that is refused.
-    if (!hasBegun) this.#socket.setTimeout(STANDSTILL_MAX_MS);
+    if (hasBegun) leaveRoom(this.#socket);
+    else this.#socket.setTimeout(STANDSTILL_MAX_MS);
     return hasBegun;
   }
 

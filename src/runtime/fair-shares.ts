@@ -76,6 +76,13 @@ export class FairShares<Held extends Holding = Holding> {
     return this.#all.amount;
   }
 
+  /** How much a holder holds. */
+  amountOf(holder: Holder): number {
+    let node: Node<Held> | undefined = this.#all;
+    for (const name of holder) node = node?.find(name);
+    return node?.amount ?? 0;
+  }
+
   /** Somebody holds something from now on. Whether there is room is for the gate to ask first. */
   hold(holder: Holder, amount: number, holding: Held): Share {
     let node = this.#all;
