@@ -104,7 +104,7 @@ export class LongPolls {
     const forbidden = readProblem(grant, filter);
     if (forbidden !== undefined) throw forbidden;
     try {
-      const { at, gap } = await this.#starts.resolve(start, { filter, hasLeft, holder });
+      const { at, gap } = await this.#starts.resolve(start, { filter, hasLeft, holder: () => holder });
       const isLast = start.kind === 'last';
       // A page of the newest messages has them all: it reads again what the search has walked over.
       const search: Search = { filter, limit, ofHeld: isLast || start.kind === 'start', readTo: isLast ? this.#tail.head.seq : 0, holder };

@@ -72,7 +72,7 @@ export async function resolveStart(service: Service, { identity, isBusy, clientA
   const { ticket } = identity;
   if (place === undefined && ticket === undefined) return undefined;
   try {
-    const start = await starts.resolve(wanted, { ...options, holder: holder() });
+    const start = await starts.resolve(wanted, { ...options, holder });
     if (ticket === undefined) return place && { start, place, ticket };
     // Last: what cannot begin takes no ticket over.
     const hasPosition = options.bringsPosition && start.gap?.reason !== 'unknown-log';

@@ -4,7 +4,7 @@ import { numbered, type Draft, type Message } from '../model/message.ts';
 import { Problem, type ProblemCode } from '../model/problem.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import { ANYBODY, FairShares, type Holder, type Share } from '../runtime/fair-shares.ts';
+import { ANYBODY, FairShares, UNCOUNTED, type Holder, type Share } from '../runtime/fair-shares.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { StoreError, type Appended, type AppendRequest, type IdempotencyKey, type Outcome, type Store, type StoreErrorKind } from '../store/store.ts';
 import { UNPACED, type Pace } from './retention.ts';
@@ -59,6 +59,9 @@ interface Waiting {
 
 /** The store has so much of the queue at most, in its two commits, unless one request is larger: what is with the store makes no room for anyone. */
 const COMMITTING_SHARE = 0.5;
+
+/** What is queued while the queue is emptier than this is not counted by its holder. So an instance that keeps up pays nothing for it. */
+const COUNTED_FROM_SHARE = 0.25;
 
 /** What part of the queue a publisher holds is counted in such parts of the whole: of its messages or of its bytes, whichever is more. */
 const WHOLE_FACTOR = 1_000_000_000;
@@ -168,7 +171,7 @@ export class Publisher {
    * to another request, `forbidden` that the grant leaves out one of the topics. Answers within 15 seconds, whatever the store does.
    * @param holder Who publishes: when the queue is full, what the largest holders have in it makes room for others.
    */
-  publish(grant: Grant, drafts: readonly Draft[], key: IdempotencyKey | undefined, holder: Holder = ANYBODY): Promise<Receipt> {
+  publish(grant: Grant, drafts: readonly Draft[], key: IdempotencyKey | undefined, holder = (): Holder => ANYBODY): Promise<Receipt> {
     const forbidden = publishProblem(grant, drafts);
     if (forbidden !== undefined) return Promise.reject(forbidden);
     let bytes = 0;
@@ -177,12 +180,12 @@ export class Publisher {
       bytes += data.length;
       diskBytes += data.length + topic.length + MESSAGE_DISK_BYTES;
     }
-    const part = this.#partOf(drafts.length, bytes);
-    if (!this.#hasRoom(drafts.length, bytes) && !this.#makeRoom(drafts.length, bytes, { holder, part })) return Promise.reject(this.#problem('overloaded', FULL));
+    if (!this.#hasRoom(drafts.length, bytes) && !this.#makeRoom(drafts.length, bytes, holder())) return Promise.reject(this.#problem('overloaded', FULL));
     if (this.#isSilent) return Promise.reject(this.#problem(...PROBLEM_OF.unavailable));
     const since = this.#waits.begin();
     return new Promise((resolve, reject) => {
-      const share = this.#shares.hold(holder, part, { takeBack: () => this.#takeBack(waiting) });
+      const part = this.#partOf(this.#waitingMessages + drafts.length, this.#waitingBytes + bytes);
+      const share = part <= COUNTED_FROM_SHARE ? UNCOUNTED : this.#shares.hold(holder(), this.#amountOf(drafts.length, bytes), { takeBack: () => this.#takeBack(waiting) });
       const waiting: Waiting = { request: { drafts, key }, bytes, diskBytes, since, resolve, reject, share, isAnswered: false };
       this.#queue.push(waiting);
       this.#queuedMessages += drafts.length;
@@ -203,12 +206,17 @@ export class Publisher {
 
   /** What so much is of the whole queue. */
   #partOf(messages: number, bytes: number): number {
-    return Math.ceil(WHOLE_FACTOR * Math.max(messages / this.#maxMessages, bytes / this.#maxBytes));
+    return Math.max(messages / this.#maxMessages, bytes / this.#maxBytes);
   }
 
-  #makeRoom(messages: number, bytes: number, { holder, part }: { readonly holder: Holder; readonly part: number }): boolean {
+  #amountOf(messages: number, bytes: number): number {
+    return Math.ceil(WHOLE_FACTOR * this.#partOf(messages, bytes));
+  }
+
+  #makeRoom(messages: number, bytes: number, holder: Holder): boolean {
     if (messages > this.#maxMessages || bytes > this.#maxBytes) return false;
-    while (!this.#hasRoom(messages, bytes)) if (!this.#shares.makeRoom(holder, part)) return false;
+    const amount = this.#amountOf(messages, bytes);
+    while (!this.#hasRoom(messages, bytes)) if (!this.#shares.makeRoom(holder, amount)) return false;
     return true;
   }
 

@@ -30,7 +30,7 @@ export interface StartOptions {
   /** Whether the client is gone: then a long search stops. */
   readonly hasLeft: () => boolean;
   /** Who asks: reads of different clients take turns. */
-  readonly holder?: Holder;
+  readonly holder?: () => Holder;
 }
 
 export interface StartsDependencies {
@@ -83,7 +83,7 @@ export class Starts {
       case 'ago':
         return this.#seek(this.#storeClock.now() - request.milliseconds);
       case 'last': {
-        const at = await this.#newestMatches.before({ filter, count: request.count, hasLeft, holder }, await this.#states.fresh());
+        const at = await this.#newestMatches.before({ filter, count: request.count, hasLeft, holder: holder?.() }, await this.#states.fresh());
         return { at, gap: undefined };
       }
     }

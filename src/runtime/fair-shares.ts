@@ -41,6 +41,9 @@ export interface Share {
   release(): void;
 }
 
+/** Of what is not counted. */
+export const UNCOUNTED: Share = { grow: () => undefined, pin: () => undefined, release: () => undefined };
+
 export interface FairSharesDependencies {
   /** What this gate is called in the metric of what was taken back. */
   readonly gate: keyof Counters['evicted'];

@@ -120,7 +120,7 @@ t.test('past its bounds a publish is refused at once, and nothing of it is store
 
 t.test('a full queue has room for a small publisher: the largest loses what it queued last, and nothing of that is stored', async (t) => {
   const { store, publisher, counters } = await begin(t, { maxMessages: 40, maxBytes: 4_000 });
-  const batch = (size: number, holder: Holder, data = 'x'): Promise<number | string> => ends(publisher.publish(FULL_GRANT, Array<Draft>(size).fill(draft(data)), undefined, holder));
+  const batch = (size: number, holder: Holder, data = 'x'): Promise<number | string> => ends(publisher.publish(FULL_GRANT, Array<Draft>(size).fill(draft(data)), undefined, () => holder));
   // From one address: connections are compared.
   const greedy = Array.from({ length: 8 }, (_, index) => batch(10, ['address', `connection ${index % 4}`]));
   t.same(await Promise.all(greedy.slice(4)), ['overloaded', 'overloaded', 'overloaded', 'overloaded'], 'the largest gets no room itself');
@@ -139,12 +139,12 @@ t.test('a full queue has room for a small publisher: the largest loses what it q
 
 t.test('what the store has leaves room in the queue', async (t) => {
   const { store, publisher } = await begin(t, { maxMessages: 40 });
-  const greedy = Array.from({ length: 40 }, () => ends(publisher.publish(FULL_GRANT, [draft('x')], undefined, ['address', 'greedy'])));
+  const greedy = Array.from({ length: 40 }, () => ends(publisher.publish(FULL_GRANT, [draft('x')], undefined, () => ['address', 'greedy'])));
   const append = store.append.bind(store);
   const { promise: hang, resolve: goOn } = Promise.withResolvers<void>();
   store.append = (requests) => hang.then(() => append(requests));
   await settle();
-  const others = Array.from({ length: 5 }, () => ends(publisher.publish(FULL_GRANT, [draft('y')], undefined, ['address', {}])));
+  const others = Array.from({ length: 5 }, () => ends(publisher.publish(FULL_GRANT, [draft('y')], undefined, () => ['address', {}])));
   goOn();
   t.same((await Promise.all(others)).map((outcome) => typeof outcome), others.map(() => 'number'));
   t.equal((await Promise.all(greedy)).filter((outcome) => outcome === 'overloaded').length, 5);
