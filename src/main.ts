@@ -81,10 +81,10 @@ const delivery = new Delivery({
 });
 
 const knownRevocations = new KnownRevocations({ store: store.revocations, logger });
-const knownKeys = new KnownKeys({ store: store.keys, revocations: knownRevocations, clock, logger, pollMs: config.POLL_MS });
-const knownSessions = config.AUTH_COOKIE === undefined ? undefined : new KnownSessions({ store: store.sessions, clock, logger, pollMs: config.POLL_MS });
+const knownKeys = new KnownKeys({ store: store.keys, revocations: knownRevocations, clock, logger, counters, pollMs: config.POLL_MS });
+const knownSessions = config.AUTH_COOKIE === undefined ? undefined : new KnownSessions({ store: store.sessions, clock, logger, counters, pollMs: config.POLL_MS });
 const control = new ControlChannel({ bus, clock, look: () => void lookAtAccess() });
-const tickets = new Tickets({ store: store.tickets, control, clock, logger: audit, pollMs: config.POLL_MS });
+const tickets = new Tickets({ store: store.tickets, control, clock, logger: audit, counters, pollMs: config.POLL_MS });
 const access = new Access({
   settings: accessSettings, keys: knownKeys, revocations: knownRevocations, declared, tokens: hasTokenKeys(config) ? await makeTokens() : undefined, sessions: knownSessions, tickets,
 });
@@ -125,7 +125,7 @@ const service: Service = {
   eraser: log.eraser,
   starts: log.starts,
   streams: delivery.streams,
-  history: { page: (request) => delivery.longPolls.page(request), message: (grant, position) => log.history.message(grant, position) },
+  history: { page: (request) => delivery.longPolls.page(request), message: (grant, position, holder) => log.history.message(grant, position, holder) },
   readiness: () => health.readiness(),
   gauges: () => health.gauges(),
   get draining() {
@@ -138,7 +138,7 @@ const service: Service = {
 const early = database.kind === 'sqlite' ? lifecycle.openLog() : undefined;
 const [{ buildApp }, { buildOperationsServer }] = await Promise.all([import('./http/app.ts'), import('./http/operations-server.ts')]);
 const app = buildApp(service);
-await lifecycle.serve({ app, operations: config.OPS_PORT === undefined ? undefined : buildOperationsServer(app) }, early ?? lifecycle.openLog());
+await lifecycle.serve({ app, operations: config.OPS_PORT === undefined ? undefined : buildOperationsServer(app, counters) }, early ?? lifecycle.openLog());
 
 interface AccessStores {
   readonly keys: KeyStore;

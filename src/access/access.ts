@@ -7,6 +7,7 @@ import { CredentialsUnavailable } from './known-records.ts';
 import type { KnownRevocations } from './known-revocations.ts';
 import type { KnownSessions } from './known-sessions.ts';
 import { ScopedGrant, type Grant } from '../model/grant.ts';
+import type { Holder } from '../runtime/fair-shares.ts';
 import type { ReadSecret } from './secret-text.ts';
 import { isSession, readSession } from './session-text.ts';
 import { keyCredential, sessionCredential } from './standing.ts';
@@ -124,22 +125,23 @@ export class Access {
   /**
    * Who sends a request.
    * @param credential A key, token, session or ticket, as it was sent; undefined where there is none, or where credentials are not looked at.
+   * @param from By whom a question to the database is counted.
    * @returns The problem is 401 where the credential is not good, and 503 where that cannot be said now. For health there is none: who is not known is nobody.
    */
-  identify(credential: string | undefined, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
+  identify(credential: string | undefined, purpose: Purpose, from?: () => Holder): Identity | Problem | Promise<Identity | Problem> {
     if (credential === undefined) return this.#identifyNobody(purpose);
-    const found = this.#identifySender(credential, purpose);
+    const found = this.#identifySender(credential, purpose, from);
     if (purpose !== 'health') return found;
     const orNobody = (identity: Identity | Problem): Identity => identity instanceof Problem ? this.anonymous : identity;
     return found instanceof Promise ? found.then(orNobody) : orNobody(found);
   }
 
-  #identifySender(credential: string, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
-    if (isSession(credential)) return this.#identifySession(credential, purpose);
-    if (isTicket(credential)) return this.#identifyTicket(credential, purpose);
+  #identifySender(credential: string, purpose: Purpose, from?: () => Holder): Identity | Problem | Promise<Identity | Problem> {
+    if (isSession(credential)) return this.#identifySession(credential, purpose, from);
+    if (isTicket(credential)) return this.#identifyTicket(credential, purpose, from);
     if (!isApiKey(credential)) return this.#identifyToken(credential, purpose);
     const key = readApiKey(credential);
-    return key === undefined ? refused('it is no whole API key') : this.#identifyKey(key, purpose);
+    return key === undefined ? refused('it is no whole API key') : this.#identifyKey(key, purpose, from);
   }
 
   /** Who has no credential. */
@@ -152,47 +154,47 @@ export class Access {
     return this.#keys.askEverBeen().then((hasEverBeen) => hasEverBeen ? this.anonymous : EVERYBODY, unavailable);
   }
 
-  #identifySession(credential: string, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
+  #identifySession(credential: string, purpose: Purpose, from?: () => Holder): Identity | Problem | Promise<Identity | Problem> {
     const session = readSession(credential);
     if (session === undefined || this.#sessions === undefined) return refused('it is no session', 'Cookie');
-    const found = this.#sessions.find(session.id);
+    const found = this.#sessions.find(session.id, from);
     return found instanceof Promise
-      ? found.then((record) => this.#judgeSession(session.digest, record, purpose), unavailable)
-      : this.#judgeSession(session.digest, found, purpose);
+      ? found.then((record) => this.#judgeSession(session.digest, record, purpose, from), unavailable)
+      : this.#judgeSession(session.digest, found, purpose, from);
   }
 
   /** A session is as good as what it was exchanged for, and for no longer. */
-  #judgeSession(digest: Buffer, record: SessionRecord | undefined, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
+  #judgeSession(digest: Buffer, record: SessionRecord | undefined, purpose: Purpose, from?: () => Holder): Identity | Problem | Promise<Identity | Problem> {
     if (record === undefined || !timingSafeEqual(digest, record.digest)) return refused('there is no such session, or it was ended', 'Cookie');
-    return this.#ownerOf(record, record, purpose);
+    return this.#ownerOf(record, record, purpose, from);
   }
 
   /** Who has something that was exchanged for a credential, in a session if that was shown in its place. */
-  #ownerOf({ origin, expires }: { readonly origin: SessionOrigin; readonly expires: number }, session: SessionRecord | undefined, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
+  #ownerOf({ origin, expires }: { readonly origin: SessionOrigin; readonly expires: number }, session: SessionRecord | undefined, purpose: Purpose, from?: () => Holder): Identity | Problem | Promise<Identity | Problem> {
     if (session !== undefined && this.#keys.now() >= session.expires) return refused('the session has expired', 'Cookie');
-    const owner = origin.kind === 'key' ? this.#identifyKey({ id: origin.id, digest: origin.proof }, purpose) : this.#recallToken(origin, expires, purpose);
+    const owner = origin.kind === 'key' ? this.#identifyKey({ id: origin.id, digest: origin.proof }, purpose, from) : this.#recallToken(origin, expires, purpose);
     if (session === undefined) return owner;
     return owner instanceof Promise ? owner.then((one) => this.#inSession(session, one)) : this.#inSession(session, owner);
   }
 
-  async #identifyTicket(credential: string, purpose: Purpose): Promise<Identity | Problem> {
+  async #identifyTicket(credential: string, purpose: Purpose, from?: () => Holder): Promise<Identity | Problem> {
     const ticket = readTicket(credential);
     if (ticket === undefined) return refused('it is no ticket', 'ticket');
     try {
-      return await this.#judgeTicket(ticket, await this.#tickets.find(ticket.id), purpose);
+      return await this.#judgeTicket(ticket, await this.#tickets.find(ticket.id, from), purpose, from);
     } catch (error) {
       return unavailable(error);
     }
   }
 
   /** A ticket is as good as what it was exchanged for, for its topics, and for as long as it can be used. */
-  async #judgeTicket({ id, digest }: ReadSecret, record: TicketRecord | undefined, purpose: Purpose): Promise<Identity | Problem> {
+  async #judgeTicket({ id, digest }: ReadSecret, record: TicketRecord | undefined, purpose: Purpose, from?: () => Holder): Promise<Identity | Problem> {
     if (record === undefined || !timingSafeEqual(digest, record.digest)) return refused('there is no such ticket, or it has ended', 'ticket');
     if (this.#keys.now() >= record.ends) return refused('the ticket has ended', 'ticket');
     const { origin, session, until = NEVER_MS, topics } = record;
-    const within = session === undefined ? undefined : await this.#sessions?.find(session);
+    const within = session === undefined ? undefined : await this.#sessions?.find(session, from);
     if (session !== undefined && within === undefined) return refused('the session of the ticket was ended', 'ticket');
-    const owner = await this.#ownerOf({ origin, expires: until }, within, purpose);
+    const owner = await this.#ownerOf({ origin, expires: until }, within, purpose, from);
     if (owner instanceof Problem) return owner;
     return { ...owner, grant: ticketGrant(topics, owner.grant), mayAdminister: false, mayOperate: false, ticket: { id, digest } };
   }
@@ -212,8 +214,8 @@ export class Access {
     return owner === undefined ? refused('the session is of a token that would not be good any more', 'Cookie') : this.#unlessRevoked(owner, purpose);
   }
 
-  #identifyKey(key: Pick<ReadSecret, 'id'> & { readonly digest: Uint8Array }, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
-    const found = this.#declared.get(key.id) ?? this.#keys.find(key.id);
+  #identifyKey(key: Pick<ReadSecret, 'id'> & { readonly digest: Uint8Array }, purpose: Purpose, from?: () => Holder): Identity | Problem | Promise<Identity | Problem> {
+    const found = this.#declared.get(key.id) ?? this.#keys.find(key.id, from);
     if (!(found instanceof Promise)) return this.#judge(key.digest, found);
     return found.then((record) => this.#judge(key.digest, record), (error: unknown) => {
       // Health and metrics tell what is wrong with the database, so they must not need it.

@@ -1,5 +1,7 @@
 import { StoreClock } from '../log/store-clock.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
+import { ANYBODY, FairShares, type Holder, type Holding, type Share } from '../runtime/fair-shares.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { StoreError } from '../store/store.ts';
 
@@ -18,7 +20,7 @@ const FRESH_MS = 3_000;
 /** How long a request waits for the database to say whether its credential is good. Stops a database that hangs from keeping requests, and clients that gave up from filling the queue. */
 const ASK_MAX_MS = 3_000;
 
-/** Questions that wait for their turn. Stops a flood of unknown ids from holding memory. */
+/** Questions that wait for their turn. Stops a flood of unknown ids from holding memory: beyond it the client that asks most gets no answer to its last. */
 const WAITING_MAX_ENTRIES = 10_000;
 
 /** Which rows have changed since a version, as `KeyChanges` says it. */
@@ -32,6 +34,7 @@ export interface KnownRecordsDependencies {
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'warn' | 'info'>;
   readonly pollMs: number;
+  readonly counters: Pick<Counters, 'evicted'>;
 }
 
 /** The rows in the database. */
@@ -56,8 +59,10 @@ interface Entry<Item> {
   readonly asked: number;
 }
 
-interface Question<Item> {
+interface Question<Item> extends Holding {
   readonly id: string;
+  /** Who asks. */
+  readonly holder: Holder;
   readonly answer: (record: Item | undefined) => void;
   readonly fail: (error: unknown) => void;
 }
@@ -102,7 +107,9 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
   /** When the newest list of changes was asked for, by the monotonic clock. */
   #looked = -Infinity;
   #looking: Promise<void> | undefined;
-  readonly #questions: Question<Item>[] = [];
+  /** Those that wait: clients take turns. */
+  readonly #questions: FairShares<Question<Item>>;
+  readonly #waiting = new Map<Question<Item>, Share>();
   #isAsking = false;
   /** Ids that changed while a question for them was under way; `all` where nobody knows which did. */
   #changedMeanwhile: ReadonlySet<string> | 'all' = new Set();
@@ -111,12 +118,13 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
   #isStopped = false;
   #isFailing = false;
 
-  constructor(source: RecordSource<Item>, { clock, logger, pollMs }: KnownRecordsDependencies) {
+  constructor(source: RecordSource<Item>, { clock, logger, pollMs, counters }: KnownRecordsDependencies) {
     this.#source = source;
     this.#clock = clock;
     this.logger = logger;
     this.#pollMs = pollMs;
     this.#storeClock = new StoreClock(clock);
+    this.#questions = new FairShares({ gate: 'credentials', counters });
   }
 
   /** Looks for the first time, and then again and again. Rejects with a `StoreError`, and may be called again then. */
@@ -135,10 +143,13 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
     return this.#storeClock.now();
   }
 
-  /** The row of an id, at once where it is known. Rejects with `CredentialsUnavailable`. */
-  find(id: string): Item | undefined | Promise<Item | undefined> {
+  /**
+   * The row of an id, at once where it is known. Rejects with `CredentialsUnavailable`.
+   * @param from Who asks.
+   */
+  find(id: string, from = (): Holder => ANYBODY): Item | undefined | Promise<Item | undefined> {
     const entry = this.#entries.get(id);
-    if (entry === undefined || !this.isFresh || this.#clock.monotonic() - entry.asked > KEPT_MS) return this.#inTime(this.#ask(id));
+    if (entry === undefined || !this.isFresh || this.#clock.monotonic() - entry.asked > KEPT_MS) return this.#inTime(this.#ask(id, from()));
     this.#entries.delete(id);
     this.#entries.set(id, entry);
     return entry.record;
@@ -193,10 +204,10 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
 
   async #look(): Promise<void> {
     const asked = this.#clock.monotonic();
-    this.#take(await this.#source.changes(this.#version ?? 0), asked);
+    this.#learn(await this.#source.changes(this.#version ?? 0), asked);
   }
 
-  #take(changes: Changes, asked: number): void {
+  #learn(changes: Changes, asked: number): void {
     const { version, changed, now } = changes;
     this.#storeClock.observe(now);
     const before = this.#version;
@@ -230,12 +241,33 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
     if (!this.#isStopped) this.#schedule();
   }
 
-  #ask(id: string): Promise<Item | undefined> {
-    if (this.#questions.length >= WAITING_MAX_ENTRIES) return Promise.reject(new CredentialsUnavailable(`too many ${this.#source.name} are being looked up`));
+  #ask(id: string, holder: Holder): Promise<Item | undefined> {
+    const tooMany = (): Error => new CredentialsUnavailable(`too many ${this.#source.name} are being looked up`);
+    if (this.#waiting.size >= WAITING_MAX_ENTRIES && !this.#questions.makeRoom(holder, 1)) return Promise.reject(tooMany());
     return new Promise((answer, fail) => {
-      this.#questions.push({ id, answer, fail });
+      const question: Question<Item> = { id, holder, answer, fail, takeBack: () => {
+        this.#waiting.delete(question);
+        fail(tooMany());
+      } };
+      this.#wait(question);
       if (!this.#isAsking) void this.#askAll();
     });
+  }
+
+  #wait(question: Question<Item>): void {
+    this.#waiting.set(question, this.#questions.hold(question.holder, 1, question));
+  }
+
+  #take(count: number): Question<Item>[] {
+    const taken: Question<Item>[] = [];
+    while (taken.length < count) {
+      const next = this.#questions.next();
+      if (next === undefined) break;
+      this.#waiting.get(next)!.release();
+      this.#waiting.delete(next);
+      taken.push(next);
+    }
+    return taken;
   }
 
   /** One query after the other, each for as many as wait. */
@@ -243,8 +275,8 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
     this.#isAsking = true;
     // Those of this turn are asked together.
     await Promise.resolve();
-    while (this.#questions.length > 0) {
-      const asking = this.#questions.splice(0, this.#source.findMax);
+    while (this.#waiting.size > 0) {
+      const asking = this.#take(this.#source.findMax);
       try {
         if (!this.isFresh) await this.look();
         this.#changedMeanwhile = new Set();
@@ -254,7 +286,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
           const { id, answer } = question;
           const record = records.get(id);
           // The row may be from before a change that the list told meanwhile.
-          if (this.#hasChangedMeanwhile(id)) this.#questions.push(question);
+          if (this.#hasChangedMeanwhile(id)) this.#wait(question);
           else {
             if (record !== undefined) this.#keep(id, { record, asked });
             answer(record);

@@ -2,6 +2,7 @@ import { CallLimiter } from '../log/call-limiter.ts';
 import { readProblem } from '../model/grant.ts';
 import { Problem } from '../model/problem.ts';
 import type { Counters } from '../runtime/counters.ts';
+import type { Holder } from '../runtime/fair-shares.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { FIRST_USE_MS, OWNER_MAX_TICKETS, type NewTicket, type TicketRecord, type TicketStore } from '../store/ticket-store.ts';
 import type { Identity } from './identity.ts';
@@ -13,7 +14,7 @@ import { WaitingRequests } from './waiting-requests.ts';
 /** Tickets that are made at the same time: each waits for the same lock. Stops a flood of requests from taking all connections to the database, or delaying who publishes. */
 const MAKING_MAX_TICKETS = 2;
 
-/** Requests for tickets that wait for their turn; the next gets 503. Stops a flood of them from holding memory. */
+/** Requests for tickets that wait for their turn; beyond that the sender with most gets 503. Stops a flood of them from holding memory. */
 const MAKING_MAX_REQUESTS = 1_000;
 
 /** How many of these requests may be of one key or subject. Stops one sender from keeping all others out. */
@@ -23,7 +24,7 @@ export interface TicketAdministrationDependencies {
   readonly store: Pick<TicketStore, 'createTicket'>;
   readonly tickets: Pick<Tickets, 'made'>;
   readonly logger: Pick<Logger, 'info'>;
-  readonly counters: Pick<Counters, 'ticketsMade'>;
+  readonly counters: Pick<Counters, 'ticketsMade' | 'evicted'>;
   /** The most topics and patterns of a stream. */
   readonly maxTopics: number;
 }
@@ -37,19 +38,21 @@ export interface ShownTicketText {
 /** Exchanges credentials for tickets, with an audit line for each. */
 export class TicketAdministration {
   readonly #dependencies: TicketAdministrationDependencies;
-  readonly #calls = new CallLimiter({ places: MAKING_MAX_TICKETS, maxWaiting: MAKING_MAX_REQUESTS });
+  readonly #calls: CallLimiter;
   readonly #requests = new WaitingRequests({ max: OWNER_MAKING_MAX_REQUESTS, detail: 'Too many requests for tickets of this sender wait.' });
 
   constructor(dependencies: TicketAdministrationDependencies) {
     this.#dependencies = dependencies;
+    this.#calls = new CallLimiter({ places: MAKING_MAX_TICKETS, maxWaiting: MAKING_MAX_REQUESTS, gate: 'tickets', counters: dependencies.counters });
   }
 
   /**
    * @param owner The sender, who has just shown a credential.
    * @param request `{"topics": […]}`; the sender may read all of them, or gets no ticket.
    * @param client The address of the request, for the audit line.
+   * @param holder Who asks: senders take turns.
    */
-  async make({ origin, credential, grant, name, scope }: Identity, request: unknown, client: string): Promise<ShownTicketText> {
+  async make({ origin, credential, grant, name, scope }: Identity, request: unknown, client: string, holder: Holder): Promise<ShownTicketText> {
     const { store, tickets, logger, counters, maxTopics } = this.#dependencies;
     if (origin === undefined || credential === undefined) throw new Problem('unauthorized', 'A ticket takes a credential: Authorization: Bearer with a key or token.', { field: 'Authorization' });
     const filter = readTicketRequest(request, maxTopics);
@@ -57,7 +60,7 @@ export class TicketAdministration {
     if (forbidden !== undefined) throw forbidden;
     const { id, text, digest } = makeTicket();
     const wanted: NewTicket = { id, digest, origin, session: credential.session, until: credential.expires, topics: [...filter.topics, ...filter.patterns] };
-    const ticket = await this.#requests.pass(scope, () => this.#calls.pass(() => store.createTicket(wanted)));
+    const ticket = await this.#requests.pass(scope, () => this.#calls.pass(() => store.createTicket(wanted), holder));
     if (ticket === undefined) {
       const retrySeconds = FIRST_USE_MS / 1000;
       throw new Problem('rate-limited', `Too many tickets wait for their use, or have their streams open; come back in ${retrySeconds} s.`, { spent: { policy: 'tickets', quota: OWNER_MAX_TICKETS, windowSeconds: retrySeconds, left: 0, retrySeconds } });

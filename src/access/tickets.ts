@@ -2,6 +2,8 @@ import type { ControlChannel } from '../bus/control-channel.ts';
 import { Problem } from '../model/problem.ts';
 import { Batches } from '../runtime/batches.ts';
 import type { Clock } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
+import { ANYBODY, type Holder } from '../runtime/fair-shares.ts';
 import { LineWindow } from '../runtime/line-window.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { StoreError } from '../store/store.ts';
@@ -45,6 +47,7 @@ export interface TicketsDependencies {
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
   readonly pollMs: number;
+  readonly counters: Pick<Counters, 'evicted'>;
 }
 
 /**
@@ -68,7 +71,7 @@ export class Tickets {
   readonly #repeating = new Set<Task>();
   readonly #failing = new Set<Task>();
 
-  constructor({ store, control, clock, logger, pollMs }: TicketsDependencies) {
+  constructor({ store, control, clock, logger, pollMs, counters }: TicketsDependencies) {
     this.#store = store;
     this.#control = control;
     this.#clock = clock;
@@ -76,8 +79,8 @@ export class Tickets {
     this.#pollMs = pollMs;
     this.#made = new MadeTickets(clock);
     const tooMany = (): Error => new CredentialsUnavailable('too many tickets are being looked up');
-    this.#finds = new Batches({ clock, call: (ids) => this.#find(ids), max: CALL_MAX_TICKETS, keyOf: (id) => id, isShared: true, tooMany });
-    this.#uses = new Batches({ clock, call: (uses) => this.#useAll(uses), max: CALL_MAX_TICKETS, keyOf: ({ id }) => id, isShared: false, tooMany });
+    this.#finds = new Batches({ clock, counters, gate: 'tickets', call: (ids) => this.#find(ids), max: CALL_MAX_TICKETS, keyOf: (id) => id, isShared: true, tooMany });
+    this.#uses = new Batches({ clock, counters, gate: 'tickets', call: (uses) => this.#useAll(uses), max: CALL_MAX_TICKETS, keyOf: ({ id }) => id, isShared: false, tooMany });
     control.answer(KIND, (body) => this.#told(body));
   }
 
@@ -87,9 +90,9 @@ export class Tickets {
   }
 
   /** The row of a ticket, or what it was before its first use. Rejects with `CredentialsUnavailable`. */
-  find(id: string): Promise<TicketRecord | undefined> {
+  find(id: string, from = (): Holder => ANYBODY): Promise<TicketRecord | undefined> {
     const made = this.#made.find(id);
-    return made === undefined ? inTime(this.#clock, 'tickets', this.#finds.ask(id)) : Promise.resolve(made);
+    return made === undefined ? inTime(this.#clock, 'tickets', this.#finds.ask(id, from())) : Promise.resolve(made);
   }
 
   /**
@@ -97,13 +100,13 @@ export class Tickets {
    * @throws Problem `invalid-credential` where the ticket has ended, or a position is missing
    * @throws CredentialsUnavailable
    */
-  async use({ id, digest }: ShownTicket, { hasPosition, showsPosition }: Opening): Promise<TicketHold> {
+  async use({ id, digest }: ShownTicket, { hasPosition, showsPosition }: Opening, holder?: Holder): Promise<TicketHold> {
     const underWay = this.#underWay.get(id) ?? { uses: 0, newest: 0 };
     this.#underWay.set(id, underWay);
     underWay.uses++;
     try {
       const isRemembered = this.#made.forget(id);
-      const used = await this.#uses.ask({ id, digest, hasPosition });
+      const used = await this.#uses.ask({ id, digest, hasPosition }, holder);
       if (used === undefined) throw this.#refused(id);
       // Another instance has used it, and may have renewed it since: the client comes back, and its row is looked at.
       if (isRemembered && used.before !== 0) throw new CredentialsUnavailable('the ticket was used on another instance');

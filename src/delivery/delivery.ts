@@ -41,7 +41,7 @@ export class Delivery {
     this.catchup = catchup;
     this.fanout = fanout;
     this.streams = new StreamRegistry({ tail, audience, fanout, catchup, clock, counters, logger, table, settings });
-    this.longPolls = new LongPolls({ history, tail, audience, starts, clock, maxWaiting: settings.maxStreams });
+    this.longPolls = new LongPolls({ history, tail, audience, starts, clock, maxWaiting: settings.maxStreams, counters });
   }
 
   /** Ends all streams at once, and stops reading the log for them. */

@@ -75,6 +75,7 @@ export class Fanout implements TailListener {
     this.#audience.match(message.topic, (group) => {
       const { pending } = group;
       isWanted = true;
+      group.firstUntold ??= message.seq;
       if (pending.bytes >= WRITE_BYTES) return void (tooMuch ??= []).push(group);
       if (!pending.hasMessages) this.#pendingGroups.add(group);
       pending.add(message);

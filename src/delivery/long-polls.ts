@@ -8,7 +8,10 @@ import { formatId, type Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
 import type { Filter } from '../model/topic.ts';
 import type { Clock } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
+import { ANYBODY, FairShares, type Holder } from '../runtime/fair-shares.ts';
 import type { Audience } from './audience.ts';
+import type { Waiter } from './reader-group.ts';
 
 /** The longest wait that a client may ask for: below the 60 s after which common proxies cut. */
 export const LONG_POLL_MAX_SECONDS = 50;
@@ -27,6 +30,8 @@ export interface HistoryRequest {
   readonly signal: AbortSignal;
   /** Whether the client is gone. */
   readonly hasLeft: () => boolean;
+  /** Who asks: when too many wait, those of the largest holders make room for others. */
+  readonly holder?: Holder;
 }
 
 export interface HistoryPage {
@@ -38,6 +43,20 @@ export interface HistoryPage {
   readonly gap: Gap | undefined;
 }
 
+interface WaitOptions {
+  readonly milliseconds: number;
+  readonly signal: AbortSignal;
+  readonly holder: Holder;
+}
+
+/** How a wait ended. */
+interface Waited {
+  /** Where reading goes on. */
+  readonly at: Position;
+  /** Another client needed the room: the poll is answered with what there is. */
+  readonly isTakenBack: boolean;
+}
+
 export interface LongPollsDependencies {
   readonly history: History;
   readonly tail: Tail;
@@ -46,6 +65,7 @@ export interface LongPollsDependencies {
   readonly clock: Clock;
   /** How many may wait at the same time. */
   readonly maxWaiting: number;
+  readonly counters: Pick<Counters, 'evicted'>;
 }
 
 /** Pages of the log, and with `wait` a page as soon as there is a message for it: another way of reading on from a cursor. */
@@ -57,15 +77,17 @@ export class LongPolls {
   readonly #clock: Clock;
   readonly #maxWaiting: number;
   readonly #waiting = new Set<() => void>();
+  readonly #shares: FairShares;
   #isDraining = false;
 
-  constructor({ history, tail, audience, starts, clock, maxWaiting }: LongPollsDependencies) {
+  constructor({ history, tail, audience, starts, clock, maxWaiting, counters }: LongPollsDependencies) {
     this.#history = history;
     this.#tail = tail;
     this.#audience = audience;
     this.#starts = starts;
     this.#clock = clock;
     this.#maxWaiting = maxWaiting;
+    this.#shares = new FairShares({ gate: 'long-polls', counters });
   }
 
   /** How many are waiting. */
@@ -80,21 +102,29 @@ export class LongPolls {
   }
 
   /** Rejects with a `Problem`: `forbidden`, `invalid-cursor` where nobody knows `until`, `unavailable` when the log cannot be read, `overloaded` when too many requests wait already. */
-  async page({ grant, filter, start, until, limit, wait, signal, hasLeft }: HistoryRequest): Promise<HistoryPage> {
+  async page({ grant, filter, start, until, limit, wait, signal, hasLeft, holder = ANYBODY }: HistoryRequest): Promise<HistoryPage> {
     const forbidden = readProblem(grant, filter);
     if (forbidden !== undefined) throw forbidden;
     try {
-      const { at, gap } = await this.#starts.resolve(start, { filter, hasLeft });
+      const { at, gap } = await this.#starts.resolve(start, { filter, hasLeft, holder: () => holder });
       const isLast = start.kind === 'last';
       // A page of the newest messages has them all: it reads again what the search has walked over.
-      const search: Search = { filter, limit, ofHeld: isLast || start.kind === 'start', readTo: isLast ? this.#tail.head.seq : 0, until: until && await this.#end(until, { filter, hasLeft }) };
+      const search: Search = { filter, limit, ofHeld: isLast || start.kind === 'start', readTo: isLast ? this.#tail.head.seq : 0, until: until && await this.#end(until, { filter, hasLeft }), holder };
       const waitsTo = until === undefined ? this.#clock.monotonic() + wait : 0;
       let found: Found = await this.#history.findInLog({ at, gap }, search);
       while (found.messages.length === 0 && found.gap === undefined && !signal.aborted && !this.#isDraining) {
         const left = waitsTo - this.#clock.monotonic();
         if (left <= 0) break;
-        if (!found.more) await this.#wait(found.at, filter, left, signal);
-        found = await this.#history.findInTail({ at: found.at, gap: undefined }, search);
+        let { at } = found;
+        if (!found.more) {
+          const waited = await this.#wait(at, filter, { milliseconds: left, signal, holder });
+          at = waited.at;
+          if (waited.isTakenBack) {
+            found = { ...found, at };
+            break;
+          }
+        }
+        found = await this.#history.findInTail({ at, gap: undefined }, search);
       }
       return { messages: found.messages, cursor: formatId(found.at.epoch, found.at.seq), more: found.more, gap: found.gap };
     } catch (error) {
@@ -109,26 +139,38 @@ export class LongPolls {
     return at;
   }
 
-  /** Waits until a message that the filter matches may be after `at`, the time is up, or nobody waits any more. */
-  async #wait(at: Position, filter: Filter, milliseconds: number, signal: AbortSignal): Promise<void> {
-    if (this.#waiting.size >= this.#maxWaiting) throw new Problem('overloaded', 'Too many long polls are waiting on this instance.');
+  /** Waits until a message that the filter matches may be after `at`, the time is up, nobody waits any more, or another client needs the room. */
+  async #wait(at: Position, filter: Filter, { milliseconds, signal, holder }: WaitOptions): Promise<Waited> {
+    while (this.#shares.total >= this.#maxWaiting) if (!this.#shares.makeRoom(holder, 1)) throw new Problem('overloaded', 'Too many long polls are waiting on this instance.');
     const group = this.#audience.join(filter);
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const wake = (): void => resolve();
-    const timer = this.#clock.after(milliseconds, wake);
+    const { promise, resolve } = Promise.withResolvers<Waited>();
+    const wake: Waiter = (quietTo) => resolve({ at: this.#later(at, quietTo), isTakenBack: false });
+    /** All messages so far were shown to the group. */
+    const quietTo = (): number => group.firstUntold === undefined ? this.#tail.last : group.firstUntold - 1;
+    const end = (): void => wake(quietTo());
+    const share = this.#shares.hold(holder, 1, { takeBack: () => resolve({ at: this.#later(at, quietTo()), isTakenBack: true }) });
+    const timer = this.#clock.after(milliseconds, end);
     group.waiters.add(wake);
-    this.#waiting.add(wake);
-    signal.addEventListener('abort', wake);
+    this.#waiting.add(end);
+    signal.addEventListener('abort', end);
     // While the log was read, nobody listened, and the tail may have gone past the place that was read.
-    if (this.#tail.last > at.seq) wake();
+    if (this.#tail.last > at.seq) wake(undefined);
     try {
-      await promise;
+      return await promise;
     } finally {
+      share.release();
       timer.cancel();
       group.waiters.delete(wake);
-      this.#waiting.delete(wake);
-      signal.removeEventListener('abort', wake);
+      this.#waiting.delete(end);
+      signal.removeEventListener('abort', end);
       this.#audience.leave(group);
     }
+  }
+
+  /** Where reading goes on when no number up to one matches. Stops polls that wake together, on a quiet topic of a busy log, from reading all that others published. */
+  #later(at: Position, quietTo: number | undefined): Position {
+    const { log } = this.#tail;
+    if (quietTo === undefined || quietTo <= at.seq || log?.lineage.isGood(at) !== true) return at;
+    return log.lineage.at(quietTo);
   }
 }

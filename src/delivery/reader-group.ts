@@ -3,6 +3,9 @@ import type { Message } from '../model/message.ts';
 import type { Filter } from '../model/topic.ts';
 import type { Reader } from './reader.ts';
 
+/** @param quietTo No number up to this one, of those that came after the wait began, is a message of the group; undefined where nobody knows. */
+export type Waiter = (quietTo: number | undefined) => void;
+
 /**
  * Readers and long polls with equal filters: what is done for one of them is done once for all. Each field has one owner, the only
  * one that changes it.
@@ -17,7 +20,9 @@ export class Group implements Indexed {
   readUpTo = 0;
   /** Kept by the audience's index. */
   lastMatch = 0;
-  #waiters: Set<() => void> | undefined;
+  /** Kept by the fan-out: the number of the first message of the group after its long polls were last woken; undefined where there is none. */
+  firstUntold: number | undefined;
+  #waiters: Set<Waiter> | undefined;
 
   constructor(filter: Filter) {
     this.filter = filter;
@@ -28,14 +33,16 @@ export class Group implements Indexed {
   }
 
   /** Kept by long polls: each is called once when messages of the group have been written, and then forgotten. */
-  get waiters(): Set<() => void> {
+  get waiters(): Set<Waiter> {
     return (this.#waiters ??= new Set());
   }
 
   wake(): void {
     const waiters = this.#waiters;
+    const quietTo = this.firstUntold === undefined ? undefined : this.firstUntold - 1;
     this.#waiters = undefined;
-    if (waiters !== undefined) for (const wake of waiters) wake();
+    this.firstUntold = undefined;
+    if (waiters !== undefined) for (const wake of waiters) wake(quietTo);
   }
 
   /** Whether some live readers may not have reached the end of the tail. While this is false, all of them have. */

@@ -5,6 +5,7 @@ import type { Origins } from '../config/origins.ts';
 import { eraseProblem, publishProblem } from '../model/grant.ts';
 import { Problem } from '../model/problem.ts';
 import { networkOf } from './client-address.ts';
+import { holderOf } from './holder.ts';
 import { ENDPOINTS, type Endpoint } from './endpoints.ts';
 import { cookieValues, readCredential, repeatedCookie, type CredentialPlaces } from './input/credential.ts';
 import { isForeignPage, isSafe } from './origin.ts';
@@ -49,7 +50,7 @@ export function identified(request: RequestHead, { access, config, limits }: Pre
   const credential = access.ignoresCredentials(purpose) ? undefined : readCredential(request, placesOf(request, endpoint, config));
   if (credential instanceof Problem) return purpose === 'health' ? undefined : take(credential);
   const misused = credential?.source === 'cookie' ? cookieProblem(request, config.CORS_ORIGINS) : undefined;
-  const found = misused ?? access.identify(credential?.text, purpose);
+  const found = misused ?? access.identify(credential?.text, purpose, () => holderOf(NOBODY, sender.address, sender.peer));
   return found instanceof Promise ? found.then(take) : take(found);
 }
 

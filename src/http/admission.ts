@@ -5,6 +5,7 @@ import { Problem, type ProblemCode } from '../model/problem.ts';
 import { isLoopback } from '../config/loopback.ts';
 import type { Origins } from '../config/origins.ts';
 import type { Counters } from '../runtime/counters.ts';
+import type { Holder } from '../runtime/fair-shares.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { entitled, identified, NOBODY } from './access-rules.ts';
 import { clientAddress } from './client-address.ts';
@@ -16,6 +17,7 @@ import { headerNamedBy, NAMING_PARAMETERS } from './input/named-header.ts';
 import { nearParameter } from './input/near-parameter.ts';
 import { malformedQuery } from './input/query-string.ts';
 import { commonHeaders, foreignPageDetail, isForeignPage, isPreflight, isSafe } from './origin.ts';
+import { holderOf } from './holder.ts';
 import { isAddressHost, isAllowedHost } from './host.ts';
 import { KeptOut, shown } from './kept-out.ts';
 import { withinLimits } from './limited-sender.ts';
@@ -41,6 +43,8 @@ export interface Admission {
   readonly isBusy: boolean;
   /** Where the request comes from, for limits and log lines. */
   readonly clientAddress: () => string;
+  /** By whom is counted what the request holds. */
+  readonly holder: () => Holder;
 }
 
 /** All rules, in the order in which they are asked. The first objection counts. */
@@ -63,7 +67,7 @@ export class AdmissionPolicy {
 
   /** Decides whether a request is served. It neither throws nor rejects: an error of a rule is a refusal. */
   admit(request: RequestHead, peer: Peer): Admission | Promise<Admission> {
-    return this.#ask(request, { identity: undefined, address: () => clientAddress(request.headers, peer, this.#premises.config.TRUST_PROXY) }, 0);
+    return this.#ask(request, { identity: undefined, address: () => clientAddress(request.headers, peer, this.#premises.config.TRUST_PROXY), peer }, 0);
   }
 
   #ask(request: RequestHead, sender: Sender, from: number): Admission | Promise<Admission> {
@@ -84,7 +88,7 @@ export class AdmissionPolicy {
     return this.#decided(request, sender, undefined);
   }
 
-  #decided(request: RequestHead, { identity = NOBODY, address: client }: Sender, objection: Error | undefined): Admission {
+  #decided(request: RequestHead, { identity = NOBODY, address: client, peer }: Sender, objection: Error | undefined): Admission {
     const { config } = this.#premises;
     const origins = allowedOrigins(request, config);
     const code = objection instanceof Problem ? objection.code : undefined;
@@ -102,6 +106,7 @@ export class AdmissionPolicy {
       isPreflight: preflight,
       isBusy,
       clientAddress: client,
+      holder: () => holderOf(identity, client, peer),
     };
   }
 }

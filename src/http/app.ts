@@ -4,6 +4,7 @@ import Fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest, RawRequestDefaultExpression } from 'fastify';
 import { randomBytes } from 'node:crypto';
 import type { Problem } from '../model/problem.ts';
+import { systemClock as clock } from '../runtime/clock.ts';
 import { AdmissionPolicy, RULES } from './admission.ts';
 import { addDoor, refusalOf } from './door.ts';
 import { awaitContinue, tellToGoOn } from './expect-continue.ts';
@@ -82,9 +83,9 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     ? addFastPath({ server: app.server, service, policy, requestId, limits: { firstRequestMs: HEAD_MAX_MS, keepAliveMs: KEEP_ALIVE_MS } })
     // Node ends all of those that have had an answer.
     : () => app.server.closeIdleConnections();
-  keepRoom(app.server, service.maxConnections, endIdle);
+  keepRoom(app.server, { maxConnections: service.maxConnections, endIdle, counters: service.counters, trusted: config.TRUST_PROXY });
   app.setValidatorCompiler(validatorCompiler);
-  collectBodies(app);
+  collectBodies(app, service);
   addDoor(app, policy, service.counters);
   app.addHook('onSend', (_request, reply, _payload, done) => {
     // A load balancer must not send the next request on this connection to an instance that is going.
@@ -110,13 +111,13 @@ function requestIds(): () => string {
 }
 
 /** Bodies of every content type, and of none, reach their route as the bytes they are. */
-function collectBodies(app: App): void {
-  const bodies = new BodyCollector();
+function collectBodies(app: App, { counters }: Service): void {
+  const bodies = new BodyCollector({ counters, clock });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (request: FastifyRequest, stream: RawRequestDefaultExpression) => {
     const length = request.headers['content-length'];
     tellToGoOn(request.raw);
-    return bodies.collect(stream, length === undefined ? undefined : Number(length), request.routeOptions.bodyLimit);
+    return bodies.collect(stream, length === undefined ? undefined : Number(length), request.routeOptions.bodyLimit, request.admission.holder());
   });
 }
 

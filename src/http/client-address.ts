@@ -26,7 +26,8 @@ export function clientAddress(headers: IncomingHttpHeaders, { remoteAddress }: P
   return address;
 }
 
-function isTrusted(trusted: BlockList, address: string): boolean {
+/** Whether an address is a proxy's whose word about its clients counts. */
+export function isTrusted(trusted: BlockList, address: string): boolean {
   const version = isIP(address);
   return version !== 0 && trusted.check(address, version === 6 ? 'ipv6' : 'ipv4');
 }
@@ -43,7 +44,7 @@ const NETWORK_NUMBERS = 4;
 
 /** What limits count an address by: IPv6 by its /64. */
 export function networkOf(address: string): string {
-  if (isIP(address) !== 6) return address;
+  if (!address.includes(':') || isIP(address) !== 6) return address;
   const [before, after] = address.split('%', 1)[0]!.replace(/[0-9]+(\.[0-9]+){3}$/, '0:0').split('::').map((part) => part.split(':').filter((group) => group !== ''));
   const groups = after === undefined ? before! : [...before!, ...Array<string>(8 - before!.length - after.length).fill('0'), ...after];
   return `${groups.slice(0, NETWORK_NUMBERS).map((group) => parseInt(group, 16).toString(16)).join(':')}::/64`;

@@ -15,6 +15,7 @@ import { failedLogin } from './access-rules.ts';
 import type { Admission } from './admission.ts';
 import { ENDPOINTS } from './endpoints.ts';
 import { limitedSender } from './limited-sender.ts';
+import { leaveRoom } from './room-for-connections.ts';
 import { STANDSTILL_MAX_MS } from './server-limits.ts';
 import type { Service } from './service.ts';
 import type { SocketOwner } from './socket-owner.ts';
@@ -59,7 +60,7 @@ export const EVENT_STREAM_HEADERS = {
  * Where a stream starts; undefined where none can begin now, or the log cannot be asked.
  * @throws Problem `forbidden`, before anything is written
  */
-export async function resolveStart(service: Service, { identity, isBusy, clientAddress }: Admission, wanted: StartRequest, options: ResolveOptions): Promise<StreamStart | undefined> {
+export async function resolveStart(service: Service, { identity, isBusy, clientAddress, holder }: Admission, wanted: StartRequest, options: ResolveOptions): Promise<StreamStart | undefined> {
   const { starts, streams, limits } = service;
   // What may be read is asked again when the client comes back.
   if (isBusy) return undefined;
@@ -71,11 +72,11 @@ export async function resolveStart(service: Service, { identity, isBusy, clientA
   const { ticket } = identity;
   if (place === undefined && ticket === undefined) return undefined;
   try {
-    const start = await starts.resolve(wanted, options);
+    const start = await starts.resolve(wanted, { ...options, holder });
     if (ticket === undefined) return place && { start, place, ticket };
     // Last: what cannot begin takes no ticket over.
     const hasPosition = options.bringsPosition && start.gap?.reason !== 'unknown-log';
-    const hold = await service.tickets.use(ticket, { hasPosition, showsPosition: options.control });
+    const hold = await service.tickets.use(ticket, { hasPosition, showsPosition: options.control }, holder());
     if (place !== undefined) return { start, place: bothOf(place, { release: () => service.tickets.release(hold) }), ticket: hold };
     // The client may lack a place because its last connection broke without a word. That stream ends now, and leaves its place for the next attempt.
     service.tickets.release(hold);
@@ -124,7 +125,8 @@ export class EventStream implements SocketOwner, Renewable {
     this.#socket.uncork();
     this.#service.counters.answer(200);
     // Nobody looks after a stream that is refused.
-    if (!hasBegun) this.#socket.setTimeout(STANDSTILL_MAX_MS);
+    if (hasBegun) leaveRoom(this.#socket);
+    else this.#socket.setTimeout(STANDSTILL_MAX_MS);
     return hasBegun;
   }
 

@@ -19,14 +19,33 @@ export function letGoOf(response: ServerResponse, socket: Socket): void {
   letGoOfIdle(socket);
 }
 
+/** Who is told of the real end of a connection, whatever becomes of it before. */
+const atEnd = new WeakMap<Socket, () => void>();
+
+/** Tells of the end of a connection, also after the server has let go of it. */
+export function onConnectionEnd(socket: Socket, listener: () => void): void {
+  atEnd.set(socket, listener);
+  socket.on('close', listener);
+}
+
+/** Takes that back, and leaves nothing in memory. */
+export function offConnectionEnd(socket: Socket): void {
+  const listener = atEnd.get(socket);
+  if (listener !== undefined) socket.off('close', listener);
+  atEnd.delete(socket);
+}
+
 /** Lets go of a connection on which no request is under way and none has begun. */
 export function letGoOfIdle(socket: Socket): void {
   socket.setTimeout(0);
   // The server may have stopped reading below the socket, where nothing but its own listener begins again.
   (socket as Socket & { _paused?: boolean })._paused = false;
   socket.emit('resume');
+  const listener = atEnd.get(socket);
+  if (listener !== undefined) socket.off('close', listener);
   // As if the connection had ended: the server forgets it, and frees the parser, which reads below the events of the socket.
   for (const listener of socket.listeners('close')) (listener as () => void).call(socket);
   socket.removeAllListeners();
+  if (listener !== undefined) socket.on('close', listener);
   socket.resume();
 }

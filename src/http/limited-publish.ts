@@ -11,19 +11,20 @@ import type { Service } from './service.ts';
  * Publishes what a request holds, within the limits of its sender. Admission has charged the first message.
  * @throws Problem
  */
-export async function publishLimited(service: Pick<Service, 'publisher' | 'limits'>, { identity, clientAddress }: Admission, drafts: readonly Draft[], key: IdempotencyKey | undefined): Promise<Receipt> {
+export async function publishLimited(service: Pick<Service, 'publisher' | 'limits'>, { identity, clientAddress, holder }: Admission, drafts: readonly Draft[], key: IdempotencyKey | undefined): Promise<Receipt> {
   const sender = limitedSender(identity, clientAddress);
-  if (sender === undefined) return service.publisher.publish(identity.grant, drafts, key);
+  if (sender === undefined) return service.publisher.publish(identity.grant, drafts, key, holder);
   throwIf(service.limits.topics(sender, drafts.map(({ topic }) => topic)));
   if (drafts.length > 1) throwIf(await service.limits.publish(sender, drafts.length - 1, 1));
-  return key === undefined ? service.publisher.publish(identity.grant, drafts, key) : publishOnce(service, sender, identity.grant, drafts, key);
+  const publish = (): Promise<Receipt> => service.publisher.publish(identity.grant, drafts, key, holder);
+  return key === undefined ? publish() : publishOnce(service.limits, sender, publish);
 }
 
 /** A key counts where its row is new, or may be. */
-async function publishOnce({ publisher, limits }: Pick<Service, 'publisher' | 'limits'>, sender: LimitedSender, grant: Admission['identity']['grant'], drafts: readonly Draft[], key: IdempotencyKey): Promise<Receipt> {
+async function publishOnce(limits: Service['limits'], sender: LimitedSender, publish: () => Promise<Receipt>): Promise<Receipt> {
   throwIf(await limits.idempotencyKey(sender));
   try {
-    const receipt = await publisher.publish(grant, drafts, key);
+    const receipt = await publish();
     if (receipt.replayed) limits.idempotencyKeyUnused(sender);
     return receipt;
   } catch (error) {

@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Listener } from './request-head.ts';
+import type { Counters } from '../runtime/counters.ts';
 import { keepRoom } from './room-for-connections.ts';
 import { OPERATIONS_MAX_CONNECTIONS, SERVER_OPTIONS, STANDSTILL_MAX_MS } from './server-limits.ts';
 
@@ -19,13 +20,13 @@ const EVENTS = ['request', 'checkContinue', 'checkExpectation', 'clientError'] a
  * Builds the second listener: metrics, health and the description of the service, without a credential. Its requests go through the same door, which knows
  * where they came from. It has connections of its own, so that health can be asked where the others are all in use.
  */
-export function buildOperationsServer({ server: main }: { readonly server: Server }): Server {
+export function buildOperationsServer({ server: main }: { readonly server: Server }, counters: Pick<Counters, 'evicted'>): Server {
   const server = createServer(SERVER_OPTIONS);
   server.setTimeout(STANDSTILL_MAX_MS);
   // As on the other listener, a client may close its side after its request.
   Object.assign(server, { httpAllowHalfOpen: true });
   server.on('connection', (socket) => void accepted.add(socket));
   for (const event of EVENTS) server.on(event, (...told: unknown[]) => void main.emit(event, ...told));
-  keepRoom(server, OPERATIONS_MAX_CONNECTIONS, () => server.closeIdleConnections());
+  keepRoom(server, { maxConnections: OPERATIONS_MAX_CONNECTIONS, endIdle: () => server.closeIdleConnections(), counters, trusted: undefined });
   return server;
 }

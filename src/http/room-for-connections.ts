@@ -1,4 +1,9 @@
 import type { Server } from 'node:http';
+import type { BlockList, Socket } from 'node:net';
+import type { Counters } from '../runtime/counters.ts';
+import { FairShares, type Share } from '../runtime/fair-shares.ts';
+import { clientAddress, isTrusted, networkOf } from './client-address.ts';
+import { offConnectionEnd, onConnectionEnd } from './let-go.ts';
 
 /**
  * How many connections are kept free. Where fewer are free, each new connection ends an idle one. So health checks and publishers get in, although other clients hold
@@ -7,13 +12,49 @@ import type { Server } from 'node:http';
 const SPARE_CONNECTIONS = 16;
 
 /**
- * Bounds the connections of a server, so that sockets never take the files that the database must open. Beyond the bound they are dropped.
- * @param endIdle Ends so many idle connections, the oldest first.
+ * Where fewer are free although idle ones were ended, the address with most connections loses one to each that comes from another address. An address that has more than so many gets none of
+ * the last ones, so that others can come.
  */
-export function keepRoom(server: Server, maxConnections: number, endIdle: (count: number) => void): void {
+const LAST_SPARE_CONNECTIONS = 8;
+
+export interface RoomForConnections {
+  readonly maxConnections: number;
+  /** Ends so many idle connections, the oldest first. */
+  readonly endIdle: (count: number) => void;
+  readonly counters: Pick<Counters, 'evicted'>;
+  /** Proxies in front. Each has the connections of many clients, so none is counted. */
+  readonly trusted: BlockList | undefined;
+}
+
+/** What connections hold that are no streams: those have a bound of their own. */
+const shares = new WeakMap<Socket, Share>();
+
+/** Bounds the connections of a server, so that sockets never take the files that the database must open. Beyond the bound they are dropped. */
+export function keepRoom(server: Server, { maxConnections, endIdle, counters, trusted }: RoomForConnections): void {
+  const open = new FairShares({ gate: 'connections', counters });
   server.maxConnections = maxConnections;
   const most = Math.max(0, maxConnections - SPARE_CONNECTIONS);
-  server.on('connection', () => server.getConnections((_error, open) => {
-    if (open > most) endIdle(open - most);
-  }));
+  const last = Math.max(0, maxConnections - LAST_SPARE_CONNECTIONS);
+  server.on('connection', (socket: Socket) => {
+    const address = clientAddress({}, socket, undefined);
+    const holder = [networkOf(address)] as const;
+    server.getConnections((_error, count) => {
+      if (count > most) endIdle(count - most);
+      if (count > last && !open.makeRoom(holder, 0) && open.amountOf(holder) > LAST_SPARE_CONNECTIONS) socket.destroy();
+    });
+    if (trusted !== undefined && isTrusted(trusted, address)) return;
+    shares.set(socket, open.hold(holder, 1, { takeBack: () => socket.destroy() }));
+    onConnectionEnd(socket, () => leave(socket));
+  });
+}
+
+/** The connection is a stream's from now on. */
+export function leaveRoom(socket: Socket): void {
+  leave(socket);
+  offConnectionEnd(socket);
+}
+
+function leave(socket: Socket): void {
+  shares.get(socket)?.release();
+  shares.delete(socket);
 }

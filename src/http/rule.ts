@@ -3,7 +3,7 @@ import type { Identity } from '../access/identity.ts';
 import type { Config } from '../config/config.ts';
 import type { Limits } from '../limits/limits.ts';
 import type { Problem } from '../model/problem.ts';
-import type { RequestHead } from './request-head.ts';
+import type { Peer, RequestHead } from './request-head.ts';
 
 /** What rules go by besides the request. */
 export interface Premises {
@@ -20,6 +20,8 @@ export interface Sender {
   identity: Identity | undefined;
   /** Where the request comes from. */
   readonly address: () => string;
+  /** The connection on which it came. */
+  readonly peer: Peer;
 }
 
 /** Says why a request is not served; undefined is no objection. It may have to look something up. */

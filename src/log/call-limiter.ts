@@ -1,28 +1,69 @@
 import { Problem } from '../model/problem.ts';
+import { ANYBODY, FairShares, type FairSharesDependencies, type Holder, type Share } from '../runtime/fair-shares.ts';
 
-/** Lets a few calls of the database run at the same time. Others wait in their order, up to a bound; beyond it they are refused. */
+export interface CallLimiterOptions extends Pick<FairSharesDependencies, 'gate' | 'counters'> {
+  /** How many run at the same time. */
+  readonly places: number;
+  readonly maxWaiting: number;
+}
+
+/** A call that waits. */
+interface Waiting {
+  readonly enter: () => void;
+  readonly takeBack: () => void;
+}
+
+/**
+ * Lets a few calls of the database run at the same time. Others wait, up to a bound: clients take turns, and the calls of each keep their order. Beyond the bound the client that has most calls
+ * waiting loses the last of them to one that has fewer.
+ */
 export class CallLimiter {
   readonly #maxWaiting: number;
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting: FairShares<Waiting>;
+  readonly #shares = new Map<Waiting, Share>();
   #free: number;
 
-  constructor(options: { places: number; maxWaiting: number }) {
-    this.#free = options.places;
-    this.#maxWaiting = options.maxWaiting;
+  constructor({ places, maxWaiting, gate, counters }: CallLimiterOptions) {
+    this.#free = places;
+    this.#maxWaiting = maxWaiting;
+    this.#waiting = new FairShares({ gate, counters });
   }
 
   /** Makes a call when it is its turn. Rejects with the error of the call, or with a Problem `overloaded`. */
-  async pass<Result>(call: () => Promise<Result>): Promise<Result> {
+  async pass<Result>(call: () => Promise<Result>, holder: Holder = ANYBODY): Promise<Result> {
     if (this.#free > 0) this.#free--;
-    else if (this.#waiting.length >= this.#maxWaiting) throw new Problem('overloaded', 'Too many requests are waiting for the database.');
     // A call that ends hands its place on, so that no newcomer takes it.
-    else await new Promise<void>((enter) => void this.#waiting.push(enter));
+    else await this.#turn(holder);
     try {
       return await call();
     } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#free++;
-      else next();
+      this.#leave();
     }
   }
+
+  #turn(holder: Holder): Promise<void> {
+    while (this.#waiting.total >= this.#maxWaiting) if (!this.#waiting.makeRoom(holder, 1)) return Promise.reject(tooMany());
+    return new Promise((enter, reject) => {
+      const waiting: Waiting = { enter, takeBack: () => {
+        this.#shares.delete(waiting);
+        reject(tooMany());
+      } };
+      this.#shares.set(waiting, this.#waiting.hold(holder, 1, waiting));
+    });
+  }
+
+  #leave(): void {
+    const next = this.#waiting.next();
+    if (next === undefined) {
+      this.#free++;
+      return;
+    }
+    this.#shares.get(next)!.release();
+    this.#shares.delete(next);
+    next.enter();
+  }
+}
+
+function tooMany(): Problem {
+  return new Problem('overloaded', 'Too many requests are waiting for the database.');
 }

@@ -5,6 +5,7 @@ import type { Message } from '../model/message.ts';
 import type { Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
 import type { Filter } from '../model/topic.ts';
+import type { Holder } from '../runtime/fair-shares.ts';
 import { StoreError, type Store } from '../store/store.ts';
 import type { CallLimiter } from './call-limiter.ts';
 import type { StoreClock } from './store-clock.ts';
@@ -27,6 +28,8 @@ export interface Search {
   readonly readTo: number;
   /** The last place that is looked at; absent where that is the end of the log. */
   readonly until?: Position | undefined;
+  /** Who asks: reads of different clients take turns. */
+  readonly holder?: Holder | undefined;
 }
 
 /** What was found after a place. */
@@ -52,6 +55,8 @@ export class History {
   readonly #tail: Tail;
   readonly #storeClock: StoreClock;
   readonly #reads: CallLimiter;
+  /** Searches that have not begun to read, by what they ask for. Bounded by the reads that may wait. */
+  readonly #notBegun = new Map<string, Promise<Found>>();
 
   constructor({ store, tail, storeClock, reads }: HistoryDependencies) {
     this.#store = store;
@@ -61,18 +66,18 @@ export class History {
   }
 
   /** The message with an id; undefined when it may not be read, was deleted, has expired, or never was. Rejects with a `Problem`. */
-  async message(grant: Grant, position: Position): Promise<Message | undefined> {
+  async message(grant: Grant, position: Position, holder?: Holder): Promise<Message | undefined> {
     if (position.seq < 1) return undefined;
     try {
       // Its data are read once it is known that they may be. Otherwise the time that a refusal takes would tell that there is a large message.
-      return await this.#readOne(grant, position, true) === undefined ? undefined : await this.#readOne(grant, position, false);
+      return await this.#readOne(grant, position, { holder, withoutData: true }) === undefined ? undefined : await this.#readOne(grant, position, { holder, withoutData: false });
     } catch (error) {
       throw unavailable(error);
     }
   }
 
-  async #readOne(grant: Grant, { seq, epoch }: Position, withoutData: boolean): Promise<Message | undefined> {
-    const page = await this.#tail.ask(() => this.#reads.pass(() => this.#store.read({ after: seq - 1, filter: undefined, limit: 1, maxBytes: 1, withoutData })));
+  async #readOne(grant: Grant, { seq, epoch }: Position, { holder, withoutData }: { readonly holder: Holder | undefined; readonly withoutData: boolean }): Promise<Message | undefined> {
+    const page = await this.#tail.ask(() => this.#reads.pass(() => this.#store.read({ after: seq - 1, filter: undefined, limit: 1, maxBytes: 1, withoutData }), holder));
     const [message] = page.messages;
     if (message === undefined || message.seq !== seq || message.epoch !== epoch || !grant.mayRead(message.topic)) return undefined;
     return message.isExpired(page.log.now) ? undefined : message;
@@ -80,27 +85,49 @@ export class History {
 
   /**
    * Messages after a place, in the log itself: it shows at once what another instance has acknowledged, though the tail may not have it
-   * yet. Rejects with a `StoreError` when the log cannot be read, and with a `Problem` when too many reads wait already.
+   * yet. Rejects with a `StoreError` when the log cannot be read, and with a `Problem` when too many reads wait already. Clients that ask for the same share a read that has not begun:
+   * so thousands of polls that come back at once cost a few reads, and no answer is older than its question.
    */
-  findInLog(start: Start, search: Search): Promise<Found> {
-    return this.#find(start, search, false);
+  async findInLog(start: Start, search: Search): Promise<Found> {
+    const key = keyOf(start, search);
+    for (let shared = this.#notBegun.get(key); shared !== undefined; shared = this.#notBegun.get(key)) {
+      try {
+        return await shared;
+      } catch (error) {
+        // Only whoever asked first has to make room.
+        if (!(error instanceof Problem)) throw error;
+      }
+    }
+    let hasBegun = false;
+    const found = this.#find(start, search, false, () => {
+      if (!hasBegun) this.#notBegun.delete(key);
+      hasBegun = true;
+    });
+    if (!hasBegun) this.#notBegun.set(key, found);
+    return found;
   }
 
   /** The same from the tail, where it holds what comes after the place: so many long polls that wake at once cost no read each. */
   findInTail(start: Start, search: Search): Promise<Found> {
-    return this.#find(start, search, true);
+    return this.#find(start, search, true, () => undefined);
   }
 
   /** A page of several reads may have been erased in part before it is whole. */
-  async #find(start: Start, search: Search, mayUseTail: boolean): Promise<Found> {
-    for (;;) {
-      const { erasures } = this.#tail;
-      const found = await this.#findOnce(start, search, mayUseTail);
-      if (this.#tail.clean(found.messages, { erasures })) return found;
+  async #find(start: Start, search: Search, mayUseTail: boolean, begin: () => void): Promise<Found> {
+    try {
+      for (;;) {
+        const { erasures } = this.#tail;
+        const found = await this.#findOnce(start, search, mayUseTail, begin);
+        if (this.#tail.clean(found.messages, { erasures })) return found;
+      }
+    } finally {
+      // It was refused before it began.
+      begin();
     }
   }
 
-  async #findOnce({ at, gap }: Start, { filter, limit, ofHeld, readTo, until }: Search, mayUseTail: boolean): Promise<Found> {
+  /** @param begin Called when the first read begins. */
+  async #findOnce({ at, gap }: Start, { filter, limit, ofHeld, readTo, until, holder }: Search, mayUseTail: boolean, begin: () => void): Promise<Found> {
     const last = until?.seq ?? Infinity;
     if (at.seq >= last) return { messages: [], at, more: false, gap };
     const messages: Message[] = [];
@@ -128,7 +155,10 @@ export class History {
       }
       const { seq } = at;
       // The tail hears of the answer first: a client that is told that a message was lost with a log must not be handed it by a tail that still has it.
-      const read = await this.#tail.ask(() => this.#reads.pass(() => this.#store.read({ after: seq, filter, limit: limit - messages.length, maxBytes: PAGE_BYTES - bytes })));
+      const read = await this.#tail.ask(() => this.#reads.pass(() => {
+        begin();
+        return this.#store.read({ after: seq, filter, limit: limit - messages.length, maxBytes: PAGE_BYTES - bytes });
+      }, holder));
       // Invariant 9: a place that is good when it is chosen may not be when it is read.
       const there = this.#tail.locate(at, read.log);
       if (there.gap !== undefined) {
@@ -150,6 +180,11 @@ export class History {
   #isInTail(at: Position): boolean {
     return this.#tail.knows(at) && at.seq >= this.#tail.last - NEAR_END_MESSAGES && at.seq >= this.#tail.log!.oldest - 1;
   }
+}
+
+/** What two searches have in common that find the same. */
+function keyOf({ at, gap }: Start, { filter, limit, ofHeld, readTo, until }: Search): string {
+  return JSON.stringify([at.epoch, at.seq, gap, limit, ofHeld, readTo, until?.seq, filter.key]);
 }
 
 /** Reasons of a gap. Of two, the later in this list is the one that a single look at the newer log would have given. */

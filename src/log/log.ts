@@ -69,7 +69,7 @@ export class MessageLog {
     this.tail = tail;
     this.retention = new Retention({ store, clock, counters, logger, maxAge: settings.retentionMs, maxBytes: settings.retentionBytes, maxKeys: settings.maxKeys });
     this.publisher = new Publisher({ store, tail, bus, clock, counters, logger, pace: this.retention, maxMessages: settings.queueMessages, maxBytes: settings.queueBytes });
-    const reads = new CallLimiter({ places: HISTORY_READS, maxWaiting: HISTORY_WAITING_READS });
+    const reads = new CallLimiter({ places: HISTORY_READS, maxWaiting: HISTORY_WAITING_READS, gate: 'reads', counters });
     this.starts = new Starts({ store, tail, storeClock, reads });
     this.history = new History({ store, tail, storeClock, reads });
     this.eraser = new Eraser({ store, tail, storeClock, bus, clock, counters, logger, audit });

@@ -1,6 +1,7 @@
 import type { LogState } from '../model/epochs.ts';
 import type { Position } from '../model/position.ts';
 import type { Filter } from '../model/topic.ts';
+import type { Holder } from '../runtime/fair-shares.ts';
 import type { Store } from '../store/store.ts';
 import type { CallLimiter } from './call-limiter.ts';
 import type { StoreClock } from './store-clock.ts';
@@ -13,6 +14,8 @@ export interface NewestQuery {
   readonly count: number;
   /** Whether the client is gone: then the walk stops. */
   readonly hasLeft: () => boolean;
+  /** Who asks. */
+  readonly holder: Holder | undefined;
 }
 
 export interface NewestMatchesDependencies {
@@ -54,7 +57,7 @@ export class NewestMatches {
     return this.#tail.beforeNewest(count, (message) => filter.matches(message.topic) && !message.isExpired(now));
   }
 
-  async #inLog({ filter, count, hasLeft }: NewestQuery): Promise<Position> {
+  async #inLog({ filter, count, hasLeft, holder }: NewestQuery): Promise<Position> {
     for (;;) {
       /** The head when the walk began. */
       let top: Position | undefined;
@@ -62,7 +65,7 @@ export class NewestMatches {
       let oldestMatch: number | undefined;
       for (let found = 0; ;) {
         const limit = count - found;
-        const step = await this.#tail.ask(() => this.#reads.pass(() => this.#store.findBack({ before, filter, limit })));
+        const step = await this.#tail.ask(() => this.#reads.pass(() => this.#store.findBack({ before, filter, limit }), holder));
         const { seqs, from, log } = step;
         top ??= log.lineage.at(log.head);
         // The log was exchanged for a copy that lacks some of what was counted: the walk begins again.

@@ -4,6 +4,7 @@ import { numbered, type Draft, type Message } from '../model/message.ts';
 import { Problem, type ProblemCode } from '../model/problem.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
+import { ANYBODY, FairShares, UNCOUNTED, type Holder, type Share } from '../runtime/fair-shares.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { StoreError, type Appended, type AppendRequest, type IdempotencyKey, type Outcome, type Store, type StoreErrorKind } from '../store/store.ts';
 import { UNPACED, type Pace } from './retention.ts';
@@ -51,8 +52,21 @@ interface Waiting {
   readonly since: Since;
   readonly resolve: (receipt: Receipt) => void;
   readonly reject: (problem: Problem) => void;
+  /** What its publisher holds of the queue; it can be taken back until the store has it. */
+  readonly share: Share;
   isAnswered: boolean;
 }
+
+/** The store has so much of the queue at most, in its two commits, unless one request is larger: what is with the store makes no room for anyone. */
+const COMMITTING_SHARE = 0.5;
+
+/** What is queued while the queue is emptier than this is not counted by its holder. So an instance that keeps up pays nothing for it. */
+const COUNTED_FROM_SHARE = 0.25;
+
+/** What part of the queue a publisher holds is counted in such parts of the whole: of its messages or of its bytes, whichever is more. */
+const WHOLE_FACTOR = 1_000_000_000;
+
+const FULL = 'More messages are waiting to be stored than this instance holds. Nothing was stored.';
 
 const PROBLEM_OF: Record<StoreErrorKind, readonly [ProblemCode, string]> = {
   unavailable: ['unavailable', 'The message log is not available just now. Nothing was stored.'],
@@ -98,6 +112,9 @@ export class Publisher {
   readonly #pace: Pace;
   readonly #maxMessages: number;
   readonly #maxBytes: number;
+  /** Bound one commit. */
+  readonly #commitMessages: number;
+  readonly #commitBytes: number;
   #queue: Waiting[] = [];
   #queuedMessages = 0;
   /** In the queue, and in commits that the store has. */
@@ -114,6 +131,7 @@ export class Publisher {
   #failure: string | undefined;
   #probe: Timer | undefined;
   readonly #waits: WaitLimits;
+  readonly #shares: FairShares;
   #isStopped = false;
 
   constructor({ store, tail, bus, clock, counters, logger, pace = UNPACED, maxMessages, maxBytes }: PublisherDependencies) {
@@ -127,6 +145,9 @@ export class Publisher {
     pace.whenCaughtUp(() => this.#next());
     this.#maxMessages = maxMessages;
     this.#maxBytes = maxBytes;
+    this.#commitMessages = Math.min(COMMIT_MESSAGES, Math.max(1, Math.floor(maxMessages * COMMITTING_SHARE / CONCURRENT_COMMITS)));
+    this.#commitBytes = Math.min(COMMIT_BYTES, maxBytes * COMMITTING_SHARE / CONCURRENT_COMMITS);
+    this.#shares = new FairShares({ gate: 'publishes', counters });
     this.#waits = new WaitLimits({ clock, look: () => this.#look() });
   }
 
@@ -148,8 +169,9 @@ export class Publisher {
    * Resolves once the messages are durable (invariant 1). Rejects with a `Problem`: `overloaded`, `unavailable` and
    * `internal` mean that nothing was stored, `outcome-unknown` that nobody can say, `key-reused` that the key belongs
    * to another request, `forbidden` that the grant leaves out one of the topics. Answers within 15 seconds, whatever the store does.
+   * @param holder Who publishes: when the queue is full, what the largest holders have in it makes room for others.
    */
-  publish(grant: Grant, drafts: readonly Draft[], key: IdempotencyKey | undefined): Promise<Receipt> {
+  publish(grant: Grant, drafts: readonly Draft[], key: IdempotencyKey | undefined, holder = (): Holder => ANYBODY): Promise<Receipt> {
     const forbidden = publishProblem(grant, drafts);
     if (forbidden !== undefined) return Promise.reject(forbidden);
     let bytes = 0;
@@ -158,13 +180,14 @@ export class Publisher {
       bytes += data.length;
       diskBytes += data.length + topic.length + MESSAGE_DISK_BYTES;
     }
-    if (this.#waitingMessages + drafts.length > this.#maxMessages || this.#waitingBytes + bytes > this.#maxBytes) {
-      return Promise.reject(this.#problem('overloaded', 'More messages are waiting to be stored than this instance holds. Nothing was stored.'));
-    }
+    if (!this.#hasRoom(drafts.length, bytes) && !this.#makeRoom(drafts.length, bytes, holder())) return Promise.reject(this.#problem('overloaded', FULL));
     if (this.#isSilent) return Promise.reject(this.#problem(...PROBLEM_OF.unavailable));
     const since = this.#waits.begin();
     return new Promise((resolve, reject) => {
-      this.#queue.push({ request: { drafts, key }, bytes, diskBytes, since, resolve, reject, isAnswered: false });
+      const part = this.#partOf(this.#waitingMessages + drafts.length, this.#waitingBytes + bytes);
+      const share = part <= COUNTED_FROM_SHARE ? UNCOUNTED : this.#shares.hold(holder(), this.#amountOf(drafts.length, bytes), { takeBack: () => this.#takeBack(waiting) });
+      const waiting: Waiting = { request: { drafts, key }, bytes, diskBytes, since, resolve, reject, share, isAnswered: false };
+      this.#queue.push(waiting);
       this.#queuedMessages += drafts.length;
       this.#waitingMessages += drafts.length;
       this.#waitingBytes += bytes;
@@ -175,6 +198,35 @@ export class Publisher {
         this.#next();
       });
     });
+  }
+
+  #hasRoom(messages: number, bytes: number): boolean {
+    return this.#waitingMessages + messages <= this.#maxMessages && this.#waitingBytes + bytes <= this.#maxBytes;
+  }
+
+  /** What so much is of the whole queue. */
+  #partOf(messages: number, bytes: number): number {
+    return Math.max(messages / this.#maxMessages, bytes / this.#maxBytes);
+  }
+
+  #amountOf(messages: number, bytes: number): number {
+    return Math.ceil(WHOLE_FACTOR * this.#partOf(messages, bytes));
+  }
+
+  #makeRoom(messages: number, bytes: number, holder: Holder): boolean {
+    if (messages > this.#maxMessages || bytes > this.#maxBytes) return false;
+    const amount = this.#amountOf(messages, bytes);
+    while (!this.#hasRoom(messages, bytes)) if (!this.#shares.makeRoom(holder, amount)) return false;
+    return true;
+  }
+
+  /** The store has not got it, so nothing of it is stored. */
+  #takeBack(waiting: Waiting): void {
+    // It is one of the newest.
+    this.#queue.splice(this.#queue.lastIndexOf(waiting), 1);
+    this.#queuedMessages -= waiting.request.drafts.length;
+    this.#release(waiting);
+    waiting.reject(this.#problem('overloaded', FULL));
   }
 
   /** The process ends: everyone who still waits is answered now. What the store has may be stored. */
@@ -256,7 +308,7 @@ export class Publisher {
     const before = this.#commits.at(-1);
     if (before === undefined) return true;
     if (this.#commits.length === CONCURRENT_COMMITS) return false;
-    return this.#queuedMessages >= (this.#tookMs > COMMIT_QUICK_MS ? COMMIT_MESSAGES : Math.min(before.messages, COMMIT_MESSAGES));
+    return this.#queuedMessages >= (this.#tookMs > COMMIT_QUICK_MS ? this.#commitMessages : Math.min(before.messages, this.#commitMessages));
   }
 
   #take(): readonly Waiting[] {
@@ -266,11 +318,13 @@ export class Publisher {
       const next = this.#queue[count]!;
       const more = messages + next.request.drafts.length;
       bytes += next.bytes;
-      if (count > 0 && (more > COMMIT_MESSAGES || bytes > COMMIT_BYTES)) break;
+      if (count > 0 && (more > this.#commitMessages || bytes > this.#commitBytes)) break;
       messages = more;
     }
     this.#queuedMessages -= messages;
-    return this.#queue.splice(0, count);
+    const taken = this.#queue.splice(0, count);
+    for (const { share } of taken) share.pin();
+    return taken;
   }
 
   /** @param done Called when the store has nothing more to do for these requests, before their publishers are answered. */
@@ -359,6 +413,7 @@ export class Publisher {
 
   #release(waiting: Waiting): void {
     waiting.isAnswered = true;
+    waiting.share.release();
     this.#waitingMessages -= waiting.request.drafts.length;
     this.#waitingBytes -= waiting.bytes;
   }

@@ -2,6 +2,7 @@ import type { LogState } from '../model/epochs.ts';
 import { startWithGap, type Start } from '../model/gap.ts';
 import type { Position } from '../model/position.ts';
 import type { Filter } from '../model/topic.ts';
+import type { Holder } from '../runtime/fair-shares.ts';
 import type { Store } from '../store/store.ts';
 import { NewestMatches } from './newest-matches.ts';
 import { SharedLook } from './shared-look.ts';
@@ -29,6 +30,8 @@ export interface StartOptions {
   readonly filter: Filter;
   /** Whether the client is gone: then a long search stops. */
   readonly hasLeft: () => boolean;
+  /** Who asks: reads of different clients take turns. */
+  readonly holder?: () => Holder;
 }
 
 export interface StartsDependencies {
@@ -60,7 +63,7 @@ export class Starts {
   }
 
   /** Rejects with a `StoreError` when the log must be asked and cannot be, and with a `Problem` when too many reads wait already. */
-  async resolve(request: StartRequest, { filter, hasLeft }: StartOptions): Promise<Start> {
+  async resolve(request: StartRequest, { filter, hasLeft, holder }: StartOptions): Promise<Start> {
     switch (request.kind) {
       case 'now':
         return { at: this.#tail.head, gap: undefined };
@@ -81,7 +84,7 @@ export class Starts {
       case 'ago':
         return this.#seek(this.#storeClock.now() - request.milliseconds);
       case 'last': {
-        const at = await this.#newestMatches.before({ filter, count: request.count, hasLeft }, await this.#states.fresh());
+        const at = await this.#newestMatches.before({ filter, count: request.count, hasLeft, holder: holder?.() }, await this.#states.fresh());
         return { at, gap: undefined };
       }
     }

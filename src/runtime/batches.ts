@@ -1,21 +1,22 @@
 import type { Clock } from './clock.ts';
+import { ANYBODY, FairShares, type FairSharesDependencies, type Holder, type Holding, type Share } from './fair-shares.ts';
 
 /** A call comes so much later than the one before. When thousands of questions come in a second, it gathers many; one that comes alone waits for nothing. Milliseconds. */
 const GATHER_MS = 10;
 
-/** Questions that wait for their turn. Stops a flood of them from holding memory. */
+/** Questions that wait for their turn. Stops a flood of them from holding memory: beyond it the client that asks most gets no answer to its last. */
 const WAITING_MAX_ENTRIES = 10_000;
 
 /** Questions with one key that wait for calls of their own. Stops who asks the same again and again from keeping all others out. */
 const KEY_WAITING_MAX_ENTRIES = 100;
 
-interface Waiting<Question, Answer> {
+interface Waiting<Question, Answer> extends Holding {
   readonly question: Question;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: unknown) => void;
 }
 
-export interface BatchesOptions<Question, Answer> {
+export interface BatchesOptions<Question, Answer> extends Pick<FairSharesDependencies, 'gate' | 'counters'> {
   readonly clock: Clock;
   /** Answers in the order of the questions. */
   readonly call: (questions: readonly Question[]) => Promise<readonly Answer[]>;
@@ -34,31 +35,46 @@ export class Batches<Question, Answer> {
   readonly #options: BatchesOptions<Question, Answer>;
   /** By their keys. */
   readonly #waiting = new Map<string, Waiting<Question, Answer>[]>();
-  #size = 0;
+  readonly #questions: FairShares<Waiting<Question, Answer>>;
+  readonly #shares = new Map<Waiting<Question, Answer>, Share>();
   #isAsking = false;
   /** When the last call began, by the monotonic clock. */
   #called = -Infinity;
 
   constructor(options: BatchesOptions<Question, Answer>) {
     this.#options = options;
+    this.#questions = new FairShares(options);
   }
 
-  ask(question: Question): Promise<Answer> {
+  /** @param holder Who asks. */
+  ask(question: Question, holder: Holder = ANYBODY): Promise<Answer> {
     const { keyOf, isShared, tooMany } = this.#options;
     const key = keyOf(question);
-    const same = this.#waiting.get(key) ?? [];
-    if (this.#size >= WAITING_MAX_ENTRIES || (!isShared && same.length >= KEY_WAITING_MAX_ENTRIES)) return Promise.reject(tooMany());
+    if (!isShared && (this.#waiting.get(key)?.length ?? 0) >= KEY_WAITING_MAX_ENTRIES) return Promise.reject(tooMany());
+    if (this.#shares.size >= WAITING_MAX_ENTRIES && !this.#questions.makeRoom(holder, 1)) return Promise.reject(tooMany());
     return new Promise((resolve, reject) => {
-      same.push({ question, resolve, reject });
-      this.#waiting.set(key, same);
-      this.#size++;
+      const waiting: Waiting<Question, Answer> = { question, resolve, reject, takeBack: () => {
+        this.#remove(key, waiting);
+        reject(tooMany());
+      } };
+      const same = this.#waiting.get(key);
+      if (same === undefined) this.#waiting.set(key, [waiting]);
+      else same.push(waiting);
+      this.#shares.set(waiting, this.#questions.hold(holder, 1, waiting));
       if (!this.#isAsking) void this.#askAll();
     });
   }
 
+  #remove(key: string, waiting: Waiting<Question, Answer>): void {
+    this.#shares.delete(waiting);
+    const same = this.#waiting.get(key)!;
+    same.splice(same.lastIndexOf(waiting), 1);
+    if (same.length === 0) this.#waiting.delete(key);
+  }
+
   async #askAll(): Promise<void> {
     this.#isAsking = true;
-    while (this.#size > 0) {
+    while (this.#shares.size > 0) {
       await this.#gather();
       const asking = this.#take();
       try {
@@ -89,7 +105,10 @@ export class Batches<Question, Answer> {
       if (now !== same && same.length > 0) this.#waiting.set(key, same);
       return now;
     });
-    this.#size -= asking.flat().length;
+    for (const waiting of asking.flat()) {
+      this.#shares.get(waiting)!.release();
+      this.#shares.delete(waiting);
+    }
     return asking;
   }
 }

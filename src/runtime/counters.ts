@@ -64,6 +64,8 @@ export class Counters {
   rowsExamined = 0;
   /** What was refused because a limit was reached, by the limit. */
   readonly limited = { publish: 0, streams: 0, 'failed-logins': 0, sessions: 0, topics: 0, 'idempotency-keys': 0 };
+  /** What the largest holders lost to newcomers, by what it was (fair-shares.ts). */
+  readonly evicted = { publishes: 0, bodies: 0, answers: 0, 'long-polls': 0, reads: 0, tickets: 0, credentials: 0, connections: 0 };
   /** What this instance counted alone against a limit: it has no Redis, or Redis was away or late. */
   countedAlone = 0;
   /** The messages of each commit, and the time it took. */

@@ -186,6 +186,10 @@ export class Metrics {
       this.reset();
       for (const [limit, count] of Object.entries(counters.limited)) this.inc({ limit }, count);
     } });
+    new Counter({ ...this.#named('evicted_total', 'What the clients that held most lost to others that needed room, by what it was'), labelNames: ['reason'], collect() {
+      this.reset();
+      for (const [reason, count] of Object.entries(counters.evicted)) this.inc({ reason }, count);
+    } });
     this.#gauges = (Object.entries(GAUGES) as [keyof Gauges, readonly [string, string]][]).map(([source, [name, help]]) => [source, new Gauge(this.#named(name, help))]);
   }
 

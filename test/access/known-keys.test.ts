@@ -1,6 +1,8 @@
 import { t } from 'tap';
 import { KnownKeys } from '../../src/access/known-keys.ts';
 import { CredentialsUnavailable } from '../../src/access/known-records.ts';
+import { Counters } from '../../src/runtime/counters.ts';
+import type { Holder } from '../../src/runtime/fair-shares.ts';
 import { FIND_MAX_KEYS, type KeyChanges, type KeyRecord } from '../../src/store/key-store.ts';
 import { StoreError } from '../../src/store/store.ts';
 import { settle, TestClock } from '../support/clock.ts';
@@ -62,7 +64,7 @@ async function opened(): Promise<{ rows: Rows; clock: TestClock; keys: KnownKeys
   const rows = new Rows();
   rows.set('a');
   const clock = new TestClock();
-  const keys = new KnownKeys({ store: rows, revocations: NO_REVOCATIONS, clock, logger: quietLogger, pollMs: 1_000 });
+  const keys = new KnownKeys({ store: rows, revocations: NO_REVOCATIONS, counters: new Counters(), clock, logger: quietLogger, pollMs: 1_000 });
   await keys.open();
   return { rows, clock, keys };
 }
@@ -122,6 +124,25 @@ t.test('what is asked for in one turn, or while a question is under way, is aske
   t.equal(rows.asked.length, 4);
 });
 
+t.test('a client that asks for thousands of unknown keys delays nobody else, and nobody else is refused', async (t) => {
+  const { rows, keys } = await opened();
+  const gate = Promise.withResolvers<void>();
+  rows.gate = gate.promise;
+  const greedy = (): Holder => ['address', 'greedy'];
+  const ask = (index: number): Promise<string> => Promise.resolve(keys.find(`x${index}`, greedy)).then(() => 'answered', () => 'refused');
+  const codes = Array.from({ length: FIND_MAX_KEYS }, (_, index) => ask(index));
+  await settle();
+  for (let index = 0; index < 10_000; index++) codes.push(ask(FIND_MAX_KEYS + index));
+  await t.rejects(Promise.resolve(keys.find('y', greedy)), CredentialsUnavailable);
+  const others = ['a', 'b', 'c'].map((id) => Promise.resolve(keys.find(id, () => ['address', id])));
+  gate.resolve();
+  t.equal((await others[0])?.id, 'a');
+  await Promise.all(others);
+  t.equal(rows.asked.findIndex((ids) => ids.includes('c')), 1, 'with the next question');
+  const outcomes = await Promise.all(codes);
+  t.ok(outcomes.lastIndexOf('answered') < outcomes.indexOf('refused'), 'the last ones make room');
+});
+
 t.test('while the database is away no key is believed for longer than three seconds, and then it goes on by itself', async (t) => {
   const { rows, clock, keys } = await opened();
   await keys.find('a');
@@ -153,7 +174,7 @@ t.test('where nobody can say what changed, nothing is believed', async (t) => {
 
 t.test('whether there has ever been a key is known after the first look', async (t) => {
   const rows = new Rows();
-  const keys = new KnownKeys({ store: rows, revocations: NO_REVOCATIONS, clock: new TestClock(), logger: quietLogger, pollMs: 1_000 });
+  const keys = new KnownKeys({ store: rows, revocations: NO_REVOCATIONS, counters: new Counters(), clock: new TestClock(), logger: quietLogger, pollMs: 1_000 });
   t.equal(keys.hasEverBeen, undefined);
   await keys.open();
   t.equal(keys.hasEverBeen, false);
@@ -197,7 +218,7 @@ t.test('after it is stopped it asks no more', async (t) => {
 t.test('whether there has been a key is believed for three seconds; once there was one, that stays', async (t) => {
   const rows = new Rows();
   const clock = new TestClock();
-  const keys = new KnownKeys({ store: rows, revocations: NO_REVOCATIONS, clock, logger: quietLogger, pollMs: 60_000 });
+  const keys = new KnownKeys({ store: rows, revocations: NO_REVOCATIONS, counters: new Counters(), clock, logger: quietLogger, pollMs: 60_000 });
   await keys.open();
   t.equal(keys.hasEverBeen, false);
   await clock.advance(3_001);
@@ -229,7 +250,7 @@ t.test('an operator reads of the first key, of changes, and of changes that the 
   const lines: string[] = [];
   const note = (facts: unknown, sentence?: string): void => void lines.push(`${sentence} ${JSON.stringify(facts)}`);
   const rows = new Rows();
-  const keys = new KnownKeys({ store: rows, revocations: NO_REVOCATIONS, clock: new TestClock(), logger: { info: note, warn: note }, pollMs: 1_000 });
+  const keys = new KnownKeys({ store: rows, revocations: NO_REVOCATIONS, counters: new Counters(), clock: new TestClock(), logger: { info: note, warn: note }, pollMs: 1_000 });
   await keys.open();
   rows.set('a');
   await keys.look();

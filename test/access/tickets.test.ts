@@ -2,6 +2,7 @@ import t from 'tap';
 import { Tickets, type Opening } from '../../src/access/tickets.ts';
 import type { CutReason } from '../../src/access/lease.ts';
 import type { NoteHandler } from '../../src/bus/control-channel.ts';
+import { Counters } from '../../src/runtime/counters.ts';
 import { StoreError } from '../../src/store/store.ts';
 import type { KeptTicket, TicketRecord, TicketStore, TicketUse, UsedTicket } from '../../src/store/ticket-store.ts';
 import { TestClock } from '../support/clock.ts';
@@ -77,7 +78,7 @@ function fleet(pollMs = POLL_MS) {
   const handlers: NoteHandler[] = [];
   const bus = { isUp: true, notes: 0 };
   const instances = [0, 1].map((self) => new Tickets({
-    store, clock, logger: quietLogger, pollMs,
+    store, clock, counters: new Counters(), logger: quietLogger, pollMs,
     control: {
       answer: (_kind, handler) => void (handlers[self] = handler),
       tell: (_kind, body) => {

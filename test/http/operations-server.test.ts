@@ -5,6 +5,7 @@ import { buildApp } from '../../src/http/app.ts';
 import { ENDPOINTS, isForOperators, type Endpoint } from '../../src/http/endpoints.ts';
 import { buildOperationsServer } from '../../src/http/operations-server.ts';
 import { OPERATIONS_MAX_CONNECTIONS } from '../../src/http/server-limits.ts';
+import { Counters } from '../../src/runtime/counters.ts';
 import { exchange, RawConnection, requestBytes, type Answer } from '../support/raw.ts';
 import { fakeService } from '../support/service.ts';
 import type { Scope } from '../support/temp.ts';
@@ -16,7 +17,7 @@ const NOBODY = anonymous({ publicTopics: [], publicPublish: [] });
 /** Both listeners of an instance that lets nobody in. */
 async function serve(t: Scope, environment: Record<string, string> = {}): Promise<{ main: { port: number }; operations: { port: number } }> {
   const app = buildApp(fakeService({ access: { ignoresCredentials: () => false, identify: () => NOBODY } }, environment));
-  const operations = buildOperationsServer(app);
+  const operations = buildOperationsServer(app, new Counters());
   t.teardown(() => {
     operations.close();
     operations.closeAllConnections();

@@ -5,6 +5,7 @@ import { buildOperationsServer } from '../../src/http/operations-server.ts';
 import type { Service } from '../../src/http/service.ts';
 import { Problem, PROBLEMS, type ProblemCode } from '../../src/model/problem.ts';
 import { RULES } from '../../src/http/admission.ts';
+import { Counters } from '../../src/runtime/counters.ts';
 import { RawConnection, requestBytes, type Answer } from '../support/raw.ts';
 import { fakeService } from '../support/service.ts';
 import { serve, turns } from './fast-path/ways.ts';
@@ -110,7 +111,7 @@ for (const fastPath of [true, false]) {
 
 t.test('so does every answer of the listener for operations', async (t) => {
   const { app } = await serve(t, service({ CORS_ORIGINS: '*' }));
-  const operations = buildOperationsServer(app);
+  const operations = buildOperationsServer(app, new Counters());
   t.teardown(() => {
     operations.close();
     operations.closeAllConnections();

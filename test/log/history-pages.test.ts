@@ -3,6 +3,7 @@ import type { StartRequest } from '../../src/log/start-position.ts';
 import { FULL_GRANT, type Grant } from '../../src/model/grant.ts';
 import type { Position } from '../../src/model/position.ts';
 import { Filter } from '../../src/model/topic.ts';
+import { ANYBODY, type Holder } from '../../src/runtime/fair-shares.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { buildSpine } from '../support/spine.ts';
@@ -11,15 +12,16 @@ import type { Scope } from '../support/temp.ts';
 async function begin(t: Scope) {
   const store = new MemoryStore();
   await store.open();
-  const { log, delivery } = buildSpine({ store, clock: new TestClock(), settings: { pollMs: 60_000, maxStreams: 10 } });
+  const clock = new TestClock();
+  const { log, delivery, counters } = buildSpine({ store, clock, settings: { pollMs: 60_000, maxStreams: 10 } });
   const { audience, longPolls } = delivery;
   await log.open(store.log(), delivery.fanout);
   t.teardown(() => {
     log.stop();
     delivery.stop();
   });
-  const page = (wait = 0, start: StartRequest = { kind: 'start' }) => longPolls.page({ grant: FULL_GRANT, filter: new Filter(['a']), start, limit: 100, wait, signal: new AbortController().signal, hasLeft: () => false });
-  return { store, log, tail: log.tail, longPolls, audience, page };
+  const page = (wait = 0, start: StartRequest = { kind: 'start' }, holder: Holder = ANYBODY) => longPolls.page({ holder, grant: FULL_GRANT, filter: new Filter(['a']), start, limit: 100, wait, signal: new AbortController().signal, hasLeft: () => false });
+  return { store, clock, log, tail: log.tail, longPolls, audience, counters, page };
 }
 
 t.test('a page shows what another instance has committed, before this one has heard of it', async (t) => {
@@ -46,6 +48,84 @@ t.test('many long polls are answered from memory, without a read each', async (t
   t.equal(store.reads.length, reads);
   t.equal(longPolls.waiting, 0);
   t.equal(audience.size, 0, 'nothing stays in the index');
+});
+
+t.test('many long polls on a quiet topic of a busy log cost no read each, when they are answered and when their time is up', async (t) => {
+  const { store, clock, log, tail, longPolls, page } = await begin(t);
+  tail.offer([store.commit({ topic: 'b' })]);
+  const polls = Array.from({ length: 8 }, () => page(30_000));
+  const late = [page(10_000), page(10_000)];
+  await settle();
+  const reads = store.reads.length;
+  for (let count = 0; count < 1_500; count++) tail.offer([store.commit({ topic: 'b' })]);
+  await clock.advance(10_000);
+  for (const { messages, cursor } of await Promise.all(late)) t.same([messages.length, cursor], [0, `${log.tail.position.epoch}-1501`]);
+  tail.offer([store.commit({ topic: 'b' }), store.commit({ topic: 'a' }), store.commit({ topic: 'a' })]);
+  for (const { messages } of await Promise.all(polls)) t.same(messages.map(({ seq }) => seq), [1503, 1504]);
+  t.equal(store.reads.length, reads);
+  t.equal(longPolls.waiting, 0);
+});
+
+t.test('thousands that ask for the same at once share reads that have not begun, whoever loses his turn', async (t) => {
+  const { store, tail, counters, page } = await begin(t);
+  tail.offer([store.commit({ topic: 'a' })]);
+  const gate = Promise.withResolvers<void>();
+  const read = store.read.bind(store);
+  store.read = (query) => gate.promise.then(() => read(query));
+  // Those that run, a search of the largest holder that will lose its turn, and others that have joined it.
+  const greedy: Holder = ['address', 'greedy'];
+  const running = Array.from({ length: 4 }, (_, index) => page(0, { kind: 'since', time: index }, greedy));
+  await settle();
+  const starts = Array.from({ length: 1_000 }, (_, index) => ({ kind: 'after', position: { epoch: 'unknown0', seq: index } }) as const);
+  const waiting = starts.map((start) => page(0, start, greedy).then(() => 200, ({ code }: { code: string }) => code));
+  await settle();
+  const joined = Array.from({ length: 3_000 }, () => page(0, starts.at(-1), ['address', {}]));
+  await settle();
+  const others = Array.from({ length: 3_000 }, () => page(0, { kind: 'after', position: tail.position }, ['address', {}]));
+  await settle();
+  t.ok(counters.evicted.reads > 0);
+  gate.resolve();
+  for (const { messages } of await Promise.all(joined)) if (messages.length !== 1) t.fail('a page lacks its message');
+  for (const { messages } of await Promise.all(others)) if (messages.length !== 0) t.fail('a page has a message too many');
+  await Promise.all(running);
+  t.equal((await Promise.all(waiting)).filter((outcome) => outcome === 200).length, 1_000 - counters.evicted.reads);
+  t.ok(store.reads.length < 1_100, `${store.reads.length} reads`);
+});
+
+t.test('a long poll is told of a gap that the tail went past', async (t) => {
+  const { store, tail, page } = await begin(t);
+  tail.offer([store.commit({ topic: 'a' })]);
+  const poll = page(30_000, { kind: 'after', position: tail.position });
+  await settle();
+  tail.offer([store.commit({ topic: 'b' })]);
+  // Retention overtakes the tail, which goes on past messages that it was not told of.
+  for (let count = 0; count < 5; count++) store.commit({ topic: 'a' });
+  await store.trim({ maxAge: 0, maxBytes: 1, rows: 6 });
+  store.commit({ topic: 'b' });
+  await tail.look();
+  const { gap } = await poll;
+  t.match(gap, { reason: 'expired' });
+});
+
+t.test('past the bound the client with most long polls makes room: the last of them is answered, empty, with a cursor that leads on', async (t) => {
+  const { store, tail, longPolls, counters, page } = await begin(t);
+  tail.offer([store.commit({ topic: 'b' })]);
+  const greedy = Array.from({ length: 10 }, (_, index) => page(30_000, { kind: 'start' }, ['address', `connection ${index % 2}`]));
+  await settle();
+  const refused = page(30_000, { kind: 'start' }, ['address', 'connection 1']);
+  await t.rejects(refused, { code: 'overloaded' });
+  for (let count = 0; count < 2; count++) tail.offer([store.commit({ topic: 'b' })]);
+  const others = Array.from({ length: 3 }, () => page(30_000, { kind: 'start' }, ['address', {}]));
+  await settle();
+  t.equal(longPolls.waiting, 10);
+  t.equal(counters.evicted['long-polls'], 3);
+  const ended = new Set<string>();
+  for (const poll of greedy) void poll.then(({ messages, cursor }) => messages.length === 0 && ended.add(cursor));
+  await settle();
+  t.same([...ended], [`${tail.position.epoch}-3`]);
+  tail.offer([store.commit({ topic: 'a' })]);
+  for (const { messages } of await Promise.all(others)) t.same(messages.map(({ seq }) => seq), [4]);
+  t.equal((await Promise.all(greedy)).filter(({ messages }) => messages.length === 0).length, 3);
 });
 
 for (const { first, reason } of [{ first: 'forked', reason: 'expired' }, { first: 'unknown-log', reason: 'unknown-log' }]) {

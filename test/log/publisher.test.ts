@@ -7,6 +7,7 @@ import { Tail } from '../../src/log/tail.ts';
 import { FULL_GRANT, type Grant } from '../../src/model/grant.ts';
 import type { Draft, Message } from '../../src/model/message.ts';
 import { Counters } from '../../src/runtime/counters.ts';
+import type { Holder } from '../../src/runtime/fair-shares.ts';
 import type { Logger } from '../../src/runtime/logger.ts';
 import type { IdempotencyKey } from '../../src/store/store.ts';
 import { settle, TestClock } from '../support/clock.ts';
@@ -115,6 +116,38 @@ t.test('past its bounds a publish is refused at once, and nothing of it is store
   t.equal(await ends(publisher.publish(FULL_GRANT, [draft('x'.repeat(10))], undefined)), 4, 'there is room again');
   t.equal(store.head, 4);
   t.equal(counters.refused.get('overloaded'), 2);
+});
+
+t.test('a full queue has room for a small publisher: the largest loses what it queued last, and nothing of that is stored', async (t) => {
+  const { store, publisher, counters } = await begin(t, { maxMessages: 40, maxBytes: 4_000 });
+  const batch = (size: number, holder: Holder, data = 'x'): Promise<number | string> => ends(publisher.publish(FULL_GRANT, Array<Draft>(size).fill(draft(data)), undefined, () => holder));
+  // From one address: connections are compared.
+  const greedy = Array.from({ length: 8 }, (_, index) => batch(10, ['address', `connection ${index % 4}`]));
+  t.same(await Promise.all(greedy.slice(4)), ['overloaded', 'overloaded', 'overloaded', 'overloaded'], 'the largest gets no room itself');
+  const others = Array.from({ length: 12 }, (_, index) => batch(1, ['address', `other ${index}`]));
+  t.equal(await batch(25, ['elsewhere', {}]), 'overloaded', 'nobody gets more than the largest has');
+  t.same((await Promise.all(others)).map((outcome) => typeof outcome), others.map(() => 'number'));
+  const outcomes = await Promise.all(greedy.slice(0, 4));
+  const stored = outcomes.filter((outcome) => outcome !== 'overloaded');
+  t.equal(stored.length, 2, 'two batches made room for twelve messages');
+  t.equal(counters.evicted.publishes, 2);
+  t.equal(store.head, 10 * stored.length + others.length);
+
+  const large = [batch(1, ['address', 'large'], 'x'.repeat(4_000)), batch(1, ['address', 'small'], 'x')];
+  t.same((await Promise.all(large)).map((outcome) => typeof outcome), ['string', 'number'], 'bytes are a queue, too');
+});
+
+t.test('what the store has leaves room in the queue', async (t) => {
+  const { store, publisher } = await begin(t, { maxMessages: 40 });
+  const greedy = Array.from({ length: 40 }, () => ends(publisher.publish(FULL_GRANT, [draft('x')], undefined, () => ['address', 'greedy'])));
+  const append = store.append.bind(store);
+  const { promise: hang, resolve: goOn } = Promise.withResolvers<void>();
+  store.append = (requests) => hang.then(() => append(requests));
+  await settle();
+  const others = Array.from({ length: 5 }, () => ends(publisher.publish(FULL_GRANT, [draft('y')], undefined, () => ['address', {}])));
+  goOn();
+  t.same((await Promise.all(others)).map((outcome) => typeof outcome), others.map(() => 'number'));
+  t.equal((await Promise.all(greedy)).filter((outcome) => outcome === 'overloaded').length, 5);
 });
 
 t.test('a batch whose outcome is unknown is never sent again', async (t) => {

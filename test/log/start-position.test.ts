@@ -19,7 +19,7 @@ t.test('now is the head of the log, also while a new instance still fills its ta
   const storeClock = new StoreClock(clock);
   const tail = new Tail({ store, clock, storeClock, counters: new Counters(), logger: quietLogger, maxBytes: 1_000_000, pollMs: 1000 });
   t.teardown(() => tail.stop());
-  const starts = new Starts({ store, tail, storeClock, reads: new CallLimiter({ places: 1, maxWaiting: 1 }) });
+  const starts = new Starts({ store, tail, storeClock, reads: new CallLimiter({ places: 1, maxWaiting: 1, gate: 'reads', counters: new Counters() }) });
   const started = tail.open(store.log(), { append: () => undefined, moveEnd: (change) => change(), epochAdded: () => undefined, erased: () => undefined });
   t.ok(starts.isReady);
   t.equal(tail.last, 0, 'nothing has been read yet');

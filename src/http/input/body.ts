@@ -1,5 +1,8 @@
 import type { Readable } from 'node:stream';
 import { Problem } from '../../model/problem.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import type { Counters } from '../../runtime/counters.ts';
+import { ANYBODY, FairShares, type Holder, type Share } from '../../runtime/fair-shares.ts';
 import { ownCopy } from '../../runtime/memory.ts';
 
 /** Stops bodies that are still arriving, over all connections, from taking all the memory. */
@@ -36,25 +39,40 @@ export function discardBody(stream: Readable, declared: number | undefined, limi
   });
 }
 
-/** Collects the bodies of requests in memory, within bounds. */
+export interface BodyCollectorDependencies {
+  readonly counters: Pick<Counters, 'evicted'>;
+  readonly clock: Pick<Clock, 'monotonic'>;
+}
+
+/**
+ * Collects the bodies of requests in memory, within bounds. When there is no room, the client that holds most loses the newest of its bodies; then one that has stopped coming
+ * makes room.
+ */
 export class BodyCollector {
-  #arriving = 0;
+  /** Bytes that have arrived of bodies that are not whole. */
+  readonly #arriving: FairShares;
+
+  constructor({ counters, clock }: BodyCollectorDependencies) {
+    this.#arriving = new FairShares({ gate: 'bodies', counters, clock });
+  }
 
   /**
    * @param declared The Content-Length, if there is one.
    * @param limit The largest body, in bytes.
+   * @param holder Who sends it.
    * @returns The body, in memory of its own that holds nothing else.
    * @throws Problem `too-large` or `overloaded`; `invalid-request` when the sender left before the end.
    */
-  collect(stream: Readable, declared: number | undefined, limit: number): Promise<Buffer> {
+  collect(stream: Readable, declared: number | undefined, limit: number, holder: Holder = ANYBODY): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const body = new Growing(Math.min(declared ?? limit, limit));
       let received = 0;
       let refusal: Problem | undefined;
+      let share: Share | undefined;
 
       const settle = (problem: Problem | undefined): void => {
         stream.off('data', onData).off('end', onEnd).off('error', onLeft).off('close', onLeft);
-        this.#arriving -= body.length;
+        share?.release();
         if (problem === undefined) resolve(body.take());
         else reject(problem);
       };
@@ -62,13 +80,14 @@ export class BodyCollector {
         received += chunk.length;
         if (refusal === undefined) {
           if (received > limit) refusal = tooLarge(limit);
-          else if (this.#arriving + chunk.length > ARRIVING_MAX_BYTES) refusal = new Problem('overloaded', 'Too many requests are arriving at once.');
+          else if (!this.#hasRoom(chunk.length, holder)) refusal = tooMany();
           else {
-            this.#arriving += chunk.length;
+            if (share === undefined) share = this.#arriving.hold(holder, chunk.length, { takeBack: () => settle(tooMany()) });
+            else share.grow(chunk.length);
             body.add(chunk);
             return;
           }
-          this.#arriving -= body.length;
+          share?.release();
           body.clear();
         }
         if (received > limit + DISCARDED_MAX_BYTES) settle(refusal);
@@ -79,6 +98,15 @@ export class BodyCollector {
       stream.on('data', onData).on('end', onEnd).on('error', onLeft).on('close', onLeft);
     });
   }
+
+  #hasRoom(bytes: number, holder: Holder): boolean {
+    while (this.#arriving.total + bytes > ARRIVING_MAX_BYTES) if (!this.#arriving.makeRoom(holder, bytes)) return false;
+    return true;
+  }
+}
+
+function tooMany(): Problem {
+  return new Problem('overloaded', 'Too many requests are arriving at once. Nothing was stored.');
 }
 
 function tooLarge(limit: number): Problem {

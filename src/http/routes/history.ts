@@ -9,6 +9,7 @@ import { toJson } from '../../model/message.ts';
 import { formatId, parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
 import type { Filter } from '../../model/topic.ts';
+import { systemClock as clock } from '../../runtime/clock.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { limitedSender } from '../limited-sender.ts';
 import { Type } from '../input/json-schema.ts';
@@ -43,10 +44,10 @@ const response = { 200: { ...json('Oldest first.', Page), headers }, ...problems
 /** `GET /topics/{topic-or-pattern}/messages`, `GET /messages?topic=…`, and `GET /messages/{id}`. */
 export function historyRoutes(app: App, service: Service): void {
   const { config, history, leases, limits, starts } = service;
-  const outgoing = new OutgoingBytes();
+  const outgoing = new OutgoingBytes({ counters: service.counters, clock });
 
   function answer(request: FastifyRequest, reply: FastifyReply, body: Buffer): FastifyReply {
-    if (!outgoing.admit(request.raw.socket, reply.raw, body.length)) throw new Problem('overloaded', 'Too many answers are waiting to be taken by their clients.');
+    if (!outgoing.admit(request.raw.socket, reply.raw, body.length, request.admission.holder())) throw new Problem('overloaded', 'Too many answers are waiting to be taken by their clients.');
     return reply.type('application/json').header('cache-control', 'no-store').send(body);
   }
 
@@ -84,7 +85,7 @@ export function historyRoutes(app: App, service: Service): void {
     let found: HistoryPage;
     try {
       if (seconds > 0) place = await placeOf(request);
-      found = await history.page({ grant: identity.grant, filter, start, until, limit: pageLimit(start, limit), wait: seconds * 1000, signal: left.signal, hasLeft: () => socket.destroyed });
+      found = await history.page({ grant: identity.grant, filter, start, until, limit: pageLimit(start, limit), wait: seconds * 1000, signal: left.signal, hasLeft: () => socket.destroyed, holder: request.admission.holder() });
     } finally {
       place.release();
       if (lease !== undefined) leases.release(lease, holder);
@@ -115,7 +116,7 @@ export function historyRoutes(app: App, service: Service): void {
       const filter = filterFromQuery(request.query, config.TOPICS_PER_STREAM);
       const forbidden = readProblem(request.admission.identity.grant, filter);
       if (forbidden !== undefined) throw forbidden;
-      const { at: end } = await starts.resolve({ kind: 'last', count: 0 }, { filter, hasLeft: () => request.raw.socket.destroyed }).catch((error: unknown) => {
+      const { at: end } = await starts.resolve({ kind: 'last', count: 0 }, { filter, hasLeft: () => request.raw.socket.destroyed, holder: () => request.admission.holder() }).catch((error: unknown) => {
         throw unavailable(error);
       });
       const cursor = formatId(end.epoch, end.seq);
@@ -130,7 +131,7 @@ export function historyRoutes(app: App, service: Service): void {
     },
     handler: async (request, reply) => {
       const position = parseId(request.params.id);
-      const message = position === undefined ? undefined : await history.message(request.admission.identity.grant, position);
+      const message = position === undefined ? undefined : await history.message(request.admission.identity.grant, position, request.admission.holder());
       if (message === undefined) throw new Problem('message-not-found', 'There is no message with this id, or not any more.');
       if (message.isErased) throw new Problem('message-erased', 'The message was erased.');
       return answer(request, reply, Buffer.concat([toJson(message), NEW_LINE]));

@@ -21,8 +21,8 @@ export function ticketRoutes(app: App, service: Service): void {
       response: { 201: json('The ticket.', Ticket), ...problems('invalid-request', 'invalid-topic', 'cross-origin', 'forbidden', 'level-too-low', 'overloaded', 'unavailable', 'outcome-unknown') },
     },
     handler: async (request, reply) => {
-      const { identity, clientAddress } = request.admission;
-      const { ticket, text } = await orProblem(ticketAdministration.make(identity, bodyOf(request), clientAddress()), {
+      const { identity, clientAddress, holder } = request.admission;
+      const { ticket, text } = await orProblem(ticketAdministration.make(identity, bodyOf(request), clientAddress(), holder()), {
         tooLow: 'There are no tickets yet', unknown: 'It is not known whether the ticket was made: ask for another one.', unavailable: 'Tickets cannot be made now.',
       });
       return sendJson(reply.code(201), { ticket: text, expiresAt: new Date(ticket.ends).toISOString() });

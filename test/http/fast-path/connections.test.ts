@@ -10,6 +10,7 @@ import type { Service } from '../../../src/http/service.ts';
 import type { Receipt } from '../../../src/log/publisher.ts';
 import type { Start } from '../../../src/model/gap.ts';
 import { Filter } from '../../../src/model/topic.ts';
+import { ANYBODY } from '../../../src/runtime/fair-shares.ts';
 import { listening } from '../../support/listening.ts';
 import { exchange, RawConnection, requestBytes, type Answer } from '../../support/raw.ts';
 import { fakeService } from '../../support/service.ts';
@@ -242,7 +243,7 @@ t.test('a client that leaves before its answer has still published', async (t) =
   t.equal((await exchange(t, served, ODD)).status, 200);
 });
 
-const ADMITTED: Admission = { identity: EVERYBODY, headers: {}, refusal: undefined, isPreflight: false, isBusy: false, clientAddress: () => '' };
+const ADMITTED: Admission = { identity: EVERYBODY, headers: {}, refusal: undefined, isPreflight: false, isBusy: false, clientAddress: () => '', holder: () => ANYBODY };
 
 /** A server with nothing but the fast path before it, and limits that end within the test. */
 async function bare(t: Scope, handler: FastPathHandler, limits: { firstRequestMs: number; keepAliveMs: number }): Promise<{ server: Server; port: number; sockets: Socket[] }> {

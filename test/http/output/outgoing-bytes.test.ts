@@ -1,12 +1,15 @@
-import { createServer } from 'node:http';
-import { connect, type AddressInfo, type Socket } from 'node:net';
+import { createServer, IncomingMessage, ServerResponse } from 'node:http';
+import { connect, Socket, type AddressInfo } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { t } from 'tap';
 import type { HistoryPage } from '../../../src/delivery/long-polls.ts';
 import { buildApp } from '../../../src/http/app.ts';
 import { takeOver } from '../../../src/http/takeover.ts';
+import { OutgoingBytes } from '../../../src/http/output/outgoing-bytes.ts';
 import { Message } from '../../../src/model/message.ts';
+import { Counters } from '../../../src/runtime/counters.ts';
+import { TestClock } from '../../support/clock.ts';
 import { listening } from '../../support/listening.ts';
 import { fakeService } from '../../support/service.ts';
 import type { Scope } from '../../support/temp.ts';
@@ -24,7 +27,8 @@ async function serve(t: Scope) {
     asked++;
     return Promise.resolve({ messages: [large], cursor: large.id, more: false, gap: undefined });
   };
-  const app = buildApp(fakeService({ history: { page, message: () => Promise.resolve(large) } }));
+  const service = fakeService({ history: { page, message: () => Promise.resolve(large) } });
+  const app = buildApp(service);
   t.teardown(() => app.close());
   await app.listen({ host: '127.0.0.1', port: 0 });
   t.teardown(() => app.server.closeAllConnections());
@@ -34,7 +38,7 @@ async function serve(t: Scope) {
     await answer.arrayBuffer();
     return answer.status;
   };
-  return { app, port, read, asked: () => asked };
+  return { app, port, read, asked: () => asked, counters: service.counters };
 }
 
 /** A client that asks so many times at once and takes nothing of the answers. */
@@ -46,7 +50,7 @@ async function greedy(t: Scope, port: number, requests: number): Promise<Socket>
   return socket;
 }
 
-t.test('answers that are not taken are held up to a bound, then refused; who takes them has room again', async (t) => {
+t.test('answers that are not taken are held up to a bound, then refused', async (t) => {
   const { port, read, asked } = await serve(t);
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
@@ -58,17 +62,44 @@ t.test('answers that are not taken are held up to a bound, then refused; who tak
     collect();
     return process.memoryUsage().arrayBuffers - before < 160 * MIB;
   });
-  t.equal(await read(), 503, 'there is no room for others, and they hear so');
-
   socket.resume();
-  await until('the client has taken them', async () => await read() === 200);
+  let text = '';
+  socket.setEncoding('latin1').on('data', (piece: string) => void (text += piece.match(/HTTP\/1.1 [0-9]{3}/g)?.join(' ') ?? ''));
+  await until('it is told so, in its turn', () => text.includes('HTTP/1.1 503'));
+  t.equal(await read(), 200);
+});
+
+t.test('answers that nobody takes keep nobody else out: the connection that holds most is cut', async (t) => {
+  const { port, read, asked, counters } = await serve(t);
+  const sockets = await Promise.all(Array.from({ length: 6 }, () => greedy(t, port, 4)));
+  await until('all were asked for', () => asked() === 24);
+  const closed = new Set<Socket>();
+  for (const socket of sockets) socket.once('close', () => void closed.add(socket)).on('end', () => socket.destroy());
+  for (let count = 0; count < 5; count++) t.equal(await read(), 200);
+  t.ok(counters.evicted.answers > 0);
+  for (const socket of sockets) socket.resume();
+  await until('they hear of it', () => closed.size === counters.evicted.answers);
+});
+
+t.test('a client that takes nothing makes room where nobody holds more, and one that takes a little does not', async (t) => {
+  const counters = new Counters();
+  const clock = new TestClock();
+  const outgoing = new OutgoingBytes({ counters, clock });
+  const sockets = Array.from({ length: 16 }, () => Object.assign(new Socket(), { _handle: { writeQueueSize: 8 * MIB, bytesWritten: 8 * MIB, close: () => undefined } }));
+  const admit = (socket: Socket): boolean => outgoing.admit(socket, new ServerResponse(new IncomingMessage(socket)), 8 * MIB, ['address', socket]);
+  for (const socket of sockets) t.ok(admit(socket));
+  t.notOk(admit(new Socket()), 'nothing has stood for long');
+  clock.spend(1_000);
+  for (const { _handle: handle } of sockets.slice(0, 15)) handle.writeQueueSize -= 1000;
+  t.ok(admit(new Socket()));
+  t.same(sockets.map(({ destroyed }) => destroyed).indexOf(true), 15);
+  t.equal(counters.evicted.answers, 1);
 });
 
 t.test('a client that leaves gives the room of all its answers back, also of those after the first', async (t) => {
   const { port, read, asked } = await serve(t);
   const socket = await greedy(t, port, 100);
   await until('all were asked for', () => asked() === 100);
-  t.equal(await read(), 503);
   socket.destroy();
   await until('there is room', async () => await read() === 200);
   for (let count = 0; count < 20; count++) t.equal(await read(), 200, 'and not just for one');
