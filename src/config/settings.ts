@@ -73,6 +73,8 @@ export const SETTINGS = {
 
   RETENTION_SECONDS: wholeNumber({ default: '604800', unit: 'seconds', min: 0, max: 36_500 * DAY_SECONDS, meaning: 'Older messages are deleted; 0 disables the limit.' }),
   RETENTION_BYTES: size({ default: '1GiB', min: 0, max: 1024 * 1024 * GIB, meaning: 'Above so many bytes of messages the oldest are deleted; 0 disables the limit.' }),
+  TOPIC_RETENTION_SHARE: limit({ default: 'off', unit: 'percent', max: 100, meaning: 'The most of `RETENTION_BYTES` that one topic may hold; beyond that its publishers get 429 `topic-quota`. `off` for no limit. See [limits.md](docs/limits.md#room-in-the-log) for this and the next.' }),
+  CREDENTIAL_RETENTION_SHARE: limit({ default: 'off', unit: 'percent', max: 100, meaning: 'The same for what each key, or subject of tokens, has published; all who have no credential share one quota.' }),
   IDEMPOTENCY_SECONDS: wholeNumber({ default: '86400', unit: 'seconds', min: 1, max: 365 * DAY_SECONDS, meaning: 'How long an `Idempotency-Key` is remembered, while there are no more than `IDEMPOTENCY_MAX_KEYS`.' }),
   IDEMPOTENCY_MAX_KEYS: wholeNumber({ default: '4000000', unit: 'keys', min: 0, max: 1_000_000_000, meaning: 'Above so many idempotency keys the oldest are forgotten; 0 disables the limit. A key takes some 200 bytes of the disk, and 2,400 at most.' }),
 

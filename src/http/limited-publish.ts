@@ -16,14 +16,14 @@ export async function publishLimited(service: Pick<Service, 'publisher' | 'limit
   if (sender === undefined) return service.publisher.publish(identity.grant, drafts, key);
   throwIf(service.limits.topics(sender, drafts.map(({ topic }) => topic)));
   if (drafts.length > 1) throwIf(await service.limits.publish(sender, drafts.length - 1, 1));
-  return key === undefined ? service.publisher.publish(identity.grant, drafts, key) : publishOnce(service, sender, identity.grant, drafts, key);
+  return key === undefined ? service.publisher.publish(identity.grant, drafts, key, identity) : publishOnce(service, sender, identity, drafts, key);
 }
 
 /** A key counts where its row is new, or may be. */
-async function publishOnce({ publisher, limits }: Pick<Service, 'publisher' | 'limits'>, sender: LimitedSender, grant: Admission['identity']['grant'], drafts: readonly Draft[], key: IdempotencyKey): Promise<Receipt> {
+async function publishOnce({ publisher, limits }: Pick<Service, 'publisher' | 'limits'>, sender: LimitedSender, identity: Admission['identity'], drafts: readonly Draft[], key: IdempotencyKey): Promise<Receipt> {
   throwIf(await limits.idempotencyKey(sender));
   try {
-    const receipt = await publisher.publish(grant, drafts, key);
+    const receipt = await publisher.publish(identity.grant, drafts, key, identity);
     if (receipt.replayed) limits.idempotencyKeyUnused(sender);
     return receipt;
   } catch (error) {

@@ -6,6 +6,7 @@ import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { StoreError, type Appended, type AppendRequest, type IdempotencyKey, type Outcome, type Store, type StoreErrorKind } from '../store/store.ts';
+import { NO_QUOTA, type PublishQuota, type QuotaSender } from './quota.ts';
 import { UNPACED, type Pace } from './retention.ts';
 import { SILENT } from './store-watchdog.ts';
 import type { Knowledge } from './tail-refill.ts';
@@ -45,6 +46,7 @@ const MESSAGE_DISK_BYTES = 128;
 
 interface Waiting {
   readonly request: AppendRequest;
+  readonly sender: QuotaSender | undefined;
   readonly bytes: number;
   /** What it takes on the disk, about. */
   readonly diskBytes: number;
@@ -77,6 +79,8 @@ export interface PublisherDependencies {
   readonly logger: Logger;
   /** What commits wait for; nobody waits if absent. */
   readonly pace?: Pace;
+  /** How much one topic or sender may hold; as much as there is room for if absent. */
+  readonly quota?: PublishQuota;
   /** Bound what waits for its commit: past them a publish is refused, rather than wait without end. */
   readonly maxMessages: number;
   readonly maxBytes: number;
@@ -96,6 +100,7 @@ export class Publisher {
   readonly #counters: Counters;
   readonly #logger: Logger;
   readonly #pace: Pace;
+  readonly #quota: PublishQuota;
   readonly #maxMessages: number;
   readonly #maxBytes: number;
   #queue: Waiting[] = [];
@@ -116,7 +121,7 @@ export class Publisher {
   readonly #waits: WaitLimits;
   #isStopped = false;
 
-  constructor({ store, tail, bus, clock, counters, logger, pace = UNPACED, maxMessages, maxBytes }: PublisherDependencies) {
+  constructor({ store, tail, bus, clock, counters, logger, pace = UNPACED, quota = NO_QUOTA, maxMessages, maxBytes }: PublisherDependencies) {
     this.#store = store;
     this.#tail = tail;
     this.#bus = bus;
@@ -124,6 +129,7 @@ export class Publisher {
     this.#counters = counters;
     this.#logger = logger;
     this.#pace = pace;
+    this.#quota = quota;
     pace.whenCaughtUp(() => this.#next());
     this.#maxMessages = maxMessages;
     this.#maxBytes = maxBytes;
@@ -147,9 +153,9 @@ export class Publisher {
   /**
    * Resolves once the messages are durable (invariant 1). Rejects with a `Problem`: `overloaded`, `unavailable` and
    * `internal` mean that nothing was stored, `outcome-unknown` that nobody can say, `key-reused` that the key belongs
-   * to another request, `forbidden` that the grant leaves out one of the topics. Answers within 15 seconds, whatever the store does.
+   * to another request, `forbidden` that the grant leaves out one of the topics, `topic-quota` that a topic or the sender holds too much. Answers within 15 seconds, whatever the store does.
    */
-  publish(grant: Grant, drafts: readonly Draft[], key: IdempotencyKey | undefined): Promise<Receipt> {
+  publish(grant: Grant, drafts: readonly Draft[], key: IdempotencyKey | undefined, sender?: QuotaSender): Promise<Receipt> {
     const forbidden = publishProblem(grant, drafts);
     if (forbidden !== undefined) return Promise.reject(forbidden);
     let bytes = 0;
@@ -162,9 +168,11 @@ export class Publisher {
       return Promise.reject(this.#problem('overloaded', 'More messages are waiting to be stored than this instance holds. Nothing was stored.'));
     }
     if (this.#isSilent) return Promise.reject(this.#problem(...PROBLEM_OF.unavailable));
+    const exceeded = this.#quota.take(drafts, sender);
+    if (exceeded !== undefined) return Promise.reject(this.#counted(exceeded));
     const since = this.#waits.begin();
     return new Promise((resolve, reject) => {
-      this.#queue.push({ request: { drafts, key }, bytes, diskBytes, since, resolve, reject, isAnswered: false });
+      this.#queue.push({ request: { drafts, key }, sender, bytes, diskBytes, since, resolve, reject, isAnswered: false });
       this.#queuedMessages += drafts.length;
       this.#waitingMessages += drafts.length;
       this.#waitingBytes += bytes;
@@ -320,7 +328,9 @@ export class Publisher {
     const messages: Message[] = [];
     outcomes.forEach((outcome, index) => {
       if (outcome.kind !== 'stored') return;
-      requests[index]!.request.drafts.forEach((draft, at) => messages.push(numbered(draft, outcome.epoch, outcome.first + at, outcome.time)));
+      const { request: { drafts }, sender } = requests[index]!;
+      this.#quota.stored(drafts, sender, outcome.first);
+      drafts.forEach((draft, at) => messages.push(numbered(draft, outcome.epoch, outcome.first + at, outcome.time)));
     });
     this.#counters.published += messages.length;
     if (messages.length > 0) {
@@ -361,11 +371,16 @@ export class Publisher {
     waiting.isAnswered = true;
     this.#waitingMessages -= waiting.request.drafts.length;
     this.#waitingBytes -= waiting.bytes;
+    this.#quota.giveBack(waiting.request.drafts, waiting.sender);
   }
 
   #problem(code: ProblemCode, detail: string, field?: string): Problem {
-    this.#counters.refuse(code);
-    return new Problem(code, detail, field === undefined ? {} : { field });
+    return this.#counted(new Problem(code, detail, field === undefined ? {} : { field }));
+  }
+
+  #counted(problem: Problem): Problem {
+    this.#counters.refuse(problem.code);
+    return problem;
   }
 
   #failed(error: unknown): void {

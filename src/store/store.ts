@@ -3,6 +3,7 @@ import type { Draft, Message } from '../model/message.ts';
 import type { Filter } from '../model/topic.ts';
 import type { CountedTime } from './believed-clock.ts';
 import type { ErasureStore } from './erasure-store.ts';
+import type { UsageStore } from './usage-store.ts';
 
 /**
  * The room `store` keeps the message log in a database. Publish requests come in, and each takes the next numbers of the log. Messages
@@ -16,6 +17,12 @@ import type { ErasureStore } from './erasure-store.ts';
 export interface Store {
   /** The log's own lasting id (random, made with the database): what keeps two logs apart on one bus. Throws before `open` has resolved. */
   readonly logId: string;
+
+  /** What a message counts in the log's size beyond its topic and data. Bytes. */
+  readonly rowOverheadBytes: number;
+
+  /** What topics and senders hold of the log. */
+  readonly usage: UsageStore;
 
   /** Takes messages back. */
   readonly erasures: ErasureStore;

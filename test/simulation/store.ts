@@ -1,6 +1,7 @@
 import type { LogState } from '../../src/model/epochs.ts';
 import type { ErasureStore } from '../../src/store/erasure-store.ts';
 import { StoreError, type Appended, type AppendRequest, type BackQuery, type FoundBack, type Page, type ReadQuery, type Sought, type Store, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
+import type { UsageStore } from '../../src/store/usage-store.ts';
 import type { MemoryStore } from '../support/memory-store.ts';
 import type { Make } from './instance.ts';
 import type { Troubles } from './trouble.ts';
@@ -52,6 +53,17 @@ export class SimulatedStore implements Store {
 
   get logId(): string {
     return this.#log.logId;
+  }
+
+  get rowOverheadBytes(): number {
+    return this.#log.rowOverheadBytes;
+  }
+
+  get usage(): UsageStore {
+    return {
+      write: (stretches) => this.#whenOpen({ name: 'writeUsage', inOrder: false, changes: true }, () => this.#log.usage.write(stretches)),
+      changes: (after) => this.#whenOpen({ name: 'usageChanges', inOrder: false, changes: false }, () => this.#log.usage.changes(after)),
+    };
   }
 
   async open(): Promise<LogState> {

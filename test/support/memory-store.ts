@@ -4,6 +4,7 @@ import { Message, numbered, type Draft } from '../../src/model/message.ts';
 import { believe, isRefuted, isWorthKeeping, type KnownTimes } from '../../src/store/believed-clock.ts';
 import { UNDERSTOOD_LEVEL } from '../../src/store/level.ts';
 import { StoreError, type Appended, type AppendRequest, type BackQuery, type FoundBack, type Outcome, type Page, type ReadQuery, type Sought, type Store, type StoreErrorKind, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
+import { MemoryUsage } from './memory-usage.ts';
 import { MemoryErasures } from './memory-erasures.ts';
 import { MemoryKeys } from './memory-keys.ts';
 
@@ -13,6 +14,8 @@ import { MemoryKeys } from './memory-keys.ts';
 export class MemoryStore implements Store {
   readonly logId = 'memory';
   readonly keys = new MemoryKeys({ reply: (answer) => this.#reply(answer), now: () => this.now, believed: () => believe(this.#knownTimes) });
+  readonly rowOverheadBytes = 0;
+  readonly usage = new MemoryUsage({ reply: (answer) => this.#reply(answer), oldest: () => this.#oldest });
   readonly erasures = new MemoryErasures({ log: () => this.log(), reply: (answer) => this.#reply(answer), held: () => this.messages, level: () => this.level });
   /** The level of the log. */
   level = UNDERSTOOD_LEVEL;
@@ -114,6 +117,7 @@ export class MemoryStore implements Store {
     this.messages = this.messages.filter((message) => message.seq <= seq);
     this.#epochs = this.#epochs.filter(({ first }) => first <= seq + 1);
     this.erasures.restored();
+    this.usage.restored();
     for (const [name, { outcome }] of this.#keys) if (outcome.kind !== 'conflict' && outcome.first > seq) this.#keys.delete(name);
     this.#begin();
     await Promise.resolve();

@@ -11,6 +11,7 @@ import type { SessionStore } from '../session-store.ts';
 import { StoreLifecycle } from '../store-lifecycle.ts';
 import type { Appended, AppendRequest, BackQuery, FoundBack, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
 import type { TicketStore } from '../ticket-store.ts';
+import type { UsageStore } from '../usage-store.ts';
 import { RETENTION } from './access-sql.ts';
 import { appendCall, appendedIn, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES, stateCall } from './append.ts';
 import { PgConnections } from './connection-pool.ts';
@@ -25,6 +26,7 @@ import { DeletedRows, vacuumTable } from './vacuum.ts';
 import { backCall, foundBackOf, isSummary, messagesOf, readCall, summaryOf } from './query.ts';
 import { PostgresSessionStore } from './session-store.ts';
 import { PostgresTicketStore } from './tickets.ts';
+import { PostgresUsageStore } from './usage.ts';
 
 /**
  * The room `postgres` keeps the log in PostgreSQL, which instances on any number of hosts share. Each call of the store becomes one SQL
@@ -48,6 +50,8 @@ export class PostgresStore implements Store {
   readonly sessions: SessionStore = new PostgresSessionStore(() => this.#lifecycle.use(this.#pgConnections));
   readonly tickets: TicketStore = new PostgresTicketStore(() => this.#lifecycle.use(this.#pgConnections));
   readonly revocations: RevocationStore = new PostgresRevocationStore(() => this.#lifecycle.use(this.#pgConnections));
+  readonly usage: UsageStore = new PostgresUsageStore(() => this.#lifecycle.use(this.#pgConnections));
+  readonly rowOverheadBytes = PG_ROW_OVERHEAD_BYTES;
   readonly erasures: ErasureStore;
   readonly #pgConnections: PgConnections;
   readonly #backgroundMigrations: BackgroundMigrations;

@@ -49,6 +49,16 @@ export const retention = tidings.table('retention', {
   clock: bigint('clock', { mode: 'number' }),
 });
 
+/** What topics and senders have stored of stretches of the log (usage-store.ts). Holdings as JSON. */
+export const usage = tidings.table('usage', {
+  id: name('id').primaryKey(),
+  version: number('version'),
+  first: number('first'),
+  last: number('last'),
+  topics: text('topics').notNull(),
+  senders: text('senders').notNull(),
+}, (table) => [index('usage_version').on(table.version)]);
+
 /** In the order of their ids; see `Lineage`. The ids are given under the head's lock and mean nothing outside one snapshot: a log that lost some gives them again. */
 export const epochs = tidings.table('epochs', {
   id: integer('id').primaryKey(),

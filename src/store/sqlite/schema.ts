@@ -30,6 +30,16 @@ export const retention = sqliteTable('retention', {
   clock: integer('clock'),
 });
 
+/** What topics and senders have stored of stretches of the log (usage-store.ts). Holdings as JSON. */
+export const usage = sqliteTable('usage', {
+  id: text('id').primaryKey(),
+  version: integer('version').notNull(),
+  first: integer('first').notNull(),
+  last: integer('last').notNull(),
+  topics: text('topics').notNull(),
+  senders: text('senders').notNull(),
+}, (table) => [index('usage_version').on(table.version)]);
+
 /** In the order of their ids; see `Lineage`. */
 export const epochs = sqliteTable('epochs', {
   id: integer('id').primaryKey(),

@@ -10,18 +10,19 @@ import type { RevocationCall, RevocationCalls } from './revocations.ts';
 import type { SessionCall, SessionCalls } from './sessions.ts';
 import type { Opener } from './shared-files.ts';
 import type { TicketCall, TicketCalls } from './tickets.ts';
+import type { UsageCall, UsageCalls } from './usage.ts';
 import type { PackedRequests } from './worker-packing.ts';
 
-/** Calls beside the log, of keys, sessions, tickets and revocations. */
-export type AccessCalls = KeyCalls & SessionCalls & TicketCalls & RevocationCalls;
-export type AccessCall = KeyCall | SessionCall | TicketCall | RevocationCall;
+/** Calls beside the log, of keys, sessions, tickets, revocations and usage. */
+export type SideCalls = KeyCalls & SessionCalls & TicketCalls & RevocationCalls & UsageCalls;
+export type SideCall = KeyCall | SessionCall | TicketCall | RevocationCall | UsageCall;
 
-type AccessWorkerCalls = { readonly [Name in AccessCall]: { argument: AccessCalls[Name]['argument']; value: AnswerWith<Snapshot, { answer: AccessCalls[Name]['answer'] }> } };
+type SideWorkerCalls = { readonly [Name in SideCall]: { argument: SideCalls[Name]['argument']; value: AnswerWith<Snapshot, { answer: SideCalls[Name]['answer'] }> } };
 
 type ErasureWorkerCalls = { readonly [Name in ErasureCall]: { argument: ErasureCalls[Name]['argument']; value: AnswerWith<Snapshot, { answer: ErasureCalls[Name]['answer'] }> } };
 
 /** What the store's threads say to each other: jobs to a worker, one reply to each. */
-export interface Calls extends AccessWorkerCalls, ErasureWorkerCalls {
+export interface Calls extends SideWorkerCalls, ErasureWorkerCalls {
   open: { argument: undefined; value: { opened: Opened; log: Snapshot } };
   append: { argument: PackedRequests; value: AnswerWith<Snapshot, PackedAppended> };
   read: { argument: PackedQuery; value: AnswerWith<Snapshot, PackedPage> };

@@ -17,6 +17,7 @@ import { SharedFiles } from './shared-files.ts';
 import { Tickets, type TicketCallTable } from './tickets.ts';
 import { TopicIndex } from './topic-index.ts';
 import { Trimmer } from './trim.ts';
+import { Usage, type UsageCallTable } from './usage.ts';
 import type { Call, Calls, Job, Reply, WorkerData } from './worker-protocol.ts';
 import { wipe } from './wipe.ts';
 import { emptyWal, rescueWal, WalShortener } from './write-ahead-log.ts';
@@ -44,6 +45,7 @@ interface Session {
   readonly sessions: SessionCallTable;
   readonly tickets: TicketCallTable;
   readonly revocations: Revocations;
+  readonly usage: UsageCallTable;
   readonly erasures: ErasureCallTable;
   /** When the database file could last be read anew: by `monotonic`, and by when something had last written to it. */
   probed: { readonly at: number; readonly changed: bigint } | undefined;
@@ -140,6 +142,9 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
 
   listRevocations: (argument, deadline) => [transact(readTransaction, deadline, beside(({ revocations }) => revocations.listRevocations(argument))), []],
   revoke: (argument, deadline) => [commit(deadline, beside(({ revocations }) => revocations.revoke(argument))), []],
+  usageChanges: (argument, deadline) => [transact(readTransaction, deadline, beside(({ usage }) => usage.usageChanges(argument))), []],
+  writeUsage: (argument, deadline) => [transact(writeTransaction, deadline, beside(({ usage }) => usage.writeUsage(argument))), []],
+
   erasureChanges: (argument, deadline) => [transact(readTransaction, deadline, erasureCall('erasureChanges', argument)), []],
   eraseMessage: (argument, deadline) => [commit(deadline, erasureCall('eraseMessage', argument)), []],
   eraseTopic: (argument, deadline) => [commit(deadline, erasureCall('eraseTopic', argument)), []],
@@ -222,6 +227,7 @@ function sessionOf(sqliteConnection: SqliteConnection): Session {
     sessions: new Sessions({ db, logState }),
     tickets: new Tickets({ db, logState }),
     revocations: new Revocations({ db, logState }),
+    usage: new Usage({ db, logState }),
     erasures: new Erasures({ db, logState }),
     probed: undefined,
   };
