@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Holding, StoredStretch, UsageStore, UsageStretch } from '../store/usage-store.ts';
+import { USAGE_MAX_ENTRIES, USAGE_PAGE_ENTRIES, type Holding, type StoredStretch, type UsageStore, type UsageStretch } from '../store/usage-store.ts';
 import type { Holders } from './holders.ts';
 
 export interface UsageRecordDependencies {
@@ -60,7 +60,7 @@ export class UsageRecord {
   /** Tells the store what it does not have, and reads what this instance does not. Rejects with a `StoreError`. */
   async exchange(): Promise<void> {
     await this.tell();
-    while (await this.#hear());
+    for (let reads = 0; reads < EXCHANGE_MAX_READS && await this.#hear(); ) reads++;
     this.#addUp();
   }
 
@@ -114,6 +114,9 @@ export class UsageRecord {
     this.#senders?.learn(senders, told);
   }
 }
+
+/** Stops a store whose answers do not fit each other from being asked for ever. Twice as many as it takes to read all summaries. */
+const EXCHANGE_MAX_READS = 2 * USAGE_MAX_ENTRIES / USAGE_PAGE_ENTRIES;
 
 /** How many of the own summaries may wait for the store, with the one that grows. Stops them from filling the memory while the store is away: the last one grows on. */
 const OWN_MAX_ENTRIES = 3;
