@@ -58,6 +58,9 @@ export interface Store {
    */
   seek(time: number): Promise<Sought>;
 
+  /** Where the newest messages begin that are within two bounds: the number before them. At least `oldest` - 1, and the head where there is none. Reads no data. */
+  newestWithin(bounds: NewestBounds): Promise<NewestBegin>;
+
   /**
    * One step back through the log: the newest messages before a number that a filter matches, without those whose TTL has passed by the store's clock.
    * Looks at a bounded number of rows, and reads no data.
@@ -136,6 +139,18 @@ export interface Page {
 export interface Sought {
   readonly seq: number;
   readonly missing: boolean;
+  readonly log: LogState;
+}
+
+export interface NewestBounds {
+  /** At least 1. */
+  readonly messages: number;
+  /** Bytes of data. */
+  readonly bytes: number;
+}
+
+export interface NewestBegin {
+  readonly seq: number;
   readonly log: LogState;
 }
 

@@ -1,6 +1,6 @@
 import type { LogState } from '../../src/model/epochs.ts';
 import type { ErasureStore } from '../../src/store/erasure-store.ts';
-import { StoreError, type Appended, type AppendRequest, type BackQuery, type FoundBack, type Page, type ReadQuery, type Sought, type Store, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
+import { StoreError, type Appended, type AppendRequest, type BackQuery, type FoundBack, type NewestBegin, type NewestBounds, type Page, type ReadQuery, type Sought, type Store, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
 import type { UsageStore } from '../../src/store/usage-store.ts';
 import type { MemoryStore } from '../support/memory-store.ts';
 import type { Make } from './instance.ts';
@@ -86,6 +86,10 @@ export class SimulatedStore implements Store {
 
   seek(time: number): Promise<Sought> {
     return this.#whenOpen({ name: 'seek', inOrder: false, changes: false }, () => this.#log.seek(time));
+  }
+
+  newestWithin(bounds: NewestBounds): Promise<NewestBegin> {
+    return this.#whenOpen({ name: 'newestWithin', inOrder: false, changes: false }, () => this.#log.newestWithin(bounds));
   }
 
   findBack(query: BackQuery): Promise<FoundBack> {

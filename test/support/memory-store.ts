@@ -3,7 +3,7 @@ import { epochName, Lineage, type Epoch, type LogState } from '../../src/model/e
 import { Message, numbered, type Draft } from '../../src/model/message.ts';
 import { believe, isRefuted, isWorthKeeping, type KnownTimes } from '../../src/store/believed-clock.ts';
 import { UNDERSTOOD_LEVEL } from '../../src/store/level.ts';
-import { StoreError, type Appended, type AppendRequest, type BackQuery, type FoundBack, type Outcome, type Page, type ReadQuery, type Sought, type Store, type StoreErrorKind, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
+import { StoreError, type Appended, type AppendRequest, type BackQuery, type FoundBack, type NewestBegin, type NewestBounds, type Outcome, type Page, type ReadQuery, type Sought, type Store, type StoreErrorKind, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
 import { MemoryUsage } from './memory-usage.ts';
 import { MemoryErasures } from './memory-erasures.ts';
 import { MemoryKeys } from './memory-keys.ts';
@@ -157,6 +157,19 @@ export class MemoryStore implements Store {
     return this.#reply(() => {
       const index = this.messages.findIndex((message) => message.time >= time);
       return { seq: index === -1 ? this.head : this.#oldest - 1 + index, missing: this.#oldest > 1 && time <= this.#trimmedTime, log: this.log() };
+    });
+  }
+
+  newestWithin({ messages, bytes }: NewestBounds): Promise<NewestBegin> {
+    return this.#reply(() => {
+      let left = bytes;
+      let seq = this.head;
+      for (const message of this.messages.slice(-messages).reverse()) {
+        left -= message.data.length;
+        if (left < 0) break;
+        seq = message.seq - 1;
+      }
+      return { seq, log: this.log() };
     });
   }
 

@@ -8,7 +8,7 @@ import type { KeyStore } from '../key-store.ts';
 import type { RevocationStore } from '../revocation-store.ts';
 import type { SessionStore } from '../session-store.ts';
 import { StoreLifecycle } from '../store-lifecycle.ts';
-import type { Appended, AppendRequest, BackQuery, FoundBack, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
+import type { Appended, AppendRequest, BackQuery, FoundBack, NewestBegin, NewestBounds, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
 import type { TicketStore } from '../ticket-store.ts';
 import type { UsageStore } from '../usage-store.ts';
 import { KEY_READS } from './api-keys.ts';
@@ -120,6 +120,11 @@ export class SqliteStore implements Store {
   async seek(time: number): Promise<Sought> {
     const { log, ...sought } = await this.#ask(this.#lifecycle.use(this.#queryWorker), 'seek', { time });
     return { ...sought, log: this.#state(log) };
+  }
+
+  async newestWithin(bounds: NewestBounds): Promise<NewestBegin> {
+    const { seq, log } = await this.#ask(this.#lifecycle.use(this.#queryWorker), 'newestWithin', bounds);
+    return { seq, log: this.#state(log) };
   }
 
   async findBack({ before, filter, limit }: BackQuery): Promise<FoundBack> {

@@ -1,5 +1,5 @@
 import type { Wiped } from '../erasure-store.ts';
-import type { FoundBack, Sought, StoreErrorKind, Trimmed, TrimPolicy } from '../store.ts';
+import type { FoundBack, NewestBegin, NewestBounds, Sought, StoreErrorKind, Trimmed, TrimPolicy } from '../store.ts';
 import type { KeyCall, KeyCalls } from './api-keys.ts';
 import type { PackedAppended } from './append.ts';
 import type { FileIdentity } from './database-files.ts';
@@ -28,6 +28,7 @@ export interface Calls extends SideWorkerCalls, ErasureWorkerCalls {
   read: { argument: PackedQuery; value: AnswerWith<Snapshot, PackedPage> };
   /** With the number of names that the database file has, and the length of the write-ahead log's file. */
   state: { argument: undefined; value: { log: Snapshot; links: number; walBytes: number } };
+  newestWithin: { argument: NewestBounds; value: AnswerWith<Snapshot, NewestBegin> };
   seek: { argument: { time: number }; value: AnswerWith<Snapshot, Sought> };
   findBack: { argument: PackedBackQuery; value: AnswerWith<Snapshot, FoundBack> };
   trim: { argument: TrimPolicy; value: AnswerWith<Snapshot, Trimmed> };

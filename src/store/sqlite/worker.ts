@@ -112,6 +112,10 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
     return [transact(readTransaction, deadline, ({ seeker }) => seeker.seek(time)), []];
   },
 
+  newestWithin(bounds, deadline) {
+    return [transact(readTransaction, deadline, ({ seeker }) => seeker.newestWithin(bounds)), []];
+  },
+
   findBack(query, deadline) {
     return [transact(readTransaction, deadline, ({ messageQuery }) => messageQuery.findBack(query)), []];
   },
