@@ -67,7 +67,7 @@ export const SETTINGS = {
   ANONYMOUS_STREAMS_LIMIT: limit({ default: '1000', unit: 'streams', max: 1_000_000, meaning: 'The same for each address without a credential.' }),
   FAILED_LOGINS_LIMIT: rate({ default: '30/m burst 100', unit: 'requests', meaning: 'Requests of one address with a credential that is not good, and renewals of streams that are refused; beyond that they get 429 instead of 401. Good credentials are never refused for it. `off` for no limit.' }),
   TOPICS_LIMIT: limit({ default: '100000', unit: 'topics', max: 1_000_000, meaning: 'Different topics to which each key, subject of tokens, or address may publish in a day. `off` for no limit.' }),
-  IDEMPOTENCY_KEYS_LIMIT: limit({ default: '10000000', unit: 'keys', max: 1_000_000_000, meaning: 'Idempotency keys that each key, subject of tokens, or address may use in `IDEMPOTENCY_SECONDS`. `off` for no limit.' }),
+  IDEMPOTENCY_KEYS_LIMIT: limit({ default: '4000000', unit: 'keys', max: 1_000_000_000, meaning: 'Idempotency keys that each key, subject of tokens, or address may use in `IDEMPOTENCY_SECONDS`. `off` for no limit.' }),
   APPEND_QUEUE_MESSAGES: wholeNumber({ default: '10000', unit: 'messages', min: 1, max: 1_000_000, meaning: 'Messages that may wait to be stored; beyond that a publish gets 503.' }),
   APPEND_QUEUE_BYTES: size({ default: '64MiB', min: 1, max: 16 * GIB, meaning: 'Bytes that may wait to be stored; beyond that a publish gets 503.' }),
 

@@ -240,7 +240,9 @@ export class Publisher {
     const refused = this.#queue.splice(0, count);
     if (refused.length === 0) return;
     this.#queuedMessages -= refused.reduce((sum, { request }) => sum + request.drafts.length, 0);
-    this.#fail(refused, new StoreError('unavailable', SILENT));
+    // The log can be written: it is full, and that says nothing against this instance.
+    if (this.#pace.isBehind && !this.#isSilent) this.#reject(refused, 'overloaded', 'The log is at its bound, and older messages or idempotency keys have to be deleted first: that takes too long just now. Nothing was stored.');
+    else this.#fail(refused, new StoreError('unavailable', SILENT));
   }
 
   /** Hands the next commit to the store, if it is time for it. */
@@ -357,14 +359,17 @@ export class Publisher {
     // As long as the log is away every publish fails alike; what may have been stored, or was refused for itself, is always said.
     if (error.kind !== 'unavailable' || this.#failure === undefined) this.#logger.error({ err: error, requests: requests.length }, 'messages could not be stored');
     if (error.kind !== 'refused') this.#failed(error);
-    const [code, detail] = PROBLEM_OF[error.kind];
+    this.#reject(requests, ...PROBLEM_OF[error.kind]);
+    // The commit may have happened after all: then its messages are in the log, and the tail must not wait for its next look.
+    if (error.kind === 'outcome-unknown') void this.#tail.look();
+  }
+
+  #reject(requests: readonly Waiting[], code: ProblemCode, detail: string): void {
     for (const waiting of requests) {
       if (waiting.isAnswered) continue;
       this.#release(waiting);
       waiting.reject(this.#problem(code, detail));
     }
-    // The commit may have happened after all: then its messages are in the log, and the tail must not wait for its next look.
-    if (error.kind === 'outcome-unknown') void this.#tail.look();
   }
 
   #release(waiting: Waiting): void {

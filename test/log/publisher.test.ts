@@ -95,6 +95,20 @@ t.test('commits wait for retention, and what they stored is told to it before th
   t.same(stored.at(-1), [0, 0], 'a replay stores nothing');
 });
 
+t.test('who waited too long for retention is told that the log is full, and not that it is away', async (t) => {
+  let isBehind = true;
+  let caughtUp = (): void => undefined;
+  const { clock, publisher, errors } = await begin(t, { pace: { get isBehind() { return isBehind; }, stored: () => undefined, whenCaughtUp: (listener) => void (caughtUp = listener) } });
+  const refused = publisher.publish(FULL_GRANT, [draft('1')], undefined).then(() => undefined, (problem: unknown) => problem);
+  await clock.advance(12_000);
+  t.match(await refused, { code: 'overloaded', status: 503, message: /at its bound.*Nothing was stored/ });
+  t.equal(publisher.failure, undefined, 'the instance is as ready as the others');
+  t.same(errors, []);
+  isBehind = false;
+  caughtUp();
+  t.equal(await ends(publisher.publish(FULL_GRANT, [draft('2')], undefined)), 1);
+});
+
 t.test('one bad message hurts only its publisher', async (t) => {
   const { store, publisher, told } = await begin(t);
   store.poison = 'bad';
