@@ -5,6 +5,7 @@ import { Problem, type ProblemCode } from '../model/problem.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { rowBytes } from '../store/row-bytes.ts';
 import { StoreError, type Appended, type AppendRequest, type IdempotencyKey, type Outcome, type Store, type StoreErrorKind } from '../store/store.ts';
 import { NO_QUOTA, type PublishQuota, type QuotaSender } from './quota.ts';
 import { UNPACED, type Pace } from './retention.ts';
@@ -41,14 +42,11 @@ export interface Receipt {
   readonly replayed: boolean;
 }
 
-/** What a message takes on the disk beyond its topic and data, about: not less than a store itself counts. */
-const MESSAGE_DISK_BYTES = 128;
-
 interface Waiting {
   readonly request: AppendRequest;
   readonly sender: QuotaSender | undefined;
   readonly bytes: number;
-  /** What it takes on the disk, about. */
+  /** What it counts in the log's size. */
   readonly diskBytes: number;
   readonly since: Since;
   readonly resolve: (receipt: Receipt) => void;
@@ -160,9 +158,9 @@ export class Publisher {
     if (forbidden !== undefined) return Promise.reject(forbidden);
     let bytes = 0;
     let diskBytes = 0;
-    for (const { data, topic } of drafts) {
-      bytes += data.length;
-      diskBytes += data.length + topic.length + MESSAGE_DISK_BYTES;
+    for (const draft of drafts) {
+      bytes += draft.data.length;
+      diskBytes += rowBytes(draft, this.#store.rowOverheadBytes);
     }
     if (this.#waitingMessages + drafts.length > this.#maxMessages || this.#waitingBytes + bytes > this.#maxBytes) {
       return Promise.reject(this.#problem('overloaded', 'More messages are waiting to be stored than this instance holds. Nothing was stored.'));

@@ -4,6 +4,7 @@ import type { Clock, Timer } from '../runtime/clock.ts';
 import { LineWindow } from '../runtime/line-window.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { printable } from '../runtime/printable.ts';
+import { rowBytes } from '../store/row-bytes.ts';
 import { StoreError, type Store } from '../store/store.ts';
 import { Holders } from './holders.ts';
 import { UsageRecord } from './usage-record.ts';
@@ -128,8 +129,8 @@ export class Quota implements PublishQuota {
     }
   }
 
-  #bytesOf({ topic, data }: Draft): number {
-    return data.length + Buffer.byteLength(topic) + this.#overheadBytes;
+  #bytesOf(draft: Draft): number {
+    return rowBytes(draft, this.#overheadBytes);
   }
 
   #topicProblem(topic: string, bytes: number, element: string): Problem | undefined {

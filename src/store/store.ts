@@ -18,7 +18,7 @@ export interface Store {
   /** The log's own lasting id (random, made with the database): what keeps two logs apart on one bus. Throws before `open` has resolved. */
   readonly logId: string;
 
-  /** What a message counts in the log's size beyond its topic and data. Bytes. */
+  /** What a message counts in the log's size beyond its names and data: `rowBytes` of row-bytes.ts. Bytes. */
   readonly rowOverheadBytes: number;
 
   /** What topics and senders hold of the log. */

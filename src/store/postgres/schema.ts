@@ -47,6 +47,8 @@ export const retention = tidings.table('retention', {
   time: bigint('time', { mode: 'number' }),
   /** The server's clock as far as retention believed it, or the time of a later message that refuted that (invariant 10). Null before the first look. Milliseconds since 1970. */
   clock: bigint('clock', { mode: 'number' }),
+  /** Messages from this number on were counted with all copies of their names (row-bytes.ts); those before it with their topic once. */
+  namedFrom: number('named_from').default(0),
 });
 
 /** What topics and senders have stored of stretches of the log (usage-store.ts). Holdings as JSON. */

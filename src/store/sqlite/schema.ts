@@ -28,6 +28,8 @@ export const retention = sqliteTable('retention', {
   time: integer('time'),
   /** The machine's clock as far as retention believed it, or the time of a later message that refuted that (invariant 10). Null before the first look. Milliseconds since 1970. */
   clock: integer('clock'),
+  /** Messages from this number on were counted with all copies of their names (row-bytes.ts); those before it with their topic once. */
+  namedFrom: integer('named_from').notNull().default(0),
 });
 
 /** What topics and senders have stored of stretches of the log (usage-store.ts). Holdings as JSON. */
