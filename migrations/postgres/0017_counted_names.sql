@@ -1,5 +1,5 @@
 -- compatible: 0003_compatible_functions
--- From here on topics and event names count as often as they are stored: a topic in the row of its message and in two indexes. Older instances call the same functions, and count alike.
+-- From here on topics and event names count as often as they are stored: a topic in the row of its message and in two indexes. Older instances call the same functions, and count alike; the very first version counts a topic once, and the log may grow by the rest.
 -- Whoever reads the table, `pg_dump` too, holds this up, and publishers would wait behind it: it gives up soon, and is tried again.
 SET LOCAL lock_timeout = '500ms';
 --> statement-breakpoint

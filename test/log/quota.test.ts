@@ -3,6 +3,7 @@ import { HeavyHitters } from '../../src/log/heavy-hitters.ts';
 import { Quota, type QuotaSender } from '../../src/log/quota.ts';
 import type { Draft } from '../../src/model/message.ts';
 import type { Problem } from '../../src/model/problem.ts';
+import { TOPIC_FACTOR } from '../../src/store/row-bytes.ts';
 import { USAGE_PAGE_ENTRIES } from '../../src/store/usage-store.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { quietLogger } from '../support/logger.ts';
@@ -15,7 +16,7 @@ const SHARE = 10;
 /** How much a count may be too small: what the smallest of 129 names has, of all. */
 const ERROR_BYTES = MAX_BYTES / 129;
 
-const draft = (topic: string, bytes: number): Draft => ({ topic, event: undefined, json: false, ttl: 0, data: Buffer.alloc(bytes - topic.length) });
+const draft = (topic: string, bytes: number): Draft => ({ topic, event: undefined, json: false, ttl: 0, data: Buffer.alloc(bytes - TOPIC_FACTOR * topic.length) });
 const bob: QuotaSender = { scope: 'key bob', name: 'bob' };
 const eve: QuotaSender = { scope: 'key eve', name: 'eve' };
 const nobody: QuotaSender = { scope: '', name: undefined };
