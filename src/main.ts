@@ -65,6 +65,8 @@ const log = new MessageLog({
     queueBytes: config.APPEND_QUEUE_BYTES,
     retentionMs: config.RETENTION_SECONDS * 1000,
     retentionBytes: config.RETENTION_BYTES,
+    topicShare: config.TOPIC_RETENTION_SHARE,
+    senderShare: config.CREDENTIAL_RETENTION_SHARE,
     maxKeys: config.IDEMPOTENCY_MAX_KEYS,
   },
 });

@@ -95,6 +95,9 @@ function readTexts(environment: NodeJS.ProcessEnv, dotenv: string | false): Read
   }
 }
 
+/** What a message may count for beyond its data, rounded up: its topic and its fields. */
+const QUOTA_MESSAGE_BYTES = 1_024;
+
 /** Lines about values that are wrong only together with another one. A value that was refused before is missing in `config`. */
 function contradictions(config: Partial<Config>): string[] {
   const lines: string[] = [];
@@ -102,6 +105,12 @@ function contradictions(config: Partial<Config>): string[] {
   const { PORT, OPS_PORT, OPS_HOST } = config;
   if (OPS_PORT !== undefined && OPS_PORT !== 0 && OPS_PORT === PORT) lines.push(`OPS_PORT: ${OPS_PORT} is PORT, too; set another one`);
   if (OPS_PORT === undefined && Object.hasOwn(config, 'OPS_PORT') && OPS_HOST !== undefined && OPS_HOST !== SETTINGS.OPS_HOST.default) lines.push(`OPS_HOST: nothing listens on ${OPS_HOST}; set OPS_PORT as well`);
+  for (const name of ['TOPIC_RETENTION_SHARE', 'CREDENTIAL_RETENTION_SHARE'] as const) {
+    const { [name]: share = 0, RETENTION_BYTES, MESSAGE_BYTES } = config;
+    if (share === 0 || RETENTION_BYTES === undefined) continue;
+    if (RETENTION_BYTES === 0) lines.push(`${name}: RETENTION_BYTES is 0, so there is nothing to have a share of; set RETENTION_BYTES as well`);
+    else if (MESSAGE_BYTES !== undefined && MESSAGE_BYTES + QUOTA_MESSAGE_BYTES > RETENTION_BYTES * share / 100) lines.push(`${name}: ${share} percent of RETENTION_BYTES, which is ${RETENTION_BYTES}, has no room for a message of MESSAGE_BYTES, which is ${MESSAGE_BYTES}`);
+  }
   const ordered: readonly (readonly [SettingName, SettingName, string])[] = [
     ['RETRY_MIN_MS', 'RETRY_MAX_MS', 'the shortest time is longer than the longest'],
     ['MESSAGE_BYTES', 'BATCH_BYTES', 'a batch could not hold the largest message'],

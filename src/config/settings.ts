@@ -67,12 +67,14 @@ export const SETTINGS = {
   ANONYMOUS_STREAMS_LIMIT: limit({ default: '1000', unit: 'streams', max: 1_000_000, meaning: 'The same for each address without a credential.' }),
   FAILED_LOGINS_LIMIT: rate({ default: '30/m burst 100', unit: 'requests', meaning: 'Requests of one address with a credential that is not good, and renewals of streams that are refused; beyond that they get 429 instead of 401. Good credentials are never refused for it. `off` for no limit.' }),
   TOPICS_LIMIT: limit({ default: '100000', unit: 'topics', max: 1_000_000, meaning: 'Different topics to which each key, subject of tokens, or address may publish in a day. `off` for no limit.' }),
-  IDEMPOTENCY_KEYS_LIMIT: limit({ default: '10000000', unit: 'keys', max: 1_000_000_000, meaning: 'Idempotency keys that each key, subject of tokens, or address may use in `IDEMPOTENCY_SECONDS`. `off` for no limit.' }),
+  IDEMPOTENCY_KEYS_LIMIT: limit({ default: '4000000', unit: 'keys', max: 1_000_000_000, meaning: 'Idempotency keys that each key, subject of tokens, or address may use in `IDEMPOTENCY_SECONDS`. `off` for no limit.' }),
   APPEND_QUEUE_MESSAGES: wholeNumber({ default: '10000', unit: 'messages', min: 1, max: 1_000_000, meaning: 'Messages that may wait to be stored; beyond that whoever has most of them gets 503.' }),
   APPEND_QUEUE_BYTES: size({ default: '64MiB', min: 1, max: 16 * GIB, meaning: 'Bytes that may wait to be stored; beyond that whoever has most of them gets 503.' }),
 
   RETENTION_SECONDS: wholeNumber({ default: '604800', unit: 'seconds', min: 0, max: 36_500 * DAY_SECONDS, meaning: 'Older messages are deleted; 0 disables the limit.' }),
   RETENTION_BYTES: size({ default: '1GiB', min: 0, max: 1024 * 1024 * GIB, meaning: 'Above so many bytes of messages the oldest are deleted; 0 disables the limit.' }),
+  TOPIC_RETENTION_SHARE: limit({ default: 'off', unit: 'percent', max: 100, meaning: 'The most of `RETENTION_BYTES` that one topic may hold; beyond that its publishers get 429 `topic-quota`. `off` for no limit. See [limits.md](docs/limits.md#room-in-the-log) for this and the next.' }),
+  CREDENTIAL_RETENTION_SHARE: limit({ default: 'off', unit: 'percent', max: 100, meaning: 'The same for what each key, or subject of tokens, has published; all who have no credential share one quota.' }),
   IDEMPOTENCY_SECONDS: wholeNumber({ default: '86400', unit: 'seconds', min: 1, max: 365 * DAY_SECONDS, meaning: 'How long an `Idempotency-Key` is remembered, while there are no more than `IDEMPOTENCY_MAX_KEYS`.' }),
   IDEMPOTENCY_MAX_KEYS: wholeNumber({ default: '4000000', unit: 'keys', min: 0, max: 1_000_000_000, meaning: 'Above so many idempotency keys the oldest are forgotten; 0 disables the limit. A key takes some 200 bytes of the disk, and 2,400 at most.' }),
 

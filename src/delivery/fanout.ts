@@ -9,10 +9,14 @@ import { tailChunks } from './chunk-cache.ts';
 import { ErasureNews } from './erasure-news.ts';
 import { Sweep, WRITE_BYTES, type SweepDependencies } from './fanout-sweep.ts';
 import type { Group } from './reader-group.ts';
+import type { Reader } from './reader.ts';
 import { restAfter } from './write-coalescing.ts';
 
 /** Bounds what is pending for all groups together, and so how long messages are held that the tail has let go. So much may be in a sweep besides. Bytes of data. */
 const PENDING_BYTES = 1024 * 1024;
+
+/** How many readers are told what was erased between two looks at the clock. */
+const TELL_LOOK_EVERY_READERS = 16;
 
 /** How long readers are written to before the event loop goes on with other things. It bounds how long a publisher waits for a sweep. */
 const SWEEP_PART_MS = 4;
@@ -92,13 +96,15 @@ export class Fanout implements TailListener {
   /** What is pending for a group is not written by a sweep: catch-up goes on with its readers, each from the place that it has reached. */
   #leaveToCatchup(group: Group): void {
     const { pending, readers } = group;
+    if (!group.isWaiting) return;
     const [first] = pending.messages;
-    if (first === undefined) return;
     this.#pendingGroups.delete(group);
     this.#sweep?.leave(group);
-    const end = this.#tail.log!.lineage.at(first.seq - 1);
-    for (const reader of readers) reader.leaveBehind(end);
-    pending.clear();
+    if (first !== undefined) {
+      const end = this.#tail.log!.lineage.at(first.seq - 1);
+      for (const reader of readers) reader.leaveBehind(end);
+      pending.clear();
+    }
     for (const reader of readers) this.#catchup.resume(reader);
     group.wake();
     this.#audience.leave(group);
@@ -113,18 +119,35 @@ export class Fanout implements TailListener {
 
   /** Sweeps what is pending for as long as one part may take in each turn of the event loop. What is left then goes on at the end of the turn, without a rest. */
   #writeNow(): void {
-    if (this.#writesUntil === undefined) {
-      this.#writesUntil = this.#clock.monotonic() + SWEEP_PART_MS;
-      this.#clock.soon(() => {
-        this.#writesUntil = undefined;
-      });
-    }
+    if (!this.#writeUntil(this.#turnsEnd())) this.#endRest();
+  }
+
+  /** Until when may be written in this turn of the event loop otherwise than by a sweep of its own. */
+  #turnsEnd(): number {
+    if (this.#writesUntil !== undefined) return this.#writesUntil;
+    this.#writesUntil = this.#clock.monotonic() + SWEEP_PART_MS;
+    this.#clock.soon(() => {
+      this.#writesUntil = undefined;
+    });
+    return this.#writesUntil;
+  }
+
+  /** Returns whether everything that is pending was written before the time was up. */
+  #writeUntil(until: number): boolean {
     while (this.#sweep !== undefined || this.#pendingGroups.size > 0) {
-      const left = this.#writesUntil - this.#clock.monotonic();
-      if (left <= 0) return this.#endRest();
+      const left = until - this.#clock.monotonic();
+      if (left <= 0) return false;
       if (this.#sweep === undefined) this.#begin();
       this.#goOn(left);
     }
+    return true;
+  }
+
+  /** Afterwards no group is waiting: what cannot be written in this turn is left to catch-up. */
+  #settle(until: number): void {
+    if (this.#writeUntil(until)) return;
+    this.#leaveAllToCatchup();
+    this.#sweep = undefined;
   }
 
   #endRest(): void {
@@ -146,7 +169,7 @@ export class Fanout implements TailListener {
   }
 
   moveEnd(change: () => void): void {
-    this.flush();
+    this.#settle(this.#turnsEnd());
     for (const group of this.#audience.groups) for (const reader of group.readers) reader.fallBehind();
     change();
     for (const group of this.#audience.groups) {
@@ -174,7 +197,8 @@ export class Fanout implements TailListener {
     }
     this.#sweep?.erased(isErased);
     // Every live reader's place is known then, and nothing overtakes a message (invariant 4).
-    this.flush();
+    const until = this.#turnsEnd();
+    this.#settle(until);
     const byGroup = new Map<Group, KnownErasure[]>();
     for (const erasure of erasures) {
       this.#audience.match(erasure.topic, (group) => {
@@ -183,10 +207,21 @@ export class Fanout implements TailListener {
         else known.push(erasure);
       });
     }
+    let told = 0;
+    let isOver = false;
     for (const [group, known] of byGroup) {
       const news = new ErasureNews(known);
-      for (const reader of group.readers) reader.tellErased(news);
+      for (const reader of group.readers) {
+        if (told++ % TELL_LOOK_EVERY_READERS === 0) isOver ||= this.#clock.monotonic() >= until;
+        if (isOver) this.#tellLater(reader, news);
+        else reader.tellErased(news);
+      }
     }
+  }
+
+  #tellLater(reader: Reader, news: ErasureNews): void {
+    reader.tellErasedLater(news);
+    this.#catchup.resume(reader);
   }
 
   #schedule(): void {

@@ -63,6 +63,9 @@ export interface ReaderParts {
  */
 export type ReaderState = 'behind' | 'live' | 'blocked' | 'dismissed' | 'closed';
 
+/** How much news one reader may have yet to be told. Stops erasures that come faster than catch-up from filling the memory: beyond that it is told at once. */
+const NEWS_MAX_ENTRIES = 100;
+
 /** The one control frame that is the same for all: encoded once. */
 const HEARTBEAT_CHUNK = httpChunk([HEARTBEAT]);
 
@@ -100,6 +103,8 @@ export class Reader {
   #isFull = false;
   /** Whether it is behind because the fan-out has left it there: its client takes everything, as far as is known. */
   #isLeft = false;
+  /** What it is told before anything else that has a place. */
+  #news: ErasureNews[] | undefined;
   /** Whether the socket was given a warning that it has not taken yet. */
   #isWarned = false;
 
@@ -175,6 +180,7 @@ export class Reader {
 
   /** Says that something may be missing, and moves the cursor to `at`. The reader is not live. */
   gap({ at, gap }: Start): void {
+    this.#tellNews();
     if (gap !== undefined) {
       this.#say(this.#control ? gapFrame(at, gap) : gapComment(gap));
       this.#counters.gaps++;
@@ -195,6 +201,7 @@ export class Reader {
 
   /** The cursor has reached the end of the tail: from now on the fan-out writes to the reader, unless its socket is full. */
   goLive(): void {
+    this.#tellNews();
     const end = this.#tail.position;
     if (this.#cursorSeq < end.seq) this.#moveCursor(end);
     if (this.#state !== 'behind') return;
@@ -254,12 +261,35 @@ export class Reader {
    * do not reach it.
    */
   tellErased(news: ErasureNews): void {
-    if (this.isGone) return;
-    if (this.#isFull) {
-      if (news.isAbout(this.#wroteFrom, this.#sentSeq)) this.abort();
-      return;
-    }
-    if (!this.#control) return;
+    if (!this.#takesNews(news)) return;
+    this.#tellNews();
+    this.#tell(news);
+  }
+
+  /** The same, once catch-up comes to the reader, which ends being live for it: where there are many readers, telling all of them at once would take long. */
+  tellErasedLater(news: ErasureNews): void {
+    if (!this.#takesNews(news)) return;
+    if (this.#news !== undefined && this.#news.length >= NEWS_MAX_ENTRIES) this.#tellNews();
+    (this.#news ??= []).push(news);
+    if (!this.isLive) return;
+    this.fallBehind();
+    this.#isLeft = true;
+  }
+
+  #takesNews(news: ErasureNews): boolean {
+    if (this.isGone) return false;
+    if (this.#isFull && news.isAbout(this.#wroteFrom, this.#sentSeq)) this.abort();
+    return this.#control && !this.#isFull;
+  }
+
+  #tellNews(): void {
+    if (this.#news === undefined) return;
+    const all = this.#news;
+    this.#news = undefined;
+    for (const news of all) if (!this.#isFull) this.#tell(news);
+  }
+
+  #tell(news: ErasureNews): void {
     const at = this.position();
     const bytes = news.bytes(at, this.#form, this.#chunked);
     if (bytes === undefined) return;
@@ -298,6 +328,7 @@ export class Reader {
   /** Sends the client away: it comes back after `retryMs`. Its connection is closed a little later (delayed-close.ts). */
   dismiss(retryMs: number): void {
     if (this.isGone) return;
+    this.#tellNews();
     this.#write(farewell({ control: this.#control, chunked: this.#chunked, lastChunk: this.#lastChunk }, retryMs));
     this.#leave();
     this.#state = 'dismissed';
@@ -333,6 +364,7 @@ export class Reader {
 
   #deliver(bundle: Bundle): void {
     if (bundle.last === undefined) return;
+    this.#tellNews();
     this.#wroteFrom = bundle.messages[0]!.seq;
     this.#sentSeq = bundle.last.seq;
     const bytes = bundle.bytes(this.#form, this.#chunked, this.#control);

@@ -13,10 +13,10 @@ import type { Service } from './service.ts';
  */
 export async function publishLimited(service: Pick<Service, 'publisher' | 'limits'>, { identity, clientAddress, holder }: Admission, drafts: readonly Draft[], key: IdempotencyKey | undefined): Promise<Receipt> {
   const sender = limitedSender(identity, clientAddress);
-  if (sender === undefined) return service.publisher.publish(identity.grant, drafts, key, holder);
+  if (sender === undefined) return service.publisher.publish(identity.grant, drafts, key, { holder });
   throwIf(service.limits.topics(sender, drafts.map(({ topic }) => topic)));
   if (drafts.length > 1) throwIf(await service.limits.publish(sender, drafts.length - 1, 1));
-  const publish = (): Promise<Receipt> => service.publisher.publish(identity.grant, drafts, key, holder);
+  const publish = (): Promise<Receipt> => service.publisher.publish(identity.grant, drafts, key, { holder, sender: identity });
   return key === undefined ? publish() : publishOnce(service.limits, sender, publish);
 }
 

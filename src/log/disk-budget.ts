@@ -5,6 +5,8 @@ export interface DiskBudgetOptions {
   readonly wake: number;
   /** And so much beyond it, it is overdrawn. */
   readonly debt: number;
+  /** How long looks may find nothing deleted while it is overdrawn. Milliseconds. */
+  readonly vainMs: number;
 }
 
 /** One bound of what the log holds. An instance adds what it has stored to what the store held at the last look. */
@@ -17,6 +19,8 @@ export class DiskBudget {
   /** The least that was held at any look. */
   #least = Infinity;
   #isGrowing = false;
+  /** The first of the last looks in a row, while it was overdrawn, at which nothing had been deleted. */
+  #vainSince = Infinity;
 
   constructor(options: DiskBudgetOptions) {
     this.#options = options;
@@ -47,16 +51,27 @@ export class DiskBudget {
     this.#looked = this.#stored;
   }
 
-  look(held: number): void {
+  /**
+   * @param deleted How much the step deleted that the store was asked for.
+   * @param now By a clock that never goes back. Milliseconds.
+   * @returns Whether what is held was taken for the bound, because nothing was deleted for too long.
+   */
+  look(held: number, deleted: number, now: number): boolean {
+    const isVain = this.isOverdrawn && held >= this.#held && deleted === 0;
+    this.#vainSince = isVain ? Math.min(this.#vainSince, now) : Infinity;
     this.#held = held;
     this.#stored -= this.#looked;
     this.#looked = 0;
     this.#least = Math.min(this.#least, held);
     this.#judge();
+    if (now - this.#vainSince < this.#options.vainMs) return false;
+    this.acceptHeld();
+    return true;
   }
 
   /** Takes what is held for the bound, until some of it is deleted: what could not be deleted makes no publisher wait. */
   acceptHeld(): void {
+    this.#vainSince = Infinity;
     this.#least = this.#held;
     this.#judge();
   }

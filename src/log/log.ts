@@ -8,6 +8,7 @@ import { Eraser } from './eraser.ts';
 import { History } from './history-pages.ts';
 import { Publisher } from './publisher.ts';
 import { CallLimiter } from './call-limiter.ts';
+import { NO_QUOTA, Quota } from './quota.ts';
 import { Retention } from './retention.ts';
 import { Starts } from './start-position.ts';
 import { StoreClock } from './store-clock.ts';
@@ -37,6 +38,9 @@ export interface MessageLogSettings {
   readonly retentionMs: number;
   /** Above so many bytes of messages the oldest are deleted; 0 disables the limit. */
   readonly retentionBytes: number;
+  /** The most of that one topic, and one sender, may hold. Percent; 0 is no limit. */
+  readonly topicShare: number;
+  readonly senderShare: number;
   /** Above so many idempotency keys the oldest are forgotten; 0 disables the limit. */
   readonly maxKeys: number;
 }
@@ -60,6 +64,7 @@ export class MessageLog {
   readonly starts: Starts;
   readonly history: History;
   readonly retention: Retention;
+  readonly #quota: Quota | undefined;
   readonly eraser: Eraser;
 
   constructor({ store, bus, clock, counters, logger, audit = logger, settings }: MessageLogDependencies) {
@@ -68,7 +73,9 @@ export class MessageLog {
     this.storeClock = storeClock;
     this.tail = tail;
     this.retention = new Retention({ store, clock, counters, logger, maxAge: settings.retentionMs, maxBytes: settings.retentionBytes, maxKeys: settings.maxKeys });
-    this.publisher = new Publisher({ store, tail, bus, clock, counters, logger, pace: this.retention, maxMessages: settings.queueMessages, maxBytes: settings.queueBytes });
+    const { retentionBytes, topicShare, senderShare } = settings;
+    this.#quota = topicShare === 0 && senderShare === 0 ? undefined : new Quota({ store, clock, logger, maxBytes: retentionBytes, topicShare, senderShare, oldest: () => tail.log?.oldest ?? 0 });
+    this.publisher = new Publisher({ store, tail, bus, clock, counters, logger, pace: this.retention, quota: this.#quota ?? NO_QUOTA, maxMessages: settings.queueMessages, maxBytes: settings.queueBytes });
     const reads = new CallLimiter({ places: HISTORY_READS, maxWaiting: HISTORY_WAITING_READS, gate: 'reads', counters });
     this.starts = new Starts({ store, tail, storeClock, reads });
     this.history = new History({ store, tail, storeClock, reads });
@@ -95,12 +102,13 @@ export class MessageLog {
   }
 
   /** Begins with a log that the store has just opened; resolves when the tail has reached its head. */
-  open(log: LogState, listener: TailListener): Promise<void> {
-    return this.tail.open(log, listener);
+  async open(log: LogState, listener: TailListener): Promise<void> {
+    await Promise.all([this.tail.open(log, listener), this.#quota?.open()]);
   }
 
   stop(): void {
     this.publisher.stop();
+    this.#quota?.stop();
     this.eraser.stop();
     this.retention.stop();
     this.tail.stop();

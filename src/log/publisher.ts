@@ -6,7 +6,9 @@ import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import { ANYBODY, FairShares, UNCOUNTED, type Holder, type Share } from '../runtime/fair-shares.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { rowBytes } from '../store/row-bytes.ts';
 import { StoreError, type Appended, type AppendRequest, type IdempotencyKey, type Outcome, type Store, type StoreErrorKind } from '../store/store.ts';
+import { NO_QUOTA, type PublishQuota, type QuotaSender } from './quota.ts';
 import { UNPACED, type Pace } from './retention.ts';
 import { SILENT } from './store-watchdog.ts';
 import type { Knowledge } from './tail-refill.ts';
@@ -41,13 +43,11 @@ export interface Receipt {
   readonly replayed: boolean;
 }
 
-/** What a message takes on the disk beyond its topic and data, about: not less than a store itself counts. */
-const MESSAGE_DISK_BYTES = 128;
-
 interface Waiting {
   readonly request: AppendRequest;
+  readonly sender: QuotaSender | undefined;
   readonly bytes: number;
-  /** What it takes on the disk, about. */
+  /** What it counts in the log's size. */
   readonly diskBytes: number;
   readonly since: Since;
   readonly resolve: (receipt: Receipt) => void;
@@ -82,6 +82,14 @@ interface Commit {
   isGivenUp: boolean;
 }
 
+/** Who publishes. */
+export interface PublishedBy {
+  /** When the queue is full, what the largest holders have in it makes room for others. */
+  readonly holder?: () => Holder;
+  /** Whose share of the log it counts for. */
+  readonly sender?: QuotaSender;
+}
+
 export interface PublisherDependencies {
   readonly store: Store;
   readonly tail: Tail;
@@ -91,6 +99,8 @@ export interface PublisherDependencies {
   readonly logger: Logger;
   /** What commits wait for; nobody waits if absent. */
   readonly pace?: Pace;
+  /** How much one topic or sender may hold; as much as there is room for if absent. */
+  readonly quota?: PublishQuota;
   /** Bound what waits for its commit: past them a publish is refused, rather than wait without end. */
   readonly maxMessages: number;
   readonly maxBytes: number;
@@ -110,6 +120,7 @@ export class Publisher {
   readonly #counters: Counters;
   readonly #logger: Logger;
   readonly #pace: Pace;
+  readonly #quota: PublishQuota;
   readonly #maxMessages: number;
   readonly #maxBytes: number;
   /** Bound one commit. */
@@ -134,7 +145,7 @@ export class Publisher {
   readonly #shares: FairShares;
   #isStopped = false;
 
-  constructor({ store, tail, bus, clock, counters, logger, pace = UNPACED, maxMessages, maxBytes }: PublisherDependencies) {
+  constructor({ store, tail, bus, clock, counters, logger, pace = UNPACED, quota = NO_QUOTA, maxMessages, maxBytes }: PublisherDependencies) {
     this.#store = store;
     this.#tail = tail;
     this.#bus = bus;
@@ -142,6 +153,7 @@ export class Publisher {
     this.#counters = counters;
     this.#logger = logger;
     this.#pace = pace;
+    this.#quota = quota;
     pace.whenCaughtUp(() => this.#next());
     this.#maxMessages = maxMessages;
     this.#maxBytes = maxBytes;
@@ -168,25 +180,26 @@ export class Publisher {
   /**
    * Resolves once the messages are durable (invariant 1). Rejects with a `Problem`: `overloaded`, `unavailable` and
    * `internal` mean that nothing was stored, `outcome-unknown` that nobody can say, `key-reused` that the key belongs
-   * to another request, `forbidden` that the grant leaves out one of the topics. Answers within 15 seconds, whatever the store does.
-   * @param holder Who publishes: when the queue is full, what the largest holders have in it makes room for others.
+   * to another request, `forbidden` that the grant leaves out one of the topics, `topic-quota` that a topic or the sender holds too much. Answers within 15 seconds, whatever the store does.
    */
-  publish(grant: Grant, drafts: readonly Draft[], key: IdempotencyKey | undefined, holder = (): Holder => ANYBODY): Promise<Receipt> {
+  publish(grant: Grant, drafts: readonly Draft[], key: IdempotencyKey | undefined, { holder = () => ANYBODY, sender }: PublishedBy = {}): Promise<Receipt> {
     const forbidden = publishProblem(grant, drafts);
     if (forbidden !== undefined) return Promise.reject(forbidden);
     let bytes = 0;
     let diskBytes = 0;
-    for (const { data, topic } of drafts) {
-      bytes += data.length;
-      diskBytes += data.length + topic.length + MESSAGE_DISK_BYTES;
+    for (const draft of drafts) {
+      bytes += draft.data.length;
+      diskBytes += rowBytes(draft, this.#store.rowOverheadBytes);
     }
     if (!this.#hasRoom(drafts.length, bytes) && !this.#makeRoom(drafts.length, bytes, holder())) return Promise.reject(this.#problem('overloaded', FULL));
     if (this.#isSilent) return Promise.reject(this.#problem(...PROBLEM_OF.unavailable));
+    const exceeded = this.#quota.take(drafts, sender);
+    if (exceeded !== undefined) return Promise.reject(this.#counted(exceeded));
     const since = this.#waits.begin();
     return new Promise((resolve, reject) => {
       const part = this.#partOf(this.#waitingMessages + drafts.length, this.#waitingBytes + bytes);
       const share = part <= COUNTED_FROM_SHARE ? UNCOUNTED : this.#shares.hold(holder(), this.#amountOf(drafts.length, bytes), { takeBack: () => this.#takeBack(waiting) });
-      const waiting: Waiting = { request: { drafts, key }, bytes, diskBytes, since, resolve, reject, share, isAnswered: false };
+      const waiting: Waiting = { request: { drafts, key }, sender, bytes, diskBytes, since, resolve, reject, share, isAnswered: false };
       this.#queue.push(waiting);
       this.#queuedMessages += drafts.length;
       this.#waitingMessages += drafts.length;
@@ -284,7 +297,9 @@ export class Publisher {
     const refused = this.#queue.splice(0, count);
     if (refused.length === 0) return;
     this.#queuedMessages -= refused.reduce((sum, { request }) => sum + request.drafts.length, 0);
-    this.#fail(refused, new StoreError('unavailable', SILENT));
+    // The log can be written: it is full, and that says nothing against this instance.
+    if (this.#pace.isBehind && !this.#isSilent) this.#reject(refused, 'overloaded', 'The log is at its bound, and older messages or idempotency keys have to be deleted first: that takes too long just now. Nothing was stored.');
+    else this.#fail(refused, new StoreError('unavailable', SILENT));
   }
 
   /** Hands the next commit to the store, if it is time for it. */
@@ -374,7 +389,9 @@ export class Publisher {
     const messages: Message[] = [];
     outcomes.forEach((outcome, index) => {
       if (outcome.kind !== 'stored') return;
-      requests[index]!.request.drafts.forEach((draft, at) => messages.push(numbered(draft, outcome.epoch, outcome.first + at, outcome.time)));
+      const { request: { drafts }, sender } = requests[index]!;
+      this.#quota.stored(drafts, sender, outcome.first);
+      drafts.forEach((draft, at) => messages.push(numbered(draft, outcome.epoch, outcome.first + at, outcome.time)));
     });
     this.#counters.published += messages.length;
     if (messages.length > 0) {
@@ -401,14 +418,17 @@ export class Publisher {
     // As long as the log is away every publish fails alike; what may have been stored, or was refused for itself, is always said.
     if (error.kind !== 'unavailable' || this.#failure === undefined) this.#logger.error({ err: error, requests: requests.length }, 'messages could not be stored');
     if (error.kind !== 'refused') this.#failed(error);
-    const [code, detail] = PROBLEM_OF[error.kind];
+    this.#reject(requests, ...PROBLEM_OF[error.kind]);
+    // The commit may have happened after all: then its messages are in the log, and the tail must not wait for its next look.
+    if (error.kind === 'outcome-unknown') void this.#tail.look();
+  }
+
+  #reject(requests: readonly Waiting[], code: ProblemCode, detail: string): void {
     for (const waiting of requests) {
       if (waiting.isAnswered) continue;
       this.#release(waiting);
       waiting.reject(this.#problem(code, detail));
     }
-    // The commit may have happened after all: then its messages are in the log, and the tail must not wait for its next look.
-    if (error.kind === 'outcome-unknown') void this.#tail.look();
   }
 
   #release(waiting: Waiting): void {
@@ -416,11 +436,16 @@ export class Publisher {
     waiting.share.release();
     this.#waitingMessages -= waiting.request.drafts.length;
     this.#waitingBytes -= waiting.bytes;
+    this.#quota.giveBack(waiting.request.drafts, waiting.sender);
   }
 
   #problem(code: ProblemCode, detail: string, field?: string): Problem {
-    this.#counters.refuse(code);
-    return new Problem(code, detail, field === undefined ? {} : { field });
+    return this.#counted(new Problem(code, detail, field === undefined ? {} : { field }));
+  }
+
+  #counted(problem: Problem): Problem {
+    this.#counters.refuse(problem.code);
+    return problem;
   }
 
   #failed(error: unknown): void {

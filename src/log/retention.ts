@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { StoreError, type Store } from '../store/store.ts';
+import { StoreError, type Store, type Trimmed } from '../store/store.ts';
 import { ClockJump } from './clock-jump.ts';
 import { DiskBudget } from './disk-budget.ts';
 
@@ -19,7 +19,7 @@ const RETENTION_WAKE_KEYS = 4_000;
 /** How much more may be stored until publishers wait. Stops a log that grows for as long as they are faster than retention. Room for a commit or two. */
 const RETENTION_DEBT_BYTES = 8 * 1024 * 1024;
 const RETENTION_DEBT_KEYS = 20_000;
-/** How long steps may find nothing deleted while commits wait. Stops commits from waiting for as long as a session of the database keeps retention locked. */
+/** How long steps may find no messages, or no keys, deleted while commits wait for that. Stops commits from waiting for as long as a session of the database keeps rows locked. */
 const RETENTION_VAIN_MS = 1_000;
 /** The pause between small steps, which leaves the database to the publishers. */
 const RETENTION_PAUSE_MS = 20;
@@ -76,8 +76,6 @@ export class Retention implements Pace {
   #keepsWaiting = false;
   readonly #clockJump: ClockJump;
   #failed = false;
-  /** The first of the last steps in a row, while commits waited, after which no less was held. */
-  #vainSince = Infinity;
   /** Whether it was said that retention is locked, since something was last deleted. */
   #hasToldOfLock = false;
   #forgetsEarly = false;
@@ -91,8 +89,8 @@ export class Retention implements Pace {
     this.#maxAge = maxAge;
     this.#maxBytes = maxBytes;
     this.#maxKeys = maxKeys;
-    this.#messages = new DiskBudget({ most: maxBytes, wake: RETENTION_WAKE_BYTES, debt: RETENTION_DEBT_BYTES });
-    this.#keys = new DiskBudget({ most: maxKeys, wake: RETENTION_WAKE_KEYS, debt: RETENTION_DEBT_KEYS });
+    this.#messages = new DiskBudget({ most: maxBytes, wake: RETENTION_WAKE_BYTES, debt: RETENTION_DEBT_BYTES, vainMs: RETENTION_VAIN_MS });
+    this.#keys = new DiskBudget({ most: maxKeys, wake: RETENTION_WAKE_KEYS, debt: RETENTION_DEBT_KEYS, vainMs: RETENTION_VAIN_MS });
     this.#clockJump = new ClockJump({ clock, logger });
   }
 
@@ -175,13 +173,19 @@ export class Retention implements Pace {
   }
 
   /** Commits do not wait for what could not be deleted: that may take long. */
-  #acceptHeld(): void {
-    const isLocked = this.#vainSince < Infinity;
-    if (isLocked && !this.#hasToldOfLock) this.#logger.warn({ bytes: this.bytes, keys: this.keys }, 'retention finds the database locked, and publishers wait no longer: the log grows until the lock is released');
-    this.#hasToldOfLock ||= isLocked;
-    this.#vainSince = Infinity;
+  #look({ bytes, heldKeys, messages, keys }: Trimmed): void {
+    const now = this.#clock.monotonic();
+    const areLocked = [this.#messages.look(bytes, messages, now), this.#keys.look(heldKeys, keys, now)];
+    if (messages + keys > 0) this.#hasToldOfLock = false;
+    if (areLocked.includes(true)) this.#tellOfLock();
+    if (!this.#failed) return;
     this.#messages.acceptHeld();
     this.#keys.acceptHeld();
+  }
+
+  #tellOfLock(): void {
+    if (!this.#hasToldOfLock) this.#logger.warn({ bytes: this.bytes, keys: this.keys }, 'retention finds the database locked, and publishers wait no longer: the log grows until the lock is released');
+    this.#hasToldOfLock = true;
   }
 
   /** Whether there is more to delete. */
@@ -196,14 +200,8 @@ export class Retention implements Pace {
       this.#counters.trimmed += trimmed.messages;
       this.#counters.trimmedKeys += trimmed.keys;
       this.#counters.forgottenKeys += trimmed.youngKeys;
-      const isVain = this.isBehind && trimmed.bytes >= this.#messages.held && trimmed.heldKeys >= this.#keys.held && trimmed.messages + trimmed.keys === 0;
-      this.#messages.look(trimmed.bytes);
-      this.#keys.look(trimmed.heldKeys);
-      const now = this.#clock.monotonic();
-      this.#vainSince = isVain ? Math.min(this.#vainSince, now) : Infinity;
-      if (this.#failed || now - this.#vainSince >= RETENTION_VAIN_MS) this.#acceptHeld();
+      this.#look(trimmed);
       this.#failed = false;
-      if (trimmed.messages + trimmed.keys > 0) this.#hasToldOfLock = false;
       if (trimmed.youngKeys > 0 && !this.#forgetsEarly) {
         this.#forgetsEarly = true;
         this.#logger.warn({ keys: trimmed.heldKeys }, 'there are more idempotency keys than IDEMPOTENCY_MAX_KEYS: they are forgotten before IDEMPOTENCY_SECONDS, the oldest first; a later repetition is stored once more');

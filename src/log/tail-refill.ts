@@ -11,11 +11,8 @@ const REFILL_BYTES = 1024 * 1024;
 
 /** How far back a new instance's tail begins: so clients of the instance before it, which return at once, need no read each. */
 const WARM_MESSAGES = 10_000;
-
-/** Where the tail of a new instance begins. It is filled from there to the head. */
-export function warmStart({ lineage, oldest, head }: LogState): Position {
-  return lineage.at(Math.max(oldest - 1, head - WARM_MESSAGES));
-}
+/** The same in bytes of data. Stops large messages, and a large tail, from keeping an instance from being ready: this is read in about a second. The tail grows from there. */
+const WARM_BYTES = 64 * 1024 * 1024;
 
 /** What the tail knows when a question is put to the store. The answer is judged by it. */
 export interface Knowledge {
@@ -53,6 +50,8 @@ export interface RefillDependencies {
   readonly store: Store;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** What the tail may hold. */
+  readonly maxBytes: number;
   /** How often the head of the log is looked at in any case. */
   readonly pollMs: number;
   readonly tail: RefilledTail;
@@ -66,6 +65,7 @@ export class Refill {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #maxBytes: number;
   readonly #pollMs: number;
   readonly #tail: RefilledTail;
   readonly #watchdog: StoreWatchdog;
@@ -77,10 +77,11 @@ export class Refill {
   #failure: string | undefined;
   #isStopped = false;
 
-  constructor({ store, clock, logger, pollMs, tail }: RefillDependencies) {
+  constructor({ store, clock, logger, maxBytes, pollMs, tail }: RefillDependencies) {
     this.#store = store;
     this.#clock = clock;
     this.#logger = logger;
+    this.#maxBytes = maxBytes;
     this.#pollMs = pollMs;
     this.#tail = tail;
     this.#watchdog = new StoreWatchdog(clock);
@@ -93,6 +94,17 @@ export class Refill {
 
   get isFilling(): boolean {
     return this.#isFilling;
+  }
+
+  /** Where the tail of a new instance begins. It is filled from there to the head. At the head where the store does not say. */
+  async warmStart({ lineage, oldest, head }: LogState): Promise<Position> {
+    try {
+      const { seq } = await this.#store.newestWithin({ messages: WARM_MESSAGES, bytes: Math.min(WARM_BYTES, this.#maxBytes) });
+      return lineage.at(Math.min(head, Math.max(oldest - 1, seq)));
+    } catch (error) {
+      this.#failed(error);
+      return lineage.at(head);
+    }
   }
 
   /** Begins to look at the head of the log every now and then. */

@@ -12,7 +12,7 @@ import { among, KnownErasures, type KnownErasure } from './known-erasures.ts';
 import { Recent } from './recent-messages.ts';
 import { ReorderBuffer } from './reorder-buffer.ts';
 import type { StoreClock } from './store-clock.ts';
-import { Refill, warmStart, type Knowledge } from './tail-refill.ts';
+import { Refill, type Knowledge } from './tail-refill.ts';
 
 /** One walk through the tail: stops a filter that matches little from holding up everything else. */
 const WALK_MESSAGES = 2_000;
@@ -104,7 +104,7 @@ export class Tail {
       take: (before, log, erasures) => this.#takeErasures(before, log, erasures),
     });
     this.#early = new ReorderBuffer({ clock, onOverdue: () => void this.#refill.fill() });
-    this.#refill = new Refill({ store, clock, logger, pollMs, tail: {
+    this.#refill = new Refill({ store, clock, logger, maxBytes, pollMs, tail: {
       isOpen: () => this.#log !== undefined,
       knowledge: () => this.knowledge,
       target: () => this.#target,
@@ -120,9 +120,13 @@ export class Tail {
   /** Begins with a log that was just opened; resolves when the tail has reached its head. */
   async open(log: LogState, listener: TailListener): Promise<void> {
     this.#listener = listener;
-    this.#position = warmStart(log);
+    const head = log.lineage.at(log.head);
+    this.#position = head;
     this.#erasures.begin(log);
     this.#adopt(log);
+    const start = await this.#refill.warmStart(log);
+    // Unless a commit of this instance was quicker.
+    if (this.#position === head) this.#position = start;
     this.#refill.poll();
     await this.#refill.fill();
   }

@@ -31,6 +31,7 @@ export const PROBLEMS = {
   'unknown-host': [421, 'Nothing is served under this host name'],
   'key-reused': [422, 'The idempotency key was used for another request'],
   'rate-limited': [429, 'A limit was reached'],
+  'topic-quota': [429, 'There is no room in the log for more of this'],
   'header-too-large': [431, 'The request header is too large'],
   internal: [500, 'Something went wrong here'],
   overloaded: [503, 'Too much is waiting here'],
@@ -66,12 +67,16 @@ export class Problem extends Error {
   /** Of a limit that was reached. */
   readonly spent: SpentQuota | undefined;
 
-  constructor(code: ProblemCode, detail: string, options: { field?: string | undefined; allow?: readonly string[]; spent?: SpentQuota; cause?: unknown } = {}) {
+  /** When it may be worth to ask again, where that is known. Seconds. */
+  readonly retrySeconds: number | undefined;
+
+  constructor(code: ProblemCode, detail: string, options: { field?: string | undefined; allow?: readonly string[]; spent?: SpentQuota; retrySeconds?: number; cause?: unknown } = {}) {
     super(detail, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.field = options.field;
     this.allow = options.allow;
     this.spent = options.spent;
+    this.retrySeconds = options.retrySeconds;
   }
 
   get status(): number {

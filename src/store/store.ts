@@ -4,6 +4,7 @@ import type { Draft, Message } from '../model/message.ts';
 import type { Filter } from '../model/topic.ts';
 import type { CountedTime } from './believed-clock.ts';
 import type { ErasureStore } from './erasure-store.ts';
+import type { UsageStore } from './usage-store.ts';
 
 /**
  * The room `store` keeps the message log in a database. Publish requests come in, and each takes the next numbers of the log. Messages
@@ -17,6 +18,12 @@ import type { ErasureStore } from './erasure-store.ts';
 export interface Store {
   /** The log's own lasting id (random, made with the database): what keeps two logs apart on one bus. Throws before `open` has resolved. */
   readonly logId: string;
+
+  /** What a message counts in the log's size beyond its names and data: `rowBytes` of row-bytes.ts. Bytes. */
+  readonly rowOverheadBytes: number;
+
+  /** What topics and senders hold of the log. */
+  readonly usage: UsageStore;
 
   /** Takes messages back. */
   readonly erasures: ErasureStore;
@@ -51,6 +58,9 @@ export interface Store {
    * `oldest` - 1; and whether messages of that time or later were deleted already.
    */
   seek(time: number): Promise<Sought>;
+
+  /** Where the newest messages begin that are within two bounds: the number before them. At least `oldest` - 1, and the head where there is none. Reads no data. */
+  newestWithin(bounds: NewestBounds): Promise<NewestBegin>;
 
   /**
    * One step back through the log: the newest messages before a number that a filter matches, without those whose TTL has passed by the store's clock.
@@ -136,6 +146,18 @@ export interface Page {
 export interface Sought {
   readonly seq: number;
   readonly missing: boolean;
+  readonly log: LogState;
+}
+
+export interface NewestBounds {
+  /** At least 1. */
+  readonly messages: number;
+  /** Bytes of data. */
+  readonly bytes: number;
+}
+
+export interface NewestBegin {
+  readonly seq: number;
   readonly log: LogState;
 }
 

@@ -28,9 +28,10 @@ t.test('without an environment everything has its default', (t) => {
     JWT_SECRET: undefined, JWT_PUBLIC_KEY: undefined, JWT_JWKS_URL: undefined, JWT_ISSUER: undefined, JWT_AUDIENCE: undefined, JWT_CLAIM: 'tidings', JWT_MAX_SECONDS: 86_400, SESSION_SECONDS: 86_400,
     MESSAGE_BYTES: 1024 ** 2, EVENT_BYTES: 128, BATCH_MESSAGES: 1000, MAX_STREAMS: 15_000, TOPICS_PER_STREAM: 100, TAIL_BYTES: 64 * 1024 ** 2,
     PUBLISH_LIMIT: undefined, ANONYMOUS_PUBLISH_LIMIT: { tokens: 20, milliseconds: 1000, burst: 200 }, STREAMS_LIMIT: 0, ANONYMOUS_STREAMS_LIMIT: 1000, FAILED_LOGINS_LIMIT: { tokens: 30, milliseconds: 60_000, burst: 100 },
-    TOPICS_LIMIT: 100_000, IDEMPOTENCY_KEYS_LIMIT: 10_000_000, APPEND_QUEUE_MESSAGES: 10_000, APPEND_QUEUE_BYTES: 64 * 1024 ** 2, RETENTION_SECONDS: 7 * 86_400, RETENTION_BYTES: 1024 ** 3,
+    TOPICS_LIMIT: 100_000, IDEMPOTENCY_KEYS_LIMIT: 4_000_000, APPEND_QUEUE_MESSAGES: 10_000, APPEND_QUEUE_BYTES: 64 * 1024 ** 2, RETENTION_SECONDS: 7 * 86_400, RETENTION_BYTES: 1024 ** 3, TOPIC_RETENTION_SHARE: 0, CREDENTIAL_RETENTION_SHARE: 0,
     IDEMPOTENCY_SECONDS: 86_400, IDEMPOTENCY_MAX_KEYS: 4_000_000, HEARTBEAT_SECONDS: 25, STALL_SECONDS: 120, DRAIN_SECONDS: 20, RETRY_MIN_MS: 1000, RETRY_MAX_MS: 4000, POLL_MS: 1000, HTTP_FAST_PATH: 'on', LOG_LEVEL: 'info',
   });
+  t.ok(config.IDEMPOTENCY_KEYS_LIMIT <= config.IDEMPOTENCY_MAX_KEYS, 'one sender does not go on faster than keys are remembered');
   t.same(Object.keys(config).sort(), Object.keys(SETTINGS).sort());
   t.end();
 });
@@ -293,6 +294,12 @@ t.test('tokens have one source of keys, and what they are compared with is not s
 t.test('settings that contradict each other are refused', (t) => {
   t.match(lines({ RETRY_MIN_MS: '5000' }), [/^RETRY_MIN_MS: 5000 is more than RETRY_MAX_MS, which is 4000/]);
   t.match(lines({ BATCH_MESSAGES: '100', APPEND_QUEUE_MESSAGES: '99' }), [/^BATCH_MESSAGES: /]);
+  for (const name of ['TOPIC_RETENTION_SHARE', 'CREDENTIAL_RETENTION_SHARE']) {
+    for (const text of ['101', '-1', '0.5', '10%', 'half']) t.match(lines({ [name]: text }), [new RegExp(`^${name}: "${text}" is not allowed; it must be off, or a whole number from 0 to 100$`)]);
+    t.match(lines({ [name]: '10', RETENTION_BYTES: '0' }), [new RegExp(`^${name}: RETENTION_BYTES is 0`)]);
+    t.match(lines({ [name]: '10', RETENTION_BYTES: '10MiB' }), [new RegExp(`^${name}: 10 percent of RETENTION_BYTES, which is 10485760, has no room for a message of MESSAGE_BYTES`)]);
+    t.same(lines({ [name]: '10', RETENTION_BYTES: '11MiB' }), []);
+  }
   t.match(lines({ APPEND_QUEUE_BYTES: '1MiB' }), [/^BATCH_BYTES: /]);
   t.match(lines({ MESSAGE_BYTES: '2MiB', BATCH_BYTES: '1MiB' }), [/^MESSAGE_BYTES: /]);
   t.same(lines({ RETRY_MIN_MS: '2', RETRY_MAX_MS: '2' }), []);

@@ -125,7 +125,7 @@ async function failed(call: Promise<unknown>): Promise<StoreError | undefined> {
 export function everyCall(store: Store): (() => Promise<unknown>)[] {
   return [
     () => store.append([request(draft('a', 'lost'))]), () => store.append([]), () => store.read(EVERYTHING), () => store.state(), () => store.seek(0),
-    () => store.findBack({ before: 10, filter: new Filter(['a']), limit: 1 }),
+    () => store.newestWithin({ messages: 1, bytes: 1 }), () => store.findBack({ before: 10, filter: new Filter(['a']), limit: 1 }),
     () => store.trim({ maxAge: 1, maxBytes: 1, rows: 1 }),
   ];
 }

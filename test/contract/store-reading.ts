@@ -1,10 +1,18 @@
 import fc from 'fast-check';
 import type { Test } from 'tap';
+import { StoreClock } from '../../src/log/store-clock.ts';
+import { Tail } from '../../src/log/tail.ts';
 import type { Message } from '../../src/model/message.ts';
 import { Filter, matches } from '../../src/model/topic.ts';
+import { systemClock as clock } from '../../src/runtime/clock.ts';
+import { Counters } from '../../src/runtime/counters.ts';
+import { quietLogger } from '../support/logger.ts';
 import { rounds } from '../support/rounds.ts';
 import { until } from '../support/until.ts';
 import { draft, EVERYTHING, newlyStored, openStore, range, readMessages, request, seqs, stored, texts, type StoreFactory } from './store-kit.ts';
+
+/** Of the tail that a start fills. */
+const TAIL_BYTES = 1_000_000;
 
 export async function reading(t: Test, factory: StoreFactory): Promise<void> {
   const database = await factory(t);
@@ -145,6 +153,42 @@ export async function reading(t: Test, factory: StoreFactory): Promise<void> {
   await t.test('many reads at once each get their own answer', async (t) => {
     const pages = await Promise.all(range(0, 99).map((after) => store.read({ ...EVERYTHING, after, limit: 3 })));
     t.same(pages.map(({ messages }) => seqs(messages)), range(0, 99).map((after) => range(after + 1, after + 3)));
+  });
+
+  await t.test('the newest messages within bounds begin where they say', async (t) => {
+    const fresh = await openStore(t, await factory(t));
+    t.match(await fresh.newestWithin({ messages: 10, bytes: 1_000 }), { seq: 0, log: { head: 0 } });
+    const sizes = [100, 0, 20_000, 5, 300, 7];
+    await stored(fresh, sizes.map((size) => request(draft('t', Buffer.alloc(size, 'x')))));
+    for (const messages of range(1, 8)) {
+      for (const bytes of [0, 6, 7, 311, 312, 20_312, 20_411, 20_412, 1_000_000]) {
+        let [begin, left] = [sizes.length, bytes];
+        while (begin > Math.max(0, sizes.length - messages) && left >= sizes[begin - 1]!) left -= sizes[--begin]!;
+        const found = await fresh.newestWithin({ messages, bytes });
+        if (found.seq !== begin || found.log.head !== sizes.length) t.fail(`${messages} messages and ${bytes} bytes begin after ${found.seq}, not ${begin}`);
+      }
+    }
+    await fresh.trim({ maxAge: 0, maxBytes: 1, rows: 10 });
+    t.match(await fresh.newestWithin({ messages: 10, bytes: 1_000_000 }), { seq: 6, log: { oldest: 7, head: 6 } });
+  });
+
+  await t.test('a start reads no more than its tail holds, and a page, however large the messages are', async (t) => {
+    const fresh = await openStore(t, await factory(t));
+    for (const _ of range(1, 8)) await stored(fresh, range(1, 50).map(() => request(draft('t', Buffer.alloc(20_000, 'x')))));
+    const read = { bytes: 0, pages: 0 };
+    const readPage = fresh.read.bind(fresh);
+    fresh.read = async (query) => {
+      const page = await readPage(query);
+      read.pages++;
+      for (const { data } of page.messages) read.bytes += data.length;
+      return page;
+    };
+    const tail = new Tail({ store: fresh, clock, storeClock: new StoreClock(clock), counters: new Counters(), logger: quietLogger, maxBytes: TAIL_BYTES, pollMs: 1_000 });
+    t.teardown(() => tail.stop());
+    await tail.open(await fresh.state(), { append: () => undefined, moveEnd: (change) => change(), epochAdded: () => undefined, erased: () => undefined });
+    t.equal(tail.last, 400);
+    t.ok(read.bytes <= TAIL_BYTES && read.bytes >= TAIL_BYTES - 20_000, `${read.bytes} bytes of 8,000,000`);
+    t.ok(read.pages <= 3, `${read.pages} pages`);
   });
 
   await t.test('a time becomes the last number before it', async (t) => {

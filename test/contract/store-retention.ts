@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { Filter } from '../../src/model/topic.ts';
+import { rowBytes } from '../../src/store/row-bytes.ts';
 import type { Store, TrimPolicy, Trimmed } from '../../src/store/store.ts';
 import { until } from '../support/until.ts';
 import { draft, EVERYTHING, keyed, newlyStored, numberedRequests, openStore, range, readMessages, request, seqs, stored, type StoreFactory } from './store-kit.ts';
@@ -52,6 +53,27 @@ export async function retention(t: Test, factory: StoreFactory): Promise<void> {
     t.match(await store.state(), { oldest: 101, head: 100 });
     t.same(await stored(store, [request(draft('a'))]), [101], 'the numbers go on');
     t.same(seqs(await readMessages(store)), [101]);
+  });
+
+  await t.test('topics and event names count as often as they are stored, and come off again to the byte, also where messages were erased', async (t) => {
+    const store = await openStore(t, await factory(t));
+    const drafts = [
+      draft('größe.🚀', 'x'.repeat(10)), draft('t'.repeat(255), '', { event: 'e'.repeat(128) }), draft('a.b', 'secret', { event: 'alert' }), draft('a', 'y', { event: 'alert', ttl: 60 }), draft('a.b', 'secret'),
+    ];
+    const counted = drafts.reduce((sum, one) => sum + rowBytes(one, store.rowOverheadBytes), 0);
+    // Together, and each with a key: a store may count them in other ways.
+    await stored(store, [request(...drafts)]);
+    t.equal((await store.trim(NOTHING)).bytes, counted);
+    await stored(store, drafts.map((one, index) => keyed(`key ${index}`, [one])));
+    await stored(store, [keyed('twice', drafts), keyed('twice', drafts)]);
+    t.equal((await store.trim(NOTHING)).bytes, 3 * counted);
+    const { lineage } = await store.state();
+    await store.erasures.eraseMessage(lineage.at(2));
+    await store.erasures.eraseTopic({ topic: 'a.b', after: 0, through: lineage.at(15), rows: 100 });
+    const tombstones = await store.trim(NOTHING);
+    t.equal(tombstones.bytes, 3 * counted - 128 - 3 * (2 * 'secret'.length + 'alert'.length));
+    for (let left = 15; left > 0; left--) await store.trim({ ...NOTHING, maxBytes: 1, rows: 1 });
+    t.match(await store.trim(NOTHING), { bytes: 0, log: { oldest: 16, head: 15 } });
   });
 
   await t.test('reading from before the oldest begins at the oldest', async (t) => {

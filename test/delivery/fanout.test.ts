@@ -210,7 +210,7 @@ t.test('who waits for a message is woken once, behind the rest', async (t) => {
 
 t.test('when the log goes back to an older copy in the middle of a rest, what waits is written before that is told', async (t) => {
   const spine = await begin(t);
-  const outlets = await openMany(spine, 100, 1);
+  const outlets = await openMany(spine, 100, 0.03);
   spine.publish('a', 'kept');
   await settle();
   spine.publish('a', 'lost');
@@ -254,9 +254,9 @@ t.test('what becomes much is written at once, and then there is a rest again', a
 });
 
 /** Runs until every stream has what was published, turn by turn. @returns The longest turn of the event loop. Milliseconds. */
-async function longestTurn({ clock, tail }: Spine, outlets: readonly TestOutlet[]): Promise<number> {
+async function longestTurn({ clock, tail }: Spine, outlets: readonly TestOutlet[], isMissing = ({ seen }: TestOutlet): boolean => seen.at(-1)?.startsWith(`${tail.last}=`) !== true): Promise<number> {
   let longest = 0;
-  for (let turns = 0; outlets.some(({ seen }) => seen.at(-1)?.startsWith(`${tail.last}=`) !== true); turns++) {
+  for (let turns = 0; outlets.some(isMissing); turns++) {
     if (turns > 20_000) throw new Error('some streams get no more');
     const began = clock.monotonic();
     await new Promise((done) => setImmediate(done));
@@ -301,6 +301,61 @@ t.test('nor with how many filters there are; and what is pending for all of them
   t.ok(await longestTurn(spine, outlets) <= 25);
   t.ok(outlets.every((outlet) => numbers(outlet).length === 32));
   t.equal(spine.counters.fellBehind, 0, 'that is no sign of slow clients');
+});
+
+/** How long each call of a method of the fan-out takes. Milliseconds. */
+function timed({ clock, fanout }: Spine, name: 'erased' | 'moveEnd'): number[] {
+  const took: number[] = [];
+  const call = (fanout[name] as (...parts: unknown[]) => void).bind(fanout);
+  Object.defineProperty(fanout, name, { value: (...parts: unknown[]) => {
+    const began = clock.monotonic();
+    call(...parts);
+    took.push(clock.monotonic() - began);
+  } });
+  return took;
+}
+
+t.test('nor when messages are erased: who cannot be told in time is told by catch-up, after everything before', async (t) => {
+  const spine = await begin(t);
+  const outlets = await openMany(spine, 600, 0.1);
+  const took = timed(spine, 'erased');
+  spine.publish('a', 'one');
+  await longestTurn(spine, outlets);
+  // In the middle of a sweep, with more pending behind it.
+  spine.publish('a', 'two');
+  spine.clock.spend(REST_MAX_MS + 60);
+  spine.clock.runDue();
+  await new Promise((done) => setImmediate(done));
+  spine.publish('a', 'three');
+  t.ok(outlets.some((outlet) => numbers(outlet).length === 2) && outlets.some((outlet) => numbers(outlet).length === 1));
+  await spine.store.erasures.eraseMessage(spine.at(1));
+  await spine.tail.look();
+  t.equal(took.length, 1);
+  t.ok(took[0]! <= 10, `${took[0]} ms of 180`);
+  const longest = await longestTurn(spine, outlets, ({ seen }) => !seen.some((line) => line.startsWith('$erased')) || !seen.includes('3=three'));
+  t.ok(longest <= 25, `${longest} ms`);
+  const seen = new Set(outlets.map((outlet) => outlet.seen.filter((line) => /^(\d|\$erased)/.test(line)).map((line) => line.replace(/^(\$erased).*/, '$1')).join()));
+  for (const one of seen) t.ok(['1=one,2=two,$erased,3=three', '1=one,$erased,2=two,3=three', '1=one,2=two,3=three,$erased'].includes(one), one);
+  spine.publish('a', 'four');
+  await longestTurn(spine, outlets);
+  t.ok(outlets.every((outlet) => numbers(outlet).join() === '1,2,3,4'));
+  t.equal(spine.counters.fellBehind, 0, 'that is no sign of slow clients');
+});
+
+t.test('nor when the log goes back to an older copy', async (t) => {
+  const spine = await begin(t);
+  const outlets = await openMany(spine, 600, 0.1);
+  const took = timed(spine, 'moveEnd');
+  spine.publish('a', 'kept');
+  await longestTurn(spine, outlets);
+  spine.publish('a', 'lost');
+  await spine.store.restore(1);
+  await spine.tail.look();
+  t.equal(took.length, 1);
+  t.ok(took[0]! <= 10, `${took[0]} ms of 60`);
+  spine.publish('a', 'new');
+  t.ok(await longestTurn(spine, outlets) <= 25);
+  for (const outlet of outlets) t.match(outlet.seen.filter((line) => line !== ':').slice(1).join(), /^1=kept,(2=lost,\$gap [^,]*-1,)?2=new$/);
 });
 
 t.test('when too much comes in the middle of a sweep, each reader goes on from the place that it has reached', async (t) => {

@@ -96,6 +96,20 @@ t.test('commits wait for retention, and what they stored is told to it before th
   t.same(stored.at(-1), [0, 0], 'a replay stores nothing');
 });
 
+t.test('who waited too long for retention is told that the log is full, and not that it is away', async (t) => {
+  let isBehind = true;
+  let caughtUp = (): void => undefined;
+  const { clock, publisher, errors } = await begin(t, { pace: { get isBehind() { return isBehind; }, stored: () => undefined, whenCaughtUp: (listener) => void (caughtUp = listener) } });
+  const refused = publisher.publish(FULL_GRANT, [draft('1')], undefined).then(() => undefined, (problem: unknown) => problem);
+  await clock.advance(12_000);
+  t.match(await refused, { code: 'overloaded', status: 503, message: /at its bound.*Nothing was stored/ });
+  t.equal(publisher.failure, undefined, 'the instance is as ready as the others');
+  t.same(errors, []);
+  isBehind = false;
+  caughtUp();
+  t.equal(await ends(publisher.publish(FULL_GRANT, [draft('2')], undefined)), 1);
+});
+
 t.test('one bad message hurts only its publisher', async (t) => {
   const { store, publisher, told } = await begin(t);
   store.poison = 'bad';
@@ -120,7 +134,7 @@ t.test('past its bounds a publish is refused at once, and nothing of it is store
 
 t.test('a full queue has room for a small publisher: the largest loses what it queued last, and nothing of that is stored', async (t) => {
   const { store, publisher, counters } = await begin(t, { maxMessages: 40, maxBytes: 4_000 });
-  const batch = (size: number, holder: Holder, data = 'x'): Promise<number | string> => ends(publisher.publish(FULL_GRANT, Array<Draft>(size).fill(draft(data)), undefined, () => holder));
+  const batch = (size: number, holder: Holder, data = 'x'): Promise<number | string> => ends(publisher.publish(FULL_GRANT, Array<Draft>(size).fill(draft(data)), undefined, { holder: () => holder }));
   // From one address: connections are compared.
   const greedy = Array.from({ length: 8 }, (_, index) => batch(10, ['address', `connection ${index % 4}`]));
   t.same(await Promise.all(greedy.slice(4)), ['overloaded', 'overloaded', 'overloaded', 'overloaded'], 'the largest gets no room itself');
@@ -139,12 +153,12 @@ t.test('a full queue has room for a small publisher: the largest loses what it q
 
 t.test('what the store has leaves room in the queue', async (t) => {
   const { store, publisher } = await begin(t, { maxMessages: 40 });
-  const greedy = Array.from({ length: 40 }, () => ends(publisher.publish(FULL_GRANT, [draft('x')], undefined, () => ['address', 'greedy'])));
+  const greedy = Array.from({ length: 40 }, () => ends(publisher.publish(FULL_GRANT, [draft('x')], undefined, { holder: () => ['address', 'greedy'] })));
   const append = store.append.bind(store);
   const { promise: hang, resolve: goOn } = Promise.withResolvers<void>();
   store.append = (requests) => hang.then(() => append(requests));
   await settle();
-  const others = Array.from({ length: 5 }, () => ends(publisher.publish(FULL_GRANT, [draft('y')], undefined, () => ['address', {}])));
+  const others = Array.from({ length: 5 }, () => ends(publisher.publish(FULL_GRANT, [draft('y')], undefined, { holder: () => ['address', {}] })));
   goOn();
   t.same((await Promise.all(others)).map((outcome) => typeof outcome), others.map(() => 'number'));
   t.equal((await Promise.all(greedy)).filter((outcome) => outcome === 'overloaded').length, 5);

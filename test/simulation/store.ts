@@ -1,7 +1,8 @@
 import type { LostEpoch } from '../../src/model/ancestry.ts';
 import type { LogState } from '../../src/model/epochs.ts';
 import type { ErasureStore } from '../../src/store/erasure-store.ts';
-import { StoreError, type Appended, type AppendRequest, type BackQuery, type FoundBack, type Page, type ReadQuery, type Sought, type Store, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
+import { StoreError, type Appended, type AppendRequest, type BackQuery, type FoundBack, type NewestBegin, type NewestBounds, type Page, type ReadQuery, type Sought, type Store, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
+import type { UsageStore } from '../../src/store/usage-store.ts';
 import type { MemoryStore } from '../support/memory-store.ts';
 import type { Make } from './instance.ts';
 import type { Troubles } from './trouble.ts';
@@ -55,6 +56,17 @@ export class SimulatedStore implements Store {
     return this.#log.logId;
   }
 
+  get rowOverheadBytes(): number {
+    return this.#log.rowOverheadBytes;
+  }
+
+  get usage(): UsageStore {
+    return {
+      write: (stretches) => this.#whenOpen({ name: 'writeUsage', inOrder: false, changes: true }, () => this.#log.usage.write(stretches)),
+      changes: (after) => this.#whenOpen({ name: 'usageChanges', inOrder: false, changes: false }, () => this.#log.usage.changes(after)),
+    };
+  }
+
   async open(): Promise<LogState> {
     const log = await this.#call({ name: 'open', inOrder: false, changes: true }, () => this.#log.open());
     this.#isOpen = true;
@@ -83,6 +95,10 @@ export class SimulatedStore implements Store {
 
   lost(): Promise<readonly LostEpoch[]> {
     return this.#whenOpen({ name: 'lost', inOrder: false, changes: false }, () => this.#log.lost());
+  }
+
+  newestWithin(bounds: NewestBounds): Promise<NewestBegin> {
+    return this.#whenOpen({ name: 'newestWithin', inOrder: false, changes: false }, () => this.#log.newestWithin(bounds));
   }
 
   findBack(query: BackQuery): Promise<FoundBack> {

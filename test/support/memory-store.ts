@@ -4,7 +4,8 @@ import { epochName, Lineage, type Epoch, type LogState } from '../../src/model/e
 import { Message, numbered, type Draft } from '../../src/model/message.ts';
 import { believe, isRefuted, isWorthKeeping, type KnownTimes } from '../../src/store/believed-clock.ts';
 import { UNDERSTOOD_LEVEL } from '../../src/store/level.ts';
-import { StoreError, type Appended, type AppendRequest, type BackQuery, type FoundBack, type Outcome, type Page, type ReadQuery, type Sought, type Store, type StoreErrorKind, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
+import { StoreError, type Appended, type AppendRequest, type BackQuery, type FoundBack, type NewestBegin, type NewestBounds, type Outcome, type Page, type ReadQuery, type Sought, type Store, type StoreErrorKind, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
+import { MemoryUsage } from './memory-usage.ts';
 import { MemoryErasures } from './memory-erasures.ts';
 import { MemoryKeys } from './memory-keys.ts';
 
@@ -14,6 +15,8 @@ import { MemoryKeys } from './memory-keys.ts';
 export class MemoryStore implements Store {
   readonly logId = 'memory';
   readonly keys = new MemoryKeys({ reply: (answer) => this.#reply(answer), now: () => this.now, believed: () => believe(this.#knownTimes) });
+  readonly rowOverheadBytes = 0;
+  readonly usage = new MemoryUsage({ reply: (answer) => this.#reply(answer), oldest: () => this.#oldest });
   readonly erasures = new MemoryErasures({ log: () => this.log(), reply: (answer) => this.#reply(answer), held: () => this.messages, level: () => this.level });
   /** The level of the log. */
   level = UNDERSTOOD_LEVEL;
@@ -135,6 +138,7 @@ export class MemoryStore implements Store {
     this.#epochs = this.#epochs.filter(({ first }) => first <= seq + 1);
     this.erasures.restored();
     this.#lost = this.#lost.filter(({ keptAt }) => keptAt <= seq);
+    this.usage.restored();
     for (const [name, { outcome }] of this.#keys) if (outcome.kind !== 'conflict' && outcome.first > seq) this.#keys.delete(name);
     this.#begin();
     await Promise.resolve();
@@ -174,6 +178,19 @@ export class MemoryStore implements Store {
     return this.#reply(() => {
       const index = this.messages.findIndex((message) => message.time >= time);
       return { seq: index === -1 ? this.head : this.#oldest - 1 + index, missing: this.#oldest > 1 && time <= this.#trimmedTime, log: this.log() };
+    });
+  }
+
+  newestWithin({ messages, bytes }: NewestBounds): Promise<NewestBegin> {
+    return this.#reply(() => {
+      let left = bytes;
+      let seq = this.head;
+      for (const message of this.messages.slice(-messages).reverse()) {
+        left -= message.data.length;
+        if (left < 0) break;
+        seq = message.seq - 1;
+      }
+      return { seq, log: this.log() };
     });
   }
 

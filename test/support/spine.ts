@@ -17,7 +17,7 @@ import { MemoryStore } from './memory-store.ts';
 import type { Scope } from './temp.ts';
 
 const SETTINGS: MessageLogSettings & StreamSettings = {
-  tailBytes: 10_000_000, pollMs: 1000, queueMessages: 10_000, queueBytes: 64 * 1024 * 1024, retentionMs: 0, retentionBytes: 0, maxKeys: 0,
+  tailBytes: 10_000_000, pollMs: 1000, queueMessages: 10_000, queueBytes: 64 * 1024 * 1024, retentionMs: 0, retentionBytes: 0, topicShare: 0, senderShare: 0, maxKeys: 0,
   maxStreams: 1000, heartbeatMs: 10_000, stallMs: 30_000, retryMinMs: 1000, retryMaxMs: 4000,
 };
 

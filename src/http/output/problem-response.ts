@@ -44,6 +44,7 @@ export function problemHeaders(problem: Problem): Readonly<Record<string, string
     ...(problem.code === 'unsupported-media-type' && problem.field === 'Content-Encoding' ? { 'accept-encoding': 'identity' } : {}),
   };
   if (problem.spent !== undefined) return { ...headers, ...quotaHeaders(problem.spent) };
+  if (problem.retrySeconds !== undefined) return { ...headers, 'retry-after': String(problem.retrySeconds) };
   if (problem.status !== 503) return headers;
   return { ...headers, 'retry-after': String(RETRY_AFTER_MIN_SECONDS + Math.floor(Math.random() * (RETRY_AFTER_MAX_SECONDS - RETRY_AFTER_MIN_SECONDS + 1))) };
 }

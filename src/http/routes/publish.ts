@@ -31,7 +31,7 @@ const MessageQuery = Type.Object({
 
 const FAILURES = [
   'invalid-topic', 'invalid-event', 'invalid-data', 'invalid-ttl', 'invalid-key',
-  'cross-origin', 'forbidden', 'length-required', 'too-large', 'unsupported-media-type', 'key-reused', 'overloaded', 'unavailable', 'outcome-unknown',
+  'cross-origin', 'forbidden', 'length-required', 'too-large', 'unsupported-media-type', 'key-reused', 'topic-quota', 'overloaded', 'unavailable', 'outcome-unknown',
 ] as const;
 
 /** `POST /topics/{topic}`, one message; and `POST /messages`, many at once. */

@@ -10,8 +10,9 @@ import { KEPT_EPOCHS, TRIM_STEP_BYTES } from '../limits.ts';
 import { LOG_NAME_CHARACTERS, randomName } from '../names.ts';
 import type { SessionStore } from '../session-store.ts';
 import { StoreLifecycle } from '../store-lifecycle.ts';
-import type { Appended, AppendRequest, BackQuery, FoundBack, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
+import type { Appended, AppendRequest, BackQuery, FoundBack, NewestBegin, NewestBounds, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
 import type { TicketStore } from '../ticket-store.ts';
+import type { UsageStore } from '../usage-store.ts';
 import { RETENTION, STANDBY } from './access-sql.ts';
 import { appendCall, appendedIn, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES, stateCall } from './append.ts';
 import { PgConnections } from './connection-pool.ts';
@@ -23,9 +24,10 @@ import { BackgroundMigrations } from './long-migrations.ts';
 import { applyMigrations } from './migrate.ts';
 import { PostgresRevocationStore } from './revocations.ts';
 import { DeletedRows, vacuumTable } from './vacuum.ts';
-import { backCall, foundBackOf, isSummary, messagesOf, readCall, summaryOf } from './query.ts';
+import { backCall, foundBackOf, isSummary, messagesOf, newestCall, readCall, summaryOf } from './query.ts';
 import { PostgresSessionStore } from './session-store.ts';
 import { PostgresTicketStore } from './tickets.ts';
+import { PostgresUsageStore } from './usage.ts';
 
 /**
  * The room `postgres` keeps the log in PostgreSQL, which instances on any number of hosts share. Each call of the store becomes one SQL
@@ -49,6 +51,8 @@ export class PostgresStore implements Store {
   readonly sessions: SessionStore = new PostgresSessionStore(() => this.#lifecycle.use(this.#pgConnections));
   readonly tickets: TicketStore = new PostgresTicketStore(() => this.#lifecycle.use(this.#pgConnections));
   readonly revocations: RevocationStore = new PostgresRevocationStore(() => this.#lifecycle.use(this.#pgConnections));
+  readonly usage: UsageStore = new PostgresUsageStore(() => this.#lifecycle.use(this.#pgConnections));
+  readonly rowOverheadBytes = PG_ROW_OVERHEAD_BYTES;
   readonly erasures: ErasureStore;
   readonly #pgConnections: PgConnections;
   readonly #backgroundMigrations: BackgroundMigrations;
@@ -118,6 +122,11 @@ export class PostgresStore implements Store {
     const asked = Math.max(Number.MIN_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(time)));
     return this.#lifecycle.use(this.#pgConnections).read(`SELECT k.seq, k.missing, ${NEWEST_ERASURE}, s.* FROM tidings.seek(${asked}) k, ${stateCall(known)} s`,
       ([row]) => ({ seq: wholeNumber(row![0]), missing: row![1] === 't', log: { ...this.#known.state(row!, known), erasures: wholeNumber(row![2]) } }));
+  }
+
+  async newestWithin(bounds: NewestBounds): Promise<NewestBegin> {
+    const known = this.#known.lineage;
+    return this.#lifecycle.use(this.#pgConnections).read(newestCall(bounds, known), ([row]) => ({ seq: wholeNumber(row![0]), log: this.#known.state(row!, known) }));
   }
 
   async findBack(query: BackQuery): Promise<FoundBack> {

@@ -4,7 +4,7 @@ import type { Filter } from '../../model/topic.ts';
 import { ownCopy } from '../../runtime/memory.ts';
 import { beginningsOf, isDeep } from '../beginnings.ts';
 import { SCAN_MAX_ROWS } from '../limits.ts';
-import type { BackQuery, FoundBack, ReadQuery } from '../store.ts';
+import type { BackQuery, FoundBack, NewestBounds, ReadQuery } from '../store.ts';
 import { stateCall } from './append.ts';
 import type { Row } from './connection.ts';
 import { NEWEST_ERASURE } from './erasure-store.ts';
@@ -41,6 +41,12 @@ export function readCall({ after, filter, limit, maxBytes, withoutData = false }
 export function backCall({ before, filter, limit }: BackQuery, known: Lineage): string {
   const found = search('find_back', filter, before, `-1, ${before}`, [Math.min(limit, SCAN_MAX_ROWS), SCAN_MAX_ROWS]);
   return `SELECT f.seqs, f.names, f.start, f.examined, s.* FROM ${found} f, ${stateCall(known)} s`;
+}
+
+/** One statement, and one row. The length of data is known without reading them. */
+export function newestCall({ messages, bytes }: NewestBounds, known: Lineage): string {
+  return `SELECT coalesce((SELECT min(f.seq) - 1 FROM (
+      SELECT m.seq, sum(octet_length(m.data)) OVER (ORDER BY m.seq DESC) AS sum FROM (SELECT seq, data FROM tidings.messages ORDER BY seq DESC LIMIT ${messages}) m) f WHERE f.sum <= ${bytes}), s.head), s.* FROM ${stateCall(known)} s`;
 }
 
 /** What such a row says was found, without what was found only because a pattern was too long to be compared there. */

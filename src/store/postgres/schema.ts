@@ -47,7 +47,19 @@ export const retention = tidings.table('retention', {
   time: bigint('time', { mode: 'number' }),
   /** The server's clock as far as retention believed it, or the time of a later message that refuted that (invariant 10). Null before the first look. Milliseconds since 1970. */
   clock: bigint('clock', { mode: 'number' }),
+  /** Messages from this number on were counted with all copies of their names (row-bytes.ts); those before it with their topic once. */
+  namedFrom: number('named_from').default(0),
 });
+
+/** What topics and senders have stored of stretches of the log (usage-store.ts). Holdings as JSON. */
+export const usage = tidings.table('usage', {
+  id: name('id').primaryKey(),
+  version: number('version'),
+  first: number('first'),
+  last: number('last'),
+  topics: text('topics').notNull(),
+  senders: text('senders').notNull(),
+}, (table) => [index('usage_version').on(table.version)]);
 
 /** In the order of their ids; see `Lineage`. The ids are given under the head's lock and mean nothing outside one snapshot: a log that lost some gives them again. */
 export const epochs = tidings.table('epochs', {

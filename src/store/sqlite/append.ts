@@ -1,5 +1,6 @@
 import type Database from 'better-sqlite3';
 import { believe, isRefuted } from '../believed-clock.ts';
+import { rowBytes } from '../row-bytes.ts';
 import { clock, SQLITE_ROW_OVERHEAD_BYTES, type LogRow, type LogStateQuery } from './log-state.ts';
 import { MultiRowInsert } from './multi-row-insert.ts';
 import type { TopicIndex } from './topic-index.ts';
@@ -132,7 +133,7 @@ function planOf(packed: PackedRequests, before: LogRow, now: number, find: ((sco
       requests.nextDraft();
       const { topic, event, json, data, ttl } = requests;
       messages.push(++seq, epoch, now, ttl === 0 ? 0 : now + ttl * 1000, topic, event, json, data);
-      bytes += data.length + Buffer.byteLength(topic) + SQLITE_ROW_OVERHEAD_BYTES;
+      bytes += rowBytes({ topic, event: event ?? undefined, data }, SQLITE_ROW_OVERHEAD_BYTES);
     }
   }
   return { outcomes, keys, messages, seq, bytes };

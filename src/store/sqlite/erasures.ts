@@ -3,7 +3,7 @@ import { ERASED_EVENT } from '../../model/message.ts';
 import { changesAfter } from '../erasure-rows.ts';
 import { ERASURES_MAX_ENTRIES, ERASING_LEVEL, KEPT_ERASURES_MAX_ENTRIES, type ErasedMessage, type ErasedStep, type ErasureChanges } from '../erasure-store.ts';
 import { ERASE_SCAN_MAX_ROWS, ERASE_STEP_BYTES } from '../limits.ts';
-import type { LogStateQuery } from './log-state.ts';
+import { EVENT_NAME_BYTES, type LogStateQuery } from './log-state.ts';
 import { secureDelete } from './secure-delete.ts';
 
 /** A `TopicErasure` as it crosses to a worker. */
@@ -55,7 +55,7 @@ export class Erasures implements ErasureCallTable {
     this.#db = db;
     this.#logState = logState;
     this.#epochAt = db.prepare<[number], string>('SELECT epoch FROM epochs WHERE first <= ? ORDER BY id DESC LIMIT 1').pluck();
-    this.#message = db.prepare('SELECT topic, event, octet_length(data) AS bytes FROM messages WHERE seq = ?');
+    this.#message = db.prepare(`SELECT topic, event, octet_length(data) + ${EVENT_NAME_BYTES} AS bytes FROM messages WHERE seq = ?`);
     this.#erasedThrough = db.prepare<[string], number>('SELECT coalesce(max(seq), 0) FROM erasures WHERE topic = ? AND prefix = 1').pluck();
     const part = (table: string): string => `SELECT seq FROM ${table} WHERE topic = ? AND seq > ? AND seq <= ?`;
     this.#ofTopic = db.prepare<[string, number, number, string, number, number, number], number>(`${part('topics')} UNION ALL ${part('recent')} ORDER BY seq LIMIT ?`).pluck();

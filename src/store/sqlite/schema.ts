@@ -28,7 +28,19 @@ export const retention = sqliteTable('retention', {
   time: integer('time'),
   /** The machine's clock as far as retention believed it, or the time of a later message that refuted that (invariant 10). Null before the first look. Milliseconds since 1970. */
   clock: integer('clock'),
+  /** Messages from this number on were counted with all copies of their names (row-bytes.ts); those before it with their topic once. */
+  namedFrom: integer('named_from').notNull().default(0),
 });
+
+/** What topics and senders have stored of stretches of the log (usage-store.ts). Holdings as JSON. */
+export const usage = sqliteTable('usage', {
+  id: text('id').primaryKey(),
+  version: integer('version').notNull(),
+  first: integer('first').notNull(),
+  last: integer('last').notNull(),
+  topics: text('topics').notNull(),
+  senders: text('senders').notNull(),
+}, (table) => [index('usage_version').on(table.version)]);
 
 /** In the order of their ids; see `Lineage`. */
 export const epochs = sqliteTable('epochs', {

@@ -9,8 +9,9 @@ import type { KeyStore } from '../key-store.ts';
 import type { RevocationStore } from '../revocation-store.ts';
 import type { SessionStore } from '../session-store.ts';
 import { StoreLifecycle } from '../store-lifecycle.ts';
-import type { Appended, AppendRequest, BackQuery, FoundBack, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
+import type { Appended, AppendRequest, BackQuery, FoundBack, NewestBegin, NewestBounds, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
 import type { TicketStore } from '../ticket-store.ts';
+import type { UsageStore } from '../usage-store.ts';
 import { KEY_READS } from './api-keys.ts';
 import { DamageError, toUnknownError } from './errors.ts';
 import { SqliteErasureStore } from './erasure-store.ts';
@@ -18,15 +19,16 @@ import type { ErasureCall, ErasureCalls } from './erasures.ts';
 import { SqliteKeyStore } from './key-store.ts';
 import { KnownEpochs } from './known-epochs.ts';
 import { LOST_EPOCH_READS } from './lost-epochs.ts';
-import type { Snapshot } from './log-state.ts';
+import { SQLITE_ROW_OVERHEAD_BYTES, type Snapshot } from './log-state.ts';
 import { REVOCATION_READS, SqliteRevocationStore } from './revocations.ts';
 import { SqliteSessionStore } from './session-store.ts';
 import { SESSION_READS } from './sessions.ts';
 import { SharedFiles } from './shared-files.ts';
 import { SupervisedWorker } from './supervised-worker.ts';
 import { SqliteTicketStore, TICKET_READS } from './tickets.ts';
+import { SqliteUsageStore, USAGE_READS } from './usage.ts';
 import { packRequests, unpackMessages, unpackOutcomes } from './worker-packing.ts';
-import { ACKNOWLEDGED, type AccessCall, type AccessCalls, type Call, type Calls } from './worker-protocol.ts';
+import { ACKNOWLEDGED, type Call, type Calls, type SideCall, type SideCalls } from './worker-protocol.ts';
 import { WAL_HELD_BYTES, WAL_MAX_BYTES } from './write-ahead-log.ts';
 
 /**
@@ -53,14 +55,16 @@ interface Damage {
 }
 
 /** Calls beside the log that change nothing. */
-const ACCESS_READS: ReadonlySet<AccessCall> = new Set<AccessCall>([...KEY_READS, ...SESSION_READS, ...TICKET_READS, ...REVOCATION_READS, ...LOST_EPOCH_READS]);
+const SIDE_READS: ReadonlySet<SideCall> = new Set<SideCall>([...KEY_READS, ...SESSION_READS, ...TICKET_READS, ...REVOCATION_READS, ...USAGE_READS, ...LOST_EPOCH_READS]);
 
 /** The store's main-thread side. It begins no transaction and touches no file. */
 export class SqliteStore implements Store {
-  readonly keys: KeyStore = new SqliteKeyStore((name, argument) => this.#callAccess(name, argument));
-  readonly sessions: SessionStore = new SqliteSessionStore((name, argument) => this.#callAccess(name, argument));
-  readonly tickets: TicketStore = new SqliteTicketStore((name, argument) => this.#callAccess(name, argument));
-  readonly revocations: RevocationStore = new SqliteRevocationStore((name, argument) => this.#callAccess(name, argument));
+  readonly keys: KeyStore = new SqliteKeyStore((name, argument) => this.#callBeside(name, argument));
+  readonly sessions: SessionStore = new SqliteSessionStore((name, argument) => this.#callBeside(name, argument));
+  readonly tickets: TicketStore = new SqliteTicketStore((name, argument) => this.#callBeside(name, argument));
+  readonly revocations: RevocationStore = new SqliteRevocationStore((name, argument) => this.#callBeside(name, argument));
+  readonly usage: UsageStore = new SqliteUsageStore((name, argument) => this.#callBeside(name, argument));
+  readonly rowOverheadBytes = SQLITE_ROW_OVERHEAD_BYTES;
   readonly erasures: ErasureStore = new SqliteErasureStore((name, argument) => this.#callErasures(name, argument), () => this.#wipe());
   readonly #file: string;
   readonly #logger: Pick<Logger, 'error' | 'warn'>;
@@ -120,6 +124,11 @@ export class SqliteStore implements Store {
     return { ...sought, log: this.#state(log) };
   }
 
+  async newestWithin(bounds: NewestBounds): Promise<NewestBegin> {
+    const { seq, log } = await this.#ask(this.#lifecycle.use(this.#queryWorker), 'newestWithin', bounds);
+    return { seq, log: this.#state(log) };
+  }
+
   async findBack({ before, filter, limit }: BackQuery): Promise<FoundBack> {
     const { log, ...found } = await this.#ask(this.#lifecycle.use(this.#queryWorker), 'findBack', { before, names: namesOf(filter), limit });
     return { ...found, log: this.#state(log) };
@@ -131,11 +140,11 @@ export class SqliteStore implements Store {
   }
 
   async keepLost(lost: readonly LostEpoch[]): Promise<void> {
-    await this.#callAccess('keepLost', lost);
+    await this.#callBeside('keepLost', lost);
   }
 
   lost(): Promise<readonly LostEpoch[]> {
-    return this.#callAccess('lost', undefined);
+    return this.#callBeside('lost', undefined);
   }
 
   close(): Promise<void> {
@@ -167,10 +176,10 @@ export class SqliteStore implements Store {
     return value;
   }
 
-  async #callAccess<Name extends AccessCall>(name: Name, argument: AccessCalls[Name]['argument']): Promise<AccessCalls[Name]['answer']> {
+  async #callBeside<Name extends SideCall>(name: Name, argument: SideCalls[Name]['argument']): Promise<SideCalls[Name]['answer']> {
     const { answer, log } = ACKNOWLEDGED.has(name)
       ? await this.#acknowledged(name, argument)
-      : await this.#ask(this.#lifecycle.use(ACCESS_READS.has(name) ? this.#queryWorker : this.#writer), name, argument);
+      : await this.#ask(this.#lifecycle.use(SIDE_READS.has(name) ? this.#queryWorker : this.#writer), name, argument);
     this.#state(log);
     return answer;
   }

@@ -2,7 +2,7 @@ import type Database from 'better-sqlite3';
 import { believe, isWorthKeeping } from '../believed-clock.ts';
 import { TRIM_STEP_BYTES } from '../limits.ts';
 import type { Trimmed, TrimPolicy } from '../store.ts';
-import { SQLITE_ROW_OVERHEAD_BYTES, type AnswerWith, type LogRow, type LogStateQuery } from './log-state.ts';
+import { NAME_BYTES, SQLITE_ROW_OVERHEAD_BYTES, type AnswerWith, type LogRow, type LogStateQuery } from './log-state.ts';
 import type { TopicIndex } from './topic-index.ts';
 
 interface OldRow {
@@ -46,8 +46,8 @@ export class Trimmer {
   constructor({ db, logState, topicIndex }: TrimmerDependencies) {
     this.#logState = logState;
     this.#topicIndex = topicIndex;
-    this.#oldest = db.prepare<[number, number], OldRow>('SELECT seq, time, topic, octet_length(data) + octet_length(topic) '
-      + `+ ${SQLITE_ROW_OVERHEAD_BYTES} AS bytes FROM messages WHERE seq >= ? ORDER BY seq LIMIT ?`);
+    this.#oldest = db.prepare<[number, number], OldRow>('SELECT seq, time, topic, octet_length(data) + '
+      + `${NAME_BYTES} + ${SQLITE_ROW_OVERHEAD_BYTES} AS bytes FROM messages WHERE seq >= ? ORDER BY seq LIMIT ?`);
     this.#delete = db.prepare('DELETE FROM messages WHERE seq < ?');
     this.#moveOldest = db.prepare('UPDATE retention SET oldest = ?, bytes = bytes + ?, time = ?');
     this.#keepClock = db.prepare('UPDATE retention SET clock = ?');

@@ -1,5 +1,5 @@
 import type { Wiped } from '../erasure-store.ts';
-import type { FoundBack, Sought, StoreErrorKind, Trimmed, TrimPolicy } from '../store.ts';
+import type { FoundBack, NewestBegin, NewestBounds, Sought, StoreErrorKind, Trimmed, TrimPolicy } from '../store.ts';
 import type { KeyCall, KeyCalls } from './api-keys.ts';
 import type { PackedAppended } from './append.ts';
 import type { FileIdentity } from './database-files.ts';
@@ -11,23 +11,25 @@ import type { RevocationCall, RevocationCalls } from './revocations.ts';
 import type { SessionCall, SessionCalls } from './sessions.ts';
 import type { Opener } from './shared-files.ts';
 import type { TicketCall, TicketCalls } from './tickets.ts';
+import type { UsageCall, UsageCalls } from './usage.ts';
 import type { PackedRequests } from './worker-packing.ts';
 
-/** Calls beside the log: of keys, sessions, tickets and revocations, and of what the log has lost. */
-export type AccessCalls = KeyCalls & SessionCalls & TicketCalls & RevocationCalls & LostEpochCalls;
-export type AccessCall = KeyCall | SessionCall | TicketCall | RevocationCall | LostEpochCall;
+/** Calls beside the log: of keys, sessions, tickets, revocations and usage, and of what the log has lost. */
+export type SideCalls = KeyCalls & SessionCalls & TicketCalls & RevocationCalls & UsageCalls & LostEpochCalls;
+export type SideCall = KeyCall | SessionCall | TicketCall | RevocationCall | UsageCall | LostEpochCall;
 
-type AccessWorkerCalls = { readonly [Name in AccessCall]: { argument: AccessCalls[Name]['argument']; value: AnswerWith<Snapshot, { answer: AccessCalls[Name]['answer'] }> } };
+type SideWorkerCalls = { readonly [Name in SideCall]: { argument: SideCalls[Name]['argument']; value: AnswerWith<Snapshot, { answer: SideCalls[Name]['answer'] }> } };
 
 type ErasureWorkerCalls = { readonly [Name in ErasureCall]: { argument: ErasureCalls[Name]['argument']; value: AnswerWith<Snapshot, { answer: ErasureCalls[Name]['answer'] }> } };
 
 /** What the store's threads say to each other: jobs to a worker, one reply to each. */
-export interface Calls extends AccessWorkerCalls, ErasureWorkerCalls {
+export interface Calls extends SideWorkerCalls, ErasureWorkerCalls {
   open: { argument: undefined; value: { opened: Opened; log: Snapshot } };
   append: { argument: PackedRequests; value: AnswerWith<Snapshot, PackedAppended> };
   read: { argument: PackedQuery; value: AnswerWith<Snapshot, PackedPage> };
   /** With the number of names that the database file has, and the length of the write-ahead log's file. */
   state: { argument: undefined; value: { log: Snapshot; links: number; walBytes: number } };
+  newestWithin: { argument: NewestBounds; value: AnswerWith<Snapshot, NewestBegin> };
   seek: { argument: { time: number }; value: AnswerWith<Snapshot, Sought> };
   findBack: { argument: PackedBackQuery; value: AnswerWith<Snapshot, FoundBack> };
   trim: { argument: TrimPolicy; value: AnswerWith<Snapshot, Trimmed> };

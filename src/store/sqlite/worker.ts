@@ -18,6 +18,7 @@ import { SharedFiles } from './shared-files.ts';
 import { Tickets, type TicketCallTable } from './tickets.ts';
 import { TopicIndex } from './topic-index.ts';
 import { Trimmer } from './trim.ts';
+import { Usage, type UsageCallTable } from './usage.ts';
 import type { Call, Calls, Job, Reply, WorkerData } from './worker-protocol.ts';
 import { wipe } from './wipe.ts';
 import { emptyWal, rescueWal, WalShortener } from './write-ahead-log.ts';
@@ -45,6 +46,7 @@ interface Session {
   readonly sessions: SessionCallTable;
   readonly tickets: TicketCallTable;
   readonly revocations: Revocations;
+  readonly usage: UsageCallTable;
   readonly erasures: ErasureCallTable;
   readonly lostEpochs: LostEpochs;
   /** When the database file could last be read anew: by `monotonic`, and by when something had last written to it. */
@@ -112,6 +114,10 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
     return [transact(readTransaction, deadline, ({ seeker }) => seeker.seek(time)), []];
   },
 
+  newestWithin(bounds, deadline) {
+    return [transact(readTransaction, deadline, ({ seeker }) => seeker.newestWithin(bounds)), []];
+  },
+
   findBack(query, deadline) {
     return [transact(readTransaction, deadline, ({ messageQuery }) => messageQuery.findBack(query)), []];
   },
@@ -142,6 +148,9 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
 
   listRevocations: (argument, deadline) => [transact(readTransaction, deadline, beside(({ revocations }) => revocations.listRevocations(argument))), []],
   revoke: (argument, deadline) => [commit(deadline, beside(({ revocations }) => revocations.revoke(argument))), []],
+  usageChanges: (argument, deadline) => [transact(readTransaction, deadline, beside(({ usage }) => usage.usageChanges(argument))), []],
+  writeUsage: (argument, deadline) => [transact(writeTransaction, deadline, beside(({ usage }) => usage.writeUsage(argument))), []],
+
   erasureChanges: (argument, deadline) => [transact(readTransaction, deadline, erasureCall('erasureChanges', argument)), []],
   eraseMessage: (argument, deadline) => [commit(deadline, erasureCall('eraseMessage', argument)), []],
   eraseTopic: (argument, deadline) => [commit(deadline, erasureCall('eraseTopic', argument)), []],
@@ -227,6 +236,7 @@ function sessionOf(sqliteConnection: SqliteConnection): Session {
     sessions: new Sessions({ db, logState }),
     tickets: new Tickets({ db, logState }),
     revocations: new Revocations({ db, logState }),
+    usage: new Usage({ db, logState }),
     erasures: new Erasures({ db, logState }),
     lostEpochs: new LostEpochs({ db }),
     probed: undefined,

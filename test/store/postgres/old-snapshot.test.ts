@@ -30,6 +30,7 @@ const CALLS: Readonly<Record<string, (store: PostgresStore, database: PostgresDa
   state: (store) => store.state(),
   read: (store) => store.read({ ...EVERYTHING, filter: FILTER }),
   findBack: (store) => store.findBack({ before: VERSIONS, filter: FILTER, limit: 10 }),
+  newestWithin: (store) => store.newestWithin({ messages: 100, bytes: 1_000 }),
   seek: (store) => store.seek(Date.now()),
   trim: (store) => store.trim({ maxAge: 0, maxBytes: 1, rows: 1 }),
   'trim by a clock that was counted': (store) => store.trim({ maxAge: 1, maxBytes: 0, rows: 1, counted: { from: Date.now(), latest: Date.now() } }),

@@ -18,6 +18,21 @@ t.test('one message from a clock that was ahead does not make the log before it 
   t.match(await store.trim({ maxAge: 0, maxBytes: 1, rows: 2 }), { messages: 2, more: true }, 'by size it goes on');
 });
 
+t.test('messages of before topics and event names counted in full come off as they were counted', async (t) => {
+  const database = new SqliteDatabase(t);
+  const before = await openStore(t, database);
+  await stored(before, [1, 2, 3].map(() => request(draft('topic', 'x', { event: 'event' }))));
+  await before.close();
+  database.direct((db) => db.exec('UPDATE retention SET named_from = 4; UPDATE head SET bytes = bytes - 3 * (2 * 5 + 5)'));
+  const store = await openStore(t, database);
+  await stored(store, [request(draft('topic', 'x', { event: 'event' }))]);
+  await store.erasures.eraseMessage((await store.state()).lineage.at(2));
+  const [old, full] = [1 + 5 + store.rowOverheadBytes, 1 + 3 * 5 + 5 + store.rowOverheadBytes];
+  t.equal((await store.trim({ maxAge: 0, maxBytes: 0, rows: 1 })).bytes, 3 * old + full - 1);
+  t.match(await store.trim({ maxAge: 0, maxBytes: full, rows: 10 }), { messages: 3, bytes: full });
+  t.match(await store.trim({ maxAge: 0, maxBytes: 1, rows: 10 }), { messages: 1, bytes: 0 });
+});
+
 t.test('a step of retention over large messages has a bound in bytes, and all go in the end', async (t) => {
   const store = await openStore(t, new SqliteDatabase(t));
   const mebibyte = 'x'.repeat(1024 * 1024);

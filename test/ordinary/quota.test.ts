@@ -1,0 +1,2 @@
+import './fast-path-off.ts';
+import '../wire/quota.test.ts';
