@@ -32,9 +32,9 @@ export interface AccessSettings extends PublicScope {
 
 /**
  * What a request is for. `messages`: whose grant has the topics gets in. `erasure`: whose grant may erase something, which takes a credential, always. `health`: everybody does, but strangers learn nothing of the inside. `operations`: who may operate, and everybody where there is no
- * access control. `administration`: administrators, always. `session`: everybody with a credential; ending a session takes none. `ticket`: everybody with a credential.
+ * access control. `administration`: administrators, always. `fleet`: administrators, and whoever sits at this machine where there is no access control. `session`: everybody with a credential; ending a session takes none. `ticket`: everybody with a credential.
  */
-export type Purpose = 'messages' | 'erasure' | 'health' | 'operations' | 'administration' | 'session' | 'ticket';
+export type Purpose = 'messages' | 'erasure' | 'health' | 'operations' | 'administration' | 'fleet' | 'session' | 'ticket';
 
 /** Says whether tokens that are no API keys are good; see jwt.ts. */
 export interface TokenVerifier {

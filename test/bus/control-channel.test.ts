@@ -1,12 +1,14 @@
 import t from 'tap';
 import { ControlChannel } from '../../src/bus/control-channel.ts';
+import { Counters } from '../../src/runtime/counters.ts';
 import { settle, TestClock } from '../support/clock.ts';
 
 /** Instances on one bus, which loses what a test says. */
 function fleet(count: number, clock = new TestClock()) {
+  const counters = new Counters();
   const world = { state: 'up' as 'up' | 'degraded', lose: 0, sent: [] as string[], looks: Array.from({ length: count }, () => 0) };
   const channels: ControlChannel[] = Array.from({ length: count }, (_, self) => new ControlChannel({
-    clock, look: () => void world.looks[self]!++,
+    clock, counters, instance: `instance${self}`, look: () => void world.looks[self]!++,
     bus: {
       get state() {
         return world.state;
@@ -18,7 +20,7 @@ function fleet(count: number, clock = new TestClock()) {
       },
     },
   }));
-  return { world, channels, clock };
+  return { world, channels, clock, counters };
 }
 
 t.test('told to look, the others look; a flood of it makes one look for each interval', async (t) => {

@@ -1,5 +1,6 @@
 import type { App, Service } from '../service.ts';
 import { eraseRoutes } from './erase.ts';
+import { fleetRoutes } from './fleet.ts';
 import { historyRoutes } from './history.ts';
 import { keyRoutes } from './keys.ts';
 import { operationRoutes } from './operations.ts';
@@ -23,6 +24,7 @@ export function addRoutes(app: App, service: Service): void {
   historyRoutes(app, service);
   eraseRoutes(app, service);
   operationRoutes(app, service);
+  fleetRoutes(app, service);
   keyRoutes(app, service);
   revocationRoutes(app, service);
   sessionRoutes(app, service);

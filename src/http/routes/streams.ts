@@ -55,7 +55,7 @@ export function streamRoutes(app: App, service: Service): void {
     takeOver(reply.raw, (socket) => {
       const stream = new EventStream(socket, service);
       own(socket, stream);
-      stream.begin({ admission, head, filter, options: { form: formOf(request.query, form), control, ...framing }, wanted, start });
+      stream.begin({ admission, head, filter, options: { form: formOf(request.query, form), control, ...framing }, wanted, agent: request.headers['user-agent'], start });
     });
   }
 

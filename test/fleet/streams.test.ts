@@ -1,0 +1,172 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { makeApiKey } from '../../src/access/api-key.ts';
+import type { InstanceList } from '../../src/fleet/instances.ts';
+import type { StreamsPage } from '../../src/fleet/stream-list.ts';
+import { openStream, type SseStream } from '../support/client.ts';
+import { emptyDatabase } from '../support/database.ts';
+import { Http, type Answer } from '../support/http.ts';
+import { startInstance, type Instance } from '../support/instance.ts';
+import { bearer } from '../support/keys-command.ts';
+import { startRedis } from '../support/redis.ts';
+import { tempFolder, type Scope } from '../support/temp.ts';
+import { until } from '../support/until.ts';
+
+/** Three instances over Redis: the streams of all, and the instances, seen and steered from any of them. */
+
+const INSTANCES = 3;
+
+interface Member {
+  readonly instance: Instance;
+  readonly http: Http;
+  readonly id: string;
+}
+
+interface Ground {
+  readonly members: readonly Member[];
+  readonly admin: Record<string, string>;
+  readonly reader: Record<string, string>;
+  /** The name of the reader's credential. */
+  readonly name: string;
+}
+
+async function prepare(t: Scope, env: Readonly<Record<string, string>> = {}): Promise<Ground> {
+  const [root, reader] = [makeApiKey(), makeApiKey()];
+  const path = join(tempFolder(t), 'access.json');
+  writeFileSync(path, JSON.stringify({ keys: [
+    { id: root.id, sha256: root.digest.toString('hex'), name: 'root', admin: true },
+    { id: reader.id, sha256: reader.digest.toString('hex'), name: 'reader', publish: ['>'], subscribe: ['>'] },
+  ] }));
+  const settings = { DRAIN_SECONDS: '1', DATABASE_URL: await emptyDatabase(t), REDIS_URL: (await startRedis(t)).url, ACCESS_FILE: path, PUBLIC_TOPICS: 'public.>', ...env };
+  const instances = await Promise.all(Array.from({ length: INSTANCES }, () => startInstance(t, settings)));
+  const admin = bearer(root.text);
+  const members = instances.map((instance) => ({ instance, http: new Http(t, instance.url), id: /"instance":"([a-z0-9]{10})"/.exec(instance.output)![1]! })).sort((one, other) => one.id < other.id ? -1 : 1);
+  const ids = members.map(({ id }) => id);
+  for (const { http } of members) await until('it knows all others', async () => (await instancesAt(http, admin)).instances.map(({ id }) => id).join() === ids.join());
+  return { members, admin, reader: bearer(reader.text), name: `key ${reader.id}` };
+}
+
+async function instancesAt(http: Http, admin: Record<string, string>): Promise<InstanceList> {
+  return parsed(await http.get('/instances', admin));
+}
+
+async function streamsAt(http: Http, admin: Record<string, string>, query = ''): Promise<StreamsPage> {
+  return parsed(await http.get(`/streams${query}`, admin));
+}
+
+function parsed<Body>({ status, body }: Answer): Body {
+  if (status !== 200) throw new Error(`${status} ${body}`);
+  return JSON.parse(body) as Body;
+}
+
+/** Opens a stream, and waits until it has begun. */
+async function open(t: Scope, { instance }: Member, path: string, headers: Record<string, string> = {}): Promise<SseStream> {
+  const stream = await openStream(t, instance.url + path, { headers });
+  if (path.includes('control=0')) await stream.until(() => stream.retry !== undefined || stream.bytes > 0);
+  else await stream.next();
+  return stream;
+}
+
+const { members, admin, reader, name } = await prepare(t);
+
+/** The streams, once there are so many: those of the test before may still be closing. */
+async function listed(http: Http, count: number): Promise<StreamsPage['streams']> {
+  let { streams } = await streamsAt(http, admin);
+  await until(`${count} streams are open`, async () => ({ streams } = await streamsAt(http, admin)).streams.length === count);
+  return streams;
+}
+
+await t.test('any instance lists the streams of all, in one order, page by page, and filtered', async (t) => {
+  const opened: SseStream[] = [];
+  for (const member of members) {
+    opened.push(await open(t, member, '/topics/a.b/events', { ...reader, 'user-agent': `Feed/1 ${'x'.repeat(100)}` }));
+    opened.push(await open(t, member, '/events?topic=a.*&topic=c&control=0', reader));
+    opened.push(await open(t, member, '/topics/public.x/events', {}));
+  }
+  await members[0]!.http.publish('a.b', 'one', reader);
+  await until('all have it', () => opened.every((stream, index) => index % 3 === 2 || stream.events.some(({ data }) => data.includes('one'))));
+  const [first] = members;
+  const whole = await streamsAt(first!.http, admin);
+  t.match(whole, { more: false, partial: undefined, missing: undefined });
+  t.same(whole.streams.map(({ instance }) => instance), members.flatMap(({ id }) => [id, id, id]));
+  t.same(whole.streams.map(({ id }) => id), members.flatMap(({ id }) => ['1', '2', '3'].map((number) => `${id}-${number}`)));
+  t.same(whole.streams.map(({ topics }) => topics).slice(0, 3), [['a.b'], ['c', 'a.*'], ['public.x']]);
+  t.same(whole.streams.map(({ member }) => member).slice(3, 6), [name, name, undefined]);
+  for (const { address, behind, bytes, client, opened: at, cursor } of whole.streams) {
+    t.equal(address, '127.0.0.1');
+    t.equal(behind, 0);
+    t.ok(bytes > 100, `${bytes} bytes`);
+    t.ok(client === undefined || client.length === 80, client ?? 'none');
+    t.ok(Math.abs(Date.parse(at) - Date.now()) < 120_000, at);
+    t.match(cursor, /^[a-z0-9]+-1$/);
+  }
+  // What $open told its client is the same id.
+  const told = JSON.parse(opened[0]!.events[0]!.data) as { stream: { id: string } };
+  t.equal(told.stream.id, whole.streams[0]!.id);
+
+  for (const { http } of members) {
+    const paged: string[] = [];
+    for (let after = '', more = true; more;) {
+      const page = await streamsAt(http, admin, `?limit=2${after}`);
+      t.ok(page.streams.length <= 2);
+      paged.push(...page.streams.map(({ id }) => id));
+      after = `&after=${page.cursor}`;
+      ({ more } = page);
+    }
+    t.same(paged, whole.streams.map(({ id }) => id));
+    const asked = async (query: string): Promise<number> => (await streamsAt(http, admin, query)).streams.length;
+    t.equal(await asked(`?member=${encodeURIComponent(name)}`), 6);
+    t.equal(await asked('?member=nobody'), 0);
+    t.equal(await asked('?topic=a.b'), 6, 'by its name, and by a pattern');
+    t.equal(await asked('?topic=a.*'), 3, 'a pattern as it is in the list');
+    t.equal(await asked('?topic=c'), 3);
+    t.equal(await asked(`?instance=${members[1]!.id}`), 3);
+    t.equal(await asked('?instance=aaaaaaaaaa'), 0);
+    t.equal(await asked('?behind=1'), 0);
+  }
+  t.equal((await first!.http.get('/streams', reader)).status, 403);
+});
+
+await t.test('a stream is closed wherever it is, and its client told when to come back', async (t) => {
+  const [here, there] = members as [Member, Member];
+  const [one, other, left] = [await open(t, there, '/topics/a/events', reader), await open(t, there, '/topics/public.a/events?control=0'), await open(t, there, '/topics/a/events', reader)];
+  const ids = (await listed(here.http, 3)).map(({ id }) => id);
+  t.equal((await here.http.send('DELETE', `/streams/${ids[0]}?retry=600`, reader)).status, 403);
+  t.equal((await here.http.send('DELETE', `/streams/${ids[0]}?retry=600`, admin)).status, 204);
+  t.same(JSON.parse((await one.next(({ event }) => event === '$busy')).data), { retryMs: 600_000 });
+  await one.ended;
+  t.equal(one.retry, 600_000);
+  t.equal((await there.http.send('DELETE', `/streams/${ids[1]}`, admin)).status, 204, 'where it is');
+  await other.ended;
+  for (const id of [ids[0]!, `${here.id}-zy`, `${there.id}-zz`, 'aaaaaaaaaa-1', 'x']) t.match(await here.http.send('DELETE', `/streams/${id}`, admin), { status: 404, body: /"code":"not-found"/ }, id);
+  t.same((await streamsAt(here.http, admin)).streams.map(({ id }) => id), ids.slice(2));
+  await here.http.publish('a', 'still there', reader);
+  t.equal((await left.next(({ event }) => event === undefined)).data, 'still there');
+  t.match(here.instance.output, /"audit":"stream-closed","stream":"[a-z0-9-]+","retryMs":600000,"by":"key [a-z0-9]+","client":"127.0.0.1"/);
+});
+
+await t.test('an instance that is frozen, or was killed, is missing from the answers of the others, and one that goes in order is not', async (t) => {
+  const [here, frozen, killed] = members as [Member, Member, Member];
+  for (const member of members) await open(t, member, '/topics/a/events', reader);
+  const [, stuck, gone] = (await listed(here.http, 3)).map(({ id }) => id) as [string, string, string];
+  killed.instance.kill('SIGKILL');
+  await killed.instance.exited;
+  await until('Redis has noticed', async () => (await instancesAt(here.http, admin)).instances.length === 2);
+  t.match(await streamsAt(here.http, admin), { streams: { length: 2 }, more: false, partial: true, missing: [killed.id] });
+  frozen.instance.kill('SIGSTOP');
+  const [page, list, ...refusals] = await Promise.all([streamsAt(here.http, admin), instancesAt(here.http, admin), ...[stuck, gone].map((id) => here.http.send('DELETE', `/streams/${id}`, admin))]);
+  const missing = [frozen.id, killed.id].sort();
+  t.match(page, { streams: { length: 1 }, more: false, partial: true, missing });
+  t.match(list, { instances: [{ id: here.id }], partial: true, missing });
+  for (const refusal of refusals) t.match(refusal, { status: 503, body: /"code":"unavailable"/ });
+  t.match((await here.http.get('/metrics', admin)).body, /^tidings_questions_unanswered_total [1-9]/m);
+  frozen.instance.kill('SIGCONT');
+  await until('it answers again', async () => (await instancesAt(here.http, admin)).instances.length === 2);
+  t.equal((await here.http.send('POST', `/instances/${frozen.id}/drain`, reader)).status, 403);
+  t.match(await here.http.send('POST', `/instances/${frozen.id}/drain`, admin), { status: 202, body: JSON.stringify({ id: frozen.id, status: 'draining' }) });
+  t.equal((await frozen.instance.exited).code, 0);
+  await until('it is forgotten', async () => (await instancesAt(here.http, admin)).missing?.join() === killed.id);
+  for (const id of ['aaaaaaaaaa', 'x', killed.id]) t.equal((await here.http.send('POST', `/instances/${id}/drain`, admin)).status, id === killed.id ? 503 : 404, id);
+  t.match(await instancesAt(here.http, admin), { instances: [{ id: here.id, version: /./, status: 'ready', database: 'up', bus: 'up', streams: 1, lag: 0 }] });
+});
