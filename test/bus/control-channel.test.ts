@@ -84,3 +84,32 @@ t.test('what an instance does not understand means nothing to it', async (t) => 
   await settle();
   t.same([world.sent, world.looks], [[], [0, 0]]);
 });
+
+t.test('the answers of all instances are collected until they are enough, or it has been long enough', async (t) => {
+  const { world, channels: [one, two, three, four], clock, counters } = fleet(4);
+  two!.answer('who', () => ({ it: 'two' }));
+  three!.answer('who', () => Promise.resolve({ it: 'three' }));
+  const all = new Map([['instance1', { it: 'two' }], ['instance2', { it: 'three' }]]);
+  t.same(await one!.collect('who', {}, ({ size }) => size === 2), all);
+  t.equal(world.sent.filter((note) => note.includes('"kind":"who"')).length, 1);
+  // The fourth is of an older version: it does not know the question.
+  const waiting = one!.collect('who', {}, ({ size }) => size === 3);
+  await clock.advance(2_400);
+  t.equal(await Promise.race([waiting, 'nothing']), 'nothing');
+  await clock.advance(200);
+  t.same(await waiting, all);
+  t.same([counters.asked, counters.unanswered], [2, 1]);
+  world.state = 'degraded';
+  t.equal((await four!.collect('who', {}, () => false)).size, 0, 'without a bus nobody answers');
+});
+
+t.test('a question whose answer takes a while is not begun again when it comes again', async (t) => {
+  const { channels: [one, two], clock } = fleet(2);
+  const answers: (() => void)[] = [];
+  two!.answer('slow', () => new Promise((resolve) => answers.push(() => resolve({ after: answers.length }))));
+  const asking = one!.ask('slow', {});
+  await clock.advance(1_700);
+  t.equal(answers.length, 1);
+  answers[0]!();
+  t.same(await asking, { after: 1 });
+});

@@ -9,6 +9,8 @@ import { emptyDatabase } from '../support/database.ts';
 import { Http, type Answer } from '../support/http.ts';
 import { startInstance, type Instance } from '../support/instance.ts';
 import { bearer } from '../support/keys-command.ts';
+import { startPostgres } from '../support/postgres.ts';
+import { redisClient } from '../support/redis-client.ts';
 import { startRedis } from '../support/redis.ts';
 import { tempFolder, type Scope } from '../support/temp.ts';
 import { until } from '../support/until.ts';
@@ -31,14 +33,14 @@ interface Ground {
   readonly name: string;
 }
 
-async function prepare(t: Scope, env: Readonly<Record<string, string>> = {}): Promise<Ground> {
+async function prepare(t: Scope, env: Readonly<Record<string, string>>): Promise<Ground> {
   const [root, reader] = [makeApiKey(), makeApiKey()];
   const path = join(tempFolder(t), 'access.json');
   writeFileSync(path, JSON.stringify({ keys: [
     { id: root.id, sha256: root.digest.toString('hex'), name: 'root', admin: true },
     { id: reader.id, sha256: reader.digest.toString('hex'), name: 'reader', publish: ['>'], subscribe: ['>'] },
   ] }));
-  const settings = { DRAIN_SECONDS: '1', DATABASE_URL: await emptyDatabase(t), REDIS_URL: (await startRedis(t)).url, ACCESS_FILE: path, PUBLIC_TOPICS: 'public.>', ...env };
+  const settings = { DRAIN_SECONDS: '1', ACCESS_FILE: path, PUBLIC_TOPICS: 'public.>', ...env };
   const instances = await Promise.all(Array.from({ length: INSTANCES }, () => startInstance(t, settings)));
   const admin = bearer(root.text);
   const members = instances.map((instance) => ({ instance, http: new Http(t, instance.url), id: /"instance":"([a-z0-9]{10})"/.exec(instance.output)![1]! })).sort((one, other) => one.id < other.id ? -1 : 1);
@@ -68,7 +70,8 @@ async function open(t: Scope, { instance }: Member, path: string, headers: Recor
   return stream;
 }
 
-const { members, admin, reader, name } = await prepare(t);
+const redis = await startRedis(t);
+const { members, admin, reader, name } = await prepare(t, { DATABASE_URL: await emptyDatabase(t), REDIS_URL: redis.url });
 
 /** The streams, once there are so many: those of the test before may still be closing. */
 async function listed(http: Http, count: number): Promise<StreamsPage['streams']> {
@@ -146,6 +149,20 @@ await t.test('a stream is closed wherever it is, and its client told when to com
   t.match(here.instance.output, /"audit":"stream-closed","stream":"[a-z0-9-]+","retryMs":600000,"by":"key [a-z0-9]+","client":"127.0.0.1"/);
 });
 
+await t.test('beside an instance of the version before, which answers nothing, an answer says that something may be missing', async (t) => {
+  const old = redisClient(t, redis);
+  const [channel] = await old.call('PUBSUB', 'CHANNELS', 'tidings:*:notes') as [string];
+  await old.subscribe(channel);
+  const { http } = members[0]!;
+  await until('Redis counts it', async () => (await instancesAt(http, admin)).partial === true);
+  const [page, list, unknown] = await Promise.all([streamsAt(http, admin), instancesAt(http, admin), http.send('DELETE', '/streams/aaaaaaaaaa-1', admin)]);
+  t.match(page, { partial: true, missing: undefined });
+  t.match(list, { instances: { length: INSTANCES }, partial: true, missing: undefined });
+  t.match(unknown, { status: 503 }, 'it may have the stream');
+  await old.unsubscribe(channel);
+  await until('it is gone', async () => (await instancesAt(http, admin)).partial === undefined);
+});
+
 await t.test('an instance that is frozen, or was killed, is missing from the answers of the others, and one that goes in order is not', async (t) => {
   const [here, frozen, killed] = members as [Member, Member, Member];
   for (const member of members) await open(t, member, '/topics/a/events', reader);
@@ -169,4 +186,16 @@ await t.test('an instance that is frozen, or was killed, is missing from the ans
   await until('it is forgotten', async () => (await instancesAt(here.http, admin)).missing?.join() === killed.id);
   for (const id of ['aaaaaaaaaa', 'x', killed.id]) t.equal((await here.http.send('POST', `/instances/${id}/drain`, admin)).status, id === killed.id ? 503 : 404, id);
   t.match(await instancesAt(here.http, admin), { instances: [{ id: here.id, version: /./, status: 'ready', database: 'up', bus: 'up', streams: 1, lag: 0 }] });
+});
+
+await t.test('on PostgreSQL it is the same', async (t) => {
+  const server = await startPostgres(t);
+  const { members: [here, there, other], admin, reader } = await prepare(t, { DATABASE_URL: server.url(await server.database()), REDIS_URL: redis.url });
+  for (const member of [here!, there!, other!]) await open(t, member, '/topics/a/events', reader);
+  const { streams } = await streamsAt(here!.http, admin);
+  t.same(streams.map(({ instance }) => instance), [here!.id, there!.id, other!.id]);
+  t.equal((await here!.http.send('DELETE', `/streams/${streams[2]!.id}`, admin)).status, 204);
+  there!.instance.kill('SIGSTOP');
+  t.match(await streamsAt(other!.http, admin), { streams: [{ instance: here!.id }], partial: true, missing: [there!.id] });
+  there!.instance.kill('SIGCONT');
 });
