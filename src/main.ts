@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Access, type TokenVerifier } from './access/access.ts';
 import { hasTokenKeys, readAccess } from './access/access-settings.ts';
+import { EndedSessions } from './access/ended-sessions.ts';
 import { KeyAdministration } from './access/key-administration.ts';
 import { KnownKeys } from './access/known-keys.ts';
 import { KnownRevocations } from './access/known-revocations.ts';
@@ -90,8 +91,9 @@ const knownSessions = config.AUTH_COOKIE === undefined ? undefined : new KnownSe
 const handles = new StreamHandles();
 const control = new ControlChannel({ bus, clock, counters, instance: handles.instance, look: () => void lookAtAccess() });
 const tickets = new Tickets({ store: store.tickets, control, clock, logger: audit, pollMs: config.POLL_MS });
+const endedSessions = new EndedSessions({ control, clock });
 const access = new Access({
-  settings: accessSettings, keys: knownKeys, revocations: knownRevocations, declared, tokens: hasTokenKeys(config) ? await makeTokens() : undefined, sessions: knownSessions, tickets,
+  settings: accessSettings, keys: knownKeys, revocations: knownRevocations, declared, tokens: hasTokenKeys(config) ? await makeTokens() : undefined, sessions: knownSessions, endedSessions, tickets,
 });
 const leases = new Leases({ standing: new Standing({ keys: knownKeys, sessions: knownSessions, revocations: knownRevocations, declared }), access, clock, logger: audit });
 const renewals = new Renewals({ leases, control, tickets: store.tickets, handles });
@@ -99,7 +101,7 @@ knownKeys.watch((ids) => leases.keysChanged(ids));
 knownSessions?.watch((ids) => leases.sessionsChanged(ids));
 knownRevocations.watch(leases);
 const keys = new KeyAdministration({ store: store.keys, logger: audit, onChange: accessChanged });
-const sessions = new SessionAdministration({ store: store.sessions, logger: audit, counters, lifetimeMs: config.SESSION_SECONDS * 1000, onChange: accessChanged });
+const sessions = new SessionAdministration({ store: store.sessions, logger: audit, counters, ended: endedSessions, lifetimeMs: config.SESSION_SECONDS * 1000, onChange: accessChanged });
 const ticketAdministration = new TicketAdministration({ store: store.tickets, tickets, logger: audit, counters, maxTopics: config.TOPICS_PER_STREAM });
 const revocations = new RevocationAdministration({ store: store.revocations, logger: audit, onChange: accessChanged, maxSeconds: config.JWT_MAX_SECONDS, now: () => knownKeys.now() });
 
@@ -118,7 +120,7 @@ const limits = new Limits({
 });
 
 const fleet = new Fleet({
-  bus, control, handles, streams: delivery.streams, tail: log.tail, clock, counters, logger: audit,
+  bus, control, handles, tickets, sessions, streams: delivery.streams, tail: log.tail, clock, counters, logger: audit,
   state: () => ({ id: handles.instance, version, ...health.state() }), isReady: () => health.readiness().ready, drain: () => lifecycle.drain(),
 });
 

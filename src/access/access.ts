@@ -1,6 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
-import { Problem } from '../model/problem.ts';
+import { Problem, StreamEnded } from '../model/problem.ts';
 import { goodSecret, isApiKey, readApiKey } from './api-key.ts';
+import type { EndedSessions } from './ended-sessions.ts';
 import { anonymous, EVERYBODY, Owners, type Identity, type PublicScope } from './identity.ts';
 import type { KnownKeys } from './known-keys.ts';
 import { CredentialsUnavailable } from './known-records.ts';
@@ -15,7 +16,7 @@ import type { Tickets } from './tickets.ts';
 import type { KeyRecord } from '../store/key-store.ts';
 import { NEVER_MS } from '../store/key-rows.ts';
 import type { SessionOrigin, SessionRecord, TokenOrigin } from '../store/session-store.ts';
-import type { TicketRecord } from '../store/ticket-store.ts';
+import { ENDED_BY_ADMINISTRATOR, type TicketRecord } from '../store/ticket-store.ts';
 
 /**
  * The room `access` says who sent a request and what they may do. The text of a credential comes in, as admission found it in the request's head. An identity
@@ -55,6 +56,7 @@ export interface AccessDependencies {
   readonly tokens: TokenVerifier | undefined;
   /** Absent where no cookie may hold a session. */
   readonly sessions?: Pick<KnownSessions, 'open' | 'stop' | 'find'> | undefined;
+  readonly endedSessions?: Pick<EndedSessions, 'has'> | undefined;
   readonly tickets: Pick<Tickets, 'find'>;
 }
 
@@ -67,6 +69,7 @@ export class Access {
   readonly #declared: ReadonlyMap<string, KeyRecord>;
   readonly #tokens: TokenVerifier | undefined;
   readonly #sessions: AccessDependencies['sessions'];
+  readonly #endedSessions: AccessDependencies['endedSessions'];
   readonly #tickets: AccessDependencies['tickets'];
   /** Those who send no credential, where there is access control. */
   readonly anonymous: Identity;
@@ -74,13 +77,14 @@ export class Access {
   /** Made once for each session's row, so that its streams share a lease. */
   readonly #inSessions = new WeakMap<SessionRecord, { readonly owner: Identity; readonly identity: Identity }>();
 
-  constructor({ settings, keys, revocations, declared, tokens, sessions, tickets }: AccessDependencies) {
+  constructor({ settings, keys, revocations, declared, tokens, sessions, endedSessions, tickets }: AccessDependencies) {
     this.#settings = settings;
     this.#keys = keys;
     this.#revocations = revocations;
     this.#declared = declared;
     this.#tokens = tokens;
     this.#sessions = sessions;
+    this.#endedSessions = endedSessions;
     this.#tickets = tickets;
     this.anonymous = anonymous(settings);
     this.#owners = new Owners(settings);
@@ -157,13 +161,14 @@ export class Access {
     if (session === undefined || this.#sessions === undefined) return refused('it is no session', 'Cookie');
     const found = this.#sessions.find(session.id);
     return found instanceof Promise
-      ? found.then((record) => this.#judgeSession(session.digest, record, purpose), unavailable)
-      : this.#judgeSession(session.digest, found, purpose);
+      ? found.then((record) => this.#judgeSession(session, record, purpose), unavailable)
+      : this.#judgeSession(session, found, purpose);
   }
 
   /** A session is as good as what it was exchanged for, and for no longer. */
-  #judgeSession(digest: Buffer, record: SessionRecord | undefined, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
-    if (record === undefined || !timingSafeEqual(digest, record.digest)) return refused('there is no such session, or it was ended', 'Cookie');
+  #judgeSession(session: ReadSecret, record: SessionRecord | undefined, purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
+    if (record === undefined && this.#endedSessions?.has(session) === true) return new StreamEnded('Cookie');
+    if (record === undefined || !timingSafeEqual(session.digest, record.digest)) return refused('there is no such session, or it was ended', 'Cookie');
     return this.#ownerOf(record, record, purpose);
   }
 
@@ -188,6 +193,7 @@ export class Access {
   /** A ticket is as good as what it was exchanged for, for its topics, and for as long as it can be used. */
   async #judgeTicket({ id, digest }: ReadSecret, record: TicketRecord | undefined, purpose: Purpose): Promise<Identity | Problem> {
     if (record === undefined || !timingSafeEqual(digest, record.digest)) return refused('there is no such ticket, or it has ended', 'ticket');
+    if (record.session === ENDED_BY_ADMINISTRATOR) return new StreamEnded('ticket');
     if (this.#keys.now() >= record.ends) return refused('the ticket has ended', 'ticket');
     const { origin, session, until = NEVER_MS, topics } = record;
     const within = session === undefined ? undefined : await this.#sessions?.find(session);

@@ -10,7 +10,7 @@ import type { Logger } from '../runtime/logger.ts';
 import { Instances, type InstanceList, type InstanceState } from './instances.ts';
 import { OpenStreams, type OpenStreamsDependencies } from './open-streams.ts';
 import { Roster } from './roster.ts';
-import { Steering } from './steering.ts';
+import { Steering, type Retry, type SteeringDependencies } from './steering.ts';
 import { StreamList, type StreamsPage, type StreamsRequest } from './stream-list.ts';
 import { VitalSigns, type Vitals } from './vital-signs.ts';
 
@@ -28,6 +28,8 @@ export interface FleetDependencies {
   readonly control: Pick<ControlChannel, 'tell' | 'ask' | 'collect' | 'answer'>;
   readonly handles: Pick<StreamHandles, 'instance' | 'idOf' | 'read'>;
   readonly streams: Pick<StreamRegistry, 'readers' | 'size' | 'end'>;
+  readonly tickets: SteeringDependencies['tickets'];
+  readonly sessions: SteeringDependencies['sessions'];
   readonly tail: OpenStreamsDependencies['tail'] & { readonly log: { readonly head: number } | undefined };
   readonly clock: Clock;
   readonly counters: Pick<Counters, 'published' | 'delivered' | 'dismissed'>;
@@ -52,7 +54,7 @@ export class Fleet {
   #headAtOpen = 0;
   readonly #waiting = new WaitingRequests({ max: WAITING_MAX_REQUESTS, detail: 'Too many questions of this sender wait for other instances.' });
 
-  constructor({ bus, control, handles, streams, tail, clock, counters, logger, state, isReady, drain }: FleetDependencies) {
+  constructor({ bus, control, handles, tickets, sessions, streams, tail, clock, counters, logger, state, isReady, drain }: FleetDependencies) {
     const roster = new Roster({
       instance: handles.instance, control, bus, clock, report: () => ({ streams: streams.size, isReady: isReady() }),
       hasSeenOthers: () => tail.last - this.#headAtOpen > counters.published,
@@ -63,7 +65,7 @@ export class Fleet {
     this.#vitals = new VitalSigns({ clock, counters });
     this.#list = new StreamList({ local, handles, roster, control, clock });
     this.#instances = new Instances({ roster, control, state: () => ({ ...state(), ...this.#vitals.now }) });
-    this.#steering = new Steering({ local, streams, handles, roster, control, clock, counters, logger, drain });
+    this.#steering = new Steering({ local, streams, tickets, sessions, handles, roster, control, clock, counters, logger, drain });
   }
 
   /** The log is open, and the bus was joined. */
@@ -89,8 +91,8 @@ export class Fleet {
   }
 
   /** @throws Problem as `Steering.close` */
-  close(id: string, retryMs: number | undefined, actor: Actor): Promise<void> {
-    return this.#steering.close(id, retryMs, actor);
+  close(id: string, retry: Retry, actor: Actor): Promise<void> {
+    return this.#steering.close(id, retry, actor);
   }
 
   /** @throws Problem as `Steering.drain` */

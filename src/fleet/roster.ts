@@ -27,9 +27,12 @@ export interface Report {
   readonly isReady: boolean;
 }
 
-interface Known extends Report {
-  /** When it was last heard, by the clock of this process. */
+/** Times are by the clock of this process. */
+interface Known {
+  /** When it last told of itself, or answered. */
   readonly heard: number;
+  /** What it told of itself last, and when; undefined where it has only answered. */
+  readonly report: (Report & { readonly at: number }) | undefined;
 }
 
 /** The answers to a question to all. */
@@ -108,7 +111,7 @@ export class Roster {
   /** What other instances told of themselves just now, by their ids. */
   get reports(): ReadonlyMap<string, Report> {
     const since = this.#clock.monotonic() - REPORT_GOOD_MS;
-    return new Map([...this.#known].filter(([, { heard }]) => heard >= since));
+    return new Map([...this.#known].flatMap(([id, { report }]) => report !== undefined && report.at >= since ? [[id, report] as const] : []));
   }
 
   /**
@@ -118,6 +121,7 @@ export class Roster {
   async ask(kind: string, body: object, isEnough: (answers: Answers) => boolean = () => false): Promise<Collected> {
     const began = this.#clock.monotonic();
     const answers = await this.#control.collect(kind, body, (some) => isEnough(some) || this.#isComplete(some, this.#clock.monotonic() - began));
+    for (const id of answers.keys()) if (isInstanceId(id)) this.#add(id);
     const missing = this.others.filter((id) => !answers.has(id));
     const { state, receivers } = this.#bus;
     const isPartial = state === 'local' ? this.#hasSeenOthers() : state !== 'up' || (receivers !== undefined && receivers - 1 > answers.size);
@@ -143,13 +147,15 @@ export class Roster {
     if (!isObject(body) || !isInstanceId(body['id']) || body['id'] === this.#self) return undefined;
     const { id, streams, isReady, hasLeft } = body;
     if (hasLeft === true) this.#known.delete(id);
-    else if (Number.isSafeInteger(streams) && typeof isReady === 'boolean') {
-      const isNew = !this.#known.has(id);
-      if (isNew && this.#known.size >= ROSTER_MAX_ENTRIES) return undefined;
-      this.#known.set(id, { streams: streams as number, isReady, heard: this.#clock.monotonic() });
-      // It has not heard of this one yet.
-      if (isNew) this.#toldAt = -Infinity;
-    }
+    else if (Number.isSafeInteger(streams) && typeof isReady === 'boolean') this.#add(id, { streams: streams as number, isReady, at: this.#clock.monotonic() });
     return undefined;
+  }
+
+  #add(id: string, report = this.#known.get(id)?.report): void {
+    const isNew = !this.#known.has(id);
+    if (isNew && this.#known.size >= ROSTER_MAX_ENTRIES) return;
+    this.#known.set(id, { heard: this.#clock.monotonic(), report });
+    // It has not heard of this one yet.
+    if (isNew) this.#toldAt = -Infinity;
   }
 }

@@ -4,7 +4,7 @@ import type { Config } from '../config/config.ts';
 import { isLoopback } from '../config/loopback.ts';
 import type { Origins } from '../config/origins.ts';
 import { eraseProblem, publishProblem } from '../model/grant.ts';
-import { Problem } from '../model/problem.ts';
+import { Problem, StreamEnded } from '../model/problem.ts';
 import { networkOf } from './client-address.ts';
 import { ENDPOINTS, type Endpoint } from './endpoints.ts';
 import { cookieValues, readCredential, repeatedCookie, type CredentialPlaces } from './input/credential.ts';
@@ -39,6 +39,7 @@ export function identified(request: RequestHead, { access, config, limits }: Pre
     if (problem !== undefined || endpoint === ENDPOINTS.endSession) return problem;
   }
   const take = (identity: Identity | Problem): Problem | undefined | Promise<Problem | undefined> => {
+    if (identity instanceof StreamEnded) return identity;
     if (identity instanceof Problem) return identity.code === 'invalid-credential' ? failedLogin(identity, endpoint, limits, sender) : identity;
     sender.identity = identity;
     return undefined;

@@ -69,15 +69,26 @@ t.test('a question to all is over when all have answered that are known, or that
   state.receivers = 2;
   const short = ask(rosters[0]!);
   await clock.advance(600);
-  t.match(await Promise.race([short, undefined]), { answered: 1, missing: [idOf(1)], isPartial: false });
+  t.match(await Promise.race([short, Promise.resolve()]), { answered: 1, missing: [idOf(1)], isPartial: false });
 
   // One is frozen: Redis counts it.
   state.receivers = 3;
   const long = ask(rosters[0]!);
   await clock.advance(2_000);
-  t.equal(await Promise.race([long, 'nothing']), 'nothing');
+  t.equal(await Promise.race([long, Promise.resolve('nothing')]), 'nothing');
   await clock.advance(1_000);
   t.match(await long, { answered: 1, missing: [idOf(1)], isPartial: true });
+});
+
+t.test('an instance that has answered is expected to answer again, though no report of it came', async (t) => {
+  const { clock, state, rosters } = world(2);
+  state.receivers = 2;
+  t.match(await ask(rosters[0]!), { answered: 1, missing: [] });
+  t.equal(rosters[0]!.reports.size, 0);
+  state.silent.add(1);
+  const asking = ask(rosters[0]!);
+  await clock.advance(3_000);
+  t.match(await asking, { answered: 0, missing: [idOf(1)], isPartial: true });
 });
 
 t.test('instances of the version before have no name: the answer says that something may be missing', async (t) => {

@@ -12,7 +12,9 @@ import { bearer } from '../support/keys-command.ts';
 import { startPostgres } from '../support/postgres.ts';
 import { redisClient } from '../support/redis-client.ts';
 import { startRedis } from '../support/redis.ts';
+import { logIn } from '../support/sessions.ts';
 import { tempFolder, type Scope } from '../support/temp.ts';
+import { getTicket } from '../support/tickets.ts';
 import { until } from '../support/until.ts';
 
 /** Three instances over Redis: the streams of all, and the instances, seen and steered from any of them. */
@@ -40,7 +42,7 @@ async function prepare(t: Scope, env: Readonly<Record<string, string>>): Promise
     { id: root.id, sha256: root.digest.toString('hex'), name: 'root', admin: true },
     { id: reader.id, sha256: reader.digest.toString('hex'), name: 'reader', publish: ['>'], subscribe: ['>'] },
   ] }));
-  const settings = { DRAIN_SECONDS: '1', ACCESS_FILE: path, PUBLIC_TOPICS: 'public.>', ...env };
+  const settings = { DRAIN_SECONDS: '1', AUTH_COOKIE: 'session', ACCESS_FILE: path, PUBLIC_TOPICS: 'public.>', ...env };
   const instances = await Promise.all(Array.from({ length: INSTANCES }, () => startInstance(t, settings)));
   const admin = bearer(root.text);
   const members = instances.map((instance) => ({ instance, http: new Http(t, instance.url), id: /"instance":"([a-z0-9]{10})"/.exec(instance.output)![1]! })).sort((one, other) => one.id < other.id ? -1 : 1);
@@ -147,6 +149,31 @@ await t.test('a stream is closed wherever it is, and its client told when to com
   await here.http.publish('a', 'still there', reader);
   t.equal((await left.next(({ event }) => event === undefined)).data, 'still there');
   t.match(here.instance.output, /"audit":"stream-closed","stream":"[a-z0-9-]+","retryMs":600000,"by":"key [a-z0-9]+","client":"127.0.0.1"/);
+});
+
+await t.test('a stream with a ticket or session of its own is told never to come back, by every instance; one that has none is not closed so', async (t) => {
+  const [here, there, other] = members as [Member, Member, Member];
+  const { ticket } = await getTicket(here.http, ['a'], reader);
+  const { cookie } = await logIn(there.http, reader['authorization']!.slice('Bearer '.length));
+  const page = { cookie };
+  const opened = [await open(t, there, `/topics/a/events?ticket=${ticket}`), await open(t, there, '/topics/a/events', page), await open(t, there, '/topics/a/events', reader), await open(t, other, '/topics/public.a/events')];
+  const ids = (await listed(here.http, 4)).map(({ id }) => id);
+  const own = ids.filter((id) => id.startsWith(there.id));
+  const bare = ids.find((id) => id.startsWith(other.id))!;
+  const position = opened[0]!.events[0]!.id!;
+  for (const id of [own[2]!, bare]) t.match(await here.http.send('DELETE', `/streams/${id}?retry=never`, admin), { status: 409, body: /"code":"stream-without-identity"/ });
+  for (const id of own.slice(0, 2)) t.equal((await here.http.send('DELETE', `/streams/${id}?retry=never`, admin)).status, 204);
+  await Promise.all(opened.slice(0, 2).map(({ ended }) => ended));
+  for (const { instance, http } of members) {
+    for (const headers of [{ 'last-event-id': position }, {}]) t.match(await http.get(`/topics/a/events?ticket=${ticket}`, headers), { status: 204, body: '', headers: { connection: 'close' } }, 'ticket');
+    t.match(await http.get('/events?topic=a', page), { status: 204, body: '' }, 'session');
+    t.equal((await http.get('/session', page)).status, 401, 'it is no session any more');
+    t.equal((await openStream(t, `${instance.url}/topics/a/events`, { headers: { cookie: cookie.replace(/.$/, (last) => last === '0' ? '1' : '0') } })).status, 401, 'who lacks its secret learns nothing');
+  }
+  await here.http.publish('a', 'goes on', reader);
+  t.equal((await opened[2]!.next(({ event }) => event === undefined)).data, 'goes on');
+  for (const id of ids.slice(-1)) t.equal((await here.http.send('DELETE', `/streams/${id}?retry=never`, reader)).status, 403);
+  opened.forEach((stream) => stream.destroy());
 });
 
 await t.test('beside an instance of the version before, which answers nothing, an answer says that something may be missing', async (t) => {

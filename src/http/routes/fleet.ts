@@ -85,8 +85,8 @@ export function fleetRoutes(app: App, service: Service): void {
     ...at(ENDPOINTS.closeStream, config),
     schema: {
       tags, summary: 'Close a stream, on whichever instance it is', params: params('The id of a stream.'),
-      querystring: Type.Object({ retry: Type.Optional(Type.String({ description: 'When its client may come back, in seconds; by default it is told as at a drain.' })) }),
-      response: { 204: { description: 'It is closed.' }, ...problems('invalid-request', 'forbidden', 'not-found', 'cross-origin', 'unavailable') },
+      querystring: Type.Object({ retry: Type.Optional(Type.String({ description: 'When its client may come back, in seconds, or `never`, where it was opened by a ticket or session of its own, which ends; by default it is told as at a drain.' })) }),
+      response: { 204: { description: 'It is closed.' }, ...problems('invalid-request', 'forbidden', 'not-found', 'cross-origin', 'stream-without-identity', 'unavailable', 'outcome-unknown') },
     },
     handler: async (request, reply) => {
       await fleet.close(request.params.id, retryFrom(request.query.retry), actorOf(request));
