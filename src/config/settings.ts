@@ -19,7 +19,7 @@ export const SETTINGS = {
   HOST: text({ type: 'text', default: '127.0.0.1', allowed: 'an IP address or a host name', read: readHost,
     meaning: 'The address to listen on. Any but a loopback address needs credentials, or `AUTH=off`.' }),
   PORT: wholeNumber({ default: '8080', min: 0, max: 65_535, meaning: 'The port to listen on; 0 takes any free one.' }),
-  OPS_PORT: optional(wholeNumber({ default: '', min: 0, max: 65_535, meaning: 'A second port, for metrics, health and OpenAPI alone, without a credential; 0 takes any free one. Unset: there is none.' })),
+  OPS_PORT: optional(wholeNumber({ default: '', min: 0, max: 65_535, meaning: 'A second port, for metrics, health, `/instances` and OpenAPI alone, without a credential; 0 takes any free one. Unset: there is none.' })),
   OPS_HOST: text({ type: 'text', default: '127.0.0.1', allowed: 'an IP address or a host name', read: readHost,
     meaning: 'The address to listen on for `OPS_PORT`. Everybody who reaches it may read metrics.' }),
   AUTH: choice({ default: '', choices: ['', 'on', 'off'],

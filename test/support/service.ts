@@ -35,7 +35,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     renewals: { add: never, delete: never, renew: never },
     handles: { next: () => 1 },
     agents: { shared: (text) => text },
-    fleet: { streams: never, close: never, instances: never, drain: never },
+    fleet: { streams: never, close: never, instances: () => Promise.resolve({ instances: [] }), drain: never },
     revocations: { revoke: never, list: never },
     maxConnections: 1_000,
     readiness: () => ({ ready: true, status: 'ready' }),
