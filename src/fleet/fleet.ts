@@ -9,6 +9,7 @@ import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { Instances, type InstanceList, type InstanceState } from './instances.ts';
 import { OpenStreams, type OpenStreamsDependencies } from './open-streams.ts';
+import { Rebalancing, type RebalancingSettings } from './rebalancing.ts';
 import { Roster } from './roster.ts';
 import { Steering, type Retry, type SteeringDependencies } from './steering.ts';
 import { StreamList, type StreamsPage, type StreamsRequest } from './stream-list.ts';
@@ -32,7 +33,7 @@ export interface FleetDependencies {
   readonly sessions: SteeringDependencies['sessions'];
   readonly tail: OpenStreamsDependencies['tail'] & { readonly log: { readonly head: number } | undefined };
   readonly clock: Clock;
-  readonly counters: Pick<Counters, 'published' | 'delivered' | 'dismissed'>;
+  readonly counters: Pick<Counters, 'published' | 'delivered' | 'dismissed' | 'rebalanced'>;
   /** Is told of what administrators do. */
   readonly logger: Pick<Logger, 'info'>;
   /** How this instance is, besides how busy it is. */
@@ -41,6 +42,7 @@ export interface FleetDependencies {
   readonly isReady: () => boolean;
   /** Ends this instance, as SIGTERM does. */
   readonly drain: () => void;
+  readonly rebalancing: RebalancingSettings;
 }
 
 export class Fleet {
@@ -50,11 +52,12 @@ export class Fleet {
   readonly #list: StreamList;
   readonly #instances: Instances;
   readonly #steering: Steering;
+  readonly #rebalancing: Rebalancing;
   /** The newest number when the log was opened: later ones that this instance did not store are of other processes. */
   #headAtOpen = 0;
   readonly #waiting = new WaitingRequests({ max: WAITING_MAX_REQUESTS, detail: 'Too many questions of this sender wait for other instances.' });
 
-  constructor({ bus, control, handles, tickets, sessions, streams, tail, clock, counters, logger, state, isReady, drain }: FleetDependencies) {
+  constructor({ bus, control, handles, tickets, sessions, streams, tail, clock, counters, logger, state, isReady, drain, rebalancing }: FleetDependencies) {
     const roster = new Roster({
       instance: handles.instance, control, bus, clock, report: () => ({ streams: streams.size, isReady: isReady() }),
       hasSeenOthers: () => tail.last - this.#headAtOpen > counters.published,
@@ -66,6 +69,7 @@ export class Fleet {
     this.#list = new StreamList({ local, handles, roster, control, clock });
     this.#instances = new Instances({ roster, control, state: () => ({ ...state(), ...this.#vitals.now }) });
     this.#steering = new Steering({ local, streams, tickets, sessions, handles, roster, control, clock, counters, logger, drain });
+    this.#rebalancing = new Rebalancing({ roster, streams, clock, counters, logger, isReady, settings: rebalancing });
   }
 
   /** The log is open, and the bus was joined. */
@@ -73,10 +77,12 @@ export class Fleet {
     this.#headAtOpen = this.#tail.log?.head ?? 0;
     this.#vitals.open();
     this.roster.open();
+    this.#rebalancing.open();
   }
 
   /** This instance ends: the others are told. */
   leave(): void {
+    this.#rebalancing.stop();
     this.roster.leave();
   }
 

@@ -6,6 +6,8 @@ import { isObject } from './notes.ts';
 
 /** How often an instance tells the others of itself. Milliseconds. */
 const REPORT_EVERY_MS = 5_000;
+/** It tells at once where its streams have become more or fewer by this part: the others may be sending it theirs. */
+const CHANGED_SHARE = 0.02;
 /** How often it is looked whether that is due: the bus may have come up, or a new instance have been heard. Milliseconds. */
 const ROSTER_LOOK_MS = 1_000;
 /** Reports that are older say nothing of how an instance is now: three were lost. Milliseconds. */
@@ -68,6 +70,7 @@ export class Roster {
   readonly #known = new Map<string, Known>();
   #openedAt = 0;
   #toldAt = -Infinity;
+  #told: Report = { streams: 0, isReady: false };
   #timer: Timer | undefined;
   #hasLeft = false;
 
@@ -91,7 +94,8 @@ export class Roster {
   tell(): void {
     if (this.#hasLeft || this.#bus.state !== 'up') return;
     this.#toldAt = this.#clock.monotonic();
-    this.#control.tell(KIND, { id: this.#self, ...this.#report() });
+    this.#told = this.#report();
+    this.#control.tell(KIND, { id: this.#self, ...this.#told });
   }
 
   /** This instance ends: nobody expects it to answer. */
@@ -139,8 +143,13 @@ export class Roster {
 
   #tick(): void {
     if (this.#hasLeft) return;
-    if (this.#clock.monotonic() - this.#toldAt >= REPORT_EVERY_MS) this.tell();
+    if (this.#clock.monotonic() - this.#toldAt >= REPORT_EVERY_MS || this.#hasChanged()) this.tell();
     this.#timer = this.#clock.after(ROSTER_LOOK_MS, () => this.#tick());
+  }
+
+  #hasChanged(): boolean {
+    const { streams, isReady } = this.#report();
+    return isReady !== this.#told.isReady || Math.abs(streams - this.#told.streams) > this.#told.streams * CHANGED_SHARE;
   }
 
   #hear(body: unknown): undefined {

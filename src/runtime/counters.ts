@@ -51,6 +51,8 @@ export class Counters {
   /** Questions to other instances, and those that not all of them answered in time. */
   asked = 0;
   unanswered = 0;
+  /** Streams that were sent to other instances, which had fewer. */
+  rebalanced = 0;
   /** Streams that an administrator ended. */
   dismissed = 0;
   /** Renewals of streams, where they arrived. */

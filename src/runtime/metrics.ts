@@ -79,6 +79,7 @@ const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help
   forgottenKeys: ['keys_forgotten_total', 'Of those keys, the ones that had not expired: there were more than IDEMPOTENCY_MAX_KEYS'],
   asked: ['questions_asked_total', 'Questions that this instance asked the others: about their streams, about themselves, and for renewals'],
   unanswered: ['questions_unanswered_total', 'Of those questions, the ones that not every instance answered in time'],
+  rebalanced: ['streams_rebalanced_total', 'Streams that were sent away because this instance had more than its share'],
   dismissed: ['streams_dismissed_total', 'Streams of this instance that an administrator closed'],
   renewed: ['streams_renewed_total', 'Renewals of streams that were asked of this instance'],
   sessionsMade: ['sessions_made_total', 'Sessions that this instance made'],
