@@ -17,7 +17,7 @@ const CONTROL = { form: 'data', control: true, chunked: true, lastChunk: false }
 
 /** An instance with streams. @param topicsOf Of a stream, by its number. */
 async function instance(t: Scope, count: number, topicsOf: (number: number) => string[] = () => ['a']) {
-  const spine = await begin(t, { heartbeatMs: 10_000_000 });
+  const spine = await begin(t, { heartbeatMs: 1_000 });
   const handles = new StreamHandles();
   const { streams, tail, clock } = spine;
   const outlets: TestOutlet[] = [];
@@ -116,6 +116,8 @@ t.test('to ask for many streams takes many turns of the event loop, each of them
 async function fleet(t: Scope, counts: readonly number[], topicsOf?: (number: number) => string[]) {
   const handlers: Map<string, (body: unknown) => unknown>[] = [];
   const silent = new Set<number>();
+  /** Questions that nobody answers. */
+  const lost = new Set<string>();
   const sizes: number[] = [];
   const members: { readonly list: StreamList; readonly id: string }[] = [];
   for (const [self, count] of counts.entries()) {
@@ -123,7 +125,7 @@ async function fleet(t: Scope, counts: readonly number[], topicsOf?: (number: nu
     handlers[self] = new Map();
     const answersOf = async (kind: string, body: object): Promise<(readonly [string, unknown])[]> => {
       const text = JSON.stringify(body);
-      const all = await Promise.all(members.map(async ({ id }, index) => [id, index === self || silent.has(index) ? undefined : await handlers[index]!.get(kind)?.(JSON.parse(text))] as const));
+      const all = await Promise.all(members.map(async ({ id }, index) => [id, index === self || silent.has(index) || lost.has(kind) ? undefined : await handlers[index]!.get(kind)?.(JSON.parse(text))] as const));
       return all.filter(([, answer]) => answer !== undefined).map(([id, answer]) => {
         const json = JSON.stringify(answer);
         sizes.push(Buffer.byteLength(json));
@@ -140,7 +142,7 @@ async function fleet(t: Scope, counts: readonly number[], topicsOf?: (number: nu
     });
     members.push({ list, id: handles.instance });
   }
-  return { members, silent, sizes };
+  return { members, silent, lost, sizes };
 }
 
 t.test('pages go through the streams of all instances once, though no answer is larger than a note', async (t) => {
@@ -174,6 +176,17 @@ t.test('an instance that does not answer is missing, and the pages go on behind 
   const alone = await members[0]!.list.page({ limit: 100, instance: members[2]!.id });
   t.match(alone, { streams: { length: 10 }, more: false });
   t.notOk('partial' in alone, 'nobody else was needed');
+});
+
+t.test('an instance that has counted its streams, and then does not answer, is missing; the next page does not ask for it again', async (t) => {
+  const { members, lost } = await fleet(t, [10, 10]);
+  const [here, there] = members as [(typeof members)[number], (typeof members)[number]];
+  lost.add('streams-page');
+  const page = await here.list.page({ limit: 100 });
+  t.match(page, { streams: { length: 10 }, more: false, partial: true, missing: [there.id] });
+  const alone = await here.list.page({ limit: 100, instance: there.id });
+  t.match(alone, { streams: { length: 0 }, more: false, missing: [there.id] });
+  t.ok(Number.parseInt(alone.cursor!.split('-')[1]!, 36) > 10, 'after all of its streams');
 });
 
 t.test('texts that are alike are kept once, cut, and not within what they were cut from', async (t) => {
