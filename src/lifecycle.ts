@@ -154,7 +154,7 @@ export class Lifecycle {
     retention.run();
     eraser.run();
     this.#isOpening = false;
-    this.#logger.info({ instance: this.#instance, database: this.#databaseName, oldest: state.oldest, head: state.head }, 'the log is open');
+    this.#logger.info({ database: this.#databaseName, oldest: state.oldest, head: state.head, instance: this.#instance }, 'the log is open');
     return undefined;
   }
 
