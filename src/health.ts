@@ -1,6 +1,7 @@
 import type { KnownRevocations } from './access/known-revocations.ts';
 import type { Bus } from './bus/bus.ts';
 import type { Delivery } from './delivery/delivery.ts';
+import type { InstanceState } from './fleet/instances.ts';
 import type { Readiness } from './http/service.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { MessageLog } from './log/log.ts';
@@ -37,6 +38,21 @@ export class Health {
     if (this.#lifecycle.isOpening) return { ready: false, status: 'starting', detail: { database: 'opening', ...reasonOf(this.#lifecycle.openFailure), bus } };
     if (this.#log.failure !== undefined) return { ready: false, status: 'unavailable', detail: { database: 'unavailable', ...reasonOf(this.#log.failure), bus } };
     return { ready: true, status: bus === 'degraded' ? 'degraded' : 'ready', detail: { database: 'up', bus } };
+  }
+
+  /** How it is, for the list of all instances. */
+  state(): Pick<InstanceState, 'since' | 'status' | 'streams' | 'position' | 'residentBytes' | 'heapBytes' | 'database' | 'bus'> {
+    const { rss, heapUsed } = process.memoryUsage();
+    return {
+      since: new Date(performance.timeOrigin).toISOString(),
+      status: this.readiness().status,
+      streams: this.#delivery.streams.size,
+      position: this.#lifecycle.isOpening ? 0 : this.#log.tail.last,
+      residentBytes: rss,
+      heapBytes: heapUsed,
+      database: this.#lifecycle.isOpening ? 'opening' : this.#log.failure === undefined ? 'up' : 'unavailable',
+      bus: this.#bus.state,
+    };
   }
 
   gauges(): Gauges {

@@ -8,6 +8,7 @@ import type { Bus } from './bus/bus.ts';
 import type { ControlChannel } from './bus/control-channel.ts';
 import type { Config } from './config/config.ts';
 import type { Delivery } from './delivery/delivery.ts';
+import type { Fleet } from './fleet/fleet.ts';
 import type { App } from './http/service.ts';
 import type { Limits } from './limits/limits.ts';
 import type { MessageLog } from './log/log.ts';
@@ -50,8 +51,11 @@ export interface LifecycleDependencies {
   readonly delivery: Delivery;
   readonly access: Access;
   readonly limits: Pick<Limits, 'join' | 'close'>;
+  readonly fleet: Pick<Fleet, 'open' | 'leave'>;
   readonly clock: Clock;
   readonly counters: Pick<Counters, 'requests'>;
+  /** The id of this process. */
+  readonly instance: string;
   /** What is told of the database, without secrets. */
   readonly databaseName: string;
 }
@@ -74,14 +78,17 @@ export class Lifecycle {
   readonly #delivery: Delivery;
   readonly #access: Access;
   readonly #limits: Pick<Limits, 'join' | 'close'>;
+  readonly #fleet: Pick<Fleet, 'open' | 'leave'>;
   readonly #clock: Clock;
   readonly #lastRequest: LastChange;
+  readonly #instance: string;
   readonly #databaseName: string;
   #isOpening = true;
   #openFailure: string | undefined;
   #isDraining = false;
+  #isToldToDrain = false;
 
-  constructor({ config, logger, store, bus, control, log, delivery, access, limits, clock, counters, databaseName }: LifecycleDependencies) {
+  constructor({ config, logger, store, bus, control, log, delivery, access, limits, fleet, clock, counters, instance, databaseName }: LifecycleDependencies) {
     this.#config = config;
     this.#logger = logger;
     this.#store = store;
@@ -91,8 +98,10 @@ export class Lifecycle {
     this.#delivery = delivery;
     this.#access = access;
     this.#limits = limits;
+    this.#fleet = fleet;
     this.#clock = clock;
     this.#lastRequest = new LastChange(clock, () => counters.requests.fast + counters.requests.ordinary);
+    this.#instance = instance;
     this.#databaseName = databaseName;
   }
 
@@ -109,6 +118,13 @@ export class Lifecycle {
   /** From the first SIGTERM on. */
   get isDraining(): boolean {
     return this.#isDraining;
+  }
+
+  /** Ends the process as SIGTERM does. A second signal would end it at once. */
+  drain(): void {
+    if (this.#isDraining || this.#isToldToDrain) return;
+    this.#isToldToDrain = true;
+    process.kill(process.pid, 'SIGTERM');
   }
 
   /** Opens the log. Resolves with the reason if it cannot be opened. */
@@ -134,10 +150,11 @@ export class Lifecycle {
       sealing: () => this.#log.sealing(), secretOf: (epoch) => this.#log.secretOf(epoch),
     });
     this.#limits.join(this.#store.logId);
+    this.#fleet.open();
     retention.run();
     eraser.run();
     this.#isOpening = false;
-    this.#logger.info({ database: this.#databaseName, oldest: state.oldest, head: state.head }, 'the log is open');
+    this.#logger.info({ database: this.#databaseName, oldest: state.oldest, head: state.head, instance: this.#instance }, 'the log is open');
     return undefined;
   }
 
@@ -243,6 +260,7 @@ export class Lifecycle {
     app.server.closeAllConnections();
     await closed;
     this.#access.stop();
+    this.#fleet.leave();
     this.#log.stop();
     await Promise.all([this.#bus.close(), this.#limits.close()]);
     await this.#store.close();

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Access, type TokenVerifier } from './access/access.ts';
 import { hasTokenKeys, readAccess } from './access/access-settings.ts';
+import { EndedSessions } from './access/ended-sessions.ts';
 import { KeyAdministration } from './access/key-administration.ts';
 import { KnownKeys } from './access/known-keys.ts';
 import { KnownRevocations } from './access/known-revocations.ts';
@@ -10,6 +11,7 @@ import { Leases } from './access/leases.ts';
 import { Renewals } from './access/renewals.ts';
 import { RevocationAdministration } from './access/revocation-administration.ts';
 import { SessionAdministration } from './access/session-administration.ts';
+import { StreamHandles } from './access/stream-handles.ts';
 import { Standing } from './access/standing.ts';
 import { TicketAdministration } from './access/ticket-administration.ts';
 import { Tickets } from './access/tickets.ts';
@@ -19,6 +21,7 @@ import { LocalBus } from './bus/local.ts';
 import { configure, exitIfWrong } from './config/config.ts';
 import { connectionsThatFit, streamsThatFit } from './config/file-limit.ts';
 import { Delivery } from './delivery/delivery.ts';
+import { Fleet } from './fleet/fleet.ts';
 import { Health } from './health.ts';
 import { OPERATIONS_MAX_CONNECTIONS, OTHER_MAX_CONNECTIONS } from './http/server-limits.ts';
 import type { Service } from './http/service.ts';
@@ -29,6 +32,7 @@ import { MessageLog } from './log/log.ts';
 import { systemClock as clock } from './runtime/clock.ts';
 import { makeLogger, standardOutput } from './runtime/logger.ts';
 import { Metrics } from './runtime/metrics.ts';
+import { SharedTexts } from './runtime/shared-texts.ts';
 import { ProcTcpTable } from './runtime/tcp-table.ts';
 import type { KeyStore } from './store/key-store.ts';
 import type { RevocationStore } from './store/revocation-store.ts';
@@ -42,8 +46,9 @@ const config = configure();
 const database = config.DATABASE_URL;
 const logger = makeLogger({ level: config.LOG_LEVEL, isExpected: isStoreFailure, destination: standardOutput() });
 const maxStreams = streamsThatFit(config.MAX_STREAMS, logger);
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
 const metrics = new Metrics({
-  build: { version: (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version, node: process.versions.node },
+  build: { version, node: process.versions.node },
   limits: { streams: maxStreams, tailBytes: config.TAIL_BYTES, appendsWaiting: config.APPEND_QUEUE_MESSAGES, logBytes: config.RETENTION_BYTES, keys: config.IDEMPOTENCY_MAX_KEYS, logSeconds: config.RETENTION_SECONDS },
 });
 const { counters } = metrics;
@@ -85,18 +90,20 @@ const delivery = new Delivery({
 const knownRevocations = new KnownRevocations({ store: store.revocations, logger });
 const knownKeys = new KnownKeys({ store: store.keys, revocations: knownRevocations, clock, logger, counters, pollMs: config.POLL_MS });
 const knownSessions = config.AUTH_COOKIE === undefined ? undefined : new KnownSessions({ store: store.sessions, clock, logger, counters, pollMs: config.POLL_MS });
-const control = new ControlChannel({ bus, clock, look: () => void lookAtAccess() });
+const handles = new StreamHandles();
+const control = new ControlChannel({ bus, clock, counters, instance: handles.instance, look: () => void lookAtAccess() });
 const tickets = new Tickets({ store: store.tickets, control, clock, logger: audit, counters, pollMs: config.POLL_MS });
+const endedSessions = new EndedSessions({ control, clock });
 const access = new Access({
-  settings: accessSettings, keys: knownKeys, revocations: knownRevocations, declared, tokens: hasTokenKeys(config) ? await makeTokens() : undefined, sessions: knownSessions, tickets,
+  settings: accessSettings, keys: knownKeys, revocations: knownRevocations, declared, tokens: hasTokenKeys(config) ? await makeTokens() : undefined, sessions: knownSessions, endedSessions, tickets,
 });
 const leases = new Leases({ standing: new Standing({ keys: knownKeys, sessions: knownSessions, revocations: knownRevocations, declared }), access, clock, logger: audit });
-const renewals = new Renewals({ leases, control, tickets: store.tickets });
+const renewals = new Renewals({ leases, control, tickets: store.tickets, handles });
 knownKeys.watch((ids) => leases.keysChanged(ids));
 knownSessions?.watch((ids) => leases.sessionsChanged(ids));
 knownRevocations.watch(leases);
 const keys = new KeyAdministration({ store: store.keys, logger: audit, onChange: accessChanged });
-const sessions = new SessionAdministration({ store: store.sessions, logger: audit, counters, lifetimeMs: config.SESSION_SECONDS * 1000, onChange: accessChanged });
+const sessions = new SessionAdministration({ store: store.sessions, logger: audit, counters, ended: endedSessions, lifetimeMs: config.SESSION_SECONDS * 1000, onChange: accessChanged });
 const ticketAdministration = new TicketAdministration({ store: store.tickets, tickets, logger: audit, counters, maxTopics: config.TOPICS_PER_STREAM });
 const revocations = new RevocationAdministration({ store: store.revocations, logger: audit, onChange: accessChanged, maxSeconds: config.JWT_MAX_SECONDS, now: () => knownKeys.now() });
 
@@ -114,14 +121,20 @@ const limits = new Limits({
   },
 });
 
+const fleet = new Fleet({
+  bus, control, handles, tickets, sessions, streams: delivery.streams, tail: log.tail, clock, counters, logger: audit,
+  state: () => ({ id: handles.instance, version, ...health.state() }), isReady: () => health.readiness().ready, drain: () => lifecycle.drain(),
+  rebalancing: { isOn: config.REBALANCE === 'on', minAgeMs: config.REBALANCE_AGE_SECONDS * 1000, retryMaxMs: config.RETRY_MAX_MS },
+});
+
 const lifecycle = new Lifecycle({
-  config, logger, store, bus, control, log, delivery, access, limits, clock, counters,
+  config, logger, store, bus, control, log, delivery, access, limits, fleet, clock, counters, instance: handles.instance,
   databaseName: database.kind === 'sqlite' ? resolve(database.file) : database.shown,
 });
-const health = new Health({ lifecycle, bus, log, delivery, revocations: knownRevocations });
+const health: Health = new Health({ lifecycle, bus, log, delivery, revocations: knownRevocations });
 
 const service: Service = {
-  config, logger, counters, metrics, access, leases, renewals, limits, keys, sessions, revocations, tickets, ticketAdministration,
+  config, logger, counters, metrics, access, leases, renewals, handles, agents: new SharedTexts(), fleet, limits, keys, sessions, revocations, tickets, ticketAdministration,
   maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, (database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0) + (config.OPS_PORT === undefined ? 0 : OPERATIONS_MAX_CONNECTIONS)),
   publisher: log.publisher,
   eraser: log.eraser,

@@ -35,6 +35,7 @@ const ROOMS: readonly Room[] = [
   { place: 'http/', opening: 'app.ts' },
   { place: 'http/input/', opening: 'validation.ts' },
   { place: 'http/output/', opening: 'problem-response.ts' },
+  { place: 'fleet/', opening: 'fleet.ts' },
   { place: 'access/', opening: 'access.ts' },
   { place: 'delivery/', opening: 'delivery.ts' },
   { place: 'log/', opening: 'log.ts' },

@@ -1,6 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
-import { Problem } from '../model/problem.ts';
+import { Problem, StreamEnded } from '../model/problem.ts';
 import { goodSecret, isApiKey, readApiKey } from './api-key.ts';
+import type { EndedSessions } from './ended-sessions.ts';
 import { anonymous, EVERYBODY, Owners, type Identity, type PublicScope } from './identity.ts';
 import type { KnownKeys } from './known-keys.ts';
 import { CredentialsUnavailable } from './known-records.ts';
@@ -16,7 +17,7 @@ import type { Tickets } from './tickets.ts';
 import type { KeyRecord } from '../store/key-store.ts';
 import { NEVER_MS } from '../store/key-rows.ts';
 import type { SessionOrigin, SessionRecord, TokenOrigin } from '../store/session-store.ts';
-import type { TicketRecord } from '../store/ticket-store.ts';
+import { ENDED_BY_ADMINISTRATOR, type TicketRecord } from '../store/ticket-store.ts';
 
 /**
  * The room `access` says who sent a request and what they may do. The text of a credential comes in, as admission found it in the request's head. An identity
@@ -33,9 +34,9 @@ export interface AccessSettings extends PublicScope {
 
 /**
  * What a request is for. `messages`: whose grant has the topics gets in. `erasure`: whose grant may erase something, which takes a credential, always. `health`: everybody does, but strangers learn nothing of the inside. `public`: everybody does, whatever they send. `operations`: who may operate, and everybody where there is no
- * access control. `administration`: administrators, always. `session`: everybody with a credential; ending a session takes none. `ticket`: everybody with a credential.
+ * access control. `administration`: administrators, always. `fleet`: administrators, and whoever sits at this machine where there is no access control. `session`: everybody with a credential; ending a session takes none. `ticket`: everybody with a credential.
  */
-export type Purpose = 'messages' | 'erasure' | 'health' | 'public' | 'operations' | 'administration' | 'session' | 'ticket';
+export type Purpose = 'messages' | 'erasure' | 'health' | 'public' | 'operations' | 'administration' | 'fleet' | 'session' | 'ticket';
 
 /** Says whether tokens that are no API keys are good; see jwt.ts. */
 export interface TokenVerifier {
@@ -56,6 +57,7 @@ export interface AccessDependencies {
   readonly tokens: TokenVerifier | undefined;
   /** Absent where no cookie may hold a session. */
   readonly sessions?: Pick<KnownSessions, 'open' | 'stop' | 'find'> | undefined;
+  readonly endedSessions?: Pick<EndedSessions, 'has'> | undefined;
   readonly tickets: Pick<Tickets, 'find'>;
 }
 
@@ -68,6 +70,7 @@ export class Access {
   readonly #declared: ReadonlyMap<string, KeyRecord>;
   readonly #tokens: TokenVerifier | undefined;
   readonly #sessions: AccessDependencies['sessions'];
+  readonly #endedSessions: AccessDependencies['endedSessions'];
   readonly #tickets: AccessDependencies['tickets'];
   /** Those who send no credential, where there is access control. */
   readonly anonymous: Identity;
@@ -75,13 +78,14 @@ export class Access {
   /** Made once for each session's row, so that its streams share a lease. */
   readonly #inSessions = new WeakMap<SessionRecord, { readonly owner: Identity; readonly identity: Identity }>();
 
-  constructor({ settings, keys, revocations, declared, tokens, sessions, tickets }: AccessDependencies) {
+  constructor({ settings, keys, revocations, declared, tokens, sessions, endedSessions, tickets }: AccessDependencies) {
     this.#settings = settings;
     this.#keys = keys;
     this.#revocations = revocations;
     this.#declared = declared;
     this.#tokens = tokens;
     this.#sessions = sessions;
+    this.#endedSessions = endedSessions;
     this.#tickets = tickets;
     this.anonymous = anonymous(settings);
     this.#owners = new Owners(settings);
@@ -159,13 +163,14 @@ export class Access {
     if (session === undefined || this.#sessions === undefined) return refused('it is no session', 'Cookie');
     const found = this.#sessions.find(session.id, from);
     return found instanceof Promise
-      ? found.then((record) => this.#judgeSession(session.digest, record, purpose, from), unavailable)
-      : this.#judgeSession(session.digest, found, purpose, from);
+      ? found.then((record) => this.#judgeSession(session, record, purpose, from), unavailable)
+      : this.#judgeSession(session, found, purpose, from);
   }
 
   /** A session is as good as what it was exchanged for, and for no longer. */
-  #judgeSession(digest: Buffer, record: SessionRecord | undefined, purpose: Purpose, from?: () => Holder): Identity | Problem | Promise<Identity | Problem> {
-    if (record === undefined || !timingSafeEqual(digest, record.digest)) return refused('there is no such session, or it was ended', 'Cookie');
+  #judgeSession(session: ReadSecret, record: SessionRecord | undefined, purpose: Purpose, from?: () => Holder): Identity | Problem | Promise<Identity | Problem> {
+    if (record === undefined && this.#endedSessions?.has(session) === true) return new StreamEnded('Cookie');
+    if (record === undefined || !timingSafeEqual(session.digest, record.digest)) return refused('there is no such session, or it was ended', 'Cookie');
     return this.#ownerOf(record, record, purpose, from);
   }
 
@@ -190,6 +195,7 @@ export class Access {
   /** A ticket is as good as what it was exchanged for, for its topics, and for as long as it can be used. */
   async #judgeTicket({ id, digest }: ReadSecret, record: TicketRecord | undefined, purpose: Purpose, from?: () => Holder): Promise<Identity | Problem> {
     if (record === undefined || !timingSafeEqual(digest, record.digest)) return refused('there is no such ticket, or it has ended', 'ticket');
+    if (record.session === ENDED_BY_ADMINISTRATOR) return new StreamEnded('ticket');
     if (this.#keys.now() >= record.ends) return refused('the ticket has ended', 'ticket');
     const { origin, session, until = NEVER_MS, topics } = record;
     const within = session === undefined ? undefined : await this.#sessions?.find(session, from);

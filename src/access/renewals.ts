@@ -7,7 +7,7 @@ import type { Credential, Identity } from './identity.ts';
 import type { Holder, Lease, Lessee } from './lease.ts';
 import type { Leases } from './leases.ts';
 import type { TicketHold } from './ticket-hold.ts';
-import { proofOf, StreamHandles, type StreamHandle } from './stream-handles.ts';
+import { proofOf, type StreamHandle, type StreamHandles } from './stream-handles.ts';
 import { WaitingRequests } from './waiting-requests.ts';
 
 /** The kind of a note that asks for a renewal. */
@@ -48,6 +48,7 @@ export interface RenewalsDependencies {
   readonly leases: Pick<Leases, 'mayHold' | 'hold' | 'release'>;
   readonly control: Pick<ControlChannel, 'ask' | 'answer'>;
   readonly tickets: Pick<TicketStore, 'renewTicket'>;
+  readonly handles: StreamHandles;
 }
 
 /**
@@ -58,25 +59,21 @@ export class Renewals {
   readonly #leases: RenewalsDependencies['leases'];
   readonly #control: RenewalsDependencies['control'];
   readonly #tickets: RenewalsDependencies['tickets'];
-  readonly #handles = new StreamHandles();
+  readonly #handles: StreamHandles;
   readonly #streams = new Map<number, Renewable>();
   readonly #asking = new WaitingRequests({ max: RENEWING_MAX_REQUESTS, detail: 'Too many renewals of this sender wait for other instances.' });
-  #count = 0;
 
-  constructor({ leases, control, tickets }: RenewalsDependencies) {
+  constructor({ leases, control, tickets, handles }: RenewalsDependencies) {
     this.#leases = leases;
     this.#control = control;
     this.#tickets = tickets;
+    this.#handles = handles;
     control.answer(KIND, (body) => isClaims(body) ? this.#renewHere(body) : undefined);
   }
 
-  /** A stream begins that can be renewed. Returns its number. */
-  add(stream: Renewable): number {
-    this.#streams.set(++this.#count, stream);
-    return this.#count;
-  }
-
-  handleOf(number: number): StreamHandle {
+  /** A stream begins that can be renewed. Returns by what its client names it. */
+  add(number: number, stream: Renewable): StreamHandle {
+    this.#streams.set(number, stream);
     return this.#handles.of(number);
   }
 

@@ -4,6 +4,7 @@ import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { printable } from '../runtime/printable.ts';
 import type { SessionKey, SessionRecord, SessionStore } from '../store/session-store.ts';
+import type { EndedSessions } from './ended-sessions.ts';
 import type { Identity } from './identity.ts';
 import { makeSession, readSession } from './session-text.ts';
 
@@ -11,6 +12,8 @@ export interface SessionAdministrationDependencies {
   readonly store: SessionStore;
   readonly logger: Pick<Logger, 'info'>;
   readonly counters: Pick<Counters, 'sessionsMade' | 'sessionsEnded'>;
+  /** Remembers those that ended with a stream. */
+  readonly ended: Pick<EndedSessions, 'add'>;
   /** How long a session lasts whose credential lasts longer. */
   readonly lifetimeMs: number;
   /** Called after sessions were ended, so that it counts on this instance before it is answered. */
@@ -63,6 +66,19 @@ export class SessionAdministration {
     const held = keys.filter((key) => found.some(({ id, digest }) => id === key.id && timingSafeEqual(digest, key.digest)));
     for (const key of held) await this.#end(key, client);
     return held.length > 0;
+  }
+
+  /**
+   * Ends a session together with one of its streams, which is told not to come back.
+   * @returns False where it has ended already. Rejects with a `StoreError`.
+   */
+  async endWithStream(id: string, client: string): Promise<boolean> {
+    const [session] = await this.#dependencies.store.findSessions([id]);
+    if (session === undefined) return false;
+    // Before it ends: then its streams come back.
+    this.#dependencies.ended.add(session);
+    await this.#end(session, client);
+    return true;
   }
 
   async #end(key: SessionKey, client: string): Promise<void> {

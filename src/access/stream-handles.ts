@@ -8,7 +8,9 @@ const STREAM_SECRET_BYTES = 16;
 /** The secrets of how many streams are computed in one lot: one by one they cost a twentieth of what it takes to open a stream. */
 const LOT_STREAMS = 256;
 
-const ID = new RegExp(`^([a-z0-9]{${INSTANCE_CHARACTERS}})-([0-9a-z]{1,11})$`);
+const INSTANCE = new RegExp(`^[a-z0-9]{${INSTANCE_CHARACTERS}}$`);
+/** No number is above the largest safe integer. */
+const ID = new RegExp(`^([a-z0-9]{${INSTANCE_CHARACTERS}})-(0|[1-9a-z][0-9a-z]{0,10})$`);
 const SECRET = /^[A-Za-z0-9_-]{22}$/;
 
 /** By what the client of a stream can name it, and show that it is its own. */
@@ -20,26 +22,39 @@ export interface StreamHandle {
 
 export interface NamedStream {
   readonly id: string;
+  /** The id of the instance that has it, or had. */
+  readonly instance: string;
   readonly isHere: boolean;
   readonly number: number;
 }
 
 /** Ids and secrets for the streams of one process. A stream is a number here, so that it takes no memory. */
 export class StreamHandles {
-  readonly #instance = randomName(INSTANCE_CHARACTERS);
+  /** The id of this process, which the ids of its streams begin with. */
+  readonly instance = randomName(INSTANCE_CHARACTERS);
   readonly #key = randomBytes(32);
+  #count = 0;
   /** The secrets of the numbers from `#first` on. */
   #secrets = Buffer.alloc(0);
   #first = -1;
 
+  /** The number of a stream that begins. Numbers grow, and none is given twice. */
+  next(): number {
+    return ++this.#count;
+  }
+
   of(number: number): StreamHandle {
-    return { id: `${this.#instance}-${number.toString(36)}`, secret: this.#secret(number) };
+    return { id: this.idOf(number), secret: this.#secret(number) };
+  }
+
+  idOf(number: number): string {
+    return `${this.instance}-${number.toString(36)}`;
   }
 
   /** Which stream an id names; undefined where it is no id. */
   read(id: string): NamedStream | undefined {
-    const [, instance, digits = ''] = ID.exec(id) ?? [];
-    return instance === undefined ? undefined : { id, isHere: instance === this.#instance, number: Number.parseInt(digits, 36) };
+    const named = readStreamId(id);
+    return named && { id, ...named, isHere: named.instance === this.instance };
   }
 
   /** Whether a proof is the one of a stream's secret. */
@@ -60,6 +75,18 @@ export class StreamHandles {
     const at = (number - first) * STREAM_SECRET_BYTES;
     return this.#secrets.toString('base64url', at, at + STREAM_SECRET_BYTES);
   }
+}
+
+/** The instance and the number in the id of a stream; undefined where it is no id. */
+export function readStreamId(id: string): { readonly instance: string; readonly number: number } | undefined {
+  const [, instance, digits = ''] = ID.exec(id) ?? [];
+  const number = Number.parseInt(digits, 36);
+  return instance === undefined || !Number.isSafeInteger(number) ? undefined : { instance, number };
+}
+
+/** Whether a text may be the id of an instance. */
+export function isInstanceId(text: unknown): text is string {
+  return typeof text === 'string' && INSTANCE.test(text);
 }
 
 export function isStreamSecret(text: unknown): text is string {

@@ -7,7 +7,7 @@ import { ANYBODY, type Holder } from '../runtime/fair-shares.ts';
 import { LineWindow } from '../runtime/line-window.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { StoreError } from '../store/store.ts';
-import { CALL_MAX_TICKETS, type TicketRecord, type TicketStore, type TicketUse, type UsedTicket } from '../store/ticket-store.ts';
+import { CALL_MAX_TICKETS, ENDED_BY_ADMINISTRATOR, type TicketRecord, type TicketStore, type TicketUse, type UsedTicket } from '../store/ticket-store.ts';
 import type { ShownTicket } from './identity.ts';
 import { CredentialsUnavailable, inTime } from './known-records.ts';
 import { MadeTickets } from './made-tickets.ts';
@@ -123,6 +123,19 @@ export class Tickets {
   /** The stream has ended, or does not begin. */
   release(hold: TicketHold): void {
     if (this.#holds.get(hold.id) === hold) this.#holds.delete(hold.id);
+  }
+
+  /**
+   * Ends a ticket for good, with the stream that it opened: whoever shows it again is told not to come back, for as long as its row is there.
+   * @returns False where another use has it by now. Rejects with a `StoreError`.
+   */
+  async end({ id, generation }: Pick<TicketHold, 'id' | 'generation'>): Promise<boolean> {
+    const [ticket] = await this.#store.findTickets([id]);
+    if (ticket?.generation !== generation) return false;
+    // An instance that has made it does not look at the database before its first use.
+    this.#made.forget(id);
+    this.#control.tell(KIND, [[id, generation]]);
+    return this.#store.renewTicket({ id, generation, origin: ticket.origin, session: ENDED_BY_ADMINISTRATOR, until: ticket.until });
   }
 
   /** Looks now which tickets were used: a note about them may have come that could not be checked. Rejects with a `StoreError`. */

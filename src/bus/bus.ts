@@ -29,6 +29,9 @@ export interface Bus {
 
   readonly state: BusState;
 
+  /** How many instances the last note reached, this one among them, as the server says. Undefined where it does not say, or nothing was told yet. */
+  readonly receivers: number | undefined;
+
   /** Leaves the channel and releases connections; does not wait for one that hangs. */
   close(): Promise<void>;
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import type { Clock } from '../runtime/clock.ts';
+import type { Clock, Timer } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
 import type { Bus } from './bus.ts';
 import { WakeLimiter } from './wake-limiter.ts';
 
@@ -16,29 +17,44 @@ const ANSWER_MAX_MS = 2_500;
 const ASKING_MAX_REQUESTS = 1_000;
 /** Answers that are kept for questions that come again. Stops a flood of questions from holding memory. */
 const ANSWERED_MAX_ENTRIES = 1_000;
+/** Answers that one question collects. Stops a program that answers under many names from filling the memory. */
+const COLLECTED_MAX_ENTRIES = 1_000;
 
-/** Answers a question; undefined: another instance has to. */
+/** Answers a question, now or later; undefined: another instance has to. A promise never rejects. */
 export type NoteHandler = (body: unknown) => unknown;
+
+/** What all instances answered, by their ids. */
+export type Answers = ReadonlyMap<string, unknown>;
 
 export interface ControlChannelDependencies {
   readonly bus: Pick<Bus, 'tell' | 'state'>;
   readonly clock: Clock;
+  readonly counters: Pick<Counters, 'asked' | 'unanswered'>;
+  /** The id of this instance. */
+  readonly instance: string;
   /** Looks at the lists of changes: of keys, revocations, sessions, and uses of tickets. */
   readonly look: () => void;
 }
 
+/** The answer to a question is being made. */
+const UNDER_WAY = Symbol('under way');
+
 export class ControlChannel {
   readonly #bus: Pick<Bus, 'tell' | 'state'>;
   readonly #clock: Clock;
+  readonly #counters: Pick<Counters, 'asked' | 'unanswered'>;
+  readonly #instance: string;
   readonly #looks: WakeLimiter;
   readonly #handlers = new Map<string, NoteHandler>();
-  readonly #questions = new Map<string, (answer: unknown) => void>();
+  readonly #questions = new Map<string, (answer: unknown, from: unknown) => void>();
   /** What this instance has answered last, by the ids of the questions. */
   readonly #answered = new Map<string, unknown>();
 
-  constructor({ bus, clock, look }: ControlChannelDependencies) {
+  constructor({ bus, clock, counters, instance, look }: ControlChannelDependencies) {
     this.#bus = bus;
     this.#clock = clock;
+    this.#counters = counters;
+    this.#instance = instance;
     this.#looks = new WakeLimiter(clock, look);
   }
 
@@ -59,24 +75,61 @@ export class ControlChannel {
 
   /** Asks all other instances. Resolves with the first answer; with undefined where none comes. */
   async ask(kind: string, body: object): Promise<unknown> {
-    if (this.#bus.state !== 'up' || this.#questions.size >= ASKING_MAX_REQUESTS) return undefined;
+    let first: unknown;
+    await this.#ask(kind, body, (answer) => {
+      first = answer;
+      return true;
+    });
+    return first;
+  }
+
+  /**
+   * Asks all other instances, and takes the answers of all of them. Instances of an older version never answer.
+   * @param isEnough Whether no more answers are waited for. It is asked after each answer, and when the question is sent again.
+   * @returns What came until then, or until `ANSWER_MAX_MS` had passed.
+   */
+  async collect(kind: string, body: object, isEnough: (answers: Answers) => boolean): Promise<Answers> {
+    const answers = new Map<string, unknown>();
+    await this.#ask(kind, body, (answer, from) => {
+      if (typeof from === 'string' && (answers.size < COLLECTED_MAX_ENTRIES || answers.has(from))) answers.set(from, answer);
+      return isEnough(answers);
+    }, () => isEnough(answers));
+    return answers;
+  }
+
+  /**
+   * Sends a question again and again, until it is over.
+   * @param take Takes an answer; true: no more is waited for.
+   * @param isOver Whether no more is waited for, though no answer came.
+   */
+  async #ask(kind: string, body: object, take: (answer: unknown, from: unknown) => boolean, isOver = (): boolean => false): Promise<void> {
+    if (this.#bus.state !== 'up' || this.#questions.size >= ASKING_MAX_REQUESTS) return;
+    this.#counters.asked++;
     const id = randomBytes(16).toString('hex');
-    const { promise, resolve } = Promise.withResolvers<unknown>();
-    this.#questions.set(id, resolve);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#questions.set(id, (answer, from) => {
+      if (take(answer, from)) resolve();
+    });
     const until = this.#clock.monotonic() + ANSWER_MAX_MS;
+    let timer: Timer | undefined;
     const send = (): void => {
-      if (!this.#questions.has(id)) return;
+      if (isOver()) {
+        resolve();
+        return;
+      }
       if (this.#clock.monotonic() >= until) {
-        resolve(undefined);
+        this.#counters.unanswered++;
+        resolve();
         return;
       }
       this.#tell({ kind, id, body });
-      this.#clock.after(ASK_AGAIN_MS, send);
+      timer = this.#clock.after(ASK_AGAIN_MS, send);
     };
     send();
     try {
-      return await promise;
+      await promise;
     } finally {
+      timer?.cancel();
       this.#questions.delete(id);
     }
   }
@@ -90,21 +143,41 @@ export class ControlChannel {
   told(text: string): void {
     const note = parse(text);
     if (note === undefined) return;
-    const { kind, id, body } = note;
+    const { kind, id, from, body } = note;
     if (kind === 'look') this.#looks.wake();
     else if (typeof kind === 'string' && typeof id === 'string') {
-      if (kind === 'answer') this.#questions.get(id)?.(body);
+      if (kind === 'answer') this.#questions.get(id)?.(body, from);
       else this.#asked(kind, id, body);
     }
   }
 
   /** A question that comes again gets its answer again. It changes nothing a second time: another question may have changed more since then. */
   #asked(kind: string, id: string, body: unknown): void {
-    const answer = this.#answered.get(id) ?? this.#handlers.get(kind)?.(body);
-    if (answer === undefined) return;
+    const known = this.#answered.get(id);
+    if (known === UNDER_WAY) return;
+    const answer = known ?? this.#handlers.get(kind)?.(body);
+    if (answer instanceof Promise) {
+      this.#keep(id, UNDER_WAY);
+      void answer.then((later: unknown) => this.#answerLater(id, later));
+    } else if (answer !== undefined) {
+      this.#keep(id, answer);
+      this.#tellAnswer(id, answer);
+    }
+  }
+
+  /** What takes a while only reads, and may be large: it is not kept. */
+  #answerLater(id: string, answer: unknown): void {
+    this.#answered.delete(id);
+    if (answer !== undefined) this.#tellAnswer(id, answer);
+  }
+
+  #keep(id: string, answer: unknown): void {
     this.#answered.set(id, answer);
     if (this.#answered.size > ANSWERED_MAX_ENTRIES) this.#answered.delete(this.#answered.keys().next().value!);
-    this.#tell({ kind: 'answer', id, body: answer });
+  }
+
+  #tellAnswer(id: string, body: unknown): void {
+    this.#tell({ kind: 'answer', id, from: this.#instance, body });
   }
 
   #tell(note: object): void {

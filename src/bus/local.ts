@@ -3,6 +3,7 @@ import type { Bus } from './bus.ts';
 /** The bus of a single process: it has no other instance to tell. */
 export class LocalBus implements Bus {
   readonly state = 'local';
+  readonly receivers = undefined;
 
   join(): void {
     // No other instance publishes. If another process of this host stores a message, polling the log's head finds it.

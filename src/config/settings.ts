@@ -19,7 +19,7 @@ export const SETTINGS = {
   HOST: text({ type: 'text', default: '127.0.0.1', allowed: 'an IP address or a host name', read: readHost,
     meaning: 'The address to listen on. Any but a loopback address needs credentials, or `AUTH=off`.' }),
   PORT: wholeNumber({ default: '8080', min: 0, max: 65_535, meaning: 'The port to listen on; 0 takes any free one.' }),
-  OPS_PORT: optional(wholeNumber({ default: '', min: 0, max: 65_535, meaning: 'A second port, for metrics, health and OpenAPI alone, without a credential; 0 takes any free one. Unset: there is none.' })),
+  OPS_PORT: optional(wholeNumber({ default: '', min: 0, max: 65_535, meaning: 'A second port, for metrics, health, `/instances` and OpenAPI alone, without a credential; 0 takes any free one. Unset: there is none.' })),
   OPS_HOST: text({ type: 'text', default: '127.0.0.1', allowed: 'an IP address or a host name', read: readHost,
     meaning: 'The address to listen on for `OPS_PORT`. Everybody who reaches it may read metrics.' }),
   AUTH: choice({ default: '', choices: ['', 'on', 'off'],
@@ -83,6 +83,8 @@ export const SETTINGS = {
   DRAIN_SECONDS: wholeNumber({ default: '20', unit: 'seconds', min: 0, max: 3600, meaning: 'After SIGTERM, open streams are closed evenly over this time.' }),
   RETRY_MIN_MS: wholeNumber({ default: '1000', unit: 'milliseconds', min: 1, max: 600_000, meaning: 'The shortest time after which a client is told to come back.' }),
   RETRY_MAX_MS: wholeNumber({ default: '4000', unit: 'milliseconds', min: 1, max: 600_000, meaning: 'The longest; each stream gets its own time between the two.' }),
+  REBALANCE: choice({ default: 'on', choices: ['on', 'off'], meaning: '`on`: an instance that has more than its share of the streams of all sends some away, slowly; with Redis, and a balancer that goes by the fewest connections ([streams.md](docs/streams.md#fair-shares)).' }),
+  REBALANCE_AGE_SECONDS: wholeNumber({ default: '30', unit: 'seconds', min: 1, max: 86_400, meaning: 'Younger streams are not sent away for that.' }),
   POLL_MS: wholeNumber({ default: '1000', unit: 'milliseconds', min: 10, max: 60_000, meaning: 'How often to poll the log for messages that Redis did not bring.' }),
 
   HTTP_FAST_PATH: choice({ default: 'on', choices: ['on', 'off'], meaning: '`off`: every request goes through the framework, and none past it. Answers are the same; it costs more.' }),

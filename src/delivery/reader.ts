@@ -28,6 +28,22 @@ export interface Outlet {
   readonly localPort?: number | undefined;
   readonly remoteAddress?: string | undefined;
   readonly remotePort?: number | undefined;
+  /** Bytes that were written to it, those that wait among them. */
+  readonly bytesWritten?: number;
+}
+
+/** Whose stream it is, for those who administer streams. What costs memory is read when somebody asks. */
+export interface StreamClient {
+  /** Names the stream on this instance. */
+  readonly number: number;
+  /** The name of its credential; undefined where it has none. */
+  readonly member: string | undefined;
+  /** The address as a trusted proxy told it; undefined where it is the other end of the connection. */
+  readonly address: string | undefined;
+  /** What the client calls itself. */
+  readonly agent: string | undefined;
+  /** By what its next attempt can be refused: the use of a ticket, or the id of a session. */
+  readonly ownIdentity: { readonly ticket: string; readonly generation: number } | { readonly session: string } | undefined;
 }
 
 /** What a client asked of its stream. */
@@ -50,6 +66,10 @@ export interface ReaderParts {
   readonly outlet: Outlet;
   /** Where reading begins. */
   readonly at: Position;
+  /** Undefined where nobody administers streams. */
+  readonly client: StreamClient | undefined;
+  /** When it was opened, by the clock of the process: tenths of a second. A small integer, which takes no memory of its own. */
+  readonly openedTenths: number;
 }
 
 /**
@@ -77,6 +97,8 @@ const HEARTBEAT_CHUNK = httpChunk([HEARTBEAT]);
  */
 export class Reader {
   readonly group: Group;
+  readonly client: StreamClient | undefined;
+  readonly openedTenths: number;
   /** Kept by heartbeats.ts. */
   heartbeatSlot = 0;
   readonly #tail: Tail;
@@ -108,8 +130,10 @@ export class Reader {
   /** Whether the socket was given a warning that it has not taken yet. */
   #isWarned = false;
 
-  constructor({ group, options, outlet, at }: ReaderParts, { tail, counters, fullSockets }: ReaderDependencies) {
+  constructor({ group, options, outlet, at, client, openedTenths }: ReaderParts, { tail, counters, fullSockets }: ReaderDependencies) {
     this.group = group;
+    this.client = client;
+    this.openedTenths = openedTenths;
     this.#tail = tail;
     this.#counters = counters;
     this.#fullSockets = fullSockets;

@@ -14,7 +14,7 @@ import { farewell } from './farewell.ts';
 import type { Fanout } from './fanout.ts';
 import { FullSockets } from './full-sockets.ts';
 import { Heartbeats } from './heartbeats.ts';
-import { Reader, type Outlet, type ReaderDependencies, type StreamOptions } from './reader.ts';
+import { Reader, type Outlet, type ReaderDependencies, type StreamClient, type StreamOptions } from './reader.ts';
 import { StreamDrain } from './stream-drain.ts';
 
 /** How often the registry looks after its streams: the grain of heartbeats, of looks at clients, and of the drain. */
@@ -26,6 +26,13 @@ export interface StreamSettings {
   readonly stallMs: number;
   readonly retryMinMs: number;
   readonly retryMaxMs: number;
+}
+
+/** By what a stream is known to others. */
+export interface StreamNames {
+  readonly client?: StreamClient;
+  /** What `$open` tells of the stream besides its place. */
+  readonly handle?: object | undefined;
 }
 
 export interface StreamRegistryDependencies {
@@ -92,20 +99,29 @@ export class StreamRegistry {
     return { readers, furthest };
   }
 
+  /** All open streams, in no particular order, those that were sent away and are not closed yet among them. */
+  get readers(): Iterable<Reader> {
+    return this.#readers;
+  }
+
+  /** Whether streams are being closed, because the instance ends. */
+  get isDraining(): boolean {
+    return this.#drain !== undefined;
+  }
+
   get isFull(): boolean {
     return this.#drain !== undefined || this.#size >= this.#settings.maxStreams;
   }
 
   /**
    * Begins a stream on a socket whose response head was flushed. Call `drained` and `closed` when the socket says so.
-   * @param handle What `$open` tells of the stream besides its place.
    * @throws Problem `forbidden`; then nothing has begun.
    */
-  open(grant: Grant, filter: Filter, options: StreamOptions, outlet: Outlet, start: Start, handle?: object): Reader {
+  open(grant: Grant, filter: Filter, options: StreamOptions, outlet: Outlet, start: Start, { client, handle }: StreamNames = {}): Reader {
     const forbidden = readProblem(grant, filter);
     if (forbidden !== undefined) throw forbidden;
     const group = this.#audience.join(filter);
-    const reader = new Reader({ group, options, outlet, at: start.at }, this.#readerDependencies);
+    const reader = new Reader({ group, options, outlet, at: start.at, client, openedTenths: Math.round(this.#clock.monotonic() / 100) }, this.#readerDependencies);
     group.readers.add(reader);
     this.#readers.add(reader);
     this.#size++;
@@ -126,9 +142,10 @@ export class StreamRegistry {
   /**
    * Ends one stream as a drain does: its client comes back, and is looked at again. What is pending is not written to it: its cursor lies before that. To flush for each of thousands would
    * make publishers wait for all readers.
+   * @param retryMs When its client may come back; by default a time of its own.
    */
-  end(reader: Reader): void {
-    if (!reader.isGone) this.#dismiss(reader);
+  end(reader: Reader, retryMs?: number): void {
+    if (!reader.isGone) this.#dismiss(reader, retryMs);
   }
 
   /** The socket has room again. */
@@ -197,8 +214,8 @@ export class StreamRegistry {
     for (const reader of open.slice(0, due)) this.#dismiss(reader);
   }
 
-  #dismiss(reader: Reader): void {
-    reader.dismiss(this.#retryMs());
+  #dismiss(reader: Reader, retryMs = this.#retryMs()): void {
+    reader.dismiss(retryMs);
     this.#delayedClose.add(reader);
   }
 

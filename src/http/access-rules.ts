@@ -1,9 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { anonymous, type Identity } from '../access/identity.ts';
+import { anonymous, EVERYBODY, type Identity } from '../access/identity.ts';
 import type { Config } from '../config/config.ts';
+import { isLoopback } from '../config/loopback.ts';
 import type { Origins } from '../config/origins.ts';
 import { eraseProblem, publishProblem } from '../model/grant.ts';
-import { Problem } from '../model/problem.ts';
+import { Problem, StreamEnded } from '../model/problem.ts';
 import { networkOf } from './client-address.ts';
 import { holderOf } from './holder.ts';
 import { ENDPOINTS, type Endpoint } from './endpoints.ts';
@@ -43,6 +44,7 @@ export function identified(request: RequestHead, { access, config, limits }: Pre
     if (problem !== undefined || endpoint === ENDPOINTS.endSession) return problem;
   }
   const take = (identity: Identity | Problem): Problem | undefined | Promise<Problem | undefined> => {
+    if (identity instanceof StreamEnded) return identity;
     if (identity instanceof Problem) return identity.code === 'invalid-credential' ? failedLogin(identity, endpoint, limits, sender) : identity;
     sender.identity = identity;
     return undefined;
@@ -103,16 +105,23 @@ function foreignToCookies(): Problem {
 }
 
 /** What can be said before the body. Of a batch, and of what is read, the topics are learnt later: publisher and readers ask the grant. */
-export function entitled({ endpoint, url }: RequestHead, _premises: Premises, { identity = NOBODY }: Sender): Problem | undefined {
+export function entitled(request: RequestHead, { config }: Premises, { identity = NOBODY, address }: Sender): Problem | undefined {
+  const { endpoint, url } = request;
   switch (endpoint?.access) {
     case undefined: case 'health': case 'public': return undefined;
     case 'administration': return identity.mayAdminister ? undefined : administratorMissing(identity);
+    case 'fleet': return identity.mayAdminister || (identity === EVERYBODY && isOfThisMachine(request, config, address())) ? undefined : administratorMissing(identity);
     case 'operations': return identity.mayOperate ? undefined : operatorMissing(identity);
     case 'erasure': return erasureProblem(endpoint, url, identity);
     case 'messages': return messagesProblem(endpoint, url, identity);
     case 'ticket': return identity.origin === undefined ? credentialMissing() : undefined;
     case 'session': return endpoint === ENDPOINTS.endSession || identity.origin !== undefined ? undefined : credentialMissing();
   }
+}
+
+/** Behind a proxy of the same machine, every client seems to be here. Proxies say that they are there. */
+function isOfThisMachine({ headers }: RequestHead, { HOST }: Config, address: string): boolean {
+  return isLoopback(HOST) && isLoopback(address) && headers['x-forwarded-for'] === undefined && headers.forwarded === undefined;
 }
 
 function credentialMissing(): Problem {

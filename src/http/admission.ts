@@ -94,7 +94,7 @@ export class AdmissionPolicy {
     const code = objection instanceof Problem ? objection.code : undefined;
     if (objection !== undefined) this.#counters.turnAway(code ?? 'internal');
     if (code === 'unknown-host') this.#keptOut.host(request, client);
-    else if (objection !== undefined && request.endpoint?.access === 'administration' && (code === 'forbidden' || code === 'unauthorized')) this.#keptOut.administration(request, identity.name, client);
+    else if (objection !== undefined && isForAdministrators(request.endpoint) && (code === 'forbidden' || code === 'unauthorized')) this.#keptOut.administration(request, identity.name, client);
     else if (code === 'invalid-credential') this.#keptOut.credential(reasonOf(objection!), request, client);
     else if (code === 'cross-origin' || (request.headers.origin !== undefined && isForeignPage(request.headers, origins))) this.#keptOut.page(request, client);
     const isBusy = objection instanceof Problem && objection.status === 503 && request.endpoint?.isStream === true;
@@ -109,6 +109,10 @@ export class AdmissionPolicy {
       holder: () => holderOf(identity, client, peer),
     };
   }
+}
+
+function isForAdministrators(endpoint: Endpoint | undefined): boolean {
+  return endpoint?.access === 'administration' || endpoint?.access === 'fleet';
 }
 
 /** For the operator: what the client was not told. */

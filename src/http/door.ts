@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { IncomingHttpHeaders } from 'node:http';
-import { Problem } from '../model/problem.ts';
+import { Problem, StreamEnded } from '../model/problem.ts';
 import type { Counters } from '../runtime/counters.ts';
 import { lacksLength, type Admission, type AdmissionPolicy } from './admission.ts';
 import type { Endpoint } from './endpoints.ts';
@@ -79,6 +79,10 @@ function enter(admission: Admission, request: FastifyRequest, reply: FastifyRepl
   }
   if (refusal === undefined) {
     done();
+    return;
+  }
+  if (refusal instanceof StreamEnded && request.method === 'GET' && request.routeOptions.config.endpoint?.isStream === true) {
+    void reply.code(204).header('cache-control', 'no-store').send();
     return;
   }
   request.log.debug({ client: admission.clientAddress(), code: refusal instanceof Problem ? refusal.code : 'internal' }, 'refused');

@@ -45,6 +45,11 @@ export const ENDPOINTS = {
   streamTopics: { url: '/events', methods: READ, access: 'messages', once: [...READING, 'control', 'names', 'ticket'], many: ['topic'], isStream: true },
   createTicket: { url: '/tickets', methods: ['POST'], access: 'ticket', once: [], body: TICKET_REQUEST_MAX_BYTES },
   renewStream: { url: '/streams/:id/credential', methods: ['POST'], access: 'messages', once: [], body: RENEWAL_MAX_BYTES },
+  /** The open streams of all instances. */
+  listStreams: { url: '/streams', methods: READ, access: 'fleet', once: ['after', 'limit', 'member', 'topic', 'instance', 'behind'] },
+  closeStream: { url: '/streams/:id', methods: ['DELETE'], access: 'fleet', once: ['retry'] },
+  instances: { url: '/instances', methods: READ, access: 'operations', once: [] },
+  drainInstance: { url: '/instances/:id/drain', methods: ['POST'], access: 'administration', once: [] },
   topicHistory: { url: '/topics/:topic/messages', methods: READ, access: 'messages', once: [...READING, 'until', 'limit', 'wait'] },
   history: { url: '/messages', methods: READ, access: 'messages', once: [...READING, 'until', 'limit', 'wait'], many: ['topic'] },
   /** The place where the log ends. */

@@ -3,13 +3,14 @@ import type { CutReason, Lease } from '../access/lease.ts';
 import { CredentialsUnavailable } from '../access/known-records.ts';
 import type { Renewable } from '../access/renewals.ts';
 import type { TicketHold } from '../access/ticket-hold.ts';
-import type { Reader, StreamOptions } from '../delivery/reader.ts';
+import type { Reader, StreamClient, StreamOptions } from '../delivery/reader.ts';
 import type { StartOptions, StartRequest } from '../log/start-position.ts';
 import { FREE_PLACE, type Place } from '../limits/stream-places.ts';
 import type { Start } from '../model/gap.ts';
 import { readProblem } from '../model/grant.ts';
 import { Problem } from '../model/problem.ts';
 import type { Filter } from '../model/topic.ts';
+import { ownText } from '../runtime/shared-texts.ts';
 import { StoreError } from '../store/store.ts';
 import { failedLogin } from './access-rules.ts';
 import type { Admission } from './admission.ts';
@@ -28,6 +29,8 @@ export interface Beginning {
   readonly filter: Filter;
   readonly options: StreamOptions;
   readonly wanted: StartRequest;
+  /** The header `User-Agent`. */
+  readonly agent: string | undefined;
   /** undefined where the stream is refused. */
   readonly start: StreamStart | undefined;
 }
@@ -98,14 +101,18 @@ function bothOf(one: Place, other: Place): Place {
 }
 
 /** An event stream, on whichever edge it was asked for: a socket and its reader. A stream that was refused has no reader. */
-export class EventStream implements SocketOwner, Renewable {
+export class EventStream implements SocketOwner, Renewable, StreamClient {
   readonly #socket: Socket;
   readonly #service: Service;
   #reader: Reader | undefined;
   lease: Lease | undefined;
   ticket: TicketHold | undefined;
-  /** 0 where it cannot be renewed. */
-  #number = 0;
+  /** 0 before it begins. */
+  number = 0;
+  address: string | undefined;
+  agent: string | undefined;
+  /** Whether its client may prolong it. */
+  #isRenewable = false;
   #place: Place = FREE_PLACE;
 
   constructor(socket: Socket, service: Service) {
@@ -130,8 +137,8 @@ export class EventStream implements SocketOwner, Renewable {
     return hasBegun;
   }
 
-  #begin({ admission: { identity, clientAddress }, filter, options, wanted, start: begun }: Beginning): boolean {
-    const { streams, leases, renewals, logger } = this.#service;
+  #begin({ admission: { identity, clientAddress }, filter, options, wanted, agent, start: begun }: Beginning): boolean {
+    const { config, streams, leases, renewals, handles, agents, logger } = this.#service;
     // Asked again: while the log was asked, other streams were opened, the credential may have ended, and the ticket may have been used.
     if (begun === undefined || streams.isFull || begun.ticket?.isLost === true || !leases.mayHold(identity, filter)) {
       begun?.place.release();
@@ -141,12 +148,27 @@ export class EventStream implements SocketOwner, Renewable {
     const { start, place, ticket } = begun;
     this.#place = place;
     this.ticket = ticket;
-    if (identity.credential !== undefined && options.control) this.#number = renewals.add(this);
-    this.#reader = streams.open(identity.grant, filter, options, this.#socket, start, this.#number === 0 ? undefined : renewals.handleOf(this.#number));
+    this.number = handles.next();
+    this.agent = agents.shared(agent);
+    // Without a proxy the socket tells it, and nothing is kept.
+    if (config.TRUST_PROXY !== undefined) this.address = ownText(clientAddress());
+    this.#isRenewable = identity.credential !== undefined && options.control;
+    const handle = this.#isRenewable ? renewals.add(this.number, this) : undefined;
+    this.#reader = streams.open(identity.grant, filter, options, this.#socket, start, { client: this, handle });
     this.lease = leases.hold(identity, this);
     ticket?.begin(this);
     if (logger.isLevelEnabled('debug')) logger.debug({ client: clientAddress(), topics: filter.key, at: start.at.seq, start: wanted.kind, gap: start.gap?.reason }, 'stream opened');
     return true;
+  }
+
+  get member(): string | undefined {
+    return this.lease?.name;
+  }
+
+  get ownIdentity(): StreamClient['ownIdentity'] {
+    const session = this.lease?.credential?.session;
+    if (this.ticket !== undefined) return { ticket: this.ticket.id, generation: this.ticket.generation };
+    return session === undefined ? undefined : { session };
   }
 
   get filter(): Filter {
@@ -183,7 +205,7 @@ export class EventStream implements SocketOwner, Renewable {
 
   closed(): void {
     this.#place.release();
-    if (this.#number !== 0) this.#service.renewals.delete(this.#number);
+    if (this.#isRenewable) this.#service.renewals.delete(this.number);
     if (this.#reader === undefined) return;
     this.#service.streams.closed(this.#reader);
     if (this.lease !== undefined) this.#service.leases.release(this.lease, this);

@@ -8,10 +8,12 @@ import type { Renewals } from '../access/renewals.ts';
 import type { RevocationAdministration } from '../access/revocation-administration.ts';
 import type { SessionAdministration } from '../access/session-administration.ts';
 import type { TicketAdministration } from '../access/ticket-administration.ts';
+import type { StreamHandles } from '../access/stream-handles.ts';
 import type { Tickets } from '../access/tickets.ts';
 import type { Config } from '../config/config.ts';
 import type { LongPolls } from '../delivery/long-polls.ts';
 import type { StreamRegistry } from '../delivery/stream-registry.ts';
+import type { Fleet } from '../fleet/fleet.ts';
 import type { Limits } from '../limits/limits.ts';
 import type { Eraser } from '../log/eraser.ts';
 import type { History } from '../log/history-pages.ts';
@@ -19,6 +21,7 @@ import type { Publisher } from '../log/publisher.ts';
 import type { Starts } from '../log/start-position.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Gauges, Metrics } from '../runtime/metrics.ts';
+import type { SharedTexts } from '../runtime/shared-texts.ts';
 
 /** The Fastify instance with its types: routes are added to it. */
 export type App = FastifyInstance<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, FastifyBaseLogger, TypeBoxTypeProvider>;
@@ -40,7 +43,13 @@ export interface Service {
   readonly access: Pick<Access, 'identify' | 'ignoresCredentials'>;
   /** What ends with a credential. */
   readonly leases: Pick<Leases, 'mayHold' | 'hold' | 'release'>;
-  readonly renewals: Pick<Renewals, 'add' | 'handleOf' | 'delete' | 'renew'>;
+  readonly renewals: Pick<Renewals, 'add' | 'delete' | 'renew'>;
+  /** Numbers for streams. */
+  readonly handles: Pick<StreamHandles, 'next'>;
+  /** What clients call themselves. */
+  readonly agents: Pick<SharedTexts, 'shared'>;
+  /** All instances, and the streams of all. */
+  readonly fleet: Pick<Fleet, 'streams' | 'close' | 'instances' | 'drain'>;
   readonly limits: Pick<Limits, 'publish' | 'topics' | 'idempotencyKey' | 'idempotencyKeyUnused' | 'failedLogin' | 'session' | 'stream'>;
   readonly keys: Pick<KeyAdministration, 'create' | 'rotate' | 'revoke' | 'find' | 'list'>;
   readonly revocations: Pick<RevocationAdministration, 'revoke' | 'list'>;

@@ -20,6 +20,7 @@ export const PROBLEMS = {
   'method-not-allowed': [405, 'The method is not allowed here'],
   'not-acceptable': [406, 'The answer is not available in the format asked for'],
   'request-timeout': [408, 'The request took too long'],
+  'stream-without-identity': [409, 'Nothing tells the next attempt of this stream from others'],
   'level-too-low': [409, 'The message log is at a level that does not have this'],
   'stream-elsewhere': [409, 'Another instance holds the stream'],
   'message-erased': [410, 'The message was erased'],
@@ -81,5 +82,12 @@ export class Problem extends Error {
 
   get status(): number {
     return PROBLEMS[this.code][0];
+  }
+}
+
+/** An administrator ended the stream of this credential for good. A stream is answered 204, which ends an EventSource; anything else is told that the credential is not good. */
+export class StreamEnded extends Problem {
+  constructor(field: string) {
+    super('invalid-credential', 'The credential is not good: an administrator ended its stream.', { field });
   }
 }

@@ -48,6 +48,13 @@ export class Counters {
    * `gone`: the client has vanished. `age`: nothing tells whether it has.
    */
   readonly cut = { expired: 0, revoked: 0, closed: 0, 'taken-over': 0, gone: 0, age: 0 };
+  /** Questions to other instances, and those that not all of them answered in time. */
+  asked = 0;
+  unanswered = 0;
+  /** Streams that were sent to other instances, which had fewer. */
+  rebalanced = 0;
+  /** Streams that an administrator ended. */
+  dismissed = 0;
   /** Renewals of streams, where they arrived. */
   renewed = 0;
   /** `$gap` events written. */

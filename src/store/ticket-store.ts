@@ -38,6 +38,8 @@ export interface TicketStore {
 
 /** The level of the log from which on there are tickets. */
 export const TICKETS_LEVEL = 2;
+/** The session of a ticket whose stream an administrator ended for good. No session has this id, so that instances of older versions refuse the ticket, too. */
+export const ENDED_BY_ADMINISTRATOR = 'ended by an administrator';
 /** How long a ticket waits for its first use. Milliseconds. */
 export const FIRST_USE_MS = 30_000;
 /** How long a ticket can be used after its stream was last known to be open. Stops a URL that somebody finds later from opening anything. Longer than a restart takes, and a laptop's change of networks. Milliseconds. */
@@ -56,7 +58,7 @@ export const DELETE_MAX_TICKETS = 100;
 /** What a ticket was given for, and what it lasts as long as. */
 export interface TicketOrigin {
   readonly origin: SessionOrigin;
-  /** The id of the session that was shown in its place; undefined where there was none. */
+  /** The id of the session that was shown in its place, or `ENDED_BY_ADMINISTRATOR`; undefined where there was none. */
   readonly session: string | undefined;
   /** When the credential ends by itself; undefined where it does not. */
   readonly until: number | undefined;

@@ -2,6 +2,7 @@ import t from 'tap';
 import type { Credential, Identity } from '../../src/access/identity.ts';
 import { Lease, type CutReason, type Holder, type Lessee } from '../../src/access/lease.ts';
 import { Renewals, type Renewable } from '../../src/access/renewals.ts';
+import { StreamHandles } from '../../src/access/stream-handles.ts';
 import { TicketHold } from '../../src/access/ticket-hold.ts';
 import type { NoteHandler } from '../../src/bus/control-channel.ts';
 import { ScopedGrant } from '../../src/model/grant.ts';
@@ -30,6 +31,9 @@ class TestStream implements Renewable {
     throw new Error('Nothing is cut here.');
   }
 }
+
+/** How many streams began: their numbers. */
+let opened = 0;
 
 /** Instances whose questions reach the others as JSON, as over the bus. */
 function fleet(count: number, unanswered: () => unknown = () => undefined) {
@@ -62,6 +66,7 @@ function fleet(count: number, unanswered: () => unknown = () => undefined) {
         return database.hasTicket;
       },
     },
+    handles: new StreamHandles(),
   }));
   return { instances, handlers, sent, revoked, renewed, database };
 }
@@ -80,7 +85,7 @@ t.test('a stream goes on by a new credential of its owner, here and on another i
   ] as const) {
     const stream = new TestStream(['a', 'b.*'], first);
     const before = stream.lease!;
-    const { id, secret } = here!.handleOf(here!.add(stream));
+    const { id, secret } = here!.add(++opened, stream);
     t.equal(await asked!.renew(id, secret, identity(second, ['a', 'b.>'])), expires);
     t.match(stream.lease!.credential, { owner: second.owner, session: second.session });
     t.equal(stream.lease!.has(stream), true);
@@ -93,7 +98,7 @@ t.test('the ticket of a stream is renewed with it, wherever the stream is, and o
   const { instances: [here, there], sent, renewed } = fleet(2);
   for (const [asked, generation] of [[here!, 5], [there!, 6]] as const) {
     const stream = new TestStream(['a'], subject('alice', 10), new TicketHold({ id: 'ticket', generation, showsPosition: true, kept: 0 }));
-    const { id, secret } = here!.handleOf(here!.add(stream));
+    const { id, secret } = here!.add(++opened, stream);
     t.equal(await asked.renew(id, secret, identity({ ...subject('alice', 20), session: 'one' }, ['a'])), 20);
     t.same(renewed.splice(0), [{ id: 'ticket', generation, origin: ORIGIN, session: 'one', until: 20 }]);
     await t.rejects(asked.renew(id, secret, identity(subject('bob', 20), ['a'])), { code: 'forbidden' });
@@ -107,7 +112,7 @@ t.test('where its ticket was used again, or is gone, nobody is told that it was 
   const { instances: [here, there], renewed, database } = fleet(2);
   const hold = new TicketHold({ id: 'ticket', generation: 5, showsPosition: true, kept: 0 });
   const stream = new TestStream(['a'], subject('alice', 10), hold);
-  const { id, secret } = here!.handleOf(here!.add(stream));
+  const { id, secret } = here!.add(++opened, stream);
   const renew = (asked: Renewals): Promise<unknown> => asked.renew(id, secret, identity(subject('alice', 20), ['a']));
   database.hasTicket = false;
   for (const asked of [here!, there!]) await t.rejects(renew(asked), { code: 'not-found', message: /ticket/ }, 'the database says so');
@@ -124,7 +129,7 @@ t.test('it does not by one of another owner, or that does not allow all that it 
   revoked.add(99);
   const stream = new TestStream(['a', 'b'], subject('alice', 10));
   const key = new TestStream(['a'], apiKey('k', 's'));
-  const [handle, other] = [here!.handleOf(here!.add(stream)), here!.handleOf(here!.add(key))];
+  const [handle, other] = [here!.add(++opened, stream), here!.add(++opened, key)];
   const all = ['a', 'b'];
   for (const asked of [here!, there!]) {
     const { id, secret } = handle;
@@ -141,7 +146,7 @@ t.test('it does not by one of another owner, or that does not allow all that it 
   t.same([stream.lease!.credential, key.lease!.credential], [subject('alice', 10), apiKey('k', 's')], 'nothing has changed');
   stream.lease!.isOver = true;
   await t.rejects(here!.renew(handle.id, handle.secret, identity(subject('alice', 20), all)), { code: 'not-found' }, 'it is being cut');
-  here!.delete(2);
+  here!.delete(opened);
   await t.rejects(here!.renew(other.id, other.secret, identity(apiKey('k', 'new'), all)), { code: 'not-found' }, 'it has closed');
 });
 
@@ -154,7 +159,7 @@ t.test('renewals of one sender that wait for other instances are bounded; those 
   t.equal(await elsewhere('mallory'), 'overloaded');
   const other = elsewhere('alice');
   const stream = new TestStream(['a'], subject('mallory', 10));
-  const { id, secret } = here!.handleOf(here!.add(stream));
+  const { id, secret } = here!.add(++opened, stream);
   t.equal(await here!.renew(id, secret, asker('mallory')), 20);
   for (const answer of answers) answer();
   t.same(new Set(await Promise.all([...waiting, other])), new Set(['stream-elsewhere']));
@@ -166,7 +171,7 @@ t.test('renewals of one sender that wait for other instances are bounded; those 
 t.test('a note that holds no claims is not answered', async (t) => {
   const { instances: [here], handlers: [handler] } = fleet(2);
   const stream = new TestStream(['a'], subject('alice', 10));
-  const { id } = here!.handleOf(here!.add(stream));
+  const { id } = here!.add(++opened, stream);
   const good = { stream: id, proof: '00', credential: subject('alice', 20), subscribe: ['a'], name: 'x' };
   t.match(handler!(good), { code: 'not-found' });
   const wrong = [

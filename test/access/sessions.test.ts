@@ -126,6 +126,7 @@ t.test('only who has a session makes the database write to end it', async (t) =>
   let reads = 0;
   let changes = 0;
   const administration = new SessionAdministration({
+    ended: { add: () => undefined },
     store: {
       sessionChanges: never, createSession: never,
       findSessions: async (ids) => {
@@ -152,6 +153,7 @@ t.test('only who has a session makes the database write to end it', async (t) =>
 t.test('a session is stored with its credential\'s end; where the database\'s clock is already past that, nothing is made of it', async (t) => {
   const stored: NewSession[] = [];
   const administration = new SessionAdministration({
+    ended: { add: () => undefined },
     store: {
       sessionChanges: never, findSessions: never, endSession: never,
       createSession: async (session) => {

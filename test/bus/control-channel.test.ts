@@ -1,12 +1,14 @@
 import t from 'tap';
 import { ControlChannel } from '../../src/bus/control-channel.ts';
+import { Counters } from '../../src/runtime/counters.ts';
 import { settle, TestClock } from '../support/clock.ts';
 
 /** Instances on one bus, which loses what a test says. */
 function fleet(count: number, clock = new TestClock()) {
+  const counters = new Counters();
   const world = { state: 'up' as 'up' | 'degraded', lose: 0, sent: [] as string[], looks: Array.from({ length: count }, () => 0) };
   const channels: ControlChannel[] = Array.from({ length: count }, (_, self) => new ControlChannel({
-    clock, look: () => void world.looks[self]!++,
+    clock, counters, instance: `instance${self}`, look: () => void world.looks[self]!++,
     bus: {
       get state() {
         return world.state;
@@ -18,7 +20,7 @@ function fleet(count: number, clock = new TestClock()) {
       },
     },
   }));
-  return { world, channels, clock };
+  return { world, channels, clock, counters };
 }
 
 t.test('told to look, the others look; a flood of it makes one look for each interval', async (t) => {
@@ -81,4 +83,33 @@ t.test('what an instance does not understand means nothing to it', async (t) => 
   for (const note of ['', 'x', 'null', '[]', '7', '{}', '{"kind":7}', '{"kind":"new","id":"x"}', '{"kind":"answer","id":"x","body":1}', '{"kind":"answer"}', '{"kind":"__proto__","id":"x"}']) one!.told(note);
   await settle();
   t.same([world.sent, world.looks], [[], [0, 0]]);
+});
+
+t.test('the answers of all instances are collected until they are enough, or it has been long enough', async (t) => {
+  const { world, channels: [one, two, three, four], clock, counters } = fleet(4);
+  two!.answer('who', () => ({ it: 'two' }));
+  three!.answer('who', () => Promise.resolve({ it: 'three' }));
+  const all = new Map([['instance1', { it: 'two' }], ['instance2', { it: 'three' }]]);
+  t.same(await one!.collect('who', {}, ({ size }) => size === 2), all);
+  t.equal(world.sent.filter((note) => note.includes('"kind":"who"')).length, 1);
+  // The fourth is of an older version: it does not know the question.
+  const waiting = one!.collect('who', {}, ({ size }) => size === 3);
+  await clock.advance(2_400);
+  t.equal(await Promise.race([waiting, Promise.resolve('nothing')]), 'nothing');
+  await clock.advance(200);
+  t.same(await waiting, all);
+  t.same([counters.asked, counters.unanswered], [2, 1]);
+  world.state = 'degraded';
+  t.equal((await four!.collect('who', {}, () => false)).size, 0, 'without a bus nobody answers');
+});
+
+t.test('a question whose answer takes a while is not begun again when it comes again', async (t) => {
+  const { channels: [one, two], clock } = fleet(2);
+  const answers: (() => void)[] = [];
+  two!.answer('slow', () => new Promise((resolve) => answers.push(() => resolve({ after: answers.length }))));
+  const asking = one!.ask('slow', {});
+  await clock.advance(1_700);
+  t.equal(answers.length, 1);
+  answers[0]!();
+  t.same(await asking, { after: 1 });
 });

@@ -19,7 +19,7 @@ const BOUND_KEYS = 1_000;
 const BEYOND_BYTES = 14 * MIB;
 const BEYOND_KEYS = 25_000;
 
-const NO_BUS: Bus = { join: () => undefined, publish: () => undefined, tell: () => undefined, wake: () => undefined, state: 'up', close: () => Promise.resolve() };
+const NO_BUS: Bus = { join: () => undefined, publish: () => undefined, tell: () => undefined, wake: () => undefined, state: 'up', receivers: undefined, close: () => Promise.resolve() };
 
 /** How much is published: batches, and messages of each. */
 const BATCHES = 64;

@@ -39,12 +39,12 @@ function spellings(path: string): { same: string[]; others: string[] } {
 
 /** An instance itself has answered: for API keys, with the refusal that nobody may see them without a credential. */
 function isTold({ status, body }: RawAnswer): boolean {
-  return (status === 200 && /tidings_|"openapi"/.test(body)) || (status === 401 && body.includes('the credential of an administrator'));
+  return (status === 200 && /tidings_|"openapi"|"streams":|"instances":/.test(body)) || (status === 401 && body.includes('the credential of an administrator'));
 }
 
 for (const [name, { url, port }] of balancers) {
   void t.test(`${name}: metrics, the description of the interface and API keys are shut, however they are asked for; health is told`, async (t) => {
-    for (const path of ['/metrics', '/openapi.json', '/keys', '/keys/abcdefghijkl']) {
+    for (const path of ['/metrics', '/openapi.json', '/keys', '/keys/abcdefghijkl', '/streams', '/instances']) {
       const { same, others } = spellings(path);
       for (const target of same) t.ok(isTold(await exchange(t, instances[0]!, requestBytes('GET', target))), `an instance answers ${target}`);
       for (const target of [...same, ...others]) {
@@ -57,11 +57,15 @@ for (const [name, { url, port }] of balancers) {
       }
       t.match(JSON.parse((await exchange(t, { port }, requestBytes('GET', path))).body), { code: 'not-found', status: 404 });
     }
+    for (const [method, path] of [['DELETE', '/streams/abcdefghij-1'], ['DELETE', '/streams/abcdefghij-1?retry=never'], ['DELETE', '/%73treams/abcdefghij-1'], ['DELETE', '//streams//abcdefghij-1'], ['POST', '/instances/abcdefghij/drain']] as const) {
+      t.match(await exchange(t, { port }, requestBytes(method, path)), { status: 404, body: /ask an instance itself/ }, `${method} ${path}`);
+    }
     const http = new Http(t, url);
+    t.match(await http.send('POST', '/streams/abcdefghij-1/credential', {}, '{}'), { status: 401, body: /unauthorized/ }, 'a client may prolong its stream');
     t.same(await http.json('/healthz'), { status: 'ok' });
     t.match(await http.json('/readyz'), { status: 'ready' });
     // Topics may be called so.
-    for (const topic of ['metrics', 'openapi.json', 'keys']) t.equal((await http.post(topic, 'x')).status, 201);
+    for (const topic of ['metrics', 'openapi.json', 'keys', 'streams', 'instances']) t.equal((await http.post(topic, 'x')).status, 201);
     t.equal((await http.get('/topics/metrics/messages')).status, 200);
   });
 

@@ -46,7 +46,7 @@ async function passes(t: Test, proxy: Balancer, prefix: string, topics: readonly
     t.match(await http.json(`${prefix}/messages?topic=${encodeURIComponent(topic)}&limit=1000`), { messages: [{ id }] });
   }
   t.equal((await http.get(`${prefix}/topics/deploys.%3E/messages`)).status, 200, 'a pattern');
-  for (const path of ['/metrics', '/%6detrics', '//metrics', '/openapi.json?a', '/keys', '/%6beys', '/keys/abcdefghijkl']) t.equal((await http.get(prefix + path)).status, 404, path);
+  for (const path of ['/metrics', '/%6detrics', '//metrics', '/openapi.json?a', '/keys', '/%6beys', '/keys/abcdefghijkl', '/streams', '/%73treams', '/streams/abcdefghij-1', '/instances', '/instances/abcdefghij/drain']) t.equal((await http.get(prefix + path)).status, 404, path);
   t.equal((await http.get(`${prefix}/healthz`)).status, 200);
 }
 

@@ -1,3 +1,4 @@
+import { EventSource } from 'eventsource';
 import { createServer, type RequestListener } from 'node:http';
 import t, { type Test } from 'tap';
 import type { Balancer } from '../support/balancer.ts';
@@ -5,6 +6,9 @@ import { openStream } from '../support/client.ts';
 import { startHaproxy } from '../support/haproxy.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
+import { emptyDatabase } from '../support/database.ts';
+import { startRedis } from '../support/redis.ts';
+import { until } from '../support/until.ts';
 import { listening } from '../support/listening.ts';
 import { freePort } from '../support/ports.ts';
 import type { Scope } from '../support/temp.ts';
@@ -99,4 +103,48 @@ t.test('a message goes through as soon as it is there', async (t) => {
     const id = await new Http(t, url).publish('news', 'now');
     t.equal((await stream.next()).id, id);
   }
+});
+
+/** Streams that are open while the other instances start. */
+const STREAMS_BEFORE = 90;
+/** An instance that has fewer above its share keeps them. */
+const KEPT_STREAMS = 20;
+
+t.test('after the other instances have started, they get their shares of the streams that were open before, and nothing is lost', async (t) => {
+  const env = { DATABASE_URL: await emptyDatabase(t), REDIS_URL: (await startRedis(t)).url, REBALANCE_AGE_SECONDS: '1', RETRY_MIN_MS: '20', RETRY_MAX_MS: '200' };
+  const instances = await Promise.all([0, 1, 2].map(() => startInstance(t, env)));
+  const others = instances.slice(1);
+  for (const other of others) {
+    other.kill('SIGKILL');
+    await other.exited;
+  }
+  const { url } = await startHaproxy(t, instances.map(({ port }) => port), { replace: PATIENT });
+  const got = Array.from({ length: STREAMS_BEFORE }, (): string[] => []);
+  const sources = got.map((seen) => {
+    const source = new EventSource(`${url}/topics/news/events`);
+    source.onmessage = ({ data }) => void seen.push(data as string);
+    return source;
+  });
+  t.teardown(() => sources.forEach((source) => source.close()));
+  const all = instances.map((instance) => new Http(t, instance.url));
+  const http = all[0]!;
+  await until('all are open', async () => await http.metric('streams') === STREAMS_BEFORE);
+  for (const other of others) await other.restart();
+  let published = 0;
+  const counts = async (): Promise<number[]> => {
+    await http.publish('news', `${published++}`);
+    return Promise.all(all.map((one) => one.metric('streams')));
+  };
+  let here = STREAMS_BEFORE;
+  await until('each has its share', async () => {
+    const [first = 0, ...rest] = await counts();
+    here = first;
+    return here < STREAMS_BEFORE / 3 + KEPT_STREAMS && rest.reduce((sum, count) => sum + count, here) === STREAMS_BEFORE && rest.every((count) => count > 0);
+  });
+  const expected = Array.from({ length: published }, (_, index) => `${index}`);
+  await until('all have everything', () => got.every(({ length }) => length >= published));
+  for (const seen of got) t.same(seen, expected);
+  t.equal(await http.metric('streams_rebalanced_total'), STREAMS_BEFORE - here);
+  const rows = (await http.json<{ instances: { streams: number }[] }>('/instances')).instances;
+  t.equal(rows.reduce((sum, { streams }) => sum + streams, 0), STREAMS_BEFORE);
 });

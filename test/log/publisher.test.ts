@@ -38,6 +38,7 @@ async function begin(t: Scope, bounds: { maxMessages?: number; maxBytes?: number
     publish: (messages: readonly Message[]) => void sent.push(messages.map(({ seq }) => seq)),
     wake: () => undefined,
     state: 'up',
+    receivers: undefined,
     close: () => Promise.resolve(),
   };
   const errors: string[] = [];

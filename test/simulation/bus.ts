@@ -107,6 +107,7 @@ export class Exchange {
 /** An instance's end of it. */
 export class SimulatedBus implements Bus {
   readonly state = 'up';
+  readonly receivers = undefined;
   readonly #exchange: Exchange;
   readonly #instance: number;
   readonly #place: Place;

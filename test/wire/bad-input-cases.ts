@@ -290,6 +290,19 @@ for (const [path, allow] of Object.entries(PATHS)) {
   }
 }
 
+// The streams and instances of all.
+for (const [query, kind, field] of [
+  ['after=x', REQUEST, 'after'], ['after=aaaaaaaaaa-', REQUEST, 'after'], ['after=aaaaaaaaaa-zzzzzzzzzzz', REQUEST, 'after'], ['after=aaaaaaaaaa-01', REQUEST, 'after'], ['after=', REQUEST, 'after'], ['cursor=aaaaaaaaaa-1', REQUEST, 'cursor'],
+  ['limit=0', REQUEST, 'limit'], ['limit=1001', REQUEST, 'limit'], ['limit=x', REQUEST, 'limit'], ['limit=1&limit=2', REQUEST, 'limit'],
+  ['member=', REQUEST, 'member'], ['member=a&member=b', REQUEST, 'member'], ['instance=x', REQUEST, 'instance'], ['instance=', REQUEST, 'instance'], ['instance=AAAAAAAAAA', REQUEST, 'instance'],
+  ['behind=yes', REQUEST, 'behind'], ['topic=a..b', TOPIC, 'topic'], ['topic=', TOPIC, 'topic'], ['topic=a.b*', TOPIC, 'topic'], ['topic=a+b', TOPIC, 'topic'], ['topics=a', REQUEST, 'topics'], ['member=%FF', REQUEST, 'member'],
+] as const) add(`GET /streams?${query}`, get(`/streams?${query}`), kind, field);
+const remove = (path: string): Buffer => requestBytes('DELETE', path, {});
+for (const retry of ['', '0', '-1', '1.5', '01', '86401', '9999999', 'soon', '1&retry=2']) add(`DELETE /streams/… with retry=${retry}`, remove(`/streams/aaaaaaaaaa-1?retry=${retry}`), REQUEST, 'retry');
+for (const id of ['aaaaaaaaaa-1', 'x', 'aaaaaaaaaa-', '%00', 'aaaaaaaaaa-1%2Fcredential']) add(`DELETE /streams/${id}`, remove(`/streams/${id}`), NOT_FOUND, 'id');
+for (const [path, allow] of [['/streams', 'GET, HEAD'], ['/streams/x', 'DELETE'], ['/instances', 'GET, HEAD'], ['/instances/x/drain', 'POST']] as const) add(`PUT ${path}`, requestBytes('PUT', path, {}, 'x'), METHOD, undefined, allow);
+add('the end of an instance without a credential', post('/instances/aaaaaaaaaa/drain', {}, ''), UNAUTHORIZED, 'Authorization');
+
 // What a client says of the answer, and of itself.
 for (const accept of ['application/json', 'text/html', 'text/event-stream;q=0', '*/*, text/event-stream;q=0.0', 'text/plain, application/*']) {
   for (const path of ['/topics/a/events', '/events?topic=a']) add(`${path} for ${accept}`, get(path, { Accept: accept }), NOT_ACCEPTABLE, 'Accept');

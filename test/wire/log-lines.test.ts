@@ -54,6 +54,6 @@ t.test('on a terminal lines are for people', async (t) => {
   const child = new Child(t, 'python3', [...TERMINAL, process.execPath, MAIN], { cwd: folder, env: { PATH: process.env['PATH'], HOME: process.env['HOME'], PORT: '0', DRAIN_SECONDS: '0', TERM: 'xterm' } });
   await child.says('Tidings listens on');
   const said = stripVTControlCharacters(child.output);
-  t.match(said, new RegExp(`^\\d\\d:\\d\\d:\\d\\d\\.\\d{3} INFO {2}the log is open database=${folder}/data/tidings\\.db oldest=1 head=0\\r?$`, 'm'));
+  t.match(said, new RegExp(`^\\d\\d:\\d\\d:\\d\\d\\.\\d{3} INFO {2}the log is open database=${folder}/data/tidings\\.db oldest=1 head=0 instance=[a-z0-9]{10}\\r?$`, 'm'));
   t.same(said.split('\n').filter((line) => line.startsWith('{')), []);
 });

@@ -78,6 +78,7 @@ export class RedisBus implements Bus {
   /** Redis answers, but does not let us publish. */
   #isRefused = false;
   #unansweredBytes = 0;
+  #receivers: number | undefined;
   /** The state that the logger was told last. */
   #loggedState: BusState | undefined;
   #closed = false;
@@ -94,6 +95,11 @@ export class RedisBus implements Bus {
 
   get state(): BusState {
     return this.#publisher?.isReady === true && this.#subscriber?.isReady === true && this.#isSubscribed && !this.#isRefused ? 'up' : 'degraded';
+  }
+
+  /** A node of a cluster counts its own subscribers only. */
+  get receivers(): number | undefined {
+    return this.#location.kind === 'cluster' || this.state !== 'up' ? undefined : this.#receivers;
   }
 
   join(logId: string, listener: BusListener): void {
@@ -156,16 +162,19 @@ export class RedisBus implements Bus {
     const keys = this.#keys;
     if (this.#closed || publisher === undefined || keys === undefined || !publisher.isReady) return;
     const bytes = encodeNote(note, this.#sender, keys, this.#listener!.sealing());
-    if (bytes !== undefined) this.#dispatch(publisher, this.#noteChannel, bytes.length, () => bytes);
+    if (bytes !== undefined) this.#dispatch(publisher, this.#noteChannel, bytes.length, () => bytes, (count) => void (this.#receivers = count));
   }
 
   /** Invariant 6: nothing is queued for a bus that is away. Other instances find out at their next look. */
-  #dispatch({ redis }: RedisConnection, channel: string, length: number, bytes: () => Buffer): void {
+  #dispatch({ redis }: RedisConnection, channel: string, length: number, bytes: () => Buffer, reached?: (receivers: number) => void): void {
     const cost = COMMAND_OVERHEAD_BYTES + length;
     if (this.#unansweredBytes + cost > UNANSWERED_MAX_BYTES) return;
     this.#unansweredBytes += cost;
     redis.publish(channel, bytes()).then(
-      () => this.#answered(cost),
+      (receivers) => {
+        reached?.(receivers);
+        this.#answered(cost);
+      },
       (error: unknown) => this.#answered(cost, error),
     );
   }

@@ -25,7 +25,7 @@ export function fastStreams(service: Service, requestId: () => string): FastPath
       return;
     }
     const stream = new EventStream(socket, service);
-    const beginning = { admission, head: streamHead({ ...EVENT_STREAM_HEADERS, ...admission.headers }, options, head.keepsAlive), filter, options, wanted, start };
+    const beginning = { admission, head: streamHead({ ...EVENT_STREAM_HEADERS, ...admission.headers }, options, head.keepsAlive), filter, options, wanted, agent: head.headers['user-agent'], start };
     // A refused stream is closed a little later; until then the server must find its connection to close it.
     if (stream.begin(beginning)) connection.give(stream);
   }

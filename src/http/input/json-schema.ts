@@ -5,7 +5,7 @@ import type { TSchema, Type as TypeBox } from 'typebox';
  * of what an instance needs to start, and 20 MB.
  */
 
-type Builder = Pick<typeof TypeBox, 'String' | 'Integer' | 'Boolean' | 'Null' | 'Unknown' | 'Literal' | 'Array' | 'Object' | 'Record' | 'Optional' | 'Union'>;
+type Builder = Pick<typeof TypeBox, 'String' | 'Integer' | 'Number' | 'Boolean' | 'Null' | 'Unknown' | 'Literal' | 'Array' | 'Object' | 'Record' | 'Optional' | 'Union'>;
 
 /** Schemas whose member may be missing. */
 const optional = new WeakSet<object>();
@@ -17,6 +17,7 @@ function typed(type: string) {
 export const Type = {
   String: typed('string'),
   Integer: typed('integer'),
+  Number: typed('number'),
   Boolean: typed('boolean'),
   Null: typed('null'),
   Unknown: (options?: object) => ({ ...options }),

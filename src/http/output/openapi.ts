@@ -43,8 +43,8 @@ export const openapi: FastifyDynamicSwaggerOptions = {
       { name: 'history', description: 'Get what is held, one page at a time' },
       { name: 'session', description: 'A cookie in exchange for a key or token, for browsers' },
       { name: 'erasing', description: 'Take back what was published by mistake' },
-      { name: 'administration', description: 'API keys and revocations of tokens, for administrators' },
-      { name: 'operations', description: 'Health, metrics, and this document: also at OPS_PORT, where there is one, without a credential' },
+      { name: 'administration', description: 'API keys, revocations of tokens, the open streams and the instances, for administrators' },
+      { name: 'operations', description: 'Health, metrics, how all instances are, and this document: also at OPS_PORT, where there is one, without a credential' },
     ],
   },
 };

@@ -1,6 +1,7 @@
 import type { App, Service } from '../service.ts';
 import { clientRoutes } from './client.ts';
 import { eraseRoutes } from './erase.ts';
+import { fleetRoutes } from './fleet.ts';
 import { historyRoutes } from './history.ts';
 import { keyRoutes } from './keys.ts';
 import { operationRoutes } from './operations.ts';
@@ -25,6 +26,7 @@ export function addRoutes(app: App, service: Service): void {
   eraseRoutes(app, service);
   clientRoutes(app, service);
   operationRoutes(app, service);
+  fleetRoutes(app, service);
   keyRoutes(app, service);
   revocationRoutes(app, service);
   sessionRoutes(app, service);

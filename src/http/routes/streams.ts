@@ -25,6 +25,7 @@ const streamQuery = {
 };
 const headers = Type.Object({ 'last-event-id': Type.Optional(Type.String({ description: 'What an EventSource sends when it comes back.' })) });
 const response = {
+  204: { description: 'An administrator ended the stream of this ticket or session for good: the client must not come back.' },
   200: { description: 'Events, until the client or the service ends it.', content: { 'text/event-stream': { schema: Type.String() } } },
   ...problems('invalid-request', 'invalid-topic', 'invalid-cursor', 'forbidden', 'not-acceptable'),
 };
@@ -55,7 +56,7 @@ export function streamRoutes(app: App, service: Service): void {
     takeOver(reply.raw, (socket) => {
       const stream = new EventStream(socket, service);
       own(socket, stream);
-      stream.begin({ admission, head, filter, options: { form: formOf(request.query, form), control, ...framing }, wanted, start });
+      stream.begin({ admission, head, filter, options: { form: formOf(request.query, form), control, ...framing }, wanted, agent: request.headers['user-agent'], start });
     });
   }
 

@@ -1,0 +1,108 @@
+import type { StreamHandles } from '../access/stream-handles.ts';
+import { WaitingRequests } from '../access/waiting-requests.ts';
+import type { ControlChannel } from '../bus/control-channel.ts';
+import type { Bus } from '../bus/bus.ts';
+import type { StreamRegistry } from '../delivery/stream-registry.ts';
+import type { Actor } from '../model/actor.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { Instances, type InstanceList, type InstanceState } from './instances.ts';
+import { OpenStreams, type OpenStreamsDependencies } from './open-streams.ts';
+import { Rebalancing, type RebalancingSettings } from './rebalancing.ts';
+import { Roster } from './roster.ts';
+import { Steering, type Retry, type SteeringDependencies } from './steering.ts';
+import { StreamList, type StreamsPage, type StreamsRequest } from './stream-list.ts';
+import { VitalSigns, type Vitals } from './vital-signs.ts';
+
+/**
+ * This room makes one service of all instances, for those who administer it. Questions come in from any instance: which streams there are, how the instances are, to close a stream, to
+ * drain an instance. They go to the others as notes on the bus, and the answers are put together; who did not answer is named. Nothing is kept of any stream: what is told of it is read when
+ * somebody asks. What the fleet knows of itself is a hint: nothing that messages or their order depend on comes from here.
+ */
+
+/** Questions of one sender that wait for other instances. Each may wait for seconds, and makes all instances look through their streams. */
+const WAITING_MAX_REQUESTS = 10;
+
+export interface FleetDependencies {
+  readonly bus: Pick<Bus, 'state' | 'receivers'>;
+  readonly control: Pick<ControlChannel, 'tell' | 'ask' | 'collect' | 'answer'>;
+  readonly handles: Pick<StreamHandles, 'instance' | 'idOf' | 'read'>;
+  readonly streams: Pick<StreamRegistry, 'readers' | 'size' | 'end'>;
+  readonly tickets: SteeringDependencies['tickets'];
+  readonly sessions: SteeringDependencies['sessions'];
+  readonly tail: OpenStreamsDependencies['tail'] & { readonly log: { readonly head: number } | undefined };
+  readonly clock: Clock;
+  readonly counters: Pick<Counters, 'published' | 'delivered' | 'dismissed' | 'rebalanced'>;
+  /** Is told of what administrators do. */
+  readonly logger: Pick<Logger, 'info'>;
+  /** How this instance is, besides how busy it is. */
+  readonly state: () => Omit<InstanceState, keyof Vitals>;
+  /** Whether it takes new streams. */
+  readonly isReady: () => boolean;
+  /** Ends this instance, as SIGTERM does. */
+  readonly drain: () => void;
+  readonly rebalancing: RebalancingSettings;
+}
+
+export class Fleet {
+  readonly roster: Roster;
+  readonly #tail: FleetDependencies['tail'];
+  readonly #vitals: VitalSigns;
+  readonly #list: StreamList;
+  readonly #instances: Instances;
+  readonly #steering: Steering;
+  readonly #rebalancing: Rebalancing;
+  /** The newest number when the log was opened: later ones that this instance did not store are of other processes. */
+  #headAtOpen = 0;
+  readonly #waiting = new WaitingRequests({ max: WAITING_MAX_REQUESTS, detail: 'Too many questions of this sender wait for other instances.' });
+
+  constructor({ bus, control, handles, tickets, sessions, streams, tail, clock, counters, logger, state, isReady, drain, rebalancing }: FleetDependencies) {
+    const roster = new Roster({
+      instance: handles.instance, control, bus, clock, report: () => ({ streams: streams.size, isReady: isReady() }),
+      hasSeenOthers: () => tail.last - this.#headAtOpen > counters.published,
+    });
+    const local = new OpenStreams({ readers: () => streams.readers, tail, handles, clock });
+    this.roster = roster;
+    this.#tail = tail;
+    this.#vitals = new VitalSigns({ clock, counters });
+    this.#list = new StreamList({ local, handles, roster, control, clock });
+    this.#instances = new Instances({ roster, control, state: () => ({ ...state(), ...this.#vitals.now }) });
+    this.#steering = new Steering({ local, streams, tickets, sessions, handles, roster, control, clock, counters, logger, drain });
+    this.#rebalancing = new Rebalancing({ roster, streams, clock, counters, logger, isReady, settings: rebalancing });
+  }
+
+  /** The log is open, and the bus was joined. */
+  open(): void {
+    this.#headAtOpen = this.#tail.log?.head ?? 0;
+    this.#vitals.open();
+    this.roster.open();
+    this.#rebalancing.open();
+  }
+
+  /** This instance ends: the others are told. */
+  leave(): void {
+    this.#rebalancing.stop();
+    this.roster.leave();
+  }
+
+  /** @param scope Whose request it is. @throws Problem `overloaded` */
+  streams(request: StreamsRequest, scope: string): Promise<StreamsPage> {
+    return this.#waiting.pass(scope, () => this.#list.page(request));
+  }
+
+  /** @throws Problem `overloaded` */
+  instances(scope: string): Promise<InstanceList> {
+    return this.#waiting.pass(scope, () => this.#instances.list());
+  }
+
+  /** @throws Problem as `Steering.close` */
+  close(id: string, retry: Retry, actor: Actor): Promise<void> {
+    return this.#steering.close(id, retry, actor);
+  }
+
+  /** @throws Problem as `Steering.drain` */
+  drain(instance: string, actor: Actor): Promise<void> {
+    return this.#steering.drain(instance, actor);
+  }
+}

@@ -1,0 +1,185 @@
+import type { StreamHandles } from '../access/stream-handles.ts';
+import type { Reader } from '../delivery/reader.ts';
+import { formatId, type Position } from '../model/position.ts';
+import { isPattern, matches, type Filter } from '../model/topic.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { InTurns } from '../runtime/in-turns.ts';
+
+/** How long one turn of the event loop is used for a list. Stops a question about 50,000 streams from delaying messages. Milliseconds. */
+const LIST_TURN_MS = 2;
+/** The topics of one stream that a list shows, in bytes. Stops one stream with a thousand topics from filling a note between instances. */
+const SHOWN_TOPICS_MAX_BYTES = 4_096;
+/** What a row takes in a list besides itself: a comma. */
+const ROW_OVERHEAD_BYTES = 2;
+
+/** Which streams are asked for; what is absent does not matter. */
+export interface StreamQuery {
+  /** The name of a credential. */
+  readonly member?: string | undefined;
+  /** A topic or pattern: see `wants`. */
+  readonly topic?: string | undefined;
+  /** Only those that are behind. */
+  readonly isBehind?: boolean | undefined;
+}
+
+/** A stream as an administrator sees it. */
+export interface StreamRow {
+  readonly id: string;
+  readonly member?: string | undefined;
+  readonly topics: readonly string[];
+  /** How many more topics it has. */
+  readonly moreTopics?: number | undefined;
+  readonly instance: string;
+  readonly opened: string;
+  readonly address?: string | undefined;
+  readonly client?: string | undefined;
+  readonly cursor: string;
+  readonly behind: number;
+  readonly bytes: number;
+}
+
+export interface RowPage {
+  readonly streams: readonly StreamRow[];
+  readonly more: boolean;
+}
+
+export interface PageBounds {
+  /** Only streams with larger numbers. */
+  readonly after: number;
+  readonly limit: number;
+  /** How many bytes the rows may have as JSON; the first one is there in any case. */
+  readonly maxBytes: number;
+}
+
+export interface OpenStreamsDependencies {
+  readonly readers: () => Iterable<Reader>;
+  readonly tail: { readonly last: number; readonly position: Position };
+  readonly handles: Pick<StreamHandles, 'instance' | 'idOf'>;
+  readonly clock: Clock;
+}
+
+/** The streams of this instance, for whoever administers them. There is no list: to ask costs a walk through all of them, some in each turn of the event loop. */
+export class OpenStreams {
+  readonly #readers: () => Iterable<Reader>;
+  readonly #tail: OpenStreamsDependencies['tail'];
+  readonly #handles: OpenStreamsDependencies['handles'];
+  readonly #turns: InTurns;
+
+  constructor({ readers, tail, handles, clock }: OpenStreamsDependencies) {
+    this.#readers = readers;
+    this.#tail = tail;
+    this.#handles = handles;
+    this.#turns = new InTurns(clock, LIST_TURN_MS);
+  }
+
+  /** How many there are with larger numbers. */
+  async count(query: StreamQuery, after: number): Promise<number> {
+    let count = 0;
+    await this.#walk(this.#readers(), (reader) => {
+      if (isAsked(reader, query, after)) count++;
+    });
+    return count;
+  }
+
+  /** The streams with the smallest numbers, in order. */
+  async page(query: StreamQuery, { after, limit, maxBytes }: PageBounds): Promise<RowPage> {
+    const found = new Smallest(limit + 1);
+    await this.#walk(this.#readers(), (reader) => {
+      if (isAsked(reader, query, after)) found.add(reader);
+    });
+    const sorted = found.sorted();
+    const streams: StreamRow[] = [];
+    let bytes = 0;
+    let isCut = false;
+    await this.#walk(sorted.slice(0, limit), (reader) => {
+      if (reader.isGone || isCut) return;
+      const row = this.#row(reader);
+      bytes += Buffer.byteLength(JSON.stringify(row)) + ROW_OVERHEAD_BYTES;
+      isCut = bytes > maxBytes && streams.length > 0;
+      if (!isCut) streams.push(row);
+    });
+    return { streams, more: isCut || sorted.length > limit };
+  }
+
+  /** The stream with a number; undefined where it has ended. It looks at all in one turn, which takes some milliseconds with 50,000: what is done with it has to be done once. */
+  find(number: number): Reader | undefined {
+    for (const reader of this.#readers()) if (reader.client?.number === number && !reader.isGone) return reader;
+    return undefined;
+  }
+
+  #walk<Item>(items: Iterable<Item>, visit: (item: Item) => void): Promise<void> {
+    return new Promise((resolve) => {
+      this.#turns.forEach(andThen(items, resolve), visit);
+    });
+  }
+
+  #row(reader: Reader): StreamRow {
+    const { client, outlet, openedTenths } = reader;
+    const { shown, more } = shownTopics(reader.group.filter);
+    return {
+      id: this.#handles.idOf(client!.number),
+      member: client!.member,
+      topics: shown,
+      moreTopics: more === 0 ? undefined : more,
+      instance: this.#handles.instance,
+      opened: new Date(performance.timeOrigin + openedTenths * 100).toISOString(),
+      address: client!.address ?? outlet.remoteAddress?.replace(/^::ffff:(?=[0-9.]+$)/i, ''),
+      client: client!.agent,
+      cursor: idOf(reader.position()),
+      behind: lag(reader, this.#tail.last),
+      bytes: outlet.bytesWritten ?? 0,
+    };
+  }
+}
+
+function* andThen<Item>(items: Iterable<Item>, done: () => void): Generator<Item> {
+  yield* items;
+  done();
+}
+
+function idOf({ epoch, seq }: Position): string {
+  return formatId(epoch, seq);
+}
+
+/** How many numbers of the log a reader lacks. */
+function lag({ isLive, cursorSeq }: Reader, last: number): number {
+  return isLive ? 0 : Math.max(0, last - cursorSeq);
+}
+
+function isAsked(reader: Reader, { member, topic, isBehind }: StreamQuery, after: number): boolean {
+  const { client, group: { filter } } = reader;
+  if (client === undefined || client.number <= after || reader.isGone) return false;
+  return (member === undefined || client.member === member) && (isBehind !== true || !reader.isLive) && (topic === undefined || wants(filter, topic));
+}
+
+/** Whether a stream has this topic or pattern in its list, or gets the messages of this topic by a pattern. */
+export function wants({ topics, patterns }: Filter, topic: string): boolean {
+  // `Filter.matches` would keep a matcher for each filter that is asked.
+  return isPattern(topic) ? patterns.includes(topic) : topics.includes(topic) || patterns.some((pattern) => matches(pattern, topic));
+}
+
+function shownTopics({ topics, patterns }: Filter): { readonly shown: readonly string[]; readonly more: number } {
+  const all = [...topics, ...patterns];
+  let bytes = 0;
+  const end = all.findIndex((name) => (bytes += Buffer.byteLength(name)) > SHOWN_TOPICS_MAX_BYTES);
+  return end === -1 ? { shown: all, more: 0 } : { shown: all.slice(0, end), more: all.length - end };
+}
+
+/** The readers with the smallest numbers of many. It sorts a little at a time. */
+class Smallest {
+  readonly #max: number;
+  #readers: Reader[] = [];
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  add(reader: Reader): void {
+    this.#readers.push(reader);
+    if (this.#readers.length >= 2 * this.#max) this.#readers = this.sorted();
+  }
+
+  sorted(): Reader[] {
+    return this.#readers.sort((one, other) => one.client!.number - other.client!.number).slice(0, this.#max);
+  }
+}

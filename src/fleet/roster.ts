@@ -1,0 +1,170 @@
+import type { Answers, ControlChannel } from '../bus/control-channel.ts';
+import type { Bus } from '../bus/bus.ts';
+import type { Clock, Timer } from '../runtime/clock.ts';
+import { isInstanceId } from '../access/stream-handles.ts';
+import { isObject } from './notes.ts';
+
+/** How often an instance tells the others of itself. Milliseconds. */
+const REPORT_EVERY_MS = 5_000;
+/** It tells at once where its streams have become more or fewer by this part: the others may be sending it theirs. */
+const CHANGED_SHARE = 0.02;
+/** How often it is looked whether that is due: the bus may have come up, or a new instance have been heard. Milliseconds. */
+const ROSTER_LOOK_MS = 1_000;
+/** Reports that are older say nothing of how an instance is now: three were lost. Milliseconds. */
+const REPORT_GOOD_MS = 3 * REPORT_EVERY_MS;
+/** How long an instance that says nothing more is still expected to answer. Longer than a Redis takes to fail over. Milliseconds. */
+const KNOWN_MS = 60_000;
+/** How long an instance is waited for that Redis does not count among those that listen: it was killed, or lost Redis. Milliseconds. */
+const UNHEARD_MS = 400;
+/** Instances that are remembered. Stops a program that reports under many names from filling the memory. */
+const ROSTER_MAX_ENTRIES = 1_000;
+
+/** The kind of a note by which an instance tells of itself. */
+const KIND = 'instance';
+
+/** What an instance tells of itself without being asked. */
+export interface Report {
+  readonly streams: number;
+  /** Whether it takes new streams. */
+  readonly isReady: boolean;
+}
+
+/** Times are by the clock of this process. */
+interface Known {
+  /** When it last told of itself, or answered. */
+  readonly heard: number;
+  /** What it told of itself last, and when; undefined where it has only answered. */
+  readonly report: (Report & { readonly at: number }) | undefined;
+}
+
+/** The answers to a question to all. */
+export interface Collected {
+  readonly answers: Answers;
+  /** The ids of instances that did not answer, in order. */
+  readonly missing: readonly string[];
+  /** Whether there may be others that did not answer, without a name: they are of an older version, or the bus is away. */
+  readonly isPartial: boolean;
+}
+
+export interface RosterDependencies {
+  readonly instance: string;
+  readonly control: Pick<ControlChannel, 'tell' | 'answer' | 'collect'>;
+  readonly bus: Pick<Bus, 'state' | 'receivers'>;
+  readonly clock: Clock;
+  readonly report: () => Report;
+  /** Whether another process has written to the log: without a bus, that is all that tells of others. */
+  readonly hasSeenOthers: () => boolean;
+}
+
+/**
+ * Which other instances there are. Each tells of itself every `REPORT_EVERY_MS`. One that ends says so. One that falls silent is expected to answer for `KNOWN_MS` more, so that whoever
+ * asks is told that it does not.
+ */
+export class Roster {
+  readonly #self: string;
+  readonly #control: RosterDependencies['control'];
+  readonly #bus: RosterDependencies['bus'];
+  readonly #clock: Clock;
+  readonly #report: () => Report;
+  readonly #hasSeenOthers: () => boolean;
+  readonly #known = new Map<string, Known>();
+  #openedAt = 0;
+  #toldAt = -Infinity;
+  #told: Report = { streams: 0, isReady: false };
+  #timer: Timer | undefined;
+  #hasLeft = false;
+
+  constructor({ instance, control, bus, clock, report, hasSeenOthers }: RosterDependencies) {
+    this.#self = instance;
+    this.#control = control;
+    this.#bus = bus;
+    this.#clock = clock;
+    this.#report = report;
+    this.#hasSeenOthers = hasSeenOthers;
+    control.answer(KIND, (body) => this.#hear(body));
+  }
+
+  /** The log is open, and the bus was joined. */
+  open(): void {
+    this.#openedAt = this.#clock.monotonic();
+    this.#tick();
+  }
+
+  /** Tells the others at once how this instance is. */
+  tell(): void {
+    if (this.#hasLeft || this.#bus.state !== 'up') return;
+    this.#toldAt = this.#clock.monotonic();
+    this.#told = this.#report();
+    this.#control.tell(KIND, { id: this.#self, ...this.#told });
+  }
+
+  /** This instance ends: nobody expects it to answer. */
+  leave(): void {
+    this.#timer?.cancel();
+    if (!this.#hasLeft && this.#bus.state === 'up') this.#control.tell(KIND, { id: this.#self, hasLeft: true });
+    this.#hasLeft = true;
+  }
+
+  /** The other instances that are expected to answer, in order. */
+  get others(): readonly string[] {
+    const since = this.#clock.monotonic() - KNOWN_MS;
+    for (const [id, { heard }] of this.#known) if (heard < since) this.#known.delete(id);
+    return [...this.#known.keys()].sort();
+  }
+
+  /** What other instances told of themselves just now, by their ids. */
+  get reports(): ReadonlyMap<string, Report> {
+    const since = this.#clock.monotonic() - REPORT_GOOD_MS;
+    return new Map([...this.#known].flatMap(([id, { report }]) => report !== undefined && report.at >= since ? [[id, report] as const] : []));
+  }
+
+  /**
+   * Asks all others.
+   * @param isEnough Whether the answer that counts is there.
+   */
+  async ask(kind: string, body: object, isEnough: (answers: Answers) => boolean = () => false): Promise<Collected> {
+    const began = this.#clock.monotonic();
+    const answers = await this.#control.collect(kind, body, (some) => isEnough(some) || this.#isComplete(some, this.#clock.monotonic() - began));
+    for (const id of answers.keys()) if (isInstanceId(id)) this.#add(id);
+    const missing = this.others.filter((id) => !answers.has(id));
+    const { state, receivers } = this.#bus;
+    const isPartial = state === 'local' ? this.#hasSeenOthers() : state !== 'up' || (receivers !== undefined && receivers - 1 > answers.size);
+    return { answers, missing, isPartial };
+  }
+
+  /** Redis says how many listen, and reports say which. An instance of an older version listens, and has no report. */
+  #isComplete(answers: Answers, waitedMs: number): boolean {
+    const { receivers } = this.#bus;
+    const isKnownComplete = this.others.every((id) => answers.has(id));
+    if (receivers !== undefined) return answers.size >= receivers - 1 && (isKnownComplete || waitedMs >= UNHEARD_MS);
+    // Just after the start, not all others have been heard.
+    return isKnownComplete && (waitedMs >= UNHEARD_MS || this.#clock.monotonic() - this.#openedAt > REPORT_GOOD_MS);
+  }
+
+  #tick(): void {
+    if (this.#hasLeft) return;
+    if (this.#clock.monotonic() - this.#toldAt >= REPORT_EVERY_MS || this.#hasChanged()) this.tell();
+    this.#timer = this.#clock.after(ROSTER_LOOK_MS, () => this.#tick());
+  }
+
+  #hasChanged(): boolean {
+    const { streams, isReady } = this.#report();
+    return isReady !== this.#told.isReady || Math.abs(streams - this.#told.streams) > this.#told.streams * CHANGED_SHARE;
+  }
+
+  #hear(body: unknown): undefined {
+    if (!isObject(body) || !isInstanceId(body['id']) || body['id'] === this.#self) return undefined;
+    const { id, streams, isReady, hasLeft } = body;
+    if (hasLeft === true) this.#known.delete(id);
+    else if (Number.isSafeInteger(streams) && typeof isReady === 'boolean') this.#add(id, { streams: streams as number, isReady, at: this.#clock.monotonic() });
+    return undefined;
+  }
+
+  #add(id: string, report = this.#known.get(id)?.report): void {
+    const isNew = !this.#known.has(id);
+    if (isNew && this.#known.size >= ROSTER_MAX_ENTRIES) return;
+    this.#known.set(id, { heard: this.#clock.monotonic(), report });
+    // It has not heard of this one yet.
+    if (isNew) this.#toldAt = -Infinity;
+  }
+}

@@ -1,0 +1,162 @@
+import type { StreamHandles } from '../access/stream-handles.ts';
+import type { SessionAdministration } from '../access/session-administration.ts';
+import type { Tickets } from '../access/tickets.ts';
+import type { ControlChannel } from '../bus/control-channel.ts';
+import type { Reader } from '../delivery/reader.ts';
+import type { StreamRegistry } from '../delivery/stream-registry.ts';
+import type { Actor } from '../model/actor.ts';
+import { Problem } from '../model/problem.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { orProblem } from '../store/change-problem.ts';
+import { isObject } from './notes.ts';
+import type { OpenStreams } from './open-streams.ts';
+import type { Roster } from './roster.ts';
+
+/** The kinds of the questions. */
+const CLOSE = 'stream-close';
+const IDENTIFY = 'stream-identity';
+const DRAIN = 'instance-drain';
+
+/** When the client of a closed stream may come back: after so many milliseconds, never, or by default after a time of its own, as at a drain. */
+export type Retry = number | 'never' | undefined;
+
+/** What an instance says of something that another one would have. */
+const ELSEWHERE = { outcome: 'elsewhere' };
+
+export interface SteeringDependencies {
+  readonly local: Pick<OpenStreams, 'find'>;
+  readonly streams: Pick<StreamRegistry, 'end'>;
+  readonly tickets: Pick<Tickets, 'end'>;
+  readonly sessions: Pick<SessionAdministration, 'endWithStream'>;
+  readonly handles: Pick<StreamHandles, 'instance' | 'read'>;
+  readonly roster: Pick<Roster, 'ask'>;
+  readonly control: Pick<ControlChannel, 'answer'>;
+  readonly clock: Clock;
+  readonly counters: Pick<Counters, 'dismissed'>;
+  readonly logger: Pick<Logger, 'info'>;
+  /** Ends this instance, as SIGTERM does. */
+  readonly drain: () => void;
+}
+
+/** Closes streams and drains instances, wherever they are, with an audit line where it was asked for. */
+export class Steering {
+  readonly #local: SteeringDependencies['local'];
+  readonly #streams: SteeringDependencies['streams'];
+  readonly #tickets: SteeringDependencies['tickets'];
+  readonly #sessions: SteeringDependencies['sessions'];
+  readonly #handles: SteeringDependencies['handles'];
+  readonly #roster: SteeringDependencies['roster'];
+  readonly #clock: Clock;
+  readonly #counters: SteeringDependencies['counters'];
+  readonly #logger: SteeringDependencies['logger'];
+  readonly #drain: () => void;
+
+  constructor({ local, streams, tickets, sessions, handles, roster, control, clock, counters, logger, drain }: SteeringDependencies) {
+    this.#local = local;
+    this.#streams = streams;
+    this.#tickets = tickets;
+    this.#sessions = sessions;
+    this.#handles = handles;
+    this.#roster = roster;
+    this.#clock = clock;
+    this.#counters = counters;
+    this.#logger = logger;
+    this.#drain = drain;
+    control.answer(IDENTIFY, (body) => this.#identifyHere(body));
+    control.answer(CLOSE, (body) => this.#closeHere(body));
+    control.answer(DRAIN, (body) => this.#drainHere(body));
+  }
+
+  /**
+   * Closes a stream. Its client is told when to come back; where that is never, its ticket or session ends first.
+   * @throws Problem `not-found`; `unavailable` where the instance that would have it did not answer; `stream-without-identity` where never cannot be told to its client alone
+   */
+  async close(id: string, retry: Retry, { name: by, client }: Actor): Promise<void> {
+    const stream = this.#handles.read(id);
+    if (stream === undefined) throw streamMissing();
+    if (retry === 'never') await this.#endIdentity(id, stream.instance, client ?? '');
+    const question = { stream: id, retryMs: retry === 'never' ? undefined : retry };
+    // A stream whose session has just ended may have ended with it.
+    if (!isDone(await this.#ask(CLOSE, question, stream.instance, () => this.#closeHere(question))) && retry !== 'never') throw streamMissing();
+    this.#logger.info({ audit: 'stream-closed', stream: id, retryMs: retry, by, client }, 'a stream was closed by an administrator');
+  }
+
+  /** Ends what the next attempt of a stream would be let in by. */
+  async #endIdentity(id: string, instance: string, client: string): Promise<void> {
+    const question = { stream: id };
+    const answer = await this.#ask(IDENTIFY, question, instance, () => this.#identifyHere(question));
+    if (!isObject(answer) || !isDone(answer)) throw streamMissing();
+    const { ticket, generation, session } = answer;
+    const sentences = { unknown: 'It is not known whether its ticket or session was ended: try again.', unavailable: 'Its ticket or session cannot be ended now. Nothing was changed.' };
+    if (typeof ticket === 'string' && typeof generation === 'number') {
+      if (!await orProblem(this.#tickets.end({ id: ticket, generation }), sentences)) throw streamMissing();
+    } else if (typeof session === 'string') await orProblem(this.#sessions.endWithStream(session, client), sentences);
+    else throw new Problem('stream-without-identity', 'The stream was opened by no ticket or session of its own, so its next attempt looks like any other: revoke its key or token, or close it with retry=<seconds>.', { field: 'retry' });
+  }
+
+  /**
+   * Ends an instance, as SIGTERM does. Resolves when it has begun to drain.
+   * @throws Problem `not-found`; `unavailable` where it did not answer
+   */
+  async drain(instance: string, { name: by, client }: Actor): Promise<void> {
+    const question = { to: instance };
+    if (!isDone(await this.#ask(DRAIN, question, instance, () => this.#drainHere(question)))) throw new Problem('not-found', 'There is no such instance; GET /instances lists those there are.', { field: 'id' });
+    this.#logger.info({ audit: 'instance-drained', drained: instance, by, client }, 'an instance drains, because an administrator said so');
+  }
+
+  /**
+   * Asks the instance that has something to do something with it.
+   * @param here What this instance would answer, where it is the one.
+   * @returns Its answer; undefined where there is no such instance.
+   * @throws Problem `unavailable` where it did not answer
+   */
+  async #ask(kind: string, question: object, instance: string, here: () => unknown): Promise<unknown> {
+    if (instance === this.#handles.instance) return here();
+    const { answers, missing, isPartial } = await this.#roster.ask(kind, question, (some) => some.has(instance));
+    if (answers.has(instance)) return answers.get(instance);
+    // Without a bus, or beside older versions, nobody knows who else there is.
+    if (missing.includes(instance) || isPartial) throw new Problem('unavailable', 'The instance that would have it did not answer. It may have ended: try again.', { field: 'id' });
+    return undefined;
+  }
+
+  #identifyHere(body: unknown): unknown {
+    if (!isObject(body) || typeof body['stream'] !== 'string') return undefined;
+    const stream = this.#handles.read(body['stream']);
+    if (stream?.isHere !== true) return ELSEWHERE;
+    const reader = this.#local.find(stream.number);
+    return reader === undefined ? { outcome: 'missing' } : { outcome: 'done', ...reader.client?.ownIdentity };
+  }
+
+  #closeHere(body: unknown): unknown {
+    if (!isObject(body) || typeof body['stream'] !== 'string') return undefined;
+    const stream = this.#handles.read(body['stream']);
+    if (stream?.isHere !== true) return ELSEWHERE;
+    const reader = this.#local.find(stream.number);
+    const { retryMs } = body;
+    if (reader === undefined) return { outcome: 'missing' };
+    this.#end(reader, typeof retryMs === 'number' ? retryMs : undefined);
+    return { outcome: 'done' };
+  }
+
+  #end(reader: Reader, retryMs: number | undefined): void {
+    this.#counters.dismissed++;
+    this.#streams.end(reader, retryMs);
+  }
+
+  /** The answer leaves first. */
+  #drainHere(body: unknown): unknown {
+    if (!isObject(body) || body['to'] !== this.#handles.instance) return ELSEWHERE;
+    this.#clock.soon(this.#drain);
+    return { outcome: 'done' };
+  }
+}
+
+function isDone(answer: unknown): boolean {
+  return isObject(answer) && answer['outcome'] === 'done';
+}
+
+function streamMissing(): Problem {
+  return new Problem('not-found', 'No instance has this stream: it has ended, or never was.', { field: 'id' });
+}

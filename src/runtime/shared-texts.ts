@@ -1,0 +1,28 @@
+/** Longer ones are cut. Stops one header from taking much memory for each stream. */
+const TEXT_MAX_CHARACTERS = 80;
+
+/** Different texts that are remembered at once. Stops clients that each call themselves something else from filling the memory. */
+const SHARED_MAX_ENTRIES = 1_000;
+
+/** Texts of which many are alike, such as the names of browsers: each is kept once. */
+export class SharedTexts {
+  readonly #texts = new Map<string, string>();
+
+  /** The same text, cut short, and the one that others have where there is one. */
+  shared(text: string | undefined): string | undefined {
+    if (text === undefined) return undefined;
+    const cut = text.length > TEXT_MAX_CHARACTERS ? text.slice(0, TEXT_MAX_CHARACTERS) : text;
+    const known = this.#texts.get(cut);
+    if (known !== undefined) return known;
+    // Those that are in use are kept by their users, and soon shared again.
+    if (this.#texts.size >= SHARED_MAX_ENTRIES) this.#texts.clear();
+    const own = ownText(cut);
+    this.#texts.set(own, own);
+    return own;
+  }
+}
+
+/** A text of its own: one that was cut out of another, such as the head of a request, would keep that in memory. */
+export function ownText(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1');
+}

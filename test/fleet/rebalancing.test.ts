@@ -1,0 +1,103 @@
+import t from 'tap';
+import type { Reader } from '../../src/delivery/reader.ts';
+import { Rebalancing } from '../../src/fleet/rebalancing.ts';
+import { Counters } from '../../src/runtime/counters.ts';
+import { TestClock } from '../support/clock.ts';
+
+/** Shares of streams, on a clock that the test moves: what is sent away, how slowly, and when that ends. */
+
+interface Ground {
+  readonly isOn?: boolean;
+  /** The streams here. */
+  readonly count: number;
+  /** The streams of the others. */
+  readonly others: readonly number[];
+  /** Whether the balancer brings what was sent away to the others. */
+  readonly arrives?: boolean;
+}
+
+async function world({ isOn = true, count, others, arrives = true }: Ground) {
+  const clock = new TestClock();
+  const lines: string[] = [];
+  const state = { isReady: true, others: others.map((streams) => ({ streams, isReady: true })) };
+  const readers = new Set<Reader>();
+  const counters = new Counters();
+  /** When each was sent away. */
+  const sent: number[] = [];
+  const add = (): void => void readers.add({ isGone: false, openedTenths: Math.round(clock.monotonic() / 100) } as Reader);
+  for (let index = 0; index < count; index++) add();
+  const rebalancing = new Rebalancing({
+    roster: { get reports() {
+      return new Map(state.others.map((report, index) => [`${index}`, report]));
+    } },
+    streams: {
+      readers,
+      get size() {
+        return readers.size;
+      },
+      end: (reader) => {
+        readers.delete(reader);
+        sent.push(clock.monotonic());
+        if (!arrives) add();
+        else state.others.toSorted((one, other) => one.streams - other.streams)[0]!.streams++;
+      },
+    },
+    clock, counters, logger: { info: (_facts: object | string, sentence?: string) => void lines.push(sentence ?? '') }, isReady: () => state.isReady,
+    settings: { isOn, minAgeMs: 30_000, retryMaxMs: 4_000 },
+  });
+  rebalancing.open();
+  t.teardown(() => rebalancing.stop());
+  return { clock, state, readers, sent, lines, counters };
+}
+
+t.test('an instance with more than its share sends streams away until it has its share, some in each second', async (t) => {
+  const { clock, readers, sent, state, lines, counters } = await world({ count: 1_000, others: [0, 20] });
+  await clock.advance(29_000);
+  t.same(sent, [], 'all are young');
+  await clock.advance(120_000);
+  t.equal(readers.size, 340);
+  t.same(state.others.map(({ streams }) => streams), [340, 340]);
+  t.ok(Math.max(...[...Map.groupBy(sent, (at) => Math.floor(at / 1_000)).values()].map(({ length }) => length)) <= 50, 'slowly');
+  t.equal(counters.rebalanced, 660);
+  await clock.advance(600_000);
+  t.equal(sent.length, 660, 'and no more');
+  t.ok(lines.every((line) => line.includes('more than its share')));
+});
+
+t.test('differences within the margin are left alone, and so are small numbers', async (t) => {
+  for (const [count, others, isSent] of [[1_100, [1_000, 1_000], false], [1_160, [1_000, 1_000], true], [30, [0], false], [50, [0], true], [1_000, [], false]] as const) {
+    const { clock, sent } = await world({ count, others });
+    await clock.advance(60_000);
+    t.equal(sent.length > 0, isSent, `${count} and ${others.join()}`);
+  }
+});
+
+t.test('where the balancer brings the streams back, it stops after one round, and tries again much later', async (t) => {
+  const { clock, sent, lines } = await world({ count: 1_000, others: [0], arrives: false });
+  await clock.advance(31_000 + 60_000);
+  t.equal(sent.length, 500, 'one round');
+  t.match(lines.at(-1), /did not arrive/);
+  await clock.advance(500_000);
+  t.equal(sent.length, 500);
+  await clock.advance(120_000);
+  t.ok(sent.length > 500, 'perhaps the balancer was taught meanwhile');
+});
+
+t.test('nothing is sent away during a drain, to instances that are not ready, or where it is off', async (t) => {
+  const draining = await world({ count: 1_000, others: [0] });
+  draining.state.isReady = false;
+  const alone = await world({ count: 1_000, others: [0] });
+  alone.state.others[0]!.isReady = false;
+  const off = await world({ count: 1_000, others: [0], isOn: false });
+  for (const { clock, sent } of [draining, alone, off]) {
+    await clock.advance(120_000);
+    t.same(sent, []);
+  }
+  alone.state.others[0]!.isReady = true;
+  await alone.clock.advance(3_000);
+  t.ok(alone.sent.length > 0);
+  const before = alone.sent.length;
+  alone.state.isReady = false;
+  await alone.clock.advance(120_000);
+  t.equal(alone.sent.length, before, 'a drain ends the round');
+});

@@ -1,0 +1,138 @@
+import t from 'tap';
+import { ControlChannel } from '../../src/bus/control-channel.ts';
+import { Roster } from '../../src/fleet/roster.ts';
+import { Counters } from '../../src/runtime/counters.ts';
+import { settle, TestClock } from '../support/clock.ts';
+
+/** Which other instances there are, and what becomes of a question to all, on a bus that the test rules. */
+
+type BusState = 'up' | 'degraded' | 'local';
+
+const idOf = (index: number): string => `instance${index}`.padEnd(10, 'x');
+
+function world(count: number) {
+  const clock = new TestClock();
+  const state = { bus: 'up' as BusState, receivers: undefined as number | undefined, others: false, silent: new Set<number>() };
+  const counters = new Counters();
+  const channels: ControlChannel[] = [];
+  const buses = Array.from({ length: count }, (_, self) => ({
+    get state() {
+      return state.bus;
+    },
+    get receivers() {
+      return state.receivers;
+    },
+    tell: (note: string): void => {
+      if (!state.silent.has(self)) channels.forEach((channel, index) => index !== self && !state.silent.has(index) && queueMicrotask(() => channel.told(note)));
+    },
+  }));
+  const rosters = buses.map((bus, self) => {
+    const control = new ControlChannel({ bus, clock, counters, instance: idOf(self), look: () => undefined });
+    channels.push(control);
+    control.answer('who', () => ({ self }));
+    return new Roster({ instance: idOf(self), control, bus, clock, report: () => ({ streams: self * 10, isReady: self !== 2 }), hasSeenOthers: () => state.others });
+  });
+  return { clock, state, rosters, channels };
+}
+
+/** How many answered a question to all, and what is said of the others. */
+async function ask(roster: Roster): Promise<{ readonly answered: number; readonly missing: readonly string[]; readonly isPartial: boolean }> {
+  const { answers, ...rest } = await roster.ask('who', {});
+  return { answered: answers.size, ...rest };
+}
+
+t.test('instances know each other by their reports, which grow old, and forget one that leaves', async (t) => {
+  const { clock, state, rosters } = world(3);
+  for (const roster of rosters) roster.open();
+  await clock.advance(1_000);
+  t.same(rosters.map(({ others }) => others), [[idOf(1), idOf(2)], [idOf(0), idOf(2)], [idOf(0), idOf(1)]], 'a new one is told at the next look');
+  t.match(rosters[0]!.reports.get(idOf(1)), { streams: 10, isReady: true });
+  t.match(rosters[0]!.reports.get(idOf(2)), { streams: 20, isReady: false });
+  rosters[2]!.leave();
+  state.silent.add(1);
+  await clock.advance(20_000);
+  t.same(rosters[0]!.others, [idOf(1)], 'it is expected to answer');
+  t.equal(rosters[0]!.reports.size, 0, 'what it said of itself is too old');
+  await clock.advance(60_000);
+  t.same(rosters[0]!.others, []);
+});
+
+t.test('a question to all is over when all have answered that are known, or that Redis counts', async (t) => {
+  const { clock, state, rosters } = world(3);
+  for (const roster of rosters) roster.open();
+  await clock.advance(1_000);
+  state.receivers = 3;
+  t.match(await ask(rosters[0]!), { answered: 2, missing: [], isPartial: false }, 'no time has passed');
+
+  // One was killed: Redis does not count it any more.
+  state.silent.add(1);
+  state.receivers = 2;
+  const short = ask(rosters[0]!);
+  await clock.advance(600);
+  t.match(await Promise.race([short, Promise.resolve()]), { answered: 1, missing: [idOf(1)], isPartial: false });
+
+  // One is frozen: Redis counts it.
+  state.receivers = 3;
+  const long = ask(rosters[0]!);
+  await clock.advance(2_000);
+  t.equal(await Promise.race([long, Promise.resolve('nothing')]), 'nothing');
+  await clock.advance(1_000);
+  t.match(await long, { answered: 1, missing: [idOf(1)], isPartial: true });
+});
+
+t.test('an instance that has answered is expected to answer again, though no report of it came', async (t) => {
+  const { clock, state, rosters } = world(2);
+  state.receivers = 2;
+  t.match(await ask(rosters[0]!), { answered: 1, missing: [] });
+  t.equal(rosters[0]!.reports.size, 0);
+  state.silent.add(1);
+  const asking = ask(rosters[0]!);
+  await clock.advance(3_000);
+  t.match(await asking, { answered: 0, missing: [idOf(1)], isPartial: true });
+});
+
+t.test('instances of the version before have no name: the answer says that something may be missing', async (t) => {
+  const { clock, state, rosters } = world(2);
+  for (const roster of rosters) roster.open();
+  await clock.advance(1_000);
+  state.receivers = 3;
+  const asking = ask(rosters[0]!);
+  await clock.advance(3_000);
+  t.match(await asking, { answered: 1, missing: [], isPartial: true });
+});
+
+t.test('where nobody says how many there are, as in a cluster, those that are known count', async (t) => {
+  const { clock, rosters } = world(2);
+  rosters[1]!.open();
+  await clock.advance(1_000);
+  rosters[0]!.open();
+  const first = ask(rosters[0]!);
+  await clock.advance(1_000);
+  t.match(await first, { answered: 1, isPartial: false }, 'just after the start it waits for those it has not heard of');
+  await clock.advance(20_000);
+  t.match(await ask(rosters[0]!), { answered: 1, missing: [], isPartial: false });
+});
+
+t.test('without a bus an answer is partial where another process has written to the log; while Redis is away it always is', async (t) => {
+  const { clock, state, rosters: [one] } = world(1);
+  state.bus = 'local';
+  one!.open();
+  t.match(await ask(one!), { answered: 0, missing: [], isPartial: false });
+  state.others = true;
+  t.match(await ask(one!), { isPartial: true });
+  state.bus = 'degraded';
+  state.others = false;
+  t.match(await ask(one!), { isPartial: true });
+  await clock.advance(0);
+});
+
+t.test('what is no report means nothing, and many names fill no memory', async (t) => {
+  const { channels: [one], rosters: [roster] } = world(1);
+  for (const body of [undefined, null, 1, 'x', [], {}, { id: 7, streams: 1, isReady: true }, { id: 'x', streams: 1, isReady: true }, { id: idOf(1), streams: 'x', isReady: true }, { id: idOf(1), streams: 1 }, { id: idOf(0), streams: 1, isReady: true }]) {
+    one!.told(JSON.stringify({ kind: 'instance', id: '', body }));
+  }
+  await settle();
+  t.same(roster!.others, []);
+  for (let count = 0; count < 1_500; count++) one!.told(JSON.stringify({ kind: 'instance', id: '', body: { id: `i${String(count).padStart(9, '0')}`, streams: 1, isReady: true } }));
+  t.equal(roster!.others.length, 1_000);
+});
