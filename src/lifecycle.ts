@@ -12,6 +12,7 @@ import type { App } from './http/service.ts';
 import type { Limits } from './limits/limits.ts';
 import type { MessageLog } from './log/log.ts';
 import type { LogState } from './model/epochs.ts';
+import type { Presence } from './presence/presence.ts';
 import { waitAtMost, type Clock } from './runtime/clock.ts';
 import type { Counters } from './runtime/counters.ts';
 import { LastChange } from './runtime/last-change.ts';
@@ -50,6 +51,7 @@ export interface LifecycleDependencies {
   readonly delivery: Delivery;
   readonly access: Access;
   readonly limits: Pick<Limits, 'join' | 'close'>;
+  readonly presence: Pick<Presence, 'join' | 'close'>;
   readonly clock: Clock;
   readonly counters: Pick<Counters, 'requests'>;
   /** What is told of the database, without secrets. */
@@ -74,6 +76,7 @@ export class Lifecycle {
   readonly #delivery: Delivery;
   readonly #access: Access;
   readonly #limits: Pick<Limits, 'join' | 'close'>;
+  readonly #presence: Pick<Presence, 'join' | 'close'>;
   readonly #clock: Clock;
   readonly #lastRequest: LastChange;
   readonly #databaseName: string;
@@ -81,7 +84,7 @@ export class Lifecycle {
   #openFailure: string | undefined;
   #isDraining = false;
 
-  constructor({ config, logger, store, bus, control, log, delivery, access, limits, clock, counters, databaseName }: LifecycleDependencies) {
+  constructor({ config, logger, store, bus, control, log, delivery, access, limits, presence, clock, counters, databaseName }: LifecycleDependencies) {
     this.#config = config;
     this.#logger = logger;
     this.#store = store;
@@ -91,6 +94,7 @@ export class Lifecycle {
     this.#delivery = delivery;
     this.#access = access;
     this.#limits = limits;
+    this.#presence = presence;
     this.#clock = clock;
     this.#lastRequest = new LastChange(clock, () => counters.requests.fast + counters.requests.ordinary);
     this.#databaseName = databaseName;
@@ -134,6 +138,7 @@ export class Lifecycle {
       sealing: () => this.#log.sealing(), secretOf: (epoch) => this.#log.secretOf(epoch),
     });
     this.#limits.join(this.#store.logId);
+    this.#presence.join(this.#store.logId);
     retention.run();
     eraser.run();
     this.#isOpening = false;
@@ -244,7 +249,7 @@ export class Lifecycle {
     await closed;
     this.#access.stop();
     this.#log.stop();
-    await Promise.all([this.#bus.close(), this.#limits.close()]);
+    await Promise.all([this.#bus.close(), this.#limits.close(), this.#presence.close()]);
     await this.#store.close();
     operations?.close();
     operations?.closeAllConnections();

@@ -26,6 +26,8 @@ import { NO_LEDGER, type Ledger } from './limits/ledger.ts';
 import { Limits } from './limits/limits.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { MessageLog } from './log/log.ts';
+import type { PresencePlace } from './presence/place.ts';
+import { Presence } from './presence/presence.ts';
 import { systemClock as clock } from './runtime/clock.ts';
 import { makeLogger, standardOutput } from './runtime/logger.ts';
 import { Metrics } from './runtime/metrics.ts';
@@ -112,14 +114,18 @@ const limits = new Limits({
   },
 });
 
+const presence = new Presence({
+  place: await makePlace(), mayHaveOthers: database.kind === 'postgres', clock, now: () => Date.now(), counters, graceMs: config.PRESENCE_GRACE_SECONDS * 1000,
+});
+
 const lifecycle = new Lifecycle({
-  config, logger, store, bus, control, log, delivery, access, limits, clock, counters,
+  config, logger, store, bus, control, log, delivery, access, limits, presence, clock, counters,
   databaseName: database.kind === 'sqlite' ? resolve(database.file) : database.shown,
 });
-const health = new Health({ lifecycle, bus, log, delivery, revocations: knownRevocations });
+const health = new Health({ lifecycle, bus, log, delivery, revocations: knownRevocations, presence });
 
 const service: Service = {
-  config, logger, counters, metrics, access, leases, renewals, limits, keys, sessions, revocations, tickets, ticketAdministration,
+  config, logger, counters, metrics, access, leases, renewals, limits, keys, sessions, revocations, tickets, ticketAdministration, presence,
   maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, (database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0) + (config.OPS_PORT === undefined ? 0 : OPERATIONS_MAX_CONNECTIONS)),
   publisher: log.publisher,
   eraser: log.eraser,
@@ -184,6 +190,13 @@ async function makeBus(): Promise<Bus> {
   if (config.REDIS_URL === undefined) return new LocalBus();
   const { RedisBus } = await import('./bus/redis/redis.ts');
   return new RedisBus({ url: config.REDIS_URL, clock, counters, logger });
+}
+
+/** Where the instances put together who listens. */
+async function makePlace(): Promise<PresencePlace | undefined> {
+  if (config.REDIS_URL === undefined) return undefined;
+  const { RedisPresencePlace } = await import('./bus/redis/presence-place.ts');
+  return new RedisPresencePlace({ url: config.REDIS_URL, ttlMs: config.PRESENCE_TTL_SECONDS * 1000, clock, logger });
 }
 
 /** What adds up the counts of all instances. */

@@ -106,6 +106,7 @@ export class EventStream implements SocketOwner, Renewable {
   /** 0 where it cannot be renewed. */
   #number = 0;
   #place: Place = FREE_PLACE;
+  #member: string | undefined;
 
   constructor(socket: Socket, service: Service) {
     this.#socket = socket;
@@ -128,8 +129,8 @@ export class EventStream implements SocketOwner, Renewable {
     return hasBegun;
   }
 
-  #begin({ admission: { identity, clientAddress }, filter, options, wanted, start: begun }: Beginning): boolean {
-    const { streams, leases, renewals, logger } = this.#service;
+  #begin({ admission: { identity, member, clientAddress }, filter, options, wanted, start: begun }: Beginning): boolean {
+    const { streams, leases, renewals, presence, logger } = this.#service;
     // Asked again: while the log was asked, other streams were opened, the credential may have ended, and the ticket may have been used.
     if (begun === undefined || streams.isFull || begun.ticket?.isLost === true || !leases.mayHold(identity, filter)) {
       begun?.place.release();
@@ -141,6 +142,8 @@ export class EventStream implements SocketOwner, Renewable {
     this.ticket = ticket;
     if (identity.credential !== undefined && options.control) this.#number = renewals.add(this);
     this.#reader = streams.open(identity.grant, filter, options, this.#socket, start, this.#number === 0 ? undefined : renewals.handleOf(this.#number));
+    presence.enter(filter, member);
+    this.#member = member?.id;
     this.lease = leases.hold(identity, this);
     ticket?.begin(this);
     if (logger.isLevelEnabled('debug')) logger.debug({ client: clientAddress(), topics: filter.key, at: start.at.seq, start: wanted.kind, gap: start.gap?.reason }, 'stream opened');
@@ -184,6 +187,7 @@ export class EventStream implements SocketOwner, Renewable {
     if (this.#number !== 0) this.#service.renewals.delete(this.#number);
     if (this.#reader === undefined) return;
     this.#service.streams.closed(this.#reader);
+    this.#service.presence.leave(this.filter, this.#member);
     if (this.lease !== undefined) this.#service.leases.release(this.lease, this);
     this.#service.logger.debug({ at: this.#reader.position().seq }, 'stream closed');
   }

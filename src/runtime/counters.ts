@@ -66,6 +66,8 @@ export class Counters {
   readonly limited = { publish: 0, streams: 0, 'failed-logins': 0, sessions: 0, topics: 0, 'idempotency-keys': 0 };
   /** What this instance counted alone against a limit: it has no Redis, or Redis was away or late. */
   countedAlone = 0;
+  /** Questions for presence that were answered with a part of the instances: there is no Redis, or it was away or late. */
+  presencePartial = 0;
   /** The messages of each commit, and the time it took. */
   readonly commitMessages: Observer;
   readonly commitMilliseconds: Observer;

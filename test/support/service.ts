@@ -34,11 +34,12 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     keys: { create: never, rotate: never, revoke: never, find: never, list: never },
     renewals: { add: never, handleOf: never, delete: never, renew: never },
     revocations: { revoke: never, list: never },
+    presence: { enter: never, leave: never, page: never, counts: never, topicsOf: never },
     maxConnections: 1_000,
     readiness: () => ({ ready: true, status: 'ready' }),
     gauges: () => ({
       streams: 0, longPolls: 0, readersBehind: 0, furthestBehind: 0, tailMessages: 0, tailBytes: 0, tailFirst: 0, tailLast: 0,
-      head: 0, oldest: 0, logBytes: 0, keys: 0, clockAhead: 0, messageAhead: 0, erasuresUnwiped: 0, appendsWaiting: 0, revocations: 0, bus: 1, database: 1, draining: 0,
+      head: 0, oldest: 0, logBytes: 0, keys: 0, clockAhead: 0, messageAhead: 0, erasuresUnwiped: 0, appendsWaiting: 0, revocations: 0, presenceTopics: 0, presence: 1, bus: 1, database: 1, draining: 0,
     }),
     ...parts,
   };

@@ -40,6 +40,7 @@ export const openapi: FastifyDynamicSwaggerOptions = {
       { name: 'publish', description: 'Put messages in' },
       { name: 'stream', description: 'Get them as they come, as Server-Sent Events' },
       { name: 'history', description: 'Get what is held, one page at a time' },
+      { name: 'presence', description: 'Who listens, on all instances' },
       { name: 'session', description: 'A cookie in exchange for a key or token, for browsers' },
       { name: 'erasing', description: 'Take back what was published by mistake' },
       { name: 'administration', description: 'API keys and revocations of tokens, for administrators' },

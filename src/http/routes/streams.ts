@@ -20,6 +20,8 @@ import { at, cursorQuery, flag, PatternPath, problems, topicsQuery } from './sch
 const streamQuery = {
   ...cursorQuery,
   control: flag('`0` leaves out the control events, for scripts that read every line of data.'),
+  as: Type.Optional(Type.String({ description: 'Who listens, where there is no access control; otherwise the credential says so.' })),
+  meta: Type.Optional(Type.String({ description: 'What others see of the member that listens: JSON, at most 1 KiB.' })),
   ticket: Type.Optional(Type.String({ description: 'A ticket of `POST /tickets`, where a page can send no other credential.' })),
   names: flag('`0` leaves out the names of events: a page gets every message in `onmessage`.'),
 };
