@@ -104,7 +104,6 @@ function contradictions(config: Partial<Config>): string[] {
   if (OPS_PORT === undefined && Object.hasOwn(config, 'OPS_PORT') && OPS_HOST !== undefined && OPS_HOST !== SETTINGS.OPS_HOST.default) lines.push(`OPS_HOST: nothing listens on ${OPS_HOST}; set OPS_PORT as well`);
   const ordered: readonly (readonly [SettingName, SettingName, string])[] = [
     ['RETRY_MIN_MS', 'RETRY_MAX_MS', 'the shortest time is longer than the longest'],
-    ['PRESENCE_GRACE_SECONDS', 'PRESENCE_TTL_SECONDS', 'members would stay longer after a stream than after an instance'],
     ['MESSAGE_BYTES', 'BATCH_BYTES', 'a batch could not hold the largest message'],
     ['BATCH_BYTES', 'APPEND_QUEUE_BYTES', 'the largest batch could never be stored'],
     ['BATCH_MESSAGES', 'APPEND_QUEUE_MESSAGES', 'the largest batch could never be stored'],
