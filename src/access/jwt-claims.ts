@@ -1,5 +1,5 @@
 import type { JWTPayload } from 'jose';
-import { PERMISSION_MAX_PATTERNS, type Permissions } from '../model/permissions.ts';
+import { PERMISSION_MAX_PATTERNS } from '../model/permissions.ts';
 import { Problem } from '../model/problem.ts';
 import { META_MAX_BYTES } from '../presence/member.ts';
 import { expandPattern } from './subject-template.ts';

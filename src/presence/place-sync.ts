@@ -3,10 +3,10 @@ import { changeOf, type LocalPresence, type PresenceRecord } from './local-prese
 import { PlaceAway, type PresencePlace } from './place.ts';
 
 /** How long a change waits for others. What comes and goes within it is told to nobody. */
-const TELL_MS = 20;
+const PRESENCE_TELL_MS = 20;
 
 /** Stops one command from keeping the place busy. */
-const TELL_MAX_ENTRIES = 100;
+const PRESENCE_TELL_MAX_ENTRIES = 100;
 
 /** How many of them may be unanswered. Stops a slow place from holding memory: what changes meanwhile waits as a mark on its record. */
 const TELLING_MAX_REQUESTS = 4;
@@ -40,7 +40,7 @@ export class PlaceSync {
   changed(record: PresenceRecord): boolean {
     if (this.#round === 0) return false;
     this.#changed.add(record);
-    if (this.#telling < TELLING_MAX_REQUESTS) this.#timer ??= this.#clock.after(TELL_MS, () => this.#tell());
+    if (this.#telling < TELLING_MAX_REQUESTS) this.#timer ??= this.#clock.after(PRESENCE_TELL_MS, () => this.#tell());
     return true;
   }
 
@@ -53,7 +53,7 @@ export class PlaceSync {
       let some: PresenceRecord[] = [];
       for (const record of this.#local().records()) {
         some.push(record);
-        if (some.length < TELL_MAX_ENTRIES) continue;
+        if (some.length < PRESENCE_TELL_MAX_ENTRIES) continue;
         await this.#write(some);
         if (this.#round !== round) return;
         some = [];
@@ -92,14 +92,14 @@ export class PlaceSync {
     this.#telling++;
     await this.#writeOrLose(some);
     this.#telling--;
-    if (this.#changed.size > 0) this.#timer ??= this.#clock.after(TELL_MS, () => this.#tell());
+    if (this.#changed.size > 0) this.#timer ??= this.#clock.after(PRESENCE_TELL_MS, () => this.#tell());
   }
 
   /** The next ones to be told. What is gone before it was told is left out. */
   #take(): PresenceRecord[] {
     const some: PresenceRecord[] = [];
     for (const record of this.#changed) {
-      if (some.length === TELL_MAX_ENTRIES) break;
+      if (some.length === PRESENCE_TELL_MAX_ENTRIES) break;
       this.#changed.delete(record);
       if (record.isPresent || record.toldIn === this.#round) some.push(record);
       else this.#local().drop(record);

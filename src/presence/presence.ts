@@ -15,7 +15,7 @@ import { PlaceAway, type MemberPage, type MemberTopic, type PresenceCount, type 
 const ASK_WAIT_MS = 1_000;
 
 /** Questions that wait for the place. Stops a flood of them from holding memory. */
-const ASKING_MAX_REQUESTS = 500;
+const PRESENCE_ASKING_MAX_REQUESTS = 500;
 
 /** How long the end of the process waits for the place to hear what has changed. */
 const LAST_TELL_MS = 500;
@@ -118,7 +118,7 @@ export class Presence {
   async #ask<Answer>(ask: (place: PresencePlace) => Promise<Answer>, here: () => Answer): Promise<Told<Answer>> {
     const place = this.#place;
     if (place === undefined && !this.#mayHaveOthers) return { answer: here(), isPartial: false };
-    if (place?.isUp === true && this.#asking < ASKING_MAX_REQUESTS) {
+    if (place?.isUp === true && this.#asking < PRESENCE_ASKING_MAX_REQUESTS) {
       this.#asking++;
       // One that comes too late holds its place until then.
       const asked = ask(place).finally(() => this.#asking--);

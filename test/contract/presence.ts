@@ -8,11 +8,11 @@ import { until } from '../support/until.ts';
 
 export interface PresenceKit {
   /** Instances of one log, in whatever order: a kind that has one only gives it as often as is asked for. They tell of all of them. */
-  open(t: Test, count: number): Promise<readonly Presence[]>;
+  readonly open: (t: Test, count: number) => Promise<readonly Presence[]>;
   /** How long a member stays without a stream. */
   readonly graceMs: number;
   /** Lets the grace period pass. */
-  pass(milliseconds: number): Promise<void>;
+  readonly pass: (milliseconds: number) => Promise<void>;
 }
 
 const filter = (...names: string[]): Filter => new Filter(names);

@@ -29,7 +29,7 @@ const SWEEP_MAX_ENTRIES = 100;
 const ENDED_MAX_ENTRIES = 10;
 
 /** How many characters name an instance. */
-const INSTANCE_CHARACTERS = 12;
+const PRESENCE_NAME_CHARACTERS = 12;
 
 export interface RedisPresencePlaceOptions {
   readonly url: string;
@@ -140,7 +140,7 @@ export class RedisPresencePlace implements PresencePlace {
 
   /** Takes a new name, under which everything is told. Until then what stands under the one before counts, if that lives. */
   async #begin(): Promise<void> {
-    const instance = randomName(INSTANCE_CHARACTERS);
+    const instance = randomName(PRESENCE_NAME_CHARACTERS);
     this.#instance = instance;
     const isBegun = await this.#run(BEGIN, ['leases'], [instance, this.#leaseMs, PRESENCE_KEPT_MS]).catch(awayOnly);
     if (isBegun === undefined || this.#instance !== instance || this.#isClosed) return;
