@@ -19,6 +19,7 @@ import { LocalBus } from './bus/local.ts';
 import { configure, exitIfWrong } from './config/config.ts';
 import { connectionsThatFit, streamsThatFit } from './config/file-limit.ts';
 import { Delivery } from './delivery/delivery.ts';
+import { presenceFrame } from './delivery/sse.ts';
 import { Health } from './health.ts';
 import { OPERATIONS_MAX_CONNECTIONS, OTHER_MAX_CONNECTIONS } from './http/server-limits.ts';
 import type { Service } from './http/service.ts';
@@ -115,7 +116,7 @@ const limits = new Limits({
 });
 
 const presence = new Presence({
-  place: await makePlace(), mayHaveOthers: database.kind === 'postgres', clock, now: () => Date.now(), counters, graceMs: config.PRESENCE_GRACE_SECONDS * 1000,
+  place: await makePlace(), mayHaveOthers: database.kind === 'postgres', clock, now: () => Date.now(), counters, frameOf: presenceFrame, graceMs: config.PRESENCE_GRACE_SECONDS * 1000,
 });
 
 const lifecycle = new Lifecycle({

@@ -225,8 +225,10 @@ function mistakenParameter({ endpoint, query }: RequestHead): Problem | undefine
 }
 
 /** Who listens, on a stream. */
-function membership({ endpoint, query }: RequestHead, _premises: Premises, sender: Sender): undefined {
-  if (endpoint?.isStream === true) sender.member = readMember(query, sender.identity ?? NOBODY);
+function membership({ endpoint, query }: RequestHead, _premises: Premises, sender: Sender): Problem | undefined {
+  if (endpoint?.isStream !== true) return undefined;
+  sender.member = readMember(query, sender.identity ?? NOBODY);
+  return query['presence'] === '1' && query['control'] === '0' ? new Problem('invalid-request', 'presence is told by control events, which control=0 leaves out.', { field: 'presence' }) : undefined;
 }
 
 /** No page reads what the listener for operations tells without a credential. */

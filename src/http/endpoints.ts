@@ -25,7 +25,7 @@ const READ: readonly Method[] = ['GET', 'HEAD'];
 const READING = ['after', 'lastEventId', 'since', 'last', 'pattern'] as const;
 
 /** What a stream takes besides. */
-const STREAMING = ['control', 'names', 'ticket', 'as', 'meta'] as const;
+const STREAMING = ['control', 'names', 'ticket', 'as', 'meta', 'presence'] as const;
 
 /** The secret of a stream. */
 const RENEWAL_MAX_BYTES = 1024;

@@ -7,9 +7,10 @@ import type { Reader, StreamOptions } from '../delivery/reader.ts';
 import type { StartOptions, StartRequest } from '../log/start-position.ts';
 import { FREE_PLACE, type Place } from '../limits/stream-places.ts';
 import type { Start } from '../model/gap.ts';
-import { readProblem } from '../model/grant.ts';
+import { presenceProblem, readProblem, type Grant } from '../model/grant.ts';
 import { Problem } from '../model/problem.ts';
 import type { Filter } from '../model/topic.ts';
+import type { PresenceWatcher } from '../presence/watch.ts';
 import { StoreError } from '../store/store.ts';
 import { failedLogin } from './access-rules.ts';
 import type { Admission } from './admission.ts';
@@ -44,6 +45,8 @@ export interface ResolveOptions extends StartOptions {
   readonly bringsPosition: boolean;
   /** Whether control events are sent. */
   readonly control: boolean;
+  /** Whether who listens is to be told. */
+  readonly presence: boolean;
 }
 
 /** The headers of every event stream. */
@@ -63,7 +66,7 @@ export async function resolveStart(service: Service, { identity, isBusy, clientA
   const { starts, streams, limits } = service;
   // What may be read is asked again when the client comes back.
   if (isBusy) return undefined;
-  const forbidden = readProblem(identity.grant, options.filter);
+  const forbidden = streamProblem(identity.grant, options.filter, options.presence);
   if (forbidden !== undefined) throw forbidden;
   if (streams.isFull || !starts.isReady) return undefined;
   const sender = limitedSender(identity, clientAddress);
@@ -87,6 +90,11 @@ export async function resolveStart(service: Service, { identity, isBusy, clientA
   }
 }
 
+/** Why a stream may not be opened. */
+export function streamProblem(grant: Grant, filter: Filter, wantsPresence: boolean): Problem | undefined {
+  return readProblem(grant, filter) ?? (wantsPresence ? presenceProblem(grant, filter) : undefined);
+}
+
 function bothOf(one: Place, other: Place): Place {
   return {
     release: () => {
@@ -97,7 +105,7 @@ function bothOf(one: Place, other: Place): Place {
 }
 
 /** An event stream, on whichever edge it was asked for: a socket and its reader. A stream that was refused has no reader. */
-export class EventStream implements SocketOwner, Renewable {
+export class EventStream implements SocketOwner, Renewable, PresenceWatcher {
   readonly #socket: Socket;
   readonly #service: Service;
   #reader: Reader | undefined;
@@ -107,6 +115,7 @@ export class EventStream implements SocketOwner, Renewable {
   #number = 0;
   #place: Place = FREE_PLACE;
   #member: string | undefined;
+  #isWatching = false;
 
   constructor(socket: Socket, service: Service) {
     this.#socket = socket;
@@ -144,6 +153,8 @@ export class EventStream implements SocketOwner, Renewable {
     this.#reader = streams.open(identity.grant, filter, options, this.#socket, start, this.#number === 0 ? undefined : renewals.handleOf(this.#number));
     presence.enter(filter, member);
     this.#member = member?.id;
+    this.#isWatching = options.presence === true;
+    if (this.#isWatching) presence.watch(filter, this);
     this.lease = leases.hold(identity, this);
     ticket?.begin(this);
     if (logger.isLevelEnabled('debug')) logger.debug({ client: clientAddress(), topics: filter.key, at: start.at.seq, start: wanted.kind, gap: start.gap?.reason }, 'stream opened');
@@ -156,6 +167,10 @@ export class EventStream implements SocketOwner, Renewable {
 
   warn(secondsLeft: number): void {
     this.#reader!.warn(secondsLeft);
+  }
+
+  tellPresence(frame: Buffer): boolean {
+    return this.#reader!.tellPresence(frame);
   }
 
   cut(reason: CutReason): void {
@@ -188,6 +203,7 @@ export class EventStream implements SocketOwner, Renewable {
     if (this.#reader === undefined) return;
     this.#service.streams.closed(this.#reader);
     this.#service.presence.leave(this.filter, this.#member);
+    if (this.#isWatching) this.#service.presence.unwatch(this.filter, this);
     if (this.lease !== undefined) this.#service.leases.release(this.lease, this);
     this.#service.logger.debug({ at: this.#reader.position().seq }, 'stream closed');
   }

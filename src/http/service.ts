@@ -48,7 +48,7 @@ export interface Service {
   readonly sessions: Pick<SessionAdministration, 'make' | 'end'>;
   readonly tickets: Pick<Tickets, 'use' | 'release'>;
   /** Who listens, on all instances. */
-  readonly presence: Pick<Presence, 'enter' | 'leave' | 'page' | 'counts' | 'topicsOf'>;
+  readonly presence: Pick<Presence, 'enter' | 'leave' | 'watch' | 'unwatch' | 'page' | 'counts' | 'topicsOf'>;
   readonly ticketAdministration: Pick<TicketAdministration, 'make'>;
   /** Connections that may be open at once, streams and all. */
   readonly maxConnections: number;

@@ -232,6 +232,11 @@ export class LocalPresence {
   }
 }
 
+/** The name of the topic or pattern of a record. */
+export function topicOf(record: PresenceRecord): string {
+  return record instanceof Topic ? record.name : record.topic.name;
+}
+
 /** What a place is told of a record. */
 export function changeOf(record: PresenceRecord): PresenceChange {
   if (record instanceof Topic) return { topic: record.name, member: '', topicStreams: record.streams, isPresent: record.isPresent, streams: 0, since: 0, meta: undefined, metaAt: 0 };

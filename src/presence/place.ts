@@ -26,6 +26,9 @@ export interface PresencePlace {
   /** Topics of a member after one, by the bytes of their names. */
   topicsOf(member: string, after: string, limit: number): Promise<MemberPage>;
 
+  /** What has changed after a number that an earlier answer gave; undefined topics where anything may have. 0: from the beginning. */
+  changes(after: number): Promise<PresenceChanges>;
+
   /** Leaves: what this instance wrote counts for so much longer. Does not wait for a server that hangs. */
   close(lingerMs: number): Promise<void>;
 }
@@ -89,6 +92,11 @@ export interface MemberTopic extends Omit<PresentMember, 'id'> {
 export interface MemberPage {
   readonly topics: readonly MemberTopic[];
   readonly next: string | undefined;
+}
+
+export interface PresenceChanges {
+  readonly newest: number;
+  readonly topics: readonly string[] | undefined;
 }
 
 /** There is no answer to be had. */

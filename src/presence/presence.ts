@@ -1,10 +1,11 @@
 import type { Filter } from '../model/topic.ts';
 import { within, type Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import { LocalPresence } from './local-presence.ts';
+import { LocalPresence, topicOf } from './local-presence.ts';
 import type { Member } from './member.ts';
 import { PlaceSync } from './place-sync.ts';
-import { PlaceAway, type MemberPage, type MemberTopic, type PresenceCount, type PresencePage, type PresencePlace } from './place.ts';
+import { PlaceAway, type MemberPage, type MemberTopic, type PresenceChanges, type PresenceCount, type PresencePage, type PresencePlace } from './place.ts';
+import { PresenceWatch, type PresenceWatcher } from './watch.ts';
 
 /**
  * The room `presence` says who listens, on all instances of a log. Streams come in, with the topics and patterns that they name and the member that opened them. Out goes who is at a topic, how many, and where a
@@ -39,6 +40,8 @@ export interface PresenceDependencies {
   readonly now: () => number;
   readonly graceMs: number;
   readonly counters: Pick<Counters, 'presencePartial'>;
+  /** The frame of an event that tells watchers something. */
+  readonly frameOf: (json: string) => Buffer;
 }
 
 export class Presence {
@@ -48,16 +51,23 @@ export class Presence {
   readonly #counters: Pick<Counters, 'presencePartial'>;
   readonly #local: LocalPresence;
   readonly #sync: PlaceSync | undefined;
+  readonly #watch: PresenceWatch;
   #asking = 0;
 
-  constructor({ place, mayHaveOthers, clock, now, graceMs, counters }: PresenceDependencies) {
+  constructor({ place, mayHaveOthers, clock, now, graceMs, counters, frameOf }: PresenceDependencies) {
     this.#place = place;
     this.#mayHaveOthers = mayHaveOthers;
     this.#clock = clock;
     this.#counters = counters;
     const sync = place && new PlaceSync({ place, clock, local: () => this.#local });
     this.#sync = sync;
-    this.#local = new LocalPresence({ clock, now, graceMs, onChange: (record) => sync?.changed(record) === true });
+    this.#watch = new PresenceWatch({
+      clock, frameOf, page: (topic, limit) => this.page(topic, '', limit), count: (topic) => this.counts([topic]), changes: place && ((after) => this.#changes(place, after)),
+    });
+    this.#local = new LocalPresence({ clock, now, graceMs, onChange: (record) => {
+      this.#watch.changed(topicOf(record));
+      return sync?.changed(record) === true;
+    } });
   }
 
   /** How many topics and patterns the streams of this instance name. */
@@ -72,7 +82,7 @@ export class Presence {
 
   /** Puts together what all instances of a log have. */
   join(logId: string): void {
-    this.#place?.join(logId, { begin: () => void this.#sync!.begin(), lost: () => this.#sync!.lost() });
+    this.#place?.join(logId, { begin: () => void this.#begin(), lost: () => this.#sync!.lost() });
   }
 
   /** A stream begins. Its topics are known elsewhere a moment later: it waits for nobody. */
@@ -83,6 +93,15 @@ export class Presence {
   /** A stream has ended. Its member stays for the grace period. */
   leave(filter: Filter, member: string | undefined): void {
     this.#local.leave(filter, member);
+  }
+
+  /** Tells a stream who listens to its topics, and who comes and goes. */
+  watch(filter: Filter, watcher: PresenceWatcher): void {
+    this.#watch.watch(filter, watcher);
+  }
+
+  unwatch(filter: Filter, watcher: PresenceWatcher): void {
+    this.#watch.unwatch(filter, watcher);
   }
 
   page(topic: string, after: string, limit: number): Promise<Told<PresencePage>> {
@@ -113,6 +132,22 @@ export class Presence {
     await within(this.#clock, LAST_TELL_MS, this.#sync?.flush() ?? Promise.resolve());
     // Their clients are coming back to other instances.
     await this.#place?.close(this.#local.lingerMs);
+  }
+
+  async #begin(): Promise<void> {
+    await this.#sync!.begin();
+    this.#watch.changedAll();
+  }
+
+  /** Undefined where the place cannot be heard. */
+  async #changes(place: PresencePlace, after: number): Promise<PresenceChanges | undefined> {
+    if (!place.isUp) return undefined;
+    try {
+      return await within(this.#clock, ASK_WAIT_MS, place.changes(after));
+    } catch (error) {
+      if (!(error instanceof PlaceAway)) throw error;
+      return undefined;
+    }
   }
 
   async #ask<Answer>(ask: (place: PresencePlace) => Promise<Answer>, here: () => Answer): Promise<Told<Answer>> {

@@ -171,6 +171,77 @@ t.test('without Redis each answers with what it knows, and says so; when it is b
   await agree('its return');
 });
 
+interface News {
+  readonly topic: string;
+  readonly number: number;
+  readonly members?: readonly { readonly id: string }[];
+  readonly joined?: readonly { readonly id: string }[];
+  readonly left?: readonly string[];
+}
+
+/** A client that keeps a list by what it is told. */
+class Watcher {
+  readonly members = new Set<string>();
+  readonly left: string[] = [];
+  readonly #stream: SseStream;
+  #number = 0;
+  #read = 0;
+
+  constructor(stream: SseStream) {
+    this.#stream = stream;
+  }
+
+  /** Takes what has come. A number that is missing is a failure: its socket is never full. */
+  take(): string {
+    for (const { event, data } of this.#stream.events.slice(this.#read)) {
+      this.#read++;
+      if (event !== '$presence') continue;
+      const { number, members, joined = [], left = [] } = JSON.parse(data) as News;
+      if (members === undefined && number !== this.#number + 1) throw new Error(`${number} comes after ${this.#number}`);
+      this.#number = number;
+      if (members !== undefined) this.members.clear();
+      for (const { id } of [...members ?? [], ...joined]) this.members.add(id);
+      for (const id of left) this.members.delete(id);
+      this.left.push(...left);
+    }
+    return [...this.members].sort().join();
+  }
+}
+
+t.test('watchers on every instance see who comes and goes, also with an instance and with Redis; who moves to another instance never leaves', async (t) => {
+  for (const one of [...open]) leave(one);
+  await agree('another beginning');
+  const watchers = await Promise.all(instances.slice(0, 2).map(async ({ url }) => new Watcher(await openStream(t, `${url}/topics/a/events?presence=1`))));
+  const sees = async (expected: string): Promise<void> => {
+    for (const [index, watcher] of watchers.entries()) {
+      await until(`the watcher on instance ${index} sees ${expected}`, () => watcher.take() === expected).catch((error: unknown) => {
+        throw new Error(`${String(error)}; it sees ${watcher.take()}`);
+      });
+    }
+  };
+  await enter(0, 'alice', ['a']);
+  await enter(2, 'bob', ['a']);
+  await sees('alice,bob');
+  for (let round = 0; round < 3; round++) {
+    const one = open.find(({ member }) => member === 'alice')!;
+    leave(one);
+    await enter((one.on + 1) % 3, 'alice', ['a']);
+  }
+  await until('alice has moved', async () => await said(https[0]!, 'a') === '[["alice",1],["bob",1],["",4]]');
+  instances[2]!.kill('SIGKILL');
+  await instances[2]!.exited;
+  open = open.filter(({ on }) => on !== 2);
+  await sees(open.map(({ member }) => member).sort().join());
+  await instances[2]!.restart();
+  await enter(1, 'carol', ['a']);
+  await redis.stop();
+  await until('it is noticed', async () => (await https[0]!.json<Answer>('/topics/a/presence')).partial === true);
+  await enter(0, 'dora', ['a']);
+  await redis.start();
+  await sees([...new Set(open.map(({ member }) => member))].sort().join());
+  for (const watcher of watchers) t.same(watcher.left.filter((id) => id !== 'bob' && !(id === 'alice' && !open.some(({ member }) => member === 'alice'))), []);
+});
+
 /** Instances of other tests: what they have is not mixed up with this log's. */
 t.test('another log on the same Redis has others', async (t) => {
   const other: Instance = await startInstance(t, { ...env, DATABASE_URL: `file:${join(tempFolder(t), 'log.db')}` });

@@ -43,7 +43,7 @@ async function begin({ use = async () => HOLD, gap, isFull = false, isBusy = fal
       told.push(opening);
       return use(ticket, opening);
     }, release: () => void told.push('ticket') },
-  }, admission, wanted, { filter: new Filter([topic]), hasLeft: () => false, control: true, bringsPosition }).catch((error: unknown) => error);
+  }, admission, wanted, { filter: new Filter([topic]), hasLeft: () => false, control: true, presence: false, bringsPosition }).catch((error: unknown) => error);
   return { start, told };
 }
 

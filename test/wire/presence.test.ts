@@ -82,6 +82,32 @@ for (const HTTP_FAST_PATH of ['on', 'off']) {
       t.equal((await http.metrics()).get('tidings_presence_up'), 1);
     });
 
+    await t.test('a stream with presence=1 is told the state of its topics, and who comes and goes', async (t) => {
+      const bob = await listen(t, instance, '/topics/w.1/events?as=bob');
+      const watcher = await listen(t, instance, '/events?topic=w.1&topic=w.2&as=w&presence=1');
+      const told = async (topic: string): Promise<{ event: Record<string, unknown>; id: string | undefined }> => {
+        const { data, id } = await watcher.next(({ event, data }) => event === '$presence' && (JSON.parse(data) as { topic: string }).topic === topic);
+        return { event: JSON.parse(data) as Record<string, unknown>, id };
+      };
+      const first = await told('w.1');
+      t.match(first, { event: { number: 1, streams: 2, members: [{ id: 'bob', streams: 1 }, { id: 'w', streams: 1 }] }, id: undefined });
+      const alice = await listen(t, instance, '/topics/w.1/events?as=alice&meta=%7B%22a%22%3A1%7D');
+      t.match(await told('w.1'), { event: { number: 2, streams: 3, joined: [{ id: 'alice', streams: 1, meta: { a: 1 } }], changed: [], left: [] } });
+      alice.destroy();
+      bob.destroy();
+      let [number, left] = [2, [] as string[]];
+      while (left.length < 2) {
+        const { event } = await told('w.1');
+        t.equal(event['number'], ++number);
+        left = [...left, ...event['left'] as string[]];
+      }
+      t.same(left.sort(), ['alice', 'bob']);
+      await http.publish('w.2', 'a message');
+      t.equal((await watcher.next(({ event }) => event === undefined)).data.includes('a message'), true, 'messages come as ever');
+      for (const query of ['presence=2', 'presence=', 'presence=1&control=0']) t.match((await listen(t, instance, `/topics/a/events?${query}`)).status, 400, query);
+      t.equal(watcher.faults.length, 0);
+    });
+
     await t.test('a refused stream is nobody', async (t) => {
       t.equal((await listen(t, instance, '/topics/refused/events?as=alice&after=x')).status, 400);
       t.equal((await at('refused')).streams, 0);
@@ -143,6 +169,19 @@ for (const HTTP_FAST_PATH of ['on', 'off']) {
       t.equal(asked.status, 200, 'a page asks with its cookie');
       t.equal(asked.headers['cache-control'], 'no-store');
       t.equal((await http.send('HEAD', '/topics/room.a/presence', watcher)).status, 200);
+    });
+
+    await t.test('a stream is told who listens only where its credential may see that', async (t) => {
+      for (const [headers, status] of [[alice, 403], [watcher, 200], [token('x', { subscribe: ['room.>'] }), 403], [token('x', { subscribe: ['room.>'], presence: ['room.a'] }), 200]] as const) {
+        const path = '/topics/room.a/events?presence=1';
+        t.equal((await listen(t, instance, path, headers)).status, status);
+        t.equal((await http.send('HEAD', path, headers)).status, status);
+      }
+      t.equal((await listen(t, instance, '/events?topic=room.a&topic=other&presence=1', watcher)).status, 403, 'all of its topics, or none');
+      for (const [presence, status] of [[['room.>'], 200], [['elsewhere'], 403]] as const) {
+        const { ticket } = await getTicket(http, ['room.a'], token('y', { subscribe: ['room.>'], presence }));
+        t.equal((await listen(t, instance, `/topics/room.a/events?presence=1&ticket=${ticket}`)).status, status);
+      }
     });
 
     await t.test('of a member only the topics are told that may be seen', async (t) => {

@@ -1,11 +1,12 @@
 import { readRedisUrl, type RedisLocation } from '../../config/redis-url.ts';
-import { PlaceAway, type MemberPage, type PlaceListener, type PresenceChange, type PresenceCount, type PresencePage, type PresencePlace, type PresentMember } from '../../presence/place.ts';
+import { PlaceAway, type MemberPage, type PlaceListener, type PresenceChange, type PresenceChanges, type PresenceCount, type PresencePage, type PresencePlace, type PresentMember } from '../../presence/place.ts';
+import { META_MAX_BYTES } from '../../presence/member.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { randomName } from '../../store/names.ts';
 import { RedisConnection } from './connection.ts';
 import type { ServerDiscovery } from './discovery-contract.ts';
-import { ACTIVATE, BEGIN, COUNT, LINES, PAGE, RENEW, WRITE } from './presence-scripts.ts';
+import { ACTIVATE, BEGIN, CHANGES, COUNT, LINES, PAGE, RENEW, WRITE } from './presence-scripts.ts';
 import { redactedReason } from './redacted-reason.ts';
 import { discoveryFor } from './redis.ts';
 import { SlotDiscovery } from './slot-discovery.ts';
@@ -110,7 +111,8 @@ export class RedisPresencePlace implements PresencePlace {
     let next: string | undefined;
     for (let at = 0; at < found.length; at += 2) {
       if (at === 2 * limit) next = found[at - 2];
-      else if (found[at + 1] !== '') members.push({ id: found[at]!, ...readLines(found[at + 1]!) });
+      const read = at === 2 * limit ? undefined : readLines(found[at + 1]!);
+      if (read !== undefined) members.push({ id: found[at]!, ...read });
     }
     return { streams: Number(streams), members, next };
   }
@@ -125,9 +127,17 @@ export class RedisPresencePlace implements PresencePlace {
     const some = topics.slice(0, limit);
     const found = some.length === 0 ? [] : await this.#texts(LINES, ['leases', ...some.map((topic) => keysOf(topic)[0]!)], [member]);
     return {
-      topics: some.map((topic, index) => ({ topic, lines: found[index]! })).filter(({ lines }) => lines !== '').map(({ topic, lines }) => ({ topic, ...readLines(lines) })),
+      topics: some.flatMap((topic, index) => {
+        const read = readLines(found[index]!);
+        return read === undefined ? [] : [{ topic, ...read }];
+      }),
       next: topics.length > limit ? some.at(-1) : undefined,
     };
+  }
+
+  async changes(after: number): Promise<PresenceChanges> {
+    const [newest, isAny, ...topics] = await this.#texts(CHANGES, ['changed', 'numbers'], [after]);
+    return { newest: Number(newest), topics: isAny === '1' ? undefined : topics };
   }
 
   async close(lingerMs: number): Promise<void> {
@@ -200,7 +210,7 @@ export class RedisPresencePlace implements PresencePlace {
   }
 
   #write(instance: string, changes: readonly PresenceChange[], isSweep: boolean): Promise<unknown> {
-    return this.#run(WRITE, ['leases', wroteKey(instance), ...changes.flatMap(({ topic, member }) => [...keysOf(topic), topicsKey(member)])], [
+    return this.#run(WRITE, ['leases', wroteKey(instance), 'changed', 'numbers', ...changes.flatMap(({ topic, member }) => [...keysOf(topic), topicsKey(member)])], [
       instance, PRESENCE_KEPT_MS, isSweep ? 1 : 0,
       ...changes.flatMap(({ topic, member, topicStreams, isPresent, streams, since, meta = '', metaAt }) => [topic, member, topicStreams, isPresent ? 1 : 0, streams, since, metaAt, meta]),
     ]);
@@ -224,7 +234,7 @@ export class RedisPresencePlace implements PresencePlace {
 
   async #texts(script: string, keys: readonly string[], values: readonly (string | number)[]): Promise<string[]> {
     const answer = await this.#run(script, keys, values);
-    if (!Array.isArray(answer)) throw new Error('Redis answered a script with something else');
+    if (!Array.isArray(answer)) throw new PlaceAway('Redis answered a script with something else');
     return answer.map(String);
   }
 
@@ -258,19 +268,37 @@ function wroteKey(instance: string): string {
   return `wrote:${instance}`;
 }
 
-/** What the lines of a member on living instances say together. */
-function readLines(lines: string): Omit<PresentMember, 'id'> {
+/** What the lines of a member on living instances say together; undefined where none of them can be read. Whoever may write to Redis may have written something else. */
+function readLines(lines: string): Omit<PresentMember, 'id'> | undefined {
   let [streams, since, newest] = [0, Infinity, -1];
   let meta: string | undefined;
   for (const line of lines.split('\n')) {
     const [, count, from, metaAt, text = ''] = line.split('\t');
+    if (!isWhole(count) || !isWhole(from)) continue;
     streams += Number(count);
     since = Math.min(since, Number(from));
-    if (text === '' || Number(metaAt) <= newest) continue;
+    if (text === '' || !(Number(metaAt) > newest) || !isMeta(text)) continue;
     newest = Number(metaAt);
     meta = text;
   }
-  return { streams, since, meta };
+  return since === Infinity ? undefined : { streams, since, meta };
+}
+
+/** Milliseconds since 1970 have 13 digits. */
+function isWhole(text: string | undefined): boolean {
+  return text !== undefined && /^\d{1,14}$/.test(text);
+}
+
+/** A line end in it would end a line of a frame. */
+function isMeta(text: string): boolean {
+  if (text.includes('\r') || Buffer.byteLength(text) > META_MAX_BYTES) return false;
+  try {
+    JSON.parse(text);
+    return true;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return false;
+  }
 }
 
 function awayOnly(error: unknown): undefined {

@@ -3,7 +3,8 @@
  * one does not count any more. The names are in a sorted set, by the time when their leases end, which is negative while an instance has not told everything yet.
  *
  * A topic has three keys. `members`: its members, in the order of their bytes. `lines`: for each of them a line of each instance: its name, streams, since, when the metadata was given, and the metadata, with tabs between.
- * `streams`: all streams of each instance. A member has the sorted set of its topics. An instance has the set of what it wrote: a topic, NUL, and a member.
+ * `streams`: all streams of each instance. A member has the sorted set of its topics. An instance has the set of what it wrote: a topic, NUL, and a member. `changed` has the topics that have changed, by the number of their
+ * last change.
  */
 
 const NOW = `
@@ -11,18 +12,22 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 `;
 
+/** How many topics that have changed are remembered. Stops the list from growing for ever: who comes later looks at everything. */
+const CHANGED_MAX_ENTRIES = 10_000;
+
 /**
- * Writes changes of one instance. Keys: its leases, what it wrote; then `lines`, `members`, `streams` of a topic and the topics of a member, for each change. Values: the instance, how long keys are kept, whether its lease has
+ * Writes changes of one instance. Keys: its leases, what it wrote, `changed` and its numbers; then `lines`, `members`, `streams` of a topic and the topics of a member, for each change. Values: the instance, how long keys are kept, whether its lease has
  * ended on purpose (a sweep); then for each change topic, member, streams of the topic, whether it is present, streams, since, when the metadata was given, metadata. The answer is 0 where the lease has ended: nothing was written.
  */
 export const WRITE = `${NOW}
-local leases, wrote = KEYS[1], KEYS[2]
+local leases, wrote, changed, numbers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local instance, kept, isSweep = ARGV[1], ARGV[2], ARGV[3] == '1'
 local lease = tonumber(redis.call('ZSCORE', leases, instance) or '0')
 if not isSweep and math.abs(lease) <= now then
   return 0
 end
-local first = 3
+local first = 5
+local touched = {}
 for at = 4, #ARGV, 8 do
   local lines, members, streams, topics = KEYS[first], KEYS[first + 1], KEYS[first + 2], KEYS[first + 3]
   first = first + 4
@@ -40,6 +45,9 @@ for at = 4, #ARGV, 8 do
     local after = others
     if isPresent then
       after = others .. table.concat({ instance, ARGV[at + 4], string.format('%.0f', since), ARGV[at + 6], ARGV[at + 7] }, '\\t') .. '\\n'
+    end
+    if after ~= before then
+      touched[topic] = true
     end
     if after == '' then
       redis.call('HDEL', lines, member)
@@ -59,6 +67,9 @@ for at = 4, #ARGV, 8 do
   else
     redis.call('SREM', wrote, topic .. '\\0' .. member)
   end
+  if (tonumber(redis.call('HGET', streams, instance) or '') or 0) ~= all then
+    touched[topic] = true
+  end
   if all > 0 then
     redis.call('HSET', streams, instance, all)
     redis.call('PEXPIRE', streams, kept)
@@ -68,6 +79,15 @@ for at = 4, #ARGV, 8 do
   end
 end
 redis.call('PEXPIRE', wrote, kept)
+if next(touched) then
+  local number = redis.call('INCR', numbers)
+  for topic in pairs(touched) do
+    redis.call('ZADD', changed, number, topic)
+  end
+  redis.call('ZREMRANGEBYRANK', changed, 0, -${CHANGED_MAX_ENTRIES + 1})
+  redis.call('PEXPIRE', changed, kept)
+  redis.call('PEXPIRE', numbers, kept)
+end
 return 1
 `;
 
@@ -157,5 +177,21 @@ local answer = {}
 for at = 2, #KEYS do
   answer[#answer + 1] = living(redis.call('HGET', KEYS[at], ARGV[1]))
 end
+return answer
+`;
+
+/** What has changed after a number. Keys: `changed` and its numbers. Values: the number. The answer is the newest number, whether anything may have changed, and otherwise the topics. */
+export const CHANGES = `
+local after, newest = tonumber(ARGV[1]), tonumber(redis.call('GET', KEYS[2]) or '0')
+if after == newest then
+  return { tostring(newest), '0' }
+end
+local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
+if after > newest or not oldest or (redis.call('ZCARD', KEYS[1]) >= ${CHANGED_MAX_ENTRIES} and tonumber(oldest) > after) then
+  return { tostring(newest), '1' }
+end
+local answer = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. after, '+inf')
+table.insert(answer, 1, '0')
+table.insert(answer, 1, tostring(newest))
 return answer
 `;

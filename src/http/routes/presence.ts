@@ -2,8 +2,9 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { presenceProblem } from '../../model/grant.ts';
 import { Problem } from '../../model/problem.ts';
 import type { Filter } from '../../model/topic.ts';
-import { PRESENCE_PAGE_MAX_ENTRIES, type MemberTopic, type PresentMember } from '../../presence/place.ts';
+import { PRESENCE_PAGE_MAX_ENTRIES } from '../../presence/place.ts';
 import type { Told } from '../../presence/presence.ts';
+import { presentText } from '../../presence/present-text.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { Type } from '../input/json-schema.ts';
 import { readMemberId } from '../input/member-query.ts';
@@ -96,11 +97,6 @@ export function presenceRoutes(app: App, { config, presence }: Service): void {
       return answer(request, reply, [`"id":${JSON.stringify(id)},"present":${topics.length > 0},"topics":[${topics.map((one) => presentText('topic', one.topic, one)).join(',')}]`, ...pageText(next)], told);
     },
   });
-}
-
-/** The metadata stands in it as it was given: numbers of any size survive. */
-function presentText(nameOf: 'id' | 'topic', name: string, { streams, since, meta }: Omit<PresentMember, 'id'> | Omit<MemberTopic, 'topic'>): string {
-  return `{"${nameOf}":${JSON.stringify(name)},"streams":${streams},"since":"${new Date(since).toISOString()}"${meta === undefined ? '' : `,"meta":${meta}`}}`;
 }
 
 function pageText(next: string | undefined): string[] {

@@ -28,7 +28,7 @@ interface Opened {
 async function open(t: Test, url: string, logId = 'log', isUp = true, ttlMs = TTL_MS): Promise<Opened> {
   const { logger, lines } = recordingLogger();
   const place = new RedisPresencePlace({ url, ttlMs, clock: systemClock, logger });
-  const presence = new Presence({ place, mayHaveOthers: true, clock: systemClock, now: () => Date.now(), graceMs: GRACE_MS, counters: new Counters() });
+  const presence = new Presence({ place, mayHaveOthers: true, clock: systemClock, now: () => Date.now(), graceMs: GRACE_MS, counters: new Counters(), frameOf: (json) => Buffer.from(json) });
   t.teardown(() => presence.close());
   presence.join(logId);
   if (isUp) await until('it is up', () => presence.isWhole);
@@ -103,7 +103,7 @@ t.test('what an instance wrote is gone when its lease has ended, and swept away,
   await killed.place.close(0);
   await shows(t, [survivor], 'a', 'alice:1 of 1');
   // Of the survivors one has written something.
-  const left = ['leases', 'lines:a', 'members:a', 'streams:a', 'topics:alice', 'wrote:'].map((name) => `tidings:{log}:presence:${name}`);
+  const left = ['changed', 'leases', 'lines:a', 'members:a', 'numbers', 'streams:a', 'topics:alice', 'wrote:'].map((name) => `tidings:{log}:presence:${name}`);
   await until('nothing is left of it', async () => (await admin.keys('*')).map((key) => key.replace(/(?<=:wrote:).*/, '')).sort().join() === left.join());
   for (const key of await admin.keys('*')) t.ok(await admin.pttl(key) > 0, `${key} expires`);
 });
@@ -171,6 +171,45 @@ t.test('what is not ours under its keys: presence stays partial, and the process
   await admin.del('tidings:{log}:presence:lines:a', 'tidings:{log}:presence:members:a');
   await until('it is back', () => presence.isWhole);
   await shows(t, [presence], 'a', 'of 0');
+});
+
+t.test('of what somebody else wrote under its keys only what can be read is told, and nothing breaks a frame', async (t) => {
+  const redis = await startRedis(t);
+  const admin = redisClient(t, redis);
+  const { presence } = await open(t, redis.url, 'log', true, 60_000);
+  presence.enter(topic('a'), alice);
+  await shows(t, [presence], 'a', 'alice:1 of 1');
+  const [name] = await nameOf(admin, 'a');
+  const lines = (text: string): Promise<number> => admin.hset('tidings:{log}:presence:lines:a', 'alice', text);
+  for (const [text, expected] of [
+    [`${name}\t1\t5\t0\tx\n`, { streams: 1, since: 5, meta: undefined }], [`${name}\t1\t5\t0\t{}\r\n`, { streams: 1, meta: undefined }], [`${name}\t1\t5\t0\t"${'x'.repeat(1100)}"\n`, { streams: 1, meta: undefined }],
+    [`${name}\t1\t5\t0\t7\n`, { streams: 1, meta: '7' }], [`${name}\t1\t5\tnever\t7\n`, { streams: 1, meta: undefined }],
+  ] as const) {
+    await lines(text);
+    t.match((await presence.page('a', '', 5)).answer.members, [expected], JSON.stringify(text));
+  }
+  for (const text of ['', 'x', `${name}\t\t\t\t\n`, `${name}\t1\t999999999999999\t0\t\n`, `${name}\t-1\t5\t0\t\n`, `${name}\tNaN\tInfinity\t0\t\n`]) {
+    await lines(text);
+    t.same((await presence.page('a', '', 5)).answer.members, [], JSON.stringify(text));
+    t.same((await presence.topicsOf('alice', '', 5, () => true)).answer.topics, [], JSON.stringify(text));
+  }
+});
+
+t.test('what has changed is told by its number; who comes late, or after Redis has forgotten, looks at everything', async (t) => {
+  const redis = await startRedis(t);
+  const { presence, place } = await open(t, redis.url, 'log', true, 60_000);
+  presence.enter(topic('a', 'b'), alice);
+  await shows(t, [presence], 'b', 'alice:1 of 1');
+  const first = await place.changes(0);
+  t.same([...first.topics!].sort(), ['a', 'b']);
+  t.same(await place.changes(first.newest), { newest: first.newest, topics: [] });
+  presence.enter(topic('b'), undefined);
+  await shows(t, [presence], 'b', 'alice:1 of 2');
+  t.match(await place.changes(first.newest), { topics: ['b'] });
+  t.same((await place.changes(first.newest + 100)).topics, undefined);
+  for (let index = 0; index < 10_000; index++) presence.enter(topic(`t${index}`), undefined);
+  await until('all are told', async () => (await presence.counts(['t9999'])).answer[0]!.streams === 1);
+  t.equal((await place.changes(first.newest)).topics, undefined);
 });
 
 t.test('Cluster: presence is at the node that has the keys', async (t) => {
