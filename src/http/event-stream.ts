@@ -111,11 +111,11 @@ export class EventStream implements SocketOwner, Renewable, PresenceWatcher {
   #reader: Reader | undefined;
   lease: Lease | undefined;
   ticket: TicketHold | undefined;
+  isWatching = false;
   /** 0 where it cannot be renewed. */
   #number = 0;
   #place: Place = FREE_PLACE;
   #member: string | undefined;
-  #isWatching = false;
 
   constructor(socket: Socket, service: Service) {
     this.#socket = socket;
@@ -141,7 +141,7 @@ export class EventStream implements SocketOwner, Renewable, PresenceWatcher {
   #begin({ admission: { identity, member, clientAddress }, filter, options, wanted, start: begun }: Beginning): boolean {
     const { streams, leases, renewals, presence, logger } = this.#service;
     // Asked again: while the log was asked, other streams were opened, the credential may have ended, and the ticket may have been used.
-    if (begun === undefined || streams.isFull || begun.ticket?.isLost === true || !leases.mayHold(identity, filter)) {
+    if (begun === undefined || streams.isFull || begun.ticket?.isLost === true || !leases.mayHold(identity, filter, options.presence)) {
       begun?.place.release();
       streams.refuse(options, this.#socket);
       return false;
@@ -153,8 +153,8 @@ export class EventStream implements SocketOwner, Renewable, PresenceWatcher {
     this.#reader = streams.open(identity.grant, filter, options, this.#socket, start, this.#number === 0 ? undefined : renewals.handleOf(this.#number));
     presence.enter(filter, member);
     this.#member = member?.id;
-    this.#isWatching = options.presence === true;
-    if (this.#isWatching) presence.watch(filter, this);
+    this.isWatching = options.presence === true;
+    if (this.isWatching) presence.watch(filter, this);
     this.lease = leases.hold(identity, this);
     ticket?.begin(this);
     if (logger.isLevelEnabled('debug')) logger.debug({ client: clientAddress(), topics: filter.key, at: start.at.seq, start: wanted.kind, gap: start.gap?.reason }, 'stream opened');
@@ -203,7 +203,7 @@ export class EventStream implements SocketOwner, Renewable, PresenceWatcher {
     if (this.#reader === undefined) return;
     this.#service.streams.closed(this.#reader);
     this.#service.presence.leave(this.filter, this.#member);
-    if (this.#isWatching) this.#service.presence.unwatch(this.filter, this);
+    if (this.isWatching) this.#service.presence.unwatch(this.filter, this);
     if (this.lease !== undefined) this.#service.leases.release(this.lease, this);
     this.#service.logger.debug({ at: this.#reader.position().seq }, 'stream closed');
   }

@@ -3,7 +3,7 @@ import { changeOf, type LocalPresence, type PresenceRecord } from './local-prese
 import { PlaceAway, type PresencePlace } from './place.ts';
 
 /** How long a change waits for others. What comes and goes within it is told to nobody. */
-const PRESENCE_TELL_MS = 20;
+const PRESENCE_TELL_MS = 50;
 
 /** Stops one command from keeping the place busy. */
 const PRESENCE_TELL_MAX_ENTRIES = 100;

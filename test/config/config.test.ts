@@ -53,6 +53,13 @@ t.test('the defaults of the table are within what it allows', (t) => {
   t.end();
 });
 
+t.test('the times of presence are whole seconds within their bounds', (t) => {
+  for (const text of ['1', '3601', '-1', '2.5', '30s', 'off']) t.match(lines({ PRESENCE_TTL_SECONDS: text }), [/^PRESENCE_TTL_SECONDS: .*from 2 to 3600/], text);
+  for (const text of ['3601', '-1', '0.5', '5s', 'off']) t.match(lines({ PRESENCE_GRACE_SECONDS: text }), [/^PRESENCE_GRACE_SECONDS: .*from 0 to 3600/], text);
+  t.match(read({ PRESENCE_TTL_SECONDS: '2', PRESENCE_GRACE_SECONDS: '0' }), { PRESENCE_TTL_SECONDS: 2, PRESENCE_GRACE_SECONDS: 0 });
+  t.end();
+});
+
 t.test('sizes are written in bytes or with a unit', (t) => {
   for (const [text, bytes] of [['65536', 65_536], ['64KiB', 65_536], ['64kib', 65_536], ['1 MiB', 1024 ** 2], ['2GiB', 2 * 1024 ** 3], ['2048B', 2048]] as const) {
     t.equal(read({ TAIL_BYTES: text }).TAIL_BYTES, bytes, text);

@@ -34,7 +34,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     keys: { create: never, rotate: never, revoke: never, find: never, list: never },
     renewals: { add: never, handleOf: never, delete: never, renew: never },
     revocations: { revoke: never, list: never },
-    presence: { enter: never, leave: never, watch: never, unwatch: never, page: never, counts: never, topicsOf: never },
+    presence: { enter: () => undefined, leave: () => undefined, watch: never, unwatch: never, page: never, counts: never, topicsOf: never },
     maxConnections: 1_000,
     readiness: () => ({ ready: true, status: 'ready' }),
     gauges: () => ({

@@ -137,6 +137,9 @@ for (const path of ['/topics/%3E/events?', '/events?topic=%3E&', '/topics/a.*/me
 // Presence.
 for (const path of ['/topics/a/events?', '/events?topic=a&']) {
   for (const value of ['', '%00', 'a%00b', 'x'.repeat(256), '%C3%A9'.repeat(128)]) add(`${path}as=${value.slice(0, 20)}`, get(`${path}as=${value}`, STREAM), REQUEST, 'as');
+  for (const value of ['2', 'true', '']) add(`${path}presence=${value}`, get(`${path}presence=${value}`, STREAM), REQUEST, 'presence');
+  add(`${path} with presence and no control events`, get(`${path}presence=1&control=0`, STREAM), REQUEST, 'presence');
+  add(`${path} with the parameter presense`, get(`${path}presense=1`, STREAM), REQUEST, 'presense');
   add(`${path} with two members`, get(`${path}as=a&as=b`, STREAM), REQUEST, 'as');
   for (const value of ['', '{', 'x', '{}x', "{'a':1}", '%EF%BB%BF{}', '1e', `"${'x'.repeat(1023)}"`, '['.repeat(17) + ']'.repeat(17), '{"a":1,"a":2}']) add(`${path}meta=${value.slice(0, 20)}`, get(`${path}as=a&meta=${value}`, STREAM), REQUEST, 'meta');
   add(`${path} with metadata twice`, get(`${path}as=a&meta=1&meta=2`, STREAM), REQUEST, 'meta');

@@ -7,6 +7,7 @@ import { Presence } from '../../../src/presence/presence.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { Counters } from '../../../src/runtime/counters.ts';
 import { presenceContract, shown, shows } from '../../contract/presence.ts';
+import { Link } from '../../support/link.ts';
 import { recordingLogger } from '../../support/logger.ts';
 import { redisClient } from '../../support/redis-client.ts';
 import { startCluster } from '../../support/redis-cluster.ts';
@@ -75,6 +76,25 @@ t.test('a Redis that was restarted, or forgot everything, is told everything aga
   await until('it is back', () => one.isWhole && two.isWhole);
   await until('alice is gone', async () => (await one.counts(['many'])).answer[0]!.members === 349);
   await shows(t, all, 'few', 'of 1');
+});
+
+t.test('a connection that broke: what was lost on the way does not stay, nothing counts twice, and nobody is gone meanwhile', async (t) => {
+  const redis = await startRedis(t);
+  const link = await Link.start(t, redis.port);
+  const { presence: one } = await open(t, `redis://127.0.0.1:${link.port}`, 'log', true, 60_000);
+  const { presence: two } = await open(t, redis.url, 'log', true, 60_000);
+  const { presence: other } = await open(t, redis.url, 'another log');
+  one.enter(topic('a'), alice);
+  one.enter(topic('a'), { id: 'bob', meta: undefined });
+  await shows(t, [two], 'a', 'alice:1 bob:1 of 2');
+  link.cut();
+  await until('it has noticed', () => !one.isWhole);
+  one.leave(topic('a'), 'alice');
+  t.equal((await shown(two, 'a')).replace('alice:0', 'alice:1'), 'alice:1 bob:1 of 2', 'it is still told what was there');
+  link.heal();
+  await until('it is back', () => one.isWhole);
+  await shows(t, [two], 'a', 'bob:1 of 1');
+  t.equal(await shown(other, 'a'), 'of 0', 'another log has others');
 });
 
 t.test('what an instance wrote is gone when its lease has ended, and swept away, whoever is left', async (t) => {
