@@ -5,6 +5,7 @@ import type { InstanceState } from './fleet/instances.ts';
 import type { Readiness } from './http/service.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { MessageLog } from './log/log.ts';
+import type { Presence } from './presence/presence.ts';
 import type { Gauges } from './runtime/metrics.ts';
 import { failureReason, type FailureReason } from './store/failure-reason.ts';
 
@@ -14,6 +15,7 @@ export interface HealthDependencies {
   readonly log: MessageLog;
   readonly delivery: Delivery;
   readonly revocations: Pick<KnownRevocations, 'size'>;
+  readonly presence: Pick<Presence, 'topics' | 'isWhole'>;
 }
 
 /** How this instance is: for load balancers (`/readyz`) and for Prometheus (`/metrics`). */
@@ -23,13 +25,15 @@ export class Health {
   readonly #log: MessageLog;
   readonly #delivery: Delivery;
   readonly #revocations: Pick<KnownRevocations, 'size'>;
+  readonly #presence: HealthDependencies['presence'];
 
-  constructor({ lifecycle, bus, log, delivery, revocations }: HealthDependencies) {
+  constructor({ lifecycle, bus, log, delivery, revocations, presence }: HealthDependencies) {
     this.#lifecycle = lifecycle;
     this.#bus = bus;
     this.#log = log;
     this.#delivery = delivery;
     this.#revocations = revocations;
+    this.#presence = presence;
   }
 
   readiness(): Readiness {
@@ -77,6 +81,8 @@ export class Health {
       erasuresUnwiped: eraser.isWiped ? 0 : 1,
       appendsWaiting: publisher.waiting,
       revocations: this.#revocations.size,
+      presenceTopics: this.#presence.topics,
+      presence: this.#presence.isWhole ? 1 : 0,
       bus: this.#bus.state === 'degraded' ? 0 : 1,
       database: this.#lifecycle.isOpening || this.#log.failure !== undefined ? 0 : 1,
       draining: this.#lifecycle.isDraining ? 1 : 0,

@@ -13,6 +13,7 @@ import type { App } from './http/service.ts';
 import type { Limits } from './limits/limits.ts';
 import type { MessageLog } from './log/log.ts';
 import type { LogState } from './model/epochs.ts';
+import type { Presence } from './presence/presence.ts';
 import { waitAtMost, type Clock } from './runtime/clock.ts';
 import type { Counters } from './runtime/counters.ts';
 import { LastChange } from './runtime/last-change.ts';
@@ -52,6 +53,7 @@ export interface LifecycleDependencies {
   readonly access: Access;
   readonly limits: Pick<Limits, 'join' | 'close'>;
   readonly fleet: Pick<Fleet, 'open' | 'leave'>;
+  readonly presence: Pick<Presence, 'join' | 'close'>;
   readonly clock: Clock;
   readonly counters: Pick<Counters, 'requests'>;
   /** The id of this process. */
@@ -79,6 +81,7 @@ export class Lifecycle {
   readonly #access: Access;
   readonly #limits: Pick<Limits, 'join' | 'close'>;
   readonly #fleet: Pick<Fleet, 'open' | 'leave'>;
+  readonly #presence: Pick<Presence, 'join' | 'close'>;
   readonly #clock: Clock;
   readonly #lastRequest: LastChange;
   readonly #instance: string;
@@ -88,7 +91,7 @@ export class Lifecycle {
   #isDraining = false;
   #isToldToDrain = false;
 
-  constructor({ config, logger, store, bus, control, log, delivery, access, limits, fleet, clock, counters, instance, databaseName }: LifecycleDependencies) {
+  constructor({ config, logger, store, bus, control, log, delivery, access, limits, fleet, presence, clock, counters, instance, databaseName }: LifecycleDependencies) {
     this.#config = config;
     this.#logger = logger;
     this.#store = store;
@@ -99,6 +102,7 @@ export class Lifecycle {
     this.#access = access;
     this.#limits = limits;
     this.#fleet = fleet;
+    this.#presence = presence;
     this.#clock = clock;
     this.#lastRequest = new LastChange(clock, () => counters.requests.fast + counters.requests.ordinary);
     this.#instance = instance;
@@ -151,6 +155,7 @@ export class Lifecycle {
     });
     this.#limits.join(this.#store.logId);
     this.#fleet.open();
+    this.#presence.join(this.#store.logId);
     retention.run();
     eraser.run();
     this.#isOpening = false;
@@ -262,7 +267,7 @@ export class Lifecycle {
     this.#access.stop();
     this.#fleet.leave();
     this.#log.stop();
-    await Promise.all([this.#bus.close(), this.#limits.close()]);
+    await Promise.all([this.#bus.close(), this.#limits.close(), this.#presence.close()]);
     await this.#store.close();
     operations?.close();
     operations?.closeAllConnections();

@@ -21,6 +21,7 @@ import { LocalBus } from './bus/local.ts';
 import { configure, exitIfWrong } from './config/config.ts';
 import { connectionsThatFit, streamsThatFit } from './config/file-limit.ts';
 import { Delivery } from './delivery/delivery.ts';
+import { presenceFrame } from './delivery/sse.ts';
 import { Fleet } from './fleet/fleet.ts';
 import { Health } from './health.ts';
 import { OPERATIONS_MAX_CONNECTIONS, OTHER_MAX_CONNECTIONS } from './http/server-limits.ts';
@@ -29,6 +30,8 @@ import { NO_LEDGER, type Ledger } from './limits/ledger.ts';
 import { Limits } from './limits/limits.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { MessageLog } from './log/log.ts';
+import type { PresencePlace } from './presence/place.ts';
+import { Presence } from './presence/presence.ts';
 import { systemClock as clock } from './runtime/clock.ts';
 import { makeLogger, standardOutput } from './runtime/logger.ts';
 import { Metrics } from './runtime/metrics.ts';
@@ -121,6 +124,10 @@ const limits = new Limits({
   },
 });
 
+const presence = new Presence({
+  place: await makePlace(), mayHaveOthers: database.kind === 'postgres', clock, now: () => Date.now(), counters, frameOf: presenceFrame, graceMs: config.PRESENCE_GRACE_SECONDS * 1000,
+});
+
 const fleet = new Fleet({
   bus, control, handles, tickets, sessions, streams: delivery.streams, tail: log.tail, clock, counters, logger: audit,
   state: () => ({ id: handles.instance, version, ...health.state() }), isReady: () => health.readiness().ready, drain: () => lifecycle.drain(),
@@ -128,13 +135,13 @@ const fleet = new Fleet({
 });
 
 const lifecycle = new Lifecycle({
-  config, logger, store, bus, control, log, delivery, access, limits, fleet, clock, counters, instance: handles.instance,
+  config, logger, store, bus, control, log, delivery, access, limits, fleet, presence, clock, counters, instance: handles.instance,
   databaseName: database.kind === 'sqlite' ? resolve(database.file) : database.shown,
 });
-const health: Health = new Health({ lifecycle, bus, log, delivery, revocations: knownRevocations });
+const health: Health = new Health({ lifecycle, bus, log, delivery, revocations: knownRevocations, presence });
 
 const service: Service = {
-  config, logger, counters, metrics, access, leases, renewals, handles, agents: new SharedTexts(), fleet, limits, keys, sessions, revocations, tickets, ticketAdministration,
+  config, logger, counters, metrics, access, leases, renewals, handles, agents: new SharedTexts(), fleet, limits, keys, sessions, revocations, tickets, ticketAdministration, presence,
   maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, (database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0) + (config.OPS_PORT === undefined ? 0 : OPERATIONS_MAX_CONNECTIONS)),
   publisher: log.publisher,
   eraser: log.eraser,
@@ -199,6 +206,13 @@ async function makeBus(): Promise<Bus> {
   if (config.REDIS_URL === undefined) return new LocalBus();
   const { RedisBus } = await import('./bus/redis/redis.ts');
   return new RedisBus({ url: config.REDIS_URL, clock, counters, logger });
+}
+
+/** Where the instances put together who listens. */
+async function makePlace(): Promise<PresencePlace | undefined> {
+  if (config.REDIS_URL === undefined) return undefined;
+  const { RedisPresencePlace } = await import('./bus/redis/presence-place.ts');
+  return new RedisPresencePlace({ url: config.REDIS_URL, ttlMs: config.PRESENCE_TTL_SECONDS * 1000, clock, logger });
 }
 
 /** What adds up the counts of all instances. */

@@ -42,6 +42,7 @@ const ROOMS: readonly Room[] = [
   { place: 'bus/redis/', opening: 'redis.ts' },
   { place: 'bus/', opening: 'bus.ts' },
   { place: 'limits/', opening: 'limits.ts' },
+  { place: 'presence/', opening: 'presence.ts' },
   { place: 'store/sqlite/', opening: 'sqlite.ts' },
   { place: 'store/postgres/', opening: 'postgres.ts' },
   { place: 'store/', opening: 'store.ts' },

@@ -4,7 +4,7 @@ import { SETTINGS } from '../src/config/settings.ts';
 
 const root = new URL('../', import.meta.url);
 
-const DOCUMENTS = ['README.md', 'CONTRIBUTING.md', 'docs/architecture.md', 'docs/protocol.md', 'docs/clients.md', 'docs/client.md', 'docs/publishers.md', 'docs/access.md', 'docs/access-jwt.md', 'docs/limits.md', 'docs/streams.md', 'SECURITY.md', 'docs/deploy.md', 'docs/postgresql.md', 'docs/guarantees.md', 'docs/monitoring.md', 'docs/testing.md', 'docs/performance.md'];
+const DOCUMENTS = ['README.md', 'CONTRIBUTING.md', 'docs/architecture.md', 'docs/protocol.md', 'docs/clients.md', 'docs/client.md', 'docs/publishers.md', 'docs/access.md', 'docs/access-jwt.md', 'docs/limits.md', 'docs/streams.md', 'docs/presence.md', 'SECURITY.md', 'docs/deploy.md', 'docs/postgresql.md', 'docs/guarantees.md', 'docs/monitoring.md', 'docs/testing.md', 'docs/performance.md'];
 
 t.test('the table of settings says what the program does', async (t) => {
   const readme = await readFile(new URL('README.md', root), 'utf8');
@@ -22,7 +22,7 @@ t.test('every file that the documents name is there', async (t) => {
       await t.resolves(access(new URL(target!, new URL(name, root))), `${name}: ${target}`);
     }
     // Files of src are named without it, those of test with it.
-    for (const [, path] of text.matchAll(/`((?:test|client|cli|http|fleet|access|delivery|log|bus|store|model|config|runtime)\/[\w./-]+\.ts)`/g)) {
+    for (const [, path] of text.matchAll(/`((?:test|client|cli|http|fleet|access|delivery|log|bus|presence|store|model|config|runtime)\/[\w./-]+\.ts)`/g)) {
       await t.resolves(readFile(new URL(path!.startsWith('test/') ? path! : `src/${path}`, root)), `${name}: ${path}`);
     }
   }

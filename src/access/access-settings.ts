@@ -57,7 +57,7 @@ function parseFile(text: string): unknown {
 const DIGEST = /^[0-9a-f]{64}$/;
 
 /**
- * Reads a file of keys, JSON or YAML: `keys:` a list of `id`, `sha256` (of the secret, hexadecimal), `name`, `publish`, `subscribe`, `erase`, `admin`, `operate`. It holds no secrets, so it can be kept with the rest of
+ * Reads a file of keys, JSON or YAML: `keys:` a list of `id`, `sha256` (of the secret, hexadecimal), `name`, `publish`, `subscribe`, `erase`, `presence`, `admin`, `operate`. It holds no secrets, so it can be kept with the rest of
  * the configuration.
  * @throws Error or Problem that names the member
  */
@@ -66,7 +66,7 @@ export function readAccessFile(text: string): ReadonlyMap<string, KeyRecord> {
   if (!Array.isArray(keys)) throw new Error('keys must be a list');
   const records = keys.map((key: unknown, index): KeyRecord => {
     const field = `keys[${index}]`;
-    const given = members(key, ['id', 'sha256', 'name', 'publish', 'subscribe', 'erase', 'admin', 'operate'], field);
+    const given = members(key, ['id', 'sha256', 'name', 'publish', 'subscribe', 'erase', 'presence', 'admin', 'operate'], field);
     const { id, sha256 } = given;
     if (typeof id !== 'string' || !isKeyId(id)) throw new Error(`${field}.id must be the id of a key, as npx tidings keys declare prints it`);
     if (typeof sha256 !== 'string' || !DIGEST.test(sha256)) throw new Error(`${field}.sha256 must be 64 hexadecimal digits, as npx tidings keys declare prints them`);

@@ -34,9 +34,9 @@ export interface AccessSettings extends PublicScope {
 
 /**
  * What a request is for. `messages`: whose grant has the topics gets in. `erasure`: whose grant may erase something, which takes a credential, always. `health`: everybody does, but strangers learn nothing of the inside. `public`: everybody does, whatever they send. `operations`: who may operate, and everybody where there is no
- * access control. `administration`: administrators, always. `fleet`: administrators, and whoever sits at this machine where there is no access control. `session`: everybody with a credential; ending a session takes none. `ticket`: everybody with a credential.
+ * access control. `administration`: administrators, always. `fleet`: administrators, and whoever sits at this machine where there is no access control. `presence`: whose grant may see who listens somewhere. `session`: everybody with a credential; ending a session takes none. `ticket`: everybody with a credential.
  */
-export type Purpose = 'messages' | 'erasure' | 'health' | 'public' | 'operations' | 'administration' | 'fleet' | 'session' | 'ticket';
+export type Purpose = 'messages' | 'erasure' | 'health' | 'public' | 'operations' | 'administration' | 'fleet' | 'session' | 'ticket' | 'presence';
 
 /** Says whether tokens that are no API keys are good; see jwt.ts. */
 export interface TokenVerifier {
@@ -123,7 +123,7 @@ export class Access {
 
   /** Whether credentials are not looked at: everybody may do everything, so they may be those of a proxy in front, of any kind. */
   ignoresCredentials(purpose: Purpose): boolean {
-    return this.#settings.mode === 'off' && (purpose === 'messages' || purpose === 'health' || purpose === 'operations');
+    return this.#settings.mode === 'off' && (purpose === 'messages' || purpose === 'presence' || purpose === 'health' || purpose === 'operations');
   }
 
   /**
@@ -257,7 +257,7 @@ export class Access {
     if (record.expires !== undefined && now >= record.expires) return refused(`the API key ${record.id} has expired`);
     this.#keys.noteUse(record.id);
     const { id, permissions } = record;
-    return this.#owners.known(secret) ?? this.#owners.of(secret, { permissions, scope: `key:${id}`, name: `key ${id}`, credential: keyCredential(record, secret), origin: { kind: 'key', id, proof: secret.digest } });
+    return this.#owners.known(secret) ?? this.#owners.of(secret, { permissions, scope: `key:${id}`, name: `key ${id}`, credential: keyCredential(record, secret), origin: { kind: 'key', id, proof: secret.digest }, member: { id: record.name, meta: undefined } });
   }
 }
 
@@ -269,7 +269,7 @@ function unavailable(error: unknown): Problem {
 /** Allows what both the ticket and its credential allow. After a renewal the credential may allow less than the ticket names. */
 function ticketGrant(topics: readonly string[], owner: Grant): Grant {
   const named = new ScopedGrant({ publish: [], subscribe: topics });
-  return { mayPublish: () => false, mayErase: () => false, mayRead: (pattern) => named.mayRead(pattern) && owner.mayRead(pattern) };
+  return { mayPublish: () => false, mayErase: () => false, mayRead: (pattern) => named.mayRead(pattern) && owner.mayRead(pattern), maySeePresence: (pattern) => named.mayRead(pattern) && owner.maySeePresence(pattern) };
 }
 
 /** The credential is not good: what is said tells nothing that could help to guess one. */

@@ -1,6 +1,7 @@
 import type { Grant } from '../model/grant.ts';
 import { FULL_GRANT, ScopedGrant } from '../model/grant.ts';
 import type { Permissions } from '../model/permissions.ts';
+import type { Member } from '../presence/member.ts';
 import type { SessionOrigin } from '../store/session-store.ts';
 
 /** Who sent a request, as far as that is known, and what they may do. */
@@ -20,6 +21,8 @@ export interface Identity {
   readonly origin?: SessionOrigin;
   /** The ticket that was shown in the place of the credential: it has to be used before the stream begins. */
   readonly ticket?: ShownTicket;
+  /** Who is present on the topics of its streams; undefined where there was no credential. */
+  readonly member?: Member;
 }
 
 /** A ticket that was good. */
@@ -47,7 +50,7 @@ export interface PublicScope {
   readonly publicPublish: readonly string[];
 }
 
-/** What administrators may erase. */
+/** Where administrators may erase, and see who listens. */
 const EVERY_TOPIC: readonly string[] = ['>'];
 
 /** Everybody, where there is no access control. Even then, only an administrator administers. */
@@ -73,11 +76,11 @@ export class Owners {
   }
 
   /** @param made The secret of a key, or the verified token: for each an identity is made once. */
-  of(made: object, { permissions: { publish, subscribe, erase, admin, operate }, scope, name, credential, origin }: Pick<Identity, 'scope' | 'name' | 'credential' | 'origin'> & { readonly permissions: Permissions }): Identity {
+  of(made: object, { permissions: { publish, subscribe, erase, presence, admin, operate }, scope, name, credential, origin, member }: Pick<Identity, 'scope' | 'name' | 'credential' | 'origin' | 'member'> & { readonly permissions: Permissions }): Identity {
     const known = this.known(made);
     if (known !== undefined) return known;
-    const grant = new ScopedGrant({ publish: [...publish, ...this.#public.publicPublish], subscribe: [...subscribe, ...this.#public.publicTopics], erase: admin ? EVERY_TOPIC : erase });
-    const identity = { grant, mayAdminister: admin, mayOperate: admin || operate, scope, name, credential, ...(origin === undefined ? {} : { origin }) };
+    const grant = new ScopedGrant({ publish: [...publish, ...this.#public.publicPublish], subscribe: [...subscribe, ...this.#public.publicTopics], erase: admin ? EVERY_TOPIC : erase, presence: admin ? EVERY_TOPIC : presence });
+    const identity = { grant, mayAdminister: admin, mayOperate: admin || operate, scope, name, credential, ...(origin === undefined ? {} : { origin }), ...(member === undefined ? {} : { member }) };
     this.#made.set(made, identity);
     return identity;
   }

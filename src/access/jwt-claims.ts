@@ -1,6 +1,7 @@
 import type { JWTPayload } from 'jose';
-import { PERMISSION_MAX_PATTERNS, type Permissions } from '../model/permissions.ts';
+import { PERMISSION_MAX_PATTERNS } from '../model/permissions.ts';
 import { Problem } from '../model/problem.ts';
+import { META_MAX_BYTES } from '../presence/member.ts';
 import { expandPattern } from './subject-template.ts';
 import { TokenRefused } from './token-refused.ts';
 import type { Verified } from './verified-tokens.ts';
@@ -40,19 +41,28 @@ export function readClaims(claims: JWTPayload, { claim, maxSeconds, now }: Claim
     subject, expires,
     issuedAt: Math.floor(issued * 1000),
     tokenId: claims.jti === undefined ? undefined : readName(claims.jti, 'jti'),
-    permissions: readPermissions(Object.hasOwn(claims, claim) ? claims[claim] : {}, subject, claim),
+    ...readClaim(Object.hasOwn(claims, claim) ? claims[claim] : {}, subject, claim),
   };
 }
 
 /** An unknown member is refused: it may be a restriction that this version does not know. */
-function readPermissions(value: unknown, subject: string, claim: string): Permissions {
+function readClaim(value: unknown, subject: string, claim: string): Pick<Verified, 'permissions' | 'meta'> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw bad(`${claim}: it is not an object`);
-  const { publish = [], subscribe = [], erase = [], admin = false, operate = false, ...unknown } = value as Readonly<Record<string, unknown>>;
-  if (Object.keys(unknown).length > 0) throw bad(`${claim}: it has a member other than publish, subscribe, erase, admin and operate`);
+  const { publish = [], subscribe = [], erase = [], presence = [], meta, admin = false, operate = false, ...unknown } = value as Readonly<Record<string, unknown>>;
+  if (Object.keys(unknown).length > 0) throw bad(`${claim}: it has a member other than publish, subscribe, erase, presence, meta, admin and operate`);
   if (typeof admin !== 'boolean') throw bad(`${claim}.admin: it is not true or false`);
   if (typeof operate !== 'boolean') throw bad(`${claim}.operate: it is not true or false`);
   const erased = readPatterns(erase, subject, `${claim}.erase`);
-  return { publish: readPatterns(publish, subject, `${claim}.publish`), subscribe: readPatterns(subscribe, subject, `${claim}.subscribe`), ...(erased.length === 0 ? {} : { erase: erased }), admin, operate };
+  const seen = readPatterns(presence, subject, `${claim}.presence`);
+  const permissions = { publish: readPatterns(publish, subject, `${claim}.publish`), subscribe: readPatterns(subscribe, subject, `${claim}.subscribe`), ...(erased.length === 0 ? {} : { erase: erased }), ...(seen.length === 0 ? {} : { presence: seen }), admin, operate };
+  return { permissions, meta: meta === undefined ? undefined : readMeta(meta, `${claim}.meta`) };
+}
+
+/** What others see of the subject. */
+function readMeta(value: unknown, field: string): string {
+  const meta = JSON.stringify(value);
+  if (Buffer.byteLength(meta) > META_MAX_BYTES) throw bad(`${field}: it is longer than ${META_MAX_BYTES} bytes`);
+  return meta;
 }
 
 function readPatterns(value: unknown, subject: string, field: string): string[] {

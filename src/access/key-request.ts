@@ -18,11 +18,11 @@ export interface KeyRequest {
 }
 
 /**
- * Reads what a new key is to be: `{"name", "publish"?: […], "subscribe"?: […], "erase"?: […], "admin"?: true, "operate"?: true, "expiresInSeconds"?}`.
+ * Reads what a new key is to be: `{"name", "publish"?: […], "subscribe"?: […], "erase"?: […], "presence"?: […], "admin"?: true, "operate"?: true, "expiresInSeconds"?}`.
  * @throws Problem that names the member
  */
 export function readKeyRequest(value: unknown): KeyRequest {
-  const given = members(value, ['name', 'publish', 'subscribe', 'erase', 'admin', 'operate', 'expiresInSeconds']);
+  const given = members(value, ['name', 'publish', 'subscribe', 'erase', 'presence', 'admin', 'operate', 'expiresInSeconds']);
   return { name: readName(given['name']), permissions: readPermissions(given), lifetimeMs: readLifetime(given['expiresInSeconds']) };
 }
 
@@ -59,13 +59,14 @@ export function readName(name: unknown, field = 'name'): string {
   return name;
 }
 
-/** The permissions of an object with the members `publish`, `subscribe`, `erase`, `admin` and `operate`. @throws Problem */
-export function readPermissions({ publish, subscribe, erase, admin = false, operate = false }: Readonly<Record<string, unknown>>, field = ''): Permissions {
+/** The permissions of an object with the members `publish`, `subscribe`, `erase`, `presence`, `admin` and `operate`. @throws Problem */
+export function readPermissions({ publish, subscribe, erase, presence, admin = false, operate = false }: Readonly<Record<string, unknown>>, field = ''): Permissions {
   if (typeof admin !== 'boolean') throw invalid(at(field, 'admin'), 'it must be true or false');
   if (typeof operate !== 'boolean') throw invalid(at(field, 'operate'), 'it must be true or false');
   const erased = readPatterns(erase, at(field, 'erase'));
-  const permissions = { publish: readPatterns(publish, at(field, 'publish')), subscribe: readPatterns(subscribe, at(field, 'subscribe')), ...(erased.length === 0 ? {} : { erase: erased }), admin, operate };
-  if (!admin && !operate && permissions.publish.length + permissions.subscribe.length + erased.length === 0) throw new Problem('invalid-request', 'The key would allow nothing: give it topics to publish or subscribe to, or operate, or admin.', { field: at(field, 'subscribe') });
+  const seen = readPatterns(presence, at(field, 'presence'));
+  const permissions = { publish: readPatterns(publish, at(field, 'publish')), subscribe: readPatterns(subscribe, at(field, 'subscribe')), ...(erased.length === 0 ? {} : { erase: erased }), ...(seen.length === 0 ? {} : { presence: seen }), admin, operate };
+  if (!admin && !operate && permissions.publish.length + permissions.subscribe.length + erased.length + seen.length === 0) throw new Problem('invalid-request', 'The key would allow nothing: give it topics to publish or subscribe to, or operate, or admin.', { field: at(field, 'subscribe') });
   return permissions;
 }
 

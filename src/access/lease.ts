@@ -8,6 +8,8 @@ export type CutReason = 'expired' | 'revoked' | 'closed' | 'taken-over';
 export interface Holder {
   /** What it reads. */
   readonly filter: Filter;
+  /** Whether it is told who listens, too: what is public is not so in this. */
+  readonly isWatching?: boolean;
   /** Says when its credential ends. */
   warn(secondsLeft: number): void;
   /** Ends it. It releases its lease when it has ended. */

@@ -74,9 +74,9 @@ export class Leases {
   }
 
   /** Whether what was admitted may still begin, as far as is known in this turn. Call it in the turn of `hold`: then no change is missed between the two. */
-  mayHold({ credential, grant }: Lessee, filter: Filter): boolean {
+  mayHold({ credential, grant }: Lessee, filter: Filter, isWatching = false): boolean {
     if (credential !== undefined) return this.#standing.recall(credential) !== undefined;
-    return grant !== EVERYBODY.grant || this.#access.isOpen !== false || this.#isPublic(filter);
+    return grant !== EVERYBODY.grant || this.#access.isOpen !== false || (!isWatching && this.#isPublic(filter));
   }
 
   /** From now on the holder ends with its credential. Undefined where nothing can end it: it has shown no credential, and reads what is public. */
@@ -191,7 +191,7 @@ export class Leases {
   #reviewOpen(lease: Lease): void {
     if (this.#access.isOpen !== false) return;
     this.#close(lease);
-    const ended = lease.holders.filter(({ filter }) => !this.#isPublic(filter));
+    const ended = lease.holders.filter(({ filter, isWatching }) => isWatching === true || !this.#isPublic(filter));
     if (ended.length === 0) return;
     this.#tell(undefined, 'closed', ended.length);
     this.#goRound(lease, (holder) => holder.cut('closed'), ended);

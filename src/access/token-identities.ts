@@ -42,14 +42,14 @@ export class TokenIdentities implements TokenVerifier {
   }
 
   #owner(verified: Verified): Identity {
-    const { permissions, subject, tokenId, issuedAt, expires } = verified;
-    return this.#identity(verified, { kind: 'subject', subject, tokenId, issuedAt, permissions, proof: this.#verifier.proof }, expires);
+    const { permissions, subject, tokenId, issuedAt, expires, meta } = verified;
+    return this.#identity(verified, { kind: 'subject', subject, tokenId, issuedAt, permissions, ...(meta === undefined ? {} : { meta }), proof: this.#verifier.proof }, expires);
   }
 
   /** @param made What the identity is made once for. */
   #identity(made: object, origin: TokenOrigin, expires: number): Identity {
-    const { permissions, subject, tokenId, issuedAt } = origin;
-    return this.#owners.of(made, { permissions, scope: `sub:${subject}`, name: `subject ${printable(subject)}`, credential: { owner: { kind: 'subject', subject, tokenId, issuedAt }, expires }, origin });
+    const { permissions, subject, tokenId, issuedAt, meta } = origin;
+    return this.#owners.of(made, { permissions, scope: `sub:${subject}`, name: `subject ${printable(subject)}`, credential: { owner: { kind: 'subject', subject, tokenId, issuedAt }, expires }, origin, member: { id: subject, meta } });
   }
 }
 

@@ -22,6 +22,7 @@ interface Wishes {
   readonly publish?: readonly string[];
   readonly subscribe?: readonly string[];
   readonly erase?: readonly string[];
+  readonly presence?: readonly string[];
   readonly admin?: true;
   readonly operate?: true;
 }
@@ -85,6 +86,7 @@ function wishes(command: Command): Command {
     .option('--publish <patterns...>', 'topics and patterns that it may publish to')
     .option('--subscribe <patterns...>', 'topics and patterns that it may read')
     .option('--erase <patterns...>', 'topics and patterns whose messages it may erase')
+    .option('--presence <patterns...>', 'topics and patterns of which it may see who listens')
     .option('--operate', 'it may read metrics, the details of readiness and the description of the service')
     .option('--admin', 'it may make and revoke keys, and read metrics');
 }
@@ -130,11 +132,11 @@ function show({ record, text }: ShownKey): void {
   process.stdout.write(`${text}\n`);
 }
 
-const HEADINGS = ['id', 'state', 'created', 'last used', 'expires', 'admin', 'operate', 'name', 'publish', 'subscribe', 'erase'].join('\t');
+const HEADINGS = ['id', 'state', 'created', 'last used', 'expires', 'admin', 'operate', 'name', 'publish', 'subscribe', 'erase', 'presence'].join('\t');
 
-function cells({ id, name, permissions: { publish, subscribe, erase = [], admin, operate }, created, lastUsed, expires, revoked }: KeyRecord): string {
+function cells({ id, name, permissions: { publish, subscribe, erase = [], presence = [], admin, operate }, created, lastUsed, expires, revoked }: KeyRecord): string {
   const state = revoked !== undefined ? 'revoked' : expires !== undefined && expires <= Date.now() ? 'expired' : 'good';
-  return [id, state, time(created), lastUsed === undefined ? '-' : time(lastUsed), expires === undefined ? '-' : time(expires), admin ? 'yes' : 'no', operate ? 'yes' : 'no', printable(name), printable(publish.join(' ')) || '-', printable(subscribe.join(' ')) || '-', printable(erase.join(' ')) || '-'].join('\t');
+  return [id, state, time(created), lastUsed === undefined ? '-' : time(lastUsed), expires === undefined ? '-' : time(expires), admin ? 'yes' : 'no', operate ? 'yes' : 'no', printable(name), printable(publish.join(' ')) || '-', printable(subscribe.join(' ')) || '-', printable(erase.join(' ')) || '-', printable(presence.join(' ')) || '-'].join('\t');
 }
 
 function time(milliseconds: number): string {

@@ -87,6 +87,9 @@ export const SETTINGS = {
   REBALANCE_AGE_SECONDS: wholeNumber({ default: '30', unit: 'seconds', min: 1, max: 86_400, meaning: 'Younger streams are not sent away for that.' }),
   POLL_MS: wholeNumber({ default: '1000', unit: 'milliseconds', min: 10, max: 60_000, meaning: 'How often to poll the log for messages that Redis did not bring.' }),
 
+  PRESENCE_TTL_SECONDS: wholeNumber({ default: '30', unit: 'seconds', min: 2, max: 3600, meaning: 'The listeners of an instance that was killed or is frozen are present for so long at most. See [presence.md](docs/presence.md).' }),
+  PRESENCE_GRACE_SECONDS: wholeNumber({ default: '5', unit: 'seconds', min: 0, max: 3600, meaning: 'A member whose last stream has ended is present for so long, because it may come back.' }),
+
   HTTP_FAST_PATH: choice({ default: 'on', choices: ['on', 'off'], meaning: '`off`: every request goes through the framework, and none past it. Answers are the same; it costs more.' }),
   LOG_LEVEL: choice({ default: 'info', choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], meaning: 'The least serious log lines that are written.' }),
 } as const satisfies Record<string, Setting<unknown>>;

@@ -51,6 +51,8 @@ export interface StreamOptions extends StreamFraming {
   readonly form: Form;
   /** Whether control events are wanted. */
   readonly control: boolean;
+  /** Whether the client wants to know who listens. */
+  readonly presence?: boolean;
 }
 
 export interface ReaderDependencies {
@@ -337,6 +339,14 @@ export class Reader {
     if (!this.#control || this.isGone || this.#isWarned) return;
     this.#say(expiringFrame(secondsLeft));
     this.#isWarned = this.#isFull;
+  }
+
+  /** Says who listens. It names no place, so it may stand anywhere. @returns False where the socket is full: nothing is written to it (invariant 5). */
+  tellPresence(frame: Buffer): boolean {
+    if (this.isGone) return true;
+    if (this.#isFull) return false;
+    this.#say(frame);
+    return true;
   }
 
   /** The socket has room again. Returns whether it was full. */

@@ -67,6 +67,11 @@ export function expiringFrame(secondsLeft: number): Buffer {
   return control('$expiring', { secondsLeft }, undefined);
 }
 
+/** @param json Who listens to a topic, or who has come and gone. */
+export function presenceFrame(json: string): Buffer {
+  return Buffer.from(`event: $presence\ndata: ${json}\n\n`);
+}
+
 /** What was erased: one message, or all messages of a topic up to one. */
 export type ErasedData = { readonly id: string; readonly topic: string | undefined } | { readonly topic: string; readonly through: string };
 

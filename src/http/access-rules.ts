@@ -58,7 +58,7 @@ export function identified(request: RequestHead, { access, config, limits }: Pre
 
 /** Cookies and URLs are for browsers, which read messages, ask for tickets, and ask whether they have a session. A session is made of what the page shows itself. Only what opens a stream uses a ticket. */
 function placesOf({ method }: RequestHead, endpoint: Endpoint, { AUTH_COOKIE: cookie, AUTH_QUERY_TOKEN }: Config): CredentialPlaces {
-  if (endpoint.access === 'messages') return { cookie, isQueryTaken: AUTH_QUERY_TOKEN === 'on', isTicketTaken: endpoint.isStream === true && method === 'GET' };
+  if (endpoint.access === 'messages' || endpoint.access === 'presence') return { cookie, isQueryTaken: AUTH_QUERY_TOKEN === 'on', isTicketTaken: endpoint.isStream === true && method === 'GET' };
   return endpoint === ENDPOINTS.session || endpoint.access === 'ticket' ? { ...HEADER_ONLY, cookie } : HEADER_ONLY;
 }
 
@@ -114,6 +114,7 @@ export function entitled(request: RequestHead, { config }: Premises, { identity 
     case 'operations': return identity.mayOperate ? undefined : operatorMissing(identity);
     case 'erasure': return erasureProblem(endpoint, url, identity);
     case 'messages': return messagesProblem(endpoint, url, identity);
+    case 'presence': return presenceProblem(identity);
     case 'ticket': return identity.origin === undefined ? credentialMissing() : undefined;
     case 'session': return endpoint === ENDPOINTS.endSession || identity.origin !== undefined ? undefined : credentialMissing();
   }
@@ -132,6 +133,12 @@ function messagesProblem(endpoint: Endpoint, url: string, { grant, credential }:
   const isMissing = endpoint === ENDPOINTS.renewStream ? credential === undefined : grant.isAnonymous === true && grant.isEmpty === true;
   if (isMissing) return credentialMissing();
   return endpoint === ENDPOINTS.publish ? publishProblem(grant, [{ topic: topicIn(url) }]) : undefined;
+}
+
+/** Of which topics it may be seen who listens, the route asks the grant: it has read their names. */
+function presenceProblem({ grant, name }: Identity): Problem | undefined {
+  if (grant.seesPresence === true) return undefined;
+  return name === undefined ? credentialMissing() : new Problem('forbidden', 'This request may not see who listens.', { field: 'Authorization' });
 }
 
 /** To erase takes a credential, also where nothing else does. */

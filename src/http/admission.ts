@@ -4,6 +4,7 @@ import type { Identity } from '../access/identity.ts';
 import { Problem, type ProblemCode } from '../model/problem.ts';
 import { isLoopback } from '../config/loopback.ts';
 import type { Origins } from '../config/origins.ts';
+import type { Member } from '../presence/member.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Holder } from '../runtime/fair-shares.ts';
 import type { Logger } from '../runtime/logger.ts';
@@ -12,6 +13,7 @@ import { clientAddress } from './client-address.ts';
 import { ENDPOINTS, isForOperators, type Endpoint } from './endpoints.ts';
 import { batchProblem } from './input/batch-body.ts';
 import { contentProblem } from './input/content-headers.ts';
+import { readMember } from './input/member-query.ts';
 import { meantPaths } from './input/meant-path.ts';
 import { headerNamedBy, NAMING_PARAMETERS } from './input/named-header.ts';
 import { nearParameter } from './input/near-parameter.ts';
@@ -41,6 +43,8 @@ export interface Admission {
   readonly isPreflight: boolean;
   /** A stream cannot begin now: it is answered with `$busy`, because an error would end a browser's EventSource for good. */
   readonly isBusy: boolean;
+  /** Who is present on the topics of a stream; undefined where that is nobody in particular. */
+  readonly member: Member | undefined;
   /** Where the request comes from, for limits and log lines. */
   readonly clientAddress: () => string;
   /** By whom is counted what the request holds. */
@@ -49,7 +53,7 @@ export interface Admission {
 
 /** All rules, in the order in which they are asked. The first objection counts. */
 export const RULES: readonly Rule[] = [
-  urlLength, fragment, hostMissing, repeatedHeader, unknownHost, otherListener, pathOrMethod, foreignPage, identified, entitled, queryEncoding, repeatedParameter, mistakenParameter, expectation, drain, lengthMissing, contentHeaders, accepted, bodyLength, withinLimits,
+  urlLength, fragment, hostMissing, repeatedHeader, unknownHost, otherListener, pathOrMethod, foreignPage, identified, entitled, queryEncoding, repeatedParameter, mistakenParameter, membership, expectation, drain, lengthMissing, contentHeaders, accepted, bodyLength, withinLimits,
 ];
 
 export class AdmissionPolicy {
@@ -88,7 +92,7 @@ export class AdmissionPolicy {
     return this.#decided(request, sender, undefined);
   }
 
-  #decided(request: RequestHead, { identity = NOBODY, address: client, peer }: Sender, objection: Error | undefined): Admission {
+  #decided(request: RequestHead, { identity = NOBODY, member, address: client, peer }: Sender, objection: Error | undefined): Admission {
     const { config } = this.#premises;
     const origins = allowedOrigins(request, config);
     const code = objection instanceof Problem ? objection.code : undefined;
@@ -101,6 +105,7 @@ export class AdmissionPolicy {
     const preflight = objection === undefined && isPreflight(request, origins);
     return {
       identity,
+      member,
       headers: commonHeaders(request.headers, origins, preflight),
       refusal: isBusy ? undefined : objection,
       isPreflight: preflight,
@@ -226,6 +231,13 @@ function mistakenParameter({ endpoint, query }: RequestHead): Problem | undefine
   if (near !== undefined) return new Problem('invalid-request', `The parameter ${JSON.stringify(near.given)} means nothing here; ${near.meant} is what it is called.`, { field: near.given });
   if (query['topic'] === undefined || !endpoint.url.startsWith('/topics/') || endpoint.body !== undefined) return undefined;
   return new Problem('invalid-request', 'The path names the topic here; /events and /messages take several, each as topic.', { field: 'topic' });
+}
+
+/** Who listens, on a stream. */
+function membership({ endpoint, query }: RequestHead, _premises: Premises, sender: Sender): Problem | undefined {
+  if (endpoint?.isStream !== true) return undefined;
+  sender.member = readMember(query, sender.identity ?? NOBODY);
+  return query['presence'] === '1' && query['control'] === '0' ? new Problem('invalid-request', 'presence is told by control events, which control=0 leaves out.', { field: 'presence' }) : undefined;
 }
 
 /** No page reads what the listener for operations tells without a credential. */

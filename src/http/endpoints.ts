@@ -24,6 +24,9 @@ const READ: readonly Method[] = ['GET', 'HEAD'];
 /** What says which messages are read. */
 const READING = ['after', 'lastEventId', 'since', 'last', 'pattern'] as const;
 
+/** What a stream takes besides. */
+const STREAMING = ['control', 'names', 'ticket', 'as', 'meta', 'presence'] as const;
+
 /** The secret of a stream. */
 const RENEWAL_MAX_BYTES = 1024;
 
@@ -40,9 +43,9 @@ export const ENDPOINTS = {
   publish: { url: '/topics/:topic', methods: ['POST'], access: 'messages', once: ['event', 'eventHeader', 'idempotencyKey', 'idempotencyHeader'], body: 'MESSAGE_BYTES' },
   publishBatch: { url: '/messages', methods: ['POST'], access: 'messages', once: ['idempotencyKey', 'idempotencyHeader'], body: 'BATCH_BYTES' },
   /** One topic or pattern, with the data alone. */
-  streamTopic: { url: '/topics/:topic/events', methods: READ, access: 'messages', once: [...READING, 'control', 'names', 'ticket'], isStream: true },
+  streamTopic: { url: '/topics/:topic/events', methods: READ, access: 'messages', once: [...READING, ...STREAMING], isStream: true },
   /** Many topics and patterns, with the message around the data. */
-  streamTopics: { url: '/events', methods: READ, access: 'messages', once: [...READING, 'control', 'names', 'ticket'], many: ['topic'], isStream: true },
+  streamTopics: { url: '/events', methods: READ, access: 'messages', once: [...READING, ...STREAMING], many: ['topic'], isStream: true },
   createTicket: { url: '/tickets', methods: ['POST'], access: 'ticket', once: [], body: TICKET_REQUEST_MAX_BYTES },
   renewStream: { url: '/streams/:id/credential', methods: ['POST'], access: 'messages', once: [], body: RENEWAL_MAX_BYTES },
   /** The open streams of all instances. */
@@ -55,6 +58,9 @@ export const ENDPOINTS = {
   /** The place where the log ends. */
   cursor: { url: '/cursor', methods: READ, access: 'messages', once: ['pattern'], many: ['topic'] },
   message: { url: '/messages/:id', methods: READ, access: 'messages', once: [] },
+  topicPresence: { url: '/topics/:topic/presence', methods: READ, access: 'presence', once: ['after', 'limit', 'pattern'] },
+  presence: { url: '/presence', methods: READ, access: 'presence', once: ['pattern'], many: ['topic'] },
+  member: { url: '/members/:id', methods: READ, access: 'presence', once: ['after', 'limit'] },
   eraseMessage: { url: '/messages/:id', methods: ['DELETE'], access: 'erasure', once: [] },
   eraseTopic: { url: '/topics/:topic/messages', methods: ['DELETE'], access: 'erasure', once: ['before'] },
   client: { url: '/client.js', methods: READ, access: 'public', once: [] },

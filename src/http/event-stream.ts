@@ -7,9 +7,10 @@ import type { Reader, StreamClient, StreamOptions } from '../delivery/reader.ts'
 import type { StartOptions, StartRequest } from '../log/start-position.ts';
 import { FREE_PLACE, type Place } from '../limits/stream-places.ts';
 import type { Start } from '../model/gap.ts';
-import { readProblem } from '../model/grant.ts';
+import { presenceProblem, readProblem, type Grant } from '../model/grant.ts';
 import { Problem } from '../model/problem.ts';
 import type { Filter } from '../model/topic.ts';
+import type { PresenceWatcher } from '../presence/watch.ts';
 import { ownText } from '../runtime/shared-texts.ts';
 import { StoreError } from '../store/store.ts';
 import { failedLogin } from './access-rules.ts';
@@ -48,6 +49,8 @@ export interface ResolveOptions extends StartOptions {
   readonly bringsPosition: boolean;
   /** Whether control events are sent. */
   readonly control: boolean;
+  /** Whether who listens is to be told. */
+  readonly presence: boolean;
 }
 
 /** The headers of every event stream. */
@@ -67,7 +70,7 @@ export async function resolveStart(service: Service, { identity, isBusy, clientA
   const { starts, streams, limits } = service;
   // What may be read is asked again when the client comes back.
   if (isBusy) return undefined;
-  const forbidden = readProblem(identity.grant, options.filter);
+  const forbidden = streamProblem(identity.grant, options.filter, options.presence);
   if (forbidden !== undefined) throw forbidden;
   if (streams.isFull || !starts.isReady) return undefined;
   const sender = limitedSender(identity, clientAddress);
@@ -91,6 +94,11 @@ export async function resolveStart(service: Service, { identity, isBusy, clientA
   }
 }
 
+/** Why a stream may not be opened. */
+export function streamProblem(grant: Grant, filter: Filter, wantsPresence: boolean): Problem | undefined {
+  return readProblem(grant, filter) ?? (wantsPresence ? presenceProblem(grant, filter) : undefined);
+}
+
 function bothOf(one: Place, other: Place): Place {
   return {
     release: () => {
@@ -101,7 +109,7 @@ function bothOf(one: Place, other: Place): Place {
 }
 
 /** An event stream, on whichever edge it was asked for: a socket and its reader. A stream that was refused has no reader. */
-export class EventStream implements SocketOwner, Renewable, StreamClient {
+export class EventStream implements SocketOwner, Renewable, StreamClient, PresenceWatcher {
   readonly #socket: Socket;
   readonly #service: Service;
   #reader: Reader | undefined;
@@ -113,7 +121,9 @@ export class EventStream implements SocketOwner, Renewable, StreamClient {
   agent: string | undefined;
   /** Whether its client may prolong it. */
   #isRenewable = false;
+  isWatching = false;
   #place: Place = FREE_PLACE;
+  #member: string | undefined;
 
   constructor(socket: Socket, service: Service) {
     this.#socket = socket;
@@ -137,10 +147,10 @@ export class EventStream implements SocketOwner, Renewable, StreamClient {
     return hasBegun;
   }
 
-  #begin({ admission: { identity, clientAddress }, filter, options, wanted, agent, start: begun }: Beginning): boolean {
-    const { config, streams, leases, renewals, handles, agents, logger } = this.#service;
+  #begin({ admission: { identity, member, clientAddress }, filter, options, wanted, agent, start: begun }: Beginning): boolean {
+    const { config, streams, leases, renewals, handles, agents, presence, logger } = this.#service;
     // Asked again: while the log was asked, other streams were opened, the credential may have ended, and the ticket may have been used.
-    if (begun === undefined || streams.isFull || begun.ticket?.isLost === true || !leases.mayHold(identity, filter)) {
+    if (begun === undefined || streams.isFull || begun.ticket?.isLost === true || !leases.mayHold(identity, filter, options.presence)) {
       begun?.place.release();
       streams.refuse(options, this.#socket);
       return false;
@@ -155,6 +165,10 @@ export class EventStream implements SocketOwner, Renewable, StreamClient {
     this.#isRenewable = identity.credential !== undefined && options.control;
     const handle = this.#isRenewable ? renewals.add(this.number, this) : undefined;
     this.#reader = streams.open(identity.grant, filter, options, this.#socket, start, { client: this, handle });
+    presence.enter(filter, member);
+    this.#member = member?.id;
+    this.isWatching = options.presence === true;
+    if (this.isWatching) presence.watch(filter, this);
     this.lease = leases.hold(identity, this);
     ticket?.begin(this);
     if (logger.isLevelEnabled('debug')) logger.debug({ client: clientAddress(), topics: filter.key, at: start.at.seq, start: wanted.kind, gap: start.gap?.reason }, 'stream opened');
@@ -162,7 +176,7 @@ export class EventStream implements SocketOwner, Renewable, StreamClient {
   }
 
   get member(): string | undefined {
-    return this.lease?.name;
+    return this.lease?.name ?? this.#member;
   }
 
   get ownIdentity(): StreamClient['ownIdentity'] {
@@ -177,6 +191,10 @@ export class EventStream implements SocketOwner, Renewable, StreamClient {
 
   warn(secondsLeft: number): void {
     this.#reader!.warn(secondsLeft);
+  }
+
+  tellPresence(frame: Buffer): boolean {
+    return this.#reader!.tellPresence(frame);
   }
 
   cut(reason: CutReason): void {
@@ -208,6 +226,8 @@ export class EventStream implements SocketOwner, Renewable, StreamClient {
     if (this.#isRenewable) this.#service.renewals.delete(this.number);
     if (this.#reader === undefined) return;
     this.#service.streams.closed(this.#reader);
+    this.#service.presence.leave(this.filter, this.#member);
+    if (this.isWatching) this.#service.presence.unwatch(this.filter, this);
     if (this.lease !== undefined) this.#service.leases.release(this.lease, this);
     this.#service.logger.debug({ at: this.#reader.position().seq }, 'stream closed');
   }

@@ -3,6 +3,7 @@ import type { Identity } from '../access/identity.ts';
 import type { Config } from '../config/config.ts';
 import type { Limits } from '../limits/limits.ts';
 import type { Problem } from '../model/problem.ts';
+import type { Member } from '../presence/member.ts';
 import type { Peer, RequestHead } from './request-head.ts';
 
 /** What rules go by besides the request. */
@@ -18,6 +19,8 @@ export interface Premises {
 export interface Sender {
   /** Undefined before the rule that finds it out; then nothing may be done. */
   identity: Identity | undefined;
+  /** Who listens; undefined before the rule that finds it out, and where that is nobody. */
+  member?: Member | undefined;
   /** Where the request comes from. */
   readonly address: () => string;
   /** The connection on which it came. */

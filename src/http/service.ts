@@ -19,6 +19,7 @@ import type { Eraser } from '../log/eraser.ts';
 import type { History } from '../log/history-pages.ts';
 import type { Publisher } from '../log/publisher.ts';
 import type { Starts } from '../log/start-position.ts';
+import type { Presence } from '../presence/presence.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Gauges, Metrics } from '../runtime/metrics.ts';
 import type { SharedTexts } from '../runtime/shared-texts.ts';
@@ -55,6 +56,8 @@ export interface Service {
   readonly revocations: Pick<RevocationAdministration, 'revoke' | 'list'>;
   readonly sessions: Pick<SessionAdministration, 'make' | 'end'>;
   readonly tickets: Pick<Tickets, 'use' | 'release'>;
+  /** Who listens, on all instances. */
+  readonly presence: Pick<Presence, 'enter' | 'leave' | 'watch' | 'unwatch' | 'page' | 'counts' | 'topicsOf'>;
   readonly ticketAdministration: Pick<TicketAdministration, 'make'>;
   /** Connections that may be open at once, streams and all. */
   readonly maxConnections: number;

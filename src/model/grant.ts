@@ -17,6 +17,10 @@ export interface Grant {
   mayErase(topic: string): boolean;
   /** Whether there is any such topic. */
   readonly erases?: boolean;
+  /** Whether it may be seen who listens to a topic or pattern: every topic of it is one of those that may be asked for. */
+  maySeePresence(pattern: string): boolean;
+  /** Whether there is any such topic. */
+  readonly seesPresence?: boolean;
   /** There was no credential: with one, more may be allowed. */
   readonly isAnonymous?: boolean;
   /** Nothing may be published or read. */
@@ -24,13 +28,14 @@ export interface Grant {
 }
 
 /** Everybody may publish and read everything. Even then, only who has a credential for it erases. */
-export const FULL_GRANT: Grant = { mayPublish: () => true, mayRead: () => true, mayErase: () => false };
+export const FULL_GRANT: Grant = { mayPublish: () => true, mayRead: () => true, mayErase: () => false, maySeePresence: () => true, seesPresence: true };
 
 /** Topics and patterns that were checked. */
 export interface ScopedGrantOptions {
   readonly publish: readonly string[];
   readonly subscribe: readonly string[];
   readonly erase?: readonly string[] | undefined;
+  readonly presence?: readonly string[] | undefined;
   readonly isAnonymous?: boolean;
 }
 
@@ -40,11 +45,13 @@ export class ScopedGrant implements Grant {
   readonly isAnonymous: boolean;
   readonly isEmpty: boolean;
   readonly erases: boolean;
+  readonly seesPresence: boolean;
   readonly #publish: TopicScope;
   readonly #subscribe: TopicScope;
   readonly #erase: TopicScope;
+  readonly #presence: TopicScope;
 
-  constructor({ publish, subscribe, erase = [], isAnonymous = false }: ScopedGrantOptions) {
+  constructor({ publish, subscribe, erase = [], presence = [], isAnonymous = false }: ScopedGrantOptions) {
     this.readable = subscribe;
     this.isAnonymous = isAnonymous;
     this.isEmpty = publish.length + subscribe.length === 0;
@@ -52,6 +59,8 @@ export class ScopedGrant implements Grant {
     this.#subscribe = new TopicScope(subscribe);
     this.erases = erase.length > 0;
     this.#erase = new TopicScope(erase);
+    this.seesPresence = presence.length > 0;
+    this.#presence = new TopicScope(presence);
   }
 
   mayPublish(topic: string): boolean {
@@ -64,6 +73,10 @@ export class ScopedGrant implements Grant {
 
   mayErase(topic: string): boolean {
     return this.#erase.hasTopic(topic);
+  }
+
+  maySeePresence(pattern: string): boolean {
+    return this.#presence.covers(pattern);
   }
 }
 
@@ -82,6 +95,12 @@ export function readProblem(grant: Grant, { topics, patterns }: Filter): Problem
 /** Why messages of a topic may not be erased. */
 export function eraseProblem(grant: Grant, topic: string): Problem | undefined {
   return grant.mayErase(topic) ? undefined : notAllowed(grant, 'erase messages of', new Set([topic]));
+}
+
+/** Why it may not be seen who listens to some topics and patterns: to all of them it may be, or to none. */
+export function presenceProblem(grant: Grant, { topics, patterns }: Filter): Problem | undefined {
+  const names = [...topics, ...patterns].filter((name) => !grant.maySeePresence(name));
+  return names.length === 0 ? undefined : notAllowed(grant, 'see who listens to', new Set(names));
 }
 
 /** How many topics an answer names. Stops the answer to a large batch from being as large. */

@@ -4,6 +4,8 @@ export interface Permissions {
   readonly subscribe: readonly string[];
   /** Absent: none. So credentials that may not erase are stored as before, and an older program, which cannot erase, lacks nothing of one that may. */
   readonly erase?: readonly string[] | undefined;
+  /** Where it may see who listens. Absent: nowhere. */
+  readonly presence?: readonly string[] | undefined;
   readonly admin: boolean;
   /** Whether metrics, the details of readiness and the description of the service may be read: a part of what administrators may. */
   readonly operate: boolean;

@@ -75,6 +75,8 @@ export class Counters {
   readonly evicted = { publishes: 0, bodies: 0, answers: 0, 'long-polls': 0, reads: 0, tickets: 0, credentials: 0, connections: 0 };
   /** What this instance counted alone against a limit: it has no Redis, or Redis was away or late. */
   countedAlone = 0;
+  /** Questions for presence that were answered with a part of the instances: there is no Redis, or it was away or late. */
+  presencePartial = 0;
   /** The messages of each commit, and the time it took. */
   readonly commitMessages: Observer;
   readonly commitMilliseconds: Observer;

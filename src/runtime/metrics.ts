@@ -51,7 +51,10 @@ export interface Gauges {
   readonly appendsWaiting: number;
   /** Revocations of tokens that this instance knows. */
   readonly revocations: number;
+  /** Topics and patterns that streams of this instance name. */
+  readonly presenceTopics: number;
   /** 1 or 0. */
+  readonly presence: number;
   readonly bus: number;
   readonly database: number;
   readonly draining: number;
@@ -87,6 +90,7 @@ const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help
   sessionsEnded: ['sessions_ended_total', 'Sessions that this instance ended: by a logout, for a new one, or because there were too many'],
   countedAlone: ['limits_counted_alone_total', 'What this instance counted against limits without Redis, because there is none, or it was away or late'],
   erased: ['messages_erased_total', 'Messages that were erased through this instance'],
+  presencePartial: ['presence_partial_total', 'Questions for presence that were answered with a part of the instances, because there is no Redis, or it was away or late'],
 };
 
 const GAUGES: Readonly<Record<keyof Gauges, readonly [name: string, help: string]>> = {
@@ -107,6 +111,8 @@ const GAUGES: Readonly<Record<keyof Gauges, readonly [name: string, help: string
   erasuresUnwiped: ['erasures_unwiped', 'Whether erased data may still be in the files of the database'],
   appendsWaiting: ['appends_waiting', 'Messages waiting to be stored'],
   revocations: ['revocations', 'Revocations of tokens in memory'],
+  presenceTopics: ['presence_topics', 'Topics and patterns that streams of this instance name'],
+  presence: ['presence_up', 'Whether presence is that of all instances'],
   bus: ['bus_up', 'Whether other instances are told of messages at once'],
   database: ['database_up', 'Whether the log can be read and written'],
   draining: ['draining', 'Whether the instance is going'],

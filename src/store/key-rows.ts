@@ -36,16 +36,16 @@ export function keyRecord(row: KeyRow, now: number): KeyRecord {
   };
 }
 
-/** Their text in the database. A program that does not know `erase` or `operate` leaves it out: to such a program the credential allows less. */
-export function permissionsText({ publish, subscribe, erase, admin, operate }: Permissions): string {
-  return JSON.stringify({ publish, subscribe, erase, admin, ...(operate ? { operate } : {}) });
+/** Their text in the database. A program that does not know `erase`, `presence` or `operate` leaves it out: to such a program the credential allows less. */
+export function permissionsText({ publish, subscribe, erase, presence, admin, operate }: Permissions): string {
+  return JSON.stringify({ publish, subscribe, erase, presence, admin, ...(operate ? { operate } : {}) });
 }
 
 /** Throws at a value that this program did not write: nobody may be let in by it. */
 export function permissionsOf(value: unknown): Permissions {
-  const { publish, subscribe, erase, admin, operate = false } = (value ?? {}) as { readonly [Name in keyof Permissions]: unknown };
-  if (!isTexts(publish) || !isTexts(subscribe) || (erase !== undefined && !isTexts(erase)) || typeof admin !== 'boolean' || typeof operate !== 'boolean') throw new TypeError('the permissions of a credential are not what this program stores');
-  return { publish, subscribe, ...(erase === undefined ? {} : { erase }), admin, operate };
+  const { publish, subscribe, erase, presence, admin, operate = false } = (value ?? {}) as { readonly [Name in keyof Permissions]: unknown };
+  if (!isTexts(publish) || !isTexts(subscribe) || (erase !== undefined && !isTexts(erase)) || (presence !== undefined && !isTexts(presence)) || typeof admin !== 'boolean' || typeof operate !== 'boolean') throw new TypeError('the permissions of a credential are not what this program stores');
+  return { publish, subscribe, ...(erase === undefined ? {} : { erase }), ...(presence === undefined ? {} : { presence }), admin, operate };
 }
 
 function isTexts(value: unknown): value is string[] {

@@ -31,13 +31,13 @@ const PROOF = /^[0-9a-f]{64}$/;
 
 /** Throws at a text that this program did not write: nobody may be let in by it. */
 export function originOf(text: string): SessionOrigin {
-  const { kind, id, proof, subject, tokenId, issuedAt, permissions } = JSON.parse(text) as Readonly<Record<string, unknown>>;
+  const { kind, id, proof, subject, tokenId, issuedAt, permissions, meta } = JSON.parse(text) as Readonly<Record<string, unknown>>;
   if (typeof proof !== 'string' || !PROOF.test(proof)) throw wrongOrigin();
   // In memory of its own: what a slice is cut from would cross threads with it.
   const bytes = Uint8Array.from(Buffer.from(proof, 'hex'));
   if (kind === 'key' && typeof id === 'string') return { kind, id, proof: bytes };
-  if (kind !== 'subject' || typeof subject !== 'string' || (tokenId !== undefined && typeof tokenId !== 'string') || !Number.isSafeInteger(issuedAt)) throw wrongOrigin();
-  return { kind, subject, tokenId, issuedAt: issuedAt as number, permissions: permissionsOf(permissions), proof: bytes };
+  if (kind !== 'subject' || typeof subject !== 'string' || (tokenId !== undefined && typeof tokenId !== 'string') || !Number.isSafeInteger(issuedAt) || (meta !== undefined && typeof meta !== 'string')) throw wrongOrigin();
+  return { kind, subject, tokenId, issuedAt: issuedAt as number, permissions: permissionsOf(permissions), ...(meta === undefined ? {} : { meta }), proof: bytes };
 }
 
 function wrongOrigin(): TypeError {

@@ -60,6 +60,8 @@ export interface TokenOrigin {
   readonly issuedAt: number;
   /** As the token's claims had them. */
   readonly permissions: Permissions;
+  /** What others see of the subject where it listens: JSON. Absent: nothing. */
+  readonly meta?: string;
   /** What checked the token: where other keys do, its sessions end. 32 bytes. */
   readonly proof: Uint8Array;
 }

@@ -6,6 +6,7 @@ t.test('a key has a name, and what it allows', (t) => {
   t.same(readKeyRequest({ name: 'ci', publish: ['deploys.>'] }), { name: 'ci', permissions: { publish: ['deploys.>'], subscribe: [], admin: false, operate: false }, lifetimeMs: undefined });
   t.same(readKeyRequest({ name: 'me', admin: true, expiresInSeconds: 60 }), { name: 'me', permissions: { publish: [], subscribe: [], admin: true, operate: false }, lifetimeMs: 60_000 });
   t.same(readKeyRequest({ name: 'prometheus', operate: true }), { name: 'prometheus', permissions: { publish: [], subscribe: [], admin: false, operate: true }, lifetimeMs: undefined });
+  t.same(readKeyRequest({ name: 'board', presence: ['room.>'] }).permissions, { publish: [], subscribe: [], presence: ['room.>'], admin: false, operate: false });
   t.equal(readOverlap({}), 0);
   t.equal(readOverlap({ overlapSeconds: 3600 }), 3_600_000);
   t.end();
@@ -31,6 +32,9 @@ const WRONG: readonly (readonly [request: unknown, field: string | undefined, wh
   [{ name: 'x', subscribe: ['a.>.b'] }, 'subscribe[0]', /last segment/],
   [{ name: 'x', subscribe: [''] }, 'subscribe[0]', /empty/],
   [{ name: 'x', subscribe: Array.from({ length: 101 }, () => 'a') }, 'subscribe', /more than 100/],
+  [{ name: 'x', presence: 'a' }, 'presence', /must be an array/],
+  [{ name: 'x', presence: ['a', 'a.>.b'] }, 'presence[1]', /last segment/],
+  [{ name: 'x', presence: Array.from({ length: 101 }, () => 'a') }, 'presence', /more than 100/],
   [{ name: 'x', admin: 'yes' }, 'admin', /true or false/],
   [{ name: 'x', operate: 1 }, 'operate', /true or false/],
   [{ name: 'x', operate: false }, 'subscribe', /would allow nothing/],

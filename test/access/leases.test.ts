@@ -12,9 +12,11 @@ import { rounds } from '../support/rounds.ts';
 class TestHolder implements Holder {
   readonly filter: Filter;
   readonly said: string[] = [];
+  readonly isWatching: boolean;
   lease: Lease | undefined;
 
-  constructor(topic = 'a') {
+  constructor(topic = 'a', isWatching = false) {
+    this.isWatching = isWatching;
     this.filter = new Filter([topic]);
   }
 
@@ -227,12 +229,13 @@ t.test('whoever has left, or goes on by another credential, is not cut with the 
 
 t.test('what everybody was let in to ends when there is access control, except for what is public', async (t) => {
   const { access, leases } = begin();
-  const [secret, open] = [hold(leases, EVERYBODY), hold(leases, EVERYBODY, new TestHolder('public.a'))];
+  const [secret, open, watching] = [hold(leases, EVERYBODY), hold(leases, EVERYBODY, new TestHolder('public.a')), hold(leases, EVERYBODY, new TestHolder('public.a', true))];
   leases.keysChanged(['k']);
   t.same([secret.said, open.said], [[], []], 'it is not known yet');
   access.isOpen = false;
   leases.keysChanged(['k']);
-  t.same([secret.said, open.said], [['closed'], []]);
+  t.same([secret.said, open.said, watching.said], [['closed'], [], ['closed']], 'who listens is not public');
+  t.same([leases.mayHold(EVERYBODY, open.filter), leases.mayHold(EVERYBODY, open.filter, true)], [true, false]);
   t.equal(leases.mayHold(EVERYBODY, new Filter(['a'])), false);
   t.equal(leases.mayHold(EVERYBODY, new Filter(['public.b'])), true);
 });

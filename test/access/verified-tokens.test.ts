@@ -2,7 +2,7 @@ import { t } from 'tap';
 import { VerifiedTokens, type Verified } from '../../src/access/verified-tokens.ts';
 import { EC, RSA } from '../support/tokens.ts';
 
-const verified: Verified = { subject: 'alice', permissions: { publish: [], subscribe: [], admin: false, operate: false }, expires: 1000, issuedAt: 0, tokenId: undefined };
+const verified: Verified = { subject: 'alice', permissions: { publish: [], subscribe: [], admin: false, operate: false }, expires: 1000, issuedAt: 0, tokenId: undefined, meta: undefined };
 const key = { key: RSA.publicKey, algorithms: ['RS256'] };
 const otherKey = { key: EC.publicKey, algorithms: ['ES256'] };
 

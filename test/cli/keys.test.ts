@@ -45,7 +45,7 @@ t.test('a key is shown once, and listed without its secret, until and after it i
   const { created, expires, ...rest } = await listed();
   t.same(rest, { id, name: 'ci', publish: ['deploys.>'], subscribe: [], admin: false, operate: false });
   t.equal(Date.parse(String(expires)) - Date.parse(String(created)), 90 * 86_400_000);
-  t.match(await keysCommand(t, env, 'list'), { code: 0, output: new RegExp(`^${id}\tgood\t.*\tci\tdeploys\\.>\t-\t-$`, 'm') });
+  t.match(await keysCommand(t, env, 'list'), { code: 0, output: new RegExp(`^${id}\tgood\t.*\tci\tdeploys\\.>\t-\t-\t-$`, 'm') });
   const rotated = await keysCommand(t, env, 'rotate', id);
   t.match(rotated, { code: 0, output: new RegExp(`^tdg_${id}_[0-9a-f]{64}$`, 'm') });
   t.notMatch(rotated.output, key);

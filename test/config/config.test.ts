@@ -29,7 +29,7 @@ t.test('without an environment everything has its default', (t) => {
     MESSAGE_BYTES: 1024 ** 2, EVENT_BYTES: 128, BATCH_MESSAGES: 1000, MAX_STREAMS: 15_000, TOPICS_PER_STREAM: 100, TAIL_BYTES: 64 * 1024 ** 2,
     PUBLISH_LIMIT: undefined, ANONYMOUS_PUBLISH_LIMIT: { tokens: 20, milliseconds: 1000, burst: 200 }, STREAMS_LIMIT: 0, ANONYMOUS_STREAMS_LIMIT: 1000, FAILED_LOGINS_LIMIT: { tokens: 30, milliseconds: 60_000, burst: 100 },
     TOPICS_LIMIT: 100_000, IDEMPOTENCY_KEYS_LIMIT: 4_000_000, APPEND_QUEUE_MESSAGES: 10_000, APPEND_QUEUE_BYTES: 64 * 1024 ** 2, RETENTION_SECONDS: 7 * 86_400, RETENTION_BYTES: 1024 ** 3, TOPIC_RETENTION_SHARE: 0, CREDENTIAL_RETENTION_SHARE: 0,
-    IDEMPOTENCY_SECONDS: 86_400, IDEMPOTENCY_MAX_KEYS: 4_000_000, HEARTBEAT_SECONDS: 25, STALL_SECONDS: 120, DRAIN_SECONDS: 20, RETRY_MIN_MS: 1000, RETRY_MAX_MS: 4000, REBALANCE: 'on', REBALANCE_AGE_SECONDS: 30, POLL_MS: 1000, HTTP_FAST_PATH: 'on', LOG_LEVEL: 'info',
+    IDEMPOTENCY_SECONDS: 86_400, IDEMPOTENCY_MAX_KEYS: 4_000_000, HEARTBEAT_SECONDS: 25, STALL_SECONDS: 120, DRAIN_SECONDS: 20, RETRY_MIN_MS: 1000, RETRY_MAX_MS: 4000, REBALANCE: 'on', REBALANCE_AGE_SECONDS: 30, POLL_MS: 1000, PRESENCE_TTL_SECONDS: 30, PRESENCE_GRACE_SECONDS: 5, HTTP_FAST_PATH: 'on', LOG_LEVEL: 'info',
   });
   t.ok(config.IDEMPOTENCY_KEYS_LIMIT <= config.IDEMPOTENCY_MAX_KEYS, 'one sender does not go on faster than keys are remembered');
   t.same(Object.keys(config).sort(), Object.keys(SETTINGS).sort());
@@ -51,6 +51,13 @@ t.test('the defaults of the table are within what it allows', (t) => {
     t.doesNotThrow(() => setting.read(setting.default), name);
     t.not(setting.meaning, '', name);
   }
+  t.end();
+});
+
+t.test('the times of presence are whole seconds within their bounds', (t) => {
+  for (const text of ['1', '3601', '-1', '2.5', '30s', 'off']) t.match(lines({ PRESENCE_TTL_SECONDS: text }), [/^PRESENCE_TTL_SECONDS: .*from 2 to 3600/], text);
+  for (const text of ['3601', '-1', '0.5', '5s', 'off']) t.match(lines({ PRESENCE_GRACE_SECONDS: text }), [/^PRESENCE_GRACE_SECONDS: .*from 0 to 3600/], text);
+  t.match(read({ PRESENCE_TTL_SECONDS: '2', PRESENCE_GRACE_SECONDS: '0' }), { PRESENCE_TTL_SECONDS: 2, PRESENCE_GRACE_SECONDS: 0 });
   t.end();
 });
 

@@ -83,6 +83,7 @@ export function sessionStoreContract(t: Test, name: string, factory: SessionData
       const odd = `'; DROP TABLE sessions; -- "\\ 日本.* > 100%`;
       const origins: readonly SessionOrigin[] = [
         KEY, token('alice'),
+        { kind: 'subject', subject: 'alice', tokenId: undefined, issuedAt: 5, proof: KEY.proof, permissions: { publish: [], subscribe: ['a'], presence: ['room.>'], admin: false, operate: false }, meta: '{"n":12345678901234567890,"日":"\'\\\\"}' },
         { kind: 'subject', subject: odd, tokenId: odd, issuedAt: 1_800_000_000_000, permissions: { publish: [odd], subscribe: range(1, 100).map((index) => `${'x'.repeat(100)}.${index}`), admin: true, operate: false }, proof: Uint8Array.from({ length: 32 }, (_, index) => index * 8) },
       ];
       for (const [index, origin] of origins.entries()) {

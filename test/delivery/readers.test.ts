@@ -464,7 +464,7 @@ t.test('a stream that was sent away is not counted among those that are behind',
 
 t.test('a reader whose filter the grant leaves out does not begin', async (t) => {
   const { streams, at, counters } = await begin(t);
-  const narrow: Grant = { mayPublish: () => true, mayRead: (pattern) => pattern === 'a', mayErase: () => false };
+  const narrow: Grant = { mayPublish: () => true, mayRead: (pattern) => pattern === 'a', mayErase: () => false, maySeePresence: () => false };
   const outlet = new TestOutlet();
   for (const names of [['b'], ['a', 'b'], ['>']]) {
     t.throws(() => streams.open(narrow, new Filter(names), { form: 'data', control: true, chunked: true, lastChunk: false }, outlet, { at: at(0), gap: undefined }), { code: 'forbidden' });

@@ -29,7 +29,7 @@ type HeaderKind = Exclude<CredentialKind, TicketKind>;
 
 /** The header of each kind of credential. */
 async function credentials(http: Http): Promise<Record<HeaderKind, Record<string, string>>> {
-  const right = await makeKey(http, { name: 'right', publish: ['matrix.>'], subscribe: ['matrix.>'], erase: ['matrix.>'] });
+  const right = await makeKey(http, { name: 'right', publish: ['matrix.>'], subscribe: ['matrix.>'], erase: ['matrix.>'], presence: ['matrix.>'] });
   const narrow = await makeKey(http, { name: 'narrow', publish: ['other'], subscribe: ['other', 'matrix'] });
   const operator = await makeKey(http, { name: 'operator', operate: true });
   const revoked = await makeKey(http, { name: 'revoked', publish: ['>'], subscribe: ['>'], admin: true });
@@ -56,7 +56,7 @@ async function credentials(http: Http): Promise<Record<HeaderKind, Record<string
     'expired-token': bearer(token({ publish: ['>'], subscribe: ['>'], admin: true }, { ageSeconds: 7200 })),
     'revoked-token': bearer(revokedToken),
     'narrow-token': bearer(token({ publish: ['other'], subscribe: ['other', 'matrix'] })),
-    'right-token': bearer(token({ publish: ['{sub}.>'], subscribe: ['{sub}.>'], erase: ['{sub}.>'] })),
+    'right-token': bearer(token({ publish: ['{sub}.>'], subscribe: ['{sub}.>'], erase: ['{sub}.>'], presence: ['{sub}.>'] })),
     'operator-token': bearer(token({ operate: true })),
     'administrator-token': bearer(token({ admin: true })),
     session: await logIn(http, right.key),

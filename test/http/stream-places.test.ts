@@ -59,9 +59,9 @@ function world(): World {
       get isFull() {
         return state.isFull;
       },
-      open: (_grant, _filter, _options, outlet) => {
+      open: (_grant, filter, _options, outlet) => {
         outlet.write(Buffer.from('begun'));
-        return { position: () => START.at } as Reader;
+        return { position: () => START.at, group: { filter } } as Reader;
       },
       refuse: (_options, outlet) => {
         outlet.write(Buffer.from('busy'));

@@ -34,7 +34,7 @@ interface Ground {
 async function begin({ use = async () => HOLD, gap, isFull = false, isBusy = false, topic = 'a', wanted = { kind: 'now' }, bringsPosition = false, hasPlace = true }: Ground) {
   const told: unknown[] = [];
   const service = fakeService();
-  const admission: Admission = { identity, isBusy, headers: {}, refusal: undefined, isPreflight: false, clientAddress: () => '192.0.2.1', holder: () => ANYBODY };
+  const admission: Admission = { identity, isBusy, headers: {}, member: undefined, refusal: undefined, isPreflight: false, clientAddress: () => '192.0.2.1', holder: () => ANYBODY };
   const start = await resolveStart({
     ...service,
     starts: { isReady: true, resolve: async () => ({ at: AT, gap }) },
@@ -44,7 +44,7 @@ async function begin({ use = async () => HOLD, gap, isFull = false, isBusy = fal
       told.push(opening);
       return use(ticket, opening);
     }, release: () => void told.push('ticket') },
-  }, admission, wanted, { filter: new Filter([topic]), hasLeft: () => false, control: true, bringsPosition }).catch((error: unknown) => error);
+  }, admission, wanted, { filter: new Filter([topic]), hasLeft: () => false, control: true, presence: false, bringsPosition }).catch((error: unknown) => error);
   return { start, told };
 }
 

@@ -149,7 +149,7 @@ for (const { first, reason } of [{ first: 'forked', reason: 'expired' }, { first
 
 t.test('what the grant leaves out is not read: a page is refused, and a message is not there', async (t) => {
   const { store, log, longPolls, audience } = await begin(t);
-  const narrow: Grant = { mayPublish: () => true, mayRead: (pattern) => pattern === 'a', mayErase: () => false };
+  const narrow: Grant = { mayPublish: () => true, mayRead: (pattern) => pattern === 'a', mayErase: () => false, maySeePresence: () => false };
   store.commit({ topic: 'a' });
   store.commit({ topic: 'b' });
   const page = (...names: string[]) => longPolls.page({ grant: narrow, filter: new Filter(names), start: { kind: 'start' }, limit: 100, wait: 30_000, signal: new AbortController().signal, hasLeft: () => false });

@@ -405,7 +405,7 @@ t.test('what does not fit into a commit is behind it at once', async (t) => {
 
 t.test('a message that the grant leaves out is not stored, and neither is its batch', async (t) => {
   const { store, publisher } = await begin(t);
-  const narrow: Grant = { mayPublish: (topic) => topic === 'a', mayRead: () => true, mayErase: () => false };
+  const narrow: Grant = { mayPublish: (topic) => topic === 'a', mayRead: () => true, mayErase: () => false, maySeePresence: () => false };
   const other: Draft = { ...draft('2'), topic: 'b' };
   t.equal(await ends(publisher.publish(narrow, [draft('1')], undefined)), 1);
   t.equal(await ends(publisher.publish(narrow, [other], undefined)), 'forbidden');

@@ -2,7 +2,7 @@ import { t } from 'tap';
 import { FULL_GRANT, publishProblem, readProblem, type Grant } from '../../src/model/grant.ts';
 import { Filter } from '../../src/model/topic.ts';
 
-const NARROW: Grant = { mayPublish: (topic) => topic === 'a', mayRead: (pattern) => ['a', 'b.>'].includes(pattern), mayErase: () => false };
+const NARROW: Grant = { mayPublish: (topic) => topic === 'a', mayRead: (pattern) => ['a', 'b.>'].includes(pattern), mayErase: () => false, maySeePresence: () => false };
 
 t.test('a full grant leaves nothing out', (t) => {
   t.equal(publishProblem(FULL_GRANT, [{ topic: 'a' }, { topic: 'b' }]), undefined);

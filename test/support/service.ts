@@ -37,11 +37,12 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     agents: { shared: (text) => text },
     fleet: { streams: never, close: never, instances: () => Promise.resolve({ instances: [] }), drain: never },
     revocations: { revoke: never, list: never },
+    presence: { enter: () => undefined, leave: () => undefined, watch: never, unwatch: never, page: never, counts: never, topicsOf: never },
     maxConnections: 1_000,
     readiness: () => ({ ready: true, status: 'ready' }),
     gauges: () => ({
       streams: 0, longPolls: 0, readersBehind: 0, furthestBehind: 0, tailMessages: 0, tailBytes: 0, tailFirst: 0, tailLast: 0,
-      head: 0, oldest: 0, logBytes: 0, keys: 0, clockAhead: 0, messageAhead: 0, erasuresUnwiped: 0, appendsWaiting: 0, revocations: 0, bus: 1, database: 1, draining: 0,
+      head: 0, oldest: 0, logBytes: 0, keys: 0, clockAhead: 0, messageAhead: 0, erasuresUnwiped: 0, appendsWaiting: 0, revocations: 0, presenceTopics: 0, presence: 1, bus: 1, database: 1, draining: 0,
     }),
     ...parts,
   };

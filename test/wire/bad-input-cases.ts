@@ -138,6 +138,32 @@ for (const value of ['2', 'false', '']) {
   for (const path of ['/topics/a/events?', '/events?topic=a&', '/topics/a/messages?', '/messages?topic=a&']) add(`${path}pattern=${value}`, get(`${path}pattern=${value}`), REQUEST, 'pattern');
 }
 for (const path of ['/topics/%3E/events?', '/events?topic=%3E&', '/topics/a.*/messages?', '/messages?topic=a.*&']) add(`${path}pattern=0`, get(`${path}pattern=0`), TOPIC, 'topic');
+// Presence.
+for (const path of ['/topics/a/events?', '/events?topic=a&']) {
+  for (const value of ['', '%00', 'a%00b', 'x'.repeat(256), '%C3%A9'.repeat(128)]) add(`${path}as=${value.slice(0, 20)}`, get(`${path}as=${value}`, STREAM), REQUEST, 'as');
+  for (const value of ['2', 'true', '']) add(`${path}presence=${value}`, get(`${path}presence=${value}`, STREAM), REQUEST, 'presence');
+  add(`${path} with presence and no control events`, get(`${path}presence=1&control=0`, STREAM), REQUEST, 'presence');
+  add(`${path} with the parameter presense`, get(`${path}presense=1`, STREAM), REQUEST, 'presense');
+  add(`${path} with two members`, get(`${path}as=a&as=b`, STREAM), REQUEST, 'as');
+  for (const value of ['', '{', 'x', '{}x', "{'a':1}", '%EF%BB%BF{}', '1e', `"${'x'.repeat(1023)}"`, '['.repeat(17) + ']'.repeat(17), '{"a":1,"a":2}']) add(`${path}meta=${value.slice(0, 20)}`, get(`${path}as=a&meta=${value}`, STREAM), REQUEST, 'meta');
+  add(`${path} with metadata twice`, get(`${path}as=a&meta=1&meta=2`, STREAM), REQUEST, 'meta');
+  add(`${path} with metadata of nobody`, get(`${path}meta={}`, STREAM), REQUEST, 'meta');
+  add(`${path} with the parameter Meta`, get(`${path}as=a&Meta={}`, STREAM), REQUEST, 'Meta');
+}
+for (const path of ['/topics/a/presence?', '/members/a?']) {
+  for (const value of ['0', '1001', '-1', 'ten', '']) add(`${path}limit=${value}`, get(`${path}limit=${value}`), REQUEST, 'limit');
+  for (const name of ['limt', 'afters', 'cursor']) add(`${path}${name}`, get(`${path}${name}=1`), REQUEST, name);
+  add(`${path} with two cursors`, get(`${path}after=a&after=b`), REQUEST, 'after');
+}
+for (const value of ['a..b', 'a.>.b', '%20', `${'x'.repeat(256)}`]) {
+  add(`presence of ${value.slice(0, 20)}`, get(`/topics/${value}/presence`), TOPIC, 'topic');
+  add(`how many are at ${value.slice(0, 20)}`, get(`/presence?topic=${value}`), TOPIC, 'topic');
+}
+for (const path of ['/topics/%3E/presence?', '/presence?topic=a&topic=b.*&']) add(`${path}pattern=0`, get(`${path}pattern=0`), TOPIC, 'topic');
+add('how many are at no topic', get('/presence'), TOPIC, 'topic');
+add('how many are at too many topics', get(`/presence?${Array.from({ length: 101 }, (_, index) => `topic=t${index}`).join('&')}`), TOPIC, 'topic');
+for (const id of ['%00', 'x'.repeat(301)]) add(`the member ${id.slice(0, 20)}`, get(`/members/${id}`), REQUEST, 'id');
+for (const path of ['/topics/a/presence', '/presence?topic=a', '/members/a']) add(`POST ${path}`, post(path), METHOD, undefined, 'GET, HEAD');
 for (const id of ['x', 'abcdefgh-1', 'abcdefgh-0', '%00', 'a%2Fb']) add(`message ${id}`, get(`/messages/${id}`), NO_MESSAGE);
 
 // Event names.

@@ -4,7 +4,7 @@ import type { Filter } from '../../model/topic.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { EVENT_STREAM_HEADERS, EventStream, resolveStart } from '../event-stream.ts';
 import { bringsPosition, startFromRequest } from '../input/last-event-id.ts';
-import { areSwitches, formOf, isOn } from '../input/stream-switches.ts';
+import { areSwitches, formOf, isOn, wantsPresence } from '../input/stream-switches.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
 import { problemOf } from '../output/problem-response.ts';
 import { streamHead } from '../output/response-head.ts';
@@ -18,7 +18,7 @@ export function fastStreams(service: Service, requestId: () => string): FastPath
   const { config } = service;
 
   async function open({ head, admission, connection }: FastPathRequest, filter: Filter, options: StreamOptions, wanted: StartRequest): Promise<void> {
-    const start = await resolveStart(service, admission, wanted, { filter, hasLeft: () => connection.isGone, control: options.control, bringsPosition: bringsPosition(head) });
+    const start = await resolveStart(service, admission, wanted, { filter, hasLeft: () => connection.isGone, control: options.control, presence: options.presence === true, bringsPosition: bringsPosition(head) });
     const socket = connection.begin();
     if (socket === undefined) {
       start?.place.release();
@@ -37,7 +37,7 @@ export function fastStreams(service: Service, requestId: () => string): FastPath
     const isTopic = head.endpoint === ENDPOINTS.streamTopic;
     const filter = isTopic ? filterFromPath(path[1]!, query) : filterFromQuery(query, config.TOPICS_PER_STREAM);
     const wanted = startFromRequest(head);
-    const options = { form: formOf(query, isTopic ? 'data' : 'object'), control: isOn(query, 'control'), ...streamFraming(head) };
+    const options = { form: formOf(query, isTopic ? 'data' : 'object'), control: isOn(query, 'control'), presence: wantsPresence(query), ...streamFraming(head) };
     open(request, filter, options, wanted).catch((error: unknown) => {
       const response = problemResponse(problemOf(error, service.logger, requestId), admission.headers);
       service.counters.answer(response.status);

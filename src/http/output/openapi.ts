@@ -10,6 +10,7 @@ Streams carry control events besides messages. Their names begin with \`$\` and 
 | \`$cursor\` | now and then on a quiet stream; its id keeps the cursor fresh | \`{}\` |
 | \`$gap\` | messages after the cursor may be gone | \`{"requested","resumed","oldest","reason"}\`; reason \`expired\`, \`unknown-log\`, \`ahead\` or \`forked\` |
 | \`$erased\` | in the place of a message that was erased, with its id; on a live stream also about one that it may have got | \`{"id"}\`, \`{"id","topic"}\` or \`{"topic","through"}\` |
+| \`$presence\` | with \`presence=1\`: who listens to a topic, and then who has come and gone | \`{"topic","number","streams","members"}\`, then \`{"topic","number","streams","joined","changed","left"}\` |
 | \`$expiring\` | a minute before the stream ends with its credential | \`{"secondsLeft"}\` |
 | \`$busy\` | the credential has ended, or the instance is full, draining, or cannot read its log; the stream ends and the client comes back | \`{"retryMs"}\` |
 
@@ -41,6 +42,7 @@ export const openapi: FastifyDynamicSwaggerOptions = {
       { name: 'stream', description: 'Get them as they come, as Server-Sent Events' },
       { name: 'client', description: 'What pages and programs use' },
       { name: 'history', description: 'Get what is held, one page at a time' },
+      { name: 'presence', description: 'Who listens, on all instances' },
       { name: 'session', description: 'A cookie in exchange for a key or token, for browsers' },
       { name: 'erasing', description: 'Take back what was published by mistake' },
       { name: 'administration', description: 'API keys, revocations of tokens, the open streams and the instances, for administrators' },

@@ -5,6 +5,7 @@ import { fleetRoutes } from './fleet.ts';
 import { historyRoutes } from './history.ts';
 import { keyRoutes } from './keys.ts';
 import { operationRoutes } from './operations.ts';
+import { presenceRoutes } from './presence.ts';
 import { publishRoutes } from './publish.ts';
 import { renewalRoutes } from './renewals.ts';
 import { revocationRoutes } from './revocations.ts';
@@ -23,6 +24,7 @@ export function addRoutes(app: App, service: Service): void {
   ticketRoutes(app, service);
   renewalRoutes(app, service);
   historyRoutes(app, service);
+  presenceRoutes(app, service);
   eraseRoutes(app, service);
   clientRoutes(app, service);
   operationRoutes(app, service);

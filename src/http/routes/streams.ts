@@ -1,14 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Socket } from 'node:net';
 import type { NamedForm } from '../../delivery/sse.ts';
-import { readProblem } from '../../model/grant.ts';
 import { Problem } from '../../model/problem.ts';
 import type { Filter } from '../../model/topic.ts';
 import { ENDPOINTS } from '../endpoints.ts';
-import { EVENT_STREAM_HEADERS, EventStream, resolveStart } from '../event-stream.ts';
+import { EVENT_STREAM_HEADERS, EventStream, resolveStart, streamProblem } from '../event-stream.ts';
 import { Type } from '../input/json-schema.ts';
 import { bringsPosition, startFromRequest } from '../input/last-event-id.ts';
-import { formOf, isOn } from '../input/stream-switches.ts';
+import { formOf, isOn, wantsPresence } from '../input/stream-switches.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
 import { streamHead } from '../output/response-head.ts';
 import type { App, Service } from '../service.ts';
@@ -20,7 +19,10 @@ import { at, cursorQuery, flag, PatternPath, problems, topicsQuery } from './sch
 const streamQuery = {
   ...cursorQuery,
   control: flag('`0` leaves out the control events, for scripts that read every line of data.'),
+  as: Type.Optional(Type.String({ description: 'Who listens, where there is no access control; otherwise the credential says so.' })),
+  meta: Type.Optional(Type.String({ description: 'What others see of the member that listens: JSON, at most 1 KiB.' })),
   ticket: Type.Optional(Type.String({ description: 'A ticket of `POST /tickets`, where a page can send no other credential.' })),
+  presence: flag('`1` tells who listens to its topics, in `$presence` events; takes the grant `presence`.'),
   names: flag('`0` leaves out the names of events: a page gets every message in `onmessage`.'),
 };
 const headers = Type.Object({ 'last-event-id': Type.Optional(Type.String({ description: 'What an EventSource sends when it comes back.' })) });
@@ -37,15 +39,16 @@ export function streamRoutes(app: App, service: Service): void {
   async function stream(request: FastifyRequest, reply: FastifyReply, filter: Filter, form: NamedForm): Promise<void> {
     const wanted = startFromRequest(request);
     const control = isOn(request.query, 'control');
+    const presence = wantsPresence(request.query);
     if (request.method === 'HEAD') {
       if (request.admission.isBusy) throw new Problem('unavailable', 'No stream can begin now.');
-      const forbidden = readProblem(request.admission.identity.grant, filter);
+      const forbidden = streamProblem(request.admission.identity.grant, filter, presence);
       if (forbidden !== undefined) throw forbidden;
       void reply.headers(EVENT_STREAM_HEADERS).send();
       return;
     }
     const { admission } = request;
-    const start = await resolveStart(service, admission, wanted, { filter, hasLeft: () => request.raw.socket.destroyed, control, bringsPosition: bringsPosition(request) });
+    const start = await resolveStart(service, admission, wanted, { filter, hasLeft: () => request.raw.socket.destroyed, control, presence, bringsPosition: bringsPosition(request) });
     // The client may leave before the stream begins.
     if (start !== undefined) onceClosed(request.raw.socket, () => start.place.release());
     // From here on the response is not the framework's; a client that has left meanwhile gets nothing.
@@ -56,7 +59,7 @@ export function streamRoutes(app: App, service: Service): void {
     takeOver(reply.raw, (socket) => {
       const stream = new EventStream(socket, service);
       own(socket, stream);
-      stream.begin({ admission, head, filter, options: { form: formOf(request.query, form), control, ...framing }, wanted, agent: request.headers['user-agent'], start });
+      stream.begin({ admission, head, filter, options: { form: formOf(request.query, form), control, presence, ...framing }, wanted, agent: request.headers['user-agent'], start });
     });
   }
 

@@ -1,0 +1,197 @@
+/**
+ * What Redis does at one time for presence. An instance writes under a name that lives once (`lease`): when its lease has ended, or it had to begin anew, it takes another one, and what stands under the old
+ * one does not count any more. The names are in a sorted set, by the time when their leases end, which is negative while an instance has not told everything yet.
+ *
+ * A topic has three keys. `members`: its members, in the order of their bytes. `lines`: for each of them a line of each instance: its name, streams, since, when the metadata was given, and the metadata, with tabs between.
+ * `streams`: all streams of each instance. A member has the sorted set of its topics. An instance has the set of what it wrote: a topic, NUL, and a member. `changed` has the topics that have changed, by the number of their
+ * last change.
+ */
+
+const NOW = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+`;
+
+/** How many topics that have changed are remembered. Stops the list from growing for ever: who comes later looks at everything. */
+const CHANGED_MAX_ENTRIES = 10_000;
+
+/**
+ * Writes changes of one instance. Keys: its leases, what it wrote, `changed` and its numbers; then `lines`, `members`, `streams` of a topic and the topics of a member, for each change. Values: the instance, how long keys are kept, whether its lease has
+ * ended on purpose (a sweep); then for each change topic, member, streams of the topic, whether it is present, streams, since, when the metadata was given, metadata. The answer is 0 where the lease has ended: nothing was written.
+ */
+export const WRITE = `${NOW}
+local leases, wrote, changed, numbers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local instance, kept, isSweep = ARGV[1], ARGV[2], ARGV[3] == '1'
+local lease = tonumber(redis.call('ZSCORE', leases, instance) or '0')
+if not isSweep and math.abs(lease) <= now then
+  return 0
+end
+local first = 5
+local touched = {}
+for at = 4, #ARGV, 8 do
+  local lines, members, streams, topics = KEYS[first], KEYS[first + 1], KEYS[first + 2], KEYS[first + 3]
+  first = first + 4
+  local topic, member, all, isPresent = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3] == '1'
+  if member ~= '' then
+    local before = redis.call('HGET', lines, member) or ''
+    local since, others = tonumber(ARGV[at + 5]), ''
+    for line in string.gmatch(before, '[^\\n]+') do
+      local writer, from = string.match(line, '^(%S+)\\t%d+\\t(%d+)')
+      since = math.min(since, tonumber(from))
+      if writer ~= instance then
+        others = others .. line .. '\\n'
+      end
+    end
+    local after = others
+    if isPresent then
+      after = others .. table.concat({ instance, ARGV[at + 4], string.format('%.0f', since), ARGV[at + 6], ARGV[at + 7] }, '\\t') .. '\\n'
+    end
+    if after ~= before then
+      touched[topic] = true
+    end
+    if after == '' then
+      redis.call('HDEL', lines, member)
+      redis.call('ZREM', members, member)
+      redis.call('ZREM', topics, topic)
+    elseif after ~= before then
+      redis.call('HSET', lines, member, after)
+      redis.call('ZADD', members, 0, member)
+      redis.call('ZADD', topics, 0, topic)
+      redis.call('PEXPIRE', topics, kept)
+      redis.call('PEXPIRE', lines, kept)
+      redis.call('PEXPIRE', members, kept)
+    end
+  end
+  if isPresent then
+    redis.call('SADD', wrote, topic .. '\\0' .. member)
+  else
+    redis.call('SREM', wrote, topic .. '\\0' .. member)
+  end
+  if (tonumber(redis.call('HGET', streams, instance) or '') or 0) ~= all then
+    touched[topic] = true
+  end
+  if all > 0 then
+    redis.call('HSET', streams, instance, all)
+    redis.call('PEXPIRE', streams, kept)
+  else
+    redis.call('HDEL', streams, instance)
+    redis.call('SREM', wrote, topic .. '\\0')
+  end
+end
+redis.call('PEXPIRE', wrote, kept)
+if next(touched) then
+  local number = redis.call('INCR', numbers)
+  for topic in pairs(touched) do
+    redis.call('ZADD', changed, number, topic)
+  end
+  redis.call('ZREMRANGEBYRANK', changed, 0, -${CHANGED_MAX_ENTRIES + 1})
+  redis.call('PEXPIRE', changed, kept)
+  redis.call('PEXPIRE', numbers, kept)
+end
+return 1
+`;
+
+/** Begins a lease under a new name, before anything is told. Values: the name, milliseconds, how long keys are kept. */
+export const BEGIN = `${NOW}
+redis.call('ZADD', KEYS[1], -(now + tonumber(ARGV[2])), ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1
+`;
+
+/** Everything was told: the name counts from now on, and the one before it no longer. Values: the name, milliseconds, the one before or nothing. The answer is 0 where the lease has ended. */
+export const ACTIVATE = `${NOW}
+local lease = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or '0')
+if math.abs(lease) <= now then
+  return 0
+end
+redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
+if ARGV[3] ~= '' and redis.call('ZSCORE', KEYS[1], ARGV[3]) then
+  redis.call('ZADD', KEYS[1], 0, ARGV[3])
+end
+return 1
+`;
+
+/** Prolongs a lease, or sets its end. Values: the name, milliseconds, how long keys are kept, how many names to answer with. The answer is whether it had not ended, and names whose leases have. */
+export const RENEW = `${NOW}
+local lease = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or '0')
+local isAlive = math.abs(lease) > now
+if isAlive then
+  local ends = now + tonumber(ARGV[2])
+  redis.call('ZADD', KEYS[1], lease < 0 and -ends or ends, ARGV[1])
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+end
+local answer = redis.call('ZRANGEBYSCORE', KEYS[1], -now, now, 'LIMIT', 0, ARGV[4])
+table.insert(answer, 1, isAlive and '1' or '0')
+return answer
+`;
+
+const ALIVE = `${NOW}
+local alive = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf')
+local isAlive = {}
+for _, instance in ipairs(alive) do
+  isAlive[instance] = true
+end
+local function sum(key)
+  local counts, all = redis.call('HGETALL', key), 0
+  for at = 1, #counts, 2 do
+    if isAlive[counts[at]] then
+      all = all + tonumber(counts[at + 1])
+    end
+  end
+  return all
+end
+local function living(lines)
+  local found = {}
+  for line in string.gmatch(lines or '', '[^\\n]+') do
+    if isAlive[string.match(line, '^%S+')] then
+      found[#found + 1] = line
+    end
+  end
+  return table.concat(found, '\\n')
+end
+`;
+
+/** Members of a topic. Keys: the leases, `lines`, `members`, `streams`. Values: after which one, and how many. The answer is the streams, and then each member and its lines. */
+export const PAGE = `${ALIVE}
+local answer = { tostring(sum(KEYS[4])) }
+for _, member in ipairs(redis.call('ZRANGEBYLEX', KEYS[3], ARGV[1] == '' and '-' or '(' .. ARGV[1], '+', 'LIMIT', 0, ARGV[2])) do
+  answer[#answer + 1] = member
+  answer[#answer + 1] = living(redis.call('HGET', KEYS[2], member))
+end
+return answer
+`;
+
+/** Counts. Keys: the leases; then `members` and `streams` of each topic. The answer is the streams and the members of each. */
+export const COUNT = `${ALIVE}
+local answer = {}
+for at = 2, #KEYS, 2 do
+  answer[#answer + 1] = tostring(sum(KEYS[at + 1]))
+  answer[#answer + 1] = tostring(redis.call('ZCARD', KEYS[at]))
+end
+return answer
+`;
+
+/** The lines of a member at some topics. Keys: the leases; then `lines` of each topic. Values: the member. */
+export const LINES = `${ALIVE}
+local answer = {}
+for at = 2, #KEYS do
+  answer[#answer + 1] = living(redis.call('HGET', KEYS[at], ARGV[1]))
+end
+return answer
+`;
+
+/** What has changed after a number. Keys: `changed` and its numbers. Values: the number. The answer is the newest number, whether anything may have changed, and otherwise the topics. */
+export const CHANGES = `
+local after, newest = tonumber(ARGV[1]), tonumber(redis.call('GET', KEYS[2]) or '0')
+if after == newest then
+  return { tostring(newest), '0' }
+end
+local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
+if after > newest or not oldest or (redis.call('ZCARD', KEYS[1]) >= ${CHANGED_MAX_ENTRIES} and tonumber(oldest) > after) then
+  return { tostring(newest), '1' }
+end
+local answer = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. after, '+inf')
+table.insert(answer, 1, '0')
+table.insert(answer, 1, tostring(newest))
+return answer
+`;

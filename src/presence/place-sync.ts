@@ -1,0 +1,127 @@
+import type { Clock, Timer } from '../runtime/clock.ts';
+import { changeOf, type LocalPresence, type PresenceRecord } from './local-presence.ts';
+import { PlaceAway, type PresencePlace } from './place.ts';
+
+/** How long a change waits for others. What comes and goes within it is told to nobody. */
+const PRESENCE_TELL_MS = 50;
+
+/** Stops one command from keeping the place busy. */
+const PRESENCE_TELL_MAX_ENTRIES = 100;
+
+/** How many of them may be unanswered. Stops a slow place from holding memory: what changes meanwhile waits as a mark on its record. */
+const TELLING_MAX_REQUESTS = 4;
+
+export interface PlaceSyncDependencies {
+  readonly place: PresencePlace;
+  readonly clock: Clock;
+  readonly local: () => LocalPresence;
+}
+
+/** Tells the place what changes on this instance, many changes at a time, and everything where it may have forgotten. */
+export class PlaceSync {
+  readonly #place: PresencePlace;
+  readonly #clock: Clock;
+  readonly #local: () => LocalPresence;
+  /** What is to be told, once for each record, in the order of the first change. */
+  readonly #changed = new Set<PresenceRecord>();
+  #telling = 0;
+  #timer: Timer | undefined;
+  /** Counts the times that everything was told. What was told in an earlier one is forgotten. 0 while nothing is to be told. */
+  #round = 0;
+  #rounds = 0;
+
+  constructor({ place, clock, local }: PlaceSyncDependencies) {
+    this.#place = place;
+    this.#clock = clock;
+    this.#local = local;
+  }
+
+  /** A record has changed. Returns whether it is to be kept until it was told. */
+  changed(record: PresenceRecord): boolean {
+    if (this.#round === 0) return false;
+    this.#changed.add(record);
+    if (this.#telling < TELLING_MAX_REQUESTS) this.#timer ??= this.#clock.after(PRESENCE_TELL_MS, () => this.#tell());
+    return true;
+  }
+
+  /** Tells everything. What changes meanwhile is told after it, in its order. */
+  async begin(): Promise<void> {
+    this.lost();
+    const round = ++this.#rounds;
+    this.#round = round;
+    try {
+      let some: PresenceRecord[] = [];
+      for (const record of this.#local().records()) {
+        some.push(record);
+        if (some.length < PRESENCE_TELL_MAX_ENTRIES) continue;
+        await this.#write(some);
+        if (this.#round !== round) return;
+        some = [];
+      }
+      await this.#write(some);
+      if (this.#round === round) await this.#place.activate();
+    } catch (error) {
+      // It says so itself, and when it is back.
+      if (!(error instanceof PlaceAway)) throw error;
+    }
+  }
+
+  /** There is nobody to tell. */
+  lost(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#round = 0;
+    const gone = [...this.#changed];
+    this.#changed.clear();
+    for (const record of gone) this.#local().drop(record);
+  }
+
+  /** Tells at once what waits. Resolves when it was answered. */
+  async flush(): Promise<void> {
+    while (this.#changed.size > 0 && this.#round !== 0) await this.#writeOrLose(this.#take());
+  }
+
+  #tell(): void {
+    this.#timer = undefined;
+    while (this.#changed.size > 0 && this.#telling < TELLING_MAX_REQUESTS) void this.#writeSome();
+  }
+
+  async #writeSome(): Promise<void> {
+    const some = this.#take();
+    if (some.length === 0) return;
+    this.#telling++;
+    await this.#writeOrLose(some);
+    this.#telling--;
+    if (this.#changed.size > 0) this.#timer ??= this.#clock.after(PRESENCE_TELL_MS, () => this.#tell());
+  }
+
+  /** The next ones to be told. What is gone before it was told is left out. */
+  #take(): PresenceRecord[] {
+    const some: PresenceRecord[] = [];
+    for (const record of this.#changed) {
+      if (some.length === PRESENCE_TELL_MAX_ENTRIES) break;
+      this.#changed.delete(record);
+      if (record.isPresent || record.toldIn === this.#round) some.push(record);
+      else this.#local().drop(record);
+    }
+    return some;
+  }
+
+  async #writeOrLose(records: readonly PresenceRecord[]): Promise<void> {
+    try {
+      await this.#write(records);
+    } catch (error) {
+      if (!(error instanceof PlaceAway)) throw error;
+    }
+  }
+
+  #write(records: readonly PresenceRecord[]): Promise<void> {
+    if (records.length === 0) return Promise.resolve();
+    const changes = records.map(changeOf);
+    for (const record of records) {
+      record.toldIn = record.isPresent ? this.#round : 0;
+      this.#local().drop(record);
+    }
+    return this.#place.write(changes);
+  }
+}

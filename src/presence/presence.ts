@@ -1,0 +1,170 @@
+import type { Filter } from '../model/topic.ts';
+import { within, type Clock } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
+import { LocalPresence, topicOf } from './local-presence.ts';
+import type { Member } from './member.ts';
+import { PlaceSync } from './place-sync.ts';
+import { PlaceAway, type MemberPage, type MemberTopic, type PresenceChanges, type PresenceCount, type PresencePage, type PresencePlace } from './place.ts';
+import { PresenceWatch, type PresenceWatcher } from './watch.ts';
+
+/**
+ * The room `presence` says who listens, on all instances of a log. Streams come in, with the topics and patterns that they name and the member that opened them. Out goes who is at a topic, how many, and where a
+ * member is. The instances put together what each of them has in a place (place.ts); while that is away, each answers with what it knows, and says so. The room knows nothing of HTTP.
+ */
+
+/** How long the place is waited for. Stops a Redis that hangs from making whoever asks wait for it. */
+const ASK_WAIT_MS = 1_000;
+
+/** Questions that wait for the place. Stops a flood of them from holding memory. */
+const PRESENCE_ASKING_MAX_REQUESTS = 500;
+
+/** How long the end of the process waits for the place to hear what has changed. */
+const LAST_TELL_MS = 500;
+
+/** How often one question for a member's topics goes on to the next page, because the asker may see none of those before. */
+const LOOK_ON_MAX_READS = 10;
+
+/** An answer, and whether it tells only of a part of the instances. */
+export interface Told<Answer> {
+  readonly answer: Answer;
+  readonly isPartial: boolean;
+}
+
+export interface PresenceDependencies {
+  /** Absent where there is one process, or the others cannot be heard of. */
+  readonly place: PresencePlace | undefined;
+  /** Whether, without a place, there may be other instances. */
+  readonly mayHaveOthers: boolean;
+  readonly clock: Clock;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly graceMs: number;
+  readonly counters: Pick<Counters, 'presencePartial'>;
+  /** The frame of an event that tells watchers something. */
+  readonly frameOf: (json: string) => Buffer;
+}
+
+export class Presence {
+  readonly #place: PresencePlace | undefined;
+  readonly #mayHaveOthers: boolean;
+  readonly #clock: Clock;
+  readonly #counters: Pick<Counters, 'presencePartial'>;
+  readonly #local: LocalPresence;
+  readonly #sync: PlaceSync | undefined;
+  readonly #watch: PresenceWatch;
+  #asking = 0;
+
+  constructor({ place, mayHaveOthers, clock, now, graceMs, counters, frameOf }: PresenceDependencies) {
+    this.#place = place;
+    this.#mayHaveOthers = mayHaveOthers;
+    this.#clock = clock;
+    this.#counters = counters;
+    const sync = place && new PlaceSync({ place, clock, local: () => this.#local });
+    this.#sync = sync;
+    this.#watch = new PresenceWatch({
+      clock, frameOf, page: (topic, limit) => this.page(topic, '', limit), count: (topic) => this.counts([topic]), changes: place && ((after) => this.#changes(place, after)),
+    });
+    this.#local = new LocalPresence({ clock, now, graceMs, onChange: (record) => {
+      this.#watch.changed(topicOf(record));
+      return sync?.changed(record) === true;
+    } });
+  }
+
+  /** How many topics and patterns the streams of this instance name. */
+  get topics(): number {
+    return this.#local.size;
+  }
+
+  /** Whether all instances are heard of. */
+  get isWhole(): boolean {
+    return this.#place === undefined ? !this.#mayHaveOthers : this.#place.isUp;
+  }
+
+  /** Puts together what all instances of a log have. */
+  join(logId: string): void {
+    this.#place?.join(logId, { begin: () => void this.#begin(), lost: () => this.#sync!.lost() });
+  }
+
+  /** A stream begins. Its topics are known elsewhere a moment later: it waits for nobody. */
+  enter(filter: Filter, member: Member | undefined): void {
+    this.#local.enter(filter, member);
+  }
+
+  /** A stream has ended. Its member stays for the grace period. */
+  leave(filter: Filter, member: string | undefined): void {
+    this.#local.leave(filter, member);
+  }
+
+  /** Tells a stream who listens to its topics, and who comes and goes. */
+  watch(filter: Filter, watcher: PresenceWatcher): void {
+    this.#watch.watch(filter, watcher);
+  }
+
+  unwatch(filter: Filter, watcher: PresenceWatcher): void {
+    this.#watch.unwatch(filter, watcher);
+  }
+
+  page(topic: string, after: string, limit: number): Promise<Told<PresencePage>> {
+    return this.#ask((place) => place.page(topic, after, limit), () => this.#local.page(topic, after, limit));
+  }
+
+  counts(topics: readonly string[]): Promise<Told<readonly PresenceCount[]>> {
+    return this.#ask((place) => place.counts(topics), () => this.#local.counts(topics));
+  }
+
+  /** Where a member is, as far as the asker may see it. */
+  async topicsOf(member: string, after: string, limit: number, maySee: (topic: string) => boolean): Promise<Told<MemberPage>> {
+    const topics: MemberTopic[] = [];
+    let isPartial = false;
+    let next: string | undefined = after;
+    for (let reads = 0; next !== undefined && topics.length === 0 && reads < LOOK_ON_MAX_READS; reads++) {
+      const from: string = next;
+      const told: Told<MemberPage> = await this.#ask((place) => place.topicsOf(member, from, limit), () => this.#local.topicsOf(member, from, limit));
+      isPartial ||= told.isPartial;
+      topics.push(...told.answer.topics.filter(({ topic }) => maySee(topic)));
+      next = told.answer.next;
+    }
+    return { answer: { topics, next }, isPartial };
+  }
+
+  /** Says that the streams of this instance have ended. */
+  async close(): Promise<void> {
+    await within(this.#clock, LAST_TELL_MS, this.#sync?.flush() ?? Promise.resolve());
+    // Their clients are coming back to other instances.
+    await this.#place?.close(this.#local.lingerMs);
+  }
+
+  async #begin(): Promise<void> {
+    await this.#sync!.begin();
+    this.#watch.changedAll();
+  }
+
+  /** Undefined where the place cannot be heard. */
+  async #changes(place: PresencePlace, after: number): Promise<PresenceChanges | undefined> {
+    if (!place.isUp) return undefined;
+    try {
+      return await within(this.#clock, ASK_WAIT_MS, place.changes(after));
+    } catch (error) {
+      if (!(error instanceof PlaceAway)) throw error;
+      return undefined;
+    }
+  }
+
+  async #ask<Answer>(ask: (place: PresencePlace) => Promise<Answer>, here: () => Answer): Promise<Told<Answer>> {
+    const place = this.#place;
+    if (place === undefined && !this.#mayHaveOthers) return { answer: here(), isPartial: false };
+    if (place?.isUp === true && this.#asking < PRESENCE_ASKING_MAX_REQUESTS) {
+      this.#asking++;
+      // One that comes too late holds its place until then.
+      const asked = ask(place).finally(() => this.#asking--);
+      try {
+        const answer = await within(this.#clock, ASK_WAIT_MS, asked);
+        if (answer !== undefined) return { answer, isPartial: false };
+      } catch (error) {
+        if (!(error instanceof PlaceAway)) throw error;
+      }
+    }
+    this.#counters.presencePartial++;
+    return { answer: here(), isPartial: true };
+  }
+}
