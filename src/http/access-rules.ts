@@ -5,6 +5,7 @@ import { isLoopback } from '../config/loopback.ts';
 import type { Origins } from '../config/origins.ts';
 import { eraseProblem, publishProblem } from '../model/grant.ts';
 import { Problem, StreamEnded } from '../model/problem.ts';
+import type { Holder } from '../runtime/fair-shares.ts';
 import { networkOf } from './client-address.ts';
 import { holderOf } from './holder.ts';
 import { ENDPOINTS, type Endpoint } from './endpoints.ts';
@@ -52,8 +53,13 @@ export function identified(request: RequestHead, { access, config, limits }: Pre
   const credential = access.ignoresCredentials(purpose) ? undefined : readCredential(request, placesOf(request, endpoint, config));
   if (credential instanceof Problem) return purpose === 'health' ? undefined : take(credential);
   const misused = credential?.source === 'cookie' ? cookieProblem(request, config.CORS_ORIGINS) : undefined;
-  const found = misused ?? access.identify(credential?.text, purpose, () => holderOf(NOBODY, sender.address, sender.peer));
+  const found = misused ?? (credential === undefined ? access.identify(undefined, purpose) : access.identify(credential.text, purpose, askedBy(sender)));
   return found instanceof Promise ? found.then(take) : take(found);
+}
+
+/** By whom a question about a credential is counted: whose it is must be found out. */
+function askedBy({ address, peer }: Sender): () => Holder {
+  return () => holderOf(NOBODY, address, peer);
 }
 
 /** Cookies and URLs are for browsers, which read messages, ask for tickets, and ask whether they have a session. A session is made of what the page shows itself. Only what opens a stream uses a ticket. */
