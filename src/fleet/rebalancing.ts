@@ -15,12 +15,13 @@ const REBALANCE_LOOK_MS = 1_000;
 const SHED_PER_LOOK_STREAMS = 50;
 /** How long streams are sent away before it is looked where they have gone. Milliseconds. */
 const ROUND_MS = 10_000;
-/** How long after the last of them may have come back the reports of the others count them. Milliseconds. */
-const SETTLE_MS = 5_000;
+/** How long after the last of them may have come back the reports of the others count them: two reports and more. Milliseconds. */
+const SETTLE_MS = 12_000;
 /** The part of the streams that were sent away by which the others must have grown. Some clients never come back, and others close meanwhile. */
 const ARRIVED_SHARE = 0.5;
-/** How long nothing is sent away after streams did not arrive elsewhere: the balancer brings them back here. Milliseconds. */
-const PAUSE_MS = 600_000;
+/** How long nothing is sent away after streams did not arrive elsewhere, because the balancer brings them back here: first, and at most. It doubles each time. Milliseconds. */
+const FIRST_REST_MS = 30_000;
+const LONGEST_REST_MS = 600_000;
 
 export interface RebalancingSettings {
   readonly isOn: boolean;
@@ -65,6 +66,7 @@ export class Rebalancing {
   readonly #settings: RebalancingSettings;
   #round: Round | undefined;
   #pausedUntil = 0;
+  #restMs = FIRST_REST_MS;
   #timer: Timer | undefined;
 
   constructor({ roster, streams, clock, counters, logger, isReady, settings }: RebalancingDependencies) {
@@ -141,8 +143,14 @@ export class Rebalancing {
   #end({ others, sent }: Round, elsewhere: number, now: number): void {
     this.#round = undefined;
     // A few say nothing: others close meanwhile.
-    if (sent < EXCESS_MIN_STREAMS || elsewhere - others >= sent * ARRIVED_SHARE) return;
-    this.#pausedUntil = now + PAUSE_MS;
-    this.#logger.info({ sent, arrived: elsewhere - others, pauseSeconds: PAUSE_MS / 1000 }, 'streams that were sent away did not arrive at the other instances, so no more are: does the balancer go by the fewest connections?');
+    if (sent < EXCESS_MIN_STREAMS) return;
+    if (elsewhere - others >= sent * ARRIVED_SHARE) {
+      this.#restMs = FIRST_REST_MS;
+      return;
+    }
+    const restMs = this.#restMs;
+    this.#pausedUntil = now + restMs;
+    this.#restMs = Math.min(2 * restMs, LONGEST_REST_MS);
+    this.#logger.info({ sent, arrived: elsewhere - others, pauseSeconds: restMs / 1000 }, 'streams that were sent away did not arrive at the other instances, so no more are: does the balancer go by the fewest connections?');
   }
 }

@@ -22,7 +22,7 @@ t.test('now is the head of the log, also while a new instance still fills its ta
   const starts = new Starts({ store, tail, storeClock, reads: new CallLimiter({ places: 1, maxWaiting: 1, gate: 'reads', counters: new Counters() }) });
   const started = tail.open(store.log(), { append: () => undefined, moveEnd: (change) => change(), epochAdded: () => undefined, erased: () => undefined });
   t.ok(starts.isReady);
-  t.equal(tail.last, 0, 'nothing has been read yet');
+  t.equal(tail.length, 0, 'nothing has been read yet');
   t.equal((await starts.resolve({ kind: 'now' }, EVERYTHING)).at.seq, 5);
   await started;
   tail.offer([store.commit()]);

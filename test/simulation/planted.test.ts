@@ -52,9 +52,9 @@ const MISTAKES: readonly Mistake[] = [
   {
     name: 'a wake-up between a read of the log and the wait after it is lost',
     file: 'delivery/long-polls.ts',
-    right: 'if (this.#tail.last > at.seq) wake();',
+    right: 'if (this.#tail.last > at.seq) wake(undefined);',
     wrong: '',
-    invariants: ['lost'],
+    invariants: ['lost', 'unannounced gap'],
   },
   {
     name: 'readers that come while the log is being read for others are not woken after it',

@@ -31,6 +31,7 @@ const operations = Object.entries(document.paths).flatMap(([path, methods]) => O
 
 /** Everything there is, but the document itself. */
 const ROUTES: Readonly<Record<string, readonly string[]>> = {
+  '/topics/{topic}/presence': ['get', 'head'], '/presence': ['get', 'head'], '/members/{id}': ['get', 'head'],
   '/cursor': ['get', 'head'], '/client.js': ['get', 'head'],
   '/topics/{topic}': ['post'], '/messages': ['get', 'head', 'post'],
   '/topics/{topic}/events': ['get', 'head'], '/events': ['get', 'head'],
@@ -86,7 +87,7 @@ await t.test('it says what is sent and answered, and in which form', async (t) =
   }
   for (const path of ['/events', '/topics/{topic}/events']) {
     t.strictSame([types('get', path, 200), types('get', path, 400), types('get', path, 406)], [['text/event-stream'], ['application/problem+json'], ['application/problem+json']], path);
-    t.strictSame(of('get', path).parameters!.map(({ name }) => name.toLowerCase()).sort(), ['after', 'control', 'last', 'last-event-id', 'lasteventid', 'names', 'pattern', 'since', 'ticket', 'topic'], path);
+    t.strictSame(of('get', path).parameters!.map(({ name }) => name.toLowerCase()).sort(), ['after', 'as', 'control', 'last', 'last-event-id', 'lasteventid', 'meta', 'names', 'pattern', 'presence', 'since', 'ticket', 'topic'], path);
   }
   for (const path of ['/messages', '/topics/{topic}/messages']) {
     const names = of('get', path).parameters!.map(({ name }) => name);
@@ -97,7 +98,7 @@ await t.test('it says what is sent and answered, and in which form', async (t) =
   const queries = (path: string): string[] => of('post', path).parameters!.filter(({ in: place }) => place === 'query').map(({ name }) => name).sort();
   t.strictSame(queries('/topics/{topic}'), ['event', 'eventHeader', 'idempotencyHeader', 'idempotencyKey']);
   t.strictSame(queries('/messages'), ['idempotencyHeader', 'idempotencyKey']);
-  for (const event of ['$open', '$cursor', '$gap', '$expiring', '$busy']) t.ok(document.info.description.includes(event), `${event} is explained`);
+  for (const event of ['$open', '$cursor', '$gap', '$expiring', '$presence', '$busy']) t.ok(document.info.description.includes(event), `${event} is explained`);
 });
 
 await t.test('it names every code that an error can have', async (t) => {

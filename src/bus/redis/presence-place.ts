@@ -27,7 +27,7 @@ const RENEWALS_FACTOR = 3;
 const SWEEP_MAX_ENTRIES = 100;
 
 /** How many instances whose leases have ended one answer names. */
-const ENDED_MAX_ENTRIES = 10;
+const SWEPT_MAX_ENTRIES = 10;
 
 /** How many characters name an instance. */
 const PRESENCE_NAME_CHARACTERS = 12;
@@ -169,7 +169,7 @@ export class RedisPresencePlace implements PresencePlace {
     const instance = this.#instance;
     if (instance === undefined || this.#isClosed) return;
     this.#renewLater();
-    const answer = await this.#run(RENEW, ['leases'], [instance, this.#leaseMs, PRESENCE_KEPT_MS, ENDED_MAX_ENTRIES]).catch(awayOnly);
+    const answer = await this.#run(RENEW, ['leases'], [instance, this.#leaseMs, PRESENCE_KEPT_MS, SWEPT_MAX_ENTRIES]).catch(awayOnly);
     if (!Array.isArray(answer)) return;
     const [isAlive, ...ended] = answer.map(String);
     if (isAlive !== '1') this.#ended(instance);

@@ -87,7 +87,7 @@ for (const [what, requests] of [['any bytes', REQUESTS], ['plain text', PLAIN]] 
       t.same(messages, requests.flatMap(({ drafts }) => drafts).map(({ topic, event, json, data }, index) => ({ seq: index + 1, topic, event, json, data: Buffer.from(data).toString('hex') })));
       return {
         messages,
-        head: await database.ask('SELECT seq, bytes, (SELECT sum(octet_length(data) + octet_length(topic) + 128) FROM tidings.messages) = bytes FROM tidings.head'),
+        head: await database.ask('SELECT seq, bytes, (SELECT sum(octet_length(data) + 3 * octet_length(topic) + coalesce(octet_length(event), 0) + 128) FROM tidings.messages) = bytes FROM tidings.head'),
         ttls: await database.ask('SELECT CASE expires WHEN 0 THEN NULL ELSE expires - time END, time = (SELECT time FROM tidings.head) FROM tidings.messages ORDER BY seq'),
         keys: await database.ask("SELECT scope, key, encode(fingerprint, 'hex'), first, expires - time, time = (SELECT time FROM tidings.head), epoch = (SELECT epoch FROM tidings.head) FROM tidings.keys ORDER BY scope, key"),
         again: (await store.append(requests.filter(({ key }) => key !== undefined))).outcomes.map(({ kind, ...outcome }) => [kind, 'first' in outcome && outcome.first]),
