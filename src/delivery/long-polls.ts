@@ -7,6 +7,7 @@ import type { Message } from '../model/message.ts';
 import { formatId, type Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
 import type { Filter } from '../model/topic.ts';
+import type { Hold } from '../runtime/budget.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Audience } from './audience.ts';
 
@@ -23,6 +24,8 @@ export interface HistoryRequest {
   readonly wait: number;
   /** Ends the wait: the client has left, or wants what there is. */
   readonly signal: AbortSignal;
+  /** Counts the messages of the page, until they are answered. */
+  readonly hold: Hold;
   /** Whether the client is gone. */
   readonly hasLeft: () => boolean;
 }
@@ -77,15 +80,15 @@ export class LongPolls {
     for (const wake of this.#waiting) wake();
   }
 
-  /** Rejects with a `Problem`: `forbidden`, `unavailable` when the log cannot be read, `overloaded` when too many requests wait already. */
-  async page({ grant, filter, start, limit, wait, signal, hasLeft }: HistoryRequest): Promise<HistoryPage> {
+  /** Rejects with a `Problem`: `forbidden`, `unavailable` when the log cannot be read, `overloaded` when too many requests wait already, or there is no room for the page. */
+  async page({ grant, filter, start, limit, wait, signal, hold, hasLeft }: HistoryRequest): Promise<HistoryPage> {
     const forbidden = readProblem(grant, filter);
     if (forbidden !== undefined) throw forbidden;
     try {
       const { at, gap } = await this.#starts.resolve(start, { filter, hasLeft });
       const isLast = start.kind === 'last';
       // A page of the newest messages has them all: it reads again what the search has walked over.
-      const search: Search = { filter, limit, ofHeld: isLast || start.kind === 'start', readTo: isLast ? this.#tail.head.seq : 0 };
+      const search: Search = { filter, limit, hold, ofHeld: isLast || start.kind === 'start', readTo: isLast ? this.#tail.head.seq : 0 };
       const until = this.#clock.monotonic() + wait;
       let found: Found = await this.#history.findInLog({ at, gap }, search);
       while (found.messages.length === 0 && found.gap === undefined && !signal.aborted && !this.#isDraining) {

@@ -3,12 +3,14 @@ import { fastifySwagger } from '@fastify/swagger';
 import Fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest, RawRequestDefaultExpression } from 'fastify';
 import { randomBytes } from 'node:crypto';
-import type { Problem } from '../model/problem.ts';
+import { Problem } from '../model/problem.ts';
 import { AdmissionPolicy, RULES } from './admission.ts';
 import { addDoor, refusalOf } from './door.ts';
 import { awaitContinue, tellToGoOn } from './expect-continue.ts';
 import { addFastPath } from './fast-path/fast-path.ts';
-import { BodyCollector } from './input/body.ts';
+import { holdBody, letGoOfBody } from './held-bodies.ts';
+import { httpMemory, type HttpMemory } from './http-memory.ts';
+import { collectBody } from './input/body.ts';
 import { parseQuery } from './input/query-string.ts';
 import { validatorCompiler } from './input/validation.ts';
 import { answerClientError } from './output/client-error.ts';
@@ -37,6 +39,7 @@ import { isClaimed } from './takeover.ts';
 export function buildApp(service: Service, rules: readonly Rule[] = RULES): App {
   const { config } = service;
   const policy = new AdmissionPolicy(service, rules);
+  const memory = httpMemory(config);
   const logger: FastifyBaseLogger = service.logger;
   const requestId = requestIds();
   const app: App = Fastify({
@@ -84,9 +87,17 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     : () => app.server.closeIdleConnections();
   keepRoom(app.server, service.maxConnections, endIdle);
   app.setValidatorCompiler(validatorCompiler);
-  collectBodies(app);
+  collectBodies(app, memory);
   addDoor(app, policy, service.counters);
-  app.addHook('onSend', (_request, reply, _payload, done) => {
+  app.addHook('onSend', (request, reply, payload, done) => {
+    letGoOfBody(request);
+    const { socket } = request.raw;
+    // What only reads may be refused; what has changed something is answered, and so is a refusal.
+    if (request.method !== 'GET' || reply.statusCode >= 400) memory.outgoing.add(socket, reply.raw, payload);
+    else if (!memory.outgoing.admit(socket, reply.raw, payload)) {
+      done(new Problem('overloaded', 'Too many answers are waiting to be taken by their clients.'));
+      return;
+    }
     // A load balancer must not send the next request on this connection to an instance that is going.
     if (service.draining) reply.header('connection', 'close');
     service.counters.answer(reply.statusCode);
@@ -98,7 +109,7 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     if (request.method === 'POST' && problem.status < 500 && problem.code !== 'key-reused') service.counters.refuse(problem.code);
   });
 
-  void app.register(fastifySwagger, openapi).register(fastifySSE).after(() => addRoutes(app, service));
+  void app.register(fastifySwagger, openapi).register(fastifySSE).after(() => addRoutes(app, service, memory));
   return app;
 }
 
@@ -110,13 +121,13 @@ function requestIds(): () => string {
 }
 
 /** Bodies of every content type, and of none, reach their route as the bytes they are. */
-function collectBodies(app: App): void {
-  const bodies = new BodyCollector();
+function collectBodies(app: App, { bodies }: HttpMemory): void {
+  app.decorateRequest('bodyHold', undefined);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (request: FastifyRequest, stream: RawRequestDefaultExpression) => {
     const length = request.headers['content-length'];
     tellToGoOn(request.raw);
-    return bodies.collect(stream, length === undefined ? undefined : Number(length), request.routeOptions.bodyLimit);
+    return collectBody(stream, { declared: length === undefined ? undefined : Number(length), limit: request.routeOptions.bodyLimit, hold: holdBody(request, bodies) });
   });
 }
 

@@ -6,6 +6,7 @@ import type { Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
 import type { Filter } from '../model/topic.ts';
 import { StoreError, type Store } from '../store/store.ts';
+import type { Hold } from '../runtime/budget.ts';
 import type { CallLimiter } from './call-limiter.ts';
 import type { StoreClock } from './store-clock.ts';
 import type { Tail } from './tail.ts';
@@ -21,6 +22,8 @@ export interface Search {
   readonly filter: Filter;
   /** Messages. */
   readonly limit: number;
+  /** Counts the messages from when they are read: a page may wait between its reads. */
+  readonly hold: Hold;
   /** Whether what is held is asked for, and not what comes after a place: then no gap is told. */
   readonly ofHeld: boolean;
   /** A page reads on to this number however many reads that takes; 0 where `PAGE_READS` is the bound. */
@@ -93,18 +96,20 @@ export class History {
   async #find(start: Start, search: Search, mayUseTail: boolean): Promise<Found> {
     for (;;) {
       const { erasures } = this.#tail;
+      search.hold.release();
       const found = await this.#findOnce(start, search, mayUseTail);
       if (this.#tail.clean(found.messages, { erasures })) return found;
     }
   }
 
-  async #findOnce({ at, gap }: Start, { filter, limit, ofHeld, readTo }: Search, mayUseTail: boolean): Promise<Found> {
+  async #findOnce({ at, gap }: Start, { filter, limit, hold, ofHeld, readTo }: Search, mayUseTail: boolean): Promise<Found> {
     const messages: Message[] = [];
     let bytes = 0;
     const take = (candidates: readonly Message[]): Message | undefined => {
       const now = this.#storeClock.now();
       for (const message of candidates) {
         if (message.isExpired(now)) continue;
+        if (!hold.grow(message.size)) throw new Problem('overloaded', 'Too many answers are waiting to be taken by their clients.');
         messages.push(message);
         bytes += message.data.length;
         if (messages.length >= limit || bytes >= PAGE_BYTES) return message;

@@ -3,6 +3,7 @@ import type { StartRequest } from '../../src/log/start-position.ts';
 import { FULL_GRANT, type Grant } from '../../src/model/grant.ts';
 import type { Position } from '../../src/model/position.ts';
 import { Filter } from '../../src/model/topic.ts';
+import { Budget, Hold } from '../../src/runtime/budget.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { buildSpine } from '../support/spine.ts';
@@ -18,7 +19,7 @@ async function begin(t: Scope) {
     log.stop();
     delivery.stop();
   });
-  const page = (wait = 0, start: StartRequest = { kind: 'start' }) => longPolls.page({ grant: FULL_GRANT, filter: new Filter(['a']), start, limit: 100, wait, signal: new AbortController().signal, hasLeft: () => false });
+  const page = (wait = 0, start: StartRequest = { kind: 'start' }) => longPolls.page({ grant: FULL_GRANT, filter: new Filter(['a']), start, limit: 100, wait, signal: new AbortController().signal, hold: new Hold(new Budget(Infinity)), hasLeft: () => false });
   return { store, log, tail: log.tail, longPolls, audience, page };
 }
 
@@ -72,7 +73,7 @@ t.test('what the grant leaves out is not read: a page is refused, and a message 
   const narrow: Grant = { mayPublish: () => true, mayRead: (pattern) => pattern === 'a', mayErase: () => false };
   store.commit({ topic: 'a' });
   store.commit({ topic: 'b' });
-  const page = (...names: string[]) => longPolls.page({ grant: narrow, filter: new Filter(names), start: { kind: 'start' }, limit: 100, wait: 30_000, signal: new AbortController().signal, hasLeft: () => false });
+  const page = (...names: string[]) => longPolls.page({ grant: narrow, filter: new Filter(names), start: { kind: 'start' }, limit: 100, wait: 30_000, signal: new AbortController().signal, hold: new Hold(new Budget(Infinity)), hasLeft: () => false });
   t.same((await page('a')).messages.map(({ seq }) => seq), [1]);
   for (const names of [['b'], ['a', 'b'], ['*'], ['>']]) await t.rejects(page(...names), { code: 'forbidden' }, names.join(' '));
   t.equal(audience.size, 0, 'nobody waits');

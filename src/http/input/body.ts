@@ -1,9 +1,7 @@
 import type { Readable } from 'node:stream';
 import { Problem } from '../../model/problem.ts';
+import type { Hold } from '../../runtime/budget.ts';
 import { ownCopy } from '../../runtime/memory.ts';
-
-/** Stops bodies that are still arriving, over all connections, from taking all the memory. */
-const ARRIVING_MAX_BYTES = 128 * 1024 * 1024;
 
 /**
  * So much of a body that is too large is read and thrown away before it is refused. Stops refusals from getting lost: a connection
@@ -36,49 +34,57 @@ export function discardBody(stream: Readable, declared: number | undefined, limi
   });
 }
 
-/** Collects the bodies of requests in memory, within bounds. */
-export class BodyCollector {
-  #arriving = 0;
+export interface BodyOptions {
+  /** The Content-Length, if there is one. */
+  readonly declared: number | undefined;
+  /** The largest body, in bytes. */
+  readonly limit: number;
+  /** What the body holds of the memory for bodies. It grows as the body arrives; whoever is done with the body lets go of it. */
+  readonly hold: Hold;
+}
 
-  /**
-   * @param declared The Content-Length, if there is one.
-   * @param limit The largest body, in bytes.
-   * @returns The body, in memory of its own that holds nothing else.
-   * @throws Problem `too-large` or `overloaded`; `invalid-request` when the sender left before the end.
-   */
-  collect(stream: Readable, declared: number | undefined, limit: number): Promise<Buffer> {
-    return new Promise((resolve, reject) => {
-      const body = new Growing(Math.min(declared ?? limit, limit));
-      let received = 0;
-      let refusal: Problem | undefined;
+/**
+ * Collects the body of a request in memory, within bounds.
+ * @returns The body, in memory of its own that holds nothing else.
+ * @throws Problem `too-large` or `overloaded`; `invalid-request` when the sender left before the end. Then nothing is held.
+ */
+export function collectBody(stream: Readable, { declared, limit, hold }: BodyOptions): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const body = new Growing(Math.min(declared ?? limit, limit));
+    let received = 0;
+    let refusal: Problem | undefined;
 
-      const settle = (problem: Problem | undefined): void => {
-        stream.off('data', onData).off('end', onEnd).off('error', onLeft).off('close', onLeft);
-        this.#arriving -= body.length;
-        if (problem === undefined) resolve(body.take());
-        else reject(problem);
-      };
-      const onData = (chunk: Buffer): void => {
-        received += chunk.length;
-        if (refusal === undefined) {
-          if (received > limit) refusal = tooLarge(limit);
-          else if (this.#arriving + chunk.length > ARRIVING_MAX_BYTES) refusal = new Problem('overloaded', 'Too many requests are arriving at once.');
-          else {
-            this.#arriving += chunk.length;
-            body.add(chunk);
-            return;
-          }
-          this.#arriving -= body.length;
-          body.clear();
-        }
-        if (received > limit + DISCARDED_MAX_BYTES) settle(refusal);
-      };
-      const onEnd = (): void => settle(refusal);
-      const onLeft = (): void => settle(new Problem('invalid-request', 'The request ended before its body did.'));
+    const refuse = (problem: Problem): void => {
+      refusal ??= problem;
+      body.clear();
+      hold.release();
+    };
+    const settle = (problem: Problem | undefined): void => {
+      stream.off('data', onData).off('end', onEnd).off('error', onLeft).off('close', onLeft);
+      if (problem === undefined) {
+        const whole = body.take();
+        hold.shrinkTo(whole.length);
+        resolve(whole);
+      } else {
+        refuse(problem);
+        reject(problem);
+      }
+    };
+    const onData = (chunk: Buffer): void => {
+      received += chunk.length;
+      if (refusal === undefined) {
+        if (received > limit) refuse(tooLarge(limit));
+        // What is counted is the memory that was reserved, and not only what has come.
+        else if (!hold.grow(body.growthFor(chunk))) refuse(new Problem('overloaded', 'Too many requests are arriving at once.'));
+        else body.add(chunk);
+      }
+      if (received > limit + DISCARDED_MAX_BYTES) settle(refusal);
+    };
+    const onEnd = (): void => settle(refusal);
+    const onLeft = (): void => settle(new Problem('invalid-request', 'The request ended before its body did.'));
 
-      stream.on('data', onData).on('end', onEnd).on('error', onLeft).on('close', onLeft);
-    });
-  }
+    stream.on('data', onData).on('end', onEnd).on('error', onLeft).on('close', onLeft);
+  });
 }
 
 function tooLarge(limit: number): Problem {
@@ -101,19 +107,30 @@ class Growing {
     this.#expected = expected;
   }
 
+  /** How much more memory it holds with this piece, in bytes. */
+  growthFor(piece: Buffer): number {
+    return this.#capacityFor(piece) - this.#bytes.length;
+  }
+
   add(piece: Buffer): void {
     const length = this.length + piece.length;
     if (this.length === 0) {
       this.#bytes = piece;
     } else {
       if (length > this.#bytes.length) {
-        const grown = Buffer.allocUnsafeSlow(Math.max(length, Math.min(Math.max(2 * length, FIRST_CAPACITY_BYTES), this.#expected)));
+        const grown = Buffer.allocUnsafeSlow(this.#capacityFor(piece));
         this.#bytes.copy(grown, 0, 0, this.length);
         this.#bytes = grown;
       }
       piece.copy(this.#bytes, this.length);
     }
     this.length = length;
+  }
+
+  #capacityFor(piece: Buffer): number {
+    const length = this.length + piece.length;
+    if (this.length === 0 || length <= this.#bytes.length) return Math.max(length, this.#bytes.length);
+    return Math.max(length, Math.min(Math.max(2 * length, FIRST_CAPACITY_BYTES), this.#expected));
   }
 
   clear(): void {

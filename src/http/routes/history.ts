@@ -6,13 +6,14 @@ import type { StartRequest } from '../../log/start-position.ts';
 import { toJson } from '../../model/message.ts';
 import { parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
+import { Hold } from '../../runtime/budget.ts';
 import type { Filter } from '../../model/topic.ts';
 import { ENDPOINTS } from '../endpoints.ts';
+import type { HttpMemory } from '../http-memory.ts';
 import { limitedSender } from '../limited-sender.ts';
 import { Type } from '../input/json-schema.ts';
 import { startFromRequest } from '../input/last-event-id.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
-import { OutgoingBytes } from '../output/outgoing-bytes.ts';
 import type { App, Service } from '../service.ts';
 import { at, cursorQuery, FullMessage, Gap, json, PatternPath, problems, Tombstone, topicsQuery } from './schemas.ts';
 
@@ -35,12 +36,9 @@ const Page = Type.Object({
 const response = { 200: json('Oldest first.', Page), ...problems('invalid-request', 'invalid-topic', 'invalid-cursor', 'forbidden', 'overloaded', 'unavailable') };
 
 /** `GET /topics/{topic-or-pattern}/messages`, `GET /messages?topic=…`, and `GET /messages/{id}`. */
-export function historyRoutes(app: App, service: Service): void {
+export function historyRoutes(app: App, service: Service, { answers }: HttpMemory): void {
   const { config, history, leases, limits } = service;
-  const outgoing = new OutgoingBytes();
-
-  function answer(request: FastifyRequest, reply: FastifyReply, body: Buffer): FastifyReply {
-    if (!outgoing.admit(request.raw.socket, reply.raw, body.length)) throw new Problem('overloaded', 'Too many answers are waiting to be taken by their clients.');
+  function answer(reply: FastifyReply, body: Buffer): FastifyReply {
     return reply.type('application/json').header('cache-control', 'no-store').send(body);
   }
 
@@ -74,18 +72,22 @@ export function historyRoutes(app: App, service: Service): void {
     } };
     const lease = leases.hold(identity, holder);
     let place = FREE_PLACE;
-    let found: HistoryPage;
+    const hold = new Hold(answers);
     try {
       if (seconds > 0) place = await placeOf(request);
-      found = await history.page({ grant: identity.grant, filter, start, limit: pageLimit(start, limit), wait: seconds * 1000, signal: left.signal, hasLeft: () => socket.destroyed });
+      const found = await history.page({ grant: identity.grant, filter, start, limit: pageLimit(start, limit), wait: seconds * 1000, signal: left.signal, hold, hasLeft: () => socket.destroyed });
+      refuseEnded();
+      const body = pageBody(found);
+      // The answer is counted from here on.
+      hold.release();
+      return answer(reply, body);
     } finally {
+      hold.release();
       place.release();
       if (lease !== undefined) leases.release(lease, holder);
       reply.raw.off('close', leave);
       socket.off('end', leave);
     }
-    refuseEnded();
-    return answer(request, reply, pageBody(found));
   }
 
   app.route({
@@ -109,7 +111,7 @@ export function historyRoutes(app: App, service: Service): void {
       const message = position === undefined ? undefined : await history.message(request.admission.identity.grant, position);
       if (message === undefined) throw new Problem('message-not-found', 'There is no message with this id, or not any more.');
       if (message.isErased) throw new Problem('message-erased', 'The message was erased.');
-      return answer(request, reply, Buffer.concat([toJson(message), NEW_LINE]));
+      return answer(reply, Buffer.concat([toJson(message), NEW_LINE]));
     },
   });
 }

@@ -2,17 +2,22 @@ import fc from 'fast-check';
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { t } from 'tap';
-import { BodyCollector, discardBody } from '../../../src/http/input/body.ts';
+import { collectBody, discardBody } from '../../../src/http/input/body.ts';
+import { Budget, Hold } from '../../../src/runtime/budget.ts';
 
 const LIMIT = 100_000;
 const MEBIBYTE = 1024 * 1024;
+
+function unbounded(): Hold {
+  return new Hold(new Budget(Infinity));
+}
 
 t.test('a body arrives whole, in whatever pieces', async (t) => {
   await fc.assert(fc.asyncProperty(fc.array(fc.uint8Array({ minLength: 1, maxLength: 40_000, size: 'max' }), { maxLength: 8 }), fc.boolean(), async (pieces, declared) => {
     const whole = Buffer.concat(pieces);
     fc.pre(whole.length <= LIMIT);
     const stream = new PassThrough();
-    const read = new BodyCollector().collect(stream, declared ? whole.length : undefined, LIMIT);
+    const read = collectBody(stream, { declared: declared ? whole.length : undefined, limit: LIMIT, hold: unbounded() });
     for (const piece of pieces) stream.write(piece);
     stream.end();
     const body = await read;
@@ -23,7 +28,7 @@ t.test('a body arrives whole, in whatever pieces', async (t) => {
 
 t.test('a byte at a time costs no more than its bytes', async (t) => {
   const stream = new PassThrough();
-  const read = new BodyCollector().collect(stream, undefined, MEBIBYTE);
+  const read = collectBody(stream, { declared: undefined, limit: MEBIBYTE, hold: unbounded() });
   const before = process.memoryUsage().heapUsed;
   for (let sent = 0; sent < 400_000; sent++) if (!stream.write(Buffer.from([sent]))) await once(stream, 'drain');
   const grown = process.memoryUsage().heapUsed - before;
@@ -35,9 +40,9 @@ t.test('a byte at a time costs no more than its bytes', async (t) => {
 t.test('one byte too many is too large, and the rest is read before the refusal', async (t) => {
   const exact = new PassThrough();
   exact.end(Buffer.alloc(LIMIT));
-  t.equal((await new BodyCollector().collect(exact, LIMIT, LIMIT)).length, LIMIT);
+  t.equal((await collectBody(exact, { declared: LIMIT, limit: LIMIT, hold: unbounded() })).length, LIMIT);
   const stream = new PassThrough({ highWaterMark: 16 * MEBIBYTE });
-  const read = new BodyCollector().collect(stream, undefined, LIMIT);
+  const read = collectBody(stream, { declared: undefined, limit: LIMIT, hold: unbounded() });
   stream.write(Buffer.alloc(LIMIT + 1));
   let refused = false;
   const refusal = read.catch((error: unknown) => {
@@ -52,7 +57,7 @@ t.test('one byte too many is too large, and the rest is read before the refusal'
 
 t.test('much too large is refused at once', async (t) => {
   const endless = new PassThrough();
-  const read = new BodyCollector().collect(endless, undefined, LIMIT);
+  const read = collectBody(endless, { declared: undefined, limit: LIMIT, hold: unbounded() });
   const pump = setInterval(() => endless.write(Buffer.alloc(MEBIBYTE)), 0);
   await t.rejects(read, { code: 'too-large' });
   clearInterval(pump);
@@ -80,9 +85,10 @@ t.test('the body of a request that is refused for its head is read to its end, a
 });
 
 t.test('all that arrives at once has one bound, and what is over is given back', async (t) => {
-  const bodies = new BodyCollector();
+  const budget = new Budget(128 * MEBIBYTE);
+  const holds = Array.from({ length: 9 }, () => new Hold(budget));
   const streams = Array.from({ length: 9 }, () => new PassThrough({ highWaterMark: 64 * MEBIBYTE }));
-  const reads = streams.map((stream) => bodies.collect(stream, undefined, 64 * MEBIBYTE));
+  const reads = streams.map((stream, index) => collectBody(stream, { declared: undefined, limit: 64 * MEBIBYTE, hold: holds[index]! }));
   const outcomes = Promise.allSettled(reads);
   for (const stream of streams) {
     stream.write(Buffer.alloc(15 * MEBIBYTE));
@@ -90,14 +96,17 @@ t.test('all that arrives at once has one bound, and what is over is given back',
   }
   for (const stream of streams) stream.end();
   t.match((await outcomes).map((outcome) => outcome.status === 'fulfilled' ? 'read' : (outcome.reason as { code: string }).code), [...Array.from({ length: 8 }, () => 'read'), 'overloaded']);
+  t.equal(budget.heldBytes, 8 * 15 * MEBIBYTE, 'what was read is held until its hold is released');
+  for (const hold of holds) hold.release();
+  t.equal(budget.heldBytes, 0);
   const next = new PassThrough({ highWaterMark: 64 * MEBIBYTE });
   next.end(Buffer.alloc(60 * MEBIBYTE));
-  t.equal((await bodies.collect(next, undefined, 64 * MEBIBYTE)).length, 60 * MEBIBYTE);
+  t.equal((await collectBody(next, { declared: undefined, limit: 64 * MEBIBYTE, hold: new Hold(budget) })).length, 60 * MEBIBYTE);
 });
 
 t.test('a sender that leaves is no failure of ours', async (t) => {
   const stream = new PassThrough();
-  const read = new BodyCollector().collect(stream, 10, LIMIT);
+  const read = collectBody(stream, { declared: 10, limit: LIMIT, hold: unbounded() });
   stream.write('abc');
   stream.destroy();
   await t.rejects(read, { code: 'invalid-request' });
