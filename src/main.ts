@@ -73,6 +73,8 @@ const delivery = new Delivery({
   store, log, clock, counters, logger, table: new ProcTcpTable(),
   settings: {
     maxStreams,
+    filterBytes: config.FILTER_BYTES,
+    unreadBytes: config.UNREAD_BYTES,
     heartbeatMs: config.HEARTBEAT_SECONDS * 1000,
     stallMs: config.STALL_SECONDS * 1000,
     retryMinMs: config.RETRY_MIN_MS,
@@ -125,6 +127,7 @@ const service: Service = {
   eraser: log.eraser,
   starts: log.starts,
   streams: delivery.streams,
+  filters: delivery.audience,
   history: { page: (request) => delivery.longPolls.page(request), message: (grant, position) => log.history.message(grant, position) },
   readiness: () => health.readiness(),
   gauges: () => health.gauges(),

@@ -106,6 +106,7 @@ export class LongPolls {
   /** Waits until a message that the filter matches may be after `at`, the time is up, or nobody waits any more. */
   async #wait(at: Position, filter: Filter, milliseconds: number, signal: AbortSignal): Promise<void> {
     if (this.#waiting.size >= this.#maxWaiting) throw new Problem('overloaded', 'Too many long polls are waiting on this instance.');
+    if (!this.#audience.hasRoomFor(filter)) throw new Problem('overloaded', 'The topics of all streams and long polls take more memory than this instance has for them.');
     const group = this.#audience.join(filter);
     const { promise, resolve } = Promise.withResolvers<void>();
     const wake = (): void => resolve();

@@ -17,10 +17,13 @@ export class Group implements Indexed {
   readUpTo = 0;
   /** Kept by the audience's index. */
   lastMatch = 0;
+  /** Kept by the audience: what the filter counts for. */
+  readonly filterBytes: number;
   #waiters: Set<() => void> | undefined;
 
-  constructor(filter: Filter) {
+  constructor(filter: Filter, filterBytes = 0) {
     this.filter = filter;
+    this.filterBytes = filterBytes;
   }
 
   get isEmpty(): boolean {

@@ -21,6 +21,11 @@ export class Budget {
     return true;
   }
 
+  /** Whether so many bytes more would fit. */
+  hasRoomFor(bytes: number): boolean {
+    return bytes === 0 || this.#heldBytes === 0 || this.#heldBytes + bytes <= this.maxBytes;
+  }
+
   /** Counts what cannot be refused any more. Whoever comes after it may find no room. */
   mustTake(bytes: number): void {
     this.#heldBytes += bytes;

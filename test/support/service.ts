@@ -24,6 +24,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     eraser: { message: never, topic: never },
     starts: { isReady: false, resolve: never },
     streams: { isFull: true, open: never, refuse: never, end: never, drained: never, closed: never },
+    filters: { hasRoomFor: () => true },
     draining: false,
     access: { ignoresCredentials: () => false, identify: () => EVERYBODY },
     leases: { mayHold: () => true, hold: () => undefined, release: never },

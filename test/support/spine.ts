@@ -18,7 +18,7 @@ import type { Scope } from './temp.ts';
 
 const SETTINGS: MessageLogSettings & StreamSettings = {
   tailBytes: 10_000_000, pollMs: 1000, queueMessages: 10_000, queueBytes: 64 * 1024 * 1024, retentionMs: 0, retentionBytes: 0, maxKeys: 0,
-  maxStreams: 1000, heartbeatMs: 10_000, stallMs: 30_000, retryMinMs: 1000, retryMaxMs: 4000,
+  maxStreams: 1000, filterBytes: 64 * 1024 * 1024, unreadBytes: 64 * 1024 * 1024, heartbeatMs: 10_000, stallMs: 30_000, retryMinMs: 1000, retryMaxMs: 4000,
 };
 
 /** Test sockets are in no table. */
