@@ -3,7 +3,7 @@ import type { Holder } from '../../access/lease.ts';
 import { LONG_POLL_MAX_SECONDS, type HistoryPage } from '../../delivery/long-polls.ts';
 import { FREE_PLACE, type Place } from '../../limits/stream-places.ts';
 import type { StartRequest } from '../../log/start-position.ts';
-import { toJson } from '../../model/message.ts';
+import { jsonParts, toJson } from '../../model/message.ts';
 import { parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
 import { Hold } from '../../runtime/budget.ts';
@@ -129,10 +129,10 @@ const NEW_LINE = Buffer.from('\n');
 
 /** The data of messages stands in it as it was published: it is put together, not serialised. */
 function pageBody({ messages, cursor, more, gap }: HistoryPage): Buffer {
-  const parts: Buffer[] = [PAGE_BEGINNING];
+  const parts: Uint8Array[] = [PAGE_BEGINNING];
   messages.forEach((message, index) => {
     if (index > 0) parts.push(BETWEEN_MESSAGES);
-    parts.push(toJson(message));
+    parts.push(...jsonParts(message));
   });
   const rest = JSON.stringify({ cursor, more, gap });
   parts.push(Buffer.from(`],${rest.slice(1)}`), NEW_LINE);
