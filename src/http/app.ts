@@ -88,7 +88,7 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
   keepRoom(app.server, service.maxConnections, endIdle);
   app.setValidatorCompiler(validatorCompiler);
   collectBodies(app, memory);
-  addDoor(app, policy, service.counters);
+  addDoor(app, policy, service.counters, memory.requests);
   app.addHook('onSend', (request, reply, payload, done) => {
     letGoOfBody(request);
     const { socket } = request.raw;

@@ -1,19 +1,22 @@
 import type { Config } from '../config/config.ts';
 import { Budget } from '../runtime/budget.ts';
+import { HeldRequests } from './held-requests.ts';
 import { BatchTurns } from './input/batch-turns.ts';
 import { OutgoingBytes } from './output/outgoing-bytes.ts';
 
 /** What requests and their answers may hold in memory, over all connections. */
 export interface HttpMemory {
-  /** Bodies that arrive or wait, and the messages of batches until they are stored. */
+  /** Bodies that arrive or wait, the messages of batches until they are stored, and long heads. */
   readonly bodies: Budget;
   /** Pages of history while they are put together, and answers until their clients have taken them. */
   readonly answers: Budget;
   readonly outgoing: OutgoingBytes;
+  readonly requests: HeldRequests;
   readonly batches: BatchTurns;
 }
 
 export function httpMemory({ REQUEST_BYTES, ANSWER_BYTES, BATCH_BYTES }: Config): HttpMemory {
+  const bodies = new Budget(REQUEST_BYTES);
   const answers = new Budget(ANSWER_BYTES);
-  return { bodies: new Budget(REQUEST_BYTES), answers, outgoing: new OutgoingBytes(answers), batches: new BatchTurns(BATCH_BYTES) };
+  return { bodies, answers, requests: new HeldRequests(bodies), outgoing: new OutgoingBytes(answers), batches: new BatchTurns(BATCH_BYTES) };
 }

@@ -73,21 +73,21 @@ export function historyRoutes(app: App, service: Service, { answers }: HttpMemor
     const lease = leases.hold(identity, holder);
     let place = FREE_PLACE;
     const hold = new Hold(answers);
+    let body: Buffer;
     try {
       if (seconds > 0) place = await placeOf(request);
       const found = await history.page({ grant: identity.grant, filter, start, limit: pageLimit(start, limit), wait: seconds * 1000, signal: left.signal, hold, hasLeft: () => socket.destroyed });
-      refuseEnded();
-      const body = pageBody(found);
-      // The answer is counted from here on.
-      hold.release();
-      return answer(reply, body);
+      body = pageBody(found);
     } finally {
+      // The answer counts from when it is sent on.
       hold.release();
       place.release();
       if (lease !== undefined) leases.release(lease, holder);
       reply.raw.off('close', leave);
       socket.off('end', leave);
     }
+    refuseEnded();
+    return answer(reply, body);
   }
 
   app.route({

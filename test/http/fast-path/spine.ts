@@ -46,7 +46,7 @@ export async function openSpine(t: Scope, environment: Readonly<Record<string, s
   const service: Service = {
     ...fake, config, logger, publisher, starts, streams, filters: delivery.audience,
     history: { page: (request) => delivery.longPolls.page(request), message: (grant, position) => log.history.message(grant, position) },
-    gauges: () => ({ ...fake.gauges(), streams: streams.size, head: tail.log?.head ?? 0, tailMessages: tail.length, tailBytes: tail.bytes, appendsWaiting: publisher.waiting }),
+    gauges: () => ({ ...fake.gauges(), streams: streams.size, longPolls: delivery.longPolls.waiting, head: tail.log?.head ?? 0, tailMessages: tail.length, tailBytes: tail.bytes, appendsWaiting: publisher.waiting }),
   };
   return { service, store, streams, tick: () => look(), lines };
 }
