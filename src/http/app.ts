@@ -82,7 +82,7 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     app.server.emit('request', request, response);
   });
   const endIdle = config.HTTP_FAST_PATH === 'on'
-    ? addFastPath({ server: app.server, service, policy, requestId, limits: { firstRequestMs: HEAD_MAX_MS, keepAliveMs: KEEP_ALIVE_MS } })
+    ? addFastPath({ server: app.server, service, policy, requestId, parts: memory.bodies, limits: { firstRequestMs: HEAD_MAX_MS, keepAliveMs: KEEP_ALIVE_MS } })
     // Node ends all of those that have had an answer.
     : () => app.server.closeIdleConnections();
   keepRoom(app.server, service.maxConnections, endIdle);

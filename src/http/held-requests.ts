@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Budget } from '../runtime/budget.ts';
-import { UntilAnswered } from './until-answered.ts';
+import { UntilAnswered } from './output/until-answered.ts';
 
 /** A head up to here counts for nothing: the bound of connections bounds those. Stops ordinary requests from being refused because of long ones. */
 const FREE_HEAD_BYTES = 8 * 1024;

@@ -1,7 +1,7 @@
 import { t } from 'tap';
 import { requestBytes } from '../support/raw.ts';
 import { openSpine } from './fast-path/spine.ts';
-import { connectTo, serve, turns } from './fast-path/ways.ts';
+import { connectTo, sendApart, serve, turns } from './fast-path/ways.ts';
 
 /** What requests hold besides their bodies: long heads, and requests behind one that waits. Seen to fail where `HeldRequests.admit` lets everybody in. */
 
@@ -52,4 +52,25 @@ t.test('requests behind a long poll have a bound: the connection of one that sen
   other.client.send(requestBytes('GET', '/healthz', { Connection: 'close' }));
   await other.client.untilClosed();
   t.match(other.client.text, /^HTTP\/1\.1 200/, 'there is room again');
+});
+
+t.test('parts of requests have a bound, on whichever edge they wait', async (t) => {
+  const spine = await openSpine(t, { ...SETTINGS, MESSAGE_BYTES: '100000' });
+  const served = await serve(t, spine.service);
+  const publish = requestBytes('POST', '/topics/a', {}, 'x'.repeat(60_000));
+  const pairs = [];
+  for (let count = 0; count < 40; count++) {
+    const pair = await connectTo(t, served);
+    await sendApart(pair, publish.subarray(0, -10));
+    pairs.push(pair);
+  }
+  for (const { client } of pairs) client.send(publish.subarray(-10));
+  await turns('all are answered', () => pairs.every(({ client }) => client.text.includes('HTTP/1.1')));
+  const statuses = pairs.map(({ client }) => client.text.slice(9, 12));
+  const stored = statuses.filter((status) => status === '201').length;
+  t.ok(stored >= 8 && stored <= 17, `${stored} fit into a MiB`);
+  t.equal(statuses.filter((status) => status === '503').length, 40 - stored);
+  const next = await connectTo(t, served);
+  next.client.send(publish);
+  await turns('there is room again', () => next.client.text.includes('HTTP/1.1 201'));
 });

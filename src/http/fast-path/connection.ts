@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { Hold, type Budget } from '../../runtime/budget.ts';
 import type { Admission } from '../admission.ts';
 import { own, type SocketOwner } from '../socket-owner.ts';
 import { readHead, type PlainHead } from './plain-request.ts';
@@ -43,6 +44,8 @@ export interface ConnectionLimits {
 
 /** What a connection needs of the server that it belongs to. */
 export interface ConnectionHost {
+  /** For requests that have come in part. Stops many connections, each with a part of its own, from holding memory together. */
+  readonly parts: Budget;
   readonly limits: ConnectionLimits;
   /** Who serves a request; undefined leaves it to the HTTP server. */
   readonly find: (head: PlainHead) => FastPathHandler | undefined;
@@ -93,6 +96,8 @@ export class FastPathConnection implements SocketOwner {
   /** What was decided of the request that comes next, once more: admission took a while, and its bytes waited in the socket. */
   #decided: Admission | undefined;
   #part: Part | undefined;
+  /** Made for the first request that comes in part. */
+  #partHold: Hold | undefined;
   /** Until when its pieces are put together here. */
   #deadline = 0;
   /** Nothing that follows is taken: the client has closed its side, the service ends, or the answer does not. */
@@ -256,6 +261,12 @@ export class FastPathConnection implements SocketOwner {
   }
 
   #wait(part: Part): void {
+    this.#partHold ??= new Hold(this.#connections.parts);
+    if (!this.#partHold.grow(part.bytes.length)) {
+      // The HTTP server counts what it holds, and refuses what is too much.
+      this.#handOver({ bytes: part.bytes, admission: part.admitted?.admission, length: part.admitted?.length });
+      return;
+    }
     this.#busy = false;
     this.#socket.resume();
     if (part.pieces === 1) this.#deadline = performance.now() + REST_OF_REQUEST_MS;
@@ -264,12 +275,14 @@ export class FastPathConnection implements SocketOwner {
   }
 
   #handOver(request: HandOver): void {
+    this.#partHold?.release();
     this.#connections.forget(this);
     if (this.#socket.readableEnded) this.#connections.refuse(this.#socket, 'HPE_INVALID_EOF_STATE');
     else this.#connections.handOver(this.#socket, request);
   }
 
   #endPart(): void {
+    this.#partHold?.release();
     this.#part = undefined;
     this.#socket.setTimeout(this.#idleMs);
   }
@@ -316,6 +329,7 @@ export class FastPathConnection implements SocketOwner {
   }
 
   closed(): void {
+    this.#partHold?.release();
     this.#connections.forget(this);
   }
 }

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Budget } from '../../runtime/budget.ts';
-import { UntilAnswered } from '../until-answered.ts';
+import { UntilAnswered } from './until-answered.ts';
 
 /** A text is held as it is, and as the bytes that the kernel has not taken. */
 const TEXT_FACTOR = 2;

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Budget } from '../runtime/budget.ts';
+import type { Budget } from '../../runtime/budget.ts';
 
 /** Counts bytes that are held for a request until its answer has left, or its client has. */
 export class UntilAnswered {
