@@ -1,7 +1,7 @@
 import { t } from 'tap';
 import { requestBytes } from '../support/raw.ts';
 import { openSpine } from './fast-path/spine.ts';
-import { connectTo, sendApart, serve, turns } from './fast-path/ways.ts';
+import { connectTo, sendApart, serve, turns, type Pair } from './fast-path/ways.ts';
 
 /** What requests hold besides their bodies: long heads, and requests behind one that waits. Seen to fail where `HeldRequests.admit` lets everybody in. */
 
@@ -13,7 +13,7 @@ const LONG = { 'X-Long': 'x'.repeat(50_000) };
 t.test('long polls with long heads have a bound together, and those with short ones are let in all the same', async (t) => {
   const spine = await openSpine(t, SETTINGS);
   const served = await serve(t, spine.service);
-  const waiting = [];
+  const waiting: Pair[] = [];
   for (let count = 0; ; count++) {
     const pair = await connectTo(t, served);
     pair.client.send(requestBytes('GET', POLL, LONG));
@@ -58,7 +58,7 @@ t.test('parts of requests have a bound, on whichever edge they wait', async (t) 
   const spine = await openSpine(t, { ...SETTINGS, MESSAGE_BYTES: '100000' });
   const served = await serve(t, spine.service);
   const publish = requestBytes('POST', '/topics/a', {}, 'x'.repeat(60_000));
-  const pairs = [];
+  const pairs: Pair[] = [];
   for (let count = 0; count < 40; count++) {
     const pair = await connectTo(t, served);
     await sendApart(pair, publish.subarray(0, -10));

@@ -86,3 +86,20 @@ t.test('what the grant leaves out is not read: a page is refused, and a message 
   t.same(store.reads.slice(before).map(({ withoutData }) => withoutData), [true, true, true], 'no data are read, so the time that it takes tells nothing of them');
   t.equal((await log.history.message(FULL_GRANT, at(2)))?.topic, 'b');
 });
+
+t.test('a page counts from its first read, and is refused where others hold all the room', async (t) => {
+  const { store, longPolls } = await begin(t);
+  for (let count = 0; count < 10; count++) store.commit({ topic: 'a', data: Buffer.alloc(1000, '1') });
+  const budget = new Budget(12_000);
+  const page = (hold: Hold) => longPolls.page({ grant: FULL_GRANT, filter: new Filter(['a']), start: { kind: 'start' }, limit: 100, wait: 0, signal: new AbortController().signal, hold, hasLeft: () => false });
+  const other = new Hold(budget);
+  other.grow(1);
+  const refused = new Hold(budget);
+  await t.rejects(page(refused), { code: 'overloaded' });
+  refused.release();
+  t.equal(budget.heldBytes, 1);
+  other.release();
+  const alone = new Hold(budget);
+  t.equal((await page(alone)).messages.length, 10, 'one that is larger than all of it is there for whoever comes alone');
+  t.ok(budget.heldBytes > 10_000);
+});
