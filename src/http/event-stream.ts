@@ -61,12 +61,12 @@ export const EVENT_STREAM_HEADERS = {
  * @throws Problem `forbidden`, before anything is written
  */
 export async function resolveStart(service: Service, { identity, isBusy, clientAddress, holder }: Admission, wanted: StartRequest, options: ResolveOptions): Promise<StreamStart | undefined> {
-  const { starts, streams, limits } = service;
+  const { starts, streams, filters, limits } = service;
   // What may be read is asked again when the client comes back.
   if (isBusy) return undefined;
   const forbidden = readProblem(identity.grant, options.filter);
   if (forbidden !== undefined) throw forbidden;
-  if (streams.isFull || !starts.isReady) return undefined;
+  if (streams.isFull || !filters.hasRoomFor(options.filter) || !starts.isReady) return undefined;
   const sender = limitedSender(identity, clientAddress);
   const place = sender === undefined ? FREE_PLACE : await limits.stream(sender);
   const { ticket } = identity;
@@ -131,9 +131,9 @@ export class EventStream implements SocketOwner, Renewable {
   }
 
   #begin({ admission: { identity, clientAddress }, filter, options, wanted, start: begun }: Beginning): boolean {
-    const { streams, leases, renewals, logger } = this.#service;
+    const { streams, filters, leases, renewals, logger } = this.#service;
     // Asked again: while the log was asked, other streams were opened, the credential may have ended, and the ticket may have been used.
-    if (begun === undefined || streams.isFull || begun.ticket?.isLost === true || !leases.mayHold(identity, filter)) {
+    if (begun === undefined || streams.isFull || !filters.hasRoomFor(filter) || begun.ticket?.isLost === true || !leases.mayHold(identity, filter)) {
       begun?.place.release();
       streams.refuse(options, this.#socket);
       return false;

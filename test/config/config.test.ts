@@ -28,7 +28,7 @@ t.test('without an environment everything has its default', (t) => {
     JWT_SECRET: undefined, JWT_PUBLIC_KEY: undefined, JWT_JWKS_URL: undefined, JWT_ISSUER: undefined, JWT_AUDIENCE: undefined, JWT_CLAIM: 'tidings', JWT_MAX_SECONDS: 86_400, SESSION_SECONDS: 86_400,
     MESSAGE_BYTES: 1024 ** 2, EVENT_BYTES: 128, BATCH_MESSAGES: 1000, MAX_STREAMS: 15_000, TOPICS_PER_STREAM: 100, TAIL_BYTES: 64 * 1024 ** 2,
     PUBLISH_LIMIT: undefined, ANONYMOUS_PUBLISH_LIMIT: { tokens: 20, milliseconds: 1000, burst: 200 }, STREAMS_LIMIT: 0, ANONYMOUS_STREAMS_LIMIT: 1000, FAILED_LOGINS_LIMIT: { tokens: 30, milliseconds: 60_000, burst: 100 },
-    TOPICS_LIMIT: 100_000, IDEMPOTENCY_KEYS_LIMIT: 10_000_000, APPEND_QUEUE_MESSAGES: 10_000, APPEND_QUEUE_BYTES: 64 * 1024 ** 2, RETENTION_SECONDS: 7 * 86_400, RETENTION_BYTES: 1024 ** 3,
+    TOPICS_LIMIT: 100_000, IDEMPOTENCY_KEYS_LIMIT: 10_000_000, APPEND_QUEUE_MESSAGES: 10_000, APPEND_QUEUE_BYTES: 64 * 1024 ** 2, REQUEST_BYTES: 128 * 1024 ** 2, ANSWER_BYTES: 128 * 1024 ** 2, FILTER_BYTES: 128 * 1024 ** 2, UNREAD_BYTES: 128 * 1024 ** 2, RETENTION_SECONDS: 7 * 86_400, RETENTION_BYTES: 1024 ** 3,
     IDEMPOTENCY_SECONDS: 86_400, IDEMPOTENCY_MAX_KEYS: 4_000_000, HEARTBEAT_SECONDS: 25, STALL_SECONDS: 120, DRAIN_SECONDS: 20, RETRY_MIN_MS: 1000, RETRY_MAX_MS: 4000, POLL_MS: 1000, HTTP_FAST_PATH: 'on', LOG_LEVEL: 'info',
   });
   t.same(Object.keys(config).sort(), Object.keys(SETTINGS).sort());
@@ -294,6 +294,7 @@ t.test('settings that contradict each other are refused', (t) => {
   t.match(lines({ RETRY_MIN_MS: '5000' }), [/^RETRY_MIN_MS: 5000 is more than RETRY_MAX_MS, which is 4000/]);
   t.match(lines({ BATCH_MESSAGES: '100', APPEND_QUEUE_MESSAGES: '99' }), [/^BATCH_MESSAGES: /]);
   t.match(lines({ APPEND_QUEUE_BYTES: '1MiB' }), [/^BATCH_BYTES: /]);
+  t.match(lines({ REQUEST_BYTES: '1MiB' }), [/^BATCH_BYTES: /]);
   t.match(lines({ MESSAGE_BYTES: '2MiB', BATCH_BYTES: '1MiB' }), [/^MESSAGE_BYTES: /]);
   t.same(lines({ RETRY_MIN_MS: '2', RETRY_MAX_MS: '2' }), []);
   t.end();

@@ -3,6 +3,7 @@ import type { StartRequest } from '../../src/log/start-position.ts';
 import { FULL_GRANT, type Grant } from '../../src/model/grant.ts';
 import type { Position } from '../../src/model/position.ts';
 import { Filter } from '../../src/model/topic.ts';
+import { Budget, Hold } from '../../src/runtime/budget.ts';
 import { ANYBODY, type Holder } from '../../src/runtime/fair-shares.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
@@ -20,7 +21,7 @@ async function begin(t: Scope) {
     log.stop();
     delivery.stop();
   });
-  const page = (wait = 0, start: StartRequest = { kind: 'start' }, holder: Holder = ANYBODY) => longPolls.page({ holder, grant: FULL_GRANT, filter: new Filter(['a']), start, limit: 100, wait, signal: new AbortController().signal, hasLeft: () => false });
+  const page = (wait = 0, start: StartRequest = { kind: 'start' }, holder: Holder = ANYBODY, hold = new Hold(new Budget(Infinity))) => longPolls.page({ holder, grant: FULL_GRANT, filter: new Filter(['a']), start, limit: 100, wait, signal: new AbortController().signal, hold, hasLeft: () => false });
   return { store, clock, log, tail: log.tail, longPolls, audience, counters, page };
 }
 
@@ -152,7 +153,7 @@ t.test('what the grant leaves out is not read: a page is refused, and a message 
   const narrow: Grant = { mayPublish: () => true, mayRead: (pattern) => pattern === 'a', mayErase: () => false };
   store.commit({ topic: 'a' });
   store.commit({ topic: 'b' });
-  const page = (...names: string[]) => longPolls.page({ grant: narrow, filter: new Filter(names), start: { kind: 'start' }, limit: 100, wait: 30_000, signal: new AbortController().signal, hasLeft: () => false });
+  const page = (...names: string[]) => longPolls.page({ grant: narrow, filter: new Filter(names), start: { kind: 'start' }, limit: 100, wait: 30_000, signal: new AbortController().signal, hold: new Hold(new Budget(Infinity)), hasLeft: () => false });
   t.same((await page('a')).messages.map(({ seq }) => seq), [1]);
   for (const names of [['b'], ['a', 'b'], ['*'], ['>']]) await t.rejects(page(...names), { code: 'forbidden' }, names.join(' '));
   t.equal(audience.size, 0, 'nobody waits');
@@ -164,4 +165,21 @@ t.test('what the grant leaves out is not read: a page is refused, and a message 
   t.equal(await log.history.message(narrow, other), undefined);
   t.same(store.reads.slice(before).map(({ withoutData }) => withoutData), [true, true, true], 'no data are read, so the time that it takes tells nothing of them');
   t.equal((await log.history.message(FULL_GRANT, at(2)))?.topic, 'b');
+});
+
+t.test('a page counts from its first read, and is refused where others hold all the room', async (t) => {
+  const { store, longPolls } = await begin(t);
+  for (let count = 0; count < 10; count++) store.commit({ topic: 'a', data: Buffer.alloc(1000, '1') });
+  const budget = new Budget(12_000);
+  const page = (hold: Hold) => longPolls.page({ grant: FULL_GRANT, filter: new Filter(['a']), start: { kind: 'start' }, limit: 100, wait: 0, signal: new AbortController().signal, hold, hasLeft: () => false });
+  const other = new Hold(budget);
+  other.grow(1);
+  const refused = new Hold(budget);
+  await t.rejects(page(refused), { code: 'overloaded' });
+  refused.release();
+  t.equal(budget.heldBytes, 1);
+  other.release();
+  const alone = new Hold(budget);
+  t.equal((await page(alone)).messages.length, 10, 'one that is larger than all of it is there for whoever comes alone');
+  t.ok(budget.heldBytes > 10_000);
 });
