@@ -3,7 +3,7 @@ import { requestBytes } from '../support/raw.ts';
 import { openSpine } from './fast-path/spine.ts';
 import { connectTo, sendApart, serve, turns, type Pair } from './fast-path/ways.ts';
 
-/** What requests hold besides their bodies: long heads, and requests behind one that waits. Seen to fail where `HeldRequests.admit` lets everybody in. */
+/** What requests hold besides their bodies: long heads, and requests behind one that waits. Seen to fail where `HeldRequests.admit` lets everybody in. All connections have one address. */
 
 const MIB = 1024 * 1024;
 const SETTINGS = { MESSAGE_BYTES: '1000', BATCH_BYTES: String(MIB), REQUEST_BYTES: String(MIB) };
@@ -73,4 +73,43 @@ t.test('parts of requests have a bound, on whichever edge they wait', async (t) 
   const next = await connectTo(t, served);
   next.client.send(publish);
   await turns('there is room again', () => next.client.text.includes('HTTP/1.1 201'));
+});
+
+t.test('a connection with many requests behind one that waits makes room for others', async (t) => {
+  const spine = await openSpine(t, SETTINGS);
+  const served = await serve(t, spine.service);
+  const greedy = await connectTo(t, served);
+  greedy.client.send(Buffer.concat([requestBytes('GET', POLL), ...Array.from({ length: 110 }, () => requestBytes('GET', '/healthz'))]));
+  await turns('it waits', () => spine.service.gauges().longPolls === 1);
+  const others: Pair[] = [];
+  while (!greedy.server.destroyed) {
+    const pair = await connectTo(t, served);
+    pair.client.send(requestBytes('GET', POLL, LONG));
+    await turns('it waits', () => spine.service.gauges().longPolls === others.length + (greedy.server.destroyed ? 1 : 2) || pair.client.text !== '');
+    t.equal(pair.client.text, '');
+    others.push(pair);
+  }
+  t.equal(spine.service.counters.evicted.bodies, 1);
+  t.ok(others.every(({ server }) => !server.destroyed), 'and they wait on');
+});
+
+t.test('a part of a request makes room for a smaller one: the HTTP server refuses it when it is whole', async (t) => {
+  const spine = await openSpine(t, { ...SETTINGS, MESSAGE_BYTES: '100000' });
+  const served = await serve(t, spine.service);
+  const publish = requestBytes('POST', '/topics/a', {}, 'x'.repeat(60_000));
+  const pairs: Pair[] = [];
+  for (let count = 0; count < 17; count++) {
+    const pair = await connectTo(t, served);
+    await sendApart(pair, publish.subarray(0, -10));
+    pairs.push(pair);
+  }
+  const small = await connectTo(t, served);
+  const smaller = requestBytes('POST', '/topics/a', {}, 'x'.repeat(30_000));
+  await sendApart(small, smaller.subarray(0, -10));
+  t.equal(spine.service.counters.evicted.bodies, 1);
+  for (const { client } of pairs) client.send(publish.subarray(-10));
+  await turns('they are answered', () => pairs.every(({ client }) => client.text.includes('HTTP/1.1')));
+  t.same(pairs.map(({ client }) => client.text.slice(9, 12)).filter((status) => status !== '201'), ['503']);
+  small.client.send(smaller.subarray(-10));
+  await turns('it is stored', () => small.client.text.includes('HTTP/1.1 201'));
 });
