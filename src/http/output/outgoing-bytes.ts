@@ -6,6 +6,9 @@ import { UntilAnswered } from './until-answered.ts';
 /** A text is held as it is, and as the bytes that the kernel has not taken. */
 const TEXT_FACTOR = 2;
 
+/** A smaller answer counts for nothing: it would cost more than it holds, and Node reads no more requests of a connection whose client leaves many of them. */
+const SMALL_ANSWER_BYTES = 4 * 1024;
+
 /** Counts the bytes of answers until their clients have taken them. One packet can hold a thousand requests for 4 MiB each. */
 export class OutgoingBytes {
   readonly #held: UntilAnswered;
@@ -16,12 +19,14 @@ export class OutgoingBytes {
 
   /** Whether there is room for an answer. It then counts until it has left, or its client has. */
   admit(socket: Socket, response: ServerResponse, body: unknown): boolean {
-    return this.#held.take(socket, response, sizeOf(body));
+    const bytes = sizeOf(body);
+    return bytes <= SMALL_ANSWER_BYTES || this.#held.take(socket, response, bytes);
   }
 
   /** The same for what is answered in any case, such as that something was stored. */
   add(socket: Socket, response: ServerResponse, body: unknown): void {
-    this.#held.mustTake(socket, response, sizeOf(body));
+    const bytes = sizeOf(body);
+    if (bytes > SMALL_ANSWER_BYTES) this.#held.mustTake(socket, response, bytes);
   }
 }
 
