@@ -16,6 +16,7 @@ import { validatorCompiler } from './input/validation.ts';
 import { answerClientError } from './output/client-error.ts';
 import { openapi } from './output/openapi.ts';
 import { PROBLEM_TYPE, problemBody, problemHeaders, problemOf } from './output/problem-response.ts';
+import type { Asked } from './output/until-answered.ts';
 import { keepRoom } from './room-for-connections.ts';
 import { addRoutes } from './routes/routes.ts';
 import { BODY_MAX_BYTES, HEAD_MAX_BYTES, HEAD_MAX_MS, KEEP_ALIVE_MS, REQUEST_MAX_MS, SERVER_OPTIONS, STANDSTILL_MAX_MS } from './server-limits.ts';
@@ -91,7 +92,7 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
   addDoor(app, policy, service.counters, memory.requests);
   app.addHook('onSend', (request, reply, payload, done) => {
     letGoOfBody(request);
-    const asked = { socket: request.raw.socket, response: reply.raw, holder: request.admission.holder() };
+    const asked = (): Asked => ({ socket: request.raw.socket, response: reply.raw, holder: request.admission.holder() });
     // From here on the answer itself counts.
     request.answerHold?.release();
     // What only reads may be refused; what has changed something is answered, and so is a refusal.

@@ -5,6 +5,9 @@ import { UntilAnswered, type Asked } from './until-answered.ts';
 /** A text is held as it is, and as the bytes that the kernel has not taken. */
 const TEXT_FACTOR = 2;
 
+/** A smaller answer counts for nothing: it would cost more than it holds, and Node reads no more requests of a connection whose client leaves many of them. */
+const SMALL_ANSWER_BYTES = 4 * 1024;
+
 /** A socket, and how much of the write that is under way the kernel has not taken yet. */
 type WritingSocket = Socket & { readonly _handle?: { readonly writeQueueSize?: number } | null };
 
@@ -20,13 +23,15 @@ export class OutgoingBytes {
   }
 
   /** Whether there is room for an answer. It then counts until it has left, or its client has. */
-  admit(asked: Asked, body: unknown): boolean {
-    return this.#held.take(asked, sizeOf(body));
+  admit(asked: () => Asked, body: unknown): boolean {
+    const bytes = sizeOf(body);
+    return bytes <= SMALL_ANSWER_BYTES || this.#held.take(asked(), bytes);
   }
 
   /** The same for what is answered in any case, such as that something was stored. */
-  add(asked: Asked, body: unknown): void {
-    this.#held.mustTake(asked, sizeOf(body));
+  add(asked: () => Asked, body: unknown): void {
+    const bytes = sizeOf(body);
+    if (bytes > SMALL_ANSWER_BYTES) this.#held.mustTake(asked(), bytes);
   }
 }
 

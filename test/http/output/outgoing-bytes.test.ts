@@ -88,7 +88,7 @@ t.test('a client that takes nothing makes room where nobody holds more, and one 
   const outgoing = new OutgoingBytes(new Budget(128 * MIB, { gate: 'answers', counters, clock }));
   const sockets = Array.from({ length: 16 }, () => Object.assign(new Socket(), { _handle: { writeQueueSize: 8 * MIB, bytesWritten: 8 * MIB, close: () => undefined } }));
   const body = Buffer.alloc(8 * MIB);
-  const admit = (socket: Socket): boolean => outgoing.admit({ socket, response: new ServerResponse(new IncomingMessage(socket)), holder: ['address', socket] }, body);
+  const admit = (socket: Socket): boolean => outgoing.admit(() => ({ socket, response: new ServerResponse(new IncomingMessage(socket)), holder: ['address', socket] }), body);
   for (const socket of sockets) t.ok(admit(socket));
   t.notOk(admit(new Socket()), 'nothing has stood for long');
   clock.spend(1_000);
