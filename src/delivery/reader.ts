@@ -296,11 +296,11 @@ export class Reader {
 
   /** The socket has room again. Returns whether it was full. */
   drained(): boolean {
+    this.#unread.delete(this);
     if (!this.#isFull) return false;
     this.#isFull = false;
     this.#isWarned = false;
     this.#fullSockets.delete(this);
-    this.#unread.delete(this);
     if (this.#state === 'blocked') this.#state = 'behind';
     return true;
   }

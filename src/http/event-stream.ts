@@ -123,6 +123,8 @@ export class EventStream implements SocketOwner, Renewable {
     this.#socket.write(beginning.head, 'latin1');
     const hasBegun = this.#begin(beginning);
     this.#socket.uncork();
+    // While it was corked, the socket seemed to be full. It says nothing of a small write that has left.
+    if (hasBegun && this.#socket.writableLength === 0) this.drained();
     this.#service.counters.answer(200);
     // Nobody looks after a stream that is refused.
     if (hasBegun) leaveRoom(this.#socket);
