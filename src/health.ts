@@ -60,12 +60,14 @@ export class Health {
   }
 
   gauges(): Gauges {
-    const { streams, longPolls } = this.#delivery;
+    const { streams, longPolls, audience } = this.#delivery;
     const { tail, publisher, retention, eraser } = this.#log;
     const behind = streams.behind;
     return {
       streams: streams.size,
       longPolls: longPolls.waiting,
+      filterBytes: audience.filterBytes,
+      unreadBytes: streams.unreadBytes,
       readersBehind: behind.readers,
       furthestBehind: behind.furthest,
       tailMessages: tail.length,

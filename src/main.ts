@@ -52,7 +52,7 @@ const maxStreams = streamsThatFit(config.MAX_STREAMS, logger);
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
 const metrics = new Metrics({
   build: { version, node: process.versions.node },
-  limits: { streams: maxStreams, tailBytes: config.TAIL_BYTES, appendsWaiting: config.APPEND_QUEUE_MESSAGES, logBytes: config.RETENTION_BYTES, keys: config.IDEMPOTENCY_MAX_KEYS, logSeconds: config.RETENTION_SECONDS },
+  limits: { streams: maxStreams, tailBytes: config.TAIL_BYTES, filterBytes: config.FILTER_BYTES, unreadBytes: config.UNREAD_BYTES, appendsWaiting: config.APPEND_QUEUE_MESSAGES, logBytes: config.RETENTION_BYTES, keys: config.IDEMPOTENCY_MAX_KEYS, logSeconds: config.RETENTION_SECONDS },
 });
 const { counters } = metrics;
 
@@ -83,6 +83,8 @@ const delivery = new Delivery({
   store, log, clock, counters, logger, table: new ProcTcpTable(),
   settings: {
     maxStreams,
+    filterBytes: config.FILTER_BYTES,
+    unreadBytes: config.UNREAD_BYTES,
     heartbeatMs: config.HEARTBEAT_SECONDS * 1000,
     stallMs: config.STALL_SECONDS * 1000,
     retryMinMs: config.RETRY_MIN_MS,
@@ -147,6 +149,7 @@ const service: Service = {
   eraser: log.eraser,
   starts: log.starts,
   streams: delivery.streams,
+  filters: delivery.audience,
   history: { page: (request) => delivery.longPolls.page(request), message: (grant, position, holder) => log.history.message(grant, position, holder) },
   readiness: () => health.readiness(),
   gauges: () => health.gauges(),

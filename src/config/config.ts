@@ -115,6 +115,7 @@ function contradictions(config: Partial<Config>): string[] {
     ['RETRY_MIN_MS', 'RETRY_MAX_MS', 'the shortest time is longer than the longest'],
     ['MESSAGE_BYTES', 'BATCH_BYTES', 'a batch could not hold the largest message'],
     ['BATCH_BYTES', 'APPEND_QUEUE_BYTES', 'the largest batch could never be stored'],
+    ['BATCH_BYTES', 'REQUEST_BYTES', 'the largest batch could never be received'],
     ['BATCH_MESSAGES', 'APPEND_QUEUE_MESSAGES', 'the largest batch could never be stored'],
   ];
   for (const [smaller, larger, why] of ordered) {

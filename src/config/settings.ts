@@ -71,6 +71,11 @@ export const SETTINGS = {
   APPEND_QUEUE_MESSAGES: wholeNumber({ default: '10000', unit: 'messages', min: 1, max: 1_000_000, meaning: 'Messages that may wait to be stored; beyond that whoever has most of them gets 503.' }),
   APPEND_QUEUE_BYTES: size({ default: '64MiB', min: 1, max: 16 * GIB, meaning: 'Bytes that may wait to be stored; beyond that whoever has most of them gets 503.' }),
 
+  REQUEST_BYTES: size({ default: '128MiB', min: KIB, max: 16 * GIB, meaning: 'Memory for the bodies of requests, and for the messages of batches until they are stored; beyond that whoever has most of it gets 503. What an instance takes in all: [deploy.md](docs/deploy.md#memory).' }),
+  ANSWER_BYTES: size({ default: '128MiB', min: KIB, max: 16 * GIB, meaning: 'Memory for answers that their clients have not taken yet; beyond that whoever has most of it loses a connection, or gets 503.' }),
+  FILTER_BYTES: size({ default: '128MiB', min: KIB, max: 16 * GIB, meaning: 'Memory for the topics of streams and long polls that ask for many or for deep patterns; the next of those gets `$busy`.' }),
+  UNREAD_BYTES: size({ default: '128MiB', min: KIB, max: 16 * GIB, meaning: 'Memory for what streams were written and their clients have not taken; beyond that the one that has waited longest is closed, and comes back.' }),
+
   RETENTION_SECONDS: wholeNumber({ default: '604800', unit: 'seconds', min: 0, max: 36_500 * DAY_SECONDS, meaning: 'Older messages are deleted; 0 disables the limit.' }),
   RETENTION_BYTES: size({ default: '1GiB', min: 0, max: 1024 * 1024 * GIB, meaning: 'Above so many bytes of messages the oldest are deleted; 0 disables the limit.' }),
   TOPIC_RETENTION_SHARE: limit({ default: 'off', unit: 'percent', max: 100, meaning: 'The most of `RETENTION_BYTES` that one topic may hold; beyond that its publishers get 429 `topic-quota`. `off` for no limit. See [limits.md](docs/limits.md#room-in-the-log) for this and the next.' }),

@@ -28,14 +28,15 @@ export interface DeliveryDependencies {
 
 /** The parts of the room, put together. */
 export class Delivery {
-  readonly audience = new Audience();
+  readonly audience: Audience;
   readonly catchup: Catchup;
   readonly fanout: Fanout;
   readonly streams: StreamRegistry;
   readonly longPolls: LongPolls;
 
   constructor({ store, log: { tail, storeClock, history, starts }, clock, counters, logger, table, settings }: DeliveryDependencies) {
-    const { audience } = this;
+    const audience = new Audience({ maxFilterBytes: settings.filterBytes });
+    this.audience = audience;
     const catchup = new Catchup({ store, tail, clock, storeClock, counters, logger });
     const fanout = new Fanout({ tail, audience, catchup, clock, storeClock, counters });
     this.catchup = catchup;

@@ -17,6 +17,8 @@ const PENDING_BYTES = 1024 * 1024;
 
 /** How many readers are told what was erased between two looks at the clock. */
 const TELL_LOOK_EVERY_READERS = 16;
+/** How often a message may be pending, once for each group that wants it. Stops many small messages, which many groups want, from filling the memory with the lists of those groups. */
+const PENDING_MAX_ENTRIES = 4 * 1024 * 1024;
 
 /** How long readers are written to before the event loop goes on with other things. It bounds how long a publisher waits for a sweep. */
 const SWEEP_PART_MS = 4;
@@ -54,6 +56,7 @@ export class Fanout implements TailListener {
   /** Groups for which messages are pending. */
   #pendingGroups = new Set<Group>();
   #pendingBytes = 0;
+  #pendingEntries = 0;
   #sweep: Sweep | undefined;
   /** When the rest after the last sweep is over. */
   #restUntil = 0;
@@ -83,12 +86,13 @@ export class Fanout implements TailListener {
       if (pending.bytes >= WRITE_BYTES) return void (tooMuch ??= []).push(group);
       if (!pending.hasMessages) this.#pendingGroups.add(group);
       pending.add(message);
+      this.#pendingEntries++;
       isFull ||= pending.bytes >= WRITE_BYTES;
     });
     if (tooMuch !== undefined) for (const group of tooMuch) this.#leaveToCatchup(group);
     if (!isWanted) return;
     this.#pendingBytes += message.data.length;
-    if (this.#pendingBytes >= 2 * PENDING_BYTES) this.#leaveAllToCatchup();
+    if (this.#pendingBytes >= 2 * PENDING_BYTES || this.#pendingEntries >= PENDING_MAX_ENTRIES) this.#leaveAllToCatchup();
     else if (isFull || this.#pendingBytes >= PENDING_BYTES) this.#writeNow();
     else this.#schedule();
   }
@@ -114,6 +118,7 @@ export class Fanout implements TailListener {
   #leaveAllToCatchup(): void {
     for (const group of this.#audience.groups) this.#leaveToCatchup(group);
     this.#pendingGroups.clear();
+    this.#pendingEntries = 0;
     this.#pendingBytes = 0;
   }
 
@@ -247,6 +252,7 @@ export class Fanout implements TailListener {
   #begin(): void {
     this.#sweep = new Sweep([...this.#pendingGroups], this.#sweepDependencies);
     this.#pendingGroups.clear();
+    this.#pendingEntries = 0;
     this.#pendingBytes = 0;
   }
 

@@ -7,6 +7,7 @@ import type { Message } from '../model/message.ts';
 import { formatId, type Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
 import type { Filter } from '../model/topic.ts';
+import type { Hold } from '../runtime/budget.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import { ANYBODY, FairShares, type Holder } from '../runtime/fair-shares.ts';
@@ -28,6 +29,8 @@ export interface HistoryRequest {
   readonly wait: number;
   /** Ends the wait: the client has left, or wants what there is. */
   readonly signal: AbortSignal;
+  /** Counts the messages of the page, until they are answered. */
+  readonly hold: Hold;
   /** Whether the client is gone. */
   readonly hasLeft: () => boolean;
   /** Who asks: when too many wait, those of the largest holders make room for others. */
@@ -101,15 +104,15 @@ export class LongPolls {
     for (const wake of this.#waiting) wake();
   }
 
-  /** Rejects with a `Problem`: `forbidden`, `invalid-cursor` where nobody knows `until`, `unavailable` when the log cannot be read, `overloaded` when too many requests wait already. */
-  async page({ grant, filter, start, until, limit, wait, signal, hasLeft, holder = ANYBODY }: HistoryRequest): Promise<HistoryPage> {
+  /** Rejects with a `Problem`: `forbidden`, `invalid-cursor` where nobody knows `until`, `unavailable` when the log cannot be read, `overloaded` when too many requests wait already, or there is no room for the page. */
+  async page({ grant, filter, start, until, limit, wait, signal, hold, hasLeft, holder = ANYBODY }: HistoryRequest): Promise<HistoryPage> {
     const forbidden = readProblem(grant, filter);
     if (forbidden !== undefined) throw forbidden;
     try {
       const { at, gap } = await this.#starts.resolve(start, { filter, hasLeft, holder: () => holder });
       const isLast = start.kind === 'last';
       // A page of the newest messages has them all: it reads again what the search has walked over.
-      const search: Search = { filter, limit, ofHeld: isLast || start.kind === 'start', readTo: isLast ? this.#tail.head.seq : 0, until: until && await this.#end(until, { filter, hasLeft }), holder };
+      const search: Search = { filter, limit, hold, ofHeld: isLast || start.kind === 'start', readTo: isLast ? this.#tail.head.seq : 0, until: until && await this.#end(until, { filter, hasLeft }), holder };
       const waitsTo = until === undefined ? this.#clock.monotonic() + wait : 0;
       let found: Found = await this.#history.findInLog({ at, gap }, search);
       while (found.messages.length === 0 && found.gap === undefined && !signal.aborted && !this.#isDraining) {
@@ -141,6 +144,8 @@ export class LongPolls {
 
   /** Waits until a message that the filter matches may be after `at`, the time is up, nobody waits any more, or another client needs the room. */
   async #wait(at: Position, filter: Filter, { milliseconds, signal, holder }: WaitOptions): Promise<Waited> {
+    // First: nobody makes room for a poll that is refused for its topics.
+    if (!this.#audience.hasRoomFor(filter)) throw new Problem('overloaded', 'The topics of all streams and long polls take more memory than this instance has for them.');
     while (this.#shares.total >= this.#maxWaiting) if (!this.#shares.makeRoom(holder, 1)) throw new Problem('overloaded', 'Too many long polls are waiting on this instance.');
     const group = this.#audience.join(filter);
     const { promise, resolve } = Promise.withResolvers<Waited>();

@@ -20,12 +20,15 @@ export class Group implements Indexed {
   readUpTo = 0;
   /** Kept by the audience's index. */
   lastMatch = 0;
+  /** Kept by the audience: what the filter counts for. */
+  readonly filterBytes: number;
   /** Kept by the fan-out: the number of the first message of the group after its long polls were last woken; undefined where there is none. */
   firstUntold: number | undefined;
   #waiters: Set<Waiter> | undefined;
 
-  constructor(filter: Filter) {
+  constructor(filter: Filter, filterBytes = 0) {
     this.filter = filter;
+    this.filterBytes = filterBytes;
   }
 
   get isEmpty(): boolean {

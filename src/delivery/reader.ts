@@ -10,6 +10,7 @@ import { heartbeatFrame } from './heartbeats.ts';
 import { httpChunk, type StreamFraming } from './http-chunk.ts';
 import type { Group } from './reader-group.ts';
 import { expiringFrame, gapComment, gapFrame, HEARTBEAT, openFrame, retryLine, type Form } from './sse.ts';
+import type { UnreadWrites } from './unread-writes.ts';
 
 /** The socket of a stream, as far as a reader needs it: `net.Socket` is one. */
 export interface Outlet {
@@ -59,6 +60,7 @@ export interface ReaderDependencies {
   readonly tail: Tail;
   readonly counters: Counters;
   readonly fullSockets: FullSockets<Reader>;
+  readonly unread: UnreadWrites<Reader>;
 }
 
 /** What one reader is made of, besides what it shares with all others. */
@@ -106,6 +108,7 @@ export class Reader {
   readonly #tail: Tail;
   readonly #counters: Counters;
   readonly #fullSockets: FullSockets<Reader>;
+  readonly #unread: UnreadWrites<Reader>;
   readonly #outlet: Outlet;
   readonly #form: Form;
   readonly #control: boolean;
@@ -132,13 +135,14 @@ export class Reader {
   /** Whether the socket was given a warning that it has not taken yet. */
   #isWarned = false;
 
-  constructor({ group, options, outlet, at, client, openedTenths }: ReaderParts, { tail, counters, fullSockets }: ReaderDependencies) {
+  constructor({ group, options, outlet, at, client, openedTenths }: ReaderParts, { tail, counters, fullSockets, unread }: ReaderDependencies) {
     this.group = group;
     this.client = client;
     this.openedTenths = openedTenths;
     this.#tail = tail;
     this.#counters = counters;
     this.#fullSockets = fullSockets;
+    this.#unread = unread;
     this.#outlet = outlet;
     this.#form = options.form;
     this.#control = options.control;
@@ -165,6 +169,11 @@ export class Reader {
   /** Bytes of writes that have not ended, and bytes of the write under way that the kernel has not taken. */
   get unsentBytes(): readonly number[] {
     return [this.#outlet.writableLength, this.#outlet._handle?.writeQueueSize ?? 0];
+  }
+
+  /** Bytes of writes that have not ended. */
+  get unsent(): number {
+    return this.#outlet.writableLength;
   }
 
   get isLive(): boolean {
@@ -351,6 +360,7 @@ export class Reader {
 
   /** The socket has room again. Returns whether it was full. */
   drained(): boolean {
+    this.#unread.delete(this);
     if (!this.#isFull) return false;
     this.#isFull = false;
     this.#isWarned = false;
@@ -373,6 +383,12 @@ export class Reader {
     this.#outlet.destroySoon();
   }
 
+  /** Ends the stream, because there is no room for what its client does not take. */
+  giveWay(): void {
+    if (this.#state !== 'closed' && this.#state !== 'dismissed') this.#counters.cut.unread++;
+    this.abort();
+  }
+
   /** Ends the stream at once. */
   abort(): void {
     this.closed();
@@ -384,6 +400,7 @@ export class Reader {
     this.#leave();
     this.#state = 'closed';
     this.#fullSockets.delete(this);
+    this.#unread.delete(this);
   }
 
   /** Ends being live. While its group is waiting, its place is not known. */
@@ -415,9 +432,13 @@ export class Reader {
     this.#outlet.write(bytes);
     this.#counters.deliveredBytes += bytes.length;
     // A large write returns false even where the kernel took it all; only what is left over means that the socket is full.
-    if (this.#isFull || this.#outlet.writableLength === 0 || !this.#outlet.writableNeedDrain) return;
-    this.#isFull = true;
-    this.#fullSockets.add(this);
-    if (this.#state === 'behind') this.#state = 'blocked';
+    if (this.#outlet.writableLength === 0) return;
+    if (!this.#isFull && this.#outlet.writableNeedDrain) {
+      this.#isFull = true;
+      this.#fullSockets.add(this);
+      if (this.#state === 'behind') this.#state = 'blocked';
+    }
+    // Last: it may end this stream.
+    this.#unread.add(this, bytes);
   }
 }

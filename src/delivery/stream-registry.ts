@@ -16,12 +16,16 @@ import { FullSockets } from './full-sockets.ts';
 import { Heartbeats } from './heartbeats.ts';
 import { Reader, type Outlet, type ReaderDependencies, type StreamClient, type StreamOptions } from './reader.ts';
 import { StreamDrain } from './stream-drain.ts';
+import { UnreadWrites } from './unread-writes.ts';
 
 /** How often the registry looks after its streams: the grain of heartbeats, of looks at clients, and of the drain. */
 export const REGISTRY_TICK_MS = 100;
 
 export interface StreamSettings {
   readonly maxStreams: number;
+  /** What larger filters may hold together, and what streams may hold that is not read. */
+  readonly filterBytes: number;
+  readonly unreadBytes: number;
   readonly heartbeatMs: number;
   readonly stallMs: number;
   readonly retryMinMs: number;
@@ -59,6 +63,7 @@ export class StreamRegistry {
   readonly #settings: StreamSettings;
   readonly #readers: Heartbeats<Reader>;
   readonly #watch: ClientWatch;
+  readonly #unread: UnreadWrites<Reader>;
   readonly #delayedClose: DelayedClose;
   readonly #readerDependencies: ReaderDependencies;
   #size = 0;
@@ -75,10 +80,11 @@ export class StreamRegistry {
     this.#counters = counters;
     this.#settings = settings;
     this.#readers = new Heartbeats(settings.heartbeatMs / REGISTRY_TICK_MS);
+    this.#unread = new UnreadWrites({ maxBytes: settings.unreadBytes });
     const fullSockets = new FullSockets<Reader>(clock);
     this.#watch = new ClientWatch({ table, clock, counters, logger, readers: this.#readers, fullSockets, stallMs: settings.stallMs, heartbeatMs: settings.heartbeatMs });
     this.#delayedClose = new DelayedClose(clock);
-    this.#readerDependencies = { tail, counters, fullSockets };
+    this.#readerDependencies = { tail, counters, fullSockets, unread: this.#unread };
     this.#schedule();
   }
 
@@ -97,6 +103,11 @@ export class StreamRegistry {
       furthest = Math.max(furthest, this.#tail.last - cursorSeq);
     }
     return { readers, furthest };
+  }
+
+  /** What streams were written and their clients have not taken. Bytes. */
+  get unreadBytes(): number {
+    return this.#unread.bytes;
   }
 
   /** All open streams, in no particular order, those that were sent away and are not closed yet among them. */

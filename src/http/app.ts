@@ -3,18 +3,20 @@ import { fastifySwagger } from '@fastify/swagger';
 import Fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest, RawRequestDefaultExpression } from 'fastify';
 import { randomBytes } from 'node:crypto';
-import type { Problem } from '../model/problem.ts';
-import { systemClock as clock } from '../runtime/clock.ts';
+import { Problem } from '../model/problem.ts';
 import { AdmissionPolicy, RULES } from './admission.ts';
 import { addDoor, refusalOf } from './door.ts';
 import { awaitContinue, tellToGoOn } from './expect-continue.ts';
 import { addFastPath } from './fast-path/fast-path.ts';
-import { BodyCollector } from './input/body.ts';
+import { holdBody, letGoOfBody } from './held-bodies.ts';
+import { httpMemory, type HttpMemory } from './http-memory.ts';
+import { collectBody } from './input/body.ts';
 import { parseQuery } from './input/query-string.ts';
 import { validatorCompiler } from './input/validation.ts';
 import { answerClientError } from './output/client-error.ts';
 import { openapi } from './output/openapi.ts';
 import { PROBLEM_TYPE, problemBody, problemHeaders, problemOf } from './output/problem-response.ts';
+import type { Asked } from './output/until-answered.ts';
 import { keepRoom } from './room-for-connections.ts';
 import { addRoutes } from './routes/routes.ts';
 import { BODY_MAX_BYTES, HEAD_MAX_BYTES, HEAD_MAX_MS, KEEP_ALIVE_MS, REQUEST_MAX_MS, SERVER_OPTIONS, STANDSTILL_MAX_MS } from './server-limits.ts';
@@ -38,6 +40,7 @@ import { isClaimed } from './takeover.ts';
 export function buildApp(service: Service, rules: readonly Rule[] = RULES): App {
   const { config } = service;
   const policy = new AdmissionPolicy(service, rules);
+  const memory = httpMemory(config, service.counters);
   const logger: FastifyBaseLogger = service.logger;
   const requestId = requestIds();
   const app: App = Fastify({
@@ -80,14 +83,24 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     app.server.emit('request', request, response);
   });
   const endIdle = config.HTTP_FAST_PATH === 'on'
-    ? addFastPath({ server: app.server, service, policy, requestId, limits: { firstRequestMs: HEAD_MAX_MS, keepAliveMs: KEEP_ALIVE_MS } })
+    ? addFastPath({ server: app.server, service, policy, requestId, parts: memory.bodies, limits: { firstRequestMs: HEAD_MAX_MS, keepAliveMs: KEEP_ALIVE_MS } })
     // Node ends all of those that have had an answer.
     : () => app.server.closeIdleConnections();
   keepRoom(app.server, { maxConnections: service.maxConnections, endIdle, counters: service.counters, trusted: config.TRUST_PROXY });
   app.setValidatorCompiler(validatorCompiler);
-  collectBodies(app, service);
-  addDoor(app, policy, service.counters);
-  app.addHook('onSend', (_request, reply, _payload, done) => {
+  collectBodies(app, memory);
+  addDoor(app, policy, service.counters, memory.requests);
+  app.addHook('onSend', (request, reply, payload, done) => {
+    letGoOfBody(request);
+    const asked = (): Asked => ({ socket: request.raw.socket, response: reply.raw, holder: request.admission.holder() });
+    // From here on the answer itself counts.
+    request.answerHold?.release();
+    // What only reads may be refused; what has changed something is answered, and so is a refusal.
+    if (request.method !== 'GET' || reply.statusCode >= 400) memory.outgoing.add(asked, payload);
+    else if (!memory.outgoing.admit(asked, payload)) {
+      done(new Problem('overloaded', 'Too many answers are waiting to be taken by their clients.'));
+      return;
+    }
     // A load balancer must not send the next request on this connection to an instance that is going.
     if (service.draining) reply.header('connection', 'close');
     service.counters.answer(reply.statusCode);
@@ -99,7 +112,7 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     if (request.method === 'POST' && problem.status < 500 && problem.code !== 'key-reused') service.counters.refuse(problem.code);
   });
 
-  void app.register(fastifySwagger, openapi).register(fastifySSE).after(() => addRoutes(app, service));
+  void app.register(fastifySwagger, openapi).register(fastifySSE).after(() => addRoutes(app, service, memory));
   return app;
 }
 
@@ -111,13 +124,14 @@ function requestIds(): () => string {
 }
 
 /** Bodies of every content type, and of none, reach their route as the bytes they are. */
-function collectBodies(app: App, { counters }: Service): void {
-  const bodies = new BodyCollector({ counters, clock });
+function collectBodies(app: App, { bodies }: HttpMemory): void {
+  app.decorateRequest('bodyHold', undefined);
+  app.decorateRequest('answerHold', undefined);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (request: FastifyRequest, stream: RawRequestDefaultExpression) => {
     const length = request.headers['content-length'];
     tellToGoOn(request.raw);
-    return bodies.collect(stream, length === undefined ? undefined : Number(length), request.routeOptions.bodyLimit, request.admission.holder());
+    return collectBody(stream, { declared: length === undefined ? undefined : Number(length), limit: request.routeOptions.bodyLimit, hold: holdBody(request, bodies) });
   });
 }
 

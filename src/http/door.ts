@@ -6,6 +6,7 @@ import { lacksLength, type Admission, type AdmissionPolicy } from './admission.t
 import type { Endpoint } from './endpoints.ts';
 import { isAwaitingContinue } from './expect-continue.ts';
 import { takeHandedOver } from './handed-over.ts';
+import { isWaiting, type HeldRequests } from './held-requests.ts';
 import { discardBody } from './input/body.ts';
 import type { Query } from './input/query-string.ts';
 import { listenerOf } from './operations-server.ts';
@@ -24,7 +25,7 @@ declare module 'fastify' {
 }
 
 /** Puts the door policy in front of every route of the ordinary way. It runs in the turn in which a request's head was parsed. */
-export function addDoor(app: App, policy: AdmissionPolicy, counters: Counters): void {
+export function addDoor(app: App, policy: AdmissionPolicy, counters: Counters, requests: HeldRequests): void {
   app.decorateRequest('admission');
   app.addHook('onRequest', (request, reply, done) => {
     const { socket } = request.raw;
@@ -38,13 +39,21 @@ export function addDoor(app: App, policy: AdmissionPolicy, counters: Counters): 
       return;
     }
     counters.requests.ordinary++;
+    // The connection lets go of the head of a stream's request when the stream begins.
+    const hasRoom = isStream || requests.admit(request.raw, reply.raw);
+    if (!hasRoom && isWaiting(reply.raw)) {
+      // A refusal would wait, too, and hold its request as long.
+      reply.hijack();
+      socket.destroy();
+      return;
+    }
     // If it is refused, requests that were sent after it were not carried out: the end of the connection tells the client so.
     if (isLast) void reply.header('connection', 'close');
     const { admission = policy.admit(head, socket), takeBack } = takeHandedOver(socket) ?? {};
     // On a later stack: what the HTTP server does at the end of an answer comes first.
     if (takeBack !== undefined && !isStream) reply.raw.once('finish', () => void setImmediate(takeBack));
-    if (admission instanceof Promise) void admission.then((awaited) => enter(awaited, request, reply, done));
-    else enter(admission, request, reply, done);
+    if (admission instanceof Promise) void admission.then((awaited) => enter(hasRoom ? awaited : withoutRoom(awaited), request, reply, done));
+    else enter(hasRoom ? admission : withoutRoom(admission), request, reply, done);
   });
 }
 
@@ -67,6 +76,10 @@ export async function refusalOf(app: App, policy: AdmissionPolicy, error: Error,
   const { headers, refusal } = await admission;
   void reply.headers(headers);
   return refusal ?? error;
+}
+
+function withoutRoom(admission: Admission): Admission {
+  return { ...admission, refusal: admission.refusal ?? new Problem('overloaded', 'Too many requests with long heads are under way.') };
 }
 
 function enter(admission: Admission, request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {

@@ -67,12 +67,12 @@ export const EVENT_STREAM_HEADERS = {
  * @throws Problem `forbidden`, before anything is written
  */
 export async function resolveStart(service: Service, { identity, isBusy, clientAddress, holder }: Admission, wanted: StartRequest, options: ResolveOptions): Promise<StreamStart | undefined> {
-  const { starts, streams, limits } = service;
+  const { starts, streams, filters, limits } = service;
   // What may be read is asked again when the client comes back.
   if (isBusy) return undefined;
   const forbidden = streamProblem(identity.grant, options.filter, options.presence);
   if (forbidden !== undefined) throw forbidden;
-  if (streams.isFull || !starts.isReady) return undefined;
+  if (streams.isFull || !filters.hasRoomFor(options.filter) || !starts.isReady) return undefined;
   const sender = limitedSender(identity, clientAddress);
   const place = sender === undefined ? FREE_PLACE : await limits.stream(sender);
   const { ticket } = identity;
@@ -140,6 +140,8 @@ export class EventStream implements SocketOwner, Renewable, StreamClient, Presen
     this.#socket.write(beginning.head, 'latin1');
     const hasBegun = this.#begin(beginning);
     this.#socket.uncork();
+    // While it was corked, the socket seemed to be full. It says nothing of a small write that has left.
+    if (hasBegun && this.#socket.writableLength === 0) this.drained();
     this.#service.counters.answer(200);
     // Nobody looks after a stream that is refused.
     if (hasBegun) leaveRoom(this.#socket);
@@ -148,9 +150,9 @@ export class EventStream implements SocketOwner, Renewable, StreamClient, Presen
   }
 
   #begin({ admission: { identity, member, clientAddress }, filter, options, wanted, agent, start: begun }: Beginning): boolean {
-    const { config, streams, leases, renewals, handles, agents, presence, logger } = this.#service;
+    const { config, streams, filters, leases, renewals, handles, agents, presence, logger } = this.#service;
     // Asked again: while the log was asked, other streams were opened, the credential may have ended, and the ticket may have been used.
-    if (begun === undefined || streams.isFull || begun.ticket?.isLost === true || !leases.mayHold(identity, filter, options.presence)) {
+    if (begun === undefined || streams.isFull || !filters.hasRoomFor(filter) || begun.ticket?.isLost === true || !leases.mayHold(identity, filter, options.presence)) {
       begun?.place.release();
       streams.refuse(options, this.#socket);
       return false;

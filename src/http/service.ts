@@ -11,6 +11,7 @@ import type { TicketAdministration } from '../access/ticket-administration.ts';
 import type { StreamHandles } from '../access/stream-handles.ts';
 import type { Tickets } from '../access/tickets.ts';
 import type { Config } from '../config/config.ts';
+import type { Audience } from '../delivery/audience.ts';
 import type { LongPolls } from '../delivery/long-polls.ts';
 import type { StreamRegistry } from '../delivery/stream-registry.ts';
 import type { Fleet } from '../fleet/fleet.ts';
@@ -36,6 +37,8 @@ export interface Service {
   readonly eraser: Pick<Eraser, 'message' | 'topic'>;
   readonly starts: Pick<Starts, 'isReady' | 'resolve'>;
   readonly streams: Pick<StreamRegistry, 'isFull' | 'open' | 'refuse' | 'end' | 'drained' | 'closed'>;
+  /** Whether there is memory for the filter of a stream. */
+  readonly filters: Pick<Audience, 'hasRoomFor'>;
   readonly counters: Counters;
   readonly metrics: Metrics;
   /** From the first SIGTERM on. */

@@ -5,6 +5,7 @@ import type { Message } from '../model/message.ts';
 import type { Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
 import type { Filter } from '../model/topic.ts';
+import type { Hold } from '../runtime/budget.ts';
 import type { Holder } from '../runtime/fair-shares.ts';
 import { StoreError, type Store } from '../store/store.ts';
 import type { CallLimiter } from './call-limiter.ts';
@@ -22,6 +23,8 @@ export interface Search {
   readonly filter: Filter;
   /** Messages. */
   readonly limit: number;
+  /** Counts the messages from when they are read: a page may wait between its reads. */
+  readonly hold: Hold;
   /** Whether what is held is asked for, and not what comes after a place: then no gap is told. */
   readonly ofHeld: boolean;
   /** A page reads on to this number however many reads that takes; 0 where `PAGE_READS` is the bound. */
@@ -91,12 +94,17 @@ export class History {
   async findInLog(start: Start, search: Search): Promise<Found> {
     const key = keyOf(start, search);
     for (let shared = this.#notBegun.get(key); shared !== undefined; shared = this.#notBegun.get(key)) {
+      let found: Found;
       try {
-        return await shared;
+        found = await shared;
       } catch (error) {
         // Only whoever asked first has to make room.
         if (!(error instanceof Problem)) throw error;
+        continue;
       }
+      // What was read counts for whoever asked first. But each answer has bytes of its own.
+      if (!search.hold.grow(found.messages.reduce((sum, { size }) => sum + size, 0))) throw noRoom();
+      return found;
     }
     let hasBegun = false;
     const found = this.#find(start, search, false, () => {
@@ -114,10 +122,15 @@ export class History {
 
   /** A page of several reads may have been erased in part before it is whole. */
   async #find(start: Start, search: Search, mayUseTail: boolean, begin: () => void): Promise<Found> {
+    const { hold } = search;
     try {
       for (;;) {
         const { erasures } = this.#tail;
+        hold.release();
         const found = await this.#findOnce(start, search, mayUseTail, begin);
+        if (hold.isTakenBack) throw noRoom();
+        // From here on it is answered soon, and others may share it.
+        hold.pin();
         if (this.#tail.clean(found.messages, { erasures })) return found;
       }
     } finally {
@@ -127,16 +140,19 @@ export class History {
   }
 
   /** @param begin Called when the first read begins. */
-  async #findOnce({ at, gap }: Start, { filter, limit, ofHeld, readTo, until, holder }: Search, mayUseTail: boolean, begin: () => void): Promise<Found> {
+  async #findOnce({ at, gap }: Start, { filter, limit, hold, ofHeld, readTo, until, holder }: Search, mayUseTail: boolean, begin: () => void): Promise<Found> {
     const last = until?.seq ?? Infinity;
     if (at.seq >= last) return { messages: [], at, more: false, gap };
     const messages: Message[] = [];
+    // Between its reads a page of a large holder makes room for others, and is refused after the read that is under way.
+    hold.loosen({ waitsForUs: true, takeBack: () => void (messages.length = 0) });
     let bytes = 0;
     const take = (candidates: readonly Message[]): Message | undefined => {
       const now = this.#storeClock.now();
       for (const message of candidates) {
         if (message.seq > last) break;
         if (message.isExpired(now)) continue;
+        if (!hold.grow(message.size)) throw noRoom();
         messages.push(message);
         bytes += message.data.length;
         if (messages.length >= limit || bytes >= PAGE_BYTES) return message;
@@ -159,6 +175,7 @@ export class History {
         begin();
         return this.#store.read({ after: seq, filter, limit: limit - messages.length, maxBytes: PAGE_BYTES - bytes });
       }, holder));
+      if (hold.isTakenBack) throw noRoom();
       // Invariant 9: a place that is good when it is chosen may not be when it is read.
       const there = this.#tail.locate(at, read.log);
       if (there.gap !== undefined) {
@@ -180,6 +197,10 @@ export class History {
   #isInTail(at: Position): boolean {
     return this.#tail.knows(at) && at.seq >= this.#tail.last - NEAR_END_MESSAGES && at.seq >= this.#tail.log!.oldest - 1;
   }
+}
+
+function noRoom(): Problem {
+  return new Problem('overloaded', 'Too many answers are waiting to be taken by their clients.');
 }
 
 /** What two searches have in common that find the same. */

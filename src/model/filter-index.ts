@@ -7,6 +7,20 @@ export interface Indexed {
   lastMatch: number;
 }
 
+/** What an index and its filter hold for each name besides its text, and for each segment of a pattern: measured, and rounded up. Bytes. */
+const NAME_HELD_BYTES = 384;
+const SEGMENT_HELD_BYTES = 384;
+/** A character of a name stands in the name and in the filter's key, with two bytes where one character is beyond Latin-1. */
+const CHARACTER_HELD_BYTES = 4;
+
+/** What a filter holds in memory once it is in an index, at most. Bytes. */
+export function indexedBytes({ topics, patterns }: Filter): number {
+  let bytes = 0;
+  for (const topic of topics) bytes += NAME_HELD_BYTES + CHARACTER_HELD_BYTES * topic.length;
+  for (const pattern of patterns) bytes += NAME_HELD_BYTES + CHARACTER_HELD_BYTES * pattern.length + SEGMENT_HELD_BYTES * pattern.split('.').length;
+  return bytes;
+}
+
 /**
  * Filters, and the value that each stands for. A match looks exact names up in a map, and patterns in a tree (pattern-tree.ts). So it costs the depth of the
  * topic and the values that it finds, whatever the number of filters.

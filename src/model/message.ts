@@ -114,9 +114,14 @@ export function describe(message: Pick<Message, 'topic' | 'event' | 'time'>, id:
 
 /** The message as JSON: its data verbatim if it is JSON (large integers and key order survive), else as a string; or that it was erased. */
 export function toJson(message: Message): Buffer {
-  if (message.isErased) return Buffer.from(`${describe(message, message.id)},"erased":true}`);
+  return Buffer.concat(jsonParts(message));
+}
+
+/** The same in parts, for a page of many: its data is copied once, into the page. */
+export function jsonParts(message: Message): readonly Uint8Array[] {
+  if (message.isErased) return [Buffer.from(`${describe(message, message.id)},"erased":true}`)];
   const data = message.json ? message.data : Buffer.from(JSON.stringify(Buffer.from(message.data.buffer, message.data.byteOffset, message.data.length).toString()));
-  return Buffer.concat([Buffer.from(`${describe(message, message.id)},"data":`), data, CLOSE]);
+  return [Buffer.from(`${describe(message, message.id)},"data":`), data, CLOSE];
 }
 
 const CLOSE = Buffer.from('}');

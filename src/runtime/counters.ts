@@ -45,9 +45,9 @@ export class Counters {
   stalled = 0;
   /**
    * Streams that the service ended, by the reason. `expired`, `revoked`: with their credential. `closed`: the first key was made. `taken-over`: the ticket was used again.
-   * `gone`: the client has vanished. `age`: nothing tells whether it has.
+   * `gone`: the client has vanished. `age`: nothing tells whether it has. `unread`: what it had not read was too much, with that of all others.
    */
-  readonly cut = { expired: 0, revoked: 0, closed: 0, 'taken-over': 0, gone: 0, age: 0 };
+  readonly cut = { expired: 0, revoked: 0, closed: 0, 'taken-over': 0, gone: 0, age: 0, unread: 0 };
   /** Questions to other instances, and those that not all of them answered in time. */
   asked = 0;
   unanswered = 0;

@@ -29,12 +29,16 @@ export interface Holding {
   takeBack(): void;
   /** Changes while the thing moves, such as the bytes that a client has taken. Absent where the gate says itself that it moved (`Share.grow`). */
   progress?(): number;
+  /** It waits for the service, and not for its client: that it stands still is no reason to take it. */
+  readonly waitsForUs?: boolean;
 }
 
 /** One thing that is held. */
 export interface Share {
   /** It takes more room, and so has moved. */
   grow(amount: number): void;
+  /** It takes less, but not nothing. */
+  shrink(amount: number): void;
   /** It cannot be taken back any more. */
   pin(): void;
   /** It holds nothing any more. A second call does nothing. */
@@ -42,7 +46,7 @@ export interface Share {
 }
 
 /** Of what is not counted. */
-export const UNCOUNTED: Share = { grow: () => undefined, pin: () => undefined, release: () => undefined };
+export const UNCOUNTED: Share = { grow: () => undefined, shrink: () => undefined, pin: () => undefined, release: () => undefined };
 
 export interface FairSharesDependencies {
   /** What this gate is called in the metric of what was taken back. */
@@ -308,7 +312,12 @@ class HeldShare<Held extends Holding> implements Share {
   grow(amount: number): void {
     this.#amount += amount;
     this.#node.add(amount, this.#isLoose ? amount : 0);
-    if (this.#isLoose) this.#movements?.moved(this);
+    if (this.#isLoose && this.holding.waitsForUs !== true) this.#movements?.moved(this);
+  }
+
+  shrink(amount: number): void {
+    this.#amount -= amount;
+    this.#node.add(-amount, this.#isLoose ? -amount : 0);
   }
 
   pin(): void {

@@ -17,6 +17,8 @@ export interface Limits {
   /** Streams open at once: the setting, or as many as the system lets it open. */
   readonly streams: number;
   readonly tailBytes: number;
+  readonly filterBytes: number;
+  readonly unreadBytes: number;
   readonly appendsWaiting: number;
   readonly logBytes: number;
   readonly keys: number;
@@ -28,6 +30,9 @@ export interface Gauges {
   readonly streams: number;
   /** History requests that wait for a first message. */
   readonly longPolls: number;
+  /** What larger filters hold, and what streams were written and their clients have not taken. Bytes. */
+  readonly filterBytes: number;
+  readonly unreadBytes: number;
   /** Streams that are behind and read from the log, and by how many numbers of the log the last of them is behind. */
   readonly readersBehind: number;
   readonly furthestBehind: number;
@@ -96,6 +101,8 @@ const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help
 const GAUGES: Readonly<Record<keyof Gauges, readonly [name: string, help: string]>> = {
   streams: ['streams', 'Streams open'],
   longPolls: ['long_polls', 'History requests that wait for a first message'],
+  filterBytes: ['filter_bytes', 'Bytes that the topics of streams hold which ask for many, or for deep patterns'],
+  unreadBytes: ['unread_bytes', 'Bytes that streams were written and their clients have not taken'],
   readersBehind: ['readers_behind', 'Streams that read from the log rather than from the tail'],
   furthestBehind: ['readers_behind_max_messages', 'How many numbers of the log the last of them is behind'],
   tailMessages: ['tail_messages', 'Messages in memory'],
@@ -121,6 +128,8 @@ const GAUGES: Readonly<Record<keyof Gauges, readonly [name: string, help: string
 const LIMITS: Readonly<Record<keyof Limits, readonly [name: string, help: string]>> = {
   streams: ['streams_max', 'Streams that may be open at once'],
   tailBytes: ['tail_max_bytes', 'Bytes of messages that may be in memory'],
+  filterBytes: ['filter_max_bytes', 'Bytes that those topics may hold'],
+  unreadBytes: ['unread_max_bytes', 'Bytes that streams may have been written and not taken'],
   appendsWaiting: ['appends_waiting_max', 'Messages that may wait to be stored'],
   logBytes: ['log_max_bytes', 'Bytes of messages above which retention deletes the oldest; 0 for no bound'],
   keys: ['keys_max', 'Idempotency keys above which the oldest are forgotten; 0 for no bound'],

@@ -520,3 +520,17 @@ t.test('whatever happens in whatever order, each stream gets its messages once, 
   }), { numRuns: rounds(100, 100, 20) });
   t.ok(shared > 0 && beats > 0 && fell > 0, `${shared} streams got messages together, ${beats} places were said, ${fell} fell behind`);
 });
+
+/** Seen to fail without the bound: nothing is pending but empty messages, which have no bytes. */
+t.test('many empty messages that many groups want are left to catch-up', async (t) => {
+  const { open, publish } = await begin(t);
+  const readers = Array.from({ length: 2_000 }, (_, index) => open(['all', `own${index}`]).reader);
+  await settle();
+  let published = 0;
+  while (readers[0]!.isLive && published < 4_000) {
+    publish('all', '');
+    published++;
+  }
+  t.ok(published * readers.length <= 4.5 * 1024 * 1024, `${published} messages were pending for ${readers.length} groups`);
+  t.notOk(readers.some(({ isLive }) => isLive));
+});

@@ -191,7 +191,7 @@ t.test('metrics show what was counted', async (t) => {
   for (const line of [
     'tidings_messages_published_total 3', 'tidings_publishes_refused_total{code="invalid-topic"} 2', 'tidings_bus_up 1',
     'tidings_responses_total{status="400"} 3', 'tidings_responses_total{status="200"} 1', `tidings_build_info{version="0",node="0"} 1`,
-    'tidings_streams_max 1', 'tidings_tail_max_bytes 2', 'tidings_appends_waiting_max 3', 'tidings_log_max_bytes 4', 'tidings_keys_max 6', 'tidings_log_max_age_seconds 5',
+    'tidings_streams_max 1', 'tidings_tail_max_bytes 2', 'tidings_filter_max_bytes 7', 'tidings_unread_max_bytes 8', 'tidings_appends_waiting_max 3', 'tidings_log_max_bytes 4', 'tidings_keys_max 6', 'tidings_log_max_age_seconds 5',
     'tidings_delivery_seconds_bucket{le="0.005"} 0', 'tidings_delivery_seconds_bucket{le="0.01"} 1', 'tidings_delivery_seconds_sum 0.007',
     '# TYPE tidings_commit_seconds histogram', '# TYPE tidings_commit_messages histogram',
   ]) t.ok(body.split('\n').includes(line), line);

@@ -2,6 +2,7 @@ import { t } from 'tap';
 import { FULL_GRANT } from '../../src/model/grant.ts';
 import type { Message } from '../../src/model/message.ts';
 import { Filter } from '../../src/model/topic.ts';
+import { Budget, Hold } from '../../src/runtime/budget.ts';
 import { ERASURES_MAX_ENTRIES } from '../../src/store/erasure-store.ts';
 import type { Page, ReadQuery } from '../../src/store/store.ts';
 import { settle } from '../support/clock.ts';
@@ -343,13 +344,13 @@ t.test('streams', async (t) => {
 });
 
 t.test('pages', async (t) => {
-  const request = { grant: FULL_GRANT, filter: new Filter(['a']), limit: 100, signal: new AbortController().signal, hasLeft: () => false };
+  const request = { grant: FULL_GRANT, filter: new Filter(['a']), limit: 100, signal: new AbortController().signal, hold: new Hold(new Budget(Infinity)), hasLeft: () => false };
 
   t.test('of which a part was read before', async (t) => {
     const { publish, store, history, tail, at } = await setUp(t);
     publish('a', SECRET);
     const release = store.hold();
-    const page = history.findInLog({ at: at(0), gap: undefined }, { filter: new Filter(['a']), limit: 10, ofHeld: true, readTo: 0 });
+    const page = history.findInLog({ at: at(0), gap: undefined }, { filter: new Filter(['a']), limit: 10, hold: new Hold(new Budget(Infinity)), ofHeld: true, readTo: 0 });
     const one = history.message(FULL_GRANT, at(1));
     await settle();
     await store.erasures.eraseMessage(at(1));
@@ -375,7 +376,7 @@ t.test('pages', async (t) => {
       }
       return { ...page, messages: page.messages.filter(({ topic }) => query.filter?.matches(topic) ?? true) };
     };
-    const { messages } = await history.findInLog({ at: at(0), gap: undefined }, { filter: new Filter(['a']), limit: 10, ofHeld: true, readTo: 3 });
+    const { messages } = await history.findInLog({ at: at(0), gap: undefined }, { filter: new Filter(['a']), limit: 10, hold: new Hold(new Budget(Infinity)), ofHeld: true, readTo: 3 });
     t.ok(reads > 2);
     t.same(messages.map(shown), ['1 erased', '3 3']);
   });

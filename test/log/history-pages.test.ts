@@ -3,6 +3,7 @@ import type { StartRequest } from '../../src/log/start-position.ts';
 import { FULL_GRANT, type Grant } from '../../src/model/grant.ts';
 import type { Position } from '../../src/model/position.ts';
 import { Filter } from '../../src/model/topic.ts';
+import { Budget, Hold } from '../../src/runtime/budget.ts';
 import { ANYBODY, type Holder } from '../../src/runtime/fair-shares.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { MemoryStore } from '../support/memory-store.ts';
@@ -20,7 +21,7 @@ async function begin(t: Scope) {
     log.stop();
     delivery.stop();
   });
-  const page = (wait = 0, start: StartRequest = { kind: 'start' }, holder: Holder = ANYBODY) => longPolls.page({ holder, grant: FULL_GRANT, filter: new Filter(['a']), start, limit: 100, wait, signal: new AbortController().signal, hasLeft: () => false });
+  const page = (wait = 0, start: StartRequest = { kind: 'start' }, holder: Holder = ANYBODY, hold = new Hold(new Budget(Infinity))) => longPolls.page({ holder, grant: FULL_GRANT, filter: new Filter(['a']), start, limit: 100, wait, signal: new AbortController().signal, hold, hasLeft: () => false });
   return { store, clock, log, tail: log.tail, longPolls, audience, counters, page };
 }
 
@@ -152,7 +153,7 @@ t.test('what the grant leaves out is not read: a page is refused, and a message 
   const narrow: Grant = { mayPublish: () => true, mayRead: (pattern) => pattern === 'a', mayErase: () => false, maySeePresence: () => false };
   store.commit({ topic: 'a' });
   store.commit({ topic: 'b' });
-  const page = (...names: string[]) => longPolls.page({ grant: narrow, filter: new Filter(names), start: { kind: 'start' }, limit: 100, wait: 30_000, signal: new AbortController().signal, hasLeft: () => false });
+  const page = (...names: string[]) => longPolls.page({ grant: narrow, filter: new Filter(names), start: { kind: 'start' }, limit: 100, wait: 30_000, signal: new AbortController().signal, hold: new Hold(new Budget(Infinity)), hasLeft: () => false });
   t.same((await page('a')).messages.map(({ seq }) => seq), [1]);
   for (const names of [['b'], ['a', 'b'], ['*'], ['>']]) await t.rejects(page(...names), { code: 'forbidden' }, names.join(' '));
   t.equal(audience.size, 0, 'nobody waits');
@@ -164,4 +165,74 @@ t.test('what the grant leaves out is not read: a page is refused, and a message 
   t.equal(await log.history.message(narrow, other), undefined);
   t.same(store.reads.slice(before).map(({ withoutData }) => withoutData), [true, true, true], 'no data are read, so the time that it takes tells nothing of them');
   t.equal((await log.history.message(FULL_GRANT, at(2)))?.topic, 'b');
+});
+
+t.test('a page counts from its first read, and is refused where others hold all the room', async (t) => {
+  const { store, longPolls } = await begin(t);
+  for (let count = 0; count < 10; count++) store.commit({ topic: 'a', data: Buffer.alloc(1000, '1') });
+  const budget = new Budget(12_000);
+  const page = (hold: Hold) => longPolls.page({ grant: FULL_GRANT, filter: new Filter(['a']), start: { kind: 'start' }, limit: 100, wait: 0, signal: new AbortController().signal, hold, hasLeft: () => false });
+  const other = new Hold(budget);
+  other.grow(1);
+  const refused = new Hold(budget);
+  await t.rejects(page(refused), { code: 'overloaded' });
+  refused.release();
+  t.equal(budget.heldBytes, 1);
+  other.release();
+  const alone = new Hold(budget);
+  t.equal((await page(alone)).messages.length, 10, 'one that is larger than all of it is there for whoever comes alone');
+  t.ok(budget.heldBytes > 10_000);
+});
+
+/** Reads of one message each, of which the second waits until it is let go. */
+function readSlowly(store: MemoryStore): () => void {
+  const gate = Promise.withResolvers<void>();
+  const read = store.read.bind(store);
+  let reads = 0;
+  store.read = async (query) => {
+    if (++reads > 1) await gate.promise;
+    return read({ ...query, limit: 1 });
+  };
+  return gate.resolve;
+}
+
+t.test('between its reads the page of the largest holder makes room, lets go of what it has, and is refused', async (t) => {
+  const { store, counters, clock, page } = await begin(t);
+  for (let count = 0; count < 3; count++) store.commit({ topic: 'a', data: Buffer.alloc(1000, '1') });
+  const budget = new Budget(2_000, { gate: 'answers', counters, clock });
+  const letGo = readSlowly(store);
+  const hold = new Hold(budget, ['address', 'greedy']);
+  const greedy = page(0, { kind: 'start' }, ['address', 'greedy'], hold);
+  const refused = t.rejects(greedy, { code: 'overloaded' });
+  await settle();
+  t.ok(hold.bytes > 1_000);
+  clock.spend(10_000);
+  const other = new Hold(budget, ['address', 'other']);
+  t.notOk(other.grow(hold.bytes), 'that it stands still is the fault of the log');
+  t.ok(other.grow(2_000 - hold.bytes + 1));
+  t.same([hold.bytes, counters.evicted.answers], [0, 1]);
+  letGo();
+  await refused;
+  t.equal(hold.bytes, 0);
+});
+
+t.test('a page that was read is not taken back, and counts for each of those that share it', async (t) => {
+  const { store, counters, clock, page } = await begin(t);
+  store.commit({ topic: 'a', data: Buffer.alloc(1000, '1') });
+  const budget = new Budget(4_000, { gate: 'answers', counters, clock });
+  const holds = Array.from({ length: 5 }, (_, index) => new Hold(budget, ['address', `connection ${index}`]));
+  const gate = Promise.withResolvers<void>();
+  const read = store.read.bind(store);
+  store.read = (query) => gate.promise.then(() => read(query));
+  const running = Array.from({ length: 4 }, (_, index) => page(0, { kind: 'since', time: index }));
+  await settle();
+  const reads = store.reads.length;
+  const outcomes = holds.map((hold, index) => page(0, { kind: 'start' }, ['address', `connection ${index}`], hold).then(({ messages }) => messages.length, ({ code }: { code: string }) => code));
+  await settle();
+  gate.resolve();
+  t.same(await Promise.all(outcomes), [1, 1, 1, 'overloaded', 'overloaded']);
+  await Promise.all(running);
+  t.equal(store.reads.length - reads, 4 + 1, 'one read for all of them');
+  t.equal(budget.heldBytes, 3 * holds[0]!.bytes);
+  t.notOk(new Hold(budget, ['other address', {}]).grow(1_000), 'nobody makes room');
 });

@@ -4,6 +4,7 @@ import type { StartRequest } from '../../src/log/start-position.ts';
 import { FULL_GRANT } from '../../src/model/grant.ts';
 import { parseId } from '../../src/model/position.ts';
 import { Filter } from '../../src/model/topic.ts';
+import { Budget, Hold } from '../../src/runtime/budget.ts';
 import type { Connection, Instance } from './instance.ts';
 import type { ClientRecord, Entry } from './record.ts';
 import { SimulatedSocket, type Receiver } from './socket.ts';
@@ -180,7 +181,7 @@ export class Poller extends Client {
     };
     this.#connection = connection;
     instance.connections.add(connection);
-    const request = { grant: FULL_GRANT, filter: this.filter, start: this.wanted(), limit: 5, wait: POLL_WAIT_MS, signal: abort.signal, hasLeft: () => isGone };
+    const request = { grant: FULL_GRANT, filter: this.filter, start: this.wanted(), limit: 5, wait: POLL_WAIT_MS, signal: abort.signal, hold: new Hold(new Budget(Infinity)), hasLeft: () => isGone };
     this.world.after(this.within(REQUEST_MS), instance, () => {
       instance.page(request).then(
         (page) => this.world.after(this.within(REQUEST_MS), undefined, () => this.#answered(connection, page)),

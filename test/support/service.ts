@@ -13,7 +13,7 @@ function never(): never {
 
 /** A service without a log behind it, for what no real one does on request: fail in odd ways. */
 export function fakeService(parts: Partial<Service> = {}, environment: Record<string, string> = {}): Service {
-  const metrics = new Metrics({ build: { version: '0', node: '0' }, limits: { streams: 1, tailBytes: 2, appendsWaiting: 3, logBytes: 4, keys: 6, logSeconds: 5 } });
+  const metrics = new Metrics({ build: { version: '0', node: '0' }, limits: { streams: 1, tailBytes: 2, filterBytes: 7, unreadBytes: 8, appendsWaiting: 3, logBytes: 4, keys: 6, logSeconds: 5 } });
   return {
     config: readConfig(environment, { dotenv: false }),
     logger: pino({ level: 'silent' }),
@@ -24,6 +24,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     eraser: { message: never, topic: never },
     starts: { isReady: false, resolve: never },
     streams: { isFull: true, open: never, refuse: never, end: never, drained: never, closed: never },
+    filters: { hasRoomFor: () => true },
     draining: false,
     access: { ignoresCredentials: () => false, identify: () => EVERYBODY },
     leases: { mayHold: () => true, hold: () => undefined, release: never },
@@ -41,7 +42,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     maxConnections: 1_000,
     readiness: () => ({ ready: true, status: 'ready' }),
     gauges: () => ({
-      streams: 0, longPolls: 0, readersBehind: 0, furthestBehind: 0, tailMessages: 0, tailBytes: 0, tailFirst: 0, tailLast: 0,
+      streams: 0, longPolls: 0, filterBytes: 0, unreadBytes: 0, readersBehind: 0, furthestBehind: 0, tailMessages: 0, tailBytes: 0, tailFirst: 0, tailLast: 0,
       head: 0, oldest: 0, logBytes: 0, keys: 0, clockAhead: 0, messageAhead: 0, erasuresUnwiped: 0, appendsWaiting: 0, revocations: 0, presenceTopics: 0, presence: 1, bus: 1, database: 1, draining: 0,
     }),
     ...parts,

@@ -18,7 +18,7 @@ import type { Scope } from './temp.ts';
 
 const SETTINGS: MessageLogSettings & StreamSettings = {
   tailBytes: 10_000_000, pollMs: 1000, queueMessages: 10_000, queueBytes: 64 * 1024 * 1024, retentionMs: 0, retentionBytes: 0, topicShare: 0, senderShare: 0, maxKeys: 0,
-  maxStreams: 1000, heartbeatMs: 10_000, stallMs: 30_000, retryMinMs: 1000, retryMaxMs: 4000,
+  maxStreams: 1000, filterBytes: 64 * 1024 * 1024, unreadBytes: 64 * 1024 * 1024, heartbeatMs: 10_000, stallMs: 30_000, retryMinMs: 1000, retryMaxMs: 4000,
 };
 
 /** Test sockets are in no table. */
@@ -81,7 +81,7 @@ export class TestOutlet implements Outlet {
 }
 
 /** Everything between the store and the sockets, on a clock that the test moves. */
-export async function begin(t: Scope, options: { messages?: number; tailBytes?: number; heartbeatMs?: number; store?: MemoryStore; table?: TcpTable } = {}) {
+export async function begin(t: Scope, options: { messages?: number; tailBytes?: number; heartbeatMs?: number; filterBytes?: number; unreadBytes?: number; store?: MemoryStore; table?: TcpTable } = {}) {
   const { store = new MemoryStore() } = options;
   await store.open();
   for (let count = 0; count < (options.messages ?? 0); count++) store.commit({ topic: count % 2 === 0 ? 'even' : 'odd' });
@@ -92,7 +92,7 @@ export async function begin(t: Scope, options: { messages?: number; tailBytes?: 
     store, clock, ...(options.table === undefined ? {} : { table: options.table }),
     audit: { info: (facts: object | string) => void (typeof facts === 'object' && audited.push(facts)) },
     logger: { ...quietLogger, warn: (_facts: object, sentence: string) => void warnings.push(sentence) },
-    settings: { tailBytes: options.tailBytes ?? 10_000_000, heartbeatMs: options.heartbeatMs ?? 10_000 },
+    settings: { tailBytes: options.tailBytes ?? 10_000_000, heartbeatMs: options.heartbeatMs ?? 10_000, ...(options.filterBytes === undefined ? {} : { filterBytes: options.filterBytes }), ...(options.unreadBytes === undefined ? {} : { unreadBytes: options.unreadBytes }) },
   });
   const { tail, starts, history } = log;
   const { audience, catchup, fanout, streams } = delivery;

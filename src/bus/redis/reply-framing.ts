@@ -5,8 +5,8 @@ import type { Framing } from '../../runtime/guarded-socket.ts';
  * answers no question, or has another form than its question wants, and it reserves the memory that an array announces.
  */
 
-/** The longest reply; an envelope is the longest that is expected, 1 MiB. Stops a reply without an end from filling the memory. */
-const REPLY_MAX_BYTES = 16 * 1024 * 1024;
+/** The longest reply; an envelope is the longest that is expected, 1 MiB. Stops a reply without an end from filling the memory: its beginning is kept twice while it grows. */
+export const REPLY_MAX_BYTES = 2 * 1024 * 1024;
 /** The most values in one reply, and how deep they may lie. HELLO lists the modules of a server, and SENTINEL MASTER some fifty fields. Stops what a reply announces from being reserved. */
 const REPLY_MAX_VALUES = 10_000;
 const REPLY_MAX_LEVELS = 8;

@@ -1,5 +1,8 @@
 import type { Socket } from 'node:net';
+import { Hold, type Budget } from '../../runtime/budget.ts';
+import type { Holder } from '../../runtime/fair-shares.ts';
 import type { Admission } from '../admission.ts';
+import { holderOf } from '../holder.ts';
 import { own, type SocketOwner } from '../socket-owner.ts';
 import { readHead, type PlainHead } from './plain-request.ts';
 import { responseText, type Response } from './response.ts';
@@ -43,6 +46,8 @@ export interface ConnectionLimits {
 
 /** What a connection needs of the server that it belongs to. */
 export interface ConnectionHost {
+  /** For requests that have come in part. Stops many connections, each with a part of its own, from holding memory together. */
+  readonly parts: Budget;
   readonly limits: ConnectionLimits;
   /** Who serves a request; undefined leaves it to the HTTP server. */
   readonly find: (head: PlainHead) => FastPathHandler | undefined;
@@ -93,6 +98,8 @@ export class FastPathConnection implements SocketOwner {
   /** What was decided of the request that comes next, once more: admission took a while, and its bytes waited in the socket. */
   #decided: Admission | undefined;
   #part: Part | undefined;
+  /** Made for each request that comes in part. */
+  #partHold: Hold | undefined;
   /** Until when its pieces are put together here. */
   #deadline = 0;
   /** Nothing that follows is taken: the client has closed its side, the service ends, or the answer does not. */
@@ -256,6 +263,12 @@ export class FastPathConnection implements SocketOwner {
   }
 
   #wait(part: Part): void {
+    const hold = (this.#partHold = new Hold(this.#connections.parts, this.#holderOf(part)));
+    hold.loosen({ takeBack: () => this.#handOverPart(part) });
+    if (!hold.grow(part.bytes.length)) {
+      this.#handOverPart(part);
+      return;
+    }
     this.#busy = false;
     this.#socket.resume();
     if (part.pieces === 1) this.#deadline = performance.now() + REST_OF_REQUEST_MS;
@@ -263,13 +276,25 @@ export class FastPathConnection implements SocketOwner {
     this.#socket.setTimeout(REST_OF_REQUEST_MS);
   }
 
+  /** Who sends a head is not known before it is whole. */
+  #holderOf({ admitted }: Part): Holder {
+    return admitted?.admission.holder() ?? holderOf({ scope: '' }, () => this.#socket.remoteAddress ?? '', this.#socket);
+  }
+
+  /** The HTTP server counts what it holds, and refuses what is too much. */
+  #handOverPart({ bytes, admitted }: Part): void {
+    this.#handOver({ bytes, admission: admitted?.admission, length: admitted?.length });
+  }
+
   #handOver(request: HandOver): void {
+    this.#partHold?.release();
     this.#connections.forget(this);
     if (this.#socket.readableEnded) this.#connections.refuse(this.#socket, 'HPE_INVALID_EOF_STATE');
     else this.#connections.handOver(this.#socket, request);
   }
 
   #endPart(): void {
+    this.#partHold?.release();
     this.#part = undefined;
     this.#socket.setTimeout(this.#idleMs);
   }
@@ -302,8 +327,7 @@ export class FastPathConnection implements SocketOwner {
     // A request that is under way has bounds of its own.
     if (this.#busy) return;
     if (this.#part !== undefined) {
-      const { bytes, admitted } = this.#part;
-      this.#handOver({ bytes, admission: admitted?.admission, length: admitted?.length });
+      this.#handOverPart(this.#part);
       return;
     }
     this.#last = true;
@@ -316,6 +340,7 @@ export class FastPathConnection implements SocketOwner {
   }
 
   closed(): void {
+    this.#partHold?.release();
     this.#connections.forget(this);
   }
 }

@@ -5,7 +5,7 @@ import { letGoOfIdle } from '../let-go.ts';
 import { disown } from '../socket-owner.ts';
 import { FastPathConnection, type ConnectionHost, type HandOver } from './connection.ts';
 
-export interface FastPathConnectionsOptions extends Pick<ConnectionHost, 'find' | 'admit' | 'limits'> {
+export interface FastPathConnectionsOptions extends Pick<ConnectionHost, 'find' | 'admit' | 'limits' | 'parts'> {
   readonly server: Server;
 }
 
@@ -14,6 +14,7 @@ export class FastPathConnections implements ConnectionHost {
   readonly find: ConnectionHost['find'];
   readonly admit: ConnectionHost['admit'];
   readonly limits: ConnectionHost['limits'];
+  readonly parts: ConnectionHost['parts'];
   readonly #server: Server;
   readonly #serverListeners: readonly ((socket: Socket) => void)[];
   /** Of connections that are not here. */
@@ -21,10 +22,11 @@ export class FastPathConnections implements ConnectionHost {
   readonly #open = new Set<FastPathConnection>();
 
   /** Stands before the server's own listeners for connections. The server's ways to close its connections find these too. */
-  constructor({ server, find, admit, limits }: FastPathConnectionsOptions) {
+  constructor({ server, find, admit, limits, parts }: FastPathConnectionsOptions) {
     this.find = find;
     this.admit = admit;
     this.limits = limits;
+    this.parts = parts;
     this.#server = server;
     this.#serverListeners = server.listeners('connection') as ((socket: Socket) => void)[];
     server.removeAllListeners('connection');

@@ -1,4 +1,5 @@
 import type { Server } from 'node:http';
+import type { Budget } from '../../runtime/budget.ts';
 import type { AdmissionPolicy } from '../admission.ts';
 import { ENDPOINTS, type Endpoint } from '../endpoints.ts';
 import { isPreflight } from '../origin.ts';
@@ -24,13 +25,15 @@ export interface FastPathOptions {
   readonly policy: AdmissionPolicy;
   readonly requestId: () => string;
   readonly limits: ConnectionLimits;
+  /** The memory for bodies. */
+  readonly parts: Budget;
 }
 
 /**
  * Puts the fast path in front of a server.
  * @returns Ends so many idle connections, the oldest first.
  */
-export function addFastPath({ server, service, policy, requestId, limits }: FastPathOptions): (count: number) => void {
+export function addFastPath({ server, service, policy, requestId, limits, parts }: FastPathOptions): (count: number) => void {
   const { CORS_ORIGINS } = service.config;
   const counted = (handler: FastPathHandler): FastPathHandler => (request) => {
     const isTaken = handler(request);
@@ -46,7 +49,7 @@ export function addFastPath({ server, service, policy, requestId, limits }: Fast
     return true;
   });
   const connections = new FastPathConnections({
-    server, limits,
+    server, limits, parts,
     find: (head) => head.endpoint === undefined ? (isPreflight(head, CORS_ORIGINS) ? preflight : undefined) : handlers.get(head.endpoint),
     admit: (head, socket) => policy.admit(head, socket),
   });

@@ -1,12 +1,7 @@
 import type { Readable } from 'node:stream';
 import { Problem } from '../../model/problem.ts';
-import type { Clock } from '../../runtime/clock.ts';
-import type { Counters } from '../../runtime/counters.ts';
-import { ANYBODY, FairShares, type Holder, type Share } from '../../runtime/fair-shares.ts';
+import type { Hold } from '../../runtime/budget.ts';
 import { ownCopy } from '../../runtime/memory.ts';
-
-/** Stops bodies that are still arriving, over all connections, from taking all the memory. */
-const ARRIVING_MAX_BYTES = 128 * 1024 * 1024;
 
 /**
  * So much of a body that is too large is read and thrown away before it is refused. Stops refusals from getting lost: a connection
@@ -39,73 +34,64 @@ export function discardBody(stream: Readable, declared: number | undefined, limi
   });
 }
 
-export interface BodyCollectorDependencies {
-  readonly counters: Pick<Counters, 'evicted'>;
-  readonly clock: Pick<Clock, 'monotonic'>;
+export interface BodyOptions {
+  /** The Content-Length, if there is one. */
+  readonly declared: number | undefined;
+  /** The largest body, in bytes. */
+  readonly limit: number;
+  /** What the body holds of the memory for bodies. It grows as the body arrives, and may be taken back until it is whole. Whoever is done with the body lets go of it. */
+  readonly hold: Hold;
 }
 
 /**
- * Collects the bodies of requests in memory, within bounds. When there is no room, the client that holds most loses the newest of its bodies; then one that has stopped coming
+ * Collects the body of a request in memory, within bounds. When there is no room, the client that holds most loses the newest of its bodies; then one that has stopped coming
  * makes room.
+ * @returns The body, in memory of its own that holds nothing else.
+ * @throws Problem `too-large` or `overloaded`; `invalid-request` when the sender left before the end. Then nothing is held.
  */
-export class BodyCollector {
-  /** Bytes that have arrived of bodies that are not whole. */
-  readonly #arriving: FairShares;
+export function collectBody(stream: Readable, { declared, limit, hold }: BodyOptions): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const body = new Growing(Math.min(declared ?? limit, limit));
+    let received = 0;
+    let refusal: Problem | undefined;
 
-  constructor({ counters, clock }: BodyCollectorDependencies) {
-    this.#arriving = new FairShares({ gate: 'bodies', counters, clock });
-  }
+    const refuse = (problem: Problem): void => {
+      refusal ??= problem;
+      body.clear();
+      hold.release();
+    };
+    const settle = (problem: Problem | undefined): void => {
+      stream.off('data', onData).off('end', onEnd).off('error', onLeft).off('close', onLeft);
+      if (problem === undefined) {
+        const whole = body.take();
+        hold.pin();
+        hold.shrinkTo(whole.length);
+        resolve(whole);
+      } else {
+        refuse(problem);
+        reject(problem);
+      }
+    };
+    hold.loosen({ takeBack: () => settle(tooMany()) });
+    const onData = (chunk: Buffer): void => {
+      received += chunk.length;
+      if (refusal === undefined) {
+        if (received > limit) refuse(tooLarge(limit));
+        // What is counted is the memory that was reserved, and not only what has come.
+        else if (!hold.grow(body.growthFor(chunk))) refuse(tooMany());
+        else body.add(chunk);
+      }
+      if (received > limit + DISCARDED_MAX_BYTES) settle(refusal);
+    };
+    const onEnd = (): void => settle(refusal);
+    const onLeft = (): void => settle(new Problem('invalid-request', 'The request ended before its body did.'));
 
-  /**
-   * @param declared The Content-Length, if there is one.
-   * @param limit The largest body, in bytes.
-   * @param holder Who sends it.
-   * @returns The body, in memory of its own that holds nothing else.
-   * @throws Problem `too-large` or `overloaded`; `invalid-request` when the sender left before the end.
-   */
-  collect(stream: Readable, declared: number | undefined, limit: number, holder: Holder = ANYBODY): Promise<Buffer> {
-    return new Promise((resolve, reject) => {
-      const body = new Growing(Math.min(declared ?? limit, limit));
-      let received = 0;
-      let refusal: Problem | undefined;
-      let share: Share | undefined;
-
-      const settle = (problem: Problem | undefined): void => {
-        stream.off('data', onData).off('end', onEnd).off('error', onLeft).off('close', onLeft);
-        share?.release();
-        if (problem === undefined) resolve(body.take());
-        else reject(problem);
-      };
-      const onData = (chunk: Buffer): void => {
-        received += chunk.length;
-        if (refusal === undefined) {
-          if (received > limit) refusal = tooLarge(limit);
-          else if (!this.#hasRoom(chunk.length, holder)) refusal = tooMany();
-          else {
-            if (share === undefined) share = this.#arriving.hold(holder, chunk.length, { takeBack: () => settle(tooMany()) });
-            else share.grow(chunk.length);
-            body.add(chunk);
-            return;
-          }
-          share?.release();
-          body.clear();
-        }
-        if (received > limit + DISCARDED_MAX_BYTES) settle(refusal);
-      };
-      const onEnd = (): void => settle(refusal);
-      const onLeft = (): void => settle(new Problem('invalid-request', 'The request ended before its body did.'));
-
-      stream.on('data', onData).on('end', onEnd).on('error', onLeft).on('close', onLeft);
-    });
-  }
-
-  #hasRoom(bytes: number, holder: Holder): boolean {
-    while (this.#arriving.total + bytes > ARRIVING_MAX_BYTES) if (!this.#arriving.makeRoom(holder, bytes)) return false;
-    return true;
-  }
+    stream.on('data', onData).on('end', onEnd).on('error', onLeft).on('close', onLeft);
+  });
 }
 
-function tooMany(): Problem {
+/** Nothing of the request was carried out. */
+export function tooMany(): Problem {
   return new Problem('overloaded', 'Too many requests are arriving at once. Nothing was stored.');
 }
 
@@ -129,19 +115,30 @@ class Growing {
     this.#expected = expected;
   }
 
+  /** How much more memory it holds with this piece, in bytes. */
+  growthFor(piece: Buffer): number {
+    return this.#capacityFor(piece) - this.#bytes.length;
+  }
+
   add(piece: Buffer): void {
     const length = this.length + piece.length;
     if (this.length === 0) {
       this.#bytes = piece;
     } else {
       if (length > this.#bytes.length) {
-        const grown = Buffer.allocUnsafeSlow(Math.max(length, Math.min(Math.max(2 * length, FIRST_CAPACITY_BYTES), this.#expected)));
+        const grown = Buffer.allocUnsafeSlow(this.#capacityFor(piece));
         this.#bytes.copy(grown, 0, 0, this.length);
         this.#bytes = grown;
       }
       piece.copy(this.#bytes, this.length);
     }
     this.length = length;
+  }
+
+  #capacityFor(piece: Buffer): number {
+    const length = this.length + piece.length;
+    if (this.length === 0 || length <= this.#bytes.length) return Math.max(length, this.#bytes.length);
+    return Math.max(length, Math.min(Math.max(2 * length, FIRST_CAPACITY_BYTES), this.#expected));
   }
 
   clear(): void {

@@ -1,74 +1,43 @@
-import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Clock } from '../../runtime/clock.ts';
-import type { Counters } from '../../runtime/counters.ts';
-import { FairShares, type Holder, type Share } from '../../runtime/fair-shares.ts';
+import type { Budget } from '../../runtime/budget.ts';
+import { UntilAnswered, type Asked } from './until-answered.ts';
 
-/**
- * Stops answers that their clients do not take, over all connections, from filling the memory. One packet can hold a thousand
- * requests for 4 MiB each.
- */
-const OUTGOING_MAX_BYTES = 128 * 1024 * 1024;
+/** A text is held as it is, and as the bytes that the kernel has not taken. */
+const TEXT_FACTOR = 2;
+
+/** A smaller answer counts for nothing: it would cost more than it holds, and Node reads no more requests of a connection whose client leaves many of them. */
+const SMALL_ANSWER_BYTES = 4 * 1024;
 
 /** A socket, and how much of the write that is under way the kernel has not taken yet. */
 type WritingSocket = Socket & { readonly _handle?: { readonly writeQueueSize?: number } | null };
 
-export interface OutgoingBytesDependencies {
-  readonly counters: Pick<Counters, 'evicted'>;
-  readonly clock: Pick<Clock, 'monotonic'>;
-}
-
 /**
- * Counts the bytes of answers until their clients have taken them. When there is no room, the client that holds most loses the connection with the newest of its answers; then one whose client
- * takes nothing makes room.
+ * Counts the bytes of answers until their clients have taken them. One packet can hold a thousand requests for 4 MiB each. When there is no room, the client that holds most loses the connection
+ * with the newest of its answers; then one whose client takes nothing makes room.
  */
 export class OutgoingBytes {
-  readonly #shares: FairShares;
-  /** Of connections that are open. An answer that waits for earlier ones on its connection never hears that the connection has ended. */
-  readonly #held = new WeakMap<Socket, Set<Share>>();
+  readonly #held: UntilAnswered;
 
-  constructor({ counters, clock }: OutgoingBytesDependencies) {
-    this.#shares = new FairShares({ gate: 'answers', counters, clock });
+  constructor(budget: Budget) {
+    this.#held = new UntilAnswered(budget, (socket) => ({ progress: () => takenBytes(socket) }));
   }
 
-  /** Whether there is room for an answer. It then counts until it has left, or its client has. One is always let through. */
-  admit(socket: Socket, response: ServerResponse, bytes: number, holder: Holder): boolean {
-    if (!this.#hasRoom(bytes, holder)) return false;
-    if (socket.destroyed) return true;
-    const shares = this.#sharesOf(socket);
-    const share = this.#shares.hold(holder, bytes, { takeBack: () => this.#cut(socket), progress: () => takenBytes(socket) });
-    shares.add(share);
-    response.once('finish', () => {
-      share.release();
-      shares.delete(share);
-    });
-    return true;
+  /** Whether there is room for an answer. It then counts until it has left, or its client has. */
+  admit(asked: () => Asked, body: unknown): boolean {
+    const bytes = sizeOf(body);
+    return bytes <= SMALL_ANSWER_BYTES || this.#held.take(asked(), bytes);
   }
 
-  #hasRoom(bytes: number, holder: Holder): boolean {
-    while (this.#shares.total > 0 && this.#shares.total + bytes > OUTGOING_MAX_BYTES) if (!this.#shares.makeRoom(holder, bytes)) return false;
-    return true;
+  /** The same for what is answered in any case, such as that something was stored. */
+  add(asked: () => Asked, body: unknown): void {
+    const bytes = sizeOf(body);
+    if (bytes > SMALL_ANSWER_BYTES) this.#held.mustTake(asked(), bytes);
   }
+}
 
-  #sharesOf(socket: Socket): Set<Share> {
-    const known = this.#held.get(socket);
-    if (known !== undefined) return known;
-    const shares = new Set<Share>();
-    this.#held.set(socket, shares);
-    socket.once('close', () => this.#release(shares));
-    return shares;
-  }
-
-  /** An answer cannot be taken back alone: half of one is no answer. */
-  #cut(socket: Socket): void {
-    this.#release(this.#sharesOf(socket));
-    socket.destroy();
-  }
-
-  #release(shares: Set<Share>): void {
-    for (const share of shares) share.release();
-    shares.clear();
-  }
+/** Bytes. */
+function sizeOf(body: unknown): number {
+  return Buffer.isBuffer(body) ? body.length : typeof body === 'string' ? TEXT_FACTOR * body.length : 0;
 }
 
 /** Grows as the kernel takes bytes: `writableLength` counts a write until the kernel has all of it. */

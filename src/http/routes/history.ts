@@ -5,17 +5,17 @@ import { FREE_PLACE, type Place } from '../../limits/stream-places.ts';
 import { unavailable } from '../../log/history-pages.ts';
 import type { StartRequest } from '../../log/start-position.ts';
 import { readProblem } from '../../model/grant.ts';
-import { toJson } from '../../model/message.ts';
+import { jsonParts, toJson } from '../../model/message.ts';
 import { formatId, parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
 import type { Filter } from '../../model/topic.ts';
-import { systemClock as clock } from '../../runtime/clock.ts';
+import { Hold } from '../../runtime/budget.ts';
 import { ENDPOINTS } from '../endpoints.ts';
+import type { HttpMemory } from '../http-memory.ts';
 import { limitedSender } from '../limited-sender.ts';
 import { Type } from '../input/json-schema.ts';
 import { startFromRequest, untilFromRequest } from '../input/last-event-id.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
-import { OutgoingBytes } from '../output/outgoing-bytes.ts';
 import type { App, Service } from '../service.ts';
 import { at, cursorQuery, FullMessage, Gap, json, PatternPath, problems, Tombstone, topicsQuery } from './schemas.ts';
 
@@ -42,12 +42,10 @@ const headers = { 'tidings-cursor': { type: 'string', description: 'The same as 
 const response = { 200: { ...json('Oldest first.', Page), headers }, ...problems('invalid-request', 'invalid-topic', 'invalid-cursor', 'forbidden', 'overloaded', 'unavailable') };
 
 /** `GET /topics/{topic-or-pattern}/messages`, `GET /messages?topic=…`, and `GET /messages/{id}`. */
-export function historyRoutes(app: App, service: Service): void {
+export function historyRoutes(app: App, service: Service, { answers }: HttpMemory): void {
   const { config, history, leases, limits, starts } = service;
-  const outgoing = new OutgoingBytes({ counters: service.counters, clock });
 
-  function answer(request: FastifyRequest, reply: FastifyReply, body: Buffer): FastifyReply {
-    if (!outgoing.admit(request.raw.socket, reply.raw, body.length, request.admission.holder())) throw new Problem('overloaded', 'Too many answers are waiting to be taken by their clients.');
+  function answer(reply: FastifyReply, body: Buffer): FastifyReply {
     return reply.type('application/json').header('cache-control', 'no-store').send(body);
   }
 
@@ -82,10 +80,11 @@ export function historyRoutes(app: App, service: Service): void {
     } };
     const lease = leases.hold(identity, holder);
     let place = FREE_PLACE;
+    const hold = (request.answerHold = new Hold(answers, request.admission.holder()));
     let found: HistoryPage;
     try {
       if (seconds > 0) place = await placeOf(request);
-      found = await history.page({ grant: identity.grant, filter, start, until, limit: pageLimit(start, limit), wait: seconds * 1000, signal: left.signal, hasLeft: () => socket.destroyed, holder: request.admission.holder() });
+      found = await history.page({ grant: identity.grant, filter, start, until, limit: pageLimit(start, limit), wait: seconds * 1000, signal: left.signal, hold, hasLeft: () => socket.destroyed, holder: request.admission.holder() });
     } finally {
       place.release();
       if (lease !== undefined) leases.release(lease, holder);
@@ -93,7 +92,7 @@ export function historyRoutes(app: App, service: Service): void {
       socket.off('end', leave);
     }
     refuseEnded();
-    return answer(request, reply.header('tidings-cursor', found.cursor), pageBody(found));
+    return answer(reply.header('tidings-cursor', found.cursor), pageBody(found));
   }
 
   app.route({
@@ -134,7 +133,7 @@ export function historyRoutes(app: App, service: Service): void {
       const message = position === undefined ? undefined : await history.message(request.admission.identity.grant, position, request.admission.holder());
       if (message === undefined) throw new Problem('message-not-found', 'There is no message with this id, or not any more.');
       if (message.isErased) throw new Problem('message-erased', 'The message was erased.');
-      return answer(request, reply, Buffer.concat([toJson(message), NEW_LINE]));
+      return answer(reply, Buffer.concat([toJson(message), NEW_LINE]));
     },
   });
 }
@@ -152,10 +151,10 @@ const NEW_LINE = Buffer.from('\n');
 
 /** The data of messages stands in it as it was published: it is put together, not serialised. */
 function pageBody({ messages, cursor, more, gap }: HistoryPage): Buffer {
-  const parts: Buffer[] = [PAGE_BEGINNING];
+  const parts: Uint8Array[] = [PAGE_BEGINNING];
   messages.forEach((message, index) => {
     if (index > 0) parts.push(BETWEEN_MESSAGES);
-    parts.push(toJson(message));
+    parts.push(...jsonParts(message));
   });
   const rest = JSON.stringify({ cursor, more, gap });
   parts.push(Buffer.from(`],${rest.slice(1)}`), NEW_LINE);

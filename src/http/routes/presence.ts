@@ -1,7 +1,5 @@
-import { systemClock as clock } from '../../runtime/clock.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { presenceProblem } from '../../model/grant.ts';
-import { Problem } from '../../model/problem.ts';
 import type { Filter } from '../../model/topic.ts';
 import { PRESENCE_PAGE_MAX_ENTRIES } from '../../presence/place.ts';
 import type { Told } from '../../presence/presence.ts';
@@ -10,7 +8,6 @@ import { ENDPOINTS } from '../endpoints.ts';
 import { Type } from '../input/json-schema.ts';
 import { readMemberId } from '../input/member-query.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
-import { OutgoingBytes } from '../output/outgoing-bytes.ts';
 import type { App, Service } from '../service.ts';
 import { at, flag, json, PatternPath, problems, topicsQuery } from './schemas.ts';
 
@@ -41,12 +38,9 @@ const Counts = Type.Object({ topics: Type.Array(Type.Object({ topic: Type.String
 const MemberPresence = Type.Object({ id: Type.String(), present: Type.Boolean({ description: 'Whether it is on any topic that the request may see.' }), topics: Type.Array(Type.Object({ topic: Type.String(), ...present })), ...paged, ...partial });
 
 /** `GET /topics/{topic-or-pattern}/presence`, `GET /presence?topic=…` and `GET /members/{id}`. */
-export function presenceRoutes(app: App, { config, counters, presence }: Service): void {
-  const outgoing = new OutgoingBytes({ counters, clock });
-
-  function answer(request: FastifyRequest, reply: FastifyReply, members: readonly string[], { isPartial }: Pick<Told<unknown>, 'isPartial'>): FastifyReply {
+export function presenceRoutes(app: App, { config, presence }: Service): void {
+  function answer(reply: FastifyReply, members: readonly string[], { isPartial }: Pick<Told<unknown>, 'isPartial'>): FastifyReply {
     const body = Buffer.from(`{${[...members, ...(isPartial ? ['"partial":true'] : [])].join(',')}}\n`);
-    if (!outgoing.admit(request.raw.socket, reply.raw, body.length, request.admission.holder())) throw new Problem('overloaded', 'Too many answers are waiting to be taken by their clients.');
     return reply.type('application/json').header('cache-control', 'no-store').send(body);
   }
 
@@ -67,7 +61,7 @@ export function presenceRoutes(app: App, { config, counters, presence }: Service
       const [topic = ''] = allowed(request, filterFromPath(request.params.topic, request.query));
       const told = await presence.page(topic, after, limit);
       const { streams, members, next } = told.answer;
-      return answer(request, reply, [`"topic":${JSON.stringify(topic)},"streams":${streams},"members":[${members.map((member) => presentText('id', member.id, member)).join(',')}]`, ...pageText(next)], told);
+      return answer(reply, [`"topic":${JSON.stringify(topic)},"streams":${streams},"members":[${members.map((member) => presentText('id', member.id, member)).join(',')}]`, ...pageText(next)], told);
     },
   });
 
@@ -79,7 +73,7 @@ export function presenceRoutes(app: App, { config, counters, presence }: Service
     },
     handler: async (request, reply) => {
       const told = await presence.counts(allowed(request, filterFromQuery(request.query, COUNTED_MAX_ENTRIES)));
-      return answer(request, reply, [`"topics":${JSON.stringify(told.answer)}`], told);
+      return answer(reply, [`"topics":${JSON.stringify(told.answer)}`], told);
     },
   });
 
@@ -95,7 +89,7 @@ export function presenceRoutes(app: App, { config, counters, presence }: Service
       const id = readMemberId(request.params.id);
       const told = await presence.topicsOf(id, after, limit, (topic) => grant.maySeePresence(topic));
       const { topics, next } = told.answer;
-      return answer(request, reply, [`"id":${JSON.stringify(id)},"present":${topics.length > 0},"topics":[${topics.map((one) => presentText('topic', one.topic, one)).join(',')}]`, ...pageText(next)], told);
+      return answer(reply, [`"id":${JSON.stringify(id)},"present":${topics.length > 0},"topics":[${topics.map((one) => presentText('topic', one.topic, one)).join(',')}]`, ...pageText(next)], told);
     },
   });
 }

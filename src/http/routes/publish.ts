@@ -1,7 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Draft } from '../../model/message.ts';
 import { formatId } from '../../model/position.ts';
+import { Problem } from '../../model/problem.ts';
 import { ENDPOINTS } from '../endpoints.ts';
-import { BatchMessage, batchFormat, parseBatch } from '../input/batch-body.ts';
+import { keepOnly } from '../held-bodies.ts';
+import type { HttpMemory } from '../http-memory.ts';
+import { BatchMessage, batchFormat } from '../input/batch-body.ts';
 import { requestKey } from '../input/idempotency-key.ts';
 import { Type } from '../input/json-schema.ts';
 import { readPublish } from '../input/publish-request.ts';
@@ -35,8 +39,9 @@ const FAILURES = [
 ] as const;
 
 /** `POST /topics/{topic}`, one message; and `POST /messages`, many at once. */
-export function publishRoutes(app: App, service: Service): void {
+export function publishRoutes(app: App, service: Service, { batches, answers }: HttpMemory): void {
   const { config } = service;
+  const bounds = { messages: config.BATCH_MESSAGES, messageBytes: config.MESSAGE_BYTES, eventBytes: config.EVENT_BYTES };
 
   app.route({
     ...at(ENDPOINTS.publish, config),
@@ -66,14 +71,25 @@ export function publishRoutes(app: App, service: Service): void {
       const { identity: { scope, name }, clientAddress } = request.admission;
       // Admission lets no other format through.
       const format = batchFormat(request.headers)!;
-      const body = bodyOf(request);
-      const key = requestKey({ headers: request.headers, query: request.query, scope }, { kind: format, body }, config.IDEMPOTENCY_SECONDS);
-      const drafts = await parseBatch(body, format, { messages: config.BATCH_MESSAGES, messageBytes: config.MESSAGE_BYTES, eventBytes: config.EVENT_BYTES });
+      const { length } = bodyOf(request);
+      const key = requestKey({ headers: request.headers, query: request.query, scope }, { kind: format, body: bodyOf(request) }, config.IDEMPOTENCY_SECONDS);
+      const drafts = await batches.parse(bodyOf(request), format, bounds, request.bodyHold);
+      keepOnly(request, heldBytes(drafts));
+      // Once it is stored, it cannot be refused any more.
+      if (!answers.isWithinBound(request.admission.holder())) throw new Problem('overloaded', 'Too many answers are waiting to be taken by their clients. Nothing was stored.');
       const receipt = await publishLimited(service, request.admission, drafts, key);
-      if (service.logger.isLevelEnabled('debug')) request.log.debug({ client: clientAddress(), credential: name, messages: drafts.length, id: formatId(receipt.epoch, receipt.first), bytes: body.length, replayed: receipt.replayed }, 'published');
+      if (service.logger.isLevelEnabled('debug')) request.log.debug({ client: clientAddress(), credential: name, messages: drafts.length, id: formatId(receipt.epoch, receipt.first), bytes: length, replayed: receipt.replayed }, 'published');
       return reply.send(published(reply, receipt.replayed, publishedBatch(drafts, receipt)));
     },
   });
+}
+
+/** What a message of a batch takes besides its data and its topic, about. */
+const DRAFT_BYTES = 256;
+
+/** What the messages of a batch hold until they are stored. */
+function heldBytes(drafts: readonly Draft[]): number {
+  return drafts.reduce((sum, { data, topic }) => sum + data.length + topic.length + DRAFT_BYTES, 0);
 }
 
 /** The answer's text, once its status and headers are set. It is no buffer, so that Node sends it in one piece with its head. */

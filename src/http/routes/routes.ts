@@ -1,3 +1,4 @@
+import type { HttpMemory } from '../http-memory.ts';
 import type { App, Service } from '../service.ts';
 import { clientRoutes } from './client.ts';
 import { eraseRoutes } from './erase.ts';
@@ -18,12 +19,12 @@ import { ticketRoutes } from './tickets.ts';
  * asks the service, and hands the answer to Fastify. Rules live elsewhere: a route only says which apply. The schemas of the routes
  * (schemas.ts) check the queries of URLs, and are the source of the OpenAPI document.
  */
-export function addRoutes(app: App, service: Service): void {
-  publishRoutes(app, service);
+export function addRoutes(app: App, service: Service, memory: HttpMemory): void {
+  publishRoutes(app, service, memory);
   streamRoutes(app, service);
   ticketRoutes(app, service);
   renewalRoutes(app, service);
-  historyRoutes(app, service);
+  historyRoutes(app, service, memory);
   presenceRoutes(app, service);
   eraseRoutes(app, service);
   clientRoutes(app, service);

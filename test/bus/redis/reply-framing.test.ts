@@ -1,5 +1,5 @@
 import t from 'tap';
-import { replyFraming, type Conversation } from '../../../src/bus/redis/reply-framing.ts';
+import { REPLY_MAX_BYTES, replyFraming, type Conversation } from '../../../src/bus/redis/reply-framing.ts';
 
 /** What comes of a text: where its first reply ends, or why it is refused. */
 function read(text: string, question: string | null = 'ping', isSubscriber = false): number | string {
@@ -43,8 +43,13 @@ t.test('push messages that nobody asked for are refused, and lists to a subscrib
 });
 
 t.test('what is announced is bounded, and refused before it comes', async (t) => {
-  for (const text of ['$4294967295\r\n', '*4294967295\r\n', '*10001\r\n', '%30000000\r\n', '*1\r\n'.repeat(10), '$16777217\r\n', '$99999999999999999999\r\n', `:${'9'.repeat(30)}\r\n`]) t.type(read(text), 'string', text.slice(0, 30));
-  t.type(read(`*2\r\n${'$16777000\r\n'}${'x'.repeat(16_777_000)}\r\n$16777000\r\n`), 'string', 'in one reply');
+  for (const text of ['$4294967295\r\n', '*4294967295\r\n', '*10001\r\n', '%30000000\r\n', '*1\r\n'.repeat(10), `$${REPLY_MAX_BYTES + 1}\r\n`, '$99999999999999999999\r\n', `:${'9'.repeat(30)}\r\n`]) t.type(read(text), 'string', text.slice(0, 30));
+  const large = REPLY_MAX_BYTES - 100;
+  t.type(read(`*2\r\n$${large}\r\n${'x'.repeat(large)}\r\n$${large}\r\n`), 'string', 'in one reply');
+  // An envelope of the largest kind passes.
+  const envelope = `>3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1048576\r\n${'x'.repeat(1_048_576)}\r\n`;
+  t.equal(read(envelope, null), envelope.length);
+  t.ok(REPLY_MAX_BYTES <= 4 * 1024 * 1024, 'and no more than some MiB is kept of one that does not end');
 });
 
 t.test('what is no reply is refused', async (t) => {

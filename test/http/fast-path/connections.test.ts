@@ -10,6 +10,7 @@ import type { Service } from '../../../src/http/service.ts';
 import type { Receipt } from '../../../src/log/publisher.ts';
 import type { Start } from '../../../src/model/gap.ts';
 import { Filter } from '../../../src/model/topic.ts';
+import { Budget } from '../../../src/runtime/budget.ts';
 import { ANYBODY } from '../../../src/runtime/fair-shares.ts';
 import { listening } from '../../support/listening.ts';
 import { exchange, RawConnection, requestBytes, type Answer } from '../../support/raw.ts';
@@ -248,7 +249,7 @@ const ADMITTED: Admission = { identity: EVERYBODY, headers: {}, member: undefine
 /** A server with nothing but the fast path before it, and limits that end within the test. */
 async function bare(t: Scope, handler: FastPathHandler, limits: { firstRequestMs: number; keepAliveMs: number }): Promise<{ server: Server; port: number; sockets: Socket[] }> {
   const server = createServer((_request, response) => void response.end('ordinary')).on('clientError', answerClientError);
-  new FastPathConnections({ server, find: () => handler, admit: () => ADMITTED, limits });
+  new FastPathConnections({ server, find: () => handler, admit: () => ADMITTED, limits, parts: new Budget(Infinity) });
   const sockets: Socket[] = [];
   server.on('connection', (socket) => void sockets.push(socket));
   const port = await listening(server);

@@ -42,6 +42,7 @@ t.test('nothing of a request stays with its message or its stream but what they 
   await each(COUNT * kinds.length, 20, (index) => kinds[index % kinds.length]!());
   const left = Math.round(((await remainsOf(instance)).bytes - before.bytes) / (COUNT * kinds.length));
   t.ok(left < EACH_MAX, `${left} bytes each`);
+  t.equal(await new Http(t, instance.url).metric('unread_bytes'), 0, 'and what a stream began with is not counted as unread');
 });
 
 const PUBLISH = requestBytes('POST', '/topics/a.b', {}, 'Hello');

@@ -33,7 +33,7 @@ export async function openSpine(t: Scope, environment: Readonly<Record<string, s
   } };
   const { log, delivery } = buildSpine({ store, clock: steps, counters: fake.counters, logger, settings: {
     tailBytes: config.TAIL_BYTES, pollMs: config.POLL_MS, queueMessages: config.APPEND_QUEUE_MESSAGES, queueBytes: config.APPEND_QUEUE_BYTES,
-    maxStreams: config.MAX_STREAMS, heartbeatMs: config.HEARTBEAT_SECONDS * 1000, stallMs: config.STALL_SECONDS * 1000,
+    maxStreams: config.MAX_STREAMS, filterBytes: config.FILTER_BYTES, unreadBytes: config.UNREAD_BYTES, heartbeatMs: config.HEARTBEAT_SECONDS * 1000, stallMs: config.STALL_SECONDS * 1000,
     retryMinMs: config.RETRY_MIN_MS, retryMaxMs: config.RETRY_MAX_MS,
   } });
   const { tail, publisher, starts } = log;
@@ -44,9 +44,9 @@ export async function openSpine(t: Scope, environment: Readonly<Record<string, s
     delivery.stop();
   });
   const service: Service = {
-    ...fake, config, logger, publisher, starts, streams,
-    history: { page: (request) => delivery.longPolls.page(request), message: (grant, position) => log.history.message(grant, position) },
-    gauges: () => ({ ...fake.gauges(), streams: streams.size, head: tail.log?.head ?? 0, tailMessages: tail.length, tailBytes: tail.bytes, appendsWaiting: publisher.waiting }),
+    ...fake, config, logger, publisher, starts, streams, filters: delivery.audience,
+    history: { page: (request) => delivery.longPolls.page(request), message: (grant, position, holder) => log.history.message(grant, position, holder) },
+    gauges: () => ({ ...fake.gauges(), streams: streams.size, longPolls: delivery.longPolls.waiting, head: tail.log?.head ?? 0, tailMessages: tail.length, tailBytes: tail.bytes, appendsWaiting: publisher.waiting }),
   };
   return { service, store, streams, tick: () => look(), lines };
 }

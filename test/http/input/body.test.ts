@@ -2,21 +2,24 @@ import fc from 'fast-check';
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { t } from 'tap';
-import { BodyCollector, discardBody } from '../../../src/http/input/body.ts';
+import { collectBody, discardBody } from '../../../src/http/input/body.ts';
+import { Budget, Hold } from '../../../src/runtime/budget.ts';
 import { Counters } from '../../../src/runtime/counters.ts';
 import { TestClock } from '../../support/clock.ts';
 
 const LIMIT = 100_000;
 const MEBIBYTE = 1024 * 1024;
 
-const makeCollector = (counters = new Counters(), clock = new TestClock()): BodyCollector => new BodyCollector({ counters, clock });
+function unbounded(): Hold {
+  return new Hold(new Budget(Infinity));
+}
 
 t.test('a body arrives whole, in whatever pieces', async (t) => {
   await fc.assert(fc.asyncProperty(fc.array(fc.uint8Array({ minLength: 1, maxLength: 40_000, size: 'max' }), { maxLength: 8 }), fc.boolean(), async (pieces, declared) => {
     const whole = Buffer.concat(pieces);
     fc.pre(whole.length <= LIMIT);
     const stream = new PassThrough();
-    const read = makeCollector().collect(stream, declared ? whole.length : undefined, LIMIT);
+    const read = collectBody(stream, { declared: declared ? whole.length : undefined, limit: LIMIT, hold: unbounded() });
     for (const piece of pieces) stream.write(piece);
     stream.end();
     const body = await read;
@@ -27,7 +30,7 @@ t.test('a body arrives whole, in whatever pieces', async (t) => {
 
 t.test('a byte at a time costs no more than its bytes', async (t) => {
   const stream = new PassThrough();
-  const read = makeCollector().collect(stream, undefined, MEBIBYTE);
+  const read = collectBody(stream, { declared: undefined, limit: MEBIBYTE, hold: unbounded() });
   const before = process.memoryUsage().heapUsed;
   for (let sent = 0; sent < 400_000; sent++) if (!stream.write(Buffer.from([sent]))) await once(stream, 'drain');
   const grown = process.memoryUsage().heapUsed - before;
@@ -39,9 +42,9 @@ t.test('a byte at a time costs no more than its bytes', async (t) => {
 t.test('one byte too many is too large, and the rest is read before the refusal', async (t) => {
   const exact = new PassThrough();
   exact.end(Buffer.alloc(LIMIT));
-  t.equal((await makeCollector().collect(exact, LIMIT, LIMIT)).length, LIMIT);
+  t.equal((await collectBody(exact, { declared: LIMIT, limit: LIMIT, hold: unbounded() })).length, LIMIT);
   const stream = new PassThrough({ highWaterMark: 16 * MEBIBYTE });
-  const read = makeCollector().collect(stream, undefined, LIMIT);
+  const read = collectBody(stream, { declared: undefined, limit: LIMIT, hold: unbounded() });
   stream.write(Buffer.alloc(LIMIT + 1));
   let refused = false;
   const refusal = read.catch((error: unknown) => {
@@ -56,7 +59,7 @@ t.test('one byte too many is too large, and the rest is read before the refusal'
 
 t.test('much too large is refused at once', async (t) => {
   const endless = new PassThrough();
-  const read = makeCollector().collect(endless, undefined, LIMIT);
+  const read = collectBody(endless, { declared: undefined, limit: LIMIT, hold: unbounded() });
   const pump = setInterval(() => endless.write(Buffer.alloc(MEBIBYTE)), 0);
   await t.rejects(read, { code: 'too-large' });
   clearInterval(pump);
@@ -84,9 +87,10 @@ t.test('the body of a request that is refused for its head is read to its end, a
 });
 
 t.test('all that arrives at once has one bound, and what is over is given back', async (t) => {
-  const bodies = makeCollector();
+  const budget = new Budget(128 * MEBIBYTE);
+  const holds = Array.from({ length: 9 }, () => new Hold(budget));
   const streams = Array.from({ length: 9 }, () => new PassThrough({ highWaterMark: 64 * MEBIBYTE }));
-  const reads = streams.map((stream) => bodies.collect(stream, undefined, 64 * MEBIBYTE));
+  const reads = streams.map((stream, index) => collectBody(stream, { declared: undefined, limit: 64 * MEBIBYTE, hold: holds[index]! }));
   const outcomes = Promise.allSettled(reads);
   for (const stream of streams) {
     stream.write(Buffer.alloc(15 * MEBIBYTE));
@@ -94,16 +98,19 @@ t.test('all that arrives at once has one bound, and what is over is given back',
   }
   for (const stream of streams) stream.end();
   t.match((await outcomes).map((outcome) => outcome.status === 'fulfilled' ? 'read' : (outcome.reason as { code: string }).code), [...Array.from({ length: 8 }, () => 'read'), 'overloaded']);
+  t.equal(budget.heldBytes, 8 * 15 * MEBIBYTE, 'what was read is held until its hold is released');
+  for (const hold of holds) hold.release();
+  t.equal(budget.heldBytes, 0);
   const next = new PassThrough({ highWaterMark: 64 * MEBIBYTE });
   next.end(Buffer.alloc(60 * MEBIBYTE));
-  t.equal((await bodies.collect(next, undefined, 64 * MEBIBYTE)).length, 60 * MEBIBYTE);
+  t.equal((await collectBody(next, { declared: undefined, limit: 64 * MEBIBYTE, hold: new Hold(budget) })).length, 60 * MEBIBYTE);
 });
 
 /** Bodies that stop before their last byte. All come from one address: behind a balancer that tells no other. */
-function stopped(bodies: BodyCollector, count: number) {
+function stopped(budget: Budget, count: number) {
   return Array.from({ length: count }, () => {
     const stream = new PassThrough({ highWaterMark: 64 * MEBIBYTE });
-    const read = bodies.collect(stream, 16 * MEBIBYTE, 16 * MEBIBYTE, ['address', {}]).then(() => 'read', ({ code }: { code: string }) => code);
+    const read = collectBody(stream, { declared: 16 * MEBIBYTE, limit: 16 * MEBIBYTE, hold: new Hold(budget, ['address', {}]) }).then(() => 'read', ({ code }: { code: string }) => code);
     stream.write(Buffer.alloc(16 * MEBIBYTE - 1));
     return { stream, read };
   });
@@ -114,33 +121,42 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 t.test('bodies that stop before their last byte keep nobody else out', async (t) => {
   const counters = new Counters();
   const clock = new TestClock();
-  const bodies = makeCollector(counters, clock);
-  const all = stopped(bodies, 8);
+  const budget = new Budget(128 * MEBIBYTE, { gate: 'bodies', counters, clock });
+  const all = stopped(budget, 8);
   await turn();
   for (let count = 0; count < 3; count++) {
     const small = new PassThrough({ highWaterMark: 64 * MEBIBYTE });
-    const read = bodies.collect(small, undefined, 16 * MEBIBYTE, ['address', {}]);
+    const hold = new Hold(budget, ['address', {}]);
+    const read = collectBody(small, { declared: undefined, limit: 16 * MEBIBYTE, hold });
     for (let piece = 0; piece < 7; piece++) {
       small.write(Buffer.alloc(MEBIBYTE));
       await turn();
     }
     small.end();
     t.equal((await read).length, 7 * MEBIBYTE);
+    hold.release();
   }
   t.equal(counters.evicted.bodies, 1, 'one made room for all of them');
 
   // One as large, while the others still come.
-  all.push(...stopped(bodies, 1));
+  all.push(...stopped(budget, 1));
   await turn();
   const large = new PassThrough({ highWaterMark: 64 * MEBIBYTE });
-  const refused = bodies.collect(large, undefined, 64 * MEBIBYTE, ['address', {}]);
+  const refused = collectBody(large, { declared: undefined, limit: 64 * MEBIBYTE, hold: new Hold(budget, ['address', {}]) });
   large.end(Buffer.alloc(16 * MEBIBYTE));
   await t.rejects(refused, { code: 'overloaded' });
   clock.spend(1_000);
   const after = new PassThrough({ highWaterMark: 64 * MEBIBYTE });
-  const read = bodies.collect(after, undefined, 64 * MEBIBYTE, ['address', {}]);
+  const hold = new Hold(budget, ['address', {}]);
+  const read = collectBody(after, { declared: undefined, limit: 64 * MEBIBYTE, hold });
   after.end(Buffer.alloc(16 * MEBIBYTE));
   t.equal((await read).length, 16 * MEBIBYTE, 'and once they have stood still');
+
+  // One that is whole is on its way to the store: it is not taken back, however much its sender holds.
+  const newcomer = new Hold(budget, ['other address', {}]);
+  t.notOk(newcomer.grow(128 * MEBIBYTE));
+  t.ok(newcomer.grow(100 * MEBIBYTE - 64 * MEBIBYTE));
+  t.equal(hold.bytes, 16 * MEBIBYTE);
 
   for (const { stream } of all) stream.end('x');
   t.same((await Promise.all(all.map((one) => one.read))).filter((outcome) => outcome === 'overloaded').length, counters.evicted.bodies);
@@ -148,7 +164,7 @@ t.test('bodies that stop before their last byte keep nobody else out', async (t)
 
 t.test('a sender that leaves is no failure of ours', async (t) => {
   const stream = new PassThrough();
-  const read = makeCollector().collect(stream, 10, LIMIT);
+  const read = collectBody(stream, { declared: 10, limit: LIMIT, hold: unbounded() });
   stream.write('abc');
   stream.destroy();
   await t.rejects(read, { code: 'invalid-request' });

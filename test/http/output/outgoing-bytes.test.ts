@@ -8,6 +8,7 @@ import { buildApp } from '../../../src/http/app.ts';
 import { takeOver } from '../../../src/http/takeover.ts';
 import { OutgoingBytes } from '../../../src/http/output/outgoing-bytes.ts';
 import { Message } from '../../../src/model/message.ts';
+import { Budget } from '../../../src/runtime/budget.ts';
 import { Counters } from '../../../src/runtime/counters.ts';
 import { TestClock } from '../../support/clock.ts';
 import { listening } from '../../support/listening.ts';
@@ -84,9 +85,10 @@ t.test('answers that nobody takes keep nobody else out: the connection that hold
 t.test('a client that takes nothing makes room where nobody holds more, and one that takes a little does not', async (t) => {
   const counters = new Counters();
   const clock = new TestClock();
-  const outgoing = new OutgoingBytes({ counters, clock });
+  const outgoing = new OutgoingBytes(new Budget(128 * MIB, { gate: 'answers', counters, clock }));
   const sockets = Array.from({ length: 16 }, () => Object.assign(new Socket(), { _handle: { writeQueueSize: 8 * MIB, bytesWritten: 8 * MIB, close: () => undefined } }));
-  const admit = (socket: Socket): boolean => outgoing.admit(socket, new ServerResponse(new IncomingMessage(socket)), 8 * MIB, ['address', socket]);
+  const body = Buffer.alloc(8 * MIB);
+  const admit = (socket: Socket): boolean => outgoing.admit(() => ({ socket, response: new ServerResponse(new IncomingMessage(socket)), holder: ['address', socket] }), body);
   for (const socket of sockets) t.ok(admit(socket));
   t.notOk(admit(new Socket()), 'nothing has stood for long');
   clock.spend(1_000);

@@ -1,0 +1,32 @@
+import type { FastifyRequest } from 'fastify';
+import { Hold, type Budget } from '../runtime/budget.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What its body holds of the memory for bodies; undefined without a body. */
+    bodyHold: Hold | undefined;
+    /** What its answer holds of the memory for answers while it is put together; undefined where that counts for nothing. */
+    answerHold: Hold | undefined;
+  }
+}
+
+/** Begins to count the body of a request. */
+export function holdBody(request: FastifyRequest, budget: Budget): Hold {
+  return (request.bodyHold = new Hold(budget, request.admission.holder()));
+}
+
+/**
+ * Lets go of the body of a request, of which the messages are kept.
+ * @param bytes What they hold until they are stored.
+ */
+export function keepOnly(request: FastifyRequest, bytes: number): void {
+  request.body = undefined;
+  request.bodyHold?.shrinkTo(bytes);
+}
+
+/** The request is answered: nothing of its body is needed any more, though its client may take its time with the answer. */
+export function letGoOfBody(request: FastifyRequest): void {
+  if (request.bodyHold === undefined) return;
+  request.body = undefined;
+  request.bodyHold.release();
+}

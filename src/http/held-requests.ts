@@ -1,0 +1,47 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { BlockList } from 'node:net';
+import type { Budget } from '../runtime/budget.ts';
+import { clientAddress } from './client-address.ts';
+import { holderOf } from './holder.ts';
+import { UntilAnswered } from './output/until-answered.ts';
+
+/** A head up to here counts for nothing: the bound of connections bounds those. Stops ordinary requests from being refused because of long ones. */
+const FREE_HEAD_BYTES = 8 * 1024;
+
+/** What a request holds besides its head, about: the objects of the HTTP server and of the framework. */
+const REQUEST_OBJECTS_BYTES = 8 * 1024;
+
+/**
+ * Counts what requests of the ordinary way hold besides their bodies, until they are answered: long heads, and requests that were sent before those
+ * before them on the connection were answered. A long poll may hold thousands of those up. When there is no room, the address that holds most loses the connection with the newest of them:
+ * nobody knows its credential yet.
+ */
+export class HeldRequests {
+  readonly #held: UntilAnswered;
+  readonly #trusted: BlockList | undefined;
+
+  constructor(budget: Budget, trusted: BlockList | undefined) {
+    this.#held = new UntilAnswered(budget, () => ({ waitsForUs: true }));
+    this.#trusted = trusted;
+  }
+
+  /** Whether there is room for a request. */
+  admit(request: IncomingMessage, response: ServerResponse): boolean {
+    const head = Math.max(0, headBytes(request) - FREE_HEAD_BYTES);
+    const bytes = isWaiting(response) ? head + REQUEST_OBJECTS_BYTES : head;
+    if (bytes === 0) return true;
+    const { socket, headers } = request;
+    return this.#held.take({ socket, response, holder: holderOf({ scope: '' }, () => clientAddress(headers, socket, this.#trusted), socket) }, bytes);
+  }
+}
+
+/** Whether the answer has to wait for those to earlier requests: Node gives it the connection then. */
+export function isWaiting(response: ServerResponse): boolean {
+  return response.socket === null;
+}
+
+function headBytes({ url = '', rawHeaders }: IncomingMessage): number {
+  let bytes = url.length;
+  for (const text of rawHeaders) bytes += text.length;
+  return bytes;
+}

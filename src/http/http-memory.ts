@@ -1,0 +1,24 @@
+import type { Config } from '../config/config.ts';
+import { Budget } from '../runtime/budget.ts';
+import { systemClock as clock } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
+import { HeldRequests } from './held-requests.ts';
+import { BatchTurns } from './input/batch-turns.ts';
+import { OutgoingBytes } from './output/outgoing-bytes.ts';
+
+/** What requests and their answers may hold in memory, over all connections. */
+export interface HttpMemory {
+  /** Bodies that arrive or wait, the messages of batches until they are stored, parts of requests, and long heads. */
+  readonly bodies: Budget;
+  /** Pages of history while they are put together, and answers until their clients have taken them. */
+  readonly answers: Budget;
+  readonly outgoing: OutgoingBytes;
+  readonly requests: HeldRequests;
+  readonly batches: BatchTurns;
+}
+
+export function httpMemory({ REQUEST_BYTES, ANSWER_BYTES, BATCH_BYTES, TRUST_PROXY }: Config, counters: Pick<Counters, 'evicted'>): HttpMemory {
+  const bodies = new Budget(REQUEST_BYTES, { gate: 'bodies', counters, clock });
+  const answers = new Budget(ANSWER_BYTES, { gate: 'answers', counters, clock });
+  return { bodies, answers, requests: new HeldRequests(bodies, TRUST_PROXY), outgoing: new OutgoingBytes(answers), batches: new BatchTurns(BATCH_BYTES) };
+}

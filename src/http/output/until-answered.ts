@@ -1,0 +1,81 @@
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { Hold, type Budget } from '../../runtime/budget.ts';
+import type { Holder, Holding } from '../../runtime/fair-shares.ts';
+
+/** A request that is not answered yet, and who sent it. */
+export interface Asked {
+  readonly socket: Socket;
+  readonly response: ServerResponse;
+  readonly holder: Holder;
+}
+
+/** Counts bytes that are held for a request until its answer has left, or its client has. They are taken back by ending the connection: half of an answer is none. */
+export class UntilAnswered {
+  readonly #budget: Budget;
+  readonly #standing: (socket: Socket) => Omit<Holding, 'takeBack'>;
+  /** Of connections that are open. An answer that waits for earlier ones on its connection never hears that the connection has ended. */
+  readonly #held = new WeakMap<Socket, Set<Hold>>();
+
+  /** @param standing How it is known whether what a connection holds moves. */
+  constructor(budget: Budget, standing: (socket: Socket) => Omit<Holding, 'takeBack'>) {
+    this.#budget = budget;
+    this.#standing = standing;
+  }
+
+  /** Returns whether there is room. */
+  take(asked: Asked, bytes: number): boolean {
+    const hold = this.#newHold(asked);
+    if (!hold.grow(bytes)) return false;
+    this.#keep(hold, asked);
+    return true;
+  }
+
+  /** The same for what cannot be refused. */
+  mustTake(asked: Asked, bytes: number): void {
+    const hold = this.#newHold(asked);
+    hold.mustGrow(bytes);
+    this.#keep(hold, asked);
+  }
+
+  #newHold({ socket, holder }: Asked): Hold {
+    const hold = new Hold(this.#budget, holder);
+    hold.loosen({ ...this.#standing(socket), takeBack: () => this.#cut(socket) });
+    return hold;
+  }
+
+  #keep(hold: Hold, { socket, response }: Asked): void {
+    if (socket.destroyed) {
+      hold.release();
+      return;
+    }
+    const holds = this.#holdsOf(socket);
+    holds.add(hold);
+    response.once('finish', () => {
+      hold.release();
+      holds.delete(hold);
+    });
+  }
+
+  #holdsOf(socket: Socket): Set<Hold> {
+    const known = this.#held.get(socket);
+    if (known !== undefined) return known;
+    const holds = new Set<Hold>();
+    this.#held.set(socket, holds);
+    // A connection that the HTTP server lets go of is told so, too. Then the next answer listens again.
+    socket.once('close', () => this.#release(socket));
+    return holds;
+  }
+
+  #cut(socket: Socket): void {
+    this.#release(socket);
+    socket.destroy();
+  }
+
+  #release(socket: Socket): void {
+    const holds = this.#held.get(socket);
+    if (holds === undefined) return;
+    this.#held.delete(socket);
+    for (const hold of holds) hold.release();
+  }
+}

@@ -1,0 +1,152 @@
+import { ANYBODY, FairShares, type FairSharesDependencies, type Holder, type Holding, type Share } from './fair-shares.ts';
+
+/**
+ * Memory that many may hold together. Each counts what it holds from when it takes it until it lets go; what does not fit is its caller's to refuse (invariant 12).
+ * A budget with a gate makes room for newcomers at the cost of its largest holders (fair-shares.ts); there everything is counted by a `Hold`.
+ */
+export class Budget {
+  readonly maxBytes: number;
+  readonly #shares: FairShares | undefined;
+  #heldBytes = 0;
+
+  constructor(maxBytes: number, gate?: FairSharesDependencies) {
+    this.maxBytes = maxBytes;
+    this.#shares = gate && new FairShares(gate);
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /**
+   * Counts so many bytes more; false where they do not fit.
+   * @param own What its caller holds of it already: whoever holds all that is held may have more than the bound, or could never have what is larger.
+   */
+  take(bytes: number, own = 0): boolean {
+    if (bytes > 0 && this.#heldBytes > own && this.#heldBytes + bytes > this.maxBytes) return false;
+    this.#heldBytes += bytes;
+    return true;
+  }
+
+  /** Whether so many bytes more would fit. */
+  hasRoomFor(bytes: number): boolean {
+    return bytes === 0 || this.#heldBytes === 0 || this.#heldBytes + bytes <= this.maxBytes;
+  }
+
+  /** Takes back what a larger holder has, if there is one. Returns whether there is more room now. */
+  makeRoom(holder: Holder, bytes: number): boolean {
+    return this.#shares?.makeRoom(holder, bytes) === true;
+  }
+
+  /** Whether no more is held than the bound. Where it was exceeded, for what could not be refused, the largest holders make room. */
+  isWithinBound(holder: Holder): boolean {
+    while (this.#heldBytes > this.maxBytes) if (!this.makeRoom(holder, 0)) return false;
+    return true;
+  }
+
+  /** Counts what cannot be refused any more. Whoever comes after it may find no room. */
+  mustTake(bytes: number): void {
+    this.#heldBytes += bytes;
+  }
+
+  give(bytes: number): void {
+    this.#heldBytes -= bytes;
+  }
+
+  /** Says who holds a part of it; undefined where nobody asks. Only `Hold` calls it. */
+  shareOf(holder: Holder, bytes: number, holding: Holding): Share | undefined {
+    return this.#shares?.hold(holder, bytes, holding);
+  }
+}
+
+/** What is pinned is never taken back. */
+const PINNED: Holding = { takeBack: () => undefined };
+
+/** What one holds of a budget: it grows, shrinks, and is let go of once, however often that is asked. It is pinned, unless `loosen` says how it is taken back. */
+export class Hold {
+  readonly #budget: Budget;
+  readonly #holder: Holder;
+  #holding: Holding | undefined;
+  #share: Share | undefined;
+  #bytes = 0;
+  #isTakenBack = false;
+
+  constructor(budget: Budget, holder: Holder = ANYBODY) {
+    this.#budget = budget;
+    this.#holder = holder;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Whether another holder got its room. It never gets any again. */
+  get isTakenBack(): boolean {
+    return this.#isTakenBack;
+  }
+
+  /** From now on others may get its room. It is released before its holder is told. */
+  loosen(holding: Holding): void {
+    this.#holding = holding;
+    if (this.#share === undefined) return;
+    this.#share.release();
+    this.#share = this.#newShare();
+  }
+
+  /** It is not taken back any more. */
+  pin(): void {
+    this.#holding = undefined;
+    this.#share?.pin();
+  }
+
+  /** Holds so many bytes more, and makes room for them if need be; false where they do not fit. */
+  grow(bytes: number): boolean {
+    if (this.#isTakenBack) return false;
+    while (!this.#budget.take(bytes, this.#bytes)) if (!this.#budget.makeRoom(this.#holder, bytes)) return false;
+    this.#count(bytes);
+    return true;
+  }
+
+  /** The same for what cannot be refused any more. */
+  mustGrow(bytes: number): void {
+    this.#budget.mustTake(bytes);
+    this.#count(bytes);
+  }
+
+  /** Holds only so many bytes from now on. */
+  shrinkTo(bytes: number): void {
+    if (bytes >= this.#bytes) return;
+    this.#budget.give(this.#bytes - bytes);
+    if (bytes > 0) this.#share?.shrink(this.#bytes - bytes);
+    else this.#endShare();
+    this.#bytes = bytes;
+  }
+
+  release(): void {
+    this.shrinkTo(0);
+  }
+
+  #count(bytes: number): void {
+    this.#bytes += bytes;
+    if (this.#share !== undefined) this.#share.grow(bytes);
+    else if (this.#bytes > 0) this.#share = this.#newShare();
+  }
+
+  #newShare(): Share | undefined {
+    const holding = this.#holding;
+    const share = this.#budget.shareOf(this.#holder, this.#bytes, holding === undefined ? PINNED : { ...holding, takeBack: () => this.#takeBack(holding) });
+    if (holding === undefined) share?.pin();
+    return share;
+  }
+
+  #takeBack(holding: Holding): void {
+    this.#isTakenBack = true;
+    this.release();
+    holding.takeBack();
+  }
+
+  #endShare(): void {
+    this.#share?.release();
+    this.#share = undefined;
+  }
+}

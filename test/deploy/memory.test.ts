@@ -1,0 +1,42 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { t } from 'tap';
+import { readConfig } from '../../src/config/config.ts';
+import { parseToml } from './toml.ts';
+
+/** The sum of docs/deploy.md ("Memory") against the defaults of the settings, and the machine of fly.toml. */
+
+const root = join(import.meta.dirname, '../..');
+const MIB = 1024 * 1024;
+
+/** The kernel and its sockets need the rest of a machine. */
+const PROCESS_SHARE = 0.8;
+
+t.test('the default settings add up to what the documents say, and fit the machine of fly.toml', (t) => {
+  const section = readFileSync(join(root, 'docs/deploy.md'), 'utf8').split('\n## ').find((text) => text.startsWith('Memory\n'))!;
+  const rows = [...section.matchAll(/^\| (.+?) \| (.*?) ?\| \**([0-9,]+)\** \|$/gm)].map(([, part, most, mib]) => ({ part: part!, most: most!.trim(), mib: Number(mib!.replace(',', '')) }));
+  const total = rows.pop()!;
+  t.equal(rows.length, 12);
+  t.equal(rows.reduce((sum, { mib }) => sum + mib, 0), total.mib);
+
+  const config = readConfig({}, { dotenv: false });
+  const mib = (bytes: number): number => Math.round(bytes / MIB);
+  const expected: readonly (readonly [beginning: string, mib: number])[] = [
+    ['9 KiB for each of `MAX_STREAMS`', mib(9 * 1024 * config.MAX_STREAMS)],
+    ['`FILTER_BYTES`', mib(config.FILTER_BYTES)],
+    ['`UNREAD_BYTES`, and one message', mib(config.UNREAD_BYTES + config.MESSAGE_BYTES)],
+    ['`TAIL_BYTES`', mib(config.TAIL_BYTES)],
+    ['2 × `REQUEST_BYTES`', mib(2 * config.REQUEST_BYTES)],
+    ['3 × (`BATCH_BYTES` and 4 MiB)', mib(3 * (config.BATCH_BYTES + 4 * MIB))],
+    ['`APPEND_QUEUE_BYTES`', mib(config.APPEND_QUEUE_BYTES)],
+    ['4 × `BATCH_BYTES`', mib(4 * config.BATCH_BYTES)],
+    ['`ANSWER_BYTES`', mib(config.ANSWER_BYTES)],
+    ['8 × (4 MiB and `MESSAGE_BYTES`)', mib(8 * (4 * MIB + config.MESSAGE_BYTES))],
+  ];
+  for (const [beginning, most] of expected) t.equal(rows.find((row) => row.most.startsWith(beginning))?.mib, most, beginning);
+
+  const [{ memory }] = parseToml(readFileSync(join(root, 'fly.toml'), 'utf8'))['vm'] as unknown as [{ memory: string }];
+  t.match(memory, /^[0-9]+gb$/);
+  t.ok(total.mib < PROCESS_SHARE * 1024 * Number.parseInt(memory, 10), `${total.mib} MiB of ${memory}`);
+  t.end();
+});
