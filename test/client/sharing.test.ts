@@ -1,5 +1,6 @@
 import t from 'tap';
-import { connect, type Connection, type ConnectOptions } from '../../src/client/client.ts';
+import { connect, type Connection, type ConnectOptions, type Message } from '../../src/client/client.ts';
+import { PROTOCOL, type LeaderContent, type Note } from '../../src/client/shared-notes.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
@@ -80,4 +81,62 @@ void t.test('nothing is lost or doubled while leaders and others come and go, ov
   t.ok(staying.length > 1);
   await live(...staying.map(({ tidings }) => tidings));
   t.equal(await streams(), 1);
+});
+
+void t.test('a tab takes what is new to it, reads what it has missed, and follows another log', async (t) => {
+  const name = JSON.stringify([PROTOCOL, instance.url, 'told']);
+  const ids = await http.batch(numbers(6).map((data) => ({ topic: 'told', data })));
+  const told = await http.json<{ messages: Message<number>[] }>('/messages?topic=told');
+  const channel = new BroadcastChannel(name);
+  t.teardown(() => channel.close());
+  // This test leads.
+  const end = new AbortController();
+  t.teardown(() => end.abort());
+  await new Promise<void>((held) => {
+    void navigator.locks.request(name, () => {
+      held();
+      return new Promise<void>((release) => {
+        end.signal.addEventListener('abort', () => release());
+      });
+    });
+  });
+  let frames = 0;
+  const tell = (content: LeaderContent): void => channel.postMessage({ ...content, leader: 'the test', frames });
+  const frame = (event: string, content: unknown, id: string): void => {
+    frames++;
+    tell({ kind: 'frame', event, content, id });
+  };
+  const message = (index: number): void => frame('message', told.messages[index]!, ids[index]!);
+  const wants: (readonly string[])[] = [];
+  channel.onmessage = ({ data }: { data: Note }) => {
+    if (data.kind === 'want') wants.push(data.topics);
+    if (data.kind === 'ask') tell({ kind: 'here' });
+  };
+  const tidings = open(t, instance.url, { share: 'told' });
+  const heard = listen(tidings, 'told');
+  const gaps: string[] = [];
+  tidings.subscribe('told').on('gap', ({ reason }) => gaps.push(reason));
+  const asked = (count: number): Promise<void> => until('it says what it wants', () => wants.length >= count);
+  await asked(1);
+  tell({ kind: 'began', topics: ['told', 'other'], cursor: ids[0]! });
+  await live(tidings);
+  message(1);
+  message(1);
+  message(0);
+  message(2);
+  // One is missing: it says anew what it wants, and reads what lies between.
+  frames++;
+  message(4);
+  await asked(2);
+  tell({ kind: 'began', topics: ['told'], cursor: ids[4]! });
+  message(5);
+  await until('all are there', () => heard.length >= 5);
+  t.strictSame(heard, [1, 2, 3, 4, 5]);
+  // A gap of a leader that was behind is none of this tab; one that says that the log is another is.
+  const gap = { requested: null, oldest: ids[0], resumed: ids[1] };
+  frame('$gap', { ...gap, reason: 'expired' }, ids[1]!);
+  frame('$gap', { ...gap, reason: 'forked' }, ids[1]!);
+  message(2);
+  await until('the log is another', () => heard.length >= 6);
+  t.strictSame([heard.at(-1), gaps, wants], [2, ['forked'], [['told'], ['told']]]);
 });
