@@ -1,7 +1,7 @@
 import type { Connection, ConnectionEvents, ConnectOptions, IterationOptions, Message, Published, PublishOptions, Status, SubscribeOptions, Subscription } from './api.ts';
 import { Emitter } from './emitter.ts';
 import { onReturn } from './environment.ts';
-import { EventStream, type StreamListener } from './event-stream.ts';
+import { EventStream, type EventStreamDependencies, type StreamListener } from './event-stream.ts';
 import { Iteration } from './iteration.ts';
 import { publish } from './publish.ts';
 import { Requests, TidingsError } from './requests.ts';
@@ -39,9 +39,13 @@ class Tidings implements Connection {
   #isClosed = false;
 
   constructor(url: string, options: ConnectOptions) {
-    const { staleAfter = STALE_AFTER_MS, getToken, store } = options;
-    this.#requests = new Requests(url, options);
-    this.#stream = new EventStream({ requests: this.#requests, listener: this.#listener(), staleAfter, hasTokens: getToken !== undefined });
+    const { staleAfter = STALE_AFTER_MS, getToken, store, share, fallback } = options;
+    const requests = this.#requests = new Requests(url, options);
+    const open = (listener: StreamListener, more?: Pick<EventStreamDependencies, 'cursor' | 'source'>): EventStream =>
+      new EventStream({ requests, listener, staleAfter, hasTokens: getToken !== undefined, canPoll: fallback !== 'none', ...more });
+    // Where the module cannot be had, the tab has a stream of its own.
+    const source = share ? import('./sharing.ts').then(({ shared }) => shared({ share, requests, open, restart: () => this.#stream.restart() }), () => undefined) : undefined;
+    this.#stream = open(this.#listener(), { source });
     this.#stored = new StoredCursor({ store, url, place: () => this.#place() });
     this.#stopListening = onReturn((isOnline) => this.#stream.look(isOnline));
   }
@@ -175,11 +179,8 @@ class Tidings implements Connection {
 
   #statusNow(): Status {
     if (this.#isClosed || this.#isOut) return 'closed';
-    switch (this.#stream.state) {
-      case 'idle': case 'opening': return 'connecting';
-      case 'failing': return 'offline';
-      case 'denied': return 'denied';
-      case 'open': return [...this.#subscriptions].some(({ isBehind }) => isBehind) ? 'catching-up' : 'live';
-    }
+    const { state } = this.#stream;
+    if (state === 'open') return [...this.#subscriptions].some(({ isBehind }) => isBehind) ? 'catching-up' : 'live';
+    return state === 'failing' ? 'offline' : state === 'denied' ? state : 'connecting';
   }
 }

@@ -1,5 +1,19 @@
 import type { CursorStore } from './api.ts';
 
+/** Web Locks, as much of them as is used. */
+export interface LockManager {
+  request(name: string, options: { readonly signal?: AbortSignal; readonly steal?: boolean }, held: () => Promise<void> | undefined): Promise<void>;
+}
+
+/** `BroadcastChannel`, as much of it as is used. */
+export interface Channel {
+  addEventListener(name: 'message', listener: (event: { readonly type: string; readonly data?: unknown }) => void): void;
+  postMessage(message: unknown): void;
+  close(): void;
+}
+
+export type ChannelConstructor = new (name: string) => Channel;
+
 /** What a page has and a server has not. */
 interface Environment {
   readonly document?: { readonly visibilityState: string } & Pick<EventTarget, 'addEventListener' | 'removeEventListener'>;
@@ -7,6 +21,8 @@ interface Environment {
   readonly removeEventListener?: EventTarget['removeEventListener'];
   readonly sessionStorage?: CursorStore;
   readonly localStorage?: CursorStore;
+  readonly navigator?: { readonly locks?: LockManager };
+  readonly BroadcastChannel?: ChannelConstructor;
 }
 
 export const environment = globalThis as Environment;

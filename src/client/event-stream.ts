@@ -1,6 +1,8 @@
 import type { Erased, Gap, Message } from './api.ts';
 import { frames } from './frames.ts';
-import { Passing, TidingsError, type Requests } from './requests.ts';
+import { TidingsError, type Requests } from './requests.ts';
+import type { SourceTaker, StreamSource } from './stream-source.ts';
+import { topicQuery } from './topics.ts';
 import { pause, pauseAfter } from './waiting.ts';
 
 /** What the stream is doing. `opening`: an attempt is under way, or due after an orderly end. `failing`: the last attempt failed, and the next is due. */
@@ -34,19 +36,30 @@ export interface EventStreamDependencies {
   readonly staleAfter: number;
   /** Whether a token can be asked for. */
   readonly hasTokens: boolean;
+  /** Whether it may poll where the stream is held back. */
+  readonly canPoll: boolean;
+  /** Where to read; by default, and where it resolves with nothing, at the service. */
+  readonly source?: Promise<StreamSource | undefined> | undefined;
+  /** Where it begins; by default now. */
+  readonly cursor?: string | undefined;
+  /** By default `FIRST_FRAME_MAX_MS`. */
+  readonly firstFrameMs?: number;
+  /** How often a stream that is held back is tried again; `long-poll.ts` has the default. Milliseconds. */
+  readonly streamAgainMs?: number;
 }
 
 /** The first reconnection time; the service says its own. Milliseconds. */
 const RETRY_MS = 1_000;
+/** How long the first frame may take. The service sends it at once; after this time, something on the way holds it back. Milliseconds. */
+const FIRST_FRAME_MAX_MS = 10_000;
 
 /** One stream for all subscriptions. It comes back after any end, from the place that it has reached. */
-export class EventStream {
-  readonly #requests: Requests;
+export class EventStream implements SourceTaker {
+  readonly #dependencies: EventStreamDependencies;
   readonly #listener: StreamListener;
-  readonly #staleAfter: number;
-  readonly #hasTokens: boolean;
   #state: StreamState = 'idle';
   #cursor: string | undefined;
+  #topics: readonly string[] = [];
   #retryMs = RETRY_MS;
   /** Ends the attempt, or the pause, that is under way: the next one begins at once. */
   #attempt = new AbortController();
@@ -55,12 +68,13 @@ export class EventStream {
   #failures = 0;
   #isRunning = false;
   #isClosed = false;
+  /** Something on the way holds streams back. */
+  #isHeldBack = false;
 
-  constructor({ requests, listener, staleAfter, hasTokens }: EventStreamDependencies) {
-    this.#requests = requests;
-    this.#listener = listener;
-    this.#staleAfter = staleAfter;
-    this.#hasTokens = hasTokens;
+  constructor(dependencies: EventStreamDependencies) {
+    this.#dependencies = dependencies;
+    this.#listener = dependencies.listener;
+    this.#cursor = dependencies.cursor;
   }
 
   get state(): StreamState {
@@ -79,12 +93,13 @@ export class EventStream {
     this.#isRunning = true;
     void this.#run().finally(() => {
       this.#isRunning = false;
+      void this.#dependencies.source?.then((source) => source?.leave());
     });
   }
 
   /** A page is back. It connects anew where its network has changed, no connection is open, or the one that is has been silent for half as long as makes it stale. */
   look(isOnline: boolean): void {
-    if (this.#isRunning && (isOnline || this.#state !== 'open' || Date.now() - this.#heard > this.#staleAfter / 2)) this.restart();
+    if (this.#isRunning && (isOnline || this.#state !== 'open' || Date.now() - this.#heard > this.#dependencies.staleAfter / 2)) this.restart();
   }
 
   /** Forgets the place: the next beginning is now. */
@@ -112,47 +127,85 @@ export class EventStream {
     }
   }
 
+  take(event: string, content: unknown, id?: string): void {
+    // Before it is handed out: a subscription that falls behind reads on from here.
+    if (id !== undefined) this.#cursor = id;
+    switch (event) {
+      case '$open': this.#handle = (content as { readonly stream?: StreamHandle }).stream; break;
+      case '$gap': this.#listener.gap(content as Gap); break;
+      case '$erased': this.#listener.erased(content as Erased); break;
+      case '$expiring': void this.#renew(); break;
+      case '$cursor': this.#listener.moved(); break;
+      default: if (!event.startsWith('$')) this.#listener.message(content as Message);
+    }
+    if (id === undefined || this.#state === 'open') return;
+    this.#failures = 0;
+    this.#listener.began(this.#topics, id);
+    this.#become('open');
+  }
+
+  heard(): void {
+    this.#heard = Date.now();
+  }
+
+  failed(): void {
+    this.#become('failing');
+  }
+
   /** @returns How long to wait before the next attempt, in milliseconds; undefined where there is to be none. */
   async #read(topics: readonly string[], signal: AbortSignal): Promise<number | undefined> {
+    this.#topics = topics;
     if (this.#state !== 'failing') this.#become('opening');
-    this.#heard = Date.now();
-    const attempt = this.#attempt;
-    const watch = setInterval(() => {
-      if (Date.now() - this.#heard > this.#staleAfter) attempt.abort();
-    }, this.#staleAfter / 4);
+    this.heard();
     try {
-      const query = new URLSearchParams(topics.map((topic): [string, string] => ['topic', topic]));
-      if (this.#cursor !== undefined) query.set('lastEventId', this.#cursor);
-      const answer = await this.#requests.send(`/events?${query.toString()}`, { signal });
-      // The service wants this client never to come back.
-      if (answer.body === null || answer.status === 204) return undefined;
-      await this.#takeAll(answer.body, topics, signal);
-      return this.#retryMs;
+      const source = await this.#dependencies.source;
+      if (source === undefined) return await this.#readHere(topics, signal);
+      await source.read(this, topics, signal);
+      return 0;
     } catch (error) {
       if (signal.aborted) return 0;
-      if (error instanceof TidingsError) return await this.#refused(error, topics, signal);
-      this.#become('failing');
-      return Math.max(pauseAfter(++this.#failures), retryAfterOf(error));
-    } finally {
-      clearInterval(watch);
+      if (error instanceof TidingsError) return this.#refused(error, topics, signal);
+      this.failed();
+      return pauseAfter(++this.#failures, error);
     }
   }
 
-  async #takeAll(body: ReadableStream<Uint8Array>, topics: readonly string[], signal: AbortSignal): Promise<void> {
-    let isBegun = false;
-    const listener = this.#listener;
+  /** Reads at the service. @returns The same. */
+  async #readHere(topics: readonly string[], signal: AbortSignal): Promise<number | undefined> {
+    const { requests, staleAfter, canPoll, firstFrameMs = FIRST_FRAME_MAX_MS } = this.#dependencies;
+    const attempt = this.#attempt;
+    const watch = setInterval(() => {
+      if (Date.now() - this.#heard > staleAfter) attempt.abort();
+    }, staleAfter / 4);
+    const first = setTimeout(() => {
+      if (!canPoll || this.#state === 'open') return;
+      this.#isHeldBack = true;
+      attempt.abort();
+    }, firstFrameMs);
+    try {
+      if (this.#isHeldBack) {
+        const { longPoll } = await import('./long-poll.ts');
+        await longPoll({ ...this.#dependencies, firstFrameMs, taker: this, topics, signal });
+        this.#isHeldBack = false;
+        return 0;
+      }
+      const query = topicQuery(topics);
+      if (this.#cursor !== undefined) query.set('lastEventId', this.#cursor);
+      const { body } = await requests.send(`/events?${query.toString()}`, { signal });
+      // 204: the service wants this client never to come back.
+      if (body === null) return undefined;
+      await this.#takeAll(body, signal);
+      return this.#retryMs;
+    } finally {
+      clearInterval(watch);
+      clearTimeout(first);
+    }
+  }
+
+  async #takeAll(body: ReadableStream<Uint8Array>, signal: AbortSignal): Promise<void> {
     const push = frames({
-      frame: (frame) => {
-        if (signal.aborted) return;
-        const content = JSON.parse(frame.data) as unknown;
-        // Before it is handed out: a subscription that falls behind reads on from here.
-        if (frame.id !== undefined) this.#cursor = frame.id;
-        this.#take(frame.event, content);
-        if (isBegun || frame.id === undefined) return;
-        isBegun = true;
-        this.#failures = 0;
-        listener.began(topics, frame.id);
-        this.#become('open');
+      frame: ({ event, data, id }) => {
+        if (!signal.aborted) this.take(event, JSON.parse(data) as unknown, id);
       },
       retry: (milliseconds) => {
         this.#retryMs = milliseconds;
@@ -163,29 +216,18 @@ export class EventStream {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
-      this.#heard = Date.now();
+      this.heard();
       push(decoder.decode(value, { stream: true }));
-    }
-  }
-
-  #take(event: string, content: unknown): void {
-    switch (event) {
-      case '$open': this.#handle = (content as { readonly stream?: StreamHandle }).stream; break;
-      case '$gap': this.#listener.gap(content as Gap); break;
-      case '$erased': this.#listener.erased(content as Erased); break;
-      case '$expiring': void this.#renew(); break;
-      case '$cursor': this.#listener.moved(); break;
-      default: if (!event.startsWith('$')) this.#listener.message(content as Message);
     }
   }
 
   /** The stream goes on by a new token. Where that fails it ends, and the next one begins with a new token. */
   async #renew(): Promise<void> {
     const handle = this.#handle;
-    if (!this.#hasTokens || handle === undefined) return;
-    this.#requests.forgetToken();
+    if (!this.#dependencies.hasTokens || handle === undefined) return;
+    this.#dependencies.requests.forgetToken();
     const { signal } = this.#attempt;
-    await this.#requests.send(`/streams/${handle.id}/credential`, { method: 'POST', body: JSON.stringify({ secret: handle.secret }), signal }).catch(() => undefined);
+    await this.#dependencies.requests.send(`/streams/${handle.id}/credential`, { method: 'POST', body: JSON.stringify({ secret: handle.secret }), signal }).catch(() => undefined);
   }
 
   /** One topic that is refused must not cost the others their stream: which one it is, each is asked for. */
@@ -205,7 +247,7 @@ export class EventStream {
   }
 
   #refusalOf(topic: string, signal: AbortSignal): Promise<unknown> {
-    return this.#requests.send(`/cursor?topic=${encodeURIComponent(topic)}`, { signal }).then(() => undefined, (error: unknown) => error);
+    return this.#dependencies.requests.send(`/cursor?topic=${encodeURIComponent(topic)}`, { signal }).then(() => undefined, (error: unknown) => error);
   }
 
   #become(state: StreamState): void {
@@ -213,8 +255,4 @@ export class EventStream {
     this.#state = state;
     this.#listener.stateChanged();
   }
-}
-
-function retryAfterOf(error: unknown): number {
-  return error instanceof Passing ? error.retryAfter ?? 0 : 0;
 }

@@ -25,7 +25,7 @@ export function frames(listener: FrameListener): (text: string) => void {
   let characters = 0;
 
   const end = (): void => {
-    const frame = { event: event === '' ? 'message' : event, data: data.join('\n'), id };
+    const frame = { event: event || 'message', data: data.join('\n'), id };
     const isEvent = data.length > 0;
     event = '';
     data = [];

@@ -1,5 +1,5 @@
 import type { Published, PublishOptions } from './api.ts';
-import { Passing, TidingsError, type Requests } from './requests.ts';
+import { TidingsError, type Requests } from './requests.ts';
 import { pause, pauseAfter } from './waiting.ts';
 
 /** How long a publish is tried. Milliseconds. */
@@ -21,8 +21,7 @@ export async function publish(requests: Requests, topic: string, data: unknown, 
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof TidingsError || performance.now() > end) throw error;
-      const asked = error instanceof Passing ? error.retryAfter ?? 0 : 0;
-      await pause(Math.max(asked, pauseAfter(failures)), signal);
+      await pause(pauseAfter(failures, error), signal);
     }
   }
 }

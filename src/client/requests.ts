@@ -22,10 +22,10 @@ const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
 
 /** An attempt that failed, and may be made again. */
 export class Passing extends Error {
-  /** What the server asked for; undefined where it did not say. Milliseconds. */
-  readonly retryAfter: number | undefined;
+  /** How long the server asks to wait; 0 where it does not say. Milliseconds. */
+  readonly retryAfter: number;
 
-  constructor(cause: unknown, retryAfter?: number) {
+  constructor(cause: unknown, retryAfter = 0) {
     super('The service cannot be reached just now.', { cause });
     this.retryAfter = retryAfter;
   }
@@ -40,12 +40,12 @@ export interface RequestParts {
 
 /** Requests with the application's token. */
 export class Requests {
-  readonly #url: string;
+  readonly url: string;
   readonly #options: ConnectOptions;
   #token: Promise<string | null> | undefined;
 
   constructor(url: string, options: ConnectOptions) {
-    this.#url = url.replace(/\/+$/, '');
+    this.url = url.replace(/\/+$/, '');
     this.#options = options;
   }
 
@@ -62,7 +62,8 @@ export class Requests {
     const used = this.#currentToken();
     const answer = await this.#sendOnce(path, parts, used);
     if (answer.status !== 401 || this.#options.getToken === undefined) return good(answer);
-    await discard(answer);
+    // The connection can be used again.
+    await answer.body?.cancel().catch(() => undefined);
     // Another request may have noticed it before.
     if (this.#token === used) this.#token = undefined;
     return good(await this.#sendOnce(path, parts, this.#currentToken()));
@@ -83,7 +84,7 @@ export class Requests {
       throw new Passing(error);
     }
     try {
-      return await send(this.#url + path, {
+      return await send(this.url + path, {
         ...parts, cache: 'no-store', credentials: this.#options.credentials ?? 'same-origin',
         headers: { ...headers, ...(token === null ? {} : { authorization: `Bearer ${token}` }) },
       });
@@ -97,13 +98,8 @@ async function good(answer: Response): Promise<Response> {
   if (answer.ok) return answer;
   const error = await problemOf(answer);
   if (!PASSING.has(answer.status)) throw error;
-  const seconds = Number(answer.headers.get('retry-after') ?? NaN);
-  throw new Passing(error, Number.isNaN(seconds) ? undefined : seconds * 1000);
-}
-
-/** Lets the connection be used again. */
-async function discard(answer: Response): Promise<void> {
-  await answer.body?.cancel().catch(() => undefined);
+  // A date is not a number: the pause is then the client's own.
+  throw new Passing(error, Number(answer.headers.get('retry-after')) * 1000 || 0);
 }
 
 async function problemOf(answer: Response): Promise<TidingsError> {

@@ -1,7 +1,7 @@
 import type { Erased, Gap, Message, SubscribeOptions, Subscription, SubscriptionEvents } from './api.ts';
 import { Emitter } from './emitter.ts';
 import { TidingsError, type Requests } from './requests.ts';
-import { matches, placeOf } from './topics.ts';
+import { matches, placeOf, topicQuery } from './topics.ts';
 import { pause, pauseAfter } from './waiting.ts';
 
 /** How many messages of the stream wait while what came before them is read. Stops a long replay from filling the memory: what is beyond is read from the log, too. */
@@ -220,8 +220,8 @@ export class TopicSubscription implements Subscription {
   }
 
   async #history(start: HistoryStart, until: string): Promise<Page> {
-    const query = new URLSearchParams({ topic: this.topic, until, limit: String(PAGE_MESSAGES) });
-    for (const [name, value] of Object.entries(start)) if (value !== undefined) query.set(name, String(value));
+    const query = topicQuery([this.topic]);
+    for (const [name, value] of Object.entries({ ...start, until, limit: PAGE_MESSAGES })) if (value !== undefined) query.set(name, String(value));
     const answer = await this.#dependencies.requests.send(`/messages?${query.toString()}`, { signal: this.#end.signal });
     return await answer.json() as Page;
   }

@@ -10,3 +10,7 @@ export function matches(pattern: string, topic: string): boolean {
 export function placeOf(id: string): number {
   return Number(id.slice(id.lastIndexOf('-') + 1));
 }
+
+export function topicQuery(topics: readonly string[]): URLSearchParams {
+  return new URLSearchParams(topics.map((topic): [string, string] => ['topic', topic]));
+}

@@ -1,10 +1,15 @@
+import { Passing } from './requests.ts';
+
 /** The first wait after a failure, and the longest. Milliseconds. */
 const BACKOFF_MS = 1_000;
 const BACKOFF_MAX_MS = 30_000;
 
-/** How long to wait before the next attempt: twice as long after each failure. It is spread, so that clients that failed together do not come back together. Milliseconds. */
-export function pauseAfter(failures: number): number {
-  return Math.min(BACKOFF_MS * 2 ** (failures - 1), BACKOFF_MAX_MS) * (0.5 + Math.random() / 2);
+/**
+ * How long to wait before the next attempt: twice as long after each failure, and at least as long as the service asked for. It is spread, so that clients that failed together do not
+ * come back together. Milliseconds.
+ */
+export function pauseAfter(failures: number, error?: unknown): number {
+  return Math.max(Math.min(BACKOFF_MS * 2 ** (failures - 1), BACKOFF_MAX_MS) * (0.5 + Math.random() / 2), error instanceof Passing ? error.retryAfter : 0);
 }
 
 /** Resolves after so many milliseconds, or as soon as the signal is aborted. */

@@ -64,6 +64,7 @@ export const ENDPOINTS = {
   eraseMessage: { url: '/messages/:id', methods: ['DELETE'], access: 'erasure', once: [] },
   eraseTopic: { url: '/topics/:topic/messages', methods: ['DELETE'], access: 'erasure', once: ['before'] },
   client: { url: '/client.js', methods: READ, access: 'public', once: [] },
+  clientModule: { url: '/client/:module', methods: READ, access: 'public', once: [] },
   healthz: { url: '/healthz', methods: READ, access: 'health', once: [] },
   readyz: { url: '/readyz', methods: READ, access: 'health', once: [] },
   metrics: { url: '/metrics', methods: READ, access: 'operations', once: [] },

@@ -72,6 +72,7 @@ export function matrix({ message, key }: Facts): Readonly<Record<keyof typeof EN
     eraseMessage: { path: `/messages/${message}`, expected: { none: 401, narrow: 403, right: 204, administrator: 204 } },
     eraseTopic: { path: '/topics/matrix.a/messages?before=0s', expected: { none: 401, narrow: 403, right: 200, administrator: 200 } },
     client: { path: '/client.js', expected: { none: 200, narrow: 200, right: 200, administrator: 200, bad: 200 } },
+    clientModule: { path: '/client/sharing.js', expected: { none: 200, narrow: 200, right: 200, administrator: 200, bad: 200 } },
     healthz: { path: '/healthz', expected: { none: 200, narrow: 200, right: 200, administrator: 200, bad: 200 } },
     readyz: { path: '/readyz', expected: { none: 200, narrow: 200, right: 200, administrator: 200, bad: 200 } },
     metrics: { path: '/metrics', expected: OPERATIONS },

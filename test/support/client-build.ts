@@ -1,28 +1,38 @@
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
+import { LATER_MODULES } from '../../src/http/routes/client.ts';
 
 /**
- * `npm run build`: makes `src/client/built/` from the sources of the client library: one module for browsers and servers, and its types. It is committed, because an installation without development packages has
+ * `npm run build`: makes `src/client/built/` from the sources of the client library: one module for browsers and servers, those that it loads when they are used, and its types. It is committed, because an installation without development packages has
  * nothing to build it with, and Node.js takes no TypeScript below `node_modules`. A test builds it anew and compares.
  */
 
 const ROOT = join(import.meta.dirname, '../..');
 const SOURCES = join(ROOT, 'src/client');
+/** The library, and what it loads when it is used. */
+const MODULES = ['client.js', ...LATER_MODULES.map((name) => `client/${name}`)];
 /** Where types begin; what they refer to comes along. */
 const TYPES = 'client.d.ts';
 
 /** @returns The text of each file of `built/`, by its name. */
 export async function buildClient(): Promise<Map<string, string>> {
   const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { readonly version: string };
-  const { outputFiles } = await build({
-    entryPoints: [join(SOURCES, 'client.ts')], bundle: true, minify: true, write: false, format: 'esm', target: 'es2022', charset: 'utf8', legalComments: 'none',
-    banner: { js: `/* Tidings ${version}: the client library. MIT License. */` },
-  });
-  return new Map([['client.js', outputFiles[0]!.text], ...await buildTypes()]);
+  const modules = await Promise.all(MODULES.map(async (name): Promise<[string, string]> => {
+    const { outputFiles } = await build({
+      entryPoints: [join(SOURCES, `${basename(name, '.js')}.ts`)], bundle: true, minify: true, write: false, format: 'esm', target: 'es2022', charset: 'utf8', legalComments: 'none',
+      banner: { js: `/* Tidings ${version}: the client library. MIT License. */` },
+      plugins: [{
+        name: 'what is loaded later is a module of its own',
+        setup: (bundler) => bundler.onResolve({ filter: /^\.\// }, ({ kind, path }) => kind === 'dynamic-import' ? { path: `./client/${basename(path, '.ts')}.js`, external: true } : undefined),
+      }],
+    });
+    return [name, outputFiles[0]!.text];
+  }));
+  return new Map([...modules, ...await buildTypes()]);
 }
 
 async function buildTypes(): Promise<Map<string, string>> {
@@ -48,6 +58,8 @@ async function buildTypes(): Promise<Map<string, string>> {
 if (import.meta.main) {
   const folder = join(SOURCES, 'built');
   await rm(folder, { recursive: true, force: true });
-  await mkdir(folder);
-  for (const [name, text] of await buildClient()) await writeFile(join(folder, name), text);
+  for (const [name, text] of await buildClient()) {
+    await mkdir(dirname(join(folder, name)), { recursive: true });
+    await writeFile(join(folder, name), text);
+  }
 }

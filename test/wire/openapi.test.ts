@@ -32,7 +32,7 @@ const operations = Object.entries(document.paths).flatMap(([path, methods]) => O
 /** Everything there is, but the document itself. */
 const ROUTES: Readonly<Record<string, readonly string[]>> = {
   '/topics/{topic}/presence': ['get', 'head'], '/presence': ['get', 'head'], '/members/{id}': ['get', 'head'],
-  '/cursor': ['get', 'head'], '/client.js': ['get', 'head'],
+  '/cursor': ['get', 'head'], '/client.js': ['get', 'head'], '/client/{module}': ['get', 'head'],
   '/topics/{topic}': ['post'], '/messages': ['get', 'head', 'post'],
   '/topics/{topic}/events': ['get', 'head'], '/events': ['get', 'head'],
   '/topics/{topic}/messages': ['delete', 'get', 'head'], '/messages/{id}': ['delete', 'get', 'head'],
@@ -71,7 +71,7 @@ await t.test('it is OpenAPI 3 in itself', async (t) => {
 await t.test('every route is in it, and nothing else', async (t) => {
   t.strictSame(Object.fromEntries(Object.entries(document.paths).map(([path, methods]) => [path, Object.keys(methods).sort()])), ROUTES);
   for (const [path, methods] of Object.entries(ROUTES)) {
-    const { headers } = await http.send('PUT', path.replace('{topic}', 'a').replace('{id}', 'x'));
+    const { headers } = await http.send('PUT', path.replace('{topic}', 'a').replace('{id}', 'x').replace('{module}', 'x'));
     t.strictSame(headers.allow, methods.map((method) => method.toUpperCase()).join(', '), `${path}: the service allows the same`);
   }
 });

@@ -15,8 +15,8 @@ export declare class TidingsError extends Error {
 }
 /** An attempt that failed, and may be made again. */
 export declare class Passing extends Error {
-    /** What the server asked for; undefined where it did not say. Milliseconds. */
-    readonly retryAfter: number | undefined;
+    /** How long the server asks to wait; 0 where it does not say. Milliseconds. */
+    readonly retryAfter: number;
     constructor(cause: unknown, retryAfter?: number);
 }
 export interface RequestParts {
@@ -28,6 +28,7 @@ export interface RequestParts {
 /** Requests with the application's token. */
 export declare class Requests {
     #private;
+    readonly url: string;
     constructor(url: string, options: ConnectOptions);
     /** The next request asks for a new token. */
     forgetToken(): void;

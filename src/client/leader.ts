@@ -1,0 +1,112 @@
+import { onReturn, type Channel } from './environment.ts';
+import type { EventStream, StreamListener } from './event-stream.ts';
+import { memberLock, type LeaderContent, type MeetingPlace, type Note, type SharingDependencies } from './shared-notes.ts';
+
+export interface LeaderDependencies {
+  readonly place: MeetingPlace;
+  readonly open: SharingDependencies['open'];
+  /** What this tab has heard that others want. */
+  readonly wants: ReadonlyMap<string, readonly string[]>;
+  /** Where this tab has got to: the stream goes on from there. */
+  readonly cursor: string | undefined;
+}
+
+/** The tab that holds the stream for all. It tells what the stream brings, also to its own tab. */
+export class Leader {
+  readonly #id = crypto.randomUUID();
+  readonly #place: MeetingPlace;
+  readonly #channel: Channel;
+  readonly #stream: EventStream;
+  /** The topics of each tab. */
+  readonly #wants = new Map<string, readonly string[]>();
+  readonly #refused = new Set<string>();
+  readonly #end = new AbortController();
+  readonly #stopListening: () => void;
+  /** What the present attempt asks for, and what the open stream tells of. */
+  #asked: readonly string[] = [];
+  #begun: readonly string[] = [];
+  #frames = 0;
+
+  constructor({ place, open, wants, cursor }: LeaderDependencies) {
+    this.#place = place;
+    this.#channel = new place.Channel(place.name);
+    this.#channel.addEventListener('message', ({ data }) => this.#take(data as Note));
+    this.#stream = open(this.#listener(), { cursor });
+    this.#stopListening = onReturn((isOnline) => this.#stream.look(isOnline));
+    this.#tell({ kind: 'leads' });
+    for (const [member, topics] of wants) this.#want(member, topics);
+  }
+
+  /** What is on its way may still be told; then another tab leads. */
+  close(): void {
+    this.#end.abort();
+    this.#stopListening();
+    this.#stream.close();
+    this.#channel.close();
+  }
+
+  #take(note: Note): void {
+    if (note.kind === 'ask') this.#tell({ kind: 'here' });
+    if (note.kind === 'want') this.#want(note.member, note.topics);
+  }
+
+  #want(member: string, topics: readonly string[]): void {
+    if (topics.length === 0) return this.#forget(member);
+    if (!this.#wants.has(member)) this.#watch(member);
+    this.#wants.set(member, topics);
+    for (const topic of topics) this.#refused.delete(topic);
+    const { state, cursor } = this.#stream;
+    const isAskedFor = topics.every((topic) => this.#asked.includes(topic));
+    if (state === 'failing') this.#tell({ kind: 'failing' });
+    if (state === 'open' && cursor !== undefined && topics.every((topic) => this.#begun.includes(topic))) this.#tell({ kind: 'began', topics: this.#begun, cursor });
+    else if (state !== 'opening' || !isAskedFor) this.#stream.restart();
+  }
+
+  /** Its lock is free once the tab is gone, however it went. */
+  #watch(member: string): void {
+    this.#place.locks.request(memberLock(this.#place.name, member), { signal: this.#end.signal }, () => {
+      this.#forget(member);
+      return undefined;
+    }).catch(() => undefined);
+  }
+
+  #forget(member: string): void {
+    this.#wants.delete(member);
+    // The stream goes on with what it has; the next connection is without it.
+    if (this.#wants.size === 0) this.#stream.restart();
+  }
+
+  #listener(): StreamListener {
+    const frame = (event: string, content: unknown): void => this.#tell({ kind: 'frame', event, content, id: this.#stream.cursor });
+    return {
+      wanted: () => {
+        const topics = [...new Set([...this.#wants.values()].flat())].filter((topic) => !this.#refused.has(topic));
+        this.#asked = topics;
+        return topics;
+      },
+      began: (topics, cursor) => {
+        this.#begun = topics;
+        this.#tell({ kind: 'began', topics, cursor });
+      },
+      message: (message) => frame(message.event, message),
+      gap: (gap) => frame('$gap', gap),
+      erased: (erased) => frame('$erased', erased),
+      moved: () => frame('$cursor', {}),
+      refused: (_error, topic) => {
+        if (topic === undefined) return;
+        this.#refused.add(topic);
+        this.#tell({ kind: 'refused', topic });
+      },
+      stateChanged: () => {
+        const { state } = this.#stream;
+        if (state === 'failing' || state === 'denied') this.#tell({ kind: state });
+      },
+    };
+  }
+
+  #tell(content: LeaderContent): void {
+    if (this.#end.signal.aborted) return;
+    if (content.kind === 'frame') this.#frames++;
+    this.#channel.postMessage({ ...content, leader: this.#id, frames: this.#frames } satisfies Note);
+  }
+}

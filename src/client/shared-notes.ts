@@ -1,0 +1,44 @@
+import type { ChannelConstructor, LockManager } from './environment.ts';
+import type { EventStream, EventStreamDependencies, StreamListener } from './event-stream.ts';
+import type { Requests } from './requests.ts';
+
+/** What tabs that share a stream say to each other, over a `BroadcastChannel`. Its name has the number of this protocol: tabs may have different versions of the library. */
+export const PROTOCOL = 'tidings-1';
+
+/** What a tab says to the one that leads. `want` without topics: it leaves. `ask`: whether anybody leads. */
+export type MemberNote =
+  | { readonly kind: 'want'; readonly member: string; readonly topics: readonly string[] }
+  | { readonly kind: 'ask' };
+
+/** What the leader says to all. `began`: from this place on frames come for these topics. `leads`: it is new, and wants to know what is wanted. */
+export type LeaderContent =
+  | { readonly kind: 'leads' | 'here' | 'failing' | 'denied' }
+  | { readonly kind: 'refused'; readonly topic: string }
+  | { readonly kind: 'began'; readonly topics: readonly string[]; readonly cursor: string }
+  | { readonly kind: 'frame'; readonly event: string; readonly content: unknown; readonly id: string | undefined };
+
+/** @property frames How many frames this leader has sent, with this one: a tab notices that one is missing. */
+export type LeaderNote = LeaderContent & { readonly leader: string; readonly frames: number };
+
+export type Note = MemberNote | LeaderNote;
+
+export interface SharingDependencies {
+  readonly share: boolean | string;
+  readonly requests: Requests;
+  /** Opens a stream at the service. */
+  readonly open: (listener: StreamListener, more: Pick<EventStreamDependencies, 'cursor'>) => EventStream;
+  /** Reads anew. */
+  readonly restart: () => void;
+}
+
+/** The place where the tabs meet. */
+export interface MeetingPlace {
+  readonly name: string;
+  readonly locks: LockManager;
+  readonly Channel: ChannelConstructor;
+}
+
+/** Held for as long as a tab takes part: whoever gets it knows that the tab is gone. */
+export function memberLock(name: string, member: string): string {
+  return `${name} ${member}`;
+}

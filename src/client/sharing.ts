@@ -1,0 +1,74 @@
+import { environment } from './environment.ts';
+import { Participation } from './participation.ts';
+import { PROTOCOL, type MeetingPlace, type SharingDependencies } from './shared-notes.ts';
+import type { SourceTaker, StreamSource } from './stream-source.ts';
+
+/**
+ * One stream for all tabs. Each tab that wants something takes part. A lock elects one that leads: it holds the stream, and tells all, itself too, what comes. Each tab has a place of
+ * its own. Whatever changes, it goes on from there: it reads as history what it has not heard, and drops what it has. So a leader may end at any time.
+ *
+ * Resolves with nothing where tabs cannot meet: there is no API for it, or it is forbidden.
+ */
+export async function shared(dependencies: SharingDependencies): Promise<StreamSource | undefined> {
+  const { BroadcastChannel: Channel, navigator } = environment;
+  const locks = navigator?.locks;
+  if (locks === undefined || Channel === undefined) return undefined;
+  const name = JSON.stringify([PROTOCOL, dependencies.requests.url, dependencies.share]);
+  try {
+    await locks.request(`${name} ${crypto.randomUUID()}`, {}, () => undefined);
+  } catch {
+    return undefined;
+  }
+  return new SharedSource({ name, locks, Channel }, dependencies);
+}
+
+class SharedSource implements StreamSource {
+  readonly #place: MeetingPlace;
+  readonly #dependencies: SharingDependencies;
+  #participation: Participation | undefined;
+  #isSuspended = false;
+
+  constructor(place: MeetingPlace, dependencies: SharingDependencies) {
+    this.#place = place;
+    this.#dependencies = dependencies;
+  }
+
+  async read(taker: SourceTaker, topics: readonly string[], signal: AbortSignal): Promise<void> {
+    if (this.#participation === undefined) {
+      this.#participation = new Participation(this.#place, this.#dependencies);
+      this.#listen('addEventListener');
+    }
+    await this.#participation.follow(taker, topics, signal);
+  }
+
+  leave(): void {
+    this.#isSuspended = false;
+    this.#end();
+    this.#listen('removeEventListener');
+  }
+
+  #end(): void {
+    this.#participation?.leave();
+    this.#participation = undefined;
+  }
+
+  #listen(change: 'addEventListener' | 'removeEventListener'): void {
+    for (const target of [environment, environment.document]) {
+      for (const name of ['freeze', 'pagehide']) target?.[change]?.(name, this.#suspend);
+      for (const name of ['resume', 'pageshow']) target?.[change]?.(name, this.#resume);
+    }
+  }
+
+  /** A page that is frozen, or kept for the way back, neither leads nor waits to lead. */
+  readonly #suspend = (): void => {
+    if (this.#participation === undefined) return;
+    this.#isSuspended = true;
+    this.#end();
+  };
+
+  readonly #resume = (): void => {
+    if (!this.#isSuspended) return;
+    this.#isSuspended = false;
+    this.#dependencies.restart();
+  };
+}
