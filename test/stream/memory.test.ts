@@ -35,7 +35,7 @@ const UNREAD_STREAMS = rounds(16, 60);
 const LARGE = 'x'.repeat(MESSAGE_BYTES);
 
 /** What garbage takes until it is collected, as docs/deploy.md says. */
-const GARBAGE_BYTES = 320 * MIB;
+const GARBAGE_BYTES = 400 * MIB;
 
 /** What an instance with these settings may take beyond what it takes when it has just started: the sum of docs/deploy.md. Bytes. */
 const SUM_BYTES = GARBAGE_BYTES + TAIL_BYTES + 2 * REQUEST_BYTES + PARSING_FACTOR * (BATCH_BYTES + 4 * MIB) + QUEUE_BYTES + 4 * BATCH_BYTES
