@@ -144,7 +144,8 @@ t.test('after the other instances have started, they get their shares of the str
   const expected = Array.from({ length: published }, (_, index) => `${index}`);
   await until('all have everything', () => got.every(({ length }) => length >= published));
   for (const seen of got) t.same(seen, expected);
-  t.equal(await http.metric('streams_rebalanced_total'), STREAMS_BEFORE - here);
+  // Another instance may have sent some back meanwhile, to make room for the third.
+  t.ok(await http.metric('streams_rebalanced_total') >= STREAMS_BEFORE - here);
   const rows = (await http.json<{ instances: { streams: number }[] }>('/instances')).instances;
   t.equal(rows.reduce((sum, { streams }) => sum + streams, 0), STREAMS_BEFORE);
 });
