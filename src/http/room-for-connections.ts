@@ -17,6 +17,9 @@ const SPARE_CONNECTIONS = 16;
  */
 const LAST_SPARE_CONNECTIONS = 8;
 
+/** Connections are counted by their addresses while more than so much of all are open: the kernel has to be asked for each address, which few connections need not pay. */
+const ADDRESSED_FROM_SHARE = 0.25;
+
 export interface RoomForConnections {
   readonly maxConnections: number;
   /** Ends so many idle connections, the oldest first. */
@@ -35,16 +38,18 @@ export function keepRoom(server: Server, { maxConnections, endIdle, counters, tr
   server.maxConnections = maxConnections;
   const most = Math.max(0, maxConnections - SPARE_CONNECTIONS);
   const last = Math.max(0, maxConnections - LAST_SPARE_CONNECTIONS);
+  const addressed = maxConnections * ADDRESSED_FROM_SHARE;
   server.on('connection', (socket: Socket) => {
-    const address = clientAddress({}, socket, undefined);
-    const holder = [networkOf(address)] as const;
     server.getConnections((_error, count) => {
       if (count > most) endIdle(count - most);
+      if (count <= addressed || socket.destroyed) return;
+      const address = clientAddress({}, socket, undefined);
+      const holder = [networkOf(address)] as const;
       if (count > last && !open.makeRoom(holder, 0) && open.amountOf(holder) > LAST_SPARE_CONNECTIONS) socket.destroy();
+      if (trusted !== undefined && isTrusted(trusted, address)) return;
+      shares.set(socket, open.hold(holder, 1, { takeBack: () => socket.destroy() }));
+      onConnectionEnd(socket, () => leave(socket));
     });
-    if (trusted !== undefined && isTrusted(trusted, address)) return;
-    shares.set(socket, open.hold(holder, 1, { takeBack: () => socket.destroy() }));
-    onConnectionEnd(socket, () => leave(socket));
   });
 }
 
