@@ -5,8 +5,9 @@ import { EventStream, type EventStreamDependencies, type StreamListener } from '
 import { Iteration } from './iteration.ts';
 import { publish } from './publish.ts';
 import { Requests, TidingsError } from './requests.ts';
-import { StoredCursor } from './stored-cursor.ts';
+import { StoredCursor, type Place } from './stored-cursor.ts';
 import { TopicSubscription, type Consumer } from './subscription.ts';
+import { placeOf } from './topics.ts';
 
 /**
  * The client library, for browsers and for servers that have `fetch`. An application asks for topics, and gets messages: each once, in order, over reconnects. It imports nothing of the
@@ -140,10 +141,17 @@ class Tidings implements Connection {
     return this.#isOut ? [] : [...new Set([...this.#subscriptions].filter(({ isRefused }) => !isRefused).map(({ topic }) => topic))];
   }
 
-  /** What survives a reload: the topics of which all was handed out up to the place of the stream. */
-  #place(): { readonly cursor: string; readonly topics: string[] } | undefined {
+  /** What survives a reload. Of several subscriptions of a topic the one that lacks most counts: a message that comes twice is better than one that is lost. */
+  #place(): Place | undefined {
     const { cursor } = this.#stream;
-    return cursor === undefined || this.#isOut ? undefined : { cursor, topics: [...this.#subscriptions].filter(({ isLive }) => isLive).map(({ topic }) => topic) };
+    if (cursor === undefined || this.#isOut) return undefined;
+    const places = new Map<string, string>();
+    for (const { topic, place } of this.#subscriptions) {
+      const other = places.get(topic);
+      if (place !== undefined && (other === undefined || placeOf(place) < placeOf(other))) places.set(topic, place);
+    }
+    const all = [...places];
+    return { cursor, topics: all.filter(([, place]) => place === cursor).map(([topic]) => topic), behind: Object.fromEntries(all.filter(([, place]) => place !== cursor)) };
   }
 
   #listener(): StreamListener {

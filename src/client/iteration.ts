@@ -7,6 +7,7 @@ const WAITING_MAX_MESSAGES = 100;
 /** What stands between a subscription and a loop. */
 export class Iteration implements Consumer {
   readonly #waiting: Message[] = [];
+  #handed: string | undefined;
   #end: { readonly error?: Error } | undefined;
   #wakeLoop: () => void = () => undefined;
   #wakeSubscription: () => void = () => undefined;
@@ -15,6 +16,14 @@ export class Iteration implements Consumer {
     this.#waiting.push(message);
     this.#wakeLoop();
     return this.#waiting.length < WAITING_MAX_MESSAGES;
+  }
+
+  get hasWaiting(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  get handed(): string | undefined {
+    return this.#handed;
   }
 
   async room(): Promise<void> {
@@ -43,6 +52,7 @@ export class Iteration implements Consumer {
     for (;;) {
       const message = this.#waiting.shift();
       if (message !== undefined) {
+        this.#handed = message.id;
         yield message;
         continue;
       }

@@ -4,10 +4,11 @@ import { environment } from './environment.ts';
 /** How long after a message its place is kept at the latest. A page that is left keeps it at once. Milliseconds. */
 const KEPT_AFTER_MS = 250;
 
-/** The place that the stream has reached, and the topics of which all was handed out up to it. */
+/** The place that the stream has reached, and the topics of which all was handed out up to it. A topic that is behind has a place of its own: a reload must not lose what it lacks. */
 export interface Place {
   readonly cursor: string;
   readonly topics: readonly string[];
+  readonly behind: Readonly<Record<string, string>>;
 }
 
 export interface StoredCursorDependencies {
@@ -36,7 +37,9 @@ export class StoredCursor {
 
   /** Where a topic goes on; undefined where it begins anew. */
   after(topic: string): string | undefined {
-    return this.#before?.topics.includes(topic) === true ? this.#before.cursor : undefined;
+    const before = this.#before;
+    if (before === undefined) return undefined;
+    return Object.hasOwn(before.behind, topic) ? before.behind[topic] : before.topics.includes(topic) ? before.cursor : undefined;
   }
 
   /** The place has changed. */
@@ -69,7 +72,8 @@ export class StoredCursor {
   #read(): Place | undefined {
     const text = quietly(() => this.#store?.getItem(this.#key));
     const place = typeof text === 'string' ? quietly(() => JSON.parse(text) as Partial<Place> | null) : undefined;
-    return typeof place?.cursor === 'string' && Array.isArray(place.topics) ? place as Place : undefined;
+    if (typeof place?.cursor !== 'string' || !Array.isArray(place.topics)) return undefined;
+    return { cursor: place.cursor, topics: place.topics, behind: typeof place.behind === 'object' && place.behind !== null ? place.behind : {} };
   }
 }
 

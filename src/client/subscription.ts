@@ -26,6 +26,9 @@ export interface Consumer {
   take(message: Message): boolean;
   /** Resolves when it can take more. */
   room(): Promise<void>;
+  /** Whether it has messages that nobody got yet, and the id of the last one that somebody got. */
+  readonly hasWaiting: boolean;
+  readonly handed: string | undefined;
   /** Nothing comes any more. */
   end(): void;
 }
@@ -65,12 +68,16 @@ export class TopicSubscription implements Subscription {
   #known = 0;
   /** What the stream has brought while history is read; undefined where some of it is lacking. */
   #held: Message[] | undefined;
+  /** The place where it began, and the one where reading goes on while it is behind; undefined where it did not begin at a place. */
+  #origin: string | undefined;
+  #reached: string | undefined;
   /** Counts the beginnings: an answer that comes after another beginning is dropped. */
   #run = 0;
 
   constructor(topic: string, options: SubscribeOptions, dependencies: SubscriptionDependencies, consumer?: Consumer) {
     this.topic = topic;
     this.#options = options;
+    this.#origin = this.#reached = options.after;
     this.#dependencies = dependencies;
     this.#consumer = consumer ?? {
       take: (message) => {
@@ -78,6 +85,8 @@ export class TopicSubscription implements Subscription {
         return true;
       },
       room: () => Promise.resolve(),
+      hasWaiting: false,
+      handed: undefined,
       end: () => undefined,
     };
   }
@@ -107,9 +116,11 @@ export class TopicSubscription implements Subscription {
     return this.#state === 'behind';
   }
 
-  /** Whether all up to the stream's place was handed out. */
-  get isLive(): boolean {
-    return this.#state === 'live';
+  /** Up to where all was handed out; undefined where that is nowhere yet, and it would begin anew. */
+  get place(): string | undefined {
+    if (this.isRefused) return undefined;
+    if (this.#consumer.hasWaiting) return this.#consumer.handed ?? this.#origin;
+    return this.#state === 'live' ? this.#dependencies.cursor() : this.#reached;
   }
 
   /** From now on the stream tells of the topic. */
@@ -122,6 +133,7 @@ export class TopicSubscription implements Subscription {
     this.#run++;
     this.#state = 'waiting';
     this.#known = 0;
+    this.#origin = this.#reached = this.#options.after;
   }
 
   refuse(error: Error): void {
@@ -166,6 +178,7 @@ export class TopicSubscription implements Subscription {
     } else if (since !== undefined || after !== undefined || last !== undefined) {
       void this.#catchUp({ since, after, last }, run);
     } else {
+      this.#origin = this.#dependencies.cursor();
       this.#becomeLive(0);
     }
   }
@@ -186,6 +199,7 @@ export class TopicSubscription implements Subscription {
 
   /** Reads history up to the place of the stream. It ends only once nothing is lacking between what was read and what the stream brings. */
   async #catchUp(start: HistoryStart, run: number): Promise<void> {
+    this.#reached = start.after;
     this.#fallBehind();
     let next = start;
     for (let failures = 0; run === this.#run;) {
@@ -213,6 +227,7 @@ export class TopicSubscription implements Subscription {
         if (run !== this.#run) return;
       }
       next = { after: page.cursor };
+      this.#reached = page.cursor;
       if (page.more || this.#held !== held) continue;
       this.#becomeLive(Math.max(placeOf(until), placeOf(page.cursor)));
       for (const message of held) this.message(message);

@@ -236,3 +236,48 @@ void t.test('what is stored outlives the connection', async (t) => {
   private_.subscribe('kept');
   await live(private_);
 });
+
+void t.test('what was not handed out yet when a page is left comes after a reload', async (t) => {
+  const values = new Map<string, string>();
+  const store = { getItem: (key: string) => values.get(key) ?? null, setItem: (key: string, value: string) => void values.set(key, value), removeItem: (key: string) => void values.delete(key) };
+  const COUNT = 1_500;
+  const first = open(t, instance.url, { store });
+  const heard: number[] = [];
+  const loop = first.stream<number>('long');
+  first.subscribe('other');
+  await live(first);
+  first.close();
+
+  for (let from = 0; from < COUNT; from += 500) await http.batch(numbers(500, from).map((data) => ({ topic: 'long', data })));
+  const second = open(t, instance.url, { store });
+  /** Comes to one that begins anew, too. */
+  const end = async (tidings: Connection): Promise<void> => {
+    await until('it has begun', () => tidings.status !== 'connecting');
+    await http.batch([{ topic: 'long', data: COUNT }]);
+  };
+  // Left in the middle of what it reads first.
+  await Promise.all([end(second), new Promise<void>((resolve) => second.subscribe<number>('long').on('any', ({ data }) => {
+    heard.push(data);
+    if (data !== 700 && data !== COUNT) return;
+    second.close();
+    resolve();
+  }))]);
+  await loop.return!(undefined);
+
+  const third = open(t, instance.url, { store });
+  const messages = third.stream<number>('long');
+  const ended = end(third);
+  // It has got more than the loop has taken.
+  for await (const { data } of messages) {
+    heard.push(data);
+    if (data !== 1_200 && data !== COUNT) continue;
+    third.close();
+    break;
+  }
+  const fourth = open(t, instance.url, { store });
+  fourth.subscribe<number>('long').on('any', ({ data }) => heard.push(data));
+  await ended;
+  await end(fourth);
+  await until('the last is there', () => heard.at(-1) === COUNT);
+  t.strictSame([...new Set(heard)], numbers(COUNT + 1), 'nothing is lost');
+});

@@ -36,7 +36,7 @@ export class Trimmer {
   readonly #logState: LogStateQuery;
   readonly #oldest: Database.Statement<[number, number], OldRow>;
   readonly #delete: Database.Statement<[number]>;
-  readonly #moveOldest: Database.Statement<[number, number, number]>;
+  readonly #moveOldest: Database.Statement<[number, number, number | null]>;
   readonly #keepClock: Database.Statement<[number]>;
   readonly #topicIndex: TopicIndex;
   readonly #oldestKeys: Database.Statement<[number], OldKey>;
@@ -87,7 +87,10 @@ export class Trimmer {
     }
     const { moreKeys, ...trimmedKeys } = this.#trimKeys(believed, maxKeys, rows);
     more ||= moreKeys;
-    if (last === undefined) return { messages, ...trimmedKeys, more, bytes: size, machine, believed, log: before };
+    // Of an empty log nothing is counted. Stops what an older version counted otherwise, before 0008_counted_names.sql, from keeping the log above its bound for ever.
+    if ((last?.seq ?? before.oldest - 1) === before.seq) freed = size;
+    if (last === undefined && freed !== 0) this.#moveOldest.run(before.oldest, freed, before.deletedTime);
+    if (last === undefined) return { messages, ...trimmedKeys, more, bytes: size - freed, machine, believed, log: { ...before, deletedBytes: before.deletedBytes + freed } };
 
     this.#topicIndex.remove(topics, last.seq);
     this.#delete.run(last.seq + 1);

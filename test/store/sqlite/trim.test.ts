@@ -33,6 +33,22 @@ t.test('messages of before topics and event names counted in full come off as th
   t.match(await store.trim({ maxAge: 0, maxBytes: 1, rows: 10 }), { messages: 1, bytes: 0 });
 });
 
+t.test('a log that an older version counted otherwise is counted right once it has been empty', async (t) => {
+  const database = new SqliteDatabase(t);
+  const before = await openStore(t, database);
+  await stored(before, [request(draft('topic', 'x'))]);
+  await before.close();
+  // It deleted messages, and took off less than was counted for them.
+  database.direct((db) => db.exec('UPDATE head SET bytes = bytes + 1000000'));
+  const store = await openStore(t, database);
+  t.match(await store.trim({ maxAge: 0, maxBytes: 500_000, rows: 10 }), { messages: 1, more: false, bytes: 0 });
+  await stored(store, [request(draft('topic', 'x'))]);
+  t.match(await store.trim({ maxAge: 0, maxBytes: 500_000, rows: 10 }), { messages: 0, bytes: 1 + 3 * 5 + store.rowOverheadBytes }, 'the next one stays');
+  database.direct((db) => db.exec('DELETE FROM messages; UPDATE head SET bytes = bytes + 1000000; UPDATE retention SET oldest = (SELECT seq + 1 FROM head)'));
+  t.match(await store.trim({ maxAge: 0, maxBytes: 500_000, rows: 10 }), { messages: 0, bytes: 0 }, 'also where the older version deleted the last one');
+  t.equal((await store.trim({ maxAge: 0, maxBytes: 500_000, rows: 10 })).bytes, 0);
+});
+
 t.test('a step of retention over large messages has a bound in bytes, and all go in the end', async (t) => {
   const store = await openStore(t, new SqliteDatabase(t));
   const mebibyte = 'x'.repeat(1024 * 1024);
