@@ -97,7 +97,8 @@ export class Requests {
 async function good(answer: Response): Promise<Response> {
   if (answer.ok) return answer;
   const error = await problemOf(answer);
-  if (!PASSING.has(answer.status)) throw error;
+  // There is no room until retention has made some: that may take days.
+  if (!PASSING.has(answer.status) || error.code === 'topic-quota') throw error;
   // A date is not a number: the pause is then the client's own.
   throw new Passing(error, Number(answer.headers.get('retry-after')) * 1000 || 0);
 }

@@ -71,7 +71,7 @@ export class Steering {
 
   /**
    * Closes a stream. Its client is told when to come back; where that is never, its ticket or session ends first.
-   * @throws Problem `not-found`; `unavailable` where the instance that would have it did not answer; `stream-without-identity` where never cannot be told to its client alone
+   * @throws Problem `not-found`; `outcome-unknown` where the instance that would have it did not answer; `stream-without-identity` where never cannot be told to its client alone
    */
   async close(id: string, retry: Retry, { name: by, client }: Actor): Promise<void> {
     const stream = this.#handles.read(id);
@@ -79,8 +79,10 @@ export class Steering {
     if (retry === 'never') await this.#endIdentity(id, stream.instance, client ?? '');
     const question = { stream: id, retryMs: retry === 'never' ? undefined : retry };
     // A stream whose session has just ended may have ended with it.
-    if (!isDone(await this.#ask(CLOSE, question, stream.instance, () => this.#closeHere(question))) && retry !== 'never') throw streamMissing();
-    this.#logger.info({ audit: 'stream-closed', stream: id, retryMs: retry, by, client }, 'a stream was closed by an administrator');
+    const audited = { audit: 'stream-closed', stream: id, retryMs: retry, by, client };
+    const answer = await this.#ask(CLOSE, question, stream.instance, () => this.#closeHere(question)).catch((error: unknown) => this.#unanswered(audited, error));
+    if (!isDone(answer) && retry !== 'never') throw streamMissing();
+    this.#logger.info(audited, 'a stream was closed by an administrator');
   }
 
   /** Ends what the next attempt of a stream would be let in by. */
@@ -98,26 +100,34 @@ export class Steering {
 
   /**
    * Ends an instance, as SIGTERM does. Resolves when it has begun to drain.
-   * @throws Problem `not-found`; `unavailable` where it did not answer
+   * @throws Problem `not-found`; `outcome-unknown` where it did not answer
    */
   async drain(instance: string, { name: by, client }: Actor): Promise<void> {
     const question = { to: instance };
-    if (!isDone(await this.#ask(DRAIN, question, instance, () => this.#drainHere(question)))) throw new Problem('not-found', 'There is no such instance; GET /instances lists those there are.', { field: 'id' });
-    this.#logger.info({ audit: 'instance-drained', drained: instance, by, client }, 'an instance drains, because an administrator said so');
+    const audited = { audit: 'instance-drained', drained: instance, by, client };
+    const answer = await this.#ask(DRAIN, question, instance, () => this.#drainHere(question)).catch((error: unknown) => this.#unanswered(audited, error));
+    if (!isDone(answer)) throw new Problem('not-found', 'There is no such instance; GET /instances lists those there are.', { field: 'id' });
+    this.#logger.info(audited, 'an instance drains, because an administrator said so');
+  }
+
+  /** Who did not answer may do it all the same: it was asked for. */
+  #unanswered(audited: object, error: unknown): never {
+    this.#logger.info(audited, 'an administrator has asked for it, and the instance that would have it did not answer');
+    throw error;
   }
 
   /**
    * Asks the instance that has something to do something with it.
    * @param here What this instance would answer, where it is the one.
    * @returns Its answer; undefined where there is no such instance.
-   * @throws Problem `unavailable` where it did not answer
+   * @throws Problem `outcome-unknown` where it did not answer
    */
   async #ask(kind: string, question: object, instance: string, here: () => unknown): Promise<unknown> {
     if (instance === this.#handles.instance) return here();
     const { answers, missing, isPartial } = await this.#roster.ask(kind, question, (some) => some.has(instance));
     if (answers.has(instance)) return answers.get(instance);
     // Without a bus, or beside older versions, nobody knows who else there is.
-    if (missing.includes(instance) || isPartial) throw new Problem('unavailable', 'The instance that would have it did not answer. It may have ended: try again.', { field: 'id' });
+    if (missing.includes(instance) || isPartial) throw new Problem('outcome-unknown', 'The instance that would have it did not answer. It may have ended, or do it when it goes on: ask again.', { field: 'id' });
     return undefined;
   }
 

@@ -144,7 +144,7 @@ function messagesProblem(endpoint: Endpoint, url: string, { grant, credential }:
 /** Of which topics it may be seen who listens, the route asks the grant: it has read their names. */
 function presenceProblem({ grant, name }: Identity): Problem | undefined {
   if (grant.seesPresence === true) return undefined;
-  return name === undefined ? credentialMissing() : new Problem('forbidden', 'This request may not see who listens.', { field: 'Authorization' });
+  return name === undefined ? credentialMissing() : new Problem('forbidden', 'This request may not see who listens: that takes the grant presence.', { field: 'Authorization' });
 }
 
 /** To erase takes a credential, also where nothing else does. */

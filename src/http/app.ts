@@ -3,7 +3,7 @@ import { fastifySwagger } from '@fastify/swagger';
 import Fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest, RawRequestDefaultExpression } from 'fastify';
 import { randomBytes } from 'node:crypto';
-import { Problem } from '../model/problem.ts';
+import { Problem, type ProblemCode } from '../model/problem.ts';
 import { AdmissionPolicy, RULES } from './admission.ts';
 import { addDoor, refusalOf } from './door.ts';
 import { awaitContinue, tellToGoOn } from './expect-continue.ts';
@@ -37,6 +37,9 @@ import { isClaimed } from './takeover.ts';
  * Builds the HTTP side of an instance. It does not listen yet.
  * @param rules The door policy; a test may put rules of its own in front.
  */
+/** What the publisher has counted already. */
+const COUNTED_BY_PUBLISHER: ReadonlySet<ProblemCode> = new Set<ProblemCode>(['key-reused', 'topic-quota']);
+
 export function buildApp(service: Service, rules: readonly Rule[] = RULES): App {
   const { config } = service;
   const policy = new AdmissionPolicy(service, rules);
@@ -109,7 +112,7 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
   app.setErrorHandler((error, request, reply) => {
     const problem = answerError(error, request, reply, service);
     // The publisher counts all other refusals itself.
-    if (request.method === 'POST' && problem.status < 500 && problem.code !== 'key-reused') service.counters.refuse(problem.code);
+    if (request.method === 'POST' && problem.status < 500 && !COUNTED_BY_PUBLISHER.has(problem.code)) service.counters.refuse(problem.code);
   });
 
   void app.register(fastifySwagger, openapi).register(fastifySSE).after(() => addRoutes(app, service, memory));

@@ -37,7 +37,7 @@ export const PROBLEMS = {
   internal: [500, 'Something went wrong here'],
   overloaded: [503, 'Too much is waiting here'],
   unavailable: [503, 'The message log is not available'],
-  'outcome-unknown': [503, 'It is not known whether the message was stored'],
+  'outcome-unknown': [503, 'It is not known whether the request was carried out'],
 } as const satisfies Record<string, readonly [status: number, title: string]>;
 
 export type ProblemCode = keyof typeof PROBLEMS;

@@ -203,7 +203,8 @@ await t.test('an instance that is frozen, or was killed, is missing from the ans
   const missing = [frozen.id, killed.id].sort();
   t.match(page, { streams: { length: 1 }, more: false, partial: true, missing });
   t.match(list, { instances: [{ id: here.id }], partial: true, missing });
-  for (const refusal of refusals) t.match(refusal, { status: 503, body: /"code":"unavailable"/ });
+  for (const refusal of refusals) t.match(refusal, { status: 503, body: /"code":"outcome-unknown"/ });
+  t.ok(here.instance.output.split('\n').filter((line) => line.includes('"stream-closed"') && line.includes('did not answer')).length >= refusals.length, 'what may happen later is written down');
   t.match((await here.http.get('/metrics', admin)).body, /^tidings_questions_unanswered_total [1-9]/m);
   frozen.instance.kill('SIGCONT');
   await until('it answers again', async () => (await instancesAt(here.http, admin)).instances.length === 2);

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { t } from 'tap';
 import { makeApiKey } from '../../src/access/api-key.ts';
+import { connect } from '../../src/client/client.ts';
 import { Http, type Answer } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { bearer } from '../support/keys-command.ts';
@@ -9,9 +10,9 @@ import { tempFolder } from '../support/temp.ts';
 
 /** Room in the log as publishers meet it. */
 
-const keys = Object.fromEntries(['bob', 'eve'].map((name) => [name, makeApiKey()]));
+const keys = Object.fromEntries(['bob', 'eve', 'root'].map((name) => [name, makeApiKey()]));
 const accessFile = join(tempFolder(t), 'access.json');
-writeFileSync(accessFile, JSON.stringify({ keys: Object.entries(keys).map(([name, { id, digest }]) => ({ id, sha256: digest.toString('hex'), name, publish: ['t.>'], subscribe: ['t.>'] })) }));
+writeFileSync(accessFile, JSON.stringify({ keys: Object.entries(keys).map(([name, { id, digest }]) => ({ id, sha256: digest.toString('hex'), name, publish: ['t.>'], subscribe: ['t.>'], ...(name === 'root' ? { admin: true } : {}) })) }));
 
 const DATA = 'x'.repeat(60_000);
 /** How many such messages a topic, and a credential, may hold. */
@@ -41,6 +42,17 @@ t.test('a batch is stored whole or not at all, and the answer names its element'
   t.equal(codeOf(refused), full);
   t.match(JSON.parse(refused.body), { field: '[1].topic' });
   t.equal(codeOf(await batch(['t.a', 't.b'])), '201');
+});
+
+t.test('each refusal counts once, and the client library does not try again', async (t) => {
+  const counted = async (): Promise<number> => Number(/^tidings_publishes_refused_total\{code="topic-quota"\} (\d+)$/m.exec((await http.get('/metrics', as('root'))).body)?.[1] ?? 0);
+  const before = await counted();
+  t.equal(codeOf(await http.post('t.loud', DATA, as('bob'))), full);
+  t.equal(codeOf(await http.send('POST', '/messages', { 'content-type': 'application/json', ...as('bob') }, JSON.stringify([{ topic: 't.loud', data: DATA }]))), full);
+  const tidings = connect(instance.url, { getToken: () => keys['bob']!.text });
+  await t.rejects(tidings.publish('t.loud', DATA), { name: 'TidingsError', code: 'topic-quota', status: 429 });
+  tidings.close();
+  t.equal(await counted(), before + 3);
 });
 
 t.test('a credential may hold its share over all topics', async (t) => {

@@ -107,7 +107,7 @@ export function fleetRoutes(app: App, service: Service): void {
     ...at(ENDPOINTS.drainInstance, config),
     schema: {
       tags, summary: 'End an instance, as SIGTERM does', params: params('The id of an instance.'),
-      response: { 202: json('It has begun to drain.', Type.Object({ id: Type.String(), status: Type.Literal('draining') })), ...problems('forbidden', 'not-found', 'cross-origin', 'unavailable') },
+      response: { 202: json('It has begun to drain.', Type.Object({ id: Type.String(), status: Type.Literal('draining') })), ...problems('forbidden', 'not-found', 'cross-origin', 'outcome-unknown') },
     },
     handler: async (request, reply) => {
       const { id } = request.params;
