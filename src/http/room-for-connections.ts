@@ -18,7 +18,7 @@ const SPARE_CONNECTIONS = 16;
 const LAST_SPARE_CONNECTIONS = 8;
 
 /** Connections are counted by their addresses while more than so much of all are open: the kernel has to be asked for each address, which few connections need not pay. */
-const ADDRESSED_FROM_SHARE = 0.25;
+const ADDRESSED_FROM_SHARE = 0.1;
 
 export interface RoomForConnections {
   readonly maxConnections: number;
