@@ -104,7 +104,10 @@ export class LongPolls {
     for (const wake of this.#waiting) wake();
   }
 
-  /** Rejects with a `Problem`: `forbidden`, `invalid-cursor` where nobody knows `until`, `unavailable` when the log cannot be read, `overloaded` when too many requests wait already, or there is no room for the page. */
+  /**
+   * Rejects with a `Problem`: `forbidden`, `invalid-cursor` where nobody knows `until`, `unavailable` when the log cannot be read. `overloaded`: too many requests wait already, or there
+   * is no room for the page.
+   */
   async page({ grant, filter, start, until, limit, wait, signal, hold, hasLeft, holder = ANYBODY }: HistoryRequest): Promise<HistoryPage> {
     const forbidden = readProblem(grant, filter);
     if (forbidden !== undefined) throw forbidden;

@@ -12,8 +12,7 @@ const FREE_HEAD_BYTES = 8 * 1024;
 const REQUEST_OBJECTS_BYTES = 8 * 1024;
 
 /**
- * Counts what requests of the ordinary way hold besides their bodies, until they are answered: long heads, and requests that were sent before those
- * before them on the connection were answered. A long poll may hold thousands of those up. When there is no room, the address that holds most loses the connection with the newest of them:
+ * Counts what requests of the ordinary way hold besides their bodies, until they are answered: long heads, and requests that wait behind others on their connection. A long poll may hold thousands of those up. When there is no room, the address that holds most loses the connection with the newest of them:
  * nobody knows its credential yet.
  */
 export class HeldRequests {

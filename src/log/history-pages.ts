@@ -88,8 +88,8 @@ export class History {
 
   /**
    * Messages after a place, in the log itself: it shows at once what another instance has acknowledged, though the tail may not have it
-   * yet. Rejects with a `StoreError` when the log cannot be read, and with a `Problem` when too many reads wait already. Clients that ask for the same share a read that has not begun:
-   * so thousands of polls that come back at once cost a few reads, and no answer is older than its question.
+   * yet. Rejects with a `StoreError` when the log cannot be read, and with a `Problem` when too many reads wait already.
+   * Clients that ask for the same share a read that has not begun. So thousands of polls that come back at once cost a few reads, and no answer is older than its question.
    */
   async findInLog(start: Start, search: Search): Promise<Found> {
     const key = keyOf(start, search);

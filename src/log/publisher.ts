@@ -178,9 +178,9 @@ export class Publisher {
   }
 
   /**
-   * Resolves once the messages are durable (invariant 1). Rejects with a `Problem`: `overloaded`, `unavailable` and
-   * `internal` mean that nothing was stored, `outcome-unknown` that nobody can say, `key-reused` that the key belongs
-   * to another request, `forbidden` that the grant leaves out one of the topics, `topic-quota` that a topic or the sender holds too much. Answers within 15 seconds, whatever the store does.
+   * Resolves once the messages are durable (invariant 1). Answers within 15 seconds, whatever the store does. Otherwise it rejects with a `Problem`. `overloaded`, `unavailable` and
+   * `internal` mean that nothing was stored. `outcome-unknown`: nobody can say. `key-reused`: the key belongs to another request. `forbidden`: the grant leaves out one of the topics.
+   * `topic-quota`: a topic or the sender holds too much.
    */
   publish(grant: Grant, drafts: readonly Draft[], key: IdempotencyKey | undefined, { holder = () => ANYBODY, sender }: PublishedBy = {}): Promise<Receipt> {
     const forbidden = publishProblem(grant, drafts);

@@ -53,7 +53,7 @@ export interface QuotaDependencies {
  * Keeps one topic, or one sender, from filling the log, and so from pushing out what others published. No topic is counted in the database as messages are stored: that would be a row to
  * change for each topic of each commit. Each instance counts what it stores itself, and every few seconds stores a summary of it (usage-record.ts), from which the others and its successors add up.
  *
- * So a count is behind by what other instances have stored since their last summary, and lacks what an instance that crashed had not told: at most 1/128 of the bound each time. Summaries name the
+ * So a count is behind by what other instances have stored since their last summary. It lacks what an instance that crashed had not told: at most 1/128 of the bound each time. Summaries name the
  * largest topics and senders alone: a count is too small by at most another 1/128 of the bound (heavy-hitters.ts). What retention deletes comes off with the summaries that it has passed.
  */
 export class Quota implements PublishQuota {

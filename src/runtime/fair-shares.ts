@@ -64,7 +64,7 @@ export interface FairSharesDependencies {
  * Two holders are told apart where one has about twice as much as the other: holders stand in buckets, one for each power of two. So every change and every question costs the same, however many holders
  * there are, and two of a size do not take from each other in turns. Memory is bounded by what is held.
  *
- * In some gates what stands still makes room where those beside a newcomer hold as much as it would: a body that has stopped coming, an answer that nobody takes.
+ * Where those beside a newcomer hold as much as it would, what stands still makes room in some gates: a body that has stopped coming, an answer that nobody takes.
  */
 export class FairShares<Held extends Holding = Holding> {
   readonly #gate: keyof Counters['evicted'];

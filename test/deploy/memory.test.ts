@@ -35,7 +35,9 @@ t.test('the default settings add up to what the documents say, and fit the machi
   ];
   for (const [beginning, most] of expected) t.equal(rows.find((row) => row.most.startsWith(beginning))?.mib, most, beginning);
 
-  const [{ memory }] = parseToml(readFileSync(join(root, 'fly.toml'), 'utf8'))['vm'] as unknown as [{ memory: string }];
+  const { vm } = parseToml(readFileSync(join(root, 'fly.toml'), 'utf8'));
+  const machine: unknown = Array.isArray(vm) ? vm[0] : undefined;
+  const memory = typeof machine === 'object' && machine !== null && 'memory' in machine ? String(machine.memory) : '';
   t.match(memory, /^[0-9]+gb$/);
   t.ok(total.mib < PROCESS_SHARE * 1024 * Number.parseInt(memory, 10), `${total.mib} MiB of ${memory}`);
   t.end();

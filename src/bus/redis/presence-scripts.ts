@@ -1,5 +1,5 @@
 /**
- * What Redis does at one time for presence. An instance writes under a name that lives once (`lease`): when its lease has ended, or it had to begin anew, it takes another one, and what stands under the old
+ * What Redis does at one time for presence. An instance writes under a name that lives once (`lease`). When its lease has ended, or it had to begin anew, it takes another name. What stands under the old
  * one does not count any more. The names are in a sorted set, by the time when their leases end, which is negative while an instance has not told everything yet.
  *
  * A topic has three keys. `members`: its members, in the order of their bytes. `lines`: for each of them a line of each instance: its name, streams, since, when the metadata was given, and the metadata, with tabs between.
@@ -17,7 +17,7 @@ const CHANGED_MAX_ENTRIES = 10_000;
 
 /**
  * Writes changes of one instance. Keys: its leases, what it wrote, `changed` and its numbers; then `lines`, `members`, `streams` of a topic and the topics of a member, for each change. Values: the instance, how long keys are kept, whether its lease has
- * ended on purpose (a sweep); then for each change topic, member, streams of the topic, whether it is present, streams, since, when the metadata was given, metadata. The answer is 0 where the lease has ended: nothing was written.
+ * ended on purpose (a sweep). Then for each change: topic, member, streams of the topic, whether it is present, streams, since, when the metadata was given, metadata. The answer is 0 where the lease has ended: nothing was written.
  */
 export const WRITE = `${NOW}
 local leases, wrote, changed, numbers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]

@@ -44,7 +44,7 @@ export interface ConnectOptions {
     /** Nothing was heard for so long: the connection is taken for dead. Milliseconds, above the service's `HEARTBEAT_SECONDS`; by default 60,000. */
     readonly staleAfter?: number;
     /**
-     * One stream for all tabs of this origin that are connected to the same service with the same value: `true`, or the user's name where tabs may belong to several users. By default
+     * One stream for all tabs of this origin that are connected to the same service with the same value. That is `true`, or the user's name where tabs may belong to several users. By default
      * `false`: whoever shares gets what the credential of another tab may read. Without Web Locks, as on pages without TLS, each tab has a stream of its own.
      */
     readonly share?: boolean | string;

@@ -4,8 +4,8 @@ import { parseBatch, type BatchBounds, type BatchFormat } from './batch-body.ts'
 import { tooMany } from './body.ts';
 
 /**
- * What a batch takes while it is parsed, besides its body: the text of the body, which has two bytes for each where one character is beyond Latin-1, and
- * the data of its messages. So many times its body's length.
+ * What a batch takes while it is parsed, besides its body: the text of the body, and the data of its messages. The text has two bytes for each character where one is beyond Latin-1. So
+ * it is so many times the body's length.
  */
 export const PARSING_FACTOR = 3;
 

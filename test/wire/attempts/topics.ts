@@ -41,6 +41,10 @@ const lookalikes = ({ alice, watcher }: Facts): Attempt[] => LOOKALIKES.flatMap(
     refused(`${what}: history`, get(`/topics/${path}/messages`), 403, bearer(alice), right),
     refused(`${what}: history beside what is granted`, get(`/messages?topic=user.alice.inbox&topic=${path}`), 403, bearer(alice), right),
     refused(`${what}: a stream`, get(`/topics/${path}/events`), 403, bearer(alice), right),
+    refused(`${what}: the end of the log, beside what is granted`, get(`/cursor?topic=user.alice.inbox&topic=${path}`), 403, bearer(alice), right),
+    refused(`${what}: who listens`, get(`/topics/${path}/presence`), 403, bearer(alice)),
+    refused(`${what}: how many listen`, get(`/presence?topic=${path}`), 403, bearer(alice)),
+    refused(`${what}: a stream that is told who listens`, get(`/topics/${path}/events?presence=1`), 403, bearer(alice)),
   ];
 });
 
@@ -94,6 +98,8 @@ const patterns = ({ alice, watcher }: Facts): Attempt[] => [
       refused(`history of ${pattern}`, get(`/topics/${path}/messages`), 403, bearer(alice), bearer(watcher)),
       refused(`a stream of ${pattern}`, get(`/topics/${path}/events`), 403, bearer(alice), bearer(watcher)),
       refused(`a stream of ${pattern} beside what is granted`, get(`/events?topic=user.alice.%3E&topic=${path}`), 403, bearer(alice), bearer(watcher)),
+      refused(`the end of the log for ${pattern}`, get(`/cursor?topic=${path}`), 403, bearer(alice), bearer(watcher)),
+      refused(`who listens to ${pattern}`, get(`/topics/${path}/presence`), 403, bearer(alice)),
       refused(`publishing to ${pattern}`, post(`/topics/${path}`), 403, bearer(alice)),
     ];
   }),
