@@ -199,6 +199,12 @@ t.test('two constants of one name have one value', async (t) => {
   t.same([...values].filter(([, all]) => all.size > 1).map(([name, all]) => `${name}: ${[...all].join(', ')}`), []);
 });
 
+t.test('no test counts memory that nobody holds any more', async (t) => {
+  const counting = readdirSync(import.meta.dirname, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts') && /memoryUsage\(\)/.test(readFileSync(join(import.meta.dirname, path), 'utf8')));
+  t.same(counting.toSorted(), ['support/garbage.ts', 'support/probe.ts'], 'they ask heldBytes() of support/garbage.ts, which collects first');
+});
+
 t.test('the rules themselves find what breaks them', async (t) => {
   t.same(importsOf([
     "import { a } from './a.ts';", "import type {\n  B,\n  C,\n} from \"./b.ts\";", "import './c.ts';", "export * from './d.ts';", "export { e } from './e.ts';",

@@ -1,5 +1,3 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { t } from 'tap';
 import { Audience } from '../../src/delivery/audience.ts';
 import type { Group } from '../../src/delivery/reader-group.ts';
@@ -7,6 +5,7 @@ import { indexedBytes } from '../../src/model/filter-index.ts';
 import { FULL_GRANT } from '../../src/model/grant.ts';
 import { Filter } from '../../src/model/topic.ts';
 import { Budget, Hold } from '../../src/runtime/budget.ts';
+import { heldBytes } from '../support/garbage.ts';
 import { begin } from '../support/spine.ts';
 import { until } from '../support/until.ts';
 
@@ -44,17 +43,11 @@ const KINDS: Readonly<Record<string, (filter: number, name: number) => string>> 
 };
 
 t.test('a filter counts for what it takes at least', (t) => {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  const used = (): number => {
-    collect();
-    return process.memoryUsage().heapUsed;
-  };
   for (const [kind, nameOf] of Object.entries(KINDS)) {
     const audience = new Audience({ maxFilterBytes: Infinity });
     const groups: Group[] = [];
     let counted = 0;
-    const before = used();
+    const before = heldBytes('heapUsed');
     for (let filter = 0; filter < 100; filter++) {
       const group = audience.join(new Filter(Array.from({ length: 100 }, (_, name) => Buffer.from(nameOf(filter, name)).toString())));
       // Catch-up asks the filter itself, which makes a tree of its own.
@@ -62,7 +55,7 @@ t.test('a filter counts for what it takes at least', (t) => {
       groups.push(group);
       counted += indexedBytes(group.filter);
     }
-    const taken = used() - before;
+    const taken = heldBytes('heapUsed') - before;
     t.ok(taken < counted, `${kind}: ${Math.round(taken / groups.length)} bytes, and ${Math.round(counted / groups.length)} count`);
     t.ok(counted < 4 * taken, `${kind}: it counts for no more than four times as much`);
   }

@@ -1,10 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Socket } from 'node:net';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { t } from 'tap';
 import { letGoOf, letGoOfIdle } from '../../src/http/let-go.ts';
+import { collectGarbage } from '../support/garbage.ts';
 import { listening } from '../support/listening.ts';
 import { RawConnection, requestBytes } from '../support/raw.ts';
 import type { Scope } from '../support/temp.ts';
@@ -16,8 +15,6 @@ interface Kept {
   readonly _httpMessage?: object | null;
 }
 
-setFlagsFromString('--expose-gc');
-const collect = runInNewContext('gc') as () => void;
 
 const REQUEST = requestBytes('GET', '/', {});
 const FOLLOWING = requestBytes('POST', '/next', {}, 'x');
@@ -100,7 +97,7 @@ for (const when of ['instead of an answer', 'after its answer'] as const) {
     t.ok(sockets.every(({ destroyed, writable }) => !destroyed && writable), 'all are open');
     t.same(new Set(connections.map(({ text }) => text.split('\r\n\r\n')[1])), new Set([when === 'after its answer' ? 'answered' : undefined]), 'and nothing was written to them');
     await turns('requests and responses are gone', () => {
-      collect();
+      collectGarbage();
       return left.every((one) => one.deref() === undefined);
     });
     sockets[0]!.write('hello');

@@ -1,11 +1,10 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { t } from 'tap';
 import { StoreClock } from '../../src/log/store-clock.ts';
 import { Tail } from '../../src/log/tail.ts';
 import { Message } from '../../src/model/message.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import { settle, TestClock } from '../support/clock.ts';
+import { collectGarbage } from '../support/garbage.ts';
 import { quietLogger } from '../support/logger.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import type { Scope } from '../support/temp.ts';
@@ -187,9 +186,7 @@ t.test('what the tail drops is let go of at once, however few messages it holds'
     return new WeakRef(message);
   });
   await settle();
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  collect();
+  collectGarbage();
   const held = offered.filter((message) => message.deref() !== undefined).length;
   t.ok(held <= tail.length + 1, `${held} of 100 are held, ${tail.length} are in the tail`);
 });

@@ -7,10 +7,9 @@ import { Session } from 'node:inspector';
 import { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { isMainThread } from 'node:worker_threads';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { Group } from '../../src/delivery/reader-group.ts';
 import { Reader } from '../../src/delivery/reader.ts';
+import { collectGarbage } from './garbage.ts';
 import type { Remains } from './remains.ts';
 
 const COUNTED = { Reader, Group, Socket, Map, Set };
@@ -48,14 +47,12 @@ function countObjects(): Counts {
 }
 
 async function remains(): Promise<Remains> {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
   // To count is to collect, more thoroughly than a collection does it: what was compiled and not run lately goes too. So it comes before the bytes.
   const objects = countObjects();
   // What a collection finalises may free more.
   for (let round = 0; round < 3; round++) {
     await nextTurn();
-    collect();
+    collectGarbage();
   }
   const { heapUsed, external } = process.memoryUsage();
   const handles: Record<string, number> = {};
