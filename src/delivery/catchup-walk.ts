@@ -57,12 +57,13 @@ export class WalkSize {
  * are. So when thousands of streams with filters of their own come back, the walks cost no more than the deliveries.
  */
 export function walk(near: readonly NearReaders[], { messages, end }: Stretch): Walk {
-  const index = new FilterIndex<Share>();
   const shares = near.map((one): Share => ({ ...one, lastMatch: 0, messages: [], end }));
-  for (const share of shares) index.add(share.group.filter, share);
+  // Not before the first message: most streams open where there is none to catch up with.
+  let index: FilterIndex<Share> | undefined;
   let matches = 0;
   let open = shares.length;
   for (const message of messages) {
+    index ??= indexOf(shares);
     index.match(message.topic, (share) => {
       if (share.end !== end) return;
       matches++;
@@ -76,4 +77,10 @@ export function walk(near: readonly NearReaders[], { messages, end }: Stretch): 
     return { shares, matches, end: message };
   }
   return { shares, matches, end };
+}
+
+function indexOf(shares: readonly Share[]): FilterIndex<Share> {
+  const index = new FilterIndex<Share>();
+  for (const share of shares) index.add(share.group.filter, share);
+  return index;
 }

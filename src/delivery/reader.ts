@@ -206,10 +206,16 @@ export class Reader {
     return end.seq >= this.#writtenSeq ? end : { epoch: this.#writtenEpoch, seq: this.#writtenSeq };
   }
 
-  /** Writes the stream's first frames. @param handle What `$open` tells of the stream besides its place. */
-  open({ at, gap }: Start, retryMs: number, handle?: object): void {
-    if (this.#control) this.#say(openFrame(gap === undefined ? at : undefined, retryMs, handle));
-    else this.#say(retryLine(retryMs));
+  /**
+   * Writes the stream's first frames.
+   * @param handle What `$open` tells of the stream besides its place.
+   * @param head What comes before them on the socket.
+   */
+  open({ at, gap }: Start, retryMs: number, handle?: object, head?: Buffer): void {
+    const frame = this.#control ? openFrame(gap === undefined ? at : undefined, retryMs, handle) : retryLine(retryMs);
+    if (head === undefined) this.#say(frame);
+    // In one write: a system call costs more than the copy.
+    else this.#write(this.#chunked ? httpChunk([frame], head) : Buffer.concat([head, frame]));
     if (gap !== undefined) this.gap({ at, gap });
   }
 

@@ -37,6 +37,8 @@ export interface StreamNames {
   readonly client?: StreamClient;
   /** What `$open` tells of the stream besides its place. */
   readonly handle?: object | undefined;
+  /** The head of its response, where it was not written yet. */
+  readonly head?: Buffer;
 }
 
 export interface StreamRegistryDependencies {
@@ -128,7 +130,7 @@ export class StreamRegistry {
    * Begins a stream on a socket whose response head was flushed. Call `drained` and `closed` when the socket says so.
    * @throws Problem `forbidden`; then nothing has begun.
    */
-  open(grant: Grant, filter: Filter, options: StreamOptions, outlet: Outlet, start: Start, { client, handle }: StreamNames = {}): Reader {
+  open(grant: Grant, filter: Filter, options: StreamOptions, outlet: Outlet, start: Start, { client, handle, head }: StreamNames = {}): Reader {
     const forbidden = readProblem(grant, filter);
     if (forbidden !== undefined) throw forbidden;
     const group = this.#audience.join(filter);
@@ -137,7 +139,7 @@ export class StreamRegistry {
     this.#readers.add(reader);
     this.#size++;
     this.#counters.opened++;
-    reader.open(start, this.#retryMs(), handle);
+    reader.open(start, this.#retryMs(), handle, head);
     this.#catchup.resume(reader);
     return reader;
   }

@@ -89,7 +89,7 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     ? addFastPath({ server: app.server, service, policy, requestId, parts: memory.bodies, limits: { firstRequestMs: HEAD_MAX_MS, keepAliveMs: KEEP_ALIVE_MS } })
     // Node ends all of those that have had an answer.
     : () => app.server.closeIdleConnections();
-  keepRoom(app.server, { maxConnections: service.maxConnections, endIdle, counters: service.counters, trusted: config.TRUST_PROXY });
+  keepRoom(app.server, { maxConnections: service.maxConnections, endIdle, streams: () => service.counters.opened - service.counters.closed, counters: service.counters, trusted: config.TRUST_PROXY });
   app.setValidatorCompiler(validatorCompiler);
   collectBodies(app, memory);
   addDoor(app, policy, service.counters, memory.requests);

@@ -131,17 +131,11 @@ export class EventStream implements SocketOwner, Renewable, StreamClient, Presen
   }
 
   /**
-   * Writes the head of the response and what comes first.
+   * Writes the head of the response and what comes first, in one piece.
    * @returns False where the stream is refused; then it ends by itself.
    */
   begin(beginning: Beginning): boolean {
-    // One system call for both.
-    this.#socket.cork();
-    this.#socket.write(beginning.head, 'latin1');
     const hasBegun = this.#begin(beginning);
-    this.#socket.uncork();
-    // While it was corked, the socket seemed to be full. It says nothing of a small write that has left.
-    if (hasBegun && this.#socket.writableLength === 0) this.drained();
     this.#service.counters.answer(200);
     // Nobody looks after a stream that is refused.
     if (hasBegun) leaveRoom(this.#socket);
@@ -149,11 +143,12 @@ export class EventStream implements SocketOwner, Renewable, StreamClient, Presen
     return hasBegun;
   }
 
-  #begin({ admission: { identity, member, clientAddress }, filter, options, wanted, agent, start: begun }: Beginning): boolean {
+  #begin({ admission: { identity, member, clientAddress }, head, filter, options, wanted, agent, start: begun }: Beginning): boolean {
     const { config, streams, filters, leases, renewals, handles, agents, presence, logger } = this.#service;
     // Asked again: while the log was asked, other streams were opened, the credential may have ended, and the ticket may have been used.
     if (begun === undefined || streams.isFull || !filters.hasRoomFor(filter) || begun.ticket?.isLost === true || !leases.mayHold(identity, filter, options.presence)) {
       begun?.place.release();
+      this.#socket.write(head, 'latin1');
       streams.refuse(options, this.#socket);
       return false;
     }
@@ -166,7 +161,7 @@ export class EventStream implements SocketOwner, Renewable, StreamClient, Presen
     if (config.TRUST_PROXY !== undefined) this.address = ownText(clientAddress());
     this.#isRenewable = identity.credential !== undefined && options.control;
     const handle = this.#isRenewable ? renewals.add(this.number, this) : undefined;
-    this.#reader = streams.open(identity.grant, filter, options, this.#socket, start, { client: this, handle });
+    this.#reader = streams.open(identity.grant, filter, options, this.#socket, start, { client: this, handle, head: Buffer.from(head, 'latin1') });
     presence.enter(filter, member);
     this.#member = member?.id;
     this.isWatching = options.presence === true;

@@ -27,6 +27,6 @@ export function buildOperationsServer({ server: main }: { readonly server: Serve
   Object.assign(server, { httpAllowHalfOpen: true });
   server.on('connection', (socket) => void accepted.add(socket));
   for (const event of EVENTS) server.on(event, (...told: unknown[]) => void main.emit(event, ...told));
-  keepRoom(server, { maxConnections: OPERATIONS_MAX_CONNECTIONS, endIdle: () => server.closeIdleConnections(), counters, trusted: undefined });
+  keepRoom(server, { maxConnections: OPERATIONS_MAX_CONNECTIONS, endIdle: () => server.closeIdleConnections(), streams: () => 0, counters, trusted: undefined });
   return server;
 }

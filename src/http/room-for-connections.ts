@@ -17,13 +17,15 @@ const SPARE_CONNECTIONS = 16;
  */
 const LAST_SPARE_CONNECTIONS = 8;
 
-/** Connections are counted by their addresses while more than so much of all are open: the kernel has to be asked for each address, which few connections need not pay. */
+/** Connections are counted by their addresses while those that are no streams are more than so much of all: the kernel has to be asked for each address, which few connections need not pay. */
 const ADDRESSED_FROM_SHARE = 0.1;
 
 export interface RoomForConnections {
   readonly maxConnections: number;
   /** Ends so many idle connections, the oldest first. */
   readonly endIdle: (count: number) => void;
+  /** How many of the connections are streams. */
+  readonly streams: () => number;
   readonly counters: Pick<Counters, 'evicted'>;
   /** Proxies in front. Each has the connections of many clients, so none is counted. */
   readonly trusted: BlockList | undefined;
@@ -33,7 +35,7 @@ export interface RoomForConnections {
 const shares = new WeakMap<Socket, Share>();
 
 /** Bounds the connections of a server, so that sockets never take the files that the database must open. Beyond the bound they are dropped. */
-export function keepRoom(server: Server, { maxConnections, endIdle, counters, trusted }: RoomForConnections): void {
+export function keepRoom(server: Server, { maxConnections, endIdle, streams, counters, trusted }: RoomForConnections): void {
   const open = new FairShares({ gate: 'connections', counters });
   server.maxConnections = maxConnections;
   const most = Math.max(0, maxConnections - SPARE_CONNECTIONS);
@@ -42,7 +44,7 @@ export function keepRoom(server: Server, { maxConnections, endIdle, counters, tr
   server.on('connection', (socket: Socket) => {
     server.getConnections((_error, count) => {
       if (count > most) endIdle(count - most);
-      if (count <= addressed || socket.destroyed) return;
+      if ((count - streams() <= addressed && count <= most) || socket.destroyed) return;
       const address = clientAddress({}, socket, undefined);
       const holder = [networkOf(address)] as const;
       if (count > last && !open.makeRoom(holder, 0) && open.amountOf(holder) > LAST_SPARE_CONNECTIONS) socket.destroy();
