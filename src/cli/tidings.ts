@@ -1,7 +1,8 @@
 import { Command } from 'commander';
+import { addDoctorCommand } from './doctor/command.ts';
 import { addKeysCommands } from './keys.ts';
 
-/** `npx tidings …`: what is done to the database of the log from the command line, beside running instances or before the first one. */
+/** `npx tidings …`: what is done to the database of the log from the command line, beside running instances or before the first one; and what is done to a running service as its clients see it. */
 
 const program = new Command('tidings')
   .description('Works on the database that DATABASE_URL names, as the service would. Instances may run meanwhile.')
@@ -11,5 +12,6 @@ const program = new Command('tidings')
     process.exit(error.exitCode === 0 ? 0 : 2);
   });
 addKeysCommands(program);
+addDoctorCommand(program);
 
 await program.parseAsync();

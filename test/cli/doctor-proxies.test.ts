@@ -1,0 +1,117 @@
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { diagnose, type Check, type Finding } from '../../src/cli/doctor/diagnosis.ts';
+import type { Target } from '../../src/cli/doctor/exchange.ts';
+import { MENDS, type MendName } from '../../src/cli/doctor/mends.ts';
+import { observe } from '../../src/cli/doctor/observe.ts';
+import type { Balancer } from '../support/balancer.ts';
+import { startCaddySite } from '../support/caddy.ts';
+import { startHaproxy, startPlainHaproxy } from '../support/haproxy.ts';
+import { each } from '../support/http.ts';
+import { startInstance } from '../support/instance.ts';
+import { createKey } from '../support/keys-command.ts';
+import { startNginx, startNginxSite } from '../support/nginx.ts';
+import { freePort } from '../support/ports.ts';
+import { tempFolder } from '../support/temp.ts';
+
+/** What doctor says of real proxies: of mistakes, one for each; of the same with the lines that doctor names; and nothing of the configurations that operators are given. */
+
+const ORIGIN = 'https://app.example';
+/** As many proxies at one time. */
+const AT_ONCE = 8;
+const TIMEOUT_MS = 4_000;
+/** Longer than two heartbeats. */
+const IDLE_MS = 2_500;
+
+const database = `file:${join(tempFolder(t), 'tidings.db')}`;
+const instance = await startInstance(t, { DATABASE_URL: database, AUTH: 'on', HEARTBEAT_SECONDS: '1', POLL_MS: '100', CORS_ORIGINS: ORIGIN, DRAIN_SECONDS: '0' });
+const { key } = await createKey(t, { DATABASE_URL: database }, '--name', 'doctor', '--publish', 'doctor.>', '--subscribe', 'doctor.>');
+const { port } = instance;
+const away = await freePort();
+
+/** Lines of a configuration, each by what it sets: a later one takes the place of an earlier one. */
+type Lines = Readonly<Record<string, string>>;
+
+interface Plant {
+  readonly proxy: 'nginx' | 'HAProxy' | 'Caddy';
+  readonly mistake: string;
+  readonly lines: Lines;
+  /** Every check that is not good, and no other. */
+  readonly wrong: readonly Check[];
+  /** The line of doctor that is put in the place of the one that it mends; without it, the mistake's lines are removed. */
+  readonly mend?: readonly [place: string, name: MendName];
+  readonly idle?: true;
+}
+
+const NGINX: Lines = {
+  pass: `proxy_pass http://127.0.0.1:${port};`, version: 'proxy_http_version 1.1;', connection: 'proxy_set_header Connection "";', host: 'proxy_set_header Host $http_host;',
+  read: 'proxy_read_timeout 75s;', body: 'client_max_body_size 32m;',
+};
+const HAPROXY: Lines = { delay: 'option http-no-delay' };
+
+const PLANTS: readonly Plant[] = [
+  { proxy: 'nginx', mistake: 'buffers, and does not listen to X-Accel-Buffering', lines: { version: 'proxy_http_version 1.0;', ignored: 'proxy_ignore_headers X-Accel-Buffering;' }, wrong: ['buffering'], mend: ['mended buffering', 'buffering'] },
+  { proxy: 'nginx', mistake: 'compresses streams', lines: { gzip: 'gzip on;', types: 'gzip_types text/event-stream;', size: 'gzip_min_length 0;' }, wrong: ['compression'], mend: ['gzip', 'compression'] },
+  { proxy: 'nginx', mistake: 'asks by HTTP/1.0', lines: { version: 'proxy_http_version 1.0;' }, wrong: ['ending'], mend: ['version', 'ending'] },
+  { proxy: 'nginx', mistake: 'cuts what is silent for half a second', lines: { read: 'proxy_read_timeout 500ms;' }, wrong: ['idle'], mend: ['read', 'idle'], idle: true },
+  { proxy: 'nginx', mistake: 'shows a page with 200', lines: { page: 'if ($uri ~ /events$) { return 200 "<h1>Sorry</h1>"; } default_type text/html;' }, wrong: ['stream'] },
+  { proxy: 'nginx', mistake: 'shows a page with 503', lines: { page: 'if ($uri ~ /events$) { return 503; }' }, wrong: ['stream'] },
+  { proxy: 'nginx', mistake: 'finds no instance', lines: { pass: `proxy_pass http://127.0.0.1:${away};` }, wrong: ['reach', 'stream', 'publishing', 'body'] },
+  { proxy: 'nginx', mistake: 'drops Last-Event-ID', lines: { last: 'proxy_set_header Last-Event-ID "";' }, wrong: ['resuming'], mend: ['last', 'lastEventId'] },
+  { proxy: 'nginx', mistake: 'drops Authorization', lines: { authorization: 'proxy_set_header Authorization "";' }, wrong: ['stream', 'authorization'], mend: ['authorization', 'authorization'] },
+  { proxy: 'nginx', mistake: 'drops Idempotency-Key, TTL and Tidings-Event', lines: { key: 'proxy_set_header Idempotency-Key "";', ttl: 'proxy_set_header TTL "";', event: 'proxy_set_header Tidings-Event "";' }, wrong: ['publishing'] },
+  { proxy: 'nginx', mistake: 'drops the query', lines: { rewrite: 'rewrite ^(.*)$ $1? break;' }, wrong: ['query', 'path'] },
+  { proxy: 'nginx', mistake: 'takes bodies of 1 MiB', lines: { body: 'client_max_body_size 1m;' }, wrong: ['body'], mend: ['body', 'body'] },
+  { proxy: 'nginx', mistake: 'keeps answers', lines: { cache: 'proxy_cache kept;', valid: 'proxy_cache_valid 200 1m;', ignored: 'proxy_ignore_headers Cache-Control Vary;', key: 'proxy_cache_key $request_uri$http_authorization;' }, wrong: ['cache'], mend: ['cache', 'cache'] },
+  { proxy: 'nginx', mistake: 'redirects', lines: { redirect: 'return 301 https://example.com$request_uri;' }, wrong: ['reach'] },
+  { proxy: 'nginx', mistake: 'lets caches keep everything', lines: { expires: 'expires 1h;' }, wrong: ['stream headers'], mend: ['expires', 'cacheControl'] },
+  { proxy: 'nginx', mistake: 'passes on a host of its own', lines: { host: 'proxy_set_header Host $proxy_host;' }, wrong: ['host'], mend: ['host', 'host'] },
+  { proxy: 'nginx', mistake: 'closes connections', lines: { keep: 'keepalive_timeout 0;' }, wrong: ['http'], mend: ['keep', 'keepAlive'] },
+  { proxy: 'nginx', mistake: 'decodes paths', lines: { pass: `proxy_pass http://127.0.0.1:${port}/;` }, wrong: ['path'] },
+  { proxy: 'nginx', mistake: 'answers for CORS as well', lines: { cors: 'add_header Access-Control-Allow-Origin * always;' }, wrong: ['cors'] },
+  { proxy: 'HAProxy', mistake: 'cuts what is silent for half a second', lines: { server: 'timeout server 500ms' }, wrong: ['idle'], mend: ['server', 'idle'], idle: true },
+  { proxy: 'HAProxy', mistake: 'holds small frames', lines: { delay: '' }, wrong: ['opening'], mend: ['delay', 'noDelay'] },
+  { proxy: 'HAProxy', mistake: 'waits for a second for all of a body', lines: { buffer: 'option http-buffer-request', request: 'timeout http-request 1s' }, wrong: ['body'] },
+  { proxy: 'HAProxy', mistake: 'compresses streams', lines: { control: 'http-response del-header Cache-Control', algo: 'compression algo gzip', type: 'compression type text/event-stream' }, wrong: ['compression', 'stream headers'] },
+  { proxy: 'HAProxy', mistake: 'drops Last-Event-ID', lines: { last: 'http-request del-header Last-Event-ID' }, wrong: ['resuming'] },
+  { proxy: 'HAProxy', mistake: 'drops Authorization', lines: { authorization: 'http-request del-header Authorization' }, wrong: ['stream', 'authorization'] },
+  { proxy: 'HAProxy', mistake: 'drops the query', lines: { query: 'http-request set-uri %[path]' }, wrong: ['query'] },
+  { proxy: 'HAProxy', mistake: 'refuses large bodies', lines: { body: 'http-request deny deny_status 413 if { req.hdr_val(content-length) gt 1000000 }' }, wrong: ['body'] },
+  { proxy: 'HAProxy', mistake: 'closes connections', lines: { close: 'option httpclose' }, wrong: ['http'] },
+  { proxy: 'HAProxy', mistake: 'drops Cache-Control', lines: { control: 'http-response del-header Cache-Control' }, wrong: ['stream headers'] },
+  { proxy: 'Caddy', mistake: 'gathers answers', lines: { buffer: 'buffer_responses' }, wrong: ['buffering'] },
+  { proxy: 'Caddy', mistake: 'cuts what is silent for half a second', lines: { transport: 'transport http {\nread_timeout 500ms\n}' }, wrong: ['idle'], idle: true },
+  { proxy: 'Caddy', mistake: 'drops Last-Event-ID', lines: { last: 'header_up -Last-Event-ID' }, wrong: ['resuming'] },
+  { proxy: 'Caddy', mistake: 'passes on a host of its own', lines: { host: 'header_up Host {upstream_hostport}' }, wrong: ['host'], mend: ['host', 'host'] },
+  { proxy: 'Caddy', mistake: 'changes Content-Type', lines: { type: 'header_down Content-Type text/plain' }, wrong: ['stream'] },
+];
+
+function start(t: Test, proxy: Plant['proxy'], lines: Lines): Promise<Balancer> {
+  if (proxy === 'nginx') return startNginxSite(t, `proxy_cache_path kept keys_zone=kept:1m;\nserver {\nlocation / {\n${Object.values({ ...NGINX, ...lines }).join('\n')}\n}\n}`);
+  if (proxy === 'HAProxy') return startPlainHaproxy(t, port, Object.values({ ...HAPROXY, ...lines }));
+  return startCaddySite(t, `reverse_proxy 127.0.0.1:${port} {\n${Object.values(lines).join('\n')}\n}`);
+}
+
+async function examined(url: string, options: Partial<Target> = {}): Promise<readonly Finding[]> {
+  const topic = `doctor.${Math.random().toString(36).slice(2)}`;
+  return diagnose(await observe({ url: new URL(url), token: key, origin: ORIGIN, topic, idleMs: 0, timeoutMs: TIMEOUT_MS, ...options })).findings;
+}
+
+function bad(findings: readonly Finding[]): string[] {
+  return findings.filter(({ level }) => level === 'wrong' || level === 'warning').map(({ check }) => check);
+}
+
+function told(findings: readonly Finding[]): string {
+  return findings.map(({ check, level, finding }) => `${level} ${check}: ${finding}`).join('\n');
+}
+
+void t.test('each mistake is named by its check, and by no other', async (t) => {
+  await each(PLANTS.length, AT_ONCE, async (index) => {
+    const { proxy, mistake, lines, wrong, idle } = PLANTS[index]!;
+    const findings = await examined((await start(t, proxy, lines)).url, idle === true ? { idleMs: IDLE_MS } : {});
+    t.same(bad(findings), wrong, `${proxy} ${mistake}`, { found: told(findings) });
+  });
+});
+
+// The instance keeps it from ending by itself.
+t.end();
