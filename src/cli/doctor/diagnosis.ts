@@ -59,7 +59,7 @@ function verdictsOf(observed: Observations): Partial<Record<Check, Verdict>> {
     ...edge,
     http: judgeHttp(observed, target.url),
     stream: judgeStream(rest, target),
-    opening: judgeOpening(observed),
+    opening: judgeOpening(rest.openings),
     buffering: judgeBuffering(rest, target),
     compression: judgeCompression(rest, target),
     'stream headers': judgeStreamHeaders(rest),

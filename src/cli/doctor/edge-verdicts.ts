@@ -1,5 +1,5 @@
 import { jsonOf, problemOf, seconds, type Answer } from './exchange.ts';
-import type { Live, Observations, Reached } from './observations.ts';
+import type { Live, Openings, Reached } from './observations.ts';
 import { good, quoted, unseen, warning, wrong, type Verdict } from './verdict.ts';
 
 /** Verdicts about the way to the service itself: whether it is reached, and by what. */
@@ -10,7 +10,7 @@ const CERTIFICATE_MIN_DAYS = 14;
 /** HAProxy without `option http-no-delay` holds each frame for 200 ms, until the other side acknowledges what came before. Milliseconds. */
 const HELD_FRAME_MS = 150;
 /** On a slow way everything takes long: only what takes so many times as long as a request is held. */
-const HELD_FRAME_FACTOR = 5;
+const HELD_FRAME_FACTOR = 3;
 /** An open that takes longer is noticed by people. Milliseconds. */
 const OPENING_MAX_MS = 2_000;
 
@@ -63,11 +63,11 @@ export function judgeClock({ dateAheadMs }: Pick<Reached, 'dateAheadMs'>, live: 
   return Math.abs(ahead) > CLOCK_MAX_MS ? warning(`${finding} (it is ${ahead > 0 ? 'ahead' : 'behind'}): since= and tokens go by it`) : good(finding);
 }
 
-export function judgeOpening({ rest, again }: Pick<Observations, 'rest' | 'again'>): Verdict {
-  const median = rest?.openings.toSorted((one, other) => one - other)[Math.floor((rest.openings.length - 1) / 2)];
+export function judgeOpening({ streams, requests }: Openings): Verdict {
+  const median = streams.toSorted((one, other) => one - other)[Math.floor((streams.length - 1) / 2)];
   if (median === undefined) return unseen('no stream was opened');
-  const finding = `a stream has its first event after ${median.toFixed(0)} ms (median of ${rest!.openings.length})`;
-  const shortest = Math.min(...rest?.openings ?? []);
-  if (again?.kind === 'answer' && shortest >= HELD_FRAME_MS && shortest >= HELD_FRAME_FACTOR * again.headMs) return warning(`${finding}, and a request takes ${again.headMs.toFixed(0)} ms: something holds small frames`, 'noDelay');
+  const finding = `a stream has its first event after ${median.toFixed(0)} ms (median of ${streams.length})`;
+  const [stream, request] = [Math.min(...streams), Math.min(...requests)];
+  if (stream >= HELD_FRAME_MS && stream >= HELD_FRAME_FACTOR * request) return warning(`a stream has its first event after ${stream.toFixed(0)} ms at least, and a request takes ${request.toFixed(0)} ms: something holds small frames`, 'noDelay');
   return median > OPENING_MAX_MS ? warning(finding) : good(finding);
 }

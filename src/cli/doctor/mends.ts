@@ -14,7 +14,7 @@ export type Mend = Readonly<Partial<Record<Proxy | 'Tidings', string>>>;
 export const MENDS = {
   buffering: {
     nginx: 'proxy_buffering off;',
-    HAProxy: 'remove: compression, filter, http-response wait-for-body',
+    HAProxy: 'remove: filter, http-response wait-for-body',
     Caddy: 'remove: buffer_responses, response_buffers',
     Traefik: 'no buffering middleware on this router',
     Cloudflare: 'a cache rule for paths that end in /events: bypass cache',
@@ -25,7 +25,6 @@ export const MENDS = {
   },
   compression: {
     nginx: 'gzip off;',
-    HAProxy: 'remove: compression type … text/event-stream',
     Caddy: 'remove: encode with a match for text/event-stream',
     Traefik: 'compress middleware: excludedContentTypes = text/event-stream',
     Cloudflare: 'a compression rule for paths that end in /events: disable',
@@ -58,7 +57,7 @@ export const MENDS = {
   query: {
     nginx: 'remove: rewrite … ?, a variable after proxy_pass that is not $request_uri',
     HAProxy: 'remove: http-request set-query, set-uri',
-    Caddy: 'remove: rewrite, or add ?{query} to it',
+    Caddy: 'remove: ? at the end of rewrite',
     Cloudflare: 'no URL rewrite rule',
   },
   path: {

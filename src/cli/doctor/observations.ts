@@ -76,6 +76,14 @@ export interface Ending {
   readonly stream: StreamSeen;
 }
 
+/** Streams and requests, by turns, without anything beside them. Milliseconds. */
+export interface Openings {
+  /** From the request to the first event. */
+  readonly streams: readonly number[];
+  /** From the request to the head. */
+  readonly requests: readonly number[];
+}
+
 export interface Observations extends Reached {
   readonly target: Target;
   /** Absent where the service was not reached. */
@@ -85,8 +93,7 @@ export interface Observations extends Reached {
     readonly idle: Idle | undefined;
     /** With an id that is none, which the service answers with `$gap`. */
     readonly unknownId: StreamSeen;
-    /** Milliseconds from the request to the first event. */
-    readonly openings: readonly number[];
+    readonly openings: Openings;
     /** Only where tickets may be made. */
     readonly ending: Ending | undefined;
   };

@@ -1,7 +1,7 @@
 import { connect, type TLSSocket } from 'node:tls';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { credentials, idIn, jsonOf, keepAliveAgent, problemOf, send, serverName, type Ask, type Reply, type Target } from './exchange.ts';
-import type { Ending, Idle, Live, Observations, Published, Reached, Requests, TlsSeen } from './observations.ts';
+import type { Ending, Idle, Live, Observations, Openings, Published, Reached, Requests, TlsSeen } from './observations.ts';
 import { StreamWatch, type StreamSeen } from './stream-watch.ts';
 
 /** Observes the service from here, as its clients do. It judges nothing, and publishes to the target's topic only. */
@@ -81,14 +81,16 @@ function topicPath({ topic }: Target): string {
 }
 
 /** One after the other. It ends with the first that does not open: the others would take as long. */
-async function open(target: Target): Promise<readonly number[]> {
-  const openings: number[] = [];
+async function open(target: Target): Promise<Openings> {
+  const openings: Openings & { readonly streams: number[]; readonly requests: number[] } = { streams: [], requests: [] };
   for (let count = 0; count < OPENED_STREAMS; count++) {
     const stream = new StreamWatch(target, `${topicPath(target)}/events`);
     const isOpen = await stream.opened(target.timeoutMs);
     const { began, events } = stream.close();
     if (!isOpen) break;
-    openings.push(events[0]!.at - began);
+    openings.streams.push(events[0]!.at - began);
+    const request = await send(target, { path: '/healthz' });
+    if (request.kind === 'answer') openings.requests.push(request.headMs);
   }
   return openings;
 }

@@ -9,6 +9,9 @@ import { good, quoted, unseen, warning, wrong, type Verdict } from './verdict.ts
 
 const REFUSALS: readonly (string | undefined)[] = ['unauthorized', 'invalid-credential', 'forbidden', 'rate-limited'];
 
+/** A proxy got no answer, or not in time. */
+const GATEWAY: readonly number[] = [502, 503, 504];
+
 /** The service has answered before it came to what was asked. */
 function isKeptOut(reply: Reply): boolean {
   return REFUSALS.includes(problemOf(reply)?.code);
@@ -75,6 +78,7 @@ export function judgePublishing({ publishes, badTtl, published }: Pick<Live, 'pu
 export function judgeBody({ largeBody, heldBody }: Pick<Requests, 'largeBody' | 'heldBody'>): Verdict {
   const problem = problemOf(largeBody);
   if (problem === undefined) {
+    if (largeBody.kind === 'answer' && GATEWAY.includes(largeBody.status)) return wrong(`a body of 2 MiB is answered with ${shownAnswer(largeBody)}: no instance answered in time`, 'idle');
     if (largeBody.kind === 'answer') return isRedirect(largeBody) ? unseen('publishes are redirected') : wrong(`a body of 2 MiB is refused on the way: ${shownAnswer(largeBody)}`, 'body');
     return wrong(`a body of 2 MiB gets no answer: ${quoted(largeBody.reason)}`, 'body');
   }

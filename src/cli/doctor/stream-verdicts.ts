@@ -51,10 +51,11 @@ export function judgeBuffering({ live: { stream, published }, openings }: Pick<R
     const event = stream.events.find((one) => one.id === id && !one.name.startsWith('$'));
     return event === undefined ? undefined : Math.max(0, event.at - storedAt);
   });
+  if (stream.end !== undefined && lags.includes(undefined)) return unseen(`the stream was cut ${seconds(stream.end.at - stream.began)} after its beginning, before all messages came; see idle`);
   const missing = lags.filter((lag) => lag === undefined).length;
   if (missing > 0) return wrong(`${missing} of ${lags.length} messages did not come within ${seconds(timeoutMs)} of being stored: something gathers them`, 'buffering');
   const latest = Math.max(...lags.map((lag) => lag ?? 0));
-  const late = Math.max(LATE_MIN_MS, LATE_OPENINGS_FACTOR * Math.max(0, ...openings));
+  const late = Math.max(LATE_MIN_MS, LATE_OPENINGS_FACTOR * Math.max(0, ...openings.streams));
   const finding = `${lags.length} messages came at most ${latest.toFixed(0)} ms after they were stored`;
   return latest > late ? warning(`${finding}: something gathers them for a while`, 'buffering') : good(finding);
 }
