@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { parseDuration } from '../../http/input/since-time.ts';
 import { Problem } from '../../model/problem.ts';
 import { checkTopic } from '../../model/topic.ts';
 import { diagnose } from './diagnosis.ts';
@@ -99,7 +98,8 @@ function timeout(text: string): number {
 
 /** `30` and `30s` are the same. */
 function milliseconds(text: string, min: number, max: number): number {
-  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : parseDuration(text);
-  if (value === undefined || value < min || value > max) throw new InvalidArgumentError(`Write seconds, from ${min / 1000} to ${max / 1000}.`);
+  const [, digits] = /^(\d+(?:\.\d+)?)s?$/.exec(text) ?? [];
+  const value = Number(digits) * 1000;
+  if (digits === undefined || value < min || value > max) throw new InvalidArgumentError(`Write seconds, from ${min / 1000} to ${max / 1000}.`);
   return value;
 }

@@ -42,7 +42,7 @@ export function diagnose(observed: Observations): Diagnosis {
       const verdict = verdicts[check];
       if (verdict === undefined) return [];
       const { level, finding, mend } = verdict;
-      return [{ check, level, finding: withoutToken(finding, target.token), mend: mend === undefined ? undefined : MENDS[mend] }];
+      return [{ check, level, finding, mend: mend === undefined ? undefined : MENDS[mend] }];
     }),
   };
 }
@@ -75,11 +75,6 @@ function verdictsOf(observed: Observations): Partial<Record<Check, Verdict>> {
     cache: judgeCache(live),
     ...(cors === undefined ? {} : { cors }),
   };
-}
-
-/** An error page may show the request. */
-function withoutToken(finding: string, token: string | undefined): string {
-  return token === undefined ? finding : finding.replaceAll(token, '<token>');
 }
 
 function proxyOf({ health, rest }: Observations): Proxy | undefined {

@@ -84,8 +84,14 @@ export function serverName(hostname: string): string {
   return /^[\d.]+$|:/.test(hostname) ? '' : hostname;
 }
 
-export function headersOf({ headers }: IncomingMessage): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : value ?? '']));
+/** By their names in lower case. */
+export function headersOf({ headers }: IncomingMessage, target: Target): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, withoutToken(Array.isArray(value) ? value.join(', ') : value ?? '', target)]));
+}
+
+/** What the other side sends back of the request must not show the token, not even where a text is cut. */
+export function withoutToken(text: string, { token }: Target): string {
+  return token === undefined ? text : text.replaceAll(token, '<token>');
 }
 
 export function failureOf(error: NodeJS.ErrnoException): Failure {
@@ -118,7 +124,7 @@ export function send(target: Target, ask: Ask): Promise<Reply> {
         const isReused = outgoing?.reusedSocket === true;
         const parts: Buffer[] = [];
         let bytes = 0;
-        const answered = (): void => done({ kind: 'answer', status: response.statusCode ?? 0, headers: headersOf(response), body: Buffer.concat(parts).toString(), headMs, at, isReused });
+        const answered = (): void => done({ kind: 'answer', status: response.statusCode ?? 0, headers: headersOf(response, target), body: withoutToken(Buffer.concat(parts).toString(), target), headMs, at, isReused });
         if (isEventStream(response.headers['content-type'])) return answered();
         response.on('data', (part: Buffer) => {
           bytes += part.length;

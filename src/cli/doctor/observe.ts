@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { connect, type TLSSocket } from 'node:tls';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { credentials, idIn, jsonOf, keepAliveAgent, problemOf, send, serverName, type Ask, type Reply, type Target } from './exchange.ts';
@@ -20,6 +21,8 @@ const HELD_BODY_BYTES = 20 * 1024 * 1024;
 const HELD_BODY_MS = 1_500;
 /** The longest that the service lets a long poll wait. */
 const LONG_POLL_MAX_SECONDS = 50;
+/** Where others publish too, doctor's messages are among so many. */
+const HISTORY_MESSAGES = 100;
 /** Between two looks at history. Milliseconds. */
 const HISTORY_LOOK_MS = 200;
 /** The id that no log ever gave. */
@@ -97,7 +100,9 @@ async function open(target: Target): Promise<Openings> {
 
 /** The stream's whole way: open it, publish, wait for the messages, and come back for those after the first. */
 async function watchLive(target: Target): Promise<Live> {
-  const history = { path: `${topicPath(target)}/messages`, headers: credentials(target) };
+  // Another doctor may use the topic, now or before.
+  const key = randomUUID();
+  const history = { path: `${topicPath(target)}/messages?last=${HISTORY_MESSAGES}`, headers: credentials(target) };
   const stream = new StreamWatch(target, `${topicPath(target)}/events`);
   const isOpen = await stream.opened(target.timeoutMs);
   const publishes: Reply[] = [];
@@ -105,14 +110,14 @@ async function watchLive(target: Target): Promise<Live> {
   const badTtl = await send(target, publication(target, { ttl: 'none' }));
   const historyBefore = await send(target, history);
   for (let count = 0; count < TIMED_MESSAGES; count++) {
-    const reply = await send(target, publication(target, { 'idempotency-key': `${target.topic}-${count}` }));
+    const reply = await send(target, publication(target, { 'idempotency-key': `${key}-${count}` }));
     publishes.push(reply);
     const id = idIn(reply);
     if (id === undefined) break;
     published.push({ id, storedAt: performance.now() });
   }
   if (published.length < TIMED_MESSAGES) return { stream: stream.close(), published, publishes, badTtl, historyBefore, historyAfter: undefined, replay: undefined };
-  publishes.push(await send(target, publication(target, { 'idempotency-key': `${target.topic}-${TIMED_MESSAGES - 1}` })));
+  publishes.push(await send(target, publication(target, { 'idempotency-key': `${key}-${TIMED_MESSAGES - 1}` })));
   const has = ({ events }: Pick<StreamSeen, 'events'>, id: string): boolean => events.some((event) => event.id === id && !event.name.startsWith('$'));
   const last = published.at(-1)!.id;
   if (isOpen) await stream.when(() => published.every(({ id }) => has(stream, id)), target.timeoutMs);

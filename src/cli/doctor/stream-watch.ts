@@ -2,7 +2,7 @@ import type { ClientRequest } from 'node:http';
 import type { Readable } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 import { createParser, type EventSourceParser } from 'eventsource-parser';
-import { credentials, failureOf, headersOf, isEventStream, start, timedOut, type Failure, type Target } from './exchange.ts';
+import { credentials, failureOf, headersOf, isEventStream, start, timedOut, withoutToken, type Failure, type Target } from './exchange.ts';
 
 /** Stops a stream that sends without a pause from filling the memory with times and events. */
 const ARRIVALS_MAX_ENTRIES = 1_000;
@@ -47,17 +47,20 @@ export class StreamWatch implements StreamSeen {
   headAt: number | undefined;
   body = '';
   end: { readonly at: number; readonly isClean: boolean } | undefined;
+  readonly #target: Target;
+  #isStopped = false;
   readonly #request: ClientRequest;
   #waiting: (() => void)[] = [];
 
   constructor(target: Target, path: string, headers: Readonly<Record<string, string>> = {}) {
+    this.#target = target;
     const origin: Readonly<Record<string, string>> = target.origin === undefined ? {} : { origin: target.origin };
     this.#request = start(target, { path, headers: { accept: 'text/event-stream', 'cache-control': 'no-cache', 'accept-encoding': ENCODINGS, ...origin, ...credentials(target), ...headers } }, (response) => {
       this.status = response.statusCode;
-      this.headers = headersOf(response);
+      this.headers = headersOf(response, target);
       this.headAt = performance.now();
       const isStream = isEventStream(this.headers['content-type']);
-      const parser = createParser({ maxBufferSize: EVENT_MAX_CHARACTERS, onEvent: ({ event, id }) => this.#saw(event ?? 'message', id) });
+      const parser = createParser({ maxBufferSize: EVENT_MAX_CHARACTERS, onEvent: ({ event, id }) => this.#saw(event ?? 'message', id), onError: ({ type }) => this.#stopAt(type) });
       const decoder = new TextDecoder();
       const content: Readable = decompressed(response, this.headers['content-encoding']);
       content.on('data', (part: Buffer) => this.#took(decoder.decode(part, { stream: true }), isStream ? parser : undefined));
@@ -76,6 +79,13 @@ export class StreamWatch implements StreamSeen {
     this.#request.end();
   }
 
+  /** An event without an end is no event stream. The parser takes nothing more. */
+  #stopAt(type: string): void {
+    if (type !== 'max-buffer-size-exceeded') return;
+    this.#isStopped = true;
+    this.#request.destroy();
+  }
+
   #saw(name: string, id: string | undefined): void {
     if (this.events.length < ARRIVALS_MAX_ENTRIES) this.events.push({ name, id, at: performance.now() });
   }
@@ -83,7 +93,7 @@ export class StreamWatch implements StreamSeen {
   #took(text: string, parser: EventSourceParser | undefined): void {
     if (this.arrivals.length < ARRIVALS_MAX_ENTRIES) this.arrivals.push(performance.now());
     if (parser === undefined) this.body = (this.body + text).slice(0, BODY_MAX_CHARACTERS);
-    else parser.feed(text);
+    else if (!this.#isStopped) parser.feed(text);
     this.#notify();
   }
 
@@ -124,7 +134,7 @@ export class StreamWatch implements StreamSeen {
   /** Closes the connection. What was seen stays. */
   close(): StreamSeen {
     const { began, failure, status, headers, headAt, body, end } = this;
-    const seen = { began, failure, status, headers, headAt, body, events: [...this.events], arrivals: [...this.arrivals], end };
+    const seen = { began, failure, status, headers, headAt, body: withoutToken(body, this.#target), events: [...this.events], arrivals: [...this.arrivals], end };
     this.#request.destroy();
     return seen;
   }
