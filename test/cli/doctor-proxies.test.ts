@@ -14,6 +14,7 @@ import { createKey } from '../support/keys-command.ts';
 import { startNginx, startNginxSite } from '../support/nginx.ts';
 import { freePort } from '../support/ports.ts';
 import { tempFolder } from '../support/temp.ts';
+import { until } from '../support/until.ts';
 
 /** What doctor says of real proxies: of mistakes, one for each; of the same with the lines that doctor names; and nothing of the configurations that operators are given. */
 
@@ -29,6 +30,9 @@ const instance = await startInstance(t, { DATABASE_URL: database, AUTH: 'on', HE
 const { key } = await createKey(t, { DATABASE_URL: database }, '--name', 'doctor', '--publish', 'doctor.>', '--subscribe', 'doctor.>');
 const { port } = instance;
 const away = await freePort();
+
+/** Lines that have a plant, or a test, of their own. */
+const TRIED_ALONE: readonly string[] = ['buffering', 'noDelay'];
 
 /** Lines of a configuration, each by what it sets: a later one takes the place of an earlier one. */
 type Lines = Readonly<Record<string, string>>;
@@ -76,20 +80,28 @@ const PLANTS: readonly Plant[] = [
   { proxy: 'nginx', mistake: 'decodes paths', lines: { pass: `proxy_pass http://127.0.0.1:${port}/;` }, wrong: ['path'] },
   { proxy: 'nginx', mistake: 'answers for CORS as well', lines: { cors: 'add_header Access-Control-Allow-Origin * always;' }, wrong: ['cors'] },
   { proxy: 'HAProxy', mistake: 'cuts what is silent for a second', lines: { server: 'timeout server 1s' }, wrong: ['idle'], mend: ['server', 'idle'], idle: true },
-  { proxy: 'HAProxy', mistake: 'holds small frames', lines: { delay: '' }, wrong: ['opening'], mend: ['delay', 'noDelay'] },
   { proxy: 'HAProxy', mistake: 'waits for a second for all of a body', lines: { buffer: 'option http-buffer-request', request: 'timeout http-request 1s' }, wrong: ['body'] },
   { proxy: 'HAProxy', mistake: 'drops Last-Event-ID', lines: { last: 'http-request del-header Last-Event-ID' }, wrong: ['resuming'] },
   { proxy: 'HAProxy', mistake: 'drops Authorization', lines: { authorization: 'http-request del-header Authorization' }, wrong: ['stream', 'authorization'] },
   { proxy: 'HAProxy', mistake: 'drops the query', lines: { query: 'http-request set-uri %[path]' }, wrong: ['query'] },
   { proxy: 'HAProxy', mistake: 'refuses large bodies', lines: { body: 'http-request deny deny_status 413 if { req.hdr_val(content-length) gt 1000000 }' }, wrong: ['body'] },
   { proxy: 'HAProxy', mistake: 'closes connections', lines: { close: 'option httpclose' }, wrong: ['http'] },
-  { proxy: 'HAProxy', mistake: 'drops Cache-Control', lines: { control: 'http-response del-header Cache-Control' }, wrong: ['stream headers'] },
+  { proxy: 'HAProxy', mistake: 'drops Cache-Control', lines: { control: 'http-response del-header Cache-Control' }, wrong: ['stream headers'], mend: ['mended control', 'cacheControl'] },
+  { proxy: 'HAProxy', mistake: 'drops Idempotency-Key', lines: { key: 'http-request del-header Idempotency-Key' }, wrong: ['publishing'] },
+  { proxy: 'HAProxy', mistake: 'passes on a host of its own', lines: { host: 'http-request set-header Host inside.localhost' }, wrong: ['host'] },
+  { proxy: 'HAProxy', mistake: 'redirects', lines: { redirect: 'http-request redirect prefix https://example.com' }, wrong: ['reach'] },
+  { proxy: 'HAProxy', mistake: 'answers for CORS as well', lines: { cors: 'http-response add-header Access-Control-Allow-Origin *' }, wrong: ['cors'] },
+  { proxy: 'HAProxy', mistake: 'changes Content-Type', lines: { type: 'http-response set-header Content-Type text/plain' }, wrong: ['stream'] },
   { proxy: 'Caddy', mistake: 'cuts what is silent for a second', lines: { transport: 'transport http {\nread_timeout 1s\n}' }, wrong: ['idle'], mend: ['transport', 'idle'], idle: true },
-  { proxy: 'Caddy', mistake: 'drops Last-Event-ID', lines: { last: 'header_up -Last-Event-ID' }, wrong: ['resuming'] },
+  { proxy: 'Caddy', mistake: 'drops Last-Event-ID', lines: { last: 'header_up -Last-Event-ID' }, wrong: ['resuming'], mend: ['last', 'lastEventId'] },
   { proxy: 'Caddy', mistake: 'passes on a host of its own', lines: { host: 'header_up Host {upstream_hostport}' }, wrong: ['host'], mend: ['host', 'host'] },
-  { proxy: 'Caddy', mistake: 'drops Authorization', lines: { authorization: 'header_up -Authorization' }, wrong: ['stream', 'authorization'] },
+  { proxy: 'Caddy', mistake: 'drops Authorization', lines: { authorization: 'header_up -Authorization' }, wrong: ['stream', 'authorization'], mend: ['authorization', 'authorization'] },
+  { proxy: 'Caddy', mistake: 'drops Idempotency-Key', lines: { key: 'header_up -Idempotency-Key' }, wrong: ['publishing'] },
+  { proxy: 'Caddy', mistake: 'redirects', lines: {}, site: { redirect: 'redir https://example.com{uri}' }, wrong: ['reach'] },
+  { proxy: 'Caddy', mistake: 'answers for CORS as well', lines: {}, site: { cors: 'header +Access-Control-Allow-Origin *' }, wrong: ['cors'] },
+  { proxy: 'Caddy', mistake: 'drops Cache-Control', lines: { control: 'header_down -Cache-Control' }, wrong: ['stream headers'] },
   { proxy: 'Caddy', mistake: 'compresses streams', lines: { control: 'header_down Cache-Control no-cache' }, site: { encode: 'encode {\ngzip\nminimum_length 1\nmatch {\nheader Content-Type text/event-stream*\n}\n}' }, wrong: ['buffering', 'compression'] },
-  { proxy: 'Caddy', mistake: 'takes bodies of 1 MB', lines: {}, site: { body: 'request_body {\nmax_size 1MB\n}' }, wrong: ['body'] },
+  { proxy: 'Caddy', mistake: 'takes bodies of 1 MB', lines: {}, site: { body: 'request_body {\nmax_size 1MB\n}' }, wrong: ['body'], mend: ['body', 'body'] },
   { proxy: 'Caddy', mistake: 'drops the query', lines: {}, site: { rewrite: 'rewrite * {path}?' }, wrong: ['query'] },
   { proxy: 'Caddy', mistake: 'changes Content-Type', lines: { type: 'header_down Content-Type text/plain' }, wrong: ['stream'] },
 ];
@@ -105,8 +117,9 @@ async function examined(url: string, options: Partial<Target> = {}): Promise<rea
   return diagnose(await observe({ url: new URL(url), token: key, origin: ORIGIN, topic, idleMs: 0, timeoutMs: TIMEOUT_MS, ...options })).findings;
 }
 
+/** Without how long opening takes: on a busy machine that is not the proxy's fault. */
 function bad(findings: readonly Finding[]): string[] {
-  return findings.filter(({ level }) => level === 'wrong' || level === 'warning').map(({ check }) => check);
+  return findings.filter(({ check, level }) => check !== 'opening' && (level === 'wrong' || level === 'warning')).map(({ check }) => check);
 }
 
 function told(findings: readonly Finding[]): string {
@@ -129,25 +142,55 @@ void t.test('each mistake is named by its check, and by no other', async (t) => 
 void t.test('with the lines that doctor names in their places, every check is good', async (t) => {
   for (const proxy of ['nginx', 'HAProxy', 'Caddy'] as const) {
     void t.test(proxy, async (t) => {
-      const mended = PLANTS.flatMap(({ proxy: own, lines, mend }) => (own !== proxy || mend === undefined ? [] : [{ ...lines, [mend[0]]: asLines(MENDS[mend[1]], proxy) }]));
-      t.ok(mended.length > 1);
-      const findings = await examined((await start(t, { proxy, lines: Object.assign({}, ...mended) as Lines })).url, { idleMs: IDLE_MS });
+      const mended = PLANTS.filter((plant) => plant.proxy === proxy && plant.mend !== undefined);
+      const [lines, site]: [Record<string, string>, Record<string, string>] = [{}, {}];
+      for (const plant of mended) {
+        const [place, name] = plant.mend!;
+        Object.assign(lines, plant.lines);
+        (plant.site?.[place] === undefined ? lines : site)[place] = asLines(MENDS[name], proxy);
+      }
+      const findings = await examined((await start(t, { proxy, lines, site })).url, { idleMs: IDLE_MS });
+      // Those beside it are whole configurations, which other tests run.
+      const untried = Object.entries<Mend>(MENDS).filter(([name, mend]) => !['status', 'location'].includes(name) && mend[proxy] !== undefined && !/^remove: |\(not tried\)$/.test(mend[proxy]) && !mended.some((plant) => plant.mend![1] === name) && !TRIED_ALONE.includes(name));
+      t.same(untried, [], 'every line is tried, or says that it is not');
       t.same(bad(findings), [], told(findings));
       t.equal(findings.find(({ check }) => check === 'idle')?.level, 'good');
     });
   }
 });
 
+/** Caddy has no blocks of one line. */
 function asLines(mend: Mend, proxy: Plant['proxy']): string {
-  return mend[proxy]!.replace(' { ', ' {\n').replace(' }', '\n}');
+  return proxy === 'Caddy' ? mend.Caddy!.replace(/ \{ (.*) \}$/, ' {\n$1\n}') : mend[proxy]!;
 }
 
+void t.test('HAProxy holds small frames, unless it has the line for it', async (t) => {
+  const opening = async (lines: Lines): Promise<Finding | undefined> => {
+    const { url } = await start(t, { proxy: 'HAProxy', lines });
+    const wanted = lines['delay'] === '' ? 'noDelay' : undefined;
+    let found: Finding | undefined;
+    // A busy machine hides it, or looks slow itself.
+    await until('opening is judged by the proxy', async () => {
+      found = (await examined(url)).find(({ check }) => check === 'opening');
+      return found?.mend === (wanted === undefined ? undefined : MENDS[wanted]);
+    });
+    return found;
+  };
+  const [held, passed] = await Promise.all([opening({ delay: '' }), opening({ delay: MENDS.noDelay.HAProxy })]);
+  t.match(held, { level: 'warning', finding: /holds small frames/ });
+  t.equal(passed?.mend, undefined);
+});
+
 void t.test('nothing is wrong with the configurations that operators are given', async (t) => {
-  const caddy = /```\nexample\.com \{\n([\s\S]*?)\n\}\n```/.exec(readFileSync(join(import.meta.dirname, '../../docs/deploy.md'), 'utf8'))![1]!.replaceAll(/10\.0\.0\.\d:8080/g, `127.0.0.1:${port}`);
-  const shipped = { nginx: () => startNginx(t, [port, port, port]), HAProxy: () => startHaproxy(t, [port, port, port]), Caddy: () => startCaddySite(t, caddy) };
+  const document = readFileSync(join(import.meta.dirname, '../../docs/deploy.md'), 'utf8');
+  const belowPath = /\n## Below a path\n[\s\S]*?```nginx\n([\s\S]*?)```/.exec(document)![1]!.replaceAll('127.0.0.1:8080', `127.0.0.1:${port}`);
+  const caddy = /```\nexample\.com \{\n([\s\S]*?)\n\}\n```/.exec(document)![1]!.replaceAll(/10\.0\.0\.\d:8080/g, `127.0.0.1:${port}`);
+  const shipped = { nginx: () => startNginx(t, [port, port, port]), HAProxy: () => startHaproxy(t, [port, port, port]), Caddy: () => startCaddySite(t, caddy), 'nginx below a path': () => startNginxSite(t, belowPath) };
   await Promise.all(Object.entries(shipped).map(async ([name, startShipped]) => {
-    const findings = await examined((await startShipped()).url, { idleMs: IDLE_MS });
-    t.same(bad(findings), [], `${name}\n${told(findings)}`);
+    const { url } = await startShipped();
+    const findings = await examined(name === 'nginx below a path' ? `${url}/tidings` : url, { idleMs: IDLE_MS });
+    const expected = name === 'nginx below a path' ? ['body'] : [];
+    t.same(bad(findings), expected, `${name}\n${told(findings)}`);
     // How Caddy ends streams cannot be mended.
     t.same(findings.filter(({ level }) => level === 'unseen').map(({ check }) => check), name === 'Caddy' ? ['ending'] : [], name);
   }));

@@ -1,6 +1,13 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { connect } from 'node:net';
 import { join } from 'node:path';
+import { pipeline } from 'node:stream';
+import { createServer as createTlsServer } from 'node:tls';
+import { Command, CommanderError } from 'commander';
 import t, { type Test } from 'tap';
+import { addDoctorCommand } from '../../src/cli/doctor/command.ts';
 import type { Diagnosis } from '../../src/cli/doctor/diagnosis.ts';
 import { Child } from '../support/child.ts';
 import { startInstance } from '../support/instance.ts';
@@ -40,13 +47,10 @@ async function other(t: Test, answers: (request: IncomingMessage, response: Serv
   return `http://127.0.0.1:${await listening(server)}`;
 }
 
-const WRONG: readonly (readonly [args: readonly string[], said: RegExp, env?: Readonly<Record<string, string>>])[] = [
-  [[], /give the URL that clients use, or set TIDINGS_URL/],
-  [[], /TIDINGS_URL is not valid.*https:\/\/tidings\.example\.com/, { TIDINGS_URL: 'tidings.example.com' }],
+const WRONG: readonly (readonly [args: readonly string[], said: RegExp])[] = [
   [['ftp://tidings.example.com'], /Write it as https/],
   [['https://me:secret@tidings.example.com'], /with --token/],
   [['https://tidings.example.com/?a=1'], /a query or a fragment/],
-  [['http://127.0.0.1', '--idle', 'long'], /seconds, from 0 to 600/],
   [['http://127.0.0.1', '--timeout', '0'], /seconds, from 0\.1 to 120/],
   [['http://127.0.0.1', '--origin', 'https://app.example/page'], /without a path/],
   [['http://127.0.0.1', '--topic', 'a.*'], /a wildcard/],
@@ -55,7 +59,17 @@ const WRONG: readonly (readonly [args: readonly string[], said: RegExp, env?: Re
 ];
 
 t.test('what is asked wrongly ends with 2 and the reason', async (t) => {
-  await Promise.all(WRONG.map(async ([args, said, env]) => t.match(await doctor(t, args, env), { code: 2, output: said }, args.join(' '))));
+  const [none, invalid, unknown] = await Promise.all([doctor(t, []), doctor(t, [], { TIDINGS_URL: 'tidings.example.com' }), doctor(t, ['http://127.0.0.1', '--idle', 'long'])]);
+  t.match(none, { code: 2, output: /give the URL that clients use, or set TIDINGS_URL/ });
+  t.match(invalid, { code: 2, output: /TIDINGS_URL is not valid.*https:\/\/tidings\.example\.com/ });
+  t.match(unknown, { code: 2, output: /seconds, from 0 to 600/ });
+  for (const [args, said] of WRONG) {
+    let output = '';
+    const program = new Command().exitOverride().configureOutput({ writeErr: (text) => void (output += text) });
+    addDoctorCommand(program);
+    await t.rejects(program.parseAsync(['doctor', ...args], { from: 'user' }), CommanderError, args.join(' '));
+    t.match(output, said);
+  }
 });
 
 t.test('a good service: 0, one screen, and by JSON the same; where a credential is needed and none is given, 1', async (t) => {
@@ -83,6 +97,27 @@ t.test('nobody listens: 1, in one line', async (t) => {
   const { code, output } = await doctor(t, [`http://127.0.0.1:${await freePort()}`, '--json', ...QUICK]);
   t.equal(code, 1);
   t.match(JSON.parse(output), { findings: [{ check: 'reach', level: 'wrong', finding: /cannot be reached.*ECONNREFUSED/ }] });
+});
+
+t.test('TLS: a certificate that is not believed, where nothing is sent; and one that is, without HTTP/2', async (t) => {
+  const { port } = await startInstance(t, {});
+  const folder = tempFolder(t);
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', cert], { stdio: 'ignore' });
+  let bytes = 0;
+  const server = createTlsServer({ key: readFileSync(key), cert: readFileSync(cert) }, (socket) => {
+    const inner = connect(port, '127.0.0.1');
+    socket.on('data', (part) => void (bytes += part.length));
+    // A client that leaves is no fault here.
+    pipeline(socket, inner, socket, () => undefined);
+  });
+  const url = `https://127.0.0.1:${await listening(server)}`;
+  t.teardown(() => server.close());
+  t.match(await doctor(t, [url, ...QUICK], { TIDINGS_TOKEN: KEY }), { code: 1, output: /- reach .*nothing was sent.*\n✗ tls .*DEPTH_ZERO_SELF_SIGNED_CERT/ });
+  t.equal(bytes, 0);
+  const { code, output } = await doctor(t, [url, '--idle', '0'], { NODE_EXTRA_CA_CERTS: cert });
+  t.equal(code, 0, output);
+  t.match(output, /✓ reach .*\n! tls .*the certificate ends in [12] days\n! http .*no HTTP\/2/);
 });
 
 t.test('a page that shows the request back: neither its control characters nor the token are shown', async (t) => {

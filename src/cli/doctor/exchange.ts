@@ -4,7 +4,7 @@ import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 /** One request through everything on the way, and what came back. Nothing is followed, repeated, or thrown: a failure is an observation. */
 
 /** Stops an endless answer from filling the memory. */
-const ANSWER_MAX_BYTES = 256 * 1024;
+const SEEN_MAX_BYTES = 256 * 1024;
 
 export interface Answer {
   readonly kind: 'answer';
@@ -129,7 +129,7 @@ export function send(target: Target, ask: Ask): Promise<Reply> {
         response.on('data', (part: Buffer) => {
           bytes += part.length;
           parts.push(part);
-          if (bytes > ANSWER_MAX_BYTES) answered();
+          if (bytes > SEEN_MAX_BYTES) answered();
         });
         // Of an answer that breaks off, the beginning is what counts.
         response.on('error', answered).on('end', answered);

@@ -1,6 +1,6 @@
 /**
- * What mends a proxy, one line for each. The tests put the lines for nginx, HAProxy and Caddy into configurations that are wrong; those for the others are from their documentation.
- * A line that begins with "remove" names what must go: nothing that is added would undo it.
+ * What mends a proxy, one line for each. The tests put the lines for nginx, HAProxy and Caddy into configurations that are wrong, but for those that say so; the lines for others are from their documentation.
+ * A line that begins with "remove" names what must go: nothing that is added would undo it. The tests put that in, and doctor finds it.
  */
 
 /** Proxies whose lines are tried. */
@@ -14,14 +14,12 @@ export type Mend = Readonly<Partial<Record<Proxy | 'Tidings', string>>>;
 export const MENDS = {
   buffering: {
     nginx: 'proxy_buffering off;',
-    HAProxy: 'remove: filter, http-response wait-for-body',
     Caddy: 'remove: buffer_responses, response_buffers',
     Traefik: 'no buffering middleware on this router',
     Cloudflare: 'a cache rule for paths that end in /events: bypass cache',
   },
   noDelay: {
     HAProxy: 'option http-no-delay',
-    nginx: 'tcp_nodelay on;',
   },
   compression: {
     nginx: 'gzip off;',
@@ -62,8 +60,6 @@ export const MENDS = {
   },
   path: {
     nginx: 'remove: what follows the port in proxy_pass, even /',
-    HAProxy: 'remove: http-request normalize-uri',
-    Caddy: 'remove: rewrite',
   },
   body: {
     nginx: 'client_max_body_size 32m;',
@@ -72,18 +68,17 @@ export const MENDS = {
     Traefik: 'buffering middleware: maxRequestBodyBytes = 33554432',
   },
   heldBody: {
-    nginx: 'client_body_timeout 60s;',
+    nginx: 'client_body_timeout 60s; (not tried)',
     HAProxy: 'remove: option http-buffer-request',
-    Caddy: 'servers { timeouts { read_body 60s } }',
+    Caddy: 'servers { timeouts { read_body 60s } } (not tried)',
   },
   cache: {
     nginx: 'proxy_cache off;',
-    HAProxy: 'remove: http-request cache-use',
     Cloudflare: 'a cache rule for this host: bypass cache',
   },
   cacheControl: {
     nginx: 'expires off;',
-    HAProxy: 'http-response set-header Cache-Control "no-cache, no-transform" for paths that end in /events',
+    HAProxy: 'http-response set-header Cache-Control "no-cache, no-transform" if { res.hdr(content-type) -m beg text/event-stream }',
     Caddy: 'remove: header Cache-Control, header_down Cache-Control',
     Cloudflare: 'browser cache TTL: respect existing headers',
   },
@@ -122,9 +117,9 @@ export const MENDS = {
     HAProxy: 'remove: option httpclose',
   },
   http2: {
-    nginx: 'listen 443 ssl http2;',
-    HAProxy: 'bind :443 ssl crt … alpn h2,http/1.1',
-    Caddy: 'servers { protocols h1 h2 h3 }',
+    nginx: 'listen 443 ssl http2; (not tried)',
+    HAProxy: 'bind :443 ssl crt … alpn h2,http/1.1 (not tried)',
+    Caddy: 'servers { protocols h1 h2 h3 } (not tried)',
   },
   cors: {
     nginx: 'remove: add_header Access-Control-…, if ($request_method = OPTIONS)',

@@ -10,6 +10,8 @@ export interface Published {
   readonly storedAt: number;
 }
 
+export const DAY_MS = 86_400_000;
+
 export interface TlsSeen {
   /** `h2`, `http/1.1`, or nothing. */
   readonly protocol: string | undefined;

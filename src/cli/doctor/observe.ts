@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { connect, type TLSSocket } from 'node:tls';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { credentials, idIn, jsonOf, keepAliveAgent, problemOf, send, serverName, type Ask, type Reply, type Target } from './exchange.ts';
-import type { Ending, Idle, Live, Observations, Openings, Published, Reached, Requests, TlsSeen } from './observations.ts';
+import { DAY_MS, type Ending, type Idle, type Live, type Observations, type Openings, type Published, type Reached, type Requests, type TlsSeen } from './observations.ts';
 import { StreamWatch, type StreamSeen } from './stream-watch.ts';
 
 /** Observes the service from here, as its clients do. It judges nothing, and publishes to the target's topic only. */
@@ -27,7 +27,6 @@ const HISTORY_MESSAGES = 100;
 const HISTORY_LOOK_MS = 200;
 /** The id that no log ever gave. */
 const UNKNOWN_ID = 'doctor';
-const DAY_MS = 86_400_000;
 
 export async function observe(target: Target): Promise<Observations> {
   const reached = await reach(target);

@@ -1,6 +1,6 @@
 import { isRedirect, shownAnswer } from './edge-verdicts.ts';
 import { idIn, isEventStream, problemOf, seconds, type Answer, type Target } from './exchange.ts';
-import type { Ending, Idle, Live, Observations } from './observations.ts';
+import type { Ending, Idle, Observations } from './observations.ts';
 import type { StreamSeen } from './stream-watch.ts';
 import { good, quoted, unseen, warning, wrong, type Verdict } from './verdict.ts';
 
@@ -84,6 +84,7 @@ export function judgeStreamHeaders({ live: { stream } }: Pick<Rest, 'live'>): Ve
 export function judgeIdle(idle: Idle | undefined, { idleMs }: Target): Verdict {
   if (idle === undefined) return unseen('--idle 0: not watched');
   const { stream, longPoll, longPollSeconds, until } = idle;
+  if (stream.status === 504) return wrong('a stream got 504: the proxy does not wait until an instance answers', 'idle');
   if (!isOpen(stream)) return unseen('no stream was opened');
   const last = stream.arrivals.at(-1) ?? stream.began;
   if (stream.end !== undefined) {
