@@ -5,7 +5,7 @@ import { addKeysCommands } from './keys.ts';
 /** `npx tidings …`: what is done to the database of the log from the command line, beside running instances or before the first one; and what is done to a running service as its clients see it. */
 
 const program = new Command('tidings')
-  .description('Works on the database that DATABASE_URL names, as the service would. Instances may run meanwhile.')
+  .description('Works on the database that DATABASE_URL names, as the service would, while instances may run; or looks at a service as its clients do.')
   .showHelpAfterError()
   .exitOverride((error) => {
     // As the other commands do: 2 where an option is wrong, 0 for help.

@@ -162,6 +162,7 @@ const RESULTS: readonly (readonly [check: Check, level: Level, said: RegExp, cha
   ['publishing', 'wrong', /^Tidings-Event of a publish does not/, { live: { publishes: [stored('log-1', 'message'), stored('log-2'), stored('log-3'), stored('log-3')] } }],
   ['publishing', 'wrong', /^Idempotency-Key, TTL of a publish do not/, { live: { publishes: [...LIVE.publishes.slice(0, 3), stored('log-4')], badTtl: stored('log-0') } }],
   ['publishing', 'unseen', /may not publish/, { live: { publishes: [problem(403, 'forbidden')], published: [] } }],
+  ['publishing', 'unseen', /limits how much/, { live: { publishes: [problem(429, 'rate-limited')], published: [] } }],
   ['publishing', 'wrong', /redirected \(302\)/, { live: { publishes: [answer(302, '', { location: '/' })], published: [] } }],
   ['publishing', 'wrong', /a publish fails: 405 text\/html/, { live: { publishes: [answer(405, '', HTML)], published: [] } }],
   ['publishing', 'warning', /is \/messages\/log-1, which is not below/, { target: { url: new URL('http://127.0.0.1/tidings') } }],

@@ -56,6 +56,7 @@ export function judgeAuthorization({ withToken, withNone, withBogus }: Pick<Requ
 export function judgePublishing({ publishes, badTtl, published }: Pick<Live, 'publishes' | 'badTtl' | 'published'>, target: Target): Verdict {
   const [first] = publishes;
   if (first === undefined) return unseen('nothing was published');
+  if (problemOf(first)?.code === 'rate-limited') return unseen('the service limits how much this sender publishes; try again later');
   if (isKeptOut(first)) return unseen('the credential may not publish to the topic: name one that it may with --topic');
   if (first.kind === 'answer' && isRedirect(first)) return wrong(`a publish is redirected (${first.status}) to ${quoted(first.headers['location'] ?? 'nowhere')}: it may arrive as GET`, 'redirect');
   const failed = publishes.find((reply) => !isStored(reply));
