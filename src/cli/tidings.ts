@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { addDoctorCommand } from './doctor/command.ts';
 import { addKeysCommands } from './keys.ts';
 
-/** `npx tidings …`: what is done to the database of the log from the command line, beside running instances or before the first one; and what is done to a running service as its clients see it. */
+/** `npx tidings …`: commands for the database of the log, beside running instances or before the first one, and `doctor`, which asks a service as its clients do. */
 
 const program = new Command('tidings')
   .description('Works on the database that DATABASE_URL names, as the service would, while instances may run; or looks at a service as its clients do.')

@@ -11,9 +11,9 @@ const CERTIFICATE_MIN_MS = 14 * DAY_MS;
 /** HAProxy without `option http-no-delay` holds each frame for 200 ms: each stream takes that time, and what the way takes. Milliseconds. */
 const HELD_FRAME_MIN_MS = 190;
 const HELD_FRAME_MAX_MS = 300;
-/** A busy machine takes now more, now less time; a timer takes always the same. Milliseconds. */
+/** A timer always takes the same time; a busy machine does not. Milliseconds. */
 const HELD_FRAME_SPREAD_MAX_MS = 50;
-/** On a slow way everything takes long: only what takes so many times as long as a request is held. */
+/** A slow network delays requests, too: a held frame takes at least so many times as long as a request. */
 const HELD_FRAME_FACTOR = 3;
 /** An open that takes longer is noticed by people. Milliseconds. */
 const OPENING_MAX_MS = 2_000;

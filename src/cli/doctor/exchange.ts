@@ -147,14 +147,14 @@ export function isEventStream(type: string | undefined): boolean {
   return type?.toLowerCase().startsWith('text/event-stream') === true;
 }
 
-/** What the service itself says is wrong (RFC 9457), whatever became of its content type. undefined: somebody else has answered, or nothing is wrong. */
+/** The problem (RFC 9457) in an answer of the service, whatever its content type is now. undefined when a proxy answered, or nothing is wrong. */
 export function problemOf(reply: Reply | undefined): { readonly code: string; readonly detail: string } | undefined {
   if (reply?.kind !== 'answer') return undefined;
   const { type, code, detail } = jsonOf(reply) as { readonly type?: unknown; readonly code?: unknown; readonly detail?: unknown };
   return typeof code === 'string' && type === `urn:tidings:problem:${code}` ? { code, detail: String(detail) } : undefined;
 }
 
-/** The JSON object of an answer; an empty one where it is none. */
+/** Reads the body as a JSON object; returns an empty object for any other body. */
 export function jsonOf({ body }: Answer): object {
   try {
     const value: unknown = JSON.parse(body);

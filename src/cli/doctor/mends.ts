@@ -1,5 +1,5 @@
 /**
- * What mends a proxy, one line for each. The tests put the lines for nginx, HAProxy and Caddy into configurations that are wrong, but for those that say so; the lines for others are from their documentation.
+ * What mends a proxy, one line for each. The tests try each line for nginx, HAProxy and Caddy that does not end in "(not tried)". Lines for other proxies come from their documentation.
  * A line that begins with "remove" names what must go: nothing that is added would undo it. The tests put that in, and doctor finds it.
  */
 

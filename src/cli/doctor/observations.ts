@@ -58,7 +58,7 @@ export interface Requests {
   readonly largeBody: Reply;
   /** A publish that is too large by its head, while its body is held back. */
   readonly heldBody: Reply;
-  /** History with the token, without a credential, and with one that is none. */
+  /** History with the token, without a credential, and with an invalid credential. */
   readonly withToken: Reply | undefined;
   readonly withNone: Reply;
   readonly withBogus: Reply | undefined;

@@ -3,7 +3,7 @@ import type { Diagnosis, Finding } from './diagnosis.ts';
 import { TRIED, UNTRIED, type Mend, type Proxy } from './mends.ts';
 import { quoted, type Level } from './verdict.ts';
 
-/** A diagnosis as people read it: a line for each check, and below what is wrong the lines that mend it. */
+/** Prints a diagnosis for people: one line for each check, and the lines that mend a fault below it. */
 
 const SIGNS: Readonly<Record<Level, string>> = { good: '✓', warning: '!', wrong: '✗', unseen: '-' };
 const COLOURS = { good: 'green', warning: 'yellow', wrong: 'red', unseen: 'gray' } as const;
@@ -27,7 +27,7 @@ function shown({ check, level, finding, mend }: Finding, proxy: Proxy | undefine
   return mend === undefined ? [line] : [line, ...mendLines(mend, proxy).map((text) => `    ${text}`)];
 }
 
-/** Those of the proxy that was recognised; of all where none was. */
+/** The lines of the recognised proxy, or of all proxies where none was recognised. */
 function mendLines(mend: Mend, proxy: Proxy | undefined): string[] {
   const isAsked = (one: Proxy): boolean => (proxy === undefined || one === proxy) && mend[one] !== undefined;
   const untried = UNTRIED.filter(isAsked).map((one) => `${one}: ${mend[one]!}`);

@@ -8,7 +8,7 @@ import { good, quoted, unseen, warning, wrong, type Verdict } from './verdict.ts
 
 /** Without a bus, instances look at the log once a second. Milliseconds. */
 const LATE_MIN_MS = 1_500;
-/** A slow way delays requests, too: so many openings' time is no sign of buffering. */
+/** On a slow network a message may take as long as so many openings without being buffered. */
 const LATE_OPENINGS_FACTOR = 5;
 /** How long after the beginning of a stream its own first events may come. Milliseconds. */
 const BEGINNING_MAX_MS = 500;
@@ -23,7 +23,7 @@ export function isOpen({ status, headers, events }: StreamSeen): boolean {
   return status === 200 && isEventStream(headers['content-type']) && events.some(({ name }) => name === '$open');
 }
 
-/** The head came as it should, or nothing came at all: what is missing is held back. */
+/** Nothing came, or only a good head: something holds the stream back. */
 function isHeldBack({ status, failure, headers, events }: StreamSeen): boolean {
   if (events.length > 0) return false;
   return status === undefined ? failure?.code === 'TIMEOUT' : status === 200 && isEventStream(headers['content-type']);

@@ -107,7 +107,7 @@ export class StreamWatch implements StreamSeen {
     return this.failure !== undefined || this.end !== undefined;
   }
 
-  /** Waits until something holds; no longer than the stream lasts, nor than so many milliseconds. */
+  /** Waits until a condition holds, the stream is over, or the time is up. */
   async when(holds: () => boolean, milliseconds: number): Promise<boolean> {
     const limit = performance.now() + milliseconds;
     for (;;) {

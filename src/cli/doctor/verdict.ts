@@ -1,7 +1,7 @@
 import { printable } from '../../runtime/printable.ts';
 import type { MendName } from './mends.ts';
 
-/** `unseen`: what it takes to judge was not there, such as a permission to publish. It counts as neither good nor wrong. */
+/** `unseen`: the check could not be made, for example without permission to publish. It counts as neither good nor wrong. */
 export type Level = 'good' | 'warning' | 'wrong' | 'unseen';
 
 export interface Verdict {
