@@ -31,7 +31,7 @@ export function addDoctorCommand(program: Command): void {
   program.command('doctor').description('Says what between this machine and the service holds up streams, and which line mends it.')
     .addArgument(program.createArgument('[url]', 'the URL that clients use, by default TIDINGS_URL').argParser(serviceUrl))
     .addOption(new Option('--token <token>', 'a key or token that may read the topic, and publish to it').env('TIDINGS_TOKEN').argParser(token))
-    .option('--topic <topic>', 'where doctor publishes four messages, for a minute; by default doctor.<random>', topicName)
+    .option('--topic <topic>', 'where doctor publishes three messages with a TTL of a minute; by default doctor.<random>', topicName)
     .option('--origin <origin>', 'the origin of a page that uses the service: checks what browsers ask', pageOrigin)
     .option('--idle <seconds>', 'how long to watch a quiet stream; 0 leaves it out', idle, 30_000)
     .option('--timeout <seconds>', 'how long one answer or event may take', timeout, 10_000)
