@@ -62,6 +62,7 @@ t.test('what is asked wrongly ends with 2 and the reason', async (t) => {
   const [none, invalid, unknown] = await Promise.all([doctor(t, []), doctor(t, [], { TIDINGS_URL: 'tidings.example.com' }), doctor(t, ['http://127.0.0.1', '--idle', 'long'])]);
   t.match(none, { code: 2, output: /give the URL that clients use, or set TIDINGS_URL/ });
   t.match(invalid, { code: 2, output: /TIDINGS_URL is not valid.*https:\/\/tidings\.example\.com/ });
+  t.match(await doctor(t, ['--help']), { code: 0, output: /--idle <seconds>[^-]*\(default: 30\)[^]*--timeout <seconds>[^-]*\(default: 10\)/ });
   t.match(unknown, { code: 2, output: /seconds, from 0 to 600/ });
   for (const [args, said] of WRONG) {
     let output = '';

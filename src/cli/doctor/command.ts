@@ -12,6 +12,9 @@ import { report } from './report.ts';
  * It touches no database.
  */
 
+/** A little longer than the default of HEARTBEAT_SECONDS, so that a heartbeat must come. */
+const QUIET_WATCH_MS = 30_000;
+const REPLY_WAIT_MS = 10_000;
 /** Stops a wait that is longer than any proxy's. */
 const IDLE_MAX_MS = 600_000;
 const TIMEOUT_MIN_MS = 100;
@@ -33,8 +36,8 @@ export function addDoctorCommand(program: Command): void {
     .addOption(new Option('--token <token>', 'a key or token that may read the topic, and publish to it').env('TIDINGS_TOKEN').argParser(token))
     .option('--topic <topic>', 'where doctor publishes three messages with a TTL of a minute; by default doctor.<random>', topicName)
     .option('--origin <origin>', 'the origin of a page that uses the service: checks what browsers ask', pageOrigin)
-    .option('--idle <seconds>', 'how long to watch a quiet stream; 0 leaves it out', idle, 30_000)
-    .option('--timeout <seconds>', 'how long one answer or event may take', timeout, 10_000)
+    .addOption(new Option('--idle <seconds>', 'how long to watch a quiet stream; 0 leaves it out').default(QUIET_WATCH_MS, String(QUIET_WATCH_MS / 1000)).argParser(idle))
+    .addOption(new Option('--timeout <seconds>', 'how long one answer or event may take').default(REPLY_WAIT_MS, String(REPLY_WAIT_MS / 1000)).argParser(timeout))
     .option('--json', 'one JSON object')
     .action(async (given: URL | undefined, flags: Flags, command: Command) => {
       const url = given ?? fromEnvironment(command);
