@@ -1,0 +1,108 @@
+import { randomBytes } from 'node:crypto';
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { Problem } from '../../model/problem.ts';
+import { checkTopic } from '../../model/topic.ts';
+import { diagnose } from './diagnosis.ts';
+import type { Target } from './exchange.ts';
+import { observe } from './observe.ts';
+import { report } from './report.ts';
+
+/**
+ * `tidings doctor`: whether everything between this machine and the service lets streams through, and what to change. `observe.ts` looks, the verdicts judge what it saw, `report.ts` shows it.
+ * It touches no database.
+ */
+
+/** A little longer than the default of HEARTBEAT_SECONDS, so that a heartbeat must come. */
+const QUIET_WATCH_MS = 30_000;
+const REPLY_WAIT_MS = 10_000;
+/** Stops a wait that is longer than any proxy's. */
+const IDLE_MAX_MS = 600_000;
+const TIMEOUT_MIN_MS = 100;
+const TIMEOUT_MAX_MS = 120_000;
+const RANDOM_BYTES = 6;
+
+interface Flags {
+  readonly token?: string;
+  readonly topic?: string;
+  readonly origin?: string;
+  readonly idle: number;
+  readonly timeout: number;
+  readonly json?: true;
+}
+
+export function addDoctorCommand(program: Command): void {
+  program.command('doctor').description('Says what between this machine and the service holds up streams, and which line mends it.')
+    .addArgument(program.createArgument('[url]', 'the URL that clients use, by default TIDINGS_URL').argParser(serviceUrl))
+    .addOption(new Option('--token <token>', 'a key or token that may read the topic, and publish to it').env('TIDINGS_TOKEN').argParser(token))
+    .option('--topic <topic>', 'where doctor publishes three messages with a TTL of a minute; by default doctor.<random>', topicName)
+    .option('--origin <origin>', 'the origin of a page that uses the service: checks what browsers ask', pageOrigin)
+    .addOption(new Option('--idle <seconds>', 'how long to watch a quiet stream; 0 leaves it out').default(QUIET_WATCH_MS, String(QUIET_WATCH_MS / 1000)).argParser(idle))
+    .addOption(new Option('--timeout <seconds>', 'how long one answer or event may take').default(REPLY_WAIT_MS, String(REPLY_WAIT_MS / 1000)).argParser(timeout))
+    .option('--json', 'one JSON object')
+    .action(async (given: URL | undefined, flags: Flags, command: Command) => {
+      const url = given ?? fromEnvironment(command);
+      await examine({ url, token: flags.token, origin: flags.origin, topic: flags.topic ?? `doctor.${randomBytes(RANDOM_BYTES).toString('hex')}`, idleMs: flags.idle, timeoutMs: flags.timeout }, flags.json === true);
+    });
+}
+
+async function examine(target: Target, isJson: boolean): Promise<void> {
+  if (process.stderr.isTTY && target.idleMs > 0) process.stderr.write(`watching a quiet stream for ${target.idleMs / 1000} s…\n`);
+  const diagnosis = diagnose(await observe(target));
+  process.stdout.write(isJson ? `${JSON.stringify(diagnosis)}\n` : report(diagnosis, process.stdout));
+  if (diagnosis.findings.some(({ level }) => level === 'wrong')) process.exitCode = 1;
+}
+
+function fromEnvironment(command: Command): URL {
+  const text = process.env['TIDINGS_URL'] ?? '';
+  if (text === '') return command.error('error: give the URL that clients use, or set TIDINGS_URL');
+  try {
+    return serviceUrl(text);
+  } catch (error) {
+    if (error instanceof InvalidArgumentError) return command.error(`error: TIDINGS_URL is not valid. ${error.message}`);
+    throw error;
+  }
+}
+
+function serviceUrl(text: string): URL {
+  const url = URL.parse(text);
+  if (url === null || !/^https?:$/.test(url.protocol)) throw new InvalidArgumentError('Write it as https://tidings.example.com, with a path where the service is below one.');
+  if (url.username !== '' || url.password !== '') throw new InvalidArgumentError('Give a credential with --token, not in the URL.');
+  if (url.search !== '' || url.hash !== '') throw new InvalidArgumentError('It has a query or a fragment: give the URL that paths are added to.');
+  return url;
+}
+
+/** RFC 9110, section 5.5: what a header may have. */
+function token(text: string): string {
+  if (!/^[\x21-\x7e]+$/.test(text)) throw new InvalidArgumentError('A token has visible ASCII characters only.');
+  return text;
+}
+
+function topicName(text: string): string {
+  try {
+    return checkTopic(text);
+  } catch (error) {
+    if (error instanceof Problem) throw new InvalidArgumentError(error.message);
+    throw error;
+  }
+}
+
+function pageOrigin(text: string): string {
+  if (URL.parse(text)?.origin !== text) throw new InvalidArgumentError('Write it as https://app.example.com, without a path.');
+  return text;
+}
+
+function idle(text: string): number {
+  return milliseconds(text, 0, IDLE_MAX_MS);
+}
+
+function timeout(text: string): number {
+  return milliseconds(text, TIMEOUT_MIN_MS, TIMEOUT_MAX_MS);
+}
+
+/** `30` and `30s` are the same. */
+function milliseconds(text: string, min: number, max: number): number {
+  const [, digits] = /^(\d+(?:\.\d+)?)s?$/.exec(text) ?? [];
+  const value = Number(digits) * 1000;
+  if (digits === undefined || value < min || value > max) throw new InvalidArgumentError(`Write seconds, from ${min / 1000} to ${max / 1000}.`);
+  return value;
+}
