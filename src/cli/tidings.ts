@@ -1,15 +1,45 @@
 import { Command } from 'commander';
+import { addCompletionCommand } from './completion.ts';
+import { addInstancesCommands } from './instances.ts';
 import { addKeysCommands } from './keys.ts';
+import { addMigrateCommand } from './migrate.ts';
+import { report, USAGE_EXIT_CODE } from './outcome.ts';
+import { addPresenceCommand } from './presence.ts';
+import { addPublishCommand } from './publish.ts';
+import { addServeCommand } from './serve.ts';
+import { addStreamsCommands } from './streams.ts';
+import { addSubscribeCommand } from './subscribe.ts';
+import { addTopicsCommand } from './topics.ts';
 
-/** `npx tidings …`: what is done to the database of the log from the command line, beside running instances or before the first one. */
+/**
+ * `tidings …`: commands that ask a running service, and commands that go to its database, beside running instances or before the first one.
+ * @param start Runs the service in this process.
+ */
+export async function run(start: () => Promise<unknown>): Promise<void> {
+  try {
+    await makeProgram(start).parseAsync();
+  } catch (error) {
+    process.exitCode = report(error);
+  }
+}
 
-const program = new Command('tidings')
-  .description('Works on the database that DATABASE_URL names, as the service would. Instances may run meanwhile.')
-  .showHelpAfterError()
-  .exitOverride((error) => {
-    // As the other commands do: 2 where an option is wrong, 0 for help.
-    process.exit(error.exitCode === 0 ? 0 : 2);
-  });
-addKeysCommands(program);
-
-await program.parseAsync();
+export function makeProgram(start: () => Promise<unknown>): Command {
+  const program = new Command('tidings')
+    .description('Runs the service, asks a running one, and works on its database. docs/cli.md tells more.')
+    .showHelpAfterError()
+    .exitOverride((error) => {
+      // As the other commands do: 2 where an option is wrong, 0 for help.
+      process.exit(error.exitCode === 0 ? 0 : USAGE_EXIT_CODE);
+    });
+  addServeCommand(program, start);
+  addMigrateCommand(program);
+  addPublishCommand(program);
+  addSubscribeCommand(program);
+  addTopicsCommand(program);
+  addPresenceCommand(program);
+  addStreamsCommands(program);
+  addInstancesCommands(program);
+  addKeysCommands(program);
+  addCompletionCommand(program);
+  return program;
+}
