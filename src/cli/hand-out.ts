@@ -1,6 +1,6 @@
 import type { CursorFile } from './cursor-file.ts';
 import type { Follower, Received } from './follow.ts';
-import { plainData, runHandler } from './handler-command.ts';
+import { plainData, runHandler, type HandlerOptions } from './handler-command.ts';
 import { CommandError, report, say } from './outcome.ts';
 import { cell, colored, print, printJson } from './output.ts';
 import { Progress } from './progress.ts';
@@ -9,14 +9,12 @@ import { printable } from '../runtime/printable.ts';
 /** How many messages are begun at most from the oldest that is not done: so many may come again after a crash. */
 const AHEAD_MAX_MESSAGES = 100;
 
-export interface HandOutOptions {
+export interface HandOutOptions extends HandlerOptions {
   /** A shell command for each message; without it messages are printed. */
   readonly exec?: string;
   /** How many commands run side by side; without it the next one begins when this one is in the file. */
   readonly parallel?: number;
   readonly keepGoing?: true;
-  /** Whether messages are handed out whole, as JSON. */
-  readonly isWhole: boolean;
   /** Whether it ends after one message. */
   readonly isOne: boolean;
   readonly file: CursorFile | undefined;
@@ -96,10 +94,10 @@ export class HandOut implements Follower {
 
   async #handle(message: Received): Promise<void> {
     const done = this.#progress.begin(message.id);
-    const { exec, isWhole, keepGoing, parallel } = this.#options;
+    const { exec, isWhole, url, keepGoing, parallel } = this.#options;
     try {
       if (exec !== undefined) {
-        const code = await runHandler(exec, message, { isWhole });
+        const code = await runHandler(exec, message, { isWhole, url });
         if (code !== 0 && keepGoing !== true) throw new CommandError(`--exec: the command ended with ${code} for message ${message.id}, which is not done`);
         if (code !== 0) say(`--exec: the command ended with ${code} for message ${message.id}`);
       } else if (isWhole) await printJson(message.source);

@@ -6,11 +6,18 @@ const VARIABLE_MAX_BYTES = 64 * 1024;
 /** What a shell answers for a command that a signal ended is this and the signal's number; here the number is not told. */
 const SIGNAL_EXIT_CODE = 128;
 
+export interface HandlerOptions {
+  /** Whether it gets the message whole, as JSON. */
+  readonly isWhole: boolean;
+  /** The service that the message is from: what the command publishes goes there, too. */
+  readonly url: string;
+}
+
 /** Runs a shell command for a message. It has the message in its environment, and its data on standard input. Resolves with its exit code. */
-export function runHandler(command: string, message: Received, { isWhole }: { readonly isWhole: boolean }): Promise<number> {
+export function runHandler(command: string, message: Received, { isWhole, url }: HandlerOptions): Promise<number> {
   const { id, topic, event, time } = message;
   const data = plainData(message);
-  const env: NodeJS.ProcessEnv = { ...process.env, TIDINGS_ID: id, TIDINGS_TOPIC: topic, TIDINGS_EVENT: event, TIDINGS_TIME: time };
+  const env: NodeJS.ProcessEnv = { ...process.env, TIDINGS_ID: id, TIDINGS_TOPIC: topic, TIDINGS_EVENT: event, TIDINGS_TIME: time, TIDINGS_URL: url };
   // No variable can hold a NUL.
   if (Buffer.byteLength(data) <= VARIABLE_MAX_BYTES && !data.includes('\0')) env['TIDINGS_DATA'] = data;
   else delete env['TIDINGS_DATA'];

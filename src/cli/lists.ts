@@ -1,6 +1,6 @@
 import type { Requests } from '../client/requests.ts';
 import { say } from './outcome.ts';
-import { cell, colored, printJson, printTable } from './output.ts';
+import { cell, printJson, printTable } from './output.ts';
 
 /** How many are asked for at once. */
 const PAGE_MAX_ENTRIES = 500;
@@ -67,7 +67,7 @@ async function printEntries(entries: readonly Entry[], known?: readonly string[]
   if (entries.length === 0) return known;
   const columns = known ?? [...new Set(entries.flatMap((entry) => Object.keys(entry)))];
   const rows = entries.map((entry) => columns.map((column) => cell(entry[column])));
-  await printTable(known === undefined ? [columns.map((column) => colored('bold', cell(column))), ...rows] : rows);
+  await printTable(known === undefined ? columns.map(cell) : undefined, rows);
   return columns;
 }
 

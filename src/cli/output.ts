@@ -29,13 +29,13 @@ export function colored(color: 'bold' | 'cyan' | 'dim' | 'yellow', text: string)
   return text === '' ? '' : styleText(color, text, { stream: process.stdout });
 }
 
-/** Lines with tabs between their cells; on a terminal, in columns. */
-export async function printTable(rows: readonly (readonly string[])[]): Promise<void> {
-  const widths = process.stdout.isTTY ? rows.reduce<number[]>((widest, row) => row.map((cell, column) => Math.max(widest[column] ?? 0, cell.length)), []) : undefined;
-  for (const row of rows) {
-    const last = row.length - 1;
-    await print(widths === undefined ? row.join('\t') : row.map((cell, column) => (column === last ? cell : cell.padEnd(widths[column]! + 2))).join(''));
-  }
+/** Lines with tabs between their cells; on a terminal, in columns. The first page of a list has headings. */
+export async function printTable(headings: readonly string[] | undefined, rows: readonly (readonly string[])[]): Promise<void> {
+  const all = headings === undefined ? rows : [headings, ...rows];
+  const widths = all.reduce<number[]>((widest, row) => row.map((text, column) => Math.max(widest[column] ?? 0, text.length)), []);
+  const lineOf = (row: readonly string[]): string => (process.stdout.isTTY ? row.map((text, column) => text.padEnd(widths[column]!)).join('  ').trimEnd() : row.join('\t'));
+  if (headings !== undefined) await print(colored('bold', lineOf(headings)));
+  for (const row of rows) await print(lineOf(row));
 }
 
 /** A value of an answer as a cell: without a tab, a line break, or what a terminal obeys. */

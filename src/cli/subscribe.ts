@@ -48,7 +48,7 @@ async function subscribe(topics: string[], options: SubscribeOptions): Promise<v
   checkTogether(options);
   const file = options.cursorFile === undefined ? undefined : await CursorFile.open(options.cursorFile);
   const requests = requestsTo(options);
-  const messages = new HandOut({ ...options, isWhole: options.json === true, isOne: options.once === true, file });
+  const messages = new HandOut({ ...options, url: requests.url, isWhole: options.json === true, isOne: options.once === true, file });
   const listenNoMore = onInterruption((code) => messages.end({ code }));
   const timer = options.timeout === undefined ? undefined : setTimeout(() => messages.end({ error: timedOut('The time is over.') }), options.timeout);
   try {

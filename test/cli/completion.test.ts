@@ -30,8 +30,8 @@ function isInstalled(shell: string): boolean {
 const ASKED: Readonly<Record<string, string>> = {
   bash: 'source ./script; COMP_WORDS=($LINE); [[ $LINE == *" " ]] && COMP_WORDS+=(""); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _tidings; printf "%s\\n" "${COMPREPLY[@]}"',
   // The completion system itself needs a terminal; its functions stand in for it.
-  zsh: 'compdef() { :; }; _describe() { shift $(($# - 1)); print -l ${${(P)1}%%:*}; }; compadd() { shift; print -l -- "$@"; }; _files() { :; }; source ./script; words=(${(s: :)LINE}); [[ $LINE == *" " ]] && words+=(""); CURRENT=${#words}; _tidings | grep -- "^${words[CURRENT]}"',
-  fish: 'source ./script; complete -C $LINE | string replace -r "\\t.*" ""',
+  zsh: 'compdef() { :; }; _describe() { shift $(($# - 1)); print -l -- ${${(P)1}%%:*}; }; compadd() { shift; print -l -- "$@"; }; _files() { :; }; source ./script; words=(${(s: :)LINE}); [[ $LINE == *" " ]] && words+=(""); CURRENT=${#words}; _tidings | grep -- "^${words[CURRENT]}"',
+  fish: 'source ./script; complete -C $LINE | string replace -r "\\t.*" ""; true',
 };
 
 for (const [name, script] of Object.entries(ASKED)) {

@@ -7,6 +7,7 @@ import { startInstance } from '../support/instance.ts';
 import { freePort } from '../support/ports.ts';
 import { tempFolder } from '../support/temp.ts';
 import { shell, typed } from '../support/tidings-command.ts';
+import { until } from '../support/until.ts';
 
 /** `tidings publish`: a message is stored once, however often it has to be tried. And what every command says to bad input. */
 
@@ -50,10 +51,21 @@ t.test('what was stored without an answer is tried again, and stored once', asyn
   writeFileSync(join(folder, 'good'), lines.join('\n'));
   writeFileSync(join(folder, 'bad'), `${lines.slice(0, 210).join('\n')}\n1},{"topic":"x","data":1\n`);
   t.match(await typed(t, 'tidings publish many --ndjson --key k < bad', { env, folder }), { code: 2, output: /line 211 of standard input is not JSON\nThe first 200 lines are stored\. The same command/ });
-  t.match(await typed(t, 'tidings publish many --ndjson --key k --json < good', { env, folder }), { code: 0, output: /\{"messages":250,"last":"\S+-251"\}\n$/ });
+  t.match(await typed(t, '(head -n 150 good; sleep 0.2; tail -n +151 good) | tidings publish many --ndjson --key k --json', { env, folder }), { code: 0, output: /\{"messages":250,"last":"\S+-251"\}\n$/ });
   const { body } = await http.get('/topics/many/messages?limit=1000');
   t.same((JSON.parse(body) as Page).messages.map(({ data }) => (data as { readonly n: number }).n), lines.map((_, index) => index), 'each once, in order');
   t.equal(body.split('"id":12345678901234567890').length, 251, 'as it was written');
+});
+
+t.test('without a key a line goes out when it comes', async (t) => {
+  const instance = await startInstance(t, { LOG_LEVEL: 'error' });
+  const http = new Http(t, instance.url);
+  const folder = tempFolder(t);
+  const child = shell(t, '(echo 1; until [ -e go ]; do sleep 0.05; done; printf 2) | tidings publish live --ndjson', { env: { TIDINGS_URL: instance.url }, folder });
+  await until('the first is published', async () => (await http.json<Page>('/topics/live/messages')).messages.length === 1);
+  writeFileSync(join(folder, 'go'), '');
+  t.match(await child.exited, { code: 0 });
+  t.equal(child.output, '2 messages published\n');
 });
 
 t.test('it waits for a service that is away, and gives up in time', async (t) => {
@@ -62,10 +74,11 @@ t.test('it waits for a service that is away, and gives up in time', async (t) =>
   instance.kill('SIGKILL');
   await instance.exited;
   t.match(await typed(t, 'tidings publish a x --timeout 100ms --key mine', { env }), { code: 3, output: /with --key mine the same command stores it once/ });
-  const child = shell(t, 'tidings publish a x', { env });
+  const child = shell(t, 'tidings publish a x --report', { env });
   await child.says('Trying again.');
   await instance.restart();
   t.match(await child.exited, { code: 0 });
+  t.match(child.output, /^\{"id":"[^"]+","topic":"a".*\}$/m, 'the whole answer');
   t.equal((await new Http(t, instance.url).json<Page>('/topics/a/messages')).messages.length, 1);
 });
 
