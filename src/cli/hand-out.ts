@@ -6,7 +6,7 @@ import { cell, colored, print, printJson } from './output.ts';
 import { Progress } from './progress.ts';
 import { printable } from '../runtime/printable.ts';
 
-/** How many messages are begun at most from the oldest that is not done: so many may come again after a crash. */
+/** How many messages may be begun from the oldest unfinished one on. Bounds how many are handled again after a crash. */
 const AHEAD_MAX_MESSAGES = 100;
 
 export interface HandOutOptions extends HandlerOptions {
@@ -80,7 +80,7 @@ export class HandOut implements Follower {
     say(`messages may be missing (${cell(reason)})`);
   }
 
-  /** Resolves when what was begun is done, and in the file. */
+  /** Resolves when every message that was begun is done, and the file says so. */
   async settle(): Promise<void> {
     while (this.#running.size > 0) await Promise.all(this.#running);
     await this.#keep();
@@ -111,7 +111,7 @@ export class HandOut implements Follower {
     if (exec !== undefined && parallel === undefined) await kept;
   }
 
-  /** Writes up to where all is done; of places that come meanwhile, only the last. */
+  /** Writes the place up to which all is done. Places that are reached during a write are skipped, except the last. */
   #keep(): Promise<void> {
     const { file } = this.#options;
     if (file === undefined || this.#progress.reached === undefined || this.#progress.reached === file.cursor) return Promise.resolve();

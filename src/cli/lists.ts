@@ -71,7 +71,7 @@ async function printEntries(entries: readonly Entry[], known?: readonly string[]
   return columns;
 }
 
-/** What is missing is told beside the list, so that nobody takes it for whole. */
+/** An incomplete list is called so on standard error, and standard output stays a list. */
 function sayPartial({ partial, missing }: Pick<Page, 'partial' | 'missing'>): void {
   if (partial === true) say(`some instances may have more: they did not answer${missing === undefined ? '' : ` (${missing.map(cell).join(', ')})`}`);
 }

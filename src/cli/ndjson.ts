@@ -1,7 +1,7 @@
 import { CommandError, report, say, wrongUsage } from './outcome.ts';
 import type { Sender } from './sending.ts';
 
-/** So many lines go into one request: well below the service's BATCH_MESSAGES and BATCH_BYTES. */
+/** The most lines and bytes of one request. Well below the defaults of BATCH_MESSAGES and BATCH_BYTES, so the service takes it. */
 const BATCH_MAX_MESSAGES = 100;
 const BATCH_MAX_BYTES = 256 * 1024;
 /** Stops a file without line breaks from filling the memory. */

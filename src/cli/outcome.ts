@@ -25,7 +25,7 @@ export function timedOut(message: string): CommandError {
   return new CommandError(message, TIMEOUT_EXIT_CODE);
 }
 
-/** Says why a command ended, and answers with its exit code. What is no such reason is thrown on: it is a mistake of this program. */
+/** Says why a command failed, and returns its exit code. Throws any other error: that is a mistake of this program. */
 export function report(error: unknown): number {
   if (error instanceof CommandError) {
     say(error.message);
@@ -51,7 +51,7 @@ function refusalOf(error: unknown): TidingsError | undefined {
   return error instanceof Passing && error.cause instanceof TidingsError ? error.cause : undefined;
 }
 
-/** `fetch` says only that it failed; what it caught says why. */
+/** `fetch` says only that it failed; the innermost cause says why. */
 function lastReason(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error.cause !== undefined) return lastReason(error.cause);

@@ -1,7 +1,7 @@
 import { styleText } from 'node:util';
 import { printable } from '../runtime/printable.ts';
 
-/** Standard output, a line at a time. Whoever reads it may stop reading: `tidings subscribe … | head -1` ends without an error. */
+/** Standard output, a line at a time. Its reader may leave: `tidings subscribe … | head -1` ends without an error. */
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;

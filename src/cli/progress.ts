@@ -29,10 +29,10 @@ export class Progress {
     };
   }
 
-  /** Between what was begun before and what comes there is nothing to do up to this place. */
+  /** The log has no message for us up to this place, beyond those that were begun. */
   moved(cursor: string): void {
     const last = this.#tasks.at(-1);
-    // It is done already: it may stand for what comes after it, too.
+    // The last task is done: a new place can replace its own, so quiet streams add no entries.
     if (last?.isDone === true) last.cursor = cursor;
     else this.begin(cursor)();
   }

@@ -30,7 +30,7 @@ export function addPublishCommand(program: Command): void {
     .option('--ndjson', 'each line of standard input is the JSON of one message')
     .option('--event <name>', 'the event name')
     .option('--ttl <duration>', 'how long it is delivered, such as 90s or 1h', seconds)
-    .option('--key <key>', 'the idempotency key: the same command with the same key stores once; a random one without it')
+    .option('--key <key>', 'the idempotency key: the same command with the same key stores once; a random one without it', idempotencyKey)
     .option('--report', 'prints the whole answer, with how many streams want the topic')
     .option('--timeout <duration>', 'how long it is tried, for each request', duration, TRIED_MAX_MS)
     .addHelpText('after', `
@@ -68,7 +68,7 @@ async function publishMany(sender: Sender, topic: string, data: string | undefin
   else await print(`${published.messages} ${published.messages === 1 ? 'message' : 'messages'} published`);
 }
 
-/** @throws CommandError where there is none, or it is not what it should be. */
+/** @throws CommandError There is no data, or it is not of the given type. */
 async function bodyOf(data: string | undefined, { type }: PublishOptions): Promise<string> {
   if (data === undefined && process.stdin.isTTY) throw wrongUsage('data: there is none. Give it as an argument, or pipe it in.');
   const body = data === undefined || data === '-' ? await readInput() : data;
@@ -98,6 +98,12 @@ export function isJson(text: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** Shorter than the service's bound, so that a batch can add its line. No header can carry anything but ASCII. */
+function idempotencyKey(text: string): string {
+  if (!/^[\x21\x23-\x7e][\x21-\x7e]{0,199}$/.test(text)) throw new InvalidArgumentError('Use 1 to 200 printable ASCII characters without blanks, and no quote before them.');
+  return text;
 }
 
 function seconds(text: string): number {

@@ -23,7 +23,7 @@ export function remote(command: Command): Command {
 
 /** Requests to the service that the options name, with the credential of the environment: arguments are seen by everybody on the machine. */
 export function requestsTo({ url }: RemoteOptions): Requests {
-  // Before anything is tried: what is wrong with it gets no better by waiting.
+  // Read once before the first attempt: a wrong file would be retried like a network error.
   readToken();
   return new Requests(serviceUrl(url), {
     getToken: readToken,
@@ -39,14 +39,20 @@ export function requestsTo({ url }: RemoteOptions): Requests {
 /** Read anew whenever the service refuses the last one: a file may have another one by then. */
 function readToken(): string | null {
   const { TIDINGS_TOKEN: token = '', TIDINGS_TOKEN_FILE: file = '' } = process.env;
-  if (file === '') return token || null;
+  if (file === '') return token === '' ? null : checkToken(token, 'TIDINGS_TOKEN');
   if (token !== '') throw wrongUsage('TIDINGS_TOKEN_FILE: TIDINGS_TOKEN is set, too; set only one of the two');
   try {
-    return readSecretFile(file, 'TIDINGS_TOKEN');
+    return checkToken(readSecretFile(file, 'TIDINGS_TOKEN'), 'TIDINGS_TOKEN_FILE');
   } catch (error) {
     if (error instanceof WrongValue) throw wrongUsage(`TIDINGS_TOKEN_FILE: ${error.message}`);
     throw error;
   }
+}
+
+/** No header can carry anything else: each attempt would fail like a network that is down. */
+function checkToken(token: string, variable: string): string {
+  if (!/^[\x21-\x7e]+$/.test(token)) throw wrongUsage(`${variable}: it has characters that no key or token has`);
+  return token;
 }
 
 function serviceUrl(option: string | undefined): string {

@@ -15,18 +15,25 @@ interface Page {
   readonly messages: readonly { readonly data: unknown }[];
 }
 
+interface LosingProxy {
+  readonly url: string;
+  /** The idempotency keys of the requests so far. */
+  readonly keys: readonly string[];
+}
+
 /** A proxy that carries every request out, and loses the answer to each one's first attempt. */
-async function losingProxy(t: Test, target: string): Promise<string> {
-  const seen = new Set<string>();
+async function losingProxy(t: Test, target: string): Promise<LosingProxy> {
+  const keys: string[] = [];
   const port = await freePort();
   const server = createServer((incoming, outgoing) => {
     const key = String(incoming.headers['idempotency-key']);
+    const isKnown = keys.includes(key);
+    keys.push(key);
     incoming.pipe(request(target + incoming.url!, { method: incoming.method, headers: incoming.headers, agent: false }, (answer) => {
-      if (seen.has(key)) {
+      if (isKnown) {
         outgoing.writeHead(answer.statusCode!, answer.headers);
         answer.pipe(outgoing);
       } else answer.resume().on('end', () => outgoing.destroy());
-      seen.add(key);
     }));
   });
   t.teardown(() => {
@@ -36,13 +43,14 @@ async function losingProxy(t: Test, target: string): Promise<string> {
   await new Promise<void>((resolve) => {
     server.listen(port, '127.0.0.1', resolve);
   });
-  return `http://127.0.0.1:${port}`;
+  return { url: `http://127.0.0.1:${port}`, keys };
 }
 
 t.test('what was stored without an answer is tried again, and stored once', async (t) => {
   const instance = await startInstance(t, { LOG_LEVEL: 'error' });
   const http = new Http(t, instance.url);
-  const env = { TIDINGS_URL: await losingProxy(t, instance.url) };
+  const proxy = await losingProxy(t, instance.url);
+  const env = { TIDINGS_URL: proxy.url };
   t.match(await typed(t, "printf 'a\\r\\n' | tidings publish one -", { env }), { code: 0, output: /Trying again\.\nit was published before, with the same key\n\S+-1\n$/ });
   t.match(await http.json<Page>('/topics/one/messages'), { messages: [{ data: 'a\r\n' }] });
 
@@ -51,7 +59,12 @@ t.test('what was stored without an answer is tried again, and stored once', asyn
   writeFileSync(join(folder, 'good'), lines.join('\n'));
   writeFileSync(join(folder, 'bad'), `${lines.slice(0, 210).join('\n')}\n1},{"topic":"x","data":1\n`);
   t.match(await typed(t, 'tidings publish many --ndjson --key k < bad', { env, folder }), { code: 2, output: /line 211 of standard input is not JSON\nThe first 200 lines are stored\. The same command/ });
-  t.match(await typed(t, '(head -n 150 good; sleep 0.2; tail -n +151 good) | tidings publish many --ndjson --key k --json', { env, folder }), { code: 0, output: /\{"messages":250,"last":"\S+-251"\}\n$/ });
+  // Other pieces of the same input make the same requests.
+  const again = shell(t, '(head -n 150 good; until [ -e go ]; do sleep 0.05; done; tail -n +151 good) | tidings publish many --ndjson --key k --json', { env, folder });
+  await until('it has sent what is whole of the first piece', () => proxy.keys.filter((key) => key === 'k-1').length === 3);
+  writeFileSync(join(folder, 'go'), '');
+  t.match(await again.exited, { code: 0 });
+  t.match(again.output, /\{"messages":250,"last":"\S+-251"\}\n$/);
   const { body } = await http.get('/topics/many/messages?limit=1000');
   t.same((JSON.parse(body) as Page).messages.map(({ data }) => (data as { readonly n: number }).n), lines.map((_, index) => index), 'each once, in order');
   t.equal(body.split('"id":12345678901234567890').length, 251, 'as it was written');
@@ -87,6 +100,8 @@ const WRONG: readonly (readonly [line: string, code: number, said: RegExp])[] = 
   ['tidings publsh a b', 2, /unknown command 'publsh'[^]*publish/],
   ['tidings publish', 2, /missing required argument 'topic'/],
   ['tidings publish a x --ttl 0', 2, /--ttl <duration>' argument '0' is invalid\. Write it in whole seconds/],
+  ["tidings publish a x --key 'a b'", 2, /Use 1 to 200 printable ASCII/],
+  ['TIDINGS_TOKEN=hidden€ tidings publish a x', 2, /^TIDINGS_TOKEN: it has characters/],
   ['tidings publish a x --type yaml', 2, /Allowed choices are text, json/],
   ['tidings publish a "{" --type json', 2, /^data: it is not JSON/],
   ["printf '\\377' | tidings publish a", 2, /^data: standard input is not UTF-8/],

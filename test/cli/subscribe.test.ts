@@ -1,11 +1,11 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import type { Child } from '../support/child.ts';
 import { Http } from '../support/http.ts';
 import { startInstance, type Instance } from '../support/instance.ts';
 import { need } from '../support/programs.ts';
 import { tempFolder } from '../support/temp.ts';
-import { Child } from '../support/child.ts';
 import { shell, typed } from '../support/tidings-command.ts';
 import { until } from '../support/until.ts';
 
