@@ -1,5 +1,7 @@
 // @ts-check
 import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { basename, join } from 'node:path';
 
 /**
  * What has to be there before anything else is loaded: Node.js, and the packages. Without them an import fails with a stack that says neither. Entry points
@@ -10,7 +12,9 @@ import { existsSync, readFileSync } from 'node:fs';
 const NODE_MAJOR_VERSION = 24;
 
 const { dependencies } = /** @type {{ readonly dependencies: Readonly<Record<string, string>> }} */ (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')));
-const missing = Object.keys(dependencies).find((name) => !existsSync(new URL(`../node_modules/${name}`, import.meta.url)));
+/** Where Node looks for packages. Another project's, which has installed this one, has them beside it. */
+const folders = (createRequire(import.meta.url).resolve.paths('x') || []).filter((folder) => basename(folder) === 'node_modules');
+const missing = Object.keys(dependencies).find((name) => !folders.some((folder) => existsSync(join(folder, name))));
 const isOld = Number.parseInt(process.versions.node, 10) < NODE_MAJOR_VERSION;
 
 if (missing !== undefined || isOld) {

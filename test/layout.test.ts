@@ -21,12 +21,13 @@ interface Room {
 
 /** From the top to the bottom. */
 const ROOMS: readonly Room[] = [
-  { place: 'serve.js' },
   { place: 'tidings.js' },
+  { place: 'serve.js' },
+  { place: 'typescript.js' },
   { place: 'requirements.js' },
   { place: 'main.ts' },
-  { place: 'client/', opening: 'client.ts' },
   { place: 'cli/', opening: 'migrate.ts' },
+  { place: 'client/', opening: 'client.ts' },
   { place: 'health.ts' },
   { place: 'lifecycle.ts' },
   { place: 'http/app.ts' },

@@ -29,10 +29,12 @@ interface Wishes {
 
 /** `tidings keys`: API keys, made and revoked in the database directly. A key goes to standard output, alone; everything for people goes to standard error. */
 export function addKeysCommands(program: Command): void {
-  const keys = program.command('keys').description('Make, list, rotate and revoke API keys.');
+  const keys = program.command('keys').description('Make, list, rotate and revoke API keys, in the database that DATABASE_URL names.')
+    .addHelpText('after', example("tidings keys create --name deploys --publish 'deploys.>'"));
 
   wishes(keys.command('create').description('Makes a key and prints it. It is shown this once.'))
     .option('--expires <duration>', 'how long it is good, such as 90d or 12h; for ever without it', duration)
+    .addHelpText('after', example("tidings keys create --name deploys --publish 'deploys.>' --expires 90d"))
     .action(async ({ expires, ...wishes }: Wishes & { readonly expires?: number }) => work('make', async (administration) => {
       const request = readKeyRequest({ ...wishes, expiresInSeconds: expires });
       const made = await administration.create(request, operator());
@@ -42,6 +44,7 @@ export function addKeysCommands(program: Command): void {
 
   keys.command('list').description('Lists all keys, revoked and expired ones too.')
     .option('--json', 'one JSON object for each line')
+    .addHelpText('after', example('tidings keys list --json'))
     .action(async ({ json }: { readonly json?: true }) => work('find', async (administration) => {
       if (json === undefined) line(HEADINGS);
       for (let after = ''; ;) {
@@ -55,6 +58,7 @@ export function addKeysCommands(program: Command): void {
   keys.command('rotate').description('Gives a key a new secret and prints the key. It is shown this once.')
     .argument('<id>', 'the id of the key: the part between the two underscores', keyId)
     .option('--overlap <duration>', 'how long the old secret stays good, such as 1h; it ends at once without it', duration)
+    .addHelpText('after', example('tidings keys rotate 3k9f2m7q1x8d --overlap 1h'))
     .action(async (id: string, { overlap }: { readonly overlap?: number }) => work('find', async (administration) => {
       const rotated = there(await administration.rotate(id, readOverlap({ overlapSeconds: overlap }), operator()), id);
       const until = rotated.record.secrets[1]?.expires;
@@ -64,12 +68,14 @@ export function addKeysCommands(program: Command): void {
 
   keys.command('revoke').description('Ends a key for good.')
     .argument('<id>', 'the id of the key', keyId)
+    .addHelpText('after', example('tidings keys revoke 3k9f2m7q1x8d'))
     .action(async (id: string) => work('find', async (administration) => {
       const { name } = there(await administration.revoke(id, operator()), id);
       say(`the key ${id} (${printable(name)}) is revoked; running instances refuse it, and end what it has opened, within POLL_MS`);
     }));
 
   wishes(keys.command('declare').description('Makes a key for a file (ACCESS_FILE), and touches no database: prints the key, and to standard error its entry.'))
+    .addHelpText('after', example("tidings keys declare --name ci --publish 'deploys.>' > ci.key 2> access.yaml"))
     .action((wishes: Wishes) => reportProblems(() => {
       const { name, permissions } = readKeyRequest(wishes);
       const { id, text, digest } = makeApiKey();
@@ -77,6 +83,10 @@ export function addKeysCommands(program: Command): void {
       process.stdout.write(`${text}\n`);
       return Promise.resolve();
     }));
+}
+
+function example(line: string): string {
+  return `\nExample:\n  $ ${line}\n`;
 }
 
 /** Adds the flags that say what a key is and allows. */

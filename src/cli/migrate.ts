@@ -1,3 +1,4 @@
+import type { Command } from 'commander';
 import { resolve } from 'node:path';
 import { configure } from '../config/config.ts';
 import type { DatabaseLocation } from '../config/database-url.ts';
@@ -6,9 +7,9 @@ import { StoreError } from '../store/store.ts';
 import { readFlags } from './command-line.ts';
 
 /**
- * This room is the command line. Each command is one file, named after it: it reads its flags (command-line.ts) and the settings, does one thing, prints what it
- * did, and ends.
- * A command names the implementation that it needs, as main.ts does.
+ * This room is the command line: `tidings` (tidings.ts), and the scripts of npm. Each command is one file, named after it: it reads its flags, does one thing, prints what it did, and ends.
+ * A command that goes to the database reads the settings, and names the implementation that it needs, as main.ts does. One that asks a running service (remote.ts) uses the client library.
+ * How it ends is in outcome.ts.
  *
  * `npm run migrate` brings the schema of the database up to date. The service does the same when it boots, and makes indexes that take long beside the
  * traffic. It shows the level of the log. `npm run migrate -- --raise-level` also raises the level of the log to what this program understands (store/level.ts).
@@ -24,27 +25,50 @@ The -- before an option is needed: without it npm keeps the option for itself.
 It ends with 0 when that was done, with 1 when the database could not be used or this version does not understand its log, and with 2 when an option is wrong.
 `;
 
-const { 'raise-level': isRaising = false } = readFlags({ command: 'migrate', usage: USAGE, flags: ['raise-level'] });
-const database = configure().DATABASE_URL;
-const name = database.kind === 'sqlite' ? resolve(database.file) : database.shown;
-try {
-  const migrated = await migrate(database);
-  say(describeSchema(migrated));
-  say(describeLevel(migrated));
-} catch (error) {
-  if (!(error instanceof StoreError)) throw error;
-  process.stderr.write(`DATABASE_URL: ${error.message}\n`);
-  process.exitCode = 1;
+/** How this command is called, for what it advises. */
+const NPM_RAISE = 'npm run migrate -- --raise-level';
+const RAISE = 'tidings migrate --raise-level';
+
+interface MigrateOptions {
+  readonly isRaising: boolean;
+  /** The command that raises the level. */
+  readonly way: string;
 }
 
-function say(sentence: string): void {
-  process.stdout.write(`${name}: ${sentence}\n`);
+/** `tidings migrate`: the same. */
+export function addMigrateCommand(program: Command): void {
+  program.command('migrate').description('Brings the schema of the database that DATABASE_URL names up to date, and shows the level of the log.')
+    .option('--raise-level', 'also raises the level of the log to what this version understands. First replace every instance of an older version')
+    .option('--json', 'one JSON object')
+    .addHelpText('after', '\nExample:\n  $ tidings migrate\n')
+    .action(async ({ raiseLevel = false, json = false }: { readonly raiseLevel?: boolean; readonly json?: boolean }) => run({ isRaising: raiseLevel, way: RAISE }, json));
+}
+
+async function run(options: MigrateOptions, isJson = false): Promise<void> {
+  const database = configure().DATABASE_URL;
+  const name = database.kind === 'sqlite' ? resolve(database.file) : database.shown;
+  const waits = (): void => write(process.stderr, name, WAITS);
+  try {
+    const migrated = await migrate(database, options, isJson ? waits : () => write(process.stdout, name, WAITS));
+    if (isJson) process.stdout.write(`${JSON.stringify({ database: name, ...migrated, understood: UNDERSTOOD_LEVEL })}\n`);
+    else for (const sentence of [describeSchema(migrated), describeLevel(migrated, options)]) write(process.stdout, name, sentence);
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    process.stderr.write(`DATABASE_URL: ${error.message}\n`);
+    process.exitCode = 1;
+  }
+}
+
+const WAITS = 'another session makes an index of a migration; waiting for it';
+
+function write(to: NodeJS.WritableStream, name: string, sentence: string): void {
+  to.write(`${name}: ${sentence}\n`);
 }
 
 /** Loads only the driver of the database that is used. */
-async function migrate(to: DatabaseLocation): Promise<Migrated> {
+async function migrate(to: DatabaseLocation, { isRaising }: MigrateOptions, waits: () => void): Promise<Migrated> {
   if (to.kind === 'sqlite') return (await import('../store/sqlite/migrate.ts')).migrate(resolve(to.file), { isRaising });
-  return (await import('../store/postgres/migrate.ts')).migrate(to.url, { isRaising, waits: () => say('another session makes an index of a migration; waiting for it') });
+  return (await import('../store/postgres/migrate.ts')).migrate(to.url, { isRaising, waits });
 }
 
 function describeSchema({ applied, isNew }: Migrated): string {
@@ -53,10 +77,16 @@ function describeSchema({ applied, isNew }: Migrated): string {
   return applied === 0 ? 'up to date' : count;
 }
 
-function describeLevel({ level, raisedFrom }: Migrated): string {
+function describeLevel({ level, raisedFrom }: Migrated, { isRaising, way }: MigrateOptions): string {
   if (level === undefined) return `no instance has opened the log yet: it gets the level of the first one that does (${UNDERSTOOD_LEVEL} for this version)`;
   if (raisedFrom !== undefined) return `the level of the log was raised from ${raisedFrom} to ${level}`;
   if (isRaising) return `the log was at level ${level} already, the highest that this version understands`;
-  if (level < UNDERSTOOD_LEVEL) return `the log is at level ${level}, and this version understands levels up to ${UNDERSTOOD_LEVEL}: npm run migrate -- --raise-level raises it`;
+  if (level < UNDERSTOOD_LEVEL) return `the log is at level ${level}, and this version understands levels up to ${UNDERSTOOD_LEVEL}: ${way} raises it`;
   return `the log is at level ${level}, the highest that this version understands`;
+}
+
+// As the script of npm.
+if (import.meta.main) {
+  const { 'raise-level': isRaising = false } = readFlags({ command: 'migrate', usage: USAGE, flags: ['raise-level'] });
+  await run({ isRaising, way: NPM_RAISE });
 }

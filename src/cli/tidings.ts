@@ -1,17 +1,47 @@
 import { Command } from 'commander';
+import { addCompletionCommand } from './completion.ts';
 import { addDoctorCommand } from './doctor/command.ts';
+import { addInstancesCommands } from './instances.ts';
 import { addKeysCommands } from './keys.ts';
+import { addMigrateCommand } from './migrate.ts';
+import { report, USAGE_EXIT_CODE } from './outcome.ts';
+import { addPresenceCommand } from './presence.ts';
+import { addPublishCommand } from './publish.ts';
+import { addServeCommand } from './serve.ts';
+import { addStreamsCommands } from './streams.ts';
+import { addSubscribeCommand } from './subscribe.ts';
+import { addTopicsCommand } from './topics.ts';
 
-/** `npx tidings …`: commands for the database of the log, beside running instances or before the first one, and `doctor`, which asks a service as its clients do. */
+/**
+ * `tidings …`: commands that ask a running service, and commands that go to its database, beside running instances or before the first one.
+ * @param start Runs the service in this process.
+ */
+export async function run(start: () => Promise<unknown>): Promise<void> {
+  try {
+    await makeProgram(start).parseAsync();
+  } catch (error) {
+    process.exitCode = report(error);
+  }
+}
 
-const program = new Command('tidings')
-  .description('Works on the database that DATABASE_URL names, as the service would, while instances may run; or looks at a service as its clients do.')
-  .showHelpAfterError()
-  .exitOverride((error) => {
-    // As the other commands do: 2 where an option is wrong, 0 for help.
-    process.exit(error.exitCode === 0 ? 0 : 2);
-  });
-addKeysCommands(program);
-addDoctorCommand(program);
-
-await program.parseAsync();
+export function makeProgram(start: () => Promise<unknown>): Command {
+  const program = new Command('tidings')
+    .description('Runs the service, asks a running one, and works on its database. docs/cli.md tells more.')
+    .showHelpAfterError()
+    .exitOverride((error) => {
+      // As the other commands do: 2 where an option is wrong, 0 for help.
+      process.exit(error.exitCode === 0 ? 0 : USAGE_EXIT_CODE);
+    });
+  addServeCommand(program, start);
+  addMigrateCommand(program);
+  addPublishCommand(program);
+  addSubscribeCommand(program);
+  addTopicsCommand(program);
+  addPresenceCommand(program);
+  addStreamsCommands(program);
+  addInstancesCommands(program);
+  addKeysCommands(program);
+  addDoctorCommand(program);
+  addCompletionCommand(program);
+  return program;
+}

@@ -1,0 +1,132 @@
+import { CommandError, report, say, wrongUsage } from './outcome.ts';
+import type { Sender } from './sending.ts';
+
+/** The most lines and bytes of one request. Well below the defaults of BATCH_MESSAGES and BATCH_BYTES, so the service takes it. */
+const BATCH_MAX_MESSAGES = 100;
+const BATCH_MAX_BYTES = 256 * 1024;
+/** Stops a file without line breaks from filling the memory. */
+const LINE_MAX_CHARACTERS = 16 * 1024 * 1024;
+
+/** Lines that belong into one request. */
+interface LineBatch {
+  /** Where it begins, from 1. */
+  readonly first: number;
+  readonly lines: readonly string[];
+}
+
+export interface LinesPublished {
+  readonly messages: number;
+  /** The id of the last one; absent where there was none. */
+  readonly last?: string;
+}
+
+interface LineOptions {
+  /** What stands before the data of each message. */
+  readonly members: string;
+  /** Each request has a key of its own, made of this one and its first line. */
+  readonly key: string;
+  /** Whether the user chose the key, and can pass it again. */
+  readonly isResumable: boolean;
+}
+
+/** Publishes lines in order, a batch after the other. Where it fails, it says up to which line all is stored. */
+export async function publishLines(sender: Sender, batches: AsyncIterable<LineBatch>, { members, key, isResumable }: LineOptions): Promise<LinesPublished> {
+  let stored = 0;
+  let messages = 0;
+  let last: string | undefined;
+  const progress = new Progress();
+  try {
+    for await (const { first, lines } of batches) {
+      const body = lines.filter((line) => line.trim() !== '').map((line) => `${members}${line}}\n`);
+      if (body.length > 0) {
+        const answer = await sender.send({ path: '/messages', headers: { 'content-type': 'application/x-ndjson' }, body: body.join(''), key: `${key}-${first}` });
+        last = (await answer.json() as { readonly messages: readonly { readonly id: string }[] }).messages.at(-1)!.id;
+      }
+      stored += lines.length;
+      messages += body.length;
+      progress.show(messages);
+    }
+  } catch (error) {
+    progress.end();
+    const code = report(error);
+    const way = isResumable ? 'The same command with the same input and --key goes on there.' : 'Begin after it next time.';
+    throw new CommandError(stored === 0 ? 'No line is known to be stored.' : `The first ${stored} lines are stored. ${way}`, code);
+  }
+  progress.end();
+  return { messages, ...(last === undefined ? {} : { last }) };
+}
+
+/** How far it is, on a terminal. */
+class Progress {
+  #isShown = false;
+
+  show(messages: number): void {
+    if (!process.stderr.isTTY) return;
+    process.stderr.write(`\r${messages} published`);
+    this.#isShown = true;
+  }
+
+  end(): void {
+    if (this.#isShown) say('');
+    this.#isShown = false;
+  }
+}
+
+/**
+ * Lines of JSON, in batches. A batch goes when it is full, or when nothing more is there to read.
+ * @param isSteady A batch goes only when it is full: the same input makes the same batches, which keys need that are used again.
+ */
+export async function* lineBatches(input: AsyncIterable<Buffer>, { isSteady }: { readonly isSteady: boolean }): AsyncGenerator<LineBatch> {
+  let lines: string[] = [];
+  let bytes = 0;
+  let number = 0;
+  const take = (): LineBatch => {
+    const batch = { first: number - lines.length + 1, lines };
+    lines = [];
+    bytes = 0;
+    return batch;
+  };
+  for await (const piece of linesOf(input)) {
+    for (const line of piece) {
+      checkLine(line, number + 1);
+      const size = Buffer.byteLength(line);
+      if (lines.length === BATCH_MAX_MESSAGES || (lines.length > 0 && bytes + size > BATCH_MAX_BYTES)) yield take();
+      lines.push(line);
+      bytes += size;
+      number++;
+    }
+    if (!isSteady && lines.length > 0) yield take();
+  }
+  if (lines.length > 0) yield take();
+}
+
+/** Lines end in a line feed alone. node:readline would also end one at U+2028, which JSON may contain. */
+async function* linesOf(input: AsyncIterable<Buffer>): AsyncGenerator<string[]> {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  let rest = '';
+  const decode = (piece?: Buffer): string => {
+    try {
+      return piece === undefined ? decoder.decode() : decoder.decode(piece, { stream: true });
+    } catch {
+      throw wrongUsage('standard input is not UTF-8');
+    }
+  };
+  for await (const piece of input) {
+    const lines = (rest + decode(piece)).split('\n');
+    rest = lines.pop()!;
+    if (rest.length > LINE_MAX_CHARACTERS) throw wrongUsage(`a line of standard input is longer than ${LINE_MAX_CHARACTERS} characters`);
+    if (lines.length > 0) yield lines;
+  }
+  rest += decode();
+  if (rest !== '') yield [rest];
+}
+
+/** A line that is no JSON could end the message that it stands in, and begin another. */
+function checkLine(line: string, number: number): void {
+  if (line.trim() === '') return;
+  try {
+    JSON.parse(line);
+  } catch {
+    throw wrongUsage(`line ${number} of standard input is not JSON`);
+  }
+}

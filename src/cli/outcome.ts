@@ -1,0 +1,65 @@
+import { Passing, TidingsError } from '../client/requests.ts';
+import { printable } from '../runtime/printable.ts';
+
+/** How commands end, for scripts; docs/cli.md has the list. Zero is success. */
+const FAILED_EXIT_CODE = 1;
+export const USAGE_EXIT_CODE = 2;
+const TIMEOUT_EXIT_CODE = 3;
+const REFUSED_EXIT_CODE = 4;
+
+/** A command cannot go on. The message is for people. */
+export class CommandError extends Error {
+  readonly exitCode: number;
+
+  constructor(message: string, exitCode = FAILED_EXIT_CODE) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
+
+export function wrongUsage(message: string): CommandError {
+  return new CommandError(message, USAGE_EXIT_CODE);
+}
+
+export function timedOut(message: string): CommandError {
+  return new CommandError(message, TIMEOUT_EXIT_CODE);
+}
+
+/** Says why a command failed, and returns its exit code. Throws any other error: that is a mistake of this program. */
+export function report(error: unknown): number {
+  if (error instanceof CommandError) {
+    say(error.message);
+    return error.exitCode;
+  }
+  say(reasonOf(error));
+  const refusal = refusalOf(error);
+  if (refusal?.status === 401 || refusal?.status === 403) return REFUSED_EXIT_CODE;
+  return refusal?.status === 400 ? USAGE_EXIT_CODE : FAILED_EXIT_CODE;
+}
+
+/** Why a request failed, in one line. Throws what is no failure of a request. */
+export function reasonOf(error: unknown): string {
+  const refusal = refusalOf(error);
+  if (refusal !== undefined) return printable(`${refusal.message} (${refusal.code})${refusal.status === 401 ? ' Set TIDINGS_TOKEN to a key or token.' : ''}`);
+  if (!(error instanceof Passing)) throw error;
+  if (error.cause instanceof CommandError) return error.cause.message;
+  return `The service cannot be reached (${printable(lastReason(error.cause))}). TIDINGS_URL or --url says where it is.`;
+}
+
+function refusalOf(error: unknown): TidingsError | undefined {
+  if (error instanceof TidingsError) return error;
+  return error instanceof Passing && error.cause instanceof TidingsError ? error.cause : undefined;
+}
+
+/** `fetch` says only that it failed; the innermost cause says why. */
+function lastReason(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.cause !== undefined) return lastReason(error.cause);
+  const { code } = error as NodeJS.ErrnoException;
+  return code ?? error.message;
+}
+
+/** For people: on standard error, so that standard output has nothing but the result. */
+export function say(sentence: string): void {
+  process.stderr.write(`${sentence}\n`);
+}

@@ -1,0 +1,113 @@
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { randomUUID } from 'node:crypto';
+import { publishLines, lineBatches } from './ndjson.ts';
+import { say, wrongUsage } from './outcome.ts';
+import { print, printJson } from './output.ts';
+import { duration, remote, requestsTo, type RemoteOptions } from './remote.ts';
+import { Sender } from './sending.ts';
+
+/** How long a publish is tried, where nothing else is said. */
+const TRIED_MAX_MS = 10 * 60 * 1000;
+/** Stops a wrong file from filling the memory; the service's own bounds are lower. */
+const INPUT_MAX_BYTES = 64 * 1024 * 1024;
+
+export interface PublishOptions extends RemoteOptions {
+  readonly type: 'text' | 'json';
+  readonly ndjson?: true;
+  readonly event?: string;
+  readonly ttl?: number;
+  readonly key?: string;
+  readonly report?: true;
+  readonly timeout: number;
+}
+
+/** `tidings publish`. */
+export function addPublishCommand(program: Command): void {
+  remote(program.command('publish')).description('Publishes a message, or many, and prints its id once it is on disk.')
+    .argument('<topic>', 'the topic')
+    .argument('[data]', 'its data; - is standard input, and so is nothing at all')
+    .addOption(new Option('--type <type>', 'what the data is').choices(['text', 'json']).default('text'))
+    .option('--ndjson', 'each line of standard input is the JSON of one message')
+    .option('--event <name>', 'the event name')
+    .option('--ttl <duration>', 'how long it is delivered, such as 90s or 1h', seconds)
+    .option('--key <key>', 'the idempotency key: the same command with the same key stores once; a random one without it', idempotencyKey)
+    .option('--report', 'prints the whole answer, with how many streams want the topic')
+    .option('--timeout <duration>', 'how long it is tried, for each request', duration, TRIED_MAX_MS)
+    .addHelpText('after', `
+Examples:
+  $ tidings publish deploys.api 'version 42'
+  $ tidings publish deploys.api '{"version":42}' --type json --event deployed
+  $ printf '1\\n{"two":2}\\n' | tidings publish numbers --ndjson
+`)
+    .action(async (topic: string, data: string | undefined, options: PublishOptions) => {
+      const sender = new Sender(requestsTo(options), options.timeout);
+      if (options.ndjson === true) return publishMany(sender, topic, data, options);
+      const { event, ttl, key = randomUUID(), report } = options;
+      const query = new URLSearchParams({ ...(event === undefined ? {} : { event }), ...(report === true ? { report: '1' } : {}) }).toString();
+      const answer = await sender.send({
+        path: `/topics/${encodeURIComponent(topic)}${query === '' ? '' : `?${query}`}`,
+        headers: { 'content-type': options.type === 'json' ? 'application/json' : 'text/plain; charset=utf-8', ...(ttl === undefined ? {} : { ttl: String(ttl) }) },
+        body: await bodyOf(data, options),
+        key,
+      });
+      if (answer.headers.get('idempotency-replayed') === 'true') say('it was published before, with the same key');
+      const source = await answer.text();
+      if (options.json === true || report === true) await printJson(source.trim());
+      else await print((JSON.parse(source) as { readonly id: string }).id);
+    });
+}
+
+async function publishMany(sender: Sender, topic: string, data: string | undefined, options: PublishOptions): Promise<void> {
+  if (data !== undefined && data !== '-') throw wrongUsage('--ndjson reads standard input: leave the data out');
+  if (options.report === true) throw wrongUsage('--report is for one message, not for --ndjson');
+  if (options.type === 'text' && process.stdin.isTTY) say('reading JSON from the terminal, one message a line; it ends with Control-D');
+  const { event, ttl, key } = options;
+  const members = `{"topic":${JSON.stringify(topic)},${event === undefined ? '' : `"event":${JSON.stringify(event)},`}${ttl === undefined ? '' : `"ttl":${ttl},`}"data":`;
+  const published = await publishLines(sender, lineBatches(process.stdin, { isSteady: key !== undefined }), { members, key: key ?? randomUUID(), isResumable: key !== undefined });
+  if (options.json === true) await printJson(JSON.stringify(published));
+  else await print(`${published.messages} ${published.messages === 1 ? 'message' : 'messages'} published`);
+}
+
+/** @throws CommandError There is no data, or it is not of the given type. */
+async function bodyOf(data: string | undefined, { type }: PublishOptions): Promise<string> {
+  if (data === undefined && process.stdin.isTTY) throw wrongUsage('data: there is none. Give it as an argument, or pipe it in.');
+  const body = data === undefined || data === '-' ? await readInput() : data;
+  if (type === 'json' && !isJson(body)) throw wrongUsage('data: it is not JSON, as --type json says');
+  return body;
+}
+
+async function readInput(): Promise<string> {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  for await (const piece of process.stdin as AsyncIterable<Buffer>) {
+    bytes += piece.length;
+    if (bytes > INPUT_MAX_BYTES) throw wrongUsage(`data: standard input has more than ${INPUT_MAX_BYTES} bytes`);
+    pieces.push(piece);
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(pieces));
+  } catch {
+    throw wrongUsage('data: standard input is not UTF-8');
+  }
+}
+
+export function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Shorter than the service's bound, so that a batch can add its line. No header can carry anything but ASCII. */
+function idempotencyKey(text: string): string {
+  if (!/^[\x21\x23-\x7e][\x21-\x7e]{0,199}$/.test(text)) throw new InvalidArgumentError('Use 1 to 200 printable ASCII characters without blanks, and no quote before them.');
+  return text;
+}
+
+function seconds(text: string): number {
+  const milliseconds = /^[0-9]+$/.test(text) ? Number(text) * 1000 : duration(text);
+  if (milliseconds < 1000 || milliseconds % 1000 !== 0) throw new InvalidArgumentError('Write it in whole seconds: 60, 90s or 1h.');
+  return milliseconds / 1000;
+}

@@ -1,0 +1,43 @@
+import { Passing, TidingsError, type RequestParts, type Requests } from '../client/requests.ts';
+import { pause, pauseAfter } from '../client/waiting.ts';
+import { reasonOf, say, timedOut } from './outcome.ts';
+
+/** Where a message goes, and as what. */
+export interface Sending {
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+  /** By it the service knows an attempt from a second message. */
+  readonly key: string;
+}
+
+/** Publishes until the outcome is known: every attempt has the same key, so the message is stored once. Says once that it tries again. */
+export class Sender {
+  readonly #requests: Requests;
+  readonly #timeoutMs: number;
+  #isTroubled = false;
+
+  constructor(requests: Requests, timeoutMs: number) {
+    this.#requests = requests;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  async send({ path, headers, body, key }: Sending): Promise<Response> {
+    const signal = AbortSignal.timeout(this.#timeoutMs);
+    const parts: RequestParts = { method: 'POST', headers: { ...headers, 'idempotency-key': key }, body, signal };
+    for (let failures = 1; ; failures++) {
+      try {
+        const answer = await this.#requests.send(path, parts);
+        this.#isTroubled = false;
+        return answer;
+      } catch (error) {
+        if (error instanceof TidingsError) throw error;
+        if (signal.aborted) throw timedOut(`No answer in time. Whether it was stored is not known: with --key ${key} the same command stores it once.`);
+        if (!(error instanceof Passing)) throw error;
+        if (!this.#isTroubled) say(`${reasonOf(error)} Trying again.`);
+        this.#isTroubled = true;
+        await pause(pauseAfter(failures, error), signal);
+      }
+    }
+  }
+}

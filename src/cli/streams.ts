@@ -1,0 +1,43 @@
+import { InvalidArgumentError, type Command } from 'commander';
+import { printList } from './lists.ts';
+import { print, printJson } from './output.ts';
+import { duration, remote, requestsTo, wholeNumber, type RemoteOptions } from './remote.ts';
+
+interface StreamsOptions extends RemoteOptions {
+  readonly topic?: string;
+  readonly member?: string;
+  readonly instance?: string;
+  readonly behind?: true;
+  readonly limit?: number;
+}
+
+/** `tidings streams`. */
+export function addStreamsCommands(program: Command): void {
+  const streams = program.command('streams').description('Lists the open streams of all instances, and closes them.')
+    .addHelpText('after', '\nExample:\n  $ tidings streams list --topic deploys.api --behind\n');
+  remote(streams.command('list', { isDefault: true })).description('Lists open streams.')
+    .option('--topic <topic>', 'those that get its messages; of a pattern, those that name it')
+    .option('--member <name>', 'those of one credential, such as "key 3k9f…"')
+    .option('--instance <id>', 'those of one instance')
+    .option('--behind', 'those that are behind')
+    .option('--limit <number>', 'at most so many', wholeNumber(1, Number.MAX_SAFE_INTEGER))
+    .addHelpText('after', '\nExample:\n  $ tidings streams list --topic deploys.api --behind\n')
+    .action(async ({ topic, member, instance, behind, limit, ...options }: StreamsOptions) =>
+      printList(requestsTo(options), { path: '/streams', query: { topic, member, instance, behind: behind === true ? '1' : undefined }, member: 'streams', limit, json: options.json === true }));
+  remote(streams.command('close')).description('Closes a stream, on whichever instance it is. Its client comes back, unless it is told never to.')
+    .argument('<id>', 'the id of the stream, as the list has it')
+    .option('--retry <duration>', 'when its client comes back, such as 60s; or never', retry)
+    .addHelpText('after', '\nExample:\n  $ tidings streams close k3f9x2ab7q-1c --retry 60s\n')
+    .action(async (id: string, { retry: when, ...options }: RemoteOptions & { readonly retry?: string }) => {
+      await requestsTo(options).send(`/streams/${encodeURIComponent(id)}${when === undefined ? '' : `?retry=${when}`}`, { method: 'DELETE', signal: new AbortController().signal });
+      if (options.json === true) await printJson(JSON.stringify({ id, closed: true }));
+      else await print(`${id} is closed`);
+    });
+}
+
+function retry(text: string): string {
+  if (text === 'never' || /^[0-9]+$/.test(text)) return text;
+  const milliseconds = duration(text);
+  if (milliseconds % 1000 !== 0) throw new InvalidArgumentError('Write it in whole seconds, or never.');
+  return String(milliseconds / 1000);
+}

@@ -1,0 +1,28 @@
+import { Option, type Command } from 'commander';
+import { TidingsError } from '../client/requests.ts';
+import { printList } from './lists.ts';
+import { CommandError } from './outcome.ts';
+import { remote, requestsTo, wholeNumber, type RemoteOptions } from './remote.ts';
+
+interface TopicsOptions extends RemoteOptions {
+  readonly prefix?: string;
+  readonly sort?: string;
+  readonly limit?: number;
+}
+
+/** `tidings topics`. */
+export function addTopicsCommand(program: Command): void {
+  remote(program.command('topics')).description('Lists the topics that have messages or streams.')
+    .option('--prefix <text>', 'only those that begin so')
+    .addOption(new Option('--sort <order>', 'their order').choices(['name', 'newest', 'rate']))
+    .option('--limit <number>', 'at most so many', wholeNumber(1, Number.MAX_SAFE_INTEGER))
+    .addHelpText('after', '\nExample:\n  $ tidings topics --prefix deploys. --sort newest --limit 20\n')
+    .action(async ({ prefix, sort, limit, ...options }: TopicsOptions) => {
+      try {
+        await printList(requestsTo(options), { path: '/topics', query: { prefix, sort }, member: 'topics', limit, json: options.json === true });
+      } catch (error) {
+        if (error instanceof TidingsError && (error.status === 404 || error.status === 405)) throw new CommandError('This service has no list of topics (GET /topics): its version is older than this command.');
+        throw error;
+      }
+    });
+}

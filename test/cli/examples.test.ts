@@ -1,0 +1,98 @@
+import type { Command } from 'commander';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { makeProgram } from '../../src/cli/tidings.ts';
+import { Http } from '../support/http.ts';
+import { startInstance } from '../support/instance.ts';
+import { createKey } from '../support/keys-command.ts';
+import { freePort } from '../support/ports.ts';
+import { tempFolder } from '../support/temp.ts';
+import { shell, typed } from '../support/tidings-command.ts';
+
+/** The examples that `--help` shows do what they say, at a service with keys. */
+
+interface Example {
+  readonly line: string;
+  readonly says: RegExp;
+  /** What has to be there before, and what stands in the place of an id of the example. */
+  readonly before?: () => Promise<{ readonly from: string; readonly to: string } | void>;
+  readonly code?: number;
+}
+
+/** All commands that do something, with their examples. */
+function examplesOf(command: Command, path: readonly string[] = []): readonly { readonly path: string; readonly lines: readonly string[] }[] {
+  let help = '';
+  command.configureOutput({ writeOut: (text) => {
+    help += text;
+  } }).outputHelp();
+  const lines = [...help.matchAll(/^ {2}\$ (.+)$/gm)].map(([, line]) => line!);
+  return [...(path.length === 0 ? [] : [{ path: path.join(' '), lines }]), ...command.commands.flatMap((one) => examplesOf(one, [...path, one.name()]))];
+}
+
+t.test('every command has an example, and every example does what it says', async (t) => {
+  const folder = tempFolder(t);
+  for (const place of ['.local/share/bash-completion/completions', '.zfunc', '.config/fish/completions']) mkdirSync(join(folder, place), { recursive: true });
+  const DATABASE_URL = `file:${join(folder, 'log.db')}`;
+  const { key } = await createKey(t, { DATABASE_URL }, '--name', 'me', '--admin', '--publish', '>', '--subscribe', '>', '--presence', '>');
+  const { id: otherId } = await createKey(t, { DATABASE_URL }, '--name', 'other', '--publish', '>');
+  const instance = await startInstance(t, { DATABASE_URL, DRAIN_SECONDS: '0' });
+  const http = new Http(t, instance.url);
+  const authorization = `Bearer ${key}`;
+  const post = async (topic: string): Promise<void> => {
+    t.equal((await http.send('POST', `/topics/${topic}`, { authorization }, 'x')).status, 201);
+  };
+  const hasTopics = (await http.get('/topics', { authorization })).status === 200;
+
+  const examples: readonly Example[] = [
+    { line: 'tidings migrate', says: /up to date/ },
+    { line: "tidings publish deploys.api 'version 42'", says: /^[a-z0-9]+-1\n$/ },
+    { line: "tidings publish deploys.api '{\"version\":42}' --type json --event deployed", says: /^[a-z0-9]+-2\n$/ },
+    { line: "printf '1\\n{\"two\":2}\\n' | tidings publish numbers --ndjson", says: /^2 messages published\n$/ },
+    { line: "tidings subscribe 'deploys.*' --last 1 --once", says: /^2\S+ deploys\.api \[deployed\] \{"version":42\}\n$/ },
+    { line: 'tidings subscribe jobs.mail --after start --once --exec \'echo "$TIDINGS_ID: $TIDINGS_DATA"\' --cursor-file mail.cursor', says: /^[a-z0-9]+-5: x\n$/, before: () => post('jobs.mail') },
+    { line: 'tidings topics --prefix deploys. --sort newest --limit 20', ...(hasTopics ? { says: /deploys\.api/ } : { says: /no list of topics/, code: 1 }) },
+    { line: 'tidings presence room.7', says: /^$/ },
+    { line: 'tidings presence room.7 room.8 --json', says: /^\{"topic":"room\.7","streams":0,"members":0\}\n\{"topic":"room\.8".*\}\n$/ },
+    { line: 'tidings streams list --topic deploys.api --behind', says: /^$/ },
+    { line: 'tidings streams close k3f9x2ab7q-1c --retry 60s', says: / is closed\n$/, before: async () => {
+      const stream = await fetch(`${instance.url}/topics/deploys.api/events`, { headers: { authorization } });
+      t.teardown(() => stream.body?.cancel());
+      const listed = await typed(t, 'tidings streams --json', { env: { TIDINGS_URL: instance.url, TIDINGS_TOKEN: key } });
+      return { from: 'k3f9x2ab7q-1c', to: (JSON.parse(listed.output) as { readonly id: string }).id };
+    } },
+    { line: 'tidings keys create --name deploys --publish \'deploys.>\'', says: /^tdg_/m },
+    { line: 'tidings keys create --name deploys --publish \'deploys.>\' --expires 90d', says: /^tdg_/m },
+    { line: 'tidings keys list --json', says: /"name":"deploys"/ },
+    { line: 'tidings keys rotate 3k9f2m7q1x8d --overlap 1h', says: /^tdg_/m, before: async () => ({ from: '3k9f2m7q1x8d', to: otherId }) },
+    { line: 'tidings keys revoke 3k9f2m7q1x8d', says: /is revoked/, before: async () => ({ from: '3k9f2m7q1x8d', to: otherId }) },
+    { line: "tidings keys declare --name ci --publish 'deploys.>' > ci.key 2> access.yaml", says: /^$/ },
+    { line: 'tidings completion bash > ~/.local/share/bash-completion/completions/tidings', says: /^$/ },
+    { line: 'tidings completion zsh > ~/.zfunc/_tidings', says: /^$/ },
+    { line: 'tidings completion fish > ~/.config/fish/completions/tidings.fish', says: /^$/ },
+    { line: 'tidings instances --json', says: /"status":"ready"/ },
+    { line: 'tidings instances list', says: /\tready\t/ },
+    { line: 'tidings instances drain k3f9x2ab7q', says: / drains\n$/, before: async () => {
+      const { instances } = await http.get('/instances', { authorization }).then(({ body }) => JSON.parse(body) as { readonly instances: readonly { readonly id: string }[] });
+      return { from: 'k3f9x2ab7q', to: instances[0]!.id };
+    } },
+  ];
+
+  const shown = examplesOf(makeProgram(() => Promise.resolve()));
+  t.same(shown.filter(({ lines }) => lines.length === 0), [], 'each has one');
+  const env = { TIDINGS_URL: instance.url, TIDINGS_TOKEN: key, DATABASE_URL };
+  const serve = 'tidings serve --port 8081';
+  t.same([...new Set(shown.flatMap(({ lines }) => lines))].toSorted(), [serve, ...examples.map(({ line }) => line)].toSorted());
+  for (const { line, says, before, code = 0 } of examples) {
+    const { from, to } = await before?.() ?? { from: '', to: '' };
+    t.match(await typed(t, from === '' ? line : line.replace(from, to), { env, folder }), { code, output: says }, line);
+  }
+  t.match(readFileSync(join(folder, 'mail.cursor'), 'utf8'), /^[a-z0-9]+-5\n$/);
+  t.match(await instance.exited, { code: 0 }, 'it was drained');
+
+  const port = String(await freePort());
+  const served = shell(t, serve.replace('8081', port), { env: { DATABASE_URL } });
+  await served.says(`listens on http://127.0.0.1:${port}`);
+  served.kill('SIGTERM');
+  t.match(await served.exited, { code: 0 }, 'it ends in order');
+});
