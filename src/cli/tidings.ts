@@ -1,4 +1,6 @@
 import { Command } from 'commander';
+import { addBackupCommand } from './backup.ts';
+import { addCopyCommand } from './copy.ts';
 import { addKeysCommands } from './keys.ts';
 
 /** `npx tidings …`: what is done to the database of the log from the command line, beside running instances or before the first one. */
@@ -11,5 +13,7 @@ const program = new Command('tidings')
     process.exit(error.exitCode === 0 ? 0 : 2);
   });
 addKeysCommands(program);
+addCopyCommand(program);
+addBackupCommand(program);
 
 await program.parseAsync();
