@@ -6,7 +6,7 @@ import { SqliteStore } from '../../src/store/sqlite/sqlite.ts';
 import { draft, openStore, range, request, stored } from '../contract/store-kit.ts';
 import { child, SqliteDatabase } from '../store/sqlite/database.ts';
 import { Child } from '../support/child.ts';
-import { quietLogger } from '../support/logger.ts';
+import { recordingLogger } from '../support/logger.ts';
 import { tempFolder, type Scope } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
@@ -64,7 +64,7 @@ t.test('a backup under load ends, and is whole: the example of --help', async (t
   t.ok(last >= before, 'everything is there that was published before it began');
   t.same(readdirSync(folder), ['backup.db'], 'nothing else is left');
   t.equal(statSync(file).mode & 0o777, 0o600);
-  const restored = await openStore(t, { store: () => new SqliteStore({ file, logger: quietLogger }) });
+  const restored = await openStore(t, { store: () => new SqliteStore({ file, logger: recordingLogger().logger }) });
   t.same(await stored(restored, [request(draft('a'))]), [last + 1]);
 });
 

@@ -250,6 +250,17 @@ t.test('a stream that read half from SQLite reads on from PostgreSQL, by the exa
   t.same([await status('/readyz'), await status('/topics/a.b')], [503, 503]);
 });
 
+t.test('an instance that nobody stopped acknowledges nothing once the log has moved', async (t) => {
+  const source = new SqliteDatabase(t);
+  const target = await PostgresDatabase.create(server);
+  const forgotten = await openStore(t, source);
+  await fill(forgotten, 10);
+  t.match(await pass(source.file, target.url, true), { outcome: 'moved', head: 10 });
+  await t.rejects(forgotten.append([request(draft('late'))]), { kind: 'unavailable', message: /moved to another database/ });
+  await t.rejects(forgotten.state(), { kind: 'unavailable', message: /moved to another database/ });
+  t.same(await stored(await openStore(t, target), [request(draft('there'))]), [11]);
+});
+
 t.test('what is refused, and leaves the target as it was', async (t) => {
   const source = new SqliteDatabase(t);
   const open = await openStore(t, source);
