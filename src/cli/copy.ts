@@ -64,9 +64,11 @@ async function copy(file: string, url: string, isFinal: boolean): Promise<Copied
   const { PostgresCopyTarget } = await import('../store/postgres/copy-target.ts');
   const source = openSource(() => new SqliteCopySource(file));
   const target = new PostgresCopyTarget(url);
+  const progress = new CommandProgress();
   try {
-    return await copyLog({ source, target, isFinal, progress: new CommandProgress() });
+    return await copyLog({ source, target, isFinal, progress });
   } finally {
+    progress.stop();
     source.close();
     await target.close();
   }

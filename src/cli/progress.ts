@@ -6,9 +6,12 @@ const LINE_INTERVAL_MS = 5_000;
 
 /** Shows on standard error how far a command is: a bar on a terminal, lines elsewhere. */
 export class CommandProgress implements CopyProgress {
-  readonly #bar = process.stderr.isTTY
-    ? new SingleBar({ stream: process.stderr, format: '{step} [{bar}] {value}/{total} {percentage} %, {eta_formatted} left', hideCursor: true }, Presets.shades_classic)
-    : undefined;
+  readonly #bar = process.stderr.isTTY ? new SingleBar({
+    stream: process.stderr,
+    format: '{step} [{bar}] {value}/{total} {percentage} %, {eta_formatted} left',
+    // By its own handler the first Ctrl-C would stop the bar alone. So the terminal is left as it is, too.
+    gracefulExit: false, hideCursor: false, linewrap: true,
+  }, Presets.shades_classic) : undefined;
   #step = '';
   #total = 0;
   #done = 0;
@@ -27,8 +30,13 @@ export class CommandProgress implements CopyProgress {
     else if (performance.now() - this.#said >= LINE_INTERVAL_MS) this.#line();
   }
 
-  end(): void {
+  /** Ends the bar, also in the middle of a step: its timer would keep the process alive. */
+  stop(): void {
     this.#bar?.stop();
+  }
+
+  end(): void {
+    this.stop();
     if (this.#total > 0) this.#line();
   }
 

@@ -17,6 +17,7 @@ import { bearer, createKey } from '../support/keys-command.ts';
 import { startPostgres } from '../support/postgres.ts';
 import { rounds } from '../support/rounds.ts';
 import { tempFolder, type Scope } from '../support/temp.ts';
+import { typeInto } from '../support/terminal.ts';
 import { until } from '../support/until.ts';
 
 /** `tidings copy`. Refusals and changes between two passes need no process; crashes and streams do. */
@@ -259,6 +260,20 @@ t.test('an instance that nobody stopped acknowledges nothing once the log has mo
   await t.rejects(forgotten.append([request(draft('late'))]), { kind: 'unavailable', message: /moved to another database/ });
   await t.rejects(forgotten.state(), { kind: 'unavailable', message: /moved to another database/ });
   t.same(await stored(await openStore(t, target), [request(draft('there'))]), [11]);
+});
+
+t.test('on a terminal a bar shows how far it is; a damaged source ends it, and the copy stays closed', async (t) => {
+  const source = new SqliteDatabase(t);
+  const store = await openStore(t, source);
+  await fill(store, 5_000);
+  await store.close();
+  source.direct((db) => db.exec('DELETE FROM messages WHERE seq = 4500'));
+  const target = await PostgresDatabase.create(server);
+  const terminal = typeInto(t, [process.execPath, TIDINGS, 'copy', '--from', `file:${source.file}`, '--to', target.url], '');
+  await terminal.exited;
+  t.match(terminal.output, /messages \[[^\]]+\] 2000\/5000 40 %/);
+  t.match(terminal.output, /the source is damaged: the message 4501 is not where it belongs/);
+  t.match(await refusal(target), /unfinished copy/);
 });
 
 t.test('what is refused, and leaves the target as it was', async (t) => {
