@@ -17,7 +17,7 @@ const TIDINGS = join(import.meta.dirname, '../../src/tidings.js');
 const FILLED_MESSAGES = 40;
 const FILLED_BYTES = 1_000_000;
 /** A backup that has not ended after so many more messages does not end. */
-const MEANWHILE_MAX_MESSAGES = 8_000;
+const MEANWHILE_MAX_MESSAGES = 100_000;
 
 function start(t: Scope, url: string, args: readonly string[]): Child {
   return new Child(t, process.execPath, [TIDINGS, 'backup', ...args], { cwd: tempFolder(t), env: { PATH: process.env['PATH'], DATABASE_URL: url } });
@@ -80,6 +80,9 @@ t.test('what is refused leaves no file, and replaces none', async (t) => {
   // The message itself is not looked at, but what leads to it.
   for (const page of range(pages - 60, pages - 1)) writeSync(descriptor, Buffer.alloc(8, 0xff), 0, 8, page * 4096);
   closeSync(descriptor);
+  const holed = new SqliteDatabase(t);
+  writeFileSync(holed.file, readFileSync(database.file));
+  holed.direct((db) => db.exec('DELETE FROM messages WHERE seq = 25'));
   const strange = join(tempFolder(t), 'strange.db');
   const other = new Database(strange);
   other.exec('CREATE TABLE stranger (a)');
@@ -98,6 +101,7 @@ t.test('what is refused leaves no file, and replaces none', async (t) => {
     [`file:${at('nowhere.db')}`, [at('new.db')], 1, /nowhere\.db: there is no such file/],
     [`file:${strange}`, [at('new.db')], 1, /belongs to another program/],
     [`file:${damaged.file}`, [at('new.db')], 1, /damaged/],
+    [`file:${holed.file}`, [at('new.db')], 1, /the log is damaged, and was not backed up: it holds 49 of the messages 1 to 50/],
     ['postgres://user:secret@127.0.0.1:1/x', [at('new.db')], 1, /the log is in PostgreSQL at 127\.0\.0\.1:1\/x; back it up with pg_dump -Fc/],
   ];
   const ran = await Promise.all(cases.map(([url, args]) => run(t, url, ...args)));
