@@ -1,5 +1,7 @@
 import { Command } from 'commander';
+import { addBackupCommand } from './backup.ts';
 import { addCompletionCommand } from './completion.ts';
+import { addCopyCommand } from './copy.ts';
 import { addDoctorCommand } from './doctor/command.ts';
 import { addInstancesCommands } from './instances.ts';
 import { addKeysCommands } from './keys.ts';
@@ -41,6 +43,8 @@ export function makeProgram(start: () => Promise<unknown>): Command {
   addStreamsCommands(program);
   addInstancesCommands(program);
   addKeysCommands(program);
+  addCopyCommand(program);
+  addBackupCommand(program);
   addDoctorCommand(program);
   addCompletionCommand(program);
   return program;

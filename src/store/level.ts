@@ -12,6 +12,24 @@ import { StoreError } from './store.ts';
  */
 export const UNDERSTOOD_LEVEL = 2;
 
+/**
+ * What is added to the level of a log that no program may use, whatever its version. `tidings copy` closes its target so until it is whole, and its source for good.
+ */
+export const UNFINISHED_COPY_LEVELS = 1_000_000_000;
+export const MOVED_LEVELS = 2_000_000_000;
+
+/** The level of a log before it was closed. */
+export function openLevel(level: number): number {
+  return level % UNFINISHED_COPY_LEVELS;
+}
+
+/** Why a log is closed to every version; undefined where it is not. */
+export function closedReason(level: number): string | undefined {
+  if (level >= MOVED_LEVELS) return 'the log was moved to another database by `tidings copy --final`: set DATABASE_URL to that one';
+  if (level >= UNFINISHED_COPY_LEVELS) return 'the database holds an unfinished copy of a log: repeat `tidings copy`, the last time with --final';
+  return undefined;
+}
+
 /** What was asked for needs a higher level of the log: a program that may still run would get it wrong. Nothing was stored. */
 export class LevelTooLow extends StoreError {
   override name = 'LevelTooLow';
@@ -40,5 +58,7 @@ export function requireLevel(level: number, needed: number): void {
 
 /** Throws when this program does not understand a log. */
 export function refuseLevel(level: number): void {
+  const reason = closedReason(level);
+  if (reason !== undefined) throw new StoreError('unavailable', reason);
   if (level > UNDERSTOOD_LEVEL) throw new StoreError('unavailable', `the log is at level ${level}, and this program understands levels up to ${UNDERSTOOD_LEVEL}: replace it by a newer version`);
 }

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { closedReason } from '../level.ts';
 import { StoreError, type StoreErrorKind } from '../store.ts';
 
 /** What PostgreSQL's codes mean to the person who reads the log (https://www.postgresql.org/docs/current/errcodes-appendix.html): codes, or classes of two characters. */
@@ -21,6 +22,7 @@ const PG_SENTENCES: Readonly<Record<string, string>> = {
   '57': 'the server was stopped, or ended the connection',
   '58': 'the disk of the server reported an error',
   TD001: 'this program does not understand the log: replace it by a newer version',
+  TD002: 'the database is not the copy that this command is at: another one finished it, or began another',
   XX: 'the server reported that its data are damaged',
 };
 
@@ -61,6 +63,7 @@ const PG_NOTHING_STORED: Readonly<Record<string, string>> = {
   '72': 'the snapshot is too old',
   P0: 'a function raised an error',
   TD001: 'the program does not understand the log',
+  TD002: 'the database is not the copy that was to be changed',
 };
 const PG_STATEMENT_COMPLETION_UNKNOWN = '40003';
 
@@ -100,11 +103,16 @@ export function toStoreError(error: unknown, lost: StoreErrorKind): StoreError {
   const text = error instanceof AggregateError && error.message === '' ? error.errors.map(messageOf).join('; ') : messageOf(error);
   if (!(error instanceof pg.DatabaseError)) return new StoreError(lost, `${lost === 'outcome-unknown' ? 'the connection to the database was lost during the commit' : 'the database cannot be reached'}: ${text}`);
   const { code = '' } = error;
+  const closed = code === 'TD001' ? closedReason(Number(LEVEL_IN.exec(text)?.[1])) : undefined;
+  if (closed !== undefined) return new StoreError('unavailable', closed);
   const sentence = PG_SENTENCES[code] ?? PG_SENTENCES[code.slice(0, 2)];
   if (!provesNothingStored(error)) return new StoreError(lost, `${sentence ?? 'the server ended the connection'} (${code}: ${text})`);
   if (sentence === undefined && PG_ROW_CLASSES.has(code.slice(0, 2))) return new StoreError('refused', `the database refused a row (${code}: ${text})`);
   return new StoreError('unavailable', `${sentence ?? 'the database could not be used'} (${code}: ${text})`);
 }
+
+/** Where `tidings.refuse_level` names the level of the log. */
+const LEVEL_IN = /^the log is at level (\d+)/;
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

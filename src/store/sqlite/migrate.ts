@@ -95,7 +95,8 @@ export function makeFolder(file: string): void {
   for (let made = folder; made.length >= first.length; made = dirname(made)) syncFolder(dirname(made));
 }
 
-function syncFolder(folder: string): void {
+/** Makes the names in a folder last. */
+export function syncFolder(folder: string): void {
   // Windows cannot open folders, and needs no sync for them.
   if (process.platform === 'win32') return;
   const descriptor = openSync(folder, 'r');

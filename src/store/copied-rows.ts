@@ -1,0 +1,79 @@
+import { createHash, hash } from 'node:crypto';
+
+/** What a copy takes over besides messages, in a form that both stores read and write; and how each side proves what it holds. */
+
+/** How a column's values travel: numbers in decimal digits, bytes in hexadecimal digits, a flag as 0 or 1. */
+export type CopiedKind = 'number' | 'text' | 'bytes' | 'flag';
+
+/** A row, column by column. */
+export type CopiedRow = readonly (string | null)[];
+
+/** A table that both stores have under one name, with these columns. */
+export interface CopiedTable {
+  readonly name: string;
+  readonly columns: Readonly<Record<string, CopiedKind>>;
+  /** The column that orders its rows alike in both stores. */
+  readonly order: readonly string[];
+}
+
+/** Tables that are small, and are copied as a whole when everything else is there. */
+export const COPIED_TABLES: readonly CopiedTable[] = [
+  { name: 'epochs', columns: { id: 'number', epoch: 'text', first: 'number', secret: 'text' }, order: ['id'] },
+  { name: 'lost_epochs', columns: { epoch: 'text', parent: 'text', seq: 'number' }, order: ['id'] },
+  { name: 'access', columns: { id: 'number', version: 'number' }, order: ['id'] },
+  {
+    name: 'api_keys',
+    columns: {
+      id: 'text', version: 'number', ends: 'number', created: 'number', expires: 'number', revoked: 'number', last_used: 'number', digest: 'bytes', old_digest: 'bytes', old_expires: 'number', name: 'text',
+      permissions: 'text',
+    },
+    order: ['id'],
+  },
+  { name: 'session_state', columns: { id: 'number', version: 'number', held: 'number' }, order: ['id'] },
+  { name: 'sessions', columns: { id: 'text', digest: 'bytes', created: 'number', expires: 'number', owner: 'text', origin: 'text' }, order: ['id'] },
+  { name: 'session_ends', columns: { version: 'number', id: 'text' }, order: ['version'] },
+  { name: 'erasures', columns: { version: 'number', seq: 'number', prefix: 'flag', topic: 'text' }, order: ['version'] },
+  { name: 'revocation_list', columns: { id: 'number', version: 'number' }, order: ['id'] },
+  { name: 'revocations', columns: { kind: 'text', name: 'text', before: 'number', created: 'number', ends: 'number', version: 'number' }, order: ['kind', 'name'] },
+  { name: 'ticket_state', columns: { id: 'number', generation: 'number', held: 'number' }, order: ['id'] },
+  {
+    name: 'tickets',
+    columns: { id: 'text', generation: 'number', ends: 'number', until: 'number', guarded: 'flag', digest: 'bytes', owner: 'text', session: 'text', origin: 'text', topics: 'text' },
+    order: ['id'],
+  },
+  { name: 'usage', columns: { id: 'text', version: 'number', first: 'number', last: 'number', topics: 'text', senders: 'text' }, order: ['id'] },
+];
+
+/** Idempotency keys: many, so they are copied in parts. The place of a key is its id in SQLite. */
+export const KEYS = {
+  name: 'keys',
+  columns: { place: 'number', scope: 'text', key: 'text', fingerprint: 'bytes', epoch: 'text', first: 'number', time: 'number', expires: 'number' },
+  order: ['scope', 'key'],
+} as const satisfies CopiedTable;
+
+/** The columns of a message that precede its data. Its epoch follows from its number. */
+export const MESSAGE_COLUMNS = { seq: 'number', time: 'number', expires: 'number', json: 'flag', topic: 'text', event: 'text' } as const satisfies CopiedTable['columns'];
+
+/** Rows, and a digest of all that is in them, in their order. */
+export interface Proof {
+  readonly rows: number;
+  /** Hexadecimal digits; '' where there are no rows. */
+  readonly digest: string;
+}
+
+/** Each row has a SHA-256 of its own, so that a database needs little memory to compute the same. */
+export class RowDigests {
+  readonly #all = createHash('sha256');
+  #rows = 0;
+
+  /** @param data What follows the columns: of a message, its data. */
+  add(row: CopiedRow, data?: Buffer): void {
+    const text = Buffer.from(row.map((value) => (value === null ? '-,' : `${Buffer.byteLength(value)}:${value},`)).join(''));
+    this.#all.update(hash('sha256', data === undefined ? text : Buffer.concat([text, data]), 'buffer'));
+    this.#rows += 1;
+  }
+
+  proof(): Proof {
+    return { rows: this.#rows, digest: this.#rows === 0 ? '' : this.#all.digest('hex') };
+  }
+}
