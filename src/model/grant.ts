@@ -21,6 +21,8 @@ export interface Grant {
   maySeePresence(pattern: string): boolean;
   /** Whether there is any such topic. */
   readonly seesPresence?: boolean;
+  /** The topics and patterns for which that may be seen; absent where it may be for all. */
+  readonly presenceScope?: readonly string[];
   /** There was no credential: with one, more may be allowed. */
   readonly isAnonymous?: boolean;
   /** Nothing may be published or read. */
@@ -46,6 +48,7 @@ export class ScopedGrant implements Grant {
   readonly isEmpty: boolean;
   readonly erases: boolean;
   readonly seesPresence: boolean;
+  readonly presenceScope: readonly string[];
   readonly #publish: TopicScope;
   readonly #subscribe: TopicScope;
   readonly #erase: TopicScope;
@@ -60,6 +63,7 @@ export class ScopedGrant implements Grant {
     this.erases = erase.length > 0;
     this.#erase = new TopicScope(erase);
     this.seesPresence = presence.length > 0;
+    this.presenceScope = presence;
     this.#presence = new TopicScope(presence);
   }
 

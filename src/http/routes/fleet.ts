@@ -7,18 +7,13 @@ import { Type } from '../input/json-schema.ts';
 import { retryFrom } from '../input/retry.ts';
 import type { App, Service } from '../service.ts';
 import { actorOf, sendJson } from './answers.ts';
-import { at, flag, json, problems } from './schemas.ts';
+import { at, flag, json, problems, whole } from './schemas.ts';
 
 const PAGE_DEFAULT_STREAMS = 100;
 
 const tags = ['administration'];
 const time = (description: string) => Type.String({ format: 'date-time', description });
 const params = (description: string) => Type.Object({ id: Type.String({ description }) });
-/** What may be missing. */
-const whole = {
-  partial: Type.Optional(Type.Literal(true, { description: 'There are, or may be, instances that did not answer.' })),
-  missing: Type.Optional(Type.Array(Type.String(), { description: 'The ids of those that are known.' })),
-};
 const Stream = Type.Object({
   id: Type.String(),
   member: Type.Optional(Type.String({ description: 'The name of its credential: `key …` or `subject …`; absent where it has none.' })),
