@@ -311,7 +311,7 @@ add('a batch that is too large', post('/messages', JSON_TYPE, Buffer.alloc(BATCH
 add('a batch with two keys', raw(`POST /messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nIdempotency-Key: a\r\nIdempotency-Key: b\r\nContent-Length: ${GOOD.length + 2}\r\n\r\n[${GOOD}]`), KEY, 'Idempotency-Key');
 
 // Paths and methods.
-for (const path of ['/', '/topics/', '/topics/a/', '/topics/a/b', '/topics/a/events/', '/topics/a/messages/', '/topics/a/b/events', '/Topics/a', '/events/', '/events/a', '/messages/a/b', '/healthz/', '/admin', '/.env', '/topics/a;x=1/nothing', '/topics/..%2F..%2Fetc/passwd', '//topics/a']) {
+for (const path of ['/', '/nothing', '/topics/a/', '/topics/a/b', '/topics/a/events/', '/topics/a/messages/', '/topics/a/b/events', '/Topics/a', '/events/', '/events/a', '/messages/a/b', '/healthz/', '/admin', '/.env', '/topics/a;x=1/nothing', '/topics/..%2F..%2Fetc/passwd', '//topics/a']) {
   add(`GET ${path}`, get(path), NOT_FOUND);
 }
 add('POST with a trailing slash', post('/topics/a/'), NOT_FOUND);
