@@ -37,8 +37,10 @@ export interface Outlet {
 export interface StreamClient {
   /** Names the stream on this instance. */
   readonly number: number;
-  /** The name of its credential; undefined where it has none. */
+  /** Who is present by it, as presence calls them; undefined where that is nobody in particular. */
   readonly member: string | undefined;
+  /** The name of its credential, as log lines have it; undefined where it has none. */
+  readonly credential: string | undefined;
   /** The address as a trusted proxy told it; undefined where it is the other end of the connection. */
   readonly address: string | undefined;
   /** What the client calls itself. */

@@ -51,7 +51,7 @@ export const ENDPOINTS = {
   createTicket: { url: '/tickets', methods: ['POST'], access: 'ticket', once: [], body: TICKET_REQUEST_MAX_BYTES },
   renewStream: { url: '/streams/:id/credential', methods: ['POST'], access: 'messages', once: [], body: RENEWAL_MAX_BYTES },
   /** The open streams of all instances. */
-  listStreams: { url: '/streams', methods: READ, access: 'fleet', once: ['after', 'limit', 'member', 'topic', 'instance', 'behind'] },
+  listStreams: { url: '/streams', methods: READ, access: 'fleet', once: ['after', 'limit', 'member', 'credential', 'topic', 'instance', 'behind'] },
   closeStream: { url: '/streams/:id', methods: ['DELETE'], access: 'fleet', once: ['retry'] },
   instances: { url: '/instances', methods: READ, access: 'operations', once: [] },
   drainInstance: { url: '/instances/:id/drain', methods: ['POST'], access: 'administration', once: [] },

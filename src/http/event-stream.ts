@@ -178,7 +178,11 @@ export class EventStream implements SocketOwner, Renewable, StreamClient, Presen
   }
 
   get member(): string | undefined {
-    return this.lease?.name ?? this.#member;
+    return this.#member;
+  }
+
+  get credential(): string | undefined {
+    return this.lease?.name;
   }
 
   get ownIdentity(): StreamClient['ownIdentity'] {

@@ -97,7 +97,7 @@ await t.test('any instance lists the streams of all, in one order, page by page,
   t.same(whole.streams.map(({ instance }) => instance), members.flatMap(({ id }) => [id, id, id]));
   t.same(whole.streams.map(({ id }) => id), members.flatMap(({ id }) => ['1', '2', '3'].map((number) => `${id}-${number}`)));
   t.same(whole.streams.map(({ topics }) => topics).slice(0, 3), [['a.b'], ['c', 'a.*'], ['public.x']]);
-  t.same(whole.streams.map(({ member }) => member).slice(3, 6), [name, name, undefined]);
+  t.same(whole.streams.map(({ member, credential }) => [member, credential]).slice(3, 6), [['reader', name], ['reader', name], [undefined, undefined]]);
   for (const { address, behind, bytes, client, opened: at, cursor } of whole.streams) {
     t.equal(address, '127.0.0.1');
     t.equal(behind, 0);
@@ -121,7 +121,10 @@ await t.test('any instance lists the streams of all, in one order, page by page,
     }
     t.same(paged, whole.streams.map(({ id }) => id));
     const asked = async (query: string): Promise<number> => (await streamsAt(http, admin, query)).streams.length;
-    t.equal(await asked(`?member=${encodeURIComponent(name)}`), 6);
+    t.equal(await asked(`?credential=${encodeURIComponent(name)}`), 6);
+    t.equal(await asked('?member=reader'), 6);
+    t.equal(await asked(`?member=${encodeURIComponent(name)}`), 0);
+    t.equal(await asked('?credential=reader'), 0);
     t.equal(await asked('?member=nobody'), 0);
     t.equal(await asked('?topic=a.b'), 6, 'by its name, and by a pattern');
     t.equal(await asked('?topic=a.*'), 3, 'a pattern as it is in the list');

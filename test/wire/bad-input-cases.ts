@@ -331,7 +331,7 @@ for (const [path, allow] of Object.entries(PATHS)) {
 for (const [query, kind, field] of [
   ['after=x', REQUEST, 'after'], ['after=aaaaaaaaaa-', REQUEST, 'after'], ['after=aaaaaaaaaa-zzzzzzzzzzz', REQUEST, 'after'], ['after=aaaaaaaaaa-01', REQUEST, 'after'], ['after=', REQUEST, 'after'], ['cursor=aaaaaaaaaa-1', REQUEST, 'cursor'],
   ['limit=0', REQUEST, 'limit'], ['limit=1001', REQUEST, 'limit'], ['limit=x', REQUEST, 'limit'], ['limit=1&limit=2', REQUEST, 'limit'],
-  ['member=', REQUEST, 'member'], ['member=a&member=b', REQUEST, 'member'], ['instance=x', REQUEST, 'instance'], ['instance=', REQUEST, 'instance'], ['instance=AAAAAAAAAA', REQUEST, 'instance'],
+  ['member=', REQUEST, 'member'], ['credential=', REQUEST, 'credential'], ['credential=a&credential=b', REQUEST, 'credential'], ['credentials=a', REQUEST, 'credentials'], ['member=a&member=b', REQUEST, 'member'], ['instance=x', REQUEST, 'instance'], ['instance=', REQUEST, 'instance'], ['instance=AAAAAAAAAA', REQUEST, 'instance'],
   ['behind=yes', REQUEST, 'behind'], ['topic=a..b', TOPIC, 'topic'], ['topic=', TOPIC, 'topic'], ['topic=a.b*', TOPIC, 'topic'], ['topic=a+b', TOPIC, 'topic'], ['topics=a', REQUEST, 'topics'], ['member=%FF', REQUEST, 'member'],
 ] as const) add(`GET /streams?${query}`, get(`/streams?${query}`), kind, field);
 const remove = (path: string): Buffer => requestBytes('DELETE', path, {});
