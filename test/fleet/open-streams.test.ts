@@ -80,7 +80,7 @@ t.test('streams that are behind say by how much, and those that were sent away a
   await settle();
   const page = await local.page({ isBehind: true }, { after: 0, limit: 10, maxBytes: Infinity });
   t.match(page.streams.map(({ behind }) => behind > 0), [true]);
-  streams.end(local.find(1)!, 5_000);
+  streams.end(local.find(1)!, 'dismissed', 5_000);
   t.equal(local.find(1), undefined);
   t.equal(await local.count({}, 0), 2);
 });

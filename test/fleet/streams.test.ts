@@ -146,7 +146,7 @@ await t.test('a stream is closed wherever it is, and its client told when to com
   const ids = (await listed(here.http, 3)).map(({ id }) => id);
   t.equal((await here.http.send('DELETE', `/streams/${ids[0]}?retry=600`, reader)).status, 403);
   t.equal((await here.http.send('DELETE', `/streams/${ids[0]}?retry=600`, admin)).status, 204);
-  t.same(JSON.parse((await one.next(({ event }) => event === '$busy')).data), { retryMs: 600_000 });
+  t.same(JSON.parse((await one.next(({ event }) => event === '$busy')).data), { retryMs: 600_000, reason: 'dismissed' });
   await one.ended;
   t.equal(one.retry, 600_000);
   t.equal((await there.http.send('DELETE', `/streams/${ids[1]}`, admin)).status, 204, 'where it is');
