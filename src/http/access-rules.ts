@@ -156,15 +156,15 @@ function presenceProblem({ grant, name }: Identity): Problem | undefined {
 function erasureProblem(endpoint: Endpoint, url: string, { name, grant }: Identity): Problem | undefined {
   if (name === undefined) return new Problem('unauthorized', 'To erase messages takes a credential: Authorization: Bearer with a key or token that may.', { field: 'Authorization' });
   if (endpoint === ENDPOINTS.eraseTopic) return eraseProblem(grant, topicIn(url));
-  return grant.erases === true ? undefined : new Problem('forbidden', 'This request may not erase messages.', { field: 'Authorization' });
+  return grant.erases === true ? undefined : new Problem('forbidden', 'This request may not erase messages: that takes the grant erase.', { field: 'Authorization' });
 }
 
 function administratorMissing(identity: Identity): Problem {
-  return missing(identity, 'This takes the credential of an administrator');
+  return missing(identity, 'This takes the credential of an administrator, with the grant admin');
 }
 
 function operatorMissing(identity: Identity): Problem {
-  return missing(identity, 'This takes a credential that may operate, or the one of an administrator');
+  return missing(identity, 'This takes a credential with the grant operate, or the credential of an administrator');
 }
 
 function missing({ name }: Identity, sentence: string): Problem {
