@@ -112,7 +112,7 @@ export class Roster {
     return [...this.#known.keys()].sort();
   }
 
-  /** Whether there may be other instances all the same, where this one knows of none that could be asked; undefined where there are some. */
+  /** Set where no other instance can be asked. `isPartial`: other processes may exist all the same. */
   get alone(): { readonly isPartial: boolean } | undefined {
     const { state, receivers } = this.#bus;
     if (state === 'local') return { isPartial: this.#hasSeenOthers() };

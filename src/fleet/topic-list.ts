@@ -91,7 +91,7 @@ export class TopicList {
     const names = found.topics.map(({ topic }) => topic);
     const known = new Map(found.topics.flatMap(({ topic, holding }) => holding === undefined ? [] : [[topic, holding] as const]));
     const { asked } = found;
-    // Whoever has not answered before is not waited for a second time.
+    // An instance that did not answer the first question is not waited for again.
     const [held, counted] = await Promise.all([
       this.#reads.holdings(names.filter((name) => !known.has(name)), request.holder),
       names.length === 0 && asked !== undefined ? { wanted: [], ...asked } : this.#wanted.count(names, asked === undefined ? undefined : (answers) => [...asked.answers.keys()].every((id) => answers.has(id))),

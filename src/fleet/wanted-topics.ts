@@ -29,7 +29,7 @@ export interface Wanted {
 
 /** What is known of it without asking. */
 export interface WantedReport extends Wanted {
-  /** How old what is known of other instances is; 0 where there are none, or none was heard. */
+  /** The age of the other instances' answers; 0 where there are none. */
   readonly ageMs: number;
   /** Whether other instances may have more, of which nothing is known yet. */
   readonly isPartial: boolean;
@@ -125,7 +125,7 @@ export class WantedTopics {
     const topics = [...this.#due].slice(0, TOPICS_PAGE_MAX_ENTRIES);
     for (const topic of topics) this.#due.delete(topic);
     const { answers, missing, isPartial } = await this.#roster.ask(KIND, { topics });
-    // Where nobody could be asked, what was known before is the last that is known.
+    // Without an answer, the last known counts stay.
     if (answers.size > 0) {
       const at = this.#clock.monotonic();
       const counts = countsIn(answers, topics.length);

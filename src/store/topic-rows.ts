@@ -6,7 +6,7 @@ import type { TopicHolding } from './topic-store.ts';
 export interface TopicRow {
   /** How many messages were found, of one more than are counted. */
   readonly found: number;
-  /** Bytes of the data, and of the event names, of those that are counted. */
+  /** Sums over the counted messages: their data, and their event names. */
   readonly dataBytes: number;
   readonly eventBytes: number;
   readonly newest: (Position & { readonly time: number }) | undefined;

@@ -22,7 +22,7 @@ export interface TopicHolding {
   readonly newest: (Position & { readonly time: number }) | undefined;
 }
 
-/** What the log holds of each topic. What a question costs depends on what it asks for, and not on how many messages there are. Each call is a snapshot of its own; each rejects with a `StoreError`. */
+/** What the log holds of each topic. The cost of a call does not grow with the number of messages. Each call is a snapshot of its own; each rejects with a `StoreError`. */
 export interface TopicStore {
   /** The first names of topics that have messages, in the order of their bytes. It seeks each name in the index, past all entries of the one before. */
   names(query: TopicNames): Promise<readonly string[]>;

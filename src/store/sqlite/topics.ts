@@ -44,7 +44,7 @@ export class Topics implements TopicCallTable {
     this.#firstRecent = first('recent');
     const newest = (table: string): string => `SELECT * FROM (SELECT seq FROM ${table} WHERE topic = :topic ORDER BY seq DESC LIMIT :max)`;
     const isCounted = 'n.place <= :most';
-    // The length of a value stands in its row: long data are not read. With one max(), the plain columns are those of its row.
+    // The length of a value stands in its row: long data are not read. With one max(), SQLite takes the plain columns from the row of the maximum.
     this.#count = db.prepare(`SELECT count(*) AS found, max(m.seq) AS seq, m.epoch AS epoch, m.time AS time, sum(octet_length(m.data)) FILTER (WHERE ${isCounted}) AS dataBytes,
         coalesce(sum(octet_length(m.event)) FILTER (WHERE ${isCounted} AND m.event <> '${ERASED_EVENT}'), 0) AS eventBytes
       FROM (SELECT seq, row_number() OVER (ORDER BY seq DESC) AS place FROM (${newest('recent')} UNION ALL ${newest('topics')}) ORDER BY seq DESC LIMIT :max) AS n CROSS JOIN messages AS m ON m.seq = n.seq`);
