@@ -131,7 +131,7 @@ const presence = new Presence({
 });
 
 const fleet = new Fleet({
-  bus, control, handles, tickets, sessions, streams: delivery.streams, tail: log.tail, clock, counters, logger: audit,
+  bus, control, handles, tickets, sessions, streams: delivery.streams, tail: log.tail, topics: log.topics, audience: delivery.audience, named: () => presence.named(), clock, counters, logger: audit,
   state: () => ({ id: handles.instance, version, ...health.state() }), isReady: () => health.readiness().ready, drain: () => lifecycle.drain(),
   rebalancing: { isOn: config.REBALANCE === 'on', minAgeMs: config.REBALANCE_AGE_SECONDS * 1000, retryMaxMs: config.RETRY_MAX_MS },
 });

@@ -87,7 +87,7 @@ t.test('users of a web application', { buffered: true }, async (t) => {
   const said = await here.run(use!);
   t.match(said, /"topic":"user\.alice\.inbox"/, 'the application has published');
   t.equal(said.split('data: hello, alice\n').length, 2, 'alice has her message');
-  t.match(said, /"status":403,"code":"forbidden","detail":"This request may not read user\.bob\.inbox\."/);
+  t.match(said, /"status":403,"code":"forbidden","detail":"This request may not read user\.bob\.inbox: that takes the grant subscribe\."/);
 });
 
 t.test('a public dashboard', { buffered: true }, async (t) => {

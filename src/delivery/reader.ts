@@ -9,7 +9,7 @@ import type { FullSockets } from './full-sockets.ts';
 import { heartbeatFrame } from './heartbeats.ts';
 import { httpChunk, type StreamFraming } from './http-chunk.ts';
 import type { Group } from './reader-group.ts';
-import { expiringFrame, gapComment, gapFrame, HEARTBEAT, openFrame, retryLine, type Form } from './sse.ts';
+import { expiringFrame, gapComment, gapFrame, HEARTBEAT, openFrame, retryLine, type BusyReason, type Form } from './sse.ts';
 import type { UnreadWrites } from './unread-writes.ts';
 
 /** The socket of a stream, as far as a reader needs it: `net.Socket` is one. */
@@ -37,8 +37,10 @@ export interface Outlet {
 export interface StreamClient {
   /** Names the stream on this instance. */
   readonly number: number;
-  /** The name of its credential; undefined where it has none. */
+  /** Who is present by it, as presence calls them; undefined where that is nobody in particular. */
   readonly member: string | undefined;
+  /** The name of its credential, as log lines have it; undefined where it has none. */
+  readonly credential: string | undefined;
   /** The address as a trusted proxy told it; undefined where it is the other end of the connection. */
   readonly address: string | undefined;
   /** What the client calls itself. */
@@ -376,10 +378,10 @@ export class Reader {
   }
 
   /** Sends the client away: it comes back after `retryMs`. Its connection is closed a little later (delayed-close.ts). */
-  dismiss(retryMs: number): void {
+  dismiss(retryMs: number, reason: BusyReason): void {
     if (this.isGone) return;
     this.#tellNews();
-    this.#write(farewell({ control: this.#control, chunked: this.#chunked, lastChunk: this.#lastChunk }, retryMs));
+    this.#write(farewell({ control: this.#control, chunked: this.#chunked, lastChunk: this.#lastChunk }, retryMs, reason));
     this.#leave();
     this.#state = 'dismissed';
   }

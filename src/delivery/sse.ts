@@ -80,8 +80,14 @@ export function erasedFrame(at: Position, data: ErasedData): Buffer {
   return control(ERASED_EVENT, data, at);
 }
 
-export function busyFrame(retryMs: number): Buffer {
-  return control('$busy', { retryMs }, undefined, retryMs);
+/**
+ * Why a stream is sent away, in the words that clients see (docs/protocol.md). `full`: the instance has no room. `too-many-streams`: the sender has as many as it may. `unavailable`: the log or
+ * the credentials cannot be read. `credential`: it has ended. `dismissed`: by an administrator. `age`: nothing tells whether the client is still there.
+ */
+export type BusyReason = 'draining' | 'full' | 'too-many-streams' | 'unavailable' | 'credential' | 'taken-over' | 'rebalancing' | 'dismissed' | 'age';
+
+export function busyFrame(retryMs: number, reason: BusyReason): Buffer {
+  return control('$busy', { retryMs, reason }, undefined, retryMs);
 }
 
 function control(event: string, data: object, at: Position | undefined, retryMs?: number): Buffer {

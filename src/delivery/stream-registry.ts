@@ -15,6 +15,7 @@ import type { Fanout } from './fanout.ts';
 import { FullSockets } from './full-sockets.ts';
 import { Heartbeats } from './heartbeats.ts';
 import { Reader, type Outlet, type ReaderDependencies, type StreamClient, type StreamOptions } from './reader.ts';
+import type { BusyReason } from './sse.ts';
 import { StreamDrain } from './stream-drain.ts';
 import { UnreadWrites } from './unread-writes.ts';
 
@@ -145,8 +146,8 @@ export class StreamRegistry {
   }
 
   /** Refuses a stream without an error status, which would end a browser's EventSource for good. */
-  refuse(options: StreamOptions, outlet: Outlet): void {
-    outlet.write(farewell(options, this.#retryMs()));
+  refuse(options: StreamOptions, outlet: Outlet, reason: BusyReason): void {
+    outlet.write(farewell(options, this.#retryMs(), reason));
     this.#counters.busy++;
     if (this.#isStopped) outlet.destroySoon();
     else this.#delayedClose.add(outlet);
@@ -157,8 +158,8 @@ export class StreamRegistry {
    * make publishers wait for all readers.
    * @param retryMs When its client may come back; by default a time of its own.
    */
-  end(reader: Reader, retryMs?: number): void {
-    if (!reader.isGone) this.#dismiss(reader, retryMs);
+  end(reader: Reader, reason: BusyReason, retryMs?: number): void {
+    if (!reader.isGone) this.#dismiss(reader, reason, retryMs);
   }
 
   /** The socket has room again. */
@@ -212,7 +213,7 @@ export class StreamRegistry {
     for (const reader of this.#readers.tick()) {
       if (reader.isGone || !this.#watch.isOfAge(reader)) continue;
       this.#counters.cut.age++;
-      this.end(reader);
+      this.end(reader, 'age');
     }
     this.#watch.tick();
     this.#delayedClose.tick();
@@ -224,11 +225,11 @@ export class StreamRegistry {
     const due = drain.due(open.length);
     // Invariant 4: nothing overtakes a message.
     this.#fanout.flush();
-    for (const reader of open.slice(0, due)) this.#dismiss(reader);
+    for (const reader of open.slice(0, due)) this.#dismiss(reader, 'draining');
   }
 
-  #dismiss(reader: Reader, retryMs = this.#retryMs()): void {
-    reader.dismiss(retryMs);
+  #dismiss(reader: Reader, reason: BusyReason, retryMs = this.#retryMs()): void {
+    reader.dismiss(retryMs, reason);
     this.#delayedClose.add(reader);
   }
 

@@ -2,21 +2,26 @@ import type { StreamHandles } from '../access/stream-handles.ts';
 import { WaitingRequests } from '../access/waiting-requests.ts';
 import type { ControlChannel } from '../bus/control-channel.ts';
 import type { Bus } from '../bus/bus.ts';
+import type { Audience } from '../delivery/audience.ts';
 import type { StreamRegistry } from '../delivery/stream-registry.ts';
+import type { TopicReads } from '../log/topic-reads.ts';
 import type { Actor } from '../model/actor.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { Instances, type InstanceList, type InstanceState } from './instances.ts';
+import { NamedTopics } from './named-topics.ts';
 import { OpenStreams, type OpenStreamsDependencies } from './open-streams.ts';
 import { Rebalancing, type RebalancingSettings } from './rebalancing.ts';
 import { Roster } from './roster.ts';
 import { Steering, type Retry, type SteeringDependencies } from './steering.ts';
 import { StreamList, type StreamsPage, type StreamsRequest } from './stream-list.ts';
+import { TopicList, type TopicsPage, type TopicsRequest } from './topic-list.ts';
 import { VitalSigns, type Vitals } from './vital-signs.ts';
+import { WantedTopics, type WantedReport } from './wanted-topics.ts';
 
 /**
- * This room makes one service of all instances, for those who administer it. Questions come in from any instance: which streams there are, how the instances are, to close a stream, to
+ * This room makes one service of all instances, for those who administer it. Questions come in from any instance: which streams and topics there are, how the instances are, to close a stream, to
  * drain an instance. They go to the others as notes on the bus, and the answers are put together; who did not answer is named. Nothing is kept of any stream: what is told of it is read when
  * somebody asks. What the fleet knows of itself is a hint: nothing that messages or their order depend on comes from here.
  */
@@ -32,6 +37,10 @@ export interface FleetDependencies {
   readonly tickets: SteeringDependencies['tickets'];
   readonly sessions: SteeringDependencies['sessions'];
   readonly tail: OpenStreamsDependencies['tail'] & { readonly log: { readonly head: number } | undefined };
+  readonly topics: TopicReads;
+  readonly audience: Pick<Audience, 'match'>;
+  /** The topics and patterns that streams of this instance name. */
+  readonly named: () => Iterable<string>;
   readonly clock: Clock;
   readonly counters: Pick<Counters, 'published' | 'delivered' | 'dismissed' | 'rebalanced'>;
   /** Is told of what administrators do. */
@@ -52,12 +61,14 @@ export class Fleet {
   readonly #list: StreamList;
   readonly #instances: Instances;
   readonly #steering: Steering;
+  readonly #wanted: WantedTopics;
+  readonly #topics: TopicList;
   readonly #rebalancing: Rebalancing;
   /** The newest number when the log was opened: later ones that this instance did not store are of other processes. */
   #headAtOpen = 0;
   readonly #waiting = new WaitingRequests({ max: WAITING_MAX_REQUESTS, detail: 'Too many questions of this sender wait for other instances.' });
 
-  constructor({ bus, control, handles, tickets, sessions, streams, tail, clock, counters, logger, state, isReady, drain, rebalancing }: FleetDependencies) {
+  constructor({ bus, control, handles, tickets, sessions, streams, tail, topics, audience, named, clock, counters, logger, state, isReady, drain, rebalancing }: FleetDependencies) {
     const roster = new Roster({
       instance: handles.instance, control, bus, clock, report: () => ({ streams: streams.size, isReady: isReady() }),
       hasSeenOthers: () => tail.last - this.#headAtOpen > counters.published,
@@ -69,6 +80,8 @@ export class Fleet {
     this.#list = new StreamList({ local, handles, roster, control, clock });
     this.#instances = new Instances({ roster, control, state: () => ({ ...state(), ...this.#vitals.now }) });
     this.#steering = new Steering({ local, streams, tickets, sessions, handles, roster, control, clock, counters, logger, drain });
+    this.#wanted = new WantedTopics({ audience, roster, control, clock });
+    this.#topics = new TopicList({ reads: topics, named: new NamedTopics({ named, roster, control, clock }), wanted: this.#wanted });
     this.#rebalancing = new Rebalancing({ roster, streams, clock, counters, logger, isReady, settings: rebalancing });
   }
 
@@ -83,6 +96,7 @@ export class Fleet {
   /** This instance ends: the others are told. */
   leave(): void {
     this.#rebalancing.stop();
+    this.#wanted.stop();
     this.roster.leave();
   }
 
@@ -94,6 +108,16 @@ export class Fleet {
   /** @throws Problem `overloaded` */
   instances(scope: string): Promise<InstanceList> {
     return this.#waiting.pass(scope, () => this.#instances.list());
+  }
+
+  /** @param scope Whose request it is. @throws Problem as `TopicList.page` */
+  topics(request: TopicsRequest, scope: string): Promise<TopicsPage> {
+    return this.#waiting.pass(scope, () => this.#topics.page(request));
+  }
+
+  /** How many streams want a topic, as far as that is known without asking. */
+  report(topic: string): WantedReport {
+    return this.#wanted.report(topic);
   }
 
   /** @throws Problem as `Steering.close` */

@@ -14,8 +14,10 @@ const ROW_OVERHEAD_BYTES = 2;
 
 /** Which streams are asked for; what is absent does not matter. */
 export interface StreamQuery {
-  /** The name of a credential. */
+  /** The id of a member. */
   readonly member?: string | undefined;
+  /** The name of a credential. */
+  readonly credential?: string | undefined;
   /** A topic or pattern: see `wants`. */
   readonly topic?: string | undefined;
   /** Only those that are behind. */
@@ -26,6 +28,7 @@ export interface StreamQuery {
 export interface StreamRow {
   readonly id: string;
   readonly member?: string | undefined;
+  readonly credential?: string | undefined;
   readonly topics: readonly string[];
   /** How many more topics it has. */
   readonly moreTopics?: number | undefined;
@@ -119,6 +122,7 @@ export class OpenStreams {
     return {
       id: this.#handles.idOf(client!.number),
       member: client!.member,
+      credential: client!.credential,
       topics: shown,
       moreTopics: more === 0 ? undefined : more,
       instance: this.#handles.instance,
@@ -146,10 +150,10 @@ function lag({ isLive, cursorSeq }: Reader, last: number): number {
   return isLive ? 0 : Math.max(0, last - cursorSeq);
 }
 
-function isAsked(reader: Reader, { member, topic, isBehind }: StreamQuery, after: number): boolean {
+function isAsked(reader: Reader, { member, credential, topic, isBehind }: StreamQuery, after: number): boolean {
   const { client, group: { filter } } = reader;
   if (client === undefined || client.number <= after || reader.isGone) return false;
-  return (member === undefined || client.member === member) && (isBehind !== true || !reader.isLive) && (topic === undefined || wants(filter, topic));
+  return (member === undefined || client.member === member) && (credential === undefined || client.credential === credential) && (isBehind !== true || !reader.isLive) && (topic === undefined || wants(filter, topic));
 }
 
 /** Whether a stream has this topic or pattern in its list, or gets the messages of this topic by a pattern. */

@@ -120,7 +120,7 @@ export class Rebalancing {
   #shed(round: Round, now: number): void {
     for (const reader of this.#old(now)) {
       if (round.left === 0) break;
-      this.#streams.end(reader);
+      this.#streams.end(reader, 'rebalancing');
       this.#counters.rebalanced++;
       round.left--;
       round.sent++;

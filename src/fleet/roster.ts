@@ -112,6 +112,13 @@ export class Roster {
     return [...this.#known.keys()].sort();
   }
 
+  /** Set where no other instance can be asked. `isPartial`: other processes may exist all the same. */
+  get alone(): { readonly isPartial: boolean } | undefined {
+    const { state, receivers } = this.#bus;
+    if (state === 'local') return { isPartial: this.#hasSeenOthers() };
+    return state === 'up' && receivers === 1 && this.others.length === 0 ? { isPartial: false } : undefined;
+  }
+
   /** What other instances told of themselves just now, by their ids. */
   get reports(): ReadonlyMap<string, Report> {
     const since = this.#clock.monotonic() - REPORT_GOOD_MS;

@@ -152,7 +152,7 @@ export class Steering {
 
   #end(reader: Reader, retryMs: number | undefined): void {
     this.#counters.dismissed++;
-    this.#streams.end(reader, retryMs);
+    this.#streams.end(reader, 'dismissed', retryMs);
   }
 
   /** The answer leaves first. */

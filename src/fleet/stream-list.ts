@@ -147,8 +147,12 @@ export function wholeOf({ missing, isPartial }: Pick<Collected, 'missing' | 'isP
 }
 
 function queryIn(query: unknown): StreamQuery {
-  const { member, topic, isBehind } = isObject(query) ? query : {};
-  return { member: typeof member === 'string' ? member : undefined, topic: typeof topic === 'string' ? topic : undefined, isBehind: isBehind === true };
+  const { member, credential, topic, isBehind } = isObject(query) ? query : {};
+  return { member: textIn(member), credential: textIn(credential), topic: textIn(topic), isBehind: isBehind === true };
+}
+
+function textIn(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
 }
 
 function countIn(answer: unknown): number {

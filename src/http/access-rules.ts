@@ -3,13 +3,15 @@ import { anonymous, EVERYBODY, type Identity } from '../access/identity.ts';
 import type { Config } from '../config/config.ts';
 import { isLoopback } from '../config/loopback.ts';
 import type { Origins } from '../config/origins.ts';
-import { eraseProblem, publishProblem } from '../model/grant.ts';
+import { eraseProblem, presenceProblem as listenersProblem, publishProblem } from '../model/grant.ts';
 import { Problem, StreamEnded } from '../model/problem.ts';
+import { Filter } from '../model/topic.ts';
 import type { Holder } from '../runtime/fair-shares.ts';
 import { networkOf } from './client-address.ts';
 import { holderOf } from './holder.ts';
 import { ENDPOINTS, type Endpoint } from './endpoints.ts';
 import { cookieValues, readCredential, repeatedCookie, type CredentialPlaces } from './input/credential.ts';
+import { wantsReport } from './input/stream-switches.ts';
 import { isForeignPage, isSafe } from './origin.ts';
 import type { RequestHead } from './request-head.ts';
 import type { Premises, Sender } from './rule.ts';
@@ -119,7 +121,7 @@ export function entitled(request: RequestHead, { config }: Premises, { identity 
     case 'fleet': return identity.mayAdminister || (identity === EVERYBODY && isOfThisMachine(request, config, address())) ? undefined : administratorMissing(identity);
     case 'operations': return identity.mayOperate ? undefined : operatorMissing(identity);
     case 'erasure': return erasureProblem(endpoint, url, identity);
-    case 'messages': return messagesProblem(endpoint, url, identity);
+    case 'messages': return messagesProblem(request, endpoint, identity);
     case 'presence': return presenceProblem(identity);
     case 'ticket': return identity.origin === undefined ? credentialMissing() : undefined;
     case 'session': return endpoint === ENDPOINTS.endSession || identity.origin !== undefined ? undefined : credentialMissing();
@@ -135,10 +137,13 @@ function credentialMissing(): Problem {
   return new Problem('unauthorized', 'This takes a credential: Authorization: Bearer with a key or token.', { field: 'Authorization' });
 }
 
-function messagesProblem(endpoint: Endpoint, url: string, { grant, credential }: Identity): Problem | undefined {
+function messagesProblem({ url, query }: RequestHead, endpoint: Endpoint, { grant, credential }: Identity): Problem | undefined {
   const isMissing = endpoint === ENDPOINTS.renewStream ? credential === undefined : grant.isAnonymous === true && grant.isEmpty === true;
   if (isMissing) return credentialMissing();
-  return endpoint === ENDPOINTS.publish ? publishProblem(grant, [{ topic: topicIn(url) }]) : undefined;
+  if (endpoint !== ENDPOINTS.publish) return undefined;
+  const topic = topicIn(url);
+  // Who may not know who listens stores nothing.
+  return publishProblem(grant, [{ topic }]) ?? (wantsReport(query) ? listenersProblem(grant, new Filter([topic])) : undefined);
 }
 
 /** Of which topics it may be seen who listens, the route asks the grant: it has read their names. */
@@ -151,15 +156,15 @@ function presenceProblem({ grant, name }: Identity): Problem | undefined {
 function erasureProblem(endpoint: Endpoint, url: string, { name, grant }: Identity): Problem | undefined {
   if (name === undefined) return new Problem('unauthorized', 'To erase messages takes a credential: Authorization: Bearer with a key or token that may.', { field: 'Authorization' });
   if (endpoint === ENDPOINTS.eraseTopic) return eraseProblem(grant, topicIn(url));
-  return grant.erases === true ? undefined : new Problem('forbidden', 'This request may not erase messages.', { field: 'Authorization' });
+  return grant.erases === true ? undefined : new Problem('forbidden', 'This request may not erase messages: that takes the grant erase.', { field: 'Authorization' });
 }
 
 function administratorMissing(identity: Identity): Problem {
-  return missing(identity, 'This takes the credential of an administrator');
+  return missing(identity, 'This takes the credential of an administrator, with the grant admin');
 }
 
 function operatorMissing(identity: Identity): Problem {
-  return missing(identity, 'This takes a credential that may operate, or the one of an administrator');
+  return missing(identity, 'This takes a credential with the grant operate, or the credential of an administrator');
 }
 
 function missing({ name }: Identity, sentence: string): Problem {

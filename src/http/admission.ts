@@ -12,6 +12,7 @@ import { entitled, identified, NOBODY } from './access-rules.ts';
 import { clientAddress } from './client-address.ts';
 import { ENDPOINTS, isForOperators, type Endpoint } from './endpoints.ts';
 import { batchProblem } from './input/batch-body.ts';
+import { bodyTooLarge } from './input/body.ts';
 import { contentProblem } from './input/content-headers.ts';
 import { readMember } from './input/member-query.ts';
 import { meantPaths } from './input/meant-path.ts';
@@ -298,7 +299,12 @@ function accepted({ endpoint, headers }: RequestHead): Problem | undefined {
 function bodyLength({ endpoint, headers }: RequestHead, { config }: Premises): Problem | undefined {
   if (endpoint?.body === undefined) return undefined;
   const most = bodyMaxBytes(endpoint, config);
-  return Number(headers['content-length'] ?? 0) > most ? new Problem('too-large', `The body is larger than ${most} bytes.`) : undefined;
+  return Number(headers['content-length'] ?? 0) > most ? bodyTooLarge(most, settingOf(endpoint)) : undefined;
+}
+
+/** The setting that bounds the body of an endpoint; undefined where none does. */
+export function settingOf(endpoint: Endpoint | undefined): string | undefined {
+  return typeof endpoint?.body === 'string' ? endpoint.body : undefined;
 }
 
 /** The largest body that an endpoint takes, in bytes. */

@@ -4,7 +4,7 @@ import Fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest, RawRequestDefaultExpression } from 'fastify';
 import { randomBytes } from 'node:crypto';
 import { Problem, type ProblemCode } from '../model/problem.ts';
-import { AdmissionPolicy, RULES } from './admission.ts';
+import { AdmissionPolicy, RULES, settingOf } from './admission.ts';
 import { addDoor, refusalOf } from './door.ts';
 import { awaitContinue, tellToGoOn } from './expect-continue.ts';
 import { addFastPath } from './fast-path/fast-path.ts';
@@ -134,7 +134,7 @@ function collectBodies(app: App, { bodies }: HttpMemory): void {
   app.addContentTypeParser('*', (request: FastifyRequest, stream: RawRequestDefaultExpression) => {
     const length = request.headers['content-length'];
     tellToGoOn(request.raw);
-    return collectBody(stream, { declared: length === undefined ? undefined : Number(length), limit: request.routeOptions.bodyLimit, hold: holdBody(request, bodies) });
+    return collectBody(stream, { declared: length === undefined ? undefined : Number(length), limit: request.routeOptions.bodyLimit, setting: settingOf(request.routeOptions.config.endpoint), hold: holdBody(request, bodies) });
   });
 }
 

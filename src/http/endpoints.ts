@@ -40,7 +40,9 @@ const REVOCATION_MAX_BYTES = 4 * 1024;
 const KEY_REQUEST_MAX_BYTES = 64 * 1024;
 
 export const ENDPOINTS = {
-  publish: { url: '/topics/:topic', methods: ['POST'], access: 'messages', once: ['event', 'eventHeader', 'idempotencyKey', 'idempotencyHeader'], body: 'MESSAGE_BYTES' },
+  publish: { url: '/topics/:topic', methods: ['POST'], access: 'messages', once: ['event', 'eventHeader', 'idempotencyKey', 'idempotencyHeader', 'report'], body: 'MESSAGE_BYTES' },
+  /** The topics that have messages or streams. */
+  listTopics: { url: '/topics', methods: READ, access: 'presence', once: ['after', 'limit', 'prefix', 'sort'] },
   publishBatch: { url: '/messages', methods: ['POST'], access: 'messages', once: ['idempotencyKey', 'idempotencyHeader'], body: 'BATCH_BYTES' },
   /** One topic or pattern, with the data alone. */
   streamTopic: { url: '/topics/:topic/events', methods: READ, access: 'messages', once: [...READING, ...STREAMING], isStream: true },
@@ -49,7 +51,7 @@ export const ENDPOINTS = {
   createTicket: { url: '/tickets', methods: ['POST'], access: 'ticket', once: [], body: TICKET_REQUEST_MAX_BYTES },
   renewStream: { url: '/streams/:id/credential', methods: ['POST'], access: 'messages', once: [], body: RENEWAL_MAX_BYTES },
   /** The open streams of all instances. */
-  listStreams: { url: '/streams', methods: READ, access: 'fleet', once: ['after', 'limit', 'member', 'topic', 'instance', 'behind'] },
+  listStreams: { url: '/streams', methods: READ, access: 'fleet', once: ['after', 'limit', 'member', 'credential', 'topic', 'instance', 'behind'] },
   closeStream: { url: '/streams/:id', methods: ['DELETE'], access: 'fleet', once: ['retry'] },
   instances: { url: '/instances', methods: READ, access: 'operations', once: [] },
   drainInstance: { url: '/instances/:id/drain', methods: ['POST'], access: 'administration', once: [] },

@@ -1,9 +1,11 @@
 import type { Socket } from 'node:net';
+import type { Identity } from '../access/identity.ts';
 import type { CutReason, Lease } from '../access/lease.ts';
 import { CredentialsUnavailable } from '../access/known-records.ts';
 import type { Renewable } from '../access/renewals.ts';
 import type { TicketHold } from '../access/ticket-hold.ts';
 import type { Reader, StreamClient, StreamOptions } from '../delivery/reader.ts';
+import type { BusyReason } from '../delivery/sse.ts';
 import type { StartOptions, StartRequest } from '../log/start-position.ts';
 import { FREE_PLACE, type Place } from '../limits/stream-places.ts';
 import type { Start } from '../model/gap.ts';
@@ -32,8 +34,8 @@ export interface Beginning {
   readonly wanted: StartRequest;
   /** The header `User-Agent`. */
   readonly agent: string | undefined;
-  /** undefined where the stream is refused. */
-  readonly start: StreamStart | undefined;
+  /** A reason where the stream is refused. */
+  readonly start: StreamStart | BusyReason;
 }
 
 /** Where a stream starts, and its place among the streams of its sender: whoever has it releases it, unless the stream begins. */
@@ -63,33 +65,34 @@ export const EVENT_STREAM_HEADERS = {
 } as const;
 
 /**
- * Where a stream starts; undefined where none can begin now, or the log cannot be asked.
+ * Where a stream starts, or why none can begin now.
  * @throws Problem `forbidden`, before anything is written
  */
-export async function resolveStart(service: Service, { identity, isBusy, clientAddress, holder }: Admission, wanted: StartRequest, options: ResolveOptions): Promise<StreamStart | undefined> {
+export async function resolveStart(service: Service, { identity, isBusy, clientAddress, holder }: Admission, wanted: StartRequest, options: ResolveOptions): Promise<StreamStart | BusyReason> {
   const { starts, streams, filters, limits } = service;
   // What may be read is asked again when the client comes back.
-  if (isBusy) return undefined;
+  if (isBusy) return service.draining ? 'draining' : 'unavailable';
   const forbidden = streamProblem(identity.grant, options.filter, options.presence);
   if (forbidden !== undefined) throw forbidden;
-  if (streams.isFull || !filters.hasRoomFor(options.filter) || !starts.isReady) return undefined;
+  if (streams.isFull || !filters.hasRoomFor(options.filter)) return service.draining ? 'draining' : 'full';
+  if (!starts.isReady) return 'unavailable';
   const sender = limitedSender(identity, clientAddress);
   const place = sender === undefined ? FREE_PLACE : await limits.stream(sender);
   const { ticket } = identity;
-  if (place === undefined && ticket === undefined) return undefined;
+  if (place === undefined && ticket === undefined) return 'too-many-streams';
   try {
     const start = await starts.resolve(wanted, { ...options, holder });
-    if (ticket === undefined) return place && { start, place, ticket };
+    if (ticket === undefined) return { start, place: place!, ticket };
     // Last: what cannot begin takes no ticket over.
     const hasPosition = options.bringsPosition && start.gap?.reason !== 'unknown-log';
     const hold = await service.tickets.use(ticket, { hasPosition, showsPosition: options.control }, holder());
     if (place !== undefined) return { start, place: bothOf(place, { release: () => service.tickets.release(hold) }), ticket: hold };
     // The client may lack a place because its last connection broke without a word. That stream ends now, and leaves its place for the next attempt.
     service.tickets.release(hold);
-    return undefined;
+    return 'too-many-streams';
   } catch (error) {
     place?.release();
-    if (error instanceof StoreError || error instanceof CredentialsUnavailable || (error instanceof Problem && error.status === 503)) return undefined;
+    if (error instanceof StoreError || error instanceof CredentialsUnavailable || (error instanceof Problem && error.status === 503)) return 'unavailable';
     throw error instanceof Problem && error.code === 'invalid-credential' ? await failedLogin(error, ENDPOINTS.streamTopics, limits, { address: clientAddress }) : error;
   }
 }
@@ -144,12 +147,13 @@ export class EventStream implements SocketOwner, Renewable, StreamClient, Presen
   }
 
   #begin({ admission: { identity, member, clientAddress }, head, filter, options, wanted, agent, start: begun }: Beginning): boolean {
-    const { config, streams, filters, leases, renewals, handles, agents, presence, logger } = this.#service;
+    const { config, streams, leases, renewals, handles, agents, presence, logger } = this.#service;
     // Asked again: while the log was asked, other streams were opened, the credential may have ended, and the ticket may have been used.
-    if (begun === undefined || streams.isFull || !filters.hasRoomFor(filter) || begun.ticket?.isLost === true || !leases.mayHold(identity, filter, options.presence)) {
-      begun?.place.release();
+    const refusal = typeof begun === 'string' ? begun : this.#refusal(begun, identity, filter, options);
+    if (typeof begun === 'string' || refusal !== undefined) {
+      if (typeof begun !== 'string') begun.place.release();
       this.#socket.write(head, 'latin1');
-      streams.refuse(options, this.#socket);
+      streams.refuse(options, this.#socket, refusal!);
       return false;
     }
     const { start, place, ticket } = begun;
@@ -172,8 +176,19 @@ export class EventStream implements SocketOwner, Renewable, StreamClient, Presen
     return true;
   }
 
+  #refusal({ ticket }: StreamStart, identity: Identity, filter: Filter, options: StreamOptions): BusyReason | undefined {
+    const { streams, filters, leases, draining } = this.#service;
+    if (streams.isFull || !filters.hasRoomFor(filter)) return draining ? 'draining' : 'full';
+    if (ticket?.isLost === true) return 'taken-over';
+    return leases.mayHold(identity, filter, options.presence) ? undefined : 'credential';
+  }
+
   get member(): string | undefined {
-    return this.lease?.name ?? this.#member;
+    return this.#member;
+  }
+
+  get credential(): string | undefined {
+    return this.lease?.name;
   }
 
   get ownIdentity(): StreamClient['ownIdentity'] {
@@ -196,7 +211,7 @@ export class EventStream implements SocketOwner, Renewable, StreamClient, Presen
 
   cut(reason: CutReason): void {
     this.#service.counters.cut[reason]++;
-    this.#service.streams.end(this.#reader!);
+    this.#service.streams.end(this.#reader!, reason === 'taken-over' ? reason : 'credential');
     // Its client comes back at once, with another credential of the same sender.
     this.#place.release();
   }

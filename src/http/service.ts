@@ -52,8 +52,8 @@ export interface Service {
   readonly handles: Pick<StreamHandles, 'next'>;
   /** What clients call themselves. */
   readonly agents: Pick<SharedTexts, 'shared'>;
-  /** All instances, and the streams of all. */
-  readonly fleet: Pick<Fleet, 'streams' | 'close' | 'instances' | 'drain'>;
+  /** All instances, and the streams and topics of all. */
+  readonly fleet: Pick<Fleet, 'streams' | 'topics' | 'report' | 'close' | 'instances' | 'drain'>;
   readonly limits: Pick<Limits, 'publish' | 'topics' | 'idempotencyKey' | 'idempotencyKeyUnused' | 'failedLogin' | 'session' | 'stream'>;
   readonly keys: Pick<KeyAdministration, 'create' | 'rotate' | 'revoke' | 'find' | 'list'>;
   readonly revocations: Pick<RevocationAdministration, 'revoke' | 'list'>;

@@ -13,6 +13,7 @@ import { Retention } from './retention.ts';
 import { Starts } from './start-position.ts';
 import { StoreClock } from './store-clock.ts';
 import { Tail, type TailListener } from './tail.ts';
+import { TopicReads } from './topic-reads.ts';
 
 /**
  * This room is the message log as one instance sees it. Drafts come in through the publisher, which stores them in group commits and tells the bus.
@@ -63,6 +64,7 @@ export class MessageLog {
   readonly publisher: Publisher;
   readonly starts: Starts;
   readonly history: History;
+  readonly topics: TopicReads;
   readonly retention: Retention;
   readonly #quota: Quota | undefined;
   readonly eraser: Eraser;
@@ -79,6 +81,7 @@ export class MessageLog {
     const reads = new CallLimiter({ places: HISTORY_READS, maxWaiting: HISTORY_WAITING_READS, gate: 'reads', counters });
     this.starts = new Starts({ store, tail, storeClock, reads });
     this.history = new History({ store, tail, storeClock, reads });
+    this.topics = new TopicReads({ store, tail, reads });
     this.eraser = new Eraser({ store, tail, storeClock, bus, clock, counters, logger, audit });
   }
 

@@ -1,3 +1,4 @@
+import type { Permissions } from './permissions.ts';
 import { Problem } from './problem.ts';
 import { TopicScope } from './topic-scope.ts';
 import type { Filter } from './topic.ts';
@@ -21,6 +22,8 @@ export interface Grant {
   maySeePresence(pattern: string): boolean;
   /** Whether there is any such topic. */
   readonly seesPresence?: boolean;
+  /** The topics and patterns for which that may be seen; absent where it may be for all. */
+  readonly presenceScope?: readonly string[];
   /** There was no credential: with one, more may be allowed. */
   readonly isAnonymous?: boolean;
   /** Nothing may be published or read. */
@@ -46,6 +49,7 @@ export class ScopedGrant implements Grant {
   readonly isEmpty: boolean;
   readonly erases: boolean;
   readonly seesPresence: boolean;
+  readonly presenceScope: readonly string[];
   readonly #publish: TopicScope;
   readonly #subscribe: TopicScope;
   readonly #erase: TopicScope;
@@ -60,6 +64,7 @@ export class ScopedGrant implements Grant {
     this.erases = erase.length > 0;
     this.#erase = new TopicScope(erase);
     this.seesPresence = presence.length > 0;
+    this.presenceScope = presence;
     this.#presence = new TopicScope(presence);
   }
 
@@ -83,33 +88,34 @@ export class ScopedGrant implements Grant {
 /** Why the messages of a request may not be published: all of them may be, or none. */
 export function publishProblem(grant: Grant, drafts: readonly { readonly topic: string }[]): Problem | undefined {
   const topics = new Set(drafts.filter(({ topic }) => !grant.mayPublish(topic)).map(({ topic }) => topic));
-  return topics.size === 0 ? undefined : notAllowed(grant, 'publish to', topics);
+  return topics.size === 0 ? undefined : notAllowed(grant, 'publish', 'publish to', topics);
 }
 
 /** Why a filter may not be read: all of it may be, or nothing. */
 export function readProblem(grant: Grant, { topics, patterns }: Filter): Problem | undefined {
   const names = [...topics, ...patterns].filter((name) => !grant.mayRead(name));
-  return names.length === 0 ? undefined : notAllowed(grant, 'read', new Set(names));
+  return names.length === 0 ? undefined : notAllowed(grant, 'subscribe', 'read', new Set(names));
 }
 
 /** Why messages of a topic may not be erased. */
 export function eraseProblem(grant: Grant, topic: string): Problem | undefined {
-  return grant.mayErase(topic) ? undefined : notAllowed(grant, 'erase messages of', new Set([topic]));
+  return grant.mayErase(topic) ? undefined : notAllowed(grant, 'erase', 'erase messages of', new Set([topic]));
 }
 
 /** Why it may not be seen who listens to some topics and patterns: to all of them it may be, or to none. */
 export function presenceProblem(grant: Grant, { topics, patterns }: Filter): Problem | undefined {
   const names = [...topics, ...patterns].filter((name) => !grant.maySeePresence(name));
-  return names.length === 0 ? undefined : notAllowed(grant, 'see who listens to', new Set(names));
+  return names.length === 0 ? undefined : notAllowed(grant, 'presence', 'see who listens to', new Set(names));
 }
 
 /** How many topics an answer names. Stops the answer to a large batch from being as large. */
 const NAMED_MAX_ENTRIES = 10;
 
-function notAllowed(grant: Grant, what: string, topics: ReadonlySet<string>): Problem {
+/** @param name Of the list of topics and patterns that lacks some. */
+function notAllowed(grant: Grant, name: keyof Permissions, what: string, topics: ReadonlySet<string>): Problem {
   const named = [...topics].slice(0, NAMED_MAX_ENTRIES).join(', ');
   const all = topics.size > NAMED_MAX_ENTRIES ? `${named} and ${topics.size - NAMED_MAX_ENTRIES} more` : named;
   return grant.isAnonymous === true
     ? new Problem('unauthorized', `To ${what} ${all} takes a credential: Authorization: Bearer with a key or token.`, { field: 'Authorization' })
-    : new Problem('forbidden', `This request may not ${what} ${all}.`, { field: 'topic' });
+    : new Problem('forbidden', `This request may not ${what} ${all}: that takes the grant ${name}.`, { field: 'topic' });
 }

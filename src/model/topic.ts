@@ -63,6 +63,19 @@ export function checkWish(pattern: string, field = 'topic'): string {
   return pattern;
 }
 
+/** Checks what names of topics are to begin with. Throws `invalid-topic`. */
+export function checkPrefix(prefix: string, field: string): string {
+  if (prefix === '') throw invalid(field, 'it is empty; leave it out for all');
+  if (prefix.includes('*') || prefix.includes('>')) throw invalid(field, 'it contains a wildcard (* or >), and names begin with it as it is');
+  if (!isTopicPart(prefix)) throw invalid(field, `no name begins with it: it is longer than ${TOPIC_MAX_BYTES} bytes, or not well-formed Unicode, or contains white space or a control character`);
+  return prefix;
+}
+
+/** Whether a name may begin with it. */
+export function isTopicPart(text: string): boolean {
+  return text.isWellFormed() && Buffer.byteLength(text) <= TOPIC_MAX_BYTES && !FORBIDDEN.test(text);
+}
+
 function checkName(name: string, field: string): void {
   if (name === '') throw invalid(field, 'it is empty');
   if (!name.isWellFormed()) throw invalid(field, 'it is not well-formed Unicode');

@@ -1,6 +1,6 @@
 import type { Filter } from '../model/topic.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
-import { firstAfter } from './byte-order.ts';
+import { firstAfter } from '../model/byte-order.ts';
 import type { Member } from './member.ts';
 import type { MemberPage, PresenceChange, PresenceCount, PresencePage } from './place.ts';
 
@@ -102,6 +102,11 @@ export class LocalPresence {
   leave({ topics, patterns }: Filter, member: string | undefined): void {
     for (const name of topics) this.#leave(name, member);
     for (const name of patterns) this.#leave(name, member);
+  }
+
+  /** The topics and patterns that streams name. What changes meanwhile is seen or not. */
+  * named(): Generator<string> {
+    for (const topic of this.#topics.values()) if (topic.isPresent) yield topic.name;
   }
 
   /** All records with something present. What changes meanwhile is seen or not. */

@@ -75,6 +75,11 @@ export class Presence {
     return this.#local.size;
   }
 
+  /** Their names. */
+  named(): Iterable<string> {
+    return this.#local.named();
+  }
+
   /** Whether all instances are heard of. */
   get isWhole(): boolean {
     return this.#place === undefined ? !this.#mayHaveOthers : this.#place.isUp;

@@ -48,6 +48,8 @@ export class Counters {
    * `gone`: the client has vanished. `age`: nothing tells whether it has. `unread`: what it had not read was too much, with that of all others.
    */
   readonly cut = { expired: 0, revoked: 0, closed: 0, 'taken-over': 0, gone: 0, age: 0, unread: 0 };
+  /** Publishes whose answers say who would be sent the message. */
+  reports = 0;
   /** Questions to other instances, and those that not all of them answered in time. */
   asked = 0;
   unanswered = 0;

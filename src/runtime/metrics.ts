@@ -70,6 +70,7 @@ type NumberOf<Source> = { [Name in keyof Source]: Source[Name] extends number ? 
 const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help: string]>> = {
   published: ['messages_published_total', 'Messages that this instance stored'],
   replayed: ['publishes_replayed_total', 'Publishes answered from an idempotency key'],
+  reports: ['publish_reports_total', 'Publishes whose answer says how many streams want the topic'],
   delivered: ['messages_delivered_total', 'Messages written to streams, once for each stream'],
   deliveredBytes: ['delivered_bytes_total', 'Bytes handed to the sockets of streams'],
   opened: ['streams_opened_total', 'Streams opened'],

@@ -4,6 +4,7 @@ import type { Draft, Message } from '../model/message.ts';
 import type { Filter } from '../model/topic.ts';
 import type { CountedTime } from './believed-clock.ts';
 import type { ErasureStore } from './erasure-store.ts';
+import type { TopicStore } from './topic-store.ts';
 import type { UsageStore } from './usage-store.ts';
 
 /**
@@ -24,6 +25,9 @@ export interface Store {
 
   /** What topics and senders hold of the log. */
   readonly usage: UsageStore;
+
+  /** What the log holds of each topic. */
+  readonly topics: TopicStore;
 
   /** Takes messages back. */
   readonly erasures: ErasureStore;

@@ -252,7 +252,7 @@ t.test('a drain closes streams evenly over the window, each with its own time to
 t.test('a connection stays open for a moment after $busy, so that a browser has read it before the end', async (t) => {
   const { open, streams, clock } = await begin(t);
   const refused = new TestOutlet();
-  streams.refuse({ form: 'data', control: true, chunked: true, lastChunk: false }, refused);
+  streams.refuse({ form: 'data', control: true, chunked: true, lastChunk: false }, refused, 'full');
   const { outlet: dismissed } = open(['a']);
   void streams.drain(0);
   for (const outlet of [refused, dismissed]) {
@@ -271,7 +271,7 @@ t.test('one that is ended waits for no sweep, and makes nobody wait: what is pen
   await settle();
   publish('a');
   const { writes } = stays.outlet;
-  streams.end(ended.reader);
+  streams.end(ended.reader, 'credential');
   t.equal(stays.outlet.writes, writes, 'others are written to when it is their turn');
   await settle();
   publish('a');
@@ -311,7 +311,7 @@ t.test('a client that is sent away gets the last chunk after all that was writte
   const { streams, publish, clock, at } = await begin(t);
   const options = { form: 'data', control: true, chunked: true } as const;
   const [refused, reading, stuck, other] = Array.from({ length: 4 }, () => new RecordingOutlet());
-  streams.refuse({ ...options, lastChunk: true }, refused!);
+  streams.refuse({ ...options, lastChunk: true }, refused!, 'full');
   stuck!.isStuck = true;
   for (const [outlet, lastChunk] of [[reading, true], [stuck, true], [other, false]] as const) {
     streams.open(FULL_GRANT, new Filter(['a']), { ...options, lastChunk }, outlet!, { at: at(0), gap: undefined });
@@ -335,7 +335,7 @@ t.test('a reader that was sent away is written nothing more, though it was behin
   for (const tailBytes of [10_000_000, 2_000]) {
     const { open, publish, at } = await begin(t, { messages: 1000, tailBytes });
     const { outlet, reader } = open(['>'], at(0));
-    reader.dismiss(1);
+    reader.dismiss(1, 'age');
     await settle();
     publish('even');
     await settle();

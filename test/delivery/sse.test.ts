@@ -57,13 +57,13 @@ t.test('the id is the last field of a frame, the event the first', (t) => {
 t.test('control events are read by name, with data that parses; a heartbeat is no event', (t) => {
   const at = { epoch: 'abcdefgh12', seq: 3 };
   const gap = { requested: null, resumed: 'abcdefgh12-3', oldest: 'abcdefgh12-4', reason: 'expired' } as const;
-  const events = parse(openFrame(at, 1500), HEARTBEAT, openFrame(undefined, 2), gapFrame(at, gap), HEARTBEAT, HEARTBEAT, cursorFrame(at), busyFrame(9));
+  const events = parse(openFrame(at, 1500), HEARTBEAT, openFrame(undefined, 2), gapFrame(at, gap), HEARTBEAT, HEARTBEAT, cursorFrame(at), busyFrame(9, 'full'));
   t.same(events.map(({ event, id, data }) => [event, id, JSON.parse(data)]), [
     ['$open', 'abcdefgh12-3', { cursor: 'abcdefgh12-3' }],
     ['$open', undefined, { cursor: null }],
     ['$gap', 'abcdefgh12-3', gap],
     ['$cursor', 'abcdefgh12-3', {}],
-    ['$busy', undefined, { retryMs: 9 }],
+    ['$busy', undefined, { retryMs: 9, reason: 'full' }],
   ]);
   t.end();
 });

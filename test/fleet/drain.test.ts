@@ -154,6 +154,7 @@ t.test(`SIGTERM under ${STREAMS} streams and publishes: each publish answered, s
   t.equal(busy.status, 200, 'a new stream is sent away with 200');
   t.equal((await busy.ended).clean, false);
   t.same(busy.events.map(({ event }) => event), ['$busy']);
+  t.match(JSON.parse(busy.events[0]!.data), { reason: 'draining' });
   t.ok(busy.retry! >= RETRY_MIN && busy.retry! <= RETRY_MAX);
 
   await until('half of the streams are closed', () => closings.length >= STREAMS / 2);
@@ -221,6 +222,7 @@ t.test('a few streams are sent away at once, and then it ends', async (t) => {
   for (const stream of streams) {
     t.equal((await stream.ended).clean, false);
     t.same(stream.events.map(({ event }) => event), ['$open', '$busy']);
+    t.match(JSON.parse(stream.events[1]!.data), { reason: 'draining' });
   }
   t.same(await instance.exited, { code: 0, signal: null });
   t.ok(performance.now() - began < Number(LONG_WINDOW) * 1000 / 2);

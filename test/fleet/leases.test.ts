@@ -37,7 +37,7 @@ async function listen(t: Scope, { url }: Instance, headers: Readonly<Record<stri
 
 /** It was told to come back, and its connection is closed. */
 async function isSentAway(stream: SseStream): Promise<void> {
-  await stream.next(({ event }) => event === '$busy');
+  await stream.next(({ event, data }) => event === '$busy' && (JSON.parse(data) as { reason: string }).reason === 'credential');
   await stream.ended;
 }
 

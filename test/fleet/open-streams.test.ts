@@ -26,7 +26,7 @@ async function instance(t: Scope, count: number, topicsOf: (number: number) => s
     const number = handles.next();
     const outlet = new TestOutlet();
     outlets.push(outlet);
-    const client: StreamClient = { number, member: number % 2 === 0 ? 'subject even' : undefined, address: '192.0.2.1', agent: 'Test/1', ownIdentity: undefined };
+    const client: StreamClient = { number, member: number % 2 === 0 ? 'even' : undefined, credential: `subject ${number % 3}`, address: '192.0.2.1', agent: 'Test/1', ownIdentity: undefined };
     streams.open(FULL_GRANT, new Filter(topicsOf(number)), CONTROL, outlet, { at: tail.position, gap: undefined }, { client });
   }
   const local = new OpenStreams({ readers: () => streams.readers, tail, handles, clock });
@@ -50,7 +50,11 @@ t.test('a page has the smallest numbers after a place, in order, as many as fit'
   const bytes = Buffer.byteLength(JSON.stringify(row));
   const cut = await local.page({}, { after: 0, limit: 100, maxBytes: 5.5 * (bytes + 2) });
   t.match(cut, { streams: { length: 5 }, more: true });
-  t.equal(await local.count({ member: 'subject even' }, 100), 75);
+  t.equal(await local.count({ member: 'even' }, 100), 75);
+  t.equal(await local.count({ credential: 'subject 0' }, 100), 50);
+  t.equal(await local.count({ member: 'even', credential: 'subject 0' }, 100), 25);
+  t.equal(await local.count({ member: 'subject 0' }, 0), 0, 'a credential is no member');
+  t.match((await local.page({}, { after: 1, limit: 1, maxBytes: 1 })).streams, [{ member: 'even', credential: 'subject 2' }]);
 });
 
 t.test('the topics of a stream are shown as far as they fit, and the others counted', async (t) => {
@@ -76,7 +80,7 @@ t.test('streams that are behind say by how much, and those that were sent away a
   await settle();
   const page = await local.page({ isBehind: true }, { after: 0, limit: 10, maxBytes: Infinity });
   t.match(page.streams.map(({ behind }) => behind > 0), [true]);
-  streams.end(local.find(1)!, 5_000);
+  streams.end(local.find(1)!, 'dismissed', 5_000);
   t.equal(local.find(1), undefined);
   t.equal(await local.count({}, 0), 2);
 });
@@ -84,7 +88,7 @@ t.test('streams that are behind say by how much, and those that were sent away a
 t.test('to ask for many streams takes many turns of the event loop, each of them short', async (t) => {
   const count = rounds(20_000, 50_000, 5_000);
   const readers = Array.from({ length: count }, (_, index) => ({
-    client: { number: count - index, member: undefined, address: undefined, agent: undefined, ownIdentity: undefined }, isGone: false, isLive: true, group: { filter: new Filter(['a']) }, outlet: {}, openedTenths: 0,
+    client: { number: count - index, member: undefined, credential: undefined, address: undefined, agent: undefined, ownIdentity: undefined }, isGone: false, isLive: true, group: { filter: new Filter(['a']) }, outlet: {}, openedTenths: 0,
     position: () => ({ epoch: 'abcdefgh', seq: 1 }),
   }));
   let now = 0;

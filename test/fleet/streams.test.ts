@@ -4,6 +4,7 @@ import t from 'tap';
 import { makeApiKey } from '../../src/access/api-key.ts';
 import type { InstanceList } from '../../src/fleet/instances.ts';
 import type { StreamsPage } from '../../src/fleet/stream-list.ts';
+import type { TopicsPage } from '../../src/fleet/topic-list.ts';
 import { openStream, type SseStream } from '../support/client.ts';
 import { emptyDatabase } from '../support/database.ts';
 import { Http, type Answer } from '../support/http.ts';
@@ -31,16 +32,19 @@ interface Ground {
   readonly members: readonly Member[];
   readonly admin: Record<string, string>;
   readonly reader: Record<string, string>;
+  /** Publishes, and may see who listens below `wanted`. */
+  readonly publisher: Record<string, string>;
   /** The name of the reader's credential. */
   readonly name: string;
 }
 
 async function prepare(t: Scope, env: Readonly<Record<string, string>>): Promise<Ground> {
-  const [root, reader] = [makeApiKey(), makeApiKey()];
+  const [root, reader, publisher] = [makeApiKey(), makeApiKey(), makeApiKey()];
   const path = join(tempFolder(t), 'access.json');
   writeFileSync(path, JSON.stringify({ keys: [
     { id: root.id, sha256: root.digest.toString('hex'), name: 'root', admin: true },
     { id: reader.id, sha256: reader.digest.toString('hex'), name: 'reader', publish: ['>'], subscribe: ['>'] },
+    { id: publisher.id, sha256: publisher.digest.toString('hex'), name: 'publisher', publish: ['>'], presence: ['wanted.>'] },
   ] }));
   const settings = { DRAIN_SECONDS: '1', AUTH_COOKIE: 'session', ACCESS_FILE: path, PUBLIC_TOPICS: 'public.>', ...env };
   const instances = await Promise.all(Array.from({ length: INSTANCES }, () => startInstance(t, settings)));
@@ -48,7 +52,7 @@ async function prepare(t: Scope, env: Readonly<Record<string, string>>): Promise
   const members = instances.map((instance) => ({ instance, http: new Http(t, instance.url), id: /"instance":"([a-z0-9]{10})"/.exec(instance.output)![1]! })).sort((one, other) => one.id < other.id ? -1 : 1);
   const ids = members.map(({ id }) => id);
   for (const { http } of members) await until('it knows all others', async () => (await instancesAt(http, admin)).instances.map(({ id }) => id).join() === ids.join());
-  return { members, admin, reader: bearer(reader.text), name: `key ${reader.id}` };
+  return { members, admin, reader: bearer(reader.text), publisher: bearer(publisher.text), name: `key ${reader.id}` };
 }
 
 async function instancesAt(http: Http, admin: Record<string, string>): Promise<InstanceList> {
@@ -73,7 +77,7 @@ async function open(t: Scope, { instance }: Member, path: string, headers: Recor
 }
 
 const redis = await startRedis(t);
-const { members, admin, reader, name } = await prepare(t, { DATABASE_URL: await emptyDatabase(t), REDIS_URL: redis.url });
+const { members, admin, reader, publisher, name } = await prepare(t, { DATABASE_URL: await emptyDatabase(t), REDIS_URL: redis.url });
 
 /** The streams, once there are so many: those of the test before may still be closing. */
 async function listed(http: Http, count: number): Promise<StreamsPage['streams']> {
@@ -97,7 +101,7 @@ await t.test('any instance lists the streams of all, in one order, page by page,
   t.same(whole.streams.map(({ instance }) => instance), members.flatMap(({ id }) => [id, id, id]));
   t.same(whole.streams.map(({ id }) => id), members.flatMap(({ id }) => ['1', '2', '3'].map((number) => `${id}-${number}`)));
   t.same(whole.streams.map(({ topics }) => topics).slice(0, 3), [['a.b'], ['c', 'a.*'], ['public.x']]);
-  t.same(whole.streams.map(({ member }) => member).slice(3, 6), [name, name, undefined]);
+  t.same(whole.streams.map(({ member, credential }) => [member, credential]).slice(3, 6), [['reader', name], ['reader', name], [undefined, undefined]]);
   for (const { address, behind, bytes, client, opened: at, cursor } of whole.streams) {
     t.equal(address, '127.0.0.1');
     t.equal(behind, 0);
@@ -121,7 +125,10 @@ await t.test('any instance lists the streams of all, in one order, page by page,
     }
     t.same(paged, whole.streams.map(({ id }) => id));
     const asked = async (query: string): Promise<number> => (await streamsAt(http, admin, query)).streams.length;
-    t.equal(await asked(`?member=${encodeURIComponent(name)}`), 6);
+    t.equal(await asked(`?credential=${encodeURIComponent(name)}`), 6);
+    t.equal(await asked('?member=reader'), 6);
+    t.equal(await asked(`?member=${encodeURIComponent(name)}`), 0);
+    t.equal(await asked('?credential=reader'), 0);
     t.equal(await asked('?member=nobody'), 0);
     t.equal(await asked('?topic=a.b'), 6, 'by its name, and by a pattern');
     t.equal(await asked('?topic=a.*'), 3, 'a pattern as it is in the list');
@@ -139,7 +146,7 @@ await t.test('a stream is closed wherever it is, and its client told when to com
   const ids = (await listed(here.http, 3)).map(({ id }) => id);
   t.equal((await here.http.send('DELETE', `/streams/${ids[0]}?retry=600`, reader)).status, 403);
   t.equal((await here.http.send('DELETE', `/streams/${ids[0]}?retry=600`, admin)).status, 204);
-  t.same(JSON.parse((await one.next(({ event }) => event === '$busy')).data), { retryMs: 600_000 });
+  t.same(JSON.parse((await one.next(({ event }) => event === '$busy')).data), { retryMs: 600_000, reason: 'dismissed' });
   await one.ended;
   t.equal(one.retry, 600_000);
   t.equal((await there.http.send('DELETE', `/streams/${ids[1]}`, admin)).status, 204, 'where it is');
@@ -174,6 +181,19 @@ await t.test('a stream with a ticket or session of its own is told never to come
   t.equal((await opened[2]!.next(({ event }) => event === undefined)).data, 'goes on');
   for (const id of ids.slice(-1)) t.equal((await here.http.send('DELETE', `/streams/${id}?retry=never`, reader)).status, 403);
   opened.forEach((stream) => stream.destroy());
+});
+
+await t.test('topics are listed, and reports made, for the streams of all instances', async (t) => {
+  const [here, there, other] = members as [Member, Member, Member];
+  for (const [member, path] of [[here, '/topics/wanted.a/events'], [there, '/events?topic=wanted.a&topic=wanted.*'], [other, '/topics/wanted.%3E/events'], [other, '/topics/wanted.b/events'], [there, '/topics/secret/events']] as const) await open(t, member, path, reader);
+  const { id } = JSON.parse((await there.http.send('POST', '/topics/wanted.c', publisher, 'x')).body) as { id: string };
+  for (const { http } of members) {
+    t.match(parsed<TopicsPage>(await http.get('/topics', publisher)), { topics: [{ topic: 'wanted.a', streams: 3, messages: 0 }, { topic: 'wanted.b', streams: 3 }, { topic: 'wanted.c', streams: 2, messages: 1, newest: id }], more: false, partial: undefined });
+  }
+  const report = async (): Promise<object> => (JSON.parse((await here.http.send('POST', '/topics/wanted.a?report=1', publisher, 'x')).body) as { report: object }).report;
+  t.strictSame(await report(), { streams: 1, instances: 1, ageMs: 0, partial: true }, 'the first one waits for nobody');
+  await until('the others have said so', async () => !('partial' in await report()));
+  t.match(await report(), { streams: 3, instances: 3, ageMs: Number });
 });
 
 await t.test('beside an instance of the version before, which answers nothing, an answer says that something may be missing', async (t) => {

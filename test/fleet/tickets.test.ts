@@ -205,6 +205,7 @@ async function race(t: Test, { instances, http: [http] }: Fleet): Promise<void> 
     }));
     const [loser, winner] = [streams[over]!, streams[1 - over]!];
     t.equal(loser.events.at(-1)!.event, '$busy', 'it is told to come back');
+    t.match(JSON.parse(loser.events.at(-1)!.data), { reason: 'taken-over' });
     t.equal((await http.post('a', `round ${round}`, headers)).status, 201);
     t.equal(await heard(winner), `round ${round}`);
     position = positionOf(winner);

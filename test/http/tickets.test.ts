@@ -4,7 +4,7 @@ import { CredentialsUnavailable } from '../../src/access/known-records.ts';
 import { TicketHold } from '../../src/access/ticket-hold.ts';
 import type { Tickets } from '../../src/access/tickets.ts';
 import type { Admission } from '../../src/http/admission.ts';
-import { resolveStart } from '../../src/http/event-stream.ts';
+import { resolveStart, type StreamStart } from '../../src/http/event-stream.ts';
 import type { StartRequest } from '../../src/log/start-position.ts';
 import type { Start } from '../../src/model/gap.ts';
 import { ScopedGrant } from '../../src/model/grant.ts';
@@ -49,12 +49,13 @@ async function begin({ use = async () => HOLD, gap, isFull = false, isBusy = fal
 }
 
 t.test('what cannot begin, or may not, uses no ticket', async (t) => {
-  for (const ground of [{ isFull: true }, { isBusy: true }]) t.same(await begin(ground), { start: undefined, told: [] });
+  t.same(await begin({ isFull: true }), { start: 'full', told: [] });
+  t.same(await begin({ isBusy: true }), { start: 'unavailable', told: [] });
   t.match(await begin({ topic: 'b' }), { start: { code: 'forbidden' }, told: [] });
 });
 
 t.test('where its owner has no place left, a ticket ends the stream that may have it, and the next attempt finds that place', async (t) => {
-  t.same(await begin({ hasPlace: false }), { start: undefined, told: [{ hasPosition: false, showsPosition: true }, 'ticket'] });
+  t.same(await begin({ hasPlace: false }), { start: 'too-many-streams', told: [{ hasPosition: false, showsPosition: true }, 'ticket'] });
   t.match(await begin({ hasPlace: false, use: () => Promise.reject(new Problem('invalid-credential', 'over')) }), { start: { code: 'invalid-credential' } });
 });
 
@@ -69,7 +70,7 @@ t.test('only an id of this log, in the header, is a position', async (t) => {
 
 t.test('while the database is away the stream is busy, and never 401; a ticket that is refused is a failed login; both give the place back', async (t) => {
   const away = await begin({ use: () => Promise.reject(new CredentialsUnavailable('away')) });
-  t.equal(away.start, undefined);
+  t.equal(away.start, 'unavailable');
   t.same(away.told.slice(1), ['place']);
   const refused = await begin({ use: () => Promise.reject(new Problem('invalid-credential', 'over')) });
   t.match(refused.start, { code: 'invalid-credential', status: 401 });
@@ -78,7 +79,7 @@ t.test('while the database is away the stream is busy, and never 401; a ticket t
 
 t.test('who gives the place back gives the ticket back, too', async (t) => {
   const { start, told } = await begin({});
-  const { place, ticket } = start as Exclude<Awaited<ReturnType<typeof resolveStart>>, undefined>;
+  const { place, ticket } = start as StreamStart;
   t.equal(ticket, HOLD);
   place.release();
   t.same(told.slice(1), ['place', 'ticket']);

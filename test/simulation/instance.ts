@@ -164,7 +164,7 @@ export class Instance implements Place {
     const start = this.#delivery.streams.isFull ? undefined : await this.#resolve(wanted, { filter, hasLeft: () => !socket.isOpen });
     if (!socket.isOpen) return;
     if (start === undefined || this.#delivery.streams.isFull) {
-      this.#delivery.streams.refuse(options, socket);
+      this.#delivery.streams.refuse(options, socket, 'full');
       return;
     }
     const reader = this.#delivery.streams.open(FULL_GRANT, filter, options, socket, start);

@@ -2,6 +2,7 @@ import type { LostEpoch } from '../../src/model/ancestry.ts';
 import type { LogState } from '../../src/model/epochs.ts';
 import type { ErasureStore } from '../../src/store/erasure-store.ts';
 import { StoreError, type Appended, type AppendRequest, type BackQuery, type FoundBack, type NewestBegin, type NewestBounds, type Page, type ReadQuery, type Sought, type Store, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
+import type { TopicStore } from '../../src/store/topic-store.ts';
 import type { UsageStore } from '../../src/store/usage-store.ts';
 import type { MemoryStore } from '../support/memory-store.ts';
 import type { Make } from './instance.ts';
@@ -58,6 +59,13 @@ export class SimulatedStore implements Store {
 
   get rowOverheadBytes(): number {
     return this.#log.rowOverheadBytes;
+  }
+
+  get topics(): TopicStore {
+    return {
+      names: (query) => this.#whenOpen({ name: 'topicNames', inOrder: false, changes: false }, () => this.#log.topics.names(query)),
+      holdings: (topics, most) => this.#whenOpen({ name: 'topicHoldings', inOrder: false, changes: false }, () => this.#log.topics.holdings(topics, most)),
+    };
   }
 
   get usage(): UsageStore {

@@ -65,6 +65,7 @@ export function matrix({ message, key }: Facts): Readonly<Record<keyof typeof EN
     cursor: { path: '/cursor?topic=matrix.a', expected: READING },
     // Whether there is a message is told only to those who may read it.
     message: { path: `/messages/${message}`, expected: { none: 401, narrow: 404, right: 200, administrator: 404, session: [200, 401] } },
+    listTopics: { path: '/topics?prefix=matrix.', expected: { ...READING, administrator: 200 } },
     topicPresence: { path: '/topics/matrix.a/presence', expected: { ...READING, administrator: 200 } },
     presence: { path: '/presence?topic=matrix.a&topic=matrix.b.*', expected: { ...READING, administrator: 200 } },
     // Of a member's topics only those are told that may be seen.

@@ -7,6 +7,7 @@ import { UNDERSTOOD_LEVEL } from '../../src/store/level.ts';
 import { StoreError, type Appended, type AppendRequest, type BackQuery, type FoundBack, type NewestBegin, type NewestBounds, type Outcome, type Page, type ReadQuery, type Sought, type Store, type StoreErrorKind, type Trimmed, type TrimPolicy } from '../../src/store/store.ts';
 import { MemoryUsage } from './memory-usage.ts';
 import { MemoryErasures } from './memory-erasures.ts';
+import { MemoryTopics } from './memory-topics.ts';
 import { MemoryKeys } from './memory-keys.ts';
 
 /**
@@ -17,6 +18,7 @@ export class MemoryStore implements Store {
   readonly keys = new MemoryKeys({ reply: (answer) => this.#reply(answer), now: () => this.now, believed: () => believe(this.#knownTimes) });
   readonly rowOverheadBytes = 0;
   readonly usage = new MemoryUsage({ reply: (answer) => this.#reply(answer), oldest: () => this.#oldest });
+  readonly topics = new MemoryTopics({ reply: (answer) => this.#reply(answer), held: () => this.messages });
   readonly erasures = new MemoryErasures({ log: () => this.log(), reply: (answer) => this.#reply(answer), held: () => this.messages, level: () => this.level });
   /** The level of the log. */
   level = UNDERSTOOD_LEVEL;

@@ -36,7 +36,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     renewals: { add: never, delete: never, renew: never },
     handles: { next: () => 1 },
     agents: { shared: (text) => text },
-    fleet: { streams: never, close: never, instances: () => Promise.resolve({ instances: [] }), drain: never },
+    fleet: { streams: never, topics: never, report: never, close: never, instances: () => Promise.resolve({ instances: [] }), drain: never },
     revocations: { revoke: never, list: never },
     presence: { enter: () => undefined, leave: () => undefined, watch: never, unwatch: never, page: never, counts: never, topicsOf: never },
     maxConnections: 1_000,

@@ -163,6 +163,17 @@ for (const path of ['/topics/%3E/presence?', '/presence?topic=a&topic=b.*&']) ad
 add('how many are at no topic', get('/presence'), TOPIC, 'topic');
 add('how many are at too many topics', get(`/presence?${Array.from({ length: 101 }, (_, index) => `topic=t${index}`).join('&')}`), TOPIC, 'topic');
 for (const id of ['%00', 'x'.repeat(301)]) add(`the member ${id.slice(0, 20)}`, get(`/members/${id}`), REQUEST, 'id');
+// The list of topics.
+for (const [query, kind, field] of [
+  ['limit=0', REQUEST, 'limit'], ['limit=101', REQUEST, 'limit'], ['limit=x', REQUEST, 'limit'], ['sort=', REQUEST, 'sort'], ['sort=size', REQUEST, 'sort'], ['sort=name&sort=rate', REQUEST, 'sort'], ['sorts=name', REQUEST, 'sorts'],
+  ['prefix=', TOPIC, 'prefix'], ['prefix=a*', TOPIC, 'prefix'], ['prefix=%3E', TOPIC, 'prefix'], ['prefix=a%20b', TOPIC, 'prefix'], ['prefix=%00', TOPIC, 'prefix'], [`prefix=${'x'.repeat(256)}`, TOPIC, 'prefix'], ['prefix=%FF', REQUEST, 'prefix'], ['prefix=a&prefix=b', REQUEST, 'prefix'],
+  ['after=%00', REQUEST, 'after'], [`after=${'x'.repeat(256)}`, REQUEST, 'after'], ['sort=newest&after=a', REQUEST, 'after'], ['sort=newest&after=0', REQUEST, 'after'], ['sort=newest&after=-1', REQUEST, 'after'], ['sort=newest&after=9999999999999999', REQUEST, 'after'],
+  ['sort=rate&after=a', REQUEST, 'after'], ['sort=rate&after=0-1-60000-0-a', REQUEST, 'after'], ['sort=rate&after=0-10002-60000-1-a', REQUEST, 'after'], ['sort=rate&after=5-5-60000-1-a', REQUEST, 'after'], ['sort=rate&after=0-5-60001-1-a', REQUEST, 'after'], ['sort=rate&after=0-5-0-1-a', REQUEST, 'after'], ['sort=rate&after=0-5-60000-1-a%00', REQUEST, 'after'],
+] as const) add(`GET /topics?${query}`, get(`/topics?${query}`), kind, field);
+add('POST /topics', post('/topics'), METHOD, undefined, 'GET, HEAD');
+for (const value of ['2', 'true', '']) add(`a publish with report=${value}`, post(`/topics/a?report=${value}`), REQUEST, 'report');
+add('a publish with two reports', post('/topics/a?report=1&report=1'), REQUEST, 'report');
+add('a publish with a parameter like report', post('/topics/a?reports=1'), REQUEST, 'reports');
 for (const path of ['/topics/a/presence', '/presence?topic=a', '/members/a']) add(`POST ${path}`, post(path), METHOD, undefined, 'GET, HEAD');
 for (const id of ['x', 'abcdefgh-1', 'abcdefgh-0', '%00', 'a%2Fb']) add(`message ${id}`, get(`/messages/${id}`), NO_MESSAGE);
 
@@ -300,7 +311,7 @@ add('a batch that is too large', post('/messages', JSON_TYPE, Buffer.alloc(BATCH
 add('a batch with two keys', raw(`POST /messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nIdempotency-Key: a\r\nIdempotency-Key: b\r\nContent-Length: ${GOOD.length + 2}\r\n\r\n[${GOOD}]`), KEY, 'Idempotency-Key');
 
 // Paths and methods.
-for (const path of ['/', '/topics', '/topics/a/', '/topics/a/b', '/topics/a/events/', '/topics/a/messages/', '/topics/a/b/events', '/Topics/a', '/events/', '/events/a', '/messages/a/b', '/healthz/', '/admin', '/.env', '/topics/a;x=1/nothing', '/topics/..%2F..%2Fetc/passwd', '//topics/a']) {
+for (const path of ['/', '/nothing', '/topics/a/', '/topics/a/b', '/topics/a/events/', '/topics/a/messages/', '/topics/a/b/events', '/Topics/a', '/events/', '/events/a', '/messages/a/b', '/healthz/', '/admin', '/.env', '/topics/a;x=1/nothing', '/topics/..%2F..%2Fetc/passwd', '//topics/a']) {
   add(`GET ${path}`, get(path), NOT_FOUND);
 }
 add('POST with a trailing slash', post('/topics/a/'), NOT_FOUND);
@@ -320,7 +331,7 @@ for (const [path, allow] of Object.entries(PATHS)) {
 for (const [query, kind, field] of [
   ['after=x', REQUEST, 'after'], ['after=aaaaaaaaaa-', REQUEST, 'after'], ['after=aaaaaaaaaa-zzzzzzzzzzz', REQUEST, 'after'], ['after=aaaaaaaaaa-01', REQUEST, 'after'], ['after=', REQUEST, 'after'], ['cursor=aaaaaaaaaa-1', REQUEST, 'cursor'],
   ['limit=0', REQUEST, 'limit'], ['limit=1001', REQUEST, 'limit'], ['limit=x', REQUEST, 'limit'], ['limit=1&limit=2', REQUEST, 'limit'],
-  ['member=', REQUEST, 'member'], ['member=a&member=b', REQUEST, 'member'], ['instance=x', REQUEST, 'instance'], ['instance=', REQUEST, 'instance'], ['instance=AAAAAAAAAA', REQUEST, 'instance'],
+  ['member=', REQUEST, 'member'], ['credential=', REQUEST, 'credential'], ['credential=a&credential=b', REQUEST, 'credential'], ['credentials=a', REQUEST, 'credentials'], ['member=a&member=b', REQUEST, 'member'], ['instance=x', REQUEST, 'instance'], ['instance=', REQUEST, 'instance'], ['instance=AAAAAAAAAA', REQUEST, 'instance'],
   ['behind=yes', REQUEST, 'behind'], ['topic=a..b', TOPIC, 'topic'], ['topic=', TOPIC, 'topic'], ['topic=a.b*', TOPIC, 'topic'], ['topic=a+b', TOPIC, 'topic'], ['topics=a', REQUEST, 'topics'], ['member=%FF', REQUEST, 'member'],
 ] as const) add(`GET /streams?${query}`, get(`/streams?${query}`), kind, field);
 const remove = (path: string): Buffer => requestBytes('DELETE', path, {});

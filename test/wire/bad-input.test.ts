@@ -42,7 +42,7 @@ await t.test('where there are only a few things to say, or to ask for, the answe
   ] as const) {
     t.equal(await detail(path), `There is nothing at this path; ${meant} may be meant.`);
   }
-  for (const path of ['/', '//', '/topics', '/topics/a/b', '/admin/', `/topics/a/b/${'c'.repeat(300)}/events`]) t.match(await detail(path), '/openapi.json', path);
+  for (const path of ['/', '//', '/nothing', '/topics/a/b', '/admin/', `/topics/a/b/${'c'.repeat(300)}/events`]) t.match(await detail(path), '/openapi.json', path);
   const post = async (path: string, type: string, body: string | Buffer): Promise<string> => (JSON.parse((await http.send('POST', path, { 'content-type': type }, body)).body) as { detail: string }).detail;
   t.match(await post('/topics//a/', 'text/plain', 'x'), '/topics/a may be meant');
   t.match(await post('/topics/a/b', 'text/plain', 'x'), '/topics/a%2Fb may be meant');
@@ -51,6 +51,11 @@ await t.test('where there are only a few things to say, or to ask for, the answe
   t.match(await post('/messages', 'application/json', '\u{feff}[{"topic":"a","data":1}]'), 'byte order mark');
   t.match(await post('/messages', 'application/x-ndjson', '\u{feff}{"topic":"a","data":1}'), 'byte order mark');
   for (const [first, second] of [[0xff, 0xfe], [0xfe, 0xff]] as const) t.match(await post('/topics/a', 'text/plain', Buffer.from([first, second, 0x61, 0])), 'byte order mark of UTF-16');
+  const large = 'x'.repeat(1024 * 1024 + 1);
+  t.match(await post('/topics/a', 'text/plain', large), '1048576 bytes, which is what MESSAGE_BYTES allows.');
+  t.match(await post('/messages', 'application/json', JSON.stringify([{ topic: 'a', data: large }])), '1048576 bytes, which is what MESSAGE_BYTES allows.');
+  t.match(await post('/messages', 'application/json', ' '.repeat(16 * 1024 * 1024 + 1)), 'which is what BATCH_BYTES allows.');
+  t.match(JSON.parse((await http.send('POST', '/topics/a', { 'transfer-encoding': 'chunked' }, large)).body), { status: 413, detail: /which is what MESSAGE_BYTES allows\.$/ });
   t.match(await detail('/events?topic=a+b'), 'write %2B for a +');
   t.match(await detail('/messages?topic=a&topic=c++'), 'write %2B for a +');
   t.equal((await http.send('POST', '/topics/a', { 'content-encoding': 'gzip' }, 'x')).headers['accept-encoding'], 'identity');

@@ -124,6 +124,7 @@ void t.test('streams and long polls of a key: the next one is told to come back,
   t.same([one.event, two.event], ['$open', '$open']);
   const three = await first(t, path, as('streams'));
   t.equal(three.event, '$busy');
+  t.match(JSON.parse(three.stream.events[0]!.data), { reason: 'too-many-streams' });
   await three.stream.ended;
   const poll = '/topics/t.quiet/messages?wait=50';
   t.equal(codeOf(await http.get(poll, as('streams'))), '503 overloaded');

@@ -33,7 +33,7 @@ const operations = Object.entries(document.paths).flatMap(([path, methods]) => O
 const ROUTES: Readonly<Record<string, readonly string[]>> = {
   '/topics/{topic}/presence': ['get', 'head'], '/presence': ['get', 'head'], '/members/{id}': ['get', 'head'],
   '/cursor': ['get', 'head'], '/client.js': ['get', 'head'], '/client/{module}': ['get', 'head'],
-  '/topics/{topic}': ['post'], '/messages': ['get', 'head', 'post'],
+  '/topics': ['get', 'head'], '/topics/{topic}': ['post'], '/messages': ['get', 'head', 'post'],
   '/topics/{topic}/events': ['get', 'head'], '/events': ['get', 'head'],
   '/topics/{topic}/messages': ['delete', 'get', 'head'], '/messages/{id}': ['delete', 'get', 'head'],
   '/keys': ['get', 'head', 'post'], '/keys/{id}': ['delete', 'get', 'head'], '/keys/{id}/rotate': ['post'], '/revocations': ['get', 'head', 'post'], '/streams/{id}/credential': ['post'],
@@ -96,7 +96,7 @@ await t.test('it says what is sent and answered, and in which form', async (t) =
   const headers = of('post', '/topics/{topic}').parameters!.filter(({ in: place }) => place === 'header').map(({ name }) => name.toLowerCase()).sort();
   t.strictSame(headers, ['idempotency-key', 'tidings-event', 'ttl']);
   const queries = (path: string): string[] => of('post', path).parameters!.filter(({ in: place }) => place === 'query').map(({ name }) => name).sort();
-  t.strictSame(queries('/topics/{topic}'), ['event', 'eventHeader', 'idempotencyHeader', 'idempotencyKey']);
+  t.strictSame(queries('/topics/{topic}'), ['event', 'eventHeader', 'idempotencyHeader', 'idempotencyKey', 'report']);
   t.strictSame(queries('/messages'), ['idempotencyHeader', 'idempotencyKey']);
   for (const event of ['$open', '$cursor', '$gap', '$expiring', '$presence', '$busy']) t.ok(document.info.description.includes(event), `${event} is explained`);
 });

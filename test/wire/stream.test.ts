@@ -236,7 +236,7 @@ await t.test('an instance that is full answers 200, $busy, and an end that nobod
   const old = await RawConnection.open(t, small);
   old.send('GET /topics/a/events HTTP/1.0\r\n\r\n');
   await old.untilClosed();
-  t.match(old.answers('GET')[0]!.body, /^event: \$busy\nretry: ([0-9]+)\ndata: \{"retryMs":\1\}\n\n$/);
+  t.match(old.answers('GET')[0]!.body, /^event: \$busy\nretry: ([0-9]+)\ndata: \{"retryMs":\1,"reason":"full"\}\n\n$/);
   t.equal(await client.metric('streams_busy_total'), 9);
   t.equal(await client.metric('streams'), 1);
   t.equal((await client.get('/topics/a..b/events')).status, 400, 'what will not get better by itself is still said');

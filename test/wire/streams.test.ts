@@ -12,10 +12,12 @@ import { until } from '../support/until.ts';
 t.test('where everybody is let in, only who sits at this machine sees and closes streams', async (t) => {
   const instance = await startInstance(t, { TRUST_PROXY: 'loopback' });
   const http = new Http(t, instance.url);
-  const stream = await openStream(t, `${instance.url}/topics/a/events`, { headers: { 'x-forwarded-for': '198.51.100.9, 203.0.113.7' } });
+  const stream = await openStream(t, `${instance.url}/topics/a/events?as=alice`, { headers: { 'x-forwarded-for': '198.51.100.9, 203.0.113.7' } });
   await stream.next();
   const { streams, more } = await http.json<StreamsPage>('/streams');
-  t.match(streams, [{ address: '203.0.113.7', topics: ['a'], behind: 0, member: undefined, client: undefined }]);
+  t.match(streams, [{ address: '203.0.113.7', topics: ['a'], behind: 0, member: 'alice', credential: undefined, client: undefined }]);
+  t.match(await http.json('/topics/a/presence'), { members: [{ id: streams[0]!.member }] }, 'presence has the same id');
+  t.match(await http.json('/streams?member=alice'), { streams: { length: 1 } });
   t.equal(more, false);
   // A proxy in front says that it is there: it speaks for others.
   for (const headers of [{ 'x-forwarded-for': '127.0.0.1' }, { forwarded: 'for=127.0.0.1' }, { 'x-forwarded-for': '' }]) {

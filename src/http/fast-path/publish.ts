@@ -2,6 +2,7 @@ import type { Draft } from '../../model/message.ts';
 import { ownCopy } from '../../runtime/memory.ts';
 import type { IdempotencyKey } from '../../store/store.ts';
 import { readPublish } from '../input/publish-request.ts';
+import { areSwitches, wantsReport } from '../input/stream-switches.ts';
 import { problemOf } from '../output/problem-response.ts';
 import { PUBLISHED_TYPE, REPLAYED_HEADERS } from '../output/published.ts';
 import { publishOne } from '../publish-one.ts';
@@ -16,7 +17,7 @@ export function fastPublish(service: Service, requestId: () => string): FastPath
   async function publish({ head, admission, connection }: FastPathRequest, draft: Draft, key: IdempotencyKey | undefined): Promise<void> {
     let response: Response;
     try {
-      const { location, json, replayed } = await publishOne(service, admission, draft, key, requestId);
+      const { location, json, replayed } = await publishOne(service, admission, draft, key, { wantsReport: wantsReport(head.query), requestId });
       response = { status: 201, headers: { 'content-type': PUBLISHED_TYPE, location, ...(replayed ? REPLAYED_HEADERS : {}), ...admission.headers }, body: json };
     } catch (error) {
       const problem = problemOf(error, service.logger, requestId);
@@ -30,6 +31,7 @@ export function fastPublish(service: Service, requestId: () => string): FastPath
 
   return (request) => {
     const { head: { path, query, headers }, body, admission: { identity: { scope } } } = request;
+    if (query['report'] !== undefined && !areSwitches(query)) return false;
     const { draft, key } = readPublish({ topic: path[1]!, query, headers, body, scope }, config);
     // The bytes that were read hold the head too. A copy keeps the head out of memory for as long as the message is there.
     void publish(request, { ...draft, data: ownCopy(body) }, key);

@@ -21,7 +21,7 @@ export function fastStreams(service: Service, requestId: () => string): FastPath
     const start = await resolveStart(service, admission, wanted, { filter, hasLeft: () => connection.isGone, control: options.control, presence: options.presence === true, bringsPosition: bringsPosition(head) });
     const socket = connection.begin();
     if (socket === undefined) {
-      start?.place.release();
+      if (typeof start !== 'string') start.place.release();
       return;
     }
     const stream = new EventStream(socket, service);

@@ -198,7 +198,7 @@ function parse(source: string): unknown {
 }
 
 function tooLarge({ messageBytes }: BatchBounds): Problem {
-  return new Problem('too-large', `The data is larger than ${messageBytes} bytes.`, { field: 'data' });
+  return new Problem('too-large', `The data is larger than ${messageBytes} bytes, which is what MESSAGE_BYTES allows.`, { field: 'data' });
 }
 
 function located(problem: Problem, where: string): Problem {

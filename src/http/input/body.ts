@@ -39,6 +39,8 @@ export interface BodyOptions {
   readonly declared: number | undefined;
   /** The largest body, in bytes. */
   readonly limit: number;
+  /** The setting that says so, if one does. */
+  readonly setting?: string | undefined;
   /** What the body holds of the memory for bodies. It grows as the body arrives, and may be taken back until it is whole. Whoever is done with the body lets go of it. */
   readonly hold: Hold;
 }
@@ -49,7 +51,7 @@ export interface BodyOptions {
  * @returns The body, in memory of its own that holds nothing else.
  * @throws Problem `too-large` or `overloaded`; `invalid-request` when the sender left before the end. Then nothing is held.
  */
-export function collectBody(stream: Readable, { declared, limit, hold }: BodyOptions): Promise<Buffer> {
+export function collectBody(stream: Readable, { declared, limit, setting, hold }: BodyOptions): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const body = new Growing(Math.min(declared ?? limit, limit));
     let received = 0;
@@ -76,7 +78,7 @@ export function collectBody(stream: Readable, { declared, limit, hold }: BodyOpt
     const onData = (chunk: Buffer): void => {
       received += chunk.length;
       if (refusal === undefined) {
-        if (received > limit) refuse(tooLarge(limit));
+        if (received > limit) refuse(bodyTooLarge(limit, setting));
         // What is counted is the memory that was reserved, and not only what has come.
         else if (!hold.grow(body.growthFor(chunk))) refuse(tooMany());
         else body.add(chunk);
@@ -95,8 +97,8 @@ export function tooMany(): Problem {
   return new Problem('overloaded', 'Too many requests are arriving at once. Nothing was stored.');
 }
 
-function tooLarge(limit: number): Problem {
-  return new Problem('too-large', `The body is larger than ${limit} bytes.`);
+export function bodyTooLarge(limit: number, setting: string | undefined): Problem {
+  return new Problem('too-large', `The body is larger than ${limit} bytes${setting === undefined ? '' : `, which is what ${setting} allows`}.`);
 }
 
 /** The smallest memory that a body of more than one piece gets: stops a copy for each of its first pieces. */

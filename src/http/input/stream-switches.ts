@@ -4,8 +4,9 @@ import type { Query } from './query-string.ts';
 /** Parameters that switch something off with `0`: control events, the names of events, and patterns. */
 export type Switch = 'control' | 'names' | 'pattern';
 
-/** One that switches something on, with `1`. */
+/** Two that switch something on, with `1`. */
 const PRESENCE = 'presence';
+const REPORT = 'report';
 
 const SWITCHES: readonly Switch[] = ['control', 'names', 'pattern'];
 
@@ -14,7 +15,7 @@ export const SWITCH_VALUES = ['0', '1'] as const;
 
 /** Whether each has one of its values, or is absent. */
 export function areSwitches(query: Query): boolean {
-  return [...SWITCHES, PRESENCE].every((name) => query[name] === undefined || SWITCH_VALUES.some((value) => value === query[name]));
+  return [...SWITCHES, PRESENCE, REPORT].every((name) => query[name] === undefined || SWITCH_VALUES.some((value) => value === query[name]));
 }
 
 /** Whether one is on. Its value was checked. */
@@ -25,6 +26,11 @@ export function isOn(query: unknown, name: Switch): boolean {
 /** Whether a stream is to tell who listens. Its value was checked. */
 export function wantsPresence(query: unknown): boolean {
   return (query as Readonly<Record<string, unknown>>)[PRESENCE] === '1';
+}
+
+/** Whether a publisher is to be told who would be sent its message. Its value was checked, or is none that counts. */
+export function wantsReport(query: unknown): boolean {
+  return (query as Readonly<Record<string, unknown>>)[REPORT] === '1';
 }
 
 /** The form of a stream's events: without their names where the client does not want them. */

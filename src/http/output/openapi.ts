@@ -12,7 +12,7 @@ Streams carry control events besides messages. Their names begin with \`$\` and 
 | \`$erased\` | in the place of a message that was erased, with its id; on a live stream also about one that it may have got | \`{"id"}\`, \`{"id","topic"}\` or \`{"topic","through"}\` |
 | \`$presence\` | with \`presence=1\`: who listens to a topic, and then who has come and gone | \`{"topic","number","streams","members"}\`, then \`{"topic","number","streams","joined","changed","left"}\` |
 | \`$expiring\` | a minute before the stream ends with its credential | \`{"secondsLeft"}\` |
-| \`$busy\` | the credential has ended, or the instance is full, draining, or cannot read its log; the stream ends and the client comes back | \`{"retryMs"}\` |
+| \`$busy\` | the credential has ended, or the instance is full, draining, or cannot read its log; the stream ends and the client comes back | \`{"retryMs", "reason"}\` |
 
 \`control=0\` leaves them out.`;
 

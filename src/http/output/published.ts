@@ -8,9 +8,17 @@ export const PUBLISHED_TYPE = 'application/json; charset=utf-8';
 /** Says that a request with the same key was answered before, and that this is its answer. */
 export const REPLAYED_HEADERS = { 'idempotency-replayed': 'true' } as const;
 
+/** Who would be sent the message, as far as that is known at once. */
+export interface PublishReport {
+  readonly streams: number;
+  readonly instances: number;
+  readonly ageMs: number;
+  readonly partial?: true;
+}
+
 /** The line ends, for people who read it in a terminal. */
-export function publishedMessage(draft: Draft, time: number, id: string): string {
-  return `${describe({ ...draft, time }, id)}}\n`;
+export function publishedMessage(draft: Draft, time: number, id: string, report: PublishReport | undefined): string {
+  return `${describe({ ...draft, time }, id)}${report === undefined ? '' : `,"report":${JSON.stringify(report)}`}}\n`;
 }
 
 /** All messages of a batch, in their order. */

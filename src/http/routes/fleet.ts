@@ -7,21 +7,17 @@ import { Type } from '../input/json-schema.ts';
 import { retryFrom } from '../input/retry.ts';
 import type { App, Service } from '../service.ts';
 import { actorOf, sendJson } from './answers.ts';
-import { at, flag, json, problems } from './schemas.ts';
+import { at, flag, json, problems, whole } from './schemas.ts';
 
 const PAGE_DEFAULT_STREAMS = 100;
 
 const tags = ['administration'];
 const time = (description: string) => Type.String({ format: 'date-time', description });
 const params = (description: string) => Type.Object({ id: Type.String({ description }) });
-/** What may be missing. */
-const whole = {
-  partial: Type.Optional(Type.Literal(true, { description: 'There are, or may be, instances that did not answer.' })),
-  missing: Type.Optional(Type.Array(Type.String(), { description: 'The ids of those that are known.' })),
-};
 const Stream = Type.Object({
   id: Type.String(),
-  member: Type.Optional(Type.String({ description: 'The name of its credential: `key …` or `subject …`; absent where it has none.' })),
+  member: Type.Optional(Type.String({ description: 'Who is present by it, as in `GET /topics/{topic}/presence`; absent where that is nobody in particular.' })),
+  credential: Type.Optional(Type.String({ description: 'The name of its credential, as in log lines: `key …` or `subject …`; absent where it has none.' })),
   topics: Type.Array(Type.String(), { description: 'Its topics and patterns.' }),
   moreTopics: Type.Optional(Type.Integer({ description: 'How many more it has than are shown.' })),
   instance: Type.String(),
@@ -60,7 +56,8 @@ export function fleetRoutes(app: App, service: Service): void {
       querystring: Type.Object({
         after: Type.Optional(Type.String({ description: 'The `cursor` of the page before.' })),
         limit: Type.Optional(Type.Integer({ minimum: 1, maximum: PAGE_MAX_STREAMS, description: `How many at most; ${PAGE_DEFAULT_STREAMS} by default.` })),
-        member: Type.Optional(Type.String({ description: 'Only those of this credential, by its name: `key …` or `subject …`.' })),
+        member: Type.Optional(Type.String({ description: 'Only those of this member, by its id.' })),
+        credential: Type.Optional(Type.String({ description: 'Only those of this credential, by its name: `key …` or `subject …`.' })),
         topic: Type.Optional(Type.String({ description: 'Only those that have this topic or pattern in their list, or get the messages of this topic.' })),
         instance: Type.Optional(Type.String({ description: 'Only those of this instance.' })),
         behind: flag('`1`: only those that are behind.'),
@@ -71,13 +68,13 @@ export function fleetRoutes(app: App, service: Service): void {
       },
     },
     handler: async (request, reply) => {
-      const { after, limit = PAGE_DEFAULT_STREAMS, member, topic, instance, behind } = request.query;
+      const { after, limit = PAGE_DEFAULT_STREAMS, member, credential, topic, instance, behind } = request.query;
       const place = after === undefined ? undefined : readStreamId(after);
       if (after !== undefined && place === undefined) throw new Problem('invalid-request', 'after must be the cursor of a page before.', { field: 'after' });
       if (instance !== undefined && !isInstanceId(instance)) throw new Problem('invalid-request', 'instance must be the id of an instance, as GET /instances lists them.', { field: 'instance' });
-      if (member === '') throw new Problem('invalid-request', 'member is empty; leave it out for all.', { field: 'member' });
+      for (const [field, value] of Object.entries({ member, credential })) if (value === '') throw new Problem('invalid-request', `${field} is empty; leave it out for all.`, { field });
       if (topic !== undefined) checkWish(topic);
-      return sendJson(reply, await fleet.streams({ after: place, limit, member, topic, instance, isBehind: behind === '1' }, request.admission.identity.scope));
+      return sendJson(reply, await fleet.streams({ after: place, limit, member, credential, topic, instance, isBehind: behind === '1' }, request.admission.identity.scope));
     },
   });
 

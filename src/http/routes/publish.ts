@@ -9,11 +9,12 @@ import { BatchMessage, batchFormat } from '../input/batch-body.ts';
 import { requestKey } from '../input/idempotency-key.ts';
 import { Type } from '../input/json-schema.ts';
 import { readPublish } from '../input/publish-request.ts';
+import { wantsReport } from '../input/stream-switches.ts';
 import { PUBLISHED_TYPE, publishedBatch, REPLAYED_HEADERS } from '../output/published.ts';
 import { publishLimited } from '../limited-publish.ts';
 import { publishOne } from '../publish-one.ts';
 import type { App, Service } from '../service.ts';
-import { at, json, problems, StoredMessage, TopicPath } from './schemas.ts';
+import { at, flag, json, problems, StoredMessage, TopicPath } from './schemas.ts';
 
 const Headers = Type.Object({
   'idempotency-key': Type.Optional(Type.String({ description: 'The same key stores once, and gets the first answer again.' })),
@@ -31,6 +32,16 @@ const MessageQuery = Type.Object({
   ...BatchQuery.properties,
   event: Type.Optional(Type.String({ description: 'The SSE event name.' })),
   eventHeader: Type.Optional(Type.String({ description: 'The name of a header that stands for Tidings-Event, such as X-GitHub-Event.' })),
+  report: flag('`1` says in the answer how many streams would be sent the message; takes the grant `presence` for the topic.'),
+});
+const PublishedMessage = Type.Object({
+  ...StoredMessage.properties,
+  report: Type.Optional(Type.Object({
+    streams: Type.Integer({ description: 'Those that want the topic, by its name or by a pattern: of this instance now, and of the others when they last said so.' }),
+    instances: Type.Integer({ description: 'How many instances have one of them.' }),
+    ageMs: Type.Integer({ description: 'How long ago the others said so; 0 where there are none, or nothing is known of them.' }),
+    partial: Type.Optional(Type.Literal(true, { description: 'Other instances may have more.' })),
+  }, { description: 'With `report=1`.' })),
 });
 
 const FAILURES = [
@@ -48,11 +59,11 @@ export function publishRoutes(app: App, service: Service, { batches, answers }: 
     schema: {
       tags: ['publish'], summary: 'Publish a message', params: TopicPath, querystring: MessageQuery, headers: MessageHeaders,
       body: { content: { 'application/json': { schema: Type.Unknown() }, 'text/plain': { schema: Type.String() } } },
-      response: { 201: json('It is stored, durably.', StoredMessage), ...problems('invalid-request', ...FAILURES) },
+      response: { 201: json('It is stored, durably.', PublishedMessage), ...problems('invalid-request', ...FAILURES) },
     },
     handler: async (request, reply) => {
       const { draft, key } = readPublish({ topic: request.params.topic, query: request.query, headers: request.headers, body: bodyOf(request), scope: request.admission.identity.scope }, config);
-      const { location, json: text, replayed } = await publishOne(service, request.admission, draft, key, () => request.id);
+      const { location, json: text, replayed } = await publishOne(service, request.admission, draft, key, { wantsReport: wantsReport(request.query), requestId: () => request.id });
       return reply.header('location', location).send(published(reply, replayed, text));
     },
   });

@@ -13,6 +13,7 @@ import { revocationRoutes } from './revocations.ts';
 import { sessionRoutes } from './session.ts';
 import { streamRoutes } from './streams.ts';
 import { ticketRoutes } from './tickets.ts';
+import { topicRoutes } from './topics.ts';
 
 /**
  * The routes: one thin file for each resource. A request comes in from Fastify, after the hooks of app.ts. Its route reads it with input/,
@@ -26,6 +27,7 @@ export function addRoutes(app: App, service: Service, memory: HttpMemory): void 
   renewalRoutes(app, service);
   historyRoutes(app, service, memory);
   presenceRoutes(app, service);
+  topicRoutes(app, service);
   eraseRoutes(app, service);
   clientRoutes(app, service);
   operationRoutes(app, service);

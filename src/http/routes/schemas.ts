@@ -56,6 +56,12 @@ export function topicsQuery(max: number) {
   return { topic: Type.Array(Type.String(), { minItems: 1, maxItems: max, description: `Topics and patterns. ${PATTERN_BOUNDS}` }) };
 }
 
+/** What may be missing from an answer about all instances. */
+export const whole = {
+  partial: Type.Optional(Type.Literal(true, { description: 'There are, or may be, instances that did not answer.' })),
+  missing: Type.Optional(Type.Array(Type.String(), { description: 'The ids of those that are known.' })),
+};
+
 /** A parameter that switches something off. */
 export function flag(description: string) {
   return Type.Optional(Type.String({ enum: [...SWITCH_VALUES], description }));

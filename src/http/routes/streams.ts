@@ -50,7 +50,7 @@ export function streamRoutes(app: App, service: Service): void {
     const { admission } = request;
     const start = await resolveStart(service, admission, wanted, { filter, hasLeft: () => request.raw.socket.destroyed, control, presence, bringsPosition: bringsPosition(request) });
     // The client may leave before the stream begins.
-    if (start !== undefined) onceClosed(request.raw.socket, () => start.place.release());
+    if (typeof start !== 'string') onceClosed(request.raw.socket, () => start.place.release());
     // From here on the response is not the framework's; a client that has left meanwhile gets nothing.
     reply.hijack();
     reply.sse.keepAlive();

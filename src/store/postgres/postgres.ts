@@ -12,6 +12,7 @@ import type { SessionStore } from '../session-store.ts';
 import { StoreLifecycle } from '../store-lifecycle.ts';
 import type { Appended, AppendRequest, BackQuery, FoundBack, NewestBegin, NewestBounds, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
 import type { TicketStore } from '../ticket-store.ts';
+import type { TopicStore } from '../topic-store.ts';
 import type { UsageStore } from '../usage-store.ts';
 import { RETENTION, STANDBY } from './access-sql.ts';
 import { appendCall, appendedIn, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES, stateCall } from './append.ts';
@@ -27,6 +28,7 @@ import { DeletedRows, vacuumTable } from './vacuum.ts';
 import { backCall, foundBackOf, isSummary, messagesOf, newestCall, readCall, summaryOf } from './query.ts';
 import { PostgresSessionStore } from './session-store.ts';
 import { PostgresTicketStore } from './tickets.ts';
+import { PostgresTopicStore } from './topics.ts';
 import { PostgresUsageStore } from './usage.ts';
 
 /**
@@ -53,6 +55,7 @@ export class PostgresStore implements Store {
   readonly revocations: RevocationStore = new PostgresRevocationStore(() => this.#lifecycle.use(this.#pgConnections));
   readonly usage: UsageStore = new PostgresUsageStore(() => this.#lifecycle.use(this.#pgConnections));
   readonly rowOverheadBytes = PG_ROW_OVERHEAD_BYTES;
+  readonly topics: TopicStore;
   readonly erasures: ErasureStore;
   readonly #pgConnections: PgConnections;
   readonly #backgroundMigrations: BackgroundMigrations;
@@ -66,6 +69,7 @@ export class PostgresStore implements Store {
   constructor({ url, maxPgConnections, logger, vacuumBytes }: PostgresOptions) {
     this.#backgroundMigrations = new BackgroundMigrations({ url, logger });
     this.erasures = new PostgresErasureStore({ use: () => this.#lifecycle.use(this.#pgConnections), known: this.#known, vacuum: () => vacuumTable('messages', url, this.#vacuum.signal) });
+    this.topics = new PostgresTopicStore({ use: () => this.#lifecycle.use(this.#pgConnections), known: this.#known });
     this.#deletedRows = new DeletedRows({ url, signal: this.#vacuum.signal, logger, vacuumBytes });
     this.#pgConnections = new PgConnections({ url, maxQueryConnections: maxPgConnections - 1 });
   }

@@ -11,6 +11,7 @@ import type { SessionStore } from '../session-store.ts';
 import { StoreLifecycle } from '../store-lifecycle.ts';
 import type { Appended, AppendRequest, BackQuery, FoundBack, NewestBegin, NewestBounds, Page, ReadQuery, Sought, Store, Trimmed, TrimPolicy } from '../store.ts';
 import type { TicketStore } from '../ticket-store.ts';
+import type { TopicStore } from '../topic-store.ts';
 import type { UsageStore } from '../usage-store.ts';
 import { KEY_READS } from './api-keys.ts';
 import { DamageError, toUnknownError } from './errors.ts';
@@ -26,6 +27,7 @@ import { SESSION_READS } from './sessions.ts';
 import { SharedFiles } from './shared-files.ts';
 import { SupervisedWorker } from './supervised-worker.ts';
 import { SqliteTicketStore, TICKET_READS } from './tickets.ts';
+import { SqliteTopicStore, TOPIC_READS } from './topics.ts';
 import { SqliteUsageStore, USAGE_READS } from './usage.ts';
 import { packRequests, unpackMessages, unpackOutcomes } from './worker-packing.ts';
 import { ACKNOWLEDGED, type Call, type Calls, type SideCall, type SideCalls } from './worker-protocol.ts';
@@ -55,7 +57,7 @@ interface Damage {
 }
 
 /** Calls beside the log that change nothing. */
-const SIDE_READS: ReadonlySet<SideCall> = new Set<SideCall>([...KEY_READS, ...SESSION_READS, ...TICKET_READS, ...REVOCATION_READS, ...USAGE_READS, ...LOST_EPOCH_READS]);
+const SIDE_READS: ReadonlySet<SideCall> = new Set<SideCall>([...KEY_READS, ...SESSION_READS, ...TICKET_READS, ...REVOCATION_READS, ...USAGE_READS, ...TOPIC_READS, ...LOST_EPOCH_READS]);
 
 /** The store's main-thread side. It begins no transaction and touches no file. */
 export class SqliteStore implements Store {
@@ -64,6 +66,7 @@ export class SqliteStore implements Store {
   readonly tickets: TicketStore = new SqliteTicketStore((name, argument) => this.#callBeside(name, argument));
   readonly revocations: RevocationStore = new SqliteRevocationStore((name, argument) => this.#callBeside(name, argument));
   readonly usage: UsageStore = new SqliteUsageStore((name, argument) => this.#callBeside(name, argument));
+  readonly topics: TopicStore = new SqliteTopicStore((name, argument) => this.#callBeside(name, argument), (id) => this.#epochs.name(id));
   readonly rowOverheadBytes = SQLITE_ROW_OVERHEAD_BYTES;
   readonly erasures: ErasureStore = new SqliteErasureStore((name, argument) => this.#callErasures(name, argument), () => this.#wipe());
   readonly #file: string;

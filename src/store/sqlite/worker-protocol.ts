@@ -11,12 +11,13 @@ import type { RevocationCall, RevocationCalls } from './revocations.ts';
 import type { SessionCall, SessionCalls } from './sessions.ts';
 import type { Opener } from './shared-files.ts';
 import type { TicketCall, TicketCalls } from './tickets.ts';
+import type { TopicCall, TopicCalls } from './topics.ts';
 import type { UsageCall, UsageCalls } from './usage.ts';
 import type { PackedRequests } from './worker-packing.ts';
 
-/** Calls beside the log: of keys, sessions, tickets, revocations and usage, and of what the log has lost. */
-export type SideCalls = KeyCalls & SessionCalls & TicketCalls & RevocationCalls & UsageCalls & LostEpochCalls;
-export type SideCall = KeyCall | SessionCall | TicketCall | RevocationCall | UsageCall | LostEpochCall;
+/** Calls beside the log: of keys, sessions, tickets, revocations, usage and topics, and of what the log has lost. */
+export type SideCalls = KeyCalls & SessionCalls & TicketCalls & RevocationCalls & UsageCalls & TopicCalls & LostEpochCalls;
+export type SideCall = KeyCall | SessionCall | TicketCall | RevocationCall | UsageCall | TopicCall | LostEpochCall;
 
 type SideWorkerCalls = { readonly [Name in SideCall]: { argument: SideCalls[Name]['argument']; value: AnswerWith<Snapshot, { answer: SideCalls[Name]['answer'] }> } };
 

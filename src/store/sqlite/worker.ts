@@ -18,6 +18,7 @@ import { SharedFiles } from './shared-files.ts';
 import { Tickets, type TicketCallTable } from './tickets.ts';
 import { TopicIndex } from './topic-index.ts';
 import { Trimmer } from './trim.ts';
+import { Topics, type TopicCallTable } from './topics.ts';
 import { Usage, type UsageCallTable } from './usage.ts';
 import type { Call, Calls, Job, Reply, WorkerData } from './worker-protocol.ts';
 import { wipe } from './wipe.ts';
@@ -47,6 +48,7 @@ interface Session {
   readonly tickets: TicketCallTable;
   readonly revocations: Revocations;
   readonly usage: UsageCallTable;
+  readonly topics: TopicCallTable;
   readonly erasures: ErasureCallTable;
   readonly lostEpochs: LostEpochs;
   /** When the database file could last be read anew: by `monotonic`, and by when something had last written to it. */
@@ -151,6 +153,9 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
   usageChanges: (argument, deadline) => [transact(readTransaction, deadline, beside(({ usage }) => usage.usageChanges(argument))), []],
   writeUsage: (argument, deadline) => [transact(writeTransaction, deadline, beside(({ usage }) => usage.writeUsage(argument))), []],
 
+  topicNames: (argument, deadline) => [transact(readTransaction, deadline, beside(({ topics }) => topics.topicNames(argument))), []],
+  topicCounts: (argument, deadline) => [transact(readTransaction, deadline, beside(({ topics }) => topics.topicCounts(argument))), []],
+
   erasureChanges: (argument, deadline) => [transact(readTransaction, deadline, erasureCall('erasureChanges', argument)), []],
   eraseMessage: (argument, deadline) => [commit(deadline, erasureCall('eraseMessage', argument)), []],
   eraseTopic: (argument, deadline) => [commit(deadline, erasureCall('eraseTopic', argument)), []],
@@ -237,6 +242,7 @@ function sessionOf(sqliteConnection: SqliteConnection): Session {
     tickets: new Tickets({ db, logState }),
     revocations: new Revocations({ db, logState }),
     usage: new Usage({ db, logState }),
+    topics: new Topics({ db }),
     erasures: new Erasures({ db, logState }),
     lostEpochs: new LostEpochs({ db }),
     probed: undefined,

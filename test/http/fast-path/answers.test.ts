@@ -285,7 +285,7 @@ t.test('streams for pages', async (t) => {
 t.test('streams that come back later', async (t) => {
   const busy = (what: string, path: string, rest: Partial<Case> = {}): Case => stream(what, path, {}, /^(?:event: \$busy\n)?retry: 2000\n/, { stays: false, ...rest });
   await t.test('because there are too many', (t) => compare(t, { MAX_STREAMS: '0' }, [
-    busy('full', '/topics/a/events', { holds: /^event: \$busy\nretry: 2000\ndata: \{"retryMs":2000\}\n\n$/ }),
+    busy('full', '/topics/a/events', { holds: /^event: \$busy\nretry: 2000\ndata: \{"retryMs":2000,"reason":"full"\}\n\n$/ }),
     busy('full, without control events', '/events?topic=a&control=0', { holds: /^retry: 2000\n/ }),
     stream('full, for whoever takes anything', '/topics/a/events', { Accept: '*/*' }, /^event: \$busy\n[^]*\n\n$/, { stays: false, headers: { connection: 'close' } }),
     busy('full, from an id', '/topics/a/events?after=start'),

@@ -109,6 +109,12 @@ const patterns = ({ alice, watcher }: Facts): Attempt[] => [
   refused('a broad pattern, by time', get('/messages?topic=%3E&since=1h'), 403, bearer(alice), bearer(watcher)),
   refused('a broad pattern, by a long poll', get('/messages?topic=%3E&wait=50'), 403, bearer(alice), bearer(watcher)),
   refused('a broad pattern, by a long poll for what does not come', get('/topics/user.bob.x/messages?wait=50&last=0'), 403, bearer(alice)),
+  refused('the topics', get('/topics'), 403, bearer(alice)),
+  refused('the topics below one\'s own name', get('/topics?prefix=user.alice.'), 403, bearer(alice)),
+  refused('the newest topics, by their head', head('/topics?sort=newest'), 403, bearer(alice)),
+  refused('the topics, by no one', get('/topics?sort=rate'), 401, {}),
+  refused('who would be sent one\'s own message', post('/topics/user.alice.inbox?report=1'), 403, bearer(alice)),
+  refused('who would be sent a message, by an encoded name', post('/topics/user.alice.inbox?%72eport=%31'), 403, bearer(alice)),
   refused('the head of a history', head('/topics/user.bob.inbox/messages'), 403, bearer(alice), bearer(watcher)),
   refused('the head of a stream', head('/topics/user.bob.inbox/events'), 403, bearer(alice), bearer(watcher)),
 ];

@@ -4,7 +4,7 @@ function rank(unit: number): number {
   return unit >= 0xd800 ? unit + 0x2000 : unit;
 }
 
-/** The order of texts by their bytes in UTF-8, which is that of Redis. */
+/** The order of texts by their bytes in UTF-8, which is that of Redis and of the stores. */
 export function byBytes(one: string, other: string): number {
   const length = Math.min(one.length, other.length);
   for (let at = 0; at < length; at++) {

@@ -1,0 +1,163 @@
+import type { Answers, ControlChannel } from '../bus/control-channel.ts';
+import type { Audience } from '../delivery/audience.ts';
+import { TOPICS_PAGE_MAX_ENTRIES } from '../log/topic-reads.ts';
+import type { Clock, Timer } from '../runtime/clock.ts';
+import { InTurns } from '../runtime/in-turns.ts';
+import { isObject } from './notes.ts';
+import type { Collected, Roster } from './roster.ts';
+
+/** How long one turn of the event loop is used for a count. Stops a question about many topics from delaying messages. Milliseconds. */
+const COUNT_TURN_MS = 2;
+/** Topics whose reports are remembered. Stops a publisher with ever new topics from filling the memory: the first ones are forgotten. */
+const REPORTED_MAX_ENTRIES = 1_000;
+/** What is remembered for longer says nothing any more. Milliseconds. */
+const REPORT_KEPT_MS = 60_000;
+/** What is younger is not asked for again. Milliseconds. */
+const REPORT_FRESH_MS = 1_000;
+/** How long after a question the next one is sent. Stops publishers that want a report each time from flooding the bus: one question is for many topics. Milliseconds. */
+const ASK_PAUSE_MS = 200;
+
+/** The kind of the question. */
+const KIND = 'topics-wanted';
+
+/** Who would be sent a message of a topic, by its name or by a pattern. */
+export interface Wanted {
+  readonly streams: number;
+  /** How many instances have one of these streams. */
+  readonly instances: number;
+}
+
+/** What is known of it without asking. */
+export interface WantedReport extends Wanted {
+  /** The age of the other instances' answers; 0 where there are none. */
+  readonly ageMs: number;
+  /** Whether other instances may have more, of which nothing is known yet. */
+  readonly isPartial: boolean;
+}
+
+/** What other instances said last. */
+interface Remembered extends Wanted {
+  readonly at: number;
+  readonly isPartial: boolean;
+}
+
+export interface WantedTopicsDependencies {
+  readonly audience: Pick<Audience, 'match'>;
+  readonly roster: Pick<Roster, 'ask' | 'alone'>;
+  readonly control: Pick<ControlChannel, 'answer'>;
+  readonly clock: Clock;
+}
+
+/**
+ * How many streams want a topic, on all instances. Each counts its own, exactly and at once. A publisher's report takes what the others said last: it waits for nobody (invariant 6), and
+ * they are asked afterwards.
+ */
+export class WantedTopics {
+  readonly #audience: Pick<Audience, 'match'>;
+  readonly #roster: WantedTopicsDependencies['roster'];
+  readonly #clock: Clock;
+  readonly #turns: InTurns;
+  readonly #remembered = new Map<string, Remembered>();
+  /** Topics that the others are to be asked for. Bounded as what is remembered. */
+  readonly #due = new Set<string>();
+  #isAsking = false;
+  #timer: Timer | undefined;
+
+  constructor({ audience, roster, control, clock }: WantedTopicsDependencies) {
+    this.#audience = audience;
+    this.#roster = roster;
+    this.#clock = clock;
+    this.#turns = new InTurns(clock, COUNT_TURN_MS);
+    control.answer(KIND, (body) => {
+      const topics = topicsIn(body);
+      return topics === undefined ? undefined : this.#countHere(topics).then((counts) => ({ counts }));
+    });
+  }
+
+  /** Counts for at most `TOPICS_PAGE_MAX_ENTRIES` topics, in their order. @param isEnough Whether no more answers are waited for. */
+  async count(topics: readonly string[], isEnough?: (answers: Answers) => boolean): Promise<{ readonly wanted: readonly Wanted[] } & Pick<Collected, 'missing' | 'isPartial'>> {
+    const [own, { answers, missing, isPartial }] = await Promise.all([this.#countHere(topics), this.#roster.ask(KIND, { topics }, isEnough)]);
+    return { wanted: sumOf([own, ...countsIn(answers, topics.length)], topics.length), missing, isPartial };
+  }
+
+  /** What is known now. The others are asked in the background, so that the next report knows more. */
+  report(topic: string): WantedReport {
+    const streams = this.#here(topic);
+    const own = { streams, instances: streams === 0 ? 0 : 1 };
+    const { alone } = this.#roster;
+    if (alone !== undefined) return { ...own, ageMs: 0, isPartial: alone.isPartial };
+    const others = this.#remembered.get(topic);
+    const ageMs = others === undefined ? Infinity : Math.round(this.#clock.monotonic() - others.at);
+    if (ageMs >= REPORT_FRESH_MS) this.#askLater(topic);
+    if (others === undefined || ageMs >= REPORT_KEPT_MS) return { ...own, ageMs: 0, isPartial: true };
+    return { streams: own.streams + others.streams, instances: own.instances + others.instances, ageMs, isPartial: others.isPartial };
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    this.#due.clear();
+  }
+
+  #here(topic: string): number {
+    let streams = 0;
+    this.#audience.match(topic, ({ readers }) => void (streams += readers.size));
+    return streams;
+  }
+
+  #countHere(topics: readonly string[]): Promise<number[]> {
+    return new Promise((resolve) => {
+      const counts: number[] = [];
+      const all = function* (): Generator<string> {
+        yield* topics;
+        resolve(counts);
+      };
+      this.#turns.forEach(all(), (topic) => void counts.push(this.#here(topic)));
+    });
+  }
+
+  #askLater(topic: string): void {
+    if (this.#due.size < REPORTED_MAX_ENTRIES) this.#due.add(topic);
+    if (!this.#isAsking) void this.#ask();
+  }
+
+  async #ask(): Promise<void> {
+    this.#isAsking = true;
+    const topics = [...this.#due].slice(0, TOPICS_PAGE_MAX_ENTRIES);
+    for (const topic of topics) this.#due.delete(topic);
+    const { answers, missing, isPartial } = await this.#roster.ask(KIND, { topics });
+    // Without an answer, the last known counts stay.
+    if (answers.size > 0) {
+      const at = this.#clock.monotonic();
+      const counts = countsIn(answers, topics.length);
+      sumOf(counts, topics.length).forEach((wanted, index) => this.#remember(topics[index]!, { ...wanted, at, isPartial: isPartial || missing.length > 0 || counts.length < answers.size }));
+    }
+    this.#timer = this.#clock.after(ASK_PAUSE_MS, () => {
+      this.#isAsking = false;
+      if (this.#due.size > 0) void this.#ask();
+    });
+  }
+
+  #remember(topic: string, wanted: Remembered): void {
+    this.#remembered.delete(topic);
+    this.#remembered.set(topic, wanted);
+    if (this.#remembered.size > REPORTED_MAX_ENTRIES) this.#remembered.delete(this.#remembered.keys().next().value!);
+  }
+}
+
+/** It was sent by an instance, perhaps by one of another version. */
+function topicsIn(body: unknown): readonly string[] | undefined {
+  if (!isObject(body) || !Array.isArray(body['topics']) || body['topics'].length > TOPICS_PAGE_MAX_ENTRIES) return undefined;
+  const topics: readonly unknown[] = body['topics'];
+  return topics.every((topic) => typeof topic === 'string') ? topics : undefined;
+}
+
+function countsIn(answers: Answers, length: number): number[][] {
+  return [...answers.values()].flatMap((answer) => {
+    const counts: unknown = isObject(answer) ? answer['counts'] : undefined;
+    return Array.isArray(counts) && counts.length === length && counts.every((count) => Number.isSafeInteger(count)) ? [counts as number[]] : [];
+  });
+}
+
+function sumOf(all: readonly (readonly number[])[], length: number): Wanted[] {
+  return Array.from({ length }, (_, index) => ({ streams: all.reduce((sum, counts) => sum + counts[index]!, 0), instances: all.filter((counts) => counts[index]! > 0).length }));
+}

@@ -1,0 +1,35 @@
+import type { Position } from '../model/position.ts';
+import type { NameRange } from '../model/topic-ranges.ts';
+
+/** Which names are asked for. */
+export interface TopicNames {
+  /** They lie in these, which follow each other. */
+  readonly ranges: readonly NameRange[];
+  /** At least 1. */
+  readonly limit: number;
+}
+
+/** What the log holds of a topic. Tombstones and messages whose TTL has passed count until retention deletes them. */
+export interface TopicHolding {
+  readonly topic: string;
+  /** How many messages, up to the bound of the question. */
+  readonly messages: number;
+  /** Whether there are more than that. */
+  readonly more: boolean;
+  /** What those messages count in the log's size, about (row-bytes.ts). */
+  readonly bytes: number;
+  /** undefined where there are none. Its time is in milliseconds since 1970. */
+  readonly newest: (Position & { readonly time: number }) | undefined;
+}
+
+/** What the log holds of each topic. The cost of a call does not grow with the number of messages. Each call is a snapshot of its own; each rejects with a `StoreError`. */
+export interface TopicStore {
+  /** The first names of topics that have messages, in the order of their bytes. It seeks each name in the index, past all entries of the one before. */
+  names(query: TopicNames): Promise<readonly string[]>;
+
+  /**
+   * What is held of some topics, in their order.
+   * @param maxMessages How many messages of each are counted, the newest first, and at most one more is looked at. At least 1.
+   */
+  holdings(topics: readonly string[], maxMessages: number): Promise<readonly TopicHolding[]>;
+}
