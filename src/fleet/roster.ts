@@ -132,6 +132,19 @@ export class Roster {
     return { answers, missing, isPartial };
   }
 
+  /**
+   * Asks one instance. The others keep silent: where many ask, all answers to all would be too many.
+   * @returns Its answer; or, where none came, whether there may be such an instance.
+   */
+  async askOne(instance: string, kind: string, body: object): Promise<{ readonly answer: unknown } | { readonly mayExist: boolean }> {
+    const began = this.#clock.monotonic();
+    const isUnheard = (): boolean => !this.others.includes(instance) && this.#clock.monotonic() - began >= UNHEARD_MS;
+    const answers = await this.#control.collect(kind, body, (some) => some.has(instance) || isUnheard());
+    if (answers.has(instance)) return { answer: answers.get(instance) };
+    const { state } = this.#bus;
+    return { mayExist: this.others.includes(instance) || (state === 'local' ? this.#hasSeenOthers() : state !== 'up') };
+  }
+
   /** Redis says how many listen, and reports say which. An instance of an older version listens, and has no report. */
   #isComplete(answers: Answers, waitedMs: number): boolean {
     const { receivers } = this.#bus;
