@@ -141,8 +141,11 @@ export class Roster {
     const isUnheard = (): boolean => !this.others.includes(instance) && this.#clock.monotonic() - began >= UNHEARD_MS;
     const answers = await this.#control.collect(kind, body, (some) => some.has(instance) || isUnheard());
     if (answers.has(instance)) return { answer: answers.get(instance) };
-    const { state } = this.#bus;
-    return { mayExist: this.others.includes(instance) || (state === 'local' ? this.#hasSeenOthers() : state !== 'up') };
+    const { others } = this;
+    const { state, receivers } = this.#bus;
+    // Of those that listen and have no report, nobody knows who they are.
+    const hasNameless = receivers !== undefined && receivers - 1 > others.length;
+    return { mayExist: others.includes(instance) || hasNameless || (state === 'local' ? this.#hasSeenOthers() : state !== 'up') };
   }
 
   /** Redis says how many listen, and reports say which. An instance of an older version listens, and has no report. */

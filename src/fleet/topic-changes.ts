@@ -110,7 +110,8 @@ export class TopicChanges {
     const question: Question = { stream: id, proof: proofOf(secret).toString('hex'), add, remove, credential, name, subscribe: grant.readable ?? (credential === undefined ? undefined : []), presence: grant.seeable };
     const answer = stream.isHere ? this.#changeHere(question) : await this.#asking.pass(sender, () => this.#ask(stream.instance, question));
     if (isRefusal(answer)) throw problemOf(answer);
-    if (!isChanged(answer)) throw new TypeError('The instance that has the stream answered something else');
+    // One of another version may say what this one does not know.
+    if (!isChanged(answer)) throw new Problem('outcome-unknown', 'The instance that has the stream answered something that this one does not understand. Ask again, or open a stream with the topics that are wanted.', { field: 'id' });
     return { topics: answer.topics, cursor: answer.cursor };
   }
 
