@@ -240,6 +240,8 @@ export class Reader {
    * loop, the frames first.
    */
   catchUp(bundle: Bundle, end: Position): void {
+    // Also where there is no message: that the filter is another one is told where it became so.
+    this.#tellNews();
     this.#deliver(bundle);
     if (this.#isLeft && this.#isFull) this.#countSlow();
     if (end.seq > this.#cursorSeq) this.#moveCursor(end);

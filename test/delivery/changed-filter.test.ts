@@ -137,6 +137,16 @@ t.test('a stream with a full socket changes where its last write ended, and is t
   t.same(numbers(stream.outlet), [1, 3, 5]);
   t.equal(stream.outlet.seen.filter((line) => line.startsWith('$topics')).length, 1);
   t.ok(stream.reader.isLive);
+
+  stream.stick();
+  spine.publish('b');
+  await settle();
+  t.equal(stream.change(['d']), 6);
+  spine.publish('c');
+  await settle();
+  stream.drain();
+  await settle();
+  t.match(stream.outlet.seen.at(-1), /^\$topics .*-6$/, 'also where nothing comes that it wants');
 });
 
 t.test('a message that lies in a full socket and is erased ends the stream, though it has left the topic', async (t) => {
