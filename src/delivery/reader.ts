@@ -365,7 +365,7 @@ export class Reader {
   beat(): void {
     if (this.#isFull || this.isGone) return;
     // Messages are about to be written to it, and its place lies before them: a comment names no place.
-    if (this.isLive && this.#group.isWaiting) return this.#say(HEARTBEAT);
+    if (this.isLive && this.group.isWaiting) return this.#say(HEARTBEAT);
     const at = this.position();
     const frame = heartbeatFrame({ control: this.#control, at, sentSeq: this.#sentSeq, beats: ++this.#beats });
     this.#say(frame);
@@ -434,7 +434,7 @@ export class Reader {
 
   /** Ends being live. While its group is waiting, its place is not known. */
   #leave(): void {
-    if (!this.#group.isWaiting) this.fallBehind();
+    if (!this.group.isWaiting) this.fallBehind();
   }
 
   #moveCursor({ epoch, seq }: Position): void {
