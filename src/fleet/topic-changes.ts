@@ -20,6 +20,10 @@ const KIND = 'stream-topics';
 /** Changes of one sender that wait for other instances. An id that no instance has waits for a while: stops one sender from using up what all may ask. */
 const CHANGING_MAX_REQUESTS = 100;
 
+/** The names of a changed stream, and a question, as JSON: larger ones would not fit into a note between instances (64 KiB), and never be answered. Bytes. */
+const NAMES_MAX_BYTES = 48 * 1024;
+const QUESTION_MAX_BYTES = 60 * 1024;
+
 /** A stream whose topics its client may change. */
 export interface ChangeableStream extends Renewable {
   /** Whether its client was sent away, or has gone. */
@@ -116,6 +120,7 @@ export class TopicChanges {
   }
 
   async #ask(instance: string, question: Question): Promise<unknown> {
+    if (bytesOf(question) > QUESTION_MAX_BYTES) throw new Problem('invalid-request', 'The change, with the topics that the credential may read, is too large for the instance that has the stream: change fewer at once.', { field: 'add' });
     const asked = await this.#roster.askOne(instance, KIND, question);
     if ('answer' in asked) return asked.answer;
     if (!asked.mayExist) return MISSING;
@@ -139,6 +144,7 @@ export class TopicChanges {
     const count = wanted.names.length;
     if (count === 0) return { code: 'invalid-topic', detail: 'The stream would have no topic left: close it instead.', field: 'remove' };
     if (count > this.#maxTopics) return { code: 'invalid-topic', detail: `The stream would have ${count} topics, and ${this.#maxTopics} are allowed.`, field: 'add' };
+    if (bytesOf(wanted.names) > NAMES_MAX_BYTES) return { code: 'invalid-topic', detail: `The topics of the stream would have more than ${NAMES_MAX_BYTES} bytes together.`, field: 'add' };
     const grant: Grant = subscribe === undefined && credential === undefined ? EVERYBODY.grant : new ScopedGrant({ publish: [], subscribe: subscribe ?? [], presence, isAnonymous: credential === undefined });
     const forbidden = readProblem(grant, wanted) ?? (isWatching ? presenceProblem(grant, wanted) : undefined);
     if (forbidden !== undefined) return { code: forbidden.code === 'unauthorized' ? 'unauthorized' : 'forbidden', detail: forbidden.message, field: forbidden.field ?? 'add' };
@@ -167,6 +173,10 @@ function strangerProblem(lease: Lease | undefined, credential: Credential | unde
   if (lease?.isOver === true) return MISSING;
   if (credential === undefined) return { code: 'unauthorized', detail: 'The stream was opened by a credential: Authorization: Bearer with a key or token of the same owner.', field: 'Authorization' };
   return isSameOwner(owner, credential) ? undefined : { code: 'forbidden', detail: 'The credential is of another key or subject than the one that opened the stream.', field: 'Authorization' };
+}
+
+function bytesOf(value: object): number {
+  return Buffer.byteLength(JSON.stringify(value));
 }
 
 function problemOf({ code, detail, field }: Refusal): Problem {

@@ -44,14 +44,14 @@ const identity = (id: string, subscribe: readonly string[], presence: readonly s
 const anonymous: Pick<Identity, 'credential' | 'grant' | 'name'> = { credential: undefined, grant: new ScopedGrant({ publish: [], subscribe: ['public.>'], isAnonymous: true }), name: undefined };
 
 /** Two instances: the first one has a stream, and each is asked to change it. */
-function pair(stream: TestStream) {
+function pair(stream: TestStream, maxTopics = 3) {
   const state = { hasRoom: true, isSilent: false, mayHold: true, answer: undefined as unknown };
   const sent: string[] = [];
   let handler: NoteHandler | undefined;
   const handles = [new StreamHandles(), new StreamHandles()] as const;
   const owned = new OwnedStreams<ChangeableStream>(handles[0]);
   const all = handles.map((own, self) => new TopicChanges({
-    owned: self === 0 ? owned : new OwnedStreams<ChangeableStream>(own), handles: own, maxTopics: 3, filters: { hasRoomFor: () => state.hasRoom },
+    owned: self === 0 ? owned : new OwnedStreams<ChangeableStream>(own), handles: own, maxTopics, filters: { hasRoomFor: () => state.hasRoom },
     leases: {
       mayHold: () => state.mayHold,
       hold: (lessee: Lessee, holder: Holder) => {
@@ -142,6 +142,17 @@ t.test('what cannot be done changes nothing, and says why', async (t) => {
   state.isSilent = true;
   await t.rejects(change(all[1]!, handle, who, ['c']), { code: 'outcome-unknown', field: 'id' });
   await t.rejects(change(pair(stream).all[1]!, { ...handle, id: 'aaaaaaaaaa-1' }, who, ['c']), { code: 'not-found' });
+});
+
+t.test('what would not fit between instances is refused, and not left without an answer', async (t) => {
+  const stream = new TestStream(['a']);
+  const { all, handle, sent } = pair(stream, 1_000);
+  const names = (count: number, first: number): string[] => Array.from({ length: count }, (_, index) => `${first + index}`.padEnd(250, 'x'));
+  for (let first = 0; first < 180; first += 90) for (const [, changes] of ways(all)) await change(changes, handle, EVERYBODY, names(90, first));
+  for (const [where, changes] of ways(all)) await t.rejects(change(changes, handle, EVERYBODY, names(20, 180)), { code: 'invalid-topic', field: 'add' }, where);
+  const asked = sent.length;
+  await t.rejects(change(all[1]!, handle, identity('k', names(250, 0)), ['b']), { code: 'invalid-request', field: 'add' });
+  t.equal(sent.length, asked);
 });
 
 t.test('what is no question is not answered, and what is no answer is not handed on', async (t) => {
