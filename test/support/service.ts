@@ -1,7 +1,5 @@
 import { pino } from 'pino';
 import { EVERYBODY } from '../../src/access/identity.ts';
-import { OwnedStreams } from '../../src/access/owned-streams.ts';
-import { StreamHandles } from '../../src/access/stream-handles.ts';
 import { readConfig } from '../../src/config/config.ts';
 import type { HistoryPage } from '../../src/delivery/long-polls.ts';
 import type { Service } from '../../src/http/service.ts';
@@ -36,7 +34,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     ticketAdministration: { make: never },
     keys: { create: never, rotate: never, revoke: never, find: never, list: never },
     renewals: { renew: never },
-    owned: new OwnedStreams(new StreamHandles()),
+    owned: { add: () => ({ id: 'aaaaaaaaaa-1', secret: 'x'.repeat(22) }), delete: () => undefined },
     handles: { next: () => 1 },
     agents: { shared: (text) => text },
     fleet: { streams: never, close: never, changeTopics: never, instances: () => Promise.resolve({ instances: [] }), drain: never },
