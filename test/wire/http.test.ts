@@ -32,7 +32,7 @@ await t.test('a client of HTTP/1.0 gets its stream without chunks, ended by the 
   t.equal(answer!.headers['content-length'], undefined);
   t.equal(answer!.headers['connection'], 'close');
   const [open, ...messages] = frames(answer!.body);
-  t.match(open, /^event: \$open\nretry: [0-9]+\ndata: \{"cursor":"[a-z0-9]+-[0-9]+"\}\nid: /, 'not even the size of a chunk stands before it');
+  t.match(open, /^event: \$open\nretry: [0-9]+\ndata: \{"cursor":"[a-z0-9]+-[0-9]+","stream":\{[^\n]*\}\}\nid: /, 'not even the size of a chunk stands before it');
   t.match(messages, ['data: first\nid: ', `data: a\ndata: b\nid: ${id}`]);
   connection.end();
   await connection.untilClosed();

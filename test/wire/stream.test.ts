@@ -36,7 +36,9 @@ await t.test('a stream begins with $open: its reconnection time and the place fr
     const { event, data, id } = await stream.next();
     t.equal(event, '$open', path);
     t.match(id, ID);
-    t.strictSame(JSON.parse(data), { cursor: id });
+    const { cursor, stream: handle, ...rest } = JSON.parse(data) as { readonly cursor: string; readonly stream: { readonly id: string; readonly secret: string } };
+    t.strictSame([cursor, rest], [id, {}]);
+    t.match(handle, { id: /^[a-z0-9]{10}-[0-9a-z]+$/, secret: /^[A-Za-z0-9_-]{22}$/ });
     t.ok(stream.retry! >= RETRY_MIN_MS && stream.retry! <= RETRY_MAX_MS);
     stream.destroy();
   }
@@ -61,7 +63,7 @@ await t.test('a frame is the event name, the data, and the id last', async (t) =
   const [json] = await http.batch([{ topic: 'frames', data: { x: 1 }, event: 'message' }]);
   await connection.until('the last frame', () => connection.text.includes(`id: ${json}\n\n`));
   const { body } = connection.answers('GET')[0]!;
-  t.match(body, /^event: \$open\nretry: [0-9]+\ndata: \{"cursor":"[a-z0-9]+-[0-9]+"\}\nid: [a-z0-9]+-[0-9]+\n\n/);
+  t.match(body, /^event: \$open\nretry: [0-9]+\ndata: \{"cursor":"[a-z0-9]+-[0-9]+","stream":\{[^\n]*\}\}\nid: [a-z0-9]+-[0-9]+\n\n/);
   t.equal(body.slice(body.indexOf('\n\n') + 2), `data: plain\nid: ${plain}\n\nevent: na medé\ndata: a\ndata: b\nid: ${named.id}\n\ndata: {"x":1}\nid: ${json}\n\n`);
   connection.destroy();
 });

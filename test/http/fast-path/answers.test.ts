@@ -231,7 +231,7 @@ t.test('publishing from a page', async (t) => {
   ]));
 });
 
-const OPENED = /event: \$open\nretry: 2000\ndata: \{"cursor":"e00001xx-3"\}\nid: e00001xx-3\n\n$/;
+const OPENED = /event: \$open\nretry: 2000\ndata: \{"cursor":"e00001xx-3","stream":\{"id":"aaaaaaaaaa-1","secret":"x{22}"\}\}\nid: e00001xx-3\n\n$/;
 const GAP = (reason: string): RegExp => new RegExp(`event: \\$gap\\n[^]*"reason":"${reason}"[^]*\\n\\n$`);
 
 t.test('streams', (t) => compare(t, {}, [
