@@ -1,5 +1,6 @@
 import type { Draft } from '../../model/message.ts';
 import { Budget, type Hold } from '../../runtime/budget.ts';
+import type { Slices } from '../../runtime/slices.ts';
 import { parseBatch, type BatchBounds, type BatchFormat } from './batch-body.ts';
 import { tooMany } from './body.ts';
 
@@ -19,10 +20,12 @@ const SMALL_PARSED_MAX_BYTES = 4 * 1024 * 1024;
 export class BatchTurns {
   readonly #small = new Turns(SMALL_PARSED_MAX_BYTES);
   readonly #large: Turns;
+  readonly #slices: Slices;
 
   /** @param maxBytes The largest body of a batch: so much is parsed at the same time. */
-  constructor(maxBytes: number) {
+  constructor(maxBytes: number, slices: Slices) {
     this.#large = new Turns(maxBytes);
+    this.#slices = slices;
   }
 
   /**
@@ -34,7 +37,7 @@ export class BatchTurns {
     const { length } = body;
     await turns.enter(length, hold);
     try {
-      return await parseBatch(body, format, bounds);
+      return await parseBatch(body, format, bounds, this.#slices);
     } finally {
       turns.leave(length);
     }
