@@ -24,5 +24,5 @@ export function httpMemory({ REQUEST_BYTES, ANSWER_BYTES, BATCH_BYTES, TRUST_PRO
   const bodies = new Budget(REQUEST_BYTES, { gate: 'bodies', counters, clock });
   const answers = new Budget(ANSWER_BYTES, { gate: 'answers', counters, clock });
   const slices = new Slices(clock);
-  return { bodies, answers, requests: new HeldRequests(bodies, TRUST_PROXY), outgoing: new OutgoingBytes(answers), batches: new BatchTurns(BATCH_BYTES, slices), slices };
+  return { bodies, answers, requests: new HeldRequests(bodies, TRUST_PROXY), outgoing: new OutgoingBytes(answers), batches: new BatchTurns({ maxBytes: BATCH_BYTES, slices, counters }), slices };
 }
