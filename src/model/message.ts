@@ -114,23 +114,30 @@ export function describe(message: Pick<Message, 'topic' | 'event' | 'time'>, id:
 
 /** The message as JSON: its data verbatim if it is JSON (large integers and key order survive), else as a string; or that it was erased. */
 export function toJson(message: Message): Buffer {
-  return Buffer.concat([...jsonPieces(message)]);
+  return Buffer.concat(isLongText(message) ? [...longText(message)] : parts(message));
 }
 
 /** The same in pieces, for a page of many: data that is JSON is copied once, into the page. Between two pieces of a long text others may have their turn. */
-export function* jsonPieces(message: Message): Generator<Uint8Array, void> {
-  if (message.isErased) {
-    yield Buffer.from(`${describe(message, message.id)},"erased":true}`);
-    return;
-  }
-  yield Buffer.from(`${describe(message, message.id)},"data":`);
-  if (message.json) yield message.data;
-  else if (message.data.length <= TEXT_PIECE_BYTES) yield Buffer.from(JSON.stringify(textOf(message.data)));
-  else yield* longText(message.data);
-  yield CLOSE;
+export function jsonPieces(message: Message): Iterable<Uint8Array> {
+  return isLongText(message) ? longText(message) : parts(message);
 }
 
-function* longText(data: Uint8Array): Generator<Uint8Array, void> {
+function isLongText({ json, data }: Message): boolean {
+  return !json && data.length > TEXT_PIECE_BYTES;
+}
+
+function parts(message: Message): readonly Uint8Array[] {
+  if (message.isErased) return [Buffer.from(`${describe(message, message.id)},"erased":true}`)];
+  return [beginning(message), message.json ? message.data : Buffer.from(JSON.stringify(textOf(message.data))), CLOSE];
+}
+
+function beginning(message: Message): Buffer {
+  return Buffer.from(`${describe(message, message.id)},"data":`);
+}
+
+function* longText(message: Message): Generator<Uint8Array, void> {
+  const { data } = message;
+  yield beginning(message);
   yield QUOTE;
   for (let start = 0; start < data.length;) {
     let end = Math.min(data.length, start + TEXT_PIECE_BYTES);
@@ -140,6 +147,7 @@ function* longText(data: Uint8Array): Generator<Uint8Array, void> {
     start = end;
   }
   yield QUOTE;
+  yield CLOSE;
 }
 
 function textOf(data: Uint8Array): string {
