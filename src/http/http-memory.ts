@@ -16,13 +16,10 @@ export interface HttpMemory {
   readonly outgoing: OutgoingBytes;
   readonly requests: HeldRequests;
   readonly batches: BatchTurns;
-  /** What takes long for one client, and so is done by turns. */
-  readonly slices: Slices;
 }
 
 export function httpMemory({ REQUEST_BYTES, ANSWER_BYTES, BATCH_BYTES, TRUST_PROXY }: Config, counters: Pick<Counters, 'evicted'>): HttpMemory {
   const bodies = new Budget(REQUEST_BYTES, { gate: 'bodies', counters, clock });
   const answers = new Budget(ANSWER_BYTES, { gate: 'answers', counters, clock });
-  const slices = new Slices(clock);
-  return { bodies, answers, requests: new HeldRequests(bodies, TRUST_PROXY), outgoing: new OutgoingBytes(answers), batches: new BatchTurns({ maxBytes: BATCH_BYTES, slices, counters }), slices };
+  return { bodies, answers, requests: new HeldRequests(bodies, TRUST_PROXY), outgoing: new OutgoingBytes(answers), batches: new BatchTurns({ maxBytes: BATCH_BYTES, slices: new Slices(clock), counters }) };
 }

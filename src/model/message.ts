@@ -114,48 +114,14 @@ export function describe(message: Pick<Message, 'topic' | 'event' | 'time'>, id:
 
 /** The message as JSON: its data verbatim if it is JSON (large integers and key order survive), else as a string; or that it was erased. */
 export function toJson(message: Message): Buffer {
-  return Buffer.concat(isLongText(message) ? [...longText(message)] : parts(message));
+  return Buffer.concat(jsonParts(message));
 }
 
-/** The same in pieces, for a page of many: data that is JSON is copied once, into the page. Between two pieces of a long text others may have their turn. */
-export function jsonPieces(message: Message): Iterable<Uint8Array> {
-  return isLongText(message) ? longText(message) : parts(message);
-}
-
-function isLongText({ json, data }: Message): boolean {
-  return !json && data.length > TEXT_PIECE_BYTES;
-}
-
-function parts(message: Message): readonly Uint8Array[] {
+/** The same in parts, for a page of many: its data is copied once, into the page. */
+export function jsonParts(message: Message): readonly Uint8Array[] {
   if (message.isErased) return [Buffer.from(`${describe(message, message.id)},"erased":true}`)];
-  return [beginning(message), message.json ? message.data : Buffer.from(JSON.stringify(textOf(message.data))), CLOSE];
+  const data = message.json ? message.data : Buffer.from(JSON.stringify(Buffer.from(message.data.buffer, message.data.byteOffset, message.data.length).toString()));
+  return [Buffer.from(`${describe(message, message.id)},"data":`), data, CLOSE];
 }
 
-function beginning(message: Message): Buffer {
-  return Buffer.from(`${describe(message, message.id)},"data":`);
-}
-
-function* longText(message: Message): Generator<Uint8Array, void> {
-  const { data } = message;
-  yield beginning(message);
-  yield QUOTE;
-  for (let start = 0; start < data.length;) {
-    let end = Math.min(data.length, start + TEXT_PIECE_BYTES);
-    // Not within a character: its later bytes begin with 10 (UTF-8).
-    while (end < data.length && (data[end]! & 0xc0) === 0x80) end--;
-    yield Buffer.from(JSON.stringify(textOf(data.subarray(start, end))).slice(1, -1));
-    start = end;
-  }
-  yield QUOTE;
-  yield CLOSE;
-}
-
-function textOf(data: Uint8Array): string {
-  return Buffer.from(data.buffer, data.byteOffset, data.length).toString();
-}
-
-/** What of a text becomes JSON at a time. Stops one long text from keeping the event loop for tens of milliseconds. */
-const TEXT_PIECE_BYTES = 64 * 1024;
-
-const QUOTE = Buffer.from('"');
 const CLOSE = Buffer.from('}');

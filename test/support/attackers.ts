@@ -87,7 +87,7 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
     socket.destroy();
     return status;
   } },
-  pages: { clients: 6, round: async (index) => (await deaf(4, head('GET', `/messages?topic=>&limit=1000`).repeat(1 + index % 3))).status },
+  pages: { clients: 6, round: async (index) => (await deaf(4, head('GET', `/messages?topic=wide.*&limit=1000`).repeat(1 + index % 3))).status },
   batches: { clients: 24, round: async (index) => {
     const body = [DEEP, WIDE, MANY][index % 3]!;
     const socket = await open(5);
