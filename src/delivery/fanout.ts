@@ -168,12 +168,14 @@ export class Fanout implements TailListener {
     this.#schedule();
   }
 
-  /** Writes everything that is pending, at once. */
+  /** Writes everything that is pending, at once. For thousands of streams that takes up to 100 ms. */
   flush(): void {
-    if (this.#sweep !== undefined) this.#goOn(Infinity);
-    if (this.#pendingGroups.size === 0) return;
-    this.#begin();
-    this.#goOn(Infinity);
+    this.#writeUntil(Infinity);
+  }
+
+  /** Writes what is pending, as far as one part of a sweep goes. A group that it does not reach is still waiting. */
+  writeSome(): void {
+    this.#writeNow();
   }
 
   /** Up to where a reader was written, also while its group is waiting. */

@@ -2,6 +2,7 @@ import type { Config } from '../config/config.ts';
 import { Budget } from '../runtime/budget.ts';
 import { systemClock as clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
+import { Slices } from '../runtime/slices.ts';
 import { HeldRequests } from './held-requests.ts';
 import { BatchTurns } from './input/batch-turns.ts';
 import { OutgoingBytes } from './output/outgoing-bytes.ts';
@@ -20,5 +21,5 @@ export interface HttpMemory {
 export function httpMemory({ REQUEST_BYTES, ANSWER_BYTES, BATCH_BYTES, TRUST_PROXY }: Config, counters: Pick<Counters, 'evicted'>): HttpMemory {
   const bodies = new Budget(REQUEST_BYTES, { gate: 'bodies', counters, clock });
   const answers = new Budget(ANSWER_BYTES, { gate: 'answers', counters, clock });
-  return { bodies, answers, requests: new HeldRequests(bodies, TRUST_PROXY), outgoing: new OutgoingBytes(answers), batches: new BatchTurns(BATCH_BYTES) };
+  return { bodies, answers, requests: new HeldRequests(bodies, TRUST_PROXY), outgoing: new OutgoingBytes(answers), batches: new BatchTurns({ maxBytes: BATCH_BYTES, slices: new Slices(clock), counters }) };
 }

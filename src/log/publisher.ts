@@ -8,22 +8,13 @@ import { ANYBODY, FairShares, UNCOUNTED, type Holder, type Share } from '../runt
 import type { Logger } from '../runtime/logger.ts';
 import { rowBytes } from '../store/row-bytes.ts';
 import { StoreError, type Appended, type AppendRequest, type IdempotencyKey, type Outcome, type Store, type StoreErrorKind } from '../store/store.ts';
+import { CommitSize, CONCURRENT_COMMITS, type Stored } from './commit-size.ts';
 import { NO_QUOTA, type PublishQuota, type QuotaSender } from './quota.ts';
 import { UNPACED, type Pace } from './retention.ts';
 import { SILENT } from './store-watchdog.ts';
 import type { Knowledge } from './tail-refill.ts';
 import type { Tail } from './tail.ts';
 import { WaitLimits, type Since } from './wait-limits.ts';
-
-/** Bounds one commit, so that none takes long and what it reads back stays small. Messages, and bytes of data. */
-const COMMIT_MESSAGES = 2_000;
-const COMMIT_BYTES = 8 * 1024 * 1024;
-
-/**
- * How many commits the store has at a time: while it writes one, the next one is there already, so the store never waits
- * for this thread. A third would only keep messages from going into the second.
- */
-const CONCURRENT_COMMITS = 2;
 
 /**
  * On a slow disk, where the last commit took longer than this, a second one is not queued: everyone who just missed the first would wait for both.
@@ -57,9 +48,6 @@ interface Waiting {
   isAnswered: boolean;
 }
 
-/** The store has so much of the queue at most, in its two commits, unless one request is larger: what is with the store makes no room for anyone. */
-const COMMITTING_SHARE = 0.5;
-
 /** What is queued while the queue is emptier than this is not counted by its holder. So an instance that keeps up pays nothing for it. */
 const COUNTED_FROM_SHARE = 0.25;
 
@@ -75,8 +63,7 @@ const PROBLEM_OF: Record<StoreErrorKind, readonly [ProblemCode, string]> = {
 };
 
 /** A commit that the store has, and has not answered yet. */
-interface Commit {
-  readonly messages: number;
+interface Commit extends Stored {
   readonly requests: readonly Waiting[];
   /** Whether its publishers were answered without it. */
   isGivenUp: boolean;
@@ -123,9 +110,7 @@ export class Publisher {
   readonly #quota: PublishQuota;
   readonly #maxMessages: number;
   readonly #maxBytes: number;
-  /** Bound one commit. */
-  readonly #commitMessages: number;
-  readonly #commitBytes: number;
+  readonly #commitSize: CommitSize;
   #queue: Waiting[] = [];
   #queuedMessages = 0;
   /** In the queue, and in commits that the store has. */
@@ -157,8 +142,7 @@ export class Publisher {
     pace.whenCaughtUp(() => this.#next());
     this.#maxMessages = maxMessages;
     this.#maxBytes = maxBytes;
-    this.#commitMessages = Math.min(COMMIT_MESSAGES, Math.max(1, Math.floor(maxMessages * COMMITTING_SHARE / CONCURRENT_COMMITS)));
-    this.#commitBytes = Math.min(COMMIT_BYTES, maxBytes * COMMITTING_SHARE / CONCURRENT_COMMITS);
+    this.#commitSize = new CommitSize({ maxMessages, maxBytes });
     this.#shares = new FairShares({ gate: 'publishes', counters });
     this.#waits = new WaitLimits({ clock, look: () => this.#look() });
   }
@@ -307,7 +291,7 @@ export class Publisher {
     if (this.#queue.length === 0 || !this.#isTime()) return;
     const queued = this.#queuedMessages;
     const requests = this.#take();
-    const commit: Commit = { messages: queued - this.#queuedMessages, requests, isGivenUp: false };
+    const commit: Commit = { messages: queued - this.#queuedMessages, bytes: requests.reduce((sum, { bytes }) => sum + bytes, 0), requests, isGivenUp: false };
     this.#commits.push(commit);
     void this.#commit(requests, () => {
       this.#commits.splice(this.#commits.indexOf(commit), 1);
@@ -323,7 +307,10 @@ export class Publisher {
     const before = this.#commits.at(-1);
     if (before === undefined) return true;
     if (this.#commits.length === CONCURRENT_COMMITS) return false;
-    return this.#queuedMessages >= (this.#tookMs > COMMIT_QUICK_MS ? this.#commitMessages : Math.min(before.messages, this.#commitMessages));
+    const { request: { drafts }, bytes } = this.#queue[0]!;
+    if (!this.#commitSize.leavesRoom(before) || !this.#commitSize.leavesRoom({ messages: drafts.length, bytes })) return false;
+    const { messages } = this.#commitSize;
+    return this.#queuedMessages >= (this.#tookMs > COMMIT_QUICK_MS ? messages : Math.min(before.messages, messages));
   }
 
   #take(): readonly Waiting[] {
@@ -333,7 +320,7 @@ export class Publisher {
       const next = this.#queue[count]!;
       const more = messages + next.request.drafts.length;
       bytes += next.bytes;
-      if (count > 0 && (more > this.#commitMessages || bytes > this.#commitBytes)) break;
+      if (count > 0 && (more > this.#commitSize.messages || bytes > this.#commitSize.bytes)) break;
       messages = more;
     }
     this.#queuedMessages -= messages;

@@ -46,6 +46,7 @@ export class Starts {
   readonly #store: Store;
   readonly #tail: Tail;
   readonly #storeClock: StoreClock;
+  readonly #reads: CallLimiter;
   readonly #states: SharedLook<LogState>;
   readonly #newestMatches: NewestMatches;
 
@@ -53,6 +54,7 @@ export class Starts {
     this.#store = store;
     this.#tail = tail;
     this.#storeClock = storeClock;
+    this.#reads = reads;
     this.#states = new SharedLook(async () => (await tail.ask(async () => ({ log: await store.state() }))).log);
     this.#newestMatches = new NewestMatches({ store, tail, storeClock, reads });
   }
@@ -80,9 +82,9 @@ export class Starts {
         return startWithGap(undefined, request.otherwise === 'now' ? log.head : log.oldest - 1, 'unknown-log', log);
       }
       case 'since':
-        return this.#seek(request.time);
+        return this.#seek(request.time, holder);
       case 'ago':
-        return this.#seek(this.#storeClock.now() - request.milliseconds);
+        return this.#seek(this.#storeClock.now() - request.milliseconds, holder);
       case 'last': {
         const at = await this.#newestMatches.before({ filter, count: request.count, hasLeft, holder: holder?.() }, await this.#states.fresh());
         return { at, gap: undefined };
@@ -99,8 +101,8 @@ export class Starts {
   }
 
   /** Invariant 10: a time becomes a number here, once; everything after it follows the number. */
-  async #seek(time: number): Promise<Start> {
-    const { seq, missing, log } = await this.#tail.ask(() => this.#store.seek(time));
+  async #seek(time: number, holder?: () => Holder): Promise<Start> {
+    const { seq, missing, log } = await this.#tail.ask(() => this.#reads.pass(() => this.#store.seek(time), holder?.()));
     return missing ? startWithGap(undefined, seq, 'expired', log) : { at: log.lineage.at(seq), gap: undefined };
   }
 }

@@ -80,6 +80,10 @@ export class Hold {
     return this.#bytes;
   }
 
+  get holder(): Holder {
+    return this.#holder;
+  }
+
   /** Whether another holder got its room. It never gets any again. */
   get isTakenBack(): boolean {
     return this.#isTakenBack;

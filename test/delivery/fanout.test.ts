@@ -534,3 +534,20 @@ t.test('many empty messages that many groups want are left to catch-up', async (
   t.ok(published * readers.length <= 4.5 * 1024 * 1024, `${published} messages were pending for ${readers.length} groups`);
   t.notOk(readers.some(({ isLive }) => isLive));
 });
+
+t.test('a drain keeps nobody waiting until all that is pending is written: who lacks a message comes back with the id before it', async (t) => {
+  const spine = await begin(t);
+  const outlets = await openMany(spine, 1_000, 1);
+  void spine.streams.drain(10_000);
+  spine.publish('a');
+  spine.clock.spend(100);
+  const before = spine.clock.monotonic();
+  spine.clock.runDue();
+  t.ok(spine.clock.monotonic() - before < 100, `${spine.clock.monotonic() - before} ms in one turn, where all writes take 1,000`);
+  const sent = outlets.filter(({ seen }) => seen.some((line) => line.startsWith('$busy')));
+  t.ok(sent.length > 0);
+  for (const { seen } of sent) t.ok(!seen.slice(seen.findIndex((line) => line.startsWith('$busy'))).some((line) => /^\d/.test(line)), 'nothing comes after it');
+  await spine.clock.advance(20_000);
+  t.ok(outlets.every(({ seen }) => seen.filter((line) => /^\d/.test(line)).length <= 1));
+  t.ok(outlets.filter(({ seen }) => seen.some((line) => /^\d/.test(line))).length > 900, 'the others get it in the sweep');
+});

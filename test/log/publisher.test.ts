@@ -68,6 +68,28 @@ t.test('what arrives during a commit goes into the next one, in order', async (t
   t.equal(publisher.waiting, 0);
 });
 
+t.test('two large batches are not with the store at once: the queue has room for who comes, while one of them is stored', async (t) => {
+  const { store, publisher } = await begin(t, { maxMessages: 40 });
+  const held = Promise.withResolvers<void>();
+  const append = store.append.bind(store);
+  const sizes: number[] = [];
+  store.append = async (requests) => {
+    sizes.push(requests.reduce((sum, { drafts }) => sum + drafts.length, 0));
+    await held.promise;
+    return append(requests);
+  };
+  const publish = (count: number, name: string): Promise<number | string> => ends(publisher.publish(FULL_GRANT, Array.from({ length: count }, () => draft('x')), undefined, { holder: () => [name] }));
+  const first = publish(20, 'greedy');
+  await new Promise((done) => setImmediate(done));
+  const second = publish(20, 'greedy');
+  await new Promise((done) => setImmediate(done));
+  t.same(sizes, [20], 'the second waits');
+  const other = publish(1, 'other');
+  t.equal(await second, 'overloaded', 'and makes room');
+  held.resolve();
+  t.same(await Promise.all([first, other]), [1, 21]);
+});
+
 t.test('commits wait for retention, and what they stored is told to it before the next one', async (t) => {
   let isBehind = false;
   let caughtUp = (): void => undefined;

@@ -1,11 +1,11 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Static } from 'typebox';
 import { checkEvent, checkText, whyNotJson } from '../../model/content.ts';
 import type { Draft } from '../../model/message.ts';
 import { Problem } from '../../model/problem.ts';
 import { checkTopic } from '../../model/topic.ts';
 import { inOneBlock } from '../../runtime/memory.ts';
+import type { Slices } from '../../runtime/slices.ts';
 import { mediaType } from './content-headers.ts';
 import { Type } from './json-schema.ts';
 import { DuplicateMember, elementSpans, memberSpan, NotAnArray, TURN_CHARACTERS, type Span } from './json-source.ts';
@@ -27,9 +27,6 @@ export interface BatchBounds {
   readonly messageBytes: number;
   readonly eventBytes: number;
 }
-
-/** For so long a batch is read before everything else gets its turn: stops a large one from delaying everybody. */
-const SLICE_MS = 5;
 
 /** The longest text of a message in a batch, besides its data. White space counts. Stops a parse of what can only be refused. */
 const ENVELOPE_MAX_CHARACTERS = 16 * 1024;
@@ -59,25 +56,26 @@ const FORMATS: ReadonlyMap<string, BatchFormat> = new Map([['application/json', 
  * the whole batch's; the problem says where it is: `[3].ttl` counts elements from 0, `line 4.ttl` lines from 1.
  * @throws Problem
  */
-export async function parseBatch(body: Buffer, format: BatchFormat, bounds: BatchBounds): Promise<Draft[]> {
-  checkText(body);
-  const source = body.toString();
-  const offsets = new Offsets(source, body);
-  const drafts: Draft[] = [];
-  let began = performance.now();
-  for (const place of format === 'array' ? elements(source, bounds) : lines(source)) {
-    if (place !== undefined) {
-      if (drafts.length === bounds.messages) throw new Problem('invalid-batch', `There are more than ${bounds.messages} messages.`);
-      drafts.push(readMessage(place, { source, offsets, bounds }));
+export async function parseBatch(body: Buffer, format: BatchFormat, bounds: BatchBounds, slices: Slices): Promise<Draft[]> {
+  await slices.enter();
+  try {
+    checkText(body);
+    const source = body.toString();
+    const offsets = new Offsets(source, body);
+    const drafts: Draft[] = [];
+    for (const place of format === 'array' ? elements(source, bounds) : lines(source)) {
+      if (place !== undefined) {
+        if (drafts.length === bounds.messages) throw new Problem('invalid-batch', `There are more than ${bounds.messages} messages.`);
+        drafts.push(readMessage(place, { source, offsets, bounds }));
+      }
+      if (slices.isOver) await slices.pause();
     }
-    if (performance.now() - began > SLICE_MS) {
-      await nextTurn();
-      began = performance.now();
-    }
+    if (drafts.length === 0) throw new Problem('invalid-batch', 'There is no message in it.');
+    const data = inOneBlock(drafts.map((draft) => draft.data));
+    return drafts.map((draft, index) => ({ ...draft, data: data[index]! }));
+  } finally {
+    slices.leave();
   }
-  if (drafts.length === 0) throw new Problem('invalid-batch', 'There is no message in it.');
-  const data = inOneBlock(drafts.map((draft) => draft.data));
-  return drafts.map((draft, index) => ({ ...draft, data: data[index]! }));
 }
 
 interface Place {

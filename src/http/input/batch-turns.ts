@@ -1,5 +1,8 @@
 import type { Draft } from '../../model/message.ts';
 import { Budget, type Hold } from '../../runtime/budget.ts';
+import type { Counters } from '../../runtime/counters.ts';
+import { ANYBODY, FairShares, type Holding, type Share } from '../../runtime/fair-shares.ts';
+import type { Slices } from '../../runtime/slices.ts';
 import { parseBatch, type BatchBounds, type BatchFormat } from './batch-body.ts';
 import { tooMany } from './body.ts';
 
@@ -15,14 +18,23 @@ const SMALL_BATCH_BYTES = 64 * 1024;
 /** Bodies of small batches that are parsed at the same time. Stops many of them that are interrupted in the middle from taking memory without end. */
 const SMALL_PARSED_MAX_BYTES = 4 * 1024 * 1024;
 
+export interface BatchTurnsDependencies {
+  /** The largest body of a batch: so much is parsed at the same time. */
+  readonly maxBytes: number;
+  readonly slices: Slices;
+  readonly counters: Pick<Counters, 'evicted'>;
+}
+
 /** Reads batches in turns, because each takes several times its length meanwhile, and the parser has one thread in any case. What waits is held by its body alone, and may be taken back. */
 export class BatchTurns {
-  readonly #small = new Turns(SMALL_PARSED_MAX_BYTES);
+  readonly #small: Turns;
   readonly #large: Turns;
+  readonly #slices: Slices;
 
-  /** @param maxBytes The largest body of a batch: so much is parsed at the same time. */
-  constructor(maxBytes: number) {
-    this.#large = new Turns(maxBytes);
+  constructor({ maxBytes, slices, counters }: BatchTurnsDependencies) {
+    this.#small = new Turns(SMALL_PARSED_MAX_BYTES, counters);
+    this.#large = new Turns(maxBytes, counters);
+    this.#slices = slices;
   }
 
   /**
@@ -34,40 +46,50 @@ export class BatchTurns {
     const { length } = body;
     await turns.enter(length, hold);
     try {
-      return await parseBatch(body, format, bounds);
+      return await parseBatch(body, format, bounds, this.#slices);
     } finally {
       turns.leave(length);
     }
   }
 }
 
-interface Waiting {
+interface Waiting extends Holding {
   readonly bytes: number;
   readonly enter: () => void;
 }
 
-/** Lets in as many bytes as fit, in the order in which they came. */
+/** Lets in as many bytes as fit. Clients take turns, so nobody waits for all batches of another. */
 class Turns {
   readonly #room: Budget;
-  readonly #waiting: Waiting[] = [];
+  readonly #waiting: FairShares<Waiting>;
+  readonly #shares = new Map<Waiting, Share>();
+  /** Whose turn it is, where there is no room for it yet. */
+  #next: Waiting | undefined;
 
-  constructor(maxBytes: number) {
+  constructor(maxBytes: number, counters: Pick<Counters, 'evicted'>) {
     this.#room = new Budget(maxBytes);
+    this.#waiting = new FairShares({ gate: 'bodies', counters });
   }
 
   async enter(bytes: number, hold: Hold | undefined): Promise<void> {
-    if (this.#waiting.length === 0 && this.#room.take(bytes)) return;
+    if (this.#shares.size === 0 && this.#room.take(bytes)) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const waiting: Waiting = { bytes, enter: () => {
-      hold?.pin();
-      resolve();
-    } };
-    this.#waiting.push(waiting);
-    hold?.loosen({ waitsForUs: true, takeBack: () => {
-      this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
-      reject(tooMany());
-      this.#letIn();
-    } });
+    const waiting: Waiting = {
+      bytes,
+      waitsForUs: true,
+      enter: () => {
+        hold?.pin();
+        resolve();
+      },
+      takeBack: () => {
+        this.#forget(waiting);
+        reject(tooMany());
+        this.#letIn();
+      },
+    };
+    this.#shares.set(waiting, this.#waiting.hold(hold?.holder ?? ANYBODY, 1, waiting));
+    // The budget of bodies takes it back: here nobody makes room.
+    hold?.loosen(waiting);
     await promise;
   }
 
@@ -77,9 +99,18 @@ class Turns {
   }
 
   #letIn(): void {
-    for (let next = this.#waiting[0]; next !== undefined && this.#room.take(next.bytes); next = this.#waiting[0]) {
-      this.#waiting.shift();
+    for (;;) {
+      this.#next ??= this.#waiting.next();
+      const next = this.#next;
+      if (next === undefined || !this.#room.take(next.bytes)) return;
+      this.#forget(next);
       next.enter();
     }
+  }
+
+  #forget(waiting: Waiting): void {
+    this.#shares.get(waiting)!.release();
+    this.#shares.delete(waiting);
+    if (this.#next === waiting) this.#next = undefined;
   }
 }

@@ -13,6 +13,31 @@ export const NOW = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint'
 export const HEAD = '(SELECT * FROM tidings.head ORDER BY generation DESC LIMIT 1)';
 export const RETENTION = '(SELECT * FROM tidings.retention ORDER BY oldest DESC LIMIT 1)';
 
+/**
+ * The columns by which the newest version of the only row is found: every change makes them larger. While a transaction holds an old snapshot, as `pg_dump` does, the server keeps all versions
+ * of the row, and a scan of the table reads them all.
+ */
+const NEWEST_BY = { access: 'version', revocation_list: 'version', session_state: 'changes', ticket_state: 'changes' } as const;
+
+/** A table with one row, which is rewritten at each change. */
+export type StateTable = keyof typeof NEWEST_BY;
+
+/** The row of a table, as something to select from. */
+export function newestOf(table: StateTable): string {
+  return `(SELECT * FROM tidings.${table} ORDER BY ${NEWEST_BY[table]} DESC LIMIT 1)`;
+}
+
+/** Which version of the row of a table is to be changed, as a condition. The caller holds its lock, and changes the column. */
+export function isNewest(table: StateTable): string {
+  const column = NEWEST_BY[table];
+  return `${column} = (SELECT n.${column} FROM ${newestOf(table)} n)`;
+}
+
+/** Locks the row of a table. Statements after it have snapshots taken under that lock. */
+export function lockOf(table: StateTable): string {
+  return `SELECT FROM tidings.${table} ORDER BY ${NEWEST_BY[table]} DESC LIMIT 1 FOR UPDATE;`;
+}
+
 /** The level of the log (level.ts). */
 export const LEVEL = `(SELECT h.level FROM ${HEAD} h)`;
 

@@ -1,6 +1,6 @@
 import { DELETE_MAX_KEYS, keyRecord, NEVER_MS, permissionsText, type KeyRow } from '../key-rows.ts';
 import { CHANGES_MAX_KEYS, KEPT_ENDED_KEYS_MS, MAX_ENDED_KEYS, MAX_KEYS, type KeyChanges, type KeyRecord, type NewKey, type NewSecret } from '../key-store.ts';
-import { BELIEVED, bytea, digestIn, listIn, NOW, STANDBY, textIn, timeIn, timeOrNull, wrongValue } from './access-sql.ts';
+import { BELIEVED, bytea, digestIn, listIn, newestOf, NOW, STANDBY, textIn, timeIn, timeOrNull, wrongValue } from './access-sql.ts';
 import type { Row } from './connection.ts';
 import { literal, strings, wholeNumber } from './literals.ts';
 import { changeCall } from './versioned-change.ts';
@@ -14,8 +14,8 @@ const KEY = "json_build_array(k.id, k.name, k.permissions, encode(k.digest, 'hex
 
 export function changesCall(after: number): string {
   return `SELECT a.version, CASE WHEN ${after} BETWEEN a.since AND a.version THEN coalesce((
-      SELECT json_agg(k.id ORDER BY k.version) FROM (SELECT id, version FROM tidings.api_keys WHERE version > ${after} ORDER BY version LIMIT ${CHANGES_MAX_KEYS + 1}) k), '[]') END, (SELECT version FROM tidings.revocation_list), ${NOW}, ${STANDBY}
-    FROM tidings.access a`;
+      SELECT json_agg(k.id ORDER BY k.version) FROM (SELECT id, version FROM tidings.api_keys WHERE version > ${after} ORDER BY version LIMIT ${CHANGES_MAX_KEYS + 1}) k), '[]') END, (SELECT l.version FROM ${newestOf('revocation_list')} l), ${NOW}, ${STANDBY}
+    FROM ${newestOf('access')} a`;
 }
 
 export function changesIn(row: Row): KeyChanges {

@@ -1,6 +1,6 @@
 import { checkNewRevocation, checkRevocationPage, revocationOf } from '../revocation-rows.ts';
 import { DELETE_MAX_REVOCATIONS, KEPT_ENDED_REVOCATIONS_MS, MAX_REVOCATIONS, type NewRevocation, type Revocation, type RevocationPage, type RevocationStore } from '../revocation-store.ts';
-import { BELIEVED, listIn, NOW, STANDBY, textIn, timeIn, timeOrNull, wrongValue } from './access-sql.ts';
+import { BELIEVED, listIn, newestOf, NOW, STANDBY, textIn, timeIn, timeOrNull, wrongValue } from './access-sql.ts';
 import type { PgConnections } from './connection-pool.ts';
 import type { Row } from './connection.ts';
 import { literal, wholeNumber } from './literals.ts';
@@ -23,7 +23,7 @@ export class PostgresRevocationStore implements RevocationStore {
     const { after, limit } = page;
     return this.#use().read(`SELECT l.version,
         (SELECT json_agg(${REVOCATION} ORDER BY r.version) FROM (SELECT * FROM tidings.revocations WHERE version > ${after} ORDER BY version LIMIT ${limit}) r), ${NOW}, ${STANDBY}
-      FROM tidings.revocation_list l`, ([row]) => pageIn(row!));
+      FROM ${newestOf('revocation_list')} l`, ([row]) => pageIn(row!));
   }
 
   async revoke(revocation: NewRevocation): Promise<Revocation | undefined> {

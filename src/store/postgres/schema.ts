@@ -103,10 +103,13 @@ export const keys = tidings.table('keys', {
   place: bigint('place', { mode: 'number' }).default(sql`nextval('tidings.key_places')`),
 }, (table) => [primaryKey({ columns: [table.scope, table.key] }), index('keys_expires').on(table.expires)]);
 
-/** The newest version of the API keys: one row. Every change of a key locks it first, so that versions are in the order of the commits. */
+/**
+ * The newest version of the API keys: one row. Every change of a key locks it first, so that versions are in the order of the commits. The version is its primary key, so that the newest
+ * version of the row is found while an old snapshot keeps the others (`newestOf` in access-sql.ts). So it is with `session_state`, `revocation_list` and `ticket_state`.
+ */
 export const access = tidings.table('access', {
-  id: smallint('id').primaryKey(),
-  version: number('version'),
+  id: smallint('id').notNull(),
+  version: bigint('version', { mode: 'number' }).primaryKey(),
   /** The first version that this server gave. Before it, another server may have given the same versions to changes that are lost. */
   since: number('since'),
   /** Which server, in which of its lives, the last change met: `tidings.session_server()`. Another one may have lost changes. */
@@ -136,7 +139,9 @@ export const apiKeys = tidings.table('api_keys', {
 
 /** The newest version of the sessions, and how many are held: one row, which every change of a session locks first. For `since` and `server` see `access`. */
 export const sessionState = tidings.table('session_state', {
-  id: smallint('id').primaryKey(),
+  id: smallint('id').notNull(),
+  /** How often the row was changed; it stays as it is where an instance of an older version changes the row. */
+  changes: bigint('changes', { mode: 'number' }).primaryKey().default(0),
   version: number('version'),
   held: number('held'),
   since: number('since'),
@@ -177,8 +182,8 @@ export const erasures = tidings.table('erasures', {
 
 /** The newest version of the revocations: one row. Every revocation locks it first, so that versions are in the order of the commits. */
 export const revocationList = tidings.table('revocation_list', {
-  id: smallint('id').primaryKey(),
-  version: number('version'),
+  id: smallint('id').notNull(),
+  version: bigint('version', { mode: 'number' }).primaryKey(),
   /** As in `access`: the first version that this server gave. */
   since: number('since'),
   /** As in `access`: which server, in which of its lives, the last change met. */
@@ -209,7 +214,9 @@ export const lostEpochs = tidings.table('lost_epochs', {
 
 /** The newest generation of the tickets, and how many rows there are: one row, which every change of a ticket locks first. */
 export const ticketState = tidings.table('ticket_state', {
-  id: smallint('id').primaryKey(),
+  id: smallint('id').notNull(),
+  /** As in `session_state`. */
+  changes: bigint('changes', { mode: 'number' }).primaryKey().default(0),
   generation: number('generation'),
   held: number('held'),
   /** As in `access`: which server, in which of its lives, gave the newest generation. */

@@ -4,7 +4,7 @@ import { idTaken, originText, ownerOf, sessionRecord } from '../session-rows.ts'
 import {
   CREDENTIAL_MAX_SESSIONS, DELETE_MAX_SESSIONS, ENDED_MAX_SESSIONS, MAX_SESSIONS, SESSIONS_LEVEL, type MadeSession, type NewSession, type SessionChanges, type SessionKey, type SessionRecord,
 } from '../session-store.ts';
-import { BELIEVED, bytea, digestIn, LEVEL, listIn, LOST_MAX_VERSIONS, NOW, STANDBY, textIn, timeIn, wrongValue } from './access-sql.ts';
+import { BELIEVED, bytea, digestIn, isNewest, LEVEL, listIn, lockOf, LOST_MAX_VERSIONS, newestOf, NOW, STANDBY, textIn, timeIn, wrongValue } from './access-sql.ts';
 import type { Row } from './connection.ts';
 import { literal, strings, wholeNumber } from './literals.ts';
 
@@ -19,7 +19,7 @@ const SESSION = "json_build_array(s.id, encode(s.digest, 'hex'), s.created, s.ex
 export function changesCall(after: number): string {
   return `SELECT a.version, CASE WHEN ${after} BETWEEN greatest(a.since, a.version - ${ENDED_MAX_SESSIONS}) AND a.version THEN coalesce((
       SELECT json_agg(e.id ORDER BY e.version) FROM tidings.session_ends e WHERE e.version > ${after}), '[]') END, ${NOW}, ${STANDBY}
-    FROM tidings.session_state a`;
+    FROM ${STATE} a`;
 }
 
 export function changesIn(row: Row): SessionChanges {
@@ -41,10 +41,10 @@ export function createCall({ id, digest, origin, lifetimeMs, until = NEVER_MS, r
         INSERT INTO tidings.sessions (id, digest, created, expires, owner, origin)
         SELECT ${literal(id)}, ${bytea(digest)}, n.now, least(n.now + ${lifetimeMs}, ${until}, ${NEVER_MS}), ${owner}, ${literal(originText(origin))} FROM (SELECT ${NOW} AS now) n
         WHERE ${LEVEL} >= ${SESSIONS_LEVEL} ON CONFLICT (id) DO NOTHING RETURNING id)
-      UPDATE tidings.session_state SET held = held + (SELECT count(*) FROM made) - (SELECT count(*) FROM gone);
+      UPDATE tidings.session_state SET changes = changes + 1, held = held + (SELECT count(*) FROM made) - (SELECT count(*) FROM gone) WHERE ${isNewest('session_state')};
     ${endings(`SELECT s.id FROM tidings.sessions s WHERE ${replaces === undefined ? 'false' : isSession(replaces)}
       UNION (SELECT s.id FROM tidings.sessions s WHERE s.owner = ${owner} AND s.id <> ${literal(id)} ORDER BY s.created DESC, s.id LIMIT ALL OFFSET ${CREDENTIAL_MAX_SESSIONS - 1})
-      UNION (SELECT s.id FROM tidings.sessions s WHERE s.id <> ${literal(id)} ORDER BY s.expires LIMIT (SELECT greatest(0, least(held - ${MAX_SESSIONS}, ${DELETE_MAX_SESSIONS})) FROM tidings.session_state))`)}
+      UNION (SELECT s.id FROM tidings.sessions s WHERE s.id <> ${literal(id)} ORDER BY s.expires LIMIT (SELECT greatest(0, least(a.held - ${MAX_SESSIONS}, ${DELETE_MAX_SESSIONS})) FROM ${STATE} a))`)}
     SELECT (SELECT ${SESSION} FROM tidings.sessions s WHERE ${isSession({ id, digest })}), (SELECT json_agg(gone.id) FROM gone), ${LEVEL}, ${STANDBY}`;
 }
 
@@ -63,7 +63,8 @@ export function sessionsIn([sessions]: Row): SessionRecord[] {
   return listIn(sessions ?? '[]').map(sessionIn);
 }
 
-const LOCK = 'SELECT FROM tidings.session_state FOR UPDATE;';
+const STATE = newestOf('session_state');
+const LOCK = lockOf('session_state');
 
 function isSession({ id, digest }: SessionKey): string {
   return `s.id = ${literal(id)} AND s.digest = ${bytea(digest)}`;
@@ -72,16 +73,16 @@ function isSession({ id, digest }: SessionKey): string {
 /** Ends sessions, and gives each a version. The caller appends the last SELECT, which sees the tables as they were before. Ends older than the newest `ENDED_MAX_SESSIONS` are forgotten. */
 function endings(due: string): string {
   const isSameServer = "a.server IN ('', n.server)";
-  return `DELETE FROM tidings.session_ends WHERE version <= (SELECT version FROM tidings.session_state) - ${ENDED_MAX_SESSIONS};
+  return `DELETE FROM tidings.session_ends WHERE version <= (SELECT a.version FROM ${STATE} a) - ${ENDED_MAX_SESSIONS};
     WITH due AS (${due}),
       gone AS (DELETE FROM tidings.sessions s USING due WHERE s.id = due.id RETURNING s.id, ${SESSION} AS session),
       base AS MATERIALIZED (
         SELECT n.server, ${isSameServer} AS same, a.version + CASE WHEN ${isSameServer} THEN 0 ELSE ${LOST_MAX_VERSIONS} END AS version
-        FROM tidings.session_state a, (SELECT tidings.session_server() AS server) n),
+        FROM ${STATE} a, (SELECT tidings.session_server() AS server) n),
       told AS (INSERT INTO tidings.session_ends (version, id) SELECT base.version + row_number() OVER (ORDER BY gone.id), gone.id FROM gone, base),
       moved AS (
-        UPDATE tidings.session_state a SET version = base.version + g.count, held = a.held - g.count, server = base.server, since = CASE WHEN base.same THEN a.since ELSE base.version + 1 END
-        FROM base, (SELECT count(*) AS count FROM gone) g WHERE g.count > 0)`;
+        UPDATE tidings.session_state a SET changes = a.changes + 1, version = base.version + g.count, held = a.held - g.count, server = base.server, since = CASE WHEN base.same THEN a.since ELSE base.version + 1 END
+        FROM base, (SELECT count(*) AS count FROM gone) g WHERE a.${isNewest('session_state')} AND g.count > 0)`;
 }
 
 function sessionIn(session: unknown): SessionRecord {

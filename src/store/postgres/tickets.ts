@@ -6,7 +6,7 @@ import {
   CALL_MAX_TICKETS, DELETE_MAX_TICKETS, FIRST_USE_MS, KEPT_ENDED_TICKETS_MS, MAX_TICKETS, OWNER_MAX_TICKETS, RETURN_MS, TICKETS_LEVEL,
   type KeptTicket, type NewTicket, type TicketRecord, type TicketRenewal, type TicketStore, type TicketUse, type TicketUses, type UsedTicket,
 } from '../ticket-store.ts';
-import { BELIEVED, bytea, digestIn, LEVEL, listIn, LOST_MAX_VERSIONS, NOW, STANDBY, textIn, timeIn, wrongValue } from './access-sql.ts';
+import { BELIEVED, bytea, digestIn, isNewest, LEVEL, listIn, lockOf, LOST_MAX_VERSIONS, newestOf, NOW, STANDBY, textIn, timeIn, wrongValue } from './access-sql.ts';
 import type { PgConnections } from './connection-pool.ts';
 import type { Row } from './connection.ts';
 import { booleans, literal, numbers, strings, wholeNumber } from './literals.ts';
@@ -19,7 +19,8 @@ import { booleans, literal, numbers, strings, wholeNumber } from './literals.ts'
 /** A `TicketRow` of the table that is called `t`. */
 const TICKET = "json_build_array(t.id, t.generation, t.ends, t.until, t.guarded, encode(t.digest, 'hex'), t.session, t.origin, t.topics)";
 
-const LOCK = 'SELECT FROM tidings.ticket_state FOR UPDATE;';
+const STATE = newestOf('ticket_state');
+const LOCK = lockOf('ticket_state');
 
 /** Turns each call into SQL, and the answer into what `TicketStore` promises. */
 export class PostgresTicketStore implements TicketStore {
@@ -54,7 +55,7 @@ export class PostgresTicketStore implements TicketStore {
     checkVersion(after);
     return this.#use().glance(`SELECT s.generation, (
         SELECT json_agg(json_build_array(t.id, t.generation) ORDER BY t.generation) FROM (SELECT id, generation FROM tidings.tickets WHERE generation > ${after} ORDER BY generation LIMIT ${CALL_MAX_TICKETS}) t), ${STANDBY}
-      FROM tidings.ticket_state s`, ([row]) => usesIn(row!));
+      FROM ${STATE} s`, ([row]) => usesIn(row!));
   }
 
   async renewTicket(renewal: TicketRenewal): Promise<boolean> {
@@ -67,19 +68,19 @@ export class PostgresTicketStore implements TicketStore {
 function createCall({ id, digest, origin, session, until = NEVER_MS, topics }: NewTicket): string {
   const owner = literal(ownerOf(origin));
   return `${LOCK}
-    WITH past AS MATERIALIZED (SELECT p.now, p.now - CASE WHEN s.held < ${MAX_TICKETS} THEN ${KEPT_ENDED_TICKETS_MS} ELSE 0 END AS kept FROM tidings.ticket_state s, (SELECT ${BELIEVED} AS now) p),
+    WITH past AS MATERIALIZED (SELECT p.now, p.now - CASE WHEN s.held < ${MAX_TICKETS} THEN ${KEPT_ENDED_TICKETS_MS} ELSE 0 END AS kept FROM ${STATE} s, (SELECT ${BELIEVED} AS now) p),
       gone AS (DELETE FROM tidings.tickets WHERE id = ANY (ARRAY(
         (SELECT id FROM tidings.tickets WHERE ends <= (SELECT kept FROM past) ORDER BY ends LIMIT ${DELETE_MAX_TICKETS}) UNION ALL
         SELECT id FROM (SELECT id, ends FROM tidings.tickets WHERE generation <= 0 ORDER BY generation LIMIT ${DELETE_MAX_TICKETS}) unused WHERE ends <= (SELECT now FROM past))) RETURNING id)
-      UPDATE tidings.ticket_state SET held = held - (SELECT count(*) FROM gone);
+      UPDATE tidings.ticket_state SET changes = changes + 1, held = held - g.count FROM (SELECT count(*) AS count FROM gone) g WHERE ${isNewest('ticket_state')} AND g.count > 0;
     WITH made AS (
         INSERT INTO tidings.tickets (id, generation, ends, until, guarded, digest, owner, session, origin, topics)
         SELECT ${literal(id)}, 0, least(n.now + ${FIRST_USE_MS}, ${until}), ${until}, false, ${bytea(digest)}, ${owner}, ${textOrNull(session)}, ${literal(originText(origin))}, ${literal(JSON.stringify(topics))}
         FROM (SELECT ${NOW} AS now) n
-        WHERE ${LEVEL} >= ${TICKETS_LEVEL} AND (SELECT held FROM tidings.ticket_state) < ${MAX_TICKETS}
+        WHERE ${LEVEL} >= ${TICKETS_LEVEL} AND (SELECT s.held FROM ${STATE} s) < ${MAX_TICKETS}
           AND (SELECT count(*) FROM (SELECT FROM tidings.tickets WHERE owner = ${owner} AND ends > n.now LIMIT ${OWNER_MAX_TICKETS}) live) < ${OWNER_MAX_TICKETS}
         ON CONFLICT (id) DO NOTHING RETURNING id)
-      UPDATE tidings.ticket_state SET held = held + (SELECT count(*) FROM made);
+      UPDATE tidings.ticket_state SET changes = changes + 1, held = held + m.count FROM (SELECT count(*) AS count FROM made) m WHERE ${isNewest('ticket_state')} AND m.count > 0;
     SELECT (SELECT ${TICKET} FROM tidings.tickets t WHERE t.id = ${literal(id)} AND t.digest = ${bytea(digest)}), EXISTS (SELECT FROM tidings.tickets WHERE id = ${literal(id)}),
       ${LEVEL}, ${STANDBY}`;
 }
@@ -97,13 +98,13 @@ function useCall(uses: readonly TicketUse[]): string {
   return `${LOCK}
     WITH next AS MATERIALIZED (
         SELECT n.now, n.server, s.generation + CASE WHEN s.server IN ('', n.server) THEN 0 ELSE ${LOST_MAX_VERSIONS} END AS generation
-        FROM tidings.ticket_state s, (SELECT ${NOW} AS now, tidings.session_server() AS server) n),
+        FROM ${STATE} s, (SELECT ${NOW} AS now, tidings.session_server() AS server) n),
       due AS MATERIALIZED (
         SELECT t.id, t.generation AS before, next.generation + row_number() OVER (ORDER BY a.number) AS generation
         FROM next, ${asked} a (id, digest, positioned, number) JOIN tidings.tickets t ON t.id = a.id AND t.digest = decode(a.digest, 'hex')
         WHERE t.ends > next.now AND (a.positioned OR NOT t.guarded)),
       used AS (UPDATE tidings.tickets t SET generation = due.generation, ends = least(t.until, next.now + ${RETURN_MS}) FROM due, next WHERE t.id = due.id),
-      moved AS (UPDATE tidings.ticket_state s SET generation = next.generation + d.count, server = next.server FROM next, (SELECT count(*) AS count FROM due) d WHERE d.count > 0)
+      moved AS (UPDATE tidings.ticket_state s SET changes = s.changes + 1, generation = next.generation + d.count, server = next.server FROM next, (SELECT count(*) AS count FROM due) d WHERE s.${isNewest('ticket_state')} AND d.count > 0)
     SELECT (SELECT json_agg(json_build_array(due.id, due.generation, due.before)) FROM due), ${STANDBY}`;
 }
 

@@ -3,15 +3,19 @@ import { t } from 'tap';
 import { parseBatch } from '../../../src/http/input/batch-body.ts';
 import type { Draft } from '../../../src/model/message.ts';
 import { Problem } from '../../../src/model/problem.ts';
+import { systemClock } from '../../../src/runtime/clock.ts';
+import { Slices } from '../../../src/runtime/slices.ts';
 
 const BOUNDS = { messages: 100, messageBytes: 1000, eventBytes: 16 };
+
+const slices = new Slices(systemClock);
 
 function plain({ data, ...rest }: Draft): object {
   return { ...rest, data: Buffer.from(data).toString() };
 }
 
 async function parse(text: string | Buffer, format: 'array' | 'ndjson'): Promise<object[]> {
-  return (await parseBatch(Buffer.from(text), format, BOUNDS)).map(plain);
+  return (await parseBatch(Buffer.from(text), format, BOUNDS, slices)).map(plain);
 }
 
 async function problem(text: string | Buffer, format: 'array' | 'ndjson'): Promise<{ code: string; field: string | undefined; detail: string }> {
@@ -27,7 +31,7 @@ async function problem(text: string | Buffer, format: 'array' | 'ndjson'): Promi
 const A = '{"topic":"a","data":1}';
 
 t.test('the data of a batch hold no memory but their own', async (t) => {
-  const drafts = await parseBatch(Buffer.from(`[${A},${A.replace('1', '234')},${A.replace('1', '"ü"')}]`), 'array', BOUNDS);
+  const drafts = await parseBatch(Buffer.from(`[${A},${A.replace('1', '234')},${A.replace('1', '"ü"')}]`), 'array', BOUNDS, slices);
   t.same(drafts.map(({ data }) => Buffer.from(data).toString()), ['1', '234', '"ü"']);
   for (const { data } of drafts) t.equal(data.buffer.byteLength, 1 + 3 + 4);
 });
@@ -123,7 +127,7 @@ t.test('while a large batch is read, other things get their turn', async (t) => 
   const line = `{"topic":"a","data":[${Array.from({ length: 50_000 }, () => '{}').join(',')}]}`;
   let turns = 0;
   const turn = setInterval(() => turns++, 0);
-  await parseBatch(Buffer.from(Array.from({ length: 60 }, () => line).join('\n')), 'ndjson', { messages: 100, messageBytes: 1_000_000, eventBytes: 16 });
+  await parseBatch(Buffer.from(Array.from({ length: 60 }, () => line).join('\n')), 'ndjson', { messages: 100, messageBytes: 1_000_000, eventBytes: 16 }, slices);
   clearInterval(turn);
   t.ok(turns > 5, `${turns} turns`);
 });
@@ -144,7 +148,7 @@ t.test('so do they while there is nothing to read in a large one', async (t) => 
 
 t.test('what is kept of a batch does not keep the whole of it', async (t) => {
   const body = Buffer.from(`${A}\n${' '.repeat(100_000)}`);
-  const [draft] = await parseBatch(body, 'ndjson', BOUNDS);
+  const [draft] = await parseBatch(body, 'ndjson', BOUNDS, slices);
   t.not(draft!.data.buffer, body.buffer);
   t.ok(draft!.data.buffer.byteLength < 100_000);
 });

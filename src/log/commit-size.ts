@@ -1,0 +1,38 @@
+/** Bounds one commit, so that none takes long and what it reads back stays small. Messages, and bytes of data. */
+const COMMIT_MESSAGES = 2_000;
+const COMMIT_BYTES = 8 * 1024 * 1024;
+
+/**
+ * How many commits the store has at a time: while it writes one, the next one is there already, so the store never waits
+ * for this thread. A third would only keep messages from going into the second.
+ */
+export const CONCURRENT_COMMITS = 2;
+
+/** The store has so much of the queue at most, in its two commits, unless one request is larger: what is with the store makes no room for anyone. */
+const COMMITTING_SHARE = 0.5;
+
+/** What is stored together. */
+export interface Stored {
+  readonly messages: number;
+  /** Of data. */
+  readonly bytes: number;
+}
+
+/** How large a commit may be, by the bounds of the queue that it is taken from. */
+export class CommitSize {
+  readonly #share: Stored;
+  /** At most, unless its first request is larger. */
+  readonly messages: number;
+  readonly bytes: number;
+
+  constructor({ maxMessages, maxBytes }: { readonly maxMessages: number; readonly maxBytes: number }) {
+    this.#share = { messages: Math.max(1, Math.floor(maxMessages * COMMITTING_SHARE / CONCURRENT_COMMITS)), bytes: maxBytes * COMMITTING_SHARE / CONCURRENT_COMMITS };
+    this.messages = Math.min(COMMIT_MESSAGES, this.#share.messages);
+    this.bytes = Math.min(COMMIT_BYTES, this.#share.bytes);
+  }
+
+  /** Whether the store may have another commit beside it. Two that are larger could be the whole queue: then nobody could make room for a newcomer. */
+  leavesRoom({ messages, bytes }: Stored): boolean {
+    return messages <= this.#share.messages && bytes <= this.#share.bytes;
+  }
+}
