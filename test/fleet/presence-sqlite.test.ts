@@ -2,6 +2,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { tempFolder } from '../support/temp.ts';
+import { until } from '../support/until.ts';
 import { presenceCases } from './presence-cases.ts';
 
 const file = join(tempFolder(t), 'log.db');
@@ -11,9 +12,11 @@ await presenceCases({
   name: 'one SQLite file',
   env: { DATABASE_URL: `file:${file}` },
   stop: async () => {
-    await rm(folder, { recursive: true });
-    // Where there is a file no folder can be.
-    await writeFile(folder, '');
+    // Where there is a file no folder can be. The instances make the folder anew as soon as it is gone.
+    await until('the folder is gone', async () => {
+      await rm(folder, { recursive: true, force: true });
+      return writeFile(folder, '').then(() => true, () => false);
+    });
   },
   start: () => rm(folder),
 });

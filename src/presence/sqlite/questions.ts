@@ -30,7 +30,10 @@ export class PresenceQuestions {
     this.#newest = db.prepare<[], number>('SELECT newest FROM numbers').pluck();
     this.#oldest = db.prepare('SELECT min(number) AS oldest, count(*) AS held FROM changed');
     this.#changed = db.prepare<[number], string>('SELECT topic FROM changed WHERE number > ?').pluck();
-    const inTransaction = <Argument, Value>(work: (argument: Argument) => Value): (argument: Argument) => Value => db.transaction(work).deferred as (argument: Argument) => Value;
+    const inTransaction = <Argument, Value>(work: (argument: Argument) => Value): ((argument: Argument) => Value) => {
+      const transaction = db.transaction(work);
+      return (argument) => transaction.deferred(argument);
+    };
     this.page = inTransaction((argument) => this.#page(argument));
     this.counts = inTransaction((argument) => this.#counts(argument));
     this.topicsOf = inTransaction((argument) => this.#topicsOf(argument));

@@ -14,6 +14,9 @@ const PROCESS_NAME_CHARACTERS = 12;
 /** How long the file of a process that was killed stays. One that was only frozen makes another. */
 const ENDED_KEPT_MS = 60_000;
 
+/** How long those are expected who were there when the folder was removed, in the time of a lease: they find it out, and make their files anew. */
+const EXPECTED_FACTOR = 2;
+
 export interface RosterOptions {
   readonly folder: string;
   readonly logId: string;
@@ -30,6 +33,10 @@ export class Roster {
   readonly #prefix: string;
   readonly #file: string;
   readonly #leaseMs: number;
+  /** The others, when they were last looked for. */
+  #known: readonly string[] = [];
+  /** Until when, by the host's clock, those of them count whose files are missing. */
+  #expectedUntil = 0;
 
   constructor({ folder, logId, leaseMs }: RosterOptions) {
     this.#folder = folder;
@@ -44,24 +51,26 @@ export class Roster {
     writeFileSync(this.#file, '', { mode: FILE_MODE });
     const ends = (hostMs() + this.#leaseMs) / 1000;
     utimesSync(this.#file, ends, ends);
-    return this.#others(readdirSync(this.#folder)).filter((name) => {
+    this.#known = this.#others(readdirSync(this.#folder)).filter((name) => {
       const found = statSync(this.#fileOf(name), { throwIfNoEntry: false });
       return found !== undefined && isRunning(found.mtimeMs, hostMs());
     });
+    return this.#known;
   }
 
   /** Prolongs the lease, and returns the names of the others. */
   async look(): Promise<readonly string[]> {
     await this.#renew();
-    const names: string[] = [];
+    const names = new Set(hostMs() < this.#expectedUntil ? this.#known : []);
     for (const name of this.#others(await readdir(this.#folder))) {
       const ends = await this.#endOf(name);
       if (ends === undefined) continue;
       const now = hostMs();
-      if (isRunning(ends, now)) names.push(name);
+      if (isRunning(ends, now)) names.add(name);
       else if (!isRunning(ends + ENDED_KEPT_MS, now)) await unlink(this.#fileOf(name)).catch(missingOnly);
     }
-    return names;
+    this.#known = [...names];
+    return this.#known;
   }
 
   async leave(): Promise<void> {
@@ -76,6 +85,8 @@ export class Roster {
       await utimes(this.#file, ends, ends);
     } catch (error) {
       missingOnly(error);
+      // Whoever removed the folder has removed the files of the others too.
+      this.#expectedUntil = hostMs() + EXPECTED_FACTOR * this.#leaseMs;
       await mkdir(this.#folder, { recursive: true, mode: FOLDER_MODE });
       await writeFile(this.#file, '', { mode: FILE_MODE });
       await utimes(this.#file, ends, ends);

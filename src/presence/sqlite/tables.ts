@@ -95,7 +95,10 @@ export class PresenceTables {
     this.#putChanged = db.prepare('INSERT OR REPLACE INTO changed (topic, number) VALUES (?, ?)');
     this.#trimChanged = db.prepare('DELETE FROM changed WHERE topic IN (SELECT topic FROM changed ORDER BY number DESC LIMIT -1 OFFSET ?)');
     // The lock is taken first: what is decided by a lease is decided while nobody can sweep it.
-    const inTransaction = <Argument, Value>(work: (argument: Argument) => Value): (argument: Argument) => Value => db.transaction(work).immediate as (argument: Argument) => Value;
+    const inTransaction = <Argument, Value>(work: (argument: Argument) => Value): ((argument: Argument) => Value) => {
+      const transaction = db.transaction(work);
+      return (argument) => transaction.immediate(argument);
+    };
     this.begin = inTransaction(({ process, leaseMs }) => Number(this.#begin.run(process, hostMs() + leaseMs).lastInsertRowid));
     this.write = inTransaction((argument) => this.#write(argument));
     this.activate = inTransaction((argument) => this.#activate(argument));
