@@ -18,6 +18,8 @@ export interface PlaceKit {
   /** What was told to it is lost, and it cannot be used until `start`. */
   readonly stop: () => Promise<void>;
   readonly start: () => Promise<void>;
+  /** Whether an instance that is frozen now keeps the others from using it. */
+  readonly isHeld: () => boolean;
 }
 
 const TOPICS = ['a', 'b.c', 'b.*', 'b.>', 'ö/x'];
@@ -126,6 +128,12 @@ export async function presenceCases(place: PlaceKit): Promise<void> {
     freeze: async () => {
       const victim = random.below(instances.length);
       instances[victim]!.kill('SIGSTOP');
+      // In the middle of a write it would hold what the others wait for.
+      while (place.isHeld()) {
+        instances[victim]!.kill('SIGCONT');
+        await until('it has let go', () => !place.isHeld());
+        instances[victim]!.kill('SIGSTOP');
+      }
       frozen.add(victim);
       for (let index = 0; index < STEPS / 2; index++) await step();
       await agree('a freeze');

@@ -1,3 +1,5 @@
+import Database from 'better-sqlite3';
+import { readdirSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
@@ -19,4 +21,17 @@ await presenceCases({
     });
   },
   start: () => rm(folder),
+  isHeld: () => {
+    const [name] = readdirSync(folder).filter((one) => one.endsWith('.db'));
+    const db = new Database(join(folder, name!), { timeout: 0 });
+    try {
+      db.exec('BEGIN IMMEDIATE; ROLLBACK');
+      return false;
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'SQLITE_BUSY') throw error;
+      return true;
+    } finally {
+      db.close();
+    }
+  },
 });
