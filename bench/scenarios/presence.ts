@@ -14,6 +14,7 @@ const SETTLE_MS = 5_000;
 /** How long commands are counted while nothing happens. */
 const REST_SECONDS = 10;
 const ASKED = 5;
+const PAGE = 1_000;
 const KIB = 1024;
 
 interface Kind {
@@ -45,7 +46,7 @@ async function hold(peer: Peer, { quick }: Setting, { topics, isMember, redis, i
     const [after, held] = [usage(pids), await redisUse(server)];
     await pause(REST_SECONDS * 1000);
     const rested = await redisUse(server);
-    const [restCpu, pages] = [cpuSeconds(pids) - after.cpuSeconds, await pagesMs(ports[0]!, topics.replace('{i%1000}', '0'), 1_000)];
+    const [restCpu, pages] = [cpuSeconds(pids) - after.cpuSeconds, await pagesMs(ports[0]!, topics.replace('{i%1000}', '0'), !isMember ? 0 : topics.includes('{i%1000}') ? streams / 1_000 : streams)];
     return {
       figures: {
         opened: opened.perSecond,
@@ -74,19 +75,22 @@ async function redisUse({ redisPort }: Server): Promise<{ readonly bytes: number
 }
 
 /** How long it takes to hear of all members, page by page, and of the first page: medians. */
-async function pagesMs(port: number, topic: string, limit: number): Promise<{ readonly all: number; readonly first: number }> {
+async function pagesMs(port: number, topic: string, expected: number): Promise<{ readonly all: number; readonly first: number }> {
   const [whole, first]: [number[], number[]] = [[], []];
   for (let asked = 0; asked < ASKED; asked++) {
     const began = performance.now();
     let after: string | undefined = '';
+    let heard = 0;
     for (let page = 0; after !== undefined; page++) {
-      const query: string = new URLSearchParams({ limit: String(limit), ...(after === '' ? {} : { after }) }).toString();
+      const query: string = new URLSearchParams({ limit: String(PAGE), ...(after === '' ? {} : { after }) }).toString();
       const answer = await fetch(`http://127.0.0.1:${port}/topics/${encodeURIComponent(topic)}/presence?${query}`);
-      const { cursor, partial } = await answer.json() as { readonly cursor?: string; readonly partial?: true };
+      const { cursor, partial, members } = await answer.json() as { readonly cursor?: string; readonly partial?: true; readonly members: readonly unknown[] };
       if (!answer.ok || partial === true) throw new Error(`presence was answered with ${answer.status}, ${partial === true ? 'partial' : 'whole'}`);
       if (page === 0) first.push(performance.now() - began);
+      heard += members.length;
       after = cursor;
     }
+    if (heard !== expected) throw new Error(`${heard} members are there, and not ${expected}`);
     whole.push(performance.now() - began);
   }
   const median = (values: readonly number[]): number => values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)]!;
