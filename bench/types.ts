@@ -23,6 +23,8 @@ export interface Server {
   readonly pids: readonly number[];
   /** The same, by what they are; absent where nobody asks. */
   readonly parts?: { readonly instances: readonly number[]; readonly redis: readonly number[]; readonly postgres: readonly number[] };
+  /** Where its Redis is; absent where it has none. */
+  readonly redisPort?: number;
   /** Where the peer says something about itself that a scenario wants: an event-loop delay, for example. undefined where there is nothing. */
   readonly metricsPath?: string;
   /** Kills the instance with SIGKILL and starts it again on the same port and the same data. */

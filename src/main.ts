@@ -216,9 +216,10 @@ async function makeBus(): Promise<Bus> {
 
 /** Where the instances put together who listens. */
 async function makePlace(): Promise<PresencePlace | undefined> {
-  if (config.REDIS_URL === undefined) return undefined;
+  const ttlMs = config.PRESENCE_TTL_SECONDS * 1000;
+  if (config.REDIS_URL === undefined) return database.kind === 'sqlite' ? new (await import('./presence/sqlite/sqlite.ts')).SqlitePresencePlace({ file: resolve(database.file), ttlMs, clock, logger }) : undefined;
   const { RedisPresencePlace } = await import('./bus/redis/presence-place.ts');
-  return new RedisPresencePlace({ url: config.REDIS_URL, ttlMs: config.PRESENCE_TTL_SECONDS * 1000, clock, logger });
+  return new RedisPresencePlace({ url: config.REDIS_URL, ttlMs, clock, logger });
 }
 
 /** What adds up the counts of all instances. */

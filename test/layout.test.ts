@@ -43,6 +43,7 @@ const ROOMS: readonly Room[] = [
   { place: 'bus/redis/', opening: 'redis.ts' },
   { place: 'bus/', opening: 'bus.ts' },
   { place: 'limits/', opening: 'limits.ts' },
+  { place: 'presence/sqlite/', opening: 'sqlite.ts' },
   { place: 'presence/', opening: 'presence.ts' },
   { place: 'store/sqlite/', opening: 'sqlite.ts' },
   { place: 'store/postgres/', opening: 'postgres.ts' },
@@ -52,14 +53,15 @@ const ROOMS: readonly Room[] = [
   { place: 'runtime/', opening: 'clock.ts' },
 ];
 
-/** Only these may name an implementation of a store or a bus. */
+/** Only these may name an implementation of a store, a bus or a place. */
 const ROOTS: readonly string[] = ['main.ts', 'cli/'];
-const IMPLEMENTATIONS: readonly string[] = ['bus/local.ts', 'bus/redis/', 'store/sqlite/', 'store/postgres/'];
+const IMPLEMENTATIONS: readonly string[] = ['bus/local.ts', 'bus/redis/', 'presence/sqlite/', 'store/sqlite/', 'store/postgres/'];
 
 /** Where a package may be imported; other packages may be imported anywhere. */
 const TECHNOLOGIES: readonly { readonly packages: RegExp; readonly places: readonly string[] }[] = [
   { packages: /^@?fastify(\/|$)/, places: ['http/'] },
-  { packages: /^(drizzle-orm|better-sqlite3)(\/|$)/, places: ['store/sqlite/', 'store/postgres/', 'store/migrations.ts'] },
+  { packages: /^drizzle-orm(\/|$)/, places: ['store/sqlite/', 'store/postgres/', 'store/migrations.ts'] },
+  { packages: /^better-sqlite3$/, places: ['store/sqlite/', 'presence/sqlite/'] },
   { packages: /^pg(\/|$)/, places: ['store/postgres/'] },
   { packages: /^ioredis$/, places: ['bus/redis/'] },
   { packages: /^jose(\/|$)/, places: ['access/'] },

@@ -52,11 +52,11 @@ export class Load {
   async open(options: OpenOptions): Promise<Opened> {
     const parts = this.#parts(options.streams.count, this.#opened);
     this.#opened += options.streams.count;
-    const { wire, ports, streams, rate, concurrency, reconnectMs } = options;
+    const { wire, ports, streams, rate, concurrency, reconnectMs, members } = options;
     const share = this.#readers.length;
     const own = {
       wire, ports, streams, ...rate === undefined ? {} : { rate: rate / share },
-      ...concurrency === undefined ? {} : { concurrency: Math.ceil(concurrency / share) }, ...reconnectMs === undefined ? {} : { reconnectMs },
+      ...concurrency === undefined ? {} : { concurrency: Math.ceil(concurrency / share) }, ...reconnectMs === undefined ? {} : { reconnectMs }, ...members === undefined ? {} : { members },
     };
     const all = await Promise.all(this.#readers.map((reader, index) => reader.call('open', own, parts[index]!)));
     return summary(all);

@@ -29,6 +29,8 @@ export interface OpenOptions extends Target {
   readonly concurrency?: number;
   /** A stream that the server ends comes back after so long, with its last id; it stays away if absent. */
   readonly reconnectMs?: number;
+  /** Each stream is a member of its own. Only on Tidings. */
+  readonly members?: boolean;
 }
 
 export interface Opened {

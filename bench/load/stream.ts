@@ -21,6 +21,8 @@ export interface StreamOptions extends Subscriber {
   readonly localAddress: string;
   /** Where it begins. */
   readonly after: string | undefined;
+  /** Who opens it; nobody if undefined. */
+  readonly member: string | undefined;
 }
 
 /** All streams are read into the same buffer: a read is dealt with before the next one. */
@@ -66,7 +68,7 @@ export class Stream implements Subscriber, Receiver {
   }
 
   open(): void {
-    const { wire, port, localAddress, after } = this.#options;
+    const { wire, port, localAddress, after, member } = this.#options;
     this.position.reset();
     this.#framing = undefined;
     this.#retryMs = undefined;
@@ -78,7 +80,7 @@ export class Stream implements Subscriber, Receiver {
       reason = error.code ?? error.message;
     });
     socket.on('close', () => this.#end(socket, reason));
-    socket.write(wire.open(this.names, this.id, after));
+    socket.write(wire.open(this.names, this.id, after, member));
   }
 
   /** Ends the connection; nothing is told. */

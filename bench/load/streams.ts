@@ -93,6 +93,7 @@ export class Streams implements StreamHost {
         port: options.ports[number % options.ports.length]!,
         localAddress: `127.0.0.${2 + number % ADDRESSES}`,
         after: options.after,
+        member: options.members === true ? `member-${number}` : undefined,
       }, this);
       this.#batches.set(stream, batch);
       this.#all.add(stream);

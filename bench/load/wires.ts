@@ -10,8 +10,8 @@ export interface Wire {
   readonly resumes: boolean;
   /** Whether a stream tells by itself where it begins (`$open`); otherwise it is open when its head is there. */
   readonly opensItself: boolean;
-  /** The request that opens a stream. @param after Where it begins, for a stream that has no id yet. */
-  open(names: readonly string[], lastId: string | undefined, after?: string): string;
+  /** The request that opens a stream. @param after Where it begins, for a stream that has no id yet. @param member Who opens it, where presence is measured. */
+  open(names: readonly string[], lastId: string | undefined, after?: string, member?: string): string;
   /** The path of a publish to one topic. */
   publishPath(topic: string): string;
   /** The path of an NDJSON batch, where there is one. */
@@ -34,8 +34,8 @@ function only(names: readonly string[]): string {
 export const wires: Readonly<Record<WireName, Wire>> = {
   tidings: {
     name: 'tidings', framing: 'http', resumes: true, opensItself: true,
-    open(names, lastId, after) {
-      const from = lastId === undefined && after !== undefined ? `after=${encodeURIComponent(after)}` : '';
+    open(names, lastId, after, member) {
+      const from = [...(lastId === undefined && after !== undefined ? [`after=${encodeURIComponent(after)}`] : []), ...(member === undefined ? [] : [`as=${member}`])].join('&');
       if (names.length === 1) return get(`/topics/${only(names)}/events${from === '' ? '' : `?${from}`}`, lastEventId(lastId));
       return get(`/events?${names.map((name) => `topic=${encodeURIComponent(name)}`).join('&')}${from === '' ? '' : `&${from}`}`, lastEventId(lastId));
     },

@@ -53,6 +53,7 @@ export async function startServer(plan: Plan): Promise<Server> {
       wire: plan.wire,
       ports: instances.map(({ port }) => port),
       ...(plan.metricsPath === undefined ? {} : { metricsPath: plan.metricsPath }),
+      ...(redis === undefined ? {} : { redisPort: redis.port }),
       get pids() {
         return started.flatMap(({ pids }) => pids);
       },

@@ -5,6 +5,7 @@ import { growth } from './growth.ts';
 import { memory } from './memory.ts';
 import { opening } from './opening.ts';
 import { patterns } from './patterns.ts';
+import { presence } from './presence.ts';
 import { publish } from './publish.ts';
 import { redis } from './redis.ts';
 import { replay } from './replay.ts';
@@ -19,5 +20,5 @@ import { topics } from './topics.ts';
 
 /** All there are, in the order in which they run and stand on the page. */
 export const scenarios: readonly Scenario[] = [
-  fanout, saturation, burst, memory, opening, topics, patterns, publish, redis, storm, comeback, rolling, slow, replay, growth, soak, sizing,
+  fanout, saturation, burst, memory, opening, topics, patterns, presence, publish, redis, storm, comeback, rolling, slow, replay, growth, soak, sizing,
 ];

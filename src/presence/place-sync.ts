@@ -2,15 +2,6 @@ import type { Clock, Timer } from '../runtime/clock.ts';
 import { changeOf, type LocalPresence, type PresenceRecord } from './local-presence.ts';
 import { PlaceAway, type PresencePlace } from './place.ts';
 
-/** How long a change waits for others. What comes and goes within it is told to nobody. */
-const PRESENCE_TELL_MS = 50;
-
-/** Stops one command from keeping the place busy. */
-const PRESENCE_TELL_MAX_ENTRIES = 100;
-
-/** How many of them may be unanswered. Stops a slow place from holding memory: what changes meanwhile waits as a mark on its record. */
-const TELLING_MAX_REQUESTS = 4;
-
 export interface PlaceSyncDependencies {
   readonly place: PresencePlace;
   readonly clock: Clock;
@@ -40,7 +31,7 @@ export class PlaceSync {
   changed(record: PresenceRecord): boolean {
     if (this.#round === 0) return false;
     this.#changed.add(record);
-    if (this.#telling < TELLING_MAX_REQUESTS) this.#timer ??= this.#clock.after(PRESENCE_TELL_MS, () => this.#tell());
+    if (this.#telling < this.#place.telling.maxRequests) this.#timer ??= this.#clock.after(this.#place.telling.everyMs, () => this.#tell());
     return true;
   }
 
@@ -53,7 +44,7 @@ export class PlaceSync {
       let some: PresenceRecord[] = [];
       for (const record of this.#local().records()) {
         some.push(record);
-        if (some.length < PRESENCE_TELL_MAX_ENTRIES) continue;
+        if (some.length < this.#place.telling.maxEntries) continue;
         await this.#write(some);
         if (this.#round !== round) return;
         some = [];
@@ -83,7 +74,7 @@ export class PlaceSync {
 
   #tell(): void {
     this.#timer = undefined;
-    while (this.#changed.size > 0 && this.#telling < TELLING_MAX_REQUESTS) void this.#writeSome();
+    while (this.#changed.size > 0 && this.#telling < this.#place.telling.maxRequests) void this.#writeSome();
   }
 
   async #writeSome(): Promise<void> {
@@ -92,14 +83,14 @@ export class PlaceSync {
     this.#telling++;
     await this.#writeOrLose(some);
     this.#telling--;
-    if (this.#changed.size > 0) this.#timer ??= this.#clock.after(PRESENCE_TELL_MS, () => this.#tell());
+    if (this.#changed.size > 0) this.#timer ??= this.#clock.after(this.#place.telling.everyMs, () => this.#tell());
   }
 
   /** The next ones to be told. What is gone before it was told is left out. */
   #take(): PresenceRecord[] {
     const some: PresenceRecord[] = [];
     for (const record of this.#changed) {
-      if (some.length === PRESENCE_TELL_MAX_ENTRIES) break;
+      if (some.length === this.#place.telling.maxEntries) break;
       this.#changed.delete(record);
       if (record.isPresent || record.toldIn === this.#round) some.push(record);
       else this.#local().drop(record);

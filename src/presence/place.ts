@@ -1,12 +1,18 @@
 /**
  * Where the instances of a log put together who listens. It holds nothing that an instance could not tell again: while it is away, each instance answers with what it knows itself.
- * `bus/redis/presence-place.ts` is the one that several processes share. A single process needs none.
+ * `bus/redis/presence-place.ts` is that of instances on many hosts, `sqlite/sqlite.ts` that of several processes on one SQLite file.
  *
  * Every method but `join` and `close` rejects with `PlaceAway` when there is no answer to be had, at once where that is known. What an instance has written counts while it lives, and for its lease after that.
  */
 export interface PresencePlace {
   /** Whether it knows of all instances, this one too, and answers. */
   readonly isUp: boolean;
+
+  /** Whether there is no other instance: what this one knows itself is everything, and the place is not asked. */
+  readonly isAlone: boolean;
+
+  /** How changes are told to it. */
+  readonly telling: Telling;
 
   /** Begins with one log: places of two logs never meet. Called once; never throws. */
   join(logId: string, listener: PlaceListener): void;
@@ -33,11 +39,22 @@ export interface PresencePlace {
   close(lingerMs: number): Promise<void>;
 }
 
+export interface Telling {
+  /** How long a change waits for others. What comes and goes within it is told to nobody. */
+  readonly everyMs: number;
+  /** How many changes one `write` has at most. Stops it from keeping the place busy. */
+  readonly maxEntries: number;
+  /** How many writes may be unanswered. Stops a slow place from holding memory: what changes meanwhile waits as a mark on its record. */
+  readonly maxRequests: number;
+}
+
 export interface PlaceListener {
   /** It can be used, and knows nothing of this instance: tell it everything, and then `activate`. Called again whenever it may have forgotten. */
   begin(): void;
   /** It cannot be used. What changes meanwhile need not be told. */
   lost(): void;
+  /** The last of the other instances has gone. What changes need not be told. */
+  alone(): void;
 }
 
 /** How many members or topics one page may have. Stops one question from keeping the place busy. */

@@ -63,6 +63,7 @@ export class Presence {
     this.#sync = sync;
     this.#watch = new PresenceWatch({
       clock, frameOf, page: (topic, limit) => this.page(topic, '', limit), count: (topic) => this.counts([topic]), changes: place && ((after) => this.#changes(place, after)),
+      hearsAll: () => this.#isAlone || place === undefined,
     });
     this.#local = new LocalPresence({ clock, now, graceMs, onChange: (record) => {
       this.#watch.changed(topicOf(record));
@@ -82,12 +83,19 @@ export class Presence {
 
   /** Whether all instances are heard of. */
   get isWhole(): boolean {
-    return this.#place === undefined ? !this.#mayHaveOthers : this.#place.isUp;
+    return this.#isAlone || this.#place?.isUp === true;
   }
 
   /** Puts together what all instances of a log have. */
   join(logId: string): void {
-    this.#place?.join(logId, { begin: () => void this.#begin(), lost: () => this.#sync!.lost() });
+    this.#place?.join(logId, {
+      begin: () => void this.#begin(),
+      lost: () => this.#sync!.lost(),
+      alone: () => {
+        this.#sync!.lost();
+        this.#watch.changedAll();
+      },
+    });
   }
 
   /** A stream begins. Its topics are known elsewhere a moment later: it waits for nobody. */
@@ -144,6 +152,11 @@ export class Presence {
     await this.#place?.close(this.#local.lingerMs);
   }
 
+  /** Whether what is here is everything. */
+  get #isAlone(): boolean {
+    return this.#place === undefined ? !this.#mayHaveOthers : this.#place.isAlone;
+  }
+
   async #begin(): Promise<void> {
     await this.#sync!.begin();
     this.#watch.changedAll();
@@ -162,7 +175,7 @@ export class Presence {
 
   async #ask<Answer>(ask: (place: PresencePlace) => Promise<Answer>, here: () => Answer): Promise<Told<Answer>> {
     const place = this.#place;
-    if (place === undefined && !this.#mayHaveOthers) return { answer: here(), isPartial: false };
+    if (this.#isAlone) return { answer: here(), isPartial: false };
     if (place?.isUp === true && this.#asking < PRESENCE_ASKING_MAX_REQUESTS) {
       this.#asking++;
       // One that comes too late holds its place until then.

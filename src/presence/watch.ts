@@ -30,8 +30,10 @@ export interface WatchDependencies {
   readonly clock: Clock;
   readonly page: (topic: string, limit: number) => Promise<Look<PresencePage>>;
   readonly count: (topic: string) => Promise<Look<readonly PresenceCount[]>>;
-  /** What has changed on all instances; absent where this one hears of everything by itself. */
+  /** What has changed on all instances; absent where nothing is heard of others. */
   readonly changes: ((after: number) => Promise<PresenceChanges | undefined>) | undefined;
+  /** Whether this instance hears of everything by itself, now. */
+  readonly hearsAll: () => boolean;
   readonly frameOf: (json: string) => Buffer;
 }
 
@@ -61,6 +63,7 @@ export class PresenceWatch {
   readonly #page: WatchDependencies['page'];
   readonly #count: WatchDependencies['count'];
   readonly #changes: WatchDependencies['changes'];
+  readonly #hearsAll: () => boolean;
   readonly #frameOf: WatchDependencies['frameOf'];
   readonly #topics = new Map<string, Watched>();
   readonly #turns: InTurns;
@@ -68,11 +71,12 @@ export class PresenceWatch {
   #isLooking = false;
   #timer: Timer | undefined;
 
-  constructor({ clock, page, count, changes, frameOf }: WatchDependencies) {
+  constructor({ clock, page, count, changes, hearsAll, frameOf }: WatchDependencies) {
     this.#clock = clock;
     this.#page = page;
     this.#count = count;
     this.#changes = changes;
+    this.#hearsAll = hearsAll;
     this.#frameOf = frameOf;
     this.#turns = new InTurns(clock);
   }
@@ -99,7 +103,7 @@ export class PresenceWatch {
   /** This instance has changed something, and hears of everything by itself. */
   changed(topic: string): void {
     const watched = this.#topics.get(topic);
-    if (watched === undefined || this.#changes !== undefined) return;
+    if (watched === undefined || !this.#hearsAll()) return;
     watched.isStale = true;
     this.#lookIn(NEWS_EVERY_MS);
   }
@@ -107,6 +111,7 @@ export class PresenceWatch {
   /** Anything may have changed. */
   changedAll(): void {
     for (const watched of this.#topics.values()) watched.isStale = true;
+    if (this.#topics.size > 0) this.#lookIn(NEWS_EVERY_MS);
   }
 
   #lookIn(milliseconds: number): void {
@@ -128,11 +133,11 @@ export class PresenceWatch {
     for (const watched of this.#topics.values()) if (watched.missed.size > 0) this.#tellState(watched);
     this.#isLooking = false;
     const isWaiting = [...this.#topics.values()].some(({ isStale, missed }) => isStale || missed.size > 0);
-    if (isWaiting || (this.#changes !== undefined && this.#topics.size > 0)) this.#lookIn(NEWS_EVERY_MS);
+    if (isWaiting || (!this.#hearsAll() && this.#topics.size > 0)) this.#lookIn(NEWS_EVERY_MS);
   }
 
   async #hear(): Promise<void> {
-    const changes = await this.#changes?.(this.#newest);
+    const changes = this.#hearsAll() ? undefined : await this.#changes?.(this.#newest);
     if (changes === undefined) return;
     this.#newest = changes.newest;
     if (changes.topics === undefined) this.changedAll();
@@ -145,7 +150,7 @@ export class PresenceWatch {
   async #read(watched: Watched): Promise<void> {
     watched.isStale = false;
     const { answer: { streams, members, next }, isPartial } = await this.#page(watched.topic, WATCHED_MAX_ENTRIES);
-    if (isPartial && this.#changes !== undefined) {
+    if (isPartial && !this.#hearsAll()) {
       // The others are not gone because they cannot be heard of.
       watched.isStale = true;
       if (watched.state !== undefined) return;

@@ -53,7 +53,7 @@ function stream(t: Test, instance: Instance, query: string): Promise<SseStream> 
 /** The files of the database, as bytes. */
 function bytesOf(databaseUrl: string): Buffer {
   const folder = dirname(new URL(databaseUrl).pathname);
-  return Buffer.concat(readdirSync(folder).map((name) => readFileSync(join(folder, name))));
+  return Buffer.concat(readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map(({ name, parentPath }) => readFileSync(join(parentPath, name))));
 }
 
 async function wiped(http: Http): Promise<void> {

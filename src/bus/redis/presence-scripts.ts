@@ -125,12 +125,14 @@ table.insert(answer, 1, isAlive and '1' or '0')
 return answer
 `;
 
+/** The last value is the name of the instance that asks. The first thing in the answer is whether that counts: it does not where Redis has forgotten it, and so maybe the others. */
 const ALIVE = `${NOW}
 local alive = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf')
 local isAlive = {}
 for _, instance in ipairs(alive) do
   isAlive[instance] = true
 end
+local answer = { isAlive[ARGV[#ARGV]] and '1' or '0' }
 local function sum(key)
   local counts, all = redis.call('HGETALL', key), 0
   for at = 1, #counts, 2 do
@@ -151,9 +153,9 @@ local function living(lines)
 end
 `;
 
-/** Members of a topic. Keys: the leases, `lines`, `members`, `streams`. Values: after which one, and how many. The answer is the streams, and then each member and its lines. */
+/** Members of a topic. Keys: the leases, `lines`, `members`, `streams`. Values: after which one, how many, and who asks. The answer is whether the asker counts, the streams, and then each member and its lines. */
 export const PAGE = `${ALIVE}
-local answer = { tostring(sum(KEYS[4])) }
+answer[2] = tostring(sum(KEYS[4]))
 for _, member in ipairs(redis.call('ZRANGEBYLEX', KEYS[3], ARGV[1] == '' and '-' or '(' .. ARGV[1], '+', 'LIMIT', 0, ARGV[2])) do
   answer[#answer + 1] = member
   answer[#answer + 1] = living(redis.call('HGET', KEYS[2], member))
@@ -161,9 +163,8 @@ end
 return answer
 `;
 
-/** Counts. Keys: the leases; then `members` and `streams` of each topic. The answer is the streams and the members of each. */
+/** Counts. Keys: the leases; then `members` and `streams` of each topic. Values: who asks. The answer is whether the asker counts, and the streams and the members of each. */
 export const COUNT = `${ALIVE}
-local answer = {}
 for at = 2, #KEYS, 2 do
   answer[#answer + 1] = tostring(sum(KEYS[at + 1]))
   answer[#answer + 1] = tostring(redis.call('ZCARD', KEYS[at]))
@@ -171,9 +172,8 @@ end
 return answer
 `;
 
-/** The lines of a member at some topics. Keys: the leases; then `lines` of each topic. Values: the member. */
+/** The lines of a member at some topics. Keys: the leases; then `lines` of each topic. Values: the member, and who asks. The answer is whether the asker counts, and the lines of each. */
 export const LINES = `${ALIVE}
-local answer = {}
 for at = 2, #KEYS do
   answer[#answer + 1] = living(redis.call('HGET', KEYS[at], ARGV[1]))
 end

@@ -78,6 +78,21 @@ t.test('a Redis that was restarted, or forgot everything, is told everything aga
   await shows(t, all, 'few', 'of 1');
 });
 
+t.test('a Redis that forgot everything without a word: who asks is told that it is a part, and everybody tells everything again before their leases would be renewed', async (t) => {
+  const redis = await startRedis(t);
+  // Renewals would come every ten minutes.
+  const all = (await Promise.all([open(t, redis.url, 'log', true, 3_600_000), open(t, redis.url, 'log', true, 3_600_000)])).map(({ presence }) => presence);
+  const [one, two] = all as [Presence, Presence];
+  one.enter(topic('a'), alice);
+  two.enter(topic('a'), { id: 'bob', meta: undefined });
+  await shows(t, all, 'a', 'alice:1 bob:1 of 2');
+  await redisClient(t, redis).flushall();
+  t.match(await one.page('a', '', 5), { isPartial: true, answer: { members: [{ id: 'alice' }] } });
+  t.match(await two.topicsOf('bob', '', 5, () => true), { isPartial: true, answer: { topics: [{ topic: 'a' }] } });
+  for (const presence of all) await until('both have told it again', async () => (await presence.counts(['a'])).answer[0]!.members === 2);
+  await shows(t, all, 'a', 'alice:1 bob:1 of 2');
+});
+
 t.test('a connection that broke: what was lost on the way does not stay, nothing counts twice, and nobody is gone meanwhile', async (t) => {
   const redis = await startRedis(t);
   const link = await Link.start(t, redis.port);
