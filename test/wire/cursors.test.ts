@@ -93,7 +93,7 @@ void t.test('a stream begins where it is asked to', async (t) => {
       const stream = await openStream(t, `${instance.url}${path}${query}`, { headers: header === undefined ? {} : { 'Last-Event-ID': header } });
       const open = await stream.next();
       t.equal(open.event, '$open', name);
-      t.strictSame(JSON.parse(open.data), { cursor: open.id }, `${name}: no gap`);
+      t.equal((JSON.parse(open.data) as { cursor: unknown }).cursor, open.id, `${name}: no gap`);
       const came: string[] = [];
       while (came.length < expected.length) came.push((await stream.next()).id!);
       t.strictSame(came, expected.split('').map((number) => ids[Number(number) - 1]), `${path} ${name}`);
@@ -154,7 +154,7 @@ void t.test('an id that is none of ours is a gap, not an error, and nothing of i
     t.equal(stream.status, 200);
     const open = await stream.next();
     const gap = await stream.next();
-    t.strictSame([open.event, open.id, JSON.parse(open.data)], ['$open', undefined, { cursor: null }], 'a cut after $open must not hide the gap');
+    t.strictSame([open.event, open.id, (JSON.parse(open.data) as { cursor: unknown }).cursor], ['$open', undefined, null], 'a cut after $open must not hide the gap');
     t.strictSame([gap.event, JSON.parse(gap.data)], ['$gap', { requested: null, resumed: `${epoch}-${head}`, oldest: `${epoch}-1`, reason: 'unknown-log' }], header.slice(0, 20));
     t.equal(gap.id, `${epoch}-${head}`);
     const next = await http.publish('later', 'next');
