@@ -6,7 +6,7 @@ import { StoreError } from '../store/store.ts';
 
 const EXAMPLES = `
 While the service runs and takes messages:
-  $ npx tidings backup backup.db
+  $ tidings backup backup.db
 To put it back, stop all instances, remove the log with its -wal and -shm, and move the backup into its place.
 `;
 

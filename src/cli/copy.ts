@@ -16,9 +16,9 @@ interface CopyFlags {
 
 const EXAMPLES = `
 While the service runs, as often as you like; each pass copies what the one before did not:
-  $ npx tidings copy --from file:data/tidings.db --to postgres://tidings@127.0.0.1/tidings
+  $ tidings copy --from file:data/tidings.db --to postgres://tidings@127.0.0.1/tidings
 Then stop the service, and let the log move. From here on the SQLite log is closed:
-  $ npx tidings copy --from file:data/tidings.db --to postgres://tidings@127.0.0.1/tidings --final
+  $ tidings copy --from file:data/tidings.db --to postgres://tidings@127.0.0.1/tidings --final
 Without --to it copies to DATABASE_URL, so that no password stands in the list of processes. A copy that was interrupted goes on where it was.
 `;
 

@@ -36,7 +36,7 @@ t.test('a backup under load ends, and is whole: the example of --help', async (t
   const publishers = range(1, 2).map(() => child(t, ['forever', database.file]));
   await until('both publish', () => publishers.every(({ output }) => output.includes('stored')));
   const { output: help } = await run(t, '', '--help');
-  const [, name] = /^ {2}\$ npx tidings backup (\S+)$/m.exec(help) ?? [];
+  const [, name] = /^ {2}\$ tidings backup (\S+)$/m.exec(help) ?? [];
   t.equal(name, 'backup.db', help);
 
   const folder = tempFolder(t);

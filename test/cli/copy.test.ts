@@ -207,7 +207,7 @@ t.test('what changes between two passes is found: erased, deleted, forgotten, an
 /** The commands of the examples in `--help`, on the databases of a test. */
 async function examples(t: Scope, command: string, replaced: Readonly<Record<string, string>>): Promise<string[][]> {
   const { output } = await run(t, [command, '--help']);
-  return [...output.matchAll(/^ {2}\$ npx tidings (.+)$/gm)].map(([, line]) => line!.split(' ').map((word) => replaced[word] ?? word));
+  return [...output.matchAll(/^ {2}\$ tidings (.+)$/gm)].map(([, line]) => line!.split(' ').map((word) => replaced[word] ?? word));
 }
 
 t.test('a stream that read half from SQLite reads on from PostgreSQL, by the examples of --help; keys and idempotency keys go on', async (t) => {

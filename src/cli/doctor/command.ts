@@ -39,6 +39,7 @@ export function addDoctorCommand(program: Command): void {
     .addOption(new Option('--idle <seconds>', 'how long to watch a quiet stream; 0 leaves it out').default(QUIET_WATCH_MS, String(QUIET_WATCH_MS / 1000)).argParser(idle))
     .addOption(new Option('--timeout <seconds>', 'how long one answer or event may take').default(REPLY_WAIT_MS, String(REPLY_WAIT_MS / 1000)).argParser(timeout))
     .option('--json', 'one JSON object')
+    .addHelpText('after', '\nExample:\n  $ tidings doctor https://push.example.com\n')
     .action(async (given: URL | undefined, flags: Flags, command: Command) => {
       const url = given ?? fromEnvironment(command);
       await examine({ url, token: flags.token, origin: flags.origin, topic: flags.topic ?? `doctor.${randomBytes(RANDOM_BYTES).toString('hex')}`, idleMs: flags.idle, timeoutMs: flags.timeout }, flags.json === true);

@@ -14,8 +14,8 @@ import { appliedMigrations, refuseForeign } from './migrate.ts';
 /** How long one step waits for another process to let go of the database. */
 const COPY_LOCK_MS = 10_000;
 /** What is read at once: bounds the memory of a copy, and the work that a crash repeats. */
-const BATCH_MAX_MESSAGES = 2_000;
-const BATCH_MAX_BYTES = 4 * 1024 * 1024;
+const COPIED_BATCH_MAX_MESSAGES = 2_000;
+const COPIED_BATCH_MAX_BYTES = 4 * 1024 * 1024;
 const BATCH_MAX_KEYS = 2_000;
 
 interface MessageRow {
@@ -74,7 +74,7 @@ export class SqliteCopySource implements CopySource {
         if (row.seq !== before + 1 || row.epoch !== lineage.at(row.seq).epoch) throw new StoreError('unavailable', `the source is damaged: the message ${row.seq} is not where it belongs`);
         batch.push({ seq: row.seq, row: [String(row.seq), String(row.time), String(row.expires), String(row.json), row.topic, row.event], data: row.data });
         bytes += row.data.length;
-        if (batch.length >= BATCH_MAX_MESSAGES || bytes >= BATCH_MAX_BYTES) break;
+        if (batch.length >= COPIED_BATCH_MAX_MESSAGES || bytes >= COPIED_BATCH_MAX_BYTES) break;
       }
       return batch;
     });
