@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import type { AllowedHosts } from '../config/allowed-hosts.ts';
 import { isLoopbackAddress } from '../config/loopback.ts';
+import { ownText } from '../runtime/shared-texts.ts';
 
 /** Host names, as the header `Host` says them (RFC 9110, section 7.2): which a request may be for, and which are the same. */
 
@@ -24,10 +25,18 @@ export function isAddressHost(host: string): boolean {
   return name !== undefined && isIP(name.replace(/^\[|\]$/g, '')) !== 0;
 }
 
+/** The host that was asked for last and may be, with the list that allows it: nearly all requests are for one. */
+let last: { readonly host: string; readonly allowed: AllowedHosts } | undefined;
+
 /** Whether a request for a host may be served: by a loopback name it always may. */
 export function isAllowedHost(host: string, allowed: AllowedHosts): boolean {
-  if (allowed === '*') return true;
-  const name = nameIn(host);
+  if (allowed === '*' || (last?.host === host && last.allowed === allowed)) return true;
+  const isAllowed = isAllowedName(nameIn(host), allowed);
+  if (isAllowed) last = { host: ownText(host), allowed };
+  return isAllowed;
+}
+
+function isAllowedName(name: string | undefined, allowed: Exclude<AllowedHosts, '*'>): boolean {
   return name !== undefined && (isLoopbackName(name) || allowed.some((one) => one === name || (one.startsWith('*.') && name.endsWith(one.slice(1)))));
 }
 
