@@ -129,7 +129,7 @@ export class StreamRegistry {
   }
 
   /**
-   * Begins a stream on a socket whose response head was flushed. Call `drained` and `closed` when the socket says so.
+   * Begins a stream on a socket whose response head was flushed, or is given. Call `drained` and `closed` when the socket says so.
    * @throws Problem `forbidden`; then nothing has begun.
    */
   open(grant: Grant, filter: Filter, options: StreamOptions, outlet: Outlet, start: Start, { client, handle, head }: StreamNames = {}): Reader {
