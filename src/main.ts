@@ -8,6 +8,7 @@ import { KnownKeys } from './access/known-keys.ts';
 import { KnownRevocations } from './access/known-revocations.ts';
 import { KnownSessions } from './access/known-sessions.ts';
 import { Leases } from './access/leases.ts';
+import { OwnedStreams } from './access/owned-streams.ts';
 import { Renewals } from './access/renewals.ts';
 import { RevocationAdministration } from './access/revocation-administration.ts';
 import { SessionAdministration } from './access/session-administration.ts';
@@ -23,6 +24,7 @@ import { connectionsThatFit, streamsThatFit } from './config/file-limit.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { presenceFrame } from './delivery/sse.ts';
 import { Fleet } from './fleet/fleet.ts';
+import type { ChangeableStream } from './fleet/topic-changes.ts';
 import { Health } from './health.ts';
 import { OPERATIONS_MAX_CONNECTIONS, OTHER_MAX_CONNECTIONS } from './http/server-limits.ts';
 import type { Service } from './http/service.ts';
@@ -103,7 +105,8 @@ const access = new Access({
   settings: accessSettings, keys: knownKeys, revocations: knownRevocations, declared, tokens: hasTokenKeys(config) ? await makeTokens() : undefined, sessions: knownSessions, endedSessions, tickets,
 });
 const leases = new Leases({ standing: new Standing({ keys: knownKeys, sessions: knownSessions, revocations: knownRevocations, declared }), access, clock, logger: audit });
-const renewals = new Renewals({ leases, control, tickets: store.tickets, handles });
+const owned = new OwnedStreams<ChangeableStream>(handles);
+const renewals = new Renewals({ leases, control, tickets: store.tickets, handles, owned });
 knownKeys.watch((ids) => leases.keysChanged(ids));
 knownSessions?.watch((ids) => leases.sessionsChanged(ids));
 knownRevocations.watch(leases);
@@ -131,7 +134,7 @@ const presence = new Presence({
 });
 
 const fleet = new Fleet({
-  bus, control, handles, tickets, sessions, streams: delivery.streams, tail: log.tail, clock, counters, logger: audit,
+  bus, control, handles, tickets, sessions, owned, leases, filters: delivery.audience, maxTopics: config.TOPICS_PER_STREAM, streams: delivery.streams, tail: log.tail, clock, counters, logger: audit,
   state: () => ({ id: handles.instance, version, ...health.state() }), isReady: () => health.readiness().ready, drain: () => lifecycle.drain(),
   rebalancing: { isOn: config.REBALANCE === 'on', minAgeMs: config.REBALANCE_AGE_SECONDS * 1000, retryMaxMs: config.RETRY_MAX_MS },
 });
@@ -143,7 +146,7 @@ const lifecycle = new Lifecycle({
 const health: Health = new Health({ lifecycle, bus, log, delivery, revocations: knownRevocations, presence });
 
 const service: Service = {
-  config, logger, counters, metrics, access, leases, renewals, handles, agents: new SharedTexts(), fleet, limits, keys, sessions, revocations, tickets, ticketAdministration, presence,
+  config, logger, counters, metrics, access, leases, renewals, owned, handles, agents: new SharedTexts(), fleet, limits, keys, sessions, revocations, tickets, ticketAdministration, presence,
   maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, (database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0) + (config.OPS_PORT === undefined ? 0 : OPERATIONS_MAX_CONNECTIONS)),
   publisher: log.publisher,
   eraser: log.eraser,

@@ -7,7 +7,8 @@ import type { Credential, Identity } from './identity.ts';
 import type { Holder, Lease, Lessee } from './lease.ts';
 import type { Leases } from './leases.ts';
 import type { TicketHold } from './ticket-hold.ts';
-import { proofOf, type StreamHandle, type StreamHandles } from './stream-handles.ts';
+import type { OwnedStreams } from './owned-streams.ts';
+import { proofOf, type StreamHandles } from './stream-handles.ts';
 import { WaitingRequests } from './waiting-requests.ts';
 
 /** The kind of a note that asks for a renewal. */
@@ -16,7 +17,7 @@ const KIND = 'renew';
 /** Renewals of one sender that wait for other instances. Each id that no instance knows waits for seconds: stops one sender from using up what all may ask. */
 const RENEWING_MAX_REQUESTS = 100;
 
-/** A stream that is open by a credential. */
+/** A stream that may be open by a credential. */
 export interface Renewable extends Holder {
   /** By what it is open; it is given another one by a renewal. */
   lease: Lease | undefined;
@@ -48,7 +49,9 @@ export interface RenewalsDependencies {
   readonly leases: Pick<Leases, 'mayHold' | 'hold' | 'release'>;
   readonly control: Pick<ControlChannel, 'ask' | 'answer'>;
   readonly tickets: Pick<TicketStore, 'renewTicket'>;
-  readonly handles: StreamHandles;
+  readonly handles: Pick<StreamHandles, 'read'>;
+  /** Those without a credential, too: they cannot be renewed. */
+  readonly owned: Pick<OwnedStreams<Renewable>, 'find'>;
 }
 
 /**
@@ -59,26 +62,17 @@ export class Renewals {
   readonly #leases: RenewalsDependencies['leases'];
   readonly #control: RenewalsDependencies['control'];
   readonly #tickets: RenewalsDependencies['tickets'];
-  readonly #handles: StreamHandles;
-  readonly #streams = new Map<number, Renewable>();
+  readonly #handles: RenewalsDependencies['handles'];
+  readonly #owned: RenewalsDependencies['owned'];
   readonly #asking = new WaitingRequests({ max: RENEWING_MAX_REQUESTS, detail: 'Too many renewals of this sender wait for other instances.' });
 
-  constructor({ leases, control, tickets, handles }: RenewalsDependencies) {
+  constructor({ leases, control, tickets, handles, owned }: RenewalsDependencies) {
     this.#leases = leases;
     this.#control = control;
     this.#tickets = tickets;
     this.#handles = handles;
+    this.#owned = owned;
     control.answer(KIND, (body) => isClaims(body) ? this.#renewHere(body) : undefined);
-  }
-
-  /** A stream begins that can be renewed. Returns by what its client names it. */
-  add(number: number, stream: Renewable): StreamHandle {
-    this.#streams.set(number, stream);
-    return this.#handles.of(number);
-  }
-
-  delete(number: number): void {
-    this.#streams.delete(number);
   }
 
   /**
@@ -109,9 +103,11 @@ export class Renewals {
   #renewHere({ stream: id, proof, credential, subscribe, name }: Claims): Outcome | undefined {
     const named = this.#handles.read(id);
     if (named?.isHere !== true) return undefined;
-    const stream = this.#handles.isProof(named.number, Buffer.from(proof, 'hex')) ? this.#streams.get(named.number) : undefined;
-    const before = stream?.lease;
-    if (stream === undefined || before?.credential === undefined || before.isOver) return MISSING;
+    const found = this.#owned.find(named.number, proof);
+    if (found === 'missing' || found === 'foreign') return MISSING;
+    const { stream } = found;
+    const before = stream.lease;
+    if (before?.credential === undefined || before.isOver) return MISSING;
     if (stream.ticket?.isLost === true) return TAKEN_OVER;
     if (!isSameOwner(before.credential, credential)) return { code: 'forbidden', detail: 'The credential is of another key or subject than the one that opened the stream.' };
     const renewer: Lessee = { credential, grant: new ScopedGrant({ publish: [], subscribe }), name };
@@ -125,7 +121,8 @@ export class Renewals {
   }
 }
 
-function isSameOwner({ owner: one }: Credential, { owner: other }: Credential): boolean {
+/** Whether two credentials are of one key, or of one subject. */
+export function isSameOwner({ owner: one }: Credential, { owner: other }: Credential): boolean {
   return one.kind === 'key' ? other.kind === 'key' && other.id === one.id : other.kind === 'subject' && other.subject === one.subject;
 }
 
@@ -141,7 +138,7 @@ function isClaims(value: unknown): value is Claims {
   return typeof stream === 'string' && typeof proof === 'string' && isCredential(credential) && Array.isArray(subscribe) && subscribe.every((pattern) => typeof pattern === 'string') && typeof name === 'string';
 }
 
-function isCredential(value: unknown): value is Credential {
+export function isCredential(value: unknown): value is Credential {
   if (!isObject(value) || !isObject(value['owner'])) return false;
   const { owner, session, expires } = value as { readonly owner: Readonly<Record<string, unknown>>; readonly session?: unknown; readonly expires?: unknown };
   if (!['string', 'undefined'].includes(typeof session) || !['number', 'undefined'].includes(typeof expires)) return false;

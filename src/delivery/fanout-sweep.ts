@@ -82,6 +82,11 @@ export class Sweep {
     return isDone;
   }
 
+  /** How far readers of a group were written that the sweep has yet to reach; undefined where it is not in this group. */
+  startOf(group: Group): Position | undefined {
+    return this.#part?.group === group ? this.#part.start : undefined;
+  }
+
   /** Messages were erased: the frames that were made of them are not written any more. */
   erased(isErased: (message: Message) => boolean): void {
     this.#part?.erased(isErased);
@@ -131,8 +136,8 @@ export class Sweep {
     }
     this.#delivered += bundle.messages.length;
     reader.passOn(bundle, part.end);
-    // The next sweep has to know which readers have been written what is still pending.
-    if (part.isAhead) reader.skipTo(part.end);
+    // The next sweep has to know which readers have been written what is still pending; and whoever asks for the place of one, whether the sweep has reached it.
+    reader.skipTo(part.end);
   }
 
   #isOver(until: number): boolean {
@@ -186,11 +191,6 @@ class Part {
   /** How far a reader has been written that was written the bundle. The tail may be further. */
   get end(): Position {
     return this.#end;
-  }
-
-  /** Whether the bundle has messages that are still pending. */
-  get isAhead(): boolean {
-    return this.#joined > 0;
   }
 
   /** Takes in what came since the last part, and out what has expired: its delivery has begun for some readers, but not for the others. */

@@ -1,6 +1,7 @@
 import type { KnownErasure } from '../log/known-erasures.ts';
 import type { Tail, TailListener } from '../log/tail.ts';
 import type { Message } from '../model/message.ts';
+import type { Position } from '../model/position.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Audience } from './audience.ts';
@@ -53,6 +54,8 @@ export class Fanout implements TailListener {
   readonly #clock: Clock;
   readonly #counters: Pick<Counters, 'deliveryMilliseconds'>;
   readonly #sweepDependencies: SweepDependencies;
+  /** Readers whose full sockets hold messages of a group that they have left: an erasure there concerns them. */
+  readonly #moved = new Set<Reader>();
   /** Groups for which messages are pending. */
   #pendingGroups = new Set<Group>();
   #pendingBytes = 0;
@@ -173,6 +176,25 @@ export class Fanout implements TailListener {
     this.#goOn(Infinity);
   }
 
+  /** Up to where a reader was written, also while its group is waiting. */
+  placeOf(reader: Reader): Position {
+    const { group } = reader;
+    const [first] = group.pending.messages;
+    const end = this.#sweep?.startOf(group) ?? (first === undefined ? this.#tail.position : this.#tail.log!.lineage.at(first.seq - 1));
+    return reader.position(end);
+  }
+
+  /** Ends a reader's being live at the place that it has reached: it leaves its group, whatever is pending there. */
+  setAside(reader: Reader): void {
+    reader.leaveBehind(this.placeOf(reader));
+    if (reader.isFull) this.#moved.add(reader);
+  }
+
+  /** The socket of a reader has drained, or is gone. */
+  forget(reader: Reader): void {
+    this.#moved.delete(reader);
+  }
+
   moveEnd(change: () => void): void {
     this.#settle(this.#turnsEnd());
     for (const group of this.#audience.groups) for (const reader of group.readers) reader.fallBehind();
@@ -212,6 +234,7 @@ export class Fanout implements TailListener {
         else known.push(erasure);
       });
     }
+    for (const reader of this.#moved) reader.tellErased(new ErasureNews(erasures));
     let told = 0;
     let isOver = false;
     for (const [group, known] of byGroup) {

@@ -9,7 +9,7 @@ import type { FullSockets } from './full-sockets.ts';
 import { heartbeatFrame } from './heartbeats.ts';
 import { httpChunk, type StreamFraming } from './http-chunk.ts';
 import type { Group } from './reader-group.ts';
-import { expiringFrame, gapComment, gapFrame, HEARTBEAT, openFrame, retryLine, type Form } from './sse.ts';
+import { expiringFrame, gapComment, gapFrame, HEARTBEAT, openFrame, retryLine, topicsFrame, type Form } from './sse.ts';
 import type { UnreadWrites } from './unread-writes.ts';
 
 /** The socket of a stream, as far as a reader needs it: `net.Socket` is one. */
@@ -100,7 +100,7 @@ const HEARTBEAT_CHUNK = httpChunk([HEARTBEAT]);
  * (invariant 4), and the position in a control event is true at that place of the stream.
  */
 export class Reader {
-  readonly group: Group;
+  #group: Group;
   readonly client: StreamClient | undefined;
   readonly openedTenths: number;
   /** Kept by heartbeats.ts. */
@@ -132,11 +132,13 @@ export class Reader {
   #isLeft = false;
   /** What it is told before anything else that has a place. */
   #news: ErasureNews[] | undefined;
+  /** Whether it has another filter, and its client was not told of that yet. */
+  #isFilterUntold = false;
   /** Whether the socket was given a warning that it has not taken yet. */
   #isWarned = false;
 
   constructor({ group, options, outlet, at, client, openedTenths }: ReaderParts, { tail, counters, fullSockets, unread }: ReaderDependencies) {
-    this.group = group;
+    this.#group = group;
     this.client = client;
     this.openedTenths = openedTenths;
     this.#tail = tail;
@@ -151,6 +153,10 @@ export class Reader {
     this.#cursorEpoch = at.epoch;
     this.#cursorSeq = at.seq;
     this.#sentSeq = at.seq;
+  }
+
+  get group(): Group {
+    return this.#group;
   }
 
   get state(): ReaderState {
@@ -174,6 +180,11 @@ export class Reader {
   /** Bytes of writes that have not ended. */
   get unsent(): number {
     return this.#outlet.writableLength;
+  }
+
+  /** Whether nothing is written to its socket before that has drained. */
+  get isFull(): boolean {
+    return this.#isFull;
   }
 
   get isLive(): boolean {
@@ -235,6 +246,8 @@ export class Reader {
    * loop, the frames first.
    */
   catchUp(bundle: Bundle, end: Position): void {
+    // Also where there is no message: that the filter is another one is told where it became so.
+    this.#tellNews();
     this.#deliver(bundle);
     if (this.#isLeft && this.#isFull) this.#countSlow();
     if (end.seq > this.#cursorSeq) this.#moveCursor(end);
@@ -296,6 +309,16 @@ export class Reader {
   }
 
   /**
+   * Goes on in another group. It is not live: everything up to its cursor was written for the group before, and what follows is for this one (invariant 4). Its client is told at that
+   * place, before anything else that has one.
+   */
+  changeGroup(group: Group): void {
+    this.#group = group;
+    this.#isFilterUntold = this.#control;
+    if (!this.#isFull && !this.isGone) this.#tellNews();
+  }
+
+  /**
    * Says that messages were erased which the client may have been sent before. Its group is not waiting.
    *
    * What lies in a full socket cannot be taken out of it: the stream ends, and its client comes back for tombstones. To a full socket nothing is written, so other news
@@ -324,10 +347,16 @@ export class Reader {
   }
 
   #tellNews(): void {
-    if (this.#news === undefined) return;
-    const all = this.#news;
-    this.#news = undefined;
-    for (const news of all) if (!this.#isFull) this.#tell(news);
+    if (this.#news !== undefined) {
+      const all = this.#news;
+      this.#news = undefined;
+      for (const news of all) if (!this.#isFull) this.#tell(news);
+    }
+    if (!this.#isFilterUntold || this.#isFull) return;
+    this.#isFilterUntold = false;
+    const at = this.position();
+    this.#say(topicsFrame(at, this.#group.filter.names));
+    this.#sentSeq = at.seq;
   }
 
   #tell(news: ErasureNews): void {

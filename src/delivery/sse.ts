@@ -59,6 +59,11 @@ export function cursorFrame(at: Position): Buffer {
   return control('$cursor', {}, at);
 }
 
+/** What the stream gets from its place on, since its client has changed it. */
+export function topicsFrame(at: Position, topics: readonly string[]): Buffer {
+  return control('$topics', { topics, cursor: formatId(at.epoch, at.seq) }, at);
+}
+
 export function gapFrame(at: Position, gap: Gap): Buffer {
   return control('$gap', gap, at);
 }

@@ -1,3 +1,4 @@
+import type { Identity } from '../access/identity.ts';
 import type { StreamHandles } from '../access/stream-handles.ts';
 import { WaitingRequests } from '../access/waiting-requests.ts';
 import type { ControlChannel } from '../bus/control-channel.ts';
@@ -13,6 +14,7 @@ import { Rebalancing, type RebalancingSettings } from './rebalancing.ts';
 import { Roster } from './roster.ts';
 import { Steering, type Retry, type SteeringDependencies } from './steering.ts';
 import { StreamList, type StreamsPage, type StreamsRequest } from './stream-list.ts';
+import { TopicChanges, type ChangedTopics, type TopicChange, type TopicChangesDependencies } from './topic-changes.ts';
 import { VitalSigns, type Vitals } from './vital-signs.ts';
 
 /**
@@ -31,6 +33,11 @@ export interface FleetDependencies {
   readonly streams: Pick<StreamRegistry, 'readers' | 'size' | 'end'>;
   readonly tickets: SteeringDependencies['tickets'];
   readonly sessions: SteeringDependencies['sessions'];
+  readonly owned: TopicChangesDependencies['owned'];
+  readonly leases: TopicChangesDependencies['leases'];
+  readonly filters: TopicChangesDependencies['filters'];
+  /** The most topics of one stream. */
+  readonly maxTopics: number;
   readonly tail: OpenStreamsDependencies['tail'] & { readonly log: { readonly head: number } | undefined };
   readonly clock: Clock;
   readonly counters: Pick<Counters, 'published' | 'delivered' | 'dismissed' | 'rebalanced'>;
@@ -52,12 +59,13 @@ export class Fleet {
   readonly #list: StreamList;
   readonly #instances: Instances;
   readonly #steering: Steering;
+  readonly #topicChanges: TopicChanges;
   readonly #rebalancing: Rebalancing;
   /** The newest number when the log was opened: later ones that this instance did not store are of other processes. */
   #headAtOpen = 0;
   readonly #waiting = new WaitingRequests({ max: WAITING_MAX_REQUESTS, detail: 'Too many questions of this sender wait for other instances.' });
 
-  constructor({ bus, control, handles, tickets, sessions, streams, tail, clock, counters, logger, state, isReady, drain, rebalancing }: FleetDependencies) {
+  constructor({ bus, control, handles, tickets, sessions, owned, leases, filters, maxTopics, streams, tail, clock, counters, logger, state, isReady, drain, rebalancing }: FleetDependencies) {
     const roster = new Roster({
       instance: handles.instance, control, bus, clock, report: () => ({ streams: streams.size, isReady: isReady() }),
       hasSeenOthers: () => tail.last - this.#headAtOpen > counters.published,
@@ -69,6 +77,7 @@ export class Fleet {
     this.#list = new StreamList({ local, handles, roster, control, clock });
     this.#instances = new Instances({ roster, control, state: () => ({ ...state(), ...this.#vitals.now }) });
     this.#steering = new Steering({ local, streams, tickets, sessions, handles, roster, control, clock, counters, logger, drain });
+    this.#topicChanges = new TopicChanges({ owned, handles, leases, filters, roster, control, maxTopics });
     this.#rebalancing = new Rebalancing({ roster, streams, clock, counters, logger, isReady, settings: rebalancing });
   }
 
@@ -99,6 +108,11 @@ export class Fleet {
   /** @throws Problem as `Steering.close` */
   close(id: string, retry: Retry, actor: Actor): Promise<void> {
     return this.#steering.close(id, retry, actor);
+  }
+
+  /** @param sender Whose request it is. @throws Problem as `TopicChanges.change` */
+  changeTopics(id: string, secret: string, change: TopicChange, identity: Identity, sender: string): Promise<ChangedTopics> {
+    return this.#topicChanges.change(id, secret, change, identity, sender);
   }
 
   /** @throws Problem as `Steering.drain` */

@@ -132,6 +132,28 @@ export class Roster {
     return { answers, missing, isPartial };
   }
 
+  /**
+   * Asks one instance. The others keep silent: where many ask, all answers to all would be too many.
+   * @returns Its answer; or, where none came, whether there may be such an instance.
+   */
+  async askOne(instance: string, kind: string, body: object): Promise<{ readonly answer: unknown } | { readonly mayExist: boolean }> {
+    const began = this.#clock.monotonic();
+    const isMissing = (): boolean => this.#knowsAll() && !this.others.includes(instance) && this.#clock.monotonic() - began >= UNHEARD_MS;
+    const answers = await this.#control.collect(kind, body, (some) => some.has(instance) || isMissing());
+    if (answers.has(instance)) {
+      this.#add(instance);
+      return { answer: answers.get(instance) };
+    }
+    const { state } = this.#bus;
+    return { mayExist: state === 'local' ? this.#hasSeenOthers() : state !== 'up' || !this.#knowsAll() || this.others.includes(instance) };
+  }
+
+  /** Whether all that listen have been heard. One of an older version has no report. */
+  #knowsAll(): boolean {
+    const { receivers } = this.#bus;
+    return receivers === undefined ? this.#clock.monotonic() - this.#openedAt > REPORT_GOOD_MS : receivers - 1 <= this.others.length;
+  }
+
   /** Redis says how many listen, and reports say which. An instance of an older version listens, and has no report. */
   #isComplete(answers: Answers, waitedMs: number): boolean {
     const { receivers } = this.#bus;

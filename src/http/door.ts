@@ -170,4 +170,4 @@ class OrdinaryHead implements RequestHead {
   }
 }
 
-const METHODS = ['DELETE', 'GET', 'HEAD', 'POST'] as const;
+const METHODS = ['DELETE', 'GET', 'HEAD', 'PATCH', 'POST'] as const;

@@ -17,7 +17,7 @@ export interface Endpoint {
   readonly isStream?: true;
 }
 
-export type Method = 'GET' | 'HEAD' | 'POST' | 'DELETE';
+export type Method = 'GET' | 'HEAD' | 'POST' | 'PATCH' | 'DELETE';
 
 
 const READ: readonly Method[] = ['GET', 'HEAD'];
@@ -32,6 +32,9 @@ const RENEWAL_MAX_BYTES = 1024;
 
 /** The topics of a ticket, as long as they may be. */
 const TICKET_REQUEST_MAX_BYTES = 64 * 1024;
+
+/** What a stream is to have and no longer to have: topics, as long as they may be. */
+const TOPIC_CHANGE_MAX_BYTES = 64 * 1024;
 
 /** Which tokens are revoked. */
 const REVOCATION_MAX_BYTES = 4 * 1024;
@@ -50,6 +53,7 @@ export const ENDPOINTS = {
   renewStream: { url: '/streams/:id/credential', methods: ['POST'], access: 'messages', once: [], body: RENEWAL_MAX_BYTES },
   /** The open streams of all instances. */
   listStreams: { url: '/streams', methods: READ, access: 'fleet', once: ['after', 'limit', 'member', 'topic', 'instance', 'behind'] },
+  changeStream: { url: '/streams/:id', methods: ['PATCH'], access: 'messages', once: ['pattern'], body: TOPIC_CHANGE_MAX_BYTES },
   closeStream: { url: '/streams/:id', methods: ['DELETE'], access: 'fleet', once: ['retry'] },
   instances: { url: '/instances', methods: READ, access: 'operations', once: [] },
   drainInstance: { url: '/instances/:id/drain', methods: ['POST'], access: 'administration', once: [] },

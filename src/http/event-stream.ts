@@ -1,15 +1,16 @@
 import type { Socket } from 'node:net';
 import type { CutReason, Lease } from '../access/lease.ts';
 import { CredentialsUnavailable } from '../access/known-records.ts';
-import type { Renewable } from '../access/renewals.ts';
 import type { TicketHold } from '../access/ticket-hold.ts';
 import type { Reader, StreamClient, StreamOptions } from '../delivery/reader.ts';
 import type { StartOptions, StartRequest } from '../log/start-position.ts';
+import type { ChangeableStream } from '../fleet/topic-changes.ts';
 import { FREE_PLACE, type Place } from '../limits/stream-places.ts';
 import type { Start } from '../model/gap.ts';
 import { presenceProblem, readProblem, type Grant } from '../model/grant.ts';
+import type { Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
-import type { Filter } from '../model/topic.ts';
+import { Filter, namesBesides } from '../model/topic.ts';
 import type { PresenceWatcher } from '../presence/watch.ts';
 import { ownText } from '../runtime/shared-texts.ts';
 import { StoreError } from '../store/store.ts';
@@ -109,7 +110,7 @@ function bothOf(one: Place, other: Place): Place {
 }
 
 /** An event stream, on whichever edge it was asked for: a socket and its reader. A stream that was refused has no reader. */
-export class EventStream implements SocketOwner, Renewable, StreamClient, PresenceWatcher {
+export class EventStream implements SocketOwner, ChangeableStream, StreamClient, PresenceWatcher {
   readonly #socket: Socket;
   readonly #service: Service;
   #reader: Reader | undefined;
@@ -119,8 +120,8 @@ export class EventStream implements SocketOwner, Renewable, StreamClient, Presen
   number = 0;
   address: string | undefined;
   agent: string | undefined;
-  /** Whether its client may prolong it. */
-  #isRenewable = false;
+  /** Whether its client was told by what to name it. */
+  #isOwned = false;
   isWatching = false;
   #place: Place = FREE_PLACE;
   #member: string | undefined;
@@ -144,7 +145,7 @@ export class EventStream implements SocketOwner, Renewable, StreamClient, Presen
   }
 
   #begin({ admission: { identity, member, clientAddress }, head, filter, options, wanted, agent, start: begun }: Beginning): boolean {
-    const { config, streams, filters, leases, renewals, handles, agents, presence, logger } = this.#service;
+    const { config, streams, filters, leases, owned, handles, agents, presence, logger } = this.#service;
     // Asked again: while the log was asked, other streams were opened, the credential may have ended, and the ticket may have been used.
     if (begun === undefined || streams.isFull || !filters.hasRoomFor(filter) || begun.ticket?.isLost === true || !leases.mayHold(identity, filter, options.presence)) {
       begun?.place.release();
@@ -159,8 +160,8 @@ export class EventStream implements SocketOwner, Renewable, StreamClient, Presen
     this.agent = agents.shared(agent);
     // Without a proxy the socket tells it, and nothing is kept.
     if (config.TRUST_PROXY !== undefined) this.address = ownText(clientAddress());
-    this.#isRenewable = identity.credential !== undefined && options.control;
-    const handle = this.#isRenewable ? renewals.add(this.number, this) : undefined;
+    this.#isOwned = options.control;
+    const handle = this.#isOwned ? owned.add(this.number, this) : undefined;
     this.#reader = streams.open(identity.grant, filter, options, this.#socket, start, { client: this, handle, head: Buffer.from(head, 'latin1') });
     presence.enter(filter, member);
     this.#member = member?.id;
@@ -184,6 +185,26 @@ export class EventStream implements SocketOwner, Renewable, StreamClient, Presen
 
   get filter(): Filter {
     return this.#reader!.group.filter;
+  }
+
+  get isOver(): boolean {
+    return this.#reader?.isGone !== false;
+  }
+
+  get place(): Position {
+    return this.#service.streams.placeOf(this.#reader!);
+  }
+
+  changeTopics(filter: Filter): Position {
+    const { streams, presence } = this.#service;
+    const before = this.filter;
+    const place = streams.changeFilter(this.#reader!, filter);
+    presence.change(before, filter, this.#member);
+    if (this.isWatching) {
+      presence.unwatch(new Filter(namesBesides(before, filter)), this);
+      presence.watch(new Filter(namesBesides(filter, before)), this);
+    }
+    return place;
   }
 
   warn(secondsLeft: number): void {
@@ -220,7 +241,7 @@ export class EventStream implements SocketOwner, Renewable, StreamClient, Presen
 
   closed(): void {
     this.#place.release();
-    if (this.#isRenewable) this.#service.renewals.delete(this.number);
+    if (this.#isOwned) this.#service.owned.delete(this.number);
     if (this.#reader === undefined) return;
     this.#service.streams.closed(this.#reader);
     this.#service.presence.leave(this.filter, this.#member);

@@ -57,7 +57,7 @@ const HEADER_NAMES = /^[!#$%&'*+.^_`|~0-9A-Za-z, \t-]+$/;
 function preflightHeaders(asked: string | undefined): Readonly<Record<string, string>> {
   const more = asked !== undefined && HEADER_NAMES.test(asked) ? asked.split(',').map((name) => name.trim().toLowerCase()).filter((name) => name !== '' && !REQUEST_HEADERS.some((one) => one.toLowerCase() === name)) : [];
   return {
-    'access-control-allow-methods': 'GET, HEAD, POST, DELETE',
+    'access-control-allow-methods': 'GET, HEAD, POST, PATCH, DELETE',
     'access-control-allow-headers': [...REQUEST_HEADERS, ...new Set(more)].join(', '),
     'access-control-max-age': String(PREFLIGHT_SECONDS),
   };

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { Access } from '../access/access.ts';
 import type { KeyAdministration } from '../access/key-administration.ts';
 import type { Leases } from '../access/leases.ts';
+import type { OwnedStreams } from '../access/owned-streams.ts';
 import type { Renewals } from '../access/renewals.ts';
 import type { RevocationAdministration } from '../access/revocation-administration.ts';
 import type { SessionAdministration } from '../access/session-administration.ts';
@@ -15,6 +16,7 @@ import type { Audience } from '../delivery/audience.ts';
 import type { LongPolls } from '../delivery/long-polls.ts';
 import type { StreamRegistry } from '../delivery/stream-registry.ts';
 import type { Fleet } from '../fleet/fleet.ts';
+import type { ChangeableStream } from '../fleet/topic-changes.ts';
 import type { Limits } from '../limits/limits.ts';
 import type { Eraser } from '../log/eraser.ts';
 import type { History } from '../log/history-pages.ts';
@@ -36,7 +38,7 @@ export interface Service {
   readonly history: Pick<LongPolls, 'page'> & Pick<History, 'message'>;
   readonly eraser: Pick<Eraser, 'message' | 'topic'>;
   readonly starts: Pick<Starts, 'isReady' | 'resolve'>;
-  readonly streams: Pick<StreamRegistry, 'isFull' | 'open' | 'refuse' | 'end' | 'drained' | 'closed'>;
+  readonly streams: Pick<StreamRegistry, 'isFull' | 'open' | 'refuse' | 'end' | 'placeOf' | 'changeFilter' | 'drained' | 'closed'>;
   /** Whether there is memory for the filter of a stream. */
   readonly filters: Pick<Audience, 'hasRoomFor'>;
   readonly counters: Counters;
@@ -47,20 +49,22 @@ export interface Service {
   readonly access: Pick<Access, 'identify' | 'ignoresCredentials'>;
   /** What ends with a credential. */
   readonly leases: Pick<Leases, 'mayHold' | 'hold' | 'release'>;
-  readonly renewals: Pick<Renewals, 'add' | 'delete' | 'renew'>;
+  readonly renewals: Pick<Renewals, 'renew'>;
+  /** The streams that their clients can name. */
+  readonly owned: Pick<OwnedStreams<ChangeableStream>, 'add' | 'delete'>;
   /** Numbers for streams. */
   readonly handles: Pick<StreamHandles, 'next'>;
   /** What clients call themselves. */
   readonly agents: Pick<SharedTexts, 'shared'>;
   /** All instances, and the streams of all. */
-  readonly fleet: Pick<Fleet, 'streams' | 'close' | 'instances' | 'drain'>;
+  readonly fleet: Pick<Fleet, 'streams' | 'close' | 'changeTopics' | 'instances' | 'drain'>;
   readonly limits: Pick<Limits, 'publish' | 'topics' | 'idempotencyKey' | 'idempotencyKeyUnused' | 'failedLogin' | 'session' | 'stream'>;
   readonly keys: Pick<KeyAdministration, 'create' | 'rotate' | 'revoke' | 'find' | 'list'>;
   readonly revocations: Pick<RevocationAdministration, 'revoke' | 'list'>;
   readonly sessions: Pick<SessionAdministration, 'make' | 'end'>;
   readonly tickets: Pick<Tickets, 'use' | 'release'>;
   /** Who listens, on all instances. */
-  readonly presence: Pick<Presence, 'enter' | 'leave' | 'watch' | 'unwatch' | 'page' | 'counts' | 'topicsOf'>;
+  readonly presence: Pick<Presence, 'enter' | 'leave' | 'change' | 'watch' | 'unwatch' | 'page' | 'counts' | 'topicsOf'>;
   readonly ticketAdministration: Pick<TicketAdministration, 'make'>;
   /** Connections that may be open at once, streams and all. */
   readonly maxConnections: number;

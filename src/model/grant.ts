@@ -21,6 +21,8 @@ export interface Grant {
   maySeePresence(pattern: string): boolean;
   /** Whether there is any such topic. */
   readonly seesPresence?: boolean;
+  /** The topics and patterns of which it may be seen; absent where it may be of all. */
+  readonly seeable?: readonly string[];
   /** There was no credential: with one, more may be allowed. */
   readonly isAnonymous?: boolean;
   /** Nothing may be published or read. */
@@ -46,6 +48,7 @@ export class ScopedGrant implements Grant {
   readonly isEmpty: boolean;
   readonly erases: boolean;
   readonly seesPresence: boolean;
+  readonly seeable: readonly string[];
   readonly #publish: TopicScope;
   readonly #subscribe: TopicScope;
   readonly #erase: TopicScope;
@@ -60,6 +63,7 @@ export class ScopedGrant implements Grant {
     this.erases = erase.length > 0;
     this.#erase = new TopicScope(erase);
     this.seesPresence = presence.length > 0;
+    this.seeable = presence;
     this.#presence = new TopicScope(presence);
   }
 

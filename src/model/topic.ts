@@ -104,12 +104,23 @@ export class Filter {
     this.#topics = new Set(this.topics);
   }
 
+  /** All of them: what another filter for the same is made of. */
+  get names(): readonly string[] {
+    return [...this.topics, ...this.patterns];
+  }
+
   matches(topic: string): boolean {
     if (this.#topics.has(topic)) return true;
     if (this.patterns.length === 0 || topic.startsWith('$')) return false;
     // Made when it is first needed: live streams are found by the audience's index, and most filters are never asked.
     return (this.#matcher ??= matcherOf(this.patterns))(topic.split('.'));
   }
+}
+
+/** The names of one filter that another one does not have. */
+export function namesBesides({ names }: Filter, other: Filter): readonly string[] {
+  const others = new Set(other.names);
+  return names.filter((name) => !others.has(name));
 }
 
 /** Tells whether a topic, in segments and not reserved, belongs to one of these patterns. */

@@ -1,4 +1,4 @@
-import type { Filter } from '../model/topic.ts';
+import { namesBesides, type Filter } from '../model/topic.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import { firstAfter } from './byte-order.ts';
 import type { Member } from './member.ts';
@@ -104,6 +104,13 @@ export class LocalPresence {
     for (const name of patterns) this.#leave(name, member);
   }
 
+  /** A stream names other topics. What others see of its member is the same there. */
+  change(before: Filter, after: Filter, member: string | undefined): void {
+    const known = member === undefined ? undefined : { id: member, meta: this.#topics.get(before.names[0]!)?.members?.get(member)?.meta };
+    for (const name of namesBesides(after, before)) this.#enter(name, known);
+    for (const name of namesBesides(before, after)) this.#leave(name, member, 0);
+  }
+
   /** All records with something present. What changes meanwhile is seen or not. */
   * records(): Generator<PresenceRecord> {
     for (const topic of this.#topics.values()) {
@@ -167,7 +174,7 @@ export class LocalPresence {
     this.#onChange(entry);
   }
 
-  #leave(name: string, member: string | undefined): void {
+  #leave(name: string, member: string | undefined, graceMs = this.#graceMs): void {
     const topic = this.#topics.get(name)!;
     topic.streams--;
     if (member === undefined) {
@@ -175,7 +182,7 @@ export class LocalPresence {
       return;
     }
     const entry = topic.members!.get(member)!;
-    if (--entry.streams === 0 && this.#graceMs > 0) this.#linger(entry);
+    if (--entry.streams === 0 && graceMs > 0) this.#linger(entry);
     this.#changed(entry);
   }
 

@@ -95,6 +95,11 @@ export class Presence {
     this.#local.leave(filter, member);
   }
 
+  /** A stream names other topics now. From those that it has given up its member is gone at once. */
+  change(before: Filter, after: Filter, member: string | undefined): void {
+    this.#local.change(before, after, member);
+  }
+
   /** Tells a stream who listens to its topics, and who comes and goes. */
   watch(filter: Filter, watcher: PresenceWatcher): void {
     this.#watch.watch(filter, watcher);

@@ -57,6 +57,8 @@ export class Counters {
   dismissed = 0;
   /** Renewals of streams, where they arrived. */
   renewed = 0;
+  /** Changes of streams' topics, where they arrived. */
+  topicsChanged = 0;
   /** `$gap` events written. */
   gaps = 0;
   /** Times that a live reader fell behind because its socket was full. */

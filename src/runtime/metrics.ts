@@ -90,6 +90,7 @@ const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help
   rebalanced: ['streams_rebalanced_total', 'Streams that were sent away because this instance had more than its share'],
   dismissed: ['streams_dismissed_total', 'Streams of this instance that an administrator closed'],
   renewed: ['streams_renewed_total', 'Renewals of streams that were asked of this instance'],
+  topicsChanged: ['stream_topics_changed_total', 'Changes of the topics of streams that were asked of this instance'],
   sessionsMade: ['sessions_made_total', 'Sessions that this instance made'],
   ticketsMade: ['tickets_made_total', 'Tickets that this instance made'],
   sessionsEnded: ['sessions_ended_total', 'Sessions that this instance ended: by a logout, for a new one, or because there were too many'],

@@ -1,6 +1,7 @@
 import t from 'tap';
 import type { Credential, Identity } from '../../src/access/identity.ts';
 import { Lease, type CutReason, type Holder, type Lessee } from '../../src/access/lease.ts';
+import { OwnedStreams } from '../../src/access/owned-streams.ts';
 import { Renewals, type Renewable } from '../../src/access/renewals.ts';
 import { StreamHandles } from '../../src/access/stream-handles.ts';
 import { TicketHold } from '../../src/access/ticket-hold.ts';
@@ -42,7 +43,10 @@ function fleet(count: number, unanswered: () => unknown = () => undefined) {
   const sent: string[] = [];
   const revoked = new Set<Credential['expires']>();
   const database = { hasTicket: true };
-  const instances = Array.from({ length: count }, (_, self) => new Renewals({
+  const instances = Array.from({ length: count }, (_, self) => {
+    const handles = new StreamHandles();
+    const owned = new OwnedStreams<Renewable>(handles);
+    const renewals = new Renewals({
     leases: {
       mayHold: ({ credential }: Lessee) => !revoked.has(credential?.expires),
       hold: (lessee: Lessee, holder: Holder) => {
@@ -66,8 +70,11 @@ function fleet(count: number, unanswered: () => unknown = () => undefined) {
         return database.hasTicket;
       },
     },
-    handles: new StreamHandles(),
-  }));
+    handles,
+    owned,
+  });
+    return Object.assign(renewals, { add: (number: number, stream: Renewable) => owned.add(number, stream), delete: (number: number) => owned.delete(number) });
+  });
   return { instances, handlers, sent, revoked, renewed, database };
 }
 

@@ -136,3 +136,33 @@ t.test('what is no report means nothing, and many names fill no memory', async (
   for (let count = 0; count < 1_500; count++) one!.told(JSON.stringify({ kind: 'instance', id: '', body: { id: `i${String(count).padStart(9, '0')}`, streams: 1, isReady: true } }));
   t.equal(roster!.others.length, 1_000);
 });
+
+/** What came of a question, and how long it took. */
+async function soon(clock: TestClock, asked: Promise<unknown>): Promise<readonly [unknown, number]> {
+  const before = clock.monotonic();
+  let took = 0;
+  void asked.then(() => {
+    took = clock.monotonic() - before;
+  });
+  await clock.advance(3_000);
+  return [await asked, took];
+}
+
+t.test('one that is asked alone is waited for while it is expected to answer, and one that nobody knows is not', async (t) => {
+  const { clock, state, rosters, channels } = world(3);
+  for (const roster of rosters) roster.open();
+  await clock.advance(1_000);
+  t.same(await soon(clock, rosters[0]!.askOne('aaaaaaaaaa', 'one', {})), [{ mayExist: true }, 2_500], 'just after the start, not all have been heard');
+  await clock.advance(20_000);
+  channels[1]!.answer('one', (body) => ({ got: body }));
+  t.same(await rosters[0]!.askOne(idOf(1), 'one', { a: 1 }), { answer: { got: { a: 1 } } }, 'the others keep silent');
+  t.same(await soon(clock, rosters[0]!.askOne(idOf(2), 'one', {})), [{ mayExist: true }, 2_500], 'it is of an older version, or frozen');
+  t.same(await soon(clock, rosters[0]!.askOne('aaaaaaaaaa', 'one', {})), [{ mayExist: false }, 500]);
+  state.receivers = 4;
+  t.same(await soon(clock, rosters[0]!.askOne('aaaaaaaaaa', 'one', {})), [{ mayExist: true }, 2_500], 'one that listens has no name');
+  state.receivers = undefined;
+  for (const [bus, others, mayExist] of [['degraded', false, true], ['local', false, false], ['local', true, true]] as const) {
+    Object.assign(state, { bus, others });
+    t.same(await rosters[0]!.askOne('aaaaaaaaaa', 'one', {}), { mayExist }, `${bus} ${others}`);
+  }
+});

@@ -4,6 +4,7 @@ import t from 'tap';
 import { makeApiKey } from '../../src/access/api-key.ts';
 import type { InstanceList } from '../../src/fleet/instances.ts';
 import type { StreamsPage } from '../../src/fleet/stream-list.ts';
+import { askToChange, change, handleOf } from '../support/changes.ts';
 import { openStream, type SseStream } from '../support/client.ts';
 import { emptyDatabase } from '../support/database.ts';
 import { Http, type Answer } from '../support/http.ts';
@@ -151,6 +152,24 @@ await t.test('a stream is closed wherever it is, and its client told when to com
   t.match(here.instance.output, /"audit":"stream-closed","stream":"[a-z0-9-]+","retryMs":600000,"by":"key [a-z0-9]+","client":"127.0.0.1"/);
 });
 
+await t.test('a stream gets other topics wherever it is, from any instance', async (t) => {
+  const [here, there] = members as [Member, Member];
+  const [stream, anonymous] = [await open(t, there, '/events?topic=x.a&topic=x.b', reader), await open(t, there, '/topics/public.a/events')];
+  for (const [index, { http }] of members.entries()) {
+    const { topics, cursor } = await change(http, handleOf(stream), { add: [`x.${index}`], remove: ['x.a', `x.${index - 1}`] }, reader);
+    t.same(topics, [`x.${index}`, 'x.b']);
+    for (const topic of ['x.a', `x.${index}`, `x.${index - 1}`, 'x.b']) await http.publish(topic, `${topic} of ${index}`, reader);
+    await stream.next(({ data }) => data.includes(`x.b of ${index}`));
+    t.equal(stream.events.find(({ event, id }) => event === '$topics' && id === cursor)?.id, cursor);
+  }
+  t.same(stream.events.filter(({ event }) => event === undefined).map(({ data }) => (JSON.parse(data) as { data: string }).data), ['x.0 of 0', 'x.b of 0', 'x.1 of 1', 'x.b of 1', 'x.2 of 2', 'x.b of 2']);
+  t.same((await change(here.http, handleOf(anonymous), { add: ['public.b'] })).topics, ['public.a', 'public.b']);
+  t.match(await askToChange(here.http, handleOf(anonymous), { add: ['a'] }), { status: 401, body: /"code":"unauthorized"/ });
+  t.match(await askToChange(here.http, { ...handleOf(stream), secret: 'x'.repeat(22) }, { add: ['x.c'] }, reader), { status: 403, body: /"field":"secret"/ });
+  for (const id of [`${there.id}-zz`, 'aaaaaaaaaa-1']) t.match(await askToChange(here.http, { ...handleOf(stream), id }, { add: ['x.c'] }, reader), { status: 404, body: /"code":"not-found"/ }, id);
+  [stream, anonymous].forEach((one) => one.destroy());
+});
+
 await t.test('a stream with a ticket or session of its own is told never to come back, by every instance; one that has none is not closed so', async (t) => {
   const [here, there, other] = members as [Member, Member, Member];
   const { ticket } = await getTicket(here.http, ['a'], reader);
@@ -182,10 +201,13 @@ await t.test('beside an instance of the version before, which answers nothing, a
   await old.subscribe(channel);
   const { http } = members[0]!;
   await until('Redis counts it', async () => (await instancesAt(http, admin)).partial === true);
-  const [page, list, unknown] = await Promise.all([streamsAt(http, admin), instancesAt(http, admin), http.send('DELETE', '/streams/aaaaaaaaaa-1', admin)]);
+  const [page, list, unknown, unchanged] = await Promise.all([
+    streamsAt(http, admin), instancesAt(http, admin), http.send('DELETE', '/streams/aaaaaaaaaa-1', admin), askToChange(http, { id: 'aaaaaaaaaa-1', secret: 'x'.repeat(22) }, { add: ['a'] }, reader),
+  ]);
   t.match(page, { partial: true, missing: undefined });
   t.match(list, { instances: { length: INSTANCES }, partial: true, missing: undefined });
   t.match(unknown, { status: 503 }, 'it may have the stream');
+  t.match(unchanged, { status: 503, body: /"code":"outcome-unknown"/ }, 'and may not know how to change it');
   await old.unsubscribe(channel);
   await until('it is gone', async () => (await instancesAt(http, admin)).partial === undefined);
 });

@@ -184,7 +184,7 @@ class Checker {
     const seen = new Set<string>();
     /** The epochs of the ids that it was handed on the connection that it has: its instance knows where they came from. */
     let handed = new Set<string>();
-    const { topics, wanted } = this.#wantedBy(wants);
+    let { topics, wanted } = this.#wantedBy(wants);
     /** What lies after `at`, up to `to`, and was not handed over. */
     const missing = (to: Place): readonly Known[] => between(wanted, at!.seq, to.seq).filter((message) => !message.isFleeting
       && message.epoch <= to.epoch && this.#isHeld(message, to.epoch));
@@ -213,6 +213,11 @@ class Checker {
             start = at;
             openedAt = entry.time;
           }
+          break;
+        case 'topics':
+          if (at !== undefined && placeOf(entry.id).seq < at.seq) this.#fault('out of order', name, `other topics at ${entry.id}, behind ${placeName(at)}`);
+          goTo(entry.id, 'cursor ahead of its frames', true);
+          ({ topics, wanted } = this.#wantedBy(entry.wants));
           break;
         case 'gap':
           this.#checkGap(name, entry, at, wanted, handed);

@@ -27,7 +27,8 @@ abstract class Client {
   readonly record: ClientRecord;
   protected readonly world: World;
   protected readonly balance: Balancer;
-  protected readonly filter: Filter;
+  /** What it wants of its next connection. */
+  protected filter: Filter;
   protected readonly beginning: Beginning;
   /** The last id it was handed; an event without one leaves it as it is. */
   protected lastId = '';
@@ -63,6 +64,10 @@ abstract class Client {
   abstract begin(): void;
   /** The connection breaks. */
   abstract cut(isHalfOpen: boolean): void;
+  /** Asks for other topics on its open stream. */
+  change(_wants: readonly string[]): void {
+    // Who polls has none.
+  }
   /** Reads, or does not. */
   stick(_isStuck: boolean): void {
     // Who polls has nothing that could fill up.
@@ -75,6 +80,7 @@ export class Streamer extends Client implements Receiver {
   readonly #capacity: number;
   readonly #form: 'data' | 'object';
   #socket: SimulatedSocket | undefined;
+  #instance: Instance | undefined;
   #retryMs = REFUSED_MS;
   #isStuck = false;
   #chunks = '';
@@ -102,6 +108,7 @@ export class Streamer extends Client implements Receiver {
     const socket = new SimulatedSocket({ world: this.world, place: instance, receiver: this, capacity: this.#capacity, spend: () => instance.spend(), chance: this.world.chance(`network ${this.name}`) });
     socket.stick(this.#isStuck);
     this.#socket = socket;
+    this.#instance = instance;
     instance.connections.add(socket);
     const wanted = this.wanted();
     this.world.after(this.within(REQUEST_MS), instance, () => {
@@ -141,11 +148,23 @@ export class Streamer extends Client implements Receiver {
     this.#socket?.stick(isStuck);
   }
 
+  /** It learns from the stream whether it was done, and where. */
+  override change(wants: readonly string[]): void {
+    const socket = this.#socket;
+    this.world.after(this.within(REQUEST_MS), this.#instance, () => {
+      if (socket?.isOpen === true) socket.onChange(new Filter(wants));
+    });
+  }
+
   #dispatch({ event, id, data }: EventSourceMessage): void {
     if (id !== undefined) this.lastId = id;
     if (event === '$open') this.note({ kind: 'open', id });
     else if (event === '$cursor') this.note({ kind: 'cursor', id: id ?? '' });
-    else if (event === '$gap') {
+    else if (event === '$topics') {
+      const { topics } = JSON.parse(data) as { topics: readonly string[] };
+      this.filter = new Filter(topics);
+      this.note({ kind: 'topics', id: id ?? '', wants: topics });
+    } else if (event === '$gap') {
       const { requested, reason } = JSON.parse(data) as { requested: string | null; reason: string };
       this.note({ kind: 'gap', requested, id: id ?? '', reason });
     } else if (event === undefined) {

@@ -169,6 +169,9 @@ export class Instance implements Place {
     }
     const reader = this.#delivery.streams.open(FULL_GRANT, filter, options, socket, start);
     socket.onDrain = () => this.#delivery.streams.drained(reader);
+    socket.onChange = (wanted) => {
+      if (!reader.isGone) this.#delivery.streams.changeFilter(reader, wanted);
+    };
     socket.onClose = () => this.#delivery.streams.closed(reader);
   }
 

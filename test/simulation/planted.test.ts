@@ -50,6 +50,13 @@ const MISTAKES: readonly Mistake[] = [
     invariants: ['cursor ahead of its frames'],
   },
   {
+    name: 'a stream that changes its topics leaves its group at the end of the tail, whatever is pending',
+    file: 'delivery/fanout.ts',
+    right: 'reader.leaveBehind(this.placeOf(reader));',
+    wrong: 'reader.leaveBehind(this.#tail.position);',
+    invariants: ['cursor ahead of its frames', 'unannounced gap', 'lost'],
+  },
+  {
     name: 'a wake-up between a read of the log and the wait after it is lost',
     file: 'delivery/long-polls.ts',
     right: 'if (this.#tail.last > at.seq) wake(undefined);',

@@ -26,6 +26,8 @@ export type Entry =
   /** `$open`, with the place where reading begins unless a gap follows. */
   | { readonly kind: 'open'; readonly id: string | undefined }
   | { readonly kind: 'message'; readonly id: string; readonly text: string; /** Where the stream says it. */ readonly topic: string | undefined }
+  /** `$topics`: what comes after it is of these. */
+  | { readonly kind: 'topics'; readonly id: string; readonly wants: readonly string[] }
   /** `$cursor`, or a page's: everything up to here was handed over. */
   | { readonly kind: 'cursor'; readonly id: string }
   | { readonly kind: 'gap'; readonly requested: string | null; readonly id: string; readonly reason: string }
@@ -34,7 +36,7 @@ export type Entry =
 
 export interface ClientRecord {
   readonly name: string;
-  /** Topics and patterns that it asked for. */
+  /** Topics and patterns that it asked for at first. */
   readonly wants: readonly string[];
   readonly entries: (Entry & { readonly time: number })[];
 }

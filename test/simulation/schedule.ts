@@ -22,6 +22,8 @@ export type Command = { readonly wait: number; readonly name: string } & Deed;
 export type Deed =
   | { readonly do: 'publish'; readonly topic: string; readonly messages: number; readonly times: number; readonly padding: number; readonly kind: 'plain' | 'key' | 'ttl' | 'poison' }
   | { readonly do: 'stream'; readonly wants: readonly string[]; readonly from: From; readonly capacity: number; readonly times: number }
+  /** The client asks for other topics on its open stream. */
+  | { readonly do: 'change'; readonly client: number; readonly wants: readonly string[] }
   | { readonly do: 'poll'; readonly wants: readonly string[]; readonly from: From }
   | { readonly do: 'cut'; readonly client: number; readonly isHalfOpen: boolean }
   | { readonly do: 'cut all' }
@@ -106,9 +108,24 @@ const EXCHANGES: typeof DEEDS = [
 ];
 const exchange: fc.Arbitrary<Command> = fc.tuple(fc.constantFrom(0, 1, 3, 10, 30, 100), name, fc.oneof(...EXCHANGES)).map(([wait, name, deed]) => ({ wait, name, ...deed }));
 
-/** The longest schedule, without the exchanges that one in five has at its end, and the most of these. Commands. */
+/** Streams that change what they want, while messages come so fast that sweeps are taken in parts, sockets are full, and readers are behind. */
+const CHANGES: typeof DEEDS = [
+  { weight: 8, arbitrary: fc.record({
+    do: fc.constant('publish'), topic: fc.constantFrom(...TOPICS), messages: fc.constantFrom(1, 2, 5), times: fc.constantFrom(1, 3, 8), padding: fc.constantFrom(0, 0, 300, 2000), kind: fc.constantFrom('plain', 'key'),
+  }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('stream'), wants, from, capacity: fc.constantFrom(1_000_000, 4000, 600), times: fc.constantFrom(1, 2, 2, 40) }) },
+  { weight: 10, arbitrary: fc.record({ do: fc.constant('change'), client: fc.nat({ max: 60 }), wants }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('stick'), client: nth, milliseconds: duration }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('cut'), client: nth, isHalfOpen: fc.constant(false) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('bus'), trouble: fc.constantFrom(...BUS_TROUBLES), instance: perhapsOne, milliseconds: duration }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('store'), trouble: fc.constantFrom(...STORE_TROUBLES), instance: perhapsOne, milliseconds: duration }) },
+];
+const change: fc.Arbitrary<Command> = fc.tuple(fc.constantFrom(0, 0, 1, 3, 10, 30), name, fc.oneof(...CHANGES)).map(([wait, name, deed]) => ({ wait, name, ...deed }));
+
+/** The longest schedule, without the exchanges and the changes that one in five has at its end, and the most of these. Commands. */
 const LENGTH_MAX = 45;
 const EXCHANGES_MAX = 20;
+const CHANGES_MAX = 25;
 
 export const schedules: fc.Arbitrary<Schedule> = fc.noBias(fc.record({
   chance: fc.nat({ max: 2 ** 31 - 1 }),
@@ -119,7 +136,8 @@ export const schedules: fc.Arbitrary<Schedule> = fc.noBias(fc.record({
   commands: fc.tuple(
     fc.array(command, { maxLength: LENGTH_MAX, size: 'max' }),
     fc.oneof({ weight: 4, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: fc.array(exchange, { maxLength: EXCHANGES_MAX, size: 'max' }) }),
-  ).map(([some, exchanges]) => [...some, ...exchanges]),
+    fc.oneof({ weight: 4, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: fc.array(change, { maxLength: CHANGES_MAX, size: 'max' }) }),
+  ).map(([some, exchanges, changes]) => [...some, ...exchanges, ...changes]),
 }));
 
 /** Commands that bring somebody in. */

@@ -106,6 +106,9 @@ class Simulation {
       case 'cut':
         this.#client(command.client)?.cut(command.isHalfOpen);
         return;
+      case 'change':
+        this.#client(command.client)?.change(command.wants);
+        return;
       case 'cut all':
         for (const client of this.#clients) client.cut(false);
         return;

@@ -1,4 +1,5 @@
 import type { Outlet } from '../../src/delivery/reader.ts';
+import type { Filter } from '../../src/model/topic.ts';
 import type { Random } from '../support/fleet-random.ts';
 import type { Place, World } from './world.ts';
 
@@ -32,6 +33,8 @@ export class SimulatedSocket implements Outlet {
   /** Called in the instance: there is room again, and it is gone. */
   onDrain: () => void = () => undefined;
   onClose: () => void = () => undefined;
+  /** Called in the instance: the client wants other topics. */
+  onChange: (wanted: Filter) => void = () => undefined;
   writableLength = 0;
   writableNeedDrain = false;
   /** The client does not read. */

@@ -55,6 +55,7 @@ export function matrix({ message, key }: Facts): Readonly<Record<keyof typeof EN
     createTicket: { path: '/tickets', body: '{"topics":["matrix.a","matrix.b.*"]}', type: 'application/json', expected: { ...MESSAGES, right: 201, session: [201, 401] } },
     // The stream of the path is not there.
     renewStream: { path: '/streams/x/credential', body: `{"secret":"${'x'.repeat(22)}"}`, expected: { none: 401, narrow: 404, right: 404, administrator: 404, session: [404, 401] } },
+    changeStream: { path: '/streams/aaaaaaaaaa-1', body: `{"secret":"${'x'.repeat(22)}","add":["matrix.a"]}`, expected: { none: 401, narrow: 404, right: 404, administrator: 404, session: [404, 401] } },
     listStreams: { path: '/streams?limit=1', expected: ADMINISTRATION },
     // The stream and the instance of these paths are not there.
     closeStream: { path: '/streams/aaaaaaaaaa-1', expected: { ...ADMINISTRATION, administrator: 404 } },

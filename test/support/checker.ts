@@ -42,6 +42,8 @@ export interface StreamRecord {
   readonly name: string;
   /** Topics and patterns that it asked for. */
   readonly wants: readonly string[];
+  /** What it asked for later, in that order, and up to which id it had what was before. */
+  readonly changes?: readonly { readonly after: string; readonly wants: readonly string[] }[];
   /** The cursor of its first `$open`: it gets everything after it. */
   readonly cursor: string;
   /** When that came, by the clock of `Publication.sentAt`. */
@@ -166,13 +168,20 @@ function topicsOf(expected: readonly Expected[]): readonly string[] {
   return [...new Set(expected.map(({ topic }) => topic))];
 }
 
-/** Of all topics there are, those that a stream asked for. */
-function wantedOf({ wants }: StreamRecord, topics: readonly string[]): ReadonlySet<string> {
-  return new Set(topics.filter((topic) => wants.some((pattern) => fits(pattern, topic))));
+/** Which of all topics there are a stream asked for, after which number. */
+type Wanted = readonly { readonly after: number; readonly topics: ReadonlySet<string> }[];
+
+function wantedOf({ wants, changes = [] }: StreamRecord, topics: readonly string[]): Wanted {
+  return [{ after: -1, wants }, ...changes.map(({ after, wants: later }) => ({ after: numberOf(after), wants: later }))]
+    .map(({ after, wants: names }) => ({ after, topics: new Set(topics.filter((topic) => names.some((pattern) => fits(pattern, topic)))) }));
 }
 
-function isOwed({ number, topic, fleeting }: Expected, { cursor }: StreamRecord, wanted: ReadonlySet<string>): boolean {
-  return !fleeting && wanted.has(topic) && number > numberOf(cursor);
+function isWanted(topic: string, number: number, wanted: Wanted): boolean {
+  return wanted.findLast(({ after }) => after < number)!.topics.has(topic);
+}
+
+function isOwed({ number, topic, fleeting }: Expected, { cursor }: StreamRecord, wanted: Wanted): boolean {
+  return !fleeting && number > numberOf(cursor) && isWanted(topic, number, wanted);
 }
 
 function checkAnswers({ topic, text, answers }: Publication, lost: Lost): Fault[] {
@@ -277,7 +286,7 @@ function checkStream(stream: StreamRecord, { expected, known, lost, topics }: Lo
       if (gone !== undefined && gone.loss.tookOverAt < partedAt) fault('foreign', `${id}, which was lost before the $gap`);
       if (gone === undefined && astray !== undefined) fault('unannounced gap', `${id} after ${astray.id}, which was lost`);
       astray = gone;
-      if (!wanted.has(message.topic)) fault('wrong topic', `${id} of ${message.topic}`);
+      if (!isWanted(message.topic, numberOf(id), wanted)) fault('wrong topic', `${id} of ${message.topic}`);
       if (message.text !== text || (topic !== undefined && message.topic !== topic)) fault('altered', `${id}: ${topic} ${text}, published ${message.topic} ${message.text}`);
     }
     seen.add(id);

@@ -1,5 +1,7 @@
 import { pino } from 'pino';
 import { EVERYBODY } from '../../src/access/identity.ts';
+import { OwnedStreams } from '../../src/access/owned-streams.ts';
+import { StreamHandles } from '../../src/access/stream-handles.ts';
 import { readConfig } from '../../src/config/config.ts';
 import type { HistoryPage } from '../../src/delivery/long-polls.ts';
 import type { Service } from '../../src/http/service.ts';
@@ -23,7 +25,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     history: { page: (): Promise<HistoryPage> => Promise.resolve({ messages: [], cursor: 'abcdefgh-7', more: false, gap: undefined }), message: () => Promise.resolve(undefined) },
     eraser: { message: never, topic: never },
     starts: { isReady: false, resolve: never },
-    streams: { isFull: true, open: never, refuse: never, end: never, drained: never, closed: never },
+    streams: { isFull: true, open: never, refuse: never, end: never, placeOf: never, changeFilter: never, drained: never, closed: never },
     filters: { hasRoomFor: () => true },
     draining: false,
     access: { ignoresCredentials: () => false, identify: () => EVERYBODY },
@@ -33,12 +35,13 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     tickets: { use: never, release: never },
     ticketAdministration: { make: never },
     keys: { create: never, rotate: never, revoke: never, find: never, list: never },
-    renewals: { add: never, delete: never, renew: never },
+    renewals: { renew: never },
+    owned: new OwnedStreams(new StreamHandles()),
     handles: { next: () => 1 },
     agents: { shared: (text) => text },
-    fleet: { streams: never, close: never, instances: () => Promise.resolve({ instances: [] }), drain: never },
+    fleet: { streams: never, close: never, changeTopics: never, instances: () => Promise.resolve({ instances: [] }), drain: never },
     revocations: { revoke: never, list: never },
-    presence: { enter: () => undefined, leave: () => undefined, watch: never, unwatch: never, page: never, counts: never, topicsOf: never },
+    presence: { enter: () => undefined, leave: () => undefined, change: never, watch: never, unwatch: never, page: never, counts: never, topicsOf: never },
     maxConnections: 1_000,
     readiness: () => ({ ready: true, status: 'ready' }),
     gauges: () => ({

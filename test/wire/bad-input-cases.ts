@@ -323,10 +323,25 @@ for (const [query, kind, field] of [
   ['member=', REQUEST, 'member'], ['member=a&member=b', REQUEST, 'member'], ['instance=x', REQUEST, 'instance'], ['instance=', REQUEST, 'instance'], ['instance=AAAAAAAAAA', REQUEST, 'instance'],
   ['behind=yes', REQUEST, 'behind'], ['topic=a..b', TOPIC, 'topic'], ['topic=', TOPIC, 'topic'], ['topic=a.b*', TOPIC, 'topic'], ['topic=a+b', TOPIC, 'topic'], ['topics=a', REQUEST, 'topics'], ['member=%FF', REQUEST, 'member'],
 ] as const) add(`GET /streams?${query}`, get(`/streams?${query}`), kind, field);
+const patch = (body: string, path = '/streams/aaaaaaaaaa-1'): Buffer => requestBytes('PATCH', path, {}, body);
+const streamSecret = '"secret":"abcdefghijklmnopqrstuv"';
+for (const [body, kind, field] of [
+  ['{', REQUEST], ['[]', REQUEST], ['"add"', REQUEST], ['null', REQUEST], ['{}', REQUEST, 'secret'], ['{"add":["a"]}', REQUEST, 'secret'], ['{"secret":"short","add":["a"]}', REQUEST, 'secret'], ['{"secret":7,"add":["a"]}', REQUEST, 'secret'],
+  [`{${streamSecret}}`, REQUEST, 'add'], [`{${streamSecret},"topics":["a"]}`, REQUEST, 'topics'], [`{${streamSecret},"add":"a"}`, REQUEST, 'add'], [`{${streamSecret},"remove":null}`, REQUEST, 'remove'], [`{${streamSecret},"add":[7]}`, REQUEST, 'add[0]'],
+  [`{${streamSecret},"add":["a"],"remove":["b",{}]}`, REQUEST, 'remove[1]'], [`{${streamSecret},"add":["a","b"],"remove":["c","b"]}`, REQUEST, 'remove[1]'], [`{${streamSecret},"add":["a"],"add":["b"]}`, REQUEST],
+  [`{${streamSecret},"add":["a",""]}`, TOPIC, 'add[1]'], [`{${streamSecret},"add":["a b"]}`, TOPIC, 'add[0]'], [`{${streamSecret},"add":["a..b"]}`, TOPIC, 'add[0]'], [`{${streamSecret},"add":["a.>.b"]}`, TOPIC, 'add[0]'], [`{${streamSecret},"remove":["a*"]}`, TOPIC, 'remove[0]'],
+  [`{${streamSecret},"add":["${'x'.repeat(256)}"]}`, TOPIC, 'add[0]'], [`{${streamSecret},"add":["\\ud800"]}`, TOPIC, 'add[0]'], [`{${streamSecret},"add":["*.*.*.*.*.*.*.*.*"]}`, TOPIC, 'add[0]'],
+  [`{${streamSecret},"add":[${Array(TOPICS_PER_STREAM + 1).fill('"a"').join()}]}`, REQUEST, 'add'], [`{${streamSecret},"remove":[${Array(TOPICS_PER_STREAM + 1).fill('"a"').join()}]}`, REQUEST, 'remove'],
+] as const) add(`PATCH /streams/… with ${body.slice(0, 100)}`, patch(body), kind, field);
+for (const id of ['aaaaaaaaaa-1', 'x', 'aaaaaaaaaa-', '%00']) add(`PATCH /streams/${id}`, patch(`{${streamSecret},"add":["a"]}`, `/streams/${id}`), NOT_FOUND, 'id');
+for (const query of ['pattern=x', 'pattern=0&pattern=1']) add(`PATCH /streams/… with ${query}`, patch(`{${streamSecret},"add":["a"]}`, `/streams/aaaaaaaaaa-1?${query}`), REQUEST, 'pattern');
+add('PATCH /streams/… with a pattern, where only topics are asked for', patch(`{${streamSecret},"add":["a.*"]}`, '/streams/aaaaaaaaaa-1?pattern=0'), TOPIC, 'add[0]');
+add('PATCH /streams/… with too much', patch(`{${streamSecret},"add":[],"remove":[]${' '.repeat(64 * 1024)}}`), LARGE);
+add('PATCH /streams/… from a page of another origin', requestBytes('PATCH', '/streams/aaaaaaaaaa-1', { Origin: 'https://elsewhere.example' }, '{}'), ORIGIN, 'Origin');
 const remove = (path: string): Buffer => requestBytes('DELETE', path, {});
 for (const retry of ['', '0', '-1', '1.5', '01', '86401', '9999999', 'soon', '1&retry=2']) add(`DELETE /streams/… with retry=${retry}`, remove(`/streams/aaaaaaaaaa-1?retry=${retry}`), REQUEST, 'retry');
 for (const id of ['aaaaaaaaaa-1', 'x', 'aaaaaaaaaa-', '%00', 'aaaaaaaaaa-1%2Fcredential']) add(`DELETE /streams/${id}`, remove(`/streams/${id}`), NOT_FOUND, 'id');
-for (const [path, allow] of [['/streams', 'GET, HEAD'], ['/streams/x', 'DELETE'], ['/instances', 'GET, HEAD'], ['/instances/x/drain', 'POST']] as const) add(`PUT ${path}`, requestBytes('PUT', path, {}, 'x'), METHOD, undefined, allow);
+for (const [path, allow] of [['/streams', 'GET, HEAD'], ['/streams/x', 'DELETE, PATCH'], ['/instances', 'GET, HEAD'], ['/instances/x/drain', 'POST']] as const) add(`PUT ${path}`, requestBytes('PUT', path, {}, 'x'), METHOD, undefined, allow);
 add('the end of an instance without a credential', post('/instances/aaaaaaaaaa/drain', {}, ''), UNAUTHORIZED, 'Authorization');
 
 // What a client says of the answer, and of itself.

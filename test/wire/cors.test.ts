@@ -68,14 +68,14 @@ await t.test('a stream says so, and one that is refused with $busy too', async (
 });
 
 await t.test('a browser that asks first is told what is allowed', async (t) => {
-  for (const path of ['/topics/a', '/messages', '/topics/a/events', '/events', '/messages/x']) {
+  for (const path of ['/topics/a', '/messages', '/topics/a/events', '/events', '/messages/x', '/streams/x']) {
     const answer = await http.send('OPTIONS', path, {
       origin: PAGE, 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type,idempotency-key,ttl,tidings-event,last-event-id,traceparent,x-requested-with',
     });
     t.equal(answer.status, 204, path);
     t.match(answer.headers, {
       'access-control-allow-origin': PAGE,
-      'access-control-allow-methods': /GET.*HEAD.*POST/,
+      'access-control-allow-methods': /GET.*HEAD.*POST.*PATCH.*DELETE/,
       'access-control-allow-headers': /Content-Type.*Last-Event-ID.*Idempotency-Key.*TTL.*Tidings-Event.*traceparent, x-requested-with/,
       'access-control-allow-credentials': 'true',
       'access-control-max-age': /^[0-9]+$/,

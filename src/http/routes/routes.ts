@@ -12,6 +12,7 @@ import { renewalRoutes } from './renewals.ts';
 import { revocationRoutes } from './revocations.ts';
 import { sessionRoutes } from './session.ts';
 import { streamRoutes } from './streams.ts';
+import { streamTopicsRoutes } from './stream-topics.ts';
 import { ticketRoutes } from './tickets.ts';
 
 /**
@@ -24,6 +25,7 @@ export function addRoutes(app: App, service: Service, memory: HttpMemory): void 
   streamRoutes(app, service);
   ticketRoutes(app, service);
   renewalRoutes(app, service);
+  streamTopicsRoutes(app, service);
   historyRoutes(app, service, memory);
   presenceRoutes(app, service);
   eraseRoutes(app, service);

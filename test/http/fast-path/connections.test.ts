@@ -452,7 +452,7 @@ t.test('the end of the service does not wait for what is stuck', async (t) => {
     },
     open: () => {
       throw new Error('No stream is begun.');
-    }, end: () => undefined, drained: () => undefined, closed: () => undefined, refuse: (_options, outlet) => void outlets.push(outlet),
+    }, end: () => undefined, placeOf: () => ({ epoch: 'abcdefgh', seq: 0 }), changeFilter: () => ({ epoch: 'abcdefgh', seq: 0 }), drained: () => undefined, closed: () => undefined, refuse: (_options, outlet) => void outlets.push(outlet),
   } });
   const [busy, opening, refused, halfSent, ordinary] = [await connectTo(t, served), await connectTo(t, served), await connectTo(t, served), await connectTo(t, served), await connectTo(t, served)];
   await sendApart(busy, PUBLISH);

@@ -56,6 +56,8 @@ export const remove = (path: string): Request => (headers) => requestBytes('DELE
 export const post = (path: string, body = 'from a stranger', more: Headers = {}): Request => (headers) => requestBytes('POST', path, { ...more, ...headers }, body);
 export const batch = (body: string, type = 'application/json'): Request => post('/messages', body, { 'Content-Type': type });
 
+export const patch = (path: string, body: string): Request => (headers) => requestBytes('PATCH', path, headers, body);
+
 /** Prolongs a stream that is not there. */
 export const RENEWAL = post('/streams/x/credential', `{"secret":"${'x'.repeat(22)}"}`);
 

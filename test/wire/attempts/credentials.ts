@@ -1,5 +1,8 @@
-import { APP, batch, bearer, COOKIE, cookie, get, head, post, refused, RENEWAL, remove, type Attempt, type Facts, type Headers, type Request } from './attempt.ts';
+import { APP, batch, bearer, COOKIE, cookie, get, head, patch, post, refused, RENEWAL, remove, type Attempt, type Facts, type Headers, type Request } from './attempt.ts';
 import { requestBytes } from '../../support/raw.ts';
+
+/** Adds another's topic to a stream that is not there. */
+const CHANGE = `{"secret":"${'x'.repeat(22)}","add":["user.bob.inbox"]}`;
 
 /** Credentials that are nearly good, in odd places, several at once, or that somebody else has sent. */
 
@@ -201,6 +204,12 @@ const objects = ({ alice, aliceId, bob, bobId, message, watcher, root }: Facts):
     refused('a revocation of all tokens, without a credential', post('/revocations', '{"issuedBefore":"2026-11-22T10:00:00Z"}'), 401, {}),
     refused('a stream that is prolonged without a credential', RENEWAL, 401, {}),
     refused('a stream that is not there', RENEWAL, 404, bearer(alice)),
+    refused('other topics for a stream, without a credential', patch('/streams/aaaaaaaaaa-1', CHANGE), 404, {}),
+    refused('other topics for a stream, by a credential that is none', patch('/streams/aaaaaaaaaa-1', CHANGE), 401, bearer('x')),
+    refused('other topics for a stream, by a cookie of a page of another origin', patch('/streams/aaaaaaaaaa-1', CHANGE), 403, cookie(alice, { Origin: 'https://elsewhere.example' })),
+    refused('other topics for a stream, by a cookie without an origin', patch('/streams/aaaaaaaaaa-1', CHANGE), 403, cookie(alice)),
+    refused('other topics for a stream that is not there', patch('/streams/aaaaaaaaaa-1', CHANGE), 404, bearer(alice)),
+    refused('other topics for a stream, by an override of the method', post('/streams/aaaaaaaaaa-1', CHANGE, { 'X-HTTP-Method-Override': 'PATCH' }), 405, bearer(alice)),
     refused('the end of another\'s key by an override of the method', post(`/keys/${bobId}`, '', { 'X-HTTP-Method-Override': 'DELETE', 'Content-Length': '0' }), 405, bearer(root)),
     refused('the end of another\'s key by a parameter', post(`/keys/${bobId}?_method=DELETE`, '', { 'Content-Length': '0' }), 405, bearer(root)),
     { what: 'an override of the method of a GET', bytes: requestBytes('GET', `/keys/${bobId}`, { ...bearer(root), 'X-HTTP-Method-Override': 'DELETE', 'X-HTTP-Method': 'DELETE', 'X-Method-Override': 'DELETE' }), statuses: [200], methods: ['GET'], control: undefined },

@@ -1,0 +1,204 @@
+import { EVERYBODY, type Credential, type Identity } from '../access/identity.ts';
+import type { Lease, Lessee } from '../access/lease.ts';
+import type { Leases } from '../access/leases.ts';
+import type { OwnedStreams } from '../access/owned-streams.ts';
+import { isCredential, isSameOwner, type Renewable } from '../access/renewals.ts';
+import { proofOf, type StreamHandles } from '../access/stream-handles.ts';
+import { WaitingRequests } from '../access/waiting-requests.ts';
+import type { ControlChannel } from '../bus/control-channel.ts';
+import type { Audience } from '../delivery/audience.ts';
+import { presenceProblem, readProblem, ScopedGrant, type Grant } from '../model/grant.ts';
+import { formatId, type Position } from '../model/position.ts';
+import { Problem, type ProblemCode } from '../model/problem.ts';
+import { Filter } from '../model/topic.ts';
+import { isObject } from './notes.ts';
+import type { Roster } from './roster.ts';
+
+/** The kind of the question. */
+const KIND = 'stream-topics';
+
+/** Changes of one sender that wait for other instances. An id that no instance has waits for a while: stops one sender from using up what all may ask. */
+const CHANGING_MAX_REQUESTS = 100;
+
+/** The names of a changed stream, and a question, as JSON: larger ones would not fit into a note between instances (64 KiB), and never be answered. Bytes. */
+const NAMES_MAX_BYTES = 48 * 1024;
+const QUESTION_MAX_BYTES = 60 * 1024;
+
+/** A stream whose topics its client may change. */
+export interface ChangeableStream extends Renewable {
+  /** Whether its client was sent away, or has gone. */
+  readonly isOver: boolean;
+  /** Up to where it was written. */
+  readonly place: Position;
+  /** Goes on with another filter from its place on. Returns that place. */
+  changeTopics(filter: Filter): Position;
+}
+
+/** Topics and patterns that were checked. */
+export interface TopicChange {
+  readonly add: readonly string[];
+  readonly remove: readonly string[];
+}
+
+export interface ChangedTopics {
+  /** All that the stream has now. */
+  readonly topics: readonly string[];
+  /** Up to here the stream has the topics before, after it those of now. */
+  readonly cursor: string;
+}
+
+/** What travels to the instance that has the stream: claims, and nothing that could be used again. */
+interface Question extends TopicChange {
+  readonly stream: string;
+  /** Of the stream's secret, hexadecimal digits. */
+  readonly proof: string;
+  readonly credential?: Credential | undefined;
+  readonly name?: string | undefined;
+  /** The topics and patterns that may be read, and of which it may be seen who listens; absent where there is no access control. */
+  readonly subscribe?: readonly string[] | undefined;
+  readonly presence?: readonly string[] | undefined;
+}
+
+const REFUSAL_CODES = ['not-found', 'forbidden', 'unauthorized', 'invalid-credential', 'invalid-topic', 'overloaded'] as const satisfies readonly ProblemCode[];
+
+interface Refusal {
+  readonly code: (typeof REFUSAL_CODES)[number];
+  readonly detail: string;
+  readonly field: string;
+}
+
+const MISSING: Refusal = { code: 'not-found', detail: 'No instance has this stream: it has ended, or never was. Open one with the topics that are wanted.', field: 'id' };
+const FOREIGN: Refusal = { code: 'forbidden', detail: 'The secret is not the one that the $open of this stream said.', field: 'secret' };
+
+export interface TopicChangesDependencies {
+  readonly owned: Pick<OwnedStreams<ChangeableStream>, 'find'>;
+  readonly handles: Pick<StreamHandles, 'read'>;
+  readonly leases: Pick<Leases, 'mayHold' | 'hold' | 'release'>;
+  readonly filters: Pick<Audience, 'hasRoomFor'>;
+  readonly roster: Pick<Roster, 'askOne'>;
+  readonly control: Pick<ControlChannel, 'answer'>;
+  readonly maxTopics: number;
+}
+
+/**
+ * A stream's client changes which topics it has, without a reconnect, on any instance. The credential is checked where the request arrives. The instance that has the stream changes it in one
+ * turn of its event loop: changes of one stream happen one after the other.
+ */
+export class TopicChanges {
+  readonly #owned: TopicChangesDependencies['owned'];
+  readonly #handles: TopicChangesDependencies['handles'];
+  readonly #leases: TopicChangesDependencies['leases'];
+  readonly #filters: TopicChangesDependencies['filters'];
+  readonly #roster: TopicChangesDependencies['roster'];
+  readonly #maxTopics: number;
+  readonly #asking = new WaitingRequests({ max: CHANGING_MAX_REQUESTS, detail: 'Too many changes of this sender wait for other instances.' });
+
+  constructor({ owned, handles, leases, filters, roster, control, maxTopics }: TopicChangesDependencies) {
+    this.#owned = owned;
+    this.#handles = handles;
+    this.#leases = leases;
+    this.#filters = filters;
+    this.#roster = roster;
+    this.#maxTopics = maxTopics;
+    control.answer(KIND, (body) => isQuestion(body) ? this.#changeHere(body) : undefined);
+  }
+
+  /**
+   * Adds topics to a stream, and takes others out. Names that are there already, or are not there, change nothing.
+   * @param sender Whose request it is.
+   * @throws Problem `not-found`, `forbidden`, `unauthorized`, `invalid-credential`, `invalid-topic`, `overloaded` or `outcome-unknown`
+   */
+  async change(id: string, secret: string, { add, remove }: TopicChange, { credential, grant, name }: Pick<Identity, 'credential' | 'grant' | 'name'>, sender: string): Promise<ChangedTopics> {
+    const stream = this.#handles.read(id);
+    if (stream === undefined) throw problemOf(MISSING);
+    const question: Question = { stream: id, proof: proofOf(secret).toString('hex'), add, remove, credential, name, subscribe: grant.readable ?? (credential === undefined ? undefined : []), presence: grant.seeable };
+    const answer = stream.isHere ? this.#changeHere(question) : await this.#asking.pass(sender, () => this.#ask(stream.instance, question));
+    if (isRefusal(answer)) throw problemOf(answer);
+    // One of another version may say what this one does not know.
+    if (!isChanged(answer)) throw new Problem('outcome-unknown', 'The instance that has the stream answered something that this one does not understand. Ask again, or open a stream with the topics that are wanted.', { field: 'id' });
+    return { topics: answer.topics, cursor: answer.cursor };
+  }
+
+  async #ask(instance: string, question: Question): Promise<unknown> {
+    if (bytesOf(question) > QUESTION_MAX_BYTES) throw new Problem('invalid-request', 'The change, with the topics that the credential may read, is too large for the instance that has the stream: change fewer at once.', { field: 'add' });
+    const asked = await this.#roster.askOne(instance, KIND, question);
+    if ('answer' in asked) return asked.answer;
+    if (!asked.mayExist) return MISSING;
+    throw new Problem('outcome-unknown', 'The instance that has the stream did not answer. It may be of an older version, or change the stream when it goes on: ask again, or open a stream with the topics that are wanted.', { field: 'id' });
+  }
+
+  /** Undefined where it is not for this instance to say. */
+  #changeHere({ stream: id, proof, add, remove, credential, name, subscribe, presence = [] }: Question): ChangedTopics | Refusal | undefined {
+    const named = this.#handles.read(id);
+    if (named?.isHere !== true) return undefined;
+    const found = this.#owned.find(named.number, proof);
+    if (found === 'foreign') return FOREIGN;
+    if (found === 'missing' || found.stream.isOver) return MISSING;
+    const { stream } = found;
+    const { lease, filter, isWatching = false } = stream;
+    const stranger = strangerProblem(lease, credential);
+    if (stranger !== undefined) return stranger;
+
+    const removed = new Set(remove);
+    const wanted = new Filter([...filter.names.filter((one) => !removed.has(one)), ...add]);
+    const count = wanted.names.length;
+    if (count === 0) return { code: 'invalid-topic', detail: 'The stream would have no topic left: close it instead.', field: 'remove' };
+    if (count > this.#maxTopics) return { code: 'invalid-topic', detail: `The stream would have ${count} topics, and ${this.#maxTopics} are allowed.`, field: 'add' };
+    if (bytesOf(wanted.names) > NAMES_MAX_BYTES) return { code: 'invalid-topic', detail: `The topics of the stream would have more than ${NAMES_MAX_BYTES} bytes together.`, field: 'add' };
+    const grant: Grant = subscribe === undefined && credential === undefined ? EVERYBODY.grant : new ScopedGrant({ publish: [], subscribe: subscribe ?? [], presence, isAnonymous: credential === undefined });
+    const forbidden = readProblem(grant, wanted) ?? (isWatching ? presenceProblem(grant, wanted) : undefined);
+    if (forbidden !== undefined) return { code: forbidden.code === 'unauthorized' ? 'unauthorized' : 'forbidden', detail: forbidden.message, field: forbidden.field ?? 'add' };
+    const lessee: Lessee = { credential, grant, name };
+    if (!this.#leases.mayHold(lessee, wanted, isWatching)) return { code: credential === undefined ? 'unauthorized' : 'invalid-credential', detail: 'What the request was let in by has ended.', field: 'Authorization' };
+    if (!this.#filters.hasRoomFor(wanted)) return { code: 'overloaded', detail: 'There is no room here for so many topics now.', field: 'add' };
+
+    this.#goOnBy(stream, lessee);
+    const place = wanted.key === filter.key ? stream.place : stream.changeTopics(wanted);
+    return { topics: wanted.names, cursor: formatId(place.epoch, place.seq) };
+  }
+
+  /** What was added may be allowed to the new credential only: the stream ends with that one from now on, as after a renewal. */
+  #goOnBy(stream: ChangeableStream, lessee: Lessee): void {
+    if (lessee.credential === undefined) return;
+    const before = stream.lease;
+    stream.lease = this.#leases.hold(lessee, stream, before);
+    if (before !== undefined && before !== stream.lease) this.#leases.release(before, stream);
+  }
+}
+
+/** Why a credential may not change a stream. */
+function strangerProblem(lease: Lease | undefined, credential: Credential | undefined): Refusal | undefined {
+  const owner = lease?.credential;
+  if (owner === undefined) return credential === undefined ? undefined : { code: 'forbidden', detail: 'The stream was opened without a credential: change it without one.', field: 'Authorization' };
+  if (lease?.isOver === true) return MISSING;
+  if (credential === undefined) return { code: 'unauthorized', detail: 'The stream was opened by a credential: Authorization: Bearer with a key or token of the same owner.', field: 'Authorization' };
+  return isSameOwner(owner, credential) ? undefined : { code: 'forbidden', detail: 'The credential is of another key or subject than the one that opened the stream.', field: 'Authorization' };
+}
+
+function bytesOf(value: object): number {
+  return Buffer.byteLength(JSON.stringify(value));
+}
+
+function problemOf({ code, detail, field }: Refusal): Problem {
+  return new Problem(code, detail, { field });
+}
+
+/** A sender that proves itself may still be a program of another version. */
+function isQuestion(value: unknown): value is Question {
+  if (!isObject(value)) return false;
+  const { stream, proof, add, remove, credential, name, subscribe, presence } = value;
+  return typeof stream === 'string' && typeof proof === 'string' && isTexts(add) && isTexts(remove) && (credential === undefined || isCredential(credential))
+    && (name === undefined || typeof name === 'string') && (subscribe === undefined || isTexts(subscribe)) && (presence === undefined || isTexts(presence));
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'string');
+}
+
+function isRefusal(value: unknown): value is Refusal {
+  return isObject(value) && REFUSAL_CODES.some((code) => code === value['code']) && typeof value['detail'] === 'string' && typeof value['field'] === 'string';
+}
+
+function isChanged(value: unknown): value is ChangedTopics {
+  return isObject(value) && isTexts(value['topics']) && typeof value['cursor'] === 'string';
+}
