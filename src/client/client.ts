@@ -109,31 +109,31 @@ class Tidings implements Connection {
   }
 
   #add(topic: string, options: SubscribeOptions, consumer?: Consumer): TopicSubscription {
-    const after = options.getState === undefined ? this.#stored.after(topic) : undefined;
-    const subscription = new TopicSubscription(topic, after === undefined ? options : { after }, {
+    const after = this.#stored.after(topic);
+    const subscription = new TopicSubscription(topic, after === undefined || options.getState !== undefined ? options : { after }, {
       requests: this.#requests,
       cursor: () => this.#stream.cursor,
       changed: () => this.#update(),
       unheard: (error) => this.#events.emit('error', error),
       refused: (refused, error) => {
         refused.refuse(error);
-        this.#stream.restart();
+        this.#stream.change();
       },
       over: (over) => {
         this.#subscriptions.delete(over);
         consumer?.end();
-        // The stream goes on with what it has; the next connection is without it. Without any other it ends.
-        if (this.#wanted().length === 0) this.#stream.restart();
+        this.#stream.change();
+        this.#update();
       },
     }, consumer);
     if (this.#isClosed) {
       subscription.unsubscribe();
       return subscription;
     }
-    const isWanted = this.#wanted().includes(topic);
     this.#subscriptions.add(subscription);
-    if (isWanted && this.#stream.state === 'open') subscription.began();
-    else this.#stream.restart();
+    if (this.#stream.tells(topic)) subscription.began();
+    else this.#stream.change();
+    this.#update();
     return subscription;
   }
 

@@ -11,7 +11,7 @@ export type StreamState = 'idle' | 'opening' | 'open' | 'failing' | 'denied';
 export interface StreamListener {
   /** The topics and patterns that are wanted now. */
   wanted(): string[];
-  /** From this place on the stream tells what comes for these topics. */
+  /** From this place on the stream has these topics. */
   began(topics: readonly string[], cursor: string): void;
   message(message: Message): void;
   gap(gap: Gap): void;
@@ -24,7 +24,7 @@ export interface StreamListener {
 }
 
 /** By what the service knows the stream. */
-interface StreamHandle {
+export interface StreamHandle {
   readonly id: string;
   readonly secret: string;
 }
@@ -53,6 +53,8 @@ const RETRY_MS = 1_000;
 /** How long the first frame may take. The service sends it at once; after this time, something on the way holds it back. Milliseconds. */
 const FIRST_FRAME_MAX_MS = 10_000;
 
+const streamTopics = () => import('./stream-topics.ts');
+
 /** One stream for all subscriptions. It comes back after any end, from the place that it has reached. */
 export class EventStream implements SourceTaker {
   readonly #dependencies: EventStreamDependencies;
@@ -65,6 +67,9 @@ export class EventStream implements SourceTaker {
   #attempt = new AbortController();
   #heard = 0;
   #handle: StreamHandle | undefined;
+  /** Of a change that is under way: what the stream will have. Another change waits until the stream has told of this one, so that each `$topics` is of one change. */
+  #next: readonly string[] | undefined;
+  #isChanging = false;
   #failures = 0;
   #isRunning = false;
   #isClosed = false;
@@ -86,7 +91,24 @@ export class EventStream implements SourceTaker {
     return this.#cursor;
   }
 
-  /** Connects anew: what is wanted has changed, or the connection may be dead. A refusal is forgotten. */
+  /** Whether the stream has a topic, and keeps it. */
+  tells(topic: string): boolean {
+    return this.#state === 'open' && this.#topics.includes(topic) && (this.#next ?? this.#topics).includes(topic);
+  }
+
+  /** What is wanted has changed. An open stream is changed, all at once for what changes in one turn. One that cannot be changed is opened anew for a topic that it lacks, or where nothing is wanted. */
+  change(): void {
+    // The attempt that follows an end asks what is wanted.
+    if (this.#isClosed || (this.#isRunning && this.#attempt.signal.aborted)) return;
+    const wanted = this.#listener.wanted();
+    const handle = this.#handle;
+    if (wanted.length === 0 || (handle === undefined && !wanted.every((topic) => this.#topics.includes(topic)))) return this.restart();
+    if (handle === undefined || this.#isChanging) return;
+    this.#isChanging = true;
+    void this.#change(handle, this.#attempt.signal);
+  }
+
+  /** Connects anew: the connection may be dead, or what is wanted is another thing. A refusal is forgotten. */
   restart(): void {
     this.#attempt.abort();
     if (this.#isClosed || this.#isRunning) return;
@@ -115,10 +137,10 @@ export class EventStream implements SourceTaker {
   /** Ends when nothing is wanted, or everything is refused. */
   async #run(): Promise<void> {
     for (;;) {
-      this.#attempt = new AbortController();
-      const { signal } = this.#attempt;
       // What is subscribed to in the same turn goes into one request.
       await Promise.resolve();
+      this.#attempt = new AbortController();
+      const { signal } = this.#attempt;
       const topics = this.#isClosed ? [] : this.#listener.wanted();
       if (topics.length === 0) return this.#become('idle');
       const wait = await this.#read(topics, signal);
@@ -132,6 +154,7 @@ export class EventStream implements SourceTaker {
     if (id !== undefined) this.#cursor = id;
     switch (event) {
       case '$open': this.#handle = (content as { readonly stream?: StreamHandle }).stream; break;
+      case '$topics': this.#changed((content as { readonly topics: readonly string[] }).topics, id!); break;
       case '$gap': this.#listener.gap(content as Gap); break;
       case '$erased': this.#listener.erased(content as Erased); break;
       case '$expiring': void this.#renew(); break;
@@ -199,6 +222,9 @@ export class EventStream implements SourceTaker {
     } finally {
       clearInterval(watch);
       clearTimeout(first);
+      // What was to be changed is in the topics of the next stream.
+      this.#handle = this.#next = undefined;
+      this.#isChanging = false;
     }
   }
 
@@ -230,27 +256,42 @@ export class EventStream implements SourceTaker {
     await this.#dependencies.requests.send(`/streams/${handle.id}/credential`, { method: 'POST', body: JSON.stringify({ secret: handle.secret }), signal }).catch(() => undefined);
   }
 
-  /** One topic that is refused must not cost the others their stream: which one it is, each is asked for. */
+  async #change(handle: StreamHandle, signal: AbortSignal): Promise<void> {
+    // What is subscribed to in the same turn goes into one request.
+    await Promise.resolve();
+    if (handle !== this.#handle) return;
+    const wanted = this.#listener.wanted();
+    const add = wanted.filter((topic) => !this.#topics.includes(topic));
+    const remove = this.#topics.filter((topic) => !wanted.includes(topic));
+    if (wanted.length === 0 || add.length + remove.length === 0) return void (this.#isChanging = false);
+    this.#next = wanted;
+    const outcome = await streamTopics().then(({ changeTopics }) => changeTopics(this.#dependencies, { handle, add, remove, signal })).catch(() => 'restart');
+    if (outcome === 'wait' || signal.aborted || handle !== this.#handle) return;
+    if (outcome === 'restart') return this.restart();
+    this.#next = undefined;
+    this.#isChanging = false;
+    if (outcome === 'again') this.change();
+  }
+
+  #changed(topics: readonly string[], cursor: string): void {
+    this.#topics = topics;
+    this.#next = undefined;
+    this.#isChanging = false;
+    this.#listener.began(topics, cursor);
+    this.change();
+  }
+
   async #refused(error: TidingsError, topics: readonly string[], signal: AbortSignal): Promise<number | undefined> {
-    let isFound = false;
-    for (const topic of error.status === 401 || topics.length === 1 ? [] : topics) {
-      const refusal = await this.#refusalOf(topic, signal);
-      if (signal.aborted) return 0;
-      if (refusal === undefined) continue;
-      if (!(refusal instanceof TidingsError)) return pauseAfter(++this.#failures);
-      isFound = true;
-      this.#listener.refused(refusal, topic);
-    }
-    if (isFound) return 0;
-    this.#listener.refused(error, error.status === 401 ? undefined : topics[0]);
+    const isDenied = error.status === 401;
+    const isTold = !isDenied && topics.length > 1 && await streamTopics().then(({ tellRefused }) => tellRefused(this.#dependencies, topics, signal)).catch(() => undefined);
+    if (isTold === undefined) return signal.aborted ? 0 : pauseAfter(++this.#failures);
+    if (isTold) return 0;
+    this.#listener.refused(error, isDenied ? undefined : topics[0]);
     return undefined;
   }
 
-  #refusalOf(topic: string, signal: AbortSignal): Promise<unknown> {
-    return this.#dependencies.requests.send(`/cursor?topic=${encodeURIComponent(topic)}`, { signal }).then(() => undefined, (error: unknown) => error);
-  }
-
   #become(state: StreamState): void {
+    if (state === 'idle' || state === 'denied') this.#topics = [];
     if (state === this.#state) return;
     this.#state = state;
     this.#listener.stateChanged();

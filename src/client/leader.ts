@@ -22,8 +22,7 @@ export class Leader {
   readonly #refused = new Set<string>();
   readonly #end = new AbortController();
   readonly #stopListening: () => void;
-  /** What the present attempt asks for, and what the open stream tells of. */
-  #asked: readonly string[] = [];
+  /** What the open stream tells of. */
   #begun: readonly string[] = [];
   #frames = 0;
 
@@ -56,10 +55,9 @@ export class Leader {
     this.#wants.set(member, topics);
     for (const topic of topics) this.#refused.delete(topic);
     const { state, cursor } = this.#stream;
-    const isAskedFor = topics.every((topic) => this.#asked.includes(topic));
     if (state === 'failing') this.#tell({ kind: 'failing' });
-    if (state === 'open' && cursor !== undefined && topics.every((topic) => this.#begun.includes(topic))) this.#tell({ kind: 'began', topics: this.#begun, cursor });
-    else if (state !== 'opening' || !isAskedFor) this.#stream.restart();
+    if (cursor !== undefined && topics.every((topic) => this.#stream.tells(topic))) this.#tell({ kind: 'began', topics: this.#begun, cursor });
+    else this.#stream.change();
   }
 
   /** Its lock is free once the tab is gone, however it went. */
@@ -72,18 +70,13 @@ export class Leader {
 
   #forget(member: string): void {
     this.#wants.delete(member);
-    // The stream goes on with what it has; the next connection is without it.
-    if (this.#wants.size === 0) this.#stream.restart();
+    this.#stream.change();
   }
 
   #listener(): StreamListener {
     const frame = (event: string, content: unknown): void => this.#tell({ kind: 'frame', event, content, id: this.#stream.cursor });
     return {
-      wanted: () => {
-        const topics = [...new Set([...this.#wants.values()].flat())].filter((topic) => !this.#refused.has(topic));
-        this.#asked = topics;
-        return topics;
-      },
+      wanted: () => [...new Set([...this.#wants.values()].flat())].filter((topic) => !this.#refused.has(topic)),
       began: (topics, cursor) => {
         this.#begun = topics;
         this.#tell({ kind: 'began', topics, cursor });

@@ -24,7 +24,7 @@ export interface Erased {
     readonly through?: string;
 }
 /**
- * `connecting`: the first attempt, or one after an orderly end. `catching-up`: the stream is open, and what came before it is being read. `live`. `offline`: an attempt
+ * `connecting`: the first attempt, or one after an orderly end. `catching-up`: the stream is open, and some subscription waits for its topic, or reads what came before. `live`. `offline`: an attempt
  * failed, and the next is due. `denied`: the service refuses the credential, or what is asked for; `login()` tries again. `closed`: by `close()` or `logout()`.
  */
 export type Status = 'connecting' | 'catching-up' | 'live' | 'offline' | 'denied' | 'closed';
