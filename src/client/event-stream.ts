@@ -1,7 +1,9 @@
 import type { Erased, Gap, Message } from './api.ts';
 import { frames } from './frames.ts';
+import type { PresenceEvent } from './presence-state.ts';
 import { TidingsError, type Requests } from './requests.ts';
 import type { SourceTaker, StreamSource } from './stream-source.ts';
+import type { StreamHandle } from './stream-topics.ts';
 import { topicQuery } from './topics.ts';
 import { pause, pauseAfter } from './waiting.ts';
 
@@ -16,17 +18,13 @@ export interface StreamListener {
   message(message: Message): void;
   gap(gap: Gap): void;
   erased(erased: Erased): void;
+  /** Who listens; of a stream that watches. */
+  presence?(event: PresenceEvent): void;
   /** The place has changed, and there is no message. */
   moved(): void;
   /** The service refuses a topic; without one, everything. */
   refused(error: TidingsError, topic?: string): void;
   stateChanged(): void;
-}
-
-/** By what the service knows the stream. */
-export interface StreamHandle {
-  readonly id: string;
-  readonly secret: string;
 }
 
 export interface EventStreamDependencies {
@@ -40,6 +38,8 @@ export interface EventStreamDependencies {
   readonly canPoll: boolean;
   /** Where to read; by default, and where it resolves with nothing, at the service. */
   readonly source?: Promise<StreamSource | undefined> | undefined;
+  /** Whether it watches who listens. Such a stream always begins now. */
+  readonly isWatching?: boolean;
   /** Where it begins; by default now. */
   readonly cursor?: string | undefined;
   /** By default `FIRST_FRAME_MAX_MS`. */
@@ -157,6 +157,7 @@ export class EventStream implements SourceTaker {
       case '$topics': this.#changed((content as { readonly topics: readonly string[] }).topics, id!); break;
       case '$gap': this.#listener.gap(content as Gap); break;
       case '$erased': this.#listener.erased(content as Erased); break;
+      case '$presence': this.#listener.presence?.(content as PresenceEvent); break;
       case '$expiring': void this.#renew(); break;
       case '$cursor': this.#listener.moved(); break;
       default: if (!event.startsWith('$')) this.#listener.message(content as Message);
@@ -195,13 +196,13 @@ export class EventStream implements SourceTaker {
 
   /** Reads at the service. @returns The same. */
   async #readHere(topics: readonly string[], signal: AbortSignal): Promise<number | undefined> {
-    const { requests, staleAfter, canPoll, firstFrameMs = FIRST_FRAME_MAX_MS } = this.#dependencies;
+    const { requests, staleAfter, canPoll, isWatching, firstFrameMs = FIRST_FRAME_MAX_MS } = this.#dependencies;
     const attempt = this.#attempt;
     const watch = setInterval(() => {
       if (Date.now() - this.#heard > staleAfter) attempt.abort();
     }, staleAfter / 4);
     const first = setTimeout(() => {
-      if (!canPoll || this.#state === 'open') return;
+      if (!canPoll || isWatching || this.#state === 'open') return;
       this.#isHeldBack = true;
       attempt.abort();
     }, firstFrameMs);
@@ -213,7 +214,8 @@ export class EventStream implements SourceTaker {
         return 0;
       }
       const query = topicQuery(topics);
-      if (this.#cursor !== undefined) query.set('lastEventId', this.#cursor);
+      if (isWatching) query.set('presence', '1');
+      else if (this.#cursor !== undefined) query.set('lastEventId', this.#cursor);
       const { body } = await requests.send(`/events?${query.toString()}`, { signal });
       // 204: the service wants this client never to come back.
       if (body === null) return undefined;

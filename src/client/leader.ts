@@ -1,5 +1,6 @@
 import { onReturn, type Channel } from './environment.ts';
 import type { EventStream, StreamListener } from './event-stream.ts';
+import { PresenceState } from './presence-state.ts';
 import { memberLock, type LeaderContent, type MeetingPlace, type Note, type SharingDependencies } from './shared-notes.ts';
 
 export interface LeaderDependencies {
@@ -24,6 +25,8 @@ export class Leader {
   readonly #stopListening: () => void;
   /** What the open stream tells of. */
   #begun: readonly string[] = [];
+  /** Who listens to each topic that is watched. */
+  readonly #presence = new Map<string, PresenceState>();
   #frames = 0;
 
   constructor({ place, open, wants, cursor }: LeaderDependencies) {
@@ -56,8 +59,12 @@ export class Leader {
     for (const topic of topics) this.#refused.delete(topic);
     const { state, cursor } = this.#stream;
     if (state === 'failing') this.#tell({ kind: 'failing' });
-    if (cursor !== undefined && topics.every((topic) => this.#stream.tells(topic))) this.#tell({ kind: 'began', topics: this.#begun, cursor });
-    else this.#stream.change();
+    if (cursor === undefined || !topics.every((topic) => this.#stream.tells(topic))) return this.#stream.change();
+    this.#tell({ kind: 'began', topics: this.#begun, cursor });
+    for (const topic of topics) {
+      const content = this.#presence.get(topic)?.event();
+      if (content !== undefined) this.#tell({ kind: 'frame', event: '$presence', content, id: undefined });
+    }
   }
 
   /** Its lock is free once the tab is gone, however it went. */
@@ -79,11 +86,18 @@ export class Leader {
       wanted: () => [...new Set([...this.#wants.values()].flat())].filter((topic) => !this.#refused.has(topic)),
       began: (topics, cursor) => {
         this.#begun = topics;
+        for (const topic of this.#presence.keys()) if (!topics.includes(topic)) this.#presence.delete(topic);
         this.#tell({ kind: 'began', topics, cursor });
       },
       message: (message) => frame(message.event, message),
       gap: (gap) => frame('$gap', gap),
       erased: (erased) => frame('$erased', erased),
+      presence: (content) => {
+        const state = this.#presence.get(content.topic) ?? new PresenceState(content.topic);
+        this.#presence.set(content.topic, state);
+        if (state.apply(content) === 'missed') this.#stream.restart();
+        else this.#tell({ kind: 'frame', event: '$presence', content, id: undefined });
+      },
       moved: () => frame('$cursor', {}),
       refused: (_error, topic) => {
         if (topic === undefined) return;

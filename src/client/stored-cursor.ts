@@ -5,7 +5,7 @@ import { environment } from './environment.ts';
 const KEPT_AFTER_MS = 250;
 
 /** How many topics keep their place though the page does not subscribe to them. Stops pages with ever new topics from filling the storage. */
-const UNUSED_MAX_TOPICS = 100;
+const UNUSED_MAX_ENTRIES = 100;
 
 /** The place that the stream has reached, and the topics of which all was handed out up to it. A topic that is behind has a place of its own: a reload must not lose what it lacks. */
 export interface Place {
@@ -78,7 +78,7 @@ export class StoredCursor {
   #unused(): Record<string, string> {
     const { topics = [], behind = {} } = this.#before ?? {};
     const unused = [...Object.keys(behind), ...topics].filter((topic) => !this.#asked.has(topic));
-    return Object.fromEntries(unused.slice(-UNUSED_MAX_TOPICS).map((topic) => [topic, this.#placeBefore(topic)!]));
+    return Object.fromEntries(unused.slice(-UNUSED_MAX_ENTRIES).map((topic) => [topic, this.#placeBefore(topic)!]));
   }
 
   #stopTimer(): void {

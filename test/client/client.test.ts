@@ -320,3 +320,25 @@ void t.test('what was not handed out yet when a page is left comes after a reloa
   await until('the last is there', () => heard.at(-1) === COUNT);
   t.strictSame([...new Set(heard)], numbers(COUNT + 1), 'nothing is lost');
 });
+
+void t.test('an option that is wrong is refused by its name', async (t) => {
+  const tidings = open(t);
+  const wrong: readonly (readonly [name: string, call: (value: never) => unknown, values: readonly unknown[]])[] = [
+    ['url', (value) => connect(value), [5, null, new URL(instance.url)]],
+    ['options', (value) => connect(instance.url, value), [null, 'x', 5]],
+    ...([['getToken', ['x', null]], ['credentials', ['yes', true, '']], ['store', ['disk', 5, null]], ['staleAfter', [0, -1, NaN, Infinity, 1.5, '5']], ['share', [5, null, {}]], ['fallback', [false, 'poll']], ['fetch', [{}]], ['retries', [1]], ['__proto__x', [1]], ['constructor', [1]]] as const)
+      .map(([name, values]) => [name, (value: never) => connect(instance.url, { [name]: value }), values] as const),
+    ...([['since', [10, new Date()]], ['after', [5]], ['last', [-1, 1_001, 0.5, '5', NaN]], ['getState', ['x']], ['signal', [new AbortController().signal]], ['lastEventId', ['x']]] as const)
+      .map(([name, values]) => [name, (value: never) => tidings.subscribe('x', { [name]: value }), values] as const),
+    ...([['getState', [() => '']], ['signal', [5]], ['last', ['2']]] as const).map(([name, values]) => [name, (value: never) => tidings.stream('x', { [name]: value }), values] as const),
+    ['topic', (value) => tidings.subscribe(value), [5, {}, null]],
+    ['topic', (value) => tidings.presence(value), [5]],
+  ];
+  for (const [name, call, values] of wrong) {
+    for (const value of values) t.throws(() => call(value as never), { name: 'TypeError', message: new RegExp(`^${name} must be |^There is no option "${name}", only `) }, `${name}: ${JSON.stringify(value)}`);
+  }
+  for (const [name, values] of [['event', [5]], ['ttl', [0, '60', 0.5]], ['idempotencyKey', [5]], ['signal', [true]], ['key', ['x']]] as const) {
+    for (const value of values) await t.rejects(tidings.publish('x', 1, { [name]: value }), { name: 'TypeError', message: new RegExp(`^${name} must be |^There is no option "${name}", only event, ttl, idempotencyKey, signal`) });
+  }
+  t.doesNotThrow(() => connect(instance.url, { getToken: undefined, store: 'session', staleAfter: 1, share: '', fallback: 'none' }).close());
+});
