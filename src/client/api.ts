@@ -168,7 +168,7 @@ export interface Connection {
   subscribe<Data = unknown>(topic: string, options?: SubscribeOptions): Subscription<Data>;
   /** Messages one after the other, for as long as the loop goes on. A slow loop reads from the log what it could not take at once. */
   stream<Data = unknown>(topic: string, options?: IterationOptions): AsyncIterableIterator<Message<Data>>;
-  /** Watches who listens to a topic or pattern, over a stream of its own. Whoever watches listens, too. */
+  /** Watches who listens to a topic or pattern, over a stream of its own. A page that watches is present there itself. */
   presence(topic: string): Presence;
   /**
    * Resolves once the message is on disk. Tries again, with the same key, until the outcome is known, for ten minutes at most. A string is sent as text, everything else as JSON.
