@@ -28,7 +28,7 @@ export interface Erased {
 }
 
 /**
- * `connecting`: the first attempt, or one after an orderly end. `catching-up`: the stream is open, and what came before it is being read. `live`. `offline`: an attempt
+ * `connecting`: the first attempt, or one after an orderly end. `catching-up`: the stream is open, and some subscription waits for its topic, or reads what came before. `live`. `offline`: an attempt
  * failed, and the next is due. `denied`: the service refuses the credential, or what is asked for; `login()` tries again. `closed`: by `close()` or `logout()`.
  */
 export type Status = 'connecting' | 'catching-up' | 'live' | 'offline' | 'denied' | 'closed';
@@ -97,6 +97,46 @@ export interface Subscription<Data = unknown> {
   unsubscribe(): void;
 }
 
+/** Who listens to a topic: the subject of a token, or the name of a key. */
+export interface Member {
+  readonly id: string;
+  readonly streams: number;
+  /** RFC 3339. */
+  readonly since: string;
+  /** What the member tells of itself. */
+  readonly meta?: unknown;
+}
+
+/** Who listens, and what is different from the change before; in the first one everybody has joined. */
+export interface PresenceChange {
+  readonly topic: string;
+  /** Undefined where there are too many to tell: then `count` alone is told. */
+  readonly members: readonly Member[] | undefined;
+  /** The number of members. */
+  readonly count: number;
+  /** The number of streams, those of nobody in particular too. */
+  readonly streams: number;
+  readonly joined: readonly Member[];
+  /** Those whose streams or `meta` are different. */
+  readonly changed: readonly Member[];
+  /** Their ids. */
+  readonly left: readonly string[];
+  /** Other instances may have more. */
+  readonly partial?: true;
+}
+
+export interface PresenceEvents {
+  readonly change: PresenceChange;
+  readonly error: Error;
+}
+
+export interface Presence {
+  readonly topic: string;
+  /** @returns Takes the listener away. */
+  on<Name extends keyof PresenceEvents>(name: Name, listener: (value: PresenceEvents[Name]) => void): () => void;
+  stop(): void;
+}
+
 export interface PublishOptions {
   /** The SSE event name. */
   readonly event?: string;
@@ -124,10 +164,12 @@ export interface ConnectionEvents {
 export interface Connection {
   readonly status: Status;
   on<Name extends keyof ConnectionEvents>(name: Name, listener: (value: ConnectionEvents[Name]) => void): () => void;
-  /** @throws TidingsError `invalid-topic` */
+  /** @throws TypeError that names the option that is wrong. What the service refuses is told by `error`. */
   subscribe<Data = unknown>(topic: string, options?: SubscribeOptions): Subscription<Data>;
   /** Messages one after the other, for as long as the loop goes on. A slow loop reads from the log what it could not take at once. */
   stream<Data = unknown>(topic: string, options?: IterationOptions): AsyncIterableIterator<Message<Data>>;
+  /** Watches who listens to a topic or pattern, over a stream of its own. A page that watches is present there itself. */
+  presence(topic: string): Presence;
   /**
    * Resolves once the message is on disk. Tries again, with the same key, until the outcome is known, for ten minutes at most. A string is sent as text, everything else as JSON.
    * Rejects with a `TidingsError` where the service refuses it.

@@ -1,8 +1,10 @@
-import type { Connection, ConnectionEvents, ConnectOptions, IterationOptions, Message, Published, PublishOptions, Status, SubscribeOptions, Subscription } from './api.ts';
+import type { Connection, ConnectionEvents, ConnectOptions, IterationOptions, Message, Presence, PresenceEvents, Published, PublishOptions, Status, SubscribeOptions, Subscription } from './api.ts';
 import { Emitter } from './emitter.ts';
 import { onReturn } from './environment.ts';
 import { EventStream, type EventStreamDependencies, type StreamListener } from './event-stream.ts';
 import { Iteration } from './iteration.ts';
+import { CONNECT, PUBLISH, STREAM, SUBSCRIBE, checkOptions } from './options.ts';
+import type { PresenceStream } from './presence.ts';
 import { publish } from './publish.ts';
 import { Requests, TidingsError } from './requests.ts';
 import { StoredCursor, type Place } from './stored-cursor.ts';
@@ -23,14 +25,18 @@ const STALE_AFTER_MS = 60_000;
 /**
  * A connection to a service; it opens with the first subscription.
  * @param url Where the service is: its origin, and the path below which it lies.
+ * @throws TypeError that names the option that is wrong, or that there is not
  */
 export function connect(url: string, options: ConnectOptions = {}): Connection {
+  checkOptions('url', url, options, CONNECT);
   return new Tidings(url, options);
 }
 
 class Tidings implements Connection {
   readonly #requests: Requests;
+  readonly #open: (listener: StreamListener, isWatching: boolean) => EventStream;
   readonly #stream: EventStream;
+  #presence: Promise<PresenceStream> | undefined;
   readonly #stored: StoredCursor;
   readonly #events = new Emitter<ConnectionEvents>();
   readonly #subscriptions = new Set<TopicSubscription>();
@@ -42,11 +48,16 @@ class Tidings implements Connection {
   constructor(url: string, options: ConnectOptions) {
     const { staleAfter = STALE_AFTER_MS, getToken, store, share, fallback } = options;
     const requests = this.#requests = new Requests(url, options);
-    const open = (listener: StreamListener, more?: Pick<EventStreamDependencies, 'cursor' | 'source'>): EventStream =>
+    const openHere = (listener: StreamListener, more: Partial<EventStreamDependencies>): EventStream =>
       new EventStream({ requests, listener, staleAfter, hasTokens: getToken !== undefined, canPoll: fallback !== 'none', ...more });
-    // Where the module cannot be had, the tab has a stream of its own.
-    const source = share ? import('./sharing.ts').then(({ shared }) => shared({ share, requests, open, restart: () => this.#stream.restart() }), () => undefined) : undefined;
-    this.#stream = open(this.#listener(), { source });
+    this.#open = (listener, isWatching) => {
+      const open: typeof openHere = (listener, more) => openHere(listener, { ...more, isWatching });
+      // Where the module cannot be had, the tab has a stream of its own.
+      const source = share ? import('./sharing.ts').then(({ shared }) => shared({ share, requests, isWatching, open, restart: () => stream.restart() }), () => undefined) : undefined;
+      const stream = open(listener, { source });
+      return stream;
+    };
+    this.#stream = this.#open(this.#listener(), false);
     this.#stored = new StoredCursor({ store, url, place: () => this.#place() });
     this.#stopListening = onReturn((isOnline) => this.#stream.look(isOnline));
   }
@@ -60,10 +71,13 @@ class Tidings implements Connection {
   }
 
   subscribe<Data = unknown>(topic: string, options: SubscribeOptions = {}): Subscription<Data> {
+    checkOptions('topic', topic, options, SUBSCRIBE);
     return this.#add(topic, options);
   }
 
-  stream<Data = unknown>(topic: string, { signal, ...options }: IterationOptions = {}): AsyncIterableIterator<Message<Data>> {
+  stream<Data = unknown>(topic: string, iterationOptions: IterationOptions = {}): AsyncIterableIterator<Message<Data>> {
+    checkOptions('topic', topic, iterationOptions, STREAM);
+    const { signal, ...options } = iterationOptions;
     const iteration = new Iteration();
     const subscription = this.#add(topic, options, iteration);
     subscription.on('error', (error) => iteration.end(error));
@@ -76,7 +90,24 @@ class Tidings implements Connection {
     return iteration.messages(leave) as AsyncIterableIterator<Message<Data>>;
   }
 
-  publish(topic: string, data: unknown, options: PublishOptions = {}): Promise<Published> {
+  presence(topic: string): Presence {
+    checkOptions('topic', topic, {}, {});
+    const events = new Emitter<PresenceEvents>();
+    const end = new AbortController();
+    const presence = this.#presence ??= import('./presence.ts').then(({ PresenceStream }) => new PresenceStream({
+      open: (listener) => this.#open(listener, true),
+      isOut: () => this.#isOut || this.#isClosed,
+      unheard: (error) => this.#events.emit('error', error),
+    }));
+    presence.then((stream) => stream.watch(topic, events, end.signal), (error: Error) => {
+      this.#presence = undefined;
+      if (!events.emit('error', error)) this.#events.emit('error', error);
+    });
+    return { topic, on: (name, listener) => events.on(name, listener), stop: () => end.abort() };
+  }
+
+  async publish(topic: string, data: unknown, options: PublishOptions = {}): Promise<Published> {
+    checkOptions('topic', topic, options, PUBLISH);
     return publish(this.#requests, topic, data, options);
   }
 
@@ -85,7 +116,7 @@ class Tidings implements Connection {
     this.#isOut = false;
     this.#requests.forgetToken();
     for (const subscription of this.#subscriptions) if (subscription.isRefused) subscription.reset();
-    this.#stream.restart();
+    this.#restart();
   }
 
   logout(): void {
@@ -94,7 +125,7 @@ class Tidings implements Connection {
     this.#stored.clear();
     for (const subscription of this.#subscriptions) subscription.reset();
     this.#stream.forget();
-    this.#stream.restart();
+    this.#restart();
     this.#update();
   }
 
@@ -104,36 +135,47 @@ class Tidings implements Connection {
     this.#isClosed = true;
     this.#stopListening();
     this.#stream.close();
+    this.#withPresence((stream) => stream.close());
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     this.#update();
   }
 
+  #restart(): void {
+    this.#stream.restart();
+    this.#withPresence((stream) => stream.restart());
+  }
+
+  #withPresence(task: (stream: PresenceStream) => void): void {
+    // Where the module cannot be had, those that watch were told.
+    void this.#presence?.then(task, () => undefined);
+  }
+
   #add(topic: string, options: SubscribeOptions, consumer?: Consumer): TopicSubscription {
-    const after = options.getState === undefined ? this.#stored.after(topic) : undefined;
-    const subscription = new TopicSubscription(topic, after === undefined ? options : { after }, {
+    const after = this.#stored.after(topic);
+    const subscription = new TopicSubscription(topic, after === undefined || options.getState !== undefined ? options : { after }, {
       requests: this.#requests,
       cursor: () => this.#stream.cursor,
       changed: () => this.#update(),
       unheard: (error) => this.#events.emit('error', error),
       refused: (refused, error) => {
         refused.refuse(error);
-        this.#stream.restart();
+        this.#stream.change();
       },
       over: (over) => {
         this.#subscriptions.delete(over);
         consumer?.end();
-        // The stream goes on with what it has; the next connection is without it. Without any other it ends.
-        if (this.#wanted().length === 0) this.#stream.restart();
+        this.#stream.change();
+        this.#update();
       },
     }, consumer);
     if (this.#isClosed) {
       subscription.unsubscribe();
       return subscription;
     }
-    const isWanted = this.#wanted().includes(topic);
     this.#subscriptions.add(subscription);
-    if (isWanted && this.#stream.state === 'open') subscription.began();
-    else this.#stream.restart();
+    if (this.#stream.tells(topic)) subscription.began();
+    else this.#stream.change();
+    this.#update();
     return subscription;
   }
 

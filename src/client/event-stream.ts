@@ -1,7 +1,9 @@
 import type { Erased, Gap, Message } from './api.ts';
 import { frames } from './frames.ts';
+import type { PresenceEvent } from './presence-state.ts';
 import { TidingsError, type Requests } from './requests.ts';
 import type { SourceTaker, StreamSource } from './stream-source.ts';
+import type { StreamHandle } from './stream-topics.ts';
 import { topicQuery } from './topics.ts';
 import { pause, pauseAfter } from './waiting.ts';
 
@@ -11,22 +13,18 @@ export type StreamState = 'idle' | 'opening' | 'open' | 'failing' | 'denied';
 export interface StreamListener {
   /** The topics and patterns that are wanted now. */
   wanted(): string[];
-  /** From this place on the stream tells what comes for these topics. */
+  /** From this place on the stream has these topics. */
   began(topics: readonly string[], cursor: string): void;
   message(message: Message): void;
   gap(gap: Gap): void;
   erased(erased: Erased): void;
+  /** Who listens; of a stream that watches. */
+  presence?(event: PresenceEvent): void;
   /** The place has changed, and there is no message. */
   moved(): void;
   /** The service refuses a topic; without one, everything. */
   refused(error: TidingsError, topic?: string): void;
   stateChanged(): void;
-}
-
-/** By what the service knows the stream. */
-interface StreamHandle {
-  readonly id: string;
-  readonly secret: string;
 }
 
 export interface EventStreamDependencies {
@@ -40,6 +38,8 @@ export interface EventStreamDependencies {
   readonly canPoll: boolean;
   /** Where to read; by default, and where it resolves with nothing, at the service. */
   readonly source?: Promise<StreamSource | undefined> | undefined;
+  /** Whether it watches who listens. Such a stream always begins now. */
+  readonly isWatching?: boolean;
   /** Where it begins; by default now. */
   readonly cursor?: string | undefined;
   /** By default `FIRST_FRAME_MAX_MS`. */
@@ -53,6 +53,8 @@ const RETRY_MS = 1_000;
 /** How long the first frame may take. The service sends it at once; after this time, something on the way holds it back. Milliseconds. */
 const FIRST_FRAME_MAX_MS = 10_000;
 
+const streamTopics = () => import('./stream-topics.ts');
+
 /** One stream for all subscriptions. It comes back after any end, from the place that it has reached. */
 export class EventStream implements SourceTaker {
   readonly #dependencies: EventStreamDependencies;
@@ -65,6 +67,9 @@ export class EventStream implements SourceTaker {
   #attempt = new AbortController();
   #heard = 0;
   #handle: StreamHandle | undefined;
+  /** Of a change that is under way: what the stream will have. Another change waits until the stream has told of this one, so that each `$topics` is of one change. */
+  #next: readonly string[] | undefined;
+  #isChanging = false;
   #failures = 0;
   #isRunning = false;
   #isClosed = false;
@@ -86,7 +91,24 @@ export class EventStream implements SourceTaker {
     return this.#cursor;
   }
 
-  /** Connects anew: what is wanted has changed, or the connection may be dead. A refusal is forgotten. */
+  /** Whether the stream has a topic, and keeps it. */
+  tells(topic: string): boolean {
+    return this.#state === 'open' && this.#topics.includes(topic) && (this.#next ?? this.#topics).includes(topic);
+  }
+
+  /** What is wanted has changed. An open stream is changed, all at once for what changes in one turn. One that cannot be changed is opened anew for a topic that it lacks, or where nothing is wanted. */
+  change(): void {
+    // The attempt that follows an end asks what is wanted.
+    if (this.#isClosed || (this.#isRunning && this.#attempt.signal.aborted)) return;
+    const wanted = this.#listener.wanted();
+    const handle = this.#handle;
+    if (wanted.length === 0 || (handle === undefined && !wanted.every((topic) => this.#topics.includes(topic)))) return this.restart();
+    if (handle === undefined || this.#isChanging) return;
+    this.#isChanging = true;
+    void this.#change(handle, this.#attempt.signal);
+  }
+
+  /** Connects anew: the connection may be dead, or what is wanted is another thing. A refusal is forgotten. */
   restart(): void {
     this.#attempt.abort();
     if (this.#isClosed || this.#isRunning) return;
@@ -115,10 +137,10 @@ export class EventStream implements SourceTaker {
   /** Ends when nothing is wanted, or everything is refused. */
   async #run(): Promise<void> {
     for (;;) {
-      this.#attempt = new AbortController();
-      const { signal } = this.#attempt;
       // What is subscribed to in the same turn goes into one request.
       await Promise.resolve();
+      this.#attempt = new AbortController();
+      const { signal } = this.#attempt;
       const topics = this.#isClosed ? [] : this.#listener.wanted();
       if (topics.length === 0) return this.#become('idle');
       const wait = await this.#read(topics, signal);
@@ -132,8 +154,10 @@ export class EventStream implements SourceTaker {
     if (id !== undefined) this.#cursor = id;
     switch (event) {
       case '$open': this.#handle = (content as { readonly stream?: StreamHandle }).stream; break;
+      case '$topics': this.#changed((content as { readonly topics: readonly string[] }).topics, id!); break;
       case '$gap': this.#listener.gap(content as Gap); break;
       case '$erased': this.#listener.erased(content as Erased); break;
+      case '$presence': this.#listener.presence?.(content as PresenceEvent); break;
       case '$expiring': void this.#renew(); break;
       case '$cursor': this.#listener.moved(); break;
       default: if (!event.startsWith('$')) this.#listener.message(content as Message);
@@ -172,13 +196,13 @@ export class EventStream implements SourceTaker {
 
   /** Reads at the service. @returns The same. */
   async #readHere(topics: readonly string[], signal: AbortSignal): Promise<number | undefined> {
-    const { requests, staleAfter, canPoll, firstFrameMs = FIRST_FRAME_MAX_MS } = this.#dependencies;
+    const { requests, staleAfter, canPoll, isWatching, firstFrameMs = FIRST_FRAME_MAX_MS } = this.#dependencies;
     const attempt = this.#attempt;
     const watch = setInterval(() => {
       if (Date.now() - this.#heard > staleAfter) attempt.abort();
     }, staleAfter / 4);
     const first = setTimeout(() => {
-      if (!canPoll || this.#state === 'open') return;
+      if (!canPoll || isWatching || this.#state === 'open') return;
       this.#isHeldBack = true;
       attempt.abort();
     }, firstFrameMs);
@@ -190,7 +214,8 @@ export class EventStream implements SourceTaker {
         return 0;
       }
       const query = topicQuery(topics);
-      if (this.#cursor !== undefined) query.set('lastEventId', this.#cursor);
+      if (isWatching) query.set('presence', '1');
+      else if (this.#cursor !== undefined) query.set('lastEventId', this.#cursor);
       const { body } = await requests.send(`/events?${query.toString()}`, { signal });
       // 204: the service wants this client never to come back.
       if (body === null) return undefined;
@@ -199,6 +224,9 @@ export class EventStream implements SourceTaker {
     } finally {
       clearInterval(watch);
       clearTimeout(first);
+      // What was to be changed is in the topics of the next stream.
+      this.#handle = this.#next = undefined;
+      this.#isChanging = false;
     }
   }
 
@@ -230,27 +258,42 @@ export class EventStream implements SourceTaker {
     await this.#dependencies.requests.send(`/streams/${handle.id}/credential`, { method: 'POST', body: JSON.stringify({ secret: handle.secret }), signal }).catch(() => undefined);
   }
 
-  /** One topic that is refused must not cost the others their stream: which one it is, each is asked for. */
+  async #change(handle: StreamHandle, signal: AbortSignal): Promise<void> {
+    // What is subscribed to in the same turn goes into one request.
+    await Promise.resolve();
+    if (handle !== this.#handle) return;
+    const wanted = this.#listener.wanted();
+    const add = wanted.filter((topic) => !this.#topics.includes(topic));
+    const remove = this.#topics.filter((topic) => !wanted.includes(topic));
+    if (wanted.length === 0 || add.length + remove.length === 0) return void (this.#isChanging = false);
+    this.#next = wanted;
+    const outcome = await streamTopics().then(({ changeTopics }) => changeTopics(this.#dependencies, { handle, add, remove, signal })).catch(() => 'restart');
+    if (outcome === 'wait' || signal.aborted || handle !== this.#handle) return;
+    if (outcome === 'restart') return this.restart();
+    this.#next = undefined;
+    this.#isChanging = false;
+    if (outcome === 'again') this.change();
+  }
+
+  #changed(topics: readonly string[], cursor: string): void {
+    this.#topics = topics;
+    this.#next = undefined;
+    this.#isChanging = false;
+    this.#listener.began(topics, cursor);
+    this.change();
+  }
+
   async #refused(error: TidingsError, topics: readonly string[], signal: AbortSignal): Promise<number | undefined> {
-    let isFound = false;
-    for (const topic of error.status === 401 || topics.length === 1 ? [] : topics) {
-      const refusal = await this.#refusalOf(topic, signal);
-      if (signal.aborted) return 0;
-      if (refusal === undefined) continue;
-      if (!(refusal instanceof TidingsError)) return pauseAfter(++this.#failures);
-      isFound = true;
-      this.#listener.refused(refusal, topic);
-    }
-    if (isFound) return 0;
-    this.#listener.refused(error, error.status === 401 ? undefined : topics[0]);
+    const isDenied = error.status === 401;
+    const isTold = !isDenied && topics.length > 1 && await streamTopics().then(({ tellRefused }) => tellRefused(this.#dependencies, topics, signal)).catch(() => undefined);
+    if (isTold === undefined) return signal.aborted ? 0 : pauseAfter(++this.#failures);
+    if (isTold) return 0;
+    this.#listener.refused(error, isDenied ? undefined : topics[0]);
     return undefined;
   }
 
-  #refusalOf(topic: string, signal: AbortSignal): Promise<unknown> {
-    return this.#dependencies.requests.send(`/cursor?topic=${encodeURIComponent(topic)}`, { signal }).then(() => undefined, (error: unknown) => error);
-  }
-
   #become(state: StreamState): void {
+    if (state === 'idle' || state === 'denied') this.#topics = [];
     if (state === this.#state) return;
     this.#state = state;
     this.#listener.stateChanged();

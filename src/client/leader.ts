@@ -1,5 +1,6 @@
 import { onReturn, type Channel } from './environment.ts';
 import type { EventStream, StreamListener } from './event-stream.ts';
+import { PresenceState } from './presence-state.ts';
 import { memberLock, type LeaderContent, type MeetingPlace, type Note, type SharingDependencies } from './shared-notes.ts';
 
 export interface LeaderDependencies {
@@ -22,9 +23,10 @@ export class Leader {
   readonly #refused = new Set<string>();
   readonly #end = new AbortController();
   readonly #stopListening: () => void;
-  /** What the present attempt asks for, and what the open stream tells of. */
-  #asked: readonly string[] = [];
+  /** What the open stream tells of. */
   #begun: readonly string[] = [];
+  /** Who listens to each topic that is watched. */
+  readonly #presence = new Map<string, PresenceState>();
   #frames = 0;
 
   constructor({ place, open, wants, cursor }: LeaderDependencies) {
@@ -56,10 +58,13 @@ export class Leader {
     this.#wants.set(member, topics);
     for (const topic of topics) this.#refused.delete(topic);
     const { state, cursor } = this.#stream;
-    const isAskedFor = topics.every((topic) => this.#asked.includes(topic));
     if (state === 'failing') this.#tell({ kind: 'failing' });
-    if (state === 'open' && cursor !== undefined && topics.every((topic) => this.#begun.includes(topic))) this.#tell({ kind: 'began', topics: this.#begun, cursor });
-    else if (state !== 'opening' || !isAskedFor) this.#stream.restart();
+    if (cursor === undefined || !topics.every((topic) => this.#stream.tells(topic))) return this.#stream.change();
+    this.#tell({ kind: 'began', topics: this.#begun, cursor });
+    for (const topic of topics) {
+      const content = this.#presence.get(topic)?.event();
+      if (content !== undefined) this.#tell({ kind: 'frame', event: '$presence', content, id: undefined });
+    }
   }
 
   /** Its lock is free once the tab is gone, however it went. */
@@ -72,25 +77,27 @@ export class Leader {
 
   #forget(member: string): void {
     this.#wants.delete(member);
-    // The stream goes on with what it has; the next connection is without it.
-    if (this.#wants.size === 0) this.#stream.restart();
+    this.#stream.change();
   }
 
   #listener(): StreamListener {
     const frame = (event: string, content: unknown): void => this.#tell({ kind: 'frame', event, content, id: this.#stream.cursor });
     return {
-      wanted: () => {
-        const topics = [...new Set([...this.#wants.values()].flat())].filter((topic) => !this.#refused.has(topic));
-        this.#asked = topics;
-        return topics;
-      },
+      wanted: () => [...new Set([...this.#wants.values()].flat())].filter((topic) => !this.#refused.has(topic)),
       began: (topics, cursor) => {
         this.#begun = topics;
+        for (const topic of this.#presence.keys()) if (!topics.includes(topic)) this.#presence.delete(topic);
         this.#tell({ kind: 'began', topics, cursor });
       },
       message: (message) => frame(message.event, message),
       gap: (gap) => frame('$gap', gap),
       erased: (erased) => frame('$erased', erased),
+      presence: (content) => {
+        const state = this.#presence.get(content.topic) ?? new PresenceState(content.topic);
+        this.#presence.set(content.topic, state);
+        if (state.apply(content) === 'missed') this.#stream.restart();
+        else this.#tell({ kind: 'frame', event: '$presence', content, id: undefined });
+      },
       moved: () => frame('$cursor', {}),
       refused: (_error, topic) => {
         if (topic === undefined) return;

@@ -114,7 +114,8 @@ export class Participation {
 
   /** Reads what lies between the place of this tab and that of the leader. A tab that is ahead reads nothing, or hears that the log is another one. */
   async #reach(until: string, taker: SourceTaker, topics: readonly string[], signal: AbortSignal): Promise<void> {
-    if (taker.cursor === undefined) return taker.take('$open', {}, until);
+    // What a stream that watches has missed is told by the state that comes next.
+    if (taker.cursor === undefined || this.#dependencies.isWatching) return taker.take('$open', {}, until);
     if (taker.cursor === until) return;
     const { requests } = this.#dependencies;
     while (await takePage({ requests, taker, topics, signal, until }));
@@ -193,5 +194,5 @@ export class Participation {
 function pass({ event, content, id }: LeaderNote & { readonly kind: 'frame' }, taker: SourceTaker): void {
   const isNew = id !== undefined && (taker.cursor === undefined || placeOf(id) > placeOf(taker.cursor));
   if (isNew || (event === '$gap' && (content as Gap).reason !== 'expired')) taker.take(event, content, id);
-  else if (event === '$erased') taker.take(event, content);
+  else if (event === '$erased' || event === '$presence') taker.take(event, content);
 }

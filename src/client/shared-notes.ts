@@ -25,6 +25,8 @@ export type Note = MemberNote | LeaderNote;
 export interface SharingDependencies {
   readonly share: boolean | string;
   readonly requests: Requests;
+  /** Whether it is the stream that watches who listens. */
+  readonly isWatching?: boolean | undefined;
   /** Opens a stream at the service. */
   readonly open: (listener: StreamListener, more: Pick<EventStreamDependencies, 'cursor'>) => EventStream;
   /** Reads anew. */

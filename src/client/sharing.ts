@@ -13,7 +13,7 @@ export async function shared(dependencies: SharingDependencies): Promise<StreamS
   const { BroadcastChannel: Channel, navigator } = environment;
   const locks = navigator?.locks;
   if (locks === undefined || Channel === undefined) return undefined;
-  const name = JSON.stringify([PROTOCOL, dependencies.requests.url, dependencies.share]);
+  const name = JSON.stringify([PROTOCOL, dependencies.requests.url, dependencies.share, ...(dependencies.isWatching ? ['presence'] : [])]);
   try {
     await locks.request(`${name} ${crypto.randomUUID()}`, {}, () => undefined);
   } catch {

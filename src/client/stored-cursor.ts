@@ -4,6 +4,9 @@ import { environment } from './environment.ts';
 /** How long after a message its place is kept at the latest. A page that is left keeps it at once. Milliseconds. */
 const KEPT_AFTER_MS = 250;
 
+/** How many topics keep their place though the page does not subscribe to them. Stops pages with ever new topics from filling the storage. */
+const UNUSED_MAX_ENTRIES = 100;
+
 /** The place that the stream has reached, and the topics of which all was handed out up to it. A topic that is behind has a place of its own: a reload must not lose what it lacks. */
 export interface Place {
   readonly cursor: string;
@@ -25,6 +28,8 @@ export class StoredCursor {
   readonly #place: () => Place | undefined;
   /** What was stored before this page. */
   #before: Place | undefined;
+  /** What this page has subscribed to. */
+  readonly #asked = new Set<string>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor({ store, url, place }: StoredCursorDependencies) {
@@ -37,6 +42,11 @@ export class StoredCursor {
 
   /** Where a topic goes on; undefined where it begins anew. */
   after(topic: string): string | undefined {
+    this.#asked.add(topic);
+    return this.#placeBefore(topic);
+  }
+
+  #placeBefore(topic: string): string | undefined {
     const before = this.#before;
     if (before === undefined) return undefined;
     return Object.hasOwn(before.behind, topic) ? before.behind[topic] : before.topics.includes(topic) ? before.cursor : undefined;
@@ -61,8 +71,15 @@ export class StoredCursor {
   readonly #keep = (): void => {
     this.#stopTimer();
     const place = this.#place();
-    if (place !== undefined) quietly(() => this.#store?.setItem(this.#key, JSON.stringify(place)));
+    if (place !== undefined) quietly(() => this.#store?.setItem(this.#key, JSON.stringify({ ...place, behind: { ...this.#unused(), ...place.behind } })));
   };
+
+  /** Another page may go on with these. */
+  #unused(): Record<string, string> {
+    const { topics = [], behind = {} } = this.#before ?? {};
+    const unused = [...Object.keys(behind), ...topics].filter((topic) => !this.#asked.has(topic));
+    return Object.fromEntries(unused.slice(-UNUSED_MAX_ENTRIES).map((topic) => [topic, this.#placeBefore(topic)!]));
+  }
 
   #stopTimer(): void {
     clearTimeout(this.#timer);

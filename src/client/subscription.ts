@@ -112,8 +112,9 @@ export class TopicSubscription implements Subscription {
     return this.#state === 'refused';
   }
 
+  /** Something is missing until the stream brings all of it: what came before, or the topic. */
   get isBehind(): boolean {
-    return this.#state === 'behind';
+    return this.#state === 'behind' || this.#state === 'waiting';
   }
 
   /** Up to where all was handed out; undefined where that is nowhere yet, and it would begin anew. */
@@ -140,6 +141,7 @@ export class TopicSubscription implements Subscription {
     this.#run++;
     this.#state = 'refused';
     this.error(error);
+    this.#dependencies.changed();
   }
 
   error(error: Error): void {

@@ -47,6 +47,20 @@ void t.test('a page publishes and hears, and goes on where it was after a reload
   t.strictSame(await heard(), numbers(published));
 });
 
+void t.test('a page changes the topics of its stream, and sees who listens', async (t) => {
+  const opened = await http.metric('streams_opened_total');
+  await page.evaluate(`(async () => {
+    globalThis.added = [];
+    tidings.subscribe('added', { after: 'start' }).on('message', ({ data }) => added.push(data));
+  })()`);
+  await until('it is live again', async () => await status() === 'live');
+  await http.batch([{ topic: 'added', data: 1 }]);
+  await until('it is there', async () => (await page.evaluate<number[]>('added')).length === 1);
+  t.equal(await http.metric('streams_opened_total'), opened);
+  await page.evaluate("void tidings.presence('added').on('change', ({ streams }) => { globalThis.listening = streams; })");
+  await until('its two streams are told', async () => await page.evaluate('globalThis.listening') === 2);
+});
+
 void t.test('a page without its network goes on once it is back', async (t) => {
   await page.context().setOffline(true);
   // Chromium cuts no connection that is open.

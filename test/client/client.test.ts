@@ -86,25 +86,40 @@ void t.test('each start begins where it says, and the stream joins without a hol
 void t.test('nothing is lost or doubled over cuts, a drain and a kill, while subscriptions come and go', async (t) => {
   const cuts = numbers(rounds(12, 60)).map((index) => ({ part: index % 5 === 0 ? 'head' : 'body', bytes: 37 + index * 151 } as const));
   const proxy = await CuttingProxy.start(t, instance.port, cuts);
-  const tidings = open(t, proxy.url);
-  const heard: number[] = [];
-  tidings.subscribe<number>('torn.a', { after: 'start' }).on('message', ({ data }) => heard.push(data));
-  const joined: { readonly from: number; readonly list: number[] }[] = [];
+  let changes = 0;
+  const send: typeof fetch = async (input, init) => {
+    const answer = await fetch(input, init);
+    if (init?.method === 'PATCH' && answer.ok) changes++;
+    return answer;
+  };
+  const tidings = open(t, proxy.url, { fetch: send });
+  const all: number[] = [];
+  tidings.subscribe<number>('torn.>', { after: 'start' }).on('message', ({ data }) => all.push(data));
+  const PARTS = 20;
+  const joined: { readonly part: number; readonly list: number[]; readonly end: () => void; isOver: boolean }[] = [];
   const COUNT = 400;
   for (let data = 0; data < COUNT; data++) {
-    await open(t).publish('torn.a', data);
-    if (data % 20 === 0) {
+    await open(t).publish(`torn.${data % PARTS}`, data);
+    if (data % PARTS === 0) {
       const list: number[] = [];
-      joined.push({ from: data, list });
-      // Another pattern each time: the stream has to begin anew with it.
-      tidings.subscribe<number>(`torn.${'*'}`, { after: 'start' }).on('message', (message) => list.push(message.data));
+      const part = joined.length;
+      const subscription = tidings.subscribe<number>(`torn.${part}`, { after: 'start' });
+      subscription.on('message', (message) => list.push(message.data));
+      joined.push({ part, list, end: () => subscription.unsubscribe(), isOver: false });
+      const oldest = joined[part - 5];
+      if (part % 2 === 0 && oldest !== undefined) {
+        oldest.end();
+        oldest.isOver = true;
+      }
     }
     if (data === 150) await instance.restart('SIGTERM');
     if (data === 300) await instance.restart('SIGKILL');
   }
-  await until('all are there', () => heard.length >= COUNT && joined.every(({ list }) => list.length >= COUNT), 60_000);
-  t.strictSame(heard, numbers(COUNT));
-  for (const { from, list } of joined) t.strictSame(list, numbers(COUNT), `subscribed to when ${from} was published`);
+  const expected = (part: number): number[] => numbers(COUNT).filter((data) => data % PARTS === part);
+  await until('all are there', () => all.length >= COUNT && joined.every(({ isOver, part, list }) => isOver || list.length >= expected(part).length), 60_000);
+  t.strictSame(all, numbers(COUNT));
+  for (const { part, list, isOver } of joined) t.strictSame(list, isOver ? expected(part).slice(0, list.length) : expected(part), `torn.${part}`);
+  t.ok(changes > 0);
 });
 
 void t.test('a state that is read, and what comes after it, leave no hole between them', async (t) => {
@@ -240,6 +255,27 @@ void t.test('what is stored outlives the connection', async (t) => {
   await live(private_);
 });
 
+void t.test('a topic that a page does not subscribe to keeps its place for the next page', async (t) => {
+  const values = new Map<string, string>();
+  const store = { getItem: (key: string) => values.get(key) ?? null, setItem: (key: string, value: string) => void values.set(key, value), removeItem: (key: string) => void values.delete(key) };
+  /** A page that subscribes to these topics, is live, hears of something and is left. */
+  const visit = async (...topics: string[]): Promise<unknown[]> => {
+    const heard: unknown[] = [];
+    const tidings = open(t, instance.url, { store });
+    for (const topic of topics) tidings.subscribe(topic).on('message', ({ data }) => heard.push(data));
+    await live(tidings);
+    tidings.close();
+    return heard;
+  };
+  await visit('visited.a', 'visited.b', '__proto__');
+  await http.batch([{ topic: 'visited.a', data: 1 }, { topic: 'visited.b', data: 2 }, { topic: '__proto__', data: 3 }]);
+  t.strictSame(await visit('visited.a'), [1]);
+  t.strictSame(await visit('visited.a'), []);
+  t.strictSame((await visit('visited.b', '__proto__')).toSorted(), [2, 3]);
+  for (let page = 0; page < 3; page++) await visit(...numbers(60).map((topic) => `page${page}.${topic}`));
+  t.equal(Object.keys((JSON.parse([...values.values()][0]!) as { behind: object }).behind).length, 100, 'of ever new topics the newest');
+});
+
 void t.test('what was not handed out yet when a page is left comes after a reload', async (t) => {
   const values = new Map<string, string>();
   const store = { getItem: (key: string) => values.get(key) ?? null, setItem: (key: string, value: string) => void values.set(key, value), removeItem: (key: string) => void values.delete(key) };
@@ -283,4 +319,26 @@ void t.test('what was not handed out yet when a page is left comes after a reloa
   await end(fourth);
   await until('the last is there', () => heard.at(-1) === COUNT);
   t.strictSame([...new Set(heard)], numbers(COUNT + 1), 'nothing is lost');
+});
+
+void t.test('an option that is wrong is refused by its name', async (t) => {
+  const tidings = open(t);
+  const wrong: readonly (readonly [name: string, call: (value: never) => unknown, values: readonly unknown[]])[] = [
+    ['url', (value) => connect(value), [5, null, new URL(instance.url)]],
+    ['options', (value) => connect(instance.url, value), [null, 'x', 5]],
+    ...([['getToken', ['x', null]], ['credentials', ['yes', true, '']], ['store', ['disk', 5, null]], ['staleAfter', [0, -1, NaN, Infinity, 1.5, '5']], ['share', [5, null, {}]], ['fallback', [false, 'poll']], ['fetch', [{}]], ['retries', [1]], ['__proto__x', [1]], ['constructor', [1]]] as const)
+      .map(([name, values]) => [name, (value: never) => connect(instance.url, { [name]: value }), values] as const),
+    ...([['since', [10, new Date()]], ['after', [5]], ['last', [-1, 1_001, 0.5, '5', NaN]], ['getState', ['x']], ['signal', [new AbortController().signal]], ['lastEventId', ['x']]] as const)
+      .map(([name, values]) => [name, (value: never) => tidings.subscribe('x', { [name]: value }), values] as const),
+    ...([['getState', [() => '']], ['signal', [5]], ['last', ['2']]] as const).map(([name, values]) => [name, (value: never) => tidings.stream('x', { [name]: value }), values] as const),
+    ['topic', (value) => tidings.subscribe(value), [5, {}, null]],
+    ['topic', (value) => tidings.presence(value), [5]],
+  ];
+  for (const [name, call, values] of wrong) {
+    for (const value of values) t.throws(() => call(value as never), { name: 'TypeError', message: new RegExp(`^${name} must be |^There is no option "${name}", only `) }, `${name}: ${JSON.stringify(value)}`);
+  }
+  for (const [name, values] of [['event', [5]], ['ttl', [0, '60', 0.5]], ['idempotencyKey', [5]], ['signal', [true]], ['key', ['x']]] as const) {
+    for (const value of values) await t.rejects(tidings.publish('x', 1, { [name]: value }), { name: 'TypeError', message: new RegExp(`^${name} must be |^There is no option "${name}", only event, ttl, idempotencyKey, signal`) });
+  }
+  t.doesNotThrow(() => connect(instance.url, { getToken: undefined, store: 'session', staleAfter: 1, share: '', fallback: 'none' }).close());
 });

@@ -9,5 +9,6 @@ export { TidingsError };
 /**
  * A connection to a service; it opens with the first subscription.
  * @param url Where the service is: its origin, and the path below which it lies.
+ * @throws TypeError that names the option that is wrong, or that there is not
  */
 export declare function connect(url: string, options?: ConnectOptions): Connection;

@@ -10,7 +10,7 @@ import { at, problems } from './schemas.ts';
 
 const BUILT = join(import.meta.dirname, '../../client/built');
 /** What the library loads when it is used. */
-export const LATER_MODULES = ['long-poll.js', 'sharing.js'] as const;
+export const LATER_MODULES = ['long-poll.js', 'presence.js', 'sharing.js', 'stream-topics.js'] as const;
 
 interface Module {
   readonly text: Buffer;

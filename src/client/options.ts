@@ -1,0 +1,34 @@
+/** What each option may be: the words that an error says, which hold the type, the texts in quotes, or the bounds of a whole number. */
+type Kinds = Readonly<Record<string, string>>;
+
+const SIGNAL = { signal: 'an AbortSignal object' };
+const BEGINNING = { since: 'a string', after: 'a string', last: 'a number from 0 to 1000' };
+
+export const CONNECT = {
+  getToken: 'a function', credentials: '"same-origin", "include" or "omit"', store: '"memory", "session", "local" or an object', staleAfter: 'a number from 1',
+  share: 'a boolean or a string', fallback: '"long-poll" or "none"', fetch: 'a function',
+};
+export const SUBSCRIBE = { ...BEGINNING, getState: 'a function' };
+export const STREAM = { ...BEGINNING, ...SIGNAL };
+export const PUBLISH = { event: 'a string', ttl: 'a number from 1', idempotencyKey: 'a string', ...SIGNAL };
+
+/** @param first What the first parameter is called. @throws TypeError that names the parameter or option */
+export function checkOptions(first: string, value: unknown, options: object, kinds: Kinds): void {
+  check({ [first]: value, options }, { [first]: 'a string', options: 'an object' });
+  check(options, kinds);
+}
+
+function check(values: object, kinds: Kinds): void {
+  for (const [name, value] of Object.entries(values) as [string, unknown][]) {
+    const kind = Object.hasOwn(kinds, name) ? kinds[name]! : '';
+    if (kind === '') throw new TypeError(`There is no option "${name}", only ${Object.keys(kinds).join(', ')}.`);
+    if (value !== undefined && !isOf(kind, value)) throw new TypeError(`${name} must be ${kind}.`);
+  }
+}
+
+function isOf(kind: string, value: unknown): boolean {
+  if (value === null) return false;
+  if (typeof value !== 'number') return kind.includes(typeof value) || kind.includes(JSON.stringify(value));
+  const [least, most = Infinity] = (/\d.*/.exec(kind)?.[0] ?? '').split(' to ').map(Number);
+  return kind.includes('number') && Number.isInteger(value) && value >= least! && value <= most;
+}

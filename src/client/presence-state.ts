@@ -1,0 +1,82 @@
+import type { Member, PresenceChange } from './api.ts';
+
+/** The data of a `$presence` event: the state (`members`, or above a bound their `count`), or what has changed. */
+export interface PresenceEvent {
+  readonly topic: string;
+  readonly number: number;
+  readonly streams: number;
+  readonly members?: readonly Member[];
+  readonly count?: number;
+  readonly joined?: readonly Member[];
+  readonly changed?: readonly Member[];
+  readonly left?: readonly string[];
+  readonly partial?: boolean;
+}
+
+/** Who listens to one topic, put together from what is told. */
+export class PresenceState {
+  readonly #topic: string;
+  #number = 0;
+  #streams = 0;
+  #count = 0;
+  #isPartial = false;
+  /** Undefined before the first state, and where there are too many. */
+  #members: Map<string, Member> | undefined;
+  #isKnown = false;
+
+  constructor(topic: string) {
+    this.#topic = topic;
+  }
+
+  /** @returns What is different; undefined where nothing is. `missed`: an event is lacking, and the state has to be told anew. */
+  apply(event: PresenceEvent): PresenceChange | 'missed' | undefined {
+    const isState = event.members !== undefined || event.count !== undefined;
+    if (!isState && (this.#members === undefined || event.number !== this.#number + 1)) return 'missed';
+    const before = this.#members ?? new Map<string, Member>();
+    const after = isState ? membersOf(event) : merged(before, event);
+    const wasKnown = this.#isKnown;
+    const counts = [this.#count, this.#streams, this.#isPartial].join();
+    this.#isKnown = true;
+    this.#members = after;
+    this.#number = event.number;
+    this.#streams = event.streams;
+    this.#count = after?.size ?? event.count!;
+    this.#isPartial = event.partial ?? false;
+    const news = after === undefined ? { joined: [], changed: [], left: [] } : difference(before, after);
+    const isOther = counts !== [this.#count, this.#streams, this.#isPartial].join() || Object.values(news).some(({ length }) => length > 0);
+    return isOther || !wasKnown ? this.change(news) : undefined;
+  }
+
+  /** All that is known, as a change; undefined before the first state. */
+  change(news: Pick<PresenceChange, 'joined' | 'changed' | 'left'> = { joined: [...this.#members?.values() ?? []], changed: [], left: [] }): PresenceChange | undefined {
+    if (!this.#isKnown) return undefined;
+    return { topic: this.#topic, members: this.#members && [...this.#members.values()], count: this.#count, streams: this.#streams, ...news, ...(this.#isPartial ? { partial: true } : {}) };
+  }
+
+  /** All that is known, as the service would tell it. */
+  event(): PresenceEvent | undefined {
+    if (!this.#isKnown) return undefined;
+    const who = this.#members === undefined ? { count: this.#count } : { members: [...this.#members.values()] };
+    return { topic: this.#topic, number: this.#number, streams: this.#streams, ...who, ...(this.#isPartial ? { partial: true } : {}) };
+  }
+}
+
+function membersOf({ members }: PresenceEvent): Map<string, Member> | undefined {
+  return members && new Map(members.map((member) => [member.id, member]));
+}
+
+function merged(before: ReadonlyMap<string, Member>, { joined = [], changed = [], left = [] }: PresenceEvent): Map<string, Member> {
+  const after = new Map(before);
+  for (const member of [...joined, ...changed]) after.set(member.id, member);
+  for (const id of left) after.delete(id);
+  return after;
+}
+
+function difference(before: ReadonlyMap<string, Member>, after: ReadonlyMap<string, Member>): Pick<PresenceChange, 'joined' | 'changed' | 'left'> {
+  const all = [...after.values()];
+  return {
+    joined: all.filter(({ id }) => !before.has(id)),
+    changed: all.filter((member) => before.has(member.id) && JSON.stringify(before.get(member.id)) !== JSON.stringify(member)),
+    left: [...before.keys()].filter((id) => !after.has(id)),
+  };
+}
