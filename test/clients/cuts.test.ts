@@ -1,6 +1,6 @@
 import t from 'tap';
 import { CuttingProxy, type Cut } from '../support/cutting-proxy.ts';
-import { Http } from '../support/http.ts';
+import { each, Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import type { Scope } from '../support/temp.ts';
 import { until } from '../support/until.ts';
@@ -35,6 +35,11 @@ const instance = await startInstance(t, { RETRY_MIN_MS: '10', RETRY_MAX_MS: '10'
 const http = new Http(t, instance.url);
 // From here on numbers have four digits: so the frames of one round are as long as those of the next.
 await http.batch(Array.from({ length: 999 }, () => ({ topic: 'filler', data: 0 })));
+// And the numbers of streams, which `$open` tells to the base 36, have three.
+await each(36 ** 2, 64, async () => {
+  const stream = await fetch(`${instance.url}/topics/filler/events`);
+  await stream.body?.cancel();
+});
 const inChromium = await chromiumKinds(t);
 
 interface Run {
