@@ -17,6 +17,8 @@ const ANSWER_MAX_MS = 2_500;
 const ASKING_MAX_REQUESTS = 1_000;
 /** Answers that are kept for questions that come again. Stops a flood of questions from holding memory. */
 const ANSWERED_MAX_ENTRIES = 1_000;
+/** Of these answers together, beyond which the first are forgotten: each change of a stream's topics is answered with all of them. Stops such answers from holding memory. */
+const ANSWERED_MAX_CHARACTERS = 2 * 1024 * 1024;
 /** Answers that one question collects. Stops a program that answers under many names from filling the memory. */
 const COLLECTED_MAX_ENTRIES = 1_000;
 
@@ -47,8 +49,9 @@ export class ControlChannel {
   readonly #looks: WakeLimiter;
   readonly #handlers = new Map<string, NoteHandler>();
   readonly #questions = new Map<string, (answer: unknown, from: unknown) => void>();
-  /** What this instance has answered last, by the ids of the questions. */
-  readonly #answered = new Map<string, unknown>();
+  /** The notes by which this instance has answered last, by the ids of the questions. */
+  readonly #answered = new Map<string, string | typeof UNDER_WAY>();
+  #answeredCharacters = 0;
 
   constructor({ bus, clock, counters, instance, look }: ControlChannelDependencies) {
     this.#bus = bus;
@@ -155,34 +158,45 @@ export class ControlChannel {
   #asked(kind: string, id: string, body: unknown): void {
     const known = this.#answered.get(id);
     if (known === UNDER_WAY) return;
-    const answer = known ?? this.#handlers.get(kind)?.(body);
+    if (known !== undefined) return this.#bus.tell(known);
+    const answer = this.#handlers.get(kind)?.(body);
     if (answer instanceof Promise) {
       this.#keep(id, UNDER_WAY);
       void answer.then((later: unknown) => this.#answerLater(id, later));
     } else if (answer !== undefined) {
-      this.#keep(id, answer);
-      this.#tellAnswer(id, answer);
+      const note = this.#answerNote(id, answer);
+      this.#keep(id, note);
+      this.#bus.tell(note);
     }
   }
 
   /** What takes a while only reads, and may be large: it is not kept. */
   #answerLater(id: string, answer: unknown): void {
     this.#answered.delete(id);
-    if (answer !== undefined) this.#tellAnswer(id, answer);
+    if (answer !== undefined) this.#bus.tell(this.#answerNote(id, answer));
   }
 
-  #keep(id: string, answer: unknown): void {
-    this.#answered.set(id, answer);
-    if (this.#answered.size > ANSWERED_MAX_ENTRIES) this.#answered.delete(this.#answered.keys().next().value!);
+  #keep(id: string, kept: string | typeof UNDER_WAY): void {
+    this.#answered.set(id, kept);
+    this.#answeredCharacters += charactersOf(kept);
+    for (const [first, old] of this.#answered) {
+      if (this.#answered.size <= ANSWERED_MAX_ENTRIES && this.#answeredCharacters <= ANSWERED_MAX_CHARACTERS) return;
+      this.#answered.delete(first);
+      this.#answeredCharacters -= charactersOf(old);
+    }
   }
 
-  #tellAnswer(id: string, body: unknown): void {
-    this.#tell({ kind: 'answer', id, from: this.#instance, body });
+  #answerNote(id: string, body: unknown): string {
+    return JSON.stringify({ kind: 'answer', id, from: this.#instance, body });
   }
 
   #tell(note: object): void {
     this.#bus.tell(JSON.stringify(note));
   }
+}
+
+function charactersOf(kept: string | typeof UNDER_WAY): number {
+  return kept === UNDER_WAY ? 0 : kept.length;
 }
 
 /** Undefined where it is no object: a sender that proves itself may still be a program with a fault. */

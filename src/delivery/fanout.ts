@@ -189,6 +189,10 @@ export class Fanout implements TailListener {
   /** Ends a reader's being live at the place that it has reached: it leaves its group, whatever is pending there. */
   setAside(reader: Reader): void {
     reader.leaveBehind(this.placeOf(reader));
+  }
+
+  /** A reader has left its group, and was told so. That may have filled its socket, which may hold messages of the group still. */
+  moved(reader: Reader): void {
     if (reader.isFull) this.#moved.add(reader);
   }
 

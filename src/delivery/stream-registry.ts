@@ -181,6 +181,7 @@ export class StreamRegistry {
     const group = this.#audience.join(filter);
     group.readers.add(reader);
     reader.changeGroup(group);
+    this.#fanout.moved(reader);
     this.#audience.leave(before);
     this.#catchup.resume(reader);
     return reader.position();

@@ -109,19 +109,19 @@ export class Fleet {
     this.roster.leave();
   }
 
-  /** @param scope Whose request it is. @throws Problem `overloaded` */
-  streams(request: StreamsRequest, scope: string): Promise<StreamsPage> {
-    return this.#waiting.pass(scope, () => this.#list.page(request));
+  /** @param sender Whose request it is. @throws Problem `overloaded` */
+  streams(request: StreamsRequest, sender: string): Promise<StreamsPage> {
+    return this.#waiting.pass(sender, () => this.#list.page(request));
   }
 
-  /** @throws Problem `overloaded` */
-  instances(scope: string): Promise<InstanceList> {
-    return this.#waiting.pass(scope, () => this.#instances.list());
+  /** @param sender Whose request it is. @throws Problem `overloaded` */
+  instances(sender: string): Promise<InstanceList> {
+    return this.#waiting.pass(sender, () => this.#instances.list());
   }
 
-  /** @param scope Whose request it is. @throws Problem as `TopicList.page` */
-  topics(request: TopicsRequest, scope: string): Promise<TopicsPage> {
-    return this.#waiting.pass(scope, () => this.#topics.page(request));
+  /** @param sender Whose request it is. @throws Problem as `TopicList.page` */
+  topics(request: TopicsRequest, sender: string): Promise<TopicsPage> {
+    return this.#waiting.pass(sender, () => this.#topics.page(request));
   }
 
   /** How many streams want a topic, as far as that is known without asking. */

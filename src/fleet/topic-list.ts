@@ -1,5 +1,5 @@
 import type { Answers } from '../bus/control-channel.ts';
-import type { SomeNames, TopicReads } from '../log/topic-reads.ts';
+import { TOPICS_PAGE_MAX_ENTRIES, type SomeNames, type TopicReads } from '../log/topic-reads.ts';
 import { byBytes } from '../model/byte-order.ts';
 import type { Grant } from '../model/grant.ts';
 import { formatId } from '../model/position.ts';
@@ -135,6 +135,7 @@ export class TopicList {
     const topics: { topic: string; holding: TopicHolding }[] = [];
     const seen = new Set<string>();
     let last = before;
+    let asked = limit;
     for await (const { messages, from } of this.#reads.back(before, oldest - 1, holder)) {
       const candidates: { topic: string; seq: number }[] = [];
       for (const { topic, seq } of messages) {
@@ -143,8 +144,11 @@ export class TopicList {
         if (topic.startsWith(prefix) && grant.maySeePresence(topic)) candidates.push({ topic, seq });
       }
       last = from;
-      for (let at = 0; at < candidates.length; at += limit) {
-        const some = candidates.slice(at, at + limit);
+      for (let at = 0; at < candidates.length;) {
+        const some = candidates.slice(at, at + asked);
+        at += asked;
+        // Where nearly all have moved to the front, a page of one topic would ask thousands of times.
+        asked = Math.min(2 * asked, TOPICS_PAGE_MAX_ENTRIES);
         const holdings = await this.#reads.holdings(some.map(({ topic }) => topic), holder);
         for (const [index, { topic, seq }] of some.entries()) {
           const newest = holdings[index]!.newest?.seq ?? 0;

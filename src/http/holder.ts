@@ -3,8 +3,13 @@ import type { Holder } from '../runtime/fair-shares.ts';
 import { networkOf } from './client-address.ts';
 import type { Peer } from './request-head.ts';
 
+/** By whom requests are counted that wait for other instances: by the owner of their credential, and without one by their address. */
+export function senderOf({ scope }: Pick<Identity, 'scope'>, address: () => string): string {
+  return scope === '' ? `address:${networkOf(address())}` : scope;
+}
+
 /** By whom is counted what a request holds: by the owner of its credential if there is one, by its address, and by its connection. */
 export function holderOf({ scope }: Pick<Identity, 'scope'>, address: () => string, connection: Peer): Holder {
-  const network = `address:${networkOf(address())}`;
+  const network = senderOf({ scope: '' }, address);
   return scope === '' ? [network, connection] : [scope, network, connection];
 }

@@ -78,6 +78,23 @@ t.test('a question whose answer is lost is answered again, and changes nothing a
   t.same(done, [['first'], ['second']]);
 });
 
+t.test('answers that are kept for questions that come again have a bound together', async (t) => {
+  const { channels: [, two] } = fleet(2);
+  const handled: unknown[] = [];
+  two!.answer('all', (body) => {
+    handled.push(body);
+    return 'x'.repeat(48 * 1024);
+  });
+  const ask = (number: number): void => two!.told(JSON.stringify({ kind: 'all', id: `question ${number}`, body: number }));
+  for (let number = 0; number < 200; number++) ask(number);
+  handled.length = 0;
+  ask(199);
+  ask(170);
+  t.same(handled, [], 'what was asked last is known');
+  ask(0);
+  t.same(handled, [0], 'the first ones were forgotten');
+});
+
 t.test('what an instance does not understand means nothing to it', async (t) => {
   const { world, channels: [one] } = fleet(2);
   for (const note of ['', 'x', 'null', '[]', '7', '{}', '{"kind":7}', '{"kind":"new","id":"x"}', '{"kind":"answer","id":"x","body":1}', '{"kind":"answer"}', '{"kind":"__proto__","id":"x"}']) one!.told(note);

@@ -165,6 +165,19 @@ t.test('a message that lies in a full socket and is erased ends the stream, thou
   t.equal(drained.outlet.ended, undefined, 'what has left cannot be taken back');
 });
 
+t.test('so it does where the socket became full as the client was told of the change', async (t) => {
+  const spine = await begin(t);
+  const stream = new Wishing(spine, ['a']);
+  await settle();
+  spine.publish('a');
+  await settle();
+  stream.stick();
+  stream.change(['b']);
+  await spine.eraser.message({ ...FULL_GRANT, mayErase: () => true }, spine.at(1), { name: 'x', client: 'x' });
+  await settle();
+  t.equal(stream.outlet.ended, 'now', 'what was written before may lie in it');
+});
+
 const SEEDS = rounds(60, 2_000, 15);
 
 t.test('whatever is published, sent, blocked and changed in whichever order, each stream gets what its filter at each place asks for', async (t) => {

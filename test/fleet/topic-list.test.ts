@@ -125,6 +125,14 @@ t.test('by the newest messages, a page looks at a bounded part of the log, howev
   t.same(namesIn([await page({ sort: 'newest', prefix: 'old.', after: cursor })]), ['old.3', 'old.2', 'old.0']);
 });
 
+t.test('by the newest messages, a short page asks seldom, also where all of its topics have moved to the front', async (t) => {
+  const { store, page } = await fleet([[]]);
+  const topics = 1_500;
+  for (let index = 0; index < 2 * topics; index++) store.commit({ topic: `t.${index % topics}` });
+  t.match(await page({ sort: 'newest', limit: 1, after: String(topics + 1) }), { topics: [], more: false });
+  t.ok(store.topics.asked.length <= topics / 100 + 10 && store.topics.asked.every((count) => count <= 100), `${store.topics.asked.length} questions`);
+});
+
 t.test('rates are of the last minute, or of the time that the newest messages reach back', async (t) => {
   const { store, page } = await fleet([[]]);
   store.commit({ topic: 'before' }, store.now - 60_001);

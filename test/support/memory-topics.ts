@@ -9,6 +9,8 @@ export class MemoryTopics implements TopicStore {
   readonly #held: () => readonly Message[];
   /** How many names each question was answered with. */
   readonly answered: number[] = [];
+  /** Of how many topics each question asked what is held. */
+  readonly asked: number[] = [];
 
   constructor({ reply, held }: { reply: <T>(answer: () => T) => Promise<T>; held: () => readonly Message[] }) {
     this.#reply = reply;
@@ -25,6 +27,7 @@ export class MemoryTopics implements TopicStore {
   }
 
   holdings(topics: readonly string[], maxMessages: number): Promise<readonly TopicHolding[]> {
+    this.asked.push(topics.length);
     return this.#reply(() => topics.map((topic) => {
       const held = this.#held().filter((message) => message.topic === topic);
       const counted = held.slice(-maxMessages);

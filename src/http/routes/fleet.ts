@@ -3,6 +3,7 @@ import { PAGE_MAX_STREAMS } from '../../fleet/stream-list.ts';
 import { Problem } from '../../model/problem.ts';
 import { checkWish } from '../../model/topic.ts';
 import { ENDPOINTS } from '../endpoints.ts';
+import { senderOf } from '../holder.ts';
 import { Type } from '../input/json-schema.ts';
 import { retryFrom } from '../input/retry.ts';
 import type { App, Service } from '../service.ts';
@@ -74,7 +75,8 @@ export function fleetRoutes(app: App, service: Service): void {
       if (instance !== undefined && !isInstanceId(instance)) throw new Problem('invalid-request', 'instance must be the id of an instance, as GET /instances lists them.', { field: 'instance' });
       for (const [field, value] of Object.entries({ member, credential })) if (value === '') throw new Problem('invalid-request', `${field} is empty; leave it out for all.`, { field });
       if (topic !== undefined) checkWish(topic);
-      return sendJson(reply, await fleet.streams({ after: place, limit, member, credential, topic, instance, isBehind: behind === '1' }, request.admission.identity.scope));
+      const { identity, clientAddress } = request.admission;
+      return sendJson(reply, await fleet.streams({ after: place, limit, member, credential, topic, instance, isBehind: behind === '1' }, senderOf(identity, clientAddress)));
     },
   });
 
@@ -97,7 +99,7 @@ export function fleetRoutes(app: App, service: Service): void {
       tags: ['operations'], summary: 'How all instances are',
       response: { 200: json('By their ids.', Type.Object({ instances: Type.Array(Instance), ...whole })), ...problems('forbidden', 'overloaded') },
     },
-    handler: async (request, reply) => sendJson(reply, await fleet.instances(request.admission.identity.scope)),
+    handler: async ({ admission: { identity, clientAddress } }, reply) => sendJson(reply, await fleet.instances(senderOf(identity, clientAddress))),
   });
 
   app.route({

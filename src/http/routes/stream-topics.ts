@@ -1,7 +1,7 @@
 import { Problem } from '../../model/problem.ts';
 import { failedLogin } from '../access-rules.ts';
-import { networkOf } from '../client-address.ts';
 import { ENDPOINTS } from '../endpoints.ts';
+import { senderOf } from '../holder.ts';
 import { Type } from '../input/json-schema.ts';
 import { readTopicChange } from '../input/topic-change.ts';
 import type { App, Service } from '../service.ts';
@@ -33,8 +33,7 @@ export function streamTopicsRoutes(app: App, service: Service): void {
       const { identity, clientAddress } = request.admission;
       const { id } = request.params;
       const { secret, change } = readTopicChange(bodyOf(request), request.query, config.TOPICS_PER_STREAM);
-      const sender = identity.scope === '' ? networkOf(clientAddress()) : identity.scope;
-      const changed = await fleet.changeTopics(id, secret, change, identity, sender).catch(async (error: unknown) => {
+      const changed = await fleet.changeTopics(id, secret, change, identity, senderOf(identity, clientAddress)).catch(async (error: unknown) => {
         // A secret is guessed no more often than a key.
         throw error instanceof Problem && error.field === 'secret' ? await failedLogin(error, ENDPOINTS.changeStream, limits, { address: clientAddress }) : error;
       });
