@@ -66,6 +66,7 @@ const TECHNOLOGIES: readonly { readonly packages: RegExp; readonly places: reado
   { packages: /^ioredis$/, places: ['bus/redis/'] },
   { packages: /^jose(\/|$)/, places: ['access/'] },
   { packages: /^prom-client$/, places: ['runtime/metrics.ts'] },
+  { packages: /^react(\/|$)/, places: ['client/react.ts'] },
 ];
 
 /** Pairs of files whose types know each other. */
@@ -153,12 +154,13 @@ t.test('no file of src imports itself by a detour, not even for its types', asyn
 
 t.test('every import in src is a file of src, a dependency, or a part of Node; of what only developers have, types', async (t) => {
   const imports = readImports();
-  const manifest: { dependencies: Record<string, string>; devDependencies: Record<string, string> } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  const manifest: Record<'dependencies' | 'peerDependencies' | 'devDependencies', Record<string, string>> = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
   const isOf = (packages: Record<string, string>, target: string): boolean => Object.keys(packages).some((name) => target === name || target.startsWith(`${name}/`));
   const isKnown = (target: string): boolean => imports.has(target)
     || target === '../package.json'
     || builtinModules.includes(target.replace(/^node:/, ''))
-    || isOf(manifest.dependencies, target);
+    || isOf(manifest.dependencies, target)
+    || isOf(manifest.peerDependencies, target);
   const isTypeOnly = (file: string, target: string): boolean => isOf(manifest.devDependencies, target)
     && importsOf(readFileSync(join(SRC, file), 'utf8')).every((one) => one.target !== target || one.typeOnly);
   t.same([...imports].flatMap(([file, targets]) => targets.filter((target) => !isKnown(target) && !isTypeOnly(file, target)).map((target) => `${file} -> ${target}`)), []);
@@ -222,6 +224,7 @@ t.test('the rules themselves find what breaks them', async (t) => {
     ['http/input/body.ts', 'http/takeover.ts'], ['http/output/outgoing.ts', 'http/input/body.ts'], ['http/fast-path/request.ts', 'http/routes/streams.ts'], ['http/takeover.ts', 'http/fast-path/request.ts'],
     ['store/store.ts', 'drizzle-orm'], ['store/sqlite/sqlite.ts', 'bus/redis/redis.ts'], ['store/sqlite/sqlite.ts', 'fastify'], ['store/sqlite/query.ts', 'store/postgres/query.ts'], ['store/sqlite/query.ts', 'pg'],
     ['store/store.ts', 'bus/redis/redis.ts'], ['http/app.ts', 'main.ts'], ['main.ts', 'serve.js'], ['runtime/metrics.ts', 'http/service.ts'], ['log/publisher.ts', 'prom-client'], ['http/admission.ts', 'jose/jwt/verify'], ['access/jwt.ts', 'http/admission.ts'], ['delivery/reader.ts', 'access/jwt.ts'],
+    ['client/client.ts', 'react'],
   ] as const) t.ok(wrong(file, target), `${file} must not import ${target}`);
   for (const [file, target] of [
     ['log/tail.ts', 'store/store.ts'], ['log/publisher.ts', 'bus/bus.ts'], ['main.ts', 'store/sqlite/sqlite.ts'], ['main.ts', 'bus/redis/redis.ts'], ['serve.js', 'main.ts'], ['cli/migrate.ts', 'store/postgres/postgres.ts'],

@@ -7,23 +7,23 @@ import { build } from 'esbuild';
 import { LATER_MODULES } from '../../src/http/routes/client.ts';
 
 /**
- * `npm run build`: makes `src/client/built/` from the sources of the client library: one module for browsers and servers, those that it loads when they are used, and its types. It is committed, because an installation without development packages has
+ * `npm run build`: makes `src/client/built/` from the sources of the client library: one module for browsers and servers, those that it loads when they are used, one for React, and their types. It is committed, because an installation without development packages has
  * nothing to build it with, and Node.js takes no TypeScript below `node_modules`. A test builds it anew and compares.
  */
 
 const ROOT = join(import.meta.dirname, '../..');
 const SOURCES = join(ROOT, 'src/client');
-/** The library, and what it loads when it is used. */
-const MODULES = ['client.js', ...LATER_MODULES.map((name) => `client/${name}`)];
+/** The library, what it loads when it is used, and what programs with React import. */
+const MODULES = ['client.js', ...LATER_MODULES.map((name) => `client/${name}`), 'react.js'];
 /** Where types begin; what they refer to comes along. */
-const TYPES = 'client.d.ts';
+const TYPES = ['client.d.ts', 'react.d.ts'];
 
 /** @returns The text of each file of `built/`, by its name. */
 export async function buildClient(): Promise<Map<string, string>> {
   const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { readonly version: string };
   const modules = await Promise.all(MODULES.map(async (name): Promise<[string, string]> => {
     const { outputFiles } = await build({
-      entryPoints: [join(SOURCES, `${basename(name, '.js')}.ts`)], bundle: true, minify: true, write: false, format: 'esm', target: 'es2022', charset: 'utf8', legalComments: 'none',
+      entryPoints: [join(SOURCES, `${basename(name, '.js')}.ts`)], bundle: true, minify: true, write: false, format: 'esm', target: 'es2022', charset: 'utf8', legalComments: 'none', external: ['react'],
       banner: { js: `/* Tidings ${version}: the client library. MIT License. */` },
       plugins: [{
         name: 'what is loaded later is a module of its own',
@@ -48,7 +48,7 @@ async function buildTypes(): Promise<Map<string, string>> {
       files.set(name, text);
       for (const [, target] of text.matchAll(/from '\.\/([a-z-]+)\.js'/g)) await take(`${target}.d.ts`);
     };
-    await take(TYPES);
+    for (const name of TYPES) await take(name);
     return files;
   } finally {
     await rm(folder, { recursive: true });

@@ -1,0 +1,54 @@
+'use client';
+
+import { createContext, createElement, useContext, useEffect, useMemo, useSyncExternalStore, type ReactElement, type ReactNode } from 'react';
+import type { Connection, Message, SubscribeOptions } from './api.ts';
+import { KEPT_MESSAGES, TopicView, type View } from './topic-view.ts';
+
+/** `tidings/react`: topics in components of React 18 and later. */
+
+export type { View };
+
+export interface UseTidingsOptions extends Pick<SubscribeOptions, 'since' | 'after' | 'last'> {
+  /** In the place of the provider's. */
+  readonly client?: Connection;
+  /** How many messages are kept, the newest: 0 to 10,000, by default 100. */
+  readonly limit?: number;
+}
+
+/** One value made of all messages. */
+export interface Reduction<Data, State> {
+  /** Called once for each message. It may be another function each time. */
+  readonly reduce: (state: State, message: Message<Data>) => State;
+  /** Read when the topic begins, as by `useState`. */
+  readonly initial: State;
+}
+
+export interface TidingsProviderProps {
+  readonly client: Connection;
+  readonly children?: ReactNode;
+}
+
+const ClientContext = createContext<Connection | undefined>(undefined);
+
+/** Hands a connection to all components below it. Who made it closes it. */
+export function TidingsProvider({ client, children }: TidingsProviderProps): ReactElement {
+  return createElement(ClientContext.Provider, { value: client }, children);
+}
+
+/**
+ * What comes for a topic or pattern, for as long as the component is there. Another topic, client, beginning or limit begins anew.
+ * @throws Error without a client; RangeError where `limit` is out of bounds.
+ */
+export function useTidings<Data, State>(topic: string, options: UseTidingsOptions & Reduction<Data, State>): View<Data, State>;
+export function useTidings<Data = unknown>(topic: string, options?: UseTidingsOptions): View<Data>;
+export function useTidings(topic: string, options: UseTidingsOptions & Partial<Reduction<unknown, unknown>> = {}): View<unknown, unknown> {
+  const provided = useContext(ClientContext);
+  const { client = provided, since, after, last, limit = KEPT_MESSAGES, reduce, initial } = options;
+  if (client === undefined) throw new Error('useTidings has no client: put a <TidingsProvider client={connect(url)}> around the component, or name one as its option client');
+  const view = useMemo(() => new TopicView({ client, topic, start: { since, after, last }, limit, initial }), [client, topic, since, after, last, limit]);
+  // Before the view is subscribed to: effects run in their order.
+  useEffect(() => {
+    view.reduce = reduce;
+  });
+  return useSyncExternalStore(view.subscribe, view.read, view.readOnServer);
+}

@@ -1,0 +1,129 @@
+import type { Connection, Erased, Gap, Message, Status, SubscribeOptions } from './api.ts';
+import { placeOf } from './topics.ts';
+
+/** How many messages a view keeps, unless it is told another number. Stops a page that is open for days from filling its memory. */
+export const KEPT_MESSAGES = 100;
+/** Stops each new message from copying a list without end. */
+const KEPT_MAX_MESSAGES = 10_000;
+
+/** What a page shows of a topic. It changes as a whole: the same object means the same content. */
+export interface View<Data = unknown, State = undefined> {
+  /** The newest messages, oldest first; `limit` says how many. Without those that were erased. */
+  readonly messages: readonly Message<Data>[];
+  /** The newest message. */
+  readonly last: Message<Data> | undefined;
+  /** That of the connection. */
+  readonly status: Status;
+  /** What `reduce` made of `initial` and all messages. */
+  readonly state: State;
+  /** The latest gap: messages may be missing. */
+  readonly gap: Gap | undefined;
+  /** Why nothing comes, such as a topic that the service refuses; gone with the next message. */
+  readonly error: Error | undefined;
+}
+
+export interface TopicViewOptions {
+  readonly client: Connection;
+  readonly topic: string;
+  /** Where it begins. */
+  readonly start: Pick<SubscribeOptions, 'since' | 'after' | 'last'>;
+  /** How many messages it keeps. */
+  readonly limit: number;
+  readonly initial: unknown;
+}
+
+/**
+ * A topic as an external store, in the form that React's `useSyncExternalStore` asks for. It subscribes while somebody listens. Whoever comes back in the same turn, as in
+ * strict mode, finds the subscription as it was; who comes back later goes on after the last message.
+ */
+export class TopicView {
+  /** Called once for each message. Whoever renders sets it: it may change while the view goes on. */
+  reduce: ((state: unknown, message: Message) => unknown) | undefined;
+  readonly #options: TopicViewOptions;
+  readonly #listeners = new Set<() => void>();
+  readonly #onServer: View<unknown, unknown>;
+  #view: View<unknown, unknown>;
+  /** The id or cursor up to which everything is known. */
+  #reached: string | undefined;
+  #leave: (() => void) | undefined;
+
+  /** @throws RangeError `limit` is out of bounds. */
+  constructor(options: TopicViewOptions) {
+    const { client, limit, initial } = options;
+    if (!Number.isInteger(limit) || limit < 0 || limit > KEPT_MAX_MESSAGES) throw new RangeError(`limit: must be a whole number from 0 to ${KEPT_MAX_MESSAGES}, and is ${limit}`);
+    this.#options = options;
+    this.#onServer = { messages: [], last: undefined, status: 'connecting', state: initial, gap: undefined, error: undefined };
+    this.#view = { ...this.#onServer, status: client.status };
+  }
+
+  readonly read = (): View<unknown, unknown> => this.#view;
+
+  /** What a server renders, and a page before it has taken over what the server rendered. */
+  readonly readOnServer = (): View<unknown, unknown> => this.#onServer;
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    this.#leave ??= this.#join();
+    return () => {
+      this.#listeners.delete(listener);
+      // Strict mode takes the listener away and brings it back: the subscription must not begin anew for that.
+      queueMicrotask(() => this.#end());
+    };
+  };
+
+  #join(): () => void {
+    const { client, topic, start } = this.#options;
+    const subscription = client.subscribe(topic, this.#reached === undefined ? start : { after: this.#reached });
+    const stops = [
+      client.on('status', () => this.#change()),
+      subscription.on('any', (message) => this.#take(message)),
+      subscription.on('erased', (erased) => this.#erase(erased)),
+      subscription.on('gap', (gap) => {
+        this.#reached = gap.resumed;
+        this.#change({ gap });
+      }),
+      subscription.on('error', (error) => this.#change({ error })),
+    ];
+    if (client.status !== this.#view.status) this.#change();
+    return () => {
+      for (const stop of stops) stop();
+      subscription.unsubscribe();
+    };
+  }
+
+  #end(): void {
+    if (this.#listeners.size > 0) return;
+    this.#leave?.();
+    this.#leave = undefined;
+  }
+
+  #take(message: Message): void {
+    // A connection with a `store`, or one that has logged in again, may begin before what the view has reached.
+    if (this.#reached !== undefined && isUpTo(message.id, this.#reached)) return;
+    this.#reached = message.id;
+    const { limit } = this.#options;
+    this.#change({ messages: limit === 0 ? [] : [...this.#view.messages, message].slice(-limit), last: message, error: undefined });
+    if (this.reduce !== undefined) this.#change({ state: this.reduce(this.#view.state, message) });
+  }
+
+  #erase({ id, topic, through }: Erased): void {
+    const isGone = (message: Message): boolean => message.id === id || (through !== undefined && message.topic === topic && isUpTo(message.id, through));
+    const messages = this.#view.messages.filter((message) => !isGone(message));
+    const { last } = this.#view;
+    if (messages.length < this.#view.messages.length || (last !== undefined && isGone(last))) this.#change({ messages, last: last !== undefined && isGone(last) ? messages.at(-1) : last });
+  }
+
+  #change(parts: Partial<View<unknown, unknown>> = {}): void {
+    this.#view = { ...this.#view, status: this.#options.client.status, ...parts };
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+/** Whether an id is of the same log, and not after the other one. */
+function isUpTo(id: string, other: string): boolean {
+  return logOf(id) === logOf(other) && placeOf(id) <= placeOf(other);
+}
+
+function logOf(id: string): string {
+  return id.slice(0, id.lastIndexOf('-'));
+}
