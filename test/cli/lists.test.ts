@@ -16,7 +16,7 @@ t.test('a list of several pages is printed whole, with the same columns on each'
     t.teardown(() => stream.body?.cancel());
   };
   const names = Array.from({ length: 100 }, (_, index) => `a.${index}`);
-  await listen(new URLSearchParams(names.map((name) => ['topic', name])));
+  await listen(new URLSearchParams(names.map((name): [string, string] => ['topic', name])));
   for (let member = 0; member <= 100; member++) await listen(new URLSearchParams([['topic', 'room'], ['as', `m${member}`]]));
   const lines = Array.from({ length: 101 }, (_, data) => JSON.stringify({ topic: 'z', data })).join('\n');
   t.equal((await http.send('POST', '/messages', { 'content-type': 'application/x-ndjson' }, lines)).status, 201);
