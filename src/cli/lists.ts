@@ -2,8 +2,8 @@ import type { Requests } from '../client/requests.ts';
 import { say } from './outcome.ts';
 import { cell, printJson, printTable } from './output.ts';
 
-/** How many are asked for at once. */
-const PAGE_MAX_ENTRIES = 500;
+/** How many are asked for at once: each list of the service takes so many, and `GET /topics` no more. */
+const PAGE_MAX_ENTRIES = 100;
 
 /** An answer of the service, of whichever version: its list has a name of its own, and the entries have what members they have. */
 interface Page {
@@ -14,28 +14,35 @@ interface Page {
   readonly [name: string]: unknown;
 }
 
-type Entry = Readonly<Record<string, unknown>>;
+export type Entry = Readonly<Record<string, unknown>>;
 
 export interface List {
   readonly path: string;
   readonly query?: Readonly<Record<string, string | undefined>>;
   /** What the list is called in the answer. */
   readonly member: string;
+  /** The columns of the table. They are the same on every page, whatever its entries have, so that a script can count them. */
+  readonly columns: readonly string[];
+  /** An entry as the table has it; `--json` prints it as it came. */
+  readonly shown?: (entry: Entry) => Entry;
   /** How many at most; by default all. */
   readonly limit?: number | undefined;
   readonly json: boolean;
 }
 
 /** Prints a list of the service, however many pages it has. */
-export async function printList(requests: Requests, { path, query = {}, member, limit = Infinity, json }: List): Promise<void> {
-  let columns: readonly string[] | undefined;
+export async function printList(requests: Requests, { path, query = {}, member, columns, shown = (entry) => entry, limit = Infinity, json }: List): Promise<void> {
+  let hasHeadings = false;
   let after: string | undefined;
   for (let left = limit; ;) {
     const wanted = { ...query, limit: String(Math.min(left, PAGE_MAX_ENTRIES)), ...(after === undefined ? {} : { after }) };
     const page = await ask(requests, path, wanted);
     const entries = (page[member] ?? []) as readonly Entry[];
     if (json) for (const entry of entries) await printJson(JSON.stringify(entry));
-    else columns = await printEntries(entries, columns);
+    else if (entries.length > 0) {
+      await printEntries(entries.map(shown), columns, hasHeadings);
+      hasHeadings = true;
+    }
     left -= entries.length;
     sayPartial(page);
     if (page.more !== true || page.cursor === undefined) return;
@@ -48,11 +55,11 @@ export async function printList(requests: Requests, { path, query = {}, member, 
 }
 
 /** An answer that is a list as a whole. */
-export async function printWhole(requests: Requests, { path, member, json }: List): Promise<void> {
+export async function printWhole(requests: Requests, { path, member, json }: Pick<List, 'path' | 'member' | 'json'>): Promise<void> {
   const page = await ask(requests, path, {});
   const entries = (page[member] ?? []) as readonly Entry[];
   if (json) for (const entry of entries) await printJson(JSON.stringify(entry));
-  else await printEntries(entries);
+  else if (entries.length > 0) await printEntries(entries, [...new Set(entries.flatMap((entry) => Object.keys(entry)))]);
   sayPartial(page);
 }
 
@@ -62,13 +69,9 @@ async function ask(requests: Requests, path: string, query: Readonly<Record<stri
   return await answer.json() as Page;
 }
 
-/** @returns The columns: the members of the first page's entries, in their order. Later pages have the same. */
-async function printEntries(entries: readonly Entry[], known?: readonly string[]): Promise<readonly string[] | undefined> {
-  if (entries.length === 0) return known;
-  const columns = known ?? [...new Set(entries.flatMap((entry) => Object.keys(entry)))];
+async function printEntries(entries: readonly Entry[], columns: readonly string[], hasHeadings = false): Promise<void> {
   const rows = entries.map((entry) => columns.map((column) => cell(entry[column])));
-  await printTable(known === undefined ? columns.map(cell) : undefined, rows);
-  return columns;
+  await printTable(hasHeadings ? undefined : columns.map(cell), rows);
 }
 
 /** An incomplete list is called so on standard error, and standard output stays a list. */

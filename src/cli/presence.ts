@@ -21,7 +21,7 @@ export function addPresenceCommand(program: Command): void {
       const [topic, ...others] = topics;
       const json = options.json === true;
       if (others.length > 0) return printWhole(requestsTo(options), { path: `/presence?${topicQuery(topics).toString()}`, member: 'topics', json });
-      return printList(requestsTo(options), { path: `/topics/${encodeURIComponent(topic!)}/presence`, member: 'members', json });
+      return printList(requestsTo(options), { path: `/topics/${encodeURIComponent(topic!)}/presence`, member: 'members', columns: ['id', 'streams', 'since', 'meta'], json });
     });
 }
 
@@ -54,11 +54,15 @@ async function watch(topics: readonly string[], options: PresenceOptions): Promi
       if (options.json === true) return printJson(source);
       const { topic, streams, members, joined = [], changed = [], left = [], count } = JSON.parse(source) as Told;
       const line = (what: string): Promise<void> => print(`${cell(topic)} ${what}`);
-      if (members !== undefined) return line(`${streams} streams: ${cell(members.map(({ id }) => id))}`);
-      if (count !== undefined) return line(`${streams} streams of ${count} members`);
+      if (members !== undefined) return line(`${counted(streams)}: ${cell(members.map(({ id }) => id))}`);
+      if (count !== undefined) return line(`${counted(streams)} of ${count} members`);
       for (const { id } of joined) await line(`+ ${cell(id)}`);
-      for (const { id, streams: own } of changed) await line(`= ${cell(id)} ${own} streams`);
+      for (const { id, streams: own } of changed) await line(`= ${cell(id)} ${counted(own)}`);
       for (const id of left) await line(`- ${cell(id)}`);
     },
   }, { topics, start: {}, withPresence: true, signal: stop.signal });
+}
+
+function counted(streams: number): string {
+  return `${streams} ${streams === 1 ? 'stream' : 'streams'}`;
 }

@@ -32,7 +32,7 @@ export function addPublishCommand(program: Command): void {
     .option('--ttl <duration>', 'how long it is delivered, such as 90s or 1h', seconds)
     .option('--key <key>', 'the idempotency key: the same command with the same key stores once; a random one without it', idempotencyKey)
     .option('--report', 'prints the whole answer, with how many streams want the topic')
-    .option('--timeout <duration>', 'how long it is tried, for each request', duration, TRIED_MAX_MS)
+    .addOption(new Option('--timeout <duration>', 'how long it is tried, for each request').default(TRIED_MAX_MS, `${TRIED_MAX_MS / 60_000}m`).argParser(duration))
     .addHelpText('after', `
 Examples:
   $ tidings publish deploys.api 'version 42'

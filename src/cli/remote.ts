@@ -36,8 +36,8 @@ export function requestsTo({ url }: RemoteOptions): Requests {
   });
 }
 
-/** Read anew whenever the service refuses the last one: a file may have another one by then. */
-function readToken(): string | null {
+/** The credential of the environment. Read anew whenever the service refuses the last one: a file may have another one by then. */
+export function readToken(): string | null {
   const { TIDINGS_TOKEN: token = '', TIDINGS_TOKEN_FILE: file = '' } = process.env;
   if (file === '') return token === '' ? null : checkToken(token, 'TIDINGS_TOKEN');
   if (token !== '') throw wrongUsage('TIDINGS_TOKEN_FILE: TIDINGS_TOKEN is set, too; set only one of the two');

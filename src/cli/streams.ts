@@ -1,15 +1,18 @@
 import { InvalidArgumentError, type Command } from 'commander';
-import { printList } from './lists.ts';
+import { printList, type Entry } from './lists.ts';
 import { print, printJson } from './output.ts';
 import { duration, remote, requestsTo, wholeNumber, type RemoteOptions } from './remote.ts';
 
 interface StreamsOptions extends RemoteOptions {
   readonly topic?: string;
   readonly member?: string;
+  readonly credential?: string;
   readonly instance?: string;
   readonly behind?: true;
   readonly limit?: number;
 }
+
+const COLUMNS = ['id', 'member', 'credential', 'topics', 'instance', 'opened', 'address', 'client', 'cursor', 'behind', 'bytes'];
 
 /** `tidings streams`. */
 export function addStreamsCommands(program: Command): void {
@@ -17,13 +20,14 @@ export function addStreamsCommands(program: Command): void {
     .addHelpText('after', '\nExample:\n  $ tidings streams list --topic deploys.api --behind\n');
   remote(streams.command('list', { isDefault: true })).description('Lists open streams.')
     .option('--topic <topic>', 'those that get its messages; of a pattern, those that name it')
-    .option('--member <name>', 'those of one credential, such as "key 3k9f…"')
+    .option('--member <id>', 'those of one member, by its id in presence')
+    .option('--credential <name>', 'those of one credential, such as "key 3k9f…" or "subject alice"')
     .option('--instance <id>', 'those of one instance')
     .option('--behind', 'those that are behind')
     .option('--limit <number>', 'at most so many', wholeNumber(1, Number.MAX_SAFE_INTEGER))
     .addHelpText('after', '\nExample:\n  $ tidings streams list --topic deploys.api --behind\n')
-    .action(async ({ topic, member, instance, behind, limit, ...options }: StreamsOptions) =>
-      printList(requestsTo(options), { path: '/streams', query: { topic, member, instance, behind: behind === true ? '1' : undefined }, member: 'streams', limit, json: options.json === true }));
+    .action(async ({ topic, member, credential, instance, behind, limit, ...options }: StreamsOptions) =>
+      printList(requestsTo(options), { path: '/streams', query: { topic, member, credential, instance, behind: behind === true ? '1' : undefined }, member: 'streams', columns: COLUMNS, shown: withMoreTopics, limit, json: options.json === true }));
   remote(streams.command('close')).description('Closes a stream, on whichever instance it is. Its client comes back, unless it is told never to.')
     .argument('<id>', 'the id of the stream, as the list has it')
     .option('--retry <duration>', 'when its client comes back, such as 60s; or never', retry)
@@ -33,6 +37,12 @@ export function addStreamsCommands(program: Command): void {
       if (options.json === true) await printJson(JSON.stringify({ id, closed: true }));
       else await print(`${id} is closed`);
     });
+}
+
+/** Of a stream with very many topics the service names some, and counts the others. */
+function withMoreTopics(entry: Entry): Entry {
+  const { topics, moreTopics } = entry;
+  return Array.isArray(topics) && typeof moreTopics === 'number' ? { ...entry, topics: [...topics as readonly unknown[], `(${moreTopics} more)`] } : entry;
 }
 
 function retry(text: string): string {

@@ -29,7 +29,8 @@ export async function run(start: () => Promise<unknown>): Promise<void> {
 export function makeProgram(start: () => Promise<unknown>): Command {
   const program = new Command('tidings')
     .description('Runs the service, asks a running one, and works on its database. docs/cli.md tells more.')
-    .showHelpAfterError()
+    // Short: a whole help would push the reason out of sight.
+    .showHelpAfterError('--help says how to write it.')
     .exitOverride((error) => {
       // As the other commands do: 2 where an option is wrong, 0 for help.
       process.exit(error.exitCode === 0 ? 0 : USAGE_EXIT_CODE);

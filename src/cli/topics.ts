@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander';
 import { TidingsError } from '../client/requests.ts';
-import { printList } from './lists.ts';
+import { printList, type Entry } from './lists.ts';
 import { CommandError } from './outcome.ts';
 import { remote, requestsTo, wholeNumber, type RemoteOptions } from './remote.ts';
 
@@ -9,6 +9,8 @@ interface TopicsOptions extends RemoteOptions {
   readonly sort?: string;
   readonly limit?: number;
 }
+
+const COLUMNS = ['topic', 'streams', 'messages', 'bytes', 'newest', 'time'];
 
 /** `tidings topics`. */
 export function addTopicsCommand(program: Command): void {
@@ -19,10 +21,15 @@ export function addTopicsCommand(program: Command): void {
     .addHelpText('after', '\nExample:\n  $ tidings topics --prefix deploys. --sort newest --limit 20\n')
     .action(async ({ prefix, sort, limit, ...options }: TopicsOptions) => {
       try {
-        await printList(requestsTo(options), { path: '/topics', query: { prefix, sort }, member: 'topics', limit, json: options.json === true });
+        await printList(requestsTo(options), { path: '/topics', query: { prefix, sort }, member: 'topics', columns: sort === 'rate' ? [...COLUMNS, 'rate'] : COLUMNS, shown: withMore, limit, json: options.json === true });
       } catch (error) {
         if (error instanceof TidingsError && (error.status === 404 || error.status === 405)) throw new CommandError('This service has no list of topics (GET /topics): its version is older than this command.');
         throw error;
       }
     });
+}
+
+/** The service counts messages up to a bound: beyond it they are `100+`. */
+function withMore(entry: Entry): Entry {
+  return entry['more'] === true ? { ...entry, messages: `${String(entry['messages'])}+` } : entry;
 }

@@ -2,6 +2,7 @@ import Database from 'better-sqlite3';
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { MOVED_LEVELS } from '../../src/store/level.ts';
 import { SqliteStore } from '../../src/store/sqlite/sqlite.ts';
 import { draft, openStore, range, request, stored } from '../contract/store-kit.ts';
 import { child, SqliteDatabase } from '../store/sqlite/database.ts';
@@ -88,6 +89,10 @@ t.test('what is refused leaves no file, and replaces none', async (t) => {
   other.exec('CREATE TABLE stranger (a)');
   other.close();
 
+  const moved = new SqliteDatabase(t);
+  await openStore(t, moved);
+  moved.direct((db) => db.prepare('UPDATE head SET level = level + ?').run(MOVED_LEVELS));
+
   const folder = tempFolder(t);
   mkdirSync(join(folder, 'taken'));
   writeFileSync(join(folder, 'taken.db'), 'mine');
@@ -102,6 +107,7 @@ t.test('what is refused leaves no file, and replaces none', async (t) => {
     [`file:${strange}`, [at('new.db')], 1, /belongs to another program/],
     [`file:${damaged.file}`, [at('new.db')], 1, /damaged/],
     [`file:${holed.file}`, [at('new.db')], 1, /the log is damaged, and was not backed up: it holds 49 of the messages 1 to 50/],
+    [`file:${moved.file}`, [at('new.db')], 1, /not backed up: the log was moved to another database/],
     ['postgres://user:secret@127.0.0.1:1/x', [at('new.db')], 1, /the log is in PostgreSQL at 127\.0\.0\.1:1\/x; back it up with pg_dump -Fc/],
   ];
   const ran = await Promise.all(cases.map(([url, args]) => run(t, url, ...args)));

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -78,8 +78,11 @@ t.test('a good service: 0, one screen, and by JSON the same; where a credential 
   const { url } = await startInstance(t, { DATABASE_URL: database, AUTH: 'on', HEARTBEAT_SECONDS: '1' });
   const { key } = await createKey(t, { DATABASE_URL: database }, '--name', 'doctor', '--publish', 'here', '--subscribe', 'here');
   const env = { TIDINGS_URL: url, TIDINGS_TOKEN: key };
-  const [shown, json, without, elsewhere] = await Promise.all([
+  const file = join(tempFolder(t), 'token');
+  writeFileSync(file, `${key}\n`, { mode: 0o600 });
+  const [shown, json, without, elsewhere, fromFile, both] = await Promise.all([
     doctor(t, ['--topic', 'here', '--idle', '2.5s'], env), doctor(t, ['--topic', 'here', '--json', '--idle', '2.5'], env), doctor(t, [url, ...QUICK]), doctor(t, [...QUICK], env),
+    doctor(t, ['--topic', 'here', url, ...QUICK], { TIDINGS_TOKEN_FILE: file }), doctor(t, QUICK, { ...env, TIDINGS_TOKEN_FILE: file }),
   ]);
   t.equal(shown.code, 0, shown.output);
   t.match(shown.output, /^✓ buffering .*$\n^✓ compression /m);
@@ -91,7 +94,9 @@ t.test('a good service: 0, one screen, and by JSON the same; where a credential 
   t.equal(findings.find(({ check }) => check === 'idle')?.level, 'good');
   t.match(without, { code: 1, output: /✗ stream .*give a credential with --token/ });
   t.match(elsewhere, { code: 1, output: /! authorization .*with --topic/ });
-  for (const { output } of [shown, json, elsewhere]) t.notMatch(output, key);
+  t.match(fromFile, { code: 0, output: /✓ publishing / }, 'a key in a file');
+  t.match(both, { code: 2, output: /^TIDINGS_TOKEN_FILE: TIDINGS_TOKEN is set, too/ });
+  for (const { output } of [shown, json, elsewhere, fromFile]) t.notMatch(output, key);
 });
 
 t.test('nobody listens: 1, in one line', async (t) => {

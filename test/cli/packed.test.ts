@@ -24,7 +24,7 @@ function install(folder: string): string {
 t.test('a packed tarball that is installed has every command, and says nothing of how', async (t) => {
   const folder = tempFolder(t);
   const own = install(folder);
-  t.same(readdirSync(own).toSorted(), ['LICENSE', 'README.md', 'migrations', 'package.json', 'src'], 'what is in it');
+  t.same(readdirSync(own).toSorted(), ['LICENSE', 'README.md', 'docs', 'migrations', 'package.json', 'src'], 'what is in it');
   const { bin } = JSON.parse(readFileSync(join(own, 'package.json'), 'utf8')) as { readonly bin: { readonly tidings: string } };
   const port = String(await freePort());
   const options = { entry: join(own, bin.tidings), folder, env: { TIDINGS_URL: `http://127.0.0.1:${port}`, DATABASE_URL: 'file:log.db', PORT: port } };

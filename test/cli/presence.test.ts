@@ -16,7 +16,7 @@ t.test('it tells who is there and who comes, until it is interrupted', async (t)
   await child.says('alice\\u202e\n');
   await listen('bob');
   await child.says('room + bob\n');
-  t.match(await typed(t, 'tidings presence room', { env }), { code: 0, output: /^id\tstreams\tsince\nalice\\u202e\t1\t\S+\nbob\t1\t\S+\n$/ });
+  t.match(await typed(t, 'tidings presence room', { env }), { code: 0, output: /^id\tstreams\tsince\tmeta\nalice\\u202e\t1\t\S+\t-\nbob\t1\t\S+\t-\n$/ });
   child.kill('SIGINT');
   t.match(await child.exited, { code: 130 });
 });

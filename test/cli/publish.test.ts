@@ -98,6 +98,7 @@ t.test('it waits for a service that is away, and gives up in time', async (t) =>
 /** What is wrong, with the exit code and what is said. The service at `TIDINGS_URL` has keys, and none is given. */
 const WRONG: readonly (readonly [line: string, code: number, said: RegExp])[] = [
   ['tidings publsh a b', 2, /unknown command 'publsh'[^]*publish/],
+  ['tidings publish a x --ttl soon', 2, /^error: .* is invalid\. .*\n\n?--help says how to write it\.\n$/],
   ['tidings publish', 2, /missing required argument 'topic'/],
   ['tidings publish a x --ttl 0', 2, /--ttl <duration>' argument '0' is invalid\. Write it in whole seconds/],
   ["tidings publish a x --key 'a b'", 2, /Use 1 to 200 printable ASCII/],

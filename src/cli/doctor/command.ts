@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { Problem } from '../../model/problem.ts';
 import { checkTopic } from '../../model/topic.ts';
+import { readToken } from '../remote.ts';
 import { diagnose } from './diagnosis.ts';
 import type { Target } from './exchange.ts';
 import { observe } from './observe.ts';
@@ -33,7 +34,7 @@ interface Flags {
 export function addDoctorCommand(program: Command): void {
   program.command('doctor').description('Says what between this machine and the service holds up streams, and which line mends it.')
     .addArgument(program.createArgument('[url]', 'the URL that clients use, by default TIDINGS_URL').argParser(serviceUrl))
-    .addOption(new Option('--token <token>', 'a key or token that may read the topic, and publish to it').env('TIDINGS_TOKEN').argParser(token))
+    .addOption(new Option('--token <token>', 'a key or token that may read the topic, and publish to it (default: TIDINGS_TOKEN, or what TIDINGS_TOKEN_FILE holds)').argParser(token))
     .option('--topic <topic>', 'where doctor publishes three messages with a TTL of a minute; by default doctor.<random>', topicName)
     .option('--origin <origin>', 'the origin of a page that uses the service: checks what browsers ask', pageOrigin)
     .addOption(new Option('--idle <seconds>', 'how long to watch a quiet stream; 0 leaves it out').default(QUIET_WATCH_MS, String(QUIET_WATCH_MS / 1000)).argParser(idle))
@@ -42,7 +43,7 @@ export function addDoctorCommand(program: Command): void {
     .addHelpText('after', '\nExample:\n  $ tidings doctor https://push.example.com\n')
     .action(async (given: URL | undefined, flags: Flags, command: Command) => {
       const url = given ?? fromEnvironment(command);
-      await examine({ url, token: flags.token, origin: flags.origin, topic: flags.topic ?? `doctor.${randomBytes(RANDOM_BYTES).toString('hex')}`, idleMs: flags.idle, timeoutMs: flags.timeout }, flags.json === true);
+      await examine({ url, token: flags.token ?? readToken() ?? undefined, origin: flags.origin, topic: flags.topic ?? `doctor.${randomBytes(RANDOM_BYTES).toString('hex')}`, idleMs: flags.idle, timeoutMs: flags.timeout }, flags.json === true);
     });
 }
 

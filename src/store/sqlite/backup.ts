@@ -2,6 +2,7 @@ import { closeSync, existsSync, fsyncSync, linkSync, openSync, renameSync, rmSyn
 import { basename, dirname, join, resolve } from 'node:path';
 import Database from 'better-sqlite3';
 import { randomName } from '../names.ts';
+import { closedReason } from '../level.ts';
 import { StoreError } from '../store.ts';
 import { toStoreError } from './errors.ts';
 import { refuseForeign, syncFolder } from './migrate.ts';
@@ -65,8 +66,11 @@ function check(partial: string): Omit<BackedUp, 'file'> {
   try {
     const found = db.pragma('quick_check(1)', { simple: true });
     if (found !== 'ok') throw new StoreError('unavailable', `the log is damaged, and was not backed up: ${String(found)}`);
-    const row = db.prepare<[], Omit<BackedUp, 'file'>>('SELECT head.log AS logId, (SELECT count(*) FROM messages) AS messages, retention.oldest, head.seq AS head FROM head, retention').get();
-    const held = row ?? { logId: undefined, messages: 0, oldest: 1, head: 0 };
+    const row = db.prepare<[], Omit<BackedUp, 'file'> & { readonly level: number }>('SELECT head.log AS logId, head.level, (SELECT count(*) FROM messages) AS messages, retention.oldest, head.seq AS head FROM head, retention').get();
+    const { level, ...held } = row ?? { level: 0, logId: undefined, messages: 0, oldest: 1, head: 0 };
+    // A backup of a closed log would be closed, too: no instance could go on with it.
+    const closed = closedReason(level);
+    if (closed !== undefined) throw new StoreError('refused', `the log was not backed up: ${closed}`);
     if (held.messages !== held.head - held.oldest + 1) throw new StoreError('unavailable', `the log is damaged, and was not backed up: it holds ${held.messages} of the messages ${held.oldest} to ${held.head}`);
     return held;
   } finally {

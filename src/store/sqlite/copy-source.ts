@@ -41,7 +41,7 @@ export class SqliteCopySource implements CopySource {
 
   /** @param file An existing log. Nothing in it is changed. */
   constructor(file: string) {
-    if (!existsSync(file)) throw new StoreError('unavailable', 'there is no such file');
+    if (!existsSync(file)) throw new StoreError('unavailable', `${resolve(file)}: there is no such file`);
     this.#sqliteConnection = call(() => connect(resolve(file), deadline(), { inspect: inspectLog }));
     const { db } = this.#sqliteConnection;
     this.#state = db.prepare(`SELECT head.log AS logId, head.level, head.seq AS head, head.time, retention.oldest, retention.time AS deletedTime, retention.clock,
