@@ -1,5 +1,5 @@
-import type { Requests } from '../client/requests.ts';
-import { say } from './outcome.ts';
+import { Passing, type Requests } from '../client/requests.ts';
+import { answerIn, say } from './outcome.ts';
 import { cell, printJson, printTable } from './output.ts';
 
 /** How many are asked for at once. */
@@ -59,7 +59,10 @@ export async function printWhole(requests: Requests, { path, member, json }: Lis
 async function ask(requests: Requests, path: string, query: Readonly<Record<string, string | undefined>>): Promise<Page> {
   const given = Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined);
   const answer = await requests.send(given.length === 0 ? path : `${path}?${new URLSearchParams(given).toString()}`, { signal: new AbortController().signal });
-  return await answer.json() as Page;
+  const text = await answer.text().catch((error: unknown) => {
+    throw new Passing(error);
+  });
+  return answerIn<Page>(text);
 }
 
 /** @returns The columns: the members of the first page's entries, in their order. Later pages have the same. */
