@@ -68,8 +68,10 @@ export async function follow(requests: Requests, follower: Follower, { topics, s
     for (const [name, value] of Object.entries(cursor === undefined ? start : { after: cursor })) query.set(name, value);
     if (withPresence) query.set('presence', '1');
     let wait: number;
+    // A service that is frozen takes the connection, and says nothing.
+    const silence = setTimeout(() => attempt.abort(), STALE_AFTER_MS);
     try {
-      const { body } = await requests.send(`/events?${query.toString()}`, { signal: AbortSignal.any([signal, attempt.signal]) });
+      const { body } = await requests.send(`/events?${query.toString()}`, { signal: AbortSignal.any([signal, attempt.signal]) }).finally(() => clearTimeout(silence));
       if (body === null) throw new CommandError('The service says that this client must not come back.');
       await takeAll(body, { take, retry: (milliseconds) => {
         retryMs = milliseconds;
