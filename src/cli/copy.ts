@@ -1,4 +1,4 @@
-import { InvalidArgumentError, type Command } from 'commander';
+import type { Command } from 'commander';
 import { resolve } from 'node:path';
 import { configure } from '../config/config.ts';
 import { readDatabaseUrl, type DatabaseLocation } from '../config/database-url.ts';
@@ -6,6 +6,7 @@ import { WrongValue } from '../config/setting-kinds.ts';
 import { copyLog, type Copied } from '../store/log-copy.ts';
 import { StoreError } from '../store/store.ts';
 import { CommandProgress } from './copy-progress.ts';
+import { wrongUsage } from './outcome.ts';
 
 interface CopyFlags {
   readonly from: DatabaseLocation;
@@ -25,8 +26,8 @@ Without --to it copies to DATABASE_URL, so that no password stands in the list o
 /** `tidings copy`: a SQLite log to PostgreSQL. What is done is in store/log-copy.ts. */
 export function addCopyCommand(program: Command): void {
   program.command('copy').description('Copies a SQLite log to an empty PostgreSQL database, as the same log: streams go on from their last id.')
-    .requiredOption('--from <url>', 'the SQLite log, in the form of DATABASE_URL: file:<path>', location('sqlite', 'file:<path>'))
-    .option('--to <url>', 'the PostgreSQL database: postgres://user:password@host:port/database; DATABASE_URL without it', location('postgres', 'postgres://user:password@host:port/database'))
+    .requiredOption('--from <url>', 'the SQLite log, in the form of DATABASE_URL: file:<path>', location('--from', 'sqlite', 'file:<path>'))
+    .option('--to <url>', 'the PostgreSQL database: postgres://user:password@host:port/database; DATABASE_URL without it', location('--to', 'postgres', 'postgres://user:password@host:port/database'))
     .option('--final', 'the last pass: copies the rest, checks everything, closes the SQLite log and opens the copy')
     .option('--json', 'prints the outcome as one JSON object')
     .addHelpText('after', EXAMPLES)
@@ -42,7 +43,8 @@ export function addCopyCommand(program: Command): void {
     });
 }
 
-function location(kind: DatabaseLocation['kind'], form: string): (text: string) => DatabaseLocation {
+/** Commander would repeat a wrong value, and it may hold a password. */
+function location(option: string, kind: DatabaseLocation['kind'], form: string): (text: string) => DatabaseLocation {
   return (text) => {
     try {
       const read = readDatabaseUrl(text);
@@ -50,7 +52,7 @@ function location(kind: DatabaseLocation['kind'], form: string): (text: string) 
     } catch (error) {
       if (!(error instanceof WrongValue)) throw error;
     }
-    throw new InvalidArgumentError(`It must be ${form}.`);
+    throw wrongUsage(`${option}: it must be ${form}`);
   };
 }
 

@@ -3,7 +3,7 @@ import { frames, type Frame } from '../client/frames.ts';
 import { TidingsError, type Requests } from '../client/requests.ts';
 import { topicQuery } from '../client/topics.ts';
 import { pause, pauseAfter } from '../client/waiting.ts';
-import { CommandError, reasonOf, say } from './outcome.ts';
+import { answerIn, CommandError, reasonOf, say } from './outcome.ts';
 
 /** Nothing was heard for so long: the connection is dead. Twice the heartbeat of the service, and some time more. */
 const STALE_AFTER_MS = 60_000;
@@ -52,7 +52,7 @@ export async function follow(requests: Requests, follower: Follower, { topics, s
   let isTroubled = false;
 
   const take = async ({ event, data, id }: Frame): Promise<void> => {
-    if (event === '$gap') follower.gap?.(JSON.parse(data) as Gap);
+    if (event === '$gap') follower.gap?.(answerIn<Gap>(data));
     else if (event === '$presence') await follower.presence?.(data);
     else if (!event.startsWith('$')) await follower.message(received(data));
     if (id === undefined || signal.aborted) return;
@@ -68,8 +68,10 @@ export async function follow(requests: Requests, follower: Follower, { topics, s
     for (const [name, value] of Object.entries(cursor === undefined ? start : { after: cursor })) query.set(name, value);
     if (withPresence) query.set('presence', '1');
     let wait: number;
+    // A service that is frozen takes the connection, and says nothing.
+    const silence = setTimeout(() => attempt.abort(), STALE_AFTER_MS);
     try {
-      const { body } = await requests.send(`/events?${query.toString()}`, { signal: AbortSignal.any([signal, attempt.signal]) });
+      const { body } = await requests.send(`/events?${query.toString()}`, { signal: AbortSignal.any([signal, attempt.signal]) }).finally(() => clearTimeout(silence));
       if (body === null) throw new CommandError('The service says that this client must not come back.');
       await takeAll(body, { take, retry: (milliseconds) => {
         retryMs = milliseconds;
@@ -118,6 +120,6 @@ async function takeAll(body: ReadableStream<Uint8Array>, { take, retry }: Taker,
 const DATA = ',"data":';
 
 function received(source: string): Received {
-  const { id, topic, event, time } = JSON.parse(source) as Omit<Received, 'data' | 'source'>;
+  const { id, topic, event, time } = answerIn<Omit<Received, 'data' | 'source'>>(source);
   return { id, topic, event, time, data: source.slice(source.indexOf(DATA) + DATA.length, source.lastIndexOf('}')), source };
 }

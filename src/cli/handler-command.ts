@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { Received } from './follow.ts';
+import { CommandError } from './outcome.ts';
 
 /** Longer data is on standard input alone: systems bound what a variable holds, and the command could not be started. */
 const VARIABLE_MAX_BYTES = 64 * 1024;
@@ -21,7 +22,7 @@ export function runHandler(command: string, message: Received, { isWhole, url }:
   // No variable can hold a NUL.
   if (Buffer.byteLength(data) <= VARIABLE_MAX_BYTES && !data.includes('\0')) env['TIDINGS_DATA'] = data;
   else delete env['TIDINGS_DATA'];
-  return new Promise((resolve, reject) => {
+  return new Promise<number>((resolve, reject) => {
     const child = spawn(command, { shell: true, env, stdio: ['pipe', 'inherit', 'inherit'] });
     child.once('error', reject);
     child.once('close', (code) => resolve(code ?? SIGNAL_EXIT_CODE));
@@ -30,6 +31,10 @@ export function runHandler(command: string, message: Received, { isWhole, url }:
       if (error.code !== 'EPIPE' && error.code !== 'ECONNRESET') reject(error);
     });
     child.stdin.end(isWhole ? message.source : data);
+  }).catch((error: NodeJS.ErrnoException) => {
+    // The system says why: too many processes or files, or no shell.
+    if (error.syscall === undefined) throw error;
+    throw new CommandError(`--exec: the command cannot be run (${error.code}) for message ${id}, which is not done`);
   });
 }
 

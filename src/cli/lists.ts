@@ -1,5 +1,5 @@
-import type { Requests } from '../client/requests.ts';
-import { say } from './outcome.ts';
+import { Passing, type Requests } from '../client/requests.ts';
+import { answerIn, say } from './outcome.ts';
 import { cell, printJson, printTable } from './output.ts';
 
 /** How many are asked for at once: each list of the service takes so many, and `GET /topics` no more. */
@@ -66,7 +66,10 @@ export async function printWhole(requests: Requests, { path, member, json }: Pic
 async function ask(requests: Requests, path: string, query: Readonly<Record<string, string | undefined>>): Promise<Page> {
   const given = Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined);
   const answer = await requests.send(given.length === 0 ? path : `${path}?${new URLSearchParams(given).toString()}`, { signal: new AbortController().signal });
-  return await answer.json() as Page;
+  const text = await answer.text().catch((error: unknown) => {
+    throw new Passing(error);
+  });
+  return answerIn<Page>(text);
 }
 
 async function printEntries(entries: readonly Entry[], columns: readonly string[], hasHeadings = false): Promise<void> {

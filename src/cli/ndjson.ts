@@ -1,4 +1,4 @@
-import { CommandError, report, say, wrongUsage } from './outcome.ts';
+import { answerIn, CommandError, report, say, wrongUsage } from './outcome.ts';
 import type { Sender } from './sending.ts';
 
 /** The most lines and bytes of one request. Well below the defaults of BATCH_MESSAGES and BATCH_BYTES, so the service takes it. */
@@ -39,8 +39,8 @@ export async function publishLines(sender: Sender, batches: AsyncIterable<LineBa
     for await (const { first, lines } of batches) {
       const body = lines.filter((line) => line.trim() !== '').map((line) => `${members}${line}}\n`);
       if (body.length > 0) {
-        const answer = await sender.send({ path: '/messages', headers: { 'content-type': 'application/x-ndjson' }, body: body.join(''), key: `${key}-${first}` });
-        last = (await answer.json() as { readonly messages: readonly { readonly id: string }[] }).messages.at(-1)!.id;
+        const { text } = await sender.send({ path: '/messages', headers: { 'content-type': 'application/x-ndjson' }, body: body.join(''), key: `${key}-${first}` });
+        last = answerIn<{ readonly messages: readonly { readonly id: string }[] }>(text).messages.at(-1)!.id;
       }
       stored += lines.length;
       messages += body.length;

@@ -2,7 +2,7 @@ import { Passing, TidingsError } from '../client/requests.ts';
 import { printable } from '../runtime/printable.ts';
 
 /** How commands end, for scripts; docs/cli.md has the list. Zero is success. */
-const FAILED_EXIT_CODE = 1;
+export const FAILED_EXIT_CODE = 1;
 export const USAGE_EXIT_CODE = 2;
 const TIMEOUT_EXIT_CODE = 3;
 const REFUSED_EXIT_CODE = 4;
@@ -44,6 +44,17 @@ export function reasonOf(error: unknown): string {
   if (!(error instanceof Passing)) throw error;
   if (error.cause instanceof CommandError) return error.cause.message;
   return `The service cannot be reached (${printable(lastReason(error.cause))}). TIDINGS_URL or --url says where it is.`;
+}
+
+/** An answer as JSON. Something else than the service may have given it, such as a proxy's page. */
+export function answerIn<Answer extends object>(text: string): Answer {
+  try {
+    const answer: unknown = JSON.parse(text);
+    if (typeof answer === 'object' && answer !== null) return answer as Answer;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  throw new CommandError('The answer is not from a Tidings service. TIDINGS_URL or --url says where it is.');
 }
 
 function refusalOf(error: unknown): TidingsError | undefined {

@@ -1,11 +1,13 @@
 import { styleText } from 'node:util';
 import { printable } from '../runtime/printable.ts';
+import { FAILED_EXIT_CODE, say } from './outcome.ts';
 
 /** Standard output, a line at a time. Its reader may leave: `tidings subscribe … | head -1` ends without an error. */
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit();
+  if (error.code === 'EPIPE') process.exit();
+  say(`standard output cannot be written (${error.code})`);
+  process.exit(FAILED_EXIT_CODE);
 });
 
 /** Resolves once the line is handed to the system: a reader that is slow is waited for. */

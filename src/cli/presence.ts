@@ -3,6 +3,7 @@ import { topicQuery } from '../client/topics.ts';
 import { follow } from './follow.ts';
 import { onInterruption } from './interruption.ts';
 import { printList, printWhole } from './lists.ts';
+import { answerIn } from './outcome.ts';
 import { cell, print, printJson } from './output.ts';
 import { remote, requestsTo, type RemoteOptions } from './remote.ts';
 
@@ -52,7 +53,7 @@ async function watch(topics: readonly string[], options: PresenceOptions): Promi
     moved: () => undefined,
     presence: async (source) => {
       if (options.json === true) return printJson(source);
-      const { topic, streams, members, joined = [], changed = [], left = [], count } = JSON.parse(source) as Told;
+      const { topic, streams, members, joined = [], changed = [], left = [], count } = answerIn<Told>(source);
       const line = (what: string): Promise<void> => print(`${cell(topic)} ${what}`);
       if (members !== undefined) return line(`${counted(streams)}: ${cell(members.map(({ id }) => id))}`);
       if (count !== undefined) return line(`${counted(streams)} of ${count} members`);

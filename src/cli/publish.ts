@@ -1,7 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { randomUUID } from 'node:crypto';
 import { publishLines, lineBatches } from './ndjson.ts';
-import { say, wrongUsage } from './outcome.ts';
+import { answerIn, say, wrongUsage } from './outcome.ts';
 import { print, printJson } from './output.ts';
 import { duration, remote, requestsTo, type RemoteOptions } from './remote.ts';
 import { Sender } from './sending.ts';
@@ -44,16 +44,16 @@ Examples:
       if (options.ndjson === true) return publishMany(sender, topic, data, options);
       const { event, ttl, key = randomUUID(), report } = options;
       const query = new URLSearchParams({ ...(event === undefined ? {} : { event }), ...(report === true ? { report: '1' } : {}) }).toString();
-      const answer = await sender.send({
+      const { text, isReplayed } = await sender.send({
         path: `/topics/${encodeURIComponent(topic)}${query === '' ? '' : `?${query}`}`,
         headers: { 'content-type': options.type === 'json' ? 'application/json' : 'text/plain; charset=utf-8', ...(ttl === undefined ? {} : { ttl: String(ttl) }) },
         body: await bodyOf(data, options),
         key,
       });
-      if (answer.headers.get('idempotency-replayed') === 'true') say('it was published before, with the same key');
-      const source = await answer.text();
-      if (options.json === true || report === true) await printJson(source.trim());
-      else await print((JSON.parse(source) as { readonly id: string }).id);
+      if (isReplayed) say('it was published before, with the same key');
+      const { id } = answerIn<{ readonly id: string }>(text);
+      if (options.json === true || report === true) await printJson(text.trim());
+      else await print(id);
     });
 }
 

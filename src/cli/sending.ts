@@ -11,6 +11,12 @@ export interface Sending {
   readonly key: string;
 }
 
+export interface Sent {
+  readonly text: string;
+  /** An earlier attempt, or an earlier command with this key, had stored it. */
+  readonly isReplayed: boolean;
+}
+
 /** Publishes until the outcome is known: every attempt has the same key, so the message is stored once. Says once that it tries again. */
 export class Sender {
   readonly #requests: Requests;
@@ -22,14 +28,18 @@ export class Sender {
     this.#timeoutMs = timeoutMs;
   }
 
-  async send({ path, headers, body, key }: Sending): Promise<Response> {
+  /** Resolves once the answer is here as a whole: one that breaks off is asked for again. */
+  async send({ path, headers, body, key }: Sending): Promise<Sent> {
     const signal = AbortSignal.timeout(this.#timeoutMs);
     const parts: RequestParts = { method: 'POST', headers: { ...headers, 'idempotency-key': key }, body, signal };
     for (let failures = 1; ; failures++) {
       try {
         const answer = await this.#requests.send(path, parts);
+        const text = await answer.text().catch((error: unknown) => {
+          throw new Passing(error);
+        });
         this.#isTroubled = false;
-        return answer;
+        return { text, isReplayed: answer.headers.get('idempotency-replayed') === 'true' };
       } catch (error) {
         if (error instanceof TidingsError) throw error;
         if (signal.aborted) throw timedOut(`No answer in time. Whether it was stored is not known: with --key ${key} the same command stores it once.`);

@@ -62,10 +62,14 @@ export interface TargetState {
   readonly copied: number;
   /** The newest id of an idempotency key that was copied. */
   readonly newestKey: number;
+  /** Whether a final pass has written the rest of the log's state: only then the source was closed for this target. */
+  readonly isComplete: boolean;
 }
 
 /** Writes a log. Each call is one transaction or several, and changes nothing where the database is not an unfinished copy of this log. All reject with a `StoreError`. */
 export interface CopyTarget {
+  /** Does a copy while no other one into this database is under way; refuses it where one is. Ends with the process, too. */
+  alone<Result>(copy: () => Promise<Result>): Promise<Result>;
   /** Begins the copy in an empty database, or finds it. Refuses any other, and leaves that unchanged. */
   begin(log: SourceState): Promise<TargetState>;
   /** Deletes the messages outside of the log, and keys before its oldest. Resolves to how far the copy is then. */
@@ -117,8 +121,18 @@ export interface Copied {
   readonly keys: number;
 }
 
+/** A log that was closed goes to no second target: it may be open in the first one. */
+export function movedElsewhere(): StoreError {
+  return new StoreError('refused', 'the log was moved to another database: set DATABASE_URL to that one, or put back the backup from before, and copy that; nothing was written');
+}
+
 /** One pass. */
-export async function copyLog(options: CopyOptions): Promise<Copied> {
+export function copyLog(options: CopyOptions): Promise<Copied> {
+  // A pass that goes by an older state of the source would delete what a later one has copied.
+  return options.target.alone(() => copyAlone(options));
+}
+
+async function copyAlone(options: CopyOptions): Promise<Copied> {
   const { source, target, isFinal } = options;
   if (isFinal) source.hold();
   const log = source.state();
@@ -128,6 +142,7 @@ export async function copyLog(options: CopyOptions): Promise<Copied> {
     if (!log.isMoved) throw new StoreError('refused', 'the target is in use: it holds this log, and is open to instances; nothing was written');
     return { outcome: 'before', ...about, messages: 0, replaced: 0, keys: 0 };
   }
+  if (log.isMoved && !there.isComplete) throw movedElsewhere();
   const messages = await copyMessages(options, log);
   const keys = await copyKeys(options, log, there);
   if (!isFinal) return { outcome: 'pass', ...about, messages, replaced: 0, keys };

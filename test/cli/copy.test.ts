@@ -23,9 +23,9 @@ import { until } from '../support/until.ts';
 /** `tidings copy`. Refusals and changes between two passes need no process; crashes and streams do. */
 
 const TIDINGS = join(import.meta.dirname, '../../src/tidings.js');
-const MESSAGES = rounds(20_000, 1_000_000);
+const MESSAGES = rounds(12_000, 1_000_000);
 const APPEND_MESSAGES = 1_000;
-const KILLS = 5;
+const KILLS = rounds(3, 5);
 
 const server = await startPostgres(t, { settings: ['fsync = off', 'full_page_writes = off'] });
 
@@ -150,16 +150,17 @@ t.test('a copy that is killed again and again ends as the same log, which was ne
       await target.ask(`UPDATE gate SET at = ${at}`);
     }
     const child = start(t, args);
-    if (kill === 1) await until('the schema is there', async () => (await target.ask("SELECT to_regclass('tidings.head')::text"))[0]![0] !== null);
+    // Before its first row the target is a database with an empty schema, which an instance may open.
+    if (kill === 1) await until('the copy has begun', async () => (await target.ask("SELECT to_regclass('tidings.head')::text"))[0]![0] !== null && (await target.ask('SELECT FROM tidings.head')).length > 0);
     else await until('it waits at the gate', async () => (await target.ask(`SELECT count(*) FROM pg_stat_activity WHERE datname = '${target.name}' AND wait_event = 'PgSleep'`))[0]![0] === '1');
+    if (kill > 1) await t.rejects(pass(source.file, target.url, kill === KILLS), /another tidings copy into this database is under way/);
     child.kill('SIGKILL');
     t.equal((await child.exited).signal, 'SIGKILL');
     await target.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'");
     await until('its session has ended', async () => (await target.ask(`SELECT count(*) FROM pg_stat_activity WHERE datname = '${target.name}' AND pid <> pg_backend_pid()`))[0]![0] === '0');
     if (kill === 1) await target.ask(gate);
     copied = await seen();
-    // Before its first row it is an empty database, which an instance may take.
-    if (kill > 1) t.match(await refusal(target), /unfinished copy/, 'no instance opens it');
+    t.match(await refusal(target), /unfinished copy/, 'no instance opens it');
   }
   await target.ask('DROP FUNCTION wait CASCADE; DROP TABLE gate');
   t.match(await run(t, [...args, '--final', '--json']), { code: 0, output: /"outcome":"moved"/ });
@@ -175,7 +176,8 @@ t.test('a copy that is killed again and again ends as the same log, which was ne
 t.test('what changes between two passes is found: erased, deleted, forgotten, another time; and what a crash left half done is finished', async (t) => {
   const source = await filled(t, 5_000);
   const target = await PostgresDatabase.create(server);
-  t.match(await pass(source.file, target.url, false), { outcome: 'pass', messages: 5_000, keys: 500 });
+  const earlier = await PostgresDatabase.create(server);
+  for (const { url } of [target, earlier]) t.match(await pass(source.file, url, false), { outcome: 'pass', messages: 5_000, keys: 500 });
   const released = "SELECT * FROM tidings.open('other', 'abcdefgh', 10, 2)";
   await t.rejects(target.ask(released), { code: 'TD001' }, 'what released versions call refuses too');
   t.match(await refusal(target), /unfinished copy/);
@@ -205,6 +207,13 @@ t.test('what changes between two passes is found: erased, deleted, forgotten, an
   t.same(await heldInPostgres(target), heldInSqlite(source.file));
   t.match(await pass(source.file, target.url, true), { outcome: 'before', messages: 0 }, 'once more changes nothing');
   t.same(await target.ask('SELECT level FROM tidings.head'), [[UNDERSTOOD_LEVEL]]);
+  for (const isCopied of [false, true]) {
+    const second = isCopied ? earlier : await PostgresDatabase.create(server);
+    await t.rejects(pass(source.file, second.url, true), { kind: 'refused', message: /moved to another database/ }, 'a second target would be a second log that goes on');
+    const [[schema] = []] = await second.ask("SELECT to_regclass('tidings.head')::text");
+    t.equal(schema !== null, isCopied, 'nothing was made there');
+  }
+  t.match(await refusal(earlier), /unfinished copy/);
   await openStore(t, target);
 });
 
@@ -324,8 +333,10 @@ t.test('what is refused, and leaves the target as it was', async (t) => {
   const to = ['--to', 'postgres://user:secret@127.0.0.1:1/x'];
   const cases: readonly (readonly [args: readonly string[], code: number, says: RegExp])[] = [
     [[], 2, /required option '--from <url>'/],
-    [['--from', 'data/tidings.db', ...to], 2, /--from.*It must be file:<path>/],
-    [['--from', `file:${source.file}`, '--to', 'file:other.db'], 2, /--to.*It must be postgres:/],
+    [['--from', 'data/tidings.db', ...to], 2, /^--from: it must be file:<path>/],
+    [['--from', `file:${source.file}`, '--to', 'file:other.db'], 2, /^--to: it must be postgres:/],
+    [['--from', `file:${source.file}`, '--to', 'postgres://user:secret@127.0.0.1:port/x'], 2, /^--to: it must be postgres:/],
+    [['--from', 'postgres://user:secret@127.0.0.1/x'], 2, /^--from: it must be file:/],
     [['--from', `file:${source.file}`], 2, /^--to: name a PostgreSQL database/],
     [['--from', 'file:nowhere.db', ...to], 1, /^--from: \/.*nowhere\.db: there is no such file/],
     [['--from', `file:${source.file}`, ...to], 1, /ECONNREFUSED/],

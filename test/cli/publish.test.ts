@@ -1,9 +1,10 @@
 import { createServer, request } from 'node:http';
 import { join } from 'node:path';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
+import { listening } from '../support/listening.ts';
 import { freePort } from '../support/ports.ts';
 import { tempFolder } from '../support/temp.ts';
 import { shell, typed } from '../support/tidings-command.ts';
@@ -136,4 +137,27 @@ t.test('what is wrong ends with a code that scripts know and one clear reason', 
   };
   // Two at a time: most of it is the start of Node.
   for (let index = 0; index < WRONG.length; index += 2) await Promise.all(WRONG.slice(index, index + 2).map(run));
+});
+
+t.test('an answer that breaks off is asked for again, and one that is not from the service is called so', async (t) => {
+  let requests = 0;
+  const server = createServer((incoming, outgoing) => {
+    incoming.resume();
+    if (incoming.url!.startsWith('/page/')) return void outgoing.end(incoming.url!.includes('/events') ? 'data: <h1>Hello</h1>\n\n' : '<h1>Hello</h1>');
+    requests++;
+    outgoing.writeHead(201, { 'content-length': 10 }).write('{"id":');
+    if (requests === 1) outgoing.write('"a"', () => outgoing.destroy());
+    else outgoing.end('"b"}');
+  });
+  t.teardown(() => server.close());
+  const port = await listening(server);
+  t.match(await typed(t, 'tidings publish a x', { env: { TIDINGS_URL: `http://127.0.0.1:${port}` } }), { code: 0, output: /^The service cannot be reached .* Trying again\.\nb\n$/ });
+  for (const line of ['publish a x', 'publish a 1 --type json --report', 'topics', 'instances', 'subscribe a']) {
+    t.match(await typed(t, `tidings ${line}`, { env: { TIDINGS_URL: `http://127.0.0.1:${port}/page` } }), { code: 1, output: /^The answer is not from a Tidings service\. TIDINGS_URL or --url says where it is\.\n$/ }, line);
+  }
+});
+
+t.test('output that cannot be written ends a command with the reason', { skip: existsSync('/dev/full') ? false : 'this system has no /dev/full' }, async (t) => {
+  const { url } = await startInstance(t, { LOG_LEVEL: 'error' });
+  t.match(await typed(t, 'tidings publish a x > /dev/full', { env: { TIDINGS_URL: url } }), { code: 1, output: /^standard output cannot be written \(ENOSPC\)\n$/ });
 });

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { Problem } from '../../model/problem.ts';
 import { checkTopic } from '../../model/topic.ts';
+import { wrongUsage } from '../outcome.ts';
 import { readToken } from '../remote.ts';
 import { diagnose } from './diagnosis.ts';
 import type { Target } from './exchange.ts';
@@ -33,7 +34,7 @@ interface Flags {
 
 export function addDoctorCommand(program: Command): void {
   program.command('doctor').description('Says what between this machine and the service holds up streams, and which line mends it.')
-    .addArgument(program.createArgument('[url]', 'the URL that clients use, by default TIDINGS_URL').argParser(serviceUrl))
+    .addArgument(program.createArgument('[url]', 'the URL that clients use, by default TIDINGS_URL').argParser(serviceUrl('url')))
     .addOption(new Option('--token <token>', 'a key or token that may read the topic, and publish to it (default: TIDINGS_TOKEN, or what TIDINGS_TOKEN_FILE holds)').argParser(token))
     .option('--topic <topic>', 'where doctor publishes three messages with a TTL of a minute; by default doctor.<random>', topicName)
     .option('--origin <origin>', 'the origin of a page that uses the service: checks what browsers ask', pageOrigin)
@@ -57,25 +58,23 @@ async function examine(target: Target, isJson: boolean): Promise<void> {
 function fromEnvironment(command: Command): URL {
   const text = process.env['TIDINGS_URL'] ?? '';
   if (text === '') return command.error('error: give the URL that clients use, or set TIDINGS_URL');
-  try {
-    return serviceUrl(text);
-  } catch (error) {
-    if (error instanceof InvalidArgumentError) return command.error(`error: TIDINGS_URL is not valid. ${error.message}`);
-    throw error;
-  }
+  return serviceUrl('TIDINGS_URL')(text);
 }
 
-function serviceUrl(text: string): URL {
-  const url = URL.parse(text);
-  if (url === null || !/^https?:$/.test(url.protocol)) throw new InvalidArgumentError('Write it as https://tidings.example.com, with a path where the service is below one.');
-  if (url.username !== '' || url.password !== '') throw new InvalidArgumentError('Give a credential with --token, not in the URL.');
-  if (url.search !== '' || url.hash !== '') throw new InvalidArgumentError('It has a query or a fragment: give the URL that paths are added to.');
-  return url;
+/** Commander would repeat a wrong value, and it may hold a password. */
+function serviceUrl(name: string): (text: string) => URL {
+  return (text) => {
+    const url = URL.parse(text);
+    if (url === null || !/^https?:$/.test(url.protocol)) throw wrongUsage(`${name}: write it as https://tidings.example.com, with a path where the service is below one`);
+    if (url.username !== '' || url.password !== '') throw wrongUsage(`${name}: give a credential with --token, not in the URL`);
+    if (url.search !== '' || url.hash !== '') throw wrongUsage(`${name}: it has a query or a fragment; give the URL that paths are added to`);
+    return url;
+  };
 }
 
-/** RFC 9110, section 5.5: what a header may have. */
+/** RFC 9110, section 5.5: what a header may have. Here, too, Commander would repeat it. */
 function token(text: string): string {
-  if (!/^[\x21-\x7e]+$/.test(text)) throw new InvalidArgumentError('A token has visible ASCII characters only.');
+  if (!/^[\x21-\x7e]+$/.test(text)) throw wrongUsage('--token, or TIDINGS_TOKEN: a token has visible ASCII characters only');
   return text;
 }
 

@@ -1,5 +1,5 @@
 import Database from 'better-sqlite3';
-import { closeSync, openSync, statSync } from 'node:fs';
+import { closeSync, openSync, rmSync, statSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { PresenceQuestions } from './questions.ts';
 import type { Call, Calls, Job, Reply, WorkerData } from './protocol.ts';
@@ -73,12 +73,22 @@ function close(): void {
   db.close();
 }
 
+/** By its names SQLite would find damage again at every attempt. Nothing in it has to survive: all tell everything anew. */
+function remove(): void {
+  for (const name of ['', '-wal', '-shm']) rmSync(`${file}${name}`, { force: true });
+}
+
+function isDamage(error: unknown): boolean {
+  return error instanceof Database.SqliteError && /^SQLITE_(?:CORRUPT|NOTADB)/.test(error.code);
+}
+
 function perform<Name extends Call>(id: number, name: Name, argument: Calls[Name]['argument']): Reply {
   try {
     return { id, value: jobs[name](use(name), argument) };
   } catch (error) {
     // What is wrong with the file or the connection is not so with the next one, or it says so again.
     if (open !== undefined) close();
+    if (isDamage(error)) remove();
     return { id, failure: error instanceof Error ? error.message : String(error) };
   }
 }

@@ -1,14 +1,14 @@
 import { KEYS, MESSAGE_COLUMNS, type CopiedKind, type CopiedRow, type CopiedTable, type Proof } from '../copied-rows.ts';
 import { ERASED_EVENT } from '../../model/message.ts';
 import { openLevel, UNFINISHED_COPY_LEVELS } from '../level.ts';
-import type { CopiedMessage, CopyTarget, KeyPosition, SourceState, TargetState } from '../log-copy.ts';
+import { movedElsewhere, type CopiedMessage, type CopyTarget, type KeyPosition, type SourceState, type TargetState } from '../log-copy.ts';
 import { rowBytes } from '../row-bytes.ts';
 import { randomName } from '../names.ts';
 import { StoreError } from '../store.ts';
 import { HEAD } from './access-sql.ts';
 import { appliedMigrations } from './applied-migrations.ts';
 import { PG_ROW_OVERHEAD_BYTES } from './append.ts';
-import { PgConnections } from './connection-pool.ts';
+import { inSession, PgConnections } from './connection-pool.ts';
 import type { Row } from './connection.ts';
 import { failureOf } from './errors.ts';
 import { bytes, literal, numbers, strings, wholeNumber } from './literals.ts';
@@ -54,14 +54,25 @@ export class PostgresCopyTarget implements CopyTarget {
     this.#pgConnections = new PgConnections({ url, maxQueryConnections: 1 });
   }
 
+  alone<Result>(copy: () => Promise<Result>): Promise<Result> {
+    return inSession(this.#url, async (ask) => {
+      const [[isAlone] = []] = await ask("SELECT pg_try_advisory_lock(hashtext('tidings.copy'))::integer");
+      if (wholeNumber(isAlone) !== 1) throw new StoreError('refused', 'another tidings copy into this database is under way; nothing was written');
+      return copy();
+    });
+  }
+
   async begin(log: SourceState): Promise<TargetState> {
     this.#logId = log.logId;
     const isKnown = await this.#pgConnections.session(async (ask) => {
       const [[encoding] = []] = await ask("SELECT current_setting('server_encoding')");
       if (encoding !== 'UTF8') throw new StoreError('refused', `the encoding of the target is ${encoding}; make it with ENCODING 'UTF8'`);
-      if ((await appliedMigrations(ask)).length === 0) return false;
+      const isNew = (await appliedMigrations(ask)).length === 0;
+      if (isNew && log.isMoved) throw movedElsewhere();
+      if (isNew) return false;
       // Before anything is changed there.
       await this.#refuseOther(ask);
+      if (log.isMoved && (await ask('SELECT FROM tidings.head')).length === 0) throw movedElsewhere();
       return true;
     });
     const { left } = await this.#pgConnections.session(applyMigrations);
@@ -71,10 +82,10 @@ export class PostgresCopyTarget implements CopyTarget {
     await this.#change(`SELECT FROM pg_advisory_xact_lock(hashtext('tidings.open'));
       INSERT INTO tidings.retention (id, oldest, bytes, time) SELECT 1, 1, 0, NULL WHERE NOT EXISTS (SELECT FROM tidings.head);
       INSERT INTO tidings.head (id, log, seq, epoch, time, bytes, server, level) SELECT 1, ${literal(log.logId)}, 0, '', 0, 0, '', ${level} WHERE NOT EXISTS (SELECT FROM tidings.head)`);
-    return this.#pgConnections.glance(`SELECT h.log, h.level, h.seq, coalesce((SELECT max(place) FROM tidings.keys), 0), pg_is_in_recovery() FROM ${HEAD} h`, ([row]) => {
-      const [logId, found, copied, newestKey] = row!;
+    return this.#pgConnections.glance(`SELECT h.log, h.level, h.seq, coalesce((SELECT max(place) FROM tidings.keys), 0), h.epoch, pg_is_in_recovery() FROM ${HEAD} h`, ([row]) => {
+      const [logId, found, copied, newestKey, epoch] = row!;
       if (logId !== log.logId) throw otherLog(logId!);
-      return { isOpen: wholeNumber(found) < UNFINISHED_COPY_LEVELS, copied: wholeNumber(copied), newestKey: wholeNumber(newestKey) };
+      return { isOpen: wholeNumber(found) < UNFINISHED_COPY_LEVELS, copied: wholeNumber(copied), newestKey: wholeNumber(newestKey), isComplete: epoch === log.epoch };
     });
   }
 
