@@ -136,7 +136,7 @@ export class Sweep {
     }
     this.#delivered += bundle.messages.length;
     reader.passOn(bundle, part.end);
-    // The next sweep has to know which readers have been written what is still pending; and whoever asks for the place of one, whether the sweep has reached it.
+    // The next sweep has to know which readers have some of what is pending. Whoever asks for a reader's place has to know whether the sweep has reached it.
     reader.skipTo(part.end);
   }
 

@@ -17,7 +17,7 @@ const SPARE_CONNECTIONS = 16;
  */
 const LAST_SPARE_CONNECTIONS = 8;
 
-/** Connections are counted by their addresses while those that are no streams are more than so much of all: the kernel has to be asked for each address, which few connections need not pay. */
+/** Connections are counted by their addresses above this share of all; streams do not count. The kernel has to be asked for each address: few connections need not pay for that. */
 const ADDRESSED_FROM_SHARE = 0.1;
 
 export interface RoomForConnections {
