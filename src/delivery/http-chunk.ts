@@ -30,10 +30,9 @@ export class HttpChunk implements FrameChunk {
   }
 }
 
-/** One chunk of `Transfer-Encoding: chunked` (RFC 9112, section 7.1) around some parts. @param before What precedes it in the same memory. */
-export function httpChunk(parts: readonly Uint8Array[], before?: Buffer): Buffer {
-  const chunk = fill(parts, (length) => Buffer.allocUnsafe(length)).bytes;
-  return before === undefined ? chunk : Buffer.concat([before, chunk]);
+/** One chunk of `Transfer-Encoding: chunked` (RFC 9112, section 7.1) around some parts. */
+export function httpChunk(parts: readonly Uint8Array[]): Buffer {
+  return fill(parts, (length) => Buffer.allocUnsafe(length)).bytes;
 }
 
 /** The same in memory of its own (runtime/memory.ts), for a chunk that is kept. */

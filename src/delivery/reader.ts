@@ -228,7 +228,7 @@ export class Reader {
     const frame = this.#control ? openFrame(gap === undefined ? at : undefined, retryMs, handle) : retryLine(retryMs);
     if (head === undefined) this.#say(frame);
     // In one write: a system call costs more than the copy.
-    else this.#write(this.#chunked ? httpChunk([frame], head) : Buffer.concat([head, frame]));
+    else this.#write(Buffer.concat([head, this.#chunked ? httpChunk([frame]) : frame]));
     if (gap !== undefined) this.gap({ at, gap });
   }
 

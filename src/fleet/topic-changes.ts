@@ -20,7 +20,7 @@ const KIND = 'stream-topics';
 /** Changes of one sender that wait for other instances. An id that no instance has waits for a while: stops one sender from using up what all may ask. */
 const CHANGING_MAX_REQUESTS = 100;
 
-/** The names of a changed stream, and a question, as JSON: larger ones would not fit into a note between instances (64 KiB), and never be answered. Bytes. */
+/** The names of a changed stream, and a question, as JSON. Larger ones would not fit into a note between instances (64 KiB). Bytes. */
 const NAMES_MAX_BYTES = 48 * 1024;
 const QUESTION_MAX_BYTES = 60 * 1024;
 

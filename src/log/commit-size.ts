@@ -3,12 +3,12 @@ const COMMIT_MESSAGES = 2_000;
 const COMMIT_BYTES = 8 * 1024 * 1024;
 
 /**
- * How many commits the store has at a time: while it writes one, the next one is there already, so the store never waits
- * for this thread. A third would only keep messages from going into the second.
+ * How many commits the store has at a time. While it writes one, the next one is there already: it never waits for this
+ * thread. A third would only keep messages from going into the second.
  */
 export const CONCURRENT_COMMITS = 2;
 
-/** The store has so much of the queue at most, in its two commits, unless one request is larger: what is with the store makes no room for anyone. */
+/** The most of the queue that the store has, in its two commits, unless one request is larger. Nothing of that can make room for anyone. */
 const COMMITTING_SHARE = 0.5;
 
 /** What is stored together. */

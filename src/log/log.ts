@@ -22,7 +22,7 @@ import { TopicReads } from './topic-reads.ts';
  * messages back.
  */
 
-/** Bounds the reads of the log under way for pages, for the newest messages, and for places by their time, so that a burst of requests leaves it to streams and publishers. */
+/** Bounds the reads under way for pages, for the newest messages, and for places by their time. Stops a burst of requests from keeping streams and publishers from the log. */
 const HISTORY_READS = 4;
 /** Bounds how many reads may wait for one of these. */
 const HISTORY_WAITING_READS = 1_000;

@@ -2,7 +2,7 @@ import { COPIED_TABLES, RowDigests, type CopiedRow, type CopiedTable, type Proof
 import { StoreError } from './store.ts';
 
 /**
- * Copies a log from one database to another: under its id, with its epochs, numbers, times and idempotency keys, so that cursors and retried publishes go on.
+ * Copies a log from one database to another: with its id, epochs, numbers, times and idempotency keys. So cursors and retried publishes go on.
  *
  * The target is closed to every program (level.ts) from its first row to the end. A pass copies what the target lacks, while the source is in use. The final pass
  * holds the source's write lock, compares all of both, and replaces what differs. Then it closes the source, and opens the target: in this order, so that the two are

@@ -4,6 +4,7 @@ import { askToChange, type Changed, type Handle } from './changes.ts';
 import type { Entry, StreamRecord } from './checker.ts';
 import type { Http } from './http.ts';
 import type { Scope } from './temp.ts';
+import { Watchers } from './watchers.ts';
 
 export interface ChangingStreamOptions {
   readonly name: string;
@@ -37,7 +38,7 @@ export class ChangingStream {
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
   #isPaused = false;
-  #watchers = new Set<() => void>();
+  readonly #watchers = new Watchers();
   gaveUp: string | undefined;
 
   constructor(t: Scope, options: ChangingStreamOptions) {
@@ -114,16 +115,8 @@ export class ChangingStream {
   }
 
   /** Resolves when something holds that depends on what came in, or never will. */
-  async when(holds: () => boolean, limit: number): Promise<void> {
-    const end = performance.now() + limit;
-    while (!holds() && this.gaveUp === undefined && performance.now() < end) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#watchers.add(resolve);
-      const timer = setTimeout(resolve, end - performance.now());
-      await promise;
-      clearTimeout(timer);
-      this.#watchers.delete(resolve);
-    }
+  when(holds: () => boolean, limit: number): Promise<void> {
+    return this.#watchers.when(() => holds() || this.gaveUp !== undefined, limit);
   }
 
   #connect(): void {
@@ -184,6 +177,6 @@ export class ChangingStream {
   }
 
   #notify(): void {
-    for (const watcher of this.#watchers) watcher();
+    this.#watchers.tell();
   }
 }

@@ -3,6 +3,7 @@ import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import type { Entry, StreamRecord } from './checker.ts';
 import type { Random } from './fleet-random.ts';
 import type { Scope } from './temp.ts';
+import { Watchers } from './watchers.ts';
 
 export interface RoamingOptions {
   readonly name: string;
@@ -45,7 +46,7 @@ export class RoamingStream {
   #timer: NodeJS.Timeout | undefined;
   #random: Random | undefined;
   #stopped = false;
-  #watchers = new Set<() => void>();
+  readonly #watchers = new Watchers();
   /** How many connections were answered. */
   connections = 0;
   /** How often it was told to come back: `$busy`. */
@@ -87,16 +88,8 @@ export class RoamingStream {
    * Resolves when something holds that depends on what came in, when it has given up for good, or when it has taken too long:
    * what is missing then is for the checker to say.
    */
-  async when(holds: () => boolean, limit = WAIT_LIMIT): Promise<void> {
-    const end = performance.now() + limit;
-    while (!holds() && this.gaveUp === undefined && performance.now() < end) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#watchers.add(resolve);
-      const timer = setTimeout(resolve, end - performance.now());
-      await promise;
-      clearTimeout(timer);
-      this.#watchers.delete(resolve);
-    }
+  when(holds: () => boolean, limit = WAIT_LIMIT): Promise<void> {
+    return this.#watchers.when(() => holds() || this.gaveUp !== undefined, limit);
   }
 
   /** Cuts its connection, wherever it is. */
@@ -201,7 +194,7 @@ export class RoamingStream {
   }
 
   #notify(): void {
-    for (const watcher of this.#watchers) watcher();
+    this.#watchers.tell();
   }
 }
 

@@ -94,7 +94,8 @@ await t.test('thousands of long polls on a few connections leave room for others
   t.same(statuses(answers), [200]);
   t.ok(answers.every(({ body }) => body.includes('"data":"x"')));
   // Polls that stood behind others on their connections may have taken places that are free again.
-  t.ok(await http.metric('long_polls') >= 280, 'no more gave way than had to');
+  const left = await http.metric('long_polls');
+  t.ok(left >= 280 && left <= 300, `no more gave way than had to: ${left} are left`);
 });
 
 await t.test('polls of a quiet topic are all answered, though much was published elsewhere', async (t) => {

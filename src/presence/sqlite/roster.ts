@@ -14,7 +14,7 @@ const PROCESS_NAME_CHARACTERS = 12;
 /** How long the file of a process that was killed stays. One that was only frozen makes another. */
 const ENDED_KEPT_MS = 60_000;
 
-/** How long those are expected who were there when the folder was removed, in the time of a lease: they find it out, and make their files anew. */
+/** After the folder was removed, the others are expected for so many times of a lease. They find it out meanwhile, and make their files anew. */
 const EXPECTED_FACTOR = 2;
 
 export interface RosterOptions {
