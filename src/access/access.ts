@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto';
 import { Problem, StreamEnded } from '../model/problem.ts';
-import { goodSecret, isApiKey, readApiKey } from './api-key.ts';
+import { goodSecret, hasSecret, isApiKey, readApiKey } from './api-key.ts';
 import type { EndedSessions } from './ended-sessions.ts';
 import { anonymous, EVERYBODY, Owners, type Identity, type PublicScope } from './identity.ts';
 import type { KnownKeys } from './known-keys.ts';
@@ -51,7 +51,7 @@ export interface TokenVerifier {
 export interface AccessDependencies {
   readonly settings: AccessSettings;
   readonly revocations: Pick<KnownRevocations, 'isRevoked'>;
-  readonly keys: Pick<KnownKeys, 'open' | 'stop' | 'isFresh' | 'refresh' | 'hasEverBeen' | 'hasBeenHeardOf' | 'askEverBeen' | 'find' | 'recall' | 'noteUse' | 'now'>;
+  readonly keys: Pick<KnownKeys, 'open' | 'stop' | 'isFresh' | 'refresh' | 'hasEverBeen' | 'hasBeenHeardOf' | 'askEverBeen' | 'find' | 'findAgain' | 'recall' | 'noteUse' | 'now'>;
   /** Keys that the configuration declares, by their ids. */
   readonly declared: ReadonlyMap<string, KeyRecord>;
   readonly tokens: TokenVerifier | undefined;
@@ -221,8 +221,15 @@ export class Access {
   }
 
   #identifyKey(key: Pick<ReadSecret, 'id'> & { readonly digest: Uint8Array }, purpose: Purpose, from?: () => Holder): Identity | Problem | Promise<Identity | Problem> {
-    const found = this.#declared.get(key.id) ?? this.#keys.find(key.id, from);
-    if (!(found instanceof Promise)) return this.#judge(key.digest, found);
+    const declared = this.#declared.get(key.id);
+    if (declared !== undefined) return this.#judge(key.digest, declared);
+    const fits = ({ secrets }: KeyRecord): boolean => hasSecret(key.digest, secrets);
+    let found = this.#keys.find(key.id, from);
+    if (!(found instanceof Promise)) {
+      if (found === undefined || fits(found)) return this.#judge(key.digest, found);
+      // Another instance may have just given it a new secret, and a browser that is refused does not come back.
+      found = this.#keys.findAgain(key.id, fits, from);
+    }
     return found.then((record) => this.#judge(key.digest, record), (error: unknown) => {
       // Health and metrics tell what is wrong with the database, so they must not need it.
       const recalled = purpose === 'operations' || purpose === 'health' ? this.#keys.recall(key.id) : undefined;

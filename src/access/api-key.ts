@@ -25,6 +25,11 @@ export function makeApiKey(id?: string): MadeSecret {
   return API_KEYS.make(id);
 }
 
+/** Whether one of the secrets has a digest, though its time may be over. */
+export function hasSecret(digest: Uint8Array, secrets: readonly KeySecret[]): boolean {
+  return secrets.some((secret) => timingSafeEqual(digest, secret.digest));
+}
+
 /** Which of the secrets that are good at a time has a digest. It takes the same time for all digests that none has. */
 export function goodSecret(digest: Uint8Array, secrets: readonly KeySecret[], now: number): KeySecret | undefined {
   let found: KeySecret | undefined;

@@ -63,9 +63,13 @@ interface Question<Item> extends Holding {
   readonly id: string;
   /** Who asks. */
   readonly holder: Holder;
+  /** Which rows take the place of the one that is known. */
+  readonly isKept: (record: Item) => boolean;
   readonly answer: (record: Item | undefined) => void;
   readonly fail: (error: unknown) => void;
 }
+
+const ANY = (): boolean => true;
 
 /** It cannot be said now whether a credential is good: too many questions wait, or the database does not answer. */
 export class CredentialsUnavailable extends Error {
@@ -149,10 +153,19 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
    */
   find(id: string, from = (): Holder => ANYBODY): Item | undefined | Promise<Item | undefined> {
     const entry = this.#entries.get(id);
-    if (entry === undefined || !this.isFresh || this.#clock.monotonic() - entry.asked > KEPT_MS) return this.#inTime(this.#ask(id, from()));
+    if (entry === undefined || !this.isFresh || this.#clock.monotonic() - entry.asked > KEPT_MS) return this.#inTime(this.#ask(id, ANY, from()));
     this.#entries.delete(id);
     this.#entries.set(id, entry);
     return entry.record;
+  }
+
+  /**
+   * The row of an id as the database has it, because the one that is known does not fit: another instance may have changed it. Rejects with `CredentialsUnavailable`.
+   * @param fits Which rows do. Others do not take the place of the known one, so that wrong secrets do not make what follows from it anew.
+   * @param from Who asks.
+   */
+  findAgain(id: string, fits: (record: Item) => boolean, from = (): Holder => ANYBODY): Promise<Item | undefined> {
+    return this.#inTime(this.#ask(id, fits, from()));
   }
 
   /** The row as this instance last read it, however old. Metrics use it, because they must not wait for the database. */
@@ -241,11 +254,11 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
     if (!this.#isStopped) this.#schedule();
   }
 
-  #ask(id: string, holder: Holder): Promise<Item | undefined> {
+  #ask(id: string, isKept: Question<Item>['isKept'], holder: Holder): Promise<Item | undefined> {
     const tooMany = (): Error => new CredentialsUnavailable(`too many ${this.#source.name} are being looked up`);
     if (this.#waiting.size >= WAITING_MAX_ENTRIES && !this.#questions.makeRoom(holder, 1)) return Promise.reject(tooMany());
     return new Promise((answer, fail) => {
-      const question: Question<Item> = { id, holder, answer, fail, takeBack: () => {
+      const question: Question<Item> = { id, holder, isKept, answer, fail, takeBack: () => {
         this.#waiting.delete(question);
         fail(tooMany());
       } };
@@ -283,12 +296,12 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
         const asked = this.#clock.monotonic();
         const records = new Map((await this.#source.find([...new Set(asking.map(({ id }) => id))])).map((record) => [record.id, record]));
         for (const question of asking) {
-          const { id, answer } = question;
+          const { id, isKept, answer } = question;
           const record = records.get(id);
           // The row may be from before a change that the list told meanwhile.
           if (this.#hasChangedMeanwhile(id)) this.#wait(question);
           else {
-            if (record !== undefined) this.#keep(id, { record, asked });
+            if (record !== undefined && isKept(record)) this.#keep(id, { record, asked });
             answer(record);
           }
         }

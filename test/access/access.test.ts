@@ -33,10 +33,13 @@ interface World {
   /** What was heard of keys, if it is old. */
   readonly heard?: boolean | undefined;
   readonly ticket?: TicketRecord;
+  /** What the database has, where that is newer than what is known. */
+  readonly stored?: readonly KeyRecord[];
 }
 
-function build({ settings, rows = [record(ALICE), record(ROOT, { permissions: { publish: [], subscribe: [], admin: true, operate: false } })], later, hasTokens = false, ticket, ...more }: World = {}): { access: Access; used: string[] } {
+function build({ settings, rows = [record(ALICE), record(ROOT, { permissions: { publish: [], subscribe: [], admin: true, operate: false } })], later, hasTokens = false, ticket, stored = rows, ...more }: World = {}): { access: Access; used: string[]; again: string[] } {
   const used: string[] = [];
+  const again: string[] = [];
   const hasEverBeen = 'hasEverBeen' in more ? more.hasEverBeen : true;
   const heard = 'heard' in more ? more.heard : hasEverBeen;
   const find = (id: string): KeyRecord | undefined => rows.find((row) => row.id === id);
@@ -46,13 +49,17 @@ function build({ settings, rows = [record(ALICE), record(ROOT, { permissions: { 
       open: never, stop: never, isFresh: later === undefined, refresh: () => later === 'fails' ? Promise.reject(new CredentialsUnavailable('away')) : Promise.resolve(), hasEverBeen, hasBeenHeardOf: heard, now: () => NOW, noteUse: (id) => void used.push(id), recall: find,
       askEverBeen: () => later === 'fails' ? Promise.reject(new CredentialsUnavailable('away')) : Promise.resolve(heard ?? false),
       find: (id) => later === undefined ? find(id) : later === 'answers' ? Promise.resolve(find(id)) : Promise.reject(new CredentialsUnavailable('away')),
+      findAgain: (id) => {
+        again.push(id);
+        return Promise.resolve(stored.find((row) => row.id === id));
+      },
     },
     revocations: { isRevoked: ({ tokenId }) => tokenId === 'revoked' },
     declared: new Map([[DECLARED.id, record(DECLARED)]]),
     tokens: hasTokens ? new TokenIdentities(verifier({ JWT_SECRET: SECRET }), { publicTopics: [], publicPublish: [] }) : undefined,
     tickets: { find: () => Promise.resolve(ticket) },
   });
-  return { access, used };
+  return { access, used, again };
 }
 
 /** Nobody can say at once whether there has been a key. */
@@ -91,6 +98,18 @@ t.test('a ticket reads what it names and its credential allows, one by one, thou
   const { grant: less } = await build({ ticket }).access.identify(text, 'messages') as Identity;
   t.same(['user.alice.x', 'user.alice.*', 'user.bob', 'news', 'user.>'].map((pattern) => less.mayRead(pattern)), [true, true, false, false, false]);
   t.match(await build({ ticket: { ...ticket, ends: NOW } }).access.identify(text, 'messages'), { code: 'invalid-credential' });
+});
+
+t.test('a secret that was just made on another instance is good at once, and what is known to be over is not asked for again', async (t) => {
+  const rotated = makeApiKey(ALICE.id);
+  const stored = [record(ALICE, { secrets: [{ digest: rotated.digest, expires: undefined }, { digest: ALICE.digest, expires: NOW + 1 }] })];
+  const { access, again } = build({ rows: [record(ALICE)], stored });
+  t.match(await access.identify(rotated.text, 'messages'), { name: `key ${ALICE.id}` });
+  t.same(again, [ALICE.id]);
+  const over = build({ rows: [record(ALICE, { secrets: [{ digest: rotated.digest, expires: undefined }, { digest: ALICE.digest, expires: NOW }] })] });
+  t.match(await over.access.identify(ALICE.text, 'messages'), { code: 'invalid-credential' });
+  t.match(await over.access.identify(wrongSecret(DECLARED.text), 'messages'), { code: 'invalid-credential' });
+  t.same(over.again, []);
 });
 
 const REFUSED: readonly (readonly [credential: string, rows: readonly KeyRecord[], why: RegExp])[] = [

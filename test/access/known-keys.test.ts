@@ -108,6 +108,19 @@ t.test('a row that was read before a change, and arrives after it, is not believ
   t.equal(rows.asked.length, 2);
 });
 
+t.test('a row that does not fit what was shown is asked for again, and takes the place of the known one only where it fits', async (t) => {
+  const { rows, keys } = await opened();
+  const old = await keys.find('a');
+  rows.set('a', 5);
+  t.equal((await keys.findAgain('a', () => false))?.revoked, 5);
+  t.equal(keys.find('a'), old);
+  t.equal((await keys.findAgain('a', ({ revoked }) => revoked === 5))?.revoked, 5);
+  t.equal((keys.find('a') as KeyRecord).revoked, 5, 'before the next poll');
+  t.equal(rows.asked.length, 3);
+  rows.isAway = true;
+  await t.rejects(keys.findAgain('a', () => true), CredentialsUnavailable);
+});
+
 t.test('what no key has is asked for each time, so that it takes no room', async (t) => {
   const { rows, keys } = await opened();
   t.equal(await keys.find('x'), undefined);

@@ -43,6 +43,7 @@ function build({ origin = { kind: 'key', id: KEY.id, proof: KEY.digest }, key = 
     keys: {
       open: never, stop: never, isFresh: later === undefined, refresh: () => answer(undefined) ?? Promise.resolve(), hasEverBeen: true, hasBeenHeardOf: true, now: () => now, noteUse: () => undefined, recall: never, askEverBeen: never,
       find: (id) => answer(id === KEY.id ? { ...KEY_RECORD, ...key } : undefined),
+      findAgain: (id) => Promise.resolve(id === KEY.id ? { ...KEY_RECORD, ...key } : undefined),
     },
     declared: new Map(), tokens, revocations: { isRevoked: ({ subject }) => subject === revoked },
     sessions: { open: never, stop: never, find: (id) => answer(id === SESSION.id ? record : undefined) },
@@ -114,7 +115,7 @@ t.test('a session that is not good is 401', async (t) => {
 t.test('where no cookie may hold a session there is none', async (t) => {
   const access = new Access({
     settings: { mode: 'on', publicTopics: [], publicPublish: [], needsKeys: false }, declared: new Map(), tokens: undefined, revocations: { isRevoked: never },
-    keys: { open: never, stop: never, isFresh: true, refresh: never, hasEverBeen: true, hasBeenHeardOf: true, now: () => NOW, noteUse: never, recall: never, askEverBeen: never, find: never },
+    keys: { open: never, stop: never, isFresh: true, refresh: never, hasEverBeen: true, hasBeenHeardOf: true, now: () => NOW, noteUse: never, recall: never, askEverBeen: never, find: never, findAgain: never },
     tickets: { find: never },
   });
   t.match(await access.identify(SESSION.text, 'messages'), { code: 'invalid-credential' });
