@@ -17,9 +17,9 @@ const QUOTED_VALUE = /(["'`])((?:(?!\1)[\s\S])*)\1[^\S\n]*(?:#[^\n]*)?(?:\n|$)/y
 const BARE_VALUE = /((?:(?!(?<=\s)#)[^\n])*)(?:#[^\n]*)?(?:\n|$)/y;
 
 /**
- * Reads a file `.env`: lines of NAME=value or `export NAME=value`, empty lines and comments. Node's `parseEnv` passes over what it does not
- * understand, and takes the next line for the value of a name that has none.
- * @throws DotenvError The first line that is none of these.
+ * Reads a file `.env`: lines of NAME=value or `export NAME=value`, empty lines and comments. Node's `parseEnv` ignores lines that it cannot parse, and takes
+ * the next line as the value of a name without one.
+ * @throws DotenvError The first line that has another form.
  */
 export function parseDotenv(bytes: Buffer): DotenvVariables {
   const text = textOf(bytes)?.replace(/\r\n?/g, '\n');

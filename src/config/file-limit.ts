@@ -18,12 +18,12 @@ export function streamsThatFit(wanted: number, logger: Logger, limits = ownLimit
   return fit;
 }
 
-/** Files that the process itself holds open: those of Node, of SQLite, and the connections to Redis. Other connections come on top. */
+/** Files that the process itself keeps open: Node's, SQLite's, and the connections to Redis. Other connections come on top. */
 const OWN_OPEN_FILES = 64;
 
 /**
  * How many connections may be open at once: `wanted`, or as many as leave the files that the process itself needs.
- * @param others Connections to PostgreSQL, and those of the listener for operations.
+ * @param others Connections to PostgreSQL and of the operations listener.
  */
 export function connectionsThatFit(wanted: number, others: number, limits = ownLimits()): number {
   const files = openFiles(limits);

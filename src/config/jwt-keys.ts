@@ -4,8 +4,8 @@ import { isLoopback } from './loopback.ts';
 import { WrongValue } from './setting-kinds.ts';
 
 /**
- * The keys that check JSON Web Tokens. A key decides which algorithms it may be used with; a token does not. If a public key were taken for an HMAC secret,
- * everybody who has it could sign (RFC 8725, 3.1). No error repeats the value of a setting: it may be a secret or a private key, by mistake.
+ * The keys that check JSON Web Tokens. A key decides which algorithms it may be used with; a token does not. A public key used as an HMAC secret would let
+ * everybody sign tokens (RFC 8725, 3.1). No error repeats the value of a setting: it may be a secret or a private key, by mistake.
  */
 
 /** A key that is published, and the names of the algorithms that it may be used with. */

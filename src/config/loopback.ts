@@ -11,8 +11,8 @@ export function isLoopback(host: string): boolean {
 }
 
 /**
- * Whether a text is an address of this machine, however it is written: `127.1`, `0x7f000001`, `[0:0::1]`, `[::ffff:127.0.0.1]`. curl and browsers write the usual form,
- * while Python's and Go's clients send what was typed. What a URL takes for an address is never looked up, so no page can have it for its name.
+ * Whether a text is an address of this machine, however it is written: `127.1`, `0x7f000001`, `[0:0::1]`, `[::ffff:127.0.0.1]`. curl and browsers normalise an
+ * address; the clients of Python and Go send it as typed. What a URL takes for an address is never looked up, so no page can have it for its name.
  */
 export function isLoopbackAddress(host: string): boolean {
   // The usual form: to parse a URL costs more than most of a request.

@@ -18,7 +18,7 @@ const SERVICE_LINK = /^(tcp|udp|sctp):\/\//;
 const NAMES = Object.entries<Setting<unknown>>(SETTINGS).flatMap(([name, { secret }]) => (secret ? [name, fileVariable(name)] : [name]));
 
 /**
- * The setting that was meant by a name that is none. Three things are tried, in this order. The name differs from a setting's only in case and separators, by
+ * The setting that an unknown name probably means. Three things are tried, in this order. The name differs from a setting's only in case and separators, by
  * `DB` for `DATABASE`, or by `TIDINGS_` before it. It ends in another unit. A few of its letters are wrong.
  * @param value Tells a setting with our prefix from what Kubernetes sets.
  */

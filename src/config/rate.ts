@@ -2,7 +2,7 @@ import { WrongValue, type Setting } from './setting-kinds.ts';
 
 /** How much of something is allowed: in the long run, and at once. */
 export interface Rate {
-  /** So many come back in `milliseconds`. */
+  /** How many tokens come back in `milliseconds`. */
   readonly tokens: number;
   readonly milliseconds: number;
   /** How many may be used at once after a pause. */

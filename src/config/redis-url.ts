@@ -43,13 +43,13 @@ export interface ClusterLocation {
 const DEFAULT_SERVER_PORT = 6379;
 const DEFAULT_SENTINEL_PORT = 26379;
 
-/** The parts of a URL, as loosely as they can be told apart: the function that reads a part says what is wrong with it. */
+/** Splits a URL into its parts without validation. The function that reads a part reports its errors. */
 const URL_FORM = /^(rediss?)(\+sentinel|\+cluster)?:\/\/(?:([^/?#]*)@)?([^/?#@]*)([^?#]*)(?:\?([^#]*))?$/i;
 
 /**
  * Reads a URL of Redis. URLs of several servers have the form that most programs accept; their parameters have ioredis' names. The number
  * of a database is allowed and ignored, because Redis' pub/sub knows no databases.
- * @throws WrongValue Its text says what is wrong and repeats nothing of the URL, which may hold a password anywhere.
+ * @throws WrongValue Its text names the error and repeats nothing of the URL, which may contain a password.
  */
 export function readRedisUrl(text: string): RedisLocation {
   const [, scheme, kind = '', user = '', hosts = '', path = '', query = ''] = URL_FORM.exec(text) ?? [];

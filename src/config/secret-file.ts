@@ -5,14 +5,14 @@ import { textOf } from './text-bytes.ts';
 /** Far above the longest URL. Stops a wrong path, such as a log file's or a device's, from filling the memory. */
 const SECRET_FILE_MAX_BYTES = 64 * 1024;
 
-/** The variable that names a file with a setting's value, as Docker's images call it: whoever may see the environment of a process does not see the value. */
+/** The variable that names a file with a setting's value, as in Docker's official images. The value then does not appear in the process's environment. */
 export function fileVariable(name: string): string {
   return `${name}_FILE`;
 }
 
 /**
  * Reads the value of a setting from a file that holds nothing else: a secret of Docker, a credential of systemd.
- * @throws WrongValue Its text repeats neither what is in the file nor its path: in its place somebody may have given the secret itself.
+ * @throws WrongValue Its text repeats neither the file's content nor the path: the path may be the secret itself, given by mistake.
  */
 export function readSecretFile(path: string, name: string): string {
   const text = textOf(readBounded(path));

@@ -6,7 +6,7 @@ export interface Setting<Value> {
   /** What the README calls it: `number`, `size`, `text`, `URL`, `list`, `choice`. */
   readonly type: string;
   readonly unit: string;
-  /** The text that counts when the variable is unset or empty; empty if there is none. */
+  /** The default, for a variable that is unset or empty; an empty text for no default. */
   readonly default: string;
   readonly meaning: string;
   /** The allowed values in words: the end of the line that refuses any other. */

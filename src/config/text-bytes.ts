@@ -4,7 +4,7 @@ const ENCODING_MARKS: readonly (readonly [bytes: Buffer, encoding: string])[] = 
   [Buffer.of(0xfe, 0xff), 'utf-16be'],
 ];
 
-/** The text that a file's bytes are, whatever editor wrote it, without its byte order mark. undefined: they are no text. */
+/** Decodes a text file as UTF-8 or UTF-16, and removes the byte order mark. undefined: they are no text. */
 export function textOf(bytes: Buffer): string | undefined {
   const encoding = ENCODING_MARKS.find(([mark]) => bytes.subarray(0, mark.length).equals(mark))?.[1] ?? 'utf-8';
   try {

@@ -11,8 +11,9 @@ export interface LostEpoch {
 }
 
 /**
- * Where epochs came from that the log does not have. A failover or a restore can lose the newest epochs, of which ids are still about. They share
- * with the log what came before these epochs. One instance remembers it of all epochs that it ever heard of, and is told what others have kept in the log (log/lost-epochs.ts). Of
+ * Where epochs came from that the log does not have. A failover or a restore can lose the newest epochs, of which ids are still about. They share with the log
+ * everything before these epochs. One instance remembers it of all epochs that it ever heard of, and is told what others have kept in the log
+ * (log/lost-epochs.ts). Of
  * what nobody kept, their names tell.
  */
 export class Ancestry {
@@ -38,7 +39,7 @@ export class Ancestry {
     this.#forget();
   }
 
-  /** What is known of epochs that a log has lost. Those at its beginning are not among them: retention may have deleted them. */
+  /** The known epochs that a log has lost. Those at its beginning are not among them: retention may have deleted them. */
   lostBy(lineage: Lineage): LostEpoch[] {
     const { first } = lineage.epochs[0]!;
     return [...this.#origins].filter(([epoch, { seq }]) => seq >= first - 1 && !lineage.knows(epoch)).map(([epoch, before]) => ({ epoch, before }));
@@ -68,12 +69,12 @@ export class Ancestry {
     return origin !== undefined && origin.seq < seq ? origin : undefined;
   }
 
-  /** The same from the epoch's name. Whoever makes a name up gets no further than with an id of the epoch that it names. */
+  /** The same from the epoch's name. An invented name gives no more than an id of the named epoch does. */
   #named(name: string, lineage: Lineage): Position | undefined {
     const origin = namedOrigin(name);
     if (origin === undefined) return undefined;
     const { parent, seq } = origin;
-    // Should two begin with the same characters, the earlier one is safe: what is shared up to there is shared in any case.
+    // If two epochs share a prefix, the earlier one is the safe choice: both logs share everything before it.
     const held = lineage.epochs.find(({ epoch, first }) => epoch.startsWith(parent) && first <= seq);
     if (held !== undefined) return { epoch: held.epoch, seq };
     for (const [epoch, before] of this.#origins) if (epoch.startsWith(parent) && before.seq < seq) return { epoch, seq };

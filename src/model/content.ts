@@ -36,7 +36,7 @@ export function checkText(data: Uint8Array, what = 'The body'): void {
   throw new Problem('invalid-data', `${what} is not UTF-8${isUtf16 ? ': it begins with the byte order mark of UTF-16' : ''}.`, { field: 'body' });
 }
 
-/** JSON is kept as it is written; here it must only be JSON. A byte order mark is none (RFC 8259, section 8.1). */
+/** JSON is kept as it is written; here it must only be JSON. A byte order mark is not JSON (RFC 8259, section 8.1). */
 export function checkJson(data: Buffer): void {
   checkText(data);
   const text = data.toString();

@@ -32,9 +32,8 @@ export function namedOrigin(name: string): { readonly parent: string; readonly s
 }
 
 /**
- * The epochs of a log in the order in which they began. A new one begins at head + 1 whenever the log might have
- * been exchanged for an older copy of itself; so a number that two copies both gave out carries two different epochs,
- * and an id from the copy that was lost is recognised.
+ * The epochs of a log in the order in which they began. A new epoch begins at head + 1 whenever an older copy may have replaced the log. Two copies that gave
+ * out the same number therefore gave it different epochs, and an id of the lost copy is recognised.
  */
 export class Lineage {
   readonly epochs: readonly Epoch[];
@@ -47,8 +46,8 @@ export class Lineage {
 
   /**
    * Invariant 8: an id is good only if its epoch is known and its number lies before the first of the epoch after it.
-   * Answers with the last number this log shares with the one the id is from: `seq` itself when the id is good, a
-   * smaller one when the logs forked, undefined when its epoch is not one of this log.
+   * Answers with the last number that both logs share: `seq` itself for a good id, a smaller number where the logs forked. It is undefined for an epoch that
+   * this log does not have.
    */
   shared({ epoch, seq }: Position): number | undefined {
     const index = this.#index.get(epoch);
@@ -85,7 +84,7 @@ export interface LogState {
   readonly lineage: Lineage;
   /** The smallest number still held; head + 1 when nothing is. */
   readonly oldest: number;
-  /** The newest number given; 0 when there is none. */
+  /** The newest sequence number; 0 for an empty log. */
   readonly head: number;
   /** The store's clock when the snapshot was taken, in milliseconds since 1970. */
   readonly now: number;

@@ -22,8 +22,8 @@ export function indexedBytes({ topics, patterns }: Filter): number {
 }
 
 /**
- * Filters, and the value that each stands for. A match looks exact names up in a map, and patterns in a tree (pattern-tree.ts). So it costs the depth of the
- * topic and the values that it finds, whatever the number of filters.
+ * Filters, and the value that each stands for. A match looks exact names up in a map, and patterns in a tree (pattern-tree.ts). So the cost depends on the
+ * topic's depth and on the matches, not on the number of filters.
  */
 export class FilterIndex<Value extends Indexed> {
   readonly #exact = new Map<string, Set<Value>>();

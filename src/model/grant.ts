@@ -18,7 +18,7 @@ export interface Grant {
   mayErase(topic: string): boolean;
   /** Whether there is any such topic. */
   readonly erases?: boolean;
-  /** Whether it may be seen who listens to a topic or pattern: every topic of it is one of those that may be asked for. */
+  /** Whether the grant allows presence on a topic, or on every topic of a pattern. */
   maySeePresence(pattern: string): boolean;
   /** Whether there is any such topic. */
   readonly seesPresence?: boolean;

@@ -1,8 +1,8 @@
 import { formatId, type Position } from './position.ts';
 
 /**
- * This room holds the plain types that every other room speaks of: drafts and messages, topics and filters, positions and epochs of the log, gaps,
- * and problems. Nothing here does input or output, keeps state, or knows another room.
+ * This room holds the plain types of every other room: drafts, messages, topics, filters, positions, epochs, gaps and problems. Nothing here does input or
+ * output, keeps state, or knows another room.
  */
 
 /** What a publisher asks to have stored: checked, but without number and time. */
@@ -68,7 +68,7 @@ export class Message implements Position {
     return formatId(this.epoch, this.seq);
   }
 
-  /** Roughly what it holds in memory, in bytes. */
+  /** Its approximate size in memory, in bytes. */
   get size(): number {
     return OBJECT_BYTES + this.topic.length + (this.dataInChunk ? 0 : this.data.length)
       + (this.dataChunk?.bytes.length ?? 0) + (this.objectChunk?.bytes.length ?? 0);
@@ -80,7 +80,7 @@ export class Message implements Position {
   }
 
   /**
-   * Lets go of the data, the event name, and every frame that has them. Whoever holds the message holds a tombstone then.
+   * Lets go of the data, the event name, and every frame that has them. Holders of the message then hold a tombstone.
    * @returns By how many bytes its size has changed.
    */
   erase(): number {
@@ -112,7 +112,7 @@ export function describe(message: Pick<Message, 'topic' | 'event' | 'time'>, id:
   return `{"id":${JSON.stringify(id)},"topic":${JSON.stringify(message.topic)},${event}"time":"${new Date(message.time).toISOString()}"`;
 }
 
-/** The message as JSON: its data verbatim if it is JSON (large integers and key order survive), else as a string; or that it was erased. */
+/** The message as JSON, or that it was erased. JSON data is copied verbatim, so that large integers and the order of keys survive; other data becomes a string. */
 export function toJson(message: Message): Buffer {
   return Buffer.concat(jsonParts(message));
 }

@@ -10,7 +10,7 @@ export class PatternTree<Value> {
   #next: Map<string, PatternTree<Value> | Leaf<Value>> | undefined;
   /** The same for `*`: apart, because every match asks for it. */
   #any: PatternTree<Value> | Leaf<Value> | undefined;
-  /** Values of patterns that end here, and of those that go on with `>`. */
+  /** The values of patterns that end here, and of patterns that continue with `>`. */
   #here: Set<Value> | undefined;
   #rest: Set<Value> | undefined;
 

@@ -46,7 +46,7 @@ export type ProblemCode = keyof typeof PROBLEMS;
 export interface SpentQuota {
   /** The name of the limit. */
   readonly policy: string;
-  /** So many are allowed at once, and come back in so many seconds. */
+  /** The most that may be used at once. It comes back within `windowSeconds`. */
   readonly quota: number;
   readonly windowSeconds: number;
   /** How many are left: the request needed more. */

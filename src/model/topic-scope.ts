@@ -32,7 +32,7 @@ export class TopicScope {
     // A wildcard of the pattern takes segments that nobody has named: only a wildcard of the scope takes these, and it takes all others too.
     const topic = (isOpen ? segments.slice(0, -1) : segments).map((segment) => segment === '*' ? ANY_SEGMENT : segment);
     if (!isOpen) return this.#has(topic);
-    // Beyond the longest of the scope's patterns only those that end in > match, and these match whatever is longer still.
+    // Beyond the longest pattern of the scope only patterns that end in `>` match, and they match topics of any length.
     const most = Math.max(topic.length, this.#longest) + 1;
     while (topic.length < most) {
       topic.push(ANY_SEGMENT);

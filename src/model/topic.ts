@@ -2,8 +2,8 @@ import { matchesSegments, PatternTree } from './pattern-tree.ts';
 import { Problem } from './problem.ts';
 
 /**
- * Topics are names of segments separated by `.`; patterns may use `*` for exactly one segment and `>` as the last
- * segment for one or more: the rules of NATS subjects (https://docs.nats.io/nats-concepts/subjects).
+ * Topics are segments separated by `.`, by the rules of NATS subjects (https://docs.nats.io/nats-concepts/subjects). In a pattern, `*` matches exactly one
+ * segment, and `>` at the end one or more.
  */
 
 /** Stops a name from filling index entries, frames and log lines. Bytes of UTF-8. */

@@ -9,7 +9,7 @@ export interface KnownTimes {
   readonly machine: number;
   /** The furthest that the clock was believed, as the log keeps it; null before retention has first looked at a message. */
   readonly kept: number | null;
-  /** Until then: the time of the oldest message held, since later ones may be from a clock that was wrong already; undefined when there is none. */
+  /** Until then: the time of the oldest message, because a wrong clock may have written the later ones. Undefined for an empty log. */
   readonly oldest?: number | undefined;
   /** What the caller has counted himself; undefined before his first look. */
   readonly counted?: CountedTime | undefined;
@@ -22,8 +22,8 @@ export interface CountedTime {
 }
 
 /**
- * Invariant 10: the machine's clock as far as it is believed. By a clock that is years ahead every message would be too old at once, so it is
- * compared with what the log itself remembers, which outlasts every process. A clock that is behind is followed. A log that never had a message
+ * Invariant 10: the machine's clock as far as it is believed. With a clock that is years ahead every message would be too old. So the clock is compared with
+ * the times in the log, which outlast every process. A clock that is behind is followed. A log that never had a message
  * has nothing to lose, and believes every clock. PostgreSQL's twin of this is `tidings.believe`.
  */
 export function believe({ machine, kept, oldest, counted }: KnownTimes): number {
@@ -40,8 +40,8 @@ function continues({ from }: CountedTime, kept: number | null): boolean {
 }
 
 /**
- * Whether the log has to remember a believed clock. Never one that is behind what it remembers: a machine that boots with its clock at 1970, and sets
- * it a minute later, would not be believed again.
+ * Whether the log has to remember a believed clock. Never a time before the remembered one. Otherwise a machine that boots in 1970 and sets its clock a minute
+ * later would not be believed again.
  */
 export function isWorthKeeping(believed: number, { kept, oldest }: KnownTimes): boolean {
   return kept === null ? oldest !== undefined : believed - kept >= CLOCK_KEPT_MS;

@@ -44,7 +44,7 @@ export interface KeyStore {
 
 /** A `KeyStore` of its own on a database, beside instances or before the first of them, for a command. */
 export interface OpenedKeyStore extends KeyStore {
-  /** Lets what is under way finish, then releases the database. */
+  /** Lets running calls finish, then releases the database. */
   close(): Promise<void>;
 }
 

@@ -3,10 +3,10 @@
 /** How many rows and index entries one read examines: stops a filter that matches little from keeping every other read waiting. */
 export const SCAN_MAX_ROWS = 10_000;
 
-/** A step of retention also ends after this many bytes: a large row takes as long as a hundred small ones, and appends may wait for the step. */
+/** A step of retention also ends after this many bytes: large rows take longer, and appends wait for the step. */
 export const TRIM_STEP_BYTES = 4 * 1024 * 1024;
 
-/** A step of an erasure also ends after this many bytes, and after so many messages that it looked at: appends may wait for the step. */
+/** A step of an erasure also ends after this many bytes, and after this many examined messages: appends wait for the step. */
 export const ERASE_STEP_BYTES = 4 * 1024 * 1024;
 export const ERASE_SCAN_MAX_ROWS = 5_000;
 

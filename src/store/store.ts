@@ -13,8 +13,8 @@ import type { UsageStore } from './usage-store.ts';
  * order of the commits. `sqlite/` and `postgres/` implement this contract, and `test/contract/store.ts` checks them both. No other
  * room knows which of them it has.
  *
- * No method blocks the event loop: not for a lock, not for a disk. Each rejects with a `StoreError` and nothing else. None waits without end
- * for a disk or a server that hangs: it rejects, and what it then said was not stored is not stored later.
+ * No method blocks the event loop: not for a lock, not for a disk. Each rejects with a `StoreError` and nothing else. No call waits for ever for a disk or
+ * server that hangs. It rejects; a message reported as not stored is never stored later.
  */
 export interface Store {
   /** The log's own lasting id (random, made with the database): what keeps two logs apart on one bus. Throws before `open` has resolved. */
@@ -40,10 +40,10 @@ export interface Store {
 
   /**
    * Stores requests in one commit, in the order given, and resolves once they are durable (invariant 1): they survive
-   * `kill -9` and a power cut. Numbers are taken from the head row under its lock, only by rows that are inserted
-   * (invariant 2); the messages of one request follow each other. Keys are looked up under that lock, in a snapshot
-   * taken after it; two requests with one key, also within one call, are stored once. `time` is the store's clock,
-   * read under the lock, and at least the last message's; a key expires by the clock as far as it is believed (invariant 10). A message
+   * `kill -9` and a power cut. Inserted rows take their numbers from the head row, under its lock (invariant 2). The messages of one request are consecutive.
+   * Keys are looked up under that lock, in a snapshot
+   * taken after it; two requests with one key, also within one call, are stored once. `time` is the store's clock, read under the lock, and at least the last
+   * message's. A key expires by the believed clock (invariant 10). A message
    * whose time is far behind what the log remembers of the clock takes its place (believed-clock.ts).
    *
    * All or nothing: when it rejects with `unavailable` or `refused`, nothing was stored, for certain. An empty list is
@@ -58,34 +58,35 @@ export interface Store {
   state(): Promise<LogState>;
 
   /**
-   * Turns a time into a number: the last one whose message is older than `time` (milliseconds since 1970), never below
-   * `oldest` - 1; and whether messages of that time or later were deleted already.
+   * Finds the last message older than `time` (milliseconds since 1970): its number, at least `oldest` - 1. Also tells whether messages of that time or later
+   * were deleted.
    */
   seek(time: number): Promise<Sought>;
 
-  /** Where the newest messages begin that are within two bounds: the number before them. At least `oldest` - 1, and the head where there is none. Reads no data. */
+  /** Where the newest messages begin that are within two bounds: the number before them. At least `oldest` - 1; the head where no message is older. Reads no data. */
   newestWithin(bounds: NewestBounds): Promise<NewestBegin>;
 
   /**
-   * One step back through the log: the newest messages before a number that a filter matches, without those whose TTL has passed by the store's clock.
+   * One step back through the log: the newest matching messages before a number. Messages whose TTL has passed by the store's clock are left out.
    * Looks at a bounded number of rows, and reads no data.
    */
   findBack(query: BackQuery): Promise<FoundBack>;
 
   /**
    * One small step of retention: deletes a prefix of the log, at most `rows` messages, and moves `oldest` in the same
-   * transaction (invariant 9). Also deletes at most `rows` idempotency keys: those that have expired, and while there are more than `maxKeys`, the next to expire. What is too old is decided by the clock
-   * as far as it is believed; the log remembers how far that is. Never takes the head's lock where the database has more than one. Call again while `more`.
+   * transaction (invariant 9). Also deletes at most `rows` idempotency keys: expired ones, and above `maxKeys` those that expire next. The believed clock
+   * decides what is too old; the log stores how far the clock is believed. Never takes the head's lock where the database has more than one. Call again while
+   * `more`.
    */
   trim(policy: TrimPolicy): Promise<Trimmed>;
 
-  /** Keeps what is known of epochs that the log has lost, for other instances: the newest `REMEMBERED_EPOCHS`. What is kept already stays as it is. */
+  /** Stores the newest `REMEMBERED_EPOCHS` lost epochs, for other instances. Stored epochs are not changed. */
   keepLost(lost: readonly LostEpoch[]): Promise<void>;
 
-  /** What was kept of lost epochs. Never from a snapshot that is older than the call. */
+  /** The stored lost epochs. Never from a snapshot that is older than the call. */
   lost(): Promise<readonly LostEpoch[]>;
 
-  /** Lets what is under way finish, then releases the database. Resolves at once when called again. */
+  /** Lets running calls finish, then releases the database. Resolves at once when called again. */
   close(): Promise<void>;
 }
 
@@ -127,7 +128,7 @@ export interface ReadQuery {
   readonly filter: Filter | undefined;
   /** The most messages that are read, at least 1. */
   readonly limit: number;
-  /** No data are read: those of each message are empty. `limit` bounds the read. */
+  /** Reads no data: the messages' data is empty. `limit` bounds the read. */
   readonly withoutData?: boolean;
   /** The read stops after the message with which the data exceed these bytes; so at least one message always fits. */
   readonly maxBytes: number;
@@ -203,7 +204,7 @@ export interface TrimPolicy {
 export interface Trimmed {
   readonly messages: number;
   readonly keys: number;
-  /** Of the keys, those that had not expired. */
+  /** How many of the keys had not expired. */
   readonly youngKeys: number;
   /** Whether another call would delete more. */
   readonly more: boolean;

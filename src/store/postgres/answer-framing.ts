@@ -1,8 +1,8 @@
 import type { Framing } from '../../runtime/guarded-socket.ts';
 
 /**
- * What the server may say, checked before pg reads it (https://www.postgresql.org/docs/current/protocol-message-formats.html). pg's parser believes lengths: a
- * text that does not end keeps it in a loop for ever, and lengths below zero let it copy one value again and again until the memory is full.
+ * Checks the server's messages before pg reads them (https://www.postgresql.org/docs/current/protocol-message-formats.html). pg's parser trusts lengths. A text
+ * without an end keeps it in a loop for ever. A negative length makes it copy one value until the memory is full.
  */
 
 /** A type and a length, which counts itself. */
@@ -25,7 +25,7 @@ const MESSAGE_OVERHEAD_BYTES = 128;
 const EXPECTED = new Set(Buffer.from('ACDEIKNRSTZ'));
 const [ERROR, NOTICE, ROW, READY] = Buffer.from('ENDZ') as Iterable<number> as [number, number, number, number];
 
-/** A framing for one connection: it counts what was answered since the server was ready last. */
+/** The framing of one connection. It counts the bytes of an answer since the last ReadyForQuery. */
 export function answerFraming(): Framing {
   let answered = 0;
   return (bytes) => {

@@ -32,8 +32,8 @@ const PG_ROW_CLASSES = new Set(['22', '23', '54']);
 /**
  * Classes of which an answer to an append proves that nothing was stored (invariant 1). The server raises them while it reads, plans or runs a statement,
  * or before the record of the commit is written, and has rolled back when it answers. A failure after that point is no ERROR: the server ends the
- * connection (FATAL), or restarts (PANIC). These are not among them, and leave the outcome open, also as an ERROR:
- * - 08, connection, and 57P: a pooler reports so that it lost the server, maybe in the middle of the commit. Of class 57 only 57014, a cancelled statement, proves something.
+ * connection (FATAL), or restarts (PANIC). The following classes leave the outcome open, even as an ERROR:
+ * - 08, connection, and 57P: a pooler reports them when it lost the server, maybe during the commit. Of class 57 only 57014, a cancelled statement, proves something.
  * - 40003: by its definition nobody knows whether the statement was completed.
  * - 58 and XX, system and internal errors: the server has rolled back, but poolers use the same codes for a server that they lost.
  * - 00 to 03 are no errors; F0 and HV have nothing to do with an append; other classes are not PostgreSQL's.
@@ -73,7 +73,7 @@ const PG_OF_CONNECTION = /^(08|57P)/;
 /** The form of a code. */
 const PG_CODE = /^[0-9A-Z]{5}$/;
 
-/** An answer of the server, after which the connection goes on; whatever else fails, the connection is the reason. */
+/** An error that the server answered: the connection is still good. Every other failure is the connection's. */
 export function isAnswer(error: unknown): error is pg.DatabaseError {
   return error instanceof pg.DatabaseError && error.severity === 'ERROR' && error.code !== undefined && PG_CODE.test(error.code) && !PG_OF_CONNECTION.test(error.code);
 }
@@ -97,7 +97,7 @@ export function isOfServer(error: pg.DatabaseError): boolean {
   return error.code === '25006' || error.code === '0A000' || error.code === '55000';
 }
 
-/** @param lost What it is when nothing proves that the message was without effect: before it was sent, or after. */
+/** @param lost The kind of error when nothing proves that the call had no effect. */
 export function toStoreError(error: unknown, lost: StoreErrorKind): StoreError {
   if (error instanceof StoreError) return error;
   const text = error instanceof AggregateError && error.message === '' ? error.errors.map(messageOf).join('; ') : messageOf(error);

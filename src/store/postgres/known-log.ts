@@ -10,8 +10,8 @@ const KEPT_LINEAGES = 4;
 const STATE_COLUMNS = 6;
 
 /**
- * What the answers said of the log. A lineage is known again by the name of its newest epoch, which nobody else has: a number would not do, because a log
- * that lost its newest epochs gives their numbers again.
+ * The state of the log according to the answers. The name of the newest epoch identifies a lineage. Its number does not: a log that lost its newest epochs
+ * gives their numbers again.
  */
 export class KnownLog {
   #lineages = new Map<string, Lineage>();
@@ -49,10 +49,10 @@ export class KnownLog {
     return lineage;
   }
 
-  /** @param isOurs When this instance has just begun the newest epoch: then that is how the log goes on, whatever was before. */
+  /** @param isOurs Whether this instance has just begun the newest epoch. Then its lineage replaces the known one. */
   see({ lineage, head }: LogState, isOurs = false): void {
     const { epoch } = lineage.epochs.at(-1)!;
-    // Answers may cross: what does not know the epoch that was seen is older, or of a log that lost it, which the next append finds out.
+    // Answers may arrive out of order. One without the newest known epoch is older, or comes from a log that lost the epoch: the next append finds out.
     const isNewer = epoch === this.#seen.epoch ? head >= this.#seen.seq : lineage.knows(this.#seen.epoch);
     if (isOurs || isNewer || this.#seen.epoch === '') this.#seen = { epoch, seq: head };
   }

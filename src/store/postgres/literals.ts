@@ -2,11 +2,11 @@ import { isUtf8 } from 'node:buffer';
 import { StoreError } from '../store.ts';
 
 /**
- * Values as SQL text. A call travels as one message with its values in it, and not as a prepared statement: that takes several
- * messages, and between the one that executes it and the one that ends its transaction an instance could freeze, with the head's lock held.
+ * Values as SQL text. A call is one protocol message that contains its values. A prepared statement takes several messages, and an instance that freezes
+ * between two of them would keep the head's lock.
  */
 
-/** A string. Right whatever `standard_conforming_strings` is set to. pg's own goes through a text character by character, which is slow for a batch. */
+/** A string. Correct for both settings of `standard_conforming_strings`. pg's own goes through a text character by character, which is slow for a batch. */
 export function literal(text: string): string {
   if (text.includes('\0')) throw new StoreError('refused', 'the database cannot store a text with a NUL character');
   const quoted = text.replaceAll("'", "''");
@@ -17,7 +17,7 @@ export function strings(texts: readonly (string | null)[]): string {
   return `${literal(`{${texts.map((text) => (text === null ? 'NULL' : `"${text.replace(/["\\]/g, '\\$&')}"`)).join()}}`)}::text[]`;
 }
 
-/** Refuses what is no whole number: the server would write the statement in which it finds one to its log. */
+/** Refuses fractions: the server would reject the statement and write its text to its own log. */
 export function numbers(values: readonly (number | null)[], type: 'integer' | 'bigint'): string {
   const odd = values.find((value) => value !== null && !Number.isSafeInteger(value));
   if (odd !== undefined) throw new StoreError('refused', `the database cannot store ${odd} as a whole number`);

@@ -11,8 +11,8 @@ import { NEWEST_ERASURE } from './erasure-store.ts';
 import { elements, literal, strings, wholeNumber } from './literals.ts';
 
 /**
- * Segments that the server compares, of one pattern and of all of a filter; the rest is compared here. Comparing costs the server their number for each
- * character of each topic: without a bound one stream whose URL is full of wildcards would keep it busy until every read is given up.
+ * Segments that the server compares, of one pattern and of all of a filter; the rest is compared here. The server compares every segment at each character of a
+ * topic. Without a bound, one URL full of wildcards would keep the server busy until all reads time out.
  */
 const COMPARED_MAX_SEGMENTS = 8;
 const FILTER_MAX_SEGMENTS = 300;
@@ -24,7 +24,7 @@ const PROBE_ROWS = 16;
 const SCANNED_MAX_ENTRIES = 100;
 
 /**
- * One statement, and so one snapshot (invariant 9): a row of what was found and of the state of the log, and one row for each message.
+ * One statement, and so one snapshot (invariant 9). The first row has the result and the state of the log; each message has a row of its own.
  * Data come as hexadecimal digits, which no setting of the server changes.
  */
 export function readCall({ after, filter, limit, maxBytes, withoutData = false }: ReadQuery, known: Lineage): string {
@@ -37,7 +37,7 @@ export function readCall({ after, filter, limit, maxBytes, withoutData = false }
       FROM found, unnest(found.seqs) AS n, LATERAL (SELECT * FROM tidings.messages WHERE seq = n OFFSET 0) AS m`;
 }
 
-/** One statement, and one row: what was found, and the state of the log. */
+/** One statement and one row: the result, and the state of the log. */
 export function backCall({ before, filter, limit }: BackQuery, known: Lineage): string {
   const found = search('find_back', filter, before, `-1, ${before}`, [Math.min(limit, SCAN_MAX_ROWS), SCAN_MAX_ROWS]);
   return `SELECT f.seqs, f.names, f.start, f.examined, s.* FROM ${found} f, ${stateCall(known)} s`;
@@ -49,7 +49,7 @@ export function newestCall({ messages, bytes }: NewestBounds, known: Lineage): s
       SELECT m.seq, sum(octet_length(m.data)) OVER (ORDER BY m.seq DESC) AS sum FROM (SELECT seq, data FROM tidings.messages ORDER BY seq DESC LIMIT ${messages}) m) f WHERE f.sum <= ${bytes}), s.head), s.* FROM ${stateCall(known)} s`;
 }
 
-/** What such a row says was found, without what was found only because a pattern was too long to be compared there. */
+/** The result in such a row, without the messages that match only the compared beginning of a long pattern. */
 export function foundBackOf(row: Row, filter: Filter): Omit<FoundBack, 'log'> {
   const [seqs, names, start, examined] = row;
   const topics = (names ?? '').split(' ');
@@ -84,7 +84,7 @@ function begin(segments: readonly string[], most: number): readonly string[] {
   return segments.length > most + 1 ? [...segments.slice(0, most), '>'] : segments;
 }
 
-/** The row that says what was found. */
+/** The row with the result. */
 export function isSummary(row: Row): boolean {
   return row[2] === null;
 }
@@ -93,7 +93,7 @@ export function summaryOf(row: Row): { readonly scanned: number; readonly examin
   return { scanned: wholeNumber(row[0]), examined: wholeNumber(row[1]), erasures: wholeNumber(row[3]) };
 }
 
-/** The messages of the other rows, in order, without those that were found only because a pattern was too long to be compared there. */
+/** The messages of the other rows, in order. The server compares only the beginning of long patterns, so some messages are dropped here. */
 export function messagesOf(rows: readonly Row[], filter: Filter | undefined, lineage: Lineage): Message[] {
   const wanted = filter === undefined ? rows : rows.filter((row) => filter.matches(row[4]!));
   const messages = wanted.map((row) => {

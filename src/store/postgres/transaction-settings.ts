@@ -6,10 +6,10 @@ const STATEMENT_MS = 10_000;
 const IDLE_IN_TRANSACTION_MS = 10_000;
 
 /**
- * What holds for each call, whatever the server, the database or the role are set to, and through a pooler such as PgBouncer too: it is set
- * inside the call's own transaction, and travels with it in one message. READ COMMITTED takes a snapshot for each statement: what follows a lock
- * sees everything that was committed under it (invariant 2). `synchronous_commit` makes an answer a promise (invariant 1). Compiling statements so short
- * takes a hundred times as long as running them.
+ * Settings of each call's transaction. They override those of the server, the database and the role. They travel in the call's own message, so they also work
+ * through a pooler such as PgBouncer. READ COMMITTED takes a snapshot for each statement: what follows a lock
+ * sees everything that was committed under it (invariant 2). `synchronous_commit` makes an answer a promise (invariant 1). JIT compilation takes a hundred
+ * times as long as these short statements.
  */
 export const TRANSACTION_SETTINGS = 'SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT '
   + Object.entries({

@@ -4,8 +4,7 @@ import type * as Driver from 'drizzle-orm/better-sqlite3';
 import type * as Sqlite from 'drizzle-orm/sqlite-core';
 
 /**
- * drizzle, in its CommonJS form: imported as ES modules, Node 24 reads its very large package.json again for each of its
- * hundreds of files, which costs every boot of a process half a second of CPU.
+ * drizzle in its CommonJS form. For ES modules, Node 24 reads drizzle's large package.json again for each of hundreds of files: half a second of CPU at each boot.
  */
 const load = createRequire(import.meta.url);
 

@@ -1,6 +1,6 @@
 /**
- * Which jobs of a worker have begun, in memory that it shares with the main thread: the worker claims each job before it touches the database,
- * and the main thread gives up those that wait. Each job goes to one of the two, so a job that was given up is never performed.
+ * Which jobs a worker has begun, in memory shared with the main thread. The worker claims each job before it touches the database, and the main thread abandons
+ * jobs that wait too long. Only one of the two gets a job, so an abandoned job is never performed.
  */
 export class JobClaims {
   /** Handed to the other thread. */

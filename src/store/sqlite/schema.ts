@@ -85,8 +85,8 @@ export const segments = sqliteTable('segments', {
 }, (table) => [primaryKey({ columns: [table.segment, table.seq] })]);
 
 /**
- * Idempotency keys, and the answer that each stands for. They expire in the order of their ids, or later: no index says which
- * have, and where the window was made shorter they wait for those before them.
+ * Idempotency keys, and the answer that each stands for. Keys are deleted in the order of their ids, because no index has their expiry. After the window was
+ * shortened, new keys wait for older ones with a longer life.
  */
 export const keys = sqliteTable('keys', {
   id: integer('id').primaryKey(),

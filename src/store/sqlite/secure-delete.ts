@@ -1,8 +1,8 @@
 import type Database from 'better-sqlite3';
 
 /**
- * Whether SQLite overwrites what it deletes (https://www.sqlite.org/pragma.html#pragma_secure_delete). Always within pages that are written in any case, which costs no more writes: so no page keeps
- * a copy of a row that was moved to another. For an erasure, pages that become free are overwritten, too.
+ * How SQLite overwrites deleted rows (https://www.sqlite.org/pragma.html#pragma_secure_delete). FAST overwrites them in pages that are written anyway, at no
+ * extra write. So no page keeps a copy of a moved row. ON, for an erasure, also overwrites the pages that become free.
  */
 export const SECURE_DELETE_USUALLY = 'secure_delete = FAST';
 const SECURE_DELETE_WHOLLY = 'secure_delete = ON';

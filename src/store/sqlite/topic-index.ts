@@ -3,9 +3,9 @@ import type Database from 'better-sqlite3';
 /**
  * The messages of each topic, and of each first segment of topics.
  *
- * Indexes of SQLite's own would cost most of what a commit costs: thirty messages on thirty topics change thirty pages far apart,
- * and a commit writes every changed page in full. So the newest entries lie together in a small table of their own, `recent`,
- * and are moved to the large ones, `topics` and `segments`, many at a time. A message is in either `recent` or `topics`, never in
+ * SQLite's own indexes would dominate the cost of a commit. Thirty messages on thirty topics change thirty distant pages, and a commit writes each changed page
+ * in full. So the newest entries are together in a small table, `recent`. They move to the large tables, `topics` and `segments`, many at a time. A message is
+ * in either `recent` or `topics`, never in
  * both; in `segments`, if its topic has several, exactly when it is in `topics`.
  */
 

@@ -4,20 +4,21 @@ import { writeTransaction, type SqliteConnection } from './connection.ts';
 import { truncateWal } from './write-ahead-log.ts';
 
 /**
- * Erased data leave copies. Retention moves rows from page to page, and the pages that it frees keep what was in them; the write-ahead log keeps each page as it was. So all free pages are taken
+ * Erased data leave copies. Retention moves rows between pages, and freed pages keep their old content. The write-ahead log keeps earlier versions of pages. So
+ * all free pages are taken
  * by a table of zeros, step by step, and given back. Then the write-ahead log is emptied. How far that has come stands with the erasure: whichever process comes next goes on there.
  *
- * That is one round. What is erased after the free pages were taken waits for the next round, so that pages are given back however many erasures come.
+ * That is one round. Data erased after the free pages were taken waits for the next round. So a round ends, and returns its pages, under any number of erasures.
  */
 
-/** `wiped` of an erasure: copies of its data may be anywhere in the files; or the free pages are zeros; or the write-ahead log was emptied after that. */
+/** The states of `wiped`: copies may be anywhere in the files; the free pages are zeros; the write-ahead log was emptied after that. */
 const UNWIPED_CODE = 0;
 const PAGES_WIPED_CODE = 1;
 const WIPED_CODE = 2;
 
 /** How many free pages one step overwrites: appends may wait for the step. */
 const WIPE_STEP_PAGES = 256;
-/** What a page of zeros does not hold for the row: SQLite's own bytes in each page, and those of the row. */
+/** Bytes that SQLite itself needs in each page and for the row, which the zeros do not fill. */
 const FILLER_PAGE_BYTES = 4;
 const FILLER_ROW_BYTES = 64;
 

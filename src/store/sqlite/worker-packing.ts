@@ -2,9 +2,8 @@ import { Message } from '../../model/message.ts';
 import type { AppendRequest, Outcome } from '../store.ts';
 
 /**
- * How lists of requests and messages cross between threads: numbers in one typed array, all text in one string, and all
- * data in one block of memory that is handed over and not copied. A structured clone of each message would cost more
- * than storing it, and one of a small `Buffer` copies the whole pool that it lies in.
+ * How lists of requests and messages cross between threads. Numbers are in one typed array and texts in one string. All data is in one block of memory, which
+ * is transferred without a copy. A structured clone of each message would cost more than storing it. The clone of a small `Buffer` copies its whole pool.
  */
 
 /** Requests and their messages one after the other: what `Requests` walks over. */
@@ -22,7 +21,7 @@ export interface PackedRequests {
 const REQUEST_NUMBERS = 5;
 /** The lengths of topic, event and data; the TTL in seconds; 1 if it is JSON. */
 const DRAFT_NUMBERS = 5;
-/** The length of what is not there: a key, or an event name that is the default. */
+/** The length that stands for an absent value: no key, or the default event name. */
 const ABSENT = -1;
 
 export function packRequests(requests: readonly AppendRequest[]): PackedRequests {

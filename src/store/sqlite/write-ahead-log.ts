@@ -6,8 +6,7 @@ import { lostFile, ReplacedError } from './errors.ts';
 export const CHECKPOINT_PAGES = 8000;
 
 /**
- * What a burst leaves of the write-ahead log's file. It is more than the file needs between bursts, because a file that
- * is cut and grows again costs a sync of the file system's own records each time.
+ * The size to which a burst's write-ahead log is cut. Larger than usual traffic needs: each time a file grows again, the file system syncs its own records.
  */
 export const WAL_KEPT_BYTES = 64 * 1024 * 1024;
 
@@ -38,7 +37,7 @@ export class WalShortener {
   }
 }
 
-/** Empties the write-ahead log now, whatever its length. Returns false where somebody who reads or writes holds it up. */
+/** Empties the write-ahead log now. Returns false where somebody who reads or writes holds it up. */
 export function truncateWal({ db, files }: { readonly db: Database.Database; readonly files: DatabaseFiles }): boolean {
   let isDone = false;
   waitingBriefly(db, () => {
@@ -63,8 +62,8 @@ export function emptyWal({ db, files }: { readonly db: Database.Database; readon
 }
 
 /**
- * Copies what was committed from a write-ahead log that no name leads to any more into the database: only those who have it open can still read it.
- * What some read transaction keeps from being copied is left to those who close it later.
+ * Copies the commits of an unlinked write-ahead log into the database. Only the processes that have it open can still read it.
+ * A read transaction may prevent part of the copy; the process that closes the file later copies the rest.
  */
 export function rescueWal({ db, files }: { readonly db: Database.Database; readonly files: DatabaseFiles }): void {
   if (files.isIndexReplaced) return;
