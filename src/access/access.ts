@@ -33,18 +33,21 @@ export interface AccessSettings extends PublicScope {
 }
 
 /**
- * What a request is for. `messages`: whose grant has the topics gets in. `erasure`: whose grant may erase something, which takes a credential, always. `health`: everybody does, but strangers learn nothing of the inside. `public`: everybody does, whatever they send. `operations`: who may operate, and everybody where there is no
- * access control. `administration`: administrators, always. `fleet`: administrators, and whoever sits at this machine where there is no access control. `presence`: whose grant may see who listens somewhere. `session`: everybody with a credential; ending a session takes none. `ticket`: everybody with a credential.
+ * What a request is for. `messages`: whose grant has the topics gets in. `erasure`: whose grant may erase something, which takes a credential, always.
+ * `health`: everybody does, but strangers learn nothing of the inside. `public`: everybody may, with any credential. `operations`: who may operate, and
+ * everybody where there is no access control. `administration`: administrators, always. `fleet`: administrators; without access control also users of this
+ * machine. `presence`: whose grant
+ * may see who listens somewhere. `session`: everybody with a credential; ending a session takes none. `ticket`: everybody with a credential.
  */
 export type Purpose = 'messages' | 'erasure' | 'health' | 'public' | 'operations' | 'administration' | 'fleet' | 'session' | 'ticket' | 'presence';
 
 /** Says whether tokens that are no API keys are good; see jwt.ts. */
 export interface TokenVerifier {
-  /** Begins to fetch what it needs. */
+  /** Begins to fetch keys. */
   open(): void;
   close(): void;
   identify(token: string): Identity | Problem | Promise<Identity | Problem>;
-  /** Whom a session is of that was made of a token. undefined where other settings by now say which tokens are good. */
+  /** Whom a session is of that was made of a token. undefined where changed settings do not accept the token any more. */
   recall(origin: TokenOrigin, expires: number): Identity | undefined;
 }
 
@@ -72,7 +75,7 @@ export class Access {
   readonly #sessions: AccessDependencies['sessions'];
   readonly #endedSessions: AccessDependencies['endedSessions'];
   readonly #tickets: AccessDependencies['tickets'];
-  /** Those who send no credential, where there is access control. */
+  /** The identity of senders without a credential, where there is access control. */
   readonly anonymous: Identity;
   readonly #owners: Owners;
   /** Made once for each session's row, so that its streams share a lease. */
@@ -121,16 +124,16 @@ export class Access {
     return this.#settings.mode === 'loopback';
   }
 
-  /** Whether credentials are not looked at: everybody may do everything, so they may be those of a proxy in front, of any kind. */
+  /** Whether credentials are ignored. Everybody may do everything then, so a credential may be meant for a proxy in front. */
   ignoresCredentials(purpose: Purpose): boolean {
     return this.#settings.mode === 'off' && (purpose === 'messages' || purpose === 'presence' || purpose === 'health' || purpose === 'operations');
   }
 
   /**
    * Who sends a request.
-   * @param credential A key, token, session or ticket, as it was sent; undefined where there is none, or where credentials are not looked at.
+   * @param credential A key, token, session or ticket, as it was sent; undefined without one, or where credentials are ignored.
    * @param from By whom a question to the database is counted.
-   * @returns The problem is 401 where the credential is not good, and 503 where that cannot be said now. For health there is none: who is not known is nobody.
+   * @returns The problem is 401 where the credential is not good, and 503 where that cannot be said now. For health there is no problem: an unknown sender is anonymous.
    */
   identify(credential: string | undefined, purpose: Purpose, from?: () => Holder): Identity | Problem | Promise<Identity | Problem> {
     if (credential === undefined) return this.#identifyNobody(purpose);
@@ -148,7 +151,7 @@ export class Access {
     return key === undefined ? refused('it is no whole API key') : this.#identifyKey(key, purpose, from);
   }
 
-  /** Who has no credential. */
+  /** A sender without a credential. */
   #identifyNobody(purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
     const { isOpen } = this;
     if (isOpen !== undefined) return isOpen ? EVERYBODY : this.anonymous;
@@ -167,14 +170,14 @@ export class Access {
       : this.#judgeSession(session, found, purpose, from);
   }
 
-  /** A session is as good as what it was exchanged for, and for no longer. */
+  /** A session is as good as the credential that it was exchanged for, and ends with it. */
   #judgeSession(session: ReadSecret, record: SessionRecord | undefined, purpose: Purpose, from?: () => Holder): Identity | Problem | Promise<Identity | Problem> {
     if (record === undefined && this.#endedSessions?.has(session) === true) return new StreamEnded('Cookie');
     if (record === undefined || !timingSafeEqual(session.digest, record.digest)) return refused('there is no such session, or it was ended', 'Cookie');
     return this.#ownerOf(record, record, purpose, from);
   }
 
-  /** Who has something that was exchanged for a credential, in a session if that was shown in its place. */
+  /** The owner of a ticket or session, through the credential that it was exchanged for. */
   #ownerOf({ origin, expires }: { readonly origin: SessionOrigin; readonly expires: number }, session: SessionRecord | undefined, purpose: Purpose, from?: () => Holder): Identity | Problem | Promise<Identity | Problem> {
     if (session !== undefined && this.#keys.now() >= session.expires) return refused('the session has expired', 'Cookie');
     const owner = origin.kind === 'key' ? this.#identifyKey({ id: origin.id, digest: origin.proof }, purpose, from) : this.#recallToken(origin, expires, purpose);
@@ -192,7 +195,7 @@ export class Access {
     }
   }
 
-  /** A ticket is as good as what it was exchanged for, for its topics, and for as long as it can be used. */
+  /** A ticket is as good as the credential that it was exchanged for, for its topics and its time. */
   async #judgeTicket({ id, digest }: ReadSecret, record: TicketRecord | undefined, purpose: Purpose, from?: () => Holder): Promise<Identity | Problem> {
     if (record === undefined || !timingSafeEqual(digest, record.digest)) return refused('there is no such ticket, or it has ended', 'ticket');
     if (record.session === ENDED_BY_ADMINISTRATOR) return new StreamEnded('ticket');
@@ -231,7 +234,7 @@ export class Access {
       found = this.#keys.findAgain(key.id, fits, from);
     }
     return found.then((record) => this.#judge(key.digest, record), (error: unknown) => {
-      // Health and metrics tell what is wrong with the database, so they must not need it.
+      // Health and metrics report the database's state, so they must not need the database.
       const recalled = purpose === 'operations' || purpose === 'health' ? this.#keys.recall(key.id) : undefined;
       return recalled === undefined ? unavailable(error) : this.#judge(key.digest, recalled);
     });
@@ -250,7 +253,7 @@ export class Access {
       const owner = identity.credential?.owner;
       return owner?.kind === 'subject' && this.#revocations.isRevoked(owner) ? refused('the token was revoked') : identity;
     };
-    // Health and metrics tell what is wrong with the database, so they must not need it.
+    // Health and metrics report the database's state, so they must not need the database.
     if (this.#keys.isFresh || purpose === 'operations' || purpose === 'health') return judge();
     return this.#keys.refresh().then(judge, unavailable);
   }
@@ -279,7 +282,7 @@ function ticketGrant(topics: readonly string[], owner: Grant): Grant {
   return { mayPublish: () => false, mayErase: () => false, mayRead: (pattern) => named.mayRead(pattern) && owner.mayRead(pattern), maySeePresence: (pattern) => named.mayRead(pattern) && owner.maySeePresence(pattern) };
 }
 
-/** The credential is not good: what is said tells nothing that could help to guess one. */
+/** The credential is not good. The text gives no help in guessing one. */
 function refused(why: string, field = 'Authorization'): Problem {
   return new Problem('invalid-credential', `The credential is not good: ${why}.`, { field });
 }

@@ -4,18 +4,18 @@ import type { Permissions } from '../model/permissions.ts';
 import type { Member } from '../presence/member.ts';
 import type { SessionOrigin } from '../store/session-store.ts';
 
-/** Who sent a request, as far as that is known, and what they may do. */
+/** The sender of a request, if known, and its permissions. */
 export interface Identity {
   readonly grant: Grant;
   /** Whether keys may be made and revoked. */
   readonly mayAdminister: boolean;
   /** Whether metrics, the details of readiness and the description of the service may be read. */
   readonly mayOperate: boolean;
-  /** Whose idempotency keys those of the request are: two senders never share one. */
+  /** The namespace of the request's idempotency keys: two senders never share one. */
   readonly scope: string;
   /** For log lines; undefined where there was no credential. */
   readonly name: string | undefined;
-  /** What the sender showed, by what it can be revoked; undefined where there was no credential. */
+  /** The credential, with the names by which it can be revoked; undefined without one. */
   readonly credential: Credential | undefined;
   /** What a session or ticket is made of; undefined where there was no credential. */
   readonly origin?: SessionOrigin;
@@ -38,7 +38,7 @@ export interface Credential {
   readonly owner: { readonly kind: 'key'; readonly id: string; readonly secret: string } | { readonly kind: 'subject'; readonly subject: string; readonly tokenId: string | undefined; readonly issuedAt: number };
   /** The id of the session that was shown in its place; absent where there was none. The credential is as good as both. */
   readonly session?: string | undefined;
-  /** When it ends by itself: milliseconds since 1970, of a key or session by the database's clock, of a token by this machine's; undefined where it does not. */
+  /** When it ends by itself; undefined if never. Milliseconds since 1970: by the database's clock for a key or session, by this machine's for a token. */
   readonly expires: number | undefined;
 }
 
@@ -56,12 +56,12 @@ const EVERY_TOPIC: readonly string[] = ['>'];
 /** Everybody, where there is no access control. Even then, only an administrator administers. */
 export const EVERYBODY: Identity = { grant: FULL_GRANT, mayAdminister: false, mayOperate: true, scope: '', name: undefined, credential: undefined };
 
-/** Those who send no credential, where there is access control. */
+/** The identity of senders without a credential, where there is access control. */
 export function anonymous({ publicTopics, publicPublish }: PublicScope): Identity {
   return { grant: new ScopedGrant({ publish: publicPublish, subscribe: publicTopics, isAnonymous: true }), mayAdminister: false, mayOperate: false, scope: '', name: undefined, credential: undefined };
 }
 
-/** The owners of credentials, each made once for a key's row or a verified token. What is public is so for them, too. */
+/** The owners of credentials, each made once for a key's row or a verified token. Public topics are public for them, too. */
 export class Owners {
   readonly #public: PublicScope;
   readonly #made = new WeakMap<object, Identity>();

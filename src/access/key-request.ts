@@ -2,7 +2,7 @@ import { checkPattern } from '../model/topic.ts';
 import { PERMISSION_MAX_PATTERNS, type Permissions } from '../model/permissions.ts';
 import { Problem } from '../model/problem.ts';
 
-/** What is asked of a key, by an administrator or in a file: checked here, whoever asks. */
+/** Checks the request for a key, from an administrator or a file. */
 
 /** Stops a name from filling a line. Characters. */
 const NAME_MAX_CHARACTERS = 100;
@@ -70,7 +70,7 @@ export function readPermissions({ publish, subscribe, erase, presence, admin = f
   return permissions;
 }
 
-/** Topics and patterns, at most so many, each as `check` takes them. @throws Problem */
+/** A list of topics and patterns, each checked by `check`, with a bound on their number. @throws Problem */
 export function readPatterns(value: unknown, field: string, most = PERMISSION_MAX_PATTERNS, check = checkPattern): readonly string[] {
   if (value === undefined) return [];
   if (!Array.isArray(value)) throw invalid(field, 'it must be an array of topics and patterns');

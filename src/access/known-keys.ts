@@ -39,7 +39,7 @@ export class KnownKeys extends KnownRecords<KeyRecord> {
     return this.version === undefined ? undefined : this.#hasBeen;
   }
 
-  /** The same, as long as nobody can have made the first key meanwhile; otherwise undefined, and `askEverBeen` finds it out. */
+  /** The same while the list of changes is fresh. Otherwise undefined: somebody may have made the first key, and `askEverBeen` finds out. */
   get hasEverBeen(): boolean | undefined {
     return this.#hasBeen || this.isFresh ? this.#hasBeen : undefined;
   }

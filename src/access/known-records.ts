@@ -39,7 +39,7 @@ export interface KnownRecordsDependencies {
 
 /** The rows in the database. */
 export interface RecordSource<Item> {
-  /** What they are called: `keys`. */
+  /** Their name in log lines: `keys`. */
   readonly name: string;
   readonly changes: (after: number) => Promise<Changes>;
   /** The most ids of one question. */
@@ -173,12 +173,12 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
     return this.#entries.get(id)?.record;
   }
 
-  /** Makes what is known fresh, so that it can be believed without `find`. Rejects with `CredentialsUnavailable`. */
+  /** Makes the known rows fresh, so that they can be believed without `find`. Rejects with `CredentialsUnavailable`. */
   async refresh(): Promise<void> {
     await this.#inTime(this.look());
   }
 
-  /** Whether what is known is new enough to be believed. */
+  /** Whether the known rows are fresh enough to be believed. */
   get isFresh(): boolean {
     return this.#clock.monotonic() - this.#looked <= FRESH_MS;
   }
@@ -203,10 +203,10 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
     return this.#version;
   }
 
-  /** Hears of changes, for those who read the log lines. */
+  /** Takes note of changes, and logs them for the operator. */
   protected abstract heard(before: number | undefined, changes: Changes): void;
 
-  /** Does what is done with every poll. */
+  /** Called with every poll. */
   protected async polled(): Promise<void> {
     // By default nothing.
   }
@@ -286,7 +286,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
   /** One query after the other, each for as many as wait. */
   async #askAll(): Promise<void> {
     this.#isAsking = true;
-    // Those of this turn are asked together.
+    // The questions of one turn are asked together.
     await Promise.resolve();
     while (this.#waiting.size > 0) {
       const asking = this.#take(this.#source.findMax);

@@ -54,7 +54,7 @@ export class KnownRevocations {
     return this.#tokenIds.size + this.#subjects.size + (this.#everything.ends > 0 ? 1 : 0);
   }
 
-  /** Reads what was added to the list, if its version is another than the one that was read last. Rejects with a `StoreError`; what was read until then counts. */
+  /** Reads the new part of the list, if its version has changed. Rejects with a `StoreError`; the entries read before it count. */
   async follow(version: number): Promise<void> {
     if (version === this.#version) return;
     let count = 0;

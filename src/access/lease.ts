@@ -21,7 +21,7 @@ export type Lessee = Pick<Identity, 'credential' | 'grant' | 'name'>;
 
 /** A credential in use, and all that it has opened. Kept by `Leases`, which alone changes it. */
 export class Lease {
-  /** By what it is found: the credential as it was at first; undefined where everybody was let in without one. */
+  /** Its key in the table: the first credential; undefined for everybody without access control. */
   readonly origin: Credential | undefined;
   /** For log lines. */
   readonly name: string | undefined;

@@ -15,7 +15,7 @@ const LEASE_LOOK_MS = 500;
 /** How long before the end of its credential a stream is told. */
 const WARN_MS = 60_000;
 
-/** How many credentials are asked for at once. Stops a change of all of them from filling the queue of those that knock. */
+/** How many credentials are asked for at once. Stops a change of all of them from filling the queue of new requests. */
 const ASK_MAX_KEYS = 100;
 
 /** How often the log is told of what has ended, and how many credentials it names then. Stops the end of many from keeping this process busy with its log, or waiting for who reads it. */
@@ -38,8 +38,8 @@ export interface LeasesDependencies {
 }
 
 /**
- * The credentials of open streams and long polls. A stream lasts for hours, and its credential may end meanwhile: by itself, by a revocation, by a new secret, or because the first key
- * is made. Then the streams end that it opened. A stream costs an entry in its lease, and no timer.
+ * The credentials of open streams and long polls. A stream lasts for hours, and its credential may end before it: by expiry, revocation, a new secret, or the
+ * first key. Then the streams end that it opened. A stream costs an entry in its lease, and no timer.
  *
  * Only an answer of the database ends a lease, or the clock. While the database does not answer, streams stay open.
  */
@@ -84,7 +84,7 @@ export class Leases {
     if (lessee.credential === undefined && (lessee.grant !== EVERYBODY.grant || !this.#access.mayClose)) return undefined;
     const lease = this.#leaseOf(lessee);
     lease.add(holder);
-    // Whoever renews what is about to end by what ends at the same time would be told again and again.
+    // A renewal by a credential that expires at the same time would be announced again and again.
     const isTold = before?.isWarned === true && before.credential?.expires === lease.credential?.expires;
     if (lease.isWarned && !isTold) holder.warn(this.#secondsLeft(lease.credential!));
     this.#schedule();
@@ -187,7 +187,7 @@ export class Leases {
     this.#goRound(lease, (holder) => holder.cut(reason));
   }
 
-  /** What everybody was let in to reads on only what is public, once there is access control. Nothing can end that any more. */
+  /** Once there is access control, streams without a credential go on with public topics only. Nothing can end that any more. */
   #reviewOpen(lease: Lease): void {
     if (this.#access.isOpen !== false) return;
     this.#close(lease);
@@ -225,7 +225,7 @@ export class Leases {
     }
   }
 
-  /** Asks for what is not known, some at a time. Where the database does not answer, the next look asks again. */
+  /** Asks for the unknown ones, some at a time. Where the database does not answer, the next look asks again. */
   async #askForUnsure(): Promise<void> {
     if (this.#isAsking) return;
     this.#isAsking = true;

@@ -28,7 +28,7 @@ export class MadeTickets {
     return this.#made.get(id)?.record;
   }
 
-  /** The ticket was used: its row may say something else by now. @returns Whether it was remembered. */
+  /** The ticket was used: its row may have changed. @returns Whether it was remembered. */
   forget(id: string): boolean {
     return this.#made.delete(id);
   }

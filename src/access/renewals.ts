@@ -55,8 +55,8 @@ export interface RenewalsDependencies {
 }
 
 /**
- * A stream outlives its credential where its client shows a new one: of the same key or subject, and good for all that the stream reads. The credential is checked where it arrives. If
- * another instance holds the stream, only the claims travel there, over the bus.
+ * A stream outlives its credential if its client shows a new one of the same key or subject. The new one must allow all topics of the stream. The credential is
+ * checked where it arrives. If another instance holds the stream, only the claims travel there, over the bus.
  */
 export class Renewals {
   readonly #leases: RenewalsDependencies['leases'];

@@ -32,7 +32,7 @@ export class RevocationAdministration {
   }
 
   /**
-   * @param request What was asked for, unchecked.
+   * @param request The request, unchecked.
    * @returns undefined where there are too many.
    * @throws Problem
    */

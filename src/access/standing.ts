@@ -8,7 +8,7 @@ import type { KnownSessions } from './known-sessions.ts';
 /** How many digits name a secret among the secrets of its key. They are not enough to find it, and nobody needs to hide them. */
 const SECRET_NAME_BYTES = 8;
 
-/** The credential of who has shown a secret of a key. */
+/** The credential of a key's secret. */
 export function keyCredential({ id, expires }: KeyRecord, secret: KeySecret): Credential {
   const ends = [expires, secret.expires].filter((end) => end !== undefined);
   return { owner: { kind: 'key', id, secret: secretName(secret) }, expires: ends.length === 0 ? undefined : Math.min(...ends) };
@@ -18,7 +18,7 @@ function secretName({ digest }: KeySecret): string {
   return Buffer.from(digest.buffer, digest.byteOffset, SECRET_NAME_BYTES).toString('hex');
 }
 
-/** The credential of who has shown a session instead: it ends with the first of the two. */
+/** The credential of a session: it ends with the session or its credential, whichever ends first. */
 export function sessionCredential({ id, expires }: Pick<SessionRecord, 'id' | 'expires'>, { owner, expires: ends = expires }: Credential): Credential {
   return { owner, session: id, expires: Math.min(ends, expires) };
 }
@@ -38,7 +38,7 @@ interface Rows {
   readonly session: SessionRecord | undefined;
 }
 
-/** How a credential that was let in stands later, while what it opened is still open. */
+/** Whether an admitted credential is still good while its streams are open. */
 export class Standing {
   readonly #keys: StandingDependencies['keys'];
   readonly #sessions: StandingDependencies['sessions'];

@@ -5,7 +5,7 @@ import { randomName } from '../store/names.ts';
 const INSTANCE_CHARACTERS = 10;
 /** One block of AES. Nobody finds a secret of 128 bits by trying. */
 const STREAM_SECRET_BYTES = 16;
-/** The secrets of how many streams are computed in one lot: one by one they cost a twentieth of what it takes to open a stream. */
+/** How many streams' secrets are computed together. One by one they would be a twentieth of the cost of opening a stream. */
 const LOT_STREAMS = 256;
 
 const INSTANCE = new RegExp(`^[a-z0-9]{${INSTANCE_CHARACTERS}}$`);

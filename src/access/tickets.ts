@@ -52,7 +52,7 @@ export interface TicketsDependencies {
 
 /**
  * The tickets in use on this instance. A ticket opens one stream at a time: its latest use has it, and the stream of the use before ends, on whichever instance. The database says which use
- * is later. The other instances hear of it over the bus, and without that when they next ask.
+ * is later. The bus tells the other instances; without it they learn it by polling.
  */
 export class Tickets {
   readonly #store: TicketStore;
@@ -126,8 +126,8 @@ export class Tickets {
   }
 
   /**
-   * Ends a ticket for good, with the stream that it opened: whoever shows it again is told not to come back, for as long as its row is there.
-   * @returns False where another use has it by now. Rejects with a `StoreError`.
+   * Ends a ticket for good, and its stream. A client that shows the ticket again is told not to come back, while its row exists.
+   * @returns False where another use has it. Rejects with a `StoreError`.
    */
   async end({ id, generation }: Pick<TicketHold, 'id' | 'generation'>): Promise<boolean> {
     const [ticket] = await this.#store.findTickets([id]);
@@ -150,7 +150,7 @@ export class Tickets {
   }
 
   #hold(hold: TicketHold): void {
-    // What was used before this is of no concern: nothing is held.
+    // Earlier uses do not matter: this instance holds no ticket.
     if (this.#holds.size === 0) this.#newest = hold.generation;
     this.#usedLater(hold.id, hold.generation);
     this.#holds.set(hold.id, hold);

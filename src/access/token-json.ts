@@ -1,11 +1,10 @@
-/** The deepest nesting of the JSON of a token, or of what is asked for. Deeper values would exhaust the stack of `JSON.stringify`. */
+/** The deepest nesting of JSON in a token or a key set. Deeper values would exhaust the stack of `JSON.stringify`. */
 const NESTING_MAX_LEVELS = 16;
 
 const STRING = /"(?:[^"\\]|\\.)*"/g;
 
 /**
- * Why JSON is refused although `JSON.parse` accepts it. Where an object has a name twice, this program reads the last value; the issuer, or the sender, may have
- * meant the first (RFC 7519, 4).
+ * Why JSON is refused although `JSON.parse` accepts it. This program reads the last value of a duplicate name; the issuer may have meant the first (RFC 7519, section 4).
  */
 export function jsonProblem(json: string): string | undefined {
   const structure = json.replace(STRING, '');

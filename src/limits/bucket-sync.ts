@@ -54,7 +54,7 @@ export class BucketSync {
     return this.#ledger.isUp;
   }
 
-  /** Something was charged to a bucket, or given back. The ledger hears of it soon, and at once where half of what it may not know of is spent. */
+  /** Something was charged to a bucket, or given back. The ledger is told soon, and at once when half of the unreported allowance is spent. */
   charged(bucket: SharedBucket, tokens: number, credit: number): void {
     if (!this.#ledger.isUp) {
       if (tokens > 0) this.#counters.countedAlone += tokens;
@@ -112,7 +112,7 @@ export class BucketSync {
     });
   }
 
-  /** Undefined where there is no answer: what was charged stays with this instance alone. */
+  /** Undefined without an answer: the charges then count on this instance alone. */
   async #spend(debits: readonly Debit[]): Promise<readonly Balance[] | undefined> {
     try {
       return await this.#ledger.spend(debits);

@@ -17,7 +17,7 @@ export interface Ledger {
   /** Takes from buckets. One answer for each debit, in their order. */
   spend(debits: readonly Debit[]): Promise<readonly Balance[]>;
 
-  /** Adds topics to those that somebody has published to in the present window; the first of them opens one. */
+  /** Adds topics to a publisher's set of the present window. The first topic opens a window. */
   addTopics(owner: string, topics: readonly string[], windowMs: number): Promise<TopicCount>;
 
   /** Says how many places this instance holds for some owners. One answer for each, in their order. */

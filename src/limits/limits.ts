@@ -12,8 +12,9 @@ import { TokenBuckets, type Spent } from './token-buckets.ts';
 import { TopicCounts, TOPICS_WINDOW_MS } from './topic-counts.ts';
 
 /**
- * The room `limits` says how much one sender may do. A sender comes in with what it wants: to publish, to open a stream, to have failed to show a good credential. Nothing goes out, or the problem that
- * refuses it. The instances of a log count together in a ledger (ledger.ts), and each alone while that is away. The room knows nothing of HTTP.
+ * The room `limits` says how much one sender may do. A sender is charged for each publish, each stream it opens, and each failed login. Nothing goes out, or
+ * the problem that refuses it. The instances of a log count together in a ledger (ledger.ts), and each alone while that is away. The room knows nothing of
+ * HTTP.
  */
 
 export interface LimitsSettings {

@@ -15,7 +15,7 @@ const TELL_AGAIN_MS = 6 * 3_600_000;
 /** The places of one owner on this instance. */
 interface Held {
   places: number;
-  /** The ledger was told of places and has not confirmed that there are none: it may count some. */
+  /** The ledger was told of places and has not confirmed that they are gone: it may still count them. */
   isTold: boolean;
   /** How often the ledger was told and has not answered. */
   unanswered: number;
@@ -43,7 +43,7 @@ export class StreamPlaces {
   readonly #ledger: Ledger;
   readonly #clock: Clock;
   readonly #counters: Pick<Counters, 'countedAlone'>;
-  /** Owners with places, and those that the ledger may count places of. Bounded by the streams of this instance, and those it had when the ledger last answered. */
+  /** Owners with places here or, perhaps, in the ledger. Bounded by the streams of this instance, and those it had when the ledger last answered. */
   readonly #held = new Map<string, Held>();
   /** Some of these owners: the ledger is to be told of them, once it is up. */
   readonly #changed = new Set<string>();
@@ -82,7 +82,7 @@ export class StreamPlaces {
     this.#again = this.#clock.after(TELL_AGAIN_MS, () => this.tellAll());
   }
 
-  /** Tells the ledger of what it has not heard: it was late. */
+  /** Repeats the reports that the ledger missed. */
   tellChanged(): void {
     this.#timer?.cancel();
     this.#timer = undefined;

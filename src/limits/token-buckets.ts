@@ -13,7 +13,7 @@ const CREDIT_SHARE = 0.1;
 export interface Spent {
   /** When as much would be granted. Milliseconds. */
   readonly retryMs: number;
-  /** What is left. */
+  /** The remaining tokens. */
   readonly left: number;
 }
 
@@ -28,8 +28,9 @@ export interface TokenBucketsDependencies {
 /**
  * One limit: a token bucket for each owner. A bucket is one number, the time when it is full again (the generic cell rate algorithm).
  *
- * An instance grants by what it knows, without waiting, and tells the ledger a few milliseconds later. What the ledger has not confirmed is at most a tenth of the burst; beyond that the ledger is
- * asked first. So all instances together grant at most that tenth, once for each instance, more than the limit. While the ledger is away or late, each counts alone.
+ * An instance grants from its own count, without waiting, and tells the ledger a few milliseconds later. What the ledger has not confirmed is at most a tenth
+ * of the burst; beyond that the ledger is asked first. So all instances together grant at most that tenth, once for each instance, more than the limit. While
+ * the ledger is away or late, each counts alone.
  */
 export class TokenBuckets {
   readonly rate: Rate;
@@ -50,7 +51,7 @@ export class TokenBuckets {
   }
 
   /**
-   * Takes so many, all or none. More than the burst are granted when the bucket is full, and owed then.
+   * Takes tokens, all or none. More than the burst are granted when the bucket is full, and owed then.
    * @param before How many were taken for the same request before: they count as if they were taken now.
    */
   take(owner: string, tokens: number, before = 0): Spent | undefined | Promise<Spent | undefined> {

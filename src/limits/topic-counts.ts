@@ -9,7 +9,7 @@ export const TOPICS_WINDOW_MS = 24 * 3_600_000;
 const TOPICS_MAX_ENTRIES = 200_000;
 
 interface Window {
-  /** Those that were let through here. */
+  /** The topics admitted here. */
   readonly topics: Set<string>;
   /** How many there are on all instances, as far as this one has heard. */
   shared: number;
@@ -23,8 +23,8 @@ export interface TopicCountsDependencies {
 }
 
 /**
- * How many distinct topics each owner publishes to in a window. An instance remembers the topics that it let through; the ledger counts those of all instances, about (HyperLogLog), and is told afterwards.
- * An owner that has reached its limit goes on with topics that the instance remembers.
+ * How many distinct topics each owner publishes to in a window. An instance remembers the topics that it admitted. The ledger is told afterwards, and counts
+ * those of all instances approximately (HyperLogLog). An owner that has reached its limit goes on with topics that the instance remembers.
  */
 export class TopicCounts {
   readonly most: number;

@@ -18,8 +18,8 @@ export interface ClockJumpDependencies {
 }
 
 /**
- * Invariant 10: what one instance knows of the store's clock (store/believed-clock.ts decides what is believed). It counts the time since the last look, which
- * nobody sets, and says in the log when the clock, or the newest message, is far from what it should be.
+ * Invariant 10: what one instance knows of the store's clock (store/believed-clock.ts decides what is believed). It measures the time since the last look with
+ * a monotonic clock. It logs when the clock, or the newest message's time, is far from the expected one.
  */
 export class ClockJump {
   readonly #clock: Clock;
@@ -34,7 +34,7 @@ export class ClockJump {
     this.#logger = logger;
   }
 
-  /** By how much the clock is ahead of what is believed, at the last look; 0 while it is believed. Milliseconds. */
+  /** How far the clock was ahead of the believed clock at the last look; 0 while it is believed. Milliseconds. */
   get ahead(): number {
     return this.#ahead;
   }

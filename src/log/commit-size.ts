@@ -1,4 +1,4 @@
-/** Bounds one commit, so that none takes long and what it reads back stays small. Messages, and bytes of data. */
+/** Bounds one commit, so that it takes a short time and its answer stays small. Messages, and bytes of data. */
 const COMMIT_MESSAGES = 2_000;
 const COMMIT_BYTES = 8 * 1024 * 1024;
 
@@ -11,7 +11,7 @@ export const CONCURRENT_COMMITS = 2;
 /** The most of the queue that the store has, in its two commits, unless one request is larger. Nothing of that can make room for anyone. */
 const COMMITTING_SHARE = 0.5;
 
-/** What is stored together. */
+/** The requests of one commit. */
 export interface Stored {
   readonly messages: number;
   /** Of data. */

@@ -9,7 +9,7 @@ export interface DiskBudgetOptions {
   readonly vainMs: number;
 }
 
-/** One bound of what the log holds. An instance adds what it has stored to what the store held at the last look. */
+/** One bound of what the log holds. An instance adds its own stored bytes to the size of the store at the last look. */
 export class DiskBudget {
   readonly #options: DiskBudgetOptions;
   #held = 0;
@@ -69,7 +69,7 @@ export class DiskBudget {
     return true;
   }
 
-  /** Takes what is held for the bound, until some of it is deleted: what could not be deleted makes no publisher wait. */
+  /** Uses the present size as the bound until retention deletes some: no publisher waits for undeletable messages. */
   acceptHeld(): void {
     this.#vainSince = Infinity;
     this.#least = this.#held;

@@ -1,6 +1,6 @@
 /**
  * How many bytes each of many names has, in bounded memory: a Misra-Gries summary. Where there are too many names, the same number is taken from all, and those with nothing left are
- * forgotten. So a name that has much stays, and its count is too small by at most all bytes that were added, divided by `most` + 1.
+ * forgotten. So large names stay. A count is too small by at most the sum of all added bytes divided by `most` + 1.
  */
 export class HeavyHitters {
   readonly #most: number;

@@ -16,7 +16,7 @@ import type { Tail } from './tail.ts';
 const PAGE_BYTES = 4 * 1024 * 1024;
 /** Bounds the reads for one page; the next request reads on from the cursor. */
 const PAGE_READS = 16;
-/** How far from the end of the tail a page may begin to be read from memory: a long poll is near; further back the log's index is quicker. */
+/** How far from the end of the tail a page may begin to be read from memory. Long polls begin near it; further back the log's index is faster. */
 const NEAR_END_MESSAGES = 1_000;
 
 export interface Search {
@@ -25,7 +25,7 @@ export interface Search {
   readonly limit: number;
   /** Counts the messages from when they are read: a page may wait between its reads. */
   readonly hold: Hold;
-  /** Whether what is held is asked for, and not what comes after a place: then no gap is told. */
+  /** Whether the newest messages are asked for, and not those after a place. Then no gap is reported. */
   readonly ofHeld: boolean;
   /** A page reads on to this number however many reads that takes; 0 where `PAGE_READS` is the bound. */
   readonly readTo: number;
@@ -35,7 +35,7 @@ export interface Search {
   readonly holder?: Holder | undefined;
 }
 
-/** What was found after a place. */
+/** The messages found after a place. */
 export interface Found {
   readonly messages: Message[];
   /** Where the next search begins. */
@@ -58,7 +58,7 @@ export class History {
   readonly #tail: Tail;
   readonly #storeClock: StoreClock;
   readonly #reads: CallLimiter;
-  /** Searches that have not begun to read, by what they ask for. Bounded by the reads that may wait. */
+  /** Searches that have not begun to read, by their queries. Bounded by the reads that may wait. */
   readonly #notBegun = new Map<string, Promise<Found>>();
 
   constructor({ store, tail, storeClock, reads }: HistoryDependencies) {
@@ -115,7 +115,7 @@ export class History {
     return found;
   }
 
-  /** The same from the tail, where it holds what comes after the place: so many long polls that wake at once cost no read each. */
+  /** The same from the tail, where it has the messages after the place. So thousands of long polls that wake together cost no reads. */
   findInTail(start: Start, search: Search): Promise<Found> {
     return this.#find(start, search, true, () => undefined);
   }
@@ -170,7 +170,7 @@ export class History {
         continue;
       }
       const { seq } = at;
-      // The tail hears of the answer first: a client that is told that a message was lost with a log must not be handed it by a tail that still has it.
+      // The tail gets the answer first. When a client is told that a lost log took a message with it, the tail must not deliver that message.
       const read = await this.#tail.ask(() => this.#reads.pass(() => {
         begin();
         return this.#store.read({ after: seq, filter, limit: limit - messages.length, maxBytes: PAGE_BYTES - bytes });

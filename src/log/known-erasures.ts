@@ -25,7 +25,7 @@ export function among(erasures: readonly KnownErasure[]): (message: Message) => 
 
 export interface KnownErasuresDependencies {
   readonly store: ErasureStore;
-  /** What is known of the log before it is asked. */
+  /** The known state of the log, before the question. */
   readonly knowledge: () => Knowledge;
   /**
    * Applies an answer to what is in memory.
@@ -65,7 +65,7 @@ export class KnownErasures {
     while (this.#version < version) await this.#ask();
   }
 
-  /** Hears of changes where a look at the log has shown another version: an earlier one too, because a copy may have taken the log's place. Rejects with a `StoreError`. */
+  /** Reads the changes when the log has another version. An earlier version counts, too: a copy may have replaced the log. Rejects with a `StoreError`. */
   async look(version: number): Promise<void> {
     if (version !== this.#version) await this.#ask();
   }
@@ -73,7 +73,7 @@ export class KnownErasures {
   /**
    * Makes tombstones of messages that an answer still has with their data.
    * @param read The version by which they were read.
-   * @returns False where it is not known any more what was erased since: then they are not to be used.
+   * @returns False where the erasures since then are not known any more: the messages must not be used.
    */
   clean(messages: readonly Message[], read: number): boolean {
     if (read >= this.#version) return true;

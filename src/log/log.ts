@@ -17,8 +17,8 @@ import { TopicReads } from './topic-reads.ts';
 
 /**
  * This room is the message log as one instance sees it. Drafts come in through the publisher, which stores them in group commits and tells the bus.
- * The tail holds the newest messages in order, from this instance's commits, from the bus, and from the store; it passes each on to its listener,
- * the room delivery. `Starts` turns what a client asks for into a place in the log, `History` reads pages from there, and retention deletes the oldest messages. The eraser takes
+ * The tail holds the newest messages in order: from this instance's commits, the bus, and the store. It passes each to its listener, the room delivery.
+ * `Starts` turns what a client asks for into a place in the log, `History` reads pages from there, and retention deletes the oldest messages. The eraser takes
  * messages back.
  */
 
@@ -37,12 +37,12 @@ export interface MessageLogSettings {
   readonly queueBytes: number;
   /** Older messages are deleted; 0 disables the limit. */
   readonly retentionMs: number;
-  /** Above so many bytes of messages the oldest are deleted; 0 disables the limit. */
+  /** The most bytes of messages: beyond it the oldest messages are deleted. 0 disables the limit. */
   readonly retentionBytes: number;
   /** The most of that one topic, and one sender, may hold. Percent; 0 is no limit. */
   readonly topicShare: number;
   readonly senderShare: number;
-  /** Above so many idempotency keys the oldest are forgotten; 0 disables the limit. */
+  /** The most idempotency keys: beyond it the oldest keys are deleted. 0 disables the limit. */
   readonly maxKeys: number;
 }
 
@@ -91,7 +91,7 @@ export class MessageLog {
   }
 
   /**
-   * The secret of an epoch, if that is the newest epoch of the log: it proves on the bus that a sender can read the log. An older secret, perhaps out of an old
+   * The secret of an epoch, if it is the newest one of the log. It proves on the bus that a sender can read the log. An older secret, perhaps out of an old
    * backup, proves nothing. Undefined too where an older program began the epoch.
    */
   secretOf(epoch: string): string | undefined {

@@ -17,7 +17,7 @@ export interface LostEpochsDependencies {
 
 /**
  * What instances tell each other, through the log, of the epochs that it has lost. A client with an id of such an epoch may come to an instance that never heard of it, because it began
- * after the loss. What is kept goes with the log: a copy that takes its place has it or not. Whoever still knows keeps it again.
+ * after the loss. The stored epochs belong to the log: a copy that replaces it may lack them. Instances that still know them store them again.
  */
 export class LostEpochs {
   readonly #store: Pick<Store, 'keepLost' | 'lost'>;
@@ -39,13 +39,13 @@ export class LostEpochs {
     this.#looks = new SharedLook(async () => this.#ancestry.recall(await this.#store.lost()));
   }
 
-  /** The log was exchanged for one that lacks epochs: what is known of these is kept. */
+  /** Another log replaced this one and lacks epochs: their origins are stored. */
   keep(lineage: Lineage): void {
     this.#pending = lineage;
     if (!this.#isKeeping && this.#timer === undefined) void this.#keepPending();
   }
 
-  /** Learns what was kept. Rejects with a `StoreError`. */
+  /** Reads the stored epochs. Rejects with a `StoreError`. */
   recall(): Promise<void> {
     return this.#looks.fresh();
   }

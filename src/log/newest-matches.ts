@@ -41,8 +41,8 @@ export class NewestMatches {
   }
 
   /**
-   * The place before the oldest of them, or the head where nothing matches. It lies before a message that counted, and not simply at the oldest number: retention that
-   * goes on meanwhile makes a gap only where it deletes what was asked for.
+   * The place before the oldest of them, or the head where nothing matches. It lies just before a counted message, not at the oldest number. So retention makes
+   * a gap only where it deletes a message that was asked for.
    *
    * @param log A fresh look: what another instance has acknowledged counts, though the tail may not have it yet.
    */
@@ -68,7 +68,7 @@ export class NewestMatches {
         const step = await this.#tail.ask(() => this.#reads.pass(() => this.#store.findBack({ before, filter, limit }), holder));
         const { seqs, from, log } = step;
         top ??= log.lineage.at(log.head);
-        // The log was exchanged for a copy that lacks some of what was counted: the walk begins again.
+        // A copy replaced the log and lacks some counted messages: the walk begins again.
         if (!log.lineage.isGood(top)) break;
         found += seqs.length;
         oldestMatch = seqs.at(-1) ?? oldestMatch;

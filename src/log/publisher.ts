@@ -38,7 +38,7 @@ interface Waiting {
   readonly request: AppendRequest;
   readonly sender: QuotaSender | undefined;
   readonly bytes: number;
-  /** What it counts in the log's size. */
+  /** The bytes by which it enlarges the log. */
   readonly diskBytes: number;
   readonly since: Since;
   readonly resolve: (receipt: Receipt) => void;
@@ -51,7 +51,7 @@ interface Waiting {
 /** What is queued while the queue is emptier than this is not counted by its holder. So an instance that keeps up pays nothing for it. */
 const COUNTED_FROM_SHARE = 0.25;
 
-/** What part of the queue a publisher holds is counted in such parts of the whole: of its messages or of its bytes, whichever is more. */
+/** The unit of a publisher's share of the queue: of its messages or of its bytes, whichever share is larger. */
 const WHOLE_FACTOR = 1_000_000_000;
 
 const FULL = 'More messages are waiting to be stored than this instance holds. Nothing was stored.';
@@ -88,14 +88,14 @@ export interface PublisherDependencies {
   readonly pace?: Pace;
   /** How much one topic or sender may hold; as much as there is room for if absent. */
   readonly quota?: PublishQuota;
-  /** Bound what waits for its commit: past them a publish is refused, rather than wait without end. */
+  /** Bound the queue of commits: beyond them a publish is refused, because it would wait too long. */
   readonly maxMessages: number;
   readonly maxBytes: number;
 }
 
 /**
- * The only way into the log: group commit. What arrives while a commit is under way goes into the next one. The store gets that one as soon as
- * it is as large as the one before it, and at the latest when the store has finished that one. Small commits cost more for each message than
+ * The only way into the log: group commit. What arrives while a commit is under way goes into the next one. The store gets the next commit when it is as large
+ * as the last one, or when the last one is finished. Small commits cost more for each message than
  * large ones, but no publisher waits while the store has nothing to do. The store takes commits one after the other, and each stands for
  * itself: one that fails says nothing of the next.
  */
@@ -239,8 +239,7 @@ export class Publisher {
   }
 
   /**
-   * Shows whether the log can be written again, without waiting for a publisher to find out: as long as it cannot be, this
-   * instance is not ready, and a load balancer sends no publishers.
+   * Tests whether the log can be written again. While it cannot, this instance is not ready, and a load balancer sends no publisher that would find out.
    */
   #probeLater(): void {
     if (this.#isStopped) return;
@@ -402,7 +401,7 @@ export class Publisher {
   }
 
   #fail(requests: readonly Waiting[], error: StoreError): void {
-    // As long as the log is away every publish fails alike; what may have been stored, or was refused for itself, is always said.
+    // While the log is away, one line stands for all failed publishes. Unknown outcomes, and refusals of the message itself, are always logged.
     if (error.kind !== 'unavailable' || this.#failure === undefined) this.#logger.error({ err: error, requests: requests.length }, 'messages could not be stored');
     if (error.kind !== 'refused') this.#failed(error);
     this.#reject(requests, ...PROBLEM_OF[error.kind]);

@@ -9,7 +9,7 @@ import { StoreError, type Store } from '../store/store.ts';
 import { Holders } from './holders.ts';
 import { UsageRecord } from './usage-record.ts';
 
-/** How often this instance tells the others what it has stored, and hears what they have. */
+/** How often this instance and the others exchange what they have stored. */
 const QUOTA_LOOK_MS = 5_000;
 /** It tells sooner once it has stored this part of the log's bound: what a crash leaves uncounted is no more. */
 const TOLD_SHARE = 1 / 128;
@@ -23,9 +23,9 @@ export interface QuotaSender {
   readonly name: string | undefined;
 }
 
-/** What the publisher asks before it takes messages, and tells of those that it took: `giveBack` follows every `take` that did not refuse. */
+/** The publisher asks it before it accepts messages. Each `take` that did not refuse is followed by a `giveBack`. */
 export interface PublishQuota {
-  /** Takes room for messages that wait to be stored, all or none. @returns Why there is none. */
+  /** Takes room for messages that wait to be stored, all or none. @returns Why the publish is refused. */
   take(drafts: readonly Draft[], sender: QuotaSender | undefined): Problem | undefined;
   /** They do not wait any more. */
   giveBack(drafts: readonly Draft[], sender: QuotaSender | undefined): void;
@@ -51,7 +51,8 @@ export interface QuotaDependencies {
 
 /**
  * Keeps one topic, or one sender, from filling the log, and so from pushing out what others published. No topic is counted in the database as messages are stored: that would be a row to
- * change for each topic of each commit. Each instance counts what it stores itself, and every few seconds stores a summary of it (usage-record.ts), from which the others and its successors add up.
+ * change for each topic of each commit. Each instance counts its own messages, and stores a summary every few seconds (usage-record.ts). The other instances
+ * and its successors add the summaries up.
  *
  * So a count is behind by what other instances have stored since their last summary. It lacks what an instance that crashed had not told: at most 1/128 of the bound each time. Summaries name the
  * largest topics and senders alone: a count is too small by at most another 1/128 of the bound (heavy-hitters.ts). What retention deletes comes off with the summaries that it has passed.

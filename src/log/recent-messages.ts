@@ -1,6 +1,6 @@
 import type { Message } from '../model/message.ts';
 
-/** The array is cut when so many places at its front are empty: seldom enough to cost nothing for each message. */
+/** The array is cut when this many places at its front are empty. That is rare enough to cost each message nothing. */
 const EMPTY_PLACES = 1024;
 
 /** Messages in a row, of which the oldest make room for the newest: bounded in bytes. */
@@ -40,7 +40,7 @@ export class Recent {
     if (this.#first > EMPTY_PLACES && this.#first * 2 > this.#messages.length) this.#cut(this.length);
   }
 
-  /** Keeps only so many messages, the oldest ones. */
+  /** Keeps the oldest messages, and drops the others. */
   keep(count: number): void {
     this.#cut(count);
     this.#bytes = this.#messages.reduce((sum, message) => sum + message!.size, 0);

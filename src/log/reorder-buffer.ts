@@ -3,7 +3,7 @@ import type { Clock, Timer } from '../runtime/clock.ts';
 
 /** How long a message that came out of order waits for the ones before it, until these are read from the log. */
 const REORDER_MS = 20;
-/** Bounds what waits out of order; what is refused beyond it is read from the log. Messages, and bytes of them. */
+/** Bounds the messages that wait out of order; beyond it they are read from the log. Messages, and bytes of them. */
 const REORDER_MESSAGES = 10_000;
 const REORDER_BYTES = 16 * 1024 * 1024;
 
@@ -30,7 +30,7 @@ export class ReorderBuffer {
     return this.#messages.size;
   }
 
-  /** The highest number; 0 when there is none. */
+  /** The highest number; 0 for an empty buffer. */
   get highest(): number {
     let highest = 0;
     for (const seq of this.#messages.keys()) highest = Math.max(highest, seq);

@@ -19,7 +19,7 @@ const RETENTION_WAKE_KEYS = 4_000;
 /** How much more may be stored until publishers wait. Stops a log that grows for as long as they are faster than retention. Room for a commit or two. */
 const RETENTION_DEBT_BYTES = 8 * 1024 * 1024;
 const RETENTION_DEBT_KEYS = 20_000;
-/** How long steps may find no messages, or no keys, deleted while commits wait for that. Stops commits from waiting for as long as a session of the database keeps rows locked. */
+/** How long steps may find no messages, or no keys, deleted while commits wait for that. Stops commits from waiting for a database session that keeps rows locked. */
 const RETENTION_VAIN_MS = 1_000;
 /** The pause between small steps, which leaves the database to the publishers. */
 const RETENTION_PAUSE_MS = 20;
@@ -31,14 +31,14 @@ export interface RetentionDependencies {
   readonly logger: Logger;
   /** Messages older than this are deleted; 0 disables the limit. Milliseconds. */
   readonly maxAge: number;
-  /** Above so many bytes of messages the oldest are deleted; 0 disables the limit. */
+  /** The most bytes of messages: beyond it the oldest messages are deleted. 0 disables the limit. */
   readonly maxBytes: number;
-  /** Above so many idempotency keys the oldest are forgotten; 0 disables the limit. */
+  /** The most idempotency keys: beyond it the oldest keys are deleted. 0 disables the limit. */
   readonly maxKeys: number;
 }
 
 /**
- * What the publisher asks before each commit, and tells after it. So the log stays within its bounds however fast it is written: as long as retention cannot follow, commits wait.
+ * What the publisher asks before each commit, and tells after it. So the log stays within its bounds at any rate of writing: commits wait for retention.
  */
 export interface Pace {
   /** Whether the next commit has to wait. */
@@ -53,11 +53,12 @@ export interface Pace {
 export const UNPACED: Pace = { isBehind: false, stored: () => undefined, whenCaughtUp: () => undefined };
 
 /**
- * Deletes what is too old or too much, from the oldest on, in small steps. Between two looks it also begins when this instance has stored more than the bounds allow. Then its steps are
- * large and follow each other at once, until the log is within its bounds. A store takes appends and steps in turn, and a step deletes more than a commit stores.
+ * Deletes messages that are too old or too many, the oldest first, in small steps. Between two looks it also begins when this instance has stored more than the
+ * bounds allow. Then its steps are large and follow each other at once, until the log is within its bounds. A store takes appends and steps in turn, and a step
+ * deletes more than a commit stores.
  *
- * Age is counted by the clock as far as it is believed (clock-jump.ts). The store itself compares its clock with what is known when it deletes: a clock
- * that was right when it was asked for may have been stepped since.
+ * Age is counted by the clock as far as it is believed (clock-jump.ts). The store itself checks its clock when it deletes: the clock may have been stepped
+ * since the question.
  */
 export class Retention implements Pace {
   readonly #store: Store;
@@ -104,7 +105,7 @@ export class Retention implements Pace {
     return this.#keys.held;
   }
 
-  /** By how much the store's clock is ahead of what is believed, at the last look. Milliseconds. */
+  /** How far the store's clock was ahead of the believed clock at the last look. Milliseconds. */
   get clockAhead(): number {
     return this.#clockJump.ahead;
   }
@@ -114,7 +115,7 @@ export class Retention implements Pace {
     return this.#clockJump.messageAhead;
   }
 
-  /** As long as retention cannot delete at all, nobody waits for it: a log that is too large is better than one that takes nothing. */
+  /** While retention cannot delete at all, no commit waits for it: a log that is too large is better than one that takes nothing. */
   get isBehind(): boolean {
     return this.#isRunning && !this.#failed && (this.#messages.isOverdrawn || this.#keys.isOverdrawn);
   }

@@ -20,7 +20,7 @@ export type StartRequest =
   | { readonly kind: 'after'; readonly position: Position }
   /** After what is no id at all. Reading starts where it would without it, with a `$gap`, reason `unknown-log`. */
   | { readonly kind: 'unknown'; readonly otherwise: 'now' | 'start' }
-  /** From a time on: milliseconds since 1970, or so many milliseconds ago by the store's clock. */
+  /** From a time on: milliseconds since 1970, or an age in milliseconds by the store's clock. */
   | { readonly kind: 'since'; readonly time: number }
   | { readonly kind: 'ago'; readonly milliseconds: number }
   /** With the newest so many messages of all that match. */
@@ -92,7 +92,7 @@ export class Starts {
     }
   }
 
-  /** Of an epoch that this instance never heard of, another one may have kept what it knows. */
+  /** Another instance may have stored the origin of an epoch that this instance does not know. */
   async #locate(position: Position): Promise<Start> {
     const start = this.#tail.locate(position, await this.#states.fresh());
     if (start.gap?.reason !== 'unknown-log') return start;

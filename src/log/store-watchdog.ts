@@ -3,10 +3,10 @@ import type { Clock } from '../runtime/clock.ts';
 /** A store that owes an answer for longer than it may wait for a lock counts as away: a disk that hangs reports no error. */
 const STORE_SILENCE_MAX_MS = 15_000;
 
-/** What is said of a store that is away like this. */
+/** The reason that is given for such a store. */
 export const SILENT = 'the log does not answer';
 
-/** Watches over one question to the store at a time: a log that owes an answer is not ready, even before the store gives the question up. */
+/** Watches one question to the store at a time. A log that owes an answer is not ready, even before the question times out. */
 export class StoreWatchdog {
   readonly #clock: Clock;
   #askedAt: number | undefined;

@@ -28,17 +28,17 @@ export interface RefilledTail {
   readonly knowledge: () => Knowledge;
   /** The newest number of the log that the tail knows of. */
   readonly target: () => number;
-  /** The highest number among messages that wait for an earlier one; 0 when there is none. */
+  /** The highest number among messages that wait for an earlier one; 0 if no message waits. */
   readonly highestEarly: () => number;
   /**
-   * Takes over what a snapshot says of the log. Returns false if the tail had to go back, or the snapshot is outdated: what it holds is not to be used.
+   * Takes over what a snapshot says of the log. Returns false if the tail had to go back, or the snapshot is outdated: its messages must not be used.
    *
    * @param before What the tail knew before the snapshot was asked for.
    */
   readonly verify: (before: Knowledge, log: LogState) => boolean;
-  /** Hears of what was erased, where the log has another version of that. Rejects with a `StoreError`. */
+  /** Reads new erasures, if the log has another version of them. Rejects with a `StoreError`. */
   readonly lookAtErasures: (log: LogState) => Promise<void>;
-  /** Makes tombstones of what was erased since a page was read. False where the page must be read again. */
+  /** Makes tombstones of messages that were erased since a page was read. False where the page must be read again. */
   readonly clean: (page: Page) => boolean;
   /** @param expected `highestEarly` before the page was asked for. */
   readonly takePage: (page: Page, expected: number) => void;
@@ -58,8 +58,8 @@ export interface RefillDependencies {
 }
 
 /**
- * Reads the log for the tail: its head every `pollMs`, and whenever something seems to be missing; then every message between the end of the tail
- * and that head. So a message that the bus lost is late, never missing (invariant 6).
+ * Reads the log for the tail. It asks for the head every `pollMs`, and when a message seems to be missing. Then it reads all messages between the end of the
+ * tail and that head. So a message that the bus lost is late, never missing (invariant 6).
  */
 export class Refill {
   readonly #store: Store;

@@ -29,14 +29,13 @@ export interface TailListener {
   /** A message was added at the end. */
   append(message: Message): void;
   /**
-   * The end of the tail is about to change otherwise than by growing: readers stop being live, `change` is applied, and
-   * all of them look where they stand.
+   * The end of the tail changes in another way than by growth. Readers stop being live, `change` is applied, and each reader looks up its place again.
    */
   moveEnd(change: () => void): void;
   /** The log has an epoch that it did not have: readers that are ahead of the tail look whether they stand in it. */
   epochAdded(): void;
   /**
-   * Messages were erased. Those of the tail are tombstones already; those that the tail has let go, and readers have yet to be written, become it here.
+   * Messages were erased. The tail's messages are tombstones already. Messages that have left the tail, and that readers still have to write, become tombstones here.
    *
    * @param isErased Whether a message is one of them.
    */
@@ -138,7 +137,7 @@ export class Tail {
     this.#early.stop();
   }
 
-  /** What is known of the log; undefined before it is open. */
+  /** The state of the log; undefined before it is open. */
   get log(): LogState | undefined {
     return this.#log;
   }
@@ -168,7 +167,7 @@ export class Tail {
     return { position: this.#position, log: this.#log };
   }
 
-  /** The number of the oldest message in memory; `last` + 1 when there is none. */
+  /** The number of the oldest message in memory; `last` + 1 for an empty tail. */
   get first(): number {
     return this.last - this.length + 1;
   }
@@ -193,8 +192,8 @@ export class Tail {
   }
 
   /**
-   * The next stretch after a number: at most `limit` messages that pass `wanted`, in order, and how far the tail was looked at,
-   * which moves on in every call until it is the end of the tail. `covers(seq)` must hold.
+   * The next messages after a number that pass `wanted`, in order, at most `limit`. Also returns how far the tail was searched; every call gets further, up to
+   * the end of the tail. `covers(seq)` must hold.
    */
   after(seq: number, wanted: (topic: string) => boolean, limit: number): Stretch {
     const messages: Message[] = [];
@@ -262,10 +261,10 @@ export class Tail {
   }
 
   /**
-   * Asks the store, and takes over what the answer says of the log before anybody goes by it. So a reader never stands at a place
-   * of which the tail has not heard, such as one in an epoch that began in another process: the tail would take it for another log's. An answer
-   * that is outdated when it arrives is not used, and the question is put again: its places may be those of a log that is lost.
-   * What the answer says was erased is erased from memory first. What was erased while the answer was on its way is erased from the answer.
+   * Asks the store, and takes over what the answer says of the log before anybody goes by it. So a reader never has a position that the tail does not know,
+   * such as one of an epoch that began in another process. The tail would take it for a position of another log. An outdated answer is discarded and the
+   * question asked again: its numbers may be those of a lost log. What the answer says was erased is erased from memory first. Erasures that happened while the
+   * answer was on its way are applied to it.
    */
   async ask<Answer extends { readonly log: LogState; readonly messages?: readonly Message[] }>(question: () => Promise<Answer>): Promise<Answer> {
     for (;;) {
@@ -324,7 +323,7 @@ export class Tail {
     }
   }
 
-  /** Adds what waited for the message that just came, and forgets what came otherwise. */
+  /** Adds the messages that waited for the newest one, and forgets those that arrived by another way. */
   #takeEarly(): void {
     for (let next = this.#early.take(this.last + 1); next !== undefined; next = this.#early.take(this.last + 1)) {
       // Since it came, the log may have been exchanged for a copy that gave its number to another message.
@@ -365,8 +364,8 @@ export class Tail {
   }
 
   /**
-   * Compares the end of the tail, as it was before a snapshot was asked for, with what the snapshot says. Only a snapshot that is
-   * newer than the position can tell that the position is none: an older one may simply not know it yet.
+   * Compares the end of the tail, as it was before a snapshot was asked for, with what the snapshot says. Only a snapshot that is newer than the position can
+   * tell that the position is invalid. An older one may lack it.
    */
   #verify(before: Knowledge, log: LogState): boolean {
     if (this.#isOutdated(before, log)) {
@@ -392,8 +391,8 @@ export class Tail {
   }
 
   /**
-   * Whether the end of the tail is a place that the log has given to others: it came between the question and the answer, perhaps, from the
-   * log that was exchanged. That is certain however old the snapshot is; and nothing may be added after such an end.
+   * Whether the log gave the numbers at the end of the tail to other messages. The tail's may be those of a replaced log, which arrived between the question
+   * and the answer. That is certain however old the snapshot is; and nothing may be added after such an end.
    */
   #isForked(log: LogState): boolean {
     const shared = log.lineage.shared(this.#position);
@@ -431,7 +430,7 @@ export class Tail {
   #learn({ lineage }: LogState): void {
     this.#ancestry.learn(lineage);
     const before = this.#log?.lineage;
-    // An answer that is older than what is known lacks epochs, too; it knows no newer one.
+    // An older answer lacks epochs, too, but it has no newer one.
     const newest = lineage.epochs.at(-1)!.epoch;
     if (before !== undefined && !before.knows(newest) && !lineage.knows(before.epochs.at(-1)!.epoch)) this.#lostEpochs.keep(lineage);
   }
@@ -465,7 +464,7 @@ export class Tail {
     this.#listener!.erased(erasures, isErased);
   }
 
-  /** It is not known what was erased: nothing that is in memory may be shown, or taken from a hint. */
+  /** The erasures are unknown: nothing in memory, or from a hint, may be shown. */
   #forgetAll(log: LogState): void {
     this.#recent.keep(0);
     this.#early.clear();

@@ -44,7 +44,7 @@ export class UsageRecord {
     this.#oldest = oldest;
   }
 
-  /** What was stored since the store was last told. */
+  /** The bytes stored since the last report to the store. */
   get untoldBytes(): number {
     return this.#untold;
   }

@@ -41,8 +41,8 @@ export interface Store {
   /**
    * Stores requests in one commit, in the order given, and resolves once they are durable (invariant 1): they survive
    * `kill -9` and a power cut. Inserted rows take their numbers from the head row, under its lock (invariant 2). The messages of one request are consecutive.
-   * Keys are looked up under that lock, in a snapshot
-   * taken after it; two requests with one key, also within one call, are stored once. `time` is the store's clock, read under the lock, and at least the last
+   * Keys are looked up under that lock, in a snapshot taken after it; two requests with one key, also within one call, are stored once. `time` is the store's
+   * clock, read under the lock, and at least the last
    * message's. A key expires by the believed clock (invariant 10). A message
    * whose time is far behind what the log remembers of the clock takes its place (believed-clock.ts).
    *

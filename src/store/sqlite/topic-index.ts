@@ -5,8 +5,7 @@ import type Database from 'better-sqlite3';
  *
  * SQLite's own indexes would dominate the cost of a commit. Thirty messages on thirty topics change thirty distant pages, and a commit writes each changed page
  * in full. So the newest entries are together in a small table, `recent`. They move to the large tables, `topics` and `segments`, many at a time. A message is
- * in either `recent` or `topics`, never in
- * both; in `segments`, if its topic has several, exactly when it is in `topics`.
+ * in either `recent` or `topics`, never in both; in `segments`, if its topic has several, exactly when it is in `topics`.
  */
 
 /** Entries at which `recent` is emptied: a few pages, so that a small commit changes few of them. More would make the move a pause. */

@@ -5,8 +5,8 @@ import { truncateWal } from './write-ahead-log.ts';
 
 /**
  * Erased data leave copies. Retention moves rows between pages, and freed pages keep their old content. The write-ahead log keeps earlier versions of pages. So
- * all free pages are taken
- * by a table of zeros, step by step, and given back. Then the write-ahead log is emptied. How far that has come stands with the erasure: whichever process comes next goes on there.
+ * all free pages are taken by a table of zeros, step by step, and given back. Then the write-ahead log is emptied. How far that has come stands with the
+ * erasure: whichever process comes next goes on there.
  *
  * That is one round. Data erased after the free pages were taken waits for the next round. So a round ends, and returns its pages, under any number of erasures.
  */
