@@ -5,23 +5,23 @@ import type { Message } from '../model/message.ts';
  * joined the same log they come out at its `BusListener`. Without the bus an instance finds them a little later, when it polls the log.
  *
  * A call of the listener is a hint. It may be lost, doubled, late or out of order; only the delay of messages depends on it (invariant 6). Strangers may
- * publish on the bus too: `receive` brings only what a sender that can read the log has sent, and whatever else comes is at most a `wake`.
+ * publish on the bus, too. `receive` delivers only messages from senders that can read the log; anything else is at most a `wake`.
  * `local.ts` is the bus of a single process, `redis/` that of several. `test/contract/bus.ts` checks every implementation.
  */
 export interface Bus {
   /**
-   * Joins the channel of one log and begins to listen. Called once. Does not call `listener` before it returns, never throws, and never waits
-   * for a server: a bus whose server is away goes on trying by itself.
+   * Joins the channel of one log and begins to listen. Called once. Does not call `listener` before it returns. Never throws, and never waits for a server: the
+   * bus keeps trying by itself.
    */
   join(logId: string, listener: BusListener): void;
 
   /**
-   * Sends one commit's messages, in order, once. Never throws, never waits, and drops what it cannot send now: it queues nothing for a server
-   * that is away. The sender's own listener does not hear them.
+   * Sends one commit's messages, in order, once. Never throws and never waits. It drops envelopes that cannot be sent now, and queues nothing for a server that
+   * is away. The sender's own listener does not hear them.
    */
   publish(messages: readonly Message[]): void;
 
-  /** Sends a short text to the other instances, once, with a proof that its sender can read the log. Never throws, never waits, and drops what it cannot send now. */
+  /** Sends a short text to the other instances, once, with a proof that its sender can read the log. Never throws and never waits. It drops notes that cannot be sent now. */
   tell(note: string): void;
 
   /** Lets every other instance look at the log: something has changed that is no message. Like `publish` it never throws or waits, and is lost where it cannot be sent now. */
@@ -37,7 +37,7 @@ export interface Bus {
 }
 
 export interface BusListener {
-  /** The messages of one commit of another instance, in order; or those of a part of it, which comes after the part before. */
+  /** The messages of another instance's commit, in order; or of a part of it. The parts arrive in order. */
   receive(messages: readonly Message[]): void;
   /** Something was or may have been committed that no `receive` brings: look at the log's head. */
   wake(): void;

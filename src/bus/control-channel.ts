@@ -5,8 +5,8 @@ import type { Bus } from './bus.ts';
 import { WakeLimiter } from './wake-limiter.ts';
 
 /**
- * What instances say to each other besides messages, as notes on the bus: JSON with the `kind` of the note. A kind that an instance does not know means nothing to it. Whoever sends a
- * note can read the log, and whoever can read the log may do everything that a note asks for.
+ * What instances say to each other besides messages, as notes on the bus: JSON with the `kind` of the note. A kind that an instance does not know means nothing
+ * to it. Every sender of a note can read the log, and so may do everything that a note can ask for.
  */
 
 /** How often a question is sent again: the one that knows may not have heard yet of the newest epoch, by which notes are proved. Milliseconds. */
@@ -89,7 +89,7 @@ export class ControlChannel {
   /**
    * Asks all other instances, and takes the answers of all of them. Instances of an older version never answer.
    * @param isEnough Whether no more answers are waited for. It is asked after each answer, and when the question is sent again.
-   * @returns What came until then, or until `ANSWER_MAX_MS` had passed.
+   * @returns The answers that arrived until then, or within `ANSWER_MAX_MS`.
    */
   async collect(kind: string, body: object, isEnough: (answers: Answers) => boolean): Promise<Answers> {
     const answers = new Map<string, unknown>();

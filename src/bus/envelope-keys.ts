@@ -3,7 +3,7 @@ import { createHmac, createSecretKey, timingSafeEqual, type KeyObject } from 'no
 /** The bytes of a proof: half of the digest, the least that RFC 2104 (section 5) recommends. */
 export const PROOF_BYTES = 16;
 
-/** Makes and checks the proof that the sender of an envelope can read the log: an HMAC-SHA256 with the secret of an epoch, cut to `PROOF_BYTES`. */
+/** Makes and checks the proof that an envelope's sender can read the log. It is an HMAC-SHA256 with the secret of an epoch, cut to `PROOF_BYTES`. */
 export class EnvelopeKeys {
   readonly #secretOf: (epoch: string) => string | undefined;
   /** The key that was used last: making one costs more than using it. */

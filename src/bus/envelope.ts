@@ -18,8 +18,8 @@ import { isProof, proof, PROOF_BYTES, type EnvelopeKeys } from './envelope-keys.
  *
  * Whoever may publish on the channel may send an envelope. The proof says that its sender knows the secret of the epoch, which is in the log: it covers
  * all bytes before it (`envelope-keys.ts`). An envelope without a valid proof is at most a reason to look at the head. To look needs no proof: it carries no truth.
- * An envelope that is sent again brings the same messages under the same ids, which the tail has. One that is sent on the channel of another log has an
- * epoch that is none of that log.
+ * An envelope that is sent again brings the same messages under the same ids, which the tail has. An envelope on the channel of another log has an epoch that
+ * this log does not have.
  */
 
 /** Changes whenever the layout above does: instances of two versions meet on one bus during every deployment. Version 1 had no proof. */
@@ -69,7 +69,7 @@ export interface Carried {
   readonly bytes: number;
 }
 
-/** What an envelope carries of a commit, or of a part: all of its messages, or nothing where they are too large or cannot be proved. */
+/** The messages of an envelope: all those of a commit, or of a part of it. None if they are too large or cannot be proved. */
 export function carriedOf(messages: readonly Message[], keys: EnvelopeKeys): Carried | undefined {
   const { epoch } = messages[0]!;
   if (messages.some((message) => message.epoch !== epoch)) return undefined;
@@ -79,8 +79,8 @@ export function carriedOf(messages: readonly Message[], keys: EnvelopeKeys): Car
 }
 
 /**
- * Divides a commit that one envelope cannot carry: commits grow under load, when other instances should not have to read all of them from the log. Each part is as a commit of
- * its own, and follows the one before. A message that is too large stands alone. What is too large as a whole is not divided.
+ * Divides a commit that is too large for one envelope. Commits grow under load, just when the other instances should not have to read them from the log. Each
+ * part is as a commit of its own, and follows the one before. A message that is too large stands alone. A commit above the bound is not divided.
  */
 export function partsOf(messages: readonly Message[]): readonly (readonly Message[])[] {
   const parts: Message[][] = [];
@@ -160,8 +160,8 @@ export function decode(payload: Buffer, sender: Buffer, keys: EnvelopeKeys): Env
 }
 
 /**
- * A sender that proves itself may still be a program with a fault. So the messages are checked as those of a publish are, by the same functions. Only JSON is not parsed
- * again: the instance that stored it did, as it does for what is read from the log, and on each of the others it would cost several times what all the rest does.
+ * A sender that proves itself may still be a program with a fault. So the functions that check a publish also check its messages. JSON is the
+ * exception: the instance that stored it has parsed it, and on each other instance that would cost several times as much as all other checks.
  */
 function decodeMessages(bytes: Buffer, count: number, epoch: string): Message[] | undefined {
   const messages: Message[] = [];

@@ -19,7 +19,7 @@ const NOTE_VERSION = 0xc1;
 const NONCE_BYTES = 16;
 const HEAD_BYTES = 1 + SENDER_BYTES + NONCE_BYTES + 8 + 1;
 
-/** A note that would be longer is not sent: what it asks for fails. Stops a fault from filling the channel. */
+/** A longer note is not sent, and its question fails. Stops a fault from filling the channel. */
 const NOTE_MAX_BYTES = 64 * 1024;
 
 /** How long a note is good. Longer than instances differ about the time, and than a note waits in a Redis that is slow. Milliseconds. */

@@ -3,7 +3,7 @@ import type { Clock, Timer } from '../runtime/clock.ts';
 /** The least time between two wake-ups. Stops a stranger on the bus from keeping the database busy with looks at the log. */
 const WAKE_INTERVAL_MS = 20;
 
-/** Passes the first wake-up on at once, and those that follow too soon as one when the interval is over. */
+/** Passes the first wake-up on at once. Later ones within the interval become one at its end. */
 export class WakeLimiter {
   readonly #clock: Clock;
   readonly #wake: () => void;

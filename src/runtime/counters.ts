@@ -45,12 +45,12 @@ export class Counters {
   stalled = 0;
   /**
    * Streams that the service ended, by the reason. `expired`, `revoked`: with their credential. `closed`: the first key was made. `taken-over`: the ticket was used again.
-   * `gone`: the client has vanished. `age`: nothing tells whether it has. `unread`: what it had not read was too much, with that of all others.
+   * `gone`: the client has vanished. `age`: nothing tells whether it has. `unread`: the unread bytes of all streams were too many.
    */
   readonly cut = { expired: 0, revoked: 0, closed: 0, 'taken-over': 0, gone: 0, age: 0, unread: 0 };
   /** Publishes whose answers say who would be sent the message. */
   reports = 0;
-  /** Questions to other instances, and those that not all of them answered in time. */
+  /** Questions to other instances, and how many of them some instance did not answer in time. */
   asked = 0;
   unanswered = 0;
   /** Streams that were sent to other instances, which had fewer. */
@@ -65,7 +65,7 @@ export class Counters {
   gaps = 0;
   /** Times that a live reader fell behind because its socket was full. */
   fellBehind = 0;
-  /** What came in on the bus and was not used, by the reason. A message of another epoch is usual while an instance starts. `late` and `repeated` are notes. */
+  /** Envelopes from the bus that were not used, by the reason. A message of another epoch is usual while an instance starts. `late` and `repeated` are notes. */
   readonly busRefused = { 'other-version': 0, 'other-epoch': 0, forged: 0, malformed: 0, late: 0, repeated: 0 };
   /** Messages the tail had to read from the log because the bus did not bring them. */
   filled = 0;
@@ -73,9 +73,9 @@ export class Counters {
   reads = 0;
   readsServed = 0;
   rowsExamined = 0;
-  /** What was refused because a limit was reached, by the limit. */
+  /** Refusals because a limit was reached, by the limit. */
   readonly limited = { publish: 0, streams: 0, 'failed-logins': 0, sessions: 0, topics: 0, 'idempotency-keys': 0 };
-  /** What the largest holders lost to newcomers, by what it was (fair-shares.ts). */
+  /** How often the largest holder lost something to a newcomer, by its kind (fair-shares.ts). */
   readonly evicted = { publishes: 0, bodies: 0, answers: 0, 'long-polls': 0, reads: 0, tickets: 0, credentials: 0, connections: 0 };
   /** What this instance counted alone against a limit: it has no Redis, or Redis was away or late. */
   countedAlone = 0;
@@ -91,7 +91,7 @@ export class Counters {
   trimmedKeys = 0;
   /** Of those keys, the ones that had not expired. */
   forgottenKeys = 0;
-  /** Sessions that this instance made, and those that it ended before they expired. */
+  /** Sessions that this instance made, and ended before they expired. */
   sessionsMade = 0;
   sessionsEnded = 0;
   /** Tickets that this instance made. */

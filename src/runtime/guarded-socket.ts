@@ -35,7 +35,7 @@ export function guardSocket(socket: Socket, framing: Framing): void {
   };
 }
 
-/** The beginning of a message that is not whole yet. Its block doubles as bytes arrive, so memory follows what came, never what was announced. */
+/** The beginning of a message that is not whole yet. Its block doubles as bytes arrive, so memory grows with the received bytes and not with the announced length. */
 class Unfinished {
   #block: Buffer = Buffer.alloc(0);
   #length = 0;

@@ -1,6 +1,6 @@
 /**
- * A copy in memory of its own, for what is kept. Node cuts small buffers out of blocks that they share (`Buffer.poolSize`, 64 KiB), and what is read from a
- * socket out of what came with it; each holds its whole block: a few hundred bytes of a message, kept for hours, would hold all that was written in between.
+ * A copy in memory of its own, for bytes that are kept. Node cuts small buffers out of shared blocks (`Buffer.poolSize`, 64 KiB), and parts of a socket's input out of
+ * one read. Each keeps its whole block in memory: a small message that is kept for hours would keep many others.
  */
 export function ownCopy(bytes: Uint8Array): Buffer {
   const copy = Buffer.allocUnsafeSlow(bytes.length);
@@ -8,7 +8,7 @@ export function ownCopy(bytes: Uint8Array): Buffer {
   return copy;
 }
 
-/** The same for several that are kept for about as long as each other: one block for all, in their order. */
+/** The same for several buffers with about the same lifetime: one block for all, in their order. */
 export function inOneBlock(all: readonly Uint8Array[]): Uint8Array[] {
   const block = Buffer.allocUnsafeSlow(all.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
@@ -22,8 +22,8 @@ export function inOneBlock(all: readonly Uint8Array[]): Uint8Array[] {
 const SHARED_MIN_CHARACTERS = 13;
 
 /**
- * A copy of a text that keeps nothing else in memory. V8 makes a part of a longer text by pointing into it: a topic's name would
- * keep the whole head of its request for hours, cookies and all.
+ * A copy of a text that keeps nothing else in memory. V8 makes a substring by pointing into the longer text. A topic's name would keep the whole head of its
+ * request in memory for hours, with its cookies.
  */
 export function ownText(text: string): string {
   return text.length < SHARED_MIN_CHARACTERS ? text : Buffer.from(text).toString();

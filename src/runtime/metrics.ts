@@ -12,7 +12,7 @@ export interface BuildInfo {
   readonly node: string;
 }
 
-/** The bounds that an instance keeps to, beside the gauges of what they bound. 0 stands for none. */
+/** The bounds of an instance, beside the gauges of the bounded values. 0 stands for none. */
 export interface Limits {
   /** Streams open at once: the setting, or as many as the system lets it open. */
   readonly streams: number;
@@ -46,7 +46,7 @@ export interface Gauges {
   readonly oldest: number;
   readonly logBytes: number;
   readonly keys: number;
-  /** By how much the store's clock is ahead of what is believed. Seconds. */
+  /** How far the store's clock is ahead of the believed clock. Seconds. */
   readonly clockAhead: number;
   /** By how much the newest message is ahead of the machine's clock. Seconds. */
   readonly messageAhead: number;

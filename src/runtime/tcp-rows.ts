@@ -17,7 +17,7 @@ export interface SendQueue {
 export interface RowFilter {
   /** The port that the process listens on. */
   readonly localPort: number;
-  /** The filter keeps the rows of these ports, and of other ports those that have gone unanswered. */
+  /** The filter keeps the rows of these ports, and unanswered rows of other ports. */
   readonly remotePorts: ReadonlySet<number>;
 }
 

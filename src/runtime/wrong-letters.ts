@@ -1,4 +1,4 @@
-/** Whether so many letters at most are missing, too many, different, or swapped with their neighbour. */
+/** Whether at most a number of letters are missing, added, different, or swapped with their neighbour. */
 export function isWithin(most: number, one: string, other: string): boolean {
   return Math.abs(one.length - other.length) <= most && wrongLetters(one, other) <= most;
 }

@@ -41,7 +41,7 @@ export class Dialer extends AbstractConnector {
       // `disconnect` may have been called during the wait.
       this.stream = this.connecting ? this.#dial(address) : new Socket().destroy();
     } catch (error) {
-      // No server is known, or its address is none.
+      // No server is known, or its address is invalid.
       this.firstError = error instanceof Error ? error : new Error(String(error));
       this.stream = new Socket().destroy();
     }

@@ -30,7 +30,7 @@ const COMMAND_OVERHEAD_BYTES = 1024;
 /** How often the same warning may be logged. Stops a stranger on the bus from filling the log of the process. */
 const WARN_INTERVAL_MS = 60_000;
 
-/** What is logged of envelopes that are not used. One of another epoch is usual while an instance starts: it is only counted. */
+/** The log lines about unused envelopes. One of another epoch is usual while an instance starts: it is only counted. */
 const WARNINGS: Partial<Record<keyof Counters['busRefused'], string>> = {
   'other-version': 'another version of Tidings, or something else, publishes on this Redis: looking at the log instead',
   forged: 'a message from Redis is not of an instance that can read the log: somebody else may publish on this Redis. Looking at the log instead',
@@ -46,11 +46,11 @@ export interface RedisBusOptions {
   readonly logger: Pick<Logger, 'info' | 'warn'>;
 }
 
-/** What it has once it has joined the channel of a log. */
+/** Its state after it has joined the channel of a log. */
 interface Joined {
   readonly listener: BusListener;
   readonly keys: EnvelopeKeys;
-  /** Whoever may publish on the channel can ask for looks at the log: they come one after the other, with a pause between. */
+  /** Anyone who may publish on the channel can cause looks at the log. They happen one after the other, with a pause between them. */
   readonly wakes: WakeLimiter;
 }
 
@@ -85,7 +85,7 @@ export class RedisBus implements Bus {
   /** When each warning was logged last. */
   readonly #warnedAt = new Map<string, number>();
 
-  /** Throws when the URL is none of Redis; the error repeats nothing of it. */
+  /** Throws if the URL is not a Redis URL; the error repeats nothing of it. */
   constructor({ url, clock, counters, logger }: RedisBusOptions) {
     this.#location = readRedisUrl(url);
     this.#clock = clock;

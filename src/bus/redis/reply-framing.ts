@@ -1,8 +1,8 @@
 import type { Framing } from '../../runtime/guarded-socket.ts';
 
 /**
- * What Redis may say, checked before ioredis reads it (https://redis.io/docs/latest/develop/reference/protocol-spec). ioredis throws out of reach when a reply
- * answers no question, or has another form than its question wants, and it reserves the memory that an array announces.
+ * What Redis may say, checked before ioredis reads it (https://redis.io/docs/latest/develop/reference/protocol-spec). ioredis throws where nobody can catch it
+ * when a reply has no question, or an unexpected form. It also reserves the memory that an array announces.
  */
 
 /** The longest reply; an envelope is the longest that is expected, 1 MiB. Stops a reply without an end from filling the memory: its beginning is kept twice while it grows. */
@@ -14,7 +14,7 @@ const REPLY_MAX_LEVELS = 8;
 const REPLY_MAX_READS = 2_000_000;
 /** The longest line: a short answer, or an error. Stops a line without an end from being searched again and again. */
 const LINE_MAX_BYTES = 1024 * 1024;
-/** The longest number, with its sign: those of Redis have 64 bits. */
+/** The longest number, with its sign: Redis' numbers have 64 bits. */
 const NUMBER_MAX_CHARACTERS = 20;
 
 const NUMBER = /^[+-]?\d+$/;
@@ -23,7 +23,7 @@ const LF = 10;
 
 /** What a reply answers, at the moment when it is handed over. */
 export interface Conversation {
-  /** The oldest command that was not answered, in small letters; undefined if there is none. */
+  /** The oldest unanswered command, in lower case; undefined if all are answered. */
   readonly question: string | undefined;
   /** Whether messages come as ordinary arrays, as from a server that speaks RESP2 only. */
   readonly isSubscriber: boolean;

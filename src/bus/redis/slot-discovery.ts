@@ -61,7 +61,7 @@ function holderOf(slot: number, nodes: string): Holder | undefined {
   return undefined;
 }
 
-/** `5461-10922` or `5461`; what is in brackets is on its way. */
+/** `5461-10922` or `5461`; slots in brackets are migrating. */
 function hasSlot(range: string, slot: number): boolean {
   const [first, last = first] = range.split('-', 2).map(Number);
   return first !== undefined && last !== undefined && first <= slot && slot <= last;
