@@ -163,7 +163,7 @@ await t.test('a stream is closed wherever it is, and its client told when to com
   t.same((await wholeAt<StreamsPage>(here.http, admin, '/streams')).streams.map(({ id }) => id), ids.slice(2));
   await here.http.publish('a', 'still there', reader);
   t.equal((await left.next(({ event }) => event === undefined)).data, 'still there');
-  t.match(here.instance.output, /"audit":"stream-closed","stream":"[a-z0-9-]+","retryMs":600000,"by":"key [a-z0-9]+","client":"127.0.0.1"/);
+  await here.instance.says(/"audit":"stream-closed","stream":"[a-z0-9-]+","retryMs":600000,"by":"key [a-z0-9]+","client":"127.0.0.1"/);
 });
 
 await t.test('a stream gets other topics wherever it is, from any instance', async (t) => {
@@ -259,7 +259,7 @@ await t.test('an instance that is frozen, or was killed, is missing from the ans
   t.match(page, { streams: { length: 1 }, more: false, partial: true, missing });
   t.match(list, { instances: [{ id: here.id }], partial: true, missing });
   for (const refusal of refusals) t.match(refusal, { status: 503, body: /"code":"outcome-unknown"/ });
-  t.ok(here.instance.output.split('\n').filter((line) => line.includes('"stream-closed"') && line.includes('did not answer')).length >= refusals.length, 'what may happen later is written down');
+  await until('what may happen later is written down', () => here.instance.output.split('\n').filter((line) => line.includes('"stream-closed"') && line.includes('did not answer')).length >= refusals.length);
   t.match((await here.http.get('/metrics', admin)).body, /^tidings_questions_unanswered_total [1-9]/m);
   frozen.instance.kill('SIGCONT');
   await until('it answers again', async () => (await instancesAt(here.http, admin)).instances.length === 2);
