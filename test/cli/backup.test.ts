@@ -7,6 +7,7 @@ import { SqliteStore } from '../../src/store/sqlite/sqlite.ts';
 import { draft, openStore, range, request, stored } from '../contract/store-kit.ts';
 import { child, SqliteDatabase } from '../store/sqlite/database.ts';
 import { Child } from '../support/child.ts';
+import { COMMAND_ENV } from '../support/compile-cache.ts';
 import { recordingLogger } from '../support/logger.ts';
 import { tempFolder, type Scope } from '../support/temp.ts';
 import { until } from '../support/until.ts';
@@ -21,7 +22,7 @@ const FILLED_BYTES = 1_000_000;
 const MEANWHILE_MAX_MESSAGES = 100_000;
 
 function start(t: Scope, url: string, args: readonly string[]): Child {
-  return new Child(t, process.execPath, [TIDINGS, 'backup', ...args], { cwd: tempFolder(t), env: { PATH: process.env['PATH'], DATABASE_URL: url } });
+  return new Child(t, process.execPath, [TIDINGS, 'backup', ...args], { cwd: tempFolder(t), env: { ...COMMAND_ENV, DATABASE_URL: url } });
 }
 
 async function run(t: Scope, url: string, ...args: readonly string[]): Promise<{ readonly code: number | null; readonly output: string }> {

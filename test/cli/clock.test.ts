@@ -4,6 +4,7 @@ import t, { type Test } from 'tap';
 import { STORES } from '../chaos/fleet.ts';
 import { settableLog } from '../chaos/settable-log.ts';
 import { Child } from '../support/child.ts';
+import { COMMAND_ENV } from '../support/compile-cache.ts';
 import { readHistory } from '../support/fleet-publishers.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
@@ -16,7 +17,7 @@ const DAY = 24 * HOUR;
 
 /** What an operator types: `npm run clock -- …`. */
 async function clock(t: Test, env: Readonly<Record<string, string>>, ...args: readonly string[]): Promise<{ code: number | null; output: string }> {
-  const child = new Child(t, process.execPath, [join(import.meta.dirname, '../../src/cli/clock.ts'), ...args], { cwd: tempFolder(t), env: { PATH: process.env['PATH'], ...env } });
+  const child = new Child(t, process.execPath, [join(import.meta.dirname, '../../src/cli/clock.ts'), ...args], { cwd: tempFolder(t), env: { ...COMMAND_ENV, ...env } });
   const { code } = await child.exited;
   return { code, output: child.output };
 }

@@ -11,6 +11,7 @@ import { draft, keyed, openStore, range, request, stored } from '../contract/sto
 import { PostgresDatabase } from '../store/postgres/database.ts';
 import { SqliteDatabase } from '../store/sqlite/database.ts';
 import { Child } from '../support/child.ts';
+import { COMMAND_ENV } from '../support/compile-cache.ts';
 import { openStream } from '../support/client.ts';
 import { startInstance } from '../support/instance.ts';
 import { bearer, createKey } from '../support/keys-command.ts';
@@ -30,7 +31,7 @@ const KILLS = rounds(3, 5);
 const server = await startPostgres(t, { settings: ['fsync = off', 'full_page_writes = off'] });
 
 function start(t: Scope, args: readonly string[], env: Readonly<Record<string, string>> = {}): Child {
-  return new Child(t, process.execPath, [TIDINGS, ...args], { cwd: tempFolder(t), env: { PATH: process.env['PATH'], ...env } });
+  return new Child(t, process.execPath, [TIDINGS, ...args], { cwd: tempFolder(t), env: { ...COMMAND_ENV, ...env } });
 }
 
 async function run(t: Scope, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<{ readonly code: number | null; readonly output: string }> {

@@ -11,6 +11,7 @@ import { addDoctorCommand } from '../../src/cli/doctor/command.ts';
 import type { Diagnosis } from '../../src/cli/doctor/diagnosis.ts';
 import { CommandError } from '../../src/cli/outcome.ts';
 import { Child } from '../support/child.ts';
+import { COMMAND_ENV } from '../support/compile-cache.ts';
 import { startInstance } from '../support/instance.ts';
 import { createKey } from '../support/keys-command.ts';
 import { listening } from '../support/listening.ts';
@@ -21,7 +22,9 @@ import { tempFolder } from '../support/temp.ts';
 
 const TIDINGS = join(import.meta.dirname, '../../src/tidings.js');
 const KEY = `tdg_abcdefghijkl_${'0123456789abcdef'.repeat(4)}`;
-/** What nothing answers is waited for so long. */
+/** Where something answers, however slow the machine is. */
+const PATIENT = ['--idle', '0', '--timeout', '60'];
+/** Where nothing does, which is waited for so long. */
 const QUICK = ['--idle', '0', '--timeout', '1'];
 
 interface Ran {
@@ -30,7 +33,7 @@ interface Ran {
 }
 
 async function doctor(t: Test, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ran> {
-  const child = new Child(t, process.execPath, [TIDINGS, 'doctor', ...args], { cwd: tempFolder(t), env: { PATH: process.env['PATH'], ...env } });
+  const child = new Child(t, process.execPath, [TIDINGS, 'doctor', ...args], { cwd: tempFolder(t), env: { ...COMMAND_ENV, ...env } });
   const { code } = await child.exited;
   return { code, output: child.output };
 }
@@ -86,8 +89,8 @@ t.test('a good service: 0, one screen, and by JSON the same; where a credential 
   const file = join(tempFolder(t), 'token');
   writeFileSync(file, `${key}\n`, { mode: 0o600 });
   const [shown, json, without, elsewhere, fromFile, both] = await Promise.all([
-    doctor(t, ['--topic', 'here', '--idle', '2.5s'], env), doctor(t, ['--topic', 'here', '--json', '--idle', '2.5'], env), doctor(t, [url, ...QUICK]), doctor(t, [...QUICK], env),
-    doctor(t, ['--topic', 'here', url, ...QUICK], { TIDINGS_TOKEN_FILE: file }), doctor(t, QUICK, { ...env, TIDINGS_TOKEN_FILE: file }),
+    doctor(t, ['--topic', 'here', '--idle', '2.5s'], env), doctor(t, ['--topic', 'here', '--json', '--idle', '2.5'], env), doctor(t, [url, ...PATIENT]), doctor(t, [...PATIENT], env),
+    doctor(t, ['--topic', 'here', url, ...PATIENT], { TIDINGS_TOKEN_FILE: file }), doctor(t, PATIENT, { ...env, TIDINGS_TOKEN_FILE: file }),
   ]);
   t.equal(shown.code, 0, shown.output);
   t.match(shown.output, /^✓ buffering .*$\n^✓ compression /m);
@@ -105,7 +108,7 @@ t.test('a good service: 0, one screen, and by JSON the same; where a credential 
 });
 
 t.test('nobody listens: 1, in one line', async (t) => {
-  const { code, output } = await doctor(t, [`http://127.0.0.1:${await freePort()}`, '--json', ...QUICK]);
+  const { code, output } = await doctor(t, [`http://127.0.0.1:${await freePort()}`, '--json', ...PATIENT]);
   t.equal(code, 1);
   t.match(JSON.parse(output), { findings: [{ check: 'reach', level: 'wrong', finding: /cannot be reached.*ECONNREFUSED/ }] });
 });
@@ -124,16 +127,16 @@ t.test('TLS: a certificate that is not believed, where nothing is sent; and one 
   });
   const url = `https://127.0.0.1:${await listening(server)}`;
   t.teardown(() => server.close());
-  t.match(await doctor(t, [url, ...QUICK], { TIDINGS_TOKEN: KEY }), { code: 1, output: /- reach .*nothing was sent.*\n✗ tls .*DEPTH_ZERO_SELF_SIGNED_CERT/ });
+  t.match(await doctor(t, [url, ...PATIENT], { TIDINGS_TOKEN: KEY }), { code: 1, output: /- reach .*nothing was sent.*\n✗ tls .*DEPTH_ZERO_SELF_SIGNED_CERT/ });
   t.equal(bytes, 0);
-  const { code, output } = await doctor(t, [url, '--idle', '0'], { NODE_EXTRA_CA_CERTS: cert });
+  const { code, output } = await doctor(t, [url, ...PATIENT], { NODE_EXTRA_CA_CERTS: cert });
   t.equal(code, 0, output);
   t.match(output, /✓ reach .*\n! tls .*the certificate ends in [12] days\n! http .*no HTTP\/2/);
 });
 
 t.test('a page that shows the request back: neither its control characters nor the token are shown', async (t) => {
   const url = await other(t, ({ headers }, response) => response.writeHead(503, { 'content-type': `text/\u009bhtml ${'x'.repeat(100)} ${headers.authorization ?? ''}` }).end(JSON.stringify(headers)));
-  const { code, output } = await doctor(t, [url, ...QUICK], { TIDINGS_TOKEN: KEY });
+  const { code, output } = await doctor(t, [url, ...PATIENT], { TIDINGS_TOKEN: KEY });
   t.equal(code, 1);
   t.match(output, /something on the way answers a stream with 503 text\/\\u009bhtml x+ Bearer <token>/);
   t.notMatch(output, KEY.slice(0, 20));

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { UNDERSTOOD_LEVEL } from '../../src/store/level.ts';
 import { Child, type Exit } from '../support/child.ts';
+import { COMMAND_ENV } from '../support/compile-cache.ts';
 import { startInstance } from '../support/instance.ts';
 import { tempFolder } from '../support/temp.ts';
 
@@ -11,7 +12,7 @@ import { tempFolder } from '../support/temp.ts';
 const COMMAND = join(import.meta.dirname, '../../src/cli/migrate.ts');
 
 async function run(args: readonly string[], url: string, env: Readonly<Record<string, string>> = {}): Promise<Exit & { readonly output: string }> {
-  const child = new Child(t, process.execPath, [COMMAND, ...args], { cwd: tempFolder(t), env: { PATH: process.env['PATH'], DATABASE_URL: url, ...env } });
+  const child = new Child(t, process.execPath, [COMMAND, ...args], { cwd: tempFolder(t), env: { ...COMMAND_ENV, DATABASE_URL: url, ...env } });
   return { ...await child.exited, output: child.output };
 }
 

@@ -125,7 +125,9 @@ t.test("strangers' control characters do not reach a terminal", async (t) => {
     const child = shell(t, `exec '${need('python3')}' -c 'import pty,sys; sys.exit(pty.spawn(["sh", "-c", sys.argv[1]]) >> 8)' "$LINE"`, { env: { ...env, ...color, TERM: 'xterm', LINE: line } });
     return child;
   };
-  const plain = terminal("tidings subscribe '>' --after start --timeout 300ms", { NO_COLOR: '1' });
+  const plain = terminal("tidings subscribe '>' --after start", { NO_COLOR: '1' });
+  await plain.says(/x\r\n/);
+  plain.kill('SIGTERM');
   await plain.exited;
   t.notMatch(plain.output.replaceAll('\r\n', '\n'), /[^\n\x20-\x7e]/);
   t.match(plain.output, / a \\u009b2J\\u202e\r\n/);

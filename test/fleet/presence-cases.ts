@@ -26,6 +26,8 @@ const TOPICS = ['a', 'b.c', 'b.*', 'b.>', 'ö/x'];
 const MEMBERS = ['alice', 'bob', 'carol', 'dörte', undefined];
 const STEPS = rounds(8, 60);
 const FAULTS = rounds(4, 40);
+/** How often something is done at most that a machine which stands still for a while spoils. */
+const ATTEMPTS = 5;
 
 /** One stream of the model. */
 interface Open {
@@ -92,10 +94,17 @@ export async function presenceCases(place: PlaceKit): Promise<void> {
       });
       for (const member of MEMBERS) {
         if (member === undefined) continue;
-        const { present, topics } = await http.json<{ present: boolean; topics: { topic: string }[] }>(`/members/${encodeURIComponent(member)}`);
         const names = [...new Set(open.filter((one) => one.member === member && !frozen.has(one.on)).flatMap((one) => one.topics))];
-        t.same(topics.map(({ topic }) => topic), names.sort((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other))), `${what}: the topics of ${member} on instance ${index}`);
-        t.equal(present, names.length > 0);
+        const right = JSON.stringify({ present: names.length > 0, topics: names.sort((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other))) });
+        // An instance that stands still for longer than its lease is gone for a moment, which may be this one.
+        let last = '';
+        await until(`after ${what}: the topics of ${member} on instance ${index} are ${right}`, async () => {
+          const { present, topics } = await http.json<{ present: boolean; topics: { topic: string }[] }>(`/members/${encodeURIComponent(member)}`);
+          last = JSON.stringify({ present, topics: topics.map(({ topic }) => topic) });
+          return last === right;
+        }).catch((error: unknown) => {
+          throw new Error(`${String(error)}; it says ${last}`);
+        });
       }
     }
   }
@@ -233,26 +242,46 @@ export async function presenceCases(place: PlaceKit): Promise<void> {
         });
       }
     };
+    const everybody = (): string => [...new Set(open.map(({ member }) => member))].sort().join();
+    /**
+     * Does something during which only `leavers` may be seen to leave. On a machine that stands still for longer than a lease or the grace period lasts others are, which proves nothing: then it is done
+     * once more. A program that loses members does so each time.
+     */
+    const keepsOthers = async (leavers: readonly string[], act: () => Promise<void>): Promise<void> => {
+      for (let attempt = 1; ; attempt++) {
+        const before = watchers.map(({ left }) => left.length);
+        await act();
+        const left = watchers.map((watcher, index) => watcher.left.slice(before[index]).filter((id) => !leavers.includes(id)));
+        if (left.flat().length > 0 && attempt < ATTEMPTS) continue;
+        t.same(left, watchers.map(() => []), `nobody else left, at attempt ${attempt}`);
+        return;
+      }
+    };
     await enter(0, 'alice', ['a']);
-    await enter(2, 'bob', ['a']);
-    await sees('alice,bob');
-    for (let round = 0; round < 3; round++) {
-      const one = open.find(({ member }) => member === 'alice')!;
-      leave(one);
-      await enter((one.on + 1) % 3, 'alice', ['a']);
-    }
-    await until('alice has moved', async () => await said(https[0]!, 'a') === '[["alice",1],["bob",1],["",4]]');
-    instances[2].kill('SIGKILL');
-    await instances[2].exited;
-    open = open.filter(({ on }) => on !== 2);
-    await sees(open.map(({ member }) => member).sort().join());
-    await instances[2].restart();
+    await keepsOthers(['bob'], async () => {
+      await enter(2, 'bob', ['a']);
+      await sees('alice,bob');
+      for (let round = 0; round < 3; round++) {
+        const one = open.find(({ member }) => member === 'alice')!;
+        leave(one);
+        await enter((one.on + 1) % 3, 'alice', ['a']);
+      }
+      await until('alice has moved', async () => await said(https[0]!, 'a') === '[["alice",1],["bob",1],["",4]]');
+      instances[2].kill('SIGKILL');
+      await instances[2].exited;
+      open = open.filter(({ on }) => on !== 2);
+      // Its lease is longer than the grace period: a member that was taken for gone has left by then.
+      await sees('alice');
+      await instances[2].restart();
+    });
     await enter(1, 'carol', ['a']);
-    await place.stop();
-    await until('it is noticed', async () => (await https[0]!.json<Answer>('/topics/a/presence')).partial === true);
-    await enter(0, 'dora', ['a']);
-    await place.start();
-    await sees([...new Set(open.map(({ member }) => member))].sort().join());
-    for (const watcher of watchers) t.same(watcher.left.filter((id) => id !== 'bob' && !(id === 'alice' && !open.some(({ member }) => member === 'alice'))), []);
+    await sees(everybody());
+    await keepsOthers([], async () => {
+      await place.stop();
+      await until('it is noticed', async () => (await https[0]!.json<Answer>('/topics/a/presence')).partial === true);
+      await enter(0, 'dora', ['a']);
+      await place.start();
+      await sees(everybody());
+    });
   });
 }

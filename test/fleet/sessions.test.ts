@@ -4,6 +4,7 @@ import { STORES } from '../chaos/fleet.ts';
 import { UNDERSTOOD_LEVEL } from '../../src/store/level.ts';
 import { SESSIONS_LEVEL } from '../../src/store/session-store.ts';
 import { Child } from '../support/child.ts';
+import { COMMAND_ENV } from '../support/compile-cache.ts';
 import { openStream } from '../support/client.ts';
 import { emptyDatabase } from '../support/database.ts';
 import { Http } from '../support/http.ts';
@@ -65,7 +66,7 @@ for (const store of STORES) {
     t.equal((await http.send('DELETE', '/session')).status, 204);
 
     await instances[0].replace();
-    const migrate = new Child(t, process.execPath, [join(import.meta.dirname, '../../src/cli/migrate.ts'), '--raise-level'], { env: { PATH: process.env['PATH'], DATABASE_URL: env.DATABASE_URL } });
+    const migrate = new Child(t, process.execPath, [join(import.meta.dirname, '../../src/cli/migrate.ts'), '--raise-level'], { env: { ...COMMAND_ENV, DATABASE_URL: env.DATABASE_URL } });
     t.equal((await migrate.exited).code, 0);
     const { cookie } = await logIn(http, key);
     t.same(await Promise.all([old, http].map(async (each) => (await each.get(PATH, { cookie })).status)), [200, 200]);

@@ -69,6 +69,13 @@ function parsed<Body>({ status, body }: Answer): Body {
   return JSON.parse(body) as Body;
 }
 
+/** The same of all instances: one that stood still answers the next time. */
+async function wholeAt<Page extends { readonly partial?: true }>(http: Http, headers: Record<string, string>, path: string): Promise<Page> {
+  let page: Page | undefined;
+  await until(`all instances have answered ${path}`, async () => (page = parsed<Page>(await http.get(path, headers))).partial === undefined);
+  return page!;
+}
+
 /** Opens a stream, and waits until it has begun. */
 async function open(t: Scope, { instance }: Member, path: string, headers: Record<string, string> = {}): Promise<SseStream> {
   const stream = await openStream(t, instance.url + path, { headers });
@@ -97,7 +104,7 @@ await t.test('any instance lists the streams of all, in one order, page by page,
   await members[0]!.http.publish('a.b', 'one', reader);
   await until('all have it', () => opened.every((stream, index) => index % 3 === 2 || stream.events.some(({ data }) => data.includes('one'))));
   const [first] = members;
-  const whole = await streamsAt(first!.http, admin);
+  const whole = await wholeAt<StreamsPage>(first!.http, admin, '/streams');
   t.match(whole, { more: false, partial: undefined, missing: undefined });
   t.same(whole.streams.map(({ instance }) => instance), members.flatMap(({ id }) => [id, id, id]));
   t.same(whole.streams.map(({ id }) => id), members.flatMap(({ id }) => ['1', '2', '3'].map((number) => `${id}-${number}`)));
@@ -118,14 +125,14 @@ await t.test('any instance lists the streams of all, in one order, page by page,
   for (const { http } of members) {
     const paged: string[] = [];
     for (let after = '', more = true; more;) {
-      const page = await streamsAt(http, admin, `?limit=2${after}`);
+      const page = await wholeAt<StreamsPage>(http, admin, `/streams?limit=2${after}`);
       t.ok(page.streams.length <= 2);
       paged.push(...page.streams.map(({ id }) => id));
       after = `&after=${page.cursor}`;
       ({ more } = page);
     }
     t.same(paged, whole.streams.map(({ id }) => id));
-    const asked = async (query: string): Promise<number> => (await streamsAt(http, admin, query)).streams.length;
+    const asked = async (query: string): Promise<number> => (await wholeAt<StreamsPage>(http, admin, `/streams${query}`)).streams.length;
     t.equal(await asked(`?credential=${encodeURIComponent(name)}`), 6);
     t.equal(await asked('?member=reader'), 6);
     t.equal(await asked(`?member=${encodeURIComponent(name)}`), 0);
@@ -153,10 +160,10 @@ await t.test('a stream is closed wherever it is, and its client told when to com
   t.equal((await there.http.send('DELETE', `/streams/${ids[1]}`, admin)).status, 204, 'where it is');
   await other.ended;
   for (const id of [ids[0]!, `${here.id}-zy`, `${there.id}-zz`, 'aaaaaaaaaa-1', 'x']) t.match(await here.http.send('DELETE', `/streams/${id}`, admin), { status: 404, body: /"code":"not-found"/ }, id);
-  t.same((await streamsAt(here.http, admin)).streams.map(({ id }) => id), ids.slice(2));
+  t.same((await wholeAt<StreamsPage>(here.http, admin, '/streams')).streams.map(({ id }) => id), ids.slice(2));
   await here.http.publish('a', 'still there', reader);
   t.equal((await left.next(({ event }) => event === undefined)).data, 'still there');
-  t.match(here.instance.output, /"audit":"stream-closed","stream":"[a-z0-9-]+","retryMs":600000,"by":"key [a-z0-9]+","client":"127.0.0.1"/);
+  await here.instance.says(/"audit":"stream-closed","stream":"[a-z0-9-]+","retryMs":600000,"by":"key [a-z0-9]+","client":"127.0.0.1"/);
 });
 
 await t.test('a stream gets other topics wherever it is, from any instance', async (t) => {
@@ -192,6 +199,12 @@ await t.test('a stream with a ticket or session of its own is told never to come
   await Promise.all(opened.slice(0, 2).map(({ ended }) => ended));
   for (const { instance, http } of members) {
     for (const headers of [{ 'last-event-id': position }, {}]) t.match(await http.get(`/topics/a/events?ticket=${ticket}`, headers), { status: 204, body: '', headers: { connection: 'close' } }, 'ticket');
+    // Another instance hears of it a moment later; until then the answer would be a stream.
+    await until('it has heard that the session is over', async () => {
+      const stream = await openStream(t, `${instance.url}/events?topic=a`, { headers: page });
+      stream.destroy();
+      return stream.status === 204;
+    });
     t.match(await http.get('/events?topic=a', page), { status: 204, body: '' }, 'session');
     t.equal((await http.get('/session', page)).status, 401, 'it is no session any more');
     t.equal((await openStream(t, `${instance.url}/topics/a/events`, { headers: { cookie: cookie.replace(/.$/, (last) => last === '0' ? '1' : '0') } })).status, 401, 'who lacks its secret learns nothing');
@@ -207,7 +220,7 @@ await t.test('topics are listed, and reports made, for the streams of all instan
   for (const [member, path] of [[here, '/topics/wanted.a/events'], [there, '/events?topic=wanted.a&topic=wanted.*'], [other, '/topics/wanted.%3E/events'], [other, '/topics/wanted.b/events'], [there, '/topics/secret/events']] as const) await open(t, member, path, reader);
   const { id } = JSON.parse((await there.http.send('POST', '/topics/wanted.c', publisher, 'x')).body) as { id: string };
   for (const { http } of members) {
-    t.match(parsed<TopicsPage>(await http.get('/topics', publisher)), { topics: [{ topic: 'wanted.a', streams: 3, messages: 0 }, { topic: 'wanted.b', streams: 3 }, { topic: 'wanted.c', streams: 2, messages: 1, newest: id }], more: false, partial: undefined });
+    t.match(await wholeAt<TopicsPage>(http, publisher, '/topics'), { topics: [{ topic: 'wanted.a', streams: 3, messages: 0 }, { topic: 'wanted.b', streams: 3 }, { topic: 'wanted.c', streams: 2, messages: 1, newest: id }], more: false, partial: undefined });
   }
   const report = async (): Promise<object> => (JSON.parse((await here.http.send('POST', '/topics/wanted.a?report=1', publisher, 'x')).body) as { report: object }).report;
   t.strictSame(await report(), { streams: 1, instances: 1, ageMs: 0, partial: true }, 'the first one waits for nobody');
@@ -246,7 +259,7 @@ await t.test('an instance that is frozen, or was killed, is missing from the ans
   t.match(page, { streams: { length: 1 }, more: false, partial: true, missing });
   t.match(list, { instances: [{ id: here.id }], partial: true, missing });
   for (const refusal of refusals) t.match(refusal, { status: 503, body: /"code":"outcome-unknown"/ });
-  t.ok(here.instance.output.split('\n').filter((line) => line.includes('"stream-closed"') && line.includes('did not answer')).length >= refusals.length, 'what may happen later is written down');
+  await until('what may happen later is written down', () => here.instance.output.split('\n').filter((line) => line.includes('"stream-closed"') && line.includes('did not answer')).length >= refusals.length);
   t.match((await here.http.get('/metrics', admin)).body, /^tidings_questions_unanswered_total [1-9]/m);
   frozen.instance.kill('SIGCONT');
   await until('it answers again', async () => (await instancesAt(here.http, admin)).instances.length === 2);
@@ -262,7 +275,7 @@ await t.test('on PostgreSQL it is the same', async (t) => {
   const server = await startPostgres(t);
   const { members: [here, there, other], admin, reader } = await prepare(t, { DATABASE_URL: server.url(await server.database()), REDIS_URL: redis.url });
   for (const member of [here!, there!, other!]) await open(t, member, '/topics/a/events', reader);
-  const { streams } = await streamsAt(here!.http, admin);
+  const { streams } = await wholeAt<StreamsPage>(here!.http, admin, '/streams');
   t.same(streams.map(({ instance }) => instance), [here!.id, there!.id, other!.id]);
   t.equal((await here!.http.send('DELETE', `/streams/${streams[2]!.id}`, admin)).status, 204);
   there!.instance.kill('SIGSTOP');

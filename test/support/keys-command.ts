@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { Child } from './child.ts';
+import { COMMAND_ENV } from './compile-cache.ts';
 import { tempFolder, type Scope } from './temp.ts';
 
 const TIDINGS = join(import.meta.dirname, '../../src/tidings.js');
@@ -12,7 +13,7 @@ export interface Ran {
 
 /** What an operator types: `npx tidings keys …`. */
 export async function keysCommand(t: Scope, env: Readonly<Record<string, string>>, ...args: readonly string[]): Promise<Ran> {
-  const child = new Child(t, process.execPath, [TIDINGS, 'keys', ...args], { cwd: tempFolder(t), env: { PATH: process.env['PATH'], ...env } });
+  const child = new Child(t, process.execPath, [TIDINGS, 'keys', ...args], { cwd: tempFolder(t), env: { ...COMMAND_ENV, ...env } });
   const { code } = await child.exited;
   return { code, output: child.output };
 }

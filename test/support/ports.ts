@@ -5,7 +5,7 @@ const LOWEST = 20_000;
 const HIGHEST = 32_000;
 const ATTEMPTS = 100;
 /** Test files that run side by side have ports of their own: one whose server is about to come back looks free. As many as there may be of them. */
-const SHARES = 16;
+const SHARES = 32;
 const SHARE = Number(process.env['TIDINGS_TEST_SHARE'] ?? process.env['TAP_JOB_ID'] ?? 0) % SHARES;
 const given = new Set<number>();
 

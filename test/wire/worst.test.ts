@@ -10,6 +10,7 @@ import { each, Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { freePort } from '../support/ports.ts';
 import { median, peakResidentBytes } from '../support/memory.ts';
+import { ProcessorSpeed } from '../support/processor-speed.ts';
 import { rounds } from '../support/rounds.ts';
 import { until } from '../support/until.ts';
 
@@ -47,7 +48,7 @@ const PUBLISH_EVERY_MS = 50;
 
 const KINDS = ['filters', 'patterns', 'unread', 'pages', 'batches', 'crowds', 'halves', 'heads', 'polls', 'singles', 'replays', 'searches', 'churn'];
 
-/** The goal is 50 ms for a turn of the event loop, without the garbage of it. A processor whose caches others use takes longer for the same. */
+/** The goal is 50 ms for a turn of the event loop, without the garbage of it. A processor whose caches others use takes longer for the same, and is measured beside it. */
 const TURN_MAX_MS = 150;
 /** The processor has two cores, and those who attack want both. So what takes some milliseconds in calm times may take so many times as long. */
 const SLOWER_FACTOR = 100;
@@ -74,6 +75,7 @@ const streams: SseStream[] = [];
 await each(STREAMS, 10, async (index) => void streams.push(await openStream(t, `${instance.url}/events?topic=good.all&topic=good.${index}`)));
 
 const ids: string[] = [];
+const speed = new ProcessorSpeed();
 
 /** Publishes like somebody with something to say, until it is over, and measures how long each message takes to get everywhere. */
 async function live(isOver: () => boolean): Promise<Sample[]> {
@@ -88,6 +90,7 @@ async function live(isOver: () => boolean): Promise<Sample[]> {
     const asked = performance.now();
     t.equal((await fetch(`http://127.0.0.1:${opsPort}/healthz`, { headers: { Connection: 'close' } })).status, 200);
     samples.push({ answered, delivered, health: performance.now() - asked });
+    speed.sample();
     await sleep(PUBLISH_EVERY_MS);
   }
   return samples;
@@ -123,20 +126,22 @@ t.test('100 streams and their publisher notice nothing of clients that do their 
   await live(lasting(CALM_MS / 2));
   const calm = await live(lasting(CALM_MS));
   await longestTurn();
+  speed.takeSlowness();
   const attackers = new Child(t, process.execPath, [join(import.meta.dirname, '../support/attackers.ts'), String(instance.port)], { env: {} });
   const isLong = lasting(ATTACK_MS);
   const attacked = await live(() => isLong() && KINDS.every((kind) => attackers.output.includes(`${kind} came through`)));
   const turn = await longestTurn();
+  const slowness = speed.takeSlowness();
   const grown = peakResidentBytes(instance.pid) - before;
   const disk = diskBytes();
   const metrics = await http.metrics();
   attackers.kill('SIGTERM');
   await attackers.exited;
   t.comment(attackers.output.slice(attackers.output.indexOf('attacked')));
-  t.comment(`${calm.length} messages in calm: ${told(calm)}. ${attacked.length} under attack: ${told(attacked)}. The longest turn took ${turn} ms`);
+  t.comment(`${calm.length} messages in calm: ${told(calm)}. ${attacked.length} under attack: ${told(attacked)}. The longest turn took ${turn} ms, on a processor that takes ${slowness.toFixed(1)} times as long as it might`);
   t.comment(`memory: ${Math.round(grown / MIB)} of ${Math.round(SUM_BYTES / MIB)} MiB; disk: ${Math.round(disk / MIB)} of ${Math.round(DISK_BYTES / MIB)} MiB`);
 
-  t.ok(turn < TURN_MAX_MS, `the longest turn of the event loop took ${turn} ms of the processor's time`);
+  t.ok(turn < TURN_MAX_MS * slowness, `the longest turn of the event loop took ${turn} ms of the processor's time`);
   for (const what of ['answered', 'delivered', 'health'] as const) t.ok(medianOf(attacked, what) < SLOWER_FACTOR * medianOf(calm, what), `${what}: ${medianOf(attacked, what)} ms instead of ${medianOf(calm, what)}`);
   t.ok(grown < SUM_BYTES, `it grew by ${Math.round(grown / MIB)} MiB`);
   t.ok(disk < DISK_BYTES, `the log takes ${Math.round(disk / MIB)} MiB`);
