@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { configure } from '../config/config.ts';
 import { StoreError } from '../store/store.ts';
+import { onInterruption } from './interruption.ts';
 
 const EXAMPLES = `
 While the service runs and takes messages:
@@ -23,10 +24,16 @@ export function addBackupCommand(program: Command): void {
         process.exitCode = 1;
         return;
       }
+      const interruption = new AbortController();
+      const listenNoMore = onInterruption((_code, signal) => {
+        interruption.abort();
+        // Nobody listens any more: it ends the process at once, and SQLite's thread too.
+        process.kill(process.pid, signal);
+      });
       try {
         const began = performance.now();
         const { backUp } = await import('../store/sqlite/backup.ts');
-        const held = backUp(location.file, to);
+        const held = await backUp(location.file, to, interruption.signal);
         const bytes = statSync(held.file).size;
         const milliseconds = Math.round(performance.now() - began);
         process.stdout.write(json === true ? `${JSON.stringify({ ...held, bytes, milliseconds })}\n`
@@ -35,6 +42,8 @@ export function addBackupCommand(program: Command): void {
         if (!(error instanceof StoreError)) throw error;
         process.stderr.write(`${error.message}\n`);
         process.exitCode = 1;
+      } finally {
+        listenNoMore();
       }
     });
 }

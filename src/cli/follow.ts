@@ -10,6 +10,10 @@ const STALE_AFTER_MS = 60_000;
 /** The first reconnection time; the service says its own. */
 const RETRY_MS = 1_000;
 
+/** How long the first frame may take before people are told. The service sends it at once. Milliseconds. */
+const FIRST_FRAME_MAX_MS = 10_000;
+const HELD_BACK = 'Nothing of the stream has come for ten seconds: something on the way may hold it back. tidings doctor tells what.';
+
 /** A message, with its data as it was published. */
 export interface Received {
   readonly id: string;
@@ -50,8 +54,11 @@ export async function follow(requests: Requests, follower: Follower, { topics, s
   let retryMs = RETRY_MS;
   let failures = 0;
   let isTroubled = false;
+  let isHeldBackTold = false;
+  let first: NodeJS.Timeout | undefined;
 
   const take = async ({ event, data, id }: Frame): Promise<void> => {
+    clearTimeout(first);
     if (event === '$gap') follower.gap?.(answerIn<Gap>(data));
     else if (event === '$presence') await follower.presence?.(data);
     else if (!event.startsWith('$')) await follower.message(received(data));
@@ -70,6 +77,10 @@ export async function follow(requests: Requests, follower: Follower, { topics, s
     let wait: number;
     // A service that is frozen takes the connection, and says nothing.
     const silence = setTimeout(() => attempt.abort(), STALE_AFTER_MS);
+    first = setTimeout(() => {
+      if (!isHeldBackTold) say(HELD_BACK);
+      isHeldBackTold = true;
+    }, FIRST_FRAME_MAX_MS);
     try {
       const { body } = await requests.send(`/events?${query.toString()}`, { signal: AbortSignal.any([signal, attempt.signal]) }).finally(() => clearTimeout(silence));
       if (body === null) throw new CommandError('The service says that this client must not come back.');
@@ -83,6 +94,8 @@ export async function follow(requests: Requests, follower: Follower, { topics, s
       if (!attempt.signal.aborted && !isTroubled) say(`${reasonOf(error)} Trying again.`);
       isTroubled = true;
       wait = pauseAfter(++failures, error);
+    } finally {
+      clearTimeout(first);
     }
     await pause(wait, signal);
   }

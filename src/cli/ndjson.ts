@@ -1,3 +1,4 @@
+import { onInterruption } from './interruption.ts';
 import { answerIn, CommandError, report, say, wrongUsage } from './outcome.ts';
 import type { Sender } from './sending.ts';
 
@@ -34,14 +35,23 @@ export async function publishLines(sender: Sender, batches: AsyncIterable<LineBa
   let stored = 0;
   let messages = 0;
   let last: string | undefined;
+  /** Lines of the request that is under way. */
+  let sending = 0;
   const progress = new Progress();
+  const listenNoMore = onInterruption((code) => {
+    progress.end();
+    say(howFar({ stored, sending, isResumable }));
+    process.exit(code);
+  });
   try {
     for await (const { first, lines } of batches) {
       const body = lines.filter((line) => line.trim() !== '').map((line) => `${members}${line}}\n`);
+      sending = lines.length;
       if (body.length > 0) {
         const { text } = await sender.send({ path: '/messages', headers: { 'content-type': 'application/x-ndjson' }, body: body.join(''), key: `${key}-${first}` });
         last = answerIn<{ readonly messages: readonly { readonly id: string }[] }>(text).messages.at(-1)!.id;
       }
+      sending = 0;
       stored += lines.length;
       messages += body.length;
       progress.show(messages);
@@ -49,11 +59,20 @@ export async function publishLines(sender: Sender, batches: AsyncIterable<LineBa
   } catch (error) {
     progress.end();
     const code = report(error);
-    const way = isResumable ? 'The same command with the same input and --key goes on there.' : 'Begin after it next time.';
-    throw new CommandError(stored === 0 ? 'No line is known to be stored.' : `The first ${stored} lines are stored. ${way}`, code);
+    throw new CommandError(howFar({ stored, sending: 0, isResumable }), code);
+  } finally {
+    listenNoMore();
   }
   progress.end();
   return { messages, ...(last === undefined ? {} : { last }) };
+}
+
+/** For whoever wants to go on: up to which line all is stored, and what is not known. */
+function howFar({ stored, sending, isResumable }: { readonly stored: number; readonly sending: number; readonly isResumable: boolean }): string {
+  const known = stored === 0 ? 'No line is known to be stored.' : `The first ${stored} lines are stored.`;
+  const unknown = sending === 0 ? '' : ` Lines ${stored + 1} to ${stored + sending} were on their way, and may be stored, too.`;
+  const way = isResumable ? ' The same command with the same input and --key goes on there.' : stored === 0 || sending > 0 ? '' : ' Begin after it next time.';
+  return known + unknown + (stored === 0 && sending === 0 ? '' : way);
 }
 
 /** How far it is, on a terminal. */

@@ -1,10 +1,11 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { randomUUID } from 'node:crypto';
+import { onInterruption } from './interruption.ts';
 import { publishLines, lineBatches } from './ndjson.ts';
 import { answerIn, say, wrongUsage } from './outcome.ts';
 import { print, printJson } from './output.ts';
 import { duration, remote, requestsTo, type RemoteOptions } from './remote.ts';
-import { Sender } from './sending.ts';
+import { notKnown, Sender, type Sending } from './sending.ts';
 
 /** How long a publish is tried, where nothing else is said. */
 const TRIED_MAX_MS = 10 * 60 * 1000;
@@ -44,12 +45,17 @@ Examples:
       if (options.ndjson === true) return publishMany(sender, topic, data, options);
       const { event, ttl, key = randomUUID(), report } = options;
       const query = new URLSearchParams({ ...(event === undefined ? {} : { event }), ...(report === true ? { report: '1' } : {}) }).toString();
-      const { text, isReplayed } = await sender.send({
+      const sending: Sending = {
         path: `/topics/${encodeURIComponent(topic)}${query === '' ? '' : `?${query}`}`,
         headers: { 'content-type': options.type === 'json' ? 'application/json' : 'text/plain; charset=utf-8', ...(ttl === undefined ? {} : { ttl: String(ttl) }) },
         body: await bodyOf(data, options),
         key,
+      };
+      const listenNoMore = onInterruption((code) => {
+        say(notKnown(key));
+        process.exit(code);
       });
+      const { text, isReplayed } = await sender.send(sending).finally(listenNoMore);
       if (isReplayed) say('it was published before, with the same key');
       const { id } = answerIn<{ readonly id: string }>(text);
       if (options.json === true || report === true) await printJson(text.trim());

@@ -17,6 +17,11 @@ export interface Sent {
   readonly isReplayed: boolean;
 }
 
+/** What to do where no answer came. */
+export function notKnown(key: string): string {
+  return `Whether it was stored is not known: with --key ${key} the same command stores it once.`;
+}
+
 /** Publishes until the outcome is known: every attempt has the same key, so the message is stored once. Says once that it tries again. */
 export class Sender {
   readonly #requests: Requests;
@@ -42,7 +47,7 @@ export class Sender {
         return { text, isReplayed: answer.headers.get('idempotency-replayed') === 'true' };
       } catch (error) {
         if (error instanceof TidingsError) throw error;
-        if (signal.aborted) throw timedOut(`No answer in time. Whether it was stored is not known: with --key ${key} the same command stores it once.`);
+        if (signal.aborted) throw timedOut(`No answer in time. ${notKnown(key)}`);
         if (!(error instanceof Passing)) throw error;
         if (!this.#isTroubled) say(`${reasonOf(error)} Trying again.`);
         this.#isTroubled = true;

@@ -46,14 +46,15 @@ class Tidings implements Connection {
   #isClosed = false;
 
   constructor(url: string, options: ConnectOptions) {
-    const { staleAfter = STALE_AFTER_MS, getToken, store, share, fallback } = options;
+    const { staleAfter = STALE_AFTER_MS, getToken, store, share, fallback, as, meta } = options;
+    const member = { as, meta: meta && JSON.stringify(meta) };
     const requests = this.#requests = new Requests(url, options);
     const openHere = (listener: StreamListener, more: Partial<EventStreamDependencies>): EventStream =>
-      new EventStream({ requests, listener, staleAfter, hasTokens: getToken !== undefined, canPoll: fallback !== 'none', ...more });
+      new EventStream({ requests, listener, staleAfter, hasTokens: getToken !== undefined, canPoll: fallback !== 'none', member, ...more });
     this.#open = (listener, isWatching) => {
       const open: typeof openHere = (listener, more) => openHere(listener, { ...more, isWatching });
       // Where the module cannot be had, the tab has a stream of its own.
-      const source = share ? import('./sharing.ts').then(({ shared }) => shared({ share, requests, isWatching, open, restart: () => stream.restart() }), () => undefined) : undefined;
+      const source = share ? import('./sharing.ts').then(({ shared }) => shared({ share, as, requests, isWatching, open, restart: () => stream.restart() }), () => undefined) : undefined;
       const stream = open(listener, { source });
       return stream;
     };

@@ -40,6 +40,8 @@ export interface EventStreamDependencies {
   readonly source?: Promise<StreamSource | undefined> | undefined;
   /** Whether it watches who listens. Such a stream always begins now. */
   readonly isWatching?: boolean;
+  /** Who listens, as parameters of the stream. */
+  readonly member?: Readonly<Record<string, string | undefined>>;
   /** Where it begins; by default now. */
   readonly cursor?: string | undefined;
   /** By default `FIRST_FRAME_MAX_MS`. */
@@ -158,7 +160,7 @@ export class EventStream implements SourceTaker {
       case '$gap': this.#listener.gap(content as Gap); break;
       case '$erased': this.#listener.erased(content as Erased); break;
       case '$presence': this.#listener.presence?.(content as PresenceEvent); break;
-      case '$expiring': void this.#renew(); break;
+      case '$expiring': this.#renew(); break;
       case '$cursor': this.#listener.moved(); break;
       default: if (!event.startsWith('$')) this.#listener.message(content as Message);
     }
@@ -196,7 +198,7 @@ export class EventStream implements SourceTaker {
 
   /** Reads at the service. @returns The same. */
   async #readHere(topics: readonly string[], signal: AbortSignal): Promise<number | undefined> {
-    const { requests, staleAfter, canPoll, isWatching, firstFrameMs = FIRST_FRAME_MAX_MS } = this.#dependencies;
+    const { requests, staleAfter, canPoll, isWatching, member = {}, firstFrameMs = FIRST_FRAME_MAX_MS } = this.#dependencies;
     const attempt = this.#attempt;
     const watch = setInterval(() => {
       if (Date.now() - this.#heard > staleAfter) attempt.abort();
@@ -214,6 +216,7 @@ export class EventStream implements SourceTaker {
         return 0;
       }
       const query = topicQuery(topics);
+      for (const [name, value] of Object.entries(member)) if (value !== undefined) query.set(name, value);
       if (isWatching) query.set('presence', '1');
       else if (this.#cursor !== undefined) query.set('lastEventId', this.#cursor);
       const { body } = await requests.send(`/events?${query.toString()}`, { signal });
@@ -250,24 +253,22 @@ export class EventStream implements SourceTaker {
   }
 
   /** The stream goes on by a new token. Where that fails it ends, and the next one begins with a new token. */
-  async #renew(): Promise<void> {
+  #renew(): void {
     const handle = this.#handle;
     if (!this.#dependencies.hasTokens || handle === undefined) return;
-    this.#dependencies.requests.forgetToken();
     const { signal } = this.#attempt;
-    await this.#dependencies.requests.send(`/streams/${handle.id}/credential`, { method: 'POST', body: JSON.stringify({ secret: handle.secret }), signal }).catch(() => undefined);
+    void streamTopics().then(({ renew }) => renew(this.#dependencies.requests, handle, signal)).catch(() => undefined);
   }
 
+  /** What is subscribed to in the same turn goes into one request: the module comes later. */
   async #change(handle: StreamHandle, signal: AbortSignal): Promise<void> {
-    // What is subscribed to in the same turn goes into one request.
-    await Promise.resolve();
-    if (handle !== this.#handle) return;
-    const wanted = this.#listener.wanted();
-    const add = wanted.filter((topic) => !this.#topics.includes(topic));
-    const remove = this.#topics.filter((topic) => !wanted.includes(topic));
-    if (wanted.length === 0 || add.length + remove.length === 0) return void (this.#isChanging = false);
-    this.#next = wanted;
-    const outcome = await streamTopics().then(({ changeTopics }) => changeTopics(this.#dependencies, { handle, add, remove, signal })).catch(() => 'restart');
+    const outcome = await streamTopics().then(({ changeTopics }) => changeTopics(this.#dependencies, {
+      handle, signal,
+      topics: () => (handle === this.#handle ? this.#topics : undefined),
+      begin: (next) => {
+        this.#next = next;
+      },
+    })).catch(() => 'restart');
     if (outcome === 'wait' || signal.aborted || handle !== this.#handle) return;
     if (outcome === 'restart') return this.restart();
     this.#next = undefined;
@@ -284,7 +285,7 @@ export class EventStream implements SourceTaker {
   }
 
   async #refused(error: TidingsError, topics: readonly string[], signal: AbortSignal): Promise<number | undefined> {
-    const isDenied = error.status === 401;
+    const isDenied = error.status === 401 || error.field === 'as' || error.field === 'meta';
     const isTold = !isDenied && topics.length > 1 && await streamTopics().then(({ tellRefused }) => tellRefused(this.#dependencies, topics, signal)).catch(() => undefined);
     if (isTold === undefined) return signal.aborted ? 0 : pauseAfter(++this.#failures);
     if (isTold) return 0;

@@ -24,6 +24,8 @@ export type Note = MemberNote | LeaderNote;
 
 export interface SharingDependencies {
   readonly share: boolean | string;
+  /** Whom others see. Tabs of different members do not share. */
+  readonly as?: string | undefined;
   readonly requests: Requests;
   /** Whether it is the stream that watches who listens. */
   readonly isWatching?: boolean | undefined;

@@ -13,7 +13,8 @@ export async function shared(dependencies: SharingDependencies): Promise<StreamS
   const { BroadcastChannel: Channel, navigator } = environment;
   const locks = navigator?.locks;
   if (locks === undefined || Channel === undefined) return undefined;
-  const name = JSON.stringify([PROTOCOL, dependencies.requests.url, dependencies.share, ...(dependencies.isWatching ? ['presence'] : [])]);
+  const { requests, share, isWatching, as } = dependencies;
+  const name = JSON.stringify([PROTOCOL, requests.url, share, ...(isWatching ? ['presence'] : []), ...(as === undefined ? [] : [{ as }])]);
   try {
     await locks.request(`${name} ${crypto.randomUUID()}`, {}, () => undefined);
   } catch {

@@ -1,6 +1,6 @@
 import type { Requests, TidingsError } from './requests.ts';
 
-/** Changes of the topics of an open stream, and topics that the service refuses. It is loaded when one of the two comes up. */
+/** What is asked of the service about an open stream: other topics, a new token; and which topics it refuses. It is loaded when one of them comes up. */
 
 /** By what the service knows an open stream. */
 export interface StreamHandle {
@@ -10,14 +10,16 @@ export interface StreamHandle {
 
 export interface TopicsDependencies {
   readonly requests: Requests;
-  readonly listener: { refused(error: TidingsError, topic?: string): void };
+  readonly listener: { wanted(): string[]; refused(error: TidingsError, topic?: string): void };
   readonly isWatching?: boolean;
 }
 
 export interface TopicChange {
   readonly handle: StreamHandle;
-  readonly add: readonly string[];
-  readonly remove: readonly string[];
+  /** What the stream has; undefined once it is over. */
+  readonly topics: () => readonly string[] | undefined;
+  /** What it will have is on its way. */
+  readonly begin: (next: readonly string[]) => void;
   readonly signal: AbortSignal;
 }
 
@@ -25,8 +27,15 @@ export interface TopicChange {
 export type ChangeOutcome = 'wait' | 'again' | 'keep' | 'restart';
 
 /** The service says where in the stream the topics change: it tells `$topics` there. */
-export async function changeTopics(dependencies: TopicsDependencies, { handle, add, remove, signal }: TopicChange): Promise<ChangeOutcome> {
+export async function changeTopics(dependencies: TopicsDependencies, { handle, topics, begin, signal }: TopicChange): Promise<ChangeOutcome> {
+  const had = topics();
+  if (had === undefined || signal.aborted) return 'wait';
   const { requests, listener } = dependencies;
+  const wanted = listener.wanted();
+  const add = wanted.filter((topic) => !had.includes(topic));
+  const remove = had.filter((topic) => !wanted.includes(topic));
+  if (wanted.length === 0 || add.length + remove.length === 0) return 'keep';
+  begin(wanted);
   try {
     const answer = await requests.send(`/streams/${handle.id}`, { method: 'PATCH', body: JSON.stringify({ secret: handle.secret, add, remove }), signal });
     await answer.text();
@@ -43,6 +52,13 @@ export async function changeTopics(dependencies: TopicsDependencies, { handle, a
     else if (isTold !== true) return 'restart';
     return 'again';
   }
+}
+
+/** The stream goes on by a new token. */
+export async function renew(requests: Requests, { id, secret }: StreamHandle, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  requests.forgetToken();
+  await requests.send(`/streams/${id}/credential`, { method: 'POST', body: JSON.stringify({ secret }), signal });
 }
 
 /** One topic that is refused must not cost the others their stream: which one it is, each is asked for. @returns Whether any was refused; undefined where that cannot be asked now. */

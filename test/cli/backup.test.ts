@@ -1,5 +1,5 @@
 import Database from 'better-sqlite3';
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { MOVED_LEVELS } from '../../src/store/level.ts';
@@ -38,11 +38,11 @@ t.test('a backup under load ends, and is whole: the example of --help', async (t
   const publishers = range(1, 2).map(() => child(t, ['forever', database.file]));
   await until('both publish', () => publishers.every(({ output }) => output.includes('stored')));
   const { output: help } = await run(t, '', '--help');
-  const [, name] = /^ {2}\$ tidings backup (\S+)$/m.exec(help) ?? [];
-  t.equal(name, 'backup.db', help);
+  const name = 'backup.db';
+  t.same([...help.matchAll(/^ {2}\$ (.+)$/gm)].map(([, line]) => line), [`tidings backup ${name}`], 'this one example');
 
   const folder = tempFolder(t);
-  const file = join(folder, name!);
+  const file = join(folder, name);
   const { head: before } = await store.state();
   const backing = start(t, `file:${database.file}`, [file, '--json']);
   let code: number | null | undefined;
@@ -118,4 +118,47 @@ t.test('what is refused leaves no file, and replaces none', async (t) => {
   }
   t.same(readdirSync(folder).sort(), ['taken', 'taken.db']);
   t.equal(readFileSync(at('taken.db'), 'utf8'), 'mine');
+});
+
+/** Reads of the log wait for as long as this is open. */
+function lock(file: string): Database.Database {
+  const db = new Database(file);
+  db.pragma('locking_mode = EXCLUSIVE');
+  db.exec('BEGIN IMMEDIATE; COMMIT');
+  return db;
+}
+
+t.test('a backup shows that it lives, and leaves nothing when it is stopped', async (t) => {
+  const database = new SqliteDatabase(t);
+  const store = await openStore(t, database);
+  await stored(store, [request(draft('a'))]);
+  await store.close();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    const folder = tempFolder(t);
+    const held = lock(database.file);
+    const backing = start(t, `file:${database.file}`, [join(folder, 'backup.db')]);
+    await until('it has begun', () => readdirSync(folder).length > 0);
+    const partial = join(folder, readdirSync(folder)[0]!);
+    t.match(partial, /\.backup\.db\.[a-z0-9]{8}\.partial$/);
+    utimesSync(partial, 0, 0);
+    await until('it has touched it', () => statSync(partial).mtimeMs > 0);
+    backing.kill(signal);
+    t.match(await backing.exited, { signal }, backing.output);
+    held.close();
+    t.same(readdirSync(folder), [], signal);
+  }
+});
+
+t.test('what a killed backup left is removed by the next one to the same file, and nothing else is', async (t) => {
+  const database = new SqliteDatabase(t);
+  const store = await openStore(t, database);
+  await stored(store, [request(draft('a'))]);
+  await store.close();
+  const folder = tempFolder(t);
+  const stay = ['.backup.db.written0.partial', '.backup.db.notes.partial', '.backup.db.backup.db', '.other.db.abcdefg1.partial', 'backup.db.abcdefg1.partial'];
+  for (const name of ['.backup.db.abcdefg1.partial', ...stay]) writeFileSync(join(folder, name), '');
+  const hourAgo = new Date(Date.now() - 3_600_000);
+  for (const name of readdirSync(folder)) if (name !== '.backup.db.written0.partial') utimesSync(join(folder, name), hourAgo, hourAgo);
+  t.match(await run(t, `file:${database.file}`, join(folder, 'backup.db')), { code: 0 });
+  t.same(readdirSync(folder).toSorted(), ['backup.db', ...stay].toSorted());
 });

@@ -7,7 +7,7 @@ import { Requests } from '../../src/client/requests.ts';
 
 /** What stops `tidings subscribe` from waiting for ever, or from ending without a reason. */
 
-t.test('a service that takes the connection and says nothing is left after a minute, and asked again', async (t) => {
+t.test('a service that takes the connection and says nothing is left after a minute, and asked again; after ten seconds it says what may be', async (t) => {
   mock.timers.enable({ apis: ['setTimeout'] });
   t.teardown(() => mock.timers.reset());
   const asked = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
@@ -21,7 +21,12 @@ t.test('a service that takes the connection and says nothing is left after a min
   });
   const following = follow(requests, { message: () => Promise.resolve(), moved: () => undefined }, { topics: ['a'], start: {}, signal: stop.signal });
   await asked[0]!.promise;
-  mock.timers.tick(60_000);
+  const said = t.capture(process.stderr, 'write', () => true);
+  mock.timers.tick(9_999);
+  t.strictSame(said(), []);
+  mock.timers.tick(1);
+  t.match(said(), [{ args: [/something on the way may hold it back\. tidings doctor tells what\.\n$/] }]);
+  mock.timers.tick(50_000);
   t.equal(attempts, 1);
   // The pause begins some turns later.
   const ticking = setInterval(() => mock.timers.tick(1_000), 1);
@@ -31,6 +36,7 @@ t.test('a service that takes the connection and says nothing is left after a min
   stop.abort();
   await following;
   t.equal(attempts, 2);
+  t.strictSame(said().flatMap(({ args }) => args).filter((text) => String(text).includes('doctor')), [], 'it is said once');
 });
 
 t.test('a command that cannot be run ends it with the reason', async (t) => {

@@ -1,7 +1,9 @@
 import { createServer, request } from 'node:http';
 import { join } from 'node:path';
-import { existsSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, existsSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import t, { type Test } from 'tap';
+import type { Child } from '../support/child.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { listening } from '../support/listening.ts';
@@ -80,6 +82,38 @@ t.test('without a key a line goes out when it comes', async (t) => {
   writeFileSync(join(folder, 'go'), '');
   t.match(await child.exited, { code: 0 });
   t.equal(child.output, '2 messages published\n');
+});
+
+t.test('a command that is stopped says what is stored, and what is not known', async (t) => {
+  const instance = await startInstance(t, { LOG_LEVEL: 'error' });
+  const http = new Http(t, instance.url);
+  const folder = tempFolder(t);
+  const env = { TIDINGS_URL: instance.url };
+  const stopped = async (line: string, isReady: (child: Child) => Promise<unknown>, signal: NodeJS.Signals): Promise<{ readonly code: number | null; readonly output: string }> => {
+    const child = shell(t, line, { env, folder });
+    await isReady(child);
+    child.kill(signal);
+    const { code } = await child.exited;
+    return { code, output: child.output };
+  };
+  execFileSync('mkfifo', [join(folder, 'lines')]);
+  const lines = openSync(join(folder, 'lines'), 'r+');
+  t.teardown(() => closeSync(lines));
+  writeSync(lines, '1\n2\n3\n');
+  const isStored = (): Promise<void> => until('three are stored', async () => (await http.json<Page>('/topics/halted/messages')).messages.length === 3);
+  t.match(await stopped('exec tidings publish halted --ndjson < lines', async () => {
+    await isStored();
+    // The next request goes only once the answer to the one before has come.
+    writeSync(lines, '4\n');
+    await until('the fourth is stored', async () => (await http.json<Page>('/topics/halted/messages')).messages.length === 4);
+  }, 'SIGINT'), { code: 130, output: /^The first (3 lines are stored\. Lines 4 to 4 were on their way, and may be stored, too\.|4 lines are stored\. Begin after it next time\.)\n$/ });
+
+  instance.kill('SIGKILL');
+  await instance.exited;
+  const away = (child: Child): Promise<void> => child.says('Trying again.');
+  t.match(await stopped("printf '1\\n2\\n' > two; exec tidings publish halted --ndjson --key k < two", away, 'SIGTERM'),
+    { code: 143, output: /Trying again\.\nNo line is known to be stored\. Lines 1 to 2 were on their way, and may be stored, too\. The same command with the same input and --key goes on there\.\n$/ });
+  t.match(await stopped('exec tidings publish halted x --key k', away, 'SIGINT'), { code: 130, output: /Trying again\.\nWhether it was stored is not known: with --key k the same command stores it once\.\n$/ });
 });
 
 t.test('it waits for a service that is away, and gives up in time', async (t) => {

@@ -326,7 +326,7 @@ void t.test('an option that is wrong is refused by its name', async (t) => {
   const wrong: readonly (readonly [name: string, call: (value: never) => unknown, values: readonly unknown[]])[] = [
     ['url', (value) => connect(value), [5, null, new URL(instance.url)]],
     ['options', (value) => connect(instance.url, value), [null, 'x', 5]],
-    ...([['getToken', ['x', null]], ['credentials', ['yes', true, '']], ['store', ['disk', 5, null]], ['staleAfter', [0, -1, NaN, Infinity, 1.5, '5']], ['share', [5, null, {}]], ['fallback', [false, 'poll']], ['fetch', [{}]], ['retries', [1]], ['__proto__x', [1]], ['constructor', [1]]] as const)
+    ...([['getToken', ['x', null]], ['credentials', ['yes', true, '']], ['store', ['disk', 5, null]], ['staleAfter', [0, -1, NaN, Infinity, 1.5, '5']], ['share', [5, null, {}]], ['fallback', [false, 'poll']], ['as', [5, null]], ['meta', ['x', 5, null]], ['fetch', [{}]], ['retries', [1]], ['__proto__x', [1]], ['constructor', [1]]] as const)
       .map(([name, values]) => [name, (value: never) => connect(instance.url, { [name]: value }), values] as const),
     ...([['since', [10, new Date()]], ['after', [5]], ['last', [-1, 1_001, 0.5, '5', NaN]], ['getState', ['x']], ['signal', [new AbortController().signal]], ['lastEventId', ['x']]] as const)
       .map(([name, values]) => [name, (value: never) => tidings.subscribe('x', { [name]: value }), values] as const),

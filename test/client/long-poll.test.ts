@@ -1,17 +1,16 @@
 import t from 'tap';
-import { connect, type Gap, type Message, type TidingsError } from '../../src/client/client.ts';
+import type { Gap, Message, TidingsError } from '../../src/client/client.ts';
 import { EventStream, type EventStreamDependencies } from '../../src/client/event-stream.ts';
 import { Requests } from '../../src/client/requests.ts';
 import { BufferingProxy } from '../support/buffering-proxy.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { bearer } from '../support/keys-command.ts';
-import { startPlainNginx } from '../support/nginx.ts';
 import type { Scope } from '../support/temp.ts';
 import { hs256, SECRET } from '../support/tokens.ts';
 import { until } from '../support/until.ts';
 
-/** Messages where something on the way holds streams back. */
+/** Messages where something on the way holds streams back. `proxies.test.ts` has real proxies that do. */
 
 const instance = await startInstance(t, { LOG_LEVEL: 'warn', RETRY_MIN_MS: '10', RETRY_MAX_MS: '20' });
 const http = new Http(t, instance.url);
@@ -97,17 +96,4 @@ void t.test('without a fallback it waits', async (t) => {
   const polling = openStream(t, proxy.url, ['waits']);
   await until('the other is open', () => polling.stream.state === 'open');
   t.equal(stream.state, 'opening');
-});
-
-void t.test('through an nginx that compresses streams, and so holds them back, each message comes once, in order', async (t) => {
-  const nginx = await startPlainNginx(t, instance.port, ['proxy_ignore_headers X-Accel-Buffering;', 'proxy_http_version 1.1;', 'proxy_set_header Connection "";', 'proxy_set_header Host $host;', 'gzip on; gzip_types text/event-stream; gzip_proxied any; gzip_min_length 0;']);
-  const tidings = connect(nginx.url);
-  t.teardown(() => tidings.close());
-  const heard: number[] = [];
-  tidings.subscribe<number>('nginx', { last: 1 }).on('message', ({ data }) => heard.push(data));
-  await publish('nginx', 0);
-  await until('it is live', () => tidings.status === 'live');
-  for (const data of numbers(20, 1)) await publish('nginx', data);
-  await until('all are there', () => heard.length >= 21);
-  t.strictSame(heard, numbers(21));
 });

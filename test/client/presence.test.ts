@@ -67,6 +67,31 @@ void t.test('a page sees who is there, who comes and who goes', async (t) => {
   await until('its stream ends', async () => await streams() === 0);
 });
 
+void t.test('where there is no access control a page says who it is; elsewhere its credential does', async (t) => {
+  const service = await startInstance(t, { LOG_LEVEL: 'error' });
+  const connected = (options: ConnectOptions): Connection => {
+    const tidings = connect(service.url, options);
+    t.teardown(() => tidings.close());
+    return tidings;
+  };
+  const meta = { name: 'Alice & Zoë', colours: ['red'] };
+  connected({ as: 'alice', meta }).subscribe('lobby');
+  const watched = watch(connected({ as: 'bob' }), 'lobby');
+  await until('both are there', () => members(watched) === 'alice,bob');
+  t.strictSame(['alice', 'bob'].map((name) => watched.changes.at(-1)!.members!.find(({ id }) => id === name)!.meta), [meta, undefined]);
+  for (const share of ['carol', 'dora']) connected({ as: share, share: true }).subscribe('lobby');
+  await until('tabs of two members have a stream each', () => members(watched) === 'alice,bob,carol,dora');
+
+  const refused = open(t, 'alice', { as: 'bob' });
+  const errors: Error[] = [];
+  refused.on('error', (error) => errors.push(error));
+  const heard: Error[] = [];
+  for (const topic of ['room.1', 'room.2']) refused.subscribe(topic).on('error', (error) => heard.push(error));
+  await until('it is denied', () => refused.status === 'denied');
+  t.match(errors, [{ code: 'forbidden', field: 'as' }]);
+  t.strictSame(heard, [], 'no topic is refused');
+});
+
 void t.test('after a stream broke, and after a logout and a login, the state is told anew', async (t) => {
   const alice = open(t, 'alice');
   const bob = open(t, 'bob');

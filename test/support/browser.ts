@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
-import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
+import { chromium, type Browser, type BrowserContext, type LaunchOptions, type Page } from 'playwright-core';
 import { listening } from './listening.ts';
 import { need } from './programs.ts';
 import type { Scope } from './temp.ts';
@@ -16,8 +16,17 @@ const LIMIT = 120_000;
  * Chromium, without a window. Closed when the test is over.
  * @param more Arguments of its command line.
  */
-export async function startBrowser(t: Scope, ...more: readonly string[]): Promise<Browser> {
-  const browser = await chromium.launch({ executablePath: need('chromium'), args: [...ARGUMENTS, ...more], timeout: LIMIT });
+export function startBrowser(t: Scope, ...more: readonly string[]): Promise<Browser> {
+  return launch(t, { args: [...ARGUMENTS, ...more] });
+}
+
+/** The same, with its back/forward cache, which the driver turns off: it waits for a load that never comes. */
+export function startCachingBrowser(t: Scope): Promise<Browser> {
+  return launch(t, { args: ARGUMENTS, ignoreDefaultArgs: ['--disable-back-forward-cache'] });
+}
+
+async function launch(t: Scope, options: LaunchOptions): Promise<Browser> {
+  const browser = await chromium.launch({ executablePath: need('chromium'), timeout: LIMIT, ...options });
   t.teardown(() => browser.close());
   return browser;
 }

@@ -1,5 +1,6 @@
-import { closeSync, existsSync, fsyncSync, linkSync, openSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, linkSync, openSync, readdirSync, renameSync, rmSync, statSync, utimes } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import { randomName } from '../names.ts';
 import { closedReason } from '../level.ts';
@@ -12,6 +13,10 @@ const BACKUP_LOCK_MS = 10_000;
 /** Permissions (chmod(2)): only the owner reads it. */
 const PRIVATE_MODE = 0o600;
 const RANDOM_CHARACTERS = 8;
+/** How often a run shows that it lives. Milliseconds. */
+const TOUCH_MS = 1_000;
+/** A partial file that was not written to for so long belongs to a run that was killed. Stops such files from filling the disk; a run that only stood still fails in order. Milliseconds. */
+const STALE_AFTER_MS = 60_000;
 
 /** What a backup holds. */
 export interface BackedUp {
@@ -23,35 +28,77 @@ export interface BackedUp {
   readonly head: number;
 }
 
+/** What the thread is told, and what it answers. */
+export interface BackupJob {
+  readonly file: string;
+  readonly partial: string;
+  readonly target: string;
+}
+export type BackupReply = { readonly held: BackedUp } | { readonly kind: StoreError['kind']; readonly failure: string };
+
 /**
  * Copies a log to a new file, while instances use it. It is one read transaction (`VACUUM INTO`), so it ends however much is published meanwhile. The file gets
- * its name once it is checked and on disk. Blocks the thread: for the command line. Throws a `StoreError`; then there is no such file.
+ * its name once it is checked and on disk. Throws a `StoreError`; then there is no such file.
+ * @param signal Removes what there is so far, at once. The thread cannot be stopped: the process has to end.
  */
-export function backUp(file: string, to: string): BackedUp {
+export async function backUp(file: string, to: string, signal: AbortSignal): Promise<BackedUp> {
   const target = resolve(to);
   const folder = dirname(target);
   if (!existsSync(file)) throw new StoreError('unavailable', `${resolve(file)}: there is no such file`);
   if (!existsSync(folder)) throw new StoreError('refused', `there is no folder ${folder}`);
   if (existsSync(target)) throw exists(target);
   const partial = join(folder, `.${basename(target)}.${randomName(RANDOM_CHARACTERS)}.partial`);
+  const remove = (): void => rmSync(partial, { force: true });
+  signal.addEventListener('abort', remove);
+  // Another run sees that this one lives, also while nothing is written. It is no use where the file has its name already.
+  const touching = setInterval(() => utimes(partial, new Date(), new Date(), () => undefined), TOUCH_MS);
   try {
-    copyInto(file, partial);
-    const held = check(partial);
-    sync(partial);
-    rename(partial, target);
-    syncFolder(folder);
-    return { file: target, ...held };
+    removeStale(folder, basename(target));
+    // SQLite takes an empty file, and would make one that others may read.
+    closeSync(openSync(partial, 'wx', PRIVATE_MODE));
+    return await inThread({ file, partial, target });
   } catch (error) {
     throw toStoreError(error, 'unavailable');
   } finally {
+    clearInterval(touching);
+    signal.removeEventListener('abort', remove);
     // Where it has its name, there is nothing left.
-    rmSync(partial, { force: true });
+    remove();
   }
 }
 
+/** Removes what runs left that were killed. */
+function removeStale(folder: string, name: string): void {
+  for (const entry of readdirSync(folder)) {
+    const isPartial = entry.startsWith(`.${name}.`) && /^[a-z0-9]{8}\.partial$/.test(entry.slice(name.length + 2));
+    const age = isPartial ? Date.now() - (statSync(join(folder, entry), { throwIfNoEntry: false })?.mtimeMs ?? Infinity) : 0;
+    if (age > STALE_AFTER_MS) rmSync(join(folder, entry), { force: true });
+  }
+}
+
+function inThread(job: BackupJob): Promise<BackedUp> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL('./backup-worker.ts', import.meta.url), { name: 'backup', workerData: job });
+    worker.once('message', (reply: BackupReply) => {
+      if ('held' in reply) resolve(reply.held);
+      else reject(new StoreError(reply.kind, reply.failure));
+    });
+    worker.once('error', reject);
+    worker.once('exit', (code) => reject(new StoreError('unavailable', `the thread of the backup has ended (${code})`)));
+  });
+}
+
+/** Does all of it; blocks its thread. */
+export function copyAndCheck({ file, partial, target }: BackupJob): BackedUp {
+  copyInto(file, partial);
+  const held = check(partial);
+  sync(partial);
+  rename(partial, target);
+  syncFolder(dirname(target));
+  return { file: target, ...held };
+}
+
 function copyInto(file: string, partial: string): void {
-  // SQLite takes an empty file, and would make one that others may read.
-  closeSync(openSync(partial, 'wx', PRIVATE_MODE));
   const db = new Database(file, { readonly: true, fileMustExist: true, timeout: BACKUP_LOCK_MS });
   try {
     refuseForeign(db);
