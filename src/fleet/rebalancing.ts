@@ -5,14 +5,15 @@ import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Roster } from './roster.ts';
 
-/** By how much an instance may be above its fair share. Stops streams from being sent to and fro for small differences. */
-const MARGIN_SHARE = 0.1;
-/** An instance that is fewer streams above its share keeps them: that is no load. */
-const EXCESS_MIN_STREAMS = 20;
+/** By how much of a fair share the fullest instance and the emptiest one may differ. Stops streams from being sent to and fro for small differences. */
+const SPREAD_SHARE = 0.1;
+/** Instances that differ by no more streams than this keep them: that is no load. */
+const SPREAD_MIN_STREAMS = 20;
 /** How often it is looked. Milliseconds. */
 const REBALANCE_LOOK_MS = 1_000;
-/** How many are sent away in each second: opening them again costs other instances some milliseconds of it. */
+/** How many are sent away in each second: opening them again costs other instances some milliseconds of it. Of many streams it is a part, so that two minutes are enough for any number. */
 const SHED_PER_LOOK_STREAMS = 50;
+const SHED_PER_LOOK_SHARE = 0.02;
 /** How long streams are sent away before it is looked where they have gone. Milliseconds. */
 const ROUND_MS = 10_000;
 /** How long after the last of them may have come back the reports of the others count them: two reports and more. Milliseconds. */
@@ -103,23 +104,25 @@ export class Rebalancing {
     }
     const elsewhere = others.reduce((sum, streams) => sum + streams, 0);
     if (this.#round?.lookAt !== undefined && now >= this.#round.lookAt) this.#end(this.#round, elsewhere, now);
-    this.#round ??= now < this.#pausedUntil ? undefined : this.#begin(elsewhere, others.length, now);
+    this.#round ??= now < this.#pausedUntil ? undefined : this.#begin(elsewhere, others, now);
     if (this.#round !== undefined && this.#round.lookAt === undefined) this.#shed(this.#round, now);
   }
 
-  /** @returns undefined where this instance has no more than its share, and the margin, or only young streams. */
-  #begin(elsewhere: number, count: number, now: number): Round | undefined {
+  /** @returns undefined where this instance has no more than its share, the emptiest one has nearly as many, or all streams are young. */
+  #begin(elsewhere: number, others: readonly number[], now: number): Round | undefined {
     const { size } = this.#streams;
-    const share = Math.ceil((size + elsewhere) / (count + 1));
+    const instances = others.length + 1;
+    const share = Math.ceil((size + elsewhere) / instances);
     const excess = size - share;
-    if (excess < EXCESS_MIN_STREAMS || excess <= share * MARGIN_SHARE || this.#old(now).length === 0) return undefined;
-    this.#logger.info({ streams: size, share, instances: count + 1 }, 'this instance has more than its share of the streams: some are sent to the others');
+    const spread = size - Math.min(...others);
+    if (excess <= 0 || spread <= Math.max(SPREAD_MIN_STREAMS, share * SPREAD_SHARE) || this.#old(now, 1).length === 0) return undefined;
+    this.#logger.info({ streams: size, share, instances }, 'this instance has more than its share of the streams: some are sent to the others');
     return { until: now + ROUND_MS, others: elsewhere, left: excess, sent: 0, lookAt: undefined };
   }
 
   #shed(round: Round, now: number): void {
-    for (const reader of this.#old(now)) {
-      if (round.left === 0) break;
+    const most = Math.min(round.left, Math.max(SHED_PER_LOOK_STREAMS, Math.ceil(this.#streams.size * SHED_PER_LOOK_SHARE)));
+    for (const reader of this.#old(now, most)) {
       this.#streams.end(reader, 'rebalancing');
       this.#counters.rebalanced++;
       round.left--;
@@ -129,21 +132,19 @@ export class Rebalancing {
   }
 
   /** Some streams that are old enough to be sent away. */
-  #old(now: number): readonly Reader[] {
+  #old(now: number, most: number): readonly Reader[] {
     const old: Reader[] = [];
     const bornTenths = (now - this.#settings.minAgeMs) / 100;
     for (const reader of this.#streams.readers) {
-      if (reader.isGone || reader.openedTenths > bornTenths) continue;
-      old.push(reader);
-      if (old.length === SHED_PER_LOOK_STREAMS) break;
+      if (old.length >= most) break;
+      if (!reader.isGone && reader.openedTenths <= bornTenths) old.push(reader);
     }
     return old;
   }
 
   #end({ others, sent }: Round, elsewhere: number, now: number): void {
     this.#round = undefined;
-    // A few say nothing: others close meanwhile.
-    if (sent < EXCESS_MIN_STREAMS) return;
+    if (sent === 0) return;
     if (elsewhere - others >= sent * ARRIVED_SHARE) {
       this.#restMs = FIRST_REST_MS;
       return;

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { askToChange, handleOf } from '../support/changes.ts';
 import { openStream, type SseStream } from '../support/client.ts';
 import { seeded } from '../support/fleet-random.ts';
 import { Http } from '../support/http.ts';
@@ -7,7 +8,7 @@ import { rounds } from '../support/rounds.ts';
 import { until } from '../support/until.ts';
 
 /**
- * Who listens, on three instances and a real place, against a model that knows nothing of the program: members come, go, move and have several tabs, while instances are killed and frozen, and the place forgets everything. After each
+ * Who listens, on three instances and a real place, against a model that knows nothing of the program: members come, go, move, change topics and have several tabs, while instances are killed and frozen, and the place forgets everything. After each
  * fault every instance that runs says what the model says.
  */
 
@@ -24,7 +25,8 @@ export interface PlaceKit {
 
 const TOPICS = ['a', 'b.c', 'b.*', 'b.>', 'ö/x'];
 const MEMBERS = ['alice', 'bob', 'carol', 'dörte', undefined];
-const STEPS = rounds(8, 60);
+/** Before each fault; during it and after it there are half as many. All together they are 200 steps and more, and 5,000 in the long form. */
+const STEPS = rounds(32, 84);
 const FAULTS = rounds(4, 40);
 /** How often something is done at most that a machine which stands still for a while spoils. */
 const ATTEMPTS = 5;
@@ -43,6 +45,8 @@ export async function presenceCases(place: PlaceKit): Promise<void> {
   const https = instances.map(({ url }) => new Http(t, url));
   let open: Open[] = [];
   const frozen = new Set<number>();
+  let isAway = false;
+  let steps = 0;
 
   async function enter(on: number, member: string | undefined, topics: readonly string[]): Promise<void> {
     const query = [...topics.map((topic) => `topic=${encodeURIComponent(topic)}`), ...(member === undefined ? [] : [`as=${encodeURIComponent(member)}`])].join('&');
@@ -111,13 +115,29 @@ export async function presenceCases(place: PlaceKit): Promise<void> {
 
   const random = seeded(t);
 
-  /** Members come, go and move; on instances that run. */
+  /** A stream's client asks for other topics, on any instance where that can work. */
+  async function changeTopics(one: Open, on: number): Promise<void> {
+    const add = [random.one(TOPICS)];
+    const remove = TOPICS.filter((topic) => !add.includes(topic) && random.below(3) === 0);
+    const handle = handleOf(one.stream);
+    const via = place.env['REDIS_URL'] === undefined || isAway ? one.on : on;
+    let answer = await askToChange(https[via]!, handle, { add, remove });
+    // Just after a fault, instances may not hear each other.
+    if (answer.status === 503 && via !== one.on) answer = await askToChange(https[one.on]!, handle, { add, remove });
+    if (answer.status !== 200) throw new Error(`PATCH: ${answer.status} ${answer.body}`);
+    const topics = [...new Set([...one.topics.filter((topic) => !remove.includes(topic)), ...add])];
+    open = open.map((other) => other === one ? { ...one, topics } : other);
+  }
+
+  /** Members come, go, move and change topics; on instances that run. */
   async function step(): Promise<void> {
+    steps++;
     const on = random.one(instances.map((_, index) => index).filter((index) => !frozen.has(index)));
     const reachable = open.filter((one) => !frozen.has(one.on));
-    const kind = random.below(4);
+    const kind = random.below(5);
     if (kind < 2 || reachable.length === 0) return enter(on, random.one(MEMBERS), TOPICS.filter((_, index) => index === 0 ? random.below(2) === 0 : random.below(3) === 0).concat(random.one(TOPICS)));
     const one = random.one(reachable);
+    if (kind === 4) return changeTopics(one, on);
     leave(one);
     if (kind === 3) await enter(on, one.member, one.topics);
   }
@@ -153,8 +173,10 @@ export async function presenceCases(place: PlaceKit): Promise<void> {
     },
     'place that forgets': async () => {
       await place.stop();
+      isAway = true;
       for (let index = 0; index < STEPS / 2; index++) await step();
       await place.start();
+      isAway = false;
     },
     replacement: async () => {
       const victim = random.below(instances.length);
@@ -174,6 +196,7 @@ export async function presenceCases(place: PlaceKit): Promise<void> {
       for (let index = 0; index < STEPS / 2; index++) await step();
       await agree(`a ${kind}`);
     }
+    t.comment(`${steps} steps, ${FAULTS} faults`);
   });
 
   t.test(`${place.name}: while it is away each answers with what it knows, and says so; when it is back, with everything`, async (t) => {

@@ -10,10 +10,12 @@ import { until } from '../support/until.ts';
 
 /** A rolling restart of all instances, behind the HAProxy that is shipped, as those see it who watch who is there. */
 
-const MEMBERS = rounds(60, 600);
+const STREAMS = rounds(60, 600);
+/** Watchers are told of more than 500 by their number alone, so some have two streams. */
+const MEMBERS = Math.min(STREAMS, 400);
 
-/** Instances keep a few streams above their share; beyond them, shares may differ by this part. */
-const KEPT_STREAMS = 20;
+/** By how much the shares of the fullest instance and the emptiest one may differ at last. Of 600 streams the part and the number are the same. */
+const UNEVEN_STREAMS = 20;
 const UNEVEN_SHARE = 0.1;
 
 interface News {
@@ -50,8 +52,8 @@ t.test('while all instances are replaced nobody is seen to leave, no message is 
     t.teardown(() => source.close());
     return source;
   };
-  const got = Array.from({ length: MEMBERS }, (): string[] => []);
-  for (const [index, seen] of got.entries()) open(`/topics/room/events?as=member-${index}`).onmessage = ({ data }) => void seen.push(data as string);
+  const got = Array.from({ length: STREAMS }, (): string[] => []);
+  for (const [index, seen] of got.entries()) open(`/topics/room/events?as=member-${index % MEMBERS}`).onmessage = ({ data }) => void seen.push(data as string);
   const watcher = new Watcher();
   open('/topics/room/events?presence=1').addEventListener('$presence', ({ data }) => watcher.hear(JSON.parse(data as string) as News));
   await until('the watcher sees all', () => watcher.present.size === MEMBERS);
@@ -65,13 +67,17 @@ t.test('while all instances are replaced nobody is seen to leave, no message is 
     await http.publish('room', `${published++}`);
     await instance.restart('SIGTERM');
     await http.publish('room', `${published++}`);
-    await until('all are open', async () => (await counts()).reduce((sum, count) => sum + count, 0) === MEMBERS + 1);
+    await until('all are open', async () => (await counts()).reduce((sum, count) => sum + count, 0) === STREAMS + 1);
   }
+  const restarted = performance.now();
+  let shares = await counts();
+  t.comment(`after the restarts: ${shares.join()}`);
   await until('the shares are even', async () => {
-    const all = await counts();
-    return Math.max(...all) - Math.min(...all) <= Math.max(2 * KEPT_STREAMS, UNEVEN_SHARE * MEMBERS / 3) && all.reduce((sum, count) => sum + count, 0) === MEMBERS + 1;
+    shares = await counts();
+    return Math.max(...shares) - Math.min(...shares) <= Math.max(UNEVEN_STREAMS, UNEVEN_SHARE * STREAMS / 3) && shares.reduce((sum, count) => sum + count, 0) === STREAMS + 1;
   });
-  await until('everybody is there', async () => (await http.json<{ topics: { streams: number; members: number }[] }>('/presence?topic=room')).topics[0]!.streams === MEMBERS + 1);
+  t.comment(`${Math.round((performance.now() - restarted) / 1_000)} s later: ${shares.join()}`);
+  await until('everybody is there', async () => (await http.json<{ topics: { streams: number; members: number }[] }>('/presence?topic=room')).topics[0]!.streams === STREAMS + 1);
   const expected = Array.from({ length: published }, (_, index) => `${index}`);
   await until('all have everything', () => got.every(({ length }) => length >= published));
   t.ok(got.every((seen) => seen.join() === expected.join()), 'each message once, in order');

@@ -65,7 +65,7 @@ t.test('an instance with more than its share sends streams away until it has its
 });
 
 t.test('differences within the margin are left alone, and so are small numbers', async (t) => {
-  for (const [count, others, isSent] of [[1_100, [1_000, 1_000], false], [1_160, [1_000, 1_000], true], [30, [0], false], [50, [0], true], [1_000, [], false]] as const) {
+  for (const [count, others, isSent] of [[1_100, [1_000, 1_000], false], [1_115, [1_000, 1_000], true], [1_050, [1_090, 890], true], [1_000, [1_090, 940], false], [20, [0], false], [50, [0], true], [1_000, [], false]] as const) {
     const { clock, sent } = await world({ count, others });
     await clock.advance(60_000);
     t.equal(sent.length > 0, isSent, `${count} and ${others.join()}`);
@@ -101,4 +101,59 @@ t.test('nothing is sent away during a drain, to instances that are not ready, or
   alone.state.isReady = false;
   await alone.clock.advance(120_000);
   t.equal(alone.sent.length, before, 'a drain ends the round');
+});
+
+/** How old the reports of other instances may be, at the most. Milliseconds. */
+const REPORT_MS = 5_000;
+/** Streams that come back do so within this time, each at a moment of its own. Milliseconds. */
+const BACK_MS = 4_000;
+
+t.test('whatever the number of streams, those of an empty instance and of full ones are within a tenth of each other after two minutes', async (t) => {
+  for (const shares of [[300, 300, 0], [230, 230, 140], [3_000, 3_000, 0], [30_000, 30_000, 0], [3_000, 2_900, 2_700, 2_300, 0], [...Array<number>(19).fill(1_000), 0]]) {
+    const clock = new TestClock();
+    const total = shares.reduce((sum, count) => sum + count, 0);
+    let away = 0;
+    const reported = [...shares];
+    const all = shares.map((count) => new Set(Array.from({ length: count }, () => ({ isGone: false, openedTenths: 0 }) as Reader)));
+    const report = (): void => {
+      for (const [index, { size }] of all.entries()) reported[index] = size;
+      clock.after(REPORT_MS, report);
+    };
+    report();
+    /** When each comes back that was sent away. */
+    let returns: number[] = [];
+    const comeBack = (): void => {
+      const now = clock.monotonic();
+      for (const at of returns) {
+        // As a balancer does that goes by the fewest connections.
+        if (at <= now) all.reduce((least, other) => other.size < least.size ? other : least).add({ isGone: false, openedTenths: Math.round(now / 100) } as Reader);
+      }
+      returns = returns.filter((at) => at > now);
+      clock.after(500, comeBack);
+    };
+    comeBack();
+    const instances = all.map((readers, index) => new Rebalancing({
+      roster: { get reports() {
+        return new Map(reported.flatMap((streams, other) => other === index ? [] : [[`${other}`, { streams, isReady: true }] as const]));
+      } },
+      streams: {
+        readers,
+        get size() {
+          return readers.size;
+        },
+        end: (reader) => {
+          readers.delete(reader);
+          returns.push(clock.monotonic() + away++ * 97 % BACK_MS);
+        },
+      },
+      clock, counters: new Counters(), logger: { info: () => undefined }, isReady: () => true, settings: { isOn: true, minAgeMs: 30_000, retryMaxMs: BACK_MS },
+    }));
+    for (const instance of instances) instance.open();
+    for (let second = 0; second < 120; second++) await clock.advance(1_000);
+    for (const instance of instances) instance.stop();
+    const sizes = all.map(({ size }) => size);
+    t.equal(sizes.reduce((sum, size) => sum + size, 0), total);
+    t.ok(Math.max(...sizes) - Math.min(...sizes) <= Math.max(20, 0.1 * total / all.length), `${shares.join()} became ${sizes.join()}`);
+    t.ok(away <= total / 2, `${away} of ${total} were sent away`);
+  }
 });

@@ -16,25 +16,25 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 const CHANGED_MAX_ENTRIES = 10_000;
 
 /**
- * Writes changes of one instance. Keys: its leases, what it wrote, `changed` and its numbers; then `lines`, `members`, `streams` of a topic and the topics of a member, for each change. Values: the instance, how long keys are kept, whether its lease has
- * ended on purpose (a sweep). Then for each change: topic, member, streams of the topic, whether it is present, streams, since, when the metadata was given, metadata. The answer is 0 where the lease has ended: nothing was written.
+ * Writes changes of one instance. Keys: the leases. The others are made here, from what their names begin with: named by the instance, they would be two thirds of what it sends. Values: that beginning, the instance, how long
+ * keys are kept, whether its lease has ended on purpose (a sweep), and a JSON array with eight values for each change: topic, member, streams of the topic, whether it is present, streams, since, when the metadata was given,
+ * metadata. The answer is 0 where the lease has ended: nothing was written.
  */
 export const WRITE = `${NOW}
-local leases, wrote, changed, numbers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local instance, kept, isSweep = ARGV[1], ARGV[2], ARGV[3] == '1'
-local lease = tonumber(redis.call('ZSCORE', leases, instance) or '0')
+local prefix, instance, kept, isSweep = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
+local lease = tonumber(redis.call('ZSCORE', KEYS[1], instance) or '0')
 if not isSweep and math.abs(lease) <= now then
   return 0
 end
-local first = 5
-local touched = {}
-for at = 4, #ARGV, 8 do
-  local lines, members, streams, topics = KEYS[first], KEYS[first + 1], KEYS[first + 2], KEYS[first + 3]
-  first = first + 4
-  local topic, member, all, isPresent = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3] == '1'
+local wrote, changed, numbers = prefix .. 'wrote:' .. instance, prefix .. 'changed', prefix .. 'numbers'
+local changes, totals, listed, touched = cjson.decode(ARGV[5]), {}, {}, {}
+for at = 1, #changes, 8 do
+  local topic, member, isPresent = changes[at], changes[at + 1], changes[at + 3] == 1
+  totals[topic] = changes[at + 2]
   if member ~= '' then
+    local lines, members, topics = prefix .. 'lines:' .. topic, prefix .. 'members:' .. topic, prefix .. 'topics:' .. member
     local before = redis.call('HGET', lines, member) or ''
-    local since, others = tonumber(ARGV[at + 5]), ''
+    local since, others = changes[at + 5], ''
     for line in string.gmatch(before, '[^\\n]+') do
       local writer, from = string.match(line, '^(%S+)\\t%d+\\t(%d+)')
       since = math.min(since, tonumber(from))
@@ -44,7 +44,7 @@ for at = 4, #ARGV, 8 do
     end
     local after = others
     if isPresent then
-      after = others .. table.concat({ instance, ARGV[at + 4], string.format('%.0f', since), ARGV[at + 6], ARGV[at + 7] }, '\\t') .. '\\n'
+      after = others .. instance .. string.format('\\t%.0f\\t%.0f\\t%.0f\\t', changes[at + 4], since, changes[at + 6]) .. changes[at + 7] .. '\\n'
     end
     if after ~= before then
       touched[topic] = true
@@ -58,20 +58,22 @@ for at = 4, #ARGV, 8 do
       redis.call('ZADD', members, 0, member)
       redis.call('ZADD', topics, 0, topic)
       redis.call('PEXPIRE', topics, kept)
-      redis.call('PEXPIRE', lines, kept)
-      redis.call('PEXPIRE', members, kept)
+      listed[topic] = true
     end
   end
-  if isPresent then
-    redis.call('SADD', wrote, topic .. '\\0' .. member)
-  else
-    redis.call('SREM', wrote, topic .. '\\0' .. member)
-  end
+  redis.call(isPresent and 'SADD' or 'SREM', wrote, topic .. '\\0' .. member)
+end
+for topic in pairs(listed) do
+  redis.call('PEXPIRE', prefix .. 'lines:' .. topic, kept)
+  redis.call('PEXPIRE', prefix .. 'members:' .. topic, kept)
+end
+for topic, all in pairs(totals) do
+  local streams = prefix .. 'streams:' .. topic
   if (tonumber(redis.call('HGET', streams, instance) or '') or 0) ~= all then
     touched[topic] = true
   end
   if all > 0 then
-    redis.call('HSET', streams, instance, all)
+    redis.call('HSET', streams, instance, string.format('%.0f', all))
     redis.call('PEXPIRE', streams, kept)
   else
     redis.call('HDEL', streams, instance)

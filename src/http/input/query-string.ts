@@ -4,6 +4,9 @@ export type Query = Readonly<Record<string, string | readonly string[]>>;
 /** Under this key stands the name of the first parameter that could not be decoded. */
 const MALFORMED_PARAMETER = Symbol('malformed');
 
+/** What every query inherits: nothing. Without a prototype it would be a hash table from the start, which takes several times as long to fill and to read. */
+const NO_PARAMETERS: object = Object.create(null) as object;
+
 /** The parameter in which a client passes on the last id that it got. */
 const LAST_EVENT_ID = 'lastEventId';
 
@@ -21,7 +24,7 @@ function isLastEventId(name: string): boolean {
  * tells what was wrong.
  */
 export function parseQuery(text: string): Query {
-  const query: Record<string | symbol, string | string[]> = Object.create(null) as Record<string, never>;
+  const query: Record<string | symbol, string | string[]> = Object.create(NO_PARAMETERS) as Record<string, never>;
   if (text === '') return query;
   for (const part of text.split('&')) {
     if (part === '') continue;

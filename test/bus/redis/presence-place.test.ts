@@ -19,6 +19,8 @@ t.jobs = 3;
 
 const GRACE_MS = 400;
 const TTL_MS = 2_000;
+/** Enough that what is done once counts little. */
+const TOLD_STREAMS = 2_000;
 
 interface Opened {
   readonly presence: Presence;
@@ -162,6 +164,30 @@ t.test('what comes and goes within one batch is told to nobody; what changes oft
   }
   await shows(t, [presence], 'a', 'of 1');
   t.equal(await played() - before, 1);
+});
+
+t.test('a member of its own for each stream, on one topic or on many, costs few bytes on the way to Redis, and few of its commands', async (t) => {
+  const redis = await startRedis(t);
+  const admin = redisClient(t, redis);
+  const { place } = await open(t, redis.url, 'log', true, 60_000);
+  /** Bytes that Redis got, and what it did for the scripts. */
+  const used = async (): Promise<{ readonly bytes: number; readonly commands: number }> => {
+    const info = await admin.info('everything');
+    const commands = [...info.matchAll(/^cmdstat_(?:hget|hset|zadd|sadd|pexpire):calls=(\d+)/gm)].reduce((sum, [, calls]) => sum + Number(calls), 0);
+    return { bytes: Number(/total_net_input_bytes:(\d+)/.exec(info)![1]), commands };
+  };
+  for (const [topics, mostCommands] of [[1, 7], [TOLD_STREAMS, 13]] as const) {
+    const before = await used();
+    for (let at = 0; at < TOLD_STREAMS; at += place.telling.maxEntries) {
+      await place.write(Array.from({ length: place.telling.maxEntries }, (_, index) => ({
+        topic: `of ${topics}: ${(at + index) % topics}`, member: `member ${topics} ${at + index}`, topicStreams: topics === 1 ? at + index + 1 : 1, isPresent: true, streams: 1, since: Date.now(), meta: undefined, metaAt: 0,
+      })));
+    }
+    const after = await used();
+    // Each hundred of them brings the script along, and renewals and probes go on beside them.
+    t.ok(after.bytes - before.bytes < 160 * TOLD_STREAMS, `${(after.bytes - before.bytes) / TOLD_STREAMS} bytes each, on ${topics} topics`);
+    t.ok(after.commands - before.commands < mostCommands * TOLD_STREAMS, `${(after.commands - before.commands) / TOLD_STREAMS} commands each, on ${topics} topics`);
+  }
 });
 
 t.test('the end of an instance is told at once; its members may come back elsewhere', async (t) => {
