@@ -73,7 +73,8 @@ void t.test('option httpchk: alone it takes every instance for dead; with GET /r
   const [alone, asked] = await Promise.all([['option httpchk', check], ['option httpchk GET /readyz', check]].map((lines) => startPlainHaproxy(t, port, lines))) as [Balancer, Balancer];
   const status = async ({ url }: Balancer): Promise<number> => (await new Http(t, url).get('/healthz')).status;
   await until('it is taken for dead', async () => await status(alone) === 503);
-  t.equal(await status(asked), 200);
+  // A check that is not answered within its interval has failed, too, which a slow machine does now and then.
+  await until('the other is not', async () => await status(asked) === 200);
 });
 
 void t.test('the Caddy of the documents: streams pass at once, compressed answers or not; /metrics is shut; streams come back when the instance is gone', async (t) => {
