@@ -4,7 +4,7 @@ import t, { type Test } from 'tap';
 import type { Balancer } from '../support/balancer.ts';
 import { startCaddySite } from '../support/caddy.ts';
 import { openStream } from '../support/client.ts';
-import { startHaproxy, startPlainHaproxy } from '../support/haproxy.ts';
+import { PATIENT_CHECKS, startHaproxy, startPlainHaproxy } from '../support/haproxy.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { startNginxServer, startNginxSite } from '../support/nginx.ts';
@@ -54,7 +54,7 @@ void t.test('below a path: nginx', async (t) => passes(t, await startNginxSite(t
 
 void t.test('below a path: HAProxy', async (t) => {
   const mark = '    acl private ';
-  await passes(t, await startHaproxy(t, [port, port, port], { replace: { [mark]: `${haproxyLines}${mark}` } }), '/tidings', SLASHES.map((topic) => `haproxy${topic}`));
+  await passes(t, await startHaproxy(t, [port, port, port], { replace: { ...PATIENT_CHECKS, [mark]: `${haproxyLines}${mark}` } }), '/tidings', SLASHES.map((topic) => `haproxy${topic}`));
 });
 
 void t.test('below a path: Caddy', async (t) => passes(t, await startCaddySite(t, here(caddyLines)), '/tidings', SLASHES.map((topic) => `caddy${topic}`)));
