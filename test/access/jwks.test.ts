@@ -7,6 +7,7 @@ import type { JwtVerifier } from '../../src/access/jwt.ts';
 import { Counters } from '../../src/runtime/counters.ts';
 import { settle, TestClock } from '../support/clock.ts';
 import { listening } from '../support/listening.ts';
+import { freePort } from '../support/ports.ts';
 import { recordingLogger } from '../support/logger.ts';
 import type { Scope } from '../support/temp.ts';
 import { claims, EC, ED, NOW, refused, RSA, token, verifier, type Pair } from '../support/tokens.ts';
@@ -43,7 +44,7 @@ class Endpoint {
 
   static async open(t: Scope, respond: Respond | object): Promise<Endpoint> {
     const server = createServer();
-    const endpoint = new Endpoint(server, await listening(server), respond);
+    const endpoint = new Endpoint(server, await listening(server, await freePort()), respond);
     t.teardown(() => {
       endpoint.jwt.close();
       server.close();

@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import type { Target } from '../../bench/load/protocol.ts';
 import { listening } from '../support/listening.ts';
+import { freePort } from '../support/ports.ts';
 import type { Scope } from '../support/temp.ts';
 
 export interface Message {
@@ -59,7 +60,7 @@ export class FaultyServer {
   static async start(t: Scope, faults: Faults = {}): Promise<FaultyServer> {
     const server = new FaultyServer(faults);
     t.teardown(() => server.stop());
-    await server.listen();
+    await server.listen(await freePort());
     return server;
   }
 
@@ -67,7 +68,7 @@ export class FaultyServer {
     return { wire: 'tidings', ports: [(this.#server.address() as AddressInfo).port] };
   }
 
-  async listen(port?: number): Promise<void> {
+  async listen(port: number): Promise<void> {
     await listening(this.#server, port);
   }
 

@@ -193,7 +193,7 @@ t.test('what changes between two passes is found: erased, deleted, forgotten, an
   t.match(await pass(source.file, target.url, false), { outcome: 'pass', messages: 3_000 });
 
   // Between the two last steps nobody may open either.
-  await target.ask(`CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NULL; END';
+  await target.ask(`CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(600); RETURN NULL; END';
     CREATE TRIGGER wait AFTER UPDATE ON tidings.head FOR EACH ROW WHEN (NEW.level < ${UNFINISHED_COPY_LEVELS}) EXECUTE FUNCTION wait()`);
   const child = start(t, ['copy', '--from', `file:${source.file}`, '--to', target.url, '--final']);
   await until('the source is closed', () => source.direct((db) => db.prepare<[], number>('SELECT level FROM head').pluck().get()!) > UNFINISHED_COPY_LEVELS);

@@ -116,7 +116,7 @@ void t.test('nothing is lost or doubled over cuts, a drain and a kill, while sub
     if (data === 300) await instance.restart('SIGKILL');
   }
   const expected = (part: number): number[] => numbers(COUNT).filter((data) => data % PARTS === part);
-  await until('all are there', () => all.length >= COUNT && joined.every(({ isOver, part, list }) => isOver || list.length >= expected(part).length), 60_000);
+  await until('all are there', () => all.length >= COUNT && joined.every(({ isOver, part, list }) => isOver || list.length >= expected(part).length));
   t.strictSame(all, numbers(COUNT));
   for (const { part, list, isOver } of joined) t.strictSame(list, isOver ? expected(part).slice(0, list.length) : expected(part), `torn.${part}`);
   t.ok(changes > 0);

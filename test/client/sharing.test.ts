@@ -74,7 +74,7 @@ void t.test('nothing is lost or doubled while leaders and others come and go, ov
   }
   const expected = (kind: string): number[] => numbers(COUNT).filter((data) => kind === '*' || (data % 2 === 0) === (kind === 'even'));
   const staying = members.filter(({ tidings }) => !left.has(tidings));
-  await until('all are there', () => staying.every(({ heard, kind }) => heard.length >= expected(kind).length), 60_000);
+  await until('all are there', () => staying.every(({ heard, kind }) => heard.length >= expected(kind).length));
   for (const { heard, kind, from } of members) {
     const all = expected(kind);
     t.strictSame(heard, all.slice(0, heard.length), `${kind}, there since ${from}`);

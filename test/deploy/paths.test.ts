@@ -4,7 +4,7 @@ import t, { type Test } from 'tap';
 import type { Balancer } from '../support/balancer.ts';
 import { startCaddySite } from '../support/caddy.ts';
 import { openStream } from '../support/client.ts';
-import { startHaproxy, startPlainHaproxy } from '../support/haproxy.ts';
+import { PATIENT_CHECKS, startHaproxy, startPlainHaproxy } from '../support/haproxy.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { startNginxServer, startNginxSite } from '../support/nginx.ts';
@@ -54,7 +54,7 @@ void t.test('below a path: nginx', async (t) => passes(t, await startNginxSite(t
 
 void t.test('below a path: HAProxy', async (t) => {
   const mark = '    acl private ';
-  await passes(t, await startHaproxy(t, [port, port, port], { replace: { [mark]: `${haproxyLines}${mark}` } }), '/tidings', SLASHES.map((topic) => `haproxy${topic}`));
+  await passes(t, await startHaproxy(t, [port, port, port], { replace: { ...PATIENT_CHECKS, [mark]: `${haproxyLines}${mark}` } }), '/tidings', SLASHES.map((topic) => `haproxy${topic}`));
 });
 
 void t.test('below a path: Caddy', async (t) => passes(t, await startCaddySite(t, here(caddyLines)), '/tidings', SLASHES.map((topic) => `caddy${topic}`)));
@@ -73,7 +73,8 @@ void t.test('option httpchk: alone it takes every instance for dead; with GET /r
   const [alone, asked] = await Promise.all([['option httpchk', check], ['option httpchk GET /readyz', check]].map((lines) => startPlainHaproxy(t, port, lines))) as [Balancer, Balancer];
   const status = async ({ url }: Balancer): Promise<number> => (await new Http(t, url).get('/healthz')).status;
   await until('it is taken for dead', async () => await status(alone) === 503);
-  t.equal(await status(asked), 200);
+  // A check that is not answered within its interval has failed, too, which a slow machine does now and then.
+  await until('the other is not', async () => await status(asked) === 200);
 });
 
 void t.test('the Caddy of the documents: streams pass at once, compressed answers or not; /metrics is shut; streams come back when the instance is gone', async (t) => {

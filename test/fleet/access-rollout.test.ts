@@ -5,7 +5,7 @@ import { emptyDatabase } from '../support/database.ts';
 import { Load } from '../support/fleet-load.ts';
 import { readHistory } from '../support/fleet-publishers.ts';
 import { seeded } from '../support/fleet-random.ts';
-import { startHaproxy } from '../support/haproxy.ts';
+import { PATIENT_CHECKS, startHaproxy } from '../support/haproxy.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { bearer, createKey } from '../support/keys-command.ts';
@@ -38,7 +38,7 @@ t.test('from a version without keys to AUTH=on and back, in order: no client is 
   const env = { ...ENV, DATABASE_URL: await emptyDatabase(t), NODE_COMPILE_CACHE: tempFolder(t) };
   const instances = [await startInstance(t, env, { entry: old }), await startInstance(t, env, { entry: old })] as const;
   // The shipped file names three servers. Nothing is at the last one.
-  const balancer = await startHaproxy(t, [...instances.map(({ port }) => port), await freePort()]);
+  const balancer = await startHaproxy(t, [...instances.map(({ port }) => port), await freePort()], { replace: PATIENT_CHECKS });
   const context = await openContext(t, await startBrowser(t));
   const page = await context.newPage();
   await page.goto(`${balancer.url}/healthz`);

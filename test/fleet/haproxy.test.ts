@@ -3,7 +3,7 @@ import { createServer, type RequestListener } from 'node:http';
 import t, { type Test } from 'tap';
 import type { Balancer } from '../support/balancer.ts';
 import { openStream } from '../support/client.ts';
-import { startHaproxy } from '../support/haproxy.ts';
+import { PATIENT_CHECKS, startHaproxy } from '../support/haproxy.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { emptyDatabase } from '../support/database.ts';
@@ -20,9 +20,6 @@ const STREAMS = ['/topics/news/events', '/events?topic=news&topic=a.*'];
 const RETRY_MIN = 1_000;
 const RETRY_MAX = 5_000;
 
-/** The servers are in this process: one that stands still is none that has failed, and what is said of servers that have is another test. */
-const PATIENT = { 'timeout check 2s': 'timeout check 60s' };
-
 /** A server that says it is ready, and does this with everything else. Its port. */
 async function serve(t: Scope, listener: RequestListener): Promise<number> {
   const server = createServer((request, response) => {
@@ -36,7 +33,7 @@ async function serve(t: Scope, listener: RequestListener): Promise<number> {
 /** HAProxy before three of them. */
 async function before(t: Scope, listener: RequestListener, replace: Readonly<Record<string, string>> = {}): Promise<Balancer> {
   const servers = await Promise.all([0, 1, 2].map(() => serve(t, listener)));
-  return startHaproxy(t, servers, { replace: { ...PATIENT, ...replace } });
+  return startHaproxy(t, servers, { replace: { ...PATIENT_CHECKS, ...replace } });
 }
 
 /** What a browser's EventSource goes on after: 200, the right type, and a time to come back. The time. */
@@ -96,7 +93,7 @@ t.test('what an instance answers itself passes as it is', async (t) => {
 
 t.test('a message goes through as soon as it is there', async (t) => {
   const { port } = await startInstance(t);
-  const { url } = await startHaproxy(t, [port, port, port], { replace: PATIENT });
+  const { url } = await startHaproxy(t, [port, port, port], { replace: PATIENT_CHECKS });
   for (const path of STREAMS) {
     const stream = await openStream(t, url + path);
     await stream.next(({ event }) => event === '$open');
@@ -118,7 +115,7 @@ t.test('after the other instances have started, they get their shares of the str
     other.kill('SIGKILL');
     await other.exited;
   }
-  const { url } = await startHaproxy(t, instances.map(({ port }) => port), { replace: PATIENT });
+  const { url } = await startHaproxy(t, instances.map(({ port }) => port), { replace: PATIENT_CHECKS });
   const got = Array.from({ length: STREAMS_BEFORE }, (): string[] => []);
   const sources = got.map((seen) => {
     const source = new EventSource(`${url}/topics/news/events`);

@@ -1,7 +1,7 @@
 import { EventSource } from 'eventsource';
 import t from 'tap';
 import { emptyDatabase } from '../support/database.ts';
-import { startHaproxy } from '../support/haproxy.ts';
+import { PATIENT_CHECKS, startHaproxy } from '../support/haproxy.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { startRedis } from '../support/redis.ts';
@@ -45,7 +45,7 @@ t.test('while all instances are replaced nobody is seen to leave, no message is 
     PRESENCE_GRACE_SECONDS: '60', PRESENCE_TTL_SECONDS: '120',
   };
   const instances = await Promise.all([0, 1, 2].map(() => startInstance(t, env)));
-  const { url } = await startHaproxy(t, instances.map(({ port }) => port), { replace: { 'timeout check 2s': 'timeout check 60s' } });
+  const { url } = await startHaproxy(t, instances.map(({ port }) => port), { replace: PATIENT_CHECKS });
   const http = new Http(t, url);
   const open = (path: string): EventSource => {
     const source = new EventSource(url + path);

@@ -25,7 +25,7 @@ const REST = 30;
 /** How long a client keeps its topics, at most. Milliseconds. */
 const CHANGE_REST = 600;
 /** How long the last messages may take to arrive. Milliseconds. */
-const ARRIVAL = 60_000;
+const ARRIVAL = 120_000;
 
 const ROOMS = Array.from({ length: 12 }, (_, index) => `room.${index}`);
 const NAMES = [...ROOMS, 'room.*', 'room.1.>', 'other', '>'];

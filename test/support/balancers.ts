@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Balancer } from './balancer.ts';
-import { startHaproxy } from './haproxy.ts';
+import { PATIENT_CHECKS, startHaproxy } from './haproxy.ts';
 import { Instance } from './instance.ts';
 import { startNginx } from './nginx.ts';
 import { freePort } from './ports.ts';
@@ -27,6 +27,6 @@ export async function startBalanced(t: Scope, settings: Readonly<Record<string, 
   for (let index = 0; index < INSTANCES; index++) instances.push(new Instance(t, await freePort(), env, {}));
   await Promise.all(instances.map((instance) => instance.started()));
   const ports = instances.map(({ port }) => port);
-  const [haproxy, nginx] = await Promise.all([startHaproxy(t, ports), startNginx(t, ports)]);
+  const [haproxy, nginx] = await Promise.all([startHaproxy(t, ports, { replace: PATIENT_CHECKS }), startNginx(t, ports)]);
   return { instances, env, balancers: new Map([['HAProxy', haproxy], ['nginx', nginx]]) };
 }

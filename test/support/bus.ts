@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import type { Bus } from '../../src/bus/bus.ts';
 import { RedisBus, type RedisBusOptions } from '../../src/bus/redis/redis.ts';
@@ -7,6 +8,9 @@ import { Ear, message } from '../contract/bus.ts';
 import { recordingLogger } from './logger.ts';
 import type { Scope } from './temp.ts';
 import { until } from './until.ts';
+
+/** Turns of the event loop, a millisecond each or more. They end sooner than any timer that the bus could leave. */
+const TURNS = 200;
 
 export interface OpenBus {
   readonly bus: RedisBus;
@@ -87,4 +91,18 @@ export function loggedOnce(t: Test, lines: readonly string[], losses: number): v
 /** The sockets, name look-ups and timers of this process: what a bus must not leave behind. */
 export function openResources(): string[] {
   return process.getActiveResourcesInfo().filter((name) => /TCPSocket|TCPWRAP|TCPConnect|TLS|Timeout|DNS|GETADDR/i.test(name));
+}
+
+/**
+ * What is left of these resources that was not there before; some of those before may have been about to go. The other end of a socket closes a few turns later. A timer that is left goes too, in the
+ * end; a busy machine makes turns longer, not more.
+ */
+export async function leftBeside(before: readonly string[]): Promise<string> {
+  const more = (): string => {
+    const left = openResources();
+    for (const one of before) if (left.includes(one)) left.splice(left.indexOf(one), 1);
+    return left.join(' ');
+  };
+  for (let turn = 0; turn < TURNS && more() !== ''; turn++) await sleep(1);
+  return more();
 }

@@ -7,6 +7,9 @@ import { tempFolder, type Scope } from './temp.ts';
 /** The configuration that operators are given, as it is: what is tested is what they run. */
 const CONFIGURATION = join(import.meta.dirname, '../../deploy/haproxy.cfg');
 
+/** An instance that stands still for seconds on a busy machine is not taken for dead. One that is gone refuses connections, which shows at once. */
+export const PATIENT_CHECKS = { 'timeout check 2s': 'timeout check 60s' };
+
 export interface HaproxyOptions {
   /** Parts of the configuration that are other ones here, mostly times: each must be there. */
   readonly replace?: Readonly<Record<string, string>>;

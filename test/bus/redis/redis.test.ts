@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import t from 'tap';
 import { EnvelopeKeys } from '../../../src/bus/envelope-keys.ts';
@@ -8,7 +7,7 @@ import { carriedOf, encode, SENDER_BYTES } from '../../../src/bus/envelope.ts';
 import { encodeNote } from '../../../src/bus/note-envelope.ts';
 import type { RedisBus } from '../../../src/bus/redis/redis.ts';
 import { busContract, content, Ear, EPOCH, joined, message, secretOf } from '../../contract/bus.ts';
-import { openBus, openResources, redisBus } from '../../support/bus.ts';
+import { leftBeside, openBus, openResources, redisBus } from '../../support/bus.ts';
 import { TestClock } from '../../support/clock.ts';
 import { listening } from '../../support/listening.ts';
 import { recordingLogger } from '../../support/logger.ts';
@@ -17,8 +16,6 @@ import { redisClient } from '../../support/redis-client.ts';
 import { startRedis } from '../../support/redis.ts';
 import { until } from '../../support/until.ts';
 
-/** Turns of the event loop, a millisecond each or more. They end sooner than any timer that the bus could leave. */
-const TURNS = 200;
 
 const { logger } = recordingLogger();
 
@@ -246,12 +243,6 @@ t.test('closing leaves no socket and no timer, wherever the connections are', as
   const silent = createServer(() => undefined);
   const silentPort = await listening(silent);
   t.teardown(() => silent.close());
-  /** The resources that were not there before. Some of those before may have been about to go. */
-  const more = (before: readonly string[]): string => {
-    const left = openResources();
-    for (const one of before) if (left.includes(one)) left.splice(left.indexOf(one), 1);
-    return left.join(' ');
-  };
   const places: [string, string, (bus: RedisBus, ear: Ear) => Promise<void>][] = [
     ['up', url, (bus) => until('up', () => bus.state === 'up')],
     ['just begun', url, async () => undefined],
@@ -266,8 +257,6 @@ t.test('closing leaves no socket and no timer, wherever the connections are', as
     await reach(bus, ear);
     bus.publish([message(1)]);
     await bus.close();
-    // The other end of a socket closes a few turns later. A timer that is left goes too, in the end; a busy machine makes turns longer, not more.
-    for (let turn = 0; turn < TURNS && more(before) !== ''; turn++) await sleep(1);
-    t.equal(more(before), '', where);
+    t.equal(await leftBeside(before), '', where);
   }
 });

@@ -9,7 +9,7 @@ import type { Balancer } from '../../support/balancer.ts';
 import { startCaddy } from '../../support/caddy.ts';
 import { Child } from '../../support/child.ts';
 import { openStream } from '../../support/client.ts';
-import { startHaproxy, startPlainHaproxy } from '../../support/haproxy.ts';
+import { PATIENT_CHECKS, startHaproxy, startPlainHaproxy } from '../../support/haproxy.ts';
 import { startNginx, startPlainNginx } from '../../support/nginx.ts';
 import { need } from '../../support/programs.ts';
 import { exchange, RawConnection } from '../../support/raw.ts';
@@ -266,7 +266,7 @@ void t.test('nginx', async (t) => {
 void t.test('HAProxy', async (t) => {
   const [plain, http2, shipped] = await Promise.all([
     startPlainHaproxy(t, port, ['option http-no-delay', 'option forwardfor', 'http-request add-header Via "1.1 haproxy"', 'http-request set-header X-Forwarded-Proto http']),
-    startPlainHaproxy(t, port, ['option http-no-delay'], 'proto h2'), startHaproxy(t, [port, port, port]),
+    startPlainHaproxy(t, port, ['option http-no-delay'], 'proto h2'), startHaproxy(t, [port, port, port], { replace: PATIENT_CHECKS }),
   ]);
   await until('HAProxy knows that its servers are there', async () => (await exchange(t, shipped, bytesOf('GET /healthz', ['Host: tidings.example']))).status === 200);
   await check(t, [
