@@ -67,7 +67,7 @@ export async function publishLines(sender: Sender, batches: AsyncIterable<LineBa
   return { messages, ...(last === undefined ? {} : { last }) };
 }
 
-/** For whoever wants to go on: up to which line all is stored, and what is not known. */
+/** Says where the next run has to begin: which lines are stored, and which may be. */
 function howFar({ stored, sending, isResumable }: { readonly stored: number; readonly sending: number; readonly isResumable: boolean }): string {
   const known = stored === 0 ? 'No line is known to be stored.' : `The first ${stored} lines are stored.`;
   const unknown = sending === 0 ? '' : ` Lines ${stored + 1} to ${stored + sending} were on their way, and may be stored, too.`;

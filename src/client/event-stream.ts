@@ -260,7 +260,7 @@ export class EventStream implements SourceTaker {
     void streamTopics().then(({ renew }) => renew(this.#dependencies.requests, handle, signal)).catch(() => undefined);
   }
 
-  /** What is subscribed to in the same turn goes into one request: the module comes later. */
+  /** All changes of one turn are one request, because the module is there only after the turn. */
   async #change(handle: StreamHandle, signal: AbortSignal): Promise<void> {
     const outcome = await streamTopics().then(({ changeTopics }) => changeTopics(this.#dependencies, {
       handle, signal,

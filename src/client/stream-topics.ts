@@ -1,6 +1,6 @@
 import type { Requests, TidingsError } from './requests.ts';
 
-/** What is asked of the service about an open stream: other topics, a new token; and which topics it refuses. It is loaded when one of them comes up. */
+/** Requests about an open stream: to change its topics, to renew its token, to find topics that the service refuses. The library loads this module with the first of them. */
 
 /** By what the service knows an open stream. */
 export interface StreamHandle {
@@ -16,9 +16,9 @@ export interface TopicsDependencies {
 
 export interface TopicChange {
   readonly handle: StreamHandle;
-  /** What the stream has; undefined once it is over. */
+  /** The topics of the stream; undefined once the stream has ended. */
   readonly topics: () => readonly string[] | undefined;
-  /** What it will have is on its way. */
+  /** Called before the request, with the topics that the stream will have. */
   readonly begin: (next: readonly string[]) => void;
   readonly signal: AbortSignal;
 }

@@ -28,7 +28,7 @@ export interface BackedUp {
   readonly head: number;
 }
 
-/** What the thread is told, and what it answers. */
+/** The message to the thread, and the thread's answer. */
 export interface BackupJob {
   readonly file: string;
   readonly partial: string;
@@ -50,7 +50,7 @@ export async function backUp(file: string, to: string, signal: AbortSignal): Pro
   const partial = join(folder, `.${basename(target)}.${randomName(RANDOM_CHARACTERS)}.partial`);
   const remove = (): void => rmSync(partial, { force: true });
   signal.addEventListener('abort', remove);
-  // Another run sees that this one lives, also while nothing is written. It is no use where the file has its name already.
+  // The time of the file shows other runs that this one lives. An error is no matter: the file may have its name already.
   const touching = setInterval(() => utimes(partial, new Date(), new Date(), () => undefined), TOUCH_MS);
   try {
     removeStale(folder, basename(target));
