@@ -41,6 +41,8 @@ export interface Outcome {
 const THINK = 120;
 /** One request in so many has no key and is not sent again. */
 const CARELESS = 12;
+/** Of so many streams there is one more whose topics change all the time. */
+const CHANGING_SHARE = 10;
 /** A stream is cut by its own network after so many messages. */
 const CUT_EVERY = 20;
 
@@ -58,7 +60,7 @@ export async function chaos(t: Scope, options: ChaosOptions): Promise<Outcome> {
   const random = new Random(seed);
   const fleet = await Fleet.start(t, options);
   const load = new Load(t, {
-    urls: [fleet.front.url], random: random.fork(), publishers: options.publishers, streams: options.streams,
+    urls: [fleet.front.url], random: random.fork(), publishers: options.publishers, streams: options.streams, changing: Math.ceil(options.streams / CHANGING_SHARE),
     cutEvery: CUT_EVERY, careless: CARELESS, think: THINK, patience: PATIENCE, calm: true, arrival: recovery,
   });
   await load.open();

@@ -61,6 +61,8 @@ for (const [name, { url, port }] of balancers) {
       t.match(await exchange(t, { port }, requestBytes(method, path)), { status: 404, body: /ask an instance itself/ }, `${method} ${path}`);
     }
     const http = new Http(t, url);
+    t.match(await http.send('PATCH', '/streams/abcdefghij-1', { 'content-type': 'application/json' }, '{}'), { status: /^4/, body: /"field":"secret"|unauthorized/ }, 'a client may change the topics of its stream');
+    t.equal((await http.send('PATCH', '/keys/abcdefghij')).status, 404);
     t.match(await http.send('POST', '/streams/abcdefghij-1/credential', {}, '{}'), { status: 401, body: /unauthorized/ }, 'a client may prolong its stream');
     t.same(await http.json('/healthz'), { status: 'ok' });
     t.match(await http.json('/readyz'), { status: 'ready' });

@@ -40,7 +40,8 @@ interface Open {
 }
 
 export async function presenceCases(place: PlaceKit): Promise<void> {
-  const env = { ...place.env, LOG_LEVEL: 'warn', DRAIN_SECONDS: '0', PRESENCE_TTL_SECONDS: '2', PRESENCE_GRACE_SECONDS: '1' };
+  // The model's clients do not come back when they are sent away.
+  const env = { ...place.env, LOG_LEVEL: 'warn', REBALANCE: 'off', DRAIN_SECONDS: '0', PRESENCE_TTL_SECONDS: '2', PRESENCE_GRACE_SECONDS: '1' };
   const instances = await Promise.all([startInstance(t, env), startInstance(t, env), startInstance(t, env)]);
   const https = instances.map(({ url }) => new Http(t, url));
   let open: Open[] = [];

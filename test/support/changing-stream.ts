@@ -3,6 +3,7 @@ import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { askToChange, type Changed, type Handle } from './changes.ts';
 import type { Entry, StreamRecord } from './checker.ts';
 import type { Http } from './http.ts';
+import { numberOf } from './log-ids.ts';
 import type { Scope } from './temp.ts';
 import { Watchers } from './watchers.ts';
 
@@ -15,17 +16,17 @@ export interface ChangingStreamOptions {
   readonly keep: (text: string) => string;
 }
 
-/** Before it comes back. Milliseconds. */
+/** Before it comes back, as long as it is told nothing. Milliseconds. */
 const RETRY = 20;
 
 /**
  * A client that changes the topics of its open stream, and keeps to the rules of docs/streams.md: when its connection breaks it opens the next one itself, with the topics that `$topics` told it last and its last id.
  */
 export class ChangingStream {
-  readonly entries: Entry[] = [];
+  readonly entries: (Entry & { readonly at: number })[] = [];
   readonly #options: ChangingStreamOptions;
   /** What `$topics` told it, and what it was answered. */
-  readonly #told: { readonly after: string; readonly wants: readonly string[] }[] = [];
+  #told: readonly { readonly after: string; readonly wants: readonly string[] }[] = [];
   readonly #answered: Changed[] = [];
   #wants: readonly string[];
   #handle: Handle | undefined;
@@ -38,6 +39,9 @@ export class ChangingStream {
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
   #isPaused = false;
+  /** Whether a change may have been made though no answer says so. */
+  #isUnsure = false;
+  #retry = RETRY;
   readonly #watchers = new Watchers();
   gaveUp: string | undefined;
 
@@ -46,6 +50,11 @@ export class ChangingStream {
     this.#wants = options.wants;
     t.teardown(() => this.stop());
     this.#connect();
+  }
+
+  /** Whether it has begun, now or before. */
+  get hasBegun(): boolean {
+    return this.#cursor !== undefined;
   }
 
   /** Whether it can be changed now. */
@@ -68,8 +77,9 @@ export class ChangingStream {
   /** Of a stream that was never cut the answers tell what it wants where; what `$topics` said has to be the same. */
   get record(): StreamRecord {
     const { name, wants } = this.#options;
-    const changes = this.#connection === 1 ? this.#answered.map(({ topics, cursor }) => ({ after: cursor, wants: topics })) : this.#told;
-    return { name, wants, changes, cursor: this.#cursor!, openedAt: this.#openedAt, entries: this.entries, gaveUp: this.gaveUp };
+    if (this.#cursor === undefined) throw new Error(`${name} was never opened: ${this.gaveUp ?? `${this.#connection} connections`}`);
+    const changes = this.#connection === 1 && !this.#isUnsure ? this.#answered.map(({ topics, cursor }) => ({ after: cursor, wants: topics })) : this.#told;
+    return { name, wants, changes, cursor: this.#cursor, openedAt: this.#openedAt, entries: this.entries, gaveUp: this.gaveUp };
   }
 
   /** Whether it was told of its last change. */
@@ -92,6 +102,17 @@ export class ChangingStream {
     if (status === 404 && (this.#connection > connection || this.#handle !== handle)) return;
     if (status !== 200) throw new Error(`PATCH: ${status} ${body}`);
     this.#answered.push(JSON.parse(body) as Changed);
+  }
+
+  /** Asks for other topics while things go wrong. Whatever the answer is, or where none comes, `$topics` says whether it was done. */
+  async tryToChange(http: Http, add: readonly string[], remove: readonly string[]): Promise<void> {
+    if (this.#handle === undefined) return;
+    const answer = await askToChange(http, this.#handle, { add, remove }).catch((error: unknown) => {
+      if (!(error instanceof Error)) throw error;
+    });
+    if (answer?.status === 200) this.#answered.push(JSON.parse(answer.body) as Changed);
+    else if (answer === undefined || answer.status === 404 || answer.status >= 500) this.#isUnsure = true;
+    else this.gaveUp ??= `PATCH: ${answer.status} ${answer.body}`;
   }
 
   cut(): void {
@@ -132,7 +153,12 @@ export class ChangingStream {
       this.#response = response;
       if (this.#isPaused) response.pause();
       const decoder = new TextDecoder();
-      const parser = createParser({ onEvent: (event) => this.#take(event) });
+      const parser = createParser({
+        onEvent: (event) => this.#take(event),
+        onRetry: (retry) => {
+          this.#retry = retry;
+        },
+      });
       response.on('data', (chunk: Buffer) => {
         parser.feed(decoder.decode(chunk, { stream: true }));
         this.#notify();
@@ -141,7 +167,7 @@ export class ChangingStream {
     });
     outgoing.on('error', () => this.#notify()).on('close', () => {
       this.#handle = undefined;
-      if (!this.#isStopped && this.gaveUp === undefined) this.#timer = setTimeout(() => this.#connect(), RETRY);
+      if (!this.#isStopped && this.gaveUp === undefined) this.#timer = setTimeout(() => this.#connect(), this.#retry);
     }).end();
     this.#request = outgoing;
   }
@@ -151,9 +177,9 @@ export class ChangingStream {
     const { keep } = this.#options;
     switch (event) {
       case '$open': {
-        const { cursor, stream } = JSON.parse(data) as { readonly cursor: string; readonly stream: Handle };
+        const { cursor, stream } = JSON.parse(data) as { readonly cursor: string | null; readonly stream: Handle };
         this.#handle = stream;
-        if (this.#cursor !== undefined) return;
+        if (this.#cursor !== undefined || cursor === null) return;
         this.#cursor = cursor;
         this.#openedAt = performance.now();
         return;
@@ -161,15 +187,17 @@ export class ChangingStream {
       case '$topics': {
         const { topics, cursor } = JSON.parse(data) as Changed;
         this.#wants = topics;
-        this.#told.push({ after: cursor, wants: topics });
+        this.#told = [...this.#told, { after: cursor, wants: topics }];
         return;
       }
       case '$gap':
-        this.entries.push({ kind: 'gap', id, ...JSON.parse(data) as { readonly requested: string | null; readonly reason: string } });
+        this.entries.push({ kind: 'gap', id, ...JSON.parse(data) as { readonly requested: string | null; readonly reason: string }, at: performance.now() });
+        // Changes after it were made in a log that was lost: what follows is asked for by the newest of them.
+        if (this.#told.some(({ after }) => numberOf(after) > numberOf(id))) this.#told = [...this.#told.filter(({ after }) => numberOf(after) <= numberOf(id)), { after: id, wants: this.#wants }];
         return;
       case undefined: {
         const message = JSON.parse(data) as { readonly id: string; readonly topic: string; readonly data: string };
-        this.entries.push({ kind: 'message', id: keep(id), text: message.id === id ? keep(message.data) : `the message of ${message.id}`, topic: keep(message.topic) });
+        this.entries.push({ kind: 'message', id: keep(id), text: message.id === id ? keep(message.data) : `the message of ${message.id}`, topic: keep(message.topic), at: performance.now() });
         return;
       }
       default:

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { check, missing, summarise, type Run, type StreamRecord } from './checker.ts';
+import { ChangingStream } from './changing-stream.ts';
 import { Publishers, readHistory, type Patience } from './fleet-publishers.ts';
 import type { Random } from './fleet-random.ts';
 import { RoamingStream } from './fleet-stream.ts';
@@ -18,6 +19,8 @@ export interface LoadOptions {
   /** The longest pause of a publisher between two requests, for each publisher there is. Milliseconds. */
   readonly think?: number;
   readonly patience?: Patience;
+  /** So many streams more change their topics all the time. */
+  readonly changing?: number;
   /** Streams are cut by `cutEvery` alone, not at random bytes of each connection. */
   readonly calm?: boolean;
   /** How long the last messages may take to arrive. Milliseconds. */
@@ -30,6 +33,15 @@ const THINK = 6;
 const BATCHES = 6;
 const BATCH_MAX = 8;
 
+/** How long the last messages may take, where the options do not say. Milliseconds. */
+const ARRIVAL_MS = 120_000;
+/** How many change the topics of streams, the longest pause of each between two changes, and how long they wait for an answer. */
+const CHANGERS = 4;
+const CHANGE_PAUSE_MS = 200;
+const CHANGE_WAIT_MS = 10_000;
+/** Of so many cuts one is that of a stream whose topics change. */
+const CHANGING_CUTS_FACTOR = 4;
+
 const CITIES = ['bern', 'oslo', 'riga', 'rome', 'wien'];
 const SUBJECTS = ['news', 'price', 'stock', 'orders.new'];
 const TOPICS = CITIES.flatMap((city) => SUBJECTS.map((subject) => `shops.${city}.${subject}`));
@@ -40,12 +52,15 @@ const PATTERNS = ['shops.*.news', 'shops.*.price', 'shops.oslo.*', 'shops.rome.>
 export class Load {
   readonly publishers: Publishers;
   readonly streams: RoamingStream[] = [];
+  readonly changing: ChangingStream[] = [];
   readonly #t: Scope;
   readonly #options: LoadOptions;
   #running: Promise<unknown> | undefined;
+  #changing: Promise<void> = Promise.resolve();
   #stopped = false;
   #count = 0;
   #cuts = 0;
+  #changingCuts = 0;
   readonly #kept = new Map<string, string>();
 
   constructor(t: Scope, options: LoadOptions) {
@@ -56,14 +71,19 @@ export class Load {
 
   /** Opens the streams; resolves when each of them has had its `$open`. */
   async open(): Promise<void> {
-    const { streams, urls, random, calm } = this.#options;
+    const { streams, changing = 0, urls, random, calm } = this.#options;
     for (let index = 0; index < streams; index++) {
       const wants = choose(index, random);
       // Some ask for all there is: at the beginning, that is nothing.
       const after = index % 5 === 0 ? { after: 'start' } as const : {};
       this.streams.push(new RoamingStream(this.#t, { name: `stream ${index} (${wants.join(' ')})`, wants, urls, ...(calm === true ? {} : { random: random.fork() }), keep: (text) => this.#keep(text), ...after }, index));
     }
+    for (let index = 0; index < changing; index++) {
+      const wants = choose(index, random);
+      this.changing.push(new ChangingStream(this.#t, { name: `changing stream ${index} (${wants.join(' ')} at first)`, wants, urls, keep: (text) => this.#keep(text) }));
+    }
     await Promise.all(this.streams.map((stream) => stream.when(() => stream.isOpen, this.#options.arrival)));
+    await Promise.all(this.changing.map((stream) => stream.when(() => stream.hasBegun, this.#options.arrival ?? ARRIVAL_MS)));
     // Reading it throws where one is not.
     void this.records;
   }
@@ -72,6 +92,7 @@ export class Load {
     this.#running = Promise.all(Array.from({ length: this.#options.publishers }, (_, index) => this.#publishOn(index, this.#options.random.fork())));
     // Whoever waits for the end is told; until then it counts as seen to.
     this.#running.catch(() => undefined);
+    if (this.changing.length > 0) this.#changing = this.#changeTopics(this.#options.random.fork());
   }
 
   /** Gives publishers and streams a credential: all requests from now on have it. */
@@ -91,17 +112,17 @@ export class Load {
    */
   async finish(read?: () => Promise<Pick<Run, 'history' | 'losses'>>): Promise<void> {
     this.#stopped = true;
-    await this.#running;
+    await Promise.all([this.#running, this.#changing]);
     for (const topic of TOPICS) await this.publishers.publish(topic, `the last of ${topic}`);
     for (const stream of this.streams) stream.calm();
     const awaited = missing({ publications: this.publishers.notes, streams: this.records, ...await read?.() });
-    await Promise.all(this.streams.map((stream, index) => {
+    await Promise.all([...this.streams, ...this.changing].map((stream, index) => {
       const ids = awaited[index]!;
       let seen = 0;
       return stream.when(() => {
         for (; seen < stream.entries.length; seen++) ids.delete(stream.entries[seen]!.id);
         return ids.size === 0;
-      }, this.#options.arrival);
+      }, this.#options.arrival ?? ARRIVAL_MS);
     }));
   }
 
@@ -116,7 +137,7 @@ export class Load {
     const sum = (count: (stream: RoamingStream) => number): number => this.streams.reduce((total, stream) => total + count(stream), 0);
     const { acknowledged, refused, replayed } = this.publishers;
     return `${acknowledged} messages, ${refused} requests sent again, ${replayed} replayed; ${this.streams.length} streams, `
-      + `${sum(({ connections }) => connections)} connections, ${sum(({ messages }) => messages)} deliveries`;
+      + `${sum(({ connections }) => connections)} connections, ${sum(({ messages }) => messages)} deliveries${this.changing.length === 0 ? '' : `; ${this.changing.length} streams whose topics changed ${this.changing.reduce((total, { changes }) => total + changes, 0)} times, ${this.changing.reduce((total, { connections }) => total + connections, 0)} connections`}`;
   }
 
   /** Streams that a browser would never have reopened, and why. */
@@ -125,7 +146,7 @@ export class Load {
   }
 
   get records(): StreamRecord[] {
-    return this.streams.map(({ record }) => record);
+    return [...this.streams, ...this.changing].map(({ record }) => record);
   }
 
   async #publishOn(publisher: number, random: Random): Promise<void> {
@@ -145,6 +166,20 @@ export class Load {
     }
   }
 
+  /** One change after the other: an answer may take seconds while an instance is away. */
+  async #changeTopics(random: Random): Promise<void> {
+    const { urls } = this.#options;
+    const https = urls.map((url) => new Http(this.#t, url, CHANGERS, CHANGE_WAIT_MS));
+    await Promise.all(Array.from({ length: CHANGERS }, async () => {
+      while (!this.#stopped) {
+        const add = random.one([...TOPICS, ...PATTERNS.slice(0, -1)]);
+        const stream = random.one(this.changing);
+        await stream.tryToChange(random.one(https), [add], stream.wants.filter((name) => name !== add && random.below(2) === 0));
+        await sleep(random.below(CHANGE_PAUSE_MS));
+      }
+    }));
+  }
+
   #keep(text: string): string {
     const kept = this.#kept.get(text);
     if (kept !== undefined) return kept;
@@ -155,6 +190,7 @@ export class Load {
   /** One after the other, so that each has its turn. */
   #cutSome(): void {
     for (; this.#cuts < this.#count / this.#options.cutEvery; this.#cuts++) this.streams[this.#cuts % this.streams.length]!.cut();
+    if (this.changing.length > 0 && this.#cuts > this.#changingCuts * CHANGING_CUTS_FACTOR) this.changing[this.#changingCuts++ % this.changing.length]!.cut();
   }
 
   #item(publisher: number, random: Random): { readonly topic: string; readonly text: string } {
