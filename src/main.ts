@@ -44,15 +44,23 @@ import type { RevocationStore } from './store/revocation-store.ts';
 import type { SessionStore } from './store/session-store.ts';
 import { isStoreFailure, StoreError, type Store } from './store/store.ts';
 import type { TicketStore } from './store/ticket-store.ts';
+import { ownPlace } from './workers/place.ts';
+import { shareOf } from './workers/shares.ts';
+import { Worker } from './workers/worker.ts';
 
 /** The composition root: what an instance is made of, in the order of the rooms from the bottom up. Only this file and cli/ name a store or a bus. */
 
-const config = configure();
+/** Where this process is one of several workers. */
+const place = exitIfWrong(ownPlace);
+const config = place === undefined ? configure() : shareOf(configure(), place);
 const database = config.DATABASE_URL;
-const logger = makeLogger({ level: config.LOG_LEVEL, isExpected: isStoreFailure, destination: standardOutput() });
+const processLogger = makeLogger({ level: config.LOG_LEVEL, isExpected: isStoreFailure, destination: standardOutput() });
+const logger = place === undefined ? processLogger : processLogger.child({ worker: place.number });
+const worker = place === undefined ? undefined : new Worker({ place, clock, logger });
 const maxStreams = streamsThatFit(config.MAX_STREAMS, logger);
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
 const metrics = new Metrics({
+  worker: place?.number,
   build: { version, node: process.versions.node },
   limits: { streams: maxStreams, tailBytes: config.TAIL_BYTES, filterBytes: config.FILTER_BYTES, unreadBytes: config.UNREAD_BYTES, appendsWaiting: config.APPEND_QUEUE_MESSAGES, logBytes: config.RETENTION_BYTES, keys: config.IDEMPOTENCY_MAX_KEYS, logSeconds: config.RETENTION_SECONDS },
 });
@@ -140,7 +148,7 @@ const fleet = new Fleet({
 });
 
 const lifecycle = new Lifecycle({
-  config, logger, store, bus, control, log, delivery, access, limits, fleet, presence, clock, counters, instance: handles.instance,
+  config, logger, store, bus, control, log, delivery, access, limits, fleet, presence, clock, counters, instance: handles.instance, worker,
   databaseName: database.kind === 'sqlite' ? resolve(database.file) : database.shown,
 });
 const health: Health = new Health({ lifecycle, bus, log, delivery, revocations: knownRevocations, presence });
@@ -154,12 +162,15 @@ const service: Service = {
   streams: delivery.streams,
   filters: delivery.audience,
   history: { page: (request) => delivery.longPolls.page(request), message: (grant, position, holder) => log.history.message(grant, position, holder) },
-  readiness: () => health.readiness(),
+  readiness: () => worker?.readiness(health.readiness()) ?? health.readiness(),
   gauges: () => health.gauges(),
+  allMetrics: worker && (() => worker.metrics()),
   get draining() {
     return lifecycle.isDraining;
   },
 };
+
+worker?.open({ isReady: () => health.readiness().ready, render: () => metrics.render(health.gauges()) });
 
 // The HTTP side is most of what is loaded: meanwhile SQLite's thread opens the log. PostgreSQL would be asked from this thread, which on a busy
 // machine would then be too late to hear the answer.
