@@ -18,6 +18,7 @@ import { TicketAdministration } from './access/ticket-administration.ts';
 import { Tickets } from './access/tickets.ts';
 import type { Bus } from './bus/bus.ts';
 import { ControlChannel } from './bus/control-channel.ts';
+import type { HubConnection } from './bus/hub/connection.ts';
 import { LocalBus } from './bus/local.ts';
 import { configure, exitIfWrong } from './config/config.ts';
 import { connectionsThatFit, streamsThatFit } from './config/file-limit.ts';
@@ -69,6 +70,8 @@ const { counters } = metrics;
 const { settings: accessSettings, declared } = exitIfWrong(() => readAccess(config));
 
 const store: Store & AccessStores = await makeStore();
+/** To the other workers of this machine. */
+const hub = await connectToHub();
 const bus: Bus = await makeBus();
 
 // Changes of keys, revocations, sessions and of what was published, and their effects, are written down at every level but `silent`.
@@ -218,8 +221,14 @@ async function makeTokens(): Promise<TokenVerifier> {
   return new TokenIdentities(new JwtVerifier({ config, clock, now: () => Date.now(), logger, counters }), accessSettings);
 }
 
+async function connectToHub(): Promise<HubConnection | undefined> {
+  if (place?.hub === undefined) return undefined;
+  return new (await import('./bus/hub/connection.ts')).HubConnection({ path: place.hub, clock, logger });
+}
+
 /** Loads ioredis only where it is used: that takes a while. */
 async function makeBus(): Promise<Bus> {
+  if (hub !== undefined) return new (await import('./bus/hub/bus.ts')).HubBus({ connection: hub, clock, counters });
   if (config.REDIS_URL === undefined) return new LocalBus();
   const { RedisBus } = await import('./bus/redis/redis.ts');
   return new RedisBus({ url: config.REDIS_URL, clock, counters, logger });

@@ -1,5 +1,6 @@
 import closeWithGrace from 'close-with-grace';
 import cluster from 'node:cluster';
+import { startHub } from './bus/hub/hub.ts';
 import { configure } from './config/config.ts';
 import { systemClock as clock } from './runtime/clock.ts';
 import { makeLogger, standardOutput } from './runtime/logger.ts';
@@ -19,27 +20,38 @@ const logger = makeLogger({ level: config.LOG_LEVEL, isExpected: () => false, de
 
 const main = await hold(HOST, PORT, '');
 const operations = OPS_PORT === undefined ? undefined : await hold(OPS_HOST, OPS_PORT, 'OPS_');
+// With Redis, the workers are told as other machines' are.
+const hub = config.REDIS_URL === undefined ? await startHub({ clock, logger }) : undefined;
 const metrics = new SupervisorMetrics(count);
 
 const supervisor: Supervisor = new Supervisor({
   count, clock, logger,
-  fork: (number) => cluster.fork(environmentOf({ number, count, port: main.port, operationsPort: operations?.port, sharesPort: main.isShared })).process,
+  fork: (number) => cluster.fork(environmentOf({ number, count, port: main.port, operationsPort: operations?.port, sharesPort: main.isShared, hub: hub?.path })).process,
   render: (answered) => metrics.render({ running: supervisor.running, ready: supervisor.ready, restarts: supervisor.restarts, answered }),
   onFirst: () => {
     main.release();
     operations?.release();
   },
   onAll: (greeting) => void process.stderr.write(`${greeting}${count} workers share the port\n`),
-  onRefused: ({ code }) => process.exit(code === null || code === 0 ? 1 : code),
+  onRefused: ({ code }) => void refuse(code),
 });
 
 const drainMs = config.DRAIN_SECONDS * 1000;
 closeWithGrace({ delay: false, logger, onSecondSignal: () => supervisor.killAll() }, async ({ signal, err }) => {
   if (err !== undefined) logger.error({ err }, 'the supervisor ends because of an error');
   const windowMs = signal === 'SIGTERM' ? drainMs : 0;
-  if (!await supervisor.end(isEnding(signal) ? signal : 'SIGINT', windowMs + CLOSE_MS)) process.exit(1);
+  logger.info({ seconds: windowMs / 1000 }, 'all workers end');
+  const endedWell = await supervisor.end(isEnding(signal) ? signal : 'SIGINT', windowMs + CLOSE_MS);
+  await hub?.close();
+  if (!endedWell) process.exit(1);
 });
 supervisor.open();
+
+/** The worker has said why. */
+async function refuse(code: number | null): Promise<void> {
+  await hub?.close();
+  process.exit(code === null || code === 0 ? 1 : code);
+}
 
 async function hold(host: string, port: number, prefix: '' | 'OPS_'): Promise<HeldPort> {
   try {

@@ -43,6 +43,7 @@ const ROOMS: readonly Room[] = [
   { place: 'delivery/', opening: 'delivery.ts' },
   { place: 'log/', opening: 'log.ts' },
   { place: 'bus/redis/', opening: 'redis.ts' },
+  { place: 'bus/hub/', opening: 'hub.ts' },
   { place: 'bus/', opening: 'bus.ts' },
   { place: 'limits/', opening: 'limits.ts' },
   { place: 'presence/sqlite/', opening: 'sqlite.ts' },
@@ -55,9 +56,9 @@ const ROOMS: readonly Room[] = [
   { place: 'runtime/', opening: 'clock.ts' },
 ];
 
-/** Only these may name an implementation of a store, a bus or a place. */
+/** Only these may name an implementation of a store, a bus or a place. The supervisor of the workers starts their hub. */
 const ROOTS: readonly string[] = ['main.ts', 'supervise.ts', 'cli/'];
-const IMPLEMENTATIONS: readonly string[] = ['bus/local.ts', 'bus/redis/', 'presence/sqlite/', 'store/sqlite/', 'store/postgres/'];
+const IMPLEMENTATIONS: readonly string[] = ['bus/local.ts', 'bus/redis/', 'bus/hub/', 'presence/sqlite/', 'store/sqlite/', 'store/postgres/'];
 
 /** Where a package may be imported; other packages may be imported anywhere. */
 const TECHNOLOGIES: readonly { readonly packages: RegExp; readonly places: readonly string[] }[] = [

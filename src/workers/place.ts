@@ -12,6 +12,8 @@ export interface WorkerPlace {
   readonly operationsPort: number | undefined;
   /** Whether the system spreads connections over sockets that listen on one port. Otherwise the supervisor accepts them, and hands them over. */
   readonly sharesPort: boolean;
+  /** The path of the hub's socket, over which the workers talk; undefined where they do so over Redis. */
+  readonly hub: string | undefined;
 }
 
 /** Carries the place from the supervisor to its workers. */
