@@ -16,14 +16,14 @@ const HUB_RECONNECT_MAX_MS = 2_000;
 /** How often the hub is asked whether it is there. */
 const HUB_PING_INTERVAL_MS = 1_000;
 
-/** How often the hub is asked without a word of it before the connection is given up. Attempts are counted, not time, because a worker that was frozen has lost time itself. */
-const SILENT_MAX_ATTEMPTS = 5;
+/** How often the hub is asked without a word of it before the connection is given up. Requests are counted, not time, because a worker that was frozen has lost time itself. */
+const SILENT_MAX_REQUESTS = 5;
 
 /** Questions that wait for their answers. Stops a hub that hangs from holding memory. */
 const ASKED_MAX_REQUESTS = 1_000;
 
 /** How long the end of the process waits for the hub to hear what was told last. */
-const HUB_CLOSE_MAX_MS = 500;
+export const HUB_CLOSE_MAX_MS = 500;
 
 /** The hub gives no answer. */
 export class HubAway extends Error {
@@ -66,7 +66,7 @@ export class HubConnection {
   #socket: Socket | undefined;
   #writer: FrameWriter | undefined;
   #isReady = false;
-  #silentAttempts = 0;
+  #silentRequests = 0;
   #failures = 0;
   #ping: Timer | undefined;
   #retry: Timer | undefined;
@@ -123,7 +123,7 @@ export class HubConnection {
     const writer = new FrameWriter(socket);
     this.#socket = socket;
     this.#writer = writer;
-    this.#silentAttempts = 0;
+    this.#silentRequests = 0;
     let reason = 'the hub closed the connection';
     guardSocket(socket, hubFraming(ANSWERED_FRAME_MAX_BYTES));
     socket.on('connect', () => void this.#greet(socket));
@@ -159,8 +159,8 @@ export class HubConnection {
   #pingLater(socket: Socket): void {
     this.#ping = this.#clock.after(HUB_PING_INTERVAL_MS, () => {
       this.#pingLater(socket);
-      if (++this.#silentAttempts > SILENT_MAX_ATTEMPTS) socket.destroy(new Error('the hub does not answer'));
-      else if (this.#isReady) this.#ask('ping', null).catch(awayOnly);
+      if (++this.#silentRequests > SILENT_MAX_REQUESTS) socket.destroy(new Error('the hub does not answer'));
+      else if (this.#isReady) this.#ask('ping', {}).catch(awayOnly);
     });
   }
 
@@ -175,7 +175,7 @@ export class HubConnection {
   }
 
   #receive(bytes: Buffer): void {
-    this.#silentAttempts = 0;
+    this.#silentRequests = 0;
     for (const { kind, body } of framesIn(bytes)) {
       if (kind === FRAME.answer) this.#answered(body);
       else for (const { onFrame } of this.#users) onFrame?.(kind, body);
