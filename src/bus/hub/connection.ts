@@ -118,6 +118,11 @@ export class HubConnection {
     if (this.#isReady) this.#writer!.hint(frameOf(kind, body));
   }
 
+  /** Breaks a connection that is open but of no use, so that it is tried again. */
+  fail(reason: string): void {
+    this.#socket?.destroy(new Error(reason));
+  }
+
   #open(): void {
     const socket = connect({ path: this.#path });
     const writer = new FrameWriter(socket);
@@ -134,7 +139,7 @@ export class HubConnection {
     // The hub is gone as a whole: a half that is open is of no use.
     socket.on('end', () => socket.destroy());
     socket.on('close', () => this.#closed(reason));
-    this.#pingLater(socket);
+    this.#pingLater();
   }
 
   async #greet(socket: Socket): Promise<void> {
@@ -142,7 +147,7 @@ export class HubConnection {
       const { version } = await this.#ask('hello', { version: HUB_VERSION });
       if (socket !== this.#socket || socket.destroyed) return;
       if (version !== HUB_VERSION) {
-        socket.destroy(new Error('the supervisor is of another version than this worker'));
+        this.fail('the supervisor is of another version than this worker');
         return;
       }
     } catch (error) {
@@ -156,10 +161,10 @@ export class HubConnection {
     for (const { onReady } of [...this.#users]) onReady();
   }
 
-  #pingLater(socket: Socket): void {
+  #pingLater(): void {
     this.#ping = this.#clock.after(HUB_PING_INTERVAL_MS, () => {
-      this.#pingLater(socket);
-      if (++this.#silentRequests > SILENT_MAX_REQUESTS) socket.destroy(new Error('the hub does not answer'));
+      this.#pingLater();
+      if (++this.#silentRequests > SILENT_MAX_REQUESTS) this.fail('the hub does not answer');
       else if (this.#isReady) this.#ask('ping', {}).catch(awayOnly);
     });
   }

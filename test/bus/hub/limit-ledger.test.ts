@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
 import { t, type Test } from 'tap';
+import { HUB_VERSION } from '../../../src/bus/hub/frames.ts';
 import { HubLedger } from '../../../src/bus/hub/limit-ledger.ts';
 import { LedgerAway } from '../../../src/limits/ledger.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
-import { hubWorker, openHub } from '../../support/hub.ts';
+import { hubStranger, hubWorker, impostorHub, openHub } from '../../support/hub.ts';
 import { tempFolder } from '../../support/temp.ts';
 import { until } from '../../support/until.ts';
 
@@ -61,4 +63,48 @@ t.test('places: no more than there are; those of a worker that left, or died, ar
   await three.close();
   t.same(await one.hold([{ owner: 'alice', places: 4, most: 5 }]), [true]);
   t.same(await one.hold([{ owner: 'alice', places: 5, most: 5 }]), [false]);
+});
+
+t.test('the places of a worker that died are free; those of one that comes back are its own again', async (t) => {
+  const { path } = await openHub(t);
+  const { ledger } = await open(t, path);
+  const worker = hubStranger(t, path);
+  await worker.ask('hello', { version: HUB_VERSION });
+  await worker.ask('limits.join', { log: 'log', instance: 'a' });
+  t.same(await worker.ask('limits.hold', { holdings: [{ owner: 'alice', places: 5, most: 5 }] }), [true]);
+  t.same(await ledger.hold([{ owner: 'alice', places: 1, most: 5 }]), [false]);
+  const again = hubStranger(t, path);
+  await again.ask('hello', { version: HUB_VERSION });
+  await again.ask('limits.join', { log: 'log', instance: 'a' });
+  t.same(await again.ask('limits.hold', { holdings: [{ owner: 'alice', places: 5, most: 5 }] }), [true], 'its connection before has not ended yet');
+  worker.socket.destroy();
+  t.same(await ledger.hold([{ owner: 'alice', places: 1, most: 5 }]), [false]);
+  again.socket.destroy();
+  await until('they are free', async () => (await ledger.hold([{ owner: 'alice', places: 5, most: 5 }]))[0] === true);
+});
+
+t.test('a hub that goes and comes back: it is away, and is told again', async (t) => {
+  const path = join(tempFolder(t), 'hub');
+  const first = await openHub(t, { path });
+  const { ledger, returns } = await open(t, path);
+  t.same(returns, [true]);
+  await first.close();
+  await until('it is away', () => !ledger.isUp);
+  await t.rejects(ledger.spend([{ bucket: 'b', costMs: 1 }]), LedgerAway);
+  await openHub(t, { path });
+  await until('it is back', () => ledger.isUp);
+  t.same(returns, [true, true], 'it may have forgotten');
+  t.match(await ledger.spend([{ bucket: 'b', costMs: 1 }]), [{ isTaken: true }]);
+});
+
+t.test('a hub that is late is not waited for: it counts as away until it answers', async (t) => {
+  const path = join(tempFolder(t), 'hub');
+  const { asked, answerRest } = await impostorHub(t, path, (name) => name === 'hello' ? { version: HUB_VERSION } : name === 'limits.join' ? null : undefined);
+  const { ledger, returns } = await open(t, path);
+  const late = ledger.spend([{ bucket: 'b', costMs: 1 }]);
+  await until('it is late', () => !ledger.isUp && asked.includes('limits.spend'));
+  answerRest([{ isTaken: true, fullInMs: 1 }]);
+  t.match(await late, [{ isTaken: true }]);
+  await until('it is up again', () => ledger.isUp);
+  t.same(returns, [true, false], 'that is said, because nobody told it anything meanwhile');
 });
