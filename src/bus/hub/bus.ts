@@ -82,7 +82,7 @@ export class HubBus implements Bus {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#joined?.wakes.stop();
-    this.#connection.ask('bus.leave', null).catch(awayOnly);
+    this.#connection.ask('bus.leave', {}).catch(awayOnly);
     await this.#connection.detach(this.#user);
   }
 

@@ -16,14 +16,14 @@ const HUB_RECONNECT_MAX_MS = 2_000;
 /** How often the hub is asked whether it is there. */
 const HUB_PING_INTERVAL_MS = 1_000;
 
-/** How often the hub is asked without a word of it before the connection is given up. Attempts are counted, not time, because a worker that was frozen has lost time itself. */
-const SILENT_MAX_ATTEMPTS = 5;
+/** How often the hub is asked without a word of it before the connection is given up. Requests are counted, not time, because a worker that was frozen has lost time itself. */
+const SILENT_MAX_REQUESTS = 5;
 
 /** Questions that wait for their answers. Stops a hub that hangs from holding memory. */
 const ASKED_MAX_REQUESTS = 1_000;
 
 /** How long the end of the process waits for the hub to hear what was told last. */
-const HUB_CLOSE_MAX_MS = 500;
+export const HUB_CLOSE_MAX_MS = 500;
 
 /** The hub gives no answer. */
 export class HubAway extends Error {
@@ -66,7 +66,7 @@ export class HubConnection {
   #socket: Socket | undefined;
   #writer: FrameWriter | undefined;
   #isReady = false;
-  #silentAttempts = 0;
+  #silentRequests = 0;
   #failures = 0;
   #ping: Timer | undefined;
   #retry: Timer | undefined;
@@ -118,12 +118,17 @@ export class HubConnection {
     if (this.#isReady) this.#writer!.hint(frameOf(kind, body));
   }
 
+  /** Breaks a connection that is open but of no use, so that it is tried again. */
+  fail(reason: string): void {
+    this.#socket?.destroy(new Error(reason));
+  }
+
   #open(): void {
     const socket = connect({ path: this.#path });
     const writer = new FrameWriter(socket);
     this.#socket = socket;
     this.#writer = writer;
-    this.#silentAttempts = 0;
+    this.#silentRequests = 0;
     let reason = 'the hub closed the connection';
     guardSocket(socket, hubFraming(ANSWERED_FRAME_MAX_BYTES));
     socket.on('connect', () => void this.#greet(socket));
@@ -134,7 +139,7 @@ export class HubConnection {
     // The hub is gone as a whole: a half that is open is of no use.
     socket.on('end', () => socket.destroy());
     socket.on('close', () => this.#closed(reason));
-    this.#pingLater(socket);
+    this.#pingLater();
   }
 
   async #greet(socket: Socket): Promise<void> {
@@ -142,7 +147,7 @@ export class HubConnection {
       const { version } = await this.#ask('hello', { version: HUB_VERSION });
       if (socket !== this.#socket || socket.destroyed) return;
       if (version !== HUB_VERSION) {
-        socket.destroy(new Error('the supervisor is of another version than this worker'));
+        this.fail('the supervisor is of another version than this worker');
         return;
       }
     } catch (error) {
@@ -156,11 +161,11 @@ export class HubConnection {
     for (const { onReady } of [...this.#users]) onReady();
   }
 
-  #pingLater(socket: Socket): void {
+  #pingLater(): void {
     this.#ping = this.#clock.after(HUB_PING_INTERVAL_MS, () => {
-      this.#pingLater(socket);
-      if (++this.#silentAttempts > SILENT_MAX_ATTEMPTS) socket.destroy(new Error('the hub does not answer'));
-      else if (this.#isReady) this.#ask('ping', null).catch(awayOnly);
+      this.#pingLater();
+      if (++this.#silentRequests > SILENT_MAX_REQUESTS) this.fail('the hub does not answer');
+      else if (this.#isReady) this.#ask('ping', {}).catch(awayOnly);
     });
   }
 
@@ -175,7 +180,7 @@ export class HubConnection {
   }
 
   #receive(bytes: Buffer): void {
-    this.#silentAttempts = 0;
+    this.#silentRequests = 0;
     for (const { kind, body } of framesIn(bytes)) {
       if (kind === FRAME.answer) this.#answered(body);
       else for (const { onFrame } of this.#users) onFrame?.(kind, body);

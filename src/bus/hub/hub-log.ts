@@ -1,31 +1,53 @@
+import type { Clock } from '../../runtime/clock.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import { FRAME, frameOf } from './frames.ts';
+import { LimitBook } from './limit-book.ts';
+import { PresenceBoard } from './presence-board.ts';
 
-/** A connection that has joined. */
+/** A connection. */
 interface Member {
   readonly writer: FrameWriter;
 }
 
-/** What the hub has of one log: who joined its bus. */
+/** What the hub has of one log. */
 export class HubLog {
+  readonly presence: PresenceBoard;
+  readonly limits: LimitBook;
+  readonly #connections = new Set<Member>();
+  /** Those of them that joined the bus. */
   readonly #members = new Set<Member>();
 
-  /** Whether nothing in it is lost when it is forgotten. */
-  get isIdle(): boolean {
-    return this.#members.size === 0;
+  constructor(clock: Clock) {
+    this.presence = new PresenceBoard(clock);
+    this.limits = new LimitBook(clock);
   }
 
-  join(member: Member): void {
+  /** Whether no worker is there that would miss it. */
+  get isIdle(): boolean {
+    return this.#connections.size === 0;
+  }
+
+  enter(member: Member): void {
+    this.#connections.add(member);
+  }
+
+  exit(member: Member): void {
+    this.#connections.delete(member);
+    this.leaveBus(member);
+  }
+
+  joinBus(member: Member): void {
     this.#members.add(member);
     this.#tellMembers();
   }
 
-  leave(member: Member): void {
+  leaveBus(member: Member): void {
     if (this.#members.delete(member)) this.#tellMembers();
   }
 
   /** One write for each of the others, however many commits and notes came together. */
   handOn(from: Member, frames: Buffer, block: Buffer): void {
+    if (!this.#members.has(from)) return;
     for (const member of this.#members) if (member !== from) member.writer.hint(frames, block);
   }
 

@@ -8,9 +8,9 @@ import { HubLog } from './hub-log.ts';
 import { Session } from './session.ts';
 
 /**
- * The room `hub` is what the workers of one machine talk over. The supervisor starts the hub, a server on a Unix socket; each worker has one connection to it (`connection.ts`), and on top of that a bus. Commits and
- * notes come in from one worker and go out to the others, as hints: one write for each worker, and none for one that does not read. All of it is in memory, and gone with the hub. The socket lies in a
- * folder that only the hub's user can enter.
+ * The room `hub` is what the workers of one machine talk over. The supervisor starts the hub, a server on a Unix socket; each worker has one connection to it (`connection.ts`), and on top of that a
+ * bus, a presence place and a limit ledger. Commits and notes come in from one worker and go out to the others, as hints: one write for each worker, and none for one that does not read. What workers tell of presence and limits
+ * is put together in memory (`presence-board.ts`, `limit-book.ts`), and gone with the hub. The socket lies in a folder that only the hub's user can enter.
  */
 
 /** The longest path of a socket, with a byte of zero behind it: 104 bytes on macOS, 108 on Linux (unix(7)). */
@@ -148,7 +148,7 @@ class RunningHub implements Hub {
       if (log.isIdle) this.#logs.delete(old);
     }
     if (this.#logs.size >= LOGS_MAX_ENTRIES) throw new Error('the hub knows too many logs');
-    const log = new HubLog();
+    const log = new HubLog(this.#clock);
     this.#logs.set(id, log);
     return log;
   }
