@@ -142,13 +142,14 @@ const limits = new Limits({
 });
 
 const presence = new Presence({
-  place: await makePlace(), mayHaveOthers: database.kind === 'postgres', clock, now: () => Date.now(), counters, frameOf: presenceFrame, graceMs: config.PRESENCE_GRACE_SECONDS * 1000,
+  // The hub hears of the workers of this machine, and PostgreSQL may have others.
+  place: await makePlace(), mayHaveOthers: database.kind === 'postgres' && config.REDIS_URL === undefined, clock, now: () => Date.now(), counters, frameOf: presenceFrame, graceMs: config.PRESENCE_GRACE_SECONDS * 1000,
 });
 
 const fleet = new Fleet({
   bus, control, handles, tickets, sessions, owned, leases, filters: delivery.audience, maxTopics: config.TOPICS_PER_STREAM, streams: delivery.streams, tail: log.tail, topics: log.topics, audience: delivery.audience, named: () => presence.named(), clock, counters, logger: audit,
   state: () => ({ id: handles.instance, version, ...health.state(), ...(place === undefined ? {} : { host: hostname(), worker: place.number }) }), isReady: () => health.readiness().ready, drain: () => lifecycle.drain(),
-  rebalancing: { isOn: config.REBALANCE === 'on', minAgeMs: config.REBALANCE_AGE_SECONDS * 1000, retryMaxMs: config.RETRY_MAX_MS },
+  rebalancing: { isOn: config.REBALANCE === 'on', isByChance: place !== undefined, minAgeMs: config.REBALANCE_AGE_SECONDS * 1000, retryMaxMs: config.RETRY_MAX_MS },
 });
 
 const lifecycle = new Lifecycle({
@@ -238,6 +239,7 @@ async function makeBus(): Promise<Bus> {
 /** Where the instances put together who listens. */
 async function makePlace(): Promise<PresencePlace | undefined> {
   const ttlMs = config.PRESENCE_TTL_SECONDS * 1000;
+  if (hub !== undefined) return new (await import('./bus/hub/presence-place.ts')).HubPresencePlace({ connection: hub, ttlMs, clock });
   if (config.REDIS_URL === undefined) return database.kind === 'sqlite' ? new (await import('./presence/sqlite/sqlite.ts')).SqlitePresencePlace({ file: resolve(database.file), ttlMs, clock, logger }) : undefined;
   const { RedisPresencePlace } = await import('./bus/redis/presence-place.ts');
   return new RedisPresencePlace({ url: config.REDIS_URL, ttlMs, clock, logger });
@@ -245,6 +247,7 @@ async function makePlace(): Promise<PresencePlace | undefined> {
 
 /** What adds up the counts of all instances. */
 async function makeLedger(): Promise<Ledger> {
+  if (hub !== undefined) return new (await import('./bus/hub/limit-ledger.ts')).HubLedger({ connection: hub, clock });
   if (config.REDIS_URL === undefined) return NO_LEDGER;
   const { RedisLimitLedger } = await import('./bus/redis/limit-ledger.ts');
   return new RedisLimitLedger({ url: config.REDIS_URL, clock, logger });
