@@ -63,7 +63,7 @@ export interface LifecycleDependencies {
   /** What is told of the database, without secrets. */
   readonly databaseName: string;
   /** Where this process is one of several workers. */
-  readonly worker: Pick<Worker, 'place' | 'whenEnded' | 'tellListening'> | undefined;
+  readonly worker: Pick<Worker, 'place' | 'whenEnded' | 'tellAccepting' | 'tellListening'> | undefined;
 }
 
 /** The HTTP side of an instance. */
@@ -212,6 +212,7 @@ export class Lifecycle {
       process.stderr.write(`${cannotListen(host, port, error, 'OPS_')}\n`);
       process.exit(1);
     }
+    this.#worker?.tellAccepting('operations');
     this.#logger.info(`operations are answered at ${urlOf(host, operations)}`);
   }
 
@@ -226,6 +227,7 @@ export class Lifecycle {
       process.stderr.write(`${cannotListen(host, port, error, '')}\n`);
       process.exit(1);
     }
+    this.#worker?.tellAccepting('main');
   }
 
   /** Among several workers the system spreads connections. */

@@ -11,6 +11,7 @@ import { holdPort, type HeldPort } from './workers/held-port.ts';
 import { environmentOf } from './workers/place.ts';
 import { isEnding } from './workers/signals.ts';
 import { Supervisor } from './workers/supervisor.ts';
+import type { Exit } from './workers/worker-process.ts';
 
 /** What a supervisor is made of. `serve.js` loads it in place of `main.ts` where WORKERS is more than 1. Its workers run the same command line, and load `main.ts`. */
 
@@ -28,12 +29,9 @@ const supervisor: Supervisor = new Supervisor({
   count, clock, logger,
   fork: (number) => cluster.fork(environmentOf({ number, count, port: main.port, operationsPort: operations?.port, sharesPort: main.isShared, hub: hub?.path })).process,
   render: (answered) => metrics.render({ running: supervisor.running, ready: supervisor.ready, restarts: supervisor.restarts, answered }),
-  onFirst: () => {
-    main.release();
-    operations?.release();
-  },
+  onAccepting: (port) => (port === 'main' ? main : operations)?.release(),
   onAll: (greeting) => void process.stderr.write(`${greeting}${count} workers share the port\n`),
-  onRefused: ({ code }) => void refuse(code),
+  onRefused: (exit) => void refuse(exit),
 });
 
 const drainMs = config.DRAIN_SECONDS * 1000;
@@ -47,8 +45,9 @@ closeWithGrace({ delay: false, logger, onSecondSignal: () => supervisor.killAll(
 });
 supervisor.open();
 
-/** The worker has said why. */
-async function refuse(code: number | null): Promise<void> {
+/** A worker that ends by itself has said why. */
+async function refuse({ code, signal }: Exit): Promise<void> {
+  if (code === null) logger.error({ signal }, 'the first worker was killed before it listened, so the service ends');
   await hub?.close();
   process.exit(code === null || code === 0 ? 1 : code);
 }

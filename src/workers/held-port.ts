@@ -10,6 +10,7 @@ export interface HeldPort {
   readonly port: number;
   /** Whether the system spreads connections over sockets that listen on one port. */
   readonly isShared: boolean;
+  /** May be called again. */
   release(): void;
 }
 

@@ -1,9 +1,14 @@
 import type { EndingSignal } from './signals.ts';
 
+/** The two ports of the service. */
+export type WorkerPort = 'main' | 'operations';
+
 /** What a worker says to its supervisor. */
 export type FromWorker =
   /** It lives, and its event loop turns. */
   | { readonly kind: 'beat'; readonly isReady: boolean }
+  /** It accepts connections on a port, which need not be kept for it any more. */
+  | { readonly kind: 'accepts'; readonly port: WorkerPort }
   /** Its log is open, and its port listens. */
   | { readonly kind: 'listens'; readonly greeting: string }
   /** It wants the metrics of all. */

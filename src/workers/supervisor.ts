@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../runtime/clock.ts';
 import { waitAtMost } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { Collections } from './collections.ts';
-import type { FromWorker } from './protocol.ts';
+import type { FromWorker, WorkerPort } from './protocol.ts';
 import { RestartPause } from './restart-pause.ts';
 import type { EndingSignal } from './signals.ts';
 import { WorkerProcess, type Exit, type WorkerChild } from './worker-process.ts';
@@ -28,8 +28,8 @@ export interface SupervisorDependencies {
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
   /** Its own metrics. @param answered The workers whose metrics came in time. */
   readonly render: (answered: ReadonlySet<number>) => Promise<string>;
-  /** Called once, when the first worker listens. */
-  readonly onFirst: () => void;
+  /** A worker accepts connections on a port. */
+  readonly onAccepting: (port: WorkerPort) => void;
   /** Called once, when all listen. @param greeting What one of them would have printed alone. */
   readonly onAll: (greeting: string) => void;
   /** The first worker ended before it had ever listened: the service cannot start, and the worker has said why. */
@@ -108,6 +108,9 @@ export class Supervisor {
       case 'beat':
         this.#tellOthers();
         break;
+      case 'accepts':
+        this.#dependencies.onAccepting(message.port);
+        break;
       case 'listens':
         this.#listens(worker, message.greeting);
         break;
@@ -121,14 +124,11 @@ export class Supervisor {
   }
 
   #listens({ number, pid }: WorkerProcess, greeting: string): void {
-    const { count, logger, onFirst, onAll } = this.#dependencies;
+    const { count, logger, onAll } = this.#dependencies;
     logger.info({ number, process: pid }, 'a worker listens');
     if (this.#haveListened.has(number)) return;
     this.#haveListened.add(number);
-    if (this.#haveListened.size === 1) {
-      onFirst();
-      if (!this.#isEnding) for (let other = 2; other <= count; other++) this.#start(other);
-    }
+    if (this.#haveListened.size === 1 && !this.#isEnding) for (let other = 2; other <= count; other++) this.#start(other);
     if (this.#haveListened.size === count) onAll(greeting);
   }
 

@@ -2,9 +2,9 @@ import type { ChildProcess } from 'node:child_process';
 import type { FromWorker, ToWorker } from './protocol.ts';
 
 /** How many looks a worker may be silent, once it has said something. It says something each second, and it is looked each second. */
-const SILENT_MAX_BEATS = 10;
+const SILENT_WORKER_MAX_BEATS = 10;
 /** The same before it has said anything: loading on a busy machine takes long. */
-const STARTING_MAX_BEATS = 120;
+const STARTING_WORKER_MAX_BEATS = 120;
 
 /** How a process ended. */
 export interface Exit {
@@ -71,7 +71,7 @@ export class WorkerProcess {
    */
   look(): boolean {
     this.#silentBeats++;
-    return !this.#isFrozen && this.#silentBeats > (this.#hasSpoken ? SILENT_MAX_BEATS : STARTING_MAX_BEATS);
+    return !this.#isFrozen && this.#silentBeats > (this.#hasSpoken ? SILENT_WORKER_MAX_BEATS : STARTING_WORKER_MAX_BEATS);
   }
 
   /** The kernel would go on giving it connections. */

@@ -3,7 +3,7 @@ import type { Readiness } from '../http/service.ts';
 import { within, type Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { WorkerPlace } from './place.ts';
-import type { FromWorker, ToWorker } from './protocol.ts';
+import type { FromWorker, ToWorker, WorkerPort } from './protocol.ts';
 import { ENDING_SIGNALS, type EndingSignal } from './signals.ts';
 
 /** How often a worker says that its event loop turns. Milliseconds. */
@@ -58,6 +58,10 @@ export class Worker {
   whenEnded(end: (signal: EndingSignal) => void): void {
     this.#end = end;
     if (this.#endedBy !== undefined) end(this.#endedBy);
+  }
+
+  tellAccepting(port: WorkerPort): void {
+    this.#send({ kind: 'accepts', port });
   }
 
   /** The log is open, and the port listens. @param greeting What one process alone would print. */

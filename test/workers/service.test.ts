@@ -115,8 +115,45 @@ t.test('what is wrong with the settings is said once, and nothing is tried again
   }
 });
 
+/** How many connections in a row have to be answered. Where the supervisor took its part of them, each would be reset as often as not. */
+const ANSWERED_IN_A_ROW = 20;
+
+t.test('while the log cannot be opened the first worker answers every connection', async (t) => {
+  const child = run(t, { WORKERS: '2', PORT: '0', OPS_PORT: '0', DATABASE_URL: 'postgres://127.0.0.1:1/nobody' });
+  await child.says(/HTTP answers at/);
+  for (const [name, said] of [['main', /HTTP answers at (http:[^\s";]+)/], ['operations', /operations are answered at (http:[^\s"]+)/]] as const) {
+    const url = said.exec(child.output)![1]!;
+    await until(`all connections to the ${name} port are answered`, async () => {
+      for (let count = 0; count < ANSWERED_IN_A_ROW; count++) if (await status(`${url}/readyz`) !== 503) return false;
+      return true;
+    });
+  }
+});
+
+t.test('where the system cannot share a port, the supervisor hands connections over', async (t) => {
+  const unable = `data:text/javascript,import{Server}from'node:net';const{listen}=Server.prototype;Server.prototype.listen=function(options,...rest){if(options?.reusePort!==true)return listen.call(this,options,...rest);process.nextTick(()=>this.emit('error',Object.assign(new Error('no'),{code:'ENOTSUP'})));return this}`;
+  const instance = await startWorkers(t, 2, { NODE_OPTIONS: `--import=${encodeURI(unable)}` });
+  const streams = await Promise.all(Array.from({ length: 8 }, () => openStream(t, `${instance.url}/topics/news/events`)));
+  for (const stream of streams) await stream.next(({ event }) => event === '$open');
+  t.equal([...(await byWorker(instance, 'tidings_streams')).values()].reduce((sum, count) => sum + count, 0), streams.length);
+  const taken = run(t, { WORKERS: '2', PORT: String(instance.port) });
+  t.same(await taken.exited, { code: 1, signal: null });
+  t.match(taken.output, /is in use/);
+  instance.kill('SIGTERM');
+  t.same(await instance.exited, { code: 0, signal: null });
+});
+
 t.test('a place among workers is not for others to take', async (t) => {
   const child = run(t, { TIDINGS_WORKER: '{}', PORT: '0' });
   t.same(await child.exited, { code: 1, signal: null });
   t.match(child.output, /TIDINGS_WORKER: only the process that starts workers sets it/);
 });
+
+/** Of an answer over a connection of its own; undefined where there is none. */
+async function status(url: string): Promise<number | undefined> {
+  try {
+    return (await fetch(url, { headers: { connection: 'close' } })).status;
+  } catch {
+    return undefined;
+  }
+}

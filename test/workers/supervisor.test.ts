@@ -56,7 +56,7 @@ function supervise(count: number) {
   const clock = new TestClock();
   const { logger, lines } = recordingLogger();
   const children: FakeChild[] = [];
-  const seen = { first: 0, greetings: [] as string[], refused: [] as Exit[] };
+  const seen = { accepting: [] as string[], greetings: [] as string[], refused: [] as Exit[] };
   const supervisor = new Supervisor({
     count, clock, logger,
     fork: (number) => {
@@ -65,7 +65,7 @@ function supervise(count: number) {
       return child as unknown as WorkerChild;
     },
     render: (answered) => Promise.resolve(`# HELP up h\n# TYPE up gauge\nup ${[...answered].join('+')}\n`),
-    onFirst: () => void seen.first++,
+    onAccepting: (port) => void seen.accepting.push(port),
     onAll: (greeting) => void seen.greetings.push(greeting),
     onRefused: (exit) => void seen.refused.push(exit),
   });
@@ -91,9 +91,11 @@ function started(count: number): ReturnType<typeof supervise> {
 t.test('the first worker starts alone; the others start when it listens, and one greeting follows when all do', async (t) => {
   const { children, seen } = supervise(3);
   t.same(children.map(({ number }) => number), [1]);
+  children[0]!.says({ kind: 'accepts', port: 'main' });
+  t.equal(children.length, 1, 'its log may not be open yet');
   children[0]!.listens();
   t.same(children.map(({ number }) => number), [1, 2, 3]);
-  t.equal(seen.first, 1);
+  t.same(seen.accepting, ['main']);
   children[2]!.listens();
   t.same(seen.greetings, []);
   children[1]!.listens();
