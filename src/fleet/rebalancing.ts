@@ -10,8 +10,8 @@ const MARGIN_SHARE = 0.1;
 /** An instance that is fewer streams above its share keeps them: that is no load. */
 const EXCESS_MIN_STREAMS = 20;
 /**
- * Workers of one machine get connections by chance, so their shares differ by the square root of what they have: by four times that, once in some ten thousand. Stops them from sending
- * streams to and fro that chance would only spread as before.
+ * Workers of one machine get connections by chance. Their shares differ by about the square root of what they have, and by four times that once in some ten thousand. Stops them from sending
+ * streams away that chance would only spread as before.
  */
 const CHANCE_FACTOR = 4;
 /** How often it is looked. Milliseconds. */

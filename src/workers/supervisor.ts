@@ -8,9 +8,9 @@ import type { EndingSignal } from './signals.ts';
 import { WorkerProcess, type Exit, type WorkerChild } from './worker-process.ts';
 
 /**
- * This room makes one service of several processes on one machine: the first process supervises, and starts workers, each of which is an instance as `main.ts` makes it. All workers listen on
- * one port. What comes in are their beats, their ends, and signals; what goes out are new workers, the end of all, and their metrics put together. The supervisor loads neither the store nor HTTP.
- * Its files: `supervisor.ts` and `worker-process.ts` are the supervisor's side, `worker.ts` is the worker's, `protocol.ts` is what they say to each other.
+ * This room makes one service of several processes on one machine. The first process supervises: it starts workers, and starts them again. Each worker is an instance as `main.ts` makes it, and
+ * all of them listen on one port. Beats and ends of workers come in, and signals. New workers go out, the order to end, and the metrics of all. The supervisor loads neither the store nor HTTP.
+ * `supervisor.ts` and `worker-process.ts` are its side, `worker.ts` is the worker's, and `protocol.ts` is what they say to each other.
  */
 
 /** How often it is looked whether workers are silent. Milliseconds. */
@@ -99,6 +99,7 @@ export class Supervisor {
     const { clock, fork } = this.#dependencies;
     this.#workers.set(number, new WorkerProcess(number, clock.monotonic(), fork(number), {
       heard: (worker, message) => this.#hear(worker, message),
+      failed: (worker, err) => this.#dependencies.logger.error({ number: worker.number, err }, 'the process of a worker cannot be started or signalled'),
       ended: (worker, exit) => this.#ended(worker, exit),
     }));
   }
@@ -135,7 +136,7 @@ export class Supervisor {
   /** Tells each worker how many of the others take work. */
   #tellOthers(): void {
     const { ready } = this;
-    for (const worker of this.#workers.values()) worker.tell({ kind: 'others', ready: ready - (worker.isReady ? 1 : 0) });
+    for (const worker of this.#workers.values()) worker.tellOthers(ready - (worker.isReady ? 1 : 0));
   }
 
   #ended(worker: WorkerProcess, exit: Exit): void {

@@ -17,6 +17,8 @@ export type WorkerChild = Pick<ChildProcess, 'on' | 'send' | 'kill' | 'pid' | 'c
 
 export interface WorkerEvents {
   heard(worker: WorkerProcess, message: FromWorker): void;
+  /** It could not be started, or signalled. */
+  failed(worker: WorkerProcess, error: Error): void;
   ended(worker: WorkerProcess, exit: Exit): void;
 }
 
@@ -29,6 +31,7 @@ export class WorkerProcess {
   #hasSpoken = false;
   #isReady = false;
   #isFrozen = false;
+  #toldOthers = 0;
 
   constructor(number: number, startedAt: number, child: WorkerChild, events: WorkerEvents) {
     this.number = number;
@@ -45,10 +48,10 @@ export class WorkerProcess {
       this.#isReady = false;
       events.ended(this, { code, signal });
     });
-    // It could not be started, or told something: its end tells all.
     child.on('error', (error) => {
+      events.failed(this, error);
+      // It could not be started, so it has no end of its own.
       if (child.pid === undefined) events.ended(this, { code: null, signal: null });
-      else if (error.name !== 'Error') throw error;
     });
   }
 
@@ -82,6 +85,13 @@ export class WorkerProcess {
 
   kill(): void {
     this.#child.kill('SIGKILL');
+  }
+
+  /** How many of the others take work. It is told when that has changed. */
+  tellOthers(ready: number): void {
+    if (ready === this.#toldOthers) return;
+    this.#toldOthers = ready;
+    this.tell({ kind: 'others', ready });
   }
 
   tell(message: ToWorker): void {

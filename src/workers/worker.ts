@@ -44,7 +44,7 @@ export class Worker {
     this.#logger = logger;
     for (const signal of ENDING_SIGNALS) process.on(signal, () => this.#endOnce(signal));
     process.on('message', (message: ToWorker) => this.#hear(message));
-    // Node ends a worker whose supervisor is gone, right after this: nobody would start it again, and it must not keep the port from the next supervisor.
+    // Right after this Node ends the process. So it does not keep the port from the next supervisor.
     cluster.worker!.on('disconnect', () => this.#logger.error({}, 'the supervisor of the workers is gone, so this worker ends'));
   }
 
@@ -70,7 +70,7 @@ export class Worker {
     this.#send({ kind: 'listens', greeting });
   }
 
-  /** How the service is on this machine. A balancer sends requests to all workers or to none: one worker that takes no work must not take the others away. */
+  /** How the service is on this machine. A balancer sends requests to all workers or to none, so one that takes no work must not take the others away. */
   readiness(own: Readiness): Readiness {
     if (own.ready) return { ...own, detail: { ...own.detail, readyWorkers: this.#readyOthers + 1 } };
     if (this.#isServiceEnding || this.#readyOthers === 0) return own;

@@ -81,6 +81,7 @@ t.test('three workers are one service', async (t) => {
     process.kill(before.get(3)!, 'SIGSTOP');
     await instance.says(/"number":3,[^\n]*"reason":"frozen"/);
     await until('another worker 3 listens', () => workersOf(instance).get(3) !== before.get(3));
+    t.match(await scrape(instance.url), /^tidings_worker_restarts_total\{reason="frozen"\} 1$/m);
   });
 
   await t.test('a signal that every process gets, and that the supervisor passes on, ends all in order', async (t) => {
