@@ -1,9 +1,9 @@
 import type { ChildProcess } from 'node:child_process';
 import type { FromWorker, ToWorker } from './protocol.ts';
 
-/** How many looks a worker may be silent, once it has said something. It says something each second, and it is looked each second. */
+/** How many looks a worker may be silent, once it listens. It says something each second, and it is looked each second. */
 const SILENT_WORKER_MAX_BEATS = 10;
-/** The same before it has said anything: loading on a busy machine takes long. */
+/** The same before that: loading blocks the event loop, for long on a busy machine. */
 const STARTING_WORKER_MAX_BEATS = 120;
 
 /** How a process ended. */
@@ -28,7 +28,7 @@ export class WorkerProcess {
   readonly startedAt: number;
   readonly #child: WorkerChild;
   #silentBeats = 0;
-  #hasSpoken = false;
+  #hasListened = false;
   #isReady = false;
   #isFrozen = false;
   #toldOthers = 0;
@@ -40,8 +40,8 @@ export class WorkerProcess {
     child.on('message', (message) => {
       const said = message as FromWorker;
       this.#silentBeats = 0;
-      this.#hasSpoken = true;
       if (said.kind === 'beat') this.#isReady = said.isReady;
+      else if (said.kind === 'listens') this.#hasListened = true;
       events.heard(this, said);
     });
     child.on('exit', (code, signal) => {
@@ -74,7 +74,7 @@ export class WorkerProcess {
    */
   look(): boolean {
     this.#silentBeats++;
-    return !this.#isFrozen && this.#silentBeats > (this.#hasSpoken ? SILENT_WORKER_MAX_BEATS : STARTING_WORKER_MAX_BEATS);
+    return !this.#isFrozen && this.#silentBeats > (this.#hasListened ? SILENT_WORKER_MAX_BEATS : STARTING_WORKER_MAX_BEATS);
   }
 
   /** The kernel would go on giving it connections. */

@@ -145,6 +145,16 @@ t.test('a worker that says nothing any more is killed and replaced; one that spe
   t.equal(supervisor.restarts.get('frozen'), 1);
 });
 
+t.test('a worker that loads may be silent for longer, but not for ever', async (t) => {
+  const { children, pass } = supervise(2);
+  children[0]!.says({ kind: 'beat', isReady: false });
+  children[0]!.says({ kind: 'accepts', port: 'operations' });
+  await pass(5 * FROZEN_MS, [children[0]!]);
+  t.equal(children[0]!.killed, undefined);
+  await pass(6 * FROZEN_MS, [children[0]!]);
+  t.equal(children[0]!.killed, 'SIGKILL');
+});
+
 t.test('a machine that slept kills nobody: looks are counted, not time', async (t) => {
   const { children, clock, pass } = started(2);
   clock.spend(LONG_MS);
