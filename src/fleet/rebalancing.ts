@@ -9,6 +9,11 @@ import type { Roster } from './roster.ts';
 const SPREAD_SHARE = 0.1;
 /** Instances that differ by no more streams than this keep them: that is no load. */
 const SPREAD_MIN_STREAMS = 20;
+/**
+ * Workers of one machine get connections by chance. Their shares differ by about the square root of what they have, and by four times that once in some ten thousand. Stops them from sending
+ * streams away that chance would only spread as before.
+ */
+const CHANCE_FACTOR = 4;
 /** How often it is looked. Milliseconds. */
 const REBALANCE_LOOK_MS = 1_000;
 /** How many are sent away in each second: opening them again costs other instances some milliseconds of it. Of many streams it is a part, so that two minutes are enough for any number. */
@@ -26,6 +31,8 @@ const LONGEST_REST_MS = 600_000;
 
 export interface RebalancingSettings {
   readonly isOn: boolean;
+  /** Whether the kernel gives connections to this instance and others by chance. */
+  readonly isByChance: boolean;
   /** Younger streams are left alone. */
   readonly minAgeMs: number;
   /** The longest time after which a client is told to come back. */
@@ -115,7 +122,7 @@ export class Rebalancing {
     const share = Math.ceil((size + elsewhere) / instances);
     const excess = size - share;
     const spread = size - Math.min(...others);
-    if (excess <= 0 || spread <= Math.max(SPREAD_MIN_STREAMS, share * SPREAD_SHARE) || this.#old(now, 1).length === 0) return undefined;
+    if (excess <= 0 || (this.#settings.isByChance && excess <= CHANCE_FACTOR * Math.sqrt(share)) || spread <= Math.max(SPREAD_MIN_STREAMS, share * SPREAD_SHARE) || this.#old(now, 1).length === 0) return undefined;
     this.#logger.info({ streams: size, share, instances }, 'this instance has more than its share of the streams: some are sent to the others');
     return { until: now + ROUND_MS, others: elsewhere, left: excess, sent: 0, lookAt: undefined };
   }

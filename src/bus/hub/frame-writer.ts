@@ -1,0 +1,85 @@
+import type { Socket } from 'node:net';
+import { ownCopy } from '../../runtime/memory.ts';
+import { FRAME, frameOf } from './frames.ts';
+
+/** Commits and notes that wait for one reader. Stops a reader that is slow or frozen from filling the memory. */
+export const WAITING_HINTS_MAX_BYTES = 4 * 1024 * 1024;
+
+/** Questions or answers that wait for one reader. One that asks on without reading what it is told is cut off. */
+export const WAITING_TALK_MAX_BYTES = 16 * 1024 * 1024;
+
+/** An estimate of what a waiting frame costs besides its bytes. Lets many small frames reach the bounds above too. */
+const WAITING_OVERHEAD_BYTES = 256;
+
+const MISSED = frameOf(FRAME.missed, Buffer.alloc(0));
+
+/** Writes frames to a socket. While the other end does not read, frames wait within bounds: hints beyond theirs are dropped, and the other end hears that it missed some. */
+export class FrameWriter {
+  readonly #socket: Socket;
+  #waiting: Buffer[] = [];
+  #waitingHintBytes = 0;
+  #waitingTalkBytes = 0;
+  #owesMissed = false;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on('drain', () => this.#flush());
+  }
+
+  /** Bytes that wait, with what they cost besides. */
+  get waitingBytes(): number {
+    return this.#waitingHintBytes + this.#waitingTalkBytes;
+  }
+
+  /** @param bytes Whole frames of commits or notes. @param block What holds them in memory, where that is more. */
+  hint(bytes: Buffer, block: Uint8Array = bytes): void {
+    if (this.#socket.destroyed) return;
+    if (!this.#mustWait) {
+      this.#socket.write(bytes);
+      return;
+    }
+    const cost = bytes.length + WAITING_OVERHEAD_BYTES;
+    if (this.#waitingHintBytes + cost > WAITING_HINTS_MAX_BYTES) {
+      this.#owesMissed = true;
+      return;
+    }
+    this.#waitingHintBytes += cost;
+    // A small part of a large read would hold all of it.
+    this.#waiting.push(2 * bytes.length < block.length ? ownCopy(bytes) : bytes);
+  }
+
+  /** A question or an answer, which is not dropped: beyond the bound the connection ends. */
+  talk(frame: Buffer): void {
+    if (this.#socket.destroyed) return;
+    if (!this.#mustWait) {
+      this.#socket.write(frame);
+      return;
+    }
+    this.#waitingTalkBytes += frame.length + WAITING_OVERHEAD_BYTES;
+    if (this.#waitingTalkBytes > WAITING_TALK_MAX_BYTES) this.#socket.destroy(new Error('the other end does not read what it is told'));
+    else this.#waiting.push(frame);
+  }
+
+  /** Hints were dropped before they reached this end. */
+  missed(): void {
+    this.#owesMissed = true;
+    if (!this.#mustWait) this.#flush();
+  }
+
+  get #mustWait(): boolean {
+    return this.#waiting.length > 0 || this.#socket.writableNeedDrain;
+  }
+
+  #flush(): void {
+    if (this.#socket.destroyed) return;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#waitingHintBytes = 0;
+    this.#waitingTalkBytes = 0;
+    this.#socket.cork();
+    for (const frame of waiting) this.#socket.write(frame);
+    if (this.#owesMissed) this.#socket.write(MISSED);
+    this.#owesMissed = false;
+    this.#socket.uncork();
+  }
+}

@@ -1,0 +1,79 @@
+import type { Framing } from '../../runtime/guarded-socket.ts';
+
+/**
+ * What goes over the sockets of the hub, in both directions:
+ *
+ *     length u32, big-endian, of what comes after it | kind u8 | body
+ *
+ * The hub hands the frames of commits and notes on as they came, and reads nothing of them: their bodies are the envelopes of `envelope.ts` and `note-envelope.ts`.
+ */
+
+/** Changes with the frames or the calls: a worker may be started from newer files than the hub was. */
+export const HUB_VERSION = 1;
+
+export const FRAME = {
+  /** An envelope with a commit, or a look. */
+  commit: 1,
+  /** An envelope with a note. */
+  note: 2,
+  /** Commits or notes were dropped. No body. */
+  missed: 3,
+  /** JSON: a question to the hub (`calls.ts`). */
+  question: 4,
+  /** JSON: its answer. */
+  answer: 5,
+  /** From the hub: how many have joined the same log. u32. */
+  members: 6,
+} as const;
+
+export const FRAME_HEAD_BYTES = 5;
+const LENGTH_BYTES = 4;
+
+/** The longest frame that the hub reads: twice the largest envelope. Stops a client's frame without an end from filling the memory. */
+export const ASKED_FRAME_MAX_BYTES = 2 * 1024 * 1024;
+
+/** The longest frame that a worker reads: a page of a thousand members at their longest. */
+export const ANSWERED_FRAME_MAX_BYTES = 8 * 1024 * 1024;
+
+export function frameOf(kind: number, body: Uint8Array): Buffer {
+  const frame = Buffer.allocUnsafe(FRAME_HEAD_BYTES + body.length);
+  frame.writeUInt32BE(1 + body.length, 0);
+  frame[LENGTH_BYTES] = kind;
+  frame.set(body, FRAME_HEAD_BYTES);
+  return frame;
+}
+
+export function jsonFrame(kind: number, value: unknown): Buffer {
+  return frameOf(kind, Buffer.from(JSON.stringify(value)));
+}
+
+/** Finds all whole frames at once. What comes after a length that no frame has cannot be read. */
+export function hubFraming(maxBytes: number): Framing {
+  return (bytes) => {
+    let end = 0;
+    while (end + LENGTH_BYTES <= bytes.length) {
+      const length = bytes.readUInt32BE(end);
+      if (length < 1 || LENGTH_BYTES + length > maxBytes) throw new Error(`a frame of ${length} bytes came over the hub's socket`);
+      if (end + LENGTH_BYTES + length > bytes.length) break;
+      end += LENGTH_BYTES + length;
+    }
+    return end === 0 ? bytes.length + 1 : end;
+  };
+}
+
+/** A frame within the bytes that came with it. */
+export interface PlacedFrame {
+  readonly kind: number;
+  readonly from: number;
+  readonly end: number;
+  readonly body: Buffer;
+}
+
+/** Whole frames, one after the other. */
+export function* framesIn(bytes: Buffer): Generator<PlacedFrame> {
+  for (let from = 0; from < bytes.length;) {
+    const end = from + LENGTH_BYTES + bytes.readUInt32BE(from);
+    yield { kind: bytes[from + LENGTH_BYTES]!, from, end, body: bytes.subarray(from + FRAME_HEAD_BYTES, end) };
+    from = end;
+  }
+}

@@ -1,0 +1,64 @@
+import type { Clock } from '../../runtime/clock.ts';
+import type { FrameWriter } from './frame-writer.ts';
+import { FRAME, frameOf } from './frames.ts';
+import { LimitBook } from './limit-book.ts';
+import { PresenceBoard } from './presence-board.ts';
+
+/** A connection. */
+interface Member {
+  readonly writer: FrameWriter;
+}
+
+/** What the hub has of one log. */
+export class HubLog {
+  readonly presence: PresenceBoard;
+  readonly limits: LimitBook;
+  readonly #connections = new Set<Member>();
+  /** Those of them that joined the bus. */
+  readonly #members = new Set<Member>();
+
+  constructor(clock: Clock) {
+    this.presence = new PresenceBoard(clock);
+    this.limits = new LimitBook(clock);
+  }
+
+  /** Whether no worker is there that would miss it. */
+  get isIdle(): boolean {
+    return this.#connections.size === 0;
+  }
+
+  enter(member: Member): void {
+    this.#connections.add(member);
+  }
+
+  exit(member: Member): void {
+    this.#connections.delete(member);
+    this.leaveBus(member);
+  }
+
+  joinBus(member: Member): void {
+    this.#members.add(member);
+    this.#tellMembers();
+  }
+
+  leaveBus(member: Member): void {
+    if (this.#members.delete(member)) this.#tellMembers();
+  }
+
+  /** One write for each of the others, however many commits and notes came together. */
+  handOn(from: Member, frames: Buffer, block: Buffer): void {
+    if (!this.#members.has(from)) return;
+    for (const member of this.#members) if (member !== from) member.writer.hint(frames, block);
+  }
+
+  missed(from: Member): void {
+    for (const member of this.#members) if (member !== from) member.writer.missed();
+  }
+
+  #tellMembers(): void {
+    const count = Buffer.alloc(4);
+    count.writeUInt32BE(this.#members.size);
+    const frame = frameOf(FRAME.members, count);
+    for (const member of this.#members) member.writer.talk(frame);
+  }
+}

@@ -1,0 +1,193 @@
+import { mkdtemp, rm, unlink } from 'node:fs/promises';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Clock } from '../../runtime/clock.ts';
+import type { Logger } from '../../runtime/logger.ts';
+import { HubLog } from './hub-log.ts';
+import { Session } from './session.ts';
+
+/**
+ * The room `hub` is what the workers of one machine talk over. The supervisor starts the hub, a server on a Unix socket; each worker has one connection to it (`connection.ts`), and on top of that a
+ * bus, a presence place and a limit ledger. Commits and notes come in from one worker and go out to the others, as hints: one write for each worker, and none for one that does not read. What workers tell of presence and limits
+ * is put together in memory (`presence-board.ts`, `limit-book.ts`), and gone with the hub. The socket lies in a folder that only the hub's user can enter.
+ */
+
+/** The longest path of a socket, with a byte of zero behind it: 104 bytes on macOS, 108 on Linux (unix(7)). */
+const SOCKET_PATH_MAX_BYTES = 103;
+
+const SOCKET_NAME = 'hub';
+
+/** What mkdtemp appends. */
+const MKDTEMP_SUFFIX = 'XXXXXX';
+
+/** 64 workers, those that take their places in a rolling restart, and room for a few more. Stops a program from holding all files of the supervisor. */
+const HUB_MAX_CONNECTIONS = 256;
+
+/** How long a connection may stay without a question. Stops those that say nothing from taking the places of workers. */
+const HELLO_MAX_MS = 10_000;
+
+/** Logs that the hub knows at a time; the workers of a supervisor have one. */
+const LOGS_MAX_ENTRIES = 64;
+
+/** How often the same warning may be logged. Stops a broken client from filling the log of the process. */
+const HUB_WARN_INTERVAL_MS = 60_000;
+
+export interface HubOptions {
+  /** Of the socket; its folder should let nobody else in. By default the hub makes a folder of its own. */
+  readonly path?: string;
+  readonly clock: Clock;
+  readonly logger: Pick<Logger, 'warn'>;
+}
+
+export interface Hub {
+  /** Of the socket. */
+  readonly path: string;
+  /** Ends all connections, and removes what it made. */
+  close(): Promise<void>;
+}
+
+/** Starts the hub. Rejects with an error that names the path when it cannot listen there. */
+export async function startHub({ path, clock, logger }: HubOptions): Promise<Hub> {
+  const folder = path === undefined ? await makeFolder() : undefined;
+  const hub = new RunningHub({ path: path ?? join(folder!, SOCKET_NAME), folder, clock, logger });
+  try {
+    await hub.listen();
+  } catch (error) {
+    await hub.close();
+    throw error;
+  }
+  return hub;
+}
+
+interface RunningHubDependencies {
+  readonly path: string;
+  /** What is removed at the end. */
+  readonly folder: string | undefined;
+  readonly clock: Clock;
+  readonly logger: Pick<Logger, 'warn'>;
+}
+
+class RunningHub implements Hub {
+  readonly path: string;
+  readonly #folder: string | undefined;
+  readonly #clock: Clock;
+  readonly #logger: Pick<Logger, 'warn'>;
+  readonly #server: Server;
+  readonly #sessions = new Set<Session>();
+  readonly #logs = new Map<string, HubLog>();
+  #warnedAt = -Infinity;
+  #isClosed = false;
+
+  constructor({ path, folder, clock, logger }: RunningHubDependencies) {
+    this.path = path;
+    this.#folder = folder;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#server = createServer((socket) => this.#welcome(socket));
+    this.#server.maxConnections = HUB_MAX_CONNECTIONS;
+  }
+
+  async listen(): Promise<void> {
+    if (Buffer.byteLength(this.path) > SOCKET_PATH_MAX_BYTES) throw new Error(`the path of the hub's socket is longer than ${SOCKET_PATH_MAX_BYTES} bytes: ${this.path}`);
+    try {
+      await this.#listenOnce();
+    } catch (error) {
+      if (!isCode(error, 'EADDRINUSE') || await isAnswered(this.path)) throw error;
+      // A hub that was killed left its socket.
+      await unlink(this.path);
+      await this.#listenOnce();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const closed = Promise.withResolvers<void>();
+    // It says that it does not listen where it never did.
+    this.#server.close(() => closed.resolve());
+    for (const { socket } of this.#sessions) socket.destroy();
+    await closed.promise;
+    if (this.#folder !== undefined) await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  #listenOnce(): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#server.once('error', reject);
+    this.#server.listen({ path: this.path }, () => {
+      this.#server.off('error', reject);
+      this.#server.on('error', (error) => this.#warn(error.message));
+      resolve();
+    });
+    return promise;
+  }
+
+  #welcome(socket: Socket): void {
+    if (this.#isClosed) {
+      socket.destroy();
+      return;
+    }
+    const session = new Session({
+      socket, logOf: (id) => this.#logOf(id),
+      onEnd: (ended, reason) => {
+        this.#sessions.delete(ended);
+        hello.cancel();
+        if (reason !== undefined && !this.#isClosed) this.#warn(reason);
+      },
+    });
+    const hello = this.#clock.after(HELLO_MAX_MS, () => {
+      if (!session.isGreeted) socket.destroy(new Error('a connection said nothing'));
+    });
+    this.#sessions.add(session);
+  }
+
+  #logOf(id: string): HubLog {
+    const known = this.#logs.get(id);
+    if (known !== undefined) return known;
+    for (const [old, log] of this.#logs) {
+      if (this.#logs.size < LOGS_MAX_ENTRIES) break;
+      if (log.isIdle) this.#logs.delete(old);
+    }
+    if (this.#logs.size >= LOGS_MAX_ENTRIES) throw new Error('the hub knows too many logs');
+    const log = new HubLog(this.#clock);
+    this.#logs.set(id, log);
+    return log;
+  }
+
+  #warn(reason: string): void {
+    const now = this.#clock.monotonic();
+    if (now - this.#warnedAt < HUB_WARN_INTERVAL_MS) return;
+    this.#warnedAt = now;
+    this.#logger.warn({ reason }, 'a connection to the hub broke: its worker connects again');
+  }
+}
+
+/**
+ * A folder that only this user can enter: mkdtemp makes it so. `XDG_RUNTIME_DIR` is emptied when the machine restarts, `TMPDIR` may be too long for the path of a socket.
+ */
+async function makeFolder(): Promise<string> {
+  let last: unknown;
+  for (const parent of [process.env['XDG_RUNTIME_DIR'] ?? '', tmpdir(), '/tmp']) {
+    const prefix = join(parent, 'tidings-');
+    if (parent === '' || Buffer.byteLength(join(`${prefix}${MKDTEMP_SUFFIX}`, SOCKET_NAME)) > SOCKET_PATH_MAX_BYTES) continue;
+    try {
+      return await mkdtemp(prefix);
+    } catch (error) {
+      last = error;
+    }
+  }
+  throw new Error('no temporary folder can be written to: set TMPDIR to one that can', { cause: last });
+}
+
+/** Whether a hub listens there. */
+function isAnswered(path: string): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const socket = connect({ path });
+  socket.on('connect', () => resolve(true));
+  // Nobody listens; a hub that is frozen has a queue, which may be full.
+  socket.on('error', (error) => resolve(!isCode(error, 'ECONNREFUSED')));
+  return promise.finally(() => socket.destroy());
+}
+
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}

@@ -1,0 +1,117 @@
+import type { Balance, Debit, Holding, TopicCount } from '../../limits/ledger.ts';
+import type { Clock } from '../../runtime/clock.ts';
+
+/** Buckets that are not full. Stops many addresses from filling the memory: the one that was charged longest ago is forgotten, and full again. */
+const BUCKETS_MAX_ENTRIES = 100_000;
+
+/** Topics and owners that are remembered. Stops them from filling the memory: the window that began first is forgotten. One owner alone may have more, as many as its limit. */
+const TOPICS_MAX_ENTRIES = 200_000;
+
+/** A worker, and the owners of whose places it holds some. */
+export interface Holder {
+  readonly instance: string;
+  readonly owners: Set<string>;
+}
+
+interface Window {
+  readonly topics: Set<string>;
+  readonly endsAt: number;
+}
+
+/** What the workers of one log have counted together, in the hub's memory. */
+export class LimitBook {
+  readonly #clock: Clock;
+  /** When each bucket is full again, by the hub's clock; the one charged last is the last. */
+  readonly #buckets = new Map<string, number>();
+  readonly #windows = new Map<string, Window>();
+  #remembered = 0;
+  readonly #holders = new Map<string, Holder>();
+  readonly #places = new Map<string, Map<Holder, number>>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  spend(debits: readonly Debit[]): readonly Balance[] {
+    const now = this.#clock.monotonic();
+    return debits.map(({ bucket, costMs, onlyWithinMs = Infinity }) => {
+      const ahead = Math.max(0, (this.#buckets.get(bucket) ?? 0) - now);
+      if (ahead > onlyWithinMs) return { isTaken: false, fullInMs: ahead };
+      const fullInMs = Math.max(0, ahead + costMs);
+      this.#buckets.delete(bucket);
+      if (fullInMs > 0) this.#buckets.set(bucket, now + fullInMs);
+      this.#forgetBuckets(now);
+      return { isTaken: true, fullInMs };
+    });
+  }
+
+  addTopics(owner: string, topics: readonly string[], windowMs: number): TopicCount {
+    const now = this.#clock.monotonic();
+    let window = this.#windows.get(owner);
+    if (window !== undefined && window.endsAt <= now) this.#forgetWindow(owner, window);
+    if (window === undefined || window.endsAt <= now) {
+      window = { topics: new Set(), endsAt: now + windowMs };
+      this.#windows.set(owner, window);
+      this.#remembered++;
+    }
+    const before = window.topics.size;
+    for (const topic of topics) window.topics.add(topic);
+    this.#remembered += window.topics.size - before;
+    for (const [oldest, other] of this.#windows) {
+      if (this.#remembered <= TOPICS_MAX_ENTRIES && other.endsAt > now) break;
+      if (other !== window) this.#forgetWindow(oldest, other);
+    }
+    return { topics: window.topics.size, windowLeftMs: window.endsAt - now };
+  }
+
+  /** Begins with a worker. One that comes back tells everything again: what it held before is free. */
+  enter(instance: string): Holder {
+    const before = this.#holders.get(instance);
+    if (before !== undefined) this.leave(before);
+    const holder = { instance, owners: new Set<string>() };
+    this.#holders.set(instance, holder);
+    return holder;
+  }
+
+  hold(holder: Holder, holdings: readonly Holding[]): readonly boolean[] {
+    return holdings.map(({ owner, places, most = Infinity }) => {
+      const held = this.#places.get(owner);
+      let all = places;
+      for (const [other, count] of held ?? []) if (other !== holder) all += count;
+      if (all > most) return false;
+      if (places === 0) this.#release(holder, owner);
+      else {
+        if (held === undefined) this.#places.set(owner, new Map([[holder, places]]));
+        else held.set(holder, places);
+        holder.owners.add(owner);
+      }
+      return true;
+    });
+  }
+
+  /** A worker has ended, and its streams with it: their places are free for where they come back. */
+  leave(holder: Holder): void {
+    for (const owner of holder.owners) this.#release(holder, owner);
+    if (this.#holders.get(holder.instance) === holder) this.#holders.delete(holder.instance);
+  }
+
+  #release(holder: Holder, owner: string): void {
+    holder.owners.delete(owner);
+    const held = this.#places.get(owner);
+    held?.delete(holder);
+    if (held?.size === 0) this.#places.delete(owner);
+  }
+
+  /** Those that were charged longest ago, while they are full or too many. */
+  #forgetBuckets(now: number): void {
+    for (const [bucket, fullAt] of this.#buckets) {
+      if (fullAt > now && this.#buckets.size <= BUCKETS_MAX_ENTRIES) break;
+      this.#buckets.delete(bucket);
+    }
+  }
+
+  #forgetWindow(owner: string, window: Window): void {
+    this.#windows.delete(owner);
+    this.#remembered -= window.topics.size + 1;
+  }
+}
