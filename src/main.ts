@@ -39,6 +39,7 @@ import { makeLogger, standardOutput } from './runtime/logger.ts';
 import { Metrics } from './runtime/metrics.ts';
 import { SharedTexts } from './runtime/shared-texts.ts';
 import { ProcTcpTable } from './runtime/tcp-table.ts';
+import { Warnings } from './runtime/warnings.ts';
 import type { KeyStore } from './store/key-store.ts';
 import type { RevocationStore } from './store/revocation-store.ts';
 import type { SessionStore } from './store/session-store.ts';
@@ -49,11 +50,13 @@ import type { TicketStore } from './store/ticket-store.ts';
 
 const config = configure();
 const database = config.DATABASE_URL;
-const logger = makeLogger({ level: config.LOG_LEVEL, isExpected: isStoreFailure, destination: standardOutput() });
+const warnings = new Warnings();
+const logger = makeLogger({ level: config.LOG_LEVEL, isExpected: isStoreFailure, destination: standardOutput(), warnings });
 const maxStreams = streamsThatFit(config.MAX_STREAMS, logger);
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
 const metrics = new Metrics({
   build: { version, node: process.versions.node },
+  warnings: warnings.counts,
   limits: { streams: maxStreams, tailBytes: config.TAIL_BYTES, filterBytes: config.FILTER_BYTES, unreadBytes: config.UNREAD_BYTES, appendsWaiting: config.APPEND_QUEUE_MESSAGES, logBytes: config.RETENTION_BYTES, keys: config.IDEMPOTENCY_MAX_KEYS, logSeconds: config.RETENTION_SECONDS },
 });
 const { counters } = metrics;
@@ -134,7 +137,7 @@ const presence = new Presence({
 });
 
 const fleet = new Fleet({
-  bus, control, handles, tickets, sessions, owned, leases, filters: delivery.audience, maxTopics: config.TOPICS_PER_STREAM, streams: delivery.streams, tail: log.tail, topics: log.topics, audience: delivery.audience, named: () => presence.named(), clock, counters, logger: audit,
+  bus, control, handles, tickets, sessions, owned, leases, filters: delivery.audience, maxTopics: config.TOPICS_PER_STREAM, streams: delivery.streams, tail: log.tail, topics: log.topics, audience: delivery.audience, named: () => presence.named(), clock, counters, logger: audit, warnings,
   state: () => ({ id: handles.instance, version, ...health.state() }), isReady: () => health.readiness().ready, drain: () => lifecycle.drain(),
   rebalancing: { isOn: config.REBALANCE === 'on', minAgeMs: config.REBALANCE_AGE_SECONDS * 1000, retryMaxMs: config.RETRY_MAX_MS },
 });

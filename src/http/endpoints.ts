@@ -58,6 +58,7 @@ export const ENDPOINTS = {
   changeStream: { url: '/streams/:id', methods: ['PATCH'], access: 'messages', once: ['pattern'], body: TOPIC_CHANGE_MAX_BYTES },
   closeStream: { url: '/streams/:id', methods: ['DELETE'], access: 'fleet', once: ['retry'] },
   instances: { url: '/instances', methods: READ, access: 'operations', once: [] },
+  instance: { url: '/instances/:id', methods: READ, access: 'operations', once: ['after'] },
   drainInstance: { url: '/instances/:id/drain', methods: ['POST'], access: 'administration', once: [] },
   topicHistory: { url: '/topics/:topic/messages', methods: READ, access: 'messages', once: [...READING, 'until', 'limit', 'wait'] },
   history: { url: '/messages', methods: READ, access: 'messages', once: [...READING, 'until', 'limit', 'wait'], many: ['topic'] },

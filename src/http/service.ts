@@ -57,7 +57,7 @@ export interface Service {
   /** What clients call themselves. */
   readonly agents: Pick<SharedTexts, 'shared'>;
   /** All instances, and the streams and topics of all. */
-  readonly fleet: Pick<Fleet, 'streams' | 'topics' | 'report' | 'close' | 'changeTopics' | 'instances' | 'drain'>;
+  readonly fleet: Pick<Fleet, 'streams' | 'topics' | 'report' | 'close' | 'changeTopics' | 'instances' | 'instance' | 'drain'>;
   readonly limits: Pick<Limits, 'publish' | 'topics' | 'idempotencyKey' | 'idempotencyKeyUnused' | 'failedLogin' | 'session' | 'stream'>;
   readonly keys: Pick<KeyAdministration, 'create' | 'rotate' | 'revoke' | 'find' | 'list'>;
   readonly revocations: Pick<RevocationAdministration, 'revoke' | 'list'>;

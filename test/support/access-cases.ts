@@ -32,10 +32,11 @@ export interface MatrixRow {
   readonly expected: Expected;
 }
 
-/** What a row's path is made of: a message that is there, and a key. */
+/** What a row's path is made of: a message that is there, a key, and the instance. */
 export interface Facts {
   readonly message: string;
   readonly key: string;
+  readonly instance: string;
 }
 
 const MESSAGES = { none: 401, narrow: 403, administrator: 403 } as const;
@@ -46,7 +47,7 @@ const PUBLISHING = { ...MESSAGES, right: 201, session: [201, 401] } as const;
 const OPERATIONS = { none: 401, narrow: 403, right: 403, operator: 200, administrator: 200 } as const;
 const ADMINISTRATION = { ...OPERATIONS, operator: 403 } as const;
 
-export function matrix({ message, key }: Facts): Readonly<Record<keyof typeof ENDPOINTS, MatrixRow>> {
+export function matrix({ message, key, instance }: Facts): Readonly<Record<keyof typeof ENDPOINTS, MatrixRow>> {
   return {
     publish: { path: '/topics/matrix.a', body: 'x', expected: PUBLISHING },
     publishBatch: { path: '/messages', body: '[{"topic":"matrix.a","data":1}]', type: 'application/json', expected: PUBLISHING },
@@ -60,6 +61,7 @@ export function matrix({ message, key }: Facts): Readonly<Record<keyof typeof EN
     // The stream and the instance of these paths are not there.
     closeStream: { path: '/streams/aaaaaaaaaa-1', expected: { ...ADMINISTRATION, administrator: 404 } },
     instances: { path: '/instances', expected: OPERATIONS },
+    instance: { path: `/instances/${instance}?after=0`, expected: OPERATIONS },
     drainInstance: { path: '/instances/aaaaaaaaaa/drain', expected: { ...ADMINISTRATION, administrator: 404 } },
     topicHistory: { path: '/topics/matrix.*/messages', expected: READING },
     history: { path: '/messages?topic=matrix.a', expected: READING },

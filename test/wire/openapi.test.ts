@@ -37,7 +37,7 @@ const ROUTES: Readonly<Record<string, readonly string[]>> = {
   '/topics/{topic}/events': ['get', 'head'], '/events': ['get', 'head'],
   '/topics/{topic}/messages': ['delete', 'get', 'head'], '/messages/{id}': ['delete', 'get', 'head'],
   '/keys': ['get', 'head', 'post'], '/keys/{id}': ['delete', 'get', 'head'], '/keys/{id}/rotate': ['post'], '/revocations': ['get', 'head', 'post'], '/streams/{id}/credential': ['post'],
-  '/streams': ['get', 'head'], '/streams/{id}': ['delete', 'patch'], '/instances': ['get', 'head'], '/instances/{id}/drain': ['post'],
+  '/streams': ['get', 'head'], '/streams/{id}': ['delete', 'patch'], '/instances': ['get', 'head'], '/instances/{id}': ['get', 'head'], '/instances/{id}/drain': ['post'],
   '/session': ['delete', 'get', 'head', 'post'],
   '/tickets': ['post'],
   '/healthz': ['get', 'head'], '/readyz': ['get', 'head'], '/metrics': ['get', 'head'],

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import t from 'tap';
-import type { InstanceList } from '../../src/fleet/instances.ts';
+import type { InstanceDetail, InstanceList } from '../../src/fleet/instances.ts';
 import type { StreamsPage } from '../../src/fleet/stream-list.ts';
 import { openStream } from '../support/client.ts';
 import { Http } from '../support/http.ts';
@@ -35,6 +35,8 @@ t.test('where everybody is let in, only who sits at this machine sees and closes
   const list = await other.json<InstanceList>('/instances');
   t.match(list, { instances: [{ status: 'ready', bus: 'local', streams: 0, lag: 0 }] });
   t.ok(open.output.includes(`"instance":"${list.instances[0]!.id}"`), 'its log says the same id');
+  const detail = await other.json<InstanceDetail>(`/instances/${list.instances[0]!.id}`);
+  t.match(detail, { id: list.instances[0]!.id, status: 'ready', everySeconds: 10, figures: { time: Array, streams: Array }, warnings: Array });
 });
 
 t.test('without Redis an answer is of one process, and says so once another one has written to the log', async (t) => {
@@ -50,4 +52,5 @@ t.test('without Redis an answer is of one process, and says so once another one 
   const { instances, partial, missing } = await one.json<InstanceList>('/instances');
   t.same([instances.length, partial, missing], [1, true, undefined]);
   t.equal((await one.send('DELETE', '/streams/aaaaaaaaaa-1')).status, 503, 'the other one may have it');
+  t.equal((await one.get('/instances/aaaaaaaaaa')).status, 503, 'it may be the other one');
 });
