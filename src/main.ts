@@ -149,7 +149,7 @@ const lifecycle = new Lifecycle({
 const health: Health = new Health({ lifecycle, bus, log, delivery, revocations: knownRevocations, presence });
 
 const service: Service = {
-  config, logger, counters, metrics, access, leases, renewals, owned, handles, agents: new SharedTexts(), fleet, limits, keys, sessions, revocations, tickets, ticketAdministration, presence,
+  config, logger, counters, metrics, access, keyOwners: access, leases, renewals, owned, handles, agents: new SharedTexts(), fleet, limits, keys, sessions, revocations, tickets, ticketAdministration, presence,
   maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, (database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0) + (config.OPS_PORT === undefined ? 0 : OPERATIONS_MAX_CONNECTIONS)),
   publisher: log.publisher,
   eraser: log.eraser,
@@ -157,6 +157,7 @@ const service: Service = {
   streams: delivery.streams,
   filters: delivery.audience,
   history: { page: (request) => delivery.longPolls.page(request), message: (grant, position, holder) => log.history.message(grant, position, holder) },
+  outlines: log.history,
   readiness: () => health.readiness(),
   gauges: () => health.gauges(),
   get draining() {

@@ -34,9 +34,9 @@ export interface AccessSettings extends PublicScope {
 
 /**
  * What a request is for. `messages`: whose grant has the topics gets in. `erasure`: whose grant may erase something, which takes a credential, always. `health`: everybody does, but strangers learn nothing of the inside. `public`: everybody does, whatever they send. `operations`: who may operate, and everybody where there is no
- * access control. `administration`: administrators, always. `fleet`: administrators, and whoever sits at this machine where there is no access control. `presence`: whose grant may see who listens somewhere. `session`: everybody with a credential; ending a session takes none. `ticket`: everybody with a credential.
+ * access control. `administration`: administrators, always. `fleet`: administrators, and whoever sits at this machine where there is no access control. `presence`: whose grant may see who listens somewhere. `session`: everybody with a credential; ending a session takes none. `ticket`: everybody with a credential. `self`: who asks what they may do: everybody but those who have no credential, where they may do nothing.
  */
-export type Purpose = 'messages' | 'erasure' | 'health' | 'public' | 'operations' | 'administration' | 'fleet' | 'session' | 'ticket' | 'presence';
+export type Purpose = 'messages' | 'erasure' | 'health' | 'public' | 'operations' | 'administration' | 'fleet' | 'session' | 'ticket' | 'presence' | 'self';
 
 /** Says whether tokens that are no API keys are good; see jwt.ts. */
 export interface TokenVerifier {
@@ -60,6 +60,9 @@ export interface AccessDependencies {
   readonly endedSessions?: Pick<EndedSessions, 'has'> | undefined;
   readonly tickets: Pick<Tickets, 'find'>;
 }
+
+/** No secret has it. */
+const NO_DIGEST = new Uint8Array(32);
 
 const NOT_KNOWN_YET = 'It cannot be said yet who may come in: the message log is not open.';
 
@@ -148,6 +151,20 @@ export class Access {
     return key === undefined ? refused('it is no whole API key') : this.#identifyKey(key, purpose, from);
   }
 
+  /**
+   * Who would send a request with a key, whichever of its secrets that is. It is not used by this.
+   * @returns The problem is the one that such a request would get. Undefined: there is no such key.
+   */
+  async ofKey(id: string, from?: () => Holder): Promise<Identity | Problem | undefined> {
+    try {
+      const record = this.#declared.get(id) ?? await this.#keys.find(id, from);
+      // The newest secret is good for as long as its key is.
+      return record === undefined ? undefined : this.#judge(record.secrets[0]?.digest ?? NO_DIGEST, record);
+    } catch (error) {
+      return unavailable(error);
+    }
+  }
+
   /** Who has no credential. */
   #identifyNobody(purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
     const { isOpen } = this;
@@ -222,11 +239,11 @@ export class Access {
 
   #identifyKey(key: Pick<ReadSecret, 'id'> & { readonly digest: Uint8Array }, purpose: Purpose, from?: () => Holder): Identity | Problem | Promise<Identity | Problem> {
     const found = this.#declared.get(key.id) ?? this.#keys.find(key.id, from);
-    if (!(found instanceof Promise)) return this.#judge(key.digest, found);
-    return found.then((record) => this.#judge(key.digest, record), (error: unknown) => {
+    if (!(found instanceof Promise)) return this.#use(key.digest, found);
+    return found.then((record) => this.#use(key.digest, record), (error: unknown) => {
       // Health and metrics tell what is wrong with the database, so they must not need it.
       const recalled = purpose === 'operations' || purpose === 'health' ? this.#keys.recall(key.id) : undefined;
-      return recalled === undefined ? unavailable(error) : this.#judge(key.digest, recalled);
+      return recalled === undefined ? unavailable(error) : this.#use(key.digest, recalled);
     });
   }
 
@@ -248,6 +265,12 @@ export class Access {
     return this.#keys.refresh().then(judge, unavailable);
   }
 
+  #use(digest: Uint8Array, record: KeyRecord | undefined): Identity | Problem {
+    const identity = this.#judge(digest, record);
+    if (record !== undefined && !(identity instanceof Problem)) this.#keys.noteUse(record.id);
+    return identity;
+  }
+
   #judge(digest: Uint8Array, record: KeyRecord | undefined): Identity | Problem {
     const now = this.#keys.now();
     const secret = record === undefined ? undefined : goodSecret(digest, record.secrets, now);
@@ -255,7 +278,6 @@ export class Access {
     // Only who knows the secret learns more.
     if (record.revoked !== undefined) return refused(`the API key ${record.id} was revoked`);
     if (record.expires !== undefined && now >= record.expires) return refused(`the API key ${record.id} has expired`);
-    this.#keys.noteUse(record.id);
     const { id, permissions } = record;
     return this.#owners.known(secret) ?? this.#owners.of(secret, { permissions, scope: `key:${id}`, name: `key ${id}`, credential: keyCredential(record, secret), origin: { kind: 'key', id, proof: secret.digest }, member: { id: record.name, meta: undefined } });
   }
@@ -269,7 +291,7 @@ function unavailable(error: unknown): Problem {
 /** Allows what both the ticket and its credential allow. After a renewal the credential may allow less than the ticket names. */
 function ticketGrant(topics: readonly string[], owner: Grant): Grant {
   const named = new ScopedGrant({ publish: [], subscribe: topics });
-  return { mayPublish: () => false, mayErase: () => false, mayRead: (pattern) => named.mayRead(pattern) && owner.mayRead(pattern), maySeePresence: (pattern) => named.mayRead(pattern) && owner.maySeePresence(pattern) };
+  return { mayPublish: () => false, publishable: [], mayErase: () => false, erasable: [], mayRead: (pattern) => named.mayRead(pattern) && owner.mayRead(pattern), maySeePresence: (pattern) => named.mayRead(pattern) && owner.maySeePresence(pattern) };
 }
 
 /** The credential is not good: what is said tells nothing that could help to guess one. */

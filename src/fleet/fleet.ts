@@ -13,6 +13,7 @@ import type { Logger } from '../runtime/logger.ts';
 import type { Warnings } from '../runtime/warnings.ts';
 import { Figures, type FiguresDependencies } from './figures.ts';
 import { Instances, type InstanceDetail, type InstanceList, type InstanceState } from './instances.ts';
+import { MessageDelivery, type DeliveryReport, type PassingMessage } from './message-delivery.ts';
 import { NamedTopics } from './named-topics.ts';
 import { OpenStreams, type OpenStreamsDependencies } from './open-streams.ts';
 import { Rebalancing, type RebalancingSettings } from './rebalancing.ts';
@@ -72,6 +73,7 @@ export class Fleet {
   readonly #figures: Figures;
   readonly #list: StreamList;
   readonly #instances: Instances;
+  readonly #delivery: MessageDelivery;
   readonly #steering: Steering;
   readonly #wanted: WantedTopics;
   readonly #topics: TopicList;
@@ -93,6 +95,7 @@ export class Fleet {
     this.#figures = new Figures({ clock, counters, streams, tail });
     this.#list = new StreamList({ local, handles, roster, control, clock });
     this.#instances = new Instances({ instance: handles.instance, roster, control, state: () => ({ ...state(), ...this.#vitals.now }), figures: this.#figures, warnings: () => warnings.newest });
+    this.#delivery = new MessageDelivery({ local, roster, control });
     this.#steering = new Steering({ local, streams, tickets, sessions, handles, roster, control, clock, counters, logger, drain });
     this.#wanted = new WantedTopics({ audience, roster, control, clock });
     this.#topics = new TopicList({ reads: topics, named: new NamedTopics({ named, roster, control, clock }), wanted: this.#wanted });
@@ -129,6 +132,11 @@ export class Fleet {
   /** @param sender Whose request it is. @throws Problem `overloaded`, and as `Instances.one` */
   instance(id: string, after: number, sender: string): Promise<InstanceDetail> {
     return this.#waiting.pass(sender, () => this.#instances.one(id, after));
+  }
+
+  /** @param sender Whose request it is. @throws Problem `overloaded` */
+  delivery(message: PassingMessage, sender: string): Promise<DeliveryReport> {
+    return this.#waiting.pass(sender, () => this.#delivery.report(message));
   }
 
   /** @param sender Whose request it is. @throws Problem as `TopicList.page` */

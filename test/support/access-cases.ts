@@ -73,6 +73,7 @@ export function matrix({ message, key, instance }: Facts): Readonly<Record<keyof
     presence: { path: '/presence?topic=matrix.a&topic=matrix.b.*', expected: { ...READING, administrator: 200 } },
     // Of a member's topics only those are told that may be seen.
     member: { path: '/members/right', expected: { ...READING, administrator: 200 } },
+    messageDelivery: { path: `/messages/${message}/delivery`, expected: ADMINISTRATION },
     eraseMessage: { path: `/messages/${message}`, expected: { none: 401, narrow: 403, right: 204, administrator: 204 } },
     eraseTopic: { path: '/topics/matrix.a/messages?before=0s', expected: { none: 401, narrow: 403, right: 200, administrator: 200 } },
     client: { path: '/client.js', expected: { none: 200, narrow: 200, right: 200, administrator: 200, bad: 200 } },
@@ -88,6 +89,8 @@ export function matrix({ message, key, instance }: Facts): Readonly<Record<keyof
     revokeKey: { path: `/keys/${key}`, expected: ADMINISTRATION },
     listRevocations: { path: '/revocations', expected: ADMINISTRATION },
     revoke: { path: '/revocations', body: '{"jti":"of the matrix"}', expected: { ...ADMINISTRATION, administrator: 201 } },
+    access: { path: '/access', expected: { none: 401, narrow: 200, right: 200, administrator: 200, session: [200, 401] } },
+    keyAccess: { path: `/keys/${key}/access?action=read&topic=a`, expected: ADMINISTRATION },
     createSession: { path: '/session', expected: { none: 401, narrow: 201, right: 201, administrator: 201 } },
     session: { path: '/session', expected: { none: 401, narrow: 200, right: 200, administrator: 200, session: [200, 401] } },
     // Whoever has none has none any more.

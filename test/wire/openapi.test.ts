@@ -36,7 +36,7 @@ const ROUTES: Readonly<Record<string, readonly string[]>> = {
   '/topics': ['get', 'head'], '/topics/{topic}': ['post'], '/messages': ['get', 'head', 'post'],
   '/topics/{topic}/events': ['get', 'head'], '/events': ['get', 'head'],
   '/topics/{topic}/messages': ['delete', 'get', 'head'], '/messages/{id}': ['delete', 'get', 'head'],
-  '/keys': ['get', 'head', 'post'], '/keys/{id}': ['delete', 'get', 'head'], '/keys/{id}/rotate': ['post'], '/revocations': ['get', 'head', 'post'], '/streams/{id}/credential': ['post'],
+  '/keys': ['get', 'head', 'post'], '/keys/{id}': ['delete', 'get', 'head'], '/keys/{id}/access': ['get', 'head'], '/access': ['get', 'head'], '/messages/{id}/delivery': ['get', 'head'], '/keys/{id}/rotate': ['post'], '/revocations': ['get', 'head', 'post'], '/streams/{id}/credential': ['post'],
   '/streams': ['get', 'head'], '/streams/{id}': ['delete', 'patch'], '/instances': ['get', 'head'], '/instances/{id}': ['get', 'head'], '/instances/{id}/drain': ['post'],
   '/session': ['delete', 'get', 'head', 'post'],
   '/tickets': ['post'],
