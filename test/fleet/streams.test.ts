@@ -149,6 +149,23 @@ await t.test('any instance tells of the last hour of each', async (t) => {
   }
 });
 
+await t.test('any instance tells which streams of all a message has reached', async (t) => {
+  for (const member of members) for (const path of ['/topics/a.b/events', '/events?topic=a.*&topic=c', '/topics/public.x/events']) await open(t, member, path, reader);
+  await listed(members[0]!.http, 9);
+  const id = await members[0]!.http.publish('a.b', 'passing', reader);
+  for (const { http } of members) {
+    let report: object = {};
+    await until('all have passed it', async () => {
+      report = parsed(await http.get(`/messages/${id}/delivery`, admin));
+      return 'passed' in report && report.passed === 6;
+    });
+    t.strictSame(report, { id, topic: 'a.b', streams: 6, passed: 6, instances: 3, lacking: [], more: false });
+  }
+  t.match(parsed(await members[0]!.http.get(`/messages/${await members[1]!.http.publish('nobody.there', 'x', reader)}/delivery`, admin)), { streams: 0, passed: 0, instances: 0 });
+  t.equal((await members[0]!.http.get(`/messages/${id}/delivery`, reader)).status, 403);
+  t.match(await members[0]!.http.get(`/messages/${id.replace(/\d+$/, '999999')}/delivery`, admin), { status: 404, body: /"code":"message-not-found"/ });
+});
+
 await t.test('a stream is closed wherever it is, and its client told when to come back', async (t) => {
   const [here, there] = members as [Member, Member];
   const [one, other, left] = [await open(t, there, '/topics/a/events', reader), await open(t, there, '/topics/public.a/events?control=0'), await open(t, there, '/topics/a/events', reader)];
