@@ -36,6 +36,8 @@ const WAITING_MAX_REQUESTS = 10;
 
 export interface FleetDependencies {
   readonly bus: Pick<Bus, 'state' | 'receivers'>;
+  /** Whether there are, or may be, other processes on this log that no bus tells of. */
+  readonly mayHaveOthers: () => boolean;
   readonly control: Pick<ControlChannel, 'tell' | 'ask' | 'collect' | 'answer'>;
   readonly handles: Pick<StreamHandles, 'instance' | 'idOf' | 'read'>;
   readonly streams: Pick<StreamRegistry, 'readers' | 'size' | 'end' | 'behind'>;
@@ -83,10 +85,10 @@ export class Fleet {
   #headAtOpen = 0;
   readonly #waiting = new WaitingRequests({ max: WAITING_MAX_REQUESTS, detail: 'Too many questions of this sender wait for other instances.' });
 
-  constructor({ bus, control, handles, tickets, sessions, owned, leases, filters, maxTopics, streams, tail, topics, audience, named, clock, counters, logger, warnings, state, isReady, drain, rebalancing }: FleetDependencies) {
+  constructor({ bus, mayHaveOthers, control, handles, tickets, sessions, owned, leases, filters, maxTopics, streams, tail, topics, audience, named, clock, counters, logger, warnings, state, isReady, drain, rebalancing }: FleetDependencies) {
     const roster = new Roster({
       instance: handles.instance, control, bus, clock, report: () => ({ streams: streams.size, isReady: isReady() }),
-      hasSeenOthers: () => tail.last - this.#headAtOpen > counters.published,
+      hasSeenOthers: () => mayHaveOthers() || tail.last - this.#headAtOpen > counters.published,
     });
     const local = new OpenStreams({ readers: () => streams.readers, tail, handles, clock });
     this.roster = roster;

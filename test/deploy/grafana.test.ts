@@ -85,8 +85,8 @@ function missing(expression: string): string[] {
     for (const { label, operator, value } of matchers) {
       if (!has(name, label)) wrong.push(`${name} has no label ${label}`);
       else if (!ADDED_LABELS.includes(label) && !OPEN_LABELS.includes(label)) {
-        const pattern = new RegExp(`^(?:${operator.includes('~') ? value : RegExp.escape(value)})$`);
-        if (![...metrics.get(name)!.labels.get(label)!].some((one) => pattern.test(one))) wrong.push(`${name} has no ${label} ${value}`);
+        const seen = [...metrics.get(name)!.labels.get(label)!];
+        if (!seen.some((one) => operator.includes('~') ? new RegExp(`^(?:${value})$`).test(one) : one === value)) wrong.push(`${name} has no ${label} ${value}`);
       }
     }
   }
