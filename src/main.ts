@@ -41,6 +41,7 @@ import { makeLogger, standardOutput } from './runtime/logger.ts';
 import { Metrics } from './runtime/metrics.ts';
 import { SharedTexts } from './runtime/shared-texts.ts';
 import { ProcTcpTable } from './runtime/tcp-table.ts';
+import { Warnings } from './runtime/warnings.ts';
 import type { KeyStore } from './store/key-store.ts';
 import type { RevocationStore } from './store/revocation-store.ts';
 import type { SessionStore } from './store/session-store.ts';
@@ -56,7 +57,8 @@ import { Worker } from './workers/worker.ts';
 const place = exitIfWrong(ownPlace);
 const config = place === undefined ? configure() : shareOf(configure(), place);
 const database = config.DATABASE_URL;
-const processLogger = makeLogger({ level: config.LOG_LEVEL, isExpected: isStoreFailure, destination: standardOutput() });
+const warnings = new Warnings();
+const processLogger = makeLogger({ level: config.LOG_LEVEL, isExpected: isStoreFailure, destination: standardOutput(), warnings });
 const logger = place === undefined ? processLogger : processLogger.child({ worker: place.number });
 const worker = place === undefined ? undefined : new Worker({ place, clock, logger });
 const maxStreams = streamsThatFit(config.MAX_STREAMS, logger);
@@ -64,6 +66,7 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 const metrics = new Metrics({
   worker: place?.number,
   build: { version, node: process.versions.node },
+  warnings: warnings.counts,
   limits: { streams: maxStreams, tailBytes: config.TAIL_BYTES, filterBytes: config.FILTER_BYTES, unreadBytes: config.UNREAD_BYTES, appendsWaiting: config.APPEND_QUEUE_MESSAGES, logBytes: config.RETENTION_BYTES, keys: config.IDEMPOTENCY_MAX_KEYS, logSeconds: config.RETENTION_SECONDS },
 });
 const { counters } = metrics;
@@ -141,13 +144,15 @@ const limits = new Limits({
   },
 });
 
+const presencePlace = await makePlace();
 const presence = new Presence({
   // The hub hears of the workers of this machine, and PostgreSQL may have others.
-  place: await makePlace(), mayHaveOthers: database.kind === 'postgres' && config.REDIS_URL === undefined, clock, now: () => Date.now(), counters, frameOf: presenceFrame, graceMs: config.PRESENCE_GRACE_SECONDS * 1000,
+  place: presencePlace, mayHaveOthers: database.kind === 'postgres' && config.REDIS_URL === undefined, clock, now: () => Date.now(), counters, frameOf: presenceFrame, graceMs: config.PRESENCE_GRACE_SECONDS * 1000,
 });
 
 const fleet = new Fleet({
-  bus, control, handles, tickets, sessions, owned, leases, filters: delivery.audience, maxTopics: config.TOPICS_PER_STREAM, streams: delivery.streams, tail: log.tail, topics: log.topics, audience: delivery.audience, named: () => presence.named(), clock, counters, logger: audit,
+  // Processes on one SQLite file know of each other by the place of presence.
+  bus, mayHaveOthers: () => presencePlace?.isAlone === false, control, handles, tickets, sessions, owned, leases, filters: delivery.audience, maxTopics: config.TOPICS_PER_STREAM, streams: delivery.streams, tail: log.tail, topics: log.topics, audience: delivery.audience, named: () => presence.named(), clock, counters, logger: audit, warnings,
   state: () => ({ id: handles.instance, version, ...health.state(), ...(place === undefined ? {} : { host: hostname(), worker: place.number }) }), isReady: () => health.readiness().ready, drain: () => lifecycle.drain(),
   rebalancing: { isOn: config.REBALANCE === 'on', isByChance: place !== undefined, minAgeMs: config.REBALANCE_AGE_SECONDS * 1000, retryMaxMs: config.RETRY_MAX_MS },
 });
@@ -159,7 +164,7 @@ const lifecycle = new Lifecycle({
 const health: Health = new Health({ lifecycle, bus, log, delivery, revocations: knownRevocations, presence });
 
 const service: Service = {
-  config, logger, counters, metrics, access, leases, renewals, owned, handles, agents: new SharedTexts(), fleet, limits, keys, sessions, revocations, tickets, ticketAdministration, presence,
+  config, logger, counters, metrics, access, keyOwners: access, leases, renewals, owned, handles, agents: new SharedTexts(), fleet, limits, keys, sessions, revocations, tickets, ticketAdministration, presence,
   maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, (database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0) + (config.OPS_PORT === undefined ? 0 : OPERATIONS_MAX_CONNECTIONS)),
   publisher: log.publisher,
   eraser: log.eraser,
@@ -167,6 +172,7 @@ const service: Service = {
   streams: delivery.streams,
   filters: delivery.audience,
   history: { page: (request) => delivery.longPolls.page(request), message: (grant, position, holder) => log.history.message(grant, position, holder) },
+  outlines: log.history,
   readiness: () => worker?.readiness(health.readiness()) ?? health.readiness(),
   gauges: () => health.gauges(),
   allMetrics: worker && (() => worker.metrics()),

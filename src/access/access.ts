@@ -36,10 +36,10 @@ export interface AccessSettings extends PublicScope {
  * What a request is for. `messages`: whose grant has the topics gets in. `erasure`: whose grant may erase something, which takes a credential, always.
  * `health`: everybody does, but strangers learn nothing of the inside. `public`: everybody may, with any credential. `operations`: who may operate, and
  * everybody where there is no access control. `administration`: administrators, always. `fleet`: administrators; without access control also users of this
- * machine. `presence`: whose grant
- * may see who listens somewhere. `session`: everybody with a credential; ending a session takes none. `ticket`: everybody with a credential.
+ * machine. `presence`: whose grant may see who listens somewhere. `session`: everybody with a credential; ending a session takes none. `ticket`: everybody
+ * with a credential. `self`: senders who ask for their own permissions: everybody except senders without a credential, where those may do nothing.
  */
-export type Purpose = 'messages' | 'erasure' | 'health' | 'public' | 'operations' | 'administration' | 'fleet' | 'session' | 'ticket' | 'presence';
+export type Purpose = 'messages' | 'erasure' | 'health' | 'public' | 'operations' | 'administration' | 'fleet' | 'session' | 'ticket' | 'presence' | 'self';
 
 /** Says whether tokens that are no API keys are good; see jwt.ts. */
 export interface TokenVerifier {
@@ -63,6 +63,9 @@ export interface AccessDependencies {
   readonly endedSessions?: Pick<EndedSessions, 'has'> | undefined;
   readonly tickets: Pick<Tickets, 'find'>;
 }
+
+/** No secret has it. */
+const NO_DIGEST = new Uint8Array(32);
 
 const NOT_KNOWN_YET = 'It cannot be said yet who may come in: the message log is not open.';
 
@@ -225,18 +228,18 @@ export class Access {
 
   #identifyKey(key: Pick<ReadSecret, 'id'> & { readonly digest: Uint8Array }, purpose: Purpose, from?: () => Holder): Identity | Problem | Promise<Identity | Problem> {
     const declared = this.#declared.get(key.id);
-    if (declared !== undefined) return this.#judge(key.digest, declared);
+    if (declared !== undefined) return this.#use(key.digest, declared);
     const fits = ({ secrets }: KeyRecord): boolean => hasSecret(key.digest, secrets);
     let found = this.#keys.find(key.id, from);
     if (!(found instanceof Promise)) {
-      if (found === undefined || fits(found)) return this.#judge(key.digest, found);
+      if (found === undefined || fits(found)) return this.#use(key.digest, found);
       // Another instance may have just given it a new secret, and a browser that is refused does not come back.
       found = this.#keys.findAgain(key.id, fits, from);
     }
-    return found.then((record) => this.#judge(key.digest, record), (error: unknown) => {
+    return found.then((record) => this.#use(key.digest, record), (error: unknown) => {
       // Health and metrics report the database's state, so they must not need the database.
       const recalled = purpose === 'operations' || purpose === 'health' ? this.#keys.recall(key.id) : undefined;
-      return recalled === undefined ? unavailable(error) : this.#judge(key.digest, recalled);
+      return recalled === undefined ? unavailable(error) : this.#use(key.digest, recalled);
     });
   }
 
@@ -258,6 +261,12 @@ export class Access {
     return this.#keys.refresh().then(judge, unavailable);
   }
 
+  #use(digest: Uint8Array, record: KeyRecord | undefined): Identity | Problem {
+    const identity = this.#judge(digest, record);
+    if (record !== undefined && !(identity instanceof Problem)) this.#keys.noteUse(record.id);
+    return identity;
+  }
+
   #judge(digest: Uint8Array, record: KeyRecord | undefined): Identity | Problem {
     const now = this.#keys.now();
     const secret = record === undefined ? undefined : goodSecret(digest, record.secrets, now);
@@ -265,7 +274,6 @@ export class Access {
     // Only who knows the secret learns more.
     if (record.revoked !== undefined) return refused(`the API key ${record.id} was revoked`);
     if (record.expires !== undefined && now >= record.expires) return refused(`the API key ${record.id} has expired`);
-    this.#keys.noteUse(record.id);
     const { id, permissions } = record;
     return this.#owners.known(secret) ?? this.#owners.of(secret, { permissions, scope: `key:${id}`, name: `key ${id}`, credential: keyCredential(record, secret), origin: { kind: 'key', id, proof: secret.digest }, member: { id: record.name, meta: undefined } });
   }
@@ -279,7 +287,7 @@ function unavailable(error: unknown): Problem {
 /** Allows what both the ticket and its credential allow. After a renewal the credential may allow less than the ticket names. */
 function ticketGrant(topics: readonly string[], owner: Grant): Grant {
   const named = new ScopedGrant({ publish: [], subscribe: topics });
-  return { mayPublish: () => false, mayErase: () => false, mayRead: (pattern) => named.mayRead(pattern) && owner.mayRead(pattern), maySeePresence: (pattern) => named.mayRead(pattern) && owner.maySeePresence(pattern) };
+  return { mayPublish: () => false, publishable: [], mayErase: () => false, erasable: [], mayRead: (pattern) => named.mayRead(pattern) && owner.mayRead(pattern), maySeePresence: (pattern) => named.mayRead(pattern) && owner.maySeePresence(pattern) };
 }
 
 /** The credential is not good. The text gives no help in guessing one. */

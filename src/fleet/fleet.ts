@@ -10,7 +10,10 @@ import type { Actor } from '../model/actor.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { Instances, type InstanceList, type InstanceState } from './instances.ts';
+import type { Warnings } from '../runtime/warnings.ts';
+import { Figures, type FiguresDependencies } from './figures.ts';
+import { Instances, type InstanceDetail, type InstanceList, type InstanceState } from './instances.ts';
+import { MessageDelivery, type DeliveryReport, type PassingMessage } from './message-delivery.ts';
 import { NamedTopics } from './named-topics.ts';
 import { OpenStreams, type OpenStreamsDependencies } from './open-streams.ts';
 import { Rebalancing, type RebalancingSettings } from './rebalancing.ts';
@@ -33,9 +36,11 @@ const WAITING_MAX_REQUESTS = 10;
 
 export interface FleetDependencies {
   readonly bus: Pick<Bus, 'state' | 'receivers'>;
+  /** Whether there are, or may be, other processes on this log that no bus tells of. */
+  readonly mayHaveOthers: () => boolean;
   readonly control: Pick<ControlChannel, 'tell' | 'ask' | 'collect' | 'answer'>;
   readonly handles: Pick<StreamHandles, 'instance' | 'idOf' | 'read'>;
-  readonly streams: Pick<StreamRegistry, 'readers' | 'size' | 'end'>;
+  readonly streams: Pick<StreamRegistry, 'readers' | 'size' | 'end' | 'behind'>;
   readonly tickets: SteeringDependencies['tickets'];
   readonly sessions: SteeringDependencies['sessions'];
   readonly owned: TopicChangesDependencies['owned'];
@@ -49,9 +54,11 @@ export interface FleetDependencies {
   /** The topics and patterns that streams of this instance name. */
   readonly named: () => Iterable<string>;
   readonly clock: Clock;
-  readonly counters: Pick<Counters, 'published' | 'delivered' | 'dismissed' | 'rebalanced'>;
+  readonly counters: Pick<Counters, 'published' | 'delivered' | 'dismissed' | 'rebalanced'> & FiguresDependencies['counters'];
   /** Is told of what administrators do. */
   readonly logger: Pick<Logger, 'info'>;
+  /** What this instance has warned of. */
+  readonly warnings: Pick<Warnings, 'newest'>;
   /** How this instance is, besides how busy it is. */
   readonly state: () => Omit<InstanceState, keyof Vitals>;
   /** Whether it takes new streams. */
@@ -65,8 +72,10 @@ export class Fleet {
   readonly roster: Roster;
   readonly #tail: FleetDependencies['tail'];
   readonly #vitals: VitalSigns;
+  readonly #figures: Figures;
   readonly #list: StreamList;
   readonly #instances: Instances;
+  readonly #delivery: MessageDelivery;
   readonly #steering: Steering;
   readonly #wanted: WantedTopics;
   readonly #topics: TopicList;
@@ -76,17 +85,19 @@ export class Fleet {
   #headAtOpen = 0;
   readonly #waiting = new WaitingRequests({ max: WAITING_MAX_REQUESTS, detail: 'Too many questions of this sender wait for other instances.' });
 
-  constructor({ bus, control, handles, tickets, sessions, owned, leases, filters, maxTopics, streams, tail, topics, audience, named, clock, counters, logger, state, isReady, drain, rebalancing }: FleetDependencies) {
+  constructor({ bus, mayHaveOthers, control, handles, tickets, sessions, owned, leases, filters, maxTopics, streams, tail, topics, audience, named, clock, counters, logger, warnings, state, isReady, drain, rebalancing }: FleetDependencies) {
     const roster = new Roster({
       instance: handles.instance, control, bus, clock, report: () => ({ streams: streams.size, isReady: isReady() }),
-      hasSeenOthers: () => tail.last - this.#headAtOpen > counters.published,
+      hasSeenOthers: () => mayHaveOthers() || tail.last - this.#headAtOpen > counters.published,
     });
     const local = new OpenStreams({ readers: () => streams.readers, tail, handles, clock });
     this.roster = roster;
     this.#tail = tail;
     this.#vitals = new VitalSigns({ clock, counters });
+    this.#figures = new Figures({ clock, counters, streams, tail });
     this.#list = new StreamList({ local, handles, roster, control, clock });
-    this.#instances = new Instances({ roster, control, state: () => ({ ...state(), ...this.#vitals.now }) });
+    this.#instances = new Instances({ instance: handles.instance, roster, control, state: () => ({ ...state(), ...this.#vitals.now }), figures: this.#figures, warnings: () => warnings.newest });
+    this.#delivery = new MessageDelivery({ local, roster, control });
     this.#steering = new Steering({ local, streams, tickets, sessions, handles, roster, control, clock, counters, logger, drain });
     this.#wanted = new WantedTopics({ audience, roster, control, clock });
     this.#topics = new TopicList({ reads: topics, named: new NamedTopics({ named, roster, control, clock }), wanted: this.#wanted });
@@ -98,6 +109,7 @@ export class Fleet {
   open(): void {
     this.#headAtOpen = this.#tail.log?.head ?? 0;
     this.#vitals.open();
+    this.#figures.open();
     this.roster.open();
     this.#rebalancing.open();
   }
@@ -117,6 +129,16 @@ export class Fleet {
   /** @param sender Whose request it is. @throws Problem `overloaded` */
   instances(sender: string): Promise<InstanceList> {
     return this.#waiting.pass(sender, () => this.#instances.list());
+  }
+
+  /** @param sender Whose request it is. @throws Problem `overloaded`, and as `Instances.one` */
+  instance(id: string, after: number, sender: string): Promise<InstanceDetail> {
+    return this.#waiting.pass(sender, () => this.#instances.one(id, after));
+  }
+
+  /** @param sender Whose request it is. @throws Problem `overloaded` */
+  delivery(message: PassingMessage, sender: string): Promise<DeliveryReport> {
+    return this.#waiting.pass(sender, () => this.#delivery.report(message));
   }
 
   /** @param sender Whose request it is. @throws Problem as `TopicList.page` */

@@ -1,10 +1,14 @@
 import type { ControlChannel } from '../bus/control-channel.ts';
+import { Problem } from '../model/problem.ts';
+import type { Warning } from '../runtime/warnings.ts';
+import { FIGURES_EVERY_MS, type FigureColumns, type Figures } from './figures.ts';
 import { isObject } from './notes.ts';
 import type { Roster } from './roster.ts';
 import { wholeOf, type Whole } from './stream-list.ts';
 
-/** The kind of the question. */
+/** The kinds of the questions. */
 const KIND = 'instances';
+const ONE = 'instance-detail';
 
 /** How an instance is, as it says itself. */
 export interface InstanceState {
@@ -39,21 +43,41 @@ export interface InstanceList extends Whole {
   readonly instances: readonly InstanceRow[];
 }
 
+/** One instance, with what it was in the last hour. */
+export interface InstanceDetail extends InstanceState {
+  /** The time between two figures. */
+  readonly everySeconds: number;
+  readonly figures: FigureColumns;
+  /** What it has warned of, the newest first. */
+  readonly warnings: readonly Warning[];
+}
+
 export interface InstancesDependencies {
-  readonly roster: Pick<Roster, 'ask'>;
+  /** The id of this instance. */
+  readonly instance: string;
+  readonly roster: Pick<Roster, 'ask' | 'askOne'>;
   readonly control: Pick<ControlChannel, 'answer'>;
   readonly state: () => InstanceState;
+  readonly figures: Pick<Figures, 'since'>;
+  readonly warnings: () => readonly Warning[];
 }
 
 /** How all instances are: each is asked. */
 export class Instances {
-  readonly #roster: Pick<Roster, 'ask'>;
+  readonly #self: string;
+  readonly #roster: InstancesDependencies['roster'];
   readonly #state: () => InstanceState;
+  readonly #figures: Pick<Figures, 'since'>;
+  readonly #warnings: () => readonly Warning[];
 
-  constructor({ roster, control, state }: InstancesDependencies) {
+  constructor({ instance, roster, control, state, figures, warnings }: InstancesDependencies) {
+    this.#self = instance;
     this.#roster = roster;
     this.#state = state;
+    this.#figures = figures;
+    this.#warnings = warnings;
     control.answer(KIND, () => state());
+    control.answer(ONE, (body) => this.#detailHere(body));
   }
 
   async list(): Promise<InstanceList> {
@@ -63,9 +87,36 @@ export class Instances {
     const instances = states.sort((one, other) => one.id < other.id ? -1 : 1).map((state) => ({ ...state, lag: head - state.position }));
     return { instances, ...wholeOf(whole) };
   }
+
+  /**
+   * One instance with its last hour. The others keep silent: a note reaches all of them.
+   * @param after Only figures of later moments, in seconds since 1970.
+   * @throws Problem `not-found`; `unavailable` where it did not answer
+   */
+  async one(id: string, after: number): Promise<InstanceDetail> {
+    if (id === this.#self) return this.#detail(after);
+    const asked = await this.#roster.askOne(id, ONE, { to: id, after });
+    if ('answer' in asked && isDetail(asked.answer)) return asked.answer;
+    if ('answer' in asked || asked.mayExist) throw new Problem('unavailable', 'The instance did not answer.', { field: 'id' });
+    throw new Problem('not-found', 'There is no such instance; GET /instances lists those there are.', { field: 'id' });
+  }
+
+  #detail(after: number): InstanceDetail {
+    return { ...this.#state(), everySeconds: FIGURES_EVERY_MS / 1000, figures: this.#figures.since(after), warnings: this.#warnings() };
+  }
+
+  /** Later, though it is there at once: such answers are not kept for questions that come again. */
+  #detailHere(body: unknown): unknown {
+    if (!isObject(body) || body['to'] !== this.#self || !Number.isSafeInteger(body['after'])) return undefined;
+    return Promise.resolve(this.#detail(body['after'] as number));
+  }
 }
 
 /** What else an instance says is passed on as it is: a newer version may say more. */
 function isState(value: unknown): value is InstanceState {
   return isObject(value) && typeof value['id'] === 'string' && typeof value['position'] === 'number';
+}
+
+function isDetail(value: unknown): value is InstanceDetail {
+  return isObject(value) && isState(value) && isObject(value['figures']) && Array.isArray(value['warnings']);
 }

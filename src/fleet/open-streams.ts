@@ -46,6 +46,25 @@ export interface RowPage {
   readonly more: boolean;
 }
 
+/** A stream that a message has not reached. */
+export interface LackingRow {
+  readonly id: string;
+  readonly instance: string;
+  readonly member?: string | undefined;
+  readonly credential?: string | undefined;
+  /** How many numbers of the log it lacks up to the message, itself included. */
+  readonly lacks: number;
+}
+
+/** How far the streams of a topic are. */
+export interface Passing {
+  readonly streams: number;
+  /** Those of them that are at a place or beyond it. */
+  readonly passed: number;
+  /** The others, those that lack most first, as many as fit. */
+  readonly lacking: readonly LackingRow[];
+}
+
 export interface PageBounds {
   /** Only streams with larger numbers. */
   readonly after: number;
@@ -104,6 +123,29 @@ export class OpenStreams {
     return { streams, more: isCut || sorted.length > limit };
   }
 
+  /** How many streams get the messages of a topic, and which of them have not come to a place of the log. */
+  async passing(topic: string, seq: number, { limit, maxBytes }: Omit<PageBounds, 'after'>): Promise<Passing> {
+    let streams = 0;
+    let passed = 0;
+    let lacking: LackingRow[] = [];
+    await this.#walk(this.#readers(), (reader) => {
+      if (!isAsked(reader, { topic }, 0)) return;
+      streams++;
+      const lacks = seq - reader.position().seq;
+      if (lacks <= 0) {
+        passed++;
+        return;
+      }
+      const { number, member, credential } = reader.client!;
+      lacking.push({ id: this.#handles.idOf(number), instance: this.#handles.instance, member, credential, lacks });
+      if (lacking.length >= 2 * limit) lacking = furthest(lacking, limit);
+    });
+    let bytes = 0;
+    const rows = furthest(lacking, limit);
+    const end = rows.findIndex((row) => (bytes += Buffer.byteLength(JSON.stringify(row)) + ROW_OVERHEAD_BYTES) > maxBytes);
+    return { streams, passed, lacking: end === -1 ? rows : rows.slice(0, end) };
+  }
+
   /** The stream with a number; undefined where it has ended. It looks at all in one turn, which takes some milliseconds with 50,000: what is done with it has to be done once. */
   find(number: number): Reader | undefined {
     for (const reader of this.#readers()) if (reader.client?.number === number && !reader.isGone) return reader;
@@ -154,6 +196,11 @@ function isAsked(reader: Reader, { member, credential, topic, isBehind }: Stream
   const { client, group: { filter } } = reader;
   if (client === undefined || client.number <= after || reader.isGone) return false;
   return (member === undefined || client.member === member) && (credential === undefined || client.credential === credential) && (isBehind !== true || !reader.isLive) && (topic === undefined || wants(filter, topic));
+}
+
+/** The streams that lack most, first. */
+export function furthest(rows: readonly LackingRow[], limit: number): LackingRow[] {
+  return rows.toSorted((one, other) => other.lacks - one.lacks || (one.id < other.id ? -1 : 1)).slice(0, limit);
 }
 
 /** Whether a stream has this topic or pattern in its list, or gets the messages of this topic by a pattern. */

@@ -52,7 +52,7 @@ export interface RosterDependencies {
   readonly bus: Pick<Bus, 'state' | 'receivers'>;
   readonly clock: Clock;
   readonly report: () => Report;
-  /** Whether another process has written to the log: without a bus, that is all that tells of others. */
+  /** Whether another process is on the log, or has written to it: without a bus, that is all that tells of others. */
   readonly hasSeenOthers: () => boolean;
 }
 

@@ -64,10 +64,10 @@ function askedBy({ address, peer }: Sender): () => Holder {
   return () => holderOf(NOBODY, address, peer);
 }
 
-/** Cookies and URLs are for browsers, which read messages, ask for tickets, and ask whether they have a session. A session is made of what the page shows itself. Only what opens a stream uses a ticket. */
-function placesOf({ method }: RequestHead, endpoint: Endpoint, { AUTH_COOKIE: cookie, AUTH_QUERY_TOKEN }: Config): CredentialPlaces {
+/** Cookies and URLs are for browsers, which read messages, ask for tickets, and ask whether they have a session, and what they may do. A session is made of what the page shows itself. Only what opens a stream uses a ticket. */
+export function placesOf({ method }: Pick<RequestHead, 'method'>, endpoint: Endpoint, { AUTH_COOKIE: cookie, AUTH_QUERY_TOKEN }: Config): CredentialPlaces {
   if (endpoint.access === 'messages' || endpoint.access === 'presence') return { cookie, isQueryTaken: AUTH_QUERY_TOKEN === 'on', isTicketTaken: endpoint.isStream === true && method === 'GET' };
-  return endpoint === ENDPOINTS.session || endpoint.access === 'ticket' ? { ...HEADER_ONLY, cookie } : HEADER_ONLY;
+  return endpoint === ENDPOINTS.session || endpoint.access === 'ticket' || endpoint.access === 'self' ? { ...HEADER_ONLY, cookie } : HEADER_ONLY;
 }
 
 /** The cookies of a logout: a browser has one, and another where a neighbouring host has planted one. Stops one request from looking up hundreds of sessions. */
@@ -112,8 +112,11 @@ function foreignToCookies(): Problem {
   return new Problem('cross-origin', 'A cookie counts only for pages of this host and of the origins that CORS_ORIGINS names one by one; a request that changes something must say its Origin.', { field: 'Cookie' });
 }
 
+/** What says what a request is for. */
+export type AskedHead = Pick<RequestHead, 'endpoint' | 'url' | 'query' | 'headers'>;
+
 /** What can be said before the body. Of a batch, and of what is read, the topics are learnt later: publisher and readers ask the grant. */
-export function entitled(request: RequestHead, { config }: Premises, { identity = NOBODY, address }: Sender): Problem | undefined {
+export function entitled(request: AskedHead, { config }: Pick<Premises, 'config'>, { identity = NOBODY, address }: Pick<Sender, 'identity' | 'address'>): Problem | undefined {
   const { endpoint, url } = request;
   switch (endpoint?.access) {
     case undefined: case 'health': case 'public': return undefined;
@@ -123,13 +126,14 @@ export function entitled(request: RequestHead, { config }: Premises, { identity 
     case 'erasure': return erasureProblem(endpoint, url, identity);
     case 'messages': return messagesProblem(request, endpoint, identity);
     case 'presence': return presenceProblem(identity);
+    case 'self': return isNobody(identity) ? credentialMissing() : undefined;
     case 'ticket': return identity.origin === undefined ? credentialMissing() : undefined;
     case 'session': return endpoint === ENDPOINTS.endSession || identity.origin !== undefined ? undefined : credentialMissing();
   }
 }
 
 /** Behind a proxy of the same machine, every client seems to be here. Proxies say that they are there. */
-function isOfThisMachine({ headers }: RequestHead, { HOST }: Config, address: string): boolean {
+function isOfThisMachine({ headers }: AskedHead, { HOST }: Config, address: string): boolean {
   return isLoopback(HOST) && isLoopback(address) && headers['x-forwarded-for'] === undefined && headers.forwarded === undefined;
 }
 
@@ -137,13 +141,19 @@ function credentialMissing(): Problem {
   return new Problem('unauthorized', 'This takes a credential: Authorization: Bearer with a key or token.', { field: 'Authorization' });
 }
 
-function messagesProblem({ url, query }: RequestHead, endpoint: Endpoint, { grant, credential }: Identity): Problem | undefined {
-  const isMissing = endpoint === ENDPOINTS.renewStream ? credential === undefined : grant.isAnonymous === true && grant.isEmpty === true;
+function messagesProblem({ url, query }: AskedHead, endpoint: Endpoint, identity: Identity): Problem | undefined {
+  const { grant, credential } = identity;
+  const isMissing = endpoint === ENDPOINTS.renewStream ? credential === undefined : isNobody(identity);
   if (isMissing) return credentialMissing();
   if (endpoint !== ENDPOINTS.publish) return undefined;
   const topic = topicIn(url);
   // Who may not know who listens stores nothing.
   return publishProblem(grant, [{ topic }]) ?? (wantsReport(query) ? listenersProblem(grant, new Filter([topic])) : undefined);
+}
+
+/** Who has no credential, and may do nothing without one. */
+function isNobody({ grant }: Identity): boolean {
+  return grant.isAnonymous === true && grant.isEmpty === true;
 }
 
 /** Of which topics it may be seen who listens, the route asks the grant: it has read their names. */

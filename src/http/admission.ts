@@ -185,12 +185,13 @@ function repeatedHeader({ repeated, endpoint, query }: RequestHead): Problem | u
   return undefined;
 }
 
-/** Paths of the listener for operations. None of them has a parameter. */
-const OPERATIONS_PATHS: readonly string[] = Object.values<Endpoint>(ENDPOINTS).filter(isForOperators).map(({ url }) => url);
+/** Paths of the listener for operations. */
+const OPERATIONS_PATHS: readonly string[] = Object.values<Endpoint>(ENDPOINTS).filter(isForOperators).map(({ url }) => url.replace(/:(\w+)/g, '{$1}'));
+const IS_OPERATIONS_PATH = new RegExp(`^(?:${OPERATIONS_PATHS.map((path) => path.replace(/[.]/g, '\\.').replace(/\{\w+\}/g, '[^/]+')).join('|')})$`);
 
 /** The listener for operations takes no credential, so it has nothing that must take one. */
 function otherListener({ listener, endpoint, url }: RequestHead): Problem | undefined {
-  if (listener === 'main' || (endpoint === undefined ? OPERATIONS_PATHS.includes(url.split('?', 1)[0]!) : isForOperators(endpoint))) return undefined;
+  if (listener === 'main' || (endpoint === undefined ? IS_OPERATIONS_PATH.test(url.split('?', 1)[0]!) : isForOperators(endpoint))) return undefined;
   return new Problem('not-found', `This port has ${OPERATIONS_PATHS.join(', ')}, and nothing else.`);
 }
 

@@ -58,6 +58,7 @@ export const ENDPOINTS = {
   changeStream: { url: '/streams/:id', methods: ['PATCH'], access: 'messages', once: ['pattern'], body: TOPIC_CHANGE_MAX_BYTES },
   closeStream: { url: '/streams/:id', methods: ['DELETE'], access: 'fleet', once: ['retry'] },
   instances: { url: '/instances', methods: READ, access: 'operations', once: [] },
+  instance: { url: '/instances/:id', methods: READ, access: 'operations', once: ['after'] },
   drainInstance: { url: '/instances/:id/drain', methods: ['POST'], access: 'administration', once: [] },
   topicHistory: { url: '/topics/:topic/messages', methods: READ, access: 'messages', once: [...READING, 'until', 'limit', 'wait'] },
   history: { url: '/messages', methods: READ, access: 'messages', once: [...READING, 'until', 'limit', 'wait'], many: ['topic'] },
@@ -67,6 +68,8 @@ export const ENDPOINTS = {
   topicPresence: { url: '/topics/:topic/presence', methods: READ, access: 'presence', once: ['after', 'limit', 'pattern'] },
   presence: { url: '/presence', methods: READ, access: 'presence', once: ['pattern'], many: ['topic'] },
   member: { url: '/members/:id', methods: READ, access: 'presence', once: ['after', 'limit'] },
+  /** Which streams have passed it. */
+  messageDelivery: { url: '/messages/:id/delivery', methods: READ, access: 'fleet', once: [] },
   eraseMessage: { url: '/messages/:id', methods: ['DELETE'], access: 'erasure', once: [] },
   eraseTopic: { url: '/topics/:topic/messages', methods: ['DELETE'], access: 'erasure', once: ['before'] },
   client: { url: '/client.js', methods: READ, access: 'public', once: [] },
@@ -82,6 +85,9 @@ export const ENDPOINTS = {
   rotateKey: { url: '/keys/:id/rotate', methods: ['POST'], access: 'administration', once: [], body: KEY_REQUEST_MAX_BYTES },
   listRevocations: { url: '/revocations', methods: READ, access: 'administration', once: ['after', 'limit'] },
   revoke: { url: '/revocations', methods: ['POST'], access: 'administration', once: [], body: REVOCATION_MAX_BYTES },
+  /** What the sender may do, and what a key may. */
+  access: { url: '/access', methods: READ, access: 'self', once: ['action', 'topic'] },
+  keyAccess: { url: '/keys/:id/access', methods: READ, access: 'administration', once: ['action', 'topic'] },
   createSession: { url: '/session', methods: ['POST'], access: 'session', once: [] },
   session: { url: '/session', methods: READ, access: 'session', once: [] },
   endSession: { url: '/session', methods: ['DELETE'], access: 'session', once: [] },

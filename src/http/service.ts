@@ -36,6 +36,8 @@ export interface Service {
   readonly logger: Logger;
   readonly publisher: Pick<Publisher, 'publish'>;
   readonly history: Pick<LongPolls, 'page'> & Pick<History, 'message'>;
+  /** Messages without their data. */
+  readonly outlines: Pick<History, 'outline'>;
   readonly eraser: Pick<Eraser, 'message' | 'topic'>;
   readonly starts: Pick<Starts, 'isReady' | 'resolve'>;
   readonly streams: Pick<StreamRegistry, 'isFull' | 'open' | 'refuse' | 'end' | 'placeOf' | 'changeFilter' | 'drained' | 'closed'>;
@@ -47,6 +49,8 @@ export interface Service {
   readonly draining: boolean;
   /** Says who sends a request, and what they may do. */
   readonly access: Pick<Access, 'identify' | 'ignoresCredentials'>;
+  /** Who would come in with a key. */
+  readonly keyOwners: Pick<Access, 'ofKey'>;
   /** What ends with a credential. */
   readonly leases: Pick<Leases, 'mayHold' | 'hold' | 'release'>;
   readonly renewals: Pick<Renewals, 'renew'>;
@@ -57,7 +61,7 @@ export interface Service {
   /** What clients call themselves. */
   readonly agents: Pick<SharedTexts, 'shared'>;
   /** All instances, and the streams and topics of all. */
-  readonly fleet: Pick<Fleet, 'streams' | 'topics' | 'report' | 'close' | 'changeTopics' | 'instances' | 'drain'>;
+  readonly fleet: Pick<Fleet, 'streams' | 'topics' | 'report' | 'close' | 'changeTopics' | 'instances' | 'instance' | 'delivery' | 'drain'>;
   readonly limits: Pick<Limits, 'publish' | 'topics' | 'idempotencyKey' | 'idempotencyKeyUnused' | 'failedLogin' | 'session' | 'stream'>;
   readonly keys: Pick<KeyAdministration, 'create' | 'rotate' | 'revoke' | 'find' | 'list'>;
   readonly revocations: Pick<RevocationAdministration, 'revoke' | 'list'>;

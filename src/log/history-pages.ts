@@ -79,7 +79,17 @@ export class History {
     }
   }
 
-  async #readOne(grant: Grant, { seq, epoch }: Position, { holder, withoutData }: { readonly holder: Holder | undefined; readonly withoutData: boolean }): Promise<Message | undefined> {
+  /** The same without its data. */
+  async outline(grant: Pick<Grant, 'mayRead'>, position: Position, holder?: Holder): Promise<Message | undefined> {
+    if (position.seq < 1) return undefined;
+    try {
+      return await this.#readOne(grant, position, { holder, withoutData: true });
+    } catch (error) {
+      throw unavailable(error);
+    }
+  }
+
+  async #readOne(grant: Pick<Grant, 'mayRead'>, { seq, epoch }: Position, { holder, withoutData }: { readonly holder: Holder | undefined; readonly withoutData: boolean }): Promise<Message | undefined> {
     const page = await this.#tail.ask(() => this.#reads.pass(() => this.#store.read({ after: seq - 1, filter: undefined, limit: 1, maxBytes: 1, withoutData }), holder));
     const [message] = page.messages;
     if (message === undefined || message.seq !== seq || message.epoch !== epoch || !grant.mayRead(message.topic)) return undefined;

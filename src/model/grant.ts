@@ -10,12 +10,16 @@ import type { Filter } from './topic.ts';
 export interface Grant {
   /** Whether messages may be published to a topic. */
   mayPublish(topic: string): boolean;
+  /** The topics and patterns that may be published to; absent where all may be. */
+  readonly publishable?: readonly string[];
   /** Whether every topic that a pattern matches may be read. A topic is a pattern that matches itself. */
   mayRead(pattern: string): boolean;
   /** The topics and patterns that may be read; absent where all may be. */
   readonly readable?: readonly string[];
   /** Whether messages of a topic may be erased. */
   mayErase(topic: string): boolean;
+  /** The topics and patterns of which they may be; absent where they may be of all. */
+  readonly erasable?: readonly string[];
   /** Whether there is any such topic. */
   readonly erases?: boolean;
   /** Whether the grant allows presence on a topic, or on every topic of a pattern. */
@@ -31,7 +35,7 @@ export interface Grant {
 }
 
 /** Everybody may publish and read everything. Even then, only who has a credential for it erases. */
-export const FULL_GRANT: Grant = { mayPublish: () => true, mayRead: () => true, mayErase: () => false, maySeePresence: () => true, seesPresence: true };
+export const FULL_GRANT: Grant = { mayPublish: () => true, mayRead: () => true, mayErase: () => false, erasable: [], maySeePresence: () => true, seesPresence: true };
 
 /** Topics and patterns that were checked. */
 export interface ScopedGrantOptions {
@@ -44,7 +48,9 @@ export interface ScopedGrantOptions {
 
 /** A grant by lists of topics and patterns. */
 export class ScopedGrant implements Grant {
+  readonly publishable: readonly string[];
   readonly readable: readonly string[];
+  readonly erasable: readonly string[];
   readonly isAnonymous: boolean;
   readonly isEmpty: boolean;
   readonly erases: boolean;
@@ -56,7 +62,9 @@ export class ScopedGrant implements Grant {
   readonly #presence: TopicScope;
 
   constructor({ publish, subscribe, erase = [], presence = [], isAnonymous = false }: ScopedGrantOptions) {
+    this.publishable = publish;
     this.readable = subscribe;
+    this.erasable = erase;
     this.isAnonymous = isAnonymous;
     this.isEmpty = publish.length + subscribe.length === 0;
     this.#publish = new TopicScope(publish);

@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { Counters, type Observer } from './counters.ts';
+import { Warnings, type WarningLevel } from './warnings.ts';
 
 /** The upper bounds of the histograms' buckets. */
 const COMMIT_BUCKETS_MESSAGES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
@@ -142,6 +143,8 @@ export interface MetricsOptions {
   /** The number of this worker, where there are several: a label of every series. */
   readonly worker?: number | undefined;
   readonly build: BuildInfo;
+  /** Lines of the log since the process began, by their levels. */
+  readonly warnings?: Readonly<Record<WarningLevel, number>>;
   readonly limits: Limits;
 }
 
@@ -155,7 +158,7 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #gauges: readonly (readonly [keyof Gauges, Gauge])[];
 
-  constructor({ worker, build, limits }: MetricsOptions) {
+  constructor({ worker, build, limits, warnings = new Warnings().counts }: MetricsOptions) {
     if (worker !== undefined) this.#registry.setDefaultLabels({ worker: String(worker) });
     const seconds = (name: string, help: string, buckets: number[]): Observer => {
       const histogram = new Histogram({ ...this.#named(name, help), buckets });
@@ -213,6 +216,10 @@ export class Metrics {
     new Counter({ ...this.#named('evicted_total', 'What the clients that held most lost to others that needed room, by what it was'), labelNames: ['reason'], collect() {
       this.reset();
       for (const [reason, count] of Object.entries(counters.evicted)) this.inc({ reason }, count);
+    } });
+    new Counter({ ...this.#named('warnings_total', 'Lines of the log that tell of something wrong, by their level'), labelNames: ['level'], collect() {
+      this.reset();
+      for (const [level, count] of Object.entries(warnings)) this.inc({ level }, count);
     } });
     this.#gauges = (Object.entries(GAUGES) as [keyof Gauges, readonly [string, string]][]).map(([source, [name, help]]) => [source, new Gauge(this.#named(name, help))]);
   }

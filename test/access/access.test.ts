@@ -87,6 +87,24 @@ t.test('the owner of a key may do what the key allows, and its idempotency keys 
   t.equal(declared.grant.mayPublish('user.alice.x'), true, 'a declared key needs no database');
 });
 
+t.test('who would come in with a key is known without its secret, and is no use of it', async (t) => {
+  for (const later of [undefined, 'answers'] as const) {
+    const { access, used } = build({ later });
+    const asked = await access.ofKey(ALICE.id) as Identity;
+    t.same(used, [], 'it was not used');
+    t.equal(asked, await access.identify(ALICE.text, 'messages'), 'it is the same identity');
+    t.equal(await access.ofKey('nobody'), undefined);
+    for (const more of [{ revoked: 5 }, { expires: NOW }, { secrets: [] }]) {
+      t.match(await build({ later, rows: [record(ALICE, more)] }).access.ofKey(ALICE.id), { code: 'invalid-credential' }, JSON.stringify(more));
+    }
+    const rotated = record(ALICE, { secrets: [{ digest: ROOT.digest, expires: undefined }, { digest: ALICE.digest, expires: NOW }] });
+    t.match(await build({ later, rows: [rotated] }).access.ofKey(ALICE.id), { scope: `key:${ALICE.id}` });
+  }
+  const { access } = build({ later: 'fails' });
+  t.match(await access.ofKey(ALICE.id), { code: 'unavailable' });
+  t.match(await access.ofKey(DECLARED.id), { scope: `key:${DECLARED.id}` }, 'a declared key needs no database');
+});
+
 t.test('a ticket reads what it names and its credential allows, one by one, though neither names it so; and does nothing else', async (t) => {
   const { id, text, digest } = makeTicket();
   const ticket: TicketRecord = { id, digest, origin: { kind: 'key', id: ALICE.id, proof: ALICE.digest }, session: undefined, until: undefined, topics: ['user.>', '*.alice.*'], generation: 0, ends: NOW + 1, isGuarded: false };

@@ -1,6 +1,7 @@
 import { get } from 'node:http';
 import { t, type Test } from 'tap';
 import { makeApiKey } from '../../src/access/api-key.ts';
+import type { InstanceList } from '../../src/fleet/instances.ts';
 import { ENDPOINTS, isForOperators, type Endpoint } from '../../src/http/endpoints.ts';
 import { CREDENTIALS, expectedOf, matrix, TICKETS, type CredentialKind, type Facts, type MatrixRow, type TicketKind } from '../support/access-cases.ts';
 import { accessFile, accessState, makeKey, ROOT, WATCHER } from '../support/access-state.ts';
@@ -93,7 +94,8 @@ function statusOf(instance: Instance, http: Http, method: string, { path, body, 
 async function facts(http: Http): Promise<Facts> {
   const published = await http.send('POST', '/topics/matrix.a', bearer(WATCHER.text), 'there');
   const { id } = await makeKey(http, { name: 'to be rotated and revoked', publish: ['a'] });
-  return { message: (JSON.parse(published.body) as { id: string }).id, key: id };
+  const { instances: [instance] } = JSON.parse((await http.get('/instances', bearer(ROOT.text))).body) as InstanceList;
+  return { message: (JSON.parse(published.body) as { id: string }).id, key: id, instance: instance!.id };
 }
 
 /** Methods that an endpoint does not have are none of these. */

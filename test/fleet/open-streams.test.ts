@@ -1,6 +1,7 @@
 import t from 'tap';
 import { StreamHandles } from '../../src/access/stream-handles.ts';
 import type { StreamClient } from '../../src/delivery/reader.ts';
+import { LACKING_MAX_STREAMS, MessageDelivery } from '../../src/fleet/message-delivery.ts';
 import { OpenStreams, wants } from '../../src/fleet/open-streams.ts';
 import { StreamList } from '../../src/fleet/stream-list.ts';
 import { FULL_GRANT } from '../../src/model/grant.ts';
@@ -83,6 +84,56 @@ t.test('streams that are behind say by how much, and those that were sent away a
   streams.end(local.find(1)!, 'dismissed', 5_000);
   t.equal(local.find(1), undefined);
   t.equal(await local.count({}, 0), 2);
+});
+
+t.test('streams of a topic have passed a message or lack numbers up to it, and those that lack most come first', async (t) => {
+  const { local, handles, publish, outlets } = await instance(t, 5, (number) => number === 5 ? ['b'] : number === 4 ? ['>'] : ['a']);
+  const passing = (seq: number, { limit = 10, maxBytes = Infinity } = {}) => local.passing('a', seq, { limit, maxBytes });
+  t.strictSame(await passing(1), { streams: 4, passed: 0, lacking: [1, 2, 3, 4].map((number) => ({ id: handles.idOf(number), instance: handles.instance, member: number % 2 === 0 ? 'even' : undefined, credential: `subject ${number % 3}`, lacks: 1 })) }, 'nothing was published yet');
+  publish('a');
+  await settle();
+  t.match(await passing(1), { streams: 4, passed: 4, lacking: [] });
+  outlets[0]!.isStuck = true;
+  publish('a');
+  await settle();
+  outlets[2]!.isStuck = true;
+  for (let count = 0; count < 3; count++) publish('a');
+  await settle();
+  for (let count = 0; count < 3; count++) publish('a');
+  await settle();
+  const { passed, lacking } = await passing(8);
+  t.equal(passed, 2);
+  t.same(lacking.map(({ id }) => id), [handles.idOf(1), handles.idOf(3)]);
+  t.ok(lacking[0]!.lacks > lacking[1]!.lacks && lacking[1]!.lacks > 0, JSON.stringify(lacking));
+  t.match(await passing(8, { limit: 1 }), { streams: 4, passed: 2, lacking: [{ id: handles.idOf(1) }] });
+  t.match(await passing(8, { maxBytes: 10 }), { streams: 4, passed: 2, lacking: [] });
+  t.equal((await passing(2)).passed, 4 - (await passing(2)).lacking.length);
+});
+
+t.test('how far a message has come is put together from all instances, within a bound', async (t) => {
+  const handlers: ((body: unknown) => unknown)[] = [];
+  const rows = (instance: number, count: number) => Array.from({ length: count }, (_, index) => ({ id: `i${instance}-${index}`, instance: `i${instance}`, lacks: 1 + (index * 7 + instance) % 50 }));
+  const states = [{ streams: 90, passed: 10, lacking: rows(0, 80) }, { streams: 300, passed: 270, lacking: rows(1, 30) }, { streams: 0, passed: 0, lacking: [] }];
+  const limits: number[] = [];
+  const delivery = (answers: readonly unknown[], missing: readonly string[] = []) => new MessageDelivery({
+    local: { passing: (_topic, _seq, { limit }) => {
+      limits.push(limit);
+      return Promise.resolve(states[0]!);
+    } },
+    roster: { ask: () => Promise.resolve({ answers: new Map(answers.map((answer, index) => [`i${index + 1}`, JSON.parse(JSON.stringify(answer)) as unknown])), missing, isPartial: false }) },
+    control: { answer: (_kind, handler) => void handlers.push(handler) },
+  });
+  const { lacking, ...rest } = await delivery(states.slice(1)).report({ topic: 'a', seq: 7 });
+  t.strictSame(rest, { streams: 390, passed: 280, instances: 2, more: true });
+  t.equal(lacking.length, LACKING_MAX_STREAMS);
+  const order = lacking.map(({ lacks }) => lacks);
+  t.same(order, order.toSorted((one, other) => other - one));
+  t.match(await delivery([states[2]], ['i2']).report({ topic: 'a', seq: 7 }), { streams: 90, more: false, partial: true, missing: ['i2'] });
+  for (const answer of [7, {}, { streams: 1, passed: 'x', lacking: [] }, { streams: 1, passed: 0, lacking: [{ id: 7 }] }]) t.match(await delivery([answer]).report({ topic: 'a', seq: 7 }), { streams: 90, partial: true }, JSON.stringify(answer));
+  limits.length = 0;
+  t.match(await handlers[0]!({ topic: 'a', seq: 7 }), { streams: 90 });
+  t.same(limits, [20], 'another instance is told of fewer');
+  for (const body of [undefined, 'x', {}, { topic: 7, seq: 7 }, { topic: 'a' }, { topic: 'a', seq: '7' }]) t.equal(handlers[0]!(body), undefined, JSON.stringify(body));
 });
 
 t.test('to ask for many streams takes many turns of the event loop, each of them short', async (t) => {

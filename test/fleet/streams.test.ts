@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { makeApiKey } from '../../src/access/api-key.ts';
-import type { InstanceList } from '../../src/fleet/instances.ts';
+import type { InstanceDetail, InstanceList } from '../../src/fleet/instances.ts';
 import type { StreamsPage } from '../../src/fleet/stream-list.ts';
 import type { TopicsPage } from '../../src/fleet/topic-list.ts';
 import { askToChange, change, handleOf } from '../support/changes.ts';
@@ -148,6 +148,31 @@ await t.test('any instance lists the streams of all, in one order, page by page,
   t.equal((await first!.http.get('/streams', reader)).status, 403);
 });
 
+await t.test('any instance tells of the last hour of each', async (t) => {
+  for (const { http } of members) {
+    for (const { id } of members) t.match(parsed<InstanceDetail>(await http.get(`/instances/${id}?after=7`, admin)), { id, status: 'ready', everySeconds: 10, figures: { time: Array, streams: Array, errors: Array }, warnings: Array });
+    t.equal((await http.get('/instances/aaaaaaaaaa', admin)).status, 404);
+    t.equal((await http.get(`/instances/${members[0]!.id}`, reader)).status, 403);
+  }
+});
+
+await t.test('any instance tells which streams of all a message has reached', async (t) => {
+  for (const member of members) for (const path of ['/topics/a.b/events', '/events?topic=a.*&topic=c', '/topics/public.x/events']) await open(t, member, path, reader);
+  await listed(members[0]!.http, 9);
+  const id = await members[0]!.http.publish('a.b', 'passing', reader);
+  for (const { http } of members) {
+    let report: object = {};
+    await until('all have passed it', async () => {
+      report = parsed(await http.get(`/messages/${id}/delivery`, admin));
+      return 'passed' in report && report.passed === 6;
+    });
+    t.strictSame(report, { id, topic: 'a.b', streams: 6, passed: 6, instances: 3, lacking: [], more: false });
+  }
+  t.match(parsed(await members[0]!.http.get(`/messages/${await members[1]!.http.publish('nobody.there', 'x', reader)}/delivery`, admin)), { streams: 0, passed: 0, instances: 0 });
+  t.equal((await members[0]!.http.get(`/messages/${id}/delivery`, reader)).status, 403);
+  t.match(await members[0]!.http.get(`/messages/${id.replace(/\d+$/, '999999')}/delivery`, admin), { status: 404, body: /"code":"message-not-found"/ });
+});
+
 await t.test('a stream is closed wherever it is, and its client told when to come back', async (t) => {
   const [here, there] = members as [Member, Member];
   const [one, other, left] = [await open(t, there, '/topics/a/events', reader), await open(t, there, '/topics/public.a/events?control=0'), await open(t, there, '/topics/a/events', reader)];
@@ -254,10 +279,11 @@ await t.test('an instance that is frozen, or was killed, is missing from the ans
   await until('Redis has noticed', async () => (await instancesAt(here.http, admin)).instances.length === 2);
   t.match(await streamsAt(here.http, admin), { streams: { length: 2 }, more: false, partial: true, missing: [killed.id] });
   frozen.instance.kill('SIGSTOP');
-  const [page, list, ...refusals] = await Promise.all([streamsAt(here.http, admin), instancesAt(here.http, admin), ...[stuck, gone].map((id) => here.http.send('DELETE', `/streams/${id}`, admin))]);
+  const [page, list, detail, ...refusals] = await Promise.all([streamsAt(here.http, admin), instancesAt(here.http, admin), here.http.get(`/instances/${frozen.id}`, admin), ...[stuck, gone].map((id) => here.http.send('DELETE', `/streams/${id}`, admin))]);
   const missing = [frozen.id, killed.id].sort();
   t.match(page, { streams: { length: 1 }, more: false, partial: true, missing });
   t.match(list, { instances: [{ id: here.id }], partial: true, missing });
+  t.match(detail, { status: 503, body: /"code":"unavailable"/ });
   for (const refusal of refusals) t.match(refusal, { status: 503, body: /"code":"outcome-unknown"/ });
   await until('what may happen later is written down', () => here.instance.output.split('\n').filter((line) => line.includes('"stream-closed"') && line.includes('did not answer')).length >= refusals.length);
   t.match((await here.http.get('/metrics', admin)).body, /^tidings_questions_unanswered_total [1-9]/m);

@@ -39,7 +39,7 @@ t.test('it has metrics, health and OpenAPI for everybody, whatever their credent
   for (const HTTP_FAST_PATH of ['on', 'off']) {
     const { main, operations } = await serve(t, { HTTP_FAST_PATH, CORS_ORIGINS: '*' });
     for (const [name, endpoint] of Object.entries<Endpoint>(ENDPOINTS)) {
-      const path = endpoint.url.replaceAll(/:\w+/g, 'abcdefghijkl');
+      const path = endpoint.url.replaceAll(/:\w+/g, 'abcdefghij');
       for (const method of METHODS) {
         const expected = !isForOperators(endpoint) ? 404 : endpoint.methods.some((one) => one === method) ? 200 : 405;
         const { status } = await exchange(t, operations, requestBytes(method, path));

@@ -1,12 +1,13 @@
 import t from 'tap';
 import { EVERYBODY, type Identity } from '../../src/access/identity.ts';
 import { buildApp } from '../../src/http/app.ts';
+import { Problem } from '../../src/model/problem.ts';
 import { fakeService } from '../support/service.ts';
 
 /** By whom requests are counted that wait for other instances. */
 
 const CHANGE = { method: 'PATCH', url: '/streams/aaaaaaaaaa-1', payload: { secret: 'x'.repeat(22), add: ['a'] } } as const;
-const REQUESTS = [{ method: 'GET', url: '/streams' }, { method: 'GET', url: '/topics' }, { method: 'GET', url: '/instances' }, CHANGE] as const;
+const REQUESTS = [{ method: 'GET', url: '/streams' }, { method: 'GET', url: '/topics' }, { method: 'GET', url: '/instances' }, { method: 'GET', url: '/instances/aaaaaaaaaa' }, CHANGE] as const;
 
 /** Who sent each of these requests, from two addresses, as far as the fleet is told. */
 async function senders(scope: string): Promise<string[][]> {
@@ -20,6 +21,10 @@ async function senders(scope: string): Promise<string[][]> {
       streams: async (_request, sender) => ({ streams: [], more: false, told: told.push(sender) }),
       topics: async (_request, sender) => ({ topics: [], more: false, told: told.push(sender) }),
       instances: async (sender) => ({ instances: [], told: told.push(sender) }),
+      instance: async (_id, _after, sender) => {
+        told.push(sender);
+        throw new Problem('not-found', 'There is no such instance.');
+      },
       changeTopics: async (_id, _secret, _change, _identity, sender) => ({ topics: [], cursor: '', told: told.push(sender) }),
     },
   });

@@ -32,10 +32,11 @@ export interface MatrixRow {
   readonly expected: Expected;
 }
 
-/** What a row's path is made of: a message that is there, and a key. */
+/** What a row's path is made of: a message that is there, a key, and the instance. */
 export interface Facts {
   readonly message: string;
   readonly key: string;
+  readonly instance: string;
 }
 
 const MESSAGES = { none: 401, narrow: 403, administrator: 403 } as const;
@@ -46,7 +47,7 @@ const PUBLISHING = { ...MESSAGES, right: 201, session: [201, 401] } as const;
 const OPERATIONS = { none: 401, narrow: 403, right: 403, operator: 200, administrator: 200 } as const;
 const ADMINISTRATION = { ...OPERATIONS, operator: 403 } as const;
 
-export function matrix({ message, key }: Facts): Readonly<Record<keyof typeof ENDPOINTS, MatrixRow>> {
+export function matrix({ message, key, instance }: Facts): Readonly<Record<keyof typeof ENDPOINTS, MatrixRow>> {
   return {
     publish: { path: '/topics/matrix.a', body: 'x', expected: PUBLISHING },
     publishBatch: { path: '/messages', body: '[{"topic":"matrix.a","data":1}]', type: 'application/json', expected: PUBLISHING },
@@ -60,6 +61,7 @@ export function matrix({ message, key }: Facts): Readonly<Record<keyof typeof EN
     // The stream and the instance of these paths are not there.
     closeStream: { path: '/streams/aaaaaaaaaa-1', expected: { ...ADMINISTRATION, administrator: 404 } },
     instances: { path: '/instances', expected: OPERATIONS },
+    instance: { path: `/instances/${instance}?after=0`, expected: OPERATIONS },
     drainInstance: { path: '/instances/aaaaaaaaaa/drain', expected: { ...ADMINISTRATION, administrator: 404 } },
     topicHistory: { path: '/topics/matrix.*/messages', expected: READING },
     history: { path: '/messages?topic=matrix.a', expected: READING },
@@ -71,6 +73,7 @@ export function matrix({ message, key }: Facts): Readonly<Record<keyof typeof EN
     presence: { path: '/presence?topic=matrix.a&topic=matrix.b.*', expected: { ...READING, administrator: 200 } },
     // Of a member's topics only those are told that may be seen.
     member: { path: '/members/right', expected: { ...READING, administrator: 200 } },
+    messageDelivery: { path: `/messages/${message}/delivery`, expected: ADMINISTRATION },
     eraseMessage: { path: `/messages/${message}`, expected: { none: 401, narrow: 403, right: 204, administrator: 204 } },
     eraseTopic: { path: '/topics/matrix.a/messages?before=0s', expected: { none: 401, narrow: 403, right: 200, administrator: 200 } },
     client: { path: '/client.js', expected: { none: 200, narrow: 200, right: 200, administrator: 200, bad: 200 } },
@@ -86,6 +89,8 @@ export function matrix({ message, key }: Facts): Readonly<Record<keyof typeof EN
     revokeKey: { path: `/keys/${key}`, expected: ADMINISTRATION },
     listRevocations: { path: '/revocations', expected: ADMINISTRATION },
     revoke: { path: '/revocations', body: '{"jti":"of the matrix"}', expected: { ...ADMINISTRATION, administrator: 201 } },
+    access: { path: '/access', expected: { none: 401, narrow: 200, right: 200, administrator: 200, session: [200, 401] } },
+    keyAccess: { path: `/keys/${key}/access?action=read&topic=a`, expected: ADMINISTRATION },
     createSession: { path: '/session', expected: { none: 401, narrow: 201, right: 201, administrator: 201 } },
     session: { path: '/session', expected: { none: 401, narrow: 200, right: 200, administrator: 200, session: [200, 401] } },
     // Whoever has none has none any more.

@@ -2,6 +2,8 @@ import { pino } from 'pino';
 import { EVERYBODY } from '../../src/access/identity.ts';
 import { readConfig } from '../../src/config/config.ts';
 import type { HistoryPage } from '../../src/delivery/long-polls.ts';
+import type { FigureColumns } from '../../src/fleet/figures.ts';
+import type { InstanceState } from '../../src/fleet/instances.ts';
 import type { Service } from '../../src/http/service.ts';
 import { FREE_PLACE } from '../../src/limits/stream-places.ts';
 import type { Receipt } from '../../src/log/publisher.ts';
@@ -10,6 +12,11 @@ import { Metrics } from '../../src/runtime/metrics.ts';
 function never(): never {
   throw new Error('No test of the HTTP edge alone comes here.');
 }
+
+const STATE: InstanceState = {
+  id: 'aaaaaaaaaa', version: '0', since: '2026-11-30T10:00:00.000Z', status: 'ready', streams: 0, publishesPerSecond: 0, deliveriesPerSecond: 0, loopDelayMs: 0, position: 0, residentBytes: 0, heapBytes: 0, database: 'up', bus: 'local',
+};
+const NO_FIGURES: FigureColumns = { time: [], streams: [], publishesPerSecond: [], deliveriesPerSecond: [], bytesPerSecond: [], lag: [], readersBehind: [], loopDelayMs: [], residentBytes: [], errors: [] };
 
 /** A service without a log behind it, for what no real one does on request: fail in odd ways. */
 export function fakeService(parts: Partial<Service> = {}, environment: Record<string, string> = {}): Service {
@@ -21,12 +28,14 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     metrics,
     publisher: { publish: (): Promise<Receipt> => Promise.resolve({ epoch: 'abcdefgh', first: 7, time: 0, replayed: false }) },
     history: { page: (): Promise<HistoryPage> => Promise.resolve({ messages: [], cursor: 'abcdefgh-7', more: false, gap: undefined }), message: () => Promise.resolve(undefined) },
+    outlines: { outline: () => Promise.resolve(undefined) },
     eraser: { message: never, topic: never },
     starts: { isReady: false, resolve: never },
     streams: { isFull: true, open: never, refuse: never, end: never, placeOf: never, changeFilter: never, drained: never, closed: never },
     filters: { hasRoomFor: () => true },
     draining: false,
     access: { ignoresCredentials: () => false, identify: () => EVERYBODY },
+    keyOwners: { ofKey: () => Promise.resolve(undefined) },
     leases: { mayHold: () => true, hold: () => undefined, release: never },
     limits: { publish: () => undefined, topics: () => undefined, idempotencyKey: () => undefined, idempotencyKeyUnused: () => undefined, failedLogin: () => undefined, session: () => undefined, stream: () => Promise.resolve(FREE_PLACE) },
     sessions: { make: never, end: never },
@@ -37,7 +46,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     owned: { add: () => ({ id: 'aaaaaaaaaa-1', secret: 'x'.repeat(22) }), delete: () => undefined },
     handles: { next: () => 1 },
     agents: { shared: (text) => text },
-    fleet: { streams: never, topics: never, report: never, close: never, changeTopics: never, instances: () => Promise.resolve({ instances: [] }), drain: never },
+    fleet: { streams: never, topics: never, report: never, close: never, changeTopics: never, instances: () => Promise.resolve({ instances: [] }), instance: (id) => Promise.resolve({ ...STATE, id, everySeconds: 10, figures: NO_FIGURES, warnings: [] }), delivery: never, drain: never },
     revocations: { revoke: never, list: never },
     presence: { enter: () => undefined, leave: () => undefined, change: never, watch: never, unwatch: never, page: never, counts: never, topicsOf: never },
     maxConnections: 1_000,

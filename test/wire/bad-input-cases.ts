@@ -334,6 +334,14 @@ for (const [query, kind, field] of [
   ['member=', REQUEST, 'member'], ['credential=', REQUEST, 'credential'], ['credential=a&credential=b', REQUEST, 'credential'], ['credentials=a', REQUEST, 'credentials'], ['member=a&member=b', REQUEST, 'member'], ['instance=x', REQUEST, 'instance'], ['instance=', REQUEST, 'instance'], ['instance=AAAAAAAAAA', REQUEST, 'instance'],
   ['behind=yes', REQUEST, 'behind'], ['topic=a..b', TOPIC, 'topic'], ['topic=', TOPIC, 'topic'], ['topic=a.b*', TOPIC, 'topic'], ['topic=a+b', TOPIC, 'topic'], ['topics=a', REQUEST, 'topics'], ['member=%FF', REQUEST, 'member'],
 ] as const) add(`GET /streams?${query}`, get(`/streams?${query}`), kind, field);
+for (const id of ['x', '0', 'abcdefgh-0', 'abcdefgh-7', '%00', 'abcdefgh-99999999999999999999']) add(`GET /messages/${id}/delivery`, get(`/messages/${id}/delivery`), NO_MESSAGE, 'id');
+for (const [query, kind, field] of [
+  ['topic=a', REQUEST, 'action'], ['action=', REQUEST, 'action'], ['action=write&topic=a', REQUEST, 'action'], ['action=read&action=read&topic=a', REQUEST, 'action'], ['action=read', TOPIC, 'topic'], ['action=read&topic=', TOPIC, 'topic'],
+  ['action=read&topic=a..b', TOPIC, 'topic'], ['action=read&topic=a&topic=b', REQUEST, 'topic'], ['action=publish&topic=a.*', TOPIC, 'topic'], ['action=publish&topic=$a', TOPIC, 'topic'], ['action=erase&topic=%3E', TOPIC, 'topic'], ['action=presence&topic=a+b', TOPIC, 'topic'],
+  ['action=operate&topic=a', TOPIC, 'topic'], ['actions=read', REQUEST, 'actions'],
+] as const) add(`GET /access?${query}`, get(`/access?${query}`), kind, field);
+for (const path of ['/access', '/keys/abcdefghijkl/access', '/messages/x/delivery']) add(`PUT ${path}`, requestBytes('PUT', path, {}, 'x'), METHOD, undefined, 'GET, HEAD');
+add('what a key may do, without a credential', get('/keys/abcdefghijkl/access'), UNAUTHORIZED, 'Authorization');
 const patch = (body: string, path = '/streams/aaaaaaaaaa-1'): Buffer => requestBytes('PATCH', path, {}, body);
 const streamSecret = '"secret":"abcdefghijklmnopqrstuv"';
 for (const [body, kind, field] of [
@@ -352,7 +360,10 @@ add('PATCH /streams/… from a page of another origin', requestBytes('PATCH', '/
 const remove = (path: string): Buffer => requestBytes('DELETE', path, {});
 for (const retry of ['', '0', '-1', '1.5', '01', '86401', '9999999', 'soon', '1&retry=2']) add(`DELETE /streams/… with retry=${retry}`, remove(`/streams/aaaaaaaaaa-1?retry=${retry}`), REQUEST, 'retry');
 for (const id of ['aaaaaaaaaa-1', 'x', 'aaaaaaaaaa-', '%00', 'aaaaaaaaaa-1%2Fcredential']) add(`DELETE /streams/${id}`, remove(`/streams/${id}`), NOT_FOUND, 'id');
-for (const [path, allow] of [['/streams', 'GET, HEAD'], ['/streams/x', 'DELETE, PATCH'], ['/instances', 'GET, HEAD'], ['/instances/x/drain', 'POST']] as const) add(`PUT ${path}`, requestBytes('PUT', path, {}, 'x'), METHOD, undefined, allow);
+for (const [path, allow] of [['/streams', 'GET, HEAD'], ['/streams/x', 'DELETE, PATCH'], ['/instances', 'GET, HEAD'], ['/instances/x', 'GET, HEAD'], ['/instances/x/drain', 'POST']] as const) add(`PUT ${path}`, requestBytes('PUT', path, {}, 'x'), METHOD, undefined, allow);
+for (const id of ['x', 'aaaaaaaaaa', 'AAAAAAAAAA', '%00', 'aaaaaaaaaa-1']) add(`GET /instances/${id}`, get(`/instances/${id}`), NOT_FOUND, 'id');
+for (const query of ['after=-1', 'after=x', 'after=', 'after=1.5', 'after=9007199254740993']) add(`GET /instances/…?${query}`, get(`/instances/aaaaaaaaaa?${query}`), CURSOR, 'after');
+add('a time of figures twice', get('/instances/aaaaaaaaaa?after=1&after=2'), REQUEST, 'after');
 add('the end of an instance without a credential', post('/instances/aaaaaaaaaa/drain', {}, ''), UNAUTHORIZED, 'Authorization');
 
 // What a client says of the answer, and of itself.

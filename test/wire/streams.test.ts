@@ -1,10 +1,14 @@
 import { join } from 'node:path';
 import t from 'tap';
-import type { InstanceList } from '../../src/fleet/instances.ts';
+import type { InstanceDetail, InstanceList } from '../../src/fleet/instances.ts';
 import type { StreamsPage } from '../../src/fleet/stream-list.ts';
+import { SqliteStore } from '../../src/store/sqlite/sqlite.ts';
+import { draft, openStore, request, stored } from '../contract/store-kit.ts';
+import { askToChange } from '../support/changes.ts';
 import { openStream } from '../support/client.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
+import { recordingLogger } from '../support/logger.ts';
 import { until } from '../support/until.ts';
 
 /** The list of streams of a single process: who may see it where everybody is let in, and what it says of clients behind a proxy. */
@@ -35,19 +39,32 @@ t.test('where everybody is let in, only who sits at this machine sees and closes
   const list = await other.json<InstanceList>('/instances');
   t.match(list, { instances: [{ status: 'ready', bus: 'local', streams: 0, lag: 0 }] });
   await open.says(`"instance":"${list.instances[0]!.id}"`);
+  const detail = await other.json<InstanceDetail>(`/instances/${list.instances[0]!.id}`);
+  t.match(detail, { id: list.instances[0]!.id, status: 'ready', everySeconds: 10, figures: { time: Array, streams: Array }, warnings: Array });
 });
 
-t.test('without Redis an answer is of one process, and says so once another one has written to the log', async (t) => {
+t.test('without Redis an answer is of one process, and says so while another one is on the same SQLite file, though it only reads', async (t) => {
   const first = await startInstance(t, { DATABASE_URL: 'file:tidings.db', POLL_MS: '20' });
-  const second = await startInstance(t, { DATABASE_URL: `file:${join(first.folder, 'tidings.db')}`, POLL_MS: '20' });
-  const [one, two] = [new Http(t, first.url), new Http(t, second.url)];
-  t.notOk('partial' in await one.json<StreamsPage>('/streams'));
+  const one = new Http(t, first.url);
   await one.publish('a', 'x');
-  t.notOk('partial' in await one.json<StreamsPage>('/streams'), 'what it wrote itself tells of nobody');
-  await until('the other one has read it', async () => (await two.json<StreamsPage>('/streams')).partial === true);
-  await two.publish('a', 'x');
-  await until('the first one has read it', async () => (await one.json<StreamsPage>('/streams')).partial === true);
-  const { instances, partial, missing } = await one.json<InstanceList>('/instances');
-  t.same([instances.length, partial, missing], [1, true, undefined]);
+  const partial = (http: Http): Promise<(boolean | undefined)[]> => Promise.all(['/streams', '/topics', '/instances'].map(async (path) => (await http.json<{ readonly partial?: true }>(path)).partial));
+  const isPartial = async (http: Http): Promise<boolean> => (await partial(http)).every((is) => is === true);
+  const isWhole = async (http: Http): Promise<boolean> => (await partial(http)).every((is) => is === undefined);
+  await until('it is alone', () => isWhole(one));
+  const second = await startInstance(t, { DATABASE_URL: `file:${join(first.folder, 'tidings.db')}`, POLL_MS: '20' });
+  for (const { url } of [first, second]) await until('it has noticed the other one', () => isPartial(new Http(t, url)));
+  const { instances, missing } = await one.json<InstanceList>('/instances');
+  t.same([instances.length, missing], [1, undefined]);
+  t.match(JSON.parse((await one.send('POST', '/topics/a?report=1', {}, 'x')).body), { report: { streams: 0, partial: true } });
+  t.equal((await one.get('/instances/aaaaaaaaaa')).status, 503, 'it may be the other one');
   t.equal((await one.send('DELETE', '/streams/aaaaaaaaaa-1')).status, 503, 'the other one may have it');
+  t.match(await askToChange(one, { id: 'aaaaaaaaaa-1', secret: 'x'.repeat(22) }, { add: ['a'] }), { status: 503, body: /"code":"outcome-unknown"/ });
+  second.kill('SIGTERM');
+  await second.exited;
+  await until('it is alone again', () => isWhole(one));
+  t.equal((await one.send('DELETE', '/streams/aaaaaaaaaa-1')).status, 404, 'nobody else can have it');
+  // A version that does not know of the others stores all the same.
+  const old = await openStore(t, { store: () => new SqliteStore({ file: join(first.folder, 'tidings.db'), logger: recordingLogger().logger }) });
+  await stored(old, [request(draft('a'))]);
+  await until('what it has stored tells of it', () => isPartial(one));
 });

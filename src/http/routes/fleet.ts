@@ -1,5 +1,9 @@
 import { isInstanceId, readStreamId } from '../../access/stream-handles.ts';
+import { FIGURES_EVERY_MS, FIGURES_MAX_ENTRIES } from '../../fleet/figures.ts';
+import { LACKING_MAX_STREAMS } from '../../fleet/message-delivery.ts';
 import { PAGE_MAX_STREAMS } from '../../fleet/stream-list.ts';
+import { FULL_GRANT } from '../../model/grant.ts';
+import { parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
 import { checkWish } from '../../model/topic.ts';
 import { ENDPOINTS } from '../endpoints.ts';
@@ -29,7 +33,20 @@ const Stream = Type.Object({
   behind: Type.Integer({ description: 'How many numbers of the log it lacks; 0 while it is live.' }),
   bytes: Type.Integer({ description: 'Bytes that were written to its connection.' }),
 });
-const Instance = Type.Object({
+const Delivery = Type.Object({
+  id: Type.String(),
+  topic: Type.String(),
+  streams: Type.Integer({ description: 'The streams of all instances that get the messages of its topic now.' }),
+  passed: Type.Integer({ description: 'Those of them that are at its place or beyond it: it was written to them, or they began later.' }),
+  instances: Type.Integer({ description: 'How many instances have one of these streams.' }),
+  lacking: Type.Array(Type.Object({
+    id: Type.String(), instance: Type.String(), member: Type.Optional(Type.String()), credential: Type.Optional(Type.String()),
+    lacks: Type.Integer({ description: 'How many numbers of the log it lacks up to the message.' }),
+  }), { description: `The others, those that lack most first: at most ${LACKING_MAX_STREAMS}.` }),
+  more: Type.Boolean({ description: 'Whether there are more of these.' }),
+  ...whole,
+});
+const state = {
   id: Type.String(),
   version: Type.String(),
   since: time('When its process began.'),
@@ -39,18 +56,42 @@ const Instance = Type.Object({
   deliveriesPerSecond: Type.Number(),
   loopDelayMs: Type.Integer({ description: 'The longest delay of its event loop.' }),
   position: Type.Integer({ description: 'The last number of the log that its streams may have been sent.' }),
-  lag: Type.Integer({ description: 'How many numbers it lacks of those that the furthest instance has.' }),
   residentBytes: Type.Integer(),
   heapBytes: Type.Integer(),
   database: Type.String({ description: '`up`, `opening` or `unavailable`.' }),
   bus: Type.String({ description: '`up`, `degraded`, or `local` where there is no Redis.' }),
   host: Type.Optional(Type.String({ description: 'The name of its machine, where it is one of several workers there.' })),
   worker: Type.Optional(Type.Integer({ description: 'Its number among them.' })),
+};
+const Instance = Type.Object({ ...state, lag: Type.Integer({ description: 'How many numbers it lacks of those that the furthest instance has.' }) });
+const column = (description: string) => Type.Array(Type.Number(), { description });
+const Figures = Type.Object({
+  time: column('Seconds since 1970.'),
+  streams: column('Streams open.'),
+  publishesPerSecond: column('Of the time since the figure before, as the next two.'),
+  deliveriesPerSecond: column('Messages written to streams, once for each stream.'),
+  bytesPerSecond: column('Bytes handed to the sockets of streams.'),
+  lag: column('How many numbers of the log it knew of that its streams could not have been sent.'),
+  readersBehind: column('Streams that read from the log.'),
+  loopDelayMs: column('The 99th percentile of the delay of its event loop.'),
+  residentBytes: column('Its memory.'),
+  errors: column('Answers with a status of 500 or above.'),
+}, { description: `Of at most ${FIGURES_MAX_ENTRIES} moments, the oldest first: each list has one number for each moment.` });
+const Warning = Type.Object({
+  level: Type.String({ description: '`warn`, `error` or `fatal`.' }),
+  message: Type.String({ description: 'The sentence of the line in the log.' }),
+  time: time('When it was last logged.'),
+  first: time('When it was first logged, as far as that is known.'),
+  count: Type.Integer({ description: 'How often.' }),
+});
+const InstanceDetail = Type.Object({
+  ...state, everySeconds: Type.Integer({ description: 'The time between two figures.' }), figures: Figures,
+  warnings: Type.Array(Warning, { description: 'What it has logged of what went wrong, the newest first: each sentence once.' }),
 });
 
 /** `/streams` and `/instances`: all instances, seen and steered from any of them. */
 export function fleetRoutes(app: App, service: Service): void {
-  const { config, fleet } = service;
+  const { config, fleet, outlines } = service;
 
   app.route({
     ...at(ENDPOINTS.listStreams, config),
@@ -96,12 +137,43 @@ export function fleetRoutes(app: App, service: Service): void {
   });
 
   app.route({
+    ...at(ENDPOINTS.messageDelivery, config),
+    schema: {
+      tags, summary: 'Which streams a message has reached', params: params('The id of a message.'),
+      response: { 200: json('As it is now: nothing is kept of deliveries.', Delivery), ...problems('forbidden', 'message-not-found', 'message-erased', 'overloaded', 'unavailable') },
+    },
+    handler: async (request, reply) => {
+      const { identity, clientAddress, holder } = request.admission;
+      const position = parseId(request.params.id);
+      // Who may see all streams sees their topics, too.
+      const message = position === undefined ? undefined : await outlines.outline(FULL_GRANT, position, holder());
+      if (message === undefined) throw new Problem('message-not-found', 'There is no message with this id, or not any more.', { field: 'id' });
+      if (message.isErased) throw new Problem('message-erased', 'The message was erased.');
+      const { topic, seq } = message;
+      return sendJson(reply, { id: request.params.id, topic, ...await fleet.delivery({ topic, seq }, senderOf(identity, clientAddress)) });
+    },
+  });
+
+  app.route({
     ...at(ENDPOINTS.instances, config),
     schema: {
       tags: ['operations'], summary: 'How all instances are',
       response: { 200: json('By their ids.', Type.Object({ instances: Type.Array(Instance), ...whole })), ...problems('forbidden', 'overloaded') },
     },
     handler: async ({ admission: { identity, clientAddress } }, reply) => sendJson(reply, await fleet.instances(senderOf(identity, clientAddress))),
+  });
+
+  app.route({
+    ...at(ENDPOINTS.instance, config),
+    schema: {
+      tags: ['operations'], summary: 'One instance: how it is, its last hour, and what it has warned of', params: params('The id of an instance.'),
+      querystring: Type.Object({ after: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'Only figures of later moments: the last `time` of the answer before.' })) }),
+      response: { 200: json(`A figure for every ${FIGURES_EVERY_MS / 1000} s.`, InstanceDetail), ...problems('invalid-request', 'invalid-cursor', 'forbidden', 'not-found', 'overloaded', 'unavailable') },
+    },
+    handler: async ({ params: { id }, query: { after = 0 }, admission: { identity, clientAddress } }, reply) => {
+      if (!isInstanceId(id)) throw new Problem('not-found', 'This is not the id of an instance; GET /instances lists those there are.', { field: 'id' });
+      return sendJson(reply, await fleet.instance(id, after, senderOf(identity, clientAddress)));
+    },
   });
 
   app.route({

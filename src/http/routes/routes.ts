@@ -1,5 +1,6 @@
 import type { HttpMemory } from '../http-memory.ts';
 import type { App, Service } from '../service.ts';
+import { accessRoutes } from './access.ts';
 import { clientRoutes } from './client.ts';
 import { eraseRoutes } from './erase.ts';
 import { fleetRoutes } from './fleet.ts';
@@ -37,4 +38,5 @@ export function addRoutes(app: App, service: Service, memory: HttpMemory): void 
   keyRoutes(app, service);
   revocationRoutes(app, service);
   sessionRoutes(app, service);
+  accessRoutes(app, service);
 }

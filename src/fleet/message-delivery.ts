@@ -1,0 +1,69 @@
+import type { ControlChannel } from '../bus/control-channel.ts';
+import { isObject } from './notes.ts';
+import { furthest, type LackingRow, type OpenStreams, type Passing } from './open-streams.ts';
+import type { Roster } from './roster.ts';
+import { wholeOf, type Whole } from './stream-list.ts';
+
+/** The streams that one answer shows. The rest is counted. */
+export const LACKING_MAX_STREAMS = 100;
+/** Those that one instance shows: every note reaches all instances. */
+const INSTANCE_MAX_STREAMS = 20;
+/** What they may have as JSON. Stops long names from filling a note. */
+const LACKING_MAX_BYTES = 16 * 1024;
+
+/** The kind of the question. */
+const KIND = 'message-passing';
+
+/** A message, as far as streams go by it. */
+export interface PassingMessage {
+  readonly topic: string;
+  readonly seq: number;
+}
+
+/** How far a message has come. */
+export interface DeliveryReport extends Whole {
+  /** Streams that get the messages of its topic now, those of them that have passed it, and the instances that have some. */
+  readonly streams: number;
+  readonly passed: number;
+  readonly instances: number;
+  readonly lacking: readonly LackingRow[];
+  /** There are more of these. */
+  readonly more: boolean;
+}
+
+export interface MessageDeliveryDependencies {
+  readonly local: Pick<OpenStreams, 'passing'>;
+  readonly roster: Pick<Roster, 'ask'>;
+  readonly control: Pick<ControlChannel, 'answer'>;
+}
+
+/** How many of the streams that get a topic's messages have passed one of them, on all instances. Nothing is kept of any delivery: where a stream is, is read when somebody asks. */
+export class MessageDelivery {
+  readonly #local: Pick<OpenStreams, 'passing'>;
+  readonly #roster: Pick<Roster, 'ask'>;
+
+  constructor({ local, roster, control }: MessageDeliveryDependencies) {
+    this.#local = local;
+    this.#roster = roster;
+    control.answer(KIND, (body) => {
+      if (!isObject(body) || typeof body['topic'] !== 'string' || !Number.isSafeInteger(body['seq'])) return undefined;
+      return local.passing(body['topic'], body['seq'] as number, { limit: INSTANCE_MAX_STREAMS, maxBytes: LACKING_MAX_BYTES });
+    });
+  }
+
+  async report({ topic, seq }: PassingMessage): Promise<DeliveryReport> {
+    const [own, { answers, missing, isPartial }] = await Promise.all([this.#local.passing(topic, seq, { limit: LACKING_MAX_STREAMS, maxBytes: Infinity }), this.#roster.ask(KIND, { topic, seq })]);
+    const all = [own, ...[...answers.values()].filter(isPassing)];
+    const sum = (name: 'streams' | 'passed'): number => all.reduce((total, one) => total + one[name], 0);
+    const [streams, passed] = [sum('streams'), sum('passed')];
+    const lacking = furthest(all.flatMap((one) => one.lacking), LACKING_MAX_STREAMS);
+    const isAnswered = all.length === answers.size + 1;
+    return { streams, passed, instances: all.filter((one) => one.streams > 0).length, lacking, more: streams - passed > lacking.length, ...wholeOf({ missing, isPartial: isPartial || !isAnswered }) };
+  }
+}
+
+/** It was sent by an instance, perhaps by one of another version. */
+function isPassing(value: unknown): value is Passing {
+  if (!isObject(value) || !Number.isSafeInteger(value['streams']) || !Number.isSafeInteger(value['passed']) || !Array.isArray(value['lacking'])) return false;
+  return value['lacking'].every((row) => isObject(row) && typeof row['id'] === 'string' && typeof row['lacks'] === 'number');
+}
