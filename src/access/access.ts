@@ -34,9 +34,9 @@ export interface AccessSettings extends PublicScope {
 
 /**
  * What a request is for. `messages`: whose grant has the topics gets in. `erasure`: whose grant may erase something, which takes a credential, always. `health`: everybody does, but strangers learn nothing of the inside. `public`: everybody does, whatever they send. `operations`: who may operate, and everybody where there is no
- * access control. `administration`: administrators, always. `fleet`: administrators, and whoever sits at this machine where there is no access control. `presence`: whose grant may see who listens somewhere. `session`: everybody with a credential; ending a session takes none. `ticket`: everybody with a credential.
+ * access control. `administration`: administrators, always. `fleet`: administrators, and whoever sits at this machine where there is no access control. `presence`: whose grant may see who listens somewhere. `session`: everybody with a credential; ending a session takes none. `ticket`: everybody with a credential. `index`: everybody does, and is told what they may do: a credential that is not good is refused.
  */
-export type Purpose = 'messages' | 'erasure' | 'health' | 'public' | 'operations' | 'administration' | 'fleet' | 'session' | 'ticket' | 'presence';
+export type Purpose = 'messages' | 'erasure' | 'health' | 'public' | 'operations' | 'administration' | 'fleet' | 'session' | 'ticket' | 'presence' | 'index';
 
 /** Says whether tokens that are no API keys are good; see jwt.ts. */
 export interface TokenVerifier {
