@@ -248,7 +248,7 @@ export class Lifecycle {
   }
 
   #greeting(app: App): string {
-    const { HOST, REDIS_URL } = this.#config;
+    const { HOST, PAGE, REDIS_URL } = this.#config;
     const url = urlOf(HOST, app.server);
     return [
       `Tidings listens on ${url}`,
@@ -258,7 +258,7 @@ export class Lifecycle {
             this.#config.AUTH === 'off'
               ? 'Everybody who reaches this address may publish and read: AUTH=off, and keys are not looked at'
               : 'Everybody who reaches this address may publish and read; the first key ends that: npx tidings keys create --help',
-            'Try it:',
+            PAGE === 'on' ? 'Try it, in a browser at that address, or:' : 'Try it:',
             `  curl -N ${url}/topics/hello/events`,
             `  curl -d 'Hello, world' ${url}/topics/hello`,
           ]

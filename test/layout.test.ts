@@ -28,6 +28,7 @@ const ROOMS: readonly Room[] = [
   { place: 'main.ts' },
   { place: 'supervise.ts' },
   { place: 'cli/', opening: 'migrate.ts' },
+  { place: 'page/', opening: 'main.tsx' },
   { place: 'client/', opening: 'client.ts' },
   { place: 'health.ts' },
   { place: 'lifecycle.ts' },
@@ -70,6 +71,7 @@ const TECHNOLOGIES: readonly { readonly packages: RegExp; readonly places: reado
   { packages: /^jose(\/|$)/, places: ['access/'] },
   { packages: /^prom-client$/, places: ['runtime/metrics.ts', 'runtime/supervisor-metrics.ts'] },
   { packages: /^react(\/|$)/, places: ['client/react.ts'] },
+  { packages: /^preact(\/|$)/, places: ['page/'] },
 ];
 
 /** Pairs of files whose types know each other. */
@@ -80,7 +82,7 @@ const MUTUAL: readonly (readonly [string, string, why: string])[] = [
 /** From a file's path below src, with `/`, to what it imports: paths below src, or the names of packages. */
 type Imports = ReadonlyMap<string, readonly string[]>;
 
-const FILES = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).map((name) => name.replaceAll('\\', '/')).filter((name) => /\.[tj]s$/.test(name) && !name.startsWith('client/built/'));
+const FILES = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).map((name) => name.replaceAll('\\', '/')).filter((name) => /\.[tj]sx?$/.test(name) && !/^(client|page)\/built\//.test(name));
 
 function readImports(): Imports {
   return new Map(FILES.map((path) => [path, importsOf(readFileSync(join(SRC, path), 'utf8'))
@@ -104,7 +106,9 @@ function floorOf(path: string): number {
 function wrong(file: string, target: string): string | undefined {
   const places = TECHNOLOGIES.find(({ packages }) => packages.test(target))?.places;
   if (places?.every((place) => !isIn(file, place)) === true) return 'this package belongs to another room';
-  if (!/\.[tj]s$/.test(target)) return undefined;
+  if (!/\.[tj]sx?$/.test(target)) return undefined;
+  // The page is a client as any other, which the service only hands out.
+  if (isIn(file, 'page/') && !isIn(target, 'page/') && !isIn(target, 'client/')) return 'the page knows the client library alone';
   const implementation = IMPLEMENTATIONS.find((place) => isIn(target, place));
   if (implementation !== undefined && !isIn(file, implementation) && !ROOTS.some((place) => isIn(file, place))) return 'only a root names an implementation';
   return floorOf(target) < floorOf(file) ? 'this goes up' : undefined;
@@ -164,9 +168,11 @@ t.test('every import in src is a file of src, a dependency, or a part of Node; o
     || builtinModules.includes(target.replace(/^node:/, ''))
     || isOf(manifest.dependencies, target)
     || isOf(manifest.peerDependencies, target);
+  /** What is built into the page need not be there when it runs. */
+  const isBuiltIn = (file: string, target: string): boolean => isIn(file, 'page/') && isOf(manifest.devDependencies, target);
   const isTypeOnly = (file: string, target: string): boolean => isOf(manifest.devDependencies, target)
     && importsOf(readFileSync(join(SRC, file), 'utf8')).every((one) => one.target !== target || one.typeOnly);
-  t.same([...imports].flatMap(([file, targets]) => targets.filter((target) => !isKnown(target) && !isTypeOnly(file, target)).map((target) => `${file} -> ${target}`)), []);
+  t.same([...imports].flatMap(([file, targets]) => targets.filter((target) => !isKnown(target) && !isTypeOnly(file, target) && !isBuiltIn(file, target)).map((target) => `${file} -> ${target}`)), []);
 });
 
 t.test('every room opens with its paragraph', async (t) => {
@@ -227,13 +233,13 @@ t.test('the rules themselves find what breaks them', async (t) => {
     ['http/input/body.ts', 'http/takeover.ts'], ['http/output/outgoing.ts', 'http/input/body.ts'], ['http/fast-path/request.ts', 'http/routes/streams.ts'], ['http/takeover.ts', 'http/fast-path/request.ts'],
     ['store/store.ts', 'drizzle-orm'], ['store/sqlite/sqlite.ts', 'bus/redis/redis.ts'], ['store/sqlite/sqlite.ts', 'fastify'], ['store/sqlite/query.ts', 'store/postgres/query.ts'], ['store/sqlite/query.ts', 'pg'],
     ['store/store.ts', 'bus/redis/redis.ts'], ['http/app.ts', 'main.ts'], ['main.ts', 'serve.js'], ['runtime/metrics.ts', 'http/service.ts'], ['log/publisher.ts', 'prom-client'], ['http/admission.ts', 'jose/jwt/verify'], ['access/jwt.ts', 'http/admission.ts'], ['delivery/reader.ts', 'access/jwt.ts'],
-    ['client/client.ts', 'react'],
+    ['client/client.ts', 'react'], ['client/client.ts', 'page/api.ts'], ['page/api.ts', 'model/message.ts'], ['http/routes/page.ts', 'page/main.tsx'], ['http/routes/page.ts', 'preact'],
   ] as const) t.ok(wrong(file, target), `${file} must not import ${target}`);
   for (const [file, target] of [
     ['log/tail.ts', 'store/store.ts'], ['log/publisher.ts', 'bus/bus.ts'], ['main.ts', 'store/sqlite/sqlite.ts'], ['main.ts', 'bus/redis/redis.ts'], ['serve.js', 'main.ts'], ['cli/migrate.ts', 'store/postgres/postgres.ts'],
     ['http/routes/streams.ts', 'fastify'], ['http/routes/streams.ts', 'log/tail.ts'], ['http/app.ts', 'http/routes/streams.ts'], ['store/sqlite/sqlite.ts', 'drizzle-orm'], ['http/routes/streams.ts', 'http/takeover.ts'],
     ['store/sqlite/sqlite.ts', 'store/sqlite/schema.ts'], ['bus/redis/redis.ts', 'bus/envelope.ts'], ['bus/redis/redis.ts', 'model/message.ts'], ['http/app.ts', 'config/config.ts'], ['runtime/metrics.ts', 'prom-client'],
-    ['access/jwt.ts', 'jose'], ['http/admission.ts', 'access/jwt.ts'],
+    ['page/app.tsx', 'preact'], ['page/feed/feed.ts', 'client/client.ts'], ['access/jwt.ts', 'jose'], ['http/admission.ts', 'access/jwt.ts'],
   ] as const) t.notOk(wrong(file, target), `${file} may import ${target}`);
   t.same(circle(new Map([['a.ts', ['b.ts', 'fastify']], ['b.ts', ['c.ts']], ['c.ts', ['b.ts']]])), ['b.ts', 'c.ts', 'b.ts']);
   t.equal(circle(new Map([['a.ts', ['b.ts', 'c.ts']], ['b.ts', ['c.ts']], ['c.ts', []]])), undefined);

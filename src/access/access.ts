@@ -37,9 +37,10 @@ export interface AccessSettings extends PublicScope {
  * `health`: everybody does, but strangers learn nothing of the inside. `public`: everybody may, with any credential. `operations`: who may operate, and
  * everybody where there is no access control. `administration`: administrators, always. `fleet`: administrators; without access control also users of this
  * machine. `presence`: whose grant may see who listens somewhere. `session`: everybody with a credential; ending a session takes none. `ticket`: everybody
- * with a credential. `self`: senders who ask for their own permissions: everybody except senders without a credential, where those may do nothing.
+ * with a credential. `self`: senders who ask for their own permissions: everybody except senders without a credential, where those may do nothing. `index`:
+ * everybody, and the answer has their permissions; a bad credential is refused.
  */
-export type Purpose = 'messages' | 'erasure' | 'health' | 'public' | 'operations' | 'administration' | 'fleet' | 'session' | 'ticket' | 'presence' | 'self';
+export type Purpose = 'messages' | 'erasure' | 'health' | 'public' | 'operations' | 'administration' | 'fleet' | 'session' | 'ticket' | 'presence' | 'self' | 'index';
 
 /** Says whether tokens that are no API keys are good; see jwt.ts. */
 export interface TokenVerifier {

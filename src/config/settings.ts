@@ -101,6 +101,7 @@ export const SETTINGS = {
   PRESENCE_TTL_SECONDS: wholeNumber({ default: '30', unit: 'seconds', min: 2, max: 3600, meaning: 'The listeners of an instance that was killed or is frozen are present for so long at most. See [presence.md](docs/presence.md).' }),
   PRESENCE_GRACE_SECONDS: wholeNumber({ default: '5', unit: 'seconds', min: 0, max: 3600, meaning: 'A member whose last stream has ended is present for so long, because it may come back.' }),
 
+  PAGE: choice({ default: 'on', choices: ['on', 'off'], meaning: '`off`: there is no page at `/`, only the index of the API. See [page.md](docs/page.md).' }),
   HTTP_FAST_PATH: choice({ default: 'on', choices: ['on', 'off'], meaning: '`off`: every request goes through the framework, and none past it. Answers are the same; it costs more.' }),
   LOG_LEVEL: choice({ default: 'info', choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], meaning: 'The least serious log lines that are written.' }),
 } as const satisfies Record<string, Setting<unknown>>;

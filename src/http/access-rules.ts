@@ -12,6 +12,7 @@ import { holderOf } from './holder.ts';
 import { ENDPOINTS, type Endpoint } from './endpoints.ts';
 import { cookieValues, readCredential, repeatedCookie, type CredentialPlaces } from './input/credential.ts';
 import { wantsReport } from './input/stream-switches.ts';
+import { wantsPage } from './input/wants-page.ts';
 import { isForeignPage, isSafe } from './origin.ts';
 import type { RequestHead } from './request-head.ts';
 import type { Premises, Sender } from './rule.ts';
@@ -37,7 +38,8 @@ export function identified(request: RequestHead, { access, config, limits }: Pre
     return undefined;
   }
   const purpose = endpoint.access;
-  if (purpose === 'public') {
+  // The page itself is the same for everybody; a cookie that is no longer good must not keep it away.
+  if (purpose === 'public' || (purpose === 'index' && wantsPage(request.headers))) {
     sender.identity = NOBODY;
     return undefined;
   }
@@ -48,6 +50,11 @@ export function identified(request: RequestHead, { access, config, limits }: Pre
   }
   const take = (identity: Identity | Problem): Problem | undefined | Promise<Problem | undefined> => {
     if (identity instanceof StreamEnded) return identity;
+    // The credential may be that of a proxy in front.
+    if (identity instanceof Problem && purpose === 'index' && access.ignoresCredentials('messages')) {
+      sender.identity = EVERYBODY;
+      return undefined;
+    }
     if (identity instanceof Problem) return identity.code === 'invalid-credential' ? failedLogin(identity, endpoint, limits, sender) : identity;
     sender.identity = identity;
     return undefined;
@@ -67,7 +74,7 @@ function askedBy({ address, peer }: Sender): () => Holder {
 /** Cookies and URLs are for browsers, which read messages, ask for tickets, and ask whether they have a session, and what they may do. A session is made of what the page shows itself. Only what opens a stream uses a ticket. */
 export function placesOf({ method }: Pick<RequestHead, 'method'>, endpoint: Endpoint, { AUTH_COOKIE: cookie, AUTH_QUERY_TOKEN }: Config): CredentialPlaces {
   if (endpoint.access === 'messages' || endpoint.access === 'presence') return { cookie, isQueryTaken: AUTH_QUERY_TOKEN === 'on', isTicketTaken: endpoint.isStream === true && method === 'GET' };
-  return endpoint === ENDPOINTS.session || endpoint.access === 'ticket' || endpoint.access === 'self' ? { ...HEADER_ONLY, cookie } : HEADER_ONLY;
+  return endpoint === ENDPOINTS.session || endpoint.access === 'ticket' || endpoint.access === 'self' || endpoint.access === 'index' ? { ...HEADER_ONLY, cookie } : HEADER_ONLY;
 }
 
 /** The cookies of a logout: a browser has one, and another where a neighbouring host has planted one. Stops one request from looking up hundreds of sessions. */
@@ -119,9 +126,9 @@ export type AskedHead = Pick<RequestHead, 'endpoint' | 'url' | 'query' | 'header
 export function entitled(request: AskedHead, { config }: Pick<Premises, 'config'>, { identity = NOBODY, address }: Pick<Sender, 'identity' | 'address'>): Problem | undefined {
   const { endpoint, url } = request;
   switch (endpoint?.access) {
-    case undefined: case 'health': case 'public': return undefined;
+    case undefined: case 'health': case 'public': case 'index': return undefined;
     case 'administration': return identity.mayAdminister ? undefined : administratorMissing(identity);
-    case 'fleet': return identity.mayAdminister || (identity === EVERYBODY && isOfThisMachine(request, config, address())) ? undefined : administratorMissing(identity);
+    case 'fleet': return maySteer(identity, request, config, address()) ? undefined : administratorMissing(identity);
     case 'operations': return identity.mayOperate ? undefined : operatorMissing(identity);
     case 'erasure': return erasureProblem(endpoint, url, identity);
     case 'messages': return messagesProblem(request, endpoint, identity);
@@ -132,8 +139,13 @@ export function entitled(request: AskedHead, { config }: Pick<Premises, 'config'
   }
 }
 
+/** Whether streams may be listed and closed. */
+export function maySteer(identity: Identity, request: Pick<RequestHead, 'headers'>, config: Pick<Config, 'HOST'>, address: string): boolean {
+  return identity.mayAdminister || (identity === EVERYBODY && isOfThisMachine(request, config, address));
+}
+
 /** Behind a proxy of the same machine, every client seems to be here. Proxies say that they are there. */
-function isOfThisMachine({ headers }: AskedHead, { HOST }: Config, address: string): boolean {
+function isOfThisMachine({ headers }: Pick<RequestHead, 'headers'>, { HOST }: Pick<Config, 'HOST'>, address: string): boolean {
   return isLoopback(HOST) && isLoopback(address) && headers['x-forwarded-for'] === undefined && headers.forwarded === undefined;
 }
 

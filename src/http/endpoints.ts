@@ -72,6 +72,10 @@ export const ENDPOINTS = {
   messageDelivery: { url: '/messages/:id/delivery', methods: READ, access: 'fleet', once: [] },
   eraseMessage: { url: '/messages/:id', methods: ['DELETE'], access: 'erasure', once: [] },
   eraseTopic: { url: '/topics/:topic/messages', methods: ['DELETE'], access: 'erasure', once: ['before'] },
+  /** The page for browsers, and an index of the API for everybody else. */
+  index: { url: '/', methods: READ, access: 'index', once: [] },
+  /** What the page loads. */
+  pageFile: { url: '/page/:file', methods: READ, access: 'public', once: [] },
   client: { url: '/client.js', methods: READ, access: 'public', once: [] },
   clientModule: { url: '/client/:module', methods: READ, access: 'public', once: [] },
   healthz: { url: '/healthz', methods: READ, access: 'health', once: [] },

@@ -30,12 +30,14 @@ export interface Grant {
   readonly presenceScope?: readonly string[];
   /** There was no credential: with one, more may be allowed. */
   readonly isAnonymous?: boolean;
+  /** Whether there is any topic to publish to. */
+  readonly publishes?: boolean;
   /** Nothing may be published or read. */
   readonly isEmpty?: boolean;
 }
 
 /** Everybody may publish and read everything. Even then, only who has a credential for it erases. */
-export const FULL_GRANT: Grant = { mayPublish: () => true, mayRead: () => true, mayErase: () => false, erasable: [], maySeePresence: () => true, seesPresence: true };
+export const FULL_GRANT: Grant = { mayPublish: () => true, mayRead: () => true, mayErase: () => false, erasable: [], maySeePresence: () => true, seesPresence: true, publishes: true };
 
 /** Topics and patterns that were checked. */
 export interface ScopedGrantOptions {
@@ -53,6 +55,7 @@ export class ScopedGrant implements Grant {
   readonly erasable: readonly string[];
   readonly isAnonymous: boolean;
   readonly isEmpty: boolean;
+  readonly publishes: boolean;
   readonly erases: boolean;
   readonly seesPresence: boolean;
   readonly presenceScope: readonly string[];
@@ -66,6 +69,7 @@ export class ScopedGrant implements Grant {
     this.readable = subscribe;
     this.erasable = erase;
     this.isAnonymous = isAnonymous;
+    this.publishes = publish.length > 0;
     this.isEmpty = publish.length + subscribe.length === 0;
     this.#publish = new TopicScope(publish);
     this.#subscribe = new TopicScope(subscribe);

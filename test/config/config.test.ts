@@ -30,7 +30,7 @@ t.test('without an environment everything has its default', (t) => {
     MESSAGE_BYTES: 1024 ** 2, EVENT_BYTES: 128, BATCH_MESSAGES: 1000, MAX_STREAMS: 15_000, TOPICS_PER_STREAM: 100, TAIL_BYTES: 64 * 1024 ** 2,
     PUBLISH_LIMIT: undefined, ANONYMOUS_PUBLISH_LIMIT: { tokens: 20, milliseconds: 1000, burst: 200 }, STREAMS_LIMIT: 0, ANONYMOUS_STREAMS_LIMIT: 1000, FAILED_LOGINS_LIMIT: { tokens: 30, milliseconds: 60_000, burst: 100 },
     TOPICS_LIMIT: 100_000, IDEMPOTENCY_KEYS_LIMIT: 4_000_000, APPEND_QUEUE_MESSAGES: 10_000, APPEND_QUEUE_BYTES: 64 * 1024 ** 2, REQUEST_BYTES: 128 * 1024 ** 2, ANSWER_BYTES: 128 * 1024 ** 2, FILTER_BYTES: 128 * 1024 ** 2, UNREAD_BYTES: 128 * 1024 ** 2, RETENTION_SECONDS: 7 * 86_400, RETENTION_BYTES: 1024 ** 3, TOPIC_RETENTION_SHARE: 0, CREDENTIAL_RETENTION_SHARE: 0,
-    IDEMPOTENCY_SECONDS: 86_400, IDEMPOTENCY_MAX_KEYS: 4_000_000, HEARTBEAT_SECONDS: 25, STALL_SECONDS: 120, DRAIN_SECONDS: 20, RETRY_MIN_MS: 1000, RETRY_MAX_MS: 4000, REBALANCE: 'on', REBALANCE_AGE_SECONDS: 30, POLL_MS: 1000, PRESENCE_TTL_SECONDS: 30, PRESENCE_GRACE_SECONDS: 5, HTTP_FAST_PATH: 'on', LOG_LEVEL: 'info',
+    IDEMPOTENCY_SECONDS: 86_400, IDEMPOTENCY_MAX_KEYS: 4_000_000, HEARTBEAT_SECONDS: 25, STALL_SECONDS: 120, DRAIN_SECONDS: 20, RETRY_MIN_MS: 1000, RETRY_MAX_MS: 4000, REBALANCE: 'on', REBALANCE_AGE_SECONDS: 30, POLL_MS: 1000, PRESENCE_TTL_SECONDS: 30, PRESENCE_GRACE_SECONDS: 5, PAGE: 'on', HTTP_FAST_PATH: 'on', LOG_LEVEL: 'info',
   });
   t.ok(config.IDEMPOTENCY_KEYS_LIMIT <= config.IDEMPOTENCY_MAX_KEYS, 'one sender does not go on faster than keys are remembered');
   t.same(Object.keys(config).sort(), Object.keys(SETTINGS).sort());
@@ -98,6 +98,7 @@ t.test('a session lasts from a minute to the longest time that browsers keep a c
 });
 
 t.test('shares are evened out, or not, and the age of streams for that is a whole number of seconds', (t) => {
+  for (const PAGE of ['true', 'ON', '1', '/page']) t.match(lines({ PAGE }), [/^PAGE: ".*" is not allowed; it must be on or off$/], PAGE);
   for (const REBALANCE of ['true', 'ON', '1', 'slowly']) t.match(lines({ REBALANCE }), [/^REBALANCE: ".*" is not allowed; it must be on or off$/], REBALANCE);
   for (const REBALANCE_AGE_SECONDS of ['0', '-1', '1.5', '86401', '30s', 'off']) t.match(lines({ REBALANCE_AGE_SECONDS }), [/^REBALANCE_AGE_SECONDS: ".*" is not allowed; it must be a whole number from 1 to 86400$/], REBALANCE_AGE_SECONDS);
   t.end();

@@ -167,7 +167,7 @@ t.test('the document describes every route, and refers to nothing that is not th
   const answer = await closed(app, () => app.inject('/openapi.json'));
   const document = answer.json<{ openapi: string; paths: Record<string, Record<string, { responses: Record<string, unknown> }>> }>();
   t.match(document.openapi, /^3\./);
-  t.same(Object.keys(document.paths).sort(), ['/access', '/client.js', '/client/{module}', '/cursor', '/events', '/healthz', '/instances', '/instances/{id}', '/instances/{id}/drain', '/keys', '/keys/{id}', '/keys/{id}/access', '/keys/{id}/rotate', '/members/{id}', '/messages', '/messages/{id}', '/messages/{id}/delivery', '/metrics', '/presence', '/readyz', '/revocations', '/session', '/streams', '/streams/{id}', '/streams/{id}/credential', '/tickets', '/topics', '/topics/{topic}', '/topics/{topic}/events', '/topics/{topic}/messages', '/topics/{topic}/presence']);
+  t.same(Object.keys(document.paths).sort(), ['/', '/access', '/client.js', '/client/{module}', '/cursor', '/events', '/healthz', '/instances', '/instances/{id}', '/instances/{id}/drain', '/keys', '/keys/{id}', '/keys/{id}/access', '/keys/{id}/rotate', '/members/{id}', '/messages', '/messages/{id}', '/messages/{id}/delivery', '/metrics', '/page/{file}', '/presence', '/readyz', '/revocations', '/session', '/streams', '/streams/{id}', '/streams/{id}/credential', '/tickets', '/topics', '/topics/{topic}', '/topics/{topic}/events', '/topics/{topic}/messages', '/topics/{topic}/presence']);
   t.same(Object.keys(document.paths['/messages']!).sort(), ['get', 'head', 'post']);
   t.notMatch(answer.body, /\$ref/);
   for (const status of ['201', '400', '401', '403', '413', '415', '422', '503']) t.ok(document.paths['/topics/{topic}']!['post']!.responses[status], status);

@@ -76,6 +76,8 @@ export function matrix({ message, key, instance }: Facts): Readonly<Record<keyof
     messageDelivery: { path: `/messages/${message}/delivery`, expected: ADMINISTRATION },
     eraseMessage: { path: `/messages/${message}`, expected: { none: 401, narrow: 403, right: 204, administrator: 204 } },
     eraseTopic: { path: '/topics/matrix.a/messages?before=0s', expected: { none: 401, narrow: 403, right: 200, administrator: 200 } },
+    index: { path: '/', expected: { none: 200, narrow: 200, right: 200, administrator: 200, session: [200, 401] } },
+    pageFile: { path: '/page/page.css', expected: { none: 200, narrow: 200, right: 200, administrator: 200, bad: 200 } },
     client: { path: '/client.js', expected: { none: 200, narrow: 200, right: 200, administrator: 200, bad: 200 } },
     clientModule: { path: '/client/sharing.js', expected: { none: 200, narrow: 200, right: 200, administrator: 200, bad: 200 } },
     healthz: { path: '/healthz', expected: { none: 200, narrow: 200, right: 200, administrator: 200, bad: 200 } },

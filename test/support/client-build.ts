@@ -5,9 +5,10 @@ import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import { LATER_MODULES } from '../../src/http/routes/client.ts';
+import { writePage } from './page-build.ts';
 
 /**
- * `npm run build`: makes `src/client/built/` from the sources of the client library: one module for browsers and servers, those that it loads when they are used, one for React, and their types. It is committed, because an installation without development packages has
+ * `npm run build`: makes the page (page-build.ts), and `src/client/built/` from the sources of the client library: one module for browsers and servers, those that it loads when they are used, one for React, and their types. It is committed, because an installation without development packages has
  * nothing to build it with, and Node.js takes no TypeScript below `node_modules`. A test builds it anew and compares.
  */
 
@@ -62,4 +63,5 @@ if (import.meta.main) {
     await mkdir(dirname(join(folder, name)), { recursive: true });
     await writeFile(join(folder, name), text);
   }
+  await writePage();
 }

@@ -311,15 +311,16 @@ add('a batch that is too large', post('/messages', JSON_TYPE, Buffer.alloc(BATCH
 add('a batch with two keys', raw(`POST /messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nIdempotency-Key: a\r\nIdempotency-Key: b\r\nContent-Length: ${GOOD.length + 2}\r\n\r\n[${GOOD}]`), KEY, 'Idempotency-Key');
 
 // Paths and methods.
-for (const path of ['/', '/nothing', '/topics/a/', '/topics/a/b', '/topics/a/events/', '/topics/a/messages/', '/topics/a/b/events', '/Topics/a', '/events/', '/events/a', '/messages/a/b', '/healthz/', '/admin', '/.env', '/topics/a;x=1/nothing', '/topics/..%2F..%2Fetc/passwd', '//topics/a']) {
+for (const path of ['/page', '/index.html', '/nothing', '/topics/a/', '/topics/a/b', '/topics/a/events/', '/topics/a/messages/', '/topics/a/b/events', '/Topics/a', '/events/', '/events/a', '/messages/a/b', '/healthz/', '/admin', '/.env', '/topics/a;x=1/nothing', '/topics/..%2F..%2Fetc/passwd', '//topics/a']) {
   add(`GET ${path}`, get(path), NOT_FOUND);
 }
+for (const file of ['none.js', 'page.js.map', '%2e%2e', '..%2Fpage.js', 'built%2Fpage.js', 'page.js%00', '__proto__']) add(`GET /page/${file}`, get(`/page/${file}`), NOT_FOUND, 'file');
 add('POST with a trailing slash', post('/topics/a/'), NOT_FOUND);
 add('an empty topic', post('/topics/'), TOPIC, 'topic');
 add('POST to a topic with a bare slash', post('/topics/a/b'), NOT_FOUND);
 const PATHS: Readonly<Record<string, string>> = {
   '/topics/a': 'POST', '/topics/': 'POST', '/messages': 'GET, HEAD, POST', '/topics/a/events': 'GET, HEAD', '/events?topic=a': 'GET, HEAD', '/topics/a/messages': 'DELETE, GET, HEAD',
-  '/messages/abcdefgh-1': 'DELETE, GET, HEAD', '/healthz': 'GET, HEAD', '/readyz': 'GET, HEAD', '/metrics': 'GET, HEAD', '/openapi.json': 'GET, HEAD',
+  '/messages/abcdefgh-1': 'DELETE, GET, HEAD', '/healthz': 'GET, HEAD', '/readyz': 'GET, HEAD', '/metrics': 'GET, HEAD', '/openapi.json': 'GET, HEAD', '/': 'GET, HEAD', '/page/page.js': 'GET, HEAD',
 };
 for (const [path, allow] of Object.entries(PATHS)) {
   for (const method of ['PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'QUERY', 'PROPFIND', 'GET', 'POST']) {

@@ -32,7 +32,7 @@ const operations = Object.entries(document.paths).flatMap(([path, methods]) => O
 /** Everything there is, but the document itself. */
 const ROUTES: Readonly<Record<string, readonly string[]>> = {
   '/topics/{topic}/presence': ['get', 'head'], '/presence': ['get', 'head'], '/members/{id}': ['get', 'head'],
-  '/cursor': ['get', 'head'], '/client.js': ['get', 'head'], '/client/{module}': ['get', 'head'],
+  '/cursor': ['get', 'head'], '/': ['get', 'head'], '/page/{file}': ['get', 'head'], '/client.js': ['get', 'head'], '/client/{module}': ['get', 'head'],
   '/topics': ['get', 'head'], '/topics/{topic}': ['post'], '/messages': ['get', 'head', 'post'],
   '/topics/{topic}/events': ['get', 'head'], '/events': ['get', 'head'],
   '/topics/{topic}/messages': ['delete', 'get', 'head'], '/messages/{id}': ['delete', 'get', 'head'],

@@ -1,5 +1,5 @@
 /**
- * What every answer carries for browsers, whatever it is an answer to. Nothing here is a page: so a browser may neither run nor show anything of it, and no other page may hold it.
+ * What every answer carries for browsers, whatever it is an answer to. But for the page at `/`, nothing here is a page: so a browser may neither run nor show anything of it, and no other page may hold it.
  * What belongs to TLS (Strict-Transport-Security) is said by what speaks TLS, in front.
  */
 export const SECURITY_HEADERS = {
@@ -12,3 +12,6 @@ export const SECURITY_HEADERS = {
   // No page of another origin loads it as a script or picture, into memory that the page may spy on. For those that CORS_ORIGINS lets in, origin.ts says otherwise.
   'cross-origin-resource-policy': 'same-origin',
 } as const;
+
+/** What the page may do in place of that: run and look as its own files say, and ask this service alone. No text of a message becomes a script or a page, wherever it may get to. */
+export const PAGE_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";

@@ -7,6 +7,7 @@ import { fleetRoutes } from './fleet.ts';
 import { historyRoutes } from './history.ts';
 import { keyRoutes } from './keys.ts';
 import { operationRoutes } from './operations.ts';
+import { pageRoutes } from './page.ts';
 import { presenceRoutes } from './presence.ts';
 import { publishRoutes } from './publish.ts';
 import { renewalRoutes } from './renewals.ts';
@@ -32,6 +33,7 @@ export function addRoutes(app: App, service: Service, memory: HttpMemory): void 
   presenceRoutes(app, service);
   topicRoutes(app, service);
   eraseRoutes(app, service);
+  pageRoutes(app, service);
   clientRoutes(app, service);
   operationRoutes(app, service);
   fleetRoutes(app, service);

@@ -1,0 +1,111 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Problem } from '../../model/problem.ts';
+import { maySteer } from '../access-rules.ts';
+import { ENDPOINTS } from '../endpoints.ts';
+import { Type } from '../input/json-schema.ts';
+import { wantsPage } from '../input/wants-page.ts';
+import { PAGE_POLICY } from '../output/security-headers.ts';
+import type { App, Service } from '../service.ts';
+import { StaticFiles } from '../static-files.ts';
+import { sendJson } from './answers.ts';
+import { at, problems } from './schemas.ts';
+
+const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { readonly version: string };
+const SOURCES = join(import.meta.dirname, '../../page');
+const HTML = 'text/html; charset=utf-8';
+
+/** What the page loads: by its name, where it lies, and what it is. */
+const FILES: ReadonlyMap<string, readonly [file: string, type: string]> = new Map([
+  ['page.js', ['built/page.js', 'text/javascript; charset=utf-8']],
+  ['page.css', ['page.css', 'text/css; charset=utf-8']],
+  ['icon.svg', ['icon.svg', 'image/svg+xml']],
+]);
+
+const Index = Type.Object({
+  name: Type.Literal('tidings'),
+  version: Type.Optional(Type.String({ description: 'For those who may operate.' })),
+  open: Type.Boolean({ description: 'Whether everybody may come in without a credential.' }),
+  sessions: Type.Boolean({ description: 'Whether `POST /session` exchanges a key or token for a cookie.' }),
+  you: Type.Object({
+    name: Type.Optional(Type.String({ description: 'Of the credential, as in log lines: `key …` or `subject …`; absent without one.' })),
+    publish: Type.Boolean({ description: 'Whether there is any topic to publish to.' }),
+    read: Type.Boolean({ description: 'Whether there is any topic to read.' }),
+    topics: Type.Optional(Type.Array(Type.String(), { description: 'The topics and patterns that may be read; absent where all may be.' })),
+    presence: Type.Boolean({ description: 'Whether it may be seen somewhere who listens.' }),
+    streams: Type.Boolean({ description: 'Whether streams may be listed and closed.' }),
+    operate: Type.Boolean({ description: 'Whether instances and metrics may be seen.' }),
+    administer: Type.Boolean({ description: 'Whether keys may be made and revoked, and instances drained.' }),
+  }, { description: 'What the request may do.' }),
+  api: Type.Record(Type.String(), Type.String(), { description: 'What there is to begin with.' }),
+});
+
+const API = {
+  publish: 'POST /topics/{topic}',
+  stream: 'GET /topics/{topic-or-pattern}/events',
+  streams: 'GET /events?topic={topic-or-pattern}&topic={…}',
+  history: 'GET /topics/{topic-or-pattern}/messages',
+  topics: 'GET /topics',
+  client: 'GET /client.js',
+  health: 'GET /readyz',
+  everything: 'GET /openapi.json',
+} as const;
+
+/** `GET /`: the page for browsers, and for programs what there is and what they may do. `GET /page/{file}`: what the page loads. */
+export function pageRoutes(app: App, { config }: Service): void {
+  const files = new StaticFiles(SOURCES);
+  const hasPage = config.PAGE === 'on';
+
+  function index(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    const { identity, clientAddress } = request.admission;
+    const { grant, name } = identity;
+    // What operates and administers takes a credential in a header, never a cookie.
+    const isShown = name === undefined || request.headers.authorization !== undefined;
+    const mayOperate = isShown && identity.mayOperate;
+    return sendJson(reply, {
+      name: 'tidings', ...(mayOperate ? { version } : {}),
+      open: name === undefined && grant.isAnonymous !== true,
+      sessions: config.AUTH_COOKIE !== undefined,
+      you: {
+        name, publish: grant.publishes === true, read: grant.readable?.length !== 0, topics: grant.readable,
+        presence: grant.seesPresence === true, streams: isShown && maySteer(identity, request, config, clientAddress()), operate: mayOperate, administer: isShown && identity.mayAdminister,
+      },
+      api: API,
+    });
+  }
+
+  app.route({
+    ...at(ENDPOINTS.index, config),
+    schema: {
+      tags: ['client'], summary: 'The page for browsers; for programs what there is, and what they may do',
+      response: {
+        200: { description: 'By `Accept`: the page where that prefers HTML.', content: { 'application/json': { schema: Index }, 'text/html': { schema: Type.String() } } },
+        304: { description: 'It is the page that `If-None-Match` names.' },
+        ...problems('unavailable', 'cross-origin'),
+      },
+    },
+    handler: async (request, reply) => {
+      void reply.header('vary', [reply.getHeader('vary'), 'Accept'].filter((name) => name !== undefined).join(', '));
+      if (!hasPage || !wantsPage(request.headers)) return index(request, reply);
+      return files.answer(request, reply.header('content-security-policy', PAGE_POLICY), 'index.html', HTML);
+    },
+  });
+
+  app.route({
+    ...at(ENDPOINTS.pageFile, config),
+    schema: {
+      tags: ['client'], summary: 'A file that the page loads', params: Type.Object({ file: Type.String({ description: `One of ${[...FILES.keys()].join(', ')}.` }) }),
+      response: {
+        200: { description: 'The file.', content: { 'text/javascript': { schema: Type.String() }, 'text/css': { schema: Type.String() }, 'image/svg+xml': { schema: Type.String() } } },
+        304: { description: 'It is the one that `If-None-Match` names.' },
+        ...problems('not-found'),
+      },
+    },
+    handler: async (request, reply) => {
+      const file = hasPage ? FILES.get(request.params.file) : undefined;
+      if (file === undefined) throw new Problem('not-found', hasPage ? 'The page has no such file.' : 'There is no page here: the setting PAGE is off.', { field: 'file' });
+      return files.answer(request, reply, ...file);
+    },
+  });
+}

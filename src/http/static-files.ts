@@ -1,0 +1,52 @@
+import { hash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+
+interface File {
+  readonly bytes: Buffer;
+  readonly etag: string;
+}
+
+/** Files of this program that browsers load, by fixed names. Each is read once, and not by those who never ask for it. */
+export class StaticFiles {
+  readonly #folder: string;
+  readonly #read = new Map<string, Promise<File>>();
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /**
+   * Answers with a file, or with 304 to whoever has it.
+   * @param name One of the program, never a client's text.
+   */
+  async answer(request: FastifyRequest, reply: FastifyReply, name: string, type: string): Promise<FastifyReply> {
+    const { bytes, etag } = await this.#file(name);
+    // It is asked for anew each time: pages of one version of the service do not run with the files of another.
+    void reply.header('cache-control', 'no-cache').header('etag', etag);
+    if (namesTag(request.headers['if-none-match'], etag)) return reply.code(304).send();
+    return reply.type(type).send(bytes);
+  }
+
+  async #file(name: string): Promise<File> {
+    const reading = this.#read.get(name) ?? readAll(join(this.#folder, name));
+    this.#read.set(name, reading);
+    try {
+      return await reading;
+    } catch (error) {
+      this.#read.delete(name);
+      throw error;
+    }
+  }
+}
+
+async function readAll(path: string): Promise<File> {
+  const bytes = await readFile(path);
+  return { bytes, etag: `"${hash('sha256', bytes, 'hex').slice(0, 20)}"` };
+}
+
+/** RFC 9110, 13.1.2. A proxy that compresses makes a tag a weak one. */
+function namesTag(header: string | undefined, etag: string): boolean {
+  return header !== undefined && (header.trim() === '*' || header.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag));
+}

@@ -1,0 +1,97 @@
+/** Requests to the service, with the credential that the person has shown. It is kept in memory alone: a reload forgets it. */
+
+/** What `GET /` tells: what the service is, and what the person may do. */
+export interface Index {
+  readonly version?: string;
+  readonly open: boolean;
+  readonly sessions: boolean;
+  readonly you: {
+    readonly name?: string;
+    readonly publish: boolean;
+    readonly read: boolean;
+    readonly topics?: readonly string[];
+    readonly presence: boolean;
+    readonly streams: boolean;
+    readonly operate: boolean;
+    readonly administer: boolean;
+  };
+}
+
+/** Where the service is: the folder of this page. A proxy may have put it below a path. */
+export const BASE = new URL('.', document.baseURI).href;
+
+/** A service that does not answer is given up after so long. */
+const REQUEST_TIMEOUT_MS = 30_000;
+
+/** Why a request failed. */
+export class ApiError extends Error {
+  /** 0 where there was no answer. */
+  readonly status: number;
+  readonly code: string;
+
+  constructor(message: string, status: number, code: string) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+export interface RequestParts {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly signal?: AbortSignal;
+}
+
+export class Api {
+  readonly #token: string | undefined;
+
+  constructor(token?: string) {
+    this.#token = token;
+  }
+
+  get token(): string | undefined {
+    return this.#token;
+  }
+
+  /** @param path Relative to the service. @throws ApiError */
+  async send(path: string, { headers, signal, ...parts }: RequestParts = {}): Promise<Response> {
+    let answer: Response;
+    const limit = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
+    try {
+      answer = await fetch(new URL(path, BASE), {
+        ...parts, cache: 'no-store', signal: signal === undefined ? limit : AbortSignal.any([signal, limit]),
+        headers: { accept: 'application/json', ...headers, ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }) },
+      });
+    } catch (error) {
+      if (signal?.aborted === true) throw error;
+      throw new ApiError('The service cannot be reached. It may be restarting, or the network is away.', 0, 'unreachable');
+    }
+    if (answer.ok) return answer;
+    const problem = await answer.json().catch(() => ({})) as { readonly detail?: string; readonly code?: string };
+    throw new ApiError(problem.detail ?? `The service answered with status ${answer.status}.`, answer.status, problem.code ?? `http-${answer.status}`);
+  }
+
+  /** @throws ApiError */
+  async json<Body>(path: string, parts?: RequestParts): Promise<Body> {
+    const answer = await this.send(path, parts);
+    return await answer.json() as Body;
+  }
+}
+
+/** The path of a topic. */
+export function topicPath(topic: string, rest = ''): string {
+  return `topics/${encodeURIComponent(topic)}${rest}`;
+}
+
+/** A query of what is not empty, with its `?`. */
+export function query(parameters: Readonly<Record<string, string | number | undefined>>): string {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) if (value !== undefined && value !== '') search.set(name, String(value));
+  const text = search.toString();
+  return text === '' ? '' : `?${text}`;
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

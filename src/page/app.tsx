@@ -1,0 +1,151 @@
+import type { JSX } from 'preact';
+import { useCallback, useEffect, useMemo, useState } from 'preact/hooks';
+import { Api, ApiError, type Index } from './api.ts';
+import { Feed, topicsIn, type FeedWish } from './feed/feed.ts';
+import { FeedPanel } from './feed/feed-panel.tsx';
+import { useLoad } from './load.ts';
+import { ErrorNote } from './parts.tsx';
+import { href, useRoute, type Route } from './route.ts';
+import { visible } from './text.ts';
+import { ApiView } from './views/api-view.tsx';
+import { DoctorView } from './views/doctor-view.tsx';
+import { FleetView } from './views/fleet-view.tsx';
+import { KeysView } from './views/keys-view.tsx';
+import { FIRST_DRAFT, PublishPanel, type PublishState } from './views/publish-panel.tsx';
+import { SignIn, signOut } from './views/sign-in.tsx';
+import { StreamsView } from './views/streams-view.tsx';
+import { TopicsView } from './views/topics-view.tsx';
+
+/** How often it is asked what the person may do, while the service cannot say. */
+const INDEX_RETRY_MS = 3_000;
+
+interface View {
+  readonly name: string;
+  readonly title: string;
+  readonly isFor: (index: Index) => boolean;
+}
+
+/** In the order of the navigation. What the person may not do is not offered. */
+const VIEWS: readonly View[] = [
+  { name: 'feed', title: 'Feed', isFor: ({ you }) => you.read },
+  { name: 'publish', title: 'Publish', isFor: ({ you }) => you.publish },
+  { name: 'topics', title: 'Topics', isFor: ({ you }) => you.presence },
+  { name: 'streams', title: 'Streams', isFor: ({ you }) => you.streams },
+  { name: 'fleet', title: 'Fleet', isFor: ({ you }) => you.operate },
+  { name: 'keys', title: 'Keys', isFor: ({ you, open }) => you.administer || open },
+  { name: 'doctor', title: 'Doctor', isFor: ({ you }) => you.read },
+  { name: 'api', title: 'API', isFor: ({ you }) => you.operate },
+];
+
+export function App(): JSX.Element {
+  const [token, setToken] = useState<string>();
+  const [turn, setTurn] = useState(0);
+  const api = useMemo(() => new Api(token), [token]);
+  const isUnknown = useLoad((signal) => api.json<Index>('.', { signal }), `${token ?? ''} ${turn}`);
+  const { value: index, error, reload } = isUnknown;
+  const route = useRoute();
+  const isRefused = error instanceof ApiError && error.status === 401;
+
+  useEffect(() => {
+    if (index !== undefined || error === undefined || isRefused) return;
+    const timer = setTimeout(reload, INDEX_RETRY_MS);
+    return () => clearTimeout(timer);
+  }, [index, error, isRefused]);
+
+  const leave = async (): Promise<void> => {
+    if (index?.sessions === true) await signOut(api);
+    setToken(undefined);
+    setTurn((before) => before + 1);
+  };
+
+  return (
+    <>
+      <header class="top">
+        <a class="brand" href="#/feed"><img src="page/icon.svg" alt="" width="24" height="24" />Tidings</a>
+        {index !== undefined && <Navigation index={index} route={route} />}
+        {index !== undefined && <Who index={index} onLeave={leave} />}
+      </header>
+      <main>
+        {index === undefined && error === undefined && <p class="loading" role="status">Loading…</p>}
+        {index === undefined && error !== undefined && !isRefused && <ErrorNote error={error} retry={reload} />}
+        {isRefused && <SignIn why={error} onToken={setToken} onSession={() => setTurn((before) => before + 1)} />}
+        {index !== undefined && <Body key={`${token ?? ''} ${turn}`} api={api} index={index} route={route} onToken={setToken} onSession={() => setTurn((before) => before + 1)} />}
+      </main>
+    </>
+  );
+}
+
+function Navigation({ index, route }: { readonly index: Index; readonly route: Route }): JSX.Element {
+  return (
+    <nav aria-label="Views">
+      {VIEWS.filter(({ isFor }) => isFor(index)).map(({ name, title }) => <a key={name} href={href(name)} aria-current={(route.view || 'feed') === name ? 'page' : undefined}>{title}</a>)}
+      {!index.open && index.you.name === undefined && <a href={href('sign-in')} aria-current={route.view === 'sign-in' ? 'page' : undefined}>Sign in</a>}
+    </nav>
+  );
+}
+
+function Who({ index: { you: { name }, open }, onLeave }: { readonly index: Index; readonly onLeave: () => Promise<void> }): JSX.Element | null {
+  if (name !== undefined) return <div class="who"><bdi title={visible(name)}>{visible(name)}</bdi><button type="button" class="small" onClick={() => void onLeave()}>Sign out</button></div>;
+  return open ? <div class="who" title="Everybody who reaches this address may publish and read.">open to everybody here</div> : null;
+}
+
+interface BodyProps {
+  readonly api: Api;
+  readonly index: Index;
+  readonly route: Route;
+  readonly onToken: (token: string) => void;
+  readonly onSession: () => void;
+}
+
+function Body({ api, index, route, onToken, onSession }: BodyProps): JSX.Element {
+  const { you } = index;
+  const [publishing, setPublishing] = useState<PublishState>({ draft: FIRST_DRAFT, sent: [] });
+  const feed = useFeed(api, index, route);
+  const changePublishing = useCallback((change: (before: PublishState) => PublishState) => setPublishing(change), []);
+  const publish = you.publish && <PublishPanel api={api} mayReport={you.presence} feed={feed} state={publishing} onState={changePublishing} />;
+  const view = VIEWS.find(({ name }) => name === (route.view || 'feed'));
+
+  if (route.view === 'sign-in' || (!index.open && you.name === undefined && !you.read && !you.publish)) return <SignIn sessions={index.sessions} onToken={onToken} onSession={onSession} />;
+  if (view === undefined) return <div class="panel"><h1>There is no such view</h1><p><a href="#/feed">To the feed</a></p></div>;
+  if (!view.isFor(index)) {
+    const first = VIEWS.find(({ isFor }) => isFor(index));
+    return <div class="panel"><h1>{view.title}</h1><p>{you.name === undefined ? 'This takes a key or token that may do it.' : 'This key or token may not do that.'} {first !== undefined && <a href={href(first.name)}>To: {first.title}</a>}</p></div>;
+  }
+  switch (view.name) {
+    case 'publish': return <div class="narrow">{publish}</div>;
+    case 'topics': return <TopicsView api={api} you={you} subject={route.subject} />;
+    case 'streams': return <StreamsView api={api} query={route.query} />;
+    case 'fleet': return <FleetView api={api} you={you} />;
+    case 'keys': return <KeysView api={api} index={index} />;
+    case 'doctor': return <DoctorView api={api} you={you} />;
+    case 'api': return <ApiView api={api} />;
+    default: return (
+      <div class={publish === false ? '' : 'beside'}>
+        {publish}
+        {feed !== undefined && <FeedPanel feed={feed} onWish={({ topics, from }) => {
+          location.hash = href('feed', undefined, { topics: topics.join(' '), from });
+        }} />}
+      </div>
+    );
+  }
+}
+
+/** The feed that the address asks for; another view leaves it as it is. */
+function useFeed(api: Api, { you }: Index, { view, query }: Route): Feed | undefined {
+  const isAsked = view === '' || view === 'feed';
+  const [feed, setFeed] = useState<Feed>();
+  const topics = query.get('topics') ?? (you.topics === undefined ? '>' : you.topics.join(' '));
+  const from = query.get('from') ?? 'last:20';
+  const [asked, setAsked] = useState<FeedWish>();
+  const wish = useMemo(() => ({ topics: topicsIn(topics), from }), [topics, from]);
+  useEffect(() => {
+    if (isAsked && you.read && wish.topics.length > 0) setAsked(wish);
+  }, [isAsked, you.read, wish]);
+  useEffect(() => {
+    if (asked === undefined) return;
+    const made = new Feed(api, asked);
+    setFeed(made);
+    return () => made.close();
+  }, [api, asked]);
+  return feed;
+}

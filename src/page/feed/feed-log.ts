@@ -1,0 +1,141 @@
+import type { Message } from '../../client/api.ts';
+import { jsonText } from '../text.ts';
+
+/** What the feed has: messages, and what happened to the stream, in the order in which they came. Its memory is bounded, and it says what it dropped. */
+
+/** Stops a feed that is open for days from filling the memory. */
+const FEED_MAX_ROWS = 10_000;
+const FEED_MAX_CHARACTERS = 32 * 1024 * 1024;
+/** At the bounds so much of the rows goes at once: one by one, each message would move all others. */
+const DROPPED_SHARE = 0.1;
+
+export interface MessageRow {
+  readonly kind: 'message';
+  readonly key: number;
+  readonly message: Message;
+  /** The data as text. */
+  readonly text: string;
+  readonly isText: boolean;
+  isErased: boolean;
+}
+
+export interface NoteRow {
+  readonly kind: 'note';
+  readonly key: number;
+  readonly time: string;
+  /** Its name on the wire, such as `$gap`; or what the client library saw. */
+  readonly name: string;
+  readonly text: string;
+  readonly tone: 'quiet' | 'warn' | 'bad';
+  /** How often it came in a row. */
+  readonly times: number;
+}
+
+export type FeedRow = MessageRow | NoteRow;
+
+export class FeedLog {
+  #rows: FeedRow[] = [];
+  #ids = new Set<string>();
+  #characters = 0;
+  #dropped = 0;
+  #messages = 0;
+  #key = 0;
+  readonly #changed: () => void;
+
+  constructor(changed: () => void) {
+    this.#changed = changed;
+  }
+
+  /** The oldest first. */
+  get rows(): readonly FeedRow[] {
+    return this.#rows;
+  }
+
+  /** Messages that were let go of. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** All messages that came. */
+  get messages(): number {
+    return this.#messages;
+  }
+
+  /** The key of the newest row. */
+  get lastKey(): number {
+    return this.#key;
+  }
+
+  /** Whether a message has come, and is held still. */
+  has(id: string): boolean {
+    return this.#ids.has(id);
+  }
+
+  message(message: Message): void {
+    // Two patterns may match one topic.
+    if (this.#ids.has(message.id)) return;
+    this.#ids.add(message.id);
+    this.#messages++;
+    const isText = typeof message.data === 'string';
+    const text = isText ? message.data : jsonText(message.data) ?? '(JSON that is nested too deeply to be shown in one line)';
+    const row: MessageRow = { kind: 'message', key: ++this.#key, message, text, isText, isErased: false };
+    // What came before comes after the stream has opened, of each topic in turn. What a gap announces stays after it.
+    let place = this.#rows.length;
+    while (place > 0 && isLater(this.#rows[place - 1]!, message)) place--;
+    this.#rows.splice(place, 0, row);
+    this.#characters += text.length;
+    this.#bound();
+    this.#changed();
+  }
+
+  note({ name, text, tone = 'quiet', time = new Date().toISOString() }: { readonly name: string; readonly text: string; readonly tone?: NoteRow['tone']; readonly time?: string }): void {
+    const last = this.#rows.at(-1);
+    const isAgain = last?.kind === 'note' && last.name === name && name === '$cursor';
+    const row: NoteRow = { kind: 'note', key: ++this.#key, time, name, text, tone, times: isAgain ? last.times + 1 : 1 };
+    if (isAgain) this.#rows[this.#rows.length - 1] = row;
+    else this.#rows.push(row);
+    this.#bound();
+    this.#changed();
+  }
+
+  /** What was erased is not shown any more. */
+  erase({ id, topic, through }: { readonly id?: string | undefined; readonly topic: string; readonly through?: string | undefined }): void {
+    let isReached = through === undefined;
+    for (let index = this.#rows.length - 1; index >= 0; index--) {
+      const row = this.#rows[index]!;
+      if (row.kind !== 'message') continue;
+      isReached ||= row.message.id === through;
+      if (row.message.id !== id && !(through !== undefined && isReached && row.message.topic === topic)) continue;
+      this.#characters -= row.text.length;
+      this.#rows[index] = { ...row, text: '', isErased: true, message: { ...row.message, data: null } };
+    }
+    this.note({ name: '$erased', text: id === undefined ? `Messages of ${topic} were erased.` : `A message of ${topic} was erased.`, tone: 'warn' });
+  }
+
+  clear(): void {
+    this.#rows = [];
+    this.#ids = new Set();
+    this.#characters = this.#dropped = this.#messages = 0;
+    this.#changed();
+  }
+
+  #bound(): void {
+    if (this.#rows.length <= FEED_MAX_ROWS && this.#characters <= FEED_MAX_CHARACTERS) return;
+    const most = Math.ceil(this.#rows.length * DROPPED_SHARE);
+    let characters = this.#characters;
+    let gone = 0;
+    while (gone < this.#rows.length - 1 && (gone < most || characters > FEED_MAX_CHARACTERS)) {
+      const row = this.#rows[gone++]!;
+      if (row.kind === 'note') continue;
+      characters -= row.text.length;
+      this.#ids.delete(row.message.id);
+      this.#dropped++;
+    }
+    this.#rows = this.#rows.slice(gone);
+    this.#characters = characters;
+  }
+}
+
+function isLater(row: FeedRow, { time }: Message): boolean {
+  return (row.kind === 'message' ? row.message.time : row.tone === 'quiet' ? row.time : '') > time;
+}

@@ -1,0 +1,153 @@
+import type { ComponentChildren, JSX } from 'preact';
+import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { ApiError, messageOf } from './api.ts';
+import { visible } from './text.ts';
+
+/** What views are made of. */
+
+/** For how long a button says that it has copied. */
+const COPIED_MS = 2_000;
+
+/** Text of strangers: never HTML, and it turns nothing around it. */
+export function Raw({ text, className }: { readonly text: string; readonly className?: string }): JSX.Element {
+  return <bdi class={className}>{visible(text)}</bdi>;
+}
+
+export function Field({ label, hint, children }: { readonly label: string; readonly hint?: ComponentChildren; readonly children: (attributes: { readonly id: string; readonly 'aria-describedby'?: string }) => ComponentChildren }): JSX.Element {
+  const id = useId();
+  return (
+    <div class="field">
+      <label for={id}>{label}</label>
+      {children(hint === undefined ? { id } : { id, 'aria-describedby': `${id}-hint` })}
+      {hint !== undefined && <div class="hint" id={`${id}-hint`}>{hint}</div>}
+    </div>
+  );
+}
+
+export function CopyButton({ text, label = 'Copy', className = '' }: { readonly text: string | (() => string); readonly label?: string; readonly className?: string }): JSX.Element {
+  const [said, setSaid] = useState<string>();
+  useEffect(() => {
+    if (said === undefined) return;
+    const timer = setTimeout(() => setSaid(undefined), COPIED_MS);
+    return () => clearTimeout(timer);
+  }, [said]);
+  const copy = async (): Promise<void> => {
+    try {
+      await copyText(typeof text === 'string' ? text : text());
+      setSaid('Copied');
+    } catch {
+      setSaid('Not possible here');
+    }
+  };
+  return <button type="button" class={className} onClick={() => void copy()}><span aria-live="polite">{said ?? label}</span></button>;
+}
+
+/** Without TLS there is no clipboard but that of a selection. */
+async function copyText(text: string): Promise<void> {
+  if (navigator.clipboard !== undefined) return navigator.clipboard.writeText(text);
+  const area = document.createElement('textarea');
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  const isCopied = document.execCommand('copy');
+  area.remove();
+  if (!isCopied) throw new Error('The browser does not let this page copy.');
+}
+
+export function Command({ text }: { readonly text: string }): JSX.Element {
+  return <div class="command"><pre tabindex={0} aria-label="Command"><code>{text}</code></pre><CopyButton text={text} /></div>;
+}
+
+export function Empty({ title, children }: { readonly title: string; readonly children?: ComponentChildren }): JSX.Element {
+  return <div class="empty"><p class="empty-title">{title}</p>{children}</div>;
+}
+
+export function ErrorNote({ error, retry }: { readonly error: unknown; readonly retry?: () => void }): JSX.Element {
+  const code = error instanceof ApiError ? error.code : undefined;
+  return (
+    <div class="note bad" role="alert">
+      <span>{visible(messageOf(error))}{code !== undefined && <> <code>{code}</code></>}</span>
+      {retry !== undefined && <button type="button" onClick={retry}>Try again</button>}
+    </div>
+  );
+}
+
+/** What is shown of something that is loaded: nothing yet, what went wrong, or the thing. */
+export function Shown<Value>({ of: { value, error, isLoading, reload }, children }: { readonly of: { readonly value: Value | undefined; readonly error: unknown; readonly isLoading: boolean; readonly reload: () => void }; readonly children: (value: Value) => ComponentChildren }): JSX.Element {
+  return (
+    <>
+      {error !== undefined && <ErrorNote error={error} retry={reload} />}
+      {value === undefined ? isLoading && <p class="loading" role="status">Loading…</p> : children(value)}
+    </>
+  );
+}
+
+/** Other instances may have more. */
+export function Partial({ of: { partial, missing = [] } }: { readonly of: { readonly partial?: true; readonly missing?: readonly string[] } }): JSX.Element | null {
+  if (partial !== true) return null;
+  return <p class="note warn" role="status">Some instances did not answer{missing.length > 0 && <>: <code>{missing.join(', ')}</code></>}. There may be more than is shown.</p>;
+}
+
+export interface Column<Row> {
+  readonly title: string;
+  readonly cell: (row: Row) => ComponentChildren;
+  readonly isNumber?: true;
+  /** For the sorting; a column without it is not sorted. */
+  readonly sort?: () => void;
+  readonly isSorted?: boolean;
+}
+
+/** A table, which on a phone becomes a list of cards. */
+export function Table<Row>({ caption, columns, rows, keyOf }: { readonly caption: string; readonly columns: readonly Column<Row>[]; readonly rows: readonly Row[]; readonly keyOf: (row: Row) => string }): JSX.Element {
+  return (
+    <table>
+      <caption class="unseen">{caption}</caption>
+      <thead>
+        <tr>{columns.map(({ title, isNumber, sort, isSorted }) => (
+          <th key={title} scope="col" class={isNumber === true ? 'number' : ''} aria-sort={isSorted === true ? 'other' : undefined}>
+            {sort === undefined ? title === '' ? <span class="unseen">Actions</span> : title : <button type="button" class="plain" onClick={sort}>{title}{isSorted === true ? ' ▾' : ''}</button>}
+          </th>
+        ))}</tr>
+      </thead>
+      <tbody>
+        {rows.map((row) => (
+          <tr key={keyOf(row)}>{columns.map(({ title, cell, isNumber }) => <td key={title} data-label={title} class={isNumber === true ? 'number' : ''}><div>{cell(row)}</div></td>)}</tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+/** Asks before something that cannot be taken back. */
+export function Confirm({ title, action, onConfirm, onClose, children }: { readonly title: string; readonly action: string; readonly onConfirm: () => Promise<void>; readonly onClose: () => void; readonly children: ComponentChildren }): JSX.Element {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const id = useId();
+  const [error, setError] = useState<unknown>();
+  const [isBusy, setBusy] = useState(false);
+  useEffect(() => dialog.current?.showModal(), []);
+  const confirm = async (): Promise<void> => {
+    setBusy(true);
+    try {
+      await onConfirm();
+      dialog.current?.close();
+    } catch (failure) {
+      setError(failure);
+      setBusy(false);
+    }
+  };
+  return (
+    <dialog ref={dialog} onClose={onClose} aria-labelledby={id}>
+      <h2 id={id}>{title}</h2>
+      {children}
+      {error !== undefined && <ErrorNote error={error} />}
+      <div class="actions">
+        <button type="button" onClick={() => dialog.current?.close()}>Cancel</button>
+        <button type="button" class="danger" disabled={isBusy} onClick={() => void confirm()}>{action}</button>
+      </div>
+    </dialog>
+  );
+}
+
+export function Chip({ tone, children }: { readonly tone: 'good' | 'warn' | 'bad' | 'quiet'; readonly children: ComponentChildren }): JSX.Element {
+  return <span class={`chip ${tone}`}>{children}</span>;
+}

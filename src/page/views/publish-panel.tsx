@@ -1,0 +1,138 @@
+import type { JSX } from 'preact';
+import { useEffect, useReducer, useState } from 'preact/hooks';
+import { messageOf, query, topicPath, type Api } from '../api.ts';
+import type { Feed } from '../feed/feed.ts';
+import { CopyButton, ErrorNote, Field, Raw } from '../parts.tsx';
+import { clock, plural, visible } from '../text.ts';
+
+/** Stops what was sent from filling the page. */
+const SENT_MAX_ENTRIES = 50;
+
+export interface Draft {
+  readonly topic: string;
+  readonly event: string;
+  readonly isJson: boolean;
+  readonly data: string;
+  readonly ttl: string;
+  readonly key: string;
+}
+
+export const FIRST_DRAFT: Draft = { topic: 'hello', event: '', isJson: true, data: '{"text": "hello, world"}', ttl: '', key: '' };
+
+/** A message that was published from this page. */
+export interface Sent extends Draft {
+  readonly id: string;
+  readonly time: string;
+  readonly isReplayed: boolean;
+  readonly report?: { readonly streams: number; readonly instances: number; readonly partial?: true };
+}
+
+export interface PublishState {
+  readonly draft: Draft;
+  readonly sent: readonly Sent[];
+}
+
+/** Why the data is no JSON; undefined where it is. */
+export function jsonFault(data: string): string | undefined {
+  try {
+    JSON.parse(data);
+    return undefined;
+  } catch (error) {
+    return data.trim() === '' ? 'Nothing is no JSON: "" is an empty text.' : messageOf(error);
+  }
+}
+
+/** One message in; the answer, and what was sent before. The draft is the application's, so that it outlives this view. */
+export function PublishPanel({ api, mayReport, feed, state, onState }: { readonly api: Api; readonly mayReport: boolean; readonly feed: Feed | undefined; readonly state: PublishState; readonly onState: (change: (before: PublishState) => PublishState) => void }): JSX.Element {
+  const { draft, sent } = state;
+  const [error, setError] = useState<unknown>();
+  const [isBusy, setBusy] = useState(false);
+  const set = (change: Partial<Draft>): void => onState((before) => ({ ...before, draft: { ...before.draft, ...change } }));
+  const fault = draft.isJson ? jsonFault(draft.data) : undefined;
+
+  const publish = async (): Promise<void> => {
+    setBusy(true);
+    setError(undefined);
+    try {
+      const done = await send(api, draft, mayReport);
+      onState((before) => ({ ...before, sent: [done, ...before.sent].slice(0, SENT_MAX_ENTRIES) }));
+    } catch (failure) {
+      setError(failure);
+    }
+    setBusy(false);
+  };
+
+  return (
+    <section class="panel publish" aria-labelledby="publish-title">
+      <header class="panel-head"><h1 id="publish-title">Publish</h1></header>
+      <form onSubmit={(event) => {
+        event.preventDefault();
+        void publish();
+      }}>
+        <div class="pair">
+          <Field label="Topic">{(attributes) => <input {...attributes} required value={draft.topic} spellcheck={false} autocapitalize="off" autocomplete="off" onInput={(event) => set({ topic: event.currentTarget.value })} />}</Field>
+          <Field label="Event (optional)">{(attributes) => <input {...attributes} value={draft.event} placeholder="message" spellcheck={false} autocapitalize="off" autocomplete="off" onInput={(event) => set({ event: event.currentTarget.value })} />}</Field>
+        </div>
+        <fieldset class="kinds">
+          <legend>Data</legend>
+          <label class="check"><input type="radio" name="kind" checked={draft.isJson} onChange={() => set({ isJson: true })} /> JSON</label>
+          <label class="check"><input type="radio" name="kind" checked={!draft.isJson} onChange={() => set({ isJson: false })} /> Text</label>
+          <span class={`said ${fault === undefined ? 'good' : 'bad'}`} role="status">{draft.isJson ? fault === undefined ? 'good JSON' : visible(fault) : ''}</span>
+        </fieldset>
+        <textarea aria-label="Data" rows={5} spellcheck={false} value={draft.data} onInput={(event) => set({ data: event.currentTarget.value })} />
+        <details class="more">
+          <summary>Time to live, idempotency key</summary>
+          <div class="pair">
+            <Field label="Time to live, in seconds">{(attributes) => <input {...attributes} inputMode="numeric" pattern="[0-9]*" value={draft.ttl} placeholder="for as long as history is kept" onInput={(event) => set({ ttl: event.currentTarget.value })} />}</Field>
+            <Field label="Idempotency key">{(attributes) => <input {...attributes} value={draft.key} placeholder="none" spellcheck={false} autocomplete="off" onInput={(event) => set({ key: event.currentTarget.value })} />}</Field>
+          </div>
+        </details>
+        <div class="actions"><button type="submit" class="main" disabled={isBusy || fault !== undefined}>Publish</button></div>
+      </form>
+      {error !== undefined && <ErrorNote error={error} />}
+      {sent[0] !== undefined && <Outcome sent={sent[0]} feed={feed} />}
+      {sent.length > 1 && (
+        <details class="more" open>
+          <summary>Sent before</summary>
+          <ul class="sent">
+            {sent.slice(1).map((one) => (
+              <li key={one.id + one.time}>
+                <button type="button" class="plain" title="Take it as the next draft" onClick={() => set({ topic: one.topic, event: one.event, isJson: one.isJson, data: one.data, ttl: one.ttl, key: one.key })}>
+                  <time dateTime={one.time}>{clock(one.time)}</time> <Raw className="row-topic" text={one.topic} /> <Raw className="row-text" text={one.data.slice(0, 80)} />
+                </button>
+              </li>
+            ))}
+          </ul>
+        </details>
+      )}
+    </section>
+  );
+}
+
+async function send(api: Api, draft: Draft, mayReport: boolean): Promise<Sent> {
+  const answer = await api.send(topicPath(draft.topic, query({ event: draft.event, report: mayReport ? '1' : undefined })), {
+    method: 'POST', body: draft.data,
+    headers: {
+      'content-type': draft.isJson ? 'application/json' : 'text/plain; charset=utf-8',
+      ...(draft.ttl === '' ? {} : { ttl: draft.ttl }),
+      ...(draft.key === '' ? {} : { 'idempotency-key': draft.key }),
+    },
+  });
+  const { id, time, report } = await answer.json() as Pick<Sent, 'id' | 'time'> & { readonly report?: NonNullable<Sent['report']> };
+  return { ...draft, id, time, isReplayed: answer.headers.get('idempotency-replayed') === 'true', ...(report === undefined ? {} : { report }) };
+}
+
+function Outcome({ sent: { id, isReplayed, report }, feed }: { readonly sent: Sent; readonly feed: Feed | undefined }): JSX.Element {
+  const [, draw] = useReducer((turn: number) => turn + 1, 0);
+  useEffect(() => feed?.onChange(() => draw(undefined)), [feed]);
+  return (
+    <div class="note good outcome" role="status">
+      <span>
+        {isReplayed ? 'Stored before, with this key' : 'Stored'} as <code>{id}</code>
+        {report !== undefined && <>; reached {plural(report.streams, 'stream')} on {plural(report.instances, 'instance')}{report.partial === true && ', or more'}</>}
+        {feed?.log.has(id) === true && <>; it has come back in the feed</>}
+      </span>
+      <CopyButton className="small" text={id} label="Copy id" />
+    </div>
+  );
+}

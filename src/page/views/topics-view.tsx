@@ -1,0 +1,187 @@
+import type { JSX } from 'preact';
+import { useState } from 'preact/hooks';
+import { BASE, query, topicPath, type Api, type Index } from '../api.ts';
+import { MessageDetail } from '../feed/message-detail.tsx';
+import { useLoad } from '../load.ts';
+import { Command, Empty, Partial, Raw, Shown, Table } from '../parts.tsx';
+import { href } from '../route.ts';
+import { age, bytes, clock, count, jsonText, plural, rate, visible } from '../text.ts';
+import type { Message } from '../../client/api.ts';
+
+const TOPICS_EVERY_MS = 5_000;
+const PAGE_TOPICS_ENTRIES = 100;
+const PAGE_HISTORY_MESSAGES = 50;
+
+interface Topic {
+  readonly topic: string;
+  readonly streams: number;
+  readonly messages: number;
+  readonly more?: true;
+  readonly bytes: number;
+  readonly newest?: string;
+  readonly time?: string;
+  readonly rate?: number;
+}
+interface TopicsPage {
+  readonly topics: readonly Topic[];
+  readonly cursor?: string;
+  readonly more: boolean;
+  readonly partial?: true;
+  readonly missing?: readonly string[];
+}
+
+type Sort = 'name' | 'newest' | 'rate';
+
+/** What topics there are; and one of them. */
+export function TopicsView({ api, you, subject }: { readonly api: Api; readonly you: Index['you']; readonly subject: string | undefined }): JSX.Element {
+  return subject === undefined ? <TopicList api={api} /> : <TopicPage key={subject} api={api} you={you} topic={subject} />;
+}
+
+function TopicList({ api }: { readonly api: Api }): JSX.Element {
+  const [sort, setSort] = useState<Sort>('newest');
+  const [prefix, setPrefix] = useState('');
+  const [after, setAfter] = useState<string>();
+  const page = useLoad((signal) => api.json<TopicsPage>(`topics${query({ sort, prefix, after, limit: PAGE_TOPICS_ENTRIES })}`, { signal }), `${sort} ${prefix} ${after ?? ''}`, TOPICS_EVERY_MS);
+  const by = (name: Sort): { readonly sort: () => void; readonly isSorted: boolean } => ({
+    isSorted: sort === name,
+    sort: () => {
+      setAfter(undefined);
+      setSort(name);
+    },
+  });
+
+  return (
+    <section class="panel" aria-labelledby="topics-title">
+      <header class="panel-head">
+        <h1 id="topics-title">Topics</h1>
+        <input type="search" class="filter" aria-label="Topics that begin with" placeholder="Begins with…" value={prefix} onInput={(event) => {
+          setAfter(undefined);
+          setPrefix(event.currentTarget.value.trim());
+        }} />
+        <label class="check">Sort
+          <select value={sort} onChange={(event) => by(event.currentTarget.value as Sort).sort()}>
+            <option value="newest">newest first</option><option value="name">name</option><option value="rate">busiest first</option>
+          </select>
+        </label>
+      </header>
+      <Shown of={page}>
+        {({ topics, cursor, more, ...rest }) => (
+          <>
+            <Partial of={rest} />
+            {topics.length === 0
+              ? prefix === '' ? <Empty title="No topics yet: publish to one"><Command text={`curl -d 'hello, world' ${BASE}topics/hello`} /></Empty> : <Empty title={`No topic begins with ${visible(prefix)}`} />
+              : (
+                <Table caption="Topics" rows={topics} keyOf={({ topic }) => topic} columns={[
+                  { title: 'Topic', ...by('name'), cell: ({ topic }) => <a href={href('topics', topic)} class="long"><Raw text={topic} /></a> },
+                  { title: 'Newest', ...by('newest'), cell: ({ time }) => time === undefined ? '–' : <time dateTime={time} title={time}>{age(time)} ago</time> },
+                  { title: 'Messages', isNumber: true, cell: ({ messages, more: isMore }) => `${count(messages)}${isMore === true ? '+' : ''}` },
+                  { title: 'Size', isNumber: true, cell: ({ bytes: size }) => bytes(size) },
+                  { title: 'Streams', isNumber: true, cell: ({ streams }) => count(streams) },
+                  ...(sort === 'rate' ? [{ title: 'A second', ...by('rate'), isNumber: true as const, cell: ({ rate: value = 0 }: Topic) => rate(value) }] : []),
+                ]} />
+              )}
+            <div class="actions">
+              {after !== undefined && <button type="button" onClick={() => setAfter(undefined)}>To the first page</button>}
+              {more && cursor !== undefined && <button type="button" onClick={() => setAfter(cursor)}>Next page</button>}
+            </div>
+          </>
+        )}
+      </Shown>
+    </section>
+  );
+}
+
+interface HistoryPage {
+  readonly messages: readonly (Message & { readonly erased?: true })[];
+  readonly cursor: string;
+  readonly more: boolean;
+  readonly gap?: { readonly reason: string };
+}
+interface TopicPresence {
+  readonly streams: number;
+  readonly members: readonly { readonly id: string; readonly streams: number; readonly since: string; readonly meta?: unknown }[];
+  readonly more: boolean;
+  readonly partial?: true;
+}
+
+function TopicPage({ api, you, topic }: { readonly api: Api; readonly you: Index['you']; readonly topic: string }): JSX.Element {
+  return (
+    <>
+      <section class="panel" aria-labelledby="topic-title">
+        <header class="panel-head">
+          <h1 id="topic-title" class="long"><Raw text={topic} /></h1>
+          <span class="spread" />
+          <a class="button" href="#/topics">All topics</a>
+          {you.read && <a class="button" href={href('feed', undefined, { topics: topic, from: 'last:20' })}>Its feed</a>}
+          {you.streams && <a class="button" href={href('streams', undefined, { topic })}>Its streams</a>}
+        </header>
+        {you.read && <History api={api} topic={topic} />}
+      </section>
+      <Listeners api={api} topic={topic} />
+    </>
+  );
+}
+
+/** The newest page first; from there to the oldest message held, and on by cursor. */
+function History({ api, topic }: { readonly api: Api; readonly topic: string }): JSX.Element {
+  const [after, setAfter] = useState<string>();
+  const [open, setOpen] = useState<string>();
+  const page = useLoad((signal) => api.json<HistoryPage>(topicPath(topic, `/messages${query(after === undefined ? { last: PAGE_HISTORY_MESSAGES } : { after, limit: PAGE_HISTORY_MESSAGES })}`), { signal }), `${topic} ${after ?? ''}`);
+  return (
+    <Shown of={page}>
+      {({ messages, cursor, more, gap }) => (
+        <>
+          <h2>{after === undefined ? `The newest ${plural(messages.length, 'message')}` : `${plural(messages.length, 'message')}, oldest first`}</h2>
+          {gap !== undefined && after !== 'start' && <p class="note warn">Messages before these may be missing ({gap.reason}).</p>}
+          {messages.length === 0 && <Empty title="No messages here" />}
+          <ul class="history">
+            {(after === undefined ? messages.toReversed() : messages).map((message) => {
+              const isText = typeof message.data === 'string';
+              const text = isText ? message.data : jsonText(message.data) ?? '(nested too deeply)';
+              if (message.erased === true) return <li key={message.id} class="row row-note quiet"><time dateTime={message.time}>{clock(message.time)}</time><span class="row-text">erased</span></li>;
+              return (
+                <li key={message.id}>
+                  <button type="button" class="row row-message" aria-expanded={open === message.id} onClick={() => setOpen(open === message.id ? undefined : message.id)}>
+                    <time dateTime={message.time} title={message.time}>{new Date(message.time).toLocaleDateString()} {clock(message.time)}</time>
+                    <Raw className="row-event" text={message.event === 'message' ? '' : message.event} />
+                    <Raw className="row-text" text={text.slice(0, 300)} />
+                  </button>
+                  {open === message.id && <MessageDetail row={{ kind: 'message', key: 0, message, text, isText, isErased: false }} onClose={() => setOpen(undefined)} />}
+                </li>
+              );
+            })}
+          </ul>
+          <div class="actions">
+            {after !== 'start' && <button type="button" onClick={() => setAfter('start')}>From the oldest</button>}
+            {after !== undefined && <button type="button" onClick={() => setAfter(undefined)}>The newest</button>}
+            {after !== undefined && more && <button type="button" onClick={() => setAfter(cursor)}>Next page</button>}
+          </div>
+        </>
+      )}
+    </Shown>
+  );
+}
+
+function Listeners({ api, topic }: { readonly api: Api; readonly topic: string }): JSX.Element {
+  const listeners = useLoad((signal) => api.json<TopicPresence>(topicPath(topic, '/presence'), { signal }), topic, TOPICS_EVERY_MS);
+  return (
+    <section class="panel" aria-labelledby="listeners-title">
+      <header class="panel-head"><h1 id="listeners-title">Who listens</h1></header>
+      <Shown of={listeners}>
+        {({ streams, members, more, partial }) => (
+          <>
+            <Partial of={partial === undefined ? {} : { partial }} />
+            <p>{plural(streams, 'stream')} {streams === 1 ? 'names' : 'name'} this topic{members.length > 0 && `, of ${count(members.length)}${more ? '+' : ''} members`}. Streams of patterns are not among them.</p>
+            {members.length > 0 && <Table caption="Members" rows={members} keyOf={({ id }) => id} columns={[
+              { title: 'Member', cell: ({ id }) => <Raw text={id} /> },
+              { title: 'Streams', isNumber: true, cell: (member) => count(member.streams) },
+              { title: 'For', cell: ({ since }) => age(since) },
+              { title: 'Tells of itself', cell: ({ meta }) => meta === undefined ? '' : <Raw text={jsonText(meta) ?? ''} /> },
+            ]} />}
+          </>
+        )}
+      </Shown>
+    </section>
+  );
+}
+
