@@ -155,6 +155,20 @@ export class Access {
     return key === undefined ? refused('it is no whole API key') : this.#identifyKey(key, purpose, from);
   }
 
+  /**
+   * The identity of a request with a key, without its secret. This is not a use of the key.
+   * @returns The problem is the one that such a request would get. Undefined: there is no such key.
+   */
+  async ofKey(id: string, from?: () => Holder): Promise<Identity | Problem | undefined> {
+    try {
+      const record = this.#declared.get(id) ?? await this.#keys.find(id, from);
+      // The newest secret is good for as long as its key is.
+      return record === undefined ? undefined : this.#judge(record.secrets[0]?.digest ?? NO_DIGEST, record);
+    } catch (error) {
+      return unavailable(error);
+    }
+  }
+
   /** A sender without a credential. */
   #identifyNobody(purpose: Purpose): Identity | Problem | Promise<Identity | Problem> {
     const { isOpen } = this;

@@ -157,7 +157,7 @@ t.test('whatever the number of streams, those of an empty instance and of full o
           returns.push(clock.monotonic() + away++ * 97 % BACK_MS);
         },
       },
-      clock, counters: new Counters(), logger: { info: () => undefined }, isReady: () => true, settings: { isOn: true, minAgeMs: 30_000, retryMaxMs: BACK_MS },
+      clock, counters: new Counters(), logger: { info: () => undefined }, isReady: () => true, settings: { isOn: true, isByChance: false, minAgeMs: 30_000, retryMaxMs: BACK_MS },
     }));
     for (const instance of instances) instance.open();
     for (let second = 0; second < 120; second++) await clock.advance(1_000);
