@@ -14,10 +14,14 @@ import type { Limits } from './limits/limits.ts';
 import type { MessageLog } from './log/log.ts';
 import type { LogState } from './model/epochs.ts';
 import type { Presence } from './presence/presence.ts';
+import { cannotListen } from './runtime/cannot-listen.ts';
 import { waitAtMost, type Clock } from './runtime/clock.ts';
 import type { Counters } from './runtime/counters.ts';
 import { LastChange } from './runtime/last-change.ts';
 import { StoreError, type Store } from './store/store.ts';
+import { CLOSE_MS } from './workers/closing-time.ts';
+import { ENDING_SIGNALS, type EndingSignal } from './workers/signals.ts';
+import type { Worker } from './workers/worker.ts';
 
 /** The pause before the log that could not be opened is opened again; it doubles each time, up to the second. */
 const OPEN_RETRY_MIN_MS = 1_000;
@@ -29,8 +33,6 @@ const OPEN_RETRY_MAX_MS = 30_000;
 const OPEN_FIRST_MS = 5_000;
 /** How many connections may wait to be accepted; the system may allow fewer. When thousands come back at once, those beyond Node's 511 would try again after a second. */
 const BACKLOG_CONNECTIONS = 4_096;
-/** What the end may take beyond the drain window, before the process is killed. */
-const CLOSE_MS = 10_000;
 /**
  * The window ends early when no request has come for this time. Load balancers ask for `/readyz` every second: so they learn that the instance is going, and send no
  * request into a connection that is closing.
@@ -60,6 +62,8 @@ export interface LifecycleDependencies {
   readonly instance: string;
   /** What is told of the database, without secrets. */
   readonly databaseName: string;
+  /** Where this process is one of several workers. */
+  readonly worker: Pick<Worker, 'place' | 'whenEnded' | 'tellAccepting' | 'tellListening'> | undefined;
 }
 
 /** The HTTP side of an instance. */
@@ -86,12 +90,13 @@ export class Lifecycle {
   readonly #lastRequest: LastChange;
   readonly #instance: string;
   readonly #databaseName: string;
+  readonly #worker: LifecycleDependencies['worker'];
   #isOpening = true;
   #openFailure: string | undefined;
   #isDraining = false;
   #isToldToDrain = false;
 
-  constructor({ config, logger, store, bus, control, log, delivery, access, limits, fleet, presence, clock, counters, instance, databaseName }: LifecycleDependencies) {
+  constructor({ config, logger, store, bus, control, log, delivery, access, limits, fleet, presence, clock, counters, instance, databaseName, worker }: LifecycleDependencies) {
     this.#config = config;
     this.#logger = logger;
     this.#store = store;
@@ -107,6 +112,7 @@ export class Lifecycle {
     this.#lastRequest = new LastChange(clock, () => counters.requests.fast + counters.requests.ordinary);
     this.#instance = instance;
     this.#databaseName = databaseName;
+    this.#worker = worker;
   }
 
   /** Until the log was opened for the first time. */
@@ -171,29 +177,42 @@ export class Lifecycle {
   async serve(served: Served, firstTry: Promise<StoreError | undefined>): Promise<void> {
     const { app, operations } = served;
     const drainMs = this.#config.DRAIN_SECONDS * 1000;
-    closeWithGrace({ delay: drainMs + CLOSE_MS, logger: this.#logger }, async ({ signal, err }) => {
+    let told: EndingSignal | undefined;
+    const skip = this.#worker === undefined ? [] : [...ENDING_SIGNALS];
+    const { close } = closeWithGrace({ delay: drainMs + CLOSE_MS, logger: this.#logger, skip }, async ({ signal = told, err }) => {
       if (err !== undefined) this.#logger.fatal({ err }, 'the service ends because of an error');
       // Ctrl-C means now; an orchestrator's SIGTERM leaves time for a drain.
       await this.#close(served, signal === 'SIGTERM' ? drainMs : 0);
+    });
+    this.#worker?.whenEnded((signal) => {
+      // An error has ended it before.
+      if (this.#isDraining) return;
+      told = signal;
+      close();
     });
     // Before the other port: somebody may want to know why that one is not open yet.
     if (operations !== undefined) await this.#listenForOperations(app, operations);
     await Promise.race([firstTry, pause(OPEN_FIRST_MS)]);
     if (!this.#isDraining) await this.#listen(app);
     await this.#keepOpening(firstTry);
-    if (!this.#isDraining) this.#greet(app);
+    if (this.#isDraining) return;
+    const greeting = this.#greeting(app);
+    // Not on standard output, where every line is a line of the logger.
+    if (this.#worker === undefined) process.stderr.write(greeting);
+    else this.#worker.tellListening(greeting);
   }
 
   async #listenForOperations(app: App, operations: Server): Promise<void> {
     const { OPS_HOST: host, OPS_PORT: port = 0 } = this.#config;
     await app.ready();
     try {
-      operations.listen({ host, port });
+      operations.listen({ host, port, ...this.#sharing });
       await once(operations, 'listening');
     } catch (error) {
       process.stderr.write(`${cannotListen(host, port, error, 'OPS_')}\n`);
       process.exit(1);
     }
+    this.#worker?.tellAccepting('operations');
     this.#logger.info(`operations are answered at ${urlOf(host, operations)}`);
   }
 
@@ -201,13 +220,19 @@ export class Lifecycle {
     const { HOST: host, PORT: port } = this.#config;
     try {
       await app.listen({
-        host, port, backlog: BACKLOG_CONNECTIONS,
+        host, port, backlog: BACKLOG_CONNECTIONS, ...this.#sharing,
         listenTextResolver: (address) => `HTTP answers at ${address}${this.#isOpening ? '; the log is being opened' : ''}`,
       });
     } catch (error) {
       process.stderr.write(`${cannotListen(host, port, error, '')}\n`);
       process.exit(1);
     }
+    this.#worker?.tellAccepting('main');
+  }
+
+  /** Among several workers the system spreads connections. */
+  get #sharing(): { readonly reusePort?: boolean } {
+    return this.#worker?.place.sharesPort === true ? { reusePort: true } : {};
   }
 
   /** Opens the log again and again until it is open. Meanwhile publishes get 503 and streams `$busy`. */
@@ -222,11 +247,10 @@ export class Lifecycle {
     }
   }
 
-  #greet(app: App): void {
+  #greeting(app: App): string {
     const { HOST, REDIS_URL } = this.#config;
     const url = urlOf(HOST, app.server);
-    // Not on standard output, where every line is a line of the logger.
-    process.stderr.write([
+    return [
       `Tidings listens on ${url}`,
       `Its messages are in ${this.#databaseName}${REDIS_URL === undefined ? '' : '; other instances are told through Redis'}`,
       ...(this.#access.isOpen === true
@@ -240,7 +264,7 @@ export class Lifecycle {
           ]
         : ['Publishing and reading take a key or token, except for what PUBLIC_TOPICS and PUBLIC_PUBLISH name; for a key: npx tidings keys create --help']),
       '',
-    ].join('\n'));
+    ].join('\n');
   }
 
   /**
@@ -287,20 +311,6 @@ export class Lifecycle {
     while (publisher.waiting > 0);
     clearTimeout(giveUp);
   }
-}
-
-/** By the code of the error: what happened, and what to do. */
-const LISTEN_SENTENCES: Readonly<Record<string, (host: string, port: number, prefix: string) => string>> = {
-  EADDRINUSE: (_host, port, prefix) => `${prefix}PORT: ${port} is in use; stop the other process or set ${prefix}PORT`,
-  EACCES: (_host, port, prefix) => `${prefix}PORT: this user may not listen on ${port}; set ${prefix}PORT to one above 1023`,
-  EADDRNOTAVAIL: (host, _port, prefix) => `${prefix}HOST: ${host} is no address of this machine; set ${prefix}HOST`,
-  ENOTFOUND: (host, _port, prefix) => `${prefix}HOST: no address is known for ${host}; set ${prefix}HOST`,
-};
-
-/** @param prefix Of the names of the settings that say where to listen. */
-function cannotListen(host: string, port: number, error: unknown, prefix: '' | 'OPS_'): string {
-  const { code = '', message } = error instanceof Error ? error as NodeJS.ErrnoException : { message: String(error) };
-  return `${LISTEN_SENTENCES[code]?.(host, port, prefix) ?? `${prefix}HOST, ${prefix}PORT: cannot listen on ${host}:${port}`} (${message})`;
 }
 
 function urlOf(host: string, server: Server): string {

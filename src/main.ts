@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { Access, type TokenVerifier } from './access/access.ts';
 import { hasTokenKeys, readAccess } from './access/access-settings.ts';
@@ -18,6 +19,7 @@ import { TicketAdministration } from './access/ticket-administration.ts';
 import { Tickets } from './access/tickets.ts';
 import type { Bus } from './bus/bus.ts';
 import { ControlChannel } from './bus/control-channel.ts';
+import type { HubConnection } from './bus/hub/connection.ts';
 import { LocalBus } from './bus/local.ts';
 import { configure, exitIfWrong } from './config/config.ts';
 import { connectionsThatFit, streamsThatFit } from './config/file-limit.ts';
@@ -44,15 +46,23 @@ import type { RevocationStore } from './store/revocation-store.ts';
 import type { SessionStore } from './store/session-store.ts';
 import { isStoreFailure, StoreError, type Store } from './store/store.ts';
 import type { TicketStore } from './store/ticket-store.ts';
+import { ownPlace } from './workers/place.ts';
+import { shareOf } from './workers/shares.ts';
+import { Worker } from './workers/worker.ts';
 
 /** The composition root: what an instance is made of, in the order of the rooms from the bottom up. Only this file and cli/ name a store or a bus. */
 
-const config = configure();
+/** Where this process is one of several workers. */
+const place = exitIfWrong(ownPlace);
+const config = place === undefined ? configure() : shareOf(configure(), place);
 const database = config.DATABASE_URL;
-const logger = makeLogger({ level: config.LOG_LEVEL, isExpected: isStoreFailure, destination: standardOutput() });
+const processLogger = makeLogger({ level: config.LOG_LEVEL, isExpected: isStoreFailure, destination: standardOutput() });
+const logger = place === undefined ? processLogger : processLogger.child({ worker: place.number });
+const worker = place === undefined ? undefined : new Worker({ place, clock, logger });
 const maxStreams = streamsThatFit(config.MAX_STREAMS, logger);
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
 const metrics = new Metrics({
+  worker: place?.number,
   build: { version, node: process.versions.node },
   limits: { streams: maxStreams, tailBytes: config.TAIL_BYTES, filterBytes: config.FILTER_BYTES, unreadBytes: config.UNREAD_BYTES, appendsWaiting: config.APPEND_QUEUE_MESSAGES, logBytes: config.RETENTION_BYTES, keys: config.IDEMPOTENCY_MAX_KEYS, logSeconds: config.RETENTION_SECONDS },
 });
@@ -61,13 +71,15 @@ const { counters } = metrics;
 const { settings: accessSettings, declared } = exitIfWrong(() => readAccess(config));
 
 const store: Store & AccessStores = await makeStore();
+/** To the other workers of this machine. */
+const hub = await connectToHub();
 const bus: Bus = await makeBus();
 
 // Changes of keys, revocations, sessions and of what was published, and their effects, are written down at every level but `silent`.
 const audit = logger.isLevelEnabled('info') || config.LOG_LEVEL === 'silent' ? logger : logger.child({}, { level: 'info' });
 
 const log = new MessageLog({
-  store, bus, clock, counters, logger, audit,
+  store, appends: await makeAppends(), bus, clock, counters, logger, audit,
   settings: {
     tailBytes: config.TAIL_BYTES,
     pollMs: config.POLL_MS,
@@ -130,17 +142,18 @@ const limits = new Limits({
 });
 
 const presence = new Presence({
-  place: await makePlace(), mayHaveOthers: database.kind === 'postgres', clock, now: () => Date.now(), counters, frameOf: presenceFrame, graceMs: config.PRESENCE_GRACE_SECONDS * 1000,
+  // The hub hears of the workers of this machine, and PostgreSQL may have others.
+  place: await makePlace(), mayHaveOthers: database.kind === 'postgres' && config.REDIS_URL === undefined, clock, now: () => Date.now(), counters, frameOf: presenceFrame, graceMs: config.PRESENCE_GRACE_SECONDS * 1000,
 });
 
 const fleet = new Fleet({
   bus, control, handles, tickets, sessions, owned, leases, filters: delivery.audience, maxTopics: config.TOPICS_PER_STREAM, streams: delivery.streams, tail: log.tail, topics: log.topics, audience: delivery.audience, named: () => presence.named(), clock, counters, logger: audit,
-  state: () => ({ id: handles.instance, version, ...health.state() }), isReady: () => health.readiness().ready, drain: () => lifecycle.drain(),
-  rebalancing: { isOn: config.REBALANCE === 'on', minAgeMs: config.REBALANCE_AGE_SECONDS * 1000, retryMaxMs: config.RETRY_MAX_MS },
+  state: () => ({ id: handles.instance, version, ...health.state(), ...(place === undefined ? {} : { host: hostname(), worker: place.number }) }), isReady: () => health.readiness().ready, drain: () => lifecycle.drain(),
+  rebalancing: { isOn: config.REBALANCE === 'on', isByChance: place !== undefined, minAgeMs: config.REBALANCE_AGE_SECONDS * 1000, retryMaxMs: config.RETRY_MAX_MS },
 });
 
 const lifecycle = new Lifecycle({
-  config, logger, store, bus, control, log, delivery, access, limits, fleet, presence, clock, counters, instance: handles.instance,
+  config, logger, store, bus, control, log, delivery, access, limits, fleet, presence, clock, counters, instance: handles.instance, worker,
   databaseName: database.kind === 'sqlite' ? resolve(database.file) : database.shown,
 });
 const health: Health = new Health({ lifecycle, bus, log, delivery, revocations: knownRevocations, presence });
@@ -154,12 +167,15 @@ const service: Service = {
   streams: delivery.streams,
   filters: delivery.audience,
   history: { page: (request) => delivery.longPolls.page(request), message: (grant, position, holder) => log.history.message(grant, position, holder) },
-  readiness: () => health.readiness(),
+  readiness: () => worker?.readiness(health.readiness()) ?? health.readiness(),
   gauges: () => health.gauges(),
+  allMetrics: worker && (() => worker.metrics()),
   get draining() {
     return lifecycle.isDraining;
   },
 };
+
+worker?.open({ isReady: () => health.readiness().ready, render: () => metrics.render(health.gauges()) });
 
 // The HTTP side is most of what is loaded: meanwhile SQLite's thread opens the log. PostgreSQL would be asked from this thread, which on a busy
 // machine would then be too late to hear the answer.
@@ -207,8 +223,20 @@ async function makeTokens(): Promise<TokenVerifier> {
   return new TokenIdentities(new JwtVerifier({ config, clock, now: () => Date.now(), logger, counters }), accessSettings);
 }
 
+async function connectToHub(): Promise<HubConnection | undefined> {
+  if (place?.hub === undefined) return undefined;
+  return new (await import('./bus/hub/connection.ts')).HubConnection({ path: place.hub, clock, logger });
+}
+
+/** Workers on one SQLite file let one of them write. */
+async function makeAppends(): Promise<Pick<Store, 'append' | 'rowOverheadBytes'>> {
+  if (hub === undefined || database.kind !== 'sqlite') return store;
+  return new (await import('./bus/hub/shared-writer.ts')).SharedWriter({ connection: hub, store, clock });
+}
+
 /** Loads ioredis only where it is used: that takes a while. */
 async function makeBus(): Promise<Bus> {
+  if (hub !== undefined) return new (await import('./bus/hub/bus.ts')).HubBus({ connection: hub, clock, counters });
   if (config.REDIS_URL === undefined) return new LocalBus();
   const { RedisBus } = await import('./bus/redis/redis.ts');
   return new RedisBus({ url: config.REDIS_URL, clock, counters, logger });
@@ -217,6 +245,7 @@ async function makeBus(): Promise<Bus> {
 /** Where the instances put together who listens. */
 async function makePlace(): Promise<PresencePlace | undefined> {
   const ttlMs = config.PRESENCE_TTL_SECONDS * 1000;
+  if (hub !== undefined) return new (await import('./bus/hub/presence-place.ts')).HubPresencePlace({ connection: hub, ttlMs, clock });
   if (config.REDIS_URL === undefined) return database.kind === 'sqlite' ? new (await import('./presence/sqlite/sqlite.ts')).SqlitePresencePlace({ file: resolve(database.file), ttlMs, clock, logger }) : undefined;
   const { RedisPresencePlace } = await import('./bus/redis/presence-place.ts');
   return new RedisPresencePlace({ url: config.REDIS_URL, ttlMs, clock, logger });
@@ -224,6 +253,7 @@ async function makePlace(): Promise<PresencePlace | undefined> {
 
 /** What adds up the counts of all instances. */
 async function makeLedger(): Promise<Ledger> {
+  if (hub !== undefined) return new (await import('./bus/hub/limit-ledger.ts')).HubLedger({ connection: hub, clock });
   if (config.REDIS_URL === undefined) return NO_LEDGER;
   const { RedisLimitLedger } = await import('./bus/redis/limit-ledger.ts');
   return new RedisLimitLedger({ url: config.REDIS_URL, clock, logger });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 
 /**
  * The entry point of `npm start`. What Node has compiled is kept when the process ends, and the next start needs a third less time and memory.
- * Only what is loaded later is kept: so main.ts, with all that it imports, is imported when everything else in this file is done. And this
+ * Only what is loaded later is kept: so main.ts, with all that it imports, is imported when everything else in this file is done. Where there are several workers, that is supervise.ts. And this
  * file is JavaScript: Node would load its compiler of TypeScript for it, and for nothing else.
  *
  * The cache is not written before the end: that takes a third of a second, which a container whose files do not outlive it would lose at every start.
@@ -25,7 +25,10 @@ if (module.getCompileCacheDir() === undefined && isOwn(FOLDER) && module.enableC
   // For the threads of the database: each enables its own.
   process.env['NODE_COMPILE_CACHE'] = FOLDER;
 }
-await import('./main.ts');
+
+const [{ configure, exitIfWrong }, { startsWorkers }] = await Promise.all([import('./config/config.ts'), import('./workers/place.ts')]);
+const { WORKERS } = configure();
+await (exitIfWrong(() => startsWorkers(WORKERS)) ? import('./supervise.ts') : import('./main.ts'));
 
 /**
  * Makes the folder, if it is missing and may be made: on a file system that is read-only, or where the packages belong to somebody else, nothing is kept and

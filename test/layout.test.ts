@@ -26,10 +26,12 @@ const ROOMS: readonly Room[] = [
   { place: 'typescript.js' },
   { place: 'requirements.js' },
   { place: 'main.ts' },
+  { place: 'supervise.ts' },
   { place: 'cli/', opening: 'migrate.ts' },
   { place: 'client/', opening: 'client.ts' },
   { place: 'health.ts' },
   { place: 'lifecycle.ts' },
+  { place: 'workers/', opening: 'supervisor.ts' },
   { place: 'http/app.ts' },
   { place: 'http/routes/', opening: 'routes.ts' },
   { place: 'http/fast-path/', opening: 'fast-path.ts' },
@@ -55,7 +57,7 @@ const ROOMS: readonly Room[] = [
 ];
 
 /** Only these may name an implementation of a store, a bus or a place. The supervisor of the workers starts their hub. */
-const ROOTS: readonly string[] = ['main.ts', 'cli/', 'workers/'];
+const ROOTS: readonly string[] = ['main.ts', 'supervise.ts', 'cli/'];
 const IMPLEMENTATIONS: readonly string[] = ['bus/local.ts', 'bus/redis/', 'bus/hub/', 'presence/sqlite/', 'store/sqlite/', 'store/postgres/'];
 
 /** Where a package may be imported; other packages may be imported anywhere. */
@@ -66,7 +68,7 @@ const TECHNOLOGIES: readonly { readonly packages: RegExp; readonly places: reado
   { packages: /^pg(\/|$)/, places: ['store/postgres/'] },
   { packages: /^ioredis$/, places: ['bus/redis/'] },
   { packages: /^jose(\/|$)/, places: ['access/'] },
-  { packages: /^prom-client$/, places: ['runtime/metrics.ts'] },
+  { packages: /^prom-client$/, places: ['runtime/metrics.ts', 'runtime/supervisor-metrics.ts'] },
   { packages: /^react(\/|$)/, places: ['client/react.ts'] },
 ];
 

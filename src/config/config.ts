@@ -44,9 +44,11 @@ export function exitIfWrong<Result>(read: () => Result): Result {
   }
 }
 
-/** The settings of this process. Writes a line to standard error for each name that is nearly a setting's. Does so for each wrong value, too, and exits. */
+let configured: Config | undefined;
+
+/** The settings of this process, which are read once. Writes a line to standard error for each name that is nearly a setting's. Does so for each wrong value, too, and exits. */
 export function configure(): Config {
-  return exitIfWrong(() => readConfig(process.env, { dotenv: '.env', warn: (line) => process.stderr.write(`${line}\n`) }));
+  return configured ??= exitIfWrong(() => readConfig(process.env, { dotenv: '.env', warn: (line) => process.stderr.write(`${line}\n`) }));
 }
 
 /**

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { readAllowedHosts } from './allowed-hosts.ts';
 import { EVENT_MAX_BYTES } from './content-limits.ts';
 import { readDatabaseUrl } from './database-url.ts';
@@ -14,6 +15,9 @@ const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 const DAY_SECONDS = 86_400;
 
+/** Stops a slip of the finger from starting more processes than any machine has cores for. */
+const WORKERS_MAX_ENTRIES = 64;
+
 /** Every setting there is. A test compares the README's table with this one. */
 export const SETTINGS = {
   HOST: text({ type: 'text', default: '127.0.0.1', allowed: 'an IP address or a host name', read: readHost,
@@ -22,6 +26,8 @@ export const SETTINGS = {
   OPS_PORT: optional(wholeNumber({ default: '', min: 0, max: 65_535, meaning: 'A second port, for metrics, health, `/instances` and OpenAPI alone, without a credential; 0 takes any free one. Unset: there is none.' })),
   OPS_HOST: text({ type: 'text', default: '127.0.0.1', allowed: 'an IP address or a host name', read: readHost,
     meaning: 'The address to listen on for `OPS_PORT`. Everybody who reaches it may read metrics.' }),
+  WORKERS: text({ type: 'number', default: '1', allowed: `auto, or a whole number from 1 to ${WORKERS_MAX_ENTRIES}`, read: readWorkers,
+    meaning: 'How many processes serve: they share the port, and one more watches over them. `auto`: one for each core. Bounds of memory, streams and connections are then those of all together ([deploy.md](docs/deploy.md#all-cores-of-a-machine)).' }),
   AUTH: choice({ default: '', choices: ['', 'on', 'off'],
     meaning: '`on`: nobody may publish or read without a credential. `off`: everybody who reaches the port may. Unset: `on`, but on a loopback `HOST` it is open until a key is made or one of the next settings is there.' }),
   AUTH_COOKIE: text({ type: 'text', default: '', allowed: 'the name of a cookie', read: readCookieName, meaning: 'The cookie that holds what a browser may do: a session of `POST /session`, or a key or token that your application set. Over https call it `__Host-tidings`, say: then no neighbouring host can set it.' }),
@@ -121,6 +127,13 @@ function readHost(text: string): string {
   if (BUILD_TRIPLE.test(text)) throw new WrongValue(`${JSON.stringify(text)} is no address but a kind of machine, set by conda or another build tool; unset HOST, or set HOST=127.0.0.1`);
   if (isIP(text) === 0 && !/^[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?$/i.test(text)) throw new WrongValue();
   return text;
+}
+
+function readWorkers(text: string): number {
+  if (text === 'auto') return Math.min(availableParallelism(), WORKERS_MAX_ENTRIES);
+  const workers = /^[0-9]{1,2}$/.test(text) ? Number(text) : 0;
+  if (workers < 1 || workers > WORKERS_MAX_ENTRIES) throw new WrongValue();
+  return workers;
 }
 
 function readOptional(text: string): string | undefined {

@@ -24,6 +24,9 @@ export interface InstanceState {
   readonly heapBytes: number;
   readonly database: string;
   readonly bus: string;
+  /** Where it is one of several workers: the name of their machine, and its number there. */
+  readonly host?: string;
+  readonly worker?: number;
 }
 
 /** The same, beside the others. */

@@ -9,6 +9,11 @@ import type { Roster } from './roster.ts';
 const MARGIN_SHARE = 0.1;
 /** An instance that is fewer streams above its share keeps them: that is no load. */
 const EXCESS_MIN_STREAMS = 20;
+/**
+ * Workers of one machine get connections by chance. Their shares differ by about the square root of what they have, and by four times that once in some ten thousand. Stops them from sending
+ * streams away that chance would only spread as before.
+ */
+const CHANCE_FACTOR = 4;
 /** How often it is looked. Milliseconds. */
 const REBALANCE_LOOK_MS = 1_000;
 /** How many are sent away in each second: opening them again costs other instances some milliseconds of it. */
@@ -25,6 +30,8 @@ const LONGEST_REST_MS = 600_000;
 
 export interface RebalancingSettings {
   readonly isOn: boolean;
+  /** Whether the kernel gives connections to this instance and others by chance. */
+  readonly isByChance: boolean;
   /** Younger streams are left alone. */
   readonly minAgeMs: number;
   /** The longest time after which a client is told to come back. */
@@ -112,7 +119,7 @@ export class Rebalancing {
     const { size } = this.#streams;
     const share = Math.ceil((size + elsewhere) / (count + 1));
     const excess = size - share;
-    if (excess < EXCESS_MIN_STREAMS || excess <= share * MARGIN_SHARE || this.#old(now).length === 0) return undefined;
+    if (excess < EXCESS_MIN_STREAMS || excess <= share * MARGIN_SHARE || (this.#settings.isByChance && excess <= CHANCE_FACTOR * Math.sqrt(share)) || this.#old(now).length === 0) return undefined;
     this.#logger.info({ streams: size, share, instances: count + 1 }, 'this instance has more than its share of the streams: some are sent to the others');
     return { until: now + ROUND_MS, others: elsewhere, left: excess, sent: 0, lookAt: undefined };
   }

@@ -70,6 +70,8 @@ export interface Service {
   readonly maxConnections: number;
   readiness(): Readiness;
   gauges(): Gauges;
+  /** The metrics of all workers of this machine, as text; undefined where this process is no worker. */
+  readonly allMetrics?: (() => Promise<string>) | undefined;
 }
 
 export interface Readiness {

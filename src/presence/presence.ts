@@ -33,7 +33,7 @@ export interface Told<Answer> {
 export interface PresenceDependencies {
   /** Absent where there is one process, or the others cannot be heard of. */
   readonly place: PresencePlace | undefined;
-  /** Whether, without a place, there may be other instances. */
+  /** Whether there may be instances that the place does not hear of, or where there is none, others than this. */
   readonly mayHaveOthers: boolean;
   readonly clock: Clock;
   /** Milliseconds since 1970. */
@@ -83,7 +83,7 @@ export class Presence {
 
   /** Whether all instances are heard of. */
   get isWhole(): boolean {
-    return this.#isAlone || this.#place?.isUp === true;
+    return this.#isAlone || (this.#place?.isUp === true && !this.#mayHaveOthers);
   }
 
   /** Puts together what all instances of a log have. */
@@ -182,7 +182,10 @@ export class Presence {
       const asked = ask(place).finally(() => this.#asking--);
       try {
         const answer = await within(this.#clock, ASK_WAIT_MS, asked);
-        if (answer !== undefined) return { answer, isPartial: false };
+        if (answer !== undefined) {
+          if (this.#mayHaveOthers) this.#counters.presencePartial++;
+          return { answer, isPartial: this.#mayHaveOthers };
+        }
       } catch (error) {
         if (!(error instanceof PlaceAway)) throw error;
       }

@@ -139,6 +139,8 @@ const LIMITS: Readonly<Record<keyof Limits, readonly [name: string, help: string
 };
 
 export interface MetricsOptions {
+  /** The number of this worker, where there are several: a label of every series. */
+  readonly worker?: number | undefined;
   readonly build: BuildInfo;
   readonly limits: Limits;
 }
@@ -153,7 +155,8 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #gauges: readonly (readonly [keyof Gauges, Gauge])[];
 
-  constructor({ build, limits }: MetricsOptions) {
+  constructor({ worker, build, limits }: MetricsOptions) {
+    if (worker !== undefined) this.#registry.setDefaultLabels({ worker: String(worker) });
     const seconds = (name: string, help: string, buckets: number[]): Observer => {
       const histogram = new Histogram({ ...this.#named(name, help), buckets });
       return { observe: (milliseconds) => histogram.observe(milliseconds / 1000) };

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { far, stepped } from './clocks.ts';
@@ -10,6 +11,9 @@ export type FaultKind =
   | 'instance killed'
   | 'instance frozen'
   | 'instance drained and replaced'
+  // Where instances have several workers
+  | 'worker killed'
+  | 'worker frozen'
   | 'instance clock stepped'
   | 'instance killed, its clock ahead when it is back'
   | 'instance replaced by another version'
@@ -86,6 +90,25 @@ const RULES: Readonly<Record<FaultKind, Rule>> = {
       await instance.exited;
       await sleep(fault.milliseconds);
       await fleet.replace(indexOf(fault));
+    },
+  },
+  'worker killed': {
+    targets: (fleet) => (fleet.hasWorkers ? instances(fleet) : []),
+    longest: 3_000,
+    inflict: async (fleet, fault) => {
+      signalWorker(workerOf(fleet, fault), 'SIGKILL');
+      await sleep(fault.milliseconds);
+    },
+  },
+  'worker frozen': {
+    targets: (fleet) => (fleet.hasWorkers ? instances(fleet) : []),
+    // Longer than its supervisor bears it.
+    longest: 20_000,
+    inflict: async (fleet, fault) => {
+      const worker = workerOf(fleet, fault);
+      signalWorker(worker, 'SIGSTOP');
+      await sleep(fault.milliseconds);
+      signalWorker(worker, 'SIGCONT');
     },
   },
   'instance clock stepped': {
@@ -196,7 +219,7 @@ const RULES: Readonly<Record<FaultKind, Rule>> = {
   'disk hangs': {
     targets: (fleet) => (fleet.database.file === undefined ? [] : instances(fleet)),
     longest: 20_000,
-    inflict: (fleet, fault) => hang(fleet.database.file!, instanceOf(fleet, fault).pid, fault.milliseconds),
+    inflict: (fleet, fault) => hang(fleet.database.file!, (fleet.hasWorkers ? workerOf(fleet, fault) : undefined) ?? instanceOf(fleet, fault).pid, fault.milliseconds),
   },
   'database locked': ofDatabase(10_000),
   'database restarted': ofDatabase(5_000),
@@ -244,8 +267,24 @@ function instanceOf(fleet: Fleet, fault: Fault): Fleet['instances'][number] {
   return fleet.instances[indexOf(fault)]!;
 }
 
-function redis(): string[] {
-  return ['Redis'];
+/** The process of one of its workers; undefined where there is none at the moment. */
+function workerOf(fleet: Fleet, fault: Fault): number | undefined {
+  const { pid } = instanceOf(fleet, fault);
+  const workers = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim().split(' ').filter((text) => text !== '').map(Number);
+  return workers[Math.floor(fault.chance * workers.length)];
+}
+
+/** It may have ended meanwhile. */
+function signalWorker(worker: number | undefined, signal: NodeJS.Signals): void {
+  try {
+    if (worker !== undefined) process.kill(worker, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+function redis(fleet: Fleet): string[] {
+  return fleet.hasWorkers ? [] : ['Redis'];
 }
 
 function links(fleet: Fleet): string[] {

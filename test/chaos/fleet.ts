@@ -20,11 +20,15 @@ export interface FleetOptions {
   readonly store: StoreName;
   /** How long messages are kept, seconds; by default long enough for a run of an hour. */
   readonly keep?: number;
+  /** Of each instance. With several there is no Redis: the workers of an instance talk over their supervisor, and instances look at the log. */
+  readonly workers?: number;
   /** Another entry point than that of this project: one that is broken on purpose. */
   readonly entry?: string;
 }
 
 export const INSTANCES = 3;
+
+const ROOT = join(import.meta.dirname, '../..');
 
 /** How often another port is tried when someone else took the one that was free. */
 const PORT_ATTEMPTS = 5;
@@ -51,8 +55,10 @@ export class Fleet {
   readonly losses: Loss[] = [];
   readonly #make: (index: number) => Promise<Instance>;
   readonly #versions: Versions;
+  readonly hasWorkers: boolean;
 
-  private constructor(database: FleetDatabase, redis: RedisServer, instances: Instance[], clocks: readonly WallClock[], links: ReadonlyMap<string, Link>, front: Link, versions: Versions, make: (index: number) => Promise<Instance>) {
+  private constructor(database: FleetDatabase, redis: RedisServer, instances: Instance[], clocks: readonly WallClock[], links: ReadonlyMap<string, Link>, front: Link, versions: Versions, hasWorkers: boolean, make: (index: number) => Promise<Instance>) {
+    this.hasWorkers = hasWorkers;
     this.#make = make;
     this.#versions = versions;
     this.database = database;
@@ -63,22 +69,23 @@ export class Fleet {
     this.front = front;
   }
 
-  static async start(t: Scope, { store, entry, keep = KEEP }: FleetOptions): Promise<Fleet> {
+  static async start(t: Scope, { store, workers = 1, entry, keep = KEEP }: FleetOptions): Promise<Fleet> {
     const [database, redis] = await Promise.all([startDatabase(t, store), startRedis(t)]);
     const links = new Map<string, Link>();
     const instances: Instance[] = [];
     const clocks = Array.from({ length: INSTANCES }, () => new WallClock(t));
     const inner: number[] = [];
-    const versions = new Versions(t, entry);
+    const hasWorkers = workers > 1;
+    const versions = new Versions(t, entry, hasWorkers ? 'src/serve.js' : 'src/main.ts');
     const make = async (index: number): Promise<Instance> => {
       const env = {
-        DATABASE_URL: database.url(index), REDIS_URL: links.get(toRedis(index))!.url.replace('http:', 'redis:'), LOG_LEVEL: 'warn', DRAIN_SECONDS: String(DRAIN_SECONDS),
+        DATABASE_URL: database.url(index), ...(hasWorkers ? { WORKERS: String(workers) } : { REDIS_URL: links.get(toRedis(index))!.url.replace('http:', 'redis:') }), LOG_LEVEL: 'warn', DRAIN_SECONDS: String(DRAIN_SECONDS),
         RETENTION_SECONDS: String(keep), ...clocks[index]!.env,
       };
       return new Instance(t, await freePort(), env, { by: database.by, ...versions.options(index) });
     };
     for (let index = 0; index < INSTANCES; index++) {
-      links.set(toRedis(index), await Link.start(t, redis.port));
+      if (!hasWorkers) links.set(toRedis(index), await Link.start(t, redis.port));
       const instance = await make(index);
       const link = await Link.start(t, instance.port);
       instances.push(instance);
@@ -90,7 +97,7 @@ export class Fleet {
     const haproxy = await startHaproxy(t, inner);
     const front = await Link.start(t, haproxy.port);
     links.set('clients and HAProxy', front);
-    return new Fleet(database, redis, instances, clocks, links, front, versions, make);
+    return new Fleet(database, redis, instances, clocks, links, front, versions, hasWorkers, make);
   }
 
   /** Whether there is another version than the one that is broken on purpose. */
@@ -130,12 +137,15 @@ export class Fleet {
 class Versions {
   readonly #scope: Scope;
   readonly #entry: string | undefined;
+  /** What is started, in the folder of the program. */
+  readonly #path: string;
   readonly #isNext = new Set<number>();
   #next: string | undefined;
 
-  constructor(scope: Scope, entry: string | undefined) {
+  constructor(scope: Scope, entry: string | undefined, path: string) {
     this.#scope = scope;
     this.#entry = entry;
+    this.#path = path;
   }
 
   get hasNext(): boolean {
@@ -143,13 +153,13 @@ class Versions {
   }
 
   change(index: number): void {
-    this.#next ??= join(nextVersion(this.#scope), 'src/main.ts');
+    this.#next ??= join(nextVersion(this.#scope), this.#path);
     if (!this.#isNext.delete(index)) this.#isNext.add(index);
   }
 
   options(index: number): InstanceOptions {
-    const entry = this.#isNext.has(index) ? this.#next : this.#entry;
-    return entry === undefined ? {} : { entry };
+    const entry = this.#isNext.has(index) ? this.#next : this.#entry ?? join(ROOT, this.#path);
+    return entry === undefined || entry === join(ROOT, 'src/main.ts') ? {} : { entry };
   }
 }
 

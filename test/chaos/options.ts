@@ -8,6 +8,8 @@ export interface RunOptions {
   readonly store: StoreName;
   readonly streams: number;
   readonly publishers: number;
+  /** Of each instance. */
+  readonly workers: number;
   /** Where what was written down goes. */
   readonly history: string | undefined;
 }
@@ -24,6 +26,7 @@ export const USAGE = `npm run chaos -- [options]: three instances behind a load 
   --store NAME     ${STORES.join(' or ')}; ${STORES[0]} without it
   --streams N      how many listen; 300 without it
   --publishers N   how many publish; 8 without it
+  --workers N      how many workers each instance has; 1 without it. With more, workers are killed and frozen too, there is no Redis, and they talk over their supervisors
   --history FILE   where everything goes that clients wrote down; without it, it is kept only when something was wrong
   --help           prints this
 
@@ -47,6 +50,7 @@ export function readOptions(args: readonly string[]): RunOptions | 'help' {
     store,
     streams: number('streams', values.streams, { whole: true, least: 1 }),
     publishers: number('publishers', values.publishers, { whole: true, least: 1 }),
+    workers: number('workers', values.workers, { whole: true, least: 1, most: 64 }),
     history,
   };
 }
@@ -61,6 +65,7 @@ function parse(args: readonly string[]) {
         store: { type: 'string', default: STORES[0] },
         streams: { type: 'string', default: '300' },
         publishers: { type: 'string', default: '8' },
+        workers: { type: 'string', default: '1' },
         history: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },

@@ -1,5 +1,6 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { t } from 'tap';
 import { ConfigError, readConfig, type Config } from '../../src/config/config.ts';
@@ -24,7 +25,7 @@ function lines(environment: Record<string, string>, dotenv: string | false = fal
 t.test('without an environment everything has its default', (t) => {
   const config = read({});
   t.match(config, {
-    HOST: '127.0.0.1', PORT: 8080, OPS_PORT: undefined, OPS_HOST: '127.0.0.1', AUTH: '', PUBLIC_TOPICS: [], PUBLIC_PUBLISH: [], ACCESS_FILE: undefined, DATABASE_URL: { kind: 'sqlite', file: 'data/tidings.db' }, DATABASE_CONNECTIONS: 10, REDIS_URL: undefined, ALLOWED_HOSTS: undefined, CORS_ORIGINS: [], TRUST_PROXY: undefined,
+    HOST: '127.0.0.1', PORT: 8080, OPS_PORT: undefined, OPS_HOST: '127.0.0.1', WORKERS: 1, AUTH: '', PUBLIC_TOPICS: [], PUBLIC_PUBLISH: [], ACCESS_FILE: undefined, DATABASE_URL: { kind: 'sqlite', file: 'data/tidings.db' }, DATABASE_CONNECTIONS: 10, REDIS_URL: undefined, ALLOWED_HOSTS: undefined, CORS_ORIGINS: [], TRUST_PROXY: undefined,
     JWT_SECRET: undefined, JWT_PUBLIC_KEY: undefined, JWT_JWKS_URL: undefined, JWT_ISSUER: undefined, JWT_AUDIENCE: undefined, JWT_CLAIM: 'tidings', JWT_MAX_SECONDS: 86_400, SESSION_SECONDS: 86_400,
     MESSAGE_BYTES: 1024 ** 2, EVENT_BYTES: 128, BATCH_MESSAGES: 1000, MAX_STREAMS: 15_000, TOPICS_PER_STREAM: 100, TAIL_BYTES: 64 * 1024 ** 2,
     PUBLISH_LIMIT: undefined, ANONYMOUS_PUBLISH_LIMIT: { tokens: 20, milliseconds: 1000, burst: 200 }, STREAMS_LIMIT: 0, ANONYMOUS_STREAMS_LIMIT: 1000, FAILED_LOGINS_LIMIT: { tokens: 30, milliseconds: 60_000, burst: 100 },
@@ -58,6 +59,13 @@ t.test('the times of presence are whole seconds within their bounds', (t) => {
   for (const text of ['1', '3601', '-1', '2.5', '30s', 'off']) t.match(lines({ PRESENCE_TTL_SECONDS: text }), [/^PRESENCE_TTL_SECONDS: .*from 2 to 3600/], text);
   for (const text of ['3601', '-1', '0.5', '5s', 'off']) t.match(lines({ PRESENCE_GRACE_SECONDS: text }), [/^PRESENCE_GRACE_SECONDS: .*from 0 to 3600/], text);
   t.match(read({ PRESENCE_TTL_SECONDS: '2', PRESENCE_GRACE_SECONDS: '0' }), { PRESENCE_TTL_SECONDS: 2, PRESENCE_GRACE_SECONDS: 0 });
+  t.end();
+});
+
+t.test('workers are a number, or as many as there are cores', (t) => {
+  for (const text of ['0', '65', '-1', '1.5', 'all', 'AUTO', '4x']) t.match(lines({ WORKERS: text }), [/^WORKERS: ".*" is not allowed; it must be auto, or a whole number from 1 to 64$/], text);
+  t.equal(read({ WORKERS: '64' }).WORKERS, 64);
+  t.equal(read({ WORKERS: 'auto' }).WORKERS, Math.min(64, availableParallelism()));
   t.end();
 });
 

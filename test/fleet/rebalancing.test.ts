@@ -7,6 +7,7 @@ import { TestClock } from '../support/clock.ts';
 /** Shares of streams, on a clock that the test moves: what is sent away, how slowly, and when that ends. */
 
 interface Ground {
+  readonly isByChance?: boolean;
   readonly isOn?: boolean;
   /** The streams here. */
   readonly count: number;
@@ -16,7 +17,7 @@ interface Ground {
   readonly arrives?: boolean;
 }
 
-async function world({ isOn = true, count, others, arrives = true }: Ground) {
+async function world({ isOn = true, isByChance = false, count, others, arrives = true }: Ground) {
   const clock = new TestClock();
   const lines: string[] = [];
   const state = { isReady: true, others: others.map((streams) => ({ streams, isReady: true })) };
@@ -43,7 +44,7 @@ async function world({ isOn = true, count, others, arrives = true }: Ground) {
       },
     },
     clock, counters, logger: { info: (_facts: object | string, sentence?: string) => void lines.push(sentence ?? '') }, isReady: () => state.isReady,
-    settings: { isOn, minAgeMs: 30_000, retryMaxMs: 4_000 },
+    settings: { isOn, isByChance, minAgeMs: 30_000, retryMaxMs: 4_000 },
   });
   rebalancing.open();
   t.teardown(() => rebalancing.stop());
@@ -69,6 +70,16 @@ t.test('differences within the margin are left alone, and so are small numbers',
     const { clock, sent } = await world({ count, others });
     await clock.advance(60_000);
     t.equal(sent.length > 0, isSent, `${count} and ${others.join()}`);
+  }
+});
+
+t.test('workers that get connections by chance leave alone what chance explains', async (t) => {
+  for (const [count, others, isSent] of [[130, [100], false], [180, [60], true], [140, [100, 100], false], [190, [100, 100], true]] as const) {
+    for (const isByChance of [true, false]) {
+      const { clock, sent } = await world({ count, others, isByChance });
+      await clock.advance(60_000);
+      t.equal(sent.length > 0, isSent || (!isByChance && count - (count + others.reduce((sum, one) => sum + one, 0)) / (others.length + 1) >= 20), `${count} and ${others.join()}`);
+    }
   }
 });
 

@@ -6,6 +6,7 @@ import { buildApp } from '../../src/http/app.ts';
 import type { App, Service } from '../../src/http/service.ts';
 import { Message, type Draft } from '../../src/model/message.ts';
 import { Problem, PROBLEMS, type ProblemCode } from '../../src/model/problem.ts';
+import { SupervisorMetrics } from '../../src/runtime/supervisor-metrics.ts';
 import type { IdempotencyKey } from '../../src/store/store.ts';
 import { recordingLogger } from '../support/logger.ts';
 import { fakeService } from '../support/service.ts';
@@ -206,5 +207,6 @@ t.test('metrics show what was counted', async (t) => {
   ]);
   t.match(body, /^nodejs_eventloop_lag_p99_seconds [0-9.e-]+$/m);
   const named = readFileSync(join(import.meta.dirname, '../../docs/monitoring.md'), 'utf8').match(/\b(tidings|nodejs|process)_[a-z0-9_]*[a-z0-9]\b/g)!;
-  for (const name of new Set(named)) t.ok(body.includes(`# TYPE ${name.replace(/_bucket$/, '')} `), `docs/monitoring.md names ${name}`);
+  const ofSupervisor = await new SupervisorMetrics(1).render({ running: 1, ready: 1, restarts: new Map(), answered: new Set() });
+  for (const name of new Set(named)) t.ok(`${body}\n${ofSupervisor}`.includes(`# TYPE ${name.replace(/_bucket$/, '')} `), `docs/monitoring.md names ${name}`);
 });

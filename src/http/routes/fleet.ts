@@ -44,6 +44,8 @@ const Instance = Type.Object({
   heapBytes: Type.Integer(),
   database: Type.String({ description: '`up`, `opening` or `unavailable`.' }),
   bus: Type.String({ description: '`up`, `degraded`, or `local` where there is no Redis.' }),
+  host: Type.Optional(Type.String({ description: 'The name of its machine, where it is one of several workers there.' })),
+  worker: Type.Optional(Type.Integer({ description: 'Its number among them.' })),
 });
 
 /** `/streams` and `/instances`: all instances, seen and steered from any of them. */

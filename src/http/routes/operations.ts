@@ -29,7 +29,7 @@ export function operationRoutes(app: App, service: Service): void {
   app.route({
     ...at(ENDPOINTS.metrics, config),
     schema: { tags, summary: 'Metrics for Prometheus', response: { 200: { description: 'In the text format.', content: { 'text/plain': { schema: Type.String() } } }, ...problems() } },
-    handler: async (_request, reply) => reply.header('cache-control', 'no-store').type(metrics.contentType).send(await metrics.render(service.gauges())),
+    handler: async (_request, reply) => reply.header('cache-control', 'no-store').type(metrics.contentType).send(await (service.allMetrics?.() ?? metrics.render(service.gauges()))),
   });
 
   app.route({

@@ -29,7 +29,7 @@ interface Opened {
 async function open(t: Test, url: string, logId = 'log', isUp = true, ttlMs = TTL_MS): Promise<Opened> {
   const { logger, lines } = recordingLogger();
   const place = new RedisPresencePlace({ url, ttlMs, clock: systemClock, logger });
-  const presence = new Presence({ place, mayHaveOthers: true, clock: systemClock, now: () => Date.now(), graceMs: GRACE_MS, counters: new Counters(), frameOf: (json) => Buffer.from(json) });
+  const presence = new Presence({ place, mayHaveOthers: false, clock: systemClock, now: () => Date.now(), graceMs: GRACE_MS, counters: new Counters(), frameOf: (json) => Buffer.from(json) });
   t.teardown(() => presence.close());
   presence.join(logId);
   if (isUp) await until('it is up', () => presence.isWhole);

@@ -1,0 +1,44 @@
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+
+/** How the workers are. */
+export interface WorkersState {
+  readonly running: number;
+  readonly ready: number;
+  /** How many workers were started again, by the reason. */
+  readonly restarts: ReadonlyMap<string, number>;
+  /** The workers whose metrics came in time. */
+  readonly answered: ReadonlySet<number>;
+}
+
+/** What the supervisor of several workers adds to their metrics. */
+export class SupervisorMetrics {
+  readonly #count: number;
+  readonly #registry = new Registry();
+  /** Of the supervisor's own process. */
+  readonly #process = new Registry();
+  readonly #running: Gauge;
+  readonly #ready: Gauge;
+  readonly #up: Gauge;
+  readonly #restarts: Counter;
+
+  constructor(count: number) {
+    this.#count = count;
+    this.#process.setDefaultLabels({ worker: 'supervisor' });
+    collectDefaultMetrics({ register: this.#process });
+    const registers = [this.#registry];
+    new Gauge({ name: 'tidings_workers', help: 'Workers that there should be', registers }).set(count);
+    this.#running = new Gauge({ name: 'tidings_workers_running', help: 'Workers that run', registers });
+    this.#ready = new Gauge({ name: 'tidings_workers_ready', help: 'Workers that take work', registers });
+    this.#up = new Gauge({ name: 'tidings_worker_up', help: 'Whether the metrics of a worker came in time; those of the others are missing', labelNames: ['worker'], registers });
+    this.#restarts = new Counter({ name: 'tidings_worker_restarts_total', help: 'Workers that were started again, by the reason', labelNames: ['reason'], registers });
+  }
+
+  async render({ running, ready, restarts, answered }: WorkersState): Promise<string> {
+    this.#running.set(running);
+    this.#ready.set(ready);
+    this.#restarts.reset();
+    for (const [reason, count] of restarts) this.#restarts.inc({ reason }, count);
+    for (let worker = 1; worker <= this.#count; worker++) this.#up.set({ worker: String(worker) }, answered.has(worker) ? 1 : 0);
+    return [await this.#registry.metrics(), await this.#process.metrics()].join('\n');
+  }
+}

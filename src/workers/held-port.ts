@@ -1,0 +1,65 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Server } from 'node:net';
+
+/** How long a port that is in use is asked for again. Workers of a supervisor that was killed let go of it within that time. Milliseconds. */
+const PORT_WAIT_MS = 2_000;
+const PORT_LOOK_MS = 50;
+
+/** A port that is kept from other programs until the first worker listens on it. */
+export interface HeldPort {
+  readonly port: number;
+  /** Whether the system spreads connections over sockets that listen on one port. */
+  readonly isShared: boolean;
+  /** May be called again. */
+  release(): void;
+}
+
+/**
+ * Takes a port for the workers. Sockets that share a port let in every socket of the same user that wants to share it, another service's too. So the port is first taken for this
+ * process alone, which fails where anybody has it, and in the next moment to be shared.
+ * @throws what listening threw
+ */
+export async function holdPort(host: string, port: number): Promise<HeldPort> {
+  const number = await probe(host, port);
+  let held: Server;
+  try {
+    held = await listen(host, number, true);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    return { port: number, isShared: false, release: () => undefined };
+  }
+  // Until a worker listens nobody can answer.
+  held.on('connection', (socket) => socket.destroy());
+  return { port: number, isShared: true, release: () => void held.close() };
+}
+
+/** @returns The port, which nobody else has. */
+async function probe(host: string, port: number): Promise<number> {
+  for (const until = performance.now() + PORT_WAIT_MS; ;) {
+    try {
+      const alone = await listen(host, port, false);
+      const { port: number } = alone.address() as AddressInfo;
+      alone.close();
+      return number;
+    } catch (error) {
+      if (codeOf(error) !== 'EADDRINUSE' || performance.now() >= until) throw error;
+      await new Promise((done) => setTimeout(done, PORT_LOOK_MS));
+    }
+  }
+}
+
+async function listen(host: string, port: number, reusePort: boolean): Promise<Server> {
+  const server = createServer();
+  server.listen({ host, port, reusePort });
+  await once(server, 'listening');
+  return server;
+}
+
+/** Systems that cannot share ports say so. */
+function isMissing(error: unknown): boolean {
+  return ['ENOTSUP', 'EINVAL', 'ENOPROTOOPT'].includes(codeOf(error));
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error ? (error as NodeJS.ErrnoException).code ?? '' : '';
+}

@@ -1,0 +1,26 @@
+import type { EndingSignal } from './signals.ts';
+
+/** The two ports of the service. */
+export type WorkerPort = 'main' | 'operations';
+
+/** What a worker says to its supervisor. */
+export type FromWorker =
+  /** It lives, and its event loop turns. */
+  | { readonly kind: 'beat'; readonly isReady: boolean }
+  /** It accepts connections on a port, which need not be kept for it any more. */
+  | { readonly kind: 'accepts'; readonly port: WorkerPort }
+  /** Its log is open, and its port listens. */
+  | { readonly kind: 'listens'; readonly greeting: string }
+  /** It wants the metrics of all. */
+  | { readonly kind: 'collect'; readonly id: number }
+  | { readonly kind: 'rendered'; readonly id: number; readonly text: string };
+
+/** What the supervisor says to a worker. */
+export type ToWorker =
+  /** The whole service ends as this signal says. */
+  | { readonly kind: 'end'; readonly signal: EndingSignal }
+  /** How many other workers take work. */
+  | { readonly kind: 'others'; readonly ready: number }
+  /** It wants the metrics of this worker. */
+  | { readonly kind: 'render'; readonly id: number }
+  | { readonly kind: 'collected'; readonly id: number; readonly text: string };

@@ -1,0 +1,179 @@
+import type { Clock, Timer } from '../runtime/clock.ts';
+import { waitAtMost } from '../runtime/clock.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { Collections } from './collections.ts';
+import type { FromWorker, WorkerPort } from './protocol.ts';
+import { RestartPause } from './restart-pause.ts';
+import type { EndingSignal } from './signals.ts';
+import { WorkerProcess, type Exit, type WorkerChild } from './worker-process.ts';
+
+/**
+ * This room makes one service of several processes on one machine. The first process supervises: it starts workers, and starts them again. Each worker is an instance as `main.ts` makes it, and
+ * all of them listen on one port. Beats and ends of workers come in, and signals. New workers go out, the order to end, and the metrics of all. The supervisor loads neither the store nor HTTP.
+ * `supervisor.ts` and `worker-process.ts` are its side, `worker.ts` is the worker's, and `protocol.ts` is what they say to each other.
+ */
+
+/** How often it is looked whether workers are silent. Milliseconds. */
+const LOOK_EVERY_MS = 1_000;
+
+/** Why workers were started again, as a metric tells: it ended by an error, by a signal, because it was frozen, or in order. */
+export const RESTART_REASONS = ['failed', 'killed', 'frozen', 'drained'] as const;
+export type RestartReason = (typeof RESTART_REASONS)[number];
+
+export interface SupervisorDependencies {
+  readonly count: number;
+  /** Starts the process of a worker. */
+  readonly fork: (number: number) => WorkerChild;
+  readonly clock: Clock;
+  readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
+  /** Its own metrics. @param answered The workers whose metrics came in time. */
+  readonly render: (answered: ReadonlySet<number>) => Promise<string>;
+  /** A worker accepts connections on a port. */
+  readonly onAccepting: (port: WorkerPort) => void;
+  /** Called once, when all listen. @param greeting What one of them would have printed alone. */
+  readonly onAll: (greeting: string) => void;
+  /** The first worker ended before it had ever listened: the service cannot start, and the worker has said why. */
+  readonly onRefused: (exit: Exit) => void;
+}
+
+export class Supervisor {
+  readonly restarts = new Map<RestartReason, number>(RESTART_REASONS.map((reason) => [reason, 0]));
+  readonly #dependencies: SupervisorDependencies;
+  readonly #workers = new Map<number, WorkerProcess>();
+  readonly #pauses = new Map<number, RestartPause>();
+  readonly #timers = new Map<number, Timer>();
+  readonly #collections: Collections;
+  /** The workers that have ever listened. */
+  readonly #haveListened = new Set<number>();
+  #ticks: Timer | undefined;
+  #isEnding = false;
+  #allEnded = Promise.withResolvers<void>();
+  #endedWell = true;
+
+  constructor(dependencies: SupervisorDependencies) {
+    this.#dependencies = dependencies;
+    this.#collections = new Collections({ clock: dependencies.clock, workers: () => [...this.#workers.values()], render: dependencies.render });
+  }
+
+  /** Workers that take work. */
+  get ready(): number {
+    return [...this.#workers.values()].filter(({ isReady }) => isReady).length;
+  }
+
+  get running(): number {
+    return this.#workers.size;
+  }
+
+  /** The first worker opens the log alone: where it cannot, or the settings are wrong, that is said once. The others follow when it listens. */
+  open(): void {
+    this.#start(1);
+    this.#tick();
+  }
+
+  /**
+   * Ends all workers in order.
+   * @param maxMs How long that may take; those that are left then are killed.
+   * @returns Whether all ended well.
+   */
+  async end(signal: EndingSignal, maxMs: number): Promise<boolean> {
+    this.#isEnding = true;
+    for (const timer of this.#timers.values()) timer.cancel();
+    for (const worker of this.#workers.values()) worker.tell({ kind: 'end', signal });
+    if (this.#workers.size === 0) return this.#endedWell;
+    await waitAtMost(maxMs, this.#allEnded.promise);
+    if (this.#workers.size > 0) {
+      this.#endedWell = false;
+      this.#dependencies.logger.error({ workers: [...this.#workers.keys()] }, 'workers did not end in time, and are killed');
+      this.killAll();
+    }
+    await this.#allEnded.promise;
+    this.#ticks?.cancel();
+    return this.#endedWell;
+  }
+
+  killAll(): void {
+    for (const worker of this.#workers.values()) worker.kill();
+  }
+
+  #start(number: number): void {
+    const { clock, fork } = this.#dependencies;
+    this.#workers.set(number, new WorkerProcess(number, clock.monotonic(), fork(number), {
+      heard: (worker, message) => this.#hear(worker, message),
+      failed: (worker, err) => this.#dependencies.logger.error({ number: worker.number, err }, 'the process of a worker cannot be started or signalled'),
+      ended: (worker, exit) => this.#ended(worker, exit),
+    }));
+  }
+
+  #hear(worker: WorkerProcess, message: FromWorker): void {
+    switch (message.kind) {
+      case 'beat':
+        this.#tellOthers();
+        break;
+      case 'accepts':
+        this.#dependencies.onAccepting(message.port);
+        break;
+      case 'listens':
+        this.#listens(worker, message.greeting);
+        break;
+      case 'collect':
+        void this.#collections.collect().then((text) => worker.tell({ kind: 'collected', id: message.id, text }));
+        break;
+      case 'rendered':
+        this.#collections.rendered(worker.number, message.id, message.text);
+        break;
+    }
+  }
+
+  #listens({ number, pid }: WorkerProcess, greeting: string): void {
+    const { count, logger, onAll } = this.#dependencies;
+    logger.info({ number, process: pid }, 'a worker listens');
+    if (this.#haveListened.has(number)) return;
+    this.#haveListened.add(number);
+    if (this.#haveListened.size === 1 && !this.#isEnding) for (let other = 2; other <= count; other++) this.#start(other);
+    if (this.#haveListened.size === count) onAll(greeting);
+  }
+
+  /** Tells each worker how many of the others take work. */
+  #tellOthers(): void {
+    const { ready } = this;
+    for (const worker of this.#workers.values()) worker.tellOthers(ready - (worker.isReady ? 1 : 0));
+  }
+
+  #ended(worker: WorkerProcess, exit: Exit): void {
+    const { number } = worker;
+    if (this.#workers.get(number) !== worker) return;
+    this.#workers.delete(number);
+    this.#collections.gone();
+    if (this.#isEnding) {
+      this.#endedWell &&= exit.code === 0;
+      if (this.#workers.size === 0) this.#allEnded.resolve();
+      return;
+    }
+    this.#tellOthers();
+    if (this.#haveListened.size === 0) this.#dependencies.onRefused(exit);
+    else this.#startAgain(worker, exit);
+  }
+
+  #startAgain({ number, pid, startedAt, isFrozen }: WorkerProcess, { code, signal }: Exit): void {
+    const { clock, logger } = this.#dependencies;
+    const reason = isFrozen ? 'frozen' : signal !== null ? 'killed' : code === 0 ? 'drained' : 'failed';
+    this.restarts.set(reason, this.restarts.get(reason)! + 1);
+    const pause = this.#pauses.get(number) ?? new RestartPause();
+    this.#pauses.set(number, pause);
+    const pauseMs = pause.after(clock.monotonic() - startedAt);
+    logger.warn({ number, process: pid, code, signal, reason, pauseMs }, 'a worker ended, and is started again');
+    this.#timers.set(number, clock.after(pauseMs, () => {
+      this.#timers.delete(number);
+      this.#start(number);
+    }));
+  }
+
+  #tick(): void {
+    for (const worker of this.#workers.values()) {
+      if (!worker.look()) continue;
+      this.#dependencies.logger.error({ number: worker.number, process: worker.pid }, 'a worker says nothing any more: its event loop hangs, or it was stopped, so it is killed');
+      worker.killFrozen();
+    }
+    this.#ticks = this.#dependencies.clock.after(LOOK_EVERY_MS, () => this.#tick());
+  }
+}

@@ -1,0 +1,101 @@
+import type { ChildProcess } from 'node:child_process';
+import type { FromWorker, ToWorker } from './protocol.ts';
+
+/** How many looks a worker may be silent, once it listens. It says something each second, and it is looked each second. */
+const SILENT_WORKER_MAX_BEATS = 10;
+/** The same before that: loading blocks the event loop, for long on a busy machine. */
+const STARTING_WORKER_MAX_BEATS = 120;
+
+/** How a process ended. */
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** What of a child process is used. */
+export type WorkerChild = Pick<ChildProcess, 'on' | 'send' | 'kill' | 'pid' | 'connected'>;
+
+export interface WorkerEvents {
+  heard(worker: WorkerProcess, message: FromWorker): void;
+  /** It could not be started, or signalled. */
+  failed(worker: WorkerProcess, error: Error): void;
+  ended(worker: WorkerProcess, exit: Exit): void;
+}
+
+/** A worker as the supervisor sees it: from its start until its end. */
+export class WorkerProcess {
+  readonly number: number;
+  readonly startedAt: number;
+  readonly #child: WorkerChild;
+  #silentBeats = 0;
+  #hasListened = false;
+  #isReady = false;
+  #isFrozen = false;
+  #toldOthers = 0;
+
+  constructor(number: number, startedAt: number, child: WorkerChild, events: WorkerEvents) {
+    this.number = number;
+    this.startedAt = startedAt;
+    this.#child = child;
+    child.on('message', (message) => {
+      const said = message as FromWorker;
+      this.#silentBeats = 0;
+      if (said.kind === 'beat') this.#isReady = said.isReady;
+      else if (said.kind === 'listens') this.#hasListened = true;
+      events.heard(this, said);
+    });
+    child.on('exit', (code, signal) => {
+      this.#isReady = false;
+      events.ended(this, { code, signal });
+    });
+    child.on('error', (error) => {
+      events.failed(this, error);
+      // It could not be started, so it has no end of its own.
+      if (child.pid === undefined) events.ended(this, { code: null, signal: null });
+    });
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  get isReady(): boolean {
+    return this.#isReady && !this.#isFrozen;
+  }
+
+  /** It was killed because it said nothing any more. */
+  get isFrozen(): boolean {
+    return this.#isFrozen;
+  }
+
+  /**
+   * It was not heard since the last look. Looks are counted rather than time, because a machine that slept has frozen the supervisor, too.
+   * @returns Whether it has been silent for too long.
+   */
+  look(): boolean {
+    this.#silentBeats++;
+    return !this.#isFrozen && this.#silentBeats > (this.#hasListened ? SILENT_WORKER_MAX_BEATS : STARTING_WORKER_MAX_BEATS);
+  }
+
+  /** The kernel would go on giving it connections. */
+  killFrozen(): void {
+    this.#isFrozen = true;
+    this.kill();
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+
+  /** How many of the others take work. It is told when that has changed. */
+  tellOthers(ready: number): void {
+    if (ready === this.#toldOthers) return;
+    this.#toldOthers = ready;
+    this.tell({ kind: 'others', ready });
+  }
+
+  tell(message: ToWorker): void {
+    // One whose end is about to be heard of cannot be told anything.
+    if (this.#child.connected) this.#child.send(message, () => undefined);
+  }
+}

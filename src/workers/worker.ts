@@ -1,0 +1,134 @@
+import cluster from 'node:cluster';
+import type { Readiness } from '../http/service.ts';
+import { within, type Clock } from '../runtime/clock.ts';
+import type { Logger } from '../runtime/logger.ts';
+import type { WorkerPlace } from './place.ts';
+import type { FromWorker, ToWorker, WorkerPort } from './protocol.ts';
+import { ENDING_SIGNALS, type EndingSignal } from './signals.ts';
+
+/** How often a worker says that its event loop turns. Milliseconds. */
+const BEAT_EVERY_MS = 1_000;
+/** How long metrics of all are waited for: longer than the supervisor waits for a worker. Milliseconds. */
+const COLLECT_MAX_MS = 4_000;
+
+export interface WorkerDependencies {
+  readonly place: WorkerPlace;
+  readonly clock: Clock;
+  readonly logger: Pick<Logger, 'error'>;
+}
+
+/** What a worker is asked for by the others. */
+export interface WorkerDuties {
+  /** Whether this worker takes work. */
+  readonly isReady: () => boolean;
+  /** The metrics of this worker. */
+  readonly render: () => Promise<string>;
+}
+
+/** The worker's side: it lives while its supervisor does, tells it how it is, and ends when it says so. */
+export class Worker {
+  readonly place: WorkerPlace;
+  readonly #clock: Clock;
+  readonly #logger: WorkerDependencies['logger'];
+  #duties: WorkerDuties | undefined;
+  #readyOthers = 0;
+  #isServiceEnding = false;
+  #endedBy: EndingSignal | undefined;
+  #end: ((signal: EndingSignal) => void) | undefined;
+  #collection: { readonly id: number; readonly promise: Promise<string>; readonly resolve: (text: string) => void } | undefined;
+  #collections = 0;
+
+  constructor({ place, clock, logger }: WorkerDependencies) {
+    this.place = place;
+    this.#clock = clock;
+    this.#logger = logger;
+    for (const signal of ENDING_SIGNALS) process.on(signal, () => this.#endOnce(signal));
+    process.on('message', (message: ToWorker) => this.#hear(message));
+    // Right after this Node ends the process. So it does not keep the port from the next supervisor.
+    cluster.worker!.on('disconnect', () => this.#logger.error({}, 'the supervisor of the workers is gone, so this worker ends'));
+  }
+
+  /** Begins to tell the supervisor that this worker lives. */
+  open(duties: WorkerDuties): void {
+    this.#duties = duties;
+    this.#beat();
+  }
+
+  /** @param end Ends this process in order. It is called once. */
+  whenEnded(end: (signal: EndingSignal) => void): void {
+    this.#end = end;
+    if (this.#endedBy !== undefined) end(this.#endedBy);
+  }
+
+  tellAccepting(port: WorkerPort): void {
+    this.#send({ kind: 'accepts', port });
+  }
+
+  /** The log is open, and the port listens. @param greeting What one process alone would print. */
+  tellListening(greeting: string): void {
+    this.#tellReady();
+    this.#send({ kind: 'listens', greeting });
+  }
+
+  /** How the service is on this machine. A balancer sends requests to all workers or to none, so one that takes no work must not take the others away. */
+  readiness(own: Readiness): Readiness {
+    if (own.ready) return { ...own, detail: { ...own.detail, readyWorkers: this.#readyOthers + 1 } };
+    if (this.#isServiceEnding || this.#readyOthers === 0) return own;
+    return { ready: true, status: 'degraded', detail: { ...own.detail, worker: own.status, readyWorkers: this.#readyOthers } };
+  }
+
+  /** The metrics of all workers and of the supervisor; of this worker alone where the supervisor does not answer. */
+  async metrics(): Promise<string> {
+    const duties = this.#duties;
+    if (duties === undefined) return '';
+    if (this.#collection === undefined) {
+      const id = ++this.#collections;
+      this.#collection = { id, ...Promise.withResolvers<string>() };
+      this.#send({ kind: 'collect', id });
+    }
+    const { promise } = this.#collection;
+    const all = await within(this.#clock, COLLECT_MAX_MS, promise);
+    // The next one asks anew.
+    if (this.#collection?.promise === promise) this.#collection = undefined;
+    return all ?? duties.render();
+  }
+
+  #hear(message: ToWorker): void {
+    switch (message.kind) {
+      case 'end':
+        this.#isServiceEnding = true;
+        this.#endOnce(message.signal);
+        break;
+      case 'others':
+        this.#readyOthers = message.ready;
+        break;
+      case 'render':
+        void this.#duties?.render().then((text) => this.#send({ kind: 'rendered', id: message.id, text }));
+        break;
+      case 'collected':
+        if (this.#collection?.id === message.id) this.#collection.resolve(message.text);
+        break;
+    }
+  }
+
+  #endOnce(signal: EndingSignal): void {
+    if (this.#endedBy !== undefined) return;
+    this.#endedBy = signal;
+    this.#end?.(signal);
+    this.#tellReady();
+  }
+
+  #beat(): void {
+    this.#tellReady();
+    this.#clock.after(BEAT_EVERY_MS, () => this.#beat());
+  }
+
+  #tellReady(): void {
+    if (this.#duties !== undefined) this.#send({ kind: 'beat', isReady: this.#duties.isReady() });
+  }
+
+  /** Where it cannot be sent the supervisor is gone, and this process ends at once. */
+  #send(message: FromWorker): void {
+    process.send?.(message, undefined, undefined, () => undefined);
+  }
+}
