@@ -82,7 +82,7 @@ const bus: Bus = await makeBus();
 const audit = logger.isLevelEnabled('info') || config.LOG_LEVEL === 'silent' ? logger : logger.child({}, { level: 'info' });
 
 const log = new MessageLog({
-  store, bus, clock, counters, logger, audit,
+  store, appends: await makeAppends(), bus, clock, counters, logger, audit,
   settings: {
     tailBytes: config.TAIL_BYTES,
     pollMs: config.POLL_MS,
@@ -232,6 +232,12 @@ async function makeTokens(): Promise<TokenVerifier> {
 async function connectToHub(): Promise<HubConnection | undefined> {
   if (place?.hub === undefined) return undefined;
   return new (await import('./bus/hub/connection.ts')).HubConnection({ path: place.hub, clock, logger });
+}
+
+/** Workers on one SQLite file let one of them write. */
+async function makeAppends(): Promise<Pick<Store, 'append' | 'rowOverheadBytes'>> {
+  if (hub === undefined || database.kind !== 'sqlite') return store;
+  return new (await import('./bus/hub/shared-writer.ts')).SharedWriter({ connection: hub, store, clock });
 }
 
 /** Loads ioredis only where it is used: that takes a while. */

@@ -48,6 +48,8 @@ export interface MessageLogSettings {
 
 export interface MessageLogDependencies {
   readonly store: Store;
+  /** Where messages are appended: the store itself if absent. */
+  readonly appends?: Pick<Store, 'append' | 'rowOverheadBytes'>;
   readonly bus: Bus;
   readonly clock: Clock;
   readonly counters: Counters;
@@ -69,7 +71,7 @@ export class MessageLog {
   readonly #quota: Quota | undefined;
   readonly eraser: Eraser;
 
-  constructor({ store, bus, clock, counters, logger, audit = logger, settings }: MessageLogDependencies) {
+  constructor({ store, appends = store, bus, clock, counters, logger, audit = logger, settings }: MessageLogDependencies) {
     const storeClock = new StoreClock(clock);
     const tail = new Tail({ store, clock, storeClock, counters, logger, maxBytes: settings.tailBytes, pollMs: settings.pollMs });
     this.storeClock = storeClock;
@@ -77,7 +79,7 @@ export class MessageLog {
     this.retention = new Retention({ store, clock, counters, logger, maxAge: settings.retentionMs, maxBytes: settings.retentionBytes, maxKeys: settings.maxKeys });
     const { retentionBytes, topicShare, senderShare } = settings;
     this.#quota = topicShare === 0 && senderShare === 0 ? undefined : new Quota({ store, clock, logger, maxBytes: retentionBytes, topicShare, senderShare, oldest: () => tail.log?.oldest ?? 0 });
-    this.publisher = new Publisher({ store, tail, bus, clock, counters, logger, pace: this.retention, quota: this.#quota ?? NO_QUOTA, maxMessages: settings.queueMessages, maxBytes: settings.queueBytes });
+    this.publisher = new Publisher({ store: appends, tail, bus, clock, counters, logger, pace: this.retention, quota: this.#quota ?? NO_QUOTA, maxMessages: settings.queueMessages, maxBytes: settings.queueBytes });
     const reads = new CallLimiter({ places: HISTORY_READS, maxWaiting: HISTORY_WAITING_READS, gate: 'reads', counters });
     this.starts = new Starts({ store, tail, storeClock, reads });
     this.history = new History({ store, tail, storeClock, reads });

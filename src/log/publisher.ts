@@ -78,7 +78,7 @@ export interface PublishedBy {
 }
 
 export interface PublisherDependencies {
-  readonly store: Store;
+  readonly store: Pick<Store, 'append' | 'rowOverheadBytes'>;
   readonly tail: Tail;
   readonly bus: Bus;
   readonly clock: Clock;
@@ -100,7 +100,7 @@ export interface PublisherDependencies {
  * itself: one that fails says nothing of the next.
  */
 export class Publisher {
-  readonly #store: Store;
+  readonly #store: PublisherDependencies['store'];
   readonly #tail: Tail;
   readonly #bus: Bus;
   readonly #clock: Clock;

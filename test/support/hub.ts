@@ -58,6 +58,8 @@ export interface HubStranger {
   readonly socket: Socket;
   /** The kinds of the frames that came, but for answers. */
   readonly kinds: readonly number[];
+  /** Their bodies. */
+  readonly bodies: readonly Buffer[];
   readonly isGone: () => boolean;
   ask<Name extends HubCall>(name: Name, argument: HubCalls[Name]['argument']): Promise<HubCalls[Name]['value']>;
 }
@@ -68,6 +70,7 @@ export function hubStranger(t: Scope, path: string): HubStranger {
   socket.on('error', () => undefined);
   guardSocket(socket, hubFraming(ANSWERED_FRAME_MAX_BYTES));
   const kinds: number[] = [];
+  const bodies: Buffer[] = [];
   const asked: ((value: unknown) => void)[] = [];
   let isGone = false;
   socket.on('close', () => {
@@ -76,11 +79,14 @@ export function hubStranger(t: Scope, path: string): HubStranger {
   socket.on('data', (bytes: Buffer) => {
     for (const { kind, body } of framesIn(bytes)) {
       if (kind === FRAME.answer) asked.shift()!((JSON.parse(body.toString()) as { readonly value: unknown }).value);
-      else kinds.push(kind);
+      else {
+        kinds.push(kind);
+        bodies.push(kind === FRAME.append || kind === FRAME.appended ? Buffer.from(body) : Buffer.alloc(0));
+      }
     }
   });
   return {
-    socket, kinds, isGone: () => isGone,
+    socket, kinds, bodies, isGone: () => isGone,
     ask: <Name extends HubCall>(name: Name, argument: HubCalls[Name]['argument']) => {
       const { promise, resolve } = Promise.withResolvers<HubCalls[Name]['value']>();
       asked.push(resolve as (value: unknown) => void);

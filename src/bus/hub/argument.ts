@@ -53,6 +53,10 @@ export class Argument {
     return value;
   }
 
+  has(name: string): boolean {
+    return this.#fields[name] !== undefined;
+  }
+
   inner(name: string): Argument {
     return new Argument(this.#fields[name]);
   }

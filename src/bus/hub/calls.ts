@@ -31,6 +31,11 @@ export interface HubCalls {
   readonly 'limits.addTopics': Call<{ readonly owner: string; readonly topics: readonly string[]; readonly windowMs: number }, TopicCount>;
   readonly 'limits.hold': Call<{ readonly holdings: readonly Holding[] }, readonly boolean[]>;
   readonly 'limits.leave': Call<object, null>;
+
+  /** Stands ready to write for all workers: the one that has stood so for the longest does. */
+  readonly 'writer.join': Call<{ readonly log: string }, null>;
+  /** What was handed to this worker so far is still answered. */
+  readonly 'writer.leave': Call<object, null>;
 }
 
 interface Call<Argument, Value> {

@@ -38,6 +38,8 @@ export interface HubUser {
   readonly onLost: () => void;
   /** A frame came that answers no question. */
   readonly onFrame?: (kind: number, body: Buffer) => void;
+  /** The connection ends now, because nobody keeps it open. */
+  readonly beforeEnd?: () => Promise<void>;
 }
 
 export interface HubConnectionOptions {
@@ -61,6 +63,8 @@ export class HubConnection {
   readonly #clock: Clock;
   readonly #logger: Pick<Logger, 'info' | 'warn'>;
   readonly #users = new Set<HubUser>();
+  /** Those of them that do not keep it open. */
+  readonly #followers = new Set<HubUser>();
   readonly #asked = new Map<number, Asked>();
   #question = 0;
   #socket: Socket | undefined;
@@ -92,11 +96,20 @@ export class HubConnection {
     else if (this.#socket === undefined && this.#retry === undefined) this.#open();
   }
 
+  /** The same, for a user that neither opens the connection nor keeps it open. It never leaves. */
+  follow(user: HubUser): void {
+    this.#followers.add(user);
+    if (this.#isReady) this.#clock.soon(() => {
+      if (this.#isReady) user.onReady();
+    });
+  }
+
   /** Nothing is called on the user any more. The last one closes the connection: what was written before goes out first, where the hub reads it soon. */
   async detach(user: HubUser): Promise<void> {
     if (!this.#users.delete(user) || this.#users.size > 0) return;
     this.#retry?.cancel();
     this.#retry = undefined;
+    if (this.#isReady) for (const { beforeEnd } of this.#followers) await beforeEnd?.();
     const socket = this.#socket;
     if (socket === undefined) return;
     const closed = Promise.withResolvers<void>();
@@ -121,6 +134,10 @@ export class HubConnection {
   /** Breaks a connection that is open but of no use, so that it is tried again. */
   fail(reason: string): void {
     this.#socket?.destroy(new Error(reason));
+  }
+
+  get #all(): readonly HubUser[] {
+    return [...this.#users, ...this.#followers];
   }
 
   #open(): void {
@@ -158,7 +175,7 @@ export class HubConnection {
     this.#failures = 0;
     if (this.#loggedReason !== undefined) this.#logger.info('the hub is up again: the workers of this machine hear each other at once');
     this.#loggedReason = undefined;
-    for (const { onReady } of [...this.#users]) onReady();
+    for (const { onReady } of this.#all) onReady();
   }
 
   #pingLater(): void {
@@ -181,9 +198,10 @@ export class HubConnection {
 
   #receive(bytes: Buffer): void {
     this.#silentRequests = 0;
+    const all = this.#all;
     for (const { kind, body } of framesIn(bytes)) {
       if (kind === FRAME.answer) this.#answered(body);
-      else for (const { onFrame } of this.#users) onFrame?.(kind, body);
+      else for (const { onFrame } of all) onFrame?.(kind, body);
     }
   }
 
@@ -195,6 +213,11 @@ export class HubConnection {
     else asked?.reject(new HubAway(error));
   }
 
+  /** Sends what is not dropped. Call it only while the connection is ready. */
+  send(frame: Buffer): void {
+    this.#writer?.talk(frame);
+  }
+
   #closed(reason: string): void {
     const wasReady = this.#isReady;
     this.#isReady = false;
@@ -203,10 +226,13 @@ export class HubConnection {
     this.#ping?.cancel();
     for (const { reject } of this.#asked.values()) reject(new HubAway(reason));
     this.#asked.clear();
-    if (this.#users.size === 0) return;
+    if (this.#users.size === 0) {
+      for (const { onLost } of this.#followers) onLost();
+      return;
+    }
     if (this.#loggedReason === undefined) this.#logger.warn({ reason }, 'the hub cannot be used: workers hear of each other\'s messages at their next look at the log');
     this.#loggedReason = reason;
-    if (wasReady) for (const { onLost } of [...this.#users]) onLost();
+    if (wasReady) for (const { onLost } of this.#all) onLost();
     if (this.#users.size === 0) return;
     const longest = Math.min(HUB_RECONNECT_MAX_MS, HUB_RECONNECT_FIRST_MS * 2 ** Math.min(this.#failures++, 16));
     this.#retry = this.#clock.after(longest * (0.5 + Math.random() / 2), () => {

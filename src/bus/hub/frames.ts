@@ -5,7 +5,8 @@ import type { Framing } from '../../runtime/guarded-socket.ts';
  *
  *     length u32, big-endian, of what comes after it | kind u8 | body
  *
- * The hub hands the frames of commits and notes on as they came, and reads nothing of them: their bodies are the envelopes of `envelope.ts` and `note-envelope.ts`.
+ * The hub hands the frames of commits and notes on as they came, and reads nothing of them: their bodies are the envelopes of `envelope.ts` and `note-envelope.ts`. So it does with
+ * requests for the writer, and their answers.
  */
 
 /** Changes with the frames or the calls: a worker may be started from newer files than the hub was. */
@@ -24,7 +25,16 @@ export const FRAME = {
   answer: 5,
   /** From the hub: how many have joined the same log. u32. */
   members: 6,
+  /** Requests for the worker that writes. u32, by which the sender knows the answer; then `append-frames.ts`. */
+  append: 7,
+  /** What became of them. The same number; what the hub says (`HANDED`), u8; then the writer's answer. */
+  appended: 8,
+  /** From the hub: whether this worker writes for all. u8. */
+  writer: 9,
 } as const;
+
+/** What the hub says of requests: the writer's answer follows; they were handed to nobody; the writer ended before it answered. */
+export const HANDED = { answered: 0, toNobody: 1, lost: 2 } as const;
 
 export const FRAME_HEAD_BYTES = 5;
 const LENGTH_BYTES = 4;

@@ -1,5 +1,6 @@
 import type { Clock } from '../../runtime/clock.ts';
 import type { FrameWriter } from './frame-writer.ts';
+import { ForwardedAppends } from './forwarded-appends.ts';
 import { FRAME, frameOf } from './frames.ts';
 import { LimitBook } from './limit-book.ts';
 import { PresenceBoard } from './presence-board.ts';
@@ -13,6 +14,7 @@ interface Member {
 export class HubLog {
   readonly presence: PresenceBoard;
   readonly limits: LimitBook;
+  readonly appends = new ForwardedAppends();
   readonly #connections = new Set<Member>();
   /** Those of them that joined the bus. */
   readonly #members = new Set<Member>();
@@ -34,6 +36,7 @@ export class HubLog {
   exit(member: Member): void {
     this.#connections.delete(member);
     this.leaveBus(member);
+    this.appends.exit(member);
   }
 
   joinBus(member: Member): void {

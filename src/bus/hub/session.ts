@@ -44,7 +44,8 @@ export class Session {
     socket.on('data', (bytes: Buffer) => this.#receive(bytes));
     socket.on('end', () => socket.destroy());
     socket.on('error', (error: Error) => {
-      reason = error.message;
+      // What the system says is the ordinary end of a worker that died.
+      if (!('code' in error)) reason = error.message;
     });
     socket.on('close', () => {
       this.#leaveLimits();
@@ -70,6 +71,8 @@ export class Session {
       hintsFrom = end;
       if (kind === FRAME.question) this.#answer(body);
       else if (kind === FRAME.missed) this.#log?.missed(this);
+      else if (kind === FRAME.append) this.#entered.appends.handOn(this, body);
+      else if (kind === FRAME.appended) this.#entered.appends.answer(this, body);
       else throw new MalformedCall(`a frame of kind ${kind}`);
     }
     handOn(bytes.length);
@@ -125,6 +128,15 @@ export class Session {
     'limits.hold': (argument) => this.#entered.limits.hold(this.#held, argument.list('holdings', QUESTION_MAX_ENTRIES, holdingIn)),
     'limits.leave': () => {
       this.#leaveLimits();
+      return null;
+    },
+
+    'writer.join': (argument) => {
+      this.#enter(argument).appends.join(this);
+      return null;
+    },
+    'writer.leave': () => {
+      this.#log?.appends.leave(this);
       return null;
     },
   };

@@ -1,0 +1,118 @@
+import { EVENT_MAX_BYTES } from '../../config/content-limits.ts';
+import type { Draft } from '../../model/message.ts';
+import { TOPIC_MAX_BYTES } from '../../model/topic.ts';
+import type { Appended, AppendRequest, IdempotencyKey, Outcome, StoreError, StoreErrorKind } from '../../store/store.ts';
+import { Argument, MalformedCall } from './argument.ts';
+
+/**
+ * How requests go to the worker that writes, and what became of them back:
+ *
+ *     requests: length of the JSON u32 | JSON: for each request its key, or null, and its drafts | fingerprints and data, one after the other
+ *     answer: JSON
+ */
+
+const LENGTH_BYTES = 4;
+
+/** Requests in one commit, and messages in one request. */
+const APPENDED_MAX_REQUESTS = 10_000;
+
+/** The longest scope or name of an idempotency key. */
+const APPENDED_KEY_MAX_CHARACTERS = 2_000;
+
+/** What the writer says of the log. Its epochs are those that the other workers read from the log themselves. */
+export interface WrittenLog {
+  /** The newest epoch, which a worker has to know. */
+  readonly epoch: string;
+  readonly oldest: number;
+  readonly head: number;
+  readonly now: number;
+  readonly erasures?: number;
+}
+
+export interface Written {
+  readonly outcomes: readonly Outcome[];
+  readonly log: WrittenLog;
+}
+
+interface Answer {
+  readonly written?: Written;
+  readonly failure?: { readonly kind: StoreErrorKind; readonly message: string };
+}
+
+/** Leaves room for a number in front. */
+export function packAppend(number: number, requests: readonly AppendRequest[]): Buffer {
+  const parts: Uint8Array[] = [];
+  const shape = requests.map(({ drafts, key }) => {
+    if (key !== undefined) parts.push(key.fingerprint);
+    return {
+      ...(key === undefined ? {} : { key: { scope: key.scope, key: key.key, window: key.window, bytes: key.fingerprint.length } }),
+      drafts: drafts.map(({ topic, event, json, ttl, data }) => {
+        parts.push(data);
+        return { topic, event, json, ttl, bytes: data.length };
+      }),
+    };
+  });
+  const json = Buffer.from(JSON.stringify(shape));
+  const head = Buffer.alloc(2 * LENGTH_BYTES);
+  head.writeUInt32BE(number);
+  head.writeUInt32BE(json.length, LENGTH_BYTES);
+  return Buffer.concat([head, json, ...parts]);
+}
+
+/** Requests that another worker handed on; undefined where they cannot be read. */
+export interface UnpackedAppend {
+  readonly number: number;
+  readonly requests: readonly AppendRequest[] | undefined;
+}
+
+/** Any program of the same user may have sent it. @param body Kept: the data of the requests lie in it. */
+export function unpackAppend(body: Buffer): UnpackedAppend {
+  const number = body.readUInt32BE();
+  try {
+    return { number, requests: readRequests(body.subarray(LENGTH_BYTES)) };
+  } catch (error) {
+    if (!(error instanceof MalformedCall) && !(error instanceof SyntaxError) && !(error instanceof RangeError)) throw error;
+    return { number, requests: undefined };
+  }
+}
+
+function readRequests(body: Buffer): readonly AppendRequest[] {
+  const dataAt = LENGTH_BYTES + body.readUInt32BE();
+  let at = dataAt;
+  const take = (length: number): Buffer => {
+    if (at + length > body.length) throw new MalformedCall('data');
+    return body.subarray(at, at += length);
+  };
+  return new Argument({ requests: JSON.parse(body.toString('utf8', LENGTH_BYTES, dataAt)) as unknown }).list('requests', APPENDED_MAX_REQUESTS, (request): AppendRequest => ({
+    key: request.has('key') ? readKey(request.inner('key'), take) : undefined,
+    drafts: request.list('drafts', APPENDED_MAX_REQUESTS, (draft): Draft => ({
+      topic: draft.text('topic', TOPIC_MAX_BYTES), event: draft.optionalText('event', EVENT_MAX_BYTES), json: draft.flag('json'), ttl: draft.count('ttl'), data: take(draft.count('bytes')),
+    })),
+  }));
+}
+
+function readKey(key: Argument, take: (length: number) => Buffer): IdempotencyKey {
+  return { scope: key.text('scope', APPENDED_KEY_MAX_CHARACTERS), key: key.text('key', APPENDED_KEY_MAX_CHARACTERS), window: key.count('window'), fingerprint: take(key.count('bytes')) };
+}
+
+/** Leaves room for a number, and for what the hub says. */
+export function packAppended(number: number, { outcomes, log: { lineage, oldest, head, now, erasures } }: Appended): Buffer {
+  const epoch = lineage.epochs.at(-1)?.epoch ?? '';
+  return packAnswer(number, { written: { outcomes, log: { epoch, oldest, head, now, ...(erasures === undefined ? {} : { erasures }) } } });
+}
+
+export function packFailure(number: number, { kind, message }: StoreError): Buffer {
+  return packAnswer(number, { failure: { kind, message } });
+}
+
+function packAnswer(number: number, answer: Answer): Buffer {
+  const head = Buffer.alloc(LENGTH_BYTES + 1);
+  head.writeUInt32BE(number);
+  return Buffer.concat([head, Buffer.from(JSON.stringify(answer))]);
+}
+
+/** @returns What the hub says, and what the writer says. */
+export function unpackAppended(body: Buffer): { readonly number: number; readonly handed: number; readonly answer: Answer } {
+  const text = body.toString('utf8', LENGTH_BYTES + 1);
+  return { number: body.readUInt32BE(), handed: body[LENGTH_BYTES]!, answer: text === '' ? {} : JSON.parse(text) as Answer };
+}

@@ -1,0 +1,101 @@
+import type { FrameWriter } from './frame-writer.ts';
+import { FRAME, frameOf, HANDED } from './frames.ts';
+
+/** Appends that wait for the writer's answer. Stops a writer that hangs from holding memory: beyond them each worker writes for itself. */
+const FORWARDED_MAX_REQUESTS = 1_000;
+
+/** What may wait for a writer that does not read. Far below the bound at which its connection would end. */
+const FORWARDED_MAX_BYTES = 8 * 1024 * 1024;
+
+const HANDED_NUMBER_BYTES = 4;
+
+/** A connection. */
+interface Member {
+  readonly writer: FrameWriter;
+}
+
+interface Forwarded {
+  readonly from: Member;
+  readonly to: Member;
+  /** By which the sender knows the answer. */
+  readonly number: number;
+}
+
+/** Hands requests of workers to the one that writes, and its answers back. The hub reads neither. */
+export class ForwardedAppends {
+  /** Those that stand ready; the first one writes. */
+  readonly #ready = new Set<Member>();
+  readonly #forwarded = new Map<number, Forwarded>();
+  #writer: Member | undefined;
+  #last = 0;
+
+  join(member: Member): void {
+    this.#ready.add(member);
+    this.#choose(member);
+  }
+
+  leave(member: Member): void {
+    if (this.#ready.delete(member)) this.#choose();
+  }
+
+  /** The connection of a worker has ended: nobody can say what became of what was handed to it. */
+  exit(member: Member): void {
+    this.leave(member);
+    for (const [own, { from, to, number }] of this.#forwarded) {
+      if (to === member) this.#tell(from, number, HANDED.lost);
+      if (to === member || from === member) this.#forwarded.delete(own);
+    }
+  }
+
+  /** @param body Changed, and handed on as it lies. */
+  handOn(from: Member, body: Buffer): void {
+    const number = body.readUInt32BE();
+    const to = this.#writer;
+    if (to === undefined || to === from || this.#forwarded.size >= FORWARDED_MAX_REQUESTS || to.writer.waitingBytes + body.length > FORWARDED_MAX_BYTES) {
+      this.#tell(from, number, HANDED.toNobody);
+      return;
+    }
+    const own = this.#number();
+    this.#forwarded.set(own, { from, to, number });
+    body.writeUInt32BE(own);
+    to.writer.talk(frameOf(FRAME.append, body));
+  }
+
+  answer(member: Member, body: Buffer): void {
+    const own = body.readUInt32BE();
+    const forwarded = this.#forwarded.get(own);
+    if (forwarded === undefined || forwarded.to !== member) return;
+    this.#forwarded.delete(own);
+    body.writeUInt32BE(forwarded.number);
+    body[HANDED_NUMBER_BYTES] = HANDED.answered;
+    forwarded.from.writer.talk(frameOf(FRAME.appended, body));
+  }
+
+  #choose(joined?: Member): void {
+    const [writer] = this.#ready;
+    if (writer === this.#writer) {
+      if (joined !== undefined) this.#tellRole(joined);
+      return;
+    }
+    this.#writer = writer;
+    for (const member of this.#ready) this.#tellRole(member);
+  }
+
+  #tellRole(member: Member): void {
+    member.writer.talk(frameOf(FRAME.writer, Buffer.from([member === this.#writer ? 1 : 0])));
+  }
+
+  #tell(member: Member, number: number, handed: number): void {
+    const body = Buffer.alloc(HANDED_NUMBER_BYTES + 1);
+    body.writeUInt32BE(number);
+    body[HANDED_NUMBER_BYTES] = handed;
+    member.writer.talk(frameOf(FRAME.appended, body));
+  }
+
+  /** One that is not in use. */
+  #number(): number {
+    do this.#last = (this.#last + 1) >>> 0;
+    while (this.#forwarded.has(this.#last));
+    return this.#last;
+  }
+}

@@ -1,0 +1,77 @@
+import type { Clock } from '../../runtime/clock.ts';
+import { StoreError, type Appended, type AppendRequest, type Store } from '../../store/store.ts';
+
+/** On a slow disk, where the last commit took longer than this, what comes meanwhile goes into one commit. The publisher does so, too. */
+const COMMIT_QUICK_MS = 3;
+
+/** How many commits the store has at a time, where they are quick: while it writes one, the next one is there already. */
+const WRITING_MAX_COMMITS = 2;
+
+/** Bounds what is merged into one commit, so that none takes long. */
+const MERGED_MAX_MESSAGES = 2_000;
+
+interface Waiting {
+  readonly requests: readonly AppendRequest[];
+  readonly messages: number;
+  readonly resolve: (appended: Appended) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Group commit over workers: what they append while the store is busy goes into one commit. Workers bound what waits: each has two commits under way. */
+export class MergedAppends {
+  readonly #store: Pick<Store, 'append'>;
+  readonly #clock: Clock;
+  #waiting: Waiting[] = [];
+  #writing = 0;
+  #tookMs = 0;
+
+  constructor({ store, clock }: { readonly store: Pick<Store, 'append'>; readonly clock: Clock }) {
+    this.#store = store;
+    this.#clock = clock;
+  }
+
+  append(requests: readonly AppendRequest[]): Promise<Appended> {
+    const { promise, resolve, reject } = Promise.withResolvers<Appended>();
+    this.#waiting.push({ requests, messages: requests.reduce((sum, { drafts }) => sum + drafts.length, 0), resolve, reject });
+    this.#next();
+    return promise;
+  }
+
+  #next(): void {
+    while (this.#waiting.length > 0 && this.#writing < (this.#tookMs > COMMIT_QUICK_MS ? 1 : WRITING_MAX_COMMITS)) void this.#write(this.#take());
+  }
+
+  #take(): readonly Waiting[] {
+    let count = 0;
+    for (let messages = 0; count < this.#waiting.length; count++) {
+      messages += this.#waiting[count]!.messages;
+      if (count > 0 && messages > MERGED_MAX_MESSAGES) break;
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  async #write(taken: readonly Waiting[]): Promise<void> {
+    this.#writing++;
+    const began = this.#clock.monotonic();
+    try {
+      const { outcomes, log } = await this.#store.append(taken.flatMap(({ requests }) => requests));
+      let at = 0;
+      for (const { requests, resolve } of taken) resolve({ outcomes: outcomes.slice(at, at += requests.length), log });
+    } catch (error) {
+      // Invariant 13: each finds out for itself whether one of its requests is the reason.
+      if (taken.length > 1 && error instanceof StoreError && error.kind === 'refused') for (const one of taken) await this.#writeAlone(one);
+      else for (const { reject } of taken) reject(error);
+    }
+    this.#tookMs = this.#clock.monotonic() - began;
+    this.#writing--;
+    this.#next();
+  }
+
+  async #writeAlone({ requests, resolve, reject }: Waiting): Promise<void> {
+    try {
+      resolve(await this.#store.append(requests));
+    } catch (error) {
+      reject(error);
+    }
+  }
+}
