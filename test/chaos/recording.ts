@@ -14,6 +14,8 @@ export interface Injected extends Fault {
 export interface Recording extends Run {
   readonly seed: number;
   readonly store: string;
+  /** Of each instance, which then has no Redis; one where that is absent. */
+  readonly workers?: number | undefined;
   readonly history: readonly Stored[];
   readonly faults: readonly Injected[];
   /** From the first request to the last answer, milliseconds. */
