@@ -34,6 +34,7 @@ t.test('a packed tarball that is installed has every command, and says nothing o
   await service.says('Tidings listens on');
   t.match(await typed(t, 'tidings publish a hello', options), { code: 0, output: /^\S+-1\n$/ }, 'the threads of the database run');
   t.match(await typed(t, 'tidings subscribe a --after start --once', options), { code: 0, output: / a hello\n$/ });
+  t.equal((await fetch(`http://127.0.0.1:${port}/page/page.js`)).status, 200, 'the page is in it, as it was built');
   service.kill('SIGTERM');
   t.match(await service.exited, { code: 0 });
   t.notMatch(service.output, /Warning/);

@@ -18,7 +18,7 @@ try {
   const [instance, browser] = await Promise.all([startInstance(scope, { LOG_LEVEL: 'error' }), startBrowser(scope)]);
   await new Http(scope, instance.url).batch(DEPLOYS.map(([topic, event, data]) => ({ topic, event, data })));
   const page = await newPage(browser);
-  await page.setViewportSize({ width: 1280, height: 860 });
+  await page.setViewportSize({ width: 1280, height: 910 });
   await page.goto(instance.url);
   await page.getByText('1042').first().waitFor();
   await page.getByRole('button', { name: 'Publish', exact: true }).click();
