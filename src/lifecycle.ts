@@ -9,6 +9,7 @@ import type { ControlChannel } from './bus/control-channel.ts';
 import type { Config } from './config/config.ts';
 import type { Delivery } from './delivery/delivery.ts';
 import type { Fleet } from './fleet/fleet.ts';
+import { closeQueues, openQueues, sharedPort } from './http/accept-queues.ts';
 import type { App } from './http/service.ts';
 import type { Limits } from './limits/limits.ts';
 import type { MessageLog } from './log/log.ts';
@@ -219,10 +220,13 @@ export class Lifecycle {
   async #listen(app: App): Promise<void> {
     const { HOST: host, PORT: port } = this.#config;
     try {
-      await app.listen({
-        host, port, backlog: BACKLOG_CONNECTIONS, ...this.#sharing,
-        listenTextResolver: (address) => `HTTP answers at ${address}${this.#isOpening ? '; the log is being opened' : ''}`,
-      });
+      const listening = {
+        ...this.#worker === undefined ? await sharedPort(host, port) : { host, port, ...this.#sharing },
+        backlog: BACKLOG_CONNECTIONS,
+        listenTextResolver: (address: string) => `HTTP answers at ${address}${this.#isOpening ? '; the log is being opened' : ''}`,
+      };
+      await app.listen(listening);
+      if (listening.reusePort === true) await openQueues(app.server, BACKLOG_CONNECTIONS);
     } catch (error) {
       process.stderr.write(`${cannotListen(host, port, error, '')}\n`);
       process.exit(1);
@@ -282,7 +286,7 @@ export class Lifecycle {
     while (!this.#isQuiet && this.#clock.monotonic() < end) await pause(QUIET_LOOK_MS);
     await Promise.race([drained, pause(LAST_WORDS_MS)]);
     this.#delivery.stop();
-    const closed = app.close();
+    const closed = Promise.all([app.close(), closeQueues(app.server)]);
     await waitAtMost(Math.max(0, end - this.#clock.monotonic()), closed);
     await Promise.race([closed, this.#answered()]);
     // What is left are requests that never came to their end: they must not keep the process from ending.

@@ -44,6 +44,8 @@ export interface HistoryPage {
   /** Whether the log may hold more after the cursor. */
   readonly more: boolean;
   readonly gap: Gap | undefined;
+  /** Makes tombstones of messages that were erased since. False where that is not known any more: the page must be read again. */
+  readonly clean: () => boolean;
 }
 
 interface WaitOptions {
@@ -117,6 +119,7 @@ export class LongPolls {
       // A page of the newest messages has them all: it reads again what the search has walked over.
       const search: Search = { filter, limit, hold, ofHeld: isLast || start.kind === 'start', readTo: isLast ? this.#tail.head.seq : 0, until: until && await this.#end(until, { filter, hasLeft }), holder };
       const waitsTo = until === undefined ? this.#clock.monotonic() + wait : 0;
+      let { erasures } = this.#tail;
       let found: Found = await this.#history.findInLog({ at, gap }, search);
       while (found.messages.length === 0 && found.gap === undefined && !signal.aborted && !this.#isDraining) {
         const left = waitsTo - this.#clock.monotonic();
@@ -130,9 +133,11 @@ export class LongPolls {
             break;
           }
         }
+        ({ erasures } = this.#tail);
         found = await this.#history.findInTail({ at, gap: undefined }, search);
       }
-      return { messages: found.messages, cursor: formatId(found.at.epoch, found.at.seq), more: found.more, gap: found.gap };
+      const { messages } = found;
+      return { messages, cursor: formatId(found.at.epoch, found.at.seq), more: found.more, gap: found.gap, clean: () => this.#tail.clean(messages, { erasures }) };
     } catch (error) {
       throw unavailable(error);
     }

@@ -6,6 +6,7 @@ import { Slices } from '../runtime/slices.ts';
 import { HeldRequests } from './held-requests.ts';
 import { BatchTurns } from './input/batch-turns.ts';
 import { OutgoingBytes } from './output/outgoing-bytes.ts';
+import { PageBodies } from './output/page-bodies.ts';
 
 /** What requests and their answers may hold in memory, over all connections. */
 export interface HttpMemory {
@@ -16,10 +17,13 @@ export interface HttpMemory {
   readonly outgoing: OutgoingBytes;
   readonly requests: HeldRequests;
   readonly batches: BatchTurns;
+  readonly pages: PageBodies;
 }
 
 export function httpMemory({ REQUEST_BYTES, ANSWER_BYTES, BATCH_BYTES, TRUST_PROXY }: Config, counters: Pick<Counters, 'evicted'>): HttpMemory {
   const bodies = new Budget(REQUEST_BYTES, { gate: 'bodies', counters, clock });
   const answers = new Budget(ANSWER_BYTES, { gate: 'answers', counters, clock });
-  return { bodies, answers, requests: new HeldRequests(bodies, TRUST_PROXY), outgoing: new OutgoingBytes(answers), batches: new BatchTurns({ maxBytes: BATCH_BYTES, slices: new Slices(clock), counters }) };
+  // All long work of requests shares the same part of a turn.
+  const slices = new Slices(clock);
+  return { bodies, answers, pages: new PageBodies({ slices, counters }), requests: new HeldRequests(bodies, TRUST_PROXY), outgoing: new OutgoingBytes(answers), batches: new BatchTurns({ maxBytes: BATCH_BYTES, slices, counters }) };
 }

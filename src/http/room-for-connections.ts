@@ -2,6 +2,7 @@ import type { Server } from 'node:http';
 import type { BlockList, Socket } from 'node:net';
 import type { Counters } from '../runtime/counters.ts';
 import { FairShares, type Share } from '../runtime/fair-shares.ts';
+import { countConnections } from './accept-queues.ts';
 import { clientAddress, isTrusted, networkOf } from './client-address.ts';
 import { offConnectionEnd, onConnectionEnd } from './let-go.ts';
 
@@ -41,13 +42,27 @@ export function keepRoom(server: Server, { maxConnections, endIdle, streams, cou
   const most = Math.max(0, maxConnections - SPARE_CONNECTIONS);
   const last = Math.max(0, maxConnections - LAST_SPARE_CONNECTIONS);
   const addressed = maxConnections * ADDRESSED_FROM_SHARE;
+  /** When they were last counted, and how many have come since. */
+  let counted = 0;
+  let accepted = 0;
   server.on('connection', (socket: Socket) => {
-    server.getConnections((_error, count) => {
+    accepted++;
+    // At most so many are open: to count them costs more.
+    if (counted + accepted - streams() <= addressed && counted + accepted <= most) return;
+    const come = accepted;
+    countConnections(server, (count) => {
+      counted = count;
+      accepted -= come;
+      // Each queue drops what is beyond the bound only by its own count.
+      if (count > maxConnections) {
+        socket.destroy();
+        return;
+      }
       if (count > most) endIdle(count - most);
       if ((count - streams() <= addressed && count <= most) || socket.destroyed) return;
       const address = clientAddress({}, socket, undefined);
       const holder = [networkOf(address)] as const;
-      if (count > last && !open.makeRoom(holder, 0) && open.amountOf(holder) > LAST_SPARE_CONNECTIONS) socket.destroy();
+      if (count > last && !open.makeRoom(holder, 1) && open.amountOf(holder) > LAST_SPARE_CONNECTIONS) socket.destroy();
       if (trusted !== undefined && isTrusted(trusted, address)) return;
       shares.set(socket, open.hold(holder, 1, { takeBack: () => socket.destroy() }));
       onConnectionEnd(socket, () => leave(socket));

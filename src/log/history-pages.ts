@@ -209,7 +209,7 @@ export class History {
   }
 }
 
-function noRoom(): Problem {
+export function noRoom(): Problem {
   return new Problem('overloaded', 'Too many answers are waiting to be taken by their clients.');
 }
 

@@ -138,7 +138,7 @@ t.test('what a history request asks for reaches the log, and data comes back ver
   const draft = { topic: 'a', event: undefined, json: true, data: Buffer.from('{"n": 12345678901234567890}') };
   const found: HistoryPage = {
     messages: [new Message('abcdefgh', 7, 0, 0, draft), new Message('abcdefgh', 8, 1, 0, { ...draft, json: false, data: Buffer.from('a"\u0000b') })],
-    cursor: 'abcdefgh-9', more: true, gap: { requested: null, resumed: 'abcdefgh-6', oldest: 'abcdefgh-7', reason: 'unknown-log' },
+    cursor: 'abcdefgh-9', more: true, gap: { requested: null, resumed: 'abcdefgh-6', oldest: 'abcdefgh-7', reason: 'unknown-log' }, clean: () => true,
   };
   const app = buildApp(fakeService({ history: { page: (request) => {
     asked.push(request);

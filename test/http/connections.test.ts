@@ -158,7 +158,7 @@ t.test('a client that leaves ends its long poll', async (t) => {
     ask(signal);
     await new Promise((resolve) => signal.addEventListener('abort', resolve));
     leave();
-    return { messages: [], cursor: 'abcdefgh-7', more: false, gap: undefined };
+    return { messages: [], cursor: 'abcdefgh-7', more: false, gap: undefined, clean: () => true };
   } } }));
   const connection = await RawConnection.open(t, server);
   connection.send(requestBytes('GET', '/topics/a/messages?wait=50'));
@@ -204,7 +204,7 @@ t.test('what follows a stream that waits for its turn is passed over, and a floo
   await many.untilClosed();
   t.equal(many.text, '');
   t.equal(few.closed, false);
-  answerPoll({ messages: [], cursor: 'abcdefgh-7', more: false, gap: undefined });
+  answerPoll({ messages: [], cursor: 'abcdefgh-7', more: false, gap: undefined, clean: () => true });
   await few.untilClosed();
   t.match(few.answers('GET', 'GET'), [{ status: 200, headers: { 'content-type': 'application/json' } }, { status: 200, headers: { 'content-type': 'text/event-stream; charset=utf-8' } }]);
   t.equal(streams, 1);

@@ -1,5 +1,6 @@
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import t from 'tap';
+import { closeQueues, openQueues } from '../../src/http/accept-queues.ts';
 import { buildApp } from '../../src/http/app.ts';
 import { requestBytes } from '../support/raw.ts';
 import { fakeService } from '../support/service.ts';
@@ -14,7 +15,10 @@ async function serve(t: Scope, environment: Record<string, string> = {}) {
   const service = { ...fakeService({}, environment), maxConnections: MAX_CONNECTIONS };
   const app = buildApp(service);
   t.teardown(() => app.close());
-  await app.listen({ host: '127.0.0.1', port: 0 });
+  const listening = { host: '127.0.0.1', port: 0, reusePort: process.platform === 'linux' };
+  await app.listen(listening);
+  await openQueues(app.server, MAX_CONNECTIONS);
+  t.teardown(() => closeQueues(app.server));
   t.teardown(() => app.server.closeAllConnections());
   const { port } = app.server.address() as AddressInfo;
   /** A connection from an address of its own on which a request has begun and does not go on. */
@@ -48,6 +52,16 @@ t.test('where all connections are in use, the address with most of them loses on
   t.equal(await ask('127.0.0.4'), '200');
   t.equal(open(others), others.length);
   await until('it hears of it', () => open(greedy) <= MAX_CONNECTIONS - others.length);
+});
+
+t.test('where every address has one connection, none loses it to another', async (t) => {
+  const { service, stall } = await serve(t);
+  const sockets: Socket[] = [];
+  for (let count = 0; count < MAX_CONNECTIONS; count++) sockets.push((await stall(`127.0.0.${2 + count}`)).resume());
+  const late = await stall('127.0.0.100');
+  await until('there is no room for one more', () => late.destroyed || late.readableEnded);
+  t.equal(open(sockets), MAX_CONNECTIONS);
+  t.equal(service.counters.evicted.connections, 0);
 });
 
 t.test('the connections of a trusted proxy are those of many clients, and none is ended', async (t) => {

@@ -48,7 +48,7 @@ function world(): World {
     history: { ...fake.history, page: async () => {
       counts.asked++;
       await start.promise;
-      return { messages: [], cursor: 'abcdefgh-7', more: false, gap: undefined };
+      return { messages: [], cursor: 'abcdefgh-7', more: false, gap: undefined, clean: () => true };
     } },
     publisher: { publish: () => publish.promise },
     leases: { ...fake.leases, hold: (_lessee, holder) => {

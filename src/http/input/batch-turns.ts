@@ -1,7 +1,7 @@
 import type { Draft } from '../../model/message.ts';
-import { Budget, type Hold } from '../../runtime/budget.ts';
+import type { Hold } from '../../runtime/budget.ts';
 import type { Counters } from '../../runtime/counters.ts';
-import { ANYBODY, FairShares, type Holding, type Share } from '../../runtime/fair-shares.ts';
+import { MemoryTurns } from '../../runtime/memory-turns.ts';
 import type { Slices } from '../../runtime/slices.ts';
 import { parseBatch, type BatchBounds, type BatchFormat } from './batch-body.ts';
 import { tooMany } from './body.ts';
@@ -27,13 +27,13 @@ export interface BatchTurnsDependencies {
 
 /** Reads batches in turns, because each takes several times its length meanwhile, and the parser has one thread in any case. What waits is held by its body alone, and may be taken back. */
 export class BatchTurns {
-  readonly #small: Turns;
-  readonly #large: Turns;
+  readonly #small: MemoryTurns;
+  readonly #large: MemoryTurns;
   readonly #slices: Slices;
 
   constructor({ maxBytes, slices, counters }: BatchTurnsDependencies) {
-    this.#small = new Turns(SMALL_PARSED_MAX_BYTES, counters);
-    this.#large = new Turns(maxBytes, counters);
+    this.#small = new MemoryTurns(SMALL_PARSED_MAX_BYTES, { gate: 'bodies', counters, refusal: tooMany });
+    this.#large = new MemoryTurns(maxBytes, { gate: 'bodies', counters, refusal: tooMany });
     this.#slices = slices;
   }
 
@@ -50,67 +50,5 @@ export class BatchTurns {
     } finally {
       turns.leave(length);
     }
-  }
-}
-
-interface Waiting extends Holding {
-  readonly bytes: number;
-  readonly enter: () => void;
-}
-
-/** Lets in as many bytes as fit. Clients take turns, so nobody waits for all batches of another. */
-class Turns {
-  readonly #room: Budget;
-  readonly #waiting: FairShares<Waiting>;
-  readonly #shares = new Map<Waiting, Share>();
-  /** Whose turn it is, where there is no room for it yet. */
-  #next: Waiting | undefined;
-
-  constructor(maxBytes: number, counters: Pick<Counters, 'evicted'>) {
-    this.#room = new Budget(maxBytes);
-    this.#waiting = new FairShares({ gate: 'bodies', counters });
-  }
-
-  async enter(bytes: number, hold: Hold | undefined): Promise<void> {
-    if (this.#shares.size === 0 && this.#room.take(bytes)) return;
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const waiting: Waiting = {
-      bytes,
-      waitsForUs: true,
-      enter: () => {
-        hold?.pin();
-        resolve();
-      },
-      takeBack: () => {
-        this.#forget(waiting);
-        reject(tooMany());
-        this.#letIn();
-      },
-    };
-    this.#shares.set(waiting, this.#waiting.hold(hold?.holder ?? ANYBODY, 1, waiting));
-    // The budget of bodies takes it back: here nobody makes room.
-    hold?.loosen(waiting);
-    await promise;
-  }
-
-  leave(bytes: number): void {
-    this.#room.give(bytes);
-    this.#letIn();
-  }
-
-  #letIn(): void {
-    for (;;) {
-      this.#next ??= this.#waiting.next();
-      const next = this.#next;
-      if (next === undefined || !this.#room.take(next.bytes)) return;
-      this.#forget(next);
-      next.enter();
-    }
-  }
-
-  #forget(waiting: Waiting): void {
-    this.#shares.get(waiting)!.release();
-    this.#shares.delete(waiting);
-    if (this.#next === waiting) this.#next = undefined;
   }
 }

@@ -5,7 +5,7 @@ import { FREE_PLACE, type Place } from '../../limits/stream-places.ts';
 import { unavailable } from '../../log/history-pages.ts';
 import type { StartRequest } from '../../log/start-position.ts';
 import { readProblem } from '../../model/grant.ts';
-import { jsonParts, toJson } from '../../model/message.ts';
+import { toJson } from '../../model/message.ts';
 import { formatId, parseId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
 import type { Filter } from '../../model/topic.ts';
@@ -42,7 +42,7 @@ const headers = { 'tidings-cursor': { type: 'string', description: 'The same as 
 const response = { 200: { ...json('Oldest first.', Page), headers }, ...problems('invalid-request', 'invalid-topic', 'invalid-cursor', 'forbidden', 'overloaded', 'unavailable') };
 
 /** `GET /topics/{topic-or-pattern}/messages`, `GET /messages?topic=…`, and `GET /messages/{id}`. */
-export function historyRoutes(app: App, service: Service, { answers }: HttpMemory): void {
+export function historyRoutes(app: App, service: Service, { answers, pages }: HttpMemory): void {
   const { config, history, leases, limits, starts } = service;
 
   function answer(reply: FastifyReply, body: Buffer): FastifyReply {
@@ -91,8 +91,9 @@ export function historyRoutes(app: App, service: Service, { answers }: HttpMemor
       reply.raw.off('close', leave);
       socket.off('end', leave);
     }
+    const body = await pages.assemble(found, hold);
     refuseEnded();
-    return answer(reply.header('tidings-cursor', found.cursor), pageBody(found));
+    return answer(reply.header('tidings-cursor', found.cursor), body);
   }
 
   app.route({
@@ -144,19 +145,5 @@ function pageLimit(start: StartRequest, limit: number | undefined): number {
   return Math.min(limit ?? newest ?? PAGE_DEFAULT_MESSAGES, newest ?? PAGE_MAX_MESSAGES);
 }
 
-const PAGE_BEGINNING = Buffer.from('{"messages":[');
-const BETWEEN_MESSAGES = Buffer.from(',');
 /** For people who read it in a terminal. */
 const NEW_LINE = Buffer.from('\n');
-
-/** The data of messages stands in it as it was published: it is put together, not serialised. */
-function pageBody({ messages, cursor, more, gap }: HistoryPage): Buffer {
-  const parts: Uint8Array[] = [PAGE_BEGINNING];
-  messages.forEach((message, index) => {
-    if (index > 0) parts.push(BETWEEN_MESSAGES);
-    parts.push(...jsonParts(message));
-  });
-  const rest = JSON.stringify({ cursor, more, gap });
-  parts.push(Buffer.from(`],${rest.slice(1)}`), NEW_LINE);
-  return Buffer.concat(parts);
-}

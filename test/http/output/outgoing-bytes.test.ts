@@ -25,7 +25,7 @@ async function serve(t: Scope) {
   let asked = 0;
   const page = (): Promise<HistoryPage> => {
     asked++;
-    return Promise.resolve({ messages: [large], cursor: large.id, more: false, gap: undefined });
+    return Promise.resolve({ messages: [large], cursor: large.id, more: false, gap: undefined, clean: () => true });
   };
   const service = fakeService({ history: { page, message: () => Promise.resolve(large) } });
   const app = buildApp(service);

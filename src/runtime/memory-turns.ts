@@ -1,0 +1,75 @@
+import { Budget, type Hold } from './budget.ts';
+import { ANYBODY, FairShares, type FairSharesDependencies, type Holding, type Share } from './fair-shares.ts';
+
+export interface MemoryTurnsDependencies extends Pick<FairSharesDependencies, 'gate' | 'counters'> {
+  /** What is said to a caller whose room another client gets. */
+  readonly refusal: () => Error;
+}
+
+interface Waiting extends Holding {
+  readonly bytes: number;
+  readonly enter: () => void;
+}
+
+/** Work that takes memory while it is under way: as much of it is let in as fits. Clients take turns, so nobody waits for all that another asked for. */
+export class MemoryTurns {
+  readonly #room: Budget;
+  readonly #waiting: FairShares<Waiting>;
+  readonly #shares = new Map<Waiting, Share>();
+  /** Whose turn it is, where there is no room for it yet. */
+  #next: Waiting | undefined;
+  readonly #refusal: () => Error;
+
+  constructor(maxBytes: number, { gate, counters, refusal }: MemoryTurnsDependencies) {
+    this.#room = new Budget(maxBytes);
+    this.#waiting = new FairShares({ gate, counters });
+    this.#refusal = refusal;
+  }
+
+  /**
+   * Resolves when so much work may begin. Rejects with the refusal where another client gets the room that the caller holds.
+   * @param hold What the caller holds meanwhile. It may be taken back until the work begins.
+   */
+  async enter(bytes: number, hold: Hold | undefined): Promise<void> {
+    if (this.#shares.size === 0 && this.#room.take(bytes)) return;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const waiting: Waiting = {
+      bytes,
+      waitsForUs: true,
+      enter: () => {
+        hold?.pin();
+        resolve();
+      },
+      takeBack: () => {
+        this.#forget(waiting);
+        reject(this.#refusal());
+        this.#letIn();
+      },
+    };
+    this.#shares.set(waiting, this.#waiting.hold(hold?.holder ?? ANYBODY, 1, waiting));
+    // The budget of the hold takes it back: here nobody makes room.
+    hold?.loosen(waiting);
+    await promise;
+  }
+
+  leave(bytes: number): void {
+    this.#room.give(bytes);
+    this.#letIn();
+  }
+
+  #letIn(): void {
+    for (;;) {
+      this.#next ??= this.#waiting.next();
+      const next = this.#next;
+      if (next === undefined || !this.#room.take(next.bytes)) return;
+      this.#forget(next);
+      next.enter();
+    }
+  }
+
+  #forget(waiting: Waiting): void {
+    this.#shares.get(waiting)!.release();
+    this.#shares.delete(waiting);
+    if (this.#next === waiting) this.#next = undefined;
+  }
+}
