@@ -34,7 +34,7 @@ for (const share of [false, true]) void t.test(`a page that comes back from the 
     await publish(topic, 10, 10);
     // It loads nothing.
     await page.goBack({ waitUntil: 'commit' });
-    const isBack = await page.evaluate('globalThis.isBack === true');
+    const isBack = await page.evaluate<boolean>('globalThis.isBack === true');
     if (isBack) {
       await publish(topic, 10, 20);
       await until('what came meanwhile is there', async () => (await page.evaluate<unknown[]>('heard')).length >= 30);
