@@ -99,7 +99,7 @@ t.test('a hub that goes and comes back: it is away, and is told again', async (t
 
 t.test('a hub that is late is not waited for: it counts as away until it answers', async (t) => {
   const path = join(tempFolder(t), 'hub');
-  const { asked, answerRest } = await impostorHub(t, path, (name) => name === 'hello' ? { version: HUB_VERSION } : name === 'limits.join' ? null : undefined);
+  const { asked, answerRest } = await impostorHub(t, path, (name) => name === 'hello' ? { version: HUB_VERSION } : name === 'limits.spend' ? undefined : null);
   const { ledger, returns } = await open(t, path);
   const late = ledger.spend([{ bucket: 'b', costMs: 1 }]);
   await until('it is late', () => !ledger.isUp && asked.includes('limits.spend'));
