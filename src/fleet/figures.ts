@@ -5,7 +5,7 @@ import type { Counters } from '../runtime/counters.ts';
 
 /** How often figures are taken. Milliseconds. */
 export const FIGURES_EVERY_MS = 10_000;
-/** Those of an hour are kept: some 30 KB, and less than a note between instances holds. */
+/** The figures of an hour take some 30 KB. Stops them from outgrowing a note between instances. */
 export const FIGURES_MAX_ENTRIES = 360;
 /** How often the event loop is measured. Milliseconds. */
 const LOOP_RESOLUTION_MS = 20;

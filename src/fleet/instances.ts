@@ -43,7 +43,7 @@ export interface InstanceList extends Whole {
   readonly instances: readonly InstanceRow[];
 }
 
-/** One instance, with what it was in the last hour. */
+/** One instance with the figures of its last hour. */
 export interface InstanceDetail extends InstanceState {
   /** The time between two figures. */
   readonly everySeconds: number;

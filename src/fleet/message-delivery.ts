@@ -4,9 +4,9 @@ import { furthest, type LackingRow, type OpenStreams, type Passing } from './ope
 import type { Roster } from './roster.ts';
 import { wholeOf, type Whole } from './stream-list.ts';
 
-/** The streams that one answer shows. The rest is counted. */
+/** The streams that one answer shows. Stops thousands of slow streams from filling it: the rest is counted. */
 export const LACKING_MAX_STREAMS = 100;
-/** Those that one instance shows: every note reaches all instances. */
+/** The streams that another instance names. Stops answers from flooding the bus: every note reaches all instances. */
 const INSTANCE_MAX_STREAMS = 20;
 /** What they may have as JSON. Stops long names from filling a note. */
 const LACKING_MAX_BYTES = 16 * 1024;
@@ -22,7 +22,7 @@ export interface PassingMessage {
 
 /** How far a message has come. */
 export interface DeliveryReport extends Whole {
-  /** Streams that get the messages of its topic now, those of them that have passed it, and the instances that have some. */
+  /** How many streams get the messages of the topic now, how many of these have passed the message, and how many instances have one. */
   readonly streams: number;
   readonly passed: number;
   readonly instances: number;

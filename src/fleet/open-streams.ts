@@ -59,9 +59,9 @@ export interface LackingRow {
 /** How far the streams of a topic are. */
 export interface Passing {
   readonly streams: number;
-  /** Those of them that are at a place or beyond it. */
+  /** Streams that are at the place or beyond it. */
   readonly passed: number;
-  /** The others, those that lack most first, as many as fit. */
+  /** Streams before the place, the furthest first, as many as fit. */
   readonly lacking: readonly LackingRow[];
 }
 

@@ -163,7 +163,7 @@ function messagesProblem({ url, query }: AskedHead, endpoint: Endpoint, identity
   return publishProblem(grant, [{ topic }]) ?? (wantsReport(query) ? listenersProblem(grant, new Filter([topic])) : undefined);
 }
 
-/** Who has no credential, and may do nothing without one. */
+/** Whether the sender has no credential, and nothing is public. */
 function isNobody({ grant }: Identity): boolean {
   return grant.isAnonymous === true && grant.isEmpty === true;
 }

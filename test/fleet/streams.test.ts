@@ -150,8 +150,12 @@ await t.test('any instance lists the streams of all, in one order, page by page,
 
 await t.test('any instance tells of the last hour of each', async (t) => {
   for (const { http } of members) {
-    for (const { id } of members) t.match(parsed<InstanceDetail>(await http.get(`/instances/${id}?after=7`, admin)), { id, status: 'ready', everySeconds: 10, figures: { time: Array, streams: Array, errors: Array }, warnings: Array });
-    t.equal((await http.get('/instances/aaaaaaaaaa', admin)).status, 404);
+    for (const { id } of members) {
+      let answer = await http.get(`/instances/${id}?after=7`, admin);
+      await until('it has answered', async () => (answer = await http.get(`/instances/${id}?after=7`, admin)).status === 200);
+      t.match(parsed<InstanceDetail>(answer), { id, status: 'ready', everySeconds: 10, figures: { time: Array, streams: Array, errors: Array }, warnings: Array });
+    }
+    await until('it knows that there is no such instance', async () => (await http.get('/instances/aaaaaaaaaa', admin)).status === 404);
     t.equal((await http.get(`/instances/${members[0]!.id}`, reader)).status, 403);
   }
 });
@@ -164,7 +168,7 @@ await t.test('any instance tells which streams of all a message has reached', as
     let report: object = {};
     await until('all have passed it', async () => {
       report = parsed(await http.get(`/messages/${id}/delivery`, admin));
-      return 'passed' in report && report.passed === 6;
+      return 'passed' in report && report.passed === 6 && !('partial' in report);
     });
     t.strictSame(report, { id, topic: 'a.b', streams: 6, passed: 6, instances: 3, lacking: [], more: false });
   }
