@@ -246,8 +246,10 @@ export class Tail {
    * @param before What the tail knew before the store was asked to commit it.
    */
   committed(messages: readonly Message[], before: Knowledge, log: LogState): void {
+    // A publish may be quicker than the opening of the tail, which then finds its messages in the log.
+    if (this.#log === undefined) return;
     if (this.#isOutdated(before, log)) void this.look();
-    else if (this.#log !== undefined && this.#isForked(log)) this.#goBack(this.locate(this.#position, log), log);
+    else if (this.#isForked(log)) this.#goBack(this.locate(this.#position, log), log);
     else this.#adopt(log);
     this.#lookIfErased(log);
     this.offer(messages);

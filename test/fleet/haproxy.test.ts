@@ -3,7 +3,7 @@ import { createServer, type RequestListener } from 'node:http';
 import t, { type Test } from 'tap';
 import type { Balancer } from '../support/balancer.ts';
 import { openStream } from '../support/client.ts';
-import { PATIENT_CHECKS, startHaproxy } from '../support/haproxy.ts';
+import { ALIVE, PATIENT_CHECKS, startHaproxy } from '../support/haproxy.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { emptyDatabase } from '../support/database.ts';
@@ -108,7 +108,7 @@ const STREAMS_BEFORE = 180;
 const KEPT_STREAMS = 20;
 
 t.test('after the other instances have started, they get their shares of the streams that were open before, and nothing is lost', async (t) => {
-  const env = { DATABASE_URL: await emptyDatabase(t), REDIS_URL: (await startRedis(t)).url, REBALANCE_AGE_SECONDS: '1', RETRY_MIN_MS: '20', RETRY_MAX_MS: '200' };
+  const env = { DATABASE_URL: await emptyDatabase(t), REDIS_URL: (await startRedis(t)).url, REBALANCE_AGE_SECONDS: '1', RETRY_MIN_MS: '20', RETRY_MAX_MS: '200', ...ALIVE };
   const instances = await Promise.all([0, 1, 2].map(() => startInstance(t, env)));
   const others = instances.slice(1);
   for (const other of others) {

@@ -1,7 +1,7 @@
 import { EventSource } from 'eventsource';
 import t from 'tap';
 import { emptyDatabase } from '../support/database.ts';
-import { PATIENT_CHECKS, startHaproxy } from '../support/haproxy.ts';
+import { ALIVE, PATIENT_CHECKS, startHaproxy } from '../support/haproxy.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
 import { startRedis } from '../support/redis.ts';
@@ -40,7 +40,7 @@ class Watcher {
 
 t.test('while all instances are replaced nobody is seen to leave, no message is lost, and the shares are even again', async (t) => {
   const env = {
-    DATABASE_URL: await emptyDatabase(t), REDIS_URL: (await startRedis(t)).url, DRAIN_SECONDS: '2', RETRY_MIN_MS: '20', RETRY_MAX_MS: '200', REBALANCE_AGE_SECONDS: '1',
+    DATABASE_URL: await emptyDatabase(t), REDIS_URL: (await startRedis(t)).url, DRAIN_SECONDS: '2', RETRY_MIN_MS: '20', RETRY_MAX_MS: '200', REBALANCE_AGE_SECONDS: '1', ...ALIVE,
     // A busy machine brings nobody back later than that.
     PRESENCE_GRACE_SECONDS: '60', PRESENCE_TTL_SECONDS: '120',
   };

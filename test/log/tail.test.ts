@@ -18,7 +18,8 @@ interface Setting {
   readonly told: (number | string)[];
 }
 
-async function begin(t: Scope, messages = 3, maxBytes = 1_000_000): Promise<Setting> {
+/** @param whileOpening Called when the log was opened, and the tail was not. */
+async function begin(t: Scope, messages = 3, maxBytes = 1_000_000, whileOpening: (setting: Setting) => Promise<void> = () => Promise.resolve()): Promise<Setting> {
   const store = new MemoryStore();
   await store.open();
   for (let count = 0; count < messages; count++) store.commit();
@@ -34,10 +35,13 @@ async function begin(t: Scope, messages = 3, maxBytes = 1_000_000): Promise<Sett
       told.push(`!${tail.last}`);
     },
   };
-  await tail.open(store.log(), listener);
+  const setting = { store, tail, clock, counters, told };
+  const opened = store.log();
+  await whileOpening(setting);
+  await tail.open(opened, listener);
   t.teardown(() => tail.stop());
   told.length = 0;
-  return { store, tail, clock, counters, told };
+  return setting;
 }
 
 t.test('a new tail holds the newest messages, so that those who return at once need no read', async (t) => {
@@ -46,6 +50,21 @@ t.test('a new tail holds the newest messages, so that those who return at once n
   t.equal(tail.first, 2_001);
   t.ok(tail.knows(store.messages[5_000]!));
   t.notOk(tail.knows({ epoch: 'epoch99999', seq: 5_001 }));
+});
+
+/** Seen to fail where the tail takes it: the first look for what lies before it ended the process. */
+t.test('what this instance commits while its log is still being opened is found by the opening', async (t) => {
+  const { tail, store, told } = await begin(t, 3, 1_000_000, async ({ tail, store, clock }) => {
+    const before = tail.knowledge;
+    const quick = store.commit();
+    tail.committed([quick], before, store.log());
+    await clock.advance(1_000);
+    t.equal(tail.log, undefined, 'it is not open yet');
+  });
+  t.equal(tail.last, 4);
+  t.ok(tail.knows(store.messages[3]!));
+  tail.offer([store.commit()]);
+  t.same(told, [5]);
 });
 
 t.test('where messages from beyond the clock got the time of now, those in memory are forgotten', async (t) => {

@@ -10,6 +10,9 @@ const CONFIGURATION = join(import.meta.dirname, '../../deploy/haproxy.cfg');
 /** An instance that stands still for seconds on a busy machine is not taken for dead. One that is gone refuses connections, which shows at once. */
 export const PATIENT_CHECKS = { 'timeout check 2s': 'timeout check 60s' };
 
+/** Settings of instances whose streams are to outlast a slow start of others: HAProxy cuts what is silent for 75 seconds. */
+export const ALIVE = { HEARTBEAT_SECONDS: '10' };
+
 export interface HaproxyOptions {
   /** Parts of the configuration that are other ones here, mostly times: each must be there. */
   readonly replace?: Readonly<Record<string, string>>;
