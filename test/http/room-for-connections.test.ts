@@ -55,10 +55,16 @@ t.test('where all connections are in use, the address with most of them loses on
 });
 
 t.test('where every address has one connection, none loses it to another', async (t) => {
-  const { service, stall } = await serve(t);
+  const { app, service, stall } = await serve(t);
+  const accepted: Socket[] = [];
+  app.server.on('connection', (socket: Socket) => void accepted.push(socket));
   const sockets: Socket[] = [];
-  for (let count = 0; count < MAX_CONNECTIONS; count++) sockets.push((await stall(`127.0.0.${2 + count}`)).resume());
-  const late = await stall('127.0.0.100');
+  for (let count = 0; count < MAX_CONNECTIONS; count++) {
+    sockets.push((await stall(`127.0.0.${2 + count}`)).resume());
+    // Until then it may look idle.
+    await until('its request has begun', () => (accepted[count]?.bytesRead ?? 0) > 0);
+  }
+  const late = (await stall('127.0.0.100')).resume();
   await until('there is no room for one more', () => late.destroyed || late.readableEnded);
   t.equal(open(sockets), MAX_CONNECTIONS);
   t.equal(service.counters.evicted.connections, 0);
