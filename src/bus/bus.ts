@@ -21,15 +21,18 @@ export interface Bus {
    */
   publish(messages: readonly Message[]): void;
 
-  /** Sends a short text to the other instances, once, with a proof that its sender can read the log. Never throws and never waits. It drops notes that cannot be sent now. */
-  tell(note: string): void;
+  /**
+   * Sends a short text to the other instances, once, with a proof that its sender can read the log. Never throws and never waits. It drops notes that cannot be sent now.
+   * @param to The name of the one instance that is to hear it; without it, all others do.
+   */
+  tell(note: string, to?: string): void;
 
   /** Lets every other instance look at the log: something has changed that is no message. Like `publish` it never throws or waits, and is lost where it cannot be sent now. */
   wake(): void;
 
   readonly state: BusState;
 
-  /** How many instances the last note reached, this one among them, as the server says. Undefined where it does not say, or nothing was told yet. */
+  /** How many instances the last note to all reached, this one among them, as the server says. Undefined where it does not say, or nothing was told yet. */
   readonly receivers: number | undefined;
 
   /** Leaves the channel and releases connections; does not wait for one that hangs. */
@@ -37,6 +40,8 @@ export interface Bus {
 }
 
 export interface BusListener {
+  /** The name of this instance, under which notes reach it alone. */
+  readonly instance: string;
   /** The messages of another instance's commit, in order; or of a part of it. The parts arrive in order. */
   receive(messages: readonly Message[]): void;
   /** Something was or may have been committed that no `receive` brings: look at the log's head. */

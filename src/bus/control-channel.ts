@@ -89,14 +89,15 @@ export class ControlChannel {
   /**
    * Asks all other instances, and takes the answers of all of them. Instances of an older version never answer.
    * @param isEnough Whether no more answers are waited for. It is asked after each answer, and when the question is sent again.
+   * @param to The only instance that hears the question; without it, all do.
    * @returns The answers that arrived until then, or within `ANSWER_MAX_MS`.
    */
-  async collect(kind: string, body: object, isEnough: (answers: Answers) => boolean): Promise<Answers> {
+  async collect(kind: string, body: object, isEnough: (answers: Answers) => boolean, to?: string): Promise<Answers> {
     const answers = new Map<string, unknown>();
     await this.#ask(kind, body, (answer, from) => {
       if (typeof from === 'string' && (answers.size < COLLECTED_MAX_ENTRIES || answers.has(from))) answers.set(from, answer);
       return isEnough(answers);
-    }, () => isEnough(answers));
+    }, { isOver: () => isEnough(answers), to });
     return answers;
   }
 
@@ -104,8 +105,9 @@ export class ControlChannel {
    * Sends a question again and again, until it is over.
    * @param take Takes an answer; true: no more is waited for.
    * @param isOver Whether no more is waited for, though no answer came.
+   * @param to Who hears it; without it, all do.
    */
-  async #ask(kind: string, body: object, take: (answer: unknown, from: unknown) => boolean, isOver = (): boolean => false): Promise<void> {
+  async #ask(kind: string, body: object, take: (answer: unknown, from: unknown) => boolean, { isOver = () => false, to }: { readonly isOver?: () => boolean; readonly to?: string | undefined } = {}): Promise<void> {
     if (this.#bus.state !== 'up' || this.#questions.size >= ASKING_MAX_REQUESTS) return;
     this.#counters.asked++;
     const id = randomBytes(16).toString('hex');
@@ -125,7 +127,7 @@ export class ControlChannel {
         resolve();
         return;
       }
-      this.#tell({ kind, id, body });
+      this.#tell({ kind, id, from: this.#instance, body }, to);
       timer = this.#clock.after(ASK_AGAIN_MS, send);
     };
     send();
@@ -150,30 +152,33 @@ export class ControlChannel {
     if (kind === 'look') this.#looks.wake();
     else if (typeof kind === 'string' && typeof id === 'string') {
       if (kind === 'answer') this.#questions.get(id)?.(body, from);
-      else this.#asked(kind, id, body);
+      else this.#asked(kind, id, body, typeof from === 'string' ? from : undefined);
     }
   }
 
-  /** A question that comes again gets its answer again. It changes nothing a second time: another question may have changed more since then. */
-  #asked(kind: string, id: string, body: unknown): void {
+  /**
+   * A question that comes again gets its answer again. It changes nothing a second time: another question may have changed more since then.
+   * @param from Who has asked, and hears the answer. An instance of an older version does not say: then all hear it.
+   */
+  #asked(kind: string, id: string, body: unknown, from: string | undefined): void {
     const known = this.#answered.get(id);
     if (known === UNDER_WAY) return;
-    if (known !== undefined) return this.#bus.tell(known);
+    if (known !== undefined) return this.#bus.tell(known, from);
     const answer = this.#handlers.get(kind)?.(body);
     if (answer instanceof Promise) {
       this.#keep(id, UNDER_WAY);
-      void answer.then((later: unknown) => this.#answerLater(id, later));
+      void answer.then((later: unknown) => this.#answerLater(id, later, from));
     } else if (answer !== undefined) {
       const note = this.#answerNote(id, answer);
       this.#keep(id, note);
-      this.#bus.tell(note);
+      this.#bus.tell(note, from);
     }
   }
 
   /** What takes a while only reads, and may be large: it is not kept. */
-  #answerLater(id: string, answer: unknown): void {
+  #answerLater(id: string, answer: unknown, from: string | undefined): void {
     this.#answered.delete(id);
-    if (answer !== undefined) this.#bus.tell(this.#answerNote(id, answer));
+    if (answer !== undefined) this.#bus.tell(this.#answerNote(id, answer), from);
   }
 
   #keep(id: string, kept: string | typeof UNDER_WAY): void {
@@ -190,8 +195,8 @@ export class ControlChannel {
     return JSON.stringify({ kind: 'answer', id, from: this.#instance, body });
   }
 
-  #tell(note: object): void {
-    this.#bus.tell(JSON.stringify(note));
+  #tell(note: object, to?: string): void {
+    this.#bus.tell(JSON.stringify(note), to);
   }
 }
 

@@ -35,6 +35,8 @@ interface Known {
   readonly heard: number;
   /** What it told of itself last, and when; undefined where it has only answered. */
   readonly report: (Report & { readonly at: number }) | undefined;
+  /** Whether it hears only what all hear: it is of a version that has no channel of its own. */
+  readonly hearsAllOnly: boolean;
 }
 
 /** The answers to a question to all. */
@@ -95,7 +97,7 @@ export class Roster {
     if (this.#hasLeft || this.#bus.state !== 'up') return;
     this.#toldAt = this.#clock.monotonic();
     this.#told = this.#report();
-    this.#control.tell(KIND, { id: this.#self, ...this.#told });
+    this.#control.tell(KIND, { id: this.#self, ...this.#told, hearsAlone: true });
   }
 
   /** This instance ends: nobody expects it to answer. */
@@ -140,13 +142,13 @@ export class Roster {
   }
 
   /**
-   * Asks one instance. The others keep silent: where many ask, all answers to all would be too many.
+   * Asks one instance, which alone hears it. The others keep silent also where it is of an older version, so that all have to hear it.
    * @returns Its answer; or, where none came, whether there may be such an instance.
    */
   async askOne(instance: string, kind: string, body: object): Promise<{ readonly answer: unknown } | { readonly mayExist: boolean }> {
     const began = this.#clock.monotonic();
     const isMissing = (): boolean => this.#knowsAll() && !this.others.includes(instance) && this.#clock.monotonic() - began >= UNHEARD_MS;
-    const answers = await this.#control.collect(kind, body, (some) => some.has(instance) || isMissing());
+    const answers = await this.#control.collect(kind, body, (some) => some.has(instance) || isMissing(), this.#known.get(instance)?.hearsAllOnly === true ? undefined : instance);
     if (answers.has(instance)) {
       this.#add(instance);
       return { answer: answers.get(instance) };
@@ -183,16 +185,16 @@ export class Roster {
 
   #hear(body: unknown): undefined {
     if (!isObject(body) || !isInstanceId(body['id']) || body['id'] === this.#self) return undefined;
-    const { id, streams, isReady, hasLeft } = body;
+    const { id, streams, isReady, hasLeft, hearsAlone } = body;
     if (hasLeft === true) this.#known.delete(id);
-    else if (Number.isSafeInteger(streams) && typeof isReady === 'boolean') this.#add(id, { streams: streams as number, isReady, at: this.#clock.monotonic() });
+    else if (Number.isSafeInteger(streams) && typeof isReady === 'boolean') this.#add(id, { streams: streams as number, isReady, at: this.#clock.monotonic() }, hearsAlone !== true);
     return undefined;
   }
 
-  #add(id: string, report = this.#known.get(id)?.report): void {
+  #add(id: string, report = this.#known.get(id)?.report, hearsAllOnly = this.#known.get(id)?.hearsAllOnly === true): void {
     const isNew = !this.#known.has(id);
     if (isNew && this.#known.size >= ROSTER_MAX_ENTRIES) return;
-    this.#known.set(id, { heard: this.#clock.monotonic(), report });
+    this.#known.set(id, { heard: this.#clock.monotonic(), report, hearsAllOnly });
     // It has not heard of this one yet.
     if (isNew) this.#toldAt = -Infinity;
   }

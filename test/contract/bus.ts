@@ -19,8 +19,11 @@ export function secretOf(epoch: string): string {
   return createHash('sha256').update(epoch).digest('hex');
 }
 
+let ears = 0;
+
 /** A listener that remembers what it heard. */
 export class Ear implements BusListener {
+  readonly instance = `instance${++ears}`;
   readonly notes: string[] = [];
   unproved = 0;
   /** The clock of its log. */
@@ -260,6 +263,17 @@ export function busContract(prepare: (t: Scope) => Promise<BusKind>): void {
       others[0]!.bus.tell('back');
       await until('it came', () => ear.notes.length > 0);
       t.same([ear.notes, elsewhere.ear.notes], [['back'], []]);
+    });
+
+    t.test('a note to one instance reaches no other', between, async (t) => {
+      const { bus } = await joined(t, make(), 'log-to-one');
+      const [one, two] = [await joined(t, make(), 'log-to-one'), await joined(t, make(), 'log-to-one')];
+      bus.tell('for one', one.ear.instance);
+      bus.tell('for nobody', 'nobody');
+      bus.tell('for two', two.ear.instance);
+      bus.tell('for all');
+      for (const { ear } of [one, two]) await until('the last one came', () => ear.notes.includes('for all'));
+      t.same([one.ear.notes, two.ear.notes], [['for one', 'for all'], ['for two', 'for all']]);
     });
 
     t.test('telling never throws: before joining, and after closing', async (t) => {

@@ -12,7 +12,7 @@ const idOf = (index: number): string => `instance${index}`.padEnd(10, 'x');
 
 function world(count: number) {
   const clock = new TestClock();
-  const state = { bus: 'up' as BusState, receivers: undefined as number | undefined, others: false, silent: new Set<number>() };
+  const state = { bus: 'up' as BusState, receivers: undefined as number | undefined, others: false, silent: new Set<number>(), heard: Array.from({ length: count }, (): string[] => []) };
   const counters = new Counters();
   const channels: ControlChannel[] = [];
   const buses = Array.from({ length: count }, (_, self) => ({
@@ -22,8 +22,13 @@ function world(count: number) {
     get receivers() {
       return state.receivers;
     },
-    tell: (note: string): void => {
-      if (!state.silent.has(self)) channels.forEach((channel, index) => index !== self && !state.silent.has(index) && queueMicrotask(() => channel.told(note)));
+    tell: (note: string, to?: string): void => {
+      if (state.silent.has(self)) return;
+      channels.forEach((channel, index) => {
+        if (index === self || state.silent.has(index) || (to !== undefined && to !== idOf(index))) return;
+        state.heard[index]!.push(note);
+        queueMicrotask(() => channel.told(note));
+      });
     },
   }));
   const rosters = buses.map((bus, self) => {
@@ -165,4 +170,17 @@ t.test('one that is asked alone is waited for while it is expected to answer, an
     Object.assign(state, { bus, others });
     t.same(await rosters[0]!.askOne('aaaaaaaaaa', 'one', {}), { mayExist }, `${bus} ${others}`);
   }
+});
+
+t.test('what one instance is asked no other hears, nor the answer; one of an older version hears what all hear', async (t) => {
+  const { clock, state, rosters, channels } = world(3);
+  for (const roster of rosters) roster.open();
+  await clock.advance(20_000);
+  channels[1]!.answer('one', () => 'a large answer');
+  t.same(await rosters[0]!.askOne(idOf(1), 'one', { a: 'large question' }), { answer: 'a large answer' });
+  t.notMatch(state.heard[2]!.join(), /large/);
+  channels[0]!.told(JSON.stringify({ kind: 'instance', id: '', body: { id: idOf(1), streams: 1, isReady: true } }));
+  t.same(await rosters[0]!.askOne(idOf(1), 'one', { a: 'large question' }), { answer: 'a large answer' });
+  t.match(state.heard[2]!.join(), /large question/);
+  t.notMatch(state.heard[2]!.join(), /large answer/);
 });

@@ -39,7 +39,7 @@ export class ChangingStream {
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
   #isPaused = false;
-  /** Whether a change may have been made though no answer says so. */
+  /** Whether answers may be lost, or come in another order than the changes were made: then only what `$topics` said counts. */
   #isUnsure = false;
   #retry = RETRY;
   readonly #watchers = new Watchers();
@@ -107,12 +107,12 @@ export class ChangingStream {
   /** Asks for other topics while things go wrong. Whatever the answer is, or where none comes, `$topics` says whether it was done. */
   async tryToChange(http: Http, add: readonly string[], remove: readonly string[]): Promise<void> {
     if (this.#handle === undefined) return;
+    this.#isUnsure = true;
     const answer = await askToChange(http, this.#handle, { add, remove }).catch((error: unknown) => {
       if (!(error instanceof Error)) throw error;
     });
     if (answer?.status === 200) this.#answered.push(JSON.parse(answer.body) as Changed);
-    else if (answer === undefined || answer.status === 404 || answer.status >= 500) this.#isUnsure = true;
-    else this.gaveUp ??= `PATCH: ${answer.status} ${answer.body}`;
+    else if (answer !== undefined && answer.status !== 404 && answer.status < 500) this.gaveUp ??= `PATCH: ${answer.status} ${answer.body}`;
   }
 
   cut(): void {

@@ -8,7 +8,7 @@ import { carriedOf, decode, encode, partsOf, SENDER_BYTES } from '../envelope.ts
 import { encodeNote, NoteReader } from '../note-envelope.ts';
 import { WakeLimiter } from '../wake-limiter.ts';
 import { awayOnly, type HubConnection, type HubUser } from './connection.ts';
-import { FRAME } from './frames.ts';
+import { FRAME, noteToOne } from './frames.ts';
 
 export interface HubBusOptions {
   readonly connection: HubConnection;
@@ -68,11 +68,13 @@ export class HubBus implements Bus {
     if (parts.includes(undefined)) this.wake();
   }
 
-  tell(note: string): void {
+  tell(note: string, to?: string): void {
     const joined = this.#joined;
     if (joined === undefined || this.state !== 'up') return;
     const bytes = encodeNote(note, this.#sender, joined.keys, joined.listener.sealing());
-    if (bytes !== undefined) this.#connection.hint(FRAME.note, bytes);
+    if (bytes === undefined) return;
+    if (to === undefined) this.#connection.hint(FRAME.note, bytes);
+    else this.#connection.hint(FRAME.noteToOne, noteToOne(to, bytes));
   }
 
   wake(): void {
@@ -89,7 +91,7 @@ export class HubBus implements Bus {
   async #join(): Promise<void> {
     const { logId, listener } = this.#joined!;
     try {
-      await this.#connection.ask('bus.join', { log: logId });
+      await this.#connection.ask('bus.join', { log: logId, instance: listener.instance });
     } catch (error) {
       awayOnly(error);
       return;

@@ -7,8 +7,8 @@ export interface HubCalls {
   readonly hello: Call<{ readonly version: number }, { readonly version: number }>;
   readonly ping: Call<object, null>;
 
-  /** From now on commits and notes of this log come, and those that are sent reach all others that joined it. */
-  readonly 'bus.join': Call<{ readonly log: string }, null>;
+  /** From now on commits and notes of this log come, also those for this instance alone. Those that are sent reach all others that joined it. */
+  readonly 'bus.join': Call<{ readonly log: string; readonly instance: string }, null>;
   readonly 'bus.leave': Call<object, null>;
 
   /** Begins a lease under a new name, before anything is told. */

@@ -127,7 +127,7 @@ export class HubConnection {
   }
 
   /** Sends a commit or a note. It is dropped where the hub is away, or does not read. */
-  hint(kind: typeof FRAME.commit | typeof FRAME.note, body: Uint8Array): void {
+  hint(kind: typeof FRAME.commit | typeof FRAME.note | typeof FRAME.noteToOne, body: Uint8Array): void {
     if (this.#isReady) this.#writer!.hint(frameOf(kind, body));
   }
 

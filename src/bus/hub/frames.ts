@@ -31,12 +31,16 @@ export const FRAME = {
   appended: 8,
   /** From the hub: whether this worker writes for all. u8. */
   writer: 9,
+  /** A note for one worker. The length of its name, u16; its name; the envelope. */
+  noteToOne: 10,
 } as const;
 
 /** What the hub says of requests: the writer's answer follows; they were handed to nobody; the writer ended before it answered. */
 export const HANDED = { answered: 0, toNobody: 1, lost: 2 } as const;
 
 export const FRAME_HEAD_BYTES = 5;
+/** Of the name in a note for one worker. */
+export const NAME_LENGTH_BYTES = 2;
 const LENGTH_BYTES = 4;
 
 /** The longest frame that the hub reads: twice the largest envelope. Stops a client's frame without an end from filling the memory. */
@@ -51,6 +55,14 @@ export function frameOf(kind: number, body: Uint8Array): Buffer {
   frame[LENGTH_BYTES] = kind;
   frame.set(body, FRAME_HEAD_BYTES);
   return frame;
+}
+
+/** The body of a note for one worker. */
+export function noteToOne(instance: string, envelope: Uint8Array): Buffer {
+  const name = Buffer.from(instance);
+  const length = Buffer.alloc(NAME_LENGTH_BYTES);
+  length.writeUInt16BE(name.length);
+  return Buffer.concat([length, name, envelope]);
 }
 
 export function jsonFrame(kind: number, value: unknown): Buffer {

@@ -16,8 +16,8 @@ export class HubLog {
   readonly limits: LimitBook;
   readonly appends = new ForwardedAppends();
   readonly #connections = new Set<Member>();
-  /** Those of them that joined the bus. */
-  readonly #members = new Set<Member>();
+  /** Those of them that joined the bus, with the names of their instances. */
+  readonly #members = new Map<Member, string>();
 
   constructor(clock: Clock) {
     this.presence = new PresenceBoard(clock);
@@ -39,8 +39,8 @@ export class HubLog {
     this.appends.exit(member);
   }
 
-  joinBus(member: Member): void {
-    this.#members.add(member);
+  joinBus(member: Member, instance: string): void {
+    this.#members.set(member, instance);
     this.#tellMembers();
   }
 
@@ -51,17 +51,23 @@ export class HubLog {
   /** One write for each of the others, however many commits and notes came together. */
   handOn(from: Member, frames: Buffer, block: Buffer): void {
     if (!this.#members.has(from)) return;
-    for (const member of this.#members) if (member !== from) member.writer.hint(frames, block);
+    for (const member of this.#members.keys()) if (member !== from) member.writer.hint(frames, block);
+  }
+
+  /** A note for one instance. */
+  handTo(from: Member, instance: string, note: Buffer): void {
+    if (!this.#members.has(from)) return;
+    for (const [member, name] of this.#members) if (member !== from && name === instance) member.writer.hint(frameOf(FRAME.note, note));
   }
 
   missed(from: Member): void {
-    for (const member of this.#members) if (member !== from) member.writer.missed();
+    for (const member of this.#members.keys()) if (member !== from) member.writer.missed();
   }
 
   #tellMembers(): void {
     const count = Buffer.alloc(4);
     count.writeUInt32BE(this.#members.size);
     const frame = frameOf(FRAME.members, count);
-    for (const member of this.#members) member.writer.talk(frame);
+    for (const member of this.#members.keys()) member.writer.talk(frame);
   }
 }

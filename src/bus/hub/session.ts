@@ -7,7 +7,7 @@ import { guardSocket } from '../../runtime/guarded-socket.ts';
 import { Argument, MalformedCall } from './argument.ts';
 import type { HubCall, HubCalls } from './calls.ts';
 import { FrameWriter } from './frame-writer.ts';
-import { ASKED_FRAME_MAX_BYTES, FRAME, framesIn, HUB_VERSION, hubFraming, jsonFrame } from './frames.ts';
+import { ASKED_FRAME_MAX_BYTES, FRAME, framesIn, HUB_VERSION, hubFraming, jsonFrame, NAME_LENGTH_BYTES } from './frames.ts';
 import type { HubLog } from './hub-log.ts';
 import type { Holder } from './limit-book.ts';
 
@@ -71,11 +71,18 @@ export class Session {
       hintsFrom = end;
       if (kind === FRAME.question) this.#answer(body);
       else if (kind === FRAME.missed) this.#log?.missed(this);
+      else if (kind === FRAME.noteToOne) this.#handToOne(body);
       else if (kind === FRAME.append) this.#entered.appends.handOn(this, body);
       else if (kind === FRAME.appended) this.#entered.appends.answer(this, body);
       else throw new MalformedCall(`a frame of kind ${kind}`);
     }
     handOn(bytes.length);
+  }
+
+  #handToOne(body: Buffer): void {
+    const end = body.length < NAME_LENGTH_BYTES ? Infinity : NAME_LENGTH_BYTES + body.readUInt16BE();
+    if (body.length <= end) throw new MalformedCall('a note without a text');
+    this.#log?.handTo(this, body.toString('utf8', NAME_LENGTH_BYTES, end), body.subarray(end));
   }
 
   #answer(body: Buffer): void {
@@ -95,7 +102,7 @@ export class Session {
     ping: () => null,
 
     'bus.join': (argument) => {
-      this.#enter(argument).joinBus(this);
+      this.#enter(argument).joinBus(this, argument.text('instance', ASKED_NAME_MAX_CHARACTERS));
       return null;
     },
     'bus.leave': () => {

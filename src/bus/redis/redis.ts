@@ -68,6 +68,8 @@ export class RedisBus implements Bus {
   #channel = '';
   /** Notes have a channel of their own: programs that know none do not hear them. */
   #noteChannel = '';
+  /** What is for this instance alone. */
+  #ownChannel = '';
   #keys: EnvelopeKeys | undefined;
   #listener: BusListener | undefined;
   #wakes: WakeLimiter | undefined;
@@ -105,6 +107,7 @@ export class RedisBus implements Bus {
   join(logId: string, listener: BusListener): void {
     this.#channel = `tidings:${logId}`;
     this.#noteChannel = `${this.#channel}:notes`;
+    this.#ownChannel = this.#channelOf(listener.instance);
     this.#listener = listener;
     const keys = new EnvelopeKeys((epoch) => listener.secretOf(epoch));
     const wakes = new WakeLimiter(this.#clock, () => listener.wake());
@@ -132,7 +135,7 @@ export class RedisBus implements Bus {
       if (this.#closed) return;
       const name = channel.toString();
       if (name === this.#channel) this.#receive(payload, { listener, keys, wakes });
-      else if (name === this.#noteChannel) this.#receiveNote(payload, listener, notes);
+      else if (name === this.#noteChannel || name === this.#ownChannel) this.#receiveNote(payload, listener, notes);
     });
     this.#discovery = discovery;
     this.#publisher = publisher;
@@ -157,12 +160,18 @@ export class RedisBus implements Bus {
     if (publisher !== undefined && !this.#closed && publisher.isReady) this.#dispatch(publisher, this.#channel, carried?.bytes ?? 0, () => encode(this.#sender, carried));
   }
 
-  tell(note: string): void {
+  tell(note: string, to?: string): void {
     const publisher = this.#publisher;
     const keys = this.#keys;
     if (this.#closed || publisher === undefined || keys === undefined || !publisher.isReady) return;
     const bytes = encodeNote(note, this.#sender, keys, this.#listener!.sealing());
-    if (bytes !== undefined) this.#dispatch(publisher, this.#noteChannel, bytes.length, () => bytes, (count) => void (this.#receivers = count));
+    if (bytes === undefined) return;
+    if (to !== undefined) return this.#dispatch(publisher, this.#channelOf(to), bytes.length, () => bytes);
+    this.#dispatch(publisher, this.#noteChannel, bytes.length, () => bytes, (count) => void (this.#receivers = count));
+  }
+
+  #channelOf(instance: string): string {
+    return `${this.#noteChannel}:${instance}`;
   }
 
   /** Invariant 6: nothing is queued for a bus that is away. Other instances find out at their next look. */
@@ -194,7 +203,7 @@ export class RedisBus implements Bus {
 
   async #subscribe(subscriber: RedisConnection, listener: BusListener): Promise<void> {
     try {
-      await subscriber.redis.subscribe(this.#channel, this.#noteChannel);
+      await subscriber.redis.subscribe(this.#channel, this.#noteChannel, this.#ownChannel);
     } catch (error) {
       // Redis refused: a new connection tries again, later each time. A connection that broke meanwhile does so by itself.
       if (subscriber.isReady) subscriber.fail(error);

@@ -106,7 +106,7 @@ t.test('a worker that does not read costs the hub a bounded memory, and nobody e
   const [one, two] = opened(t, path, 2) as [OpenHubBus, OpenHubBus];
   const frozen = hubStranger(t, path);
   await frozen.ask('hello', { version: HUB_VERSION });
-  await frozen.ask('bus.join', { log: 'log' });
+  await frozen.ask('bus.join', { log: 'log', instance: 'i' });
   await until('all are there', () => one.bus.receivers === 3 && two.bus.receivers === 3);
   frozen.socket.pause();
   const before = heldBytes('arrayBuffers');
@@ -179,11 +179,12 @@ t.test('garbage ends the connection that it came from, and disturbs nobody', asy
     Buffer.from('GET / HTTP/1.1\r\n\r\n'), Buffer.alloc(64), Buffer.alloc(64, 0xff), endless,
     Buffer.concat([hello, frameOf(99, Buffer.from('x'))]), Buffer.concat([hello, frameOf(FRAME.members, Buffer.alloc(4))]),
     Buffer.concat([hello, frameOf(FRAME.question, Buffer.from('{'))]), Buffer.concat([hello, frameOf(FRAME.question, Buffer.from('null'))]), Buffer.concat([hello, frameOf(FRAME.question, Buffer.alloc(0))]),
-    question('bus.join', { log: 'log' }),
+    question('bus.join', { log: 'log', instance: 'i' }),
     ...['nothing', 'constructor', '__proto__', 'toString'].map((name) => Buffer.concat([hello, question(name, {})])),
     Buffer.concat([hello, question('ping', {}, -1)]), Buffer.concat([hello, question('ping', {}, 'x')]), Buffer.concat([hello, question('ping', null)]),
-    Buffer.concat([hello, question('bus.join', { log: 1 })]), Buffer.concat([hello, question('bus.join', { log: 'x'.repeat(10_000) })]),
-    Buffer.concat([hello, question('presence.write', { name: 'n', changes: [] })]), Buffer.concat([entered, question('bus.join', { log: 'another' })]),
+    Buffer.concat([hello, question('bus.join', { log: 1 })]), Buffer.concat([hello, question('bus.join', { log: 'x'.repeat(10_000), instance: 'i' })]),
+    Buffer.concat([hello, question('presence.write', { name: 'n', changes: [] })]), Buffer.concat([entered, question('bus.join', { log: 'another', instance: 'i' })]),
+    Buffer.concat([entered, question('bus.join', { log: 'log' })]), Buffer.concat([entered, frameOf(FRAME.noteToOne, Buffer.alloc(0))]), Buffer.concat([entered, frameOf(FRAME.noteToOne, Buffer.of(0, 9, 120))]),
     ...[{ ...change, topic: 1 }, { ...change, streams: -1 }, { ...change, streams: 1.5 }, { ...change, isPresent: 'yes' }, { ...change, since: null }, { ...change, meta: 'x'.repeat(2_000) }, null, 7]
       .map((bad) => Buffer.concat([entered, question('presence.write', { name: 'n', changes: [bad] })])),
     Buffer.concat([entered, question('presence.write', { name: 'n', changes: 'all' })]), Buffer.concat([entered, question('presence.page', { name: 'n', topic: 'a', after: '', limit: -1 })]),
@@ -210,7 +211,7 @@ t.test('a program of the same user that publishes what it cannot prove makes wor
   const { wakes } = one.ear;
   const forged = encode(randomBytes(SENDER_BYTES), carriedOf([message(9)], new EnvelopeKeys(() => secretOf('another'))));
   stranger.socket.write(frameOf(FRAME.commit, forged));
-  await stranger.ask('bus.join', { log: 'log' });
+  await stranger.ask('bus.join', { log: 'log', instance: 'i' });
   for (const [kind, body] of [[FRAME.commit, forged], [FRAME.commit, randomBytes(40)], [FRAME.note, randomBytes(80)], [FRAME.commit, Buffer.alloc(0)]] as const) stranger.socket.write(frameOf(kind, body));
   await until('it was woken', () => one.ear.wakes > wakes && one.ear.unproved > 0);
   two.bus.publish([message(10)]);
