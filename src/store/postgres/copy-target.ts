@@ -43,6 +43,9 @@ const LOADED: Readonly<Record<CopiedKind, (column: string) => string>> = {
   flag: (column) => `(${column} = '1')`,
 };
 
+/** One copy at a time has this lock. */
+const COPY_LOCK = "hashtext('tidings.copy')";
+
 /** A PostgreSQL database that a log is copied to. */
 export class PostgresCopyTarget implements CopyTarget {
   readonly #url: string;
@@ -56,9 +59,14 @@ export class PostgresCopyTarget implements CopyTarget {
 
   alone<Result>(copy: () => Promise<Result>): Promise<Result> {
     return inSession(this.#url, async (ask) => {
-      const [[isAlone] = []] = await ask("SELECT pg_try_advisory_lock(hashtext('tidings.copy'))::integer");
+      const [[isAlone] = []] = await ask(`SELECT pg_try_advisory_lock(${COPY_LOCK})::integer`);
       if (wholeNumber(isAlone) !== 1) throw new StoreError('refused', 'another tidings copy into this database is under way; nothing was written');
-      return copy();
+      try {
+        return await copy();
+      } finally {
+        // The server notices the end of a session a moment later, and would refuse the next copy until then. A lost session holds no lock.
+        await ask(`SELECT pg_advisory_unlock(${COPY_LOCK})`).catch(() => undefined);
+      }
     });
   }
 
