@@ -39,7 +39,7 @@ function spellings(path: string): { same: string[]; others: string[] } {
 
 /** An instance itself has answered: for API keys, with the refusal that nobody may see them without a credential. */
 function isTold({ status, body }: RawAnswer): boolean {
-  return (status === 200 && /tidings_|"openapi"|"streams":|"instances":/.test(body)) || (status === 401 && body.includes('the credential of an administrator'));
+  return (status === 200 && /tidings_|"openapi":"3|"streams":\[|"instances":\[/.test(body)) || (status === 401 && body.includes('the credential of an administrator'));
 }
 
 for (const [name, { url, port }] of balancers) {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
+import { scrape, startWorkers } from '../support/workers.ts';
 import { readPromql } from '../support/promql.ts';
 
 /** The dashboard, and the alerts of docs/monitoring.md, against what an instance shows at `/metrics`. */
@@ -72,7 +73,10 @@ const http = new Http(t, (await startInstance(t)).url);
 await http.publish('a', 'x');
 await http.send('POST', '/topics/a?event=$x', {}, 'x');
 await http.get('/keys');
-const metrics = readMetrics((await http.get('/metrics')).body);
+const { url: workers } = await startWorkers(t, 2);
+// What only a supervisor tells: the rest has the same names in both.
+const ofSupervisor = (await scrape(workers)).split('\n').filter((line) => /^(# \w+ )?tidings_worker/.test(line)).join('\n');
+const metrics = readMetrics(`${(await http.get('/metrics')).body}\n${ofSupervisor}\n`);
 
 /** What an expression asks for that is not there. */
 function missing(expression: string): string[] {
