@@ -203,6 +203,8 @@ for (const name of ['', 'X%20Delivery', 'X-Delivery:', 'caf%C3%A9', 'X-Delivery'
   }
 }
 for (const value of ['', '""', 'k'.repeat(256), 'caf\u{e9}']) add(`a key ${value.slice(0, 20)} in a named header`, post('/topics/a?idempotencyHeader=X-Delivery', { 'X-Delivery': value }), KEY, 'idempotencyHeader');
+const LONG_NAME = 'x'.repeat(256);
+add('a named header with a long name', post(`/topics/a?idempotencyHeader=${LONG_NAME}`, { [LONG_NAME]: 'a' }), KEY, 'idempotencyHeader');
 add('a key in a named header and one in the query', post('/topics/a?idempotencyHeader=X-Delivery&idempotencyKey=a', { 'X-Delivery': 'a' }), KEY, 'idempotencyHeader');
 add('a key in a named header and one in ours', post('/topics/a?idempotencyHeader=X-Delivery', { 'X-Delivery': 'a', 'Idempotency-Key': 'a' }), KEY, 'idempotencyHeader');
 add('two headers with keys that are named', post('/topics/a?idempotencyHeader=X-A&idempotencyHeader=X-B', { 'X-A': 'a', 'X-B': 'a' }), REQUEST, 'idempotencyHeader');
