@@ -149,7 +149,8 @@ export class SharedWriter implements Pick<Store, 'append' | 'rowOverheadBytes'> 
   async #serve({ number, requests }: UnpackedAppend): Promise<void> {
     let answer: Buffer;
     try {
-      if (requests === undefined) throw new StoreError('refused', 'the requests that came over the hub cannot be read');
+      // They are certainly not stored, so the worker that handed them on writes them.
+      if (requests === undefined) throw new StoreError('unavailable', 'the requests that came over the hub cannot be read');
       answer = packAppended(number, await this.#merged.append(requests));
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
