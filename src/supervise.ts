@@ -1,5 +1,4 @@
 import closeWithGrace from 'close-with-grace';
-import cluster from 'node:cluster';
 import { startHub } from './bus/hub/hub.ts';
 import { configure } from './config/config.ts';
 import { systemClock as clock } from './runtime/clock.ts';
@@ -7,6 +6,7 @@ import { makeLogger, standardOutput } from './runtime/logger.ts';
 import { SupervisorMetrics } from './runtime/supervisor-metrics.ts';
 import { cannotListen } from './runtime/cannot-listen.ts';
 import { CLOSE_MS } from './workers/closing-time.ts';
+import { forkWorker } from './workers/fork.ts';
 import { holdPort, type HeldPort } from './workers/held-port.ts';
 import { environmentOf } from './workers/place.ts';
 import { isEnding } from './workers/signals.ts';
@@ -27,7 +27,7 @@ const metrics = new SupervisorMetrics(count);
 
 const supervisor: Supervisor = new Supervisor({
   count, clock, logger,
-  fork: (number) => cluster.fork(environmentOf({ number, count, port: main.port, operationsPort: operations?.port, sharesPort: main.isShared, hub: hub?.path })).process,
+  fork: (number) => forkWorker(environmentOf({ number, count, port: main.port, operationsPort: operations?.port, sharesPort: main.isShared, hub: hub?.path })),
   render: (answered) => metrics.render({ running: supervisor.running, ready: supervisor.ready, restarts: supervisor.restarts, answered }),
   onAccepting: (port) => (port === 'main' ? main : operations)?.release(),
   onAll: (greeting) => void process.stderr.write(`${greeting}${count} workers share the port\n`),
