@@ -1,5 +1,5 @@
 import { t, type Test } from 'tap';
-import { FRAME, frameOf, HANDED, HUB_VERSION } from '../../../src/bus/hub/frames.ts';
+import { FRAME, frameOf, HANDED, HUB_VERSION, nextNumber } from '../../../src/bus/hub/frames.ts';
 import { SharedWriter } from '../../../src/bus/hub/shared-writer.ts';
 import type { Draft } from '../../../src/model/message.ts';
 import type { Clock } from '../../../src/runtime/clock.ts';
@@ -282,4 +282,12 @@ t.test('requests that cannot be read change nothing, and the writer says so', as
   await until('all are answered', () => stranger.kinds.filter((kind) => kind === FRAME.appended).length === bad.length);
   t.ok(stranger.bodies.slice(-bad.length).every((body) => body.toString().includes('"unavailable"')));
   t.same(topicsIn(log), []);
+});
+
+t.test('numbers of requests begin again after the largest that a frame holds, and pass over those that wait', async (t) => {
+  const waiting = new Set([0, 1, 7]);
+  const isWaiting = (number: number): boolean => waiting.has(number);
+  t.equal(nextNumber(2 ** 32 - 1, isWaiting), 2);
+  t.equal(nextNumber(6, isWaiting), 8);
+  t.equal(nextNumber(8, isWaiting), 9);
 });
