@@ -162,6 +162,7 @@ for (const value of ['a..b', 'a.>.b', '%20', `${'x'.repeat(256)}`]) {
 for (const path of ['/topics/%3E/presence?', '/presence?topic=a&topic=b.*&']) add(`${path}pattern=0`, get(`${path}pattern=0`), TOPIC, 'topic');
 add('how many are at no topic', get('/presence'), TOPIC, 'topic');
 add('how many are at too many topics', get(`/presence?${Array.from({ length: 101 }, (_, index) => `topic=t${index}`).join('&')}`), TOPIC, 'topic');
+for (const [path, max] of [['/topics/a/presence', 300], ['/members/a', 255]] as const) add(`${path}?after= with what is longer than a cursor`, get(`${path}?after=${'x'.repeat(max + 1)}`), REQUEST, 'after');
 for (const id of ['%00', 'x'.repeat(301)]) add(`the member ${id.slice(0, 20)}`, get(`/members/${id}`), REQUEST, 'id');
 // The list of topics.
 for (const [query, kind, field] of [
