@@ -1,12 +1,12 @@
 import closeWithGrace from 'close-with-grace';
-import cluster from 'node:cluster';
-import { startHub } from './bus/hub/hub.ts';
+import { startHub, type Hub } from './bus/hub/hub.ts';
 import { configure } from './config/config.ts';
 import { systemClock as clock } from './runtime/clock.ts';
 import { makeLogger, standardOutput } from './runtime/logger.ts';
 import { SupervisorMetrics } from './runtime/supervisor-metrics.ts';
 import { cannotListen } from './runtime/cannot-listen.ts';
 import { CLOSE_MS } from './workers/closing-time.ts';
+import { forkWorker } from './workers/fork.ts';
 import { holdPort, type HeldPort } from './workers/held-port.ts';
 import { environmentOf } from './workers/place.ts';
 import { isEnding } from './workers/signals.ts';
@@ -22,12 +22,12 @@ const logger = makeLogger({ level: config.LOG_LEVEL, isExpected: () => false, de
 const main = await hold(HOST, PORT, '');
 const operations = OPS_PORT === undefined ? undefined : await hold(OPS_HOST, OPS_PORT, 'OPS_');
 // With Redis, the workers are told as other machines' are.
-const hub = config.REDIS_URL === undefined ? await startHub({ clock, logger }) : undefined;
+const hub = config.REDIS_URL === undefined ? await openHub() : undefined;
 const metrics = new SupervisorMetrics(count);
 
 const supervisor: Supervisor = new Supervisor({
   count, clock, logger,
-  fork: (number) => cluster.fork(environmentOf({ number, count, port: main.port, operationsPort: operations?.port, sharesPort: main.isShared, hub: hub?.path })).process,
+  fork: (number) => forkWorker(environmentOf({ number, count, port: main.port, operationsPort: operations?.port, sharesPort: main.isShared, hub: hub?.path })),
   render: (answered) => metrics.render({ running: supervisor.running, ready: supervisor.ready, restarts: supervisor.restarts, answered }),
   onAccepting: (port) => (port === 'main' ? main : operations)?.release(),
   onAll: (greeting) => void process.stderr.write(`${greeting}${count} workers share the port\n`),
@@ -50,6 +50,16 @@ async function refuse({ code, signal }: Exit): Promise<void> {
   if (code === null) logger.error({ signal }, 'the first worker was killed before it listened, so the service ends');
   await hub?.close();
   process.exit(code === null || code === 0 ? 1 : code);
+}
+
+async function openHub(): Promise<Hub> {
+  try {
+    return await startHub({ clock, logger });
+  } catch (error) {
+    const { message, cause } = error instanceof Error ? error : new Error(String(error));
+    process.stderr.write(`WORKERS: ${message}; or set WORKERS=1, or REDIS_URL${cause instanceof Error ? ` (${cause.message})` : ''}\n`);
+    process.exit(1);
+  }
 }
 
 async function hold(host: string, port: number, prefix: '' | 'OPS_'): Promise<HeldPort> {

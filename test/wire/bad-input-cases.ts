@@ -162,6 +162,7 @@ for (const value of ['a..b', 'a.>.b', '%20', `${'x'.repeat(256)}`]) {
 for (const path of ['/topics/%3E/presence?', '/presence?topic=a&topic=b.*&']) add(`${path}pattern=0`, get(`${path}pattern=0`), TOPIC, 'topic');
 add('how many are at no topic', get('/presence'), TOPIC, 'topic');
 add('how many are at too many topics', get(`/presence?${Array.from({ length: 101 }, (_, index) => `topic=t${index}`).join('&')}`), TOPIC, 'topic');
+for (const [path, max] of [['/topics/a/presence', 300], ['/members/a', 255]] as const) add(`${path}?after= with what is longer than a cursor`, get(`${path}?after=${'x'.repeat(max + 1)}`), REQUEST, 'after');
 for (const id of ['%00', 'x'.repeat(301)]) add(`the member ${id.slice(0, 20)}`, get(`/members/${id}`), REQUEST, 'id');
 // The list of topics.
 for (const [query, kind, field] of [
@@ -203,6 +204,8 @@ for (const name of ['', 'X%20Delivery', 'X-Delivery:', 'caf%C3%A9', 'X-Delivery'
   }
 }
 for (const value of ['', '""', 'k'.repeat(256), 'caf\u{e9}']) add(`a key ${value.slice(0, 20)} in a named header`, post('/topics/a?idempotencyHeader=X-Delivery', { 'X-Delivery': value }), KEY, 'idempotencyHeader');
+const LONG_NAME = 'x'.repeat(256);
+add('a named header with a long name', post(`/topics/a?idempotencyHeader=${LONG_NAME}`, { [LONG_NAME]: 'a' }), KEY, 'idempotencyHeader');
 add('a key in a named header and one in the query', post('/topics/a?idempotencyHeader=X-Delivery&idempotencyKey=a', { 'X-Delivery': 'a' }), KEY, 'idempotencyHeader');
 add('a key in a named header and one in ours', post('/topics/a?idempotencyHeader=X-Delivery', { 'X-Delivery': 'a', 'Idempotency-Key': 'a' }), KEY, 'idempotencyHeader');
 add('two headers with keys that are named', post('/topics/a?idempotencyHeader=X-A&idempotencyHeader=X-B', { 'X-A': 'a', 'X-B': 'a' }), REQUEST, 'idempotencyHeader');

@@ -107,8 +107,13 @@ t.test('a port that another program has is an error, said once, also where that 
 });
 
 t.test('what is wrong with the settings is said once, and nothing is tried again', async (t) => {
-  // The first the supervisor sees itself, the second only who loads the rest of the service.
-  for (const [env, line] of [[{ MAX_STREAMS: 'many' }, /^MAX_STREAMS: "many" is not allowed/], [{ PUBLIC_TOPICS: 'a..b' }, /^PUBLIC_TOPICS: /]] as const) {
+  const readOnly = `data:text/javascript,import f from'node:fs/promises';import{syncBuiltinESMExports as s}from'node:module';f.mkdtemp=()=>Promise.reject(Object.assign(new Error('EROFS: for the test'),{code:'EROFS'}));s()`;
+  // The first two the supervisor sees itself, the third only who loads the rest of the service.
+  for (const [env, line] of [
+    [{ MAX_STREAMS: 'many' }, /^MAX_STREAMS: "many" is not allowed/],
+    [{ NODE_OPTIONS: `--import=${encodeURI(readOnly)}` }, /^WORKERS: no temporary folder can be written to: set TMPDIR to one that can; or set WORKERS=1, or REDIS_URL \(EROFS: for the test\)$/m],
+    [{ PUBLIC_TOPICS: 'a..b' }, /^PUBLIC_TOPICS: /],
+  ] as const) {
     const child = run(t, { WORKERS: '3', PORT: '0', ...env });
     t.same(await child.exited, { code: 1, signal: null });
     t.match(child.output, line);

@@ -1,5 +1,5 @@
 import type { FrameWriter } from './frame-writer.ts';
-import { FRAME, frameOf, HANDED } from './frames.ts';
+import { FRAME, frameOf, HANDED, nextNumber } from './frames.ts';
 
 /** Appends that wait for the writer's answer. Stops a writer that hangs from holding memory: beyond them each worker writes for itself. */
 const FORWARDED_MAX_REQUESTS = 1_000;
@@ -55,7 +55,7 @@ export class ForwardedAppends {
       this.#tell(from, number, HANDED.toNobody);
       return;
     }
-    const own = this.#number();
+    const own = this.#last = nextNumber(this.#last, (other) => this.#forwarded.has(other));
     this.#forwarded.set(own, { from, to, number });
     body.writeUInt32BE(own);
     to.writer.talk(frameOf(FRAME.append, body));
@@ -90,12 +90,5 @@ export class ForwardedAppends {
     body.writeUInt32BE(number);
     body[HANDED_NUMBER_BYTES] = handed;
     member.writer.talk(frameOf(FRAME.appended, body));
-  }
-
-  /** One that is not in use. */
-  #number(): number {
-    do this.#last = (this.#last + 1) >>> 0;
-    while (this.#forwarded.has(this.#last));
-    return this.#last;
   }
 }

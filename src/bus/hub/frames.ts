@@ -38,6 +38,14 @@ export const FRAME = {
 /** What the hub says of requests: the writer's answer follows; they were handed to nobody; the writer ended before it answered. */
 export const HANDED = { answered: 0, toNobody: 1, lost: 2 } as const;
 
+/** A number for the next requests, which no requests that wait for their answer have. It fits into u32, however long a worker lives. */
+export function nextNumber(last: number, isWaiting: (number: number) => boolean): number {
+  let next = last;
+  do next = (next + 1) >>> 0;
+  while (isWaiting(next));
+  return next;
+}
+
 export const FRAME_HEAD_BYTES = 5;
 /** Of the name in a note for one worker. */
 export const NAME_LENGTH_BYTES = 2;

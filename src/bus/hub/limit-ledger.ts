@@ -4,6 +4,9 @@ import { within, type Clock } from '../../runtime/clock.ts';
 import type { HubCall, HubCalls } from './calls.ts';
 import { awayOnly, HUB_CLOSE_MAX_MS, HubAway, type HubConnection, type HubUser } from './connection.ts';
 
+/** Topics of one question; a batch may have more. Stops a question from being longer than the hub reads, which would end the connection. */
+const ADDED_MAX_ENTRIES = 1_000;
+
 export interface HubLedgerOptions {
   readonly connection: HubConnection;
   readonly clock: Clock;
@@ -47,8 +50,10 @@ export class HubLedger implements Ledger {
     return this.#ask('limits.spend', { debits });
   }
 
-  addTopics(owner: string, topics: readonly string[], windowMs: number): Promise<TopicCount> {
-    return this.#ask('limits.addTopics', { owner, topics, windowMs });
+  async addTopics(owner: string, topics: readonly string[], windowMs: number): Promise<TopicCount> {
+    let at = 0;
+    for (; at + ADDED_MAX_ENTRIES < topics.length; at += ADDED_MAX_ENTRIES) await this.#ask('limits.addTopics', { owner, topics: topics.slice(at, at + ADDED_MAX_ENTRIES), windowMs });
+    return this.#ask('limits.addTopics', { owner, topics: topics.slice(at), windowMs });
   }
 
   hold(holdings: readonly Holding[]): Promise<readonly boolean[]> {

@@ -3,7 +3,7 @@ import { within, type Clock, type Timer } from '../../runtime/clock.ts';
 import { StoreError, type Appended, type AppendRequest, type Store } from '../../store/store.ts';
 import { packAppend, packAppended, packFailure, unpackAppend, unpackAppended, type UnpackedAppend, type Written } from './append-frames.ts';
 import { awayOnly, type HubConnection } from './connection.ts';
-import { FRAME, frameOf, HANDED } from './frames.ts';
+import { FRAME, frameOf, HANDED, nextNumber } from './frames.ts';
 import { MergedAppends } from './merged-appends.ts';
 
 /** Larger commits are written by the worker that has them. Stops them from delaying what else goes over the hub. */
@@ -69,7 +69,8 @@ export class SharedWriter implements Pick<Store, 'append' | 'rowOverheadBytes'> 
     this.#follow();
     // An empty one finds out whether this worker can write.
     if (this.#role !== 'other' || this.#isLate || requests.length === 0 || !this.#connection.isReady) return this.#merged.append(requests);
-    const body = packAppend(++this.#number, requests);
+    this.#number = nextNumber(this.#number, (number) => this.#handed.has(number));
+    const body = packAppend(this.#number, requests);
     return body.length > HANDED_MAX_BYTES ? this.#merged.append(requests) : this.#hand(requests, body);
   }
 
@@ -149,7 +150,8 @@ export class SharedWriter implements Pick<Store, 'append' | 'rowOverheadBytes'> 
   async #serve({ number, requests }: UnpackedAppend): Promise<void> {
     let answer: Buffer;
     try {
-      if (requests === undefined) throw new StoreError('refused', 'the requests that came over the hub cannot be read');
+      // They are certainly not stored, so the worker that handed them on writes them.
+      if (requests === undefined) throw new StoreError('unavailable', 'the requests that came over the hub cannot be read');
       answer = packAppended(number, await this.#merged.append(requests));
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;

@@ -49,3 +49,9 @@ export function readMemberId(id: string): string {
   if (id === '' || id.includes('\0') || !id.isWellFormed() || Buffer.byteLength(id) > MEMBER_MAX_BYTES) throw new Problem('invalid-request', `The id of a member is a text of 1 to ${MEMBER_MAX_BYTES} bytes.`, { field: 'id' });
   return id;
 }
+
+/** The `after` of a page. The place of presence reads no longer cursors. @throws Problem */
+export function readAfter({ after = '' }: { readonly after?: string | undefined }, maxBytes: number): string {
+  if (Buffer.byteLength(after) > maxBytes) throw new Problem('invalid-request', `after is no cursor of a page: it is longer than ${maxBytes} bytes.`, { field: 'after' });
+  return after;
+}

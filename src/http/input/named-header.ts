@@ -34,6 +34,9 @@ const CREDENTIALS: ReadonlySet<string> = new Set(['authorization', 'proxy-author
 /** Readers see the event name. Stops publishers from reading the secrets that a proxy adds to requests. */
 const EVENT_WORD = /(?:^|-)(?:event|topic)(?:-|$)/;
 
+/** Stops the name from filling the database: it is stored with the key. No sender's own header is nearly as long. */
+export const HEADER_NAME_MAX_BYTES = 255;
+
 /** A token of RFC 9110, section 5.6.2. */
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 
@@ -51,6 +54,7 @@ export function readNamedHeader(headers: IncomingHttpHeaders, query: Query, nami
   if (name === undefined) return undefined;
   const { parameter: field, code } = naming;
   if (!HEADER_NAME.test(name)) throw new Problem(code, `${field} must name a header.`, { field });
+  if (name.length > HEADER_NAME_MAX_BYTES) throw new Problem(code, `${field} is longer than ${HEADER_NAME_MAX_BYTES} characters.`, { field });
   const objection = naming.objection(name);
   if (objection !== undefined) throw new Problem(code, `${field} cannot name the header ${name}: ${objection}.`, { field });
   if (!Object.hasOwn(headers, name)) throw new Problem(code, `The request lacks the header ${name}, which ${field} names.`, { field });

@@ -1,12 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { presenceProblem } from '../../model/grant.ts';
-import type { Filter } from '../../model/topic.ts';
+import { TOPIC_MAX_BYTES, type Filter } from '../../model/topic.ts';
+import { MEMBER_MAX_BYTES } from '../../presence/member.ts';
 import { PRESENCE_PAGE_MAX_ENTRIES } from '../../presence/place.ts';
 import type { Told } from '../../presence/presence.ts';
 import { presentText } from '../../presence/present-text.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { Type } from '../input/json-schema.ts';
-import { readMemberId } from '../input/member-query.ts';
+import { readAfter, readMemberId } from '../input/member-query.ts';
 import { filterFromPath, filterFromQuery } from '../input/topic-filter.ts';
 import type { App, Service } from '../service.ts';
 import { at, flag, json, PatternPath, problems, topicsQuery } from './schemas.ts';
@@ -57,7 +58,8 @@ export function presenceRoutes(app: App, { config, presence }: Service): void {
       response: { 200: json('Those whose streams name it, by the bytes of their ids.', TopicPresence), ...problems('invalid-request', 'invalid-topic', 'forbidden', 'overloaded') },
     },
     handler: async (request, reply) => {
-      const { after = '', limit = PAGE_DEFAULT_ENTRIES } = request.query;
+      const { limit = PAGE_DEFAULT_ENTRIES } = request.query;
+      const after = readAfter(request.query, MEMBER_MAX_BYTES);
       const [topic = ''] = allowed(request, filterFromPath(request.params.topic, request.query));
       const told = await presence.page(topic, after, limit);
       const { streams, members, next } = told.answer;
@@ -84,7 +86,8 @@ export function presenceRoutes(app: App, { config, presence }: Service): void {
       response: { 200: json('Its topics and patterns that the request may see, by the bytes of their names.', MemberPresence), ...problems('invalid-request', 'forbidden', 'overloaded') },
     },
     handler: async (request, reply) => {
-      const { after = '', limit = PAGE_DEFAULT_ENTRIES } = request.query;
+      const { limit = PAGE_DEFAULT_ENTRIES } = request.query;
+      const after = readAfter(request.query, TOPIC_MAX_BYTES);
       const { grant } = request.admission.identity;
       const id = readMemberId(request.params.id);
       const told = await presence.topicsOf(id, after, limit, (topic) => grant.maySeePresence(topic));

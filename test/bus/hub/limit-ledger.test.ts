@@ -40,6 +40,15 @@ t.test('buckets: what several spend adds up, and what was refused costs nothing'
   t.same(await one.spend([]), []);
 });
 
+t.test('topics: the largest batch has more than one question may have, and ends no connection', async (t) => {
+  const { path } = await openHub(t);
+  const { ledger, returns } = await open(t, path);
+  const topics = Array.from({ length: 10_000 }, (_, index) => String(index).padStart(255, 'x'));
+  t.match(await ledger.addTopics('owner', topics, 60_000), { topics: topics.length });
+  t.match(await ledger.addTopics('owner', topics.slice(0, 1_000), 60_000), { topics: topics.length });
+  t.same(returns.filter((mayHaveForgotten) => mayHaveForgotten), [true], 'it connected once');
+});
+
 t.test('topics: those of all, doubles once, in the window of the first', async (t) => {
   const { path } = await openHub(t);
   const [{ ledger: one }, { ledger: two }] = [await open(t, path), await open(t, path)];

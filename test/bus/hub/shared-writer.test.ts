@@ -1,5 +1,5 @@
 import { t, type Test } from 'tap';
-import { FRAME, frameOf, HANDED, HUB_VERSION } from '../../../src/bus/hub/frames.ts';
+import { FRAME, frameOf, HANDED, HUB_VERSION, nextNumber } from '../../../src/bus/hub/frames.ts';
 import { SharedWriter } from '../../../src/bus/hub/shared-writer.ts';
 import type { Draft } from '../../../src/model/message.ts';
 import type { Clock } from '../../../src/runtime/clock.ts';
@@ -251,7 +251,14 @@ t.test('a worker writes itself what is large, and everything once the hub is gon
   t.same([one.appends, two.appends], [[], [['large'], ['a']]]);
 });
 
-t.test('requests that cannot be read are refused, and change nothing', async (t) => {
+t.test('requests that the writer cannot read are stored by the worker that has them', async (t) => {
+  const { log, one, two } = await together(t);
+  const long = keyed('k'.repeat(10_000));
+  t.match((await two.writer.append([request('a', long), request('b')])).outcomes, [{ kind: 'stored' }, { kind: 'stored' }]);
+  t.same([one.appends, two.appends, topicsIn(log)], [[], [['a', 'b']], ['a', 'b']]);
+});
+
+t.test('requests that cannot be read change nothing, and the writer says so', async (t) => {
   const { path, log } = await together(t);
   const stranger = hubStranger(t, path);
   await stranger.ask('hello', { version: HUB_VERSION });
@@ -273,6 +280,14 @@ t.test('requests that cannot be read are refused, and change nothing', async (t)
     stranger.socket.write(frameOf(FRAME.append, Buffer.concat([number, body])));
   }
   await until('all are answered', () => stranger.kinds.filter((kind) => kind === FRAME.appended).length === bad.length);
-  t.ok(stranger.bodies.slice(-bad.length).every((body) => body.toString().includes('"refused"')));
+  t.ok(stranger.bodies.slice(-bad.length).every((body) => body.toString().includes('"unavailable"')));
   t.same(topicsIn(log), []);
+});
+
+t.test('numbers of requests begin again after the largest that a frame holds, and pass over those that wait', async (t) => {
+  const waiting = new Set([0, 1, 7]);
+  const isWaiting = (number: number): boolean => waiting.has(number);
+  t.equal(nextNumber(2 ** 32 - 1, isWaiting), 2);
+  t.equal(nextNumber(6, isWaiting), 8);
+  t.equal(nextNumber(8, isWaiting), 9);
 });
