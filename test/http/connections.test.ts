@@ -104,7 +104,7 @@ t.test('every method but its own is 405 at every path, with Allow', async (t) =>
 
 t.test('what is not there is 404: other paths, and a slash at the end', async (t) => {
   const server = await serve(t);
-  for (const path of ['/', '/topics/', '/topics/a/', '/topics/a/b', '/topics/a/messages/', '/messages/', '/healthz/', '//healthz', '/Healthz', '/events/', '/*']) {
+  for (const path of ['/index', '/topics/', '/topics/a/', '/topics/a/b', '/topics/a/messages/', '/messages/', '/healthz/', '//healthz', '/Healthz', '/events/', '/*']) {
     const answer = await exchange(t, server, requestBytes('GET', path));
     // A part of a path may be empty, which no topic and no id is.
     t.match([answer.status, code(answer)].join(' '), /^404 (message-)?not-found$|^405 method-not-allowed$/, path);
