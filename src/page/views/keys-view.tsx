@@ -1,7 +1,7 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { query, type Api, type Index } from '../api.ts';
-import { topicsIn } from '../feed/feed.ts';
+import { topicsIn } from '../feed/beginning.ts';
 import { useLoad } from '../load.ts';
 import { Chip, Command, Confirm, CopyButton, Empty, ErrorNote, Field, Raw, Shown, Table } from '../parts.tsx';
 import { age, plural } from '../text.ts';
