@@ -16,7 +16,7 @@ export function beginning(from: string): { readonly last?: number; readonly sinc
 
 /** Topics as they were typed: between spaces, with or without commas. A comma inside a topic is a part of its name. */
 export function topicsIn(text: string): readonly string[] {
-  return wordsIn(text.replaceAll(/,+(?=\s|$)|(?<=\s|^),+/g, ' '));
+  return wordsIn(text.replaceAll(/(^|\s),+|,+(?=\s|$)/g, ' '));
 }
 
 /** Topics as an address and a grant have them. */
