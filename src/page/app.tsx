@@ -20,9 +20,6 @@ import { TopicsView } from './views/topics-view.tsx';
 /** How often it is asked what the person may do, while the service cannot say. */
 const INDEX_RETRY_MS = 3_000;
 
-/** As many topics as one stream has by default. Stops the feed of a key with more of them from being refused. */
-const FEED_MAX_TOPICS = 100;
-
 interface View {
   readonly name: string;
   readonly title: string;
@@ -141,7 +138,7 @@ function Body({ api, index, route, onToken, onSession }: BodyProps): JSX.Element
 function useFeed(api: Api, { you }: Index, { view, query }: Route): Feed | undefined {
   const isAsked = view === '' || view === 'feed';
   const [feed, setFeed] = useState<Feed>();
-  const topics = query.get('topics') ?? (you.topics === undefined ? '>' : you.topics.slice(0, FEED_MAX_TOPICS).join(' '));
+  const topics = query.get('topics') ?? (you.topics === undefined ? '>' : you.topics.join(' '));
   const wanted = query.get('from') ?? '';
   const from = isBeginning(wanted) ? wanted : 'last:20';
   const [asked, setAsked] = useState<FeedWish>();
