@@ -35,8 +35,8 @@ interface Known {
   readonly heard: number;
   /** What it told of itself last, and when; undefined where it has only answered. */
   readonly report: (Report & { readonly at: number }) | undefined;
-  /** Whether it hears only what all hear: it is of a version that has no channel of its own. */
-  readonly hearsAllOnly: boolean;
+  /** Whether it has said that it hears what is told to it alone. Instances of an older version do not. */
+  readonly hearsAlone: boolean;
 }
 
 /** The answers to a question to all. */
@@ -142,19 +142,24 @@ export class Roster {
   }
 
   /**
-   * Asks one instance, which alone hears it. The others keep silent also where it is of an older version, so that all have to hear it.
+   * Asks one instance, which alone hears it. The others keep silent also where all have to hear it, because it is of an older version or has told nothing of itself yet.
    * @returns Its answer; or, where none came, whether there may be such an instance.
    */
   async askOne(instance: string, kind: string, body: object): Promise<{ readonly answer: unknown } | { readonly mayExist: boolean }> {
     const began = this.#clock.monotonic();
     const isMissing = (): boolean => this.#knowsAll() && !this.others.includes(instance) && this.#clock.monotonic() - began >= UNHEARD_MS;
-    const answers = await this.#control.collect(kind, body, (some) => some.has(instance) || isMissing(), this.#known.get(instance)?.hearsAllOnly === true ? undefined : instance);
+    const answers = await this.#control.collect(kind, body, (some) => some.has(instance) || isMissing(), this.#hearsAlone(instance) ? instance : undefined);
     if (answers.has(instance)) {
       this.#add(instance);
       return { answer: answers.get(instance) };
     }
     const { state } = this.#bus;
     return { mayExist: state === 'local' ? this.#hasSeenOthers() : state !== 'up' || !this.#knowsAll() || this.others.includes(instance) };
+  }
+
+  /** One that nobody knows, where all are known, does not exist: then no other needs to hear the question. */
+  #hearsAlone(instance: string): boolean {
+    return this.#known.get(instance)?.hearsAlone ?? this.#knowsAll();
   }
 
   /** Whether all that listen have been heard. One of an older version has no report. */
@@ -187,14 +192,14 @@ export class Roster {
     if (!isObject(body) || !isInstanceId(body['id']) || body['id'] === this.#self) return undefined;
     const { id, streams, isReady, hasLeft, hearsAlone } = body;
     if (hasLeft === true) this.#known.delete(id);
-    else if (Number.isSafeInteger(streams) && typeof isReady === 'boolean') this.#add(id, { streams: streams as number, isReady, at: this.#clock.monotonic() }, hearsAlone !== true);
+    else if (Number.isSafeInteger(streams) && typeof isReady === 'boolean') this.#add(id, { streams: streams as number, isReady, at: this.#clock.monotonic() }, hearsAlone === true);
     return undefined;
   }
 
-  #add(id: string, report = this.#known.get(id)?.report, hearsAllOnly = this.#known.get(id)?.hearsAllOnly === true): void {
+  #add(id: string, report = this.#known.get(id)?.report, isHearingAlone = this.#known.get(id)?.hearsAlone === true): void {
     const isNew = !this.#known.has(id);
     if (isNew && this.#known.size >= ROSTER_MAX_ENTRIES) return;
-    this.#known.set(id, { heard: this.#clock.monotonic(), report, hearsAllOnly });
+    this.#known.set(id, { heard: this.#clock.monotonic(), report, hearsAlone: isHearingAlone });
     // It has not heard of this one yet.
     if (isNew) this.#toldAt = -Infinity;
   }

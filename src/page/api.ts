@@ -23,6 +23,9 @@ export const BASE = new URL('.', document.baseURI).href;
 /** A service that does not answer is given up after so long. */
 const REQUEST_TIMEOUT_MS = 30_000;
 
+/** What a header can carry of a key or token; `fetch` refuses other characters, as if the service were away. */
+const SENDABLE = /^[\x20-\x7e]*$/;
+
 /** Why a request failed. */
 export class ApiError extends Error {
   /** 0 where there was no answer. */
@@ -58,6 +61,7 @@ export class Api {
   async send(path: string, { headers, signal, ...parts }: RequestParts = {}): Promise<Response> {
     let answer: Response;
     const limit = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
+    if (this.#token !== undefined && !SENDABLE.test(this.#token)) throw new ApiError('The key or token has characters that no key or token has. It may have been copied with something around it.', 0, 'invalid-credential');
     try {
       answer = await fetch(new URL(path, BASE), {
         ...parts, cache: 'no-store', signal: signal === undefined ? limit : AbortSignal.any([signal, limit]),
@@ -79,8 +83,9 @@ export class Api {
   }
 }
 
-/** The path of a topic. */
+/** The path of a topic. @throws ApiError for names that no topic has, and that in a path mean another one. */
 export function topicPath(topic: string, rest = ''): string {
+  if (topic === '.' || topic === '..') throw new ApiError('The topic is not valid: it has an empty segment.', 0, 'invalid-topic');
   return `topics/${encodeURIComponent(topic)}${rest}`;
 }
 

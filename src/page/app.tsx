@@ -1,7 +1,8 @@
 import type { JSX } from 'preact';
-import { useCallback, useEffect, useMemo, useState } from 'preact/hooks';
+import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { Api, ApiError, type Index } from './api.ts';
-import { Feed, topicsIn, type FeedWish } from './feed/feed.ts';
+import { isBeginning, wordsIn } from './feed/beginning.ts';
+import { Feed, type FeedWish } from './feed/feed.ts';
 import { FeedPanel } from './feed/feed-panel.tsx';
 import { useLoad } from './load.ts';
 import { ErrorNote } from './parts.tsx';
@@ -76,8 +77,11 @@ export function App(): JSX.Element {
 }
 
 function Navigation({ index, route }: { readonly index: Index; readonly route: Route }): JSX.Element {
+  const bar = useRef<HTMLElement>(null);
+  // On a phone the bar is wider than the window.
+  useEffect(() => bar.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' }), [route.view]);
   return (
-    <nav aria-label="Views">
+    <nav aria-label="Views" ref={bar}>
       {VIEWS.filter(({ isFor }) => isFor(index)).map(({ name, title }) => <a key={name} href={href(name)} aria-current={(route.view || 'feed') === name ? 'page' : undefined}>{title}</a>)}
       {!index.open && index.you.name === undefined && <a href={href('sign-in')} aria-current={route.view === 'sign-in' ? 'page' : undefined}>Sign in</a>}
     </nav>
@@ -135,9 +139,10 @@ function useFeed(api: Api, { you }: Index, { view, query }: Route): Feed | undef
   const isAsked = view === '' || view === 'feed';
   const [feed, setFeed] = useState<Feed>();
   const topics = query.get('topics') ?? (you.topics === undefined ? '>' : you.topics.join(' '));
-  const from = query.get('from') ?? 'last:20';
+  const wanted = query.get('from') ?? '';
+  const from = isBeginning(wanted) ? wanted : 'last:20';
   const [asked, setAsked] = useState<FeedWish>();
-  const wish = useMemo(() => ({ topics: topicsIn(topics), from }), [topics, from]);
+  const wish = useMemo(() => ({ topics: wordsIn(topics), from }), [topics, from]);
   useEffect(() => {
     if (isAsked && you.read && wish.topics.length > 0) setAsked(wish);
   }, [isAsked, you.read, wish]);

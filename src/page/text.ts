@@ -47,8 +47,11 @@ export function clock(time: string): string {
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${String(date.getMilliseconds()).padStart(3, '0')}`;
 }
 
-/** Control characters, but a line's end and a tab, and marks that turn the direction of text around. Lone halves of characters. */
-const UNSEEN = /(?![\n\t])\p{Cc}|[\u200B\u200E\u200F\u202A-\u202E\u2060-\u2069\uFEFF]|\p{Cs}/gu;
+/**
+ * Characters that act unseen: control characters but a line's end and a tab, marks that turn the direction of text around, lone halves of characters. Others that show as nothing make two names
+ * look like one. Joiners and the selectors of pictures change what is seen, and stay.
+ */
+const UNSEEN = /(?![\n\t])\p{Cc}|(?!\u200C|\u200D|\uFE0E|\uFE0F)\p{Default_Ignorable_Code_Point}|[\u2028\u2029\uFFF9-\uFFFB]|\p{Cs}/gu;
 /** Pictures of the first 32 control characters begin here. */
 const PICTURES_CODE = 0x2400;
 const SPACE_CODE = 0x20;
@@ -56,9 +59,19 @@ const SPACE_CODE = 0x20;
 /** Strangers' text with nothing in it that acts unseen: a control character is shown as its picture, other unseen characters as their number. */
 export function visible(text: string): string {
   return text.replaceAll(UNSEEN, (character) => {
-    const code = character.charCodeAt(0);
+    const code = character.codePointAt(0)!;
     return code < SPACE_CODE ? String.fromCharCode(PICTURES_CODE + code) : `⟨U+${code.toString(16).toUpperCase().padStart(4, '0')}⟩`;
   });
+}
+
+/** What data is: a text, JSON, or JSON that is nested too deeply to be kept as text. */
+export type DataForm = 'text' | 'JSON' | 'deep';
+
+/** The data of a message as text. */
+export function dataText(data: unknown): { readonly text: string; readonly form: DataForm } {
+  if (typeof data === 'string') return { text: data, form: 'text' };
+  const text = jsonText(data);
+  return text === undefined ? { text: '(JSON that is nested too deeply to be shown here)', form: 'deep' } : { text, form: 'JSON' };
 }
 
 /** JSON as text; undefined where it is nested too deeply to be written. */

@@ -12,7 +12,7 @@ const idOf = (index: number): string => `instance${index}`.padEnd(10, 'x');
 
 function world(count: number) {
   const clock = new TestClock();
-  const state = { bus: 'up' as BusState, receivers: undefined as number | undefined, others: false, silent: new Set<number>(), heard: Array.from({ length: count }, (): string[] => []) };
+  const state = { bus: 'up' as BusState, receivers: undefined as number | undefined, others: false, silent: new Set<number>(), hearAllOnly: new Set<number>(), heard: Array.from({ length: count }, (): string[] => []) };
   const counters = new Counters();
   const channels: ControlChannel[] = [];
   const buses = Array.from({ length: count }, (_, self) => ({
@@ -25,7 +25,7 @@ function world(count: number) {
     tell: (note: string, to?: string): void => {
       if (state.silent.has(self)) return;
       channels.forEach((channel, index) => {
-        if (index === self || state.silent.has(index) || (to !== undefined && to !== idOf(index))) return;
+        if (index === self || state.silent.has(index) || (to !== undefined && (to !== idOf(index) || state.hearAllOnly.has(index)))) return;
         state.heard[index]!.push(note);
         queueMicrotask(() => channel.told(note));
       });
@@ -183,4 +183,20 @@ t.test('what one instance is asked no other hears, nor the answer; one of an old
   t.same(await rosters[0]!.askOne(idOf(1), 'one', { a: 'large question' }), { answer: 'a large answer' });
   t.match(state.heard[2]!.join(), /large question/);
   t.notMatch(state.heard[2]!.join(), /large answer/);
+});
+
+t.test('an instance that has told nothing of itself yet may be of an older version: it is asked so that it hears', async (t) => {
+  const { clock, state, rosters, channels } = world(3);
+  state.receivers = 3;
+  rosters[0]!.open();
+  await clock.advance(1_000);
+  // Instances 1 and 2 tell nothing. The first one is of an older version, which has no channel of its own.
+  state.hearAllOnly.add(1);
+  channels[1]!.answer('one', () => 'an answer');
+  t.same(await soon(clock, rosters[0]!.askOne(idOf(1), 'one', {})), [{ answer: 'an answer' }, 0], 'nobody knows it');
+  t.same(await soon(clock, rosters[0]!.askOne(idOf(1), 'one', {})), [{ answer: 'an answer' }, 0], 'it has only answered');
+  await rosters[0]!.ask('who', {});
+  state.heard[2] = [];
+  t.same(await soon(clock, rosters[0]!.askOne('aaaaaaaaaa', 'one', { a: 'made up' })), [{ mayExist: false }, 500]);
+  t.notMatch(state.heard[2].join(), /made up/, 'where all are known, no instance hears of one that was made up');
 });

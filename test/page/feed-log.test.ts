@@ -1,4 +1,5 @@
 import t from 'tap';
+import { isBeginning, topicsIn, wordsIn } from '../../src/page/feed/beginning.ts';
 import { FeedLog } from '../../src/page/feed/feed-log.ts';
 import { bytes, jsonText, shellQuoted, visible } from '../../src/page/text.ts';
 
@@ -28,6 +29,23 @@ void t.test('and so many characters: large messages are fewer', async (t) => {
   t.equal(feed.dropped, 100 - feed.rows.length);
 });
 
+void t.test('what is kept of data is its text: objects would take many times the memory that is counted', async (t) => {
+  const feed = log();
+  let deep: unknown = 1;
+  for (let level = 0; level < 100_000; level++) deep = [deep];
+  feed.message(message(1, { a: [[], []] }));
+  feed.message(message(2, deep));
+  t.match(feed.rows, [{ text: '{"a":[[],[]]}', form: 'JSON' }, { form: 'deep' }]);
+  for (const row of feed.rows) t.notOk(row.kind === 'message' && 'data' in row.message, 'no object is kept');
+});
+
+void t.test('a comma in the name of a topic is a part of it; an address may say anything of where to begin', async (t) => {
+  t.strictSame(topicsIn(' a,b  c, d ,e\tc, '), ['a,b', 'c', 'd', 'e']);
+  t.strictSame(wordsIn('a, ,b a,'), ['a,', ',b']);
+  t.strictSame(['now', 'start', 'last:0', 'last:1000', 'since:10m', 'after:start'].filter((from) => !isBeginning(from)), []);
+  t.strictSame(['', 'last', 'last:', 'last:x', 'last:1001', 'last:-1', 'last:1.5', 'last:1e2', 'since:', 'after:', 'then:1', '__proto__'].filter(isBeginning), []);
+});
+
 void t.test('a message comes once; what came before stands before; an erased one is gone', async (t) => {
   const feed = log();
   feed.note({ name: '$open', text: 'open' });
@@ -55,6 +73,8 @@ void t.test('nothing that is unseen acts in a text', async (t) => {
   t.equal(visible('\u{1b}[31mred\u{7}'), '␛[31mred␇');
   t.equal(visible('a\u202Eb\u2066c\u200B'), 'a⟨U+202E⟩b⟨U+2066⟩c⟨U+200B⟩');
   t.equal(visible('two\nlines\tand 👩\u200D💻'), 'two\nlines\tand 👩\u200D💻');
+  t.equal(visible('ops\u3164 \u061C\u00AD\u2028 \u{E0041}'), 'ops⟨U+3164⟩ ⟨U+061C⟩⟨U+00AD⟩⟨U+2028⟩ ⟨U+E0041⟩', 'two names never look like one');
+  t.equal(visible('❤\uFE0F می\u200Cخواهم'), '❤\uFE0F می\u200Cخواهم');
   t.equal(visible('\uD800x'), '⟨U+D800⟩x');
   t.equal(shellQuoted("a';rm -rf ~;'"), String.raw`'a'\'';rm -rf ~;'\'''`);
   t.equal(shellQuoted('deploys.api'), 'deploys.api');

@@ -142,6 +142,19 @@ await t.test('what strangers send is text, whatever it is, and breaks nothing', 
   }
 });
 
+await t.test('an address that somebody has cut, or made up, is a feed all the same', async (t) => {
+  await http.post('with,comma', 'one topic');
+  const person = await Person.open(t, browser, instance.url);
+  await person.goto('#/feed?topics=with,comma&from=last:x');
+  await until('the message is there', async () => (await person.texts(row)).length === 1);
+  await person.goto('#/feed?topics=with,comma&from=last:9999');
+  await person.sees('live');
+  await until('it is there again', async () => (await person.texts(row)).length === 1);
+  await person.goto('#/topics/..');
+  await person.page.locator('.note.bad code', { hasText: 'invalid-topic' }).first().waitFor();
+  t.strictSame(person.faults, []);
+});
+
 await t.test('by keyboard alone: to a message and into it', async (t) => {
   await http.batch(Array.from({ length: 20 }, (_none, number) => ({ topic: 'keys', data: number + 1 })));
   const person = await Person.open(t, browser, instance.url);

@@ -135,19 +135,25 @@ await t.test('keys: whoever signs in as an administrator makes one, sees it once
     await person.press('Sign in');
     await person.page.locator('.note.bad').waitFor();
   });
+  await person.fill('Key or token', `\u201C${ROOT.text}\u201D`);
+  await person.press('Sign in');
+  await person.sees(/characters that no key or token has/);
   await person.fill('Key or token', ROOT.text);
   await person.press('Sign in');
   await person.page.getByRole('link', { name: 'Keys' }).click();
   await person.fill('What it is for', 'made in a browser');
-  await person.fill('May publish to', 'deploys.> other');
-  await person.press('Make the key');
+  await person.fill('May publish to', 'deploys.>, a,b other');
+  await person.page.getByRole('button', { name: 'Make the key' }).dblclick();
   await person.sees(/It is shown this once/);
+  const { keys } = JSON.parse((await keeper.get('/keys', bearer(ROOT.text))).body) as { keys: { name: string }[] };
+  t.equal(keys.filter(({ name }) => name === 'made in a browser').length, 1, 'a second click makes no second key, whose secret would hide that of the first');
   const [key] = await person.texts('.made code');
   await person.press('Copy key');
   await until('it is copied', async () => await person.clipboard() === key);
   t.equal((await keeper.send('POST', '/topics/deploys.api', bearer(key!), 'x')).status, 201, 'it is good');
+  t.equal((await keeper.send('POST', '/topics/a,b', bearer(key!), 'x')).status, 201, 'a comma is a part of a name');
   t.equal((await keeper.send('POST', '/topics/else', bearer(key!), 'x')).status, 403);
-  t.match((await person.texts('tbody tr'))[0], /made in a browser.*publish to deploys\.>, other.*good/s);
+  t.match((await person.texts('tbody tr'))[0], /made in a browser.*publish to deploys\.>, a,b, other.*good/s);
   await person.press('Revoke made in a browser');
   await person.sees(/It cuts 0 open streams\./);
   await person.press('Revoke it');
@@ -176,6 +182,8 @@ await t.test('what somebody may not do is not offered; a session outlives a relo
   t.equal(await person.page.getByLabel('Topics or patterns').inputValue(), 'news.>');
   await person.goto('#/keys');
   await person.sees('This key or token may not do that.');
+  const kept = await person.page.evaluate<string>('JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie, location.href, performance.getEntriesByType("resource").map(({ name }) => name)])');
+  t.notOk(kept.includes(key), 'it is in no address, and nothing keeps it');
   await person.page.reload();
   await person.page.getByLabel('Key or token').waitFor();
   await signIn(true);
@@ -194,6 +202,8 @@ await t.test('every view, in both schemes and widths: nothing sticks out, and no
       await person.goto(hash);
       await person.page.locator('main').getByText(sign).first().waitFor();
       t.strictSame(await person.looksWrong(), [], `${hash} ${look.width} ${look.scheme}`);
+      const place = hash === '#/nothing' ? null : await person.page.locator('nav [aria-current]').boundingBox();
+      t.ok(hash === '#/nothing' || (place !== null && place.x >= 0 && place.x + place.width <= look.width), `${hash}: the bar shows where one is`);
     }
     t.strictSame(person.faults, []);
     await person.leave();

@@ -20,6 +20,7 @@ const LARGE_PAGES_MAX_BYTES = 4 * 1024 * 1024;
 const COPY_MAX_BYTES = 512 * 1024;
 
 const BEGINNING = Buffer.from('{"messages":[');
+const NOTHING = Buffer.alloc(0);
 const BETWEEN = Buffer.from(',');
 
 export interface PageBodiesDependencies extends Pick<FairSharesDependencies, 'counters'> {
@@ -39,31 +40,35 @@ export class PageBodies {
   /**
    * The page as JSON. Rejects with a Problem.
    * @param hold What its messages hold. While the page waits for its turn, another client may get that room.
+   * @param hasLeft Whether its client has gone: then the rest of the page is not put together, and what is returned is empty.
    */
-  async assemble(page: HistoryPage, hold: Hold): Promise<Buffer> {
+  async assemble(page: HistoryPage, hold: Hold, hasLeft: () => boolean): Promise<Buffer> {
     const bytes = page.messages.reduce((sum, { data }) => sum + data.length, 0);
-    if (bytes <= SMALL_PAGE_BYTES) return this.#assembleClean(page);
+    if (bytes <= SMALL_PAGE_BYTES) return this.#assembleClean(page, hasLeft);
     await this.#large.enter(bytes, hold);
     try {
-      return await this.#assembleClean(page);
+      return await this.#assembleClean(page, hasLeft);
     } finally {
       this.#large.leave(bytes);
     }
   }
 
   /** What is erased before the page is whole is not in it. */
-  async #assembleClean(page: HistoryPage): Promise<Buffer> {
+  async #assembleClean(page: HistoryPage, hasLeft: () => boolean): Promise<Buffer> {
     for (;;) {
       const erased = erasedOf(page);
-      const body = await this.#assembleOnce(page);
+      const body = await this.#assembleOnce(page, hasLeft);
+      if (body === undefined) return NOTHING;
       if (!page.clean()) throw new Problem('unavailable', 'Messages of this page were erased while it was put together. Ask again.');
       if (erasedOf(page) === erased) return body;
     }
   }
 
-  async #assembleOnce({ messages, cursor, more, gap }: HistoryPage): Promise<Buffer> {
+  /** Undefined where the client has gone. */
+  async #assembleOnce({ messages, cursor, more, gap }: HistoryPage, hasLeft: () => boolean): Promise<Buffer | undefined> {
     await this.#slices.enter();
     try {
+      if (hasLeft()) return undefined;
       const parts: Uint8Array[] = [];
       let length = 0;
       const add = (part: Uint8Array): void => {
@@ -75,7 +80,9 @@ export class PageBodies {
         if (index > 0) add(BETWEEN);
         for (const piece of jsonPieces(message)) {
           add(piece);
-          if (this.#slices.isOver) await this.#slices.pause();
+          if (!this.#slices.isOver) continue;
+          await this.#slices.pause();
+          if (hasLeft()) return undefined;
         }
       }
       // The line feed is for people who read it in a terminal.

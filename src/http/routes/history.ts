@@ -91,7 +91,7 @@ export function historyRoutes(app: App, service: Service, { answers, pages }: Ht
       reply.raw.off('close', leave);
       socket.off('end', leave);
     }
-    const body = await pages.assemble(found, hold);
+    const body = await pages.assemble(found, hold, () => socket.destroyed);
     refuseEnded();
     return answer(reply.header('tidings-cursor', found.cursor), body);
   }

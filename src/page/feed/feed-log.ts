@@ -1,5 +1,5 @@
 import type { Message } from '../../client/api.ts';
-import { jsonText } from '../text.ts';
+import { dataText, type DataForm } from '../text.ts';
 
 /** What the feed has: messages, and what happened to the stream, in the order in which they came. Its memory is bounded, and it says what it dropped. */
 
@@ -12,11 +12,12 @@ const DROPPED_SHARE = 0.1;
 export interface MessageRow {
   readonly kind: 'message';
   readonly key: number;
-  readonly message: Message;
+  /** Without its data: as a text that takes a tenth of the memory. */
+  readonly message: Omit<Message, 'data'>;
   /** The data as text. */
   readonly text: string;
-  readonly isText: boolean;
-  isErased: boolean;
+  readonly form: DataForm;
+  readonly isErased: boolean;
 }
 
 export interface NoteRow {
@@ -71,14 +72,13 @@ export class FeedLog {
     return this.#ids.has(id);
   }
 
-  message(message: Message): void {
+  message({ data, ...message }: Message): void {
     // Two patterns may match one topic.
     if (this.#ids.has(message.id)) return;
     this.#ids.add(message.id);
     this.#messages++;
-    const isText = typeof message.data === 'string';
-    const text = isText ? message.data : jsonText(message.data) ?? '(JSON that is nested too deeply to be shown in one line)';
-    const row: MessageRow = { kind: 'message', key: ++this.#key, message, text, isText, isErased: false };
+    const { text, form } = dataText(data);
+    const row: MessageRow = { kind: 'message', key: ++this.#key, message, text, form, isErased: false };
     // What came before comes after the stream has opened, of each topic in turn. What a gap announces stays after it.
     let place = this.#rows.length;
     while (place > 0 && isLater(this.#rows[place - 1]!, message)) place--;
@@ -107,7 +107,7 @@ export class FeedLog {
       isReached ||= row.message.id === through;
       if (row.message.id !== id && !(through !== undefined && isReached && row.message.topic === topic)) continue;
       this.#characters -= row.text.length;
-      this.#rows[index] = { ...row, text: '', isErased: true, message: { ...row.message, data: null } };
+      this.#rows[index] = { ...row, text: '', isErased: true };
     }
     this.note({ name: '$erased', text: id === undefined ? `Messages of ${topic} were erased.` : `A message of ${topic} was erased.`, tone: 'warn' });
   }
@@ -136,6 +136,6 @@ export class FeedLog {
   }
 }
 
-function isLater(row: FeedRow, { time }: Message): boolean {
+function isLater(row: FeedRow, { time }: MessageRow['message']): boolean {
   return (row.kind === 'message' ? row.message.time : row.tone === 'quiet' ? row.time : '') > time;
 }

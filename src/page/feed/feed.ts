@@ -1,6 +1,7 @@
 import type { Connection, Subscription } from '../../client/api.ts';
 import { connect, type Status } from '../../client/client.ts';
 import { BASE, type Api } from '../api.ts';
+import { beginning } from './beginning.ts';
 import { FeedLog } from './feed-log.ts';
 import { tappedFetch } from './stream-tap.ts';
 
@@ -64,22 +65,4 @@ export class Feed {
       for (const listener of this.#listeners) listener();
     });
   }
-}
-
-function beginning(from: string): { readonly last?: number; readonly since?: string; readonly after?: string } {
-  const colon = from.indexOf(':');
-  const kind = colon === -1 ? from : from.slice(0, colon);
-  const value = from.slice(colon + 1);
-  switch (kind) {
-    case 'last': return { last: Number(value) };
-    case 'since': return { since: value };
-    case 'start': return { after: 'start' };
-    case 'after': return { after: value };
-    default: return {};
-  }
-}
-
-/** Topics as they were typed: between spaces or commas. */
-export function topicsIn(text: string): readonly string[] {
-  return [...new Set(text.split(/[\s,]+/).filter((topic) => topic !== ''))];
 }

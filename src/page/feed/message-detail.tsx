@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { CopyButton, Raw } from '../parts.tsx';
 import { href } from '../route.ts';
 import { bytes, jsonText } from '../text.ts';
@@ -9,11 +9,13 @@ import { JsonTree, LongText } from './json-tree.tsx';
 const encoder = new TextEncoder();
 
 /** A message, whole. */
-export function MessageDetail({ row: { message, text, isText, isErased }, isSought = false, onClose }: { readonly row: MessageRow; readonly isSought?: boolean; readonly onClose: () => void }): JSX.Element {
+export function MessageDetail({ row: { message, text, form, isErased }, isSought = false, onClose }: { readonly row: MessageRow; readonly isSought?: boolean; readonly onClose: () => void }): JSX.Element {
   const section = useRef<HTMLElement>(null);
+  const value = useMemo((): unknown => form === 'JSON' && !isErased ? JSON.parse(text) : undefined, [text, form, isErased]);
   useEffect(() => {
     if (isSought) section.current?.scrollIntoView({ block: 'nearest' });
   }, []);
+  const isShown = !isErased && form !== 'deep';
   return (
     <section class="detail" ref={section} aria-label="Message">
       <header>
@@ -24,11 +26,11 @@ export function MessageDetail({ row: { message, text, isText, isErased }, isSoug
         <dt>Id</dt><dd><code>{message.id}</code> <CopyButton className="small" text={message.id} /></dd>
         <dt>Time</dt><dd>{message.time}</dd>
         <dt>Event</dt><dd><Raw text={message.event} /></dd>
-        <dt>Data</dt><dd>{isErased ? 'erased' : `${isText ? 'text' : 'JSON'}, ${bytes(encoder.encode(text).length)}`}</dd>
+        <dt>Data</dt><dd>{isErased ? 'erased' : form === 'deep' ? text : `${form}, ${bytes(encoder.encode(text).length)}`}</dd>
       </dl>
-      {!isErased && <div class="data">{isText ? <pre><LongText text={text} /></pre> : <JsonTree value={message.data} />}</div>}
+      {isShown && <div class="data">{form === 'text' ? <pre><LongText text={text} /></pre> : <JsonTree value={value} />}</div>}
       <div class="actions">
-        {!isErased && <CopyButton text={() => isText ? text : jsonText(message.data, 2) ?? text} label="Copy data" />}
+        {isShown && <CopyButton text={() => form === 'text' ? text : jsonText(value, 2) ?? text} label="Copy data" />}
         <a class="button" href={href('topics', message.topic)}>Its topic</a>
       </div>
     </section>

@@ -1,7 +1,7 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { query, type Api, type Index } from '../api.ts';
-import { topicsIn } from '../feed/feed.ts';
+import { topicsIn } from '../feed/beginning.ts';
 import { useLoad } from '../load.ts';
 import { Chip, Command, Confirm, CopyButton, Empty, ErrorNote, Field, Raw, Shown, Table } from '../parts.tsx';
 import { age, plural } from '../text.ts';
@@ -57,6 +57,7 @@ function Administration({ api }: { readonly api: Api }): JSX.Element {
   const page = useLoad((signal) => api.json<KeysPage>(`keys${query({ after, limit: PAGE_LENGTH_KEYS })}`, { signal }), after ?? '');
 
   const ask = async (key: Key): Promise<void> => {
+    setError(undefined);
     try {
       const { streams, more } = await api.json<{ readonly streams: readonly unknown[]; readonly more: boolean }>(`streams${query({ credential: `key ${key.id}`, limit: COUNTED_MAX_STREAMS })}`);
       setRevoking({ ...key, streams: `${plural(streams.length, 'open stream')}${more ? ' and more' : ''}` });
@@ -143,9 +144,12 @@ function NewKey({ api, onMade }: { readonly api: Api; readonly onMade: (key: Key
   const [admin, setAdmin] = useState(false);
   const [operate, setOperate] = useState(false);
   const [error, setError] = useState<unknown>();
+  const [isBusy, setBusy] = useState(false);
 
   const make = async (): Promise<void> => {
     setError(undefined);
+    // A second click would make another key, and what it answers would take the place of the first one, which is shown once.
+    setBusy(true);
     try {
       const topics = Object.fromEntries(LISTS.map(([list]): [string, readonly string[]] => [list, topicsIn(lists[list] ?? '')]).filter(([, all]) => all.length > 0));
       const body = { name, ...topics, ...(admin ? { admin } : {}), ...(operate ? { operate } : {}), ...(days > 0 ? { expiresInSeconds: days * DAY_SECONDS } : {}) };
@@ -157,6 +161,7 @@ function NewKey({ api, onMade }: { readonly api: Api; readonly onMade: (key: Key
     } catch (failure) {
       setError(failure);
     }
+    setBusy(false);
   };
 
   return (
@@ -175,7 +180,7 @@ function NewKey({ api, onMade }: { readonly api: Api; readonly onMade: (key: Key
         <label class="check"><input type="checkbox" checked={operate} onChange={(event) => setOperate(event.currentTarget.checked)} /> May see metrics and instances</label>
         <label class="check"><input type="checkbox" checked={admin} onChange={(event) => setAdmin(event.currentTarget.checked)} /> Administrator</label>
         <span class="spread" />
-        <button type="submit" class="main">Make the key</button>
+        <button type="submit" class="main" disabled={isBusy}>Make the key</button>
       </div>
       {error !== undefined && <ErrorNote error={error} />}
     </form>

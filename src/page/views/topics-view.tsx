@@ -5,7 +5,7 @@ import { MessageDetail } from '../feed/message-detail.tsx';
 import { useLoad } from '../load.ts';
 import { Command, Empty, Partial, Raw, Shown, Table } from '../parts.tsx';
 import { href } from '../route.ts';
-import { age, bytes, clock, count, jsonText, plural, rate, visible } from '../text.ts';
+import { age, bytes, clock, count, dataText, jsonText, plural, rate, visible } from '../text.ts';
 import type { Message } from '../../client/api.ts';
 
 const TOPICS_EVERY_MS = 5_000;
@@ -136,8 +136,7 @@ function History({ api, topic }: { readonly api: Api; readonly topic: string }):
           {messages.length === 0 && <Empty title="No messages here" />}
           <ul class="history">
             {(after === undefined ? messages.toReversed() : messages).map((message) => {
-              const isText = typeof message.data === 'string';
-              const text = isText ? message.data : jsonText(message.data) ?? '(nested too deeply)';
+              const { text, form } = dataText(message.data);
               if (message.erased === true) return <li key={message.id} class="row row-note quiet"><time dateTime={message.time}>{clock(message.time)}</time><span class="row-text">erased</span></li>;
               return (
                 <li key={message.id}>
@@ -146,7 +145,7 @@ function History({ api, topic }: { readonly api: Api; readonly topic: string }):
                     <Raw className="row-event" text={message.event === 'message' ? '' : message.event} />
                     <Raw className="row-text" text={text.slice(0, 300)} />
                   </button>
-                  {open === message.id && <MessageDetail row={{ kind: 'message', key: 0, message, text, isText, isErased: false }} onClose={() => setOpen(undefined)} />}
+                  {open === message.id && <MessageDetail row={{ kind: 'message', key: 0, message, text, form, isErased: false }} onClose={() => setOpen(undefined)} />}
                 </li>
               );
             })}

@@ -22,6 +22,8 @@ function bodies() {
 
 const unbounded = (): Hold => new Hold(new Budget(Infinity));
 
+const stays = (): boolean => false;
+
 /** Of the processor, by this thread. Milliseconds. */
 function taken(): number {
   const { user, system } = process.threadCpuUsage();
@@ -41,7 +43,7 @@ t.test('a page of large texts takes a small part of each of many turns of the ev
   let before = taken();
   const began = before;
   let body: Buffer | undefined;
-  const assembled = pages.assemble(page, unbounded()).then((whole) => void (body = whole));
+  const assembled = pages.assemble(page, unbounded(), stays).then((whole) => void (body = whole));
   while (body === undefined) {
     await nextTurn();
     turns.push(taken() - before);
@@ -55,7 +57,7 @@ t.test('a page of large texts takes a small part of each of many turns of the ev
 
 t.test('a text in pieces reads as it was, whatever its characters', async (t) => {
   const texts = ['€', '😀', 'a"\\\n\u0000', 'é\u2028'].map((text) => `x${text.repeat(60_000)}`);
-  const { messages, cursor } = JSON.parse((await bodies().pages.assemble(pageOf(texts), unbounded())).toString()) as Read;
+  const { messages, cursor } = JSON.parse((await bodies().pages.assemble(pageOf(texts), unbounded(), stays)).toString()) as Read;
   t.ok(messages.every(({ data }, index) => data === texts[index]));
   t.equal(messages.length, texts.length);
   t.equal(cursor, 'abcdefgh-9');
@@ -63,7 +65,7 @@ t.test('a text in pieces reads as it was, whatever its characters', async (t) =>
 
 t.test('a message that is erased while its page is put together is a tombstone there', async (t) => {
   const page = pageOf(['secret', '\u0001'.repeat(8 * MIB)]);
-  const assembled = bodies().pages.assemble(page, unbounded());
+  const assembled = bodies().pages.assemble(page, unbounded(), stays);
   // The first message is in it by then, and the other takes many turns.
   await nextTurn();
   page.messages[0]!.erase();
@@ -73,7 +75,7 @@ t.test('a message that is erased while its page is put together is a tombstone t
 });
 
 t.test('a page of which too much was erased meanwhile is refused', async (t) => {
-  await t.rejects(bodies().pages.assemble(pageOf(['a'], () => false), unbounded()), { code: 'unavailable' });
+  await t.rejects(bodies().pages.assemble(pageOf(['a'], () => false), unbounded(), stays), { code: 'unavailable' });
 });
 
 t.test('a page that waits for its turn makes room for others, and one that is being put together does not', async (t) => {
@@ -86,12 +88,26 @@ t.test('a page that waits for its turn makes room for others, and one that is be
   };
   const first = holdOf('greedy');
   const second = holdOf('greedy');
-  const working = pages.assemble(pageOf(['x'.repeat(8 * MIB)]), first);
-  const waiting = pages.assemble(pageOf(['x'.repeat(8 * MIB)]), second);
+  const working = pages.assemble(pageOf(['x'.repeat(8 * MIB)]), first, stays);
+  const waiting = pages.assemble(pageOf(['x'.repeat(8 * MIB)]), second, stays);
   const refused = t.rejects(waiting, { code: 'overloaded' });
   t.ok(new Hold(budget, ['other']).grow(5 * MIB));
   await refused;
   t.equal(counters.evicted.answers, 1);
   t.notOk(first.isTakenBack);
   t.ok((await working).length > 8 * MIB);
+});
+
+t.test('a page whose client has gone is not put together any further, and others have its turn', async (t) => {
+  const { pages } = bodies();
+  let hasLeft = false;
+  const long = pageOf(['\u0001'.repeat(8 * MIB)]);
+  const first = pages.assemble(long, unbounded(), () => hasLeft);
+  const waiting = pageOf(['x'.repeat(8 * MIB)], () => t.fail('it is looked at no more'));
+  const second = pages.assemble(waiting, unbounded(), () => hasLeft);
+  const third = pages.assemble(pageOf(['x'.repeat(8 * MIB)]), unbounded(), stays);
+  await nextTurn();
+  hasLeft = true;
+  t.strictSame([(await first).length, (await second).length], [0, 0]);
+  t.ok((await third).length > 8 * MIB);
 });
