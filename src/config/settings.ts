@@ -91,7 +91,7 @@ export const SETTINGS = {
 
   HEARTBEAT_SECONDS: wholeNumber({ default: '25', unit: 'seconds', min: 1, max: 3600, meaning: 'A quiet stream gets a line so often; keep it below the idle timeout of every proxy between.' }),
   STALL_SECONDS: wholeNumber({ default: '120', unit: 'seconds', min: 1, max: 3600, meaning: 'A stream whose client has taken no byte for so long, or has not answered, is closed.' }),
-  DRAIN_SECONDS: wholeNumber({ default: '20', unit: 'seconds', min: 0, max: 3600, meaning: 'After SIGTERM, open streams are closed evenly over this time.' }),
+  DRAIN_SECONDS: wholeNumber({ default: '20', unit: 'seconds', min: 0, max: 3600, meaning: 'After SIGTERM, open streams are closed evenly over this time, and at least ten a second: a few are gone sooner.' }),
   RETRY_MIN_MS: wholeNumber({ default: '1000', unit: 'milliseconds', min: 1, max: 600_000, meaning: 'The shortest time after which a client is told to come back.' }),
   RETRY_MAX_MS: wholeNumber({ default: '4000', unit: 'milliseconds', min: 1, max: 600_000, meaning: 'The longest; each stream gets its own time between the two.' }),
   REBALANCE: choice({ default: 'on', choices: ['on', 'off'], meaning: '`on`: an instance that has more than its share of the streams of all sends some away, slowly; with Redis, and a balancer that goes by the fewest connections ([streams.md](docs/streams.md#fair-shares)).' }),

@@ -85,7 +85,7 @@ export function Shown<Value>({ of: { value, error, isLoading, reload }, children
 /** Other instances may have more. */
 export function Partial({ of: { partial, missing = [] } }: { readonly of: { readonly partial?: true; readonly missing?: readonly string[] } }): JSX.Element | null {
   if (partial !== true) return null;
-  return <p class="note warn" role="status">Some instances did not answer{missing.length > 0 && <>: <code>{missing.join(', ')}</code></>}. There may be more than is shown.</p>;
+  return <p class="note warn" role="status"><span>Some instances did not answer{missing.length > 0 && <>: <code>{missing.join(', ')}</code></>}. There may be more than is shown.</span></p>;
 }
 
 export interface Column<Row> {

@@ -2,17 +2,22 @@ import { BASE } from '../api.ts';
 import { shellQuoted } from '../text.ts';
 import type { FeedWish } from './feed.ts';
 
-/** What is watched here, said for other clients. A topic that a stranger named is quoted, and does nothing else. */
-export const COPIES: readonly (readonly [name: string, text: (wish: FeedWish) => string])[] = [
-  ['curl', (wish) => `curl -N ${shellQuoted(url(wish))}`],
+/** What is watched here, said for other clients. The reader's key is a variable, and never written out. A topic that a stranger named is quoted, and does nothing else. */
+export const COPIES: readonly (readonly [name: string, text: (wish: FeedWish, hasToken: boolean) => string])[] = [
+  ['curl', (wish, hasToken) => `curl -N ${credential(hasToken)}${shellQuoted(url(wish))}`],
   ['EventSource', (wish) => `const events = new EventSource(${script(url(wish))});\nevents.onmessage = ({ data }) => console.log(JSON.parse(data));`],
-  ['client library', ({ topics, from }) => [
+  ['client library', ({ topics, from }, hasToken) => [
     `import { connect } from ${script(`${BASE}client.js`)};`,
-    `const tidings = connect(${script(BASE)});`,
-    ...topics.map((topic) => `tidings.subscribe(${script(topic)}, ${options(from)}).on('any', ({ topic, event, data }) => console.log(topic, event, data));`),
+    `const tidings = connect(${script(BASE)}${hasToken ? ', { getToken: () => key }' : ''});`,
+    ...topics.map((topic) => `tidings.subscribe(${script(topic)}${options(from)}).on('any', ({ topic, event, data }) => console.log(topic, event, data));`),
   ].join('\n')],
-  ['command line', ({ topics, from }) => `npx tidings subscribe ${topics.map(shellQuoted).join(' ')} ${flag(from)}--url ${shellQuoted(BASE.replace(/\/$/, ''))}`],
+  ['command line', ({ topics, from }, hasToken) => `${hasToken ? 'TIDINGS_TOKEN="$KEY" ' : ''}npx tidings subscribe ${topics.map(shellQuoted).join(' ')} ${flag(from)}--url ${shellQuoted(BASE.replace(/\/$/, ''))}`],
 ];
+
+/** For curl, from the variable `KEY` of the shell. */
+export function credential(hasToken: boolean): string {
+  return hasToken ? '-u ":$KEY" ' : '';
+}
 
 function url({ topics, from }: FeedWish): string {
   const search = new URLSearchParams(topics.map((topic) => ['topic', topic]));
@@ -29,7 +34,7 @@ function start(from: string): readonly [name: string, value: string] | readonly 
 
 function options(from: string): string {
   const [name, value] = start(from);
-  return name === undefined ? '{}' : `{ ${name}: ${name === 'last' ? value : script(value)} }`;
+  return name === undefined ? '' : `, { ${name}: ${name === 'last' ? value : script(value)} }`;
 }
 
 function flag(from: string): string {

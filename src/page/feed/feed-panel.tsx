@@ -4,7 +4,7 @@ import { Chip, Command, CopyButton, Empty, Field } from '../parts.tsx';
 import { BASE } from '../api.ts';
 import { count, plural } from '../text.ts';
 import { topicsIn } from './beginning.ts';
-import { COPIES } from './copy-as.ts';
+import { COPIES, credential } from './copy-as.ts';
 import type { Feed, FeedWish } from './feed.ts';
 import type { FeedRow } from './feed-log.ts';
 import { MessageDetail } from './message-detail.tsx';
@@ -53,7 +53,7 @@ export function FeedPanel({ feed, onWish, children }: { readonly feed: Feed; rea
         <button type="button" onClick={() => log.clear()}>Clear</button>
         <details class="menu">
           <summary class="button">Copy as</summary>
-          <div>{COPIES.map(([name, text]) => <CopyButton key={name} text={() => text(wish)} label={name} />)}</div>
+          <div>{COPIES.map(([name, text]) => <CopyButton key={name} text={() => text(wish, feed.hasToken)} label={name} />)}</div>
         </details>
       </div>
       {rows.length === 0 && filter !== '' && hasMessages
@@ -62,7 +62,7 @@ export function FeedPanel({ feed, onWish, children }: { readonly feed: Feed; rea
       {!hasMessages && status === 'live' && (
         <Empty title="Nothing yet: publish one">
           {children}
-          <Command text={`curl -d 'hello, world' ${BASE}topics/hello`} />
+          <Command text={`curl ${credential(feed.hasToken)}-d 'hello, world' ${BASE}topics/hello`} />
         </Empty>
       )}
       {shown?.kind === 'message' && <MessageDetail key={shown.key} isSought row={shown} onClose={() => setSelected(undefined)} />}

@@ -16,6 +16,8 @@ export interface FeedWish {
 export class Feed {
   readonly wish: FeedWish;
   readonly log: FeedLog;
+  /** Whether it is watched with a key or token that the reader gave. */
+  readonly hasToken: boolean;
   #status: Status = 'connecting';
   readonly #connection: Connection;
   readonly #listeners = new Set<() => void>();
@@ -24,6 +26,7 @@ export class Feed {
 
   constructor(api: Api, wish: FeedWish) {
     this.wish = wish;
+    this.hasToken = api.token !== undefined;
     this.log = new FeedLog(() => this.#changed());
     const connection = this.#connection = connect(BASE, { getToken: () => api.token ?? null, fetch: tappedFetch((note) => this.#isClosed || this.log.note(note)) });
     connection.on('status', (status) => {

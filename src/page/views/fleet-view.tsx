@@ -2,7 +2,7 @@ import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Api, Index } from '../api.ts';
 import { useLoad } from '../load.ts';
-import { Chip, Confirm, Empty, Partial, Shown } from '../parts.tsx';
+import { Chip, Confirm, Empty, Partial, Raw, Shown } from '../parts.tsx';
 import { href } from '../route.ts';
 import { age, bytes, count, rate } from '../text.ts';
 
@@ -25,6 +25,8 @@ interface Instance {
   readonly heapBytes: number;
   readonly database: string;
   readonly bus: string;
+  readonly host?: string;
+  readonly worker?: number;
 }
 interface Instances {
   readonly instances: readonly Instance[];
@@ -88,11 +90,11 @@ function Totals({ instances }: { readonly instances: readonly Instance[] }): JSX
 }
 
 function Card({ instance, seen, you, onDrain }: { readonly instance: Instance; readonly seen: readonly Figures[]; readonly you: Index['you']; readonly onDrain: () => void }): JSX.Element {
-  const { id, version, since, status, lag, residentBytes, heapBytes, database, bus } = instance;
+  const { id, version, since, status, lag, residentBytes, heapBytes, database, bus, host, worker } = instance;
   return (
     <article class="card" aria-label={`Instance ${id}`}>
       <header><h2><code>{id}</code></h2><Chip tone={TONES[status]}>{status}</Chip></header>
-      <p class="sub">version {version}, for {age(since)}</p>
+      <p class="sub">version {version}, for {age(since)}{worker !== undefined && <>, worker {count(worker)} on <Raw text={host ?? ''} /></>}</p>
       <dl class="figures">
         <Figure title="Streams" shown={count(instance.streams)} values={seen.map(({ streams }) => streams)} />
         <Figure title="Publishes a second" shown={rate(instance.publishesPerSecond)} values={seen.map(({ publishesPerSecond }) => publishesPerSecond)} />

@@ -1,6 +1,7 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { BASE, query as search, type Api } from '../api.ts';
+import { credential } from '../feed/copy-as.ts';
 import { useLoad } from '../load.ts';
 import { Chip, Command, Confirm, Empty, Field, Partial, Raw, Shown, Table } from '../parts.tsx';
 import { href } from '../route.ts';
@@ -53,7 +54,7 @@ export function StreamsView({ api, query }: { readonly api: Api; readonly query:
           <>
             <Partial of={rest} />
             {streams.length === 0
-              ? <Empty title={isFiltered ? 'No stream is so' : 'No streams are open: open one'}>{!isFiltered && <Command text={`curl -N '${BASE}topics/hello/events'`} />}</Empty>
+              ? <Empty title={isFiltered ? 'No stream is so' : 'No streams are open: open one'}>{!isFiltered && <Command text={`curl -N ${credential(api.token !== undefined)}'${BASE}topics/hello/events'`} />}</Empty>
               : (
                 <Table caption="Streams" rows={streams} keyOf={({ id }) => id} columns={[
                   { title: 'Stream', cell: ({ id }) => <code>{id}</code> },

@@ -1,6 +1,7 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { BASE, query, topicPath, type Api, type Index } from '../api.ts';
+import { credential } from '../feed/copy-as.ts';
 import { MessageDetail } from '../feed/message-detail.tsx';
 import { useLoad } from '../load.ts';
 import { Command, Empty, Partial, Raw, Shown, Table } from '../parts.tsx';
@@ -69,7 +70,7 @@ function TopicList({ api }: { readonly api: Api }): JSX.Element {
           <>
             <Partial of={rest} />
             {topics.length === 0
-              ? prefix === '' ? <Empty title="No topics yet: publish to one"><Command text={`curl -d 'hello, world' ${BASE}topics/hello`} /></Empty> : <Empty title={`No topic begins with ${visible(prefix)}`} />
+              ? prefix === '' ? <Empty title="No topics yet: publish to one"><Command text={`curl ${credential(api.token !== undefined)}-d 'hello, world' ${BASE}topics/hello`} /></Empty> : <Empty title={`No topic begins with ${visible(prefix)}`} />
               : (
                 <Table caption="Topics" rows={topics} keyOf={({ topic }) => topic} columns={[
                   { title: 'Topic', ...by('name'), cell: ({ topic }) => <a href={href('topics', topic)} class="long"><Raw text={topic} /></a> },
