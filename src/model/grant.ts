@@ -30,14 +30,12 @@ export interface Grant {
   readonly presenceScope?: readonly string[];
   /** There was no credential: with one, more may be allowed. */
   readonly isAnonymous?: boolean;
-  /** Whether there is any topic to publish to. */
-  readonly publishes?: boolean;
   /** Nothing may be published or read. */
   readonly isEmpty?: boolean;
 }
 
 /** Everybody may publish and read everything. Even then, only who has a credential for it erases. */
-export const FULL_GRANT: Grant = { mayPublish: () => true, mayRead: () => true, mayErase: () => false, erasable: [], maySeePresence: () => true, seesPresence: true, publishes: true };
+export const FULL_GRANT: Grant = { mayPublish: () => true, mayRead: () => true, mayErase: () => false, erasable: [], maySeePresence: () => true, seesPresence: true };
 
 /** Topics and patterns that were checked. */
 export interface ScopedGrantOptions {
@@ -55,7 +53,6 @@ export class ScopedGrant implements Grant {
   readonly erasable: readonly string[];
   readonly isAnonymous: boolean;
   readonly isEmpty: boolean;
-  readonly publishes: boolean;
   readonly erases: boolean;
   readonly seesPresence: boolean;
   readonly presenceScope: readonly string[];
@@ -69,7 +66,6 @@ export class ScopedGrant implements Grant {
     this.readable = subscribe;
     this.erasable = erase;
     this.isAnonymous = isAnonymous;
-    this.publishes = publish.length > 0;
     this.isEmpty = publish.length + subscribe.length === 0;
     this.#publish = new TopicScope(publish);
     this.#subscribe = new TopicScope(subscribe);

@@ -88,6 +88,16 @@ export function Partial({ of: { partial, missing = [] } }: { readonly of: { read
   return <p class="note warn" role="status"><span>Some instances did not answer{missing.length > 0 && <>: <code>{missing.join(', ')}</code></>}. There may be more than is shown.</span></p>;
 }
 
+/** Between the pages of a list. @param after The cursor of this page; undefined for the first one. @param next The cursor of the next page, if there is one. */
+export function Pages({ after, next, onPage }: { readonly after: string | undefined; readonly next: string | undefined; readonly onPage: (after: string | undefined) => void }): JSX.Element {
+  return (
+    <div class="actions">
+      {after !== undefined && <button type="button" onClick={() => onPage(undefined)}>To the first page</button>}
+      {next !== undefined && <button type="button" onClick={() => onPage(next)}>Next page</button>}
+    </div>
+  );
+}
+
 export interface Column<Row> {
   readonly title: string;
   readonly cell: (row: Row) => ComponentChildren;

@@ -89,6 +89,7 @@ await t.test('the feed: a tree, a pause without loss, a filter, back in time, co
   t.match(new URL(person.page.url()).hash, /topics=news\.2\+news\.3/, 'the view has a URL');
   await person.page.getByLabel('From', { exact: true }).selectOption('now');
   await until('from now on there is nothing', async () => (await person.texts(row)).length === 0);
+  await until('it is live', async () => (await person.texts('.feed .chip'))[0] === 'live');
   await http.post('news.2', 'now');
   await until('there is', async () => (await person.texts(row)).length === 1);
   t.strictSame(person.faults, []);
@@ -97,6 +98,8 @@ await t.test('the feed: a tree, a pause without loss, a filter, back in time, co
 await t.test('over a restart of the service the feed goes on: each message once, and the page says what it saw', async (t) => {
   const person = await Person.open(t, browser, instance.url);
   await person.goto('#/feed?topics=restart&from=now');
+  // The page may still show that the feed before this one is live.
+  await until('its stream is open', async () => (await http.json<{ readonly streams: readonly unknown[] }>('/streams?topic=restart')).streams.length === 1);
   await person.sees('live');
   await http.post('restart', 'before');
   await until('it is there', async () => (await person.texts(row)).length === 1);

@@ -6,10 +6,7 @@ import type { HubCall, HubCalls } from './calls.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { ANSWERED_FRAME_MAX_BYTES, FRAME, frameOf, framesIn, HUB_VERSION, hubFraming, jsonFrame } from './frames.ts';
 
-/**
- * The wait before the first attempt to reconnect, doubled for each attempt after it up to the second bound; a random part of up to half is taken
- * off. Stop a hub that comes back from being met by every worker at once.
- */
+/** The first wait before reconnecting, and the longest: waits double, less a random part of up to half. Stop a hub that comes back from being met by every worker at once. */
 const HUB_RECONNECT_FIRST_MS = 50;
 const HUB_RECONNECT_MAX_MS = 2_000;
 
@@ -55,8 +52,8 @@ interface Asked {
 }
 
 /**
- * The connection of a worker to the hub. The bus, the presence place and the limit ledger share it: it opens with the first of them and closes with the last. It reconnects for ever by itself, and queues nothing while
- * the hub is away: a question is rejected then, and so are those that were not answered when the connection broke.
+ * The connection of a worker to the hub. The bus, the presence place and the limit ledger share it: it opens with the first of them and closes with the last. It reconnects by itself, and
+ * queues nothing while the hub is away. New questions are rejected then, and unanswered ones when the connection breaks.
  */
 export class HubConnection {
   readonly #path: string;

@@ -36,8 +36,8 @@ interface Handed {
 
 /**
  * Lets one worker of a machine write for all of them: SQLite's lock makes several that write wait for each other, and takes turns badly. It changes who writes and nothing else: every worker may
- * write at any time, and does when there is no writer, or that is late. The promises are those of `Store.append`. Where the writer dies with requests in flight, their outcome is unknown: a
- * client that sends its request again with the same key finds out, because the key is in the database.
+ * write at any time, and does when there is no writer, or that is late. The promises are those of `Store.append`. If the writer dies with requests in flight, their outcome is unknown.
+ * A client that repeats its request with the same key finds out: the key is in the database.
  */
 export class SharedWriter implements Pick<Store, 'append' | 'rowOverheadBytes'> {
   readonly #connection: HubConnection;

@@ -68,7 +68,7 @@ export function pageRoutes(app: App, { config }: Service): void {
       open: name === undefined && grant.isAnonymous !== true,
       sessions: config.AUTH_COOKIE !== undefined,
       you: {
-        name, publish: grant.publishes === true, read: grant.readable?.length !== 0, topics: grant.readable,
+        name, publish: grant.publishable?.length !== 0, read: grant.readable?.length !== 0, topics: grant.readable,
         presence: grant.seesPresence === true, streams: isShown && maySteer(identity, request, config, clientAddress()), operate: mayOperate, administer: isShown && identity.mayAdminister,
       },
       api: API,

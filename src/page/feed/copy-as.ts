@@ -5,7 +5,7 @@ import type { FeedWish } from './feed.ts';
 /** What is watched here, said for other clients. The reader's key is a variable, and never written out. A topic that a stranger named is quoted, and does nothing else. */
 export const COPIES: readonly (readonly [name: string, text: (wish: FeedWish, hasToken: boolean) => string])[] = [
   ['curl', (wish, hasToken) => `curl -N ${credential(hasToken)}${shellQuoted(url(wish))}`],
-  ['EventSource', (wish) => `const events = new EventSource(${script(url(wish))});\nevents.onmessage = ({ data }) => console.log(JSON.parse(data));`],
+  ['EventSource', (wish, hasToken) => `${hasToken ? '// It sends no key: it needs a session (POST /session), or a ticket in its URL (POST /tickets).\n' : ''}const events = new EventSource(${script(url(wish))});\nevents.onmessage = ({ data }) => console.log(JSON.parse(data));`],
   ['client library', ({ topics, from }, hasToken) => [
     `import { connect } from ${script(`${BASE}client.js`)};`,
     `const tidings = connect(${script(BASE)}${hasToken ? ', { getToken: () => key }' : ''});`,

@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import { BASE, query as search, type Api } from '../api.ts';
 import { credential } from '../feed/copy-as.ts';
 import { useLoad } from '../load.ts';
-import { Chip, Command, Confirm, Empty, Field, Partial, Raw, Shown, Table } from '../parts.tsx';
+import { Chip, Command, Confirm, Empty, Field, Pages, Partial, Raw, Shown, Table } from '../parts.tsx';
 import { href } from '../route.ts';
 import { age, bytes, count, plural } from '../text.ts';
 
@@ -68,10 +68,7 @@ export function StreamsView({ api, query }: { readonly api: Api; readonly query:
                   { title: '', cell: (stream) => <button type="button" class="small" aria-label={`Close stream ${stream.id}`} onClick={() => setClosing(stream)}>Close</button> },
                 ]} />
               )}
-            <div class="actions">
-              {after !== undefined && <button type="button" onClick={() => setAfter(undefined)}>To the first page</button>}
-              {more && cursor !== undefined && <button type="button" onClick={() => setAfter(cursor)}>Next page</button>}
-            </div>
+            <Pages after={after} next={more ? cursor : undefined} onPage={setAfter} />
           </>
         )}
       </Shown>

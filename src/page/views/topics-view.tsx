@@ -4,7 +4,7 @@ import { BASE, query, topicPath, type Api, type Index } from '../api.ts';
 import { credential } from '../feed/copy-as.ts';
 import { MessageDetail } from '../feed/message-detail.tsx';
 import { useLoad } from '../load.ts';
-import { Command, Empty, Partial, Raw, Shown, Table } from '../parts.tsx';
+import { Command, Empty, Pages, Partial, Raw, Shown, Table } from '../parts.tsx';
 import { href } from '../route.ts';
 import { age, bytes, clock, count, dataText, jsonText, plural, rate, visible } from '../text.ts';
 import type { Message } from '../../client/api.ts';
@@ -81,10 +81,7 @@ function TopicList({ api }: { readonly api: Api }): JSX.Element {
                   ...(sort === 'rate' ? [{ title: 'A second', ...by('rate'), isNumber: true as const, cell: ({ rate: value = 0 }: Topic) => rate(value) }] : []),
                 ]} />
               )}
-            <div class="actions">
-              {after !== undefined && <button type="button" onClick={() => setAfter(undefined)}>To the first page</button>}
-              {more && cursor !== undefined && <button type="button" onClick={() => setAfter(cursor)}>Next page</button>}
-            </div>
+            <Pages after={after} next={more ? cursor : undefined} onPage={setAfter} />
           </>
         )}
       </Shown>
