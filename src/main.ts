@@ -30,6 +30,7 @@ import type { ChangeableStream } from './fleet/topic-changes.ts';
 import { Health } from './health.ts';
 import { OPERATIONS_MAX_CONNECTIONS, OTHER_MAX_CONNECTIONS } from './http/server-limits.ts';
 import type { Service } from './http/service.ts';
+import { Hooks } from './hooks/hooks.ts';
 import { NO_LEDGER, type Ledger } from './limits/ledger.ts';
 import { Limits } from './limits/limits.ts';
 import { Lifecycle } from './lifecycle.ts';
@@ -71,6 +72,7 @@ const metrics = new Metrics({
 });
 const { counters } = metrics;
 
+const hooks = exitIfWrong(() => Hooks.read(config, process.env));
 const { settings: accessSettings, declared } = exitIfWrong(() => readAccess(config));
 
 const store: Store & AccessStores = await makeStore();
@@ -164,7 +166,7 @@ const lifecycle = new Lifecycle({
 const health: Health = new Health({ lifecycle, bus, log, delivery, revocations: knownRevocations, presence });
 
 const service: Service = {
-  config, logger, counters, metrics, access, keyOwners: access, leases, renewals, owned, handles, agents: new SharedTexts(), fleet, limits, keys, sessions, revocations, tickets, ticketAdministration, presence,
+  config, logger, counters, metrics, access, keyOwners: access, leases, renewals, owned, handles, agents: new SharedTexts(), fleet, limits, keys, sessions, revocations, tickets, ticketAdministration, presence, hooks,
   maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, (database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0) + (config.OPS_PORT === undefined ? 0 : OPERATIONS_MAX_CONNECTIONS)),
   publisher: log.publisher,
   eraser: log.eraser,

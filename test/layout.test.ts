@@ -40,6 +40,7 @@ const ROOMS: readonly Room[] = [
   { place: 'http/input/', opening: 'validation.ts' },
   { place: 'http/output/', opening: 'problem-response.ts' },
   { place: 'fleet/', opening: 'fleet.ts' },
+  { place: 'hooks/', opening: 'hooks.ts' },
   { place: 'access/', opening: 'access.ts' },
   { place: 'delivery/', opening: 'delivery.ts' },
   { place: 'log/', opening: 'log.ts' },

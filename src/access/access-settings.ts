@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { parse, YAMLParseError } from 'yaml';
 import { ConfigError, type Config } from '../config/config.ts';
 import { isLoopback } from '../config/loopback.ts';
+import { parseStructuredFile } from '../config/structured-file.ts';
 import { Problem } from '../model/problem.ts';
 import type { KeyRecord } from '../store/key-store.ts';
 import type { AccessSettings } from './access.ts';
@@ -44,16 +44,6 @@ export function readAccess(config: AccessConfig): DeclaredAccess {
   return { settings: { mode, publicTopics, publicPublish, needsKeys: mode === 'on' && AUTH === '' && !namesAccess }, declared };
 }
 
-/** A file that was named by mistake may hold anything: nothing of it is repeated, only where it is wrong. */
-function parseFile(text: string): unknown {
-  try {
-    return parse(text, { logLevel: 'error' }) as unknown;
-  } catch (error) {
-    const [at] = error instanceof YAMLParseError ? error.linePos ?? [] : [];
-    throw new Error(`it is no JSON and no YAML${at === undefined ? '' : ` (line ${at.line}, column ${at.col})`}`, { cause: error });
-  }
-}
-
 const DIGEST = /^[0-9a-f]{64}$/;
 
 /**
@@ -62,7 +52,7 @@ const DIGEST = /^[0-9a-f]{64}$/;
  * @throws Error or Problem that names the member
  */
 export function readAccessFile(text: string): ReadonlyMap<string, KeyRecord> {
-  const { keys } = members(parseFile(text), ['keys']);
+  const { keys } = members(parseStructuredFile(text), ['keys']);
   if (!Array.isArray(keys)) throw new Error('keys must be a list');
   const records = keys.map((key: unknown, index): KeyRecord => {
     const field = `keys[${index}]`;

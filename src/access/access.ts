@@ -38,9 +38,9 @@ export interface AccessSettings extends PublicScope {
  * everybody where there is no access control. `administration`: administrators, always. `fleet`: administrators; without access control also users of this
  * machine. `presence`: whose grant may see who listens somewhere. `session`: everybody with a credential; ending a session takes none. `ticket`: everybody
  * with a credential. `self`: senders who ask for their own permissions: everybody except senders without a credential, where those may do nothing. `index`:
- * everybody, and the answer has their permissions; a bad credential is refused.
+ * everybody, and the answer has their permissions; a bad credential is refused. `hook`: everybody, because the body is what is signed; the route checks the signature.
  */
-export type Purpose = 'messages' | 'erasure' | 'health' | 'public' | 'operations' | 'administration' | 'fleet' | 'session' | 'ticket' | 'presence' | 'self' | 'index';
+export type Purpose = 'messages' | 'erasure' | 'health' | 'public' | 'operations' | 'administration' | 'fleet' | 'session' | 'ticket' | 'presence' | 'self' | 'index' | 'hook';
 
 /** Says whether tokens that are no API keys are good; see jwt.ts. */
 export interface TokenVerifier {

@@ -39,7 +39,8 @@ export function identified(request: RequestHead, { access, config, limits }: Pre
   }
   const purpose = endpoint.access;
   // The page itself is the same for everybody; a cookie that is no longer good must not keep it away.
-  if (purpose === 'public' || (purpose === 'index' && wantsPage(request.headers))) {
+  // Who sends to a hook is shown by a signature of the body.
+  if (purpose === 'public' || purpose === 'hook' || (purpose === 'index' && wantsPage(request.headers))) {
     sender.identity = NOBODY;
     return undefined;
   }
@@ -126,7 +127,7 @@ export type AskedHead = Pick<RequestHead, 'endpoint' | 'url' | 'query' | 'header
 export function entitled(request: AskedHead, { config }: Pick<Premises, 'config'>, { identity = NOBODY, address }: Pick<Sender, 'identity' | 'address'>): Problem | undefined {
   const { endpoint, url } = request;
   switch (endpoint?.access) {
-    case undefined: case 'health': case 'public': case 'index': return undefined;
+    case undefined: case 'health': case 'public': case 'index': case 'hook': return undefined;
     case 'administration': return identity.mayAdminister ? undefined : administratorMissing(identity);
     case 'fleet': return maySteer(identity, request, config, address()) ? undefined : administratorMissing(identity);
     case 'operations': return identity.mayOperate ? undefined : operatorMissing(identity);

@@ -47,6 +47,10 @@ export const ENDPOINTS = {
   /** The topics that have messages or streams. */
   listTopics: { url: '/topics', methods: READ, access: 'presence', once: ['after', 'limit', 'prefix', 'sort'] },
   publishBatch: { url: '/messages', methods: ['POST'], access: 'messages', once: ['idempotencyKey', 'idempotencyHeader'], body: 'BATCH_BYTES' },
+  /** What other systems send. */
+  hook: { url: '/hooks/:hook', methods: ['POST'], access: 'hook', once: [], body: 'MESSAGE_BYTES' },
+  /** The same from those that can send nothing but a URL. */
+  secretHook: { url: '/hooks/:hook/:secret', methods: ['POST'], access: 'hook', once: [], body: 'MESSAGE_BYTES' },
   /** One topic or pattern, with the data alone. */
   streamTopic: { url: '/topics/:topic/events', methods: READ, access: 'messages', once: [...READING, ...STREAMING], isStream: true },
   /** Many topics and patterns, with the message around the data. */

@@ -30,7 +30,7 @@ export class KeptOut {
   }
 
   /** A credential was refused. Its sender is told why; the operator sees whether somebody tries many. */
-  credential(why: string, request: RequestHead, client: () => string): void {
+  credential(why: string, request: Pick<RequestHead, 'method' | 'headers'>, client: () => string): void {
     this.#note('a credential was refused', `${client()}: ${why}`, request, client, { why });
   }
 
@@ -39,7 +39,7 @@ export class KeptOut {
     this.#note('somebody who is no administrator tried to administer', `${client()}: ${who ?? 'nobody'}`, request, client, { credential: who ?? 'none' });
   }
 
-  #note(sentence: string, who: string, { method, headers }: RequestHead, client: () => string, more: Readonly<Record<string, string>> = {}): void {
+  #note(sentence: string, who: string, { method, headers }: Pick<RequestHead, 'method' | 'headers'>, client: () => string, more: Readonly<Record<string, string>> = {}): void {
     const window = this.#windows.get(sentence) ?? new LineWindow();
     this.#windows.set(sentence, window);
     const omitted = window.admit(shown(who) ?? '');

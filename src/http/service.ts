@@ -17,6 +17,7 @@ import type { LongPolls } from '../delivery/long-polls.ts';
 import type { StreamRegistry } from '../delivery/stream-registry.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { ChangeableStream } from '../fleet/topic-changes.ts';
+import type { Hooks } from '../hooks/hooks.ts';
 import type { Limits } from '../limits/limits.ts';
 import type { Eraser } from '../log/eraser.ts';
 import type { History } from '../log/history-pages.ts';
@@ -35,6 +36,8 @@ export interface Service {
   readonly config: Config;
   readonly logger: Logger;
   readonly publisher: Pick<Publisher, 'publish'>;
+  /** What other systems may send. */
+  readonly hooks: Pick<Hooks, 'find'>;
   readonly history: Pick<LongPolls, 'page'> & Pick<History, 'message'>;
   /** Messages without their data. */
   readonly outlines: Pick<History, 'outline'>;

@@ -186,6 +186,13 @@ export class Metrics {
       this.reset();
       for (const [code, count] of counters.turnedAway) this.inc({ code }, count);
     } });
+    new Counter({ ...this.#named('hook_requests_total', 'Requests to hooks, by the hook and what became of them: stored, replayed, asked (whether somebody is there), forged, refused'), labelNames: ['hook', 'outcome'], collect() {
+      this.reset();
+      for (const [key, count] of counters.hooks) {
+        const [hook = '', outcome = ''] = key.split(' ');
+        this.inc({ hook, outcome }, count);
+      }
+    } });
     new Counter({ ...this.#named('jwks_fetches_failed_total', 'Fetches of the key set of tokens that failed'), collect() {
       this.reset();
       this.inc(counters.jwks.failures);

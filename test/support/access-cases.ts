@@ -51,6 +51,9 @@ export function matrix({ message, key, instance }: Facts): Readonly<Record<keyof
   return {
     publish: { path: '/topics/matrix.a', body: 'x', expected: PUBLISHING },
     publishBatch: { path: '/messages', body: '[{"topic":"matrix.a","data":1}]', type: 'application/json', expected: PUBLISHING },
+    // No credential of ours opens a hook: its sender signs what it sends. That of these paths is not there.
+    hook: { path: '/hooks/nothing', body: '{}', type: 'application/json', expected: { none: 404, narrow: 404, right: 404, administrator: 404, bad: 404 } },
+    secretHook: { path: '/hooks/nothing/secret', body: '{}', type: 'application/json', expected: { none: 404, narrow: 404, right: 404, administrator: 404, bad: 404 } },
     streamTopic: { path: '/topics/matrix.%3E/events', expected: STREAMING },
     streamTopics: { path: '/events?topic=matrix.a&topic=matrix.b.*', expected: STREAMING },
     createTicket: { path: '/tickets', body: '{"topics":["matrix.a","matrix.b.*"]}', type: 'application/json', expected: { ...MESSAGES, right: 201, session: [201, 401] } },

@@ -27,6 +27,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     counters: metrics.counters,
     metrics,
     publisher: { publish: (): Promise<Receipt> => Promise.resolve({ epoch: 'abcdefgh', first: 7, time: 0, replayed: false }) },
+    hooks: { find: () => undefined },
     history: { page: (): Promise<HistoryPage> => Promise.resolve({ messages: [], cursor: 'abcdefgh-7', more: false, gap: undefined, clean: () => true }), message: () => Promise.resolve(undefined) },
     outlines: { outline: () => Promise.resolve(undefined) },
     eraser: { message: never, topic: never },

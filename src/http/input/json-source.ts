@@ -42,20 +42,19 @@ const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
 /**
- * The value of one member of an object. The source must be an object that `JSON.parse` accepts, with few members: each
- * name is compared with those before it.
+ * The value of one member of an object. The source must be an object that `JSON.parse` accepts.
  * @throws DuplicateMember when any member is there twice.
  */
 export function memberSpan(source: string, name: string): Span | undefined {
-  const names: string[] = [];
+  const names = new Set<string>();
   let found: Span | undefined;
   let at = skipSpace(source, skipSpace(source, 0) + 1);
   while (source.charCodeAt(at) === QUOTE) {
     const nameEnd = endOfString(source, at);
     const raw = source.slice(at + 1, nameEnd - 1);
     const member = raw.includes('\\') ? JSON.parse(`"${raw}"`) as string : raw;
-    if (names.includes(member)) throw new DuplicateMember(member);
-    names.push(member);
+    if (names.has(member)) throw new DuplicateMember(member);
+    names.add(member);
     const start = skipSpace(source, skipSpace(source, nameEnd) + 1);
     const end = endOfValue(source, start);
     if (member === name) found = { start, end };

@@ -5,6 +5,7 @@ import { clientRoutes } from './client.ts';
 import { eraseRoutes } from './erase.ts';
 import { fleetRoutes } from './fleet.ts';
 import { historyRoutes } from './history.ts';
+import { hookRoutes } from './hooks.ts';
 import { keyRoutes } from './keys.ts';
 import { operationRoutes } from './operations.ts';
 import { pageRoutes } from './page.ts';
@@ -25,6 +26,7 @@ import { topicRoutes } from './topics.ts';
  */
 export function addRoutes(app: App, service: Service, memory: HttpMemory): void {
   publishRoutes(app, service, memory);
+  hookRoutes(app, service);
   streamRoutes(app, service);
   ticketRoutes(app, service);
   renewalRoutes(app, service);

@@ -1,0 +1,146 @@
+import { members, readPatterns } from '../access/key-request.ts';
+import { parseStructuredFile } from '../config/structured-file.ts';
+import { Problem } from '../model/problem.ts';
+import { checkTopic } from '../model/topic.ts';
+import type { HookPlan } from './hooks.ts';
+import { checkPointer } from './pointer.ts';
+import { SENDERS, type KnownSender, type SenderName } from './senders.ts';
+import { HMAC_ALGORITHMS, HMAC_ENCODINGS, type HmacOptions } from './signature.ts';
+import { Template } from './template.ts';
+
+/** Reads the file that declares hooks: `hooks:` an object, by their names. Secrets are in it, or in variables of the environment that it names. */
+
+const NAME = /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/;
+/** Stops a secret that can be guessed. Characters. */
+const SECRET_MIN_CHARACTERS = 16;
+/** The secret before, and the one to come. */
+const SECRETS_MAX = 4;
+const HOOKS_MAX = 1_000;
+const TTL_MAX_SECONDS = 10 * 365 * 86_400;
+const HEADER_NAME = /^[A-Za-z0-9-]{1,100}$/;
+
+const MEMBERS = ['from', 'secret', 'user', 'signature', 'timestampHeader', 'publish', 'topic', 'event', 'key', 'each', 'ttl'];
+
+/** @throws Error or Problem that names the member */
+export function readHooks(text: string, env: Readonly<Record<string, string | undefined>>): readonly HookPlan[] {
+  const { hooks } = members(parseStructuredFile(text), ['hooks']);
+  if (typeof hooks !== 'object' || hooks === null || Array.isArray(hooks)) throw wrong('hooks', 'it must be an object: a member for each hook');
+  const entries = Object.entries(hooks);
+  if (entries.length > HOOKS_MAX) throw wrong('hooks', `there are more than ${HOOKS_MAX}`);
+  return entries.map(([name, value]) => {
+    if (!NAME.test(name)) throw wrong('hooks', `the name of hook ${entries.findIndex(([other]) => other === name) + 1} must be small letters, digits and hyphens, at most 64`);
+    return readHook(name, value, env);
+  });
+}
+
+function readHook(name: string, value: unknown, env: Readonly<Record<string, string | undefined>>): HookPlan {
+  const field = `hooks.${name}`;
+  const given = members(value, MEMBERS, field);
+  const sender = readSender(given['from'], `${field}.from`);
+  const known: KnownSender = SENDERS[sender];
+  const user = given['user'];
+  const signature = given['signature'];
+  const timestampHeader = given['timestampHeader'];
+  for (const [member, isTaken] of [['user', known.needs?.includes('user')], ['signature', known.needs?.includes('hmac')], ['timestampHeader', sender === 'grafana']] as const) {
+    if (isTaken !== true && given[member] !== undefined) throw wrong(`${field}.${member}`, `hooks from ${sender} do not have it`);
+  }
+  if (known.needs?.includes('user') === true && (typeof user !== 'string' || user === '' || user.includes(':'))) throw wrong(`${field}.user`, 'it must be the name of a user, without a colon');
+  const options = {
+    user: user as string | undefined,
+    hmac: known.needs?.includes('hmac') === true ? readSignature(signature, `${field}.signature`) : undefined,
+    timestampHeader: timestampHeader === undefined ? undefined : readHeaderName(timestampHeader, `${field}.timestampHeader`),
+  };
+  const publish = readPatterns(given['publish'], `${field}.publish`);
+  if (publish.length === 0) throw wrong(`${field}.publish`, 'it must be an array of the topics and patterns that the hook may publish to');
+  const topic = readTemplate(given['topic'], `${field}.topic`);
+  checkTopic(topic.example, `${field}.topic`);
+  return {
+    name,
+    verify: known.verify(readSecrets(given['secret'], `${field}.secret`, env, sender), options),
+    isInPath: known.isInPath === true,
+    asksFirst: known.asksFirst === true,
+    publish,
+    topic,
+    event: optionalTemplate(given['event'] ?? known.event, `${field}.event`),
+    key: optionalTemplate(given['key'] ?? known.key, `${field}.key`),
+    each: given['each'] === undefined ? undefined : readPointer(given['each'], `${field}.each`),
+    ttl: readTtl(given['ttl'], `${field}.ttl`),
+  };
+}
+
+function readSender(from: unknown, field: string): SenderName {
+  if (typeof from === 'string' && Object.hasOwn(SENDERS, from)) return from as SenderName;
+  throw wrong(field, `it must be one of ${Object.keys(SENDERS).join(', ')}`);
+}
+
+/** One secret, or several, each as text or as `{"env": "NAME"}`. Nothing of a secret is ever repeated. */
+function readSecrets(value: unknown, field: string, env: Readonly<Record<string, string | undefined>>, sender: SenderName): readonly string[] {
+  const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+  if (list.length === 0 || list.length > SECRETS_MAX) throw wrong(field, `it must be one secret, or an array of up to ${SECRETS_MAX}`);
+  return list.map((one, index) => {
+    const place = Array.isArray(value) ? `${field}[${index}]` : field;
+    const secret = typeof one === 'string' ? one : secretOf(one, place, env);
+    if (secret.length < SECRET_MIN_CHARACTERS) throw wrong(place, `the secret must have at least ${SECRET_MIN_CHARACTERS} characters`);
+    if (/[^\x20-\x7e]/.test(secret)) throw wrong(place, 'the secret must be printable ASCII');
+    if (sender === 'standard-webhooks' && !/^(?:whsec_)?[A-Za-z0-9+/]+={0,2}$/.test(secret)) throw wrong(place, 'the secret must be whsec_ and Base64');
+    return secret;
+  });
+}
+
+function secretOf(value: unknown, field: string, env: Readonly<Record<string, string | undefined>>): string {
+  if (value === undefined || value === null) throw wrong(field, 'it must be a secret, or {"env": "NAME"} with the variable of the environment that has it');
+  const { env: name } = members(value, ['env'], field);
+  if (typeof name !== 'string' || !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) throw wrong(`${field}.env`, 'it must be the name of a variable of the environment');
+  const secret = env[name];
+  if (secret === undefined || secret === '') throw wrong(`${field}.env`, `the variable ${name} is not set`);
+  return secret;
+}
+
+function readSignature(value: unknown, field: string): HmacOptions {
+  const { header, algorithm = 'sha256', encoding = 'hex', prefix = '' } = members(value ?? {}, ['header', 'algorithm', 'encoding', 'prefix'], field);
+  if (typeof prefix !== 'string') throw wrong(`${field}.prefix`, 'it must be the text before the signature');
+  return { header: readHeaderName(header, `${field}.header`), algorithm: oneOf(HMAC_ALGORITHMS, algorithm, `${field}.algorithm`), encoding: oneOf(HMAC_ENCODINGS, encoding, `${field}.encoding`), prefix };
+}
+
+function oneOf<Value extends string>(values: readonly Value[], value: unknown, field: string): Value {
+  const found = values.find((one) => one === value);
+  if (found === undefined) throw wrong(field, `it must be one of ${values.join(', ')}`);
+  return found;
+}
+
+function readHeaderName(value: unknown, field: string): string {
+  if (typeof value !== 'string' || !HEADER_NAME.test(value)) throw wrong(field, 'it must be the name of a header');
+  return value;
+}
+
+function optionalTemplate(value: unknown, field: string): Template | undefined {
+  return value === undefined ? undefined : readTemplate(value, field);
+}
+
+function readTemplate(value: unknown, field: string): Template {
+  if (typeof value !== 'string') throw wrong(field, 'it must be a text, such as deploys.{/repository/name}');
+  return described(field, () => Template.parse(value));
+}
+
+function readPointer(value: unknown, field: string): readonly string[] {
+  if (typeof value !== 'string') throw wrong(field, 'it must be a JSON pointer, such as /alerts');
+  return described(field, () => checkPointer(value));
+}
+
+function readTtl(value: unknown, field: string): number {
+  if (value === undefined) return 0;
+  if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > TTL_MAX_SECONDS) throw wrong(field, `it must be a whole number of seconds from 1 to ${TTL_MAX_SECONDS}`);
+  return value as number;
+}
+
+function described<Result>(field: string, read: () => Result): Result {
+  try {
+    return read();
+  } catch (error) {
+    throw wrong(field, error instanceof Error ? error.message : String(error));
+  }
+}
+
+function wrong(field: string, why: string): Problem {
+  return new Problem('invalid-request', `${field} is not valid: ${why}.`, { field });
+}

@@ -1,0 +1,124 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { checkPointer, resolvePointer } from './pointer.ts';
+
+/** Where the values of a template come from. */
+export interface TemplateSource {
+  readonly headers: IncomingHttpHeaders;
+  /** The parsed body; undefined where it is text. */
+  readonly body: unknown;
+  /** The element of the body that becomes the message; the body itself where a request is one message. */
+  readonly element: unknown;
+}
+
+/** No value for a template is there. */
+export class MissingValue extends Error {
+  override name = 'MissingValue';
+  /** The places where it could have been, as the template has them. */
+  readonly places: string;
+
+  constructor(places: string) {
+    super(`there is no value at ${places}`);
+    this.places = places;
+  }
+}
+
+type Place =
+  | { readonly kind: 'element' | 'body'; readonly pointer: readonly string[] }
+  | { readonly kind: 'header'; readonly name: string }
+  | { readonly kind: 'text'; readonly text: string };
+
+interface Part {
+  readonly literal: string;
+  /** Between braces; undefined where the literal ends the template. */
+  readonly places: readonly Place[] | undefined;
+  readonly source: string;
+  /** Whether dots of the value divide it into segments. */
+  readonly isDivided: boolean;
+}
+
+const HEADER = /^header:([a-z0-9-]+)$/i;
+const BRACES = /\{([^{}]*)\}/g;
+
+/** Stops a template from being a program. */
+const TEMPLATE_MAX_CHARACTERS = 500;
+
+/** Everything else in a value becomes `_` in a topic: no value brings a wildcard, a `$`, white space, or a slash, which URLs would have to encode. */
+const OUTSIDE_TOPICS = /[^\p{L}\p{N}_~:@+=.-]/gu;
+
+/**
+ * A text with values of a request in it: `deploys.{/repository/name}.{header:X-GitHub-Event}`. Between braces stand places, parted by `|`; the first one that has a value counts.
+ * A JSON pointer (RFC 6901) is looked up in the message, `body:` and a pointer in the whole body, `header:` and a name among the headers; `=` and a text is that text.
+ */
+export class Template {
+  readonly #parts: readonly Part[];
+
+  private constructor(parts: readonly Part[]) {
+    this.#parts = parts;
+  }
+
+  /** @throws Error that says what is wrong */
+  static parse(text: string): Template {
+    if (text === '') throw new Error('it is empty');
+    if (text.length > TEMPLATE_MAX_CHARACTERS) throw new Error(`it is longer than ${TEMPLATE_MAX_CHARACTERS} characters`);
+    const parts: Part[] = [];
+    let at = 0;
+    for (const { 0: braces, 1: inside = '', index } of text.matchAll(BRACES)) {
+      const isDivided = inside.startsWith('+');
+      const source = isDivided ? inside.slice(1) : inside;
+      parts.push({ literal: literalOf(text.slice(at, index)), places: source.split('|').map(placeOf), source, isDivided });
+      at = index + braces.length;
+    }
+    parts.push({ literal: literalOf(text.slice(at)), places: undefined, source: '', isDivided: false });
+    return new Template(parts);
+  }
+
+  /** The values as they are. @throws MissingValue */
+  text(source: TemplateSource): string {
+    return this.#fill(source, (value) => value);
+  }
+
+  /** Each value as one segment of a topic, or as several where the template has a `+`. @throws MissingValue */
+  topic(source: TemplateSource): string {
+    return this.#fill(source, (value, isDivided) => {
+      const safe = value.replace(OUTSIDE_TOPICS, '_');
+      return isDivided ? safe : safe.replaceAll('.', '_');
+    });
+  }
+
+  /** A topic that it could give: for a check of its literal parts. */
+  get example(): string {
+    return this.#parts.map(({ literal, places }) => literal + (places === undefined ? '' : 'x')).join('');
+  }
+
+  #fill(source: TemplateSource, written: (value: string, isDivided: boolean) => string): string {
+    return this.#parts.map(({ literal, places, source: where, isDivided }) => {
+      if (places === undefined) return literal;
+      const value = places.map((place) => valueAt(place, source)).find((one) => one !== undefined);
+      if (value === undefined) throw new MissingValue(where.replaceAll('|', ' or '));
+      return literal + written(value, isDivided);
+    }).join('');
+  }
+}
+
+function literalOf(text: string): string {
+  if (/[{}]/.test(text)) throw new Error('its braces do not match');
+  return text;
+}
+
+function placeOf(text: string): Place {
+  if (text.startsWith('=')) return { kind: 'text', text: text.slice(1) };
+  const header = HEADER.exec(text)?.[1];
+  if (header !== undefined) return { kind: 'header', name: header.toLowerCase() };
+  const isWhole = text.startsWith('body:');
+  const pointer = isWhole ? text.slice('body:'.length) : text;
+  if (!pointer.startsWith('/')) throw new Error(`{${text}} is neither a JSON pointer such as /repository/name, nor body: with one, nor header: with a name, nor = with a text`);
+  return { kind: isWhole ? 'body' : 'element', pointer: checkPointer(pointer) };
+}
+
+/** Objects, arrays, null and the empty text are no values. */
+function valueAt(place: Place, { headers, body, element }: TemplateSource): string | undefined {
+  if (place.kind === 'text') return place.text;
+  const value = place.kind === 'header' ? headers[place.name] : resolvePointer(place.kind === 'body' ? body : element, place.pointer);
+  const text = typeof value === 'string' ? value : typeof value === 'number' || typeof value === 'boolean' ? String(value) : '';
+  return text === '' ? undefined : text;
+}
