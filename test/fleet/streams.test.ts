@@ -299,6 +299,14 @@ await t.test('an instance that is frozen, or was killed, is missing from the ans
   await until('it is forgotten', async () => (await instancesAt(here.http, admin)).missing?.join() === killed.id);
   for (const id of ['aaaaaaaaaa', 'x', killed.id]) t.equal((await here.http.send('POST', `/instances/${id}/drain`, admin)).status, id === killed.id ? 503 : 404, id);
   t.match(await instancesAt(here.http, admin), { instances: [{ id: here.id, version: /./, status: 'ready', database: 'up', bus: 'up', streams: 1, lag: 0 }] });
+
+  // In the place of one that was killed there is another. It stands still before it has said much of itself.
+  await killed.instance.restart();
+  const handle = handleOf(await open(t, killed, '/topics/a/events', reader));
+  killed.instance.kill('SIGSTOP');
+  const [changed, closed] = await Promise.all([askToChange(here.http, handle, { add: ['b'] }, reader), here.http.send('DELETE', `/streams/${handle.id}`, admin)]);
+  for (const answer of [changed, closed]) t.match(answer, { status: 503, headers: { 'retry-after': /^[0-9]+$/ }, body: /"code":"outcome-unknown"/ }, 'the stream exists');
+  killed.instance.kill('SIGCONT');
 });
 
 await t.test('on PostgreSQL it is the same', async (t) => {
