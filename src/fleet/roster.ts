@@ -19,7 +19,7 @@ const UNHEARD_MS = 400;
 /** How long it is waited for where nobody counts, as in a cluster: nearly as long as a question waits for its answer. Milliseconds. */
 const UNCOUNTED_MS = 2_000;
 /** How often the bus has to say that nobody listens under a name, before that is believed: one that has lost the bus for a moment is back by then. */
-const UNHEARD_MIN_ATTEMPTS = 2;
+const UNHEARD_MIN_REQUESTS = 2;
 /** Instances that are remembered. Stops a program that reports under many names from filling the memory. */
 const ROSTER_MAX_ENTRIES = 1_000;
 
@@ -158,7 +158,7 @@ export class Roster {
     let isCounted = false;
     let unheard = 0;
     const waitedMs = (): number => this.#clock.monotonic() - began;
-    const isUnheard = (): boolean => unheard >= UNHEARD_MIN_ATTEMPTS && waitedMs() >= UNHEARD_MS;
+    const isUnheard = (): boolean => unheard >= UNHEARD_MIN_REQUESTS && waitedMs() >= UNHEARD_MS;
     const answers = await this.#control.collect(kind, body, (some) => some.has(instance) || isUnheard(), {
       to: () => this.#hearsAlone(instance) ? instance : undefined,
       reached: (listening) => {

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { makeApiKey } from '../../src/access/api-key.ts';
+import type { EvenSharesReport } from '../../src/fleet/even-shares.ts';
 import type { InstanceDetail, InstanceList } from '../../src/fleet/instances.ts';
 import type { StreamsPage } from '../../src/fleet/stream-list.ts';
 import type { TopicsPage } from '../../src/fleet/topic-list.ts';
@@ -255,6 +256,29 @@ await t.test('topics are listed, and reports made, for the streams of all instan
   t.strictSame(await report(), { streams: 1, instances: 1, ageMs: 0, partial: true }, 'the first one waits for nobody');
   await until('the others have said so', async () => !('partial' in await report()));
   t.match(await report(), { streams: 3, instances: 3, ageMs: Number });
+});
+
+await t.test('an administrator has streams shared out evenly on any instance; clients that are sent away go on where they were', async (t) => {
+  const [here, there, other] = members as [Member, Member, Member];
+  const opened = await Promise.all(Array.from({ length: 9 }, () => open(t, here, '/topics/shared/events', reader)));
+  t.equal((await there.http.send('POST', '/instances/rebalance', reader)).status, 403);
+  const answer = await there.http.send('POST', '/instances/rebalance', admin);
+  t.match(answer, { status: 202, headers: { 'content-type': /^application\/json/ } });
+  const { moving, instances, partial } = JSON.parse(answer.body) as EvenSharesReport;
+  t.equal(partial, undefined);
+  t.same(instances.map(({ id }) => id), members.map(({ id }) => id));
+  t.same(instances.filter((one) => one.moving > 0).map((one) => [one.id, one.moving]), [[here.id, moving]]);
+  t.ok(moving > 1 && moving <= 6, `${moving} of 9 leave, or fewer where streams of before are still counted`);
+  const left = (): SseStream[] => opened.filter(({ events }) => events.some(({ event }) => event === '$busy'));
+  await until('they have left', () => left().length === moving);
+  await there.instance.says(/"audit":"streams-rebalanced","moving":[1-9][0-9]*,"from":\["[a-z0-9]{10}"\],"by":"key [a-z0-9]+"/);
+  t.match((await there.http.get('/metrics', admin)).body, /^tidings_rebalances_asked_total 1$/m);
+  t.match((await here.http.get('/metrics', admin)).body, new RegExp(`^tidings_streams_rebalanced_total ${moving}$`, 'm'));
+  const position = left()[0]!.events.findLast(({ id }) => id !== undefined)!.id!;
+  await there.http.publish('shared', 'meanwhile', reader);
+  const back = await openStream(t, `${other.instance.url}/topics/shared/events`, { headers: { ...reader, 'last-event-id': position } });
+  t.equal((await back.next(({ event }) => event === undefined)).data, 'meanwhile');
+  for (const stream of [...opened, back]) stream.destroy();
 });
 
 await t.test('beside an instance of the version before, which answers nothing, an answer says that something may be missing', async (t) => {
