@@ -160,13 +160,13 @@ export class RedisBus implements Bus {
     if (publisher !== undefined && !this.#closed && publisher.isReady) this.#dispatch(publisher, this.#channel, carried?.bytes ?? 0, () => encode(this.#sender, carried));
   }
 
-  tell(note: string, to?: string): void {
+  tell(note: string, to?: string, reached?: (listening: number) => void): void {
     const publisher = this.#publisher;
     const keys = this.#keys;
     if (this.#closed || publisher === undefined || keys === undefined || !publisher.isReady) return;
     const bytes = encodeNote(note, this.#sender, keys, this.#listener!.sealing());
     if (bytes === undefined) return;
-    if (to !== undefined) return this.#dispatch(publisher, this.#channelOf(to), bytes.length, () => bytes);
+    if (to !== undefined) return this.#dispatch(publisher, this.#channelOf(to), bytes.length, () => bytes, this.#location.kind === 'cluster' ? undefined : reached);
     this.#dispatch(publisher, this.#noteChannel, bytes.length, () => bytes, (count) => void (this.#receivers = count));
   }
 
