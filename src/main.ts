@@ -246,6 +246,7 @@ async function makeAppends(): Promise<Pick<Store, 'append' | 'rowOverheadBytes'>
 /** Loads ioredis only where it is used: that takes a while. */
 async function makeBus(): Promise<Bus> {
   if (hub !== undefined) return new (await import('./bus/hub/bus.ts')).HubBus({ connection: hub, clock, counters });
+  if (config.BUS_URL !== undefined) return new (await import('./bus/nats/nats.ts')).NatsBus({ url: config.BUS_URL, clock, counters, logger });
   if (config.REDIS_URL === undefined) return new LocalBus();
   const { RedisBus } = await import('./bus/redis/redis.ts');
   return new RedisBus({ url: config.REDIS_URL, clock, counters, logger });

@@ -22,7 +22,7 @@ const logger = makeLogger({ level: config.LOG_LEVEL, isExpected: () => false, de
 const main = await hold(HOST, PORT, '');
 const operations = OPS_PORT === undefined ? undefined : await hold(OPS_HOST, OPS_PORT, 'OPS_');
 // With Redis, the workers are told as other machines' are.
-const hub = config.REDIS_URL === undefined ? await openHub(main.port) : undefined;
+const hub = config.REDIS_URL === undefined && config.BUS_URL === undefined ? await openHub(main.port) : undefined;
 const metrics = new SupervisorMetrics(count);
 
 const supervisor: Supervisor = new Supervisor({
