@@ -32,7 +32,7 @@ const RECONNECT_MAX_MS = 5_000;
 
 /** How often a connection is probed, and how many probes may be unanswered. Stop a connection whose other end vanished without a word from looking alive. */
 const PING_INTERVAL_MS = 2_000;
-const PINGS_UNANSWERED_MAX = 1;
+const PINGS_UNANSWERED_MAX_REQUESTS = 1;
 
 /** How long setting up a connection may take. Stops a server that never finishes the handshake from being waited for. */
 const CONNECT_MAX_MS = 5_000;
@@ -271,7 +271,7 @@ export class NatsBus implements Bus {
 
 function optionsFor({ servers, isTls, user, password, token }: NatsLocation): ConnectionOptions {
   return {
-    servers: [...servers], name: 'tidings', noEcho: true, reconnect: false, timeout: CONNECT_MAX_MS, pingInterval: PING_INTERVAL_MS, maxPingOut: PINGS_UNANSWERED_MAX,
+    servers: [...servers], name: 'tidings', noEcho: true, reconnect: false, timeout: CONNECT_MAX_MS, pingInterval: PING_INTERVAL_MS, maxPingOut: PINGS_UNANSWERED_MAX_REQUESTS,
     tls: isTls ? tlsFor(servers) : null,
     ...(user === undefined ? {} : { user }), ...(password === undefined ? {} : { pass: password }), ...(token === undefined ? {} : { token }),
   };
