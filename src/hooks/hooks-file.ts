@@ -16,7 +16,7 @@ const SECRET_MIN_CHARACTERS = 16;
 /** The secret before, and the one to come. */
 const SECRETS_MAX_ENTRIES = 4;
 const HOOKS_MAX_ENTRIES = 1_000;
-const TTL_MAX_SECONDS = 10 * 365 * 86_400;
+const TTL_MAX_SECONDS = 315_360_000;
 const HEADER_NAME = /^[A-Za-z0-9-]{1,100}$/;
 
 const MEMBERS = ['from', 'secret', 'user', 'signature', 'timestampHeader', 'publish', 'topic', 'event', 'key', 'each', 'ttl'];

@@ -21,7 +21,7 @@ import { encodeNote } from '../note-envelope.ts';
 const UNCONFIRMED_MAX_BYTES = 8 * 1024 * 1024;
 
 /** An estimate of what a message costs in memory besides its envelope. Lets many small ones reach the bound above too. */
-const MESSAGE_OVERHEAD_BYTES = 1024;
+const PUBLISH_OVERHEAD_BYTES = 1024;
 
 /**
  * The wait before the first attempt to reconnect. It doubles with each attempt up to the second bound, less a random part of up to half. Stop a NATS that
@@ -137,10 +137,10 @@ export class NatsBus implements Bus {
   /** Invariant 6: nothing is queued for a bus that is away. Other instances find out at their next look. */
   #dispatch(subject: string, length: number, bytes: () => Buffer, send = (connection: NatsConnection): void => connection.publish(subject, bytes())): void {
     const connection = this.#connection;
-    const cost = MESSAGE_OVERHEAD_BYTES + length;
+    const cost = PUBLISH_OVERHEAD_BYTES + length;
     if (connection === undefined || this.#unconfirmedBytes + cost > UNCONFIRMED_MAX_BYTES) return;
     // More than the server takes: the others look at the log.
-    if (length + MESSAGE_OVERHEAD_BYTES > (connection.info?.max_payload ?? Infinity)) {
+    if (length + PUBLISH_OVERHEAD_BYTES > (connection.info?.max_payload ?? Infinity)) {
       if (length > 0) this.#send(undefined);
       return;
     }
