@@ -253,11 +253,11 @@ export class Lifecycle {
   }
 
   #greeting(app: App): string {
-    const { HOST, PAGE, REDIS_URL } = this.#config;
+    const { HOST, PAGE, REDIS_URL, BUS_URL } = this.#config;
     const url = urlOf(HOST, app.server);
     return [
       `Tidings listens on ${url}`,
-      `Its messages are in ${this.#databaseName}${REDIS_URL === undefined ? '' : '; other instances are told through Redis'}`,
+      `Its messages are in ${this.#databaseName}${REDIS_URL !== undefined ? '; other instances are told through Redis' : BUS_URL !== undefined ? '; other instances are told through NATS' : ''}`,
       ...(this.#access.isOpen === true
         ? [
             this.#config.AUTH === 'off'

@@ -147,14 +147,15 @@ const limits = new Limits({
 });
 
 const presencePlace = await makePlace();
+const fileUsers = database.kind === 'sqlite' ? new (await import('./store/sqlite/file-users.ts')).FileUsers({ file: resolve(database.file), clock }) : undefined;
 const presence = new Presence({
   // The hub hears of the workers of this machine, and PostgreSQL may have others.
   place: presencePlace, mayHaveOthers: database.kind === 'postgres' && config.REDIS_URL === undefined, clock, now: () => Date.now(), counters, frameOf: presenceFrame, graceMs: config.PRESENCE_GRACE_SECONDS * 1000,
 });
 
 const fleet = new Fleet({
-  // Processes on one SQLite file know of each other by the place of presence.
-  bus, mayHaveOthers: () => presencePlace?.isAlone === false, control, handles, tickets, sessions, owned, leases, filters: delivery.audience, maxTopics: config.TOPICS_PER_STREAM, streams: delivery.streams, tail: log.tail, topics: log.topics, audience: delivery.audience, named: () => presence.named(), clock, counters, logger: audit, warnings,
+  // Processes on one SQLite file know of each other by the place of presence, and of older versions by the locks of the file.
+  bus, mayHaveOthers: () => presencePlace?.isAlone === false || fileUsers?.hasOthers === true, control, handles, tickets, sessions, owned, leases, filters: delivery.audience, maxTopics: config.TOPICS_PER_STREAM, streams: delivery.streams, tail: log.tail, topics: log.topics, audience: delivery.audience, named: () => presence.named(), clock, counters, logger: audit, warnings,
   state: () => ({ id: handles.instance, version, ...health.state(), ...(place === undefined ? {} : { host: hostname(), worker: place.number }) }), isReady: () => health.readiness().ready, drain: () => lifecycle.drain(),
   rebalancing: { isOn: config.REBALANCE === 'on', isByChance: place !== undefined, minAgeMs: config.REBALANCE_AGE_SECONDS * 1000, retryMaxMs: config.RETRY_MAX_MS },
 });
@@ -245,6 +246,7 @@ async function makeAppends(): Promise<Pick<Store, 'append' | 'rowOverheadBytes'>
 /** Loads ioredis only where it is used: that takes a while. */
 async function makeBus(): Promise<Bus> {
   if (hub !== undefined) return new (await import('./bus/hub/bus.ts')).HubBus({ connection: hub, clock, counters });
+  if (config.BUS_URL !== undefined) return new (await import('./bus/nats/nats.ts')).NatsBus({ url: config.BUS_URL, clock, counters, logger });
   if (config.REDIS_URL === undefined) return new LocalBus();
   const { RedisBus } = await import('./bus/redis/redis.ts');
   return new RedisBus({ url: config.REDIS_URL, clock, counters, logger });

@@ -22,7 +22,7 @@ const logger = makeLogger({ level: config.LOG_LEVEL, isExpected: () => false, de
 const main = await hold(HOST, PORT, '');
 const operations = OPS_PORT === undefined ? undefined : await hold(OPS_HOST, OPS_PORT, 'OPS_');
 // With Redis, the workers are told as other machines' are.
-const hub = config.REDIS_URL === undefined ? await openHub() : undefined;
+const hub = config.REDIS_URL === undefined && config.BUS_URL === undefined ? await openHub(main.port) : undefined;
 const metrics = new SupervisorMetrics(count);
 
 const supervisor: Supervisor = new Supervisor({
@@ -52,9 +52,9 @@ async function refuse({ code, signal }: Exit): Promise<void> {
   process.exit(code === null || code === 0 ? 1 : code);
 }
 
-async function openHub(): Promise<Hub> {
+async function openHub(port: number): Promise<Hub> {
   try {
-    return await startHub({ clock, logger });
+    return await startHub({ port, clock, logger });
   } catch (error) {
     const { message, cause } = error instanceof Error ? error : new Error(String(error));
     process.stderr.write(`WORKERS: ${message}; or set WORKERS=1, or REDIS_URL${cause instanceof Error ? ` (${cause.message})` : ''}\n`);

@@ -45,6 +45,7 @@ const ROOMS: readonly Room[] = [
   { place: 'delivery/', opening: 'delivery.ts' },
   { place: 'log/', opening: 'log.ts' },
   { place: 'bus/redis/', opening: 'redis.ts' },
+  { place: 'bus/nats/', opening: 'nats.ts' },
   { place: 'bus/hub/', opening: 'hub.ts' },
   { place: 'bus/', opening: 'bus.ts' },
   { place: 'limits/', opening: 'limits.ts' },
@@ -60,7 +61,7 @@ const ROOMS: readonly Room[] = [
 
 /** Only these may name an implementation of a store, a bus or a place. The supervisor of the workers starts their hub. */
 const ROOTS: readonly string[] = ['main.ts', 'supervise.ts', 'cli/'];
-const IMPLEMENTATIONS: readonly string[] = ['bus/local.ts', 'bus/redis/', 'bus/hub/', 'presence/sqlite/', 'store/sqlite/', 'store/postgres/'];
+const IMPLEMENTATIONS: readonly string[] = ['bus/local.ts', 'bus/redis/', 'bus/nats/', 'bus/hub/', 'presence/sqlite/', 'store/sqlite/', 'store/postgres/'];
 
 /** Where a package may be imported; other packages may be imported anywhere. */
 const TECHNOLOGIES: readonly { readonly packages: RegExp; readonly places: readonly string[] }[] = [
@@ -69,6 +70,7 @@ const TECHNOLOGIES: readonly { readonly packages: RegExp; readonly places: reado
   { packages: /^better-sqlite3$/, places: ['store/sqlite/', 'presence/sqlite/'] },
   { packages: /^pg(\/|$)/, places: ['store/postgres/'] },
   { packages: /^ioredis$/, places: ['bus/redis/'] },
+  { packages: /^@nats-io\//, places: ['bus/nats/'] },
   { packages: /^jose(\/|$)/, places: ['access/'] },
   { packages: /^prom-client$/, places: ['runtime/metrics.ts', 'runtime/supervisor-metrics.ts'] },
   { packages: /^react(\/|$)/, places: ['client/react.ts'] },

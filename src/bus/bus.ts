@@ -24,8 +24,9 @@ export interface Bus {
   /**
    * Sends a short text to the other instances, once, with a proof that its sender can read the log. Never throws and never waits. It drops notes that cannot be sent now.
    * @param to The name of the one instance that is to hear it; without it, all others do.
+   * @param reached For a note to one instance: is told how many listen under its name, 0 where it is gone or cut off. Never called by a bus that does not know.
    */
-  tell(note: string, to?: string): void;
+  tell(note: string, to?: string, reached?: (listening: number) => void): void;
 
   /** Lets every other instance look at the log: something has changed that is no message. Like `publish` it never throws or waits, and is lost where it cannot be sent now. */
   wake(): void;

@@ -28,6 +28,12 @@ export type NoteHandler = (body: unknown) => unknown;
 /** What all instances answered, by their ids. */
 export type Answers = ReadonlyMap<string, unknown>;
 
+/** The one instance that a question is for. */
+export interface Addressee {
+  readonly to?: (() => string | undefined) | undefined;
+  readonly reached?: ((listening: number) => void) | undefined;
+}
+
 export interface ControlChannelDependencies {
   readonly bus: Pick<Bus, 'tell' | 'state'>;
   readonly clock: Clock;
@@ -89,15 +95,16 @@ export class ControlChannel {
   /**
    * Asks all other instances, and takes the answers of all of them. Instances of an older version never answer.
    * @param isEnough Whether no more answers are waited for. It is asked after each answer, and when the question is sent again.
-   * @param to The only instance that hears the question; without it, all do.
+   * @param to Asked before each attempt: the only instance that hears the question; undefined: all do.
+   * @param reached Is told how many listen under that name, where the bus knows.
    * @returns The answers that arrived until then, or within `ANSWER_MAX_MS`.
    */
-  async collect(kind: string, body: object, isEnough: (answers: Answers) => boolean, to?: string): Promise<Answers> {
+  async collect(kind: string, body: object, isEnough: (answers: Answers) => boolean, { to, reached }: Addressee = {}): Promise<Answers> {
     const answers = new Map<string, unknown>();
     await this.#ask(kind, body, (answer, from) => {
       if (typeof from === 'string' && (answers.size < COLLECTED_MAX_ENTRIES || answers.has(from))) answers.set(from, answer);
       return isEnough(answers);
-    }, { isOver: () => isEnough(answers), to });
+    }, { isOver: () => isEnough(answers), to, reached });
     return answers;
   }
 
@@ -105,9 +112,8 @@ export class ControlChannel {
    * Sends a question again and again, until it is over.
    * @param take Takes an answer; true: no more is waited for.
    * @param isOver Whether no more is waited for, though no answer came.
-   * @param to Who hears it; without it, all do.
    */
-  async #ask(kind: string, body: object, take: (answer: unknown, from: unknown) => boolean, { isOver = () => false, to }: { readonly isOver?: () => boolean; readonly to?: string | undefined } = {}): Promise<void> {
+  async #ask(kind: string, body: object, take: (answer: unknown, from: unknown) => boolean, { isOver = () => false, to, reached }: Addressee & { readonly isOver?: () => boolean } = {}): Promise<void> {
     if (this.#bus.state !== 'up' || this.#questions.size >= ASKING_MAX_REQUESTS) return;
     this.#counters.asked++;
     const id = randomBytes(16).toString('hex');
@@ -127,7 +133,10 @@ export class ControlChannel {
         resolve();
         return;
       }
-      this.#tell({ kind, id, from: this.#instance, body }, to);
+      this.#tell({ kind, id, from: this.#instance, body }, to?.(), (listening) => {
+        reached?.(listening);
+        if (isOver()) resolve();
+      });
       timer = this.#clock.after(ASK_AGAIN_MS, send);
     };
     send();
@@ -195,8 +204,8 @@ export class ControlChannel {
     return JSON.stringify({ kind: 'answer', id, from: this.#instance, body });
   }
 
-  #tell(note: object, to?: string): void {
-    this.#bus.tell(JSON.stringify(note), to);
+  #tell(note: object, to?: string, reached?: (listening: number) => void): void {
+    this.#bus.tell(JSON.stringify(note), to, reached);
   }
 }
 

@@ -6,7 +6,7 @@ import { cell, printJson, printTable } from './output.ts';
 const PAGE_MAX_ENTRIES = 100;
 
 /** An answer of the service, of whichever version: its list has a name of its own, and the entries have what members they have. */
-interface Page {
+export interface Page {
   readonly cursor?: string;
   readonly more?: boolean;
   readonly partial?: boolean;
@@ -78,6 +78,6 @@ async function printEntries(entries: readonly Entry[], columns: readonly string[
 }
 
 /** An incomplete list is called so on standard error, and standard output stays a list. */
-function sayPartial({ partial, missing }: Pick<Page, 'partial' | 'missing'>): void {
+export function sayPartial({ partial, missing }: Pick<Page, 'partial' | 'missing'>): void {
   if (partial === true) say(`some instances may have more: they did not answer${missing === undefined ? '' : ` (${missing.map(cell).join(', ')})`}`);
 }

@@ -11,6 +11,7 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Warnings } from '../runtime/warnings.ts';
+import { EvenShares, type EvenSharesReport } from './even-shares.ts';
 import { Figures, type FiguresDependencies } from './figures.ts';
 import { Instances, type InstanceDetail, type InstanceList, type InstanceState } from './instances.ts';
 import { MessageDelivery, type DeliveryReport, type PassingMessage } from './message-delivery.ts';
@@ -54,7 +55,7 @@ export interface FleetDependencies {
   /** The topics and patterns that streams of this instance name. */
   readonly named: () => Iterable<string>;
   readonly clock: Clock;
-  readonly counters: Pick<Counters, 'published' | 'delivered' | 'dismissed' | 'rebalanced'> & FiguresDependencies['counters'];
+  readonly counters: Pick<Counters, 'published' | 'delivered' | 'dismissed' | 'rebalanced' | 'rebalancesAsked'> & FiguresDependencies['counters'];
   /** Is told of what administrators do. */
   readonly logger: Pick<Logger, 'info'>;
   /** What this instance has warned of. */
@@ -81,6 +82,7 @@ export class Fleet {
   readonly #topics: TopicList;
   readonly #topicChanges: TopicChanges;
   readonly #rebalancing: Rebalancing;
+  readonly #evenShares: EvenShares;
   /** The newest number when the log was opened: later ones that this instance did not store are of other processes. */
   #headAtOpen = 0;
   readonly #waiting = new WaitingRequests({ max: WAITING_MAX_REQUESTS, detail: 'Too many questions of this sender wait for other instances.' });
@@ -103,6 +105,7 @@ export class Fleet {
     this.#topics = new TopicList({ reads: topics, named: new NamedTopics({ named, roster, control, clock }), wanted: this.#wanted });
     this.#topicChanges = new TopicChanges({ owned, handles, leases, filters, roster, control, maxTopics });
     this.#rebalancing = new Rebalancing({ roster, streams, clock, counters, logger, isReady, settings: rebalancing });
+    this.#evenShares = new EvenShares({ instance: handles.instance, rebalancing: this.#rebalancing, roster, control, counters, logger });
   }
 
   /** The log is open, and the bus was joined. */
@@ -159,6 +162,11 @@ export class Fleet {
   /** @param sender Whose request it is. @throws Problem as `TopicChanges.change` */
   changeTopics(id: string, secret: string, change: TopicChange, identity: Identity, sender: string): Promise<ChangedTopics> {
     return this.#topicChanges.change(id, secret, change, identity, sender);
+  }
+
+  /** @param sender Whose request it is. @throws Problem `overloaded`, and as `EvenShares.share` */
+  rebalance(actor: Actor, sender: string): Promise<EvenSharesReport> {
+    return this.#waiting.pass(sender, () => this.#evenShares.share(actor));
   }
 
   /** @throws Problem as `Steering.drain` */

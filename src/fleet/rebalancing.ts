@@ -9,6 +9,9 @@ import type { Roster } from './roster.ts';
 const SPREAD_SHARE = 0.1;
 /** Instances that differ by no more streams than this keep them: that is no load. */
 const SPREAD_MIN_STREAMS = 20;
+/** The same where an administrator has asked for even shares: the smallest differences that sending streams away makes smaller. */
+const ASKED_SPREAD_SHARE = 0.02;
+const ASKED_SPREAD_MIN_STREAMS = 1;
 /**
  * Workers of one machine get connections by chance. Their shares differ by about the square root of what they have, and by four times that once in some ten thousand. Stops them from sending
  * streams away that chance would only spread as before.
@@ -51,6 +54,9 @@ export interface RebalancingDependencies {
 
 /** Streams are sent away until `left` is 0, or the time is up. Then it is looked whether the others have them. */
 interface Round {
+  /** An administrator has asked for it: it goes on until all of them have left, and takes young streams too, each once. */
+  readonly isAsked: boolean;
+  readonly began: number;
   readonly until: number;
   /** How many the others had. */
   readonly others: number;
@@ -87,8 +93,25 @@ export class Rebalancing {
     this.#settings = settings;
   }
 
+  get isOn(): boolean {
+    return this.#settings.isOn;
+  }
+
   open(): void {
     if (this.#settings.isOn) this.#schedule();
+  }
+
+  /**
+   * Begins to send the surplus away, however young the streams are and however small it is.
+   * @returns How many streams there are, and how many of them are to leave.
+   */
+  shareNow(): { readonly streams: number; readonly moving: number } {
+    const others = this.#others;
+    const streams = this.#streams.size;
+    if (!this.isOn || !this.#isReady() || others.length === 0) return { streams, moving: 0 };
+    const before = this.#round;
+    this.#round = this.#begin(others, this.#clock.monotonic(), before ?? true) ?? before;
+    return { streams, moving: this.#round?.left ?? 0 };
   }
 
   stop(): void {
@@ -104,32 +127,52 @@ export class Rebalancing {
 
   #look(): void {
     const now = this.#clock.monotonic();
-    const others = [...this.#roster.reports.values()].filter(({ isReady }) => isReady).map(({ streams }) => streams);
+    const others = this.#others;
     if (!this.#isReady() || others.length === 0) {
       this.#round = undefined;
       return;
     }
-    const elsewhere = others.reduce((sum, streams) => sum + streams, 0);
+    const elsewhere = sumOf(others);
     if (this.#round?.lookAt !== undefined && now >= this.#round.lookAt) this.#end(this.#round, elsewhere, now);
-    this.#round ??= now < this.#pausedUntil ? undefined : this.#begin(elsewhere, others, now);
+    this.#round ??= now < this.#pausedUntil ? undefined : this.#begin(others, now);
     if (this.#round !== undefined && this.#round.lookAt === undefined) this.#shed(this.#round, now);
   }
 
-  /** @returns undefined where this instance has no more than its share, the emptiest one has nearly as many, or all streams are young. */
-  #begin(elsewhere: number, others: readonly number[], now: number): Round | undefined {
+  /** The streams of each of the others that take new ones. */
+  get #others(): readonly number[] {
+    return [...this.#roster.reports.values()].filter(({ isReady }) => isReady).map(({ streams }) => streams);
+  }
+
+  /**
+   * @param asked Set where an administrator has asked for it: the round that is under way, or true.
+   * @returns undefined where this instance has no more than its share, the emptiest one has nearly as many, or all streams are young.
+   */
+  #begin(others: readonly number[], now: number, asked?: Round | true): Round | undefined {
     const { size } = this.#streams;
     const instances = others.length + 1;
-    const share = Math.ceil((size + elsewhere) / instances);
+    const elsewhere = sumOf(others);
+    const before = typeof asked === 'object' ? asked : undefined;
+    // What was sent away and has not arrived is counted nowhere yet.
+    const onTheirWay = before === undefined ? 0 : Math.min(before.sent, Math.max(0, before.others + before.sent - elsewhere));
+    const share = Math.ceil((size + elsewhere + onTheirWay) / instances);
     const excess = size - share;
-    const spread = size - Math.min(...others);
-    if (excess <= 0 || (this.#settings.isByChance && excess <= CHANCE_FACTOR * Math.sqrt(share)) || spread <= Math.max(SPREAD_MIN_STREAMS, share * SPREAD_SHARE) || this.#old(now, 1).length === 0) return undefined;
+    const spread = size - Math.min(...others) - onTheirWay;
+    if (excess <= 0) return undefined;
+    if (asked !== undefined ? spread <= Math.max(ASKED_SPREAD_MIN_STREAMS, share * ASKED_SPREAD_SHARE) : this.#isLeftAlone(excess, share, spread) || this.#old(now - this.#settings.minAgeMs, 1).length === 0) return undefined;
     this.#logger.info({ streams: size, share, instances }, 'this instance has more than its share of the streams: some are sent to the others');
-    return { until: now + ROUND_MS, others: elsewhere, left: excess, sent: 0, lookAt: undefined };
+    return { isAsked: asked !== undefined, began: before?.isAsked === true ? before.began : now, until: asked === undefined ? now + ROUND_MS : Infinity, others: before?.others ?? elsewhere, left: excess, sent: before?.sent ?? 0, lookAt: undefined };
+  }
+
+  #isLeftAlone(excess: number, share: number, spread: number): boolean {
+    return (this.#settings.isByChance && excess <= CHANCE_FACTOR * Math.sqrt(share)) || spread <= Math.max(SPREAD_MIN_STREAMS, share * SPREAD_SHARE);
   }
 
   #shed(round: Round, now: number): void {
     const most = Math.min(round.left, Math.max(SHED_PER_LOOK_STREAMS, Math.ceil(this.#streams.size * SHED_PER_LOOK_SHARE)));
-    for (const reader of this.#old(now, most)) {
+    const leaving = this.#old(round.isAsked ? round.began : now - this.#settings.minAgeMs, most);
+    // Clients may have left meanwhile: then there is nobody to send away.
+    if (round.isAsked && leaving.length === 0) round.left = 0;
+    for (const reader of leaving) {
       this.#streams.end(reader, 'rebalancing');
       this.#counters.rebalanced++;
       round.left--;
@@ -138,10 +181,10 @@ export class Rebalancing {
     if (round.left === 0 || now >= round.until) round.lookAt = now + this.#settings.retryMaxMs + SETTLE_MS;
   }
 
-  /** Some streams that are old enough to be sent away. */
-  #old(now: number, most: number): readonly Reader[] {
+  /** Some streams that were open at a moment. */
+  #old(at: number, most: number): readonly Reader[] {
     const old: Reader[] = [];
-    const bornTenths = (now - this.#settings.minAgeMs) / 100;
+    const bornTenths = Math.round(at / 100);
     for (const reader of this.#streams.readers) {
       if (old.length >= most) break;
       if (!reader.isGone && reader.openedTenths <= bornTenths) old.push(reader);
@@ -161,4 +204,8 @@ export class Rebalancing {
     this.#restMs = Math.min(2 * restMs, LONGEST_REST_MS);
     this.#logger.info({ sent, arrived: elsewhere - others, pauseSeconds: restMs / 1000 }, 'streams that were sent away did not arrive at the other instances, so no more are: does the balancer go by the fewest connections?');
   }
+}
+
+function sumOf(counts: readonly number[]): number {
+  return counts.reduce((sum, count) => sum + count, 0);
 }

@@ -16,6 +16,10 @@ const REPORT_GOOD_MS = 3 * REPORT_EVERY_MS;
 const KNOWN_MS = 60_000;
 /** How long an instance is waited for that Redis does not count among those that listen: it was killed, or lost Redis. Milliseconds. */
 const UNHEARD_MS = 400;
+/** How long it is waited for where nobody counts, as in a cluster: nearly as long as a question waits for its answer. Milliseconds. */
+const UNCOUNTED_MS = 2_000;
+/** How often the bus has to say that nobody listens under a name, before that is believed: one that has lost the bus for a moment is back by then. */
+const UNHEARD_MIN_REQUESTS = 2;
 /** Instances that are remembered. Stops a program that reports under many names from filling the memory. */
 const ROSTER_MAX_ENTRIES = 1_000;
 
@@ -71,6 +75,9 @@ export class Roster {
   readonly #hasSeenOthers: () => boolean;
   readonly #known = new Map<string, Known>();
   #openedAt = 0;
+  /** When the bus was last seen to be away, after it had been up. */
+  #awayAt = -Infinity;
+  #hasBeenUp = false;
   #toldAt = -Infinity;
   #told: Report = { streams: 0, isReady: false };
   #timer: Timer | undefined;
@@ -143,18 +150,36 @@ export class Roster {
 
   /**
    * Asks one instance, which alone hears it. The others keep silent also where all have to hear it, because it is of an older version or has told nothing of itself yet.
-   * @returns Its answer; or, where none came, whether there may be such an instance.
+   * @returns Its answer; or, where none came, whether there may be such an instance. It is certain that there is none where the bus says that nobody listens under its name, or, on a bus that does
+   * not say, where it has neither reported nor answered for as long as may be waited. In doubt there may be one.
    */
   async askOne(instance: string, kind: string, body: object): Promise<{ readonly answer: unknown } | { readonly mayExist: boolean }> {
     const began = this.#clock.monotonic();
-    const isMissing = (): boolean => this.#knowsAll() && !this.others.includes(instance) && this.#clock.monotonic() - began >= UNHEARD_MS;
-    const answers = await this.#control.collect(kind, body, (some) => some.has(instance) || isMissing(), this.#hearsAlone(instance) ? instance : undefined);
+    let isCounted = false;
+    let unheard = 0;
+    const waitedMs = (): number => this.#clock.monotonic() - began;
+    const isUnheard = (): boolean => unheard >= UNHEARD_MIN_REQUESTS && waitedMs() >= UNHEARD_MS;
+    const answers = await this.#control.collect(kind, body, (some) => some.has(instance) || isUnheard(), {
+      to: () => this.#hearsAlone(instance) ? instance : undefined,
+      reached: (listening) => {
+        isCounted = true;
+        unheard = listening > 0 ? 0 : unheard + 1;
+      },
+    });
     if (answers.has(instance)) {
       this.#add(instance);
       return { answer: answers.get(instance) };
     }
     const { state } = this.#bus;
-    return { mayExist: state === 'local' ? this.#hasSeenOthers() : state !== 'up' || !this.#knowsAll() || this.others.includes(instance) };
+    if (state === 'local') return { mayExist: this.#hasSeenOthers() };
+    // No time has passed where too many other questions wait, or the bus was away.
+    const wasWaitedFor = isCounted ? isUnheard() : waitedMs() >= UNCOUNTED_MS;
+    return { mayExist: state !== 'up' || !wasWaitedFor || !this.#isSettled || !this.#knowsAll() || this.others.includes(instance) };
+  }
+
+  /** While the bus comes back, instances listen again one after the other. */
+  get #isSettled(): boolean {
+    return this.#clock.monotonic() - this.#awayAt > REPORT_GOOD_MS;
   }
 
   /** One that nobody knows, where all are known, does not exist: then no other needs to hear the question. */
@@ -162,10 +187,14 @@ export class Roster {
     return this.#known.get(instance)?.hearsAlone ?? this.#knowsAll();
   }
 
-  /** Whether all that listen have been heard. One of an older version has no report. */
+  /** Whether all that listen have been heard just now. One of an older version has no report, and one that was killed is expected for a while, but does not listen. */
   #knowsAll(): boolean {
     const { receivers } = this.#bus;
-    return receivers === undefined ? this.#clock.monotonic() - this.#openedAt > REPORT_GOOD_MS : receivers - 1 <= this.others.length;
+    const now = this.#clock.monotonic();
+    if (receivers === undefined) return now - this.#openedAt > REPORT_GOOD_MS;
+    let heard = 0;
+    for (const one of this.#known.values()) if (now - one.heard <= REPORT_GOOD_MS) heard++;
+    return receivers - 1 <= heard;
   }
 
   /** Redis says how many listen, and reports say which. An instance of an older version listens, and has no report. */
@@ -179,8 +208,14 @@ export class Roster {
 
   #tick(): void {
     if (this.#hasLeft) return;
+    this.#lookAtBus();
     if (this.#clock.monotonic() - this.#toldAt >= REPORT_EVERY_MS || this.#hasChanged()) this.tell();
     this.#timer = this.#clock.after(ROSTER_LOOK_MS, () => this.#tick());
+  }
+
+  #lookAtBus(): void {
+    if (this.#bus.state === 'up') this.#hasBeenUp = true;
+    else if (this.#hasBeenUp) this.#awayAt = this.#clock.monotonic();
   }
 
   #hasChanged(): boolean {

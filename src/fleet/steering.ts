@@ -31,7 +31,7 @@ export interface SteeringDependencies {
   readonly tickets: Pick<Tickets, 'end'>;
   readonly sessions: Pick<SessionAdministration, 'endWithStream'>;
   readonly handles: Pick<StreamHandles, 'instance' | 'read'>;
-  readonly roster: Pick<Roster, 'ask'>;
+  readonly roster: Pick<Roster, 'askOne'>;
   readonly control: Pick<ControlChannel, 'answer'>;
   readonly clock: Clock;
   readonly counters: Pick<Counters, 'dismissed'>;
@@ -124,10 +124,9 @@ export class Steering {
    */
   async #ask(kind: string, question: object, instance: string, here: () => unknown): Promise<unknown> {
     if (instance === this.#handles.instance) return here();
-    const { answers, missing, isPartial } = await this.#roster.ask(kind, question, (some) => some.has(instance));
-    if (answers.has(instance)) return answers.get(instance);
-    // Without a bus, or beside older versions, nobody knows who else there is.
-    if (missing.includes(instance) || isPartial) throw new Problem('outcome-unknown', 'The instance that would have it did not answer. It may have ended, or do it when it goes on: ask again.', { field: 'id' });
+    const asked = await this.#roster.askOne(instance, kind, question);
+    if ('answer' in asked) return asked.answer;
+    if (asked.mayExist) throw new Problem('outcome-unknown', 'The instance that would have it did not answer. It may have ended, or do it when it goes on: ask again.', { field: 'id' });
     return undefined;
   }
 

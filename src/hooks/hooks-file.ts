@@ -2,7 +2,7 @@ import { members, readPatterns } from '../access/key-request.ts';
 import { parseStructuredFile } from '../config/structured-file.ts';
 import { Problem } from '../model/problem.ts';
 import { checkTopic } from '../model/topic.ts';
-import type { HookPlan } from './hooks.ts';
+import type { HookPlan } from './plan.ts';
 import { checkPointer } from './pointer.ts';
 import { SENDERS, type KnownSender, type SenderName } from './senders.ts';
 import { HMAC_ALGORITHMS, HMAC_ENCODINGS, type HmacOptions } from './signature.ts';
@@ -14,9 +14,9 @@ const NAME = /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/;
 /** Stops a secret that can be guessed. Characters. */
 const SECRET_MIN_CHARACTERS = 16;
 /** The secret before, and the one to come. */
-const SECRETS_MAX = 4;
-const HOOKS_MAX = 1_000;
-const TTL_MAX_SECONDS = 10 * 365 * 86_400;
+const SECRETS_MAX_ENTRIES = 4;
+const HOOKS_MAX_ENTRIES = 1_000;
+const TTL_MAX_SECONDS = 315_360_000;
 const HEADER_NAME = /^[A-Za-z0-9-]{1,100}$/;
 
 const MEMBERS = ['from', 'secret', 'user', 'signature', 'timestampHeader', 'publish', 'topic', 'event', 'key', 'each', 'ttl'];
@@ -26,7 +26,7 @@ export function readHooks(text: string, env: Readonly<Record<string, string | un
   const { hooks } = members(parseStructuredFile(text), ['hooks']);
   if (typeof hooks !== 'object' || hooks === null || Array.isArray(hooks)) throw wrong('hooks', 'it must be an object: a member for each hook');
   const entries = Object.entries(hooks);
-  if (entries.length > HOOKS_MAX) throw wrong('hooks', `there are more than ${HOOKS_MAX}`);
+  if (entries.length > HOOKS_MAX_ENTRIES) throw wrong('hooks', `there are more than ${HOOKS_MAX_ENTRIES}`);
   return entries.map(([name, value]) => {
     if (!NAME.test(name)) throw wrong('hooks', `the name of hook ${entries.findIndex(([other]) => other === name) + 1} must be small letters, digits and hyphens, at most 64`);
     return readHook(name, value, env);
@@ -76,7 +76,7 @@ function readSender(from: unknown, field: string): SenderName {
 /** One secret, or several, each as text or as `{"env": "NAME"}`. Nothing of a secret is ever repeated. */
 function readSecrets(value: unknown, field: string, env: Readonly<Record<string, string | undefined>>, sender: SenderName): readonly string[] {
   const list: readonly unknown[] = Array.isArray(value) ? value : [value];
-  if (list.length === 0 || list.length > SECRETS_MAX) throw wrong(field, `it must be one secret, or an array of up to ${SECRETS_MAX}`);
+  if (list.length === 0 || list.length > SECRETS_MAX_ENTRIES) throw wrong(field, `it must be one secret, or an array of up to ${SECRETS_MAX_ENTRIES}`);
   return list.map((one, index) => {
     const place = Array.isArray(value) ? `${field}[${index}]` : field;
     const secret = typeof one === 'string' ? one : secretOf(one, place, env);

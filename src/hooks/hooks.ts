@@ -4,32 +4,12 @@ import { ConfigError, type Config } from '../config/config.ts';
 import { ScopedGrant } from '../model/grant.ts';
 import { Problem } from '../model/problem.ts';
 import { readHooks } from './hooks-file.ts';
-import type { Verify } from './signature.ts';
-import type { Template } from './template.ts';
+import type { HookPlan } from './plan.ts';
 
 /**
  * What other systems send: webhooks that come in. The configuration names each hook, says who sends to it, and what of a request becomes the topic, the event and the idempotency key of
  * a message. A request comes in with its bytes; out goes whether its sender is who it should be, and how its messages are made. Nothing is stored here.
  */
-
-/** What the configuration says of a hook. */
-export interface HookPlan {
-  readonly name: string;
-  readonly verify: Verify;
-  /** Whether its secret is the end of the path. */
-  readonly isInPath: boolean;
-  /** Whether a request may only ask whether somebody is there. */
-  readonly asksFirst: boolean;
-  /** The topics and patterns that it may publish to. */
-  readonly publish: readonly string[];
-  readonly topic: Template;
-  readonly event: Template | undefined;
-  readonly key: Template | undefined;
-  /** Where the array is whose elements become messages; undefined where a request is one message. Tokens of a JSON pointer. */
-  readonly each: readonly string[] | undefined;
-  /** Seconds; 0 where messages do not expire. */
-  readonly ttl: number;
-}
 
 export interface Hook extends HookPlan {
   /** Who publishes: the hook itself, and nobody else's credential. */

@@ -156,7 +156,7 @@ function isAnySignature(given: readonly string[], secrets: readonly (string | Bu
     for (const part of signed) hash.update(part);
     const expected = hash.digest();
     // All are compared: how long it takes tells nothing.
-    for (const text of given.slice(0, SIGNATURES_MAX)) {
+    for (const text of given.slice(0, SIGNATURES_MAX_ENTRIES)) {
       const bytes = Buffer.from(text, encoding);
       if (bytes.length === expected.length && timingSafeEqual(bytes, expected)) isGood = true;
     }
@@ -165,7 +165,7 @@ function isAnySignature(given: readonly string[], secrets: readonly (string | Bu
 }
 
 /** How many signatures of one request are looked at: a sender that changes its secret sends two. Stops a long header from costing a long comparison. */
-const SIGNATURES_MAX = 10;
+const SIGNATURES_MAX_ENTRIES = 10;
 
 /** Compared by their digests, which have one length. */
 function isAnySecret(given: string, secrets: readonly string[]): boolean {

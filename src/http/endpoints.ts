@@ -63,6 +63,8 @@ export const ENDPOINTS = {
   closeStream: { url: '/streams/:id', methods: ['DELETE'], access: 'fleet', once: ['retry'] },
   instances: { url: '/instances', methods: READ, access: 'operations', once: [] },
   instance: { url: '/instances/:id', methods: READ, access: 'operations', once: ['after'] },
+  /** Streams are shared out evenly, now. */
+  rebalance: { url: '/instances/rebalance', methods: ['POST'], access: 'administration', once: [] },
   drainInstance: { url: '/instances/:id/drain', methods: ['POST'], access: 'administration', once: [] },
   topicHistory: { url: '/topics/:topic/messages', methods: READ, access: 'messages', once: [...READING, 'until', 'limit', 'wait'] },
   history: { url: '/messages', methods: READ, access: 'messages', once: [...READING, 'until', 'limit', 'wait'], many: ['topic'] },

@@ -64,7 +64,7 @@ export interface Service {
   /** What clients call themselves. */
   readonly agents: Pick<SharedTexts, 'shared'>;
   /** All instances, and the streams and topics of all. */
-  readonly fleet: Pick<Fleet, 'streams' | 'topics' | 'report' | 'close' | 'changeTopics' | 'instances' | 'instance' | 'delivery' | 'drain'>;
+  readonly fleet: Pick<Fleet, 'streams' | 'topics' | 'report' | 'close' | 'changeTopics' | 'instances' | 'instance' | 'delivery' | 'drain' | 'rebalance'>;
   readonly limits: Pick<Limits, 'publish' | 'topics' | 'idempotencyKey' | 'idempotencyKeyUnused' | 'failedLogin' | 'session' | 'stream'>;
   readonly keys: Pick<KeyAdministration, 'create' | 'rotate' | 'revoke' | 'find' | 'list'>;
   readonly revocations: Pick<RevocationAdministration, 'revoke' | 'list'>;

@@ -23,6 +23,7 @@ export const PROBLEMS = {
   'stream-without-identity': [409, 'Nothing tells the next attempt of this stream from others'],
   'level-too-low': [409, 'The message log is at a level that does not have this'],
   'stream-elsewhere': [409, 'Another instance holds the stream'],
+  'rebalance-off': [409, 'Streams are not shared out here'],
   'message-erased': [410, 'The message was erased'],
   'length-required': [411, 'The length of the body is missing'],
   'too-large': [413, 'The message is too large'],

@@ -57,6 +57,7 @@ export class Counters {
   unanswered = 0;
   /** Streams that were sent to other instances, which had fewer. */
   rebalanced = 0;
+  rebalancesAsked = 0;
   /** Streams that an administrator ended. */
   dismissed = 0;
   /** Renewals of streams, where they arrived. */

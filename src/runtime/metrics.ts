@@ -90,6 +90,7 @@ const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help
   asked: ['questions_asked_total', 'Questions that this instance asked the others: about their streams, about themselves, and for renewals'],
   unanswered: ['questions_unanswered_total', 'Of those questions, the ones that not every instance answered in time'],
   rebalanced: ['streams_rebalanced_total', 'Streams that were sent away because this instance had more than its share'],
+  rebalancesAsked: ['rebalances_asked_total', 'Requests of administrators to share streams out evenly that this instance took'],
   dismissed: ['streams_dismissed_total', 'Streams of this instance that an administrator closed'],
   renewed: ['streams_renewed_total', 'Renewals of streams that were asked of this instance'],
   topicsChanged: ['stream_topics_changed_total', 'Changes of the topics of streams that were asked of this instance'],

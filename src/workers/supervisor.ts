@@ -82,7 +82,6 @@ export class Supervisor {
     if (this.#workers.size === 0) return this.#endedWell;
     await waitAtMost(maxMs, this.#allEnded.promise);
     if (this.#workers.size > 0) {
-      this.#endedWell = false;
       this.#dependencies.logger.error({ workers: [...this.#workers.keys()] }, 'workers did not end in time, and are killed');
       this.killAll();
     }
@@ -91,7 +90,9 @@ export class Supervisor {
     return this.#endedWell;
   }
 
+  /** The end is no good one then. */
   killAll(): void {
+    this.#endedWell = false;
     for (const worker of this.#workers.values()) worker.kill();
   }
 
@@ -145,13 +146,20 @@ export class Supervisor {
     this.#workers.delete(number);
     this.#collections.gone();
     if (this.#isEnding) {
-      this.#endedWell &&= exit.code === 0;
+      this.#endedWhileEnding(worker, exit);
       if (this.#workers.size === 0) this.#allEnded.resolve();
       return;
     }
     this.#tellOthers();
     if (this.#haveListened.size === 0) this.#dependencies.onRefused(exit);
     else this.#startAgain(worker, exit);
+  }
+
+  /** A worker that somebody killed a moment before, or while it loaded, has had nothing to end. */
+  #endedWhileEnding({ number, pid, isFrozen, hasBegunToEnd }: WorkerProcess, { code, signal }: Exit): void {
+    const endedWell = code === 0 || (signal !== null && !isFrozen && !hasBegunToEnd);
+    if (code !== 0) this.#dependencies.logger.warn({ number, process: pid, code, signal }, endedWell ? 'a worker was killed before it could begin to end' : 'a worker did not end in order');
+    this.#endedWell &&= endedWell;
   }
 
   #startAgain({ number, pid, startedAt, isFrozen }: WorkerProcess, { code, signal }: Exit): void {

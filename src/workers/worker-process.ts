@@ -31,6 +31,8 @@ export class WorkerProcess {
   #hasListened = false;
   #isReady = false;
   #isFrozen = false;
+  #isToldToEnd = false;
+  #hasBegunToEnd = false;
   #toldOthers = 0;
 
   constructor(number: number, startedAt: number, child: WorkerChild, events: WorkerEvents) {
@@ -40,8 +42,10 @@ export class WorkerProcess {
     child.on('message', (message) => {
       const said = message as FromWorker;
       this.#silentBeats = 0;
-      if (said.kind === 'beat') this.#isReady = said.isReady;
-      else if (said.kind === 'listens') this.#hasListened = true;
+      if (said.kind === 'beat') {
+        this.#isReady = said.isReady;
+        this.#hasBegunToEnd ||= this.#isToldToEnd && !said.isReady;
+      } else if (said.kind === 'listens') this.#hasListened = true;
       events.heard(this, said);
     });
     child.on('exit', (code, signal) => {
@@ -66,6 +70,11 @@ export class WorkerProcess {
   /** It was killed because it said nothing any more. */
   get isFrozen(): boolean {
     return this.#isFrozen;
+  }
+
+  /** It has said that it takes no work any more, because it was told to end. */
+  get hasBegunToEnd(): boolean {
+    return this.#hasBegunToEnd;
   }
 
   /**
@@ -95,6 +104,7 @@ export class WorkerProcess {
   }
 
   tell(message: ToWorker): void {
+    if (message.kind === 'end') this.#isToldToEnd = true;
     // One whose end is about to be heard of cannot be told anything.
     if (this.#child.connected) this.#child.send(message, () => undefined);
   }

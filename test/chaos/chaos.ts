@@ -85,7 +85,7 @@ export async function chaos(t: Scope, options: ChaosOptions): Promise<Outcome> {
     return { history, losses };
   });
   const recording: Recording = {
-    seed, store, workers: options.workers, publications: load.publishers.notes, streams: load.records, history, losses, faults, duration: performance.now() - began,
+    seed, store, bus: options.bus, workers: options.workers, publications: load.publishers.notes, streams: load.records, history, losses, faults, duration: performance.now() - began,
   };
   return { recording, summary: load.summary, skipped: fleet.database.skipped, possible: kinds };
 }

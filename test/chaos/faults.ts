@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { far, stepped } from './clocks.ts';
 import type { Fleet } from './fleet.ts';
 import { hang } from './hanging-disk.ts';
-import { lie } from './lies.ts';
+import { lie, lieOnNats } from './lies.ts';
 import { EVERYTHING } from './schedule.ts';
 
 export type FaultKind =
@@ -22,6 +22,9 @@ export type FaultKind =
   | 'Redis listeners cut off'
   | 'Redis paused'
   | 'Redis lies'
+  | 'NATS restarted'
+  | 'NATS paused'
+  | 'NATS lies'
   | 'network cut'
   | 'network slow'
   | 'network half open'
@@ -148,9 +151,9 @@ const RULES: Readonly<Record<FaultKind, Rule>> = {
     targets: redis,
     longest: 10_000,
     inflict: async (fleet, { milliseconds }) => {
-      await fleet.redis.stop();
+      await fleet.broker.stop();
       await sleep(milliseconds);
-      await fleet.startRedis();
+      await fleet.startBroker();
     },
   },
   'Redis listeners cut off': {
@@ -172,16 +175,25 @@ const RULES: Readonly<Record<FaultKind, Rule>> = {
         await sleep(milliseconds);
         return;
       }
-      process.kill(fleet.redis.pid, 'SIGSTOP');
-      await sleep(milliseconds);
-      process.kill(fleet.redis.pid, 'SIGCONT');
+      await frozen(fleet, milliseconds);
     },
   },
   'Redis lies': {
     targets: redis,
     longest: 10_000,
-    inflict: (fleet, fault) => lie(fleet.redis.url, fault),
+    inflict: (fleet, fault) => lie(fleet.broker.url, fault),
   },
+  'NATS restarted': {
+    targets: nats,
+    longest: 10_000,
+    inflict: async (fleet, { milliseconds }) => {
+      await fleet.broker.stop();
+      await sleep(milliseconds);
+      await fleet.startBroker();
+    },
+  },
+  'NATS paused': { targets: nats, longest: 10_000, inflict: (fleet, { milliseconds }) => frozen(fleet, milliseconds) },
+  'NATS lies': { targets: nats, longest: 10_000, inflict: (fleet, fault) => lieOnNats(fleet.broker.url, fault) },
   'network cut': {
     targets: links,
     longest: 5_000,
@@ -285,7 +297,17 @@ function signalWorker(worker: number | undefined, signal: NodeJS.Signals): void 
 }
 
 function redis(fleet: Fleet): string[] {
-  return fleet.hasWorkers ? [] : ['Redis'];
+  return fleet.hasWorkers || fleet.bus !== 'redis' ? [] : ['Redis'];
+}
+
+function nats(fleet: Fleet): string[] {
+  return fleet.hasWorkers || fleet.bus !== 'nats' ? [] : ['NATS'];
+}
+
+async function frozen({ broker }: Fleet, milliseconds: number): Promise<void> {
+  process.kill(broker.pid, 'SIGSTOP');
+  await sleep(milliseconds);
+  process.kill(broker.pid, 'SIGCONT');
 }
 
 function links(fleet: Fleet): string[] {
@@ -298,7 +320,7 @@ function linkOf(fleet: Fleet, target: string): NonNullable<ReturnType<Fleet['lin
 
 /** One command to Redis, past the links. */
 async function tell(fleet: Fleet, command: string, ...args: readonly string[]): Promise<void> {
-  const client = new Redis(fleet.redis.url, { lazyConnect: true, retryStrategy: null });
+  const client = new Redis(fleet.broker.url, { lazyConnect: true, retryStrategy: null });
   client.on('error', () => undefined);
   try {
     await client.connect();

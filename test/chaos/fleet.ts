@@ -5,7 +5,8 @@ import { Link } from '../support/link.ts';
 import type { Loss } from '../support/lost.ts';
 import { freePort } from '../support/ports.ts';
 import { nextVersion } from '../support/program-copy.ts';
-import { startRedis, type RedisServer } from '../support/redis.ts';
+import { startNats } from '../support/nats.ts';
+import { startRedis } from '../support/redis.ts';
 import type { Scope } from '../support/temp.ts';
 import { WallClock } from '../support/wall-clock.ts';
 import { KEEP } from './clocks.ts';
@@ -16,8 +17,23 @@ import { startSqlite } from './sqlite.ts';
 export const STORES = ['sqlite', 'postgres'] as const;
 export type StoreName = (typeof STORES)[number];
 
+export const BUSES = ['redis', 'nats'] as const;
+export type BusName = (typeof BUSES)[number];
+
+/** The server of the bus. */
+export interface Broker {
+  readonly pid: number;
+  /** Another one may be chosen before it is started again. */
+  port: number;
+  readonly url: string;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
 export interface FleetOptions {
   readonly store: StoreName;
+  /** Redis if absent. */
+  readonly bus?: BusName | undefined;
   /** How long messages are kept, seconds; by default long enough for a run of an hour. */
   readonly keep?: number;
   /** Of each instance. With several there is no Redis: the workers of an instance talk over their supervisor, and instances look at the log. */
@@ -37,14 +53,15 @@ const PORT_ATTEMPTS = 5;
 const DRAIN_SECONDS = 3;
 
 /**
- * Three instances behind HAProxy, on one database, with one Redis. Between any two of them is a link that can break:
+ * Three instances behind HAProxy, on one database, with one Redis or NATS. Between any two of them is a link that can break:
  *
- *     clients ── front ── HAProxy ── inner[i] ── instance i ── redisLinks[i] ── Redis
+ *     clients ── front ── HAProxy ── inner[i] ── instance i ── busLinks[i] ── Redis
  *                                                     └─────── the database's own links
  */
 export class Fleet {
   readonly database: FleetDatabase;
-  readonly redis: RedisServer;
+  readonly broker: Broker;
+  readonly bus: BusName;
   readonly instances: Instance[];
   /** What each of them takes for the time. */
   readonly clocks: readonly WallClock[];
@@ -57,20 +74,21 @@ export class Fleet {
   readonly #versions: Versions;
   readonly hasWorkers: boolean;
 
-  private constructor(database: FleetDatabase, redis: RedisServer, instances: Instance[], clocks: readonly WallClock[], links: ReadonlyMap<string, Link>, front: Link, versions: Versions, hasWorkers: boolean, make: (index: number) => Promise<Instance>) {
+  private constructor(database: FleetDatabase, broker: Broker, bus: BusName, instances: Instance[], clocks: readonly WallClock[], links: ReadonlyMap<string, Link>, front: Link, versions: Versions, hasWorkers: boolean, make: (index: number) => Promise<Instance>) {
     this.hasWorkers = hasWorkers;
     this.#make = make;
     this.#versions = versions;
     this.database = database;
-    this.redis = redis;
+    this.broker = broker;
+    this.bus = bus;
     this.instances = instances;
     this.clocks = clocks;
     this.links = links;
     this.front = front;
   }
 
-  static async start(t: Scope, { store, workers = 1, entry, keep = KEEP }: FleetOptions): Promise<Fleet> {
-    const [database, redis] = await Promise.all([startDatabase(t, store), startRedis(t)]);
+  static async start(t: Scope, { store, bus = 'redis', workers = 1, entry, keep = KEEP }: FleetOptions): Promise<Fleet> {
+    const [database, broker] = await Promise.all([startDatabase(t, store), bus === 'nats' ? startNats(t) : startRedis(t)]);
     const links = new Map<string, Link>();
     const instances: Instance[] = [];
     const clocks = Array.from({ length: INSTANCES }, () => new WallClock(t));
@@ -79,13 +97,13 @@ export class Fleet {
     const versions = new Versions(t, entry, hasWorkers ? 'src/serve.js' : 'src/main.ts');
     const make = async (index: number): Promise<Instance> => {
       const env = {
-        DATABASE_URL: database.url(index), ...(hasWorkers ? { WORKERS: String(workers) } : { REDIS_URL: links.get(toRedis(index))!.url.replace('http:', 'redis:') }), LOG_LEVEL: 'warn', DRAIN_SECONDS: String(DRAIN_SECONDS),
+        DATABASE_URL: database.url(index), ...(hasWorkers ? { WORKERS: String(workers) } : { BUS_URL: links.get(toBroker(index))!.url.replace('http:', `${bus}:`) }), LOG_LEVEL: 'warn', DRAIN_SECONDS: String(DRAIN_SECONDS),
         RETENTION_SECONDS: String(keep), ...clocks[index]!.env,
       };
       return new Instance(t, await freePort(), env, { by: database.by, ...versions.options(index) });
     };
     for (let index = 0; index < INSTANCES; index++) {
-      if (!hasWorkers) links.set(toRedis(index), await Link.start(t, redis.port));
+      if (!hasWorkers) links.set(toBroker(index), await Link.start(t, broker.port));
       const instance = await make(index);
       const link = await Link.start(t, instance.port);
       instances.push(instance);
@@ -97,7 +115,7 @@ export class Fleet {
     const haproxy = await startHaproxy(t, inner);
     const front = await Link.start(t, haproxy.port);
     links.set('clients and HAProxy', front);
-    return new Fleet(database, redis, instances, clocks, links, front, versions, hasWorkers, make);
+    return new Fleet(database, broker, bus, instances, clocks, links, front, versions, hasWorkers, make);
   }
 
   /** Whether there is another version than the one that is broken on purpose. */
@@ -125,11 +143,11 @@ export class Fleet {
     }
   }
 
-  /** Starts Redis again, on a port of its own. */
-  async startRedis(): Promise<void> {
-    this.redis.port = 0;
-    await this.redis.start();
-    for (let index = 0; index < INSTANCES; index++) this.links.get(toRedis(index))!.lead(this.redis.port);
+  /** Starts the server of the bus again, on a port of its own. */
+  async startBroker(): Promise<void> {
+    this.broker.port = 0;
+    await this.broker.start();
+    for (let index = 0; index < INSTANCES; index++) this.links.get(toBroker(index))!.lead(this.broker.port);
   }
 }
 
@@ -163,8 +181,8 @@ class Versions {
   }
 }
 
-function toRedis(index: number): string {
-  return `instance ${index + 1} and Redis`;
+function toBroker(index: number): string {
+  return `instance ${index + 1} and the bus`;
 }
 
 function toInstance(index: number): string {

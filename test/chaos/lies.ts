@@ -1,3 +1,4 @@
+import { connect } from '@nats-io/transport-node';
 import { Redis } from 'ioredis';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Random } from '../support/fleet-random.ts';
@@ -39,6 +40,24 @@ export async function lie(url: string, { milliseconds, chance }: Fault): Promise
   } finally {
     listener.disconnect();
     liar.disconnect();
+  }
+}
+
+/** The same on every subject of NATS. */
+export async function lieOnNats(url: string, { milliseconds, chance }: Fault): Promise<void> {
+  const random = new Random(chance * 2 ** 32);
+  const liar = await connect({ servers: new URL(url).host, noEcho: true });
+  try {
+    liar.subscribe('>', { callback: (error, { subject, data }) => {
+      if (error !== null) return;
+      const envelope = Buffer.from(data);
+      for (let count = 0; count < LIES; count++) liar.publish(subject, altered(envelope, random));
+      liar.publish(subject, Buffer.concat(mutant([envelope], random, [envelope])));
+      if (random.below(4) === 0) liar.publish(subject, envelope);
+    } });
+    await sleep(milliseconds);
+  } finally {
+    await liar.close();
   }
 }
 

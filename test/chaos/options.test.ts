@@ -20,7 +20,7 @@ function run(...args: readonly string[]): Promise<Ended> {
 t.test('--help prints how it is used, and starts nothing', async (t) => {
   const { code, stdout, stderr } = await run('--help');
   t.same([code, stderr], [0, '']);
-  for (const option of ['--minutes', '--seed', '--store', '--streams', '--publishers', '--workers', '--history']) t.match(stdout, option);
+  for (const option of ['--minutes', '--seed', '--store', '--bus', '--streams', '--publishers', '--workers', '--history']) t.match(stdout, option);
 });
 
 t.test('a wrong option ends it at once: the first line names it, then comes how it is used, and no stack', async (t) => {
@@ -43,12 +43,13 @@ t.test('each option is checked', async (t) => {
     [['--workers', '65'], /--workers.*from 1 to 64/],
     [['--store', 'mysql'], /--store: "mysql" is none of sqlite, postgres/],
     [['--store'], /--store/],
+    [['--bus', 'kafka'], /--bus: "kafka" is none of redis, nats/],
     [['--history='], /--history/],
     [['--sede', '4'], /--sede/],
     [['4'], /'4'/],
   ] as const) {
     t.throws(() => readOptions(args), { name: 'UsageError', message }, args.join(' '));
   }
-  t.same(readOptions(['--minutes', '0.5', '--seed', '7', '--store', 'postgres', '--history', 'x']), { minutes: 0.5, seed: 7, store: 'postgres', streams: 300, publishers: 8, workers: 1, history: 'x' });
+  t.same(readOptions(['--minutes', '0.5', '--seed', '7', '--store', 'postgres', '--history', 'x']), { minutes: 0.5, seed: 7, store: 'postgres', bus: 'redis', streams: 300, publishers: 8, workers: 1, history: 'x' });
   t.equal(readOptions(['-h']), 'help');
 });

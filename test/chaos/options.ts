@@ -1,11 +1,12 @@
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { STORES, type StoreName } from './fleet.ts';
+import { BUSES, STORES, type BusName, type StoreName } from './fleet.ts';
 
 export interface RunOptions {
   readonly minutes: number;
   readonly seed: number;
   readonly store: StoreName;
+  readonly bus: BusName;
   readonly streams: number;
   readonly publishers: number;
   /** Of each instance. */
@@ -24,6 +25,7 @@ export const USAGE = `npm run chaos -- [options]: three instances behind a load 
   --minutes N      how long things go wrong; 10 without it. Fractions are allowed
   --seed S         what goes wrong is decided by it, from 0 to ${2 ** 32 - 1}; any without it
   --store NAME     ${STORES.join(' or ')}; ${STORES[0]} without it
+  --bus NAME       ${BUSES.join(' or ')}; ${BUSES[0]} without it
   --streams N      how many listen; 300 without it
   --publishers N   how many publish; 8 without it
   --workers N      how many workers each instance has; 1 without it. With more, workers are killed and frozen too, there is no Redis, and they talk over their supervisors
@@ -42,12 +44,15 @@ export function readOptions(args: readonly string[]): RunOptions | 'help' {
   if (values.help === true) return 'help';
   const store = STORES.find((name) => name === values.store);
   if (store === undefined) throw new UsageError(`--store: ${JSON.stringify(values.store)} is none of ${STORES.join(', ')}`);
+  const bus = BUSES.find((name) => name === values.bus);
+  if (bus === undefined) throw new UsageError(`--bus: ${JSON.stringify(values.bus)} is none of ${BUSES.join(', ')}`);
   const history = values.history;
   if (history === '') throw new UsageError('--history: a file has to be named');
   return {
     minutes: number('minutes', values.minutes, { whole: false, least: 0 }),
     seed: number('seed', values.seed ?? String(randomInt(2 ** 32)), { whole: true, least: 0, most: 2 ** 32 - 1 }),
     store,
+    bus,
     streams: number('streams', values.streams, { whole: true, least: 1 }),
     publishers: number('publishers', values.publishers, { whole: true, least: 1 }),
     workers: number('workers', values.workers, { whole: true, least: 1, most: 64 }),
@@ -63,6 +68,7 @@ function parse(args: readonly string[]) {
         minutes: { type: 'string', default: '10' },
         seed: { type: 'string' },
         store: { type: 'string', default: STORES[0] },
+        bus: { type: 'string', default: BUSES[0] },
         streams: { type: 'string', default: '300' },
         publishers: { type: 'string', default: '8' },
         workers: { type: 'string', default: '1' },

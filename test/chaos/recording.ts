@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import type { Run, Stored } from '../support/checker.ts';
+import type { BusName } from './fleet.ts';
 import type { Fault } from './faults.ts';
 
 /** A fault that was injected, by the clock that publishers and streams noted their times with. */
@@ -16,6 +17,7 @@ export interface Recording extends Run {
   readonly store: string;
   /** Of each instance, which then has no Redis; one where that is absent. */
   readonly workers?: number | undefined;
+  readonly bus?: BusName | undefined;
   readonly history: readonly Stored[];
   readonly faults: readonly Injected[];
   /** From the first request to the last answer, milliseconds. */

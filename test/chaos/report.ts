@@ -5,7 +5,7 @@ import type { Injected, Recording } from './recording.ts';
 
 /** What a run was, as tables in Markdown. */
 export function report(recording: Recording, skipped: readonly string[]): string {
-  const { seed, store, workers = 1, duration, publications, streams, history, faults } = recording;
+  const { seed, store, bus = 'redis', workers = 1, duration, publications, streams, history, faults } = recording;
   const delays = delaysOf(recording);
   const kinds = [...new Set(faults.map(({ kind }) => kind))].sort();
   const sorted = Float64Array.from(delays, ({ delay }) => delay).sort();
@@ -13,7 +13,7 @@ export function report(recording: Recording, skipped: readonly string[]): string
   const answered = publications.filter(({ answers }) => answers.length > 0).length;
   const lost = new Lost(recording).messages.size;
   return [
-    `Seed ${seed}, ${store}, ${(duration / 60_000).toFixed(1)} minutes, ${streams.length} streams, three instances behind HAProxy, ${workers === 1 ? 'one Redis' : `each with ${workers} workers`}.`,
+    `Seed ${seed}, ${store}, ${(duration / 60_000).toFixed(1)} minutes, ${streams.length} streams, three instances behind HAProxy, ${workers === 1 ? `one ${bus === 'nats' ? 'NATS' : 'Redis'}` : `each with ${workers} workers`}.`,
     '',
     '| fault | times | together | longest delay of a message |',
     '|---|---|---|---|',

@@ -75,6 +75,7 @@ t.test('every command has an example, and every example does what it says', asyn
     { line: 'tidings doctor https://push.example.com', says: /✓/, before: async () => ({ from: 'https://push.example.com', to: `${instance.url} --idle 1` }) },
     { line: 'tidings instances --json', says: /"status":"ready"/ },
     { line: 'tidings instances list', says: /\tready\t/ },
+    { line: 'tidings instances rebalance', says: /^streams are shared out evenly as they are\n$/ },
     { line: 'tidings instances drain k3f9x2ab7q', says: / drains\n$/, before: async () => {
       const { instances } = await http.get('/instances', { authorization }).then(({ body }) => JSON.parse(body) as { readonly instances: readonly { readonly id: string }[] });
       return { from: 'k3f9x2ab7q', to: instances[0]!.id };

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { t } from 'tap';
 import { ConfigError, readConfig, type Config } from '../../src/config/config.ts';
+import { PERCENT_ENCODING_HINT } from '../../src/config/setting-kinds.ts';
 import { SETTINGS } from '../../src/config/settings.ts';
 import { tempFolder } from '../support/temp.ts';
 
@@ -25,7 +26,7 @@ function lines(environment: Record<string, string>, dotenv: string | false = fal
 t.test('without an environment everything has its default', (t) => {
   const config = read({});
   t.match(config, {
-    HOST: '127.0.0.1', PORT: 8080, OPS_PORT: undefined, OPS_HOST: '127.0.0.1', WORKERS: 1, AUTH: '', PUBLIC_TOPICS: [], PUBLIC_PUBLISH: [], ACCESS_FILE: undefined, HOOKS_FILE: undefined, DATABASE_URL: { kind: 'sqlite', file: 'data/tidings.db' }, DATABASE_CONNECTIONS: 10, REDIS_URL: undefined, ALLOWED_HOSTS: undefined, CORS_ORIGINS: [], TRUST_PROXY: undefined,
+    HOST: '127.0.0.1', PORT: 8080, OPS_PORT: undefined, OPS_HOST: '127.0.0.1', WORKERS: 1, AUTH: '', PUBLIC_TOPICS: [], PUBLIC_PUBLISH: [], ACCESS_FILE: undefined, HOOKS_FILE: undefined, DATABASE_URL: { kind: 'sqlite', file: 'data/tidings.db' }, DATABASE_CONNECTIONS: 10, REDIS_URL: undefined, BUS_URL: undefined, ALLOWED_HOSTS: undefined, CORS_ORIGINS: [], TRUST_PROXY: undefined,
     JWT_SECRET: undefined, JWT_PUBLIC_KEY: undefined, JWT_JWKS_URL: undefined, JWT_ISSUER: undefined, JWT_AUDIENCE: undefined, JWT_CLAIM: 'tidings', JWT_MAX_SECONDS: 86_400, SESSION_SECONDS: 86_400,
     MESSAGE_BYTES: 1024 ** 2, EVENT_BYTES: 128, BATCH_MESSAGES: 1000, MAX_STREAMS: 15_000, TOPICS_PER_STREAM: 100, TAIL_BYTES: 64 * 1024 ** 2,
     PUBLISH_LIMIT: undefined, ANONYMOUS_PUBLISH_LIMIT: { tokens: 20, milliseconds: 1000, burst: 200 }, STREAMS_LIMIT: 0, ANONYMOUS_STREAMS_LIMIT: 1000, FAILED_LOGINS_LIMIT: { tokens: 30, milliseconds: 60_000, burst: 100 },
@@ -171,6 +172,18 @@ t.test('a URL is checked, and no line repeats its password', (t) => {
   t.match(refused[0], /^DATABASE_URL: it names several hosts/);
   t.match(refused[6], /^REDIS_URL: after the sentinels the name of their master is missing/);
   for (const url of ['redis://h', 'redis://h:6379/3', `rediss://:${secret}@h:6380`, 'redis://[::1]:6379', `redis+sentinel://u:${secret}@h1,h2/name`, 'redis+cluster://h1,h2']) t.equal(read({ REDIS_URL: url }).REDIS_URL, url);
+  t.end();
+});
+
+t.test('a bus is NATS or Redis, and one setting names it', (t) => {
+  const secret = 'hunter2';
+  for (const url of ['nats://h', `tls://u:${secret}@h:4223,[::1]`, `nats://${secret}@h`]) t.equal(read({ BUS_URL: url }).BUS_URL, url);
+  t.match(read({ BUS_URL: 'rediss://h:6380' }), { BUS_URL: undefined, REDIS_URL: 'rediss://h:6380' }, 'a URL of Redis means the same in both');
+  t.same(lines({ BUS_URL: `nats://u:${secret}@h/x` }), [`BUS_URL: that is no URL of NATS; it must be nats:// or tls:// (for TLS) and hosts, and ${PERCENT_ENCODING_HINT}`]);
+  t.match(lines({ BUS_URL: `nats://u:${secret}@h:0` }), [/^BUS_URL: its host is not a name or an address/]);
+  t.match(lines({ BUS_URL: `redis://u:${secret}@h/name` }), [/^BUS_URL: what follows the host/]);
+  t.match(lines({ BUS_URL: 'amqp://h' }), [/^BUS_URL: that is no URL of NATS/]);
+  t.same(lines({ BUS_URL: 'nats://h', REDIS_URL: 'redis://h' }), ['BUS_URL: REDIS_URL is set, too; set only one of the two']);
   t.end();
 });
 

@@ -80,6 +80,8 @@ export interface BusKind {
   readonly name: string;
   /** A bus of another instance at every call, all with the same channel; the test closes it. */
   readonly make: () => Bus;
+  /** Why it does not know who listens, where it does not. */
+  readonly uncounted?: string;
   /** Why its instances do not hear each other, where they do not. */
   readonly alone?: string;
 }
@@ -96,7 +98,7 @@ export async function joined(t: Scope, bus: Bus, logId: string): Promise<{ bus: 
 /** What every bus must do: see the comments of `Bus`. */
 export function busContract(prepare: (t: Scope) => Promise<BusKind>): void {
   t.test('the contract of a bus', async (t) => {
-    const { make, alone } = await prepare(t);
+    const { make, alone, uncounted } = await prepare(t);
     const between = { skip: alone ?? false };
 
     t.test('joining calls nothing on the listener before it returns', async (t) => {
@@ -274,6 +276,20 @@ export function busContract(prepare: (t: Scope) => Promise<BusKind>): void {
       bus.tell('for all');
       for (const { ear } of [one, two]) await until('the last one came', () => ear.notes.includes('for all'));
       t.same([one.ear.notes, two.ear.notes], [['for one', 'for all'], ['for two', 'for all']]);
+    });
+
+    t.test('it says how many listen under the name of the one that a note is for', { skip: alone ?? uncounted ?? false }, async (t) => {
+      const { bus } = await joined(t, make(), 'log-listening');
+      const one = await joined(t, make(), 'log-listening');
+      const said = new Map<string, number>();
+      const says = (instance: string, listening: number): Promise<void> => until(`${listening} listen under ${instance}`, () => {
+        bus.tell('who listens?', instance, (number) => void said.set(instance, number));
+        return said.get(instance) === listening;
+      });
+      await says(one.ear.instance, 1);
+      await says('nobody', 0);
+      await one.bus.close();
+      await says(one.ear.instance, 0);
     });
 
     t.test('telling never throws: before joining, and after closing', async (t) => {

@@ -2,8 +2,8 @@ import { get } from 'node:http';
 import { t, type Test } from 'tap';
 import { makeApiKey } from '../../src/access/api-key.ts';
 import type { InstanceList } from '../../src/fleet/instances.ts';
-import { ENDPOINTS, isForOperators, type Endpoint } from '../../src/http/endpoints.ts';
-import { CREDENTIALS, expectedOf, matrix, TICKETS, type CredentialKind, type Facts, type MatrixRow, type TicketKind } from '../support/access-cases.ts';
+import { ENDPOINTS, type Endpoint } from '../../src/http/endpoints.ts';
+import { CREDENTIALS, endpointsAt, expectedOf, matrix, operationsStatus, TICKETS, type CredentialKind, type Facts, type MatrixRow, type TicketKind } from '../support/access-cases.ts';
 import { accessFile, accessState, makeKey, ROOT, WATCHER } from '../support/access-state.ts';
 import { Http, type Answer } from '../support/http.ts';
 import { operationsUrl, startInstance, type Instance } from '../support/instance.ts';
@@ -104,8 +104,6 @@ const METHODS = ['GET', 'HEAD', 'POST', 'DELETE', 'PUT'] as const;
 /** What is not there is the same for everybody. */
 const WITHOUT_ENDPOINT: readonly CredentialKind[] = ['none', 'right', 'administrator'];
 
-const paths = Map.groupBy(Object.values<Endpoint>(ENDPOINTS), ({ url }) => url);
-
 /** One request of the matrix, and its status. */
 interface Asked {
   readonly method: string;
@@ -127,7 +125,7 @@ async function play(t: Test, env: Readonly<Record<string, string>>): Promise<voi
     const asked = METHODS.flatMap((method): Asked[] => {
       const has = endpoint.methods.some((one) => one === method);
       // Another endpoint has the same path with this method.
-      if (!has && paths.get(endpoint.url)!.some(({ methods }) => methods.some((one) => one === method))) return [];
+      if (!has && endpointsAt(endpoint).some(({ methods }) => methods.some((one) => one === method))) return [];
       return (has ? CREDENTIALS : WITHOUT_ENDPOINT).map((kind) => ({ method, kind, expected: !has ? 405 : expectedOf(method === 'HEAD' && isTicket(kind) ? 'none' : kind, row.expected) }));
     });
     const ask = async ({ method, kind, expected }: Asked): Promise<void> => {
@@ -158,7 +156,7 @@ async function playOperations(t: Test, operations: Http, http: Http, headers: Re
   for (const [name, endpoint] of Object.entries<Endpoint>(ENDPOINTS)) {
     const { path, body, type } = rows[name as keyof typeof ENDPOINTS];
     for (const method of METHODS) {
-      const expected = !isForOperators(endpoint) ? 404 : endpoint.methods.some((one) => one === method) ? 200 : 405;
+      const expected = operationsStatus(endpoint, method);
       for (const kind of ['none', 'malformed', 'administrator'] as const) {
         const { status } = await operations.send(method, path, { ...headers[kind], ...(type === undefined ? {} : { 'content-type': type }) }, method.startsWith('P') ? body : undefined);
         if (status !== expected) wrong.push(`${method} ${path} for operations with ${kind}: ${status} and not ${expected}`);

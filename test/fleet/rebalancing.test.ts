@@ -15,9 +15,11 @@ interface Ground {
   readonly others: readonly number[];
   /** Whether the balancer brings what was sent away to the others. */
   readonly arrives?: boolean;
+  /** Whether they stay away for as long as the test lasts. */
+  readonly staysAway?: boolean;
 }
 
-async function world({ isOn = true, isByChance = false, count, others, arrives = true }: Ground) {
+async function world({ isOn = true, isByChance = false, count, others, arrives = true, staysAway = false }: Ground) {
   const clock = new TestClock();
   const lines: string[] = [];
   const state = { isReady: true, others: others.map((streams) => ({ streams, isReady: true })) };
@@ -39,6 +41,7 @@ async function world({ isOn = true, isByChance = false, count, others, arrives =
       end: (reader) => {
         readers.delete(reader);
         sent.push(clock.monotonic());
+        if (staysAway) return;
         if (!arrives) add();
         else state.others.toSorted((one, other) => one.streams - other.streams)[0]!.streams++;
       },
@@ -48,7 +51,7 @@ async function world({ isOn = true, isByChance = false, count, others, arrives =
   });
   rebalancing.open();
   t.teardown(() => rebalancing.stop());
-  return { clock, state, readers, sent, lines, counters };
+  return { clock, state, readers, sent, lines, counters, rebalancing };
 }
 
 t.test('an instance with more than its share sends streams away until it has its share, some in each second', async (t) => {
@@ -112,6 +115,63 @@ t.test('nothing is sent away during a drain, to instances that are not ready, or
   alone.state.isReady = false;
   await alone.clock.advance(120_000);
   t.equal(alone.sent.length, before, 'a drain ends the round');
+});
+
+t.test('asked for, it shares out at once what is young, down to small differences', async (t) => {
+  for (const [count, others, moving] of [[55, [45], 5], [51, [49], 1], [50, [49], 0], [1, [0], 0], [2, [0], 1], [1_000, [990], 0], [1_000, [960], 20], [30, [0, 0], 20], [10, [90], 0], [100, [], 0]] as const) {
+    for (const isByChance of [false, true]) {
+      const { clock, sent, rebalancing } = await world({ count, others, isByChance });
+      t.same(rebalancing.shareNow(), { streams: count, moving }, `${count} and ${others.join()}`);
+      await clock.advance(2_000);
+      t.equal(sent.length, moving);
+    }
+  }
+});
+
+t.test('asked for, all that was announced leaves, at the usual pace and each once, whether it arrives elsewhere or not', async (t) => {
+  for (const arrives of [true, false]) {
+    const { clock, sent, rebalancing } = await world({ count: 2_000, others: [0], arrives });
+    t.same(rebalancing.shareNow(), { streams: 2_000, moving: 1_000 });
+    await clock.advance(10_000);
+    t.ok(sent.length >= 400 && sent.length <= 500, `${sent.length}`);
+    await clock.advance(20_000);
+    t.equal(sent.length, 1_000);
+  }
+});
+
+t.test('asked again, it counts what is on its way', async (t) => {
+  const { clock, sent, rebalancing, state } = await world({ count: 200, others: [0], staysAway: true });
+  t.equal(rebalancing.shareNow().moving, 100);
+  await clock.advance(1_000);
+  t.equal(sent.length, 50);
+  t.same(rebalancing.shareNow(), { streams: 150, moving: 50 }, 'in the middle');
+  await clock.advance(2_000);
+  t.same(rebalancing.shareNow(), { streams: 100, moving: 0 }, 'at the end');
+  state.others[0]!.streams = 60;
+  t.same(rebalancing.shareNow(), { streams: 100, moving: 0 }, 'some are still on their way');
+  await clock.advance(2_000);
+  t.equal(sent.length, 100);
+});
+
+t.test('asked for, it does not wait until a rest is over', async (t) => {
+  const { clock, sent, rebalancing } = await world({ count: 100, others: [0], arrives: false });
+  await clock.advance(29_000);
+  await clock.advance(25_000);
+  t.equal(sent.length, 50, 'they came back here, and it rests');
+  t.equal(rebalancing.shareNow().moving, 50);
+  await clock.advance(2_000);
+  t.equal(sent.length, 100);
+});
+
+t.test('asked for where it is off, or while the instance or the others are not ready, nothing leaves', async (t) => {
+  for (const [isOn, isReady, othersAreReady] of [[false, true, true], [true, false, true], [true, true, false]] as const) {
+    const { clock, sent, rebalancing, state } = await world({ count: 100, others: [0], isOn });
+    state.isReady = isReady;
+    state.others[0]!.isReady = othersAreReady;
+    t.same(rebalancing.shareNow(), { streams: 100, moving: 0 });
+    await clock.advance(2_000);
+    t.equal(sent.length, 0);
+  }
 });
 
 /** How old the reports of other instances may be, at the most. Milliseconds. */

@@ -12,7 +12,7 @@ const idOf = (index: number): string => `instance${index}`.padEnd(10, 'x');
 
 function world(count: number) {
   const clock = new TestClock();
-  const state = { bus: 'up' as BusState, receivers: undefined as number | undefined, others: false, silent: new Set<number>(), hearAllOnly: new Set<number>(), heard: Array.from({ length: count }, (): string[] => []) };
+  const state = { bus: 'up' as BusState, receivers: undefined as number | undefined, others: false, silent: new Set<number>(), hearAllOnly: new Set<number>(), gone: new Set<number>(), isCounting: true, heard: Array.from({ length: count }, (): string[] => []) };
   const counters = new Counters();
   const channels: ControlChannel[] = [];
   const buses = Array.from({ length: count }, (_, self) => ({
@@ -22,10 +22,12 @@ function world(count: number) {
     get receivers() {
       return state.receivers;
     },
-    tell: (note: string, to?: string): void => {
-      if (state.silent.has(self)) return;
+    tell: (note: string, to?: string, reached?: (listening: number) => void): void => {
+      if (state.silent.has(self) || state.gone.has(self)) return;
+      const listening = channels.filter((_, index) => to === idOf(index) && !state.gone.has(index) && !state.hearAllOnly.has(index)).length;
+      if (to !== undefined && state.isCounting) queueMicrotask(() => reached?.(listening));
       channels.forEach((channel, index) => {
-        if (index === self || state.silent.has(index) || (to !== undefined && (to !== idOf(index) || state.hearAllOnly.has(index)))) return;
+        if (index === self || state.silent.has(index) || state.gone.has(index) || (to !== undefined && (to !== idOf(index) || state.hearAllOnly.has(index)))) return;
         state.heard[index]!.push(note);
         queueMicrotask(() => channel.told(note));
       });
@@ -166,6 +168,8 @@ t.test('one that is asked alone is waited for while it is expected to answer, an
   state.receivers = 4;
   t.same(await soon(clock, rosters[0]!.askOne('aaaaaaaaaa', 'one', {})), [{ mayExist: true }, 2_500], 'one that listens has no name');
   state.receivers = undefined;
+  state.isCounting = false;
+  t.same(await soon(clock, rosters[0]!.askOne('aaaaaaaaaa', 'one', {})), [{ mayExist: false }, 2_500], 'in a cluster nobody says who listens');
   for (const [bus, others, mayExist] of [['degraded', false, true], ['local', false, false], ['local', true, true]] as const) {
     Object.assign(state, { bus, others });
     t.same(await rosters[0]!.askOne('aaaaaaaaaa', 'one', {}), { mayExist }, `${bus} ${others}`);
@@ -199,4 +203,52 @@ t.test('an instance that has told nothing of itself yet may be of an older versi
   state.heard[2] = [];
   t.same(await soon(clock, rosters[0]!.askOne('aaaaaaaaaa', 'one', { a: 'made up' })), [{ mayExist: false }, 500]);
   t.notMatch(state.heard[2].join(), /made up/, 'where all are known, no instance hears of one that was made up');
+});
+
+t.test('one that listens may exist, though nobody has heard of it, and another one was killed a moment ago', async (t) => {
+  const { clock, state, rosters } = world(4);
+  state.receivers = 3;
+  // The last one has not told anything of itself yet.
+  for (const roster of rosters.slice(0, 3)) roster.open();
+  await clock.advance(20_000);
+  state.gone.add(2);
+  state.receivers = 3;
+  t.same(await soon(clock, rosters[0]!.askOne(idOf(3), 'one', {})), [{ mayExist: true }, 2_500], 'it is busy');
+  t.same(await soon(clock, rosters[0]!.askOne('aaaaaaaaaa', 'one', {})), [{ mayExist: false }, 500], 'nobody listens under this name');
+  t.same(await soon(clock, rosters[0]!.askOne(idOf(2), 'one', {})), [{ mayExist: true }, 500], 'the bus may be away from one that was heard just now');
+  rosters[3]!.open();
+  await clock.advance(80_000);
+  t.same(await soon(clock, rosters[0]!.askOne(idOf(2), 'one', {})), [{ mayExist: false }, 500], 'it was not heard for a minute');
+});
+
+t.test('an older version that was killed does not stand for one that has just started', async (t) => {
+  const { clock, state, rosters } = world(4);
+  state.receivers = 3;
+  for (const roster of rosters.slice(0, 3)) roster.open();
+  await clock.advance(1_000);
+  state.gone.add(2);
+  await clock.advance(20_000);
+  // In its place is one that hears only what all hear, and has not told anything of itself.
+  state.hearAllOnly.add(3);
+  t.same(await soon(clock, rosters[0]!.askOne(idOf(3), 'one', {})), [{ mayExist: true }, 2_500]);
+});
+
+t.test('what was not asked is not known: too many questions wait, or the bus has just come back', async (t) => {
+  const { clock, state, rosters, channels } = world(2);
+  state.receivers = 2;
+  for (const roster of rosters) roster.open();
+  await clock.advance(1_000);
+  const many = Array.from({ length: 1_000 }, () => channels[0]!.ask('nobody answers this', {}));
+  t.same(await rosters[0]!.askOne('aaaaaaaaaa', 'one', {}), { mayExist: true });
+  await clock.advance(3_000);
+  await Promise.all(many);
+  t.same(await soon(clock, rosters[0]!.askOne('aaaaaaaaaa', 'one', {})), [{ mayExist: false }, 500]);
+  state.bus = 'degraded';
+  await clock.advance(90_000);
+  state.bus = 'up';
+  state.receivers = 1;
+  await clock.advance(2_000);
+  t.same(await soon(clock, rosters[0]!.askOne('aaaaaaaaaa', 'one', {})), [{ mayExist: true }, 500], 'its connection may come back a moment later than this one');
+  await clock.advance(20_000);
+  t.same(await soon(clock, rosters[0]!.askOne('aaaaaaaaaa', 'one', {})), [{ mayExist: false }, 500]);
 });

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { makeApiKey } from '../../src/access/api-key.ts';
+import type { EvenSharesReport } from '../../src/fleet/even-shares.ts';
 import type { InstanceDetail, InstanceList } from '../../src/fleet/instances.ts';
 import type { StreamsPage } from '../../src/fleet/stream-list.ts';
 import type { TopicsPage } from '../../src/fleet/topic-list.ts';
@@ -257,6 +258,29 @@ await t.test('topics are listed, and reports made, for the streams of all instan
   t.match(await report(), { streams: 3, instances: 3, ageMs: Number });
 });
 
+await t.test('an administrator has streams shared out evenly on any instance; clients that are sent away go on where they were', async (t) => {
+  const [here, there, other] = members as [Member, Member, Member];
+  const opened = await Promise.all(Array.from({ length: 9 }, () => open(t, here, '/topics/shared/events', reader)));
+  t.equal((await there.http.send('POST', '/instances/rebalance', reader)).status, 403);
+  const answer = await there.http.send('POST', '/instances/rebalance', admin);
+  t.match(answer, { status: 202, headers: { 'content-type': /^application\/json/ } });
+  const { moving, instances, partial } = JSON.parse(answer.body) as EvenSharesReport;
+  t.equal(partial, undefined);
+  t.same(instances.map(({ id }) => id), members.map(({ id }) => id));
+  t.same(instances.filter((one) => one.moving > 0).map((one) => [one.id, one.moving]), [[here.id, moving]]);
+  t.ok(moving > 1 && moving <= 6, `${moving} of 9 leave, or fewer where streams of before are still counted`);
+  const left = (): SseStream[] => opened.filter(({ events }) => events.some(({ event }) => event === '$busy'));
+  await until('they have left', () => left().length === moving);
+  await there.instance.says(/"audit":"streams-rebalanced","moving":[1-9][0-9]*,"from":\["[a-z0-9]{10}"\],"by":"key [a-z0-9]+"/);
+  t.match((await there.http.get('/metrics', admin)).body, /^tidings_rebalances_asked_total 1$/m);
+  t.match((await here.http.get('/metrics', admin)).body, new RegExp(`^tidings_streams_rebalanced_total ${moving}$`, 'm'));
+  const position = left()[0]!.events.findLast(({ id }) => id !== undefined)!.id!;
+  await there.http.publish('shared', 'meanwhile', reader);
+  const back = await openStream(t, `${other.instance.url}/topics/shared/events`, { headers: { ...reader, 'last-event-id': position } });
+  t.equal((await back.next(({ event }) => event === undefined)).data, 'meanwhile');
+  for (const stream of [...opened, back]) stream.destroy();
+});
+
 await t.test('beside an instance of the version before, which answers nothing, an answer says that something may be missing', async (t) => {
   const old = redisClient(t, redis);
   const [channel] = await old.call('PUBSUB', 'CHANNELS', 'tidings:*:notes') as [string];
@@ -299,6 +323,14 @@ await t.test('an instance that is frozen, or was killed, is missing from the ans
   await until('it is forgotten', async () => (await instancesAt(here.http, admin)).missing?.join() === killed.id);
   for (const id of ['aaaaaaaaaa', 'x', killed.id]) t.equal((await here.http.send('POST', `/instances/${id}/drain`, admin)).status, id === killed.id ? 503 : 404, id);
   t.match(await instancesAt(here.http, admin), { instances: [{ id: here.id, version: /./, status: 'ready', database: 'up', bus: 'up', streams: 1, lag: 0 }] });
+
+  // In the place of one that was killed there is another. It stands still before it has said much of itself.
+  await killed.instance.restart();
+  const handle = handleOf(await open(t, killed, '/topics/a/events', reader));
+  killed.instance.kill('SIGSTOP');
+  const [changed, closed] = await Promise.all([askToChange(here.http, handle, { add: ['b'] }, reader), here.http.send('DELETE', `/streams/${handle.id}`, admin)]);
+  for (const answer of [changed, closed]) t.match(answer, { status: 503, headers: { 'retry-after': /^[0-9]+$/ }, body: /"code":"outcome-unknown"/ }, 'the stream exists');
+  killed.instance.kill('SIGCONT');
 });
 
 await t.test('on PostgreSQL it is the same', async (t) => {

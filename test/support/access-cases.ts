@@ -1,4 +1,4 @@
-import type { ENDPOINTS } from '../../src/http/endpoints.ts';
+import { ENDPOINTS, isForOperators, type Endpoint } from '../../src/http/endpoints.ts';
 
 /** The access matrix: what each endpoint is asked, and what each kind of credential gets. A new endpoint without a row is an error of types. */
 
@@ -65,6 +65,7 @@ export function matrix({ message, key, instance }: Facts): Readonly<Record<keyof
     closeStream: { path: '/streams/aaaaaaaaaa-1', expected: { ...ADMINISTRATION, administrator: 404 } },
     instances: { path: '/instances', expected: OPERATIONS },
     instance: { path: `/instances/${instance}?after=0`, expected: OPERATIONS },
+    rebalance: { path: '/instances/rebalance', expected: { ...ADMINISTRATION, administrator: 202 } },
     drainInstance: { path: '/instances/aaaaaaaaaa/drain', expected: { ...ADMINISTRATION, administrator: 404 } },
     topicHistory: { path: '/topics/matrix.*/messages', expected: READING },
     history: { path: '/messages?topic=matrix.a', expected: READING },
@@ -106,4 +107,17 @@ export function matrix({ message, key, instance }: Facts): Readonly<Record<keyof
 export function expectedOf(kind: CredentialKind, { none, narrow, right, administrator, operator = narrow, bad = 401, session: [session, ended] = [none, none], ticket: [ticket, otherTicket, revokedTicket] = [none, none, none] }: Expected): number {
   const good: Readonly<Partial<Record<CredentialKind, number>>> = { none, narrow, 'narrow-token': narrow, right, 'right-token': right, operator, 'operator-token': operator, administrator, 'administrator-token': administrator, session, 'ended-session': ended, 'revoked-session': ended, ticket, 'other-ticket': otherTicket, 'revoked-ticket': revokedTicket };
   return good[kind] ?? bad;
+}
+
+/** The endpoints that a path may be of, itself among them: `/instances/rebalance` may be an instance, too. */
+export function endpointsAt({ url }: Endpoint): readonly Endpoint[] {
+  return Object.values<Endpoint>(ENDPOINTS).filter((other) => new RegExp(`^${other.url.replaceAll(/:\w+/g, '[^/]+')}$`).test(url));
+}
+
+/** What the listener for operations answers to everybody. */
+export function operationsStatus(endpoint: Endpoint, method: string): 200 | 404 | 405 {
+  const has = ({ methods }: Endpoint): boolean => methods.some((one) => one === method);
+  if (isForOperators(endpoint)) return has(endpoint) ? 200 : 405;
+  const all = endpointsAt(endpoint);
+  return all.some(isForOperators) && !all.some(has) ? 405 : 404;
 }

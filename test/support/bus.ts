@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import type { Bus } from '../../src/bus/bus.ts';
+import { NatsBus } from '../../src/bus/nats/nats.ts';
 import { RedisBus, type RedisBusOptions } from '../../src/bus/redis/redis.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { Counters } from '../../src/runtime/counters.ts';
@@ -13,7 +14,7 @@ import { until } from './until.ts';
 const TURNS = 200;
 
 export interface OpenBus {
-  readonly bus: RedisBus;
+  readonly bus: Bus;
   readonly ear: Ear;
   /** What the bus logged. */
   readonly lines: string[];
@@ -26,11 +27,16 @@ export function redisBus({ clock = systemClock, counters = new Counters(), ...re
   return new RedisBus({ clock, counters, ...rest });
 }
 
+/** A bus of the server that a URL names, which has joined no log yet. */
+export function busOf({ url, clock = systemClock, counters = new Counters(), logger }: Pick<RedisBusOptions, 'url' | 'logger'> & Partial<RedisBusOptions>): Bus {
+  return /^(?:nats|tls):/.test(url) ? new NatsBus({ url, clock, counters, logger }) : redisBus({ url, clock, counters, logger });
+}
+
 /** The bus of one more instance. It has joined the log, but need not be up. */
 export function openBus(t: Scope, url: string, logId: string): OpenBus {
   const { logger, lines } = recordingLogger();
   const counters = new Counters();
-  const bus = redisBus({ url, counters, logger });
+  const bus = busOf({ url, counters, logger });
   t.teardown(() => bus.close());
   const ear = new Ear();
   bus.join(logId, ear);
@@ -38,7 +44,7 @@ export function openBus(t: Scope, url: string, logId: string): OpenBus {
 }
 
 export interface BusPair extends OpenBus {
-  readonly other: RedisBus;
+  readonly other: Bus;
   readonly otherEar: Ear;
 }
 

@@ -115,11 +115,19 @@ export class Load {
     await Promise.all([this.#running, this.#changing]);
     for (const topic of TOPICS) await this.publishers.publish(topic, `the last of ${topic}`);
     for (const stream of this.streams) stream.calm();
-    const awaited = missing({ publications: this.publishers.notes, streams: this.records, ...await read?.() });
+    const run = { publications: this.publishers.notes, ...await read?.() };
+    const awaited = missing({ ...run, streams: this.records });
     await Promise.all([...this.streams, ...this.changing].map((stream, index) => {
-      const ids = awaited[index]!;
+      let ids = awaited[index]!;
       let seen = 0;
+      let changes = changesOf(stream);
       return stream.when(() => {
+        // A change that it is told of only now says what it is owed: it would wait for messages that it no longer asks for.
+        if (changesOf(stream) !== changes) {
+          changes = changesOf(stream);
+          ids = missing({ ...run, streams: [stream.record] })[0]!;
+          seen = stream.entries.length;
+        }
         for (; seen < stream.entries.length; seen++) ids.delete(stream.entries[seen]!.id);
         return ids.size === 0;
       }, this.#options.arrival ?? ARRIVAL_MS);
@@ -203,4 +211,9 @@ function choose(index: number, random: Random): string[] {
   if (index % 4 < 2) return [random.one(TOPICS)];
   if (index % 4 === 2) return [index % 100 === 2 ? '>' : random.one(PATTERNS.slice(0, -1))];
   return [random.one(TOPICS), random.one(TOPICS), random.one(PATTERNS.slice(0, -1)), ...(random.below(2) === 0 ? [random.one(TOPICS)] : [])];
+}
+
+/** By what it is noticed that a stream was told of a change of its topics. */
+function changesOf(stream: RoamingStream | ChangingStream): string {
+  return stream instanceof ChangingStream ? `${stream.record.changes?.length} ${stream.record.changes?.at(-1)?.after}` : '';
 }

@@ -37,6 +37,13 @@ export const PROGRAMS = {
     debian: 'redis-server',
     otherwise: 'brew install redis',
   },
+  'nats-server': {
+    variable: 'NATS_SERVER_PATH',
+    names: ['nats-server'],
+    places: ['/usr/sbin/nats-server', '/usr/local/bin/nats-server', '/opt/homebrew/bin/nats-server'],
+    debian: 'nats-server',
+    otherwise: 'brew install nats-server',
+  },
   postgres: {
     variable: 'POSTGRES_PATH',
     names: ['postgres'],

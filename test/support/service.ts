@@ -47,7 +47,7 @@ export function fakeService(parts: Partial<Service> = {}, environment: Record<st
     owned: { add: () => ({ id: 'aaaaaaaaaa-1', secret: 'x'.repeat(22) }), delete: () => undefined },
     handles: { next: () => 1 },
     agents: { shared: (text) => text },
-    fleet: { streams: never, topics: never, report: never, close: never, changeTopics: never, instances: () => Promise.resolve({ instances: [] }), instance: (id) => Promise.resolve({ ...STATE, id, everySeconds: 10, figures: NO_FIGURES, warnings: [] }), delivery: never, drain: never },
+    fleet: { streams: never, topics: never, report: never, close: never, changeTopics: never, instances: () => Promise.resolve({ instances: [] }), instance: (id) => Promise.resolve({ ...STATE, id, everySeconds: 10, figures: NO_FIGURES, warnings: [] }), delivery: never, drain: never, rebalance: never },
     revocations: { revoke: never, list: never },
     presence: { enter: () => undefined, leave: () => undefined, change: never, watch: never, unwatch: never, page: never, counts: never, topicsOf: never },
     maxConnections: 1_000,

@@ -364,10 +364,12 @@ add('PATCH /streams/… from a page of another origin', requestBytes('PATCH', '/
 const remove = (path: string): Buffer => requestBytes('DELETE', path, {});
 for (const retry of ['', '0', '-1', '1.5', '01', '86401', '9999999', 'soon', '1&retry=2']) add(`DELETE /streams/… with retry=${retry}`, remove(`/streams/aaaaaaaaaa-1?retry=${retry}`), REQUEST, 'retry');
 for (const id of ['aaaaaaaaaa-1', 'x', 'aaaaaaaaaa-', '%00', 'aaaaaaaaaa-1%2Fcredential']) add(`DELETE /streams/${id}`, remove(`/streams/${id}`), NOT_FOUND, 'id');
-for (const [path, allow] of [['/streams', 'GET, HEAD'], ['/streams/x', 'DELETE, PATCH'], ['/instances', 'GET, HEAD'], ['/instances/x', 'GET, HEAD'], ['/instances/x/drain', 'POST']] as const) add(`PUT ${path}`, requestBytes('PUT', path, {}, 'x'), METHOD, undefined, allow);
+for (const [path, allow] of [['/streams', 'GET, HEAD'], ['/streams/x', 'DELETE, PATCH'], ['/instances', 'GET, HEAD'], ['/instances/x', 'GET, HEAD'], ['/instances/x/drain', 'POST'], ['/instances/rebalance', 'GET, HEAD, POST']] as const) add(`PUT ${path}`, requestBytes('PUT', path, {}, 'x'), METHOD, undefined, allow);
 for (const id of ['x', 'aaaaaaaaaa', 'AAAAAAAAAA', '%00', 'aaaaaaaaaa-1']) add(`GET /instances/${id}`, get(`/instances/${id}`), NOT_FOUND, 'id');
 for (const query of ['after=-1', 'after=x', 'after=', 'after=1.5', 'after=9007199254740993']) add(`GET /instances/…?${query}`, get(`/instances/aaaaaaaaaa?${query}`), CURSOR, 'after');
 add('a time of figures twice', get('/instances/aaaaaaaaaa?after=1&after=2'), REQUEST, 'after');
+add('even shares without a credential', post('/instances/rebalance', {}, ''), UNAUTHORIZED, 'Authorization');
+add('even shares for a page of another origin', post('/instances/rebalance', { Origin: 'https://elsewhere.example' }, ''), ORIGIN, 'Origin');
 add('the end of an instance without a credential', post('/instances/aaaaaaaaaa/drain', {}, ''), UNAUTHORIZED, 'Authorization');
 
 // What a client says of the answer, and of itself.

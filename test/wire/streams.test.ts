@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import type { InstanceDetail, InstanceList } from '../../src/fleet/instances.ts';
@@ -63,8 +64,13 @@ t.test('without Redis an answer is of one process, and says so while another one
   await second.exited;
   await until('it is alone again', () => isWhole(one));
   t.equal((await one.send('DELETE', '/streams/aaaaaaaaaa-1')).status, 404, 'nobody else can have it');
-  // A version that does not know of the others stores all the same.
+  // A version that does not know of the others has the log open all the same.
   const old = await openStore(t, { store: () => new SqliteStore({ file: join(first.folder, 'tidings.db'), logger: recordingLogger().logger }) });
+  if (existsSync('/proc/locks')) {
+    await until('the locks of the file tell of it, though it has stored nothing', () => isPartial(one));
+    t.match(await askToChange(one, { id: 'aaaaaaaaaa-1', secret: 'x'.repeat(22) }, { add: ['a'] }), { status: 503, body: /"code":"outcome-unknown"/ });
+  }
   await stored(old, [request(draft('a'))]);
+  await old.close();
   await until('what it has stored tells of it', () => isPartial(one));
 });

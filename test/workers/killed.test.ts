@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import t from 'tap';
 import { check, summarise } from '../support/checker.ts';
 import { emptyDatabase } from '../support/database.ts';
@@ -5,6 +6,7 @@ import { Publishers, readHistory } from '../support/fleet-publishers.ts';
 import { seeded } from '../support/fleet-random.ts';
 import { RoamingStream } from '../support/fleet-stream.ts';
 import { Http } from '../support/http.ts';
+import { tempFolder } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 import { byWorker, startWorkers, workersOf } from '../support/workers.ts';
 
@@ -19,7 +21,9 @@ const SOME_MESSAGES = 40;
 t.test('a worker killed under load: its streams come back, every stream gets each message once, and the others are not disturbed; then the supervisor is killed, and leaves nobody', async (t) => {
   const random = seeded(t);
   const database = { DATABASE_URL: await emptyDatabase(t) };
-  const instance = await startWorkers(t, WORKERS, { ...database, RETRY_MIN_MS: '50', RETRY_MAX_MS: '200' });
+  // The workers talk over a socket in it.
+  const folder = tempFolder(t);
+  const instance = await startWorkers(t, WORKERS, { ...database, XDG_RUNTIME_DIR: folder, RETRY_MIN_MS: '50', RETRY_MAX_MS: '200' });
   const publishers = new Publishers(t, [instance.url], random.fork());
   const streams = Array.from({ length: STREAMS }, (_, index) => new RoamingStream(t, { name: `stream ${index}`, wants: ['kept.>'], urls: [instance.url] }));
   for (const stream of streams) await stream.when(() => stream.isOpen);
@@ -46,6 +50,7 @@ t.test('a worker killed under load: its streams come back, every stream gets eac
   await instance.exited;
   t.match(instance.output, /the supervisor of the workers is gone, so this worker ends/);
   await instance.restart();
+  t.equal(readdirSync(folder).length, 1, 'what the first supervisor left is gone');
   stopped = true;
   await running;
 

@@ -187,6 +187,25 @@ t.test('a worker that ends badly makes the end a bad one, and one that does not 
   t.equal(late.children[1]!.killed, 'SIGKILL');
 });
 
+t.test('a worker that was killed before it could end does not make the end a bad one; one that had begun, was frozen, or is killed by a second signal does', async (t) => {
+  const KILLED: Exit = { code: null, signal: 'SIGKILL' };
+  for (const [before, isGood] of [
+    ['killed', true], ['loading', true], ['begun', false], ['frozen', false], ['second signal', false],
+  ] as const) {
+    const { children, supervisor, lines, pass } = started(2);
+    const [well, other] = children as [FakeChild, FakeChild];
+    const victim = before === 'loading' ? await pass(0).then(() => other.exit(KILLED)).then(() => pass(1_000)).then(() => children[2]!) : other;
+    const ended = supervisor.end('SIGINT', LONG_MS);
+    if (before === 'begun') victim.says({ kind: 'beat', isReady: false });
+    if (before === 'frozen') await pass(FROZEN_MS, [victim]);
+    else if (before === 'second signal') supervisor.killAll();
+    else victim.exit(before === 'loading' ? { code: null, signal: 'SIGINT' } : KILLED);
+    if (well.connected) well.exit({ code: 0, signal: null });
+    t.equal(await ended, isGood, before);
+    if (before !== 'second signal') t.match(lines.at(-1), isGood ? /was killed before it could begin to end/ : /did not end in order/);
+  }
+});
+
 t.test('each worker hears how many of the others take work', async (t) => {
   const { children, supervisor } = started(3);
   const others = (): unknown[] => children.map(({ told }) => told.findLast(({ kind }) => kind === 'others')).map((one) => one?.kind === 'others' && one.ready);

@@ -35,6 +35,8 @@ export class HubBus implements Bus {
   #joined: Joined | undefined;
   #hasJoined = false;
   #members: number | undefined;
+  /** Who listens now. A hub from older files does not say. */
+  #names: ReadonlySet<string> | undefined;
   #isClosed = false;
 
   constructor({ connection, clock, counters }: HubBusOptions) {
@@ -68,13 +70,16 @@ export class HubBus implements Bus {
     if (parts.includes(undefined)) this.wake();
   }
 
-  tell(note: string, to?: string): void {
+  tell(note: string, to?: string, reached?: (listening: number) => void): void {
     const joined = this.#joined;
     if (joined === undefined || this.state !== 'up') return;
     const bytes = encodeNote(note, this.#sender, joined.keys, joined.listener.sealing());
     if (bytes === undefined) return;
     if (to === undefined) this.#connection.hint(FRAME.note, bytes);
-    else this.#connection.hint(FRAME.noteToOne, noteToOne(to, bytes));
+    else {
+      this.#connection.hint(FRAME.noteToOne, noteToOne(to, bytes));
+      if (this.#names !== undefined) reached?.(this.#names.has(to) ? 1 : 0);
+    }
   }
 
   wake(): void {
@@ -105,6 +110,7 @@ export class HubBus implements Bus {
   #lost(): void {
     this.#hasJoined = false;
     this.#members = undefined;
+    this.#names = undefined;
   }
 
   #receive(kind: number, body: Buffer): void {
@@ -112,6 +118,7 @@ export class HubBus implements Bus {
     if (kind === FRAME.commit) this.#receiveCommit(body, this.#joined!);
     else if (kind === FRAME.note) this.#receiveNote(body, this.#joined!);
     else if (kind === FRAME.members && body.length === 4) this.#members = body.readUInt32BE();
+    else if (kind === FRAME.names) this.#names = new Set(JSON.parse(body.toString()) as readonly string[]);
     else if (kind === FRAME.missed) {
       this.#joined!.wakes.wake();
       this.#joined!.listener.toldUnproved();

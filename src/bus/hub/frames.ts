@@ -33,6 +33,8 @@ export const FRAME = {
   writer: 9,
   /** A note for one worker. The length of its name, u16; its name; the envelope. */
   noteToOne: 10,
+  /** From the hub, when it changes: the names of those that have joined the same log, a JSON array. Workers from older files pass over it. */
+  names: 11,
 } as const;
 
 /** What the hub says of requests: the writer's answer follows; they were handed to nobody; the writer ended before it answered. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../../runtime/clock.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import { ForwardedAppends } from './forwarded-appends.ts';
-import { FRAME, frameOf } from './frames.ts';
+import { FRAME, frameOf, jsonFrame } from './frames.ts';
 import { LimitBook } from './limit-book.ts';
 import { PresenceBoard } from './presence-board.ts';
 
@@ -67,7 +67,7 @@ export class HubLog {
   #tellMembers(): void {
     const count = Buffer.alloc(4);
     count.writeUInt32BE(this.#members.size);
-    const frame = frameOf(FRAME.members, count);
-    for (const member of this.#members.keys()) member.writer.talk(frame);
+    const frames = [frameOf(FRAME.members, count), jsonFrame(FRAME.names, [...this.#members.values()])];
+    for (const member of this.#members.keys()) for (const frame of frames) member.writer.talk(frame);
   }
 }

@@ -1,25 +1,17 @@
-import { mkdtemp, rm, unlink } from 'node:fs/promises';
-import { connect, createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
+import { rm, unlink } from 'node:fs/promises';
+import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { HubLog } from './hub-log.ts';
 import { Session } from './session.ts';
+import { isAnswered, makeSocketFolder, SOCKET_NAME, SOCKET_PATH_MAX_BYTES } from './socket-folder.ts';
 
 /**
  * The room `hub` is what the workers of one machine talk over. The supervisor starts the hub, a server on a Unix socket; each worker has one connection to it (`connection.ts`), and on top of that a
  * bus, a presence place and a limit ledger. Commits and notes come in from one worker and go out to the others, as hints: one write for each worker, and none for one that does not read. What workers tell of presence and limits
  * is put together in memory (`presence-board.ts`, `limit-book.ts`), and gone with the hub. The socket lies in a folder that only the hub's user can enter.
  */
-
-/** The longest path of a socket, with a byte of zero behind it: 104 bytes on macOS, 108 on Linux (unix(7)). */
-const SOCKET_PATH_MAX_BYTES = 103;
-
-const SOCKET_NAME = 'hub';
-
-/** What mkdtemp appends. */
-const MKDTEMP_SUFFIX = 'XXXXXX';
 
 /** 64 workers, those that take their places in a rolling restart, and room for a few more. Stops a program from holding all files of the supervisor. */
 const HUB_MAX_CONNECTIONS = 256;
@@ -36,6 +28,8 @@ const HUB_WARN_INTERVAL_MS = 60_000;
 export interface HubOptions {
   /** Of the socket; its folder should let nobody else in. By default the hub makes a folder of its own. */
   readonly path?: string;
+  /** Of the service, where the hub makes the folder: what a supervisor of this port left that was killed is removed. */
+  readonly port?: number;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'warn'>;
 }
@@ -48,8 +42,8 @@ export interface Hub {
 }
 
 /** Starts the hub. Rejects with an error that names the path when it cannot listen there. */
-export async function startHub({ path, clock, logger }: HubOptions): Promise<Hub> {
-  const folder = path === undefined ? await makeFolder() : undefined;
+export async function startHub({ path, port, clock, logger }: HubOptions): Promise<Hub> {
+  const folder = path === undefined ? await makeSocketFolder(port) : undefined;
   const hub = new RunningHub({ path: path ?? join(folder!, SOCKET_NAME), folder, clock, logger });
   try {
     await hub.listen();
@@ -159,33 +153,6 @@ class RunningHub implements Hub {
     this.#warnedAt = now;
     this.#logger.warn({ reason }, 'a connection to the hub broke: its worker connects again');
   }
-}
-
-/**
- * A folder that only this user can enter: mkdtemp makes it so. `XDG_RUNTIME_DIR` is emptied when the machine restarts, `TMPDIR` may be too long for the path of a socket.
- */
-async function makeFolder(): Promise<string> {
-  let last: unknown;
-  for (const parent of [process.env['XDG_RUNTIME_DIR'] ?? '', tmpdir(), '/tmp']) {
-    const prefix = join(parent, 'tidings-');
-    if (parent === '' || Buffer.byteLength(join(`${prefix}${MKDTEMP_SUFFIX}`, SOCKET_NAME)) > SOCKET_PATH_MAX_BYTES) continue;
-    try {
-      return await mkdtemp(prefix);
-    } catch (error) {
-      last = error;
-    }
-  }
-  throw new Error('no temporary folder can be written to: set TMPDIR to one that can', { cause: last });
-}
-
-/** Whether a hub listens there. */
-function isAnswered(path: string): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const socket = connect({ path });
-  socket.on('connect', () => resolve(true));
-  // Nobody listens; a hub that is frozen has a queue, which may be full.
-  socket.on('error', (error) => resolve(!isCode(error, 'ECONNREFUSED')));
-  return promise.finally(() => socket.destroy());
 }
 
 function isCode(error: unknown, code: string): boolean {

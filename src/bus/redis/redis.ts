@@ -5,10 +5,9 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { Counters } from '../../runtime/counters.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { Bus, BusListener, BusState } from '../bus.ts';
-import { EnvelopeKeys } from '../envelope-keys.ts';
-import { carriedOf, decode, encode, partsOf, SENDER_BYTES, type Carried } from '../envelope.ts';
-import { encodeNote, NoteReader } from '../note-envelope.ts';
-import { WakeLimiter } from '../wake-limiter.ts';
+import { carriedOf, encode, partsOf, SENDER_BYTES, type Carried } from '../envelope.ts';
+import { Incoming } from '../incoming.ts';
+import { encodeNote } from '../note-envelope.ts';
 import { ClusterDiscovery } from './cluster-discovery.ts';
 import { RedisConnection } from './connection.ts';
 import { fixedServer, type ServerDiscovery } from './discovery-contract.ts';
@@ -27,31 +26,12 @@ const UNANSWERED_MAX_BYTES = 8 * 1024 * 1024;
 /** An estimate of what a command costs in memory besides its envelope. Lets many small commands reach the bound above too. */
 const COMMAND_OVERHEAD_BYTES = 1024;
 
-/** How often the same warning may be logged. Stops a stranger on the bus from filling the log of the process. */
-const WARN_INTERVAL_MS = 60_000;
-
-/** The log lines about unused envelopes. One of another epoch is usual while an instance starts: it is only counted. */
-const WARNINGS: Partial<Record<keyof Counters['busRefused'], string>> = {
-  'other-version': 'another version of Tidings, or something else, publishes on this Redis: looking at the log instead',
-  forged: 'a message from Redis is not of an instance that can read the log: somebody else may publish on this Redis. Looking at the log instead',
-  malformed: 'a message from Redis was malformed: looking at the log instead',
-  repeated: 'a note from Redis came again, as somebody sends it who may read and publish there: it does nothing, but this instance looks at the log',
-};
-
 export interface RedisBusOptions {
   /** One server, the sentinels of a master, or nodes of a cluster: see `readRedisUrl`. */
   readonly url: string;
   readonly clock: Clock;
   readonly counters: Pick<Counters, 'busRefused'>;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
-}
-
-/** Its state after it has joined the channel of a log. */
-interface Joined {
-  readonly listener: BusListener;
-  readonly keys: EnvelopeKeys;
-  /** Anyone who may publish on the channel can cause looks at the log. They happen one after the other, with a pause between them. */
-  readonly wakes: WakeLimiter;
 }
 
 /**
@@ -70,9 +50,8 @@ export class RedisBus implements Bus {
   #noteChannel = '';
   /** What is for this instance alone. */
   #ownChannel = '';
-  #keys: EnvelopeKeys | undefined;
   #listener: BusListener | undefined;
-  #wakes: WakeLimiter | undefined;
+  #incoming: Incoming | undefined;
   #discovery: ServerDiscovery | undefined;
   #publisher: RedisConnection | undefined;
   #subscriber: RedisConnection | undefined;
@@ -84,8 +63,6 @@ export class RedisBus implements Bus {
   /** The state that the logger was told last. */
   #loggedState: BusState | undefined;
   #closed = false;
-  /** When each warning was logged last. */
-  readonly #warnedAt = new Map<string, number>();
 
   /** Throws if the URL is not a Redis URL; the error repeats nothing of it. */
   constructor({ url, clock, counters, logger }: RedisBusOptions) {
@@ -109,11 +86,8 @@ export class RedisBus implements Bus {
     this.#noteChannel = `${this.#channel}:notes`;
     this.#ownChannel = this.#channelOf(listener.instance);
     this.#listener = listener;
-    const keys = new EnvelopeKeys((epoch) => listener.secretOf(epoch));
-    const wakes = new WakeLimiter(this.#clock, () => listener.wake());
-    const notes = new NoteReader(this.#sender, keys);
-    this.#keys = keys;
-    this.#wakes = wakes;
+    const incoming = new Incoming({ listener, sender: this.#sender, server: 'Redis', clock: this.#clock, counters: this.#counters, logger: this.#logger });
+    this.#incoming = incoming;
     const discovery = discoveryFor(this.#location);
     const publisher = new RedisConnection({
       discovery, name: 'tidings-publisher',
@@ -134,8 +108,8 @@ export class RedisBus implements Bus {
     subscriber.redis.on('messageBuffer', (channel: Buffer, payload: Buffer) => {
       if (this.#closed) return;
       const name = channel.toString();
-      if (name === this.#channel) this.#receive(payload, { listener, keys, wakes });
-      else if (name === this.#noteChannel || name === this.#ownChannel) this.#receiveNote(payload, listener, notes);
+      if (name === this.#channel) incoming.commit(payload);
+      else if (name === this.#noteChannel || name === this.#ownChannel) incoming.note(payload);
     });
     this.#discovery = discovery;
     this.#publisher = publisher;
@@ -143,7 +117,7 @@ export class RedisBus implements Bus {
   }
 
   publish(messages: readonly Message[]): void {
-    const keys = this.#keys;
+    const keys = this.#incoming?.keys;
     if (messages.length === 0 || keys === undefined) return;
     const whole = carriedOf(messages, keys);
     const parts = whole === undefined ? partsOf(messages).map((part) => carriedOf(part, keys)) : [whole];
@@ -160,13 +134,13 @@ export class RedisBus implements Bus {
     if (publisher !== undefined && !this.#closed && publisher.isReady) this.#dispatch(publisher, this.#channel, carried?.bytes ?? 0, () => encode(this.#sender, carried));
   }
 
-  tell(note: string, to?: string): void {
+  tell(note: string, to?: string, reached?: (listening: number) => void): void {
     const publisher = this.#publisher;
-    const keys = this.#keys;
+    const keys = this.#incoming?.keys;
     if (this.#closed || publisher === undefined || keys === undefined || !publisher.isReady) return;
     const bytes = encodeNote(note, this.#sender, keys, this.#listener!.sealing());
     if (bytes === undefined) return;
-    if (to !== undefined) return this.#dispatch(publisher, this.#channelOf(to), bytes.length, () => bytes);
+    if (to !== undefined) return this.#dispatch(publisher, this.#channelOf(to), bytes.length, () => bytes, this.#location.kind === 'cluster' ? undefined : reached);
     this.#dispatch(publisher, this.#noteChannel, bytes.length, () => bytes, (count) => void (this.#receivers = count));
   }
 
@@ -190,7 +164,7 @@ export class RedisBus implements Bus {
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#wakes?.stop();
+    this.#incoming?.stop();
     await Promise.all([this.#publisher?.close(), this.#subscriber?.close(), this.#discovery?.close()]);
   }
 
@@ -217,36 +191,6 @@ export class RedisBus implements Bus {
     listener.wake();
   }
 
-  #receive(payload: Buffer, { listener, keys, wakes }: Joined): void {
-    const envelope = decode(payload, this.#sender, keys);
-    switch (envelope.kind) {
-      case 'own':
-        return;
-      case 'messages':
-        return listener.receive(envelope.messages);
-      case 'look':
-        return wakes.wake();
-      case 'other-version':
-      case 'other-epoch':
-      case 'forged':
-      case 'malformed':
-        this.#refused(envelope.kind);
-        // It may have been the news of a commit, from another version or damaged.
-        return wakes.wake();
-    }
-  }
-
-  #receiveNote(payload: Buffer, listener: BusListener, notes: NoteReader): void {
-    const read = notes.read(payload, listener.sealing().now);
-    if (read.kind === 'own') return;
-    if (read.kind === 'note') return listener.told(read.note);
-    this.#refused(read.kind);
-    // The sender may know of an epoch that this instance has not heard of, or the other way round.
-    if (read.kind === 'other-epoch') this.#wakes?.wake();
-    // It may have been news of a revocation: from a newer version, or read late because this instance was frozen. To look needs no proof.
-    listener.toldUnproved();
-  }
-
   /** Logs once that the bus went away and once that it came back, however many attempts lie between. */
   #logState(error?: unknown): void {
     const { state } = this;
@@ -256,15 +200,6 @@ export class RedisBus implements Bus {
     else if (error === undefined) return;
     else this.#logger.warn({ reason: typeof error === 'string' ? error : redactedReason(error) }, 'Redis cannot be used, so this instance is degraded: other instances learn of messages at their next look at the log');
     this.#loggedState = state;
-  }
-
-  #refused(kind: keyof Counters['busRefused']): void {
-    this.#counters.busRefused[kind]++;
-    const warning = WARNINGS[kind];
-    const now = this.#clock.monotonic();
-    if (warning === undefined || now - (this.#warnedAt.get(kind) ?? -Infinity) < WARN_INTERVAL_MS) return;
-    this.#warnedAt.set(kind, now);
-    this.#logger.warn({}, warning);
   }
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Config } from '../../config/config.ts';
-import type { HookPlan } from '../../hooks/hooks.ts';
+import type { HookPlan } from '../../hooks/plan.ts';
 import { MissingValue, type Template, type TemplateSource } from '../../hooks/template.ts';
 import { checkEvent, checkText, whyNotJson } from '../../model/content.ts';
 import type { Draft } from '../../model/message.ts';

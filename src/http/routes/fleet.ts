@@ -88,6 +88,16 @@ const InstanceDetail = Type.Object({
   ...state, everySeconds: Type.Integer({ description: 'The time between two figures.' }), figures: Figures,
   warnings: Type.Array(Warning, { description: 'What it has logged of what went wrong, the newest first: each sentence once.' }),
 });
+const Rebalance = Type.Object({
+  moving: Type.Integer({ description: 'How many streams are sent away, of all instances together.' }),
+  instances: Type.Array(Type.Object({
+    id: Type.String(),
+    streams: Type.Integer({ description: 'How many it has.' }),
+    moving: Type.Integer({ description: 'How many of them it sends away.' }),
+    off: Type.Optional(Type.Literal(true, { description: 'Its setting REBALANCE is off.' })),
+  }), { description: 'By their ids.' }),
+  ...whole,
+});
 
 /** `/streams` and `/instances`: all instances, seen and steered from any of them. */
 export function fleetRoutes(app: App, service: Service): void {
@@ -173,6 +183,18 @@ export function fleetRoutes(app: App, service: Service): void {
     handler: async ({ params: { id }, query: { after = 0 }, admission: { identity, clientAddress } }, reply) => {
       if (!isInstanceId(id)) throw new Problem('not-found', 'This is not the id of an instance; GET /instances lists those there are.', { field: 'id' });
       return sendJson(reply, await fleet.instance(id, after, senderOf(identity, clientAddress)));
+    },
+  });
+
+  app.route({
+    ...at(ENDPOINTS.rebalance, config),
+    schema: {
+      tags, summary: 'Share streams out evenly among all instances, now',
+      response: { 202: json('Each instance with more than its share has begun to send streams away.', Rebalance), ...problems('forbidden', 'cross-origin', 'overloaded', 'rebalance-off') },
+    },
+    handler: async (request, reply) => {
+      const { identity, clientAddress } = request.admission;
+      return sendJson(reply.code(202), await fleet.rebalance(actorOf(request), senderOf(identity, clientAddress)));
     },
   });
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import t from 'tap';
 import { EnvelopeKeys } from '../../../src/bus/envelope-keys.ts';
 import { carriedOf, encode, SENDER_BYTES } from '../../../src/bus/envelope.ts';
@@ -272,6 +272,42 @@ t.test('the socket lies in a folder that nobody else can enter, which is gone wi
     t.equal(statSync(dirname(path)).mode & 0o777, 0o700);
   }
   await t.rejects(startHub({ path: join(long, 'hub'), clock: systemClock, logger: quietLogger }), /the path of the hub's socket is longer than \d+ bytes/);
+});
+
+t.test('what a supervisor that was killed left is removed by the next one of its port; the folder of one that lives, or of others, is not', async (t) => {
+  const runtime = process.env['XDG_RUNTIME_DIR'];
+  t.teardown(() => {
+    if (runtime === undefined) delete process.env['XDG_RUNTIME_DIR'];
+    else process.env['XDG_RUNTIME_DIR'] = runtime;
+  });
+  const folder = tempFolder(t);
+  process.env['XDG_RUNTIME_DIR'] = folder;
+  const start = async (port: number): Promise<string> => {
+    const hub = await startHub({ port, clock: systemClock, logger: quietLogger });
+    t.teardown(() => hub.close());
+    return dirname(hub.path);
+  };
+  /** Its socket stays where nobody listens any more. */
+  const leave = async (port: number): Promise<string> => {
+    const hub = await startHub({ port, clock: systemClock, logger: quietLogger });
+    renameSync(hub.path, join(folder, 'kept'));
+    const left = dirname(hub.path);
+    await hub.close();
+    mkdirSync(left, { mode: 0o700 });
+    renameSync(join(folder, 'kept'), join(left, 'hub'));
+    return left;
+  };
+  const [left, other] = [await leave(8080), await leave(8081)];
+  const [empty, fresh, open, full] = ['AAAAAA', 'BBBBBB', 'CCCCCC', 'DDDDDD'].map((end) => join(folder, `tidings-hub-8080-${end}`)) as [string, string, string, string];
+  for (const [path, mode] of [[empty, 0o700], [fresh, 0o700], [open, 0o755], [full, 0o700]] as const) mkdirSync(path, { mode });
+  writeFileSync(join(full, 'file'), '');
+  for (const path of [empty, open, full]) utimesSync(path, 1, 1);
+  const first = await start(8080);
+  t.same(readdirSync(folder).sort(), [other, fresh, open, full, first].map((path) => basename(path)).sort(), 'the old one and the empty one are gone');
+  const second = await start(8080);
+  t.ok(existsSync(join(first, 'hub')), 'it lives');
+  t.not(first, second);
+  t.notOk(existsSync(left));
 });
 
 t.test('closing leaves no socket and no timer, wherever the connection is', async (t) => {

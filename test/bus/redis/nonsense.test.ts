@@ -1,7 +1,7 @@
 import { createServer } from 'node:net';
 import { inspect } from 'node:util';
 import t from 'tap';
-import type { RedisBus } from '../../../src/bus/redis/redis.ts';
+import type { Bus } from '../../../src/bus/bus.ts';
 import { openBus } from '../../support/bus.ts';
 import { listening } from '../../support/listening.ts';
 import { freePort } from '../../support/ports.ts';
@@ -35,7 +35,7 @@ async function impostor(t: Scope, where: () => string): Promise<number> {
 const ATTEMPTS = 5;
 
 /** A bus that is degraded, and logged this reason first. */
-async function degraded(t: Scope, url: string, reason: RegExp): Promise<{ readonly bus: RedisBus; readonly lines: readonly string[] }> {
+async function degraded(t: Scope, url: string, reason: RegExp): Promise<{ readonly bus: Bus; readonly lines: readonly string[] }> {
   for (let attempt = 1; ; attempt++) {
     const { bus, lines } = openBus(t, url, 'log-nonsense');
     await until('it is logged', () => lines.length > 0);

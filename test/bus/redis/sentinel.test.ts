@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import type { Redis } from 'ioredis';
 import t from 'tap';
-import type { RedisBus } from '../../../src/bus/redis/redis.ts';
+import type { Bus } from '../../../src/bus/bus.ts';
 import { busContract } from '../../contract/bus.ts';
 import { bothAre, bothFlow, busPair, leftBeside, loggedOnce, openBus, openResources, redisBus, states } from '../../support/bus.ts';
 import { listening } from '../../support/listening.ts';
@@ -150,7 +150,7 @@ t.test('closing leaves no socket and no timer, wherever sentinels and master are
   const silent = createServer(() => undefined);
   const silentPort = await listening(silent);
   t.teardown(() => silent.close());
-  const places: [string, string, (bus: RedisBus, lines: readonly string[]) => Promise<void>][] = [
+  const places: [string, string, (bus: Bus, lines: readonly string[]) => Promise<void>][] = [
     ['up', fleet.url, (bus) => until('up', () => bus.state === 'up')],
     ['just begun', fleet.url, async () => undefined],
     ['nobody there', `redis+sentinel://127.0.0.1:${await freePort()}/${MASTER}`, (_, lines) => until('it was tried', () => lines.length > 0)],

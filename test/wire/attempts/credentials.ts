@@ -199,6 +199,7 @@ const objects = ({ alice, aliceId, bob, bobId, message, watcher, root }: Facts):
     refused('the instances', get('/instances'), 403, bearer(alice), bearer(root)),
     refused('the instances, without a credential', get('/instances'), 401, {}),
     refused('the end of an instance', post('/instances/aaaaaaaaaa/drain', ''), 403, bearer(alice)),
+    refused('even shares', post('/instances/rebalance', ''), 403, bearer(alice)),
     refused('the end of an instance, without a credential', post('/instances/aaaaaaaaaa/drain', ''), 401, {}),
     refused('a revocation of another\'s tokens', post('/revocations', '{"sub":"bob"}'), 403, bearer(alice)),
     refused('a revocation of all tokens, without a credential', post('/revocations', '{"issuedBefore":"2026-11-22T10:00:00Z"}'), 401, {}),

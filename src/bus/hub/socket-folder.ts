@@ -1,0 +1,76 @@
+import { lstat, mkdtemp, readdir, rmdir, unlink } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** The longest path of a socket, with a byte of zero behind it: 104 bytes on macOS, 108 on Linux (unix(7)). */
+export const SOCKET_PATH_MAX_BYTES = 103;
+
+export const SOCKET_NAME = 'hub';
+
+/** What mkdtemp appends. */
+const MKDTEMP_SUFFIX = 'XXXXXX';
+
+/** A folder without a socket is left alone for so long: another supervisor may be about to listen in it. Milliseconds. */
+const FOLDER_FRESH_MS = 60_000;
+
+/** By permissions: all of the group, and of all others. */
+const OTHERS_MODE = 0o077;
+
+/**
+ * A folder that only this user can enter: mkdtemp makes it so. `XDG_RUNTIME_DIR` is emptied when the machine restarts, `TMPDIR` may be too long for the path of a socket.
+ * @param port Of the service, which no other supervisor has: what one of the same port left that was killed is removed.
+ */
+export async function makeSocketFolder(port: number | undefined): Promise<string> {
+  let last: unknown;
+  for (const parent of [process.env['XDG_RUNTIME_DIR'] ?? '', tmpdir(), '/tmp']) {
+    const name = `tidings-hub-${port ?? 0}-`;
+    if (parent === '' || Buffer.byteLength(join(parent, `${name}${MKDTEMP_SUFFIX}`, SOCKET_NAME)) > SOCKET_PATH_MAX_BYTES) continue;
+    try {
+      if (port !== undefined) await removeLeft(parent, name);
+      return await mkdtemp(join(parent, name));
+    } catch (error) {
+      last = error;
+    }
+  }
+  throw new Error('no temporary folder can be written to: set TMPDIR to one that can', { cause: last });
+}
+
+/** Whether a hub listens there. */
+export async function isAnswered(path: string): Promise<boolean> {
+  // A hub that is frozen has a queue, which may be full.
+  return (await refusalOf(path)) !== 'ECONNREFUSED';
+}
+
+/** The code of the error with which the system refuses a connection; undefined where it does not. */
+function refusalOf(path: string): Promise<string | undefined> {
+  const { promise, resolve } = Promise.withResolvers<string | undefined>();
+  const socket = connect({ path });
+  socket.on('connect', () => resolve(undefined));
+  socket.on('error', (error) => resolve(codeOf(error)));
+  return promise.finally(() => socket.destroy());
+}
+
+/** Containers may have the same port and the same temporary folder: so it is asked whether somebody listens. */
+async function removeLeft(parent: string, prefix: string): Promise<void> {
+  for (const name of await readdir(parent)) {
+    if (!name.startsWith(prefix) || name.length !== prefix.length + MKDTEMP_SUFFIX.length) continue;
+    const folder = join(parent, name);
+    try {
+      const found = await lstat(folder);
+      if (!found.isDirectory() || found.uid !== process.getuid?.() || (found.mode & OTHERS_MODE) !== 0) continue;
+      const refusal = await refusalOf(join(folder, SOCKET_NAME));
+      if (refusal === 'ECONNREFUSED') await unlink(join(folder, SOCKET_NAME));
+      else if (refusal !== 'ENOENT' || Date.now() - found.mtimeMs < FOLDER_FRESH_MS) continue;
+      await rmdir(folder);
+    } catch (error) {
+      // Another process removes it too, or keeps something of its own in it.
+      if (codeOf(error) === undefined) throw error;
+    }
+  }
+}
+
+/** Of what the system says. */
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+}

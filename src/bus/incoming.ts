@@ -1,0 +1,106 @@
+import type { Clock } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
+import type { Logger } from '../runtime/logger.ts';
+import type { BusListener } from './bus.ts';
+import { EnvelopeKeys } from './envelope-keys.ts';
+import { decode } from './envelope.ts';
+import { NoteReader } from './note-envelope.ts';
+import { WakeLimiter } from './wake-limiter.ts';
+
+/** How often the same warning may be logged. Stops a stranger on the bus from filling the log of the process. */
+const WARN_INTERVAL_MS = 60_000;
+
+type Refused = keyof Counters['busRefused'];
+
+/** The log lines about unused envelopes. One of another epoch is usual while an instance starts: it is only counted. */
+function warningOf(kind: Refused, server: string): string | undefined {
+  switch (kind) {
+    case 'other-version': return `another version of Tidings, or something else, publishes on this ${server}: looking at the log instead`;
+    case 'forged': return `a message from ${server} is not of an instance that can read the log: somebody else may publish on this ${server}. Looking at the log instead`;
+    case 'malformed': return `a message from ${server} was malformed: looking at the log instead`;
+    case 'repeated': return `a note from ${server} came again, as somebody sends it who may read and publish there: it does nothing, but this instance looks at the log`;
+    default: return undefined;
+  }
+}
+
+export interface IncomingOptions {
+  readonly listener: BusListener;
+  /** This process, whose own envelopes come back. */
+  readonly sender: Buffer;
+  /** What log lines call the server. */
+  readonly server: string;
+  readonly clock: Clock;
+  readonly counters: Pick<Counters, 'busRefused'>;
+  readonly logger: Pick<Logger, 'warn'>;
+}
+
+/** What comes in over a server that strangers may use too: it checks each envelope, and passes on what it proves. */
+export class Incoming {
+  readonly keys: EnvelopeKeys;
+  readonly #listener: BusListener;
+  readonly #sender: Buffer;
+  readonly #server: string;
+  readonly #clock: Clock;
+  readonly #counters: Pick<Counters, 'busRefused'>;
+  readonly #logger: Pick<Logger, 'warn'>;
+  readonly #notes: NoteReader;
+  /** Anyone who may publish on the channel can cause looks at the log. They happen one after the other, with a pause between them. */
+  readonly #wakes: WakeLimiter;
+  /** When each warning was logged last. */
+  readonly #warnedAt = new Map<string, number>();
+
+  constructor({ listener, sender, server, clock, counters, logger }: IncomingOptions) {
+    this.keys = new EnvelopeKeys((epoch) => listener.secretOf(epoch));
+    this.#listener = listener;
+    this.#sender = sender;
+    this.#server = server;
+    this.#clock = clock;
+    this.#counters = counters;
+    this.#logger = logger;
+    this.#notes = new NoteReader(sender, this.keys);
+    this.#wakes = new WakeLimiter(clock, () => listener.wake());
+  }
+
+  commit(payload: Buffer): void {
+    const envelope = decode(payload, this.#sender, this.keys);
+    switch (envelope.kind) {
+      case 'own':
+        return;
+      case 'messages':
+        return this.#listener.receive(envelope.messages);
+      case 'look':
+        return this.#wakes.wake();
+      case 'other-version':
+      case 'other-epoch':
+      case 'forged':
+      case 'malformed':
+        this.#refused(envelope.kind);
+        // It may have been the news of a commit, from another version or damaged.
+        return this.#wakes.wake();
+    }
+  }
+
+  note(payload: Buffer): void {
+    const read = this.#notes.read(payload, this.#listener.sealing().now);
+    if (read.kind === 'own') return;
+    if (read.kind === 'note') return this.#listener.told(read.note);
+    this.#refused(read.kind);
+    // The sender may know of an epoch that this instance has not heard of, or the other way round.
+    if (read.kind === 'other-epoch') this.#wakes.wake();
+    // It may have been news of a revocation: from a newer version, or read late because this instance was frozen. To look needs no proof.
+    this.#listener.toldUnproved();
+  }
+
+  stop(): void {
+    this.#wakes.stop();
+  }
+
+  #refused(kind: Refused): void {
+    this.#counters.busRefused[kind]++;
+    const warning = warningOf(kind, this.#server);
+    const now = this.#clock.monotonic();
+    if (warning === undefined || now - (this.#warnedAt.get(kind) ?? -Infinity) < WARN_INTERVAL_MS) return;
+    this.#warnedAt.set(kind, now);
+    this.#logger.warn({}, warning);
+  }
+}

@@ -1,0 +1,307 @@
+import { connect, NoRespondersError, PermissionViolationError, RequestError, type ConnectionOptions, type Msg, type NatsConnection } from '@nats-io/transport-node';
+import { randomBytes } from 'node:crypto';
+import { isIP } from 'node:net';
+import { checkServerIdentity } from 'node:tls';
+import { readNatsUrl, type NatsLocation } from '../../config/nats-url.ts';
+import type { Message } from '../../model/message.ts';
+import { waitAtMost, type Clock, type Timer } from '../../runtime/clock.ts';
+import type { Counters } from '../../runtime/counters.ts';
+import type { Logger } from '../../runtime/logger.ts';
+import type { Bus, BusListener, BusState } from '../bus.ts';
+import { carriedOf, encode, partsOf, SENDER_BYTES, type Carried } from '../envelope.ts';
+import { Incoming } from '../incoming.ts';
+import { encodeNote } from '../note-envelope.ts';
+
+/**
+ * The bus of several instances, over subjects of NATS (core NATS, at most once). Commits come in and leave as messages of one subject; notes have subjects of their own.
+ * A NATS that is away, frozen or refuses us delays messages between instances, and nothing else.
+ */
+
+/** How much may be published and not yet confirmed. Stops a NATS that is slow, paused or vanished from filling the memory. */
+const UNCONFIRMED_MAX_BYTES = 8 * 1024 * 1024;
+
+/** An estimate of what a message costs in memory besides its envelope. Lets many small ones reach the bound above too. */
+const PUBLISH_OVERHEAD_BYTES = 1024;
+
+/**
+ * The wait before the first attempt to reconnect. It doubles with each attempt up to the second bound, less a random part of up to half. Stop a NATS that
+ * comes back from being met by every instance at once, again and again.
+ */
+const RECONNECT_FIRST_MS = 100;
+const RECONNECT_MAX_MS = 5_000;
+
+/** How often a connection is probed, and how many probes may be unanswered. Stop a connection whose other end vanished without a word from looking alive. */
+const PING_INTERVAL_MS = 2_000;
+const PINGS_UNANSWERED_MAX_REQUESTS = 1;
+
+/** How long setting up a connection may take. Stops a server that never finishes the handshake from being waited for. */
+const CONNECT_MAX_MS = 5_000;
+
+/** How long an instance that is asked for by its name has to say that it is there. */
+const PRESENT_MAX_MS = 1_000;
+
+/** How long `close` waits for what was sent. Stops a frozen NATS from delaying the end of the process. */
+const CLOSE_MAX_MS = 500;
+
+/** The longest reason. Stops a program that answers in the place of NATS from flooding the logger with its texts. */
+const REASON_MAX_CHARACTERS = 500;
+
+export interface NatsBusOptions {
+  /** Servers of one cluster: see `readNatsUrl`. */
+  readonly url: string;
+  readonly clock: Clock;
+  readonly counters: Pick<Counters, 'busRefused'>;
+  readonly logger: Pick<Logger, 'info' | 'warn'>;
+}
+
+interface Joined {
+  readonly logId: string;
+  readonly listener: BusListener;
+  readonly incoming: Incoming;
+}
+
+export class NatsBus implements Bus {
+  readonly #location: NatsLocation;
+  readonly #clock: Clock;
+  readonly #counters: Pick<Counters, 'busRefused'>;
+  readonly #logger: Pick<Logger, 'info' | 'warn'>;
+  readonly #sender = randomBytes(SENDER_BYTES);
+  #joined: Joined | undefined;
+  /** The connection that can be used. */
+  #connection: NatsConnection | undefined;
+  #failures = 0;
+  #retry: Timer | undefined;
+  /** Published on this connection, and not confirmed yet. */
+  #unconfirmedBytes = 0;
+  #isConfirming = false;
+  /** NATS answers, but does not let us publish. */
+  #isRefused = false;
+  #refusals = 0;
+  /** What NATS said last of an error on this connection. */
+  #lastError: unknown;
+  /** The state that the logger was told last. */
+  #loggedState: BusState | undefined;
+  #isClosed = false;
+
+  /** Throws if the URL is not a URL of NATS; the error repeats nothing of it. */
+  constructor({ url, clock, counters, logger }: NatsBusOptions) {
+    this.#location = readNatsUrl(url);
+    this.#clock = clock;
+    this.#counters = counters;
+    this.#logger = logger;
+  }
+
+  get state(): BusState {
+    return this.#connection !== undefined && !this.#isRefused ? 'up' : 'degraded';
+  }
+
+  /** NATS does not say. */
+  get receivers(): undefined {
+    return undefined;
+  }
+
+  join(logId: string, listener: BusListener): void {
+    this.#joined = { logId, listener, incoming: new Incoming({ listener, sender: this.#sender, server: 'NATS', clock: this.#clock, counters: this.#counters, logger: this.#logger }) };
+    void this.#connect(this.#joined);
+  }
+
+  publish(messages: readonly Message[]): void {
+    const keys = this.#joined?.incoming.keys;
+    if (messages.length === 0 || keys === undefined) return;
+    const whole = carriedOf(messages, keys);
+    const parts = whole === undefined ? partsOf(messages).map((part) => carriedOf(part, keys)) : [whole];
+    for (const part of parts) if (part !== undefined) this.#send(part);
+    if (parts.includes(undefined)) this.#send(undefined);
+  }
+
+  wake(): void {
+    this.#send(undefined);
+  }
+
+  #send(carried: Carried | undefined): void {
+    const joined = this.#joined;
+    if (joined !== undefined) this.#dispatch(commitsOf(joined.logId), carried?.bytes ?? 0, () => encode(this.#sender, carried));
+  }
+
+  tell(note: string, to?: string, reached?: (listening: number) => void): void {
+    const joined = this.#joined;
+    if (joined === undefined || this.state !== 'up') return;
+    const bytes = encodeNote(note, this.#sender, joined.incoming.keys, joined.listener.sealing());
+    if (bytes === undefined) return;
+    const subject = to === undefined ? notesOf(joined.logId) : notesTo(joined.logId, to);
+    // Servers of a cluster hear a moment later from each other who listens.
+    if (to === undefined || reached === undefined || this.#connection?.info?.cluster !== undefined) this.#dispatch(subject, bytes.length, () => bytes);
+    else this.#dispatch(subject, bytes.length, () => bytes, (connection) => this.#request(connection, subject, bytes, reached));
+  }
+
+  /** Invariant 6: nothing is queued for a bus that is away. Other instances find out at their next look. */
+  #dispatch(subject: string, length: number, bytes: () => Buffer, send = (connection: NatsConnection): void => connection.publish(subject, bytes())): void {
+    const connection = this.#connection;
+    const cost = PUBLISH_OVERHEAD_BYTES + length;
+    if (connection === undefined || this.#unconfirmedBytes + cost > UNCONFIRMED_MAX_BYTES) return;
+    // More than the server takes: the others look at the log.
+    if (length + PUBLISH_OVERHEAD_BYTES > (connection.info?.max_payload ?? Infinity)) {
+      if (length > 0) this.#send(undefined);
+      return;
+    }
+    this.#unconfirmedBytes += cost;
+    send(connection);
+    this.#confirm(connection);
+  }
+
+  /** Who hears it says so; NATS says where nobody does. */
+  #request(connection: NatsConnection, subject: string, bytes: Buffer, reached: (listening: number) => void): void {
+    connection.request(subject, bytes, { timeout: PRESENT_MAX_MS }).then(
+      () => reached(1),
+      (error: unknown) => {
+        if (error instanceof RequestError && error.isNoResponders() || error instanceof NoRespondersError) reached(0);
+      },
+    );
+  }
+
+  /** A PING behind what was published: when its PONG comes, NATS has it. */
+  #confirm(connection: NatsConnection): void {
+    if (this.#isConfirming) return;
+    this.#isConfirming = true;
+    const covered = this.#unconfirmedBytes;
+    const refusals = this.#refusals;
+    connection.flush().then(() => {
+      if (connection !== this.#connection) return;
+      this.#isConfirming = false;
+      this.#unconfirmedBytes -= covered;
+      // A refusal comes before the PONG.
+      if (this.#refusals === refusals) this.#isRefused = false;
+      this.#logState();
+      if (this.#unconfirmedBytes > 0) this.#confirm(connection);
+    }, () => undefined);
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#joined?.incoming.stop();
+    this.#retry?.cancel();
+    const connection = this.#connection;
+    this.#connection = undefined;
+    if (connection !== undefined) await waitAtMost(CLOSE_MAX_MS, connection.flush().then(() => connection.close(), () => connection.close()));
+    void connection?.close();
+  }
+
+  async #connect(joined: Joined): Promise<void> {
+    let connection: NatsConnection | undefined;
+    try {
+      connection = await connect(optionsFor(this.#location));
+      if (this.#isClosed) return void connection.close();
+      void this.#watch(connection);
+      this.#subscribe(connection, joined);
+      // Its PONG comes when the subscriptions hold.
+      await connection.flush();
+    } catch (error) {
+      void connection?.close();
+      return this.#lost(undefined, error);
+    }
+    if (this.#isClosed || connection.isClosed()) return this.#lost(undefined, this.#lastError);
+    this.#failures = 0;
+    this.#connection = connection;
+    this.#unconfirmedBytes = 0;
+    this.#isConfirming = false;
+    this.#isRefused = false;
+    this.#logState();
+    // What was published while this instance did not listen has passed it.
+    joined.listener.wake();
+  }
+
+  #subscribe(connection: NatsConnection, { logId, listener, incoming }: Joined): void {
+    const hear = (subject: string, take: (payload: Buffer) => void): void => {
+      connection.subscribe(subject, { callback: (error: Error | null, message: Msg) => {
+        if (this.#isClosed) return;
+        // It does not let us listen: a new connection tries again, later each time.
+        if (error !== null) {
+          this.#lastError = error;
+          return void connection.close();
+        }
+        if (message.reply !== undefined && message.reply !== '') message.respond();
+        take(Buffer.from(message.data.buffer, message.data.byteOffset, message.data.byteLength));
+      } });
+    };
+    hear(commitsOf(logId), (payload) => incoming.commit(payload));
+    hear(notesOf(logId), (payload) => incoming.note(payload));
+    hear(notesTo(logId, listener.instance), (payload) => incoming.note(payload));
+  }
+
+  async #watch(connection: NatsConnection): Promise<void> {
+    this.#lastError = undefined;
+    const statuses = (async () => {
+      for await (const status of connection.status()) {
+        if (status.type !== 'error') continue;
+        this.#lastError = status.error;
+        if (status.error instanceof PermissionViolationError && status.error.operation === 'publish') this.#refused(connection, status.error);
+      }
+    })();
+    const error = await connection.closed();
+    await statuses;
+    if (connection === this.#connection) this.#lost(connection, error ?? this.#lastError);
+  }
+
+  #refused(connection: NatsConnection, error: Error): void {
+    if (connection !== this.#connection) return;
+    this.#isRefused = true;
+    this.#refusals++;
+    this.#logState(error);
+  }
+
+  #lost(connection: NatsConnection | undefined, error: unknown): void {
+    if (connection !== undefined) this.#connection = undefined;
+    if (this.#isClosed) return;
+    this.#logState(error ?? new Error('the connection was closed'));
+    const most = Math.min(RECONNECT_FIRST_MS * 2 ** this.#failures++, RECONNECT_MAX_MS);
+    this.#retry = this.#clock.after(most * (1 - Math.random() / 2), () => void this.#connect(this.#joined!));
+  }
+
+  /** Logs once that the bus went away and once that it came back, however many attempts lie between. */
+  #logState(error?: unknown): void {
+    const { state } = this;
+    if (this.#isClosed || state === this.#loggedState) return;
+    if (state === 'up') this.#logger.info('NATS is up: other instances learn of messages at once');
+    else if (error === undefined) return;
+    else this.#logger.warn({ reason: reasonOf(error) }, 'NATS cannot be used, so this instance is degraded: other instances learn of messages at their next look at the log');
+    this.#loggedState = state;
+  }
+}
+
+function optionsFor({ servers, isTls, user, password, token }: NatsLocation): ConnectionOptions {
+  return {
+    servers: [...servers], name: 'tidings', noEcho: true, reconnect: false, timeout: CONNECT_MAX_MS, pingInterval: PING_INTERVAL_MS, maxPingOut: PINGS_UNANSWERED_MAX_REQUESTS,
+    tls: isTls ? tlsFor(servers) : null,
+    ...(user === undefined ? {} : { user }), ...(password === undefined ? {} : { pass: password }), ...(token === undefined ? {} : { token }),
+  };
+}
+
+/** Options of TLS beyond those that the client knows are handed to Node. For a server that is named by an address it would check the name localhost. */
+function tlsFor(servers: readonly string[]): { readonly handshakeFirst: false; readonly checkServerIdentity: typeof checkServerIdentity } {
+  const addresses = servers.map((server) => server.replace(/:[0-9]+$/, '').replace(/^\[|\]$/g, '')).filter((host) => isIP(host) !== 0);
+  return {
+    handshakeFirst: false,
+    checkServerIdentity: (name, certificate) => {
+      const wrong = checkServerIdentity(name, certificate);
+      return wrong !== undefined && name === 'localhost' && addresses.some((address) => checkServerIdentity(address, certificate) === undefined) ? undefined : wrong;
+    },
+  };
+}
+
+function commitsOf(logId: string): string {
+  return `tidings.${logId}.commits`;
+}
+
+function notesOf(logId: string): string {
+  return `tidings.${logId}.notes`;
+}
+
+function notesTo(logId: string, instance: string): string {
+  return `tidings.${logId}.notes.to.${instance}`;
+}
+
+function reasonOf(error: unknown): string {
+  const { message, cause } = error instanceof Error ? error : new Error(String(error));
+  return `${message}${cause instanceof Error && cause.message !== '' ? ` (${cause.message})` : ''}`.slice(0, REASON_MAX_CHARACTERS);
+}

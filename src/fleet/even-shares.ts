@@ -1,0 +1,83 @@
+import type { ControlChannel } from '../bus/control-channel.ts';
+import type { Actor } from '../model/actor.ts';
+import { Problem } from '../model/problem.ts';
+import type { Counters } from '../runtime/counters.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { isObject } from './notes.ts';
+import type { Rebalancing } from './rebalancing.ts';
+import type { Roster } from './roster.ts';
+import { wholeOf, type Whole } from './stream-list.ts';
+
+/** The kind of the question. */
+const KIND = 'rebalance';
+
+/** What one instance sends away. */
+export interface InstanceShare {
+  readonly id: string;
+  /** The streams that it has. */
+  readonly streams: number;
+  /** How many of them it is about to send away. */
+  readonly moving: number;
+  /** Its setting `REBALANCE` is `off`: it sends nothing away. */
+  readonly off?: true;
+}
+
+export interface EvenSharesReport extends Whole {
+  /** Of all instances together. */
+  readonly moving: number;
+  readonly instances: readonly InstanceShare[];
+}
+
+export interface EvenSharesDependencies {
+  /** The id of this instance. */
+  readonly instance: string;
+  readonly rebalancing: Pick<Rebalancing, 'isOn' | 'shareNow'>;
+  readonly roster: Pick<Roster, 'ask'>;
+  readonly control: Pick<ControlChannel, 'answer'>;
+  readonly counters: Pick<Counters, 'rebalancesAsked'>;
+  readonly logger: Pick<Logger, 'info'>;
+}
+
+/** An administrator wants streams shared out evenly now. Each instance sends its own surplus away, and says how much that is. */
+export class EvenShares {
+  readonly #self: string;
+  readonly #rebalancing: EvenSharesDependencies['rebalancing'];
+  readonly #roster: Pick<Roster, 'ask'>;
+  readonly #counters: EvenSharesDependencies['counters'];
+  readonly #logger: EvenSharesDependencies['logger'];
+
+  constructor({ instance, rebalancing, roster, control, counters, logger }: EvenSharesDependencies) {
+    this.#self = instance;
+    this.#rebalancing = rebalancing;
+    this.#roster = roster;
+    this.#counters = counters;
+    this.#logger = logger;
+    control.answer(KIND, () => this.#shareHere());
+  }
+
+  /** @throws Problem `rebalance-off` where this instance shares nothing out */
+  async share({ name: by, client }: Actor): Promise<EvenSharesReport> {
+    if (!this.#rebalancing.isOn) throw new Problem('rebalance-off', 'REBALANCE is off at this instance: set it to on, or ask an instance where it is on.');
+    this.#counters.rebalancesAsked++;
+    const own = this.#shareHere();
+    const { answers, missing, isPartial } = await this.#roster.ask(KIND, {});
+    const all = [own, ...[...answers.values()].filter(isShare)];
+    const instances = all.sort((one, other) => one.id < other.id ? -1 : 1);
+    const moving = instances.reduce((sum, one) => sum + one.moving, 0);
+    this.#logger.info({ audit: 'streams-rebalanced', moving, from: instances.filter((one) => one.moving > 0).map(({ id }) => id), by, client }, 'streams are shared out evenly, because an administrator said so');
+    return { moving, instances, ...wholeOf({ missing, isPartial: isPartial || all.length <= answers.size }) };
+  }
+
+  #shareHere(): InstanceShare {
+    return { id: this.#self, ...this.#rebalancing.shareNow(), ...(this.#rebalancing.isOn ? {} : { off: true }) };
+  }
+}
+
+/** It was sent by an instance, perhaps by one of another version. */
+function isShare(value: unknown): value is InstanceShare {
+  return isObject(value) && typeof value['id'] === 'string' && isCount(value['streams']) && isCount(value['moving']) && (value['off'] === undefined || value['off'] === true);
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}

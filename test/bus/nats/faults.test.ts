@@ -1,0 +1,129 @@
+import { createServer, type Socket } from 'node:net';
+import t from 'tap';
+import { Ear, message } from '../../contract/bus.ts';
+import { bothAre, busOf, busPair, flows, leftBeside, loggedOnce, openBus, openResources } from '../../support/bus.ts';
+import { heldBytes } from '../../support/garbage.ts';
+import { Link } from '../../support/link.ts';
+import { listening } from '../../support/listening.ts';
+import { recordingLogger } from '../../support/logger.ts';
+import { startNats } from '../../support/nats.ts';
+import { freePort } from '../../support/ports.ts';
+import { until } from '../../support/until.ts';
+
+/** The faults of the bus on Redis, on NATS. */
+
+const MIB = 1024 * 1024;
+/** The bound that the bus promises, under the same name there. */
+const UNCONFIRMED_MAX_BYTES = 8 * MIB;
+const LOG_ID = 'log-faults';
+
+const { logger } = recordingLogger();
+
+t.jobs = 2;
+
+t.test('NATS goes and comes back: it tries for ever, says so once each, and looks at the log', async (t) => {
+  const nats = await startNats(t);
+  const { bus, other, otherEar: ear, lines } = await busPair(t, nats.url, LOG_ID);
+  await nats.stop();
+  await bothAre({ bus, other }, 'degraded');
+  bus.publish([message(1)]);
+  let attempts = 0;
+  const impostor = createServer((socket) => {
+    attempts += 1;
+    socket.on('error', () => undefined).destroy();
+  });
+  await listening(impostor, nats.port);
+  await until('it was tried often', () => attempts >= 10);
+  t.equal(bus.state, 'degraded');
+  await new Promise((resolve) => impostor.close(resolve));
+  const { wakes } = ear;
+  await nats.start();
+  await bothAre({ bus, other }, 'up');
+  t.ok(ear.wakes > wakes);
+  await flows(bus, ear);
+  t.notOk(ear.seqs.includes(1), 'what was published meanwhile was dropped');
+  loggedOnce(t, lines, 1);
+});
+
+t.test('NATS away at first: joining returns, and the bus finds NATS once it is there', async (t) => {
+  const nats = await startNats(t);
+  await nats.stop();
+  const { bus, ear, lines } = openBus(t, nats.url, LOG_ID);
+  t.equal(bus.state, 'degraded');
+  bus.publish([message(1)]);
+  await until('it is logged', () => lines.length > 0);
+  await nats.start();
+  await until('it is up', () => bus.state === 'up');
+  t.equal(ear.wakes, 1);
+  t.match(lines, [/is degraded/, /is up/]);
+});
+
+t.test('cut connections are made again, and it looks at the log', async (t) => {
+  const nats = await startNats(t);
+  const link = await Link.start(t, nats.port);
+  const { bus, other, otherEar: ear } = await busPair(t, link.url.replace('http', 'nats'), LOG_ID);
+  for (const round of [1, 2, 3]) {
+    const { wakes } = ear;
+    link.reset();
+    await until('it was woken', () => ear.wakes > wakes && bus.state === 'up' && other.state === 'up');
+    bus.publish([message(round)]);
+    await ear.hears(round);
+  }
+  t.same(ear.seqs, [1, 2, 3]);
+});
+
+t.test('frozen for long, its connections are given up; when it goes on, messages flow', async (t) => {
+  const nats = await startNats(t);
+  const { bus, other, otherEar: ear } = await busPair(t, nats.url, LOG_ID);
+  process.kill(nats.pid, 'SIGSTOP');
+  t.teardown(() => nats.stop());
+  bus.publish([message(1)]);
+  await bothAre({ bus, other }, 'degraded');
+  process.kill(nats.pid, 'SIGCONT');
+  await bothAre({ bus, other }, 'up');
+  await flows(bus, ear);
+  t.pass('they do');
+});
+
+t.test('a NATS that takes nothing holds a bounded memory', async (t) => {
+  const nats = await startNats(t);
+  const link = await Link.start(t, nats.port);
+  const { bus } = await busPair(t, link.url.replace('http', 'nats'), LOG_ID);
+  const before = heldBytes('arrayBuffers');
+  link.silence(true);
+  const data = Buffer.alloc(100_000, 'x');
+  for (let seq = 1; seq <= 1_000; seq++) bus.publish([message(seq, data)]);
+  const held = heldBytes('arrayBuffers') - before;
+  // What is unconfirmed is in the client's buffers, and in those of the socket that the link does not read.
+  t.ok(held < 3 * UNCONFIRMED_MAX_BYTES, `${held} bytes are held of ${1_000 * data.length}`);
+});
+
+t.test('garbage in the place of NATS: it goes on trying, and finds the real one', async (t) => {
+  const port = await freePort();
+  const greetings = ['HTTP/1.1 400 Bad Request\r\n\r\n', 'INFO {}\r\n', 'INFO not json\r\n', '\0\0\0\0\r\n', 'INFO {"max_payload":1048576,"version":"2.9.0"}\r\nMSG\r\nMSG x\r\n+OK\r\n-ERR \'Nonsense\'\r\n'];
+  let connections = 0;
+  const sockets = new Set<Socket>();
+  const impostor = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined).end(greetings[connections++ % greetings.length]!);
+  });
+  await listening(impostor, port);
+  const { bus, lines } = openBus(t, `nats://127.0.0.1:${port}`, LOG_ID);
+  await until('all was tried', () => connections > greetings.length);
+  t.equal(bus.state, 'degraded');
+  t.equal(lines.length, 1);
+  for (const socket of sockets) socket.destroy();
+  await new Promise((resolve) => impostor.close(resolve));
+  await bus.close();
+});
+
+t.test('closed, it leaves nothing behind', async (t) => {
+  const nats = await startNats(t);
+  const before = openResources();
+  const bus = busOf({ url: nats.url, logger });
+  bus.join(LOG_ID, new Ear());
+  await until('it is up', () => bus.state === 'up');
+  bus.tell('note', 'nobody', () => undefined);
+  await bus.close();
+  t.equal(await leftBeside(before), '');
+});
