@@ -1,4 +1,5 @@
-import { Passing, TidingsError } from '../client/requests.ts';
+import { Passing } from '../client/problem.ts';
+import { TidingsError } from '../client/requests.ts';
 import { printable } from '../runtime/printable.ts';
 
 /** How commands end, for scripts; docs/cli.md has the list. Zero is success. */
