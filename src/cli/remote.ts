@@ -14,7 +14,7 @@ export interface RemoteOptions {
   readonly json?: true;
 }
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { readonly version: string };
+export const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { readonly version: string };
 
 /** A command that asks a running service; `keys` and `migrate` go to the database instead. */
 export function remote(command: Command): Command {
