@@ -29,7 +29,7 @@ export function createEventStream(dependencies: EventStreamDependencies): EventS
 
   /** Reads at the service. @returns How long to wait before the next attempt, in milliseconds; undefined where there is to be none. */
   const readHere = async ({ topics, end: { signal } }: Attempt): Promise<number | undefined> => {
-    const watching = later(signal).then(({ watch }) => watch(dependencies, attempt, self));
+    const watching = later(signal).then(({ watch }) => watch(dependencies, attempt, self), () => () => undefined);
     try {
       const query = topicQuery(topics);
       for (const [name, value] of Object.entries({ as, meta: meta && JSON.stringify(meta), ...(isWatching ? { presence: '1' } : { lastEventId: cursor }) })) if (value !== undefined) query.set(name, value);
@@ -53,7 +53,7 @@ export function createEventStream(dependencies: EventStreamDependencies): EventS
         push(decoder.decode(value, { stream: true }));
       }
     } finally {
-      watching.then((stop) => stop(), () => undefined);
+      void watching.then((stop) => stop());
       // What was to be changed is in the topics of the next stream.
       attempt.handle = undefined;
     }

@@ -7,7 +7,7 @@ import { applyMigrations } from './migrate.ts';
 
 /**
  * The keys of a database, beside instances or before the first of them, without beginning an epoch. Like an instance it makes a log where there is none, unless it may
- * not, brings the schema up to date, and leaves what takes long to the next instance. For the command line. Rejects with a `StoreError`.
+ * not. It brings the schema up to date, and leaves what takes long to the next instance. For the command line. Rejects with a `StoreError`.
  */
 export async function openKeyStore(url: string, { isMaking = true }: KeyStoreOptions = {}): Promise<OpenedKeyStore> {
   const pgConnections = new PgConnections({ url, maxQueryConnections: 1 });
