@@ -1,5 +1,4 @@
 import { InvalidArgumentError, type Command } from 'commander';
-import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isKeyId, makeApiKey } from '../access/api-key.ts';
 import { describeKey, KeyAdministration, type ShownKey } from '../access/key-administration.ts';
@@ -10,7 +9,7 @@ import { parseDuration } from '../http/input/since-time.ts';
 import type { Actor } from '../model/actor.ts';
 import { Problem } from '../model/problem.ts';
 import { printable } from '../runtime/printable.ts';
-import type { KeyRecord, OpenedKeyStore } from '../store/key-store.ts';
+import type { KeyRecord, KeyStoreOptions, OpenedKeyStore } from '../store/key-store.ts';
 import { StoreError } from '../store/store.ts';
 
 /** How many keys are asked for at once. */
@@ -107,9 +106,9 @@ function work(way: 'make' | 'find', ask: (administration: KeyAdministration) => 
     const location = configure().DATABASE_URL;
     if (location.kind === 'sqlite') say(resolve(location.file));
     else say(location.shown);
-    if (way === 'find' && location.kind === 'sqlite' && !existsSync(location.file)) throw new StoreError('unavailable', 'there is no such file');
-    const store = await openKeys(location);
+    const store = await openKeys(location, { isMaking: way === 'make' });
     try {
+      if (store.isNew) say('there was no log: a new, empty one was made. If there should be one, DATABASE_URL is wrong');
       await ask(new KeyAdministration({ store, logger: { info: () => undefined }, onChange: () => Promise.resolve() }));
     } finally {
       await store.close();
@@ -132,9 +131,9 @@ async function reportProblems(task: () => Promise<void>): Promise<void> {
 }
 
 /** Loads only the driver of the database that is used. */
-async function openKeys(location: DatabaseLocation): Promise<OpenedKeyStore> {
-  if (location.kind === 'sqlite') return (await import('../store/sqlite/open-key-store.ts')).openKeyStore(location.file);
-  return (await import('../store/postgres/open-key-store.ts')).openKeyStore(location.url);
+async function openKeys(location: DatabaseLocation, options: KeyStoreOptions): Promise<OpenedKeyStore> {
+  if (location.kind === 'sqlite') return (await import('../store/sqlite/open-key-store.ts')).openKeyStore(location.file, options);
+  return (await import('../store/postgres/open-key-store.ts')).openKeyStore(location.url, options);
 }
 
 function show({ record, text }: ShownKey): void {
@@ -158,7 +157,7 @@ function there<Result>(result: Result | undefined, id: string): Result {
   return result;
 }
 
-function keyId(text: string): string {
+export function keyId(text: string): string {
   if (!isKeyId(text)) throw new InvalidArgumentError('An id has 12 letters and digits: the part of the key between the two underscores.');
   return text;
 }

@@ -1,4 +1,5 @@
-import { Passing, type Requests } from '../client/requests.ts';
+import { Passing } from '../client/problem.ts';
+import type { Requests } from '../client/requests.ts';
 import { answerIn, say } from './outcome.ts';
 import { cell, printJson, printTable } from './output.ts';
 

@@ -1,4 +1,5 @@
-import { Passing, TidingsError } from '../client/requests.ts';
+import { Passing } from '../client/problem.ts';
+import { TidingsError } from '../client/requests.ts';
 import { printable } from '../runtime/printable.ts';
 
 /** How commands end, for scripts; docs/cli.md has the list. Zero is success. */
@@ -6,6 +7,8 @@ export const FAILED_EXIT_CODE = 1;
 export const USAGE_EXIT_CODE = 2;
 const TIMEOUT_EXIT_CODE = 3;
 const REFUSED_EXIT_CODE = 4;
+/** Of `access`: another one than that of a credential that may not ask. */
+export const NOT_ALLOWED_EXIT_CODE = 5;
 
 /** A command cannot go on. The message is for people. */
 export class CommandError extends Error {

@@ -2,7 +2,9 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { readFileSync } from 'node:fs';
 import { readSecretFile } from '../config/secret-file.ts';
 import { WrongValue } from '../config/setting-kinds.ts';
-import { Requests } from '../client/requests.ts';
+import { Passing } from '../client/problem.ts';
+import { TidingsError, type Requests } from '../client/requests.ts';
+import { createRequests } from '../client/token-requests.ts';
 import { parseDuration } from '../http/input/since-time.ts';
 import { wrongUsage } from './outcome.ts';
 
@@ -12,7 +14,7 @@ export interface RemoteOptions {
   readonly json?: true;
 }
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { readonly version: string };
+export const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { readonly version: string };
 
 /** A command that asks a running service; `keys` and `migrate` go to the database instead. */
 export function remote(command: Command): Command {
@@ -25,7 +27,7 @@ export function remote(command: Command): Command {
 export function requestsTo({ url }: RemoteOptions): Requests {
   // Read once before the first attempt: a wrong file would be retried like a network error.
   readToken();
-  return new Requests(serviceUrl(url), {
+  return passing(createRequests(serviceUrl(url), {
     getToken: readToken,
     fetch: (target, init) => {
       const headers = new Headers(init?.headers);
@@ -33,7 +35,17 @@ export function requestsTo({ url }: RemoteOptions): Requests {
       // A redirect would lose the body of a publish.
       return fetch(target, { ...init, headers, redirect: 'manual' });
     },
-  });
+  }));
+}
+
+/** Whatever is no refusal may pass, so that commands know it from a mistake of theirs. */
+export function passing(requests: Requests): Requests {
+  return {
+    ...requests,
+    send: (path, parts) => requests.send(path, parts).catch((error: unknown) => {
+      throw error instanceof TidingsError || error instanceof Passing ? error : new Passing(error);
+    }),
+  };
 }
 
 /** The credential of the environment. Read anew whenever the service refuses the last one: a file may have another one by then. */

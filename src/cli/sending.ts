@@ -1,4 +1,5 @@
-import { Passing, TidingsError, type RequestParts, type Requests } from '../client/requests.ts';
+import { Passing } from '../client/problem.ts';
+import { TidingsError, type RequestParts, type Requests } from '../client/requests.ts';
 import { pause, pauseAfter } from '../client/waiting.ts';
 import { reasonOf, say, timedOut } from './outcome.ts';
 

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { addAccessCommand } from './access.ts';
 import { addBackupCommand } from './backup.ts';
 import { addCompletionCommand } from './completion.ts';
 import { addCopyCommand } from './copy.ts';
@@ -9,6 +10,7 @@ import { addMigrateCommand } from './migrate.ts';
 import { report, USAGE_EXIT_CODE } from './outcome.ts';
 import { addPresenceCommand } from './presence.ts';
 import { addPublishCommand } from './publish.ts';
+import { version } from './remote.ts';
 import { addServeCommand } from './serve.ts';
 import { addStreamsCommands } from './streams.ts';
 import { addSubscribeCommand } from './subscribe.ts';
@@ -29,6 +31,7 @@ export async function run(start: () => Promise<unknown>): Promise<void> {
 export function makeProgram(start: () => Promise<unknown>): Command {
   const program = new Command('tidings')
     .description('Runs the service, asks a running one, and works on its database. docs/cli.md tells more.')
+    .version(version, '--version', 'prints the version')
     // Short: a whole help would push the reason out of sight.
     .showHelpAfterError('--help says how to write it.')
     .exitOverride((error) => {
@@ -44,6 +47,7 @@ export function makeProgram(start: () => Promise<unknown>): Command {
   addStreamsCommands(program);
   addInstancesCommands(program);
   addKeysCommands(program);
+  addAccessCommand(program);
   addCopyCommand(program);
   addBackupCommand(program);
   addDoctorCommand(program);

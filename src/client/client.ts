@@ -1,15 +1,15 @@
-import type { Connection, ConnectionEvents, ConnectOptions, IterationOptions, Message, Presence, PresenceEvents, Published, PublishOptions, Status, SubscribeOptions, Subscription } from './api.ts';
-import { Emitter } from './emitter.ts';
-import { onReturn } from './environment.ts';
-import { EventStream, type EventStreamDependencies, type StreamListener } from './event-stream.ts';
-import { Iteration } from './iteration.ts';
-import { CONNECT, PUBLISH, STREAM, SUBSCRIBE, checkOptions } from './options.ts';
+import type { Connection, ConnectionEvents, ConnectOptions, IterationOptions, Message, PresenceEvents, Status, SubscribeOptions } from './api.ts';
+import { emitter } from './emitter.ts';
+import { createEventStream } from './event-stream.ts';
+import { later } from './later.ts';
+import { CONNECT, STREAM, SUBSCRIBE, checkOptions } from './options.ts';
 import type { PresenceStream } from './presence.ts';
-import { publish } from './publish.ts';
-import { Requests, TidingsError } from './requests.ts';
-import { StoredCursor, type Place } from './stored-cursor.ts';
-import { TopicSubscription, type Consumer } from './subscription.ts';
-import { placeOf } from './topics.ts';
+import type { TopicSubscription } from './reading.ts';
+import { TidingsError } from './requests.ts';
+import type { StoredCursor } from './stored-cursor.ts';
+import type { EventStream, StreamListener } from './stream.ts';
+import { subscribe } from './subscription.ts';
+import { createRequests } from './token-requests.ts';
 
 /**
  * The client library, for browsers and for servers that have `fetch`. An application asks for topics, and gets messages: each once, in order, over reconnects. It imports nothing of the
@@ -19,9 +19,6 @@ import { placeOf } from './topics.ts';
 export type * from './api.ts';
 export { TidingsError };
 
-/** Nothing was heard for so long: the connection is dead. Twice the heartbeat of the service, and some time more. Milliseconds. */
-const STALE_AFTER_MS = 60_000;
-
 /**
  * A connection to a service; it opens with the first subscription.
  * @param url Where the service is: its origin, and the path below which it lies.
@@ -29,209 +26,146 @@ const STALE_AFTER_MS = 60_000;
  */
 export function connect(url: string, options: ConnectOptions = {}): Connection {
   checkOptions('url', url, options, CONNECT);
-  return new Tidings(url, options);
-}
+  const { store } = options;
+  const { on, emit } = emitter<ConnectionEvents>();
+  const subscriptions = new Set<TopicSubscription>();
+  const requests = createRequests(url, options);
+  let presence: PresenceStream | undefined;
+  let status: Status = 'connecting';
+  let stored: StoredCursor | undefined;
+  /** What was stored is known, if anything is. */
+  let isReady = !store || store === 'memory';
+  let isForgotten = false;
+  let isOut = false;
+  let isClosed = false;
 
-class Tidings implements Connection {
-  readonly #requests: Requests;
-  readonly #open: (listener: StreamListener, isWatching: boolean) => EventStream;
-  readonly #stream: EventStream;
-  #presence: Promise<PresenceStream> | undefined;
-  readonly #stored: StoredCursor;
-  readonly #events = new Emitter<ConnectionEvents>();
-  readonly #subscriptions = new Set<TopicSubscription>();
-  readonly #stopListening: () => void;
-  #status: Status = 'connecting';
-  #isOut = false;
-  #isClosed = false;
+  const open = (listener: StreamListener, isWatching?: boolean): EventStream => createEventStream({ requests, options, listener, isWatching });
 
-  constructor(url: string, options: ConnectOptions) {
-    const { staleAfter = STALE_AFTER_MS, getToken, store, share, fallback, as, meta } = options;
-    const member = { as, meta: meta && JSON.stringify(meta) };
-    const requests = this.#requests = new Requests(url, options);
-    const openHere = (listener: StreamListener, more: Partial<EventStreamDependencies>): EventStream =>
-      new EventStream({ requests, listener, staleAfter, hasTokens: getToken !== undefined, canPoll: fallback !== 'none', member, ...more });
-    this.#open = (listener, isWatching) => {
-      const open: typeof openHere = (listener, more) => openHere(listener, { ...more, isWatching });
-      // Where the module cannot be had, the tab has a stream of its own.
-      const source = share ? import('./sharing.ts').then(({ shared }) => shared({ share, as, requests, isWatching, open, restart: () => stream.restart() }), () => undefined) : undefined;
-      const stream = open(listener, { source });
-      return stream;
-    };
-    this.#stream = this.#open(this.#listener(), false);
-    this.#stored = new StoredCursor({ store, url, place: () => this.#place() });
-    this.#stopListening = onReturn((isOnline) => this.#stream.look(isOnline));
-  }
+  const update = (): void => {
+    const { state } = stream;
+    const now = isClosed || isOut ? 'closed'
+      : state === 'open' ? [...subscriptions].some((subscription) => subscription.state !== 'live' && subscription.state !== 'refused') ? 'catching-up' : 'live'
+      : state;
+    if (now === status) return;
+    status = now;
+    emit('status', now);
+  };
 
-  get status(): Status {
-    return this.#status;
-  }
+  const each = (task: (subscription: TopicSubscription) => void): void => {
+    for (const subscription of subscriptions) task(subscription);
+    stored?.changed();
+  };
 
-  on<Name extends keyof ConnectionEvents>(name: Name, listener: (value: ConnectionEvents[Name]) => void): () => void {
-    return this.#events.on(name, listener);
-  }
-
-  subscribe<Data = unknown>(topic: string, options: SubscribeOptions = {}): Subscription<Data> {
-    checkOptions('topic', topic, options, SUBSCRIBE);
-    return this.#add(topic, options);
-  }
-
-  stream<Data = unknown>(topic: string, iterationOptions: IterationOptions = {}): AsyncIterableIterator<Message<Data>> {
-    checkOptions('topic', topic, iterationOptions, STREAM);
-    const { signal, ...options } = iterationOptions;
-    const iteration = new Iteration();
-    const subscription = this.#add(topic, options, iteration);
-    subscription.on('error', (error) => iteration.end(error));
-    const leave = (): void => {
-      subscription.unsubscribe();
-      iteration.end();
-    };
-    signal?.addEventListener('abort', leave);
-    if (signal?.aborted === true) leave();
-    return iteration.messages(leave) as AsyncIterableIterator<Message<Data>>;
-  }
-
-  presence(topic: string): Presence {
-    checkOptions('topic', topic, {}, {});
-    const events = new Emitter<PresenceEvents>();
-    const end = new AbortController();
-    const presence = this.#presence ??= import('./presence.ts').then(({ PresenceStream }) => new PresenceStream({
-      open: (listener) => this.#open(listener, true),
-      isOut: () => this.#isOut || this.#isClosed,
-      unheard: (error) => this.#events.emit('error', error),
-    }));
-    presence.then((stream) => stream.watch(topic, events, end.signal), (error: Error) => {
-      this.#presence = undefined;
-      if (!events.emit('error', error)) this.#events.emit('error', error);
-    });
-    return { topic, on: (name, listener) => events.on(name, listener), stop: () => end.abort() };
-  }
-
-  async publish(topic: string, data: unknown, options: PublishOptions = {}): Promise<Published> {
-    checkOptions('topic', topic, options, PUBLISH);
-    return publish(this.#requests, topic, data, options);
-  }
-
-  login(): void {
-    if (this.#isClosed) return;
-    this.#isOut = false;
-    this.#requests.forgetToken();
-    for (const subscription of this.#subscriptions) if (subscription.isRefused) subscription.reset();
-    this.#restart();
-  }
-
-  logout(): void {
-    this.#isOut = true;
-    this.#requests.forgetToken();
-    this.#stored.clear();
-    for (const subscription of this.#subscriptions) subscription.reset();
-    this.#stream.forget();
-    this.#restart();
-    this.#update();
-  }
-
-  close(): void {
-    if (this.#isClosed) return;
-    this.#stored.close();
-    this.#isClosed = true;
-    this.#stopListening();
-    this.#stream.close();
-    this.#withPresence((stream) => stream.close());
-    for (const subscription of this.#subscriptions) subscription.unsubscribe();
-    this.#update();
-  }
-
-  #restart(): void {
-    this.#stream.restart();
-    this.#withPresence((stream) => stream.restart());
-  }
-
-  #withPresence(task: (stream: PresenceStream) => void): void {
-    // Where the module cannot be had, those that watch were told.
-    void this.#presence?.then(task, () => undefined);
-  }
-
-  #add(topic: string, options: SubscribeOptions, consumer?: Consumer): TopicSubscription {
-    const after = this.#stored.after(topic);
-    const subscription = new TopicSubscription(topic, after === undefined || options.getState !== undefined ? options : { after }, {
-      requests: this.#requests,
-      cursor: () => this.#stream.cursor,
-      changed: () => this.#update(),
-      unheard: (error) => this.#events.emit('error', error),
-      refused: (refused, error) => {
-        refused.refuse(error);
-        this.#stream.change();
-      },
-      over: (over) => {
-        this.#subscriptions.delete(over);
-        consumer?.end();
-        this.#stream.change();
-        this.#update();
-      },
-    }, consumer);
-    if (this.#isClosed) {
-      subscription.unsubscribe();
-      return subscription;
-    }
-    this.#subscriptions.add(subscription);
-    if (this.#stream.tells(topic)) subscription.began();
-    else this.#stream.change();
-    this.#update();
-    return subscription;
-  }
-
-  #wanted(): string[] {
-    return this.#isOut ? [] : [...new Set([...this.#subscriptions].filter(({ isRefused }) => !isRefused).map(({ topic }) => topic))];
-  }
-
-  /** What survives a reload. Of several subscriptions of a topic the one that lacks most counts: a message that comes twice is better than one that is lost. */
-  #place(): Place | undefined {
-    const { cursor } = this.#stream;
-    if (cursor === undefined || this.#isOut) return undefined;
-    const places = new Map<string, string>();
-    for (const { topic, place } of this.#subscriptions) {
-      const other = places.get(topic);
-      if (place !== undefined && (other === undefined || placeOf(place) < placeOf(other))) places.set(topic, place);
-    }
-    const all = [...places];
-    return { cursor, topics: all.filter(([, place]) => place === cursor).map(([topic]) => topic), behind: Object.fromEntries(all.filter(([, place]) => place !== cursor)) };
-  }
-
-  #listener(): StreamListener {
-    const each = (task: (subscription: TopicSubscription) => void): void => {
-      for (const subscription of this.#subscriptions) task(subscription);
-      this.#stored.changed();
-    };
-    return {
-      wanted: () => this.#wanted(),
-      began: (topics) => each((subscription) => {
+  const stream = open({
+    wanted: () => (isOut ? [] : [...new Set([...subscriptions].filter((subscription) => subscription.state !== 'refused').map(({ topic }) => topic))]),
+    began: (topics) => {
+      if (isReady) each((subscription) => {
         if (topics.includes(subscription.topic)) subscription.began();
-      }),
-      message: (message) => each((subscription) => subscription.message(message)),
-      gap: (gap) => each((subscription) => subscription.gap(gap)),
-      erased: (erased) => each((subscription) => subscription.erased(erased)),
-      moved: () => this.#stored.changed(),
-      refused: (error, topic) => {
-        if (topic === undefined) this.#events.emit('error', error);
-        else each((subscription) => {
-          if (subscription.topic === topic) subscription.refuse(error);
-        });
-      },
-      stateChanged: () => this.#update(),
-    };
-  }
+      });
+    },
+    take: (event, content) => each((subscription) => subscription.take(event, content)),
+    refused: (error, topic) => {
+      if (!topic) emit('error', error);
+      else each((subscription) => {
+        if (subscription.topic === topic) subscription.refuse(error);
+      });
+    },
+    changed: update,
+  });
+  const end = new AbortController();
+  void later(end.signal).then(({ lookOnReturn, storedCursor }) => {
+    if (isClosed) return;
+    end.signal.addEventListener('abort', lookOnReturn(stream, options));
+    stored = storedCursor({ store, url, cursor: () => (isOut ? undefined : stream.cursor), subscriptions });
+    if (isForgotten) stored.clear();
+  }).catch(() => undefined).then(() => {
+    isReady = true;
+    each((subscription) => {
+      subscription.restore(stored?.after(subscription.topic));
+      if (stream.tells(subscription.topic)) subscription.began();
+    });
+  });
 
-  #update(): void {
-    const status = this.#statusNow();
-    if (status === this.#status) return;
-    this.#status = status;
-    this.#events.emit('status', status);
-  }
+  const add = (topic: string, start: SubscribeOptions, isLoop = false): TopicSubscription => {
+    const subscription = subscribe(topic, start, { requests, stream, subscriptions, changed: update, unheard: emit }, isLoop);
+    if (isClosed) {
+      subscription.unsubscribe();
+    } else {
+      subscriptions.add(subscription);
+      subscription.restore(stored?.after(topic));
+      if (isReady && stream.tells(topic)) subscription.began();
+      else stream.change();
+      update();
+    }
+    return subscription;
+  };
 
-  #statusNow(): Status {
-    if (this.#isClosed || this.#isOut) return 'closed';
-    const { state } = this.#stream;
-    if (state === 'open') return [...this.#subscriptions].some(({ isBehind }) => isBehind) ? 'catching-up' : 'live';
-    return state === 'failing' ? 'offline' : state === 'denied' ? state : 'connecting';
-  }
+  return {
+    get status() {
+      return status;
+    },
+    on,
+    subscribe(topic, start = {}) {
+      checkOptions('topic', topic, start, SUBSCRIBE);
+      return add(topic, start);
+    },
+    stream<Data>(topic: string, start: IterationOptions = {}) {
+      checkOptions('topic', topic, start, STREAM);
+      const { signal, ...rest } = start;
+      const subscription = add(topic, rest, true);
+      signal?.addEventListener('abort', subscription.unsubscribe);
+      if (signal?.aborted) subscription.unsubscribe();
+      return (async function* () {
+        yield* (await later(subscription.signal)).iterate(subscription) as AsyncGenerator<Message<Data>>;
+      })();
+    },
+    presence(topic) {
+      checkOptions('topic', topic);
+      const events = emitter<PresenceEvents>();
+      const end = new AbortController();
+      import('./presence.ts').then(({ PresenceStream }) => {
+        presence ??= new PresenceStream({ options, open, isOut: () => isOut || isClosed, emit });
+        presence.watch(topic, events, end.signal);
+      }).catch((error: Error) => {
+        if (!events.emit('error', error)) emit('error', error);
+      });
+      return { topic, on: events.on, stop: () => end.abort() };
+    },
+    async publish(topic, data, how = {}) {
+      const isText = typeof data === 'string';
+      // The caller may change them while the module is loaded.
+      const publication = { requests, topic, isText, body: isText ? data : JSON.stringify(data) as string | undefined, options: Object(how) === how ? { ...how } : how, refusal: TidingsError };
+      const { publish } = await later(how?.signal);
+      return publish(publication);
+    },
+    login() {
+      if (isClosed) return;
+      isOut = false;
+      requests.forget();
+      for (const subscription of subscriptions) if (subscription.state === 'refused') subscription.reset();
+      stream.restart();
+      presence?.restart();
+    },
+    logout() {
+      isOut = true;
+      requests.forget();
+      isForgotten = true;
+      stored?.clear();
+      for (const subscription of subscriptions) subscription.reset();
+      stream.forget();
+      stream.restart();
+      presence?.restart();
+      update();
+    },
+    close() {
+      if (isClosed) return;
+      stored?.close();
+      isClosed = true;
+      end.abort();
+      stream.close();
+      presence?.close();
+      for (const subscription of subscriptions) subscription.unsubscribe();
+      update();
+    },
+  };
 }

@@ -1,26 +1,31 @@
 /** Listeners by name. One that throws harms no other. */
-export class Emitter<Events> {
-  readonly #listeners = new Map<PropertyKey, Set<(value: never) => void>>();
-
-  on<Name extends keyof Events>(name: Name, listener: (value: Events[Name]) => void): () => void {
-    const listeners = this.#listeners.get(name) ?? new Set();
-    this.#listeners.set(name, listeners.add(listener));
-    return () => void listeners.delete(listener);
-  }
-
+export interface Emitter<Events> {
+  on<Name extends keyof Events>(this: void, name: Name, listener: (value: Events[Name]) => void): () => void;
   /** @returns Whether anybody heard it. */
-  emit<Name extends keyof Events>(name: Name, value: Events[Name]): boolean {
-    const listeners = [...this.#listeners.get(name) ?? []] as ((value: Events[Name]) => void)[];
-    for (const listener of listeners) {
-      try {
-        listener(value);
-      } catch (error) {
-        // It reaches the page's or the process's own handler, as from any listener of events.
-        queueMicrotask(() => {
-          throw error;
-        });
+  emit<Name extends keyof Events>(this: void, name: Name, value: Events[Name]): boolean;
+}
+
+export function emitter<Events>(): Emitter<Events> {
+  const listeners = new Map<PropertyKey, Set<(value: never) => void>>();
+  return {
+    on(name, listener) {
+      const named = listeners.get(name) ?? new Set();
+      listeners.set(name, named.add(listener));
+      return () => void named.delete(listener);
+    },
+    emit<Name extends keyof Events>(name: Name, value: Events[Name]) {
+      const named = [...listeners.get(name) ?? []] as ((value: Events[Name]) => void)[];
+      for (const listener of named) {
+        try {
+          listener(value);
+        } catch (error) {
+          // It reaches the page's or the process's own handler, as from any listener of events.
+          queueMicrotask(() => {
+            throw error;
+          });
+        }
       }
-    }
-    return listeners.length > 0;
-  }
+      return named.length > 0;
+    },
+  };
 }

@@ -30,16 +30,12 @@ export const environment = globalThis as Environment;
 /** Calls back when a page may have been without its network: it is seen again, comes back from the cache, or is online. @returns Ends it. */
 export function onReturn(listener: (isOnline: boolean) => void): () => void {
   const { document } = environment;
-  const online = (): void => listener(true);
-  const seen = (): void => {
-    if (document?.visibilityState === 'visible') listener(false);
+  const returned = ({ type }: { readonly type: string }): void => {
+    if (type === 'online' || document?.visibilityState === 'visible') listener(type === 'online');
   };
-  environment.addEventListener?.('online', online);
-  environment.addEventListener?.('pageshow', seen);
-  document?.addEventListener('visibilitychange', seen);
-  return () => {
-    environment.removeEventListener?.('online', online);
-    environment.removeEventListener?.('pageshow', seen);
-    document?.removeEventListener('visibilitychange', seen);
+  const change = (method: 'addEventListener' | 'removeEventListener'): void => {
+    for (const name of ['online', 'pageshow', 'visibilitychange']) environment[method]?.(name, returned);
   };
+  change('addEventListener');
+  return () => change('removeEventListener');
 }

@@ -24,7 +24,13 @@ export function frames(listener: FrameListener): (text: string) => void {
   let id: string | undefined;
   let characters = 0;
 
-  const end = (): void => {
+  const take = (): void => {
+    const [, field, value] = /([^:]*):? ?(.*)/s.exec(line)!;
+    if (field === 'data') data.push(value!);
+    else if (field === 'event') event = value!;
+    else if (field === 'id' && !value!.includes('\0')) id = value;
+    else if (field === 'retry' && /^\d+$/.test(value!)) listener.retry(Number(value));
+    if (line !== '') return;
     const frame = { event: event || 'message', data: data.join('\n'), id };
     const isEvent = data.length > 0;
     event = '';
@@ -34,24 +40,13 @@ export function frames(listener: FrameListener): (text: string) => void {
     if (isEvent) listener.frame(frame);
   };
 
-  const take = (text: string): void => {
-    if (text === '') return end();
-    const colon = text.indexOf(':');
-    const field = colon === -1 ? text : text.slice(0, colon);
-    const value = colon === -1 ? '' : text.slice(text[colon + 1] === ' ' ? colon + 2 : colon + 1);
-    if (field === 'data') data.push(value);
-    else if (field === 'event') event = value;
-    else if (field === 'id' && !value.includes('\0')) id = value;
-    else if (field === 'retry' && /^\d+$/.test(value)) listener.retry(Number(value));
-  };
-
   return (text) => {
     characters += text.length;
-    if (characters > FRAME_MAX_CHARACTERS) throw new RangeError('An event is too long.');
+    if (characters > FRAME_MAX_CHARACTERS) throw new RangeError('Too long');
     const [first, ...lines] = text.split('\n');
     line += first!;
     for (const next of lines) {
-      take(line);
+      take();
       line = next;
     }
   };

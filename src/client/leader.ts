@@ -1,16 +1,20 @@
-import { onReturn, type Channel } from './environment.ts';
-import type { EventStream, StreamListener } from './event-stream.ts';
-import { PresenceState } from './presence-state.ts';
+import type { Channel } from './environment.ts';
+import type { EventStream, StreamListener } from './stream.ts';
+import { PresenceState, type PresenceEvent } from './presence-state.ts';
 import { memberLock, type LeaderContent, type MeetingPlace, type Note, type SharingDependencies } from './shared-notes.ts';
+import { lookOnReturn } from './watch.ts';
 
 export interface LeaderDependencies {
   readonly place: MeetingPlace;
-  readonly open: SharingDependencies['open'];
+  readonly sharing: SharingDependencies;
   /** What this tab has heard that others want. */
   readonly wants: ReadonlyMap<string, readonly string[]>;
   /** Where this tab has got to: the stream goes on from there. */
   readonly cursor: string | undefined;
 }
+
+/** What the service says that is for every tab. */
+const TOLD: readonly string[] = ['$gap', '$erased', '$cursor'];
 
 /** The tab that holds the stream for all. It tells what the stream brings, also to its own tab. */
 export class Leader {
@@ -29,12 +33,12 @@ export class Leader {
   readonly #presence = new Map<string, PresenceState>();
   #frames = 0;
 
-  constructor({ place, open, wants, cursor }: LeaderDependencies) {
+  constructor({ place, sharing, wants, cursor }: LeaderDependencies) {
     this.#place = place;
     this.#channel = new place.Channel(place.name);
     this.#channel.addEventListener('message', ({ data }) => this.#take(data as Note));
-    this.#stream = open(this.#listener(), { cursor });
-    this.#stopListening = onReturn((isOnline) => this.#stream.look(isOnline));
+    this.#stream = sharing.open({ ...sharing, listener: this.#listener(), cursor, isLeading: true });
+    this.#stopListening = lookOnReturn(this.#stream, sharing.options);
     this.#tell({ kind: 'leads' });
     for (const [member, topics] of wants) this.#want(member, topics);
   }
@@ -58,7 +62,7 @@ export class Leader {
     this.#wants.set(member, topics);
     for (const topic of topics) this.#refused.delete(topic);
     const { state, cursor } = this.#stream;
-    if (state === 'failing') this.#tell({ kind: 'failing' });
+    if (state === 'offline') this.#tell({ kind: 'failing' });
     if (cursor === undefined || !topics.every((topic) => this.#stream.tells(topic))) return this.#stream.change();
     this.#tell({ kind: 'began', topics: this.#begun, cursor });
     for (const topic of topics) {
@@ -81,7 +85,6 @@ export class Leader {
   }
 
   #listener(): StreamListener {
-    const frame = (event: string, content: unknown): void => this.#tell({ kind: 'frame', event, content, id: this.#stream.cursor });
     return {
       wanted: () => [...new Set([...this.#wants.values()].flat())].filter((topic) => !this.#refused.has(topic)),
       began: (topics, cursor) => {
@@ -89,26 +92,28 @@ export class Leader {
         for (const topic of this.#presence.keys()) if (!topics.includes(topic)) this.#presence.delete(topic);
         this.#tell({ kind: 'began', topics, cursor });
       },
-      message: (message) => frame(message.event, message),
-      gap: (gap) => frame('$gap', gap),
-      erased: (erased) => frame('$erased', erased),
-      presence: (content) => {
-        const state = this.#presence.get(content.topic) ?? new PresenceState(content.topic);
-        this.#presence.set(content.topic, state);
-        if (state.apply(content) === 'missed') this.#stream.restart();
-        else this.#tell({ kind: 'frame', event: '$presence', content, id: undefined });
+      take: (event, content) => {
+        if (event === '$presence') this.#takePresence(content as PresenceEvent);
+        else if (TOLD.includes(event) || !event.startsWith('$')) this.#tell({ kind: 'frame', event, content, id: this.#stream.cursor });
       },
-      moved: () => frame('$cursor', {}),
       refused: (_error, topic) => {
         if (topic === undefined) return;
         this.#refused.add(topic);
         this.#tell({ kind: 'refused', topic });
       },
-      stateChanged: () => {
+      changed: () => {
         const { state } = this.#stream;
-        if (state === 'failing' || state === 'denied') this.#tell({ kind: state });
+        if (state === 'offline') this.#tell({ kind: 'failing' });
+        else if (state === 'denied') this.#tell({ kind: state });
       },
     };
+  }
+
+  #takePresence(content: PresenceEvent): void {
+    const state = this.#presence.get(content.topic) ?? new PresenceState(content.topic);
+    this.#presence.set(content.topic, state);
+    if (state.apply(content) === 'missed') this.#stream.restart();
+    else this.#tell({ kind: 'frame', event: '$presence', content, id: undefined });
   }
 
   #tell(content: LeaderContent): void {

@@ -1,28 +1,23 @@
+import type { EventStreamDependencies } from './stream.ts';
 import { takePage } from './history-pages.ts';
 import type { Requests } from './requests.ts';
 import type { SourceTaker } from './stream-source.ts';
 import { topicQuery } from './topics.ts';
+import { FIRST_FRAME_MAX_MS, STALE_AFTER_MS } from './waiting.ts';
 
 /** How long the service waits for a message. Below the time after which proxies cut what is silent. Seconds. */
 const WAIT_MAX_SECONDS = 25;
 /** How often a stream is tried again. Each try costs one request that may hang. Milliseconds. */
 const STREAM_AGAIN_MS = 5 * 60_000;
 
-export interface LongPoll {
+export interface LongPoll extends EventStreamDependencies {
   readonly taker: SourceTaker;
   readonly topics: readonly string[];
-  readonly requests: Requests;
   readonly signal: AbortSignal;
-  /** Milliseconds. */
-  readonly staleAfter: number;
-  /** How long the first bytes of a stream may take. */
-  readonly firstFrameMs: number;
-  /** By default `STREAM_AGAIN_MS`. */
-  readonly streamAgainMs?: number;
 }
 
 /** Asks for messages in the place of a stream. Resolves once a stream comes through, or the signal is aborted; rejects where a request fails. */
-export async function longPoll({ taker, topics, requests, signal, staleAfter, firstFrameMs, streamAgainMs = STREAM_AGAIN_MS }: LongPoll): Promise<void> {
+export async function longPoll({ taker, topics, requests, signal, options: { staleAfter = STALE_AFTER_MS }, firstFrameMs = FIRST_FRAME_MAX_MS, streamAgainMs = STREAM_AGAIN_MS }: LongPoll): Promise<void> {
   const polling = new AbortController();
   const end = (): void => polling.abort();
   signal.addEventListener('abort', end);

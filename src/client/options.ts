@@ -13,22 +13,18 @@ export const STREAM = { ...BEGINNING, ...SIGNAL };
 export const PUBLISH = { event: 'a string', ttl: 'a number from 1', idempotencyKey: 'a string', ...SIGNAL };
 
 /** @param first What the first parameter is called. @throws TypeError that names the parameter or option */
-export function checkOptions(first: string, value: unknown, options: object, kinds: Kinds): void {
-  check({ [first]: value, options }, { [first]: 'a string', options: 'an object' });
-  check(options, kinds);
-}
-
-function check(values: object, kinds: Kinds): void {
-  for (const [name, value] of Object.entries(values) as [string, unknown][]) {
-    const kind = Object.hasOwn(kinds, name) ? kinds[name]! : '';
-    if (kind === '') throw new TypeError(`There is no option "${name}", only ${Object.keys(kinds).join(', ')}.`);
-    if (value !== undefined && !isOf(kind, value)) throw new TypeError(`${name} must be ${kind}.`);
+export function checkOptions(first: string, value: unknown, options: object = {}, kinds: Kinds = {}): void {
+  check(first, value, 'a string');
+  check('options', options, 'an object');
+  for (const [name, option] of Object.entries(options)) {
+    if (!Object.hasOwn(kinds, name)) throw new TypeError(`There is no option "${name}", only ${Object.keys(kinds).join(', ')}.`);
+    check(name, option, kinds[name]!);
   }
 }
 
-function isOf(kind: string, value: unknown): boolean {
-  if (value === null) return false;
-  if (typeof value !== 'number') return kind.includes(typeof value) || kind.includes(JSON.stringify(value));
-  const [least, most = Infinity] = (/\d.*/.exec(kind)?.[0] ?? '').split(' to ').map(Number);
-  return kind.includes('number') && Number.isInteger(value) && value >= least! && value <= most;
+function check(name: string, value: unknown, kind: string): void {
+  const [least, most = Infinity] = kind.match(/\d+/g)?.map(Number) ?? [];
+  const isGood = typeof value === 'number' ? Number.isInteger(value) && value >= least! && value <= most
+    : value !== null && (kind.includes(typeof value) || kind.includes(JSON.stringify(value)));
+  if (value !== undefined && !isGood) throw new TypeError(`${name} must be ${kind}.`);
 }

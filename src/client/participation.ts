@@ -157,7 +157,7 @@ export class Participation {
     const lead = (): Promise<void> | undefined => {
       if (signal.aborted) return undefined;
       hasLed = true;
-      const leader = new Leader({ place: this.#place, open: this.#dependencies.open, wants: this.#wants, cursor: this.#cursor });
+      const leader = new Leader({ place: this.#place, sharing: this.#dependencies, wants: this.#wants, cursor: this.#cursor });
       return new Promise((resolve) => {
         signal.addEventListener('abort', () => {
           leader.close();

@@ -1,14 +1,16 @@
-import type { PresenceEvents } from './api.ts';
+import type { ConnectOptions, PresenceEvents } from './api.ts';
 import type { Emitter } from './emitter.ts';
-import { onReturn } from './environment.ts';
-import type { EventStream, StreamListener } from './event-stream.ts';
+import type { EventStream, StreamListener } from './stream.ts';
 import { PresenceState, type PresenceEvent } from './presence-state.ts';
+import { lookOnReturn } from './watch.ts';
 
 export interface PresenceDependencies {
-  readonly open: (listener: StreamListener) => EventStream;
+  readonly options: ConnectOptions;
+  readonly open: (listener: StreamListener, isWatching: boolean) => EventStream;
   /** Nothing is watched between a logout and a login, and after the end. */
   readonly isOut: () => boolean;
-  readonly unheard: (error: Error) => void;
+  /** An error that nobody listens to at its topic. */
+  readonly emit: (name: 'error', error: Error) => void;
 }
 
 interface Watch {
@@ -29,8 +31,8 @@ export class PresenceStream {
 
   constructor(dependencies: PresenceDependencies) {
     this.#dependencies = dependencies;
-    this.#stream = dependencies.open(this.#listener());
-    this.#stopListening = onReturn((isOnline) => this.#stream.look(isOnline));
+    this.#stream = dependencies.open(this.#listener(), true);
+    this.#stopListening = lookOnReturn(this.#stream, dependencies.options);
   }
 
   watch(topic: string, events: Emitter<PresenceEvents>, signal: AbortSignal): void {
@@ -63,14 +65,16 @@ export class PresenceStream {
     const ignore = (): void => undefined;
     return {
       wanted: () => this.#wanted(),
-      presence: (event) => this.#take(event),
+      take: (event, content) => {
+        if (event === '$presence') this.#take(content as PresenceEvent);
+      },
       refused: (error, topic) => {
         if (topic !== undefined) this.#refused.add(topic);
         for (const watch of this.#watches) {
-          if ((topic === undefined || watch.topic === topic) && !watch.events.emit('error', error)) this.#dependencies.unheard(error);
+          if ((topic === undefined || watch.topic === topic) && !watch.events.emit('error', error)) this.#dependencies.emit('error', error);
         }
       },
-      began: ignore, message: ignore, gap: ignore, erased: ignore, moved: ignore, stateChanged: ignore,
+      began: ignore, changed: ignore,
     };
   }
 

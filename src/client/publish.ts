@@ -1,15 +1,26 @@
 import type { Published, PublishOptions } from './api.ts';
-import { TidingsError, type Requests } from './requests.ts';
+import { PUBLISH, checkOptions } from './options.ts';
+import { isRefusal, type Requests, type TidingsError } from './requests.ts';
 import { pause, pauseAfter } from './waiting.ts';
 
 /** How long a publish is tried. Milliseconds. */
 const TRIED_MAX_MS = 10 * 60 * 1000;
 
+export interface Publication {
+  readonly requests: Requests;
+  readonly topic: string;
+  /** Undefined where the data is not JSON. */
+  readonly body: string | undefined;
+  readonly isText: boolean;
+  readonly options: PublishOptions;
+  readonly refusal: typeof TidingsError;
+}
+
 /** Publishes once, however often it has to be tried: each attempt has the same key. */
-export async function publish(requests: Requests, topic: string, data: unknown, { event, ttl, idempotencyKey = randomKey(), signal = new AbortController().signal }: PublishOptions): Promise<Published> {
-  const isText = typeof data === 'string';
-  const body = isText ? data : JSON.stringify(data) as string | undefined;
-  if (body === undefined) throw new TidingsError('The data is not JSON.', { code: 'invalid-data', field: 'data' });
+export async function publish({ requests, topic, body, isText, options, refusal }: Publication): Promise<Published> {
+  checkOptions('topic', topic, options, PUBLISH);
+  if (body === undefined) throw new refusal('The data is not JSON.', { code: 'invalid-data', field: 'data' });
+  const { event, ttl, idempotencyKey = randomKey(), signal = new AbortController().signal } = options;
   const path = `/topics/${encodeURIComponent(topic)}${event === undefined ? '' : `?event=${encodeURIComponent(event)}`}`;
   const headers = { 'content-type': isText ? 'text/plain' : 'application/json', 'idempotency-key': idempotencyKey, ...(ttl === undefined ? {} : { ttl: String(ttl) }) };
   const end = performance.now() + TRIED_MAX_MS;
@@ -20,7 +31,7 @@ export async function publish(requests: Requests, topic: string, data: unknown, 
       return await answer.json() as Published;
     } catch (error) {
       signal.throwIfAborted();
-      if (error instanceof TidingsError || performance.now() > end) throw error;
+      if (isRefusal(error) || performance.now() > end) throw error;
       await pause(pauseAfter(failures, error), signal);
     }
   }

@@ -1,6 +1,5 @@
 import type { ChannelConstructor, LockManager } from './environment.ts';
-import type { EventStream, EventStreamDependencies, StreamListener } from './event-stream.ts';
-import type { Requests } from './requests.ts';
+import type { EventStream, EventStreamDependencies } from './stream.ts';
 
 /** What tabs that share a stream say to each other, over a `BroadcastChannel`. Its name has the number of this protocol: tabs may have different versions of the library. */
 export const PROTOCOL = 'tidings-1';
@@ -22,15 +21,9 @@ export type LeaderNote = LeaderContent & { readonly leader: string; readonly fra
 
 export type Note = MemberNote | LeaderNote;
 
-export interface SharingDependencies {
-  readonly share: boolean | string;
-  /** Whom others see. Tabs of different members do not share. */
-  readonly as?: string | undefined;
-  readonly requests: Requests;
-  /** Whether it is the stream that watches who listens. */
-  readonly isWatching?: boolean | undefined;
+export interface SharingDependencies extends EventStreamDependencies {
   /** Opens a stream at the service. */
-  readonly open: (listener: StreamListener, more: Pick<EventStreamDependencies, 'cursor'>) => EventStream;
+  readonly open: (dependencies: EventStreamDependencies) => EventStream;
   /** Reads anew. */
   readonly restart: () => void;
 }

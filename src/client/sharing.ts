@@ -13,7 +13,7 @@ export async function shared(dependencies: SharingDependencies): Promise<StreamS
   const { BroadcastChannel: Channel, navigator } = environment;
   const locks = navigator?.locks;
   if (locks === undefined || Channel === undefined) return undefined;
-  const { requests, share, isWatching, as } = dependencies;
+  const { requests, options: { share, as }, isWatching } = dependencies;
   const name = JSON.stringify([PROTOCOL, requests.url, share, ...(isWatching ? ['presence'] : []), ...(as === undefined ? [] : [{ as }])]);
   try {
     await locks.request(`${name} ${crypto.randomUUID()}`, {}, () => undefined);

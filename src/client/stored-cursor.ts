@@ -1,5 +1,6 @@
-import type { ConnectOptions, CursorStore } from './api.ts';
+import type { ConnectOptions } from './api.ts';
 import { environment } from './environment.ts';
+import { placeOf } from './topics.ts';
 
 /** How long after a message its place is kept at the latest. A page that is left keeps it at once. Milliseconds. */
 const KEPT_AFTER_MS = 250;
@@ -7,97 +8,95 @@ const KEPT_AFTER_MS = 250;
 /** How many topics keep their place though the page does not subscribe to them. Stops pages with ever new topics from filling the storage. */
 const UNUSED_MAX_ENTRIES = 100;
 
-/** The place that the stream has reached, and the topics of which all was handed out up to it. A topic that is behind has a place of its own: a reload must not lose what it lacks. */
-export interface Place {
+/** How it is stored: the place that the stream has reached, the topics of which all was handed out up to it, and the places of the others. */
+interface Places {
   readonly cursor: string;
   readonly topics: readonly string[];
-  readonly behind: Readonly<Record<string, string>>;
+  readonly behind?: Readonly<Record<string, string>> | null;
 }
 
+/** What it keeps. */
 export interface StoredCursorDependencies {
   readonly store: ConnectOptions['store'];
   /** Of the service: each has a place of its own. */
   readonly url: string;
-  readonly place: () => Place | undefined;
+  /** The place that the stream has reached; undefined where nothing is to be kept. */
+  readonly cursor: () => string | undefined;
+  /** A topic that is behind has a place of its own: a reload must not lose what it lacks. */
+  readonly subscriptions: Iterable<{ readonly topic: string; readonly place: string | undefined }>;
 }
 
 /** A place that survives a reload. Where storage is forbidden, as in private windows, none does. */
-export class StoredCursor {
-  readonly #store: CursorStore | undefined;
-  readonly #key: string;
-  readonly #place: () => Place | undefined;
-  /** What was stored before this page. */
-  #before: Place | undefined;
-  /** What this page has subscribed to. */
-  readonly #asked = new Set<string>();
-  #timer: ReturnType<typeof setTimeout> | undefined;
-
-  constructor({ store, url, place }: StoredCursorDependencies) {
-    this.#store = storeOf(store);
-    this.#key = `tidings:${url}`;
-    this.#place = place;
-    this.#before = this.#read();
-    if (this.#store !== undefined) environment.addEventListener?.('pagehide', this.#keep);
-  }
-
+export interface StoredCursor {
   /** Where a topic goes on; undefined where it begins anew. */
-  after(topic: string): string | undefined {
-    this.#asked.add(topic);
-    return this.#placeBefore(topic);
-  }
-
-  #placeBefore(topic: string): string | undefined {
-    const before = this.#before;
-    if (before === undefined) return undefined;
-    return Object.hasOwn(before.behind, topic) ? before.behind[topic] : before.topics.includes(topic) ? before.cursor : undefined;
-  }
-
+  after(topic: string): string | undefined;
   /** The place has changed. */
-  changed(): void {
-    if (this.#store !== undefined) this.#timer ??= setTimeout(this.#keep, KEPT_AFTER_MS);
-  }
-
-  clear(): void {
-    this.#before = undefined;
-    this.#stopTimer();
-    quietly(() => this.#store?.removeItem(this.#key));
-  }
-
-  close(): void {
-    this.#keep();
-    environment.removeEventListener?.('pagehide', this.#keep);
-  }
-
-  readonly #keep = (): void => {
-    this.#stopTimer();
-    const place = this.#place();
-    if (place !== undefined) quietly(() => this.#store?.setItem(this.#key, JSON.stringify({ ...place, behind: { ...this.#unused(), ...place.behind } })));
-  };
-
-  /** Another page may go on with these. */
-  #unused(): Record<string, string> {
-    const { topics = [], behind = {} } = this.#before ?? {};
-    const unused = [...Object.keys(behind), ...topics].filter((topic) => !this.#asked.has(topic));
-    return Object.fromEntries(unused.slice(-UNUSED_MAX_ENTRIES).map((topic) => [topic, this.#placeBefore(topic)!]));
-  }
-
-  #stopTimer(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-  }
-
-  #read(): Place | undefined {
-    const text = quietly(() => this.#store?.getItem(this.#key));
-    const place = typeof text === 'string' ? quietly(() => JSON.parse(text) as Partial<Place> | null) : undefined;
-    if (typeof place?.cursor !== 'string' || !Array.isArray(place.topics)) return undefined;
-    return { cursor: place.cursor, topics: place.topics, behind: typeof place.behind === 'object' && place.behind !== null ? place.behind : {} };
-  }
+  changed(): void;
+  clear(): void;
+  close(): void;
 }
 
-function storeOf(store: ConnectOptions['store']): CursorStore | undefined {
-  if (typeof store === 'object') return store;
+export function storedCursor({ store, url, cursor: reached, subscriptions }: StoredCursorDependencies): StoredCursor {
   // Even to ask for it is an error where it is forbidden.
-  return quietly(() => (store === 'local' ? environment.localStorage : store === 'session' ? environment.sessionStorage : undefined));
+  const storage = quietly(() => (store === 'local' ? environment.localStorage : store === 'session' ? environment.sessionStorage : typeof store === 'object' ? store : undefined));
+  const key = `tidings:${url}`;
+  /** The place of each topic as it was stored before this page. */
+  let before = quietly(() => placesIn(JSON.parse(storage!.getItem(key)!) as Places));
+  /** What this page has subscribed to. */
+  const asked = new Set<string>();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  const stopTimer = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+  };
+  const keep = (): void => {
+    stopTimer();
+    const cursor = reached();
+    if (cursor === undefined) return;
+    // Another page may go on with these.
+    const unused = [...before ?? []].filter(([topic]) => !asked.has(topic)).slice(-UNUSED_MAX_ENTRIES);
+    const places = [...placesOf(subscriptions)];
+    const behind = Object.fromEntries([...unused, ...places.filter(([, place]) => place !== cursor)]);
+    const kept: Places = { cursor, topics: places.filter(([, place]) => place === cursor).map(([topic]) => topic), behind };
+    quietly(() => storage?.setItem(key, JSON.stringify(kept)));
+  };
+  if (storage) environment.addEventListener?.('pagehide', keep);
+
+  return {
+    after(topic) {
+      asked.add(topic);
+      return before?.get(topic);
+    },
+    changed() {
+      if (storage) timer ??= setTimeout(keep, KEPT_AFTER_MS);
+    },
+    clear() {
+      before = undefined;
+      stopTimer();
+      quietly(() => storage?.removeItem(key));
+    },
+    close() {
+      keep();
+      environment.removeEventListener?.('pagehide', keep);
+    },
+  };
+}
+
+/** Of several subscriptions of a topic the one that lacks most counts: a message that comes twice is better than one that is lost. */
+function placesOf(subscriptions: StoredCursorDependencies['subscriptions']): Map<string, string> {
+  const places = new Map<string, string>();
+  for (const { topic, place } of subscriptions) {
+    const other = places.get(topic);
+    if (place !== undefined && (other === undefined || placeOf(place) < placeOf(other))) places.set(topic, place);
+  }
+  return places;
+}
+
+/** @throws TypeError it is something else */
+function placesIn({ cursor, topics, behind }: Places): Map<string, string> {
+  const places = [...Object.entries(behind ?? {}), ...topics.map((topic): [string, string] => [topic, cursor])];
+  return new Map(places.filter(([, place]) => typeof place === 'string'));
 }
 
 /** Storage may be forbidden or full, and hold what somebody else put there: then nothing is remembered. */

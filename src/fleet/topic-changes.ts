@@ -143,7 +143,7 @@ export class TopicChanges {
     const wanted = new Filter([...filter.names.filter((one) => !removed.has(one)), ...add]);
     const count = wanted.names.length;
     if (count === 0) return { code: 'invalid-topic', detail: 'The stream would have no topic left: close it instead.', field: 'remove' };
-    if (count > this.#maxTopics) return { code: 'invalid-topic', detail: `The stream would have ${count} topics, and ${this.#maxTopics} are allowed.`, field: 'add' };
+    if (count > this.#maxTopics) return { code: 'invalid-topic', detail: `The stream would have ${count} topics, and ${this.#maxTopics} are allowed (TOPICS_PER_STREAM).`, field: 'add' };
     if (bytesOf(wanted.names) > NAMES_MAX_BYTES) return { code: 'invalid-topic', detail: `The topics of the stream would have more than ${NAMES_MAX_BYTES} bytes together.`, field: 'add' };
     const grant: Grant = subscribe === undefined && credential === undefined ? EVERYBODY.grant : new ScopedGrant({ publish: [], subscribe: subscribe ?? [], presence, isAnonymous: credential === undefined });
     const forbidden = readProblem(grant, wanted) ?? (isWatching ? presenceProblem(grant, wanted) : undefined);

@@ -42,8 +42,17 @@ export interface KeyStore {
   noteUse(ids: readonly string[]): Promise<void>;
 }
 
+/** Whether a command may make the log where there is none. */
+export interface KeyStoreOptions {
+  readonly isMaking?: boolean;
+}
+
+export const NO_LOG = 'there is no log in this database: correct DATABASE_URL, or make the first key with keys create';
+
 /** A `KeyStore` of its own on a database, beside instances or before the first of them, for a command. */
 export interface OpenedKeyStore extends KeyStore {
+  /** Whether there was no log: this is a new, empty one. */
+  readonly isNew: boolean;
   /** Lets running calls finish, then releases the database. */
   close(): Promise<void>;
 }

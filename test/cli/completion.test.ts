@@ -15,6 +15,8 @@ const TYPED: readonly (readonly [line: string, offered: readonly string[]])[] = 
   ['tidings publish a --type ', ['text', 'json']],
   ['tidings publish --key streams --ev', ['--event']],
   ['tidings completion f', ['fish']],
+  ['tidings access re', ['read']],
+  ['tidings --ver', ['--version']],
 ];
 
 function isInstalled(shell: string): boolean {

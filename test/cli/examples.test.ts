@@ -69,6 +69,8 @@ t.test('every command has an example, and every example does what it says', asyn
     { line: 'tidings keys rotate 3k9f2m7q1x8d --overlap 1h', says: /^tdg_/m, before: async () => ({ from: '3k9f2m7q1x8d', to: otherId }) },
     { line: 'tidings keys revoke 3k9f2m7q1x8d', says: /is revoked/, before: async () => ({ from: '3k9f2m7q1x8d', to: otherId }) },
     { line: "tidings keys declare --name ci --publish 'deploys.>' > ci.key 2> access.yaml", says: /^$/ },
+    { line: 'tidings access', says: /^name\tkey \w+$\n(?:.*\n)*administer\tyes$/m },
+    { line: 'tidings access read deploys.api --key 3k9f2m7q1x8d', says: /^no\n.+ \([a-z-]+\)\n$/, code: 5, before: async () => ({ from: '3k9f2m7q1x8d', to: otherId }) },
     { line: 'tidings completion bash > ~/.local/share/bash-completion/completions/tidings', says: /^$/ },
     { line: 'tidings completion zsh > ~/.zfunc/_tidings', says: /^$/ },
     { line: 'tidings completion fish > ~/.config/fish/completions/tidings.fish', says: /^$/ },

@@ -3,7 +3,8 @@ import t from 'tap';
 import { follow, type Received } from '../../src/cli/follow.ts';
 import { runHandler } from '../../src/cli/handler-command.ts';
 import { CommandError } from '../../src/cli/outcome.ts';
-import { Requests } from '../../src/client/requests.ts';
+import { passing } from '../../src/cli/remote.ts';
+import { createRequests } from '../../src/client/token-requests.ts';
 
 /** What stops `tidings subscribe` from waiting for ever, or from ending without a reason. */
 
@@ -13,12 +14,12 @@ t.test('a service that takes the connection and says nothing is left after a min
   const asked = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   let attempts = 0;
   const stop = new AbortController();
-  const requests = new Requests('http://127.0.0.1:1', {
+  const requests = passing(createRequests('http://127.0.0.1:1', {
     fetch: (_url, init) => new Promise((_resolve, reject) => {
       init?.signal?.addEventListener('abort', () => reject(new Error('aborted')));
       asked[attempts++]?.resolve();
     }),
-  });
+  }));
   const following = follow(requests, { message: () => Promise.resolve(), moved: () => undefined }, { topics: ['a'], start: {}, signal: stop.signal });
   await asked[0]!.promise;
   const said = t.capture(process.stderr, 'write', () => true);

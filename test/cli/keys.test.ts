@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { createKey, keysCommand } from '../support/keys-command.ts';
@@ -34,8 +34,13 @@ t.test('only the first key makes a database; every other command says that there
   const env = { DATABASE_URL: `file:${file}` };
   for (const args of [['list'], ['rotate', 'abcdefghijkl'], ['revoke', 'abcdefghijkl']]) t.match(await keysCommand(t, env, ...args), { code: 1, output: /DATABASE_URL: there is no such file/ });
   t.equal(existsSync(file), false);
-  await createKey(t, env, '--name', 'first', '--subscribe', 'a', 'b.>');
+  t.match(await keysCommand(t, env, 'create', '--name', 'first', '--subscribe', 'a', 'b.>'), { code: 0, output: `${file}\nthere was no log: a new, empty one was made.` });
   t.equal(existsSync(file), true);
+  t.notMatch((await keysCommand(t, env, 'create', '--name', 'second', '--admin')).output, /new, empty/);
+  // An empty file is what some set-ups make before the service.
+  const empty = join(tempFolder(t), 'empty.db');
+  writeFileSync(empty, '');
+  t.match(await keysCommand(t, { DATABASE_URL: `file:${empty}` }, 'list'), { code: 1, output: /there is no log in this database/ });
 });
 
 t.test('a key is shown once, and listed without its secret, until and after it is revoked', async (t) => {

@@ -1,7 +1,8 @@
 import t from 'tap';
-import type { Gap, Message, TidingsError } from '../../src/client/client.ts';
-import { EventStream, type EventStreamDependencies } from '../../src/client/event-stream.ts';
-import { Requests } from '../../src/client/requests.ts';
+import type { Erased, Gap, Message, TidingsError } from '../../src/client/client.ts';
+import { createEventStream } from '../../src/client/event-stream.ts';
+import type { EventStream, EventStreamDependencies } from '../../src/client/stream.ts';
+import { createRequests } from '../../src/client/token-requests.ts';
 import { BufferingProxy } from '../support/buffering-proxy.ts';
 import { Http } from '../support/http.ts';
 import { startInstance } from '../support/instance.ts';
@@ -30,20 +31,21 @@ interface Told {
 function openStream(t: Scope, url: string, wanted: readonly string[], options: Partial<EventStreamDependencies> = {}): Told {
   const [heard, gaps, begun, refused]: [unknown[], Gap[], string[], (string | undefined)[]] = [[], [], [], []];
   const unwanted = new Set<string>();
-  const stream = new EventStream({
-    requests: new Requests(url, {}), staleAfter: 60_000, hasTokens: false, canPoll: true, firstFrameMs: 100, streamAgainMs: 10, ...options,
+  const stream = createEventStream({
+    requests: createRequests(url, {}), options: {}, firstFrameMs: 100, streamAgainMs: 10, ...options,
     listener: {
       wanted: () => wanted.filter((topic) => !unwanted.has(topic)),
       began: (_topics, cursor) => begun.push(cursor),
-      message: ({ data }: Message) => heard.push(data),
-      gap: (gap) => gaps.push(gap),
-      erased: ({ id }) => heard.push(`erased ${id}`),
-      moved: () => undefined,
+      take: (event, content) => {
+        if (event === '$gap') gaps.push(content as Gap);
+        else if (event === '$erased') heard.push(`erased ${(content as Erased).id}`);
+        else if (!event.startsWith('$')) heard.push((content as Message).data);
+      },
       refused: (_error: TidingsError, topic) => {
         refused.push(topic);
         if (topic !== undefined) unwanted.add(topic);
       },
-      stateChanged: () => undefined,
+      changed: () => undefined,
     },
   });
   t.teardown(() => stream.close());
@@ -92,8 +94,8 @@ void t.test('a poll tells of gaps, of what was erased, and of a topic that is re
 
 void t.test('without a fallback it waits', async (t) => {
   const proxy = await BufferingProxy.start(t, instance.port);
-  const { stream } = openStream(t, proxy.url, ['waits'], { canPoll: false });
+  const { stream } = openStream(t, proxy.url, ['waits'], { options: { fallback: 'none' } });
   const polling = openStream(t, proxy.url, ['waits']);
   await until('the other is open', () => polling.stream.state === 'open');
-  t.equal(stream.state, 'opening');
+  t.equal(stream.state, 'connecting');
 });

@@ -178,3 +178,52 @@ void t.test('a topic that is refused, and one too many, cost the open stream not
   await until('both are there', () => heard.length === 1 && good.heard.length === 1);
   t.equal(counted.streams, 1);
 });
+
+void t.test('topics beyond the bound of a stream are refused by the name of the bound, and the others go on', async (t) => {
+  let asked = 0;
+  const tidings = connect(instance.url, {
+    fetch: (input, init) => {
+      asked++;
+      return fetch(input, init);
+    },
+  });
+  t.teardown(() => tidings.close());
+  const errors = new Map<string, Error>();
+  const heard = new Set<unknown>();
+  const begin = (first: number, count: number): void => {
+    for (const topic of numbers(count).map((number) => `bound.${number + first}`)) {
+      const subscription = tidings.subscribe(topic);
+      subscription.on('any', ({ data }) => heard.add(data));
+      subscription.on('error', (error) => errors.set(topic, error));
+    }
+  };
+  begin(0, 40);
+  await until('the newest are refused', () => errors.size === 15);
+  await live(tidings);
+  t.strictSame([...errors.keys()], numbers(15).map((number) => `bound.${number + 25}`));
+  t.match([...errors.values()], numbers(15).map(() => ({ code: 'invalid-topic', message: 'There are 40 topics, and 25 are allowed (TOPICS_PER_STREAM).' })));
+  t.ok(asked < 20, `${asked} requests`);
+
+  // The stream is full: a change is refused, too.
+  begin(40, 10);
+  await until('they are refused', () => errors.size === 25);
+  await live(tidings);
+  t.match([...errors.values()].slice(15), numbers(10).map(() => ({ code: 'invalid-topic', message: /^The stream would have 35 topics, and 25 are allowed \(TOPICS_PER_STREAM\)\.$/ })));
+  await http.batch(numbers(50).map((data) => ({ topic: `bound.${data}`, data })));
+  await until('the first are there', () => heard.size === 25);
+  t.strictSame([...heard], numbers(25));
+});
+
+void t.test('topics whose URL is too long for something on the way are refused, and the others go on', async (t) => {
+  const tidings = connect(instance.url, { fetch: (input, init) => ((input as string).length > 2_000 ? Promise.resolve(new Response('too long', { status: 431 })) : fetch(input, init)) });
+  t.teardown(() => tidings.close());
+  const errors: Error[] = [];
+  tidings.on('error', (error) => errors.push(error));
+  const heard: unknown[] = [];
+  for (const number of numbers(20)) tidings.subscribe(`long.${number}.${'x'.repeat(200)}`).on('any', ({ data }) => heard.push(data));
+  await live(tidings);
+  t.ok(errors.length > 5 && errors.length < 15, `${errors.length} are refused`);
+  t.match(errors[0], { code: 'http-431', status: 431 });
+  await http.batch([{ topic: `long.0.${'x'.repeat(200)}`, data: 1 }]);
+  await until('it is there', () => heard.length === 1);
+});

@@ -15,7 +15,7 @@ class MemoryDatabase implements KeyDatabase {
   }
 
   async command(): Promise<OpenedKeyStore> {
-    return Object.assign(this.#store.keys, { close: () => Promise.resolve() });
+    return Object.assign(this.#store.keys, { isNew: false, close: () => Promise.resolve() });
   }
 
   async fillKeys(from: number, to: number, isEnded: boolean): Promise<void> {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
+import { minify } from 'terser';
 import { LATER_MODULES } from '../../src/http/routes/client.ts';
 import { writePage } from './page-build.ts';
 
@@ -24,14 +25,18 @@ export async function buildClient(): Promise<Map<string, string>> {
   const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { readonly version: string };
   const modules = await Promise.all(MODULES.map(async (name): Promise<[string, string]> => {
     const { outputFiles } = await build({
-      entryPoints: [join(SOURCES, `${basename(name, '.js')}.ts`)], bundle: true, minify: true, write: false, format: 'esm', target: 'es2022', charset: 'utf8', legalComments: 'none', external: ['react'],
-      banner: { js: `/* Tidings ${version}: the client library. MIT License. */` },
+      entryPoints: [join(SOURCES, `${basename(name, '.js')}.ts`)], bundle: true, write: false, format: 'esm', target: 'es2022', charset: 'utf8', legalComments: 'none', external: ['react'],
       plugins: [{
         name: 'what is loaded later is a module of its own',
-        setup: (bundler) => bundler.onResolve({ filter: /^\.\// }, ({ kind, path }) => kind === 'dynamic-import' ? { path: `./client/${basename(path, '.ts')}.js`, external: true } : undefined),
+        setup: (bundler) => bundler.onResolve({ filter: /^\.\// }, ({ kind, path }) => kind === 'dynamic-import' ? { path: `${name === 'client.js' ? './client' : '.'}/${basename(path, '.ts')}.js`, external: true } : undefined),
       }],
     });
-    return [name, outputFiles[0]!.text];
+    const { code } = await minify(outputFiles[0]!.text, {
+      module: true, ecma: 2020,
+      compress: { passes: 3, pure_getters: true, unsafe_arrows: true, arrows: false, reduce_funcs: false, lhs_constants: false, directives: false },
+      format: { preamble: `/* Tidings ${version} MIT */`, comments: false },
+    });
+    return [name, `${code}\n`];
   }));
   return new Map([...modules, ...await buildTypes()]);
 }

@@ -1,4 +1,3 @@
-import type { ConnectOptions } from './api.js';
 /** The service refused a request: its problem (RFC 9457), by whose `code` a program goes. */
 export declare class TidingsError extends Error {
     readonly name = "TidingsError";
@@ -13,12 +12,8 @@ export declare class TidingsError extends Error {
         field?: string | undefined;
     });
 }
-/** An attempt that failed, and may be made again. */
-export declare class Passing extends Error {
-    /** How long the server asks to wait; 0 where it does not say. Milliseconds. */
-    readonly retryAfter: number;
-    constructor(cause: unknown, retryAfter?: number);
-}
+/** By its name: the class is the library's, and a module that is loaded later has a copy of it at most. */
+export declare function isRefusal(error: unknown): error is TidingsError;
 export interface RequestParts {
     readonly method?: string;
     readonly headers?: Readonly<Record<string, string>>;
@@ -26,15 +21,13 @@ export interface RequestParts {
     readonly signal: AbortSignal;
 }
 /** Requests with the application's token. */
-export declare class Requests {
-    #private;
+export interface Requests {
     readonly url: string;
-    constructor(url: string, options: ConnectOptions);
     /** The next request asks for a new token. */
-    forgetToken(): void;
+    forget(): void;
     /**
      * Resolves with an answer of status 2xx. After a 401 the request is made once more, with a new token.
-     * Rejects with a `Passing` where it may be tried again, and with a `TidingsError` where that is no use.
+     * Rejects with a `TidingsError` where it is no use to try again. Any other error may pass: no answer, no token, or a `Passing` (problem.ts).
      */
     send(path: string, parts: RequestParts): Promise<Response>;
 }

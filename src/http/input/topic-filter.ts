@@ -13,13 +13,16 @@ function checkName(query: unknown): (name: string) => string {
   return isOn(query, 'pattern') ? checkWish : checkLiteral;
 }
 
-/** The topics and patterns of `?topic=…&topic=…`, at least one and at most so many; with `pattern=0` only topics. Throws `invalid-topic`. */
-export function filterFromQuery(query: unknown, max: number): Filter {
+/**
+ * The topics and patterns of `?topic=…&topic=…`, at least one and at most so many; with `pattern=0` only topics. Throws `invalid-topic`.
+ * @param bound What the bound is called.
+ */
+export function filterFromQuery(query: unknown, max: number, bound = 'TOPICS_PER_STREAM'): Filter {
   const { topic } = query as { readonly topic?: string | readonly string[] };
   const names = topic === undefined ? [] : typeof topic === 'string' ? [topic] : topic;
   if (names.length === 0) throw new Problem('invalid-topic', 'topic is missing.', { field: 'topic' });
   if (names.length > max) {
-    throw new Problem('invalid-topic', `There are ${names.length} topics, and ${max} are allowed.`, { field: 'topic' });
+    throw new Problem('invalid-topic', `There are ${names.length} topics, and ${max} are allowed (${bound}).`, { field: 'topic' });
   }
   if (names.some((name) => name.includes(' '))) {
     throw new Problem('invalid-topic', 'The topic is not valid: it contains white space. In a query, + stands for a space; write %2B for a +.', { field: 'topic' });

@@ -74,7 +74,7 @@ export function presenceRoutes(app: App, { config, presence }: Service): void {
       response: { 200: json('Each of them once.', Counts), ...problems('invalid-request', 'invalid-topic', 'forbidden', 'overloaded') },
     },
     handler: async (request, reply) => {
-      const told = await presence.counts(allowed(request, filterFromQuery(request.query, COUNTED_MAX_ENTRIES)));
+      const told = await presence.counts(allowed(request, filterFromQuery(request.query, COUNTED_MAX_ENTRIES, 'in one request')));
       return answer(reply, [`"topics":${JSON.stringify(told.answer)}`], told);
     },
   });

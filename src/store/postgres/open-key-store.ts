@@ -1,19 +1,26 @@
-import type { OpenedKeyStore } from '../key-store.ts';
+import { NO_LOG, type KeyStoreOptions, type OpenedKeyStore } from '../key-store.ts';
+import { StoreError } from '../store.ts';
+import { appliedMigrations } from './applied-migrations.ts';
 import { PgConnections } from './connection-pool.ts';
 import { PostgresKeyStore } from './key-store.ts';
 import { applyMigrations } from './migrate.ts';
 
 /**
- * The keys of a database, beside instances or before the first of them, without beginning an epoch. Like an instance it brings the schema up to date, and leaves
- * what takes long to the next instance. For the command line. Rejects with a `StoreError`.
+ * The keys of a database, beside instances or before the first of them, without beginning an epoch. Like an instance it makes a log where there is none, unless it may
+ * not. It brings the schema up to date, and leaves what takes long to the next instance. For the command line. Rejects with a `StoreError`.
  */
-export async function openKeyStore(url: string): Promise<OpenedKeyStore> {
+export async function openKeyStore(url: string, { isMaking = true }: KeyStoreOptions = {}): Promise<OpenedKeyStore> {
   const pgConnections = new PgConnections({ url, maxQueryConnections: 1 });
   try {
-    await pgConnections.session(applyMigrations);
+    const isNew = await pgConnections.session(async (ask) => {
+      const hasNone = (await appliedMigrations(ask)).length === 0;
+      if (hasNone && !isMaking) throw new StoreError('unavailable', NO_LOG);
+      await applyMigrations(ask);
+      return hasNone;
+    });
+    return Object.assign(new PostgresKeyStore(() => pgConnections), { isNew, close: () => pgConnections.close() });
   } catch (error) {
     await pgConnections.close();
     throw error;
   }
-  return Object.assign(new PostgresKeyStore(() => pgConnections), { close: () => pgConnections.close() });
 }

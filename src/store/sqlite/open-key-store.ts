@@ -1,26 +1,34 @@
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { OpenedKeyStore } from '../key-store.ts';
+import { NO_LOG, type KeyStoreOptions, type OpenedKeyStore } from '../key-store.ts';
+import { StoreError } from '../store.ts';
 import { ApiKeys, KEY_READS, type KeyCallTable } from './api-keys.ts';
 import { connect, disconnect, monotonic, readTransaction, writeTransaction, type SqliteConnection } from './connection.ts';
 import { toStoreError } from './errors.ts';
 import { SqliteKeyStore, type CallKeys } from './key-store.ts';
 import { LogStateQuery } from './log-state.ts';
-import { applyMigrations, makeFolder, refuseForeign } from './migrate.ts';
+import { appliedMigrations, applyMigrations, makeFolder, refuseForeign } from './migrate.ts';
 
 /** How long one call waits for another process to let go of the database. */
 const CALL_WAIT_MS = 5_000;
 
 /**
  * The keys of a database file, beside instances or before the first of them, without beginning an epoch. Like an instance it makes the file where it is
- * missing, and its folder, and brings the schema up to date. Every call blocks the thread: for the command line. Rejects with a `StoreError`.
+ * missing, and its folder, unless it may not, and brings the schema up to date. Every call blocks the thread: for the command line. Rejects with a `StoreError`.
  */
-export async function openKeyStore(file: string): Promise<OpenedKeyStore> {
+export async function openKeyStore(file: string, { isMaking = true }: KeyStoreOptions = {}): Promise<OpenedKeyStore> {
   try {
-    makeFolder(file);
+    if (isMaking) makeFolder(file);
+    else if (!existsSync(file)) throw new StoreError('unavailable', 'there is no such file');
     const sqliteConnection = connect(resolve(file), deadline(), { inspect: refuseForeign });
     try {
-      writeTransaction(sqliteConnection, deadline(), () => applyMigrations(sqliteConnection.db));
-      return Object.assign(new SqliteKeyStore(callsOn(sqliteConnection)), { close: async () => disconnect(sqliteConnection) });
+      const isNew = writeTransaction(sqliteConnection, deadline(), () => {
+        const hasNone = appliedMigrations(sqliteConnection.db).length === 0;
+        if (hasNone && !isMaking) throw new StoreError('unavailable', NO_LOG);
+        applyMigrations(sqliteConnection.db);
+        return hasNone;
+      });
+      return Object.assign(new SqliteKeyStore(callsOn(sqliteConnection)), { isNew, close: async () => disconnect(sqliteConnection) });
     } catch (error) {
       disconnect(sqliteConnection);
       throw error;

@@ -154,6 +154,17 @@ t.test('a role that may only change keys can do that', async (t) => {
   t.match(await listAll(command), [{ id: 'a', revoked: Number, lastUsed: Number }]);
 });
 
+t.test('a command tells whether it has made the log, and makes none where it may not', async (t) => {
+  const { url, name } = await PostgresDatabase.create(server);
+  t.match(await complaint(openKeyStore(url, { isMaking: false })), /^there is no log in this database/);
+  t.same(await server.ask(name, "SELECT 1 FROM pg_namespace WHERE nspname = 'tidings'"), []);
+  for (const isNew of [true, false]) {
+    const command = await openKeyStore(url);
+    t.equal(command.isNew, isNew);
+    await command.close();
+  }
+});
+
 t.test('the poll reads no more than what changed', async (t) => {
   const database = await PostgresDatabase.create(server);
   await openInstance(t, database);

@@ -1,0 +1,89 @@
+import type { Gap, Message } from './api.ts';
+import { iterationOf } from './iteration.ts';
+import { isRefusal, type TidingsError } from './requests.ts';
+import type { HistoryStart, Reading } from './reading.ts';
+import { placeOf, topicQuery } from './topics.ts';
+import { pause, pauseAfter } from './waiting.ts';
+
+/** One page of what came before. */
+const PAGE_MESSAGES = 500;
+
+/** A page of history. */
+interface Page {
+  readonly messages: readonly (Message & { readonly erased?: true })[];
+  readonly cursor: string;
+  readonly more: boolean;
+  readonly gap?: Gap;
+}
+
+/** Reads for a subscription what the stream does not bring: what came before, and what its loop could not take. */
+export async function read(reading: Reading, { getState, ...start }: HistoryStart): Promise<void> {
+  const { run } = reading;
+  if (getState === undefined) return catchUp(reading, start);
+  for (let failures = 0; run === reading.run;) {
+    try {
+      const after = await getState();
+      if (run === reading.run) await catchUp(reading, { after });
+      return;
+    } catch (error) {
+      if (run !== reading.run) return;
+      reading.error(error instanceof Error ? error : new Error('getState failed', { cause: error }));
+      await pause(pauseAfter(++failures), reading.signal);
+    }
+  }
+}
+
+/** Reads history up to the place of the stream. It ends only once nothing is lacking between what was read and what the stream brings. */
+async function catchUp(reading: Reading, start: HistoryStart): Promise<void> {
+  const { run } = reading;
+  const consumer = reading.isLoop ? iterationOf(reading) : undefined;
+  reading.reached = start.after;
+  let next = start;
+  for (let failures = 0; run === reading.run;) {
+    await consumer?.room();
+    const held: Message[] = reading.held = [];
+    const until = reading.stream.cursor!;
+    if (next.after === until) return reading.live(placeOf(until));
+    let page: Page;
+    try {
+      page = await pageOf(reading, next, until);
+      failures = 0;
+    } catch (error) {
+      if (run !== reading.run) return;
+      if (isFinal(error)) {
+        reading.refuse(error);
+        return reading.stream.change();
+      }
+      await pause(pauseAfter(++failures), reading.signal);
+      continue;
+    }
+    if (run !== reading.run) return;
+    if (page.gap !== undefined) {
+      reading.emit('gap', page.gap);
+      if (run !== reading.run) return;
+    }
+    for (const message of page.messages) {
+      if (message.erased === true) reading.take('$erased', { id: message.id, topic: message.topic });
+      else if (consumer === undefined) reading.hand(message);
+      else consumer.take(message);
+      if (run !== reading.run) return;
+    }
+    next = { after: page.cursor };
+    reading.reached = page.cursor;
+    if (page.more || reading.held !== held) continue;
+    reading.live(Math.max(placeOf(until), placeOf(page.cursor)));
+    for (const message of held) reading.take(message.event, message);
+  }
+}
+
+async function pageOf({ topic, requests, signal }: Reading, start: HistoryStart, until: string): Promise<Page> {
+  const query = topicQuery([topic]);
+  for (const [name, value] of Object.entries({ ...start, until, limit: PAGE_MESSAGES })) if (value !== undefined) query.set(name, String(value));
+  const answer = await requests.send(`/messages?${query.toString()}`, { signal });
+  return await answer.json() as Page;
+}
+
+/** What gets no better by asking again. An `until` that the log does not know is followed by a gap of the stream. A token that is refused is the stream's matter. */
+function isFinal(error: unknown): error is TidingsError {
+  return isRefusal(error) && error.status !== 401 && error.field !== 'until';
+}

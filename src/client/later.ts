@@ -1,0 +1,20 @@
+import type * as More from './more.ts';
+import { pause, pauseAfter } from './waiting.ts';
+
+/** How often the module is asked for: as long as a publish is tried, about ten minutes. Stops what waits for it from waiting for ever. */
+const LOADS_MAX_REQUESTS = 25;
+
+/** What the library needs after its stream is open (more.ts). */
+export const more = (): Promise<typeof More> => import('./more.ts');
+
+/** The same. It is tried again until the signal is aborted. */
+export async function later(signal: AbortSignal = new AbortController().signal): ReturnType<typeof more> {
+  for (let failures = 1; ; failures++) {
+    try {
+      return await more();
+    } catch (error) {
+      if (signal.aborted || failures === LOADS_MAX_REQUESTS) throw error;
+      await pause(pauseAfter(failures), signal);
+    }
+  }
+}

@@ -1,0 +1,8 @@
+/** What the library does not need to connect and to receive. It is one module, so that it is one request. */
+export { read } from './history.ts';
+export { iterate } from './iteration.ts';
+export { settle } from './problem.ts';
+export { publish } from './publish.ts';
+export { storedCursor } from './stored-cursor.ts';
+export { change, refused, renew } from './stream-topics.ts';
+export { lookOnReturn, watch } from './watch.ts';
