@@ -73,7 +73,7 @@ export function ErrorNote({ error, retry }: { readonly error: unknown; readonly 
   );
 }
 
-/** What is shown of something that is loaded: nothing yet, what went wrong, or the thing; and of what time it is, while nothing newer comes. */
+/** Shows something that is loaded, or why it is not there. While nothing newer comes, it says from which time the thing is. */
 export function Shown<Value>({ of: { value, at, error, isLoading, isLate, reload }, children }: { readonly of: Loaded<Value>; readonly children: (value: Value) => ComponentChildren }): JSX.Element {
   const isOld = value !== undefined && at !== undefined && (error !== undefined || isLate);
   return (

@@ -1,6 +1,6 @@
-/** The figures of the last hour, as instances tell them. Each answer brings what is new; a page that is open keeps those of instances that have ended, too. */
+/** The figures of the last hour, as instances tell them. Each answer brings the newest figures. An open page also keeps those of instances that have ended. */
 
-/** What charts show of `GET /instances/{id}`. */
+/** The figures of `GET /instances/{id}` that have charts. */
 export const CHARTED = ['streams', 'publishesPerSecond', 'deliveriesPerSecond', 'lag', 'loopDelayMs', 'residentBytes'] as const;
 export type Charted = (typeof CHARTED)[number];
 
@@ -15,7 +15,7 @@ export interface Warning {
   readonly count: number;
 }
 
-/** What an instance answers of its last hour. */
+/** The part of `GET /instances/{id}` that tells of the last hour. */
 export interface LastHour {
   readonly figures: Columns;
   readonly warnings: readonly Warning[];

@@ -30,7 +30,7 @@ interface Heard {
   readonly silent: readonly string[];
 }
 
-/** The last hour of instances in charts, in a table, and in what they warned of. @param ids The instances there are. */
+/** The last hour of instances: charts, a table, and warnings. @param ids All instances. */
 export function LastHour({ api, ids }: { readonly api: Api; readonly ids: readonly string[] }): JSX.Element {
   const [chosen, setChosen] = useState('');
   const kept = useRef(new FigureHistory());
@@ -69,7 +69,7 @@ async function loadPlots(): Promise<typeof Plots> {
   }
 }
 
-/** Asks instances for what is new. One that does not answer is named, and does not hide the others. */
+/** Asks instances for newer figures. An instance that does not answer is named, and does not hide the others. */
 async function hear(api: Api, ids: readonly string[], kept: FigureHistory, signal: AbortSignal): Promise<Heard> {
   const silent: string[] = [];
   const failures: unknown[] = [];
@@ -143,7 +143,7 @@ function FigureTable({ charts }: { readonly charts: readonly { readonly title: s
   );
 }
 
-/** What instances have logged of what went wrong, the newest first. */
+/** Warnings from the logs of instances, the newest first. */
 function Warnings({ of: histories }: { readonly of: readonly InstanceHistory[] }): JSX.Element {
   const [isAll, setAll] = useState(false);
   const all = histories.flatMap(({ id, warnings }) => warnings.map((warning): Warning & { readonly id: string } => ({ ...warning, id }))).sort((one, other) => one.time < other.time ? 1 : -1);

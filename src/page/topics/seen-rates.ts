@@ -2,7 +2,7 @@
 
 /** With a question every 5 s, ten minutes. Stops a page that is open for days from filling the memory. */
 export const RATE_MAX_VALUES = 120;
-/** The same for topics: of those that were seen longest ago it forgets the course. */
+/** The topics that are kept. Beyond them the page forgets the topic that it heard of longest ago. */
 export const RATE_MAX_ENTRIES = 1_000;
 
 /** What `GET /topics?sort=rate` answers. */

@@ -31,7 +31,7 @@ interface Delivery {
   readonly missing?: readonly string[];
 }
 
-/** One message: what is in it, and how far it has come. */
+/** One message: its data, and how far it has come. */
 export function MessageView({ api, you, id }: { readonly api: Api; readonly you: Index['you']; readonly id: string | undefined }): JSX.Element {
   if (id === undefined) return <section class="panel" aria-labelledby="message-title"><h1 id="message-title">Message</h1><p>The address of a message ends with its id: <code>#/messages/</code> and the id. The <a href="#/feed">feed</a> and the history of a topic lead to it.</p></section>;
   return (
@@ -107,7 +107,7 @@ function Gone({ code, children }: { readonly code: string; readonly children?: C
   );
 }
 
-/** Which of the streams that want its topic have passed its position. */
+/** How many of the streams of its topic have passed its position. */
 function Deliveries({ api, id, hasTitle }: { readonly api: Api; readonly id: string; readonly hasTitle: boolean }): JSX.Element | null {
   const loaded = useLoad((signal) => api.json<Delivery>(`${messagePath(id)}/delivery`, { signal }), id, DELIVERY_EVERY_MS);
   const gone = goneIn(loaded);
