@@ -1,7 +1,7 @@
 import t from 'tap';
 import { dataSource } from '../../src/page/feed/data-source.ts';
 import { openLevels } from '../../src/page/feed/open-levels.ts';
-import { RATE_MAX_ENTRIES, RATE_MAX_VALUES, SeenRates } from '../../src/page/topics/seen-rates.ts';
+import { RATE_MAX_ENTRIES, RATE_MAX_VALUES, RATES_EVERY_MS, SeenRates } from '../../src/page/topics/seen-rates.ts';
 
 /** What the page keeps of the rates of topics, and what it reads of a message. */
 
@@ -23,6 +23,15 @@ void t.test('the course of a topic: what was told, nothing where nobody publishe
   t.strictSame(rates.course('b'), [1, 0, 5]);
   t.strictSame(rates.course('a'), [2, 3, 4], 'an answer about other topics says nothing of a');
   t.equal(rates.course('c'), undefined);
+});
+
+void t.test('rates are asked for from time to time, and at once for other topics', async (t) => {
+  const rates = new SeenRates();
+  t.ok(rates.isDue('', 1_000_000), 'nothing was asked');
+  rates.add(answer({ a: 1 }), '', 1_000_000);
+  t.notOk(rates.isDue('', 1_000_000 + RATES_EVERY_MS - 1));
+  t.ok(rates.isDue('', 1_000_000 + RATES_EVERY_MS));
+  t.ok(rates.isDue('b', 1_000_001));
 });
 
 void t.test('a page that is open for days keeps so much at most', async (t) => {

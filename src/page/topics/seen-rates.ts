@@ -1,7 +1,9 @@
 /** How busy topics were while the page was open: the service knows the rates of the last minute alone. */
 
-/** With a question every 5 s, ten minutes. Stops a page that is open for days from filling the memory. */
-export const RATE_MAX_VALUES = 120;
+/** How often rates are asked for. They are of a whole minute, and the service counts up to 10,000 messages for each answer. Milliseconds. */
+export const RATES_EVERY_MS = 15_000;
+/** Ten minutes. Stops a page that is open for days from filling the memory. */
+export const RATE_MAX_VALUES = 40;
 /** The topics that are kept. Beyond them the page forgets the topic that it heard of longest ago. */
 export const RATE_MAX_ENTRIES = 1_000;
 
@@ -19,11 +21,20 @@ export class SeenRates {
   readonly #courses = new Map<string, readonly number[]>();
   /** Topics whose rate the newest answers did not tell. */
   readonly #unknown = new Set<string>();
+  #prefix: string | undefined;
+  #at = 0;
   /** The newest answer told all topics that begin so: others had no message. */
   #complete: string | undefined;
 
-  /** @param prefix What all topics of the answer begin with. */
-  add({ topics, more }: RatesAnswer, prefix: string): void {
+  /** Whether rates of such topics are to be asked for again. @param now Milliseconds since 1970. */
+  isDue(prefix: string, now = Date.now()): boolean {
+    return prefix !== this.#prefix || now - this.#at >= RATES_EVERY_MS;
+  }
+
+  /** @param prefix All topics of the answer begin with it. */
+  add({ topics, more }: RatesAnswer, prefix: string, now = Date.now()): void {
+    this.#prefix = prefix;
+    this.#at = now;
     const told = new Map(topics.map(({ topic, rate = 0 }) => [topic, rate] as const));
     this.#complete = more ? undefined : prefix;
     for (const topic of [...this.#courses.keys()]) {

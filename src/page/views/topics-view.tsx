@@ -84,7 +84,7 @@ function TopicList({ api, rates }: { readonly api: Api; readonly rates: SeenRate
                   { title: 'Messages', isNumber: true, cell: ({ messages, more: isMore }) => `${count(messages)}${isMore === true ? '+' : ''}` },
                   { title: 'Size', isNumber: true, cell: ({ bytes: size }) => bytes(size) },
                   { title: 'Streams', isNumber: true, cell: ({ streams }) => count(streams) },
-                  { title: 'A second', ...by('rate'), isNumber: true, cell: ({ topic }) => <Rate course={rates.course(topic)} /> },
+                  { title: 'A second', ...by('rate'), isNumber: true, cell: ({ topic, rate: now }) => <Rate course={rates.course(topic)} now={now} /> },
                 ]} />
               )}
             <Pages after={after} next={more ? cursor : undefined} onPage={setAfter} />
@@ -95,15 +95,16 @@ function TopicList({ api, rates }: { readonly api: Api; readonly rates: SeenRate
   );
 }
 
-/** Asks for the rates of the busiest topics. @param asked The same question, if it was asked already. */
+/** Asks for the rates of the busiest topics, where it is time. @param asked The same question, if it was asked already. */
 async function lookAtRates(api: Api, rates: SeenRates, prefix: string, signal: AbortSignal, asked?: Promise<RatesAnswer>): Promise<void> {
+  if (!rates.isDue(prefix)) return;
   rates.add(await (asked ?? api.json<RatesAnswer>(`topics${query({ sort: 'rate', prefix, limit: PAGE_TOPICS_ENTRIES })}`, { signal })), prefix);
 }
 
 /** Messages a second in the last minute, and how that was since the page was opened. */
-function Rate({ course }: { readonly course: readonly number[] | undefined }): JSX.Element {
+function Rate({ course, now = course?.at(-1) }: { readonly course: readonly number[] | undefined; readonly now?: number | undefined }): JSX.Element {
   if (course === undefined) return <>–</>;
-  return <span class="rate">{rate(course.at(-1) ?? 0)}<Sparkline values={course} least={0.1} /></span>;
+  return <span class="rate">{rate(now ?? 0)}<Sparkline values={course} least={0.1} /></span>;
 }
 
 interface HistoryPage {
