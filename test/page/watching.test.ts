@@ -162,8 +162,16 @@ await t.test('the fleet has the last hour of each instance: charts, a table with
   const { url } = there;
   const own = (await (await fetch(`${url}/instances`)).json() as Instances).instances.find(({ streams: open }) => open >= 3)!;
   for (const look of LOOKS) {
-    const person = await open(t, '#/fleet', look);
-    await shows(person, 'there are charts', async () => await person.page.locator('.chart canvas').count() === 6);
+    const person = await open(t, '#/publish', look);
+    await person.forgiving(async () => {
+      let isAway = true;
+      await person.page.route('**/charts.js*', (route) => isAway ? route.abort() : route.continue());
+      await person.goto('#/fleet');
+      await shows(person, 'the charts are missing', has(person, /The charts could not be loaded; they are tried again/));
+      isAway = false;
+      await shows(person, 'there are charts', async () => await person.page.locator('.chart canvas').count() === 6);
+    });
+    t.ok(await hasNot(person, /could not be loaded/)());
     await person.page.getByText('These figures as a table').click();
     await shows(person, 'the streams are in the figures', async () => (await person.texts('tbody tr')).some((text) => text.startsWith(`Streams${own.id}3`)));
     const rows = await person.texts('tbody tr');
