@@ -5,7 +5,7 @@ import { startInstance } from '../support/instance.ts';
 import { until } from '../support/until.ts';
 import { Person } from './support/person.ts';
 
-/** What the page may cost, as far as that does not depend on the speed of a machine. `node test/support/page-cost.ts` measures the rest. */
+/** What the page may cost, as far as that does not depend on the speed of a machine. `npm run page-cost` measures the rest. */
 
 /** The page holds 10,000 rows: it has let go of some. */
 const MESSAGES = 12_000;

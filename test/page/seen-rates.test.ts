@@ -57,6 +57,6 @@ void t.test('a tree is open as far as that is some hundred lines: a stranger\'s 
   t.equal(openLevels({ a: { b: { c: { d: 1 } } } }, 100), 3);
   t.equal(openLevels(Array.from({ length: 50 }, () => Array.from({ length: 50 }, () => 1)), 100), 1);
   t.equal(openLevels(Array.from({ length: 10 }, () => Array.from({ length: 30 }, () => Array.from({ length: 100 }, () => 1))), 100), 2);
-  t.equal(openLevels(Array.from({ length: 1_000_000 }, () => ({})), 100), 3, 'only those that are shown count');
+  t.equal(openLevels(Array.from({ length: 10_000 }, () => ({})), 100), 3, 'only those that are shown count');
   t.equal(openLevels('text', 100), 3);
 });

@@ -9,14 +9,14 @@ import { startInstance, type Instance } from './instance.ts';
 import type { Scope } from './temp.ts';
 
 /**
- * `node test/support/page-cost.ts`: what the page costs the service and the browser while 10,000 streams are open and 2,000 messages a second come. It looks at the CPU of the service in intervals
- * with the page and without it, in turn, and at the browser: memory, and the CPU of its longest task. Nothing is judged here: what is printed is compared with docs/page.md.
+ * `npm run page-cost`: what the page costs the service and the browser while 10,000 streams are open and 2,000 messages a second come. It measures the CPU of the service in intervals with the page
+ * and without it, in turn, and of the browser its memory and the CPU of its longest task. It judges nothing: docs/page.md has figures to compare with.
  */
 
 const { values: { streams, rate, seconds, rounds } } = parseArgs({ options: {
   streams: { type: 'string', default: '10000' }, rate: { type: 'string', default: '2000' }, seconds: { type: 'string', default: '10' }, rounds: { type: 'string', default: '8' },
 } });
-/** What is open while the page is: the feed goes on behind the other views. */
+/** The views that are looked at, one after the other. The feed goes on behind the others. */
 const VIEWS = ['feed', 'topics', 'fleet'] as const;
 const BATCHES_EVERY_MS = 50;
 const OPENED_AT_ONCE = 100;
@@ -66,8 +66,8 @@ function publish(http: Http, topics: number, perSecond: number): { readonly stop
   } };
 }
 
-/** What the browser spent: its memory, and the tasks of its page that took CPU for longer than a person would not notice. */
-async function look(browser: Browser, page: Page): Promise<{ readonly heapMb: number; readonly privateMb: number }> {
+/** The memory of the page: JavaScript's heap, and what its process has for itself. */
+async function memoryOf(browser: Browser, page: Page): Promise<{ readonly heapMb: number; readonly privateMb: number }> {
   const session = await page.context().newCDPSession(page);
   await session.send('Performance.enable');
   const { metrics } = await session.send('Performance.getMetrics');
@@ -107,6 +107,7 @@ const say = (text: string): void => void process.stdout.write(`${text}\n`);
 try {
   const [instance, browser] = await Promise.all([startInstance(scope, { LOG_LEVEL: 'error', HEARTBEAT_SECONDS: '25' }), startBrowser(scope)]);
   await openStreams(instance, Number(streams));
+  const began = performance.now();
   const load = publish(new Http(scope, instance.url, 2), Number(streams), Number(rate));
   const percent = async (): Promise<number> => {
     const [cpu, began] = [await cpuOf(instance), performance.now()];
@@ -132,7 +133,7 @@ try {
       open.push([view, await percent()]);
     }
     tasks = [...tasks, ...tasksOf(await browser.stopTracing())];
-    const { heapMb, privateMb } = await look(browser, page);
+    const { heapMb, privateMb } = await memoryOf(browser, page);
     await page.goto('about:blank');
     await sleep(1_000);
     const after = await percent();
@@ -141,6 +142,7 @@ try {
     say(`round ${round + 1}: without ${before.toFixed(1)} and ${after.toFixed(1)} %, with ${open.map(([view, cpu]) => `${view} ${cpu.toFixed(1)} %`).join(', ')}; heap ${heapMb.toFixed(0)} MiB, renderer ${privateMb.toFixed(0)} MiB`);
   }
   const long = tasks.filter(({ cpuMs }) => cpuMs > LONG_TASK_MS);
+  say(`${Math.round(load.count() / (performance.now() - began) * 1000)} messages a second were published`);
   say(`CPU of the service without the page: ${spread(without)} % of a core`);
   for (const [view, values] of Object.entries(costs)) say(`The page adds with ${view}: ${spread(values)} %`);
   say(`Tasks of the page: ${tasks.length}; of more than ${LONG_TASK_MS} ms of CPU: ${long.length}; the longest ${tasks.toSorted((one, other) => other.cpuMs - one.cpuMs).slice(0, 3).map(({ cpuMs, wallMs }) => `${cpuMs.toFixed(0)} ms of CPU in ${wallMs.toFixed(0)} ms`).join(', ')}`);

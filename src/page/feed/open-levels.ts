@@ -11,12 +11,10 @@ export function openLevels(value: unknown, most: number): number {
     const next: unknown[] = [];
     for (const one of level) {
       if (typeof one !== 'object' || one === null) continue;
-      let members = 0;
-      for (const name in one) {
-        if (members++ === most) break;
-        if (++lines > OPEN_MAX_ENTRIES) return Math.max(1, levels);
-        next.push((one as Readonly<Record<string, unknown>>)[name]);
-      }
+      const members: readonly unknown[] = (Array.isArray(one) ? one : Object.values(one)).slice(0, most);
+      lines += members.length;
+      if (lines > OPEN_MAX_ENTRIES) return Math.max(1, levels);
+      next.push(...members);
     }
     level = next;
   }
