@@ -218,6 +218,10 @@ await t.test('across a restart of the service each view goes on by itself, and s
   await late.sees('good JSON');
   const all = [...people.map(([person]) => person), late];
   const during = async (): Promise<void> => {
+    here.kill('SIGSTOP');
+    await shows(fleet, 'it stands still', has(fleet, /The service takes long to answer\. What is shown was so at/));
+    here.kill('SIGCONT');
+    await shows(fleet, 'it has answered', hasNot(fleet, /takes long to answer/));
     here.kill('SIGKILL');
     await here.exited;
     for (const [person, sign] of people) {
