@@ -74,7 +74,7 @@ const TECHNOLOGIES: readonly { readonly packages: RegExp; readonly places: reado
   { packages: /^jose(\/|$)/, places: ['access/'] },
   { packages: /^prom-client$/, places: ['runtime/metrics.ts', 'runtime/supervisor-metrics.ts'] },
   { packages: /^react(\/|$)/, places: ['client/react.ts'] },
-  { packages: /^preact(\/|$)/, places: ['page/'] },
+  { packages: /^(preact|uplot)(\/|$)/, places: ['page/'] },
 ];
 
 /** Pairs of files whose types know each other. */

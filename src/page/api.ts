@@ -39,6 +39,14 @@ export class ApiError extends Error {
   }
 }
 
+const LIMITED_CODE = 429;
+const FAILURE_CODE = 500;
+
+/** Whether the same request may be answered later: the service was not there, could not answer, or had no room. */
+export function mayPass(error: unknown): boolean {
+  return error instanceof ApiError && (error.code === 'unreachable' || error.status === LIMITED_CODE || error.status >= FAILURE_CODE);
+}
+
 export interface RequestParts {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;

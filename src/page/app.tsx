@@ -8,22 +8,23 @@ import { useLoad } from './load.ts';
 import { ErrorNote } from './parts.tsx';
 import { href, useRoute, type Route } from './route.ts';
 import { visible } from './text.ts';
+import { SeenRates } from './topics/seen-rates.ts';
 import { ApiView } from './views/api-view.tsx';
 import { DoctorView } from './views/doctor-view.tsx';
 import { FleetView } from './views/fleet-view.tsx';
 import { KeysView } from './views/keys-view.tsx';
+import { MessageView } from './views/message-view.tsx';
 import { FIRST_DRAFT, PublishPanel, type PublishState } from './views/publish-panel.tsx';
 import { SignIn, signOut } from './views/sign-in.tsx';
 import { StreamsView } from './views/streams-view.tsx';
 import { TopicsView } from './views/topics-view.tsx';
 
-/** How often it is asked what the person may do, while the service cannot say. */
-const INDEX_RETRY_MS = 3_000;
-
 interface View {
   readonly name: string;
   readonly title: string;
   readonly isFor: (index: Index) => boolean;
+  /** Others lead to it, and the navigation does not. */
+  readonly isLinked?: true;
 }
 
 /** In the order of the navigation. What the person may not do is not offered. */
@@ -36,6 +37,7 @@ const VIEWS: readonly View[] = [
   { name: 'keys', title: 'Keys', isFor: ({ you, open }) => you.administer || open },
   { name: 'doctor', title: 'Doctor', isFor: ({ you }) => you.read },
   { name: 'api', title: 'API', isFor: ({ you }) => you.operate },
+  { name: 'messages', title: 'Message', isFor: ({ you }) => you.read || you.streams, isLinked: true },
 ];
 
 export function App(): JSX.Element {
@@ -46,12 +48,6 @@ export function App(): JSX.Element {
   const { value: index, error, reload } = isUnknown;
   const route = useRoute();
   const isRefused = error instanceof ApiError && error.status === 401;
-
-  useEffect(() => {
-    if (index !== undefined || error === undefined || isRefused) return;
-    const timer = setTimeout(reload, INDEX_RETRY_MS);
-    return () => clearTimeout(timer);
-  }, [index, error, isRefused]);
 
   const leave = async (): Promise<void> => {
     if (index?.sessions === true) await signOut(api);
@@ -82,7 +78,7 @@ function Navigation({ index, route }: { readonly index: Index; readonly route: R
   useEffect(() => bar.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' }), [route.view]);
   return (
     <nav aria-label="Views" ref={bar}>
-      {VIEWS.filter(({ isFor }) => isFor(index)).map(({ name, title }) => <a key={name} href={href(name)} aria-current={(route.view || 'feed') === name ? 'page' : undefined}>{title}</a>)}
+      {VIEWS.filter(({ isFor, isLinked }) => isFor(index) && isLinked !== true).map(({ name, title }) => <a key={name} href={href(name)} aria-current={(route.view || 'feed') === name ? 'page' : undefined}>{title}</a>)}
       {!index.open && index.you.name === undefined && <a href={href('sign-in')} aria-current={route.view === 'sign-in' ? 'page' : undefined}>Sign in</a>}
     </nav>
   );
@@ -104,6 +100,7 @@ interface BodyProps {
 function Body({ api, index, route, onToken, onSession }: BodyProps): JSX.Element {
   const { you } = index;
   const [publishing, setPublishing] = useState<PublishState>({ draft: FIRST_DRAFT, sent: [] });
+  const rates = useMemo(() => new SeenRates(), [api]);
   const feed = useFeed(api, index, route);
   const changePublishing = useCallback((change: (before: PublishState) => PublishState) => setPublishing(change), []);
   const publish = you.publish && <PublishPanel api={api} mayReport={you.presence} feed={feed} state={publishing} onState={changePublishing} />;
@@ -112,16 +109,17 @@ function Body({ api, index, route, onToken, onSession }: BodyProps): JSX.Element
   if (route.view === 'sign-in' || (!index.open && you.name === undefined && !you.read && !you.publish)) return <SignIn sessions={index.sessions} onToken={onToken} onSession={onSession} />;
   if (view === undefined) return <div class="panel"><h1>There is no such view</h1><p><a href="#/feed">To the feed</a></p></div>;
   if (!view.isFor(index)) {
-    const first = VIEWS.find(({ isFor }) => isFor(index));
+    const first = VIEWS.find(({ isFor, isLinked }) => isFor(index) && isLinked !== true);
     return <div class="panel"><h1>{view.title}</h1><p>{you.name === undefined ? 'This takes a key or token that may do it.' : 'This key or token may not do that.'} {first !== undefined && <a href={href(first.name)}>To: {first.title}</a>}</p></div>;
   }
   switch (view.name) {
     case 'publish': return <div class="narrow">{publish}</div>;
-    case 'topics': return <TopicsView api={api} you={you} subject={route.subject} />;
+    case 'topics': return <TopicsView api={api} you={you} subject={route.subject} rates={rates} />;
     case 'streams': return <StreamsView api={api} query={route.query} />;
     case 'fleet': return <FleetView api={api} you={you} />;
     case 'keys': return <KeysView api={api} index={index} />;
     case 'doctor': return <DoctorView api={api} you={you} />;
+    case 'messages': return <MessageView api={api} you={you} id={route.subject} />;
     case 'api': return <ApiView api={api} />;
     default: return (
       <div class={publish === false ? '' : 'beside'}>

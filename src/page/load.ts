@@ -1,20 +1,39 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
+import { mayPass } from './api.ts';
+
+/** How soon something that is loaded once is asked for again while the service does not answer. Stops a page from asking without a pause. */
+const LOAD_RETRY_MS = 3_000;
+/** After so long without an answer the person is told. Stops old figures from looking new while the service stands still. */
+const LATE_MS = 5_000;
 
 export interface Loaded<Value> {
   /** The newest that came, also while a later request fails. */
   readonly value: Value | undefined;
+  /** When it came, in milliseconds since 1970. */
+  readonly at: number | undefined;
   readonly error: unknown;
   readonly isLoading: boolean;
+  /** The service has been asked, and takes long to answer. */
+  readonly isLate: boolean;
   readonly reload: () => void;
 }
 
+interface State<Value> {
+  readonly key: string;
+  readonly value?: Value;
+  readonly at?: number;
+  readonly error?: unknown;
+  readonly isLoading: boolean;
+  readonly isLate: boolean;
+}
+
 /**
- * Loads something, and again from time to time while the page is seen.
+ * Loads something, and again from time to time while the page is seen. Where the service cannot be reached or cannot answer, it is asked again until it does.
  * @param key What is loaded: with another one, what came before is forgotten.
  * @param everyMs 0: once.
  */
 export function useLoad<Value>(load: (signal: AbortSignal) => Promise<Value>, key: string, everyMs = 0): Loaded<Value> {
-  const [state, setState] = useState<{ readonly key: string; readonly value?: Value; readonly error?: unknown; readonly isLoading: boolean }>({ key, isLoading: true });
+  const [state, setState] = useState<State<Value>>({ key, isLoading: true, isLate: false });
   const [turn, setTurn] = useState(0);
   const latest = useRef(load);
   latest.current = load;
@@ -22,26 +41,33 @@ export function useLoad<Value>(load: (signal: AbortSignal) => Promise<Value>, ke
   useEffect(() => {
     const abort = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
+    let late: ReturnType<typeof setTimeout> | undefined;
     const run = async (): Promise<void> => {
+      late = setTimeout(() => setState((before) => before.key === key ? { ...before, isLate: true } : before), LATE_MS);
+      let waitMs = everyMs;
       try {
         const value = await latest.current(abort.signal);
-        if (!abort.signal.aborted) setState({ key, value, isLoading: false });
+        if (!abort.signal.aborted) setState({ key, value, at: Date.now(), isLoading: false, isLate: false });
       } catch (error) {
-        if (!abort.signal.aborted) setState((before) => ({ ...(before.key === key ? before : { key }), error, isLoading: false }));
+        if (waitMs === 0 && mayPass(error)) waitMs = LOAD_RETRY_MS;
+        if (!abort.signal.aborted) setState((before) => ({ ...(before.key === key ? before : { key }), error, isLoading: false, isLate: false }));
       }
-      if (everyMs > 0 && !abort.signal.aborted) timer = setTimeout(next, everyMs);
+      clearTimeout(late);
+      if (waitMs > 0 && !abort.signal.aborted) timer = setTimeout(next, waitMs);
     };
     const next = (): void => {
       if (document.visibilityState === 'visible') void run();
-      else timer = setTimeout(next, everyMs);
+      else timer = setTimeout(next, Math.max(everyMs, LOAD_RETRY_MS));
     };
     void run();
     return () => {
       abort.abort();
       clearTimeout(timer);
+      clearTimeout(late);
     };
   }, [key, everyMs, turn]);
 
   const reload = useCallback(() => setTurn((before) => before + 1), []);
-  return state.key === key ? { value: state.value, error: state.error, isLoading: state.isLoading, reload } : { value: undefined, error: undefined, isLoading: true, reload };
+  const { value, at, error, isLoading, isLate }: State<Value> = state.key === key ? state : { key, isLoading: true, isLate: false };
+  return { value, at, error, isLoading, isLate, reload };
 }

@@ -1,7 +1,8 @@
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { ApiError, messageOf } from './api.ts';
-import { visible } from './text.ts';
+import type { Loaded } from './load.ts';
+import { timeOfDay, visible } from './text.ts';
 
 /** What views are made of. */
 
@@ -72,11 +73,17 @@ export function ErrorNote({ error, retry }: { readonly error: unknown; readonly 
   );
 }
 
-/** What is shown of something that is loaded: nothing yet, what went wrong, or the thing. */
-export function Shown<Value>({ of: { value, error, isLoading, reload }, children }: { readonly of: { readonly value: Value | undefined; readonly error: unknown; readonly isLoading: boolean; readonly reload: () => void }; readonly children: (value: Value) => ComponentChildren }): JSX.Element {
+/** Shows something that is loaded, or why it is not there. While nothing newer comes, it says from which time the thing is. */
+export function Shown<Value>({ of: { value, at, error, isLoading, isLate, reload }, children }: { readonly of: Loaded<Value>; readonly children: (value: Value) => ComponentChildren }): JSX.Element {
+  const isOld = value !== undefined && at !== undefined && (error !== undefined || isLate);
   return (
     <>
       {error !== undefined && <ErrorNote error={error} retry={reload} />}
+      {(isOld || isLate) && (
+        <p class="note warn" role="status"><span>
+          {error === undefined && 'The service takes long to answer. '}{isOld && <>What is shown was so at <time dateTime={new Date(at).toISOString()}>{timeOfDay(at)}</time>; what has happened since is not known here.</>}
+        </span></p>
+      )}
       {value === undefined ? isLoading && <p class="loading" role="status">Loading…</p> : children(value)}
     </>
   );

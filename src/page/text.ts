@@ -14,7 +14,11 @@ export function count(value: number): string {
   return whole.format(value);
 }
 
+/** From here on a fraction says nothing. */
+const WHOLE_RATE_VALUES = 1_000;
+
 export function rate(value: number): string {
+  if (value >= WHOLE_RATE_VALUES) return whole.format(Math.round(value));
   return value > 0 && value < 0.1 ? '< 0.1' : short.format(value);
 }
 
@@ -42,9 +46,14 @@ export function age(time: string, now = Date.now()): string {
 
 /** The time of the day, of this machine's zone. */
 export function clock(time: string): string {
+  return `${timeOfDay(Date.parse(time))}.${String(new Date(time).getMilliseconds()).padStart(3, '0')}`;
+}
+
+/** The same without milliseconds. @param time Milliseconds since 1970. */
+export function timeOfDay(time: number): string {
   const date = new Date(time);
   const two = (value: number): string => String(value).padStart(2, '0');
-  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${String(date.getMilliseconds()).padStart(3, '0')}`;
+  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }
 
 /**

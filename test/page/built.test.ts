@@ -13,11 +13,14 @@ const PAGE = join(import.meta.dirname, '../../src/page');
 const FIRST_VIEW_MAX_BYTES = 100 * 1024;
 const HTML = { accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' };
 const FILES = ['page.js', 'page.css', 'icon.svg'] as const;
+/** What it loads later. */
+const LATER = ['charts.js'] as const;
 
 void t.test('what is committed is what the sources make', async (t) => {
   const made = await buildPage();
-  t.strictSame([...made.keys()], ['page.js']);
-  t.ok(made.get('page.js') === await readFile(join(PAGE, 'built/page.js'), 'utf8'), 'npm run build');
+  t.strictSame([...made.keys()], ['page.js', ...LATER]);
+  for (const [name, text] of made) t.ok(text === await readFile(join(PAGE, 'built', name), 'utf8'), `npm run build: ${name}`);
+  for (const name of LATER) t.ok(made.get('page.js')!.includes(`import(\`./${name}\`)`), `the page loads ${name} when it is looked at, from beside itself`);
 });
 
 void t.test('browsers get the page, with a tag and a strict policy; all others get an index of the API', async (t) => {
@@ -46,6 +49,11 @@ void t.test('browsers get the page, with a tag and a strict policy; all others g
     t.ok(page.body.includes(`"page/${name}"`), `the page loads ${name}, below whatever path a proxy has put it`);
     firstView += gzipSync(answer.body, { level: 9 }).length;
   }
+  for (const name of LATER) {
+    const { status, body } = await http.get(`/page/${name}`);
+    t.strictSame([status, body], [200, await readFile(join(PAGE, 'built', name), 'utf8')], name);
+    t.notOk(page.body.includes(name), `the page begins without ${name}`);
+  }
   t.ok(firstView <= FIRST_VIEW_MAX_BYTES, `${firstView} bytes with gzip`);
   for (const name of ['index.html', 'main.tsx', '..%2Fpage.css', 'built%2Fpage.js', 'page.js%00', '__proto__', 'constructor']) t.match(await http.get(`/page/${name}`), { status: 404, body: /"field":"file"/ }, name);
 });
@@ -71,5 +79,5 @@ void t.test('PAGE=off leaves the page out, and the index stays', async (t) => {
   const instance = await startInstance(t, { PAGE: 'off', LOG_LEVEL: 'error' });
   const http = new Http(t, instance.url);
   t.match(await http.get('/', HTML), { status: 200, headers: { 'content-type': 'application/json', 'content-security-policy': /^default-src 'none'; connect-src 'self'; / } });
-  for (const name of FILES) t.match(await http.get(`/page/${name}`), { status: 404, body: /PAGE is off/ }, name);
+  for (const name of [...FILES, ...LATER]) t.match(await http.get(`/page/${name}`), { status: 404, body: /PAGE is off/ }, name);
 });

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { isBeginning, topicsIn, wordsIn } from '../../src/page/feed/beginning.ts';
 import { FeedLog } from '../../src/page/feed/feed-log.ts';
+import { RowFilter } from '../../src/page/feed/row-filter.ts';
 import { bytes, jsonText, shellQuoted, visible } from '../../src/page/text.ts';
 
 /** What the page keeps of a feed, and how it shows strangers' texts. */
@@ -61,6 +62,22 @@ void t.test('a message comes once; what came before stands before; an erased one
   feed.erase({ topic: 'a', through: 'epoch-2' });
   t.strictSame(feed.rows.flatMap((row) => row.kind === 'message' && row.isErased ? [row.message.id] : []), ['epoch-2', 'epoch-5']);
   t.notMatch(JSON.stringify(feed.rows), 'secret');
+});
+
+void t.test('a filter looks at each row once, however often the feed is drawn', async (t) => {
+  const feed = log();
+  feed.message(message(1, 'Deploy FAILED'));
+  feed.message(message(2, 'well', 'deploys.api'));
+  feed.message(message(3, 'other'));
+  feed.note({ name: '$open', text: 'deploy' });
+  let looks = 0;
+  const rows = feed.rows.map((row) => row.kind === 'note' ? row : { ...row, get text() {
+    looks++;
+    return row.text;
+  } });
+  const filter = new RowFilter('dePLoy');
+  for (let drawn = 0; drawn < 3; drawn++) t.strictSame(rows.filter((row) => filter.has(row)), [rows[0], rows[1]]);
+  t.equal(looks, 3);
 });
 
 void t.test('signs of life in a row are one row', async (t) => {

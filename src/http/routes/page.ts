@@ -19,6 +19,7 @@ const HTML = 'text/html; charset=utf-8';
 /** What the page loads: by its name, where it lies, and what it is. */
 const FILES: ReadonlyMap<string, readonly [file: string, type: string]> = new Map([
   ['page.js', ['built/page.js', 'text/javascript; charset=utf-8']],
+  ['charts.js', ['built/charts.js', 'text/javascript; charset=utf-8']],
   ['page.css', ['page.css', 'text/css; charset=utf-8']],
   ['icon.svg', ['icon.svg', 'image/svg+xml']],
 ]);

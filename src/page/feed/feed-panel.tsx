@@ -1,13 +1,13 @@
 import type { ComponentChildren, JSX } from 'preact';
-import { useEffect, useReducer, useState } from 'preact/hooks';
+import { useEffect, useMemo, useReducer, useState } from 'preact/hooks';
 import { Chip, Command, CopyButton, Empty, Field } from '../parts.tsx';
 import { BASE } from '../api.ts';
 import { count, plural } from '../text.ts';
 import { topicsIn } from './beginning.ts';
 import { COPIES, credential } from './copy-as.ts';
 import type { Feed, FeedWish } from './feed.ts';
-import type { FeedRow } from './feed-log.ts';
 import { MessageDetail } from './message-detail.tsx';
+import { RowFilter } from './row-filter.ts';
 import { RowList } from './row-list.tsx';
 
 const BEGINNINGS: readonly (readonly [from: string, label: string])[] = [
@@ -25,13 +25,14 @@ export function FeedPanel({ feed, onWish, children }: { readonly feed: Feed; rea
   /** The key of the newest row that is shown; undefined while all are. */
   const [pausedAt, setPausedAt] = useState<number>();
   const [filter, setFilter] = useState('');
+  const wanted = useMemo(() => new RowFilter(filter), [filter]);
   const [hasNotes, setNotes] = useState(true);
   const [selected, setSelected] = useState<number>();
 
   const { log, wish, status } = feed;
   const all = pausedAt === undefined ? log.rows : log.rows.filter(({ key }) => key <= pausedAt);
   const waiting = pausedAt === undefined ? 0 : log.rows.reduce((sum, row) => sum + (row.kind === 'message' && row.key > pausedAt ? 1 : 0), 0);
-  const rows = filter === '' && hasNotes ? all : all.filter((row) => row.kind === 'note' ? hasNotes && filter === '' : matches(row, filter.toLowerCase()));
+  const rows = filter === '' && hasNotes ? all : all.filter((row) => row.kind === 'note' ? hasNotes && filter === '' : wanted.has(row));
   const shown = rows.find((row) => row.key === selected);
   const hasMessages = log.messages > 0;
   const [tone, label] = STATES[status];
@@ -68,10 +69,6 @@ export function FeedPanel({ feed, onWish, children }: { readonly feed: Feed; rea
       {shown?.kind === 'message' && <MessageDetail key={shown.key} isSought row={shown} onClose={() => setSelected(undefined)} />}
     </section>
   );
-}
-
-function matches(row: FeedRow, filter: string): boolean {
-  return row.kind === 'message' && (row.text.toLowerCase().includes(filter) || row.message.topic.toLowerCase().includes(filter) || row.message.event.toLowerCase().includes(filter) || row.message.id.includes(filter));
 }
 
 function WishForm({ wish, onWish }: { readonly wish: FeedWish; readonly onWish: (wish: FeedWish) => void }): JSX.Element {

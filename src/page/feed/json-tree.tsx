@@ -1,17 +1,17 @@
 import type { JSX } from 'preact';
-import { useState } from 'preact/hooks';
+import { useMemo, useState } from 'preact/hooks';
 import { count, visible } from '../text.ts';
+import { openLevels } from './open-levels.ts';
 
 /** How many members of a value are shown before somebody asks for more. Stops one message from filling the page. */
 const SHOWN_MEMBERS_ENTRIES = 100;
 /** The same for a text. */
 const SHOWN_TEXT_CHARACTERS = 2_000;
-/** Values this deep are closed until somebody opens them. */
-const OPEN_LEVELS = 3;
 
-/** JSON as a tree. What is closed is not built: a value may be nested as deeply as it likes. */
-export function JsonTree({ value, name, level = 0 }: { readonly value: unknown; readonly name?: string; readonly level?: number }): JSX.Element {
-  const [isOpen, setOpen] = useState(level < OPEN_LEVELS);
+/** JSON as a tree. What is closed is not built: a value may be nested as deeply as it likes. @param levels How many levels are open until somebody opens more. */
+export function JsonTree({ value, name, levels }: { readonly value: unknown; readonly name?: string; readonly levels?: number }): JSX.Element {
+  const open = useMemo(() => levels ?? openLevels(value, SHOWN_MEMBERS_ENTRIES), []);
+  const [isOpen, setOpen] = useState(open > 0);
   const [most, setMost] = useState(SHOWN_MEMBERS_ENTRIES);
   const label = name === undefined ? null : <><span class="json-name">{visible(name)}</span>: </>;
   if (typeof value !== 'object' || value === null) return <div class="json-line">{label}<Scalar value={value} /></div>;
@@ -23,7 +23,7 @@ export function JsonTree({ value, name, level = 0 }: { readonly value: unknown; 
       <summary>{label}<span class="json-size">{summary}</span></summary>
       {isOpen && (
         <div class="json-members">
-          {members.slice(0, most).map(([key, one]) => <JsonTree key={key} name={key} value={one} level={level + 1} />)}
+          {members.slice(0, most).map(([key, one]) => <JsonTree key={key} name={key} value={one} levels={open - 1} />)}
           {members.length > most && <button type="button" class="plain" onClick={() => setMost(most + SHOWN_MEMBERS_ENTRIES)}>{count(members.length - most)} more</button>}
         </div>
       )}

@@ -31,6 +31,7 @@ export function MessageDetail({ row: { message, text, form, isErased }, isSought
       {isShown && <div class="data">{form === 'text' ? <pre><LongText text={text} /></pre> : <JsonTree value={value} />}</div>}
       <div class="actions">
         {isShown && <CopyButton text={() => form === 'text' ? text : jsonText(value, 2) ?? text} label="Copy data" />}
+        <a class="button" href={href('messages', message.id)}>Its page</a>
         <a class="button" href={href('topics', message.topic)}>Its topic</a>
       </div>
     </section>

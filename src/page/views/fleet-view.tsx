@@ -1,9 +1,11 @@
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Api, Index } from '../api.ts';
-import { useLoad } from '../load.ts';
+import { LastHour } from '../fleet/last-hour.tsx';
+import { useLoad, type Loaded } from '../load.ts';
 import { Chip, Confirm, Empty, Partial, Raw, Shown } from '../parts.tsx';
 import { href } from '../route.ts';
+import { Sparkline } from '../sparkline.tsx';
 import { age, bytes, count, rate } from '../text.ts';
 
 const FLEET_EVERY_MS = 2_000;
@@ -50,20 +52,9 @@ export function FleetView({ api, you }: { readonly api: Api; readonly you: Index
   }, [all.value]);
 
   return (
-    <section class="panel" aria-labelledby="fleet-title">
-      <header class="panel-head"><h1 id="fleet-title">Fleet</h1></header>
-      <Shown of={all}>
-        {({ instances, ...rest }) => (
-          <>
-            <Partial of={rest} />
-            {instances.length === 0 && <Empty title="No instance answered" />}
-            <Totals instances={instances} />
-            <div class="cards">
-              {instances.map((instance) => <Card key={instance.id} instance={instance} seen={seen.current.get(instance.id) ?? []} you={you} onDrain={() => setDraining(instance)} />)}
-            </div>
-          </>
-        )}
-      </Shown>
+    <>
+      <Overview all={all} seen={seen.current} you={you} onDrain={setDraining} />
+      {all.value !== undefined && all.value.instances.length > 0 && <LastHour api={api} ids={all.value.instances.map(({ id }) => id)} />}
       {draining !== undefined && (
         <Confirm title="Drain this instance?" action="Drain it" onClose={() => setDraining(undefined)} onConfirm={async () => {
           await api.send(`instances/${encodeURIComponent(draining.id)}/drain`, { method: 'POST' });
@@ -72,8 +63,36 @@ export function FleetView({ api, you }: { readonly api: Api; readonly you: Index
           <p><code>{draining.id}</code> sends its {count(draining.streams)} streams away over its drain time, and then ends, as on SIGTERM. What runs it may start it again.</p>
         </Confirm>
       )}
+    </>
+  );
+}
+
+function Overview({ all, seen, you, onDrain }: { readonly all: Loaded<Instances>; readonly seen: ReadonlyMap<string, readonly Figures[]>; readonly you: Index['you']; readonly onDrain: (instance: Instance) => void }): JSX.Element {
+  return (
+    <section class="panel" aria-labelledby="fleet-title">
+      <header class="panel-head"><h1 id="fleet-title">Fleet</h1></header>
+      <Shown of={all}>
+        {({ instances, ...rest }) => (
+          <>
+            <Partial of={rest} />
+            <Alone instances={instances} />
+            {instances.length === 0 && <Empty title="No instance answered" />}
+            <Totals instances={instances} />
+            <div class="cards">
+              {instances.map((instance) => <Card key={instance.id} instance={instance} seen={seen.get(instance.id) ?? []} you={you} onDrain={() => onDrain(instance)} />)}
+            </div>
+          </>
+        )}
+      </Shown>
     </section>
   );
+}
+
+/** Without Redis an instance can ask no other one. */
+function Alone({ instances }: { readonly instances: readonly Instance[] }): JSX.Element | null {
+  const cut = instances.filter(({ bus }) => bus === 'degraded');
+  if (cut.length === 0) return null;
+  return <p class="note warn" role="status"><span>Redis is away for <code>{cut.map(({ id }) => id).join(', ')}</code>. Messages of other instances come up to a second later, and nothing is lost; how the other instances are cannot be known here meanwhile.</span></p>;
 }
 
 function Totals({ instances }: { readonly instances: readonly Instance[] }): JSX.Element | null {
@@ -115,12 +134,4 @@ function Card({ instance, seen, you, onDrain }: { readonly instance: Instance; r
 
 function Figure({ title, shown, values }: { readonly title: string; readonly shown: string; readonly values: readonly number[] }): JSX.Element {
   return <div><dt>{title}</dt><dd>{shown}<Sparkline values={values} /></dd></div>;
-}
-
-/** The course of a figure since the view was opened. */
-function Sparkline({ values }: { readonly values: readonly number[] }): JSX.Element | null {
-  if (values.length < 2) return null;
-  const most = Math.max(...values, 1);
-  const points = values.map((value, place) => `${(place / (values.length - 1)) * 100},${20 - (value / most) * 18}`).join(' ');
-  return <svg class="sparkline" viewBox="0 0 100 21" preserveAspectRatio="none" aria-hidden="true"><polyline points={points} vector-effect="non-scaling-stroke" /></svg>;
 }

@@ -6,6 +6,8 @@ import { MessageDetail } from '../feed/message-detail.tsx';
 import { useLoad } from '../load.ts';
 import { Command, Empty, Pages, Partial, Raw, Shown, Table } from '../parts.tsx';
 import { href } from '../route.ts';
+import { Sparkline } from '../sparkline.tsx';
+import type { RatesAnswer, SeenRates } from '../topics/seen-rates.ts';
 import { age, bytes, clock, count, dataText, jsonText, plural, rate, visible } from '../text.ts';
 import type { Message } from '../../client/api.ts';
 
@@ -33,16 +35,20 @@ interface TopicsPage {
 
 type Sort = 'name' | 'newest' | 'rate';
 
-/** What topics there are; and one of them. */
-export function TopicsView({ api, you, subject }: { readonly api: Api; readonly you: Index['you']; readonly subject: string | undefined }): JSX.Element {
-  return subject === undefined ? <TopicList api={api} /> : <TopicPage key={subject} api={api} you={you} topic={subject} />;
+/** What topics there are; and one of them. @param rates What the page has seen of their rates. It outlives this view. */
+export function TopicsView({ api, you, subject, rates }: { readonly api: Api; readonly you: Index['you']; readonly subject: string | undefined; readonly rates: SeenRates }): JSX.Element {
+  return subject === undefined ? <TopicList api={api} rates={rates} /> : <TopicPage key={subject} api={api} you={you} topic={subject} rates={rates} />;
 }
 
-function TopicList({ api }: { readonly api: Api }): JSX.Element {
+function TopicList({ api, rates }: { readonly api: Api; readonly rates: SeenRates }): JSX.Element {
   const [sort, setSort] = useState<Sort>('newest');
   const [prefix, setPrefix] = useState('');
   const [after, setAfter] = useState<string>();
-  const page = useLoad((signal) => api.json<TopicsPage>(`topics${query({ sort, prefix, after, limit: PAGE_TOPICS_ENTRIES })}`, { signal }), `${sort} ${prefix} ${after ?? ''}`, TOPICS_EVERY_MS);
+  const page = useLoad(async (signal): Promise<TopicsPage> => {
+    const list = api.json<TopicsPage>(`topics${query({ sort, prefix, after, limit: PAGE_TOPICS_ENTRIES })}`, { signal });
+    const [answer] = await Promise.all([list, lookAtRates(api, rates, prefix, signal, sort === 'rate' && after === undefined ? list : undefined)]);
+    return answer;
+  }, `${sort} ${prefix} ${after ?? ''}`, TOPICS_EVERY_MS);
   const by = (name: Sort): { readonly sort: () => void; readonly isSorted: boolean } => ({
     isSorted: sort === name,
     sort: () => {
@@ -78,7 +84,7 @@ function TopicList({ api }: { readonly api: Api }): JSX.Element {
                   { title: 'Messages', isNumber: true, cell: ({ messages, more: isMore }) => `${count(messages)}${isMore === true ? '+' : ''}` },
                   { title: 'Size', isNumber: true, cell: ({ bytes: size }) => bytes(size) },
                   { title: 'Streams', isNumber: true, cell: ({ streams }) => count(streams) },
-                  ...(sort === 'rate' ? [{ title: 'A second', ...by('rate'), isNumber: true as const, cell: ({ rate: value = 0 }: Topic) => rate(value) }] : []),
+                  { title: 'A second', ...by('rate'), isNumber: true, cell: ({ topic, rate: now }) => <Rate course={rates.course(topic)} now={now} /> },
                 ]} />
               )}
             <Pages after={after} next={more ? cursor : undefined} onPage={setAfter} />
@@ -87,6 +93,18 @@ function TopicList({ api }: { readonly api: Api }): JSX.Element {
       </Shown>
     </section>
   );
+}
+
+/** Asks for the rates of the busiest topics, where it is time. @param asked The same question, if it was asked already. */
+async function lookAtRates(api: Api, rates: SeenRates, prefix: string, signal: AbortSignal, asked?: Promise<RatesAnswer>): Promise<void> {
+  if (!rates.isDue(prefix)) return;
+  rates.add(await (asked ?? api.json<RatesAnswer>(`topics${query({ sort: 'rate', prefix, limit: PAGE_TOPICS_ENTRIES })}`, { signal })), prefix);
+}
+
+/** Messages a second in the last minute, and how that was since the page was opened. */
+function Rate({ course, now = course?.at(-1) }: { readonly course: readonly number[] | undefined; readonly now?: number | undefined }): JSX.Element {
+  if (course === undefined) return <>–</>;
+  return <span class="rate">{rate(now ?? 0)}<Sparkline values={course} least={0.1} /></span>;
 }
 
 interface HistoryPage {
@@ -102,12 +120,17 @@ interface TopicPresence {
   readonly partial?: true;
 }
 
-function TopicPage({ api, you, topic }: { readonly api: Api; readonly you: Index['you']; readonly topic: string }): JSX.Element {
+function TopicPage({ api, you, topic, rates }: { readonly api: Api; readonly you: Index['you']; readonly topic: string; readonly rates: SeenRates }): JSX.Element {
+  const seen = useLoad(async (signal) => {
+    await lookAtRates(api, rates, topic, signal);
+    return rates.course(topic) ?? [];
+  }, `rate ${topic}`, TOPICS_EVERY_MS);
   return (
     <>
       <section class="panel" aria-labelledby="topic-title">
         <header class="panel-head">
           <h1 id="topic-title" class="long"><Raw text={topic} /></h1>
+          {seen.value !== undefined && seen.error === undefined && <span class="counts topic-rate"><Rate course={rates.course(topic)} /> messages a second in the last minute</span>}
           <span class="spread" />
           <a class="button" href="#/topics">All topics</a>
           {you.read && <a class="button" href={href('feed', undefined, { topics: topic, from: 'last:20' })}>Its feed</a>}
@@ -150,7 +173,7 @@ function History({ api, topic }: { readonly api: Api; readonly topic: string }):
           </ul>
           <div class="actions">
             {after !== 'start' && <button type="button" onClick={() => setAfter('start')}>From the oldest</button>}
-            {after !== undefined && <button type="button" onClick={() => setAfter(undefined)}>The newest</button>}
+            {after === undefined ? <button type="button" onClick={page.reload}>Look again</button> : <button type="button" onClick={() => setAfter(undefined)}>The newest</button>}
             {after !== undefined && more && <button type="button" onClick={() => setAfter(cursor)}>Next page</button>}
           </div>
         </>
