@@ -54,6 +54,51 @@ async function copyText(text: string): Promise<void> {
   if (!isCopied) throw new Error('The browser does not let this page copy.');
 }
 
+/** Calls when Escape is pressed, for as long as the part is shown. What is on top takes the key first: a dialog by itself, others by `preventDefault`. */
+export function useEscape(isOn: boolean, onEscape: () => void): void {
+  const latest = useRef(onEscape);
+  latest.current = onEscape;
+  useEffect(() => {
+    if (!isOn) return;
+    const pressed = (event: KeyboardEvent): void => {
+      if (event.key !== 'Escape' || event.defaultPrevented || document.querySelector('dialog[open]') !== null) return;
+      event.preventDefault();
+      latest.current();
+    };
+    addEventListener('keydown', pressed);
+    return () => removeEventListener('keydown', pressed);
+  }, [isOn]);
+}
+
+/** A menu behind a button. It closes on Escape, on a click elsewhere, and when the focus leaves it. */
+export function Menu({ title, children }: { readonly title: string; readonly children: ComponentChildren }): JSX.Element {
+  const box = useRef<HTMLDetailsElement>(null);
+  const [isOpen, setOpen] = useState(false);
+  useEffect(() => {
+    if (!isOpen) return;
+    const elsewhere = ({ target }: Event): void => {
+      if (target instanceof Node && box.current?.contains(target) === false) setOpen(false);
+    };
+    addEventListener('pointerdown', elsewhere);
+    addEventListener('focusin', elsewhere);
+    return () => {
+      removeEventListener('pointerdown', elsewhere);
+      removeEventListener('focusin', elsewhere);
+    };
+  }, [isOpen]);
+  return (
+    <details class="menu" ref={box} open={isOpen} onToggle={(event) => setOpen(event.currentTarget.open)} onKeyDown={(event) => {
+      if (event.key !== 'Escape' || !isOpen) return;
+      event.preventDefault();
+      setOpen(false);
+      box.current?.querySelector('summary')?.focus();
+    }}>
+      <summary class="button">{title}</summary>
+      <div>{children}</div>
+    </details>
+  );
+}
+
 export function Command({ text }: { readonly text: string }): JSX.Element {
   return <div class="command"><pre tabindex={0} aria-label="Command"><code>{text}</code></pre><CopyButton text={text} /></div>;
 }

@@ -5,6 +5,7 @@ import { useLoad } from '../load.ts';
 import { Chip, Confirm, Empty, Partial, Raw, Shown } from '../parts.tsx';
 import { href } from '../route.ts';
 import { age, bytes, count, rate } from '../text.ts';
+import { Rebalance } from './rebalance.tsx';
 
 const FLEET_EVERY_MS = 2_000;
 /** Stops the charts from growing: with the interval above, ten minutes. */
@@ -51,7 +52,7 @@ export function FleetView({ api, you }: { readonly api: Api; readonly you: Index
 
   return (
     <section class="panel" aria-labelledby="fleet-title">
-      <header class="panel-head"><h1 id="fleet-title">Fleet</h1></header>
+      <header class="panel-head"><h1 id="fleet-title">Fleet</h1>{you.administer && (all.value?.instances.length ?? 0) > 1 && <><span class="spread" /><Rebalance api={api} onDone={all.reload} /></>}</header>
       <Shown of={all}>
         {({ instances, ...rest }) => (
           <>
