@@ -73,26 +73,29 @@ export function useEscape(isOn: boolean, onEscape: () => void): void {
 /** A menu behind a button. It closes on Escape, on a click elsewhere, and when the focus leaves it. */
 export function Menu({ title, children }: { readonly title: string; readonly children: ComponentChildren }): JSX.Element {
   const box = useRef<HTMLDetailsElement>(null);
-  const [isOpen, setOpen] = useState(false);
   useEffect(() => {
-    if (!isOpen) return;
+    const menu = box.current!;
     const elsewhere = ({ target }: Event): void => {
-      if (target instanceof Node && box.current?.contains(target) === false) setOpen(false);
+      if (target instanceof Node && !menu.contains(target)) menu.open = false;
+    };
+    const pressed = (event: KeyboardEvent): void => {
+      if (event.key !== 'Escape' || !menu.open) return;
+      event.preventDefault();
+      menu.open = false;
+      menu.querySelector('summary')?.focus();
     };
     addEventListener('pointerdown', elsewhere);
     addEventListener('focusin', elsewhere);
+    // Before all others: the menu is on top.
+    addEventListener('keydown', pressed, true);
     return () => {
       removeEventListener('pointerdown', elsewhere);
       removeEventListener('focusin', elsewhere);
+      removeEventListener('keydown', pressed, true);
     };
-  }, [isOpen]);
+  }, []);
   return (
-    <details class="menu" ref={box} open={isOpen} onToggle={(event) => setOpen(event.currentTarget.open)} onKeyDown={(event) => {
-      if (event.key !== 'Escape' || !isOpen) return;
-      event.preventDefault();
-      setOpen(false);
-      box.current?.querySelector('summary')?.focus();
-    }}>
+    <details class="menu" ref={box}>
       <summary class="button">{title}</summary>
       <div>{children}</div>
     </details>

@@ -184,7 +184,7 @@ await t.test('streams are shared evenly with one button; where the service does 
   const { instances: [one] } = JSON.parse((await keeper.get('/instances', bearer(ROOT.text))).body) as { instances: { id: string }[] };
   await person.page.route('**/instances', (route) => route.fulfill({ json: { instances: [one, { ...one, id: 'another' }] } }));
   let asked = 0;
-  let answer: { readonly status: number; readonly json: object } = { status: 202, json: { instances: [{ id: 'another', streams: 1_200 }, { id: one!.id, streams: 0 }] } };
+  let answer: { readonly status: number; readonly json: object } = { status: 202, json: { moving: 1_200, instances: [{ id: 'another', streams: 5_000, moving: 1_200 }, { id: one!.id, streams: 2_600, moving: 0 }] } };
   await person.page.route('**/instances/rebalance', (route) => {
     if (route.request().method() === 'POST') asked++;
     return route.fulfill(answer);
@@ -197,9 +197,9 @@ await t.test('streams are shared evenly with one button; where the service does 
   };
   await share();
   await person.sees('1,200 streams move: 1,200 from another.');
-  answer = { status: 202, json: { instances: [] } };
+  answer = { status: 202, json: { moving: 0, instances: [{ id: 'another', streams: 3, moving: 0, off: true }], partial: true, missing: ['x'] } };
   await share();
-  await person.sees('The streams are shared evenly already.');
+  await person.sees('The streams are shared evenly already. REBALANCE is off at another. Some instances did not answer.');
   answer = { status: 409, json: { code: 'rebalance-off', detail: 'x' } };
   await person.forgiving(async () => {
     await share();

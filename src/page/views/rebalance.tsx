@@ -4,9 +4,11 @@ import { ApiError, type Api } from '../api.ts';
 import { Confirm } from '../parts.tsx';
 import { count, plural } from '../text.ts';
 
-/** What the service answers: how many streams are to move from which instance. */
+/** What the service answers: how many streams leave which instance. */
 interface Moves {
-  readonly instances: readonly { readonly id: string; readonly streams: number }[];
+  readonly moving: number;
+  readonly instances: readonly { readonly id: string; readonly moving: number; readonly off?: true }[];
+  readonly partial?: true;
 }
 
 /** Shares the streams evenly among all instances, now. For administrators. */
@@ -15,8 +17,7 @@ export function Rebalance({ api, onDone }: { readonly api: Api; readonly onDone:
   const [told, setTold] = useState<string>();
   const begin = async (): Promise<void> => {
     try {
-      const { instances } = await api.json<Moves>('instances/rebalance', { method: 'POST' });
-      setTold(wordsOf(instances));
+      setTold(wordsOf(await api.json<Moves>('instances/rebalance', { method: 'POST' })));
     } catch (error) {
       if (!(error instanceof ApiError) || error.code !== 'rebalance-off') throw error;
       setTold('The service does not move streams: its setting REBALANCE is off.');
@@ -36,9 +37,12 @@ export function Rebalance({ api, onDone }: { readonly api: Api; readonly onDone:
   );
 }
 
-function wordsOf(instances: Moves['instances']): string {
-  const moving = instances.filter(({ streams }) => streams > 0);
-  if (moving.length === 0) return 'The streams are shared evenly already.';
-  const total = moving.reduce((sum, { streams }) => sum + streams, 0);
-  return `${plural(total, 'stream')} ${total === 1 ? 'moves' : 'move'}: ${moving.map(({ id, streams }) => `${count(streams)} from ${id}`).join(', ')}.`;
+function wordsOf({ moving, instances, partial }: Moves): string {
+  const from = instances.filter((instance) => instance.moving > 0).map((instance) => `${count(instance.moving)} from ${instance.id}`).join(', ');
+  const off = instances.filter((instance) => instance.off === true).map(({ id }) => id).join(', ');
+  return [
+    moving === 0 ? 'The streams are shared evenly already.' : `${plural(moving, 'stream')} ${moving === 1 ? 'moves' : 'move'}: ${from}.`,
+    ...(off === '' ? [] : [`REBALANCE is off at ${off}.`]),
+    ...(partial === true ? ['Some instances did not answer.'] : []),
+  ].join(' ');
 }
