@@ -197,6 +197,7 @@ await t.test('streams are shared evenly with one button; where the service does 
   };
   await share();
   await person.sees('1,200 streams move: 1,200 from another.');
+  t.strictSame(await person.looksWrong(), []);
   answer = { status: 202, json: { moving: 0, instances: [{ id: 'another', streams: 3, moving: 0, off: true }], partial: true, missing: ['x'] } };
   await share();
   await person.sees('The streams are shared evenly already. REBALANCE is off at another. Some instances did not answer.');
@@ -220,6 +221,10 @@ await t.test('the views of an administrator look right, with what opens there', 
     t.strictSame(await person.looksWrong(), [], `rotate ${look.width}`);
     await person.press('Rotate it');
     await person.sees(/It is shown this once/);
+    await until('it is within the window', async () => {
+      const place = await person.page.locator('.made').boundingBox();
+      return place !== null && place.y >= 0 && place.y + place.height <= 800;
+    });
     await person.page.getByLabel('do this').selectOption({ label: 'operate' });
     await person.press('Ask');
     await person.sees('You may operate.');

@@ -46,11 +46,11 @@ function listen(t: Scope, path: string): Promise<Client> {
   });
 }
 
-/** The cells of a table by the name in its first column. */
+/** The cells of a table by the name in its first column, of one moment: the page may draw it anew. */
 async function cells(person: Person, table: string): Promise<ReadonlyMap<string, readonly string[]>> {
-  const rows = await person.page.getByRole('table', { name: table }).locator('tbody tr').all();
-  const all = await Promise.all(rows.map((row) => row.locator('td').allTextContents()));
-  return new Map(all.map((row) => [row[0]!, row]));
+  const rows = await person.page.evaluate<string[][]>(`[...document.querySelectorAll('table')].filter(({ caption }) => caption?.textContent === ${JSON.stringify(table)})
+    .flatMap(({ tBodies }) => [...tBodies[0].rows].map(({ cells }) => [...cells].map(({ textContent }) => textContent)))`);
+  return new Map(rows.map((row) => [row[0]!, row]));
 }
 
 /** The number in a text such as `1,234.5`. */
@@ -76,6 +76,7 @@ await t.test('the feed counts what publishers sent, each message once', async (t
 await t.test('topics: messages and bytes as publishers sent them, streams and members as clients opened them', async (t) => {
   await publish('bytes', ['ä', 'count', 'x'.repeat(300)]);
   await Promise.all(['/topics/bytes/events?as=alice', '/topics/bytes/events?as=alice', '/topics/bytes/events?as=bob', '/topics/bytes/events', '/topics/a.one/events', '/topics/a.*/events'].map((path) => listen(t, path)));
+  await until('only these streams are open', async () => (await http.json<{ streams: unknown[] }>('/streams')).streams.length === 6);
   const person = await Person.open(t, browser, instance.url);
   await person.goto('#/topics');
   await until('all topics are there', async () => (await cells(person, 'Topics')).size === sent.size);

@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { query, type Api } from '../api.ts';
 import { Confirm, CopyButton, Field, Raw } from '../parts.tsx';
 import { plural } from '../text.ts';
@@ -47,8 +47,11 @@ export async function openStreams(api: Api, { id }: Key): Promise<string> {
 }
 
 export function ShownSecret({ of: { name, key } }: { readonly of: NewSecret }): JSX.Element {
+  const note = useRef<HTMLDivElement>(null);
+  // It may be made from a button far below, and is not shown again.
+  useEffect(() => note.current?.scrollIntoView({ block: 'center' }), [key]);
   return (
-    <div class="note good made" role="status">
+    <div class="note good made" role="status" ref={note}>
       <p>This is the key of <Raw text={name} />. It is shown this once.</p>
       <div class="command"><pre tabindex={0} aria-label="The key"><code>{key}</code></pre><CopyButton text={key} label="Copy key" /></div>
     </div>
@@ -62,7 +65,7 @@ export function RotateKey({ api, apiKey: { id, name }, streams, onClose, onRotat
     <Confirm title="Give this key a new secret?" action="Rotate it" onClose={onClose} onConfirm={async () => {
       onRotated(await api.json<NewSecret>(`keys/${encodeURIComponent(id)}/rotate`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ overlapSeconds: overlap }) }));
     }}>
-      <p><Raw text={name} /> keeps its id and what it may do. It has {streams}; those of the secret before end with it.</p>
+      <p><Raw text={name} /> keeps its id and what it may do. It has {streams}: a stream that was opened with the secret before ends with that secret.</p>
       <Field label="The secret before stays good">
         {(attributes) => <select {...attributes} value={overlap} onChange={(event) => setOverlap(Number(event.currentTarget.value))}>{OVERLAPS.map(([seconds, label]) => <option key={seconds} value={seconds}>{label}</option>)}</select>}
       </Field>

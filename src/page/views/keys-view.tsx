@@ -176,7 +176,7 @@ function NewKey({ api, onMade }: { readonly api: Api; readonly onMade: (secret: 
       event.preventDefault();
       void make();
     }}>
-      <div class="pair">
+      <div class="pair wide">
         <Field label="What it is for">{(attributes) => <input {...attributes} required value={name} autocomplete="off" onInput={(event) => setName(event.currentTarget.value)} />}</Field>
         <Field label="Good">{(attributes) => <select {...attributes} value={days} onChange={(event) => setDays(Number(event.currentTarget.value))}>{LIFETIMES.map(([value, label]) => <option key={value} value={value}>{label}</option>)}</select>}</Field>
         {LISTS.map(([list, label]) => (

@@ -8,7 +8,8 @@ import { curlOf, exampleOf, keyOf, prepared, type Endpoint, type Filled, type Pa
 
 /** Stops a long answer, or a stream that somebody left open, from filling the page. */
 const SHOWN_ANSWER_CHARACTERS = 64 * 1024;
-const NEVER_SHOWN: ReadonlySet<string> = new Set(['content-security-policy', 'cross-origin-resource-policy', 'referrer-policy', 'x-content-type-options']);
+/** Of every answer: they say nothing of this one. */
+const NEVER_SHOWN: ReadonlySet<string> = new Set(['connection', 'content-security-policy', 'cross-origin-resource-policy', 'date', 'keep-alive', 'referrer-policy', 'x-content-type-options']);
 
 interface Got {
   readonly status: number;
