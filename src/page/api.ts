@@ -62,7 +62,7 @@ export class Api {
   /** Whatever the service answers. @param path Relative to the service. @throws ApiError Where there is no answer. */
   async request(path: string, { headers, signal, isStream, ...parts }: RequestParts = {}): Promise<Response> {
     const limit = new AbortController();
-    const timer = setTimeout(() => limit.abort(), REQUEST_TIMEOUT_MS);
+    const timer = setTimeout(() => limit.abort(new ApiError('The service has not answered in time. It may be overloaded, or something on the way holds the answer back.', 0, 'unreachable')), REQUEST_TIMEOUT_MS);
     if (this.#token !== undefined && !SENDABLE.test(this.#token)) throw new ApiError('The key or token has characters that no key or token has. It may have been copied with something around it.', 0, 'invalid-credential');
     try {
       const answer = await fetch(new URL(path, BASE), {
@@ -72,7 +72,7 @@ export class Api {
       if (isStream === true) clearTimeout(timer);
       return answer;
     } catch (error) {
-      if (signal?.aborted === true) throw error;
+      if (signal?.aborted === true || error instanceof ApiError) throw error;
       throw new ApiError('The service cannot be reached. It may be restarting, or the network is away.', 0, 'unreachable');
     }
   }

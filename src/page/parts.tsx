@@ -54,12 +54,11 @@ async function copyText(text: string): Promise<void> {
   if (!isCopied) throw new Error('The browser does not let this page copy.');
 }
 
-/** Calls when Escape is pressed, for as long as the part is shown. What is on top takes the key first: a dialog by itself, others by `preventDefault`. */
-export function useEscape(isOn: boolean, onEscape: () => void): void {
+/** Calls `onEscape` when a person presses Escape. A dialog or a menu on top takes the key first. */
+export function useEscape(onEscape: () => void): void {
   const latest = useRef(onEscape);
   latest.current = onEscape;
   useEffect(() => {
-    if (!isOn) return;
     const pressed = (event: KeyboardEvent): void => {
       if (event.key !== 'Escape' || event.defaultPrevented || document.querySelector('dialog[open]') !== null) return;
       event.preventDefault();
@@ -67,7 +66,7 @@ export function useEscape(isOn: boolean, onEscape: () => void): void {
     };
     addEventListener('keydown', pressed);
     return () => removeEventListener('keydown', pressed);
-  }, [isOn]);
+  }, []);
 }
 
 /** A menu behind a button. It closes on Escape, on a click elsewhere, and when the focus leaves it. */

@@ -26,12 +26,6 @@ function listen(t: Scope, path: string, headers: Record<string, string> = {}): P
   });
 }
 
-async function signIn(person: Person, key: string): Promise<void> {
-  await person.fill('Key or token', key);
-  await person.press('Sign in');
-  await person.sees('Sign out');
-}
-
 await t.test('keys: whoever signs in as an administrator makes one, sees it once, and revokes it', async (t) => {
   const person = await Person.open(t, browser, guarded.url);
   await person.goto();
@@ -107,7 +101,7 @@ await t.test('keys: one is given a new secret, which is shown once; the secret b
   const { id, key } = await makeKey(keeper, { name: 'rotated', publish: ['>'], subscribe: ['>'] });
   const person = await Person.open(t, browser, guarded.url);
   await person.goto('#/keys');
-  await signIn(person, ROOT.text);
+  await person.signIn(ROOT.text);
   const rotate = async (overlap: string, before: string): Promise<string> => {
     await person.press('Rotate rotated');
     await person.page.getByLabel('The secret before stays good').selectOption({ label: overlap });
@@ -131,7 +125,7 @@ await t.test('keys: revoking one says how many streams it cuts, and cuts them', 
   const ended = Promise.all(streams.map((stream) => new Promise((resolve) => void stream.once('close', resolve))));
   const person = await Person.open(t, browser, guarded.url);
   await person.goto('#/keys');
-  await signIn(person, ROOT.text);
+  await person.signIn(ROOT.text);
   await person.press('Revoke cut');
   await person.sees(/It cuts 3 open streams\./);
   await person.press('Revoke it');
@@ -144,7 +138,7 @@ await t.test('may this key read that topic? The page says so, without trying', a
   const { id } = await makeKey(keeper, { name: 'asked about', subscribe: ['news.>'] });
   const person = await Person.open(t, browser, guarded.url);
   await person.goto('#/keys');
-  await signIn(person, ROOT.text);
+  await person.signIn(ROOT.text);
   await person.page.getByLabel('May', { exact: true }).selectOption({ value: id });
   const ask = async (action: string, topic: string | undefined, answer: string): Promise<void> => {
     await person.page.getByLabel('do this').selectOption({ label: action });
@@ -165,7 +159,7 @@ await t.test('an administrator who reloads with a session is asked for the key a
   const person = await Person.open(t, browser, guarded.url);
   await person.goto('#/keys');
   await person.page.getByLabel(/Stay signed in/).check();
-  await signIn(person, ROOT.text);
+  await person.signIn(ROOT.text);
   await person.page.locator('#keys-title').waitFor();
   await person.page.reload();
   await person.sees(/Administering and operating take your key again/);
@@ -190,7 +184,7 @@ await t.test('streams are shared evenly with one button; where the service does 
     return route.fulfill(answer);
   });
   await person.goto('#/fleet');
-  await signIn(person, ROOT.text);
+  await person.signIn(ROOT.text);
   const share = async (): Promise<void> => {
     await person.press('Share streams evenly');
     await person.press('Share them');
@@ -215,7 +209,7 @@ await t.test('the views of an administrator look right, with what opens there', 
     const person = await Person.open(t, browser, guarded.url, look);
     await person.goto('#/keys');
     t.strictSame(await person.looksWrong(), [], `sign in ${look.width}`);
-    await signIn(person, ROOT.text);
+    await person.signIn(ROOT.text);
     await person.press(/^Rotate/);
     await person.page.locator('dialog').waitFor();
     t.strictSame(await person.looksWrong(), [], `rotate ${look.width}`);

@@ -53,6 +53,11 @@ async function cells(person: Person, table: string): Promise<ReadonlyMap<string,
   return new Map(rows.map((row) => [row[0]!, row]));
 }
 
+/** As the page writes fewer bytes than a MiB. */
+function shownBytes(bytes: number): string {
+  return bytes < 1_024 ? `${bytes} B` : `${Math.round(bytes / 1_024 * 10) / 10} KiB`;
+}
+
 /** The number in a text such as `1,234.5`. */
 function numberIn(text: string | undefined): number {
   return Number(text?.replaceAll(',', ''));
@@ -75,7 +80,7 @@ await t.test('the feed counts what publishers sent, each message once', async (t
 
 await t.test('topics: messages and bytes as publishers sent them, streams and members as clients opened them', async (t) => {
   await publish('bytes', ['ä', 'count', 'x'.repeat(300)]);
-  await Promise.all(['/topics/bytes/events?as=alice', '/topics/bytes/events?as=alice', '/topics/bytes/events?as=bob', '/topics/bytes/events', '/topics/a.one/events', '/topics/a.*/events'].map((path) => listen(t, path)));
+  const clients = await Promise.all(['/topics/bytes/events?as=alice', '/topics/bytes/events?as=alice', '/topics/bytes/events?as=bob', '/topics/bytes/events', '/topics/a.one/events', '/topics/a.*/events'].map((path) => listen(t, path)));
   await until('only these streams are open', async () => (await http.json<{ streams: unknown[] }>('/streams')).streams.length === 6);
   const person = await Person.open(t, browser, instance.url);
   await person.goto('#/topics');
@@ -85,7 +90,7 @@ await t.test('topics: messages and bytes as publishers sent them, streams and me
   for (const [topic, { messages }] of sent) t.equal(rows.get(topic)![2], messages > 100 ? '100+' : String(messages), topic);
   const { messages, bytes } = sent.get('bytes')!;
   const stored = bytes + messages * (TOPIC_FACTOR * 'bytes'.length + SQLITE_ROW_OVERHEAD_BYTES);
-  t.equal(rows.get('bytes')![3], stored < 1_024 ? `${stored} B` : `${Math.round(stored / 1_024 * 10) / 10} KiB`);
+  t.equal(rows.get('bytes')![3], shownBytes(stored));
   t.strictSame(['bytes', 'a.one', 'a.last', 'other'].map((topic) => rows.get(topic)![4]), ['4', '2', '1', '0'], 'by its name and by patterns');
 
   await person.goto('#/topics/bytes');
@@ -97,6 +102,11 @@ await t.test('topics: messages and bytes as publishers sent them, streams and me
   await person.goto('#/streams?topic=bytes');
   await until('the streams are there', async () => await person.page.getByRole('table', { name: 'Streams' }).locator('tbody tr').count() === 4);
   t.strictSame((await person.texts('tbody td[data-label="Who"]')).map((text) => text.replace('127.0.0.1', '')).toSorted(), ['alice', 'alice', 'bob', 'nobody in particular']);
+  // A heartbeat may come in between: the list is asked for again every few seconds.
+  await until('the service has written what clients have read', async () => {
+    const read = clients.slice(0, 4).map(({ answer }) => shownBytes(answer.socket.bytesRead)).toSorted();
+    return (await person.texts('tbody td[data-label="Sent"]')).toSorted().join() === read.join();
+  });
 
   await person.goto('#/fleet');
   await person.sees('Publishes a second');

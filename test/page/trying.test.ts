@@ -43,12 +43,6 @@ function stored(topic: string): Promise<number> {
   return http.json<{ messages: unknown[] }>(`/topics/${topic}/messages?limit=1000`).then(({ messages }) => messages.length);
 }
 
-async function signIn(person: Person, key: string): Promise<void> {
-  await person.fill('Key or token', key);
-  await person.press('Sign in');
-  await person.sees('Sign out');
-}
-
 await t.test('a message is sent again and again, at a rate, and the page says how many were sent and refused', async (t) => {
   const person = await Person.open(t, browser, instance.url);
   await person.goto('#/publish');
@@ -81,7 +75,7 @@ await t.test('a repetition stops when its button is pressed, when one leaves the
   const asked = requestsOf(person);
   const posts = (): number => asked(/^POST \/topics\/often/).length;
   await person.goto('#/publish');
-  await signIn(person, WATCHER.text);
+  await person.signIn(WATCHER.text);
   for (const [how, stop] of [
     ['its button', () => person.page.getByRole('button', { name: 'Stop', exact: true }).dispatchEvent('click')],
     ['another view', () => person.goto('#/doctor')],
@@ -110,7 +104,7 @@ await t.test('the form offers a topic that the key may publish to', async (t) =>
   for (const [{ key }, topic, told] of [[some, 'builds', 'deploys.>, builds'], [patterns, '', 'deploys.>'], [{ key: WATCHER.text }, 'hello', undefined]] as const) {
     const person = await Person.open(t, browser, guarded.url);
     await person.goto('#/publish');
-    await signIn(person, key);
+    await person.signIn(key);
     if (told !== undefined) await person.sees(`You may publish to: ${told}`);
     await until('the form has it', async () => await person.page.getByLabel('Topic', { exact: true }).inputValue() === topic);
     t.strictSame(person.faults, []);
@@ -208,7 +202,7 @@ await t.test('the doctor looks with the topic of a reader, and does the checks t
   const person = await Person.open(t, browser, guarded.url);
   const asked = requestsOf(person);
   await person.goto('#/doctor');
-  await signIn(person, key);
+  await person.signIn(key);
   t.match(await person.page.getByLabel('Topic of the stream').inputValue(), /^news\.tidings-doctor-/);
   await person.sees('Others may listen to this topic, and get the message.');
   const found = await diagnosis(person, () => true);
@@ -265,19 +259,41 @@ await t.test('the API: parameters, bodies, answers, errors, and requests that ar
   t.strictSame(person.faults, []);
 });
 
-await t.test('what opens on a click looks right, too', async (t) => {
-  for (const look of LOOKS) {
-    const person = await Person.open(t, browser, instance.url, look);
-    await person.goto('#/doctor');
-    await person.press('Look');
-    await person.page.locator('.findings li').first().waitFor();
-    t.strictSame(await person.looksWrong(), [], `doctor ${look.width}`);
-    await person.goto('#/api');
-    await person.fill('Filter', 'list the topics');
-    await person.page.locator('.operation summary').click();
-    await person.press('Send');
-    await person.page.locator('.result').waitFor();
-    t.strictSame(await person.looksWrong(), [], `API ${look.width}`);
-    t.strictSame(person.faults, []);
+await t.test('a view says that it loads, why it could not, and loads when it is asked again', async (t) => {
+  const person = await Person.open(t, browser, instance.url);
+  await person.goto('#/publish');
+  for (const [hash, path, sign] of [['#/topics', '/topics?', 'tried'], ['#/topics/tried', '/topics/tried/messages', 'The newest'], ['#/streams', '/streams?', 'No streams are open'], ['#/fleet', '/instances', 'Publishes a second'], ['#/api', '/openapi.json', 'Publish a message']] as const) {
+    const isAsked = (url: URL): boolean => `${url.pathname}${url.search}`.startsWith(path);
+    const gate = Promise.withResolvers<void>();
+    await person.page.route(isAsked, async (route) => {
+      await gate.promise;
+      await route.fulfill({ status: 503, contentType: 'application/problem+json', body: '{"code":"unavailable","detail":"The log is away."}' });
+    });
+    await person.goto(hash);
+    await person.sees('Loading…');
+    await person.forgiving(async () => {
+      gate.resolve();
+      await person.sees('The log is away.');
+      await person.page.unroute(isAsked);
+      await person.page.getByRole('button', { name: 'Try again' }).first().click();
+      await person.page.locator('main').getByText(sign).first().waitFor();
+      await person.page.locator('.note.bad').waitFor({ state: 'detached' });
+    });
   }
+  t.strictSame(person.faults, []);
+});
+
+await t.test('what opens on a click looks right, too', async (t) => {
+  const person = await Person.open(t, browser, instance.url, LOOKS[1]);
+  await person.goto('#/api');
+  await person.fill('Filter', 'list the topics');
+  await person.page.locator('.operation summary').click();
+  await person.press('Send');
+  await person.page.locator('.result').waitFor();
+  t.strictSame(await person.looksWrong(), [], 'API');
+  await person.goto('#/doctor');
+  await person.press('Look');
+  await person.page.locator('.findings li').first().waitFor();
+  t.strictSame(await person.looksWrong(), [], 'doctor');
+  t.strictSame(person.faults, []);
 });

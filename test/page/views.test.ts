@@ -71,7 +71,7 @@ await t.test('streams: they are listed, filtered, and one is closed', async (t) 
   await person.press('Close the stream');
   await ended;
   await person.sees(/is closed\./);
-  await person.sees('No stream is so');
+  await person.sees('No stream matches');
   t.strictSame(person.faults, []);
 });
 

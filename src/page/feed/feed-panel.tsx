@@ -18,7 +18,7 @@ const STATES = {
   connecting: ['quiet', 'connecting'], 'catching-up': ['quiet', 'catching up'], live: ['good', 'live'], offline: ['bad', 'offline: trying again'], denied: ['bad', 'refused'], closed: ['quiet', 'closed'],
 } as const;
 
-/** Messages as they come. @param example A topic that the person may publish to, or `''` where none is known; undefined where there is none. */
+/** Messages as they come. @param example A topic for the command, or `''` where none is known; undefined where the person may not publish. */
 export function FeedPanel({ feed, example, onWish, children }: { readonly feed: Feed; readonly example: string | undefined; readonly onWish: (wish: FeedWish) => void; readonly children?: ComponentChildren }): JSX.Element {
   const [, draw] = useReducer((turn: number) => turn + 1, 0);
   useEffect(() => feed.onChange(() => draw(undefined)), [feed]);

@@ -15,7 +15,7 @@ export function MessageDetail({ row: { message, text, form, isErased }, isSought
   useEffect(() => {
     if (isSought) section.current?.scrollIntoView({ block: 'nearest' });
   }, []);
-  useEscape(true, onClose);
+  useEscape(onClose);
   const isShown = !isErased && form !== 'deep';
   return (
     <section class="detail" ref={section} aria-label="Message">

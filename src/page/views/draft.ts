@@ -1,6 +1,6 @@
 import { matches } from '../../client/topics.ts';
 
-/** What is about to be published, and what was published before, from this page. */
+/** The draft of a message, and the messages that this page has published. */
 
 /** Stops what was sent from filling the page. */
 const SENT_MAX_ENTRIES = 50;

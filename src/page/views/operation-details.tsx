@@ -6,7 +6,7 @@ import { Inline } from './prose.tsx';
 import { Kind, SchemaTree } from './schema-tree.tsx';
 import { TryIt } from './try-it.tsx';
 
-/** One method at one path. What is closed is not built: the document is large. */
+/** One method at one path. The document is large, so nothing is built before it is opened. */
 export function OperationDetails({ api, endpoint }: { readonly api: Api; readonly endpoint: Endpoint }): JSX.Element {
   const { method, path, operation: { summary } } = endpoint;
   const [isOpen, setOpen] = useState(false);

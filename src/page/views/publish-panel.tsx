@@ -41,7 +41,7 @@ export function PublishPanel({ api, mayReport, feed, state, onState }: { readonl
     setBusy(false);
   };
 
-  /** The first message of a repetition stands for all of them in what was sent before. */
+  /** In the list, the first message of a repetition stands for all of its messages. */
   const repeated = (): (signal: AbortSignal) => Promise<void> => {
     let isFirst = true;
     return async (signal) => {

@@ -46,7 +46,7 @@ export async function repeat({ perSecond, messages, signal, send, isFinal, tell,
       await send(signal);
       change({ stored: tally.stored + 1 });
     } catch (error) {
-      // What was under way when somebody stopped is neither: nothing is known of it.
+      // Nobody knows what became of a request that was aborted: it counts as neither.
       if (signal.aborted) return;
       change({ refused: tally.refused + 1, error });
       isOver ||= isFinal(error);
