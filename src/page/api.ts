@@ -52,6 +52,8 @@ export interface RequestParts {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly signal?: AbortSignal;
+  /** The answer has no end: then the time limit is for its head alone. */
+  readonly isStream?: true;
 }
 
 export class Api {
@@ -65,20 +67,27 @@ export class Api {
     return this.#token;
   }
 
-  /** @param path Relative to the service. @throws ApiError */
-  async send(path: string, { headers, signal, ...parts }: RequestParts = {}): Promise<Response> {
-    let answer: Response;
-    const limit = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
+  /** Whatever the service answers. @param path Relative to the service. @throws ApiError Where there is no answer. */
+  async request(path: string, { headers, signal, isStream, ...parts }: RequestParts = {}): Promise<Response> {
+    const limit = new AbortController();
+    const timer = setTimeout(() => limit.abort(new ApiError('The service has not answered in time. It may be overloaded, or something on the way holds the answer back.', 0, 'unreachable')), REQUEST_TIMEOUT_MS);
     if (this.#token !== undefined && !SENDABLE.test(this.#token)) throw new ApiError('The key or token has characters that no key or token has. It may have been copied with something around it.', 0, 'invalid-credential');
     try {
-      answer = await fetch(new URL(path, BASE), {
-        ...parts, cache: 'no-store', signal: signal === undefined ? limit : AbortSignal.any([signal, limit]),
+      const answer = await fetch(new URL(path, BASE), {
+        ...parts, cache: 'no-store', signal: signal === undefined ? limit.signal : AbortSignal.any([signal, limit.signal]),
         headers: { accept: 'application/json', ...headers, ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }) },
       });
+      if (isStream === true) clearTimeout(timer);
+      return answer;
     } catch (error) {
-      if (signal?.aborted === true) throw error;
+      if (signal?.aborted === true || error instanceof ApiError) throw error;
       throw new ApiError('The service cannot be reached. It may be restarting, or the network is away.', 0, 'unreachable');
     }
+  }
+
+  /** @param path Relative to the service. @throws ApiError */
+  async send(path: string, parts?: RequestParts): Promise<Response> {
+    const answer = await this.request(path, parts);
     if (answer.ok) return answer;
     const problem = await answer.json().catch(() => ({})) as { readonly detail?: string; readonly code?: string };
     throw new ApiError(problem.detail ?? `The service answered with status ${answer.status}.`, answer.status, problem.code ?? `http-${answer.status}`);
@@ -95,6 +104,17 @@ export class Api {
 export function topicPath(topic: string, rest = ''): string {
   if (topic === '.' || topic === '..') throw new ApiError('The topic is not valid: it has an empty segment.', 0, 'invalid-topic');
   return `topics/${encodeURIComponent(topic)}${rest}`;
+}
+
+/** Whether something is allowed, and what the service would say if it is not. */
+export interface Verdict {
+  readonly allowed: boolean;
+  readonly detail?: string;
+}
+
+/** Asks before trying: a refused request stands in the console of the browser, and counts as an attempt. @throws ApiError */
+export function verdict(api: Api, action: 'publish' | 'read', topic: string, signal?: AbortSignal): Promise<Verdict> {
+  return api.json(`access${query({ action, topic })}`, signal === undefined ? {} : { signal });
 }
 
 /** A query of what is not empty, with its `?`. */

@@ -11,10 +11,11 @@ import { visible } from './text.ts';
 import { SeenRates } from './topics/seen-rates.ts';
 import { ApiView } from './views/api-view.tsx';
 import { DoctorView } from './views/doctor-view.tsx';
+import { EVERYTHING, firstState, offeredTopic, withAllowed, type PublishState } from './views/draft.ts';
 import { FleetView } from './views/fleet-view.tsx';
 import { KeysView } from './views/keys-view.tsx';
 import { MessageView } from './views/message-view.tsx';
-import { FIRST_DRAFT, PublishPanel, type PublishState } from './views/publish-panel.tsx';
+import { PublishPanel } from './views/publish-panel.tsx';
 import { SignIn, signOut } from './views/sign-in.tsx';
 import { StreamsView } from './views/streams-view.tsx';
 import { TopicsView } from './views/topics-view.tsx';
@@ -22,6 +23,8 @@ import { TopicsView } from './views/topics-view.tsx';
 interface View {
   readonly name: string;
   readonly title: string;
+  /** It takes a key or token in a header, never a session. */
+  readonly takesKey?: true;
   readonly isFor: (index: Index) => boolean;
   /** Others lead to it, and the navigation does not. */
   readonly isLinked?: true;
@@ -32,11 +35,11 @@ const VIEWS: readonly View[] = [
   { name: 'feed', title: 'Feed', isFor: ({ you }) => you.read },
   { name: 'publish', title: 'Publish', isFor: ({ you }) => you.publish },
   { name: 'topics', title: 'Topics', isFor: ({ you }) => you.presence },
-  { name: 'streams', title: 'Streams', isFor: ({ you }) => you.streams },
-  { name: 'fleet', title: 'Fleet', isFor: ({ you }) => you.operate },
-  { name: 'keys', title: 'Keys', isFor: ({ you, open }) => you.administer || open },
+  { name: 'streams', takesKey: true, title: 'Streams', isFor: ({ you }) => you.streams },
+  { name: 'fleet', takesKey: true, title: 'Fleet', isFor: ({ you }) => you.operate },
+  { name: 'keys', takesKey: true, title: 'Keys', isFor: ({ you, open }) => you.administer || open },
   { name: 'doctor', title: 'Doctor', isFor: ({ you }) => you.read },
-  { name: 'api', title: 'API', isFor: ({ you }) => you.operate },
+  { name: 'api', takesKey: true, title: 'API', isFor: ({ you }) => you.operate },
   { name: 'messages', title: 'Message', isFor: ({ you }) => you.read || you.streams, isLinked: true },
 ];
 
@@ -60,7 +63,7 @@ export function App(): JSX.Element {
       <header class="top">
         <a class="brand" href="#/feed"><img src="page/icon.svg" alt="" width="24" height="24" />Tidings</a>
         {index !== undefined && <Navigation index={index} route={route} />}
-        {index !== undefined && <Who index={index} onLeave={leave} />}
+        {index !== undefined && <Who index={index} isSession={isSession(api, index)} onLeave={leave} />}
       </header>
       <main>
         {index === undefined && error === undefined && <p class="loading" role="status">Loading…</p>}
@@ -84,8 +87,13 @@ function Navigation({ index, route }: { readonly index: Index; readonly route: R
   );
 }
 
-function Who({ index: { you: { name }, open }, onLeave }: { readonly index: Index; readonly onLeave: () => Promise<void> }): JSX.Element | null {
-  if (name !== undefined) return <div class="who"><bdi title={visible(name)}>{visible(name)}</bdi><button type="button" class="small" onClick={() => void onLeave()}>Sign out</button></div>;
+/** Whether only a cookie tells who the person is: after a reload, the page has no key any more. */
+function isSession({ token }: Api, { you: { name } }: Index): boolean {
+  return token === undefined && name !== undefined;
+}
+
+function Who({ index: { you: { name }, open }, isSession: isOnlySession, onLeave }: { readonly index: Index; readonly isSession: boolean; readonly onLeave: () => Promise<void> }): JSX.Element | null {
+  if (name !== undefined) return <div class="who"><bdi title={visible(name)}>{visible(name)}</bdi>{isOnlySession && <a href={href('sign-in')} title="A session reads and publishes. Administering takes your key again.">Use a key</a>}<button type="button" class="small" onClick={() => void onLeave()}>Sign out</button></div>;
   return open ? <div class="who" title="Everybody who reaches this address may publish and read.">open to everybody here</div> : null;
 }
 
@@ -99,16 +107,31 @@ interface BodyProps {
 
 function Body({ api, index, route, onToken, onSession }: BodyProps): JSX.Element {
   const { you } = index;
-  const [publishing, setPublishing] = useState<PublishState>({ draft: FIRST_DRAFT, sent: [] });
+  const [publishing, setPublishing] = useState<PublishState>(() => firstState(index.open ? EVERYTHING : undefined));
   const rates = useMemo(() => new SeenRates(), [api]);
   const feed = useFeed(api, index, route);
   const changePublishing = useCallback((change: (before: PublishState) => PublishState) => setPublishing(change), []);
+  useEffect(() => {
+    if (index.open || !you.publish) return;
+    const abort = new AbortController();
+    api.json<{ readonly publish: readonly string[] }>('access', { signal: abort.signal }).then(({ publish: allowed }) => setPublishing((before) => withAllowed(before, allowed)), (error: unknown) => {
+      // Without this answer the form begins without a topic. Whatever keeps it away, the feed tells.
+      if (!(error instanceof ApiError || abort.signal.aborted)) throw error;
+    });
+    return () => abort.abort();
+  }, [api, index.open, you.publish]);
   const publish = you.publish && <PublishPanel api={api} mayReport={you.presence} feed={feed} state={publishing} onState={changePublishing} />;
   const view = VIEWS.find(({ name }) => name === (route.view || 'feed'));
 
-  if (route.view === 'sign-in' || (!index.open && you.name === undefined && !you.read && !you.publish)) return <SignIn sessions={index.sessions} onToken={onToken} onSession={onSession} />;
-  if (view === undefined) return <div class="panel"><h1>There is no such view</h1><p><a href="#/feed">To the feed</a></p></div>;
+  useEffect(() => {
+    document.title = view === undefined ? 'Tidings' : `${view.title} – Tidings`;
+  }, [view]);
+
+  const signIn = { sessions: index.sessions, hasSession: isSession(api, index), onToken, onSession };
+  if (route.view === 'sign-in' || (!index.open && you.name === undefined && !you.read && !you.publish)) return <SignIn {...signIn} />;
+  if (view === undefined) return <div class="panel"><h1>There is no such view</h1><p>Nothing is at <code class="long">{visible(location.hash)}</code>. The address may have been cut, or mistyped.</p><p><a href="#/feed">To the feed</a></p></div>;
   if (!view.isFor(index)) {
+    if (view.takesKey === true && signIn.hasSession) return <SignIn {...signIn} />;
     const first = VIEWS.find(({ isFor, isLinked }) => isFor(index) && isLinked !== true);
     return <div class="panel"><h1>{view.title}</h1><p>{you.name === undefined ? 'This takes a key or token that may do it.' : 'This key or token may not do that.'} {first !== undefined && <a href={href(first.name)}>To: {first.title}</a>}</p></div>;
   }
@@ -124,7 +147,7 @@ function Body({ api, index, route, onToken, onSession }: BodyProps): JSX.Element
     default: return (
       <div class={publish === false ? '' : 'beside'}>
         {publish}
-        {feed !== undefined && <FeedPanel feed={feed} onWish={({ topics, from }) => {
+        {feed !== undefined && <FeedPanel feed={feed} example={you.publish ? offeredTopic(publishing.allowed ?? []) : undefined} onWish={({ topics, from }) => {
           location.hash = href('feed', undefined, { topics: topics.join(' '), from });
         }} />}
       </div>

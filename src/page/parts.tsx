@@ -55,6 +55,53 @@ async function copyText(text: string): Promise<void> {
   if (!isCopied) throw new Error('The browser does not let this page copy.');
 }
 
+/** Calls `onEscape` when a person presses Escape. A dialog or a menu on top takes the key first. */
+export function useEscape(onEscape: () => void): void {
+  const latest = useRef(onEscape);
+  latest.current = onEscape;
+  useEffect(() => {
+    const pressed = (event: KeyboardEvent): void => {
+      if (event.key !== 'Escape' || event.defaultPrevented || document.querySelector('dialog[open]') !== null) return;
+      event.preventDefault();
+      latest.current();
+    };
+    addEventListener('keydown', pressed);
+    return () => removeEventListener('keydown', pressed);
+  }, []);
+}
+
+/** A menu behind a button. It closes on Escape, on a click elsewhere, and when the focus leaves it. */
+export function Menu({ title, children }: { readonly title: string; readonly children: ComponentChildren }): JSX.Element {
+  const box = useRef<HTMLDetailsElement>(null);
+  useEffect(() => {
+    const menu = box.current!;
+    const elsewhere = ({ target }: Event): void => {
+      if (target instanceof Node && !menu.contains(target)) menu.open = false;
+    };
+    const pressed = (event: KeyboardEvent): void => {
+      if (event.key !== 'Escape' || !menu.open) return;
+      event.preventDefault();
+      menu.open = false;
+      menu.querySelector('summary')?.focus();
+    };
+    addEventListener('pointerdown', elsewhere);
+    addEventListener('focusin', elsewhere);
+    // Before all others: the menu is on top.
+    addEventListener('keydown', pressed, true);
+    return () => {
+      removeEventListener('pointerdown', elsewhere);
+      removeEventListener('focusin', elsewhere);
+      removeEventListener('keydown', pressed, true);
+    };
+  }, []);
+  return (
+    <details class="menu" ref={box}>
+      <summary class="button">{title}</summary>
+      <div>{children}</div>
+    </details>
+  );
+}
+
 export function Command({ text }: { readonly text: string }): JSX.Element {
   return <div class="command"><pre tabindex={0} aria-label="Command"><code>{text}</code></pre><CopyButton text={text} /></div>;
 }

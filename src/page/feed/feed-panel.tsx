@@ -1,8 +1,8 @@
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useMemo, useReducer, useState } from 'preact/hooks';
-import { Chip, Command, CopyButton, Empty, Field } from '../parts.tsx';
-import { BASE } from '../api.ts';
-import { count, plural } from '../text.ts';
+import { Chip, Command, CopyButton, Empty, Field, Menu } from '../parts.tsx';
+import { BASE, topicPath } from '../api.ts';
+import { count, plural, shellQuoted } from '../text.ts';
 import { topicsIn } from './beginning.ts';
 import { COPIES, credential } from './copy-as.ts';
 import type { Feed, FeedWish } from './feed.ts';
@@ -18,8 +18,8 @@ const STATES = {
   connecting: ['quiet', 'connecting'], 'catching-up': ['quiet', 'catching up'], live: ['good', 'live'], offline: ['bad', 'offline: trying again'], denied: ['bad', 'refused'], closed: ['quiet', 'closed'],
 } as const;
 
-/** Messages as they come. */
-export function FeedPanel({ feed, onWish, children }: { readonly feed: Feed; readonly onWish: (wish: FeedWish) => void; readonly children?: ComponentChildren }): JSX.Element {
+/** Messages as they come. @param example A topic for the command, or `''` where none is known; undefined where the person may not publish. */
+export function FeedPanel({ feed, example, onWish, children }: { readonly feed: Feed; readonly example: string | undefined; readonly onWish: (wish: FeedWish) => void; readonly children?: ComponentChildren }): JSX.Element {
   const [, draw] = useReducer((turn: number) => turn + 1, 0);
   useEffect(() => feed.onChange(() => draw(undefined)), [feed]);
   /** The key of the newest row that is shown; undefined while all are. */
@@ -52,18 +52,15 @@ export function FeedPanel({ feed, onWish, children }: { readonly feed: Feed; rea
         <input type="search" class="filter" aria-label="Filter" placeholder="Filter what is shown" value={filter} onInput={(event) => setFilter(event.currentTarget.value)} />
         <label class="check"><input type="checkbox" checked={hasNotes} onChange={(event) => setNotes(event.currentTarget.checked)} /> Protocol</label>
         <button type="button" onClick={() => log.clear()}>Clear</button>
-        <details class="menu">
-          <summary class="button">Copy as</summary>
-          <div>{COPIES.map(([name, text]) => <CopyButton key={name} text={() => text(wish, feed.hasToken)} label={name} />)}</div>
-        </details>
+        <Menu title="Copy as">{COPIES.map(([name, text]) => <CopyButton key={name} text={() => text(wish, feed.hasToken)} label={name} />)}</Menu>
       </div>
       {rows.length === 0 && filter !== '' && hasMessages
         ? <Empty title="Nothing here has that in it" />
         : <RowList rows={rows} selected={selected} onSelect={({ key }) => setSelected(key === selected ? undefined : key)} />}
       {!hasMessages && status === 'live' && (
-        <Empty title="Nothing yet: publish one">
+        <Empty title={example === undefined ? 'Nothing yet' : 'Nothing yet: publish one'}>
           {children}
-          <Command text={`curl ${credential(feed.hasToken)}-d 'hello, world' ${BASE}topics/hello`} />
+          {example !== undefined && example !== '' && <Command text={`curl ${credential(feed.hasToken)}-d 'hello, world' ${shellQuoted(`${BASE}${topicPath(example)}`)}`} />}
         </Empty>
       )}
       {shown?.kind === 'message' && <MessageDetail key={shown.key} isSought row={shown} onClose={() => setSelected(undefined)} />}

@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
-import { CopyButton, Raw } from '../parts.tsx';
+import { CopyButton, Raw, useEscape } from '../parts.tsx';
 import { href } from '../route.ts';
 import { bytes, jsonText } from '../text.ts';
 import type { MessageRow } from './feed-log.ts';
@@ -15,6 +15,7 @@ export function MessageDetail({ row: { message, text, form, isErased }, isSought
   useEffect(() => {
     if (isSought) section.current?.scrollIntoView({ block: 'nearest' });
   }, []);
+  useEscape(onClose);
   const isShown = !isErased && form !== 'deep';
   return (
     <section class="detail" ref={section} aria-label="Message">

@@ -1,5 +1,5 @@
 import { frames } from '../../client/frames.ts';
-import { ApiError, BASE, messageOf, query, topicPath, type Api } from '../api.ts';
+import { ApiError, BASE, messageOf, query, topicPath, verdict, type Api } from '../api.ts';
 import { bytes, count } from '../text.ts';
 
 /** What this browser sees of the way to the service, as checks that come one after the other. */
@@ -14,7 +14,10 @@ export interface Finding {
 
 export interface DoctorOptions {
   readonly api: Api;
-  readonly mayPublish: boolean;
+  /** What the stream is opened for. */
+  readonly topic: string;
+  /** Whether one message may be published there. */
+  readonly publishes: boolean;
   readonly signal: AbortSignal;
   readonly tell: (finding: Finding) => void;
 }
@@ -34,14 +37,28 @@ const MESSAGE_TTL_SECONDS = 60;
 const PADDING_CHARACTERS = 40;
 const SECOND_MS = 1000;
 
+/** The command `tidings doctor` names its topics so, too. */
+const OWN_PREFIX = 'tidings-doctor.';
+
+/** A topic that nobody else has. */
+export function doctorTopic(): string {
+  return `${OWN_PREFIX}${crypto.getRandomValues(new Uint32Array(2)).join('-')}`;
+}
+
+export function isOwnTopic(topic: string): boolean {
+  return topic.startsWith(OWN_PREFIX);
+}
+
 /** @returns When all checks are done, or the signal is aborted. */
 export async function diagnose(options: DoctorOptions): Promise<void> {
   const { signal, tell } = options;
+  let check = 'service';
   try {
     await checkReach(options);
+    check = 'stream';
     await checkStream(options);
   } catch (error) {
-    if (!signal.aborted) tell({ check: 'service', level: 'bad', text: messageOf(error) });
+    if (!signal.aborted) tell({ check, level: 'bad', text: messageOf(error) });
   }
 }
 
@@ -79,19 +96,24 @@ function protocolOf(path: string): string | undefined {
   return last instanceof PerformanceResourceTiming && last.nextHopProtocol !== '' ? last.nextHopProtocol : undefined;
 }
 
-/** One stream, of a topic that nobody else has: how it begins, how fast a message comes, and whether it lives while nothing is said. */
-async function checkStream({ api, mayPublish, signal, tell }: DoctorOptions): Promise<void> {
-  const topic = `tidings-doctor.${crypto.getRandomValues(new Uint32Array(2)).join('-')}`;
+/** One stream: how it begins, how fast a message comes, and whether it lives while nothing is said. A check that the person has no right to is left out by its name. */
+async function checkStream(options: DoctorOptions): Promise<void> {
+  const { api, topic, publishes, signal, tell } = options;
+  const read = await verdict(api, 'read', topic, signal);
+  if (!read.allowed) {
+    tell({ check: 'open', level: 'unseen', text: `${read.detail ?? 'You may not read this topic.'} Choose a topic that you may read.` });
+    return;
+  }
   const begun = performance.now();
-  const answer = await api.send(`events${query({ topic })}`, { signal, headers: { accept: 'text/event-stream' } });
+  const answer = await api.send(`events${query({ topic })}`, { signal, isStream: true, headers: { accept: 'text/event-stream' } });
   const coding = answer.headers.get('content-encoding');
   tell(coding === null || coding === 'identity'
     ? { check: 'compression', level: 'good', text: 'The stream comes as it is.' }
     : { check: 'compression', level: 'warn', text: `Something compresses the stream (${coding}): it may hold messages back until it has enough of them.` });
-  await watch({ api, mayPublish, signal, tell, topic, begun, body: answer.body! });
+  await watch({ api, topic, publishes, signal, tell, begun, body: answer.body! });
 }
 
-async function watch({ api, mayPublish, signal, tell, topic, begun, body }: DoctorOptions & { readonly topic: string; readonly begun: number; readonly body: ReadableStream<Uint8Array> }): Promise<void> {
+async function watch({ api, topic, publishes, signal, tell, begun, body }: DoctorOptions & { readonly begun: number; readonly body: ReadableStream<Uint8Array> }): Promise<void> {
   const reader = body.getReader();
   const decoder = new TextDecoder();
   const events: string[] = [];
@@ -125,14 +147,14 @@ async function watch({ api, mayPublish, signal, tell, topic, begun, body }: Doct
       return;
     }
     tell({ check: 'open', level: opened > QUICK_MS ? 'warn' : 'good', text: `A stream opens in ${count(opened)} ms.` });
-    if (!mayPublish) tell({ check: 'delivery', level: 'unseen', text: 'This takes a key that may publish.' });
+    if (!publishes) tell({ check: 'delivery', level: 'unseen', text: 'No message was published, so none came back.' });
     else await checkDelivery({ api, signal, tell, topic, until });
     if (signal.aborted) return;
     const quiet = performance.now();
     const heard = await next(QUIET_MAX_MS);
     if (signal.aborted) return;
     const silence = Math.round((performance.now() - quiet) / SECOND_MS);
-    if (heard === 'something') tell({ check: 'idle', level: 'good', text: `A quiet stream lives, and was heard after ${count(silence)} s. It brought ${bytes(taken)} in all.` });
+    if (heard === 'something') tell({ check: 'idle', level: 'good', text: `A quiet stream lives, and was heard after ${silence < 1 ? 'less than a second' : `${count(silence)} s`}. It brought ${bytes(taken)} in all.` });
     else if (heard === 'end') tell({ check: 'idle', level: 'bad', text: `A quiet stream was cut after ${count(silence)} s: raise the idle timeout on the way, or lower HEARTBEAT_SECONDS.` });
     else tell({ check: 'idle', level: 'bad', text: `Nothing was heard in ${QUIET_MAX_MS / SECOND_MS} s, not even a heartbeat: something holds it back, or HEARTBEAT_SECONDS is higher than common proxies allow.` });
   } finally {
@@ -141,12 +163,17 @@ async function watch({ api, mayPublish, signal, tell, topic, begun, body }: Doct
 }
 
 async function checkDelivery({ api, signal, tell, topic, until }: Pick<DoctorOptions, 'api' | 'signal' | 'tell'> & { readonly topic: string; readonly until: (event: string, from: number, ms: number) => Promise<number | undefined> }): Promise<void> {
+  const publish = await verdict(api, 'publish', topic, signal);
+  if (!publish.allowed) {
+    tell({ check: 'delivery', level: 'unseen', text: `${publish.detail ?? 'You may not publish to this topic.'} So no message was published.` });
+    return;
+  }
   const sent = performance.now();
   try {
     await api.send(topicPath(topic, query({ event: 'doctor' })), { method: 'POST', body: 'doctor '.repeat(PADDING_CHARACTERS), headers: { 'content-type': 'text/plain', ttl: String(MESSAGE_TTL_SECONDS) }, signal });
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    tell({ check: 'delivery', level: 'unseen', text: error.message });
+    tell({ check: 'delivery', level: 'bad', text: error.message });
     return;
   }
   const took = await until('doctor', sent, HELD_BACK_AFTER_MS);

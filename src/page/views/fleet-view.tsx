@@ -7,6 +7,7 @@ import { Chip, Confirm, Empty, Partial, Raw, Shown } from '../parts.tsx';
 import { href } from '../route.ts';
 import { Sparkline } from '../sparkline.tsx';
 import { age, bytes, count, rate } from '../text.ts';
+import { Rebalance } from './rebalance.tsx';
 
 const FLEET_EVERY_MS = 2_000;
 /** Stops the charts from growing: with the interval above, ten minutes. */
@@ -53,7 +54,7 @@ export function FleetView({ api, you }: { readonly api: Api; readonly you: Index
 
   return (
     <>
-      <Overview all={all} seen={seen.current} you={you} onDrain={setDraining} />
+      <Overview all={all} api={api} seen={seen.current} you={you} onDrain={setDraining} />
       {all.value !== undefined && all.value.instances.length > 0 && <LastHour api={api} ids={all.value.instances.map(({ id }) => id)} />}
       {draining !== undefined && (
         <Confirm title="Drain this instance?" action="Drain it" onClose={() => setDraining(undefined)} onConfirm={async () => {
@@ -67,10 +68,10 @@ export function FleetView({ api, you }: { readonly api: Api; readonly you: Index
   );
 }
 
-function Overview({ all, seen, you, onDrain }: { readonly all: Loaded<Instances>; readonly seen: ReadonlyMap<string, readonly Figures[]>; readonly you: Index['you']; readonly onDrain: (instance: Instance) => void }): JSX.Element {
+function Overview({ all, api, seen, you, onDrain }: { readonly all: Loaded<Instances>; readonly api: Api; readonly seen: ReadonlyMap<string, readonly Figures[]>; readonly you: Index['you']; readonly onDrain: (instance: Instance) => void }): JSX.Element {
   return (
     <section class="panel" aria-labelledby="fleet-title">
-      <header class="panel-head"><h1 id="fleet-title">Fleet</h1></header>
+      <header class="panel-head"><h1 id="fleet-title">Fleet</h1>{you.administer && (all.value?.instances.length ?? 0) > 1 && <><span class="spread" /><Rebalance api={api} onDone={all.reload} /></>}</header>
       <Shown of={all}>
         {({ instances, ...rest }) => (
           <>

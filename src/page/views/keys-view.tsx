@@ -3,34 +3,20 @@ import { useState } from 'preact/hooks';
 import { query, type Api, type Index } from '../api.ts';
 import { topicsIn } from '../feed/beginning.ts';
 import { useLoad } from '../load.ts';
-import { Chip, Command, Confirm, CopyButton, Empty, ErrorNote, Field, Raw, Shown, Table } from '../parts.tsx';
-import { age, plural } from '../text.ts';
+import { Chip, Command, Confirm, Empty, ErrorNote, Field, Raw, Shown, Table } from '../parts.tsx';
+import { age, visible } from '../text.ts';
+import { KeyAccess } from './key-access.tsx';
+import { openStreams, RotateKey, ShownSecret, type Key, type NewSecret } from './key-secret.tsx';
 
 const PAGE_LENGTH_KEYS = 100;
-/** The most that is asked for when the streams of a key are counted. */
-const COUNTED_MAX_STREAMS = 500;
 const DAY_SECONDS = 86_400;
 
-interface Key {
-  readonly id: string;
-  readonly name: string;
-  readonly publish: readonly string[];
-  readonly subscribe: readonly string[];
-  readonly erase?: readonly string[];
-  readonly presence?: readonly string[];
-  readonly admin: boolean;
-  readonly operate: boolean;
-  readonly created: string;
-  readonly expires?: string;
-  readonly revoked?: string;
-  readonly lastUsed?: string;
-}
 interface KeysPage {
   readonly keys: readonly Key[];
   readonly more: boolean;
 }
 
-/** API keys: made, seen, revoked. */
+/** API keys: made, seen, given a new secret, revoked. */
 export function KeysView({ api, index }: { readonly api: Api; readonly index: Index }): JSX.Element {
   return index.you.administer ? <Administration api={api} /> : <FirstKey />;
 }
@@ -49,40 +35,49 @@ function FirstKey(): JSX.Element {
   );
 }
 
+/** What somebody is about to do to a key, and how many streams it has open. */
+interface Doing {
+  readonly what: 'revoke' | 'rotate';
+  readonly key: Key;
+  readonly streams: string;
+}
+
 function Administration({ api }: { readonly api: Api }): JSX.Element {
   const [after, setAfter] = useState<string>();
-  const [made, setMade] = useState<Key & { readonly key: string }>();
-  const [revoking, setRevoking] = useState<Key & { readonly streams: string }>();
+  const [made, setMade] = useState<NewSecret>();
+  const [told, setTold] = useState<string>();
+  const [doing, setDoing] = useState<Doing>();
   const [error, setError] = useState<unknown>();
   const page = useLoad((signal) => api.json<KeysPage>(`keys${query({ after, limit: PAGE_LENGTH_KEYS })}`, { signal }), after ?? '');
 
-  const ask = async (key: Key): Promise<void> => {
+  const ask = async (what: Doing['what'], key: Key): Promise<void> => {
     setError(undefined);
+    setTold(undefined);
     try {
-      const { streams, more } = await api.json<{ readonly streams: readonly unknown[]; readonly more: boolean }>(`streams${query({ credential: `key ${key.id}`, limit: COUNTED_MAX_STREAMS })}`);
-      setRevoking({ ...key, streams: `${plural(streams.length, 'open stream')}${more ? ' and more' : ''}` });
+      setDoing({ what, key, streams: await openStreams(api, key) });
     } catch (failure) {
       setError(failure);
     }
+  };
+  const shown = (secret: NewSecret): void => {
+    setMade(secret);
+    page.reload();
+  };
+  const done = (text: string): void => {
+    setTold(text);
+    page.reload();
   };
 
   return (
     <>
       <section class="panel" aria-labelledby="new-key-title">
         <header class="panel-head"><h1 id="new-key-title">New key</h1></header>
-        {made !== undefined && (
-          <div class="note good made" role="status">
-            <p>This is the key of <Raw text={made.name} />. It is shown this once.</p>
-            <div class="command"><pre tabindex={0} aria-label="The key"><code>{made.key}</code></pre><CopyButton text={made.key} label="Copy key" /></div>
-          </div>
-        )}
-        <NewKey api={api} onMade={(key) => {
-          setMade(key);
-          page.reload();
-        }} />
+        {made !== undefined && <ShownSecret of={made} />}
+        <NewKey api={api} onMade={shown} />
       </section>
       <section class="panel" aria-labelledby="keys-title">
         <header class="panel-head"><h1 id="keys-title">Keys</h1></header>
+        {told !== undefined && <p class="note good" role="status">{told}</p>}
         {error !== undefined && <ErrorNote error={error} />}
         <Shown of={page}>
           {({ keys, more }) => (
@@ -94,7 +89,12 @@ function Administration({ api }: { readonly api: Api }): JSX.Element {
                 { title: 'Made', cell: ({ created }) => <time dateTime={created} title={created}>{age(created)} ago</time> },
                 { title: 'Last used', cell: ({ lastUsed }) => lastUsed === undefined ? 'never' : <time dateTime={lastUsed} title={lastUsed}>{age(lastUsed)} ago</time> },
                 { title: 'State', cell: (key) => <State of={key} /> },
-                { title: '', cell: (key) => key.revoked === undefined && <button type="button" class="small" aria-label={`Revoke ${key.name}`} onClick={() => void ask(key)}>Revoke</button> },
+                { title: '', cell: (key) => key.revoked === undefined && (
+                  <span class="row-actions">
+                    {!isExpired(key) && <button type="button" class="small" aria-label={`Rotate ${visible(key.name)}`} onClick={() => void ask('rotate', key)}>Rotate</button>}
+                    <button type="button" class="small" aria-label={`Revoke ${visible(key.name)}`} onClick={() => void ask('revoke', key)}>Revoke</button>
+                  </span>
+                ) },
               ]} />}
               <div class="actions">
                 {after !== undefined && <button type="button" onClick={() => setAfter(undefined)}>To the first page</button>}
@@ -104,14 +104,16 @@ function Administration({ api }: { readonly api: Api }): JSX.Element {
           )}
         </Shown>
       </section>
-      {revoking !== undefined && (
-        <Confirm title="Revoke this key?" action="Revoke it" onClose={() => setRevoking(undefined)} onConfirm={async () => {
-          await api.send(`keys/${encodeURIComponent(revoking.id)}`, { method: 'DELETE' });
-          page.reload();
+      <KeyAccess api={api} keys={page.value?.keys ?? []} />
+      {doing?.what === 'revoke' && (
+        <Confirm title="Revoke this key?" action="Revoke it" onClose={() => setDoing(undefined)} onConfirm={async () => {
+          await api.send(`keys/${encodeURIComponent(doing.key.id)}`, { method: 'DELETE' });
+          done(`${visible(doing.key.name)} is revoked. It had ${doing.streams}, which the service cuts.`);
         }}>
-          <p><Raw text={revoking.name} /> is good for nothing any more, and that cannot be taken back. It cuts {revoking.streams}.</p>
+          <p><Raw text={doing.key.name} /> is good for nothing any more, and that cannot be taken back. It cuts {doing.streams}.</p>
         </Confirm>
       )}
+      {doing?.what === 'rotate' && <RotateKey api={api} apiKey={doing.key} streams={doing.streams} onClose={() => setDoing(undefined)} onRotated={shown} />}
     </>
   );
 }
@@ -128,16 +130,21 @@ function Grants({ of: { publish, subscribe, erase = [], presence = [], admin, op
   );
 }
 
-function State({ of: { revoked, expires } }: { readonly of: Key }): JSX.Element {
+function isExpired({ expires }: Key): boolean {
+  return expires !== undefined && Date.parse(expires) < Date.now();
+}
+
+function State({ of }: { readonly of: Key }): JSX.Element {
+  const { revoked, expires } = of;
   if (revoked !== undefined) return <Chip tone="bad">revoked</Chip>;
   if (expires === undefined) return <Chip tone="good">good</Chip>;
-  return Date.parse(expires) < Date.now() ? <Chip tone="bad">expired</Chip> : <span title={expires}><Chip tone="good">good until {expires.slice(0, 10)}</Chip></span>;
+  return isExpired(of) ? <Chip tone="bad">expired</Chip> : <span title={expires}><Chip tone="good">good until {expires.slice(0, 10)}</Chip></span>;
 }
 
 const LIFETIMES: readonly (readonly [days: number, label: string])[] = [[0, 'for ever'], [1, 'a day'], [30, '30 days'], [90, '90 days'], [365, 'a year']];
 const LISTS = [['publish', 'May publish to'], ['subscribe', 'May read'], ['presence', 'May see who listens on'], ['erase', 'May erase']] as const;
 
-function NewKey({ api, onMade }: { readonly api: Api; readonly onMade: (key: Key & { readonly key: string }) => void }): JSX.Element {
+function NewKey({ api, onMade }: { readonly api: Api; readonly onMade: (secret: NewSecret) => void }): JSX.Element {
   const [name, setName] = useState('');
   const [lists, setLists] = useState<Readonly<Record<string, string>>>({});
   const [days, setDays] = useState(0);
@@ -169,7 +176,7 @@ function NewKey({ api, onMade }: { readonly api: Api; readonly onMade: (key: Key
       event.preventDefault();
       void make();
     }}>
-      <div class="pair">
+      <div class="pair wide">
         <Field label="What it is for">{(attributes) => <input {...attributes} required value={name} autocomplete="off" onInput={(event) => setName(event.currentTarget.value)} />}</Field>
         <Field label="Good">{(attributes) => <select {...attributes} value={days} onChange={(event) => setDays(Number(event.currentTarget.value))}>{LIFETIMES.map(([value, label]) => <option key={value} value={value}>{label}</option>)}</select>}</Field>
         {LISTS.map(([list, label]) => (

@@ -4,33 +4,11 @@ import { messageOf, query, topicPath, type Api } from '../api.ts';
 import type { Feed } from '../feed/feed.ts';
 import { CopyButton, ErrorNote, Field, Raw } from '../parts.tsx';
 import { clock, plural, visible } from '../text.ts';
+import { draftOf, EVERYTHING, isEverything, withSent, type Draft, type PublishState, type Sent } from './draft.ts';
+import { RepeatForm } from './repeat-form.tsx';
 
-/** Stops what was sent from filling the page. */
-const SENT_MAX_ENTRIES = 50;
-
-export interface Draft {
-  readonly topic: string;
-  readonly event: string;
-  readonly isJson: boolean;
-  readonly data: string;
-  readonly ttl: string;
-  readonly key: string;
-}
-
-export const FIRST_DRAFT: Draft = { topic: 'hello', event: '', isJson: true, data: '{"text": "hello, world"}', ttl: '', key: '' };
-
-/** A message that was published from this page. */
-export interface Sent extends Draft {
-  readonly id: string;
-  readonly time: string;
-  readonly isReplayed: boolean;
-  readonly report?: { readonly streams: number; readonly instances: number; readonly partial?: true };
-}
-
-export interface PublishState {
-  readonly draft: Draft;
-  readonly sent: readonly Sent[];
-}
+/** Of each message that was sent, the list shows so much. */
+const SHOWN_DATA_CHARACTERS = 80;
 
 /** Why the data is no JSON; undefined where it is. */
 export function jsonFault(data: string): string | undefined {
@@ -44,22 +22,33 @@ export function jsonFault(data: string): string | undefined {
 
 /** One message in; the answer, and what was sent before. The draft is the application's, so that it outlives this view. */
 export function PublishPanel({ api, mayReport, feed, state, onState }: { readonly api: Api; readonly mayReport: boolean; readonly feed: Feed | undefined; readonly state: PublishState; readonly onState: (change: (before: PublishState) => PublishState) => void }): JSX.Element {
-  const { draft, sent } = state;
+  const { draft, sent, allowed = EVERYTHING } = state;
   const [error, setError] = useState<unknown>();
   const [isBusy, setBusy] = useState(false);
   const set = (change: Partial<Draft>): void => onState((before) => ({ ...before, draft: { ...before.draft, ...change } }));
   const fault = draft.isJson ? jsonFault(draft.data) : undefined;
 
-  const publish = async (): Promise<void> => {
+  const keep = (done: Sent): void => onState((before) => withSent(before, done));
+
+  const publish = async (what: Draft): Promise<void> => {
     setBusy(true);
     setError(undefined);
     try {
-      const done = await send(api, draft, mayReport);
-      onState((before) => ({ ...before, sent: [done, ...before.sent].slice(0, SENT_MAX_ENTRIES) }));
+      keep(await send(api, what, mayReport));
     } catch (failure) {
       setError(failure);
     }
     setBusy(false);
+  };
+
+  /** In the list, the first message of a repetition stands for all of its messages. */
+  const repeated = (): (signal: AbortSignal) => Promise<void> => {
+    let isFirst = true;
+    return async (signal) => {
+      const done = await send(api, draft, false, signal);
+      if (isFirst) keep(done);
+      isFirst = false;
+    };
   };
 
   return (
@@ -67,10 +56,10 @@ export function PublishPanel({ api, mayReport, feed, state, onState }: { readonl
       <header class="panel-head"><h1 id="publish-title">Publish</h1></header>
       <form onSubmit={(event) => {
         event.preventDefault();
-        void publish();
+        void publish(draft);
       }}>
         <div class="pair">
-          <Field label="Topic">{(attributes) => <input {...attributes} required value={draft.topic} spellcheck={false} autocapitalize="off" autocomplete="off" onInput={(event) => set({ topic: event.currentTarget.value })} />}</Field>
+          <Field label="Topic" hint={isEverything(allowed) ? undefined : <>You may publish to: <Raw text={allowed.join(', ')} /></>}>{(attributes) => <input {...attributes} required value={draft.topic} spellcheck={false} autocapitalize="off" autocomplete="off" onInput={(event) => set({ topic: event.currentTarget.value })} />}</Field>
           <Field label="Event (optional)">{(attributes) => <input {...attributes} value={draft.event} placeholder="message" spellcheck={false} autocapitalize="off" autocomplete="off" onInput={(event) => set({ event: event.currentTarget.value })} />}</Field>
         </div>
         <fieldset class="kinds">
@@ -91,15 +80,17 @@ export function PublishPanel({ api, mayReport, feed, state, onState }: { readonl
       </form>
       {error !== undefined && <ErrorNote error={error} />}
       {sent[0] !== undefined && <Outcome sent={sent[0]} feed={feed} />}
-      {sent.length > 1 && (
+      <RepeatForm isGood={fault === undefined && draft.topic !== ''} begin={repeated} />
+      {sent.length > 0 && (
         <details class="more" open>
           <summary>Sent before</summary>
           <ul class="sent">
-            {sent.slice(1).map((one) => (
+            {sent.map((one) => (
               <li key={one.id + one.time}>
-                <button type="button" class="plain" title="Take it as the next draft" onClick={() => set({ topic: one.topic, event: one.event, isJson: one.isJson, data: one.data, ttl: one.ttl, key: one.key })}>
-                  <time dateTime={one.time}>{clock(one.time)}</time> <Raw className="row-topic" text={one.topic} /> <Raw className="row-text" text={one.data.slice(0, 80)} />
+                <button type="button" class="plain" title="Take it as the next draft" onClick={() => set(draftOf(one))}>
+                  <time dateTime={one.time}>{clock(one.time)}</time> <Raw className="row-topic" text={one.topic} /> <Raw className="row-text" text={one.data.slice(0, SHOWN_DATA_CHARACTERS)} />
                 </button>
+                <button type="button" class="small" disabled={isBusy} aria-label={`Send again, to ${visible(one.topic)}`} onClick={() => void publish(draftOf(one))}>Send again</button>
               </li>
             ))}
           </ul>
@@ -109,9 +100,9 @@ export function PublishPanel({ api, mayReport, feed, state, onState }: { readonl
   );
 }
 
-async function send(api: Api, draft: Draft, mayReport: boolean): Promise<Sent> {
+async function send(api: Api, draft: Draft, mayReport: boolean, signal?: AbortSignal): Promise<Sent> {
   const answer = await api.send(topicPath(draft.topic, query({ event: draft.event, report: mayReport ? '1' : undefined })), {
-    method: 'POST', body: draft.data,
+    method: 'POST', body: draft.data, ...(signal === undefined ? {} : { signal }),
     headers: {
       'content-type': draft.isJson ? 'application/json' : 'text/plain; charset=utf-8',
       ...(draft.ttl === '' ? {} : { ttl: draft.ttl }),

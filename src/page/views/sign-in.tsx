@@ -4,7 +4,7 @@ import { Api, ApiError, type Index } from '../api.ts';
 import { ErrorNote, Field } from '../parts.tsx';
 
 /** Asks for a key or token. It stays in the memory of this page; where the service has sessions, it may be exchanged for a cookie that no script can read. */
-export function SignIn({ why, sessions = false, onToken, onSession }: { readonly why?: unknown; readonly sessions?: boolean; readonly onToken: (token: string) => void; readonly onSession: () => void }): JSX.Element {
+export function SignIn({ why, sessions = false, hasSession = false, onToken, onSession }: { readonly why?: unknown; readonly sessions?: boolean; readonly hasSession?: boolean; readonly onToken: (token: string) => void; readonly onSession: () => void }): JSX.Element {
   const [text, setText] = useState('');
   const [isKept, setKept] = useState(false);
   const [error, setError] = useState(why);
@@ -27,7 +27,9 @@ export function SignIn({ why, sessions = false, onToken, onSession }: { readonly
   return (
     <section class="panel narrow" aria-labelledby="sign-in-title">
       <h1 id="sign-in-title">Sign in</h1>
-      <p>This service takes an API key or a token. The page keeps it in its memory alone: a reload forgets it.</p>
+      {hasSession
+        ? <p>You have a session, which reads and publishes. Administering and operating take your key again: no cookie may do that, and a reload forgets the key.</p>
+        : <p>This service takes an API key or a token. The page keeps it in its memory alone: a reload forgets it.</p>}
       {error !== undefined && <ErrorNote error={error} />}
       <form onSubmit={(event) => {
         event.preventDefault();
@@ -36,7 +38,7 @@ export function SignIn({ why, sessions = false, onToken, onSession }: { readonly
         <Field label="Key or token" hint={<>An administrator makes one with <code>npx tidings keys create</code>.</>}>
           {(attributes) => <input {...attributes} type="password" required autocomplete="off" value={text} onInput={(event) => setText(event.currentTarget.value)} />}
         </Field>
-        {sessions && <label class="check"><input type="checkbox" checked={isKept} onChange={(event) => setKept(event.currentTarget.checked)} /> Stay signed in here, for reading and publishing, with a session cookie</label>}
+        {sessions && !hasSession && <label class="check"><input type="checkbox" checked={isKept} onChange={(event) => setKept(event.currentTarget.checked)} /> Stay signed in here, for reading and publishing, with a session cookie</label>}
         <div class="actions">
           {why instanceof ApiError && <button type="button" onClick={() => void signOut(new Api()).then(onSession, setError)}>Forget the session</button>}
           <button type="submit" class="main" disabled={isBusy}>Sign in</button>

@@ -54,7 +54,7 @@ export function StreamsView({ api, query }: { readonly api: Api; readonly query:
           <>
             <Partial of={rest} />
             {streams.length === 0
-              ? <Empty title={isFiltered ? 'No stream is so' : 'No streams are open: open one'}>{!isFiltered && <Command text={`curl -N ${credential(api.token !== undefined)}'${BASE}topics/hello/events'`} />}</Empty>
+              ? <Empty title={isFiltered ? 'No stream matches' : 'No streams are open: open one'}>{!isFiltered && <Command text={`curl -N ${credential(api.token !== undefined)}'${BASE}topics/hello/events'`} />}</Empty>
               : (
                 <Table caption="Streams" rows={streams} keyOf={({ id }) => id} columns={[
                   { title: 'Stream', cell: ({ id }) => <code>{id}</code> },

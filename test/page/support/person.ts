@@ -73,6 +73,12 @@ export class Person {
     await this.page.getByLabel(label, { exact: true }).fill(text);
   }
 
+  async signIn(key: string): Promise<void> {
+    await this.fill('Key or token', key);
+    await this.press('Sign in');
+    await this.sees('Sign out');
+  }
+
   /** Waits until it is seen. */
   async sees(text: string | RegExp): Promise<void> {
     await this.page.getByText(text).first().waitFor();
