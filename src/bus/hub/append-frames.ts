@@ -3,6 +3,7 @@ import type { Draft } from '../../model/message.ts';
 import { TOPIC_MAX_BYTES } from '../../model/topic.ts';
 import type { Appended, AppendRequest, IdempotencyKey, Outcome, StoreError, StoreErrorKind } from '../../store/store.ts';
 import { Argument, MalformedCall } from './argument.ts';
+import { HANDED } from './frames.ts';
 
 /**
  * How requests go to the worker that writes, and what became of them back:
@@ -111,8 +112,15 @@ function packAnswer(number: number, answer: Answer): Buffer {
   return Buffer.concat([head, Buffer.from(JSON.stringify(answer))]);
 }
 
-/** @returns What the hub says, and what the writer says. */
+/** @returns What the hub says, and what the writer says. An answer that nobody can read counts as lost: any program of the same user may have sent it. */
 export function unpackAppended(body: Buffer): { readonly number: number; readonly handed: number; readonly answer: Answer } {
   const text = body.toString('utf8', LENGTH_BYTES + 1);
-  return { number: body.readUInt32BE(), handed: body[LENGTH_BYTES]!, answer: text === '' ? {} : JSON.parse(text) as Answer };
+  const [number, handed] = [body.readUInt32BE(), body[LENGTH_BYTES]!];
+  if (text === '') return { number, handed, answer: {} };
+  try {
+    return { number, handed, answer: JSON.parse(text) as Answer };
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return { number, handed: HANDED.lost, answer: {} };
+  }
 }

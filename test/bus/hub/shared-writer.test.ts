@@ -198,10 +198,14 @@ async function behindStranger(t: Test, clock: Clock = new TestClock()): Promise<
   return { log, worker, stranger, handed: () => handed() - first };
 }
 
+function unavailable(stranger: HubStranger): Buffer {
+  return answer(stranger, '{"failure":{"kind":"unavailable","message":"it ends"}}');
+}
+
 /** The answer to what the stranger was handed last. */
-function unavailable({ bodies }: HubStranger): Buffer {
+function answer({ bodies }: HubStranger, text: string): Buffer {
   const number = bodies.findLast((body) => body.length > 0)!.subarray(0, 4);
-  return frameOf(FRAME.appended, Buffer.concat([number, Buffer.from([HANDED.answered]), Buffer.from('{"failure":{"kind":"unavailable","message":"it ends"}}')]));
+  return frameOf(FRAME.appended, Buffer.concat([number, Buffer.from([HANDED.answered]), Buffer.from(text)]));
 }
 
 t.test('the writer dies with requests in flight: their outcome is unknown, a retry with its key finds out, and this worker writes itself', async (t) => {
@@ -213,6 +217,19 @@ t.test('the writer dies with requests in flight: their outcome is unknown, a ret
   t.match((await worker.writer.append([request('a', keyed('k'))])).outcomes, [{ kind: 'stored' }]);
   t.match((await worker.writer.append([request('a', keyed('k'))])).outcomes, [{ kind: 'replayed' }]);
   t.same(topicsIn(log), ['a']);
+});
+
+t.test('an answer that cannot be read leaves one outcome unknown, and what else waits is answered', async (t) => {
+  const { worker, stranger, handed } = await behindStranger(t);
+  const lost = t.rejects(worker.writer.append([request('a')]), { name: 'StoreError', kind: 'outcome-unknown' });
+  await until('it was handed on', () => handed() === 1);
+  const garbled = answer(stranger, '{');
+  const other = worker.writer.append([request('b')]);
+  await until('the other one was, too', () => handed() === 2);
+  stranger.socket.write(Buffer.concat([garbled, unavailable(stranger)]));
+  await lost;
+  t.match((await other).outcomes, [{ kind: 'stored' }]);
+  t.same(worker.appends, [['b']], 'the connection is the same: this worker knows who writes');
 });
 
 t.test('a writer that is late is handed nothing more until it answers; what it never answers is unknown in the end', async (t) => {
