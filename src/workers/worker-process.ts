@@ -32,6 +32,7 @@ export class WorkerProcess {
   #isReady = false;
   #isFrozen = false;
   #toldOthers = 0;
+  #instance: string | undefined;
 
   constructor(number: number, startedAt: number, child: WorkerChild, events: WorkerEvents) {
     this.number = number;
@@ -42,6 +43,7 @@ export class WorkerProcess {
       this.#silentBeats = 0;
       if (said.kind === 'beat') this.#isReady = said.isReady;
       else if (said.kind === 'listens') this.#hasListened = true;
+      else if (said.kind === 'begins') this.#instance = said.instance;
       events.heard(this, said);
     });
     child.on('exit', (code, signal) => {
@@ -57,6 +59,11 @@ export class WorkerProcess {
 
   get pid(): number | undefined {
     return this.#child.pid;
+  }
+
+  /** The id by which other instances know it; undefined before it has said. */
+  get instance(): string | undefined {
+    return this.#instance;
   }
 
   get isReady(): boolean {
