@@ -62,7 +62,7 @@ export interface HubStranger {
   readonly bodies: readonly Buffer[];
   readonly isGone: () => boolean;
   /** Rejects where the hub refuses the question. */
-  ask<Name extends HubCall>(name: Name, argument: HubCalls[Name]['argument']): Promise<HubCalls[Name]['value']>;
+  readonly ask: <Name extends HubCall>(name: Name, argument: HubCalls[Name]['argument']) => Promise<HubCalls[Name]['value']>;
 }
 
 export function hubStranger(t: Scope, path: string): HubStranger {
