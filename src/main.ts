@@ -238,7 +238,13 @@ async function connectToHub(): Promise<HubConnection | undefined> {
 /** Workers on one SQLite file let one of them write. */
 async function makeAppends(): Promise<Pick<Store, 'append' | 'rowOverheadBytes'>> {
   if (hub === undefined || database.kind !== 'sqlite') return store;
-  return new (await import('./bus/hub/shared-writer.ts')).SharedWriter({ connection: hub, store, clock });
+  return new (await import('./bus/hub/shared-writer.ts')).SharedWriter({ connection: hub, store, clock, onCommit: () => {
+    const before = log.tail.knowledge;
+    return (messages, state) => {
+      log.tail.committed(messages, before, state);
+      bus.publish(messages);
+    };
+  } });
 }
 
 /** Loads ioredis only where it is used: that takes a while. */
