@@ -132,8 +132,8 @@ export const workers: Scenario = {
   title: 'What several workers cost',
   how: `Services with ${WORKERS.join(', ')} workers run side by side and take turns, ${TURNS} for each, of ${SECONDS} s where they are not over sooner. CPU time of all processes of a service (the supervisor with its hub, too), by what was done in a turn; the least of all turns counts.`,
   caveats: [
-    'Nothing is pinned to a core. With more workers than cores a process is put aside more often, which costs each a little.',
-    'Messages that are published one by one are handed to the worker that writes, and each worker hears of each message: that is the price of workers, and it is the same for each worker more.',
+    'Nothing is pinned to a core. A load that one worker carries lets several sleep and wake more often, and with more workers than cores each is put aside more often: both make each thing dearer than on a machine whose cores are all busy.',
+    'Messages that are published are handed to the worker that writes, and each worker hears of each of them. The supervisor and each worker also do a little while nothing happens, which counts.',
   ],
   peers: [SUBJECT],
   figures: [
