@@ -70,8 +70,8 @@ t.test('what arrives during a commit goes into the next one, in order', async (t
 
 t.test('what another instance has stored for this one, and told of, is not told again', async (t) => {
   const { store, publisher, told, sent } = await begin(t);
-  const { append } = store;
-  store.append = async (requests) => ({ ...await append.call(store, requests), isTold: true });
+  const append = store.append.bind(store);
+  store.append = async (requests) => ({ ...await append(requests), isTold: true });
   t.equal((await publisher.publish(FULL_GRANT, [draft('1')], undefined)).first, 1);
   t.same([told, sent], [[1], []]);
 });
