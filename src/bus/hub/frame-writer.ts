@@ -14,8 +14,8 @@ const WAITING_OVERHEAD_BYTES = 256;
 const MISSED = frameOf(FRAME.missed, Buffer.alloc(0));
 
 /**
- * Writes frames to a socket, those of one turn of the event loop together: each write costs more than what is in it, and wakes the other end. While the other end does not read, frames wait within
- * bounds: hints beyond theirs are dropped, and the other end hears that it missed some.
+ * Writes frames to a socket. Frames of one turn of the event loop share a write, because each write wakes the other end. While the other end does not read, frames wait within bounds: hints beyond
+ * theirs are dropped, and the other end hears that it missed some.
  */
 export class FrameWriter {
   readonly #socket: Socket;

@@ -12,7 +12,7 @@ const WRITING_MAX_COMMITS = 2;
 /** Bounds what is merged into one commit, so that none takes long. */
 const MERGED_MAX_MESSAGES = 2_000;
 
-/** Hears of each commit when it begins. What it returns is told the messages that were stored, and how the log is. */
+/** Called when a commit begins. The function that it returns is called with the messages that were stored, and the state of the log. */
 export type CommitListener = () => (messages: readonly Message[], log: LogState) => void;
 
 export interface MergedAppendsDependencies {
@@ -28,10 +28,7 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/**
- * Group commit over workers: what they append while the store is busy goes into one commit, of which all workers are told at once, by one envelope. Workers bound what waits: each has two commits under
- * way.
- */
+/** Group commit over workers: what they append while the store is busy goes into one commit. One envelope tells all workers of it. Each worker has two commits under way at most, which bounds the queue. */
 export class MergedAppends {
   readonly #store: Pick<Store, 'append'>;
   readonly #clock: Clock;
