@@ -42,7 +42,7 @@ import { makeLogger, standardOutput } from './runtime/logger.ts';
 import { Metrics } from './runtime/metrics.ts';
 import { SharedTexts } from './runtime/shared-texts.ts';
 import { ProcTcpTable } from './runtime/tcp-table.ts';
-import { Warnings } from './runtime/warnings.ts';
+import { newestOf, Warnings } from './runtime/warnings.ts';
 import type { KeyStore } from './store/key-store.ts';
 import type { RevocationStore } from './store/revocation-store.ts';
 import type { SessionStore } from './store/session-store.ts';
@@ -155,7 +155,8 @@ const presence = new Presence({
 
 const fleet = new Fleet({
   // Processes on one SQLite file know of each other by the place of presence, and of older versions by the locks of the file.
-  bus, mayHaveOthers: () => presencePlace?.isAlone === false || fileUsers?.hasOthers === true, control, handles, tickets, sessions, owned, leases, filters: delivery.audience, maxTopics: config.TOPICS_PER_STREAM, streams: delivery.streams, tail: log.tail, topics: log.topics, audience: delivery.audience, named: () => presence.named(), clock, counters, logger: audit, warnings,
+  bus, mayHaveOthers: () => presencePlace?.isAlone === false || fileUsers?.hasOthers === true, control, handles, tickets, sessions, owned, leases, filters: delivery.audience, maxTopics: config.TOPICS_PER_STREAM, streams: delivery.streams, tail: log.tail, topics: log.topics, audience: delivery.audience, named: () => presence.named(), clock, counters, logger: audit,
+  warnings: () => worker === undefined ? warnings.newest : newestOf(warnings.newest, worker.supervisorWarnings),
   state: () => ({ id: handles.instance, version, ...health.state(), ...(place === undefined ? {} : { host: hostname(), worker: place.number }) }), isReady: () => health.readiness().ready, drain: () => lifecycle.drain(),
   rebalancing: { isOn: config.REBALANCE === 'on', isByChance: place !== undefined, minAgeMs: config.REBALANCE_AGE_SECONDS * 1000, retryMaxMs: config.RETRY_MAX_MS },
 });
@@ -184,7 +185,7 @@ const service: Service = {
   },
 };
 
-worker?.open({ isReady: () => health.readiness().ready, render: () => metrics.render(health.gauges()) });
+worker?.open({ instance: handles.instance, onGone: (instance) => fleet.roster.gone(instance), isReady: () => health.readiness().ready, render: () => metrics.render(health.gauges()) });
 
 // The HTTP side is most of what is loaded: meanwhile SQLite's thread opens the log. PostgreSQL would be asked from this thread, which on a busy
 // machine would then be too late to hear the answer.
@@ -240,7 +241,13 @@ async function connectToHub(): Promise<HubConnection | undefined> {
 /** Workers on one SQLite file let one of them write. */
 async function makeAppends(): Promise<Pick<Store, 'append' | 'rowOverheadBytes'>> {
   if (hub === undefined || database.kind !== 'sqlite') return store;
-  return new (await import('./bus/hub/shared-writer.ts')).SharedWriter({ connection: hub, store, clock });
+  return new (await import('./bus/hub/shared-writer.ts')).SharedWriter({ connection: hub, store, clock, onCommit: () => {
+    const before = log.tail.knowledge;
+    return (messages, state) => {
+      log.tail.committed(messages, before, state);
+      bus.publish(messages);
+    };
+  } });
 }
 
 /** Loads ioredis only where it is used: that takes a while. */

@@ -5,6 +5,7 @@ import { systemClock as clock } from './runtime/clock.ts';
 import { makeLogger, standardOutput } from './runtime/logger.ts';
 import { SupervisorMetrics } from './runtime/supervisor-metrics.ts';
 import { cannotListen } from './runtime/cannot-listen.ts';
+import { Warnings } from './runtime/warnings.ts';
 import { CLOSE_MS } from './workers/closing-time.ts';
 import { forkWorker } from './workers/fork.ts';
 import { holdPort, type HeldPort } from './workers/held-port.ts';
@@ -17,16 +18,17 @@ import type { Exit } from './workers/worker-process.ts';
 
 const config = configure();
 const { HOST, PORT, OPS_HOST, OPS_PORT, WORKERS: count } = config;
-const logger = makeLogger({ level: config.LOG_LEVEL, isExpected: () => false, destination: standardOutput() }).child({ worker: 'supervisor' });
+const warnings = new Warnings();
+const logger = makeLogger({ level: config.LOG_LEVEL, isExpected: () => false, destination: standardOutput(), warnings }).child({ worker: 'supervisor' });
 
 const main = await hold(HOST, PORT, '');
 const operations = OPS_PORT === undefined ? undefined : await hold(OPS_HOST, OPS_PORT, 'OPS_');
-// With Redis, the workers are told as other machines' are.
+// With Redis or NATS, the workers are told as other machines' are.
 const hub = config.REDIS_URL === undefined && config.BUS_URL === undefined ? await openHub(main.port) : undefined;
-const metrics = new SupervisorMetrics(count);
+const metrics = new SupervisorMetrics(count, warnings.counts);
 
 const supervisor: Supervisor = new Supervisor({
-  count, clock, logger,
+  count, clock, logger, warnings,
   fork: (number) => forkWorker(environmentOf({ number, count, port: main.port, operationsPort: operations?.port, sharesPort: main.isShared, hub: hub?.path })),
   render: (answered) => metrics.render({ running: supervisor.running, ready: supervisor.ready, restarts: supervisor.restarts, answered }),
   onAccepting: (port) => (port === 'main' ? main : operations)?.release(),

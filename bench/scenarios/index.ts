@@ -17,8 +17,9 @@ import { slow } from './slow.ts';
 import { soak } from './soak.ts';
 import { storm } from './storm.ts';
 import { topics } from './topics.ts';
+import { workers } from './workers.ts';
 
 /** All there are, in the order in which they run and stand on the page. */
 export const scenarios: readonly Scenario[] = [
-  fanout, saturation, burst, memory, opening, topics, patterns, presence, publish, redis, storm, comeback, rolling, slow, replay, growth, soak, sizing,
+  fanout, saturation, burst, memory, opening, topics, patterns, presence, publish, redis, storm, comeback, rolling, slow, replay, growth, soak, sizing, workers,
 ];

@@ -10,7 +10,7 @@ import type { Actor } from '../model/actor.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Logger } from '../runtime/logger.ts';
-import type { Warnings } from '../runtime/warnings.ts';
+import type { Warning } from '../runtime/warnings.ts';
 import { EvenShares, type EvenSharesReport } from './even-shares.ts';
 import { Figures, type FiguresDependencies } from './figures.ts';
 import { Instances, type InstanceDetail, type InstanceList, type InstanceState } from './instances.ts';
@@ -58,8 +58,8 @@ export interface FleetDependencies {
   readonly counters: Pick<Counters, 'published' | 'delivered' | 'dismissed' | 'rebalanced' | 'rebalancesAsked'> & FiguresDependencies['counters'];
   /** Is told of what administrators do. */
   readonly logger: Pick<Logger, 'info'>;
-  /** What this instance has warned of. */
-  readonly warnings: Pick<Warnings, 'newest'>;
+  /** What this instance has warned of, the newest first. */
+  readonly warnings: () => readonly Warning[];
   /** How this instance is, besides how busy it is. */
   readonly state: () => Omit<InstanceState, keyof Vitals>;
   /** Whether it takes new streams. */
@@ -98,7 +98,7 @@ export class Fleet {
     this.#vitals = new VitalSigns({ clock, counters });
     this.#figures = new Figures({ clock, counters, streams, tail });
     this.#list = new StreamList({ local, handles, roster, control, clock });
-    this.#instances = new Instances({ instance: handles.instance, roster, control, state: () => ({ ...state(), ...this.#vitals.now }), figures: this.#figures, warnings: () => warnings.newest });
+    this.#instances = new Instances({ instance: handles.instance, roster, control, state: () => ({ ...state(), ...this.#vitals.now }), figures: this.#figures, warnings });
     this.#delivery = new MessageDelivery({ local, roster, control });
     this.#steering = new Steering({ local, streams, tickets, sessions, handles, roster, control, clock, counters, logger, drain });
     this.#wanted = new WantedTopics({ audience, roster, control, clock });

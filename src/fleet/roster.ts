@@ -20,7 +20,7 @@ const UNHEARD_MS = 400;
 const UNCOUNTED_MS = 2_000;
 /** How often the bus has to say that nobody listens under a name, before that is believed: one that has lost the bus for a moment is back by then. */
 const UNHEARD_MIN_REQUESTS = 2;
-/** Instances that are remembered. Stops a program that reports under many names from filling the memory. */
+/** Instances that are remembered, and of those that ended as many. Stops a program that reports under many names from filling the memory. */
 const ROSTER_MAX_ENTRIES = 1_000;
 
 /** The kind of a note by which an instance tells of itself. */
@@ -74,6 +74,8 @@ export class Roster {
   readonly #report: () => Report;
   readonly #hasSeenOthers: () => boolean;
   readonly #known = new Map<string, Known>();
+  /** Those that have ended. No process takes the id of another, so a report or an answer of theirs that is still on its way does not count. */
+  readonly #ended = new Set<string>();
   #openedAt = 0;
   /** When the bus was last seen to be away, after it had been up. */
   #awayAt = -Infinity;
@@ -112,6 +114,12 @@ export class Roster {
     this.#timer?.cancel();
     if (!this.#hasLeft && this.#bus.state === 'up') this.#control.tell(KIND, { id: this.#self, hasLeft: true });
     this.#hasLeft = true;
+  }
+
+  /** The process of another instance has ended, without a word of its own. */
+  gone(id: string): void {
+    if (this.#known.has(id) && this.#bus.state === 'up') this.#control.tell(KIND, { id, hasLeft: true });
+    this.#end(id);
   }
 
   /** The other instances that are expected to answer, in order. */
@@ -226,12 +234,19 @@ export class Roster {
   #hear(body: unknown): undefined {
     if (!isObject(body) || !isInstanceId(body['id']) || body['id'] === this.#self) return undefined;
     const { id, streams, isReady, hasLeft, hearsAlone } = body;
-    if (hasLeft === true) this.#known.delete(id);
+    if (hasLeft === true) this.#end(id);
     else if (Number.isSafeInteger(streams) && typeof isReady === 'boolean') this.#add(id, { streams: streams as number, isReady, at: this.#clock.monotonic() }, hearsAlone === true);
     return undefined;
   }
 
+  #end(id: string): void {
+    this.#known.delete(id);
+    this.#ended.add(id);
+    if (this.#ended.size > ROSTER_MAX_ENTRIES) this.#ended.delete(this.#ended.values().next().value!);
+  }
+
   #add(id: string, report = this.#known.get(id)?.report, isHearingAlone = this.#known.get(id)?.hearsAlone === true): void {
+    if (this.#ended.has(id)) return;
     const isNew = !this.#known.has(id);
     if (isNew && this.#known.size >= ROSTER_MAX_ENTRIES) return;
     this.#known.set(id, { heard: this.#clock.monotonic(), report, hearsAlone: isHearingAlone });

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { Server as HttpServer } from 'node:http';
 import { createServer, type AddressInfo, type Server } from 'node:net';
+import { exclusivePort } from '../runtime/exclusive-port.ts';
 
 /**
  * New connections wait in the kernel until they are accepted, and libuv accepts one from each queue in a turn of the event loop. With one queue, a client that opens hundreds a second makes
@@ -16,17 +17,10 @@ const CAN_SHARE = process.platform === 'linux';
 /** The queues of a server besides its own. */
 const queuesOf = new WeakMap<HttpServer, readonly Server[]>();
 
-/**
- * What a server has to listen with, so that `openQueues` can follow. Rejects where the port is in use: whoever shares a port does not notice another program of the same user that shares it, too.
- */
+/** What a server has to listen with, so that `openQueues` can follow. Rejects where the port is in use. */
 export async function sharedPort(host: string, port: number): Promise<{ readonly host: string; readonly port: number; readonly reusePort: boolean }> {
   // The kernel chooses no port that is in use.
-  if (CAN_SHARE && port !== 0) {
-    const probe = createServer().listen({ host, port });
-    await once(probe, 'listening');
-    probe.close();
-    await once(probe, 'close');
-  }
+  if (CAN_SHARE && port !== 0) await exclusivePort(host, port);
   return { host, port, reusePort: CAN_SHARE };
 }
 

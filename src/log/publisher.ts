@@ -333,7 +333,7 @@ export class Publisher {
     const began = this.#clock.monotonic();
     const before = this.#tail.knowledge;
     try {
-      const { outcomes, log } = await this.#store.append(requests.map(({ request }) => request));
+      const { outcomes, log, isTold } = await this.#store.append(requests.map(({ request }) => request));
       const now = this.#clock.monotonic();
       // While it waited for the commit before it, it took no time itself.
       this.#tookMs = now - Math.max(began, this.#answeredAt);
@@ -344,7 +344,7 @@ export class Publisher {
       this.#counters.commitMilliseconds.observe(this.#tookMs);
       // The answer of an earlier request with the same key was only read. It does not show that the log can be written.
       if (outcomes.some(({ kind }) => kind === 'stored')) this.#worked();
-      this.#settle(requests, before, { outcomes, log });
+      this.#settle(requests, before, { outcomes, log, isTold });
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       if (error.kind === 'refused' && requests.length > 1) {
@@ -371,7 +371,7 @@ export class Publisher {
     this.#pace.stored(bytes, keys);
   }
 
-  #settle(requests: readonly Waiting[], before: Knowledge, { outcomes, log }: Appended): void {
+  #settle(requests: readonly Waiting[], before: Knowledge, { outcomes, log, isTold = false }: Appended): void {
     const messages: Message[] = [];
     outcomes.forEach((outcome, index) => {
       if (outcome.kind !== 'stored') return;
@@ -384,7 +384,7 @@ export class Publisher {
       this.#counters.commitMessages.observe(messages.length);
       this.#tail.committed(messages, before, log);
       // Invariant 6: a hint, not waited for. The next look at the log finds what the bus does not carry.
-      this.#bus.publish(messages);
+      if (!isTold) this.#bus.publish(messages);
     }
     requests.forEach((waiting, index) => {
       if (waiting.isAnswered) return;

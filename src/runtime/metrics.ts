@@ -225,10 +225,7 @@ export class Metrics {
       this.reset();
       for (const [reason, count] of Object.entries(counters.evicted)) this.inc({ reason }, count);
     } });
-    new Counter({ ...this.#named('warnings_total', 'Lines of the log that tell of something wrong, by their level'), labelNames: ['level'], collect() {
-      this.reset();
-      for (const [level, count] of Object.entries(warnings)) this.inc({ level }, count);
-    } });
+    countWarnings(this.#registry, warnings);
     this.#gauges = (Object.entries(GAUGES) as [keyof Gauges, readonly [string, string]][]).map(([source, [name, help]]) => [source, new Gauge(this.#named(name, help))]);
   }
 
@@ -251,4 +248,12 @@ export class Metrics {
   #named(name: string, help: string): { name: string; help: string; registers: Registry[] } {
     return { name: `tidings_${name}`, help, registers: [this.#registry] };
   }
+}
+
+/** Lines of a process' log that tell of something wrong. */
+export function countWarnings(register: Registry, warnings: Readonly<Record<WarningLevel, number>>): void {
+  new Counter({ name: 'tidings_warnings_total', help: 'Lines of the log that tell of something wrong, by their level', registers: [register], labelNames: ['level'], collect() {
+    this.reset();
+    for (const [level, count] of Object.entries(warnings)) this.inc({ level }, count);
+  } });
 }

@@ -1,4 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+import { countWarnings } from './metrics.ts';
+import type { Warnings } from './warnings.ts';
 
 /** How the workers are. */
 export interface WorkersState {
@@ -21,10 +23,12 @@ export class SupervisorMetrics {
   readonly #up: Gauge;
   readonly #restarts: Counter;
 
-  constructor(count: number) {
+  /** @param warnings Lines of the supervisor's log, by their levels. */
+  constructor(count: number, warnings: Warnings['counts']) {
     this.#count = count;
     this.#process.setDefaultLabels({ worker: 'supervisor' });
     collectDefaultMetrics({ register: this.#process });
+    countWarnings(this.#process, warnings);
     const registers = [this.#registry];
     new Gauge({ name: 'tidings_workers', help: 'Workers that there should be', registers }).set(count);
     this.#running = new Gauge({ name: 'tidings_workers_running', help: 'Workers that run', registers });

@@ -17,6 +17,8 @@ export interface Warning {
   readonly first: string;
   /** How often. */
   readonly count: number;
+  /** Where the supervisor of several workers logged it. */
+  readonly worker?: 'supervisor';
 }
 
 /**
@@ -48,9 +50,17 @@ export class Warnings {
 
   /** The newest first, as many as `WARNINGS_MAX_BYTES` hold. */
   get newest(): readonly Warning[] {
-    const all = [...this.#kept.values()].reverse();
-    let bytes = 0;
-    const end = all.findIndex((warning) => (bytes += Buffer.byteLength(JSON.stringify(warning))) > WARNINGS_MAX_BYTES);
-    return end === -1 ? all : all.slice(0, end);
+    return thatFit([...this.#kept.values()].reverse());
   }
+}
+
+/** The newest of two lists, as many as `WARNINGS_MAX_BYTES` hold. */
+export function newestOf(one: readonly Warning[], other: readonly Warning[]): readonly Warning[] {
+  return thatFit([...one, ...other].sort((a, b) => Number(a.time < b.time) - Number(a.time > b.time)));
+}
+
+function thatFit(all: readonly Warning[]): readonly Warning[] {
+  let bytes = 0;
+  const end = all.findIndex((warning) => (bytes += Buffer.byteLength(JSON.stringify(warning))) > WARNINGS_MAX_BYTES);
+  return end === -1 ? all : all.slice(0, end);
 }

@@ -110,6 +110,8 @@ export interface Appended {
   /** One outcome for each request, in order. */
   readonly outcomes: readonly Outcome[];
   readonly log: LogState;
+  /** Another instance wrote it for this one, or this one for others, and all were told. */
+  readonly isTold?: boolean;
 }
 
 /**

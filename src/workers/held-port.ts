@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import { createServer, type AddressInfo, type Server } from 'node:net';
+import { createServer, type Server } from 'node:net';
+import { exclusivePort } from '../runtime/exclusive-port.ts';
 
 /** How long a port that is in use is asked for again. Workers of a supervisor that was killed let go of it within that time. Milliseconds. */
 const PORT_WAIT_MS = 2_000;
@@ -15,15 +16,14 @@ export interface HeldPort {
 }
 
 /**
- * Takes a port for the workers. Sockets that share a port let in every socket of the same user that wants to share it, another service's too. So the port is first taken for this
- * process alone, which fails where anybody has it, and in the next moment to be shared.
+ * Takes a port for the workers: for a moment for this process alone, and then to be shared.
  * @throws what listening threw
  */
 export async function holdPort(host: string, port: number): Promise<HeldPort> {
-  const number = await probe(host, port);
+  const number = await freed(host, port);
   let held: Server;
   try {
-    held = await listen(host, number, true);
+    held = await share(host, number);
   } catch (error) {
     if (!isMissing(error)) throw error;
     return { port: number, isShared: false, release: () => undefined };
@@ -33,14 +33,11 @@ export async function holdPort(host: string, port: number): Promise<HeldPort> {
   return { port: number, isShared: true, release: () => void held.close() };
 }
 
-/** @returns The port, which nobody else has. */
-async function probe(host: string, port: number): Promise<number> {
+/** @returns The port, once nobody has it. */
+async function freed(host: string, port: number): Promise<number> {
   for (const until = performance.now() + PORT_WAIT_MS; ;) {
     try {
-      const alone = await listen(host, port, false);
-      const { port: number } = alone.address() as AddressInfo;
-      alone.close();
-      return number;
+      return await exclusivePort(host, port);
     } catch (error) {
       if (codeOf(error) !== 'EADDRINUSE' || performance.now() >= until) throw error;
       await new Promise((done) => setTimeout(done, PORT_LOOK_MS));
@@ -48,9 +45,9 @@ async function probe(host: string, port: number): Promise<number> {
   }
 }
 
-async function listen(host: string, port: number, reusePort: boolean): Promise<Server> {
+async function share(host: string, port: number): Promise<Server> {
   const server = createServer();
-  server.listen({ host, port, reusePort });
+  server.listen({ host, port, reusePort: true });
   await once(server, 'listening');
   return server;
 }

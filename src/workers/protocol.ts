@@ -1,3 +1,4 @@
+import type { Warning } from '../runtime/warnings.ts';
 import type { EndingSignal } from './signals.ts';
 
 /** The two ports of the service. */
@@ -5,6 +6,8 @@ export type WorkerPort = 'main' | 'operations';
 
 /** What a worker says to its supervisor. */
 export type FromWorker =
+  /** It begins. By this id the other instances know it. */
+  | { readonly kind: 'begins'; readonly instance: string }
   /** It lives, and its event loop turns. */
   | { readonly kind: 'beat'; readonly isReady: boolean }
   /** It accepts connections on a port, which need not be kept for it any more. */
@@ -19,6 +22,10 @@ export type FromWorker =
 export type ToWorker =
   /** The whole service ends as this signal says. */
   | { readonly kind: 'end'; readonly signal: EndingSignal }
+  /** The process of another worker has ended. It answers nothing any more. */
+  | { readonly kind: 'gone'; readonly instance: string }
+  /** All that the supervisor has warned of lately, the newest first. */
+  | { readonly kind: 'warned'; readonly warnings: readonly Warning[] }
   /** How many other workers take work. */
   | { readonly kind: 'others'; readonly ready: number }
   /** It wants the metrics of this worker. */

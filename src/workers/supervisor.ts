@@ -1,6 +1,7 @@
 import type { Clock, Timer } from '../runtime/clock.ts';
 import { waitAtMost } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
+import type { Warnings } from '../runtime/warnings.ts';
 import { Collections } from './collections.ts';
 import type { FromWorker, WorkerPort } from './protocol.ts';
 import { RestartPause } from './restart-pause.ts';
@@ -13,7 +14,7 @@ import { WorkerProcess, type Exit, type WorkerChild } from './worker-process.ts'
  * `supervisor.ts` and `worker-process.ts` are its side, `worker.ts` is the worker's, and `protocol.ts` is what they say to each other.
  */
 
-/** How often it is looked whether workers are silent. Milliseconds. */
+/** How often it is looked whether workers are silent, and whether they have to hear of warnings. Milliseconds. */
 const LOOK_EVERY_MS = 1_000;
 
 /** Why workers were started again, as a metric tells: it ended by an error, by a signal, because it was frozen, or in order. */
@@ -26,6 +27,8 @@ export interface SupervisorDependencies {
   readonly fork: (number: number) => WorkerChild;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
+  /** What this process has warned of. */
+  readonly warnings: Pick<Warnings, 'counts' | 'newest'>;
   /** Its own metrics. @param answered The workers whose metrics came in time. */
   readonly render: (answered: ReadonlySet<number>) => Promise<string>;
   /** A worker accepts connections on a port. */
@@ -46,6 +49,7 @@ export class Supervisor {
   /** The workers that have ever listened. */
   readonly #haveListened = new Set<number>();
   #ticks: Timer | undefined;
+  #toldWarnings = 0;
   #isEnding = false;
   #allEnded = Promise.withResolvers<void>();
   #endedWell = true;
@@ -107,6 +111,9 @@ export class Supervisor {
 
   #hear(worker: WorkerProcess, message: FromWorker): void {
     switch (message.kind) {
+      case 'begins':
+        if (this.#toldWarnings > 0) this.#tellWarnings([worker]);
+        break;
       case 'beat':
         this.#tellOthers();
         break;
@@ -150,6 +157,8 @@ export class Supervisor {
       if (this.#workers.size === 0) this.#allEnded.resolve();
       return;
     }
+    // Before anything is logged: whoever reads that may ask for the instances.
+    if (worker.instance !== undefined) for (const other of this.#workers.values()) other.tell({ kind: 'gone', instance: worker.instance });
     this.#tellOthers();
     if (this.#haveListened.size === 0) this.#dependencies.onRefused(exit);
     else this.#startAgain(worker, exit);
@@ -176,11 +185,23 @@ export class Supervisor {
     }));
   }
 
+  /** Operators ask workers, and none of them asks the supervisor. */
+  #tellWarnings(workers: Iterable<WorkerProcess>): void {
+    const warnings = this.#dependencies.warnings.newest.map((warning) => ({ ...warning, worker: 'supervisor' as const }));
+    for (const worker of workers) worker.tell({ kind: 'warned', warnings });
+  }
+
   #tick(): void {
     for (const worker of this.#workers.values()) {
       if (!worker.look()) continue;
       this.#dependencies.logger.error({ number: worker.number, process: worker.pid }, 'a worker says nothing any more: its event loop hangs, or it was stopped, so it is killed');
       worker.killFrozen();
+    }
+    const { warn, error, fatal } = this.#dependencies.warnings.counts;
+    const warned = warn + error + fatal;
+    if (warned !== this.#toldWarnings) {
+      this.#toldWarnings = warned;
+      this.#tellWarnings(this.#workers.values());
     }
     this.#ticks = this.#dependencies.clock.after(LOOK_EVERY_MS, () => this.#tick());
   }

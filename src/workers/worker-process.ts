@@ -34,6 +34,7 @@ export class WorkerProcess {
   #isToldToEnd = false;
   #hasBegunToEnd = false;
   #toldOthers = 0;
+  #instance: string | undefined;
 
   constructor(number: number, startedAt: number, child: WorkerChild, events: WorkerEvents) {
     this.number = number;
@@ -46,6 +47,7 @@ export class WorkerProcess {
         this.#isReady = said.isReady;
         this.#hasBegunToEnd ||= this.#isToldToEnd && !said.isReady;
       } else if (said.kind === 'listens') this.#hasListened = true;
+      else if (said.kind === 'begins') this.#instance = said.instance;
       events.heard(this, said);
     });
     child.on('exit', (code, signal) => {
@@ -61,6 +63,11 @@ export class WorkerProcess {
 
   get pid(): number | undefined {
     return this.#child.pid;
+  }
+
+  /** The id by which other instances know it; undefined before it has said. */
+  get instance(): string | undefined {
+    return this.#instance;
   }
 
   get isReady(): boolean {

@@ -2,6 +2,7 @@ import cluster from 'node:cluster';
 import type { Readiness } from '../http/service.ts';
 import { within, type Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
+import type { Warning } from '../runtime/warnings.ts';
 import type { WorkerPlace } from './place.ts';
 import type { FromWorker, ToWorker, WorkerPort } from './protocol.ts';
 import { ENDING_SIGNALS, type EndingSignal } from './signals.ts';
@@ -19,6 +20,10 @@ export interface WorkerDependencies {
 
 /** What a worker is asked for by the others. */
 export interface WorkerDuties {
+  /** The id by which the other instances know this worker. */
+  readonly instance: string;
+  /** Another worker of this machine has ended. */
+  readonly onGone: (instance: string) => void;
   /** Whether this worker takes work. */
   readonly isReady: () => boolean;
   /** The metrics of this worker. */
@@ -32,6 +37,7 @@ export class Worker {
   readonly #logger: WorkerDependencies['logger'];
   #duties: WorkerDuties | undefined;
   #readyOthers = 0;
+  #supervisorWarnings: readonly Warning[] = [];
   #isServiceEnding = false;
   #endedBy: EndingSignal | undefined;
   #end: ((signal: EndingSignal) => void) | undefined;
@@ -51,7 +57,13 @@ export class Worker {
   /** Begins to tell the supervisor that this worker lives. */
   open(duties: WorkerDuties): void {
     this.#duties = duties;
+    this.#send({ kind: 'begins', instance: duties.instance });
     this.#beat();
+  }
+
+  /** What the supervisor has warned of lately. */
+  get supervisorWarnings(): readonly Warning[] {
+    return this.#supervisorWarnings;
   }
 
   /** @param end Ends this process in order. It is called once. */
@@ -98,6 +110,12 @@ export class Worker {
       case 'end':
         this.#isServiceEnding = true;
         this.#endOnce(message.signal);
+        break;
+      case 'gone':
+        this.#duties?.onGone(message.instance);
+        break;
+      case 'warned':
+        this.#supervisorWarnings = message.warnings;
         break;
       case 'others':
         this.#readyOthers = message.ready;

@@ -57,7 +57,7 @@ function readMetrics(body: string): ReadonlyMap<string, Metric> {
   const metrics = new Map<string, Metric>();
   for (const [, name, type] of body.matchAll(/^# TYPE (\w+) (\w+)$/gm)) {
     const names = type === 'histogram' ? ['_bucket', '_sum', '_count'].map((part) => name + part) : [name!];
-    for (const one of names) metrics.set(one, { type: type === 'histogram' ? 'counter' : type!, labels: new Map() });
+    for (const one of names) if (!metrics.has(one)) metrics.set(one, { type: type === 'histogram' ? 'counter' : type!, labels: new Map() });
   }
   for (const [, name, labels = ''] of body.matchAll(/^(\w+)(?:\{(.*)\})? \S+$/gm)) {
     for (const [, label, value] of labels.matchAll(/(\w+)="([^"]*)"/g)) {
@@ -74,15 +74,18 @@ await http.publish('a', 'x');
 await http.send('POST', '/topics/a?event=$x', {}, 'x');
 await http.get('/keys');
 const { url: workers } = await startWorkers(t, 2);
-// What only a supervisor tells: the rest has the same names in both.
-const ofSupervisor = (await scrape(workers)).split('\n').filter((line) => /^(# \w+ )?tidings_worker/.test(line)).join('\n');
-const metrics = readMetrics(`${(await http.get('/metrics')).body}\n${ofSupervisor}\n`);
+// Of several workers all has a label more, and what their supervisor tells is added.
+const metrics = readMetrics(`${(await http.get('/metrics')).body}\n${await scrape(workers)}\n`);
+
+/** Whether the series of a metric may have a label. */
+function has(name: string, label: string): boolean {
+  return ADDED_LABELS.includes(label) || metrics.get(name)?.labels.has(label) === true;
+}
 
 /** What an expression asks for that is not there. */
 function missing(expression: string): string[] {
   const { selectors, groupings } = readPromql(expression);
   const wrong: string[] = [];
-  const has = (name: string, label: string): boolean => ADDED_LABELS.includes(label) || metrics.get(name)?.labels.has(label) === true;
   for (const { name, matchers } of selectors) {
     if (ADDED_METRICS.includes(name)) continue;
     if (!metrics.has(name)) wrong.push(`there is no metric ${name}`);
@@ -116,8 +119,11 @@ await t.test('every metric and label of the dashboard is there', async (t) => {
     }
     // A line is named by a label that is left.
     for (const [, label] of legendFormat.matchAll(/\{\{(\w+)\}\}/g)) {
-      t.ok(groupings.length === 0 ? ADDED_LABELS.includes(label!) : groupings.some(({ labels }) => labels.includes(label!)), `${title}: ${legendFormat}`);
+      t.ok(groupings.length === 0 ? selectors.every(({ name }) => has(name, label!)) : groupings.some(({ labels }) => labels.includes(label!)), `${title}: ${legendFormat}`);
     }
+    // One line for each of several workers; where an expression names one, there is no other.
+    if (groupings.length > 0 || !legendFormat.includes('{{instance}}') || expr.includes('worker=')) continue;
+    t.equal(legendFormat.includes('{{worker}}'), selectors.every(({ name }) => has(name, 'worker')), `${title}: ${legendFormat}`);
   }
   for (const { query } of dashboard.templating.list.filter(({ type }) => type === 'query')) {
     const [, series, label] = /^label_values\((.+), (\w+)\)$/.exec(typeof query === 'string' ? query : query.query)!;
@@ -128,7 +134,7 @@ await t.test('every metric and label of the dashboard is there', async (t) => {
 
 await t.test('Grafana takes it as it is: panels have titles, units and explanations, and lie beside each other', async (t) => {
   t.match(dashboard, { uid: 'tidings', title: 'Tidings', schemaVersion: Number });
-  t.same(dashboard.panels.filter(({ type }) => type === 'row').map(({ title }) => title), ['Overview', 'Publishing', 'Delivery', 'Catch-up', 'Database', 'Bus', 'Access', 'Memory', 'Process']);
+  t.same(dashboard.panels.filter(({ type }) => type === 'row').map(({ title }) => title), ['Overview', 'Publishing', 'Delivery', 'Catch-up', 'Database', 'Bus', 'Access', 'Memory', 'Process', 'Workers']);
   t.notMatch(text, /__inputs|DS_PROMETHEUS/, 'it asks for nothing when it is imported');
   t.equal(new Set(dashboard.panels.map(({ id }) => id)).size, dashboard.panels.length);
   t.equal(new Set(charts.map(({ title }) => title)).size, charts.length, 'no two are called alike');

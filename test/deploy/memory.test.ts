@@ -13,7 +13,8 @@ const MIB = 1024 * 1024;
 const PROCESS_SHARE = 0.8;
 
 t.test('the default settings add up to what the documents say, and fit the machine of fly.toml', (t) => {
-  const section = readFileSync(join(root, 'docs/deploy.md'), 'utf8').split('\n## ').find((text) => text.startsWith('Memory\n'))!;
+  const document = readFileSync(join(root, 'docs/deploy.md'), 'utf8');
+  const section = document.split('\n## ').find((text) => text.startsWith('Memory\n'))!;
   const rows = [...section.matchAll(/^\| (.+?) \| (.*?) ?\| \**([0-9,]+)\** \|$/gm)].map(([, part, most, mib]) => ({ part: part!, most: most!.trim(), mib: Number(mib!.replace(',', '')) }));
   const total = rows.pop()!;
   t.equal(rows.length, 12);
@@ -34,6 +35,17 @@ t.test('the default settings add up to what the documents say, and fit the machi
     ['8 × (4 MiB and `MESSAGE_BYTES`)', mib(8 * (4 * MIB + config.MESSAGE_BYTES))],
   ];
   for (const [beginning, most] of expected) t.equal(rows.find((row) => row.most.startsWith(beginning))?.mib, most, beginning);
+
+  // With several workers some rows are there for each of them.
+  const own = rows.filter(({ part }) => /^(?:the process|garbage|batches while|two commits|eight reads)/.test(part));
+  t.equal(own.length, 5);
+  const each = own.reduce((sum, row) => sum + row.mib, 0);
+  const [, for2, for4, for8, divided, ofWorker, ofSupervisor] = /^\| memory at most, MiB \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \| (\d+) \+ (\d+) × workers \+ (\d+) for the supervisor;/m.exec(document)!.map((text) => Number(text.replace(',', '')));
+  t.same([divided, ofWorker], [total.mib - each, each]);
+  for (const [workers, most] of [[2, for2], [4, for4], [8, for8]] as const) {
+    const forBatches = mib(Math.max(0, workers * config.BATCH_BYTES - config.APPEND_QUEUE_BYTES));
+    t.ok(Math.abs(most! - (divided! + ofWorker! * workers + ofSupervisor! + forBatches)) < 10, `${workers} workers: ${most} MiB`);
+  }
 
   const { vm } = parseToml(readFileSync(join(root, 'fly.toml'), 'utf8'));
   const machine: unknown = Array.isArray(vm) ? vm[0] : undefined;

@@ -64,6 +64,25 @@ t.test('instances know each other by their reports, which grow old, and forget o
   t.same(rosters[0]!.others, []);
 });
 
+t.test('one that is said to be gone is missed by nobody, on any instance, and nothing that is still on its way brings it back', async (t) => {
+  const { clock, state, rosters, channels } = world(3);
+  for (const roster of rosters) roster.open();
+  await clock.advance(1_000);
+  state.silent.add(2);
+  state.receivers = 2;
+  rosters[0]!.gone(idOf(2));
+  await settle();
+  t.same(rosters.slice(0, 2).map(({ others }) => others), [[idOf(1)], [idOf(0)]]);
+  t.match(await ask(rosters[0]!), { answered: 1, missing: [], isPartial: false });
+  for (const channel of channels) channel.told(JSON.stringify({ kind: 'instance', id: '', body: { id: idOf(2), streams: 1, isReady: true } }));
+  t.same(rosters.slice(0, 2).map(({ others }) => others), [[idOf(1)], [idOf(0)]]);
+  const { length } = state.heard[1]!;
+  rosters[0]!.gone(idOf(2));
+  t.equal(state.heard[1]!.length, length, 'it is told once');
+  for (let count = 0; count < 1_500; count++) rosters[0]!.gone(`i${String(count).padStart(9, '0')}`);
+  t.same(rosters[0]!.others, [idOf(1)]);
+});
+
 t.test('a question to all is over when all have answered that are known, or that Redis counts', async (t) => {
   const { clock, state, rosters } = world(3);
   for (const roster of rosters) roster.open();

@@ -68,6 +68,14 @@ t.test('what arrives during a commit goes into the next one, in order', async (t
   t.equal(publisher.waiting, 0);
 });
 
+t.test('what another instance has stored for this one, and told of, is not told again', async (t) => {
+  const { store, publisher, told, sent } = await begin(t);
+  const append = store.append.bind(store);
+  store.append = async (requests) => ({ ...await append(requests), isTold: true });
+  t.equal((await publisher.publish(FULL_GRANT, [draft('1')], undefined)).first, 1);
+  t.same([told, sent], [[1], []]);
+});
+
 t.test('two large batches are not with the store at once: the queue has room for who comes, while one of them is stored', async (t) => {
   const { store, publisher } = await begin(t, { maxMessages: 40 });
   const held = Promise.withResolvers<void>();

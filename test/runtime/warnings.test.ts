@@ -1,6 +1,6 @@
 import t from 'tap';
 import { makeLogger } from '../../src/runtime/logger.ts';
-import { Warnings, WARNINGS_MAX_BYTES } from '../../src/runtime/warnings.ts';
+import { newestOf, Warnings, WARNINGS_MAX_BYTES } from '../../src/runtime/warnings.ts';
 
 /** What is kept of the lines that tell of something wrong, for whoever looks at an instance. */
 
@@ -60,4 +60,12 @@ t.test('neither ever new sentences nor long ones take more than a bound, and a f
   t.match(sentences()[0], /^999 /);
   for (let count = 0; count < 1_000; count++) logger.warn({}, `${count}`);
   t.equal(warnings.newest.length, 50);
+});
+
+t.test('two lists become one, the newest first, within the same bound', (t) => {
+  const list = (...at: readonly number[]) => at.map((second) => ({ level: 'warn' as const, message: `at ${second}`, time: new Date(second * 1000).toISOString(), first: '', count: 1 }));
+  t.same(newestOf(list(9, 4, 1), list(7, 4)).map(({ message }) => message), ['at 9', 'at 7', 'at 4', 'at 4', 'at 1']);
+  const long = list(...Array.from({ length: 50 }, (_, index) => 50 - index)).map((warning) => ({ ...warning, message: 'x'.repeat(300) }));
+  t.ok(Buffer.byteLength(JSON.stringify(newestOf(long, long))) < WARNINGS_MAX_BYTES + 100);
+  t.end();
 });

@@ -61,7 +61,8 @@ export interface HubStranger {
   /** Their bodies. */
   readonly bodies: readonly Buffer[];
   readonly isGone: () => boolean;
-  ask<Name extends HubCall>(name: Name, argument: HubCalls[Name]['argument']): Promise<HubCalls[Name]['value']>;
+  /** Rejects where the hub refuses the question. */
+  readonly ask: <Name extends HubCall>(name: Name, argument: HubCalls[Name]['argument']) => Promise<HubCalls[Name]['value']>;
 }
 
 export function hubStranger(t: Scope, path: string): HubStranger {
@@ -71,14 +72,18 @@ export function hubStranger(t: Scope, path: string): HubStranger {
   guardSocket(socket, hubFraming(ANSWERED_FRAME_MAX_BYTES));
   const kinds: number[] = [];
   const bodies: Buffer[] = [];
-  const asked: ((value: unknown) => void)[] = [];
+  const asked: PromiseWithResolvers<unknown>[] = [];
   let isGone = false;
   socket.on('close', () => {
     isGone = true;
   });
   socket.on('data', (bytes: Buffer) => {
     for (const { kind, body } of framesIn(bytes)) {
-      if (kind === FRAME.answer) asked.shift()!((JSON.parse(body.toString()) as { readonly value: unknown }).value);
+      if (kind === FRAME.answer) {
+        const { value, error } = JSON.parse(body.toString()) as { readonly value?: unknown; readonly error?: string };
+        if (error === undefined) asked.shift()!.resolve(value);
+        else asked.shift()!.reject(new Error(error));
+      }
       else {
         kinds.push(kind);
         bodies.push(kind === FRAME.append || kind === FRAME.appended ? Buffer.from(body) : Buffer.alloc(0));
@@ -88,10 +93,10 @@ export function hubStranger(t: Scope, path: string): HubStranger {
   return {
     socket, kinds, bodies, isGone: () => isGone,
     ask: <Name extends HubCall>(name: Name, argument: HubCalls[Name]['argument']) => {
-      const { promise, resolve } = Promise.withResolvers<HubCalls[Name]['value']>();
-      asked.push(resolve as (value: unknown) => void);
+      const answer = Promise.withResolvers<HubCalls[Name]['value']>();
+      asked.push(answer as PromiseWithResolvers<unknown>);
       socket.write(jsonFrame(FRAME.question, { id: asked.length, name, argument }));
-      return promise;
+      return answer.promise;
     },
   };
 }

@@ -1,11 +1,12 @@
 import { EventEmitter } from 'node:events';
 import t from 'tap';
+import { makeLogger } from '../../src/runtime/logger.ts';
+import { Warnings } from '../../src/runtime/warnings.ts';
 import type { FromWorker, ToWorker } from '../../src/workers/protocol.ts';
 import { RestartPause } from '../../src/workers/restart-pause.ts';
 import { Supervisor } from '../../src/workers/supervisor.ts';
 import type { Exit, WorkerChild } from '../../src/workers/worker-process.ts';
 import { settle, TestClock } from '../support/clock.ts';
-import { recordingLogger } from '../support/logger.ts';
 
 /** The supervisor on a clock that the test moves, with workers that are no processes. */
 
@@ -42,6 +43,7 @@ class FakeChild extends EventEmitter {
   }
 
   listens(): void {
+    this.says({ kind: 'begins', instance: `instance ${this.pid}` });
     this.says({ kind: 'beat', isReady: true });
     this.says({ kind: 'listens', greeting: `greeting of ${this.number}\n` });
   }
@@ -54,11 +56,13 @@ class FakeChild extends EventEmitter {
 
 function supervise(count: number) {
   const clock = new TestClock();
-  const { logger, lines } = recordingLogger();
+  const lines: string[] = [];
+  const warnings = new Warnings();
+  const logger = makeLogger({ level: 'trace', isExpected: () => false, destination: { write: (line) => void lines.push(line) }, warnings });
   const children: FakeChild[] = [];
   const seen = { accepting: [] as string[], greetings: [] as string[], refused: [] as Exit[] };
   const supervisor = new Supervisor({
-    count, clock, logger,
+    count, clock, logger, warnings,
     fork: (number) => {
       const child = new FakeChild(number);
       children.push(child);
@@ -204,6 +208,30 @@ t.test('a worker that was killed before it could end does not make the end a bad
     t.equal(await ended, isGood, before);
     if (before !== 'second signal') t.match(lines.at(-1), isGood ? /was killed before it could begin to end/ : /did not end in order/);
   }
+});
+
+t.test('each worker hears that the process of another one has ended', async (t) => {
+  const { children } = started(3);
+  const gone = (child: FakeChild): unknown[] => child.told.filter(({ kind }) => kind === 'gone');
+  children[1]!.exit({ code: null, signal: 'SIGKILL' });
+  for (const child of [children[0]!, children[2]!]) t.same(gone(child), [{ kind: 'gone', instance: 'instance 1002' }]);
+});
+
+t.test('workers hear what their supervisor has warned of, and a new one hears it when it begins', async (t) => {
+  const { children, pass } = started(3);
+  const heard = (child: FakeChild): unknown => child.told.findLast((message) => message.kind === 'warned')?.warnings;
+  await pass(5_000);
+  t.equal(heard(children[0]!), undefined);
+  children[1]!.exit({ code: 1, signal: null });
+  children[2]!.exit({ code: 1, signal: null });
+  await pass(2_000);
+  const died = [{ level: 'warn', message: 'a worker ended, and is started again', count: 2, worker: 'supervisor' }];
+  t.match(heard(children[0]!), died);
+  children[3]!.listens();
+  t.match(heard(children[3]!), died);
+  const told = children[0]!.told.filter(({ kind }) => kind === 'warned').length;
+  await pass(5_000);
+  t.equal(children[0]!.told.filter(({ kind }) => kind === 'warned').length, told, 'only what is new is told');
 });
 
 t.test('each worker hears how many of the others take work', async (t) => {

@@ -1,8 +1,10 @@
 import { EVENT_MAX_BYTES } from '../../config/content-limits.ts';
 import type { Draft } from '../../model/message.ts';
 import { TOPIC_MAX_BYTES } from '../../model/topic.ts';
+import { ownCopy } from '../../runtime/memory.ts';
 import type { Appended, AppendRequest, IdempotencyKey, Outcome, StoreError, StoreErrorKind } from '../../store/store.ts';
 import { Argument, MalformedCall } from './argument.ts';
+import { HANDED } from './frames.ts';
 
 /**
  * How requests go to the worker that writes, and what became of them back:
@@ -32,6 +34,7 @@ export interface WrittenLog {
 export interface Written {
   readonly outcomes: readonly Outcome[];
   readonly log: WrittenLog;
+  readonly isTold?: boolean;
 }
 
 interface Answer {
@@ -65,7 +68,7 @@ export interface UnpackedAppend {
   readonly requests: readonly AppendRequest[] | undefined;
 }
 
-/** Any program of the same user may have sent it. @param body Kept: the data of the requests lie in it. */
+/** Any program of the same user may have sent it. */
 export function unpackAppend(body: Buffer): UnpackedAppend {
   const number = body.readUInt32BE();
   try {
@@ -78,10 +81,12 @@ export function unpackAppend(body: Buffer): UnpackedAppend {
 
 function readRequests(body: Buffer): readonly AppendRequest[] {
   const dataAt = LENGTH_BYTES + body.readUInt32BE();
-  let at = dataAt;
+  // The tail keeps messages. Without a copy, a small one would hold all of one large read from the socket.
+  const data = ownCopy(body.subarray(dataAt));
+  let at = 0;
   const take = (length: number): Buffer => {
-    if (at + length > body.length) throw new MalformedCall('data');
-    return body.subarray(at, at += length);
+    if (at + length > data.length) throw new MalformedCall('data');
+    return data.subarray(at, at += length);
   };
   return new Argument({ requests: JSON.parse(body.toString('utf8', LENGTH_BYTES, dataAt)) as unknown }).list('requests', APPENDED_MAX_REQUESTS, (request): AppendRequest => ({
     key: request.has('key') ? readKey(request.inner('key'), take) : undefined,
@@ -96,9 +101,9 @@ function readKey(key: Argument, take: (length: number) => Buffer): IdempotencyKe
 }
 
 /** Leaves room for a number, and for what the hub says. */
-export function packAppended(number: number, { outcomes, log: { lineage, oldest, head, now, erasures } }: Appended): Buffer {
+export function packAppended(number: number, { outcomes, log: { lineage, oldest, head, now, erasures }, isTold }: Appended): Buffer {
   const epoch = lineage.epochs.at(-1)?.epoch ?? '';
-  return packAnswer(number, { written: { outcomes, log: { epoch, oldest, head, now, ...(erasures === undefined ? {} : { erasures }) } } });
+  return packAnswer(number, { written: { outcomes, log: { epoch, oldest, head, now, ...(erasures === undefined ? {} : { erasures }) }, ...(isTold === undefined ? {} : { isTold }) } });
 }
 
 export function packFailure(number: number, { kind, message }: StoreError): Buffer {
@@ -111,8 +116,15 @@ function packAnswer(number: number, answer: Answer): Buffer {
   return Buffer.concat([head, Buffer.from(JSON.stringify(answer))]);
 }
 
-/** @returns What the hub says, and what the writer says. */
+/** @returns What the hub says, and what the writer says. An answer that nobody can read counts as lost: any program of the same user may have sent it. */
 export function unpackAppended(body: Buffer): { readonly number: number; readonly handed: number; readonly answer: Answer } {
   const text = body.toString('utf8', LENGTH_BYTES + 1);
-  return { number: body.readUInt32BE(), handed: body[LENGTH_BYTES]!, answer: text === '' ? {} : JSON.parse(text) as Answer };
+  const [number, handed] = [body.readUInt32BE(), body[LENGTH_BYTES]!];
+  if (text === '') return { number, handed, answer: {} };
+  try {
+    return { number, handed, answer: JSON.parse(text) as Answer };
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return { number, handed: HANDED.lost, answer: {} };
+  }
 }

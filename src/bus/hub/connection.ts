@@ -27,6 +27,11 @@ export class HubAway extends Error {
   override name = 'HubAway';
 }
 
+/** The hub found the question wrong. It would find so again. */
+export class HubRefused extends HubAway {
+  override name = 'HubRefused';
+}
+
 /** What uses a connection. */
 export interface HubUser {
   /** The hub answers, and knows nothing of this worker. Called again after every reconnection. */
@@ -118,7 +123,7 @@ export class HubConnection {
     await closed.promise;
   }
 
-  /** Rejects with `HubAway` where no answer comes. */
+  /** Rejects with `HubAway` where no answer comes, and with `HubRefused` where the question is wrong. */
   ask<Name extends HubCall>(name: Name, argument: HubCalls[Name]['argument']): Promise<HubCalls[Name]['value']> {
     return this.#isReady ? this.#ask(name, argument) : Promise.reject(new HubAway('the hub is away'));
   }
@@ -207,7 +212,7 @@ export class HubConnection {
     const asked = this.#asked.get(id);
     this.#asked.delete(id);
     if (error === undefined) asked?.resolve(value);
-    else asked?.reject(new HubAway(error));
+    else asked?.reject(new HubRefused(error));
   }
 
   /** Sends what is not dropped. Call it only while the connection is ready. */

@@ -1,5 +1,5 @@
 import type { FrameWriter } from './frame-writer.ts';
-import { FRAME, frameOf, HANDED, nextNumber } from './frames.ts';
+import { FRAME, FRAME_HEAD_BYTES, frameOf, HANDED, nextNumber } from './frames.ts';
 
 /** Appends that wait for the writer's answer. Stops a writer that hangs from holding memory: beyond them each worker writes for itself. */
 const FORWARDED_MAX_REQUESTS = 1_000;
@@ -47,8 +47,9 @@ export class ForwardedAppends {
     }
   }
 
-  /** @param body Changed, and handed on as it lies. */
-  handOn(from: Member, body: Buffer): void {
+  /** @param frame Changed, and handed on as it lies. @param block What holds it in memory. */
+  handOn(from: Member, frame: Buffer, block: Buffer): void {
+    const body = frame.subarray(FRAME_HEAD_BYTES);
     const number = body.readUInt32BE();
     const to = this.#writer;
     if (to === undefined || to === from || this.#forwarded.size >= FORWARDED_MAX_REQUESTS || to.writer.waitingBytes + body.length > FORWARDED_MAX_BYTES) {
@@ -58,17 +59,19 @@ export class ForwardedAppends {
     const own = this.#last = nextNumber(this.#last, (other) => this.#forwarded.has(other));
     this.#forwarded.set(own, { from, to, number });
     body.writeUInt32BE(own);
-    to.writer.talk(frameOf(FRAME.append, body));
+    to.writer.talk(frame, block);
   }
 
-  answer(member: Member, body: Buffer): void {
+  /** The same for an answer. */
+  answer(member: Member, frame: Buffer, block: Buffer): void {
+    const body = frame.subarray(FRAME_HEAD_BYTES);
     const own = body.readUInt32BE();
     const forwarded = this.#forwarded.get(own);
     if (forwarded === undefined || forwarded.to !== member) return;
     this.#forwarded.delete(own);
     body.writeUInt32BE(forwarded.number);
     body[HANDED_NUMBER_BYTES] = HANDED.answered;
-    forwarded.from.writer.talk(frameOf(FRAME.appended, body));
+    forwarded.from.writer.talk(frame, block);
   }
 
   #choose(joined?: Member): void {

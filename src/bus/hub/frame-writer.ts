@@ -13,13 +13,17 @@ const WAITING_OVERHEAD_BYTES = 256;
 
 const MISSED = frameOf(FRAME.missed, Buffer.alloc(0));
 
-/** Writes frames to a socket. While the other end does not read, frames wait within bounds: hints beyond theirs are dropped, and the other end hears that it missed some. */
+/**
+ * Writes frames to a socket. Frames of one turn of the event loop share a write, because each write wakes the other end. While the other end does not read, frames wait within bounds: hints beyond
+ * theirs are dropped, and the other end hears that it missed some.
+ */
 export class FrameWriter {
   readonly #socket: Socket;
   #waiting: Buffer[] = [];
   #waitingHintBytes = 0;
   #waitingTalkBytes = 0;
   #owesMissed = false;
+  #isGathering = false;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -35,7 +39,7 @@ export class FrameWriter {
   hint(bytes: Buffer, block: Uint8Array = bytes): void {
     if (this.#socket.destroyed) return;
     if (!this.#mustWait) {
-      this.#socket.write(bytes);
+      this.#write(bytes);
       return;
     }
     const cost = bytes.length + WAITING_OVERHEAD_BYTES;
@@ -44,20 +48,19 @@ export class FrameWriter {
       return;
     }
     this.#waitingHintBytes += cost;
-    // A small part of a large read would hold all of it.
-    this.#waiting.push(2 * bytes.length < block.length ? ownCopy(bytes) : bytes);
+    this.#wait(bytes, block);
   }
 
-  /** A question or an answer, which is not dropped: beyond the bound the connection ends. */
-  talk(frame: Buffer): void {
+  /** A question or an answer, which is not dropped: beyond the bound the connection ends. @param block What holds it in memory, where that is more. */
+  talk(frame: Buffer, block: Uint8Array = frame): void {
     if (this.#socket.destroyed) return;
     if (!this.#mustWait) {
-      this.#socket.write(frame);
+      this.#write(frame);
       return;
     }
     this.#waitingTalkBytes += frame.length + WAITING_OVERHEAD_BYTES;
     if (this.#waitingTalkBytes > WAITING_TALK_MAX_BYTES) this.#socket.destroy(new Error('the other end does not read what it is told'));
-    else this.#waiting.push(frame);
+    else this.#wait(frame, block);
   }
 
   /** Hints were dropped before they reached this end. */
@@ -68,6 +71,23 @@ export class FrameWriter {
 
   get #mustWait(): boolean {
     return this.#waiting.length > 0 || this.#socket.writableNeedDrain;
+  }
+
+  #write(bytes: Buffer): void {
+    if (!this.#isGathering) {
+      this.#isGathering = true;
+      this.#socket.cork();
+      setImmediate(() => {
+        this.#isGathering = false;
+        this.#socket.uncork();
+      });
+    }
+    this.#socket.write(bytes);
+  }
+
+  #wait(bytes: Buffer, block: Uint8Array): void {
+    // A small part of a large read would hold all of it.
+    this.#waiting.push(2 * bytes.length < block.length ? ownCopy(bytes) : bytes);
   }
 
   #flush(): void {

@@ -109,7 +109,7 @@ class RunningHub implements Hub {
     this.#server.once('error', reject);
     this.#server.listen({ path: this.path }, () => {
       this.#server.off('error', reject);
-      this.#server.on('error', (error) => this.#warn(error.message));
+      this.#server.on('error', (error) => this.#warn(error.message, 'the hub cannot accept a connection'));
       resolve();
     });
     return promise;
@@ -122,10 +122,11 @@ class RunningHub implements Hub {
     }
     const session = new Session({
       socket, logOf: (id) => this.#logOf(id),
+      onRefused: (reason) => this.#warn(reason, 'a question to the hub was refused: its worker goes on without the answer'),
       onEnd: (ended, reason) => {
         this.#sessions.delete(ended);
         hello.cancel();
-        if (reason !== undefined && !this.#isClosed) this.#warn(reason);
+        if (reason !== undefined && !this.#isClosed) this.#warn(reason, 'a connection to the hub broke: its worker connects again');
       },
     });
     const hello = this.#clock.after(HELLO_MAX_MS, () => {
@@ -147,11 +148,11 @@ class RunningHub implements Hub {
     return log;
   }
 
-  #warn(reason: string): void {
+  #warn(reason: string, sentence: string): void {
     const now = this.#clock.monotonic();
     if (now - this.#warnedAt < HUB_WARN_INTERVAL_MS) return;
     this.#warnedAt = now;
-    this.#logger.warn({ reason }, 'a connection to the hub broke: its worker connects again');
+    this.#logger.warn({ reason }, sentence);
   }
 }
 

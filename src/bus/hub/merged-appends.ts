@@ -1,3 +1,5 @@
+import type { LogState } from '../../model/epochs.ts';
+import { numbered, type Message } from '../../model/message.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { StoreError, type Appended, type AppendRequest, type Store } from '../../store/store.ts';
 
@@ -10,6 +12,15 @@ const WRITING_MAX_COMMITS = 2;
 /** Bounds what is merged into one commit, so that none takes long. */
 const MERGED_MAX_MESSAGES = 2_000;
 
+/** Called when a commit begins. The function that it returns is called with the messages that were stored, and the state of the log. */
+export type CommitListener = () => (messages: readonly Message[], log: LogState) => void;
+
+export interface MergedAppendsDependencies {
+  readonly store: Pick<Store, 'append'>;
+  readonly clock: Clock;
+  readonly onCommit: CommitListener;
+}
+
 interface Waiting {
   readonly requests: readonly AppendRequest[];
   readonly messages: number;
@@ -17,17 +28,19 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** Group commit over workers: what they append while the store is busy goes into one commit. Workers bound what waits: each has two commits under way. */
+/** Group commit over workers: what they append while the store is busy goes into one commit. One envelope tells all workers of it. Each worker has two commits under way at most, which bounds the queue. */
 export class MergedAppends {
   readonly #store: Pick<Store, 'append'>;
   readonly #clock: Clock;
+  readonly #onCommit: CommitListener;
   #waiting: Waiting[] = [];
   #writing = 0;
   #tookMs = 0;
 
-  constructor({ store, clock }: { readonly store: Pick<Store, 'append'>; readonly clock: Clock }) {
+  constructor({ store, clock, onCommit }: MergedAppendsDependencies) {
     this.#store = store;
     this.#clock = clock;
+    this.#onCommit = onCommit;
   }
 
   append(requests: readonly AppendRequest[]): Promise<Appended> {
@@ -54,9 +67,9 @@ export class MergedAppends {
     this.#writing++;
     const began = this.#clock.monotonic();
     try {
-      const { outcomes, log } = await this.#store.append(taken.flatMap(({ requests }) => requests));
+      const { outcomes, log } = await this.#append(taken.flatMap(({ requests }) => requests));
       let at = 0;
-      for (const { requests, resolve } of taken) resolve({ outcomes: outcomes.slice(at, at += requests.length), log });
+      for (const { requests, resolve } of taken) resolve({ outcomes: outcomes.slice(at, at += requests.length), log, isTold: true });
     } catch (error) {
       // Invariant 13: each finds out for itself whether one of its requests is the reason.
       if (taken.length > 1 && error instanceof StoreError && error.kind === 'refused') for (const one of taken) await this.#writeAlone(one);
@@ -69,9 +82,17 @@ export class MergedAppends {
 
   async #writeAlone({ requests, resolve, reject }: Waiting): Promise<void> {
     try {
-      resolve(await this.#store.append(requests));
+      resolve(await this.#append(requests));
     } catch (error) {
       reject(error);
     }
+  }
+
+  async #append(requests: readonly AppendRequest[]): Promise<Appended> {
+    const told = this.#onCommit();
+    const { outcomes, log } = await this.#store.append(requests);
+    const messages = outcomes.flatMap((outcome, index) => outcome.kind === 'stored' ? requests[index]!.drafts.map((draft, at) => numbered(draft, outcome.epoch, outcome.first + at, outcome.time)) : []);
+    if (messages.length > 0) told(messages, log);
+    return { outcomes, log, isTold: true };
   }
 }

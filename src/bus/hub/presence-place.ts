@@ -2,7 +2,7 @@ import { PlaceAway, type MemberPage, type PlaceListener, type PresenceChange, ty
 import { within, type Clock, type Timer } from '../../runtime/clock.ts';
 import { randomName } from '../../store/names.ts';
 import type { HubCall, HubCalls } from './calls.ts';
-import { HUB_CLOSE_MAX_MS, HubAway, type HubConnection, type HubUser } from './connection.ts';
+import { HUB_CLOSE_MAX_MS, HubAway, HubRefused, type HubConnection, type HubUser } from './connection.ts';
 
 /** The part of the time to live that a lease has. The rest is for those who notice its end. */
 const LEASE_SHARE = 0.5;
@@ -63,7 +63,12 @@ export class HubPresencePlace implements PresencePlace {
 
   async write(changes: readonly PresenceChange[]): Promise<void> {
     const name = this.#begun;
-    this.#ifHeld(name, await this.#ask('presence.write', { name, changes }));
+    try {
+      this.#ifHeld(name, await this.#connection.ask('presence.write', { name, changes }));
+    } catch (error) {
+      if (error instanceof HubRefused) this.#lacks(name);
+      throw placeAway(error);
+    }
   }
 
   async activate(): Promise<void> {
@@ -168,15 +173,26 @@ export class HubPresencePlace implements PresencePlace {
     this.#listener!.lost();
   }
 
+  /** The hub refused changes, and lacks them. This worker does not count until it has told everything again. */
+  #lacks(name: string): void {
+    if (this.#name !== name || this.#isClosed) return;
+    this.#lost();
+    this.#renewal = this.#clock.after(RENEW_MAX_MS, () => void this.#begin());
+  }
+
   async #ask<Name extends HubCall>(name: Name, argument: HubCalls[Name]['argument']): Promise<HubCalls[Name]['value']> {
     if (this.#isClosed) throw new PlaceAway();
     try {
       return await this.#connection.ask(name, argument);
     } catch (error) {
-      if (!(error instanceof HubAway)) throw error;
-      throw new PlaceAway(error.message);
+      throw placeAway(error);
     }
   }
+}
+
+/** As presence knows it. */
+function placeAway(error: unknown): unknown {
+  return error instanceof HubAway ? new PlaceAway(error.message) : error;
 }
 
 function placeAwayOnly(error: unknown): undefined {

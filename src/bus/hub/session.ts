@@ -21,24 +21,31 @@ export interface SessionDependencies {
   readonly socket: Socket;
   /** The part of the hub that belongs to a log. Throws where there are too many. */
   readonly logOf: (id: string) => HubLog;
+  /** A question was refused, and why. */
+  readonly onRefused: (reason: string) => void;
   /** The connection has ended, and why, where that is no ordinary end. */
   readonly onEnd: (session: Session, reason: string | undefined) => void;
 }
 
-/** One connection as the hub sees it. It hands on what the bus sends, and answers questions in their order, each in one turn. What cannot be read ends the connection. */
+/**
+ * One connection as the hub sees it. It hands on what the bus sends, and answers questions in their order, each in one turn. A question with a wrong argument fails by itself. A frame that cannot
+ * be read ends the connection.
+ */
 export class Session {
   readonly socket: Socket;
   readonly writer: FrameWriter;
   readonly #logOf: (id: string) => HubLog;
+  readonly #onRefused: (reason: string) => void;
   #isGreeted = false;
   #logId = '';
   #log: HubLog | undefined;
   #holder: Holder | undefined;
 
-  constructor({ socket, logOf, onEnd }: SessionDependencies) {
+  constructor({ socket, logOf, onRefused, onEnd }: SessionDependencies) {
     this.socket = socket;
     this.writer = new FrameWriter(socket);
     this.#logOf = logOf;
+    this.#onRefused = onRefused;
     let reason: string | undefined;
     guardSocket(socket, hubFraming(ASKED_FRAME_MAX_BYTES));
     socket.on('data', (bytes: Buffer) => this.#receive(bytes));
@@ -72,8 +79,8 @@ export class Session {
       if (kind === FRAME.question) this.#answer(body);
       else if (kind === FRAME.missed) this.#log?.missed(this);
       else if (kind === FRAME.noteToOne) this.#handToOne(body);
-      else if (kind === FRAME.append) this.#entered.appends.handOn(this, body);
-      else if (kind === FRAME.appended) this.#entered.appends.answer(this, body);
+      else if (kind === FRAME.append) this.#entered.appends.handOn(this, bytes.subarray(from, end), bytes);
+      else if (kind === FRAME.appended) this.#entered.appends.answer(this, bytes.subarray(from, end), bytes);
       else throw new MalformedCall(`a frame of kind ${kind}`);
     }
     handOn(bytes.length);
@@ -88,10 +95,22 @@ export class Session {
   #answer(body: Buffer): void {
     const question = new Argument(parse(body));
     const id = question.count('id');
-    const name = question.text('name', ASKED_NAME_MAX_CHARACTERS);
-    if (!this.#isCall(name)) throw new MalformedCall('an unknown call');
-    if (!this.#isGreeted && name !== 'hello') throw new MalformedCall('no hello');
-    this.writer.talk(jsonFrame(FRAME.answer, { id, value: this.#calls[name](question.inner('argument')) }));
+    this.writer.talk(jsonFrame(FRAME.answer, { id, ...this.#outcome(question) }));
+  }
+
+  /** The bus, presence and limits of a worker share its connection, so a wrong question of one of them must not end it. */
+  #outcome(question: Argument): { readonly value: unknown } | { readonly error: string } {
+    try {
+      const name = question.text('name', ASKED_NAME_MAX_CHARACTERS);
+      if (!this.#isCall(name)) throw new MalformedCall('an unknown call');
+      if (!this.#isGreeted && name !== 'hello') throw new MalformedCall('no hello');
+      return { value: this.#calls[name](question.inner('argument')) };
+    } catch (error) {
+      // One that has not greeted is no worker.
+      if (!(error instanceof MalformedCall) || !this.#isGreeted) throw error;
+      this.#onRefused(error.message);
+      return { error: error.message };
+    }
   }
 
   readonly #calls: { readonly [Name in HubCall]: (argument: Argument) => HubCalls[Name]['value'] } = {

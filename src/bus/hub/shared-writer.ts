@@ -4,7 +4,7 @@ import { StoreError, type Appended, type AppendRequest, type Store } from '../..
 import { packAppend, packAppended, packFailure, unpackAppend, unpackAppended, type UnpackedAppend, type Written } from './append-frames.ts';
 import { awayOnly, type HubConnection } from './connection.ts';
 import { FRAME, frameOf, HANDED, nextNumber } from './frames.ts';
-import { MergedAppends } from './merged-appends.ts';
+import { MergedAppends, type CommitListener } from './merged-appends.ts';
 
 /** Larger commits are written by the worker that has them. Stops them from delaying what else goes over the hub. */
 const HANDED_MAX_BYTES = 1024 * 1024;
@@ -25,6 +25,8 @@ export interface SharedWriterOptions {
   readonly connection: HubConnection;
   readonly store: Store;
   readonly clock: Clock;
+  /** Hears of the commits that this worker makes, for itself and for others, and tells all others. */
+  readonly onCommit: CommitListener;
 }
 
 interface Handed {
@@ -54,11 +56,11 @@ export class SharedWriter implements Pick<Store, 'append' | 'rowOverheadBytes'> 
   readonly #serving = new Set<Promise<void>>();
   #lineage: Lineage | undefined;
 
-  constructor({ connection, store, clock }: SharedWriterOptions) {
+  constructor({ connection, store, clock, onCommit }: SharedWriterOptions) {
     this.#connection = connection;
     this.#store = store;
     this.#clock = clock;
-    this.#merged = new MergedAppends({ store, clock });
+    this.#merged = new MergedAppends({ store, clock, onCommit });
   }
 
   get rowOverheadBytes(): number {
@@ -134,7 +136,7 @@ export class SharedWriter implements Pick<Store, 'append' | 'rowOverheadBytes'> 
   }
 
   /** An epoch that began meanwhile is read from the log. */
-  async #appended({ outcomes, log: { epoch, ...log } }: Written): Promise<Appended> {
+  async #appended({ outcomes, log: { epoch, ...log }, isTold = false }: Written): Promise<Appended> {
     if (this.#lineage?.epochs.at(-1)?.epoch !== epoch) {
       try {
         this.#lineage = (await this.#store.state()).lineage;
@@ -144,7 +146,7 @@ export class SharedWriter implements Pick<Store, 'append' | 'rowOverheadBytes'> 
         throw new StoreError('outcome-unknown', error.message, error);
       }
     }
-    return { outcomes, log: { lineage: this.#lineage, ...log } };
+    return { outcomes, log: { lineage: this.#lineage, ...log }, isTold };
   }
 
   async #serve({ number, requests }: UnpackedAppend): Promise<void> {

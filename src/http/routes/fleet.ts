@@ -83,6 +83,7 @@ const Warning = Type.Object({
   time: time('When it was last logged.'),
   first: time('When it was first logged, as far as that is known.'),
   count: Type.Integer({ description: 'How often.' }),
+  worker: Type.Optional(Type.Literal('supervisor', { description: 'Where the supervisor of several workers logged it.' })),
 });
 const InstanceDetail = Type.Object({
   ...state, everySeconds: Type.Integer({ description: 'The time between two figures.' }), figures: Figures,

@@ -174,22 +174,14 @@ t.test('garbage ends the connection that it came from, and disturbs nobody', asy
   const entered = Buffer.concat([hello, question('presence.begin', { log: 'log', name: 'n', leaseMs: 1_000 })]);
   const endless = Buffer.alloc(8);
   endless.writeUInt32BE(3 * MIB);
-  const change = { topic: 'a', member: 'm', topicStreams: 1, isPresent: true, streams: 1, since: 1, metaAt: 1 };
   const garbage: readonly Buffer[] = [
     Buffer.from('GET / HTTP/1.1\r\n\r\n'), Buffer.alloc(64), Buffer.alloc(64, 0xff), endless,
     Buffer.concat([hello, frameOf(99, Buffer.from('x'))]), Buffer.concat([hello, frameOf(FRAME.members, Buffer.alloc(4))]),
     Buffer.concat([hello, frameOf(FRAME.question, Buffer.from('{'))]), Buffer.concat([hello, frameOf(FRAME.question, Buffer.from('null'))]), Buffer.concat([hello, frameOf(FRAME.question, Buffer.alloc(0))]),
-    question('bus.join', { log: 'log', instance: 'i' }),
-    ...['nothing', 'constructor', '__proto__', 'toString'].map((name) => Buffer.concat([hello, question(name, {})])),
-    Buffer.concat([hello, question('ping', {}, -1)]), Buffer.concat([hello, question('ping', {}, 'x')]), Buffer.concat([hello, question('ping', null)]),
-    Buffer.concat([hello, question('bus.join', { log: 1 })]), Buffer.concat([hello, question('bus.join', { log: 'x'.repeat(10_000), instance: 'i' })]),
-    Buffer.concat([hello, question('presence.write', { name: 'n', changes: [] })]), Buffer.concat([entered, question('bus.join', { log: 'another', instance: 'i' })]),
-    Buffer.concat([entered, question('bus.join', { log: 'log' })]), Buffer.concat([entered, frameOf(FRAME.noteToOne, Buffer.alloc(0))]), Buffer.concat([entered, frameOf(FRAME.noteToOne, Buffer.of(0, 9, 120))]),
-    ...[{ ...change, topic: 1 }, { ...change, streams: -1 }, { ...change, streams: 1.5 }, { ...change, isPresent: 'yes' }, { ...change, since: null }, { ...change, meta: 'x'.repeat(2_000) }, null, 7]
-      .map((bad) => Buffer.concat([entered, question('presence.write', { name: 'n', changes: [bad] })])),
-    Buffer.concat([entered, question('presence.write', { name: 'n', changes: 'all' })]), Buffer.concat([entered, question('presence.page', { name: 'n', topic: 'a', after: '', limit: -1 })]),
-    Buffer.concat([entered, question('limits.hold', { holdings: [] })]), Buffer.concat([entered, question('limits.spend', { debits: [{ bucket: 'b', costMs: '1' }] })]),
-    Buffer.concat([entered, question('limits.spend', { debits: Array.from({ length: 3_000 }, () => ({ bucket: 'b', costMs: 1 })) })]),
+    Buffer.concat([hello, question('ping', {}, -1)]), Buffer.concat([hello, question('ping', {}, 'x')]),
+    // Whoever has not greeted is no worker.
+    question('bus.join', { log: 'log', instance: 'i' }), question('nothing', {}),
+    Buffer.concat([entered, frameOf(FRAME.noteToOne, Buffer.alloc(0))]), Buffer.concat([entered, frameOf(FRAME.noteToOne, Buffer.of(0, 9, 120))]),
   ];
   for (const [index, bytes] of garbage.entries()) {
     const stranger = hubStranger(t, path);
@@ -199,6 +191,37 @@ t.test('garbage ends the connection that it came from, and disturbs nobody', asy
   one.bus.publish([message(1)]);
   await two.ear.hears(1);
   t.same([one.bus.receivers, one.lines, two.lines], [2, [], []]);
+  t.equal(lines.length, 1, 'it is logged once a minute');
+});
+
+t.test('a wrong question fails, and what else uses the connection goes on', async (t) => {
+  const { path, lines } = await openHub(t);
+  const { bus, ear } = openHubBus(t, path, 'log');
+  const stranger = hubStranger(t, path);
+  await stranger.ask('hello', { version: HUB_VERSION });
+  /** What the types of a worker would not let it ask. */
+  const ask = stranger.ask as (name: string, argument: unknown) => Promise<unknown>;
+  await t.rejects(ask('presence.write', { name: 'n', changes: [] }), /malformed question .*no log/);
+  await ask('bus.join', { log: 'log', instance: 'i' });
+  await ask('presence.begin', { log: 'log', name: 'n', leaseMs: 3_600_000 });
+  await until('both are there', () => bus.receivers === 2);
+  const change = { topic: 'a', member: 'm', topicStreams: 1, isPresent: true, streams: 1, since: 1, metaAt: 1 };
+  const wrong: readonly (readonly [name: string, argument: unknown])[] = [
+    ...['nothing', 'constructor', '__proto__', 'toString'].map((name) => [name, {}] as const),
+    ['ping', null], ['bus.join', { log: 1 }], ['bus.join', { log: 'x'.repeat(10_000), instance: 'i' }], ['bus.join', { log: 'another', instance: 'i' }], ['bus.join', { log: 'log' }],
+    ...[{ ...change, topic: 1 }, { ...change, streams: -1 }, { ...change, streams: 1.5 }, { ...change, isPresent: 'yes' }, { ...change, since: null }, { ...change, meta: 'x'.repeat(2_000) }, null, 7]
+      .map((bad) => ['presence.write', { name: 'n', changes: [bad] }] as const),
+    ['presence.write', { name: 'n', changes: 'all' }], ['presence.page', { name: 'n', topic: 'a', after: '', limit: -1 }],
+    ['limits.hold', { holdings: [] }], ['limits.spend', { debits: [{ bucket: 'b', costMs: '1' }] }], ['limits.spend', { debits: Array.from({ length: 3_000 }, () => ({ bucket: 'b', costMs: 1 })) }],
+  ];
+  for (const [name, argument] of wrong) await t.rejects(ask(name, argument), /malformed question/, `${name} ${JSON.stringify(argument)?.slice(0, 100)}`);
+  t.equal(await ask('presence.write', { name: 'n', changes: [change] }), true, 'it is still the one that began');
+  stranger.socket.write(frameOf(FRAME.commit, randomBytes(40)));
+  await until('its commits are handed on', () => ear.wakes > 1);
+  bus.publish([message(1)]);
+  await until('it hears others', () => stranger.kinds.includes(FRAME.commit));
+  t.equal(bus.receivers, 2);
+  t.match(lines, [/a question to the hub was refused/]);
   t.equal(lines.length, 1, 'it is logged once a minute');
 });
 

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { t, type Test } from 'tap';
 import { HubPresencePlace } from '../../../src/bus/hub/presence-place.ts';
 import { Filter } from '../../../src/model/topic.ts';
+import { MEMBER_MAX_BYTES } from '../../../src/presence/member.ts';
 import { Presence } from '../../../src/presence/presence.ts';
 import { systemClock, type Clock } from '../../../src/runtime/clock.ts';
 import { Counters } from '../../../src/runtime/counters.ts';
@@ -129,6 +130,24 @@ t.test('a connection that broke: nothing counts twice, and nobody is gone meanwh
   await tell();
   t.equal(await shown(other, 'a'), 'alice:2 of 2');
   t.ok(place.isUp);
+});
+
+t.test('what the hub refuses keeps a worker from counting until it has told everything again', async (t) => {
+  const { path, lines } = await openHub(t);
+  const { presence: one } = await open(t, path);
+  const { presence: other } = await open(t, path);
+  one.enter(topic('a'), alice);
+  await shows(t, [one, other], 'a', 'alice:1 of 1');
+  // No credential makes such a member.
+  const wrong = 'x'.repeat(MEMBER_MAX_BYTES + 1);
+  one.enter(topic('b'), { id: wrong, meta: undefined });
+  await until('it knows that the hub lacks something', () => !one.isWhole);
+  one.leave(topic('b'), wrong);
+  one.enter(topic('b'), undefined);
+  await until('it has told everything', () => one.isWhole);
+  await shows(t, [one, other], 'b', 'of 1');
+  await shows(t, [one, other], 'a', 'alice:1 of 1');
+  t.match(lines, [/a question to the hub was refused/]);
 });
 
 t.test('what has changed is told by its number; who comes late, or from a hub before, looks at everything', async (t) => {

@@ -21,6 +21,8 @@ interface Watched {
 
 interface Worker extends Watched {
   readonly writer: SharedWriter;
+  /** The topics of each commit that this worker tells others of. */
+  readonly told: string[][];
   /** Ends its connection as a worker does that ends in order. */
   readonly end: () => Promise<void>;
 }
@@ -47,7 +49,8 @@ async function openWorker(t: Test, path: string, log: MemoryStore, clock: Clock)
   bus.join(log.logId, new Ear());
   await until('the hub is there', () => bus.state === 'up');
   const watched = watch(log);
-  return Object.assign(watched, { writer: new SharedWriter({ connection, store: watched.store, clock }), end: () => bus.close() });
+  const told: string[][] = [];
+  return Object.assign(watched, { writer: new SharedWriter({ connection, store: watched.store, clock, onCommit: () => (messages) => void told.push(messages.map(({ topic }) => topic)) }), told, end: () => bus.close() });
 }
 
 const draft = (topic: string, data = topic): Draft => ({ topic, event: undefined, json: false, data: Buffer.from(data), ttl: 0 });
@@ -81,7 +84,7 @@ async function together(t: Test): Promise<Together> {
       return appends.length === length;
     });
   }
-  for (const { appends } of [one, ...others]) appends.length = 0;
+  for (const { appends, told } of [one, ...others]) appends.length = told.length = 0;
   return { path, log, one, two: others[0], three: others[1] };
 }
 
@@ -124,6 +127,8 @@ t.test('what workers append while the store is busy goes into one commit, and ea
   busy.resolve();
   const answers = await Promise.all([...waiting, ...own]);
   t.ok(one.appends.length <= 5, `${one.appends.length} commits`);
+  t.same([one.told, two.told, three.told], [one.appends, [], []], 'all hear of each commit once, from the worker that made it');
+  t.same([...new Set(answers.map(({ isTold }) => isTold))], [true], 'so nobody else tells of it');
   const names = new Map(log.messages.map(({ seq, topic }) => [seq, topic]));
   t.same(answers.map(({ outcomes }) => outcomes.map((outcome) => outcome.kind === 'stored' ? names.get(outcome.first) : outcome.kind)), [['a', 'b'], ['c'], ...own.map((_, index) => [`own ${index}`])]);
 });
@@ -198,10 +203,14 @@ async function behindStranger(t: Test, clock: Clock = new TestClock()): Promise<
   return { log, worker, stranger, handed: () => handed() - first };
 }
 
+function unavailable(stranger: HubStranger): Buffer {
+  return answer(stranger, '{"failure":{"kind":"unavailable","message":"it ends"}}');
+}
+
 /** The answer to what the stranger was handed last. */
-function unavailable({ bodies }: HubStranger): Buffer {
+function answer({ bodies }: HubStranger, text: string): Buffer {
   const number = bodies.findLast((body) => body.length > 0)!.subarray(0, 4);
-  return frameOf(FRAME.appended, Buffer.concat([number, Buffer.from([HANDED.answered]), Buffer.from('{"failure":{"kind":"unavailable","message":"it ends"}}')]));
+  return frameOf(FRAME.appended, Buffer.concat([number, Buffer.from([HANDED.answered]), Buffer.from(text)]));
 }
 
 t.test('the writer dies with requests in flight: their outcome is unknown, a retry with its key finds out, and this worker writes itself', async (t) => {
@@ -213,6 +222,19 @@ t.test('the writer dies with requests in flight: their outcome is unknown, a ret
   t.match((await worker.writer.append([request('a', keyed('k'))])).outcomes, [{ kind: 'stored' }]);
   t.match((await worker.writer.append([request('a', keyed('k'))])).outcomes, [{ kind: 'replayed' }]);
   t.same(topicsIn(log), ['a']);
+});
+
+t.test('an answer that cannot be read leaves one outcome unknown, and what else waits is answered', async (t) => {
+  const { worker, stranger, handed } = await behindStranger(t);
+  const lost = t.rejects(worker.writer.append([request('a')]), { name: 'StoreError', kind: 'outcome-unknown' });
+  await until('it was handed on', () => handed() === 1);
+  const garbled = answer(stranger, '{');
+  const other = worker.writer.append([request('b')]);
+  await until('the other one was, too', () => handed() === 2);
+  stranger.socket.write(Buffer.concat([garbled, unavailable(stranger)]));
+  await lost;
+  t.match((await other).outcomes, [{ kind: 'stored' }]);
+  t.same(worker.appends, [['b']], 'the connection is the same: this worker knows who writes');
 });
 
 t.test('a writer that is late is handed nothing more until it answers; what it never answers is unknown in the end', async (t) => {
