@@ -62,6 +62,10 @@ function query(topics: readonly string[]): string {
   return topics.map((topic) => `topic=${topic}`).join('&');
 }
 
+/** A request whose answer waits, and what takes most of a head for its bytes. */
+const WAITING = head('GET', '/topics/nothing/messages?wait=20');
+const SHORT = Array.from({ length: 900 }, (_, index) => `x${index}:${index}\r\n`).join('');
+
 interface Attack {
   /** How many do it at once, again and again. */
   readonly clients: number;
@@ -107,9 +111,9 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
     const { status } = await Promise.race([answer, pause(2_000)]);
     return status;
   } },
-  heads: { clients: 4, rest: 500, round: async () => {
-    const socket = await open(7);
-    socket.write(`GET /topics/a/events HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(60_000)}`);
+  heads: { clients: 8, rest: 100, round: async (index) => {
+    const socket = (await open(7)).resume();
+    socket.write(`${index % 2 === 0 ? WAITING : ''}GET /topics/a/events HTTP/1.1\r\nHost: localhost\r\n${index % 3 === 0 ? SHORT : `X: ${'x'.repeat(60_000)}`}`);
     return 'sent';
   } },
   polls: { clients: 1, rest: 300, round: async () => (await Promise.race([deaf(8, head('GET', '/topics/nothing/messages?wait=50').repeat(100)), pause(100)])).status },
