@@ -13,3 +13,9 @@ export function holderOf({ scope }: Pick<Identity, 'scope'>, address: () => stri
   const network = senderOf({ scope: '' }, address);
   return scope === '' ? [network, connection] : [scope, network, connection];
 }
+
+/** By whom the place of a stream is counted. Each has a connection of its own, so connections tell nothing. */
+export function holderOfStream({ scope }: Pick<Identity, 'scope'>, address: () => string): Holder {
+  const network = senderOf({ scope: '' }, address);
+  return scope === '' ? [network] : [scope, network];
+}

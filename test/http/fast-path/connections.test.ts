@@ -448,9 +448,7 @@ t.test('the end of the service does not wait for what is stuck', async (t) => {
   const outlets: { destroySoon(): void }[] = [];
   let isFull = false;
   const served = await serve(t, { ...service, starts: { isReady: true, resolve: () => never }, streams: {
-    get isFull() {
-      return isFull;
-    },
+    hasRoomFor: () => !isFull, makeRoom: () => !isFull,
     open: () => {
       throw new Error('No stream is begun.');
     }, end: () => undefined, placeOf: () => ({ epoch: 'abcdefgh', seq: 0 }), changeFilter: () => ({ epoch: 'abcdefgh', seq: 0 }), drained: () => undefined, closed: () => undefined, refuse: (_options, outlet) => void outlets.push(outlet),
