@@ -1,10 +1,10 @@
 import type { Counters } from '../runtime/counters.ts';
-import { ANYBODY, FairShares, type Holder, type Holding, type Share } from '../runtime/fair-shares.ts';
+import { ANYBODY, FairShares, type Holding, type NamedHolder, type Share } from '../runtime/fair-shares.ts';
 import type { Reader } from './reader.ts';
 import type { Group } from './reader-group.ts';
 
 /** For how many of its holders a group waits, at most. Stops a group of thousands from costing much each time that it waits. */
-const GROUP_MAX_HOLDERS = 8;
+const GROUP_MAX_ENTRIES = 8;
 
 /** A group that waits. Nothing is taken back: a group can wait as long as it likes. */
 interface WaitingGroup extends Holding {
@@ -35,12 +35,12 @@ export class CatchupTurns {
   wait(group: Group, readers: readonly Reader[]): void {
     let waiting = this.#waiting.get(group);
     if (waiting === undefined) this.#waiting.set(group, (waiting = { group, shares: new Map(), takeBack: () => undefined }));
-    const step = Math.max(1, Math.floor(readers.length / GROUP_MAX_HOLDERS));
+    const step = Math.max(1, Math.floor(readers.length / GROUP_MAX_ENTRIES));
     const from = this.#offset++ % step;
-    for (let at = from; at < readers.length && waiting.shares.size < GROUP_MAX_HOLDERS; at += step) this.#waitFor(readers[at]!.client?.holder() ?? ANYBODY, waiting);
+    for (let at = from; at < readers.length && waiting.shares.size < GROUP_MAX_ENTRIES; at += step) this.#waitFor(readers[at]!.client?.holder() ?? ANYBODY, waiting);
   }
 
-  #waitFor(holder: Holder, waiting: WaitingGroup): void {
+  #waitFor(holder: NamedHolder, waiting: WaitingGroup): void {
     const name = holder.join(' ');
     if (!waiting.shares.has(name)) waiting.shares.set(name, this.#turns.hold(holder, 1, waiting));
   }

@@ -2,7 +2,7 @@ import type { Tail } from '../log/tail.ts';
 import type { Start } from '../model/gap.ts';
 import type { Position } from '../model/position.ts';
 import type { Counters } from '../runtime/counters.ts';
-import type { Holder, Share } from '../runtime/fair-shares.ts';
+import type { NamedHolder, Share } from '../runtime/fair-shares.ts';
 import type { ErasureNews } from './erasure-news.ts';
 import { farewell } from './farewell.ts';
 import type { Bundle } from './frame-bundle.ts';
@@ -47,7 +47,7 @@ export interface StreamClient {
   /** What the client calls itself. */
   readonly agent: string | undefined;
   /** By whom its place is counted. */
-  holder(): Holder;
+  holder(): NamedHolder;
   /** By what its next attempt can be refused: the use of a ticket, or the id of a session. */
   readonly ownIdentity: { readonly ticket: string; readonly generation: number } | { readonly session: string } | undefined;
 }

@@ -3,7 +3,7 @@ import { FairShares, type Holder, type Holding } from '../runtime/fair-shares.ts
 import type { Reader } from './reader.ts';
 
 /** Streams are counted by their holders above this share of `MAX_STREAMS`. An instance with room pays nothing for it, in time or memory. */
-const COUNTED_FROM_SHARE = 0.75;
+const PLACES_COUNTED_FROM_SHARE = 0.75;
 
 /** How many of the streams that came before are counted with each new one: all are, long before the instance is full. Stops one turn from counting thousands. */
 const EARLIER_STREAMS = 8;
@@ -33,7 +33,7 @@ export interface StreamSharesDependencies {
 }
 
 /**
- * Who has how many of the places for streams. Where all are taken, the largest holder loses its newest stream to a newcomer that has less than half as many: so no client shuts out the others.
+ * Who has how many of the places for streams. Where all are taken, the largest holder loses its newest stream to a newcomer that has less than half as many.
  */
 export class StreamShares {
   readonly #countedFrom: number;
@@ -44,7 +44,7 @@ export class StreamShares {
   #earlier: Iterator<Reader> | undefined;
 
   constructor({ maxStreams, readers, evict, counters }: StreamSharesDependencies) {
-    this.#countedFrom = maxStreams * COUNTED_FROM_SHARE;
+    this.#countedFrom = maxStreams * PLACES_COUNTED_FROM_SHARE;
     this.#readers = readers;
     this.#evict = evict;
     this.#shares = new FairShares({ gate: 'streams', counters });
@@ -75,7 +75,7 @@ export class StreamShares {
     return this.#shares.couldMakeRoom(holder, 1);
   }
 
-  /** Ends a stream of another holder; false where there is none that has to give way. */
+  /** Ends a stream of another holder. Returns false where no stream has to give way. */
   makeRoom(holder: Holder): boolean {
     return this.#shares.makeRoom(holder, 1);
   }

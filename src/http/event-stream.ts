@@ -14,7 +14,7 @@ import type { Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
 import { Filter, namesBesides } from '../model/topic.ts';
 import type { PresenceWatcher } from '../presence/watch.ts';
-import type { Holder } from '../runtime/fair-shares.ts';
+import type { Holder, NamedHolder } from '../runtime/fair-shares.ts';
 import { ownText } from '../runtime/shared-texts.ts';
 import { StoreError } from '../store/store.ts';
 import { failedLogin } from './access-rules.ts';
@@ -199,7 +199,7 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
     return this.lease?.name;
   }
 
-  holder(): Holder {
+  holder(): NamedHolder {
     const owner = this.lease?.credential?.owner;
     return holderOfStream({ scope: owner === undefined ? '' : scopeOf(owner) }, () => this.address ?? clientAddress({}, this.#socket, undefined));
   }

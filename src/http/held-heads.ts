@@ -23,10 +23,10 @@ interface FollowedSocket extends Socket {
 }
 
 /**
- * Counts heads that are still arriving at the HTTP server: those of a connection's first request, and those behind a request that is under way. Its parser keeps up to 64 KiB
- * of each, and no event tells of it. When there is no room, the address that holds most loses its newest connection.
+ * Counts heads that are still arriving at the HTTP server, also those that follow a request under way. Its parser keeps up to 64 KiB of each, and no event tells of it.
+ * When there is no room, the address that holds most loses its newest connection.
  *
- * The parser does not tell where a request ends either. A head that is not whole has no empty line in it: so whatever follows the last empty line counts.
+ * The parser does not tell where a request ends. But an incomplete head contains no empty line, so the bytes after the last empty line are counted.
  */
 export class HeldHeads {
   readonly #server: Server;

@@ -24,7 +24,7 @@ const ERASE_REQUEST_MAX_MS = 20_000;
 /** How many topics an instance erases at once, and how many single messages: each takes the writer from the publishers. */
 const ERASING_MAX_REQUESTS = 4;
 /** How many requests for single messages wait. Stops one client from filling the memory with them. */
-const ERASING_MAX_WAITING = 1_000;
+const ERASING_MAX_WAITING_REQUESTS = 1_000;
 /**
  * The least time between two rounds of wiping: each may write a large part of the files. After this time an instance also tries again what was held up, and looks for what another
  * instance left when it was killed.
@@ -94,7 +94,7 @@ export class Eraser {
     this.#counters = counters;
     this.#logger = logger;
     this.#audit = audit;
-    this.#calls = new CallLimiter({ places: ERASING_MAX_REQUESTS, maxWaiting: ERASING_MAX_WAITING, gate: 'erasures', counters });
+    this.#calls = new CallLimiter({ places: ERASING_MAX_REQUESTS, maxWaiting: ERASING_MAX_WAITING_REQUESTS, gate: 'erasures', counters });
     this.#places = new FairShares({ gate: 'erasures', counters });
   }
 

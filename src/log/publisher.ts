@@ -53,7 +53,7 @@ interface Queued extends Holding {
   waiting(): Waiting;
 }
 
-/** What is queued while the queue is emptier than this, and nothing is counted, is not counted by its holder. So an instance that keeps up pays nothing for it. */
+/** Below this share of the queue, requests are not counted by holder, unless some still are. So an instance that keeps up pays nothing for it. */
 const COUNTED_FROM_SHARE = 0.25;
 
 /** The unit of a publisher's share of the queue: of its messages or of its bytes, whichever share is larger. */
@@ -189,7 +189,7 @@ export class Publisher {
     const since = this.#waits.begin();
     return new Promise((resolve, reject) => {
       const part = this.#partOf(this.#waitingMessages + drafts.length, this.#waitingBytes + bytes);
-      // As long as one is counted, those that follow are: each publisher keeps its order.
+      // While any request is counted, new ones are, too: a publisher's requests keep their order.
       const share = part <= COUNTED_FROM_SHARE && this.#shares.total === 0 ? UNCOUNTED : this.#shares.hold(holder(), this.#amountOf(drafts.length, bytes), { takeBack: () => this.#takeBack(waiting), waiting: () => waiting });
       const waiting: Waiting = { request: { drafts, key }, sender, bytes, diskBytes, since, resolve, reject, share, isAnswered: false };
       this.#queue.push(waiting);
@@ -340,8 +340,8 @@ export class Publisher {
   }
 
   /**
-   * More wait than one commit holds: publishers take turns. So nobody waits for all that another has queued. What was queued while nobody was counted comes first; in the commit all stand in
-   * the order in which they came. May be empty while the store has another commit.
+   * More requests wait than one commit holds: publishers take turns, so nobody waits for all that another has queued. Uncounted requests are the oldest and come first. The commit keeps the
+   * order of arrival. The list may be empty while the store has another commit.
    */
   #takeInTurns(): readonly Waiting[] {
     const chosen = new Set<Waiting>();

@@ -8,8 +8,11 @@ import type { Counters } from './counters.ts';
 export type Holder = readonly [widest: HolderName, ...narrower: HolderName[]];
 type HolderName = string | object;
 
+/** The same without a connection. */
+export type NamedHolder = readonly [widest: string, ...narrower: string[]];
+
 /** Whoever is not told apart from others: the process itself. */
-export const ANYBODY: Holder = [''];
+export const ANYBODY: NamedHolder = [''];
 
 /** How long something has to stand still before it is taken from a holder that has no more than a newcomer. Stops clients that are only slow from losing anything. */
 const STANDSTILL_MS = 1_000;
@@ -95,7 +98,7 @@ export class FairShares<Held extends Holding = Holding> {
     return this.#hold(holder, amount, holding, false);
   }
 
-  /** The same for what was held before all that is counted of its holder. */
+  /** Counts a holding that is older than all counted ones of its holder. */
   holdEarlier(holder: Holder, amount: number, holding: Held): Share {
     return this.#hold(holder, amount, holding, true);
   }

@@ -2,7 +2,7 @@ import { t } from 'tap';
 import type { Reader, StreamClient } from '../../src/delivery/reader.ts';
 import { FULL_GRANT } from '../../src/model/grant.ts';
 import { Filter } from '../../src/model/topic.ts';
-import type { Holder } from '../../src/runtime/fair-shares.ts';
+import type { NamedHolder } from '../../src/runtime/fair-shares.ts';
 import { settle } from '../support/clock.ts';
 import { begin, TestOutlet } from '../support/spine.ts';
 import type { Scope } from '../support/temp.ts';
@@ -19,11 +19,11 @@ const READS_MAX = 4 + PAGES * 3 * 4;
 async function world(t: Scope) {
   const spine = await begin(t, { messages: MESSAGES, tailBytes: 10_000 });
   const { streams, tail, store, at } = spine;
-  const open = (names: readonly string[], holder: Holder): Reader => {
+  const open = (names: readonly string[], holder: NamedHolder): Reader => {
     const client: StreamClient = { number: 1, member: undefined, credential: undefined, address: undefined, agent: undefined, ownIdentity: undefined, holder: () => holder };
     return streams.open(FULL_GRANT, new Filter(names), { form: 'data', control: true, chunked: true, lastChunk: false }, new TestOutlet(), tail.locate(at(0), store.log()), { client });
   };
-  const greed = (holderOf: (index: number) => Holder): Reader[] => Array.from({ length: GREEDY_GROUPS }, (_, index) => open(['even', `other.${index}`], holderOf(index)));
+  const greed = (holderOf: (index: number) => NamedHolder): Reader[] => Array.from({ length: GREEDY_GROUPS }, (_, index) => open(['even', `other.${index}`], holderOf(index)));
   /** How many reads there were until the last one for a stream, by one of its topics. */
   const readsUntil = (topic: string): number => store.reads.findLastIndex(({ filter }) => filter?.matches(topic)) + 1;
   return { ...spine, open, greed, readsUntil };
@@ -65,7 +65,7 @@ t.test('streams of one credential gain nothing by many addresses', async (t) => 
 
 t.test('a client that reads the same topics as the one with many streams is served at its own turn', async (t) => {
   const { open, greed, readsUntil } = await world(t);
-  const holder: Holder = ['address:192.0.2.1'];
+  const holder: NamedHolder = ['address:192.0.2.1'];
   greed(() => holder);
   for (let count = 0; count < 4; count++) open(['odd'], holder);
   const other = open(['odd'], ['address:192.0.2.2']);

@@ -8,7 +8,7 @@ import { FastPathConnection, type ConnectionHost, type HandOver } from './connec
 
 export interface FastPathConnectionsOptions extends Pick<ConnectionHost, 'find' | 'admit' | 'limits' | 'parts'> {
   readonly server: Server;
-  /** For heads that are not whole when the HTTP server gets them, and those that come after. */
+  /** Counts incomplete heads on connections that the HTTP server gets. */
   readonly heads: HeldHeads;
 }
 
