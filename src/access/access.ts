@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { Problem, StreamEnded } from '../model/problem.ts';
 import { goodSecret, hasSecret, isApiKey, readApiKey } from './api-key.ts';
 import type { EndedSessions } from './ended-sessions.ts';
-import { anonymous, EVERYBODY, Owners, type Identity, type PublicScope } from './identity.ts';
+import { anonymous, EVERYBODY, Owners, scopeOf, type Identity, type PublicScope } from './identity.ts';
 import type { KnownKeys } from './known-keys.ts';
 import { CredentialsUnavailable } from './known-records.ts';
 import type { KnownRevocations } from './known-revocations.ts';
@@ -290,7 +290,8 @@ export class Access {
     if (record.revoked !== undefined) return refused(`the API key ${record.id} was revoked`);
     if (record.expires !== undefined && now >= record.expires) return refused(`the API key ${record.id} has expired`);
     const { id, permissions } = record;
-    return this.#owners.known(secret) ?? this.#owners.of(secret, { permissions, scope: `key:${id}`, name: `key ${id}`, credential: keyCredential(record, secret), origin: { kind: 'key', id, proof: secret.digest }, member: { id: record.name, meta: undefined } });
+    const credential = keyCredential(record, secret);
+    return this.#owners.known(secret) ?? this.#owners.of(secret, { permissions, scope: scopeOf(credential.owner), name: `key ${id}`, credential, origin: { kind: 'key', id, proof: secret.digest }, member: { id: record.name, meta: undefined } });
   }
 }
 

@@ -42,6 +42,11 @@ export interface Credential {
   readonly expires: number | undefined;
 }
 
+/** The namespace of all that the owner of a credential sends. */
+export function scopeOf(owner: Credential['owner']): string {
+  return owner.kind === 'key' ? `key:${owner.id}` : `sub:${owner.subject}`;
+}
+
 /** Topics and patterns that take no credential. */
 export interface PublicScope {
   /** Those that may be read. */

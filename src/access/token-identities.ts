@@ -2,7 +2,7 @@ import { Problem } from '../model/problem.ts';
 import { printable } from '../runtime/printable.ts';
 import type { TokenOrigin } from '../store/session-store.ts';
 import type { TokenVerifier } from './access.ts';
-import { Owners, type Identity, type PublicScope } from './identity.ts';
+import { Owners, scopeOf, type Identity, type PublicScope } from './identity.ts';
 import type { JwtVerifier } from './jwt.ts';
 import { TokenRefused, type Refusal } from './token-refused.ts';
 import type { Verified } from './verified-tokens.ts';
@@ -49,7 +49,8 @@ export class TokenIdentities implements TokenVerifier {
   /** @param made What the identity is made once for. */
   #identity(made: object, origin: TokenOrigin, expires: number): Identity {
     const { permissions, subject, tokenId, issuedAt, meta } = origin;
-    return this.#owners.of(made, { permissions, scope: `sub:${subject}`, name: `subject ${printable(subject)}`, credential: { owner: { kind: 'subject', subject, tokenId, issuedAt }, expires }, origin, member: { id: subject, meta } });
+    const owner = { kind: 'subject', subject, tokenId, issuedAt } as const;
+    return this.#owners.of(made, { permissions, scope: scopeOf(owner), name: `subject ${printable(subject)}`, credential: { owner, expires }, origin, member: { id: subject, meta } });
   }
 }
 

@@ -8,6 +8,7 @@ import type { Logger } from '../runtime/logger.ts';
 import { StoreError, type Page, type Store } from '../store/store.ts';
 import { Backlog, Elevator, nextPlace } from './catchup-backlog.ts';
 import { STEP_BYTES, STEP_MESSAGES, Steps } from './catchup-steps.ts';
+import { CatchupTurns } from './catchup-turns.ts';
 import { walk, WalkSize, type NearReaders, type Share } from './catchup-walk.ts';
 import { cachedChunk, tailChunks, type ChunkSource } from './chunk-cache.ts';
 import type { Group } from './reader-group.ts';
@@ -42,7 +43,7 @@ export interface CatchupDependencies {
  * A reader whose cursor is in the newer part of the tail is served from memory, by a walk that many groups share (catchup-walk.ts). For the others the
  * log is read. One read serves all
  * readers of a group whose cursors it covers. It begins at the smallest cursor after the last read, as an elevator does. So thousands that come
- * back at once with cursors close to each other cost a few reads, and none starves.
+ * back at once with cursors close to each other cost a few reads, and none starves. Where many groups wait for a read, their clients take turns (catchup-turns.ts).
  *
  * A reader takes one step at a time, and the next only when its socket has room. Where its step ends at the end of the
  * tail, it is live from the same turn on: there is no seam between replay and live.
@@ -59,7 +60,7 @@ export class Catchup {
   /** Groups that are served in the next turns. */
   readonly #queue = new Set<Group>();
   /** Groups that wait for one of the reads to end. */
-  readonly #starved = new Set<Group>();
+  readonly #turns: CatchupTurns;
   readonly #walkSize = new WalkSize();
   /** Where the next walk through the tail begins. */
   readonly #elevator = new Elevator();
@@ -77,6 +78,7 @@ export class Catchup {
     this.#counters = counters;
     this.#logger = logger;
     this.#tailChunks = tailChunks(tail);
+    this.#turns = new CatchupTurns(counters);
   }
 
   get readsUnderWay(): number {
@@ -107,7 +109,9 @@ export class Catchup {
   }
 
   #tidy(group: Group): void {
-    if (this.#backlogs.get(group)?.isDone === true) this.#backlogs.delete(group);
+    if (this.#backlogs.get(group)?.isDone !== true) return;
+    this.#backlogs.delete(group);
+    this.#turns.leave(group);
   }
 
   #enqueue(group: Group): void {
@@ -217,11 +221,19 @@ export class Catchup {
 
   #serveFromLog(group: Group, backlog: Backlog, readers: readonly Reader[]): void {
     if (backlog.isReading) return;
-    if (this.#reads >= CATCHUP_READS) {
-      this.#starved.add(group);
-      return;
+    if (this.#reads >= CATCHUP_READS || !this.#turns.isEmpty) this.#turns.wait(group, readers);
+    else void this.#read(group, backlog, nextPlace(readers, group.readUpTo));
+  }
+
+  /** Begins the reads that there are places for. */
+  #readNext(): void {
+    while (this.#reads < CATCHUP_READS) {
+      const group = this.#turns.next();
+      if (group === undefined) return;
+      const backlog = this.#backlogs.get(group)!;
+      const readers = [...backlog.readers].filter((reader) => canGoOn(reader) && !this.#isNear(reader.cursorSeq));
+      if (readers.length > 0) void this.#read(group, backlog, nextPlace(readers, group.readUpTo));
     }
-    void this.#read(group, backlog, nextPlace(readers, group.readUpTo));
   }
 
   async #read(group: Group, backlog: Backlog, after: number): Promise<void> {
@@ -239,8 +251,7 @@ export class Catchup {
       this.#reads--;
     }
     if (this.#isStopped) return;
-    for (const starved of this.#starved) this.#enqueue(starved);
-    this.#starved.clear();
+    this.#readNext();
     if (page === undefined) {
       this.#clock.after(CATCHUP_RETRY_MS, () => this.#enqueue(group));
       return;

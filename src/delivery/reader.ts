@@ -2,6 +2,7 @@ import type { Tail } from '../log/tail.ts';
 import type { Start } from '../model/gap.ts';
 import type { Position } from '../model/position.ts';
 import type { Counters } from '../runtime/counters.ts';
+import type { NamedHolder, Share } from '../runtime/fair-shares.ts';
 import type { ErasureNews } from './erasure-news.ts';
 import { farewell } from './farewell.ts';
 import type { Bundle } from './frame-bundle.ts';
@@ -45,6 +46,8 @@ export interface StreamClient {
   readonly address: string | undefined;
   /** What the client calls itself. */
   readonly agent: string | undefined;
+  /** By whom its place is counted. */
+  holder(): NamedHolder;
   /** By what its next attempt can be refused: the use of a ticket, or the id of a session. */
   readonly ownIdentity: { readonly ticket: string; readonly generation: number } | { readonly session: string } | undefined;
 }
@@ -107,6 +110,8 @@ export class Reader {
   readonly openedTenths: number;
   /** Kept by heartbeats.ts. */
   heartbeatSlot = 0;
+  /** Kept by stream-shares.ts. */
+  share: Share | undefined;
   readonly #tail: Tail;
   readonly #counters: Counters;
   readonly #fullSockets: FullSockets<Reader>;

@@ -5,6 +5,7 @@ import type { Position } from '../model/position.ts';
 import type { Filter } from '../model/topic.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
+import type { Holder } from '../runtime/fair-shares.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { TcpTable } from '../runtime/tcp-table.ts';
 import type { Audience } from './audience.ts';
@@ -18,6 +19,7 @@ import { Heartbeats } from './heartbeats.ts';
 import { Reader, type Outlet, type ReaderDependencies, type StreamClient, type StreamOptions } from './reader.ts';
 import type { BusyReason } from './sse.ts';
 import { StreamDrain } from './stream-drain.ts';
+import { StreamShares } from './stream-shares.ts';
 import { UnreadWrites } from './unread-writes.ts';
 
 /** How often the registry looks after its streams: the grain of heartbeats, of looks at clients, and of the drain. */
@@ -39,6 +41,8 @@ export interface StreamNames {
   readonly client?: StreamClient;
   /** What `$open` tells of the stream besides its place. */
   readonly handle?: object | undefined;
+  /** By whom its place is counted. */
+  readonly holder?: () => Holder;
   /** The head of its response, where it was not written yet. */
   readonly head?: Buffer;
 }
@@ -70,6 +74,9 @@ export class StreamRegistry {
   readonly #unread: UnreadWrites<Reader>;
   readonly #delayedClose: DelayedClose;
   readonly #readerDependencies: ReaderDependencies;
+  readonly #shares: StreamShares;
+  /** Streams that gave way, and whose connections are about to close. Their places are taken. */
+  readonly #evicted = new Set<Reader>();
   #size = 0;
   #timer: Timer | undefined;
   #drain: StreamDrain | undefined;
@@ -88,6 +95,7 @@ export class StreamRegistry {
     const fullSockets = new FullSockets<Reader>(clock);
     this.#watch = new ClientWatch({ table, clock, counters, logger, readers: this.#readers, fullSockets, stallMs: settings.stallMs, heartbeatMs: settings.heartbeatMs });
     this.#delayedClose = new DelayedClose(clock);
+    this.#shares = new StreamShares({ maxStreams: settings.maxStreams, readers: this.#readers, evict: (reader) => this.#evict(reader), counters });
     this.#readerDependencies = { tail, counters, fullSockets, unread: this.#unread };
     this.#schedule();
   }
@@ -124,15 +132,25 @@ export class StreamRegistry {
     return this.#drain !== undefined;
   }
 
-  get isFull(): boolean {
-    return this.#drain !== undefined || this.#size >= this.#settings.maxStreams;
+  get #isFull(): boolean {
+    return this.#size - this.#evicted.size >= this.#settings.maxStreams;
+  }
+
+  /** Whether there is a place for another stream, or one that has to give way. */
+  hasRoomFor(holder: () => Holder): boolean {
+    return this.#drain === undefined && (!this.#isFull || this.#shares.couldMakeRoom(holder()));
+  }
+
+  /** The same for a stream that is opened at once: what has to give way does. */
+  makeRoom(holder: () => Holder): boolean {
+    return this.#drain === undefined && (!this.#isFull || this.#shares.makeRoom(holder()));
   }
 
   /**
    * Begins a stream on a socket whose response head was flushed, or is given. Call `drained` and `closed` when the socket says so.
    * @throws Problem `forbidden`; then nothing has begun.
    */
-  open(grant: Grant, filter: Filter, options: StreamOptions, outlet: Outlet, start: Start, { client, handle, head }: StreamNames = {}): Reader {
+  open(grant: Grant, filter: Filter, options: StreamOptions, outlet: Outlet, start: Start, { client, handle, holder, head }: StreamNames = {}): Reader {
     const forbidden = readProblem(grant, filter);
     if (forbidden !== undefined) throw forbidden;
     const group = this.#audience.join(filter);
@@ -141,6 +159,7 @@ export class StreamRegistry {
     this.#readers.add(reader);
     this.#size++;
     this.#counters.opened++;
+    this.#shares.opened(reader, holder, this.#size);
     reader.open(start, this.#retryMs(), handle, head);
     this.#catchup.resume(reader);
     return reader;
@@ -198,6 +217,8 @@ export class StreamRegistry {
   closed(reader: Reader): void {
     if (!this.#readers.delete(reader)) return;
     this.#size--;
+    this.#evicted.delete(reader);
+    this.#shares.closed(reader);
     reader.closed();
     reader.group.readers.delete(reader);
     this.#fanout.forget(reader);
@@ -263,6 +284,12 @@ export class StreamRegistry {
   #dismiss(reader: Reader, reason: BusyReason, retryMs = this.#retryMs()): void {
     reader.dismiss(retryMs, reason);
     this.#delayedClose.add(reader);
+  }
+
+  #evict(reader: Reader): void {
+    this.#evicted.add(reader);
+    // A reader that is gone already is only not closed yet.
+    if (!reader.isGone) this.#dismiss(reader, 'full');
   }
 
   #finishDrain(): void {

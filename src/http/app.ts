@@ -9,6 +9,7 @@ import { addDoor, refusalOf } from './door.ts';
 import { awaitContinue, tellToGoOn } from './expect-continue.ts';
 import { addFastPath } from './fast-path/fast-path.ts';
 import { holdBody, letGoOfBody } from './held-bodies.ts';
+import { HeldHeads } from './held-heads.ts';
 import { httpMemory, type HttpMemory } from './http-memory.ts';
 import { collectBody } from './input/body.ts';
 import { parseQuery } from './input/query-string.ts';
@@ -85,8 +86,10 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     awaitContinue(request, response);
     app.server.emit('request', request, response);
   });
+  const heads = new HeldHeads(app.server, memory.bodies);
+  if (config.HTTP_FAST_PATH === 'off') app.server.on('connection', (socket) => heads.follow(socket));
   const endIdle = config.HTTP_FAST_PATH === 'on'
-    ? addFastPath({ server: app.server, service, policy, requestId, parts: memory.bodies, limits: { firstRequestMs: HEAD_MAX_MS, keepAliveMs: KEEP_ALIVE_MS } })
+    ? addFastPath({ server: app.server, service, policy, requestId, parts: memory.bodies, heads, limits: { firstRequestMs: HEAD_MAX_MS, keepAliveMs: KEEP_ALIVE_MS } })
     // Node ends all of those that have had an answer.
     : () => app.server.closeIdleConnections();
   keepRoom(app.server, { maxConnections: service.maxConnections, endIdle, streams: () => service.counters.opened - service.counters.closed, counters: service.counters, trusted: config.TRUST_PROXY });

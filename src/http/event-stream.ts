@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Identity } from '../access/identity.ts';
+import { scopeOf, type Identity } from '../access/identity.ts';
 import type { CutReason, Lease } from '../access/lease.ts';
 import { CredentialsUnavailable } from '../access/known-records.ts';
 import type { TicketHold } from '../access/ticket-hold.ts';
@@ -14,11 +14,14 @@ import type { Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
 import { Filter, namesBesides } from '../model/topic.ts';
 import type { PresenceWatcher } from '../presence/watch.ts';
+import type { Holder, NamedHolder } from '../runtime/fair-shares.ts';
 import { ownText } from '../runtime/shared-texts.ts';
 import { StoreError } from '../store/store.ts';
 import { failedLogin } from './access-rules.ts';
 import type { Admission } from './admission.ts';
+import { clientAddress } from './client-address.ts';
 import { ENDPOINTS } from './endpoints.ts';
+import { holderOfStream } from './holder.ts';
 import { limitedSender } from './limited-sender.ts';
 import { leaveRoom } from './room-for-connections.ts';
 import { STANDSTILL_MAX_MS } from './server-limits.ts';
@@ -75,7 +78,7 @@ export async function resolveStart(service: Service, { identity, isBusy, clientA
   if (isBusy) return service.draining ? 'draining' : 'unavailable';
   const forbidden = streamProblem(identity.grant, options.filter, options.presence);
   if (forbidden !== undefined) throw forbidden;
-  if (streams.isFull || !filters.hasRoomFor(options.filter)) return service.draining ? 'draining' : 'full';
+  if (!streams.hasRoomFor(() => holderOfStream(identity, clientAddress)) || !filters.hasRoomFor(options.filter)) return service.draining ? 'draining' : 'full';
   if (!starts.isReady) return 'unavailable';
   const sender = limitedSender(identity, clientAddress);
   const place = sender === undefined ? FREE_PLACE : await limits.stream(sender);
@@ -150,7 +153,8 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
   #begin({ admission: { identity, member, clientAddress }, head, filter, options, wanted, agent, start: begun }: Beginning): boolean {
     const { config, streams, leases, owned, handles, agents, presence, logger } = this.#service;
     // Asked again: while the log was asked, other streams were opened, the credential may have ended, and the ticket may have been used.
-    const refusal = typeof begun === 'string' ? begun : this.#refusal(begun, identity, filter, options);
+    const holder = (): Holder => holderOfStream(identity, clientAddress);
+    const refusal = typeof begun === 'string' ? begun : this.#refusal(begun, identity, holder, filter, options);
     if (typeof begun === 'string' || refusal !== undefined) {
       if (typeof begun !== 'string') begun.place.release();
       this.#socket.write(head, 'latin1');
@@ -166,7 +170,7 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
     if (config.TRUST_PROXY !== undefined) this.address = ownText(clientAddress());
     this.#isOwned = options.control;
     const handle = this.#isOwned ? owned.add(this.number, this) : undefined;
-    this.#reader = streams.open(identity.grant, filter, options, this.#socket, start, { client: this, handle, head: Buffer.from(head, 'latin1') });
+    this.#reader = streams.open(identity.grant, filter, options, this.#socket, start, { client: this, handle, holder, head: Buffer.from(head, 'latin1') });
     presence.enter(filter, member);
     this.#member = member?.id;
     this.isWatching = options.presence === true;
@@ -177,11 +181,14 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
     return true;
   }
 
-  #refusal({ ticket }: StreamStart, identity: Identity, filter: Filter, options: StreamOptions): BusyReason | undefined {
+  #refusal({ ticket }: StreamStart, identity: Identity, holder: () => Holder, filter: Filter, options: StreamOptions): BusyReason | undefined {
     const { streams, filters, leases, draining } = this.#service;
-    if (streams.isFull || !filters.hasRoomFor(filter)) return draining ? 'draining' : 'full';
+    const full = draining ? 'draining' : 'full';
+    if (!streams.hasRoomFor(holder) || !filters.hasRoomFor(filter)) return full;
     if (ticket?.isLost === true) return 'taken-over';
-    return leases.mayHold(identity, filter, options.presence) ? undefined : 'credential';
+    if (!leases.mayHold(identity, filter, options.presence)) return 'credential';
+    // Last: nobody gives way to a stream that does not begin.
+    return streams.makeRoom(holder) ? undefined : full;
   }
 
   get member(): string | undefined {
@@ -190,6 +197,11 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
 
   get credential(): string | undefined {
     return this.lease?.name;
+  }
+
+  holder(): NamedHolder {
+    const owner = this.lease?.credential?.owner;
+    return holderOfStream({ scope: owner === undefined ? '' : scopeOf(owner) }, () => this.address ?? clientAddress({}, this.#socket, undefined));
   }
 
   get ownIdentity(): StreamClient['ownIdentity'] {

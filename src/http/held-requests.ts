@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { BlockList } from 'node:net';
 import type { Budget } from '../runtime/budget.ts';
 import { clientAddress } from './client-address.ts';
+import { HEADER_OBJECTS_BYTES } from './held-heads.ts';
 import { holderOf } from './holder.ts';
 import { UntilAnswered } from './output/until-answered.ts';
 
@@ -40,7 +41,7 @@ export function isWaiting(response: ServerResponse): boolean {
 }
 
 function headBytes({ url = '', rawHeaders }: IncomingMessage): number {
-  let bytes = url.length;
+  let bytes = url.length + HEADER_OBJECTS_BYTES * rawHeaders.length / 2;
   for (const text of rawHeaders) bytes += text.length;
   return bytes;
 }

@@ -1,5 +1,5 @@
 import type { Identity } from '../access/identity.ts';
-import type { Holder } from '../runtime/fair-shares.ts';
+import type { Holder, NamedHolder } from '../runtime/fair-shares.ts';
 import { networkOf } from './client-address.ts';
 import type { Peer } from './request-head.ts';
 
@@ -12,4 +12,10 @@ export function senderOf({ scope }: Pick<Identity, 'scope'>, address: () => stri
 export function holderOf({ scope }: Pick<Identity, 'scope'>, address: () => string, connection: Peer): Holder {
   const network = senderOf({ scope: '' }, address);
   return scope === '' ? [network, connection] : [scope, network, connection];
+}
+
+/** By whom the place of a stream is counted. Each has a connection of its own, so connections tell nothing. */
+export function holderOfStream({ scope }: Pick<Identity, 'scope'>, address: () => string): NamedHolder {
+  const network = senderOf({ scope: '' }, address);
+  return scope === '' ? [network] : [scope, network];
 }

@@ -10,7 +10,7 @@ import { PageBodies } from './output/page-bodies.ts';
 
 /** What requests and their answers may hold in memory, over all connections. */
 export interface HttpMemory {
-  /** Bodies that arrive or wait, the messages of batches until they are stored, parts of requests, and long heads. */
+  /** Bodies that arrive or wait, the messages of batches until they are stored, parts of requests, heads that arrive, and long heads. */
   readonly bodies: Budget;
   /** Pages of history while they are put together, and answers until their clients have taken them. */
   readonly answers: Budget;

@@ -3,7 +3,7 @@
 /** Stops one request from costing unbounded work: 100 topics of 255 ASCII characters fit. */
 export const URL_MAX_BYTES = 32 * 1024;
 
-/** Stops a request's head from filling memory. It leaves 32 KiB for headers besides the longest URL, so that a URL that is too long gets its 414. */
+/** Stops a request's head from filling memory; held-heads.ts counts those of all connections together. It leaves 32 KiB for headers besides the longest URL, so that a URL that is too long gets its 414. */
 export const HEAD_MAX_BYTES = URL_MAX_BYTES + 32 * 1024;
 
 /** Stops a client that sends its head a byte at a time from holding a connection. */

@@ -6,10 +6,12 @@ import { formatId, type Position } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
+import { ANYBODY, FairShares, type Holder } from '../runtime/fair-shares.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { orProblem, type ChangeSentences } from '../store/change-problem.ts';
 import type { ErasedMessage } from '../store/erasure-store.ts';
 import { StoreError, type Store } from '../store/store.ts';
+import { CallLimiter } from './call-limiter.ts';
 import type { StoreClock } from './store-clock.ts';
 import type { Tail } from './tail.ts';
 
@@ -19,8 +21,10 @@ const ERASE_STEP_MESSAGES = 500;
 const ERASE_PAUSE_MS = 20;
 /** How long one request goes on with a topic: below the 60 s at which proxies cut. The next one goes on. */
 const ERASE_REQUEST_MAX_MS = 20_000;
-/** How many topics an instance erases at once: each of their steps takes the writer from the publishers. */
+/** How many topics an instance erases at once, and how many single messages: each takes the writer from the publishers. */
 const ERASING_MAX_REQUESTS = 4;
+/** How many requests for single messages wait. Stops one client from filling the memory with them. */
+const ERASING_MAX_WAITING_REQUESTS = 1_000;
 /**
  * The least time between two rounds of wiping: each may write a large part of the files. After this time an instance also tries again what was held up, and looks for what another
  * instance left when it was killed.
@@ -65,6 +69,10 @@ export class Eraser {
   readonly #counters: Counters;
   readonly #logger: Logger;
   readonly #audit: Pick<Logger, 'info'>;
+  /** Single messages. */
+  readonly #calls: CallLimiter;
+  /** Whose topics are being erased. */
+  readonly #places: FairShares;
   #timer: Timer | undefined;
   /** Whether it wipes, or has done so a short while ago: what is erased now is wiped when the timer comes to it. */
   #isResting = false;
@@ -86,6 +94,8 @@ export class Eraser {
     this.#counters = counters;
     this.#logger = logger;
     this.#audit = audit;
+    this.#calls = new CallLimiter({ places: ERASING_MAX_REQUESTS, maxWaiting: ERASING_MAX_WAITING_REQUESTS, gate: 'erasures', counters });
+    this.#places = new FairShares({ gate: 'erasures', counters });
   }
 
   /** Whether the files of the database hold nothing that was erased, by whichever instance. This one may not have heard of all erasures yet. */
@@ -105,23 +115,30 @@ export class Eraser {
 
   /**
    * Erases one message; one that was erased already, again without harm.
-   * Rejects with a `Problem`: `message-not-found`, also where the grant does not have its topic, `level-too-low`, `unavailable`, `outcome-unknown`.
+   * Rejects with a `Problem`: `message-not-found`, also where the grant does not have its topic, `overloaded`, `level-too-low`, `unavailable`, `outcome-unknown`.
+   * @param holder Who asks: clients take turns.
    */
-  message(grant: Grant, position: Position, by: Actor): Promise<void> {
-    return orProblem(this.#eraseMessage(grant, position, by), SENTENCES);
+  message(grant: Grant, position: Position, by: Actor, holder: Holder = ANYBODY): Promise<void> {
+    return orProblem(this.#calls.pass(() => this.#eraseMessage(grant, position, by), holder), SENTENCES);
   }
 
   /**
    * Erases messages of a topic, oldest first. Rejects with a `Problem`: `forbidden`, `overloaded`, `message-not-found` where the log does not have the id, `level-too-low`, `unavailable`,
    * `outcome-unknown`.
+   * @param holder Who asks: where all places are taken, the largest holder's newest request ends early, with `more`.
    */
-  topic(grant: Grant, topic: string, before: EraseBefore, by: Actor): Promise<ErasedTopic> {
+  topic(grant: Grant, topic: string, before: EraseBefore, by: Actor, holder: Holder = ANYBODY): Promise<ErasedTopic> {
     const forbidden = eraseProblem(grant, topic);
     if (forbidden !== undefined) return Promise.reject(forbidden);
     if (this.#topics.has(topic)) return Promise.reject(new Problem('overloaded', 'Messages of this topic are being erased already: ask again when that is done.'));
-    if (this.#topics.size >= ERASING_MAX_REQUESTS) return Promise.reject(new Problem('overloaded', 'Too many topics are being erased: ask again later.'));
+    while (this.#places.total >= ERASING_MAX_REQUESTS) if (!this.#places.makeRoom(holder, 1)) return Promise.reject(new Problem('overloaded', 'Too many topics are being erased: ask again later.'));
     this.#topics.add(topic);
-    return orProblem(this.#eraseTopic(topic, before, by), SENTENCES).finally(() => this.#topics.delete(topic));
+    const early = new AbortController();
+    const share = this.#places.hold(holder, 1, { takeBack: () => early.abort() });
+    return orProblem(this.#eraseTopic(topic, before, by, early.signal), SENTENCES).finally(() => {
+      share.release();
+      this.#topics.delete(topic);
+    });
   }
 
   async #eraseMessage(grant: Grant, position: Position, { name, client }: Actor): Promise<void> {
@@ -148,14 +165,14 @@ export class Eraser {
     await this.#spread();
   }
 
-  async #eraseTopic(topic: string, before: EraseBefore, { name, client }: Actor): Promise<ErasedTopic> {
+  async #eraseTopic(topic: string, before: EraseBefore, { name, client }: Actor, early: AbortSignal): Promise<ErasedTopic> {
     const through = await this.#lastBefore(before);
     const until = this.#clock.monotonic() + ERASE_REQUEST_MAX_MS;
     let erased = 0;
     let more = through.seq > 0;
     let outcome: 'erased' | 'failed' | 'outcome-unknown' = 'erased';
     try {
-      for (let after = 0; more && this.#clock.monotonic() < until && !this.#isStopped;) {
+      for (let after = 0; more && this.#clock.monotonic() < until && !this.#isStopped && !early.aborted;) {
         const step = await this.#store.erasures.eraseTopic({ topic, after, through, rows: ERASE_STEP_MESSAGES });
         erased += step.erased;
         ({ scanned: after, more } = step);

@@ -4,7 +4,7 @@ import { numbered, type Draft, type Message } from '../model/message.ts';
 import { Problem, type ProblemCode } from '../model/problem.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Counters } from '../runtime/counters.ts';
-import { ANYBODY, FairShares, UNCOUNTED, type Holder, type Share } from '../runtime/fair-shares.ts';
+import { ANYBODY, FairShares, UNCOUNTED, type Holder, type Holding, type Share } from '../runtime/fair-shares.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { rowBytes } from '../store/row-bytes.ts';
 import { StoreError, type Appended, type AppendRequest, type IdempotencyKey, type Outcome, type Store, type StoreErrorKind } from '../store/store.ts';
@@ -48,7 +48,12 @@ interface Waiting {
   isAnswered: boolean;
 }
 
-/** What is queued while the queue is emptier than this is not counted by its holder. So an instance that keeps up pays nothing for it. */
+/** What a publisher holds of the queue. */
+interface Queued extends Holding {
+  waiting(): Waiting;
+}
+
+/** Below this share of the queue, requests are not counted by holder, unless some still are. So an instance that keeps up pays nothing for it. */
 const COUNTED_FROM_SHARE = 0.25;
 
 /** The unit of a publisher's share of the queue: of its messages or of its bytes, whichever share is larger. */
@@ -127,7 +132,9 @@ export class Publisher {
   #failure: string | undefined;
   #probe: Timer | undefined;
   readonly #waits: WaitLimits;
-  readonly #shares: FairShares;
+  readonly #shares: FairShares<Queued>;
+  /** Whose turn it is, where the last commit had no room for it. */
+  #nextInTurn: Waiting | undefined;
   #isStopped = false;
 
   constructor({ store, tail, bus, clock, counters, logger, pace = UNPACED, quota = NO_QUOTA, maxMessages, maxBytes }: PublisherDependencies) {
@@ -182,7 +189,8 @@ export class Publisher {
     const since = this.#waits.begin();
     return new Promise((resolve, reject) => {
       const part = this.#partOf(this.#waitingMessages + drafts.length, this.#waitingBytes + bytes);
-      const share = part <= COUNTED_FROM_SHARE ? UNCOUNTED : this.#shares.hold(holder(), this.#amountOf(drafts.length, bytes), { takeBack: () => this.#takeBack(waiting) });
+      // While any request is counted, new ones are, too: a publisher's requests keep their order.
+      const share = part <= COUNTED_FROM_SHARE && this.#shares.total === 0 ? UNCOUNTED : this.#shares.hold(holder(), this.#amountOf(drafts.length, bytes), { takeBack: () => this.#takeBack(waiting), waiting: () => waiting });
       const waiting: Waiting = { request: { drafts, key }, sender, bytes, diskBytes, since, resolve, reject, share, isAnswered: false };
       this.#queue.push(waiting);
       this.#queuedMessages += drafts.length;
@@ -290,6 +298,7 @@ export class Publisher {
     if (this.#queue.length === 0 || !this.#isTime()) return;
     const queued = this.#queuedMessages;
     const requests = this.#take();
+    if (requests.length === 0) return;
     const commit: Commit = { messages: queued - this.#queuedMessages, bytes: requests.reduce((sum, { bytes }) => sum + bytes, 0), requests, isGivenUp: false };
     this.#commits.push(commit);
     void this.#commit(requests, () => {
@@ -322,10 +331,43 @@ export class Publisher {
       if (count > 0 && (more > this.#commitSize.messages || bytes > this.#commitSize.bytes)) break;
       messages = more;
     }
+    if (count < this.#queue.length) return this.#takeInTurns();
+    this.#nextInTurn = undefined;
     this.#queuedMessages -= messages;
     const taken = this.#queue.splice(0, count);
     for (const { share } of taken) share.pin();
     return taken;
+  }
+
+  /**
+   * More requests wait than one commit holds: publishers take turns, so nobody waits for all that another has queued. Uncounted requests are the oldest and come first. The commit keeps the
+   * order of arrival. The list may be empty while the store has another commit.
+   */
+  #takeInTurns(): readonly Waiting[] {
+    const chosen = new Set<Waiting>();
+    let messages = 0;
+    let bytes = 0;
+    const choose = (waiting: Waiting): boolean => {
+      const size = { messages: messages + waiting.request.drafts.length, bytes: bytes + waiting.bytes };
+      if (chosen.size > 0 && (size.messages > this.#commitSize.messages || size.bytes > this.#commitSize.bytes)) return false;
+      if (chosen.size === 0 && this.#commits.length > 0 && !this.#commitSize.leavesRoom(size)) return false;
+      ({ messages, bytes } = size);
+      chosen.add(waiting);
+      waiting.share.pin();
+      return true;
+    };
+    const hasRoom = this.#queue.every((waiting) => waiting.share !== UNCOUNTED || choose(waiting));
+    for (let next = hasRoom ? this.#turn() : undefined; next !== undefined && choose(next); next = this.#turn()) this.#nextInTurn = undefined;
+    this.#queuedMessages -= messages;
+    const taken = this.#queue.filter((waiting) => chosen.has(waiting));
+    this.#queue = this.#queue.filter((waiting) => !chosen.has(waiting));
+    return taken;
+  }
+
+  /** Whose turn it is. It stays so until it is chosen. */
+  #turn(): Waiting | undefined {
+    if (this.#nextInTurn?.isAnswered !== false) this.#nextInTurn = this.#shares.next()?.waiting();
+    return this.#nextInTurn;
   }
 
   /** @param done Called when the store has nothing more to do for these requests, before their publishers are answered. */

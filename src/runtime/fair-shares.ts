@@ -8,8 +8,11 @@ import type { Counters } from './counters.ts';
 export type Holder = readonly [widest: HolderName, ...narrower: HolderName[]];
 type HolderName = string | object;
 
+/** The same without a connection. */
+export type NamedHolder = readonly [widest: string, ...narrower: string[]];
+
 /** Whoever is not told apart from others: the process itself. */
-export const ANYBODY: Holder = [''];
+export const ANYBODY: NamedHolder = [''];
 
 /** How long something has to stand still before it is taken from a holder that has no more than a newcomer. Stops clients that are only slow from losing anything. */
 const STANDSTILL_MS = 1_000;
@@ -92,11 +95,12 @@ export class FairShares<Held extends Holding = Holding> {
 
   /** Somebody holds something from now on. Whether there is room is for the gate to ask first. */
   hold(holder: Holder, amount: number, holding: Held): Share {
-    let node = this.#all;
-    for (const name of holder) node = node.child(name);
-    const share = new HeldShare(node, holding, this.#movements);
-    share.grow(amount);
-    return share;
+    return this.#hold(holder, amount, holding, false);
+  }
+
+  /** Counts a holding that is older than all counted ones of its holder. */
+  holdEarlier(holder: Holder, amount: number, holding: Held): Share {
+    return this.#hold(holder, amount, holding, true);
   }
 
   /**
@@ -113,9 +117,24 @@ export class FairShares<Held extends Holding = Holding> {
     return true;
   }
 
+  /** Whether `makeRoom` would take something back just now. */
+  couldMakeRoom(holder: Holder, amount: number): boolean {
+    return this.#loser(holder, amount) !== undefined;
+  }
+
   /** The holder whose turn is next: they take turns at each level. Undefined where nothing can be taken. */
   next(): Held | undefined {
     return this.#all.nextInTurn()?.holding;
+  }
+
+  #hold(holder: Holder, amount: number, holding: Held, isOldest: boolean): Share {
+    let node = this.#all;
+    for (const name of holder) node = node.child(name);
+    const share = new HeldShare(node, holding, this.#movements);
+    if (isOldest) node.prepend(share);
+    else node.append(share);
+    share.grow(amount);
+    return share;
   }
 
   /** What makes room for a newcomer; undefined where nothing does. */
@@ -245,6 +264,13 @@ class Node<Held extends Holding> {
     this.#last = share;
   }
 
+  prepend(share: HeldShare<Held>): void {
+    share.newer = this.#first;
+    if (this.#first === undefined) this.#last = share;
+    else this.#first.older = share;
+    this.#first = share;
+  }
+
   remove(share: HeldShare<Held>): void {
     if (share.older === undefined) this.#first = share.newer;
     else share.older.newer = share.newer;
@@ -306,7 +332,6 @@ class HeldShare<Held extends Holding> implements Share {
     this.holding = holding;
     this.#movements = movements;
     this.#progress = holding.progress?.() ?? 0;
-    node.append(this);
   }
 
   grow(amount: number): void {

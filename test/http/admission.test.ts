@@ -28,7 +28,7 @@ function watched(environment: Readonly<Record<string, string>> = {}): { service:
     publisher: { publish: (...given) => note('publish', fake.publisher.publish(...given)) },
     history: { page: (request) => note('page', fake.history.page(request)), message: (...given) => note('message', fake.history.message(...given)) },
     starts: { isReady: true, resolve: () => note('start', Promise.reject(new Error('No stream is begun.'))) },
-    streams: { ...fake.streams, isFull: false, refuse: (_options, outlet) => note('busy', outlet.destroySoon()) },
+    streams: { ...fake.streams, hasRoomFor: () => true, makeRoom: () => true, refuse: (_options, outlet) => note('busy', outlet.destroySoon()) },
     readiness: () => note('readiness', fake.readiness()),
     gauges: () => note('gauges', fake.gauges()),
   };

@@ -189,7 +189,7 @@ t.test('what follows a stream that waits for its turn is passed over, and a floo
   let streams = 0;
   const server = await serve(t, fakeService({
     history: { page: () => polled, message: () => Promise.resolve(undefined) },
-    streams: { isFull: true, open: () => {
+    streams: { hasRoomFor: () => false, makeRoom: () => false, open: () => {
       throw new Error('No stream is begun.');
     }, end: () => undefined, placeOf: () => ({ epoch: 'abcdefgh', seq: 0 }), changeFilter: () => ({ epoch: 'abcdefgh', seq: 0 }), drained: () => undefined, closed: () => undefined, refuse: (_options, outlet) => {
       streams++;

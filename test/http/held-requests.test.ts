@@ -9,33 +9,37 @@ const MIB = 1024 * 1024;
 const SETTINGS = { MESSAGE_BYTES: '1000', BATCH_BYTES: String(MIB), REQUEST_BYTES: String(MIB) };
 const POLL = '/messages?topic=a&wait=50';
 const LONG = { 'X-Long': 'x'.repeat(50_000) };
+/** Their bytes are few: what they take is the texts that are made of them. */
+const MANY = Object.fromEntries(Array.from({ length: 900 }, (_, index) => [`x${index}`, 'y']));
 
-t.test('long polls with long heads have a bound together, and those with short ones are let in all the same', async (t) => {
-  const spine = await openSpine(t, SETTINGS);
-  const served = await serve(t, spine.service);
-  const waiting: Pair[] = [];
-  for (let count = 0; ; count++) {
-    const pair = await connectTo(t, served);
-    pair.client.send(requestBytes('GET', POLL, LONG));
-    await turns('it waits, or is refused', () => spine.service.gauges().longPolls > waiting.length || pair.client.text.includes('HTTP/1.1'));
-    if (pair.client.text.includes('HTTP/1.1')) {
-      t.match(pair.client.text, /^HTTP\/1\.1 503 [^]*"code":"overloaded"/);
-      break;
+for (const [kind, headers, least] of [['a long header', LONG, 10], ['many short headers', MANY, 4]] as const) {
+  t.test(`long polls with ${kind} have a bound together, and those with short heads are let in all the same`, async (t) => {
+    const spine = await openSpine(t, SETTINGS);
+    const served = await serve(t, spine.service);
+    const waiting: Pair[] = [];
+    for (let count = 0; ; count++) {
+      const pair = await connectTo(t, served);
+      pair.client.send(requestBytes('GET', POLL, headers));
+      await turns('it waits, or is refused', () => spine.service.gauges().longPolls > waiting.length || pair.client.text.includes('HTTP/1.1'));
+      if (pair.client.text.includes('HTTP/1.1')) {
+        t.match(pair.client.text, /^HTTP\/1\.1 503 [^]*"code":"overloaded"/);
+        break;
+      }
+      waiting.push(pair);
+      if (count === 100) throw new Error('A hundred wait');
     }
-    waiting.push(pair);
-    if (count === 100) throw new Error('A hundred wait');
-  }
-  t.ok(waiting.length > 10, `${waiting.length} wait`);
-  const ordinary = await connectTo(t, served);
-  ordinary.client.send(requestBytes('GET', POLL));
-  await turns('an ordinary one waits, too', () => spine.service.gauges().longPolls === waiting.length + 1);
+    t.ok(waiting.length > least, `${waiting.length} wait`);
+    const ordinary = await connectTo(t, served);
+    ordinary.client.send(requestBytes('GET', POLL));
+    await turns('an ordinary one waits, too', () => spine.service.gauges().longPolls === waiting.length + 1);
 
-  for (const { client } of waiting) client.destroy();
-  await turns('they are gone', () => spine.service.gauges().longPolls === 1);
-  const next = await connectTo(t, served);
-  next.client.send(requestBytes('GET', POLL, LONG));
-  await turns('there is room again', () => spine.service.gauges().longPolls === 2);
-});
+    for (const { client } of waiting) client.destroy();
+    await turns('they are gone', () => spine.service.gauges().longPolls === 1);
+    const next = await connectTo(t, served);
+    next.client.send(requestBytes('GET', POLL, headers));
+    await turns('there is room again', () => spine.service.gauges().longPolls === 2);
+  });
+}
 
 t.test('requests behind a long poll have a bound: the connection of one that sends more is closed', async (t) => {
   const spine = await openSpine(t, SETTINGS);

@@ -39,7 +39,7 @@ async function ask(t: Test, served: Served, request: Buffer | string): Promise<A
   return answer!;
 }
 
-const streams = { isFull: true, open: (): never => {
+const streams = { hasRoomFor: () => false, makeRoom: () => false, open: (): never => {
   throw new Error('No stream is begun.');
 }, end: () => undefined, placeOf: () => ({ epoch: 'abcdefgh', seq: 0 }), changeFilter: () => ({ epoch: 'abcdefgh', seq: 0 }), drained: () => undefined, closed: () => undefined, refuse: (_options: object, outlet: { destroySoon(): void }) => outlet.destroySoon() };
 

@@ -56,9 +56,8 @@ function world(): World {
       return undefined;
     } },
     streams: {
-      get isFull() {
-        return state.isFull;
-      },
+      hasRoomFor: () => !state.isFull,
+      makeRoom: () => !state.isFull,
       open: (_grant, filter, _options, outlet) => {
         outlet.write(Buffer.from('begun'));
         return { position: () => START.at, group: { filter } } as Reader;

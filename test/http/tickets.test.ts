@@ -38,7 +38,7 @@ async function begin({ use = async () => HOLD, gap, isFull = false, isBusy = fal
   const start = await resolveStart({
     ...service,
     starts: { isReady: true, resolve: async () => ({ at: AT, gap }) },
-    streams: { ...service.streams, isFull },
+    streams: { ...service.streams, hasRoomFor: () => !isFull },
     limits: { ...service.limits, stream: async () => hasPlace ? { release: () => void told.push('place') } : undefined, failedLogin: (address) => void told.push(`failed ${address}`) },
     tickets: { use: async (ticket, opening) => {
       told.push(opening);

@@ -1,5 +1,6 @@
 import { t } from 'tap';
 import { FULL_GRANT, type Grant } from '../../src/model/grant.ts';
+import type { Holder } from '../../src/runtime/fair-shares.ts';
 import { StoreError } from '../../src/store/store.ts';
 import { settle } from '../support/clock.ts';
 import { begin } from '../support/spine.ts';
@@ -69,6 +70,44 @@ t.test('one request at a time erases in a topic, and few topics are erased at on
   resolve();
   await Promise.all(some);
   t.match(await eraser.topic(GRANT, 'e', ALL, BY), { more: false }, 'then there is room');
+});
+
+t.test('where all places are taken, the client with most of them gives one to another: its newest request ends early, and says that there is more', async (t) => {
+  const { store, publish, eraser, clock, counters } = await begin(t);
+  publish('a', 'secret');
+  let isOver = false;
+  store.erasures.eraseTopic = ({ topic, after }) => Promise.resolve({ erased: 1, scanned: after + 1, more: topic !== 'other' && !isOver });
+  const greedy: Holder = ['key:a', 'address:192.0.2.1', {}];
+  const answers = new Map<string, unknown>();
+  const erase = (topic: string, holder: Holder): Promise<unknown> => eraser.topic(GRANT, topic, ALL, BY, holder).then((answer) => answers.set(topic, answer));
+  const all = ['a', 'b', 'c', 'd'].map((topic) => erase(topic, greedy));
+  await settle();
+  await t.rejects(eraser.topic(GRANT, 'e', ALL, BY, greedy), { code: 'overloaded' }, 'its own next one');
+  const other = erase('other', ['key:b', 'address:192.0.2.1', {}]);
+  await clock.advance(100);
+  await other;
+  t.same(answers.get('other'), { erased: 1, more: false });
+  t.match(answers.get('d'), { more: true });
+  t.equal(counters.evicted.erasures, 1);
+  t.equal(answers.size, 2, 'its other requests go on');
+  isOver = true;
+  await clock.advance(100);
+  await Promise.all(all);
+  t.match(answers.get('a'), { more: false });
+});
+
+t.test('clients take turns in erasing single messages', async (t) => {
+  const { store, publish, eraser, at } = await begin(t);
+  for (let count = 0; count < 40; count++) publish('a', 'secret');
+  const order: number[] = [];
+  const erase = store.erasures.eraseMessage.bind(store.erasures);
+  store.erasures.eraseMessage = (position) => {
+    order.push(position.seq);
+    return erase(position);
+  };
+  const all = Array.from({ length: 39 }, (_, index) => eraser.message(GRANT, at(index + 1), BY, ['key:a', 'address:192.0.2.1', {}]));
+  await Promise.all([...all, eraser.message(GRANT, at(40), BY, ['key:b', 'address:192.0.2.1', {}])]);
+  t.ok(order.indexOf(40) < 8, `it was the ${order.indexOf(40) + 1}th of ${order.length}`);
 });
 
 t.test('of erasures that follow each other soon the first is wiped at once, and the others together, by the timer; so is what was held up', async (t) => {

@@ -182,6 +182,31 @@ t.test('a full queue has room for a small publisher: the largest loses what it q
   t.same((await Promise.all(large)).map((outcome) => typeof outcome), ['string', 'number'], 'bytes are a queue, too');
 });
 
+t.test('one message of a small publisher goes into the next commit, though a thousand connections of another have filled the queue; each connection keeps its order', async (t) => {
+  const { store, publisher } = await begin(t, { maxMessages: 4_000, maxBytes: 1_000_000 });
+  const connections = Array.from({ length: 1_000 }, (): Holder => ['key:greedy', 'address:192.0.2.1', {}]);
+  const greedy: { readonly connection: number; readonly end: Promise<number | string> }[] = [];
+  for (let round = 0; round < 3; round++) {
+    for (const [connection, holder] of connections.entries()) greedy.push({ connection, end: ends(publisher.publish(FULL_GRANT, [draft(`${connection} ${round}`)], undefined, { holder: () => holder })) });
+  }
+  const small = ends(publisher.publish(FULL_GRANT, [draft('small')], undefined, { holder: () => ['key:small', 'address:192.0.2.2', {}] }));
+  // A commit has a thousand. The first one has what was queued while nobody was counted.
+  t.ok(await small as number <= 2_000, `it has the number ${await small}`);
+  const numbers = new Map<number, (number | string)[]>();
+  for (const { connection, end } of greedy) numbers.set(connection, [...numbers.get(connection) ?? [], await end]);
+  t.ok([...numbers.values()].every(([first, second, third]) => first! < second! && second! < third!));
+  t.equal(store.messages.length, 3_001);
+});
+
+t.test('a batch for which a commit has no room left comes first in the next one', async (t) => {
+  const { publisher } = await begin(t);
+  const single = (index: number): Promise<number | string> => ends(publisher.publish(FULL_GRANT, [draft(String(index))], undefined, { holder: () => ['key:greedy', 'address:192.0.2.1', {}] }));
+  const greedy = Array.from({ length: 70 }, (_, index) => single(index));
+  const batch = ends(publisher.publish(FULL_GRANT, Array.from({ length: 25 }, () => draft('x')), undefined, { holder: () => ['key:other', 'address:192.0.2.2', {}] }));
+  t.ok(await batch as number <= 51, `it begins with the number ${await batch}`);
+  t.equal(new Set(await Promise.all(greedy)).size, 70);
+});
+
 t.test('what the store has leaves room in the queue', async (t) => {
   const { store, publisher } = await begin(t, { maxMessages: 40 });
   const greedy = Array.from({ length: 40 }, () => ends(publisher.publish(FULL_GRANT, [draft('x')], undefined, { holder: () => ['address', 'greedy'] })));

@@ -10,6 +10,7 @@ import type { Draft } from '../../src/model/message.ts';
 import { Problem } from '../../src/model/problem.ts';
 import type { Filter } from '../../src/model/topic.ts';
 import type { Clock, Timer } from '../../src/runtime/clock.ts';
+import { ANYBODY } from '../../src/runtime/fair-shares.ts';
 import { StoreError, type IdempotencyKey } from '../../src/store/store.ts';
 import type { MemoryStore } from '../support/memory-store.ts';
 import { buildSpine } from '../support/spine.ts';
@@ -161,9 +162,9 @@ export class Instance implements Place {
 
   /** A stream as `src/http/event-stream.ts` opens it. */
   async stream(socket: SimulatedSocket, filter: Filter, options: StreamOptions, wanted: StartRequest): Promise<void> {
-    const start = this.#delivery.streams.isFull ? undefined : await this.#resolve(wanted, { filter, hasLeft: () => !socket.isOpen });
+    const start = this.#delivery.streams.hasRoomFor(() => ANYBODY) ? await this.#resolve(wanted, { filter, hasLeft: () => !socket.isOpen }) : undefined;
     if (!socket.isOpen) return;
-    if (start === undefined || this.#delivery.streams.isFull) {
+    if (start === undefined || !this.#delivery.streams.makeRoom(() => ANYBODY)) {
       this.#delivery.streams.refuse(options, socket, 'full');
       return;
     }

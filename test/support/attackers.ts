@@ -62,6 +62,10 @@ function query(topics: readonly string[]): string {
   return topics.map((topic) => `topic=${topic}`).join('&');
 }
 
+/** A request whose answer waits, and what takes most of a head for its bytes. */
+const WAITING = head('GET', '/topics/nothing/messages?wait=20');
+const SHORT = Array.from({ length: 900 }, (_, index) => `x${index}:${index}\r\n`).join('');
+
 interface Attack {
   /** How many do it at once, again and again. */
   readonly clients: number;
@@ -107,9 +111,9 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
     const { status } = await Promise.race([answer, pause(2_000)]);
     return status;
   } },
-  heads: { clients: 4, rest: 500, round: async () => {
-    const socket = await open(7);
-    socket.write(`GET /topics/a/events HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(60_000)}`);
+  heads: { clients: 4, rest: 100, round: async (index) => {
+    const socket = (await open(7)).resume();
+    socket.write(`${index % 2 === 0 ? WAITING : ''}GET /topics/a/events HTTP/1.1\r\nHost: localhost\r\n${index % 3 === 0 ? SHORT : `X: ${'x'.repeat(60_000)}`}`);
     return 'sent';
   } },
   polls: { clients: 1, rest: 300, round: async () => (await Promise.race([deaf(8, head('GET', '/topics/nothing/messages?wait=50').repeat(100)), pause(100)])).status },
@@ -120,9 +124,10 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
     socket.destroy();
     return status;
   } },
-  replays: { clients: 8, round: async () => {
+  replays: { clients: 8, round: async (index) => {
     const socket = await open(10);
-    const { text } = await ask(socket, head('GET', '/topics/>/events?after=start'));
+    // Some have a group of their own, for which the log is read again.
+    const { text } = await ask(socket, head('GET', index % 2 === 0 ? '/topics/>/events?after=start' : `/events?topic=>&topic=own.${index}&after=start`));
     await pause(300);
     socket.destroy();
     return text.includes('$busy') ? 'busy' : text.slice(9, 12);
@@ -133,6 +138,11 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
     const { status } = await ask(socket, head('GET', path));
     socket.destroy();
     return status;
+  } },
+  streams: { clients: 2, rest: 20, round: async (index) => {
+    const socket = (await open(14)).resume();
+    const { text } = await ask(socket, head('GET', `/topics/quiet.${index}/events`));
+    return text.includes('$busy') ? 'busy' : text.slice(9, 12);
   } },
   churn: { clients: 8, rest: 500, round: async () => {
     const socket = await open(12);

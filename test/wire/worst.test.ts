@@ -46,7 +46,7 @@ const CALM_MS = 1_000;
 const ATTACK_MS = rounds(8_000, 180_000);
 const PUBLISH_EVERY_MS = 50;
 
-const KINDS = ['filters', 'patterns', 'unread', 'pages', 'batches', 'crowds', 'halves', 'heads', 'polls', 'singles', 'replays', 'searches', 'churn'];
+const KINDS = ['filters', 'patterns', 'unread', 'pages', 'batches', 'crowds', 'halves', 'heads', 'polls', 'singles', 'replays', 'searches', 'streams', 'churn'];
 
 /** The goal is 50 ms for a turn of the event loop, without the garbage of it. A processor whose caches others use takes longer for the same, and is measured beside it. */
 const TURN_MAX_MS = 150;

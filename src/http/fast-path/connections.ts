@@ -1,12 +1,15 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { handOver } from '../handed-over.ts';
+import type { HeldHeads } from '../held-heads.ts';
 import { letGoOfIdle } from '../let-go.ts';
 import { disown } from '../socket-owner.ts';
 import { FastPathConnection, type ConnectionHost, type HandOver } from './connection.ts';
 
 export interface FastPathConnectionsOptions extends Pick<ConnectionHost, 'find' | 'admit' | 'limits' | 'parts'> {
   readonly server: Server;
+  /** Counts incomplete heads on connections that the HTTP server gets. */
+  readonly heads: HeldHeads;
 }
 
 /** All connections of a server that are neither a stream's nor the HTTP server's own. */
@@ -16,18 +19,20 @@ export class FastPathConnections implements ConnectionHost {
   readonly limits: ConnectionHost['limits'];
   readonly parts: ConnectionHost['parts'];
   readonly #server: Server;
+  readonly #heads: HeldHeads;
   readonly #serverListeners: readonly ((socket: Socket) => void)[];
   /** Of connections that are not here. */
   readonly #closeServersIdle: () => void;
   readonly #open = new Set<FastPathConnection>();
 
   /** Stands before the server's own listeners for connections. The server's ways to close its connections find these too. */
-  constructor({ server, find, admit, limits, parts }: FastPathConnectionsOptions) {
+  constructor({ server, find, admit, limits, parts, heads }: FastPathConnectionsOptions) {
     this.find = find;
     this.admit = admit;
     this.limits = limits;
     this.parts = parts;
     this.#server = server;
+    this.#heads = heads;
     this.#serverListeners = server.listeners('connection') as ((socket: Socket) => void)[];
     server.removeAllListeners('connection');
     server.on('connection', (socket) => void this.#open.add(new FastPathConnection(socket, this)));
@@ -55,6 +60,7 @@ export class FastPathConnections implements ConnectionHost {
     socket.setTimeout(0);
     socket.unshift(bytes);
     for (const listener of this.#serverListeners) listener.call(this.#server, socket);
+    this.#heads.follow(socket);
     socket.resume();
   }
 

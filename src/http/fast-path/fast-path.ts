@@ -2,6 +2,7 @@ import type { Server } from 'node:http';
 import type { Budget } from '../../runtime/budget.ts';
 import type { AdmissionPolicy } from '../admission.ts';
 import { ENDPOINTS, type Endpoint } from '../endpoints.ts';
+import type { HeldHeads } from '../held-heads.ts';
 import { isPreflight } from '../origin.ts';
 import type { Service } from '../service.ts';
 import type { ConnectionLimits, FastPathHandler } from './connection.ts';
@@ -27,13 +28,14 @@ export interface FastPathOptions {
   readonly limits: ConnectionLimits;
   /** The memory for bodies. */
   readonly parts: Budget;
+  readonly heads: HeldHeads;
 }
 
 /**
  * Puts the fast path in front of a server.
  * @returns Ends so many idle connections, the oldest first.
  */
-export function addFastPath({ server, service, policy, requestId, limits, parts }: FastPathOptions): (count: number) => void {
+export function addFastPath({ server, service, policy, requestId, limits, parts, heads }: FastPathOptions): (count: number) => void {
   const { CORS_ORIGINS } = service.config;
   const counted = (handler: FastPathHandler): FastPathHandler => (request) => {
     const isTaken = handler(request);
@@ -49,7 +51,7 @@ export function addFastPath({ server, service, policy, requestId, limits, parts 
     return true;
   });
   const connections = new FastPathConnections({
-    server, limits, parts,
+    server, limits, parts, heads,
     find: (head) => head.endpoint === undefined ? (isPreflight(head, CORS_ORIGINS) ? preflight : undefined) : handlers.get(head.endpoint),
     admit: (head, socket) => policy.admit(head, socket),
   });

@@ -3,9 +3,13 @@ import type { Socket } from 'node:net';
 import { Problem, type ProblemCode } from '../../model/problem.ts';
 import { rawProblem } from './problem-response.ts';
 
+/** There was no room for a head that had not arrived in whole. */
+export const NO_ROOM_FOR_HEAD = 'NO_ROOM_FOR_HEAD';
+
 const PARSER: Readonly<Record<string, readonly [ProblemCode, string]>> = {
   HPE_HEADER_OVERFLOW: ['header-too-large', 'The head of the request, its URL included, is too large.'],
   ERR_HTTP_REQUEST_TIMEOUT: ['request-timeout', 'The request did not arrive in time.'],
+  [NO_ROOM_FOR_HEAD]: ['overloaded', 'Too many heads of requests are still arriving.'],
 };
 
 /** Connections whose last answer waits for those before it: the parser complains again of whatever else arrives there. */

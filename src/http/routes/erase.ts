@@ -17,12 +17,12 @@ export function eraseRoutes(app: App, { config, eraser }: Service): void {
     ...at(ENDPOINTS.eraseMessage, config),
     schema: {
       tags, summary: 'Erase one message: its data and event name', params: Type.Object({ id: Type.String() }),
-      response: { 204: { description: 'It is erased, now or before.', type: 'null' }, ...problems(...FAILURES) },
+      response: { 204: { description: 'It is erased, now or before.', type: 'null' }, ...problems('overloaded', ...FAILURES) },
     },
     handler: async (request, reply) => {
       const position = parseId(request.params.id);
       if (position === undefined || position.seq < 1) throw new Problem('message-not-found', 'There is no message with this id, or not any more.', { field: 'id' });
-      await eraser.message(request.admission.identity.grant, position, actorOf(request));
+      await eraser.message(request.admission.identity.grant, position, actorOf(request), request.admission.holder());
       return reply.code(204).send(null);
     },
   });
@@ -42,7 +42,7 @@ export function eraseRoutes(app: App, { config, eraser }: Service): void {
     },
     handler: async (request, reply) => {
       const topic = checkLiteral(request.params.topic);
-      const erased = await eraser.topic(request.admission.identity.grant, topic, readBefore(request.query.before), actorOf(request));
+      const erased = await eraser.topic(request.admission.identity.grant, topic, readBefore(request.query.before), actorOf(request), request.admission.holder());
       return sendJson(reply, erased);
     },
   });

@@ -5,6 +5,7 @@ import type { Admission } from '../../../src/http/admission.ts';
 import type { FastPathConnection, FastPathHandler, FastPathRequest } from '../../../src/http/fast-path/connection.ts';
 import { FastPathConnections } from '../../../src/http/fast-path/connections.ts';
 import { EVERYBODY } from '../../../src/access/identity.ts';
+import { HeldHeads } from '../../../src/http/held-heads.ts';
 import { answerClientError } from '../../../src/http/output/client-error.ts';
 import type { Service } from '../../../src/http/service.ts';
 import type { Receipt } from '../../../src/log/publisher.ts';
@@ -249,7 +250,7 @@ const ADMITTED: Admission = { identity: EVERYBODY, headers: {}, member: undefine
 /** A server with nothing but the fast path before it, and limits that end within the test. */
 async function bare(t: Scope, handler: FastPathHandler, limits: { firstRequestMs: number; keepAliveMs: number }): Promise<{ server: Server; port: number; sockets: Socket[] }> {
   const server = createServer((_request, response) => void response.end('ordinary')).on('clientError', answerClientError);
-  new FastPathConnections({ server, find: () => handler, admit: () => ADMITTED, limits, parts: new Budget(Infinity) });
+  new FastPathConnections({ server, find: () => handler, admit: () => ADMITTED, limits, parts: new Budget(Infinity), heads: new HeldHeads(server, new Budget(Infinity)) });
   const sockets: Socket[] = [];
   server.on('connection', (socket) => void sockets.push(socket));
   const port = await listening(server);
@@ -447,9 +448,7 @@ t.test('the end of the service does not wait for what is stuck', async (t) => {
   const outlets: { destroySoon(): void }[] = [];
   let isFull = false;
   const served = await serve(t, { ...service, starts: { isReady: true, resolve: () => never }, streams: {
-    get isFull() {
-      return isFull;
-    },
+    hasRoomFor: () => !isFull, makeRoom: () => !isFull,
     open: () => {
       throw new Error('No stream is begun.');
     }, end: () => undefined, placeOf: () => ({ epoch: 'abcdefgh', seq: 0 }), changeFilter: () => ({ epoch: 'abcdefgh', seq: 0 }), drained: () => undefined, closed: () => undefined, refuse: (_options, outlet) => void outlets.push(outlet),

@@ -220,7 +220,7 @@ const saying = record({
 });
 
 t.test('whatever a plain request says, it is answered alike on both ways', async (t) => {
-  const refused = { isFull: true, open: (): never => {
+  const refused = { hasRoomFor: () => false, makeRoom: () => false, open: (): never => {
     throw new Error('No stream is begun.');
   }, end: () => undefined, placeOf: () => ({ epoch: 'abcdefgh', seq: 0 }), changeFilter: () => ({ epoch: 'abcdefgh', seq: 0 }), drained: () => undefined, closed: () => undefined, refuse: (options: object, outlet: { write(bytes: Uint8Array): boolean; destroySoon(): void }) => {
     outlet.write(Buffer.from(JSON.stringify(options)));

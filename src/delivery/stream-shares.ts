@@ -1,0 +1,87 @@
+import type { Counters } from '../runtime/counters.ts';
+import { FairShares, type Holder, type Holding } from '../runtime/fair-shares.ts';
+import type { Reader } from './reader.ts';
+
+/** Streams are counted by their holders above this share of `MAX_STREAMS`. An instance with room pays nothing for it, in time or memory. */
+const PLACES_COUNTED_FROM_SHARE = 0.75;
+
+/** How many of the streams that came before are counted with each new one: all are, long before the instance is full. Stops one turn from counting thousands. */
+const EARLIER_STREAMS = 8;
+
+/** A stream that gives way to one of another holder. */
+class Evictable implements Holding {
+  readonly #reader: Reader;
+  readonly #evict: (reader: Reader) => void;
+
+  constructor(reader: Reader, evict: (reader: Reader) => void) {
+    this.#reader = reader;
+    this.#evict = evict;
+  }
+
+  takeBack(): void {
+    this.#evict(this.#reader);
+  }
+}
+
+export interface StreamSharesDependencies {
+  readonly maxStreams: number;
+  /** All open streams. */
+  readonly readers: Iterable<Reader>;
+  /** Sends a stream away. */
+  readonly evict: (reader: Reader) => void;
+  readonly counters: Pick<Counters, 'evicted'>;
+}
+
+/**
+ * Who has how many of the places for streams. Where all are taken, the largest holder loses its newest stream to a newcomer that has less than half as many.
+ */
+export class StreamShares {
+  readonly #countedFrom: number;
+  readonly #readers: Iterable<Reader>;
+  readonly #evict: (reader: Reader) => void;
+  readonly #shares: FairShares;
+  /** Goes through the streams that were opened while nobody counted. */
+  #earlier: Iterator<Reader> | undefined;
+
+  constructor({ maxStreams, readers, evict, counters }: StreamSharesDependencies) {
+    this.#countedFrom = maxStreams * PLACES_COUNTED_FROM_SHARE;
+    this.#readers = readers;
+    this.#evict = evict;
+    this.#shares = new FairShares({ gate: 'streams', counters });
+  }
+
+  /**
+   * A stream was opened.
+   * @param size How many are open.
+   */
+  opened(reader: Reader, holder: (() => Holder) | undefined, size: number): void {
+    if (size < this.#countedFrom) return;
+    if (holder !== undefined) reader.share = this.#shares.hold(holder(), 1, new Evictable(reader, this.#evict));
+    for (let left = EARLIER_STREAMS; left > 0 && this.#shares.total < size; left--) {
+      this.#earlier ??= this.#readers[Symbol.iterator]();
+      const { value, done } = this.#earlier.next();
+      if (done === true) this.#earlier = undefined;
+      else this.#countEarlier(value);
+    }
+  }
+
+  closed(reader: Reader): void {
+    reader.share?.release();
+    reader.share = undefined;
+  }
+
+  /** Whether a stream of another holder would give way. */
+  couldMakeRoom(holder: Holder): boolean {
+    return this.#shares.couldMakeRoom(holder, 1);
+  }
+
+  /** Ends a stream of another holder. Returns false where no stream has to give way. */
+  makeRoom(holder: Holder): boolean {
+    return this.#shares.makeRoom(holder, 1);
+  }
+
+  #countEarlier(reader: Reader): void {
+    if (reader.isGone || reader.share !== undefined || reader.client === undefined) return;
+    reader.share = this.#shares.holdEarlier(reader.client.holder(), 1, new Evictable(reader, this.#evict));
+  }
+}
