@@ -14,6 +14,7 @@ import type { App, Service } from '../service.ts';
 import { own } from '../socket-owner.ts';
 import { streamFraming } from '../stream-framing.ts';
 import { takeOver } from '../takeover.ts';
+import { upgradeOf } from '../websocket/websocket.ts';
 import { at, cursorQuery, flag, PatternPath, problems, topicsQuery } from './schemas.ts';
 
 const streamQuery = {
@@ -48,7 +49,14 @@ export function streamRoutes(app: App, service: Service): void {
       return;
     }
     const { admission } = request;
+    const upgrade = upgradeOf(request.raw);
     const start = await resolveStart(service, admission, wanted, { filter, hasLeft: () => request.raw.socket.destroyed, control, presence, bringsPosition: bringsPosition(request) });
+    if (upgrade !== undefined) {
+      reply.hijack();
+      const options = { form: 'websocket', control, presence, chunked: false, lastChunk: false } as const;
+      upgrade.begin({ admission, filter, options, wanted, agent: request.headers['user-agent'], start, takesPatterns: isOn(request.query, 'pattern') });
+      return;
+    }
     // The client may leave before the stream begins.
     if (typeof start !== 'string') onceClosed(request.raw.socket, () => start.place.release());
     // From here on the response is not the framework's; a client that has left meanwhile gets nothing.
