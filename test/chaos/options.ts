@@ -7,6 +7,8 @@ export interface RunOptions {
   readonly seed: number;
   readonly store: StoreName;
   readonly streams: number;
+  /** How many of them are WebSockets; undefined is a share. */
+  readonly websockets: number | undefined;
   readonly publishers: number;
   /** Of each instance. */
   readonly workers: number;
@@ -25,6 +27,7 @@ export const USAGE = `npm run chaos -- [options]: three instances behind a load 
   --seed S         what goes wrong is decided by it, from 0 to ${2 ** 32 - 1}; any without it
   --store NAME     ${STORES.join(' or ')}; ${STORES[0]} without it
   --streams N      how many listen; 300 without it
+  --websockets N   how many of them are WebSockets; a quarter without it
   --publishers N   how many publish; 8 without it
   --workers N      how many workers each instance has; 1 without it. With more, workers are killed and frozen too, there is no Redis, and they talk over their supervisors
   --history FILE   where everything goes that clients wrote down; without it, it is kept only when something was wrong
@@ -49,6 +52,7 @@ export function readOptions(args: readonly string[]): RunOptions | 'help' {
     seed: number('seed', values.seed ?? String(randomInt(2 ** 32)), { whole: true, least: 0, most: 2 ** 32 - 1 }),
     store,
     streams: number('streams', values.streams, { whole: true, least: 1 }),
+    websockets: values.websockets === undefined ? undefined : number('websockets', values.websockets, { whole: true, least: 0 }),
     publishers: number('publishers', values.publishers, { whole: true, least: 1 }),
     workers: number('workers', values.workers, { whole: true, least: 1, most: 64 }),
     history,
@@ -64,6 +68,7 @@ function parse(args: readonly string[]) {
         seed: { type: 'string' },
         store: { type: 'string', default: STORES[0] },
         streams: { type: 'string', default: '300' },
+        websockets: { type: 'string' },
         publishers: { type: 'string', default: '8' },
         workers: { type: 'string', default: '1' },
         history: { type: 'string' },
