@@ -46,11 +46,11 @@ class Tidings implements Connection {
   #isClosed = false;
 
   constructor(url: string, options: ConnectOptions) {
-    const { staleAfter = STALE_AFTER_MS, getToken, store, share, fallback, as, meta } = options;
+    const { staleAfter = STALE_AFTER_MS, getToken, store, share, fallback, transport, as, meta } = options;
     const member = { as, meta: meta && JSON.stringify(meta) };
     const requests = this.#requests = new Requests(url, options);
     const openHere = (listener: StreamListener, more: Partial<EventStreamDependencies>): EventStream =>
-      new EventStream({ requests, listener, staleAfter, hasTokens: getToken !== undefined, canPoll: fallback !== 'none', member, ...more });
+      new EventStream({ requests, listener, staleAfter, hasTokens: getToken !== undefined, canPoll: fallback !== 'none', transport, member, ...more });
     this.#open = (listener, isWatching) => {
       const open: typeof openHere = (listener, more) => openHere(listener, { ...more, isWatching });
       // Where the module cannot be had, the tab has a stream of its own.

@@ -38,6 +38,7 @@ export interface EventStreamDependencies {
   readonly canPoll: boolean;
   /** Where to read; by default, and where it resolves with nothing, at the service. */
   readonly source?: Promise<StreamSource | undefined> | undefined;
+  readonly transport?: 'sse' | 'websocket' | undefined;
   /** Whether it watches who listens. Such a stream always begins now. */
   readonly isWatching?: boolean;
   /** Who listens, as parameters of the stream. */
@@ -198,7 +199,7 @@ export class EventStream implements SourceTaker {
 
   /** Reads at the service. @returns The same. */
   async #readHere(topics: readonly string[], signal: AbortSignal): Promise<number | undefined> {
-    const { requests, staleAfter, canPoll, isWatching, member = {}, firstFrameMs = FIRST_FRAME_MAX_MS } = this.#dependencies;
+    const { requests, staleAfter, canPoll, transport, hasTokens, isWatching, member = {}, firstFrameMs = FIRST_FRAME_MAX_MS } = this.#dependencies;
     const attempt = this.#attempt;
     const watch = setInterval(() => {
       if (Date.now() - this.#heard > staleAfter) attempt.abort();
@@ -219,6 +220,13 @@ export class EventStream implements SourceTaker {
       for (const [name, value] of Object.entries(member)) if (value !== undefined) query.set(name, value);
       if (isWatching) query.set('presence', '1');
       else if (this.#cursor !== undefined) query.set('lastEventId', this.#cursor);
+      if (transport === 'websocket') {
+        const { readSocket } = await import('./web-socket.ts');
+        const wait = await readSocket({ requests, query, topics, hasTokens, taker: this, signal, retryMs: this.#retryMs });
+        // Where no WebSocket comes through, an event stream may.
+        if (wait !== 'blocked') return wait;
+        query.delete('ticket');
+      }
       const { body } = await requests.send(`/events?${query.toString()}`, { signal });
       // 204: the service wants this client never to come back.
       if (body === null) return undefined;

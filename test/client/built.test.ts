@@ -10,7 +10,7 @@ import { startInstance } from '../support/instance.ts';
 
 const BUILT = join(import.meta.dirname, '../../src/client/built');
 /** Stops the library from growing unnoticed. */
-const MODULE_MAX_BYTES = 6_700;
+const MODULE_MAX_BYTES = 6_800;
 
 void t.test('what is committed is what the sources make', async (t) => {
   const made = await buildClient();
