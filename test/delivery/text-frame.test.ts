@@ -103,9 +103,9 @@ const OPTIONS: StreamOptions = { form: 'websocket', control: true, chunked: fals
 
 async function opened(t: Parameters<typeof begin>[0]) {
   const spine = await begin(t, { heartbeatMs: 1000 });
-  const open = (options: Partial<StreamOptions> = {}) => {
+  const open = (options: Partial<StreamOptions> = {}, topics = ['a']) => {
     const outlet = new SocketOutlet();
-    const reader = spine.streams.open(FULL_GRANT, new Filter(['a']), { ...OPTIONS, ...options }, outlet, { at: spine.tail.position, gap: undefined });
+    const reader = spine.streams.open(FULL_GRANT, new Filter(topics), { ...OPTIONS, ...options }, outlet, { at: spine.tail.position, gap: undefined });
     return { outlet, reader };
   };
   return { ...spine, open };
@@ -122,7 +122,12 @@ t.test('all WebSockets of a group are written the same bytes, which are made onc
   const [first, ...others] = all.map(({ outlet }) => outlet.buffers[0]);
   t.match(read(first!).map((text) => JSON.parse(text) as unknown), [{ data: 'one' }, { data: 'two' }], 'in one write');
   for (const other of others) t.equal(other, first, 'the same buffer');
-  for (const { reader } of all) streams.closed(reader);
+  const apart = open({}, ['a', 'b']);
+  await clock.advance(1);
+  publish('a', 'alone');
+  await clock.advance(100);
+  t.equal(apart.outlet.buffers.at(-1), all[0]!.outlet.buffers.at(-1), 'those of another group, too');
+  for (const { reader } of [...all, apart]) streams.closed(reader);
 });
 
 t.test('a client that answers no ping for STALL_SECONDS is cut, and one that says anything is not', async (t) => {

@@ -78,7 +78,7 @@ t.test('a client that sends pings and takes no pongs makes nothing queue', async
 });
 
 t.test('nothing follows a close frame, and nothing of the connection is left', async (t) => {
-  const { open, spine, app } = await opened(t);
+  const { open, spine, app, sockets } = await opened(t);
   const requests: WeakRef<object>[] = [];
   app.server.on('upgrade', (request: IncomingMessage) => void requests.push(new WeakRef(request)));
   const clients = await Promise.all(Array.from({ length: 20 }, () => open()));
@@ -86,6 +86,10 @@ t.test('nothing follows a close frame, and nothing of the connection is left', a
     collectGarbage();
     return requests.every((request) => request.deref() === undefined);
   });
+  const late: unknown[] = [];
+  for (const socket of sockets) socket.on('error', ({ code }: NodeJS.ErrnoException) => code === 'ERR_STREAM_WRITE_AFTER_END' && late.push(code));
+  // The message is stored when the close frame has been read.
+  clients[0]!.send({ publish: 'a', data: 'last words' });
   clients[0]!.webSocket.close(1000, 'enough');
   clients[1]!.webSocket.close();
   clients[2]!.webSocket.terminate();
@@ -96,6 +100,7 @@ t.test('nothing follows a close frame, and nothing of the connection is left', a
   }
   t.same([await clients[0]!.end(), (await clients[1]!.end()).code], [{ code: 1000, reason: 'enough' }, 1005]);
   for (const client of clients.slice(3)) client.webSocket.close();
+  t.same(late, []);
   const { counters } = spine.service;
   await turns('all have left', () => counters.sockets.closed === 20);
   t.same([spine.streams.size, counters.opened, counters.closed], [0, 20, 20]);
