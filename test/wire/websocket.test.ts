@@ -155,6 +155,16 @@ void t.test('an administrator sees which streams are WebSockets, and ends one', 
   await until('it is gone', async () => (await http.json<StreamsPage>('/streams?topic=listed')).streams.length === 0);
 });
 
+void t.test('a WebSocket counts as present, and is told who listens', async (t) => {
+  const watcher = await openSocket(t, `${instance.url}/events?topic=seen&presence=1`);
+  t.match(await watcher.next(({ event }) => event === '$presence'), { data: { topic: 'seen', members: [] } });
+  const alice = await openSocket(t, `${instance.url}/topics/seen/events?as=alice`);
+  await watcher.next(({ event, data }) => event === '$presence' && JSON.stringify(data).includes('alice'));
+  t.match(await http.json('/topics/seen/presence'), { members: [{ id: 'alice' }] });
+  t.match((await alice.ask({ remove: ['seen'], add: ['unseen'] })).data, { topics: ['unseen'] });
+  t.match(await watcher.next(({ event, data }) => event === '$presence' && JSON.stringify(data).includes('"left":["alice"]')), { data: { topic: 'seen' } });
+});
+
 void t.test('a client whose socket is full falls behind; nothing queues for it, and it gets everything later, once', async (t) => {
   const socket = await openSocket(t, `${instance.url}/topics/slow/events`);
   socket.webSocket.pause();
@@ -228,10 +238,17 @@ void t.test('with access control, a WebSocket takes a credential, publishes what
   }
   t.equal(problemOf(await reader.ask({ add: ['b'] })), '$error 403 forbidden topic');
   t.match((await reader.ask({ add: ['a.y'] })).data, { topics: ['a.x', 'a.y'] });
+  t.match((await reader.ask({ remove: ['a.x'] })).data, { topics: ['a.y'] });
+
+  const renewed = await openSocket(t, url, { headers: bearer(token) });
+  const { stream } = renewed.frames[0]!.data as { stream: { id: string; secret: string } };
+  const other = hs256({ sub: 'alice', jti: 'two', iat: seconds, exp: seconds + 600, tidings: { subscribe: ['a.>'] } });
+  t.equal((await byHttp.send('POST', `/streams/${stream.id}/credential`, { ...bearer(other), 'content-type': 'application/json' }, JSON.stringify({ secret: stream.secret }))).status, 200);
+  t.equal(problemOf(await renewed.ask({ publish: 'out.alice', data: 1 })), '$error 401 invalid-credential Authorization', 'what the new credential may do, nobody has said here');
 
   t.equal((await byHttp.send('POST', '/revocations', { ...bearer(root.text), 'content-type': 'application/json' }, '{"jti":"one"}')).status, 201);
   for (const socket of [cookie, query, ticketed]) t.match(await socket.end(), { code: 4001, reason: /^credential: come back after \d+ ms$/ });
-  t.equal(reader.closed, undefined, 'others go on');
+  t.same([reader.closed, renewed.closed], [undefined, undefined], 'others go on');
 });
 
 void t.test('a client that we did not write: the WebSocket of Node', async (t) => {
