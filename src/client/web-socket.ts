@@ -52,7 +52,7 @@ export async function readSocket({ requests, query, topics, hasTokens, taker, si
       if (frame.topic === undefined) taker.take(frame.event, frame.data, frame.id);
       else taker.take('message', frame, frame.id);
     } catch (error) {
-      reject(error as Error);
+      reject(error);
     }
   };
   socket.onclose = () => resolve(hasOpened ? retry : undefined);

@@ -8,7 +8,7 @@ export interface Dismissed extends StreamFraming {
   readonly form?: Form;
 }
 
-/** The last bytes to a client that is sent away: when it may come back, and the last chunk if its stream ends with one, or the close frame of a WebSocket. */
+/** The last bytes to a client that is sent away: when it may come back, and the last chunk if its stream ends with one. A WebSocket ends with a close frame. */
 export function farewell({ control, chunked, lastChunk, form }: Dismissed, retryMs: number, reason: BusyReason): Buffer {
   if (form === 'websocket') return Buffer.concat([...(control ? [busyFrame(retryMs, reason, controlTextFrame)] : []), busyCloseFrame(retryMs, reason)]);
   const frame = control ? busyFrame(retryMs, reason) : retryLine(retryMs);

@@ -68,8 +68,7 @@ export function presenceTextFrame(news: Buffer): Buffer {
 }
 
 /**
- * The codes with which a WebSocket ends, for the reasons of `$busy`. The first two are in IANA's registry: the service restarts, and try again later. Those from 4000 on are our own; the last two
- * digits are those of the HTTP status that says the same.
+ * The codes with which a WebSocket ends, for the reasons of `$busy`. IANA's registry has 1012 (the service restarts) and 1013 (try again later). 4001 and 4009 are our own, after HTTP's 401 and 409.
  */
 export const CLOSE_CODES: Readonly<Record<BusyReason, number>> = {
   draining: 1012, rebalancing: 1012, full: 1013, 'too-many-streams': 1013, unavailable: 1013, age: 1013, dismissed: 1013, credential: 4001, 'taken-over': 4009,

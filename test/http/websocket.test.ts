@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { t, type Test } from 'tap';
 import { RULES } from '../../src/http/admission.ts';
@@ -61,7 +62,9 @@ t.test('what has come of frames counts, whatever stands between its fragments, a
 t.test('a client that sends pings and takes no pongs makes nothing queue', async (t) => {
   const { open, sockets } = await opened(t);
   const socket = await open();
-  await new Promise<void>((resolve) => void socket.webSocket.once('pong', () => resolve()).ping('once'));
+  const pong = once(socket.webSocket, 'pong');
+  socket.webSocket.ping('once');
+  await pong;
   const [server] = sockets;
   socket.webSocket.pause();
   let largest = 0;

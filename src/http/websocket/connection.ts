@@ -25,7 +25,7 @@ const MALFORMED_MAX_REQUESTS = 20;
 /** What a frame that has come in part may hold uncounted: small frames, which come whole, cost nothing more. Bytes. */
 const PART_FREE_BYTES = 4 * 1024;
 
-/** A masked frame has so many bytes before the payload of a ping. */
+/** The head of a ping from a client: two bytes, and four of its mask. */
 const CONTROL_HEAD_BYTES = 6;
 
 /** RFC 6455, section 7.4.1, and IANA's registry. */

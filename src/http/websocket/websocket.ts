@@ -11,7 +11,7 @@ import { SocketConnection, StreamSocket, type SocketBeginning } from './connecti
 
 /**
  * The same streams as WebSockets. A handshake comes in as any request does: it passes the door, and the route of its path reads it. If it is refused, it gets an ordinary answer.
- * Otherwise `ws` answers it, and reads what the client sends; the reader of the stream writes to the same socket, as to that of an event stream.
+ * Otherwise `ws` answers it, and reads what the client sends. The reader of the stream writes to the same socket.
  *
  * This file brings handshakes to the door. connection.ts is one open WebSocket, client-frame.ts what a client may ask on it.
  */
@@ -22,14 +22,14 @@ const FRAME_BESIDES_BYTES = 64 * 1024;
 /** In how many frames a message may come. Stops a client from holding memory with frames that hold next to nothing. */
 const MESSAGE_MAX_ENTRIES = 128;
 
-/** What a piece of a frame that has arrived takes, and how many pieces there may be of one frame: as few bytes in each as slow networks bring. */
+/** How long the pieces of a frame must be on average, as they come over the network; a short frame may come in some more. Stops single bytes, each an object, from filling the memory. */
 const PIECE_MIN_BYTES = 256;
 const PIECES_MIN_ENTRIES = 64;
 
 /** How long a client has to answer a close frame. Stops clients that do not from holding a connection. */
 const CLOSE_MAX_MS = 2_000;
 
-/** Paths of streams. The router decides; this only tells what is worth an upgrade. */
+/** Paths of streams. Other requests stay with the HTTP server, and the router decides about these. */
 const STREAM_PATH = /^(?:[a-z]+:\/\/[^/?]*)?\/(?:topics\/[^/?]+\/)?events(?:\?|$)/i;
 
 /** A handshake that was not answered yet. */
@@ -54,7 +54,7 @@ export interface WebSocketsOptions {
 
 type UpgradingSocket = Socket & { readonly _httpMessage?: ServerResponse | null };
 
-/** Whether Node hands the connection of a request over. Where an earlier request has not been answered, or is a stream, this one is what it is without its header. */
+/** Whether Node hands over the connection of a request. A request that follows an unanswered one is served as if it did not ask for an upgrade. So is one that follows a stream. */
 export function shouldUpgrade(request: IncomingMessage): boolean {
   const socket = request.socket as UpgradingSocket;
   return asksForWebSocket(request as IncomingMessage & { readonly method: string }) && STREAM_PATH.test(request.url ?? '') && !isClaimed(socket) && (socket._httpMessage ?? null) === null;
@@ -92,7 +92,7 @@ export function addWebSockets(app: App, { service, policy, parts }: WebSocketsOp
   });
 }
 
-/** No closure: it would keep the request in memory as long as the socket. */
+/** A closure would keep the request in memory as long as the socket. */
 function timedOut(this: Socket): void {
   this.destroy();
 }
