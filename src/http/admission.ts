@@ -55,7 +55,7 @@ export interface Admission {
 
 /** All rules, in the order in which they are asked. The first objection counts. */
 export const RULES: readonly Rule[] = [
-  urlLength, fragment, hostMissing, repeatedHeader, unknownHost, otherListener, pathOrMethod, foreignPage, identified, entitled, queryEncoding, repeatedParameter, mistakenParameter, membership, expectation, drain, handshake, lengthMissing, contentHeaders, accepted, bodyLength, withinLimits,
+  urlLength, fragment, hostMissing, repeatedHeader, unknownHost, otherListener, pathOrMethod, foreignPage, handshake, identified, entitled, queryEncoding, repeatedParameter, mistakenParameter, membership, expectation, drain, lengthMissing, contentHeaders, accepted, bodyLength, withinLimits,
 ];
 
 export class AdmissionPolicy {

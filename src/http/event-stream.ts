@@ -266,7 +266,7 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
   }
 
   drained(): void {
-    if (this.#reader !== undefined) this.#service.streams.drained(this.#reader);
+    if (this.#reader !== undefined && !this.#isClosed) this.#service.streams.drained(this.#reader);
   }
 
   closed(): void {
