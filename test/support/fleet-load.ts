@@ -19,8 +19,8 @@ export interface LoadOptions {
   /** The longest pause of a publisher between two requests, for each publisher there is. Milliseconds. */
   readonly think?: number;
   readonly patience?: Patience;
-  /** How many of the streams are WebSockets; by default one of four. */
-  readonly webSockets?: number | undefined;
+  /** How many of the streams are WebSockets, where all instances know them; by default none. */
+  readonly webSockets?: number;
   /** So many streams more change their topics all the time. */
   readonly changing?: number;
   /** Streams are cut by `cutEvery` alone, not at random bytes of each connection. */
@@ -43,9 +43,6 @@ const CHANGE_PAUSE_MS = 200;
 const CHANGE_WAIT_MS = 10_000;
 /** Of so many cuts one is that of a stream whose topics change. */
 const CHANGING_CUTS_FACTOR = 4;
-
-/** One of so many streams is a WebSocket, where the options do not say. */
-const WEB_SOCKETS_SHARE = 4;
 
 const CITIES = ['bern', 'oslo', 'riga', 'rome', 'wien'];
 const SUBJECTS = ['news', 'price', 'stock', 'orders.new'];
@@ -81,7 +78,7 @@ export class Load {
 
   /** Opens the streams; resolves when each of them has had its `$open`. */
   async open(): Promise<void> {
-    const { streams, webSockets = Math.ceil(streams / WEB_SOCKETS_SHARE), changing = 0, urls, random, calm } = this.#options;
+    const { streams, webSockets = 0, changing = 0, urls, random, calm } = this.#options;
     for (let index = 0; index < streams; index++) {
       const wants = choose(index, random);
       // Some ask for all there is: at the beginning, that is nothing.
