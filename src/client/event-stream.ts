@@ -12,7 +12,7 @@ const RETRY_MS = 1_000;
 const attemptOn = (topics: readonly string[]): Attempt => ({ topics, end: new AbortController(), heard: Date.now() });
 
 export function createEventStream(dependencies: EventStreamDependencies): EventStream {
-  const { requests, listener, options: { share, as, meta }, isWatching, isLeading } = dependencies;
+  const { requests, listener, options: { share, transport, as, meta }, isWatching } = dependencies;
   let { cursor } = dependencies;
   let state: StreamState = 'connecting';
   let retryMs = RETRY_MS;
@@ -65,9 +65,7 @@ export function createEventStream(dependencies: EventStreamDependencies): EventS
     if (state !== 'offline') become('connecting');
     try {
       const source = self.fallback ?? await shared;
-      if (!source) return await readHere(current);
-      await source.read(self, topics, signal);
-      return 0;
+      return !source || await source.read(self, topics, signal) ? await readHere(current) : 0;
     } catch (error) {
       if (signal.aborted) return 0;
       if (error instanceof TidingsError) {
@@ -166,6 +164,6 @@ export function createEventStream(dependencies: EventStreamDependencies): EventS
     },
   };
   // Where the module cannot be had, the tab has a stream of its own.
-  const shared: Promise<StreamSource | undefined> | undefined = share && !isLeading ? import('./sharing.ts').then((sharing) => sharing.shared({ ...dependencies, open: createEventStream, restart: self.restart }), () => undefined) : undefined;
+  const shared: Promise<StreamSource | undefined> | undefined = share || transport ? more().then(({ sourceFor }) => sourceFor({ ...dependencies, open: createEventStream, stream: self }), () => undefined) : undefined;
   return self;
 }

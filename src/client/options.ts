@@ -6,7 +6,7 @@ const BEGINNING = { since: 'a string', after: 'a string', last: 'a number from 0
 
 export const CONNECT = {
   getToken: 'a function', credentials: '"same-origin", "include" or "omit"', store: '"memory", "session", "local" or an object', staleAfter: 'a number from 1',
-  share: 'a boolean or a string', fallback: '"long-poll" or "none"', as: 'a string', meta: 'an object', fetch: 'a function',
+  share: 'a boolean or a string', fallback: '"long-poll" or "none"', transport: '"sse" or "websocket"', as: 'a string', meta: 'an object', fetch: 'a function',
 };
 export const SUBSCRIBE = { ...BEGINNING, getState: 'a function' };
 export const STREAM = { ...BEGINNING, ...SIGNAL };

@@ -34,7 +34,7 @@ class SharedSource implements StreamSource {
     this.#dependencies = dependencies;
   }
 
-  async read(taker: SourceTaker, topics: readonly string[], signal: AbortSignal): Promise<void> {
+  async read(taker: SourceTaker, topics: readonly string[], signal: AbortSignal): Promise<undefined> {
     if (this.#participation === undefined) {
       this.#participation = new Participation(this.#place, this.#dependencies);
       this.#listen('addEventListener');

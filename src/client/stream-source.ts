@@ -12,8 +12,8 @@ export interface SourceTaker {
 
 /** Where a stream reads, if not at the service itself. */
 export interface StreamSource {
-  /** Reads until the signal is aborted, or until it has to be called anew. */
-  read(taker: SourceTaker, topics: readonly string[], signal: AbortSignal): Promise<void>;
+  /** Reads until the signal is aborted, or until it has to be called anew. @returns `here` where the stream has to read at the service itself. */
+  read(taker: SourceTaker, topics: readonly string[], signal: AbortSignal): Promise<'here' | undefined>;
   /** Nothing is wanted for now. */
   leave(): void;
 }

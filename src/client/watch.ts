@@ -30,6 +30,7 @@ function polling(dependencies: EventStreamDependencies, stream: EventStream): St
         const { longPoll } = await import('./long-poll.ts');
         await longPoll({ ...dependencies, taker, topics, signal });
         stream.fallback = undefined;
+        return undefined;
       } finally {
         stop();
       }

@@ -2,6 +2,7 @@ import type { Tail } from '../log/tail.ts';
 import type { FrameChunk, Message } from '../model/message.ts';
 import { keptHttpChunk } from './http-chunk.ts';
 import { messageFrame, type Form } from './sse.ts';
+import { keptMessageTextFrame } from './text-frame.ts';
 
 /** Gives the chunk of a message's frame in one form. */
 export type ChunkSource = (message: Message, form: Form) => FrameChunk;
@@ -12,6 +13,7 @@ export const cachedChunk: ChunkSource = (message, form) => {
     // A frame that differs from the named one is not kept: few streams leave names out, and only some messages have one.
     return message.event === undefined ? cachedChunk(message, form === 'data-unnamed' ? 'data' : 'object') : keptHttpChunk(messageFrame(message, form));
   }
+  if (form === 'websocket') return (message.textFrame ??= keptMessageTextFrame(message));
   if (form === 'object') return (message.objectChunk ??= keptHttpChunk(messageFrame(message, form)));
   if (message.dataChunk === undefined) {
     const encoded = keptHttpChunk(messageFrame(message, form));

@@ -2,6 +2,7 @@ import type { KnownErasure } from '../log/known-erasures.ts';
 import { formatId, type Position } from '../model/position.ts';
 import { httpChunk } from './http-chunk.ts';
 import { erasedFrame, isObject, type Form } from './sse.ts';
+import { controlTextFrame } from './text-frame.ts';
 
 /** How readers of one group are told what was erased. Most of them stand at the same place, so their frames are the same, and are encoded once. */
 export class ErasureNews {
@@ -14,8 +15,8 @@ export class ErasureNews {
 
   /** The news for a reader at a place; undefined where it has yet to come to everything that was erased, and will get tombstones. */
   bytes(at: Position, form: Form, chunked: boolean): Buffer | undefined {
-    const key = `${at.seq} ${isObject(form)} ${chunked}`;
-    if (!this.#encoded.has(key)) this.#encoded.set(key, this.#encode(at, isObject(form), chunked));
+    const key = `${at.seq} ${form === 'websocket' ? form : isObject(form)} ${chunked}`;
+    if (!this.#encoded.has(key)) this.#encoded.set(key, this.#encode(at, form, chunked));
     return this.#encoded.get(key);
   }
 
@@ -24,10 +25,10 @@ export class ErasureNews {
     return this.#erasures.some(({ at: { seq }, isPrefix }) => seq >= from && (isPrefix || seq <= to));
   }
 
-  #encode(at: Position, withTopic: boolean, chunked: boolean): Buffer | undefined {
+  #encode(at: Position, form: Form, chunked: boolean): Buffer | undefined {
     const frames = this.#erasures.filter(({ at: { seq }, isPrefix }) => isPrefix || seq <= at.seq).map(({ at: { epoch, seq }, topic, isPrefix }) => {
       const id = formatId(epoch, seq);
-      return erasedFrame(at, isPrefix ? { topic, through: id } : { id, topic: withTopic ? topic : undefined });
+      return erasedFrame(at, isPrefix ? { topic, through: id } : { id, topic: isObject(form) ? topic : undefined }, form === 'websocket' ? controlTextFrame : undefined);
     });
     if (frames.length === 0) return undefined;
     return chunked ? httpChunk(frames) : Buffer.concat(frames);

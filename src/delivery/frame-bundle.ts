@@ -2,7 +2,7 @@ import type { Message } from '../model/message.ts';
 import type { ChunkSource } from './chunk-cache.ts';
 import type { Form } from './sse.ts';
 
-const WAY: Readonly<Record<Form, number>> = { data: 0, object: 1, 'data-unnamed': 2, 'object-unnamed': 3 };
+const WAY: Readonly<Record<Form, number>> = { data: 0, object: 1, 'data-unnamed': 2, 'object-unnamed': 3, websocket: 4 };
 
 /** The frames of some messages as one buffer for each way of writing them: encoded once, shared by every reader that is written the same. */
 export class Bundle {

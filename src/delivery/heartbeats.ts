@@ -1,5 +1,5 @@
 import type { Position } from '../model/position.ts';
-import { cursorFrame, HEARTBEAT } from './sse.ts';
+import { cursorFrame, HEARTBEAT, type ControlWriter } from './sse.ts';
 
 /** A stream, as far as its heartbeats need it. */
 export interface Beating {
@@ -63,6 +63,6 @@ export interface HeartbeatState {
  * The frame of a heartbeat. It is the cursor (`$cursor`) where the log has moved on without a message for this stream: that keeps the replay short and
  * inside the retention. It is the cursor every second time in any case, so that a page can notice a dead connection. Else it is a comment.
  */
-export function heartbeatFrame({ control, at, sentSeq, beats }: HeartbeatState): Buffer {
-  return control && (at.seq !== sentSeq || beats % 2 === 0) ? cursorFrame(at) : HEARTBEAT;
+export function heartbeatFrame({ control, at, sentSeq, beats }: HeartbeatState, write?: ControlWriter): Buffer {
+  return control && (at.seq !== sentSeq || beats % 2 === 0) ? cursorFrame(at, write) : HEARTBEAT;
 }

@@ -10,7 +10,8 @@ import type { FullSockets } from './full-sockets.ts';
 import { heartbeatFrame } from './heartbeats.ts';
 import { httpChunk, type StreamFraming } from './http-chunk.ts';
 import type { Group } from './reader-group.ts';
-import { expiringFrame, gapComment, gapFrame, HEARTBEAT, openFrame, retryLine, topicsFrame, type BusyReason, type Form } from './sse.ts';
+import { expiringFrame, gapComment, gapFrame, HEARTBEAT, openFrame, retryLine, topicsFrame, type BusyReason, type ControlWriter, type Form } from './sse.ts';
+import { controlTextFrame, PING, presenceTextFrame } from './text-frame.ts';
 import type { UnreadWrites } from './unread-writes.ts';
 
 /** The socket of a stream, as far as a reader needs it: `net.Socket` is one. */
@@ -98,6 +99,8 @@ const NEWS_MAX_ENTRIES = 100;
 /** The one control frame that is the same for all: encoded once. */
 const HEARTBEAT_CHUNK = httpChunk([HEARTBEAT]);
 
+const NOTHING = Buffer.alloc(0);
+
 /**
  * One stream: a cursor, a filter (its group's), and a socket.
  *
@@ -133,6 +136,8 @@ export class Reader {
   /** The number of the first message of the last write that had some. While the socket is full, that write is in it. */
   #wroteFrom = Infinity;
   #beats = 0;
+  /** Of a WebSocket: how many pings it has had since its client was last heard. */
+  #unansweredPings = 0;
   /** Whether a write has found the socket full since it last drained. A heartbeat may find that of a live reader, which then stays live until the next sweep. */
   #isFull = false;
   /** Whether it is behind because the fan-out has left it there: its client takes everything, as far as is known. */
@@ -177,6 +182,25 @@ export class Reader {
   /** How many heartbeats it has had. */
   get beats(): number {
     return this.#beats;
+  }
+
+  get transport(): 'sse' | 'websocket' {
+    return this.#form === 'websocket' ? 'websocket' : 'sse';
+  }
+
+  /** How many pings it has had since its client was last heard; 0 where it has none. */
+  get unansweredPings(): number {
+    return this.#unansweredPings;
+  }
+
+  /** Its client was heard: a pong, or anything else. */
+  heard(): void {
+    this.#unansweredPings = 0;
+  }
+
+  /** How control events are written; undefined for those of an event stream. */
+  get #writer(): ControlWriter | undefined {
+    return this.#form === 'websocket' ? controlTextFrame : undefined;
   }
 
   /** Bytes of writes that have not ended, and bytes of the write under way that the kernel has not taken. */
@@ -230,7 +254,7 @@ export class Reader {
    * @param head What comes before them on the socket.
    */
   open({ at, gap }: Start, retryMs: number, handle?: object, head?: Buffer): void {
-    const frame = this.#control ? openFrame(gap === undefined ? at : undefined, retryMs, handle) : retryLine(retryMs);
+    const frame = this.#control ? openFrame(gap === undefined ? at : undefined, retryMs, handle, this.#writer) : this.#comment(retryLine(retryMs));
     if (head === undefined) this.#say(frame);
     // In one write: a system call costs more than the copy.
     else this.#write(Buffer.concat([head, this.#chunked ? httpChunk([frame]) : frame]));
@@ -241,7 +265,7 @@ export class Reader {
   gap({ at, gap }: Start): void {
     this.#tellNews();
     if (gap !== undefined) {
-      this.#say(this.#control ? gapFrame(at, gap) : gapComment(gap));
+      this.#say(this.#control ? gapFrame(at, gap, this.#writer) : this.#comment(gapComment(gap)));
       this.#counters.gaps++;
     }
     this.#moveCursor(at);
@@ -362,7 +386,7 @@ export class Reader {
     if (!this.#isFilterUntold || this.#isFull) return;
     this.#isFilterUntold = false;
     const at = this.position();
-    this.#say(topicsFrame(at, this.#group.filter.names));
+    this.#say(topicsFrame(at, this.#group.filter.names, this.#writer));
     this.#sentSeq = at.seq;
   }
 
@@ -377,10 +401,15 @@ export class Reader {
   /** Writes a sign of life (heartbeats.ts). */
   beat(): void {
     if (this.#isFull || this.isGone) return;
+    if (this.transport === 'websocket') {
+      this.#unansweredPings++;
+      this.#write(PING);
+      if (this.#isFull) return;
+    }
     // Messages are about to be written to it, and its place lies before them: a comment names no place.
     if (this.isLive && this.group.isWaiting) return this.#say(HEARTBEAT);
     const at = this.position();
-    const frame = heartbeatFrame({ control: this.#control, at, sentSeq: this.#sentSeq, beats: ++this.#beats });
+    const frame = heartbeatFrame({ control: this.#control, at, sentSeq: this.#sentSeq, beats: ++this.#beats }, this.#writer);
     this.#say(frame);
     if (frame !== HEARTBEAT) this.#sentSeq = at.seq;
   }
@@ -388,12 +417,17 @@ export class Reader {
   /** Says when the credential of the stream ends. It names no place, so it may stand anywhere. A full socket gets one, too, and no more: each renewal could bring another (invariant 5). */
   warn(secondsLeft: number): void {
     if (!this.#control || this.isGone || this.#isWarned) return;
-    this.#say(expiringFrame(secondsLeft));
+    this.#say(expiringFrame(secondsLeft, this.#writer));
     this.#isWarned = this.#isFull;
   }
 
   /** Says who listens. It names no place, so it may stand anywhere. @returns False where the socket is full: nothing is written to it (invariant 5). */
   tellPresence(frame: Buffer): boolean {
+    return this.tell(this.transport === 'websocket' ? presenceTextFrame(frame) : frame);
+  }
+
+  /** Writes a frame that names no place, so it may stand anywhere. @returns False where the socket is full: nothing is written to it (invariant 5). */
+  tell(frame: Buffer): boolean {
     if (this.isGone) return true;
     if (this.#isFull) return false;
     this.#say(frame);
@@ -415,7 +449,7 @@ export class Reader {
   dismiss(retryMs: number, reason: BusyReason): void {
     if (this.isGone) return;
     this.#tellNews();
-    this.#write(farewell({ control: this.#control, chunked: this.#chunked, lastChunk: this.#lastChunk }, retryMs, reason));
+    this.#write(farewell({ control: this.#control, chunked: this.#chunked, lastChunk: this.#lastChunk, form: this.#form }, retryMs, reason));
     this.#leave();
     this.#state = 'dismissed';
   }
@@ -465,7 +499,14 @@ export class Reader {
     this.#counters.delivered += bundle.messages.length;
   }
 
+  /** For clients without control events. A WebSocket has no comments. */
+  #comment(comment: Buffer): Buffer {
+    return this.transport === 'websocket' ? NOTHING : comment;
+  }
+
   #say(frame: Buffer): void {
+    // Its heartbeat is the ping.
+    if (this.transport === 'websocket' && (frame === HEARTBEAT || frame === NOTHING)) return;
     if (!this.#chunked) this.#write(frame);
     else this.#write(frame === HEARTBEAT ? HEARTBEAT_CHUNK : httpChunk([frame]));
   }

@@ -12,9 +12,9 @@ import { formatId, type Position } from '../model/position.ts';
 
 /**
  * `data`: the event's data is the message's data. `object`: it is the whole message as JSON. In an unnamed form the event has no name: a browser hands every message to
- * `onmessage`, whatever its publisher called it.
+ * `onmessage`, whatever its publisher called it. `websocket`: the message is a text frame (text-frame.ts).
  */
-export type Form = NamedForm | `${NamedForm}-unnamed`;
+export type Form = NamedForm | `${NamedForm}-unnamed` | 'websocket';
 export type NamedForm = 'data' | 'object';
 
 const LF = 10;
@@ -35,7 +35,7 @@ export function messageFrame(message: Message, form: Form): readonly Uint8Array[
 
 /** Whether each event's data is a message, which tells its topic. */
 export function isObject(form: Form): boolean {
-  return form === 'object' || form === 'object-unnamed';
+  return form !== 'data' && form !== 'data-unnamed';
 }
 
 function decode(data: Uint8Array): string {
@@ -50,39 +50,46 @@ export const HEARTBEAT = Buffer.from(':\n');
  *
  * @param stream By what its client can prolong it, where it may end with its credential.
  */
-export function openFrame(at: Position | undefined, retryMs: number, stream?: object): Buffer {
+export function openFrame(at: Position | undefined, retryMs: number, stream?: object, write = sseFrame): Buffer {
   const cursor = at === undefined ? null : formatId(at.epoch, at.seq);
-  return control('$open', { cursor, stream }, at, retryMs);
+  return control(write, '$open', { cursor, stream }, at, retryMs);
 }
 
-export function cursorFrame(at: Position): Buffer {
-  return control('$cursor', {}, at);
+export function cursorFrame(at: Position, write = sseFrame): Buffer {
+  return control(write, '$cursor', {}, at);
 }
 
 /** What the stream gets from its place on, since its client has changed it. */
-export function topicsFrame(at: Position, topics: readonly string[]): Buffer {
-  return control('$topics', { topics, cursor: formatId(at.epoch, at.seq) }, at);
+export function topicsFrame(at: Position, topics: readonly string[], write = sseFrame): Buffer {
+  return control(write, '$topics', { topics, cursor: formatId(at.epoch, at.seq) }, at);
 }
 
-export function gapFrame(at: Position, gap: Gap): Buffer {
-  return control('$gap', gap, at);
+export function gapFrame(at: Position, gap: Gap, write = sseFrame): Buffer {
+  return control(write, '$gap', gap, at);
 }
 
-export function expiringFrame(secondsLeft: number): Buffer {
-  return control('$expiring', { secondsLeft }, undefined);
+export function expiringFrame(secondsLeft: number, write = sseFrame): Buffer {
+  return control(write, '$expiring', { secondsLeft }, undefined);
 }
 
 /** @param json Who listens to a topic, or who has come and gone. */
 export function presenceFrame(json: string): Buffer {
-  return Buffer.from(`event: $presence\ndata: ${json}\n\n`);
+  return Buffer.from(`${PRESENCE_BEGIN}${json}\n\n`);
+}
+
+const PRESENCE_BEGIN = 'event: $presence\ndata: ';
+
+/** What such a frame was made of. */
+export function presenceJson(frame: Buffer): string {
+  return frame.toString('utf8', PRESENCE_BEGIN.length, frame.length - 2);
 }
 
 /** What was erased: one message, or all messages of a topic up to one. */
 export type ErasedData = { readonly id: string; readonly topic: string | undefined } | { readonly topic: string; readonly through: string };
 
 /** Stands in the place of an erased message. A live stream gets it at its own place, about a message that it may have got. */
-export function erasedFrame(at: Position, data: ErasedData): Buffer {
-  return control(ERASED_EVENT, data, at);
+export function erasedFrame(at: Position, data: ErasedData, write = sseFrame): Buffer {
+  return control(write, ERASED_EVENT, data, at);
 }
 
 /**
@@ -91,14 +98,30 @@ export function erasedFrame(at: Position, data: ErasedData): Buffer {
  */
 export type BusyReason = 'draining' | 'full' | 'too-many-streams' | 'unavailable' | 'credential' | 'taken-over' | 'rebalancing' | 'dismissed' | 'age';
 
-export function busyFrame(retryMs: number, reason: BusyReason): Buffer {
-  return control('$busy', { retryMs, reason }, undefined, retryMs);
+export function busyFrame(retryMs: number, reason: BusyReason, write = sseFrame): Buffer {
+  return control(write, '$busy', { retryMs, reason }, undefined, retryMs);
 }
 
-function control(event: string, data: object, at: Position | undefined, retryMs?: number): Buffer {
+/** An event about the stream, before it is a frame. */
+export interface ControlEvent {
+  readonly event: string;
+  readonly json: string;
+  /** Undefined where it names no place. */
+  readonly at?: Position | undefined;
+  readonly retryMs?: number | undefined;
+}
+
+/** Makes a frame of such an event, as the transport of a stream has it. */
+export type ControlWriter = (event: ControlEvent) => Buffer;
+
+function control(write: ControlWriter, event: string, data: object, at: Position | undefined, retryMs?: number): Buffer {
+  return write({ event, json: JSON.stringify(data), at, retryMs });
+}
+
+function sseFrame({ event, json, at, retryMs }: ControlEvent): Buffer {
   const retry = retryMs === undefined ? '' : `retry: ${retryMs}\n`;
   const id = at === undefined ? '' : `id: ${formatId(at.epoch, at.seq)}\n`;
-  return Buffer.from(`event: ${event}\n${retry}data: ${JSON.stringify(data)}\n${id}\n`);
+  return Buffer.from(`event: ${event}\n${retry}data: ${json}\n${id}\n`);
 }
 
 /** For streams without control events: the reconnection time alone, which is no event. */

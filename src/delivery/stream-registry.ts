@@ -263,9 +263,14 @@ export class StreamRegistry {
 
   #lookAfter(): void {
     for (const reader of this.#readers.tick()) {
-      if (reader.isGone || !this.#watch.isOfAge(reader)) continue;
-      this.#counters.cut.age++;
-      this.end(reader, 'age');
+      if (reader.isGone) continue;
+      if (this.#isSilent(reader)) {
+        this.#counters.cut.gone++;
+        reader.abort();
+      } else if (reader.transport === 'sse' && this.#watch.isOfAge(reader)) {
+        this.#counters.cut.age++;
+        this.end(reader, 'age');
+      }
     }
     this.#watch.tick();
     this.#delayedClose.tick();
@@ -273,6 +278,15 @@ export class StreamRegistry {
     // Nearly always this writes all that is pending. To write more at once would make publishers wait; a client that lacks a message comes back with the id before it (invariant 4).
     this.#fanout.writeSome();
     this.#dismissSome(this.#drain);
+  }
+
+  /**
+   * Whether the client of a WebSocket has answered no ping for STALL_SECONDS, and at least one heartbeat. Heartbeats are counted, not seconds: a process that was stopped for a while does not take its
+   * clients for gone.
+   */
+  #isSilent({ unansweredPings }: Reader): boolean {
+    const { heartbeatMs, stallMs } = this.#settings;
+    return unansweredPings > Math.max(1, Math.ceil(stallMs / heartbeatMs));
   }
 
   #dismissSome(drain: StreamDrain): void {

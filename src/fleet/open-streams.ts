@@ -36,6 +36,8 @@ export interface StreamRow {
   readonly opened: string;
   readonly address?: string | undefined;
   readonly client?: string | undefined;
+  /** Absent for an event stream. */
+  readonly transport?: 'websocket' | undefined;
   readonly cursor: string;
   readonly behind: number;
   readonly bytes: number;
@@ -171,6 +173,7 @@ export class OpenStreams {
       opened: new Date(performance.timeOrigin + openedTenths * 100).toISOString(),
       address: client!.address ?? outlet.remoteAddress?.replace(/^::ffff:(?=[0-9.]+$)/i, ''),
       client: client!.agent,
+      transport: reader.transport === 'websocket' ? reader.transport : undefined,
       cursor: idOf(reader.position()),
       behind: lag(reader, this.#tail.last),
       bytes: outlet.bytesWritten ?? 0,

@@ -32,7 +32,8 @@ const HEADER_ONLY: CredentialPlaces = { cookie: undefined, isQueryTaken: false, 
  */
 export function identified(request: RequestHead, { access, config, limits }: Premises, sender: Sender): Problem | undefined | Promise<Problem | undefined> {
   const { endpoint } = request;
-  if (endpoint === undefined) return undefined;
+  // Of a frame of an open WebSocket, the handshake has said whose it is.
+  if (endpoint === undefined || sender.identity !== undefined) return undefined;
   if (request.listener === 'operations') {
     sender.identity = OPERATOR;
     return undefined;

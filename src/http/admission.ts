@@ -27,6 +27,7 @@ import { withinLimits } from './limited-sender.ts';
 import type { Peer, RequestHead } from './request-head.ts';
 import type { Premises, Rule, Sender } from './rule.ts';
 import { BODY_MAX_BYTES, URL_MAX_BYTES } from './server-limits.ts';
+import { asksForWebSocket, wrongHandshakeHeader } from './upgrade.ts';
 
 /**
  * The door policy: everything that a request's head decides about whether it is served. Both edges ask `admit` once for each request, before its body.
@@ -54,7 +55,7 @@ export interface Admission {
 
 /** All rules, in the order in which they are asked. The first objection counts. */
 export const RULES: readonly Rule[] = [
-  urlLength, fragment, hostMissing, repeatedHeader, unknownHost, otherListener, pathOrMethod, foreignPage, identified, entitled, queryEncoding, repeatedParameter, mistakenParameter, membership, expectation, drain, lengthMissing, contentHeaders, accepted, bodyLength, withinLimits,
+  urlLength, fragment, hostMissing, repeatedHeader, unknownHost, otherListener, pathOrMethod, foreignPage, handshake, identified, entitled, queryEncoding, repeatedParameter, mistakenParameter, membership, expectation, drain, lengthMissing, contentHeaders, accepted, bodyLength, withinLimits,
 ];
 
 export class AdmissionPolicy {
@@ -73,6 +74,11 @@ export class AdmissionPolicy {
   /** Decides whether a request is served. It neither throws nor rejects: an error of a rule is a refusal. */
   admit(request: RequestHead, peer: Peer): Admission | Promise<Admission> {
     return this.#ask(request, { identity: undefined, address: () => clientAddress(request.headers, peer, this.#premises.config.TRUST_PROXY), peer }, 0);
+  }
+
+  /** Decides about the request that a frame of an open WebSocket stands for. Who sends it was found out at the handshake, and is not asked again. */
+  admitFrame(request: RequestHead, sender: Sender & { readonly identity: Identity }): Admission | Promise<Admission> {
+    return this.#ask(request, sender, 0);
   }
 
   #ask(request: RequestHead, sender: Sender, from: number): Admission | Promise<Admission> {
@@ -261,6 +267,13 @@ function expectation({ headers: { expect }, httpVersion }: RequestHead): Problem
   return new Problem('expectation-failed', 'Expect may be 100-continue here, and nothing else.', { field: 'Expect' });
 }
 
+/** The handshake of a WebSocket (RFC 6455, section 4.2.1). */
+function handshake(request: RequestHead): Problem | undefined {
+  if (request.endpoint?.isStream !== true || !asksForWebSocket(request)) return undefined;
+  const wrong = wrongHandshakeHeader(request);
+  return wrong === undefined ? undefined : new Problem('invalid-request', `The handshake of a WebSocket is not valid: ${wrong.field}: ${wrong.why}.`, { field: wrong.field });
+}
+
 /** A draining instance still takes publishes, and answers what reads; only streams would not last. */
 function drain({ endpoint }: RequestHead, { draining }: Premises): Problem | undefined {
   return draining && endpoint?.isStream === true ? new Problem('unavailable', 'This instance is about to end.') : undefined;
@@ -290,8 +303,9 @@ const EVENT_STREAM = 'text/event-stream';
 const PLAIN_ACCEPT: readonly (string | undefined)[] = [undefined, '', EVENT_STREAM, '*/*'];
 
 /** RFC 9110, section 12.5.1. */
-function accepted({ endpoint, headers }: RequestHead): Problem | undefined {
-  if (endpoint?.isStream !== true || PLAIN_ACCEPT.includes(headers.accept)) return undefined;
+function accepted(request: RequestHead): Problem | undefined {
+  const { endpoint, headers } = request;
+  if (endpoint?.isStream !== true || PLAIN_ACCEPT.includes(headers.accept) || asksForWebSocket(request)) return undefined;
   if (new Negotiator({ headers }).mediaType([EVENT_STREAM]) !== undefined) return undefined;
   return new Problem('not-acceptable', 'This is a stream of text/event-stream, which Accept refuses.', { field: 'Accept' });
 }

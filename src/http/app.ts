@@ -24,6 +24,7 @@ import { BODY_MAX_BYTES, HEAD_MAX_BYTES, HEAD_MAX_MS, KEEP_ALIVE_MS, REQUEST_MAX
 import type { Rule } from './rule.ts';
 import type { App, Service } from './service.ts';
 import { isClaimed } from './takeover.ts';
+import { addWebSockets, shouldUpgrade } from './websocket/websocket.ts';
 
 /**
  * The HTTP side of an instance: requests come in from sockets, answers and event streams go out. In between, this room checks what a client
@@ -51,7 +52,7 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request' }),
     genReqId: requestId,
-    http: SERVER_OPTIONS,
+    http: { ...SERVER_OPTIONS, shouldUpgradeCallback: shouldUpgrade },
     requestTimeout: REQUEST_MAX_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     connectionTimeout: STANDSTILL_MAX_MS,
@@ -93,6 +94,7 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     // Node ends all of those that have had an answer.
     : () => app.server.closeIdleConnections();
   keepRoom(app.server, { maxConnections: service.maxConnections, endIdle, streams: () => service.counters.opened - service.counters.closed, counters: service.counters, trusted: config.TRUST_PROXY });
+  addWebSockets(app, { service, policy, parts: memory.bodies });
   app.setValidatorCompiler(validatorCompiler);
   collectBodies(app, memory);
   addDoor(app, policy, service.counters, memory.requests);

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { scopeOf, type Identity } from '../access/identity.ts';
 import type { CutReason, Lease } from '../access/lease.ts';
 import { CredentialsUnavailable } from '../access/known-records.ts';
+import type { StreamHandle } from '../access/stream-handles.ts';
 import type { TicketHold } from '../access/ticket-hold.ts';
 import type { Reader, StreamClient, StreamOptions } from '../delivery/reader.ts';
 import type { BusyReason } from '../delivery/sse.ts';
@@ -31,7 +32,7 @@ import type { SocketOwner } from './socket-owner.ts';
 /** What a stream is begun with. */
 export interface Beginning {
   readonly admission: Admission;
-  /** The head of the response (RFC 9112). */
+  /** The head of the response (RFC 9112); empty where the handshake of a WebSocket was answered. */
   readonly head: string;
   readonly filter: Filter;
   readonly options: StreamOptions;
@@ -131,6 +132,9 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
   isWatching = false;
   #place: Place = FREE_PLACE;
   #member: string | undefined;
+  #isClosed = false;
+  /** By what a WebSocket is named; an event stream tells its client, and forgets. */
+  handle: StreamHandle | undefined;
 
   constructor(socket: Socket, service: Service) {
     this.#socket = socket;
@@ -143,7 +147,7 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
    */
   begin(beginning: Beginning): boolean {
     const hasBegun = this.#begin(beginning);
-    this.#service.counters.answer(200);
+    this.#service.counters.answer(beginning.head === '' ? 101 : 200);
     // Nobody looks after a stream that is refused.
     if (hasBegun) leaveRoom(this.#socket);
     else this.#socket.setTimeout(STANDSTILL_MAX_MS);
@@ -157,7 +161,7 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
     const refusal = typeof begun === 'string' ? begun : this.#refusal(begun, identity, holder, filter, options);
     if (typeof begun === 'string' || refusal !== undefined) {
       if (typeof begun !== 'string') begun.place.release();
-      this.#socket.write(head, 'latin1');
+      if (head !== '') this.#socket.write(head, 'latin1');
       streams.refuse(options, this.#socket, refusal!);
       return false;
     }
@@ -168,9 +172,10 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
     this.agent = agents.shared(agent);
     // Without a proxy the socket tells it, and nothing is kept.
     if (config.TRUST_PROXY !== undefined) this.address = ownText(clientAddress());
-    this.#isOwned = options.control;
+    this.#isOwned = options.control || head === '';
     const handle = this.#isOwned ? owned.add(this.number, this) : undefined;
-    this.#reader = streams.open(identity.grant, filter, options, this.#socket, start, { client: this, handle, holder, head: Buffer.from(head, 'latin1') });
+    if (head === '') this.handle = handle;
+    this.#reader = streams.open(identity.grant, filter, options, this.#socket, start, { client: this, handle, holder, ...(head === '' ? {} : { head: Buffer.from(head, 'latin1') }) });
     presence.enter(filter, member);
     this.#member = member?.id;
     this.isWatching = options.presence === true;
@@ -242,6 +247,16 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
     return this.#reader!.tellPresence(frame);
   }
 
+  /** Writes a frame that names no place. Returns false where the socket is full. */
+  tell(frame: Buffer): boolean {
+    return this.#reader!.tell(frame);
+  }
+
+  /** Its client was heard. */
+  heard(): void {
+    this.#reader?.heard();
+  }
+
   cut(reason: CutReason): void {
     this.#service.counters.cut[reason]++;
     this.#service.streams.end(this.#reader!, reason === 'taken-over' ? reason : 'credential');
@@ -263,10 +278,13 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
   }
 
   drained(): void {
-    if (this.#reader !== undefined) this.#service.streams.drained(this.#reader);
+    if (this.#reader !== undefined && !this.#isClosed) this.#service.streams.drained(this.#reader);
   }
 
   closed(): void {
+    // A WebSocket ends before its socket does.
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#place.release();
     if (this.#isOwned) this.#service.owned.delete(this.number);
     if (this.#reader === undefined) return;

@@ -50,6 +50,8 @@ export class Message implements Position {
   /** The message's frames as HTTP chunks (delivery/chunk-cache.ts): encoded when first needed, and shared by every reader. */
   dataChunk: FrameChunk | undefined = undefined;
   objectChunk: FrameChunk | undefined = undefined;
+  /** The message as a WebSocket's text frame. */
+  textFrame: FrameChunk | undefined = undefined;
   /** Whether `data` is a part of `dataChunk`. */
   dataInChunk = false;
 
@@ -71,7 +73,7 @@ export class Message implements Position {
   /** Its approximate size in memory, in bytes. */
   get size(): number {
     return OBJECT_BYTES + this.topic.length + (this.dataInChunk ? 0 : this.data.length)
-      + (this.dataChunk?.bytes.length ?? 0) + (this.objectChunk?.bytes.length ?? 0);
+      + (this.dataChunk?.bytes.length ?? 0) + (this.objectChunk?.bytes.length ?? 0) + (this.textFrame?.bytes.length ?? 0);
   }
 
   /** Whether it is only a tombstone: its number, topic and time. */
@@ -91,6 +93,7 @@ export class Message implements Position {
     this.data = NO_DATA;
     this.dataChunk = undefined;
     this.objectChunk = undefined;
+    this.textFrame = undefined;
     this.dataInChunk = false;
     return this.size - size;
   }

@@ -62,6 +62,8 @@ export class Counters {
   dismissed = 0;
   /** Renewals of streams, where they arrived. */
   renewed = 0;
+  /** WebSockets that became streams, and how many of them ended. Messages that clients published on them, and frames that were refused. */
+  readonly sockets = { opened: 0, closed: 0, publishes: 0, refused: 0 };
   /** Changes of streams' topics, where they arrived. */
   topicsChanged = 0;
   /** `$gap` events written. */

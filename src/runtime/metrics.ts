@@ -213,6 +213,10 @@ export class Metrics {
       this.reset();
       for (const [reason, count] of Object.entries(counters.cut)) this.inc({ reason }, count);
     } });
+    new Counter({ ...this.#named('websockets_total', 'WebSockets: streams that were opened and closed as one, messages that clients published on them, and frames that were refused'), labelNames: ['what'], collect() {
+      this.reset();
+      for (const [what, count] of Object.entries(counters.sockets)) this.inc({ what }, count);
+    } });
     new Counter({ ...this.#named('bus_refused_total', 'What came in over Redis and was not used, by the reason'), labelNames: ['reason'], collect() {
       this.reset();
       for (const [reason, count] of Object.entries(counters.busRefused)) this.inc({ reason }, count);

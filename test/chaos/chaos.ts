@@ -20,6 +20,8 @@ export interface ChaosOptions extends FleetOptions {
   /** No fault lasts longer. Milliseconds. */
   readonly longest: number;
   readonly streams: number;
+  /** How many of them are WebSockets; undefined is a share. */
+  readonly websockets?: number | undefined;
   readonly publishers: number;
   /** How long the service may take, when nothing is wrong any more, to be well again, and to deliver the last message. Milliseconds. */
   readonly recovery?: number;
@@ -43,6 +45,8 @@ const THINK = 120;
 const CARELESS = 12;
 /** Of so many streams there is one more whose topics change all the time. */
 const CHANGING_SHARE = 10;
+/** One of so many streams is a WebSocket, where the options do not say. */
+const WEB_SOCKETS_SHARE = 4;
 /** A stream is cut by its own network after so many messages. */
 const CUT_EVERY = 20;
 
@@ -60,7 +64,7 @@ export async function chaos(t: Scope, options: ChaosOptions): Promise<Outcome> {
   const random = new Random(seed);
   const fleet = await Fleet.start(t, options);
   const load = new Load(t, {
-    urls: [fleet.front.url], random: random.fork(), publishers: options.publishers, streams: options.streams, changing: Math.ceil(options.streams / CHANGING_SHARE),
+    urls: [fleet.front.url], random: random.fork(), publishers: options.publishers, streams: options.streams, webSockets: options.websockets ?? Math.ceil(options.streams / WEB_SOCKETS_SHARE), changing: Math.ceil(options.streams / CHANGING_SHARE),
     cutEvery: CUT_EVERY, careless: CARELESS, think: THINK, patience: PATIENCE, calm: true, arrival: recovery,
   });
   await load.open();

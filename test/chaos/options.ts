@@ -8,6 +8,8 @@ export interface RunOptions {
   readonly store: StoreName;
   readonly bus: BusName;
   readonly streams: number;
+  /** How many of them are WebSockets; undefined is a share. */
+  readonly websockets: number | undefined;
   readonly publishers: number;
   /** Of each instance. */
   readonly workers: number;
@@ -27,6 +29,7 @@ export const USAGE = `npm run chaos -- [options]: three instances behind a load 
   --store NAME     ${STORES.join(' or ')}; ${STORES[0]} without it
   --bus NAME       ${BUSES.join(' or ')}; ${BUSES[0]} without it
   --streams N      how many listen; 300 without it
+  --websockets N   how many of them are WebSockets; a quarter without it
   --publishers N   how many publish; 8 without it
   --workers N      how many workers each instance has; 1 without it. With more, workers are killed and frozen too, there is no Redis, and they talk over their supervisors
   --history FILE   where everything goes that clients wrote down; without it, it is kept only when something was wrong
@@ -54,6 +57,7 @@ export function readOptions(args: readonly string[]): RunOptions | 'help' {
     store,
     bus,
     streams: number('streams', values.streams, { whole: true, least: 1 }),
+    websockets: values.websockets === undefined ? undefined : number('websockets', values.websockets, { whole: true, least: 0 }),
     publishers: number('publishers', values.publishers, { whole: true, least: 1 }),
     workers: number('workers', values.workers, { whole: true, least: 1, most: 64 }),
     history,
@@ -70,6 +74,7 @@ function parse(args: readonly string[]) {
         store: { type: 'string', default: STORES[0] },
         bus: { type: 'string', default: BUSES[0] },
         streams: { type: 'string', default: '300' },
+        websockets: { type: 'string' },
         publishers: { type: 'string', default: '8' },
         workers: { type: 'string', default: '1' },
         history: { type: 'string' },

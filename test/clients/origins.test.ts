@@ -90,6 +90,34 @@ void t.test('a page of an origin in CORS_ORIGINS reads a stream and publishes, w
   t.strictSame(resumed, { status: 200, type: 'text/event-stream; charset=utf-8' }, 'Last-Event-ID may be sent');
 });
 
+/** Opens a WebSocket in the page, publishes on it, and closes it: resolves with what it was sent, and with the code of its end. */
+function talk(page: Page, url: string): Promise<{ readonly texts: readonly string[]; readonly code: number }> {
+  return page.evaluate(`new Promise((resolve) => {
+    const texts = [];
+    const socket = new WebSocket(${JSON.stringify(url.replace('http', 'ws'))});
+    socket.onopen = () => socket.send(JSON.stringify({ publish: 'talk', data: { from: location.origin }, request: 1 }));
+    socket.onmessage = ({ data }) => {
+      texts.push(data);
+      if (texts.some((text) => text.includes('"request":1')) && texts.some((text) => text.includes('"topic":"talk"') && text.includes('"from"'))) socket.close(1000);
+    };
+    socket.onclose = ({ code }) => resolve({ texts, code });
+  })`);
+}
+
+void t.test('a page opens a WebSocket to its own host, and to one that names its origin', async (t) => {
+  const instance = instances['an origin that CORS_ORIGINS does not name'];
+  for (const origin of [named, `${instance.url}/healthz`]) {
+    const { texts, code } = await talk(await openPage(t, origin), `${instance.url}/topics/talk/events`);
+    t.equal(code, 1000);
+    t.match(texts[0], /"event":"\$open"/);
+  }
+  for (const other of Object.values(instances)) {
+    const { texts, code } = await talk(await openPage(t, unnamed), `${other.url}/topics/talk/events`);
+    t.same([texts, code], [[], 1006], 'another one is refused, without access control too');
+  }
+  t.equal((await held(t, instance, 'talk')).length, 2);
+});
+
 for (const [what, instance] of Object.entries(instances)) {
   void t.test(`a page of another origin, with ${what}, neither reads nor writes`, async (t) => {
     const page = await openPage(t, unnamed);

@@ -9,6 +9,7 @@ import type { Instance } from '../support/instance.ts';
 import { exchange, RawConnection, requestBytes, type Answer as RawAnswer } from '../support/raw.ts';
 import type { Scope } from '../support/temp.ts';
 import { until } from '../support/until.ts';
+import { openSocket } from '../support/web-socket.ts';
 
 /** The shipped configurations of both load balancers, as they run before three instances. */
 
@@ -100,6 +101,14 @@ for (const [name, { url, port }] of balancers) {
       for (const id of ids.slice(1)) t.equal((await stream.next(({ event }) => event === undefined)).id, id);
     }
     t.ok(await had() > 1, 'more than one instance had them');
+  });
+
+  void t.test(`${name}: a WebSocket passes, both ways`, async (t) => {
+    const socket = await openSocket(t, `${url}/topics/both.ways/events`);
+    t.match(await socket.ask({ publish: 'both.ways', data: name }), { event: '$answer' });
+    await socket.until(() => socket.messages.some(({ data }) => data === name));
+    const refused = await openSocket(t, `${url}/topics/both.ways/events`, { origin: 'https://evil.example' }).catch(({ message }: Error) => message);
+    t.equal(refused, 'Unexpected server response: 403', 'the origin comes through, too');
   });
 
   void t.test(`${name}: publishing, and what the service itself refuses`, async (t) => {

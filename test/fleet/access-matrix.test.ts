@@ -81,12 +81,28 @@ function isTicket(kind: CredentialKind): kind is TicketKind {
 /** The status of a request whose answer may never end. */
 function statusOf(instance: Instance, http: Http, method: string, { path, body, type }: MatrixRow, headers: Record<string, string>, isStream: boolean): Promise<number> {
   const hasBody = method.startsWith('P');
+  if (method === WEB_SOCKET) return handshake(`${instance.url}${path}`, headers);
   if (!isStream || method !== 'GET') return http.send(method, path, { ...headers, ...(type === undefined || !hasBody ? {} : { 'content-type': type }) }, hasBody ? body : undefined).then(({ status }) => status);
   return new Promise((resolve, reject) => {
     get(`${instance.url}${path}`, { headers, agent: false }, (response) => {
       response.on('error', () => undefined);
       resolve(response.statusCode!);
       response.destroy();
+    }).on('error', reject);
+  });
+}
+
+/** The status that the handshake of a WebSocket is answered with. A page says its origin, without which a cookie counts for nothing there. */
+function handshake(url: string, headers: Record<string, string>): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const upgrade = { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==', origin: new URL(url).origin };
+    get(url, { headers: { ...headers, ...upgrade }, agent: false }, (response) => {
+      response.on('error', () => undefined);
+      resolve(response.statusCode!);
+      response.destroy();
+    }).on('upgrade', ({ statusCode }, socket) => {
+      resolve(statusCode!);
+      socket.destroy();
     }).on('error', reject);
   });
 }
@@ -100,6 +116,9 @@ async function facts(http: Http): Promise<Facts> {
 
 /** Methods that an endpoint does not have are none of these. */
 const METHODS = ['GET', 'HEAD', 'POST', 'DELETE', 'PUT'] as const;
+
+/** No method, but another way to ask for a stream. */
+const WEB_SOCKET = 'WebSocket';
 
 /** What is not there is the same for everybody. */
 const WITHOUT_ENDPOINT: readonly CredentialKind[] = ['none', 'right', 'administrator'];
@@ -128,6 +147,7 @@ async function play(t: Test, env: Readonly<Record<string, string>>): Promise<voi
       if (!has && endpointsAt(endpoint).some(({ methods }) => methods.some((one) => one === method))) return [];
       return (has ? CREDENTIALS : WITHOUT_ENDPOINT).map((kind) => ({ method, kind, expected: !has ? 405 : expectedOf(method === 'HEAD' && isTicket(kind) ? 'none' : kind, row.expected) }));
     });
+    if (endpoint.isStream === true) asked.push(...CREDENTIALS.map((kind): Asked => ({ method: WEB_SOCKET, kind, expected: expectedOf(kind, { ...row.expected, right: 101, session: [101, 401], ticket: [101, 403, 401] }) })));
     const ask = async ({ method, kind, expected }: Asked): Promise<void> => {
       const path = isTicket(kind) ? `${row.path}${row.path.includes('?') ? '&' : '?'}ticket=${shown[kind]}` : row.path;
       const status = await statusOf(instance, http, method, { ...row, path }, isTicket(kind) ? {} : headers[kind], endpoint.isStream === true);

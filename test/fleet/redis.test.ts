@@ -51,7 +51,7 @@ const [one, two] = await startTwo(t, environment(t, redis.url, { POLL_MS: String
 t.test('under load, Redis is away at the start, comes, is stopped and started, cuts its listeners off, and pauses: every stream gets every message once, in order', async (t) => {
   const random = seeded(t);
   await allSay(t, 'degraded', [one, two]);
-  const load = new Load(t, { urls: [one.url, two.url], random, publishers: 6, streams: 50, cutEvery: 10, think: THINK });
+  const load = new Load(t, { urls: [one.url, two.url], random, publishers: 6, streams: 50, webSockets: 12, cutEvery: 10, think: THINK });
   await load.open();
   load.start();
 

@@ -25,7 +25,7 @@ async function startTwo(t: Test, more: Readonly<Record<string, string>> = {}): P
 t.test('two instances, one Redis, one log: every stream gets every message once, in order, though it is cut and one instance is killed', async (t) => {
   const random = seeded(t);
   const [one, two] = await startTwo(t);
-  const load = new Load(t, { urls: [one.url, two.url], random, publishers: 20, streams: STREAMS, cutEvery: 4, think: THINK });
+  const load = new Load(t, { urls: [one.url, two.url], random, publishers: 20, streams: STREAMS, webSockets: STREAMS / 4, cutEvery: 4, think: THINK });
 
   await load.open();
   load.start();
@@ -47,7 +47,7 @@ t.test('two instances, one Redis, one log: every stream gets every message once,
 t.test('both instances are replaced one after the other under load: every stream gets every message once, in order', async (t) => {
   const random = seeded(t);
   const instances = await startTwo(t, { DRAIN_SECONDS: '1' });
-  const load = new Load(t, { urls: instances.map(({ url }) => url), random, publishers: 6, streams: 50, cutEvery: 10, think: THINK });
+  const load = new Load(t, { urls: instances.map(({ url }) => url), random, publishers: 6, streams: 50, webSockets: 12, cutEvery: 10, think: THINK });
 
   await load.open();
   load.start();

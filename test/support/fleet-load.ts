@@ -19,6 +19,8 @@ export interface LoadOptions {
   /** The longest pause of a publisher between two requests, for each publisher there is. Milliseconds. */
   readonly think?: number;
   readonly patience?: Patience;
+  /** How many of the streams are WebSockets, where all instances know them; by default none. */
+  readonly webSockets?: number;
   /** So many streams more change their topics all the time. */
   readonly changing?: number;
   /** Streams are cut by `cutEvery` alone, not at random bytes of each connection. */
@@ -48,6 +50,11 @@ const TOPICS = CITIES.flatMap((city) => SUBJECTS.map((subject) => `shops.${city}
 /** Patterns that meet each other and the topics in every way: exact, one segment, the rest, everything. */
 const PATTERNS = ['shops.*.news', 'shops.*.price', 'shops.oslo.*', 'shops.rome.>', 'shops.*.orders.new', '*.wien.stock', 'shops.*.*.new', '>'];
 
+/** Spreads some evenly over all. */
+function isOneOf(index: number, some: number, all: number): boolean {
+  return Math.floor((index + 1) * some / all) > Math.floor(index * some / all);
+}
+
 /** Many publishers and many streams on some instances, until what was published has arrived. */
 export class Load {
   readonly publishers: Publishers;
@@ -71,12 +78,12 @@ export class Load {
 
   /** Opens the streams; resolves when each of them has had its `$open`. */
   async open(): Promise<void> {
-    const { streams, changing = 0, urls, random, calm } = this.#options;
+    const { streams, webSockets = 0, changing = 0, urls, random, calm } = this.#options;
     for (let index = 0; index < streams; index++) {
       const wants = choose(index, random);
       // Some ask for all there is: at the beginning, that is nothing.
       const after = index % 5 === 0 ? { after: 'start' } as const : {};
-      this.streams.push(new RoamingStream(this.#t, { name: `stream ${index} (${wants.join(' ')})`, wants, urls, ...(calm === true ? {} : { random: random.fork() }), keep: (text) => this.#keep(text), ...after }, index));
+      this.streams.push(new RoamingStream(this.#t, { name: `stream ${index} (${wants.join(' ')})`, wants, urls, ...(calm === true ? {} : { random: random.fork() }), keep: (text) => this.#keep(text), ...after, transport: isOneOf(index, webSockets, streams) ? 'websocket' : undefined }, index));
     }
     for (let index = 0; index < changing; index++) {
       const wants = choose(index, random);

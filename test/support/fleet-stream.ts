@@ -1,5 +1,6 @@
 import { request, type ClientRequest } from 'node:http';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
+import { WebSocket } from 'ws';
 import type { Entry, StreamRecord } from './checker.ts';
 import type { Random } from './fleet-random.ts';
 import type { Scope } from './temp.ts';
@@ -13,6 +14,8 @@ export interface RoamingOptions {
   readonly urls: readonly string[];
   /** Where it begins, as in the query: `start`, or live from now. */
   readonly after?: 'start';
+  /** A WebSocket, which comes back as an EventSource does; by default an event stream. */
+  readonly transport?: 'websocket' | undefined;
   /** Decides where it is cut; without it, it is cut only from outside. */
   readonly random?: Random;
   /** Gives back an equal text that is kept already: in a long run a hundred streams write down the same. */
@@ -43,6 +46,7 @@ export class RoamingStream {
   #cursor: string | undefined;
   #openedAt = 0;
   #request: ClientRequest | undefined;
+  #socket: WebSocket | undefined;
   #timer: NodeJS.Timeout | undefined;
   #random: Random | undefined;
   #stopped = false;
@@ -95,6 +99,7 @@ export class RoamingStream {
   /** Cuts its connection, wherever it is. */
   cut(): void {
     this.#request?.destroy();
+    this.#socket?.terminate();
   }
 
   /** From now on it is not cut by chance. */
@@ -110,11 +115,53 @@ export class RoamingStream {
 
   #connect(attempt: number): void {
     const url = this.#options.urls[attempt % this.#options.urls.length]! + this.#path;
-    const headers = { ...this.headers, accept: 'text/event-stream', ...(this.#lastEventId === '' ? {} : { 'last-event-id': this.#lastEventId }) };
     const again = (): void => {
       if (this.#stopped || this.gaveUp !== undefined) return;
       this.#timer = setTimeout(() => this.#connect(attempt + 1), this.#retry);
     };
+    if (this.#options.transport === 'websocket') this.#connectSocket(url, again);
+    else this.#connectEvents(url, again);
+  }
+
+  #connectSocket(url: string, again: () => void): void {
+    const cursor = this.#lastEventId === '' ? '' : `&lastEventId=${this.#lastEventId}`;
+    const socket = new WebSocket(`${url.replace(/^http/, 'ws')}${cursor}`, { headers: this.headers, perMessageDeflate: false });
+    this.#socket = socket;
+    let left = this.#life();
+    let isOver = false;
+    socket.on('open', () => {
+      this.connections++;
+      left = this.#life();
+    });
+    socket.on('message', (data: Buffer) => {
+      if (this.#random === undefined) left = Infinity;
+      left -= data.length;
+      // A frame that did not come whole is none.
+      if (left > 0 && !isOver) this.#takeFrame(data.toString());
+      else {
+        isOver = true;
+        socket.terminate();
+      }
+      this.#notify();
+    });
+    socket.on('unexpected-response', (_request, { statusCode = 0 }) => {
+      if (statusCode >= 400 && statusCode < 500) this.#giveUp(`${statusCode} for a WebSocket`);
+      socket.terminate();
+    });
+    socket.on('error', () => this.#notify()).on('close', again);
+  }
+
+  /** The same events, as a text frame has them: a message is told by its topic. */
+  #takeFrame(text: string): void {
+    const { id, topic, event, retryMs, data } = JSON.parse(text) as { readonly id?: string; readonly topic?: string; readonly event: string; readonly retryMs?: number; readonly data: unknown };
+    if (retryMs !== undefined) this.#retry = retryMs;
+    if (topic === undefined) this.#take({ id, event, data: JSON.stringify(data) });
+    else if (this.#options.wants.length > 1) this.#take({ id, event: undefined, data: text });
+    else this.#take({ id, event: undefined, data: typeof data === 'string' ? data : JSON.stringify(data) });
+  }
+
+  #connectEvents(url: string, again: () => void): void {
+    const headers = { ...this.headers, accept: 'text/event-stream', ...(this.#lastEventId === '' ? {} : { 'last-event-id': this.#lastEventId }) };
     const outgoing = request(url, { agent: false, headers }, (response) => {
       if (response.statusCode !== 200 || !/^text\/event-stream(?:;|$)/.test(response.headers['content-type'] ?? '')) {
         this.#giveUp(`${response.statusCode} ${response.headers['content-type']}`);

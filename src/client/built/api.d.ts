@@ -50,6 +50,8 @@ export interface ConnectOptions {
     readonly share?: boolean | string;
     /** Where something on the way holds the stream back: `long-poll`, the default, asks for messages instead, and goes back to a stream once one comes through. */
     readonly fallback?: 'long-poll' | 'none';
+    /** How messages come: `sse`, the default, or `websocket`. Where no WebSocket comes through, it is an event stream, too. With `getToken` each connection takes a ticket. */
+    readonly transport?: 'sse' | 'websocket';
     /** Who listens, as others see it. Only where the service has no access control: elsewhere the credential says it, and this is refused. */
     readonly as?: string;
     /** What others see of that member: JSON of at most 1 KiB. */

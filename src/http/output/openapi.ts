@@ -14,7 +14,9 @@ Streams carry control events besides messages. Their names begin with \`$\` and 
 | \`$expiring\` | a minute before the stream ends with its credential | \`{"secondsLeft"}\` |
 | \`$busy\` | the credential has ended, or the instance is full, draining, or cannot read its log; the stream ends and the client comes back | \`{"retryMs", "reason"}\` |
 
-\`control=0\` leaves them out.`;
+\`control=0\` leaves them out.
+
+The two streams are WebSockets where the request asks for an upgrade to \`websocket\`, which this format cannot describe: each message is then a text frame with the message as JSON, and each of these events one with \`{"id"?,"event","retryMs"?,"data"}\`. A client may send \`{"publish":topic,"data":…}\` and \`{"add":[…],"remove":[…]}\`, and is answered by \`$answer\` or \`$error\`.`;
 
 /** All of them: some are answered on every path, before there is a route. */
 const ERRORS = `

@@ -8,7 +8,7 @@ import { at, problems } from './schemas.ts';
 
 const BUILT = join(import.meta.dirname, '../../client/built');
 /** What the library loads when it is used. */
-export const LATER_MODULES = ['long-poll.js', 'more.js', 'presence.js', 'sharing.js'] as const;
+export const LATER_MODULES = ['long-poll.js', 'more.js', 'presence.js', 'sharing.js', 'web-socket.js'] as const;
 const JAVASCRIPT = 'text/javascript; charset=utf-8';
 
 /** The client library, for pages that have no build: `import { connect } from '/client.js'`; and what that imports when it is used. */

@@ -14,6 +14,7 @@ import type { App, Service } from '../service.ts';
 import { own } from '../socket-owner.ts';
 import { streamFraming } from '../stream-framing.ts';
 import { takeOver } from '../takeover.ts';
+import { upgradeOf } from '../websocket/websocket.ts';
 import { at, cursorQuery, flag, PatternPath, problems, topicsQuery } from './schemas.ts';
 
 const streamQuery = {
@@ -25,6 +26,7 @@ const streamQuery = {
   presence: flag('`1` tells who listens to its topics, in `$presence` events; takes the grant `presence`.'),
   names: flag('`0` leaves out the names of events: a page gets every message in `onmessage`.'),
 };
+const description = 'With `Upgrade: websocket` (RFC 6455) it is the same stream as a WebSocket: the answer is 101, and each message a text frame, the message as JSON. The `Origin` of such a request must be the service\'s own, or one of `CORS_ORIGINS`.';
 const headers = Type.Object({ 'last-event-id': Type.Optional(Type.String({ description: 'What an EventSource sends when it comes back.' })) });
 const response = {
   204: { description: 'An administrator ended the stream of this ticket or session for good: the client must not come back.' },
@@ -32,7 +34,7 @@ const response = {
   ...problems('invalid-request', 'invalid-topic', 'invalid-cursor', 'forbidden', 'not-acceptable'),
 };
 
-/** `GET /topics/{topic-or-pattern}/events` and `GET /events?topic=…`: Server-Sent Events. */
+/** `GET /topics/{topic-or-pattern}/events` and `GET /events?topic=…`: Server-Sent Events, or a WebSocket. */
 export function streamRoutes(app: App, service: Service): void {
   const { config } = service;
 
@@ -48,7 +50,14 @@ export function streamRoutes(app: App, service: Service): void {
       return;
     }
     const { admission } = request;
+    const upgrade = upgradeOf(request.raw);
     const start = await resolveStart(service, admission, wanted, { filter, hasLeft: () => request.raw.socket.destroyed, control, presence, bringsPosition: bringsPosition(request) });
+    if (upgrade !== undefined) {
+      reply.hijack();
+      const options = { form: 'websocket', control, presence, chunked: false, lastChunk: false } as const;
+      upgrade.begin({ admission, filter, options, wanted, agent: request.headers['user-agent'], start, takesPatterns: isOn(request.query, 'pattern') });
+      return;
+    }
     // The client may leave before the stream begins.
     if (typeof start !== 'string') onceClosed(request.raw.socket, () => start.place.release());
     // From here on the response is not the framework's; a client that has left meanwhile gets nothing.
@@ -70,7 +79,7 @@ export function streamRoutes(app: App, service: Service): void {
   app.route({
     ...at(ENDPOINTS.streamTopic, config), ...common,
     schema: {
-      tags: ['stream'], summary: 'Stream a topic or pattern: each event is the data of a message', params: PatternPath,
+      tags: ['stream'], summary: 'Stream a topic or pattern: each event is the data of a message', description, params: PatternPath,
       querystring: Type.Object(streamQuery), headers, response,
     },
     handler: (request, reply) => stream(request, reply, filterFromPath(request.params.topic, request.query), 'data'),
@@ -78,7 +87,7 @@ export function streamRoutes(app: App, service: Service): void {
   app.route({
     ...at(ENDPOINTS.streamTopics, config), ...common,
     schema: {
-      tags: ['stream'], summary: 'Stream many topics and patterns: each event is a message as JSON',
+      tags: ['stream'], summary: 'Stream many topics and patterns: each event is a message as JSON', description,
       querystring: Type.Object({ ...topicsQuery(config.TOPICS_PER_STREAM), ...streamQuery }), headers, response,
     },
     handler: (request, reply) => stream(request, reply, filterFromQuery(request.query, config.TOPICS_PER_STREAM), 'object'),

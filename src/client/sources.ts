@@ -1,0 +1,20 @@
+import type { EventStream, EventStreamDependencies } from './stream.ts';
+import type { StreamSource } from './stream-source.ts';
+
+export interface SourceDependencies extends EventStreamDependencies {
+  /** The stream that reads from it. */
+  readonly stream: EventStream;
+  /** Makes a stream that reads at the service. */
+  readonly open: (dependencies: EventStreamDependencies) => EventStream;
+}
+
+/** Where a stream reads by its options; undefined: at the service itself, as events. */
+export async function sourceFor(dependencies: SourceDependencies): Promise<StreamSource | undefined> {
+  const { options: { share, transport }, isLeading, stream } = dependencies;
+  if (share && !isLeading) {
+    const { shared } = await import('./sharing.ts');
+    const source = await shared({ ...dependencies, restart: stream.restart });
+    if (source !== undefined) return source;
+  }
+  return transport === 'websocket' ? (await import('./web-socket.ts')).webSocket(dependencies) : undefined;
+}

@@ -1,0 +1,111 @@
+import { Passing } from './problem.ts';
+import { isRefusal, type Requests } from './requests.ts';
+import type { SourceDependencies } from './sources.ts';
+import type { SourceTaker, StreamSource } from './stream-source.ts';
+import { topicQuery } from './topics.ts';
+import { pause } from './waiting.ts';
+import { watch } from './watch.ts';
+
+/** A stream as a WebSocket. The library loads this module with the first of them. */
+
+/** The reconnection time before the service says its own. Milliseconds. */
+const RETRY_MS = 1_000;
+
+/** A message, or an event about the stream. */
+interface SocketFrame {
+  readonly id?: string;
+  readonly topic?: string;
+  readonly event: string;
+  readonly retryMs?: number;
+  readonly data: unknown;
+}
+
+/** The source that a stream has over WebSockets. */
+export function webSocket(dependencies: SourceDependencies): StreamSource {
+  const { options: { as, meta }, isWatching, stream } = dependencies;
+  return {
+    async read(taker, topics, signal) {
+      const { attempt } = stream;
+      const stop = watch(dependencies, attempt, stream);
+      const query = topicQuery(topics);
+      for (const [name, value] of Object.entries({ as, meta: meta && JSON.stringify(meta), ...(isWatching ? { presence: '1' } : { lastEventId: taker.cursor }) })) if (value !== undefined) query.set(name, value);
+      try {
+        const wait = await readSocket({ ...dependencies, query, topics, taker, signal });
+        // Where no WebSocket comes through, an event stream may.
+        if (wait === 'blocked') return 'here';
+        stop();
+        await pause(wait, signal);
+        return undefined;
+      } finally {
+        stop();
+        // What was to be changed is in the topics of the next stream.
+        attempt.handle = undefined;
+      }
+    },
+    leave: () => undefined,
+  };
+}
+
+interface SocketReading extends SourceDependencies {
+  /** The parameters of the stream. */
+  readonly query: URLSearchParams;
+  readonly topics: readonly string[];
+  readonly taker: SourceTaker;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Reads until the WebSocket ends.
+ * @returns When to come back, in milliseconds; `blocked` where the service answers, but WebSockets do not come through.
+ */
+async function readSocket({ requests, options: { getToken }, query, topics, taker, signal }: SocketReading): Promise<number | 'blocked'> {
+  const ticket = getToken === undefined ? undefined : await ticketFor(requests, topics, signal);
+  if (ticket !== undefined) query.set('ticket', ticket);
+  const url = new URL(`${requests.url}/events?${query.toString()}`, (globalThis as { readonly location?: { readonly href: string } }).location?.href);
+  url.protocol = url.protocol.replace('http', 'ws');
+  signal.throwIfAborted();
+  const { promise, resolve, reject } = Promise.withResolvers<number | undefined>();
+  const socket = new WebSocket(url);
+  const abort = (): void => reject(signal.reason as Error);
+  signal.addEventListener('abort', abort);
+  let retry = RETRY_MS;
+  let hasOpened = false;
+  socket.onmessage = ({ data }) => {
+    hasOpened = true;
+    taker.heard();
+    if (signal.aborted) return;
+    try {
+      const frame = JSON.parse(String(data)) as SocketFrame;
+      retry = frame.retryMs ?? retry;
+      if (frame.topic === undefined) taker.take(frame.event, frame.data, frame.id);
+      else taker.take('message', frame, frame.id);
+    } catch (error) {
+      reject(error);
+    }
+  };
+  socket.onclose = () => resolve(hasOpened ? retry : undefined);
+  try {
+    const wait = await promise;
+    if (wait !== undefined) return wait;
+    // Browsers do not tell why a handshake failed. This says it, if the service refuses the topics, or cannot be reached.
+    await requests.send(`/cursor?${topicQuery(topics).toString()}`, { signal });
+    return 'blocked';
+  } finally {
+    signal.removeEventListener('abort', abort);
+    socket.onmessage = null;
+    socket.close();
+  }
+}
+
+/** A browser's WebSocket can send no header. Undefined where nothing takes a credential: then the handshake decides. */
+async function ticketFor(requests: Requests, topics: readonly string[], signal: AbortSignal): Promise<string | undefined> {
+  try {
+    const answer = await requests.send('/tickets', { method: 'POST', body: JSON.stringify({ topics }), signal });
+    const { ticket } = await answer.json() as { readonly ticket?: unknown };
+    if (typeof ticket !== 'string') throw new Passing(undefined);
+    return ticket;
+  } catch (error) {
+    if (isRefusal(error) && error.code === 'unauthorized') return undefined;
+    throw error;
+  }
+}

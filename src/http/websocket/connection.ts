@@ -1,0 +1,230 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Socket } from 'node:net';
+import { WebSocket } from 'ws';
+import type { Identity } from '../../access/identity.ts';
+import type { Lease } from '../../access/lease.ts';
+import { Problem } from '../../model/problem.ts';
+import { Hold, type Budget } from '../../runtime/budget.ts';
+import type { Holder } from '../../runtime/fair-shares.ts';
+import { ownText } from '../../runtime/memory.ts';
+import type { AdmissionPolicy } from '../admission.ts';
+import { EventStream, type Beginning } from '../event-stream.ts';
+import { senderOf } from '../holder.ts';
+import { problemOf } from '../output/problem-response.ts';
+import { publishOne } from '../publish-one.ts';
+import type { Service } from '../service.ts';
+import { answerFrame, errorFrame } from './answer-frames.ts';
+import { headOf, parseFrame, readFrame, type ClientFrame, type HandshakeHeaders, type ParsedFrame } from './client-frame.ts';
+
+/** How many frames of a client may be without an answer. Stops one connection from queueing requests, or answers that it does not take. */
+const SOCKET_MAX_REQUESTS = 32;
+
+/** How many frames in a row may be malformed. Stops a client that repeats a mistake, which costs the service a parse each time. */
+const MALFORMED_MAX_REQUESTS = 20;
+
+/** What a frame that has come in part may hold uncounted: small frames, which come whole, cost nothing more. Bytes. */
+const PART_FREE_BYTES = 4 * 1024;
+
+/** The head of a ping from a client: two bytes, and four of its mask. */
+const CONTROL_HEAD_BYTES = 6;
+
+/** RFC 6455, section 7.4.1, and IANA's registry. */
+const CLOSE = { policy: 1008, later: 1013 } as const;
+
+/** What a stream is begun with; the handshake was its head. */
+export interface SocketBeginning extends Omit<Beginning, 'head'> {
+  /** Whether its topics may be patterns. */
+  readonly takesPatterns: boolean;
+}
+
+/** Names of frames in log lines. */
+let frames = 0;
+
+/** A WebSocket that tells before it says goodbye: after a close frame nothing else may be sent. */
+export class StreamSocket extends WebSocket {
+  /** Called once before a close frame is sent. Returns whether one was sent already. */
+  ending: (() => boolean) | undefined;
+
+  override close(code?: number, reason?: string | Buffer): void {
+    const { ending } = this;
+    this.ending = undefined;
+    if (ending?.() !== true) super.close(code, reason);
+  }
+}
+
+export interface SocketConnectionOptions {
+  readonly webSocket: StreamSocket;
+  readonly socket: Socket;
+  readonly service: Service;
+  readonly policy: AdmissionPolicy;
+  readonly parts: Budget;
+}
+
+/**
+ * An open WebSocket: the stream that is written to its socket, and what its client asks on it. It keeps nothing of the handshake but who sent it.
+ */
+export class SocketConnection {
+  readonly #webSocket: StreamSocket;
+  readonly #socket: Socket;
+  readonly #service: Service;
+  readonly #policy: AdmissionPolicy;
+  readonly #parts: Budget;
+  readonly #stream: EventStream;
+  #identity!: Identity;
+  #address = '';
+  #holder!: Holder;
+  #headers: HandshakeHeaders = {};
+  #takesPatterns = true;
+  /** By what the stream was open when this connection last knew. */
+  #lease: Lease | undefined;
+  /** Frames that were not answered yet, and of those the answers that the socket did not take. */
+  #unanswered = 0;
+  #answers: Buffer[] = [];
+  #malformed = 0;
+  /** Bytes that came after the last whole message. */
+  #partBytes = 0;
+  #partHold: Hold | undefined;
+
+  constructor({ webSocket, socket, service, policy, parts }: SocketConnectionOptions) {
+    this.#webSocket = webSocket;
+    this.#socket = socket;
+    this.#service = service;
+    this.#policy = policy;
+    this.#parts = parts;
+    this.#stream = new EventStream(socket, service);
+  }
+
+  begin(beginning: SocketBeginning, headers: IncomingHttpHeaders): void {
+    const { admission } = beginning;
+    this.#identity = admission.identity;
+    this.#address = ownText(admission.clientAddress());
+    this.#holder = admission.holder();
+    this.#headers = { host: headers.host, origin: headers.origin, 'sec-fetch-site': headers['sec-fetch-site'] };
+    this.#takesPatterns = beginning.takesPatterns;
+    this.#webSocket.ending = () => this.#ending();
+    this.#webSocket.on('error', lost);
+    this.#socket.on('drain', () => this.#drained()).once('close', () => this.#stream.closed());
+    if (!this.#stream.begin({ ...beginning, head: '' })) return;
+    this.#service.counters.sockets.opened++;
+    this.#lease = this.#stream.lease;
+    this.#webSocket
+      .on('message', (data: Buffer, isBinary: boolean) => this.#received(data, isBinary))
+      .on('ping', (data: Buffer) => this.#pinged(data))
+      .on('pong', (data: Buffer) => this.#passed(data));
+    // Before the listeners of the library, which read the bytes, and answer an end.
+    this.#socket.prependListener('data', (bytes: Buffer) => this.#count(bytes.length));
+    this.#socket.prependListener('end', () => this.#stream.closed());
+    this.#socket.once('close', () => {
+      this.#partHold?.release();
+      this.#service.counters.sockets.closed++;
+    });
+  }
+
+  /** A close frame is about to be sent. The stream ends here: nothing is written to it any more. */
+  #ending(): boolean {
+    const wasDismissed = this.#stream.isOver;
+    this.#stream.closed();
+    if (wasDismissed) this.#socket.end();
+    return wasDismissed;
+  }
+
+  /** Counts a frame that comes in parts, and refuses what there is no memory for. */
+  #count(bytes: number): void {
+    this.#stream.heard();
+    this.#partBytes += bytes;
+    if (this.#partBytes <= PART_FREE_BYTES) return;
+    if (this.#partHold === undefined) {
+      this.#partHold = new Hold(this.#parts, this.#holder);
+      this.#partHold.loosen({ takeBack: () => this.#refusePart() });
+    }
+    if (!this.#partHold.grow(this.#partBytes - this.#partHold.bytes)) this.#refusePart();
+  }
+
+  #refusePart(): void {
+    this.#webSocket.close(CLOSE.later, 'overloaded: there is no memory for a frame of this size now');
+  }
+
+  /** Of a message that comes in parts, control frames may stand between. */
+  #passed(data: Buffer): void {
+    this.#partBytes = Math.max(0, this.#partBytes - CONTROL_HEAD_BYTES - data.length);
+  }
+
+  #pinged(data: Buffer): void {
+    this.#passed(data);
+    // RFC 6455, section 5.5.3: only the newest ping needs an answer. Nothing queues for a client that takes nothing.
+    if (!this.#stream.isOver && !this.#socket.writableNeedDrain) this.#webSocket.pong(data);
+  }
+
+  #received(data: Buffer, isBinary: boolean): void {
+    this.#partBytes = 0;
+    this.#partHold?.release();
+    this.#partHold = undefined;
+    if (this.#stream.isOver) return;
+    if (this.#unanswered >= SOCKET_MAX_REQUESTS) {
+      this.#webSocket.close(CLOSE.policy, `more than ${SOCKET_MAX_REQUESTS} frames are without an answer`);
+      return;
+    }
+    this.#unanswered++;
+    void this.#answerTo(data, isBinary).then((frame) => this.#answer(frame));
+  }
+
+  /** What the client is told; it never rejects. */
+  async #answerTo(data: Buffer, isBinary: boolean): Promise<Buffer> {
+    let parsed: ParsedFrame | undefined;
+    try {
+      parsed = parseFrame(data, isBinary);
+      const frame = readFrame(parsed, { config: this.#service.config, scope: this.#identity.scope, takesPatterns: this.#takesPatterns });
+      this.#malformed = 0;
+      return await this.#carriedOut(frame);
+    } catch (error) {
+      const problem = problemOf(error, this.#service.logger, () => `frame-${++frames}`);
+      this.#service.counters.sockets.refused++;
+      if (problem.status === 400) this.#malformed++;
+      return errorFrame(parsed?.request, problem);
+    }
+  }
+
+  async #carriedOut(frame: ClientFrame): Promise<Buffer> {
+    // Another request has prolonged the stream since. What that credential may do, only the request that brings it can say.
+    if (this.#stream.lease !== this.#lease) throw new Problem('invalid-credential', 'The stream goes on by another credential than that of its handshake: publish and change topics by HTTP, or open another WebSocket with it.', { field: 'Authorization' });
+    const admission = await this.#policy.admitFrame(headOf(frame, this.#headers), { identity: this.#identity, address: () => this.#address, peer: this.#socket });
+    if (admission.refusal !== undefined) throw admission.refusal;
+    if (this.#stream.isOver) throw new Problem('unavailable', 'The stream has ended.');
+    if (frame.kind === 'publish') {
+      this.#service.counters.sockets.publishes++;
+      const { json, replayed } = await publishOne(this.#service, admission, frame.draft, frame.key, { wantsReport: frame.wantsReport, requestId: () => `frame-${++frames}` });
+      return answerFrame(frame.request, json, replayed);
+    }
+    const { id, secret } = this.#stream.handle!;
+    const changed = await this.#service.fleet.changeTopics(id, secret, frame.change, this.#identity, senderOf(this.#identity, () => this.#address));
+    this.#lease = this.#stream.lease;
+    this.#service.counters.topicsChanged++;
+    return answerFrame(frame.request, JSON.stringify(changed), false);
+  }
+
+  #answer(frame: Buffer): void {
+    if (this.#stream.isOver) return;
+    this.#answers.push(frame);
+    this.#sendAnswers();
+    if (this.#malformed >= MALFORMED_MAX_REQUESTS) this.#webSocket.close(CLOSE.policy, `${MALFORMED_MAX_REQUESTS} frames in a row were malformed`);
+  }
+
+  /** Answers wait for a socket that is full, and nothing more is read from it: a client that takes no answers asks for no more. */
+  #sendAnswers(): void {
+    while (this.#answers.length > 0 && this.#stream.tell(this.#answers[0]!)) {
+      this.#answers.shift();
+      this.#unanswered--;
+    }
+    if (this.#answers.length > 0) this.#webSocket.pause();
+    else if (this.#webSocket.isPaused) this.#webSocket.resume();
+  }
+
+  #drained(): void {
+    this.#stream.drained();
+    if (this.#answers.length > 0) this.#sendAnswers();
+  }
+}
+
+function lost(): void {
+  // The library has said why in its close frame, or the connection is lost.
+}

@@ -1,0 +1,90 @@
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import t from 'tap';
+import { connect, type ConnectOptions, type Connection, type Message, type TidingsError } from '../../src/client/client.ts';
+import type { StreamsPage } from '../../src/fleet/stream-list.ts';
+import { Http } from '../support/http.ts';
+import { startInstance } from '../support/instance.ts';
+import { bearer } from '../support/keys-command.ts';
+import { Link } from '../support/link.ts';
+import type { Scope } from '../support/temp.ts';
+import { hs256, SECRET } from '../support/tokens.ts';
+import { until } from '../support/until.ts';
+
+/** The client library over WebSockets: the same messages, once, in order. */
+
+const instance = await startInstance(t, { LOG_LEVEL: 'warn', RETRY_MIN_MS: '10', RETRY_MAX_MS: '20' });
+const http = new Http(t, instance.url);
+
+function open(t: Scope, url: string, options: ConnectOptions = {}): Connection {
+  const tidings = connect(url, { transport: 'websocket', ...options });
+  t.teardown(() => tidings.close());
+  return tidings;
+}
+
+const live = (tidings: Connection): Promise<void> => until('it is live', () => tidings.status === 'live');
+const transports = async (): Promise<unknown[]> => (await http.json<StreamsPage>('/streams')).streams.map(({ transport }) => transport);
+
+t.test('messages come once and in order, over connections that are cut, and over changes of the topics', async (t) => {
+  const proxy = await Link.start(t, instance.port);
+  const tidings = open(t, proxy.url);
+  const heard: unknown[] = [];
+  const take = ({ data }: Message): void => void heard.push(data);
+  tidings.subscribe('cut.a').on('message', take);
+  await live(tidings);
+  t.same(await transports(), ['websocket']);
+  tidings.subscribe('cut.b').on('message', take);
+  await live(tidings);
+  const sent: number[] = [];
+  for (let index = 0; index < 60; index++) {
+    sent.push(index);
+    await tidings.publish(index % 2 === 0 ? 'cut.a' : 'cut.b', index);
+    if (index % 20 === 10) proxy.reset();
+  }
+  await until('all are there', () => heard.length >= sent.length);
+  t.same(heard, sent);
+  await live(tidings);
+  t.same(await transports(), ['websocket']);
+});
+
+t.test('where no WebSocket comes through, an event stream does', async (t) => {
+  const proxy = createServer(({ url, method, headers: { upgrade: _upgrade, connection: _connection, ...headers } }, response) => {
+    request(`${instance.url}${url}`, { method, headers }, (answer) => {
+      response.writeHead(answer.statusCode!, answer.headers);
+      answer.pipe(response);
+    }).on('error', () => response.destroy()).end();
+  });
+  await new Promise<void>((resolve) => void proxy.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => {
+    proxy.closeAllConnections();
+    proxy.close();
+  });
+  const tidings = open(t, `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`);
+  const heard: unknown[] = [];
+  tidings.subscribe('blocked').on('message', ({ data }) => heard.push(data));
+  await live(tidings);
+  await http.publish('blocked', 'comes');
+  await until('it is there', () => heard.length === 1);
+  t.same(heard, ['comes']);
+});
+
+t.test('a token opens it by a ticket, and what it may not read is said', async (t) => {
+  const closed = await startInstance(t, { LOG_LEVEL: 'warn', JWT_SECRET: SECRET, RETRY_MIN_MS: '10', RETRY_MAX_MS: '20' });
+  const seconds = Math.floor(Date.now() / 1000);
+  const token = hs256({ sub: 'alice', iat: seconds, exp: seconds + 600, tidings: { subscribe: ['own.>'], publish: ['own.>'] } });
+  const tidings = open(t, closed.url, { getToken: () => token });
+  const heard: unknown[] = [];
+  tidings.subscribe('own.a').on('message', ({ data }) => heard.push(data));
+  await live(tidings);
+  await new Http(t, closed.url).publish('own.a', 'mine', bearer(token));
+  await until('it is there', () => heard.length === 1);
+  const foreign = open(t, closed.url, { getToken: () => token });
+  const errors: string[] = [];
+  foreign.subscribe('others').on('error', (error) => errors.push((error as TidingsError).code));
+  await until('it is refused', () => errors.length === 1);
+  t.same(errors, ['forbidden']);
+});
+
+t.test('another word for it is a mistake', async (t) => {
+  t.throws(() => connect(instance.url, { transport: 'tcp' as 'sse' }), { message: /transport must be "sse" or "websocket"/ });
+});
