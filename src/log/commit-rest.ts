@@ -12,6 +12,9 @@ const REST_MAX_MS = 2.5;
 /** A timer cannot end a rest that is shorter. */
 const REST_MIN_MS = 0.5;
 
+/** So many do not wait for more: of a commit that they share, each costs little more than its own row. */
+const CROWD_REQUESTS = 16;
+
 /** How many commits it takes to forget that many publishers waited at once. */
 const REMEMBERED_COMMITS = 8;
 
@@ -37,7 +40,7 @@ export class CommitRest {
     this.#until = this.#clock.monotonic() + Math.min(tookMs * REST_FACTOR, REST_MAX_MS);
     this.#crowds[this.#next] = waiting;
     this.#next = (this.#next + 1) % REMEMBERED_COMMITS;
-    this.#crowd = Math.max(...this.#crowds);
+    this.#crowd = Math.min(Math.max(...this.#crowds), CROWD_REQUESTS);
   }
 
   /** For how many milliseconds so many requests rest still; 0 where they go now. */
