@@ -41,6 +41,8 @@ export interface ServerOptions {
   readonly redis?: boolean;
   /** The service under test keeps its log in a PostgreSQL of its own, made empty; in a file if absent. */
   readonly postgres?: boolean;
+  /** How long a question to that PostgreSQL and its answer are under way, in milliseconds; no longer than loopback takes if absent. */
+  readonly postgresDistanceMs?: number;
   /** Settings of the service under test, beyond those that the peer sets itself. */
   readonly env?: Readonly<Record<string, string>>;
   /** A command that the server is started by: a slow disk, a profiler. */

@@ -1,4 +1,5 @@
 import type { Server, ServerOptions, WireName } from '../types.ts';
+import { Distance } from './distance.ts';
 import { removeFolder, temporaryFolder } from './leftovers.ts';
 import { postgresUrl, startPostgres } from './postgres.ts';
 import { ServerProcess, type Program } from './process.ts';
@@ -17,6 +18,7 @@ export interface Plan {
   readonly instances: number;
   readonly redis: boolean;
   readonly postgres?: boolean;
+  readonly postgresDistanceMs?: number | undefined;
   readonly folder: string | undefined;
   /** Called once for each instance. */
   readonly program: (port: number, place: Place) => Program;
@@ -27,7 +29,7 @@ export async function startServer(plan: Plan): Promise<Server> {
   const own = temporaryFolder();
   // Another user may own PostgreSQL's.
   const data = plan.postgres === true ? temporaryFolder() : undefined;
-  const started: ServerProcess[] = [];
+  const started: { readonly pids: readonly number[]; stop(): void | Promise<void> }[] = [];
   const stop = async (): Promise<void> => {
     // The instances first: PostgreSQL would end their connections under them.
     for (const server of started.toReversed()) await server.stop();
@@ -38,10 +40,12 @@ export async function startServer(plan: Plan): Promise<Server> {
     if (redis !== undefined) started.push(redis);
     const postgres = data === undefined ? undefined : await startPostgres(data);
     if (postgres !== undefined) started.push(postgres);
+    const distance = postgres === undefined || plan.postgresDistanceMs === undefined ? undefined : await Distance.start(postgres.port, plan.postgresDistanceMs);
+    if (distance !== undefined) started.push({ pids: [], stop: () => distance.stop() });
     const place = {
       folder: plan.folder ?? own,
       redisUrl: redis === undefined ? undefined : `redis://127.0.0.1:${redis.port}`,
-      postgresUrl: postgres === undefined ? undefined : postgresUrl(postgres.port),
+      postgresUrl: postgres === undefined ? undefined : postgresUrl((distance ?? postgres).port),
     };
     const instances: ServerProcess[] = [];
     for (let index = 0; index < plan.instances; index++) {

@@ -34,6 +34,7 @@ export const tidings: Peer = {
     instances: options.instances ?? 1,
     redis: options.redis ?? false,
     postgres: options.postgres ?? false,
+    postgresDistanceMs: options.postgresDistanceMs,
     folder: options.folder,
     program: (port, { folder, redisUrl, postgresUrl }) => ({
       command: process.execPath,

@@ -8,6 +8,7 @@ import { ANYBODY, FairShares, UNCOUNTED, type Holder, type Holding, type Share }
 import type { Logger } from '../runtime/logger.ts';
 import { rowBytes } from '../store/row-bytes.ts';
 import { StoreError, type Appended, type AppendRequest, type IdempotencyKey, type Outcome, type Store, type StoreErrorKind } from '../store/store.ts';
+import { CommitRest } from './commit-rest.ts';
 import { CommitSize, CONCURRENT_COMMITS, type Stored } from './commit-size.ts';
 import { NO_QUOTA, type PublishQuota, type QuotaSender } from './quota.ts';
 import { UNPACED, type Pace } from './retention.ts';
@@ -116,6 +117,9 @@ export class Publisher {
   readonly #maxMessages: number;
   readonly #maxBytes: number;
   readonly #commitSize: CommitSize;
+  readonly #rest: CommitRest;
+  /** Ends the rest of what is queued. */
+  #restTimer: Timer | undefined;
   #queue: Waiting[] = [];
   #queuedMessages = 0;
   /** In the queue, and in commits that the store has. */
@@ -150,6 +154,7 @@ export class Publisher {
     this.#maxMessages = maxMessages;
     this.#maxBytes = maxBytes;
     this.#commitSize = new CommitSize({ maxMessages, maxBytes });
+    this.#rest = new CommitRest(clock);
     this.#shares = new FairShares({ gate: 'publishes', counters });
     this.#waits = new WaitLimits({ clock, look: () => this.#look() });
   }
@@ -205,6 +210,10 @@ export class Publisher {
     });
   }
 
+  get #waitingRequests(): number {
+    return this.#commits.reduce((sum, { requests }) => sum + requests.length, this.#queue.length);
+  }
+
   #hasRoom(messages: number, bytes: number): boolean {
     return this.#waitingMessages + messages <= this.#maxMessages && this.#waitingBytes + bytes <= this.#maxBytes;
   }
@@ -242,6 +251,7 @@ export class Publisher {
 
   stop(): void {
     this.#probe?.cancel();
+    this.#restTimer?.cancel();
     this.#waits.stop();
     this.#isStopped = true;
   }
@@ -313,12 +323,23 @@ export class Publisher {
   #isTime(): boolean {
     if (this.#pace.isBehind) return false;
     const before = this.#commits.at(-1);
-    if (before === undefined) return true;
+    if (before === undefined) return this.#hasRested();
     if (this.#commits.length === CONCURRENT_COMMITS) return false;
     const { request: { drafts }, bytes } = this.#queue[0]!;
     if (!this.#commitSize.leavesRoom(before) || !this.#commitSize.leavesRoom({ messages: drafts.length, bytes })) return false;
     const { messages } = this.#commitSize;
     return this.#queuedMessages >= (this.#tookMs > COMMIT_QUICK_MS ? messages : Math.min(before.messages, messages));
+  }
+
+  #hasRested(): boolean {
+    if (this.#queuedMessages >= this.#commitSize.messages) return true;
+    const leftMs = this.#rest.leftMs(this.#queue.length);
+    if (leftMs === 0) return true;
+    this.#restTimer ??= this.#clock.after(leftMs, () => {
+      this.#restTimer = undefined;
+      this.#next();
+    });
+    return false;
   }
 
   #take(): readonly Waiting[] {
@@ -380,6 +401,7 @@ export class Publisher {
       // While it waited for the commit before it, it took no time itself.
       this.#tookMs = now - Math.max(began, this.#answeredAt);
       this.#answeredAt = now;
+      this.#rest.ended(this.#tookMs, this.#waitingRequests);
       // Before the next commit, which may have to wait.
       this.#countStored(requests, outcomes);
       done();

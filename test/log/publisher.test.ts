@@ -404,8 +404,8 @@ t.test('where commits take long, nobody waits for two of them: the second is sen
   t.same(sizes, [1, 1, 2_000]);
   clock.spend(2);
   ended[2]!();
-  await settle();
-  t.same(sizes, [1, 1, 2_000, 5]);
+  await clock.advance(2.5);
+  t.same(sizes, [1, 1, 2_000, 5], 'after a rest');
   await publish(5);
   t.same(sizes, [1, 1, 2_000, 5, 5], 'the last ones were quick');
   for (const end of ended) end();
@@ -429,6 +429,70 @@ t.test('after a commit that is under way another is sent once it is as large, an
   t.same((await Promise.all(receipts)).map(({ first }) => first), Array.from({ length: 15 }, (_, index) => index + 1));
   t.same(told, Array.from({ length: 15 }, (_, index) => index + 1));
   t.equal(publisher.failure, undefined);
+});
+
+t.test('one after the other, a publisher never waits for anybody', async (t) => {
+  const { clock, ended, sizes, receipts, publish } = await beginHeld(t);
+  for (let index = 0; index < 20; index++) {
+    await publish(1);
+    t.equal(sizes.length, index + 1, 'at once');
+    clock.spend(2);
+    ended[index]!();
+    await settle();
+  }
+  t.equal((await Promise.all(receipts)).length, 20);
+});
+
+t.test('after a commit the store rests, so that publishers share the next one', async (t) => {
+  const { clock, ended, sizes, receipts, publish } = await beginHeld(t);
+  const end = async (tookMs: number): Promise<void> => {
+    clock.spend(tookMs);
+    ended[sizes.length - 1]!();
+    await settle();
+  };
+  await publish(3);
+  await end(0.25);
+  t.same(sizes, [3]);
+  await publish(1);
+  t.same(sizes, [3], 'it rests six times as long as the commit took');
+  await clock.advance(1.4);
+  t.same(sizes, [3]);
+  await clock.advance(0.1);
+  t.same(sizes, [3, 1]);
+  await end(4);
+  await publish(1);
+  await clock.advance(2.4);
+  t.same(sizes, [3, 1], 'a rest is never longer than 2.5 ms');
+  await clock.advance(0.1);
+  t.same(sizes, [3, 1, 1]);
+  await end(1);
+  await publish(2);
+  t.same(sizes, [3, 1, 1]);
+  await publish(1);
+  t.same(sizes, [3, 1, 1, 3], 'as many wait as lately waited at once: nobody else may come');
+  await end(1);
+  clock.spend(2.5);
+  await publish(1);
+  t.same(sizes, [3, 1, 1, 3, 1], 'who comes after the rest does not wait');
+  for (let commit = 0; commit < 8; commit++) {
+    await end(1);
+    clock.spend(3);
+    await publish(1);
+  }
+  await end(1);
+  await publish(1);
+  t.equal(sizes.length, 14, 'after eight commits with one publisher each, one is a crowd');
+  await end(1);
+  clock.spend(3);
+  await publish(20);
+  t.equal(sizes.at(-1), 20);
+  await end(1);
+  await publish(15);
+  t.equal(sizes.length, 15);
+  await publish(1);
+  t.equal(sizes.at(-1), 16, 'so many do not wait for more');
+  await end(1);
+  t.equal((await Promise.all(receipts)).length, 54);
 });
 
 t.test('what becomes of a commit says nothing of the one after it', async (t) => {
