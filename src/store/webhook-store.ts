@@ -27,12 +27,12 @@ export interface WebhookStore {
   deleteWebhook(id: string): Promise<boolean>;
 
   /**
-   * Keeps the leases of an owner, ends those of owners that did not call in time, and takes webhooks that nobody owns: as many as make its share of all.
+   * Keeps the lease of an owner, and ends the leases of owners that did not call in time. Then the owner takes webhooks that nobody has, up to its share of all.
    * An owner that has more than its share is told so, and lets go of some.
    */
   leaseWebhooks(owner: WebhookOwner): Promise<LeasedWebhooks>;
 
-  /** Lets go of webhooks, so that another instance takes them at once; of all that the owner has where `ids` is undefined, which also ends its lease. */
+  /** Lets go of webhooks, so that another instance takes them at once. Where `ids` is undefined the owner lets go of all, and its lease ends. */
   letGoOfWebhooks(owner: string, ids: readonly string[] | undefined): Promise<void>;
 
   /** Moves cursors and notes attempts, at most `CALL_MAX_WEBHOOKS` notes, in one transaction. @returns The ids whose fence was the newest. Of the others nothing was noted. */
@@ -95,7 +95,7 @@ export interface WebhookChange {
   readonly settings: string;
   readonly status: WebhookStatus;
   /**
-   * Begins anew after a place, or after the present cursor (`here`): failures are forgotten, and what is under way under the present fence counts for nothing. undefined leaves the delivery as it is.
+   * Begins anew after a place, or after the present cursor (`here`), with the next fence: failures are forgotten. undefined leaves the delivery as it is.
    */
   readonly restart: string | undefined;
 }

@@ -2,7 +2,7 @@ import type { Gap } from '../model/gap.ts';
 import { toJson, type Message } from '../model/message.ts';
 import type { WebhookFormat } from './settings.ts';
 
-/** What is sent: a body, its type, and its `webhook-id`, which is the same each time that it is attempted. */
+/** A request's body, its type, and its `webhook-id`, which all attempts of it share. */
 export interface Delivery {
   readonly id: string;
   readonly type: string;

@@ -5,7 +5,7 @@ import { Problem } from '../model/problem.ts';
 import type { Delivery } from './body.ts';
 import { DEAD_EVENT } from './settings.ts';
 
-/** How long it is remembered that a dead letter was published: longer than it takes to note it, whatever happens meanwhile. */
+/** How long the log remembers that a dead letter was published. It is longer than any failure of the database that delays the note of it. */
 const DEAD_KEPT_MS = 30 * 86_400_000;
 
 export interface DeadLetter {

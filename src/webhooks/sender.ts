@@ -1,5 +1,4 @@
-import { Resolver } from 'node:dns/promises';
-import { lookup as systemLookup } from 'node:dns/promises';
+import { lookup as systemLookup, Resolver } from 'node:dns/promises';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { connect, isIP, type LookupFunction, type Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
@@ -93,7 +92,7 @@ export class Sender {
     }
   }
 
-  /** What a name resolves to now, as far as a webhook may go there. The connection goes to one of these and to nothing else, whatever the name resolves to a moment later. */
+  /** The addresses of a name, as far as a webhook may go there. The connection goes to one of these, also where the name resolves to another a moment later. */
   async #addressesOf(host: string): Promise<readonly string[]> {
     const found = isIP(host) === 0 ? await this.#resolve(host) : [host];
     const allowed = found.filter((address) => mayConnect(address, host, this.#allow));

@@ -2,7 +2,7 @@ import type { Clock } from '../runtime/clock.ts';
 
 /** Bounds the turns that have taken no longer than `QUICK_TURN_MS` so far. */
 const QUICK_MAX_CONNECTIONS = 64;
-/** Bounds those that take longer, and those of webhooks that failed last time: they share what is left, and take nothing from the others. */
+/** Bounds the turns of webhooks that failed last time: they begin only while fewer than these are slow. */
 const SLOW_MAX_CONNECTIONS = 128;
 /** Bounds all of them together: receivers that begin to hang at the same moment have one of these each. */
 const MAX_TURN_CONNECTIONS = 512;

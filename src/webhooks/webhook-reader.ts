@@ -56,11 +56,11 @@ export interface WebhookReaderDependencies {
   readonly retryMs: number;
 }
 
-/** What follows a turn: another one, a wait for messages, the pause after a failed attempt, that after a failed read of the log or without a lease, or nothing. */
+/** `more` messages may follow at once. `pause`: an attempt has failed. `unread`: the log could not be read, or the lease has ended. */
 type Next = 'more' | 'quiet' | 'pause' | 'unread' | 'stop';
 
 /**
- * One webhook's cursor over the log, its filter, and its receiver: the next message is attempted when the one before it was taken, given up, or left out. It waits for new messages as a long poll
+ * One webhook's cursor over the log, its filter, and its receiver. The next message is attempted when the one before it was taken, given up, or left out. The reader waits for new messages as a long poll
  * does, in the audience: one look of the fan-out at a message is for all webhooks. What it reads comes from the tail, unless it is far behind.
  */
 export class WebhookReader {
@@ -224,7 +224,7 @@ export class WebhookReader {
     const { counters, now, ownsNow, retryMs, sender } = this.#deps;
     this.#failingSince ??= now();
     if (now() - this.#failingSince >= retryMs && this.#failures > 0) return this.#giveUp(delivery, after);
-    // Another instance may have it since: whoever stood still must not deliver as if it still owned it.
+    // An instance that stood still may have lost it to another one.
     const mayStillSend = (): boolean => ownsNow() && !this.#isStopping;
     if (!mayStillSend()) return 'unread';
     const outcome = await sender.send({ url: this.#settings.url, delivery, headers: signatureHeaders(delivery.id, delivery.body, this.#settings.secrets, now()), signal: this.#ended.signal, mayStillSend });

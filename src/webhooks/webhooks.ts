@@ -70,7 +70,7 @@ export class Webhooks {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#timer?.cancel();
-    await this.#look;
+    if (this.#look !== undefined) await waitAtMost(FINISH_MS, this.#look);
     const readers = [...this.#readers.values()];
     await waitAtMost(FINISH_MS, Promise.all(readers.map((reader) => reader.finish())));
     await waitAtMost(FINISH_MS, Promise.all(readers.map((reader) => reader.stop())));

@@ -1,10 +1,15 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer as createTlsServer } from 'node:https';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { getCACertificates, setDefaultCACertificates, type TLSSocket } from 'node:tls';
 import t from 'tap';
 import { readWebhookAllow } from '../../src/config/webhook-allow.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { Sender, type Outcome, type Sending } from '../../src/webhooks/sender.ts';
-import type { Scope } from '../support/temp.ts';
+import { tempFolder, type Scope } from '../support/temp.ts';
 import { WebhookReceiver } from '../support/webhook-receiver.ts';
 
 const DELIVERY = { id: 'abcdefgh-1', type: 'application/json', body: Buffer.from('{}') };
@@ -51,6 +56,29 @@ t.test('of several addresses only those are connected to that are allowed', asyn
 t.test('an address that is written in the URL is judged as well', async (t) => {
   for (const host of ['127.0.0.2', '[::1]', '2130706434']) t.match(await send(`http://${host}:${receiver.port}/literal`), { status: undefined, error: /not on the public internet/ }, host);
   t.equal(receiver.at('/literal').length, 0);
+});
+
+t.test('over TLS the certificate must be for the name of the URL, and from an authority that is known', async (t) => {
+  const folder = tempFolder(t);
+  const [keyFile, certFile] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=tls.example', '-addext', 'subjectAltName=DNS:tls.example', '-keyout', keyFile, '-out', certFile], { stdio: 'ignore' });
+  const cert = readFileSync(certFile, 'utf8');
+  const names: unknown[] = [];
+  const server = createTlsServer({ key: readFileSync(keyFile), cert }, (request, response) => {
+    names.push((request.socket as TLSSocket).servername);
+    response.end('over TLS');
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const resolve = (): Promise<readonly string[]> => Promise.resolve(['127.0.0.1']);
+  t.match(await send(`https://tls.example:${port}/`, { resolve }), { status: undefined, error: 'DEPTH_ZERO_SELF_SIGNED_CERT' });
+  const before = getCACertificates('default');
+  setDefaultCACertificates([cert]);
+  t.teardown(() => setDefaultCACertificates(before));
+  t.match(await send(`https://tls.example:${port}/`, { resolve }), { status: 200, excerpt: 'over TLS' });
+  t.match(await send(`https://other.example:${port}/`, { resolve }), { status: undefined, error: 'ERR_TLS_CERT_ALTNAME_INVALID' });
+  t.same(names, ['tls.example']);
 });
 
 t.test('whoever stood still before the connection was there sends nothing', async (t) => {
