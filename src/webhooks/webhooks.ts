@@ -18,7 +18,9 @@ export const WEBHOOK_LEASE_MS = 5_000;
 const OWNED_LOOK_MS = 1_000;
 /** How often it looks whether there are any. */
 const IDLE_LOOK_MS = 2_000;
-/** How long a webhook has to end its attempt when another instance is to have it. */
+/** How long a look waits for webhooks that are being stopped. The next look follows up on the others. It is far below the lease, which no look may let end. */
+const CHANGE_WAIT_MS = 1_000;
+/** How long attempts have to end by themselves when the instance closes. */
 const FINISH_MS = 2_000;
 
 export interface WebhooksDependencies extends Omit<WebhookReaderDependencies, 'ownsNow'> {
@@ -28,12 +30,17 @@ export interface WebhooksDependencies extends Omit<WebhookReaderDependencies, 'o
   readonly logger: Pick<Logger, 'error' | 'warn'>;
 }
 
+interface Change {
+  next: WebhookReader | undefined;
+  readonly ended: Promise<void>;
+}
+
 /** The webhooks that this instance delivers. */
 export class Webhooks {
   readonly #deps: WebhooksDependencies;
   readonly #readers = new Map<string, WebhookReader>();
-  /** Webhooks that are being stopped, or started again. */
-  readonly #changing = new Map<string, Promise<void>>();
+  /** Webhooks that are being stopped, and what starts then. */
+  readonly #changing = new Map<string, Change>();
   /** Until when this instance owns what it was told that it has, by its own monotonic clock. It counts from before the question: the database counts from later. */
   #ownsUntil = -Infinity;
   #timer: Timer | undefined;
@@ -120,6 +127,13 @@ export class Webhooks {
     // An attempt for another instance's webhook may go to its end: its receiver would get it twice otherwise.
     for (const id of surplus) this.#change(id, undefined, (reader) => reader.finish());
     for (const id of this.#readers.keys()) if (!mine.has(id)) this.#change(id, undefined);
+    for (const [id, change] of this.#changing) if (!mine.has(id)) change.next = undefined;
+    // A change that came during another one: what that one starts is outdated already.
+    const outdated = [...mine.values()].flatMap(({ id, version, fence }) => {
+      const change = this.#changing.get(id);
+      return change === undefined || (change.next?.version === version && change.next.fence === fence) ? [] : [change.ended];
+    });
+    if (outdated.length > 0) await waitAtMost(CHANGE_WAIT_MS, Promise.all(outdated));
     const fresh = [...mine.values()].filter(({ id, version, fence }) => {
       const reader = this.#readers.get(id);
       return !this.#changing.has(id) && (reader?.version !== version || reader.fence !== fence);
@@ -147,7 +161,7 @@ export class Webhooks {
 
   /** Another instance has fewer. */
   async #letGo(ids: readonly string[]): Promise<void> {
-    await waitAtMost(FINISH_MS, Promise.all(ids.flatMap((id) => this.#changing.get(id) ?? [])));
+    await waitAtMost(CHANGE_WAIT_MS, Promise.all(ids.flatMap((id) => this.#changing.get(id)?.ended ?? [])));
     const stopped = ids.filter((id) => !this.#changing.has(id));
     for (let index = 0; index < stopped.length; index += CALL_MAX_WEBHOOKS) await this.#deps.store.letGoOfWebhooks(this.#deps.instance, stopped.slice(index, index + CALL_MAX_WEBHOOKS));
   }
@@ -160,11 +174,12 @@ export class Webhooks {
       if (next !== undefined) this.#start(id, next);
       return;
     }
-    const changed = end(before).then(() => {
+    const ended = end(before).then(() => {
+      const starting = this.#changing.get(id)?.next;
       this.#changing.delete(id);
-      if (next !== undefined && !this.#isClosed) this.#start(id, next);
+      if (starting !== undefined && !this.#isClosed) this.#start(id, starting);
     });
-    this.#changing.set(id, changed);
+    this.#changing.set(id, { next, ended });
   }
 
   #start(id: string, reader: WebhookReader): void {
