@@ -7,6 +7,7 @@ import type { Lifecycle } from './lifecycle.ts';
 import type { MessageLog } from './log/log.ts';
 import type { Presence } from './presence/presence.ts';
 import type { Gauges } from './runtime/metrics.ts';
+import type { Webhooks } from './webhooks/webhooks.ts';
 import { failureReason, type FailureReason } from './store/failure-reason.ts';
 
 export interface HealthDependencies {
@@ -16,6 +17,7 @@ export interface HealthDependencies {
   readonly delivery: Delivery;
   readonly revocations: Pick<KnownRevocations, 'size'>;
   readonly presence: Pick<Presence, 'topics' | 'isWhole'>;
+  readonly webhooks: Pick<Webhooks, 'size' | 'failing'>;
 }
 
 /** How this instance is: for load balancers (`/readyz`) and for Prometheus (`/metrics`). */
@@ -26,14 +28,16 @@ export class Health {
   readonly #delivery: Delivery;
   readonly #revocations: Pick<KnownRevocations, 'size'>;
   readonly #presence: HealthDependencies['presence'];
+  readonly #webhooks: HealthDependencies['webhooks'];
 
-  constructor({ lifecycle, bus, log, delivery, revocations, presence }: HealthDependencies) {
+  constructor({ lifecycle, bus, log, delivery, revocations, presence, webhooks }: HealthDependencies) {
     this.#lifecycle = lifecycle;
     this.#bus = bus;
     this.#log = log;
     this.#delivery = delivery;
     this.#revocations = revocations;
     this.#presence = presence;
+    this.#webhooks = webhooks;
   }
 
   readiness(): Readiness {
@@ -83,6 +87,8 @@ export class Health {
       erasuresUnwiped: eraser.isWiped ? 0 : 1,
       appendsWaiting: publisher.waiting,
       revocations: this.#revocations.size,
+      webhooks: this.#webhooks.size,
+      webhooksFailing: this.#webhooks.failing,
       presenceTopics: this.#presence.topics,
       presence: this.#presence.isWhole ? 1 : 0,
       bus: this.#bus.state === 'degraded' ? 0 : 1,

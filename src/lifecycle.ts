@@ -20,6 +20,7 @@ import { waitAtMost, type Clock } from './runtime/clock.ts';
 import type { Counters } from './runtime/counters.ts';
 import { LastChange } from './runtime/last-change.ts';
 import { StoreError, type Store } from './store/store.ts';
+import type { Webhooks } from './webhooks/webhooks.ts';
 import { CLOSE_MS } from './workers/closing-time.ts';
 import { ENDING_SIGNALS, type EndingSignal } from './workers/signals.ts';
 import type { Worker } from './workers/worker.ts';
@@ -57,6 +58,7 @@ export interface LifecycleDependencies {
   readonly limits: Pick<Limits, 'join' | 'close'>;
   readonly fleet: Pick<Fleet, 'open' | 'leave'>;
   readonly presence: Pick<Presence, 'join' | 'close'>;
+  readonly webhooks: Pick<Webhooks, 'open' | 'close'>;
   readonly clock: Clock;
   readonly counters: Pick<Counters, 'requests'>;
   /** The id of this process. */
@@ -87,6 +89,7 @@ export class Lifecycle {
   readonly #limits: Pick<Limits, 'join' | 'close'>;
   readonly #fleet: Pick<Fleet, 'open' | 'leave'>;
   readonly #presence: Pick<Presence, 'join' | 'close'>;
+  readonly #webhooks: Pick<Webhooks, 'open' | 'close'>;
   readonly #clock: Clock;
   readonly #lastRequest: LastChange;
   readonly #instance: string;
@@ -97,7 +100,7 @@ export class Lifecycle {
   #isDraining = false;
   #isToldToDrain = false;
 
-  constructor({ config, logger, store, bus, control, log, delivery, access, limits, fleet, presence, clock, counters, instance, databaseName, worker }: LifecycleDependencies) {
+  constructor({ config, logger, store, bus, control, log, delivery, access, limits, fleet, presence, webhooks, clock, counters, instance, databaseName, worker }: LifecycleDependencies) {
     this.#config = config;
     this.#logger = logger;
     this.#store = store;
@@ -109,6 +112,7 @@ export class Lifecycle {
     this.#limits = limits;
     this.#fleet = fleet;
     this.#presence = presence;
+    this.#webhooks = webhooks;
     this.#clock = clock;
     this.#lastRequest = new LastChange(clock, () => counters.requests.fast + counters.requests.ordinary);
     this.#instance = instance;
@@ -166,6 +170,7 @@ export class Lifecycle {
     this.#presence.join(this.#store.logId);
     retention.run();
     eraser.run();
+    this.#webhooks.open();
     this.#isOpening = false;
     this.#logger.info({ database: this.#databaseName, oldest: state.oldest, head: state.head, instance: this.#instance }, 'the log is open');
     return undefined;
@@ -283,6 +288,8 @@ export class Lifecycle {
     this.#logger.info({ streams: streams.size, seconds: windowMs / 1000 }, 'draining');
     const end = this.#clock.monotonic() + windowMs;
     longPolls.drain();
+    // Another instance goes on with them at once.
+    const letGo = this.#webhooks.close();
     const drained = streams.drain(windowMs);
     while (!this.#isQuiet && this.#clock.monotonic() < end) await pause(QUIET_LOOK_MS);
     await Promise.race([drained, pause(LAST_WORDS_MS)]);
@@ -293,6 +300,7 @@ export class Lifecycle {
     // What is left are requests that never came to their end: they must not keep the process from ending.
     app.server.closeAllConnections();
     await closed;
+    await letGo;
     this.#access.stop();
     this.#fleet.leave();
     this.#log.stop();

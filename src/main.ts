@@ -37,6 +37,7 @@ import { Lifecycle } from './lifecycle.ts';
 import { MessageLog } from './log/log.ts';
 import type { PresencePlace } from './presence/place.ts';
 import { Presence } from './presence/presence.ts';
+import { Budget } from './runtime/budget.ts';
 import { systemClock as clock } from './runtime/clock.ts';
 import { makeLogger, standardOutput } from './runtime/logger.ts';
 import { Metrics } from './runtime/metrics.ts';
@@ -48,6 +49,13 @@ import type { RevocationStore } from './store/revocation-store.ts';
 import type { SessionStore } from './store/session-store.ts';
 import { isStoreFailure, StoreError, type Store } from './store/store.ts';
 import type { TicketStore } from './store/ticket-store.ts';
+import type { WebhookStore } from './store/webhook-store.ts';
+import { WebhookAdministration } from './webhooks/administration.ts';
+import { DeadLetters } from './webhooks/dead-letters.ts';
+import { Notes } from './webhooks/notes.ts';
+import { Sender } from './webhooks/sender.ts';
+import { Turns } from './webhooks/turns.ts';
+import { WEBHOOKS_MAX_BYTES, Webhooks } from './webhooks/webhooks.ts';
 import { ownPlace } from './workers/place.ts';
 import { shareOf } from './workers/shares.ts';
 import { Worker } from './workers/worker.ts';
@@ -161,14 +169,24 @@ const fleet = new Fleet({
   rebalancing: { isOn: config.REBALANCE === 'on', isByChance: place !== undefined, minAgeMs: config.REBALANCE_AGE_SECONDS * 1000, retryMaxMs: config.RETRY_MAX_MS },
 });
 
+const webhookSender = new Sender({ allow: config.WEBHOOK_ALLOW, timeoutMs: config.WEBHOOK_TIMEOUT_SECONDS * 1000, clock });
+const webhooks = new Webhooks({
+  store: store.webhooks, instance: handles.instance, sender: webhookSender, history: log.history, starts: log.starts, tail: log.tail, audience: delivery.audience, deadLetters: new DeadLetters({ publisher: log.publisher }),
+  turns: new Turns({ clock }), notes: new Notes({ store: store.webhooks, clock }), budget: new Budget(WEBHOOKS_MAX_BYTES), now: () => Math.floor(log.storeClock.now()), random: Math.random,
+  firstPauseMs: config.WEBHOOK_RETRY_MIN_MS, retryMs: config.WEBHOOK_RETRY_SECONDS * 1000, clock, counters, logger,
+});
+const webhookAdministration = new WebhookAdministration({
+  store: store.webhooks, starts: log.starts, sender: webhookSender, bounds: { allow: config.WEBHOOK_ALLOW, maxTopics: config.TOPICS_PER_STREAM }, now: () => Math.floor(log.storeClock.now()), logger: audit, onChange: () => webhooks.look(),
+});
+
 const lifecycle = new Lifecycle({
-  config, logger, store, bus, control, log, delivery, access, limits, fleet, presence, clock, counters, instance: handles.instance, worker,
+  config, logger, store, bus, control, log, delivery, access, limits, fleet, presence, webhooks, clock, counters, instance: handles.instance, worker,
   databaseName: database.kind === 'sqlite' ? resolve(database.file) : database.shown,
 });
-const health: Health = new Health({ lifecycle, bus, log, delivery, revocations: knownRevocations, presence });
+const health: Health = new Health({ lifecycle, bus, log, delivery, revocations: knownRevocations, presence, webhooks });
 
 const service: Service = {
-  config, logger, counters, metrics, access, keyOwners: access, leases, renewals, owned, handles, agents: new SharedTexts(), fleet, limits, keys, sessions, revocations, tickets, ticketAdministration, presence, hooks,
+  config, logger, counters, metrics, access, keyOwners: access, leases, renewals, owned, handles, agents: new SharedTexts(), fleet, limits, keys, sessions, revocations, tickets, ticketAdministration, presence, hooks, webhooks: webhookAdministration,
   maxConnections: connectionsThatFit(maxStreams + OTHER_MAX_CONNECTIONS, (database.kind === 'postgres' ? config.DATABASE_CONNECTIONS : 0) + (config.OPS_PORT === undefined ? 0 : OPERATIONS_MAX_CONNECTIONS)),
   publisher: log.publisher,
   eraser: log.eraser,
@@ -199,6 +217,7 @@ interface AccessStores {
   readonly sessions: SessionStore;
   readonly tickets: TicketStore;
   readonly revocations: RevocationStore;
+  readonly webhooks: WebhookStore;
 }
 
 /** What was changed counts here before it is answered, and the other instances hear of it. */

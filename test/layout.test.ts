@@ -40,6 +40,7 @@ const ROOMS: readonly Room[] = [
   { place: 'http/', opening: 'app.ts' },
   { place: 'http/input/', opening: 'validation.ts' },
   { place: 'http/output/', opening: 'problem-response.ts' },
+  { place: 'webhooks/', opening: 'webhooks.ts' },
   { place: 'fleet/', opening: 'fleet.ts' },
   { place: 'hooks/', opening: 'hooks.ts' },
   { place: 'access/', opening: 'access.ts' },
@@ -199,7 +200,7 @@ const NUMBER = /^(?:export )?const ([A-Z][A-Z0-9_]*)(?:: number)? = ((?:[\d_.]+|
 /** What the name of a number ends in: its unit, or a word that says why it has none. */
 const UNIT = new RegExp(`_(${[
   'MS', 'SECONDS', 'BYTES', 'KIB', 'MESSAGES', 'ROWS', 'PAGES', 'ENTRIES', 'VALUES', 'LEVEL', 'LEVELS', 'NUMBERS', 'KEYS', 'EPOCHS', 'LINEAGES', 'FILTERS', 'CHARACTERS', 'SEGMENTS', 'PLACES', 'VISITS', 'READERS',
-  'STREAMS', 'SESSIONS', 'TICKETS', 'REQUESTS', 'REVOCATIONS', 'READS', 'COMMITS', 'CONNECTIONS', 'FILES', 'PORT', 'COLUMNS', 'PATTERNS', 'VERSIONS', 'FACTOR', 'SHARE', 'VERSION', 'CODE', 'BEATS',
+  'STREAMS', 'SESSIONS', 'TICKETS', 'REQUESTS', 'REVOCATIONS', 'READS', 'COMMITS', 'CONNECTIONS', 'FAILURES', 'WEBHOOKS', 'ATTEMPTS', 'FILES', 'PORT', 'COLUMNS', 'PATTERNS', 'VERSIONS', 'FACTOR', 'SHARE', 'VERSION', 'CODE', 'BEATS',
 ].join('|')})$`);
 /** Characters by their code, flags, and multiples of a byte. */
 const UNITLESS = /^([KMG]IB|LF|CR|QUOTE|BACKSLASH|COMMA|(OPEN|CLOSE)_BRAC(E|KET)|FLAG_[A-Z]+)$/;

@@ -10,6 +10,7 @@ import { rate } from './rate.ts';
 import { readRedisUrl } from './redis-url.ts';
 import { choice, limit, optional, size, text, wholeNumber, WrongValue, type Setting } from './setting-kinds.ts';
 import { readTrustedProxies } from './trusted-proxies.ts';
+import { readWebhookAllow } from './webhook-allow.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -104,6 +105,12 @@ export const SETTINGS = {
 
   PRESENCE_TTL_SECONDS: wholeNumber({ default: '30', unit: 'seconds', min: 2, max: 3600, meaning: 'The listeners of an instance that was killed or is frozen are present for so long at most. See [presence.md](docs/presence.md).' }),
   PRESENCE_GRACE_SECONDS: wholeNumber({ default: '5', unit: 'seconds', min: 0, max: 3600, meaning: 'A member whose last stream has ended is present for so long, because it may come back.' }),
+
+  WEBHOOK_ALLOW: text({ type: 'list', default: '', allowed: 'hosts, addresses and ranges, separated by commas', read: readWebhookAllow,
+    meaning: 'Where webhooks may go besides the public internet: hosts such as `hooks.internal`, addresses, and ranges such as `10.0.0.0/8`, separated by commas. See [webhooks.md](docs/webhooks.md) for this and the next three.' }),
+  WEBHOOK_TIMEOUT_SECONDS: wholeNumber({ default: '15', unit: 'seconds', min: 1, max: 300, meaning: 'How long a receiver of a webhook may take for its answer.' }),
+  WEBHOOK_RETRY_MIN_MS: wholeNumber({ default: '5000', unit: 'milliseconds', min: 10, max: 3_600_000, meaning: 'The pause after the first failure of a webhook; it doubles with each, up to an hour.' }),
+  WEBHOOK_RETRY_SECONDS: wholeNumber({ default: '259200', unit: 'seconds', min: 1, max: 30 * DAY_SECONDS, meaning: 'How long a message of a webhook is attempted; then it goes to the topic for dead letters, and the next one follows.' }),
 
   PAGE: choice({ default: 'on', choices: ['on', 'off'], meaning: '`off`: there is no page at `/`, only the index of the API. See [page.md](docs/page.md).' }),
   HTTP_FAST_PATH: choice({ default: 'on', choices: ['on', 'off'], meaning: '`off`: every request goes through the framework, and none past it. Answers are the same; it costs more.' }),

@@ -42,6 +42,9 @@ const REVOCATION_MAX_BYTES = 4 * 1024;
 /** What is asked of a key: its lists of topics, as long as they may be. */
 const KEY_REQUEST_MAX_BYTES = 64 * 1024;
 
+/** What is asked of a webhook: its topics, as long as they may be. */
+const WEBHOOK_REQUEST_MAX_BYTES = 64 * 1024;
+
 export const ENDPOINTS = {
   publish: { url: '/topics/:topic', methods: ['POST'], access: 'messages', once: ['event', 'eventHeader', 'idempotencyKey', 'idempotencyHeader', 'report'], body: 'MESSAGE_BYTES' },
   /** The topics that have messages or streams. */
@@ -95,6 +98,18 @@ export const ENDPOINTS = {
   rotateKey: { url: '/keys/:id/rotate', methods: ['POST'], access: 'administration', once: [], body: KEY_REQUEST_MAX_BYTES },
   listRevocations: { url: '/revocations', methods: READ, access: 'administration', once: ['after', 'limit'] },
   revoke: { url: '/revocations', methods: ['POST'], access: 'administration', once: [], body: REVOCATION_MAX_BYTES },
+  listWebhooks: { url: '/webhooks', methods: READ, access: 'administration', once: ['after', 'limit'] },
+  createWebhook: { url: '/webhooks', methods: ['POST'], access: 'administration', once: [], body: WEBHOOK_REQUEST_MAX_BYTES },
+  webhook: { url: '/webhooks/:id', methods: READ, access: 'administration', once: [] },
+  changeWebhook: { url: '/webhooks/:id', methods: ['PATCH'], access: 'administration', once: [], body: WEBHOOK_REQUEST_MAX_BYTES },
+  deleteWebhook: { url: '/webhooks/:id', methods: ['DELETE'], access: 'administration', once: [] },
+  pauseWebhook: { url: '/webhooks/:id/pause', methods: ['POST'], access: 'administration', once: [] },
+  resumeWebhook: { url: '/webhooks/:id/resume', methods: ['POST'], access: 'administration', once: [] },
+  replayWebhook: { url: '/webhooks/:id/replay', methods: ['POST'], access: 'administration', once: [], body: WEBHOOK_REQUEST_MAX_BYTES },
+  rotateWebhook: { url: '/webhooks/:id/rotate', methods: ['POST'], access: 'administration', once: [], body: WEBHOOK_REQUEST_MAX_BYTES },
+  /** One delivery that is no message. */
+  testWebhook: { url: '/webhooks/:id/test', methods: ['POST'], access: 'administration', once: [] },
+  webhookAttempts: { url: '/webhooks/:id/attempts', methods: READ, access: 'administration', once: ['limit'] },
   /** What the sender may do, and what a key may. */
   access: { url: '/access', methods: READ, access: 'self', once: ['action', 'topic'] },
   keyAccess: { url: '/keys/:id/access', methods: READ, access: 'administration', once: ['action', 'topic'] },

@@ -27,6 +27,7 @@ import type { Presence } from '../presence/presence.ts';
 import type { Counters } from '../runtime/counters.ts';
 import type { Gauges, Metrics } from '../runtime/metrics.ts';
 import type { SharedTexts } from '../runtime/shared-texts.ts';
+import type { WebhookAdministration } from '../webhooks/administration.ts';
 
 /** The Fastify instance with its types: routes are added to it. */
 export type App = FastifyInstance<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, FastifyBaseLogger, TypeBoxTypeProvider>;
@@ -73,6 +74,7 @@ export interface Service {
   /** Who listens, on all instances. */
   readonly presence: Pick<Presence, 'enter' | 'leave' | 'change' | 'watch' | 'unwatch' | 'page' | 'counts' | 'topicsOf'>;
   readonly ticketAdministration: Pick<TicketAdministration, 'make'>;
+  readonly webhooks: Pick<WebhookAdministration, 'create' | 'list' | 'find' | 'change' | 'pause' | 'resume' | 'replay' | 'rotate' | 'remove' | 'attempts' | 'test'>;
   /** Connections that may be open at once, streams and all. */
   readonly maxConnections: number;
   readiness(): Readiness;

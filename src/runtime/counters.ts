@@ -101,6 +101,10 @@ export class Counters {
   sessionsEnded = 0;
   /** Tickets that this instance made. */
   ticketsMade = 0;
+  /** Deliveries of webhooks that were taken, attempts that failed, and messages that were given up. */
+  webhookDeliveries = 0;
+  webhookFailures = 0;
+  webhookDeadLetters = 0;
   /** Messages that this instance erased. */
   erased = 0;
 

@@ -57,6 +57,9 @@ export interface Gauges {
   readonly appendsWaiting: number;
   /** Revocations of tokens that this instance knows. */
   readonly revocations: number;
+  /** Webhooks that this instance delivers, and those of them whose last attempt failed. */
+  readonly webhooks: number;
+  readonly webhooksFailing: number;
   /** Topics and patterns that streams of this instance name. */
   readonly presenceTopics: number;
   /** 1 or 0. */
@@ -99,6 +102,9 @@ const COUNTERS: Readonly<Record<NumberOf<Counters>, readonly [name: string, help
   sessionsEnded: ['sessions_ended_total', 'Sessions that this instance ended: by a logout, for a new one, or because there were too many'],
   countedAlone: ['limits_counted_alone_total', 'What this instance counted against limits without Redis, because there is none, or it was away or late'],
   erased: ['messages_erased_total', 'Messages that were erased through this instance'],
+  webhookDeliveries: ['webhook_deliveries_total', 'Deliveries of webhooks that their receivers took'],
+  webhookFailures: ['webhook_failures_total', 'Attempts of webhooks that failed'],
+  webhookDeadLetters: ['webhook_dead_letters_total', 'Messages that webhooks gave up after WEBHOOK_RETRY_SECONDS'],
   presencePartial: ['presence_partial_total', 'Questions for presence that were answered with a part of the instances, because there is no Redis, or it was away or late'],
 };
 
@@ -122,6 +128,8 @@ const GAUGES: Readonly<Record<keyof Gauges, readonly [name: string, help: string
   erasuresUnwiped: ['erasures_unwiped', 'Whether erased data may still be in the files of the database'],
   appendsWaiting: ['appends_waiting', 'Messages waiting to be stored'],
   revocations: ['revocations', 'Revocations of tokens in memory'],
+  webhooks: ['webhooks', 'Webhooks that this instance delivers'],
+  webhooksFailing: ['webhooks_failing', 'Of those, the ones whose last attempt failed'],
   presenceTopics: ['presence_topics', 'Topics and patterns that streams of this instance name'],
   presence: ['presence_up', 'Whether presence is that of all instances'],
   bus: ['bus_up', 'Whether other instances are told of messages at once'],

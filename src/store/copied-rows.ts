@@ -41,6 +41,15 @@ export const COPIED_TABLES: readonly CopiedTable[] = [
     columns: { id: 'text', generation: 'number', ends: 'number', until: 'number', guarded: 'flag', digest: 'bytes', owner: 'text', session: 'text', origin: 'text', topics: 'text' },
     order: ['id'],
   },
+  {
+    name: 'webhooks',
+    columns: {
+      id: 'text', version: 'number', settings: 'text', status: 'text', reason: 'text', created: 'number', cursor: 'text', failures: 'number', failing_since: 'number', next_at: 'number', owner: 'text', fence: 'number',
+      attempted: 'number',
+    },
+    order: ['id'],
+  },
+  { name: 'webhook_attempts', columns: { webhook: 'text', number: 'number', attempt: 'text' }, order: ['webhook', 'number'] },
   { name: 'usage', columns: { id: 'text', version: 'number', first: 'number', last: 'number', topics: 'text', senders: 'text' }, order: ['id'] },
 ];
 

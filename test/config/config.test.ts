@@ -31,7 +31,7 @@ t.test('without an environment everything has its default', (t) => {
     MESSAGE_BYTES: 1024 ** 2, EVENT_BYTES: 128, BATCH_MESSAGES: 1000, MAX_STREAMS: 15_000, TOPICS_PER_STREAM: 100, TAIL_BYTES: 64 * 1024 ** 2,
     PUBLISH_LIMIT: undefined, ANONYMOUS_PUBLISH_LIMIT: { tokens: 20, milliseconds: 1000, burst: 200 }, STREAMS_LIMIT: 0, ANONYMOUS_STREAMS_LIMIT: 1000, FAILED_LOGINS_LIMIT: { tokens: 30, milliseconds: 60_000, burst: 100 },
     TOPICS_LIMIT: 100_000, IDEMPOTENCY_KEYS_LIMIT: 4_000_000, APPEND_QUEUE_MESSAGES: 10_000, APPEND_QUEUE_BYTES: 64 * 1024 ** 2, REQUEST_BYTES: 128 * 1024 ** 2, ANSWER_BYTES: 128 * 1024 ** 2, FILTER_BYTES: 128 * 1024 ** 2, UNREAD_BYTES: 128 * 1024 ** 2, RETENTION_SECONDS: 7 * 86_400, RETENTION_BYTES: 1024 ** 3, TOPIC_RETENTION_SHARE: 0, CREDENTIAL_RETENTION_SHARE: 0,
-    IDEMPOTENCY_SECONDS: 86_400, IDEMPOTENCY_MAX_KEYS: 4_000_000, HEARTBEAT_SECONDS: 25, STALL_SECONDS: 120, DRAIN_SECONDS: 20, RETRY_MIN_MS: 1000, RETRY_MAX_MS: 4000, REBALANCE: 'on', REBALANCE_AGE_SECONDS: 30, POLL_MS: 1000, PRESENCE_TTL_SECONDS: 30, PRESENCE_GRACE_SECONDS: 5, PAGE: 'on', HTTP_FAST_PATH: 'on', LOG_LEVEL: 'info',
+    IDEMPOTENCY_SECONDS: 86_400, IDEMPOTENCY_MAX_KEYS: 4_000_000, HEARTBEAT_SECONDS: 25, STALL_SECONDS: 120, DRAIN_SECONDS: 20, RETRY_MIN_MS: 1000, RETRY_MAX_MS: 4000, REBALANCE: 'on', REBALANCE_AGE_SECONDS: 30, POLL_MS: 1000, PRESENCE_TTL_SECONDS: 30, PRESENCE_GRACE_SECONDS: 5, WEBHOOK_TIMEOUT_SECONDS: 15, WEBHOOK_RETRY_MIN_MS: 5000, WEBHOOK_RETRY_SECONDS: 259_200, PAGE: 'on', HTTP_FAST_PATH: 'on', LOG_LEVEL: 'info',
   });
   t.ok(config.IDEMPOTENCY_KEYS_LIMIT <= config.IDEMPOTENCY_MAX_KEYS, 'one sender does not go on faster than keys are remembered');
   t.same(Object.keys(config).sort(), Object.keys(SETTINGS).sort());
@@ -53,6 +53,17 @@ t.test('the defaults of the table are within what it allows', (t) => {
     t.doesNotThrow(() => setting.read(setting.default), name);
     t.not(setting.meaning, '', name);
   }
+  t.end();
+});
+
+t.test('webhooks: bad hosts, ranges and times', (t) => {
+  for (const WEBHOOK_ALLOW of ['10.0.0.0/33', '10.0.0.0/-1', '10.0.0.0/8/8', '10.0.0/8', '10.0.0', '300.1.1.1', 'fd00::/129', 'fe80::1%eth0', 'https://hooks.internal', 'hooks.internal:8080', '*.internal', '*', 'a b', 'hooks.internal/24']) {
+    t.match(lines({ WEBHOOK_ALLOW }), [/^WEBHOOK_ALLOW: ".*" is no host name, no address and no range/], WEBHOOK_ALLOW);
+  }
+  t.same(read({ WEBHOOK_ALLOW: ' Hooks.Internal, 10.0.0.0/8,::1 ,' }).WEBHOOK_ALLOW.hosts, new Set(['hooks.internal']));
+  for (const text of ['0', '301', '1.5', '15s', 'off']) t.match(lines({ WEBHOOK_TIMEOUT_SECONDS: text }), [/^WEBHOOK_TIMEOUT_SECONDS: .*from 1 to 300/], text);
+  for (const text of ['9', '3600001', '-5']) t.match(lines({ WEBHOOK_RETRY_MIN_MS: text }), [/^WEBHOOK_RETRY_MIN_MS: .*from 10 to 3600000/], text);
+  for (const text of ['0', '2592001', '3d']) t.match(lines({ WEBHOOK_RETRY_SECONDS: text }), [/^WEBHOOK_RETRY_SECONDS: .*from 1 to 2592000/], text);
   t.end();
 });
 

@@ -344,6 +344,8 @@ for (const [query, kind, field] of [
   ['action=read&topic=a..b', TOPIC, 'topic'], ['action=read&topic=a&topic=b', REQUEST, 'topic'], ['action=publish&topic=a.*', TOPIC, 'topic'], ['action=publish&topic=$a', TOPIC, 'topic'], ['action=erase&topic=%3E', TOPIC, 'topic'], ['action=presence&topic=a+b', TOPIC, 'topic'],
   ['action=operate&topic=a', TOPIC, 'topic'], ['actions=read', REQUEST, 'actions'],
 ] as const) add(`GET /access?${query}`, get(`/access?${query}`), kind, field);
+for (const request of [get('/webhooks'), post('/webhooks', JSON_TYPE, '{}'), get('/webhooks/a'), requestBytes('PATCH', '/webhooks/a', JSON_TYPE, '{}'), requestBytes('DELETE', '/webhooks/a'), ...['pause', 'resume', 'replay', 'rotate', 'test'].map((action) => post(`/webhooks/a/${action}`)), get('/webhooks/a/attempts')]) add('a webhook, without a credential', request, UNAUTHORIZED, 'Authorization');
+for (const path of ['/webhooks', '/webhooks/a', '/webhooks/a/pause', '/webhooks/a/attempts']) add(`PUT ${path}`, requestBytes('PUT', path, {}, 'x'), METHOD, undefined, path === '/webhooks' ? 'GET, HEAD, POST' : path === '/webhooks/a' ? 'DELETE, GET, HEAD, PATCH' : path === '/webhooks/a/pause' ? 'POST' : 'GET, HEAD');
 for (const path of ['/access', '/keys/abcdefghijkl/access', '/messages/x/delivery']) add(`PUT ${path}`, requestBytes('PUT', path, {}, 'x'), METHOD, undefined, 'GET, HEAD');
 add('what a key may do, without a credential', get('/keys/abcdefghijkl/access'), UNAUTHORIZED, 'Authorization');
 const patch = (body: string, path = '/streams/aaaaaaaaaa-1'): Buffer => requestBytes('PATCH', path, {}, body);

@@ -31,6 +31,8 @@ const operations = Object.entries(document.paths).flatMap(([path, methods]) => O
 
 /** Everything there is, but the document itself. */
 const ROUTES: Readonly<Record<string, readonly string[]>> = {
+  '/webhooks': ['get', 'head', 'post'], '/webhooks/{id}': ['delete', 'get', 'head', 'patch'], '/webhooks/{id}/attempts': ['get', 'head'],
+  '/webhooks/{id}/pause': ['post'], '/webhooks/{id}/resume': ['post'], '/webhooks/{id}/replay': ['post'], '/webhooks/{id}/rotate': ['post'], '/webhooks/{id}/test': ['post'],
   '/topics/{topic}/presence': ['get', 'head'], '/presence': ['get', 'head'], '/members/{id}': ['get', 'head'],
   '/cursor': ['get', 'head'], '/': ['get', 'head'], '/page/{file}': ['get', 'head'], '/client.js': ['get', 'head'], '/client/{module}': ['get', 'head'],
   '/topics': ['get', 'head'], '/topics/{topic}': ['post'], '/messages': ['get', 'head', 'post'],

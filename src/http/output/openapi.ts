@@ -47,6 +47,7 @@ export const openapi: FastifyDynamicSwaggerOptions = {
       { name: 'presence', description: 'Who listens, on all instances' },
       { name: 'session', description: 'A cookie in exchange for a key or token, for browsers' },
       { name: 'erasing', description: 'Take back what was published by mistake' },
+      { name: 'webhooks', description: 'Messages sent to receivers by HTTP, for administrators' },
       { name: 'administration', description: 'API keys, revocations of tokens, the open streams and the instances, for administrators' },
       { name: 'operations', description: 'Health, metrics, how all instances are, and this document: also at OPS_PORT, where there is one, without a credential' },
     ],

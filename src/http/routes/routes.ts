@@ -18,6 +18,7 @@ import { streamRoutes } from './streams.ts';
 import { streamTopicsRoutes } from './stream-topics.ts';
 import { ticketRoutes } from './tickets.ts';
 import { topicRoutes } from './topics.ts';
+import { webhookRoutes } from './webhooks.ts';
 
 /**
  * The routes: one thin file for each resource. A request comes in from Fastify, after the hooks of app.ts. Its route reads it with input/,
@@ -43,4 +44,5 @@ export function addRoutes(app: App, service: Service, memory: HttpMemory): void 
   revocationRoutes(app, service);
   sessionRoutes(app, service);
   accessRoutes(app, service);
+  webhookRoutes(app, service);
 }

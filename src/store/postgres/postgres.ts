@@ -14,6 +14,7 @@ import type { Appended, AppendRequest, BackQuery, FoundBack, NewestBegin, Newest
 import type { TicketStore } from '../ticket-store.ts';
 import type { TopicStore } from '../topic-store.ts';
 import type { UsageStore } from '../usage-store.ts';
+import type { WebhookStore } from '../webhook-store.ts';
 import { RETENTION, STANDBY } from './access-sql.ts';
 import { appendCall, appendedIn, newestOf, outcomesOf, PG_ROW_OVERHEAD_BYTES, stateCall } from './append.ts';
 import { PgConnections } from './connection-pool.ts';
@@ -30,6 +31,7 @@ import { PostgresSessionStore } from './session-store.ts';
 import { PostgresTicketStore } from './tickets.ts';
 import { PostgresTopicStore } from './topics.ts';
 import { PostgresUsageStore } from './usage.ts';
+import { PostgresWebhookStore } from './webhooks.ts';
 
 /**
  * The room `postgres` keeps the log in PostgreSQL, which instances on any number of hosts share. Each call of the store becomes one SQL
@@ -54,6 +56,7 @@ export class PostgresStore implements Store {
   readonly tickets: TicketStore = new PostgresTicketStore(() => this.#lifecycle.use(this.#pgConnections));
   readonly revocations: RevocationStore = new PostgresRevocationStore(() => this.#lifecycle.use(this.#pgConnections));
   readonly usage: UsageStore = new PostgresUsageStore(() => this.#lifecycle.use(this.#pgConnections));
+  readonly webhooks: WebhookStore = new PostgresWebhookStore(() => this.#lifecycle.use(this.#pgConnections));
   readonly rowOverheadBytes = PG_ROW_OVERHEAD_BYTES;
   readonly topics: TopicStore;
   readonly erasures: ErasureStore;

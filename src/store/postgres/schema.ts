@@ -245,3 +245,41 @@ export const tickets = tidings.table('tickets', {
   /** Topics and patterns as JSON. */
   topics: text('topics').notNull(),
 }, (table) => [index('tickets_generation').on(table.generation), index('tickets_ends').on(table.ends), index('tickets_owner').on(table.owner, table.ends)]);
+
+/** Webhooks (webhook-store.ts). Times are milliseconds since 1970. */
+export const webhooks = tidings.table('webhooks', {
+  id: name('id').primaryKey(),
+  /** Of the last change by an administrator, or of its status. */
+  version: number('version'),
+  /** What the room webhooks knows of it, as JSON, with the secrets that it signs with. */
+  settings: text('settings').notNull(),
+  /** `WebhookStatus`. */
+  status: text('status').notNull(),
+  /** Why it is disabled. */
+  reason: text('reason'),
+  created: number('created'),
+  /** The place in the log up to which everything was delivered. */
+  cursor: name('cursor').notNull(),
+  failures: number('failures'),
+  failingSince: bigint('failing_since', { mode: 'number' }),
+  nextAt: number('next_at'),
+  /** The instance that delivers it; '' for none. */
+  owner: name('owner').notNull(),
+  /** Counts its owners, and each time that it began anew. */
+  fence: number('fence'),
+  /** How many attempts there were. */
+  attempted: number('attempted'),
+}, (table) => [index('webhooks_owner').on(table.owner)]);
+
+/** Instances that deliver webhooks, and when the lease of each ends. */
+export const webhookOwners = tidings.table('webhook_owners', {
+  owner: name('owner').primaryKey(),
+  until: number('until'),
+});
+
+/** The newest attempts of each webhook, as JSON, numbered from 1. */
+export const webhookAttempts = tidings.table('webhook_attempts', {
+  webhook: name('webhook').notNull(),
+  number: number('number'),
+  attempt: text('attempt').notNull(),
+}, (table) => [primaryKey({ columns: [table.webhook, table.number] })]);

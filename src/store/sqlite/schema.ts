@@ -226,3 +226,41 @@ export const tickets = sqliteTable('tickets', {
   /** Topics and patterns as JSON. */
   topics: text('topics').notNull(),
 }, (table) => [index('tickets_generation').on(table.generation), index('tickets_ends').on(table.ends), index('tickets_owner').on(table.owner, table.ends)]);
+
+/** Webhooks (webhook-store.ts). Times are milliseconds since 1970. */
+export const webhooks = sqliteTable('webhooks', {
+  id: text('id').primaryKey(),
+  /** Of the last change by an administrator, or of its status. */
+  version: integer('version').notNull(),
+  /** What the room webhooks knows of it, as JSON, with the secrets that it signs with. */
+  settings: text('settings').notNull(),
+  /** `WebhookStatus`. */
+  status: text('status').notNull(),
+  /** Why it is disabled. */
+  reason: text('reason'),
+  created: integer('created').notNull(),
+  /** The place in the log up to which everything was delivered. */
+  cursor: text('cursor').notNull(),
+  failures: integer('failures').notNull(),
+  failingSince: integer('failing_since'),
+  nextAt: integer('next_at').notNull(),
+  /** The instance that delivers it; '' for none. */
+  owner: text('owner').notNull(),
+  /** Counts its owners, and each time that it began anew. */
+  fence: integer('fence').notNull(),
+  /** How many attempts there were. */
+  attempted: integer('attempted').notNull(),
+}, (table) => [index('webhooks_owner').on(table.owner)]);
+
+/** Instances that deliver webhooks, and when the lease of each ends. */
+export const webhookOwners = sqliteTable('webhook_owners', {
+  owner: text('owner').primaryKey(),
+  until: integer('until').notNull(),
+});
+
+/** The newest attempts of each webhook, as JSON, numbered from 1. */
+export const webhookAttempts = sqliteTable('webhook_attempts', {
+  webhook: text('webhook').notNull(),
+  number: integer('number').notNull(),
+  attempt: text('attempt').notNull(),
+}, (table) => [primaryKey({ columns: [table.webhook, table.number] })]);

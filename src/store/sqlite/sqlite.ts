@@ -13,6 +13,7 @@ import type { Appended, AppendRequest, BackQuery, FoundBack, NewestBegin, Newest
 import type { TicketStore } from '../ticket-store.ts';
 import type { TopicStore } from '../topic-store.ts';
 import type { UsageStore } from '../usage-store.ts';
+import type { WebhookStore } from '../webhook-store.ts';
 import { KEY_READS } from './api-keys.ts';
 import { DamageError, toUnknownError } from './errors.ts';
 import { SqliteErasureStore } from './erasure-store.ts';
@@ -29,6 +30,7 @@ import { SupervisedWorker } from './supervised-worker.ts';
 import { SqliteTicketStore, TICKET_READS } from './tickets.ts';
 import { SqliteTopicStore, TOPIC_READS } from './topics.ts';
 import { SqliteUsageStore, USAGE_READS } from './usage.ts';
+import { SqliteWebhookStore, WEBHOOK_READS } from './webhooks.ts';
 import { packRequests, unpackMessages, unpackOutcomes } from './worker-packing.ts';
 import { ACKNOWLEDGED, type Call, type Calls, type SideCall, type SideCalls } from './worker-protocol.ts';
 import { WAL_HELD_BYTES, WAL_MAX_BYTES } from './write-ahead-log.ts';
@@ -57,7 +59,7 @@ interface Damage {
 }
 
 /** Calls beside the log that change nothing. */
-const SIDE_READS: ReadonlySet<SideCall> = new Set<SideCall>([...KEY_READS, ...SESSION_READS, ...TICKET_READS, ...REVOCATION_READS, ...USAGE_READS, ...TOPIC_READS, ...LOST_EPOCH_READS]);
+const SIDE_READS: ReadonlySet<SideCall> = new Set<SideCall>([...KEY_READS, ...SESSION_READS, ...TICKET_READS, ...REVOCATION_READS, ...USAGE_READS, ...TOPIC_READS, ...LOST_EPOCH_READS, ...WEBHOOK_READS]);
 
 /** The store's main-thread side. It begins no transaction and touches no file. */
 export class SqliteStore implements Store {
@@ -67,6 +69,7 @@ export class SqliteStore implements Store {
   readonly revocations: RevocationStore = new SqliteRevocationStore((name, argument) => this.#callBeside(name, argument));
   readonly usage: UsageStore = new SqliteUsageStore((name, argument) => this.#callBeside(name, argument));
   readonly topics: TopicStore = new SqliteTopicStore((name, argument) => this.#callBeside(name, argument), (id) => this.#epochs.name(id));
+  readonly webhooks: WebhookStore = new SqliteWebhookStore((name, argument) => this.#callBeside(name, argument));
   readonly rowOverheadBytes = SQLITE_ROW_OVERHEAD_BYTES;
   readonly erasures: ErasureStore = new SqliteErasureStore((name, argument) => this.#callErasures(name, argument), () => this.#wipe());
   readonly #file: string;

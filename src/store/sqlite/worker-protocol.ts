@@ -13,11 +13,12 @@ import type { Opener } from './shared-files.ts';
 import type { TicketCall, TicketCalls } from './tickets.ts';
 import type { TopicCall, TopicCalls } from './topics.ts';
 import type { UsageCall, UsageCalls } from './usage.ts';
+import type { WebhookCall, WebhookCalls } from './webhooks.ts';
 import type { PackedRequests } from './worker-packing.ts';
 
-/** Calls beside the log: of keys, sessions, tickets, revocations, usage and topics, and of what the log has lost. */
-export type SideCalls = KeyCalls & SessionCalls & TicketCalls & RevocationCalls & UsageCalls & TopicCalls & LostEpochCalls;
-export type SideCall = KeyCall | SessionCall | TicketCall | RevocationCall | UsageCall | TopicCall | LostEpochCall;
+/** Calls beside the log: of keys, sessions, tickets, revocations, usage, topics and webhooks, and of what the log has lost. */
+export type SideCalls = KeyCalls & SessionCalls & TicketCalls & RevocationCalls & UsageCalls & TopicCalls & LostEpochCalls & WebhookCalls;
+export type SideCall = KeyCall | SessionCall | TicketCall | RevocationCall | UsageCall | TopicCall | LostEpochCall | WebhookCall;
 
 type SideWorkerCalls = { readonly [Name in SideCall]: { argument: SideCalls[Name]['argument']; value: AnswerWith<Snapshot, { answer: SideCalls[Name]['answer'] }> } };
 
@@ -43,7 +44,7 @@ export interface Calls extends SideWorkerCalls, ErasureWorkerCalls {
 export type Call = keyof Calls;
 
 /** Jobs of which the caller must know whether they happened (invariant 1). One that began, and has no answer, may have. */
-export const ACKNOWLEDGED: ReadonlySet<Call> = new Set<Call>(['append', 'createKey', 'rotateKey', 'revokeKey', 'createSession', 'endSession', 'createTicket', 'useTickets', 'renewTicket', 'revoke', 'eraseMessage', 'eraseTopic']);
+export const ACKNOWLEDGED: ReadonlySet<Call> = new Set<Call>(['append', 'createKey', 'rotateKey', 'revokeKey', 'createSession', 'endSession', 'createTicket', 'useTickets', 'renewTicket', 'revoke', 'eraseMessage', 'eraseTopic', 'createWebhook', 'changeWebhook', 'deleteWebhook']);
 
 export interface Job<Name extends Call> {
   readonly id: number;

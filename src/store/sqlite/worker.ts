@@ -21,6 +21,7 @@ import { Trimmer } from './trim.ts';
 import { Topics, type TopicCallTable } from './topics.ts';
 import { Usage, type UsageCallTable } from './usage.ts';
 import type { Call, Calls, Job, Reply, WorkerData } from './worker-protocol.ts';
+import { Webhooks, type WebhookCallTable } from './webhooks.ts';
 import { wipe } from './wipe.ts';
 import { emptyWal, rescueWal, WalShortener } from './write-ahead-log.ts';
 
@@ -51,6 +52,7 @@ interface Session {
   readonly topics: TopicCallTable;
   readonly erasures: ErasureCallTable;
   readonly lostEpochs: LostEpochs;
+  readonly webhooks: WebhookCallTable;
   /** When the database file could last be read anew: by `monotonic`, and by when something had last written to it. */
   probed: { readonly at: number; readonly changed: bigint } | undefined;
 }
@@ -163,6 +165,17 @@ const jobs: { [Name in Call]: (argument: Calls[Name]['argument'], deadline: numb
   keepLost: (argument, deadline) => [transact(writeTransaction, deadline, beside(({ lostEpochs }) => lostEpochs.keepLost(argument))), []],
   lost: (_, deadline) => [transact(readTransaction, deadline, beside(({ lostEpochs }) => lostEpochs.lost())), []],
 
+  hasActiveWebhooks: (argument, deadline) => [transact(readTransaction, deadline, beside(({ webhooks }) => webhooks.hasActiveWebhooks(argument))), []],
+  listWebhooks: (argument, deadline) => [transact(readTransaction, deadline, beside(({ webhooks }) => webhooks.listWebhooks(argument))), []],
+  findWebhooks: (argument, deadline) => [transact(readTransaction, deadline, beside(({ webhooks }) => webhooks.findWebhooks(argument))), []],
+  listAttempts: (argument, deadline) => [transact(readTransaction, deadline, beside(({ webhooks }) => webhooks.listAttempts(argument))), []],
+  createWebhook: (argument, deadline) => [commit(deadline, beside(({ webhooks }) => webhooks.createWebhook(argument))), []],
+  changeWebhook: (argument, deadline) => [commit(deadline, beside(({ webhooks }) => webhooks.changeWebhook(argument))), []],
+  deleteWebhook: (argument, deadline) => [commit(deadline, beside(({ webhooks }) => webhooks.deleteWebhook(argument))), []],
+  leaseWebhooks: (argument, deadline) => [transact(writeTransaction, deadline, beside(({ webhooks }) => webhooks.leaseWebhooks(argument))), []],
+  letGoOfWebhooks: (argument, deadline) => [transact(writeTransaction, deadline, beside(({ webhooks }) => webhooks.letGoOfWebhooks(argument))), []],
+  noteDeliveries: (argument, deadline) => [transact(writeTransaction, deadline, beside(({ webhooks }) => webhooks.noteDeliveries(argument))), []],
+
   wipe(_, deadline) {
     // The level is looked at before anything is written.
     const log = state(deadline);
@@ -245,6 +258,7 @@ function sessionOf(sqliteConnection: SqliteConnection): Session {
     topics: new Topics({ db }),
     erasures: new Erasures({ db, logState }),
     lostEpochs: new LostEpochs({ db }),
+    webhooks: new Webhooks({ db }),
     probed: undefined,
   };
 }

@@ -1,0 +1,187 @@
+import { randomName } from '../store/names.ts';
+import type { Starts, StartRequest } from '../log/start-position.ts';
+import type { Actor } from '../model/actor.ts';
+import { formatId } from '../model/position.ts';
+import { Problem } from '../model/problem.ts';
+import { Filter } from '../model/topic.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { orProblem } from '../store/change-problem.ts';
+import { StoreError } from '../store/store.ts';
+import type { WebhookRecord, WebhookStatus, WebhookStore } from '../store/webhook-store.ts';
+import { describeAttempt } from './attempt.ts';
+import { CIRCUIT_OPEN_FAILURES } from './backoff.ts';
+import { testDelivery } from './body.ts';
+import type { Sender } from './sender.ts';
+import { deadTopicOf, settingsOf, settingsText, type WebhookSettings } from './settings.ts';
+import { signatureHeaders, type SigningSecret } from './signature.ts';
+import { changedSettings, readReplay, readRotation, readWebhookRequest, type WebhookBounds } from './webhook-request.ts';
+
+/** Letters and digits of an id. */
+const WEBHOOK_ID_CHARACTERS = 16;
+/** How often a change is tried again that met another one. */
+const CHANGE_MAX_COMMITS = 5;
+/** Test deliveries under way. Stops a script from holding connections to receivers that hang. */
+const TESTS_MAX_REQUESTS = 4;
+
+export interface WebhookAdministrationDependencies {
+  readonly store: WebhookStore;
+  readonly starts: Pick<Starts, 'isReady' | 'resolve'>;
+  readonly sender: Pick<Sender, 'send'>;
+  readonly bounds: WebhookBounds;
+  /** The store's clock: milliseconds since 1970. */
+  readonly now: () => number;
+  /** Writes audit lines. */
+  readonly logger: Pick<Logger, 'info'>;
+  /** Called after each change, so that it counts on this instance at once. */
+  readonly onChange: () => Promise<void>;
+}
+
+/** A webhook and, where it got a new one, its secret: it is shown this once. */
+export interface ShownWebhook {
+  readonly webhook: object;
+  readonly secret?: string;
+}
+
+/** Makes, changes and deletes webhooks, and writes an audit line for each change. No line, and no answer but the first, has a secret; lines have no URL either, because it may hold one. */
+export class WebhookAdministration {
+  readonly #deps: WebhookAdministrationDependencies;
+  #tests = 0;
+
+  constructor(deps: WebhookAdministrationDependencies) {
+    this.#deps = deps;
+  }
+
+  /** Rejects with a `Problem`, as every method. */
+  async create(body: unknown, by: Actor): Promise<ShownWebhook> {
+    const { settings, from } = readWebhookRequest(body, this.#deps.bounds);
+    const cursor = await this.#cursorOf(from, settings);
+    const record = await asked(this.#deps.store.createWebhook({ id: randomName(WEBHOOK_ID_CHARACTERS), settings: settingsText(settings), cursor }));
+    if (record === undefined) throw new Problem('forbidden', 'There are too many webhooks: delete some first.');
+    await this.#changed('webhook-created', record.id, by, 'a webhook was made');
+    return { webhook: this.#describe(record), secret: settings.secrets[0]!.secret };
+  }
+
+  async list(page: { readonly after: string; readonly limit: number }): Promise<readonly object[]> {
+    return (await asked(this.#deps.store.listWebhooks(page))).map((record) => this.#describe(record));
+  }
+
+  async find(id: string): Promise<object> {
+    return this.#describe(await this.#record(id));
+  }
+
+  async change(id: string, body: unknown, by: Actor): Promise<object> {
+    return this.#describe(await this.#changeTo(id, 'webhook-changed', by, 'a webhook was changed', (record, settings) => ({ settings: changedSettings(settings, body, this.#deps.bounds), status: record.status, restart: 'here' })));
+  }
+
+  async pause(id: string, by: Actor): Promise<object> {
+    return this.#describe(await this.#changeTo(id, 'webhook-paused', by, 'a webhook was paused', (_record, settings) => ({ settings, status: 'paused', restart: undefined })));
+  }
+
+  async resume(id: string, by: Actor): Promise<object> {
+    return this.#describe(await this.#changeTo(id, 'webhook-resumed', by, 'a webhook was resumed', (_record, settings) => ({ settings, status: 'active', restart: 'here' })));
+  }
+
+  async replay(id: string, body: unknown, by: Actor): Promise<object> {
+    const from = readReplay(body);
+    const cursor = await this.#cursorOf(from, settingsOf((await this.#record(id)).settings));
+    return this.#describe(await this.#changeTo(id, 'webhook-replayed', by, 'a webhook was set to another place of the log', (record, settings) => ({ settings, status: record.status, restart: cursor })));
+  }
+
+  async rotate(id: string, body: unknown, by: Actor): Promise<ShownWebhook> {
+    const { overlapMs, secret } = readRotation(body);
+    const record = await this.#changeTo(id, 'webhook-rotated', by, 'a webhook got a new secret', ({ status }, settings) => {
+      const until = this.#deps.now() + overlapMs;
+      const [newest] = settings.secrets;
+      const secrets: readonly SigningSecret[] = [{ secret }, ...(overlapMs === 0 || newest === undefined || newest.secret === secret ? [] : [{ secret: newest.secret, until }])];
+      return { settings: { ...settings, secrets }, status, restart: 'here' };
+    });
+    return { webhook: this.#describe(record), secret };
+  }
+
+  async remove(id: string, by: Actor): Promise<void> {
+    if (!await asked(this.#deps.store.deleteWebhook(id))) throw missing();
+    await this.#changed('webhook-deleted', id, by, 'a webhook was deleted');
+  }
+
+  async attempts(id: string, limit: number): Promise<readonly object[]> {
+    await this.#record(id);
+    return (await asked(this.#deps.store.listAttempts(id, limit))).map(describeAttempt);
+  }
+
+  /** Sends a delivery that is no message, now and once, wherever the webhook is delivered. */
+  async test(id: string, signal: AbortSignal): Promise<object> {
+    const settings = settingsOf((await this.#record(id)).settings);
+    if (this.#tests >= TESTS_MAX_REQUESTS) throw new Problem('overloaded', 'Too many test deliveries are under way on this instance.');
+    this.#tests += 1;
+    try {
+      const now = this.#deps.now();
+      const delivery = testDelivery(`test-${randomName(WEBHOOK_ID_CHARACTERS)}`, settings.format, now);
+      const { status, error, excerpt, milliseconds } = await this.#deps.sender.send({ url: settings.url, delivery, headers: signatureHeaders(delivery.id, delivery.body, settings.secrets, now), signal, mayStillSend: () => true });
+      return { delivery: delivery.id, delivered: status !== undefined && status >= 200 && status < 300, status, error, milliseconds: Math.round(milliseconds), ...(excerpt === '' ? {} : { answer: excerpt }) };
+    } finally {
+      this.#tests -= 1;
+    }
+  }
+
+  async #record(id: string): Promise<WebhookRecord> {
+    const [record] = await asked(this.#deps.store.findWebhooks([id]));
+    if (record === undefined) throw missing();
+    return record;
+  }
+
+  async #changeTo(id: string, audit: string, by: Actor, sentence: string, change: (record: WebhookRecord, settings: WebhookSettings) => { readonly settings: WebhookSettings; readonly status: WebhookStatus; readonly restart: string | undefined }): Promise<WebhookRecord> {
+    for (let tries = 0; tries < CHANGE_MAX_COMMITS; tries++) {
+      const record = await this.#record(id);
+      const { settings, status, restart } = change(record, settingsOf(record.settings));
+      const changed = await asked(this.#deps.store.changeWebhook({ id, version: record.version, settings: settingsText(settings), status, restart }));
+      if (changed === undefined) continue;
+      await this.#changed(audit, id, by, sentence);
+      return changed;
+    }
+    throw new Problem('unavailable', 'The webhook is being changed by others. Nothing was changed.');
+  }
+
+  async #cursorOf(from: StartRequest, { topics }: WebhookSettings): Promise<string> {
+    // What retention has deleted after it is delivered as a gap.
+    if (from.kind === 'after') return formatId(from.position.epoch, from.position.seq);
+    if (!this.#deps.starts.isReady) throw unavailable();
+    try {
+      const { at } = await this.#deps.starts.resolve(from, { filter: new Filter(topics), hasLeft: () => false });
+      return formatId(at.epoch, at.seq);
+    } catch (error) {
+      throw error instanceof StoreError ? unavailable(error) : error;
+    }
+  }
+
+  #describe(record: WebhookRecord): object {
+    const { id, status, reason, created, cursor, failures, failingSince, nextAt, owner } = record;
+    const settings = settingsOf(record.settings);
+    const { url, topics, events, format, secrets } = settings;
+    return {
+      id, url, topics, events, format, deadTopic: deadTopicOf(id, settings), status, reason, created: timeText(created), cursor, owner: owner === '' ? undefined : owner,
+      circuit: failures >= CIRCUIT_OPEN_FAILURES ? 'open' : 'closed', failures, failingSince: failures === 0 ? undefined : timeText(failingSince), nextAttempt: nextAt === 0 ? undefined : timeText(nextAt),
+      oldSecretUntil: timeText(secrets.find(({ until }) => until !== undefined && until > this.#deps.now())?.until),
+    };
+  }
+
+  #changed(audit: string, id: string, { name, client }: Actor, sentence: string): Promise<void> {
+    this.#deps.logger.info({ audit, webhook: id, by: name, client }, sentence);
+    return this.#deps.onChange();
+  }
+}
+
+function timeText(time: number | undefined): string | undefined {
+  return time === undefined ? undefined : new Date(time).toISOString();
+}
+
+function missing(): Problem {
+  return new Problem('not-found', 'There is no such webhook.', { field: 'id' });
+}
+
+function unavailable(cause?: unknown): Problem {
+  return new Problem('unavailable', 'The message log cannot be read just now.', { cause });
+}
+
+function asked<Answer>(answer: Promise<Answer>): Promise<Answer> {
+  return orProblem(answer, { unknown: 'It is not known whether the change was stored: look at the webhook, or list the webhooks.', unavailable: 'The webhooks cannot be read or changed now. Nothing was changed.' });
+}

@@ -1,0 +1,27 @@
+/** When a delivery that failed is attempted again. */
+
+/** The longest pause. Stops a receiver that was away for a night from being away for a day. */
+const FAILURE_PAUSE_MAX_MS = 3_600_000;
+/** The longest time that a receiver can ask for (`Retry-After`). Stops one from putting a webhook off for ever. */
+const ASKED_MAX_MS = 86_400_000;
+/** So many failures in a row open the circuit. */
+export const CIRCUIT_OPEN_FAILURES = 5;
+
+/**
+ * How long to wait after so many failures in a row. The pause doubles with each. Chance takes up to half of it away, so that not everybody asks a receiver at the moment when it comes back.
+ * Failures count on from one message to the next: a dead receiver is asked as seldom for the next message as for the last.
+ *
+ * @param retryAfter What the receiver asked for. Milliseconds.
+ */
+export function pauseMs(failures: number, firstMs: number, retryAfter: number | undefined, random: () => number): number {
+  const longest = Math.min(FAILURE_PAUSE_MAX_MS, firstMs * 2 ** (failures - 1));
+  return Math.round(Math.max(longest * (0.5 + random() / 2), Math.min(retryAfter ?? 0, ASKED_MAX_MS)));
+}
+
+/** `Retry-After` in milliseconds: seconds, or a date (RFC 9110, section 10.2.3). undefined where it is neither. */
+export function retryAfterMs(header: string | undefined, now: number): number | undefined {
+  if (header === undefined) return undefined;
+  if (/^[0-9]{1,9}$/.test(header)) return Number(header) * 1000;
+  const time = /^[A-Z][a-z]{2}, /.test(header) ? Date.parse(header) : NaN;
+  return Number.isNaN(time) ? undefined : Math.max(0, time - now);
+}

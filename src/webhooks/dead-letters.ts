@@ -1,0 +1,41 @@
+import { hash } from 'node:crypto';
+import type { Publisher } from '../log/publisher.ts';
+import { FULL_GRANT } from '../model/grant.ts';
+import { Problem } from '../model/problem.ts';
+import type { Delivery } from './body.ts';
+import { DEAD_EVENT } from './settings.ts';
+
+/** How long the log remembers that a dead letter was published. It is longer than any failure of the database that delays the note of it. */
+const DEAD_KEPT_MS = 30 * 86_400_000;
+
+export interface DeadLetter {
+  /** Of the webhook. */
+  readonly id: string;
+  readonly topic: string;
+  readonly delivery: Delivery;
+  readonly failures: number;
+  /** When it was first attempted. Milliseconds since 1970. */
+  readonly since: number;
+}
+
+/** What could not be delivered becomes a message of another topic: once, however often that is attempted. */
+export class DeadLetters {
+  readonly #publisher: Pick<Publisher, 'publish'>;
+
+  constructor({ publisher }: { readonly publisher: Pick<Publisher, 'publish'> }) {
+    this.#publisher = publisher;
+  }
+
+  /** Rejects with a `Problem` where it was not stored. */
+  async publish({ id, topic, delivery, failures, since }: DeadLetter): Promise<void> {
+    const head = JSON.stringify({ webhook: id, delivery: delivery.id, failures, since: new Date(since).toISOString() });
+    const data = Buffer.concat([Buffer.from(`${head.slice(0, -1)},"body":`), delivery.body, Buffer.from('}')]);
+    const key = { scope: `webhook:${id}`, key: delivery.id, fingerprint: hash('sha256', `${topic} ${delivery.id}`, 'buffer'), window: DEAD_KEPT_MS };
+    try {
+      await this.#publisher.publish(FULL_GRANT, [{ topic, event: DEAD_EVENT, json: true, data, ttl: 0 }], key);
+    } catch (error) {
+      // It was published before, to another topic.
+      if (!(error instanceof Problem) || error.code !== 'key-reused') throw error;
+    }
+  }
+}

@@ -1,0 +1,55 @@
+import type { SigningSecret } from './signature.ts';
+
+/** How a message is written. `json`: the message as a stream of many topics has it. `cloudevents`: an event of CloudEvents 1.0, structured. */
+export type WebhookFormat = 'json' | 'cloudevents';
+
+export const FORMATS: readonly WebhookFormat[] = ['json', 'cloudevents'];
+
+/** What an administrator says of a webhook. */
+export interface WebhookSettings {
+  readonly url: string;
+  /** Topics and patterns. */
+  readonly topics: readonly string[];
+  /** Event names; absent for all. */
+  readonly events?: readonly string[] | undefined;
+  readonly format: WebhookFormat;
+  /** Where messages go that could not be delivered; absent for `dead.webhooks.{id}`. */
+  readonly deadTopic?: string | undefined;
+  /** The newest first. */
+  readonly secrets: readonly SigningSecret[];
+}
+
+export function settingsText(settings: WebhookSettings): string {
+  return JSON.stringify(settings);
+}
+
+/** Throws at a text that this program did not write: nothing may be sent by it. */
+export function settingsOf(text: string): WebhookSettings {
+  const { url, topics, events, format, deadTopic, secrets } = JSON.parse(text) as { readonly [Name in keyof WebhookSettings]: unknown };
+  const isRight = typeof url === 'string' && isTexts(topics) && (events === undefined || isTexts(events)) && (deadTopic === undefined || typeof deadTopic === 'string') && Array.isArray(secrets) && secrets.every(isSecret);
+  const known = FORMATS.find((one) => one === format);
+  if (!isRight || known === undefined) throw new TypeError('the settings of a webhook are not what this program stores');
+  return { url, topics, events, format: known, deadTopic, secrets };
+}
+
+/** The topic for what cannot be delivered. */
+export function deadTopicOf(id: string, { deadTopic }: Pick<WebhookSettings, 'deadTopic'>): string {
+  return deadTopic ?? `dead.webhooks.${id}`;
+}
+
+/** The event name of what could not be delivered. */
+export const DEAD_EVENT = 'dead-letter';
+
+/** Whether dead letters of a topic are wanted. A pattern for everything does not ask for them: two webhooks would deliver each other's failures for ever. */
+export function wantsDeadLetters({ topics }: Pick<WebhookSettings, 'topics'>, topic: string): boolean {
+  return topics.some((name) => name === topic || name.startsWith('dead.'));
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'string');
+}
+
+function isSecret(value: unknown): value is SigningSecret {
+  const { secret, until } = (value ?? {}) as { readonly [Name in keyof SigningSecret]: unknown };
+  return typeof secret === 'string' && (until === undefined || Number.isSafeInteger(until));
+}

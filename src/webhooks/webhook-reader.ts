@@ -1,0 +1,319 @@
+import type { Audience } from '../delivery/audience.ts';
+import type { Waiter } from '../delivery/reader-group.ts';
+import type { Found, History } from '../log/history-pages.ts';
+import type { Starts } from '../log/start-position.ts';
+import type { Tail } from '../log/tail.ts';
+import type { Gap } from '../model/gap.ts';
+import type { Message } from '../model/message.ts';
+import { formatId, parseId, type Position } from '../model/position.ts';
+import { Problem } from '../model/problem.ts';
+import { Filter } from '../model/topic.ts';
+import { Hold, type Budget } from '../runtime/budget.ts';
+import type { Clock, Timer } from '../runtime/clock.ts';
+import type { Counters } from '../runtime/counters.ts';
+import { StoreError } from '../store/store.ts';
+import type { WebhookRecord } from '../store/webhook-store.ts';
+import { attemptText } from './attempt.ts';
+import { pauseMs, retryAfterMs } from './backoff.ts';
+import { gapDelivery, messageDelivery, type Delivery } from './body.ts';
+import type { DeadLetters } from './dead-letters.ts';
+import type { Notes } from './notes.ts';
+import type { Outcome, Sender } from './sender.ts';
+import { DEAD_EVENT, deadTopicOf, settingsOf, wantsDeadLetters, type WebhookSettings } from './settings.ts';
+import { signatureHeaders } from './signature.ts';
+import type { Turns } from './turns.ts';
+
+/** A turn ends after so many messages, or so long: then others have theirs. At most so many messages are sent again after a crash. */
+const WEBHOOK_TURN_MAX_MESSAGES = 16;
+const WEBHOOK_TURN_MS = 1_000;
+/** How long a webhook without messages waits before its cursor moves on in the database. It stays inside the retention. */
+const WEBHOOK_QUIET_MS = 60_000;
+/** The pause after a read of the log that failed. */
+const WEBHOOK_READ_RETRY_MS = 1_000;
+/** RFC 9110: the receiver wants no more, ever. */
+const GONE_CODE = 410;
+
+export interface WebhookReaderDependencies {
+  readonly history: Pick<History, 'findInTail'>;
+  readonly starts: Pick<Starts, 'resolve'>;
+  readonly tail: Pick<Tail, 'last' | 'log' | 'clean' | 'erasures'>;
+  readonly audience: Pick<Audience, 'hasRoomFor' | 'join' | 'leave'>;
+  readonly turns: Turns;
+  readonly notes: Pick<Notes, 'note'>;
+  readonly sender: Pick<Sender, 'send'>;
+  readonly deadLetters: Pick<DeadLetters, 'publish'>;
+  /** For the messages of a turn. */
+  readonly budget: Budget;
+  readonly clock: Clock;
+  /** The store's clock: milliseconds since 1970. */
+  readonly now: () => number;
+  readonly random: () => number;
+  readonly counters: Pick<Counters, 'webhookDeliveries' | 'webhookFailures' | 'webhookDeadLetters'>;
+  /** Whether the lease of this instance lasts: asked before each attempt. */
+  readonly ownsNow: () => boolean;
+  readonly firstPauseMs: number;
+  /** After so long the next message follows. */
+  readonly retryMs: number;
+}
+
+/** `more` messages may follow at once. `pause`: an attempt has failed. `unread`: the log could not be read, or the lease has ended. */
+type Next = 'more' | 'quiet' | 'pause' | 'unread' | 'stop';
+
+/**
+ * One webhook's cursor over the log, its filter, and its receiver. The next message is attempted when the one before it was taken, given up, or left out. The reader waits for new messages as a long poll
+ * does, in the audience: one look of the fan-out at a message is for all webhooks. What it reads comes from the tail, unless it is far behind.
+ */
+export class WebhookReader {
+  readonly #deps: WebhookReaderDependencies;
+  readonly #record: WebhookRecord;
+  readonly #settings: WebhookSettings;
+  readonly #filter: Filter;
+  readonly #events: ReadonlySet<string> | undefined;
+  readonly #origin: string;
+  readonly #ended = new AbortController();
+  #timer: Timer | undefined;
+  /** The turn under way, until what it did is in the database. */
+  #turn: Promise<void> = Promise.resolve();
+  #at: Position;
+  #gap: Gap | undefined;
+  #isLocated = false;
+  #cursor: string;
+  #failures: number;
+  #failingSince: number | undefined;
+  #nextAt: number;
+  #attempts: string[] = [];
+  /** The cursor that the database has. */
+  #noted: string;
+  #wake: Waiter | undefined;
+  #isStopping = false;
+
+  constructor(record: WebhookRecord, deps: WebhookReaderDependencies) {
+    this.#deps = deps;
+    this.#record = record;
+    this.#settings = settingsOf(record.settings);
+    this.#filter = new Filter(this.#settings.topics);
+    this.#events = this.#settings.events && new Set(this.#settings.events);
+    this.#origin = new URL(this.#settings.url).origin;
+    this.#cursor = record.cursor;
+    this.#noted = record.cursor;
+    this.#at = parseId(record.cursor) ?? { epoch: '', seq: 0 };
+    this.#failures = record.failures;
+    this.#failingSince = record.failingSince;
+    this.#nextAt = record.nextAt;
+  }
+
+  get version(): number {
+    return this.#record.version;
+  }
+
+  get fence(): number {
+    return this.#record.fence;
+  }
+
+  get isFailing(): boolean {
+    return this.#failures > 0;
+  }
+
+  start(): void {
+    const wait = this.#nextAt - this.#deps.now();
+    if (wait > 0) this.#after(wait);
+    else this.#askTurn();
+  }
+
+  /** Ends the attempt under way, and resolves when nothing is under way any more. */
+  async stop(): Promise<void> {
+    this.#ended.abort();
+    await this.finish();
+  }
+
+  /** Begins no further attempt. Resolves when the one under way has ended by itself. */
+  async finish(): Promise<void> {
+    this.#isStopping = true;
+    this.#timer?.cancel();
+    this.#wake?.(undefined);
+    await this.#turn;
+  }
+
+  #after(milliseconds: number): void {
+    // Longer than a timer can be, and than any pause should be without another look.
+    this.#timer = this.#deps.clock.after(Math.min(milliseconds, MAX_TIMER_MS), () => this.start());
+  }
+
+  #askTurn(): void {
+    if (this.#isStopping) return;
+    this.#deps.turns.ask({ origin: this.#origin, isSuspect: this.#failures > 0, run: async () => {
+      // It was stopped while it waited.
+      if (this.#isStopping) return;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#turn = promise;
+      const following = await this.#take();
+      // The place is free for others while the database is waited for.
+      void this.#note().then((isNoted) => {
+        resolve();
+        if (isNoted) this.#goOn(following);
+      });
+    } });
+  }
+
+  #goOn(next: Next): void {
+    if (this.#isStopping || next === 'stop') return;
+    if (next === 'more') this.#askTurn();
+    else if (next === 'quiet') void this.#waitForMessages();
+    else this.#after(next === 'unread' ? WEBHOOK_READ_RETRY_MS : Math.max(0, this.#nextAt - this.#deps.now()));
+  }
+
+  /** Reads on, and attempts what it finds, until the turn is over. */
+  async #take(): Promise<Next> {
+    const end = this.#deps.clock.monotonic() + WEBHOOK_TURN_MS;
+    const hold = new Hold(this.#deps.budget);
+    try {
+      await this.#locate();
+      for (let taken = 0; taken < WEBHOOK_TURN_MAX_MESSAGES && this.#deps.clock.monotonic() < end;) {
+        if (this.#isStopping) return 'stop';
+        const { erasures } = this.#deps.tail;
+        const found = await this.#deps.history.findInTail({ at: this.#at, gap: this.#gap }, { filter: this.#filter, limit: WEBHOOK_TURN_MAX_MESSAGES - taken, hold, ofHeld: false, readTo: 0 });
+        this.#gap = undefined;
+        if (found.gap !== undefined) {
+          const { gap } = found;
+          const delivery = gapDelivery(gap, this.#cursor, this.#settings.format, this.#deps.now());
+          const next = await this.#attempt(delivery, parseId(gap.resumed)!);
+          if (next !== 'more') return next;
+          taken += 1;
+          continue;
+        }
+        const next = await this.#deliver(found, erasures, end);
+        if (next !== undefined) return next;
+        taken += found.messages.length;
+        if (found.messages.length === 0 && !found.more) return 'quiet';
+      }
+      return 'more';
+    } catch (error) {
+      if (!(error instanceof StoreError) && !(error instanceof Problem)) throw error;
+      return 'unread';
+    } finally {
+      hold.release();
+    }
+  }
+
+  /** @returns undefined where all that was found was delivered. */
+  async #deliver(found: Found, erasures: number, end: number): Promise<Next | undefined> {
+    for (const message of found.messages) {
+      if (this.#isStopping) return 'stop';
+      if (this.#deps.clock.monotonic() >= end) return 'more';
+      // What was erased while others were sent is not sent. Where that is not known any more, it is read again.
+      if (!this.#deps.tail.clean([message], { erasures })) return 'more';
+      if (!this.#wants(message)) {
+        this.#moveTo(message);
+        continue;
+      }
+      const next = await this.#attempt(messageDelivery(message, this.#settings.format), message);
+      if (next !== 'more') return next;
+    }
+    this.#moveTo(found.at);
+    return undefined;
+  }
+
+  #wants(message: Message): boolean {
+    if (message.isErased || message.isExpired(this.#deps.now())) return false;
+    if (message.event === DEAD_EVENT && (message.topic === deadTopicOf(this.#record.id, this.#settings) || !wantsDeadLetters(this.#settings, message.topic))) return false;
+    return this.#events?.has(message.event ?? 'message') !== false;
+  }
+
+  /** @param after The place after it. */
+  async #attempt(delivery: Delivery, after: Position): Promise<Next> {
+    const { counters, now, ownsNow, retryMs, sender } = this.#deps;
+    this.#failingSince ??= now();
+    if (now() - this.#failingSince >= retryMs && this.#failures > 0) return this.#giveUp(delivery, after);
+    // An instance that stood still may have lost it to another one.
+    const mayStillSend = (): boolean => ownsNow() && !this.#isStopping;
+    if (!mayStillSend()) return 'unread';
+    const outcome = await sender.send({ url: this.#settings.url, delivery, headers: signatureHeaders(delivery.id, delivery.body, this.#settings.secrets, now()), signal: this.#ended.signal, mayStillSend });
+    // It says nothing of the receiver.
+    if (this.#ended.signal.aborted || (outcome.status === undefined && !ownsNow())) return 'unread';
+    this.#attempts.push(attemptText(delivery.id, outcome, now()));
+    if (outcome.status !== undefined && outcome.status >= 200 && outcome.status < 300) {
+      counters.webhookDeliveries += 1;
+      this.#failures = 0;
+      this.#nextAt = 0;
+      this.#moveTo(after);
+      return 'more';
+    }
+    counters.webhookFailures += 1;
+    if (outcome.status === GONE_CODE) return this.#disable();
+    this.#fail(outcome);
+    return 'pause';
+  }
+
+  #fail({ retryAfter }: Outcome): void {
+    const { firstPauseMs, now, random } = this.#deps;
+    this.#failures += 1;
+    this.#nextAt = now() + pauseMs(this.#failures, firstPauseMs, retryAfterMs(retryAfter, now()), random);
+  }
+
+  async #disable(): Promise<Next> {
+    this.#failures += 1;
+    await this.#note('its receiver answered 410: it wants no more');
+    return 'stop';
+  }
+
+  /** The message goes to another topic, and the next one follows. */
+  async #giveUp(delivery: Delivery, after: Position): Promise<Next> {
+    await this.#deps.deadLetters.publish({ id: this.#record.id, topic: deadTopicOf(this.#record.id, this.#settings), delivery, failures: this.#failures, since: this.#failingSince! });
+    this.#deps.counters.webhookDeadLetters += 1;
+    this.#moveTo(after);
+    return 'more';
+  }
+
+  #moveTo({ epoch, seq }: Position): void {
+    this.#at = { epoch, seq };
+    this.#cursor = formatId(epoch, seq);
+    this.#failingSince = undefined;
+  }
+
+  async #locate(): Promise<void> {
+    if (this.#isLocated) return;
+    const { at, gap } = await this.#deps.starts.resolve({ kind: 'after', position: this.#at }, { filter: this.#filter, hasLeft: () => this.#isStopping });
+    this.#at = at;
+    this.#gap = gap;
+    this.#isLocated = true;
+  }
+
+  /** Resolves with false where another instance has it since, or it began anew. */
+  #note(disabled?: string): Promise<boolean> {
+    const attempts = this.#attempts;
+    this.#attempts = [];
+    const isSame = disabled === undefined && attempts.length === 0 && this.#cursor === this.#noted;
+    if (isSame) return Promise.resolve(true);
+    this.#noted = this.#cursor;
+    return this.#deps.notes.note({ id: this.#record.id, fence: this.#record.fence, cursor: this.#cursor, failures: this.#failures, failingSince: this.#failingSince, nextAt: this.#nextAt, disabled, attempts });
+  }
+
+  /** Waits in the audience until a message may be there. */
+  async #waitForMessages(): Promise<void> {
+    const { audience, clock, tail } = this.#deps;
+    if (!audience.hasRoomFor(this.#filter)) {
+      this.#after(WEBHOOK_READ_RETRY_MS);
+      return;
+    }
+    const group = audience.join(this.#filter);
+    const { promise, resolve } = Promise.withResolvers<number | undefined>();
+    const wake: Waiter = resolve;
+    this.#wake = wake;
+    group.waiters.add(wake);
+    // All messages so far were shown to the group.
+    const timer = clock.after(WEBHOOK_QUIET_MS, () => wake(group.firstUntold === undefined ? tail.last : group.firstUntold - 1));
+    // While the log was read, nobody listened.
+    if (tail.last > this.#at.seq) wake(undefined);
+    const quietTo = await promise;
+    timer.cancel();
+    this.#wake = undefined;
+    group.waiters.delete(wake);
+    audience.leave(group);
+    const { log } = tail;
+    if (quietTo !== undefined && quietTo > this.#at.seq && log?.lineage.isGood(this.#at) === true) this.#moveTo(log.lineage.at(quietTo));
+    this.#askTurn();
+  }
+}
+
+/** The longest timer of Node.js. */
+const MAX_TIMER_MS = 2_147_483_647;

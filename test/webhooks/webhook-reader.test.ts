@@ -1,0 +1,93 @@
+import t from 'tap';
+import { Audience } from '../../src/delivery/audience.ts';
+import { Message } from '../../src/model/message.ts';
+import type { Position } from '../../src/model/position.ts';
+import { Budget } from '../../src/runtime/budget.ts';
+import type { DeliveryNote, WebhookRecord } from '../../src/store/webhook-store.ts';
+import type { DeadLetter } from '../../src/webhooks/dead-letters.ts';
+import { settingsText } from '../../src/webhooks/settings.ts';
+import { makeSecret } from '../../src/webhooks/signature.ts';
+import { Turns } from '../../src/webhooks/turns.ts';
+import { WebhookReader } from '../../src/webhooks/webhook-reader.ts';
+import { settle, TestClock } from '../support/clock.ts';
+
+const RETRY_MS = 60_000;
+const settings = settingsText({ url: 'https://example.com/', topics: ['a'], format: 'json', secrets: [{ secret: makeSecret() }] });
+const RECORD: WebhookRecord = { id: 'hook', version: 1, settings, status: 'active', reason: undefined, created: 0, cursor: 'abcdefgh-0', failures: 0, failingSince: undefined, nextAt: 0, owner: 'me', fence: 1 };
+
+/** One reader on a log of some messages, and a receiver that answers as the test says. */
+class Bench {
+  readonly clock = new TestClock();
+  readonly sent: string[] = [];
+  readonly notes: DeliveryNote[] = [];
+  readonly dead: DeadLetter[] = [];
+  owns = true;
+  status: (id: string) => number = () => 200;
+  /** Called while the log is read. */
+  reading: () => void = () => undefined;
+  readonly reader: WebhookReader;
+
+  constructor(messages: number) {
+    const log = Array.from({ length: messages }, (_, index) => new Message('abcdefgh', index + 1, 0, 0, { topic: 'a', event: undefined, json: false, data: Buffer.from('x') }));
+    const end: Position = { epoch: 'abcdefgh', seq: messages };
+    this.reader = new WebhookReader(RECORD, {
+      history: { findInTail: async ({ at, gap }, { limit }) => {
+        this.reading();
+        const found = log.slice(at.seq, at.seq + limit);
+        return { messages: found, at: found.at(-1) ?? end, more: at.seq + found.length < messages, gap };
+      } },
+      starts: { resolve: async (request) => ({ at: request.kind === 'after' ? request.position : end, gap: undefined }) },
+      tail: { last: messages, log: undefined, clean: () => true, erasures: 0 },
+      audience: new Audience({ maxFilterBytes: 1_000_000 }), turns: new Turns({ clock: this.clock }), budget: new Budget(1_000_000),
+      notes: { note: async (note) => this.notes.push(note) > 0 },
+      sender: { send: async ({ delivery: { id }, mayStillSend }) => {
+        if (!mayStillSend()) return { status: undefined, error: 'the lease ended', excerpt: '', retryAfter: undefined, milliseconds: 0 };
+        this.sent.push(id);
+        return { status: this.status(id), error: undefined, excerpt: '', retryAfter: undefined, milliseconds: 1 };
+      } },
+      deadLetters: { publish: async (letter) => void this.dead.push(letter) },
+      clock: this.clock, now: () => this.clock.monotonic(), random: () => 1, counters: { webhookDeliveries: 0, webhookFailures: 0, webhookDeadLetters: 0 }, ownsNow: () => this.owns, firstPauseMs: 1_000, retryMs: RETRY_MS,
+    });
+  }
+}
+
+t.test('an instance whose lease has ended sends nothing, and goes on where it stood when it owns the webhook again', async (t) => {
+  const bench = new Bench(3);
+  // It stands still while it reads the log.
+  bench.reading = () => void (bench.owns = false);
+  bench.reader.start();
+  await settle();
+  t.same(bench.sent, []);
+  await bench.clock.advance(10_000);
+  t.same([bench.sent, bench.notes.length], [[], 0], 'no failure of the receiver is noted either');
+  bench.reading = () => undefined;
+  bench.owns = true;
+  await bench.clock.advance(1_000);
+  t.same(bench.sent, ['abcdefgh-1', 'abcdefgh-2', 'abcdefgh-3']);
+  t.match(bench.notes.at(-1), { cursor: 'abcdefgh-3', failures: 0 });
+  await bench.reader.stop();
+});
+
+t.test('a message that fails for too long is given up, the next one follows, and failures count on', async (t) => {
+  const bench = new Bench(2);
+  bench.status = (id) => (id === 'abcdefgh-1' ? 500 : 200);
+  bench.reader.start();
+  await bench.clock.advance(1_000 * (1 + 2 + 4 + 8 + 16) + 1);
+  t.same(bench.sent, Array.from({ length: 6 }, () => 'abcdefgh-1'), 'the pause doubles');
+  t.match(bench.notes.at(-1), { cursor: 'abcdefgh-0', failures: 6, failingSince: 0, nextAt: 63_000 });
+  await bench.clock.advance(32_000);
+  t.match(bench.dead, [{ id: 'hook', topic: 'dead.webhooks.hook', delivery: { id: 'abcdefgh-1' }, failures: 6, since: 0 }]);
+  t.equal(bench.sent.at(-1), 'abcdefgh-2');
+  t.match(bench.notes.at(-1), { cursor: 'abcdefgh-2', failures: 0 });
+  await bench.reader.stop();
+});
+
+t.test('nothing is sent, and no turn begins, once it was stopped', async (t) => {
+  const bench = new Bench(2);
+  bench.status = () => 500;
+  bench.reader.start();
+  await settle();
+  await bench.reader.stop();
+  await bench.clock.advance(RETRY_MS);
+  t.equal(bench.sent.length, 1);
+});
