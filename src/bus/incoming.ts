@@ -12,14 +12,15 @@ const WARN_INTERVAL_MS = 60_000;
 
 type Refused = keyof Counters['busRefused'];
 
-/** The log lines about unused envelopes. One of another epoch is usual while an instance starts: it is only counted. */
+/** The log lines about unused envelopes. Those of another epoch are usual while an instance starts, and late ones when it was frozen: they are only counted. */
 function warningOf(kind: Refused, server: string): string | undefined {
   switch (kind) {
     case 'other-version': return `another version of Tidings, or something else, publishes on this ${server}: looking at the log instead`;
     case 'forged': return `a message from ${server} is not of an instance that can read the log: somebody else may publish on this ${server}. Looking at the log instead`;
     case 'malformed': return `a message from ${server} was malformed: looking at the log instead`;
     case 'repeated': return `a note from ${server} came again, as somebody sends it who may read and publish there: it does nothing, but this instance looks at the log`;
-    default: return undefined;
+    case 'late':
+    case 'other-epoch': return undefined;
   }
 }
 
