@@ -99,6 +99,15 @@ export function partsOf(messages: readonly Message[]): readonly (readonly Messag
   return total > DIVIDED_MAX_BYTES ? [messages] : parts;
 }
 
+/** What a commit is sent as, in order. The last one is undefined where not all of it can be: then the others have to look at the log. */
+export function envelopesOf(messages: readonly Message[], keys: EnvelopeKeys): readonly (Carried | undefined)[] {
+  const whole = carriedOf(messages, keys);
+  if (whole !== undefined) return [whole];
+  const parts = partsOf(messages).map((part) => carriedOf(part, keys));
+  const carried = parts.filter((part) => part !== undefined);
+  return carried.length === parts.length ? carried : [...carried, undefined];
+}
+
 function envelopeSize(epoch: string, messages: readonly Message[]): number {
   let size = ENVELOPE_HEAD_BYTES + 1 + epoch.length + PROOF_BYTES;
   for (const message of messages) size += messageSize(message);

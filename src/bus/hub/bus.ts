@@ -4,7 +4,7 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { Counters } from '../../runtime/counters.ts';
 import type { Bus, BusListener, BusState } from '../bus.ts';
 import { EnvelopeKeys } from '../envelope-keys.ts';
-import { carriedOf, decode, encode, partsOf, SENDER_BYTES } from '../envelope.ts';
+import { decode, encode, envelopesOf, SENDER_BYTES } from '../envelope.ts';
 import { encodeNote, NoteReader } from '../note-envelope.ts';
 import { WakeLimiter } from '../wake-limiter.ts';
 import { awayOnly, type HubConnection, type HubUser } from './connection.ts';
@@ -64,10 +64,10 @@ export class HubBus implements Bus {
   publish(messages: readonly Message[]): void {
     const keys = this.#joined?.keys;
     if (messages.length === 0 || keys === undefined || this.state !== 'up') return;
-    const whole = carriedOf(messages, keys);
-    const parts = whole === undefined ? partsOf(messages).map((part) => carriedOf(part, keys)) : [whole];
-    for (const part of parts) if (part !== undefined) this.#connection.hint(FRAME.commit, encode(this.#sender, part));
-    if (parts.includes(undefined)) this.wake();
+    for (const part of envelopesOf(messages, keys)) {
+      if (part === undefined) this.wake();
+      else this.#connection.hint(FRAME.commit, encode(this.#sender, part));
+    }
   }
 
   tell(note: string, to?: string, reached?: (listening: number) => void): void {

@@ -8,7 +8,7 @@ import { waitAtMost, type Clock, type Timer } from '../../runtime/clock.ts';
 import type { Counters } from '../../runtime/counters.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { Bus, BusListener, BusState } from '../bus.ts';
-import { carriedOf, encode, partsOf, SENDER_BYTES, type Carried } from '../envelope.ts';
+import { encode, envelopesOf, SENDER_BYTES, type Carried } from '../envelope.ts';
 import { Incoming } from '../incoming.ts';
 import { encodeNote } from '../note-envelope.ts';
 
@@ -108,10 +108,7 @@ export class NatsBus implements Bus {
   publish(messages: readonly Message[]): void {
     const keys = this.#joined?.incoming.keys;
     if (messages.length === 0 || keys === undefined) return;
-    const whole = carriedOf(messages, keys);
-    const parts = whole === undefined ? partsOf(messages).map((part) => carriedOf(part, keys)) : [whole];
-    for (const part of parts) if (part !== undefined) this.#send(part);
-    if (parts.includes(undefined)) this.#send(undefined);
+    for (const part of envelopesOf(messages, keys)) this.#send(part);
   }
 
   wake(): void {

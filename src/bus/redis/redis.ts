@@ -5,7 +5,7 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { Counters } from '../../runtime/counters.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { Bus, BusListener, BusState } from '../bus.ts';
-import { carriedOf, encode, partsOf, SENDER_BYTES, type Carried } from '../envelope.ts';
+import { encode, envelopesOf, SENDER_BYTES, type Carried } from '../envelope.ts';
 import { Incoming } from '../incoming.ts';
 import { encodeNote } from '../note-envelope.ts';
 import { ClusterDiscovery } from './cluster-discovery.ts';
@@ -119,10 +119,7 @@ export class RedisBus implements Bus {
   publish(messages: readonly Message[]): void {
     const keys = this.#incoming?.keys;
     if (messages.length === 0 || keys === undefined) return;
-    const whole = carriedOf(messages, keys);
-    const parts = whole === undefined ? partsOf(messages).map((part) => carriedOf(part, keys)) : [whole];
-    for (const part of parts) if (part !== undefined) this.#send(part);
-    if (parts.includes(undefined)) this.#send(undefined);
+    for (const part of envelopesOf(messages, keys)) this.#send(part);
   }
 
   wake(): void {
