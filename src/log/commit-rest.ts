@@ -4,13 +4,13 @@ import type { Clock } from '../runtime/clock.ts';
  * A rest lasts as long as this many commits like the last one, so commits take at most a seventh of the time. A commit costs the same for one message as for ten:
  * its sync, and its way to the store's thread and back.
  */
-const REST_FACTOR = 6;
+const COMMIT_REST_FACTOR = 6;
 
 /** The longest that a message waits only so that others share its commit. */
-const REST_MAX_MS = 2.5;
+const COMMIT_REST_MAX_MS = 2.5;
 
 /** A timer cannot end a rest that is shorter. */
-const REST_MIN_MS = 0.5;
+const COMMIT_REST_MIN_MS = 0.5;
 
 /** So many do not wait for more: of a commit that they share, each costs little more than its own row. */
 const CROWD_REQUESTS = 16;
@@ -37,7 +37,7 @@ export class CommitRest {
 
   /** A commit has ended. `waiting`: how many requests waited for it or behind it. */
   ended(tookMs: number, waiting: number): void {
-    this.#until = this.#clock.monotonic() + Math.min(tookMs * REST_FACTOR, REST_MAX_MS);
+    this.#until = this.#clock.monotonic() + Math.min(tookMs * COMMIT_REST_FACTOR, COMMIT_REST_MAX_MS);
     this.#crowds[this.#next] = waiting;
     this.#next = (this.#next + 1) % REMEMBERED_COMMITS;
     this.#crowd = Math.min(Math.max(...this.#crowds), CROWD_REQUESTS);
@@ -47,6 +47,6 @@ export class CommitRest {
   leftMs(queued: number): number {
     if (queued >= this.#crowd) return 0;
     const left = this.#until - this.#clock.monotonic();
-    return left < REST_MIN_MS ? 0 : left;
+    return left < COMMIT_REST_MIN_MS ? 0 : left;
   }
 }

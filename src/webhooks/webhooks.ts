@@ -16,8 +16,8 @@ export const WEBHOOKS_MAX_BYTES = 32 * 1024 * 1024;
 export const WEBHOOK_LEASE_MS = 5_000;
 /** How often an instance keeps its leases, and looks for webhooks that nobody has. */
 const OWNED_LOOK_MS = 1_000;
-/** How often it looks whether there are any. */
-const IDLE_LOOK_MS = 2_000;
+/** How often it looks whether there are any. Who makes the first one looks at once. */
+const IDLE_LOOK_MS = 10_000;
 /** How long a look waits for webhooks that are being stopped. The next look follows up on the others. It is far below the lease, which no look may let end. */
 const CHANGE_WAIT_MS = 1_000;
 /** How long attempts have to end by themselves when the instance closes. */
