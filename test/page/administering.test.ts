@@ -177,6 +177,8 @@ await t.test('streams are shared evenly with one button; where the service does 
   const person = await Person.open(t, browser, guarded.url);
   const { instances: [one] } = JSON.parse((await keeper.get('/instances', bearer(ROOT.text))).body) as { instances: { id: string }[] };
   await person.page.route('**/instances', (route) => route.fulfill({ json: { instances: [one, { ...one, id: 'another' }] } }));
+  const { body: figures } = await keeper.get(`/instances/${one!.id}?after=0`, bearer(ROOT.text));
+  await person.page.route('**/instances/another?*', (route) => route.fulfill({ body: figures.replaceAll(one!.id, 'another'), contentType: 'application/json' }));
   let asked = 0;
   let answer: { readonly status: number; readonly json: object } = { status: 202, json: { moving: 1_200, instances: [{ id: 'another', streams: 5_000, moving: 1_200 }, { id: one!.id, streams: 2_600, moving: 0 }] } };
   await person.page.route('**/instances/rebalance', (route) => {
