@@ -66,13 +66,16 @@ export const FOUND: readonly (readonly [what: string, schedule: Schedule])[] = [
     ],
   }],
   ['a page is read after the number of a lost message, and its place lies before that', {
-    chance: 427891683, instances: 1, tailBytes: 1_000_000, writeMs: 0, bus: 'good', commands: [
-      { wait: 0, name: 'cinavc', do: 'publish', topic: 'a.x', messages: 1, times: 8, padding: 0, kind: 'plain' },
-      { wait: 0, name: 'djfdt3', do: 'poll', wants: ['a.*'], from: { ago: 2 } },
-      { wait: 100, name: 'whk32f', do: 'publish', topic: 'a', messages: 1, times: 1, padding: 0, kind: 'plain' },
-      { wait: 0, name: '5k2vc1', do: 'restore', lost: 5 },
-      { wait: 0, name: 'rymbrm', do: 'publish', topic: 'a.y', messages: 2, times: 8, padding: 0, kind: 'plain' },
-      { wait: 3, name: 'encu37', do: 'trim', messages: 50 },
+    chance: 1797415833, instances: 2, tailBytes: 1_000_000, writeMs: 0, bus: 'good', commands: [
+      { wait: 0, name: '96mlgm', do: 'drain', instance: 0, milliseconds: 500 },
+      { wait: 0, name: 'yi6m6f', do: 'publish', topic: 'a.x', messages: 1, times: 1, padding: 0, kind: 'plain' },
+      { wait: 400, name: '3nr29h', do: 'stream', wants: ['>'], from: 'now', capacity: 1_000_000, times: 1 },
+      { wait: 0, name: 'v4m64o', do: 'poll', wants: ['a', 'b'], from: 'now' },
+      { wait: 400, name: 'v38g7f', do: 'publish', topic: 'a', messages: 1, times: 8, padding: 0, kind: 'plain' },
+      { wait: 1_500, name: 'wp3gfy', do: 'freeze', instance: 0, milliseconds: 4_000 },
+      { wait: 0, name: '29fwvg', do: 'publish', topic: 'a', messages: 1, times: 3, padding: 0, kind: 'plain' },
+      { wait: 0, name: 'xz5k27', do: 'lose epochs', epochs: 4 },
+      { wait: 400, name: '2u5f4h', do: 'trim', messages: 50 },
     ],
   }],
   ['two restored copies end one wait, and its gap to the oldest message is called a fork', {
