@@ -154,7 +154,7 @@ export class Lifecycle {
       return error;
     }
     if (this.#access.hasNobody) {
-      process.stderr.write(`HOST: ${this.#config.HOST} can be reached from other machines, and there is no key; make one (npx tidings keys create --name me --admin), or set AUTH=off to allow everybody, or HOST=127.0.0.1\n`);
+      process.stderr.write(`HOST: ${this.#config.HOST} can be reached from other machines, and there is no key; make one (npx tidings keys create --name me --publish '>' --subscribe '>' --admin), or set AUTH=off to allow everybody, or HOST=127.0.0.1\n`);
       process.exit(1);
     }
     await this.#log.open(state, this.#delivery.fanout);

@@ -1,5 +1,6 @@
 import { members, readPatterns } from '../access/key-request.ts';
 import { parseStructuredFile } from '../config/structured-file.ts';
+import { publishProblem, ScopedGrant } from '../model/grant.ts';
 import { Problem } from '../model/problem.ts';
 import { checkTopic } from '../model/topic.ts';
 import type { HookPlan } from './plan.ts';
@@ -54,6 +55,7 @@ function readHook(name: string, value: unknown, env: Readonly<Record<string, str
   if (publish.length === 0) throw wrong(`${field}.publish`, 'it must be an array of the topics and patterns that the hook may publish to');
   const topic = readTemplate(given['topic'], `${field}.topic`);
   checkTopic(topic.example, `${field}.topic`);
+  if (topic.isFixed && publishProblem(new ScopedGrant({ publish, subscribe: [] }), [{ topic: topic.example }]) !== undefined) throw wrong(`${field}.topic`, 'it is none of the topics that publish lists');
   return {
     name,
     verify: known.verify(readSecrets(given['secret'], `${field}.secret`, env, sender), options),

@@ -90,6 +90,11 @@ export class Template {
     return this.#parts.map(({ literal, places }) => literal + (places === undefined ? '' : 'x')).join('');
   }
 
+  /** Whether no value is in it. */
+  get isFixed(): boolean {
+    return this.#parts.every(({ places }) => places === undefined);
+  }
+
   #fill(source: TemplateSource, written: (value: string, isDivided: boolean) => string): string {
     return this.#parts.map(({ literal, places, source: where, isDivided }) => {
       if (places === undefined) return literal;

@@ -79,6 +79,7 @@ t.test('what is wrong in it is named, and no secret is repeated', (t) => {
     [one({ topic: undefined }), 'hooks.a.topic', /must be a text/],
     [one({ topic: '$sys.{/a}' }), 'hooks.a.topic', /not valid/],
     [one({ topic: 'a..{/a}' }), 'hooks.a.topic', /not valid/],
+    [one({ topic: 'other' }), 'hooks.a.topic', /none of the topics that publish lists/],
     [one({ topic: 'a.*' }), 'hooks.a.topic', /not valid/],
     [one({ topic: 'a.{repository}' }), 'hooks.a.topic', /JSON pointer/],
     [one({ event: 7 }), 'hooks.a.event', /must be a text/],
