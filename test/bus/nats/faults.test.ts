@@ -1,5 +1,6 @@
 import { createServer, type Socket } from 'node:net';
-import t from 'tap';
+import t, { type Test } from 'tap';
+import { systemClock, type Clock } from '../../../src/runtime/clock.ts';
 import { Ear, message } from '../../contract/bus.ts';
 import { bothAre, busOf, busPair, flows, leftBeside, loggedOnce, openBus, openResources } from '../../support/bus.ts';
 import { heldBytes } from '../../support/garbage.ts';
@@ -115,6 +116,83 @@ t.test('garbage in the place of NATS: it goes on trying, and finds the real one'
   for (const socket of sockets) socket.destroy();
   await new Promise((resolve) => impostor.close(resolve));
   await bus.close();
+});
+
+/** A server that greets as NATS does, and answers as long as `mayAnswer` says so. */
+async function impostorOf(t: Test, info: string, mayAnswer: (pings: number) => boolean, connected: (socket: Socket, pings: number) => void): Promise<{ readonly url: string; readonly sockets: Set<Socket> }> {
+  const sockets = new Set<Socket>();
+  const impostor = createServer((socket) => {
+    sockets.add(socket);
+    let pings = 0;
+    socket.on('error', () => undefined).on('close', () => sockets.delete(socket)).write(`INFO ${info}\r\n`);
+    socket.on('data', (data) => {
+      for (const _ of data.toString().matchAll(/PING\r\n/g)) {
+        if (mayAnswer(++pings)) socket.write('PONG\r\n');
+        connected(socket, pings);
+      }
+    });
+  });
+  const port = await freePort();
+  await listening(impostor, port);
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy();
+    impostor.close();
+  });
+  return { url: `nats://127.0.0.1:${port}`, sockets };
+}
+
+const INFO = '{"max_payload":1048576,"version":"2.9.10","proto":1}';
+
+t.test('closed while its subscriptions do not hold yet, it leaves no connection', async (t) => {
+  let isOpening = false;
+  // The PING behind the subscriptions is the second one.
+  const { url, sockets } = await impostorOf(t, INFO, (pings) => pings !== 2, (_, pings) => {
+    isOpening ||= pings === 2;
+  });
+  const { bus } = openBus(t, url, LOG_ID);
+  await until('it has subscribed', () => isOpening);
+  await bus.close();
+  await until('the connection is gone', () => sockets.size === 0);
+  t.equal(bus.state, 'degraded');
+});
+
+t.test('a connection that is lost before its subscriptions hold is made again', async (t) => {
+  let drops = 0;
+  const { url } = await impostorOf(t, INFO, (pings) => pings === 1 || drops >= 2, (socket, pings) => {
+    if (pings !== 2 || drops >= 2) return;
+    drops++;
+    socket.destroy();
+  });
+  const { bus, lines } = openBus(t, url, LOG_ID);
+  await until('it is up', () => bus.state === 'up');
+  t.equal(drops, 2);
+  t.match(lines, [/is degraded/, /is up/]);
+});
+
+t.test('a server that takes each connection and drops it is met less and less often', async (t) => {
+  const waits: number[] = [];
+  const clock: Clock = { ...systemClock, after: (ms, task) => {
+    waits.push(ms);
+    return systemClock.after(0, task);
+  } };
+  const { url } = await impostorOf(t, INFO, () => true, (socket, pings) => void (pings === 2 && socket.end()));
+  const bus = busOf({ url, clock, logger });
+  t.teardown(() => bus.close());
+  bus.join(LOG_ID, new Ear());
+  await until('it has tried often', () => waits.length >= 8);
+  // Half of a wait is chance.
+  t.ok(waits[7]! > waits[0]!, waits.join(' '));
+  t.ok(waits[7]! >= 2_500, waits.join(' '));
+});
+
+t.test('a server that tells nonsense of itself does not make publishing throw', async (t) => {
+  const { url } = await impostorOf(t, INFO.replace('1048576', 'null'), () => true, () => undefined);
+  const { bus } = openBus(t, url, LOG_ID);
+  await until('it is up', () => bus.state === 'up');
+  bus.publish([message(1)]);
+  bus.wake();
+  bus.tell('note');
+  t.pass('nothing was thrown');
 });
 
 t.test('closed, it leaves nothing behind', async (t) => {
