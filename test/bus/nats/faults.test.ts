@@ -1,12 +1,13 @@
 import { createServer, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
 import { systemClock, type Clock } from '../../../src/runtime/clock.ts';
+import { takeConsole } from '../../../src/runtime/console-lines.ts';
 import { Ear, message } from '../../contract/bus.ts';
 import { bothAre, busOf, busPair, flows, leftBeside, loggedOnce, openBus, openResources } from '../../support/bus.ts';
 import { heldBytes } from '../../support/garbage.ts';
 import { Link } from '../../support/link.ts';
 import { listening } from '../../support/listening.ts';
-import { recordingLogger } from '../../support/logger.ts';
+import { quietLogger, recordingLogger } from '../../support/logger.ts';
 import { startNats } from '../../support/nats.ts';
 import { freePort } from '../../support/ports.ts';
 import { until } from '../../support/until.ts';
@@ -143,11 +144,33 @@ async function impostorOf(t: Test, info: string, mayAnswer: (pings: number) => b
 
 const INFO = '{"max_payload":1048576,"version":"2.9.10","proto":1}';
 
+t.test('garbage after the handshake: the client\'s lines about it come through the logger, few and short', async (t) => {
+  const { logger, lines } = recordingLogger();
+  const methods = { ...console };
+  t.teardown(() => Object.assign(console, methods));
+  const written: unknown[] = [];
+  Object.assign(console, { log: (...parts: unknown[]) => void written.push(parts) });
+  takeConsole(console, logger);
+  let rounds = 0;
+  const { url } = await impostorOf(t, INFO, () => true, (socket, pings) => {
+    if (pings === 2) socket.end(`${String(++rounds).padEnd(30_000, 'x')}\r\n`);
+  });
+  const bus = busOf({ url, logger: quietLogger, clock: { ...systemClock, after: (_, task) => systemClock.after(0, task) } });
+  t.teardown(() => bus.close());
+  bus.join(LOG_ID, new Ear());
+  await until('it was tried often', () => rounds >= 20);
+  t.same(written, []);
+  t.ok(lines.length >= 1 && lines.length <= 10, `${lines.length} lines`);
+  for (const line of lines) t.ok(line.length < 500 && JSON.parse(line).msg === 'a library wrote to the console', line.slice(0, 500));
+});
+
 t.test('closed while its subscriptions do not hold yet, it leaves no connection', async (t) => {
   let isOpening = false;
   // The PING behind the subscriptions is the second one.
-  const { url, sockets } = await impostorOf(t, INFO, (pings) => pings !== 2, (_, pings) => {
+  const { url, sockets } = await impostorOf(t, INFO, (pings) => pings !== 2, (socket, pings) => {
     isOpening ||= pings === 2;
+    // The client asks whether it still lives: the answer comes, and so does the late one.
+    if (pings === 3) socket.write('PONG\r\n');
   });
   const { bus } = openBus(t, url, LOG_ID);
   await until('it has subscribed', () => isOpening);
