@@ -3,7 +3,7 @@ import type { Logger } from './logger.ts';
 import { printable } from './printable.ts';
 
 /** Stops a server that a library quotes from filling the log. */
-const TEXT_MAX_CHARACTERS = 200;
+const CONSOLE_TEXT_MAX_CHARACTERS = 200;
 
 const METHODS = ['debug', 'error', 'info', 'log', 'trace', 'warn'] as const;
 
@@ -14,7 +14,7 @@ const METHODS = ['debug', 'error', 'info', 'log', 'trace', 'warn'] as const;
 export function takeConsole(output: Pick<Console, typeof METHODS[number]>, logger: Pick<Logger, 'warn'>): void {
   const window = new LineWindow();
   const take = (...parts: readonly unknown[]): void => {
-    const text = printable(parts.map(textOf).join(' ').slice(0, TEXT_MAX_CHARACTERS));
+    const text = printable(parts.map(textOf).join(' ').slice(0, CONSOLE_TEXT_MAX_CHARACTERS));
     const omitted = window.admit(text);
     if (omitted !== undefined) logger.warn({ text, ...(omitted === 0 ? {} : { omitted }) }, 'a library wrote to the console');
   };

@@ -50,7 +50,7 @@ const CONNECT_MAX_MS = 5_000;
 const PRESENT_MAX_MS = 1_000;
 
 /** How long `close` waits for what was sent. Stops a frozen NATS from delaying the end of the process. */
-const CLOSE_MAX_MS = 500;
+const NATS_CLOSE_MAX_MS = 500;
 
 /** The longest reason. Stops a program that answers in the place of NATS from flooding the logger with its texts. */
 const REASON_MAX_CHARACTERS = 500;
@@ -199,7 +199,7 @@ export class NatsBus implements Bus {
     void this.#opening?.close();
     const connection = this.#connection;
     this.#connection = undefined;
-    if (connection !== undefined) await waitAtMost(CLOSE_MAX_MS, connection.flush().then(() => connection.close(), () => connection.close()));
+    if (connection !== undefined) await waitAtMost(NATS_CLOSE_MAX_MS, connection.flush().then(() => connection.close(), () => connection.close()));
     void connection?.close();
   }
 
