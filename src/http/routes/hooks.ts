@@ -64,7 +64,7 @@ export function hookRoutes(app: App, service: Service): void {
       ? { field: 'path', why: 'this hook has no secret in its path' }
       : hook.verify({ headers: request.headers, body: bodyOf(request), pathSecret, now: Math.floor(Date.now() / 1000) });
     if (forged === undefined) return;
-    // Who has failed too often is told that, and has sent a forged request all the same.
+    // Its address may have failed too often: then it gets 429, but its request is forged too.
     count(hook, 'forged');
     keptOut.credential(`hook ${hook.name}: ${forged.field}: ${forged.why}`, request, clientAddress);
     throw await failedLogin(new Problem('invalid-credential', `${forged.field} is not good: ${forged.why}.`, { field: forged.field }), ENDPOINTS.hook, limits, { address: clientAddress });
