@@ -81,15 +81,20 @@ export class Incoming {
     }
   }
 
-  note(payload: Buffer): void {
+  /** @returns Whether it came from another instance that can read the log, and counts. */
+  note(payload: Buffer): boolean {
     const read = this.#notes.read(payload, this.#listener.sealing().now);
-    if (read.kind === 'own') return;
-    if (read.kind === 'note') return this.#listener.told(read.note);
+    if (read.kind === 'own') return false;
+    if (read.kind === 'note') {
+      this.#listener.told(read.note);
+      return true;
+    }
     this.#refused(read.kind);
     // The sender may know of an epoch that this instance has not heard of, or the other way round.
     if (read.kind === 'other-epoch') this.#wakes.wake();
     // It may have been news of a revocation: from a newer version, or read late because this instance was frozen. To look needs no proof.
     this.#listener.toldUnproved();
+    return false;
   }
 
   stop(): void {

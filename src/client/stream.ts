@@ -69,3 +69,10 @@ export interface Attempt {
   /** Of a change that is under way: what the stream will have. Another change waits until the stream has told of this one, so that each `$topics` is of one change. */
   next?: readonly string[] | undefined;
 }
+
+export interface SourceDependencies extends EventStreamDependencies {
+  /** The stream that reads from it. */
+  readonly stream: EventStream;
+  /** Makes a stream that reads at the service. */
+  readonly open: (dependencies: EventStreamDependencies) => EventStream;
+}

@@ -1,5 +1,8 @@
 /** JSON pointers, RFC 6901. */
 
+/** An array has a length besides, which no sender wrote. */
+const ARRAY_INDEX = /^\d+$/;
+
 /** The tokens of a pointer. @throws Error */
 export function checkPointer(pointer: string): readonly string[] {
   if (pointer !== '' && !pointer.startsWith('/')) throw new Error('a JSON pointer begins with /');
@@ -11,7 +14,7 @@ export function checkPointer(pointer: string): readonly string[] {
 export function resolvePointer(value: unknown, tokens: readonly string[]): unknown {
   let at = value;
   for (const token of tokens) {
-    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, token)) return undefined;
+    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, token) || (Array.isArray(at) && !ARRAY_INDEX.test(token))) return undefined;
     at = (at as Readonly<Record<string, unknown>>)[token];
   }
   return at;

@@ -8,6 +8,8 @@ export interface TemplateSource {
   readonly body: unknown;
   /** The element of the body that becomes the message; the body itself where a request is one message. */
   readonly element: unknown;
+  /** A number as its sender wrote it. Of a large one the parsed value has lost digits: two ids would be one. */
+  readonly numberText?: (kind: 'element' | 'body', pointer: readonly string[]) => string | undefined;
 }
 
 /** No value for a template is there. */
@@ -121,9 +123,13 @@ function placeOf(text: string): Place {
 }
 
 /** Objects, arrays, null and the empty text are no values. */
-function valueAt(place: Place, { headers, body, element }: TemplateSource): string | undefined {
+function valueAt(place: Place, { headers, body, element, numberText }: TemplateSource): string | undefined {
   if (place.kind === 'text') return place.text;
   const value = place.kind === 'header' ? headers[place.name] : resolvePointer(place.kind === 'body' ? body : element, place.pointer);
-  const text = typeof value === 'string' ? value : typeof value === 'number' || typeof value === 'boolean' ? String(value) : '';
+  const isRounded = typeof value === 'number' && !Number.isSafeInteger(value) && place.kind !== 'header';
+  const text = typeof value === 'string' ? value
+    : isRounded ? numberText?.(place.kind, place.pointer) ?? String(value)
+    : typeof value === 'number' || typeof value === 'boolean' ? String(value)
+    : '';
   return text === '' ? undefined : text;
 }

@@ -63,6 +63,7 @@ t.test('what is wrong in it is named, and no secret is repeated', (t) => {
     [one({ secret: { env: 'A-B' } }), 'hooks.a.secret.env', /name of a variable/],
     [one({ secret: { env: 'NOTHING' } }), 'hooks.a.secret.env', /NOTHING is not set/],
     [one({ secret: { file: 'x' } }), 'hooks.a.secret.file', /not known here/],
+    [one({ from: 'standard-webhooks', secret: 'whsec_c2hvcnQtMQ==' }), 'hooks.a.secret', /at least 16 characters/],
     [one({ from: 'standard-webhooks', secret: `whsec_${SECRET}` }), 'hooks.a.secret', /whsec_ and Base64/],
     [one({ user: 'me' }), 'hooks.a.user', /hooks from github do not have it/],
     [one({ signature: {} }), 'hooks.a.signature', /hooks from github do not have it/],

@@ -22,6 +22,7 @@ const HOOKS = {
   grafana: { from: 'grafana', secret: SECRET, timestampHeader: 'X-Grafana-Timestamp', publish: ['alerts.>'], topic: 'alerts.{/labels/alertname}', each: '/alerts' },
   alertmanager: { from: 'alertmanager', secret: SECRET, publish: ['alerts.>'], topic: 'alerts.{/labels/alertname|body:/receiver}', each: '/alerts', key: '{header:X-Delivery}' },
   plain: { from: 'hmac', secret: SECRET, signature: { header: 'X-Sig', algorithm: 'sha512', encoding: 'base64', prefix: 'v1:' }, publish: ['plain'], topic: 'plain', event: '{header:X-Event}', key: '{header:X-Id}' },
+  numbers: { from: 'bearer', secret: SECRET, publish: ['numbers.>'], topic: 'numbers.{body:/id}.{/n}', each: '/alerts', key: '{body:/id}' },
   basic: { from: 'basic', user: 'me', secret: SECRET, publish: ['basic.>'], topic: 'basic.{/where}' },
   path: { from: 'path', secret: SECRET, publish: ['path'], topic: 'path' },
 };
@@ -62,7 +63,7 @@ interface Stored {
 t.test('hooks', async (t) => {
   const file = join(tempFolder(t), 'hooks.json');
   writeFileSync(file, JSON.stringify({ hooks: HOOKS }));
-  const instance = await startInstance(t, { HOOKS_FILE: file, GITHUB_HOOK: SECRET, MESSAGE_BYTES: '20KiB', AUTH: 'on', PUBLIC_TOPICS: '>', FAILED_LOGINS_LIMIT: 'off', LOG_LEVEL: 'debug', OPS_PORT: '0' });
+  const instance = await startInstance(t, { HOOKS_FILE: file, GITHUB_HOOK: SECRET, MESSAGE_BYTES: '20KiB', AUTH: 'on', PUBLIC_TOPICS: '>', FAILED_LOGINS_LIMIT: '100/h', LOG_LEVEL: 'debug', OPS_PORT: '0' });
   const http = new Http(t, instance.url);
   const post = (path: string, headers: Headers, body: string): Promise<Answer> => http.send('POST', `/hooks/${path}`, headers, body);
   const stored = async (topic: string): Promise<readonly Stored[]> => (await http.json<{ messages: Stored[] }>(`/topics/${encodeURIComponent(topic)}/messages?limit=1000`)).messages;
@@ -132,6 +133,16 @@ t.test('hooks', async (t) => {
     t.same((await stored('plain')).map(({ event, data }) => [event, data]), [['note', 'just text']]);
   });
 
+  t.test('ids that JavaScript would round stay different ids', async (t) => {
+    for (const id of ['1234567890123456788', '1234567890123456789']) {
+      const body = `{"id":${id},"alerts":[{"n":${id}},{"n":0.30000000000000000001}]}`;
+      const { status, headers, body: answer } = await post('numbers', BEARER, body);
+      t.match([status, headers['idempotency-replayed']], [201, undefined], answer);
+      t.match(JSON.parse(answer), { messages: [{ topic: `numbers.${id}.${id}` }, { topic: `numbers.${id}.0_30000000000000000001` }] });
+    }
+    t.match(await post('numbers', BEARER, '{"id":1234567890123456789,"alerts":[{"n":1}]}'), { status: 201, headers: { 'idempotency-replayed': 'true' } });
+  });
+
   t.test('bad input', async (t) => {
     const github = (body: string, more: Headers = {}): [string, Headers, string] => ['github', { ...SIGNED.github(body, 'bad'), ...more }, body];
     const basic = (body: string, more: Headers = {}): [string, Headers, string] => ['basic', { ...BASIC, ...more }, body];
@@ -158,6 +169,8 @@ t.test('hooks', async (t) => {
       [basic(JSON.stringify({ where: 'x'.repeat(300) })), 400, 'invalid-topic', 'topic'],
       [basic('{}', { 'content-type': 'text/plain' }), 400, 'invalid-data', '/where'],
       [basic(JSON.stringify({ where: 'here', fill: 'x'.repeat(20_481) })), 413, 'too-large', undefined],
+      // Each of its bytes becomes six of JSON.
+      [basic(`where=here&fill=${'\u0001'.repeat(4_000)}`, { 'content-type': 'application/x-www-form-urlencoded' }), 413, 'too-large', 'body'],
       [['standard', SIGNED.standard('{"type":"a..b"}', 'x'), '{"type":"a..b"}'], 400, 'invalid-topic', 'topic'],
       [['plain', SIGNED.plain('x', { 'x-event': '$gap' }), 'x'], 400, 'invalid-event', 'event'],
       ...['{}', '{"alerts":[]}', '{"alerts":{}}', '{"alerts":null}', '{"alerts":[{}],"alerts":[{}]}'].map((body): readonly [[string, Headers, string], number, string, string] => [['grafana', SIGNED.grafana(body), body], 400, 'invalid-data', body.includes('],"') ? 'alerts' : '/alerts']),
@@ -181,6 +194,15 @@ t.test('hooks', async (t) => {
     t.equal(metrics.get('tidings_hook_requests_total{hook="github",outcome="replayed"}'), 2);
     t.equal(metrics.get('tidings_hook_requests_total{hook="github",outcome="forged"}'), 5);
     t.equal(metrics.get('tidings_hook_requests_total{hook="slack",outcome="asked"}'), 1);
+    for (const method of ['GET', 'POST', 'PUT', 'OPTIONS']) for (const path of [`/hooks/path/${SECRET}`, `/hooks/path/${SECRET}/`, `/hooks/path/${SECRET}/x`, `/Hooks/path/${SECRET}`, `/hook/path/${SECRET}`, `/hooks//path/${SECRET}`, `/hooks/path/${SECRET}%2Fx`, `/hooks/path/${SECRET}%FF`, `/hooks/path/${SECRET}?event=x`, `/hooks/path?secret=${SECRET}`]) {
+      const answer = await http.send(method, path, { ...JSON_TYPE, host: 'localhost' }, method === 'GET' ? undefined : '{}');
+      t.notMatch(JSON.stringify([answer.headers, answer.body]), /not-to-be-seen/, `${method} ${path}: ${answer.body}`);
+    }
+    let limited = 0;
+    for (let count = 1; count <= 120; count++) if ((await post('plain', JSON_TYPE, '{}')).status === 429) limited++;
+    t.ok(limited > 0, 'who fails too often is told so');
+    const forged = (await new Http(t, operations).metrics()).get('tidings_hook_requests_total{hook="plain",outcome="forged"}');
+    t.ok(forged !== undefined && forged >= 110, `each counts as forged: ${forged}`);
     t.match(instance.output, /a credential was refused/);
     t.notMatch(instance.output, /not-to-be-seen/);
     t.notOk(instance.output.includes(WEBHOOK_SECRET));

@@ -61,8 +61,8 @@ t.test('what is no template says why', (t) => {
 
 t.test('JSON pointers are those of RFC 6901', (t) => {
   const document = { foo: ['bar', 'baz'], '': 0, 'a/b': 1, 'c%d': 2, 'm~n': 8, ' ': 7 };
-  const cases: readonly (readonly [string, unknown])[] = [['', document], ['/foo', ['bar', 'baz']], ['/foo/0', 'bar'], ['/', 0], ['/a~1b', 1], ['/c%d', 2], ['/m~0n', 8], ['/ ', 7], ['/foo/2', undefined], ['/foo/length', 2]];
-  for (const [pointer, value] of cases.slice(0, -1)) t.same(resolvePointer(document, checkPointer(pointer)), value, pointer);
+  const cases: readonly (readonly [string, unknown])[] = [['', document], ['/foo', ['bar', 'baz']], ['/foo/0', 'bar'], ['/', 0], ['/a~1b', 1], ['/c%d', 2], ['/m~0n', 8], ['/ ', 7], ['/foo/2', undefined], ['/foo/length', undefined]];
+  for (const [pointer, value] of cases) t.same(resolvePointer(document, checkPointer(pointer)), value, pointer);
   t.throws(() => checkPointer('foo'), /begins with \//);
   t.end();
 });

@@ -79,3 +79,40 @@ for (const mode of ['on', 'off']) {
     t.equal(spine.service.counters.evicted.bodies, 0);
   });
 }
+
+for (const mode of ['on', 'off']) {
+  t.test(`a body is no head: connections that sent one are idle, and hold nothing; fast path ${mode}`, async (t) => {
+    const spine = await openSpine(t, { ...SETTINGS, HTTP_FAST_PATH: mode });
+    const served = await serve(t, spine.service);
+    const line = `${JSON.stringify({ topic: 'a', data: 'x'.repeat(100) })}\n`;
+    const publish = requestBytes('POST', '/messages', { 'Content-Type': 'application/x-ndjson' }, line.repeat(300));
+    const pairs: Pair[] = [];
+    for (let count = 0; count < 2 * MOST; count++) {
+      const pair = await connectTo(t, served);
+      // Some come in one piece; of others the body is cut, or the empty line before it.
+      const cut = [publish.length, 1_000, publish.indexOf('\r\n\r\n') + 1][count % 3]!;
+      await sendApart(pair, publish.subarray(0, cut), publish.subarray(cut));
+      t.equal((await pair.client.answered(1, 'POST'))[0]?.status, 201);
+      pairs.push(pair);
+    }
+    t.ok(pairs.every(({ client, server }) => !client.closed && !server.destroyed), 'all are still open');
+    t.equal(spine.service.counters.evicted.bodies, 0);
+  });
+
+  t.test(`heads behind the body of a request that waits have the same bound; fast path ${mode}`, async (t) => {
+    const spine = await openSpine(t, { ...SETTINGS, HTTP_FAST_PATH: mode });
+    const served = await serve(t, spine.service);
+    const waiting = requestBytes('GET', '/messages?topic=a&wait=50', { 'Content-Length': '8' }, '\r\n\r\nbody');
+    const behind = Buffer.from(HEADS['one long header']);
+    const pairs: Pair[] = [];
+    for (let count = 0; count < 2 * MOST; count++) {
+      const pair = await connectTo(t, served);
+      const all = Buffer.concat([waiting, behind]);
+      const cut = [all.length, waiting.length - 3, waiting.length + 7][count % 3]!;
+      await sendApart(pair, all.subarray(0, cut), all.subarray(cut));
+      pairs.push(pair);
+    }
+    await turns('connections are closed', () => pairs.filter(({ server }) => server.destroyed).length >= MOST);
+    t.ok(pairs.some(({ server }) => !server.destroyed), 'and not all');
+  });
+}

@@ -30,6 +30,15 @@ const PUBLISH_OVERHEAD_BYTES = 1024;
 const RECONNECT_FIRST_MS = 100;
 const RECONNECT_MAX_MS = 5_000;
 
+/** How long a connection has to last until the waits begin anew. Stops a NATS that takes each connection and drops it from being met at once, again and again. */
+const STEADY_MS = 5_000;
+
+/** How long a refusal counts. Stops a NATS that takes some subjects and refuses others from being called up and degraded in turns. */
+const REFUSED_MS = 30_000;
+
+/** Where a client of NATS hears answers. Nothing else is answered: a stranger chooses where an answer goes. */
+const INBOX_PREFIX = '_INBOX.';
+
 /** How often a connection is probed, and how many probes may be unanswered. Stop a connection whose other end vanished without a word from looking alive. */
 const PING_INTERVAL_MS = 2_000;
 const PINGS_UNANSWERED_MAX_REQUESTS = 1;
@@ -69,6 +78,9 @@ export class NatsBus implements Bus {
   #joined: Joined | undefined;
   /** The connection that can be used. */
   #connection: NatsConnection | undefined;
+  /** The connection whose subscriptions do not hold yet. */
+  #opening: NatsConnection | undefined;
+  #connectedAt = 0;
   #failures = 0;
   #retry: Timer | undefined;
   /** Published on this connection, and not confirmed yet. */
@@ -76,7 +88,8 @@ export class NatsBus implements Bus {
   #isConfirming = false;
   /** NATS answers, but does not let us publish. */
   #isRefused = false;
-  #refusals = 0;
+  /** Ends the refusal. */
+  #refusal: Timer | undefined;
   /** What NATS said last of an error on this connection. */
   #lastError: unknown;
   /** The state that the logger was told last. */
@@ -141,8 +154,13 @@ export class NatsBus implements Bus {
       if (length > 0) this.#send(undefined);
       return;
     }
+    try {
+      send(connection);
+    } catch (error) {
+      // The client throws for a connection that has just closed, or whose server told nonsense of itself.
+      return this.#refused(connection, error);
+    }
     this.#unconfirmedBytes += cost;
-    send(connection);
     this.#confirm(connection);
   }
 
@@ -161,14 +179,10 @@ export class NatsBus implements Bus {
     if (this.#isConfirming) return;
     this.#isConfirming = true;
     const covered = this.#unconfirmedBytes;
-    const refusals = this.#refusals;
     connection.flush().then(() => {
       if (connection !== this.#connection) return;
       this.#isConfirming = false;
       this.#unconfirmedBytes -= covered;
-      // A refusal comes before the PONG.
-      if (this.#refusals === refusals) this.#isRefused = false;
-      this.#logState();
       if (this.#unconfirmedBytes > 0) this.#confirm(connection);
     }, () => undefined);
   }
@@ -178,6 +192,8 @@ export class NatsBus implements Bus {
     this.#isClosed = true;
     this.#joined?.incoming.stop();
     this.#retry?.cancel();
+    this.#refusal?.cancel();
+    void this.#opening?.close();
     const connection = this.#connection;
     this.#connection = undefined;
     if (connection !== undefined) await waitAtMost(NATS_CLOSE_MAX_MS, connection.flush().then(() => connection.close(), () => connection.close()));
@@ -189,27 +205,32 @@ export class NatsBus implements Bus {
     try {
       connection = await connect(optionsFor(this.#location));
       if (this.#isClosed) return void connection.close();
+      this.#opening = connection;
       void this.#watch(connection);
       this.#subscribe(connection, joined);
-      // Its PONG comes when the subscriptions hold.
-      await connection.flush();
+      // Its PONG comes when the subscriptions hold; it never comes on a connection that was closed meanwhile.
+      await Promise.race([connection.flush(), connection.closed()]);
     } catch (error) {
       void connection?.close();
       return this.#lost(undefined, error);
+    } finally {
+      this.#opening = undefined;
     }
-    if (this.#isClosed || connection.isClosed()) return this.#lost(undefined, this.#lastError);
-    this.#failures = 0;
+    if (this.#isClosed || connection.isClosed() || this.#lastError !== undefined) {
+      void connection.close();
+      return this.#lost(undefined, this.#lastError);
+    }
+    this.#connectedAt = this.#clock.monotonic();
     this.#connection = connection;
     this.#unconfirmedBytes = 0;
     this.#isConfirming = false;
-    this.#isRefused = false;
-    this.#logState();
+    this.#endRefusal();
     // What was published while this instance did not listen has passed it.
     joined.listener.wake();
   }
 
   #subscribe(connection: NatsConnection, { logId, listener, incoming }: Joined): void {
-    const hear = (subject: string, take: (payload: Buffer) => void): void => {
+    const hear = (subject: string, take: (payload: Buffer) => boolean | void): void => {
       connection.subscribe(subject, { callback: (error: Error | null, message: Msg) => {
         if (this.#isClosed) return;
         // It does not let us listen: a new connection tries again, later each time.
@@ -217,12 +238,13 @@ export class NatsBus implements Bus {
           this.#lastError = error;
           return void connection.close();
         }
-        if (message.reply !== undefined && message.reply !== '') message.respond();
-        take(Buffer.from(message.data.buffer, message.data.byteOffset, message.data.byteLength));
+        const isProved = take(Buffer.from(message.data.buffer, message.data.byteOffset, message.data.byteLength));
+        // Where strangers chose it, NATS might refuse us the subject of the answer, or all instances might answer each other.
+        if (isProved === true && message.reply?.startsWith(INBOX_PREFIX) === true) message.respond();
       } });
     };
     hear(commitsOf(logId), (payload) => incoming.commit(payload));
-    hear(notesOf(logId), (payload) => incoming.note(payload));
+    hear(notesOf(logId), (payload) => void incoming.note(payload));
     hear(notesTo(logId, listener.instance), (payload) => incoming.note(payload));
   }
 
@@ -240,15 +262,25 @@ export class NatsBus implements Bus {
     if (connection === this.#connection) this.#lost(connection, error ?? this.#lastError);
   }
 
-  #refused(connection: NatsConnection, error: Error): void {
+  #refused(connection: NatsConnection, error: unknown): void {
     if (connection !== this.#connection) return;
     this.#isRefused = true;
-    this.#refusals++;
+    this.#refusal?.cancel();
+    this.#refusal = this.#clock.after(REFUSED_MS, () => this.#endRefusal());
     this.#logState(error);
   }
 
+  #endRefusal(): void {
+    this.#refusal?.cancel();
+    this.#isRefused = false;
+    this.#logState();
+  }
+
   #lost(connection: NatsConnection | undefined, error: unknown): void {
-    if (connection !== undefined) this.#connection = undefined;
+    if (connection !== undefined) {
+      this.#connection = undefined;
+      if (this.#clock.monotonic() - this.#connectedAt >= STEADY_MS) this.#failures = 0;
+    }
     if (this.#isClosed) return;
     this.#logState(error ?? new Error('the connection was closed'));
     const most = Math.min(RECONNECT_FIRST_MS * 2 ** this.#failures++, RECONNECT_MAX_MS);
@@ -268,7 +300,7 @@ export class NatsBus implements Bus {
 
 function optionsFor({ servers, isTls, user, password, token }: NatsLocation): ConnectionOptions {
   return {
-    servers: [...servers], name: 'tidings', noEcho: true, reconnect: false, timeout: CONNECT_MAX_MS, pingInterval: PING_INTERVAL_MS, maxPingOut: PINGS_UNANSWERED_MAX_REQUESTS,
+    servers: [...servers], name: 'tidings', noEcho: true, reconnect: false, ignoreClusterUpdates: true, timeout: CONNECT_MAX_MS, pingInterval: PING_INTERVAL_MS, maxPingOut: PINGS_UNANSWERED_MAX_REQUESTS,
     tls: isTls ? tlsFor(servers) : null,
     ...(user === undefined ? {} : { user }), ...(password === undefined ? {} : { pass: password }), ...(token === undefined ? {} : { token }),
   };

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Config } from '../../config/config.ts';
 import type { HookPlan } from '../../hooks/plan.ts';
+import { resolvePointer } from '../../hooks/pointer.ts';
 import { MissingValue, type Template, type TemplateSource } from '../../hooks/template.ts';
 import { checkEvent, checkText, whyNotJson } from '../../model/content.ts';
 import type { Draft } from '../../model/message.ts';
@@ -35,13 +36,16 @@ const PAYLOAD_FIELD = 'payload';
 /** One fingerprint for all: the sender's own id says whether a request is the same one again. Some senders change their body between attempts. */
 const FINGERPRINT = createHash('sha256').update('hook').digest();
 
-/** @throws Problem `invalid-data` */
-export function readHookBody(headers: IncomingHttpHeaders, body: Buffer): HookBody {
+/** @throws Problem `invalid-data`, or `too-large` where a form is larger as JSON */
+export function readHookBody(headers: IncomingHttpHeaders, body: Buffer, maxBytes: number): HookBody {
   checkText(body);
   if (mediaType(headers) === FORM) {
     const fields = new URLSearchParams(body.toString());
     const text = fields.get(PAYLOAD_FIELD) ?? JSON.stringify(Object.fromEntries(fields));
-    return { json: true, data: Buffer.from(text), value: parsed(text) };
+    const data = Buffer.from(text);
+    // Quotation marks and escapes make it up to six times as large.
+    if (data.length > maxBytes) throw new Problem('too-large', `The form is larger than ${maxBytes} bytes as JSON, which is what MESSAGE_BYTES allows.`, { field: 'body' });
+    return { json: true, data, value: parsed(text) };
   }
   return isJson(headers) ? { json: true, data: body, value: parsed(body.toString()) } : { json: false, data: body, value: undefined };
 }
@@ -57,13 +61,18 @@ function parsed(text: string): unknown {
 /** The messages of a request, by the hook's templates. @throws Problem that names the place in the request */
 export function readHookMessages(hook: Pick<HookPlan, 'topic' | 'event' | 'key' | 'each' | 'ttl' | 'name'>, scope: string, headers: IncomingHttpHeaders, body: HookBody, config: Pick<Config, 'BATCH_MESSAGES' | 'EVENT_BYTES' | 'IDEMPOTENCY_SECONDS'>): HookPublish {
   const parts = hook.each === undefined ? [{ data: body.data, value: body.value }] : elementsOf(body, hook.each, config.BATCH_MESSAGES);
+  const numbers = new Map<readonly string[], string | undefined>();
+  const ofBody = (pointer: readonly string[]): string | undefined => {
+    if (!numbers.has(pointer)) numbers.set(pointer, sourceAt(body, pointer));
+    return numbers.get(pointer);
+  };
   const drafts = parts.map(({ data, value }): Draft => {
-    const source: TemplateSource = { headers, body: body.value, element: value };
+    const source: TemplateSource = { headers, body: body.value, element: value, numberText: (kind, pointer) => kind === 'body' ? ofBody(pointer) : sourceAt({ data, value }, pointer) };
     const topic = filled('topic', () => hook.topic.topic(source));
     const event = valueOf(hook.event, source);
     return { topic: ownText(checkTopic(topic)), event: event === undefined ? undefined : checkedEvent(event, config.EVENT_BYTES), json: body.json, data, ttl: hook.ttl };
   });
-  const key = valueOf(hook.key, { headers, body: body.value, element: body.value });
+  const key = valueOf(hook.key, { headers, body: body.value, element: body.value, numberText: (_, pointer) => ofBody(pointer) });
   return { drafts, key: key === undefined ? undefined : { scope, key: storedKey(key), fingerprint: FINGERPRINT, window: config.IDEMPOTENCY_SECONDS * 1000 } };
 }
 
@@ -97,23 +106,31 @@ function storedKey(key: string): string {
 }
 
 /** The elements of an array in the body, each with its text as it came. */
-function elementsOf({ json, data, value }: HookBody, pointer: readonly string[], most: number): { readonly data: Buffer; readonly value: unknown }[] {
+function elementsOf(body: HookBody, pointer: readonly string[], most: number): { readonly data: Buffer; readonly value: unknown }[] {
   const field = pointer.map((token) => `/${token}`).join('');
   const invalid = (why: string): Problem => new Problem('invalid-data', `${field === '' ? 'The body' : field} ${why}.`, { field: field === '' ? 'body' : field });
-  if (!json) throw invalid('is text, and not an array of JSON');
-  let source = data.toString();
-  let at = value;
-  for (const token of pointer) {
-    const span = spanIn(source, at, token);
-    if (span === undefined) throw invalid('is not there');
-    source = source.slice(span.start, span.end);
-    at = (at as Readonly<Record<string, unknown>>)[token];
-  }
+  if (!body.json) throw invalid('is text, and not an array of JSON');
+  const source = sourceAt(body, pointer);
+  if (source === undefined) throw invalid('is not there');
+  const at = resolvePointer(body.value, pointer);
   if (!Array.isArray(at)) throw invalid('is no array');
   if (at.length === 0) throw invalid('has no element');
   if (at.length > most) throw invalid(`has more than ${most} elements`);
   const values: readonly unknown[] = at;
   return spansOf(source).map(({ start, end }, index) => ({ data: Buffer.from(source.slice(start, end)), value: values[index] }));
+}
+
+/** The text of the value that a pointer leads to; undefined where there is none. */
+function sourceAt({ data, value }: Pick<HookBody, 'data' | 'value'>, pointer: readonly string[]): string | undefined {
+  let source = data.toString();
+  let at = value;
+  for (const token of pointer) {
+    const span = spanIn(source, at, token);
+    if (span === undefined) return undefined;
+    source = source.slice(span.start, span.end);
+    at = (at as Readonly<Record<string, unknown>>)[token];
+  }
+  return source;
 }
 
 /** Where a member of an object, or an element of an array, stands in its text. */

@@ -1,6 +1,9 @@
 /** Longer paths are not repeated in an answer. */
 const PATH_MAX_CHARACTERS = 300;
 
+/** What follows may be a hook's secret, which the sender of a webhook would log with the answer. */
+const SECRET_RESOURCES = new Set(['hook', 'hooks']);
+
 /**
  * Paths for which a path may have been meant, likely ones first. They have no empty segments, and their first segment is in small letters. In the second, the slashes of a
  * topic are percent-encoded.
@@ -8,6 +11,7 @@ const PATH_MAX_CHARACTERS = 300;
 export function meantPaths(path: string): readonly string[] {
   if (path.length > PATH_MAX_CHARACTERS) return [];
   const [resource = '', ...rest] = path.split('/').filter((segment) => segment !== '');
+  if (SECRET_RESOURCES.has(resource.toLowerCase())) return [];
   const last = rest.at(-1);
   const isRead = last === 'events' || last === 'messages';
   const topic = (isRead ? rest.slice(0, -1) : rest).join('%2F');

@@ -1,8 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Hook } from '../../hooks/hooks.ts';
 import { Problem } from '../../model/problem.ts';
+import type { Holder } from '../../runtime/fair-shares.ts';
 import { failedLogin } from '../access-rules.ts';
 import { ENDPOINTS } from '../endpoints.ts';
+import { holderOf } from '../holder.ts';
 import { readHookBody, readHookMessages, type HookBody } from '../input/hook-body.ts';
 import { Type } from '../input/json-schema.ts';
 import { KeptOut } from '../kept-out.ts';
@@ -36,9 +38,9 @@ export function hookRoutes(app: App, service: Service): void {
   const take = async (request: FastifyRequest, reply: FastifyReply, name: string, pathSecret: string | undefined): Promise<FastifyReply> => {
     const hook = hooks.find(name);
     if (hook === undefined) throw new Problem('not-found', 'There is no hook of this name.', { field: 'hook' });
+    await checkSender(hook, request, pathSecret);
     try {
-      await checkSender(hook, request, pathSecret);
-      const body = readHookBody(request.headers, bodyOf(request));
+      const body = readHookBody(request.headers, bodyOf(request), config.MESSAGE_BYTES);
       const challenge = hook.asksFirst ? challengeIn(body) : undefined;
       if (challenge !== undefined) {
         count(hook, 'asked');
@@ -46,7 +48,7 @@ export function hookRoutes(app: App, service: Service): void {
       }
       return await publish(hook, request, reply, body);
     } catch (error) {
-      count(hook, error instanceof Problem && error.code === 'invalid-credential' ? 'forged' : 'refused');
+      count(hook, 'refused');
       throw error;
     }
   };
@@ -62,6 +64,8 @@ export function hookRoutes(app: App, service: Service): void {
       ? { field: 'path', why: 'this hook has no secret in its path' }
       : hook.verify({ headers: request.headers, body: bodyOf(request), pathSecret, now: Math.floor(Date.now() / 1000) });
     if (forged === undefined) return;
+    // Its address may have failed too often: then it gets 429, but its request is forged too.
+    count(hook, 'forged');
     keptOut.credential(`hook ${hook.name}: ${forged.field}: ${forged.why}`, request, clientAddress);
     throw await failedLogin(new Problem('invalid-credential', `${forged.field} is not good: ${forged.why}.`, { field: forged.field }), ENDPOINTS.hook, limits, { address: clientAddress });
   };
@@ -71,7 +75,8 @@ export function hookRoutes(app: App, service: Service): void {
     const { drafts, key } = readHookMessages(hook, identity.scope, request.headers, body, config);
     const exceeded = await limits.publish(limitedSender(identity, request.admission.clientAddress)!, 1);
     if (exceeded !== undefined) throw exceeded;
-    const receipt = await publishLimited(service, { ...request.admission, identity }, drafts, key);
+    const holder = (): Holder => holderOf(identity, request.admission.clientAddress, request.raw.socket);
+    const receipt = await publishLimited(service, { ...request.admission, identity, holder }, drafts, key);
     count(hook, receipt.replayed ? 'replayed' : 'stored');
     if (receipt.replayed) void reply.headers(REPLAYED_HEADERS);
     return reply.code(201).type(PUBLISHED_TYPE).send(publishedBatch(drafts, receipt));

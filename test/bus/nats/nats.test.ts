@@ -5,7 +5,7 @@ import t from 'tap';
 import { encode, SENDER_BYTES } from '../../../src/bus/envelope.ts';
 import { readNatsUrl } from '../../../src/config/nats-url.ts';
 import { busContract, content, Ear, joined, message } from '../../contract/bus.ts';
-import { busOf, busPair, openBus } from '../../support/bus.ts';
+import { busOf, busPair, flows, openBus } from '../../support/bus.ts';
 import { recordingLogger } from '../../support/logger.ts';
 import { startNats } from '../../support/nats.ts';
 import { freePort } from '../../support/ports.ts';
@@ -69,6 +69,25 @@ t.test('what strangers send wakes at most, and is counted', async (t) => {
   t.match(lines.join('\n'), /on this NATS|from NATS/);
 });
 
+t.test('a stranger who names a subject for the answer gets none, and does not make an instance degraded', async (t) => {
+  const { port } = await startNats(t, { settings: 'authorization { users: [{ user: us, password: right-secret, permissions: { publish: ["tidings.>", "_INBOX.>"], subscribe: ["tidings.>", "_INBOX.>"] } }, { user: stranger, password: right-secret }] }' });
+  const { bus, other, ear, otherEar, lines } = await busPair(t, `nats://us:right-secret@127.0.0.1:${port}`, 'log-reply');
+  const stranger = await connect({ servers: `127.0.0.1:${port}`, user: 'stranger', pass: 'right-secret' });
+  t.teardown(() => stranger.close());
+  const answers: string[] = [];
+  stranger.subscribe('>', { callback: (_, { subject, data }) => void (data.length === 0 && answers.push(subject)) });
+  await stranger.flush();
+  for (const subject of ['commits', 'notes', `notes.to.${ear.instance}`]) for (const reply of ['not.allowed', 'tidings.log-reply.commits', '_INBOX.x.y']) stranger.publish(`tidings.log-reply.${subject}`, 'lie', { reply });
+  await stranger.flush();
+  // The notes of an instance that is degraded are not sent.
+  await until('all of that was heard', () => ear.unproved >= 6);
+  await flows(bus, otherEar);
+  await flows(other, ear);
+  await stranger.flush();
+  t.same([answers, bus.state, other.state], [[], 'up', 'up']);
+  t.notMatch(lines.join('\n'), /degraded/);
+});
+
 t.test('what the server does not take is a hint to look', async (t) => {
   const { url } = await startNats(t, { settings: 'max_payload: 20000' });
   const { bus, otherEar } = await busPair(t, url, 'log-payload');
@@ -90,7 +109,25 @@ t.test('a server that does not let it publish, or listen, makes it degraded', as
       return lines.some((line) => line.includes('is degraded'));
     });
     t.match(lines.at(-1), /[Pp]ermission/, rule);
+    if (rule.startsWith('subscribe')) t.equal(lines.length, 1, 'it was never up');
   }
+});
+
+t.test('a server that takes commits and refuses notes is called degraded once, and not up and degraded in turns', async (t) => {
+  const { url } = await startNats(t, { settings: 'authorization { users: [{ user: a, password: right-secret, permissions: { publish: ["tidings.*.commits"], subscribe: [">"] } }] }', access: 'a:right-secret' });
+  const { bus, lines } = openBus(t, url, 'log-half');
+  await until('it is up', () => bus.state === 'up');
+  const { bus: other, ear } = openBus(t, url, 'log-half');
+  await until('the other is up', () => other.state === 'up');
+  for (let round = 0; round < 5; round++) {
+    await until('it is refused', () => {
+      bus.tell('note');
+      return bus.state === 'degraded';
+    });
+    await flows(bus, ear);
+  }
+  t.match(lines, [/is up/, /is degraded/]);
+  t.equal(lines.length, 2, lines.join('\n'));
 });
 
 t.test('no secret of the URL reaches the logger, an error, or the console', async (t) => {

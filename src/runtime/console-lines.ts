@@ -1,0 +1,26 @@
+import { LineWindow } from './line-window.ts';
+import type { Logger } from './logger.ts';
+import { printable } from './printable.ts';
+
+/** Stops a server that a library quotes from filling the log. */
+const CONSOLE_TEXT_MAX_CHARACTERS = 200;
+
+const METHODS = ['debug', 'error', 'info', 'log', 'trace', 'warn'] as const;
+
+/**
+ * Some libraries write to the console, such as the client of NATS when a server sends nonsense. Programs that read the log of this process expect JSON. So a few of those lines become
+ * lines of the logger, cut short.
+ */
+export function takeConsole(output: Pick<Console, typeof METHODS[number]>, logger: Pick<Logger, 'warn'>): void {
+  const window = new LineWindow();
+  const take = (...parts: readonly unknown[]): void => {
+    const text = printable(parts.map(textOf).join(' ').slice(0, CONSOLE_TEXT_MAX_CHARACTERS));
+    const omitted = window.admit(text);
+    if (omitted !== undefined) logger.warn({ text, ...(omitted === 0 ? {} : { omitted }) }, 'a library wrote to the console');
+  };
+  for (const method of METHODS) output[method] = take;
+}
+
+function textOf(part: unknown): string {
+  return typeof part === 'string' ? part : part instanceof Error ? part.message : typeof part;
+}
