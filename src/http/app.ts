@@ -94,7 +94,7 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
     // Node ends all of those that have had an answer.
     : () => app.server.closeIdleConnections();
   keepRoom(app.server, { maxConnections: service.maxConnections, endIdle, streams: () => service.counters.opened - service.counters.closed, counters: service.counters, trusted: config.TRUST_PROXY });
-  addWebSockets(app, { service, policy, parts: memory.bodies });
+  addWebSockets(app, { service, policy, parts: memory.bodies, heads });
   app.setValidatorCompiler(validatorCompiler);
   collectBodies(app, memory);
   addDoor(app, policy, service.counters, memory.requests);

@@ -45,6 +45,12 @@ export class HeldHeads {
     socket.on('data', onData).on('close', onClose);
   }
 
+  /** The HTTP server has let go of a connection, and nobody was told of its end: what arrives now is no head. */
+  leave(socket: FollowedSocket): void {
+    socket.off('data', onData).off('close', onClose);
+    onClose.call(socket);
+  }
+
   newHold(socket: Socket, takeBack: () => void): Hold {
     // Who sends a head is not known before it is whole.
     const hold = new Hold(this.#budget, holderOf({ scope: '' }, () => socket.remoteAddress ?? '', socket));

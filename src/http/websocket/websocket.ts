@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { WebSocketServer } from 'ws';
 import type { Budget } from '../../runtime/budget.ts';
 import type { AdmissionPolicy } from '../admission.ts';
+import type { HeldHeads } from '../held-heads.ts';
 import { STANDSTILL_MAX_MS } from '../server-limits.ts';
 import type { App, Service } from '../service.ts';
 import { isClaimed } from '../takeover.ts';
@@ -50,6 +51,8 @@ export interface WebSocketsOptions {
   readonly policy: AdmissionPolicy;
   /** For frames that have come in part. */
   readonly parts: Budget;
+  /** Counts what arrives on connections of the HTTP server. */
+  readonly heads: Pick<HeldHeads, 'leave'>;
 }
 
 type UpgradingSocket = Socket & { readonly _httpMessage?: ServerResponse | null };
@@ -61,7 +64,7 @@ export function shouldUpgrade(request: IncomingMessage): boolean {
 }
 
 /** Lets a server take handshakes. */
-export function addWebSockets(app: App, { service, policy, parts }: WebSocketsOptions): void {
+export function addWebSockets(app: App, { service, policy, parts, heads }: WebSocketsOptions): void {
   // Before Node 24.9 a server that listens for upgrades gets all of them, and could not give the others back.
   if (!('shouldUpgradeCallback' in app.server)) return;
   const maxPayload = service.config.MESSAGE_BYTES + FRAME_BESIDES_BYTES;
@@ -69,6 +72,7 @@ export function addWebSockets(app: App, { service, policy, parts }: WebSocketsOp
   const bounds = { maxPayload, closeTimeout: CLOSE_MAX_MS, maxFragments: MESSAGE_MAX_ENTRIES, maxBufferedChunks: PIECES_MIN_ENTRIES + Math.ceil(maxPayload / PIECE_MIN_BYTES) };
   const sockets = new WebSocketServer({ noServer: true, clientTracking: false, perMessageDeflate: false, autoPong: false, WebSocket: StreamSocket, ...bounds });
   app.server.on('upgrade', (request: IncomingMessage, socket: Socket, first: Buffer) => {
+    heads.leave(socket);
     const response = new ServerResponse(request);
     response.shouldKeepAlive = false;
     response.assignSocket(socket);
