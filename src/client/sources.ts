@@ -1,12 +1,5 @@
-import type { EventStream, EventStreamDependencies } from './stream.ts';
+import type { SourceDependencies } from './stream.ts';
 import type { StreamSource } from './stream-source.ts';
-
-export interface SourceDependencies extends EventStreamDependencies {
-  /** The stream that reads from it. */
-  readonly stream: EventStream;
-  /** Makes a stream that reads at the service. */
-  readonly open: (dependencies: EventStreamDependencies) => EventStream;
-}
 
 /** Where a stream reads by its options; undefined: at the service itself, as events. */
 export async function sourceFor(dependencies: SourceDependencies): Promise<StreamSource | undefined> {

@@ -1,7 +1,7 @@
 import { Passing } from './problem.ts';
 import { isRefusal, type Requests } from './requests.ts';
-import type { SourceDependencies } from './sources.ts';
 import type { SourceTaker, StreamSource } from './stream-source.ts';
+import type { SourceDependencies } from './stream.ts';
 import { topicQuery } from './topics.ts';
 import { FIRST_FRAME_MAX_MS, pause } from './waiting.ts';
 import { watch } from './watch.ts';

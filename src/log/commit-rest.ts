@@ -7,7 +7,7 @@ import type { Clock } from '../runtime/clock.ts';
 const REST_FACTOR = 6;
 
 /** The longest that a message waits only so that others share its commit. */
-const REST_MAX_MS = 2.5;
+const COMMIT_REST_MAX_MS = 2.5;
 
 /** A timer cannot end a rest that is shorter. */
 const REST_MIN_MS = 0.5;
@@ -37,7 +37,7 @@ export class CommitRest {
 
   /** A commit has ended. `waiting`: how many requests waited for it or behind it. */
   ended(tookMs: number, waiting: number): void {
-    this.#until = this.#clock.monotonic() + Math.min(tookMs * REST_FACTOR, REST_MAX_MS);
+    this.#until = this.#clock.monotonic() + Math.min(tookMs * REST_FACTOR, COMMIT_REST_MAX_MS);
     this.#crowds[this.#next] = waiting;
     this.#next = (this.#next + 1) % REMEMBERED_COMMITS;
     this.#crowd = Math.min(Math.max(...this.#crowds), CROWD_REQUESTS);
