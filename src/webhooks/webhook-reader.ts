@@ -16,10 +16,10 @@ import type { WebhookRecord } from '../store/webhook-store.ts';
 import { attemptText } from './attempt.ts';
 import { ASKED_PAUSE_MAX_MS, pauseMs, retryAfterMs } from './backoff.ts';
 import { gapDelivery, messageDelivery, type Delivery } from './body.ts';
-import type { DeadLetters } from './dead-letters.ts';
+import { isDeadLetter, type DeadLetters } from './dead-letters.ts';
 import type { Notes } from './notes.ts';
 import type { Outcome, Sender } from './sender.ts';
-import { DEAD_EVENT, deadTopicOf, settingsOf, wantsDeadLetters, type WebhookSettings } from './settings.ts';
+import { deadTopicOf, settingsOf, wantsDeadLetters, type WebhookSettings } from './settings.ts';
 import { signatureHeaders } from './signature.ts';
 import type { Turns } from './turns.ts';
 
@@ -225,7 +225,7 @@ export class WebhookReader {
 
   #wants(message: Message): boolean {
     if (message.isErased || message.isExpired(this.#deps.now())) return false;
-    if (message.event === DEAD_EVENT && (message.topic === deadTopicOf(this.#record.id, this.#settings) || !wantsDeadLetters(this.#settings, message.topic))) return false;
+    if (isDeadLetter(message) && (isDeadLetter(message, this.#record.id) || !wantsDeadLetters(this.#settings, message.topic))) return false;
     return this.#events?.has(message.event ?? 'message') !== false;
   }
 

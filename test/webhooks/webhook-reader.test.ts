@@ -1,6 +1,6 @@
 import t from 'tap';
 import { Audience } from '../../src/delivery/audience.ts';
-import { Message } from '../../src/model/message.ts';
+import { Message, type Draft } from '../../src/model/message.ts';
 import type { Gap } from '../../src/model/gap.ts';
 import type { Position } from '../../src/model/position.ts';
 import { Budget } from '../../src/runtime/budget.ts';
@@ -35,8 +35,8 @@ class Bench {
   connected: () => void = () => undefined;
   readonly reader: WebhookReader;
 
-  constructor(messages: number, { record = {}, startGap }: { readonly record?: Partial<WebhookRecord>; readonly startGap?: Gap } = {}) {
-    const log = Array.from({ length: messages }, (_, index) => new Message('abcdefgh', index + 1, 0, 0, { topic: 'a', event: undefined, json: false, data: Buffer.from('x') }));
+  constructor(messages: number, { record = {}, startGap, parts = () => ({}) }: { readonly record?: Partial<WebhookRecord>; readonly startGap?: Gap; readonly parts?: (index: number) => Partial<Draft> } = {}) {
+    const log = Array.from({ length: messages }, (_, index) => new Message('abcdefgh', index + 1, 0, 0, { topic: 'a', event: undefined, json: false, data: Buffer.from('x'), ...parts(index) }));
     const end: Position = { epoch: 'abcdefgh', seq: messages };
     this.reader = new WebhookReader({ ...RECORD, ...record }, {
       history: { findInTail: async ({ at, gap }, { limit }) => {
@@ -167,5 +167,16 @@ t.test('a webhook that failed last time reads one message, and no memory of the 
   await bench.clock.advance(2_000);
   t.equal(bench.sent.length, 21);
   t.same(bench.limits.slice(0, 18), [16, ...Array<number>(16).fill(1), 16]);
+  await bench.reader.stop();
+});
+
+t.test('a message that is only called as dead letters are is delivered; dead letters are where they are named, and never its own', async (t) => {
+  const letter = (id: string, topic: string): Partial<Draft> => ({ event: 'dead-letter', topic, json: true, data: Buffer.from(`{"webhook":"${id}","delivery":"x"}`) });
+  const messages: readonly Partial<Draft>[] = [{ event: 'dead-letter', topic: 'b.c' }, { ...letter('', 'b.c'), data: Buffer.from('{"webhook"') }, letter('other', 'a'), letter('hook', 'a'), letter('other', 'b.c'), {}];
+  const record = { settings: settingsText({ url: 'https://example.com/', topics: ['a', 'b.*'], format: 'json', deadTopic: 'moved', secrets: [{ secret: makeSecret() }] }) };
+  const bench = new Bench(messages.length, { record, parts: (index) => messages[index]! });
+  bench.reader.start();
+  await settle();
+  t.same(bench.sent, [1, 2, 3, 6].map((seq) => `abcdefgh-${seq}`));
   await bench.reader.stop();
 });
