@@ -116,7 +116,7 @@ async function readSocket({ requests, options: { getToken }, query, topics, take
   }
 }
 
-/** A browser's WebSocket can send no header. Undefined where nothing takes a credential: then the handshake decides. */
+/** A browser's WebSocket can send no header. Undefined where the service looks at no credential, or there is none. */
 async function ticketFor(requests: Requests, topics: readonly string[], signal: AbortSignal): Promise<string | undefined> {
   try {
     const answer = await requests.send('/tickets', { method: 'POST', body: JSON.stringify({ topics }), signal });
@@ -124,7 +124,9 @@ async function ticketFor(requests: Requests, topics: readonly string[], signal: 
     if (typeof ticket !== 'string') throw new Passing(undefined);
     return ticket;
   } catch (error) {
-    if (isRefusal(error) && error.code === 'unauthorized') return undefined;
-    throw error;
+    if (!isRefusal(error) || error.status !== 401) throw error;
+    // Then nothing else is refused for its credential either.
+    await requests.send(`/cursor?${topicQuery(topics).toString()}`, { signal });
+    return undefined;
   }
 }

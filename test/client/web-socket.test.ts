@@ -150,6 +150,17 @@ t.test('a token opens it by a ticket, and what it may not read is said', async (
   t.same(errors, ['forbidden']);
 });
 
+t.test('where the service looks at no credential, a token is no hindrance', async (t) => {
+  const off = await startInstance(t, { LOG_LEVEL: 'warn', AUTH: 'off' });
+  const tidings = open(t, off.url, { getToken: () => 'of another time' });
+  const errors: Error[] = [];
+  tidings.on('error', (error) => errors.push(error));
+  tidings.subscribe('off');
+  await until('it is live, or has failed', () => tidings.status === 'live' || errors.length > 0);
+  t.same(errors, []);
+  t.match((await new Http(t, off.url).json<StreamsPage>('/streams')).streams, [{ transport: 'websocket' }]);
+});
+
 t.test('another word for it is a mistake', async (t) => {
   t.throws(() => connect(instance.url, { transport: 'tcp' as 'sse' }), { message: /transport must be "sse" or "websocket"/ });
 });
