@@ -78,7 +78,7 @@ async function readSocket({ requests, options: { getToken }, query, topics, take
   try {
     socket = new WebSocket(url);
   } catch {
-    // A policy of the page forbids it, or there are none in this environment.
+    // The policy of the page forbids WebSockets, or this environment has none.
     return 'blocked';
   }
   const abort = (): void => reject(signal.reason as Error);
@@ -116,7 +116,7 @@ async function readSocket({ requests, options: { getToken }, query, topics, take
   }
 }
 
-/** A browser's WebSocket can send no header. Undefined where the service looks at no credential, or there is none. */
+/** A browser's WebSocket can send no header. Returns undefined where none is needed: the service looks at no credential. */
 async function ticketFor(requests: Requests, topics: readonly string[], signal: AbortSignal): Promise<string | undefined> {
   try {
     const answer = await requests.send('/tickets', { method: 'POST', body: JSON.stringify({ topics }), signal });

@@ -19,7 +19,7 @@ export interface DeadLetter {
   readonly since: number;
 }
 
-/** How the data of each dead letter begins; with the id of its webhook, how those of that webhook do. */
+/** The data of each dead letter begin with this. The id of its webhook follows. */
 const BEGINNING = '{"webhook":"';
 
 /** Whether a message is a dead letter, of a webhook or of any. Others may use the name of the event, too: theirs are messages as any other. */

@@ -251,7 +251,7 @@ export class WebhookReader {
     counters.webhookFailures += 1;
     if (outcome.status === GONE_CODE) return this.#disable();
     this.#fail(outcome);
-    // The time passes while nothing is attempted, too, as while the service is away: so the last attempt comes after it. Whoever has lost the webhook meanwhile gives nothing up.
+    // The time passes while nothing is attempted, too, as while the service is away: so the last attempt comes after it. An instance that has lost the webhook gives nothing up.
     return now() - this.#failingSince >= retryMs && ownsNow() ? this.#giveUp(delivery, after) : 'pause';
   }
 
