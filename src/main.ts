@@ -56,7 +56,7 @@ import { DeadLetters } from './webhooks/dead-letters.ts';
 import { Notes } from './webhooks/notes.ts';
 import { Sender } from './webhooks/sender.ts';
 import { Turns } from './webhooks/turns.ts';
-import { WEBHOOKS_MAX_BYTES, Webhooks } from './webhooks/webhooks.ts';
+import { SUSPECT_WEBHOOKS_MAX_BYTES, WEBHOOKS_MAX_BYTES, Webhooks } from './webhooks/webhooks.ts';
 import { ownPlace } from './workers/place.ts';
 import { shareOf } from './workers/shares.ts';
 import { Worker } from './workers/worker.ts';
@@ -174,7 +174,7 @@ const fleet = new Fleet({
 const webhookSender = new Sender({ allow: config.WEBHOOK_ALLOW, timeoutMs: config.WEBHOOK_TIMEOUT_SECONDS * 1000, clock });
 const webhooks = new Webhooks({
   store: store.webhooks, instance: handles.instance, sender: webhookSender, history: log.history, starts: log.starts, tail: log.tail, audience: delivery.audience, deadLetters: new DeadLetters({ publisher: log.publisher }),
-  turns: new Turns({ clock }), notes: new Notes({ store: store.webhooks, clock }), budget: new Budget(WEBHOOKS_MAX_BYTES), now: () => Math.floor(log.storeClock.now()), random: Math.random,
+  turns: new Turns({ clock }), notes: new Notes({ store: store.webhooks, clock }), budget: new Budget(WEBHOOKS_MAX_BYTES), suspectBudget: new Budget(SUSPECT_WEBHOOKS_MAX_BYTES), now: () => Math.floor(log.storeClock.now()), random: Math.random,
   firstPauseMs: config.WEBHOOK_RETRY_MIN_MS, retryMs: config.WEBHOOK_RETRY_SECONDS * 1000, clock, counters, logger,
 });
 const webhookAdministration = new WebhookAdministration({

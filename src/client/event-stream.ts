@@ -163,7 +163,7 @@ export function createEventStream(dependencies: EventStreamDependencies): EventS
       become('offline');
     },
   };
-  // Where the module cannot be had, the tab has a stream of its own.
-  const shared: Promise<StreamSource | undefined> | undefined = share || transport ? more().then(({ sourceFor }) => sourceFor({ ...dependencies, open: createEventStream, stream: self }), () => undefined) : undefined;
+  // Where a module cannot be had, the tab has a stream of its own.
+  const shared: Promise<StreamSource | undefined> | undefined = share || transport ? more().then(({ sourceFor }) => sourceFor({ ...dependencies, open: createEventStream, stream: self })).catch(() => undefined) : undefined;
   return self;
 }

@@ -51,6 +51,14 @@ export interface EventStream extends SourceTaker {
   close(): void;
 }
 
+/** What a source is made of. */
+export interface SourceDependencies extends EventStreamDependencies {
+  /** The stream that reads from it. */
+  readonly stream: EventStream;
+  /** Makes a stream that reads at the service. */
+  readonly open: (dependencies: EventStreamDependencies) => EventStream;
+}
+
 /** By what the service knows an open stream. */
 export interface StreamHandle {
   readonly id: string;

@@ -20,7 +20,7 @@ export interface WebhookStore {
   /** The webhooks with these ids, at most `CALL_MAX_WEBHOOKS` of them, in any order. */
   findWebhooks(ids: readonly string[]): Promise<readonly WebhookRecord[]>;
 
-  /** Changes a webhook that still has the version. @returns undefined, and nothing was changed, where it has another one, or is gone. */
+  /** Changes a webhook that still has the version. One that stays disabled keeps its reason. @returns undefined, and nothing was changed, where it has another one, or is gone. */
   changeWebhook(change: WebhookChange): Promise<WebhookRecord | undefined>;
 
   /** Deletes a webhook with its attempts. @returns Whether there was one. */

@@ -2,8 +2,8 @@
 
 /** The longest pause. Stops a receiver that was away for a night from being away for a day. */
 const FAILURE_PAUSE_MAX_MS = 3_600_000;
-/** The longest time that a receiver can ask for (`Retry-After`). Stops one from putting a webhook off for ever. */
-const ASKED_MAX_MS = 86_400_000;
+/** The longest time that a receiver can ask for (`Retry-After`), and so the longest pause of all. Stops one from putting a webhook off for ever. */
+export const ASKED_PAUSE_MAX_MS = 86_400_000;
 /** So many failures in a row open the circuit. */
 export const CIRCUIT_OPEN_FAILURES = 5;
 
@@ -15,7 +15,7 @@ export const CIRCUIT_OPEN_FAILURES = 5;
  */
 export function pauseMs(failures: number, firstMs: number, retryAfter: number | undefined, random: () => number): number {
   const longest = Math.min(FAILURE_PAUSE_MAX_MS, firstMs * 2 ** (failures - 1));
-  return Math.round(Math.max(longest * (0.5 + random() / 2), Math.min(retryAfter ?? 0, ASKED_MAX_MS)));
+  return Math.round(Math.max(longest * (0.5 + random() / 2), Math.min(retryAfter ?? 0, ASKED_PAUSE_MAX_MS)));
 }
 
 /** `Retry-After` in milliseconds: seconds, or a date (RFC 9110, section 10.2.3). undefined where it is neither. */

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import type { Publisher } from '../log/publisher.ts';
 import { FULL_GRANT } from '../model/grant.ts';
+import type { Message } from '../model/message.ts';
 import { Problem } from '../model/problem.ts';
 import type { Delivery } from './body.ts';
 import { DEAD_EVENT } from './settings.ts';
@@ -16,6 +17,15 @@ export interface DeadLetter {
   readonly failures: number;
   /** When it was first attempted. Milliseconds since 1970. */
   readonly since: number;
+}
+
+/** The data of each dead letter begin with this. The id of its webhook follows. */
+const BEGINNING = '{"webhook":"';
+
+/** Whether a message is a dead letter, of a webhook or of any. Others may use the name of the event, too: theirs are messages as any other. */
+export function isDeadLetter({ event, json, data }: Pick<Message, 'event' | 'json' | 'data'>, webhook?: string): boolean {
+  const beginning = Buffer.from(webhook === undefined ? BEGINNING : `${BEGINNING}${webhook}",`);
+  return event === DEAD_EVENT && json && Buffer.compare(data.subarray(0, beginning.length), beginning) === 0;
 }
 
 /** What could not be delivered becomes a message of another topic: once, however often that is attempted. */

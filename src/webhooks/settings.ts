@@ -25,10 +25,10 @@ export function settingsText(settings: WebhookSettings): string {
 
 /** Throws at a text that this program did not write: nothing may be sent by it. */
 export function settingsOf(text: string): WebhookSettings {
-  const { url, topics, events, format, deadTopic, secrets } = JSON.parse(text) as { readonly [Name in keyof WebhookSettings]: unknown };
+  const { url, topics, events, format, deadTopic, secrets } = parsed(text);
   const isRight = typeof url === 'string' && isTexts(topics) && (events === undefined || isTexts(events)) && (deadTopic === undefined || typeof deadTopic === 'string') && Array.isArray(secrets) && secrets.every(isSecret);
   const known = FORMATS.find((one) => one === format);
-  if (!isRight || known === undefined) throw new TypeError('the settings of a webhook are not what this program stores');
+  if (!isRight || known === undefined) throw new TypeError(WRONG);
   return { url, topics, events, format: known, deadTopic, secrets };
 }
 
@@ -43,6 +43,17 @@ export const DEAD_EVENT = 'dead-letter';
 /** Whether dead letters of a topic are wanted. A pattern for everything does not ask for them: two webhooks would deliver each other's failures for ever. */
 export function wantsDeadLetters({ topics }: Pick<WebhookSettings, 'topics'>, topic: string): boolean {
   return topics.some((name) => name === topic || name.startsWith('dead.'));
+}
+
+const WRONG = 'the settings of a webhook are not what this program stores';
+
+function parsed(text: string): { readonly [Name in keyof WebhookSettings]: unknown } {
+  try {
+    return JSON.parse(text) as { readonly [Name in keyof WebhookSettings]: unknown };
+  } catch {
+    // The parser's own error quotes the text, which holds secrets, and is logged.
+    throw new TypeError(WRONG);
+  }
 }
 
 function isTexts(value: unknown): value is string[] {

@@ -14,12 +14,12 @@ import type { Counters } from '../runtime/counters.ts';
 import { StoreError } from '../store/store.ts';
 import type { WebhookRecord } from '../store/webhook-store.ts';
 import { attemptText } from './attempt.ts';
-import { pauseMs, retryAfterMs } from './backoff.ts';
+import { ASKED_PAUSE_MAX_MS, pauseMs, retryAfterMs } from './backoff.ts';
 import { gapDelivery, messageDelivery, type Delivery } from './body.ts';
-import type { DeadLetters } from './dead-letters.ts';
+import { isDeadLetter, type DeadLetters } from './dead-letters.ts';
 import type { Notes } from './notes.ts';
 import type { Outcome, Sender } from './sender.ts';
-import { DEAD_EVENT, deadTopicOf, settingsOf, wantsDeadLetters, type WebhookSettings } from './settings.ts';
+import { deadTopicOf, settingsOf, wantsDeadLetters, type WebhookSettings } from './settings.ts';
 import { signatureHeaders } from './signature.ts';
 import type { Turns } from './turns.ts';
 
@@ -44,6 +44,8 @@ export interface WebhookReaderDependencies {
   readonly deadLetters: Pick<DeadLetters, 'publish'>;
   /** For the messages of a turn. */
   readonly budget: Budget;
+  /** The same for webhooks that failed last time: receivers that hang must not hold what others need. */
+  readonly suspectBudget: Budget;
   readonly clock: Clock;
   /** The store's clock: milliseconds since 1970. */
   readonly now: () => number;
@@ -115,9 +117,14 @@ export class WebhookReader {
   }
 
   start(): void {
-    const wait = this.#nextAt - this.#deps.now();
-    if (wait > 0) this.#after(wait);
+    const pause = this.#pauseLeft;
+    if (pause > 0) this.#after(pause, () => this.#askTurn());
     else this.#askTurn();
+  }
+
+  /** No pause is longer, whatever the clock says: it may have been ahead when the next attempt was set. Milliseconds. */
+  get #pauseLeft(): number {
+    return Math.max(0, Math.min(this.#nextAt - this.#deps.now(), ASKED_PAUSE_MAX_MS));
   }
 
   /** Ends the attempt under way, and resolves when nothing is under way any more. */
@@ -134,9 +141,8 @@ export class WebhookReader {
     await this.#turn;
   }
 
-  #after(milliseconds: number): void {
-    // Longer than a timer can be, and than any pause should be without another look.
-    this.#timer = this.#deps.clock.after(Math.min(milliseconds, MAX_TIMER_MS), () => this.start());
+  #after(milliseconds: number, then = () => this.start()): void {
+    this.#timer = this.#deps.clock.after(milliseconds, then);
   }
 
   #askTurn(): void {
@@ -159,25 +165,29 @@ export class WebhookReader {
     if (this.#isStopping || next === 'stop') return;
     if (next === 'more') this.#askTurn();
     else if (next === 'quiet') void this.#waitForMessages();
-    else this.#after(next === 'unread' ? WEBHOOK_READ_RETRY_MS : Math.max(0, this.#nextAt - this.#deps.now()));
+    else if (next === 'unread') this.#after(WEBHOOK_READ_RETRY_MS);
+    // That it is over is told by the timer: the clock may be set back meanwhile.
+    else this.#after(this.#pauseLeft, () => this.#askTurn());
   }
 
   /** Reads on, and attempts what it finds, until the turn is over. */
   async #take(): Promise<Next> {
     const end = this.#deps.clock.monotonic() + WEBHOOK_TURN_MS;
-    const hold = new Hold(this.#deps.budget);
+    const isSuspect = this.#failures > 0;
+    const hold = new Hold(isSuspect ? this.#deps.suspectBudget : this.#deps.budget);
     try {
       await this.#locate();
       for (let taken = 0; taken < WEBHOOK_TURN_MAX_MESSAGES && this.#deps.clock.monotonic() < end;) {
         if (this.#isStopping) return 'stop';
         const { erasures } = this.#deps.tail;
-        const found = await this.#deps.history.findInTail({ at: this.#at, gap: this.#gap }, { filter: this.#filter, limit: WEBHOOK_TURN_MAX_MESSAGES - taken, hold, ofHeld: false, readTo: 0 });
-        this.#gap = undefined;
+        const found = await this.#deps.history.findInTail({ at: this.#at, gap: this.#gap }, { filter: this.#filter, limit: isSuspect ? 1 : WEBHOOK_TURN_MAX_MESSAGES - taken, hold, ofHeld: false, readTo: 0 });
         if (found.gap !== undefined) {
           const { gap } = found;
           const delivery = gapDelivery(gap, this.#cursor, this.#settings.format, this.#deps.now());
           const next = await this.#attempt(delivery, parseId(gap.resumed)!);
+          // A gap that was not taken is told again.
           if (next !== 'more') return next;
+          this.#gap = undefined;
           taken += 1;
           continue;
         }
@@ -215,21 +225,21 @@ export class WebhookReader {
 
   #wants(message: Message): boolean {
     if (message.isErased || message.isExpired(this.#deps.now())) return false;
-    if (message.event === DEAD_EVENT && (message.topic === deadTopicOf(this.#record.id, this.#settings) || !wantsDeadLetters(this.#settings, message.topic))) return false;
+    if (isDeadLetter(message) && (isDeadLetter(message, this.#record.id) || !wantsDeadLetters(this.#settings, message.topic))) return false;
     return this.#events?.has(message.event ?? 'message') !== false;
   }
 
   /** @param after The place after it. */
   async #attempt(delivery: Delivery, after: Position): Promise<Next> {
     const { counters, now, ownsNow, retryMs, sender } = this.#deps;
-    this.#failingSince ??= now();
-    if (now() - this.#failingSince >= retryMs && this.#failures > 0) return this.#giveUp(delivery, after);
+    // A clock that was ahead must not put the end off.
+    this.#failingSince = Math.min(this.#failingSince ?? now(), now());
     // An instance that stood still may have lost it to another one.
     const mayStillSend = (): boolean => ownsNow() && !this.#isStopping;
     if (!mayStillSend()) return 'unread';
     const outcome = await sender.send({ url: this.#settings.url, delivery, headers: signatureHeaders(delivery.id, delivery.body, this.#settings.secrets, now()), signal: this.#ended.signal, mayStillSend });
     // It says nothing of the receiver.
-    if (this.#ended.signal.aborted || (outcome.status === undefined && !ownsNow())) return 'unread';
+    if (this.#ended.signal.aborted || (outcome.status === undefined && !mayStillSend())) return 'unread';
     this.#attempts.push(attemptText(delivery.id, outcome, now()));
     if (outcome.status !== undefined && outcome.status >= 200 && outcome.status < 300) {
       counters.webhookDeliveries += 1;
@@ -241,7 +251,8 @@ export class WebhookReader {
     counters.webhookFailures += 1;
     if (outcome.status === GONE_CODE) return this.#disable();
     this.#fail(outcome);
-    return 'pause';
+    // The time passes while nothing is attempted, too, as while the service is away: so the last attempt comes after it. An instance that has lost the webhook gives nothing up.
+    return now() - this.#failingSince >= retryMs && ownsNow() ? this.#giveUp(delivery, after) : 'pause';
   }
 
   #fail({ retryAfter }: Outcome): void {
@@ -314,6 +325,3 @@ export class WebhookReader {
     this.#askTurn();
   }
 }
-
-/** The longest timer of Node.js. */
-const MAX_TIMER_MS = 2_147_483_647;

@@ -5,7 +5,8 @@ import type { StartRequest } from '../log/start-position.ts';
 import { parseId } from '../model/position.ts';
 import { Problem } from '../model/problem.ts';
 import { checkTopic, checkWish } from '../model/topic.ts';
-import { FORMATS, type WebhookFormat, type WebhookSettings } from './settings.ts';
+import { WEBHOOK_TEXT_MAX_BYTES } from '../store/webhook-store.ts';
+import { FORMATS, settingsText, type WebhookFormat, type WebhookSettings } from './settings.ts';
 import { makeSecret, readSecret } from './signature.ts';
 import { readTarget } from './target.ts';
 
@@ -15,6 +16,9 @@ import { readTarget } from './target.ts';
 const EVENTS_MAX_ENTRIES = 100;
 /** How long the secret before stays good, at most: 30 days. */
 const OVERLAP_MAX_SECONDS = 30 * 86_400;
+
+/** What the database takes, less what a rotation of the secret adds. Stops names that are allowed one by one from being refused by the database all together. */
+const SETTINGS_MAX_BYTES = WEBHOOK_TEXT_MAX_BYTES - 1024;
 
 export interface WebhookBounds {
   readonly allow: WebhookAllow;
@@ -41,21 +45,21 @@ export function readWebhookRequest(value: unknown, bounds: WebhookBounds): Webho
     deadTopic: readDeadTopic(given['deadTopic']),
     secrets: [{ secret: secret === undefined ? makeSecret() : readSecret(secret) }],
   };
-  return { settings, from: from === undefined ? { kind: 'now' } : readFrom(from) };
+  return { settings: ofSize(settings), from: from === undefined ? { kind: 'now' } : readFrom(from) };
 }
 
 /** The settings with the members that a change names. `null` takes `events` or `deadTopic` away. @throws Problem */
 export function changedSettings(settings: WebhookSettings, value: unknown, bounds: WebhookBounds): WebhookSettings {
   const given = members(value, CHANGEABLE);
   if (Object.keys(given).length === 0) throw invalid('', `there is nothing to change; what can be changed is ${CHANGEABLE.join(', ')}`);
-  return {
+  return ofSize({
     ...settings,
     ...('url' in given ? { url: readTarget(given['url'], bounds.allow) } : {}),
     ...('topics' in given ? { topics: readTopics(given['topics'], bounds) } : {}),
     ...('events' in given ? { events: readEvents(given['events'] ?? undefined) } : {}),
     ...('format' in given ? { format: readFormat(given['format']) } : {}),
     ...('deadTopic' in given ? { deadTopic: readDeadTopic(given['deadTopic'] ?? undefined) } : {}),
-  };
+  });
 }
 
 /** `{"overlapSeconds"?, "secret"?}`. In milliseconds. @throws Problem */
@@ -90,6 +94,12 @@ function readEvents(value: unknown): readonly string[] | undefined {
     if (typeof name !== 'string' || name === '' || !name.isWellFormed() || Buffer.byteLength(name) > EVENT_MAX_BYTES || /[\r\n\0]/.test(name)) throw invalid(`events[${index}]`, 'it must be an event name');
     return name;
   });
+}
+
+function ofSize(settings: WebhookSettings): WebhookSettings {
+  if (Buffer.byteLength(settingsText(settings)) <= SETTINGS_MAX_BYTES) return settings;
+  const { topics, events } = settings;
+  throw invalid(JSON.stringify(events ?? []).length > JSON.stringify(topics).length ? 'events' : 'topics', `with everything else of the webhook it takes more than ${SETTINGS_MAX_BYTES} bytes; make several webhooks, or name patterns`);
 }
 
 function readFormat(value: unknown): WebhookFormat {

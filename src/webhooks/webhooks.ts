@@ -11,7 +11,9 @@ import { WebhookReader, type WebhookReaderDependencies } from './webhook-reader.
  */
 
 /** Memory for the messages that are being sent. A webhook that finds no room reads on a second later. */
-export const WEBHOOKS_MAX_BYTES = 32 * 1024 * 1024;
+export const WEBHOOKS_MAX_BYTES = 16 * 1024 * 1024;
+/** The same for webhooks that failed last time. Stops receivers that hang from holding the memory that others need. */
+export const SUSPECT_WEBHOOKS_MAX_BYTES = 16 * 1024 * 1024;
 /** How long an instance that is not heard of keeps its webhooks. Stops a short stall from moving them all. */
 export const WEBHOOK_LEASE_MS = 5_000;
 /** How often an instance keeps its leases, and looks for webhooks that nobody has. */

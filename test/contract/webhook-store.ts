@@ -87,7 +87,8 @@ export function webhookStoreContract(t: Test, name: string, factory: WebhookData
       const kept = await webhooks.listAttempts('a', KEPT_MAX_ATTEMPTS);
       t.same([kept.length, kept[0], kept.at(-1)?.number], [KEPT_MAX_ATTEMPTS, { number: KEPT_MAX_ATTEMPTS + 2, attempt: many.at(-1) }, 3]);
       t.match(await find('a'), { status: 'disabled', reason: 'gone', version: 3 });
-      t.match(await webhooks.changeWebhook({ id: 'a', version: 3, settings: '', status: 'active', restart: 'here' }), { status: 'active', reason: undefined });
+      t.match(await webhooks.changeWebhook({ id: 'a', version: 3, settings: 'other', status: 'disabled', restart: 'here' }), { status: 'disabled', reason: 'gone', version: 4 }, 'a change that does not resume it keeps the reason');
+      t.match(await webhooks.changeWebhook({ id: 'a', version: 4, settings: '', status: 'active', restart: 'here' }), { status: 'active', reason: undefined });
       await webhooks.deleteWebhook('a');
       t.same(await webhooks.listAttempts('a', 9), [], 'its attempts go with it');
     });

@@ -59,6 +59,16 @@ t.test('what has come of frames counts, whatever stands between its fragments, a
   for (let count = 0; count < 10; count++) t.equal((await whole.ask({ publish: 'a', data: piece })).event, '$answer', 'a frame that is whole holds nothing');
 });
 
+t.test('frames are no heads: what a client sends after its handshake does not count as one', async (t) => {
+  for (const mode of ['on', 'off']) {
+    const { open, spine, sockets } = await opened(t, RULES, { REQUEST_BYTES: '256KiB', BATCH_BYTES: '192KiB', MESSAGE_BYTES: '192KiB', HTTP_FAST_PATH: mode });
+    const socket = await open();
+    const data = '\n'.repeat(20_000);
+    for (let count = 0; count < 20; count++) t.equal((await socket.ask({ publish: 'a', text: data })).event, '$answer');
+    t.same([socket.closed, sockets[0]!.destroyed, spine.service.counters.evicted.bodies], [undefined, false, 0], `fast path ${mode}`);
+  }
+});
+
 t.test('a client that sends pings and takes no pongs makes nothing queue', async (t) => {
   const { open, sockets } = await opened(t);
   const socket = await open();

@@ -1,9 +1,11 @@
 import t from 'tap';
 import { Audience } from '../../src/delivery/audience.ts';
-import { Message } from '../../src/model/message.ts';
+import { Message, type Draft } from '../../src/model/message.ts';
+import type { Gap } from '../../src/model/gap.ts';
 import type { Position } from '../../src/model/position.ts';
 import { Budget } from '../../src/runtime/budget.ts';
 import type { DeliveryNote, WebhookRecord } from '../../src/store/webhook-store.ts';
+import { ASKED_PAUSE_MAX_MS } from '../../src/webhooks/backoff.ts';
 import type { DeadLetter } from '../../src/webhooks/dead-letters.ts';
 import { settingsText } from '../../src/webhooks/settings.ts';
 import { makeSecret } from '../../src/webhooks/signature.ts';
@@ -22,31 +24,39 @@ class Bench {
   readonly notes: DeliveryNote[] = [];
   readonly dead: DeadLetter[] = [];
   owns = true;
+  /** What the store's clock has more than the other one. */
+  aheadMs = 0;
+  /** How many messages each read asked for. */
+  readonly limits: number[] = [];
   status: (id: string) => number = () => 200;
   /** Called while the log is read. */
   reading: () => void = () => undefined;
+  /** Called when there is a connection. */
+  connected: () => void = () => undefined;
   readonly reader: WebhookReader;
 
-  constructor(messages: number) {
-    const log = Array.from({ length: messages }, (_, index) => new Message('abcdefgh', index + 1, 0, 0, { topic: 'a', event: undefined, json: false, data: Buffer.from('x') }));
+  constructor(messages: number, { record = {}, startGap, parts = () => ({}) }: { readonly record?: Partial<WebhookRecord>; readonly startGap?: Gap; readonly parts?: (index: number) => Partial<Draft> } = {}) {
+    const log = Array.from({ length: messages }, (_, index) => new Message('abcdefgh', index + 1, 0, 0, { topic: 'a', event: undefined, json: false, data: Buffer.from('x'), ...parts(index) }));
     const end: Position = { epoch: 'abcdefgh', seq: messages };
-    this.reader = new WebhookReader(RECORD, {
+    this.reader = new WebhookReader({ ...RECORD, ...record }, {
       history: { findInTail: async ({ at, gap }, { limit }) => {
         this.reading();
+        this.limits.push(limit);
         const found = log.slice(at.seq, at.seq + limit);
         return { messages: found, at: found.at(-1) ?? end, more: at.seq + found.length < messages, gap };
       } },
-      starts: { resolve: async (request) => ({ at: request.kind === 'after' ? request.position : end, gap: undefined }) },
+      starts: { resolve: async (request) => ({ at: request.kind === 'after' ? request.position : end, gap: startGap }) },
       tail: { last: messages, log: undefined, clean: () => true, erasures: 0 },
-      audience: new Audience({ maxFilterBytes: 1_000_000 }), turns: new Turns({ clock: this.clock }), budget: new Budget(1_000_000),
+      audience: new Audience({ maxFilterBytes: 1_000_000 }), turns: new Turns({ clock: this.clock }), budget: new Budget(1_000_000), suspectBudget: new Budget(1_000_000),
       notes: { note: async (note) => this.notes.push(note) > 0 },
       sender: { send: async ({ delivery: { id }, mayStillSend }) => {
+        this.connected();
         if (!mayStillSend()) return { status: undefined, error: 'the lease ended', excerpt: '', retryAfter: undefined, milliseconds: 0 };
         this.sent.push(id);
         return { status: this.status(id), error: undefined, excerpt: '', retryAfter: undefined, milliseconds: 1 };
       } },
       deadLetters: { publish: async (letter) => void this.dead.push(letter) },
-      clock: this.clock, now: () => this.clock.monotonic(), random: () => 1, counters: { webhookDeliveries: 0, webhookFailures: 0, webhookDeadLetters: 0 }, ownsNow: () => this.owns, firstPauseMs: 1_000, retryMs: RETRY_MS,
+      clock: this.clock, now: () => this.clock.monotonic() + this.aheadMs, random: () => 1, counters: { webhookDeliveries: 0, webhookFailures: 0, webhookDeadLetters: 0 }, ownsNow: () => this.owns, firstPauseMs: 1_000, retryMs: RETRY_MS,
     });
   }
 }
@@ -76,7 +86,8 @@ t.test('a message that fails for too long is given up, the next one follows, and
   t.same(bench.sent, Array.from({ length: 6 }, () => 'abcdefgh-1'), 'the pause doubles');
   t.match(bench.notes.at(-1), { cursor: 'abcdefgh-0', failures: 6, failingSince: 0, nextAt: 63_000 });
   await bench.clock.advance(32_000);
-  t.match(bench.dead, [{ id: 'hook', topic: 'dead.webhooks.hook', delivery: { id: 'abcdefgh-1' }, failures: 6, since: 0 }]);
+  t.match(bench.dead, [{ id: 'hook', topic: 'dead.webhooks.hook', delivery: { id: 'abcdefgh-1' }, failures: 7, since: 0 }]);
+  t.equal(bench.sent.filter((id) => id === 'abcdefgh-1').length, 7, 'the last attempt comes after that time');
   t.equal(bench.sent.at(-1), 'abcdefgh-2');
   t.match(bench.notes.at(-1), { cursor: 'abcdefgh-2', failures: 0 });
   await bench.reader.stop();
@@ -90,4 +101,82 @@ t.test('nothing is sent, and no turn begins, once it was stopped', async (t) => 
   await bench.reader.stop();
   await bench.clock.advance(RETRY_MS);
   t.equal(bench.sent.length, 1);
+});
+
+t.test('an instance that has lost the webhook meanwhile gives nothing up', async (t) => {
+  const bench = new Bench(1);
+  bench.status = () => 500;
+  bench.reader.start();
+  await settle();
+  // It stands still for longer than a message is attempted. Another instance has delivered it.
+  bench.owns = false;
+  await bench.clock.advance(2 * RETRY_MS);
+  t.same([bench.sent.length, bench.dead.length], [1, 0]);
+  await bench.reader.stop();
+});
+
+t.test('a service that was away for longer than a message is attempted attempts it once more', async (t) => {
+  const bench = new Bench(1, { record: { failures: 1, failingSince: 0, nextAt: 1_000 } });
+  bench.aheadMs = 2 * RETRY_MS;
+  bench.reader.start();
+  await settle();
+  t.same([bench.sent, bench.dead], [['abcdefgh-1'], []]);
+  await bench.reader.stop();
+});
+
+t.test('a gap that was not taken is told again, before any message', async (t) => {
+  const gap: Gap = { requested: 'abcdefgh-0', resumed: 'abcdefgh-1', oldest: 'abcdefgh-2', reason: 'expired' };
+  const bench = new Bench(2, { startGap: gap });
+  let failures = 2;
+  bench.status = () => (failures-- > 0 ? 500 : 200);
+  bench.reader.start();
+  await bench.clock.advance(10_000);
+  t.same(bench.sent, ['gap-abcdefgh-0', 'gap-abcdefgh-0', 'gap-abcdefgh-0', 'abcdefgh-2']);
+  await bench.reader.stop();
+});
+
+t.test('a clock that was ahead, and one that is set back, put no attempt off for longer than the longest pause', async (t) => {
+  const bench = new Bench(1, { record: { failures: 1, failingSince: 500 * ASKED_PAUSE_MAX_MS, nextAt: 500 * ASKED_PAUSE_MAX_MS } });
+  bench.status = () => 500;
+  bench.reader.start();
+  await bench.clock.advance(ASKED_PAUSE_MAX_MS);
+  t.equal(bench.sent.length, 1);
+  bench.aheadMs = -ASKED_PAUSE_MAX_MS;
+  await bench.clock.advance(2_000);
+  t.equal(bench.sent.length, 2, 'a pause ends by the clock that nobody sets');
+  await bench.clock.advance(2 * RETRY_MS);
+  t.equal(bench.dead.length, 1, 'and it is given up in time');
+  await bench.reader.stop();
+});
+
+t.test('an attempt that ends because the instance closes is no failure of the receiver', async (t) => {
+  const bench = new Bench(1);
+  let finished: Promise<void> | undefined;
+  bench.connected = () => void (finished = bench.reader.finish());
+  bench.reader.start();
+  await settle();
+  await finished;
+  t.same([bench.sent, bench.notes], [[], []]);
+});
+
+t.test('a webhook that failed last time reads one message, and no memory of the others', async (t) => {
+  const bench = new Bench(20);
+  let failures = 1;
+  bench.status = () => (failures-- > 0 ? 500 : 200);
+  bench.reader.start();
+  await bench.clock.advance(2_000);
+  t.equal(bench.sent.length, 21);
+  t.same(bench.limits.slice(0, 18), [16, ...Array<number>(16).fill(1), 16]);
+  await bench.reader.stop();
+});
+
+t.test('a message that is only called as dead letters are is delivered; dead letters are where they are named, and never its own', async (t) => {
+  const letter = (id: string, topic: string): Partial<Draft> => ({ event: 'dead-letter', topic, json: true, data: Buffer.from(`{"webhook":"${id}","delivery":"x"}`) });
+  const messages: readonly Partial<Draft>[] = [{ event: 'dead-letter', topic: 'b.c' }, { ...letter('', 'b.c'), data: Buffer.from('{"webhook"') }, letter('other', 'a'), letter('hook', 'a'), letter('other', 'b.c'), {}];
+  const record = { settings: settingsText({ url: 'https://example.com/', topics: ['a', 'b.*'], format: 'json', deadTopic: 'moved', secrets: [{ secret: makeSecret() }] }) };
+  const bench = new Bench(messages.length, { record, parts: (index) => messages[index]! });
+  bench.reader.start();
+  await settle();
+  t.same(bench.sent, [1, 2, 3, 6].map((seq) => `abcdefgh-${seq}`));
+  await bench.reader.stop();
 });

@@ -28,7 +28,7 @@ const PIECE_MIN_BYTES = 256;
 const PIECES_MIN_ENTRIES = 64;
 
 /** How long a client has to answer a close frame. Stops clients that do not from holding a connection. */
-const CLOSE_MAX_MS = 2_000;
+const CLOSE_ANSWER_MAX_MS = 2_000;
 
 /** Paths of streams. Other requests stay with the HTTP server, and the router decides about these. */
 const STREAM_PATH = /^(?:[a-z]+:\/\/[^/?]*)?\/(?:topics\/[^/?]+\/)?events(?:\?|$)/i;
@@ -69,7 +69,7 @@ export function addWebSockets(app: App, { service, policy, parts, heads }: WebSo
   if (!('shouldUpgradeCallback' in app.server)) return;
   const maxPayload = service.config.MESSAGE_BYTES + FRAME_BESIDES_BYTES;
   // Its types do not know all of its options.
-  const bounds = { maxPayload, closeTimeout: CLOSE_MAX_MS, maxFragments: MESSAGE_MAX_ENTRIES, maxBufferedChunks: PIECES_MIN_ENTRIES + Math.ceil(maxPayload / PIECE_MIN_BYTES) };
+  const bounds = { maxPayload, closeTimeout: CLOSE_ANSWER_MAX_MS, maxFragments: MESSAGE_MAX_ENTRIES, maxBufferedChunks: PIECES_MIN_ENTRIES + Math.ceil(maxPayload / PIECE_MIN_BYTES) };
   const sockets = new WebSocketServer({ noServer: true, clientTracking: false, perMessageDeflate: false, autoPong: false, WebSocket: StreamSocket, ...bounds });
   app.server.on('upgrade', (request: IncomingMessage, socket: Socket, first: Buffer) => {
     heads.leave(socket);

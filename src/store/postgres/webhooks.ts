@@ -51,7 +51,7 @@ export class PostgresWebhookStore implements WebhookStore {
     const { id, version, settings, status, restart } = change;
     const anew = restart === undefined ? '' : `, cursor = ${restart === 'here' ? 'cursor' : literal(restart)}, failures = 0, failing_since = NULL, next_at = 0, fence = fence + 1`;
     return this.#use().change(`${LOCK}
-      WITH changed AS (UPDATE tidings.webhooks w SET version = version + 1, settings = ${literal(settings)}, status = '${status}', reason = NULL${anew} WHERE w.id = ${literal(id)} AND w.version = ${version} RETURNING ${WEBHOOK} AS webhook)
+      WITH changed AS (UPDATE tidings.webhooks w SET version = version + 1, settings = ${literal(settings)}, status = '${status}', reason = ${status === 'disabled' ? 'reason' : 'NULL'}${anew} WHERE w.id = ${literal(id)} AND w.version = ${version} RETURNING ${WEBHOOK} AS webhook)
       SELECT (SELECT json_agg(webhook) FROM changed), ${STANDBY}`, ([row]) => webhooksIn(row!)[0]);
   }
 

@@ -58,7 +58,7 @@ export class Webhooks implements WebhookCallTable {
     this.#create = db.prepare("INSERT INTO webhooks (id, version, settings, status, created, cursor, failures, next_at, owner, fence, attempted) VALUES (?, 1, ?, 'active', ?, ?, 0, 0, '', 0, 0)");
     this.#list = db.prepare(`SELECT ${COLUMNS} FROM webhooks WHERE id > ? ORDER BY id LIMIT ?`);
     this.#find = db.prepare(`SELECT ${COLUMNS} FROM webhooks WHERE id = ?`);
-    this.#change = db.prepare('UPDATE webhooks SET version = version + 1, settings = ?, status = ?, reason = NULL WHERE id = ? AND version = ?');
+    this.#change = db.prepare("UPDATE webhooks SET version = version + 1, settings = ?, status = ?, reason = CASE ? WHEN 'disabled' THEN reason END WHERE id = ? AND version = ?");
     this.#restart = db.prepare("UPDATE webhooks SET cursor = coalesce(nullif(?, 'here'), cursor), failures = 0, failing_since = NULL, next_at = 0, fence = fence + 1 WHERE id = ?");
     this.#delete = db.prepare('DELETE FROM webhooks WHERE id = ?');
     this.#deleteAttempts = db.prepare('DELETE FROM webhook_attempts WHERE webhook = ?');
@@ -104,7 +104,7 @@ export class Webhooks implements WebhookCallTable {
   changeWebhook(change: WebhookChange): WebhookRecord | undefined {
     checkWebhookChange(change);
     const { id, version, settings, status, restart } = change;
-    if (this.#change.run(settings, status, id, version).changes === 0) return undefined;
+    if (this.#change.run(settings, status, status, id, version).changes === 0) return undefined;
     if (restart !== undefined) this.#restart.run(restart, id);
     return this.#record(id);
   }

@@ -34,7 +34,7 @@ async function appendWithFault(t: Test, database: SqliteDatabase, fault: string,
 
 t.test('a write that finds no space: certainly nothing was stored, and it goes on when there is some again', async (t) => {
   const database = new SqliteDatabase(t);
-  const { stored: names, failed } = await appendWithFault(t, database, 'pwrite64:error=ENOSPC:when=100..130');
+  const { stored: names, failed } = await appendWithFault(t, database, 'pwrite64:error=ENOSPC:when=200..230');
   t.ok(failed.length > 0);
   t.same(failed.filter(([kind]) => kind !== 'unavailable'), []);
   t.match(failed[0]!.join(' '), /the disk, or the quota on it, is full/);
