@@ -42,6 +42,7 @@ const ROUTES: Readonly<Record<string, readonly string[]>> = {
   '/streams': ['get', 'head'], '/streams/{id}': ['delete', 'patch'], '/instances': ['get', 'head'], '/instances/{id}': ['get', 'head'], '/instances/{id}/drain': ['post'], '/instances/rebalance': ['post'],
   '/session': ['delete', 'get', 'head', 'post'],
   '/tickets': ['post'],
+  '/hooks/{hook}': ['post'], '/hooks/{hook}/{secret}': ['post'],
   '/healthz': ['get', 'head'], '/readyz': ['get', 'head'], '/metrics': ['get', 'head'],
 };
 
