@@ -141,7 +141,7 @@ await t.test('rates: what clients got is to what publishers sent as the page say
   await publish('fast', Array.from({ length: 900 }, () => 'x'));
   await person.goto('#/topics');
   await person.page.getByRole('combobox', { name: 'Sort' }).selectOption('rate');
-  await person.page.getByRole('columnheader', { name: 'A second' }).waitFor();
+  await person.page.getByRole('columnheader', { name: 'Messages a second' }).waitFor();
   await until('both topics are there', async () => (await cells(person, 'Topics')).has('fast'));
   const rows = await cells(person, 'Topics');
   const [slow, fast] = ['slow', 'fast'].map((topic) => numberIn(rows.get(topic)!.at(-1)));

@@ -174,7 +174,7 @@ await t.test('the fleet has the last hour of each instance: charts, a table with
     await person.page.getByText('These figures as a table').click();
     await shows(person, 'the streams are in the figures', async () => (await person.texts('tbody tr')).some((text) => text.startsWith(`Streams${own.id}3`)));
     const rows = await person.texts('tbody tr');
-    for (const title of ['Streams', 'Publishes a second', 'Deliveries a second', 'Lag, in messages', 'Event loop delay, ms', 'Memory']) for (const { id } of instances) t.ok(rows.some((row) => row.startsWith(title + id)), `${title} of ${id}`);
+    for (const title of ['Streams', 'Publishes a second', 'Deliveries a second', 'Lag, in messages', 'Event loop delay, p99, ms', 'Memory']) for (const { id } of instances) t.ok(rows.some((row) => row.startsWith(title + id)), `${title} of ${id}`);
     t.match(await person.page.locator('.chart-box').first().getAttribute('aria-label'), new RegExp(`^Streams: .*${own.id} now 3, between \\d and \\d+`));
     await person.page.locator('select').selectOption(own.id);
     await shows(person, 'one instance is chosen', async () => (await person.texts('table')).length > 0 && !(await person.texts('tbody tr')).some((text) => text.startsWith(`Streams${instances.find(({ id }) => id !== own.id)!.id}`)));

@@ -20,7 +20,7 @@ const CHARTS: readonly { readonly figure: Charted; readonly title: string; reado
   { figure: 'publishesPerSecond', title: 'Publishes a second', format: rate },
   { figure: 'deliveriesPerSecond', title: 'Deliveries a second', format: rate },
   { figure: 'lag', title: 'Lag, in messages', format: count },
-  { figure: 'loopDelayMs', title: 'Event loop delay, ms', format: count },
+  { figure: 'loopDelayMs', title: 'Event loop delay, p99, ms', format: count },
   { figure: 'residentBytes', title: 'Memory', format: bytes, isBytes: true },
 ];
 

@@ -119,7 +119,7 @@ function Card({ instance, seen, you, onDrain }: { readonly instance: Instance; r
         <Figure title="Streams" shown={count(instance.streams)} values={seen.map(({ streams }) => streams)} />
         <Figure title="Publishes a second" shown={rate(instance.publishesPerSecond)} values={seen.map(({ publishesPerSecond }) => publishesPerSecond)} />
         <Figure title="Deliveries a second" shown={rate(instance.deliveriesPerSecond)} values={seen.map(({ deliveriesPerSecond }) => deliveriesPerSecond)} />
-        <Figure title="Event loop delay" shown={`${count(instance.loopDelayMs)} ms`} values={seen.map(({ loopDelayMs }) => loopDelayMs)} />
+        <Figure title="Longest event loop delay" shown={`${count(instance.loopDelayMs)} ms`} values={seen.map(({ loopDelayMs }) => loopDelayMs)} />
         <div><dt>Behind the furthest</dt><dd>{lag === 0 ? 'no' : `${count(lag)} messages`}</dd></div>
         <div><dt>Memory</dt><dd title={`of that ${bytes(heapBytes)} heap`}>{bytes(residentBytes)}</dd></div>
         <div><dt>Database</dt><dd><Chip tone={database === 'up' ? 'good' : 'bad'}>{database}</Chip></dd></div>

@@ -79,7 +79,7 @@ export function PublishPanel({ api, mayReport, feed, state, onState }: { readonl
         <div class="actions"><button type="submit" class="main" disabled={isBusy || fault !== undefined}>Publish</button></div>
       </form>
       {error !== undefined && <ErrorNote error={error} />}
-      {sent[0] !== undefined && <Outcome sent={sent[0]} feed={feed} />}
+      {error === undefined && sent[0] !== undefined && <Outcome sent={sent[0]} feed={feed} />}
       <RepeatForm isGood={fault === undefined && draft.topic !== ''} begin={repeated} />
       {sent.length > 0 && (
         <details class="more" open>

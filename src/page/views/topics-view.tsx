@@ -82,9 +82,9 @@ function TopicList({ api, rates }: { readonly api: Api; readonly rates: SeenRate
                   { title: 'Topic', ...by('name'), cell: ({ topic }) => <a href={href('topics', topic)} class="long"><Raw text={topic} /></a> },
                   { title: 'Newest', ...by('newest'), cell: ({ time }) => time === undefined ? '–' : <time dateTime={time} title={time}>{age(time)} ago</time> },
                   { title: 'Messages', isNumber: true, cell: ({ messages, more: isMore }) => `${count(messages)}${isMore === true ? '+' : ''}` },
-                  { title: 'Size', isNumber: true, cell: ({ bytes: size }) => bytes(size) },
+                  { title: 'Size', isNumber: true, cell: ({ bytes: size, more: isMore }) => `${bytes(size)}${isMore === true ? '+' : ''}` },
                   { title: 'Streams', isNumber: true, cell: ({ streams }) => count(streams) },
-                  { title: 'A second', ...by('rate'), isNumber: true, cell: ({ topic, rate: now }) => <Rate course={rates.course(topic)} now={now} /> },
+                  { title: 'Messages a second', ...by('rate'), isNumber: true, cell: ({ topic, rate: now }) => <Rate course={rates.course(topic)} now={now} /> },
                 ]} />
               )}
             <Pages after={after} next={more ? cursor : undefined} onPage={setAfter} />
