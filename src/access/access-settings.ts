@@ -23,6 +23,11 @@ export function hasTokenKeys({ JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL }: Token
   return (JWT_SECRET ?? JWT_PUBLIC_KEY ?? JWT_JWKS_URL) !== undefined;
 }
 
+/** What is wrong with the value of a setting, or in the file that it names. */
+export function settingLine(setting: string, error: unknown): string {
+  return `${setting}: ${error instanceof Problem ? `${error.field ?? ''}: ${error.message}`.replace(/^: /, '') : error instanceof Error ? error.message : String(error)}`;
+}
+
 /** @throws ConfigError with a line for each value that is wrong */
 export function readAccess(config: AccessConfig): DeclaredAccess {
   const lines: string[] = [];
@@ -30,7 +35,7 @@ export function readAccess(config: AccessConfig): DeclaredAccess {
     try {
       return read();
     } catch (error) {
-      lines.push(`${setting}: ${error instanceof Problem ? `${error.field ?? ''}: ${error.message}`.replace(/^: /, '') : error instanceof Error ? error.message : String(error)}`);
+      lines.push(settingLine(setting, error));
       return otherwise;
     }
   };

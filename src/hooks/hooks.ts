@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
+import { settingLine } from '../access/access-settings.ts';
 import type { Identity } from '../access/identity.ts';
 import { ConfigError, type Config } from '../config/config.ts';
 import { ScopedGrant } from '../model/grant.ts';
-import { Problem } from '../model/problem.ts';
 import { readHooks } from './hooks-file.ts';
 import type { HookPlan } from './plan.ts';
 
 /**
- * What other systems send: webhooks that come in. The configuration names each hook, says who sends to it, and what of a request becomes the topic, the event and the idempotency key of
- * a message. A request comes in with its bytes; out goes whether its sender is who it should be, and how its messages are made. Nothing is stored here.
+ * Webhooks that other systems send. A file declares each hook: its sender, and the templates for topic, event and idempotency key. A request comes in with its bytes. This room says
+ * whether the sender's signature is good, and holds the templates by which http/ makes messages. Nothing is stored here.
  */
 
 export interface Hook extends HookPlan {
@@ -29,16 +29,12 @@ export class Hooks {
     try {
       return new Hooks(readHooks(readFileSync(HOOKS_FILE, 'utf8'), environment));
     } catch (error) {
-      throw new ConfigError([`HOOKS_FILE: ${error instanceof Problem ? `${error.field ?? ''}: ${error.message}`.replace(/^: /, '') : error instanceof Error ? error.message : String(error)}`]);
+      throw new ConfigError([settingLine('HOOKS_FILE', error)]);
     }
   }
 
   find(name: string): Hook | undefined {
     return this.#hooks.get(name);
-  }
-
-  get names(): readonly string[] {
-    return [...this.#hooks.keys()];
   }
 }
 

@@ -1,6 +1,6 @@
 import { basic, bearer, hmac, path, slack, standardWebhooks, stripe, token, type HmacOptions, type Verify } from './signature.ts';
 
-/** The senders that are known: how each one shows who it is, and where it has an event's name and a key by which a repeated request is recognised. */
+/** The known senders: the signature of each, and its places for the event's name and for a key. By the key a repeated request is recognised. */
 
 /** What a hook says besides its secrets. */
 export interface SenderOptions {

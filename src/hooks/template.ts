@@ -44,12 +44,12 @@ const BRACES = /\{([^{}]*)\}/g;
 /** Stops a template from being a program. */
 const TEMPLATE_MAX_CHARACTERS = 500;
 
-/** Everything else in a value becomes `_` in a topic: no value brings a wildcard, a `$`, white space, or a slash, which URLs would have to encode. */
+/** In a topic these characters of a value become `_`. So no value brings a wildcard, a `$`, white space, or a slash, which URLs would have to encode. */
 const OUTSIDE_TOPICS = /[^\p{L}\p{N}_~:@+=.-]/gu;
 
 /**
- * A text with values of a request in it: `deploys.{/repository/name}.{header:X-GitHub-Event}`. Between braces stand places, parted by `|`; the first one that has a value counts.
- * A JSON pointer (RFC 6901) is looked up in the message, `body:` and a pointer in the whole body, `header:` and a name among the headers; `=` and a text is that text.
+ * A text with values of a request in it: `deploys.{/repository/name}.{header:X-GitHub-Event}`. Braces hold places, parted by `|`, and the first place with a value counts.
+ * A JSON pointer (RFC 6901) looks into the message. `body:` and a pointer look into the whole body. `header:` and a name stand for a header, `=` and a text for that text.
  */
 export class Template {
   readonly #parts: readonly Part[];

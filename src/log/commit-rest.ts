@@ -19,8 +19,8 @@ const CROWD_REQUESTS = 16;
 const REMEMBERED_COMMITS = 8;
 
 /**
- * When the store, which has nothing to do, gets the next commit. After a commit it rests, so that publishers share the next one, and no longer than until as many wait as
- * lately waited at once: nobody else may come. So a publisher that is alone never waits, and publishers that all wait for their answers do not wait for another one.
+ * Says when an idle store gets the next commit. After a commit it rests, so that publishers share the next one. The rest ends early when as many requests wait as lately waited at
+ * once: more are not expected. So a publisher that is alone never waits, and publishers that wait for their answers are not held up for others.
  */
 export class CommitRest {
   readonly #clock: Clock;

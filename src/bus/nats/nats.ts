@@ -1,7 +1,5 @@
-import { connect, NoRespondersError, PermissionViolationError, RequestError, type ConnectionOptions, type Msg, type NatsConnection } from '@nats-io/transport-node';
+import { connect, NoRespondersError, PermissionViolationError, RequestError, type Msg, type NatsConnection } from '@nats-io/transport-node';
 import { randomBytes } from 'node:crypto';
-import { isIP } from 'node:net';
-import { checkServerIdentity } from 'node:tls';
 import { readNatsUrl, type NatsLocation } from '../../config/nats-url.ts';
 import type { Message } from '../../model/message.ts';
 import { waitAtMost, type Clock, type Timer } from '../../runtime/clock.ts';
@@ -11,6 +9,7 @@ import type { Bus, BusListener, BusState } from '../bus.ts';
 import { encode, envelopesOf, SENDER_BYTES, type Carried } from '../envelope.ts';
 import { Incoming } from '../incoming.ts';
 import { encodeNote } from '../note-envelope.ts';
+import { optionsFor } from './connection-options.ts';
 
 /**
  * The bus of several instances, over subjects of NATS (core NATS, at most once). Commits come in and leave as messages of one subject; notes have subjects of their own.
@@ -38,13 +37,6 @@ const REFUSED_MS = 30_000;
 
 /** Where a client of NATS hears answers. Nothing else is answered: a stranger chooses where an answer goes. */
 const INBOX_PREFIX = '_INBOX.';
-
-/** How often a connection is probed, and how many probes may be unanswered. Stop a connection whose other end vanished without a word from looking alive. */
-const PING_INTERVAL_MS = 2_000;
-const PINGS_UNANSWERED_MAX_REQUESTS = 1;
-
-/** How long setting up a connection may take. Stops a server that never finishes the handshake from being waited for. */
-const CONNECT_MAX_MS = 5_000;
 
 /** How long an instance that is asked for by its name has to say that it is there. */
 const PRESENT_MAX_MS = 1_000;
@@ -296,26 +288,6 @@ export class NatsBus implements Bus {
     else this.#logger.warn({ reason: reasonOf(error) }, 'NATS cannot be used, so this instance is degraded: other instances learn of messages at their next look at the log');
     this.#loggedState = state;
   }
-}
-
-function optionsFor({ servers, isTls, user, password, token }: NatsLocation): ConnectionOptions {
-  return {
-    servers: [...servers], name: 'tidings', noEcho: true, reconnect: false, ignoreClusterUpdates: true, timeout: CONNECT_MAX_MS, pingInterval: PING_INTERVAL_MS, maxPingOut: PINGS_UNANSWERED_MAX_REQUESTS,
-    tls: isTls ? tlsFor(servers) : null,
-    ...(user === undefined ? {} : { user }), ...(password === undefined ? {} : { pass: password }), ...(token === undefined ? {} : { token }),
-  };
-}
-
-/** Options of TLS beyond those that the client knows are handed to Node. For a server that is named by an address it would check the name localhost. */
-function tlsFor(servers: readonly string[]): { readonly handshakeFirst: false; readonly checkServerIdentity: typeof checkServerIdentity } {
-  const addresses = servers.map((server) => server.replace(/:[0-9]+$/, '').replace(/^\[|\]$/g, '')).filter((host) => isIP(host) !== 0);
-  return {
-    handshakeFirst: false,
-    checkServerIdentity: (name, certificate) => {
-      const wrong = checkServerIdentity(name, certificate);
-      return wrong !== undefined && name === 'localhost' && addresses.some((address) => checkServerIdentity(address, certificate) === undefined) ? undefined : wrong;
-    },
-  };
 }
 
 function commitsOf(logId: string): string {

@@ -92,6 +92,11 @@ export function collectBody(stream: Readable, { declared, limit, setting, hold }
   });
 }
 
+/** The body of a request as bytes; one without a body has the empty text. */
+export function bodyOf({ body }: { readonly body: unknown }): Buffer {
+  return Buffer.isBuffer(body) ? body : Buffer.alloc(0);
+}
+
 /** Nothing of the request was carried out. */
 export function tooMany(): Problem {
   return new Problem('overloaded', 'Too many requests are arriving at once. Nothing was stored.');

@@ -5,6 +5,7 @@ import type { Holder } from '../../runtime/fair-shares.ts';
 import { failedLogin } from '../access-rules.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { holderOf } from '../holder.ts';
+import { bodyOf } from '../input/body.ts';
 import { readHookBody, readHookMessages, type HookBody } from '../input/hook-body.ts';
 import { Type } from '../input/json-schema.ts';
 import { KeptOut } from '../kept-out.ts';
@@ -99,8 +100,4 @@ function challengeIn({ value }: HookBody): string | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const { type, challenge } = value as Readonly<Record<string, unknown>>;
   return type === 'url_verification' && typeof challenge === 'string' && challenge.length <= CHALLENGE_MAX_CHARACTERS ? challenge : undefined;
-}
-
-function bodyOf({ body }: FastifyRequest): Buffer {
-  return Buffer.isBuffer(body) ? body : Buffer.alloc(0);
 }

@@ -1,9 +1,10 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import type { Draft } from '../../model/message.ts';
 import { formatId } from '../../model/position.ts';
 import { Problem } from '../../model/problem.ts';
 import { ENDPOINTS } from '../endpoints.ts';
 import { keepOnly } from '../held-bodies.ts';
+import { bodyOf } from '../input/body.ts';
 import type { HttpMemory } from '../http-memory.ts';
 import { BatchMessage, batchFormat } from '../input/batch-body.ts';
 import { requestKey } from '../input/idempotency-key.ts';
@@ -108,9 +109,4 @@ function published(reply: FastifyReply, replayed: boolean, text: string): string
   void reply.code(201).type(PUBLISHED_TYPE);
   if (replayed) void reply.headers(REPLAYED_HEADERS);
   return text;
-}
-
-/** The body as bytes; a request without a body has the empty text. */
-function bodyOf({ body }: FastifyRequest): Buffer {
-  return Buffer.isBuffer(body) ? body : Buffer.alloc(0);
 }
