@@ -39,6 +39,8 @@ export class Http {
         response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, body: Buffer.concat(parts).toString() }));
       });
       if (this.#timeout !== undefined) outgoing.setTimeout(this.#timeout, () => outgoing.destroy(new Error(`no answer for ${this.#timeout} ms`)));
+      // Without this, Node sends a body of GET, DELETE or OPTIONS without its length: it would be the head of the next request.
+      if (body.length > 0) outgoing.useChunkedEncodingByDefault = true;
       outgoing.on('error', reject).end(body);
     });
   }
