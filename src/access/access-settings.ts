@@ -23,7 +23,7 @@ export function hasTokenKeys({ JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL }: Token
   return (JWT_SECRET ?? JWT_PUBLIC_KEY ?? JWT_JWKS_URL) !== undefined;
 }
 
-/** What is wrong with the value of a setting, or in the file that it names. */
+/** The fault in the value of a setting, or in the file that it names. */
 export function settingLine(setting: string, error: unknown): string {
   return `${setting}: ${error instanceof Problem ? `${error.field ?? ''}: ${error.message}`.replace(/^: /, '') : error instanceof Error ? error.message : String(error)}`;
 }

@@ -162,7 +162,7 @@ export class Access {
   async ofKey(id: string, from?: () => Holder): Promise<Identity | Problem | undefined> {
     try {
       const record = this.#declared.get(id) ?? await this.#keys.find(id, from);
-      // The newest secret is good for as long as its key is.
+      // The newest secret is valid until its key ends.
       return record === undefined ? undefined : this.#judge(record.secrets[0]?.digest ?? NO_DIGEST, record);
     } catch (error) {
       return unavailable(error);

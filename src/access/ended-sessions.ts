@@ -45,7 +45,7 @@ export class EndedSessions {
     this.#control.tell(KIND, { id, digest: bytes.toString('hex') });
   }
 
-  /** Whether it was one: only who has its secret learns that. */
+  /** Whether the text names an ended session. The answer tells only a caller that has the session's secret. */
   has({ id, digest }: SessionKey): boolean {
     const ended = this.#ended.get(id);
     return ended !== undefined && this.#clock.monotonic() - ended.at < REMEMBERED_MS && timingSafeEqual(ended.digest, digest);

@@ -49,9 +49,9 @@ export function scopeOf(owner: Credential['owner']): string {
 
 /** Topics and patterns that take no credential. */
 export interface PublicScope {
-  /** Those that may be read. */
+  /** Topics that it may read. */
   readonly publicTopics: readonly string[];
-  /** Those that may be published to. */
+  /** Topics that it may publish to. */
   readonly publicPublish: readonly string[];
 }
 

@@ -48,7 +48,7 @@ export interface RecordSource<Item> {
 }
 
 /**
- * Is told of each change that an instance hears of.
+ * Receives each change that the instance learns.
  * @param ids Undefined: any row may have changed.
  */
 export type ChangeWatcher = (ids: readonly string[] | undefined) => void;
@@ -78,7 +78,7 @@ export class CredentialsUnavailable extends Error {
 
 /**
  * What the database answers about credentials, if it does in time. Rejects with `CredentialsUnavailable` otherwise.
- * @param name What it was asked for: `keys`.
+ * @param name The kind of record, for messages: `keys`.
  */
 export async function inTime<Answer>(clock: Clock, name: string, answer: Promise<Answer>): Promise<Answer> {
   const late = Promise.withResolvers<never>();
@@ -111,7 +111,7 @@ export abstract class KnownRecords<Item extends { readonly id: string }> {
   /** When the newest list of changes was asked for, by the monotonic clock. */
   #looked = -Infinity;
   #looking: Promise<void> | undefined;
-  /** Those that wait: clients take turns. */
+  /** Lookups that wait for their turn; clients take turns. */
   readonly #questions: FairShares<Question<Item>>;
   readonly #waiting = new Map<Question<Item>, Share>();
   #isAsking = false;

@@ -37,7 +37,7 @@ export class KnownRevocations {
   #everything: Bound = { before: 0, ends: 0 };
   #version = 0;
   #watcher: RevocationWatcher | undefined;
-  /** How many may be held before those that have ended are looked for. */
+  /** Above this number, the next change looks for revocations that have ended. */
   #mostHeld = MAX_REVOCATIONS;
 
   constructor({ store, logger }: KnownRevocationsDependencies) {
@@ -89,7 +89,7 @@ export class KnownRevocations {
     this.#watcher?.review();
   }
 
-  /** By the clock that tokens end by. They are few compared to those that are held, or there are not many. */
+  /** Times are on the clock that ends tokens. The ended ones are few beside those held, or there are few in all. */
   #forget(): void {
     const ended = Date.now() - KEPT_ENDED_REVOCATIONS_MS;
     for (const [name, ends] of this.#tokenIds) if (ends < ended) this.#tokenIds.delete(name);

@@ -6,9 +6,9 @@ export type CutReason = 'expired' | 'revoked' | 'closed' | 'taken-over';
 
 /** What a credential has opened, and what ends with it: a stream, or a long poll. */
 export interface Holder {
-  /** What it reads. */
+  /** Topics that it reads. */
   readonly filter: Filter;
-  /** Whether it is told who listens, too: what is public is not so in this. */
+  /** Whether it also receives presence, which is never public. */
   readonly isWatching?: boolean;
   /** Says when its credential ends. */
   warn(secondsLeft: number): void;

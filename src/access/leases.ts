@@ -73,13 +73,13 @@ export class Leases {
     this.#looks = new Walk({ clock, items, visit: (lease) => this.#lookAtClock(lease) });
   }
 
-  /** Whether what was admitted may still begin, as far as is known in this turn. Call it in the turn of `hold`: then no change is missed between the two. */
+  /** Whether an admitted request may still begin. Call it in the same turn as `hold`, so that no change is missed between the two. */
   mayHold({ credential, grant }: Lessee, filter: Filter, isWatching = false): boolean {
     if (credential !== undefined) return this.#standing.recall(credential) !== undefined;
     return grant !== EVERYBODY.grant || this.#access.isOpen !== false || (!isWatching && this.#isPublic(filter));
   }
 
-  /** From now on the holder ends with its credential. Undefined where nothing can end it: it has shown no credential, and reads what is public. */
+  /** Ties the holder to its credential from now on. Undefined where nothing can end it: it has shown no credential, and reads public topics. */
   hold(lessee: Lessee, holder: Holder, before?: Lease): Lease | undefined {
     if (lessee.credential === undefined && (lessee.grant !== EVERYBODY.grant || !this.#access.mayClose)) return undefined;
     const lease = this.#leaseOf(lessee);
@@ -253,7 +253,7 @@ export class Leases {
     }
   }
 
-  /** Does something with the holders of a lease, some in each turn, as long as they are its holders. */
+  /** Runs an action on the holders of a lease, some in each turn, unless they leave it meanwhile. */
   #goRound(lease: Lease, act: (holder: Holder) => void, holders = lease.holders): void {
     this.#turns.forEach(holders, (holder) => {
       if (lease.has(holder)) act(holder);

@@ -19,7 +19,7 @@ const RENEWING_MAX_REQUESTS = 100;
 
 /** A stream that may be open by a credential. */
 export interface Renewable extends Holder {
-  /** By what it is open; it is given another one by a renewal. */
+  /** The lease that keeps it open; a renewal replaces it. */
   lease: Lease | undefined;
   /** The ticket that opened it, if one did: it is renewed with the stream. */
   readonly ticket?: TicketHold | undefined;

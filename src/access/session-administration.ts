@@ -12,7 +12,7 @@ export interface SessionAdministrationDependencies {
   readonly store: SessionStore;
   readonly logger: Pick<Logger, 'info'>;
   readonly counters: Pick<Counters, 'sessionsMade' | 'sessionsEnded'>;
-  /** Remembers those that ended with a stream. */
+  /** Remembers sessions that ended with a stream. */
   readonly ended: Pick<EndedSessions, 'add'>;
   /** How long a session lasts whose credential lasts longer. */
   readonly lifetimeMs: number;
@@ -35,7 +35,7 @@ export class SessionAdministration {
   }
 
   /**
-   * @param owner The sender, who has just shown a key or a token.
+   * @param owner The sender, after it has shown a key or a token.
    * @param before The cookie that came along. A session in it ends: nobody can give a browser a session that it then goes on with (session fixation).
    * @param client The address of the request, for the audit line.
    */

@@ -47,7 +47,7 @@ export class TicketAdministration {
   }
 
   /**
-   * @param owner The sender, who has just shown a credential.
+   * @param owner The sender, after it has shown a credential.
    * @param request `{"topics": […]}`; the sender may read all of them, or gets no ticket.
    * @param client The address of the request, for the audit line.
    * @param holder Who asks: senders take turns.

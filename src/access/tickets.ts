@@ -35,7 +35,7 @@ export interface Opening {
 /** The tasks that repeat while there are holds. */
 type Task = 'look' | 'keep';
 
-/** What was heard of a ticket while a use of it was under way. */
+/** News about a ticket that came while a use of it was under way. */
 interface UnderWay {
   uses: number;
   newest: number;
@@ -89,14 +89,14 @@ export class Tickets {
     this.#made.add(record);
   }
 
-  /** The row of a ticket, or what it was before its first use. Rejects with `CredentialsUnavailable`. */
+  /** The row of a ticket, or its state before the first use. Rejects with `CredentialsUnavailable`. */
   find(id: string, from = (): Holder => ANYBODY): Promise<TicketRecord | undefined> {
     const made = this.#made.find(id);
     return made === undefined ? inTime(this.#clock, 'tickets', this.#finds.ask(id, from())) : Promise.resolve(made);
   }
 
   /**
-   * Uses a ticket for a stream that is about to begin. Whoever gets the hold releases it.
+   * Uses a ticket for a stream that is about to begin. The caller releases the hold.
    * @throws Problem `invalid-credential` where the ticket has ended, or a position is missing
    * @throws CredentialsUnavailable
    */

@@ -20,7 +20,7 @@ export interface TokenKeys {
   readonly algorithms: readonly string[];
   /** Begins to fetch keys, if they are fetched. */
   open(): void;
-  /** Ends what is under way. */
+  /** Ends the requests under way. */
   close(): void;
   /** The key of a token. Rejects with `TokenRefused`. */
   find(hint: KeyHint): Promise<TokenKey>;

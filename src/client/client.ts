@@ -33,7 +33,7 @@ export function connect(url: string, options: ConnectOptions = {}): Connection {
   let presence: PresenceStream | undefined;
   let status: Status = 'connecting';
   let stored: StoredCursor | undefined;
-  /** What was stored is known, if anything is. */
+  /** The stored cursor is known, if there is one. */
   let isReady = !store || store === 'memory';
   let isForgotten = false;
   let isOut = false;

@@ -54,7 +54,7 @@ export function createEventStream(dependencies: EventStreamDependencies): EventS
       }
     } finally {
       void watching.then((stop) => stop());
-      // What was to be changed is in the topics of the next stream.
+      // The next stream asks for the changed topics anyway.
       attempt.handle = undefined;
     }
   };
@@ -80,7 +80,7 @@ export function createEventStream(dependencies: EventStreamDependencies): EventS
   /** Ends when nothing is wanted, or everything is refused. */
   const run = async (): Promise<void> => {
     for (;;) {
-      // What is subscribed to in the same turn goes into one request.
+      // All subscriptions of one turn go into one request.
       await Promise.resolve();
       attempt = attemptOn(isClosed ? [] : listener.wanted());
       if (!attempt.topics.length) return become('connecting');
@@ -109,7 +109,7 @@ export function createEventStream(dependencies: EventStreamDependencies): EventS
     change() {
       const current = attempt;
       const { topics, handle, end } = current;
-      // The attempt that follows an end asks what is wanted.
+      // The attempt after an end asks for the topics of that moment.
       if (isClosed || (isRunning && end.signal.aborted)) return;
       const wanted = listener.wanted();
       if (!wanted.length || (!handle && !wanted.every((topic) => topics.includes(topic)))) self.restart();

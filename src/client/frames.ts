@@ -1,4 +1,4 @@
-/** Reads a stream of text by the rules of the HTML standard (9.2.6, "Interpreting an event stream"). But lines end in a line feed alone, as those of the service do. */
+/** Reads an event stream by the rules of the HTML standard (9.2.6, "Interpreting an event stream"). Lines end in a line feed alone, as the service writes them. */
 
 /** Stops a server that never ends an event from filling the memory. Characters. */
 const FRAME_MAX_CHARACTERS = 64 * 1024 * 1024;

@@ -5,7 +5,7 @@ import type { HistoryStart, Reading } from './reading.ts';
 import { placeOf, topicQuery } from './topics.ts';
 import { pause, pauseAfter } from './waiting.ts';
 
-/** One page of what came before. */
+/** One page of earlier messages. */
 const PAGE_MESSAGES = 500;
 
 /** A page of history. */
@@ -16,7 +16,7 @@ interface Page {
   readonly gap?: Gap;
 }
 
-/** Reads for a subscription what the stream does not bring: what came before, and what its loop could not take. */
+/** Reads messages for a subscription that the stream does not bring: earlier ones, and those that its loop could not take. */
 export async function read(reading: Reading, { getState, ...start }: HistoryStart): Promise<void> {
   const { run } = reading;
   if (getState === undefined) return catchUp(reading, start);
@@ -33,7 +33,7 @@ export async function read(reading: Reading, { getState, ...start }: HistoryStar
   }
 }
 
-/** Reads history up to the place of the stream. It ends only once nothing is lacking between what was read and what the stream brings. */
+/** Reads history up to the place of the stream. It ends only when history and stream meet without a hole. */
 async function catchUp(reading: Reading, start: HistoryStart): Promise<void> {
   const { run } = reading;
   const consumer = reading.isLoop ? iterationOf(reading) : undefined;

@@ -46,7 +46,7 @@ class Iteration implements Consumer {
     });
   }
 
-  /** What was taken before the end is handed out first. */
+  /** Messages taken before the end are handed out first. */
   async *messages(): AsyncGenerator<Message> {
     for (;;) {
       const message = this.#waiting.shift();

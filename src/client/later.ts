@@ -1,7 +1,7 @@
 import type * as More from './more.ts';
 import { pause, pauseAfter } from './waiting.ts';
 
-/** How often the module is asked for: as long as a publish is tried, about ten minutes. Stops what waits for it from waiting for ever. */
+/** How often to ask for the module: about ten minutes, like a publish. Bounds how long its callers wait. */
 const LOADS_MAX_REQUESTS = 25;
 
 /** What the library needs after its stream is open (more.ts). */

@@ -43,7 +43,7 @@ export class Leader {
     for (const [member, topics] of wants) this.#want(member, topics);
   }
 
-  /** What is on its way may still be told; then another tab leads. */
+  /** Frames on their way may still be told; then another tab leads. */
   close(): void {
     this.#end.abort();
     this.#stopListening();

@@ -5,7 +5,7 @@ import type { SourceTaker } from './stream-source.ts';
 import { topicQuery } from './topics.ts';
 import { FIRST_FRAME_MAX_MS, STALE_AFTER_MS } from './waiting.ts';
 
-/** How long the service waits for a message. Below the time after which proxies cut what is silent. Seconds. */
+/** How long the service waits for a message. Below the time after which proxies cut a silent connection. Seconds. */
 const WAIT_MAX_SECONDS = 25;
 /** How often a stream is tried again. Each try costs one request that may hang. Milliseconds. */
 const STREAM_AGAIN_MS = 5 * 60_000;

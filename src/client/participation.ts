@@ -9,9 +9,9 @@ import { placeOf, topicQuery } from './topics.ts';
 
 /** How often a tab looks whether the leader is alive. Milliseconds. */
 const CHECK_MS = 1_500;
-/** After so many looks in silence it asks. */
+/** After this number of silent looks it asks. */
 const ASK_BEATS = 2;
-/** After so many it takes the lead: a page that is suspended without a word keeps its locks. */
+/** After this number it takes the lead: a page that is suspended without notice keeps its locks. */
 const SILENT_MAX_BEATS = 4;
 
 /** A tab that takes part, from the first topic that it wants until it wants none. */
@@ -22,7 +22,7 @@ export class Participation {
   readonly #channel: Channel;
   readonly #joined: Promise<void>;
   readonly #end = new AbortController();
-  /** What each tab wants: known to whoever leads next. */
+  /** The wishes of each tab, for the next leader. */
   readonly #wants = new Map<string, readonly string[]>();
   #inbox = new NoteInbox();
   #cursor: string | undefined;
@@ -130,7 +130,7 @@ export class Participation {
   #hear(note: Note): void {
     if ('leader' in note) {
       this.#silentChecks = 0;
-      // All say it anew: those that do not are gone.
+      // All tabs answer anew; a tab that does not answer is gone.
       if (note.kind === 'leads') this.#wants.clear();
       this.#inbox.push(note);
     } else if (note.kind === 'want') {
@@ -190,7 +190,7 @@ export class Participation {
   }
 }
 
-/** A tab that is ahead of its leader has had what it is told. Only a gap that says that the log is another one leads back. */
+/** A tab that is ahead of its leader has had this frame. Only a gap that announces another log leads back. */
 function pass({ event, content, id }: LeaderNote & { readonly kind: 'frame' }, taker: SourceTaker): void {
   const isNew = id !== undefined && (taker.cursor === undefined || placeOf(id) > placeOf(taker.cursor));
   if (isNew || (event === '$gap' && (content as Gap).reason !== 'expired')) taker.take(event, content, id);

@@ -13,7 +13,7 @@ export interface PresenceEvent {
   readonly partial?: boolean;
 }
 
-/** Who listens to one topic, put together from what is told. */
+/** The members at one topic, put together from presence events. */
 export class PresenceState {
   readonly #topic: string;
   #number = 0;
@@ -28,7 +28,7 @@ export class PresenceState {
     this.#topic = topic;
   }
 
-  /** @returns What is different; undefined where nothing is. `missed`: an event is lacking, and the state has to be told anew. */
+  /** @returns The difference; undefined where there is none. `missed`: an event is lacking, and the state has to be sent anew. */
   apply(event: PresenceEvent): PresenceChange | 'missed' | undefined {
     const isState = event.members !== undefined || event.count !== undefined;
     if (!isState && (this.#members === undefined || event.number !== this.#number + 1)) return 'missed';

@@ -49,7 +49,7 @@ export class PresenceStream {
     this.#stream.change();
   }
 
-  /** After a login or a logout: what was refused, and what was known, are of another user. */
+  /** After a login or logout: refusals and known states belong to another user. */
   restart(): void {
     this.#refused.clear();
     this.#states.clear();

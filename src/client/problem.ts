@@ -17,7 +17,7 @@ export class Passing extends Error {
 /**
  * What becomes of an answer whose status is not 2xx. Rejects as `Requests.send` does.
  * @param Refusal The class of the library.
- * @param again Makes the request once more, with a new token; undefined where there is none to be had.
+ * @param again Makes the request once more, with a new token; undefined where no token can be had.
  */
 export async function settle(answer: Response, Refusal: typeof TidingsError, again?: () => Promise<Response>): Promise<Response> {
   const { status } = answer;

@@ -36,7 +36,7 @@ export function TidingsProvider({ client, children }: TidingsProviderProps): Rea
 }
 
 /**
- * What comes for a topic or pattern, for as long as the component is there. Another topic, client, beginning or limit begins anew.
+ * Messages of a topic or pattern while the component is mounted. Another topic, client, beginning or limit begins anew.
  * @throws Error without a client; RangeError where `limit` is out of bounds.
  */
 export function useTidings<Data, State>(topic: string, options: UseTidingsOptions & Reduction<Data, State>): View<Data, State>;

@@ -57,11 +57,11 @@ export interface Reading extends SubscriptionDependencies {
 /** A `Subscription` of any type of data, as the connection sees it. */
 export interface TopicSubscription extends Reading {
   on: (name: string, listener: (value: never) => void) => () => void;
-  /** `waiting`: the stream does not tell of the topic yet. `behind`: what came before is being read. */
+  /** `waiting`: the stream does not have the topic yet. `behind`: earlier messages are being read. */
   readonly state: 'waiting' | 'behind' | 'live' | 'refused';
   /** Up to where all was handed out; undefined where that is nowhere yet, and it would begin anew. */
   readonly place: string | undefined;
-  /** Where it was before a reload: it goes on there, whatever its options say, unless it reads a state. */
+  /** Its cursor before a reload: it continues there, whichever options it has, unless it reads a state. */
   restore(after: string | undefined): void;
   /** From now on the stream tells of the topic. */
   began(): void;

@@ -9,7 +9,7 @@ export type MemberNote =
   | { readonly kind: 'want'; readonly member: string; readonly topics: readonly string[] }
   | { readonly kind: 'ask' };
 
-/** What the leader says to all. `began`: from this place on frames come for these topics. `leads`: it is new, and wants to know what is wanted. */
+/** Notes of the leader to all tabs. `began`: from this cursor on frames come for these topics. `leads`: a new leader asks for everybody's topics. */
 export type LeaderContent =
   | { readonly kind: 'leads' | 'here' | 'failing' | 'denied' }
   | { readonly kind: 'refused'; readonly topic: string }
@@ -35,7 +35,7 @@ export interface MeetingPlace {
   readonly Channel: ChannelConstructor;
 }
 
-/** Held for as long as a tab takes part: whoever gets it knows that the tab is gone. */
+/** Held while a tab takes part: a tab that gets the lock knows that the holder is gone. */
 export function memberLock(name: string, member: string): string {
   return `${name} ${member}`;
 }

@@ -15,14 +15,14 @@ interface Places {
   readonly behind?: Readonly<Record<string, string>> | null;
 }
 
-/** What it keeps. */
+/** The stored text. */
 export interface StoredCursorDependencies {
   readonly store: ConnectOptions['store'];
   /** Of the service: each has a place of its own. */
   readonly url: string;
   /** The place that the stream has reached; undefined where nothing is to be kept. */
   readonly cursor: () => string | undefined;
-  /** A topic that is behind has a place of its own: a reload must not lose what it lacks. */
+  /** A topic that is behind has a cursor of its own: a reload must not lose the messages that it lacks. */
   readonly subscriptions: Iterable<{ readonly topic: string; readonly place: string | undefined }>;
 }
 

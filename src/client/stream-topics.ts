@@ -92,7 +92,7 @@ async function tellRefused(dependencies: TopicsDependencies, topics: readonly st
   return isFound;
 }
 
-/** Each topic is good, and all together are too many: the newest of `add` do not fit, and hear of it. @returns Whether that could be asked. */
+/** Each topic is valid, but together they are too many: the newest of `add` do not fit, and get an error. @returns Whether the stream could be asked. */
 async function tellTooMany(dependencies: TopicsDependencies, error: TidingsError, kept: readonly string[], add: readonly string[], signal: AbortSignal): Promise<boolean> {
   let fitting = 0;
   for (let tooMany = add.length; tooMany - fitting > 1;) {

@@ -42,9 +42,9 @@ export interface EventStream extends SourceTaker {
   fallback?: StreamSource | undefined;
   /** Whether the stream has a topic, and keeps it. */
   tells(topic: string): boolean;
-  /** What is wanted has changed. An open stream is changed, all at once for what changes in one turn. One that cannot be changed is opened anew for a topic that it lacks, or where nothing is wanted. */
+  /** The wanted topics have changed. An open stream gets all changes of one turn at once. A stream that cannot be changed is opened anew for a topic that it lacks, or closed where nothing is wanted. */
   change(): void;
-  /** Connects anew: the connection may be dead, or what is wanted is another thing. A refusal is forgotten. */
+  /** Connects anew: the connection may be dead, or the topics are others. Forgets a refusal. */
   restart(this: void): void;
   /** Forgets the place: the next beginning is now. */
   forget(): void;

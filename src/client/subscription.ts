@@ -4,7 +4,7 @@ import { later } from './later.ts';
 import type { HistoryStart, SubscriptionDependencies, TopicSubscription } from './reading.ts';
 import { matches, placeOf } from './topics.ts';
 
-/** How many messages of the stream wait while what came before them is read. Stops a long replay from filling the memory: what is beyond is read from the log, too. */
+/** How many messages of the stream wait while earlier ones are read. Bounds the memory of a long replay: the log has the rest. */
 const HELD_MAX_MESSAGES = 1_000;
 
 /** Names of events that are about the subscription: messages that are called so are heard as `any`. */
@@ -12,7 +12,7 @@ const OWN_NAMES: readonly string[] = ['any', 'gap', 'erased', 'error'];
 
 /**
  * Messages of one topic or pattern, each once, in order. It is a reader with a place of its own. It reads history up to the place of the stream, and from there on takes what the stream
- * brings. A loop that cannot take what comes is behind again, and reads on from where it was.
+ * brings. A loop that is too slow falls behind, and reads on from its own cursor.
  */
 export function subscribe(topic: string, options: SubscribeOptions, dependencies: SubscriptionDependencies, isLoop: boolean): TopicSubscription {
   const { stream, subscriptions, changed, unheard } = dependencies;
@@ -107,7 +107,7 @@ export function subscribe(topic: string, options: SubscribeOptions, dependencies
     },
     take(event, content) {
       if (event === '$gap') {
-        // Numbers may begin lower. What was brought before belongs to what was lost, or history has it.
+        // Numbers may begin lower. Earlier messages belong to the lost log, or history has them.
         known = 0;
         self.held = undefined;
         if (state === 'waiting' || state === 'refused') return;

@@ -14,7 +14,7 @@ export function createRequests(url: string, options: ConnectOptions): Requests {
       if (token === used) token = undefined;
     };
     const text = await used.catch((error: unknown) => {
-      // What it could not get now it may get later.
+      // A token that it could not get now, it may get later.
       forget();
       throw error;
     });

@@ -8,7 +8,7 @@ const KEPT_MAX_MESSAGES = 10_000;
 
 /** What a page shows of a topic. It changes as a whole: the same object means the same content. */
 export interface View<Data = unknown, State = undefined> {
-  /** The newest messages, oldest first; `limit` says how many. Without those that were erased. */
+  /** The newest messages, oldest first, at most `limit`. Erased messages are left out. */
   readonly messages: readonly Message<Data>[];
   /** The newest message. */
   readonly last: Message<Data> | undefined;
@@ -37,7 +37,7 @@ export interface TopicViewOptions {
  * strict mode, finds the subscription as it was; who comes back later goes on after the last message.
  */
 export class TopicView {
-  /** Called once for each message. Whoever renders sets it: it may change while the view goes on. */
+  /** Called once for each message. The rendering component sets it, and may change it while the view goes on. */
   reduce: ((state: unknown, message: Message) => unknown) | undefined;
   readonly #options: TopicViewOptions;
   readonly #listeners = new Set<() => void>();

@@ -39,7 +39,7 @@ function polling(dependencies: EventStreamDependencies, stream: EventStream): St
   };
 }
 
-/** A page is back. It connects anew where its network has changed, no connection is open, or the one that is has been silent for half as long as makes it stale. @returns Ends it. */
+/** A page is back. It connects anew if its network changed, no connection is open, or the open one was silent for half of `staleAfter`. @returns A function that ends it. */
 export function lookOnReturn(stream: EventStream, { staleAfter = STALE_AFTER_MS }: ConnectOptions): () => void {
   return onReturn((isOnline) => {
     if (stream.state !== 'denied' && (isOnline || stream.state !== 'open' || Date.now() - stream.attempt.heard > staleAfter / 2)) stream.restart();

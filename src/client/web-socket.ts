@@ -39,7 +39,7 @@ export function webSocket(dependencies: SourceDependencies): StreamSource {
         wait = await readSocket({ ...dependencies, query, topics, taker, signal });
       } finally {
         stop();
-        // What was to be changed is in the topics of the next stream.
+        // The next stream asks for the changed topics anyway.
         attempt.handle = undefined;
       }
       if (wait === 'held') nextTry = Date.now() + SOCKET_AGAIN_MS;

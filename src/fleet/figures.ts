@@ -10,7 +10,7 @@ export const FIGURES_MAX_ENTRIES = 360;
 /** How often the event loop is measured. Milliseconds. */
 const LOOP_RESOLUTION_MS = 20;
 
-/** What is kept of each moment, in this order. Rates and counts are of the time since the moment before. */
+/** The figures of each moment, in this order. Rates and counts cover the time since the moment before. */
 export const FIGURES = ['time', 'streams', 'publishesPerSecond', 'deliveriesPerSecond', 'bytesPerSecond', 'lag', 'readersBehind', 'loopDelayMs', 'residentBytes', 'errors'] as const;
 export type Figure = (typeof FIGURES)[number];
 
@@ -57,7 +57,7 @@ export class Figures {
     this.#clock.after(FIGURES_EVERY_MS, () => this.#take());
   }
 
-  /** Those of later moments. @param after A time of an earlier answer, in seconds since 1970. */
+  /** Figures of later moments. @param after A time of an earlier answer, in seconds since 1970. */
   since(after: number): FigureColumns {
     const kept = this.#kept.filter(({ time }) => time > after);
     return Object.fromEntries(FIGURES.map((figure) => [figure, kept.map((one) => one[figure])])) as Record<Figure, number[]>;

@@ -35,7 +35,7 @@ export interface InstanceState {
 
 /** The same, beside the others. */
 export interface InstanceRow extends InstanceState {
-  /** How many numbers of the log it lacks, of those that the furthest of all has. */
+  /** How many numbers of the log it lacks, compared with the furthest instance. */
   readonly lag: number;
 }
 
@@ -48,7 +48,7 @@ export interface InstanceDetail extends InstanceState {
   /** The time between two figures. */
   readonly everySeconds: number;
   readonly figures: FigureColumns;
-  /** What it has warned of, the newest first. */
+  /** Its warnings, the newest first. */
   readonly warnings: readonly Warning[];
 }
 

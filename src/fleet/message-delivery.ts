@@ -8,7 +8,7 @@ import { wholeOf, type Whole } from './stream-list.ts';
 export const LACKING_MAX_STREAMS = 100;
 /** The streams that another instance names. Stops answers from flooding the bus: every note reaches all instances. */
 const INSTANCE_MAX_STREAMS = 20;
-/** What they may have as JSON. Stops long names from filling a note. */
+/** The most bytes of topic names, as JSON. Stops long names from filling a note. */
 const LACKING_MAX_BYTES = 16 * 1024;
 
 /** The kind of the question. */

@@ -12,7 +12,7 @@ const SHOWN_TOPICS_MAX_BYTES = 4_096;
 /** What a row takes in a list besides itself: a comma. */
 const ROW_OVERHEAD_BYTES = 2;
 
-/** Which streams are asked for; what is absent does not matter. */
+/** The streams that a question asks for; an absent field does not matter. */
 export interface StreamQuery {
   /** The id of a member. */
   readonly member?: string | undefined;
@@ -20,7 +20,7 @@ export interface StreamQuery {
   readonly credential?: string | undefined;
   /** A topic or pattern: see `wants`. */
   readonly topic?: string | undefined;
-  /** Only those that are behind. */
+  /** Only streams that are behind. */
   readonly isBehind?: boolean | undefined;
 }
 
@@ -82,7 +82,7 @@ export interface OpenStreamsDependencies {
   readonly clock: Clock;
 }
 
-/** The streams of this instance, for whoever administers them. There is no list: to ask costs a walk through all of them, some in each turn of the event loop. */
+/** The streams of this instance, for administrators. There is no list: a question walks through all streams, some in each turn of the event loop. */
 export class OpenStreams {
   readonly #readers: () => Iterable<Reader>;
   readonly #tail: OpenStreamsDependencies['tail'];
@@ -148,7 +148,7 @@ export class OpenStreams {
     return { streams, passed, lacking: end === -1 ? rows : rows.slice(0, end) };
   }
 
-  /** The stream with a number; undefined where it has ended. It looks at all in one turn, which takes some milliseconds with 50,000: what is done with it has to be done once. */
+  /** The stream with a number; undefined if it has ended. It looks at all streams in one turn, some milliseconds with 50,000, so call it once for each request. */
   find(number: number): Reader | undefined {
     for (const reader of this.#readers()) if (reader.client?.number === number && !reader.isGone) return reader;
     return undefined;

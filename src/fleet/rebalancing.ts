@@ -152,7 +152,7 @@ export class Rebalancing {
     const instances = others.length + 1;
     const elsewhere = sumOf(others);
     const before = typeof asked === 'object' ? asked : undefined;
-    // What was sent away and has not arrived is counted nowhere yet.
+    // Streams that were sent away and have not arrived are counted nowhere yet.
     const onTheirWay = before === undefined ? 0 : Math.min(before.sent, Math.max(0, before.others + before.sent - elsewhere));
     const share = Math.ceil((size + elsewhere + onTheirWay) / instances);
     const excess = size - share;

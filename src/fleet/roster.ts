@@ -14,13 +14,13 @@ const ROSTER_LOOK_MS = 1_000;
 const REPORT_GOOD_MS = 3 * REPORT_EVERY_MS;
 /** How long an instance that says nothing more is still expected to answer. Longer than a Redis takes to fail over. Milliseconds. */
 const KNOWN_MS = 60_000;
-/** How long an instance is waited for that Redis does not count among those that listen: it was killed, or lost Redis. Milliseconds. */
+/** How long to wait for an instance that Redis does not count among its listeners: it was killed, or lost Redis. Milliseconds. */
 const UNHEARD_MS = 400;
-/** How long it is waited for where nobody counts, as in a cluster: nearly as long as a question waits for its answer. Milliseconds. */
+/** How long to wait where nobody counts listeners, as in a cluster: nearly as long as a question waits for its answer. Milliseconds. */
 const UNCOUNTED_MS = 2_000;
 /** How often the bus has to say that nobody listens under a name, before that is believed: one that has lost the bus for a moment is back by then. */
 const UNHEARD_MIN_REQUESTS = 2;
-/** Instances that are remembered, and of those that ended as many. Stops a program that reports under many names from filling the memory. */
+/** How many instances are remembered, and how many ended ones. Stops a program that reports under many names from filling the memory. */
 const ROSTER_MAX_ENTRIES = 1_000;
 
 /** The kind of a note by which an instance tells of itself. */
@@ -37,9 +37,9 @@ export interface Report {
 interface Known {
   /** When it last told of itself, or answered. */
   readonly heard: number;
-  /** What it told of itself last, and when; undefined where it has only answered. */
+  /** Its last report, and when; undefined if it has only answered. */
   readonly report: (Report & { readonly at: number }) | undefined;
-  /** Whether it has said that it hears what is told to it alone. Instances of an older version do not. */
+  /** Whether it has said that it listens on a channel of its own. Instances of an older version do not. */
   readonly hearsAlone: boolean;
 }
 
@@ -74,7 +74,7 @@ export class Roster {
   readonly #report: () => Report;
   readonly #hasSeenOthers: () => boolean;
   readonly #known = new Map<string, Known>();
-  /** Those that have ended. No process takes the id of another, so a report or an answer of theirs that is still on its way does not count. */
+  /** Instances that have ended. No process takes the id of another, so a late report or answer of theirs does not count. */
   readonly #ended = new Set<string>();
   #openedAt = 0;
   /** When the bus was last seen to be away, after it had been up. */
@@ -129,7 +129,7 @@ export class Roster {
     return [...this.#known.keys()].sort();
   }
 
-  /** Set where no other instance can be asked. `isPartial`: other processes may exist all the same. */
+  /** Set where no other instance can be asked. `isPartial`: other processes may still exist. */
   get alone(): { readonly isPartial: boolean } | undefined {
     const { state, receivers } = this.#bus;
     if (state === 'local') return { isPartial: this.#hasSeenOthers() };

@@ -19,7 +19,7 @@ const CLOSE = 'stream-close';
 const IDENTIFY = 'stream-identity';
 const DRAIN = 'instance-drain';
 
-/** When the client of a closed stream may come back: after so many milliseconds, never, or by default after a time of its own, as at a drain. */
+/** When the client of a closed stream may come back: after this number of milliseconds, never, or by default as at a drain. */
 export type Retry = number | 'never' | undefined;
 
 /** What an instance says of something that another one would have. */
@@ -110,7 +110,7 @@ export class Steering {
     this.#logger.info(audited, 'an instance drains, because an administrator said so');
   }
 
-  /** Who did not answer may do it all the same: it was asked for. */
+  /** An instance that did not answer may still act: it was asked. */
   #unanswered(audited: object, error: unknown): never {
     this.#logger.info(audited, 'an administrator has asked for it, and the instance that would have it did not answer');
     throw error;

@@ -111,7 +111,7 @@ export class StreamList {
     return this.#control.ask(PAGE, { to: holder, query, after, limit }).then((answer) => isRowPage(answer) ? answer : undefined);
   }
 
-  /** Streams after a place that is another instance's are those of later ones alone. */
+  /** After the place of another instance, only streams of later instances follow. */
   #countHere(body: unknown): unknown {
     if (!isObject(body)) return undefined;
     const { query, after, instance } = body;
@@ -141,7 +141,7 @@ function isCount(value: unknown): value is number {
 /** Nobody else was asked. */
 const ALONE: Collected = { answers: new Map(), missing: [], isPartial: false };
 
-/** What an answer about all instances says of those that are missing from it. */
+/** How an answer about all instances names the missing ones. */
 export function wholeOf({ missing, isPartial }: Pick<Collected, 'missing' | 'isPartial'>): Whole {
   return { ...(isPartial || missing.length > 0 ? { partial: true } : {}), ...(missing.length > 0 ? { missing: [...missing].sort() } : {}) };
 }

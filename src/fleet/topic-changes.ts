@@ -43,7 +43,7 @@ export interface TopicChange {
 export interface ChangedTopics {
   /** All that the stream has now. */
   readonly topics: readonly string[];
-  /** Up to here the stream has the topics before, after it those of now. */
+  /** Up to this cursor the stream has the earlier topics, after it the new ones. */
   readonly cursor: string;
 }
 
@@ -157,7 +157,7 @@ export class TopicChanges {
     return { topics: wanted.names, cursor: formatId(place.epoch, place.seq) };
   }
 
-  /** What was added may be allowed to the new credential only: the stream ends with that one from now on, as after a renewal. */
+  /** An added topic may be allowed to the new credential only: from now on the stream ends with that one, as after a renewal. */
   #goOnBy(stream: ChangeableStream, lessee: Lessee): void {
     if (lessee.credential === undefined) return;
     const before = stream.lease;

@@ -12,7 +12,7 @@ interface RecentStretch {
   readonly windowMs: number;
 }
 
-/** A place in the list: after this topic with so many messages. */
+/** A place in the list: after this topic, with this number of messages. */
 export interface RecentPlace extends RecentStretch {
   readonly count: number;
   readonly topic: string;

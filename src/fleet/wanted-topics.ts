@@ -10,9 +10,9 @@ import type { Collected, Roster } from './roster.ts';
 const COUNT_TURN_MS = 2;
 /** Topics whose reports are remembered. Stops a publisher with ever new topics from filling the memory: the first ones are forgotten. */
 const REPORTED_MAX_ENTRIES = 1_000;
-/** What is remembered for longer says nothing any more. Milliseconds. */
+/** Answers older than this are forgotten. Milliseconds. */
 const REPORT_KEPT_MS = 60_000;
-/** What is younger is not asked for again. Milliseconds. */
+/** Answers younger than this are not asked for again. Milliseconds. */
 const REPORT_FRESH_MS = 1_000;
 /** How long after a question the next one is sent. Stops publishers that want a report each time from flooding the bus: one question is for many topics. Milliseconds. */
 const ASK_PAUSE_MS = 200;
@@ -27,9 +27,9 @@ export interface Wanted {
   readonly instances: number;
 }
 
-/** What is known of it without asking. */
+/** The known part, without asking. */
 export interface WantedReport extends Wanted {
-  /** The age of the other instances' answers; 0 where there are none. */
+  /** The age of the other instances' answers; 0 if there are none. */
   readonly ageMs: number;
   /** Whether other instances may have more, of which nothing is known yet. */
   readonly isPartial: boolean;
@@ -58,7 +58,7 @@ export class WantedTopics {
   readonly #clock: Clock;
   readonly #turns: InTurns;
   readonly #remembered = new Map<string, Remembered>();
-  /** Topics that the others are to be asked for. Bounded as what is remembered. */
+  /** Topics to ask the other instances about. Bounded like the remembered answers. */
   readonly #due = new Set<string>();
   #isAsking = false;
   #timer: Timer | undefined;
@@ -80,7 +80,7 @@ export class WantedTopics {
     return { wanted: sumOf([own, ...countsIn(answers, topics.length)], topics.length), missing, isPartial };
   }
 
-  /** What is known now. The others are asked in the background, so that the next report knows more. */
+  /** The known answers. The others are asked in the background, so that the next report knows more. */
   report(topic: string): WantedReport {
     const streams = this.#here(topic);
     const own = { streams, instances: streams === 0 ? 0 : 1 };

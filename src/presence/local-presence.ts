@@ -10,7 +10,7 @@ const LINGERING_MAX_ENTRIES = 20_000;
 /** A topic or pattern that streams of this instance name. */
 class Topic {
   readonly name: string;
-  /** All, those of members too. */
+  /** All streams, those of members included. */
   streams = 0;
   /** Kept by place-sync.ts. */
   toldIn = 0;
@@ -36,7 +36,7 @@ class Entry {
   metaAt = 0;
   isLingering = false;
   toldIn = 0;
-  /** Those of the same member. */
+  /** Streams of the same member. */
   previous: Entry | undefined;
   next: Entry | undefined;
 

@@ -13,11 +13,11 @@ export class PlaceSync {
   readonly #place: PresencePlace;
   readonly #clock: Clock;
   readonly #local: () => LocalPresence;
-  /** What is to be told, once for each record, in the order of the first change. */
+  /** Changes to send, once for each record, in the order of the first change. */
   readonly #changed = new Set<PresenceRecord>();
   #telling = 0;
   #timer: Timer | undefined;
-  /** Counts the times that everything was told. What was told in an earlier one is forgotten. 0 while nothing is to be told. */
+  /** Counts the full reports. Changes of an earlier one are forgotten. 0 while there is nothing to send. */
   #round = 0;
   #rounds = 0;
 
@@ -67,7 +67,7 @@ export class PlaceSync {
     for (const record of gone) this.#local().drop(record);
   }
 
-  /** Tells at once what waits. Resolves when it was answered. */
+  /** Sends the waiting changes at once. Resolves when they were answered. */
   async flush(): Promise<void> {
     while (this.#changed.size > 0 && this.#round !== 0) await this.#writeOrLose(this.#take());
   }
@@ -86,7 +86,7 @@ export class PlaceSync {
     if (this.#changed.size > 0) this.#timer ??= this.#clock.after(this.#place.telling.everyMs, () => this.#tell());
   }
 
-  /** The next ones to be told. What is gone before it was told is left out. */
+  /** The next changes to send. A record that is gone before it was sent is left out. */
   #take(): PresenceRecord[] {
     const some: PresenceRecord[] = [];
     for (const record of this.#changed) {

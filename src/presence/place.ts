@@ -1,5 +1,5 @@
 /**
- * Where the instances of a log put together who listens. It holds nothing that an instance could not tell again: while it is away, each instance answers with what it knows itself.
+ * The shared place where the instances of a log put presence together. An instance can send everything in it again: while the place is away, each instance answers from its own streams.
  * `bus/redis/presence-place.ts` is that of instances on many hosts, `sqlite/sqlite.ts` that of several processes on one SQLite file.
  *
  * Every method but `join` and `close` rejects with `PlaceAway` when there is no answer to be had, at once where that is known. What an instance has written counts while it lives, and for its lease after that.
@@ -40,7 +40,7 @@ export interface PresencePlace {
 }
 
 export interface Telling {
-  /** How long a change waits for others. What comes and goes within it is told to nobody. */
+  /** How long a change waits for others. A stream that comes and goes within this time is not announced. */
   readonly everyMs: number;
   /** How many changes one `write` has at most. Stops it from keeping the place busy. */
   readonly maxEntries: number;
@@ -65,7 +65,7 @@ export interface PresenceChange {
   readonly topic: string;
   /** Empty where only the streams of the topic have changed. */
   readonly member: string;
-  /** The streams of the topic on this instance, those of nobody in particular too. */
+  /** The streams of the topic on this instance, anonymous ones included. */
   readonly topicStreams: number;
   /** Whether the member, or without one the topic, has anything here. A member is also present for a while after its last stream. */
   readonly isPresent: boolean;

@@ -12,7 +12,7 @@ import { PresenceWatch, type PresenceWatcher } from './watch.ts';
  * member is. The instances put together what each of them has in a place (place.ts); while that is away, each answers with what it knows, and says so. The room knows nothing of HTTP.
  */
 
-/** How long the place is waited for. Stops a Redis that hangs from making whoever asks wait for it. */
+/** How long to wait for the place. Bounds how long a Redis that hangs delays a request. */
 const ASK_WAIT_MS = 1_000;
 
 /** Questions that wait for the place. Stops a flood of them from holding memory. */
@@ -33,7 +33,7 @@ export interface Told<Answer> {
 export interface PresenceDependencies {
   /** Absent where there is one process, or the others cannot be heard of. */
   readonly place: PresencePlace | undefined;
-  /** Whether there may be instances that the place does not hear of, or where there is none, others than this. */
+  /** Whether there may be instances unknown to the place, or where there is no place, other instances than this. */
   readonly mayHaveOthers: boolean;
   readonly clock: Clock;
   /** Milliseconds since 1970. */
@@ -108,7 +108,7 @@ export class Presence {
     this.#local.leave(filter, member);
   }
 
-  /** A stream names other topics now. From those that it has given up its member is gone at once. */
+  /** A stream names other topics now. Its member leaves the topics that it gave up at once. */
   change(before: Filter, after: Filter, member: string | undefined): void {
     this.#local.change(before, after, member);
   }
@@ -152,7 +152,7 @@ export class Presence {
     await this.#place?.close(this.#local.lingerMs);
   }
 
-  /** Whether what is here is everything. */
+  /** Whether the list is complete. */
   get #isAlone(): boolean {
     return this.#place === undefined ? !this.#mayHaveOthers : this.#place.isAlone;
   }

@@ -20,7 +20,7 @@ export interface PresenceWatcher {
   tellPresence(frame: Buffer): boolean;
 }
 
-/** What is read of a topic, and whether that is a part of the instances only. */
+/** The members of a topic, and whether they are those of some instances only. */
 export interface Look<Answer> {
   readonly answer: Answer;
   readonly isPartial: boolean;
@@ -32,7 +32,7 @@ export interface WatchDependencies {
   readonly count: (topic: string) => Promise<Look<readonly PresenceCount[]>>;
   /** What has changed on all instances; absent where nothing is heard of others. */
   readonly changes: ((after: number) => Promise<PresenceChanges | undefined>) | undefined;
-  /** Whether this instance hears of everything by itself, now. */
+  /** Whether this instance receives every change by itself, now. */
   readonly hearsAll: () => boolean;
   readonly frameOf: (json: string) => Buffer;
 }
@@ -41,13 +41,13 @@ export interface WatchDependencies {
 interface Watched {
   readonly topic: string;
   readonly watchers: Set<PresenceWatcher>;
-  /** Those who do not have the state, or have missed something. */
+  /** Watchers that do not have the state, or have missed a change. */
   readonly missed: Set<PresenceWatcher>;
-  /** Counts what was told. */
+  /** Counts the changes sent. */
   number: number;
   /** By their ids; undefined before the first look, and where there are too many. */
   members: Members | undefined;
-  /** What is told besides members. */
+  /** Fields sent besides members. */
   summary: string;
   state: Buffer | undefined;
   isStale: boolean;
@@ -100,7 +100,7 @@ export class PresenceWatch {
     }
   }
 
-  /** This instance has changed something, and hears of everything by itself. */
+  /** This instance has made a change, and receives every change by itself. */
   changed(topic: string): void {
     const watched = this.#topics.get(topic);
     if (watched === undefined || !this.#hearsAll()) return;
@@ -162,7 +162,7 @@ export class PresenceWatch {
     else this.#take(watched, `${summary},"count":${(await this.#count(watched.topic)).answer[0]!.members}`, undefined);
   }
 
-  /** Tells what is different from what was told before. */
+  /** Sends the difference to the last state sent. */
   #take(watched: Watched, summary: string, members: Members | undefined): void {
     const { members: before, topic } = watched;
     const isFirst = watched.state === undefined;
@@ -194,7 +194,7 @@ export class PresenceWatch {
 
 type Members = ReadonlyMap<string, PresentMember>;
 
-/** Who has come, who is there in another way, and who has gone. Nobody where there is no list before or after. */
+/** Members who came, changed or left. Nobody where there is no list before or after. */
 function differences(before: Members | undefined, after: Members | undefined): { readonly joined: readonly PresentMember[]; readonly changed: readonly PresentMember[]; readonly left: readonly string[] } {
   if (before === undefined || after === undefined) return { joined: [], changed: [], left: [] };
   const present = [...after.values()];

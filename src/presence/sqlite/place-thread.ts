@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { PlaceAway } from '../place.ts';
 import type { Call, Calls, Job, Reply, WorkerData } from './protocol.ts';
 
-/** Calls without an answer. Stops a disk that hangs from filling the memory with what waits for it. */
+/** Calls without an answer. Stops a disk that hangs from filling the memory with calls. */
 const UNANSWERED_MAX_REQUESTS = 1_000;
 
 interface Waiting {
@@ -48,7 +48,7 @@ export class PlaceThread {
     });
   }
 
-  /** Lets it finish what it was told, and ends it. */
+  /** Lets it finish its calls, and ends it. */
   close(): Promise<void> {
     if (this.#reason === undefined) this.#worker.postMessage(undefined);
     return this.#ended.promise;

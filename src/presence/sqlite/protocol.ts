@@ -11,7 +11,7 @@ export interface Calls {
   look: { argument: { readonly lease: number; readonly leaseMs: number }; value: Seen };
   /** Removes a part of what a lease that has ended had written. The value is whether there is more. */
   sweep: { argument: { readonly lease: number }; value: boolean };
-  /** What was written under a lease counts for so much longer. */
+  /** How much longer than its lease a record counts. */
   end: { argument: { readonly lease: number; readonly lingerMs: number }; value: undefined };
   page: { argument: { readonly topic: string; readonly after: string; readonly limit: number }; value: PresencePage };
   counts: { argument: { readonly topics: readonly string[] }; value: readonly PresenceCount[] };

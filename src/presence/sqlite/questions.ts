@@ -3,10 +3,10 @@ import type { MemberPage, MemberTopic, PresenceChanges, PresenceCount, PresenceP
 import type { Calls } from './protocol.ts';
 import { CHANGED_MAX_ENTRIES, type PresenceTables } from './tables.ts';
 
-/** What is told of one member at one topic by one lease. */
+/** The record of one member at one topic by one lease. */
 type Line = readonly [name: string, lease: number, streams: number, since: number, metaAt: number, meta: string | null];
 
-/** What is asked, each question in one transaction of its own. */
+/** The questions, each in one transaction of its own. */
 export class PresenceQuestions {
   readonly page: (argument: Calls['page']['argument']) => PresencePage;
   readonly counts: (argument: Calls['counts']['argument']) => readonly PresenceCount[];
@@ -75,7 +75,7 @@ interface Found extends Omit<PresentMember, 'id'> {
   readonly name: string;
 }
 
-/** What the lines of each name say together, those of leases that count. Reads no more of them than it needs. */
+/** The sum of the lines of each name, over leases that count. Reads no more lines than it needs. */
 function together(lines: Iterable<Line>, counting: ReadonlySet<number>, limit: number): { readonly found: readonly Found[]; readonly next: string | undefined } {
   const found: (Found & { metaAt: number })[] = [];
   let next: string | undefined;

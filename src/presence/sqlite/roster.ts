@@ -14,7 +14,7 @@ const PROCESS_NAME_CHARACTERS = 12;
 /** How long the file of a process that was killed stays. One that was only frozen makes another. */
 const ENDED_KEPT_MS = 60_000;
 
-/** After the folder was removed, the others are expected for so many times of a lease. They find it out meanwhile, and make their files anew. */
+/** After the folder was removed, the others count as expected for this number of lease times. Meanwhile they notice it, and make their files anew. */
 const EXPECTED_FACTOR = 2;
 
 export interface RosterOptions {
@@ -35,7 +35,7 @@ export class Roster {
   readonly #leaseMs: number;
   /** The others, when they were last looked for. */
   #known: readonly string[] = [];
-  /** Until when, by the host's clock, those of them count whose files are missing. */
+  /** Until when processes without their file still count, by the host's clock. */
   #expectedUntil = 0;
 
   constructor({ folder, logId, leaseMs }: RosterOptions) {
@@ -85,7 +85,7 @@ export class Roster {
       await utimes(this.#file, ends, ends);
     } catch (error) {
       missingOnly(error);
-      // Whoever removed the folder has removed the files of the others too.
+      // Removing the folder has removed the files of the others too.
       this.#expectedUntil = hostMs() + EXPECTED_FACTOR * this.#leaseMs;
       await mkdir(this.#folder, { recursive: true, mode: FOLDER_MODE });
       await writeFile(this.#file, '', { mode: FILE_MODE });

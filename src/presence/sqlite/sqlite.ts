@@ -12,13 +12,13 @@ import { Roster } from './roster.ts';
  * takes no lock of the log, and never waits for the disk where a publish does. A thread uses the file (worker.ts), and only while there are several processes (roster.ts). All of it may be deleted at any time.
  */
 
-/** The part of the time to live that a lease has. The rest is for those who notice its end. */
+/** The share of the time to live that a lease has. The rest is for others to notice its end. */
 const LEASE_SHARE = 0.5;
 
 /** How often a lease is renewed, in the time of one. */
 const RENEWALS_FACTOR = 3;
 
-/** The part of a lease that the roster has: a process that is gone is not waited for when what it told has ended. */
+/** The share of a lease that the roster has: nobody waits for a gone process after its records have ended. */
 const ROSTER_SHARE = 0.5;
 
 /** How often this process looks for others, and renews its lease: at most. */
@@ -63,7 +63,7 @@ export class SqlitePresencePlace implements PresencePlace {
   #roster: Roster | undefined;
   /** The other processes, when the roster was last looked at. */
   #others: readonly string[] = [];
-  /** Those of them that have not told everything. */
+  /** Processes that have not reported everything yet. */
   #untold: readonly string[] = [];
   /** When the roster and the leases were last seen. */
   #rosterAt = -Infinity;
@@ -189,7 +189,7 @@ export class SqlitePresencePlace implements PresencePlace {
     this.#lookIn(this.#isWaiting ? Math.min(ROSTER_HURRY_MS, this.#lookMs) : this.#lookMs);
   }
 
-  /** Whether what is missing is about to come. */
+  /** Whether the missing reports are about to come. */
   get #isWaiting(): boolean {
     return this.#said !== 'away' && this.#thread !== undefined && (!this.#isActive || this.#untold.length > 0);
   }
@@ -246,7 +246,7 @@ export class SqlitePresencePlace implements PresencePlace {
     }
   }
 
-  /** The others are gone, and what they had told. What this process has told is swept away by the next one that comes. */
+  /** The others are gone, and so are their records. The next process that comes sweeps the records of this one. */
   #endThread(thread: PlaceThread): void {
     this.#thread = undefined;
     this.#forget();

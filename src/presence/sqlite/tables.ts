@@ -94,7 +94,7 @@ export class PresenceTables {
     this.#nextNumber = db.prepare<[], number>('UPDATE numbers SET newest = newest + 1 RETURNING newest').pluck();
     this.#putChanged = db.prepare('INSERT OR REPLACE INTO changed (topic, number) VALUES (?, ?)');
     this.#trimChanged = db.prepare('DELETE FROM changed WHERE topic IN (SELECT topic FROM changed ORDER BY number DESC LIMIT -1 OFFSET ?)');
-    // The lock is taken first: what is decided by a lease is decided while nobody can sweep it.
+    // Take the lock first: while it is held, nobody can sweep the lease that decides.
     const inTransaction = <Argument, Value>(work: (argument: Argument) => Value): ((argument: Argument) => Value) => {
       const transaction = db.transaction(work);
       return (argument) => transaction.immediate(argument);

@@ -54,7 +54,7 @@ function use(name: Call): Open {
   const db = new Database(file, { timeout: BUSY_MS });
   try {
     db.pragma('journal_mode = WAL');
-    // A power cut may take what was written last, as it takes the processes: nothing of it has to survive.
+    // A power cut may take the last writes, as it takes the processes: none of them has to survive.
     db.pragma('synchronous = NORMAL');
     db.pragma(`wal_autocheckpoint = ${PRESENCE_CHECKPOINT_PAGES}`);
     const tables = new PresenceTables(db);
@@ -86,7 +86,7 @@ function perform<Name extends Call>(id: number, name: Name, argument: Calls[Name
   try {
     return { id, value: jobs[name](use(name), argument) };
   } catch (error) {
-    // What is wrong with the file or the connection is not so with the next one, or it says so again.
+    // A fault of this file or connection may not be one of the next; if it is, it shows again.
     if (open !== undefined) close();
     if (isDamage(error)) remove();
     return { id, failure: error instanceof Error ? error.message : String(error) };
