@@ -63,7 +63,7 @@ export interface LifecycleDependencies {
   readonly counters: Pick<Counters, 'requests'>;
   /** The id of this process. */
   readonly instance: string;
-  /** What is told of the database, without secrets. */
+  /** A description of the database, without secrets. */
   readonly databaseName: string;
   /** Where this process is one of several workers. */
   readonly worker: Pick<Worker, 'place' | 'whenEnded' | 'tellAccepting' | 'tellListening'> | undefined;
@@ -72,7 +72,7 @@ export interface LifecycleDependencies {
 /** The HTTP side of an instance. */
 export interface Served {
   readonly app: App;
-  /** The listener for operations; undefined where there is none. */
+  /** The listener for operations; undefined without `OPS_PORT`. */
   readonly operations: Server | undefined;
 }
 
@@ -297,7 +297,7 @@ export class Lifecycle {
     const closed = Promise.all([app.close(), closeQueues(app.server)]);
     await waitAtMost(Math.max(0, end - this.#clock.monotonic()), closed);
     await Promise.race([closed, this.#answered()]);
-    // What is left are requests that never came to their end: they must not keep the process from ending.
+    // Only requests that never came to their end remain: they must not keep the process from ending.
     app.server.closeAllConnections();
     await closed;
     await letGo;

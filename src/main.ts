@@ -90,7 +90,7 @@ const store: Store & AccessStores = await makeStore();
 const hub = await connectToHub();
 const bus: Bus = await makeBus();
 
-// Changes of keys, revocations, sessions and of what was published, and their effects, are written down at every level but `silent`.
+// Changes of keys, revocations, sessions and messages, and their effects, are logged at every level but `silent`.
 const audit = logger.isLevelEnabled('info') || config.LOG_LEVEL === 'silent' ? logger : logger.child({}, { level: 'info' });
 
 const log = new MessageLog({
@@ -159,7 +159,7 @@ const limits = new Limits({
 const presencePlace = await makePlace();
 const fileUsers = database.kind === 'sqlite' ? new (await import('./store/sqlite/file-users.ts')).FileUsers({ file: resolve(database.file), clock }) : undefined;
 const presence = new Presence({
-  // The hub hears of the workers of this machine, and PostgreSQL may have others.
+  // The hub connects the workers of this machine, and PostgreSQL may have others.
   place: presencePlace, mayHaveOthers: database.kind === 'postgres' && config.REDIS_URL === undefined, clock, now: () => Date.now(), counters, frameOf: presenceFrame, graceMs: config.PRESENCE_GRACE_SECONDS * 1000,
 });
 
@@ -222,7 +222,7 @@ interface AccessStores {
   readonly webhooks: WebhookStore;
 }
 
-/** What was changed counts here before it is answered, and the other instances hear of it. */
+/** A change counts here before it is answered, and the other instances receive it. */
 function accessChanged(): Promise<void> {
   control.tellToLook();
   return lookAtAccess();

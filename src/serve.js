@@ -15,7 +15,7 @@ import { join } from 'node:path';
 // Node would open its inspector, in which everybody on this machine can run anything. `node --inspect src/serve.js` still does.
 process.on('SIGUSR1', () => undefined);
 
-/** Beside what it was compiled from: whoever replaces the packages (`npm ci`) removes it with them. Node keeps versions and users of its own apart in it. */
+/** Beside its source: replacing the packages (`npm ci`) removes it with them. Node separates versions and users in it. */
 const FOLDER = join(import.meta.dirname, '../node_modules/.cache/tidings');
 
 /** By permissions: writing by the group, and by all others. */

@@ -61,7 +61,7 @@ function describe({ machine, believed, newest }: LogClocks): string {
   return `clock           ${shown(machine)}\nbelieved        ${shown(believed)}\nnewest message  ${newest === undefined ? 'none yet' : shown(newest)}\n`;
 }
 
-/** What is wrong with them, and the way out: a line for each. */
+/** The faults found, and the way out: a line for each. */
 function advise({ machine, believed, newest }: LogClocks): string {
   const lines: string[] = [];
   if (believed < machine) lines.push(`The clock is ${lasting(machine - believed)} ahead of what is believed: it jumped forward, or nothing ran for so long, or it was behind while messages were stored. If it is right: ${ACCEPT}`);

@@ -23,7 +23,7 @@ Then stop the service, and let the log move. From here on the SQLite log is clos
 Without --to it copies to DATABASE_URL, so that no password stands in the list of processes. A copy that was interrupted goes on where it was.
 `;
 
-/** `tidings copy`: a SQLite log to PostgreSQL. What is done is in store/log-copy.ts. */
+/** `tidings copy`: a SQLite log to PostgreSQL. The work is in store/log-copy.ts. */
 export function addCopyCommand(program: Command): void {
   program.command('copy').description('Copies a SQLite log to an empty PostgreSQL database, as the same log: streams go on from their last id.')
     .requiredOption('--from <url>', 'the SQLite log, in the form of DATABASE_URL: file:<path>', location('--from', 'sqlite', 'file:<path>'))

@@ -30,7 +30,7 @@ export class CursorFile {
     return new CursorFile(await realpath(path), cursor);
   }
 
-  /** What was in it, or has been written since. */
+  /** The last text read from it or written to it. */
   get cursor(): string | undefined {
     return this.#kept;
   }

@@ -100,7 +100,7 @@ function wishes(command: Command): Command {
     .option('--admin', 'it may make and revoke keys, and read metrics');
 }
 
-/** Does what is asked of the keys of the database that the settings name. Only the first key may make the database, too. */
+/** Runs a command on the keys of the database that the settings name. Only the first key may make the database, too. */
 function work(way: 'make' | 'find', ask: (administration: KeyAdministration) => Promise<void>): Promise<void> {
   return reportProblems(async () => {
     const location = configure().DATABASE_URL;

@@ -3,7 +3,7 @@ import type { Requests } from '../client/requests.ts';
 import { answerIn, say } from './outcome.ts';
 import { cell, printJson, printTable } from './output.ts';
 
-/** How many are asked for at once: each list of the service takes so many, and `GET /topics` no more. */
+/** How many entries to ask for at once: each list of the service takes this many, and `GET /topics` no more. */
 const PAGE_MAX_ENTRIES = 100;
 
 /** An answer of the service, of whichever version: its list has a name of its own, and the entries have what members they have. */
@@ -22,7 +22,7 @@ export interface List {
   readonly query?: Readonly<Record<string, string | undefined>>;
   /** What the list is called in the answer. */
   readonly member: string;
-  /** The columns of the table. They are the same on every page, whatever its entries have, so that a script can count them. */
+  /** The columns of the table. They are the same on every page and for all entries, so that a script can count them. */
   readonly columns: readonly string[];
   /** An entry as the table has it; `--json` prints it as it came. */
   readonly shown?: (entry: Entry) => Entry;

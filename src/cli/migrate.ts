@@ -25,7 +25,7 @@ The -- before an option is needed: without it npm keeps the option for itself.
 It ends with 0 when that was done, with 1 when the database could not be used or this version does not understand its log, and with 2 when an option is wrong.
 `;
 
-/** How this command is called, for what it advises. */
+/** The name of this command, for its advice. */
 const NPM_RAISE = 'npm run migrate -- --raise-level';
 const RAISE = 'tidings migrate --raise-level';
 

@@ -40,7 +40,7 @@ export function report(error: unknown): number {
   return refusal?.status === 400 ? USAGE_EXIT_CODE : FAILED_EXIT_CODE;
 }
 
-/** Why a request failed, in one line. Throws what is no failure of a request. */
+/** Why a request failed, in one line. Throws an error that is no failure of a request. */
 export function reasonOf(error: unknown): string {
   const refusal = refusalOf(error);
   if (refusal !== undefined) return printable(`${refusal.message} (${refusal.code})${refusal.status === 401 ? ' Set TIDINGS_TOKEN to a key or token.' : ''}`);

@@ -1,4 +1,4 @@
-/** What is being done, in the order of the log. */
+/** The work under way, in the order of the log. */
 interface Task {
   cursor: string;
   isDone: boolean;
@@ -29,7 +29,7 @@ export class Progress {
     };
   }
 
-  /** The log has no message for us up to this place, beyond those that were begun. */
+  /** Up to this place the log has no message for us, beyond those that were begun. */
   moved(cursor: string): void {
     const last = this.#tasks.at(-1);
     // The last task is done: a new place can replace its own, so quiet streams add no entries.

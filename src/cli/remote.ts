@@ -38,7 +38,7 @@ export function requestsTo({ url }: RemoteOptions): Requests {
   }));
 }
 
-/** Whatever is no refusal may pass, so that commands know it from a mistake of theirs. */
+/** Errors other than refusals may pass, so that commands tell them from a mistake of theirs. */
 export function passing(requests: Requests): Requests {
   return {
     ...requests,

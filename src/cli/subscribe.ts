@@ -61,7 +61,7 @@ async function subscribe(topics: string[], options: SubscribeOptions): Promise<v
   process.exitCode = messages.conclude();
 }
 
-/** What is wrong only together. */
+/** Options that contradict each other. */
 function checkTogether({ since, last, after, exec, parallel, keepGoing, once }: SubscribeOptions): void {
   if ([since, last, after].filter((start) => start !== undefined).length > 1) throw wrongUsage('--since, --last and --after each say where to begin: give one of them');
   if (exec === undefined && parallel !== undefined) throw wrongUsage('--parallel is for --exec');

@@ -23,7 +23,7 @@ export class Hooks {
     this.#hooks = new Map(plans.map((plan) => [plan.name, { ...plan, identity: identityOf(plan) }]));
   }
 
-  /** Those of the file HOOKS_FILE; without the setting there are none. `environment` has the secrets that the file names. @throws ConfigError */
+  /** The hooks of the file HOOKS_FILE; without the setting there are none. `environment` has the secrets that the file names. @throws ConfigError */
   static read({ HOOKS_FILE }: Pick<Config, 'HOOKS_FILE'>, environment: Readonly<Record<string, string | undefined>>): Hooks {
     if (HOOKS_FILE === undefined) return new Hooks([]);
     try {

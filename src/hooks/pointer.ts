@@ -10,7 +10,7 @@ export function checkPointer(pointer: string): readonly string[] {
   return pointer.split('/').slice(1).map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'));
 }
 
-/** The value that a pointer leads to; undefined where there is none. */
+/** The value that a pointer leads to; undefined if there is no such value. */
 export function resolvePointer(value: unknown, tokens: readonly string[]): unknown {
   let at = value;
   for (const token of tokens) {

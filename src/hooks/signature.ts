@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 /** How far a sender's clock may be off, and how late a request may arrive. Stops somebody from sending a request again that they have seen. */
 const TOLERANCE_SECONDS = 300;
 
-/** What is signed. */
+/** The signed text. */
 export interface SignedRequest {
   readonly headers: IncomingHttpHeaders;
   /** As it came. */
@@ -15,7 +15,7 @@ export interface SignedRequest {
   readonly now: number;
 }
 
-/** Why a request is not its sender's; it names what is wrong, and nothing of a secret. */
+/** Why a request does not come from its sender. It names the fault, and never a secret. */
 export interface Forged {
   /** The header, or `path`. */
   readonly field: string;

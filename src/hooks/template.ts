@@ -58,7 +58,7 @@ export class Template {
     this.#parts = parts;
   }
 
-  /** @throws Error that says what is wrong */
+  /** @throws Error that names the fault */
   static parse(text: string): Template {
     if (text === '') throw new Error('it is empty');
     if (text.length > TEMPLATE_MAX_CHARACTERS) throw new Error(`it is longer than ${TEMPLATE_MAX_CHARACTERS} characters`);

@@ -17,7 +17,7 @@ import { isForeignPage, isSafe } from './origin.ts';
 import type { RequestHead } from './request-head.ts';
 import type { Premises, Sender } from './rule.ts';
 
-/** The rules about who sends a request, and what they may do. */
+/** The rules about who sends a request, and which rights they have. */
 
 /** Whom no rule has identified. */
 export const NOBODY = anonymous({ publicTopics: [], publicPublish: [] });
@@ -73,7 +73,7 @@ function askedBy({ address, peer }: Sender): () => Holder {
   return () => holderOf(NOBODY, address, peer);
 }
 
-/** Cookies and URLs are for browsers, which read messages, ask for tickets, and ask whether they have a session, and what they may do. A session is made of what the page shows itself. Only what opens a stream uses a ticket. */
+/** Cookies and URLs are for browsers, which read messages, ask for tickets, and ask about their session and their rights. The page itself makes a session. Only requests that open a stream use a ticket. */
 export function placesOf({ method }: Pick<RequestHead, 'method'>, endpoint: Endpoint, { AUTH_COOKIE: cookie, AUTH_QUERY_TOKEN }: Config): CredentialPlaces {
   if (endpoint.access === 'messages' || endpoint.access === 'presence') return { cookie, isQueryTaken: AUTH_QUERY_TOKEN === 'on', isTicketTaken: endpoint.isStream === true && method === 'GET' };
   return endpoint === ENDPOINTS.session || endpoint.access === 'ticket' || endpoint.access === 'self' || endpoint.access === 'index' ? { ...HEADER_ONLY, cookie } : HEADER_ONLY;
@@ -97,7 +97,7 @@ function sessionProblem(request: RequestHead, { AUTH_COOKIE: name, CORS_ORIGINS:
   return isForeignToCookies(headers, allowed) ? foreignToCookies() : undefined;
 }
 
-/** Who has failed too often is told so. A good credential never comes here. A stream gets its 401 all the same: libraries that end at 401 come back after 429. */
+/** Tells a sender that it has failed too often. A good credential never comes here. A stream gets its 401 nevertheless: libraries that end at 401 come back after 429. */
 export function failedLogin(problem: Problem, endpoint: Endpoint, limits: Pick<Premises['limits'], 'failedLogin'>, { address }: Pick<Sender, 'address'>): Problem | Promise<Problem> {
   const limited = limits.failedLogin(networkOf(address()));
   if (endpoint.isStream === true) return problem;
@@ -124,7 +124,7 @@ function foreignToCookies(): Problem {
 /** What says what a request is for. */
 export type AskedHead = Pick<RequestHead, 'endpoint' | 'url' | 'query' | 'headers'>;
 
-/** What can be said before the body. Of a batch, and of what is read, the topics are learnt later: publisher and readers ask the grant. */
+/** The decisions that are possible before the body. The topics of a batch or a stream are learnt later: publisher and readers ask the grant. */
 export function entitled(request: AskedHead, { config }: Pick<Premises, 'config'>, { identity = NOBODY, address }: Pick<Sender, 'identity' | 'address'>): Problem | undefined {
   const { endpoint, url } = request;
   switch (endpoint?.access) {

@@ -34,7 +34,7 @@ import { asksForWebSocket, wrongHandshakeHeader } from './upgrade.ts';
  * No other file refuses a request for its head: a rule that only one edge knows is a hole in the other.
  */
 
-/** What was decided of a request. */
+/** The decision about a request. */
 export interface Admission {
   readonly identity: Identity;
   /** What every answer to the request carries. */
@@ -140,7 +140,7 @@ function urlLength({ url }: RequestHead): Problem | undefined {
   return url.length > URL_MAX_BYTES ? new Problem('uri-too-long', `The URL is longer than ${URL_MAX_BYTES} bytes.`) : undefined;
 }
 
-/** No client sends a fragment (RFC 9112, section 3.2). Some proxies end the path there, others pass it on: they would disagree with the router about what is asked for. */
+/** No client sends a fragment (RFC 9112, section 3.2). Some proxies end the path there, others pass it on: they would disagree with the router about the requested resource. */
 function fragment({ url }: RequestHead): Problem | undefined {
   return url.includes('#') ? new Problem('invalid-request', 'The URL has a fragment; a # in a path or a query is written %23.') : undefined;
 }

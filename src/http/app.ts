@@ -81,7 +81,7 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
 
   // A client may close its side after its request, and still wait for the answer. The fast path lets it too.
   Object.assign(app.server, { httpAllowHalfOpen: true });
-  // Admission refuses whatever else a client expects; Node's own answer would be a bare 417.
+  // Admission refuses every other expectation; Node's own answer would be a bare 417.
   app.server.on('checkExpectation', (request, response) => app.routing(request, response));
   app.server.on('checkContinue', (request, response) => {
     awaitContinue(request, response);
@@ -91,7 +91,7 @@ export function buildApp(service: Service, rules: readonly Rule[] = RULES): App 
   if (config.HTTP_FAST_PATH === 'off') app.server.on('connection', (socket) => heads.follow(socket));
   const endIdle = config.HTTP_FAST_PATH === 'on'
     ? addFastPath({ server: app.server, service, policy, requestId, parts: memory.bodies, heads, limits: { firstRequestMs: HEAD_MAX_MS, keepAliveMs: KEEP_ALIVE_MS } })
-    // Node ends all of those that have had an answer.
+    // Node ends all connections that have had an answer.
     : () => app.server.closeIdleConnections();
   keepRoom(app.server, { maxConnections: service.maxConnections, endIdle, streams: () => service.counters.opened - service.counters.closed, counters: service.counters, trusted: config.TRUST_PROXY });
   addWebSockets(app, { service, policy, parts: memory.bodies, heads });

@@ -16,7 +16,7 @@ import { claim, isClaimed, passOver } from './takeover.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** What was decided before the route was asked. */
+    /** The decision before the route was asked. */
     admission: Admission;
   }
   interface FastifyContextConfig {

@@ -30,19 +30,19 @@ const STREAMING = ['control', 'names', 'ticket', 'as', 'meta', 'presence'] as co
 /** The secret of a stream. */
 const RENEWAL_MAX_BYTES = 1024;
 
-/** The topics of a ticket, as long as they may be. */
+/** The topics of a ticket, at their greatest length. */
 const TICKET_REQUEST_MAX_BYTES = 64 * 1024;
 
-/** What a stream is to have and no longer to have: topics, as long as they may be. */
+/** The topics that a stream is to gain and lose, at their greatest length. */
 const TOPIC_CHANGE_MAX_BYTES = 64 * 1024;
 
 /** Which tokens are revoked. */
 const REVOCATION_MAX_BYTES = 4 * 1024;
 
-/** What is asked of a key: its lists of topics, as long as they may be. */
+/** The fields of a key: its lists of topics, at their greatest length. */
 const KEY_REQUEST_MAX_BYTES = 64 * 1024;
 
-/** What is asked of a webhook: its topics, as long as they may be. */
+/** The fields of a webhook: its topics, at their greatest length. */
 const WEBHOOK_REQUEST_MAX_BYTES = 64 * 1024;
 
 export const ENDPOINTS = {
@@ -52,7 +52,7 @@ export const ENDPOINTS = {
   publishBatch: { url: '/messages', methods: ['POST'], access: 'messages', once: ['idempotencyKey', 'idempotencyHeader'], body: 'BATCH_BYTES' },
   /** What other systems send. */
   hook: { url: '/hooks/:hook', methods: ['POST'], access: 'hook', once: [], body: 'MESSAGE_BYTES' },
-  /** The same from those that can send nothing but a URL. */
+  /** The same for systems that can send nothing but a URL. */
   secretHook: { url: '/hooks/:hook/:secret', methods: ['POST'], access: 'hook', once: [], body: 'MESSAGE_BYTES' },
   /** One topic or pattern, with the data alone. */
   streamTopic: { url: '/topics/:topic/events', methods: READ, access: 'messages', once: [...READING, ...STREAMING], isStream: true },
@@ -118,7 +118,7 @@ export const ENDPOINTS = {
   endSession: { url: '/session', methods: ['DELETE'], access: 'session', once: [] },
 } as const satisfies Record<string, Endpoint>;
 
-/** Whether it is for those who operate the service: the listener of `OPS_PORT` has nothing else. */
+/** Whether it is for the operators of the service: the listener of `OPS_PORT` has nothing else. */
 export function isForOperators({ access }: Endpoint): boolean {
   return access === 'health' || access === 'operations';
 }

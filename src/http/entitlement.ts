@@ -8,7 +8,7 @@ import { entitled, placesOf, type AskedHead } from './access-rules.ts';
 import { ENDPOINTS, type Endpoint } from './endpoints.ts';
 import type { Sender } from './rule.ts';
 
-/** What somebody may do, for those who ask beforehand. It goes by the rules of admission and the checks of grants: nothing is decided here. */
+/** Tells a sender its rights beforehand. The rules of admission and the checks of grants decide; nothing is decided here. */
 
 /** What may be asked: the request that it stands for, and its check of a topic where it has one. */
 const ACTIONS = {

@@ -43,7 +43,7 @@ export interface Beginning {
   readonly start: StreamStart | BusyReason;
 }
 
-/** Where a stream starts, and its place among the streams of its sender: whoever has it releases it, unless the stream begins. */
+/** Where a stream starts, and its place among the streams of its sender. Its owner releases it, unless the stream begins. */
 export interface StreamStart {
   readonly start: Start;
   readonly place: Place;
@@ -142,7 +142,7 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
   }
 
   /**
-   * Writes the head of the response and what comes first, in one piece.
+   * Writes the head of the response and the first frames, in one piece.
    * @returns False where the stream is refused; then it ends by itself.
    */
   begin(beginning: Beginning): boolean {
@@ -273,7 +273,7 @@ export class EventStream implements SocketOwner, ChangeableStream, StreamClient,
   }
 
   idle(): void {
-    // A stream may be quiet for as long as it likes.
+    // A stream may be quiet for any time.
     if (this.#reader === undefined) this.#socket.destroy();
   }
 

@@ -3,7 +3,7 @@ import type { Admission } from './admission.ts';
 
 /** What goes along with the first request of a connection that the fast path hands over. */
 export interface HandedOver {
-  /** What was decided of the request; undefined where nobody asked. */
+  /** The decision about the request; undefined where nobody asked. */
   readonly admission?: Admission | undefined;
   /** Takes the connection back after the answer, if nothing followed the request. */
   readonly takeBack?: () => void;
@@ -15,7 +15,7 @@ export function handOver(socket: Socket, along: HandedOver): void {
   handedOver.set(socket, along);
 }
 
-/** What came along with the first request after the hand-over; undefined for every other one. */
+/** The bytes that came with the first request after the hand-over; undefined for every other request. */
 export function takeHandedOver(socket: Socket): HandedOver | undefined {
   const along = handedOver.get(socket);
   if (along !== undefined) handedOver.delete(socket);

@@ -17,7 +17,7 @@ export function holdBody(request: FastifyRequest, budget: Budget): Hold {
 
 /**
  * Lets go of the body of a request, of which the messages are kept.
- * @param bytes What they hold until they are stored.
+ * @param bytes The memory they hold until they are stored.
  */
 export function keepOnly(request: FastifyRequest, bytes: number): void {
   request.body = undefined;

@@ -19,7 +19,7 @@ export function letGoOf(response: ServerResponse, socket: Socket): void {
   letGoOfIdle(socket);
 }
 
-/** Who is told of the real end of a connection, whatever becomes of it before. */
+/** Receives the real end of a connection, however the connection was used before. */
 const atEnd = new WeakMap<Socket, () => void>();
 
 /** Tells of the end of a connection, also after the server has let go of it. */

@@ -13,7 +13,7 @@ export function limitedSender(identity: Identity, address: () => string): Limite
   return identity.scope === '' ? { id: `address:${networkOf(address())}`, isAnonymous: true } : { id: identity.scope, isAnonymous: false };
 }
 
-/** Charges the message of a publish, or the first of a batch, and a login. It is the last rule: what is refused for another reason costs nothing. */
+/** Charges the message of a publish, or the first of a batch, and a login. It is the last rule: a request that another rule refuses costs nothing. */
 export function withinLimits({ endpoint }: RequestHead, { limits }: Premises, { identity = NOBODY, address }: Sender): Problem | undefined | Promise<Problem | undefined> {
   const isLogin = endpoint === ENDPOINTS.createSession;
   if (!isLogin && endpoint !== ENDPOINTS.publish && endpoint !== ENDPOINTS.publishBatch) return undefined;

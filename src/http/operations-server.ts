@@ -13,7 +13,7 @@ export function listenerOf(socket: Socket): Listener {
   return accepted.has(socket) ? 'operations' : 'main';
 }
 
-/** What the HTTP server of the application does with a request, or with what is none. The second server leaves that to it. */
+/** How the application's HTTP server treats a request, or bytes that are none. The second server leaves that to it. */
 const EVENTS = ['request', 'checkContinue', 'checkExpectation', 'clientError'] as const;
 
 /**

@@ -4,12 +4,12 @@ import { hostOfOrigin, isSameHost } from './host.ts';
 import { shown } from './kept-out.ts';
 import { SECURITY_HEADERS } from './output/security-headers.ts';
 
-/** Web pages of other origins: which may publish, and which may read what is answered. */
+/** Web pages of other origins: which may publish, and which may read answers. */
 
 /** Methods that change nothing (RFC 9110, section 9.2.1). */
 const SAFE_METHODS: readonly string[] = ['GET', 'HEAD', 'OPTIONS'];
 
-/** Whether a request changes nothing. An upgrade counts as a change, whatever its method: no browser asks anybody before a page opens a WebSocket to another origin. */
+/** Whether a request changes nothing. An upgrade counts as a change with every method: no browser asks anybody before a page opens a WebSocket to another origin. */
 export function isSafe(method: string, headers: IncomingHttpHeaders): boolean {
   return SAFE_METHODS.includes(method) && headers.upgrade === undefined;
 }
@@ -34,14 +34,14 @@ export function isForeignPage(headers: IncomingHttpHeaders, allowed: Origins): b
   return !(allowed === '*' || (origin !== undefined && allowed.includes(origin)));
 }
 
-/** The detail for a page that may change nothing. It says what was compared, so that its author finds the proxy that changed the host. */
+/** The detail for a page that may change nothing. It gives both compared values, so that its author finds the proxy that changed the host. */
 export function foreignPageDetail({ origin, host, 'sec-fetch-site': site }: IncomingHttpHeaders): string {
   if (origin === undefined) return `A page of another site may not do this here, unless CORS_ORIGINS names its origin; the browser says Sec-Fetch-Site: ${shown(String(site))}.`;
   const said = site === undefined ? '' : `, and Sec-Fetch-Site says ${shown(String(site))}`;
   return `A page of ${shown(origin)} may not do this here, unless CORS_ORIGINS names that origin: its host is ${shown(hostOfOrigin(origin)) ?? 'no name'}, the Host header says ${shown(host) ?? 'nothing'}${said}. A proxy must pass the Host header on.`;
 }
 
-/** Headers of answers that a page may see, besides those that it always may. */
+/** Headers of answers that a page may see, besides those that CORS always shows. */
 const EXPOSED_HEADERS = 'Location, Idempotency-Replayed, Retry-After, RateLimit, RateLimit-Policy, Allow, Tidings-Cursor';
 
 /** What a page may send in any case. */

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Endpoint } from './endpoints.ts';
 import type { Query } from './input/query-string.ts';
 
-/** Where an instance listens: for its clients, and for those who operate it (`OPS_PORT`). */
+/** The two listeners of an instance: for its clients, and for its operators (`OPS_PORT`). */
 export type Listener = 'main' | 'operations';
 
 /** A request before its body, on whichever edge it came in: all that admission goes by. */
@@ -19,7 +19,7 @@ export interface RequestHead {
   /** The names, in lower case, of headers that came more than once. */
   readonly repeated: readonly string[];
   readonly query: Query;
-  /** What is asked for; undefined where nothing has this path and method. */
+  /** The requested endpoint; undefined if none has this path and method. */
   readonly endpoint: Endpoint | undefined;
   /** The methods that a path has, by default the request's own. Admission asks only where there is no endpoint. */
   allowedMethods(path?: string): readonly string[];

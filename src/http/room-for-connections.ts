@@ -23,7 +23,7 @@ const ADDRESSED_FROM_SHARE = 0.1;
 
 export interface RoomForConnections {
   readonly maxConnections: number;
-  /** Ends so many idle connections, the oldest first. */
+  /** Ends this number of idle connections, the oldest first. */
   readonly endIdle: (count: number) => void;
   /** How many of the connections are streams. */
   readonly streams: () => number;
@@ -47,13 +47,13 @@ export function keepRoom(server: Server, { maxConnections, endIdle, streams, cou
   let accepted = 0;
   server.on('connection', (socket: Socket) => {
     accepted++;
-    // At most so many are open: to count them costs more.
+    // This is the most that may be open: counting them costs more.
     if (counted + accepted - streams() <= addressed && counted + accepted <= most) return;
     const come = accepted;
     countConnections(server, (count) => {
       counted = count;
       accepted -= come;
-      // Each queue drops what is beyond the bound only by its own count.
+      // Each queue drops the excess only by its own count.
       if (count > maxConnections) {
         socket.destroy();
         return;

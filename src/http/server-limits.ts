@@ -24,7 +24,7 @@ export const KEEP_ALIVE_MS = 72_000;
  */
 export const STANDSTILL_MAX_MS = 120_000;
 
-/** Connections besides those of streams. More are dropped: stops sockets from taking the files that the database must open. */
+/** Connections besides streams. More are dropped: stops sockets from taking the files that the database must open. */
 export const OTHER_MAX_CONNECTIONS = 4096;
 
 /** Connections of the listener for operations: a few Prometheus servers and load balancers. Stops others from taking files there. */

@@ -51,7 +51,7 @@ export interface Service {
   readonly metrics: Metrics;
   /** From the first SIGTERM on. */
   readonly draining: boolean;
-  /** Says who sends a request, and what they may do. */
+  /** Identifies the sender of a request, with its rights. */
   readonly access: Pick<Access, 'identify' | 'ignoresCredentials'>;
   /** Who would come in with a key. */
   readonly keyOwners: Pick<Access, 'ofKey'>;

@@ -5,7 +5,7 @@ export interface SocketOwner {
   received(bytes: Buffer): void;
   /** The client has closed its side. */
   ended(): void;
-  /** Nothing was read or written for as long as `Socket.setTimeout` said. */
+  /** Nothing was read or written for the time of `Socket.setTimeout`. */
   idle(): void;
   /** The socket takes more, after a write that it did not take at once. */
   drained(): void;

@@ -8,7 +8,7 @@ interface File {
   readonly etag: string;
 }
 
-/** Files of this program that browsers load, by fixed names. Each is read once, and not by those who never ask for it. */
+/** Files of this program that browsers load, by fixed names. Each is read once, at the first request for it. */
 export class StaticFiles {
   readonly #folder: string;
   readonly #read = new Map<string, Promise<File>>();
@@ -18,7 +18,7 @@ export class StaticFiles {
   }
 
   /**
-   * Answers with a file, or with 304 to whoever has it.
+   * Answers with a file, or with 304 to a client that has it.
    * @param name One of the program, never a client's text.
    */
   async answer(request: FastifyRequest, reply: FastifyReply, name: string, type: string): Promise<FastifyReply> {

@@ -64,7 +64,7 @@ export class TokenBuckets {
     return undefined;
   }
 
-  /** Puts back what was taken for nothing. */
+  /** Puts back tokens that were taken in vain. */
   giveBack(owner: string, tokens: number): void {
     this.#charge(this.#find(owner), -tokens);
   }
@@ -91,7 +91,7 @@ export class TokenBuckets {
     return { retryMs: ahead - onlyWithinMs, left: Math.max(0, Math.floor(this.rate.burst - ahead / this.#tokenMs)) };
   }
 
-  /** How far from full a bucket may be that grants so many. Milliseconds. */
+  /** How far from full a bucket may be that grants this number. Milliseconds. */
   #onlyWithinMs(tokens: number, before: number): number {
     return (this.rate.burst - Math.min(tokens + before, this.rate.burst) + before) * this.#tokenMs;
   }

@@ -14,7 +14,7 @@ export function byBytes(one: string, other: string): number {
   return one.length - other.length;
 }
 
-/** The first so many after one, in their order. One pass: to sort all of them would keep everything else waiting. */
+/** The first entries after a given one, in order. One pass: sorting all of them would keep everything else waiting. */
 export function firstAfter<Item>(items: Iterable<Item>, nameOf: (item: Item) => string, after: string, limit: number): Item[] {
   const found: Item[] = [];
   for (const item of items) {

@@ -34,7 +34,7 @@ export interface Grant {
   readonly isEmpty?: boolean;
 }
 
-/** Everybody may publish and read everything. Even then, only who has a credential for it erases. */
+/** Everybody may publish and read everything. Erasing still needs a credential that allows it. */
 export const FULL_GRANT: Grant = { mayPublish: () => true, mayRead: () => true, mayErase: () => false, erasable: [], maySeePresence: () => true, seesPresence: true };
 
 /** Topics and patterns that were checked. */

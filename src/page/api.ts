@@ -67,7 +67,7 @@ export class Api {
     return this.#token;
   }
 
-  /** Whatever the service answers. @param path Relative to the service. @throws ApiError Where there is no answer. */
+  /** Sends a request, and returns every answer. @param path Relative to the service. @throws ApiError Without an answer. */
   async request(path: string, { headers, signal, isStream, ...parts }: RequestParts = {}): Promise<Response> {
     const limit = new AbortController();
     const timer = setTimeout(() => limit.abort(new ApiError('The service has not answered in time. It may be overloaded, or something on the way holds the answer back.', 0, 'unreachable')), REQUEST_TIMEOUT_MS);
@@ -117,7 +117,7 @@ export function verdict(api: Api, action: 'publish' | 'read', topic: string, sig
   return api.json(`access${query({ action, topic })}`, signal === undefined ? {} : { signal });
 }
 
-/** A query of what is not empty, with its `?`. */
+/** A query of the parameters that are not empty, with its `?`. */
 export function query(parameters: Readonly<Record<string, string | number | undefined>>): string {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) if (value !== undefined && value !== '') search.set(name, String(value));

@@ -115,7 +115,7 @@ function Body({ api, index, route, onToken, onSession }: BodyProps): JSX.Element
     if (index.open || !you.publish) return;
     const abort = new AbortController();
     api.json<{ readonly publish: readonly string[] }>('access', { signal: abort.signal }).then(({ publish: allowed }) => setPublishing((before) => withAllowed(before, allowed)), (error: unknown) => {
-      // Without this answer the form begins without a topic. Whatever keeps it away, the feed tells.
+      // Without this answer the form begins without a topic. The feed shows the reason.
       if (!(error instanceof ApiError || abort.signal.aborted)) throw error;
     });
     return () => abort.abort();

@@ -29,7 +29,7 @@ interface State<Value> {
 
 /**
  * Loads something, and again from time to time while the page is seen. Where the service cannot be reached or cannot answer, it is asked again until it does.
- * @param key What is loaded: with another one, what came before is forgotten.
+ * @param key Names the loaded thing: another key forgets the earlier one.
  * @param everyMs 0: once.
  */
 export function useLoad<Value>(load: (signal: AbortSignal) => Promise<Value>, key: string, everyMs = 0): Loaded<Value> {

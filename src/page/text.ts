@@ -58,7 +58,7 @@ export function timeOfDay(time: number): string {
 
 /**
  * Characters that act unseen: control characters but a line's end and a tab, marks that turn the direction of text around, lone halves of characters. Others that show as nothing make two names
- * look like one. Joiners and the selectors of pictures change what is seen, and stay.
+ * look like one. Joiners and the selectors of pictures change the picture, and stay.
  */
 const UNSEEN = /(?![\n\t])\p{Cc}|(?!\u200C|\u200D|\uFE0E|\uFE0F)\p{Default_Ignorable_Code_Point}|[\u2028\u2029\uFFF9-\uFFFB]|\p{Cs}/gu;
 /** Pictures of the first 32 control characters begin here. */

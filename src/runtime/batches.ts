@@ -87,7 +87,7 @@ export class Batches<Question, Answer> {
     this.#isAsking = false;
   }
 
-  /** Those of this turn are asked together, at least. */
+  /** Items of this turn are asked together, at least. */
   async #gather(): Promise<void> {
     const { clock } = this.#options;
     const wait = this.#called + GATHER_MS - clock.monotonic();

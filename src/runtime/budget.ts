@@ -1,7 +1,7 @@
 import { ANYBODY, FairShares, type FairSharesDependencies, type Holder, type Holding, type Share } from './fair-shares.ts';
 
 /**
- * Memory that many may hold together. Each counts what it holds from when it takes it until it lets go; what does not fit is its caller's to refuse (invariant 12).
+ * Memory that many may hold together. Each counts its bytes from taking until releasing them; the caller refuses the excess (invariant 12).
  * A budget with a gate makes room for newcomers at the cost of its largest holders (fair-shares.ts); there everything is counted by a `Hold`.
  */
 export class Budget {
@@ -19,8 +19,8 @@ export class Budget {
   }
 
   /**
-   * Counts so many bytes more; false where they do not fit.
-   * @param own What its caller holds of it already: whoever holds all that is held may have more than the bound, or could never have what is larger.
+   * Counts more bytes; false if they do not fit.
+   * @param own The caller's bytes of it: a caller that holds everything may exceed the bound, or could never have a larger thing.
    */
   take(bytes: number, own = 0): boolean {
     if (bytes > 0 && this.#heldBytes > own && this.#heldBytes + bytes > this.maxBytes) return false;
@@ -28,7 +28,7 @@ export class Budget {
     return true;
   }
 
-  /** Whether so many bytes more would fit. */
+  /** Whether more bytes would fit. */
   hasRoomFor(bytes: number): boolean {
     return bytes === 0 || this.#heldBytes === 0 || this.#heldBytes + bytes <= this.maxBytes;
   }
@@ -44,7 +44,7 @@ export class Budget {
     return true;
   }
 
-  /** Counts what cannot be refused any more. Whoever comes after it may find no room. */
+  /** Counts bytes that cannot be refused any more. A later caller may find no room. */
   mustTake(bytes: number): void {
     this.#heldBytes += bytes;
   }
@@ -59,7 +59,7 @@ export class Budget {
   }
 }
 
-/** What is pinned is never taken back. */
+/** Pinned bytes are never taken back. */
 const PINNED: Holding = { takeBack: () => undefined };
 
 /** What one holds of a budget: it grows, shrinks, and is let go of once, however often that is asked. It is pinned, unless `loosen` says how it is taken back. */
@@ -103,7 +103,7 @@ export class Hold {
     this.#share?.pin();
   }
 
-  /** Holds so many bytes more, and makes room for them if need be; false where they do not fit. */
+  /** Holds more bytes, and makes room for them if need be; false if they do not fit. */
   grow(bytes: number): boolean {
     if (this.#isTakenBack) return false;
     while (!this.#budget.take(bytes, this.#bytes)) if (!this.#budget.makeRoom(this.#holder, bytes)) return false;
@@ -117,7 +117,7 @@ export class Hold {
     this.#count(bytes);
   }
 
-  /** Holds only so many bytes from now on. */
+  /** Holds only this many bytes from now on. */
   shrinkTo(bytes: number): void {
     if (bytes >= this.#bytes) return;
     this.#budget.give(this.#bytes - bytes);

@@ -89,7 +89,7 @@ export class Counters {
   /** The messages of each commit, and the time it took. */
   readonly commitMessages: Observer;
   readonly commitMilliseconds: Observer;
-  /** Of each sweep that wrote: the time from when its oldest message was stored until its last reader was written to. Replays are none of these. */
+  /** For each sweep that wrote: the time from storing its oldest message until its last reader was written to. Replays do not count. */
   readonly deliveryMilliseconds: Observer;
   /** Messages and keys that retention deleted. */
   trimmed = 0;

@@ -4,7 +4,7 @@ import type { Clock } from './clock.ts';
 const TURN_MS = 4;
 
 interface Round {
-  /** Does the next piece of work; false when there is none. */
+  /** Does the next piece of work; false when nothing is left. */
   readonly next: () => boolean;
 }
 

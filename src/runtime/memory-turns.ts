@@ -2,7 +2,7 @@ import { Budget, type Hold } from './budget.ts';
 import { ANYBODY, FairShares, type FairSharesDependencies, type Holding, type Share } from './fair-shares.ts';
 
 export interface MemoryTurnsDependencies extends Pick<FairSharesDependencies, 'gate' | 'counters'> {
-  /** What is said to a caller whose room another client gets. */
+  /** The answer to a caller whose room another client gets. */
   readonly refusal: () => Error;
 }
 

@@ -57,7 +57,7 @@ export interface Gauges {
   readonly appendsWaiting: number;
   /** Revocations of tokens that this instance knows. */
   readonly revocations: number;
-  /** Webhooks that this instance delivers, and those of them whose last attempt failed. */
+  /** Webhooks that this instance delivers, and how many of them failed at the last attempt. */
   readonly webhooks: number;
   readonly webhooksFailing: number;
   /** Topics and patterns that streams of this instance name. */

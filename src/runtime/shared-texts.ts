@@ -14,7 +14,7 @@ export class SharedTexts {
     const cut = text.length > TEXT_MAX_CHARACTERS ? text.slice(0, TEXT_MAX_CHARACTERS) : text;
     const known = this.#texts.get(cut);
     if (known !== undefined) return known;
-    // Those that are in use are kept by their users, and soon shared again.
+    // Their users keep the texts in use, and soon share them again.
     if (this.#texts.size >= SHARED_MAX_ENTRIES) this.#texts.clear();
     const own = ownText(cut);
     this.#texts.set(own, own);

@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts';
 
-/** How long such work goes on in one turn of the event loop, whatever waits. Stops many clients from delaying everybody by one long piece each, or by many short ones. */
+/** How long such work may run in one turn of the event loop. Stops many clients from delaying everybody by one long piece each, or by many short ones. */
 const SLICE_MS = 4;
 
 /**

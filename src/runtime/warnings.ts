@@ -1,6 +1,6 @@
 /** Sentences that are kept, each once. Stops a program that warns of ever new things from filling the memory. */
 const WARNINGS_MAX_ENTRIES = 50;
-/** What is kept of a sentence. Stops one line from being most of an answer. */
+/** The stored part of a sentence. Stops one line from being most of an answer. */
 const SENTENCE_MAX_CHARACTERS = 300;
 /** What a list may have as JSON: it travels between instances beside other things, in a note of 64 KiB. */
 export const WARNINGS_MAX_BYTES = 16 * 1024;

@@ -13,7 +13,7 @@ const HELD_FRAME_MIN_MS = 190;
 const HELD_FRAME_MAX_MS = 300;
 /** A timer always takes the same time; a busy machine does not. Milliseconds. */
 const HELD_FRAME_SPREAD_MAX_MS = 50;
-/** A slow network delays requests, too: a held frame takes at least so many times as long as a request. */
+/** A slow network delays requests, too: a held frame takes at least this many times as long as a request. */
 const HELD_FRAME_FACTOR = 3;
 /** An open that takes longer is noticed by people. Milliseconds. */
 const OPENING_MAX_MS = 2_000;

@@ -1,7 +1,7 @@
 import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 
-/** One request through everything on the way, and what came back. Nothing is followed, repeated, or thrown: a failure is an observation. */
+/** One request through everything on the way, and its answer. Nothing is followed, repeated, or thrown: a failure is an observation. */
 
 /** Stops an endless answer from filling the memory. */
 const SEEN_MAX_BYTES = 256 * 1024;
@@ -44,7 +44,7 @@ export interface Ask {
   readonly announcedBytes?: number;
 }
 
-/** What is examined. */
+/** The address under examination. */
 export interface Target {
   /** Without a slash at its end. */
   readonly url: URL;
@@ -147,7 +147,7 @@ export function isEventStream(type: string | undefined): boolean {
   return type?.toLowerCase().startsWith('text/event-stream') === true;
 }
 
-/** The problem (RFC 9457) in an answer of the service, whatever its content type is now. undefined when a proxy answered, or nothing is wrong. */
+/** The problem (RFC 9457) in an answer of the service, whichever content type it has now. undefined when a proxy answered, or nothing is wrong. */
 export function problemOf(reply: Reply | undefined): { readonly code: string; readonly detail: string } | undefined {
   if (reply?.kind !== 'answer') return undefined;
   const { type, code, detail } = jsonOf(reply) as { readonly type?: unknown; readonly code?: unknown; readonly detail?: unknown };
@@ -164,7 +164,7 @@ export function jsonOf({ body }: Answer): object {
   }
 }
 
-/** The id of what was published; undefined where nothing was. */
+/** The id of the published message; undefined if none was published. */
 export function idIn(reply: Reply | undefined): string | undefined {
   const { id } = reply?.kind === 'answer' && reply.status === 201 ? jsonOf(reply) as { readonly id?: unknown } : {};
   return typeof id === 'string' ? id : undefined;

@@ -1,7 +1,7 @@
 import type { Reply, Target } from './exchange.ts';
 import type { StreamSeen } from './stream-watch.ts';
 
-/** What was seen through everything on the way. A verdict is made of this and of nothing else. */
+/** Observations through everything on the way. A verdict is made of these and of nothing else. */
 
 /** A message that doctor published itself. */
 export interface Published {
@@ -73,7 +73,7 @@ export interface Idle {
   readonly until: number;
 }
 
-/** What came of the service's own end of a stream. */
+/** How the service's own end of a stream arrived. */
 export interface Ending {
   readonly stream: StreamSeen;
 }
@@ -93,7 +93,7 @@ export interface Observations extends Reached {
     readonly live: Live;
     readonly requests: Requests;
     readonly idle: Idle | undefined;
-    /** With an id that is none, which the service answers with `$gap`. */
+    /** With an invalid id, which the service answers with `$gap`. */
     readonly unknownId: StreamSeen;
     readonly openings: Openings;
     /** Only where tickets may be made. */

@@ -21,7 +21,7 @@ const HELD_BODY_BYTES = 20 * 1024 * 1024;
 const HELD_BODY_MS = 1_500;
 /** The longest that the service lets a long poll wait. */
 const LONG_POLL_MAX_SECONDS = 50;
-/** Where others publish too, doctor's messages are among so many. */
+/** Where others publish too, doctor's messages are among this many. */
 const HISTORY_MESSAGES = 100;
 /** Between two looks at history. Milliseconds. */
 const HISTORY_LOOK_MS = 200;
@@ -127,7 +127,7 @@ async function watchLive(target: Target): Promise<Live> {
   return { stream: seen, published, publishes, badTtl, historyBefore, historyAfter, replay: replay?.close() };
 }
 
-/** Another instance may hear of a message a moment later. */
+/** Another instance may receive a message a moment later. */
 async function until(target: Target, ask: () => Promise<Reply>, holds: (reply: Reply) => boolean): Promise<Reply> {
   const limit = performance.now() + target.timeoutMs;
   for (;;) {

@@ -7,7 +7,7 @@ import { quoted, type Level } from './verdict.ts';
 
 const SIGNS: Readonly<Record<Level, string>> = { good: '✓', warning: '!', wrong: '✗', unseen: '-' };
 const COLOURS = { good: 'green', warning: 'yellow', wrong: 'red', unseen: 'gray' } as const;
-/** As long as the longest name of a check. */
+/** The length of the longest name of a check. */
 const NAME_CHARACTERS = 14;
 const PROXY_CHARACTERS = 8;
 

@@ -12,7 +12,7 @@ const REFUSALS: readonly (string | undefined)[] = ['unauthorized', 'invalid-cred
 /** A proxy got no answer, or not in time. */
 const GATEWAY: readonly number[] = [502, 503, 504];
 
-/** The service has answered before it came to what was asked. */
+/** The service answered before it came to the tested rule. */
 function isKeptOut(reply: Reply): boolean {
   return REFUSALS.includes(problemOf(reply)?.code);
 }

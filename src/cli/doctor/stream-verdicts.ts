@@ -8,7 +8,7 @@ import { good, quoted, unseen, warning, wrong, type Verdict } from './verdict.ts
 
 /** Without a bus, instances look at the log once a second. Milliseconds. */
 const LATE_MIN_MS = 1_500;
-/** On a slow network a message may take as long as so many openings without being buffered. */
+/** On a slow network a message may take as long as this number of openings without being buffered. */
 const LATE_OPENINGS_FACTOR = 5;
 /** How long after the beginning of a stream its own first events may come. Milliseconds. */
 const BEGINNING_MAX_MS = 500;

@@ -21,7 +21,7 @@ export interface SeenEvent {
   readonly at: number;
 }
 
-/** What was seen of a stream. Times are of `performance.now()`, in milliseconds. */
+/** Observations of a stream. Times are of `performance.now()`, in milliseconds. */
 export interface StreamSeen {
   readonly began: number;
   readonly failure: Failure | undefined;
@@ -131,7 +131,7 @@ export class StreamWatch implements StreamSeen {
     return isOpen;
   }
 
-  /** Closes the connection. What was seen stays. */
+  /** Closes the connection. The observations stay. */
   close(): StreamSeen {
     const { began, failure, status, headers, headAt, body, end } = this;
     const seen = { began, failure, status, headers, headAt, body: withoutToken(body, this.#target), events: [...this.events], arrivals: [...this.arrivals], end };

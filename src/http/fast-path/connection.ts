@@ -31,7 +31,7 @@ const FIRST_REQUEST_USUAL_MS = 1_000;
 /** How long the rest of a request is waited for here: unless something is slow, its pieces follow each other at once. Stops slow clients from holding memory that nobody counts. */
 const REST_OF_REQUEST_MS = 1_000;
 
-/** Stops the fast path from holding long bodies: the HTTP server reads them piece by piece, and counts what it holds. */
+/** Stops the fast path from holding long bodies: the HTTP server reads them piece by piece, and counts the bytes it holds. */
 const REQUEST_MAX_BYTES = 64 * 1024;
 
 /** A request in more pieces is handed over. Stops a request that comes a byte at a time from being copied with each byte. */
@@ -63,7 +63,7 @@ export interface ConnectionHost {
 /** A request that is handed over. */
 export interface HandOver {
   readonly bytes: Buffer;
-  /** What was decided of it. */
+  /** The decision about it. */
   readonly admission?: Admission | undefined;
   /** Of the whole request, where that is known. Bytes. */
   readonly length?: number | undefined;
@@ -93,9 +93,9 @@ export class FastPathConnection implements SocketOwner {
   readonly #socket: Socket;
   readonly #connections: ConnectionHost;
   readonly #began = performance.now();
-  /** A request is under way. What comes after it waits in the socket. */
+  /** A request is under way. Later bytes wait in the socket. */
   #busy = false;
-  /** What was decided of the request that comes next, once more: admission took a while, and its bytes waited in the socket. */
+  /** The decision about the next request, made again: admission took a while, and its bytes waited in the socket. */
   #decided: Admission | undefined;
   #part: Part | undefined;
   /** Made for each request that comes in part. */
@@ -152,7 +152,7 @@ export class FastPathConnection implements SocketOwner {
     this.#begun = true;
     this.#last = true;
     socket.setTimeout(0);
-    // What comes is read, so that the client's end is noticed, and thrown away.
+    // Reads and drops further bytes, so that the client's end is noticed.
     socket.resume();
     return socket;
   }
@@ -281,7 +281,7 @@ export class FastPathConnection implements SocketOwner {
     return admitted?.admission.holder() ?? holderOf({ scope: '' }, () => this.#socket.remoteAddress ?? '', this.#socket);
   }
 
-  /** The HTTP server counts what it holds, and refuses what is too much. */
+  /** The HTTP server counts the bytes it holds, and refuses the excess. */
   #handOverPart({ bytes, admitted }: Part): void {
     this.#handOver({ bytes, admission: admitted?.admission, length: admitted?.length });
   }
@@ -320,7 +320,7 @@ export class FastPathConnection implements SocketOwner {
 
   idle(): void {
     if (this.#begun) {
-      // A refused stream whose client does not take what it is told.
+      // A refused stream whose client does not read the answer.
       this.#socket.destroy();
       return;
     }

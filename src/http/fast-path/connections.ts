@@ -54,7 +54,7 @@ export class FastPathConnections implements ConnectionHost {
    */
   handOver(socket: Socket, { bytes, admission, length }: HandOver): void {
     disown(socket);
-    // What was read and not taken yet comes after these bytes.
+    // Bytes that were read and not yet taken follow these.
     const end = length === undefined ? undefined : socket.bytesRead - socket.readableLength - bytes.length + length;
     handOver(socket, { admission, ...(end === undefined ? {} : { takeBack: () => this.#takeBack(socket, end) }) });
     socket.setTimeout(0);
@@ -64,7 +64,7 @@ export class FastPathConnections implements ConnectionHost {
     socket.resume();
   }
 
-  /** Ends so many idle connections, the oldest first. If there are fewer, the HTTP server ends its idle ones too. */
+  /** Ends this number of idle connections, the oldest first. If there are fewer, the HTTP server ends its idle ones too. */
   endOldestIdle(count: number): void {
     let ended = 0;
     for (const connection of this.#open) {

@@ -33,7 +33,7 @@ export interface FastPathOptions {
 
 /**
  * Puts the fast path in front of a server.
- * @returns Ends so many idle connections, the oldest first.
+ * @returns Ends a number of idle connections, the oldest first.
  */
 export function addFastPath({ server, service, policy, requestId, limits, parts, heads }: FastPathOptions): (count: number) => void {
   const { CORS_ORIGINS } = service.config;

@@ -14,7 +14,7 @@ export interface PlainHead extends RequestHead {
 /** Stops this parser from holding long heads: the HTTP server reads them, which has bounds and answers for them. */
 const PLAIN_HEAD_MAX_BYTES = 8 * 1024;
 
-/** Requests with more headers take the ordinary way, which counts what they hold. Stops thousands of short headers from taking memory here. */
+/** Requests with more headers take the ordinary way, which counts the bytes it holds. Stops thousands of short headers from taking memory here. */
 const PLAIN_HEAD_MAX_ENTRIES = 100;
 
 const REQUEST_LINE = /^(GET|POST|OPTIONS) (\/[!-~]*) HTTP\/(1\.[01])$/;
@@ -132,7 +132,7 @@ function persistence(httpVersion: string, connection: string | undefined): boole
   return CONNECTION_OPTIONS.test(options) ? !options.split(/, ?/).includes('close') : undefined;
 }
 
-/** What the fast path serves; undefined where the HTTP server has to say what it is. */
+/** The endpoint that the fast path serves; undefined where the HTTP server has to judge the request. */
 function endpointAt(method: string, path: readonly string[]): Endpoint | undefined {
   const isTopic = path[0] === 'topics';
   if (method === 'POST') return isTopic && path.length === 2 ? ENDPOINTS.publish : undefined;

@@ -33,7 +33,7 @@ export function fastPublish(service: Service, requestId: () => string): FastPath
     const { head: { path, query, headers }, body, admission: { identity: { scope } } } = request;
     if (query['report'] !== undefined && !areSwitches(query)) return false;
     const { draft, key } = readPublish({ topic: path[1]!, query, headers, body, scope }, config);
-    // The bytes that were read hold the head too. A copy keeps the head out of memory for as long as the message is there.
+    // The bytes that were read hold the head too. Copying the body lets go of the head while the message is kept.
     void publish(request, { ...draft, data: ownCopy(body) }, key);
     return true;
   };

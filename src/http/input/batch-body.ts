@@ -12,7 +12,7 @@ import { DuplicateMember, elementSpans, memberSpan, NotAnArray, TURN_CHARACTERS,
 import { TTL_MAX_SECONDS, ttlSeconds } from './ttl.ts';
 import { checker } from './validation.ts';
 
-/** One message of a batch. `data` is any JSON value; its source text is what is stored. */
+/** One message of a batch. `data` is any JSON value; its source text is stored. */
 export const BatchMessage = Type.Object({
   topic: Type.String({ description: 'Where the message goes.' }),
   event: Type.Optional(Type.String({ description: 'The SSE event name.' })),

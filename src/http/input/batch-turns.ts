@@ -8,7 +8,7 @@ import { tooMany } from './body.ts';
 
 /**
  * What a batch takes while it is parsed, besides its body: the text of the body, and the data of its messages. The text has two bytes for each character where one is beyond Latin-1. So
- * it is so many times the body's length.
+ * it is a multiple of the body's length.
  */
 export const PARSING_FACTOR = 3;
 
@@ -25,7 +25,7 @@ export interface BatchTurnsDependencies {
   readonly counters: Pick<Counters, 'evicted'>;
 }
 
-/** Reads batches in turns, because each takes several times its length meanwhile, and the parser has one thread in any case. What waits is held by its body alone, and may be taken back. */
+/** Reads batches in turns, because each takes several times its length meanwhile, and the parser has one thread in any case. A waiting batch is held by its body alone, and may be taken back. */
 export class BatchTurns {
   readonly #small: MemoryTurns;
   readonly #large: MemoryTurns;

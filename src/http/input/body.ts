@@ -41,7 +41,7 @@ export interface BodyOptions {
   readonly limit: number;
   /** The setting that says so, if one does. */
   readonly setting?: string | undefined;
-  /** What the body holds of the memory for bodies. It grows as the body arrives, and may be taken back until it is whole. Whoever is done with the body lets go of it. */
+  /** The body's share of the memory for bodies. It grows as the body arrives, and may be taken back until the body is whole. The reader of the body releases it. */
   readonly hold: Hold;
 }
 
@@ -79,7 +79,7 @@ export function collectBody(stream: Readable, { declared, limit, setting, hold }
       received += chunk.length;
       if (refusal === undefined) {
         if (received > limit) refuse(bodyTooLarge(limit, setting));
-        // What is counted is the memory that was reserved, and not only what has come.
+        // Counts the reserved memory, and not only the bytes that have come.
         else if (!hold.grow(body.growthFor(chunk))) refuse(tooMany());
         else body.add(chunk);
       }

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { Problem } from '../../model/problem.ts';
 
-/** The encodings that text may have: UTF-8, and what is a part of it. */
+/** The encodings that text may have: UTF-8, and its subsets. */
 const CHARSETS = new Set(['utf-8', 'utf8', 'us-ascii', 'ascii']);
 
 /** The media type of a body, in lower case, empty where none is given. */

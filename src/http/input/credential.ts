@@ -44,7 +44,7 @@ export interface CredentialParts {
 /**
  * The credential of a request: in the header `Authorization`, in the URL or in a cookie, where these may hold one. The header and the URL go before a cookie, which a browser sends by itself.
  * Of the header and the two parameters of a URL, one at most may hold one.
- * @returns undefined where there is none; a problem where it can be none.
+ * @returns undefined without a credential; a problem where its form is invalid.
  */
 export function readCredential({ headers: { authorization, cookie }, query }: CredentialParts, places: CredentialPlaces): Credential | Problem | undefined {
   const parameter = places.isQueryTaken ? query[PARAMETER] : undefined;

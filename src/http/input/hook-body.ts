@@ -120,7 +120,7 @@ function elementsOf(body: HookBody, pointer: readonly string[], most: number): {
   return spansOf(source).map(({ start, end }, index) => ({ data: Buffer.from(source.slice(start, end)), value: values[index] }));
 }
 
-/** The text of the value that a pointer leads to; undefined where there is none. */
+/** The text of the value that a pointer leads to; undefined if there is no such value. */
 function sourceAt({ data, value }: Pick<HookBody, 'data' | 'value'>, pointer: readonly string[]): string | undefined {
   let source = data.toString();
   let at = value;

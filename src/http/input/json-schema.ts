@@ -34,5 +34,5 @@ export const Type = {
     return copy;
   },
   Union: (anyOf: readonly TSchema[], options?: object) => ({ anyOf, ...options }),
-  // The types of TypeBox name members that exist for the compiler only. A test compares what is made.
+  // The types of TypeBox name members that exist for the compiler only. A test compares the schemas.
 } as unknown as Builder;

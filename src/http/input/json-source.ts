@@ -68,7 +68,7 @@ export function memberSpan(source: string, name: string): Span | undefined {
  * The elements of an array, one after the other. Only what is between them is checked here: if the array ends without
  * `NotAnArray`, and `JSON.parse` accepts each element, then it accepts the whole. So a large array needs no large parse.
  * Between elements it yields undefined where others may have their turn.
- * @param longest An element with more characters is cut somewhere behind them: it is too long, whatever it is.
+ * @param longest An element with more characters is cut somewhere after them: it is too long in any case.
  * @throws NotAnArray
  */
 export function* elementSpans(source: string, longest = Infinity): Generator<Span | undefined, void> {
@@ -112,7 +112,7 @@ function* skipSpaceInTurns(source: string, at: number): Generator<undefined, num
   }
 }
 
-/** Behind the quote that ends the string which begins at `at`. */
+/** The place after the quote that ends the string which begins at `at`. */
 function endOfString(source: string, at: number): number {
   for (let quote = source.indexOf('"', at + 1); quote !== -1; quote = source.indexOf('"', quote + 1)) {
     let before = quote;

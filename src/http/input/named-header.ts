@@ -47,7 +47,7 @@ export function headerNamedBy(query: Query, { parameter }: NamingParameter): str
 
 /**
  * The value of the header that the URL names; undefined where it names none.
- * @throws Problem Also where the request lacks the header: what was asked for would not be done.
+ * @throws Problem Also where the request lacks the header: its wish would not be met.
  */
 export function readNamedHeader(headers: IncomingHttpHeaders, query: Query, naming: NamingParameter): string | undefined {
   const name = headerNamedBy(query, naming);

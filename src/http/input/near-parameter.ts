@@ -3,7 +3,7 @@ import type { Query } from './query-string.ts';
 
 /**
  * Names of parameters that are nearly one of ours. They are mistakes: ignored, they would get an answer with the wrong content. All other unknown names are
- * those of strangers, such as cache busters and trackers, and mean nothing here.
+ * parameters of strangers, such as cache busters and trackers, and mean nothing here.
  */
 
 /** A parameter that was given, and the one that it must have been meant for. */

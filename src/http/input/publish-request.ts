@@ -18,7 +18,7 @@ export interface PublishParts {
   readonly query: Query;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
-  /** Whose idempotency keys those of the request are. */
+  /** The owner of the request's idempotency keys. */
   readonly scope: string;
 }
 

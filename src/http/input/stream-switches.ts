@@ -28,7 +28,7 @@ export function wantsPresence(query: unknown): boolean {
   return (query as Readonly<Record<string, unknown>>)[PRESENCE] === '1';
 }
 
-/** Whether a publisher is to be told who would be sent its message. Its value was checked, or is none that counts. */
+/** Whether to tell a publisher how many streams would be sent its message. Its value was checked, or does not count. */
 export function wantsReport(query: unknown): boolean {
   return (query as Readonly<Record<string, unknown>>)[REPORT] === '1';
 }

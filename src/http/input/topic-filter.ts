@@ -14,7 +14,7 @@ function checkName(query: unknown): (name: string) => string {
 }
 
 /**
- * The topics and patterns of `?topic=…&topic=…`, at least one and at most so many; with `pattern=0` only topics. Throws `invalid-topic`.
+ * The topics and patterns of `?topic=…&topic=…`, at least one and at most `TOPICS_PER_STREAM`; with `pattern=0` only topics. Throws `invalid-topic`.
  * @param bound What the bound is called.
  */
 export function filterFromQuery(query: unknown, max: number, bound = 'TOPICS_PER_STREAM'): Filter {

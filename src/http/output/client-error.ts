@@ -12,12 +12,12 @@ const PARSER: Readonly<Record<string, readonly [ProblemCode, string]>> = {
   [NO_ROOM_FOR_HEAD]: ['overloaded', 'Too many heads of requests are still arriving.'],
 };
 
-/** Connections whose last answer waits for those before it: the parser complains again of whatever else arrives there. */
+/** Connections whose last answer waits for those before it: the parser complains again about later bytes there. */
 const ending = new WeakSet<Socket>();
 
 /**
  * Answers what never became a request: an error of the parser or of the connection. No hook and no route saw it.
- * @returns The status of the answer; undefined where there is none.
+ * @returns The status of the answer; undefined without an answer.
  */
 export function answerClientError(error: Error & { readonly code?: string }, socket: Socket): number | undefined {
   if (error.code === 'ECONNRESET') {

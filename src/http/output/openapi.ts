@@ -26,7 +26,7 @@ Every error is \`application/problem+json\` (RFC 9457) with a stable \`code\`:
 |---|---|---|
 ${Object.entries(PROBLEMS).map(([code, [status, title]]) => `| \`${code}\` | ${status} | ${title} |`).join('\n')}`;
 
-/** What is said of the service as a whole; the rest of the document comes from the schemas of the routes. */
+/** The description of the service as a whole; the rest of the document comes from the schemas of the routes. */
 export const openapi: FastifyDynamicSwaggerOptions = {
   openapi: {
     openapi: '3.1.0',
@@ -37,7 +37,7 @@ export const openapi: FastifyDynamicSwaggerOptions = {
         basic: { type: 'http', scheme: 'basic', description: 'An API key or a token as the password.' },
       },
     },
-    // Where there is no access control, and for what is public, none is needed.
+    // No credential is needed without access control, or for public topics.
     security: [{ bearer: [] }, { basic: [] }, {}],
     tags: [
       { name: 'publish', description: 'Put messages in' },

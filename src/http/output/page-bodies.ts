@@ -16,7 +16,7 @@ const SMALL_PAGE_BYTES = 64 * 1024;
  */
 const LARGE_PAGES_MAX_BYTES = 4 * 1024 * 1024;
 
-/** Bounds what is copied in one go. */
+/** Bounds the bytes copied in one go. */
 const COPY_MAX_BYTES = 512 * 1024;
 
 const BEGINNING = Buffer.from('{"messages":[');
@@ -40,7 +40,7 @@ export class PageBodies {
   /**
    * The page as JSON. Rejects with a Problem.
    * @param hold What its messages hold. While the page waits for its turn, another client may get that room.
-   * @param hasLeft Whether its client has gone: then the rest of the page is not put together, and what is returned is empty.
+   * @param hasLeft Whether its client has gone: then the rest of the page is not put together, and the result is empty.
    */
   async assemble(page: HistoryPage, hold: Hold, hasLeft: () => boolean): Promise<Buffer> {
     const bytes = page.messages.reduce((sum, { data }) => sum + data.length, 0);
@@ -53,7 +53,7 @@ export class PageBodies {
     }
   }
 
-  /** What is erased before the page is whole is not in it. */
+  /** A message erased before the page is complete is not in it. */
   async #assembleClean(page: HistoryPage, hasLeft: () => boolean): Promise<Buffer> {
     for (;;) {
       const erased = erasedOf(page);

@@ -72,7 +72,7 @@ export function problemOf(error: unknown, logger: Pick<Logger, 'error'>, request
   return new Problem('internal', `It is not your fault; the operator finds it under request ${request}.`);
 }
 
-/** What an error is to the client; undefined when it is none of the client's making. */
+/** The problem that an error is to the client; undefined if the client did not cause it. */
 function knownProblem(error: unknown): Problem | undefined {
   if (error instanceof Problem) return error;
   if (!(error instanceof Error)) return undefined;

@@ -3,13 +3,13 @@
  * What belongs to TLS (Strict-Transport-Security) is said by what speaks TLS, in front.
  */
 export const SECURITY_HEADERS = {
-  // No message is taken for a page, a script or a picture, whatever is in it.
+  // No message is taken for a page, a script or a picture, whichever text it has.
   'x-content-type-options': 'nosniff',
-  // If one is shown as a page all the same, it loads and runs nothing. What a person enters in its console may open a stream. No page holds it in a frame.
+  // If a browser shows one as a page nevertheless, it loads and runs nothing. A person's console may open a stream. No page holds it in a frame.
   'content-security-policy': "default-src 'none'; connect-src 'self'; frame-ancestors 'none'",
   // A URL may hold topics, and a credential: no link that is followed from an answer tells it.
   'referrer-policy': 'no-referrer',
-  // No page of another origin loads it as a script or picture, into memory that the page may spy on. For those that CORS_ORIGINS lets in, origin.ts says otherwise.
+  // No page of another origin loads it as a script or picture, into memory that the page may spy on. For origins of CORS_ORIGINS, origin.ts says otherwise.
   'cross-origin-resource-policy': 'same-origin',
 } as const;
 

@@ -11,7 +11,7 @@ import { at, json, problems, TopicPath } from './schemas.ts';
 const tags = ['erasing'];
 const FAILURES = ['forbidden', 'cross-origin', 'message-not-found', 'level-too-low', 'unavailable', 'outcome-unknown'] as const;
 
-/** `DELETE /messages/{id}` and `DELETE /topics/{topic}/messages?before=`: what was published by mistake is taken back. */
+/** `DELETE /messages/{id}` and `DELETE /topics/{topic}/messages?before=`: take back messages that were published by mistake. */
 export function eraseRoutes(app: App, { config, eraser }: Service): void {
   app.route({
     ...at(ENDPOINTS.eraseMessage, config),

@@ -16,7 +16,7 @@ const { version } = JSON.parse(readFileSync(new URL('../../../package.json', imp
 const SOURCES = join(import.meta.dirname, '../../page');
 const HTML = 'text/html; charset=utf-8';
 
-/** What the page loads: by its name, where it lies, and what it is. */
+/** The files of the page: name, place, and content type. */
 const FILES: ReadonlyMap<string, readonly [file: string, type: string]> = new Map([
   ['page.js', ['built/page.js', 'text/javascript; charset=utf-8']],
   ['charts.js', ['built/charts.js', 'text/javascript; charset=utf-8']],
@@ -53,7 +53,7 @@ const API = {
   everything: 'GET /openapi.json',
 } as const;
 
-/** `GET /`: the page for browsers, and for programs what there is and what they may do. `GET /page/{file}`: what the page loads. */
+/** `GET /`: the page for browsers, and for programs an index of the API with the sender's rights. `GET /page/{file}`: the page's files. */
 export function pageRoutes(app: App, { config }: Service): void {
   const files = new StaticFiles(SOURCES);
   const hasPage = config.PAGE === 'on';

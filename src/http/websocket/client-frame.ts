@@ -48,7 +48,7 @@ export type ClientFrame = PublishFrame | TopicsFrame;
 
 export interface FrameBounds {
   readonly config: Pick<Config, 'MESSAGE_BYTES' | 'EVENT_BYTES' | 'IDEMPOTENCY_SECONDS' | 'TOPICS_PER_STREAM'>;
-  /** Whose idempotency keys those of the client are. */
+  /** The owner of the client's idempotency keys. */
   readonly scope: string;
   readonly takesPatterns: boolean;
 }

@@ -41,7 +41,7 @@ export interface Upgrade {
 
 const upgrades = new WeakMap<IncomingMessage, Upgrade>();
 
-/** The handshake that a request is; undefined where it is none. */
+/** The handshake of a request; undefined if it is no handshake. */
 export function upgradeOf(request: IncomingMessage): Upgrade | undefined {
   return upgrades.get(request);
 }
@@ -51,7 +51,7 @@ export interface WebSocketsOptions {
   readonly policy: AdmissionPolicy;
   /** For frames that have come in part. */
   readonly parts: Budget;
-  /** Counts what comes on connections that are no WebSockets. */
+  /** Counts the bytes on connections that are no WebSockets. */
   readonly heads: Pick<HeldHeads, 'leave'>;
 }
 
@@ -96,7 +96,7 @@ export function addWebSockets(app: App, { service, policy, parts, heads }: WebSo
   });
 }
 
-/** A closure would keep the request in memory as long as the socket. */
+/** A closure would keep the request in memory until the socket closes. */
 function timedOut(this: Socket): void {
   this.destroy();
 }

@@ -2,7 +2,7 @@ import { BASE } from '../api.ts';
 import { shellQuoted } from '../text.ts';
 import type { FeedWish } from './feed.ts';
 
-/** What is watched here, said for other clients. The reader's key is a variable, and never written out. A topic that a stranger named is quoted, and does nothing else. */
+/** The watched topics as commands for other clients. The reader's key is a variable, and never written out. A topic that a stranger named is quoted, and does nothing else. */
 export const COPIES: readonly (readonly [name: string, text: (wish: FeedWish, hasToken: boolean) => string])[] = [
   ['curl', (wish, hasToken) => `curl -N ${credential(hasToken)}${shellQuoted(url(wish))}`],
   ['EventSource', (wish, hasToken) => `${hasToken ? '// It sends no key: it needs a session (POST /session), or a ticket in its URL (POST /tickets).\n' : ''}const events = new EventSource(${script(url(wish))});\nevents.onmessage = ({ data }) => console.log(JSON.parse(data));`],

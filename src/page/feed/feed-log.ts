@@ -1,7 +1,7 @@
 import type { Message } from '../../client/api.ts';
 import { dataText, type DataForm } from '../text.ts';
 
-/** What the feed has: messages, and what happened to the stream, in the order in which they came. Its memory is bounded, and it says what it dropped. */
+/** The rows of the feed: messages, and events of the stream, in the order of arrival. Its memory is bounded, and it counts the rows it dropped. */
 
 /** Stops a feed that is open for days from filling the memory. */
 const FEED_MAX_ROWS = 10_000;
@@ -79,7 +79,7 @@ export class FeedLog {
     this.#messages++;
     const { text, form } = dataText(data);
     const row: MessageRow = { kind: 'message', key: ++this.#key, message, text, form, isErased: false };
-    // What came before comes after the stream has opened, of each topic in turn. What a gap announces stays after it.
+    // Earlier messages come after the stream has opened, of each topic in turn. Messages that a gap announces stay after it.
     let place = this.#rows.length;
     while (place > 0 && isLater(this.#rows[place - 1]!, message)) place--;
     this.#rows.splice(place, 0, row);
@@ -98,7 +98,7 @@ export class FeedLog {
     this.#changed();
   }
 
-  /** What was erased is not shown any more. */
+  /** Erased messages are not shown any more. */
   erase({ id, topic, through }: { readonly id?: string | undefined; readonly topic: string; readonly through?: string | undefined }): void {
     let isReached = through === undefined;
     for (let index = this.#rows.length - 1; index >= 0; index--) {

@@ -5,7 +5,7 @@ import { beginning } from './beginning.ts';
 import { FeedLog } from './feed-log.ts';
 import { tappedFetch } from './stream-tap.ts';
 
-/** What is watched, and from where on. */
+/** The watched topics, and the start. */
 export interface FeedWish {
   readonly topics: readonly string[];
   /** `now`, `start`, `last:20`, or `since:10m`. */

@@ -8,7 +8,7 @@ const SHOWN_MEMBERS_ENTRIES = 100;
 /** The same for a text. */
 const SHOWN_TEXT_CHARACTERS = 2_000;
 
-/** JSON as a tree. What is closed is not built: a value may be nested as deeply as it likes. @param levels How many levels are open until somebody opens more. */
+/** JSON as a tree. Closed branches are not built: a value may be nested to any depth. @param levels How many levels are open until somebody opens more. */
 export function JsonTree({ value, name, levels }: { readonly value: unknown; readonly name?: string; readonly levels?: number }): JSX.Element {
   const open = useMemo(() => levels ?? openLevels(value, SHOWN_MEMBERS_ENTRIES), []);
   const [isOpen, setOpen] = useState(open > 0);

@@ -3,7 +3,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { clock, visible } from '../text.ts';
 import type { FeedRow } from './feed-log.ts';
 
-/** Rows beyond what is seen, above and below. */
+/** Rows beyond the visible ones, above and below. */
 const MARGIN_ROWS = 8;
 /** A row shows one line of a text. Stops a long one from being laid out. */
 const LINE_CHARACTERS = 300;
@@ -13,7 +13,7 @@ const NARROW = matchMedia('(max-width: 720px)');
 const rowHeight = (): number => NARROW.matches ? 56 : 32;
 
 /**
- * The newest rows first, and only those that are seen: ten thousand cost no more than thirty. Who has scrolled down stays at the rows that they look at.
+ * The newest rows first, and only the visible ones: ten thousand cost no more than thirty. A reader who has scrolled down stays at the rows in view.
  * @param rows The oldest first.
  */
 export function RowList({ rows, selected, onSelect }: { readonly rows: readonly FeedRow[]; readonly selected: number | undefined; readonly onSelect: (row: FeedRow) => void }): JSX.Element {

@@ -1,6 +1,6 @@
 import { frames, type Frame } from '../../client/frames.ts';
 
-/** What is said of the stream itself. */
+/** Events of the stream itself. */
 export interface StreamNote {
   readonly name: string;
   readonly text: string;

@@ -34,7 +34,7 @@ export class FigureHistory {
   /** The one that was heard last at the end. */
   readonly #kept = new Map<string, InstanceHistory>();
 
-  /** The time of the newest figure; 0 where there is none. */
+  /** The time of the newest figure; 0 without figures. */
   newest(id: string): number {
     return this.#kept.get(id)?.figures.time.at(-1) ?? 0;
   }

@@ -146,5 +146,5 @@ export function exampleOf(schema: Schema, level = 0): unknown {
   }
 }
 
-/** Stops an example from becoming longer than what it explains. */
+/** Stops an example from becoming longer than its explanation. */
 const EXAMPLE_LEVELS = 4;

@@ -2,11 +2,11 @@ import { matches } from '../../client/topics.ts';
 
 /** The draft of a message, and the messages that this page has published. */
 
-/** Stops what was sent from filling the page. */
+/** Stops sent messages from filling the page. */
 const SENT_MAX_ENTRIES = 50;
 /** Offered to everybody who may publish there: it is the topic of the README. */
 const EXAMPLE_TOPIC = 'hello';
-/** The grant of those who may publish to all topics. */
+/** The grant to publish to all topics. */
 export const EVERYTHING: readonly string[] = ['>'];
 
 export interface Draft {

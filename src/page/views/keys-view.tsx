@@ -155,7 +155,7 @@ function NewKey({ api, onMade }: { readonly api: Api; readonly onMade: (secret: 
 
   const make = async (): Promise<void> => {
     setError(undefined);
-    // A second click would make another key, and what it answers would take the place of the first one, which is shown once.
+    // A second click would make another key, and its answer would replace the first one, which is shown once.
     setBusy(true);
     try {
       const topics = Object.fromEntries(LISTS.map(([list]): [string, readonly string[]] => [list, topicsIn(lists[list] ?? '')]).filter(([, all]) => all.length > 0));

@@ -20,7 +20,7 @@ export function jsonFault(data: string): string | undefined {
   }
 }
 
-/** One message in; the answer, and what was sent before. The draft is the application's, so that it outlives this view. */
+/** One message in; the answer, and the messages sent before. The draft is the application's, so that it outlives this view. */
 export function PublishPanel({ api, mayReport, feed, state, onState }: { readonly api: Api; readonly mayReport: boolean; readonly feed: Feed | undefined; readonly state: PublishState; readonly onState: (change: (before: PublishState) => PublishState) => void }): JSX.Element {
   const { draft, sent, allowed = EVERYTHING } = state;
   const [error, setError] = useState<unknown>();

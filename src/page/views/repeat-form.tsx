@@ -8,7 +8,7 @@ import { REPEAT_MAX_MESSAGES, REPEAT_SECOND_MAX_MESSAGES, repeat, type Tally } f
 /** These refusals pass by themselves: no answer, a timeout, a limit, an overloaded service. */
 const PASSING: ReadonlySet<number> = new Set([0, 408, 429, 503]);
 
-/** Sends the draft again and again. It stops when the person leaves the view or signs out. @param begin Called at the beginning: the draft of that moment is what is sent. */
+/** Sends the draft again and again. It stops when the person leaves the view or signs out. @param begin Called at the beginning: it returns the draft to send. */
 export function RepeatForm({ isGood, begin }: { readonly isGood: boolean; readonly begin: () => (signal: AbortSignal) => Promise<void> }): JSX.Element {
   const [perSecond, setPerSecond] = useState('2');
   const [messages, setMessages] = useState('100');

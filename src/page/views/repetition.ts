@@ -26,7 +26,7 @@ export interface RepetitionOptions {
   /** Whether the next message would be refused, too. */
   readonly isFinal: (error: unknown) => boolean;
   readonly tell: (tally: Tally) => void;
-  /** Resolves after so many milliseconds. */
+  /** Resolves after a time in milliseconds. */
   readonly pause: (ms: number) => Promise<void>;
 }
 
