@@ -167,7 +167,7 @@ export class ControlChannel {
 
   /**
    * A question that comes again gets its answer again. It changes nothing a second time: another question may have changed more since then.
-   * @param from Who has asked, and hears the answer. An instance of an older version does not say: then all hear it.
+   * @param from Who asked, and gets the answer. An instance of an older version does not say: then all instances get it.
    */
   #asked(kind: string, id: string, body: unknown, from: string | undefined): void {
     const known = this.#answered.get(id);

@@ -69,7 +69,7 @@ export interface Carried {
   readonly bytes: number;
 }
 
-/** The messages of an envelope: all those of a commit, or of a part of it. None if they are too large or cannot be proved. */
+/** The messages of an envelope: all those of a commit, or of a part of it. No messages if they are too large or cannot be proved. */
 export function carriedOf(messages: readonly Message[], keys: EnvelopeKeys): Carried | undefined {
   const { epoch } = messages[0]!;
   if (messages.some((message) => message.epoch !== epoch)) return undefined;

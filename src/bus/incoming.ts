@@ -12,7 +12,7 @@ const WARN_INTERVAL_MS = 60_000;
 
 type Refused = keyof Counters['busRefused'];
 
-/** The log lines about unused envelopes. Those of another epoch are usual while an instance starts, and late ones when it was frozen: they are only counted. */
+/** The log lines about unused envelopes. Envelopes of another epoch are usual while an instance starts, and late ones after a freeze: they are only counted. */
 function warningOf(kind: Refused, server: string): string | undefined {
   switch (kind) {
     case 'other-version': return `another version of Tidings, or something else, publishes on this ${server}: looking at the log instead`;
@@ -35,7 +35,7 @@ export interface IncomingOptions {
   readonly logger: Pick<Logger, 'warn'>;
 }
 
-/** What comes in over a server that strangers may use too: it checks each envelope, and passes on what it proves. */
+/** Envelopes of a server that strangers may use too: it checks each envelope, and passes on the proved messages. */
 export class Incoming {
   readonly keys: EnvelopeKeys;
   readonly #listener: BusListener;

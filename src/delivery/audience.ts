@@ -3,7 +3,7 @@ import type { Filter } from '../model/topic.ts';
 import { Budget } from '../runtime/budget.ts';
 import { Group } from './reader-group.ts';
 
-/** A filter up to here, such as one topic or a short pattern, is never refused: `MAX_STREAMS` bounds what all of those take. Stops those who ask for a hundred topics from keeping others out. */
+/** A filter up to here, such as one topic or a short pattern, is never refused: `MAX_STREAMS` bounds the sum of those. Stops clients that ask for a hundred topics from keeping others out. */
 const SMALL_FILTER_BYTES = 2 * 1024;
 
 export interface AudienceOptions {

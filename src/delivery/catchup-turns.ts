@@ -6,7 +6,7 @@ import type { Group } from './reader-group.ts';
 /** For how many of its holders a group waits, at most. Stops a group of thousands from costing much each time that it waits. */
 const GROUP_MAX_ENTRIES = 8;
 
-/** A group that waits. Nothing is taken back: a group can wait as long as it likes. */
+/** A waiting group. Nothing is taken back: a group can wait for any time. */
 interface WaitingGroup extends Holding {
   readonly group: Group;
   /** By the names of the holders. */

@@ -58,7 +58,7 @@ export class WalkSize {
  */
 export function walk(near: readonly NearReaders[], { messages, end }: Stretch): Walk {
   const shares = near.map((one): Share => ({ ...one, lastMatch: 0, messages: [], end }));
-  // Not before the first message: most streams open where there is none to catch up with.
+  // Not before the first message: most streams open with nothing to catch up with.
   let index: FilterIndex<Share> | undefined;
   let matches = 0;
   let open = shares.length;

@@ -172,7 +172,7 @@ export class Catchup {
     }
     const from = this.#elevator.next(readers, this.#tail.last);
     const reached = this.#isNear(from) ? this.#walk(near, from, until) : 0;
-    // Those that the turn left come first in the next one: a group that always has readers to serve keeps no other waiting.
+    // Readers left over by this turn come first in the next one: a group that always has readers to serve keeps no other waiting.
     for (const { group, backlog } of [...near.slice(reached), ...near.slice(0, reached)]) {
       if (backlog.readers.size > 0) this.#enqueue(group);
       this.#tidy(group);

@@ -4,7 +4,7 @@ import { httpChunk } from './http-chunk.ts';
 import { erasedFrame, isObject, type Form } from './sse.ts';
 import { controlTextFrame } from './text-frame.ts';
 
-/** How readers of one group are told what was erased. Most of them stand at the same place, so their frames are the same, and are encoded once. */
+/** Tells the readers of one group about erasures. Most of them stand at the same cursor, so their frames are the same, and are encoded once. */
 export class ErasureNews {
   readonly #erasures: readonly KnownErasure[];
   readonly #encoded = new Map<string, Buffer | undefined>();

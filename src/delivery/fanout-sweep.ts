@@ -74,7 +74,7 @@ export class Sweep {
     return this.#writes === 0 ? 0 : this.#delivered / this.#writes;
   }
 
-  /** Goes on for so many milliseconds at most. Returns whether the sweep has come to its end. */
+  /** Goes on for this number of milliseconds at most. Returns whether the sweep has come to its end. */
   goOn(milliseconds: number): boolean {
     const began = this.#clock.monotonic();
     const isDone = this.#writeUntil(began + milliseconds);
@@ -120,7 +120,7 @@ export class Sweep {
 
   /** Writes to the readers that the sweep has yet to reach in this group; false when the time is up. */
   #write(part: Part, until: number): boolean {
-    // A Set's iterator goes on where it stopped, skips readers that have left meanwhile, and reaches those that have joined.
+    // A Set's iterator goes on where it stopped, skips readers that have left meanwhile, and reaches readers that have joined.
     for (const reader of part.readers) {
       if (reader.isLive) this.#deliver(reader, part);
       if (this.#isOver(until)) return false;
@@ -172,7 +172,7 @@ class Part {
   #bytes: number;
   /** How many of the group's pending messages are in the bundle. */
   #joined = 0;
-  /** What is left of the bundle for readers ahead of its beginning. Readers that came together stand together in the group. */
+  /** The rest of the bundle for readers ahead of its beginning. Readers that came together stand together in the group. */
   #rest: Bundle | undefined;
   #restAfter = 0;
 
@@ -193,7 +193,7 @@ class Part {
     return this.#end;
   }
 
-  /** Takes in what came since the last part, and out what has expired: its delivery has begun for some readers, but not for the others. */
+  /** Takes in messages since the last part, and drops expired ones: their delivery has begun for some readers, but not for the others. */
   renew(now: number): void {
     const { messages } = this.#bundle;
     const { pending } = this.group;

@@ -16,7 +16,7 @@ import { restAfter } from './write-coalescing.ts';
 /** Bounds what is pending for all groups together, and so how long messages are held that the tail has let go. So much may be in a sweep besides. Bytes of data. */
 const PENDING_BYTES = 1024 * 1024;
 
-/** How many readers are told what was erased between two looks at the clock. */
+/** How many readers get news of erasures between two looks at the clock. */
 const TELL_LOOK_EVERY_READERS = 16;
 /** How often a message may be pending, once for each group that wants it. Stops many small messages, which many groups want, from filling the memory with the lists of those groups. */
 const PENDING_MAX_ENTRIES = 4 * 1024 * 1024;
@@ -100,7 +100,7 @@ export class Fanout implements TailListener {
     else this.#schedule();
   }
 
-  /** What is pending for a group is not written by a sweep: catch-up goes on with its readers, each from the place that it has reached. */
+  /** A sweep does not write the pending messages of a group: catch-up goes on with its readers, each from its own cursor. */
   #leaveToCatchup(group: Group): void {
     const { pending, readers } = group;
     if (!group.isWaiting) return;
@@ -125,7 +125,7 @@ export class Fanout implements TailListener {
     this.#pendingBytes = 0;
   }
 
-  /** Sweeps what is pending for as long as one part may take in each turn of the event loop. What is left then goes on at the end of the turn, without a rest. */
+  /** Sweeps pending messages, one part in each turn of the event loop. The rest goes on at the end of the turn, without a pause. */
   #writeNow(): void {
     if (!this.#writeUntil(this.#turnsEnd())) this.#endRest();
   }
@@ -173,7 +173,7 @@ export class Fanout implements TailListener {
     this.#writeUntil(Infinity);
   }
 
-  /** Writes what is pending, as far as one part of a sweep goes. A group that it does not reach is still waiting. */
+  /** Writes pending messages for one part of a sweep. A group that it does not reach is still waiting. */
   writeSome(): void {
     this.#writeNow();
   }
@@ -186,7 +186,7 @@ export class Fanout implements TailListener {
     return reader.position(end);
   }
 
-  /** Ends a reader's being live at the place that it has reached: it leaves its group, whatever is pending there. */
+  /** Ends a reader's being live at its cursor: it leaves its group and the messages pending there. */
   setAside(reader: Reader): void {
     reader.leaveBehind(this.placeOf(reader));
   }

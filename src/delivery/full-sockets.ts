@@ -3,7 +3,7 @@ import type { Clock } from '../runtime/clock.ts';
 
 /** A stream whose socket may be full. */
 export interface Fillable {
-  /** What its socket has not handed to the kernel yet. Whatever the client takes makes one of these numbers smaller. */
+  /** Bytes that its socket has not handed to the kernel yet. Each byte that the client takes lowers one of these numbers. */
   readonly unsentBytes: readonly number[];
 }
 
@@ -47,7 +47,7 @@ export class FullSockets<Stream extends Fillable> {
     return this.#looks.keys();
   }
 
-  /** Whether, by the looks so far, a client has taken nothing for so many milliseconds. Only another look can tell whether it still has not. */
+  /** Whether, by the looks taken, a client has taken nothing for this time in milliseconds. Only another look can tell whether that goes on. */
   isDue(milliseconds: number): boolean {
     const { value: first } = this.#looks.values().next();
     return first !== undefined && first.since + milliseconds <= this.#clock.monotonic();
@@ -57,7 +57,7 @@ export class FullSockets<Stream extends Fillable> {
    * Looks at all of them.
    *
    * @param queues The kernel's send queues, as far as the table tells them.
-   * @returns The streams whose client has taken nothing for so many milliseconds.
+   * @returns The streams whose client has taken nothing for this time in milliseconds.
    */
   look(queues: ReadonlyMap<Stream, SendQueue>, milliseconds: number): Stream[] {
     const now = this.#clock.monotonic();

@@ -1,6 +1,6 @@
 import type { SendQueue } from '../runtime/tcp-rows.ts';
 
-/** What was seen of a client that does not answer. */
+/** The last look at a client that does not answer. */
 interface Silence {
   /** When a look first saw it. By the monotonic clock, in milliseconds. */
   readonly since: number;
@@ -30,7 +30,7 @@ export class GoneClients<Stream> {
    *
    * @param queues The streams that the kernel's table has. A stream that is missing counts as one that has answered.
    * @param now By the monotonic clock.
-   * @returns The streams whose clients have not answered for so many milliseconds.
+   * @returns The streams whose clients have not answered for this time in milliseconds.
    */
   look(queues: ReadonlyMap<Stream, SendQueue>, now: number, milliseconds: number): Stream[] {
     const silences = new Map<Stream, Silence>();

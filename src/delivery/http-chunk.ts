@@ -24,7 +24,7 @@ export class HttpChunk implements FrameChunk {
     this.#dataAt = dataAt;
   }
 
-  /** What is inside, for clients of HTTP/1.0, which know no chunks: a part of the same memory. */
+  /** The bytes inside, for clients of HTTP/1.0, which know no chunks: a part of the same memory. */
   get data(): Buffer {
     return this.bytes.subarray(this.#dataAt, this.bytes.length - CHUNK_END.length);
   }

@@ -33,7 +33,7 @@ export interface HistoryRequest {
   readonly hold: Hold;
   /** Whether the client is gone. */
   readonly hasLeft: () => boolean;
-  /** Who asks: when too many wait, those of the largest holders make room for others. */
+  /** The sender: when too many wait, the largest holders' long polls make room for others. */
   readonly holder?: Holder;
 }
 

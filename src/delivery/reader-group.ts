@@ -22,7 +22,7 @@ export class Group implements Indexed {
   lastMatch = 0;
   /** Kept by the audience: what the filter counts for. */
   readonly filterBytes: number;
-  /** Kept by the fan-out: the number of the first message of the group after its long polls were last woken; undefined where there is none. */
+  /** Kept by the fan-out: the number of the group's first message after its long polls were last woken; undefined if there is no such message. */
   firstUntold: number | undefined;
   #waiters: Set<Waiter> | undefined;
 

@@ -72,7 +72,7 @@ export function expiringFrame(secondsLeft: number, write = sseFrame): Buffer {
   return control(write, '$expiring', { secondsLeft }, undefined);
 }
 
-/** @param json Who listens to a topic, or who has come and gone. */
+/** @param json The members of a topic, or a change of them. */
 export function presenceFrame(json: string): Buffer {
   return Buffer.from(`${PRESENCE_BEGIN}${json}\n\n`);
 }
@@ -84,7 +84,7 @@ export function presenceJson(frame: Buffer): string {
   return frame.toString('utf8', PRESENCE_BEGIN.length, frame.length - 2);
 }
 
-/** What was erased: one message, or all messages of a topic up to one. */
+/** An erasure: one message, or all messages of a topic up to one. */
 export type ErasedData = { readonly id: string; readonly topic: string | undefined } | { readonly topic: string; readonly through: string };
 
 /** Stands in the place of an erased message. A live stream gets it at its own place, about a message that it may have got. */

@@ -29,7 +29,7 @@ export class StreamDrain {
     return this.#done.promise;
   }
 
-  /** How many of so many open streams are to be sent away now. */
+  /** How many of the open streams are to be sent away now. */
   due(open: number): number {
     const ticks = Math.max(1, Math.ceil((this.#until - this.#clock.monotonic()) / this.#tickMs));
     return Math.ceil(open / ticks);

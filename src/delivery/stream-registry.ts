@@ -122,7 +122,7 @@ export class StreamRegistry {
     return this.#unread.bytes;
   }
 
-  /** All open streams, in no particular order, those that were sent away and are not closed yet among them. */
+  /** All open streams, in no particular order, with those that were sent away and are not closed yet. */
   get readers(): Iterable<Reader> {
     return this.#readers;
   }

@@ -16,7 +16,7 @@ declare module 'ws' {
 
 const OPCODE = { text: 1, close: 8, ping: 9 } as const;
 
-/** RFC 6455, section 5.5. What is longer is no control frame. */
+/** RFC 6455, section 5.5. A longer frame is no control frame. */
 const CLOSE_REASON_MAX_BYTES = 123;
 
 function frame(opcode: number, payload: Uint8Array): readonly [header: Uint8Array, payload: Uint8Array] {

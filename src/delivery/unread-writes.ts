@@ -73,7 +73,7 @@ export class UnreadWrites<Stream extends Unread> {
     }
   }
 
-  /** What was written first has left first. */
+  /** The first write leaves first. */
   #forgetSent(held: Held, unsent: number): void {
     let sent = 0;
     while (sent < held.writes.length && held.bytes - held.writes[sent]!.length >= unsent) this.#forget(held, held.writes[sent++]!);

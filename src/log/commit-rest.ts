@@ -12,7 +12,7 @@ const COMMIT_REST_MAX_MS = 2.5;
 /** A timer cannot end a rest that is shorter. */
 const COMMIT_REST_MIN_MS = 0.5;
 
-/** So many do not wait for more: of a commit that they share, each costs little more than its own row. */
+/** This number does not wait for more: of a commit that they share, each costs little more than its own row. */
 const CROWD_REQUESTS = 16;
 
 /** How many commits it takes to forget that many publishers waited at once. */
@@ -35,7 +35,7 @@ export class CommitRest {
     this.#clock = clock;
   }
 
-  /** A commit has ended. `waiting`: how many requests waited for it or behind it. */
+  /** A commit has ended. `waiting`: how many requests waited for it or for the next one. */
   ended(tookMs: number, waiting: number): void {
     this.#until = this.#clock.monotonic() + Math.min(tookMs * COMMIT_REST_FACTOR, COMMIT_REST_MAX_MS);
     this.#crowds[this.#next] = waiting;
@@ -43,7 +43,7 @@ export class CommitRest {
     this.#crowd = Math.min(Math.max(...this.#crowds), CROWD_REQUESTS);
   }
 
-  /** For how many milliseconds so many requests rest still; 0 where they go now. */
+  /** For how many milliseconds this number of requests still rests; 0 where they go now. */
   leftMs(queued: number): number {
     if (queued >= this.#crowd) return 0;
     const left = this.#until - this.#clock.monotonic();

@@ -1,7 +1,7 @@
 export interface DiskBudgetOptions {
   /** What may be held; 0 is no bound. */
   readonly most: number;
-  /** So much beyond it, what is held is growing. */
+  /** Beyond the bound by this factor, the held bytes are growing. */
   readonly wake: number;
   /** And so much beyond it, it is overdrawn. */
   readonly debt: number;
@@ -14,7 +14,7 @@ export class DiskBudget {
   readonly #options: DiskBudgetOptions;
   #held = 0;
   #stored = 0;
-  /** Of what was stored, the part before the look that is under way. */
+  /** The stored bytes from before the look that is under way. */
   #looked = 0;
   /** The least that was held at any look. */
   #least = Infinity;
@@ -46,7 +46,7 @@ export class DiskBudget {
     this.#judge();
   }
 
-  /** The store is being asked. What it answers may leave out what is stored from now on. */
+  /** The question to the store is under way. Its answer may leave out bytes stored from now on. */
   beginLook(): void {
     this.#looked = this.#stored;
   }
@@ -54,7 +54,7 @@ export class DiskBudget {
   /**
    * @param deleted How much the step deleted that the store was asked for.
    * @param now By a clock that never goes back. Milliseconds.
-   * @returns Whether what is held was taken for the bound, because nothing was deleted for too long.
+   * @returns Whether the bound counted as the held bytes, because nothing was deleted for too long.
    */
   look(held: number, deleted: number, now: number): boolean {
     const isVain = this.isOverdrawn && held >= this.#held && deleted === 0;

@@ -74,11 +74,11 @@ export class Eraser {
   /** Whose topics are being erased. */
   readonly #places: FairShares;
   #timer: Timer | undefined;
-  /** Whether it wipes, or has done so a short while ago: what is erased now is wiped when the timer comes to it. */
+  /** Whether it wipes, or has done so a short while ago: the timer wipes messages that are erased now. */
   #isResting = false;
   /** The topics of which messages are being erased. */
   readonly #topics = new Set<string>();
-  /** By the last look nothing is left in the files of what was erased up to this version of the erasures. */
+  /** By the last look the files hold nothing of messages erased up to this version of the erasures. */
   #wipedVersion = 0;
   /** Whether it was said that the write-ahead log is held up. */
   #hasToldOfHold = false;
@@ -143,7 +143,7 @@ export class Eraser {
 
   async #eraseMessage(grant: Grant, position: Position, { name, client }: Actor): Promise<void> {
     const { messages: [message] } = await this.#tail.ask(() => this.#store.read({ after: position.seq - 1, filter: undefined, limit: 1, maxBytes: 1, withoutData: true }));
-    // Whether there is a message is told only to those who may erase it; without its data, also by the time that the answer takes.
+    // Only a sender that may erase a message learns whether it exists; without its data, also by the time that the answer takes.
     if (message === undefined || message.seq !== position.seq || message.epoch !== position.epoch || !grant.mayErase(message.topic)) throw missing('id');
     const audit = (outcome: Exclude<ErasedMessage, 'absent'> | 'outcome-unknown'): void => {
       this.#audit.info({ audit: 'message-erased', id: message.id, topic: message.topic, outcome, by: name, client }, 'the erasure of a message was asked for');
@@ -182,7 +182,7 @@ export class Eraser {
       outcome = isOutcomeUnknown(error) ? 'outcome-unknown' : 'failed';
       throw error;
     } finally {
-      // Also what was erased before a step that failed, and what that step may have erased.
+      // Also messages erased before a step that failed, and those that the step may have erased.
       if (erased > 0 || outcome !== 'failed') {
         this.#counters.erased += erased;
         this.#audit.info({ audit: 'topic-erased', topic, through: formatId(through.epoch, through.seq), messages: erased, more, outcome, by: name, client }, 'the erasure of messages of a topic was asked for');
@@ -228,7 +228,7 @@ export class Eraser {
     return new Promise((done) => void this.#clock.after(ERASE_PAUSE_MS, done));
   }
 
-  /** The first erasure after a while is wiped at once; those that follow soon share a round. */
+  /** The first erasure after a while is wiped at once; erasures soon after it share a round. */
   #wipeSoon(): void {
     this.#wipedVersion = -1;
     if (!this.#isResting) void this.#wipe();
@@ -248,7 +248,7 @@ export class Eraser {
   async #wipeOnce(): Promise<boolean> {
     try {
       for (let isFirst = true; !this.#isStopped; isFirst = false) {
-        // What is erased from now on may miss this step.
+        // Messages erased from now on may miss this step.
         const version = this.#tail.erasures;
         const wiped = await this.#store.erasures.wipe();
         if (wiped === 'held-up' && !this.#hasToldOfHold) this.#logger.warn({}, 'what was erased is still in the write-ahead log: something reads the database for long; it is tried again');

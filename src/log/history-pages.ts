@@ -108,11 +108,11 @@ export class History {
       try {
         found = await shared;
       } catch (error) {
-        // Only whoever asked first has to make room.
+        // Only the first to ask has to make room.
         if (!(error instanceof Problem)) throw error;
         continue;
       }
-      // What was read counts for whoever asked first. But each answer has bytes of its own.
+      // The rows read count for the first to ask. But each answer has bytes of its own.
       if (!search.hold.grow(found.messages.reduce((sum, { size }) => sum + size, 0))) throw noRoom();
       return found;
     }
@@ -193,7 +193,7 @@ export class History {
         if (messages.length > 0) return { messages, at, more: true, gap };
         ({ at } = there);
         if (!ofHeld) gap = gap === undefined ? there.gap : joined(gap, there.gap);
-        // The page was read after the number of the place that is none: it lacks what comes before that.
+        // The page was read after a number that is no place: it lacks the messages before that.
         if (at.seq < seq) continue;
       }
       const final = take(read.messages);
@@ -203,7 +203,7 @@ export class History {
     return page(Infinity);
   }
 
-  /** Whether the tail can show what comes after a place. What retention has deleted is not shown, though it may still be in memory. */
+  /** Whether the tail can show the messages after a place. It does not show deleted messages, though they may still be in memory. */
   #isInTail(at: Position): boolean {
     return this.#tail.knows(at) && at.seq >= this.#tail.last - NEAR_END_MESSAGES && at.seq >= this.#tail.log!.oldest - 1;
   }

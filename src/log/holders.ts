@@ -12,7 +12,7 @@ export class Holders {
   #told: ReadonlyMap<string, number> = new Map();
   /** What this instance has stored in summaries that are not known to be in the store: the one that grows is the last. */
   #own: HeavyHitters[] = [new HeavyHitters(SUMMARY_MAX_ENTRIES)];
-  /** What waits to be stored. */
+  /** Messages that wait to be stored. */
   readonly #waiting = new Map<string, number>();
 
   constructor(limitBytes: number) {

@@ -28,7 +28,7 @@ export interface KnownErasuresDependencies {
   /** The known state of the log, before the question. */
   readonly knowledge: () => Knowledge;
   /**
-   * Applies an answer to what is in memory.
+   * Applies an answer to the messages in memory.
    * @param erasures undefined where anything may have been erased.
    * @returns False where the answer is of a log that is not used any more: then the next look asks again.
    */

@@ -9,7 +9,7 @@ import { StoreError, type Store } from '../store/store.ts';
 import { Holders } from './holders.ts';
 import { UsageRecord } from './usage-record.ts';
 
-/** How often this instance and the others exchange what they have stored. */
+/** How often this instance and the others exchange their counts of stored messages. */
 const QUOTA_LOOK_MS = 5_000;
 /** It tells sooner once it has stored this part of the log's bound: what a crash leaves uncounted is no more. */
 const TOLD_SHARE = 1 / 128;
@@ -81,13 +81,13 @@ export class Quota implements PublishQuota {
     this.#record = new UsageRecord({ store: store.usage, topics: this.#topics, senders: this.#senders, stretchBytes: this.#toldBytes, oldest });
   }
 
-  /** Hears what is held, and goes on to do so. A publish before that would count as the first. */
+  /** Reads the stored counts, and goes on to do so. A publish before that would count as the first. */
   async open(): Promise<void> {
     await this.#look();
     this.#lookLater();
   }
 
-  /** Tells what it has not told, if the store still takes that. */
+  /** Reports the counts not yet reported, if the store still takes them. */
   stop(): void {
     this.#isStopped = true;
     this.#timer?.cancel();

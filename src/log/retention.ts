@@ -5,18 +5,18 @@ import { StoreError, type Store, type Trimmed } from '../store/store.ts';
 import { ClockJump } from './clock-jump.ts';
 import { DiskBudget } from './disk-budget.ts';
 
-/** How often retention looks for what it may delete. */
+/** How often retention looks for messages to delete. */
 const RETENTION_INTERVAL_MS = 5_000;
 /** One step: small enough that a publish which meets it waits for a few milliseconds at most. */
 const RETENTION_STEP_ROWS = 500;
-/** One step while publishers store faster than such steps delete: twice what a commit stores. Each then waits for deletion as long as for storing. */
+/** One step while publishers store faster than such steps delete: twice the messages of a commit. Each then waits for deletion as long as for storing. */
 const RETENTION_LARGE_STEP_ROWS = 4_000;
 /**
  * How far a bound may be passed until retention begins, rather than wait for its next look. Stops it from deleting after every commit, which would cost a transaction each.
  */
 const RETENTION_WAKE_BYTES = 1024 * 1024;
 const RETENTION_WAKE_KEYS = 4_000;
-/** How much more may be stored until publishers wait. Stops a log that grows for as long as they are faster than retention. Room for a commit or two. */
+/** How much more may be stored until publishers wait. Bounds a log whose publishers are faster than retention. Room for a commit or two. */
 const RETENTION_DEBT_BYTES = 8 * 1024 * 1024;
 const RETENTION_DEBT_KEYS = 20_000;
 /** How long steps may find no messages, or no keys, deleted while commits wait for that. Stops commits from waiting for a database session that keeps rows locked. */

@@ -12,18 +12,18 @@ import type { Tail } from './tail.ts';
 
 /** Where a client asks to begin reading. */
 export type StartRequest =
-  /** From now on: only what is published later. */
+  /** From now on: only messages published later. */
   | { readonly kind: 'now' }
   /** From the oldest message held, without a `$gap`. */
   | { readonly kind: 'start' }
   /** After an id. */
   | { readonly kind: 'after'; readonly position: Position }
-  /** After what is no id at all. Reading starts where it would without it, with a `$gap`, reason `unknown-log`. */
+  /** After text that is no id. Reading starts where it would without it, with a `$gap`, reason `unknown-log`. */
   | { readonly kind: 'unknown'; readonly otherwise: 'now' | 'start' }
   /** From a time on: milliseconds since 1970, or an age in milliseconds by the store's clock. */
   | { readonly kind: 'since'; readonly time: number }
   | { readonly kind: 'ago'; readonly milliseconds: number }
-  /** With the newest so many messages of all that match. */
+  /** With the newest messages, this many of all that match. */
   | { readonly kind: 'last'; readonly count: number };
 
 export interface StartOptions {

@@ -86,7 +86,7 @@ export class TopicReads {
     return { names, upTo: last };
   }
 
-  /** What is held of at most `TOPICS_PAGE_MAX_ENTRIES` topics. */
+  /** The messages held of at most `TOPICS_PAGE_MAX_ENTRIES` topics. */
   holdings(topics: readonly string[], holder: Holder): Promise<readonly TopicHolding[]> {
     return topics.length === 0 ? Promise.resolve([]) : this.#pass(() => this.#store.topics.holdings(topics, COUNTED_MAX_MESSAGES), holder);
   }

@@ -57,7 +57,7 @@ export class UsageRecord {
     this.#untold += bytes;
   }
 
-  /** Tells the store what it does not have, and reads what this instance does not. Rejects with a `StoreError`. */
+  /** Reports the counts that the store lacks, and reads those that this instance lacks. Rejects with a `StoreError`. */
   async exchange(): Promise<void> {
     await this.tell();
     for (let reads = 0; reads < EXCHANGE_MAX_READS && await this.#hear(); ) reads++;

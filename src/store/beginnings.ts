@@ -14,7 +14,7 @@ export function beginningsOf({ patterns }: Filter): Beginnings {
   const bySegment = new Map<string, string[]>();
   let last: string | undefined;
   for (const beginning of all) {
-    // In this order those that begin with `last` follow it.
+    // In this order, entries that begin with `last` follow it.
     if (last !== undefined && beginning.startsWith(last)) continue;
     last = beginning;
     const segment = beginning.slice(0, beginning.indexOf('.'));

@@ -3,7 +3,7 @@ export const CLOCK_JUMP_MS = 60 * 60 * 1000;
 /** The believed clock is kept when it has moved on by so much: one small write in a minute. Milliseconds. */
 export const CLOCK_KEPT_MS = 60 * 1000;
 
-/** What is known of the time. Milliseconds since 1970. */
+/** The store's view of the time. Milliseconds since 1970. */
 export interface KnownTimes {
   /** The machine's clock. */
   readonly machine: number;

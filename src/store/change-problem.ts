@@ -2,7 +2,7 @@ import { Problem } from '../model/problem.ts';
 import { LevelTooLow } from './level.ts';
 import { StoreError } from './store.ts';
 
-/** What a client is told of a change that a store rejects, in words for what it asked for. */
+/** The problem for a client whose change a store rejects, in the words of its request. */
 export interface ChangeSentences {
   /** Before the sentence that says which level it takes. */
   readonly tooLow?: string;

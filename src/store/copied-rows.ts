@@ -1,6 +1,6 @@
 import { createHash, hash } from 'node:crypto';
 
-/** What a copy takes over besides messages, in a form that both stores read and write; and how each side proves what it holds. */
+/** Rows that a copy takes over besides messages, in a form that both stores read and write; and how each side proves its rows. */
 
 /** How a column's values travel: numbers in decimal digits, bytes in hexadecimal digits, a flag as 0 or 1. */
 export type CopiedKind = 'number' | 'text' | 'bytes' | 'flag';

@@ -10,7 +10,7 @@ import type { Position } from '../model/position.ts';
  * it was read (`LogState.erasures`): an instance that knows a later one knows what the page should not show. Calls that erase never take the head's lock where the database
  * has more than one, are durable when they resolve, and may be made again after `outcome-unknown`.
  *
- * Methods reject with a `StoreError` and nothing else. Those that erase reject with `LevelTooLow` where the log is below `ERASING_LEVEL`.
+ * Methods reject with a `StoreError` and nothing else. Erasing rejects with `LevelTooLow` where the log is below `ERASING_LEVEL`.
  */
 export interface ErasureStore {
   /** Erases one message. */
@@ -19,7 +19,7 @@ export interface ErasureStore {
   /** One small step through a topic, oldest first: erases at most `rows` of its messages. Call again with `after` while `more`. */
   eraseTopic(query: TopicErasure): Promise<ErasedStep>;
 
-  /** What was erased after a version. Never from a snapshot that is older than the call. */
+  /** Erasures after a version. Never from a snapshot that is older than the call. */
   changes(after: number): Promise<ErasureChanges>;
 
   /**
@@ -29,7 +29,7 @@ export interface ErasureStore {
 }
 
 /**
- * - `done`: nothing is left to wipe of what was erased before the call, as far as the database can do it.
+ * - `done`: everything erased before the call is wiped, as far as the database can do it.
  * - `more`: the round goes on. Call again.
  * - `next-round`: the round is done. Something was erased since it began: begin another one later, because each may write a large part of the files.
  * - `held-up`: somebody reads the database. Call again later.
@@ -57,14 +57,14 @@ export interface TopicErasure {
 }
 
 export interface ErasedStep {
-  /** How many messages it erased; those that were erased before do not count. */
+  /** How many messages it erased; messages erased earlier do not count. */
   readonly erased: number;
   /** Everything up to here was looked at: the next step goes on after it. */
   readonly scanned: number;
   readonly more: boolean;
 }
 
-/** One erasure, as instances hear of it. */
+/** One erasure, as instances learn of it. */
 export interface Erasure {
   readonly seq: number;
   readonly topic: string;

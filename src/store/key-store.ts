@@ -42,7 +42,7 @@ export interface KeyStore {
   noteUse(ids: readonly string[]): Promise<void>;
 }
 
-/** Whether a command may make the log where there is none. */
+/** Whether a command may make a log if there is none. */
 export interface KeyStoreOptions {
   readonly isMaking?: boolean;
 }

@@ -13,7 +13,7 @@ import { StoreError } from './store.ts';
 export const UNDERSTOOD_LEVEL = 2;
 
 /**
- * What is added to the level of a log that no program may use, whatever its version. `tidings copy` closes its target so until it is whole, and its source for good.
+ * Added to the level of a log that no program may use, of no version. `tidings copy` closes its target so until it is whole, and its source for good.
  */
 export const UNFINISHED_COPY_LEVELS = 1_000_000_000;
 export const MOVED_LEVELS = 2_000_000_000;
@@ -30,7 +30,7 @@ export function closedReason(level: number): string | undefined {
   return undefined;
 }
 
-/** What was asked for needs a higher level of the log: a program that may still run would get it wrong. Nothing was stored. */
+/** The change needs a higher level of the log: a program that may still run would get it wrong. Nothing was stored. */
 export class LevelTooLow extends StoreError {
   override name = 'LevelTooLow';
 

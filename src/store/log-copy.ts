@@ -9,7 +9,7 @@ import { StoreError } from './store.ts';
  * never open at once. Each step can be repeated after a crash.
  */
 
-/** What is copied of a message. */
+/** The copied fields of a message. */
 export interface CopiedMessage {
   readonly seq: number;
   /** Its columns in the order of `MESSAGE_COLUMNS`. */
@@ -26,7 +26,7 @@ export interface SourceState {
   readonly level: number;
   readonly oldest: number;
   readonly head: number;
-  /** The smallest id of an idempotency key; 0 where there is none. */
+  /** The smallest id of an idempotency key; 0 without keys. */
   readonly oldestKey: number;
   readonly newestKey: number;
   /** The rest of the rows of `head` and `retention`. */
@@ -156,7 +156,7 @@ async function copyAlone(options: CopyOptions): Promise<Copied> {
   return { outcome: 'moved', ...about, messages: messages + checked.replaced, replaced: checked.replaced, keys: keys + changed };
 }
 
-/** Copies what was appended after the last pass. Reads a batch while the batch before it is written. */
+/** Copies messages appended after the last pass. Reads a batch while the batch before it is written. */
 async function copyMessages({ source, target, progress }: CopyOptions, log: SourceState): Promise<number> {
   const { head } = log;
   let after = await target.cut(log);
@@ -188,7 +188,7 @@ async function copyKeys({ source, target, progress }: CopyOptions, { newestKey }
   return count;
 }
 
-/** Compares all messages, and replaces those that changed after they were copied: what was erased, or got another time. */
+/** Compares all messages, and replaces those that changed after the copy: erased ones, or ones with another time. */
 async function checkMessages({ source, target, progress }: CopyOptions, { oldest, head }: SourceState): Promise<{ readonly replaced: number; readonly bytes: number }> {
   let after = oldest - 1;
   let replaced = 0;

@@ -28,7 +28,7 @@ export interface AppliedMigration {
 const COMPATIBLE = /^-- compatible: (\S+)$/m;
 const LONG_STATEMENT = /^(?:\s|--.*\n)*CREATE (UNIQUE )?INDEX CONCURRENTLY /;
 
-/** What is in the database was made by another program. */
+/** Another program made the tables in the database. */
 export function foreignDatabase(): StoreError {
   return new StoreError('unavailable', 'the database belongs to another program: its tables or migrations are not those of Tidings, and nothing was changed; name another one in DATABASE_URL');
 }

@@ -53,6 +53,6 @@ export interface Revocation {
 
 export interface RevocationPage {
   readonly revocations: readonly Revocation[];
-  /** The newest version; 0 where there has never been a revocation. It goes back only where the database did, and whatever it gave after that is not given again. */
+  /** The newest version; 0 if there has never been a revocation. It goes back only if the database did, and versions given after that are not given again. */
   readonly version: number;
 }

@@ -15,7 +15,7 @@ export interface SessionStore {
   /** Which sessions were ended after a version. Never from a snapshot that is older than the call. Writes nothing. */
   sessionChanges(after: number): Promise<SessionChanges>;
 
-  /** The sessions with these ids, at most `FIND_MAX_SESSIONS` of them, in any order; those that have expired may be among them. Never from a snapshot that is older than the call. */
+  /** The sessions with these ids, at most `FIND_MAX_SESSIONS` of them, in any order; expired sessions may be among them. Never from a snapshot that is older than the call. */
   findSessions(ids: readonly string[]): Promise<readonly SessionRecord[]>;
 
   /**
@@ -26,7 +26,7 @@ export interface SessionStore {
    */
   createSession(session: NewSession): Promise<MadeSession>;
 
-  /** Ends a session for good. @returns The session; undefined where there is none with this id and secret. */
+  /** Ends a session for good. @returns The session; undefined if none has this id and secret. */
   endSession(session: SessionKey): Promise<SessionRecord | undefined>;
 }
 
@@ -43,7 +43,7 @@ export const ENDED_MAX_SESSIONS = 1_000;
 /** The most expired or surplus sessions that one change deletes. It is more than the change adds, and keeps others waiting only shortly. */
 export const DELETE_MAX_SESSIONS = 100;
 
-/** What a session was exchanged for. It is good for as long as that would be. */
+/** The credential that a session was exchanged for. The session is valid while that would be. */
 export type SessionOrigin = KeyOrigin | TokenOrigin;
 
 export interface KeyOrigin {
@@ -66,7 +66,7 @@ export interface TokenOrigin {
   readonly proof: Uint8Array;
 }
 
-/** Who has a session: its id, and that its secret is known. */
+/** The proof of a session: its id, and its secret. */
 export interface SessionKey {
   /** Lower-case letters and digits. */
   readonly id: string;

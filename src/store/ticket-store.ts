@@ -11,7 +11,7 @@ import type { SessionOrigin } from './session-store.ts';
  * Methods reject with a `StoreError` and nothing else: with `refused` where an argument is beyond its bounds. None blocks the event loop or waits without end.
  */
 export interface TicketStore {
-  /** The tickets with these ids, at most `CALL_MAX_TICKETS` of them, in any order; those that have ended may be among them. Never from a snapshot that is older than the call. */
+  /** The tickets with these ids, at most `CALL_MAX_TICKETS` of them, in any order; ended tickets may be among them. Never from a snapshot that is older than the call. */
   findTickets(ids: readonly string[]): Promise<readonly TicketRecord[]>;
 
   /**
@@ -32,7 +32,7 @@ export interface TicketStore {
   /** Which tickets were used with a later generation, in the order of the generations, at most `CALL_MAX_TICKETS`. Never from a snapshot that is older than the call. Writes nothing. */
   ticketUses(after: number): Promise<TicketUses>;
 
-  /** From now on the ticket of a use lasts as long as another credential of its owner. @returns Whether that use still had it. */
+  /** From now on the ticket of a use lasts like another credential of its owner. @returns Whether that use still had it. */
   renewTicket(renewal: TicketRenewal): Promise<boolean>;
 }
 
@@ -55,7 +55,7 @@ export const CALL_MAX_TICKETS = 500;
 /** The most ended tickets of either kind, used or not, that one creation deletes: more than it adds, and few enough that others hardly wait. */
 export const DELETE_MAX_TICKETS = 100;
 
-/** What a ticket was given for, and what it lasts as long as. */
+/** The rights of a ticket, and the credential whose lifetime it shares. */
 export interface TicketOrigin {
   readonly origin: SessionOrigin;
   /** The id of the session that was shown in its place, or `ENDED_BY_ADMINISTRATOR`; undefined where there was none. */

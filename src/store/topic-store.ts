@@ -18,7 +18,7 @@ export interface TopicHolding {
   readonly more: boolean;
   /** What those messages count in the log's size, about (row-bytes.ts). */
   readonly bytes: number;
-  /** undefined where there are none. Its time is in milliseconds since 1970. */
+  /** undefined without messages. Its time is in milliseconds since 1970. */
   readonly newest: (Position & { readonly time: number }) | undefined;
 }
 

@@ -25,11 +25,11 @@ export interface StoredStretch extends UsageStretch {
 export interface UsageChanges {
   /** All stretches that are stored, and the version of each. */
   readonly alive: readonly (readonly [id: string, version: number])[];
-  /** Those of a later version than was asked for, in the order of their versions: the first few. */
+  /** Usage of a later version than the given one, in the order of versions: the first entries. */
   readonly changed: readonly StoredStretch[];
 }
 
-/** What instances tell each other, and later ones, of who has stored how much of the log. Each call is a transaction of its own; each rejects with a `StoreError`. */
+/** Who has stored how much of the log, as instances tell each other and later ones. Each call is a transaction of its own; each rejects with a `StoreError`. */
 export interface UsageStore {
   /**
    * Stores stretches, in the place of their earlier versions. A stretch gets a later version than any that is stored. Forgets stretches of which nothing is held any more, and the oldest of

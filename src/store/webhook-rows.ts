@@ -65,7 +65,7 @@ function checkText(text: string): void {
   if (Buffer.byteLength(text) > WEBHOOK_TEXT_MAX_BYTES) throw new StoreError('refused', `a text of a webhook is longer than ${WEBHOOK_TEXT_MAX_BYTES} bytes`);
 }
 
-/** How many of all webhooks one of so many owners should have. */
+/** One owner's fair share of all webhooks. */
 export function shareOf(webhooks: number, owners: number): number {
   return Math.ceil(webhooks / Math.max(1, owners));
 }

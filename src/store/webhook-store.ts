@@ -71,7 +71,7 @@ export interface DeliveryState {
   readonly failures: number;
   /** When the message after the cursor was first attempted; undefined before. */
   readonly failingSince: number | undefined;
-  /** The next attempt waits for this time; 0 is none. */
+  /** The next attempt waits for this time; 0 for no wait. */
   readonly nextAt: number;
 }
 
@@ -118,7 +118,7 @@ export interface DeliveryNote extends DeliveryState {
   readonly fence: number;
   /** Disables the webhook, for this reason. */
   readonly disabled: string | undefined;
-  /** What was attempted, the oldest first, as text; at most `KEPT_MAX_ATTEMPTS`. */
+  /** The attempts, the oldest first, as text; at most `KEPT_MAX_ATTEMPTS`. */
   readonly attempts: readonly string[];
 }
 

@@ -22,7 +22,7 @@ for (const [network, prefix] of INSIDE_IPV6) inside.addSubnet(network, prefix, '
 const outsideIpv6 = new BlockList();
 outsideIpv6.addSubnet('2000::', 3, 'ipv6');
 
-/** Whether an address is on the public internet. What is no address is not. */
+/** Whether an address is on the public internet. Text that is no address is not. */
 export function isPublicAddress(address: string): boolean {
   switch (isIP(address)) {
     case 4: return !inside.check(address, 'ipv4');

@@ -4,7 +4,7 @@
 const FAILURE_PAUSE_MAX_MS = 3_600_000;
 /** The longest time that a receiver can ask for (`Retry-After`), and so the longest pause of all. Stops one from putting a webhook off for ever. */
 export const ASKED_PAUSE_MAX_MS = 86_400_000;
-/** So many failures in a row open the circuit. */
+/** This number of failures in a row opens the circuit. */
 export const CIRCUIT_OPEN_FAILURES = 5;
 
 /**

@@ -37,7 +37,7 @@ export class Notes {
       waiting.note = { ...note, attempts: [...waiting.note.attempts, ...note.attempts].slice(-KEPT_MAX_ATTEMPTS) };
       return waiting.done.promise;
     }
-    // What was under way under the fence before counts for nothing.
+    // Work under the fence before counts for nothing.
     waiting?.done.resolve(false);
     const done = Promise.withResolvers<boolean>();
     this.#waiting.set(note.id, { note, done });

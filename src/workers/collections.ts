@@ -19,7 +19,7 @@ interface Collection {
   readonly complete: PromiseWithResolvers<true>;
 }
 
-/** Collects the metrics of all workers. Whoever asks while they are collected gets the same. */
+/** Collects the metrics of all workers. A second caller gets the collection under way. */
 export class Collections {
   readonly #dependencies: CollectionsDependencies;
   #count = 0;

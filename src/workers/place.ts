@@ -24,7 +24,7 @@ export function environmentOf(place: WorkerPlace): Readonly<Record<string, strin
 }
 
 /**
- * The place of this process among the workers; undefined where it is none.
+ * The place of this process among the workers; undefined if it is no worker.
  * @throws ConfigError where somebody else has set the variable
  */
 export function ownPlace(): WorkerPlace | undefined {

@@ -6,7 +6,7 @@ export interface ServerDiscovery {
   /** How a client gets into the servers that it finds. */
   readonly access: Access;
 
-  /** The server for the next attempt to connect. Rejects with the reason if there is none yet; the connection asks again later. `close` ends the wait. */
+  /** The server for the next attempt to connect. Rejects with the reason if there is no server yet; the connection asks again later. `close` ends the wait. */
   next(): Promise<Address>;
 
   /**

@@ -46,7 +46,7 @@ export class RedisLimitLedger implements Ledger {
   #isLoggedUp: boolean | undefined;
   #isClosed = false;
 
-  /** Throws when the URL is none of Redis; the error repeats nothing of it. */
+  /** Throws when the URL is not a Redis URL; the error repeats nothing of it. */
   constructor({ url, clock, logger }: RedisLimitLedgerOptions) {
     this.#location = readRedisUrl(url);
     this.#clock = clock;
@@ -88,7 +88,7 @@ export class RedisLimitLedger implements Ledger {
     await Promise.all([this.#connection?.close(), this.#discovery?.close()]);
   }
 
-  /** It can be used, for the first time or again. What it knew of this instance may be gone. */
+  /** It can be used, for the first time or again. Its records of this instance may be gone. */
   async #ready(): Promise<void> {
     this.#isLate = false;
     if (!await this.#renew(true)) return;
@@ -98,7 +98,7 @@ export class RedisLimitLedger implements Ledger {
     this.#say(true);
   }
 
-  /** Says that this instance lives, again and again. Where that was forgotten meanwhile, what it holds was forgotten, too. */
+  /** Repeats that this instance lives. If Redis forgot it meanwhile, it forgot the instance's shares too. */
   async #renew(isNew = false): Promise<boolean> {
     this.#renewal?.cancel();
     this.#renewal = this.#clock.after(RENEW_MS, () => void this.#renew());

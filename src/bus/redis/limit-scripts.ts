@@ -29,7 +29,7 @@ end
 return answers
 `;
 
-/** Adds topics to those of a window, which begins with the first of them. Values: the length of the window in milliseconds, and the topics. */
+/** Adds topics to those of a window, which begins with the first topic. Values: the length of the window in milliseconds, and the topics. */
 export const COUNT_TOPICS = `
 local key = KEYS[1]
 for index = 2, #ARGV do

@@ -17,7 +17,7 @@ const PRESENCE_KEPT_MS = 24 * 3_600_000;
 /** Everything is told anew so often: what has been there for longer would be deleted with the keys that nobody writes. */
 const BEGIN_AGAIN_MS = 6 * 3_600_000;
 
-/** The part of the time to live that a lease has. The rest is for those who notice its end, and sweep. */
+/** The share of the time to live that a lease has. The rest is for others to notice its end, and sweep. */
 const LEASE_SHARE = 0.5;
 
 /** How often a lease is renewed, in the time of one. */
@@ -72,7 +72,7 @@ export class RedisPresencePlace implements PresencePlace {
   #renewal: Timer | undefined;
   #again: Timer | undefined;
 
-  /** Throws when the URL is none of Redis; the error repeats nothing of it. */
+  /** Throws when the URL is not a Redis URL; the error repeats nothing of it. */
   constructor({ url, ttlMs, clock, logger }: RedisPresencePlaceOptions) {
     this.#location = readRedisUrl(url);
     this.#leaseMs = Math.round(ttlMs * LEASE_SHARE);
@@ -238,7 +238,7 @@ export class RedisPresencePlace implements PresencePlace {
     else this.#logger.warn({ reason }, 'presence cannot be told to Redis: each instance answers with what it knows, and says so');
   }
 
-  /** Asks as an instance that counts. One that Redis has forgotten tells everything again, and does not believe that it hears of all others meanwhile. */
+  /** Asks as an instance that counts. An instance that Redis has forgotten reports everything again, and meanwhile does not rely on receiving all changes. */
   async #askTexts(script: string, keys: readonly string[], values: readonly (string | number)[]): Promise<string[]> {
     const instance = this.#instance;
     if (instance === undefined || !this.#isActive) throw new PlaceAway();
@@ -289,7 +289,7 @@ function changesText(changes: readonly PresenceChange[]): string {
   return JSON.stringify(changes.flatMap(({ topic, member, topicStreams, isPresent, streams, since, meta = '', metaAt }) => [topic, member, topicStreams, isPresent ? 1 : 0, streams, since, metaAt, meta]));
 }
 
-/** What the lines of a member on living instances say together; undefined where none of them can be read. Whoever may write to Redis may have written something else. */
+/** The sum of a member's lines on living instances; undefined if no line can be read. A stranger with access to Redis may have written other lines. */
 function readLines(lines: string): Omit<PresentMember, 'id'> | undefined {
   let [streams, since, newest] = [0, Infinity, -1];
   let meta: string | undefined;

@@ -9,6 +9,6 @@ export function redactedReason(error: unknown): string {
   if (!(error instanceof Error)) return 'an error without a text';
   // A host name with several addresses fails with one error for all of them, which has no text of its own.
   if (error instanceof AggregateError && error.message === '') return error.errors.map(redactedReason).join('; ');
-  // Redis repeats the arguments of an unknown command; those of AUTH are the password.
+  // Redis repeats the arguments of an unknown command; AUTH's argument is the password.
   return error.message.replace(/, with args beginning with.*/s, '').slice(0, REASON_MAX_CHARACTERS);
 }

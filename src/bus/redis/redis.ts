@@ -48,7 +48,7 @@ export class RedisBus implements Bus {
   #channel = '';
   /** Notes have a channel of their own: programs that know none do not hear them. */
   #noteChannel = '';
-  /** What is for this instance alone. */
+  /** Notes for this instance alone. */
   #ownChannel = '';
   #listener: BusListener | undefined;
   #incoming: Incoming | undefined;

@@ -9,7 +9,7 @@ export const LOST_MAX_VERSIONS = 1_000_000;
 
 export const NOW = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
 
-/** The newest version of the log's head, and of what retention has deleted, without a look at those that an old snapshot keeps. */
+/** The newest version of the log's head, and of the bounds of retention, without a look at versions that an old snapshot keeps. */
 export const HEAD = '(SELECT * FROM tidings.head ORDER BY generation DESC LIMIT 1)';
 export const RETENTION = '(SELECT * FROM tidings.retention ORDER BY oldest DESC LIMIT 1)';
 

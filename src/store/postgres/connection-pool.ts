@@ -24,7 +24,7 @@ export function connectionConfig(url: string): pg.ClientConfig {
   return { connectionString: url, connectionTimeoutMillis: CONNECT_MS, keepAlive: true, keepAliveInitialDelayMillis: KEEPALIVE_MS, fallback_application_name: 'tidings' };
 }
 
-/** Turns the rows of an answer into what they say. It throws an error of the server that the rows report. Anything else that it throws counts as a loss of the connection: who knows what comes on it next. */
+/** Turns the rows of an answer into a value. It throws an error of the server that the rows report. Every other throw counts as a loss of the connection, whose next answer would be uncertain. */
 type Understand<Answer> = (rows: readonly Row[]) => Answer;
 
 /** What an error means, once a `PgConnection` was there. */
@@ -60,7 +60,7 @@ export class PgConnections {
     return this.glance(`${TRANSACTION_SETTINGS}; ${call}`, understand);
   }
 
-  /** A call that is too short to need limits on the server: all that an instance without traffic asks for every second. Its rows end as those of `read`. */
+  /** A call that is too short to need limits on the server: the questions that an instance without traffic asks every second. Its rows end as those of `read`. */
   glance<Answer>(call: string, understand: Understand<Answer>): Promise<Answer> {
     return this.#answer(call, understand, 'unavailable');
   }

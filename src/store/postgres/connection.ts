@@ -16,7 +16,7 @@ export type Row = readonly (string | null)[];
 const types: pg.CustomTypesConfig = { getTypeParser: () => (value: string) => value };
 
 export interface PgConnectionConfig extends pg.ClientConfig {
-  /** How long an answer may take; `ANSWER_MS` if absent. Infinity for what takes as long as it takes. */
+  /** How long an answer may take; `ANSWER_MS` if absent. Infinity for work without a bound. */
   readonly answerMs?: number;
 }
 
@@ -55,7 +55,7 @@ export class PgConnection extends pg.Client {
     return undefined;
   }
 
-  /** Ends it at once, whatever the server does. Each `ask` under way rejects. */
+  /** Ends it at once, in every state of the server. Each `ask` under way rejects. */
   destroy(): void {
     this.connection.stream.destroy();
   }

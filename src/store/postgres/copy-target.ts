@@ -26,7 +26,7 @@ const ADDED_COLUMNS: Readonly<Record<string, Readonly<Record<string, string>>>> 
   session_state: { since: '0', server: "''" },
   revocation_list: { since: '0', server: "''" },
   ticket_state: { server: "''" },
-  // Not wiped: what was erased between two passes may still be in the pages of the table, and an instance vacuums it.
+  // Not wiped: messages erased between two passes may still be in the pages of the table, and an instance vacuums it.
   erasures: { wiped: 'false', server: 'tidings.session_server()' },
 };
 

@@ -27,7 +27,7 @@ export interface LongMigrationsOptions {
   readonly url: string;
   /** Is called before each pause, while another session makes the index. */
   readonly waits: () => void;
-  /** Ends it. The server may go on with what it has begun. */
+  /** Ends it. The server may go on with its statement. */
   readonly signal?: AbortSignal;
 }
 
@@ -88,7 +88,7 @@ export class BackgroundMigrations {
   }
 }
 
-/** Applies those that nobody else has in hand. */
+/** Applies migrations that nobody else has in hand. */
 async function tryOnce(url: string, signal?: AbortSignal): Promise<{ readonly applied: number; readonly left: boolean }> {
   const pgConnection = new PgConnection({ ...connectionConfig(url), answerMs: Infinity });
   const cut = (): void => pgConnection.destroy();
@@ -96,7 +96,7 @@ async function tryOnce(url: string, signal?: AbortSignal): Promise<{ readonly ap
   try {
     await pgConnection.connect();
     const ask: Ask = (text) => pgConnection.ask(text);
-    // What the role or the database is set to. A pooler would keep what is changed here, so nothing is where nothing needs to be.
+    // The settings of the role or the database. A pooler would keep our changes to them, so change only where needed.
     await ask("SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('statement_timeout', 'lock_timeout') AND setting <> '0'");
     let applied = 0;
     for (const migration of await missing(ask)) {

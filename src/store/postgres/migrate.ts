@@ -24,7 +24,7 @@ export async function migrate(url: string, { isRaising = false, waits = () => un
   return { applied: all, isNew, level: UNDERSTOOD_LEVEL, raisedFrom: level };
 }
 
-/** The level of the log; undefined when there is none yet. Rejects where this program does not understand it. */
+/** The level of the log; undefined if there is no log yet. Rejects where this program does not understand it. */
 async function readLevel(ask: Ask): Promise<number | undefined> {
   const [[text] = []] = await ask(`SELECT h.level FROM ${HEAD} h`);
   if (text === undefined) return undefined;
@@ -40,7 +40,7 @@ async function raiseLevel(ask: Ask): Promise<boolean> {
 }
 
 /**
- * Applies what is missing, all or nothing, under a lock: any number of instances may start at once. drizzle's own `migrate` takes none; its
+ * Applies the missing migrations, all or nothing, under a lock: any number of instances may start at once. drizzle's own `migrate` takes none; its
  * table is kept. A database that is up to date is only looked at. Resolves to the number of migrations applied, and to whether long ones are left.
  */
 export async function applyMigrations(ask: Ask): Promise<{ readonly applied: number; readonly left: boolean }> {
@@ -59,7 +59,7 @@ export async function applyMigrations(ask: Ask): Promise<{ readonly applied: num
 async function prepare(ask: Ask): Promise<void> {
   const [[encoding] = []] = await ask('SHOW server_encoding');
   if (encoding !== 'UTF8') throw new StoreError('unavailable', `the database is encoded in ${encoding}, and topics may be any text: make it with ENCODING 'UTF8' TEMPLATE template0`);
-  // Whoever may not make schemas in this database may be given one.
+  // A role that may not make schemas in this database may be given one.
   const [[schemas] = []] = await ask("SELECT count(*) FROM pg_namespace WHERE nspname = 'tidings'");
   if (schemas === '0') await ask('CREATE SCHEMA tidings');
   await ask('CREATE TABLE IF NOT EXISTS tidings.__drizzle_migrations (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at bigint, compatible bigint)');

@@ -125,7 +125,7 @@ export class PostgresStore implements Store {
 
   async seek(time: number): Promise<Sought> {
     const known = this.#known.lineage;
-    // Times beyond those that a number can hold are as good as the furthest.
+    // Times beyond the range of a number count as the furthest.
     const asked = Math.max(Number.MIN_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(time)));
     return this.#lifecycle.use(this.#pgConnections).read(`SELECT k.seq, k.missing, ${NEWEST_ERASURE}, s.* FROM tidings.seek(${asked}) k, ${stateCall(known)} s`,
       ([row]) => ({ seq: wholeNumber(row![0]), missing: row![1] === 't', log: { ...this.#known.state(row!, known), erasures: wholeNumber(row![2]) } }));

@@ -99,7 +99,7 @@ export const keys = tidings.table('keys', {
   first: number('first'),
   time: number('time'),
   expires: number('expires'),
-  /** The places of two keys tell how many were stored between them, so nothing has to be counted. Null in what was stored before there were places. */
+  /** The places of two keys tell how many were stored between them, so nothing has to be counted. Null in rows older than the column. */
   place: bigint('place', { mode: 'number' }).default(sql`nextval('tidings.key_places')`),
 }, (table) => [primaryKey({ columns: [table.scope, table.key] }), index('keys_expires').on(table.expires)]);
 

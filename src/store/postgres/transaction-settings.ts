@@ -1,4 +1,4 @@
-/** How long an append waits for the head's lock. Another instance holds it only as long as its commit takes. */
+/** How long an append waits for the head's lock. Another instance holds it only for the time of its commit. */
 export const LOCK_MS = 5_000;
 /** How long the server works at one call before it gives up. */
 const STATEMENT_MS = 10_000;

@@ -18,7 +18,7 @@ export async function vacuumTable(table: 'messages' | 'keys', url: string, signa
   try {
     await pgConnection.connect();
     const ask = (text: string): ReturnType<PgConnection['ask']> => pgConnection.ask(text);
-    // What the role or the database is set to. A pooler would keep what is changed here, so nothing is where nothing needs to be.
+    // The settings of the role or the database. A pooler would keep our changes to them, so change only where needed.
     await ask("SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('statement_timeout', 'lock_timeout') AND setting <> '0'");
     // Without the right the server would pass the table over, with no more than a warning.
     const [[mayVacuum] = []] = await ask(`SELECT pg_has_role(relowner, 'USAGE') OR coalesce((SELECT rolsuper FROM pg_roles WHERE rolname = current_user), false) FROM pg_class WHERE oid = 'tidings.${table}'::regclass`);
@@ -38,7 +38,7 @@ export async function vacuumTable(table: 'messages' | 'keys', url: string, signa
  */
 export const VACUUM_DELETED_BYTES = 64 * 1024 * 1024;
 const VACUUM_DELETED_KEYS = 100_000;
-/** Of what is held, the part that has to be deleted at least: so a vacuum reads four times as much as was deleted. */
+/** The least share of the held bytes to delete: so a vacuum reads four times as much as was deleted. */
 const VACUUM_HELD_SHARE = 1 / 4;
 
 export interface DeletedRowsOptions {

@@ -12,9 +12,9 @@ export interface VersionedChange {
   readonly first?: string;
   /** Changes a row, and gives it the version of `next n`. */
   readonly change: string;
-  /** What is answered of the row that was changed, as JSON. */
+  /** The answer about the changed row, as JSON. */
   readonly row: string;
-  /** What is answered where nothing was changed. */
+  /** The answer if nothing was changed. */
   readonly otherwise: string;
 }
 

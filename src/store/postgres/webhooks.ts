@@ -101,7 +101,7 @@ export class PostgresWebhookStore implements WebhookStore {
   }
 }
 
-/** The attempts of a note have the numbers after those that were counted before. Surplus attempts are deleted in a statement of its own, which sees the new ones. */
+/** The attempts of a note get the numbers after those counted before. A statement of its own, which sees the new ones, deletes surplus attempts. */
 function noteCall(notes: readonly DeliveryNote[]): string {
   const rows = notes.map(({ id, fence, cursor, failures, failingSince, nextAt, disabled, attempts }) => `(${[literal(id), `${fence}::bigint`, literal(cursor), `${failures}::bigint`, `${failingSince ?? 'NULL'}::bigint`, `${nextAt}::bigint`, `${disabled === undefined ? 'NULL' : literal(disabled)}::text`, attempts.length].join(', ')})`);
   const all = notes.flatMap(({ id, attempts }) => attempts.map((attempt, index) => ({ id, index: index + 1 - attempts.length, attempt })));

@@ -92,13 +92,13 @@ export class Appender {
     // Invariant 10: a clock that is far ahead forgets no key, or a publish would be stored twice.
     const believed = believe(this.#logState.times(before));
     const plan = planOf(packed, before, now, (scope, key) => this.#findKey.get(scope, key, believed));
-    // Those that are there have expired.
+    // The rows in the way have expired.
     this.#keys.insert(plan.keys);
     return plan;
   }
 }
 
-/** @param find What was stored with a key that has not expired. If it is left out, every key is taken for new. */
+/** @param find The messages stored with a key that has not expired. Without it, every key counts as new. */
 function planOf(packed: PackedRequests, before: LogRow, now: number, find: ((scope: string, key: string) => KeyRow | undefined) | undefined): Plan {
   const requests = new Requests(packed);
   const outcomes = new Float64Array(packed.requests * OUTCOME_NUMBERS);

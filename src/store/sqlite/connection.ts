@@ -34,7 +34,7 @@ export interface ConnectOptions {
   readonly inspect?: (db: Database.Database) => void;
 }
 
-/** Opens the database, and makes it where there is none, and none is expected. */
+/** Opens the database, and makes a new one where none exists or is expected. */
 export function connect(file: string, deadline: number, { expected, inUse, inspect = () => undefined }: ConnectOptions): SqliteConnection {
   checkBeforeOpening(file, expected, inUse);
   if (expected === undefined) makePrivate(file);
@@ -142,7 +142,7 @@ export function readTransaction<T>(sqliteConnection: SqliteConnection, deadline:
       rollBack(sqliteConnection);
     }
   });
-  // Afterwards: what was read from a file that was exchanged meanwhile is worth nothing.
+  // Afterwards: rows read from a file that was exchanged meanwhile are worth nothing.
   files.look();
   if (files.isWalShorter) files.compareWal();
   files.accept();

@@ -13,7 +13,7 @@ import { appliedMigrations, refuseForeign } from './migrate.ts';
 
 /** How long one step waits for another process to let go of the database. */
 const COPY_LOCK_MS = 10_000;
-/** What is read at once: bounds the memory of a copy, and the work that a crash repeats. */
+/** Rows read at once: bounds the memory of a copy, and the work that a crash repeats. */
 const COPIED_BATCH_MAX_MESSAGES = 2_000;
 const COPIED_BATCH_MAX_BYTES = 4 * 1024 * 1024;
 const BATCH_MAX_KEYS = 2_000;

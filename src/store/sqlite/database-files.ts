@@ -120,7 +120,7 @@ export class DatabaseFiles {
     this.#walBytes = wal.size;
   }
 
-  /** What a look found is what this connection wrote, or what it has compared. */
+  /** The look found this connection's own writes, or files that it has compared. */
   accept(): void {
     this.#wholeWalBytes = this.#walBytes;
   }

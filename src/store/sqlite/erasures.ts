@@ -37,7 +37,7 @@ export interface ErasuresDependencies {
   readonly logState: LogStateQuery;
 }
 
-/** Erases messages, and tells what was erased, inside the caller's transaction. */
+/** Erases messages, and returns the erasures, inside the caller's transaction. */
 export class Erasures implements ErasureCallTable {
   readonly #db: Database.Database;
   readonly #logState: LogStateQuery;
@@ -108,7 +108,7 @@ export class Erasures implements ErasureCallTable {
     secureDelete(this.#db, () => {
       for (const seq of seqs) this.#erase.run(seq);
     });
-    // The log's size is what was appended less this.
+    // The log's size is the sum of appended bytes less this.
     this.#count.run(bytes);
     const version = this.#logState.row().erasures + 1;
     this.#remember.run(version, seqs.at(-1)!, prefix, topic);

@@ -24,10 +24,10 @@ const SQLITE_ROW_CODES = new Set(['SQLITE_TOOBIG', 'SQLITE_CONSTRAINT', 'SQLITE_
 /** Codes after which the connection itself may be the reason: it is closed, and opened anew for the next call. */
 const SQLITE_CONNECTION_CODES = new Set(['SQLITE_READONLY', 'SQLITE_CANTOPEN', 'SQLITE_CORRUPT', 'SQLITE_NOTADB', 'SQLITE_IOERR', 'SQLITE_NOMEM']);
 
-/** Codes that say that what was written cannot be read. */
+/** Codes for stored bytes that cannot be read. */
 const SQLITE_DAMAGE_CODES = new Set(['SQLITE_CORRUPT', 'SQLITE_NOTADB', 'SQLITE_IOERR']);
 
-/** What was written cannot be read. While that is so, nothing more is acknowledged. */
+/** Stored bytes cannot be read. Until that ends, nothing more is acknowledged. */
 export class DamageError extends StoreError {
   constructor(message: string, cause?: unknown) {
     super('unavailable', message, cause);

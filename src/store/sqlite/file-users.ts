@@ -7,7 +7,7 @@ const LOCKS_FILE = '/proc/locks';
 /** A lock as Linux lists it, on the byte of the index that SQLite keeps locked while a process uses the log (`UNIX_SHM_DMS` in its os_unix.c): the process, and the file with its inode. */
 const IN_USE = /^\d+: POSIX +\w+ +READ +(\d+) ([0-9a-f]+:[0-9a-f]+:(\d+)) 128 128$/gm;
 
-/** How long it is believed what was last read there. Stops many questions in a row from reading it each time. Milliseconds. */
+/** How long the last reading is believed. Stops many questions in a row from reading it each time. Milliseconds. */
 const LOCKS_GOOD_MS = 1_000;
 
 export interface FileUsersOptions {
@@ -17,7 +17,7 @@ export interface FileUsersOptions {
 }
 
 /**
- * Whether other processes have a SQLite log open, of whatever version, whether they write or not. Linux lists those of other containers to none.
+ * Whether other processes have a SQLite log open, of every version, readers included. In a container, Linux does not list processes of others.
  */
 export class FileUsers {
   readonly #file: string;

@@ -47,7 +47,7 @@ async function connected<Result>(file: string, work: (sqliteConnection: SqliteCo
   }
 }
 
-/** Oldest first, so that time never decreases along the log, whatever is appended between two steps (invariant 10). */
+/** Oldest first, so that time never decreases along the log, even with appends between two steps (invariant 10). */
 function acceptStep(db: Database.Database): Restamped & { readonly more: boolean } {
   const row = logRow(db);
   const now = Date.now();

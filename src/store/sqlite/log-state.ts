@@ -74,7 +74,7 @@ export class LogStateQuery {
     return row;
   }
 
-  /** What is known of the time, with the machine's clock of now. */
+  /** The store's view of the time, with the machine's clock of now. */
   times({ oldest, keptClock }: LogRow): KnownTimes {
     return { machine: Date.now(), kept: keptClock, oldest: keptClock === null ? this.#timeOf.get(oldest) : undefined };
   }

@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
 import { REMEMBERED_EPOCHS, type LostEpoch } from '../../model/ancestry.ts';
 
-/** What is kept of lost epochs, as it crosses to a worker. */
+/** The record of lost epochs, as it crosses to a worker. */
 export interface LostEpochCalls {
   keepLost: { argument: readonly LostEpoch[]; answer: undefined };
   lost: { argument: undefined; answer: readonly LostEpoch[] };

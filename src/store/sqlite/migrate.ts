@@ -44,7 +44,7 @@ function write<Result>(file: string, work: (db: Database.Database) => Result): R
 }
 
 /**
- * Applies what is missing, inside the caller's write transaction. drizzle's own `migrate` reads what was applied before
+ * Applies the missing migrations, inside the caller's write transaction. drizzle's own `migrate` reads its record
  * its transaction begins, so that two processes that start at once both apply the first; its table is kept.
  */
 export function applyMigrations(db: Database.Database): number {
@@ -82,7 +82,7 @@ function remembersCompatible(db: Database.Database): boolean {
   return db.prepare("SELECT 1 FROM pragma_table_info('__drizzle_migrations') WHERE name = 'compatible'").get() !== undefined;
 }
 
-/** Makes the database's folder, and makes it last: a power cut must not take the folder away from under what was stored. */
+/** Makes the database's folder durable: a power cut must not remove the folder of a stored log. */
 export function makeFolder(file: string): void {
   const folder = dirname(resolve(file));
   let first: string | undefined;

@@ -5,7 +5,7 @@ import { beginningsOf, endOf, isDeep } from '../beginnings.ts';
 /** Entries that a source fetches at first: few, because of a hundred sources most may be needed for one message only. */
 const CHUNK_MIN_ENTRIES = 16;
 
-/** Entries that a source fetches at once in the end: bounds what is fetched in vain when the read stops. */
+/** Entries that a source fetches at once in the end: bounds the entries fetched in vain when the read stops. */
 const CHUNK_MAX_ENTRIES = 1_024;
 
 /** Entries that all sources of a read together fetch at first, if each takes one at least: of many sources each is to fetch fewer. */
@@ -90,7 +90,7 @@ export class Scans {
     return { scans, examined };
   }
 
-  /** The topics with one of some beginnings, at most so many. */
+  /** Topics with one of some beginnings, up to a limit. */
   #below(beginnings: readonly string[], most: number): string[] {
     const topics: string[] = [];
     for (const beginning of beginnings) {
@@ -144,7 +144,7 @@ export class ScanMerge {
     let place = Infinity;
     for (const source of this.#sources) {
       source.drop(this.#last);
-      // The first chunk comes whatever the budget, so that every read moves on.
+      // The first chunk comes in spite of the budget, so that every read moves on.
       while (source.found === undefined && source.looked < Infinity && (source.isFresh || this.#examined < this.#budget)) this.#examined += source.fetch();
       if (source.found === undefined) known = Math.min(known, source.looked);
       else place = Math.min(place, source.found);

@@ -69,7 +69,7 @@ export class SharedFiles {
     return Atomics.wait(this.#open, 1 - opener, 1, Math.max(0, deadline - monotonic())) !== 'timed-out';
   }
 
-  /** After an opener's thread has ended, which closes what it had open. */
+  /** After an opener's thread has ended, which closes its files. */
   abandon(opener: Opener): void {
     this.leave(opener);
     this.#release(opener);

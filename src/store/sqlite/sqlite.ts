@@ -240,7 +240,7 @@ function namesOf({ topics, patterns }: Filter): string[] {
   return [...topics, ...patterns];
 }
 
-/** Lets a worker close what it finds lost. A failure says that it has found it, or that it ended, which closes everything. */
+/** Lets a worker close the files that it finds lost. A failure says that it has found one, or that it ended, which closes everything. */
 function letLook(worker: SupervisedWorker | undefined): void {
   worker?.call('look', undefined).catch(() => undefined);
 }

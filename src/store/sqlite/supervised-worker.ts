@@ -18,7 +18,7 @@ const WORKER_BOOT_MAX_MS = 5_000;
 const OPEN_PATIENCE_FACTOR = 6;
 
 /**
- * How long one job may take, beyond what it may wait for a lock. Then the worker counts as silent: a disk that hangs reports no error.
+ * How long one job may take, besides waiting for a lock. Then the worker counts as silent: a disk that hangs reports no error.
  * Stops it from keeping publishers, readers and the end of the process waiting.
  */
 const JOB_MS = 5_000;
@@ -62,7 +62,7 @@ export class SupervisedWorker {
   readonly #logger: Pick<Logger, 'error'>;
   readonly #waiting = new Map<number, Waiting>();
   #worker: Worker | undefined;
-  /** Those of the worker that runs. */
+  /** The jobs of the running worker. */
   #claims = new JobClaims();
   #silence: NodeJS.Timeout | undefined;
   #isSilent = false;

@@ -31,7 +31,7 @@ export interface TrimmerDependencies {
   readonly topicIndex: TopicIndex;
 }
 
-/** Deletes what is too old or too much, inside the caller's write transaction. */
+/** Deletes messages beyond the limits of age or size, inside the caller's write transaction. */
 export class Trimmer {
   readonly #logState: LogStateQuery;
   readonly #oldest: Database.Statement<[number, number], OldRow>;

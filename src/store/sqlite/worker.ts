@@ -354,7 +354,7 @@ port.on('message', (job: Job<Call>) => {
       // After the reply, so that no publisher waits for it.
       walShortener.shorten(session.sqliteConnection);
     } catch (error) {
-      // The next job reports what is wrong if it still is.
+      // The next job reports the fault if it lasts.
       release(error);
     }
   }
